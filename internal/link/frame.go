@@ -1,0 +1,164 @@
+package link
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// Type says what a frame is. SPEC.md holds the table.
+type Type uint8
+
+// Frame types from a gateway to a worker.
+const (
+	Attach  Type = 1
+	Message Type = 2
+	Detach  Type = 3
+	Attrs   Type = 4
+	Reply   Type = 5
+)
+
+// Frame types from a worker to a gateway.
+const (
+	Unit     Type = 16
+	Credit   Type = 17
+	Send     Type = 20
+	Kick     Type = 21
+	Bind     Type = 22
+	Unbind   Type = 23
+	Join     Type = 24
+	Leave    Type = 25
+	Set      Type = 26
+	Publish  Type = 30
+	Dissolve Type = 31
+	Count    Type = 40
+	Select   Type = 41
+)
+
+// Frame types of both directions.
+const (
+	Ping   Type = 48
+	Pong   Type = 49
+	Drain  Type = 50
+	GoAway Type = 51
+)
+
+// Flags of a frame. One bit has different meanings in different types.
+const (
+	FlagText        = 0x01 // Message, Send, Kick, Publish
+	FlagRedelivered = 0x02 // Message
+	FlagMore        = 0x02 // Reply
+	FlagLast        = 0x02 // Kick
+	FlagExclusive   = 0x02 // Bind
+	FlagMerge       = 0x02 // Set
+	FlagNew         = 0x04 // Attach
+	FlagMoved       = 0x04 // Detach
+	FlagPartial     = 0x04 // Reply
+	FlagNow         = 0x04 // Kick
+	FlagCompare     = 0x04 // Set
+	FlagRaw         = 0x08 // Send, Publish
+	FlagResult      = 0x80 // any command: answer with Reply
+)
+
+// Targets of Publish, Select and Count (the field Code).
+const (
+	TargetAll       = 0
+	TargetGroups    = 1
+	TargetUIDs      = 2
+	TargetClients   = 3
+	TargetAllGroups = 4 // Count only
+	TargetAllUIDs   = 5 // Count only
+)
+
+// Fields of Select. FieldDistinctUIDs and FieldDistinctGroups stand alone.
+const (
+	FieldUID            = 0x01
+	FieldGroups         = 0x02
+	FieldAttrs          = 0x04
+	FieldRemote         = 0x08
+	FieldDistinctUIDs   = 0x10
+	FieldDistinctGroups = 0x20
+)
+
+const (
+	// HeaderSize is the length of a frame's header, in bytes.
+	HeaderSize = 24
+	// MaxMessage is the largest payload of a Message or Send frame, in bytes.
+	MaxMessage = 16 << 20
+	// MaxFrame is the largest frame with its header, in bytes.
+	MaxFrame = MaxMessage + 64<<10
+)
+
+// ErrFrame is returned when bytes are not a frame of this protocol: the link cannot go on.
+var ErrFrame = errors.New("link: malformed frame")
+
+// Frame is one unit on a link. Payload is a view into the bytes it was read from.
+//
+//	0               4       5       6               8              12              16                              24
+//	| length u32    | type  | flags | code u16      | id u32       | slot u32      | token u64                     | payload …
+type Frame struct {
+	Type    Type
+	Flags   uint8
+	Code    uint16
+	ID      uint32
+	Slot    uint32
+	Token   uint64
+	Payload []byte
+}
+
+// Has reports whether the flag is set.
+func (f *Frame) Has(flag uint8) bool { return f.Flags&flag != 0 }
+
+// Next reads the frame at the start of in. It returns the bytes that the frame takes, 0 when more are needed,
+// and ErrFrame when the length is impossible (max is the largest frame allowed, with its header).
+func Next(in []byte, max int, f *Frame) (int, error) {
+	if len(in) < 4 {
+		return 0, nil
+	}
+	n := int(binary.BigEndian.Uint32(in))
+	if n < HeaderSize || n > max {
+		return 0, ErrFrame
+	}
+	if len(in) < n {
+		return 0, nil
+	}
+	h := in[:HeaderSize:HeaderSize]
+	f.Type = Type(h[4])
+	f.Flags = h[5]
+	f.Code = binary.BigEndian.Uint16(h[6:])
+	f.ID = binary.BigEndian.Uint32(h[8:])
+	f.Slot = binary.BigEndian.Uint32(h[12:])
+	f.Token = binary.BigEndian.Uint64(h[16:])
+	f.Payload = in[HeaderSize:n:n]
+	return n, nil
+}
+
+// AppendHeader appends the header of a frame whose payload will have the given size; f.Payload is not looked at.
+func AppendHeader(dst []byte, f *Frame, payload int) []byte {
+	var h [HeaderSize]byte
+	binary.BigEndian.PutUint32(h[0:], uint32(HeaderSize+payload))
+	h[4] = byte(f.Type)
+	h[5] = f.Flags
+	binary.BigEndian.PutUint16(h[6:], f.Code)
+	binary.BigEndian.PutUint32(h[8:], f.ID)
+	binary.BigEndian.PutUint32(h[12:], f.Slot)
+	binary.BigEndian.PutUint64(h[16:], f.Token)
+	return append(dst, h[:]...)
+}
+
+// Append appends the whole frame.
+func Append(dst []byte, f *Frame) []byte {
+	return append(AppendHeader(dst, f, len(f.Payload)), f.Payload...)
+}
+
+// Begin appends a header whose length is filled in by Finish, for payloads that are built in place.
+//
+//	start := len(dst)
+//	dst = link.Begin(dst, &f)
+//	dst = append(dst, …)
+//	link.Finish(dst, start)
+func Begin(dst []byte, f *Frame) []byte { return AppendHeader(dst, f, 0) }
+
+// Finish writes the length of the frame that starts at dst[start] and ends at len(dst).
+func Finish(dst []byte, start int) {
+	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start))
+}

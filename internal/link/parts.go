@@ -1,0 +1,217 @@
+package link
+
+import "encoding/binary"
+
+// Status is the outcome of a request, and why a link ends.
+type Status uint16
+
+// The statuses of SPEC.md.
+const (
+	OK Status = iota
+	Gone
+	Refused
+	Conflict
+	BadRequest
+	Timeout
+	Protocol
+	Draining
+	Replaced
+	NoHeartbeat
+	Internal
+)
+
+// Reason says why a client's connection ended.
+type Reason uint16
+
+// The close reasons of SPEC.md.
+const (
+	ReasonPeer         Reason = 1 + iota // the client closed, or its connection broke off cleanly
+	ReasonKicked                         // business code closed it
+	ReasonIdle                           // nothing was heard within the heartbeat limit
+	ReasonSlowConsumer                   // it did not read what was sent to it
+	ReasonProtocol                       // it sent what its protocol forbids
+	ReasonTooBig                         // a message passed the size limit
+	ReasonLimit                          // a connection or rate limit
+	ReasonHandshake                      // the handshake failed or took too long
+	ReasonDraining                       // the gateway is closing down
+	ReasonReplaced                       // a newer connection of the same uid
+	ReasonNoWorker                       // no worker took it in time
+	ReasonNetwork                        // the connection failed
+	ReasonInternal                       // a fault of ours
+)
+
+// Attribute is one key and value of a session.
+type Attribute struct{ Key, Value string }
+
+// AppendBytes appends a u16 length and b, which has at most 65,535 bytes.
+func AppendBytes[T string | []byte](dst []byte, b T) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(b)))
+	return append(dst, b...)
+}
+
+// AppendList appends a u16 count and each element with its u16 length.
+func AppendList[T string | []byte](dst []byte, list []T) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(list)))
+	for _, b := range list {
+		dst = AppendBytes(dst, b)
+	}
+	return dst
+}
+
+// AppendIDs appends a u16 count and the client ids.
+func AppendIDs(dst []byte, ids []ClientID) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(ids)))
+	for i := range ids {
+		dst = append(dst, ids[i][:]...)
+	}
+	return dst
+}
+
+// AppendAttributes appends a u16 count, and each key with a u16 and value with a u32 length.
+func AppendAttributes(dst []byte, attrs []Attribute) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(attrs)))
+	for _, a := range attrs {
+		dst = AppendBytes(dst, a.Key)
+		dst = binary.BigEndian.AppendUint32(dst, uint32(len(a.Value)))
+		dst = append(dst, a.Value...)
+	}
+	return dst
+}
+
+// Cursor reads the parts of a payload one after the other. A part that is not there makes it bad for good: read all, then ask Bad once.
+// The bytes it returns are views.
+type Cursor struct {
+	b   []byte
+	bad bool
+}
+
+// Read returns a Cursor over a payload.
+func Read(payload []byte) Cursor { return Cursor{b: payload} }
+
+// Bad reports whether a part was cut short.
+func (c *Cursor) Bad() bool { return c.bad }
+
+// Rest is what has not been read yet.
+func (c *Cursor) Rest() []byte { return c.b }
+
+// Take reads n bytes.
+func (c *Cursor) Take(n int) []byte {
+	if n < 0 || n > len(c.b) {
+		c.b, c.bad = nil, true
+		return nil
+	}
+	v := c.b[:n:n]
+	c.b = c.b[n:]
+	return v
+}
+
+// U8 reads one byte.
+func (c *Cursor) U8() uint8 {
+	if v := c.Take(1); v != nil {
+		return v[0]
+	}
+	return 0
+}
+
+// U16 reads a u16.
+func (c *Cursor) U16() uint16 {
+	if v := c.Take(2); v != nil {
+		return binary.BigEndian.Uint16(v)
+	}
+	return 0
+}
+
+// U32 reads a u32.
+func (c *Cursor) U32() uint32 {
+	if v := c.Take(4); v != nil {
+		return binary.BigEndian.Uint32(v)
+	}
+	return 0
+}
+
+// U64 reads a u64.
+func (c *Cursor) U64() uint64 {
+	if v := c.Take(8); v != nil {
+		return binary.BigEndian.Uint64(v)
+	}
+	return 0
+}
+
+// Bytes reads a u16 length and that many bytes.
+func (c *Cursor) Bytes() []byte { return c.Take(int(c.U16())) }
+
+// ID reads a client id.
+func (c *Cursor) ID() (id ClientID) {
+	copy(id[:], c.Take(len(id)))
+	return id
+}
+
+// Attributes reads attributes into new strings.
+func (c *Cursor) Attributes() []Attribute {
+	n := int(c.U16())
+	if n*6 > len(c.b) {
+		c.b, c.bad = nil, true
+	}
+	if n == 0 || c.bad {
+		return nil
+	}
+	attrs := make([]Attribute, 0, n)
+	for range n {
+		key := string(c.Bytes())
+		value := string(c.Take(int(c.U32())))
+		attrs = append(attrs, Attribute{key, value})
+	}
+	return attrs
+}
+
+// Header is one header field of a client's request.
+type Header struct{ Name, Value string }
+
+// Attachment is what a worker learns of a client that is given to it.
+type Attachment struct {
+	Version  uint32 // of the attributes
+	Remote   string // the client's address, host:port
+	Listener string // the URL of the listener it came by
+	UID      string // empty: not bound
+	Target   string // WebSocket: the request target, path and query
+	Headers  []Header
+	Attrs    []Attribute
+}
+
+// AppendAttachment appends the payload of an Attach frame.
+func AppendAttachment(dst []byte, a *Attachment) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, a.Version)
+	dst = AppendBytes(dst, a.Remote)
+	dst = AppendBytes(dst, a.Listener)
+	dst = AppendBytes(dst, a.UID)
+	dst = AppendBytes(dst, a.Target)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(a.Headers)))
+	for _, h := range a.Headers {
+		dst = AppendBytes(dst, h.Name)
+		dst = AppendBytes(dst, h.Value)
+	}
+	return AppendAttributes(dst, a.Attrs)
+}
+
+// Attachment reads the payload of an Attach frame.
+func (c *Cursor) Attachment() (a Attachment) {
+	a.Version = c.U32()
+	a.Remote = string(c.Bytes())
+	a.Listener = string(c.Bytes())
+	a.UID = string(c.Bytes())
+	a.Target = string(c.Bytes())
+	n := int(c.U16())
+	if n*4 > len(c.b) {
+		c.b, c.bad = nil, true
+		return a
+	}
+	if n > 0 {
+		a.Headers = make([]Header, 0, n)
+	}
+	for range n {
+		name := string(c.Bytes())
+		a.Headers = append(a.Headers, Header{name, string(c.Bytes())})
+	}
+	a.Attrs = c.Attributes()
+	return a
+}
