@@ -30,6 +30,7 @@ const (
 	Set      Type = 26
 	Publish  Type = 30
 	Dissolve Type = 31
+	Evict    Type = 32
 	Count    Type = 40
 	Select   Type = 41
 )
