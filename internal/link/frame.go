@@ -163,3 +163,6 @@ func Begin(dst []byte, f *Frame) []byte { return AppendHeader(dst, f, 0) }
 func Finish(dst []byte, start int) {
 	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start))
 }
+
+// SetID writes the id of the frame that starts at frame[0].
+func SetID(frame []byte, id uint32) { binary.BigEndian.PutUint32(frame[8:], id) }

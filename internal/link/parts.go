@@ -175,7 +175,19 @@ type Attachment struct {
 	UID      string // empty: not bound
 	Target   string // WebSocket: the request target, path and query
 	Headers  []Header
+	Request  []byte // AppendRequest of Target and Headers, where the sender has it ready; then used instead of them
 	Attrs    []Attribute
+}
+
+// AppendRequest appends the part of an attachment that tells of the client's request.
+func AppendRequest[T string | []byte](dst []byte, target T, headers []Header) []byte {
+	dst = AppendBytes(dst, target)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(headers)))
+	for _, h := range headers {
+		dst = AppendBytes(dst, h.Name)
+		dst = AppendBytes(dst, h.Value)
+	}
+	return dst
 }
 
 // AppendAttachment appends the payload of an Attach frame.
@@ -184,11 +196,10 @@ func AppendAttachment(dst []byte, a *Attachment) []byte {
 	dst = AppendBytes(dst, a.Remote)
 	dst = AppendBytes(dst, a.Listener)
 	dst = AppendBytes(dst, a.UID)
-	dst = AppendBytes(dst, a.Target)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(a.Headers)))
-	for _, h := range a.Headers {
-		dst = AppendBytes(dst, h.Name)
-		dst = AppendBytes(dst, h.Value)
+	if len(a.Request) > 0 {
+		dst = append(dst, a.Request...)
+	} else {
+		dst = AppendRequest(dst, a.Target, a.Headers)
 	}
 	return AppendAttributes(dst, a.Attrs)
 }
