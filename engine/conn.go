@@ -1,0 +1,203 @@
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+// Handler is told what happens to a connection, on its loop: OnOpen, then OnData
+// as often as bytes come, then OnClose exactly once. A panic in one of them ends
+// the connection with ErrPanic.
+type Handler interface {
+	OnOpen(c *Conn)
+	// OnData receives all unread bytes, a view valid until it returns; they may
+	// be changed in place. It returns how many it is done with; the others come
+	// again in front of what arrives next.
+	OnData(c *Conn, in []byte) int
+	// OnClose may still read c's figures; writing is of no effect.
+	OnClose(c *Conn, reason error)
+}
+
+// Overflow is what to do with a message that would not fit in MaxOutput.
+type Overflow uint8
+
+const (
+	CloseSlow  Overflow = iota // End the connection with ErrSlowConsumer.
+	DropOldest                 // Drop waiting messages, oldest first, until it fits.
+	DropNewest                 // Drop this one.
+)
+
+// ConnOptions bound what a connection may hold in memory.
+type ConnOptions struct {
+	MaxInput  int // Bytes OnData may leave. Defaults to 16 MiB + 64 KiB.
+	MaxOutput int // Bytes not yet taken by the kernel. Defaults to 1 MiB. A single message may be larger when nothing else waits.
+	Overflow  Overflow
+}
+
+func (o ConnOptions) withDefaults() ConnOptions {
+	if o.MaxInput == 0 {
+		o.MaxInput = 16<<20 + 64<<10
+	}
+	if o.MaxOutput == 0 {
+		o.MaxOutput = 1 << 20
+	}
+	return o
+}
+
+// Conn is one connection. All of it is for its loop only, except Loop.
+type Conn struct {
+	// Static after it was made.
+	loop     *Loop
+	options  *ConnOptions // shared by a listener's conns
+	listener *Listener    // nil when enrolled by hand
+	remote   netip.AddrPort
+
+	// Owned by the loop.
+	g       gnet.Conn // nil once gnet has closed it
+	handler Handler
+	reason  error    // of the end, or of the end to come when draining
+	slot    uint32   // in loop.conns
+	taken   uint32   // bytes of carry the handler is done with
+	sent    int      // bytes of out that gnet has
+	carry   []byte   // read and not consumed, nil when empty
+	out     []byte   // written and not with gnet, nil when empty
+	backlog *backlog // bounds of waiting messages, only with a drop policy
+	drain   *drain   // CloseAfterFlush is under way
+
+	opened   bool // OnOpen was due
+	ended    bool // OnClose is due or was
+	dirty    bool // in loop.dirty
+	slow     bool // in loop.blocked
+	paused   bool // reads nothing
+	resumed  bool // in loop.resumed
+	offering bool // in OnData
+}
+
+func newConn(l *Loop, h Handler, o *ConnOptions, ln *Listener, remote netip.AddrPort) *Conn {
+	return &Conn{loop: l, handler: h, options: o, listener: ln, remote: remote}
+}
+
+// Loop is the loop c belongs to for life. Any goroutine may ask.
+func (c *Conn) Loop() *Loop { return c.loop }
+
+// Slot is c's index in its loop, for Loop.Conn. It is another's after OnClose.
+func (c *Conn) Slot() uint32 { return c.slot }
+
+// RemoteAddr is the peer's address, also after the end; zero for unix sockets.
+func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
+
+// LocalAddr is the address the peer reached; zero for unix sockets and after the
+// end.
+func (c *Conn) LocalAddr() netip.AddrPort {
+	if c.g == nil {
+		return netip.AddrPort{}
+	}
+	return addrPort(c.g.LocalAddr())
+}
+
+// Handler is who is told about c.
+func (c *Conn) Handler() Handler { return c.handler }
+
+// SetHandler has h told from the next callback on.
+func (c *Conn) SetHandler(h Handler) { c.handler = h }
+
+// Closed tells whether c takes no more writes.
+func (c *Conn) Closed() bool { return c.ended || c.drain != nil }
+
+// Close ends c at once; bytes not sent are lost. OnClose runs after the callback,
+// posted function or timer in progress, never inside Close.
+func (c *Conn) Close(reason error) {
+	if c.drain != nil && reason == nil {
+		reason = c.reason
+	}
+	c.markEnded(reason)
+}
+
+func (c *Conn) markEnded(reason error) {
+	if c.ended {
+		return
+	}
+	if c.drain == nil || reason == ErrPanic || reason == ErrStopped {
+		c.reason = reason // a draining conn has its reason
+	}
+	c.ended = true
+	c.loop.ending = append(c.loop.ending, c)
+}
+
+// finish releases what c holds and tells the handler.
+func (c *Conn) finish() {
+	l := c.loop
+	if g := c.g; g != nil {
+		c.g = nil
+		_ = l.reactor.Close(g)
+	}
+	l.buffers.put(c.carry)
+	l.buffers.put(c.out)
+	c.carry, c.out, c.backlog, c.taken, c.sent = nil, nil, nil, 0, 0
+	if c.drain != nil {
+		c.drain.Stop()
+	}
+	if c.listener != nil {
+		c.listener.left(c.remote)
+	}
+	c.callClose()
+	l.dismiss(c)
+}
+
+func (c *Conn) callOpen() {
+	defer c.caught("OnOpen")
+	c.handler.OnOpen(c)
+}
+
+func (c *Conn) callData(in []byte) (n int) {
+	defer c.caught("OnData")
+	return c.handler.OnData(c, in)
+}
+
+func (c *Conn) callClose() {
+	defer c.loop.caught("OnClose")
+	c.handler.OnClose(c, c.reason)
+}
+
+func (c *Conn) caught(what string) {
+	if p := recover(); p != nil {
+		c.loop.report(what, p)
+		c.markEnded(ErrPanic)
+	}
+}
+
+// linger is how long a drained conn waits for the peer to close. Closing first
+// would, with input unread, make the kernel throw away what is on its way.
+const linger = 2 * time.Second
+
+// drain is the state of CloseAfterFlush.
+type drain struct {
+	Timer
+	conn     *Conn
+	deadline time.Time
+	shut     bool // everything is with the kernel and our FIN sent
+}
+
+// CloseAfterFlush takes no more writes, sends what was written, tells the peer
+// the end and closes when the peer has closed or two seconds later; in any case
+// when within has passed. What the peer still sends is read and thrown away.
+func (c *Conn) CloseAfterFlush(reason error, within time.Duration) {
+	if c.Closed() {
+		return
+	}
+	c.drain = &drain{conn: c, deadline: time.Now().Add(within)}
+	c.drain.Target = c.drain
+	c.reason = reason
+	c.loop.Schedule(&c.drain.Timer, within)
+	c.loop.buffers.put(c.carry)
+	c.carry, c.taken = nil, 0
+	if c.paused {
+		c.Resume()
+	}
+	c.markDirty()
+}
+
+// OnTimer cuts what did not drain in time.
+func (d *drain) OnTimer(*Timer) { d.conn.markEnded(d.conn.reason) }

@@ -1,0 +1,318 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+const (
+	firstBackoff = 5 * time.Millisecond // when descriptors or memory run out
+	lastBackoff  = 100 * time.Millisecond
+	maxEnrolling = 512 // conns on their way to a loop
+)
+
+// ListenOptions say what a Listener lets in.
+type ListenOptions struct {
+	Conn ConnOptions
+	// Accept makes the Handler of a connection, or returns nil to refuse it. It
+	// runs on the accept goroutine; remote is zero for a unix socket.
+	Accept   func(remote netip.AddrPort) Handler
+	MaxConns int // Open at once. Zero means no limit.
+	MaxPerIP int // Open at once from one IPv4 address or IPv6 /64. Zero means no limit.
+}
+
+// ListenerStats count since Listen.
+type ListenerStats struct {
+	Conns        int    // open now
+	Accepted     uint64 // handed to a loop
+	OverMaxConns uint64 // refused
+	OverMaxPerIP uint64 // refused
+	Refused      uint64 // by Accept
+	Failed       uint64 // lost on the way to a loop
+	Backoffs     uint64 // waits because descriptors or memory ran out
+}
+
+// Listener accepts connections and spreads them over the loops.
+type Listener struct {
+	// Static after Listen.
+	engine *Engine
+	socket socket
+	accept func(netip.AddrPort) Handler
+	conn   ConnOptions
+	limits limits
+	stop   chan struct{} // closed by Close
+	done   chan struct{} // closed when the accept goroutine has ended
+
+	// Owned by the accept goroutine.
+	enrolling []enrolment // oldest first
+
+	mu      sync.Mutex
+	paused  chan struct{} // Guarded by mu. Closed by Resume; nil: accepting.
+	closed  bool          // Guarded by mu.
+	census  census        // Guarded by mu.
+	figures ListenerStats // Guarded by mu.
+}
+
+// socket is what a TCP and a unix listener have in common.
+type socket interface {
+	net.Listener
+	SetDeadline(time.Time) error
+}
+
+type enrolment struct {
+	conn   *Conn
+	result <-chan gnet.RegisteredResult
+}
+
+// Listen accepts on network tcp, tcp4, tcp6 or unix. Port 0 picks a free one. A
+// unix socket nobody listens on any more is replaced, other files are not.
+func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error) {
+	if o.Accept == nil {
+		return nil, errors.New("engine: ListenOptions.Accept is nil")
+	}
+	s, err := listen(network, addr)
+	if err != nil {
+		return nil, fmt.Errorf("engine: failed to listen: %w", err)
+	}
+	ln := &Listener{
+		engine: e,
+		socket: s,
+		accept: o.Accept,
+		conn:   o.Conn.withDefaults(),
+		limits: limits{conns: o.MaxConns, perIP: o.MaxPerIP},
+		stop:   make(chan struct{}),
+		done:   make(chan struct{}),
+		census: census{perIP: make(map[netip.Addr]int)},
+	}
+	e.mu.Lock()
+	if e.stopping {
+		e.mu.Unlock()
+		s.Close()
+		return nil, ErrStopped
+	}
+	e.listeners[ln] = struct{}{}
+	e.mu.Unlock()
+	go ln.run()
+	return ln, nil
+}
+
+// Addr is the address it listens on, with the real port.
+func (ln *Listener) Addr() net.Addr { return ln.socket.Addr() }
+
+// Pause stops accepting; who dials waits in the kernel's queue.
+func (ln *Listener) Pause() {
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	if ln.paused == nil && !ln.closed {
+		ln.paused = make(chan struct{})
+		_ = ln.socket.SetDeadline(time.Unix(1, 0))
+	}
+}
+
+// Resume accepts again.
+func (ln *Listener) Resume() {
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	if ln.paused != nil {
+		_ = ln.socket.SetDeadline(time.Time{})
+		close(ln.paused)
+		ln.paused = nil
+	}
+}
+
+// Close stops listening. Connections it accepted live on.
+func (ln *Listener) Close() error {
+	ln.mu.Lock()
+	if ln.closed {
+		ln.mu.Unlock()
+		<-ln.done
+		return nil
+	}
+	ln.closed = true
+	ln.mu.Unlock()
+	close(ln.stop)
+	err := ln.socket.Close()
+	<-ln.done
+	ln.engine.mu.Lock()
+	delete(ln.engine.listeners, ln)
+	ln.engine.mu.Unlock()
+	return err
+}
+
+// Stats are the figures of now.
+func (ln *Listener) Stats() ListenerStats {
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	s := ln.figures
+	s.Conns = ln.census.total
+	return s
+}
+
+// run is the accept goroutine.
+func (ln *Listener) run() {
+	defer close(ln.done)
+	defer ln.settle(0)
+	backoff := firstBackoff
+	for {
+		nc, err := ln.socket.Accept()
+		if err == nil {
+			backoff = firstBackoff
+			ln.admit(nc)
+			continue
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if !ln.awaitResume() {
+				return
+			}
+		case exhausted(err):
+			ln.count(func(s *ListenerStats) { s.Backoffs++ })
+			if !ln.sleep(backoff) {
+				return
+			}
+			backoff = min(2*backoff, lastBackoff)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			ln.engine.cfg.Logger.Warn("engine: failed to accept", "addr", ln.Addr(), "error", err)
+			if !ln.sleep(lastBackoff) {
+				return
+			}
+		}
+	}
+}
+
+// admit lets nc in or closes it.
+func (ln *Listener) admit(nc net.Conn) {
+	remote := remoteOf(nc)
+	if !ln.enter(remote) {
+		nc.Close()
+		return
+	}
+	h := ln.ask(remote)
+	if h == nil {
+		ln.count(func(s *ListenerStats) { s.Refused++ })
+		ln.left(remote)
+		nc.Close()
+		return
+	}
+	c := newConn(ln.engine.idlest(), h, &ln.conn, ln, remote)
+	result, err := ln.engine.enroll(c, nc)
+	if err != nil {
+		ln.lost(c)
+		return
+	}
+	ln.enrolling = append(ln.enrolling, enrolment{c, result})
+	ln.settle(maxEnrolling)
+}
+
+// ask calls Accept; a panic in it refuses the connection.
+func (ln *Listener) ask(remote netip.AddrPort) (h Handler) {
+	defer func() {
+		if p := recover(); p != nil {
+			ln.engine.cfg.Logger.Error("engine: panic in Accept", "panic", fmt.Sprint(p))
+			h = nil
+		}
+	}()
+	return ln.accept(remote)
+}
+
+// settle looks at the enrolments that are done, and waits for some until at most
+// bound are under way. Nobody else needs their outcome sooner: what a failed one
+// still counts for matters only to the next that comes.
+func (ln *Listener) settle(bound int) {
+	n := 0
+	for _, e := range ln.enrolling {
+		var r gnet.RegisteredResult
+		if len(ln.enrolling)-n > bound {
+			r = <-e.result
+		} else {
+			select {
+			case r = <-e.result:
+			default:
+				ln.enrolling = append(ln.enrolling[:0], ln.enrolling[n:]...)
+				return
+			}
+		}
+		n++
+		if err := ln.engine.enrolled(e.conn, r); err != nil {
+			ln.lost(e.conn)
+		} else {
+			ln.count(func(s *ListenerStats) { s.Accepted++ })
+		}
+	}
+	clear(ln.enrolling)
+	ln.enrolling = ln.enrolling[:0]
+}
+
+func (ln *Listener) lost(c *Conn) {
+	ln.count(func(s *ListenerStats) { s.Failed++ })
+	ln.left(c.remote)
+}
+
+func (ln *Listener) count(f func(*ListenerStats)) {
+	ln.mu.Lock()
+	f(&ln.figures)
+	ln.mu.Unlock()
+}
+
+func (ln *Listener) awaitResume() bool {
+	ln.mu.Lock()
+	paused := ln.paused
+	ln.mu.Unlock()
+	if paused == nil {
+		return true
+	}
+	select {
+	case <-paused:
+		return true
+	case <-ln.stop:
+		return false
+	}
+}
+
+func (ln *Listener) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ln.stop:
+		return false
+	}
+}
+
+// exhausted tells the errors that pass when others release something.
+func exhausted(err error) bool {
+	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// listen opens the socket.
+func listen(network, addr string) (socket, error) {
+	switch network {
+	case "tcp", "tcp4", "tcp6":
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return l.(*net.TCPListener), nil
+	case "unix":
+		return listenUnix(addr)
+	default:
+		return nil, net.UnknownNetworkError(network)
+	}
+}

@@ -1,0 +1,245 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+// Loop is one reactor: it owns its conns, their buffers and its timers.
+type Loop struct {
+	// Static after newLoop.
+	engine  *Engine
+	index   int
+	reactor gnet.EventLoop
+	kick    int // our end of the socket the loop wakes itself with
+	poll    poller
+
+	// Owned by the loop.
+	conns    []*Conn // by slot, nil where free
+	free     []uint32
+	count    int
+	buffers  bufferPool
+	timers   wheel
+	busy     bool    // inside a callback, a turn's end or a posted function
+	armed    bool    // the end of the turn is arranged
+	kicked   bool    // a byte to ourselves is under way
+	dirty    []*Conn // have bytes to flush
+	blocked  []*Conn // the kernel took no more of these
+	resumed  []*Conn // have input to be offered again
+	ending   []*Conn // ended, OnClose due
+	batch    []func()
+	ticking  bool // mirror of wantsTick
+	hurrying bool // mirror of wantsHurry
+	counters LoopStats
+
+	load       atomic.Int32 // conns here and on their way
+	wantsTick  atomic.Bool  // timers wait
+	wantsHurry atomic.Bool  // blocked conns wait
+
+	mu      sync.Mutex
+	inbox   []func()         // Guarded by mu.
+	waiting int              // Guarded by mu. Functions of batch not run yet.
+	mailed  bool             // Guarded by mu. A run for the mailbox is arranged.
+	poked   bool             // Guarded by mu. A run for the pacemaker is arranged.
+	ended   bool             // Guarded by mu.
+	rejects uint64           // Guarded by mu.
+	askers  []chan LoopStats // Guarded by mu.
+	last    LoopStats        // Guarded by mu. The figures of the last answer.
+}
+
+func newLoop(e *Engine, index int) (*Loop, error) {
+	l := &Loop{engine: e, index: index}
+	l.timers.init(l)
+	near, far, err := kickPair()
+	if err != nil {
+		return nil, err
+	}
+	// The client spreads by the number of conns, so the i-th goes to loop i.
+	g, err := e.client.EnrollContext(far, l)
+	if err != nil {
+		closeKick(near)
+		return nil, err
+	}
+	l.kick, l.reactor = near, g.EventLoop()
+	for _, other := range e.loops {
+		if other.reactor == l.reactor {
+			closeKick(near)
+			return nil, fmt.Errorf("loops %d and %d are one", other.index, index)
+		}
+	}
+	l.poll = pollerOf(g)
+	return l, nil
+}
+
+// Index tells the loop's place in Engine.Loops.
+func (l *Loop) Index() int { return l.index }
+
+// Conn is the connection at slot, nil if the slot is free. Loop only.
+func (l *Loop) Conn(slot uint32) *Conn {
+	if int(slot) >= len(l.conns) {
+		return nil
+	}
+	return l.conns[slot]
+}
+
+// Conns walks all connections. Loop only; they may be closed on the way.
+func (l *Loop) Conns() iter.Seq[*Conn] {
+	return func(yield func(*Conn) bool) {
+		for i := 0; i < len(l.conns); i++ {
+			if c := l.conns[i]; c != nil && !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// Now is the time to within one tick, at the price of a load.
+func (l *Loop) Now() time.Time {
+	return l.engine.start.Add(time.Duration(l.engine.clock.Load()))
+}
+
+// turnEnd is the Loop as gnet's Runnable, without an allocation per turn.
+type turnEnd Loop
+
+func (t *turnEnd) Run(context.Context) error {
+	(*Loop)(t).run()
+	return nil
+}
+
+// arm arranges the end of the turn. Loop only.
+func (l *Loop) arm() {
+	if !l.armed {
+		l.armed = true
+		l.execute()
+	}
+}
+
+// execute has run called once. Only on the loop, or with mu held and not ended:
+// gnet would write to a closed descriptor after the end.
+func (l *Loop) execute() { _ = l.reactor.Execute(context.Background(), (*turnEnd)(l)) }
+
+// run is the end of a turn: posted functions, timers, blocked and resumed conns,
+// then everything that was written since the last one leaves.
+func (l *Loop) run() {
+	l.busy, l.armed = true, true
+	l.counters.Turns++
+	again := l.drainMailbox()
+	if l.timers.advance(l.engine.clock.Load()) {
+		again = true
+	}
+	l.checkBlocked()
+	l.offerResumed()
+	l.finish()
+	l.flushDirty()
+	l.finish()
+	l.busy, l.armed = false, false
+	if len(l.dirty) > 0 {
+		l.arm()
+	}
+	if again {
+		l.kickSelf()
+	}
+}
+
+// settle ends a callback of gnet's.
+func (l *Loop) settle() {
+	if len(l.ending) > 0 {
+		l.finish()
+	}
+	l.busy = false
+}
+
+// flushDirty writes each dirty conn once. Flushing calls no handler, so the list
+// does not grow meanwhile.
+func (l *Loop) flushDirty() {
+	for i, c := range l.dirty {
+		l.dirty[i] = nil
+		c.dirty = false
+		c.flush()
+	}
+	l.dirty = l.dirty[:0]
+}
+
+// finish runs OnClose of the conns that ended, also of those that end meanwhile.
+func (l *Loop) finish() {
+	for i := 0; i < len(l.ending); i++ {
+		c := l.ending[i]
+		l.ending[i] = nil
+		c.finish()
+	}
+	l.ending = l.ending[:0]
+}
+
+func (l *Loop) offerResumed() {
+	for i := 0; i < len(l.resumed); i++ {
+		c := l.resumed[i]
+		l.resumed[i] = nil
+		c.resumed = false
+		c.offer()
+	}
+	l.resumed = l.resumed[:0]
+}
+
+// adopt gives c its place in the loop.
+func (l *Loop) adopt(c *Conn, g gnet.Conn) {
+	c.g, c.opened = g, true
+	if n := len(l.free); n > 0 {
+		c.slot = l.free[n-1]
+		l.free = l.free[:n-1]
+		l.conns[c.slot] = c
+	} else {
+		c.slot = uint32(len(l.conns))
+		l.conns = append(l.conns, c)
+	}
+	l.count++
+	l.counters.Opened++
+}
+
+func (l *Loop) dismiss(c *Conn) {
+	l.conns[c.slot] = nil
+	l.free = append(l.free, c.slot)
+	l.count--
+	l.counters.Closed++
+	l.load.Add(-1)
+}
+
+// caught is deferred around every call of foreign code.
+func (l *Loop) caught(what string) {
+	if p := recover(); p != nil {
+		l.report(what, p)
+	}
+}
+
+func (l *Loop) report(what string, p any) {
+	l.counters.Panics++
+	l.engine.cfg.Logger.Error("engine: panic in "+what, "loop", l.index,
+		"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+}
+
+// end closes every conn with ErrStopped and lets nobody in any more.
+func (l *Loop) end() {
+	done := make(chan struct{})
+	l.mu.Lock()
+	l.ended = true
+	_ = l.reactor.Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
+		defer close(done)
+		l.busy = true
+		l.drainRest()
+		for c := range l.Conns() {
+			c.Close(ErrStopped)
+		}
+		l.finish()
+		l.answer()
+		l.busy = false
+		return nil
+	}))
+	l.mu.Unlock()
+	<-done
+}

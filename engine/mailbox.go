@@ -1,0 +1,91 @@
+package engine
+
+// mailPortion is how many posted functions run before I/O has its turn again.
+const mailPortion = 4096
+
+// Post has f run on the loop, in the order of the Posts. Any goroutine may call
+// it. When MaxMailbox functions wait it refuses with ErrMailboxFull and counts
+// that; after Stop it returns ErrStopped. What was taken runs, also during Stop.
+func (l *Loop) Post(f func()) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return ErrStopped
+	}
+	if len(l.inbox)+l.waiting >= l.engine.cfg.MaxMailbox {
+		l.rejects++
+		return ErrMailboxFull
+	}
+	l.inbox = append(l.inbox, f)
+	if !l.mailed {
+		l.mailed = true
+		l.execute()
+	}
+	return nil
+}
+
+// poke has the loop run once soon, for its timers, blocked conns and figures.
+func (l *Loop) poke() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.poked && !l.ended {
+		l.poked = true
+		l.execute()
+	}
+}
+
+// drainMailbox runs one portion and tells whether more wait. While they do,
+// mailed stays set: the next run comes by kickSelf, after the loop's I/O. A
+// wake-up through gnet would run before it, for as long as anybody posts.
+func (l *Loop) drainMailbox() (more bool) {
+	l.mu.Lock()
+	l.poked = false
+	if len(l.batch) == 0 {
+		l.batch, l.inbox = l.inbox, l.batch[:0]
+	}
+	asked := len(l.askers) > 0
+	l.waiting = len(l.batch)
+	idle := len(l.batch) == 0 && !l.mailed
+	l.mu.Unlock()
+	if asked {
+		l.answer()
+	}
+	if idle {
+		return false
+	}
+	n := min(len(l.batch), mailPortion)
+	l.runBatch(n)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = len(l.batch)
+	more = len(l.batch) > 0 || len(l.inbox) > 0
+	l.mailed = more
+	return more
+}
+
+func (l *Loop) runBatch(n int) {
+	whole := l.batch
+	for i, f := range whole[:n] {
+		whole[i] = nil
+		l.call(f)
+	}
+	l.batch = whole[n:]
+	if len(l.batch) == 0 {
+		l.batch = whole[:0]
+	}
+}
+
+// drainRest runs everything that was taken before the end.
+func (l *Loop) drainRest() {
+	l.runBatch(len(l.batch))
+	l.mu.Lock()
+	l.batch, l.inbox = l.inbox, nil
+	l.mu.Unlock()
+	l.runBatch(len(l.batch))
+	l.batch = nil
+}
+
+func (l *Loop) call(f func()) {
+	defer l.caught("a posted function")
+	f()
+}

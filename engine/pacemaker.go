@@ -1,0 +1,52 @@
+package engine
+
+import "time"
+
+// hurry is how often blocked conns are looked at: gnet does not say when it has
+// got rid of what it held.
+const hurry = 5 * time.Millisecond
+
+// pace is the engine's one goroutine with a clock. It moves the coarse time on
+// and wakes those loops that have something to do with it.
+func (e *Engine) pace() {
+	defer close(e.paced)
+	tick := time.NewTicker(e.cfg.Tick)
+	defer tick.Stop()
+	var fast *time.Ticker // runs only while a loop has blocked conns
+	var fastC <-chan time.Time
+	defer func() {
+		if fast != nil {
+			fast.Stop()
+		}
+	}()
+	for {
+		select {
+		case <-e.quit:
+			return
+		case <-tick.C:
+			e.clock.Store(int64(time.Since(e.start)))
+			for _, l := range e.loops {
+				if l.wantsTick.Load() {
+					l.poke()
+				}
+			}
+		case <-e.nudge:
+			if fast == nil {
+				fast = time.NewTicker(hurry)
+				fastC = fast.C
+			}
+		case <-fastC:
+			wanted := false
+			for _, l := range e.loops {
+				if l.wantsHurry.Load() {
+					wanted = true
+					l.poke()
+				}
+			}
+			if !wanted {
+				fast.Stop()
+				fast, fastC = nil, nil
+			}
+		}
+	}
+}

@@ -1,0 +1,34 @@
+package engine
+
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// pin binds the loop to one of the CPUs the process may use. The thread is not
+// unlocked: it ends with the loop, and its affinity with it.
+func (l *Loop) pin() {
+	_ = l.Post(func() {
+		runtime.LockOSThread()
+		var allowed, one unix.CPUSet
+		err := unix.SchedGetaffinity(0, &allowed)
+		if err == nil {
+			skip := l.index % max(allowed.Count(), 1)
+			for cpu := 0; ; cpu++ {
+				if !allowed.IsSet(cpu) {
+					continue
+				}
+				if skip == 0 {
+					one.Set(cpu)
+					break
+				}
+				skip--
+			}
+			err = unix.SchedSetaffinity(0, &one)
+		}
+		if err != nil {
+			l.engine.cfg.Logger.Warn("engine: failed to pin a loop", "loop", l.index, "error", err)
+		}
+	})
+}

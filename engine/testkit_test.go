@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if childMain() {
+		return
+	}
+	goleak.VerifyTestMain(m,
+		// The pool of gnet's Enroll: one per process, for its whole life.
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
+}
+
+// patience is how long a test waits for what must happen.
+const patience = 10 * time.Second
+
+// funcs is a Handler made of functions; nil ones do nothing, OnData consumes.
+type funcs struct {
+	open  func(*Conn)
+	data  func(*Conn, []byte) int
+	close func(*Conn, error)
+}
+
+func (f funcs) OnOpen(c *Conn) {
+	if f.open != nil {
+		f.open(c)
+	}
+}
+
+func (f funcs) OnData(c *Conn, in []byte) int {
+	if f.data != nil {
+		return f.data(c, in)
+	}
+	return len(in)
+}
+
+func (f funcs) OnClose(c *Conn, err error) {
+	if f.close != nil {
+		f.close(c, err)
+	}
+}
+
+func echo(c *Conn, in []byte) int {
+	_ = c.Write(in)
+	return len(in)
+}
+
+func start(t testing.TB, cfg Config) *Engine {
+	t.Helper()
+	if cfg.Loops == 0 {
+		cfg.Loops = 2
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	e, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, e) })
+	return e
+}
+
+func stop(t testing.TB, e *Engine) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := e.Stop(ctx); err != nil {
+		t.Errorf("Stop: %v", err)
+	}
+}
+
+func serve(t testing.TB, e *Engine, h Handler, o ListenOptions) *Listener {
+	t.Helper()
+	if o.Accept == nil {
+		o.Accept = func(netip.AddrPort) Handler { return h }
+	}
+	ln, err := e.Listen("tcp", "127.0.0.1:0", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
+}
+
+func dial(t testing.TB, ln *Listener) net.Conn {
+	t.Helper()
+	nc, err := net.Dial(ln.Addr().Network(), ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	_ = nc.SetDeadline(time.Now().Add(patience))
+	return nc
+}
+
+func readN(t testing.TB, r io.Reader, n int) []byte {
+	t.Helper()
+	b := make([]byte, n)
+	if m, err := io.ReadFull(r, b); err != nil {
+		t.Fatalf("read %d of %d bytes: %v", m, n, err)
+	}
+	return b
+}
+
+func receive[T any](t testing.TB, ch <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-ch:
+	case <-time.After(patience):
+		t.Fatal("nothing happened")
+	}
+	return v
+}
+
+// eventually polls until f holds.
+func eventually(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !f(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never came true: %s", what)
+		}
+	}
+}
+
+// on runs f on l and waits for it.
+func on(t testing.TB, l *Loop, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	if err := l.Post(func() { defer close(done); f() }); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, done)
+}

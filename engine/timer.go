@@ -1,0 +1,129 @@
+package engine
+
+import "time"
+
+const (
+	wheelSlots   = 1024
+	timerPortion = 4096 // timers fired before I/O has its turn again
+)
+
+// Expirer is told when a Timer runs out, on the timer's loop.
+type Expirer interface{ OnTimer(t *Timer) }
+
+// Timer is a place in a loop's wheel, to be embedded in what it times. Owned by
+// the loop it was scheduled on.
+type Timer struct {
+	Target Expirer // who is told; set before Schedule
+
+	next *Timer
+	back **Timer // what points here; nil: not scheduled
+	loop *Loop
+	due  int64 // the tick it fires at
+}
+
+// Schedule has t fire once d has passed: never early, late by a tick at most
+// while the loop keeps up. A scheduled timer is moved. Loop only.
+func (l *Loop) Schedule(t *Timer, d time.Duration) {
+	t.Stop()
+	w := &l.timers
+	after := time.Since(l.engine.start) + max(d, 0)
+	tick := l.engine.cfg.Tick
+	t.due = max(int64((after+tick-1)/tick), w.now+1)
+	t.loop = l
+	t.link(&w.slots[t.due%wheelSlots])
+	w.count++
+	if !l.ticking {
+		l.ticking = true
+		l.wantsTick.Store(true)
+	}
+}
+
+// Stop takes t out of the wheel. It is harmless on one that is not in. Loop only.
+func (t *Timer) Stop() {
+	if t.back != nil {
+		t.unlink()
+		t.loop.timers.count--
+	}
+}
+
+// Scheduled tells whether t is to fire.
+func (t *Timer) Scheduled() bool { return t.back != nil }
+
+func (t *Timer) link(head **Timer) {
+	t.next, t.back = *head, head
+	if t.next != nil {
+		t.next.back = &t.next
+	}
+	*head = t
+}
+
+func (t *Timer) unlink() {
+	*t.back = t.next
+	if t.next != nil {
+		t.next.back = t.back
+	}
+	t.next, t.back = nil, nil
+}
+
+// wheel keeps timers by the tick they fire at, modulo its size. A timer further
+// away than one round is looked at once a round; at the usual tick that is once
+// in 100 s, which costs less than a second wheel would.
+type wheel struct {
+	loop  *Loop
+	slots []*Timer // allocated in init: Timers point into it
+	fired *Timer   // due and not told yet
+	now   int64    // the last tick that was looked at
+	count int
+}
+
+func (w *wheel) init(l *Loop) {
+	w.loop = l
+	w.slots = make([]*Timer, wheelSlots)
+}
+
+// advance fires what is due at clock and tells whether some of it must wait for
+// the next portion.
+func (w *wheel) advance(clock int64) (more bool) {
+	now := clock / int64(w.loop.engine.cfg.Tick)
+	if w.count == 0 {
+		w.now = max(w.now, now)
+		if w.loop.ticking {
+			w.loop.ticking = false
+			w.loop.wantsTick.Store(false)
+		}
+		return false
+	}
+	if now > w.now {
+		w.collect(max(w.now+1, now-wheelSlots+1), now)
+		w.now = now
+	}
+	for n := 0; w.fired != nil; n++ {
+		if n == timerPortion {
+			return true
+		}
+		t := w.fired
+		t.Stop()
+		w.call(t)
+	}
+	return false
+}
+
+// collect moves what is due from the slots of ticks first to last into fired.
+func (w *wheel) collect(first, last int64) {
+	for tick := first; tick <= last; tick++ {
+		for t := w.slots[tick%wheelSlots]; t != nil; {
+			next := t.next
+			if t.due <= last {
+				t.unlink()
+				t.link(&w.fired)
+			}
+			t = next
+		}
+	}
+}
+
+func (w *wheel) call(t *Timer) {
+	defer w.loop.caught("a timer")
+	w.loop.counters.TimersFired++
+	t.Target.OnTimer(t)
+}
