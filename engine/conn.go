@@ -66,13 +66,12 @@ type Conn struct {
 	backlog *backlog // bounds of waiting messages, only with a drop policy
 	drain   *drain   // CloseAfterFlush is under way
 
-	opened   bool // OnOpen was due
-	ended    bool // OnClose is due or was
-	dirty    bool // in loop.dirty
-	slow     bool // in loop.blocked
-	paused   bool // reads nothing
-	resumed  bool // in loop.resumed
-	offering bool // in OnData
+	opened  bool // OnOpen was due
+	ended   bool // OnClose is due or was
+	dirty   bool // in loop.dirty
+	slow    bool // in loop.blocked
+	paused  bool // reads nothing
+	resumed bool // in loop.resumed
 }
 
 func newConn(l *Loop, h Handler, o *ConnOptions, ln *Listener, remote netip.AddrPort) *Conn {
@@ -109,9 +108,6 @@ func (c *Conn) Closed() bool { return c.ended || c.drain != nil }
 // Close ends c at once; bytes not sent are lost. OnClose runs after the callback,
 // posted function or timer in progress, never inside Close.
 func (c *Conn) Close(reason error) {
-	if c.drain != nil && reason == nil {
-		reason = c.reason
-	}
 	c.markEnded(reason)
 }
 

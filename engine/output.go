@@ -19,8 +19,8 @@ func (c *Conn) Write(p []byte) error {
 	if c.Closed() {
 		return net.ErrClosed
 	}
-	b := c.loop.buffers.grow(c.out, len(p))
-	return c.commit(append(b, p...))
+	c.room(len(p))
+	return c.commit(append(c.out, p...))
 }
 
 // Begin lends c's out-buffer to append one message to, for Commit:
@@ -29,15 +29,12 @@ func (c *Conn) Write(p []byte) error {
 //	b = append(b, ...)
 //	err := c.Commit(b)
 //
-// Nothing else may be written to c in between.
+// Nothing else may be done to c in between.
 func (c *Conn) Begin() []byte {
 	if c.Closed() {
 		return nil
 	}
-	if cap(c.out)-len(c.out) < roomAhead {
-		c.reclaim(roomAhead)
-		c.out = c.loop.buffers.grow(c.out, roomAhead)
-	}
+	c.room(roomAhead)
 	return c.out
 }
 
@@ -52,32 +49,46 @@ func (c *Conn) Commit(b []byte) error {
 	return c.commit(b)
 }
 
+// room makes place for n bytes behind out.
+func (c *Conn) room(n int) {
+	if cap(c.out)-len(c.out) < n {
+		c.reclaim(n)
+		c.out = c.loop.buffers.grow(c.out, n)
+	}
+}
+
 // commit makes b the out-buffer. What it has more than before is one message.
 func (c *Conn) commit(b []byte) error {
-	before := len(c.out)
+	last := len(b) - len(c.out)
 	c.out = b
 	c.loop.counters.MessagesOut++
 	if c.backlog != nil {
-		c.backlog.push(len(b) - before)
+		c.backlog.push(last)
 	}
 	if waiting := len(b) - c.sent; waiting >= early || waiting > c.options.MaxOutput || c.slow {
-		return c.bound(len(b) - before)
+		return c.bound(last)
 	}
 	c.markDirty()
 	return nil
 }
 
-// bound is the one place that judges a slow consumer. last is the size of the
-// message that was added just now; alone it may be of any size.
+// bound keeps what waits below MaxOutput, and is the one place that judges a
+// slow consumer. last is the size of the message that was added just now.
 func (c *Conn) bound(last int) error {
-	if !c.slow {
+	if c.over(last) || len(c.out)-c.sent >= early {
+		unknown := c.backlog == nil
 		c.flush() // a burst to a fast reader is no offence
 		if c.ended {
 			return net.ErrClosed
 		}
+		if b := c.backlog; unknown && b != nil && len(c.out)-c.sent >= last {
+			b.from, b.start = b.from-last, b.start-last
+			b.push(last)
+		}
+	} else {
+		c.markDirty()
 	}
-	total := c.Buffered()
-	if total <= c.options.MaxOutput || total <= last {
+	if !c.over(last) {
 		return nil
 	}
 	n := &c.loop.counters
@@ -85,13 +96,19 @@ func (c *Conn) bound(last int) error {
 	case DropNewest:
 		n.DroppedNewest += uint64(c.dropNewest())
 	case DropOldest:
-		n.DroppedOldest += uint64(c.dropOldest(total - c.options.MaxOutput))
+		n.DroppedOldest += uint64(c.dropOldest(c.Buffered() - c.options.MaxOutput))
 	default:
 		n.SlowCloses++
 		c.markEnded(ErrSlowConsumer)
 		return ErrSlowConsumer
 	}
 	return nil
+}
+
+// over tells whether too much waits. One message alone may be of any size.
+func (c *Conn) over(last int) bool {
+	n := c.Buffered()
+	return n > c.options.MaxOutput && n > last
 }
 
 // Flush writes out what waits without waiting for the end of the turn.
@@ -170,11 +187,7 @@ func (c *Conn) send(p []byte) bool {
 
 // flushed comes when everything is with the kernel.
 func (c *Conn) flushed() {
-	if c.out != nil {
-		c.loop.buffers.put(c.out)
-		c.out, c.sent = nil, 0
-	}
-	c.backlog = nil
+	c.emptied()
 	if d := c.drain; d != nil && !d.shut {
 		d.shut = true
 		if err := unix.Shutdown(c.g.Fd(), unix.SHUT_WR); err != nil {
@@ -185,8 +198,20 @@ func (c *Conn) flushed() {
 	}
 }
 
+// emptied gives the out-buffer back when nothing in it is left to send.
+func (c *Conn) emptied() {
+	if c.out != nil {
+		c.loop.buffers.put(c.out)
+		c.out, c.sent = nil, 0
+	}
+	c.backlog = nil
+}
+
 // block puts c among those the loop comes back to.
 func (c *Conn) block() {
+	if len(c.next()) == 0 {
+		c.emptied()
+	}
 	if c.backlog == nil && c.options.Overflow != CloseSlow {
 		c.backlog = &backlog{}
 		c.backlog.begin(c)

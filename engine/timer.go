@@ -93,7 +93,7 @@ func (w *wheel) advance(clock int64) (more bool) {
 		}
 		return false
 	}
-	if now > w.now {
+	if now > w.now && w.fired == nil {
 		w.collect(max(w.now+1, now-wheelSlots+1), now)
 		w.now = now
 	}
@@ -110,7 +110,7 @@ func (w *wheel) advance(clock int64) (more bool) {
 
 // collect moves what is due from the slots of ticks first to last into fired.
 func (w *wheel) collect(first, last int64) {
-	for tick := first; tick <= last; tick++ {
+	for tick := last; tick >= first; tick-- { // so that fired is in order
 		for t := w.slots[tick%wheelSlots]; t != nil; {
 			next := t.next
 			if t.due <= last {
