@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"bytes"
+	"io"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestInputBeyondMaxInputCloses(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{})
+	reasons := make(chan error, 1)
+	_, nc := opened(t, e, funcs{
+		data:  func(*Conn, []byte) int { return 0 },
+		close: func(_ *Conn, err error) { reasons <- err },
+	}, ConnOptions{MaxInput: 1000})
+	if _, err := nc.Write(make([]byte, 1001)); err != nil {
+		t.Fatal(err)
+	}
+	if err := receive(t, reasons); err != ErrInputTooLarge {
+		t.Errorf("OnClose got %v", err)
+	}
+}
+
+// While a conn is paused its peer is held up by TCP, and nothing is lost when it
+// goes on.
+func TestPauseHoldsThePeerUpAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{})
+	var received atomic.Int64
+	sum := make(chan []byte, 1)
+	var all []byte
+	const size = 24 << 20
+	c, nc := opened(t, e, funcs{data: func(c *Conn, in []byte) int {
+		all = append(all, in...)
+		received.Add(int64(len(in)))
+		if len(all) == size {
+			sum <- all
+		}
+		return len(in)
+	}}, ConnOptions{})
+	on(t, c.Loop(), func() { c.Pause() })
+	sent := make([]byte, size)
+	chacha := rand.NewChaCha8([32]byte{7})
+	_, _ = chacha.Read(sent)
+	var written atomic.Int64
+	go func() {
+		for rest := sent; len(rest) > 0; {
+			n, err := nc.Write(rest[:min(len(rest), 64<<10)])
+			if err != nil {
+				return
+			}
+			written.Add(int64(n))
+			rest = rest[n:]
+		}
+	}()
+	stuck := func() bool {
+		before := written.Load()
+		time.Sleep(100 * time.Millisecond) // that long nothing moves
+		return before > 0 && before == written.Load()
+	}
+	eventually(t, "the peer's send blocks", stuck)
+	if written.Load() == size || received.Load() > 0 {
+		t.Fatalf("%d bytes were sent to a paused conn and %d received", written.Load(), received.Load())
+	}
+	on(t, c.Loop(), func() { c.Resume() })
+	if !bytes.Equal(receive(t, sum), sent) {
+		t.Fatal("the bytes came changed")
+	}
+}
+
+// What was read before Pause and not consumed comes after Resume, without a new
+// byte from the peer.
+func TestResumeOffersWhatWaits(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{})
+	got := make(chan string, 4)
+	c, nc := opened(t, e, funcs{data: func(c *Conn, in []byte) int {
+		c.Pause()
+		got <- string(in[:1])
+		return 1
+	}}, ConnOptions{})
+	if _, err := io.WriteString(nc, "abc"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"a", "b", "c"} {
+		if s := receive(t, got); s != want {
+			t.Fatalf("got %q, want %q", s, want)
+		}
+		on(t, c.Loop(), func() {
+			if len(got) > 0 {
+				t.Error("OnData was called while paused")
+			}
+			c.Resume()
+		})
+	}
+}
+
+// gnet turns reading on again by itself when a full socket has drained. Paused
+// must stay paused then.
+func TestPausedStaysPausedWhileOutputDrains(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{})
+	var inputs atomic.Int64
+	c, nc := opened(t, e, funcs{data: func(_ *Conn, in []byte) int {
+		inputs.Add(int64(len(in)))
+		return len(in)
+	}}, ConnOptions{MaxOutput: 64 << 20})
+	const size = 16 << 20
+	on(t, c.Loop(), func() {
+		c.Pause()
+		_ = c.Write(make([]byte, size))
+	})
+	if _, err := io.WriteString(nc, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	readN(t, nc, size)
+	on(t, c.Loop(), func() {
+		if inputs.Load() != 0 {
+			t.Error("OnData was called while paused")
+		}
+		c.Resume()
+	})
+	eventually(t, "the input comes", func() bool { return inputs.Load() == 5 })
+}
