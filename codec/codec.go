@@ -1,0 +1,38 @@
+package codec
+
+import (
+	"cmp"
+	"errors"
+)
+
+// Event says what Decode took from the front of the input.
+type Event uint8
+
+// Events.
+const (
+	None          Event = iota // nothing for the business: a pong, a part of a message, white space
+	MessageText                // a whole message, valid UTF-8
+	MessageBinary              // a whole message, any bytes
+	Closed                     // the peer says farewell; the answer is in the reply
+)
+
+var (
+	// ErrProtocol is returned when bytes break the rules of their wire format.
+	ErrProtocol = errors.New("codec: protocol error")
+	// ErrTooBig is returned when a message is, or claims to be, larger than the limit.
+	ErrTooBig = errors.New("codec: message too big")
+)
+
+// DefaultMaxMessage bounds a message where MaxMessage is zero.
+const DefaultMaxMessage = 1 << 20
+
+// Encodings: codecs with equal ones give equal bytes for a message.
+const (
+	encodingText uint8 = iota + 1
+	encodingJSON
+	encodingJSONLines
+	encodingFrame
+	encodingWebSocket // and above
+)
+
+func limit(n int) int { return cmp.Or(n, DefaultMaxMessage) }

@@ -1,0 +1,69 @@
+package codec
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// Frame carries any bytes behind their length, every message binary:
+//
+//	+----------------+-------------------+
+//	| length uint32  | length-4 bytes    |
+//	+----------------+-------------------+
+//
+// Big-endian; the length counts its own four bytes.
+type Frame struct {
+	MaxMessage int // bytes of a payload. Defaults to DefaultMaxMessage.
+}
+
+// Decode reads one frame from the front of in.
+func (f Frame) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []byte, err error) {
+	payload, n, err = counted(in, limit(f.MaxMessage))
+	if n == 0 {
+		return None, nil, 0, out, err
+	}
+	return MessageBinary, payload, n, out, nil
+}
+
+// Append appends payload as one frame. Beyond 4 GiB, where the length has no
+// form, nothing is appended.
+func (f Frame) Append(dst, payload []byte, text bool) []byte {
+	return appendCounted(dst, payload)
+}
+
+// AppendClose appends nothing: there is no farewell in the format.
+func (f Frame) AppendClose(dst []byte, code uint16, reason string) []byte { return dst }
+
+// AppendPing appends nothing: the format has no ping, the application sends a message of its own.
+func (f Frame) AppendPing(dst []byte) []byte { return dst }
+
+// Encoding is the same for every Frame.
+func (f Frame) Encoding() uint8 { return encodingFrame }
+
+const lengthSize = 4
+
+// counted cuts a payload behind its length off in, and returns the bytes taken,
+// 0 when it is not all there yet.
+func counted(in []byte, limit int) ([]byte, int, error) {
+	if len(in) < lengthSize {
+		return nil, 0, nil
+	}
+	total := uint64(binary.BigEndian.Uint32(in))
+	switch {
+	case total < lengthSize:
+		return nil, 0, ErrProtocol
+	case total-lengthSize > uint64(limit):
+		return nil, 0, ErrTooBig
+	case total > uint64(len(in)):
+		return nil, 0, nil
+	}
+	return in[lengthSize:total:total], int(total), nil
+}
+
+func appendCounted(dst, payload []byte) []byte {
+	if uint64(len(payload)) > math.MaxUint32-lengthSize {
+		return dst
+	}
+	dst = binary.BigEndian.AppendUint32(dst, uint32(lengthSize+len(payload)))
+	return append(dst, payload...)
+}

@@ -1,0 +1,44 @@
+package codec
+
+// JSON carries one JSON document behind its length, every message text:
+//
+//	+----------------+-------------------+
+//	| length uint32  | document          |
+//	+----------------+-------------------+
+//
+// Big-endian; the length counts its own four bytes. A document that
+// CheckDocument refuses ends the stream.
+type JSON struct {
+	MaxMessage int // bytes of a document. Defaults to DefaultMaxMessage.
+}
+
+// Decode reads one document from the front of in.
+func (j JSON) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []byte, err error) {
+	payload, n, err = counted(in, limit(j.MaxMessage))
+	if n == 0 {
+		return None, nil, 0, out, err
+	}
+	if err = CheckDocument(payload); err != nil {
+		return None, nil, 0, out, err
+	}
+	return MessageText, payload, n, out, nil
+}
+
+// Append appends payload, which must be a document whether it is called text
+// or binary. One that CheckDocument refuses would make every receiver hang up,
+// so nothing is appended and dst comes back as it was.
+func (j JSON) Append(dst, payload []byte, text bool) []byte {
+	if CheckDocument(payload) != nil {
+		return dst
+	}
+	return appendCounted(dst, payload)
+}
+
+// AppendClose appends nothing: there is no farewell in the format.
+func (j JSON) AppendClose(dst []byte, code uint16, reason string) []byte { return dst }
+
+// AppendPing appends nothing: the format has no ping, the application sends a message of its own.
+func (j JSON) AppendPing(dst []byte) []byte { return dst }
+
+// Encoding is the same for every JSON.
+func (j JSON) Encoding() uint8 { return encodingJSON }

@@ -1,0 +1,64 @@
+package codec
+
+import "bytes"
+
+// JSONLines carries one JSON document per line, every message text. Lines are
+// Text's; one of white space alone is skipped and may serve a peer as a
+// heartbeat. A document that CheckDocument refuses ends the stream.
+type JSONLines struct {
+	MaxMessage int // bytes of a line without its end. Defaults to DefaultMaxMessage.
+}
+
+// Decode reads one line from the front of in.
+func (j JSONLines) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []byte, err error) {
+	payload, n, err = line(in, limit(j.MaxMessage))
+	if n == 0 {
+		return None, nil, 0, out, err
+	}
+	if blank(payload) {
+		return None, nil, n, out, nil
+	}
+	if err = CheckDocument(payload); err != nil {
+		return None, nil, 0, out, err
+	}
+	return MessageText, payload, n, out, nil
+}
+
+// Append appends payload, which must be a document whether it is called text
+// or binary, as one line. A line break inside a document can only be white
+// space between two tokens, so leaving it out changes nothing. What
+// CheckDocument refuses is not appended: dst comes back as it was.
+func (j JSONLines) Append(dst, payload []byte, text bool) []byte {
+	if CheckDocument(payload) != nil {
+		return dst
+	}
+	// Some readers end a line at a lone "\r" too.
+	if bytes.IndexByte(payload, '\n') < 0 && bytes.IndexByte(payload, '\r') < 0 {
+		dst = append(dst, payload...)
+		return append(dst, '\n')
+	}
+	for _, c := range payload {
+		if c != '\n' && c != '\r' {
+			dst = append(dst, c)
+		}
+	}
+	return append(dst, '\n')
+}
+
+// AppendClose appends nothing: there is no farewell in the format.
+func (j JSONLines) AppendClose(dst []byte, code uint16, reason string) []byte { return dst }
+
+// AppendPing appends nothing: the format has no ping, the application sends a message of its own.
+func (j JSONLines) AppendPing(dst []byte) []byte { return dst }
+
+// Encoding is the same for every JSONLines.
+func (j JSONLines) Encoding() uint8 { return encodingJSONLines }
+
+func blank(line []byte) bool {
+	for _, c := range line {
+		if c != ' ' && c != '\t' && c != '\r' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,77 @@
+package codec
+
+import (
+	"bytes"
+	"unicode/utf8"
+)
+
+// Text carries one message per line: payload, "\n". One "\r" in front of the
+// "\n" belongs to the line's end. An empty line is an empty message.
+//
+// A line that is not valid UTF-8 arrives as MessageBinary: devices that speak
+// another character set live on, and no invalid text ever reaches a WebSocket
+// peer, who would have to close over it. What a line was sent as is not on the
+// wire, so a binary message that is valid UTF-8 arrives as text.
+//
+// Every Decode looks for the line's end from the front of in, so MaxMessage also
+// bounds what a peer that sends byte by byte can cost.
+type Text struct {
+	MaxMessage int // bytes of a line without its end. Defaults to DefaultMaxMessage.
+}
+
+// Decode reads one line from the front of in.
+func (t Text) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []byte, err error) {
+	payload, n, err = line(in, limit(t.MaxMessage))
+	switch {
+	case n == 0:
+		return None, nil, 0, out, err
+	case utf8.Valid(payload):
+		return MessageText, payload, n, out, nil
+	default:
+		return MessageBinary, payload, n, out, nil
+	}
+}
+
+// Append appends payload as one line. A payload with a "\n" in it has no form
+// as one line: written as it is it would become two messages, and any
+// replacement would change it in silence, so nothing is appended and dst comes
+// back as it was. A payload that ends in "\r" gets "\r\n" as its line's end,
+// which keeps its own.
+func (t Text) Append(dst, payload []byte, text bool) []byte {
+	if bytes.IndexByte(payload, '\n') >= 0 {
+		return dst
+	}
+	dst = append(dst, payload...)
+	if n := len(payload); n > 0 && payload[n-1] == '\r' {
+		dst = append(dst, '\r')
+	}
+	return append(dst, '\n')
+}
+
+// AppendClose appends nothing: there is no farewell in the format.
+func (t Text) AppendClose(dst []byte, code uint16, reason string) []byte { return dst }
+
+// AppendPing appends nothing: the format has no ping, the application sends a message of its own.
+func (t Text) AppendPing(dst []byte) []byte { return dst }
+
+// Encoding is the same for every Text.
+func (t Text) Encoding() uint8 { return encodingText }
+
+// line cuts the first line off in: the line without its end and the bytes
+// taken with it, 0 when the end is not there yet.
+func line(in []byte, limit int) ([]byte, int, error) {
+	// The line and its "\r\n"; nothing beyond can matter.
+	window := in[:min(len(in)-2, limit)+2]
+	i := bytes.IndexByte(window, '\n')
+	if i < 0 {
+		i = len(window)
+	}
+	text := bytes.TrimSuffix(in[:i], []byte{'\r'})
+	if len(text) > limit {
+		return nil, 0, ErrTooBig
+	}
+	if i == len(window) {
+		return nil, 0, nil
+	}
+	return text[:len(text):len(text)], i + 1, nil
+}
