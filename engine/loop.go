@@ -27,16 +27,17 @@ type Loop struct {
 	count    int
 	buffers  bufferPool
 	timers   wheel
-	busy     bool    // inside a callback, a turn's end or a posted function
-	armed    bool    // the end of the turn is arranged
-	kicked   bool    // a byte to ourselves is under way
-	dirty    []*Conn // have bytes to flush
-	blocked  []*Conn // the kernel took no more of these
-	resumed  []*Conn // have input to be offered again
-	ending   []*Conn // ended, OnClose due
-	batch    []func()
-	ticking  bool // mirror of wantsTick
-	hurrying bool // mirror of wantsHurry
+	busy     bool     // inside a callback, a turn's end or a posted function
+	armed    bool     // the end of the turn is arranged
+	kicked   bool     // a byte to ourselves is under way
+	dirty    []*Conn  // have bytes to flush
+	blocked  []*Conn  // the kernel took no more of these
+	resumed  []*Conn  // have input to be offered again
+	ending   []*Conn  // ended, OnClose due
+	batch    []func() // taken from inbox
+	batchAt  int      // next of batch to run
+	ticking  bool     // mirror of wantsTick
+	hurrying bool     // mirror of wantsHurry
 	counters LoopStats
 
 	load       atomic.Int32 // conns here and on their way

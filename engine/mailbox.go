@@ -1,7 +1,13 @@
 package engine
 
-// mailPortion is how many posted functions run before I/O has its turn again.
-const mailPortion = 4096
+import "time"
+
+// A portion is what posted functions get before I/O has its turn again.
+const (
+	mailPortion = 4096
+	mailTime    = 2 * time.Millisecond // looked at every mailStep functions
+	mailStep    = 64
+)
 
 // Post has f run on the loop, in the order of the Posts. Any goroutine may call
 // it. When MaxMailbox functions wait it refuses with ErrMailboxFull and counts
@@ -41,37 +47,45 @@ func (l *Loop) drainMailbox() (more bool) {
 	l.mu.Lock()
 	l.poked = false
 	if len(l.batch) == 0 {
-		l.batch, l.inbox = l.inbox, l.batch[:0]
+		l.batch, l.inbox = l.inbox, l.batch
 	}
-	asked := len(l.askers) > 0
-	l.waiting = len(l.batch)
-	idle := len(l.batch) == 0 && !l.mailed
+	l.waiting = len(l.batch) - l.batchAt
+	asked, mailed := len(l.askers) > 0, l.mailed
 	l.mu.Unlock()
 	if asked {
 		l.answer()
 	}
-	if idle {
+	if !mailed {
 		return false
 	}
-	n := min(len(l.batch), mailPortion)
-	l.runBatch(n)
+	l.runPortion()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.waiting = len(l.batch)
-	more = len(l.batch) > 0 || len(l.inbox) > 0
-	l.mailed = more
-	return more
+	l.waiting = len(l.batch) - l.batchAt
+	l.mailed = l.waiting > 0 || len(l.inbox) > 0
+	return l.mailed
 }
 
+func (l *Loop) runPortion() {
+	end := time.Now().Add(mailTime)
+	for n := 0; n < mailPortion && len(l.batch) > 0; n += mailStep {
+		l.runBatch(mailStep)
+		if time.Now().After(end) {
+			return
+		}
+	}
+}
+
+// runBatch runs the next n of batch.
 func (l *Loop) runBatch(n int) {
-	whole := l.batch
-	for i, f := range whole[:n] {
-		whole[i] = nil
+	for n = min(n, len(l.batch)-l.batchAt); n > 0; n-- {
+		f := l.batch[l.batchAt]
+		l.batch[l.batchAt] = nil
+		l.batchAt++
 		l.call(f)
 	}
-	l.batch = whole[n:]
-	if len(l.batch) == 0 {
-		l.batch = whole[:0]
+	if l.batchAt == len(l.batch) {
+		l.batch, l.batchAt = l.batch[:0], 0
 	}
 }
 
@@ -82,7 +96,6 @@ func (l *Loop) drainRest() {
 	l.batch, l.inbox = l.inbox, nil
 	l.mu.Unlock()
 	l.runBatch(len(l.batch))
-	l.batch = nil
 }
 
 func (l *Loop) call(f func()) {

@@ -1,0 +1,210 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+func TestNewChecksItsConfig(t *testing.T) {
+	t.Parallel()
+	for _, cfg := range []Config{{Loops: -1}, {Loops: 1000}, {Tick: -1}, {MaxMailbox: -1}} {
+		if e, err := New(cfg); err == nil {
+			stop(t, e)
+			t.Errorf("New(%+v) succeeded", cfg)
+		}
+	}
+}
+
+// Stop ends everything while clients dial, send and receive: each open conn gets
+// one OnClose, and nothing can be started any more.
+func TestStopUnderLoad(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{})
+	var opened, closed, strange atomic.Int64
+	h := funcs{
+		open: func(*Conn) { opened.Add(1) },
+		data: echo,
+		close: func(_ *Conn, err error) {
+			closed.Add(1)
+			if err != ErrStopped && !errors.Is(err, io.EOF) {
+				strange.Add(1)
+			}
+		},
+	}
+	ln := serve(t, e, h, ListenOptions{})
+	addr := ln.Addr().String()
+	done := make(chan struct{}, 20)
+	for range 20 {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			for {
+				nc, err := net.Dial("tcp", addr)
+				if err != nil {
+					return
+				}
+				for range 50 {
+					_, _ = nc.Write(make([]byte, 2000))
+					if _, err := io.ReadFull(nc, make([]byte, 2000)); err != nil {
+						break
+					}
+				}
+				nc.Close()
+			}
+		}()
+	}
+	eventually(t, "the load runs", func() bool { return closed.Load() > 20 })
+	stop(t, e)
+	if opened.Load() != closed.Load() || strange.Load() > 0 {
+		t.Errorf("%d opened, %d closed, %d for a strange reason", opened.Load(), closed.Load(), strange.Load())
+	}
+	for range 20 {
+		receive(t, done)
+	}
+	if err := e.Loops()[0].Post(func() {}); err != ErrStopped {
+		t.Errorf("Post: %v", err)
+	}
+	if _, err := e.Listen("tcp", "127.0.0.1:0", ListenOptions{Accept: func(netip.AddrPort) Handler { return h }}); err != ErrStopped {
+		t.Errorf("Listen: %v", err)
+	}
+	near, far := net.Pipe()
+	defer far.Close()
+	if err := e.Enroll(nil, near, h, ConnOptions{}); err != ErrStopped {
+		t.Errorf("Enroll: %v", err)
+	}
+	if s := e.Stats(); len(s) != 2 || s[0].Conns != 0 || s[0].Opened == 0 {
+		t.Errorf("stats: %+v", s)
+	}
+	stop(t, e)
+}
+
+// What was posted before Stop runs, and Stop obeys its context.
+func TestStopRunsWhatWasPosted(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{Loops: 1})
+	l := e.Loops()[0]
+	started, release := make(chan struct{}), make(chan struct{})
+	_ = l.Post(func() { close(started); <-release })
+	receive(t, started)
+	ran := make(chan int, 10)
+	for i := range 10 {
+		if err := l.Post(func() { ran <- i }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := e.Stop(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("Stop: %v", err)
+	}
+	close(release)
+	stop(t, e)
+	if len(ran) != 10 {
+		t.Errorf("%d of 10 functions ran", len(ran))
+	}
+}
+
+// Engines come and go without leaving a descriptor, and do not disturb others.
+func TestEnginesLeaveNothing(t *testing.T) {
+	// Not parallel: it counts the descriptors of the process.
+	cycle := func() {
+		engines := make([]*Engine, 3)
+		for i := range engines {
+			engines[i] = start(t, Config{PinCPUs: i == 0})
+		}
+		for i, e := range engines {
+			ln := serve(t, e, funcs{data: echo}, ListenOptions{})
+			for range 10 {
+				nc := dial(t, ln)
+				if _, err := nc.Write([]byte{byte(i)}); err != nil {
+					t.Fatal(err)
+				}
+				readN(t, nc, 1)
+				defer nc.Close()
+			}
+		}
+		for _, e := range engines {
+			stop(t, e)
+		}
+	}
+	cycle()
+	before := descriptors(t)
+	for range 5 {
+		cycle()
+	}
+	if after := descriptors(t); after > before {
+		t.Errorf("%d descriptors were open before and %d after", before, after)
+	}
+}
+
+func descriptors(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("no /proc/self/fd to count descriptors in")
+	}
+	return len(entries)
+}
+
+func TestEnrollOnAGivenLoop(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{Loops: 3})
+	for network, addr := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "s")} {
+		outside, err := net.Listen(network, addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer outside.Close()
+		for _, l := range append(e.Loops(), nil) {
+			near, err := net.Dial(network, outside.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			far, err := outside.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer far.Close()
+			var ran *Loop
+			h := funcs{open: func(c *Conn) { ran = c.Loop() }, data: echo}
+			if err := e.Enroll(l, near, h, ConnOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if ran == nil || l != nil && ran != l {
+				t.Errorf("OnOpen ran on %v, want %v", ran, l)
+			}
+			_ = far.SetDeadline(time.Now().Add(patience))
+			if _, err := io.WriteString(far, "hello"); err != nil {
+				t.Fatal(err)
+			}
+			if got := string(readN(t, far, 5)); got != "hello" {
+				t.Errorf("%s: got %q", network, got)
+			}
+		}
+	}
+}
+
+// A conn the engine cannot take is closed and reported.
+func TestEnrollRefusesWhatIsNoSocket(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{})
+	near, far := net.Pipe()
+	if err := e.Enroll(nil, near, funcs{}, ConnOptions{}); err == nil {
+		t.Error("a pipe was enrolled")
+	}
+	if _, err := far.Write([]byte("x")); err == nil {
+		t.Error("the pipe was not closed")
+	}
+	for _, l := range e.Loops() {
+		if n := l.load.Load(); n != 0 {
+			t.Errorf("%d conns are counted", n)
+		}
+	}
+}

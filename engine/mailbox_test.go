@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var errIdle = errors.New("idle")
+
+// Functions posted by one goroutine run in its order, all of them once.
+func TestPostKeepsOrder(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{Loops: 1, MaxMailbox: 1000})
+	l := e.Loops()[0]
+	const senders, posts = 4, 50_000
+	var next [senders]int // owned by the loop
+	var wg sync.WaitGroup
+	for s := range senders {
+		wg.Go(func() {
+			for sent := 0; sent < posts; {
+				i := sent
+				err := l.Post(func() {
+					if next[s] != i {
+						t.Errorf("post %d of sender %d ran in place of %d", i, s, next[s])
+					}
+					next[s]++
+				})
+				if err == nil {
+					sent++
+				} else if err != ErrMailboxFull {
+					t.Error(err)
+					return
+				} else {
+					time.Sleep(50 * time.Microsecond) // full: let it run
+				}
+			}
+		})
+	}
+	wg.Wait()
+	eventually(t, "there is room", func() bool { return l.Post(func() {}) == nil })
+	eventually(t, "all have run", func() (all bool) {
+		on(t, l, func() { all = next == [senders]int{posts, posts, posts, posts} })
+		return all
+	})
+}
+
+func TestPostIsBounded(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{Loops: 1, MaxMailbox: 10})
+	l := e.Loops()[0]
+	started, release := make(chan struct{}), make(chan struct{})
+	if err := l.Post(func() { close(started); <-release }); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, started)
+	ran := 0
+	taken := 0
+	for range 20 {
+		switch err := l.Post(func() { ran++ }); err {
+		case nil:
+			taken++
+		case ErrMailboxFull:
+		default:
+			t.Fatal(err)
+		}
+	}
+	close(release)
+	eventually(t, "the mailbox is empty", func() bool { return l.Post(func() {}) == nil })
+	on(t, l, func() {
+		if ran != taken || taken < 9 || taken > 10 {
+			t.Errorf("%d ran of %d taken", ran, taken)
+		}
+	})
+	if s := e.Stats()[0]; s.MailboxRejects < 10 {
+		t.Errorf("%d rejects were counted", s.MailboxRejects)
+	}
+}
+
+// Posting without end, from outside and from posted functions themselves, does
+// not keep a loop from its sockets.
+func TestPostsDoNotStarveConnections(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{Loops: 1})
+	l := e.Loops()[0]
+	nc := dial(t, serve(t, e, funcs{data: echo}, ListenOptions{}))
+	var over atomic.Bool
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for !over.Load() {
+				if l.Post(func() {}) == ErrMailboxFull {
+					time.Sleep(100 * time.Microsecond)
+				}
+			}
+		})
+	}
+	var forever func()
+	forever = func() {
+		if !over.Load() {
+			_ = l.Post(forever)
+		}
+	}
+	_ = l.Post(forever)
+	for range 20 {
+		if _, err := io.WriteString(nc, "ping"); err != nil {
+			t.Fatal(err)
+		}
+		readN(t, nc, 4)
+	}
+	over.Store(true)
+	wg.Wait()
+}

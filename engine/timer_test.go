@@ -1,0 +1,164 @@
+package engine
+
+import (
+	"testing"
+	"time"
+)
+
+type expirer func(*Timer)
+
+func (f expirer) OnTimer(t *Timer) { f(t) }
+
+// Timers fire once, in order, never early, and soon after they are due.
+func TestTimersFireInTime(t *testing.T) {
+	t.Parallel()
+	const tick = 10 * time.Millisecond
+	e := start(t, Config{Loops: 1, Tick: tick})
+	l := e.Loops()[0]
+	type firing struct {
+		after time.Duration
+		late  time.Duration
+	}
+	fired := make(chan firing, 64)
+	delays := []time.Duration{0, 1, tick - 1, tick, tick + 1, 3 * tick, 25 * tick, 7 * tick, 7 * tick}
+	on(t, l, func() {
+		for _, d := range delays {
+			begin := time.Now()
+			l.Schedule(&Timer{Target: expirer(func(*Timer) {
+				fired <- firing{d, time.Since(begin) - d}
+			})}, d)
+		}
+	})
+	last := time.Duration(-1)
+	for range delays {
+		f := receive(t, fired)
+		if f.late < 0 {
+			t.Errorf("a timer of %v fired %v early", f.after, -f.late)
+		}
+		if f.late > tick+patience/20 { // the machine may be busy
+			t.Errorf("a timer of %v fired %v late", f.after, f.late)
+		}
+		if f.after/tick < last/tick {
+			t.Errorf("%v fired after %v", f.after, last)
+		}
+		last = f.after
+	}
+}
+
+func TestTimerMovesStopsAndRepeats(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{Loops: 1, Tick: time.Millisecond})
+	l := e.Loops()[0]
+	fired := make(chan string, 64)
+	name := func(s string) *Timer { return &Timer{Target: expirer(func(*Timer) { fired <- s })} }
+	moved, stopped, neighbour, far := name("moved"), name("stopped"), name("neighbour"), name("far")
+	n := 0
+	again := &Timer{}
+	again.Target = expirer(func(t *Timer) {
+		if n++; n < 3 {
+			l.Schedule(t, time.Millisecond)
+		} else {
+			fired <- "thrice"
+		}
+	})
+	on(t, l, func() {
+		l.Schedule(moved, time.Hour)
+		l.Schedule(stopped, 20*time.Millisecond)
+		l.Schedule(neighbour, 20*time.Millisecond)
+		l.Schedule(far, 30*24*time.Hour)
+		l.Schedule(again, 0)
+		stopped.Stop()
+		stopped.Stop()
+		l.Schedule(moved, 60*time.Millisecond)
+	})
+	for _, want := range []string{"thrice", "neighbour", "moved"} {
+		if got := receive(t, fired); got != want {
+			t.Fatalf("%s fired in place of %s", got, want)
+		}
+	}
+	on(t, l, func() {
+		if !far.Scheduled() || moved.Scheduled() || stopped.Scheduled() {
+			t.Error("Scheduled is wrong")
+		}
+		far.Stop()
+	})
+	if s := e.Stats()[0]; s.Timers != 0 || s.TimersFired != 5 {
+		t.Errorf("stats: %+v", s)
+	}
+}
+
+// Timers further away than the wheel is long fire at the right round, and one
+// that a callback stops while both are due does not fire.
+func TestWheelRounds(t *testing.T) {
+	t.Parallel()
+	l := &Loop{engine: &Engine{start: time.Now(), cfg: Config{Tick: time.Hour}}}
+	l.timers.init(l)
+	var fired []int
+	var timers [5]Timer
+	for i := range timers {
+		timers[i].Target = expirer(func(*Timer) {
+			fired = append(fired, i)
+			if i == 0 {
+				timers[1].Stop()
+			}
+		})
+	}
+	hours := func(n int) time.Duration { return time.Duration(n) * time.Hour }
+	l.Schedule(&timers[0], hours(5)-time.Minute)
+	l.Schedule(&timers[1], hours(6)-time.Minute)
+	l.Schedule(&timers[2], hours(5+wheelSlots)-time.Minute)
+	l.Schedule(&timers[3], hours(5+3*wheelSlots)-time.Minute)
+	l.Schedule(&timers[4], hours(7)-time.Minute)
+	steps := []struct {
+		hour, fired int
+	}{{4, 0}, {6, 1}, {7, 2}, {5 + wheelSlots - 1, 2}, {5 + wheelSlots, 3}, {5 + 9*wheelSlots, 4}}
+	for _, s := range steps {
+		l.timers.advance(int64(hours(s.hour)))
+		if len(fired) != s.fired {
+			t.Fatalf("at hour %d fired %v", s.hour, fired)
+		}
+	}
+	if l.timers.count != 0 {
+		t.Errorf("%d timers are left", l.timers.count)
+	}
+}
+
+// Connections that say nothing for a while are found by a timer that is moved
+// only when it fires: the way heartbeats are meant to be done.
+func TestIdleConnectionsAreFound(t *testing.T) {
+	t.Parallel()
+	const idle = 50 * time.Millisecond
+	e := start(t, Config{Tick: 5 * time.Millisecond})
+	type session struct {
+		funcs
+		timer Timer
+		seen  time.Time
+	}
+	reasons := make(chan error, 1)
+	s := &session{}
+	s.open = func(c *Conn) {
+		s.seen = c.Loop().Now()
+		s.timer.Target = expirer(func(t *Timer) {
+			if quiet := c.Loop().Now().Sub(s.seen); quiet < idle {
+				c.Loop().Schedule(t, idle-quiet)
+				return
+			}
+			c.Close(errIdle)
+		})
+		c.Loop().Schedule(&s.timer, idle)
+	}
+	s.data = func(c *Conn, in []byte) int { s.seen = c.Loop().Now(); return len(in) }
+	s.close = func(_ *Conn, err error) { reasons <- err }
+	nc := dial(t, serve(t, e, s, ListenOptions{}))
+	for begin := time.Now(); time.Since(begin) < 4*idle; time.Sleep(idle / 10) {
+		if _, err := nc.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(reasons) > 0 {
+		t.Fatal("a busy conn was closed")
+	}
+	if err := receive(t, reasons); err != errIdle {
+		t.Errorf("OnClose got %v", err)
+	}
+}
