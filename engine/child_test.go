@@ -46,6 +46,7 @@ func childTasks() map[string]func() (string, error) {
 		"engine":        func() (string, error) { return childEngine(funcs{data: echo}) },
 		"engine-framed": func() (string, error) { return childEngine(funcs{data: echoFrames}) },
 		"gnet":          childGnet,
+		"exhausted":     childExhausted,
 	}
 }
 
@@ -61,6 +62,15 @@ func childEngine(h Handler) (string, error) {
 		return "", err
 	}
 	return ln.Addr().String(), nil
+}
+
+// childExhausted echoes with only a few descriptors to give away.
+func childExhausted() (string, error) {
+	limit := syscall.Rlimit{Cur: exhaustedFiles, Max: exhaustedFiles}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return "", err
+	}
+	return childEngine(funcs{data: echo})
 }
 
 // benchFrame is the size of a benchmark's message.

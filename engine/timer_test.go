@@ -9,7 +9,7 @@ type expirer func(*Timer)
 
 func (f expirer) OnTimer(t *Timer) { f(t) }
 
-// Timers fire once, in order, never early, and soon after they are due.
+// Timers fire once, in order and never early.
 func TestTimersFireInTime(t *testing.T) {
 	t.Parallel()
 	const tick = 10 * time.Millisecond
@@ -34,9 +34,6 @@ func TestTimersFireInTime(t *testing.T) {
 		f := receive(t, fired)
 		if f.late < 0 {
 			t.Errorf("a timer of %v fired %v early", f.after, -f.late)
-		}
-		if f.late > tick+patience/20 { // the machine may be busy
-			t.Errorf("a timer of %v fired %v late", f.after, f.late)
 		}
 		if f.after/tick < last/tick {
 			t.Errorf("%v fired after %v", f.after, last)
@@ -87,8 +84,9 @@ func TestTimerMovesStopsAndRepeats(t *testing.T) {
 	}
 }
 
-// Timers further away than the wheel is long fire at the right round, and one
-// that a callback stops while both are due does not fire.
+// Timers fire at the first tick after they are due. Those further away than the
+// wheel is long fire at the right round, and one that a callback stops
+// while both are due does not fire.
 func TestWheelRounds(t *testing.T) {
 	t.Parallel()
 	l := &Loop{engine: &Engine{start: time.Now(), cfg: Config{Tick: time.Hour}}}

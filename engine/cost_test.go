@@ -1,0 +1,113 @@
+package engine
+
+import (
+	"io"
+	"net"
+	"runtime"
+	"testing"
+	"unsafe"
+)
+
+// Everything a conn that is silent costs is in here, besides gnet's own part.
+func TestConnIsSmall(t *testing.T) {
+	t.Parallel()
+	if size := unsafe.Sizeof(Conn{}); size > 224 {
+		t.Errorf("Conn has %d bytes", size)
+	}
+	if size := unsafe.Sizeof(Timer{}); size > 48 {
+		t.Errorf("Timer has %d bytes", size)
+	}
+}
+
+// Messages cost no allocation. A turn costs gnet two, for its task queue; with
+// bursts of messages that is next to nothing per message.
+func TestMessagesDoNotAllocate(t *testing.T) {
+	// Not parallel: it counts the allocations of the process.
+	e := start(t, Config{Loops: 1})
+	nc := dial(t, serve(t, e, funcs{data: echoFrames}, ListenOptions{}))
+	const messages = 400
+	burst := make([]byte, messages*benchFrame)
+	exchange := func() {
+		if _, err := nc.Write(burst); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(nc, burst); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 100 {
+		exchange()
+	}
+	before := e.Stats()[0]
+	allocs := testing.AllocsPerRun(200, exchange)
+	after := e.Stats()[0]
+	turns := float64(after.Turns-before.Turns) / 200
+	if allocs > 2*turns+1 {
+		t.Errorf("%d messages in %.1f turns took %.1f allocations", messages, turns, allocs)
+	}
+}
+
+// The path of a message inside the engine, without gnet and the kernel.
+func TestOutputAndInputDoNotAllocate(t *testing.T) {
+	e := start(t, Config{Loops: 1})
+	message := make([]byte, 100)
+	c, nc := opened(t, e, funcs{data: func(c *Conn, in []byte) int { return len(in) - 10 }}, ConnOptions{})
+	go func() { _, _ = io.Copy(io.Discard, nc) }()
+	on(t, c.Loop(), func() {
+		c.loop.armed = true // keep gnet's task queue out of it
+		defer func() { c.loop.armed = false }()
+		allocs := testing.AllocsPerRun(1000, func() {
+			for range 10 {
+				_ = c.Write(message)
+				_ = c.Commit(append(c.Begin(), message...))
+			}
+			c.receive(message)
+			c.loop.flushDirty()
+		})
+		if allocs > 0 {
+			t.Errorf("%.2f allocations for 20 messages out and one read in", allocs)
+		}
+	})
+}
+
+// BenchmarkIdleConn reports what an idle connection costs the process in heap.
+// The figure contains the client's half of each connection, which it subtracts.
+func BenchmarkIdleConn(b *testing.B) {
+	const conns = 8000
+	for range b.N {
+		e := start(b, Config{})
+		ln := serve(b, e, funcs{data: echo}, ListenOptions{})
+		empty := heap()
+		clients := make([]net.Conn, conns)
+		for i := range clients {
+			nc, err := net.Dial("tcp", ln.Addr().String())
+			if err != nil {
+				b.Fatal(err)
+			}
+			clients[i] = nc
+		}
+		eventually(b, "all are open", func() bool { return ln.Stats().Conns == conns })
+		for _, nc := range clients { // every one has been used
+			if !alive(nc) {
+				b.Fatal("not served")
+			}
+		}
+		both := heap()
+		stop(b, e)
+		clientsOnly := heap()
+		b.ReportMetric(float64(both-clientsOnly)/conns, "B/conn")
+		_ = empty
+		for _, nc := range clients {
+			nc.Close()
+		}
+	}
+}
+
+func heap() int64 {
+	var m runtime.MemStats
+	for range 3 {
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}

@@ -1,0 +1,258 @@
+package engine
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// alive tells whether nc is served; a refused conn is closed at once.
+func alive(nc net.Conn) bool {
+	if _, err := nc.Write([]byte("x")); err != nil {
+		return false
+	}
+	_, err := io.ReadFull(nc, make([]byte, 1))
+	return err == nil
+}
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		options ListenOptions
+		count   func(ListenerStats) uint64
+	}{
+		"MaxConns": {ListenOptions{MaxConns: 2}, func(s ListenerStats) uint64 { return s.OverMaxConns }},
+		"MaxPerIP": {ListenOptions{MaxPerIP: 2}, func(s ListenerStats) uint64 { return s.OverMaxPerIP }},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := start(t, Config{})
+			ln := serve(t, e, funcs{data: echo}, test.options)
+			first, second := dial(t, ln), dial(t, ln)
+			if !alive(first) || !alive(second) || alive(dial(t, ln)) {
+				t.Fatal("not exactly two were let in")
+			}
+			if s := ln.Stats(); test.count(s) != 1 || s.Conns != 2 {
+				t.Errorf("stats: %+v", s)
+			}
+			first.Close()
+			eventually(t, "the place is free", func() bool { return ln.Stats().Conns == 1 })
+			if !alive(dial(t, ln)) {
+				t.Error("the free place was not given away")
+			}
+		})
+	}
+}
+
+func TestLimitPerIPTellsAddressesApart(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{})
+	ln := serve(t, e, funcs{data: echo}, ListenOptions{MaxPerIP: 1})
+	for _, from := range []string{"127.0.0.1", "127.0.0.2"} {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		nc, err := d.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Skip("cannot dial from ", from, ": ", err)
+		}
+		defer nc.Close()
+		_ = nc.SetDeadline(time.Now().Add(patience))
+		if !alive(nc) {
+			t.Errorf("%s was refused", from)
+		}
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	t.Parallel()
+	for addr, want := range map[string]string{
+		"192.0.2.7:1":              "192.0.2.7",
+		"[2001:db8:1:2:3:4:5:6]:1": "2001:db8:1:2::",
+		"[fe80::2:3:4:5%eth0]:80":  "fe80::",
+	} {
+		if got := origin(netip.MustParseAddrPort(addr)).String(); got != want {
+			t.Errorf("%s is of %s, want %s", addr, got, want)
+		}
+	}
+}
+
+func TestAcceptRefuses(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{})
+	calls := 0 // owned by the accept goroutine
+	ln := serve(t, e, nil, ListenOptions{Accept: func(netip.AddrPort) Handler {
+		switch calls++; calls {
+		case 1:
+			return nil
+		case 2:
+			panic("test")
+		}
+		return funcs{data: echo}
+	}})
+	for i, want := range []bool{false, false, true} {
+		if alive(dial(t, ln)) != want {
+			t.Errorf("conn %d: alive is %v", i, !want)
+		}
+	}
+	if s := ln.Stats(); s.Refused != 2 || s.Conns != 1 {
+		t.Errorf("stats: %+v", s)
+	}
+}
+
+func TestListenerPauses(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{})
+	ln := serve(t, e, funcs{data: echo}, ListenOptions{})
+	before := dial(t, ln)
+	if !alive(before) {
+		t.Fatal("not served")
+	}
+	ln.Pause()
+	ln.Pause()
+	queued := dial(t, ln) // by the kernel
+	served := make(chan bool, 1)
+	go func() { served <- alive(queued) }()
+	if !alive(before) {
+		t.Error("an open conn is not served while paused")
+	}
+	if len(served) > 0 || ln.Stats().Conns != 1 {
+		t.Error("accepted while paused")
+	}
+	ln.Resume()
+	if !receive(t, served) {
+		t.Error("what was queued is lost")
+	}
+	ln.Pause()
+	ln.Close()
+	if !alive(before) {
+		t.Error("Close of the listener ended a conn")
+	}
+}
+
+// Running out of descriptors neither harms who is connected nor ends accepting.
+func TestDescriptorsRunOut(t *testing.T) {
+	t.Parallel()
+	c := startChild(t, "exhausted")
+	open := func() net.Conn {
+		nc, err := net.Dial("tcp", c.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { nc.Close() })
+		return nc
+	}
+	served := func(nc net.Conn, within time.Duration) bool {
+		_ = nc.SetDeadline(time.Now().Add(within))
+		return alive(nc)
+	}
+	first := open()
+	if !served(first, patience) {
+		t.Fatal("the first conn is not served")
+	}
+	var others []net.Conn
+	for range exhaustedFiles {
+		others = append(others, open())
+	}
+	for range 10 {
+		if !served(first, patience) {
+			t.Fatal("a conn suffers from the others")
+		}
+	}
+	if served(others[len(others)-1], 200*time.Millisecond) {
+		t.Fatal("the descriptors did not run out")
+	}
+	for _, nc := range others {
+		nc.Close()
+	}
+	eventually(t, "accepting goes on", func() bool {
+		nc := open()
+		defer nc.Close()
+		return served(nc, time.Second)
+	})
+	if !served(first, patience) {
+		t.Fatal("the first conn did not survive")
+	}
+}
+
+// exhaustedFiles is how many descriptors the child of that test may have.
+const exhaustedFiles = 64
+
+func TestUnixListener(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{})
+	path := filepath.Join(t.TempDir(), "socket")
+	accept := ListenOptions{Accept: func(remote netip.AddrPort) Handler {
+		if remote.IsValid() {
+			return nil
+		}
+		return funcs{data: echo}
+	}, MaxPerIP: 1}
+	ln, err := e.Listen("unix", path, accept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !alive(dial(t, ln)) || !alive(dial(t, ln)) {
+		t.Error("not served")
+	}
+	if _, err := e.Listen("unix", path, accept); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("a second Listen: %v", err)
+	}
+	if !alive(dial(t, ln)) {
+		t.Error("the second Listen harmed the first")
+	}
+	ln.Close()
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Close left the socket: %v", err)
+	}
+}
+
+// Listen replaces a socket nobody listens on and nothing else, and Close removes
+// only the socket it made.
+func TestUnixListenerLeavesOtherFilesAlone(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{})
+	accept := ListenOptions{Accept: func(netip.AddrPort) Handler { return funcs{data: echo} }}
+	dir := t.TempDir()
+
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file, dir} {
+		if _, err := e.Listen("unix", path, accept); err == nil {
+			t.Errorf("Listen on %s succeeded", path)
+		}
+	}
+	if b, err := os.ReadFile(file); string(b) != "precious" {
+		t.Errorf("the file is %q, %v", b, err)
+	}
+
+	path := filepath.Join(dir, "socket")
+	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale.SetUnlinkOnClose(false)
+	stale.Close()
+	ln, err := e.Listen("unix", path, accept)
+	if err != nil {
+		t.Fatalf("Listen on a stale socket: %v", err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	next, err := e.Listen("unix", path, accept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.Close()
+	if !alive(dial(t, next)) {
+		t.Error("Close removed the successor's socket")
+	}
+}
