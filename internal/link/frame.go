@@ -62,12 +62,10 @@ const (
 
 // Targets of Publish, Select and Count (the field Code).
 const (
-	TargetAll       = 0
-	TargetGroups    = 1
-	TargetUIDs      = 2
-	TargetClients   = 3
-	TargetAllGroups = 4 // Count only
-	TargetAllUIDs   = 5 // Count only
+	TargetAll     = 0
+	TargetGroups  = 1
+	TargetUIDs    = 2
+	TargetClients = 3
 )
 
 // Fields of Select. FieldDistinctUIDs and FieldDistinctGroups stand alone.
@@ -75,7 +73,6 @@ const (
 	FieldUID            = 0x01
 	FieldGroups         = 0x02
 	FieldAttrs          = 0x04
-	FieldRemote         = 0x08
 	FieldDistinctUIDs   = 0x10
 	FieldDistinctGroups = 0x20
 )

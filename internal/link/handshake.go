@@ -1,0 +1,272 @@
+package link
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+)
+
+// Why an opening fails.
+var (
+	// ErrHello is returned when the peer does not speak this protocol.
+	ErrHello = errors.New("link: not a sluice peer")
+	// ErrVersion is returned when the two sides have no version in common.
+	ErrVersion = errors.New("link: no common version")
+	// ErrKey is returned when the peer has not proved that it holds the shared key.
+	ErrKey = errors.New("link: wrong key")
+)
+
+// Role says what a peer wants on a link.
+type Role uint8
+
+// The roles of SPEC.md.
+const (
+	RoleWorker    Role = 1
+	RolePublisher Role = 2
+	RoleProbe     Role = 3
+)
+
+// AnyLoop in a WorkerHello leaves the choice of the loop to the gateway.
+const AnyLoop = 0xFFFF
+
+// WorkerHello is what a worker says of itself.
+type WorkerHello struct {
+	Role   Role
+	Loop   uint16 // the loop the link is for, or AnyLoop
+	Weight uint16
+	Window uint32 // bytes of sequenced frames it takes before it has acknowledged any
+	ID     [16]byte
+	Name   string // at most 200 bytes are sent, as of Build
+	Build  string
+}
+
+// GatewayHello is what a gateway says of itself to a worker that has proved itself.
+type GatewayHello struct {
+	ID        uint32
+	Epoch     uint64
+	Loops     uint16
+	Loop      uint16 // the one that the link belongs to
+	MaxFrame  uint32
+	Heartbeat time.Duration // whole seconds
+	Name      string        // at most 200 bytes are sent
+}
+
+const (
+	magic        = "SLUICE"
+	version      = 1
+	nonceSize    = 32
+	maxHello     = 1024 // bytes of a hello message
+	maxName      = 200  // bytes of a name
+	helloTimeout = 5 * time.Second
+	workerLabel  = "sluice worker 1"
+	gatewayLabel = "sluice gateway 1"
+)
+
+// Accept runs the gateway's half of the opening. It blocks for at most 5 s, reads not a byte more than the opening, and leaves conn without a deadline.
+// answer is asked once the peer has proved that it holds the key, and may refuse it.
+func Accept(conn net.Conn, key []byte, answer func(WorkerHello) (GatewayHello, error)) (WorkerHello, error) {
+	return accept(conn, key, answer, helloTimeout)
+}
+
+// Connect runs the worker's half of the opening, within 5 s.
+func Connect(conn net.Conn, key []byte, hello WorkerHello) (GatewayHello, error) {
+	return connect(conn, key, hello, helloTimeout)
+}
+
+func accept(conn net.Conn, key []byte, answer func(WorkerHello) (GatewayHello, error), limit time.Duration) (h WorkerHello, err error) {
+	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
+		return h, fmt.Errorf("link: set deadline: %w", err)
+	}
+	x := exchange{conn: conn, key: key}
+	first, err := x.read()
+	if err != nil {
+		return h, fmt.Errorf("link: read message 1: %w", err)
+	}
+	if len(first) != len(magic)+2+nonceSize || string(first[:len(magic)]) != magic {
+		return h, ErrHello
+	}
+	if lowest, highest := first[len(magic)], first[len(magic)+1]; lowest > version || highest < version {
+		return h, ErrVersion
+	}
+	second := append([]byte(magic), version, 0, 0, 0, 0, 0)
+	if err := x.write(appendNonce(second)); err != nil {
+		return h, fmt.Errorf("link: write message 2: %w", err)
+	}
+	third, err := x.readProof(workerLabel)
+	if err != nil {
+		return h, fmt.Errorf("link: read message 3: %w", err)
+	}
+	if h, err = parseWorkerHello(third); err != nil {
+		return h, err
+	}
+	reply, err := answer(h)
+	if err != nil {
+		return h, err
+	}
+	if err := x.writeProof(gatewayLabel, appendGatewayHello(nil, &reply)); err != nil {
+		return h, fmt.Errorf("link: write message 4: %w", err)
+	}
+	return h, x.done()
+}
+
+func connect(conn net.Conn, key []byte, hello WorkerHello, limit time.Duration) (g GatewayHello, err error) {
+	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
+		return g, fmt.Errorf("link: set deadline: %w", err)
+	}
+	x := exchange{conn: conn, key: key}
+	if err := x.write(appendNonce(append([]byte(magic), version, version))); err != nil {
+		return g, fmt.Errorf("link: write message 1: %w", err)
+	}
+	second, err := x.read()
+	if err != nil {
+		return g, fmt.Errorf("link: read message 2: %w", err)
+	}
+	if len(second) != len(magic)+6+nonceSize || string(second[:len(magic)]) != magic {
+		return g, ErrHello
+	}
+	if second[len(magic)] != version {
+		return g, ErrVersion
+	}
+	if err := x.writeProof(workerLabel, appendWorkerHello(nil, &hello)); err != nil {
+		return g, fmt.Errorf("link: write message 3: %w", err)
+	}
+	fourth, err := x.readProof(gatewayLabel)
+	if err != nil {
+		return g, fmt.Errorf("link: read message 4: %w", err)
+	}
+	if g, err = parseGatewayHello(fourth); err != nil {
+		return g, err
+	}
+	return g, x.done()
+}
+
+// exchange is one opening: the messages so far are what the proofs are made of.
+type exchange struct {
+	conn       net.Conn
+	key        []byte
+	transcript []byte
+}
+
+func (x *exchange) done() error {
+	if err := x.conn.SetDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("link: clear deadline: %w", err)
+	}
+	return nil
+}
+
+// read reads one message and enters it into the transcript.
+func (x *exchange) read() ([]byte, error) {
+	body, err := x.readMessage()
+	x.transcript = appendMessage(x.transcript, body)
+	return body, err
+}
+
+func (x *exchange) readMessage() ([]byte, error) {
+	var size [2]byte
+	if _, err := io.ReadFull(x.conn, size[:]); err != nil {
+		return nil, err
+	}
+	n := int(binary.BigEndian.Uint16(size[:]))
+	if n == 0 || n > maxHello {
+		return nil, ErrHello
+	}
+	body := make([]byte, n)
+	_, err := io.ReadFull(x.conn, body)
+	return body, err
+}
+
+func (x *exchange) write(body []byte) error {
+	start := len(x.transcript)
+	x.transcript = appendMessage(x.transcript, body)
+	_, err := x.conn.Write(x.transcript[start:])
+	return err
+}
+
+// readProof reads a message that starts with a proof over all before it and its own rest, which it returns.
+func (x *exchange) readProof(label string) ([]byte, error) {
+	body, err := x.readMessage()
+	if err != nil {
+		return nil, err
+	}
+	if len(body) < sha256.Size {
+		return nil, ErrHello
+	}
+	if !hmac.Equal(body[:sha256.Size], x.proof(label, body[sha256.Size:])) {
+		return nil, ErrKey
+	}
+	x.transcript = appendMessage(x.transcript, body)
+	return body[sha256.Size:], nil
+}
+
+func (x *exchange) writeProof(label string, rest []byte) error {
+	return x.write(append(x.proof(label, rest), rest...))
+}
+
+func (x *exchange) proof(label string, rest []byte) []byte {
+	m := hmac.New(sha256.New, x.key)
+	m.Write([]byte(label))
+	m.Write(x.transcript)
+	m.Write(rest)
+	return m.Sum(nil)
+}
+
+func appendMessage(dst, body []byte) []byte {
+	return append(binary.BigEndian.AppendUint16(dst, uint16(len(body))), body...)
+}
+
+func appendNonce(dst []byte) []byte {
+	var nonce [nonceSize]byte
+	_, _ = rand.Read(nonce[:]) // never fails
+	return append(dst, nonce[:]...)
+}
+
+func short(s string) string { return s[:min(len(s), maxName)] }
+
+func appendWorkerHello(dst []byte, h *WorkerHello) []byte {
+	dst = append(dst, byte(h.Role))
+	dst = binary.BigEndian.AppendUint16(dst, h.Loop)
+	dst = binary.BigEndian.AppendUint16(dst, h.Weight)
+	dst = binary.BigEndian.AppendUint32(dst, h.Window)
+	dst = append(dst, h.ID[:]...)
+	return AppendBytes(AppendBytes(dst, short(h.Name)), short(h.Build))
+}
+
+func parseWorkerHello(b []byte) (h WorkerHello, err error) {
+	c := Read(b)
+	h.Role = Role(c.U8())
+	h.Loop, h.Weight, h.Window = c.U16(), c.U16(), c.U32()
+	copy(h.ID[:], c.Take(len(h.ID)))
+	h.Name, h.Build = string(c.Bytes()), string(c.Bytes())
+	if c.Bad() || len(c.Rest()) > 0 || h.Role < RoleWorker || h.Role > RoleProbe {
+		return h, ErrHello
+	}
+	return h, nil
+}
+
+func appendGatewayHello(dst []byte, g *GatewayHello) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, g.ID)
+	dst = binary.BigEndian.AppendUint64(dst, g.Epoch)
+	dst = binary.BigEndian.AppendUint16(dst, g.Loops)
+	dst = binary.BigEndian.AppendUint16(dst, g.Loop)
+	dst = binary.BigEndian.AppendUint32(dst, g.MaxFrame)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(g.Heartbeat/time.Second))
+	return AppendBytes(dst, short(g.Name))
+}
+
+func parseGatewayHello(b []byte) (g GatewayHello, err error) {
+	c := Read(b)
+	g.ID, g.Epoch, g.Loops, g.Loop = c.U32(), c.U64(), c.U16(), c.U16()
+	g.MaxFrame = c.U32()
+	g.Heartbeat = time.Duration(c.U16()) * time.Second
+	g.Name = string(c.Bytes())
+	if c.Bad() || len(c.Rest()) > 0 || g.Loops == 0 || g.Loop >= g.Loops || g.MaxFrame < HeaderSize {
+		return g, ErrHello
+	}
+	return g, nil
+}

@@ -1,0 +1,256 @@
+// Package roster knows who is in one loop of a gateway: each client's uid, groups and attributes, and who a message to many is for.
+// It is data and nothing else: one owner, no locks, no I/O.
+package roster
+
+import "sluice/internal/link"
+
+// Roster is the clients of one loop.
+type Roster struct {
+	members []*Member // by the slot in their id; nil: free
+	count   int
+	groups  map[string]*set
+	uids    map[string]*set
+	epoch   uint32    // of the last walk
+	page    []*Member // scratch of Select
+}
+
+// Member is one client. It is part of whatever its owner knows of the client, and small while there is nothing to know.
+type Member struct {
+	ID   link.ClientID // set before Add
+	Data any           // the owner's
+
+	uid     *set // nil: not bound
+	uidAt   int32
+	version uint32
+	groups  []place
+	attrs   []link.Attribute
+	mark    uint32 // the walk that has met or excluded it
+	present bool
+}
+
+// set is the members of one group or uid. It exists while it has any.
+type set struct {
+	name    string
+	of      map[string]*set
+	entries []entry
+	mark    uint32
+}
+
+// entry is a member of a set, and which of the member's groups the set is; for a uid that is -1.
+type entry struct {
+	member *Member
+	group  int32
+}
+
+// place is one group of a member, and where in it the member stands.
+type place struct {
+	set *set
+	at  int32
+}
+
+// New returns an empty Roster.
+func New() *Roster {
+	return &Roster{groups: make(map[string]*set), uids: make(map[string]*set)}
+}
+
+// Len is the number of members.
+func (r *Roster) Len() int { return r.count }
+
+// Add makes m, whose ID is set, a member. The slot in its id must be free.
+func (r *Roster) Add(m *Member) {
+	slot := int(m.ID.Slot())
+	for slot >= len(r.members) {
+		r.members = append(r.members, nil)
+	}
+	r.members[slot] = m
+	m.present = true
+	r.count++
+}
+
+// Remove takes m out of everything. Its attributes can still be read.
+func (r *Roster) Remove(m *Member) {
+	if !m.present {
+		return
+	}
+	r.Unbind(m)
+	for len(m.groups) > 0 {
+		m.leave(len(m.groups) - 1)
+	}
+	m.groups = nil
+	r.members[m.ID.Slot()] = nil
+	m.present = false
+	r.count--
+}
+
+// Find returns the member with the id, nil when there is none.
+func (r *Roster) Find(id link.ClientID) *Member {
+	if slot := int(id.Slot()); slot < len(r.members) {
+		if m := r.members[slot]; m != nil && m.ID == id {
+			return m
+		}
+	}
+	return nil
+}
+
+// UID is the uid that m is bound to; empty: none.
+func (m *Member) UID() string {
+	if m.uid == nil {
+		return ""
+	}
+	return m.uid.name
+}
+
+// Groups are the names of m's groups, in no order.
+func (m *Member) Groups() []string {
+	names := make([]string, len(m.groups))
+	for i, p := range m.groups {
+		names[i] = p.set.name
+	}
+	return names
+}
+
+// Attrs are m's attributes. They are never changed in place.
+func (m *Member) Attrs() []link.Attribute { return m.attrs }
+
+// Version is the number of changes that the attributes have seen.
+func (m *Member) Version() uint32 { return m.version }
+
+// Set changes m's attributes: merged into those that are there, an empty value removing its key, or in place of them. It returns the new version.
+func (r *Roster) Set(m *Member, attrs []link.Attribute, merge bool) uint32 {
+	var next []link.Attribute
+	if merge {
+		next = append(next, m.attrs...)
+	}
+	for _, a := range attrs {
+		next = put(next, a, merge)
+	}
+	m.attrs = next
+	m.version++
+	return m.version
+}
+
+// put sets one attribute; the last of equal keys stands.
+func put(attrs []link.Attribute, a link.Attribute, removing bool) []link.Attribute {
+	for i := range attrs {
+		if attrs[i].Key != a.Key {
+			continue
+		}
+		if removing && a.Value == "" {
+			return append(attrs[:i], attrs[i+1:]...)
+		}
+		attrs[i].Value = a.Value
+		return attrs
+	}
+	if removing && a.Value == "" {
+		return attrs
+	}
+	return append(attrs, a)
+}
+
+// Bind gives m the uid, in place of the one it had. The uid is not empty.
+func (r *Roster) Bind(m *Member, uid string) {
+	if !m.present || m.UID() == uid {
+		return
+	}
+	r.Unbind(m)
+	m.uid = open(r.uids, uid)
+	m.uidAt = m.uid.add(m, -1)
+}
+
+// Unbind takes m's uid away.
+func (r *Roster) Unbind(m *Member) {
+	if m.uid != nil {
+		m.uid.remove(m.uidAt)
+		m.uid = nil
+	}
+}
+
+// Join adds m to a group, whose name is not empty. It reports whether m was not in it.
+func (r *Roster) Join(m *Member, group string) bool {
+	if !m.present || m.inGroup(group) >= 0 {
+		return false
+	}
+	s := open(r.groups, group)
+	m.groups = append(m.groups, place{s, s.add(m, int32(len(m.groups)))})
+	return true
+}
+
+// Leave takes m out of a group. It reports whether m was in it.
+func (r *Roster) Leave(m *Member, group string) bool {
+	k := m.inGroup(group)
+	if k < 0 {
+		return false
+	}
+	m.leave(k)
+	return true
+}
+
+// Dissolve takes all members out of a group and returns how many there were.
+func (r *Roster) Dissolve(group string) int {
+	s := r.groups[group]
+	if s == nil {
+		return 0
+	}
+	n := len(s.entries)
+	for len(s.entries) > 0 {
+		last := s.entries[len(s.entries)-1]
+		last.member.leave(int(last.group))
+	}
+	return n
+}
+
+func (m *Member) inGroup(group string) int {
+	for k := range m.groups {
+		if m.groups[k].set.name == group {
+			return k
+		}
+	}
+	return -1
+}
+
+// leave takes m out of its k-th group; its last group moves to k.
+func (m *Member) leave(k int) {
+	p := m.groups[k]
+	p.set.remove(p.at)
+	last := len(m.groups) - 1
+	if k != last {
+		moved := m.groups[last]
+		m.groups[k] = moved
+		moved.set.entries[moved.at].group = int32(k)
+	}
+	m.groups[last] = place{}
+	m.groups = m.groups[:last]
+}
+
+func open(of map[string]*set, name string) *set {
+	s := of[name]
+	if s == nil {
+		s = &set{name: name, of: of}
+		of[name] = s
+	}
+	return s
+}
+
+func (s *set) add(m *Member, group int32) int32 {
+	s.entries = append(s.entries, entry{m, group})
+	return int32(len(s.entries) - 1)
+}
+
+// remove takes out the entry at i; the last one moves there. An empty set vanishes.
+func (s *set) remove(i int32) {
+	last := len(s.entries) - 1
+	if int(i) != last {
+		moved := s.entries[last]
+		s.entries[i] = moved
+		if moved.group < 0 {
+			moved.member.uidAt = i
+		} else {
+			moved.member.groups[moved.group].at = i
+		}
+	}
+	s.entries[last] = entry{}
+	s.entries = s.entries[:last]
+	if last == 0 {
+		delete(s.of, s.name)
+	}
+}
