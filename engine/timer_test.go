@@ -68,10 +68,12 @@ func TestTimerMovesStopsAndRepeats(t *testing.T) {
 		stopped.Stop()
 		l.Schedule(moved, 60*time.Millisecond)
 	})
-	for _, want := range []string{"thrice", "neighbour", "moved"} {
-		if got := receive(t, fired); got != want {
-			t.Fatalf("%s fired in place of %s", got, want)
-		}
+	at := map[string]int{}
+	for i := range 3 {
+		at[receive(t, fired)] = i
+	}
+	if len(at) != 3 || at["moved"] < at["neighbour"] || at["stopped"] > 0 {
+		t.Errorf("fired, with their places: %v", at)
 	}
 	on(t, l, func() {
 		if !far.Scheduled() || moved.Scheduled() || stopped.Scheduled() {
