@@ -14,7 +14,7 @@ import (
 func BenchmarkEcho(b *testing.B) {
 	for _, flight := range []int{1, 16} {
 		for _, conns := range []int{10, 1000} {
-			for _, server := range []string{"gnet", "engine", "engine-framed"} {
+			for _, server := range []string{"gnet", "engine", "engine-framed", "engine-prompt"} {
 				b.Run(fmt.Sprintf("conns=%d/P=%d/%s", conns, flight, server), func(b *testing.B) {
 					benchEcho(b, server, conns, flight)
 				})
@@ -61,4 +61,35 @@ func benchEcho(b *testing.B, server string, conns, flight int) {
 	b.StopTimer()
 	used := c.ask() - before
 	b.ReportMetric(used.Seconds()*1e6/float64(rounds*conns*flight), "cpu-µs/msg")
+}
+
+// BenchmarkAccept compares what it costs to accept, serve once and close.
+func BenchmarkAccept(b *testing.B) {
+	for _, server := range []string{"gnet", "engine"} {
+		b.Run(server, func(b *testing.B) {
+			c := startChild(b, server)
+			before := c.ask()
+			var wg sync.WaitGroup
+			const dialers = 8
+			for range dialers {
+				wg.Go(func() {
+					for range b.N / dialers {
+						nc, err := net.Dial("tcp", c.addr)
+						if err != nil {
+							b.Error(err)
+							return
+						}
+						if !alive(nc) {
+							b.Error("not served")
+						}
+						_ = nc.(*net.TCPConn).SetLinger(0) // leaves no TIME_WAIT
+						nc.Close()
+					}
+				})
+			}
+			wg.Wait()
+			used := c.ask() - before
+			b.ReportMetric(used.Seconds()*1e6/float64(b.N), "cpu-µs/conn")
+		})
+	}
 }

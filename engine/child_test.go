@@ -43,19 +43,21 @@ func childMain() bool {
 
 func childTasks() map[string]func() (string, error) {
 	return map[string]func() (string, error){
-		"engine":        func() (string, error) { return childEngine(funcs{data: echo}) },
-		"engine-framed": func() (string, error) { return childEngine(funcs{data: echoFrames}) },
+		"engine":        func() (string, error) { return childEngine(funcs{data: echo}, ConnOptions{}) },
+		"engine-framed": func() (string, error) { return childEngine(funcs{data: echoFrames}, ConnOptions{}) },
+		"engine-prompt": func() (string, error) { return childEngine(funcs{data: echoFrames}, ConnOptions{Prompt: true}) },
 		"gnet":          childGnet,
 		"exhausted":     childExhausted,
 	}
 }
 
-func childEngine(h Handler) (string, error) {
+func childEngine(h Handler, o ConnOptions) (string, error) {
 	e, err := New(Config{Loops: 2})
 	if err != nil {
 		return "", err
 	}
 	ln, err := e.Listen("tcp", "127.0.0.1:0", ListenOptions{
+		Conn:   o,
 		Accept: func(netip.AddrPort) Handler { return h },
 	})
 	if err != nil {
@@ -70,7 +72,7 @@ func childExhausted() (string, error) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return "", err
 	}
-	return childEngine(funcs{data: echo})
+	return childEngine(funcs{data: echo}, ConnOptions{})
 }
 
 // benchFrame is the size of a benchmark's message.

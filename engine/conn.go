@@ -34,6 +34,11 @@ type ConnOptions struct {
 	MaxInput  int // Bytes OnData may leave. Defaults to 16 MiB + 64 KiB.
 	MaxOutput int // Bytes not yet taken by the kernel. Defaults to 1 MiB. A single message may be larger when nothing else waits.
 	Overflow  Overflow
+	// Prompt has what is written inside OnOpen, OnData or OnClose leave when that
+	// callback returns, not at the end of the turn. It is for connections written
+	// to by few others: a reply leaves sooner, and a turn without other output
+	// needs no end. One that many write to in a turn is better gathered.
+	Prompt bool
 }
 
 func (o ConnOptions) withDefaults() ConnOptions {

@@ -62,7 +62,7 @@ func TestOutputAndInputDoNotAllocate(t *testing.T) {
 				_ = c.Commit(append(c.Begin(), message...))
 			}
 			c.receive(message)
-			c.loop.flushDirty()
+			c.loop.dirty = flushAll(c.loop.dirty)
 		})
 		if allocs > 0 {
 			t.Errorf("%.2f allocations for 20 messages out and one read in", allocs)

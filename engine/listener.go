@@ -305,7 +305,7 @@ func exhausted(err error) bool {
 func listen(network, addr string) (socket, error) {
 	switch network {
 	case "tcp", "tcp4", "tcp6":
-		l, err := (&net.ListenConfig{}).Listen(context.Background(), network, addr)
+		l, err := listenConfig().Listen(context.Background(), network, addr)
 		if err != nil {
 			return nil, err
 		}

@@ -30,7 +30,8 @@ type Loop struct {
 	busy     bool     // inside a callback, a turn's end or a posted function
 	armed    bool     // the end of the turn is arranged
 	kicked   bool     // a byte to ourselves is under way
-	dirty    []*Conn  // have bytes to flush
+	dirty    []*Conn  // have bytes to flush at the end of the turn
+	prompt   []*Conn  // have bytes to flush at the end of the callback
 	blocked  []*Conn  // the kernel took no more of these
 	resumed  []*Conn  // have input to be offered again
 	ending   []*Conn  // ended, OnClose due
@@ -138,34 +139,35 @@ func (l *Loop) run() {
 	l.checkBlocked()
 	l.offerResumed()
 	l.finish()
-	l.flushDirty()
-	l.finish()
-	l.busy, l.armed = false, false
-	if len(l.dirty) > 0 {
-		l.arm()
+	for len(l.dirty)+len(l.prompt)+len(l.ending) > 0 {
+		l.dirty = flushAll(l.dirty)
+		l.prompt = flushAll(l.prompt)
+		l.finish()
 	}
+	l.busy, l.armed = false, false
 	if again {
 		l.kickSelf()
 	}
 }
 
-// settle ends a callback of gnet's.
+// settle ends a callback of gnet's: OnClose of what ended, then what is prompt.
 func (l *Loop) settle() {
-	if len(l.ending) > 0 {
+	for len(l.ending)+len(l.prompt) > 0 {
 		l.finish()
+		l.prompt = flushAll(l.prompt)
 	}
 	l.busy = false
 }
 
-// flushDirty writes each dirty conn once. Flushing calls no handler, so the list
-// does not grow meanwhile.
-func (l *Loop) flushDirty() {
-	for i, c := range l.dirty {
-		l.dirty[i] = nil
+// flushAll writes each conn of list once and returns the list, empty. Flushing
+// calls no handler, so the list does not grow meanwhile.
+func flushAll(list []*Conn) []*Conn {
+	for i, c := range list {
+		list[i] = nil
 		c.dirty = false
 		c.flush()
 	}
-	l.dirty = l.dirty[:0]
+	return list[:0]
 }
 
 // finish runs OnClose of the conns that ended, also of those that end meanwhile.

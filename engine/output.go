@@ -130,13 +130,21 @@ func (c *Conn) Buffered() int {
 	return n
 }
 
+// markDirty has c flushed soon: at the end of the turn or, if c is prompt, of the
+// callback in progress.
 func (c *Conn) markDirty() {
-	if !c.dirty {
-		c.dirty = true
-		c.loop.dirty = append(c.loop.dirty, c)
-		if !c.loop.armed {
-			c.loop.arm()
-		}
+	if c.dirty {
+		return
+	}
+	c.dirty = true
+	l := c.loop
+	if c.options.Prompt && l.busy {
+		l.prompt = append(l.prompt, c)
+		return
+	}
+	l.dirty = append(l.dirty, c)
+	if !l.armed {
+		l.arm()
 	}
 }
 

@@ -1,0 +1,44 @@
+package engine
+
+import (
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Dead peers are found after 15 s of silence and 9 probes 15 s apart, as the net
+// package has it.
+const (
+	keepAliveIdle  = 15
+	keepAliveCount = 9
+)
+
+// listenConfig sets keep-alive once on the listening socket, from which accepted
+// ones inherit it: four system calls less for each connection.
+func listenConfig() *net.ListenConfig {
+	return &net.ListenConfig{
+		KeepAlive: -1,
+		Control: func(_, _ string, rc syscall.RawConn) (err error) {
+			controlled := rc.Control(func(fd uintptr) { err = keepAlive(int(fd)) })
+			if controlled != nil {
+				return controlled
+			}
+			return err
+		},
+	}
+}
+
+func keepAlive(fd int) error {
+	for _, o := range []struct{ level, name, value int }{
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAliveIdle},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepAliveIdle},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepAliveCount},
+	} {
+		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
