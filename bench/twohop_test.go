@@ -1,0 +1,81 @@
+package bench_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"sluice/bench"
+)
+
+// rounds is how often each side of a comparison runs, in turn.
+const rounds = 3
+
+// BenchmarkTwoHop compares the whole path (client, gateway, worker, gateway, client) with a raw gnet echo, which has one hop and no meaning: CPU time
+// per message of all server processes, both sides alternating, 1,000 connections, text lines of 128 bytes. It prints the median of the ratios.
+//
+//	go test -run '^$' -bench TwoHop -benchtime 1x ./bench
+func BenchmarkTwoHop(b *testing.B) {
+	bin := sluiceBinary(b)
+	gw := start(b, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
+	wk := start(b, nil, bin, "echo", "--worker", "--gateway", gw.addrs["inner"])
+	addr := freeAddr(b)
+	raw := start(b, []string{rawEnv + "=" + addr}, os.Args[0])
+	for _, inFlight := range []int{1, 16} {
+		b.Run(fmt.Sprintf("inflight=%d", inFlight), func(b *testing.B) {
+			for range b.N {
+				compare(b,
+					bench.Echo{Addr: gw.addrs["text"], Conns: 1000, InFlight: inFlight, Size: 127, Procs: []int{gw.pid, wk.pid}},
+					bench.Echo{Addr: raw.addrs["text"], Conns: 1000, InFlight: inFlight, Size: 127, Procs: []int{raw.pid}})
+			}
+		})
+	}
+}
+
+func compare(b *testing.B, twoHop, raw bench.Echo) {
+	var ratios, ours, floor []float64
+	var parts [2]time.Duration
+	for range rounds {
+		r, err := raw.Run(b.Context(), time.Second, 3*time.Second)
+		if err != nil {
+			b.Fatal(err)
+		}
+		t, err := twoHop.Run(b.Context(), time.Second, 3*time.Second)
+		if err != nil {
+			b.Fatal(err)
+		}
+		floor = append(floor, float64(r.PerMessage().Nanoseconds())/1e3)
+		ours = append(ours, float64(t.PerMessage().Nanoseconds())/1e3)
+		ratios = append(ratios, ours[len(ours)-1]/floor[len(floor)-1])
+		for i, d := range t.CPU {
+			parts[i] += d / time.Duration(t.Messages) / rounds
+		}
+		b.Logf("raw %.2f µs, two hops %.2f µs of CPU a message (%.0f and %.0f messages a second)", floor[len(floor)-1], ours[len(ours)-1],
+			float64(r.Messages)/r.Elapsed.Seconds(), float64(t.Messages)/t.Elapsed.Seconds())
+	}
+	b.ReportMetric(median(floor), "raw-µs/msg")
+	b.ReportMetric(median(ours), "twohop-µs/msg")
+	b.ReportMetric(median(ratios), "ratio")
+	b.ReportMetric(float64(parts[0].Nanoseconds())/1e3, "gateway-µs/msg")
+	b.ReportMetric(float64(parts[1].Nanoseconds())/1e3, "worker-µs/msg")
+	b.ReportMetric(0, "ns/op")
+}
+
+func median(v []float64) float64 {
+	s := slices.Sorted(slices.Values(v))
+	return s[len(s)/2]
+}
+
+// freeAddr is an address that nobody listened on a moment ago: gnet cannot tell which port it was given.
+func freeAddr(tb testing.TB) string {
+	tb.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().String()
+}

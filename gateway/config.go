@@ -1,0 +1,138 @@
+package gateway
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"sluice/codec"
+	"sluice/engine"
+	"sluice/internal/link"
+)
+
+// Config says what a gateway is. Only Listeners is needed.
+type Config struct {
+	// ID is the first part of every client id, and must differ from that of every other gateway the same workers serve. Defaults to a random number.
+	ID uint32
+	// Name is for logs. Defaults to the host's name.
+	Name string
+	// Listeners are where clients connect.
+	Listeners []Listener
+	// Inner is the host:port where workers connect. Defaults to 127.0.0.1:0.
+	Inner string
+	// Key is shared with the workers and proves both sides to each other. Without one only loopback peers are accepted.
+	Key []byte
+	// Loops is the number of event loops. Defaults to GOMAXPROCS; at most 255.
+	Loops int
+	// PinCPUs ties each loop to a processor.
+	PinCPUs bool
+	// Router makes the router of one loop. Defaults to LeastClients.
+	Router func() Router
+	// HoldFor is how long a message waits for a worker before its client is told that it was refused. Defaults to 10 s.
+	HoldFor time.Duration
+	// HoldBytes bounds the messages that wait for workers, in bytes a loop; beyond it they are refused at once. Defaults to 16 MiB.
+	HoldBytes int
+	// MaxUnacked bounds what of one client no worker has acknowledged yet, in bytes; beyond it the client's reads pause. Defaults to 256 KiB.
+	MaxUnacked int
+	// LinkHeartbeat is the longest silence on a link before a ping; after two the link is cut. Whole seconds. Defaults to 5 s.
+	LinkHeartbeat time.Duration
+	// DrainFor bounds how long Serve waits for clients to take their last bytes when it ends. Defaults to 2 s.
+	DrainFor time.Duration
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+// Listener is one address where clients of one protocol connect.
+type Listener struct {
+	// URL is ws://, text://, json://, jsonl:// or frame:// with host:port, and for ws a path that upgrades are answered on (any when empty).
+	URL string
+	// Origins are the hosts, besides the listener's own, whose pages may open a WebSocket ("*.example.org" matches one label). "*" lets every page in.
+	Origins []string
+	// Subprotocols are those spoken, best first.
+	Subprotocols []string
+	// Compress offers permessage-deflate.
+	Compress bool
+	// OnUpgrade may refuse an upgrade before the 101 by returning an HTTP status; 0 goes on. It runs on the loop and must not block.
+	OnUpgrade func(*codec.Request) int
+	// Page answers plain HTTP requests (GET, HEAD) on a ws listener. It runs on its own goroutine. Nil: 426.
+	Page http.Handler
+	// MaxMessage is the largest message from a client, in bytes. Defaults to 1 MiB; at most 16 MiB.
+	MaxMessage int
+	// MaxOutput bounds the bytes that wait for a client that reads slowly. Defaults to 1 MiB.
+	MaxOutput int
+	// Overflow says what happens when MaxOutput is reached. Defaults to closing the client.
+	Overflow engine.Overflow
+	// MaxConns and MaxPerIP bound the connections, in total and of one address. Zero means no limit.
+	MaxConns, MaxPerIP int
+	// HandshakeTimeout bounds the time until a WebSocket is open. Defaults to 10 s.
+	HandshakeTimeout time.Duration
+	// Heartbeat is how long a client may be silent before it is pinged. Defaults to 25 s; negative: no heartbeat.
+	Heartbeat time.Duration
+	// Misses is how many heartbeats may stay unanswered before the client is closed. Defaults to 2.
+	Misses int
+	// Ping is the message that pings a client whose protocol has no ping of its own. Empty: such clients are only timed.
+	Ping string
+}
+
+func (c *Config) setDefaults() error {
+	if c.ID == 0 {
+		var b [4]byte
+		_, _ = rand.Read(b[:]) // never fails
+		c.ID = binary.BigEndian.Uint32(b[:]) | 1
+	}
+	if c.Loops < 0 || c.Loops > 255 {
+		return fmt.Errorf("gateway: Config.Loops: %d is not within 0…255", c.Loops)
+	}
+	if len(c.Listeners) == 0 {
+		return fmt.Errorf("gateway: Config.Listeners: at least one is needed")
+	}
+	c.Inner = cmp.Or(c.Inner, "127.0.0.1:0")
+	c.HoldFor = cmp.Or(c.HoldFor, 10*time.Second)
+	c.HoldBytes = cmp.Or(c.HoldBytes, 16<<20)
+	c.MaxUnacked = cmp.Or(c.MaxUnacked, 256<<10)
+	c.LinkHeartbeat = cmp.Or(c.LinkHeartbeat, 5*time.Second)
+	c.DrainFor = cmp.Or(c.DrainFor, 2*time.Second)
+	if c.Router == nil {
+		c.Router = LeastClients
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	for i := range c.Listeners {
+		if err := c.Listeners[i].setDefaults(); err != nil {
+			return fmt.Errorf("gateway: Config.Listeners[%d].%w", i, err)
+		}
+	}
+	return nil
+}
+
+func (l *Listener) setDefaults() error {
+	l.MaxMessage = cmp.Or(l.MaxMessage, 1<<20)
+	l.MaxOutput = cmp.Or(l.MaxOutput, 1<<20)
+	l.HandshakeTimeout = cmp.Or(l.HandshakeTimeout, 10*time.Second)
+	l.Heartbeat = cmp.Or(l.Heartbeat, 25*time.Second)
+	l.Misses = cmp.Or(l.Misses, 2)
+	if l.MaxMessage < 0 || l.MaxMessage > link.MaxMessage {
+		return fmt.Errorf("MaxMessage: %d is not within 0…%d", l.MaxMessage, link.MaxMessage)
+	}
+	u, err := url.Parse(l.URL)
+	if err != nil {
+		return fmt.Errorf("URL: %w", err)
+	}
+	if _, _, err := net.SplitHostPort(u.Host); err != nil {
+		return fmt.Errorf("URL: %q needs host:port", l.URL)
+	}
+	if _, known := protocols[u.Scheme]; !known {
+		return fmt.Errorf("URL: %q: the protocol is none of ws, text, json, jsonl, frame", l.URL)
+	}
+	if u.Scheme != "ws" && (u.Path != "" || l.Page != nil || l.OnUpgrade != nil) {
+		return fmt.Errorf("URL: %q: only ws has paths, pages and upgrades", l.URL)
+	}
+	return nil
+}

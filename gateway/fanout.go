@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"sluice/internal/link"
+	"sluice/internal/roster"
+)
+
+// fanout is one message on its way to many clients of a loop. It is encoded once for each encoding that its clients' codecs have.
+type fanout struct {
+	// Owned by the loop.
+	message   []byte
+	flags     uint8
+	delivered uint32
+	encoded   [16][]byte           // by codec encoding; empty: not yet made
+	send      func(*roster.Member) // made once
+	targets   [][]byte             // scratch
+	except    []link.ClientID      // scratch
+}
+
+func (p *fanout) init() { p.send = p.to }
+
+// to writes the message to one client.
+func (p *fanout) to(m *roster.Member) {
+	s := m.Data.(*session)
+	if s.phase != phaseOpen {
+		return
+	}
+	if p.flags&link.FlagRaw != 0 {
+		if s.deliver(p.message, p.flags) {
+			p.delivered++
+		}
+		return
+	}
+	e := &p.encoded[s.codec.Encoding()]
+	if len(*e) == 0 {
+		*e = s.codec.Append((*e)[:0], p.message, p.flags&link.FlagText != 0)
+	}
+	s.loop.stats.MessagesOut++
+	if s.conn.Write(*e) == nil {
+		p.delivered++
+	}
+}
+
+// parse reads the targets and exclusions of a Publish into the scratch lists.
+func (p *fanout) parse(payload []byte) bool {
+	c := link.Read(payload)
+	p.targets, p.except = p.targets[:0], p.except[:0]
+	for range c.U16() {
+		p.targets = append(p.targets, c.Bytes())
+		if c.Bad() {
+			return false
+		}
+	}
+	for range c.U16() {
+		p.except = append(p.except, c.ID())
+		if c.Bad() {
+			return false
+		}
+	}
+	p.message = c.Rest()
+	return !c.Bad()
+}
+
+// maxEncoded is the largest encoding kept from one publish to the next, in bytes.
+const maxEncoded = 64 << 10
+
+// publish sends a message to all clients of this loop that it is for, one copy each. It returns how many connections took it.
+func (l *loop) publish(f *link.Frame) (uint32, error) {
+	p := &l.fan
+	if !p.parse(f.Payload) || f.Code > link.TargetClients {
+		return 0, link.ErrFrame
+	}
+	p.flags, p.delivered = f.Flags, 0
+	l.members.Walk(f.Code, p.targets, p.except, p.send)
+	for i, e := range p.encoded {
+		if cap(e) > maxEncoded {
+			p.encoded[i] = nil
+		} else {
+			p.encoded[i] = e[:0]
+		}
+	}
+	p.message = nil
+	return p.delivered, nil
+}

@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	xrate "golang.org/x/time/rate"
+
+	"sluice/engine"
+	"sluice/internal/link"
+)
+
+// Gateway holds clients and passes their messages to workers.
+type Gateway struct {
+	// Static after New.
+	cfg       Config
+	log       *slog.Logger
+	epoch     uint64
+	engine    *engine.Engine
+	loops     []*loop
+	listeners []*listener
+	inner     *inner
+	complain  *xrate.Limiter // of what strangers can make us log
+	pages     chan struct{}  // one token a plain HTTP request being answered
+
+	refusedPeers atomic.Uint64
+	pagesWG      sync.WaitGroup
+}
+
+// New starts a gateway: when it returns, clients and workers can connect. Serve must be called to end it.
+func New(cfg Config) (*Gateway, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	if cfg.Name == "" {
+		cfg.Name, _ = os.Hostname()
+	}
+	e, err := engine.New(engine.Config{Loops: cfg.Loops, PinCPUs: cfg.PinCPUs, Logger: cfg.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	g := &Gateway{
+		cfg: cfg, log: cfg.Logger, epoch: uint64(time.Now().UnixNano()), engine: e,
+		complain: xrate.NewLimiter(1, 5), pages: make(chan struct{}, maxPages),
+	}
+	for i, el := range e.Loops() {
+		g.loops = append(g.loops, newLoop(g, el, uint8(i)))
+	}
+	if err := g.listen(); err != nil {
+		g.stop(context.Background())
+		return nil, err
+	}
+	return g, nil
+}
+
+// listen starts the loops' ticks, then opens the inner port and the listeners.
+func (g *Gateway) listen() (err error) {
+	for _, l := range g.loops {
+		if err := l.el.Post(func() { l.el.Schedule(&l.tick, tickEvery) }); err != nil {
+			return fmt.Errorf("gateway: %w", err)
+		}
+	}
+	if g.inner, err = g.listenInner(); err != nil {
+		return err
+	}
+	for _, cfg := range g.cfg.Listeners {
+		l, err := g.listenClients(cfg)
+		if err != nil {
+			return err
+		}
+		g.listeners = append(g.listeners, l)
+	}
+	if len(g.cfg.Key) == 0 {
+		g.log.Info("no key: workers are accepted from this machine only", "inner", g.InnerAddr())
+	}
+	return nil
+}
+
+// Addrs are the listeners' URLs with the ports that are open, in the order of Config.Listeners.
+func (g *Gateway) Addrs() []string {
+	addrs := make([]string, len(g.listeners))
+	for i, l := range g.listeners {
+		addrs[i] = l.URL
+	}
+	return addrs
+}
+
+// InnerAddr is the host:port where workers connect.
+func (g *Gateway) InnerAddr() string { return g.inner.ln.Addr().String() }
+
+// Serve runs until ctx ends, then says goodbye to clients and workers, and returns when every goroutine and descriptor is gone.
+func (g *Gateway) Serve(ctx context.Context) error {
+	<-ctx.Done()
+	for _, l := range g.listeners {
+		_ = l.ln.Close()
+	}
+	deadline, cancel := context.WithTimeout(context.Background(), g.cfg.DrainFor)
+	defer cancel()
+	g.farewell(deadline)
+	g.stop(deadline)
+	return nil
+}
+
+// farewell tells clients and workers that the gateway goes, and waits until they have heard it.
+func (g *Gateway) farewell(ctx context.Context) {
+	for _, l := range g.loops {
+		_ = l.el.Post(func() {
+			for _, k := range l.links {
+				k.send(&link.Frame{Type: link.Drain})
+			}
+			for _, s := range l.sessions {
+				if s != nil {
+					s.end(link.ReasonDraining)
+				}
+			}
+		})
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for g.Stats().Clients > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// stop ends everything that New started.
+func (g *Gateway) stop(ctx context.Context) {
+	for _, l := range g.listeners {
+		_ = l.ln.Close()
+	}
+	if g.inner != nil {
+		g.inner.close(ctx)
+	}
+	_ = g.engine.Stop(ctx)
+	g.pagesWG.Wait()
+}
+
+// readRandom fills b from the system's generator, which never fails.
+func readRandom(b []byte) { _, _ = rand.Read(b) }

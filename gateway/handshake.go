@@ -1,0 +1,59 @@
+package gateway
+
+import (
+	"sluice/codec"
+	"sluice/internal/link"
+)
+
+// handshake reads a WebSocket client's HTTP request and answers it: by an upgrade, a page, or a refusal. It returns the bytes taken.
+func (s *session) handshake(in []byte) int {
+	req, n, err := codec.ReadRequest(in)
+	switch {
+	case err != nil:
+		s.refuseHTTP(codec.Refusal(err))
+		return len(in)
+	case n == 0:
+		return 0
+	case !req.IsUpgrade():
+		s.page(req)
+		return len(in)
+	}
+	if s.lis.path != "" && req.Path() != s.lis.path {
+		s.refuseHTTP(codec.Status(404))
+		return len(in)
+	}
+	if s.lis.OnUpgrade != nil {
+		if status := s.lis.OnUpgrade(req); status != 0 {
+			s.refuseHTTP(codec.Status(status))
+			return len(in)
+		}
+	}
+	ws, response, err := codec.Upgrade(req, &s.lis.upgrade)
+	if err != nil {
+		s.refuseHTTP(response)
+		return len(in)
+	}
+	if s.conn.Write(response) != nil {
+		return len(in)
+	}
+	s.codec = ws
+	s.request = attachedRequest(req)
+	s.open()
+	return n
+}
+
+// refuseHTTP answers with a response that ends the connection.
+func (s *session) refuseHTTP(response []byte) {
+	s.loop.stats.Refusals++
+	_ = s.conn.Write(response)
+	s.end(link.ReasonHandshake)
+}
+
+// attachedRequest is the request as an attachment carries it.
+func attachedRequest(req *codec.Request) []byte {
+	headers := make([]link.Header, 0, 16)
+	for name, value := range req.Headers() {
+		headers = append(headers, link.Header{Name: name, Value: value})
+	}
+	return link.AppendRequest(nil, req.Target, headers)
+}

@@ -1,0 +1,119 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"sync"
+
+	"sluice/internal/link"
+)
+
+// inboxLimit is how many bytes may wait in an inbox before the links that fill it are paused.
+const inboxLimit = 8 << 20
+
+// origin says who is to hear the answer to a frame: a link, or a gather, of a loop.
+type origin struct {
+	loop   uint8
+	kind   noteKind
+	serial uint32
+}
+
+type noteKind uint8
+
+const (
+	noteCommand noteKind = iota // a frame to be carried out here; answers go to the link with the serial
+	notePart                    // a frame to be carried out here; answers go to the gather with the serial
+	noteAnswer                  // a Reply for the link with the serial
+	noteSum                     // a Reply for the gather with the serial
+	noteRelease                 // no frame: the link with the serial may be read again
+)
+
+// inbox is how a loop hears from its siblings: frames, in the order each sibling wrote them. A record is
+//
+//	origin's loop u8 · kind u8 · serial u32 · frame
+//
+// It never drops: past inboxLimit the writing loop stops reading the link that the frame came by, until the inbox has been emptied.
+// What one link's turn may still add is bounded by the link's input buffer.
+type inbox struct {
+	mu      sync.Mutex
+	records []byte   // guarded by mu
+	blocked []origin // guarded by mu: links to release
+	armed   bool     // guarded by mu: a drain is on its way
+
+	// Owned by the loop.
+	spare []byte
+}
+
+const noteHeader = 6
+
+// pass hands a frame to another loop. It reports false when the inbox is over its limit: the caller then pauses the link named by o.
+func (l *loop) pass(to uint8, o origin, f *link.Frame) bool {
+	t := l.g.loops[to]
+	b := &t.inbox
+	b.mu.Lock()
+	b.records = append(b.records, o.loop, byte(o.kind))
+	b.records = binary.BigEndian.AppendUint32(b.records, o.serial)
+	b.records = link.Append(b.records, f)
+	free := len(b.records) < inboxLimit
+	if !free && (o.kind == noteCommand) {
+		b.blocked = append(b.blocked, o)
+	}
+	arm := !b.armed
+	b.armed = true
+	b.mu.Unlock()
+	if arm && t.el.Post(t.drain) != nil {
+		b.mu.Lock()
+		b.armed = false // the next record, or the loop's tick, tries again
+		b.mu.Unlock()
+	}
+	return free
+}
+
+// drainInbox runs on the loop.
+func (l *loop) drainInbox() {
+	b := &l.inbox
+	b.mu.Lock()
+	records, blocked := b.records, b.blocked
+	b.records, b.blocked, b.armed = b.spare[:0], nil, false
+	b.mu.Unlock()
+
+	for in := records; len(in) > 0; {
+		o := origin{loop: in[0], kind: noteKind(in[1]), serial: binary.BigEndian.Uint32(in[2:])}
+		var f link.Frame
+		n, _ := link.Next(in[noteHeader:], link.MaxFrame, &f) // our own writing: always whole
+		in = in[noteHeader+n:]
+		l.note(o, &f)
+	}
+	if cap(records) <= inboxLimit {
+		b.spare = records
+	} else {
+		b.spare = nil
+	}
+	for _, o := range blocked {
+		l.release(o)
+	}
+}
+
+// note acts on one record.
+func (l *loop) note(o origin, f *link.Frame) {
+	switch o.kind {
+	case noteCommand, notePart:
+		l.command(o, f)
+	case noteAnswer:
+		l.reply(o.serial, f)
+	case noteSum:
+		l.gathered(o.serial, f)
+	case noteRelease:
+		if k := l.links[o.serial]; k != nil {
+			k.conn.Resume()
+		}
+	}
+}
+
+func (l *loop) release(o origin) {
+	if o.loop == l.index {
+		l.note(origin{loop: o.loop, kind: noteRelease, serial: o.serial}, nil)
+		return
+	}
+	o.kind = noteRelease
+	l.pass(o.loop, o, &link.Frame{Type: link.Pong})
+}

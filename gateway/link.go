@@ -1,0 +1,295 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"sluice/engine"
+	"sluice/internal/link"
+)
+
+// workerLink is the link of one worker to one loop: the handler of its connection. Everything in it is owned by the loop.
+type workerLink struct {
+	// Static after the hello.
+	loop  *loop
+	hello link.WorkerHello
+
+	conn     *engine.Conn
+	serial   uint32
+	sent     link.Sent
+	ack      func(slot uint32, token uint64, n int) // acknowledged, made once
+	clients  int
+	waiting  []*session // that wait for credit, oldest first
+	timer    engine.Timer
+	heard    bool // since the last heartbeat
+	asked    bool // a ping is unanswered
+	draining bool
+}
+
+func newWorkerLink(l *loop, hello link.WorkerHello) *workerLink {
+	k := &workerLink{loop: l, hello: hello}
+	k.sent.Init(hello.Window)
+	k.ack = k.acknowledged
+	k.timer.Target = k
+	return k
+}
+
+// OnOpen implements engine.Handler.
+func (k *workerLink) OnOpen(c *engine.Conn) {
+	l := k.loop
+	k.conn = c
+	l.serials++
+	k.serial = l.serials
+	for _, old := range l.links {
+		if old.hello.ID == k.hello.ID {
+			old.goAway(link.Replaced, "the worker has opened a new link")
+		}
+	}
+	l.links[k.serial] = k
+	l.el.Schedule(&k.timer, l.g.cfg.LinkHeartbeat)
+	if k.hello.Role == link.RoleWorker {
+		l.pool.add(k)
+		l.pumpWaiting()
+	}
+	l.g.log.Info("link open", "worker", k.hello.Name, "build", k.hello.Build, "loop", l.index, "remote", c.RemoteAddr().String())
+}
+
+// OnData implements engine.Handler: all frames of one read, then those that waited for the credit they gave back.
+func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
+	k.heard = true
+	taken := 0
+	for {
+		var f link.Frame
+		n, err := link.Next(in[taken:], link.MaxFrame, &f)
+		if n == 0 && err == nil {
+			break
+		}
+		if err == nil {
+			err = k.frame(&f)
+		}
+		if err != nil {
+			k.goAway(link.Protocol, err.Error())
+			return len(in)
+		}
+		taken += n
+	}
+	k.pumpWaiting()
+	return taken
+}
+
+// OnClose implements engine.Handler: the link's clients live on and go to other workers with their next event.
+func (k *workerLink) OnClose(c *engine.Conn, reason error) {
+	l := k.loop
+	k.timer.Stop()
+	l.pool.remove(k)
+	delete(l.links, k.serial)
+	lost, _ := k.sent.Outstanding()
+	l.stats.Unacked += uint64(lost)
+	for _, s := range l.sessions {
+		if s != nil && s.link == k {
+			s.link = nil
+			s.unacked = 0
+			s.throttle()
+		}
+	}
+	for _, s := range k.waiting {
+		s.waiting = false
+		if !s.pump() {
+			s.wait()
+		}
+	}
+	k.waiting = nil
+	l.g.log.Info("link closed", "worker", k.hello.Name, "loop", l.index, "remote", c.RemoteAddr().String(), "unacknowledged", lost, "reason", reason)
+}
+
+// frame acts on one frame of the worker.
+func (k *workerLink) frame(f *link.Frame) error {
+	switch f.Type {
+	case link.Unit:
+		return k.unit(f)
+	case link.Credit:
+		k.sent.SetWindow(f.Slot)
+	case link.Ping:
+		k.send(&link.Frame{Type: link.Pong, ID: f.ID})
+	case link.Pong:
+		k.asked = false
+	case link.Drain:
+		k.drain()
+	case link.GoAway:
+		k.conn.Close(closing(link.ReasonPeer))
+	default:
+		return k.command(f)
+	}
+	return nil
+}
+
+// unit applies what a worker did while it handled the messages f.ID … f.Slot, and takes their acknowledgement. Its frames are looked
+// through before the first is applied, so that a broken unit has no effect.
+func (k *workerLink) unit(f *link.Frame) error {
+	if err := wellFormed(f.Payload); err != nil {
+		return err
+	}
+	for in := f.Payload; len(in) > 0; {
+		var inner link.Frame
+		n, _ := link.Next(in, link.MaxFrame, &inner)
+		in = in[n:]
+		if err := k.command(&inner); err != nil {
+			return err
+		}
+	}
+	return k.sent.Ack(f.ID, f.Slot, k.ack)
+}
+
+func wellFormed(in []byte) error {
+	for len(in) > 0 {
+		var f link.Frame
+		n, err := link.Next(in, link.MaxFrame, &f)
+		if n == 0 || err != nil || !isCommand(f.Type) {
+			return link.ErrFrame
+		}
+		in = in[n:]
+	}
+	return nil
+}
+
+func (k *workerLink) command(f *link.Frame) error {
+	if !isCommand(f.Type) {
+		return fmt.Errorf("%w: type %d from a worker", link.ErrFrame, f.Type)
+	}
+	return k.loop.command(origin{k.loop.index, noteCommand, k.serial}, f)
+}
+
+// acknowledged is called for each message that the worker has handled.
+func (k *workerLink) acknowledged(slot uint32, token uint64, n int) {
+	if s := k.loop.session(slot, token); s != nil && s.link == k {
+		s.unacked -= int32(n)
+		if s.paused {
+			s.throttle()
+		}
+		if k.draining && s.unacked == 0 {
+			k.handOver(s)
+		}
+	}
+}
+
+// fits reports whether the worker has credit for a message, and is not about to hand its clients over.
+func (k *workerLink) fits(payload []byte) bool {
+	return !k.draining && len(k.waiting) == 0 && k.sent.Fits(link.HeaderSize+len(payload))
+}
+
+// message sends a client's message: the only copy on the way up.
+func (k *workerLink) message(s *session, payload []byte, flags uint8) {
+	n := link.HeaderSize + len(payload)
+	s.unacked += int32(n)
+	f := link.Frame{
+		Type: link.Message, Flags: flags, Code: uint16(s.member.Version()),
+		ID: k.sent.Push(s.slot, s.token, n), Slot: s.slot, Token: s.token,
+	}
+	b := link.AppendHeader(k.conn.Begin(), &f, len(payload))
+	_ = k.conn.Commit(append(b, payload...)) // the link's bound is its window: an overflow ends the link
+}
+
+// attach gives the worker a client.
+func (k *workerLink) attach(s *session, isNew bool) {
+	f := link.Frame{Type: link.Attach, Code: uint16(s.member.Version()), Slot: s.slot, Token: s.token}
+	if isNew {
+		f.Flags = link.FlagNew
+	}
+	a := link.Attachment{
+		Version: s.member.Version(), Remote: s.remote, Listener: s.lis.URL, UID: s.member.UID(),
+		Request: s.request, Attrs: s.member.Attrs(),
+	}
+	b := k.conn.Begin()
+	start := len(b)
+	b = link.AppendAttachment(link.Begin(b, &f), &a)
+	link.Finish(b, start)
+	link.SetID(b[start:], k.sent.Push(s.slot, s.token, len(b)-start))
+	s.unacked += int32(len(b) - start)
+	_ = k.conn.Commit(b)
+}
+
+// detach tells the worker that a client is gone.
+func (k *workerLink) detach(s *session) {
+	f := link.Frame{Type: link.Detach, Code: uint16(s.reason), Slot: s.slot, Token: s.token}
+	f.ID = k.sent.Push(s.slot, s.token, link.HeaderSize)
+	k.send(&f)
+}
+
+// refresh tells the worker of attributes and uid that somebody else changed.
+func (k *workerLink) refresh(s *session) {
+	f := link.Frame{Type: link.Attrs, Slot: s.slot, Token: s.token}
+	b := k.conn.Begin()
+	start := len(b)
+	b = binary.BigEndian.AppendUint32(link.Begin(b, &f), s.member.Version())
+	b = link.AppendAttributes(link.AppendBytes(b, s.member.UID()), s.member.Attrs())
+	link.Finish(b, start)
+	_ = k.conn.Commit(b)
+}
+
+func (k *workerLink) send(f *link.Frame) {
+	_ = k.conn.Commit(link.Append(k.conn.Begin(), f))
+}
+
+// pumpWaiting lets the clients that wait for credit go on, oldest first.
+func (k *workerLink) pumpWaiting() {
+	for len(k.waiting) > 0 {
+		list := k.waiting
+		k.waiting = nil // a session in front must not see the others as waiting before it
+		for i, s := range list {
+			s.waiting = false
+			if !s.pump() {
+				s.waiting = true
+				k.waiting = append(k.waiting, list[i:]...)
+				return
+			}
+		}
+	}
+}
+
+// drain takes the worker out of the choice and hands its clients over, each as soon as the worker has handled what it was sent of it.
+func (k *workerLink) drain() {
+	if k.draining {
+		return
+	}
+	k.draining = true
+	k.loop.pool.remove(k)
+	for _, s := range k.loop.sessions {
+		if s != nil && s.link == k && s.unacked == 0 {
+			k.handOver(s)
+		}
+	}
+}
+
+// handOver takes a client from a draining worker, in order: nothing of it is unhandled there.
+func (k *workerLink) handOver(s *session) {
+	f := link.Frame{Type: link.Detach, Flags: link.FlagMoved, Slot: s.slot, Token: s.token}
+	f.ID = k.sent.Push(s.slot, s.token, link.HeaderSize)
+	k.send(&f)
+	k.clients--
+	s.link = nil
+	if s.queue != nil && !s.pump() {
+		s.wait()
+	}
+}
+
+// goAway ends the link with a last frame that says why.
+func (k *workerLink) goAway(status link.Status, text string) {
+	k.loop.g.log.Warn("link ended", "worker", k.hello.Name, "loop", k.loop.index, "status", status.String(), "why", text)
+	k.send(&link.Frame{Type: link.GoAway, Code: uint16(status), Payload: []byte(text)})
+	k.conn.CloseAfterFlush(closing(link.ReasonProtocol), lastBytes)
+}
+
+// OnTimer implements engine.Expirer: the link's heartbeat.
+func (k *workerLink) OnTimer(*engine.Timer) {
+	switch {
+	case k.heard:
+		k.heard, k.asked = false, false
+	case k.asked:
+		k.goAway(link.NoHeartbeat, "nothing heard for two heartbeats")
+		return
+	default:
+		k.asked = true
+		k.send(&link.Frame{Type: link.Ping})
+	}
+	k.loop.el.Schedule(&k.timer, k.loop.g.cfg.LinkHeartbeat)
+}

@@ -1,0 +1,63 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"sluice/codec"
+	"sluice/engine"
+)
+
+// protocols are the codecs by the scheme of a listener's URL. A WebSocket's codec is made by its upgrade.
+var protocols = map[string]func(maxMessage int) messageCodec{
+	"ws":    func(int) messageCodec { return nil },
+	"text":  func(n int) messageCodec { return codec.Text{MaxMessage: n} },
+	"json":  func(n int) messageCodec { return codec.JSON{MaxMessage: n} },
+	"jsonl": func(n int) messageCodec { return codec.JSONLines{MaxMessage: n} },
+	"frame": func(n int) messageCodec { return codec.Frame{MaxMessage: n} },
+}
+
+// listener is one open Listener.
+type listener struct {
+	// Static after listenClients.
+	Listener // URL has the real port
+	g        *Gateway
+	ln       *engine.Listener
+	codec    messageCodec // nil: WebSocket
+	path     string       // WebSocket: the path that is upgraded; empty: any
+	upgrade  codec.UpgradeOptions
+}
+
+// upgrades reports whether clients come by HTTP.
+func (l *listener) upgrades() bool { return l.codec == nil }
+
+// handshakeRoom is what a client may have sent beyond one largest message: frame headers, and what came after it in the same read.
+const handshakeRoom = 128 << 10
+
+func (g *Gateway) listenClients(cfg Listener) (*listener, error) {
+	u, err := url.Parse(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: listen: %w", err)
+	}
+	l := &listener{Listener: cfg, g: g, codec: protocols[u.Scheme](cfg.MaxMessage), path: u.Path}
+	if l.upgrades() {
+		l.upgrade = codec.UpgradeOptions{Origins: cfg.Origins, Subprotocols: cfg.Subprotocols, MaxMessage: cfg.MaxMessage}
+		if cfg.Compress {
+			l.upgrade.Deflate = codec.NewDeflate()
+		}
+	}
+	l.ln, err = g.engine.Listen("tcp", u.Host, engine.ListenOptions{
+		Conn:     engine.ConnOptions{MaxInput: cfg.MaxMessage + handshakeRoom, MaxOutput: cfg.MaxOutput, Overflow: cfg.Overflow},
+		Accept:   func(netip.AddrPort) engine.Handler { return &session{lis: l} },
+		MaxConns: cfg.MaxConns, MaxPerIP: cfg.MaxPerIP,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("gateway: listen on %s: %w", cfg.URL, err)
+	}
+	_, port, _ := net.SplitHostPort(l.ln.Addr().String())
+	l.URL = strings.Replace(cfg.URL, u.Host, net.JoinHostPort(u.Hostname(), port), 1)
+	return l, nil
+}

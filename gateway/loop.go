@@ -1,0 +1,142 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"time"
+
+	"sluice/engine"
+	"sluice/internal/link"
+	"sluice/internal/roster"
+)
+
+// loop is a small gateway of its own: everything that belongs to one event loop. Only its inbox is touched from other goroutines.
+type loop struct {
+	// Static after New.
+	g     *Gateway
+	el    *engine.Loop
+	index uint8
+	drain func() // drainInbox, made once so that posting it costs no allocation
+
+	// Owned by the loop.
+	sessions []*session // by slot; nil: free
+	free     []uint32   // slots, the last freed is the first used
+	members  *roster.Roster
+	pool     pool
+	links    map[uint32]*workerLink // by serial
+	serials  uint32                 // of links and gathers
+	gathers  map[uint32]*gather
+	waiting  []*session // that have something for a worker while none is there, oldest first
+	held     int        // bytes in the sessions' queues
+	tick     engine.Timer
+	tokens   *rand.ChaCha8
+	fan      fanout
+	out      []byte // scratch: control replies of codecs
+	rows     []byte // scratch: answers
+	stats    LoopStats
+
+	inbox inbox
+}
+
+// tickEvery is how often a loop looks at what has waited too long.
+const tickEvery = time.Second
+
+func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
+	var seed [32]byte
+	readRandom(seed[:])
+	l := &loop{
+		g: g, el: el, index: index,
+		members: roster.New(),
+		links:   make(map[uint32]*workerLink),
+		gathers: make(map[uint32]*gather),
+		tokens:  rand.NewChaCha8(seed),
+	}
+	l.pool.router = g.cfg.Router()
+	l.drain = l.drainInbox
+	l.fan.init()
+	l.tick.Target = l
+	return l
+}
+
+// OnTimer is the loop's tick: it refuses what has waited too long for a worker.
+func (l *loop) OnTimer(*engine.Timer) {
+	l.el.Schedule(&l.tick, tickEvery)
+	l.drainInbox()
+	l.expireHeld()
+}
+
+// open gives a session its slot, token and id.
+func (l *loop) open(s *session) {
+	if n := len(l.free); n > 0 {
+		s.slot = l.free[n-1]
+		l.free = l.free[:n-1]
+	} else {
+		s.slot = uint32(len(l.sessions))
+		l.sessions = append(l.sessions, nil)
+	}
+	l.sessions[s.slot] = s
+	s.token = l.tokens.Uint64()
+	s.member.ID = link.MakeClientID(l.g.cfg.ID, l.index, s.slot, s.token)
+}
+
+// forget ends a session; its slot may be used again. Waiting lists drop it when they are walked next.
+func (l *loop) forget(s *session) {
+	s.phase = phaseForgotten
+	if s.link != nil {
+		s.link.clients--
+		s.link = nil
+	}
+	l.sessions[s.slot] = nil
+	l.free = append(l.free, s.slot)
+}
+
+// session returns the session that a frame names, nil when that client is gone.
+func (l *loop) session(slot uint32, token uint64) *session {
+	if int(slot) >= len(l.sessions) {
+		return nil
+	}
+	s := l.sessions[slot]
+	if s == nil || s.token != token {
+		return nil
+	}
+	return s
+}
+
+// maxSlots is what a client id has room for.
+const maxSlots = 1 << 24
+
+// full reports whether no further client can get a slot.
+func (l *loop) full() bool { return len(l.free) == 0 && len(l.sessions) >= maxSlots }
+
+// reply sends an answer down a link of this loop; a link that has ended hears nothing.
+func (l *loop) reply(serial uint32, f *link.Frame) {
+	if k := l.links[serial]; k != nil {
+		k.send(f)
+	}
+}
+
+// answer sends the answer to a command to whoever asked.
+func (l *loop) answer(o origin, f *link.Frame) {
+	f.Type = link.Reply
+	to := noteAnswer
+	if o.kind == notePart {
+		to = noteSum
+	}
+	if o.loop != l.index {
+		l.pass(o.loop, origin{o.loop, to, o.serial}, f)
+		return
+	}
+	l.note(origin{o.loop, to, o.serial}, f)
+}
+
+// status answers with a bare status, if the command asked for a result.
+func (l *loop) status(o origin, f *link.Frame, status link.Status) {
+	if f.Has(link.FlagResult) {
+		l.answer(o, &link.Frame{ID: f.ID, Code: uint16(status)})
+	}
+}
+
+func (l *loop) answerNumber(o origin, id uint32, n uint32) {
+	l.rows = binary.BigEndian.AppendUint32(l.rows[:0], n)
+	l.answer(o, &link.Frame{ID: id, Payload: l.rows})
+}

@@ -1,0 +1,121 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"sluice/codec"
+	"sluice/internal/link"
+)
+
+const (
+	// maxPages bounds the plain HTTP requests that are answered at the same time; the next one gets 503.
+	maxPages = 64
+	// maxPage bounds a response's body, in bytes; past it the handler's writes fail. It is less than a listener's smallest sensible MaxOutput.
+	maxPage = 512 << 10
+)
+
+// page answers a plain HTTP request with the listener's handler, on a goroutine of its own, and ends the connection.
+func (s *session) page(req *codec.Request) {
+	g, l := s.loop.g, s.loop
+	if s.lis.Page == nil {
+		s.refuseHTTP(codec.Status(http.StatusUpgradeRequired))
+		return
+	}
+	r, err := httpRequest(req, s.remote)
+	if err != nil {
+		s.refuseHTTP(codec.Status(http.StatusBadRequest))
+		return
+	}
+	select {
+	case g.pages <- struct{}{}:
+	default:
+		l.stats.PagesRefused++
+		s.refuseHTTP(codec.Status(http.StatusServiceUnavailable))
+		return
+	}
+	l.stats.Pages++
+	s.timer.Stop()
+	s.phase = phaseEnding
+	g.pagesWG.Add(1)
+	go func() {
+		defer g.pagesWG.Done()
+		defer func() { <-g.pages }()
+		w := &response{header: make(http.Header)}
+		serve(s.lis.Page, w, r)
+		b := w.bytes(r.Method == http.MethodHead)
+		_ = l.el.Post(func() { // fails only when the loop has stopped, and the client with it
+			_ = s.conn.Write(b)
+			s.conn.CloseAfterFlush(closing(link.ReasonPeer), lastBytes)
+		})
+	}()
+}
+
+// serve runs a handler; its panic becomes a 500.
+func serve(h http.Handler, w *response, r *http.Request) {
+	defer func() {
+		if recover() != nil {
+			*w = response{header: make(http.Header), status: http.StatusInternalServerError}
+		}
+	}()
+	h.ServeHTTP(w, r)
+}
+
+func httpRequest(req *codec.Request, remote string) (*http.Request, error) {
+	u, err := url.ParseRequestURI(req.Target)
+	if err != nil {
+		return nil, fmt.Errorf("gateway: request target: %w", err)
+	}
+	r := &http.Request{
+		Method: req.Method, URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: make(http.Header), Body: http.NoBody, Host: req.Header("Host"), RemoteAddr: remote, RequestURI: req.Target,
+	}
+	for name, value := range req.Headers() {
+		r.Header.Add(name, value)
+	}
+	return r.WithContext(context.Background()), nil
+}
+
+// response is an http.ResponseWriter that keeps the whole answer.
+type response struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (w *response) Header() http.Header { return w.header }
+
+func (w *response) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+}
+
+func (w *response) Write(b []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	if w.body.Len()+len(b) > maxPage {
+		return 0, http.ErrContentLength
+	}
+	return w.body.Write(b)
+}
+
+// bytes is the response as it goes over the wire.
+func (w *response) bytes(head bool) []byte {
+	w.WriteHeader(http.StatusOK)
+	if w.header.Get("Content-Length") == "" {
+		w.header.Set("Content-Length", strconv.Itoa(w.body.Len()))
+	}
+	w.header.Set("Connection", "close")
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", w.status, http.StatusText(w.status))
+	_ = w.header.Write(&b) // a bytes.Buffer takes all
+	b.WriteString("\r\n")
+	if !head {
+		b.Write(w.body.Bytes())
+	}
+	return b.Bytes()
+}

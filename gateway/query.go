@@ -1,0 +1,152 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"sluice/internal/link"
+	"sluice/internal/roster"
+)
+
+// gather is a question put to all loops, on the loop that was asked. Each loop answers with as many numbers, which are added up.
+type gather struct {
+	serial uint32 // of the link that asked
+	id     uint32 // of its request
+	left   int    // loops that have not answered
+	sums   []uint32
+}
+
+// everywhere carries out a command that concerns all loops: here, and passed on to the others when it came from a worker's link.
+func (l *loop) everywhere(o origin, f *link.Frame) error {
+	if o.kind == notePart || o.loop != l.index {
+		return l.share(o, f) // a sibling passed it on
+	}
+	asked := f.Has(link.FlagResult) || f.Type == link.Count
+	part := origin{loop: l.index, kind: noteCommand, serial: o.serial}
+	if asked {
+		l.serials++
+		part = origin{loop: l.index, kind: notePart, serial: l.serials}
+		l.gathers[part.serial] = &gather{serial: o.serial, id: f.ID, left: len(l.g.loops)}
+	}
+	for i := range l.g.loops {
+		if to := uint8(i); to != l.index {
+			l.passOrPause(to, part, f)
+		}
+	}
+	return l.share(part, f)
+}
+
+// share carries out this loop's share of a command that concerns all.
+func (l *loop) share(o origin, f *link.Frame) error {
+	l.rows = l.rows[:0]
+	switch f.Type {
+	case link.Publish:
+		n, err := l.publish(f)
+		if err != nil {
+			return err
+		}
+		l.rows = binary.BigEndian.AppendUint32(l.rows[:0], n)
+	case link.Dissolve:
+		n := l.members.Dissolve(string(f.Payload))
+		l.rows = binary.BigEndian.AppendUint32(l.rows[:0], uint32(n))
+	case link.Evict:
+		if err := l.evict(f); err != nil {
+			return err
+		}
+	case link.Count:
+		c := link.Read(f.Payload)
+		keys := readList(&c)
+		if c.Bad() || f.Code > link.TargetClients {
+			return link.ErrFrame
+		}
+		l.rows = l.members.Count(f.Code, keys, l.rows[:0])
+	}
+	if o.kind == notePart {
+		l.answer(o, &link.Frame{ID: f.ID, Payload: l.rows})
+	}
+	return nil
+}
+
+// evict closes the other clients of a uid.
+func (l *loop) evict(f *link.Frame) error {
+	c := link.Read(f.Payload)
+	uid, keep := c.Bytes(), c.ID()
+	if c.Bad() {
+		return link.ErrFrame
+	}
+	l.members.Walk(link.TargetUIDs, [][]byte{uid}, []link.ClientID{keep}, func(m *roster.Member) {
+		m.Data.(*session).end(link.ReasonReplaced)
+	})
+	return nil
+}
+
+// gathered adds one loop's answer; with the last one the asker is told.
+func (l *loop) gathered(serial uint32, f *link.Frame) {
+	g := l.gathers[serial]
+	if g == nil {
+		return
+	}
+	c := link.Read(f.Payload)
+	for i := 0; len(c.Rest()) >= 4; i++ {
+		if i == len(g.sums) {
+			g.sums = append(g.sums, 0)
+		}
+		g.sums[i] += c.U32()
+	}
+	if g.left--; g.left > 0 {
+		return
+	}
+	delete(l.gathers, serial)
+	l.rows = l.rows[:0]
+	for _, n := range g.sums {
+		l.rows = binary.BigEndian.AppendUint32(l.rows, n)
+	}
+	l.reply(g.serial, &link.Frame{Type: link.Reply, ID: g.id, Payload: l.rows})
+}
+
+// cursorBits is the part of a Select's cursor that is a place within one loop; above it stands the loop.
+const cursorBits = 56
+
+// selectRows answers with one page of clients. A page holds the rows of one loop; the cursor leads through the loops one after the other.
+func (l *loop) selectRows(o origin, f *link.Frame) error {
+	c := link.Read(f.Payload)
+	fields, limit, cursor := c.U8(), c.U32(), c.U64()
+	keys := readList(&c)
+	if c.Bad() || f.Code > link.TargetClients {
+		return link.ErrFrame
+	}
+	at := cursor >> cursorBits
+	if at >= uint64(len(l.g.loops)) {
+		return fmt.Errorf("%w: no loop %d", link.ErrFrame, at)
+	}
+	if uint8(at) != l.index {
+		l.passOrPause(uint8(at), o, f)
+		return nil
+	}
+	l.rows = append(l.rows[:0], 0, 0, 0, 0, 0, 0, 0, 0)
+	rows, next := l.members.Select(fields, f.Code, keys, int(limit), cursor&(1<<cursorBits-1), l.rows)
+	switch {
+	case next != 0:
+		next |= at << cursorBits
+	case int(at)+1 < len(l.g.loops):
+		next = (at + 1) << cursorBits
+	}
+	binary.BigEndian.PutUint64(rows, next)
+	l.rows = rows
+	l.answer(o, &link.Frame{ID: f.ID, Payload: rows})
+	return nil
+}
+
+// readList reads a list of names; they are views.
+func readList(c *link.Cursor) [][]byte {
+	n := int(c.U16())
+	if n*2 > len(c.Rest()) {
+		c.Take(-1)
+		return nil
+	}
+	list := make([][]byte, n)
+	for i := range list {
+		list[i] = c.Bytes()
+	}
+	return list
+}

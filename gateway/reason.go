@@ -1,0 +1,61 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+
+	"sluice/codec"
+	"sluice/engine"
+	"sluice/internal/link"
+)
+
+// closing is why the gateway closes a connection, as the error that the engine carries to OnClose.
+type closing link.Reason
+
+func (r closing) Error() string { return "gateway: " + link.Reason(r).String() }
+
+// reasonOf is the one place where what ends a connection becomes a close reason.
+func reasonOf(err error) link.Reason {
+	var c closing
+	switch {
+	case errors.As(err, &c):
+		return link.Reason(c)
+	case errors.Is(err, io.EOF):
+		return link.ReasonPeer
+	case errors.Is(err, engine.ErrSlowConsumer):
+		return link.ReasonSlowConsumer
+	case errors.Is(err, engine.ErrInputTooLarge), errors.Is(err, codec.ErrTooBig):
+		return link.ReasonTooBig
+	case errors.Is(err, engine.ErrStopped):
+		return link.ReasonDraining
+	case errors.Is(err, engine.ErrPanic):
+		return link.ReasonInternal
+	case errors.Is(err, codec.ErrProtocol):
+		return link.ReasonProtocol
+	}
+	return link.ReasonNetwork
+}
+
+// farewell is the WebSocket close code and text that a client is told (RFC 6455 section 7.4). Codes below 4000 are the registered ones; a reason
+// without a fitting one has 4000 + its number.
+func farewell(r link.Reason) (code uint16, text string) {
+	switch r {
+	case link.ReasonPeer, link.ReasonKicked:
+		code = 1000
+	case link.ReasonProtocol:
+		code = 1002
+	case link.ReasonTooBig:
+		code = 1009
+	case link.ReasonLimit, link.ReasonSlowConsumer:
+		code = 1008
+	case link.ReasonInternal:
+		code = 1011
+	case link.ReasonDraining:
+		code = 1012
+	case link.ReasonNoWorker:
+		code = 1013
+	default:
+		code = 4000 + uint16(r)
+	}
+	return code, r.String()
+}

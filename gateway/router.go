@@ -1,0 +1,182 @@
+package gateway
+
+import (
+	"math/rand/v2"
+	"strings"
+
+	"sluice/internal/link"
+)
+
+// Client is what a Router knows of the client it picks a worker for.
+type Client struct {
+	Remote   string // host:port
+	Listener string // the listener's URL
+	Target   string // WebSocket: the request target, path and query
+	UID      string // empty: not bound
+}
+
+// Worker is what a Router knows of a worker it may pick.
+type Worker struct {
+	ID      [16]byte
+	Name    string
+	Build   string // the version of its business code
+	Weight  int    // as the worker says, 100 by default
+	Clients int    // of this loop that it has
+}
+
+// Router picks the worker that a client sticks to. Each loop has its own, so Pick runs on one goroutine and must not block.
+type Router interface {
+	// Pick returns an index of workers, which is never empty and stands in order of ID.
+	Pick(c Client, workers []Worker) int
+}
+
+// LeastClients picks the worker with the fewest clients for its weight.
+func LeastClients() Router { return leastClients{} }
+
+// RoundRobin picks one worker after the other.
+func RoundRobin() Router { return new(roundRobin) }
+
+// Random picks by chance, in proportion to the weights: a build with weight 5 among others with 100 gets a canary's share.
+func Random() Router { return random{} }
+
+// Hash picks by a key of the client, so that equal keys share a worker, and a worker that comes or goes moves only its own share
+// (rendezvous hashing, in proportion to the weights is not attempted). An empty key falls back to LeastClients.
+func Hash(key func(Client) string) func() Router {
+	return func() Router { return hash{key} }
+}
+
+// KeyUID is the client's uid, for Hash.
+func KeyUID(c Client) string { return c.UID }
+
+// KeyPath is the first segment of the request's path, for Hash: /room7/… and /room7?x=1 are room7.
+func KeyPath(c Client) string {
+	path := strings.TrimPrefix(c.Target, "/")
+	if i := strings.IndexAny(path, "/?"); i >= 0 {
+		path = path[:i]
+	}
+	return path
+}
+
+type leastClients struct{}
+
+func (leastClients) Pick(_ Client, workers []Worker) int {
+	best := 0
+	for i := range workers {
+		// clients/weight compared crosswise, without division
+		if workers[i].Clients*workers[best].Weight < workers[best].Clients*workers[i].Weight {
+			best = i
+		}
+	}
+	return best
+}
+
+type roundRobin struct{ next int }
+
+func (r *roundRobin) Pick(_ Client, workers []Worker) int {
+	r.next++
+	return r.next % len(workers)
+}
+
+type random struct{}
+
+func (random) Pick(_ Client, workers []Worker) int {
+	total := 0
+	for i := range workers {
+		total += workers[i].Weight
+	}
+	if total <= 0 {
+		return rand.IntN(len(workers))
+	}
+	n := rand.IntN(total)
+	for i := range workers {
+		if n -= workers[i].Weight; n < 0 {
+			return i
+		}
+	}
+	return 0
+}
+
+type hash struct{ key func(Client) string }
+
+func (h hash) Pick(c Client, workers []Worker) int {
+	key := h.key(c)
+	if key == "" {
+		return leastClients{}.Pick(c, workers)
+	}
+	best, top := 0, uint64(0)
+	for i := range workers {
+		if score := rendezvous(&workers[i].ID, key); score >= top {
+			best, top = i, score
+		}
+	}
+	return best
+}
+
+// rendezvous is FNV-1a over worker and key with a final mix, equal on every gateway.
+func rendezvous(id *[16]byte, key string) uint64 {
+	const offset, prime = 14695981039346656037, 1099511628211
+	h := uint64(offset)
+	for _, b := range id {
+		h = (h ^ uint64(b)) * prime
+	}
+	for i := range len(key) {
+		h = (h ^ uint64(key[i])) * prime
+	}
+	h ^= h >> 32
+	h *= 0xd6e8feb86659fd93
+	return h ^ h>>32
+}
+
+// pool is the links of a loop that take new clients, and what its Router is shown of them.
+type pool struct {
+	// Owned by the loop.
+	router Router
+	links  []*workerLink // that take new clients, in order of worker id
+	shown  []Worker      // the same workers, as the router sees them
+}
+
+// pick returns the link for a client, nil when no worker is there.
+func (p *pool) pick(c Client) *workerLink {
+	if len(p.links) == 0 {
+		return nil
+	}
+	for i, k := range p.links {
+		p.shown[i].Clients = k.clients
+	}
+	i := p.router.Pick(c, p.shown)
+	if i < 0 || i >= len(p.links) {
+		i = 0
+	}
+	return p.links[i]
+}
+
+func (p *pool) add(k *workerLink) {
+	i := 0
+	for i < len(p.links) && string(p.links[i].hello.ID[:]) < string(k.hello.ID[:]) {
+		i++
+	}
+	p.links = append(p.links[:i], append([]*workerLink{k}, p.links[i:]...)...)
+	p.show()
+}
+
+func (p *pool) remove(k *workerLink) bool {
+	for i, have := range p.links {
+		if have == k {
+			p.links = append(p.links[:i], p.links[i+1:]...)
+			p.show()
+			return true
+		}
+	}
+	return false
+}
+
+func (p *pool) show() {
+	p.shown = p.shown[:0]
+	for _, k := range p.links {
+		p.shown = append(p.shown, shown(&k.hello))
+	}
+}
+
+func shown(h *link.WorkerHello) Worker {
+	return Worker{ID: h.ID, Name: h.Name, Build: h.Build, Weight: int(h.Weight)}
+}

@@ -1,0 +1,328 @@
+package gateway
+
+import (
+	"time"
+
+	"sluice/codec"
+	"sluice/engine"
+	"sluice/internal/link"
+	"sluice/internal/roster"
+)
+
+// messageCodec is what a session needs of a codec.
+type messageCodec interface {
+	Decode(in, out []byte) (ev codec.Event, payload []byte, n int, reply []byte, err error)
+	Append(dst, payload []byte, text bool) []byte
+	AppendClose(dst []byte, code uint16, reason string) []byte
+	AppendPing(dst []byte) []byte
+	Encoding() uint8
+}
+
+// phase is where a session stands in its life.
+type phase uint8
+
+const (
+	phaseHandshake phase = iota // a WebSocket that has not been upgraded
+	phaseOpen
+	phaseEnding // its last bytes are being written; what it still sends is not read
+	phaseGone   // the connection has ended; the worker has yet to hear of it
+	phaseForgotten
+)
+
+// session is one client. It is the handler of its connection, and everything in it is owned by the loop.
+type session struct {
+	// Static after the session opened.
+	loop    *loop
+	lis     *listener
+	conn    *engine.Conn
+	codec   messageCodec
+	request []byte // WebSocket: request target and headers, as an attachment carries them
+	remote  string
+
+	member roster.Member // id, uid, groups, attributes
+	link   *workerLink   // nil: given to no worker at present
+	queue  *queue        // messages that wait for a worker or its credit; nil: none do
+	timer  engine.Timer
+
+	token    uint64
+	slot     uint32
+	unacked  int32 // bytes
+	reason   link.Reason
+	phase    phase
+	misses   uint8
+	heard    bool // since the last heartbeat
+	attached bool // a worker has been told of it
+	waiting  bool // stands in a waiting list
+	paused   bool
+	marked   bool // its cache of attributes at the worker is stale
+}
+
+// OnOpen implements engine.Handler.
+func (s *session) OnOpen(c *engine.Conn) {
+	s.conn = c
+	s.loop = s.lis.g.loops[c.Loop().Index()]
+	s.remote = c.RemoteAddr().String()
+	s.timer.Target = s
+	s.loop.stats.Accepted++
+	if s.loop.full() {
+		s.phase = phaseEnding
+		c.Close(closing(link.ReasonLimit))
+		return
+	}
+	if s.lis.upgrades() {
+		s.loop.el.Schedule(&s.timer, s.lis.HandshakeTimeout)
+		return
+	}
+	s.codec = s.lis.codec
+	s.open()
+}
+
+// open makes the client known: from here on its worker hears of it.
+func (s *session) open() {
+	l := s.loop
+	s.phase = phaseOpen
+	l.open(s)
+	s.member.Data = s
+	l.members.Add(&s.member)
+	l.stats.Opened++
+	if s.lis.Heartbeat > 0 {
+		l.el.Schedule(&s.timer, s.lis.Heartbeat)
+	} else {
+		s.timer.Stop()
+	}
+	if !s.attach() {
+		s.wait()
+	}
+}
+
+// OnData implements engine.Handler: it decodes all that is there.
+func (s *session) OnData(c *engine.Conn, in []byte) int {
+	s.heard = true
+	taken := 0
+	if s.phase == phaseHandshake {
+		if taken = s.handshake(in); taken == 0 {
+			return 0
+		}
+	}
+	for taken < len(in) && s.phase == phaseOpen && !s.paused {
+		ev, payload, n, reply, err := s.codec.Decode(in[taken:], s.loop.out[:0])
+		if len(reply) > 0 {
+			s.loop.out = reply
+			_ = c.Write(reply) // an overflow ends the client by itself
+		}
+		if err != nil {
+			s.end(reasonOf(err))
+			return len(in)
+		}
+		if n == 0 {
+			break
+		}
+		taken += n
+		switch ev {
+		case codec.MessageText:
+			s.forward(payload, link.FlagText)
+		case codec.MessageBinary:
+			s.forward(payload, 0)
+		case codec.Closed:
+			s.end(link.ReasonPeer)
+			return len(in)
+		}
+	}
+	if s.phase != phaseOpen && s.phase != phaseHandshake {
+		return len(in)
+	}
+	return taken
+}
+
+// OnClose implements engine.Handler.
+func (s *session) OnClose(_ *engine.Conn, reason error) {
+	s.timer.Stop()
+	if s.codec == nil || s.member.ID.IsZero() {
+		return // never became a client
+	}
+	s.phase = phaseGone
+	if s.reason == 0 {
+		s.reason = reasonOf(reason)
+	}
+	l := s.loop
+	l.stats.Closed++
+	l.members.Remove(&s.member)
+	if s.queue == nil && !s.attached {
+		l.forget(s) // no worker has heard of it
+		return
+	}
+	if !s.pump() {
+		s.wait()
+		l.el.Schedule(&s.timer, l.g.cfg.HoldFor)
+	}
+}
+
+// attach gives the client to a worker, if one is there. It reports whether the client has one.
+func (s *session) attach() bool {
+	if s.link != nil {
+		return true
+	}
+	k := s.loop.pool.pick(Client{Remote: s.remote, Listener: s.lis.URL, Target: s.target(), UID: s.member.UID()})
+	if k == nil {
+		return false
+	}
+	s.link = k
+	k.clients++
+	k.attach(s, !s.attached)
+	s.attached = true
+	return true
+}
+
+// target is the request target, path and query; empty for anything but WebSocket.
+func (s *session) target() string {
+	if len(s.request) == 0 {
+		return ""
+	}
+	c := link.Read(s.request)
+	return string(c.Bytes())
+}
+
+// forward passes a message on to the client's worker, or lets it wait.
+func (s *session) forward(payload []byte, flags uint8) {
+	s.loop.stats.MessagesIn++
+	if s.queue == nil && s.attach() && s.link.fits(payload) {
+		s.link.message(s, payload, flags)
+	} else {
+		s.hold(payload, flags)
+	}
+	s.throttle()
+}
+
+// throttle pauses the client's reads while too much of it waits, and resumes them when half of that is gone.
+func (s *session) throttle() {
+	if s.phase != phaseOpen {
+		return
+	}
+	pending := int(s.unacked) + s.queue.size()
+	switch limit := s.loop.g.cfg.MaxUnacked; {
+	case !s.paused && pending > limit:
+		s.paused = true
+		s.loop.stats.Paused++
+		s.conn.Pause()
+	case s.paused && pending <= limit/2:
+		s.paused = false
+		s.conn.Resume()
+	}
+}
+
+// pump passes on what waits, in order, as far as a worker is there and has credit. It reports whether nothing waits any more.
+func (s *session) pump() bool {
+	if s.phase == phaseForgotten {
+		return true
+	}
+	if !s.attach() {
+		return false
+	}
+	for s.queue != nil {
+		payload, flags := s.queue.front()
+		if !s.link.fits(payload) {
+			return false
+		}
+		s.link.message(s, payload, flags)
+		s.drop()
+	}
+	if s.phase == phaseGone {
+		s.timer.Stop()
+		s.link.detach(s)
+		s.loop.forget(s)
+		return true
+	}
+	s.throttle()
+	return true
+}
+
+// wait puts the session into the list of those that have something for a worker: its worker's list, else the loop's.
+func (s *session) wait() {
+	if s.waiting {
+		return
+	}
+	s.waiting = true
+	if s.link != nil {
+		s.link.waiting = append(s.link.waiting, s)
+	} else {
+		s.loop.waiting = append(s.loop.waiting, s)
+	}
+}
+
+// deliver writes a message to the client. It reports whether the connection took it.
+func (s *session) deliver(payload []byte, flags uint8) bool {
+	if s.phase != phaseOpen {
+		return false
+	}
+	s.loop.stats.MessagesOut++
+	if flags&link.FlagRaw != 0 {
+		return s.conn.Write(payload) == nil
+	}
+	return s.conn.Commit(s.codec.Append(s.conn.Begin(), payload, flags&link.FlagText != 0)) == nil
+}
+
+// end closes the connection once what was written has gone out, with the protocol's farewell.
+func (s *session) end(reason link.Reason) {
+	if s.phase != phaseOpen && s.phase != phaseHandshake {
+		return
+	}
+	if s.phase == phaseOpen {
+		code, text := farewell(reason)
+		if b := s.codec.AppendClose(s.loop.out[:0], code, text); len(b) > 0 {
+			s.loop.out = b
+			_ = s.conn.Write(b)
+		}
+	}
+	s.phase = phaseEnding
+	s.reason = reason
+	s.timer.Stop()
+	s.conn.CloseAfterFlush(closing(reason), lastBytes)
+}
+
+// destroy closes the connection at once.
+func (s *session) destroy(reason link.Reason) {
+	if s.phase == phaseGone {
+		return
+	}
+	s.reason = reason
+	s.conn.Close(closing(reason))
+}
+
+// lastBytes is how long a client has to take what was written before it was closed.
+const lastBytes = 5 * time.Second
+
+// OnTimer implements engine.Expirer: the handshake has taken too long, a heartbeat is due, or nobody took the client's last messages.
+func (s *session) OnTimer(*engine.Timer) {
+	switch s.phase {
+	case phaseHandshake:
+		s.phase = phaseEnding
+		s.conn.Close(closing(link.ReasonHandshake))
+	case phaseOpen:
+		s.heartbeat()
+	case phaseGone: // no worker came in time to hear of its end
+		s.dropAll()
+		s.loop.stats.Unheard++
+		s.loop.forget(s)
+	}
+}
+
+// heartbeat pings a client that has been silent, and closes one that stayed so. Any bytes count as life; a paused client cannot be heard.
+func (s *session) heartbeat() {
+	switch {
+	case s.heard || s.paused:
+		s.heard = false
+		s.misses = 0
+	case int(s.misses) >= s.lis.Misses:
+		s.end(link.ReasonIdle)
+		return
+	default:
+		s.misses++
+		if s.lis.Ping != "" && !s.lis.upgrades() {
+			s.deliver([]byte(s.lis.Ping), link.FlagText)
+		} else if b := s.codec.AppendPing(s.loop.out[:0]); len(b) > 0 {
+			s.loop.out = b
+			_ = s.conn.Write(b)
+		}
+	}
+	s.loop.el.Schedule(&s.timer, s.lis.Heartbeat)
+}

@@ -1,0 +1,77 @@
+package gateway
+
+import "time"
+
+// LoopStats counts what one loop has seen since it started; Clients, Workers, Held and HeldBytes are as of now.
+type LoopStats struct {
+	Clients, Workers int
+	Queued           int    // bytes of messages that wait for a worker or its credit
+	Accepted         uint64 // connections
+	Opened, Closed   uint64 // clients
+	MessagesIn       uint64
+	MessagesOut      uint64
+	Held             uint64 // messages that had to wait
+	Refused          uint64 // messages that no worker took in time, or past Config.HoldBytes; their clients were told
+	Unheard          uint64 // clients whose end no worker came to hear of
+	Unacked          uint64 // sequenced frames on links that ended before they were acknowledged
+	Gone             uint64 // commands for clients that were gone
+	Paused           uint64 // times that a client's reads were paused
+	Pressed          uint64 // times that a link was paused because another loop was behind
+	Pages            uint64 // plain HTTP requests answered
+	PagesRefused     uint64 // for there were too many at once
+	Refusals         uint64 // handshakes refused
+}
+
+// Stats are a gateway's figures: the sums over its loops, and each loop's own.
+type Stats struct {
+	LoopStats
+	RefusedPeers uint64 // on the inner port
+	Loops        []LoopStats
+}
+
+// Stats asks each loop for its figures; a loop that is stopping gives none. Any goroutine but a loop's may call it.
+func (g *Gateway) Stats() Stats {
+	all := Stats{RefusedPeers: g.refusedPeers.Load()}
+	for _, l := range g.loops {
+		answer := make(chan LoopStats, 1)
+		if l.el.Post(func() { answer <- l.snapshot() }) != nil {
+			continue
+		}
+		select {
+		case s := <-answer:
+			all.Loops = append(all.Loops, s)
+			all.add(s)
+		case <-time.After(time.Second): // stopping
+		}
+	}
+	return all
+}
+
+func (l *loop) snapshot() LoopStats {
+	s := l.stats
+	s.Clients = l.members.Len()
+	s.Workers = len(l.pool.links)
+	s.Queued = l.held
+	return s
+}
+
+func (s *LoopStats) add(o LoopStats) {
+	s.Clients += o.Clients
+	s.Workers += o.Workers
+	s.Queued += o.Queued
+	s.Accepted += o.Accepted
+	s.Opened += o.Opened
+	s.Closed += o.Closed
+	s.MessagesIn += o.MessagesIn
+	s.MessagesOut += o.MessagesOut
+	s.Held += o.Held
+	s.Refused += o.Refused
+	s.Unheard += o.Unheard
+	s.Unacked += o.Unacked
+	s.Gone += o.Gone
+	s.Paused += o.Paused
+	s.Pressed += o.Pressed
+	s.Pages += o.Pages
+	s.PagesRefused += o.PagesRefused
+	s.Refusals += o.Refusals
+}

@@ -1,0 +1,140 @@
+// Command sluice is a gateway/worker engine for long-lived connections: gateways hold the clients, workers run the business.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"sluice/chat"
+)
+
+func main() {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop() // a second signal kills
+	}()
+	err := command(log).ExecuteContext(ctx)
+	var usage usageError
+	switch {
+	case errors.As(err, &usage):
+		fmt.Fprintf(os.Stderr, "sluice: %v\nRun 'sluice help' for what there is.\n", err)
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "sluice: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// usageError is a command line that cannot be carried out.
+type usageError struct{ error }
+
+func command(log *slog.Logger) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "sluice",
+		Short:         "a gateway/worker engine for long-lived connections",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(chatCommand(log), echoCommand(log), gatewayCommand(log), versionCommand())
+	return root
+}
+
+func chatCommand(log *slog.Logger) *cobra.Command {
+	o := options{log: log}
+	c := &cobra.Command{
+		Use:   "chat",
+		Short: "the chat: page and WebSocket on http://127.0.0.1:7272, text lines carrying JSON on 127.0.0.1:7273",
+		Args:  noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			history, err := chat.NewHistory()
+			if err != nil {
+				return err
+			}
+			return o.serve(c.Context(), chat.New(history), chat.Page())
+		},
+	}
+	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")
+	o.innerFlags(c, "127.0.0.1:0")
+	o.workerFlags(c)
+	return c
+}
+
+func echoCommand(log *slog.Logger) *cobra.Command {
+	o := options{log: log}
+	var e echo
+	c := &cobra.Command{
+		Use:   "echo",
+		Short: "an echo: every message goes back to its sender unchanged, for tests, conformance and benchmarks",
+		Args:  noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return o.serve(c.Context(), e, nil)
+		},
+	}
+	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")
+	o.innerFlags(c, "127.0.0.1:0")
+	o.workerFlags(c)
+	c.Flags().StringVar(&e.broadcastPrefix, "broadcast-prefix", "", "messages that begin with this go unchanged to every client")
+	return c
+}
+
+func gatewayCommand(log *slog.Logger) *cobra.Command {
+	o := options{log: log}
+	var page bool
+	c := &cobra.Command{
+		Use:   "gateway",
+		Short: "a gateway alone; workers connect to its inner port",
+		Args:  noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if !page {
+				return o.serveGateway(c.Context(), nil)
+			}
+			return o.serveGateway(c.Context(), chat.Page())
+		},
+	}
+	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")
+	o.innerFlags(c, "127.0.0.1:2300")
+	c.Flags().BoolVar(&page, "chat-page", false, "serve the chat's page on ws listeners")
+	return c
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "what this binary was built from",
+		Args:  noArgs,
+		Run:   func(*cobra.Command, []string) { fmt.Println("sluice", version()) },
+	}
+}
+
+// version is the module's version and commit, as far as the build recorded them.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown build)"
+	}
+	v := info.Main.Version + " " + info.GoVersion
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" || s.Key == "vcs.modified" && s.Value == "true" {
+			v += " " + s.Value
+		}
+	}
+	return v
+}
+
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError{fmt.Errorf("%q is not understood", args[0])}
+	}
+	return nil
+}

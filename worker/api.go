@@ -1,0 +1,137 @@
+package worker
+
+import (
+	"encoding/binary"
+
+	"sluice/internal/link"
+)
+
+// API is what business code can do to clients. A Worker's acts by itself; a Client's is, while its handler runs, part of the handler's unit.
+type API struct {
+	w      *Worker
+	origin *session // nil: a Worker's
+}
+
+// Client returns the client with the id, wherever it is.
+func (a API) Client(id ClientID) *Client { return &Client{API: a, id: id} }
+
+// Publish sends a message to the members of a group, except those named.
+func (a API) Publish(group string, m Message, except ...ClientID) error {
+	return a.fanout(link.TargetGroups, []string{group}, m, except)
+}
+
+// PublishGroups sends a message to the members of several groups: one copy to each client, however many of the groups it is in.
+func (a API) PublishGroups(groups []string, m Message, except ...ClientID) error {
+	return a.fanout(link.TargetGroups, groups, m, except)
+}
+
+// SendUID sends a message to all clients of a uid.
+func (a API) SendUID(uid string, m Message, except ...ClientID) error {
+	return a.fanout(link.TargetUIDs, []string{uid}, m, except)
+}
+
+// SendUIDs sends a message to all clients of several uids.
+func (a API) SendUIDs(uids []string, m Message, except ...ClientID) error {
+	return a.fanout(link.TargetUIDs, uids, m, except)
+}
+
+// SendClients sends a message to the clients listed; an empty list is nobody.
+func (a API) SendClients(ids []ClientID, m Message) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return a.fanout(link.TargetClients, idKeys(ids), m, nil)
+}
+
+// Broadcast sends a message to every client of every gateway.
+func (a API) Broadcast(m Message, except ...ClientID) error {
+	return a.fanout(link.TargetAll, nil, m, except)
+}
+
+// Dissolve takes all members out of a group.
+func (a API) Dissolve(group string) error {
+	if err := checkName(group); err != nil {
+		return err
+	}
+	return a.everywhere(link.Frame{Type: link.Dissolve}, nil, []byte(group))
+}
+
+func (a API) fanout(target uint16, keys []string, m Message, except []ClientID) error {
+	if target != link.TargetAll && len(keys) == 0 {
+		return nil
+	}
+	if len(keys) > 0xFFFF || len(except) > 0xFFFF {
+		return ErrTooBig
+	}
+	var room [256]byte
+	head := binary.BigEndian.AppendUint16(room[:0], uint16(len(keys)))
+	for _, key := range keys {
+		if err := checkName(key); err != nil {
+			return err
+		}
+		head = link.AppendBytes(head, key)
+	}
+	head = link.AppendIDs(head, except)
+	return a.everywhere(link.Frame{Type: link.Publish, Flags: m.flags(), Code: target}, head, m.Data)
+}
+
+// everywhere sends a command once to each gateway: to the one that the origin belongs to as part of its unit.
+func (a API) everywhere(f link.Frame, head, body []byte) error {
+	err := ErrLinkDown // unless one gateway is there
+	for id := range *a.w.routes.table.Load() {
+		var e error
+		if a.origin != nil && id == a.origin.link.gateway {
+			e = a.emit(id, a.origin.link.loop, f, head, body)
+		} else if l := a.w.routes.any(id); l != nil {
+			e = l.plain(f, head, body)
+		} else {
+			continue // it has no clients that we could reach
+		}
+		if e != nil {
+			return e
+		}
+		err = nil
+	}
+	return err
+}
+
+// emit sends a command to a gateway: into the unit of the call that runs for the origin, where there is one and it is the origin's gateway, else by itself
+// down the link of the loop given.
+func (a API) emit(gateway uint32, loop uint8, f link.Frame, head, body []byte) error {
+	if len(head)+len(body) > link.MaxMessage {
+		return ErrTooBig
+	}
+	if s := a.origin; s != nil && s.link.gateway == gateway {
+		s.mu.Lock()
+		if u := s.unit; u != nil {
+			err := u.add(&f, head, body)
+			s.mu.Unlock()
+			return err
+		}
+		s.mu.Unlock()
+	}
+	l := a.w.routes.link(gateway, loop)
+	if l == nil {
+		return ErrLinkDown
+	}
+	return l.plain(f, head, body)
+}
+
+// checkName refuses what cannot be a uid, group or attribute key.
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return ErrEmpty
+	case len(name) > 0xFFFF:
+		return ErrTooBig
+	}
+	return nil
+}
+
+func idKeys(ids []ClientID) []string {
+	keys := make([]string, len(ids))
+	for i := range ids {
+		keys[i] = string(ids[i][:])
+	}
+	return keys
+}

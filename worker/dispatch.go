@@ -1,0 +1,292 @@
+package worker
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"sluice/internal/link"
+)
+
+// How a message gets to its handler.
+//
+// Each link has a leader: the goroutine that reads it. The leader runs the handlers itself, one after the other, on views of its read buffer, and
+// writes their outputs once a batch: no goroutine is woken for a message and none is switched to.
+//
+//	        read a batch                 call of a handler              returned
+//	idle ───────────────────▶ leading ───────────────────▶ in a call ─────────────▶ leading
+//	                                                            │ it blocks
+//	                                                            ▼
+//	                              detached: another goroutine leads, with the rest of the batch
+//	                                                            │ returned
+//	                                                            ▼
+//	                              its own unit, then what has queued for that client, then it ends
+//
+// A call has blocked when the watch (watch.go) finds it still running a tick later, or when it asks a gateway something. leader.call tells the
+// moments apart: odd in a call, even between calls. Whoever moves it on from an odd value owns what follows: the leader itself when the call returned,
+// or the one who takes over.
+//
+// Handlers that block are seldom alone (a slow database). After a takeover the link's messages go to goroutines of the pool for a while, one a
+// client, so that many block side by side without a takeover each.
+//
+// A session is an actor: busy while something of its runs or is about to; what comes meanwhile queues, and is handled in order by whoever made it busy. Its
+// queue is bounded by the link's window, for what is queued is not acknowledged.
+
+// leader is what belongs to the goroutine that leads a link, and goes over with the leadership.
+type leader struct {
+	call atomic.Uint64
+
+	buf      []byte // read and not handled: buf[pos:have]
+	pos      int
+	have     int
+	sessions []*session // by slot
+	batch    unit
+	running  *session // in a call: whose
+	pooled   uint64   // the watch's tick until which messages go to the pool
+
+	handing sync.Mutex // held while the leadership goes over
+}
+
+const (
+	readSize   = 128 << 10 // bytes read at once
+	flushEarly = 256 << 10 // bytes of output that do not wait for the batch's end
+	poolTicks  = 50        // watch ticks that a link stays pooled after a call that blocked
+)
+
+func (d *leader) init() { d.buf = make([]byte, readSize) }
+
+// lead handles what has been read, writes what came of it, and reads on, until the link ends or another goroutine leads.
+func (l *gwLink) lead() {
+	defer l.w.tasks.Done()
+	d := &l.leader
+	for {
+		l.w.watch.kick()
+		still, err := l.handle()
+		if !still {
+			return
+		}
+		if err == nil {
+			l.commit()
+			err = l.fill()
+		}
+		if err != nil {
+			l.end(err)
+			for _, s := range d.sessions {
+				if s != nil {
+					s.stopTimers()
+				}
+			}
+			return
+		}
+	}
+}
+
+// fill reads once, behind what is left of the last batch.
+func (l *gwLink) fill() error {
+	d := &l.leader
+	rest := copy(d.buf, d.buf[d.pos:d.have])
+	d.pos, d.have = 0, rest
+	if rest == len(d.buf) { // one frame larger than the buffer
+		d.buf = append(d.buf, make([]byte, len(d.buf))...)
+	} else if rest == 0 && len(d.buf) > readSize {
+		d.buf = make([]byte, readSize)
+	}
+	n, err := l.conn.Read(d.buf[rest:])
+	d.have += n
+	if n > 0 {
+		l.heard.Store(true)
+		return nil
+	}
+	return err
+}
+
+// handle acts on all whole frames that were read. It reports false when the leadership has gone to another goroutine.
+func (l *gwLink) handle() (still bool, err error) {
+	d := &l.leader
+	for {
+		var f link.Frame
+		n, err := link.Next(d.buf[d.pos:d.have], l.maxFrame, &f)
+		if n == 0 || err != nil {
+			return true, err
+		}
+		d.pos += n
+		if still, err := l.frame(&f); !still || err != nil {
+			return still, err
+		}
+		if len(d.batch.buf) > flushEarly {
+			l.commit()
+		}
+	}
+}
+
+func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
+	switch f.Type {
+	case link.Message:
+		return l.message(f)
+	case link.Attach:
+		return l.attach(f)
+	case link.Detach:
+		return l.detach(f)
+	case link.Attrs:
+		if s := l.session(f); s != nil {
+			return true, s.refresh(f)
+		}
+		return true, nil
+	case link.Reply:
+		l.answered(f)
+		return true, nil
+	case link.Ping:
+		return true, l.plain(link.Frame{Type: link.Pong, ID: f.ID}, nil, nil)
+	case link.Pong, link.Drain:
+		return true, nil
+	case link.GoAway:
+		return true, fmt.Errorf("worker: the gateway ended the link: %v: %s", link.Status(f.Code), f.Payload)
+	}
+	return true, fmt.Errorf("%w: type %d from a gateway", link.ErrFrame, f.Type)
+}
+
+func (l *gwLink) session(f *link.Frame) *session {
+	if d := &l.leader; int(f.Slot) < len(d.sessions) {
+		if s := d.sessions[f.Slot]; s != nil && s.token == f.Token {
+			return s
+		}
+	}
+	return nil
+}
+
+func (l *gwLink) attach(f *link.Frame) (bool, error) {
+	d := &l.leader
+	s, err := newSession(l, f)
+	if err != nil {
+		return true, err
+	}
+	for int(f.Slot) >= len(d.sessions) {
+		d.sessions = append(d.sessions, nil)
+	}
+	d.sessions[f.Slot] = s
+	l.clients.Add(1)
+	if l.w.onConnect == nil || !f.Has(link.FlagNew) {
+		d.batch.begin(f.ID)
+		d.batch.done(f.ID)
+		return true, nil
+	}
+	return l.dispatch(s, item{kind: itemConnect, seq: f.ID}), nil
+}
+
+func (l *gwLink) message(f *link.Frame) (bool, error) {
+	s := l.session(f)
+	if s == nil {
+		return true, fmt.Errorf("%w: a message of no client", link.ErrFrame)
+	}
+	return l.dispatch(s, item{kind: itemMessage, seq: f.ID, flags: f.Flags, data: f.Payload}), nil
+}
+
+func (l *gwLink) detach(f *link.Frame) (bool, error) {
+	s := l.session(f)
+	if s == nil {
+		return true, fmt.Errorf("%w: the end of no client", link.ErrFrame)
+	}
+	l.leader.sessions[f.Slot] = nil
+	if f.Has(link.FlagMoved) {
+		return l.dispatch(s, item{kind: itemMoved, seq: f.ID}), nil
+	}
+	return l.dispatch(s, item{kind: itemClose, seq: f.ID, reason: Reason(f.Code)}), nil
+}
+
+// dispatch runs an item here, or queues it for whoever runs the session's items. It reports false when the leadership was lost meanwhile.
+func (l *gwLink) dispatch(s *session, it item) (still bool) {
+	d := &l.leader
+	s.mu.Lock()
+	if s.busy || d.pooled != 0 && l.stayPooled() {
+		it.data = append([]byte(nil), it.data...)
+		s.queue = append(s.queue, it)
+		start := !s.busy
+		s.busy = true
+		s.mu.Unlock()
+		if start {
+			l.toPool(s)
+		}
+		return true
+	}
+	s.busy = true
+	d.batch.begin(it.seq)
+	s.unit = &d.batch
+	s.mu.Unlock()
+
+	d.running = s
+	call := d.call.Load() + 1
+	d.call.Store(call)
+	ok := s.call(&it)
+	if !d.call.CompareAndSwap(call, call+1) {
+		d.handing.Lock() // until the one who took over has done so
+		d.handing.Unlock()
+		s.settle(&it, ok)
+		s.run()
+		return false
+	}
+	d.running = nil
+	s.mu.Lock()
+	s.unit = nil
+	if !ok {
+		d.batch.discard()
+	}
+	d.batch.done(it.seq)
+	s.busy = len(s.queue) > 0
+	more := s.busy
+	s.mu.Unlock()
+	if more {
+		l.toPool(s)
+	}
+	return true
+}
+
+// toPool has the pool run a session's queue, behind what its client was sent so far.
+func (l *gwLink) toPool(s *session) {
+	l.leader.batch.seal()
+	l.push(&l.leader.batch.buf)
+	l.w.pool.start(s)
+}
+
+func (l *gwLink) stayPooled() bool {
+	if l.w.watch.now.Load() < l.leader.pooled {
+		return true
+	}
+	l.leader.pooled = 0
+	return false
+}
+
+// takeOver gives the leadership to a new goroutine, for the call with the number given has blocked. Nothing happens if it has returned meanwhile.
+func (l *gwLink) takeOver(call uint64) {
+	d := &l.leader
+	d.handing.Lock()
+	defer d.handing.Unlock()
+	if !d.call.CompareAndSwap(call, call+1) {
+		return
+	}
+	s := d.running
+	d.running = nil
+	s.mu.Lock()
+	s.unit = d.batch.split(l.w.units.take())
+	s.mu.Unlock()
+	d.batch.seal()
+	l.push(&d.batch.buf) // its client sees what was before it first
+	// The call's view of its message stays where it is.
+	rest := d.buf[d.pos:d.have]
+	d.buf = make([]byte, max(readSize, len(rest)))
+	d.pos, d.have = 0, copy(d.buf, rest)
+	d.pooled = l.w.watch.now.Load() + poolTicks
+	l.w.watch.enter(s)
+	l.w.stats.takeovers.Add(1)
+	l.w.tasks.Add(1)
+	go l.lead()
+}
+
+// commit writes the batch's outputs and acknowledgements.
+func (l *gwLink) commit() {
+	b := &l.leader.batch
+	b.seal()
+	if len(b.buf) > 0 {
+		l.push(&b.buf)
+		l.flush()
+	}
+}

@@ -1,0 +1,36 @@
+// Package worker runs the business of a sluice: what back-end developers import.
+//
+// A Worker dials gateways, which hold the clients, and calls a Handler for what clients do. Through its *Client a handler answers, sends to
+// other clients, uids and groups, and asks who is there:
+//
+//	type room struct{}
+//
+//	func (room) OnConnect(c *worker.Client) { _ = c.Join("lobby") }
+//
+//	func (room) OnMessage(c *worker.Client, m worker.Message) {
+//		_ = c.Publish("lobby", m, c.ID()) // to all others
+//	}
+//
+//	w, err := worker.New(worker.Config{Gateways: []string{"127.0.0.1:2300"}}, room{})
+//	…
+//	err = w.Run(ctx)
+//
+// # What runs where
+//
+// The calls for one client never overlap and come in order; those for different clients run side by side. A handler may block: it holds up its
+// own client and nobody else.
+//
+// # Effects are a unit
+//
+// What a handler does through its *Client while it runs reaches its gateway together with the acknowledgement of the message, wholly or not at
+// all. What is done from other goroutines, through a *Worker, or at clients of another gateway goes out at once and by itself.
+//
+// # Buffers
+//
+// Message.Data is a view that is valid until the handler returns: copy what is to be kept. What is given to a method is copied before it returns.
+//
+// # State
+//
+// A worker holds no connection and should hold no state that cannot be lost: attributes, uid and groups live in the gateway, next to the
+// connection, and come along when a client moves to another worker.
+package worker

@@ -1,0 +1,127 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"sluice/internal/link"
+)
+
+// gateway is one address of Config.Gateways. For each loop of the gateway there a goroutine keeps a link up.
+type gateway struct {
+	// Static after newGateway.
+	w    *Worker
+	addr string
+
+	mu      sync.Mutex
+	id      uint32       // guarded by mu: 0 before the first hello
+	loops   int          // guarded by mu
+	up      map[int]bool // guarded by mu: loops whose link has been up
+	keepers sync.WaitGroup
+	kept    int // guarded by mu: loops that have a keeper
+}
+
+func newGateway(w *Worker, addr string) *gateway {
+	return &gateway{w: w, addr: addr, up: make(map[int]bool)}
+}
+
+// keep keeps all links up until ctx ends; those that are up then end by themselves.
+func (g *gateway) keep(ctx context.Context) {
+	g.mu.Lock()
+	g.kept = 1
+	g.mu.Unlock()
+	g.keepers.Go(func() { g.keepLoop(ctx, 0) })
+	g.keepers.Wait()
+}
+
+const (
+	firstBackoff = 50 * time.Millisecond
+	lastBackoff  = 2 * time.Second
+)
+
+// keepLoop keeps the link to one loop up, with back-off and full jitter between attempts that fail.
+func (g *gateway) keepLoop(ctx context.Context, loop int) {
+	backoff := firstBackoff
+	for ctx.Err() == nil && g.has(loop) {
+		l, err := g.dial(ctx, loop)
+		if err == nil {
+			backoff = firstBackoff
+			l.run() // until the link ends
+			g.w.stats.redials.Add(1)
+		} else if ctx.Err() == nil {
+			g.w.log.Warn("no link", "gateway", g.addr, "loop", loop, "err", err)
+			backoff = min(2*backoff, lastBackoff)
+		}
+		pause(ctx, backoff/4+rand.N(backoff))
+	}
+}
+
+// has reports whether the gateway still has that loop.
+func (g *gateway) has(loop int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return loop == 0 || loop < g.loops
+}
+
+// helloTime bounds dialling; the hello has its own bound.
+const helloTime = 5 * time.Second
+
+// dial opens the link to one loop.
+func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
+	dialling, cancel := context.WithTimeout(ctx, helloTime)
+	defer cancel()
+	conn, err := g.w.cfg.Dial(dialling, g.addr)
+	if err != nil {
+		return nil, fmt.Errorf("worker: dial: %w", err)
+	}
+	// An end of Run must not wait for a gateway that says nothing.
+	unwatch := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	hello, err := link.Connect(conn, g.w.cfg.Key, link.WorkerHello{
+		Role: link.RoleWorker, Loop: uint16(loop), Weight: uint16(g.w.cfg.Weight), Window: uint32(g.w.cfg.Window),
+		ID: g.w.id, Name: g.w.cfg.Name, Build: g.w.cfg.Build,
+	})
+	if err == nil && !unwatch() {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	l := newLink(g.w, conn, hello)
+	g.enter(ctx, l)
+	return l, nil
+}
+
+// enter notes what a hello says, starts keepers for loops that have none, and puts the link into the routes.
+func (g *gateway) enter(ctx context.Context, l *gwLink) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.id != 0 && g.id != l.gateway {
+		g.w.routes.forget(g.id)
+	}
+	g.id, g.loops = l.gateway, int(l.loops)
+	for ; g.kept < g.loops; g.kept++ {
+		loop := g.kept
+		g.keepers.Go(func() { g.keepLoop(ctx, loop) })
+	}
+	g.w.routes.set(l.gateway, int(l.loop), g.loops, l)
+	if first := !g.up[int(l.loop)]; first {
+		g.up[int(l.loop)] = true
+		if len(g.up) == g.loops {
+			g.w.connected()
+		}
+	}
+}
+
+// pause waits, or returns early when ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,79 @@
+package worker
+
+import (
+	"context"
+
+	"sluice/internal/link"
+)
+
+// Handler is the business. OnMessage is all it needs; what else it wants to hear of it says by implementing Starter, Connector, Closer or Stopper.
+// A panic in any of them is logged and counted, and fails only that call.
+type Handler interface {
+	OnMessage(c *Client, m Message)
+}
+
+// HandlerFunc is a Handler of one function.
+type HandlerFunc func(c *Client, m Message)
+
+// OnMessage implements Handler.
+func (f HandlerFunc) OnMessage(c *Client, m Message) { f(c, m) }
+
+// Starter is a Handler that is called before the worker dials the first gateway; an error ends Run. ctx ends with Run.
+type Starter interface {
+	OnStart(ctx context.Context, w *Worker) error
+}
+
+// Connector is a Handler that is called when a client has come, before its first message.
+type Connector interface {
+	OnConnect(c *Client)
+}
+
+// Closer is a Handler that is called when a client has gone, after its last message. c still knows the uid and attributes, and sends nothing to the client.
+type Closer interface {
+	OnClose(c *Client, r Reason)
+}
+
+// Stopper is a Handler that is called when the worker has handled its last message.
+type Stopper interface {
+	OnStop(w *Worker)
+}
+
+// Message is what a client means, as one piece.
+type Message struct {
+	// Data is, in a message from a client, a view that is valid until the handler returns.
+	Data []byte
+	// Binary tells bytes from UTF-8 text, where the client's protocol makes a difference.
+	Binary bool
+	// Redelivered marks a message that another worker may have handled already, and died before it could say so.
+	Redelivered bool
+	// Raw makes Data go to the socket as it is, past the client's protocol. For sending only.
+	Raw bool
+}
+
+// Text is a text message.
+func Text(s string) Message { return Message{Data: []byte(s)} }
+
+// TextBytes is a text message of bytes that are valid UTF-8.
+func TextBytes(b []byte) Message { return Message{Data: b} }
+
+// Bytes is a binary message.
+func Bytes(b []byte) Message { return Message{Data: b, Binary: true} }
+
+func (m *Message) flags() (f uint8) {
+	if !m.Binary {
+		f |= link.FlagText
+	}
+	if m.Raw {
+		f |= link.FlagRaw
+	}
+	return f
+}
+
+// ClientID names one client for the time of its connection: opaque, unguessable, never used again.
+type ClientID = link.ClientID
+
+// ParseClientID reads the text form of an id.
+func ParseClientID(s string) (ClientID, error) { return link.ParseClientID(s) }
+
+// Reason says why a client's connection ended.
+type Reason = link.Reason

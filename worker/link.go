@@ -1,0 +1,246 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sluice/internal/link"
+)
+
+// gwLink is the link to one loop of a gateway. Its leader, one goroutine at a time, reads it and runs handlers (dispatch.go).
+type gwLink struct {
+	// Static after newLink.
+	w         *Worker
+	conn      net.Conn
+	gateway   uint32
+	loop      uint8
+	loops     uint16
+	maxFrame  int
+	heartbeat time.Duration
+	gone      chan struct{} // closed when the link has ended
+	drained   chan struct{} // closed when a drain has left no client
+
+	leader leader // of the one that leads
+
+	clients atomic.Int32
+	heard   atomic.Bool // since the last heartbeat
+
+	mu       sync.Mutex
+	out      []byte               // guarded by mu: frames that wait to be written
+	spare    []byte               // guarded by mu
+	writing  bool                 // guarded by mu: a goroutine writes to the socket
+	space    sync.Cond            // on mu: out has been taken, or all is written
+	work     sync.Cond            // on mu: out is not empty, or the link has ended
+	ended    bool                 // guarded by mu
+	draining bool                 // guarded by mu
+	request  uint32               // guarded by mu: the last request's id
+	requests map[uint32]*question // guarded by mu
+}
+
+const (
+	maxOut   = 4 << 20 // bytes that wait to be written; past it senders block
+	maxUnit  = 4 << 20 // bytes that one handler call may do
+	maxSpare = 1 << 20 // bytes of a buffer that is kept for later
+)
+
+func newLink(w *Worker, conn net.Conn, hello link.GatewayHello) *gwLink {
+	l := &gwLink{
+		w: w, conn: conn, gateway: hello.ID, loop: uint8(hello.Loop), loops: hello.Loops,
+		maxFrame: int(hello.MaxFrame), heartbeat: hello.Heartbeat,
+		gone: make(chan struct{}), drained: make(chan struct{}),
+		requests: make(map[uint32]*question),
+	}
+	l.space.L, l.work.L = &l.mu, &l.mu
+	l.leader.init()
+	return l
+}
+
+// run is the link's life; it returns when the link has ended and its goroutines, but for handlers that still run, are on their way out.
+func (l *gwLink) run() {
+	l.w.log.Info("link up", "gateway", l.gateway, "loop", l.loop, "remote", l.conn.RemoteAddr().String())
+	l.w.tasks.Add(3)
+	go l.write()
+	go l.beat()
+	go l.lead()
+	<-l.gone
+}
+
+// end closes the link, once. Whoever waits for something on it is told.
+func (l *gwLink) end(err error) {
+	l.mu.Lock()
+	if l.ended {
+		l.mu.Unlock()
+		return
+	}
+	l.ended = true
+	questions := l.requests
+	l.requests = nil
+	l.work.Broadcast()
+	l.space.Broadcast()
+	l.mu.Unlock()
+	l.w.routes.remove(l.gateway, l)
+	_ = l.conn.Close()
+	for _, q := range questions {
+		q.fail()
+	}
+	l.w.log.Info("link down", "gateway", l.gateway, "loop", l.loop, "err", err)
+	close(l.gone)
+}
+
+// write is the goroutine that sends plain frames, as many at a time as have come.
+func (l *gwLink) write() {
+	defer l.w.tasks.Done()
+	for {
+		l.mu.Lock()
+		for (len(l.out) == 0 || l.writing) && !l.ended {
+			l.work.Wait()
+		}
+		ended := l.ended
+		l.mu.Unlock()
+		if ended {
+			return
+		}
+		l.flush()
+	}
+}
+
+// push puts bytes behind all that waits to be written, and empties *b. It blocks while too much waits, until there is room or the link has ended.
+func (l *gwLink) push(b *[]byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.room()
+	if len(l.out) == 0 {
+		l.out, *b = *b, l.out
+	} else {
+		l.out = append(l.out, *b...)
+	}
+	if *b = (*b)[:0]; cap(*b) > maxSpare {
+		*b = nil
+	}
+}
+
+// room waits until less than maxOut waits, or the link has ended. Called with mu.
+func (l *gwLink) room() {
+	for len(l.out) > maxOut && !l.ended {
+		l.space.Wait()
+	}
+}
+
+// flush writes what waits, unless another goroutine is at it: that one takes all. A failure ends the link.
+func (l *gwLink) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.writing {
+		return
+	}
+	l.writing = true
+	for len(l.out) > 0 && !l.ended {
+		b := l.out
+		l.out, l.spare = l.spare[:0], nil
+		l.space.Broadcast()
+		l.mu.Unlock()
+		_, err := l.conn.Write(b)
+		if err != nil {
+			l.end(fmt.Errorf("write: %w", err))
+		}
+		l.mu.Lock()
+		if cap(b) <= maxSpare {
+			l.spare = b
+		}
+	}
+	l.writing = false
+	l.space.Broadcast()
+}
+
+// plain sends a frame by itself: payload is head and body. It blocks while too much waits, until there is room or the link has ended.
+func (l *gwLink) plain(f link.Frame, head, body []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.room()
+	if l.ended {
+		return ErrLinkDown
+	}
+	l.out = appendFrame(l.out, &f, head, body)
+	if !l.writing {
+		l.work.Signal()
+	}
+	return nil
+}
+
+func appendFrame(dst []byte, f *link.Frame, head, body []byte) []byte {
+	dst = link.AppendHeader(dst, f, len(head)+len(body))
+	dst = append(dst, head...)
+	return append(dst, body...)
+}
+
+// beat is the goroutine of the heartbeat.
+func (l *gwLink) beat() {
+	defer l.w.tasks.Done()
+	if l.heartbeat <= 0 {
+		return
+	}
+	t := time.NewTicker(l.heartbeat)
+	defer t.Stop()
+	asked := false
+	for {
+		select {
+		case <-l.gone:
+			return
+		case <-t.C:
+		}
+		switch {
+		case l.heard.Swap(false):
+			asked = false
+		case asked:
+			l.end(fmt.Errorf("nothing heard for two heartbeats of %v", l.heartbeat))
+			return
+		default:
+			asked = true
+			_ = l.plain(link.Frame{Type: link.Ping}, nil, nil) // an ended link needs no ping
+		}
+	}
+}
+
+// startDrain asks the gateway for no more clients, and to take those that are here.
+func (l *gwLink) startDrain() {
+	l.mu.Lock()
+	first := !l.draining && !l.ended
+	l.draining = true
+	l.mu.Unlock()
+	if first {
+		_ = l.plain(link.Frame{Type: link.Drain}, nil, nil) // an ended link is drained
+		l.checkDrained()
+	}
+}
+
+// checkDrained is called when the last client may have gone.
+func (l *gwLink) checkDrained() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.draining && l.clients.Load() == 0 {
+		select {
+		case <-l.drained:
+		default:
+			close(l.drained)
+		}
+	}
+}
+
+// goAway ends the link when what waits has been written.
+func (l *gwLink) goAway() {
+	_ = l.conn.SetWriteDeadline(time.Now().Add(time.Second))
+	l.mu.Lock()
+	l.out = link.Append(l.out, &link.Frame{Type: link.GoAway, Code: uint16(link.Draining)})
+	l.mu.Unlock()
+	l.flush()
+	l.mu.Lock()
+	for l.writing && !l.ended {
+		l.space.Wait()
+	}
+	l.mu.Unlock()
+	l.end(context.Canceled)
+}

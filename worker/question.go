@@ -1,0 +1,89 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+
+	"sluice/internal/link"
+)
+
+// question is a command that waits for its Reply.
+type question struct {
+	answer []byte
+	done   chan link.Status // of one
+}
+
+// fail ends a question whose link has ended.
+func (q *question) fail() { close(q.done) }
+
+// question sends a command down a link, by itself, and waits for the Reply. It never runs as part of a unit: a unit goes out when its call has returned.
+func (a API) question(ctx context.Context, l *gwLink, f link.Frame, payload []byte) (link.Status, []byte, error) {
+	if len(payload) > link.MaxMessage {
+		return 0, nil, ErrTooBig
+	}
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, a.w.cfg.QueryTimeout)
+		defer cancel()
+	}
+	a.aboutToBlock()
+	q := &question{done: make(chan link.Status, 1)}
+	l.mu.Lock()
+	if l.ended {
+		l.mu.Unlock()
+		return 0, nil, ErrLinkDown
+	}
+	l.request++
+	if l.request == 0 {
+		l.request++ // 0 asks for no reply
+	}
+	f.ID = l.request
+	l.requests[f.ID] = q
+	l.mu.Unlock()
+	if err := l.plain(f, nil, payload); err != nil {
+		return 0, nil, err
+	}
+	select {
+	case status, ok := <-q.done:
+		if !ok {
+			return 0, nil, ErrLinkDown
+		}
+		return status, q.answer, nil
+	case <-ctx.Done():
+		l.mu.Lock()
+		delete(l.requests, f.ID)
+		l.mu.Unlock()
+		return 0, nil, fmt.Errorf("worker: no answer from the gateway: %w", context.Cause(ctx))
+	}
+}
+
+// answered hands a Reply to who asked; who has given up hears nothing.
+func (l *gwLink) answered(f *link.Frame) {
+	l.mu.Lock()
+	q := l.requests[f.ID]
+	if q != nil && !f.Has(link.FlagMore) {
+		delete(l.requests, f.ID)
+	}
+	l.mu.Unlock()
+	if q == nil {
+		return
+	}
+	q.answer = append(q.answer, f.Payload...)
+	if !f.Has(link.FlagMore) {
+		q.done <- link.Status(f.Code)
+	}
+}
+
+// aboutToBlock gives the leadership of the origin's link away, if the call that runs for the origin has it: the answer must be read by another goroutine.
+func (a API) aboutToBlock() {
+	s := a.origin
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	leads := s.unit == &s.link.leader.batch
+	s.mu.Unlock()
+	if leads {
+		s.link.takeOver(s.link.leader.call.Load())
+	}
+}

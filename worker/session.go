@@ -1,0 +1,109 @@
+package worker
+
+import (
+	"net/url"
+	"strings"
+	"sync"
+
+	"sluice/internal/link"
+)
+
+// session is one client that a gateway has given to this worker.
+type session struct {
+	Client // what handlers see of it
+
+	// Static after attach.
+	link     *gwLink
+	slot     uint32
+	token    uint64
+	remote   string
+	listener string
+	request  *Request
+
+	mu      sync.Mutex
+	busy    bool               // guarded by mu: a handler runs, or is about to
+	unit    *unit              // guarded by mu: of the handler that runs; nil: none does
+	queue   []item             // guarded by mu: what comes after it
+	uid     string             // guarded by mu
+	version uint32             // guarded by mu
+	attrs   []link.Attribute   // guarded by mu; never changed in place
+	timers  map[*Timer]struct{} // guarded by mu
+	gone    bool                // guarded by mu
+
+	setting sync.Mutex // held while attributes are sent, so that their versions go down the link in order; before mu
+}
+
+// newSession makes the session of an Attach frame.
+func newSession(l *gwLink, f *link.Frame) (*session, error) {
+	c := link.Read(f.Payload)
+	a := c.Attachment()
+	if c.Bad() {
+		return nil, link.ErrFrame
+	}
+	s := &session{
+		link: l, slot: f.Slot, token: f.Token, remote: a.Remote, listener: a.Listener,
+		uid: a.UID, version: a.Version, attrs: a.Attrs,
+	}
+	if a.Target != "" {
+		s.request = &Request{Target: a.Target, headers: a.Headers}
+	}
+	s.Client = Client{API: API{w: l.w, origin: s}, id: link.MakeClientID(l.gateway, l.loop, f.Slot, f.Token), s: s}
+	return s, nil
+}
+
+// refresh takes over uid and attributes that somebody else changed.
+func (s *session) refresh(f *link.Frame) error {
+	c := link.Read(f.Payload)
+	version, uid, attrs := c.U32(), string(c.Bytes()), c.Attributes()
+	if c.Bad() {
+		return link.ErrFrame
+	}
+	s.mu.Lock()
+	s.version, s.uid, s.attrs = version, uid, attrs
+	s.mu.Unlock()
+	return nil
+}
+
+// Request is the HTTP request that a WebSocket client came with.
+type Request struct {
+	Target  string // path and query
+	headers []link.Header
+}
+
+// Path is the target without its query.
+func (r *Request) Path() string {
+	path, _, _ := strings.Cut(r.Target, "?")
+	return path
+}
+
+// Query returns the first value of a query parameter; empty: none.
+func (r *Request) Query(name string) string {
+	_, query, _ := strings.Cut(r.Target, "?")
+	values, _ := url.ParseQuery(query) // what can be read of it
+	return values.Get(name)
+}
+
+// Header returns the first value of a header field, whose name may be in any case; empty: none.
+func (r *Request) Header(name string) string {
+	for _, h := range r.headers {
+		if strings.EqualFold(h.Name, name) {
+			return h.Value
+		}
+	}
+	return ""
+}
+
+// Cookie returns the value of a cookie; empty: none.
+func (r *Request) Cookie(name string) string {
+	for _, h := range r.headers {
+		if !strings.EqualFold(h.Name, "Cookie") {
+			continue
+		}
+		for pair := range strings.SplitSeq(h.Value, ";") {
+			if k, v, _ := strings.Cut(strings.TrimSpace(pair), "="); k == name {
+				return strings.Trim(v, `"`)
+			}
+		}
+	}
+	return ""
+}

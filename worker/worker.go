@@ -1,0 +1,231 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config says what a worker is. Only Gateways is needed.
+type Config struct {
+	// Gateways are the inner addresses of the gateways, host:port.
+	Gateways []string
+	// Key is shared with the gateways.
+	Key []byte
+	// Name is for logs. Defaults to the host's name.
+	Name string
+	// Build is the version of the business code, for gateways that route by it.
+	Build string
+	// Weight is the worker's share of new clients, against that of others. Defaults to 100.
+	Weight int
+	// Window bounds what a gateway's loop may have sent without an acknowledgement, in bytes. Defaults to 4 MiB.
+	Window int
+	// SlowAfter is how long a handler may take before the watchdog logs its stack. Defaults to 5 s.
+	SlowAfter time.Duration
+	// QueryTimeout bounds a question whose context has no deadline. Defaults to 5 s.
+	QueryTimeout time.Duration
+	// DrainTimeout bounds how long Run goes on, after its context has ended, with what the worker was given. Defaults to 10 s.
+	DrainTimeout time.Duration
+	// Dial connects to a gateway. Defaults to TCP.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+// Why a call fails.
+var (
+	// ErrLinkDown is returned when there is no link to the gateway concerned.
+	ErrLinkDown = errors.New("worker: no link to the gateway")
+	// ErrUnitTooLarge is returned when one handler call does more than 4 MiB of frames can say.
+	ErrUnitTooLarge = errors.New("worker: handler call sends too much")
+	// ErrTooBig is returned for a message, name or list that has no room in a frame.
+	ErrTooBig = errors.New("worker: too big")
+	// ErrEmpty is returned for an empty uid or group.
+	ErrEmpty = errors.New("worker: empty name")
+	// ErrGone is returned when the client is not connected any more.
+	ErrGone = errors.New("worker: client is gone")
+	// ErrConflict is returned when the attributes have changed since the version given.
+	ErrConflict = errors.New("worker: attributes have changed")
+	// ErrPartial is returned beside a usable answer when some gateways gave none.
+	ErrPartial = errors.New("worker: not all gateways answered")
+	// ErrRefused is returned when a gateway could not carry out what was asked.
+	ErrRefused = errors.New("worker: refused by the gateway")
+)
+
+// Worker runs a Handler for the clients of its gateways. Its API methods may be called from any goroutine while Run runs.
+type Worker struct {
+	API
+
+	// Static after New.
+	cfg       Config
+	log       *slog.Logger
+	handler   Handler
+	onConnect func(*Client)
+	onClose   func(*Client, Reason)
+	id        [16]byte
+	ready     chan struct{}
+
+	routes routes
+	pool   pool
+	watch  watch
+	units  units
+	stats  stats
+	tasks  sync.WaitGroup // all goroutines but Run's own
+
+	mu      sync.Mutex
+	pending int // guarded by mu: gateways whose links have never all been up
+}
+
+// New checks cfg and makes a worker; Run starts it.
+func New(cfg Config, h Handler) (*Worker, error) {
+	if len(cfg.Gateways) == 0 {
+		return nil, errors.New("worker: Config.Gateways: at least one is needed")
+	}
+	for _, addr := range cfg.Gateways {
+		if _, _, err := net.SplitHostPort(addr); err != nil && cfg.Dial == nil {
+			return nil, fmt.Errorf("worker: Config.Gateways: %w", err)
+		}
+	}
+	if h == nil {
+		return nil, errors.New("worker: a Handler is needed")
+	}
+	if cfg.Name == "" {
+		cfg.Name, _ = os.Hostname()
+	}
+	cfg.Weight = cmp.Or(cfg.Weight, 100)
+	cfg.Window = cmp.Or(cfg.Window, 4<<20)
+	cfg.SlowAfter = cmp.Or(cfg.SlowAfter, 5*time.Second)
+	cfg.QueryTimeout = cmp.Or(cfg.QueryTimeout, 5*time.Second)
+	cfg.DrainTimeout = cmp.Or(cfg.DrainTimeout, 10*time.Second)
+	if cfg.Weight < 0 || cfg.Weight > 0xFFFF {
+		return nil, fmt.Errorf("worker: Config.Weight: %d is not within 1…65535", cfg.Weight)
+	}
+	if cfg.Window < minWindow || cfg.Window > maxWindow {
+		return nil, fmt.Errorf("worker: Config.Window: %d is not within %d…%d", cfg.Window, minWindow, maxWindow)
+	}
+	if cfg.Dial == nil {
+		cfg.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", addr)
+		}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	w := &Worker{cfg: cfg, log: cfg.Logger, handler: h, ready: make(chan struct{}), pending: len(cfg.Gateways)}
+	w.API = API{w: w}
+	w.routes.init()
+	w.pool.init(w)
+	w.watch.init(w)
+	_, _ = rand.Read(w.id[:]) // never fails
+	if c, ok := h.(Connector); ok {
+		w.onConnect = c.OnConnect
+	}
+	if c, ok := h.(Closer); ok {
+		w.onClose = c.OnClose
+	}
+	return w, nil
+}
+
+const (
+	minWindow = 64 << 10
+	maxWindow = 256 << 20
+)
+
+// Run dials the gateways and handles what comes until ctx ends. Then it takes no new clients, finishes what it was given, hands its clients over, and
+// returns when all its goroutines have ended. It is called once.
+func (w *Worker) Run(ctx context.Context) error {
+	if s, ok := w.handler.(Starter); ok {
+		if err := s.OnStart(ctx, w); err != nil {
+			return fmt.Errorf("worker: start: %w", err)
+		}
+	}
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	watched := make(chan struct{})
+	go func() { w.watch.run(life); close(watched) }()
+	var dialling sync.WaitGroup
+	for _, addr := range w.cfg.Gateways {
+		g := newGateway(w, addr)
+		dialling.Go(func() { g.keep(ctx) })
+	}
+	<-ctx.Done()
+	w.drain()
+	dialling.Wait()
+	w.tasks.Wait()
+	end()
+	<-watched
+	if s, ok := w.handler.(Stopper); ok {
+		s.OnStop(w)
+	}
+	return nil
+}
+
+// Ready is closed when the links to every gateway of Config.Gateways have been up.
+func (w *Worker) Ready() <-chan struct{} { return w.ready }
+
+// connected notes that a gateway's links are all up for the first time.
+func (w *Worker) connected() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.pending--; w.pending == 0 {
+		close(w.ready)
+	}
+}
+
+// drain asks for no more clients and waits until all have been handed over and all is handled, or DrainTimeout has passed. Then the links end.
+func (w *Worker) drain() {
+	deadline := time.NewTimer(w.cfg.DrainTimeout)
+	defer deadline.Stop()
+	links := w.routes.all()
+	for _, l := range links {
+		l.startDrain()
+	}
+	for _, l := range links {
+		select {
+		case <-l.drained:
+		case <-l.gone:
+		case <-deadline.C:
+			w.log.Warn("worker: clients left at the end of the drain", "worker", w.cfg.Name)
+			deadline.Reset(0)
+		}
+	}
+	for _, l := range w.routes.all() {
+		l.goAway()
+	}
+}
+
+// Stats are a worker's figures since it started.
+type Stats struct {
+	Handled   uint64 // calls of OnMessage that returned
+	Panics    uint64
+	Slow      uint64 // calls that took longer than Config.SlowAfter
+	Takeovers uint64 // calls that blocked, so that another goroutine went on with the link
+	Pooled    uint64 // calls that ran on a goroutine of their own
+	Redials   uint64 // links lost and dialled again
+	Clients   int    // that the worker has now
+	Links     int    // that are up now
+}
+
+type stats struct{ handled, panics, slow, takeovers, pooled, redials atomic.Uint64 }
+
+// Stats returns the figures. Any goroutine may call it.
+func (w *Worker) Stats() Stats {
+	s := Stats{
+		Handled: w.stats.handled.Load(), Panics: w.stats.panics.Load(), Slow: w.stats.slow.Load(),
+		Takeovers: w.stats.takeovers.Load(), Pooled: w.stats.pooled.Load(), Redials: w.stats.redials.Load(),
+	}
+	for _, l := range w.routes.all() {
+		s.Links++
+		s.Clients += int(l.clients.Load())
+	}
+	return s
+}
