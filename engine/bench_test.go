@@ -4,76 +4,111 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // BenchmarkEcho compares the engine's echo with gnet's own, each in a process of
-// its own. What counts is cpu-µs/msg, the server's CPU time: compare pairs from
-// alternating runs (-count=5), the machine drifts.
+// its own, by the CPU time the servers use. It lets them take turns of a fraction
+// of a second, because the machine drifts, and reports the median of each and of
+// the ratios to gnet. -benchtime=30x makes 30 such turns.
 func BenchmarkEcho(b *testing.B) {
 	for _, flight := range []int{1, 16} {
 		for _, conns := range []int{10, 1000} {
-			for _, server := range []string{"gnet", "engine", "engine-framed", "engine-prompt"} {
-				b.Run(fmt.Sprintf("conns=%d/P=%d/%s", conns, flight, server), func(b *testing.B) {
-					benchEcho(b, server, conns, flight)
-				})
-			}
+			b.Run(fmt.Sprintf("conns=%d/P=%d", conns, flight), func(b *testing.B) {
+				servers := []*echoServer{}
+				for _, task := range []string{"gnet", "engine", "engine-framed", "engine-prompt"} {
+					servers = append(servers, newEchoServer(b, task, conns, flight))
+				}
+				rounds := max(1, 20_000*min(flight, 8)/(conns*flight))
+				for range b.N {
+					for _, s := range servers {
+						s.measure(b, rounds)
+					}
+				}
+				b.ReportMetric(0, "ns/op")
+				for _, s := range servers {
+					b.ReportMetric(median(s.used), s.task+"-cpu-µs/msg")
+					ratios := make([]float64, len(s.used))
+					for i := range ratios {
+						ratios[i] = s.used[i] / servers[0].used[i]
+					}
+					b.ReportMetric(median(ratios), s.task+"-ratio")
+				}
+			})
 		}
 	}
 }
 
-func benchEcho(b *testing.B, server string, conns, flight int) {
-	c := startChild(b, server)
-	all := make([]net.Conn, conns)
-	for i := range all {
-		nc, err := net.Dial("tcp", c.addr)
+// echoServer is a child process and the connections to it.
+type echoServer struct {
+	task   string
+	child  child
+	flight int
+	conns  []net.Conn
+	used   []float64 // CPU µs per message, by turn
+}
+
+func newEchoServer(b *testing.B, task string, conns, flight int) *echoServer {
+	s := &echoServer{task: task, child: startChild(b, task), flight: flight}
+	for range conns {
+		nc, err := net.Dial("tcp", s.child.addr)
 		if err != nil {
 			b.Fatal(err)
 		}
-		defer nc.Close()
-		all[i] = nc
+		b.Cleanup(func() { nc.Close() })
+		s.conns = append(s.conns, nc)
 	}
-	exchange := func(rounds int) {
-		var wg sync.WaitGroup
-		for _, nc := range all {
-			wg.Go(func() {
-				burst := make([]byte, flight*benchFrame)
-				for range rounds {
-					if _, err := nc.Write(burst); err != nil {
-						b.Error(err)
-						return
-					}
-					if _, err := io.ReadFull(nc, burst); err != nil {
-						b.Error(err)
-						return
-					}
+	s.exchange(b, 20)
+	return s
+}
+
+func (s *echoServer) measure(b *testing.B, rounds int) {
+	before := s.child.ask()
+	s.exchange(b, rounds)
+	used := s.child.ask() - before
+	s.used = append(s.used, used.Seconds()*1e6/float64(rounds*len(s.conns)*s.flight))
+}
+
+func (s *echoServer) exchange(b *testing.B, rounds int) {
+	var wg sync.WaitGroup
+	for _, nc := range s.conns {
+		wg.Go(func() {
+			burst := make([]byte, s.flight*benchFrame)
+			for range rounds {
+				if _, err := nc.Write(burst); err != nil {
+					b.Error(err)
+					return
 				}
-			})
-		}
-		wg.Wait()
+				if _, err := io.ReadFull(nc, burst); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
 	}
-	exchange(20)
-	rounds := max(1, b.N/(conns*flight))
-	before := c.ask()
-	b.ResetTimer()
-	exchange(rounds)
-	b.StopTimer()
-	used := c.ask() - before
-	b.ReportMetric(used.Seconds()*1e6/float64(rounds*conns*flight), "cpu-µs/msg")
+	wg.Wait()
+}
+
+func median(v []float64) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[len(v)/2]
 }
 
 // BenchmarkAccept compares what it costs to accept, serve once and close.
 func BenchmarkAccept(b *testing.B) {
-	for _, server := range []string{"gnet", "engine"} {
+	for _, server := range []string{"gnet", "engine", "engine-prompt"} {
 		b.Run(server, func(b *testing.B) {
 			c := startChild(b, server)
-			before := c.ask()
-			var wg sync.WaitGroup
+			before, begin := c.ask(), time.Now()
 			const dialers = 8
+			each := max(1, b.N/dialers)
+			var wg sync.WaitGroup
 			for range dialers {
 				wg.Go(func() {
-					for range b.N / dialers {
+					for range each {
 						nc, err := net.Dial("tcp", c.addr)
 						if err != nil {
 							b.Error(err)
@@ -88,8 +123,9 @@ func BenchmarkAccept(b *testing.B) {
 				})
 			}
 			wg.Wait()
-			used := c.ask() - before
-			b.ReportMetric(used.Seconds()*1e6/float64(b.N), "cpu-µs/conn")
+			took, used := time.Since(begin), c.ask()-before
+			b.ReportMetric(used.Seconds()*1e6/float64(each*dialers), "cpu-µs/conn")
+			b.ReportMetric(float64(each*dialers)/took.Seconds(), "conns/s")
 		})
 	}
 }

@@ -6,13 +6,39 @@ const (
 	minBuffer  = 512      // smallest buffer, class 0
 	maxClass   = 11       // largest kept: 512 << 11, 1 MiB
 	poolBound  = 16 << 20 // bytes kept per loop; more goes to the collector
-	trimPeriod = 64       // ticks between two trims
+	trimPeriod = 64       // ticks between two looks at what is not needed any more
 )
 
 // bufferPool is a loop's free list, by powers of two. Owned by the loop.
 type bufferPool struct {
-	classes [maxClass + 1][][]byte
-	held    int
+	classes [maxClass + 1]bufferClass
+	held    int   // bytes
+	trimmed int64 // the tick of the last trim
+}
+
+// bufferClass has the free buffers of one size; low of them have not been needed
+// since the last trim.
+type bufferClass struct {
+	free [][]byte
+	low  int
+}
+
+// trim gives up what has not been needed for a period.
+func (p *bufferPool) trim(tick int64) {
+	if tick-p.trimmed < trimPeriod {
+		return
+	}
+	p.trimmed = tick
+	for i := range p.classes {
+		class := &p.classes[i]
+		keep := len(class.free) - class.low
+		for _, b := range class.free[keep:] {
+			p.held -= cap(b)
+		}
+		clear(class.free[keep:])
+		class.free = class.free[:keep]
+		class.low = keep
+	}
 }
 
 // get returns an empty buffer for n bytes at least.
@@ -21,10 +47,12 @@ func (p *bufferPool) get(n int) []byte {
 	if class > maxClass {
 		return make([]byte, 0, n)
 	}
-	if list := p.classes[class]; len(list) > 0 {
-		b := list[len(list)-1]
-		list[len(list)-1] = nil
-		p.classes[class] = list[:len(list)-1]
+	c := &p.classes[class]
+	if last := len(c.free) - 1; last >= 0 {
+		b := c.free[last]
+		c.free[last] = nil
+		c.free = c.free[:last]
+		c.low = min(c.low, last)
 		p.held -= cap(b)
 		return b
 	}
@@ -34,11 +62,11 @@ func (p *bufferPool) get(n int) []byte {
 // put takes b back. Its owner must have forgotten it.
 func (p *bufferPool) put(b []byte) {
 	n := cap(b)
-	if n < minBuffer || n >= minBuffer<<(maxClass+1) || p.held+n > poolBound {
+	if n < minBuffer || n > minBuffer<<maxClass || p.held+n > poolBound {
 		return
 	}
-	class := bits.Len(uint(n/minBuffer)) - 1
-	p.classes[class] = append(p.classes[class], b[:0])
+	c := &p.classes[bits.Len(uint(n/minBuffer))-1]
+	c.free = append(c.free, b[:0])
 	p.held += n
 }
 

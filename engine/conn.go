@@ -71,12 +71,13 @@ type Conn struct {
 	backlog *backlog // bounds of waiting messages, only with a drop policy
 	drain   *drain   // CloseAfterFlush is under way
 
-	opened  bool // OnOpen was due
-	ended   bool // OnClose is due or was
-	dirty   bool // in loop.dirty
-	slow    bool // in loop.blocked
-	paused  bool // reads nothing
-	resumed bool // in loop.resumed
+	usual   uint16 // bytes the last flush had, at most mostUsual
+	opened  bool   // OnOpen was due
+	ended   bool   // OnClose is due or was
+	dirty   bool   // in loop.dirty
+	slow    bool   // in loop.blocked
+	paused  bool   // reads nothing
+	resumed bool   // in loop.resumed
 }
 
 func newConn(l *Loop, h Handler, o *ConnOptions, ln *Listener, remote netip.AddrPort) *Conn {

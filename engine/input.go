@@ -11,11 +11,13 @@ func (c *Conn) receive(in []byte) {
 	}
 	if len(c.carry) > 0 || c.paused {
 		c.keep(in)
-		if c.paused {
-			l.poll.pause(c) // gnet turned reading on again, see gnet's write
-			return
+		if !c.paused {
+			c.offer()
+		} else if len(c.carry)-int(c.taken) > c.options.MaxInput {
+			c.markEnded(ErrInputTooLarge)
+		} else {
+			l.poll.pause(c) // gnet turned reading on again, see there
 		}
-		c.offer()
 		return
 	}
 	if rest := c.consume(in); len(rest) > 0 {
@@ -64,7 +66,8 @@ func (c *Conn) keep(in []byte) {
 }
 
 // Pause stops reading: the kernel's buffers fill and TCP slows the peer down.
-// OnData is not called until Resume. While paused, the peer's end is not seen.
+// OnData is not called until Resume, and the peer's end is not seen. Where the
+// system has no way to pause, what arrives piles up to MaxInput.
 func (c *Conn) Pause() {
 	if c.Closed() || c.paused {
 		return

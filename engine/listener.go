@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -239,7 +240,7 @@ func (ln *Listener) settle(bound int) {
 			select {
 			case r = <-e.result:
 			default:
-				ln.enrolling = append(ln.enrolling[:0], ln.enrolling[n:]...)
+				ln.enrolling = slices.Delete(ln.enrolling, 0, n)
 				return
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"net"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -133,9 +134,11 @@ func (l *Loop) run() {
 	l.busy, l.armed = true, true
 	l.counters.Turns++
 	again := l.drainMailbox()
-	if l.timers.advance(l.engine.clock.Load()) {
+	tick := l.engine.clock.Load() / int64(l.engine.cfg.Tick)
+	if l.timers.advance(tick) {
 		again = true
 	}
+	l.buffers.trim(tick)
 	l.checkBlocked()
 	l.offerResumed()
 	l.finish()
@@ -193,6 +196,7 @@ func (l *Loop) offerResumed() {
 // adopt gives c its place in the loop.
 func (l *Loop) adopt(c *Conn, g gnet.Conn) {
 	c.g, c.opened = g, true
+	forgetZones(g)
 	if n := len(l.free); n > 0 {
 		c.slot = l.free[n-1]
 		l.free = l.free[:n-1]
@@ -203,6 +207,16 @@ func (l *Loop) adopt(c *Conn, g gnet.Conn) {
 	}
 	l.count++
 	l.counters.Opened++
+}
+
+// forgetZones empties the zones of IPv6 addresses: gnet would put the memory of
+// those strings, which others share, into a pool of buffers.
+func forgetZones(g gnet.Conn) {
+	for _, a := range []net.Addr{g.RemoteAddr(), g.LocalAddr()} {
+		if t, ok := a.(*net.TCPAddr); ok && t.Zone != "" {
+			t.Zone = ""
+		}
+	}
 }
 
 func (l *Loop) dismiss(c *Conn) {

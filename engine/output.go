@@ -11,6 +11,7 @@ const (
 	piece     = 64 << 10 // most bytes gnet is given at once, and so most it holds
 	early     = 1 << 20  // bytes of one conn that do not wait for the turn's end
 	roomAhead = 256      // bytes Begin has ready at least
+	mostUsual = 8 << 10  // most bytes a buffer begins with because the last one had to grow
 )
 
 // Write appends p to what goes out at the end of the turn, as one message. It
@@ -51,6 +52,9 @@ func (c *Conn) Commit(b []byte) error {
 
 // room makes place for n bytes behind out.
 func (c *Conn) room(n int) {
+	if c.out == nil { // most turns are like the one before
+		c.out = c.loop.buffers.get(max(n, int(c.usual)))
+	}
 	if cap(c.out)-len(c.out) < n {
 		c.reclaim(n)
 		c.out = c.loop.buffers.grow(c.out, n)
@@ -209,6 +213,7 @@ func (c *Conn) flushed() {
 // emptied gives the out-buffer back when nothing in it is left to send.
 func (c *Conn) emptied() {
 	if c.out != nil {
+		c.usual = uint16(min(len(c.out), mostUsual))
 		c.loop.buffers.put(c.out)
 		c.out, c.sent = nil, 0
 	}

@@ -14,6 +14,7 @@ func (e *Engine) pace() {
 	defer tick.Stop()
 	var fast *time.Ticker // runs only while a loop has blocked conns
 	var fastC <-chan time.Time
+	var ticks int
 	defer func() {
 		if fast != nil {
 			fast.Stop()
@@ -25,8 +26,9 @@ func (e *Engine) pace() {
 			return
 		case <-tick.C:
 			e.clock.Store(int64(time.Since(e.start)))
+			ticks++
 			for _, l := range e.loops {
-				if l.wantsTick.Load() {
+				if l.wantsTick.Load() || ticks%trimPeriod == 0 {
 					l.poke()
 				}
 			}

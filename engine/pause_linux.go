@@ -24,14 +24,15 @@ func pollerOf(g gnet.Conn) (p poller) {
 }
 
 // pause stops reading. gnet itself turns it on again when a write newly finds
-// the socket full and when its buffer has drained; the callers come back then.
+// the socket full and when its buffer has drained. The former is seen at once, by
+// block; the latter by checkBlocked or by the one read that comes before it.
 func (p poller) pause(c *Conn) { p.set(c, 0) }
 
 func (p poller) resume(c *Conn) { p.set(c, readEvents) }
 
 func (p poller) set(c *Conn, events uint32) {
 	if p.epoll < 0 || c.g == nil {
-		return // then Pause holds OnData back, and the carry grows without bound
+		return // then Pause holds OnData back, and input piles up to MaxInput
 	}
 	if c.g.OutboundBuffered() > 0 {
 		events |= unix.EPOLLOUT

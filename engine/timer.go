@@ -81,10 +81,9 @@ func (w *wheel) init(l *Loop) {
 	w.slots = make([]*Timer, wheelSlots)
 }
 
-// advance fires what is due at clock and tells whether some of it must wait for
-// the next portion.
-func (w *wheel) advance(clock int64) (more bool) {
-	now := clock / int64(w.loop.engine.cfg.Tick)
+// advance fires what is due at tick now and tells whether some of it must wait
+// for the next portion.
+func (w *wheel) advance(now int64) (more bool) {
 	if w.count == 0 {
 		w.now = max(w.now, now)
 		if w.loop.ticking {

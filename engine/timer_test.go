@@ -113,7 +113,7 @@ func TestWheelRounds(t *testing.T) {
 		hour, fired int
 	}{{4, 0}, {6, 1}, {7, 2}, {5 + wheelSlots - 1, 2}, {5 + wheelSlots, 3}, {5 + 9*wheelSlots, 4}}
 	for _, s := range steps {
-		l.timers.advance(int64(hours(s.hour)))
+		l.timers.advance(int64(s.hour))
 		if len(fired) != s.fired {
 			t.Fatalf("at hour %d fired %v", s.hour, fired)
 		}
