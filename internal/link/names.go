@@ -1,0 +1,42 @@
+package link
+
+import "strconv"
+
+var typeNames = map[Type]string{
+	Attach: "ATTACH", Message: "MESSAGE", Detach: "DETACH", Attrs: "ATTRS", Reply: "REPLY",
+	Unit: "UNIT", Credit: "CREDIT", Send: "SEND", Kick: "KICK", Bind: "BIND", Unbind: "UNBIND", Join: "JOIN", Leave: "LEAVE", Set: "SET",
+	Publish: "PUBLISH", Dissolve: "DISSOLVE", Evict: "EVICT", Count: "COUNT", Select: "SELECT",
+	Ping: "PING", Pong: "PONG", Drain: "DRAIN", GoAway: "GOAWAY",
+}
+
+// String is the name that SPEC.md gives the type.
+func (t Type) String() string {
+	if name, ok := typeNames[t]; ok {
+		return name
+	}
+	return "type " + strconv.Itoa(int(t))
+}
+
+var statusNames = [...]string{
+	"ok", "gone", "refused", "conflict", "bad request", "timeout", "protocol", "draining", "replaced", "no heartbeat", "internal",
+}
+
+// String is the status in words.
+func (s Status) String() string {
+	if int(s) < len(statusNames) {
+		return statusNames[s]
+	}
+	return "status " + strconv.Itoa(int(s))
+}
+
+var reasonNames = [...]string{
+	"none", "peer", "kicked", "idle", "slow consumer", "protocol", "too big", "limit", "handshake", "draining", "replaced", "no worker", "network", "internal",
+}
+
+// String is the reason in words.
+func (r Reason) String() string {
+	if int(r) < len(reasonNames) {
+		return reasonNames[r]
+	}
+	return "reason " + strconv.Itoa(int(r))
+}
