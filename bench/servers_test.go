@@ -1,19 +1,14 @@
 package bench_test
 
 import (
-	"bufio"
-	"context"
-	"errors"
 	"fmt"
+	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/panjf2000/gnet/v2"
+
+	"sluice/internal/proctest"
 )
 
 // rawEnv makes this test binary a raw gnet echo server on the address it holds: the floor that the two-hop path is measured against.
@@ -51,56 +46,18 @@ func (*rawEcho) OnTraffic(c gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
-// sluiceBinary builds the program once a test.
-func sluiceBinary(tb testing.TB) string {
+func startRaw(tb testing.TB) *proctest.Process {
 	tb.Helper()
-	bin := filepath.Join(tb.TempDir(), "sluice")
-	if out, err := exec.Command("go", "build", "-o", bin, "sluice").CombinedOutput(); err != nil {
-		tb.Fatalf("build: %v\n%s", err, out)
-	}
-	return bin
+	return proctest.Start(tb, []string{rawEnv + "=" + freeAddr(tb)}, os.Args[0])
 }
 
-// process is a server in a process of its own.
-type process struct {
-	pid   int
-	addrs map[string]string // by scheme, from its ready line
-}
-
-// start runs a server until the test ends, and waits for its ready line.
-func start(tb testing.TB, env []string, name string, args ...string) process {
+// freeAddr is an address that nobody listened on a moment ago: gnet cannot tell which port it was given.
+func freeAddr(tb testing.TB) string {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(os.Environ(), env...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		err := cmd.Wait()
-		var exit *exec.ExitError
-		if err != nil && !errors.As(err, &exit) {
-			tb.Errorf("%s: %v", name, err)
-		}
-		cancel()
-	})
-	p := process{pid: cmd.Process.Pid, addrs: make(map[string]string)}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if rest, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
-			for _, url := range strings.Fields(rest) {
-				scheme, addr, _ := strings.Cut(url, "://")
-				p.addrs[scheme] = strings.TrimSuffix(addr, "/")
-			}
-			return p
-		}
-	}
-	tb.Fatalf("%s %v ended before it was ready", name, args)
-	return p
+	defer func() { _ = ln.Close() }()
+	return ln.Addr().String()
 }

@@ -2,13 +2,12 @@ package bench_test
 
 import (
 	"fmt"
-	"net"
-	"os"
 	"slices"
 	"testing"
 	"time"
 
 	"sluice/bench"
+	"sluice/internal/proctest"
 )
 
 // rounds is how often each side of a comparison runs, in turn.
@@ -19,17 +18,16 @@ const rounds = 3
 //
 //	go test -run '^$' -bench TwoHop -benchtime 1x ./bench
 func BenchmarkTwoHop(b *testing.B) {
-	bin := sluiceBinary(b)
-	gw := start(b, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
-	wk := start(b, nil, bin, "echo", "--worker", "--gateway", gw.addrs["inner"])
-	addr := freeAddr(b)
-	raw := start(b, []string{rawEnv + "=" + addr}, os.Args[0])
+	bin := proctest.Build(b)
+	gw := proctest.Start(b, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
+	wk := proctest.Start(b, nil, bin, "echo", "--worker", "--gateway", gw.Addrs["inner"])
+	raw := startRaw(b)
 	for _, inFlight := range []int{1, 16} {
 		b.Run(fmt.Sprintf("inflight=%d", inFlight), func(b *testing.B) {
 			for range b.N {
 				compare(b,
-					bench.Echo{Addr: gw.addrs["text"], Conns: 1000, InFlight: inFlight, Size: 127, Procs: []int{gw.pid, wk.pid}},
-					bench.Echo{Addr: raw.addrs["text"], Conns: 1000, InFlight: inFlight, Size: 127, Procs: []int{raw.pid}})
+					bench.Echo{Addr: gw.Addrs["text"], Conns: 1000, InFlight: inFlight, Size: 127, Procs: []int{gw.PID, wk.PID}},
+					bench.Echo{Addr: raw.Addrs["text"], Conns: 1000, InFlight: inFlight, Size: 127, Procs: []int{raw.PID}})
 			}
 		})
 	}
@@ -67,15 +65,4 @@ func compare(b *testing.B, twoHop, raw bench.Echo) {
 func median(v []float64) float64 {
 	s := slices.Sorted(slices.Values(v))
 	return s[len(s)/2]
-}
-
-// freeAddr is an address that nobody listened on a moment ago: gnet cannot tell which port it was given.
-func freeAddr(tb testing.TB) string {
-	tb.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
 }
