@@ -29,6 +29,7 @@ type Loop struct {
 	buffers  bufferPool
 	timers   wheel
 	busy     bool     // inside a callback, a turn's end or a posted function
+	written  int      // bytes since the last flush of dirty
 	armed    bool     // the end of the turn is arranged
 	kicked   bool     // a byte to ourselves is under way
 	dirty    []*Conn  // have bytes to flush at the end of the turn
@@ -142,6 +143,7 @@ func (l *Loop) run() {
 	l.checkBlocked()
 	l.offerResumed()
 	l.finish()
+	l.written = 0
 	for len(l.dirty)+len(l.prompt)+len(l.ending) > 0 {
 		l.dirty = flushAll(l.dirty)
 		l.prompt = flushAll(l.prompt)
@@ -153,11 +155,17 @@ func (l *Loop) run() {
 	}
 }
 
-// settle ends a callback of gnet's: OnClose of what ended, then what is prompt.
+// settle ends a callback of gnet's: OnClose of what ended, then what is prompt,
+// then all the rest if it is more than the CPU's caches hold well.
 func (l *Loop) settle() {
 	for len(l.ending)+len(l.prompt) > 0 {
 		l.finish()
 		l.prompt = flushAll(l.prompt)
+	}
+	if l.written >= warm {
+		l.written = 0
+		l.dirty = flushAll(l.dirty)
+		l.finish()
 	}
 	l.busy = false
 }

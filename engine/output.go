@@ -8,10 +8,11 @@ import (
 )
 
 const (
-	piece     = 64 << 10 // most bytes gnet is given at once, and so most it holds
-	early     = 1 << 20  // bytes of one conn that do not wait for the turn's end
-	roomAhead = 256      // bytes Begin has ready at least
-	mostUsual = 8 << 10  // most bytes a buffer begins with because the last one had to grow
+	piece     = 64 << 10  // most bytes gnet is given at once, and so most it holds
+	early     = 1 << 20   // bytes of one conn that do not wait for the turn's end
+	warm      = 128 << 10 // bytes of all conns that do not wait for the turn's end
+	roomAhead = 256       // bytes Begin has ready at least
+	mostUsual = 8 << 10   // most bytes a buffer begins with because the last one had to grow
 )
 
 // Write appends p to what goes out at the end of the turn, as one message. It
@@ -66,6 +67,7 @@ func (c *Conn) commit(b []byte) error {
 	last := len(b) - len(c.out)
 	c.out = b
 	c.loop.counters.MessagesOut++
+	c.loop.written += last
 	if c.backlog != nil {
 		c.backlog.push(last)
 	}
