@@ -1,0 +1,151 @@
+package codec
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// UpgradeOptions say which upgrades a server grants.
+type UpgradeOptions struct {
+	// Origins are the hosts, besides the one that was asked, whose pages may connect. "*.example.org" is any host below example.org; "*" is everyone, and lets
+	// any page in the user's browser act with the user's cookies.
+	Origins []string
+	// Subprotocols are those spoken, best first.
+	Subprotocols []string
+	// MaxMessage is the largest message taken, in bytes. Defaults to DefaultMaxMessage.
+	MaxMessage int
+	// Deflate offers permessage-deflate. Nil: none.
+	Deflate *Deflate
+}
+
+// acceptGUID is what the key of a handshake is hashed with (RFC 6455 section 1.3).
+const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+// Upgrade answers a request for a WebSocket (RFC 6455 section 4.2). response goes to the client in any case; with an error it is a refusal.
+func Upgrade(r *Request, o *UpgradeOptions) (ws *WebSocket, response []byte, err error) {
+	if err := checkUpgrade(r, o); err != nil {
+		return nil, Refusal(err), err
+	}
+	b := []byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ")
+	b = append(b, acceptKey(r.Header("Sec-WebSocket-Key"))...)
+	b = append(b, "\r\n"...)
+	if p := chooseSubprotocol(r, o.Subprotocols); p != "" {
+		b = append(b, "Sec-WebSocket-Protocol: "+p+"\r\n"...)
+	}
+	ws = &WebSocket{max: limit(o.MaxMessage)}
+	if o.Deflate != nil {
+		if answer, ok := acceptDeflate(r.tokens("Sec-WebSocket-Extensions")); ok {
+			b = append(b, "Sec-WebSocket-Extensions: "+answer+"\r\n"...)
+			ws.deflate = o.Deflate
+		}
+	}
+	return ws, append(b, "\r\n"...), nil
+}
+
+func checkUpgrade(r *Request, o *UpgradeOptions) error {
+	key := r.Header("Sec-WebSocket-Key")
+	raw, err := base64.StdEncoding.Strict().DecodeString(key)
+	switch {
+	case r.Method != http.MethodGet:
+		return ErrMethod
+	case !r.IsUpgrade() || !r.hasToken("Connection", "Upgrade"):
+		return fmt.Errorf("%w: Upgrade and Connection do not ask for a WebSocket", ErrBadRequest)
+	case r.Header("Sec-WebSocket-Version") != "13":
+		return ErrUpgradeVersion
+	case err != nil || len(raw) != 16 || r.count("Sec-WebSocket-Key") != 1:
+		return fmt.Errorf("%w: Sec-WebSocket-Key", ErrBadRequest)
+	case !allowedOrigin(r, o.Origins):
+		return ErrOrigin
+	}
+	return nil
+}
+
+func (r *Request) count(name string) (n int) {
+	for _, h := range r.headers {
+		if strings.EqualFold(h.name, name) {
+			n++
+		}
+	}
+	return n
+}
+
+// allowedOrigin reports whether the page that asks may connect. Programs that are no browser send no Origin.
+func allowedOrigin(r *Request, origins []string) bool {
+	if r.count("Origin") == 0 {
+		return true
+	}
+	u, err := url.Parse(r.Header("Origin"))
+	if err != nil || r.count("Origin") > 1 {
+		return false
+	}
+	if u.Host != "" && strings.EqualFold(u.Host, r.Header("Host")) {
+		return true
+	}
+	for _, o := range origins {
+		if o == "*" {
+			return true
+		}
+		if u.Host == "" {
+			continue
+		}
+		below, wild := strings.CutPrefix(o, "*")
+		if strings.EqualFold(o, u.Host) || strings.EqualFold(o, u.Hostname()) {
+			return true
+		}
+		if wild && strings.HasPrefix(below, ".") && strings.HasSuffix(strings.ToLower(u.Hostname()), strings.ToLower(below)) {
+			return true
+		}
+	}
+	return false
+}
+
+// chooseSubprotocol is the best of ours that the client names.
+func chooseSubprotocol(r *Request, ours []string) string {
+	for _, p := range ours {
+		for t := range r.tokens("Sec-WebSocket-Protocol") {
+			if t == p {
+				return p
+			}
+		}
+	}
+	return ""
+}
+
+func acceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + acceptGUID))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// Refusal is the response to a request that ReadRequest or Upgrade refused. The connection ends with it.
+func Refusal(err error) []byte {
+	switch {
+	case errors.Is(err, ErrHeadTooBig):
+		return Status(http.StatusRequestHeaderFieldsTooLarge)
+	case errors.Is(err, ErrMethod):
+		return Status(http.StatusMethodNotAllowed)
+	case errors.Is(err, ErrUpgradeVersion):
+		return Status(http.StatusUpgradeRequired)
+	case errors.Is(err, ErrOrigin):
+		return Status(http.StatusForbidden)
+	}
+	return Status(http.StatusBadRequest)
+}
+
+// Status is a short response with the HTTP status given. The connection ends with it.
+func Status(code int) []byte {
+	text := http.StatusText(code)
+	more := ""
+	switch code {
+	case http.StatusUpgradeRequired:
+		more = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+	case http.StatusMethodNotAllowed:
+		more = "Allow: GET, HEAD\r\n"
+	}
+	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\n%sContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n",
+		code, text, more, len(text)+1, text)
+}

@@ -1,0 +1,220 @@
+package codec
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"iter"
+	"net/url"
+	"strings"
+)
+
+// Why an HTTP request is refused. Refusal makes a response of each.
+var (
+	// ErrBadRequest is returned when a request head breaks the rules of HTTP (RFC 9112) or of the upgrade (RFC 6455 section 4.2.1).
+	ErrBadRequest = errors.New("codec: bad request")
+	// ErrHeadTooBig is returned when a request head has more than 16 KiB.
+	ErrHeadTooBig = errors.New("codec: request head too big")
+	// ErrMethod is returned for methods other than GET and HEAD.
+	ErrMethod = errors.New("codec: method not allowed")
+	// ErrUpgradeVersion is returned when a client asks for another WebSocket version than 13.
+	ErrUpgradeVersion = errors.New("codec: websocket version not spoken")
+	// ErrOrigin is returned when a page of a foreign origin asks for an upgrade.
+	ErrOrigin = errors.New("codec: origin not allowed")
+)
+
+// maxHead bounds a request's head, in bytes.
+const maxHead = 16 << 10
+
+// Request is the head of an HTTP/1.1 request without a body.
+type Request struct {
+	Method string // GET or HEAD
+	Target string // path and query, as sent
+
+	headers []header
+}
+
+type header struct{ name, value string }
+
+// ReadRequest reads a request head from the front of in; what it returns does not refer to in. n is 0 when more is needed. It is strict: what proxies and servers are known
+// to read in two ways is refused.
+func ReadRequest(in []byte) (r *Request, n int, err error) {
+	end := bytes.Index(in[:min(len(in), maxHead)], []byte("\r\n\r\n"))
+	if end < 0 {
+		if len(in) >= maxHead {
+			return nil, 0, ErrHeadTooBig
+		}
+		return nil, 0, checkStart(in)
+	}
+	lines := strings.Split(string(in[:end]), "\r\n")
+	r = new(Request)
+	if err := r.requestLine(lines[0]); err != nil {
+		return nil, 0, err
+	}
+	for _, line := range lines[1:] {
+		name, value, found := strings.Cut(line, ":")
+		value = strings.Trim(value, " \t")
+		if !found || !isToken(name) || !isFieldValue(value) {
+			return nil, 0, fmt.Errorf("%w: header line %q", ErrBadRequest, line)
+		}
+		r.headers = append(r.headers, header{name, value})
+	}
+	return r, end + 4, r.check()
+}
+
+// checkStart refuses early what can never become a request, so that a stranger's bytes are not kept.
+func checkStart(in []byte) error {
+	for _, method := range []string{"GET ", "HEAD "} {
+		if n := min(len(in), len(method)); string(in[:n]) == method[:n] {
+			return nil
+		}
+	}
+	method, _, _ := bytes.Cut(in, []byte(" "))
+	if len(method) <= len("PROPPATCH") && isToken(string(method)) && strings.ToUpper(string(method)) == string(method) {
+		if len(method) == len(in) {
+			return nil // not whole yet
+		}
+		return ErrMethod
+	}
+	return ErrBadRequest
+}
+
+func (r *Request) requestLine(line string) error {
+	method, rest, _ := strings.Cut(line, " ")
+	target, proto, _ := strings.Cut(rest, " ")
+	switch {
+	case !isToken(method) || proto != "HTTP/1.1" && proto != "HTTP/1.0":
+		return fmt.Errorf("%w: request line", ErrBadRequest)
+	case method != "GET" && method != "HEAD":
+		return ErrMethod
+	case !strings.HasPrefix(target, "/") || !isVisible(target):
+		return fmt.Errorf("%w: request target", ErrBadRequest)
+	}
+	r.Method, r.Target = method, target
+	return nil
+}
+
+// check refuses what could be read in two ways.
+func (r *Request) check() error {
+	hosts := 0
+	for _, h := range r.headers {
+		switch {
+		case strings.EqualFold(h.name, "Host"):
+			hosts++
+		case strings.EqualFold(h.name, "Content-Length") && h.value != "0", strings.EqualFold(h.name, "Transfer-Encoding"):
+			return fmt.Errorf("%w: a body", ErrBadRequest)
+		}
+	}
+	if hosts != 1 {
+		return fmt.Errorf("%w: %d Host headers", ErrBadRequest, hosts)
+	}
+	return nil
+}
+
+// IsUpgrade reports whether the client asks for a WebSocket.
+func (r *Request) IsUpgrade() bool { return r.hasToken("Upgrade", "websocket") }
+
+// Path is the target without its query.
+func (r *Request) Path() string {
+	path, _, _ := strings.Cut(r.Target, "?")
+	return path
+}
+
+// Query returns the first value of a query parameter; empty: none.
+func (r *Request) Query(name string) string {
+	_, query, _ := strings.Cut(r.Target, "?")
+	values, _ := url.ParseQuery(query) // what can be read of it
+	return values.Get(name)
+}
+
+// Header returns the first value of a header field, whose name may be in any case; empty: none.
+func (r *Request) Header(name string) string {
+	for _, h := range r.headers {
+		if strings.EqualFold(h.name, name) {
+			return h.value
+		}
+	}
+	return ""
+}
+
+// Headers walks the header fields, names as they were sent.
+func (r *Request) Headers() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for _, h := range r.headers {
+			if !yield(h.name, h.value) {
+				return
+			}
+		}
+	}
+}
+
+// Cookie returns the value of a cookie; empty: none.
+func (r *Request) Cookie(name string) string {
+	for _, h := range r.headers {
+		if !strings.EqualFold(h.name, "Cookie") {
+			continue
+		}
+		for pair := range strings.SplitSeq(h.value, ";") {
+			if k, v, _ := strings.Cut(strings.TrimSpace(pair), "="); k == name {
+				return strings.Trim(v, `"`)
+			}
+		}
+	}
+	return ""
+}
+
+// hasToken reports whether a comma-separated header contains the token, in any case.
+func (r *Request) hasToken(name, token string) bool {
+	for t := range r.tokens(name) {
+		if strings.EqualFold(t, token) {
+			return true
+		}
+	}
+	return false
+}
+
+// tokens walks the elements of all header fields of the name.
+func (r *Request) tokens(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, h := range r.headers {
+			if !strings.EqualFold(h.name, name) {
+				continue
+			}
+			for t := range strings.SplitSeq(h.value, ",") {
+				if t = strings.Trim(t, " \t"); t != "" && !yield(t) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// isToken reports whether s is a token of RFC 9110 section 5.6.2.
+func isToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c >= 0x7F || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// isFieldValue reports whether s has no control characters but tabs.
+func isFieldValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7F {
+			return false
+		}
+	}
+	return true
+}
+
+func isVisible(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7F {
+			return false
+		}
+	}
+	return true
+}

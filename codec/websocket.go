@@ -1,0 +1,374 @@
+package codec
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"unicode/utf8"
+)
+
+// Opcodes of RFC 6455 section 5.2.
+const (
+	opContinuation = 0x0
+	opText         = 0x1
+	opBinary       = 0x2
+	opClose        = 0x8
+	opPing         = 0x9
+	opPong         = 0xA
+)
+
+// Bits of a frame's first two bytes.
+const (
+	bitFin  = 0x80
+	bitRSV1 = 0x40
+	bitsRSV = 0x70
+	bitMask = 0x80
+)
+
+// Close codes of RFC 6455 section 7.4.1 that the codec gives by itself.
+const (
+	closeProtocol = 1002
+	closeInvalid  = 1007
+	closeTooBig   = 1009
+)
+
+// maxControl bounds the payload of a control frame (RFC 6455 section 5.5).
+const maxControl = 125
+
+// WebSocket is one side of one WebSocket connection after its handshake (RFC 6455, RFC 7692). It is made by Upgrade or ReadResponse.
+type WebSocket struct {
+	// Static after the handshake.
+	max     int      // bytes of a message
+	deflate *Deflate // nil: not negotiated
+	client  bool     // masks what it sends, and takes only unmasked frames
+
+	message    []byte // what has come of a message that is not in one whole frame
+	left       int    // payload bytes of the present frame that have not come
+	text       utf8Check
+	key        [4]byte // of the present frame
+	pos        uint8   // in key
+	opcode     uint8   // of the message in progress; 0: none
+	last       bool    // the present frame ends its message
+	compressed bool    // the message in progress
+	given      bool    // message was returned by the last Decode
+	farewelled bool    // a close frame was sent
+}
+
+// frame is the header of one frame.
+type frame struct {
+	first  byte // FIN, RSV, opcode
+	masked bool
+	key    [4]byte
+	header int // bytes
+	size   int // bytes of payload
+}
+
+// Decode reads one frame, or a part of a large one, from the front of in; it unmasks in place. Pings are answered, and the last frame of a connection, in
+// reply.
+func (w *WebSocket) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []byte, err error) {
+	if w.given {
+		w.message, w.given = nil, false
+	}
+	if w.left > 0 {
+		return w.partial(in, 0, out)
+	}
+	f, code := w.readHeader(in)
+	if code != 0 {
+		return w.fail(out, code, "frame header")
+	}
+	if f.header == 0 {
+		return None, nil, 0, out, nil
+	}
+	if opcode := f.first & 0x0F; opcode >= opClose {
+		return w.control(&f, in, out)
+	}
+	if f.size > w.max-len(w.message) {
+		return w.fail(out, closeTooBig, "")
+	}
+	if len(in)-f.header < f.size {
+		return w.incomplete(&f, in, out)
+	}
+	payload = in[f.header : f.header+f.size]
+	if f.masked {
+		maskBytes(f.key, 0, payload)
+	}
+	n = f.header + f.size
+	if f.first&(bitFin|bitRSV1) == bitFin && f.first&0x0F != opContinuation {
+		return w.whole(f.first&0x0F, payload, n, out)
+	}
+	w.start(&f)
+	return w.append(payload, n, out)
+}
+
+// whole is a message in one frame: no copy.
+func (w *WebSocket) whole(opcode byte, payload []byte, n int, out []byte) (Event, []byte, int, []byte, error) {
+	if opcode == opBinary {
+		return MessageBinary, payload, n, out, nil
+	}
+	if !utf8.Valid(payload) {
+		return w.fail(out, closeInvalid, "text is not UTF-8")
+	}
+	return MessageText, payload, n, out, nil
+}
+
+// readHeader reads a frame's header and refuses what the state forbids, as soon as it can be seen. header is 0 when more is needed; code is the close code
+// of a refusal.
+func (w *WebSocket) readHeader(in []byte) (f frame, code uint16) {
+	if len(in) < 2 {
+		return f, 0
+	}
+	f.first, f.masked = in[0], in[1]&bitMask != 0
+	if !w.legal(in[0], in[1]&^bitMask) || f.masked == w.client {
+		return f, closeProtocol
+	}
+	header, size := 2, uint64(in[1]&^bitMask)
+	switch size {
+	case 126:
+		header = 4
+		if len(in) < header {
+			return f, 0
+		}
+		if size = uint64(binary.BigEndian.Uint16(in[2:])); size < 126 {
+			return f, closeProtocol // not the shortest form (section 5.2)
+		}
+	case 127:
+		header = 10
+		if len(in) < header {
+			return f, 0
+		}
+		size = binary.BigEndian.Uint64(in[2:])
+		if size>>63 != 0 || size <= 0xFFFF {
+			return f, closeProtocol
+		}
+		if size > uint64(w.max) {
+			return f, closeTooBig
+		}
+	}
+	if f.masked {
+		if len(in) < header+4 {
+			return f, 0
+		}
+		copy(f.key[:], in[header:])
+		header += 4
+	}
+	f.header, f.size = header, int(size)
+	return f, 0
+}
+
+// legal reports whether a frame may begin so now.
+func (w *WebSocket) legal(first, size byte) bool {
+	rsv := first & bitsRSV
+	switch opcode := first & 0x0F; opcode {
+	case opText, opBinary:
+		return w.opcode == 0 && (rsv == 0 || rsv == bitRSV1 && w.deflate != nil)
+	case opContinuation:
+		return w.opcode != 0 && rsv == 0
+	case opClose, opPing, opPong:
+		return first&bitFin != 0 && rsv == 0 && size <= maxControl
+	}
+	return false
+}
+
+// start begins or goes on with a message of several pieces.
+func (w *WebSocket) start(f *frame) {
+	if opcode := f.first & 0x0F; opcode != opContinuation {
+		w.opcode = opcode
+		w.compressed = f.first&bitRSV1 != 0
+		w.text = utf8Check{}
+	}
+	w.last = f.first&bitFin != 0
+}
+
+// waitFor is the size, in bytes, up to which a frame is waited for; of a larger one each piece is taken as it comes.
+const waitFor = 4 << 10
+
+// incomplete handles a data frame that has not come whole.
+func (w *WebSocket) incomplete(f *frame, in, out []byte) (Event, []byte, int, []byte, error) {
+	if f.size > waitFor {
+		w.start(f)
+		w.key, w.pos, w.left = f.key, 0, f.size
+		return w.partial(in, f.header, out)
+	}
+	if op := f.first & 0x0F; f.first&bitRSV1 == 0 && (op == opText || op == opContinuation && w.opcode == opText && !w.compressed) {
+		// Text that is wrong already must not be waited for (fail fast). The bytes stay masked, they will be read again.
+		var room [waitFor]byte
+		seen := room[:copy(room[:], in[f.header:])]
+		maskBytes(f.key, 0, seen)
+		check := w.text
+		if op == opText {
+			check = utf8Check{}
+		}
+		if !check.more(seen) {
+			return w.fail(out, closeInvalid, "text is not UTF-8")
+		}
+	}
+	return None, nil, 0, out, nil
+}
+
+// partial takes what has come of a large frame, behind from bytes of in.
+func (w *WebSocket) partial(in []byte, from int, out []byte) (Event, []byte, int, []byte, error) {
+	piece := in[from:min(len(in), from+w.left)]
+	if len(piece) == 0 && from == 0 {
+		return None, nil, 0, out, nil
+	}
+	if !w.client {
+		maskBytes(w.key, int(w.pos), piece)
+	}
+	w.pos = uint8((int(w.pos) + len(piece)) & 3)
+	w.left -= len(piece)
+	return w.append(piece, from+len(piece), out)
+}
+
+// append adds a piece to the message in progress, and returns the message when that is whole.
+func (w *WebSocket) append(piece []byte, n int, out []byte) (Event, []byte, int, []byte, error) {
+	if w.opcode == opText && !w.compressed && !w.text.more(piece) {
+		return w.fail(out, closeInvalid, "text is not UTF-8")
+	}
+	w.message = append(w.message, piece...)
+	if w.left > 0 || !w.last {
+		return None, nil, n, out, nil
+	}
+	opcode := w.opcode
+	w.opcode, w.given = 0, true
+	if w.compressed {
+		m, err := w.deflate.inflate(w.message, w.max)
+		if err != nil {
+			return w.fail(out, inflateCode(err), "compressed message")
+		}
+		w.message = m
+		if opcode == opText && !utf8.Valid(m) {
+			return w.fail(out, closeInvalid, "text is not UTF-8")
+		}
+	} else if opcode == opText && !w.text.end() {
+		return w.fail(out, closeInvalid, "text ends within a character")
+	}
+	if opcode == opText {
+		return MessageText, w.message, n, out, nil
+	}
+	return MessageBinary, w.message, n, out, nil
+}
+
+// control handles a ping, pong or close, which may come between the pieces of a message.
+func (w *WebSocket) control(f *frame, in, out []byte) (Event, []byte, int, []byte, error) {
+	n := f.header + f.size
+	if len(in) < n {
+		return None, nil, 0, out, nil
+	}
+	payload := in[f.header:n]
+	if f.masked {
+		maskBytes(f.key, 0, payload)
+	}
+	switch f.first & 0x0F {
+	case opPing:
+		if !w.farewelled {
+			out = w.appendFrame(out, bitFin|opPong, payload)
+		}
+	case opClose:
+		if code := checkClose(payload); code != 0 {
+			return w.fail(out, code, "close frame")
+		}
+		if !w.farewelled {
+			w.farewelled = true
+			out = w.appendFrame(out, bitFin|opClose, payload[:min(len(payload), 2)])
+		}
+		return Closed, payload, n, out, nil
+	}
+	return None, nil, n, out, nil
+}
+
+// checkClose returns the code to answer a bad close payload with, 0 for a good one (RFC 6455 sections 5.5.1 and 7.4).
+func checkClose(payload []byte) uint16 {
+	if len(payload) == 0 {
+		return 0
+	}
+	if len(payload) == 1 {
+		return closeProtocol
+	}
+	switch code := binary.BigEndian.Uint16(payload); {
+	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014, code >= 3000 && code <= 4999:
+	default:
+		return closeProtocol
+	}
+	if !utf8.Valid(payload[2:]) {
+		return closeInvalid
+	}
+	return 0
+}
+
+// fail ends the stream with a close frame.
+func (w *WebSocket) fail(out []byte, code uint16, what string) (Event, []byte, int, []byte, error) {
+	w.message, w.left = nil, 0
+	reply := w.AppendClose(out, code, "")
+	if code == closeTooBig {
+		return None, nil, 0, reply, ErrTooBig
+	}
+	return None, nil, 0, reply, fmt.Errorf("%w: websocket: %s (%d)", ErrProtocol, what, code)
+}
+
+// Append appends one whole message. Both ends of a broadcast may share the bytes where Encoding is equal and neither is a client.
+func (w *WebSocket) Append(dst, payload []byte, text bool) []byte {
+	first := byte(bitFin | opBinary)
+	if text {
+		first = bitFin | opText
+	}
+	if w.deflate != nil && len(payload) >= deflateFrom {
+		if small, ok := w.deflate.deflate(payload); ok {
+			dst = w.appendFrame(dst, first|bitRSV1, small.b)
+			w.deflate.put(small)
+			return dst
+		}
+	}
+	return w.appendFrame(dst, first, payload)
+}
+
+// AppendPing appends an empty ping.
+func (w *WebSocket) AppendPing(dst []byte) []byte { return w.appendFrame(dst, bitFin|opPing, nil) }
+
+// AppendClose appends a close frame, once: nothing follows it. The reason is cut to what a control frame holds.
+func (w *WebSocket) AppendClose(dst []byte, code uint16, reason string) []byte {
+	if w.farewelled {
+		return dst
+	}
+	w.farewelled = true
+	var room [maxControl]byte
+	payload := binary.BigEndian.AppendUint16(room[:0], code)
+	cut := min(len(reason), maxControl-2)
+	for cut < len(reason) && cut > 0 && !utf8.RuneStart(reason[cut]) {
+		cut--
+	}
+	return w.appendFrame(dst, bitFin|opClose, append(payload, reason[:cut]...))
+}
+
+// Encoding tells connections with compression from those without.
+func (w *WebSocket) Encoding() uint8 {
+	if w.deflate != nil {
+		return encodingWebSocket + 1
+	}
+	return encodingWebSocket
+}
+
+func (w *WebSocket) appendFrame(dst []byte, first byte, payload []byte) []byte {
+	var mask byte
+	if w.client {
+		mask = bitMask
+	}
+	switch n := len(payload); {
+	case n < 126:
+		dst = append(dst, first, mask|byte(n))
+	case n <= 0xFFFF:
+		dst = append(dst, first, mask|126, byte(n>>8), byte(n))
+	default:
+		dst = append(dst, first, mask|127)
+		dst = binary.BigEndian.AppendUint64(dst, uint64(n))
+	}
+	if !w.client {
+		return append(dst, payload...)
+	}
+	var key [4]byte
+	binary.LittleEndian.PutUint32(key[:], rand.Uint32()) // the runtime's ChaCha8: not to be foreseen (section 5.3)
+	dst = append(dst, key[:]...)
+	start := len(dst)
+	dst = append(dst, payload...)
+	maskBytes(key, 0, dst[start:])
+	return dst
+}
