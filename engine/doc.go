@@ -11,7 +11,11 @@
 // A loop asks the kernel what is ready, reads each ready connection once and
 // hands the bytes to its Handler. What handlers write is collected in buffers
 // and leaves at the end of the turn, one write per connection, whatever the
-// number of messages. Posted functions and timers run between these steps.
+// number of messages; sooner when it is much, and at the end of the callback on
+// connections that are Prompt. Posted functions and timers run between turns.
+//
+// What the kernel does not take waits, at most MaxOutput bytes per connection,
+// and is tried again every few milliseconds.
 //
 // # Buffers
 //

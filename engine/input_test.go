@@ -126,3 +126,22 @@ func TestPausedStaysPausedWhileOutputDrains(t *testing.T) {
 	})
 	eventually(t, "the input comes", func() bool { return inputs.Load() == 5 })
 }
+
+// What gnet reads of a paused conn all the same stays within MaxInput.
+func TestInputOfPausedConnIsBounded(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{})
+	reasons := make(chan error, 1)
+	c, _ := opened(t, e, funcs{close: func(_ *Conn, err error) { reasons <- err }}, ConnOptions{MaxInput: 1000})
+	on(t, c.Loop(), func() {
+		c.Pause()
+		c.receive(make([]byte, 1000))
+		if c.Closed() {
+			t.Error("closed too early")
+		}
+		c.receive(make([]byte, 1))
+	})
+	if err := receive(t, reasons); err != ErrInputTooLarge {
+		t.Errorf("OnClose got %v", err)
+	}
+}

@@ -28,8 +28,8 @@ type Loop struct {
 	count    int
 	buffers  bufferPool
 	timers   wheel
-	busy     bool     // inside a callback, a turn's end or a posted function
 	written  int      // bytes since the last flush of dirty
+	busy     bool     // inside a callback, a turn's end or a posted function
 	armed    bool     // the end of the turn is arranged
 	kicked   bool     // a byte to ourselves is under way
 	dirty    []*Conn  // have bytes to flush at the end of the turn

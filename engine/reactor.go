@@ -1,10 +1,9 @@
 package engine
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
-
-	"fmt"
 
 	"github.com/panjf2000/gnet/v2"
 	"github.com/panjf2000/gnet/v2/pkg/logging"

@@ -1,14 +1,13 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"strings"
 	"syscall"
 	"time"
-
-	"errors"
 )
 
 // unixSocket removes its file on Close only if it is still the one it made: a
