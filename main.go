@@ -61,7 +61,11 @@ func chatCommand(log *slog.Logger) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return o.serve(c.Context(), chat.New(history), chat.Page())
+			h, err := chat.New(history)
+			if err != nil {
+				return err
+			}
+			return o.serve(c.Context(), h, chat.Page())
 		},
 	}
 	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")

@@ -1,0 +1,171 @@
+// Package chat is a chat server, and the template for a sluice worker of one's own: rooms, private messages, history, presence.
+//
+// It keeps nothing about clients in memory. Who somebody is stands in the session's attributes and uid, who is in a room in groups: a worker that
+// is replaced loses nothing. Only the history and the rate limits are in a store, which may forget.
+//
+// Messages are JSON documents with a "type", the same over WebSocket, text lines and JSON sockets. A line that is no JSON object is read as a telnet
+// user's command (command.go).
+package chat
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/bytedance/sonic"
+
+	"sluice/worker"
+	"sluice/worker/store"
+)
+
+// Chat is the worker.Handler of the chat.
+type Chat struct {
+	history store.History
+	rates   store.Store
+}
+
+// New returns a chat that remembers what was said in the history.
+func New(history store.History) (*Chat, error) {
+	rates, err := store.NewMemory(store.MemoryConfig{MaxBytes: 8 << 20, TTL: time.Minute})
+	if err != nil {
+		return nil, fmt.Errorf("chat: %w", err)
+	}
+	return &Chat{history: history, rates: rates}, nil
+}
+
+// NewHistory returns a history in this process's memory.
+func NewHistory() (store.History, error) {
+	memory, err := store.NewMemory(store.MemoryConfig{TTL: 24 * time.Hour})
+	if err != nil {
+		return store.History{}, fmt.Errorf("chat: %w", err)
+	}
+	return store.History{Store: memory, Keep: historyKeep}, nil
+}
+
+const (
+	historyKeep = 50
+	loginWithin = 30 * time.Second
+	askWithin   = 3 * time.Second // for questions to the gateways
+)
+
+// request is what a client sends.
+type request struct {
+	Type  string `json:"type"`
+	Name  string `json:"name"`
+	Token string `json:"token"`
+	Room  string `json:"room"`
+	To    string `json:"to"`
+	Text  string `json:"text"`
+}
+
+// event is what a client gets.
+type event struct {
+	Type     string                   `json:"type"`
+	Name     string                   `json:"name,omitempty"`
+	Token    string                   `json:"token,omitempty"`
+	Room     string                   `json:"room,omitempty"`
+	From     string                   `json:"from,omitempty"`
+	To       string                   `json:"to,omitempty"`
+	Text     string                   `json:"text,omitempty"`
+	Code     string                   `json:"code,omitempty"`
+	ID       string                   `json:"id,omitempty"`
+	Rooms    []roomCount              `json:"rooms,omitempty"`
+	Users    []string                 `json:"users,omitempty"`
+	Messages []sonic.NoCopyRawMessage `json:"messages,omitempty"`
+	Partial  bool                     `json:"partial,omitempty"` // a gateway did not answer: there may be more
+	Time     int64                    `json:"time"`              // Unix milliseconds
+}
+
+type roomCount struct {
+	Name  string `json:"name"`
+	Count int    `json:"count"`
+}
+
+// OnConnect gives a newcomer half a minute to say who it is.
+func (h *Chat) OnConnect(c *worker.Client) {
+	c.After(loginWithin, func(c *worker.Client) {
+		if c.UID() == "" {
+			_ = c.CloseWith(encode(problem("login_timeout", "log in within 30 seconds")))
+		}
+	})
+}
+
+// OnMessage reads a request and carries it out.
+func (h *Chat) OnMessage(c *worker.Client, m worker.Message) {
+	req, err := parse(m.Data)
+	if err != nil {
+		send(c, problem("bad_request", err.Error()))
+		return
+	}
+	if !h.allowed(c) {
+		send(c, problem("slow_down", "that was too fast"))
+		return
+	}
+	if name, _ := c.Attr("name"); name == "" && req.Type != "login" && req.Type != "ping" {
+		send(c, problem("login_first", "log in first"))
+		return
+	}
+	if e := h.do(c, &req); e != nil {
+		send(c, e)
+	}
+}
+
+// OnClose tells the rooms that somebody has left.
+func (h *Chat) OnClose(c *worker.Client, _ worker.Reason) {
+	for _, room := range rooms(c) {
+		publish(c, room, &event{Type: "left", Room: room, Name: name(c)})
+	}
+}
+
+// do carries out one request; what it returns is for the client alone.
+func (h *Chat) do(c *worker.Client, req *request) *event {
+	ctx, cancel := context.WithTimeout(context.Background(), askWithin)
+	defer cancel()
+	switch req.Type {
+	case "login":
+		return h.login(ctx, c, req)
+	case "join":
+		return h.join(ctx, c, req.Room)
+	case "leave":
+		return h.leave(c, req.Room)
+	case "say":
+		return h.say(ctx, c, req)
+	case "private":
+		return h.private(ctx, c, req)
+	case "typing":
+		return h.typing(c, req.Room)
+	case "rooms":
+		return h.rooms(ctx, c)
+	case "users":
+		return h.users(ctx, c, req.Room)
+	case "ping":
+		return &event{Type: "pong"}
+	}
+	return problem("bad_request", fmt.Sprintf("there is no request %q", shorten(req.Type)))
+}
+
+func problem(code, text string) *event { return &event{Type: "error", Code: code, Text: text} }
+
+// encode makes a text message of an event.
+func encode(e *event) worker.Message {
+	if e.Time == 0 {
+		e.Time = time.Now().UnixMilli()
+	}
+	b, err := sonic.ConfigStd.Marshal(e)
+	if err != nil { // every field of an event can be encoded
+		panic(err)
+	}
+	return worker.TextBytes(b)
+}
+
+// send and publish have nobody to report a failure to: it means that the gateway, and with it the client, is gone.
+func send(c *worker.Client, e *event) { _ = c.Send(encode(e)) }
+
+func publish(c *worker.Client, room string, e *event, except ...worker.ClientID) {
+	_ = c.Publish(group(room), encode(e), except...)
+}
+
+func name(c *worker.Client) string {
+	name, _ := c.Attr("name")
+	return name
+}

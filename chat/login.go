@@ -1,0 +1,83 @@
+package chat
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"strings"
+
+	"sluice/worker"
+)
+
+// login gives a client its name. A name belongs to one client at a time, whatever its case; who comes back with the token of its last login takes it over, so that a lost
+// connection does not keep its owner out.
+func (h *Chat) login(ctx context.Context, c *worker.Client, req *request) *event {
+	if name(c) != "" {
+		return problem("bad_request", "you are logged in")
+	}
+	who, err := cleanName(req.Name)
+	if err != nil {
+		return problem("bad_name", err.Error())
+	}
+	mine, taken, err := holder(ctx, c, uid(who), req.Token)
+	if err != nil {
+		return problem("try_again", "could not ask whether the name is free")
+	}
+	if taken && !mine {
+		return problem("name_taken", "this name is in use")
+	}
+	token := req.Token
+	if !mine {
+		token = rand.Text()
+	}
+	if err := c.MergeAttrs(map[string]string{"name": who, "token": token}); err != nil {
+		return problem("try_again", "could not log in")
+	}
+	if mine {
+		_ = c.BindOnly(uid(who)) // the gateway is there, or the client is not
+	} else {
+		_ = c.Bind(uid(who))
+		c.After(0, settleRace)
+	}
+	return &event{Type: "welcome", Name: who, Token: token}
+}
+
+// holder asks who has the uid: nobody, somebody, or the owner of the token.
+func holder(ctx context.Context, c *worker.Client, uid, token string) (mine, taken bool, err error) {
+	for row, err := range c.Select(ctx, worker.Query{UIDs: []string{uid}, Fields: worker.FieldAttrs}) {
+		if err != nil {
+			return false, false, err
+		}
+		taken = true
+		if token != "" && subtle.ConstantTimeCompare([]byte(row.Attrs["token"]), []byte(token)) == 1 {
+			mine = true
+		}
+	}
+	return mine, taken, nil
+}
+
+// settleRace runs when a login has reached the gateways. Of two that took a free name at the same moment at least one sees both here, and the client with the
+// smaller id keeps it.
+func settleRace(c *worker.Client) {
+	ctx, cancel := context.WithTimeout(context.Background(), askWithin)
+	defer cancel()
+	winner := c.ID()
+	var all []worker.ClientID
+	for row, err := range c.Select(ctx, worker.Query{UIDs: []string{c.UID()}}) {
+		if err != nil {
+			return // who can be seen is unique
+		}
+		all = append(all, row.ID)
+		if row.ID.String() < winner.String() {
+			winner = row.ID
+		}
+	}
+	for _, id := range all {
+		if id != winner {
+			_ = c.Client(id).CloseWith(encode(problem("name_taken", "this name is in use")))
+		}
+	}
+}
+
+// uid is what a name is bound as.
+func uid(name string) string { return "user:" + strings.ToLower(name) }

@@ -1,0 +1,159 @@
+// The chat's page: what is known (state), what the server says (on), what is shown (view.js), what the user does (bottom).
+
+import { Socket } from "./socket.js";
+import * as view from "./view.js";
+
+const BURST = 7, PACE = 250; // of joins after a reconnect: the server allows ten requests at once
+
+const state = {
+  name: "", token: "", loggedIn: false,
+  current: null,          // key of the conversation that is shown
+  conversations: new Map(), // key → {key, kind, name, messages, ids, users, unread, typing}
+  counts: new Map(),      // room → people, of all rooms there are
+};
+
+const key = (kind, name) => kind + ":" + (kind === "private" ? name.toLowerCase() : name);
+
+function conversation(kind, name) {
+  const k = key(kind, name);
+  if (!state.conversations.has(k)) {
+    state.conversations.set(k, { key: k, kind, name, messages: [], ids: new Set(), users: [], unread: 0, typing: new Map() });
+  }
+  return state.conversations.get(k);
+}
+
+const socket = new Socket((location.protocol === "https:" ? "wss://" : "ws://") + location.host + "/");
+
+function login() { socket.send({ type: "login", name: state.name, token: state.token }); }
+
+function add(c, message) {
+  if (message.id && c.ids.has(message.id)) return;
+  if (message.id) c.ids.add(message.id);
+  c.messages.push(message);
+  c.messages.sort((a, b) => a.time - b.time);
+  if (c.messages.length > 1000) for (const m of c.messages.splice(0, 200)) c.ids.delete(m.id);
+  c.typing.delete(message.from);
+  const seen = c.key === state.current && !document.hidden;
+  if (!seen && message.from !== state.name && message.kind !== "notice") c.unread++;
+}
+
+const notice = (e, text) => ({ kind: "notice", text, time: e.time, id: e.type + e.name + e.time });
+
+const on = {
+  welcome(e) {
+    state.name = e.name;
+    state.token = e.token;
+    state.loggedIn = true;
+    sessionStorage.setItem("sluice.chat", JSON.stringify({ name: e.name, token: e.token }));
+    const rooms = [...state.conversations.values()].filter((c) => c.kind === "room").map((c) => c.name);
+    if (rooms.length === 0) rooms.push(view.wantedRoom());
+    rooms.forEach((room, i) => setTimeout(() => socket.send({ type: "join", room }), i < BURST ? 0 : (i - BURST + 1) * PACE));
+    socket.send({ type: "rooms" });
+    view.enter(state);
+  },
+  history(e) {
+    const c = conversation("room", e.room);
+    const before = c.unread;
+    for (const m of e.messages ?? []) add(c, m);
+    c.unread = before; // what was said before we came is no news
+    if (!state.current) open(c.key);
+  },
+  users(e) { conversation("room", e.room).users = e.users ?? []; },
+  rooms(e) { state.counts = new Map((e.rooms ?? []).map((r) => [r.name, r.count])); },
+  joined(e) {
+    const c = conversation("room", e.room);
+    if (!c.users.includes(e.name)) c.users = [...c.users, e.name].sort();
+    if (e.name !== state.name) add(c, notice(e, e.name + " joined"));
+  },
+  left(e) {
+    const c = state.conversations.get(key("room", e.room));
+    if (!c || e.name === state.name) return;
+    c.users = c.users.filter((u) => u !== e.name);
+    c.typing.delete(e.name);
+    add(c, notice(e, e.name + " left"));
+  },
+  message(e) { add(conversation("room", e.room), e); },
+  private(e) { add(conversation("private", e.from === state.name ? e.to : e.from), e); },
+  typing(e) {
+    const c = state.conversations.get(key("room", e.room));
+    if (!c) return;
+    clearTimeout(c.typing.get(e.from));
+    c.typing.set(e.from, setTimeout(() => { c.typing.delete(e.from); show(); }, 4000));
+  },
+  pong() {},
+  error(e) {
+    if (!state.loggedIn || e.code === "name_taken") {
+      state.loggedIn = false;
+      state.token = "";
+      sessionStorage.removeItem("sluice.chat");
+      state.name = "";
+      view.leave(e.text);
+      return;
+    }
+    view.toast(e.text);
+  },
+};
+
+const show = () => view.show(state);
+
+socket.addEventListener("open", () => { if (state.name) login(); });
+socket.addEventListener("state", (e) => view.connection(e.detail));
+socket.addEventListener("message", (e) => {
+  on[e.detail.type]?.(e.detail);
+  show();
+});
+
+function open(k) {
+  state.current = k;
+  const c = state.conversations.get(k);
+  if (c) c.unread = 0;
+  view.opened();
+  show();
+}
+
+document.addEventListener("visibilitychange", () => { if (!document.hidden && state.current) open(state.current); });
+
+view.handlers({
+  login(name) {
+    state.name = name;
+    login();
+  },
+  open,
+  join(room) {
+    const known = state.conversations.get(key("room", room));
+    if (known) return open(known.key);
+    state.current = null; // the history's arrival opens it
+    socket.send({ type: "join", room });
+  },
+  talk(name) {
+    if (name.toLowerCase() === state.name.toLowerCase()) return;
+    open(conversation("private", name).key);
+  },
+  leave() {
+    const c = state.conversations.get(state.current);
+    if (!c) return;
+    if (c.kind === "room") socket.send({ type: "leave", room: c.name });
+    state.conversations.delete(c.key);
+    const next = state.conversations.keys().next();
+    if (next.done) { state.current = null; show(); } else open(next.value);
+    socket.send({ type: "rooms" });
+  },
+  say(text) {
+    const c = state.conversations.get(state.current);
+    if (!c) return false;
+    const sent = c.kind === "room"
+      ? socket.send({ type: "say", room: c.name, text })
+      : socket.send({ type: "private", to: c.name, text });
+    if (!sent) view.toast("Not connected: your message was not sent");
+    return sent;
+  },
+  typing() {
+    const c = state.conversations.get(state.current);
+    if (c?.kind === "room") socket.send({ type: "typing", room: c.name });
+  },
+});
+
+const saved = sessionStorage.getItem("sluice.chat");
+if (saved) Object.assign(state, JSON.parse(saved));
+setInterval(() => { if (state.loggedIn && !document.hidden) socket.send({ type: "rooms" }); }, 30000);
+socket.open();

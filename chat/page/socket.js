@@ -1,0 +1,76 @@
+// The connection: opens it, opens it again when it breaks, with exponential back-off and full jitter, and tells what state it is in.
+
+const FIRST = 500, LAST = 15000, PATIENCE = 70000, PING = 25000;
+
+export class Socket extends EventTarget {
+  #ws = null;
+  #attempt = 0;
+  #retry = null;
+  #countdown = null;
+  #ping = null;
+  #silence = null;
+
+  constructor(url) {
+    super();
+    this.url = url;
+    addEventListener("online", () => this.now());
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.now(); });
+  }
+
+  // open connects. Events: "open", "message" (detail: the document), "state" (detail: {state, seconds}).
+  open() {
+    clearTimeout(this.#retry);
+    clearInterval(this.#countdown);
+    this.#state("connecting");
+    const ws = this.#ws = new WebSocket(this.url);
+    ws.onopen = () => {
+      this.#attempt = 0;
+      this.#state("connected");
+      this.#ping = setInterval(() => this.send({ type: "ping" }), PING);
+      this.#heard();
+      this.dispatchEvent(new Event("open"));
+    };
+    ws.onmessage = (e) => {
+      this.#heard();
+      let doc;
+      try { doc = JSON.parse(e.data); } catch { return; }
+      this.dispatchEvent(new CustomEvent("message", { detail: doc }));
+    };
+    ws.onclose = () => { if (ws === this.#ws) this.#lost(); };
+  }
+
+  // now connects at once if it is waiting to.
+  now() {
+    if (this.#retry !== null) this.open();
+  }
+
+  send(doc) {
+    if (this.#ws?.readyState !== WebSocket.OPEN) return false;
+    this.#ws.send(JSON.stringify(doc));
+    return true;
+  }
+
+  // A connection that has said nothing for long is dead, whatever the browser thinks.
+  #heard() {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => { this.#ws.close(); this.#lost(); }, PATIENCE);
+  }
+
+  #lost() {
+    clearInterval(this.#ping);
+    clearTimeout(this.#silence);
+    this.#ws = null;
+    const wait = Math.random() * Math.min(LAST, FIRST * 2 ** this.#attempt++);
+    const until = Date.now() + wait;
+    const show = () => this.#state("waiting", Math.max(1, Math.ceil((until - Date.now()) / 1000)));
+    show();
+    clearInterval(this.#countdown);
+    this.#countdown = setInterval(show, 1000);
+    this.#retry = setTimeout(() => { this.#retry = null; this.open(); }, wait);
+  }
+
+  #state(state, seconds) {
+    if (state !== "waiting") this.#retry = null;
+    this.dispatchEvent(new CustomEvent("state", { detail: { state, seconds } }));
+  }
+}

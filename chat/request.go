@@ -1,0 +1,88 @@
+package chat
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/bytedance/sonic"
+
+	"sluice/worker"
+)
+
+var (
+	errJSON    = errors.New("not a request: expected {\"type\":…} or a line of text")
+	errCommand = errors.New("commands: /login NAME, /join ROOM, /leave ROOM, /say ROOM text, /msg NAME text, /rooms, /users ROOM")
+)
+
+// parse reads a request: a JSON object, or a line that somebody typed.
+func parse(data []byte) (req request, err error) {
+	if !utf8.Valid(data) {
+		return req, errJSON
+	}
+	data = bytes.TrimSpace(data)
+	if len(data) == 0 {
+		return req, errJSON
+	}
+	if data[0] == '{' {
+		if err := sonic.ConfigStd.Unmarshal(data, &req); err != nil {
+			return req, errJSON
+		}
+		return req, nil
+	}
+	return typed(string(data))
+}
+
+// typed reads a command of a telnet user.
+func typed(line string) (req request, err error) {
+	command, rest, _ := strings.Cut(line, " ")
+	rest = strings.TrimSpace(rest)
+	switch command {
+	case "/login":
+		return request{Type: "login", Name: rest}, nil
+	case "/join":
+		return request{Type: "join", Room: rest}, nil
+	case "/leave":
+		return request{Type: "leave", Room: rest}, nil
+	case "/say":
+		room, text, _ := strings.Cut(rest, " ")
+		return request{Type: "say", Room: room, Text: text}, nil
+	case "/msg":
+		to, text, _ := strings.Cut(rest, " ")
+		return request{Type: "private", To: to, Text: text}, nil
+	case "/rooms":
+		return request{Type: "rooms"}, nil
+	case "/users":
+		return request{Type: "users", Room: rest}, nil
+	}
+	return req, errCommand
+}
+
+const (
+	burst  = 10                     // requests that may come at once
+	refill = 200 * time.Millisecond // until one more may
+)
+
+// allowed takes one request from the client's allowance: a bucket that is full at burst. The store may forget it, and then it is full.
+func (h *Chat) allowed(c *worker.Client) bool {
+	ok := false
+	id := c.ID()
+	err := h.rates.Update(context.Background(), string(id[:]), func(old []byte) ([]byte, error) {
+		now := time.Now().UnixNano()
+		// What is kept is when the bucket will be full again.
+		full := now
+		if len(old) == 8 {
+			full = max(now, int64(binary.BigEndian.Uint64(old)))
+		}
+		full += int64(refill)
+		if ok = full-now <= int64(burst*refill); !ok {
+			return old, nil
+		}
+		return binary.BigEndian.AppendUint64(nil, uint64(full)), nil
+	})
+	return ok || err != nil
+}

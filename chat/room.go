@@ -1,0 +1,155 @@
+package chat
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/bytedance/sonic"
+
+	"sluice/worker"
+)
+
+const (
+	maxRooms = 20   // that one client is in
+	maxUsers = 1000 // that a list tells
+)
+
+// group is the gateways' name of a room.
+func group(room string) string { return "room:" + room }
+
+// rooms are those that a client is in, the last joined last.
+func rooms(c *worker.Client) []string {
+	list, _ := c.Attr("rooms")
+	return strings.FieldsFunc(list, func(r rune) bool { return r == '\n' })
+}
+
+func setRooms(c *worker.Client, rooms []string) {
+	_ = c.MergeAttrs(map[string]string{"rooms": strings.Join(rooms, "\n")}) // the gateway is there, or the client is not
+}
+
+func (h *Chat) join(ctx context.Context, c *worker.Client, room string) *event {
+	room, err := cleanName(room)
+	if err != nil {
+		return problem("bad_room", err.Error())
+	}
+	in := rooms(c)
+	if !slices.Contains(in, room) {
+		if len(in) >= maxRooms {
+			return problem("too_many_rooms", "leave a room first")
+		}
+		setRooms(c, append(in, room))
+		_ = c.Join(group(room))
+		publish(c, room, &event{Type: "joined", Room: room, Name: name(c)})
+	}
+	said, err := h.history.Items(ctx, group(room))
+	if err != nil {
+		said = nil // a history is a convenience
+	}
+	past := &event{Type: "history", Room: room}
+	for _, b := range said {
+		past.Messages = append(past.Messages, sonic.NoCopyRawMessage(b))
+	}
+	send(c, past)
+	users := h.users(ctx, c, room)
+	if i, found := slices.BinarySearch(users.Users, name(c)); !found && users.Type == "users" {
+		users.Users = slices.Insert(users.Users, i, name(c)) // our own joining is not there yet: it goes out with this answer
+	}
+	return users
+}
+
+func (h *Chat) leave(c *worker.Client, room string) *event {
+	in := rooms(c)
+	i := slices.Index(in, room)
+	if i < 0 {
+		return problem("not_in_room", "you are not in this room")
+	}
+	publish(c, room, &event{Type: "left", Room: room, Name: name(c)})
+	_ = c.Leave(group(room))
+	setRooms(c, slices.Delete(in, i, i+1))
+	return nil
+}
+
+func (h *Chat) say(ctx context.Context, c *worker.Client, req *request) *event {
+	if !slices.Contains(rooms(c), req.Room) {
+		return problem("not_in_room", "join the room first")
+	}
+	text, err := cleanText(req.Text)
+	if err != nil {
+		return problem("bad_text", err.Error())
+	}
+	said := encode(&event{Type: "message", Room: req.Room, From: name(c), Text: text, ID: rand.Text(), Time: time.Now().UnixMilli()})
+	_ = h.history.Append(ctx, group(req.Room), said.Data) // what is too big for the history is said all the same
+	_ = c.Publish(group(req.Room), said)
+	return nil
+}
+
+func (h *Chat) private(ctx context.Context, c *worker.Client, req *request) *event {
+	to, err := cleanName(req.To)
+	if err != nil {
+		return problem("bad_name", err.Error())
+	}
+	text, err := cleanText(req.Text)
+	if err != nil {
+		return problem("bad_text", err.Error())
+	}
+	online, err := c.CountUIDs(ctx, uid(to))
+	if err == nil && online[uid(to)] == 0 {
+		return problem("offline", to+" is not here")
+	}
+	_ = c.SendUIDs([]string{uid(to), c.UID()}, encode(&event{Type: "private", From: name(c), To: to, Text: text, ID: rand.Text()}))
+	return nil
+}
+
+func (h *Chat) typing(c *worker.Client, room string) *event {
+	if !slices.Contains(rooms(c), room) {
+		return problem("not_in_room", "join the room first")
+	}
+	publish(c, room, &event{Type: "typing", Room: room, From: name(c)}, c.ID())
+	return nil
+}
+
+func (h *Chat) rooms(ctx context.Context, c *worker.Client) *event {
+	var groups []string
+	list := &event{Type: "rooms"}
+	for g, err := range c.GroupNames(ctx) {
+		switch {
+		case errors.Is(err, worker.ErrPartial):
+			list.Partial = true
+		case err != nil:
+			return problem("try_again", "could not ask for the rooms")
+		case strings.HasPrefix(g, group("")):
+			groups = append(groups, g)
+		}
+	}
+	counts, err := c.CountGroups(ctx, groups...)
+	list.Partial = list.Partial || err != nil
+	for g, n := range counts {
+		list.Rooms = append(list.Rooms, roomCount{strings.TrimPrefix(g, group("")), n})
+	}
+	slices.SortFunc(list.Rooms, func(a, b roomCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Name, b.Name))
+	})
+	return list
+}
+
+func (h *Chat) users(ctx context.Context, c *worker.Client, room string) *event {
+	list := &event{Type: "users", Room: room}
+	for row, err := range c.Select(ctx, worker.Query{Groups: []string{group(room)}, Fields: worker.FieldAttrs}) {
+		if errors.Is(err, worker.ErrPartial) || len(list.Users) == maxUsers {
+			list.Partial = true
+			break
+		}
+		if err != nil {
+			return problem("try_again", "could not ask who is in the room")
+		}
+		list.Users = append(list.Users, row.Attrs["name"])
+	}
+	slices.Sort(list.Users)
+	list.Users = slices.Compact(list.Users)
+	return list
+}
