@@ -41,6 +41,7 @@ type leader struct {
 	have     int
 	sessions []*session // by slot
 	batch    unit
+	batches  uint64   // pushed so far
 	running  *session // in a call: whose
 	pooled   uint64   // the watch's tick until which messages go to the pool
 
@@ -209,6 +210,7 @@ func (l *gwLink) dispatch(s *session, it item) (still bool) {
 		return true
 	}
 	s.busy = true
+	s.ranIn = d.batches + 1
 	d.batch.begin(it.seq)
 	s.unit = &d.batch
 	s.mu.Unlock()
@@ -242,8 +244,7 @@ func (l *gwLink) dispatch(s *session, it item) (still bool) {
 
 // toPool has the pool run a session's queue, behind what its client was sent so far.
 func (l *gwLink) toPool(s *session) {
-	l.leader.batch.seal()
-	l.push(&l.leader.batch.buf)
+	l.pushBatch()
 	l.w.pool.start(s)
 }
 
@@ -268,8 +269,7 @@ func (l *gwLink) takeOver(call uint64) {
 	s.mu.Lock()
 	s.unit = d.batch.split(l.w.units.take())
 	s.mu.Unlock()
-	d.batch.seal()
-	l.push(&d.batch.buf) // its client sees what was before it first
+	l.pushBatch() // its client sees what was before it first
 	// The call's view of its message stays where it is.
 	rest := d.buf[d.pos:d.have]
 	d.buf = make([]byte, max(readSize, len(rest)))
@@ -283,10 +283,27 @@ func (l *gwLink) takeOver(call uint64) {
 
 // commit writes the batch's outputs and acknowledgements.
 func (l *gwLink) commit() {
-	b := &l.leader.batch
-	b.seal()
-	if len(b.buf) > 0 {
-		l.push(&b.buf)
-		l.flush()
+	l.pushBatch()
+	l.flush()
+}
+
+// pushBatch puts the batch's outputs and acknowledgements behind all that waits to be written.
+func (l *gwLink) pushBatch() {
+	d := &l.leader
+	d.batch.seal()
+	d.batches++
+	l.push(&d.batch.buf)
+	l.mu.Lock()
+	l.pushed = d.batches
+	l.space.Broadcast()
+	l.mu.Unlock()
+}
+
+// afterBatch waits until the batch with the number given has been pushed: what is done now must not overtake it.
+func (l *gwLink) afterBatch(n uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.pushed < n && !l.ended {
+		l.space.Wait()
 	}
 }

@@ -32,6 +32,7 @@ type gwLink struct {
 	mu       sync.Mutex
 	out      []byte               // guarded by mu: frames that wait to be written
 	spare    []byte               // guarded by mu
+	pushed   uint64               // guarded by mu: the leader's batches that are in out, or were
 	writing  bool                 // guarded by mu: a goroutine writes to the socket
 	space    sync.Cond            // on mu: out has been taken, or all is written
 	work     sync.Cond            // on mu: out is not empty, or the link has ended
@@ -110,6 +111,9 @@ func (l *gwLink) write() {
 
 // push puts bytes behind all that waits to be written, and empties *b. It blocks while too much waits, until there is room or the link has ended.
 func (l *gwLink) push(b *[]byte) {
+	if len(*b) == 0 {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.room()

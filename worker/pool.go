@@ -102,7 +102,9 @@ func (s *session) run() {
 			s.unit = s.link.w.units.take()
 			s.unit.begin(it.seq)
 		}
+		ranIn := s.ranIn
 		s.mu.Unlock()
+		s.link.afterBatch(ranIn)
 		s.link.w.watch.enter(s)
 		s.link.w.stats.pooled.Add(1)
 		s.settle(&it, s.call(&it))

@@ -21,12 +21,13 @@ type session struct {
 	request  *Request
 
 	mu      sync.Mutex
-	busy    bool               // guarded by mu: a handler runs, or is about to
-	unit    *unit              // guarded by mu: of the handler that runs; nil: none does
-	queue   []item             // guarded by mu: what comes after it
-	uid     string             // guarded by mu
-	version uint32             // guarded by mu
-	attrs   []link.Attribute   // guarded by mu; never changed in place
+	busy    bool                // guarded by mu: a handler runs, or is about to
+	ranIn   uint64              // guarded by mu: the leader's batch that its last call in a batch was in
+	unit    *unit               // guarded by mu: of the handler that runs; nil: none does
+	queue   []item              // guarded by mu: what comes after it
+	uid     string              // guarded by mu
+	version uint32              // guarded by mu
+	attrs   []link.Attribute    // guarded by mu; never changed in place
 	timers  map[*Timer]struct{} // guarded by mu
 	gone    bool                // guarded by mu
 
