@@ -1,13 +1,9 @@
 package codec
 
 import (
-	"bytes"
 	"compress/flate"
 	"errors"
 	"io"
-	"iter"
-	"strconv"
-	"strings"
 	"sync"
 )
 
@@ -25,6 +21,7 @@ const (
 	deflateFrom = 256
 	// keptBuffer is the largest buffer that is kept for the next message, in bytes.
 	keptBuffer = 256 << 10
+	maxWindow  = 15 // bits: 32 KiB, what compress/flate looks back
 	// deflateOffer is what a client asks for and the least a server answers.
 	deflateOffer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 )
@@ -76,22 +73,57 @@ func (d *Deflate) put(b *buffer) {
 	}
 }
 
+// inflater hands a compressed message, and the ending that it lacks, to the reader over it. Owned by one call of Deflate.inflate.
+type inflater struct {
+	r    io.ReadCloser
+	in   []byte
+	tail string
+}
+
+func (z *inflater) Read(p []byte) (int, error) {
+	n := copy(p, z.in)
+	z.in = z.in[n:]
+	if n == 0 {
+		n = copy(p, z.tail)
+		z.tail = z.tail[n:]
+	}
+	if n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// ReadByte keeps flate from putting a buffer of its own in front.
+func (z *inflater) ReadByte() (c byte, err error) {
+	switch {
+	case len(z.in) > 0:
+		c, z.in = z.in[0], z.in[1:]
+	case len(z.tail) > 0:
+		c, z.tail = z.tail[0], z.tail[1:]
+	default:
+		err = io.EOF
+	}
+	return c, err
+}
+
 // inflate expands a message. It gives up with ErrTooBig when it has more than limit bytes; it never holds much more than that.
 func (d *Deflate) inflate(message []byte, limit int) ([]byte, error) {
-	in := io.MultiReader(bytes.NewReader(message), strings.NewReader(ending))
-	r, _ := d.readers.Get().(io.ReadCloser)
-	if r == nil {
-		r = flate.NewReader(in)
-	} else if err := r.(flate.Resetter).Reset(in, nil); err != nil {
-		return nil, err
+	z, _ := d.readers.Get().(*inflater)
+	if z == nil {
+		z = new(inflater)
+		z.r = flate.NewReader(z)
 	}
 	defer func() {
-		_ = r.(flate.Resetter).Reset(strings.NewReader(""), nil) // the pool must not keep the message
-		d.readers.Put(r)
+		z.in = nil // the pool must not keep the message
+		d.readers.Put(z)
 	}()
-	out := make([]byte, 0, min(limit, max(512, 4*len(message)))+1)
+	z.in, z.tail = message, ending
+	if err := z.r.(flate.Resetter).Reset(z, nil); err != nil {
+		return nil, err
+	}
+	out := make([]byte, 0, min(limit, max(512, 4*len(message)))+1) // one more than allowed shows that there is more
 	for {
-		n, err := r.Read(out[len(out):cap(out)])
+		n, err := z.r.Read(out[len(out):cap(out)])
 		out = out[:len(out)+n]
 		switch {
 		case len(out) > limit:
@@ -102,12 +134,14 @@ func (d *Deflate) inflate(message []byte, limit int) ([]byte, error) {
 			return nil, err
 		}
 		if len(out) == cap(out) {
-			grown := make([]byte, len(out), min(2*cap(out), limit+1))
-			copy(grown, out)
-			out = grown
+			out = append(make([]byte, 0, min(2*cap(out), limit+1)), out...)
 		}
 	}
 }
+
+// maxDeflated is how long the compressed form of a message of up to limit bytes may be: data without any pattern grows by 5 bytes in 64 KiB, the rest is for
+// senders that flush often.
+func maxDeflated(limit int) int { return limit + limit/16 + 1024 }
 
 // inflateCode is the close code for a message that cannot be expanded.
 func inflateCode(err error) uint16 {
@@ -115,76 +149,4 @@ func inflateCode(err error) uint16 {
 		return closeTooBig
 	}
 	return closeInvalid
-}
-
-// acceptDeflate answers the first of a client's offers that can be granted (RFC 7692 section 7.1).
-func acceptDeflate(offers iter.Seq[string]) (answer string, ok bool) {
-	for offer := range offers {
-		params, ok := deflateParams(offer)
-		if !ok {
-			continue
-		}
-		if bits, asked := params["server_max_window_bits"]; asked {
-			if !windowBits(bits) || bits != "15" {
-				continue // our window is 32 KiB
-			}
-			return deflateOffer + "; server_max_window_bits=15", true
-		}
-		if bits := params["client_max_window_bits"]; bits != "" && !windowBits(bits) {
-			continue
-		}
-		return deflateOffer, true
-	}
-	return "", false
-}
-
-// agreedDeflate reports whether a server's answer to deflateOffer can be lived with: it must not remember, for our expander does not.
-func agreedDeflate(answer string) bool {
-	params, ok := deflateParams(answer)
-	if !ok {
-		return false
-	}
-	_, forgets := params["server_no_context_takeover"]
-	bits, limited := params["client_max_window_bits"]
-	return forgets && (!limited || bits == "15")
-}
-
-// deflateParams reads one offer or answer. It refuses unknown, repeated and misformed parameters.
-func deflateParams(s string) (map[string]string, bool) {
-	parts := strings.Split(s, ";")
-	if strings.TrimSpace(parts[0]) != "permessage-deflate" {
-		return nil, false
-	}
-	params := make(map[string]string, len(parts)-1)
-	for _, part := range parts[1:] {
-		name, value, valued := strings.Cut(strings.TrimSpace(part), "=")
-		if _, again := params[name]; again {
-			return nil, false
-		}
-		value = strings.Trim(value, `"`)
-		switch name {
-		case "server_no_context_takeover", "client_no_context_takeover":
-			if valued {
-				return nil, false
-			}
-		case "server_max_window_bits":
-			if !valued {
-				return nil, false
-			}
-		case "client_max_window_bits":
-			if valued && value == "" {
-				return nil, false
-			}
-		default:
-			return nil, false
-		}
-		params[name] = value
-	}
-	return params, true
-}
-
-// windowBits reports whether s is 8 to 15 without leading zeros.
-func windowBits(s string) bool {
-	n, err := strconv.Atoi(s)
-	return err == nil && n >= 8 && n <= 15 && strconv.Itoa(n) == s
 }

@@ -4,9 +4,14 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
+
+// ErrRefused is returned when a server answers an upgrade with another status than 101, which the text names.
+var ErrRefused = errors.New("codec: upgrade refused")
 
 // DialOptions say what a client asks for.
 type DialOptions struct {
@@ -49,13 +54,12 @@ func ReadResponse(in []byte, key string, o *DialOptions) (ws *WebSocket, n int, 
 		return nil, 0, nil
 	}
 	lines := strings.Split(string(in[:end]), "\r\n")
-	if !strings.HasPrefix(lines[0], "HTTP/1.1 101") {
-		return nil, 0, fmt.Errorf("codec: upgrade refused: %s", lines[0])
+	if proto, status, _ := strings.Cut(lines[0], " "); proto != "HTTP/1.1" || status != "101" && !strings.HasPrefix(status, "101 ") {
+		return nil, 0, fmt.Errorf("%w: %q", ErrRefused, lines[0])
 	}
 	var r Request
-	for _, line := range lines[1:] {
-		name, value, _ := strings.Cut(line, ":")
-		r.headers = append(r.headers, header{name, strings.Trim(value, " \t")})
+	if r.headers, err = readHeaders(lines[1:]); err != nil {
+		return nil, 0, err
 	}
 	ws = &WebSocket{max: limit(o.MaxMessage), client: true}
 	if err := ws.agree(&r, key, o); err != nil {
@@ -66,17 +70,20 @@ func ReadResponse(in []byte, key string, o *DialOptions) (ws *WebSocket, n int, 
 
 // agree checks what the server has granted.
 func (w *WebSocket) agree(r *Request, key string, o *DialOptions) error {
-	if !r.IsUpgrade() || !r.hasToken("Connection", "Upgrade") || r.Header("Sec-WebSocket-Accept") != acceptKey(key) {
+	if !r.IsUpgrade() || !r.hasToken("Connection", "Upgrade") || r.count("Sec-WebSocket-Accept") != 1 || r.Header("Sec-WebSocket-Accept") != acceptKey(key) {
 		return fmt.Errorf("%w: not an answer to our upgrade", ErrBadRequest)
 	}
-	if p := r.Header("Sec-WebSocket-Protocol"); p != "" && chooseSubprotocol(r, o.Subprotocols) != p {
+	p := r.Header("Sec-WebSocket-Protocol")
+	if r.count("Sec-WebSocket-Protocol") > 1 || p != "" && !slices.Contains(o.Subprotocols, p) {
 		return fmt.Errorf("%w: subprotocol %q was not asked for", ErrBadRequest, p)
 	}
-	for extension := range r.tokens("Sec-WebSocket-Extensions") {
-		if o.Deflate == nil || w.deflate != nil || !agreedDeflate(extension) {
-			return fmt.Errorf("%w: extension %q", ErrBadRequest, extension)
-		}
-		w.deflate = o.Deflate
+	w.protocol = p
+	granted, ok := readExtensions(r.list("Sec-WebSocket-Extensions"))
+	if !ok || len(granted) > 1 || len(granted) == 1 && (o.Deflate == nil || !granted[0].agreed()) {
+		return fmt.Errorf("%w: extensions that were not asked for", ErrBadRequest)
+	}
+	if len(granted) == 1 {
+		w.deflate, w.window = o.Deflate, maxWindow
 	}
 	return nil
 }

@@ -1,12 +1,14 @@
 package codec
 
 import (
+	"cmp"
 	"crypto/sha1"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -34,17 +36,36 @@ func Upgrade(r *Request, o *UpgradeOptions) (ws *WebSocket, response []byte, err
 	b := []byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ")
 	b = append(b, acceptKey(r.Header("Sec-WebSocket-Key"))...)
 	b = append(b, "\r\n"...)
-	if p := chooseSubprotocol(r, o.Subprotocols); p != "" {
-		b = append(b, "Sec-WebSocket-Protocol: "+p+"\r\n"...)
+	ws = &WebSocket{max: limit(o.MaxMessage), protocol: chooseSubprotocol(r, o.Subprotocols)}
+	if ws.protocol != "" {
+		b = append(b, "Sec-WebSocket-Protocol: "+ws.protocol+"\r\n"...)
 	}
-	ws = &WebSocket{max: limit(o.MaxMessage)}
+	offers, ok := readExtensions(r.list("Sec-WebSocket-Extensions"))
+	if !ok {
+		err := fmt.Errorf("%w: Sec-WebSocket-Extensions", ErrBadRequest)
+		return nil, Refusal(err), err
+	}
 	if o.Deflate != nil {
-		if answer, ok := acceptDeflate(r.tokens("Sec-WebSocket-Extensions")); ok {
-			b = append(b, "Sec-WebSocket-Extensions: "+answer+"\r\n"...)
-			ws.deflate = o.Deflate
-		}
+		b = append(b, ws.acceptDeflate(offers, o.Deflate)...)
 	}
 	return ws, append(b, "\r\n"...), nil
+}
+
+// acceptDeflate takes the first offer that can be honoured and returns the header that says so.
+func (w *WebSocket) acceptDeflate(offers []extension, d *Deflate) string {
+	for _, offer := range offers {
+		window, ok := offer.accept()
+		if !ok {
+			continue
+		}
+		w.deflate, w.window = d, cmp.Or(window, maxWindow)
+		answer := "Sec-WebSocket-Extensions: " + deflateOffer
+		if window != 0 {
+			answer += "; server_max_window_bits=" + strconv.Itoa(int(window))
+		}
+		return answer + "\r\n"
+	}
+	return ""
 }
 
 func checkUpgrade(r *Request, o *UpgradeOptions) error {
@@ -55,7 +76,9 @@ func checkUpgrade(r *Request, o *UpgradeOptions) error {
 		return ErrMethod
 	case !r.IsUpgrade() || !r.hasToken("Connection", "Upgrade"):
 		return fmt.Errorf("%w: Upgrade and Connection do not ask for a WebSocket", ErrBadRequest)
-	case r.Header("Sec-WebSocket-Version") != "13":
+	case r.old || r.count("Content-Length") > 0:
+		return fmt.Errorf("%w: HTTP/1.0 or a length on an upgrade", ErrBadRequest)
+	case r.Header("Sec-WebSocket-Version") != "13" || r.count("Sec-WebSocket-Version") != 1:
 		return ErrUpgradeVersion
 	case err != nil || len(raw) != 16 || r.count("Sec-WebSocket-Key") != 1:
 		return fmt.Errorf("%w: Sec-WebSocket-Key", ErrBadRequest)

@@ -32,6 +32,7 @@ type Request struct {
 	Target string // path and query, as sent
 
 	headers []header
+	old     bool // HTTP/1.0
 }
 
 type header struct{ name, value string }
@@ -51,15 +52,27 @@ func ReadRequest(in []byte) (r *Request, n int, err error) {
 	if err := r.requestLine(lines[0]); err != nil {
 		return nil, 0, err
 	}
-	for _, line := range lines[1:] {
+	if r.headers, err = readHeaders(lines[1:]); err != nil {
+		return nil, 0, err
+	}
+	if err := r.check(); err != nil {
+		return nil, 0, err
+	}
+	return r, end + 4, nil
+}
+
+// readHeaders reads header lines. A folded one has no name that is a token; a bare CR or LF is no part of a value.
+func readHeaders(lines []string) ([]header, error) {
+	headers := make([]header, 0, len(lines))
+	for _, line := range lines {
 		name, value, found := strings.Cut(line, ":")
 		value = strings.Trim(value, " \t")
 		if !found || !isToken(name) || !isFieldValue(value) {
-			return nil, 0, fmt.Errorf("%w: header line %q", ErrBadRequest, line)
+			return nil, fmt.Errorf("%w: header line %q", ErrBadRequest, line)
 		}
-		r.headers = append(r.headers, header{name, value})
+		headers = append(headers, header{name, value})
 	}
-	return r, end + 4, r.check()
+	return headers, nil
 }
 
 // checkStart refuses early what can never become a request, so that a stranger's bytes are not kept.
@@ -90,7 +103,7 @@ func (r *Request) requestLine(line string) error {
 	case !strings.HasPrefix(target, "/") || !isVisible(target):
 		return fmt.Errorf("%w: request target", ErrBadRequest)
 	}
-	r.Method, r.Target = method, target
+	r.Method, r.Target, r.old = method, target, proto == "HTTP/1.0"
 	return nil
 }
 
@@ -173,6 +186,16 @@ func (r *Request) hasToken(name, token string) bool {
 	return false
 }
 
+// list is all values of a header that is a list, as one (RFC 9110 section 5.3).
+func (r *Request) list(name string) (all string) {
+	for _, h := range r.headers {
+		if strings.EqualFold(h.name, name) {
+			all += "," + h.value
+		}
+	}
+	return all
+}
+
 // tokens walks the elements of all header fields of the name.
 func (r *Request) tokens(name string) iter.Seq[string] {
 	return func(yield func(string) bool) {
@@ -192,12 +215,15 @@ func (r *Request) tokens(name string) iter.Seq[string] {
 // isToken reports whether s is a token of RFC 9110 section 5.6.2.
 func isToken(s string) bool {
 	for i := range len(s) {
-		c := s[i]
-		if c <= ' ' || c >= 0x7F || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+		if !isTokenByte(s[i]) {
 			return false
 		}
 	}
 	return s != ""
+}
+
+func isTokenByte(c byte) bool {
+	return c > ' ' && c < 0x7F && strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) < 0
 }
 
 // isFieldValue reports whether s has no control characters but tabs.

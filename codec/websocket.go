@@ -3,7 +3,6 @@ package codec
 import (
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"unicode/utf8"
 )
 
@@ -30,6 +29,7 @@ const (
 	closeProtocol = 1002
 	closeInvalid  = 1007
 	closeTooBig   = 1009
+	closeInternal = 1011
 )
 
 // maxControl bounds the payload of a control frame (RFC 6455 section 5.5).
@@ -38,9 +38,11 @@ const maxControl = 125
 // WebSocket is one side of one WebSocket connection after its handshake (RFC 6455, RFC 7692). It is made by Upgrade or ReadResponse.
 type WebSocket struct {
 	// Static after the handshake.
-	max     int      // bytes of a message
-	deflate *Deflate // nil: not negotiated
-	client  bool     // masks what it sends, and takes only unmasked frames
+	max      int      // bytes of a message
+	deflate  *Deflate // nil: not negotiated
+	protocol string   // the subprotocol agreed on
+	client   bool     // masks what it sends, and takes only unmasked frames
+	window   uint8    // with deflate: messages of up to 2^window bytes are compressed
 
 	message    []byte // what has come of a message that is not in one whole frame
 	left       int    // payload bytes of the present frame that have not come
@@ -52,6 +54,7 @@ type WebSocket struct {
 	compressed bool    // the message in progress
 	given      bool    // message was returned by the last Decode
 	farewelled bool    // a close frame was sent
+	over       bool    // the peer has closed or broken the rules: nothing more is read
 }
 
 // frame is the header of one frame.
@@ -63,11 +66,22 @@ type frame struct {
 	size   int // bytes of payload
 }
 
-// Decode reads one frame, or a part of a large one, from the front of in; it unmasks in place. Pings are answered, and the last frame of a connection, in
-// reply.
-func (w *WebSocket) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []byte, err error) {
+// Subprotocol is what the handshake agreed on; empty: none.
+func (w *WebSocket) Subprotocol() string { return w.protocol }
+
+// Release gives up the buffer of the last payload. Decode does the same; call it when none may come for long, so that an idle connection holds nothing.
+func (w *WebSocket) Release() {
 	if w.given {
 		w.message, w.given = nil, false
+	}
+}
+
+// Decode reads one frame, or a part of a large one, from the front of in; it unmasks in place. Pings are answered, and the last frame of a connection, in
+// reply. With Closed, payload is that of the close frame. After Closed or an error everything is taken and nothing comes of it.
+func (w *WebSocket) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []byte, err error) {
+	w.Release()
+	if w.over {
+		return None, nil, len(in), out, nil
 	}
 	if w.left > 0 {
 		return w.partial(in, 0, out)
@@ -82,7 +96,7 @@ func (w *WebSocket) Decode(in, out []byte) (ev Event, payload []byte, n int, rep
 	if opcode := f.first & 0x0F; opcode >= opClose {
 		return w.control(&f, in, out)
 	}
-	if f.size > w.max-len(w.message) {
+	if f.size > w.room(&f) {
 		return w.fail(out, closeTooBig, "")
 	}
 	if len(in)-f.header < f.size {
@@ -98,6 +112,14 @@ func (w *WebSocket) Decode(in, out []byte) (ev Event, payload []byte, n int, rep
 	}
 	w.start(&f)
 	return w.append(payload, n, out)
+}
+
+// room is the payload that a frame may still bring to its message.
+func (w *WebSocket) room(f *frame) int {
+	if f.first&bitRSV1 != 0 || w.opcode != 0 && w.compressed {
+		return maxDeflated(w.max) - len(w.message)
+	}
+	return w.max - len(w.message)
 }
 
 // whole is a message in one frame: no copy.
@@ -140,7 +162,7 @@ func (w *WebSocket) readHeader(in []byte) (f frame, code uint16) {
 		if size>>63 != 0 || size <= 0xFFFF {
 			return f, closeProtocol
 		}
-		if size > uint64(w.max) {
+		if size > uint64(maxDeflated(w.max)) { // and so that it fits an int
 			return f, closeTooBig
 		}
 	}
@@ -224,7 +246,7 @@ func (w *WebSocket) append(piece []byte, n int, out []byte) (Event, []byte, int,
 	if w.opcode == opText && !w.compressed && !w.text.more(piece) {
 		return w.fail(out, closeInvalid, "text is not UTF-8")
 	}
-	w.message = append(w.message, piece...)
+	w.message = append(grow(w.message, len(piece), w.left), piece...)
 	if w.left > 0 || !w.last {
 		return None, nil, n, out, nil
 	}
@@ -248,6 +270,17 @@ func (w *WebSocket) append(piece []byte, n int, out []byte) (Event, []byte, int,
 	return MessageBinary, w.message, n, out, nil
 }
 
+// grow makes room for n bytes more: by what has come, doubling, but not beyond the left bytes that are known to follow.
+func grow(b []byte, n, left int) []byte {
+	need := len(b) + n
+	if need <= cap(b) {
+		return b
+	}
+	bigger := make([]byte, len(b), min(max(need, 2*cap(b), 512), need+left))
+	copy(bigger, b)
+	return bigger
+}
+
 // control handles a ping, pong or close, which may come between the pieces of a message.
 func (w *WebSocket) control(f *frame, in, out []byte) (Event, []byte, int, []byte, error) {
 	n := f.header + f.size
@@ -267,6 +300,7 @@ func (w *WebSocket) control(f *frame, in, out []byte) (Event, []byte, int, []byt
 		if code := checkClose(payload); code != 0 {
 			return w.fail(out, code, "close frame")
 		}
+		w.end()
 		if !w.farewelled {
 			w.farewelled = true
 			out = w.appendFrame(out, bitFin|opClose, payload[:min(len(payload), 2)])
@@ -276,6 +310,9 @@ func (w *WebSocket) control(f *frame, in, out []byte) (Event, []byte, int, []byt
 	return None, nil, n, out, nil
 }
 
+// end stops reading.
+func (w *WebSocket) end() { w.over, w.message, w.left, w.opcode = true, nil, 0, 0 }
+
 // checkClose returns the code to answer a bad close payload with, 0 for a good one (RFC 6455 sections 5.5.1 and 7.4).
 func checkClose(payload []byte) uint16 {
 	if len(payload) == 0 {
@@ -284,9 +321,7 @@ func checkClose(payload []byte) uint16 {
 	if len(payload) == 1 {
 		return closeProtocol
 	}
-	switch code := binary.BigEndian.Uint16(payload); {
-	case code >= 1000 && code <= 1003, code >= 1007 && code <= 1014, code >= 3000 && code <= 4999:
-	default:
+	if !onWire(binary.BigEndian.Uint16(payload)) {
 		return closeProtocol
 	}
 	if !utf8.Valid(payload[2:]) {
@@ -295,80 +330,17 @@ func checkClose(payload []byte) uint16 {
 	return 0
 }
 
+// onWire reports whether a close frame may carry the code: the registered ones, 3000-3999 for libraries, 4000-4999 for applications.
+func onWire(code uint16) bool {
+	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
+}
+
 // fail ends the stream with a close frame.
 func (w *WebSocket) fail(out []byte, code uint16, what string) (Event, []byte, int, []byte, error) {
-	w.message, w.left = nil, 0
+	w.end()
 	reply := w.AppendClose(out, code, "")
 	if code == closeTooBig {
 		return None, nil, 0, reply, ErrTooBig
 	}
 	return None, nil, 0, reply, fmt.Errorf("%w: websocket: %s (%d)", ErrProtocol, what, code)
-}
-
-// Append appends one whole message. Both ends of a broadcast may share the bytes where Encoding is equal and neither is a client.
-func (w *WebSocket) Append(dst, payload []byte, text bool) []byte {
-	first := byte(bitFin | opBinary)
-	if text {
-		first = bitFin | opText
-	}
-	if w.deflate != nil && len(payload) >= deflateFrom {
-		if small, ok := w.deflate.deflate(payload); ok {
-			dst = w.appendFrame(dst, first|bitRSV1, small.b)
-			w.deflate.put(small)
-			return dst
-		}
-	}
-	return w.appendFrame(dst, first, payload)
-}
-
-// AppendPing appends an empty ping.
-func (w *WebSocket) AppendPing(dst []byte) []byte { return w.appendFrame(dst, bitFin|opPing, nil) }
-
-// AppendClose appends a close frame, once: nothing follows it. The reason is cut to what a control frame holds.
-func (w *WebSocket) AppendClose(dst []byte, code uint16, reason string) []byte {
-	if w.farewelled {
-		return dst
-	}
-	w.farewelled = true
-	var room [maxControl]byte
-	payload := binary.BigEndian.AppendUint16(room[:0], code)
-	cut := min(len(reason), maxControl-2)
-	for cut < len(reason) && cut > 0 && !utf8.RuneStart(reason[cut]) {
-		cut--
-	}
-	return w.appendFrame(dst, bitFin|opClose, append(payload, reason[:cut]...))
-}
-
-// Encoding tells connections with compression from those without.
-func (w *WebSocket) Encoding() uint8 {
-	if w.deflate != nil {
-		return encodingWebSocket + 1
-	}
-	return encodingWebSocket
-}
-
-func (w *WebSocket) appendFrame(dst []byte, first byte, payload []byte) []byte {
-	var mask byte
-	if w.client {
-		mask = bitMask
-	}
-	switch n := len(payload); {
-	case n < 126:
-		dst = append(dst, first, mask|byte(n))
-	case n <= 0xFFFF:
-		dst = append(dst, first, mask|126, byte(n>>8), byte(n))
-	default:
-		dst = append(dst, first, mask|127)
-		dst = binary.BigEndian.AppendUint64(dst, uint64(n))
-	}
-	if !w.client {
-		return append(dst, payload...)
-	}
-	var key [4]byte
-	binary.LittleEndian.PutUint32(key[:], rand.Uint32()) // the runtime's ChaCha8: not to be foreseen (section 5.3)
-	dst = append(dst, key[:]...)
-	start := len(dst)
-	dst = append(dst, payload...)
-	maskBytes(key, 0, dst[start:])
-	return dst
 }
