@@ -123,6 +123,7 @@ function people(c, me) {
     const li = element("li");
     const button = element("button");
     button.type = "button";
+    button.dataset.name = name;
     button.append(avatar(name), element("span", "label", name === me ? name + " (you)" : name));
     button.onclick = () => act.talk(name);
     button.disabled = name === me;

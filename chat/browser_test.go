@@ -1,0 +1,186 @@
+package chat_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// browser is the Chromium that these tests drive. Without one they skip, but not in CI.
+func browser(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("no Chromium: CI must have one")
+	}
+	t.Skip("NOT TESTED: the page, for there is no Chromium here")
+	return ""
+}
+
+// window opens a browser of its own: nothing is shared with other windows.
+func window(t *testing.T, width, height int, flags ...chromedp.ExecAllocatorOption) context.Context {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(browser(t)), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(width, height),
+		chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("force-prefers-reduced-motion", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
+	allocator, freeAllocator := chromedp.NewExecAllocator(t.Context(), append(options, flags...)...)
+	ctx, closeWindow := chromedp.NewContext(allocator)
+	run(t, ctx, chromedp.EmulateViewport(int64(width), int64(height))) // starts the browser, which lives as long as this context
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	t.Cleanup(func() {
+		cancel()
+		closeWindow()
+		freeAllocator()
+	})
+	return ctx
+}
+
+// step is something that is done in a window.
+type step = chromedp.Action[chromedp.Void]
+
+func run(t *testing.T, ctx context.Context, steps ...step) {
+	t.Helper()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ask returns what a script in the window says.
+func ask[T any](t *testing.T, ctx context.Context, script string) T {
+	t.Helper()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](script))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// shows waits until an element contains the text.
+func shows(selector, text string) step {
+	return chromedp.Poll[chromedp.Void](fmt.Sprintf(`document.querySelector(%q)?.textContent.includes(%q)`, selector, text),
+		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))
+}
+
+func click(selector string) step { return chromedp.Click(chromedp.CSS(selector)) }
+
+func logIn(name string) step {
+	return chromedp.Steps(
+		chromedp.WaitEnabled(chromedp.CSS("#login-button")),
+		chromedp.SetValue(chromedp.CSS("#login-name"), name),
+		click("#login-button"),
+		chromedp.WaitVisible(chromedp.CSS("#app")),
+		shows("#title", "lobby"),
+	)
+}
+
+func say(text string) step {
+	return chromedp.Steps(chromedp.SendKeys(chromedp.CSS("#say-text"), text), click("#say-button"))
+}
+
+// shot keeps a picture of the window.
+func shot(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(t.ArtifactDir(), name+".png"), png, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPage lets two people with a browser each and a third with a text client talk to each other.
+func TestPage(t *testing.T) {
+	browser(t)
+	s := startServer(t, "127.0.0.1:0")
+	page := strings.Replace(s.web, "ws://", "http://", 1)
+	ada, bob := window(t, 1280, 800), window(t, 390, 844)
+	run(t, ada, chromedp.Navigate(page), logIn("Ada"))
+	run(t, bob, chromedp.Navigate(page))
+	shot(t, bob, "login-phone")
+	run(t, bob, logIn("Bob"))
+
+	// They see each other, and what is said.
+	run(t, ada, shows("#users", "Bob"), say("Good evening, Bob!"))
+	run(t, bob, shows("#messages", "Good evening, Bob!"), say("Good evening! <b>bold</b> <img src=x onerror=\"document.title='owned'\">"))
+	run(t, ada, shows("#messages", "<b>bold</b>")) // as text
+	images := ask[int](t, ada, `document.querySelectorAll("#messages img, #messages b").length`)
+	title := ask[string](t, ada, `document.title`)
+	if images != 0 || strings.Contains(title, "owned") {
+		t.Errorf("what Bob typed became part of the page: %d elements, title %q", images, title)
+	}
+
+	// A text client is in the same room.
+	grace := dialText(t, s.text)
+	grace.send(`/login Grace`, `{"type":"join","room":"lobby"}`)
+	grace.expect("welcome")
+	grace.expect("users")
+	run(t, ada, shows("#users", "Grace"))
+	run(t, ada, say("And Grace, over plain text"))
+	for grace.expect("message")["text"] != "And Grace, over plain text" {
+	}
+	grace.send(`{"type":"say","room":"lobby","text":"Hello from a telnet window"}`)
+	run(t, bob, shows("#messages", "Hello from a telnet window"))
+
+	// Somebody types.
+	run(t, bob, chromedp.SendKeys(chromedp.CSS("#say-text"), "I am just"))
+	run(t, ada, shows("#typing", "Bob is typing"))
+	ask[string](t, bob, `document.querySelector("#say-text").value = ""`)
+
+	// Two talk in private; the third hears nothing.
+	run(t, ada, click(`#users [data-name="Bob"]`), shows("#title", "Bob"), say("Between us two"))
+	run(t, bob, shows("#unread-total", "1"), click("#open-sidebar"), shows("#privates", "Ada"))
+	shot(t, bob, "sidebar-phone")
+	run(t, bob, click("#privates button"), shows("#messages", "Between us two"), say("I keep it to myself"))
+	run(t, ada, shows("#messages", "I keep it to myself"))
+	grace.send("/rooms")
+	for e := grace.next(); e["type"] != "rooms"; e = grace.next() {
+		if e["type"] == "private" {
+			t.Errorf("Grace heard %v", e)
+		}
+	}
+	run(t, ada, click(`[data-conversation="room:lobby"] button`), shows("#title", "lobby"))
+	run(t, bob, click("#open-sidebar"), click(`[data-conversation="room:lobby"] button`), shows("#title", "lobby"))
+	shot(t, ada, "desktop-light")
+	shot(t, bob, "phone-light")
+	run(t, ada, click("#theme"))
+	ask[string](t, bob, `document.documentElement.dataset.theme = "dark"`)
+	shot(t, ada, "desktop-dark")
+	shot(t, bob, "phone-dark")
+}
+
+// TestPageReconnects takes the server away and brings it back: the page comes back by itself, as the same person, into the same room.
+func TestPageReconnects(t *testing.T) {
+	browser(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := window(t, 1280, 800)
+	run(t, ada, chromedp.Navigate(strings.Replace(s.web, "ws://", "http://", 1)), logIn("Ada"), say("before"), shows("#messages", "before"))
+	s.stop()
+	run(t, ada, shows("#pill", "reconnecting"))
+	s = startServer(t, strings.TrimPrefix(s.web, "ws://"))
+	run(t, ada, shows("#pill", "connected"))
+	grace := dialText(t, s.text)
+	grace.send(`/login Grace`, `/join lobby`)
+	grace.expect("users")
+	run(t, ada, shows("#users", "Grace"), say("after"))
+	for grace.expect("message")["text"] != "after" {
+	}
+	run(t, ada, shows("#messages", "after"))
+	times := ask[int](t, ada, `[...document.querySelectorAll("#messages .text")].filter((e) => e.textContent === "before").length`)
+	if times != 1 {
+		t.Errorf("what was said before the break is shown %d times", times)
+	}
+}

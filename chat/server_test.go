@@ -1,0 +1,120 @@
+package chat_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/chat"
+	"sluice/gateway"
+	"sluice/worker"
+)
+
+// server is the whole thing in this process: a gateway and a worker with the chat.
+type server struct {
+	web  string // ws://host:port
+	text string // host:port
+	stop func()
+}
+
+func startServer(t *testing.T, web string) *server {
+	t.Helper()
+	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	g, err := gateway.New(gateway.Config{
+		Loops: 2, Logger: quiet, DrainFor: 200 * time.Millisecond,
+		Listeners: []gateway.Listener{{URL: "ws://" + web, Page: chat.Page()}, {URL: "text://127.0.0.1:0"}, {URL: "json://127.0.0.1:0"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	history, err := chat.NewHistory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := chat.New(history)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, Logger: quiet, DrainTimeout: time.Second}, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var both sync.WaitGroup
+	both.Go(func() {
+		if err := g.Serve(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	both.Go(func() {
+		if err := w.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	<-w.Ready()
+	s := &server{web: g.Addrs()[0], text: strings.TrimPrefix(g.Addrs()[1], "text://")}
+	s.stop = sync.OnceFunc(func() {
+		cancel()
+		both.Wait()
+	})
+	t.Cleanup(s.stop)
+	return s
+}
+
+// textClient is somebody with a plain socket.
+type textClient struct {
+	t    *testing.T
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+func dialText(t *testing.T, addr string) *textClient {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &textClient{t, conn, bufio.NewReader(conn)}
+}
+
+func (c *textClient) send(lines ...string) {
+	c.t.Helper()
+	if _, err := c.conn.Write([]byte(strings.Join(lines, "\n") + "\n")); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// next is the next event, whatever it is.
+func (c *textClient) next() map[string]any {
+	c.t.Helper()
+	if err := c.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		c.t.Fatal(err)
+	}
+	line, err := c.in.ReadBytes('\n')
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var e map[string]any
+	if err := json.Unmarshal(line, &e); err != nil {
+		c.t.Fatalf("%q: %v", line, err)
+	}
+	return e
+}
+
+// expect is the next event of the type; others are passed over.
+func (c *textClient) expect(kind string) map[string]any {
+	c.t.Helper()
+	for {
+		if e := c.next(); e["type"] == kind {
+			return e
+		}
+	}
+}
