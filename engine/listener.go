@@ -50,6 +50,7 @@ type Listener struct {
 	accept func(netip.AddrPort) Handler
 	conn   ConnOptions
 	limits limits
+	maxFD  uint64        // descriptors that the process may hold
 	stop   chan struct{} // closed by Close
 	done   chan struct{} // closed when the accept goroutine has ended
 
@@ -92,6 +93,7 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 		limits: limits{conns: o.MaxConns, perIP: o.MaxPerIP},
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
+		maxFD:  descriptorLimit(),
 		census: census{perIP: make(map[netip.Addr]int)},
 	}
 	e.mu.Lock()
@@ -167,7 +169,15 @@ func (ln *Listener) run() {
 		nc, err := ln.socket.Accept()
 		if err == nil {
 			backoff = firstBackoff
+			tight := ln.isTight(nc)
+			if tight && !ln.awaitRoom(nc) {
+				nc.Close()
+				return
+			}
 			ln.admit(nc)
+			if tight {
+				ln.settle(0) // before the next accept takes what it needs
+			}
 			continue
 		}
 		switch {

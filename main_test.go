@@ -1,0 +1,221 @@
+package main_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sluice/internal/proctest"
+)
+
+// talker is one of many who chat over plain text.
+type talker struct {
+	name string
+	conn net.Conn
+	in   *bufio.Scanner
+	lost atomic.Bool // the connection ended
+	mu   sync.Mutex
+	seen map[string]bool // guarded by mu: texts
+	more *sync.Cond      // on mu
+}
+
+func newTalker(t *testing.T, addr, name string) *talker {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &talker{name: name, conn: conn, in: bufio.NewScanner(conn), seen: make(map[string]bool)}
+	k.more = sync.NewCond(&k.mu)
+	t.Cleanup(func() { _ = conn.Close() })
+	k.say(t, `{"type":"login","name":"`+name+`"}`, `{"type":"join","room":"lobby"}`)
+	for k.in.Scan() {
+		if strings.Contains(k.in.Text(), `"type":"users"`) {
+			go k.listen()
+			return k
+		}
+	}
+	t.Fatalf("%s was not let in: %v", name, k.in.Err())
+	return nil
+}
+
+func (k *talker) say(t *testing.T, lines ...string) {
+	t.Helper()
+	if _, err := k.conn.Write([]byte(strings.Join(lines, "\n") + "\n")); err != nil {
+		t.Fatalf("%s: %v", k.name, err)
+	}
+}
+
+func (k *talker) listen() {
+	for k.in.Scan() {
+		var e struct{ Type, Text string }
+		if json.Unmarshal(k.in.Bytes(), &e) == nil && e.Type == "message" {
+			k.mu.Lock()
+			k.seen[e.Text] = true
+			k.mu.Unlock()
+			k.more.Broadcast()
+		}
+	}
+	k.lost.Store(true)
+}
+
+// await waits until the talker has seen all texts, and reports whether it did before the deadline.
+func (k *talker) await(texts []string, deadline time.Time) bool {
+	stop := time.AfterFunc(time.Until(deadline), k.more.Broadcast)
+	defer stop.Stop()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, text := range texts {
+		for !k.seen[text] {
+			if !time.Now().Before(deadline) {
+				return false
+			}
+			k.more.Wait()
+		}
+	}
+	return true
+}
+
+// TestWorkerKilled runs a gateway and two workers as processes of their own, with 200 clients that chat. One worker is killed with SIGKILL and a new one started:
+// nobody is disconnected, and within a second of the new worker's start everybody can talk to everybody again.
+func TestWorkerKilled(t *testing.T) {
+	bin := proctest.Build(t)
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
+	worker := func() *proctest.Process {
+		return proctest.Start(t, nil, bin, "chat", "--worker", "--gateway", gateway.Addrs["inner"])
+	}
+	first := worker()
+	worker()
+	const n, talkAgain = 200, time.Second
+	talkers := make([]*talker, n)
+	for i := range talkers {
+		talkers[i] = newTalker(t, gateway.Addrs["text"], fmt.Sprintf("user%d", i))
+	}
+	talk := func(what string) []string {
+		var texts []string
+		for i, k := range talkers {
+			text := fmt.Sprintf("%s from %d", what, i)
+			texts = append(texts, text)
+			k.say(t, fmt.Sprintf(`{"type":"say","room":"lobby","text":%q}`, text))
+		}
+		return texts
+	}
+	before := talk("before")
+	for _, k := range talkers {
+		if !k.await(before, time.Now().Add(20*time.Second)) {
+			t.Fatalf("%s did not hear everybody before the kill", k.name)
+		}
+	}
+
+	first.Kill()
+	worker()
+	started := time.Now()
+	after := talk("after")
+	for _, k := range talkers {
+		if !k.await(after, started.Add(talkAgain)) {
+			t.Errorf("%s did not hear everybody within %v of the new worker's start", k.name, talkAgain)
+		}
+	}
+	t.Logf("all %d heard all %d after %v", n, n, time.Since(started).Round(time.Millisecond))
+	for _, k := range talkers {
+		if k.lost.Load() {
+			t.Errorf("%s was disconnected", k.name)
+		}
+	}
+}
+
+// TestDescriptorsRunOut gives a gateway fewer descriptors than there are dials: clients that are connected go on undisturbed, and those that dialled are
+// served when descriptors are free again.
+func TestDescriptorsRunOut(t *testing.T) {
+	bin := proctest.Build(t)
+	server := proctest.Start(t, nil, "/bin/sh", "-c", "ulimit -n 64; exec "+bin+" echo --listen text://127.0.0.1:0")
+	addr := server.Addrs["text"]
+	var live []net.Conn
+	echo := func(c net.Conn) error {
+		if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			return err
+		}
+		if _, err := c.Write([]byte("hello\n")); err != nil {
+			return err
+		}
+		line, err := bufio.NewReader(c).ReadString('\n')
+		if err == nil && line != "hello\n" {
+			err = fmt.Errorf("got %q", line)
+		}
+		return err
+	}
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	for range 10 {
+		c := dial()
+		if err := echo(c); err != nil {
+			t.Fatal(err)
+		}
+		live = append(live, c)
+	}
+	var flood []net.Conn
+	for range 120 {
+		flood = append(flood, dial()) // the kernel takes them all
+	}
+	for _, c := range live {
+		if err := echo(c); err != nil {
+			t.Errorf("a connected client was disturbed: %v", err)
+		}
+	}
+	for _, c := range flood[:100] {
+		_ = c.Close()
+	}
+	for _, c := range append(live, flood[100:]...) {
+		if err := echo(c); err != nil {
+			t.Errorf("after descriptors came free: %v", err)
+		}
+	}
+}
+
+// TestKeyFile lets a worker in that holds the key, and keeps one out that does not.
+func TestKeyFile(t *testing.T) {
+	bin := proctest.Build(t)
+	dir := t.TempDir()
+	key := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	good := key("good", "a key of more than sixteen bytes\n")
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--key-file", good)
+	proctest.Start(t, nil, bin, "echo", "--worker", "--gateway", gateway.Addrs["inner"], "--key-file", good) // is ready, so it is in
+
+	out, err := exec.Command(bin, "echo", "--worker", "--key-file", key("short", "short")).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "at least 16") {
+		t.Errorf("a short key was taken: %v %s", err, out)
+	}
+}
+
+// TestUsage refuses what is not understood with exit code 2.
+func TestUsage(t *testing.T) {
+	bin := proctest.Build(t)
+	for _, args := range [][]string{{"chat", "--no-such-flag"}, {"chat", "surplus"}, {"no-such-verb"}, {"echo", "--reactors", "many"}} {
+		cmd := exec.Command(bin, args...)
+		out, err := cmd.CombinedOutput()
+		if err == nil || cmd.ProcessState.ExitCode() != 2 {
+			t.Errorf("sluice %s: exit code %d, not 2: %s", strings.Join(args, " "), cmd.ProcessState.ExitCode(), out)
+		}
+	}
+}
