@@ -246,7 +246,11 @@ func (w *WebSocket) append(piece []byte, n int, out []byte) (Event, []byte, int,
 	if w.opcode == opText && !w.compressed && !w.text.more(piece) {
 		return w.fail(out, closeInvalid, "text is not UTF-8")
 	}
-	w.message = append(grow(w.message, len(piece), w.left), piece...)
+	more := w.left // bytes that can still come
+	if !w.last {
+		more = maxDeflated(w.max) - len(w.message) - len(piece)
+	}
+	w.message = append(grow(w.message, len(piece), more), piece...)
 	if w.left > 0 || !w.last {
 		return None, nil, n, out, nil
 	}
@@ -270,7 +274,7 @@ func (w *WebSocket) append(piece []byte, n int, out []byte) (Event, []byte, int,
 	return MessageBinary, w.message, n, out, nil
 }
 
-// grow makes room for n bytes more: by what has come, doubling, but not beyond the left bytes that are known to follow.
+// grow makes room for n bytes more: by what has come, doubling, but not for more than the left bytes that may follow.
 func grow(b []byte, n, left int) []byte {
 	need := len(b) + n
 	if need <= cap(b) {

@@ -323,6 +323,27 @@ func TestWebSocketBelievesNoLength(t *testing.T) {
 	}
 }
 
+// A message in many fragments is not copied for each of them.
+func TestWebSocketGrowsByDoubling(t *testing.T) {
+	t.Parallel()
+	w, moved, room := server(1<<20), 0, 0
+	for i := range 1 << 14 {
+		first := byte(0x00)
+		if i == 0 {
+			first = 0x02
+		}
+		if _, _, _, _, err := w.Decode(frameOf(first, strings.Repeat("x", 64)), nil); err != nil {
+			t.Fatal(err)
+		}
+		if cap(w.message) != room {
+			room, moved = cap(w.message), moved+1
+		}
+	}
+	if moved > 20 || room > maxDeflated(1<<20) {
+		t.Errorf("the buffer moved %d times and has %d bytes", moved, room)
+	}
+}
+
 func TestWebSocketIdle(t *testing.T) {
 	t.Parallel()
 	if size := unsafe.Sizeof(WebSocket{}); size > 128 {
