@@ -301,7 +301,9 @@ func serveEcho(nc net.Conn, o *UpgradeOptions) {
 			case MessageText, MessageBinary:
 				out = ws.Append(out, payload, ev == MessageText)
 			}
-			_, _ = nc.Write(out)
+			if len(out) > 0 {
+				_, _ = nc.Write(out)
+			}
 			if err != nil || ev == Closed {
 				lastWords(nc)
 				return

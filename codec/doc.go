@@ -1,27 +1,25 @@
 // Package codec turns bytes from a client into messages and messages into bytes.
 //
-// A codec does no I/O, starts no goroutine and is not for concurrent use: the
-// loop that owns a connection owns its codec. All of them have one shape:
+// A codec does no I/O, starts no goroutine and is not for concurrent use: the loop that owns a connection owns its codec. All of them have one shape:
 //
 //	Decode(in, out)            one item from the front of in; what must go back is appended to out
 //	Append(dst, payload, text) one whole message, appended to dst
 //	AppendClose, AppendPing    what the protocol has for these, if anything
 //	Encoding()                 equal where Append gives equal bytes: a broadcast is encoded once for each
 //
-// A payload is a view, valid until the next Decode on the same codec. Text,
-// JSON, JSONLines and Frame are plain values without state. A WebSocket is one
-// for each connection and comes out of the handshake:
+// A payload is a view, valid until the next Decode. Text, JSON, JSONLines and Frame are plain values without state. A WebSocket is one for each connection
+// and comes out of the handshake:
 //
-//	req, n, err := codec.ReadRequest(in)           // n == 0: more needed
-//	ws, response, err := codec.Upgrade(req, &opts) // response goes to the peer in either case
+//	req, n, err := codec.ReadRequest(in)               // n == 0: more needed
+//	ws, response, err := codec.Upgrade(req, &options)  // response goes to the client in either case
 //	for len(in) > 0 {
 //		ev, payload, n, reply, err := ws.Decode(in, out[:0])
-//		send(reply) // also with an error: it is the farewell
+//		send(reply) // with an error, too: it is the farewell
 //		if err != nil || ev == codec.Closed {
 //			break // close the connection once reply is out
 //		}
 //		if n == 0 {
-//			break // keep in until more has come
+//			break // more needed; the rest of in comes again in front of it
 //		}
 //		if ev != codec.None {
 //			handle(payload, ev == codec.MessageText)
