@@ -57,7 +57,7 @@ func (l *loop) clientCommand(o origin, f *link.Frame, s *session) error {
 		}
 		l.changed(o, s)
 	case link.Join:
-		if len(f.Payload) == 0 {
+		if len(f.Payload) == 0 || len(f.Payload) > maxName {
 			done = link.BadRequest
 		} else {
 			l.members.Join(&s.member, string(f.Payload))
@@ -89,7 +89,7 @@ func (l *loop) bind(s *session, f *link.Frame) bool {
 		l.members.Unbind(&s.member)
 		return true
 	}
-	if len(f.Payload) == 0 {
+	if len(f.Payload) == 0 || len(f.Payload) > maxName {
 		return false
 	}
 	l.members.Bind(&s.member, string(f.Payload))
@@ -99,6 +99,25 @@ func (l *loop) bind(s *session, f *link.Frame) bool {
 	}
 	return true
 }
+
+const (
+	// maxName is the longest uid and group, in bytes: what the protocol has room for.
+	maxName = 1<<16 - 1
+	// maxAttributes bounds what a client has together with what is to be set, in bytes: every attachment carries it.
+	maxAttributes = 1 << 20
+)
+
+// attributesSize is what attributes take on a link, but for their count, which 1 MiB of them keeps within its bounds too.
+func attributesSize(attrs []link.Attribute) int {
+	n := 0
+	for _, a := range attrs {
+		n += minAttribute + len(a.Key) + len(a.Value)
+	}
+	return n
+}
+
+// minAttribute makes 65,535 attributes take maxAttributes.
+const minAttribute = 16
 
 // set changes a client's attributes.
 func (l *loop) set(o origin, f *link.Frame, s *session) error {
@@ -110,9 +129,16 @@ func (l *loop) set(o origin, f *link.Frame, s *session) error {
 	}
 	stale := version != s.member.Version()
 	if stale && f.Has(link.FlagCompare) {
+		if !f.Has(link.FlagResult) {
+			return nil
+		}
 		l.rows = binary.BigEndian.AppendUint32(l.rows[:0], s.member.Version())
 		l.rows = link.AppendAttributes(l.rows, s.member.Attrs())
 		l.answer(o, &link.Frame{ID: f.ID, Code: uint16(link.Conflict), Payload: l.rows})
+		return nil
+	}
+	if attributesSize(attrs)+attributesSize(s.member.Attrs()) > maxAttributes {
+		l.status(o, f, link.Refused)
 		return nil
 	}
 	l.members.Set(&s.member, attrs, f.Has(link.FlagMerge))

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"sluice/codec"
@@ -34,7 +35,7 @@ type Config struct {
 	PinCPUs bool
 	// Router makes the router of one loop. Defaults to LeastClients.
 	Router func() Router
-	// HoldFor is how long a message waits for a worker before its client is told that it was refused. Defaults to 10 s.
+	// HoldFor is how long a client's messages wait for a worker before the client is told that they were refused. Defaults to 10 s.
 	HoldFor time.Duration
 	// HoldBytes bounds the messages that wait for workers, in bytes a loop; beyond it they are refused at once. Defaults to 16 MiB.
 	HoldBytes int
@@ -104,6 +105,10 @@ func (c *Config) setDefaults() error {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	if c.LinkHeartbeat < time.Second {
+		return fmt.Errorf("gateway: Config.LinkHeartbeat: %v is less than a second", c.LinkHeartbeat)
+	}
+	c.Listeners = slices.Clone(c.Listeners) // the caller's stay as they are
 	for i := range c.Listeners {
 		if err := c.Listeners[i].setDefaults(); err != nil {
 			return fmt.Errorf("gateway: Config.Listeners[%d].%w", i, err)
@@ -120,6 +125,9 @@ func (l *Listener) setDefaults() error {
 	l.Misses = cmp.Or(l.Misses, 2)
 	if l.MaxMessage < 0 || l.MaxMessage > link.MaxMessage {
 		return fmt.Errorf("MaxMessage: %d is not within 0…%d", l.MaxMessage, link.MaxMessage)
+	}
+	if l.Misses < 0 || l.Misses > 255 {
+		return fmt.Errorf("Misses: %d is not within 0…255", l.Misses)
 	}
 	u, err := url.Parse(l.URL)
 	if err != nil {

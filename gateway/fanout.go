@@ -34,6 +34,9 @@ func (p *fanout) to(m *roster.Member) {
 	e := &p.encoded[s.codec.Encoding()]
 	if len(*e) == 0 {
 		*e = s.codec.Append((*e)[:0], p.message, p.flags&link.FlagText != 0)
+		if len(*e) == 0 {
+			return // the format cannot carry it
+		}
 	}
 	s.loop.stats.MessagesOut++
 	if s.conn.Write(*e) == nil {

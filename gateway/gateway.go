@@ -29,6 +29,9 @@ type Gateway struct {
 	complain  *xrate.Limiter // of what strangers can make us log
 	pages     chan struct{}  // one token a plain HTTP request being answered
 
+	pageCtx   context.Context // of all requests for pages
+	stopPages context.CancelFunc
+
 	refusedPeers atomic.Uint64
 	pagesWG      sync.WaitGroup
 }
@@ -49,11 +52,12 @@ func New(cfg Config) (*Gateway, error) {
 		cfg: cfg, log: cfg.Logger, epoch: uint64(time.Now().UnixNano()), engine: e,
 		complain: xrate.NewLimiter(1, 5), pages: make(chan struct{}, maxPages),
 	}
+	g.pageCtx, g.stopPages = context.WithCancel(context.Background())
 	for i, el := range e.Loops() {
 		g.loops = append(g.loops, newLoop(g, el, uint8(i)))
 	}
 	if err := g.listen(); err != nil {
-		g.stop(context.Background())
+		g.stop()
 		return nil, err
 	}
 	return g, nil
@@ -100,10 +104,11 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	for _, l := range g.listeners {
 		_ = l.ln.Close()
 	}
+	g.inner.close()
 	deadline, cancel := context.WithTimeout(context.Background(), g.cfg.DrainFor)
 	defer cancel()
 	g.farewell(deadline)
-	g.stop(deadline)
+	g.stop()
 	return nil
 }
 
@@ -111,6 +116,7 @@ func (g *Gateway) Serve(ctx context.Context) error {
 func (g *Gateway) farewell(ctx context.Context) {
 	for _, l := range g.loops {
 		_ = l.el.Post(func() {
+			l.ending = true
 			for _, k := range l.links {
 				k.send(&link.Frame{Type: link.Drain})
 			}
@@ -133,14 +139,15 @@ func (g *Gateway) farewell(ctx context.Context) {
 }
 
 // stop ends everything that New started.
-func (g *Gateway) stop(ctx context.Context) {
+func (g *Gateway) stop() {
 	for _, l := range g.listeners {
 		_ = l.ln.Close()
 	}
 	if g.inner != nil {
-		g.inner.close(ctx)
+		g.inner.close()
 	}
-	_ = g.engine.Stop(ctx)
+	g.stopPages()
+	_ = g.engine.Stop(context.Background()) // cuts whoever is still there, so it waits for nobody
 	g.pagesWG.Wait()
 }
 

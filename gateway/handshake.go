@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"net/http"
+
 	"sluice/codec"
 	"sluice/internal/link"
 )
@@ -14,12 +16,15 @@ func (s *session) handshake(in []byte) int {
 		return len(in)
 	case n == 0:
 		return 0
+	case s.loop.ending:
+		s.refuseHTTP(codec.Status(http.StatusServiceUnavailable))
+		return len(in)
 	case !req.IsUpgrade():
 		s.page(req)
 		return len(in)
 	}
 	if s.lis.path != "" && req.Path() != s.lis.path {
-		s.refuseHTTP(codec.Status(404))
+		s.refuseHTTP(codec.Status(http.StatusNotFound))
 		return len(in)
 	}
 	if s.lis.OnUpgrade != nil {

@@ -14,7 +14,7 @@ type queue struct {
 	records []byte
 	taken   int       // of records
 	count   int       // messages
-	since   time.Time // of the oldest
+	since   time.Time // when the client began to wait for a worker, or the queue began
 }
 
 func (q *queue) size() int {
@@ -43,6 +43,10 @@ func (s *session) hold(payload []byte, flags uint8) {
 		s.queue = &queue{since: l.el.Now()}
 	}
 	q := s.queue
+	if q.taken > len(q.records)/2 { // a queue that never empties must not keep what is gone
+		q.records = q.records[:copy(q.records, q.records[q.taken:])]
+		q.taken = 0
+	}
 	q.records = append(q.records, flags)
 	q.records = binary.BigEndian.AppendUint32(q.records, uint32(len(payload)))
 	q.records = append(q.records, payload...)

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -148,7 +147,7 @@ func (g *Gateway) greet(h link.WorkerHello) (link.GatewayHello, *loop, error) {
 }
 
 // close ends the listener and all hellos, and waits for their goroutines.
-func (n *inner) close(context.Context) {
+func (n *inner) close() {
 	_ = n.ln.Close()
 	n.mu.Lock()
 	early := n.early

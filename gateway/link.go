@@ -58,7 +58,7 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 	k.heard = true
 	taken := 0
-	for {
+	for !k.conn.Closed() {
 		var f link.Frame
 		n, err := link.Next(in[taken:], link.MaxFrame, &f)
 		if n == 0 && err == nil {
@@ -77,14 +77,23 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 	return taken
 }
 
-// OnClose implements engine.Handler: the link's clients live on and go to other workers with their next event.
+// OnClose implements engine.Handler.
 func (k *workerLink) OnClose(c *engine.Conn, reason error) {
+	k.leave()
+	lost, _ := k.sent.Outstanding()
+	k.loop.stats.Unacked += uint64(lost)
+	k.loop.g.log.Info("link closed", "worker", k.hello.Name, "loop", k.loop.index, "remote", c.RemoteAddr().String(), "unacknowledged", lost, "reason", reason)
+}
+
+// leave takes the link out of everything as soon as it takes no more: its clients live on and go to other workers with their next event.
+func (k *workerLink) leave() {
 	l := k.loop
+	if l.links[k.serial] != k {
+		return // has left
+	}
 	k.timer.Stop()
 	l.pool.remove(k)
 	delete(l.links, k.serial)
-	lost, _ := k.sent.Outstanding()
-	l.stats.Unacked += uint64(lost)
 	for _, s := range l.sessions {
 		if s != nil && s.link == k {
 			s.link = nil
@@ -92,14 +101,14 @@ func (k *workerLink) OnClose(c *engine.Conn, reason error) {
 			s.throttle()
 		}
 	}
-	for _, s := range k.waiting {
+	list := k.waiting
+	k.waiting = nil
+	for _, s := range list {
 		s.waiting = false
 		if !s.pump() {
 			s.wait()
 		}
 	}
-	k.waiting = nil
-	l.g.log.Info("link closed", "worker", k.hello.Name, "loop", l.index, "remote", c.RemoteAddr().String(), "unacknowledged", lost, "reason", reason)
 }
 
 // frame acts on one frame of the worker.
@@ -117,6 +126,7 @@ func (k *workerLink) frame(f *link.Frame) error {
 		k.drain()
 	case link.GoAway:
 		k.conn.Close(closing(link.ReasonPeer))
+		k.leave()
 	default:
 		return k.command(f)
 	}
@@ -267,6 +277,9 @@ func (k *workerLink) handOver(s *session) {
 	k.send(&f)
 	k.clients--
 	s.link = nil
+	if s.waiting {
+		s.stopWaiting(k)
+	}
 	if s.queue != nil && !s.pump() {
 		s.wait()
 	}
@@ -277,6 +290,7 @@ func (k *workerLink) goAway(status link.Status, text string) {
 	k.loop.g.log.Warn("link ended", "worker", k.hello.Name, "loop", k.loop.index, "status", status.String(), "why", text)
 	k.send(&link.Frame{Type: link.GoAway, Code: uint16(status), Payload: []byte(text)})
 	k.conn.CloseAfterFlush(closing(link.ReasonProtocol), lastBytes)
+	k.leave()
 }
 
 // OnTimer implements engine.Expirer: the link's heartbeat.

@@ -29,6 +29,7 @@ type listener struct {
 	codec    messageCodec // nil: WebSocket
 	path     string       // WebSocket: the path that is upgraded; empty: any
 	upgrade  codec.UpgradeOptions
+	ready    chan struct{} // closed when all of the above is there
 }
 
 // upgrades reports whether clients come by HTTP.
@@ -42,7 +43,8 @@ func (g *Gateway) listenClients(cfg Listener) (*listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: listen: %w", err)
 	}
-	l := &listener{Listener: cfg, g: g, codec: protocols[u.Scheme](cfg.MaxMessage), path: u.Path}
+	l := &listener{Listener: cfg, g: g, codec: protocols[u.Scheme](cfg.MaxMessage), path: u.Path, ready: make(chan struct{})}
+	defer close(l.ready)
 	if l.upgrades() {
 		l.upgrade = codec.UpgradeOptions{Origins: cfg.Origins, Subprotocols: cfg.Subprotocols, MaxMessage: cfg.MaxMessage}
 		if cfg.Compress {
@@ -51,7 +53,7 @@ func (g *Gateway) listenClients(cfg Listener) (*listener, error) {
 	}
 	l.ln, err = g.engine.Listen("tcp", u.Host, engine.ListenOptions{
 		Conn:     engine.ConnOptions{MaxInput: cfg.MaxMessage + handshakeRoom, MaxOutput: cfg.MaxOutput, Overflow: cfg.Overflow},
-		Accept:   func(netip.AddrPort) engine.Handler { return &session{lis: l} },
+		Accept:   l.accept,
 		MaxConns: cfg.MaxConns, MaxPerIP: cfg.MaxPerIP,
 	})
 	if err != nil {
@@ -60,4 +62,10 @@ func (g *Gateway) listenClients(cfg Listener) (*listener, error) {
 	_, port, _ := net.SplitHostPort(l.ln.Addr().String())
 	l.URL = strings.Replace(cfg.URL, u.Host, net.JoinHostPort(u.Hostname(), port), 1)
 	return l, nil
+}
+
+// accept makes the session of a connection. It runs on the accept goroutine.
+func (l *listener) accept(netip.AddrPort) engine.Handler {
+	<-l.ready
+	return &session{lis: l}
 }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/binary"
 	"math/rand/v2"
 	"time"
 
@@ -34,6 +33,7 @@ type loop struct {
 	out      []byte // scratch: control replies of codecs
 	rows     []byte // scratch: answers
 	stats    LoopStats
+	ending   bool // the gateway is closing down: nobody else gets in
 
 	inbox inbox
 }
@@ -134,9 +134,4 @@ func (l *loop) status(o origin, f *link.Frame, status link.Status) {
 	if f.Has(link.FlagResult) {
 		l.answer(o, &link.Frame{ID: f.ID, Code: uint16(status)})
 	}
-}
-
-func (l *loop) answerNumber(o origin, id uint32, n uint32) {
-	l.rows = binary.BigEndian.AppendUint32(l.rows[:0], n)
-	l.answer(o, &link.Frame{ID: id, Payload: l.rows})
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"sluice/codec"
 	"sluice/internal/link"
@@ -17,6 +18,8 @@ const (
 	maxPages = 64
 	// maxPage bounds a response's body, in bytes; past it the handler's writes fail. It is less than a listener's smallest sensible MaxOutput.
 	maxPage = 512 << 10
+	// maxPageTime is how long a handler has; then its request's context ends, and so does the connection.
+	maxPageTime = 30 * time.Second
 )
 
 // page answers a plain HTTP request with the listener's handler, on a goroutine of its own, and ends the connection.
@@ -39,26 +42,30 @@ func (s *session) page(req *codec.Request) {
 		return
 	}
 	l.stats.Pages++
-	s.timer.Stop()
+	l.el.Schedule(&s.timer, maxPageTime)
 	s.phase = phaseEnding
 	g.pagesWG.Add(1)
 	go func() {
 		defer g.pagesWG.Done()
 		defer func() { <-g.pages }()
 		w := &response{header: make(http.Header)}
-		serve(s.lis.Page, w, r)
+		ctx, cancel := context.WithTimeout(g.pageCtx, maxPageTime)
+		defer cancel()
+		g.serve(s.lis.Page, w, r.WithContext(ctx))
 		b := w.bytes(r.Method == http.MethodHead)
-		_ = l.el.Post(func() { // fails only when the loop has stopped, and the client with it
+		_ = l.el.Post(func() { // where it fails, the loop has stopped or the timer ends the connection
+			s.timer.Stop()
 			_ = s.conn.Write(b)
 			s.conn.CloseAfterFlush(closing(link.ReasonPeer), lastBytes)
 		})
 	}()
 }
 
-// serve runs a handler; its panic becomes a 500.
-func serve(h http.Handler, w *response, r *http.Request) {
+// serve runs a handler; its panic, or a page that is too large, becomes a 500.
+func (g *Gateway) serve(h http.Handler, w *response, r *http.Request) {
 	defer func() {
-		if recover() != nil {
+		if p := recover(); p != nil || w.full {
+			g.log.Error("no page", "target", r.RequestURI, "full", w.full, "panic", p)
 			*w = response{header: make(http.Header), status: http.StatusInternalServerError}
 		}
 	}()
@@ -77,7 +84,7 @@ func httpRequest(req *codec.Request, remote string) (*http.Request, error) {
 	for name, value := range req.Headers() {
 		r.Header.Add(name, value)
 	}
-	return r.WithContext(context.Background()), nil
+	return r, nil
 }
 
 // response is an http.ResponseWriter that keeps the whole answer.
@@ -85,6 +92,7 @@ type response struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
+	full   bool // more than maxPage was written
 }
 
 func (w *response) Header() http.Header { return w.header }
@@ -98,6 +106,7 @@ func (w *response) WriteHeader(status int) {
 func (w *response) Write(b []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	if w.body.Len()+len(b) > maxPage {
+		w.full = true
 		return 0, http.ErrContentLength
 	}
 	return w.body.Write(b)

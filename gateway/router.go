@@ -30,7 +30,7 @@ type Router interface {
 	Pick(c Client, workers []Worker) int
 }
 
-// LeastClients picks the worker with the fewest clients for its weight.
+// LeastClients picks the worker that will have the fewest clients for its weight.
 func LeastClients() Router { return leastClients{} }
 
 // RoundRobin picks one worker after the other.
@@ -62,8 +62,8 @@ type leastClients struct{}
 func (leastClients) Pick(_ Client, workers []Worker) int {
 	best := 0
 	for i := range workers {
-		// clients/weight compared crosswise, without division
-		if workers[i].Clients*workers[best].Weight < workers[best].Clients*workers[i].Weight {
+		// clients/weight compared crosswise, without division; the new one counts, so that weight 0 gets nobody while others are there
+		if (workers[i].Clients+1)*workers[best].Weight < (workers[best].Clients+1)*workers[i].Weight {
 			best = i
 		}
 	}

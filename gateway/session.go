@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"time"
 
 	"sluice/codec"
@@ -244,8 +245,19 @@ func (s *session) wait() {
 	s.waiting = true
 	if s.link != nil {
 		s.link.waiting = append(s.link.waiting, s)
-	} else {
-		s.loop.waiting = append(s.loop.waiting, s)
+		return
+	}
+	if s.queue != nil {
+		s.queue.since = s.loop.el.Now() // it may have waited for credit till now
+	}
+	s.loop.waiting = append(s.loop.waiting, s)
+}
+
+// stopWaiting takes the session out of the list of a worker that it leaves.
+func (s *session) stopWaiting(k *workerLink) {
+	if i := slices.Index(k.waiting, s); i >= 0 {
+		k.waiting = slices.Delete(k.waiting, i, i+1)
+		s.waiting = false
 	}
 }
 
@@ -258,7 +270,10 @@ func (s *session) deliver(payload []byte, flags uint8) bool {
 	if flags&link.FlagRaw != 0 {
 		return s.conn.Write(payload) == nil
 	}
-	return s.conn.Commit(s.codec.Append(s.conn.Begin(), payload, flags&link.FlagText != 0)) == nil
+	b := s.conn.Begin()
+	before := len(b)
+	b = s.codec.Append(b, payload, flags&link.FlagText != 0)
+	return s.conn.Commit(b) == nil && len(b) > before // a codec appends nothing for what its format cannot carry
 }
 
 // end closes the connection once what was written has gone out, with the protocol's farewell.
@@ -299,9 +314,15 @@ func (s *session) OnTimer(*engine.Timer) {
 		s.conn.Close(closing(link.ReasonHandshake))
 	case phaseOpen:
 		s.heartbeat()
-	case phaseGone: // no worker came in time to hear of its end
+	case phaseEnding: // nobody made the page in time
+		s.conn.Close(closing(link.ReasonHandshake))
+	case phaseGone: // no worker came in time to take its last messages
 		s.dropAll()
-		s.loop.stats.Unheard++
+		if s.link != nil && s.attached {
+			s.link.detach(s)
+		} else {
+			s.loop.stats.Unheard++
+		}
 		s.loop.forget(s)
 	}
 }
