@@ -2,74 +2,68 @@ package gateway
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"sluice/internal/link"
 )
 
-// isCommand reports whether a worker may ask for a frame of this type.
-func isCommand(t link.Type) bool {
-	switch t {
-	case link.Send, link.Kick, link.Bind, link.Unbind, link.Join, link.Leave, link.Set,
-		link.Publish, link.Dissolve, link.Evict, link.Count, link.Select:
-		return true
-	}
-	return false
-}
-
-// command carries a worker's command out, here or on the loop it is for. An error ends the worker's link.
-func (l *loop) command(o origin, f *link.Frame) error {
+// command carries out a worker's command that has been checked, here or on the loop it is for.
+func (l *loop) command(o origin, f *link.Frame) {
 	switch f.Type {
 	case link.Publish, link.Dissolve, link.Evict, link.Count:
-		return l.everywhere(o, f)
+		l.everywhere(o, f)
+		return
 	case link.Select:
-		return l.selectRows(o, f)
+		l.selectRows(o, f)
+		return
 	}
 	if f.Code != uint16(l.index) {
-		if int(f.Code) >= len(l.g.loops) {
-			return fmt.Errorf("%w: no loop %d", link.ErrFrame, f.Code)
-		}
-		l.passOrPause(uint8(f.Code), o, f)
-		return nil
+		l.passOrPause(uint8(f.Code), o, f, o.serial)
+		return
 	}
 	s := l.session(f.Slot, f.Token)
 	if s == nil || s.phase != phaseOpen {
 		l.stats.Gone++
 		l.status(o, f, link.Gone)
-		return nil
+		return
 	}
-	return l.clientCommand(o, f, s)
+	if f.Type == link.Set {
+		l.set(o, f, s)
+		return
+	}
+	l.status(o, f, l.clientCommand(o, f, s))
 }
 
 // clientCommand carries out a command about one client of this loop.
-func (l *loop) clientCommand(o origin, f *link.Frame, s *session) error {
-	done := link.OK
+func (l *loop) clientCommand(o origin, f *link.Frame, s *session) link.Status {
 	switch f.Type {
 	case link.Send:
 		if !s.deliver(f.Payload, f.Flags) {
-			done = link.Refused
+			return link.Refused
 		}
 	case link.Kick:
 		s.kick(f)
-	case link.Bind, link.Unbind:
-		if !l.bind(s, f) {
-			done = link.BadRequest
+	case link.Bind:
+		if !isName(f.Payload) {
+			return link.BadRequest
 		}
+		l.bind(s, f)
+		l.changed(o, s)
+	case link.Unbind:
+		l.members.Unbind(&s.member)
 		l.changed(o, s)
 	case link.Join:
-		if len(f.Payload) == 0 || len(f.Payload) > maxName {
-			done = link.BadRequest
-		} else {
-			l.members.Join(&s.member, string(f.Payload))
+		if !isName(f.Payload) {
+			return link.BadRequest
 		}
+		l.members.Join(&s.member, string(f.Payload))
 	case link.Leave:
 		l.members.Leave(&s.member, string(f.Payload))
-	case link.Set:
-		return l.set(o, f, s)
 	}
-	l.status(o, f, done)
-	return nil
+	return link.OK
 }
+
+// isName reports whether a payload can be a uid or a group: the protocol has room for 65,535 bytes of it.
+func isName(b []byte) bool { return len(b) > 0 && len(b) < 1<<16 }
 
 // kick closes a client, with a last message where there is one.
 func (s *session) kick(f *link.Frame) {
@@ -83,29 +77,17 @@ func (s *session) kick(f *link.Frame) {
 	s.end(link.ReasonKicked)
 }
 
-// bind gives a client its uid, or takes it away.
-func (l *loop) bind(s *session, f *link.Frame) bool {
-	if f.Type == link.Unbind {
-		l.members.Unbind(&s.member)
-		return true
-	}
-	if len(f.Payload) == 0 || len(f.Payload) > maxName {
-		return false
-	}
+// bind gives a client its uid.
+func (l *loop) bind(s *session, f *link.Frame) {
 	l.members.Bind(&s.member, string(f.Payload))
 	if f.Has(link.FlagExclusive) {
 		e := link.Frame{Type: link.Evict, Payload: append(link.AppendBytes(nil, f.Payload), s.member.ID[:]...)}
-		_ = l.everywhere(origin{loop: l.index}, &e) // well formed by making
+		l.everywhere(origin{loop: l.index}, &e)
 	}
-	return true
 }
 
-const (
-	// maxName is the longest uid and group, in bytes: what the protocol has room for.
-	maxName = 1<<16 - 1
-	// maxAttributes bounds what a client has together with what is to be set, in bytes: every attachment carries it.
-	maxAttributes = 1 << 20
-)
+// maxAttributes bounds what a client has together with what is to be set, in bytes: every attachment carries it.
+const maxAttributes = 1 << 20
 
 // attributesSize is what attributes take on a link, but for their count, which 1 MiB of them keeps within its bounds too.
 func attributesSize(attrs []link.Attribute) int {
@@ -120,35 +102,34 @@ func attributesSize(attrs []link.Attribute) int {
 const minAttribute = 16
 
 // set changes a client's attributes.
-func (l *loop) set(o origin, f *link.Frame, s *session) error {
+func (l *loop) set(o origin, f *link.Frame, s *session) {
 	c := link.Read(f.Payload)
 	version := c.U32()
 	attrs := c.Attributes()
-	if c.Bad() {
-		return link.ErrFrame
-	}
 	stale := version != s.member.Version()
 	if stale && f.Has(link.FlagCompare) {
-		if !f.Has(link.FlagResult) {
-			return nil
-		}
-		l.rows = binary.BigEndian.AppendUint32(l.rows[:0], s.member.Version())
-		l.rows = link.AppendAttributes(l.rows, s.member.Attrs())
-		l.answer(o, &link.Frame{ID: f.ID, Code: uint16(link.Conflict), Payload: l.rows})
-		return nil
+		l.conflict(o, f, s)
+		return
 	}
 	if attributesSize(attrs)+attributesSize(s.member.Attrs()) > maxAttributes {
 		l.status(o, f, link.Refused)
-		return nil
+		return
 	}
 	l.members.Set(&s.member, attrs, f.Has(link.FlagMerge))
-	if stale && l.fromOwn(o, s) {
+	if s.link != nil && (stale || !l.fromOwn(o, s)) {
 		s.link.refresh(s)
-	} else {
-		l.changed(o, s)
 	}
 	l.status(o, f, link.OK)
-	return nil
+}
+
+// conflict answers a Set that compared with a version that is not the present one, which goes with the answer.
+func (l *loop) conflict(o origin, f *link.Frame, s *session) {
+	if !f.Has(link.FlagResult) {
+		return
+	}
+	l.rows = binary.BigEndian.AppendUint32(l.rows[:0], s.member.Version())
+	l.rows = link.AppendAttributes(l.rows, s.member.Attrs())
+	l.answer(o, &link.Frame{ID: f.ID, Code: uint16(link.Conflict), Payload: l.rows})
 }
 
 // changed tells a client's worker of a change that somebody else made.
@@ -163,12 +144,16 @@ func (l *loop) fromOwn(o origin, s *session) bool {
 	return s.link != nil && o.kind == noteCommand && o.loop == l.index && o.serial == s.link.serial
 }
 
-// passOrPause hands a command to another loop; where that is behind, the link that the command came by is not read until it has caught up.
-func (l *loop) passOrPause(to uint8, o origin, f *link.Frame) {
-	if l.pass(to, o, f) || o.kind != noteCommand || o.loop != l.index {
+// passOrPause hands a command to another loop; where that is behind, the link with the serial, by which the command came, is not read until it has
+// caught up. A command that a sibling passed on has been paid for there.
+func (l *loop) passOrPause(to uint8, o origin, f *link.Frame, serial uint32) {
+	if o.loop != l.index {
+		serial = 0
+	}
+	if l.pass(to, o, f, serial) {
 		return
 	}
-	if k := l.links[o.serial]; k != nil {
+	if k := l.links[serial]; k != nil {
 		l.stats.Pressed++
 		k.conn.Pause()
 	}

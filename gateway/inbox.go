@@ -35,9 +35,9 @@ const (
 // What one link's turn may still add is bounded by the link's input buffer.
 type inbox struct {
 	mu      sync.Mutex
-	records []byte   // guarded by mu
-	blocked []origin // guarded by mu: links to release
-	armed   bool     // guarded by mu: a drain is on its way
+	records []byte    // guarded by mu
+	blocked []pressed // guarded by mu: links to release
+	armed   bool      // guarded by mu: a drain is on its way
 
 	// Owned by the loop.
 	spare []byte
@@ -45,17 +45,24 @@ type inbox struct {
 
 const noteHeader = 6
 
-// pass hands a frame to another loop. It reports false when the inbox is over its limit: the caller then pauses the link named by o.
-func (l *loop) pass(to uint8, o origin, f *link.Frame) bool {
+// pressed names a link of a loop that is not read until an inbox has been emptied.
+type pressed struct {
+	loop   uint8
+	serial uint32
+}
+
+// pass hands a frame to another loop. It reports false when the inbox is over its limit and the frame came by a link of this loop, the one with
+// the serial (0: it came otherwise): the caller then pauses that link.
+func (l *loop) pass(to uint8, o origin, f *link.Frame, serial uint32) bool {
 	t := l.g.loops[to]
 	b := &t.inbox
 	b.mu.Lock()
 	b.records = append(b.records, o.loop, byte(o.kind))
 	b.records = binary.BigEndian.AppendUint32(b.records, o.serial)
 	b.records = link.Append(b.records, f)
-	free := len(b.records) < inboxLimit
-	if !free && (o.kind == noteCommand) {
-		b.blocked = append(b.blocked, o)
+	free := serial == 0 || len(b.records) < inboxLimit
+	if by := (pressed{l.index, serial}); !free && (len(b.blocked) == 0 || b.blocked[len(b.blocked)-1] != by) {
+		b.blocked = append(b.blocked, by)
 	}
 	arm := !b.armed
 	b.armed = true
@@ -88,8 +95,8 @@ func (l *loop) drainInbox() {
 	} else {
 		b.spare = nil
 	}
-	for _, o := range blocked {
-		l.release(o)
+	for _, p := range blocked {
+		l.release(p)
 	}
 }
 
@@ -109,11 +116,6 @@ func (l *loop) note(o origin, f *link.Frame) {
 	}
 }
 
-func (l *loop) release(o origin) {
-	if o.loop == l.index {
-		l.note(origin{loop: o.loop, kind: noteRelease, serial: o.serial}, nil)
-		return
-	}
-	o.kind = noteRelease
-	l.pass(o.loop, o, &link.Frame{Type: link.Pong})
+func (l *loop) release(p pressed) {
+	l.pass(p.loop, origin{p.loop, noteRelease, p.serial}, &link.Frame{Type: link.Pong}, 0)
 }

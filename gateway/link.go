@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"sluice/engine"
 	"sluice/internal/link"
@@ -128,46 +127,34 @@ func (k *workerLink) frame(f *link.Frame) error {
 		k.conn.Close(closing(link.ReasonPeer))
 		k.leave()
 	default:
-		return k.command(f)
+		if err := k.loop.g.check(f); err != nil {
+			return err
+		}
+		k.loop.command(k.origin(), f)
 	}
 	return nil
 }
 
-// unit applies what a worker did while it handled the messages f.ID … f.Slot, and takes their acknowledgement. Its frames are looked
-// through before the first is applied, so that a broken unit has no effect.
+// unit applies what a worker did while it handled the messages f.ID … f.Slot, and takes their acknowledgement. All of it is looked through
+// before the first frame is applied, so that a broken unit has no effect.
 func (k *workerLink) unit(f *link.Frame) error {
-	if err := wellFormed(f.Payload); err != nil {
+	if err := k.sent.Check(f.ID, f.Slot); err != nil {
+		return err
+	}
+	if err := k.loop.g.checkUnit(f.Payload); err != nil {
 		return err
 	}
 	for in := f.Payload; len(in) > 0; {
 		var inner link.Frame
 		n, _ := link.Next(in, link.MaxFrame, &inner)
 		in = in[n:]
-		if err := k.command(&inner); err != nil {
-			return err
-		}
+		k.loop.command(k.origin(), &inner)
 	}
 	return k.sent.Ack(f.ID, f.Slot, k.ack)
 }
 
-func wellFormed(in []byte) error {
-	for len(in) > 0 {
-		var f link.Frame
-		n, err := link.Next(in, link.MaxFrame, &f)
-		if n == 0 || err != nil || !isCommand(f.Type) {
-			return link.ErrFrame
-		}
-		in = in[n:]
-	}
-	return nil
-}
-
-func (k *workerLink) command(f *link.Frame) error {
-	if !isCommand(f.Type) {
-		return fmt.Errorf("%w: type %d from a worker", link.ErrFrame, f.Type)
-	}
-	return k.loop.command(origin{k.loop.index, noteCommand, k.serial}, f)
-}
+// origin makes the link the one that hears the answer to a command.
+func (k *workerLink) origin() origin { return origin{k.loop.index, noteCommand, k.serial} }
 
 // acknowledged is called for each message that the worker has handled.
 func (k *workerLink) acknowledged(slot uint32, token uint64, n int) {

@@ -123,7 +123,7 @@ func (l *loop) answer(o origin, f *link.Frame) {
 		to = noteSum
 	}
 	if o.loop != l.index {
-		l.pass(o.loop, origin{o.loop, to, o.serial}, f)
+		l.pass(o.loop, origin{o.loop, to, o.serial}, f, 0)
 		return
 	}
 	l.note(origin{o.loop, to, o.serial}, f)
