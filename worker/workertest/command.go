@@ -1,0 +1,165 @@
+package workertest
+
+import (
+	"encoding/binary"
+
+	"sluice/internal/link"
+	"sluice/internal/roster"
+)
+
+// frame acts on what the worker sent. It reports false when the link is to end.
+func (g *Gateway) frame(w *wire, f *link.Frame) bool {
+	switch f.Type {
+	case link.Unit:
+		for in := f.Payload; len(in) > 0; {
+			var inner link.Frame
+			n, err := link.Next(in, link.MaxFrame, &inner)
+			if n == 0 || err != nil {
+				return false
+			}
+			in = in[n:]
+			g.command(w, &inner)
+		}
+	case link.Ping:
+		w.send(&link.Frame{Type: link.Pong, ID: f.ID})
+	case link.Drain:
+		g.handOver(w)
+	case link.GoAway:
+		return false
+	default:
+		g.command(w, f)
+	}
+	return true
+}
+
+// handOver takes all clients from a worker that drains; the next one gets them.
+func (g *Gateway) handOver(w *wire) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range g.sessions {
+		if c.state == open {
+			w.sequenced(&link.Frame{Type: link.Detach, Flags: link.FlagMoved, Slot: c.member.ID.Slot(), Token: c.member.ID.Token()})
+		}
+	}
+	if g.link == w {
+		g.link = nil
+	}
+}
+
+// command carries out one command, and answers if that is asked for.
+func (g *Gateway) command(w *wire, f *link.Frame) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	reply := link.Frame{Type: link.Reply, ID: f.ID}
+	switch f.Type {
+	case link.Publish:
+		reply.Payload = binary.BigEndian.AppendUint32(nil, g.publish(f))
+	case link.Dissolve:
+		reply.Payload = binary.BigEndian.AppendUint32(nil, uint32(g.members.Dissolve(string(f.Payload))))
+	case link.Evict:
+		c := link.Read(f.Payload)
+		g.evict(c.Bytes(), c.ID())
+	case link.Count:
+		c := link.Read(f.Payload)
+		reply.Payload = g.members.Count(f.Code, list(&c), nil)
+		f.Flags |= link.FlagResult
+	case link.Select:
+		c := link.Read(f.Payload)
+		fields, limit, cursor := c.U8(), c.U32(), c.U64()
+		rows, next := g.members.Select(fields, f.Code, list(&c), int(limit), cursor, make([]byte, 8))
+		binary.BigEndian.PutUint64(rows, next)
+		reply.Payload = rows
+		f.Flags |= link.FlagResult
+	default:
+		reply.Code = uint16(g.clientCommand(f, &reply))
+	}
+	if f.Has(link.FlagResult) {
+		w.send(&reply)
+	}
+}
+
+// clientCommand carries out a command about one client.
+func (g *Gateway) clientCommand(f *link.Frame, reply *link.Frame) link.Status {
+	if int(f.Slot) >= len(g.sessions) || g.sessions[f.Slot].member.ID.Token() != f.Token || g.sessions[f.Slot].state != open {
+		return link.Gone
+	}
+	c := g.sessions[f.Slot]
+	m := &c.member
+	switch f.Type {
+	case link.Send:
+		c.hear(f.Payload, f.Flags)
+	case link.Kick:
+		if f.Has(link.FlagLast) && !f.Has(link.FlagNow) {
+			c.hear(f.Payload, f.Flags)
+		}
+		c.end(link.ReasonKicked)
+	case link.Bind:
+		g.members.Bind(m, string(f.Payload))
+		if f.Has(link.FlagExclusive) {
+			g.evict(f.Payload, m.ID)
+		}
+	case link.Unbind:
+		g.members.Unbind(m)
+	case link.Join:
+		g.members.Join(m, string(f.Payload))
+	case link.Leave:
+		g.members.Leave(m, string(f.Payload))
+	case link.Set:
+		return g.set(m, f, reply)
+	default:
+		g.tb.Errorf("workertest: the worker sent %v", f.Type)
+		return link.BadRequest
+	}
+	return link.OK
+}
+
+func (g *Gateway) set(m *roster.Member, f *link.Frame, reply *link.Frame) link.Status {
+	c := link.Read(f.Payload)
+	version, attrs := c.U32(), c.Attributes()
+	stale := version != m.Version()
+	if stale && f.Has(link.FlagCompare) {
+		reply.Payload = link.AppendAttributes(binary.BigEndian.AppendUint32(nil, m.Version()), m.Attrs())
+		return link.Conflict
+	}
+	g.members.Set(m, attrs, f.Has(link.FlagMerge))
+	if stale && g.link != nil {
+		b := binary.BigEndian.AppendUint32(nil, m.Version())
+		b = link.AppendAttributes(link.AppendBytes(b, m.UID()), m.Attrs())
+		g.link.send(&link.Frame{Type: link.Attrs, Slot: m.ID.Slot(), Token: m.ID.Token(), Payload: b})
+	}
+	return link.OK
+}
+
+func (g *Gateway) publish(f *link.Frame) (delivered uint32) {
+	c := link.Read(f.Payload)
+	keys := list(&c)
+	var except []link.ClientID
+	for range c.U16() {
+		except = append(except, c.ID())
+	}
+	message := c.Rest()
+	if c.Bad() {
+		g.tb.Error("workertest: the worker sent a malformed PUBLISH")
+		return 0
+	}
+	g.members.Walk(f.Code, keys, except, func(m *roster.Member) {
+		if m.Data.(*Client).hear(message, f.Flags) {
+			delivered++
+		}
+	})
+	return delivered
+}
+
+func (g *Gateway) evict(uid []byte, keep link.ClientID) {
+	g.members.Walk(link.TargetUIDs, [][]byte{uid}, []link.ClientID{keep}, func(m *roster.Member) {
+		m.Data.(*Client).end(link.ReasonReplaced)
+	})
+}
+
+func list(c *link.Cursor) [][]byte {
+	keys := make([][]byte, c.U16())
+	for i := range keys {
+		keys[i] = c.Bytes()
+	}
+	return keys
+}
