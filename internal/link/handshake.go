@@ -53,7 +53,7 @@ type GatewayHello struct {
 	Loops     uint16
 	Loop      uint16 // the one that the link belongs to
 	MaxFrame  uint32
-	Heartbeat time.Duration // whole seconds
+	Heartbeat time.Duration // sent as whole seconds, rounded up
 	Name      string        // at most 200 bytes are sent
 }
 
@@ -68,25 +68,39 @@ const (
 	gatewayLabel = "sluice gateway 1"
 )
 
-// Accept runs the gateway's half of the opening. It blocks for at most 5 s, reads not a byte more than the opening, and leaves conn without a deadline.
-// answer is asked once the peer has proved that it holds the key, and may refuse it.
+// Accept runs the gateway's half of the opening. It blocks for at most 5 s, reads not a byte more than the opening, and leaves conn without a deadline;
+// when it fails, closing conn is the caller's. answer is asked once the peer has proved that it holds the key, and may refuse it.
 func Accept(conn net.Conn, key []byte, answer func(WorkerHello) (GatewayHello, error)) (WorkerHello, error) {
-	return accept(conn, key, answer, helloTimeout)
+	return newExchange(conn, key).accept(answer)
 }
 
 // Connect runs the worker's half of the opening, within 5 s.
 func Connect(conn net.Conn, key []byte, hello WorkerHello) (GatewayHello, error) {
-	return connect(conn, key, hello, helloTimeout)
+	return newExchange(conn, key).connect(&hello)
 }
 
-func accept(conn net.Conn, key []byte, answer func(WorkerHello) (GatewayHello, error), limit time.Duration) (h WorkerHello, err error) {
-	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
-		return h, fmt.Errorf("link: set deadline: %w", err)
+// exchange is one opening. Owned by the goroutine that runs it.
+type exchange struct {
+	conn       net.Conn
+	key        []byte
+	nonce      [nonceSize]byte // ours
+	limit      time.Duration
+	transcript []byte // the messages so far, each with its length: what the proofs are made of
+}
+
+func newExchange(conn net.Conn, key []byte) *exchange {
+	x := &exchange{conn: conn, key: key, limit: helloTimeout}
+	_, _ = rand.Read(x.nonce[:]) // never fails
+	return x
+}
+
+func (x *exchange) accept(answer func(WorkerHello) (GatewayHello, error)) (h WorkerHello, err error) {
+	if err := x.conn.SetDeadline(time.Now().Add(x.limit)); err != nil {
+		return h, fmt.Errorf("set deadline: %w", err)
 	}
-	x := exchange{conn: conn, key: key}
 	first, err := x.read()
 	if err != nil {
-		return h, fmt.Errorf("link: read message 1: %w", err)
+		return h, fmt.Errorf("read message 1: %w", err)
 	}
 	if len(first) != len(magic)+2+nonceSize || string(first[:len(magic)]) != magic {
 		return h, ErrHello
@@ -94,13 +108,12 @@ func accept(conn net.Conn, key []byte, answer func(WorkerHello) (GatewayHello, e
 	if lowest, highest := first[len(magic)], first[len(magic)+1]; lowest > version || highest < version {
 		return h, ErrVersion
 	}
-	second := append([]byte(magic), version, 0, 0, 0, 0, 0)
-	if err := x.write(appendNonce(second)); err != nil {
-		return h, fmt.Errorf("link: write message 2: %w", err)
+	if err := x.write(append(append([]byte(magic), version, 0, 0, 0, 0, 0), x.nonce[:]...)); err != nil {
+		return h, fmt.Errorf("write message 2: %w", err)
 	}
 	third, err := x.readProof(workerLabel)
 	if err != nil {
-		return h, fmt.Errorf("link: read message 3: %w", err)
+		return h, fmt.Errorf("read message 3: %w", err)
 	}
 	if h, err = parseWorkerHello(third); err != nil {
 		return h, err
@@ -110,22 +123,21 @@ func accept(conn net.Conn, key []byte, answer func(WorkerHello) (GatewayHello, e
 		return h, err
 	}
 	if err := x.writeProof(gatewayLabel, appendGatewayHello(nil, &reply)); err != nil {
-		return h, fmt.Errorf("link: write message 4: %w", err)
+		return h, fmt.Errorf("write message 4: %w", err)
 	}
 	return h, x.done()
 }
 
-func connect(conn net.Conn, key []byte, hello WorkerHello, limit time.Duration) (g GatewayHello, err error) {
-	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
-		return g, fmt.Errorf("link: set deadline: %w", err)
+func (x *exchange) connect(hello *WorkerHello) (g GatewayHello, err error) {
+	if err := x.conn.SetDeadline(time.Now().Add(x.limit)); err != nil {
+		return g, fmt.Errorf("set deadline: %w", err)
 	}
-	x := exchange{conn: conn, key: key}
-	if err := x.write(appendNonce(append([]byte(magic), version, version))); err != nil {
-		return g, fmt.Errorf("link: write message 1: %w", err)
+	if err := x.write(append(append([]byte(magic), version, version), x.nonce[:]...)); err != nil {
+		return g, fmt.Errorf("write message 1: %w", err)
 	}
 	second, err := x.read()
 	if err != nil {
-		return g, fmt.Errorf("link: read message 2: %w", err)
+		return g, fmt.Errorf("read message 2: %w", err)
 	}
 	if len(second) != len(magic)+6+nonceSize || string(second[:len(magic)]) != magic {
 		return g, ErrHello
@@ -133,12 +145,15 @@ func connect(conn net.Conn, key []byte, hello WorkerHello, limit time.Duration) 
 	if second[len(magic)] != version {
 		return g, ErrVersion
 	}
-	if err := x.writeProof(workerLabel, appendWorkerHello(nil, &hello)); err != nil {
-		return g, fmt.Errorf("link: write message 3: %w", err)
+	if err := x.writeProof(workerLabel, appendWorkerHello(nil, hello)); err != nil {
+		return g, fmt.Errorf("write message 3: %w", err)
 	}
 	fourth, err := x.readProof(gatewayLabel)
+	if errors.Is(err, io.EOF) { // all that a gateway ever says about a wrong key
+		return g, fmt.Errorf("the gateway hung up on our proof: another key, or it refuses us: %w", err)
+	}
 	if err != nil {
-		return g, fmt.Errorf("link: read message 4: %w", err)
+		return g, fmt.Errorf("read message 4: %w", err)
 	}
 	if g, err = parseGatewayHello(fourth); err != nil {
 		return g, err
@@ -146,16 +161,9 @@ func connect(conn net.Conn, key []byte, hello WorkerHello, limit time.Duration) 
 	return g, x.done()
 }
 
-// exchange is one opening: the messages so far are what the proofs are made of.
-type exchange struct {
-	conn       net.Conn
-	key        []byte
-	transcript []byte
-}
-
 func (x *exchange) done() error {
 	if err := x.conn.SetDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("link: clear deadline: %w", err)
+		return fmt.Errorf("clear deadline: %w", err)
 	}
 	return nil
 }
@@ -163,7 +171,9 @@ func (x *exchange) done() error {
 // read reads one message and enters it into the transcript.
 func (x *exchange) read() ([]byte, error) {
 	body, err := x.readMessage()
-	x.transcript = appendMessage(x.transcript, body)
+	if err == nil {
+		x.transcript = appendMessage(x.transcript, body)
+	}
 	return body, err
 }
 
@@ -220,12 +230,6 @@ func appendMessage(dst, body []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(dst, uint16(len(body))), body...)
 }
 
-func appendNonce(dst []byte) []byte {
-	var nonce [nonceSize]byte
-	_, _ = rand.Read(nonce[:]) // never fails
-	return append(dst, nonce[:]...)
-}
-
 func short(s string) string { return s[:min(len(s), maxName)] }
 
 func appendWorkerHello(dst []byte, h *WorkerHello) []byte {
@@ -255,7 +259,8 @@ func appendGatewayHello(dst []byte, g *GatewayHello) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, g.Loops)
 	dst = binary.BigEndian.AppendUint16(dst, g.Loop)
 	dst = binary.BigEndian.AppendUint32(dst, g.MaxFrame)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(g.Heartbeat/time.Second))
+	seconds := (max(g.Heartbeat, 0) + time.Second - 1) / time.Second
+	dst = binary.BigEndian.AppendUint16(dst, uint16(min(seconds, 0xFFFF)))
 	return AppendBytes(dst, short(g.Name))
 }
 

@@ -2,7 +2,7 @@ package link
 
 import "strconv"
 
-var typeNames = map[Type]string{
+var typeNames = [...]string{
 	Attach: "ATTACH", Message: "MESSAGE", Detach: "DETACH", Attrs: "ATTRS", Reply: "REPLY",
 	Unit: "UNIT", Credit: "CREDIT", Send: "SEND", Kick: "KICK", Bind: "BIND", Unbind: "UNBIND", Join: "JOIN", Leave: "LEAVE", Set: "SET",
 	Publish: "PUBLISH", Dissolve: "DISSOLVE", Evict: "EVICT", Count: "COUNT", Select: "SELECT",
@@ -11,8 +11,8 @@ var typeNames = map[Type]string{
 
 // String is the name that SPEC.md gives the type.
 func (t Type) String() string {
-	if name, ok := typeNames[t]; ok {
-		return name
+	if int(t) < len(typeNames) && typeNames[t] != "" {
+		return typeNames[t]
 	}
 	return "type " + strconv.Itoa(int(t))
 }

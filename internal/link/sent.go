@@ -8,8 +8,8 @@ type Sent struct {
 	ring   []sent // of a power of two; sequence s stands at s & (len-1)
 	first  uint32 // oldest unacknowledged sequence
 	next   uint32 // sequence of the next frame
-	window int
-	bytes  int // outstanding
+	window int    // bytes
+	bytes  int    // outstanding
 }
 
 // sent is one frame. size 0: acknowledged.
@@ -19,8 +19,11 @@ type sent struct {
 	size  uint32
 }
 
-// firstRing is the ring's first size, in frames.
-const firstRing = 64
+const (
+	firstRing = 64      // the ring's first size, in frames
+	keptRing  = 1 << 16 // the largest ring kept when nothing is outstanding
+	maxSpan   = 1 << 20 // frames from the oldest unacknowledged one on: what a handler that hangs can make the ring grow to, 16 MiB
+)
 
 // Init makes an empty book with the window given, in bytes.
 func (s *Sent) Init(window uint32) {
@@ -30,47 +33,69 @@ func (s *Sent) Init(window uint32) {
 // SetWindow changes the window.
 func (s *Sent) SetWindow(window uint32) { s.window = int(window) }
 
-// Fits reports whether a frame of n bytes may go now: within the window, or alone.
-func (s *Sent) Fits(n int) bool { return s.bytes+n <= s.window || s.first == s.next }
+// Fits reports whether a frame of n bytes may go now: within the window and no more than maxSpan frames after the oldest one, or alone.
+func (s *Sent) Fits(n int) bool {
+	return s.bytes+n <= s.window && s.next-s.first < maxSpan || s.first == s.next
+}
 
-// Push enters a frame of n bytes about the session given, and returns its sequence.
+// Push enters a frame of n > 0 bytes about the session given, whether it fits or not, and returns its sequence.
 func (s *Sent) Push(slot uint32, token uint64, n int) uint32 {
 	seq := s.next
 	if int(seq-s.first) == len(s.ring) {
 		s.grow()
 	}
-	s.ring[seq&uint32(len(s.ring)-1)] = sent{token, slot, uint32(n)}
+	*s.at(seq) = sent{token, slot, uint32(n)}
 	s.next++
 	s.bytes += n
 	return seq
 }
 
-// Ack takes the acknowledgement of the frames first … last, and calls done for each. It returns ErrFrame when one was never sent or is
-// acknowledged twice.
+// Check returns ErrFrame when Ack would, and changes nothing.
+func (s *Sent) Check(first, last uint32) error {
+	from, count := first-s.first, last-first
+	if out := s.next - s.first; from >= out || count >= out-from {
+		return fmt.Errorf("%w: acknowledgement of %d…%d with %d…%d outstanding", ErrFrame, first, last, s.first, s.next-1)
+	}
+	for seq := first; ; seq++ {
+		if s.at(seq).size == 0 {
+			return fmt.Errorf("%w: %d acknowledged twice", ErrFrame, seq)
+		}
+		if seq == last {
+			return nil
+		}
+	}
+}
+
+// Ack takes the acknowledgement of the frames first … last, and calls done for each, which may Push. It returns ErrFrame when one was never sent or is
+// acknowledged twice; done has then been called for those before it.
 func (s *Sent) Ack(first, last uint32, done func(slot uint32, token uint64, n int)) error {
 	from, count := first-s.first, last-first
 	if out := s.next - s.first; from >= out || count >= out-from {
 		return fmt.Errorf("%w: acknowledgement of %d…%d with %d…%d outstanding", ErrFrame, first, last, s.first, s.next-1)
 	}
-	mask := uint32(len(s.ring) - 1)
 	for seq := first; ; seq++ {
-		e := &s.ring[seq&mask]
+		e := s.at(seq)
 		if e.size == 0 {
 			return fmt.Errorf("%w: %d acknowledged twice", ErrFrame, seq)
 		}
-		n := e.size
+		was := *e
 		e.size = 0
-		s.bytes -= int(n)
-		done(e.slot, e.token, int(n))
+		s.bytes -= int(was.size)
+		done(was.slot, was.token, int(was.size))
 		if seq == last {
 			break
 		}
 	}
-	for s.first != s.next && s.ring[s.first&mask].size == 0 {
+	for s.first != s.next && s.at(s.first).size == 0 {
 		s.first++
+	}
+	if s.first == s.next && len(s.ring) > keptRing {
+		s.ring = make([]sent, firstRing)
 	}
 	return nil
 }
+
+func (s *Sent) at(seq uint32) *sent { return &s.ring[seq&uint32(len(s.ring)-1)] }
 
 // Outstanding returns what is out and not acknowledged. Frames counts from the oldest such frame on.
 func (s *Sent) Outstanding() (frames, bytes int) { return int(s.next - s.first), s.bytes }
@@ -78,7 +103,7 @@ func (s *Sent) Outstanding() (frames, bytes int) { return int(s.next - s.first),
 func (s *Sent) grow() {
 	ring := make([]sent, 2*len(s.ring))
 	for seq := s.first; seq != s.next; seq++ {
-		ring[seq&uint32(len(ring)-1)] = s.ring[seq&uint32(len(s.ring)-1)]
+		ring[seq&uint32(len(ring)-1)] = *s.at(seq)
 	}
 	s.ring = ring
 }

@@ -1,0 +1,399 @@
+package link
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var (
+	aWorker  = WorkerHello{Role: RolePublisher, Loop: AnyLoop, Weight: 1, Window: 65536, ID: [16]byte{1, 2, 3}, Name: "w", Build: "b"}
+	aGateway = GatewayHello{ID: 1, Epoch: 2, Loops: 2, MaxFrame: MaxFrame, Heartbeat: time.Second, Name: "g"}
+)
+
+// tape is one direction of an opening as it went over the wire.
+type tape struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (t *tape) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, p...)
+	return len(p), nil
+}
+
+// message is the i-th message with its length.
+func (t *tape) message(i int) []byte {
+	b := t.buf
+	for range i {
+		b = b[2+binary.BigEndian.Uint16(b):]
+	}
+	return b[:2+binary.BigEndian.Uint16(b)]
+}
+
+type taped struct {
+	net.Conn
+	out io.Writer
+}
+
+func (c taped) Write(p []byte) (int, error) {
+	_, _ = c.out.Write(p)
+	return c.Conn.Write(p)
+}
+
+type gatewayEnd struct {
+	hello WorkerHello
+	err   error
+}
+
+type workerEnd struct {
+	hello GatewayHello
+	err   error
+}
+
+// ended runs a whole opening with fixed nonces over a pipe and records both directions.
+func ended(t *testing.T, key string, up, down io.Writer, hello WorkerHello, answer GatewayHello) (g gatewayEnd, w workerEnd) {
+	t.Helper()
+	a, b := net.Pipe()
+	x, y := newExchange(taped{a, down}, []byte(key)), newExchange(taped{b, up}, []byte(key))
+	x.nonce, y.nonce = [32]byte{0: 0x67}, [32]byte{0: 0x77}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if g.hello, g.err = x.accept(func(WorkerHello) (GatewayHello, error) { return answer, nil }); g.err != nil {
+			_ = a.Close()
+		}
+	})
+	if w.hello, w.err = y.connect(&hello); w.err != nil {
+		_ = b.Close()
+	}
+	wg.Wait()
+	return g, w
+}
+
+func TestOpeningOverTCP(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"", "secret", strings.Repeat("long", 100)} {
+		client, server := tcpPair(t)
+		done := make(chan gatewayEnd, 1)
+		go func() {
+			h, err := Accept(server, []byte(key), func(h WorkerHello) (GatewayHello, error) { return aGateway, nil })
+			done <- gatewayEnd{h, err}
+		}()
+		got, err := Connect(client, []byte(key), aWorker)
+		if err != nil || got != aGateway {
+			t.Errorf("worker: %+v, %v", got, err)
+		}
+		if g := <-done; g.err != nil || g.hello != aWorker {
+			t.Errorf("gateway: %+v", g)
+		}
+	}
+}
+
+func tcpPair(t *testing.T) (client, server net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err = net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if server, err = l.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = client.Close(), server.Close() })
+	return client, server
+}
+
+// script is a peer that has said all that it will ever say: a net.Conn over fixed bytes.
+type script struct {
+	net.Conn
+	in  *bytes.Reader
+	out bytes.Buffer
+}
+
+func newScript(in []byte) *script             { return &script{in: bytes.NewReader(in)} }
+func (s *script) Read(p []byte) (int, error)  { return s.in.Read(p) }
+func (s *script) Write(p []byte) (int, error) { return s.out.Write(p) }
+func (s *script) SetDeadline(time.Time) error { return nil }
+
+func mustNotAnswer(WorkerHello) (GatewayHello, error) {
+	panic("a peer that has not proved itself was let in")
+}
+
+// firstMessage is message 1 with a range of versions.
+func firstMessage(lowest, highest byte) []byte {
+	return appendMessage(nil, append(append([]byte(magic), lowest, highest), make([]byte, nonceSize)...))
+}
+
+// Whoever does not hold the key is refused, for the right reason, and learns at most message 2.
+func TestStrangersLearnNothing(t *testing.T) {
+	t.Parallel()
+	const secondSize = 46
+	var up tape
+	if g, w := ended(t, "secret", &up, io.Discard, aWorker, aGateway); g.err != nil || w.err != nil {
+		t.Fatal(g.err, w.err)
+	}
+	flipped := bytes.Clone(up.buf)
+	flipped[len(flipped)-1] ^= 1
+	for _, c := range []struct {
+		name   string
+		in     []byte
+		want   error
+		learns int
+	}{
+		{"nothing", nil, io.EOF, 0},
+		{"half a length", []byte{0}, io.ErrUnexpectedEOF, 0},
+		{"half a message", up.buf[:20], io.ErrUnexpectedEOF, 0},
+		{"HTTP", []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), ErrHello, 0},
+		{"SSH", []byte("SSH-2.0-OpenSSH_9.6\r\n"), ErrHello, 0},
+		{"TLS", tlsHello(t), ErrHello, 0},
+		{"Redis", []byte("*1\r\n$4\r\nPING\r\n"), ErrHello, 0},
+		{"zeroes", make([]byte, 4096), ErrHello, 0},
+		{"length 1,025", append([]byte{4, 1}, make([]byte, 1025)...), ErrHello, 0},
+		{"right length, other magic", append([]byte{0, 40}, make([]byte, 40)...), ErrHello, 0},
+		{"message 1 a byte too long", appendMessage(nil, append(firstMessage(1, 1)[2:], 0)), ErrHello, 0},
+		{"older version only", firstMessage(0, 0), ErrVersion, 0},
+		{"newer version only", firstMessage(2, 9), ErrVersion, 0},
+		{"range upside down", firstMessage(1, 0), ErrVersion, 0},
+		{"message 1 alone", firstMessage(0, 9), io.EOF, secondSize},
+		{"message 3 too short for a proof", append(firstMessage(1, 1), 0, 1, 0), ErrHello, secondSize},
+		{"message 3 all zeroes", append(firstMessage(1, 1), append([]byte{0, 64}, make([]byte, 64)...)...), ErrKey, secondSize},
+		{"replayed hello", up.buf, ErrKey, secondSize},
+		{"changed hello", flipped, ErrKey, secondSize},
+	} {
+		s := newScript(c.in)
+		_, err := Accept(s, []byte("secret"), mustNotAnswer)
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+		if s.out.Len() != c.learns {
+			t.Errorf("%s: learnt %d bytes, want %d", c.name, s.out.Len(), c.learns)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: the key is in the error: %v", c.name, err)
+		}
+	}
+}
+
+// tlsHello is the first record of a TLS client.
+func tlsHello(t *testing.T) []byte {
+	t.Helper()
+	s := newScript(nil)
+	_ = tls.Client(s, &tls.Config{ServerName: "example.org", MinVersion: tls.VersionTLS12}).Handshake() // ends with io.EOF after the hello
+	if s.out.Len() == 0 {
+		t.Fatal("no TLS hello")
+	}
+	return s.out.Bytes()
+}
+
+// Different keys, also an empty one on either side, never open a link.
+func TestKeysMustAgree(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ gateway, worker string }{{"secret", "Secret"}, {"secret", ""}, {"", "secret"}, {"secret", "secret "}} {
+		a, b := net.Pipe()
+		done := make(chan error, 1)
+		go func() {
+			_, err := Accept(a, []byte(c.gateway), mustNotAnswer)
+			_ = a.Close()
+			done <- err
+		}()
+		if _, err := Connect(b, []byte(c.worker), aWorker); err == nil || !strings.Contains(err.Error(), "another key") {
+			t.Errorf("worker %q to gateway %q: %v", c.worker, c.gateway, err)
+		}
+		if err := <-done; !errors.Is(err, ErrKey) {
+			t.Errorf("gateway %q of worker %q: %v", c.gateway, c.worker, err)
+		}
+	}
+}
+
+// A worker does not take a gateway for ours that does not hold the key, even one that sends the worker's own proof back.
+func TestWorkerRefusesFalseGateway(t *testing.T) {
+	t.Parallel()
+	second := appendMessage(nil, append(append([]byte(magic), version, 0, 0, 0, 0, 0), make([]byte, nonceSize)...))
+	oldVersion := bytes.Clone(second)
+	oldVersion[2+len(magic)] = 0
+	for _, c := range []struct {
+		name string
+		in   []byte
+		want error
+	}{
+		{"silence", nil, io.EOF},
+		{"HTTP", []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), ErrHello},
+		{"other version", oldVersion, ErrVersion},
+		{"message 1 sent back", firstMessage(1, 1), ErrHello},
+		{"no proof", append(bytes.Clone(second), append([]byte{0, 70}, make([]byte, 70)...)...), ErrKey},
+		{"short message 4", append(bytes.Clone(second), 0, 3, 1, 2, 3), ErrHello},
+		{"hangs up", second, io.EOF},
+	} {
+		_, err := Connect(newScript(c.in), []byte("secret"), aWorker)
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+		if strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: the key is in the error: %v", c.name, err)
+		}
+	}
+
+	a, b := net.Pipe()
+	defer a.Close()
+	go func() { // a mirror
+		_, _ = io.CopyN(io.Discard, a, int64(len(firstMessage(1, 1))))
+		_, _ = a.Write(second)
+		_, _ = io.Copy(a, a)
+	}()
+	if _, err := Connect(b, []byte("secret"), aWorker); !errors.Is(err, ErrKey) {
+		t.Errorf("mirror: %v", err)
+	}
+}
+
+// A peer that says nothing, or stops in the middle, is cut at the limit, however long its bytes trickle.
+func TestSilenceIsCut(t *testing.T) {
+	t.Parallel()
+	for name, said := range map[string][]byte{"silent": nil, "half a message": firstMessage(1, 1)[:9], "no message 3": firstMessage(1, 1)} {
+		client, server := tcpPair(t)
+		if _, err := client.Write(said); err != nil {
+			t.Fatal(err)
+		}
+		x := newExchange(server, nil)
+		x.limit = 20 * time.Millisecond
+		if _, err := x.accept(mustNotAnswer); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("gateway, %s: %v", name, err)
+		}
+	}
+	client, _ := tcpPair(t)
+	x := newExchange(client, nil)
+	x.limit = 20 * time.Millisecond
+	if _, err := x.connect(&aWorker); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("worker: %v", err)
+	}
+}
+
+// The one deadline of 5 s is set before anything is read, and gone afterwards.
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	a, b := net.Pipe()
+	s := &timed{Conn: a}
+	go func() { _, _ = Connect(b, nil, aWorker) }()
+	before := time.Now()
+	if _, err := Accept(s, nil, func(WorkerHello) (GatewayHello, error) { return aGateway, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.deadlines) != 2 || s.deadlines[0].Sub(before).Round(time.Second) != 5*time.Second || !s.deadlines[1].IsZero() {
+		t.Errorf("deadlines %v after %v", s.deadlines, before)
+	}
+}
+
+// timed remembers its deadlines.
+type timed struct {
+	net.Conn
+	deadlines []time.Time
+}
+
+func (c *timed) SetDeadline(at time.Time) error {
+	c.deadlines = append(c.deadlines, at)
+	return c.Conn.SetDeadline(at)
+}
+
+// What follows the opening at once is left for the link, on both sides.
+func TestOpeningReadsNothingMore(t *testing.T) {
+	t.Parallel()
+	client, server := tcpPair(t)
+	errs := make(chan error, 1)
+	go func() {
+		_, err := Accept(server, nil, func(WorkerHello) (GatewayHello, error) { return aGateway, nil })
+		if err == nil {
+			_, err = server.Write([]byte("down"))
+		}
+		if b := make([]byte, 2); err == nil {
+			if _, err = io.ReadFull(server, b); string(b) != "up" {
+				err = errors.New("the gateway read " + string(b))
+			}
+		}
+		errs <- err
+	}()
+	if _, err := Connect(client, nil, aWorker); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Write([]byte("up")); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 4)
+	if _, err := io.ReadFull(client, b); err != nil || string(b) != "down" {
+		t.Errorf("the worker read %q, %v", b, err)
+	}
+	if err := <-errs; err != nil {
+		t.Error(err)
+	}
+}
+
+// A gateway may refuse a worker that has proved itself; the worker is told nothing.
+func TestRefusal(t *testing.T) {
+	t.Parallel()
+	a, b := net.Pipe()
+	full := errors.New("full")
+	done := make(chan gatewayEnd, 1)
+	go func() {
+		h, err := Accept(a, nil, func(WorkerHello) (GatewayHello, error) { return GatewayHello{}, full })
+		_ = a.Close()
+		done <- gatewayEnd{h, err}
+	}()
+	if _, err := Connect(b, nil, aWorker); !errors.Is(err, io.EOF) {
+		t.Errorf("worker: %v", err)
+	}
+	if g := <-done; g.err != full || g.hello != aWorker {
+		t.Errorf("gateway: %+v", g)
+	}
+}
+
+// Names are cut to what a message holds, and heartbeats to whole seconds that fit.
+func TestHelloBounds(t *testing.T) {
+	t.Parallel()
+	w, g := aWorker, aGateway
+	w.Name, w.Build, g.Name = strings.Repeat("n", 70_000), strings.Repeat("b", 201), strings.Repeat("g", 200)
+	g.Heartbeat = 100 * time.Millisecond
+	ge, we := ended(t, "", io.Discard, io.Discard, w, g)
+	if ge.err != nil || we.err != nil {
+		t.Fatal(ge.err, we.err)
+	}
+	if len(ge.hello.Name) != 200 || len(ge.hello.Build) != 200 || len(we.hello.Name) != 200 || we.hello.Heartbeat != time.Second {
+		t.Errorf("worker %+v, gateway %+v", ge.hello, we.hello)
+	}
+	for _, c := range []struct{ is, want time.Duration }{
+		{-1, 0}, {0, 0}, {1, time.Second}, {time.Second + 1, 2 * time.Second}, {1000 * time.Hour, 65535 * time.Second},
+	} {
+		g.Heartbeat = c.is
+		if got, err := parseGatewayHello(appendGatewayHello(nil, &g)); err != nil || got.Heartbeat != c.want {
+			t.Errorf("heartbeat %v arrives as %v, %v", c.is, got.Heartbeat, err)
+		}
+	}
+	for name, change := range map[string]func(*GatewayHello){
+		"no loops":    func(g *GatewayHello) { g.Loops, g.Loop = 0, 0 },
+		"no such":     func(g *GatewayHello) { g.Loop = g.Loops },
+		"small frame": func(g *GatewayHello) { g.MaxFrame = HeaderSize - 1 },
+	} {
+		bad := aGateway
+		change(&bad)
+		if _, err := parseGatewayHello(appendGatewayHello(nil, &bad)); err != ErrHello {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, role := range []Role{0, 4, 255} {
+		w.Role = role
+		if _, err := parseWorkerHello(appendWorkerHello(nil, &w)); err != ErrHello {
+			t.Errorf("role %d: %v", role, err)
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package link
+
+import (
+	"errors"
+	"math/rand/v2"
+	"testing"
+)
+
+// bookAt is a book whose next sequence is seq.
+func bookAt(seq, window uint32) *Sent {
+	s := new(Sent)
+	s.Init(window)
+	s.first, s.next = seq, seq
+	return s
+}
+
+func ignore(uint32, uint64, int) {}
+
+// The book agrees with a naive one over thousands of pushes and acknowledgements in any order, across the wrap of the sequence.
+func TestSentModel(t *testing.T) {
+	t.Parallel()
+	type frame struct {
+		slot  uint32
+		token uint64
+		n     int
+	}
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		const start = 0xFFFFFFFF - 1000
+		s := bookAt(start, 50_000)
+		out := map[uint32]frame{}
+		next, bytes := uint32(start), 0
+		for range 4000 {
+			f := frame{rng.Uint32(), rng.Uint64(), HeaderSize + rng.IntN(1000)}
+			fits := bytes+f.n <= 50_000 || len(out) == 0
+			if s.Fits(f.n) != fits {
+				t.Fatalf("seed %d: fits %d with %d outstanding: %v", seed, f.n, bytes, !fits)
+			}
+			if fits && rng.IntN(5) > 0 {
+				if seq := s.Push(f.slot, f.token, f.n); seq != next {
+					t.Fatalf("seed %d: sequence %d, want %d", seed, seq, next)
+				}
+				out[next] = f
+				next++
+				bytes += f.n
+				continue
+			}
+			first := next - 1 - rng.Uint32N(200)
+			last := first
+			for len(out) > 0 && rng.IntN(3) > 0 { // to the end of what can be acknowledged, or not
+				if _, ok := out[last+1]; !ok {
+					break
+				}
+				last++
+			}
+			_, known := out[first]
+			err := s.Ack(first, last, func(slot uint32, token uint64, n int) {
+				if want := out[first]; want != (frame{slot, token, n}) {
+					t.Fatalf("seed %d: %d is %d %d %d, want %v", seed, first, slot, token, n, want)
+				}
+				delete(out, first)
+				bytes -= n
+				first++
+			})
+			if (err == nil) != known || err != nil && !errors.Is(err, ErrFrame) {
+				t.Fatalf("seed %d: %d…%d known %v: %v", seed, first, last, known, err)
+			}
+			if known && first != last+1 {
+				t.Fatalf("seed %d: acknowledged up to %d, want %d", seed, first, last)
+			}
+			if _, b := s.Outstanding(); b != bytes {
+				t.Fatalf("seed %d: %d bytes outstanding, want %d", seed, b, bytes)
+			}
+		}
+	}
+}
+
+func TestSentRefuses(t *testing.T) {
+	t.Parallel()
+	for _, start := range []uint32{1, 0, 0xFFFFFFFE, 1 << 31} {
+		for _, c := range []struct {
+			name         string
+			first, last  uint32 // from start
+			done, failed int
+		}{
+			{"never sent", 4, 4, 0, 1},
+			{"beyond what was sent", 2, 4, 0, 1},
+			{"before the first", 0xFFFFFFFF, 0, 0, 1},
+			{"upside down", 2, 1, 0, 1},
+			{"everything there is", 0, 0xFFFFFFFF, 0, 1},
+			{"acknowledged twice", 1, 2, 1, 1},
+			{"the rest", 2, 3, 2, 0},
+			{"the first", 0, 0, 1, 0},
+		} {
+			s := bookAt(start, 1000)
+			for i := range 4 {
+				s.Push(uint32(i), 0, 100)
+			}
+			if c.name == "acknowledged twice" {
+				if err := s.Ack(start+2, start+2, ignore); err != nil {
+					t.Fatal(err)
+				}
+			}
+			done := 0
+			err := s.Ack(start+c.first, start+c.last, func(uint32, uint64, int) { done++ })
+			if done != c.done || errors.Is(err, ErrFrame) != (c.failed == 1) {
+				t.Errorf("from %d, %s: %d done, %v", start, c.name, done, err)
+			}
+		}
+		if err := bookAt(start, 1).Ack(start, start, ignore); !errors.Is(err, ErrFrame) {
+			t.Errorf("from %d, nothing sent: %v", start, err)
+		}
+	}
+}
+
+// One frame may always go when nothing is outstanding; a changed window counts at once.
+func TestSentWindow(t *testing.T) {
+	t.Parallel()
+	s := bookAt(1, 0)
+	if !s.Fits(MaxFrame) {
+		t.Error("a frame alone does not fit")
+	}
+	s.Push(0, 0, 100)
+	if s.Fits(HeaderSize) {
+		t.Error("a second frame fits a window of 0")
+	}
+	s.SetWindow(200)
+	if !s.Fits(100) || s.Fits(101) {
+		t.Error("window of 200 with 100 outstanding")
+	}
+	s.SetWindow(1<<32 - 1)
+	if !s.Fits(MaxFrame) {
+		t.Error("the largest window")
+	}
+	if frames, bytes := s.Outstanding(); frames != 1 || bytes != 100 {
+		t.Error(frames, bytes)
+	}
+}
+
+// One frame that stays unacknowledged does not let the book grow without end, and the room is given back afterwards.
+func TestSentSpanIsBounded(t *testing.T) {
+	t.Parallel()
+	s := bookAt(0xFFFF0000, 1000)
+	stuck := s.Push(0, 0, 100)
+	n := 1
+	for ; s.Fits(100); n++ {
+		seq := s.Push(0, 0, 100)
+		if err := s.Ack(seq, seq, ignore); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n != maxSpan || len(s.ring) != maxSpan {
+		t.Errorf("%d frames, ring of %d", n, len(s.ring))
+	}
+	if err := s.Ack(stuck, stuck, ignore); err != nil {
+		t.Fatal(err)
+	}
+	if frames, bytes := s.Outstanding(); frames != 0 || bytes != 0 || len(s.ring) != firstRing || !s.Fits(100) {
+		t.Errorf("afterwards %d frames, %d bytes, ring of %d", frames, bytes, len(s.ring))
+	}
+}
+
+// What is told of an acknowledgement may send the next frames, so many that the ring grows meanwhile.
+func TestSentPushWithinAck(t *testing.T) {
+	t.Parallel()
+	start := uint32(0xFFFFFFF0)
+	s := bookAt(start, 1<<20)
+	for i := range uint32(firstRing) {
+		s.Push(i, 0, 100)
+	}
+	want := uint32(0)
+	if err := s.Ack(start, start+firstRing-1, func(slot uint32, _ uint64, _ int) {
+		if slot != want {
+			t.Fatalf("slot %d, want %d", slot, want)
+		}
+		want++
+		s.Push(1000+slot*2, 0, 100)
+		s.Push(1001+slot*2, 0, 100)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if frames, bytes := s.Outstanding(); frames != 2*firstRing || bytes != 200*firstRing {
+		t.Errorf("%d frames, %d bytes outstanding", frames, bytes)
+	}
+}
+
+func TestSentAllocations(t *testing.T) {
+	s := bookAt(1, 1<<20)
+	done := ignore
+	if n := testing.AllocsPerRun(1000, func() { cycle(s, done) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// cycle sends 32 frames and takes two acknowledgements for them.
+func cycle(s *Sent, done func(uint32, uint64, int)) {
+	var first uint32
+	for i := range uint32(32) {
+		if seq := s.Push(i, 1, 100); i == 0 {
+			first = seq
+		}
+	}
+	_ = s.Ack(first+8, first+31, done)
+	_ = s.Ack(first, first+7, done)
+}
+
+func BenchmarkSent(b *testing.B) {
+	s := bookAt(1, 1<<20)
+	b.ReportAllocs()
+	for b.Loop() {
+		cycle(s, ignore)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/32, "ns/frame")
+}
