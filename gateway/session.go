@@ -290,6 +290,7 @@ func (s *session) end(reason link.Reason) {
 	}
 	s.phase = phaseEnding
 	s.reason = reason
+	s.loop.members.Remove(&s.member) // nobody's uid and in no group, though its last bytes may take a while
 	s.timer.Stop()
 	s.conn.CloseAfterFlush(closing(reason), lastBytes)
 }

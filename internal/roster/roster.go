@@ -4,14 +4,14 @@ package roster
 
 import "sluice/internal/link"
 
-// Roster is the clients of one loop.
+// Roster is the clients of one loop. Everything in it and in its members is owned by that loop.
 type Roster struct {
 	members []*Member // by the slot in their id; nil: free
 	count   int
 	groups  map[string]*set
 	uids    map[string]*set
-	epoch   uint32    // of the last walk
-	page    []*Member // scratch of Select
+	epoch   uint32   // of the last walk; not 0
+	slots   []uint64 // scratch of Select: one bit for each slot
 }
 
 // Member is one client. It is part of whatever its owner knows of the client, and small while there is nothing to know.
@@ -67,12 +67,15 @@ func (r *Roster) Add(m *Member) {
 	r.count++
 }
 
-// Remove takes m out of everything. Its attributes can still be read.
+// Remove takes m out of everything. Its uid and attributes can still be read.
 func (r *Roster) Remove(m *Member) {
 	if !m.present {
 		return
 	}
-	r.Unbind(m)
+	if uid := m.UID(); uid != "" {
+		r.Unbind(m)
+		m.uid = &set{name: uid} // of nobody
+	}
 	for len(m.groups) > 0 {
 		m.leave(len(m.groups) - 1)
 	}
@@ -159,7 +162,7 @@ func (r *Roster) Bind(m *Member, uid string) {
 
 // Unbind takes m's uid away.
 func (r *Roster) Unbind(m *Member) {
-	if m.uid != nil {
+	if m.uid != nil && m.present {
 		m.uid.remove(m.uidAt)
 		m.uid = nil
 	}
@@ -167,17 +170,26 @@ func (r *Roster) Unbind(m *Member) {
 
 // Join adds m to a group, whose name is not empty. It reports whether m was not in it.
 func (r *Roster) Join(m *Member, group string) bool {
-	if !m.present || m.inGroup(group) >= 0 {
+	if !m.present {
 		return false
 	}
-	s := open(r.groups, group)
+	s := r.groups[group]
+	if s == nil {
+		s = open(r.groups, group)
+	} else if m.inGroup(s) >= 0 {
+		return false
+	}
 	m.groups = append(m.groups, place{s, s.add(m, int32(len(m.groups)))})
 	return true
 }
 
 // Leave takes m out of a group. It reports whether m was in it.
 func (r *Roster) Leave(m *Member, group string) bool {
-	k := m.inGroup(group)
+	s := r.groups[group]
+	if s == nil {
+		return false
+	}
+	k := m.inGroup(s)
 	if k < 0 {
 		return false
 	}
@@ -199,9 +211,10 @@ func (r *Roster) Dissolve(group string) int {
 	return n
 }
 
-func (m *Member) inGroup(group string) int {
+// inGroup is which of m's groups s is, -1: none.
+func (m *Member) inGroup(s *set) int {
 	for k := range m.groups {
-		if m.groups[k].set.name == group {
+		if m.groups[k].set == s {
 			return k
 		}
 	}

@@ -1,17 +1,17 @@
 package roster
 
 import (
-	"cmp"
 	"encoding/binary"
-	"slices"
+	"math/bits"
 
 	"sluice/internal/link"
 )
 
 // Walk calls f once for each member that is meant: all, or those in any of the groups, of any of the uids, or with one of the 16-byte client ids
-// (link.TargetAll and so on), less the ids left out. f may remove the member it is given, and no other.
+// (link.TargetAll and so on), less the ids left out. f may remove members, the one it is given or others: who is removed before its turn is left out. f must
+// not add members nor walk itself.
 func (r *Roster) Walk(target uint16, keys [][]byte, except []link.ClientID, f func(*Member)) {
-	r.epoch++
+	r.tick()
 	for _, id := range except {
 		if m := r.Find(id); m != nil {
 			m.mark = r.epoch
@@ -33,10 +33,35 @@ func (r *Roster) Walk(target uint16, keys [][]byte, except []link.ClientID, f fu
 	default:
 		for _, key := range keys {
 			if s := r.named(target)[string(key)]; s != nil {
-				for i := len(s.entries) - 1; i >= 0; i-- { // backwards: a removal moves only what has been met
-					r.meet(s.entries[i].member, f)
-				}
+				r.walk(s, f)
 			}
+		}
+	}
+}
+
+// walk goes backwards: a removal at or after its place moves only entries that it has met, one before its place moves none out of its way.
+func (r *Roster) walk(s *set, f func(*Member)) {
+	for i := len(s.entries) - 1; i >= 0; i-- {
+		if i < len(s.entries) { // else f has removed several
+			r.meet(s.entries[i].member, f)
+		}
+	}
+}
+
+// tick begins a walk: no mark is of the new epoch.
+func (r *Roster) tick() {
+	if r.epoch++; r.epoch != 0 {
+		return
+	}
+	r.epoch = 1 // after 2^32 walks old marks would count again
+	for _, m := range r.members {
+		if m != nil {
+			m.mark = 0
+		}
+	}
+	for _, of := range []map[string]*set{r.groups, r.uids} {
+		for _, s := range of {
+			s.mark = 0
 		}
 	}
 }
@@ -75,35 +100,67 @@ func (r *Roster) Count(target uint16, keys [][]byte, dst []byte) []byte {
 	return dst
 }
 
-// maxPage is where a page of Select ends, in bytes; the row that passes it still belongs to it.
-const maxPage = 256 << 10
+const (
+	maxPage = 256 << 10    // where a page of Select ends, in bytes; the row that passes it still belongs to it
+	maxRows = maxPage / 16 // and in members, so that also a page of few names is no long work
+)
 
 // Select appends the rows of the members that are meant, in order of their slots, from the cursor on (0: the beginning), as SPEC.md lays them out. It stops after
-// limit members (0: no limit) or maxPage bytes, and returns where the next page begins, 0 at the end. A member that stays is met
+// limit members (0: as many as a page takes), maxRows members or maxPage bytes, and returns where the next page begins, 0 at the end. A member that stays is met
 // exactly once over all pages, whoever comes and goes meanwhile; a distinct name may come again on another page.
 func (r *Roster) Select(fields uint8, target uint16, keys [][]byte, limit int, cursor uint64, dst []byte) (rows []byte, next uint64) {
-	meant := r.members
 	if target != link.TargetAll {
-		r.page = r.page[:0]
-		r.Walk(target, keys, nil, func(m *Member) { r.page = append(r.page, m) })
-		slices.SortFunc(r.page, func(a, b *Member) int { return cmp.Compare(a.ID.Slot(), b.ID.Slot()) })
-		meant = r.page
+		r.pick(target, keys)
 	}
-	r.epoch++ // for distinct names
+	if limit <= 0 || limit > maxRows {
+		limit = maxRows
+	}
+	r.tick() // for distinct names
 	start, taken := len(dst), 0
-	for _, m := range meant {
-		if m == nil || uint64(m.ID.Slot()) < cursor {
+	for slot := int(min(cursor, uint64(len(r.members)))); slot < len(r.members); slot++ {
+		if target != link.TargetAll {
+			if slot = r.picked(slot); slot < 0 {
+				break
+			}
+		}
+		m := r.members[slot]
+		if m == nil {
 			continue
 		}
-		if limit > 0 && taken == limit || len(dst)-start >= maxPage {
-			clear(r.page)
-			return dst, uint64(m.ID.Slot())
+		if taken == limit || len(dst)-start >= maxPage {
+			return dst, uint64(slot)
 		}
 		dst = r.row(dst, m, fields)
 		taken++
 	}
-	clear(r.page)
 	return dst, 0
+}
+
+// pick sets the bits of the slots whose members are meant, and no others.
+func (r *Roster) pick(target uint16, keys [][]byte) {
+	if n := (len(r.members) + 63) / 64; n > cap(r.slots) {
+		r.slots = make([]uint64, n)
+	} else {
+		r.slots = r.slots[:n]
+		clear(r.slots)
+	}
+	r.Walk(target, keys, nil, func(m *Member) {
+		slot := m.ID.Slot()
+		r.slots[slot/64] |= 1 << (slot % 64)
+	})
+}
+
+// picked is the first picked slot from the given one on, -1 when there is none.
+func (r *Roster) picked(slot int) int {
+	word := r.slots[slot/64] >> (slot % 64) << (slot % 64)
+	for i := slot / 64; ; word = r.slots[i] {
+		if word != 0 {
+			return i*64 + bits.TrailingZeros64(word)
+		}
+		if i++; i == len(r.slots) {
+			return -1
+		}
+	}
 }
 
 func (r *Roster) row(dst []byte, m *Member, fields uint8) []byte {
@@ -124,8 +181,9 @@ func (r *Roster) row(dst []byte, m *Member, fields uint8) []byte {
 		dst = link.AppendBytes(dst, m.UID())
 	}
 	if fields&link.FieldGroups != 0 {
-		dst = binary.BigEndian.AppendUint16(dst, uint16(len(m.groups)))
-		for _, p := range m.groups {
+		groups := m.groups[:min(len(m.groups), 0xFFFF)] // a list holds no more
+		dst = binary.BigEndian.AppendUint16(dst, uint16(len(groups)))
+		for _, p := range groups {
 			dst = link.AppendBytes(dst, p.set.name)
 		}
 	}

@@ -1,0 +1,259 @@
+package worker_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/gateway"
+	"sluice/worker"
+)
+
+// realGateway starts a gateway with a text listener; stop ends it.
+func realGateway(t *testing.T, id uint32, inner string, key []byte) (g *gateway.Gateway, stop func()) {
+	t.Helper()
+	g, err := gateway.New(gateway.Config{
+		ID: id, Inner: inner, Key: key, Loops: 2, DrainFor: 100 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- g.Serve(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+	return g, stop
+}
+
+// run starts a worker; it ends with the test.
+func run(t *testing.T, cfg worker.Config, h worker.Handler) *worker.Worker {
+	t.Helper()
+	cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	w, err := worker.New(cfg, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+type line struct {
+	t    *testing.T
+	conn net.Conn
+	in   *bufio.Reader
+}
+
+func dial(t *testing.T, g *gateway.Gateway) *line {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(g.Addrs()[0], "text://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &line{t, conn, bufio.NewReader(conn)}
+}
+
+func (l *line) say(text string) {
+	l.t.Helper()
+	if _, err := io.WriteString(l.conn, text+"\n"); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *line) hears(text string) {
+	l.t.Helper()
+	_ = l.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if got, err := l.in.ReadString('\n'); err != nil || got != text+"\n" {
+		l.t.Fatalf("got %q, %v; not %q", got, err, text)
+	}
+}
+
+// crowd is business that reaches over gateways.
+type crowd struct{}
+
+func (crowd) OnMessage(c *worker.Client, m worker.Message) {
+	verb, rest, _ := strings.Cut(string(m.Data), " ")
+	switch verb {
+	case "join":
+		_ = c.Join(rest)
+	case "bind":
+		_ = c.BindOnly(rest)
+	case "say":
+		_ = c.Publish("room", worker.Text(rest))
+		return
+	}
+	_ = c.Send(worker.Text("ok"))
+}
+
+// Two gateways are one crowd: publishes, uids, counts and lists reach over both, and say when one is silent.
+func TestTwoGateways(t *testing.T) {
+	t.Parallel()
+	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
+	g2, stop2 := realGateway(t, 2, "127.0.0.1:0", nil)
+	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, crowd{})
+	<-w.Ready()
+	ctx := t.Context()
+	var all []*line
+	for i, g := range []*gateway.Gateway{g1, g2, g1, g2} {
+		c := dial(t, g)
+		c.say("join room")
+		c.hears("ok")
+		if i < 2 {
+			c.say("bind u")
+			c.hears("ok")
+		}
+		all = append(all, c)
+	}
+	if _, err := all[0].in.ReadByte(); err == nil { // the newest connection of the uid is at the other gateway
+		t.Error("the first client of the uid was not closed")
+	}
+	all[2].say("say to all")
+	for _, c := range all[1:] {
+		c.hears("to all")
+	}
+	if n, err := w.Count(ctx); n != 3 || err != nil {
+		t.Errorf("Count: %d, %v", n, err)
+	}
+	if n, err := w.CountGroups(ctx, "room", "nobody"); n["room"] != 3 || n["nobody"] != 0 || err != nil {
+		t.Errorf("CountGroups: %v, %v", n, err)
+	}
+	if n, err := w.CountByGateway(ctx); n[1] != 1 || n[2] != 2 || err != nil {
+		t.Errorf("CountByGateway: %v, %v", n, err)
+	}
+	var ids []worker.ClientID
+	for row, err := range w.Select(ctx, worker.Query{Groups: []string{"room"}, Fields: worker.FieldUID | worker.FieldGroups, Page: 1}) {
+		if err != nil || !slices.Equal(row.Groups, []string{"room"}) {
+			t.Errorf("Select: %+v, %v", row, err)
+		}
+		ids = append(ids, row.ID)
+	}
+	if len(ids) != 3 {
+		t.Errorf("Select: %d rows", len(ids))
+	}
+	if online, err := w.OnlineClients(ctx, append(ids, worker.ClientID{9})...); err != nil || !online[ids[0]] || online[worker.ClientID{9}] {
+		t.Errorf("OnlineClients: %v, %v", online, err)
+	}
+	if d, err := w.Client(ids[0]).Deliver(ctx, worker.Text("for you")); d != worker.Delivered || err != nil {
+		t.Errorf("Deliver: %v, %v", d, err)
+	}
+
+	stop2()
+	await(t, func() bool { return w.Stats().Links == 2 })
+	if n, err := w.Count(ctx); n != 1 || !errors.Is(err, worker.ErrPartial) {
+		t.Errorf("Count with a gateway down: %d, %v", n, err)
+	}
+}
+
+// A gateway that comes back is in use again at once.
+func TestGatewayComesBack(t *testing.T) {
+	t.Parallel()
+	g, stop := realGateway(t, 1, "127.0.0.1:0", nil)
+	inner := g.InnerAddr()
+	w := run(t, worker.Config{Gateways: []string{inner}}, crowd{})
+	<-w.Ready()
+	stop()
+	await(t, func() bool { return w.Stats().Links == 0 })
+	g, _ = realGateway(t, 1, inner, nil)
+	c := dial(t, g) // is held until the worker is there
+	c.say("x")
+	c.hears("ok")
+	if w.Stats().Redials == 0 {
+		t.Error("no redial was counted")
+	}
+}
+
+// A worker without the key gets no link, one with it does.
+func TestWrongKey(t *testing.T) {
+	t.Parallel()
+	key := []byte("a key that both sides share")
+	g, _ := realGateway(t, 1, "127.0.0.1:0", key)
+	stranger := run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Key: []byte("another")}, crowd{})
+	await(t, func() bool { return g.Stats().RefusedPeers > 0 })
+	friend := run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Key: key}, crowd{})
+	<-friend.Ready()
+	select {
+	case <-stranger.Ready():
+		t.Error("a worker without the key was let in")
+	default:
+	}
+}
+
+// A worker that drains hands its clients over; nothing of theirs is lost or out of order, and nobody is disconnected.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
+	echo := worker.HandlerFunc(func(c *worker.Client, m worker.Message) { _ = c.Send(m) })
+	start := func() (stop func()) {
+		w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, echo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- w.Run(ctx) }()
+		<-w.Ready()
+		return func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	stop := start()
+	var clients []*line
+	for range 8 {
+		clients = append(clients, dial(t, g))
+	}
+	var talk sync.WaitGroup
+	for _, c := range clients {
+		talk.Go(func() {
+			for i := range 400 {
+				c.say(strings.Repeat("x", i))
+			}
+		})
+	}
+	for range 4 {
+		next := start()
+		stop()
+		stop = next
+	}
+	for _, c := range clients {
+		for i := range 400 {
+			c.hears(strings.Repeat("x", i))
+		}
+	}
+	talk.Wait()
+	stop()
+}
+
+func await(t *testing.T, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not come to pass")
+		}
+	}
+}
