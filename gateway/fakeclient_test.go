@@ -1,0 +1,139 @@
+package gateway_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"sluice/codec"
+	"sluice/internal/link"
+)
+
+// fakeClient is a client of any listener.
+type fakeClient struct {
+	t     testing.TB
+	conn  net.Conn
+	codec clientCodec
+	heard chan string // messages; then "closed", or "close CODE REASON" where the protocol has a farewell
+	id    link.ClientID
+}
+
+// clientCodec is what a client needs of a codec.
+type clientCodec interface {
+	Decode(in, out []byte) (ev codec.Event, payload []byte, n int, reply []byte, err error)
+	Append(dst, payload []byte, text bool) []byte
+	AppendClose(dst []byte, code uint16, reason string) []byte
+}
+
+// dialClient connects to the listener with the URL given.
+func dialClient(t testing.TB, url string) *fakeClient {
+	t.Helper()
+	c := &fakeClient{t: t, conn: dial(t, hostport(url)), heard: make(chan string, 4096)}
+	var in []byte
+	switch url[:2] {
+	case "te":
+		c.codec = codec.Text{MaxMessage: link.MaxMessage}
+	case "fr":
+		c.codec = codec.Frame{MaxMessage: link.MaxMessage}
+	case "js":
+		c.codec = codec.JSONLines{MaxMessage: link.MaxMessage}
+	default:
+		in = c.upgrade(hostport(url), "/")
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.read(in)
+	}()
+	t.Cleanup(func() {
+		_ = c.conn.Close()
+		<-done
+	})
+	return c
+}
+
+// upgrade opens the WebSocket, and returns what came behind the response.
+func (c *fakeClient) upgrade(host, target string) []byte {
+	c.t.Helper()
+	key, o := codec.NewKey(), &codec.DialOptions{}
+	c.write(codec.AppendUpgrade(nil, host, target, key, o))
+	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
+	var in []byte
+	for buf := make([]byte, 4096); ; {
+		n, err := c.conn.Read(buf)
+		if err != nil {
+			c.t.Fatalf("upgrade: %v", err)
+		}
+		in = append(in, buf[:n]...)
+		ws, taken, err := codec.ReadResponse(in, key, o)
+		if err != nil {
+			c.t.Fatalf("upgrade: %v", err)
+		}
+		if taken > 0 {
+			_ = c.conn.SetReadDeadline(time.Time{})
+			c.codec = ws
+			return in[taken:]
+		}
+	}
+}
+
+func (c *fakeClient) read(in []byte) {
+	defer close(c.heard)
+	for buf := make([]byte, 64<<10); ; {
+		for len(in) > 0 {
+			ev, payload, n, reply, err := c.codec.Decode(in, nil)
+			_, _ = c.conn.Write(reply)
+			if err != nil {
+				c.heard <- "broken: " + err.Error()
+				return
+			}
+			if n == 0 {
+				break
+			}
+			switch ev {
+			case codec.Closed:
+				c.heard <- fmt.Sprintf("close %d %s", binary.BigEndian.Uint16(payload), payload[2:])
+				return
+			case codec.MessageText, codec.MessageBinary:
+				c.heard <- string(payload)
+			}
+			in = in[n:]
+		}
+		n, err := c.conn.Read(buf)
+		if err != nil {
+			c.heard <- "closed"
+			return
+		}
+		in = append(in, buf[:n]...)
+	}
+}
+
+func (c *fakeClient) write(b []byte) {
+	c.t.Helper()
+	_ = c.conn.SetWriteDeadline(time.Now().Add(patience))
+	if _, err := c.conn.Write(b); err != nil {
+		c.t.Fatalf("client's write: %v", err)
+	}
+}
+
+func (c *fakeClient) say(text string) {
+	c.t.Helper()
+	c.write(c.codec.Append(nil, []byte(text), true))
+}
+
+// hear waits for the next message, or how the connection ends.
+func (c *fakeClient) hear() string {
+	c.t.Helper()
+	select {
+	case m, ok := <-c.heard:
+		if !ok {
+			return "nothing any more"
+		}
+		return m
+	case <-time.After(patience):
+		c.t.Fatal("the client hears nothing")
+		return ""
+	}
+}

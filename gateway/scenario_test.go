@@ -1,0 +1,207 @@
+package gateway_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/gateway"
+	"sluice/internal/link"
+)
+
+// TestScenarios plays the dialogues of testdata/*.txt. A file starts with a paragraph that says what it protects; then each line is a step:
+//
+//	gateway [loops=N] [hold=D] [holdbytes=N] [unacked=N] [router=round]   first, where the defaults do not do
+//	worker NAME [window=N] [role=publisher]    opens a link to each loop
+//	client NAME text|jsonl|frame|ws            connects
+//	CLIENT says TEXT · hears TEXT · closes     "hears closed" is the end; after a WebSocket's farewell it is "hears close CODE REASON"
+//	WORKER …                                   see scenarioWorker; WORKER@N uses the link to loop N, else it is loop 0
+//	figure NAME N                              waits until the gateway's LoopStats say so
+//
+// TEXT is the rest of the line; *N behind its first word repeats it: x*1000.
+func TestScenarios(t *testing.T) {
+	t.Parallel()
+	files, _ := filepath.Glob("testdata/*.txt")
+	if len(files) == 0 {
+		t.Fatal("no scenarios")
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, steps, ok := strings.Cut(string(text), "\n\n")
+			if !ok {
+				t.Fatal("a scenario starts with a paragraph that says what it protects")
+			}
+			s := &scenario{T: t, clients: map[string]*fakeClient{}, workers: map[string]*fakeWorker{}}
+			for step := range strings.Lines(steps) {
+				if s.step = strings.TrimSpace(step); s.step != "" && s.step[0] != '#' {
+					s.play()
+				}
+			}
+		})
+	}
+}
+
+// scenario is one file being played.
+type scenario struct {
+	*testing.T
+	step    string
+	g       *gateway.Gateway
+	stop    func()
+	clients map[string]*fakeClient
+	workers map[string]*fakeWorker
+	pings   uint32
+}
+
+func (s *scenario) fail(format string, args ...any) {
+	s.Helper()
+	s.Fatalf("%s: %s", s.step, fmt.Sprintf(format, args...))
+}
+
+func (s *scenario) play() {
+	s.Helper()
+	actor, rest, _ := strings.Cut(s.step, " ")
+	if actor == "gateway" {
+		s.gateway(strings.Fields(rest))
+		return
+	}
+	if s.g == nil {
+		s.gateway(nil)
+	}
+	args := strings.Fields(rest)
+	switch actor {
+	case "worker":
+		s.worker(args)
+	case "client":
+		s.client(args)
+	case "figure":
+		s.figure(args[0], args[1])
+	default:
+		name, loop, _ := strings.Cut(actor, "@")
+		if c := s.clients[name]; c != nil {
+			s.clientStep(c, rest)
+		} else if w := s.workers[name]; w != nil {
+			at, _ := strconv.Atoi(loop)
+			scenarioWorker{s, w, w.links[at]}.play(rest)
+		} else {
+			s.fail("nobody of this name")
+		}
+	}
+}
+
+func (s *scenario) gateway(args []string) {
+	cfg := gateway.Config{HoldFor: time.Minute}
+	for _, l := range []string{"text", "jsonl", "frame", "ws"} {
+		cfg.Listeners = append(cfg.Listeners, gateway.Listener{URL: l + "://127.0.0.1:0"})
+	}
+	for _, arg := range args {
+		key, value, _ := strings.Cut(arg, "=")
+		n, _ := strconv.Atoi(value)
+		switch key {
+		case "loops":
+			cfg.Loops = n
+		case "hold":
+			cfg.HoldFor, _ = time.ParseDuration(value)
+		case "holdbytes":
+			cfg.HoldBytes = n
+		case "unacked":
+			cfg.MaxUnacked = n
+		case "router":
+			cfg.Router = gateway.RoundRobin
+		default:
+			s.fail("unknown option %s", key)
+		}
+	}
+	s.g, s.stop = start(s.T, cfg)
+}
+
+func (s *scenario) worker(args []string) {
+	hello := link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20, Name: args[0]}
+	copy(hello.ID[:], args[0])
+	for _, arg := range args[1:] {
+		key, value, _ := strings.Cut(arg, "=")
+		switch key {
+		case "window":
+			n, _ := strconv.Atoi(value)
+			hello.Window = uint32(n)
+		case "role":
+			hello.Role = link.RolePublisher
+		}
+	}
+	workers := s.g.Stats().Workers
+	w := dialWorker(s.T, s.g.InnerAddr(), nil, hello)
+	if s.workers[args[0]] == nil && hello.Role == link.RoleWorker {
+		wait(s.T, s.step, func() bool { return s.g.Stats().Workers == workers+len(w.links) })
+	}
+	s.workers[args[0]] = w
+}
+
+func (s *scenario) client(args []string) {
+	for _, url := range s.g.Addrs() {
+		if strings.HasPrefix(url, args[1]+":") {
+			opened := s.g.Stats().Opened
+			s.clients[args[0]] = dialClient(s.T, url)
+			wait(s.T, s.step, func() bool { return s.g.Stats().Opened == opened+1 })
+			return
+		}
+	}
+	s.fail("no such listener")
+}
+
+func (s *scenario) clientStep(c *fakeClient, rest string) {
+	s.Helper()
+	verb, text, _ := strings.Cut(rest, " ")
+	text = repeated(text)
+	switch verb {
+	case "says":
+		c.say(text)
+	case "hears":
+		if got := c.hear(); got != text {
+			s.fail("it hears %q", short(got))
+		}
+	case "closes":
+		_ = c.conn.Close()
+	case "leaves": // with the protocol's farewell
+		c.write(c.codec.AppendClose(nil, 1000, ""))
+	default:
+		s.fail("unknown step")
+	}
+}
+
+// figure waits until a field of the gateway's LoopStats has a value.
+func (s *scenario) figure(name, value string) {
+	s.Helper()
+	var got string
+	if !eventually(func() bool {
+		got = fmt.Sprint(reflect.ValueOf(s.g.Stats().LoopStats).FieldByName(name))
+		return got == value
+	}) {
+		s.fail("it is %s", got)
+	}
+}
+
+// repeated writes x*3 out.
+func repeated(text string) string {
+	if i := strings.LastIndexByte(text, '*'); i > 0 {
+		if n, err := strconv.Atoi(text[i+1:]); err == nil {
+			return strings.Repeat(text[:i], n)
+		}
+	}
+	return text
+}
+
+func short(s string) string {
+	if len(s) > 200 {
+		return s[:200] + "…"
+	}
+	return s
+}

@@ -1,0 +1,217 @@
+package gateway_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sluice/internal/link"
+)
+
+// scenarioWorker plays the steps of a worker:
+//
+//	sees attach CLIENT new|moved [uid=U] [loop=N] [attr=value…]
+//	sees message CLIENT TEXT · sees detach CLIENT REASON|moved · sees attrs CLIENT VERSION [uid=U] [attr=value…]
+//	sees nothing · sees drain · sees goaway STATUS      "nothing" holds for what the gateway has done so far
+//	acks · acks again · dies · drains · window N
+//	COMMAND · asks ID COMMAND · hears ID STATUS [ANSWER]
+//	unit COMMAND; COMMAND…                              with the acknowledgement of all that has been seen
+//	half a unit COMMAND; COMMAND…                       a unit whose last byte does not come
+//	bad unit COMMAND; COMMAND…                          a unit whose last frame is broken
+//
+// Commands are in scenarioCommand. Attributes stand in order of their names.
+type scenarioWorker struct {
+	*scenario
+	w  *fakeWorker
+	at *fakeLink
+}
+
+func (p scenarioWorker) play(rest string) {
+	p.Helper()
+	verb, rest, _ := strings.Cut(rest, " ")
+	switch verb {
+	case "sees":
+		what, args, _ := strings.Cut(rest, " ")
+		p.sees(what, args)
+	case "acks":
+		if rest == "again" {
+			p.at.write(&link.Frame{Type: link.Unit, ID: p.at.last, Slot: p.at.last})
+		} else {
+			p.each((*fakeLink).ack)
+		}
+	case "dies":
+		p.w.die()
+	case "drains":
+		p.each(func(l *fakeLink) { l.write(&link.Frame{Type: link.Drain}) })
+	case "window":
+		n, _ := strconv.Atoi(rest)
+		p.each(func(l *fakeLink) { l.write(&link.Frame{Type: link.Credit, Slot: uint32(n)}) })
+	case "hears":
+		p.hears(rest)
+	case "asks":
+		id, command, _ := strings.Cut(rest, " ")
+		f := p.command(command)
+		n, _ := strconv.Atoi(id)
+		f.ID, f.Flags = uint32(n), f.Flags|link.FlagResult
+		p.at.write(f)
+	case "unit":
+		_, _ = p.at.conn.Write(p.unit(rest))
+	case "half":
+		b := p.unit(strings.TrimPrefix(rest, "a unit "))
+		_, _ = p.at.conn.Write(b[:len(b)-1])
+	case "bad":
+		b := p.unit(strings.TrimPrefix(rest, "unit "))
+		b = append(b, link.Append(nil, &link.Frame{Type: link.Set, Payload: []byte("no attributes")})...)
+		link.Finish(b, 0)
+		_, _ = p.at.conn.Write(b)
+	default:
+		p.at.write(p.command(verb + " " + rest))
+	}
+}
+
+func (p scenarioWorker) each(f func(l *fakeLink)) {
+	for _, l := range p.w.links {
+		f(l)
+	}
+}
+
+// unit makes a unit of commands, with the acknowledgement of all that this link has seen.
+func (p scenarioWorker) unit(commands string) []byte {
+	p.Helper()
+	l := p.at
+	if len(l.unacked) == 0 {
+		p.fail("nothing to acknowledge")
+	}
+	first, last := slices.Min(l.unacked), slices.Max(l.unacked)
+	l.unacked, l.last = nil, last
+	b := link.Begin(nil, &link.Frame{Type: link.Unit, ID: first, Slot: last})
+	for command := range strings.SplitSeq(commands, "; ") {
+		b = link.Append(b, p.command(command))
+	}
+	link.Finish(b, 0)
+	return b
+}
+
+func (p scenarioWorker) sees(what, args string) {
+	p.Helper()
+	name, rest, _ := strings.Cut(args, " ")
+	switch what {
+	case "attach":
+		p.seesAttach(name, rest)
+	case "nothing":
+		p.pings++
+		p.w.barrier(p.pings)
+		if got := p.w.pending(); len(got) > 0 {
+			p.fail("it sees %s", got)
+		}
+	case "drain", "goaway":
+		_, f := p.w.take(what, func(_ int, f *link.Frame) bool { return f.Type == link.Drain || f.Type == link.GoAway })
+		got := "drain"
+		if f.Type == link.GoAway {
+			got = "goaway " + link.Status(f.Code).String()
+			wait(p, "the link's end", p.w.isOver)
+		}
+		if want := strings.TrimSpace(what + " " + strings.ReplaceAll(args, "-", " ")); got != want {
+			p.fail("it sees %s", got)
+		}
+	default:
+		id := p.clientID(name)
+		_, f := p.w.take(what+" of "+name, func(loop int, f *link.Frame) bool {
+			return f.Type <= link.Attrs && loop == int(id.Loop()) && f.Slot == id.Slot() && f.Token == id.Token()
+		})
+		if got, want := p.describe(&f), strings.TrimSpace(what+" "+strings.ReplaceAll(repeated(rest), "-", " ")); got != want {
+			p.fail("it sees %s", short(got))
+		}
+	}
+}
+
+// describe tells a frame about a client as steps do.
+func (p scenarioWorker) describe(f *link.Frame) string {
+	switch {
+	case f.Type == link.Message:
+		return "message " + string(f.Payload)
+	case f.Type == link.Detach && f.Has(link.FlagMoved):
+		return "detach moved"
+	case f.Type == link.Detach:
+		return "detach " + link.Reason(f.Code).String()
+	case f.Type == link.Attrs:
+		c := link.Read(f.Payload)
+		version, uid := c.U32(), string(c.Bytes())
+		return fmt.Sprintf("attrs %d%s", version, about(uid, c.Attributes()))
+	}
+	return f.Type.String()
+}
+
+// about tells of a client's uid and attributes.
+func about(uid string, attrs []link.Attribute) (text string) {
+	if uid != "" {
+		text = " uid=" + uid
+	}
+	slices.SortFunc(attrs, func(a, b link.Attribute) int { return strings.Compare(a.Key, b.Key) })
+	for _, a := range attrs {
+		text += " " + a.Key + "=" + a.Value
+	}
+	return text
+}
+
+// seesAttach waits for the client's attachment, by which the scenario learns its id.
+func (p scenarioWorker) seesAttach(name, want string) {
+	p.Helper()
+	c := p.clients[name]
+	var a link.Attachment
+	loop, f := p.w.take("attach "+name, func(_ int, f *link.Frame) bool {
+		if f.Type != link.Attach {
+			return false
+		}
+		body := link.Read(f.Payload)
+		a = body.Attachment()
+		return a.Remote == c.conn.LocalAddr().String()
+	})
+	c.id = link.MakeClientID(p.at.hello.ID, uint8(loop), f.Slot, f.Token)
+	got := "moved"
+	if f.Has(link.FlagNew) {
+		got = "new"
+	}
+	got += about(a.UID, a.Attrs)
+	if strings.Contains(want, "loop=") {
+		got += fmt.Sprintf(" loop=%d", loop)
+	}
+	if got != want {
+		p.fail("it sees attach %s", got)
+	}
+}
+
+// hears waits for the answer to a request.
+func (p scenarioWorker) hears(rest string) {
+	p.Helper()
+	word, want, _ := strings.Cut(rest, " ")
+	id, _ := strconv.Atoi(word)
+	_, f := p.w.take("answer "+word, func(_ int, f *link.Frame) bool { return f.Type == link.Reply && f.ID == uint32(id) })
+	got := link.Status(f.Code).String()
+	c := link.Read(f.Payload)
+	switch {
+	case f.Code == uint16(link.Conflict):
+		got += fmt.Sprintf(" %d%s", c.U32(), about("", c.Attributes()))
+	case len(f.Payload) >= 8 && len(f.Payload)%8 == 0 && strings.Contains(want, "cursor"): // rows are asserted by a test of their own
+		got += " cursor"
+	default:
+		for b := f.Payload; len(b) >= 4; b = b[4:] {
+			got += " " + strconv.Itoa(int(binary.BigEndian.Uint32(b)))
+		}
+	}
+	if got != strings.ReplaceAll(want, "-", " ") {
+		p.fail("it hears %s", got)
+	}
+}
+
+// clientID is the id of a client that a worker has seen.
+func (p scenarioWorker) clientID(name string) link.ClientID {
+	p.Helper()
+	c := p.clients[name]
+	if c == nil || c.id.IsZero() {
+		p.fail("no worker has seen %s", name)
+	}
+	return c.id
+}
