@@ -220,7 +220,8 @@ func (l *gwLink) dispatch(s *session, it item) (still bool) {
 	d.call.Store(call)
 	ok := s.call(&it)
 	if !d.call.CompareAndSwap(call, call+1) {
-		d.handing.Lock() // until the one who took over has done so
+		d.handing.Lock()
+		//lint:ignore SA2001 waits until the one who took over has done so
 		d.handing.Unlock()
 		s.settle(&it, ok)
 		s.run()
