@@ -77,3 +77,19 @@ func ParseClientID(s string) (ClientID, error) { return link.ParseClientID(s) }
 
 // Reason says why a client's connection ended.
 type Reason = link.Reason
+
+// The reasons.
+const (
+	ReasonPeer         = link.ReasonPeer         // the client closed, or its connection broke off cleanly
+	ReasonKicked       = link.ReasonKicked       // business code closed it
+	ReasonIdle         = link.ReasonIdle         // nothing was heard within the heartbeat limit
+	ReasonSlowConsumer = link.ReasonSlowConsumer // it did not read what was sent to it
+	ReasonProtocol     = link.ReasonProtocol     // it sent what its protocol forbids
+	ReasonTooBig       = link.ReasonTooBig       // a message passed the size limit
+	ReasonLimit        = link.ReasonLimit        // a connection or rate limit
+	ReasonDraining     = link.ReasonDraining     // the gateway is closing down
+	ReasonReplaced     = link.ReasonReplaced     // a newer connection of the same uid
+	ReasonNoWorker     = link.ReasonNoWorker     // no worker took it in time
+	ReasonNetwork      = link.ReasonNetwork      // the connection failed
+	ReasonInternal     = link.ReasonInternal     // a fault of the gateway
+)

@@ -9,7 +9,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"sluice/internal/link"
 	"sluice/worker"
 	"sluice/worker/workertest"
 )
@@ -95,7 +94,7 @@ func TestOffice(t *testing.T) {
 	ann.Expect("hello")
 	bob.Send("login") // takes Ann's uid over
 	bob.Expect("hello")
-	ann.ExpectClosed(link.ReasonReplaced)
+	ann.ExpectClosed(worker.ReasonReplaced)
 	watcher.Expect("u1 gone: replaced")
 
 	bob.Send("compare")
@@ -114,7 +113,7 @@ func TestOffice(t *testing.T) {
 	}
 	bob.Send("bye")
 	bob.Expect("bye")
-	bob.ExpectClosed(link.ReasonKicked)
+	bob.ExpectClosed(worker.ReasonKicked)
 	watcher.Expect("u1 gone: kicked")
 	watcher.Drop()
 }
