@@ -17,9 +17,9 @@ import (
 // TestScenarios plays the dialogues of testdata/*.txt. A file starts with a paragraph that says what it protects; then each line is a step:
 //
 //	gateway [loops=N] [hold=D] [holdbytes=N] [unacked=N] [router=round]   first, where the defaults do not do
-//	worker NAME [window=N] [role=publisher]    opens a link to each loop
+//	worker NAME [window=N] [role=publisher] [id=NAME]    opens a link to each loop; with the id of another it takes that one's place
 //	client NAME text|jsonl|frame|ws            connects
-//	CLIENT says TEXT · hears TEXT · closes     "hears closed" is the end; after a WebSocket's farewell it is "hears close CODE REASON"
+//	CLIENT says TEXT · writes LINE · hears TEXT · closes · leaves     "hears closed" is the end; after a WebSocket's farewell it is "hears close CODE REASON"
 //	WORKER …                                   see scenarioWorker; WORKER@N uses the link to loop N, else it is loop 0
 //	figure NAME N                              waits until the gateway's LoopStats say so
 //
@@ -127,6 +127,7 @@ func (s *scenario) gateway(args []string) {
 func (s *scenario) worker(args []string) {
 	hello := link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20, Name: args[0]}
 	copy(hello.ID[:], args[0])
+	replaces := false
 	for _, arg := range args[1:] {
 		key, value, _ := strings.Cut(arg, "=")
 		switch key {
@@ -135,11 +136,15 @@ func (s *scenario) worker(args []string) {
 			hello.Window = uint32(n)
 		case "role":
 			hello.Role = link.RolePublisher
+		case "id":
+			hello.ID = [16]byte{}
+			copy(hello.ID[:], value)
+			replaces = true
 		}
 	}
 	workers := s.g.Stats().Workers
 	w := dialWorker(s.T, s.g.InnerAddr(), nil, hello)
-	if s.workers[args[0]] == nil && hello.Role == link.RoleWorker {
+	if !replaces && hello.Role == link.RoleWorker {
 		wait(s.T, s.step, func() bool { return s.g.Stats().Workers == workers+len(w.links) })
 	}
 	s.workers[args[0]] = w
@@ -165,9 +170,11 @@ func (s *scenario) clientStep(c *fakeClient, rest string) {
 	case "says":
 		c.say(text)
 	case "hears":
-		if got := c.hear(); got != text {
+		if got := strings.TrimSpace(c.hear()); got != text {
 			s.fail("it hears %q", short(got))
 		}
+	case "writes": // a line that its own codec would not
+		c.write([]byte(text + "\n"))
 	case "closes":
 		_ = c.conn.Close()
 	case "leaves": // with the protocol's farewell
