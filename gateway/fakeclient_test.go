@@ -81,6 +81,7 @@ func (c *fakeClient) upgrade(host, target string) []byte {
 
 func (c *fakeClient) read(in []byte) {
 	defer close(c.heard)
+	defer func() { _ = c.conn.Close() }() // as a peer does that has heard the end
 	for buf := make([]byte, 64<<10); ; {
 		for len(in) > 0 {
 			ev, payload, n, reply, err := c.codec.Decode(in, nil)

@@ -30,7 +30,7 @@ func reasonOf(err error) link.Reason {
 		return link.ReasonDraining
 	case errors.Is(err, engine.ErrPanic):
 		return link.ReasonInternal
-	case errors.Is(err, codec.ErrProtocol):
+	case errors.Is(err, codec.ErrProtocol), errors.Is(err, codec.ErrDocument):
 		return link.ReasonProtocol
 	}
 	return link.ReasonNetwork
