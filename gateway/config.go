@@ -53,7 +53,7 @@ type Config struct {
 type Listener struct {
 	// URL is ws://, text://, json://, jsonl:// or frame:// with host:port, and for ws a path that upgrades are answered on (any when empty).
 	URL string
-	// Origins are the hosts, besides the listener's own, whose pages may open a WebSocket ("*.example.org" matches one label). "*" lets every page in.
+	// Origins are the hosts, besides the listener's own, whose pages may open a WebSocket ("*.example.org" is any host below example.org). "*" lets every page in.
 	Origins []string
 	// Subprotocols are those spoken, best first.
 	Subprotocols []string

@@ -1,0 +1,222 @@
+package gateway_test
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"sluice/gateway"
+	"sluice/internal/link"
+)
+
+// attached waits for the attachment of the one client there is, and returns a frame that names it.
+func attached(w *fakeWorker) link.Frame {
+	w.t.Helper()
+	_, f := w.take("an attachment", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
+	return link.Frame{Slot: f.Slot, Token: f.Token}
+}
+
+// detached waits for the client's end and returns why.
+func detached(w *fakeWorker) link.Reason {
+	w.t.Helper()
+	_, f := w.take("a detachment", func(_ int, f *link.Frame) bool { return f.Type == link.Detach })
+	return link.Reason(f.Code)
+}
+
+var oneWorker = link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20, ID: [16]byte{1}}
+
+func TestClientsAndWorkersHearWhyAConnectionEnds(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		lis    gateway.Listener
+		do     func(w *fakeWorker, ws *websocket.Conn, client link.Frame, stop func())
+		code   websocket.StatusCode
+		reason link.Reason
+	}{
+		{name: "kick", code: 1000, reason: link.ReasonKicked, do: func(w *fakeWorker, _ *websocket.Conn, f link.Frame, _ func()) {
+			f.Type = link.Kick
+			w.links[0].write(&f)
+		}},
+		{name: "idle", code: 4003, reason: link.ReasonIdle, lis: gateway.Listener{Heartbeat: 100 * time.Millisecond, Misses: 1}},
+		{name: "too big", code: 1009, reason: link.ReasonTooBig, lis: gateway.Listener{MaxMessage: 10},
+			do: func(w *fakeWorker, ws *websocket.Conn, _ link.Frame, _ func()) {
+				_ = ws.Write(within(w.t), websocket.MessageText, []byte("more than ten bytes"))
+			}},
+		{name: "draining", code: 1012, reason: link.ReasonDraining, do: func(_ *fakeWorker, _ *websocket.Conn, _ link.Frame, stop func()) {
+			go stop()
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			g, stop := start(t, ws(c.lis))
+			w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+			// The client does not answer pings until it reads.
+			ws := openWebSocket(t, g.Addrs()[0], nil)
+			f := attached(w)
+			if c.do != nil {
+				c.do(w, ws, f, stop)
+			}
+			if got := detachedWhile(w, ws, c.code); got != c.reason {
+				t.Errorf("the worker hears %v", got)
+			}
+		})
+	}
+}
+
+// detachedWhile reads the client's end, once the worker has heard of it where the client must be silent, and returns what the worker heard.
+func detachedWhile(w *fakeWorker, ws *websocket.Conn, code websocket.StatusCode) link.Reason {
+	w.t.Helper()
+	var reason link.Reason
+	if code == 4003 {
+		reason = detached(w)
+	}
+	if _, _, err := ws.Read(within(w.t)); websocket.CloseStatus(err) != code {
+		w.t.Errorf("the client hears %v, want %d", err, code)
+	}
+	if reason == 0 {
+		reason = detached(w)
+	}
+	return reason
+}
+
+func TestAClientThatAnswersPingsStays(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, ws(gateway.Listener{Heartbeat: 100 * time.Millisecond, Misses: 1}))
+	pings := make(chan struct{}, 100)
+	ws := openWebSocket(t, g.Addrs()[0], &websocket.DialOptions{OnPingReceived: func(context.Context, []byte) bool {
+		pings <- struct{}{}
+		return true
+	}})
+	ctx := ws.CloseRead(within(t))
+	for range 5 {
+		select {
+		case <-pings:
+		case <-ctx.Done():
+			t.Fatal("closed although it answers")
+		}
+	}
+	if g.Stats().Clients != 1 {
+		t.Error("the client is gone")
+	}
+}
+
+func TestAnActiveClientIsNotPinged(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{
+		{URL: "text://127.0.0.1:0", Ping: "are you there", Heartbeat: 500 * time.Millisecond, Misses: 1},
+	}})
+	conn := dial(t, hostport(g.Addrs()[0]))
+	var heard []string
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for lines := bufio.NewScanner(conn); lines.Scan(); {
+			heard = append(heard, lines.Text())
+		}
+	}()
+	talk := time.NewTicker(20 * time.Millisecond)
+	defer talk.Stop()
+	for end := time.Now().Add(1200 * time.Millisecond); time.Now().Before(end); <-talk.C {
+		if _, err := conn.Write([]byte("here\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = conn.Close()
+	<-done
+	if len(heard) > 0 {
+		t.Errorf("pinged: %q", heard)
+	}
+}
+
+func TestASilentTextClientIsPingedThenClosed(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		lis  gateway.Listener
+		want []string
+	}{
+		{"ping", gateway.Listener{Ping: `{"type":"ping"}`, Heartbeat: 100 * time.Millisecond, Misses: 2}, []string{`{"type":"ping"}`, `{"type":"ping"}`}},
+		{"timed only", gateway.Listener{Heartbeat: 100 * time.Millisecond, Misses: 1}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.lis.URL = "text://127.0.0.1:0"
+			g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{c.lis}})
+			w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+			conn := dial(t, hostport(g.Addrs()[0]))
+			_ = conn.SetReadDeadline(time.Now().Add(patience))
+			var heard []string
+			lines := bufio.NewScanner(conn)
+			for lines.Scan() {
+				heard = append(heard, lines.Text())
+			}
+			if lines.Err() != nil || !slices.Equal(heard, c.want) {
+				t.Errorf("heard %q, then %v", heard, lines.Err())
+			}
+			_ = conn.Close()
+			if got := detached(w); got != link.ReasonIdle {
+				t.Errorf("the worker hears %v", got)
+			}
+		})
+	}
+}
+
+func TestNoHeartbeat(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0", Heartbeat: -1, Ping: "ping"}}})
+	conn := dial(t, hostport(g.Addrs()[0]))
+	_ = conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	if _, err := conn.Read(make([]byte, 1)); ended(err) || err == nil {
+		t.Errorf("the client hears something: %v", err)
+	}
+}
+
+func TestAHandshakeThatTakesTooLongIsCut(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, ws(gateway.Listener{HandshakeTimeout: 100 * time.Millisecond}))
+	for _, said := range []string{"", "GET / HTTP/1.1\r\nHost: x\r\n"} {
+		conn := dial(t, hostport(g.Addrs()[0]))
+		if _, err := conn.Write([]byte(said)); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
+		if n, err := conn.Read(make([]byte, 100)); n > 0 || !ended(err) {
+			t.Errorf("after %q: %d bytes, %v", said, n, err)
+		}
+	}
+}
+
+func TestBrokenHandshakes(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, ws(gateway.Listener{}))
+	for request, status := range map[string]string{
+		"hello\r\n\r\n": "400",
+		"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 20_000) + "\r\n\r\n":                                                                               "431",
+		"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n":                                               "400",
+		"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n": "426",
+	} {
+		conn := dial(t, hostport(g.Addrs()[0]))
+		if _, err := conn.Write([]byte(request)); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
+		answer, err := readAll(conn)
+		if err != nil || !strings.HasPrefix(answer, "HTTP/1.1 "+status) {
+			t.Errorf("%.60q is answered %.60q, %v", request, answer, err)
+		}
+	}
+	wait(t, "refusals", func() bool { return g.Stats().Refusals == 4 })
+}
+
+func readAll(conn net.Conn) (string, error) {
+	var b strings.Builder
+	_, err := bufio.NewReader(conn).WriteTo(&b)
+	return b.String(), err
+}

@@ -1,0 +1,232 @@
+package gateway_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"sluice/codec"
+	"sluice/gateway"
+	"sluice/internal/link"
+	"sluice/worker"
+)
+
+// echo sends every message back.
+type echo struct{}
+
+func (echo) OnMessage(c *worker.Client, m worker.Message) { _ = c.Send(m) }
+
+// runWorker runs a real worker until the test ends.
+func runWorker(t testing.TB, g *gateway.Gateway, h worker.Handler) {
+	t.Helper()
+	w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, DrainTimeout: time.Second, Logger: slog.New(slog.DiscardHandler)}, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("worker: %v", err)
+		}
+	})
+	<-w.Ready()
+}
+
+func within(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func openWebSocket(t testing.TB, url string, o *websocket.DialOptions) *websocket.Conn {
+	t.Helper()
+	ws, _, err := websocket.Dial(within(t), url, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws.SetReadLimit(-1)
+	t.Cleanup(func() { _ = ws.CloseNow() })
+	return ws
+}
+
+func ws(l gateway.Listener) gateway.Config {
+	if l.URL == "" {
+		l.URL = "ws://127.0.0.1:0"
+	}
+	return gateway.Config{Listeners: []gateway.Listener{l}}
+}
+
+func TestWebSocketEchoesThroughARealWorker(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{
+		{URL: "ws://127.0.0.1:0/plain"}, {URL: "ws://127.0.0.1:0/small", Compress: true},
+	}})
+	runWorker(t, g, echo{})
+	messages := []string{"", "hi", strings.Repeat("long and longer ", 10_000), "żółw 🐢"}
+	for i, url := range g.Addrs() {
+		o := &websocket.DialOptions{CompressionMode: websocket.CompressionContextTakeover}
+		ws, response, err := websocket.Dial(within(t), url, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = ws.CloseNow() }()
+		ws.SetReadLimit(-1)
+		if got := response.Header.Get("Sec-WebSocket-Extensions"); strings.HasPrefix(got, "permessage-deflate") != (i == 1) {
+			t.Errorf("%s: extensions %q", url, got)
+		}
+		for _, kind := range []websocket.MessageType{websocket.MessageText, websocket.MessageBinary} {
+			for _, m := range messages {
+				if err := ws.Write(within(t), kind, []byte(m)); err != nil {
+					t.Fatal(err)
+				}
+				got, b, err := ws.Read(within(t))
+				if err != nil || got != kind || string(b) != m {
+					t.Fatalf("%s: echo of %d bytes: %v %d bytes %v", url, len(m), got, len(b), err)
+				}
+			}
+		}
+		if err := ws.Close(websocket.StatusNormalClosure, "bye"); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	}
+	wait(t, "all clients gone", func() bool { return g.Stats().Clients == 0 })
+}
+
+func TestUpgradesAndTheirRefusals(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, ws(gateway.Listener{
+		URL: "ws://127.0.0.1:0/chat", Subprotocols: []string{"v2", "v1"}, Origins: []string{"*.example.org"},
+		OnUpgrade: func(r *codec.Request) int {
+			if r.Header("X-Banned") != "" {
+				return http.StatusForbidden
+			}
+			return 0
+		},
+	}))
+	base := "ws://" + hostport(g.Addrs()[0])
+	for _, c := range []struct {
+		name, target, origin, banned string
+		offers                       []string
+		status                       int
+		subprotocol                  string
+	}{
+		{name: "plain", target: "/chat", status: 101},
+		{name: "query", target: "/chat?x=1", status: 101},
+		{name: "subprotocol", target: "/chat", offers: []string{"v1", "v2"}, status: 101, subprotocol: "v2"},
+		{name: "none in common", target: "/chat", offers: []string{"v9"}, status: 101},
+		{name: "own origin", target: "/chat", origin: "http://" + hostport(base), status: 101},
+		{name: "listed origin", target: "/chat", origin: "https://www.example.org", status: 101},
+		{name: "foreign origin", target: "/chat", origin: "https://evil.example.com", status: 403},
+		{name: "example.org itself", target: "/chat", origin: "https://example.org", status: 403},
+		{name: "null origin", target: "/chat", origin: "null", status: 403},
+		{name: "another path", target: "/else", status: 404},
+		{name: "longer path", target: "/chat/", status: 404},
+		{name: "OnUpgrade", target: "/chat", banned: "yes", status: 403},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			o := &websocket.DialOptions{Subprotocols: c.offers, HTTPHeader: http.Header{}}
+			if c.origin != "" {
+				o.HTTPHeader.Set("Origin", c.origin)
+			}
+			if c.banned != "" {
+				o.HTTPHeader.Set("X-Banned", c.banned)
+			}
+			conn, response, err := websocket.Dial(within(t), base+c.target, o)
+			if response == nil || response.StatusCode != c.status {
+				t.Fatalf("%v %v, want %d", response, err, c.status)
+			}
+			if conn != nil {
+				if conn.Subprotocol() != c.subprotocol {
+					t.Errorf("subprotocol %q", conn.Subprotocol())
+				}
+				_ = conn.CloseNow()
+			}
+		})
+	}
+}
+
+func TestTheWorkerSeesTheRequest(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, ws(gateway.Listener{}))
+	w := dialWorker(t, g.InnerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20})
+	openWebSocket(t, g.Addrs()[0]+"/room/7?as=ann", &websocket.DialOptions{HTTPHeader: http.Header{"Cookie": {"session=1"}}})
+	_, f := w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
+	c := link.Read(f.Payload)
+	a := c.Attachment()
+	cookie := ""
+	for _, h := range a.Headers {
+		if strings.EqualFold(h.Name, "Cookie") {
+			cookie = h.Value
+		}
+	}
+	if a.Target != "/room/7?as=ann" || cookie != "session=1" || a.Listener != g.Addrs()[0] || c.Bad() {
+		t.Errorf("attachment %+v", a)
+	}
+}
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	page := http.NewServeMux()
+	page.HandleFunc("/hello", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Seen", r.Header.Get("X-Sent")+" "+r.Host+" "+r.URL.RawQuery)
+		_, _ = io.WriteString(w, "hello")
+	})
+	page.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("oh") })
+	page.HandleFunc("/large", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "600000")
+		_, _ = w.Write(make([]byte, 600_000))
+	})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{
+		{URL: "ws://127.0.0.1:0/ws", Page: page}, {URL: "ws://127.0.0.1:0"},
+	}})
+	with, without := "http://"+hostport(g.Addrs()[0]), "http://"+hostport(g.Addrs()[1])
+	for _, c := range []struct {
+		method, url string
+		status      int
+		body        string
+	}{
+		{"GET", with + "/hello?q", 200, "hello"},
+		{"HEAD", with + "/hello?q", 200, ""},
+		{"GET", with + "/none", 404, "404 page not found\n"},
+		{"GET", with + "/panic", 500, ""},
+		{"GET", with + "/large", 500, ""},
+		{"POST", with + "/hello", 405, "Method Not Allowed\n"},
+		{"GET", without + "/hello", 426, "Upgrade Required\n"},
+		{"HEAD", without + "/", 426, ""},
+	} {
+		r, err := http.NewRequestWithContext(within(t), c.method, c.url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Sent", "yes")
+		response, err := new(http.Transport).RoundTrip(r)
+		if err != nil {
+			t.Errorf("%s %s: %v", c.method, c.url, err)
+			continue
+		}
+		body, _ := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if response.StatusCode != c.status || string(body) != c.body && c.status == 200 {
+			t.Errorf("%s %s: %d %q", c.method, c.url, response.StatusCode, body)
+		}
+		if want := "yes " + r.URL.Host + " q"; c.status == 200 && response.Header.Get("X-Seen") != want {
+			t.Errorf("the handler saw %q", response.Header.Get("X-Seen"))
+		}
+		if c.status == 200 && response.ContentLength != 5 {
+			t.Errorf("%s: length %d", c.method, response.ContentLength)
+		}
+	}
+	if s := g.Stats(); s.Pages != 5 || s.Opened != 0 {
+		t.Errorf("%d pages, %d clients", s.Pages, s.Opened)
+	}
+}
