@@ -67,6 +67,7 @@ func dialLink(t testing.TB, addr string, key []byte, hello link.WorkerHello) (*f
 
 func (l *fakeLink) read() {
 	defer func() {
+		_ = l.conn.Close() // as a peer does that has heard the end
 		l.mu.Lock()
 		l.over = true
 		l.mu.Unlock()

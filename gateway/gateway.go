@@ -13,7 +13,6 @@ import (
 	xrate "golang.org/x/time/rate"
 
 	"sluice/engine"
-	"sluice/internal/link"
 )
 
 // Gateway holds clients and passes their messages to workers.
@@ -112,24 +111,33 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	return nil
 }
 
-// farewell tells clients and workers that the gateway goes, and waits until they have heard it.
+// farewell tells clients that the gateway goes, then their workers that they are gone, and waits until all have heard it.
 func (g *Gateway) farewell(ctx context.Context) {
-	for _, l := range g.loops {
-		_ = l.el.Post(func() {
-			l.ending = true
-			for _, k := range l.links {
-				k.send(&link.Frame{Type: link.Drain})
-			}
-			for _, s := range l.sessions {
-				if s != nil {
-					s.end(link.ReasonDraining)
-				}
-			}
-		})
-	}
-	tick := time.NewTicker(10 * time.Millisecond)
+	ask(g, func(l *loop) int { return l.sayGoodbye() })
+	g.await(ctx, (*loop).clients)
+	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	ask(g, func(l *loop) int { return l.cutClients() })
+	g.await(ctx, (*loop).clients)
+	ask(g, func(l *loop) int { return l.endLinks() })
+	g.await(ctx, func(l *loop) int { return l.linked })
+}
+
+// lastWords is how long the gateway waits for workers to take the last they are told.
+const lastWords = time.Second
+
+// await polls until a figure is 0 on all loops, or ctx ends.
+func (g *Gateway) await(ctx context.Context, figure func(*loop) int) {
+	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for g.Stats().Clients > 0 {
+	for {
+		left := 0
+		for _, n := range ask(g, figure) {
+			left += n
+		}
+		if left == 0 {
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -37,6 +37,7 @@ func newWorkerLink(l *loop, hello link.WorkerHello) *workerLink {
 func (k *workerLink) OnOpen(c *engine.Conn) {
 	l := k.loop
 	k.conn = c
+	l.linked++
 	l.serials++
 	k.serial = l.serials
 	for _, old := range l.links {
@@ -79,6 +80,7 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 // OnClose implements engine.Handler.
 func (k *workerLink) OnClose(c *engine.Conn, reason error) {
 	k.leave()
+	k.loop.linked--
 	lost, _ := k.sent.Outstanding()
 	k.loop.stats.Unacked += uint64(lost)
 	k.loop.g.log.Info("link closed", "worker", k.hello.Name, "loop", k.loop.index, "remote", c.RemoteAddr().String(), "unacknowledged", lost, "reason", reason)
@@ -272,11 +274,16 @@ func (k *workerLink) handOver(s *session) {
 	}
 }
 
-// goAway ends the link with a last frame that says why.
+// goAway ends a link that has gone wrong.
 func (k *workerLink) goAway(status link.Status, text string) {
 	k.loop.g.log.Warn("link ended", "worker", k.hello.Name, "loop", k.loop.index, "status", status.String(), "why", text)
+	k.end(status, text, link.ReasonProtocol)
+}
+
+// end ends the link with a last frame that says why.
+func (k *workerLink) end(status link.Status, text string, reason link.Reason) {
 	k.send(&link.Frame{Type: link.GoAway, Code: uint16(status), Payload: []byte(text)})
-	k.conn.CloseAfterFlush(closing(link.ReasonProtocol), lastBytes)
+	k.conn.CloseAfterFlush(closing(reason), lastBytes)
 	k.leave()
 }
 

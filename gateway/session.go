@@ -300,7 +300,9 @@ func (s *session) destroy(reason link.Reason) {
 	if s.phase == phaseGone {
 		return
 	}
-	s.reason = reason
+	if s.phase != phaseEnding { // else it has its reason
+		s.reason = reason
+	}
 	s.conn.Close(closing(reason))
 }
 

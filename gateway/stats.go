@@ -31,16 +31,24 @@ type Stats struct {
 
 // Stats asks each loop for its figures; a loop that is stopping gives none. Any goroutine but a loop's may call it.
 func (g *Gateway) Stats() Stats {
-	all := Stats{RefusedPeers: g.refusedPeers.Load()}
+	all := Stats{RefusedPeers: g.refusedPeers.Load(), Loops: ask(g, (*loop).snapshot)}
+	for _, s := range all.Loops {
+		all.add(s)
+	}
+	return all
+}
+
+// ask runs f on each loop and returns what it says; a loop that is stopping says nothing.
+func ask[T any](g *Gateway, f func(*loop) T) []T {
+	all := make([]T, 0, len(g.loops))
 	for _, l := range g.loops {
-		answer := make(chan LoopStats, 1)
-		if l.el.Post(func() { answer <- l.snapshot() }) != nil {
+		answer := make(chan T, 1)
+		if l.el.Post(func() { answer <- f(l) }) != nil {
 			continue
 		}
 		select {
 		case s := <-answer:
-			all.Loops = append(all.Loops, s)
-			all.add(s)
+			all = append(all, s)
 		case <-time.After(time.Second): // stopping
 		}
 	}
