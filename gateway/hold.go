@@ -30,6 +30,25 @@ func (q *queue) front() (payload []byte, flags uint8) {
 	return r[5 : 5+n], r[0]
 }
 
+func (q *queue) push(payload []byte, flags uint8) {
+	if q.taken > len(q.records)/2 { // a queue that never empties must not keep what is gone
+		q.records = q.records[:copy(q.records, q.records[q.taken:])]
+		q.taken = 0
+	}
+	q.records = append(q.records, flags)
+	q.records = binary.BigEndian.AppendUint32(q.records, uint32(len(payload)))
+	q.records = append(q.records, payload...)
+	q.count++
+}
+
+// pop removes the oldest message and returns the bytes that it took.
+func (q *queue) pop() int {
+	payload, _ := q.front()
+	q.taken += 5 + len(payload)
+	q.count--
+	return 5 + len(payload)
+}
+
 // hold lets a message wait. Past the loop's bound it is refused, which the client is told.
 func (s *session) hold(payload []byte, flags uint8) {
 	l := s.loop
@@ -42,15 +61,7 @@ func (s *session) hold(payload []byte, flags uint8) {
 	if s.queue == nil {
 		s.queue = &queue{since: l.el.Now()}
 	}
-	q := s.queue
-	if q.taken > len(q.records)/2 { // a queue that never empties must not keep what is gone
-		q.records = q.records[:copy(q.records, q.records[q.taken:])]
-		q.taken = 0
-	}
-	q.records = append(q.records, flags)
-	q.records = binary.BigEndian.AppendUint32(q.records, uint32(len(payload)))
-	q.records = append(q.records, payload...)
-	q.count++
+	s.queue.push(payload, flags)
 	l.held += n
 	l.stats.Held++
 	s.wait()
@@ -59,10 +70,7 @@ func (s *session) hold(payload []byte, flags uint8) {
 // drop removes the oldest message.
 func (s *session) drop() {
 	q := s.queue
-	payload, _ := q.front()
-	q.taken += 5 + len(payload)
-	q.count--
-	s.loop.held -= 5 + len(payload)
+	s.loop.held -= q.pop()
 	if q.count == 0 {
 		s.queue = nil
 	}

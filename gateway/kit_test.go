@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -77,7 +78,7 @@ func wait(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// start runs a gateway until the test ends, or the function returned is called, which gives Serve's result.
+// start runs a gateway until the test ends, or the function returned is called.
 func start(t testing.TB, cfg gateway.Config) (*gateway.Gateway, func()) {
 	t.Helper()
 	if cfg.Logger == nil {
@@ -93,13 +94,8 @@ func start(t testing.TB, cfg gateway.Config) (*gateway.Gateway, func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Serve(ctx) }()
-	ended := false
-	stop := func() {
+	stop := sync.OnceFunc(func() {
 		cancel()
-		if ended {
-			return
-		}
-		ended = true
 		select {
 		case err := <-done:
 			if err != nil {
@@ -108,7 +104,7 @@ func start(t testing.TB, cfg gateway.Config) (*gateway.Gateway, func()) {
 		case <-time.After(patience):
 			t.Error("Serve does not return")
 		}
-	}
+	})
 	t.Cleanup(stop)
 	return g, stop
 }

@@ -1,0 +1,126 @@
+package gateway
+
+import (
+	"bytes"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/codec"
+	"sluice/internal/link"
+)
+
+var (
+	_ messageCodec = codec.Text{}
+	_ messageCodec = (*codec.WebSocket)(nil)
+)
+
+// Without a key, the inner port is for this machine alone.
+func TestLoopback(t *testing.T) {
+	t.Parallel()
+	for addr, want := range map[string]bool{
+		"127.0.0.1:9": true, "127.8.8.8:9": true, "[::1]:9": true, "[::ffff:127.0.0.1]:9": true,
+		"10.0.0.1:9": false, "0.0.0.0:9": false, "[::]:9": false, "[fe80::1%eth0]:9": false, "192.168.1.1:9": false, "[2001:db8::1]:9": false,
+	} {
+		a, err := net.ResolveTCPAddr("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := loopback(a); got != want {
+			t.Errorf("loopback(%s) is %v", addr, got)
+		}
+	}
+	if !loopback(&net.UnixAddr{Name: "x", Net: "unix"}) {
+		t.Error("a Unix socket is on this machine")
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
+	one := func(l Listener) Config { return Config{Listeners: []Listener{l}} }
+	for want, cfg := range map[string]Config{
+		"Config.Listeners:":                 {},
+		"Config.Loops":                      {Loops: 256, Listeners: []Listener{{URL: "text://:0"}}},
+		"Config.LinkHeartbeat":              {LinkHeartbeat: time.Millisecond, Listeners: []Listener{{URL: "text://:0"}}},
+		"Listeners[0].URL: \"\" needs":      one(Listener{}),
+		"Listeners[0].URL: \"text://host\"": one(Listener{URL: "text://host"}),
+		"none of ws":                        one(Listener{URL: "ftp://h:1"}),
+		"only ws has paths":                 one(Listener{URL: "text://h:1/path"}),
+		"only ws has paths, pages":          one(Listener{URL: "json://h:1", OnUpgrade: func(*codec.Request) int { return 0 }}),
+		"Listeners[0].MaxMessage":           one(Listener{URL: "text://h:1", MaxMessage: link.MaxMessage + 1}),
+		"Listeners[0].Misses":               one(Listener{URL: "text://h:1", Misses: 256}),
+	} {
+		if err := cfg.setDefaults(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", cfg.Listeners, err, want)
+		}
+	}
+	given := one(Listener{URL: "text://127.0.0.1:0"})
+	cfg := given
+	if err := cfg.setDefaults(); err != nil || given.Listeners[0].MaxMessage != 0 || cfg.Listeners[0].MaxMessage == 0 {
+		t.Errorf("%v: the caller's %+v became %+v", err, given.Listeners[0], cfg.Listeners[0])
+	}
+}
+
+// Every command that is cut short anywhere is found out before anything is done.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	g := &Gateway{loops: make([]*loop, 2)}
+	list := link.AppendList(nil, []string{"a", "bc"})
+	set := link.AppendAttributes([]byte{0, 0, 0, 0}, []link.Attribute{{Key: "k", Value: "value"}, {Key: "l", Value: "w"}})
+	publish := link.AppendIDs(bytes.Clone(list), make([]link.ClientID, 2))
+	evict := append(link.AppendBytes(nil, "uid"), make([]byte, 16)...)
+	query := append(make([]byte, 13), list...)
+	for _, f := range []link.Frame{
+		{Type: link.Set, Payload: set},
+		{Type: link.Publish, Payload: publish},
+		{Type: link.Evict, Payload: evict},
+		{Type: link.Count, Code: link.TargetUIDs, Payload: list},
+		{Type: link.Select, Payload: query},
+	} {
+		if err := g.check(&f); err != nil {
+			t.Errorf("%v: %v", f.Type, err)
+		}
+		for n := range f.Payload {
+			cut := f
+			cut.Payload = f.Payload[:n]
+			if g.check(&cut) == nil {
+				t.Errorf("%v cut to %d of %d bytes passes", f.Type, n, len(f.Payload))
+			}
+			unit := link.Append(link.Append(nil, &link.Frame{Type: link.Send}), &cut)
+			if g.checkUnit(unit) == nil {
+				t.Errorf("a unit with %v cut to %d bytes passes", f.Type, n)
+			}
+		}
+	}
+	for _, f := range []link.Frame{
+		{Type: link.Unit}, {Type: link.Ping}, {Type: link.Attach}, {Type: 99},
+		{Type: link.Send, Code: 2}, {Type: link.Publish, Code: 4, Payload: publish}, {Type: link.Count, Code: 9, Payload: list},
+		{Type: link.Select, Payload: append([]byte{0, 0, 0, 0, 0, 2}, query[6:]...)},
+	} {
+		if g.check(&f) == nil {
+			t.Errorf("%v with code %d passes", f.Type, f.Code)
+		}
+	}
+	whole := link.Append(nil, &link.Frame{Type: link.Send, Payload: []byte("hello")})
+	for n := 1; n < len(whole); n++ {
+		if g.checkUnit(whole[:n]) == nil {
+			t.Errorf("a unit cut at %d passes", n)
+		}
+	}
+}
+
+// A queue that never empties keeps only what waits.
+func TestAQueueThatNeverEmptiesStaysSmall(t *testing.T) {
+	t.Parallel()
+	q := &queue{}
+	payload := make([]byte, 1000)
+	q.push(payload, 0)
+	for range 10_000 {
+		q.push(payload, 0)
+		q.pop()
+	}
+	if q.count != 1 || q.size() != 5+len(payload) || cap(q.records) > 10*len(payload) {
+		t.Errorf("%d messages, %d bytes in %d", q.count, q.size(), cap(q.records))
+	}
+}
