@@ -19,7 +19,7 @@ type Member struct {
 	ID   link.ClientID // set before Add
 	Data any           // the owner's
 
-	uid     *set // nil: not bound
+	uid     *set // nil: not bound; after Remove a name and no more
 	uidAt   int32
 	version uint32
 	groups  []place
@@ -63,7 +63,7 @@ func (r *Roster) Add(m *Member) {
 		r.members = append(r.members, nil)
 	}
 	r.members[slot] = m
-	m.present = true
+	m.present, m.uid = true, nil
 	r.count++
 }
 
@@ -72,9 +72,8 @@ func (r *Roster) Remove(m *Member) {
 	if !m.present {
 		return
 	}
-	if uid := m.UID(); uid != "" {
-		r.Unbind(m)
-		m.uid = &set{name: uid} // of nobody
+	if m.uid != nil {
+		m.uid.remove(m.uidAt)
 	}
 	for len(m.groups) > 0 {
 		m.leave(len(m.groups) - 1)
@@ -170,26 +169,17 @@ func (r *Roster) Unbind(m *Member) {
 
 // Join adds m to a group, whose name is not empty. It reports whether m was not in it.
 func (r *Roster) Join(m *Member, group string) bool {
-	if !m.present {
+	if !m.present || m.inGroup(r.groups[group]) >= 0 {
 		return false
 	}
-	s := r.groups[group]
-	if s == nil {
-		s = open(r.groups, group)
-	} else if m.inGroup(s) >= 0 {
-		return false
-	}
+	s := open(r.groups, group)
 	m.groups = append(m.groups, place{s, s.add(m, int32(len(m.groups)))})
 	return true
 }
 
 // Leave takes m out of a group. It reports whether m was in it.
 func (r *Roster) Leave(m *Member, group string) bool {
-	s := r.groups[group]
-	if s == nil {
-		return false
-	}
-	k := m.inGroup(s)
+	k := m.inGroup(r.groups[group])
 	if k < 0 {
 		return false
 	}

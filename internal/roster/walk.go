@@ -9,7 +9,7 @@ import (
 
 // Walk calls f once for each member that is meant: all, or those in any of the groups, of any of the uids, or with one of the 16-byte client ids
 // (link.TargetAll and so on), less the ids left out. f may remove members, the one it is given or others: who is removed before its turn is left out. f must
-// not add members nor walk itself.
+// not add members, and must not Walk or Select.
 func (r *Roster) Walk(target uint16, keys [][]byte, except []link.ClientID, f func(*Member)) {
 	r.tick()
 	for _, id := range except {
@@ -39,7 +39,7 @@ func (r *Roster) Walk(target uint16, keys [][]byte, except []link.ClientID, f fu
 	}
 }
 
-// walk goes backwards: a removal at or after its place moves only entries that it has met, one before its place moves none out of its way.
+// walk goes backwards: a removal fills the gap with the last entry, which has been met or moves to a place still to come. The marks see to it that none is met twice.
 func (r *Roster) walk(s *set, f func(*Member)) {
 	for i := len(s.entries) - 1; i >= 0; i-- {
 		if i < len(s.entries) { // else f has removed several

@@ -1,0 +1,256 @@
+package roster
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"sluice/internal/link"
+)
+
+// filled is a roster with n members in slots 0 … n-1, all in the group "all" and each under a uid of its own.
+func filled(n int) (*Roster, []Member) {
+	r, members := New(), make([]Member, n)
+	for i := range members {
+		members[i].ID = link.MakeClientID(1, 0, uint32(i), uint64(i)+1)
+		r.Add(&members[i])
+		r.Join(&members[i], "all")
+		r.Bind(&members[i], fmt.Sprint("u", i))
+	}
+	return r, members
+}
+
+// A member of which nothing is known costs no more than this, in bytes.
+func TestMemberIsSmall(t *testing.T) {
+	t.Parallel()
+	if size := unsafe.Sizeof(Member{}); size > 104 {
+		t.Errorf("a member takes %d bytes", size)
+	}
+}
+
+// Somebody who is not here is in nothing and gets nothing.
+func TestNotAMember(t *testing.T) {
+	t.Parallel()
+	r := New()
+	m := &Member{ID: link.MakeClientID(1, 0, 5, 1)}
+	r.Bind(m, "uid")
+	if r.Join(m, "group") || r.Leave(m, "group") || m.UID() != "" || len(m.Groups()) != 0 || r.Dissolve("group") != 0 {
+		t.Errorf("%+v before Add", m)
+	}
+	r.Remove(m)
+	r.Unbind(m)
+	r.Add(m)
+	r.Set(m, []link.Attribute{{Key: "k", Value: "v"}}, true)
+	r.Bind(m, "uid")
+	r.Remove(m)
+	r.Unbind(m)
+	if r.Bind(m, "other"); r.Len() != 0 || len(r.uids) != 0 || r.Find(m.ID) != nil || m.UID() != "uid" || len(m.Attrs()) != 1 || m.Version() != 1 {
+		t.Errorf("%+v after Remove", m)
+	}
+	r.Add(m)
+	if r.Bind(m, "uid"); m.UID() != "uid" || len(r.uids) != 1 {
+		t.Errorf("%+v after it came again", m)
+	}
+	r.Remove(m)
+	for _, id := range []link.ClientID{{}, m.ID, link.MakeClientID(1, 0, 1<<24-1, 0)} {
+		if r.Find(id) != nil {
+			t.Errorf("found %v", id)
+		}
+	}
+	r.Walk(link.TargetAll, nil, []link.ClientID{m.ID}, func(m *Member) { t.Errorf("met %v", m.ID) })
+	for target := range uint16(4) {
+		if rows, next := r.Select(link.FieldUID, target, nil, 0, 1<<40, nil); len(rows) != 0 || next != 0 {
+			t.Errorf("target %d: rows %x, next %d", target, rows, next)
+		}
+	}
+}
+
+// Who has another's slot is not that other.
+func TestSlotUsedAgain(t *testing.T) {
+	t.Parallel()
+	r := New()
+	first, second := &Member{ID: link.MakeClientID(1, 0, 5, 1)}, &Member{ID: link.MakeClientID(1, 0, 5, 2)}
+	r.Add(first)
+	r.Remove(first)
+	r.Add(second)
+	r.Remove(first)
+	if r.Find(first.ID) != nil || r.Find(second.ID) != second || r.Len() != 1 {
+		t.Error("the first is found in the second's place")
+	}
+	r.Walk(link.TargetClients, [][]byte{first.ID[:]}, nil, func(*Member) { t.Error("delivered to the second") })
+	met := 0
+	r.Walk(link.TargetAll, nil, []link.ClientID{first.ID}, func(*Member) { met++ })
+	if met != 1 {
+		t.Error("the second is left out for the first")
+	}
+}
+
+func TestBindAgain(t *testing.T) {
+	t.Parallel()
+	r := New()
+	m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
+	r.Add(m)
+	for _, uid := range []string{"a", "a", "b", "b\x00", strings.Repeat("ü", 30_000)} {
+		r.Bind(m, uid)
+		if m.UID() != uid || len(r.uids) != 1 {
+			t.Errorf("bound to %.10q: %.10q of %d", uid, m.UID(), len(r.uids))
+		}
+	}
+}
+
+// An attribute set to nothing stays when all are replaced, and goes when they are merged; the last of equal keys stands.
+func TestSet(t *testing.T) {
+	t.Parallel()
+	r := New()
+	m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
+	r.Add(m)
+	attrs := func(pairs ...string) (list []link.Attribute) {
+		for p := range slices.Chunk(pairs, 2) {
+			list = append(list, link.Attribute{Key: p[0], Value: p[1]})
+		}
+		return list
+	}
+	for i, c := range []struct {
+		set   []link.Attribute
+		merge bool
+		want  []link.Attribute
+	}{
+		{attrs("a", "1", "b", "", "a", "2"), false, attrs("a", "2", "b", "")},
+		{attrs("c", "3", "b", "", "d", ""), true, attrs("a", "2", "c", "3")},
+		{nil, true, attrs("a", "2", "c", "3")},
+		{attrs("a", "", "a", "4"), true, attrs("c", "3", "a", "4")},
+		{attrs("", "no key"), false, attrs("", "no key")},
+		{nil, false, nil},
+	} {
+		if v := r.Set(m, c.set, c.merge); v != uint32(i)+1 || !slices.Equal(m.Attrs(), c.want) {
+			t.Errorf("set %d: version %d, %v, want %v", i, v, m.Attrs(), c.want)
+		}
+	}
+}
+
+// A page ends at its bound in bytes or members; a row is never cut.
+func TestSelectPages(t *testing.T) {
+	t.Parallel()
+	r, members := filled(40_000)
+	big := strings.Repeat("x", 100_000)
+	r.Set(&members[0], []link.Attribute{{Key: "k", Value: big}}, false)
+	all := [][]byte{[]byte("all")}
+	for _, fields := range []uint8{0, link.FieldUID, link.FieldUID | link.FieldGroups | link.FieldAttrs, link.FieldDistinctUIDs, link.FieldDistinctGroups} {
+		pages := 0
+		for cursor, more := uint64(0), true; more; more = cursor != 0 {
+			rows, next := r.Select(fields, link.TargetGroups, all, 0, cursor, nil)
+			if same, nextToo := r.Select(fields, link.TargetAll, nil, 0, cursor, nil); string(same) != string(rows) || nextToo != next {
+				t.Fatalf("fields %#x from %d: the group of all is not all", fields, cursor)
+			}
+			if len(rows) > maxPage+len(big)+100 || next != 0 && next-cursor > maxRows {
+				t.Errorf("fields %#x: a page of %d bytes, %d members", fields, len(rows), next-cursor)
+			}
+			cursor = next
+			pages++
+		}
+		if pages < 3 {
+			t.Errorf("fields %#x: %d pages", fields, pages)
+		}
+	}
+}
+
+// A list says no more than its count can.
+func TestSelectOfManyGroups(t *testing.T) {
+	t.Parallel()
+	r := New()
+	m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
+	r.Add(m)
+	for i := range 1 << 16 {
+		s := open(r.groups, fmt.Sprint(i)) // Join would look through all before it
+		m.groups = append(m.groups, place{s, s.add(m, int32(len(m.groups)))})
+	}
+	rows, next := r.Select(link.FieldGroups, link.TargetAll, nil, 0, 0, nil)
+	c := link.Read(rows)
+	c.ID()
+	n := c.U16()
+	for range n {
+		c.Bytes()
+	}
+	if n != 0xFFFF || c.Bad() || len(c.Rest()) > 0 || next != 0 {
+		t.Errorf("%d groups, bad %v, %d bytes left, next %d", n, c.Bad(), len(c.Rest()), next)
+	}
+	r.Remove(m)
+	if len(r.groups) != 0 {
+		t.Errorf("%d groups left", len(r.groups))
+	}
+}
+
+func TestAllocations(t *testing.T) {
+	r, members := filled(1000)
+	for i := range members {
+		r.Join(&members[i], fmt.Sprint("g", i%10))
+	}
+	groups := [][]byte{[]byte("all"), []byte("g3"), []byte("nobody")}
+	uids, clients := [][]byte{[]byte("u1"), []byte("u2")}, [][]byte{members[7].ID[:]}
+	except := []link.ClientID{members[5].ID}
+	met := 0
+	f := func(*Member) { met++ }
+	buf := make([]byte, 0, 1<<20)
+	for name, run := range map[string]func(){
+		"walk all":     func() { r.Walk(link.TargetAll, nil, except, f) },
+		"walk groups":  func() { r.Walk(link.TargetGroups, groups, except, f) },
+		"walk uids":    func() { r.Walk(link.TargetUIDs, uids, except, f) },
+		"walk clients": func() { r.Walk(link.TargetClients, clients, except, f) },
+		"count":        func() { r.Count(link.TargetGroups, groups, buf) },
+		"select":       func() { r.Select(link.FieldUID|link.FieldGroups|link.FieldAttrs, link.TargetGroups, groups, 0, 0, buf) },
+		"distinct":     func() { r.Select(link.FieldDistinctGroups, link.TargetAll, nil, 0, 0, buf) },
+		"leave, join":  func() { r.Leave(&members[9], "all"); r.Join(&members[9], "all") },
+		"go and come":  func() { r.Remove(&members[11]); r.Add(&members[11]) },
+	} {
+		if n := testing.AllocsPerRun(100, run); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+func BenchmarkWalk(b *testing.B) {
+	for _, n := range []int{1000, 15_000} {
+		r, members := filled(n)
+		met := 0
+		f := func(*Member) { met++ }
+		except := []link.ClientID{members[n/2].ID}
+		run := func(name string, target uint16, keys [][]byte) {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					r.Walk(target, keys, except, f)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/member")
+			})
+		}
+		run("all", link.TargetAll, nil)
+		run("group", link.TargetGroups, [][]byte{[]byte("all")})
+	}
+}
+
+func BenchmarkSelect(b *testing.B) {
+	r, members := filled(1_000_000)
+	for i := range 100 {
+		r.Join(&members[i*9973], "few")
+	}
+	var buf []byte
+	for name, key := range map[string]string{"a page of all": "all", "100 of 1,000,000": "few"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				buf, _ = r.Select(link.FieldUID, link.TargetGroups, [][]byte{[]byte(key)}, 0, 0, buf[:0])
+			}
+		})
+	}
+}
+
+func BenchmarkJoinLeave(b *testing.B) {
+	r, members := filled(15_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Join(&members[77], "room")
+		r.Leave(&members[77], "room")
+	}
+}
