@@ -390,6 +390,12 @@ func TestHelloBounds(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	if _, err := parseGatewayHello(append(appendGatewayHello(nil, &aGateway), 0)); err != ErrHello {
+		t.Errorf("a byte behind a gateway's hello: %v", err)
+	}
+	if _, err := parseWorkerHello(append(appendWorkerHello(nil, &aWorker), 0)); err != ErrHello {
+		t.Errorf("a byte behind a worker's hello: %v", err)
+	}
 	for _, role := range []Role{0, 4, 255} {
 		w.Role = role
 		if _, err := parseWorkerHello(appendWorkerHello(nil, &w)); err != ErrHello {

@@ -130,6 +130,29 @@ func TestSet(t *testing.T) {
 	}
 }
 
+// When the number of walks comes round, marks of the first walks do not count again.
+func TestMarksComeRound(t *testing.T) {
+	t.Parallel()
+	r, _ := filled(10)
+	all := [][]byte{[]byte("all")}
+	met := 0
+	r.Walk(link.TargetGroups, all, nil, func(*Member) { met++ }) // walk 1
+	r.epoch = 0xFFFFFFFF
+	r.Walk(link.TargetGroups, all, nil, func(*Member) { met++ })
+	if met != 20 || r.epoch == 0 {
+		t.Errorf("met %d of 20, epoch %d", met, r.epoch)
+	}
+	for _, field := range []uint8{link.FieldDistinctGroups, link.FieldDistinctUIDs} {
+		r.epoch = 0
+		before, _ := r.Select(field, link.TargetAll, nil, 0, 0, nil)
+		r.epoch = 0xFFFFFFFF
+		after, _ := r.Select(field, link.TargetAll, nil, 0, 0, nil)
+		if len(before) == 0 || string(before) != string(after) {
+			t.Errorf("distinct names %q, then %q", before, after)
+		}
+	}
+}
+
 // A page ends at its bound in bytes or members; a row is never cut.
 func TestSelectPages(t *testing.T) {
 	t.Parallel()
