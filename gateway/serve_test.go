@@ -1,0 +1,158 @@
+package gateway_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/gateway"
+	"sluice/internal/link"
+)
+
+// Closing down, workers are told first that the gateway goes, then of every client's end, then that this was the last.
+func TestServeSaysGoodbye(t *testing.T) {
+	t.Parallel()
+	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"}}})
+	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	wait(t, "the worker", func() bool { return g.Stats().Workers == 2 })
+	var clients []*fakeClient
+	for i := range 10 {
+		clients = append(clients, dialClient(t, g.Addrs()[i%2]))
+	}
+	dial(t, hostport(g.Addrs()[1])) // never says a word
+	wait(t, "the clients", func() bool { return g.Stats().Clients == 10 })
+	stop()
+	for i, c := range clients {
+		if got, want := c.hear(), []string{"closed", "close 1012 draining"}[i%2]; got != want {
+			t.Errorf("client %d hears %q", i, got)
+		}
+	}
+	detached := 0
+	for i, l := range w.links {
+		wait(t, "the link's end", func() bool {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return l.over
+		})
+		drained := false
+		for j, f := range l.frames {
+			switch f.Type {
+			case link.Drain:
+				drained = true
+			case link.Detach:
+				detached++
+				if !drained || link.Reason(f.Code) != link.ReasonDraining {
+					t.Errorf("link %d: a client ends by %v", i, link.Reason(f.Code))
+				}
+			case link.GoAway:
+				if j != len(l.frames)-1 || f.Code != uint16(link.Draining) {
+					t.Errorf("link %d: frame %d of %d is GOAWAY %v", i, j, len(l.frames), link.Status(f.Code))
+				}
+			}
+		}
+		if last := l.frames[len(l.frames)-1]; last.Type != link.GoAway {
+			t.Errorf("link %d ends with %v", i, last.Type)
+		}
+	}
+	if detached != 10 {
+		t.Errorf("%d ends of 10", detached)
+	}
+}
+
+// A client that takes nothing does not hold Serve up for longer than DrainFor and the last words to workers; its worker hears of its end.
+func TestServeDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
+	t.Parallel()
+	cfg := text(gateway.Listener{MaxOutput: 64 << 20})
+	cfg.DrainFor = 100 * time.Millisecond
+	g, stop := start(t, cfg)
+	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
+	dial(t, hostport(g.Addrs()[0]))
+	f := attached(w)
+	f.Type, f.Payload = link.Send, []byte(strings.Repeat("x", 15<<20))
+	w.links[0].write(&f)
+	wait(t, "the message", func() bool { return g.Stats().MessagesOut == 1 })
+	began := time.Now()
+	stop()
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %v", took)
+	}
+	if got := detached(w); got != link.ReasonDraining {
+		t.Errorf("the worker hears %v", got)
+	}
+}
+
+// A page that hangs is told to end.
+func TestServeEndsPages(t *testing.T) {
+	t.Parallel()
+	inside := make(chan struct{})
+	g, stop := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(
+		func(_ http.ResponseWriter, r *http.Request) {
+			close(inside)
+			<-r.Context().Done()
+		})}}})
+	conn := dial(t, hostport(g.Addrs()[0]))
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-inside
+	stop()
+}
+
+// Many pages at once are refused past the bound, and the ones before are answered.
+func TestPagesAreBounded(t *testing.T) {
+	t.Parallel()
+	const bound = 64
+	inside, release := make(chan struct{}, bound), make(chan struct{})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) {
+			inside <- struct{}{}
+			<-release
+			_, _ = io.WriteString(w, "late")
+		})}}})
+	get := func() io.ReadWriter {
+		conn := dial(t, hostport(g.Addrs()[0]))
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		return conn
+	}
+	var waiting []io.ReadWriter
+	for range bound {
+		waiting = append(waiting, get())
+		<-inside
+	}
+	if b, _ := io.ReadAll(get()); !strings.HasPrefix(string(b), "HTTP/1.1 503") {
+		t.Errorf("one more hears %.30q", b)
+	}
+	close(release)
+	for _, conn := range waiting {
+		if b, _ := io.ReadAll(conn); !strings.HasSuffix(string(b), "\r\n\r\nlate") {
+			t.Errorf("hears %.30q", b)
+		}
+	}
+	if s := g.Stats(); s.Pages != bound || s.PagesRefused != 1 {
+		t.Errorf("%d pages, %d refused", s.Pages, s.PagesRefused)
+	}
+}
+
+// A New that fails half-way leaves nothing behind, which the package's end looks at.
+func TestNewFailsCleanly(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, text(gateway.Listener{}))
+	for _, cfg := range []gateway.Config{
+		{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}, {URL: g.Addrs()[0]}}},
+		{Inner: g.InnerAddr(), Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}},
+	} {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+		if g, err := gateway.New(cfg); err == nil {
+			t.Error("a port is open twice")
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			_ = g.Serve(ctx)
+		}
+	}
+}
