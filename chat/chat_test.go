@@ -1,0 +1,248 @@
+package chat_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"sluice/chat"
+	"sluice/worker"
+	"sluice/worker/workertest"
+)
+
+func newChat(t *testing.T) *workertest.Gateway {
+	t.Helper()
+	history, err := chat.NewHistory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := chat.New(history)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return workertest.New(t, h)
+}
+
+// person is a client that reads events.
+type person struct {
+	*workertest.Client
+	t *testing.T
+}
+
+func (p person) next() map[string]any {
+	p.t.Helper()
+	var e map[string]any
+	if err := json.Unmarshal(p.Next().Data, &e); err != nil {
+		p.t.Fatal(err)
+	}
+	return e
+}
+
+// gets is the next event of the type; others are passed over.
+func (p person) gets(kind string) map[string]any {
+	p.t.Helper()
+	for {
+		if e := p.next(); e["type"] == kind {
+			return e
+		}
+	}
+}
+
+func enter(t *testing.T, g *workertest.Gateway, name string, rooms ...string) person {
+	t.Helper()
+	p := person{g.Dial(workertest.Request{}), t}
+	p.Send("/login " + name)
+	p.gets("welcome")
+	for _, room := range rooms {
+		p.Send("/join " + room)
+		p.gets("users")
+	}
+	return p
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	cases := []struct{ sent, code string }{
+		{`{"type":"say","room":"lobby","text":"x"}`, "login_first"},
+		{`{"type":`, "bad_request"},
+		{`[]`, "bad_request"},
+		{"\x01", "bad_request"},
+		{`{"type":"login","name":""}`, "bad_name"},
+		{`{"type":"login","name":"` + strings.Repeat("x", 25) + `"}`, "bad_name"},
+		{`{"type":"login","name":"a\u202eb"}`, "bad_name"},
+		{`{"type":"login","name":"a\u200bb"}`, "bad_name"},
+		{`{"type":"login","name":"a\u0007b"}`, "bad_name"},
+		{`{"type":"login","name":"Taken"}`, "name_taken"},
+		{`{"type":"login","name":"TAKEN"}`, "name_taken"},
+		{`{"type":"login","name":"Taken","token":"guessed"}`, "name_taken"},
+	}
+	g := newChat(t)
+	enter(t, g, "Taken")
+	for _, c := range cases {
+		p := person{g.Dial(workertest.Request{}), t}
+		p.Send(c.sent)
+		if e := p.next(); e["code"] != c.code {
+			t.Errorf("%q: %v, not %s", c.sent, e, c.code)
+		}
+	}
+	p := enter(t, g, "Ann", "lobby")
+	for _, c := range []struct{ sent, code string }{
+		{`{"type":"login","name":"Other"}`, "bad_request"},
+		{`{"type":"fly"}`, "bad_request"},
+		{`{"type":"join","room":""}`, "bad_room"},
+		{`{"type":"leave","room":"elsewhere"}`, "not_in_room"},
+		{`{"type":"say","room":"elsewhere","text":"x"}`, "not_in_room"},
+		{`{"type":"say","room":"lobby","text":" \n "}`, "bad_text"},
+		{`{"type":"say","room":"lobby","text":"\u001b[2J"}`, "bad_text"},
+	} {
+		p.Send(c.sent)
+		if e := p.gets("error"); e["code"] != c.code {
+			t.Errorf("%q: %v, not %s", c.sent, e, c.code)
+		}
+	}
+}
+
+func TestRoomAndPrivate(t *testing.T) {
+	t.Parallel()
+	g := newChat(t)
+	ann := enter(t, g, "Ann", "lobby", "tea")
+	bob := enter(t, g, "Bob", "lobby")
+	if e := ann.gets("joined"); e["name"] != "Bob" || e["room"] != "lobby" {
+		t.Errorf("Ann got %v", e)
+	}
+	ann.Send("/say lobby <script>alert(1)</script>")
+	if e := bob.gets("message"); e["text"] != "<script>alert(1)</script>" || e["from"] != "Ann" {
+		t.Errorf("Bob got %v", e)
+	}
+	ann.Send("/msg bob between us")
+	if e := bob.gets("private"); e["text"] != "between us" || e["to"] != "bob" {
+		t.Errorf("Bob got %v", e)
+	}
+	ann.gets("private") // her own windows show it too
+	ann.Send("/msg Zoe hello")
+	if e := ann.gets("error"); e["code"] != "offline" {
+		t.Errorf("to somebody who is not there: %v", e)
+	}
+	ann.Send(`{"type":"typing","room":"lobby"}`)
+	if e := bob.gets("typing"); e["from"] != "Ann" {
+		t.Errorf("Bob got %v", e)
+	}
+	ann.Send("/rooms")
+	if e := ann.gets("rooms"); fmt.Sprint(e["rooms"]) != "[map[count:2 name:lobby] map[count:1 name:tea]]" {
+		t.Errorf("rooms: %v", e["rooms"])
+	}
+	cid := enter(t, g, "Cid")
+	cid.Send("/join lobby")
+	past := cid.gets("history")
+	if fmt.Sprint(past["messages"]) == "<nil>" || !strings.Contains(fmt.Sprint(past["messages"]), "alert(1)") {
+		t.Errorf("history: %v", past)
+	}
+	if e := cid.gets("users"); fmt.Sprint(e["users"]) != "[Ann Bob Cid]" {
+		t.Errorf("users: %v", e["users"])
+	}
+	ann.Drop()
+	if e := bob.gets("left"); e["name"] != "Ann" || e["room"] != "lobby" {
+		t.Errorf("Bob got %v", e)
+	}
+}
+
+// Who comes back with the token of the last login takes the name over, though the old connection has not been missed yet.
+func TestTakeOver(t *testing.T) {
+	t.Parallel()
+	g := newChat(t)
+	old := person{g.Dial(workertest.Request{}), t}
+	old.Send("/login Ann")
+	token := old.gets("welcome")["token"]
+	again := person{g.Dial(workertest.Request{}), t}
+	again.Send(fmt.Sprintf(`{"type":"login","name":"Ann","token":%q}`, token))
+	again.gets("welcome")
+	old.ExpectClosed(worker.ReasonReplaced)
+}
+
+// Too many requests are refused, and the client is not cut.
+func TestRate(t *testing.T) {
+	t.Parallel()
+	g := newChat(t)
+	p := enter(t, g, "Ann", "lobby")
+	for range 30 {
+		p.Send("/say lobby x")
+	}
+	if e := p.gets("error"); e["code"] != "slow_down" {
+		t.Errorf("got %v", e)
+	}
+}
+
+// A worker that is replaced takes nothing with it: names, rooms and history stay.
+func TestWorkerReplaced(t *testing.T) {
+	t.Parallel()
+	g := newChat(t)
+	ann, bob := enter(t, g, "Ann", "lobby"), enter(t, g, "Bob", "lobby")
+	g.RestartWorker()
+	ann.Send("/say lobby still here")
+	if e := bob.gets("message"); e["from"] != "Ann" || e["text"] != "still here" {
+		t.Errorf("Bob got %v", e)
+	}
+}
+
+// Everybody hears everybody, in each speaker's order.
+func TestManyTalk(t *testing.T) {
+	t.Parallel()
+	g := newChat(t)
+	const people, each = 10, 8
+	var all []person
+	for i := range people {
+		all = append(all, enter(t, g, fmt.Sprintf("p%d", i), "lobby"))
+	}
+	for n := range each {
+		for _, p := range all {
+			p.Send(fmt.Sprintf("/say lobby %d", n))
+		}
+	}
+	for i, p := range all {
+		next := make(map[string]int)
+		for range people * each {
+			e := p.gets("message")
+			from := e["from"].(string)
+			if e["text"] != fmt.Sprint(next[from]) {
+				t.Fatalf("p%d heard %v of %s when %d was due", i, e["text"], from, next[from])
+			}
+			next[from]++
+		}
+	}
+}
+
+// What people type can only become text: the page has no way to make markup of a string, and its policy lets nothing foreign run.
+func TestPageIsSafe(t *testing.T) {
+	t.Parallel()
+	markup := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|setAttribute\("on|style=|<script>|on(click|load|error)="`)
+	err := fs.WalkDir(os.DirFS("page"), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile("page/" + path)
+		if found := markup.Find(b); found != nil {
+			t.Errorf("%s contains %q", path, found)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	chat.Page().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
+		t.Errorf("policy: %q", policy)
+	}
+	for _, path := range []string{"/../chat.go", "/page", "/nothing"} {
+		w := httptest.NewRecorder()
+		chat.Page().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		if w.Code != 404 {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+}
