@@ -137,7 +137,7 @@ func TestMemoryTTLIsExact(t *testing.T) {
 			set(t, m, "k", "v")
 			time.Sleep(ttl - 1) // of the bubble's clock
 			want(t, m, "k", "v")
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			want(t, m, "k", "-")
 			err := m.Update(t.Context(), "k", func(old []byte) ([]byte, error) {
 				if old != nil {
