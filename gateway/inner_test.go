@@ -161,4 +161,3 @@ func TestADrainOfMany(t *testing.T) {
 		t.Error("the link was cut")
 	}
 }
-

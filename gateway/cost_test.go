@@ -1,0 +1,118 @@
+package gateway_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"testing"
+	"time"
+
+	"sluice/gateway"
+	"sluice/internal/link"
+)
+
+// echoUnits answers each message with a unit that sends it back, without an allocation for any of them. It ends with the link.
+func echoUnits(conn net.Conn) {
+	in, out := make([]byte, 0, 1<<20), make([]byte, 0, 1<<20)
+	for {
+		n, err := conn.Read(in[len(in):cap(in)])
+		if err != nil {
+			return
+		}
+		in = in[:len(in)+n]
+		out = out[:0]
+		taken := 0
+		for {
+			var f link.Frame
+			n, err := link.Next(in[taken:], link.MaxFrame, &f)
+			if n == 0 || err != nil {
+				break
+			}
+			taken += n
+			if f.Type > link.Detach {
+				continue
+			}
+			start := len(out)
+			out = link.Begin(out, &link.Frame{Type: link.Unit, ID: f.ID, Slot: f.ID})
+			if f.Type == link.Message {
+				out = link.Append(out, &link.Frame{Type: link.Send, Flags: f.Flags, Slot: f.Slot, Token: f.Token, Payload: f.Payload})
+			}
+			link.Finish(out, start)
+		}
+		in = in[:copy(in, in[taken:])]
+		if _, err := conn.Write(out); err != nil {
+			return
+		}
+	}
+}
+
+// A message up to the worker and its reply down cost the gateway no allocation; a turn of a loop costs two, in gnet, which many messages share. The test runs beside no other, for it looks at the whole process.
+func TestAMessageCostsNoAllocation(t *testing.T) {
+	const batch, rounds = 256, 100
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+	conn := dial(t, g.InnerAddr())
+	if _, err := link.Connect(conn, nil, oneWorker); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		echoUnits(conn)
+	}()
+	t.Cleanup(func() { _ = conn.Close(); <-done })
+	client := dial(t, hostport(g.Addrs()[0]))
+	_ = client.SetDeadline(time.Now().Add(6 * patience))
+	said := bytes.Repeat([]byte("a message of some sixty bytes, as they are said in most chats.\n"), batch)
+	heard := make([]byte, len(said))
+	run := func() {
+		for range rounds {
+			if _, err := client.Write(said); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(client, heard); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	run() // buffers find their size
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	run()
+	runtime.ReadMemStats(&after)
+	if !bytes.Equal(said, heard) {
+		t.Error("not an echo")
+	}
+	if each := float64(after.Mallocs-before.Mallocs) / (batch * rounds); each >= 0.05 {
+		t.Errorf("%.3f allocations a message", each)
+	}
+}
+
+// BenchmarkFanout publishes one message to all clients of a loop and waits until each has it.
+func BenchmarkFanout(b *testing.B) {
+	for _, clients := range []int{1000} {
+		b.Run(fmt.Sprint(clients), func(b *testing.B) {
+			g, _ := start(b, gateway.Config{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+			w := dialWorker(b, g.InnerAddr(), nil, link.WorkerHello{Role: link.RolePublisher, ID: [16]byte{1}})
+			message := bytes.Repeat([]byte("x"), 99)
+			conns := make([]net.Conn, clients)
+			for i := range conns {
+				conns[i] = dial(b, hostport(g.Addrs()[0]))
+			}
+			wait(b, "the clients", func() bool { return g.Stats().Clients == clients })
+			f := &link.Frame{Type: link.Publish, Flags: link.FlagText, Payload: append(link.AppendIDs(link.AppendList[string](nil, nil), nil), message...)}
+			heard := make([]byte, len(message)+1)
+			b.ReportAllocs()
+			for b.Loop() {
+				w.links[0].write(f)
+				for _, conn := range conns {
+					if _, err := io.ReadFull(conn, heard); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(clients)*float64(b.N)/b.Elapsed().Seconds(), "deliveries/s")
+		})
+	}
+}
