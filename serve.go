@@ -23,6 +23,7 @@ type options struct {
 	listen   []string
 	origins  []string
 	compress bool
+	largest  int
 	reactors string
 	pin      bool
 	inner    string
@@ -37,6 +38,7 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f.StringArrayVar(&o.listen, "listen", listen, "where clients connect: ws://HOST:PORT[/path] text:// json:// jsonl:// frame://; repeatable")
 	f.StringArrayVar(&o.origins, "origin", nil, "a host, besides the listener's own, whose pages may open a WebSocket; repeatable")
 	f.BoolVar(&o.compress, "compress", true, "offer permessage-deflate")
+	f.IntVar(&o.largest, "max-message", 1<<20, "largest message from a client, in bytes; at most 16777216")
 	f.StringVar(&o.reactors, "reactors", "auto", "event loops: a number, or auto for one per processor")
 	f.BoolVar(&o.pin, "pin", false, "tie each event loop to a processor")
 }
@@ -130,7 +132,7 @@ func (o *options) newGateway(key []byte, page http.Handler) (*gateway.Gateway, e
 		cfg.Loops = n
 	}
 	for _, url := range o.listen {
-		l := gateway.Listener{URL: url}
+		l := gateway.Listener{URL: url, MaxMessage: o.largest}
 		if strings.HasPrefix(url, "ws://") {
 			l.Origins, l.Compress, l.Page = o.origins, o.compress, page
 		}

@@ -37,7 +37,7 @@ type Config struct {
 	Router func() Router
 	// HoldFor is how long a client's messages wait for a worker before the client is told that they were refused. Defaults to 10 s.
 	HoldFor time.Duration
-	// HoldBytes bounds the messages that wait for workers, in bytes a loop; beyond it they are refused at once. Defaults to 16 MiB.
+	// HoldBytes bounds the messages that wait for workers, in bytes a loop; beyond it they are refused at once. Defaults to 64 MiB.
 	HoldBytes int
 	// MaxUnacked bounds what of one client no worker has acknowledged yet, in bytes; beyond it the client's reads pause. Defaults to 256 KiB.
 	MaxUnacked int
@@ -95,7 +95,7 @@ func (c *Config) setDefaults() error {
 	}
 	c.Inner = cmp.Or(c.Inner, "127.0.0.1:0")
 	c.HoldFor = cmp.Or(c.HoldFor, 10*time.Second)
-	c.HoldBytes = cmp.Or(c.HoldBytes, 16<<20)
+	c.HoldBytes = cmp.Or(c.HoldBytes, 64<<20)
 	c.MaxUnacked = cmp.Or(c.MaxUnacked, 256<<10)
 	c.LinkHeartbeat = cmp.Or(c.LinkHeartbeat, 5*time.Second)
 	c.DrainFor = cmp.Or(c.DrainFor, 2*time.Second)

@@ -44,7 +44,7 @@ type gwLink struct {
 
 const (
 	maxOut   = 4 << 20 // bytes that wait to be written; past it senders block
-	maxUnit  = 4 << 20 // bytes that one handler call may do
+	maxUnit  = 4 << 20 // bytes that one handler call may do, unless it is a single frame
 	maxSpare = 1 << 20 // bytes of a buffer that is kept for later
 )
 

@@ -65,7 +65,7 @@ func (u *unit) seal() {
 
 // add appends a frame of the running call.
 func (u *unit) add(f *link.Frame, head, body []byte) error {
-	if len(u.buf)-u.floor+link.HeaderSize+len(head)+len(body) > maxUnit {
+	if done := len(u.buf) - u.floor; done > 0 && done+link.HeaderSize+len(head)+len(body) > maxUnit {
 		return ErrUnitTooLarge
 	}
 	u.buf = appendFrame(u.buf, f, head, body)
