@@ -132,6 +132,9 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	if s.phase != phaseOpen && s.phase != phaseHandshake {
 		return len(in)
 	}
+	if ws, ok := s.codec.(*codec.WebSocket); ok {
+		ws.Release() // the next message may be long in coming
+	}
 	return taken
 }
 

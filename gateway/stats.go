@@ -2,7 +2,7 @@ package gateway
 
 import "time"
 
-// LoopStats counts what one loop has seen since it started; Clients, Workers, Held and HeldBytes are as of now.
+// LoopStats counts what one loop has seen since it started; Clients, Workers and Queued are as of now.
 type LoopStats struct {
 	Clients, Workers int
 	Queued           int    // bytes of messages that wait for a worker or its credit
