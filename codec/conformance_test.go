@@ -58,7 +58,6 @@ type conversation struct {
 	net.Conn
 	r      *bufio.Reader
 	strict bool // a missing farewell is not put down to the network
-	open   message
 }
 
 func TestConformance(t *testing.T) {
@@ -131,6 +130,11 @@ func (v *conversation) run(c *conformanceCase) error {
 			if err != nil {
 				return fmt.Errorf("step %d: want %.60q, %w", i, want, err)
 			}
+			if got.opcode == opClose && !v.strict && i == len(c.steps)-1 && (c.fails != nil || c.early) {
+				// The business of a server may run elsewhere: it may end before the answer to what came just before the
+				// fault. The originals call that NON-STRICT and pass it.
+				return v.farewell(got, c.codes())
+			}
 			if got != want {
 				return fmt.Errorf("step %d: got opcode %d, %d bytes %.60q, want %d, %d bytes %.60q",
 					i, got.opcode, len(got.payload), got.payload, want.opcode, len(want.payload), want.payload)
@@ -141,16 +145,20 @@ func (v *conversation) run(c *conformanceCase) error {
 			return err
 		}
 	}
-	codes := c.fails
-	if codes == nil {
-		codes = []uint16{1000}
-		if !c.early {
-			if err := v.send([][]byte{frameOf(0x88, closing(1000, ""))}, 0); err != nil {
-				return err
-			}
+	if c.fails == nil && !c.early {
+		if err := v.send([][]byte{frameOf(0x88, closing(1000, ""))}, 0); err != nil {
+			return err
 		}
 	}
-	return v.ends(codes)
+	return v.ends(c.codes())
+}
+
+// codes are those that the server may end the case with.
+func (c *conformanceCase) codes() []uint16 {
+	if c.fails == nil {
+		return []uint16{1000}
+	}
+	return c.fails
 }
 
 // ends wants a close frame with one of the codes, 0 for none, and then the end.
@@ -162,6 +170,11 @@ func (v *conversation) ends(codes []uint16) error {
 	if err != nil || got.opcode != opClose {
 		return fmt.Errorf("want a close frame, got opcode %d, %.60q, %w", got.opcode, got.payload, err)
 	}
+	return v.farewell(got, codes)
+}
+
+// farewell wants a close frame to have one of the codes, and nothing behind it.
+func (v *conversation) farewell(got message, codes []uint16) error {
 	code := uint16(0)
 	if len(got.payload) >= 2 {
 		code = binary.BigEndian.Uint16([]byte(got.payload))
