@@ -219,3 +219,50 @@ func TestUsage(t *testing.T) {
 		}
 	}
 }
+
+// TestConformance runs the codec's conformance cases against the whole path: client, gateway, worker and back.
+func TestConformance(t *testing.T) {
+	bin := proctest.Build(t)
+	server := proctest.Start(t, nil, bin, "echo", "--listen", "ws://127.0.0.1:0", "--max-message", "16777216")
+	cmd := exec.Command("go", "test", "-count=1", "-run", "^TestConformance$", "sluice/codec")
+	cmd.Env = append(os.Environ(), "SLUICE_CONFORMANCE_ADDR="+server.Addrs["ws"])
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestBroadcastPrefix sends what begins with the prefix to everybody, and the rest back to its sender.
+func TestBroadcastPrefix(t *testing.T) {
+	bin := proctest.Build(t)
+	server := proctest.Start(t, nil, bin, "echo", "--listen", "text://127.0.0.1:0", "--listen", "jsonl://127.0.0.1:0", "--broadcast-prefix", `"all`)
+	var lines []*bufio.Reader
+	var conns []net.Conn
+	for _, scheme := range []string{"text", "jsonl"} {
+		c, err := net.Dial("tcp", server.Addrs[scheme])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+		if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		conns, lines = append(conns, c), append(lines, bufio.NewReader(c))
+	}
+	for i, c := range conns {
+		own := fmt.Sprintf("%d\n", i)
+		if _, err := c.Write([]byte(own)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := lines[i].ReadString('\n'); got != own {
+			t.Fatalf("got %q, %v, not its own message back", got, err)
+		}
+	}
+	if _, err := conns[0].Write([]byte("\"all of you\"\n")); err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range lines {
+		if got, err := r.ReadString('\n'); got != "\"all of you\"\n" {
+			t.Errorf("client %d got %q, %v", i, got, err)
+		}
+	}
+}
