@@ -42,7 +42,7 @@ type WebSocket struct {
 	deflate  *Deflate // nil: not negotiated
 	protocol string   // the subprotocol agreed on
 	client   bool     // masks what it sends, and takes only unmasked frames
-	window   uint8    // with deflate: messages of up to 2^window bytes are compressed
+	window   uint8    // with deflate: below maxWindow, only messages of up to 2^window bytes are compressed
 
 	message    []byte // what has come of a message that is not in one whole frame
 	left       int    // payload bytes of the present frame that have not come

@@ -13,7 +13,7 @@ func (w *WebSocket) Append(dst, payload []byte, text bool) []byte {
 	if text {
 		first = bitFin | opText
 	}
-	if w.deflate != nil && len(payload) >= deflateFrom && len(payload) <= 1<<w.window {
+	if w.deflate != nil && len(payload) >= deflateFrom && (w.window == maxWindow || len(payload) <= 1<<w.window) {
 		if small, ok := w.deflate.deflate(payload); ok {
 			dst = w.appendFrame(dst, first|bitRSV1, small.b)
 			w.deflate.put(small)
