@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/valyala/bytebufferpool"
 	xrate "golang.org/x/time/rate"
 
 	"sluice/engine"
@@ -25,8 +26,9 @@ type Gateway struct {
 	loops     []*loop
 	listeners []*listener
 	inner     *inner
-	complain  *xrate.Limiter // of what strangers can make us log
-	pages     chan struct{}  // one token a plain HTTP request being answered
+	complain  *xrate.Limiter      // of what strangers can make us log
+	buffers   bytebufferpool.Pool // of pages, any goroutine
+	pages     chan struct{}       // one token a plain HTTP request being answered
 
 	pageCtx   context.Context // of all requests for pages
 	stopPages context.CancelFunc

@@ -1,13 +1,14 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/valyala/bytebufferpool"
 
 	"sluice/codec"
 	"sluice/internal/link"
@@ -48,14 +49,17 @@ func (s *session) page(req *codec.Request) {
 	go func() {
 		defer g.pagesWG.Done()
 		defer func() { <-g.pages }()
-		w := &response{header: make(http.Header)}
+		w := &response{header: make(http.Header), body: g.buffers.Get()}
 		ctx, cancel := context.WithTimeout(g.pageCtx, maxPageTime)
 		defer cancel()
 		g.serve(s.lis.Page, w, r.WithContext(ctx))
-		b := w.bytes(r.Method == http.MethodHead)
+		b := g.buffers.Get()
+		w.writeTo(b, r.Method == http.MethodHead)
+		g.buffers.Put(w.body)
 		_ = l.el.Post(func() { // where it fails, the loop has stopped or the timer ends the connection
 			s.timer.Stop()
-			_ = s.conn.Write(b)
+			_ = s.conn.Write(b.B)
+			g.buffers.Put(b) // Write has copied it
 			s.conn.CloseAfterFlush(closing(link.ReasonPeer), lastBytes)
 		})
 	}()
@@ -66,7 +70,8 @@ func (g *Gateway) serve(h http.Handler, w *response, r *http.Request) {
 	defer func() {
 		if p := recover(); p != nil || w.full {
 			g.log.Error("no page", "target", r.RequestURI, "full", w.full, "panic", p)
-			*w = response{header: make(http.Header), status: http.StatusInternalServerError}
+			w.body.Reset()
+			*w = response{header: make(http.Header), status: http.StatusInternalServerError, body: w.body}
 		}
 	}()
 	h.ServeHTTP(w, r)
@@ -91,7 +96,7 @@ func httpRequest(req *codec.Request, remote string) (*http.Request, error) {
 type response struct {
 	header http.Header
 	status int
-	body   bytes.Buffer
+	body   *bytebufferpool.ByteBuffer
 	full   bool // more than maxPage was written
 }
 
@@ -112,19 +117,17 @@ func (w *response) Write(b []byte) (int, error) {
 	return w.body.Write(b)
 }
 
-// bytes is the response as it goes over the wire.
-func (w *response) bytes(head bool) []byte {
+// writeTo writes the response as it goes over the wire.
+func (w *response) writeTo(b *bytebufferpool.ByteBuffer, head bool) {
 	w.WriteHeader(http.StatusOK)
 	if w.header.Get("Content-Length") == "" {
 		w.header.Set("Content-Length", strconv.Itoa(w.body.Len()))
 	}
 	w.header.Set("Connection", "close")
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", w.status, http.StatusText(w.status))
-	_ = w.header.Write(&b) // a bytes.Buffer takes all
-	b.WriteString("\r\n")
+	fmt.Fprintf(b, "HTTP/1.1 %d %s\r\n", w.status, http.StatusText(w.status))
+	_ = w.header.Write(b) // a buffer takes all
+	b.B = append(b.B, "\r\n"...)
 	if !head {
-		b.Write(w.body.Bytes())
+		b.B = append(b.B, w.body.B...)
 	}
-	return b.Bytes()
 }
