@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sluice/chat"
+	"sluice/codec"
 	"sluice/gateway"
 	"sluice/worker"
 )
@@ -21,6 +22,7 @@ import (
 type server struct {
 	web  string // ws://host:port
 	text string // host:port
+	json string // host:port
 	stop func()
 }
 
@@ -59,7 +61,7 @@ func startServer(t *testing.T, web string) *server {
 		}
 	})
 	<-w.Ready()
-	s := &server{web: g.Addrs()[0], text: strings.TrimPrefix(g.Addrs()[1], "text://")}
+	s := &server{web: g.Addrs()[0], text: strings.TrimPrefix(g.Addrs()[1], "text://"), json: strings.TrimPrefix(g.Addrs()[2], "json://")}
 	s.stop = sync.OnceFunc(func() {
 		cancel()
 		both.Wait()
@@ -116,5 +118,63 @@ func (c *textClient) expect(kind string) map[string]any {
 		if e := c.next(); e["type"] == kind {
 			return e
 		}
+	}
+}
+
+// TestJSONSocket chats over length-prefixed documents with somebody on text lines.
+func TestJSONSocket(t *testing.T) {
+	s := startServer(t, "127.0.0.1:0")
+	conn, err := net.Dial("tcp", s.json)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	format := codec.JSON{}
+	say := func(doc string) {
+		if _, err := conn.Write(format.Append(nil, []byte(doc), true)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var in []byte
+	hear := func(kind string) (e map[string]any) {
+		for e["type"] != kind {
+			_, doc, n, _, err := format.Decode(in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n > 0 {
+				e = nil
+				if err := json.Unmarshal(doc, &e); err != nil {
+					t.Fatal(err)
+				}
+				in = in[n:]
+				continue
+			}
+			more := make([]byte, 4096)
+			n, err = conn.Read(more)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in = append(in, more[:n]...)
+		}
+		return e
+	}
+	say(`{"type":"login","name":"Jo"}`)
+	say(`{"type":"join","room":"lobby"}`)
+	hear("users")
+	grace := dialText(t, s.text)
+	grace.send("/login Grace", "/join lobby")
+	grace.expect("users")
+	grace.send("/say lobby from lines")
+	if e := hear("message"); e["text"] != "from lines" || e["from"] != "Grace" {
+		t.Errorf("Jo got %v", e)
+	}
+	say(`{"type":"say","room":"lobby","text":"from documents"}`)
+	grace.expect("message")
+	if e := grace.expect("message"); e["text"] != "from documents" {
+		t.Errorf("Grace got %v", e)
 	}
 }
