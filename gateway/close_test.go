@@ -168,6 +168,24 @@ func TestASilentTextClientIsPingedThenClosed(t *testing.T) {
 	}
 }
 
+// A client whose reads are paused, for its worker is slow, cannot be heard and is not idle.
+func TestAPausedClientIsNotIdle(t *testing.T) {
+	t.Parallel()
+	cfg := text(gateway.Listener{Heartbeat: 100 * time.Millisecond, Misses: 1})
+	cfg.MaxUnacked = 10
+	g, _ := start(t, cfg)
+	dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
+	dialClient(t, g.Addrs()[0]).say("more than ten bytes")
+	wait(t, "the pause", func() bool { return g.Stats().Paused == 1 })
+	for range 2 { // clients that fall idle tell the time
+		if got := dialClient(t, g.Addrs()[0]).hear(); got != "closed" {
+			t.Errorf("hears %q", got)
+		}
+	}
+	wait(t, "the paused one alone", func() bool { return g.Stats().Clients == 1 })
+}
+
 func TestNoHeartbeat(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0", Heartbeat: -1, Ping: "ping"}}})

@@ -161,3 +161,26 @@ func TestADrainOfMany(t *testing.T) {
 		t.Error("the link was cut")
 	}
 }
+
+// A link that is replaced gets nothing more, however long its peer takes to hang up.
+func TestAReplacedLinkGetsNothingMore(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, text(gateway.Listener{}))
+	old := dial(t, g.InnerAddr())
+	if _, err := link.Connect(old, nil, oneWorker); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
+	client := dialClient(t, g.Addrs()[0])
+	_ = old.SetReadDeadline(time.Now().Add(patience))
+	if f, err := readFrame(old); err != nil || f.Type != link.Attach {
+		t.Fatalf("%v, %v", f.Type, err)
+	}
+	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	if f, err := readFrame(old); err != nil || f.Type != link.GoAway || f.Code != uint16(link.Replaced) {
+		t.Fatalf("%v, %v", f.Type, err)
+	}
+	client.say("hi")
+	w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach && !f.Has(link.FlagNew) })
+	w.take("the message", func(_ int, f *link.Frame) bool { return f.Type == link.Message && string(f.Payload) == "hi" })
+}

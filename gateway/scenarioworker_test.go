@@ -18,6 +18,7 @@ import (
 //	acks · acks again · dies · drains · window N
 //	COMMAND · asks ID COMMAND · hears ID STATUS [ANSWER]
 //	unit COMMAND; COMMAND…                              with the acknowledgement of all that has been seen
+//	repeats COMMAND; COMMAND…                           a unit with the acknowledgement that was sent last, once more
 //	half a unit COMMAND; COMMAND…                       a unit whose last byte does not come
 //	bad unit COMMAND; COMMAND…                          a unit whose last frame is broken
 //
@@ -57,6 +58,9 @@ func (p scenarioWorker) play(rest string) {
 		f.ID, f.Flags = uint32(n), f.Flags|link.FlagResult
 		p.at.write(f)
 	case "unit":
+		_, _ = p.at.conn.Write(p.unit(rest))
+	case "repeats":
+		p.at.unacked = []uint32{p.at.last}
 		_, _ = p.at.conn.Write(p.unit(rest))
 	case "half":
 		b := p.unit(strings.TrimPrefix(rest, "a unit "))

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/codec"
 	"sluice/gateway"
 	"sluice/internal/link"
 )
@@ -83,6 +84,30 @@ func TestServeDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
 	}
 	if got := detached(w); got != link.ReasonDraining {
 		t.Errorf("the worker hears %v", got)
+	}
+}
+
+// Whoever has not finished its handshake when the gateway begins to close down is told so.
+func TestNobodyGetsInWhileTheGatewayClosesDown(t *testing.T) {
+	t.Parallel()
+	g, stop := start(t, gateway.Config{DrainFor: time.Second, Listeners: []gateway.Listener{
+		{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}, {URL: "ws://127.0.0.1:0"},
+	}})
+	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	dial(t, hostport(g.Addrs()[0])) // takes nothing, and so holds the end up
+	f := attached(w)
+	f.Type, f.Payload = link.Send, []byte(strings.Repeat("x", 15<<20))
+	w.links[0].write(&f)
+	late := dial(t, hostport(g.Addrs()[1]))
+	request := codec.AppendUpgrade(nil, "x", "/", codec.NewKey(), &codec.DialOptions{})
+	_, _ = late.Write(request[:10])
+	wait(t, "both", func() bool { s := g.Stats(); return s.Accepted == 2 && s.MessagesOut == 1 })
+	go stop()
+	w.take("drain", func(_ int, f *link.Frame) bool { return f.Type == link.Drain })
+	_, _ = late.Write(request[10:])
+	_ = late.SetReadDeadline(time.Now().Add(patience))
+	if b, _ := io.ReadAll(late); !strings.HasPrefix(string(b), "HTTP/1.1 503") {
+		t.Errorf("hears %.30q", b)
 	}
 }
 

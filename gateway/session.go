@@ -236,7 +236,6 @@ func (s *session) pump() bool {
 		s.loop.forget(s)
 		return true
 	}
-	s.throttle()
 	return true
 }
 
