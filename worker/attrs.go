@@ -1,0 +1,158 @@
+package worker
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sluice/internal/link"
+)
+
+// Attr returns one attribute of the client's session.
+func (c *Client) Attr(key string) (value string, ok bool) {
+	if c.s == nil {
+		return "", false
+	}
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	for _, a := range c.s.attrs {
+		if a.Key == key {
+			return a.Value, true
+		}
+	}
+	return "", false
+}
+
+// Attrs returns a copy of the attributes of the client's session.
+func (c *Client) Attrs() map[string]string {
+	if c.s == nil {
+		return nil
+	}
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return attrMap(c.s.attrs)
+}
+
+// Version counts the changes of the attributes.
+func (c *Client) Version() uint32 {
+	if c.s == nil {
+		return 0
+	}
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	return c.s.version
+}
+
+// SetAttrs replaces all attributes.
+func (c *Client) SetAttrs(attrs map[string]string) error { return c.set(attrs, 0) }
+
+// MergeAttrs changes the attributes given and leaves the others; an empty value removes its attribute.
+func (c *Client) MergeAttrs(attrs map[string]string) error { return c.set(attrs, link.FlagMerge) }
+
+func (c *Client) set(attrs map[string]string, flags uint8) error {
+	list, err := attrList(attrs)
+	if err != nil {
+		return err
+	}
+	if c.s == nil {
+		return c.command(link.Set, flags, link.AppendAttributes(make([]byte, 4), list))
+	}
+	s := c.s
+	s.setting.Lock() // so that versions go down the link in order
+	defer s.setting.Unlock()
+	s.mu.Lock()
+	payload := appendVersioned(nil, s.version, list)
+	s.mu.Unlock()
+	if err := c.command(link.Set, flags, payload); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.attrs = merged(s.attrs, list, flags&link.FlagMerge != 0)
+	s.version++
+	return nil
+}
+
+// CompareAndSet replaces all attributes if their version is still the one given; else it returns ErrConflict, and the client's attributes are those that
+// stand at the gateway. It waits for the gateway.
+func (c *Client) CompareAndSet(ctx context.Context, version uint32, attrs map[string]string) error {
+	list, err := attrList(attrs)
+	if err != nil {
+		return err
+	}
+	status, answer, err := c.ask(ctx, link.Set, link.FlagCompare, appendVersioned(nil, version, list))
+	if err != nil {
+		return err
+	}
+	switch status {
+	case link.OK:
+		c.know(version+1, list)
+		return nil
+	case link.Conflict:
+		r := link.Read(answer)
+		version, list := r.U32(), r.Attributes()
+		if !r.Bad() {
+			c.know(version, list)
+		}
+		return ErrConflict
+	case link.Gone:
+		return ErrGone
+	}
+	return fmt.Errorf("%w: %v", ErrRefused, status)
+}
+
+func (c *Client) know(version uint32, list []link.Attribute) {
+	if c.s != nil {
+		c.s.mu.Lock()
+		c.s.version, c.s.attrs = version, list
+		c.s.mu.Unlock()
+	}
+}
+
+// appendVersioned appends a version and attributes, as a Set frame carries them.
+func appendVersioned(dst []byte, version uint32, list []link.Attribute) []byte {
+	return link.AppendAttributes(binary.BigEndian.AppendUint32(dst, version), list)
+}
+
+// attrList checks attributes and puts them in order.
+func attrList(attrs map[string]string) ([]link.Attribute, error) {
+	list := make([]link.Attribute, 0, len(attrs))
+	for k, v := range attrs {
+		if err := checkName(k); err != nil {
+			return nil, err
+		}
+		list = append(list, link.Attribute{Key: k, Value: v})
+	}
+	if len(list) > 0xFFFF {
+		return nil, ErrTooBig
+	}
+	slices.SortFunc(list, func(a, b link.Attribute) int { return strings.Compare(a.Key, b.Key) })
+	return list, nil
+}
+
+// merged is what the gateway makes of attributes that are set.
+func merged(old, list []link.Attribute, merge bool) []link.Attribute {
+	m := attrMap(nil)
+	if merge {
+		m = attrMap(old)
+	}
+	for _, a := range list {
+		if merge && a.Value == "" {
+			delete(m, a.Key)
+		} else {
+			m[a.Key] = a.Value
+		}
+	}
+	next, _ := attrList(m) // checked when they were set
+	return next
+}
+
+func attrMap(list []link.Attribute) map[string]string {
+	m := make(map[string]string, len(list))
+	for _, a := range list {
+		m[a.Key] = a.Value
+	}
+	return m
+}

@@ -1,0 +1,127 @@
+package worker
+
+import (
+	"runtime/debug"
+
+	"sluice/internal/link"
+)
+
+// item is one thing to be done for a client, in its order.
+type item struct {
+	kind   itemKind
+	flags  uint8
+	seq    uint32
+	reason Reason
+	data   []byte
+	task   func(*Client)
+}
+
+type itemKind uint8
+
+const (
+	itemMessage itemKind = iota
+	itemConnect
+	itemClose
+	itemMoved
+	itemTask // a timer's function: nothing to acknowledge
+)
+
+// call runs one item. It reports false when the handler panicked. It is never inlined, so that the watchdog can find its receiver in a stack.
+//
+//go:noinline
+func (s *session) call(it *item) (ok bool) {
+	w := s.link.w
+	defer func() {
+		if !ok {
+			w.stats.panics.Add(1)
+			w.log.Error("handler panicked", "panic", recover(), "client", s.id.String(), "listener", s.listener, "stack", string(debug.Stack()))
+		}
+	}()
+	switch it.kind {
+	case itemMessage:
+		w.handler.OnMessage(&s.Client, Message{
+			Data: it.data, Binary: it.flags&link.FlagText == 0, Redelivered: it.flags&link.FlagRedelivered != 0,
+		})
+		w.stats.handled.Add(1)
+	case itemConnect:
+		w.onConnect(&s.Client)
+	case itemTask:
+		it.task(&s.Client)
+	case itemClose, itemMoved:
+		s.leave(it)
+	}
+	return true
+}
+
+// leave is a client's last item.
+func (s *session) leave(it *item) {
+	s.stopTimers()
+	defer func() {
+		s.link.clients.Add(-1)
+		s.link.checkDrained()
+	}()
+	if it.kind == itemClose && s.link.w.onClose != nil {
+		s.link.w.onClose(&s.Client, it.reason)
+	}
+}
+
+// settle ends a call that had a unit of its own: outputs and acknowledgement go out.
+func (s *session) settle(it *item, ok bool) {
+	s.mu.Lock()
+	u := s.unit
+	s.unit = nil
+	s.mu.Unlock()
+	s.link.w.watch.leave(s)
+	if u == nil {
+		return // a task
+	}
+	if !ok {
+		u.discard()
+	}
+	u.done(it.seq)
+	u.seal()
+	s.link.push(&u.buf)
+	s.link.flush()
+	s.link.w.units.put(u)
+}
+
+// run handles what is queued, in order, and ends the session's turn. Its goroutine is the one that made the session busy.
+func (s *session) run() {
+	for {
+		s.mu.Lock()
+		if len(s.queue) == 0 {
+			s.queue, s.busy = nil, false
+			s.mu.Unlock()
+			return
+		}
+		it := s.queue[0]
+		s.queue[0] = item{}
+		s.queue = s.queue[1:]
+		if it.kind != itemTask {
+			s.unit = s.link.w.units.take()
+			s.unit.begin(it.seq)
+		}
+		ranIn := s.ranIn
+		s.mu.Unlock()
+		s.link.afterBatch(ranIn)
+		s.link.w.watch.enter(s)
+		s.link.w.stats.pooled.Add(1)
+		s.settle(&it, s.call(&it))
+	}
+}
+
+// queueTask puts a function into the client's order, unless the client has gone.
+func (s *session) queueTask(f func(*Client)) {
+	s.mu.Lock()
+	if s.gone {
+		s.mu.Unlock()
+		return
+	}
+	s.queue = append(s.queue, item{kind: itemTask, task: f})
+	start := !s.busy
+	s.busy = true
+	s.mu.Unlock()
+	if start {
+		s.link.w.pool.start(s)
+	}
+}
