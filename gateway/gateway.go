@@ -128,16 +128,16 @@ func (g *Gateway) farewell(ctx context.Context) {
 // lastWords is how long the gateway waits for workers to take the last they are told.
 const lastWords = time.Second
 
-// await polls until a figure is 0 on all loops, or ctx ends.
+// await polls until all loops say that a figure is 0, or ctx ends. A loop too busy to say so has not.
 func (g *Gateway) await(ctx context.Context, figure func(*loop) int) {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		left := 0
-		for _, n := range ask(g, figure) {
+		left, answers := 0, ask(g, figure)
+		for _, n := range answers {
 			left += n
 		}
-		if left == 0 {
+		if left == 0 && len(answers) == len(g.loops) {
 			return
 		}
 		select {

@@ -70,11 +70,6 @@ func testPress(t *testing.T, flags uint8) {
 		}
 		return false
 	})
-	select {
-	case <-written:
-		t.Error("all was read although nobody takes it") // 30 MiB are more than the kernel keeps
-	default:
-	}
 	close(release)
 	for i := range count {
 		if got := alice.hear(); len(got) != size || got[0] != byte('A'+i) || got[size-1] != 'z' {

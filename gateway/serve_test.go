@@ -75,8 +75,8 @@ func TestServeDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
 	dial(t, hostport(g.Addrs()[0]))
 	f := attached(w)
 	f.Type, f.Payload = link.Send, []byte(strings.Repeat("x", 15<<20))
-	w.links[0].write(&f)
-	wait(t, "the message", func() bool { return g.Stats().MessagesOut == 1 })
+	w.links[0].write(&f, &f, &f) // more than kernels keep for one connection
+	wait(t, "the message", func() bool { return g.Stats().MessagesOut == 3 })
 	began := time.Now()
 	stop()
 	if took := time.Since(began); took > 5*time.Second {
@@ -90,25 +90,26 @@ func TestServeDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
 // Whoever has not finished its handshake when the gateway begins to close down is told so.
 func TestNobodyGetsInWhileTheGatewayClosesDown(t *testing.T) {
 	t.Parallel()
-	g, stop := start(t, gateway.Config{DrainFor: time.Second, Listeners: []gateway.Listener{
+	g, stop := start(t, gateway.Config{DrainFor: patience, Listeners: []gateway.Listener{
 		{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}, {URL: "ws://127.0.0.1:0"},
 	}})
 	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
-	dial(t, hostport(g.Addrs()[0])) // takes nothing, and so holds the end up
+	stuck := dial(t, hostport(g.Addrs()[0])) // takes nothing, and so holds the end up
 	f := attached(w)
 	f.Type, f.Payload = link.Send, []byte(strings.Repeat("x", 15<<20))
-	w.links[0].write(&f)
+	w.links[0].write(&f, &f, &f) // more than kernels keep for one connection
 	late := dial(t, hostport(g.Addrs()[1]))
 	request := codec.AppendUpgrade(nil, "x", "/", codec.NewKey(), &codec.DialOptions{})
 	_, _ = late.Write(request[:10])
-	wait(t, "both", func() bool { s := g.Stats(); return s.Accepted == 2 && s.MessagesOut == 1 })
+	wait(t, "both", func() bool { s := g.Stats(); return s.Accepted == 2 && s.MessagesOut == 3 })
 	go stop()
 	w.take("drain", func(_ int, f *link.Frame) bool { return f.Type == link.Drain })
 	_, _ = late.Write(request[10:])
 	_ = late.SetReadDeadline(time.Now().Add(patience))
-	if b, _ := io.ReadAll(late); !strings.HasPrefix(string(b), "HTTP/1.1 503") {
-		t.Errorf("hears %.30q", b)
+	if b, err := io.ReadAll(late); !strings.HasPrefix(string(b), "HTTP/1.1 503") {
+		t.Errorf("hears %.30q, %v", b, err)
 	}
+	_ = stuck.Close()
 }
 
 // A page that hangs is told to end.
