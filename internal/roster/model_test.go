@@ -126,7 +126,7 @@ func (x *model) set(n *naive) {
 		clear(n.attrs)
 	}
 	var attrs []link.Attribute
-	for range x.rng.IntN(4) {
+	for range x.rng.IntN(4) * (1 + x.rng.IntN(20)/19*40) { // now and then enough for an index
 		a := link.Attribute{Key: x.name(), Value: []string{"", "v", "w"}[x.rng.IntN(3)]}
 		attrs = append(attrs, a)
 		if n.attrs[a.Key] = a.Value; merge && a.Value == "" {

@@ -111,44 +111,6 @@ func (m *Member) Groups() []string {
 	return names
 }
 
-// Attrs are m's attributes. They are never changed in place.
-func (m *Member) Attrs() []link.Attribute { return m.attrs }
-
-// Version is the number of changes that the attributes have seen.
-func (m *Member) Version() uint32 { return m.version }
-
-// Set changes m's attributes: merged into those that are there, an empty value removing its key, or in place of them. It returns the new version.
-func (r *Roster) Set(m *Member, attrs []link.Attribute, merge bool) uint32 {
-	var next []link.Attribute
-	if merge {
-		next = append(next, m.attrs...)
-	}
-	for _, a := range attrs {
-		next = put(next, a, merge)
-	}
-	m.attrs = next
-	m.version++
-	return m.version
-}
-
-// put sets one attribute; the last of equal keys stands.
-func put(attrs []link.Attribute, a link.Attribute, removing bool) []link.Attribute {
-	for i := range attrs {
-		if attrs[i].Key != a.Key {
-			continue
-		}
-		if removing && a.Value == "" {
-			return append(attrs[:i], attrs[i+1:]...)
-		}
-		attrs[i].Value = a.Value
-		return attrs
-	}
-	if removing && a.Value == "" {
-		return attrs
-	}
-	return append(attrs, a)
-}
-
 // Bind gives m the uid, in place of the one it had. The uid is not empty.
 func (r *Roster) Bind(m *Member, uid string) {
 	if !m.present || m.UID() == uid {

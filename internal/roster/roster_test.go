@@ -2,6 +2,7 @@ package roster
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -127,6 +128,39 @@ func TestSet(t *testing.T) {
 		if v := r.Set(m, c.set, c.merge); v != uint32(i)+1 || !slices.Equal(m.Attrs(), c.want) {
 			t.Errorf("set %d: version %d, %v, want %v", i, v, m.Attrs(), c.want)
 		}
+	}
+}
+
+// Many attributes are set, merged and removed as few are, and in no time that grows with their square.
+func TestSetMany(t *testing.T) {
+	t.Parallel()
+	const many = 60_000
+	r := New()
+	m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
+	r.Add(m)
+	var set, odd []link.Attribute
+	for i := range many {
+		set = append(set, link.Attribute{Key: fmt.Sprint(i), Value: "v"})
+		if i%2 == 1 {
+			odd = append(odd, link.Attribute{Key: fmt.Sprint(i)})
+		}
+	}
+	r.Set(m, append(set, set...), false)
+	if len(m.Attrs()) != many {
+		t.Fatalf("%d attributes, want %d", len(m.Attrs()), many)
+	}
+	r.Set(m, append(odd, link.Attribute{Key: "0", Value: "w"}, link.Attribute{Key: "new"}), true)
+	want := map[string]string{}
+	for i := 0; i < many; i += 2 {
+		want[fmt.Sprint(i)] = "v"
+	}
+	want["0"] = "w"
+	got := map[string]string{}
+	for _, a := range m.Attrs() {
+		got[a.Key] = a.Value
+	}
+	if len(m.Attrs()) != len(want) || !maps.Equal(got, want) {
+		t.Errorf("%d attributes, want %d", len(m.Attrs()), len(want))
 	}
 }
 

@@ -1,0 +1,92 @@
+package roster
+
+import (
+	"slices"
+
+	"sluice/internal/link"
+)
+
+// Attrs are m's attributes, in no order. They are never changed in place.
+func (m *Member) Attrs() []link.Attribute { return m.attrs }
+
+// Version is the number of changes that the attributes have seen.
+func (m *Member) Version() uint32 { return m.version }
+
+// Set changes m's attributes: merged into those that are there, an empty value removing its key, or in place of them. Of equal keys the last stands.
+// It returns the new version.
+func (r *Roster) Set(m *Member, attrs []link.Attribute, merge bool) uint32 {
+	var t table
+	if merge {
+		t.list = slices.Clone(m.attrs)
+	}
+	if len(t.list)+len(attrs) > manyAttributes {
+		t.index()
+	}
+	for _, a := range attrs {
+		if merge && a.Value == "" {
+			t.remove(a.Key)
+		} else {
+			t.put(a)
+		}
+	}
+	m.attrs = t.list
+	m.version++
+	return m.version
+}
+
+// manyAttributes is from where on looking through all of them would take longer than an index.
+const manyAttributes = 64
+
+// table is a list of attributes while it is changed.
+type table struct {
+	list []link.Attribute
+	at   map[string]int // nil while there are few
+}
+
+func (t *table) index() {
+	t.at = make(map[string]int, len(t.list))
+	for i := range t.list {
+		t.at[t.list[i].Key] = i
+	}
+}
+
+// find is where the key stands, -1: nowhere.
+func (t *table) find(key string) int {
+	if t.at == nil {
+		return slices.IndexFunc(t.list, func(a link.Attribute) bool { return a.Key == key })
+	}
+	if i, ok := t.at[key]; ok {
+		return i
+	}
+	return -1
+}
+
+func (t *table) put(a link.Attribute) {
+	i := t.find(a.Key)
+	if i >= 0 {
+		t.list[i] = a
+		return
+	}
+	t.list = append(t.list, a)
+	if t.at != nil {
+		t.at[a.Key] = len(t.list) - 1
+	}
+}
+
+// remove takes a key out; the last one moves there.
+func (t *table) remove(key string) {
+	i := t.find(key)
+	if i < 0 {
+		return
+	}
+	last := len(t.list) - 1
+	t.list[i] = t.list[last]
+	t.list[last] = link.Attribute{}
+	t.list = t.list[:last]
+	if t.at != nil {
+		if i < last {
+			t.at[t.list[i].Key] = i
+		}
+		delete(t.at, key)
+	}
+}
