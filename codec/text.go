@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -73,5 +74,5 @@ func line(in []byte, limit int) ([]byte, int, error) {
 	if i == len(window) {
 		return nil, 0, nil
 	}
-	return text[:len(text):len(text)], i + 1, nil
+	return slices.Clip(text), i + 1, nil
 }

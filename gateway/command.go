@@ -47,10 +47,10 @@ func (l *loop) clientCommand(o origin, f *link.Frame, s *session) link.Status {
 			return link.BadRequest
 		}
 		l.bind(s, f)
-		l.changed(o, s)
+		l.changed(o, f, s)
 	case link.Unbind:
 		l.members.Unbind(&s.member)
-		l.changed(o, s)
+		l.changed(o, f, s)
 	case link.Join:
 		if !isName(f.Payload) {
 			return link.BadRequest
@@ -116,7 +116,7 @@ func (l *loop) set(o origin, f *link.Frame, s *session) {
 		return
 	}
 	l.members.Set(&s.member, attrs, f.Has(link.FlagMerge))
-	if s.link != nil && (stale || !l.fromOwn(o, s)) {
+	if s.link != nil && (stale || !l.fromOwn(o, f, s)) {
 		s.link.refresh(s)
 	}
 	l.status(o, f, link.OK)
@@ -133,15 +133,15 @@ func (l *loop) conflict(o origin, f *link.Frame, s *session) {
 }
 
 // changed tells a client's worker of a change that somebody else made.
-func (l *loop) changed(o origin, s *session) {
-	if s.link != nil && !l.fromOwn(o, s) {
+func (l *loop) changed(o origin, f *link.Frame, s *session) {
+	if s.link != nil && !l.fromOwn(o, f, s) {
 		s.link.refresh(s)
 	}
 }
 
-// fromOwn reports whether a command came down the link of the client's own worker, which knows already.
-func (l *loop) fromOwn(o origin, s *session) bool {
-	return s.link != nil && o.kind == noteCommand && o.loop == l.index && o.serial == s.link.serial
+// fromOwn reports whether the client's own worker sent a command, and knows what it changes already.
+func (l *loop) fromOwn(o origin, f *link.Frame, s *session) bool {
+	return f.Has(link.FlagOwn) && s.link != nil && o.kind == noteCommand && o.loop == l.index && o.serial == s.link.serial
 }
 
 // passOrPause hands a command to another loop; where that is behind, the link with the serial, by which the command came, is not read until it has

@@ -131,6 +131,7 @@ func (l *Listener) setDefaults() error {
 	}
 	u, err := url.Parse(l.URL)
 	if err != nil {
+		//lint:ignore ST1005 it begins with the field's name
 		return fmt.Errorf("URL: %w", err)
 	}
 	if _, _, err := net.SplitHostPort(u.Host); err != nil {

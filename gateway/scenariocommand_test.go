@@ -13,12 +13,17 @@ import (
 //	send|raw CLIENT TEXT · last CLIENT TEXT · kick|destroy CLIENT
 //	bind|exclusive CLIENT UID · unbind CLIENT · join|leave CLIENT GROUP
 //	set|merge CLIENT [attr=value…] · compare CLIENT VERSION [attr=value…]
+//	unowned BIND, UNBIND or SET of these: of a worker that has not changed its copy
 //	publish all|groups|uids|clients TARGET,… [except CLIENT,…] TEXT     the target of all is *
 //	dissolve GROUP · evict UID except CLIENT · count all|groups|uids|clients [KEY,…]
 func (p scenarioWorker) command(text string) *link.Frame {
 	p.Helper()
 	verb, rest, _ := strings.Cut(text, " ")
 	switch verb {
+	case "unowned":
+		f := p.command(rest)
+		f.Flags &^= link.FlagOwn
+		return f
 	case "publish":
 		return p.publish(rest)
 	case "dissolve":
@@ -33,7 +38,7 @@ func (p scenarioWorker) command(text string) *link.Frame {
 	}
 	name, rest, _ := strings.Cut(rest, " ")
 	id := p.clientID(name)
-	f := &link.Frame{Code: uint16(id.Loop()), Slot: id.Slot(), Token: id.Token(), Payload: []byte(repeated(rest))}
+	f := &link.Frame{Flags: link.FlagOwn, Code: uint16(id.Loop()), Slot: id.Slot(), Token: id.Token(), Payload: []byte(repeated(rest))}
 	switch verb {
 	case "send":
 		f.Type, f.Flags = link.Send, link.FlagText
@@ -42,25 +47,25 @@ func (p scenarioWorker) command(text string) *link.Frame {
 	case "last":
 		f.Type, f.Flags = link.Kick, link.FlagText|link.FlagLast
 	case "kick":
-		f.Type = link.Kick
+		f.Type, f.Flags = link.Kick, 0
 	case "destroy":
 		f.Type, f.Flags = link.Kick, link.FlagNow
 	case "bind":
 		f.Type = link.Bind
 	case "exclusive":
-		f.Type, f.Flags = link.Bind, link.FlagExclusive
+		f.Type, f.Flags = link.Bind, link.FlagExclusive|link.FlagOwn
 	case "unbind":
 		f.Type = link.Unbind
 	case "join":
-		f.Type = link.Join
+		f.Type, f.Flags = link.Join, 0
 	case "leave":
-		f.Type = link.Leave
+		f.Type, f.Flags = link.Leave, 0
 	case "set":
 		f.Type, f.Payload = link.Set, attributes("0 "+rest)
 	case "merge":
-		f.Type, f.Flags, f.Payload = link.Set, link.FlagMerge, attributes("0 "+rest)
+		f.Type, f.Flags, f.Payload = link.Set, link.FlagMerge|link.FlagOwn, attributes("0 "+rest)
 	case "compare":
-		f.Type, f.Flags, f.Payload = link.Set, link.FlagCompare, attributes(rest)
+		f.Type, f.Flags, f.Payload = link.Set, link.FlagCompare|link.FlagOwn, attributes(rest)
 	default:
 		p.fail("unknown command")
 	}

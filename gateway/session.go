@@ -55,7 +55,6 @@ type session struct {
 	attached bool // a worker has been told of it
 	waiting  bool // stands in a waiting list
 	paused   bool
-	marked   bool // its cache of attributes at the worker is stale
 }
 
 // OnOpen implements engine.Handler.

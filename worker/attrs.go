@@ -65,7 +65,7 @@ func (c *Client) set(attrs map[string]string, flags uint8) error {
 	s.mu.Lock()
 	payload := appendVersioned(nil, s.version, list)
 	s.mu.Unlock()
-	if err := c.command(link.Set, flags, payload); err != nil {
+	if err := c.command(link.Set, flags|link.FlagOwn, payload); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -82,7 +82,7 @@ func (c *Client) CompareAndSet(ctx context.Context, version uint32, attrs map[st
 	if err != nil {
 		return err
 	}
-	status, answer, err := c.ask(ctx, link.Set, link.FlagCompare, appendVersioned(nil, version, list))
+	status, answer, err := c.ask(ctx, link.Set, link.FlagCompare|c.own(), appendVersioned(nil, version, list))
 	if err != nil {
 		return err
 	}

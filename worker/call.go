@@ -26,9 +26,7 @@ const (
 	itemTask // a timer's function: nothing to acknowledge
 )
 
-// call runs one item. It reports false when the handler panicked. It is never inlined, so that the watchdog can find its receiver in a stack.
-//
-//go:noinline
+// call runs one item. It reports false when the handler panicked.
 func (s *session) call(it *item) (ok bool) {
 	w := s.link.w
 	defer func() {
@@ -85,8 +83,8 @@ func (s *session) settle(it *item, ok bool) {
 	s.link.w.units.put(u)
 }
 
-// run handles what is queued, in order, and ends the session's turn. Its goroutine is the one that made the session busy.
-func (s *session) run() {
+// run handles what is queued, in order, and ends the session's turn. The goroutine, whose label is given, is the one that made the session busy.
+func (s *session) run(goroutine string) {
 	for {
 		s.mu.Lock()
 		if len(s.queue) == 0 {
@@ -104,7 +102,7 @@ func (s *session) run() {
 		ranIn := s.ranIn
 		s.mu.Unlock()
 		s.link.afterBatch(ranIn)
-		s.link.w.watch.enter(s)
+		s.link.w.watch.enter(s, goroutine)
 		s.link.w.stats.pooled.Add(1)
 		s.settle(&it, s.call(&it))
 	}

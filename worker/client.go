@@ -117,7 +117,7 @@ func (c *Client) bind(uid string, flags uint8) error {
 	if err := checkName(uid); err != nil {
 		return err
 	}
-	err := c.command(link.Bind, flags, []byte(uid))
+	err := c.command(link.Bind, flags|c.own(), []byte(uid))
 	if err == nil && c.s != nil {
 		c.s.mu.Lock()
 		c.s.uid = uid
@@ -128,7 +128,7 @@ func (c *Client) bind(uid string, flags uint8) error {
 
 // Unbind takes the client's uid away.
 func (c *Client) Unbind() error {
-	err := c.command(link.Unbind, 0, nil)
+	err := c.command(link.Unbind, c.own(), nil)
 	if err == nil && c.s != nil {
 		c.s.mu.Lock()
 		c.s.uid = ""
@@ -165,6 +165,14 @@ func (c *Client) Groups(ctx context.Context) ([]string, error) {
 		return row.Groups, err
 	}
 	return nil, ErrGone
+}
+
+// own marks a command that changes what this worker keeps a copy of: the gateway need not tell it.
+func (c *Client) own() uint8 {
+	if c.s == nil {
+		return 0
+	}
+	return link.FlagOwn
 }
 
 // command sends a command about the client.

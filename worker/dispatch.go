@@ -36,14 +36,15 @@ import (
 type leader struct {
 	call atomic.Uint64
 
-	buf      []byte // read and not handled: buf[pos:have]
-	pos      int
-	have     int
-	sessions []*session // by slot
-	batch    unit
-	batches  uint64   // pushed so far
-	running  *session // in a call: whose
-	pooled   uint64   // the watch's tick until which messages go to the pool
+	buf       []byte // read and not handled: buf[pos:have]
+	pos       int
+	have      int
+	sessions  []*session // by slot
+	goroutine string     // the leading one's label
+	batch     unit
+	batches   uint64   // pushed so far
+	running   *session // in a call: whose
+	pooled    uint64   // the watch's tick until which messages go to the pool
 
 	handing sync.Mutex // held while the leadership goes over
 }
@@ -60,6 +61,7 @@ func (d *leader) init() { d.buf = make([]byte, readSize) }
 func (l *gwLink) lead() {
 	defer l.w.tasks.Done()
 	d := &l.leader
+	d.goroutine = l.w.watch.name()
 	for {
 		l.w.watch.kick()
 		still, err := l.handle()
@@ -216,6 +218,7 @@ func (l *gwLink) dispatch(s *session, it item) (still bool) {
 	s.mu.Unlock()
 
 	d.running = s
+	goroutine := d.goroutine
 	call := d.call.Load() + 1
 	d.call.Store(call)
 	ok := s.call(&it)
@@ -224,7 +227,7 @@ func (l *gwLink) dispatch(s *session, it item) (still bool) {
 		//lint:ignore SA2001 waits until the one who took over has done so
 		d.handing.Unlock()
 		s.settle(&it, ok)
-		s.run()
+		s.run(goroutine)
 		return false
 	}
 	d.running = nil
@@ -276,7 +279,7 @@ func (l *gwLink) takeOver(call uint64) {
 	d.buf = make([]byte, max(readSize, len(rest)))
 	d.pos, d.have = 0, copy(d.buf, rest)
 	d.pooled = l.w.watch.now.Load() + poolTicks
-	l.w.watch.enter(s)
+	l.w.watch.enter(s, d.goroutine)
 	l.w.stats.takeovers.Add(1)
 	l.w.tasks.Add(1)
 	go l.lead()

@@ -29,12 +29,14 @@ func TestMain(m *testing.M) {
 func TestBlockedHandler(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
+	let := sync.OnceFunc(func() { close(release) })
 	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
 		if string(m.Data) == "block" {
 			<-release
 		}
 		_ = c.Send(m)
 	}))
+	t.Cleanup(let) // the worker does not end before its handler
 	stuck, free := g.Dial(workertest.Request{}), g.Dial(workertest.Request{})
 	stuck.Send("block")
 	for i := range 100 {
@@ -45,7 +47,7 @@ func TestBlockedHandler(t *testing.T) {
 	if n := stuck.Heard(); n != 0 {
 		t.Errorf("%d messages were handled beside the one that blocks", n)
 	}
-	close(release)
+	let()
 	stuck.Expect("block")
 	for i := range 100 {
 		stuck.Expect(fmt.Sprint(i))
@@ -167,16 +169,18 @@ func TestWatchdog(t *testing.T) {
 	t.Parallel()
 	var logs lockedBuffer
 	release := make(chan struct{})
+	let := sync.OnceFunc(func() { close(release) })
 	g := workertest.NewConfig(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) { slowBusiness(release) }), worker.Config{
 		SlowAfter: 10 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&logs, nil)),
 	})
+	t.Cleanup(let) // the worker does not end before its handler
 	g.Dial(workertest.Request{}).Send("x")
 	for deadline := time.Now().Add(workertest.Patience); !strings.Contains(logs.String(), "slowBusiness"); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the watchdog did not name the function:\n%s", logs.String())
 		}
 	}
-	close(release)
+	let()
 	if n := g.Worker().Stats().Slow; n != 1 {
 		t.Errorf("%d slow calls counted", n)
 	}
@@ -239,4 +243,29 @@ func TestUnitBound(t *testing.T) {
 		c.Next()
 	}
 	c.Expect("3")
+}
+
+// What a handler changes at another client of the same worker, that client's handler sees.
+func TestOtherClientChanged(t *testing.T) {
+	t.Parallel()
+	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		if id, err := worker.ParseClientID(string(m.Data)); err == nil {
+			other := c.Client(id)
+			if err := other.MergeAttrs(map[string]string{"k": "v"}); err != nil {
+				t.Error(err)
+			}
+			if err := other.Bind("u"); err != nil {
+				t.Error(err)
+			}
+			_ = other.Send(worker.Text("changed"))
+			return
+		}
+		v, _ := c.Attr("k")
+		_ = c.Send(worker.Text(c.UID() + v))
+	}))
+	a, b := g.Dial(workertest.Request{}), g.Dial(workertest.Request{})
+	a.Send(b.ID().String())
+	b.Expect("changed")
+	b.Send("what am I?")
+	b.Expect("uv")
 }

@@ -49,6 +49,9 @@ func (g *gateway) keepLoop(ctx context.Context, loop int) {
 		l, err := g.dial(ctx, loop)
 		if err == nil {
 			backoff = firstBackoff
+			if ctx.Err() != nil {
+				l.end(ctx.Err()) // Run may have looked for links to end before this one was there
+			}
 			l.run() // until the link ends
 			g.w.stats.redials.Add(1)
 		} else if ctx.Err() == nil {

@@ -30,8 +30,9 @@ func (p *pool) start(s *session) {
 
 func (p *pool) work(s *session) {
 	defer p.w.tasks.Done()
+	goroutine := p.w.watch.name()
 	for s != nil {
-		s.run()
+		s.run(goroutine)
 		s = p.next()
 	}
 }

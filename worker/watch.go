@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"runtime"
+	"runtime/pprof"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,13 +21,15 @@ type watch struct {
 
 	mu      sync.Mutex
 	running map[*session]*slowCall // guarded by mu: calls outside of a leader
+	named   atomic.Uint64          // goroutines that have a label
 
 	seen map[*gwLink]uint64 // owned by run: each link's call at the last tick
 }
 
 type slowCall struct {
-	since    time.Time
-	reported bool
+	goroutine string // its label
+	since     time.Time
+	reported  bool
 }
 
 const (
@@ -101,10 +104,20 @@ func (t *watch) tick() (active bool) {
 	return t.slow() || active
 }
 
-// enter notes a call that runs outside of a leader.
-func (t *watch) enter(s *session) {
+// label is the name, in profiles and for the watch, of goroutines that run handlers.
+const label = "sluice.worker"
+
+// name labels the calling goroutine, which runs handlers from now on.
+func (t *watch) name() string {
+	name := strconv.FormatUint(t.named.Add(1), 10)
+	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(label, name)))
+	return name
+}
+
+// enter notes a call that runs outside of a leader, on the goroutine named.
+func (t *watch) enter(s *session, goroutine string) {
 	t.mu.Lock()
-	t.running[s] = &slowCall{since: time.Now()}
+	t.running[s] = &slowCall{goroutine: goroutine, since: time.Now()}
 	t.mu.Unlock()
 	t.kick()
 }
@@ -124,21 +137,23 @@ func (t *watch) slow() bool {
 		if d := time.Since(c.since); d > t.w.cfg.SlowAfter && !c.reported {
 			c.reported = true
 			t.w.stats.slow.Add(1)
-			t.w.log.Warn("handler is slow", "client", s.id.String(), "listener", s.listener, "for", d.Round(time.Millisecond), "stack", stackOf(s))
+			t.w.log.Warn("handler is slow", "client", s.id.String(), "listener", s.listener, "for", d.Round(time.Millisecond), "stack", stackOf(c.goroutine))
 		}
 	}
 	return len(t.running) > 0
 }
 
-// stackOf finds the stack of the goroutine that runs a call of the session: the one with (*session).call and the session's address in it.
-func stackOf(s *session) string {
-	buf := make([]byte, 1<<20)
-	buf = buf[:runtime.Stack(buf, true)]
-	mark := fmt.Appendf(nil, "(*session).call(%p", s)
-	for stack := range bytes.SplitSeq(buf, []byte("\n\n")) {
+// stackOf finds the stack of a goroutine by its label, in the profile of all goroutines.
+func stackOf(goroutine string) string {
+	var all bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&all, 1); err != nil {
+		return err.Error()
+	}
+	mark := fmt.Appendf(nil, "%q:%q", label, goroutine)
+	for stack := range bytes.SplitSeq(all.Bytes(), []byte("\n\n")) {
 		if bytes.Contains(stack, mark) {
 			return string(stack)
 		}
 	}
-	return "not found"
+	return "it has just ended"
 }

@@ -46,6 +46,7 @@ const (
 // Flags of a frame. One bit has different meanings in different types.
 const (
 	FlagText        = 0x01 // Message, Send, Kick, Publish
+	FlagOwn         = 0x01 // Bind, Unbind, Set
 	FlagRedelivered = 0x02 // Message
 	FlagMore        = 0x02 // Reply
 	FlagLast        = 0x02 // Kick

@@ -98,8 +98,14 @@ func (g *Gateway) clientCommand(f *link.Frame, reply *link.Frame) link.Status {
 		if f.Has(link.FlagExclusive) {
 			g.evict(f.Payload, m.ID)
 		}
+		if !f.Has(link.FlagOwn) {
+			g.refresh(m)
+		}
 	case link.Unbind:
 		g.members.Unbind(m)
+		if !f.Has(link.FlagOwn) {
+			g.refresh(m)
+		}
 	case link.Join:
 		g.members.Join(m, string(f.Payload))
 	case link.Leave:
@@ -122,12 +128,20 @@ func (g *Gateway) set(m *roster.Member, f *link.Frame, reply *link.Frame) link.S
 		return link.Conflict
 	}
 	g.members.Set(m, attrs, f.Has(link.FlagMerge))
-	if stale && g.link != nil {
-		b := binary.BigEndian.AppendUint32(nil, m.Version())
-		b = link.AppendAttributes(link.AppendBytes(b, m.UID()), m.Attrs())
-		g.link.send(&link.Frame{Type: link.Attrs, Slot: m.ID.Slot(), Token: m.ID.Token(), Payload: b})
+	if stale || !f.Has(link.FlagOwn) {
+		g.refresh(m)
 	}
 	return link.OK
+}
+
+// refresh tells the worker of attributes and uid that it did not change in its own copy.
+func (g *Gateway) refresh(m *roster.Member) {
+	if g.link == nil {
+		return
+	}
+	b := binary.BigEndian.AppendUint32(nil, m.Version())
+	b = link.AppendAttributes(link.AppendBytes(b, m.UID()), m.Attrs())
+	g.link.send(&link.Frame{Type: link.Attrs, Slot: m.ID.Slot(), Token: m.ID.Token(), Payload: b})
 }
 
 func (g *Gateway) publish(f *link.Frame) (delivered uint32) {
