@@ -127,11 +127,11 @@ func (l *Listener) setDefaults() error {
 		return fmt.Errorf("MaxMessage: %d is not within 0…%d", l.MaxMessage, link.MaxMessage)
 	}
 	if l.Misses < 0 || l.Misses > 255 {
+		//lint:ignore ST1005 it begins with the field's name
 		return fmt.Errorf("Misses: %d is not within 0…255", l.Misses)
 	}
 	u, err := url.Parse(l.URL)
 	if err != nil {
-		//lint:ignore ST1005 it begins with the field's name
 		return fmt.Errorf("URL: %w", err)
 	}
 	if _, _, err := net.SplitHostPort(u.Host); err != nil {
