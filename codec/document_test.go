@@ -158,7 +158,7 @@ func FuzzCheckDocument(f *testing.F) {
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		got, want := CheckDocument(doc) == nil, strict(doc)
 		// encoding/json reads every lone surrogate as U+FFFD and so cannot tell.
-		if got != want && !(want && bytes.Contains(bytes.ToLower(doc), []byte(`\ud`))) {
+		if got != want && (!want || !bytes.Contains(bytes.ToLower(doc), []byte(`\ud`))) {
 			t.Errorf("%q: accepted %v, want %v", doc, got, want)
 		}
 		// White space between tokens changes nothing.
