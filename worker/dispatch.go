@@ -140,7 +140,10 @@ func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
 		return true, nil
 	case link.Ping:
 		return true, l.plain(link.Frame{Type: link.Pong, ID: f.ID}, nil, nil)
-	case link.Pong, link.Drain:
+	case link.Pong:
+		l.ponged(f.ID)
+		return true, nil
+	case link.Drain:
 		return true, nil
 	case link.GoAway:
 		return true, fmt.Errorf("worker: the gateway ended the link: %v: %s", link.Status(f.Code), f.Payload)

@@ -38,6 +38,7 @@ type gwLink struct {
 	work     sync.Cond            // on mu: out is not empty, or the link has ended
 	ended    bool                 // guarded by mu
 	draining bool                 // guarded by mu
+	told     bool                 // guarded by mu: the gateway has heard of the drain, and what it sent before has been read
 	request  uint32               // guarded by mu: the last request's id
 	requests map[uint32]*question // guarded by mu
 }
@@ -209,6 +210,9 @@ func (l *gwLink) beat() {
 	}
 }
 
+// drainPing is the id of the PING behind a DRAIN: clients that the gateway gave before it knew come before the answer.
+const drainPing = 1
+
 // startDrain asks the gateway for no more clients, and to take those that are here.
 func (l *gwLink) startDrain() {
 	l.mu.Lock()
@@ -217,15 +221,27 @@ func (l *gwLink) startDrain() {
 	l.mu.Unlock()
 	if first {
 		_ = l.plain(link.Frame{Type: link.Drain}, nil, nil) // an ended link is drained
-		l.checkDrained()
+		_ = l.plain(link.Frame{Type: link.Ping, ID: drainPing}, nil, nil)
 	}
+}
+
+// ponged notes the answer to a PING.
+func (l *gwLink) ponged(id uint32) {
+	if id != drainPing {
+		return
+	}
+	l.pushBatch()
+	l.mu.Lock()
+	l.told = true
+	l.mu.Unlock()
+	l.checkDrained()
 }
 
 // checkDrained is called when the last client may have gone.
 func (l *gwLink) checkDrained() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.draining && l.clients.Load() == 0 {
+	if l.draining && l.told && l.clients.Load() == 0 {
 		select {
 		case <-l.drained:
 		default:
