@@ -11,6 +11,7 @@ type fanout struct {
 	message   []byte
 	flags     uint8
 	delivered uint32
+	refused   uint16               // encodings that cannot carry it, a bit each
 	encoded   [16][]byte           // by codec encoding; empty: not yet made
 	send      func(*roster.Member) // made once
 	targets   [][]byte             // scratch
@@ -31,12 +32,15 @@ func (p *fanout) to(m *roster.Member) {
 		}
 		return
 	}
-	e := &p.encoded[s.codec.Encoding()]
-	if len(*e) == 0 {
+	encoding := s.codec.Encoding()
+	e := &p.encoded[encoding]
+	if len(*e) == 0 && p.refused&(1<<encoding) == 0 {
 		*e = s.codec.Append((*e)[:0], p.message, p.flags&link.FlagText != 0)
-		if len(*e) == 0 {
-			return // the format cannot carry it
-		}
+	}
+	if len(*e) == 0 { // the format cannot carry it
+		p.refused |= 1 << encoding
+		s.loop.stats.Unsendable++
+		return
 	}
 	s.loop.stats.MessagesOut++
 	if s.conn.Write(*e) == nil {
@@ -64,7 +68,7 @@ const maxEncoded = 64 << 10
 func (l *loop) publish(f *link.Frame) uint32 {
 	p := &l.fan
 	p.parse(f.Payload)
-	p.flags, p.delivered = f.Flags, 0
+	p.flags, p.delivered, p.refused = f.Flags, 0, 0
 	l.members.Walk(f.Code, p.targets, p.except, p.send)
 	for i, e := range p.encoded {
 		if cap(e) > maxEncoded {

@@ -137,7 +137,8 @@ func (l *loop) status(o origin, f *link.Frame, status link.Status) {
 	}
 }
 
-func (l *loop) clients() int { return l.members.Len() }
+// clients is how many connections of clients there are, those that are taking their last bytes too.
+func (l *loop) clients() int { return int(l.stats.Opened - l.stats.Closed) }
 
 // sayGoodbye lets nobody else in, and tells workers and clients that the gateway is closing down.
 func (l *loop) sayGoodbye() int {

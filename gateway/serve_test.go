@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -94,7 +95,10 @@ func TestNobodyGetsInWhileTheGatewayClosesDown(t *testing.T) {
 		{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}, {URL: "ws://127.0.0.1:0"},
 	}})
 	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
-	stuck := dial(t, hostport(g.Addrs()[0])) // takes nothing, and so holds the end up
+	stuck := dial(t, hostport(g.Addrs()[0]))                             // takes nothing, and so holds the end up
+	if err := stuck.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil { // its kernel, too, takes little
+		t.Fatal(err)
+	}
 	f := attached(w)
 	f.Type, f.Payload = link.Send, []byte(strings.Repeat("x", 15<<20))
 	w.links[0].write(&f, &f, &f) // more than kernels keep for one connection

@@ -274,7 +274,11 @@ func (s *session) deliver(payload []byte, flags uint8) bool {
 	b := s.conn.Begin()
 	before := len(b)
 	b = s.codec.Append(b, payload, flags&link.FlagText != 0)
-	return s.conn.Commit(b) == nil && len(b) > before // a codec appends nothing for what its format cannot carry
+	if len(b) == before { // the format cannot carry it
+		s.loop.stats.Unsendable++
+		return false
+	}
+	return s.conn.Commit(b) == nil
 }
 
 // end closes the connection once what was written has gone out, with the protocol's farewell.

@@ -10,6 +10,7 @@ type LoopStats struct {
 	Opened, Closed   uint64 // clients
 	MessagesIn       uint64
 	MessagesOut      uint64
+	Unsendable       uint64 // messages that their client's format cannot carry: a line break in a line, what is no JSON in JSON
 	Held             uint64 // messages that had to wait
 	Refused          uint64 // messages that no worker took in time, or past Config.HoldBytes; their clients were told
 	Unheard          uint64 // clients whose end no worker came to hear of
@@ -72,6 +73,7 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Closed += o.Closed
 	s.MessagesIn += o.MessagesIn
 	s.MessagesOut += o.MessagesOut
+	s.Unsendable += o.Unsendable
 	s.Held += o.Held
 	s.Refused += o.Refused
 	s.Unheard += o.Unheard

@@ -54,14 +54,13 @@ func (s *session) call(it *item) (ok bool) {
 // leave is a client's last item.
 func (s *session) leave(it *item) {
 	s.stopTimers()
-	defer func() {
-		s.link.clients.Add(-1)
-		s.link.checkDrained()
-	}()
 	if it.kind == itemClose && s.link.w.onClose != nil {
 		s.link.w.onClose(&s.Client, it.reason)
 	}
 }
+
+// isLast reports whether the client is gone from this worker with the item.
+func (it *item) isLast() bool { return it.kind == itemClose || it.kind == itemMoved }
 
 // settle ends a call that had a unit of its own: outputs and acknowledgement go out.
 func (s *session) settle(it *item, ok bool) {
@@ -81,6 +80,9 @@ func (s *session) settle(it *item, ok bool) {
 	s.link.push(&u.buf)
 	s.link.flush()
 	s.link.w.units.put(u)
+	if it.isLast() {
+		s.link.left(1)
+	}
 }
 
 // run handles what is queued, in order, and ends the session's turn. The goroutine, whose label is given, is the one that made the session busy.

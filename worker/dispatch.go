@@ -43,6 +43,7 @@ type leader struct {
 	goroutine string     // the leading one's label
 	batch     unit
 	batches   uint64   // pushed so far
+	left      int32    // clients that are gone with this batch
 	running   *session // in a call: whose
 	pooled    uint64   // the watch's tick until which messages go to the pool
 
@@ -240,6 +241,9 @@ func (l *gwLink) dispatch(s *session, it item) (still bool) {
 		d.batch.discard()
 	}
 	d.batch.done(it.seq)
+	if it.isLast() {
+		d.left++
+	}
 	s.busy = len(s.queue) > 0
 	more := s.busy
 	s.mu.Unlock()
@@ -304,6 +308,10 @@ func (l *gwLink) pushBatch() {
 	l.pushed = d.batches
 	l.space.Broadcast()
 	l.mu.Unlock()
+	if d.left > 0 {
+		l.left(d.left)
+		d.left = 0
+	}
 }
 
 // afterBatch waits until the batch with the number given has been pushed: what is done now must not overtake it.

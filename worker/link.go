@@ -237,6 +237,12 @@ func (l *gwLink) ponged(id uint32) {
 	l.checkDrained()
 }
 
+// left counts clients out whose last effects are on their way.
+func (l *gwLink) left(n int32) {
+	l.clients.Add(-n)
+	l.checkDrained()
+}
+
 // checkDrained is called when the last client may have gone.
 func (l *gwLink) checkDrained() {
 	l.mu.Lock()

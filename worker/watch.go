@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"runtime/pprof"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -109,7 +108,7 @@ const label = "sluice.worker"
 
 // name labels the calling goroutine, which runs handlers from now on.
 func (t *watch) name() string {
-	name := strconv.FormatUint(t.named.Add(1), 10)
+	name := fmt.Sprintf("%x-%d", t.w.id[:4], t.named.Add(1)) // of all workers in this process
 	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(label, name)))
 	return name
 }
