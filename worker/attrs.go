@@ -70,6 +70,7 @@ func (c *Client) set(attrs map[string]string, flags uint8) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.remember()
 	s.attrs = merged(s.attrs, list, flags&link.FlagMerge != 0)
 	s.version++
 	return nil
@@ -107,6 +108,9 @@ func (c *Client) know(version uint32, list []link.Attribute) {
 	if c.s != nil {
 		c.s.mu.Lock()
 		c.s.version, c.s.attrs = version, list
+		if u := c.s.undo; u != nil {
+			u.version, u.attrs = version, list // stands, whatever becomes of the call
+		}
 		c.s.mu.Unlock()
 	}
 }

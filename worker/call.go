@@ -2,6 +2,7 @@ package worker
 
 import (
 	"runtime/debug"
+	"slices"
 
 	"sluice/internal/link"
 )
@@ -66,7 +67,7 @@ func (it *item) isLast() bool { return it.kind == itemClose || it.kind == itemMo
 func (s *session) settle(it *item, ok bool) {
 	s.mu.Lock()
 	u := s.unit
-	s.unit = nil
+	s.endUnit(ok)
 	s.mu.Unlock()
 	s.link.w.watch.leave(s)
 	if u == nil {
@@ -103,11 +104,29 @@ func (s *session) run(goroutine string) {
 		}
 		ranIn := s.ranIn
 		s.mu.Unlock()
-		s.link.afterBatch(ranIn)
+		if !s.link.afterBatch(ranIn) && s.abandon(&it) {
+			return
+		}
 		s.link.w.watch.enter(s, goroutine)
 		s.link.w.stats.pooled.Add(1)
 		s.settle(&it, s.call(&it))
 	}
+}
+
+// abandon forgets what is queued when the link has ended and the client lives on: it is the gateway's again, which counts all that was not
+// acknowledged (LoopStats.Unacked), and the client's calls on its next link must not overlap these. The session stays busy, so that nothing
+// runs any more. Of a client that is gone nobody else will hear: it reports false.
+func (s *session) abandon(next *item) bool {
+	s.mu.Lock()
+	gone := next.kind == itemClose || slices.ContainsFunc(s.queue, func(it item) bool { return it.kind == itemClose })
+	if !gone {
+		s.queue, s.unit = nil, nil
+	}
+	s.mu.Unlock()
+	if !gone {
+		s.stopTimers()
+	}
+	return !gone
 }
 
 // queueTask puts a function into the client's order, unless the client has gone.

@@ -120,6 +120,7 @@ func (c *Client) bind(uid string, flags uint8) error {
 	err := c.command(link.Bind, flags|c.own(), []byte(uid))
 	if err == nil && c.s != nil {
 		c.s.mu.Lock()
+		c.s.remember()
 		c.s.uid = uid
 		c.s.mu.Unlock()
 	}
@@ -131,6 +132,7 @@ func (c *Client) Unbind() error {
 	err := c.command(link.Unbind, c.own(), nil)
 	if err == nil && c.s != nil {
 		c.s.mu.Lock()
+		c.s.remember()
 		c.s.uid = ""
 		c.s.mu.Unlock()
 	}

@@ -236,7 +236,7 @@ func (l *gwLink) dispatch(s *session, it item) (still bool) {
 	}
 	d.running = nil
 	s.mu.Lock()
-	s.unit = nil
+	s.endUnit(ok)
 	if !ok {
 		d.batch.discard()
 	}
@@ -280,7 +280,7 @@ func (l *gwLink) takeOver(call uint64) {
 	s.mu.Lock()
 	s.unit = d.batch.split(l.w.units.take())
 	s.mu.Unlock()
-	l.pushBatch() // its client sees what was before it first
+	l.takeBatch() // its client sees what was before it first; the watch must not wait for room
 	// The call's view of its message stays where it is.
 	rest := d.buf[d.pos:d.have]
 	d.buf = make([]byte, max(readSize, len(rest)))
@@ -298,13 +298,25 @@ func (l *gwLink) commit() {
 	l.flush()
 }
 
-// pushBatch puts the batch's outputs and acknowledgements behind all that waits to be written.
+// pushBatch puts the batch's outputs and acknowledgements behind all that waits to be written, once there is room.
 func (l *gwLink) pushBatch() {
+	l.mu.Lock()
+	if len(l.leader.batch.buf) > 0 {
+		l.room()
+	}
+	l.mu.Unlock()
+	l.takeBatch()
+}
+
+// takeBatch is pushBatch without waiting: only the leader adds to the batch, so that what goes past the bound is one batch.
+func (l *gwLink) takeBatch() {
 	d := &l.leader
 	d.batch.seal()
 	d.batches++
-	l.push(&d.batch.buf)
 	l.mu.Lock()
+	if len(d.batch.buf) > 0 {
+		l.take(&d.batch.buf)
+	}
 	l.pushed = d.batches
 	l.space.Broadcast()
 	l.mu.Unlock()
@@ -314,11 +326,12 @@ func (l *gwLink) pushBatch() {
 	}
 }
 
-// afterBatch waits until the batch with the number given has been pushed: what is done now must not overtake it.
-func (l *gwLink) afterBatch(n uint64) {
+// afterBatch waits until the batch with the number given has been pushed: what is done now must not overtake it. It reports whether the link lives.
+func (l *gwLink) afterBatch(n uint64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.pushed < n && !l.ended {
 		l.space.Wait()
 	}
+	return !l.ended
 }

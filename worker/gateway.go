@@ -105,6 +105,9 @@ func (g *gateway) enter(ctx context.Context, l *gwLink) {
 	if g.id != 0 && g.id != l.gateway {
 		g.w.routes.forget(g.id)
 	}
+	if g.loops == 0 {
+		g.w.unseen.Add(-1)
+	}
 	g.id, g.loops = l.gateway, int(l.loops)
 	for ; g.kept < g.loops; g.kept++ {
 		loop := g.kept

@@ -112,12 +112,16 @@ func (l *gwLink) write() {
 
 // push puts bytes behind all that waits to be written, and empties *b. It blocks while too much waits, until there is room or the link has ended.
 func (l *gwLink) push(b *[]byte) {
-	if len(*b) == 0 {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.room()
+	if len(*b) > 0 {
+		l.room()
+		l.take(b)
+	}
+}
+
+// take is push without waiting. Called with mu.
+func (l *gwLink) take(b *[]byte) {
 	if len(l.out) == 0 {
 		l.out, *b = *b, l.out
 	} else {
@@ -176,6 +180,19 @@ func (l *gwLink) plain(f link.Frame, head, body []byte) error {
 	return nil
 }
 
+// urgent sends a frame without payload, even when too much waits: what keeps a link in check must not wait for a gateway that does not read.
+func (l *gwLink) urgent(f link.Frame) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return
+	}
+	l.out = link.Append(l.out, &f)
+	if !l.writing {
+		l.work.Signal()
+	}
+}
+
 func appendFrame(dst []byte, f *link.Frame, head, body []byte) []byte {
 	dst = link.AppendHeader(dst, f, len(head)+len(body))
 	dst = append(dst, head...)
@@ -205,7 +222,7 @@ func (l *gwLink) beat() {
 			return
 		default:
 			asked = true
-			_ = l.plain(link.Frame{Type: link.Ping}, nil, nil) // an ended link needs no ping
+			l.urgent(link.Frame{Type: link.Ping})
 		}
 	}
 }
@@ -220,8 +237,8 @@ func (l *gwLink) startDrain() {
 	l.draining = true
 	l.mu.Unlock()
 	if first {
-		_ = l.plain(link.Frame{Type: link.Drain}, nil, nil) // an ended link is drained
-		_ = l.plain(link.Frame{Type: link.Ping, ID: drainPing}, nil, nil)
+		l.urgent(link.Frame{Type: link.Drain})
+		l.urgent(link.Frame{Type: link.Ping, ID: drainPing})
 	}
 }
 

@@ -83,11 +83,12 @@ func (a API) count(ctx context.Context, target uint16, keys []string, add func(g
 	if err != nil {
 		return err
 	}
-	gateways, down := a.w.routes.gateways()
+	gateways, down := a.w.gateways()
 	if len(gateways) == 0 {
 		return ErrLinkDown
 	}
 	var mu sync.Mutex
+	var cause error
 	var all sync.WaitGroup
 	for _, id := range gateways {
 		all.Go(func() {
@@ -95,7 +96,7 @@ func (a API) count(ctx context.Context, target uint16, keys []string, add func(g
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				down++
+				down, cause = down+1, err
 				return
 			}
 			for i := 0; len(answer) >= 4; i, answer = i+1, answer[4:] {
@@ -105,7 +106,7 @@ func (a API) count(ctx context.Context, target uint16, keys []string, add func(g
 	}
 	a.aboutToBlock()
 	all.Wait()
-	return partial(down)
+	return partial(down, cause)
 }
 
 // Select asks for clients, page by page as the loop goes on. An error ends the loop, but ErrPartial, which comes after the last row, with a zero Row.
@@ -157,7 +158,7 @@ func (a API) distinct(ctx context.Context, target uint16, keys []string, field u
 // pages asks each gateway for all its pages, and calls row at each row until it says no. fail is called at most once, unless row said no.
 func (a API) pages(ctx context.Context, target uint16, keys []string, fields uint8, page int, row func(*link.Cursor) (bool, error), fail func(error)) {
 	list, err := keyList(keys)
-	gateways, down := a.w.routes.gateways()
+	gateways, down := a.w.gateways()
 	if err == nil && len(gateways) == 0 {
 		err = ErrLinkDown
 	}
@@ -165,6 +166,7 @@ func (a API) pages(ctx context.Context, target uint16, keys []string, fields uin
 		fail(err)
 		return
 	}
+	var cause error
 	for _, id := range gateways {
 		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
 			payload := append([]byte{fields}, binary.BigEndian.AppendUint32(nil, uint32(max(page, 0)))...)
@@ -172,7 +174,7 @@ func (a API) pages(ctx context.Context, target uint16, keys []string, fields uin
 			a.aboutToBlock()
 			answer, err := a.inquire(ctx, id, link.Frame{Type: link.Select, Code: target}, payload)
 			if err != nil {
-				down++
+				down, cause = down+1, err
 				break
 			}
 			c := link.Read(answer)
@@ -187,7 +189,7 @@ func (a API) pages(ctx context.Context, target uint16, keys []string, fields uin
 			}
 		}
 	}
-	if err := partial(down); err != nil {
+	if err := partial(down, cause); err != nil {
 		fail(err)
 	}
 }
@@ -249,12 +251,21 @@ func (a API) inquire(ctx context.Context, gateway uint32, f link.Frame, payload 
 	return answer, err
 }
 
-// partial is the error of an answer that some gateways did not give.
-func partial(silent int) error {
-	if silent == 0 {
+// gateways are the ids of the gateways that can be asked, and how many there are that cannot.
+func (w *Worker) gateways() (up []uint32, down int) {
+	up, down = w.routes.gateways()
+	return up, down + int(w.unseen.Load())
+}
+
+// partial is the error of an answer that some gateways did not give; cause is why the last one that was asked did not, nil when there was none to ask.
+func partial(silent int, cause error) error {
+	switch {
+	case silent == 0:
 		return nil
+	case cause == nil:
+		return fmt.Errorf("%w: %d silent", ErrPartial, silent)
 	}
-	return fmt.Errorf("%w: %d silent", ErrPartial, silent)
+	return fmt.Errorf("%w: %d silent: %w", ErrPartial, silent, cause)
 }
 
 func keyList(keys []string) ([]byte, error) {

@@ -80,10 +80,11 @@ func (a API) aboutToBlock() {
 	if s == nil {
 		return
 	}
+	call := s.link.leader.call.Load() // before the look at the unit: a call that has returned by then cannot be taken for the one that runs next
 	s.mu.Lock()
 	leads := s.unit == &s.link.leader.batch
 	s.mu.Unlock()
-	if leads {
-		s.link.takeOver(s.link.leader.call.Load())
+	if leads && call&1 == 1 {
+		s.link.takeOver(call)
 	}
 }

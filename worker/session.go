@@ -28,6 +28,7 @@ type session struct {
 	uid     string              // guarded by mu
 	version uint32              // guarded by mu
 	attrs   []link.Attribute    // guarded by mu; never changed in place
+	undo    *known              // guarded by mu: what stands at the gateway, once the call that runs has changed the above in its unit
 	timers  map[*Timer]struct{} // guarded by mu
 	gone    bool                // guarded by mu
 
@@ -61,8 +62,35 @@ func (s *session) refresh(f *link.Frame) error {
 	}
 	s.mu.Lock()
 	s.version, s.uid, s.attrs = version, uid, attrs
+	if s.undo != nil {
+		*s.undo = known{uid, version, attrs}
+	}
 	s.mu.Unlock()
 	return nil
+}
+
+// known is a copy of what the gateway keeps of a client.
+type known struct {
+	uid     string
+	version uint32
+	attrs   []link.Attribute
+}
+
+// remember is called with mu before uid or attributes change: a call that fails takes back what its unit would have made so.
+func (s *session) remember() {
+	if s.unit != nil && s.undo == nil {
+		s.undo = &known{s.uid, s.version, s.attrs}
+	}
+}
+
+// endUnit ends the unit of a call. Called with mu.
+func (s *session) endUnit(ok bool) {
+	if u := s.undo; u != nil {
+		if s.undo = nil; !ok {
+			s.uid, s.version, s.attrs = u.uid, u.version, u.attrs
+		}
+	}
+	s.unit = nil
 }
 
 // Request is the HTTP request that a WebSocket client came with.

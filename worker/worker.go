@@ -82,6 +82,8 @@ type Worker struct {
 
 	mu      sync.Mutex
 	pending int // guarded by mu: gateways whose links have never all been up
+
+	unseen atomic.Int32 // addresses that no gateway has answered at yet
 }
 
 // New checks cfg and makes a worker; Run starts it.
@@ -122,6 +124,7 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	}
 	w := &Worker{cfg: cfg, log: cfg.Logger, handler: h, ready: make(chan struct{}), pending: len(cfg.Gateways)}
 	w.API = API{w: w}
+	w.unseen.Store(int32(len(cfg.Gateways)))
 	w.routes.init()
 	w.pool.init(w)
 	w.watch.init(w)

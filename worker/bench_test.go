@@ -1,0 +1,128 @@
+package worker_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/internal/link"
+	"sluice/worker"
+)
+
+// BenchmarkEcho is the worker's side of one message and its answer, with 16 clients in flight a batch, over a Unix socket. cpu-ns/op is of the whole process: the
+// peer's share, which scans the acknowledgements and sends a ready batch, is in it.
+func BenchmarkEcho(b *testing.B) {
+	const clients = 16
+	round, stop := echoRounds(b, clients)
+	defer stop()
+	var before, after runtime.MemStats
+	var use0, use1 syscall.Rusage
+	b.ResetTimer()
+	runtime.ReadMemStats(&before)
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &use0)
+	for n := 0; n < b.N; n += clients {
+		round()
+	}
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &use1)
+	runtime.ReadMemStats(&after)
+	b.StopTimer()
+	cpu := use1.Utime.Nano() + use1.Stime.Nano() - use0.Utime.Nano() - use0.Stime.Nano()
+	b.ReportMetric(float64(cpu)/float64(b.N), "cpu-ns/op")
+	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(b.N), "mallocs/op")
+}
+
+// A message that is handled in its batch, and its answer, cost no allocation. Not parallel: all allocations of the process are counted.
+func TestEchoAllocates(t *testing.T) {
+	round, stop := echoRounds(t, 16)
+	defer stop()
+	round()
+	if n := testing.AllocsPerRun(500, round); n > 0 { // of 16 messages; the average is rounded down
+		t.Errorf("%v allocations in a batch of 16 messages", n)
+	}
+}
+
+// echoRounds starts a worker that echoes; round sends it a message of each client and waits until all are answered.
+func echoRounds(tb testing.TB, clients int) (round, stop func()) {
+	conn, stop := benchLink(tb, worker.HandlerFunc(func(c *worker.Client, m worker.Message) { _ = c.Send(m) }))
+	var batch []byte
+	for i := range clients {
+		batch = link.Append(batch, &link.Frame{Type: link.Attach, ID: uint32(i + 1), Slot: uint32(i), Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})
+	}
+	in := make([]byte, 0, 64<<10)
+	last := uint32(clients)
+	exchange(tb, conn, batch, &in, last)
+	payload := make([]byte, 64)
+	return func() {
+		batch = batch[:0]
+		for i := range clients {
+			last++
+			batch = link.Append(batch, &link.Frame{Type: link.Message, ID: last, Slot: uint32(i), Token: 7, Payload: payload})
+		}
+		exchange(tb, conn, batch, &in, last)
+	}, stop
+}
+
+// exchange writes a batch and reads until its last message is acknowledged.
+func exchange(b testing.TB, conn net.Conn, batch []byte, in *[]byte, last uint32) {
+	if _, err := conn.Write(batch); err != nil {
+		b.Fatal(err)
+	}
+	for {
+		var f link.Frame
+		n, err := link.Next(*in, link.MaxFrame, &f)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if n > 0 {
+			*in = (*in)[:copy(*in, (*in)[n:])]
+			if f.Type == link.Unit && f.Slot == last {
+				return
+			}
+			continue
+		}
+		have := len(*in)
+		got, err := conn.Read((*in)[have:cap(*in)])
+		if err != nil {
+			b.Fatal(err)
+		}
+		*in = (*in)[:have+got]
+	}
+}
+
+func benchLink(b testing.TB, h worker.Handler) (net.Conn, func()) {
+	ln, err := net.Listen("unix", filepath.Join(b.TempDir(), "s"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	w, err := worker.New(worker.Config{
+		Gateways: []string{"peer"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), DrainTimeout: time.Millisecond,
+		Dial: func(context.Context, string) (net.Conn, error) { return net.Dial("unix", ln.Addr().String()) },
+	}, h)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	conn, err := ln.Accept()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := link.Accept(conn, nil, func(link.WorkerHello) (link.GatewayHello, error) {
+		return link.GatewayHello{ID: 1, Epoch: 1, Loops: 1, MaxFrame: link.MaxFrame}, nil
+	}); err != nil {
+		b.Fatal(err)
+	}
+	return conn, func() {
+		cancel()
+		_ = conn.Close()
+		_ = ln.Close()
+		<-done
+	}
+}

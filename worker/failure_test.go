@@ -1,0 +1,211 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sluice/internal/link"
+	"sluice/worker"
+	"sluice/worker/workertest"
+)
+
+// What a call that panics changed in the worker's copy of a client is taken back with what it sent.
+func TestPanicTakesBack(t *testing.T) {
+	t.Parallel()
+	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		switch string(m.Data) {
+		case "set":
+			_ = c.Bind("u")
+			_ = c.MergeAttrs(map[string]string{"k": "v"})
+		case "panic":
+			_ = c.Unbind()
+			_ = c.Bind("ghost")
+			_ = c.SetAttrs(map[string]string{"k": "ghost"})
+			panic("on purpose")
+		}
+		v, _ := c.Attr("k")
+		_ = c.Send(worker.Text(c.UID() + "/" + v))
+	}))
+	c := g.Dial(workertest.Request{})
+	c.Send("set")
+	c.Expect("u/v")
+	c.Send("panic")
+	c.Send("what")
+	c.Expect("u/v")
+}
+
+// rawPeer is a gateway of one loop, played by the test; after the hello it hands the test each connection.
+func rawPeer(t *testing.T, heartbeat time.Duration, h worker.Handler) (conns chan net.Conn, w *worker.Worker) {
+	t.Helper()
+	conns = make(chan net.Conn, 64)
+	w, err := worker.New(worker.Config{
+		Gateways: []string{"peer"}, DrainTimeout: 500 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Dial: func(context.Context, string) (net.Conn, error) {
+			near, far := net.Pipe()
+			go func() {
+				_, err := link.Accept(far, nil, func(link.WorkerHello) (link.GatewayHello, error) {
+					return link.GatewayHello{ID: 1, Epoch: 1, Loops: 1, MaxFrame: link.MaxFrame, Heartbeat: heartbeat}, nil
+				})
+				if err != nil {
+					_ = far.Close()
+					return
+				}
+				conns <- far
+			}()
+			return near, nil
+		},
+	}, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("Run goes on, long after DrainTimeout")
+		}
+	})
+	return conns, w
+}
+
+// flood sends more than a link may hold back, from a goroutine of its own.
+func flood(w *worker.Worker) {
+	for range 12 {
+		if w.Broadcast(worker.Bytes(make([]byte, 1<<20))) != nil {
+			return
+		}
+	}
+}
+
+// A gateway that hangs is cut after two heartbeats, also when so much waits for it that senders block.
+func TestStuckGatewayIsCut(t *testing.T) {
+	t.Parallel()
+	conns, w := rawPeer(t, time.Second, worker.HandlerFunc(func(*worker.Client, worker.Message) {}))
+	<-conns
+	<-w.Ready()
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	sending.Go(func() { flood(w) })
+	await(t, func() bool { return w.Stats().Redials > 0 })
+}
+
+// Nor does one hold up the end of Run.
+func TestStuckGatewayAtDrain(t *testing.T) {
+	t.Parallel()
+	conns, w := rawPeer(t, 0, worker.HandlerFunc(func(*worker.Client, worker.Message) {}))
+	<-conns
+	<-w.Ready()
+	blocked := make(chan struct{})
+	go func() {
+		defer close(blocked)
+		flood(w)
+	}()
+	select {
+	case <-blocked:
+		t.Error("12 MiB were taken for a gateway that reads nothing")
+	case <-time.After(100 * time.Millisecond): // what is tested: it stays blocked
+	}
+}
+
+// What waits behind a slow call when the link dies: the next link gets it, so that it is dropped here; unless the client is gone, of which no other link hears.
+func TestQueueOfDeadLink(t *testing.T) {
+	t.Parallel()
+	const messages = 50
+	for _, test := range []struct {
+		name string
+		gone bool
+		want int64
+	}{{"client lives", false, 1}, {"client gone", true, messages}} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var handled atomic.Int64
+			started, release := make(chan struct{}, messages), make(chan struct{})
+			t.Cleanup(func() { // when Run has ended all that was to be handled has been
+				if n := handled.Load(); n != test.want {
+					t.Errorf("%d messages were handled, not %d", n, test.want)
+				}
+			})
+			conns, w := rawPeer(t, 0, worker.HandlerFunc(func(*worker.Client, worker.Message) {
+				started <- struct{}{}
+				<-release
+				handled.Add(1)
+			}))
+			conn := <-conns
+			<-w.Ready()
+			b := link.Append(nil, &link.Frame{Type: link.Attach, ID: 1, Slot: 1, Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})
+			for i := range uint32(messages) {
+				b = link.Append(b, &link.Frame{Type: link.Message, ID: i + 2, Slot: 1, Token: 7, Payload: []byte("x")})
+			}
+			if test.gone {
+				b = link.Append(b, &link.Frame{Type: link.Detach, ID: messages + 2, Slot: 1, Token: 7, Code: uint16(link.ReasonPeer)})
+			}
+			b = link.Append(b, &link.Frame{Type: link.Ping, ID: 9})
+			go func() { _, _ = conn.Write(b) }()
+			<-started
+			awaitPong(t, conn, 9) // all before it has been queued
+			_ = conn.Close()
+			await(t, func() bool { return w.Stats().Redials > 0 })
+			close(release)
+		})
+	}
+}
+
+func awaitPong(t *testing.T, conn net.Conn, id uint32) {
+	t.Helper()
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	in := make([]byte, 0, 64<<10)
+	for {
+		var f link.Frame
+		n, err := link.Next(in, link.MaxFrame, &f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n > 0 {
+			if f.Type == link.Pong && f.ID == id {
+				return
+			}
+			in = in[:copy(in, in[n:])]
+			continue
+		}
+		got, err := conn.Read(in[len(in):cap(in)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		in = in[:len(in)+got]
+	}
+}
+
+// Answers are partial also when a gateway of Config.Gateways was never there, and say why one that was asked gave none.
+func TestPartial(t *testing.T) {
+	t.Parallel()
+	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
+	nobody, err := net.Listen("tcp", "127.0.0.1:0") // a hello to it is never answered
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = nobody.Close() })
+	w := run(t, worker.Config{Gateways: []string{g.InnerAddr(), nobody.Addr().String()}}, crowd{})
+	await(t, func() bool { return w.Stats().Links == 2 })
+	if _, err := w.Count(t.Context()); !errors.Is(err, worker.ErrPartial) {
+		t.Errorf("Count without one of two gateways: %v", err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := w.Count(ended); !errors.Is(err, worker.ErrPartial) || !errors.Is(err, context.Canceled) {
+		t.Errorf("Count with a context that has ended: %v", err)
+	}
+}
