@@ -166,10 +166,11 @@ func TestPage(t *testing.T) {
 func TestPageReconnects(t *testing.T) {
 	browser(t)
 	s := startServer(t, "127.0.0.1:0")
-	ada := window(t, 1280, 800)
+	ada := window(t, 390, 844)
 	run(t, ada, chromedp.Navigate(strings.Replace(s.web, "ws://", "http://", 1)), logIn("Ada"), say("before"), shows("#messages", "before"))
 	s.stop()
-	run(t, ada, shows("#pill", "reconnecting"))
+	run(t, ada, shows("#pill", "reconnecting"), chromedp.WaitVisible(chromedp.CSS("#offline")))
+	shot(t, ada, "offline-phone")
 	s = startServer(t, strings.TrimPrefix(s.web, "ws://"))
 	run(t, ada, shows("#pill", "connected"))
 	grace := dialText(t, s.text)
@@ -182,5 +183,39 @@ func TestPageReconnects(t *testing.T) {
 	times := ask[int](t, ada, `[...document.querySelectorAll("#messages .text")].filter((e) => e.textContent === "before").length`)
 	if times != 1 {
 		t.Errorf("what was said before the break is shown %d times", times)
+	}
+}
+
+// TestPageTwins opens the page in a second window with what the first one remembers, as a browser does that doubles a tab: the newer one has the name, and
+// the older one does not come back to take it.
+func TestPageTwins(t *testing.T) {
+	browser(t)
+	s := startServer(t, "127.0.0.1:0")
+	page := strings.Replace(s.web, "ws://", "http://", 1)
+	older, newer := window(t, 1280, 800), window(t, 1280, 800)
+	run(t, older, chromedp.Navigate(page), logIn("Ada"))
+	saved := ask[string](t, older, `sessionStorage.getItem("sluice.chat")`)
+	run(t, newer, chromedp.Navigate(page), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
+	ask[bool](t, newer, fmt.Sprintf(`sessionStorage.setItem("sluice.chat", %q), true`, saved))
+	run(t, newer, chromedp.Reload(), shows("#title", "lobby"))
+	run(t, older, shows("#login-error", "another window"), chromedp.WaitVisible(chromedp.CSS("#login")))
+	if again := ask[string](t, older, `sessionStorage.getItem("sluice.chat") ?? "nothing"`); again != "nothing" {
+		t.Errorf("the older window still remembers %s", again)
+	}
+	run(t, newer, say("still here"), shows("#messages", "still here"))
+}
+
+// TestPageKeepsFocus lets a message come while somebody is about to press a button with the keyboard.
+func TestPageKeepsFocus(t *testing.T) {
+	browser(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := window(t, 1280, 800)
+	run(t, ada, chromedp.Navigate(strings.Replace(s.web, "ws://", "http://", 1)), logIn("Ada"))
+	ask[bool](t, ada, `document.querySelector("#rooms button").focus(), true`)
+	grace := dialText(t, s.text)
+	grace.send("/login Grace", "/join lobby", "hello")
+	run(t, ada, shows("#users", "Grace"), shows("#messages", "hello"))
+	if !ask[bool](t, ada, `document.activeElement === document.querySelector("#rooms button")`) {
+		t.Error("the button lost the focus")
 	}
 }

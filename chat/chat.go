@@ -4,7 +4,7 @@
 // is replaced loses nothing. Only the history and the rate limits are in a store, which may forget.
 //
 // Messages are JSON documents with a "type", the same over WebSocket, text lines and JSON sockets. A line that is no JSON object is read as a telnet
-// user's command (command.go).
+// user's command (request.go), and what is no command is said in the room joined last.
 package chat
 
 import (
@@ -92,13 +92,13 @@ func (h *Chat) OnConnect(c *worker.Client) {
 
 // OnMessage reads a request and carries it out.
 func (h *Chat) OnMessage(c *worker.Client, m worker.Message) {
+	if !h.allowed(c) {
+		send(c, problem("slow_down", "that was too fast"))
+		return
+	}
 	req, err := parse(m.Data)
 	if err != nil {
 		send(c, problem("bad_request", err.Error()))
-		return
-	}
-	if !h.allowed(c) {
-		send(c, problem("slow_down", "that was too fast"))
 		return
 	}
 	if name, _ := c.Attr("name"); name == "" && req.Type != "login" && req.Type != "ping" {
@@ -110,8 +110,11 @@ func (h *Chat) OnMessage(c *worker.Client, m worker.Message) {
 	}
 }
 
-// OnClose tells the rooms that somebody has left.
-func (h *Chat) OnClose(c *worker.Client, _ worker.Reason) {
+// OnClose tells the rooms that somebody has left. Who was replaced is still there: the newer connection has taken over name and rooms.
+func (h *Chat) OnClose(c *worker.Client, why worker.Reason) {
+	if why == worker.ReasonReplaced {
+		return
+	}
 	for _, room := range rooms(c) {
 		publish(c, room, &event{Type: "left", Room: room, Name: name(c)})
 	}

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"sluice/chat"
 	"sluice/worker"
@@ -70,8 +72,14 @@ func TestRefusals(t *testing.T) {
 	cases := []struct{ sent, code string }{
 		{`{"type":"say","room":"lobby","text":"x"}`, "login_first"},
 		{`{"type":`, "bad_request"},
-		{`[]`, "bad_request"},
-		{"\x01", "bad_request"},
+		{`{}x`, "bad_request"},
+		{"\xff", "bad_request"},
+		{"/fly", "bad_request"},
+		{"hello", "login_first"},
+		{`{"type":"login","name":"\u3164"}`, "bad_name"},
+		{`{"type":"login","name":"\u2800"}`, "bad_name"},
+		{`{"type":"login","name":"a\u034fb"}`, "bad_name"},
+		{`{"type":"login","name":"taken\ufe0f"}`, "name_taken"},
 		{`{"type":"login","name":""}`, "bad_name"},
 		{`{"type":"login","name":"` + strings.Repeat("x", 25) + `"}`, "bad_name"},
 		{`{"type":"login","name":"a\u202eb"}`, "bad_name"},
@@ -99,6 +107,7 @@ func TestRefusals(t *testing.T) {
 		{`{"type":"say","room":"elsewhere","text":"x"}`, "not_in_room"},
 		{`{"type":"say","room":"lobby","text":" \n "}`, "bad_text"},
 		{`{"type":"say","room":"lobby","text":"\u001b[2J"}`, "bad_text"},
+		{"\x01", "bad_text"},
 	} {
 		p.Send(c.sent)
 		if e := p.gets("error"); e["code"] != c.code {
@@ -155,16 +164,70 @@ func TestRoomAndPrivate(t *testing.T) {
 func TestTakeOver(t *testing.T) {
 	t.Parallel()
 	g := newChat(t)
+	bob := enter(t, g, "Bob", "lobby")
 	old := person{g.Dial(workertest.Request{}), t}
-	old.Send("/login Ann")
+	old.Send(`{"type":"login","name":"Ann","room":"lobby"}`)
 	token := old.gets("welcome")["token"]
+	old.gets("users")
+	bob.gets("joined")
 	again := person{g.Dial(workertest.Request{}), t}
 	again.Send(fmt.Sprintf(`{"type":"login","name":"Ann","token":%q}`, token))
+	again.Send("still in the same room")
 	again.gets("welcome")
+	if e := again.gets("users"); fmt.Sprint(e["users"]) != "[Ann Bob]" {
+		t.Errorf("users: %v", e["users"])
+	}
 	old.ExpectClosed(worker.ReasonReplaced)
+	// To the others she has neither gone nor come.
+	if e := bob.next(); e["text"] != "still in the same room" {
+		t.Errorf("Bob got %v", e)
+	}
 }
 
-// Too many requests are refused, and the client is not cut.
+// Who does not say who it is within half a minute is closed.
+func TestLoginTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newChat(t)
+		silent, ann := person{g.Dial(workertest.Request{}), t}, enter(t, g, "Ann")
+		time.Sleep(31 * time.Second) // of the bubble's clock
+		if e := silent.next(); e["code"] != "login_timeout" {
+			t.Errorf("got %v", e)
+		}
+		silent.ExpectClosed(worker.ReasonKicked)
+		ann.Send("/rooms")
+		ann.gets("rooms")
+	})
+}
+
+// Of several who take a name at the same moment one keeps it.
+func TestNameRace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newChat(t)
+		var all []person
+		for range 5 {
+			all = append(all, person{g.Dial(workertest.Request{}), t})
+		}
+		for _, p := range all {
+			p.Send("/login Ann")
+		}
+		synctest.Wait() // until nothing moves any more
+		refused := 0
+		for _, p := range all {
+			for range p.Heard() {
+				if p.next()["code"] == "name_taken" {
+					refused++
+				}
+			}
+		}
+		if refused != len(all)-1 {
+			t.Errorf("%d of %d were refused", refused, len(all))
+		}
+	})
+}
+
+// Too many requests are refused, and the client is not cut. What is no request counts too.
 func TestRate(t *testing.T) {
 	t.Parallel()
 	g := newChat(t)
@@ -174,6 +237,12 @@ func TestRate(t *testing.T) {
 	}
 	if e := p.gets("error"); e["code"] != "slow_down" {
 		t.Errorf("got %v", e)
+	}
+	p = person{g.Dial(workertest.Request{}), t}
+	for range 30 {
+		p.Send("{no request")
+	}
+	for p.gets("error")["code"] != "slow_down" {
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // login gives a client its name. A name belongs to one client at a time, whatever its case; who comes back with the token of its last login takes it over, so that a lost
-// connection does not keep its owner out.
+// connection does not keep its owner out, and the rooms with it.
 func (h *Chat) login(ctx context.Context, c *worker.Client, req *request) *event {
 	if name(c) != "" {
 		return problem("bad_request", "you are logged in")
@@ -19,38 +19,46 @@ func (h *Chat) login(ctx context.Context, c *worker.Client, req *request) *event
 	if err != nil {
 		return problem("bad_name", err.Error())
 	}
-	mine, taken, err := holder(ctx, c, uid(who), req.Token)
+	old, taken, err := holder(ctx, c, uid(who), req.Token)
 	if err != nil {
 		return problem("try_again", "could not ask whether the name is free")
 	}
-	if taken && !mine {
+	if taken && old == nil {
 		return problem("name_taken", "this name is in use")
 	}
 	token := req.Token
-	if !mine {
+	if old == nil {
 		token = rand.Text()
 	}
-	if err := c.MergeAttrs(map[string]string{"name": who, "token": token}); err != nil {
+	if err := c.MergeAttrs(map[string]string{"name": who, "token": token, "rooms": old["rooms"]}); err != nil {
 		return problem("try_again", "could not log in")
 	}
-	if mine {
-		_ = c.BindOnly(uid(who)) // the gateway is there, or the client is not
-	} else {
-		_ = c.Bind(uid(who))
+	if old == nil {
+		_ = c.Bind(uid(who)) // the gateway is there, or the client is not
 		c.After(0, settleRace)
+	} else {
+		_ = c.BindOnly(uid(who))
 	}
-	return &event{Type: "welcome", Name: who, Token: token}
+	send(c, &event{Type: "welcome", Name: who, Token: token})
+	for _, room := range rooms(c) {
+		_ = c.Join(group(room))
+		send(c, h.look(ctx, c, room))
+	}
+	if req.Room == "" {
+		return nil
+	}
+	return h.join(ctx, c, req.Room)
 }
 
-// holder asks who has the uid: nobody, somebody, or the owner of the token.
-func holder(ctx context.Context, c *worker.Client, uid, token string) (mine, taken bool, err error) {
+// holder asks who has the uid: nobody, somebody, or the owner of the token, whose attributes it returns.
+func holder(ctx context.Context, c *worker.Client, uid, token string) (mine map[string]string, taken bool, err error) {
 	for row, err := range c.Select(ctx, worker.Query{UIDs: []string{uid}, Fields: worker.FieldAttrs}) {
 		if err != nil {
-			return false, false, err
+			return nil, false, err
 		}
 		taken = true
 		if token != "" && subtle.ConstantTimeCompare([]byte(row.Attrs["token"]), []byte(token)) == 1 {
-			mine = true
+			mine = row.Attrs
 		}
 	}
 	return mine, taken, nil

@@ -37,8 +37,11 @@ func parse(data []byte) (req request, err error) {
 	return typed(string(data))
 }
 
-// typed reads a command of a telnet user.
+// typed reads what a telnet user typed: a command, or something to say.
 func typed(line string) (req request, err error) {
+	if line[0] != '/' {
+		return request{Type: "say", Text: line}, nil
+	}
 	command, rest, _ := strings.Cut(line, " ")
 	rest = strings.TrimSpace(rest)
 	switch command {

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	maxRooms = 20   // that one client is in
-	maxUsers = 1000 // that a list tells
+	maxRooms  = 20   // that one client is in
+	maxListed = 1000 // users or rooms that a list tells
 )
 
 // group is the gateways' name of a room.
@@ -46,6 +46,11 @@ func (h *Chat) join(ctx context.Context, c *worker.Client, room string) *event {
 		_ = c.Join(group(room))
 		publish(c, room, &event{Type: "joined", Room: room, Name: name(c)})
 	}
+	return h.look(ctx, c, room)
+}
+
+// look sends what was said in a room, and returns who is there.
+func (h *Chat) look(ctx context.Context, c *worker.Client, room string) *event {
 	said, err := h.history.Items(ctx, group(room))
 	if err != nil {
 		said = nil // a history is a convenience
@@ -75,7 +80,11 @@ func (h *Chat) leave(c *worker.Client, room string) *event {
 }
 
 func (h *Chat) say(ctx context.Context, c *worker.Client, req *request) *event {
-	if !slices.Contains(rooms(c), req.Room) {
+	in := rooms(c)
+	if req.Room == "" && len(in) > 0 {
+		req.Room = in[len(in)-1] // a telnet user just types
+	}
+	if !slices.Contains(in, req.Room) {
 		return problem("not_in_room", "join the room first")
 	}
 	text, err := cleanText(req.Text)
@@ -125,6 +134,10 @@ func (h *Chat) rooms(ctx context.Context, c *worker.Client) *event {
 		case strings.HasPrefix(g, group("")):
 			groups = append(groups, g)
 		}
+		if len(groups) == maxListed {
+			list.Partial = true
+			break
+		}
 	}
 	counts, err := c.CountGroups(ctx, groups...)
 	list.Partial = list.Partial || err != nil
@@ -140,7 +153,7 @@ func (h *Chat) rooms(ctx context.Context, c *worker.Client) *event {
 func (h *Chat) users(ctx context.Context, c *worker.Client, room string) *event {
 	list := &event{Type: "users", Room: room}
 	for row, err := range c.Select(ctx, worker.Query{Groups: []string{group(room)}, Fields: worker.FieldAttrs}) {
-		if errors.Is(err, worker.ErrPartial) || len(list.Users) == maxUsers {
+		if errors.Is(err, worker.ErrPartial) || len(list.Users) == maxListed {
 			list.Partial = true
 			break
 		}

@@ -26,6 +26,18 @@ const socket = new Socket((location.protocol === "https:" ? "wss://" : "ws://") 
 
 function login() { socket.send({ type: "login", name: state.name, token: state.token }); }
 
+// logout forgets who we were; nothing of it may show under the next name.
+function logout(why) {
+  socket.close();
+  sessionStorage.removeItem("sluice.chat");
+  Object.assign(state, { name: "", token: "", loggedIn: false, current: null });
+  state.conversations.clear();
+  view.leave(why);
+}
+
+// request sends what only those may who are logged in.
+function request(doc) { return state.loggedIn && socket.send(doc); }
+
 function add(c, message) {
   if (message.id && c.ids.has(message.id)) return;
   if (message.id) c.ids.add(message.id);
@@ -47,8 +59,8 @@ const on = {
     sessionStorage.setItem("sluice.chat", JSON.stringify({ name: e.name, token: e.token }));
     const rooms = [...state.conversations.values()].filter((c) => c.kind === "room").map((c) => c.name);
     if (rooms.length === 0) rooms.push(view.wantedRoom());
-    rooms.forEach((room, i) => setTimeout(() => socket.send({ type: "join", room }), i < BURST ? 0 : (i - BURST + 1) * PACE));
-    socket.send({ type: "rooms" });
+    rooms.forEach((room, i) => setTimeout(() => request({ type: "join", room }), i < BURST ? 0 : (i - BURST + 1) * PACE));
+    request({ type: "rooms" });
     view.enter(state);
   },
   history(e) {
@@ -82,21 +94,19 @@ const on = {
   },
   pong() {},
   error(e) {
-    if (!state.loggedIn || e.code === "name_taken") {
-      state.loggedIn = false;
-      state.token = "";
-      sessionStorage.removeItem("sluice.chat");
-      state.name = "";
-      view.leave(e.text);
-      return;
-    }
-    view.toast(e.text);
+    if (state.loggedIn && e.code !== "name_taken") view.toast(e.text);
+    else if (state.token && e.code === "try_again") setTimeout(login, 1000);
+    else logout(e.text);
   },
 };
 
 const show = () => view.show(state);
 
-socket.addEventListener("open", () => { if (state.name) login(); });
+socket.addEventListener("open", () => {
+  state.loggedIn = false;
+  login();
+});
+socket.addEventListener("replaced", () => logout("You are in the chat in another window."));
 socket.addEventListener("state", (e) => view.connection(e.detail));
 socket.addEventListener("message", (e) => {
   on[e.detail.type]?.(e.detail);
@@ -116,14 +126,14 @@ document.addEventListener("visibilitychange", () => { if (!document.hidden && st
 view.handlers({
   login(name) {
     state.name = name;
-    login();
+    socket.open();
   },
   open,
   join(room) {
     const known = state.conversations.get(key("room", room));
     if (known) return open(known.key);
-    state.current = null; // the history's arrival opens it
-    socket.send({ type: "join", room });
+    if (request({ type: "join", room })) state.current = null; // the history's arrival opens it
+    else view.toast("Not connected: try again in a moment");
   },
   talk(name) {
     if (name.toLowerCase() === state.name.toLowerCase()) return;
@@ -132,28 +142,30 @@ view.handlers({
   leave() {
     const c = state.conversations.get(state.current);
     if (!c) return;
-    if (c.kind === "room") socket.send({ type: "leave", room: c.name });
+    if (c.kind === "room") request({ type: "leave", room: c.name });
     state.conversations.delete(c.key);
     const next = state.conversations.keys().next();
     if (next.done) { state.current = null; show(); } else open(next.value);
-    socket.send({ type: "rooms" });
+    request({ type: "rooms" });
   },
   say(text) {
     const c = state.conversations.get(state.current);
     if (!c) return false;
     const sent = c.kind === "room"
-      ? socket.send({ type: "say", room: c.name, text })
-      : socket.send({ type: "private", to: c.name, text });
+      ? request({ type: "say", room: c.name, text })
+      : request({ type: "private", to: c.name, text });
     if (!sent) view.toast("Not connected: your message was not sent");
     return sent;
   },
   typing() {
     const c = state.conversations.get(state.current);
-    if (c?.kind === "room") socket.send({ type: "typing", room: c.name });
+    if (c?.kind === "room") request({ type: "typing", room: c.name });
   },
 });
 
 const saved = sessionStorage.getItem("sluice.chat");
-if (saved) Object.assign(state, JSON.parse(saved));
-setInterval(() => { if (state.loggedIn && !document.hidden) socket.send({ type: "rooms" }); }, 30000);
-socket.open();
+if (saved) { // the page was loaded anew
+  Object.assign(state, JSON.parse(saved));
+  socket.open();
+}
+setInterval(() => { if (!document.hidden) request({ type: "rooms" }); }, 30000);

@@ -1,5 +1,6 @@
 // The connection: opens it, opens it again when it breaks, with exponential back-off and full jitter, and tells what state it is in.
 
+const REPLACED = 4010; // the close code that says that a newer connection has our name
 const FIRST = 500, LAST = 15000, PATIENCE = 70000, PING = 25000;
 
 export class Socket extends EventTarget {
@@ -17,10 +18,9 @@ export class Socket extends EventTarget {
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.now(); });
   }
 
-  // open connects. Events: "open", "message" (detail: the document), "state" (detail: {state, seconds}).
+  // open connects. Events: "open", "message" (detail: the document), "state" (detail: {state, seconds}), "replaced".
   open() {
-    clearTimeout(this.#retry);
-    clearInterval(this.#countdown);
+    this.#drop();
     this.#state("connecting");
     const ws = this.#ws = new WebSocket(this.url);
     ws.onopen = () => {
@@ -36,7 +36,28 @@ export class Socket extends EventTarget {
       try { doc = JSON.parse(e.data); } catch { return; }
       this.dispatchEvent(new CustomEvent("message", { detail: doc }));
     };
-    ws.onclose = () => { if (ws === this.#ws) this.#lost(); };
+    ws.onclose = (e) => {
+      if (ws !== this.#ws) return;
+      if (e.code !== REPLACED) return this.#lost();
+      this.close(); // coming back would throw the newer one out
+      this.dispatchEvent(new Event("replaced"));
+    };
+  }
+
+  // close ends the connection, and does not open another.
+  close() {
+    this.#drop();
+    this.#state("closed");
+  }
+
+  #drop() {
+    clearTimeout(this.#retry);
+    clearInterval(this.#countdown);
+    clearInterval(this.#ping);
+    clearTimeout(this.#silence);
+    const ws = this.#ws;
+    this.#ws = null;
+    ws?.close();
   }
 
   // now connects at once if it is waiting to.
@@ -53,18 +74,15 @@ export class Socket extends EventTarget {
   // A connection that has said nothing for long is dead, whatever the browser thinks.
   #heard() {
     clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => { this.#ws.close(); this.#lost(); }, PATIENCE);
+    this.#silence = setTimeout(() => this.#lost(), PATIENCE);
   }
 
   #lost() {
-    clearInterval(this.#ping);
-    clearTimeout(this.#silence);
-    this.#ws = null;
+    this.#drop();
     const wait = Math.random() * Math.min(LAST, FIRST * 2 ** this.#attempt++);
     const until = Date.now() + wait;
     const show = () => this.#state("waiting", Math.max(1, Math.ceil((until - Date.now()) / 1000)));
     show();
-    clearInterval(this.#countdown);
     this.#countdown = setInterval(show, 1000);
     this.#retry = setTimeout(() => { this.#retry = null; this.open(); }, wait);
   }

@@ -45,12 +45,14 @@ export function leave(why) {
   $("login-error").textContent = why;
 }
 
-const states = { connecting: "connecting", connected: "connected" };
-
 export function connection({ state, seconds }) {
+  const text = state === "waiting" ? `reconnecting in ${seconds} s` : state;
+  for (const id of ["pill", "offline"]) $(id).textContent = text;
   $("pill").dataset.state = state;
-  $("pill").textContent = states[state] ?? `reconnecting in ${seconds} s`;
-  $("login-button").disabled = state !== "connected";
+  $("offline").hidden = state === "connected"; // on a phone the pill is out of sight
+  $("login-button").disabled = state === "connecting" || state === "connected";
+  if (state === "waiting") $("login-error").textContent = `No connection: trying again in ${seconds} s`;
+  if (state === "connected") $("login-error").textContent = "";
 }
 
 let toastTimer;
@@ -82,15 +84,13 @@ function lists(state) {
   const all = [...state.conversations.values()];
   const mine = all.filter((c) => c.kind === "room");
   const others = [...state.counts].filter(([name]) => !mine.some((c) => c.name === name)).slice(0, 30);
-  $("rooms").replaceChildren(
-    ...mine.map((c) => entry(c, state.current, "# " + c.name, c.users.length)),
-    ...others.map(([name, count]) => {
-      const b = row("# " + name, count, "other");
-      b.firstChild.onclick = () => act.join(name);
-      return b;
-    }));
   const privates = all.filter((c) => c.kind === "private");
-  $("privates").replaceChildren(...privates.map((c) => entry(c, state.current, c.name)));
+  const mark = (c) => ({ unread: c.unread, current: c.key === state.current });
+  fill($("rooms"), [
+    ...mine.map((c) => ({ key: c.key, label: "# " + c.name, count: c.users.length, ...mark(c) })),
+    ...others.map(([name, count]) => ({ key: "other:" + name, label: "# " + name, count })),
+  ], (row) => entry(row, () => row.key.startsWith("other:") ? act.join(row.key.slice(6)) : act.open(row.key)), update);
+  fill($("privates"), privates.map((c) => ({ key: c.key, label: c.name, ...mark(c) })), (row) => entry(row, () => act.open(row.key)), update);
   $("no-privates").hidden = privates.length > 0;
   const unread = all.reduce((n, c) => n + c.unread, 0);
   $("unread-total").hidden = unread === 0;
@@ -98,38 +98,53 @@ function lists(state) {
   document.title = (unread ? `(${unread}) ` : "") + "sluice chat";
 }
 
-function row(label, count, className) {
-  const li = element("li", className);
-  const button = element("button", "", "");
+// fill makes a list show the rows. What stays is not touched: a button keeps the focus, and a press on it is not lost when news comes meanwhile.
+function fill(list, rows, make, change) {
+  const items = new Map([...list.children].map((li) => [li.dataset.conversation, li]));
+  const keys = new Set(rows.map((row) => row.key));
+  for (const [key, li] of items) if (!keys.has(key)) li.remove();
+  rows.forEach((row, i) => {
+    const li = items.get(row.key) ?? make(row);
+    li.dataset.conversation = row.key;
+    change?.(li, row);
+    if (list.children[i] !== li) list.insertBefore(li, list.children[i] ?? null);
+  });
+}
+
+function entry(row, pressed) {
+  const li = element("li", row.key.startsWith("other:") ? "other" : "");
+  const button = element("button");
   button.type = "button";
-  button.append(element("span", "label", label));
-  if (count !== undefined) button.append(element("span", "count", count));
+  button.append(element("span", "label", row.label), element("span"));
+  button.onclick = pressed;
   li.append(button);
   return li;
 }
 
-function entry(c, current, label, count) {
-  const li = row(label, c.unread ? undefined : count, c.key === current ? "current" : "");
-  if (c.key === current) li.firstChild.setAttribute("aria-current", "true");
-  if (c.unread) li.firstChild.append(element("span", "badge", c.unread));
-  li.firstChild.onclick = () => act.open(c.key);
-  li.dataset.conversation = c.key;
-  return li;
+function update(li, { unread, current, count }) {
+  const mark = li.firstChild.lastChild;
+  mark.className = unread ? "badge" : "count";
+  mark.textContent = unread || (count ?? "");
+  li.classList.toggle("current", current === true);
+  if (current) li.firstChild.setAttribute("aria-current", "true");
+  else li.firstChild.removeAttribute("aria-current");
 }
 
 function people(c, me) {
   $("people-count").textContent = c.users.length;
-  $("users").replaceChildren(...c.users.map((name) => {
+  fill($("users"), c.users.map((name) => ({ key: name })), ({ key: name }) => {
     const li = element("li");
     const button = element("button");
     button.type = "button";
     button.dataset.name = name;
-    button.append(avatar(name), element("span", "label", name === me ? name + " (you)" : name));
+    button.append(avatar(name), element("span", "label"));
     button.onclick = () => act.talk(name);
-    button.disabled = name === me;
     li.append(button);
     return li;
-  }));
+  }, (li, { key: name }) => {
+    li.firstChild.lastChild.textContent = name === me ? name + " (you)" : name;
+    li.firstChild.disabled = name === me;
+  });
 }
 
 // What is drawn now, so that only what is new is added, and a reader who has scrolled up stays where they are.
@@ -137,20 +152,28 @@ let drawn = null;
 
 function messages(c, me) {
   const list = $("messages");
-  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 60;
-  const appended = drawn?.key === c.key && drawn.length <= c.messages.length && (drawn.length === 0 || c.messages[drawn.length - 1] === drawn.last);
+  const below = list.scrollHeight - list.scrollTop;
+  const switched = drawn?.key !== c.key;
+  const appended = !switched && drawn.length <= c.messages.length && (drawn.length === 0 || c.messages[drawn.length - 1] === drawn.last);
   if (!appended) list.replaceChildren();
   const from = appended ? drawn.length : 0;
   for (let i = from; i < c.messages.length; i++) list.append(...item(c.messages[i], c.messages[i - 1], me));
   const fresh = c.messages.length > from;
   drawn = { key: c.key, length: c.messages.length, last: c.messages.at(-1) };
-  if (!appended || atEnd || fresh && c.messages.at(-1).from === me) {
+  if (switched || below - list.clientHeight < NEAR || fresh && c.messages.at(-1).from === me) {
     list.scrollTop = list.scrollHeight;
     $("to-end").hidden = true;
-  } else if (fresh) {
-    $("to-end").hidden = false;
+  } else {
+    if (!appended) list.scrollTop = list.scrollHeight - below;
+    if (fresh) $("to-end").hidden = false;
   }
 }
+
+const NEAR = 60; // pixels from the end at which a reader still follows
+
+$("messages").onscroll = ({ target }) => {
+  if (target.scrollHeight - target.scrollTop - target.clientHeight < NEAR) $("to-end").hidden = true;
+};
 
 const GROUPED = 5 * 60 * 1000;
 
@@ -191,7 +214,7 @@ $("open-sidebar").onclick = () => drawer("show-sidebar");
 $("open-users").onclick = () => drawer("show-people");
 $("shade").onclick = opened;
 addEventListener("keydown", (e) => { if (e.key === "Escape") opened(); });
-$("to-end").onclick = () => { $("messages").scrollTop = $("messages").scrollHeight; $("to-end").hidden = true; };
+$("to-end").onclick = () => { $("messages").scrollTop = $("messages").scrollHeight; };
 $("leave").onclick = () => act.leave();
 
 $("login-form").onsubmit = (e) => {
