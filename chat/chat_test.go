@@ -171,9 +171,11 @@ func TestTakeOver(t *testing.T) {
 	old.gets("users")
 	bob.gets("joined")
 	again := person{g.Dial(workertest.Request{}), t}
-	again.Send(fmt.Sprintf(`{"type":"login","name":"Ann","token":%q}`, token))
+	again.Send(fmt.Sprintf(`{"type":"login","name":"ANN","token":%q}`, token))
 	again.Send("still in the same room")
-	again.gets("welcome")
+	if e := again.gets("welcome"); e["name"] != "Ann" {
+		t.Errorf("she is called %v now, and Ann to the others", e["name"])
+	}
 	if e := again.gets("users"); fmt.Sprint(e["users"]) != "[Ann Bob]" {
 		t.Errorf("users: %v", e["users"])
 	}

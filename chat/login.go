@@ -26,9 +26,9 @@ func (h *Chat) login(ctx context.Context, c *worker.Client, req *request) *event
 	if taken && old == nil {
 		return problem("name_taken", "this name is in use")
 	}
-	token := req.Token
-	if old == nil {
-		token = rand.Text()
+	token := rand.Text()
+	if old != nil {
+		who, token = old["name"], req.Token // as the others know it, whatever its case is now
 	}
 	if err := c.MergeAttrs(map[string]string{"name": who, "token": token, "rooms": old["rooms"]}); err != nil {
 		return problem("try_again", "could not log in")

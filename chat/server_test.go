@@ -26,6 +26,9 @@ type server struct {
 	stop func()
 }
 
+// page is the address of the chat's page.
+func (s *server) page() string { return strings.Replace(s.web, "ws://", "http://", 1) }
+
 func startServer(t *testing.T, web string) *server {
 	t.Helper()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
