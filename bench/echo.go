@@ -12,8 +12,8 @@ import (
 	"sluice/engine"
 )
 
-// Echo is a closed-loop load of text lines on an echo server.
-type Echo struct {
+// ClosedLoop is a closed-loop load of text lines on an echo server.
+type ClosedLoop struct {
 	Addr     string // host:port
 	Conns    int    // connections
 	InFlight int    // messages on their way per connection
@@ -26,7 +26,7 @@ type Echo struct {
 type Result struct {
 	Messages uint64          // echoed and checked
 	Elapsed  time.Duration   // of the measured window
-	CPU      []time.Duration // user + system, of each of Echo.Procs
+	CPU      []time.Duration // user + system, of each of ClosedLoop.Procs
 	Own      time.Duration   // CPU time of the generator's process
 }
 
@@ -43,14 +43,14 @@ func (r Result) PerMessage() time.Duration {
 var ErrAudit = errors.New("bench: audit failed")
 
 // Run opens the connections, lets the load settle for warm, measures for the window given, and closes all.
-func (e Echo) Run(ctx context.Context, warm, window time.Duration) (r Result, err error) {
+func (e ClosedLoop) Run(ctx context.Context, warm, window time.Duration) (r Result, err error) {
 	g, err := engine.New(engine.Config{Loops: max(e.Loops, 1)})
 	if err != nil {
 		return r, fmt.Errorf("bench: %w", err)
 	}
 	defer func() { err = errors.Join(err, g.Stop(context.WithoutCancel(ctx))) }()
 
-	run := &echoRun{Echo: e, failed: make(chan error, 1)}
+	run := &echoRun{ClosedLoop: e, failed: make(chan error, 1)}
 	if err := run.dial(ctx, g); err != nil {
 		return r, err
 	}
@@ -69,9 +69,9 @@ func (e Echo) Run(ctx context.Context, warm, window time.Duration) (r Result, er
 	return run.sample().since(from), nil
 }
 
-// echoRun is one run of an Echo.
+// echoRun is one run of a ClosedLoop.
 type echoRun struct {
-	Echo
+	ClosedLoop
 	conns  []*echoConn
 	failed chan error // the first failure
 }

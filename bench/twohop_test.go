@@ -26,14 +26,14 @@ func BenchmarkTwoHop(b *testing.B) {
 		b.Run(fmt.Sprintf("inflight=%d", inFlight), func(b *testing.B) {
 			for range b.N {
 				compare(b,
-					bench.Echo{Addr: gw.Addrs["text"], Conns: 1000, InFlight: inFlight, Size: 127, Procs: []int{gw.PID, wk.PID}},
-					bench.Echo{Addr: raw.Addrs["text"], Conns: 1000, InFlight: inFlight, Size: 127, Procs: []int{raw.PID}})
+					bench.ClosedLoop{Addr: gw.Addrs["text"], Conns: 1000, InFlight: inFlight, Size: 127, Procs: []int{gw.PID, wk.PID}},
+					bench.ClosedLoop{Addr: raw.Addrs["text"], Conns: 1000, InFlight: inFlight, Size: 127, Procs: []int{raw.PID}})
 			}
 		})
 	}
 }
 
-func compare(b *testing.B, twoHop, raw bench.Echo) {
+func compare(b *testing.B, twoHop, raw bench.ClosedLoop) {
 	var ratios, ours, floor []float64
 	var parts [2]time.Duration
 	for range rounds {

@@ -1,0 +1,149 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Options say what load to make. What is zero gets its default from Run.
+type Options struct {
+	Mode  Mode  `json:"mode"`
+	Codec Codec `json:"codec"`
+	// Targets are the server's addresses, HOST:PORT; connections are spread over them. Empty: Run starts gateway and workers as processes of their own.
+	Targets []string `json:"targets,omitempty"`
+	Path    string   `json:"path,omitempty"` // of the WebSocket handshake. Defaults to /.
+
+	Conns    int           `json:"conns"`               // connections held open. Defaults to 1,000.
+	InFlight int           `json:"in_flight"`           // closed loop: messages on their way per sender. Defaults to 1.
+	Rate     float64       `json:"rate,omitempty"`      // open loop: messages a second of all senders together; connect: attempts a second. 0: closed loop
+	Size     int           `json:"size"`                // payload bytes. Defaults to 128; at least 16.
+	Senders  int           `json:"senders,omitempty"`   // broadcast: connections that send. Defaults to 1.
+	RoomSize int           `json:"room_size,omitempty"` // rooms, chat: members of a room. Defaults to 50.
+	PerConn  int           `json:"per_conn,omitempty"`  // churn: messages in the life of a connection. Defaults to 10.
+	Warmup   time.Duration `json:"warmup_ns"`           // Defaults to 2 s.
+	Window   time.Duration `json:"window_ns"`           // Defaults to 10 s.
+	Drain    time.Duration `json:"drain_ns"`            // how long to wait for what is still on its way. Defaults to 5 s.
+
+	Loops     int      `json:"loops"`             // of each generator process. Defaults to half the processors.
+	Processes int      `json:"processes"`         // generators. Defaults to as many as the descriptors ask for.
+	Sources   []string `json:"sources,omitempty"` // local addresses to dial from. Defaults to 127.0.0.1, 127.0.0.2 … as many as the ports ask for when the target is on loopback.
+	PIDs      []PID    `json:"pids,omitempty"`    // processes to measure, beside those that Run starts
+	Servers   Servers  `json:"servers_started"`
+	Label     string   `json:"label,omitempty"`
+}
+
+// Servers say what Run starts when no target is given.
+type Servers struct {
+	Binary   string `json:"binary,omitempty"`   // the sluice program. Defaults to this one.
+	Gateways int    `json:"gateways,omitempty"` // Defaults to 1.
+	Workers  int    `json:"workers,omitempty"`  // Defaults to 1.
+	Reactors string `json:"reactors,omitempty"` // event loops of a gateway. Defaults to auto.
+	Procs    int    `json:"procs,omitempty"`    // GOMAXPROCS of a worker. Defaults to the number of processors.
+}
+
+// PID is a process to measure.
+type PID struct {
+	Name string `json:"name"`
+	PID  int    `json:"pid"`
+}
+
+// A Mode is what the load does.
+type Mode string
+
+// The modes.
+const (
+	Echo      Mode = "echo"      // every message comes back to its sender
+	Idle      Mode = "idle"      // connections that say nothing
+	Connect   Mode = "connect"   // dial, handshake, one echo, close, over and over
+	Push      Mode = "push"      // the server sends to one connection, by uid
+	Broadcast Mode = "broadcast" // every message goes to all
+	Rooms     Mode = "rooms"     // every message goes to all in the sender's room
+	Churn     Mode = "churn"     // echo on connections that live for some messages only
+	Chat      Mode = "chat"      // people talking, against the chat
+)
+
+// Modes are all of them.
+var Modes = []Mode{Echo, Idle, Connect, Push, Broadcast, Rooms, Churn, Chat}
+
+// Unit is what Report.Messages counts in this mode.
+func (m Mode) Unit() string {
+	switch m {
+	case Connect, Idle:
+		return "connection"
+	case Echo, Churn:
+		return "message"
+	}
+	return "delivery"
+}
+
+// A Codec is how messages are framed on the wire.
+type Codec string
+
+// The codecs.
+const (
+	Text      Codec = "text"  // lines
+	JSON      Codec = "json"  // u32 total length and a document
+	JSONLines Codec = "jsonl" // a document a line
+	Frame     Codec = "frame" // u32 length and bytes
+	WebSocket Codec = "ws"    // binary messages
+)
+
+// Codecs are all of them.
+var Codecs = []Codec{Text, JSON, JSONLines, Frame, WebSocket}
+
+// ErrOptions is returned by Run for options that make no sense.
+var ErrOptions = errors.New("bench: bad options")
+
+func (o *Options) defaults() {
+	set(&o.Mode, Echo)
+	set(&o.Codec, WebSocket)
+	set(&o.Path, "/")
+	set(&o.Conns, 1000)
+	set(&o.InFlight, 1)
+	set(&o.Size, 128)
+	set(&o.Senders, 1)
+	set(&o.RoomSize, 50)
+	set(&o.PerConn, 10)
+	set(&o.Warmup, 2*time.Second)
+	set(&o.Window, 10*time.Second)
+	set(&o.Drain, 5*time.Second)
+	set(&o.Servers.Gateways, 1)
+	set(&o.Servers.Workers, 1)
+	set(&o.Servers.Reactors, "auto")
+}
+
+func set[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}
+
+// minSize is what a stamp and the words around it need, in every mode but chat.
+const minSize = 16
+
+func (o *Options) check() error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %s", ErrOptions, fmt.Sprintf(format, args...))
+	}
+	least := func(name string, v, least int) error {
+		if v < least {
+			return bad("%s is %d, and must be at least %d", name, v, least)
+		}
+		return nil
+	}
+	if !slices.Contains(Modes, o.Mode) {
+		return bad("there is no mode %q", o.Mode)
+	}
+	if !slices.Contains(Codecs, o.Codec) {
+		return bad("there is no codec %q", o.Codec)
+	}
+	if o.Rate < 0 || o.Warmup < 0 || o.Window <= 0 || o.Drain < 0 {
+		return bad("a rate or a time is negative, or the window is empty")
+	}
+	return errors.Join(least("conns", o.Conns, 1), least("in-flight", o.InFlight, 1), least("size", o.Size, minSize), least("senders", o.Senders, 1),
+		least("room size", o.RoomSize, 2), least("messages per connection", o.PerConn, 1), least("loops", o.Loops, 0), least("processes", o.Processes, 0),
+		least("gateways", o.Servers.Gateways, 1), least("workers", o.Servers.Workers, 1))
+}

@@ -1,0 +1,142 @@
+package bench
+
+import (
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// A Report is what one run measured, its warm-up left out, and everything needed to judge and to repeat it. It is what --json writes.
+type Report struct {
+	Format   int       `json:"format"` // 1
+	Label    string    `json:"label,omitempty"`
+	Started  time.Time `json:"started"`
+	Command  []string  `json:"command,omitempty"`
+	Version  string    `json:"version,omitempty"` // of the generator
+	Machine  Machine   `json:"machine"`
+	Options  Options   `json:"options"`
+	Verdict  Verdict   `json:"verdict"`
+	Audit    Audit     `json:"audit"`
+	Opened   int       `json:"opened"`   // connections, in all
+	Seconds  float64   `json:"seconds"`  // of the measured window
+	Messages uint64    `json:"messages"` // arrived and checked in the window: echoes, deliveries, or connections made, as Options.Mode.Unit says
+	Bytes    uint64    `json:"bytes"`    // of their payload
+	Rate     float64   `json:"rate"`     // Messages a second
+	Offered  float64   `json:"offered"`  // messages a second that were to be sent; 0 in a closed loop
+	Sent     float64   `json:"sent"`     // messages a second that were sent
+
+	Latency  Latency        `json:"latency"`
+	Lateness Latency        `json:"lateness"` // from the intended to the real send; open loop only
+	Errors   []ErrorCount   `json:"errors,omitempty"`
+	Servers  []ProcessUsage `json:"servers,omitempty"` // measured ones
+	Own      ProcessUsage   `json:"generator"`         // all generator processes together
+	Timeline []Moment       `json:"timeline"`
+}
+
+// Machine is where the generator ran.
+type Machine struct {
+	OS, Arch string
+	Kernel   string `json:",omitempty"`
+	CPU      string `json:",omitempty"`
+	CPUs     int    // that this process may use
+	Memory   uint64 `json:",omitempty"` // bytes
+	Go       string
+}
+
+// Verdict says whether the figures mean what they seem to.
+type Verdict struct {
+	Valid   bool     `json:"valid"`             // false when the generator was the limit: what was measured is the generator
+	Failed  bool     `json:"failed"`            // the audit or a connection failed
+	Reasons []string `json:"reasons,omitempty"` // a sentence each, for both
+}
+
+// Audit is the account of every message of the run, warm-up included.
+type Audit struct {
+	Expected   uint64 `json:"expected"` // deliveries due for what was sent
+	Received   uint64 `json:"received"`
+	Lost       uint64 `json:"lost"`
+	Duplicated uint64 `json:"duplicated"`
+	Reordered  uint64 `json:"reordered"`
+	Changed    uint64 `json:"changed"`    // not what was sent
+	Unexpected uint64 `json:"unexpected"` // of a stream that was not for this connection
+}
+
+// Clean tells whether everything arrived once, in order and unchanged.
+func (a Audit) Clean() bool {
+	return a.Lost|a.Duplicated|a.Reordered|a.Changed|a.Unexpected == 0
+}
+
+// Latency is a distribution, in microseconds. In an open loop it counts from the moment a message was to be sent.
+type Latency struct {
+	Count  int64   `json:"count"`
+	Mean   float64 `json:"mean_us"`
+	StdDev float64 `json:"stddev_us"`
+	P50    int64   `json:"p50_us"`
+	P90    int64   `json:"p90_us"`
+	P99    int64   `json:"p99_us"`
+	P999   int64   `json:"p999_us"`
+	Max    int64   `json:"max_us"`
+	// Histogram is the whole of it, in the compressed V2 encoding of HdrHistogram, base64; empty without values. Histogram() opens it.
+	Encoded string `json:"hdr,omitempty"`
+}
+
+// Histogram is the whole distribution, in microseconds; never nil.
+func (l Latency) Histogram() (*hdrhistogram.Histogram, error) {
+	if l.Encoded == "" {
+		return newHistogram(), nil
+	}
+	return hdrhistogram.Decode([]byte(l.Encoded))
+}
+
+// newHistogram holds 1 µs to 2 minutes with 3 significant digits.
+func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, 120_000_000, 3) }
+
+// latencyOf sums a histogram up.
+func latencyOf(h *hdrhistogram.Histogram) (Latency, error) {
+	if h.TotalCount() == 0 {
+		return Latency{}, nil
+	}
+	encoded, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+	return Latency{
+		Count: h.TotalCount(), Mean: h.Mean(), StdDev: h.StdDev(),
+		P50: h.ValueAtQuantile(50), P90: h.ValueAtQuantile(90), P99: h.ValueAtQuantile(99), P999: h.ValueAtQuantile(99.9), Max: h.Max(),
+		Encoded: string(encoded),
+	}, err
+}
+
+// ErrorCount is a kind of failure, how often it came and one example.
+type ErrorCount struct {
+	Kind    string `json:"kind"` // dial, handshake, closed, refused, protocol
+	Count   uint64 `json:"count"`
+	Example string `json:"example"`
+}
+
+// ProcessUsage is what a process took in the window.
+type ProcessUsage struct {
+	Name         string  `json:"name"` // gateway, worker, …
+	PID          int     `json:"pid,omitempty"`
+	CPU          float64 `json:"cpu_seconds"`           // user and system
+	PerMessage   float64 `json:"cpu_us_per_message"`    // CPU over Report.Messages
+	Cores        float64 `json:"cores"`                 // CPU over the window: 1 is one core kept busy
+	RSSBefore    uint64  `json:"rss_before"`            // resident bytes before the connections were opened
+	RSS          uint64  `json:"rss"`                   // at the end of the window
+	PerConn      float64 `json:"rss_per_conn"`          // the difference over Report.Opened, bytes
+	ThreadsLimit float64 `json:"cores_limit,omitempty"` // cores it can use at most, if known: a generator's loops
+}
+
+// Moment is one interval of the run: a second, or less in short runs. Those before the window are the warm-up.
+type Moment struct {
+	At       float64            `json:"at"`      // seconds from the window's start, of its end; negative in the warm-up
+	Seconds  float64            `json:"seconds"` // its length
+	Messages uint64             `json:"messages"`
+	Sent     uint64             `json:"sent"`
+	Errors   uint64             `json:"errors"`
+	Open     int                `json:"open"` // connections, at its end
+	P50      int64              `json:"p50_us"`
+	P99      int64              `json:"p99_us"`
+	Max      int64              `json:"max_us"`
+	CPU      map[string]float64 `json:"cpu"` // cores kept busy, by process name; "generator" among them
+}
+
+// Rate is the messages a second of the interval.
+func (m Moment) Rate() float64 { return float64(m.Messages) / m.Seconds }
