@@ -1,0 +1,67 @@
+package bench
+
+// An account is what one connection has received of one stream. It tells every fault apart: a gap is lost until it is filled, then it was reordered.
+type account struct {
+	next uint32
+	gaps []gap // sorted; not yet arrived below next
+}
+
+// gap is the sequence numbers from first to before end.
+type gap struct{ first, end uint32 }
+
+// arrived enters a message and counts what is wrong with it.
+func (a *account) arrived(seq uint32, audit *Audit) {
+	audit.Received++
+	switch {
+	case seq == a.next:
+		a.next++
+	case seq > a.next:
+		a.gaps = append(a.gaps, gap{a.next, seq})
+		a.next = seq + 1
+	case a.fill(seq):
+		audit.Reordered++
+	default:
+		audit.Duplicated++
+	}
+}
+
+// fill takes seq out of the gaps, if it is in one.
+func (a *account) fill(seq uint32) bool {
+	for i, g := range a.gaps {
+		if seq < g.first || seq >= g.end {
+			continue
+		}
+		rest := append([]gap(nil), a.gaps[i+1:]...)
+		a.gaps = a.gaps[:i]
+		if g.first < seq {
+			a.gaps = append(a.gaps, gap{g.first, seq})
+		}
+		if seq+1 < g.end {
+			a.gaps = append(a.gaps, gap{seq + 1, g.end})
+		}
+		a.gaps = append(a.gaps, rest...)
+		return true
+	}
+	return false
+}
+
+// close enters how many messages the stream had; those that did not arrive are lost.
+func (a *account) close(sent uint32, audit *Audit) {
+	audit.Expected += uint64(sent)
+	if sent > a.next {
+		audit.Lost += uint64(sent - a.next)
+	}
+	for _, g := range a.gaps {
+		audit.Lost += uint64(g.end - g.first)
+	}
+}
+
+func (a *Audit) add(b Audit) {
+	a.Expected += b.Expected
+	a.Received += b.Received
+	a.Lost += b.Lost
+	a.Duplicated += b.Duplicated
+	a.Reordered += b.Reordered
+	a.Changed += b.Changed
+	a.Unexpected += b.Unexpected
+}

@@ -1,0 +1,166 @@
+package bench
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"sluice/codec"
+	"sluice/engine"
+)
+
+// client is one connection of the load and the handler of it. All of it belongs to its lane's loop once it is enrolled.
+type client struct {
+	lane *lane
+	id   uint32 // its stream
+	from uint32 // the first stream whose messages are for it; accounts[i] is of stream from+i
+
+	conn     *engine.Conn
+	wire     wire   // nil until the WebSocket handshake is done
+	key      string // of the handshake
+	ready    bool   // may send
+	sender   bool
+	over     bool // to be closed by us: its end is no failure
+	accounts []account
+	name     [targetLen]byte // how the bench worker knows it
+	target   [targetLen]byte // whom it sends to
+	sent     uint32 // messages; also the next sequence
+	inFlight int32
+	life     int   // messages left until it is replaced by a new connection; 0: lives on
+	dialled  int64 // connect: when the dial began, microseconds since the run began
+}
+
+// errBye ends a connection that has done its share.
+var errBye = errors.New("done")
+
+// OnOpen implements engine.Handler.
+func (c *client) OnOpen(conn *engine.Conn) {
+	c.conn = conn
+	c.lane.open++
+	if c.lane.opts.Codec == WebSocket {
+		c.key = codec.NewKey()
+		_ = conn.Write(codec.AppendUpgrade(nil, conn.RemoteAddr().String(), c.lane.opts.Path, c.key, &codec.DialOptions{})) // a failure closes, and OnClose tells
+		return
+	}
+	c.wire = newWire(c.lane.opts.Codec)
+	c.introduce()
+}
+
+// OnData implements engine.Handler.
+func (c *client) OnData(conn *engine.Conn, in []byte) int {
+	c.lane.tick()
+	taken := 0
+	if c.wire == nil {
+		ws, n, err := codec.ReadResponse(in, c.key, &codec.DialOptions{MaxMessage: maxMessage})
+		if err != nil {
+			c.fail("handshake", err)
+			return len(in)
+		}
+		if n == 0 {
+			return 0
+		}
+		taken, c.wire, c.key = n, ws, ""
+		c.introduce()
+	}
+	var space [128]byte // for replies to control frames
+	for taken < len(in) && !conn.Closed() {
+		ev, payload, n, reply, err := c.wire.Decode(in[taken:], space[:0])
+		if len(reply) > 0 {
+			_ = conn.Write(reply)
+		}
+		if err != nil || ev == codec.Closed {
+			c.fail("closed", fmt.Errorf("the server said goodbye: %w", errors.Join(err, errClosed)))
+			return len(in)
+		}
+		if n == 0 {
+			break
+		}
+		taken += n
+		if ev == codec.MessageText || ev == codec.MessageBinary {
+			c.arrived(payload)
+		}
+	}
+	return taken
+}
+
+var errClosed = errors.New("closed")
+
+// OnClose implements engine.Handler.
+func (c *client) OnClose(_ *engine.Conn, reason error) {
+	c.lane.open--
+	if ws, ok := c.wire.(*codec.WebSocket); ok {
+		ws.Release()
+	}
+	switch {
+	case errors.Is(reason, engine.ErrStopped):
+	case c.over:
+		c.lane.replace(c)
+	default:
+		c.lane.failed("closed", reason)
+	}
+}
+
+func (c *client) fail(kind string, err error) {
+	c.lane.failed(kind, err)
+	c.over, c.life = true, 0
+	c.conn.Close(err)
+}
+
+// introduce tells the bench worker who this is, where the mode has names; the answer comes back in arrived. Otherwise the client is ready.
+func (c *client) introduce() {
+	if c.lane.layout.target == 0 {
+		c.begin()
+		return
+	}
+	b := c.lane.hello
+	copy(b[c.lane.layout.target:], c.name[:])
+	c.write(b)
+}
+
+// begin makes the client ready, and a part of the load if that runs already.
+func (c *client) begin() {
+	c.ready = true
+	c.lane.readied(c)
+}
+
+// arrived checks one message, and in a closed loop answers with the next.
+func (c *client) arrived(p []byte) {
+	l := c.lane
+	if !c.ready && l.layout.target > 0 && len(p) > l.layout.quote && p[l.layout.quote] == verbHello {
+		c.begin()
+		return
+	}
+	if len(p) != l.layout.size {
+		l.changed(fmt.Errorf("a message of %d bytes arrived, and all are of %d", len(p), l.layout.size))
+		return
+	}
+	s, err := readStamp(p[l.layout.stamp:])
+	if err != nil || !bytes.Equal(p[l.layout.stamp+stampLen:], l.message[l.layout.stamp+stampLen:]) {
+		l.changed(fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
+		return
+	}
+	if i := s.stream - c.from; i < uint32(len(c.accounts)) {
+		c.accounts[i].arrived(s.seq, &l.audit)
+	} else {
+		l.audit.Unexpected++
+		return
+	}
+	l.arrived(c, s, len(p))
+}
+
+// send sends the next message, which was due at the time given, in microseconds since the run began.
+func (c *client) send(due int64) {
+	l := c.lane
+	stamp{stream: c.id, seq: c.sent, at: due}.put(l.message[l.layout.stamp:])
+	if l.layout.target > 0 {
+		copy(l.message[l.layout.target:], c.target[:])
+	}
+	c.sent++
+	c.inFlight++
+	l.sent++
+	c.write(l.message)
+}
+
+func (c *client) write(p []byte) {
+	_ = c.conn.Commit(c.wire.Append(c.conn.Begin(), p, c.lane.text)) // a failure closes the connection, and OnClose tells
+}

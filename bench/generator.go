@@ -1,0 +1,253 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sluice/engine"
+)
+
+// generator is the load of one process: an engine whose loops each drive a lane of clients.
+type generator struct {
+	// Static after newGenerator.
+	opts   Options
+	engine *engine.Engine
+	lanes  []*lane
+	began  time.Time
+	froms  []net.Addr // local addresses, taken in turn
+	dials  chan uint32
+
+	// Written before the loops are told to run, read by them.
+	from, until int64 // the measured window, microseconds since began
+
+	pending  atomic.Int64  // clients that are not ready yet
+	all      chan struct{} // closed when pending reaches 0
+	failure  chan error    // of a client while the others open
+	opening  atomic.Bool
+	dialling sync.WaitGroup
+}
+
+func newGenerator(o Options) (*generator, error) {
+	e, err := engine.New(engine.Config{Loops: o.Loops})
+	if err != nil {
+		return nil, err
+	}
+	g := &generator{opts: o, engine: e, began: time.Now(), dials: make(chan uint32, o.Conns), all: make(chan struct{}), failure: make(chan error, 1)}
+	for _, l := range e.Loops() {
+		g.lanes = append(g.lanes, newLane(g, l))
+	}
+	for _, s := range o.Sources {
+		ip := net.ParseIP(s)
+		if ip == nil {
+			return nil, errors.Join(fmt.Errorf("%w: %q is no address", ErrOptions, s), e.Stop(context.Background()))
+		}
+		g.froms = append(g.froms, &net.TCPAddr{IP: ip})
+	}
+	return g, nil
+}
+
+// diallers is how many connections are dialled at once, and how many short-lived ones per lane at most.
+const diallers = 32
+
+// open opens all connections and returns when each is ready; none that is to live on has sent anything yet.
+func (g *generator) open(ctx context.Context) error {
+	if g.opts.shortLived() {
+		return nil // they open as they go
+	}
+	g.opening.Store(true)
+	defer g.opening.Store(false)
+	g.pending.Store(int64(g.opts.Conns))
+	var dials errgroup.Group
+	dials.SetLimit(diallers)
+	for i := range g.opts.Conns {
+		dials.Go(func() error {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return g.dial(ctx, uint32(i))
+		})
+	}
+	if err := dials.Wait(); err != nil {
+		return err
+	}
+	select {
+	case <-g.all:
+		return nil
+	case err := <-g.failure:
+		return fmt.Errorf("bench: while the connections opened: %w", err)
+	case <-ctx.Done():
+		return fmt.Errorf("bench: %d connections are not ready: %w", g.pending.Load(), ctx.Err())
+	}
+}
+
+// opened tells that a client is ready, or why it will not be.
+func (g *generator) opened(err error) {
+	switch {
+	case err != nil && g.opening.Load():
+		select {
+		case g.failure <- err:
+		default:
+		}
+	case err == nil && g.pending.Add(-1) == 0:
+		close(g.all)
+	}
+}
+
+// dial opens connection number i. It waits for the loop, so it must not be called on one.
+func (g *generator) dial(ctx context.Context, i uint32) error {
+	l := g.lanes[int(i)%len(g.lanes)]
+	c := g.newClient(l, i)
+	d := net.Dialer{}
+	if len(g.froms) > 0 {
+		d.LocalAddr = g.froms[int(i)%len(g.froms)]
+	}
+	nc, err := d.DialContext(ctx, "tcp", g.opts.Targets[int(i)%len(g.opts.Targets)])
+	if err == nil {
+		err = g.engine.Enroll(l.loop, nc, c, engine.ConnOptions{MaxOutput: 64 << 20})
+	}
+	if err != nil {
+		return fmt.Errorf("bench: connection %d: %w", i, err)
+	}
+	if c.life > 0 {
+		return nil // its lane knows it as long as it lives
+	}
+	return l.loop.Post(func() { l.enter(c) })
+}
+
+// newClient says what client number i does in this mode.
+func (g *generator) newClient(l *lane, i uint32) *client {
+	n, room := uint32(g.opts.Conns), uint32(g.opts.RoomSize)
+	c := &client{lane: l, id: i, from: i, sender: true}
+	streams := 1
+	switch g.opts.Mode {
+	case Idle:
+		c.sender = false
+	case Connect:
+		c.life = 1
+		c.dialled = max(time.Since(g.began).Microseconds(), 1)
+	case Churn:
+		c.life = g.opts.PerConn
+	case Push:
+		c.from = (i + n - 1) % n
+		c.name, c.target = nameOf(i), nameOf((i+1)%n)
+	case Rooms:
+		c.from = i / room * room
+		c.sender = i == c.from
+		c.name = nameOf(c.from)
+		c.target = c.name
+	case Broadcast:
+		c.from, streams = 0, g.opts.Senders
+		c.sender = i < uint32(streams)
+	}
+	c.accounts = make([]account, streams)
+	return c
+}
+
+// nameOf is what the bench worker calls client or room i.
+func nameOf(i uint32) (name [targetLen]byte) {
+	copy(name[:], strconv.FormatUint(uint64(i)+1<<26, 36)) // of six digits
+	return name
+}
+
+// enter takes a client that lives on into its lane.
+func (l *lane) enter(c *client) {
+	l.clients = append(l.clients, c)
+	if c.sender {
+		l.senders = append(l.senders, c)
+	}
+}
+
+// start lets the load begin; the window to measure is from warmup to warmup plus window from now.
+func (g *generator) start(ctx context.Context) {
+	now := time.Since(g.began).Microseconds()
+	g.from = now + g.opts.Warmup.Microseconds()
+	g.until = g.from + g.opts.Window.Microseconds()
+	g.each(func(l *lane) {
+		l.running, l.due = true, float64(now)
+		l.tick()
+		for _, c := range l.senders {
+			l.fill(c)
+		}
+	})
+	switch {
+	case g.opts.shortLived():
+		for i := range g.opts.Conns {
+			g.dials <- uint32(i)
+		}
+		for range diallers {
+			g.dialling.Go(func() { g.dialOn(ctx) })
+		}
+	case g.opts.Rate > 0:
+		for _, l := range g.lanes {
+			g.dialling.Go(func() { g.pace(ctx, l) })
+		}
+	}
+}
+
+// dialOn dials for short-lived connections until ctx ends.
+func (g *generator) dialOn(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case i := <-g.dials:
+			if err := g.dial(ctx, i); err != nil && ctx.Err() == nil {
+				l := g.lanes[int(i)%len(g.lanes)]
+				_ = l.loop.Post(func() { l.failed("dial", err) }) // only a stopped engine refuses
+				g.dials <- i
+			}
+		}
+	}
+}
+
+// redial has the successor of a short-lived connection dialled. There is room: each connection is in the queue once at most.
+func (g *generator) redial(i uint32) {
+	select {
+	case g.dials <- i:
+	default:
+	}
+}
+
+// pace wakes a lane whenever a message of it is due, in an open loop. One wake-up at a time is on its way; it sends all that is due by then.
+func (g *generator) pace(ctx context.Context, l *lane) {
+	period := 1e6 / (g.opts.Rate / float64(len(g.lanes))) // microseconds
+	woken := make(chan float64, 1)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		if l.loop.Post(func() { l.pace(period); woken <- l.due }) != nil {
+			return
+		}
+		select {
+		case due := <-woken:
+			timer.Reset(time.Duration(due*1e3) - time.Since(g.began))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// each runs f on every loop and waits for all. It must not be called on a loop.
+func (g *generator) each(f func(*lane)) {
+	var done sync.WaitGroup
+	for _, l := range g.lanes {
+		done.Add(1)
+		if l.loop.Post(func() { f(l); done.Done() }) != nil {
+			done.Done() // stopped
+		}
+	}
+	done.Wait()
+}

@@ -1,0 +1,177 @@
+package bench
+
+import (
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"sluice/engine"
+)
+
+// A lane is the share of one event loop in a run: its clients and what they counted. All of it belongs to the loop.
+type lane struct {
+	// Static after newLane.
+	run     *generator
+	loop    *engine.Loop
+	opts    *Options
+	layout  layout
+	text    bool   // messages go as text
+	message []byte // the next one; only stamp and target change
+	hello   []byte
+
+	// Owned by the loop.
+	now      int64 // microseconds since the run began, as of the callback in progress
+	running  bool  // messages may be sent
+	clients  []*client
+	senders  []*client // in the order of their next turn, for the open loop
+	turn     int
+	due      float64 // open loop: when the next message is to be sent
+	open     int
+	sent     uint64
+	messages uint64 // arrived and checked
+	bytes    uint64
+	audit    Audit
+	errors   map[string]*ErrorCount
+	failures uint64
+	latency  *hdrhistogram.Histogram // since the last sample
+	lateness *hdrhistogram.Histogram
+}
+
+func newLane(g *generator, loop *engine.Loop) *lane {
+	o := &g.opts
+	l := &lane{
+		run: g, loop: loop, opts: o, layout: layoutOf(o.Mode, o.Codec, o.Size), text: o.Codec.isText(),
+		errors: make(map[string]*ErrorCount), latency: newHistogram(), lateness: newHistogram(),
+	}
+	l.message, l.hello = l.layout.template(verbs[o.Mode]), l.layout.template(verbHello)
+	return l
+}
+
+// verbs are what the bench worker is told in each mode.
+var verbs = map[Mode]byte{Push: verbPush, Rooms: verbRoom, Broadcast: verbBroadcast}
+
+// tick takes the time for everything that happens in one callback.
+func (l *lane) tick() { l.now = time.Since(l.run.began).Microseconds() }
+
+// readied takes in a client that may send.
+func (l *lane) readied(c *client) {
+	if c.dialled == 0 && c.life == 0 {
+		l.run.opened(nil)
+	}
+	if l.running && c.sender {
+		l.fill(c)
+	}
+}
+
+// fill gives a closed-loop sender its first messages, or a short-lived one its first.
+func (l *lane) fill(c *client) {
+	if l.opts.Rate > 0 && c.life == 0 {
+		return
+	}
+	n := l.opts.InFlight
+	if c.life > 0 {
+		n = min(n, c.life)
+	}
+	for range n {
+		c.send(l.now)
+	}
+}
+
+// arrived enters a checked message that c received, and in a closed loop sends the next.
+func (l *lane) arrived(c *client, s stamp, size int) {
+	if l.opts.Mode != Connect {
+		l.count(s.at, size)
+	}
+	switch {
+	case c.life > 0:
+		l.shorten(c, size)
+	case l.opts.Mode == Push || s.stream == c.id:
+		c.inFlight--
+		if l.opts.Rate == 0 && l.running {
+			c.send(l.now)
+		}
+	}
+}
+
+// count enters one finished thing that was begun at the time given.
+func (l *lane) count(begun int64, size int) {
+	l.messages++
+	l.bytes += uint64(size)
+	if begun >= l.run.from && begun < l.run.until {
+		_ = l.latency.RecordValue(min(max(l.now-begun, 1), l.latency.HighestTrackableValue()))
+	}
+}
+
+// shorten takes a message off the life of a client and ends it with the last one.
+func (l *lane) shorten(c *client, size int) {
+	c.inFlight--
+	c.life--
+	switch {
+	case c.life == 0:
+		if l.opts.Mode == Connect {
+			l.count(c.dialled, size)
+		}
+		c.over = true
+		c.conn.Close(errBye)
+	case int32(c.life) > c.inFlight:
+		c.send(l.now)
+	}
+}
+
+// replace closes the books of a client that is over and dials the next in its place.
+func (l *lane) replace(c *client) {
+	for i := range c.accounts {
+		c.accounts[i].close(c.sent, &l.audit)
+	}
+	if l.running {
+		l.run.redial(c.id)
+	}
+}
+
+// pace sends all messages that are due by now, in an open loop. period is the time from one to the next, in microseconds.
+func (l *lane) pace(period float64) {
+	l.tick()
+	for l.running && l.due <= float64(l.now) && len(l.senders) > 0 {
+		c := l.senders[l.turn]
+		if l.turn++; l.turn == len(l.senders) {
+			l.turn = 0
+		}
+		if !c.conn.Closed() {
+			due := int64(l.due)
+			if due >= l.run.from && due < l.run.until {
+				_ = l.lateness.RecordValue(max(l.now-due, 1))
+			}
+			c.send(due)
+		}
+		l.due += period
+	}
+}
+
+func (l *lane) failed(kind string, err error) {
+	l.failures++
+	e := l.errors[kind]
+	if e == nil {
+		e = &ErrorCount{Kind: kind, Example: err.Error()}
+		l.errors[kind] = e
+	}
+	e.Count++
+	l.run.opened(err)
+}
+
+func (l *lane) changed(err error) {
+	l.audit.Changed++
+	l.failed("changed", err)
+}
+
+// laneSample is what a lane counted so far; its histograms are what came since the last sample.
+type laneSample struct {
+	sent, messages, bytes, failures uint64
+	open                            int
+	latency, lateness               *hdrhistogram.Histogram
+}
+
+func (l *lane) sample() laneSample {
+	s := laneSample{sent: l.sent, messages: l.messages, bytes: l.bytes, failures: l.failures, open: l.open, latency: l.latency, lateness: l.lateness}
+	l.latency, l.lateness = newHistogram(), newHistogram()
+	return s
+}

@@ -1,0 +1,45 @@
+package bench
+
+import (
+	"sluice/worker"
+)
+
+// The verbs that a message begins with, after JSON's quote, where the mode needs the bench worker.
+const (
+	verbHello     = 'h' // join the room of this name and bind its uid; goes back
+	verbPush      = 'p' // to the uid
+	verbRoom      = 'r' // to the room
+	verbBroadcast = 'b' // to all; sluice echo --broadcast-prefix b serves it too
+)
+
+// Worker is the business behind the modes push, broadcast and rooms. Every other message goes back to its sender.
+type Worker struct{}
+
+// OnMessage implements worker.Handler. Its errors mean that the gateway is gone, and with it whoever would hear of them.
+func (Worker) OnMessage(c *worker.Client, m worker.Message) {
+	p := m.Data
+	if len(p) > 0 && p[0] == '"' {
+		p = p[1:]
+	}
+	if len(p) > 0 && p[0] == verbBroadcast {
+		_ = c.Broadcast(m)
+		return
+	}
+	if len(p) < 1+targetLen {
+		_ = c.Send(m)
+		return
+	}
+	name := string(p[1 : 1+targetLen])
+	switch p[0] {
+	case verbHello:
+		_ = c.Bind(name)
+		_ = c.Join(name)
+		_ = c.Send(m)
+	case verbPush:
+		_ = c.SendUID(name, m)
+	case verbRoom:
+		_ = c.Publish(name, m)
+	default:
+		_ = c.Send(m)
+	}
+}
