@@ -48,7 +48,7 @@ func command(log *slog.Logger) *cobra.Command {
 	root.Args = noArgs
 	root.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(chatCommand(log), echoCommand(log), gatewayCommand(log), versionCommand())
+	root.AddCommand(chatCommand(log), echoCommand(log), gatewayCommand(log), benchCommand(log), versionCommand())
 	return root
 }
 

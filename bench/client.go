@@ -24,7 +24,7 @@ type client struct {
 	accounts []account
 	name     [targetLen]byte // how the bench worker knows it
 	target   [targetLen]byte // whom it sends to
-	sent     uint32 // messages; also the next sequence
+	sent     uint32          // messages; also the next sequence
 	inFlight int32
 	life     int   // messages left until it is replaced by a new connection; 0: lives on
 	dialled  int64 // connect: when the dial began, microseconds since the run began
@@ -91,18 +91,20 @@ func (c *client) OnClose(_ *engine.Conn, reason error) {
 	if ws, ok := c.wire.(*codec.WebSocket); ok {
 		ws.Release()
 	}
-	switch {
-	case errors.Is(reason, engine.ErrStopped):
-	case c.over:
-		c.lane.replace(c)
-	default:
+	if errors.Is(reason, engine.ErrStopped) {
+		return
+	}
+	if !c.over {
 		c.lane.failed("closed", reason)
+	}
+	if c.lane.opts.shortLived() {
+		c.lane.replace(c)
 	}
 }
 
 func (c *client) fail(kind string, err error) {
 	c.lane.failed(kind, err)
-	c.over, c.life = true, 0
+	c.over = true
 	c.conn.Close(err)
 }
 

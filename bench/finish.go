@@ -1,109 +1,96 @@
 package bench
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"time"
+	"maps"
+	"os"
+	"slices"
 )
 
-// shortLived tells whether connections come and go.
-func (o *Options) shortLived() bool { return o.Mode == Connect || o.Mode == Churn }
-
 // sample adds up what all lanes counted.
-func (g *generator) sample() laneSample {
+func (g *generator) sample() (laneSample, error) {
 	parts := make([]laneSample, len(g.lanes))
 	g.each(func(l *lane) { parts[l.loop.Index()] = l.sample() })
 	sum := parts[0]
 	for _, p := range parts[1:] {
-		sum.sent += p.sent
-		sum.messages += p.messages
-		sum.bytes += p.bytes
-		sum.failures += p.failures
-		sum.open += p.open
-		sum.latency.Merge(p.latency)
-		sum.lateness.Merge(p.lateness)
+		sum.add(p)
 	}
-	return sum
+	return sum, nil
 }
 
-// stop sends nothing more and waits, at most as long as Options.Drain says, until all that was sent has arrived. It returns the final account.
-func (g *generator) stop(ctx context.Context) Audit {
-	g.each(func(l *lane) { l.running = false })
-	ctx, cancel := context.WithTimeout(ctx, g.opts.Drain)
-	defer cancel()
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
-	for {
-		audit, alive := g.audit()
-		if audit.Lost == 0 && alive == 0 {
-			return audit
-		}
-		select {
-		case <-ctx.Done():
-			return audit
-		case <-look.C:
-		}
-	}
-}
-
-// audit closes the books as of now. alive is the number of short-lived connections that are still at it.
-func (g *generator) audit() (total Audit, alive int) {
-	sent := make([]uint32, g.opts.Conns)
+// halt sends nothing more. It returns what each connection has sent: connection first+i the i-th.
+func (g *generator) halt() ([]uint32, error) {
+	sent := make([]uint32, g.end-g.first)
 	g.each(func(l *lane) {
+		l.running = false
 		for _, c := range l.clients {
-			sent[c.id] = c.sent
+			sent[c.id-g.first] = c.sent
 		}
 	})
-	parts := make([]Audit, len(g.lanes))
-	open := make([]int, len(g.lanes))
+	return sent, nil
+}
+
+// audit closes the books as of now. sent is what each connection of the whole run has sent.
+func (g *generator) audit(sent []uint32) (audited, error) {
+	parts := make([]audited, len(g.lanes))
 	g.each(func(l *lane) {
-		a := l.audit
+		p := audited{Audit: l.audit, Errors: make(map[string]ErrorCount, len(l.errors))}
 		for _, c := range l.clients {
 			for i := range c.accounts {
-				c.accounts[i].close(sent[c.from+uint32(i)], &a)
+				c.accounts[i].close(sent[c.from+uint32(i)], &p.Audit)
 			}
 		}
-		parts[l.loop.Index()] = a
-		if g.opts.shortLived() {
-			open[l.loop.Index()] = l.open
+		for kind, e := range l.errors {
+			p.Errors[kind] = *e
 		}
+		if g.opts.shortLived() {
+			p.Alive = l.open
+		}
+		parts[l.loop.Index()] = p
 	})
-	for i := range parts {
-		total.add(parts[i])
-		alive += open[i]
+	sum := parts[0]
+	for _, p := range parts[1:] {
+		sum.add(p)
 	}
-	return total, alive
+	return sum, nil
 }
 
-// failed are the errors of all lanes.
-func (g *generator) failed() []ErrorCount {
-	byKind := make([]map[string]ErrorCount, len(g.lanes))
-	g.each(func(l *lane) {
-		m := make(map[string]ErrorCount, len(l.errors))
-		for kind, e := range l.errors {
-			m[kind] = *e
-		}
-		byKind[l.loop.Index()] = m
-	})
-	var all []ErrorCount
-	for _, kind := range []string{"dial", "handshake", "closed", "changed"} {
-		sum := ErrorCount{Kind: kind}
-		for _, m := range byKind {
-			if e, ok := m[kind]; ok {
-				sum.Count += e.Count
-				sum.Example = e.Example
-			}
-		}
-		if sum.Count > 0 {
-			all = append(all, sum)
-		}
+// audited is the account of a part, or of the run.
+type audited struct {
+	Audit  Audit
+	Errors map[string]ErrorCount
+	Alive  int // short-lived connections that are still at it
+}
+
+func (a *audited) add(b audited) {
+	a.Audit.add(b.Audit)
+	a.Alive += b.Alive
+	for kind, e := range b.Errors {
+		e.Count += a.Errors[kind].Count
+		a.Errors[kind] = e
 	}
-	return all
+}
+
+// errors are the kinds of failure, the most frequent first.
+func (a *audited) errors() []ErrorCount {
+	return slices.SortedFunc(maps.Values(a.Errors), func(a, b ErrorCount) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Kind, b.Kind))
+	})
+}
+
+// settled tells whether nothing is on its way any more.
+func (a *audited) settled() bool { return a.Audit.Lost == 0 && a.Alive == 0 }
+
+// usage is what this process took so far.
+func (g *generator) usage() (usage, error) {
+	return usage{CPU: ownCPU(), RSS: uint64(Resident(os.Getpid()))}, nil
 }
 
 // close ends the generator and everything it opened. ctx bounds the wait.
 func (g *generator) close(ctx context.Context) error {
+	g.cancel()
 	err := g.engine.Stop(ctx)
 	g.dialling.Wait()
-	return errors.Join(err)
+	return err
 }

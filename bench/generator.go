@@ -15,15 +15,18 @@ import (
 	"sluice/engine"
 )
 
-// generator is the load of one process: an engine whose loops each drive a lane of clients.
+// generator is the load of one process: an engine whose loops each drive a lane of clients. It is a part of the run.
 type generator struct {
 	// Static after newGenerator.
-	opts   Options
-	engine *engine.Engine
-	lanes  []*lane
-	began  time.Time
-	froms  []net.Addr // local addresses, taken in turn
-	dials  chan uint32
+	opts       Options
+	first, end uint32 // the connections of the run that are its own
+	engine     *engine.Engine
+	lanes      []*lane
+	began      time.Time  // of the run
+	froms      []net.Addr // local addresses, taken in turn
+	dials      chan uint32
+	ctx        context.Context // of everything it runs beside its loops
+	cancel     context.CancelFunc
 
 	// Written before the loops are told to run, read by them.
 	from, until int64 // the measured window, microseconds since began
@@ -35,19 +38,23 @@ type generator struct {
 	dialling sync.WaitGroup
 }
 
-func newGenerator(o Options) (*generator, error) {
+// newGenerator makes the generator of the connections from first to before end. began is when the run began, and all times count from there.
+func newGenerator(o Options, first, end uint32, began time.Time) (*generator, error) {
 	e, err := engine.New(engine.Config{Loops: o.Loops})
 	if err != nil {
 		return nil, err
 	}
-	g := &generator{opts: o, engine: e, began: time.Now(), dials: make(chan uint32, o.Conns), all: make(chan struct{}), failure: make(chan error, 1)}
+	g := &generator{
+		opts: o, first: first, end: end, engine: e, began: began, dials: make(chan uint32, end-first), all: make(chan struct{}), failure: make(chan error, 1),
+	}
+	g.ctx, g.cancel = context.WithCancel(context.Background())
 	for _, l := range e.Loops() {
 		g.lanes = append(g.lanes, newLane(g, l))
 	}
 	for _, s := range o.Sources {
 		ip := net.ParseIP(s)
 		if ip == nil {
-			return nil, errors.Join(fmt.Errorf("%w: %q is no address", ErrOptions, s), e.Stop(context.Background()))
+			return nil, errors.Join(fmt.Errorf("%w: %q is no address", ErrOptions, s), g.close(context.Background()))
 		}
 		g.froms = append(g.froms, &net.TCPAddr{IP: ip})
 	}
@@ -64,15 +71,15 @@ func (g *generator) open(ctx context.Context) error {
 	}
 	g.opening.Store(true)
 	defer g.opening.Store(false)
-	g.pending.Store(int64(g.opts.Conns))
+	g.pending.Store(int64(g.end - g.first))
 	var dials errgroup.Group
 	dials.SetLimit(diallers)
-	for i := range g.opts.Conns {
+	for i := g.first; i < g.end; i++ {
 		dials.Go(func() error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return g.dial(ctx, uint32(i))
+			return g.dial(ctx, i)
 		})
 	}
 	if err := dials.Wait(); err != nil {
@@ -103,9 +110,9 @@ func (g *generator) opened(err error) {
 
 // dial opens connection number i. It waits for the loop, so it must not be called on one.
 func (g *generator) dial(ctx context.Context, i uint32) error {
-	l := g.lanes[int(i)%len(g.lanes)]
+	l := g.laneOf(i)
 	c := g.newClient(l, i)
-	d := net.Dialer{}
+	d := net.Dialer{Control: latePort}
 	if len(g.froms) > 0 {
 		d.LocalAddr = g.froms[int(i)%len(g.froms)]
 	}
@@ -121,6 +128,8 @@ func (g *generator) dial(ctx context.Context, i uint32) error {
 	}
 	return l.loop.Post(func() { l.enter(c) })
 }
+
+func (g *generator) laneOf(i uint32) *lane { return g.lanes[int(i)%len(g.lanes)] }
 
 // newClient says what client number i does in this mode.
 func (g *generator) newClient(l *lane, i uint32) *client {
@@ -165,46 +174,60 @@ func (l *lane) enter(c *client) {
 	}
 }
 
-// start lets the load begin; the window to measure is from warmup to warmup plus window from now.
-func (g *generator) start(ctx context.Context) {
-	now := time.Since(g.began).Microseconds()
-	g.from = now + g.opts.Warmup.Microseconds()
-	g.until = g.from + g.opts.Window.Microseconds()
+// start lets the load begin; what is sent in the window given, in microseconds since the run began, is measured.
+func (g *generator) start(from, until int64) error {
+	g.from, g.until = from, until
 	g.each(func(l *lane) {
-		l.running, l.due = true, float64(now)
 		l.tick()
+		l.running = true
 		for _, c := range l.senders {
 			l.fill(c)
 		}
 	})
 	switch {
 	case g.opts.shortLived():
-		for i := range g.opts.Conns {
-			g.dials <- uint32(i)
+		for i := g.first; i < g.end; i++ {
+			g.dials <- i
 		}
 		for range diallers {
-			g.dialling.Go(func() { g.dialOn(ctx) })
+			g.dialling.Go(g.dialOn)
 		}
 	case g.opts.Rate > 0:
-		for _, l := range g.lanes {
-			g.dialling.Go(func() { g.pace(ctx, l) })
+		for i, l := range g.lanes {
+			if len(l.senders) > 0 {
+				g.dialling.Go(func() { g.pace(l, float64(i)/float64(len(g.lanes))) })
+			}
+		}
+	}
+	return nil
+}
+
+// dialOn dials for short-lived connections until the generator is closed.
+func (g *generator) dialOn() {
+	for {
+		select {
+		case <-g.ctx.Done():
+			return
+		case i := <-g.dials:
+			if err := g.dial(g.ctx, i); err != nil && g.ctx.Err() == nil {
+				l := g.laneOf(i)
+				_ = l.loop.Post(func() { l.failed("dial", err) }) // only a stopped engine refuses
+				pause(g.ctx, redialAfter)
+				g.dials <- i
+			}
 		}
 	}
 }
 
-// dialOn dials for short-lived connections until ctx ends.
-func (g *generator) dialOn(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case i := <-g.dials:
-			if err := g.dial(ctx, i); err != nil && ctx.Err() == nil {
-				l := g.lanes[int(i)%len(g.lanes)]
-				_ = l.loop.Post(func() { l.failed("dial", err) }) // only a stopped engine refuses
-				g.dials <- i
-			}
-		}
+// redialAfter is how long a dialler rests after a failure.
+const redialAfter = 100 * time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
 	}
 }
 
@@ -217,14 +240,16 @@ func (g *generator) redial(i uint32) {
 }
 
 // pace wakes a lane whenever a message of it is due, in an open loop. One wake-up at a time is on its way; it sends all that is due by then.
-func (g *generator) pace(ctx context.Context, l *lane) {
-	period := 1e6 / (g.opts.Rate / float64(len(g.lanes))) // microseconds
+// phase shifts the lane against the others, in parts of the time from one message to the next.
+func (g *generator) pace(l *lane, phase float64) {
+	period := 1e6 / g.opts.Rate * float64(g.opts.senders()) / float64(len(l.senders)) // microseconds
 	woken := make(chan float64, 1)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	_ = l.loop.Post(func() { l.tick(); l.due = float64(l.now) + phase*period }) // only a stopped engine refuses
 	for {
 		select {
-		case <-ctx.Done():
+		case <-g.ctx.Done():
 			return
 		case <-timer.C:
 		}
@@ -234,7 +259,7 @@ func (g *generator) pace(ctx context.Context, l *lane) {
 		select {
 		case due := <-woken:
 			timer.Reset(time.Duration(due*1e3) - time.Since(g.began))
-		case <-ctx.Done():
+		case <-g.ctx.Done():
 			return
 		}
 	}

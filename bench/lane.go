@@ -165,13 +165,23 @@ func (l *lane) changed(err error) {
 
 // laneSample is what a lane counted so far; its histograms are what came since the last sample.
 type laneSample struct {
-	sent, messages, bytes, failures uint64
-	open                            int
-	latency, lateness               *hdrhistogram.Histogram
+	Sent, Messages, Bytes, Failures uint64
+	Open                            int
+	Latency, Lateness               *hdrhistogram.Histogram
 }
 
 func (l *lane) sample() laneSample {
-	s := laneSample{sent: l.sent, messages: l.messages, bytes: l.bytes, failures: l.failures, open: l.open, latency: l.latency, lateness: l.lateness}
+	s := laneSample{Sent: l.sent, Messages: l.messages, Bytes: l.bytes, Failures: l.failures, Open: l.open, Latency: l.latency, Lateness: l.lateness}
 	l.latency, l.lateness = newHistogram(), newHistogram()
 	return s
+}
+
+func (s *laneSample) add(p laneSample) {
+	s.Sent += p.Sent
+	s.Messages += p.Messages
+	s.Bytes += p.Bytes
+	s.Failures += p.Failures
+	s.Open += p.Open
+	s.Latency.Merge(p.Latency)
+	s.Lateness.Merge(p.Lateness)
 }

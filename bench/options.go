@@ -3,8 +3,12 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"net"
+	"runtime"
 	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Options say what load to make. What is zero gets its default from Run.
@@ -112,6 +116,41 @@ func (o *Options) defaults() {
 	set(&o.Servers.Gateways, 1)
 	set(&o.Servers.Workers, 1)
 	set(&o.Servers.Reactors, "auto")
+	set(&o.Loops, max(runtime.NumCPU()/2, 1))
+}
+
+// Bounds of what one process and one local address can hold.
+const (
+	spareDescriptors = 256    // of a generator process, for everything but connections
+	portsPerSource   = 25_000 // of the 28,232 that a Linux kernel gives out by default
+)
+
+// reach fills in the processes and local addresses that so many connections to the targets need.
+func (o *Options) reach() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	room := int(min(limit.Cur, maxStreams)) - spareDescriptors
+	set(&o.Processes, (o.Conns+room-1)/room)
+	if o.Conns > room*o.Processes {
+		return fmt.Errorf("%w: %d connections need more than %d processes of %d descriptors", ErrOptions, o.Conns, o.Processes, limit.Cur)
+	}
+	for _, t := range o.Targets {
+		host, _, err := net.SplitHostPort(t)
+		if err != nil {
+			return fmt.Errorf("%w: target %q: %w", ErrOptions, t, err)
+		}
+		if ip := net.ParseIP(host); ip == nil || ip.To4() == nil || !ip.IsLoopback() {
+			return nil // which addresses this machine has there, only its owner knows
+		}
+	}
+	if n := (o.Conns-1)/(portsPerSource*len(o.Targets)) + 1; n > 1 && len(o.Sources) == 0 {
+		for i := range n {
+			o.Sources = append(o.Sources, fmt.Sprintf("127.0.%d.%d", i/250, i%250+1))
+		}
+	}
+	return nil
 }
 
 func set[T comparable](p *T, v T) {
@@ -120,9 +159,6 @@ func set[T comparable](p *T, v T) {
 		*p = v
 	}
 }
-
-// minSize is what a stamp and the words around it need, in every mode but chat.
-const minSize = 16
 
 func (o *Options) check() error {
 	bad := func(format string, args ...any) error {
@@ -143,7 +179,29 @@ func (o *Options) check() error {
 	if o.Rate < 0 || o.Warmup < 0 || o.Window <= 0 || o.Drain < 0 {
 		return bad("a rate or a time is negative, or the window is empty")
 	}
-	return errors.Join(least("conns", o.Conns, 1), least("in-flight", o.InFlight, 1), least("size", o.Size, minSize), least("senders", o.Senders, 1),
+	if o.Rate > 0 && (o.Mode == Idle || o.shortLived()) {
+		return bad("mode %s has no rate: it opens connections as fast as it can", o.Mode)
+	}
+	if o.Conns > maxStreams || o.Mode == Push && o.Conns < 2 {
+		return bad("%d connections are too few or too many for mode %s", o.Conns, o.Mode)
+	}
+	return errors.Join(least("conns", o.Conns, 1), least("in-flight", o.InFlight, 1), least("size", o.Size, layoutOf(o.Mode, o.Codec, o.Size).least()), least("senders", o.Senders, 1),
 		least("room size", o.RoomSize, 2), least("messages per connection", o.PerConn, 1), least("loops", o.Loops, 0), least("processes", o.Processes, 0),
 		least("gateways", o.Servers.Gateways, 1), least("workers", o.Servers.Workers, 1))
+}
+
+// shortLived tells whether connections come and go.
+func (o *Options) shortLived() bool { return o.Mode == Connect || o.Mode == Churn }
+
+// senders is how many connections send.
+func (o *Options) senders() int {
+	switch o.Mode {
+	case Idle:
+		return 0
+	case Broadcast:
+		return min(o.Senders, o.Conns)
+	case Rooms:
+		return (o.Conns + o.RoomSize - 1) / o.RoomSize
+	}
+	return o.Conns
 }

@@ -6,9 +6,12 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
+// Format is the Report.Format that this version writes and reads.
+const Format = 1
+
 // A Report is what one run measured, its warm-up left out, and everything needed to judge and to repeat it. It is what --json writes.
 type Report struct {
-	Format   int       `json:"format"` // 1
+	Format   int       `json:"format"` // Format
 	Label    string    `json:"label,omitempty"`
 	Started  time.Time `json:"started"`
 	Command  []string  `json:"command,omitempty"`
@@ -92,16 +95,19 @@ func (l Latency) Histogram() (*hdrhistogram.Histogram, error) {
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, 120_000_000, 3) }
 
 // latencyOf sums a histogram up.
-func latencyOf(h *hdrhistogram.Histogram) (Latency, error) {
+func latencyOf(h *hdrhistogram.Histogram) Latency {
 	if h.TotalCount() == 0 {
-		return Latency{}, nil
+		return Latency{}
 	}
 	encoded, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+	if err != nil {
+		panic(err) // it writes to memory
+	}
 	return Latency{
 		Count: h.TotalCount(), Mean: h.Mean(), StdDev: h.StdDev(),
 		P50: h.ValueAtQuantile(50), P90: h.ValueAtQuantile(90), P99: h.ValueAtQuantile(99), P999: h.ValueAtQuantile(99.9), Max: h.Max(),
 		Encoded: string(encoded),
-	}, err
+	}
 }
 
 // ErrorCount is a kind of failure, how often it came and one example.
@@ -113,15 +119,15 @@ type ErrorCount struct {
 
 // ProcessUsage is what a process took in the window.
 type ProcessUsage struct {
-	Name         string  `json:"name"` // gateway, worker, …
-	PID          int     `json:"pid,omitempty"`
-	CPU          float64 `json:"cpu_seconds"`           // user and system
-	PerMessage   float64 `json:"cpu_us_per_message"`    // CPU over Report.Messages
-	Cores        float64 `json:"cores"`                 // CPU over the window: 1 is one core kept busy
-	RSSBefore    uint64  `json:"rss_before"`            // resident bytes before the connections were opened
-	RSS          uint64  `json:"rss"`                   // at the end of the window
-	PerConn      float64 `json:"rss_per_conn"`          // the difference over Report.Opened, bytes
-	ThreadsLimit float64 `json:"cores_limit,omitempty"` // cores it can use at most, if known: a generator's loops
+	Name       string  `json:"name"` // gateway, worker, …
+	PID        int     `json:"pid,omitempty"`
+	CPU        float64 `json:"cpu_seconds"`           // user and system
+	PerMessage float64 `json:"cpu_us_per_message"`    // CPU over Report.Messages
+	Cores      float64 `json:"cores"`                 // CPU over the window: 1 is one core kept busy
+	RSSBefore  uint64  `json:"rss_before"`            // resident bytes before the connections were opened
+	RSS        uint64  `json:"rss"`                   // at the end of the window
+	PerConn    float64 `json:"rss_per_conn"`          // the difference over Report.Opened, bytes
+	CoresLimit float64 `json:"cores_limit,omitempty"` // cores it can use at most, if known: a generator's loops
 }
 
 // Moment is one interval of the run: a second, or less in short runs. Those before the window are the warm-up.

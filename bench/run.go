@@ -1,0 +1,285 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// part is a generator's share of a run: one in this process, or one of several in processes of their own.
+type part interface {
+	open(ctx context.Context) error
+	start(from, until int64) error
+	sample() (laneSample, error)
+	halt() (sent []uint32, err error)
+	audit(sent []uint32) (audited, error)
+	usage() (usage, error)
+	close(ctx context.Context) error
+}
+
+// usage is what a process took so far.
+type usage struct {
+	CPU time.Duration
+	RSS uint64
+}
+
+// run is a run in progress.
+type run struct {
+	opts    Options
+	watch   func(Moment)
+	parts   []part
+	report  *Report
+	began   time.Time
+	latency laneSample // of the window; its counters are those of the last sample
+	servers []usage    // as of the last sample, one for each of opts.PIDs
+	own     usage
+}
+
+// Run makes the load that the options say and reports on it. watch, unless it is nil, is told of each interval as it ends, on Run's goroutine. Without targets Run
+// starts the servers and ends them. The report stands also when its verdict is bad; the error tells why there is none.
+func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err error) {
+	o.defaults()
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	servers, err := startServers(&o)
+	defer func() { err = errors.Join(err, servers.stop()) }()
+	if err != nil {
+		return nil, err
+	}
+	if err := o.reach(); err != nil {
+		return nil, err
+	}
+	r := &run{opts: o, watch: watch, began: time.Now()}
+	r.report = &Report{Format: Format, Label: o.Label, Started: r.began.UTC().Round(time.Millisecond), Command: os.Args, Version: version(), Machine: machine(), Options: o}
+	if r.parts, err = newParts(o, r.began); err != nil {
+		return nil, err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
+		defer cancel()
+		for _, p := range r.parts {
+			err = errors.Join(err, p.close(ctx))
+		}
+	}()
+	if err := r.measure(ctx); err != nil {
+		return nil, fmt.Errorf("%w%s", err, servers.lastWords())
+	}
+	r.report.judge()
+	return r.report, nil
+}
+
+// closeWithin bounds the end of the generators.
+const closeWithin = 10 * time.Second
+
+func newParts(o Options, began time.Time) ([]part, error) {
+	g, err := newGenerator(o, 0, uint32(o.Conns), began)
+	if err != nil {
+		return nil, err
+	}
+	return []part{g}, nil
+}
+
+// measure opens the connections, warms up, measures the window and closes the books.
+func (r *run) measure(ctx context.Context) error {
+	before, _, err := r.usages()
+	if err != nil {
+		return err
+	}
+	if err := r.each(func(p part) error { return p.open(ctx) }); err != nil {
+		return err
+	}
+	start := time.Since(r.began)
+	from, until := start+r.opts.Warmup, start+r.opts.Warmup+r.opts.Window
+	if err := r.each(func(p part) error { return p.start(from.Microseconds(), until.Microseconds()) }); err != nil {
+		return err
+	}
+	if r.servers, r.own, err = r.usages(); err != nil {
+		return err
+	}
+	if err := r.phase(ctx, start, r.opts.Warmup, -r.opts.Warmup.Seconds(), nil); err != nil {
+		return err
+	}
+	servers, own := r.servers, r.own
+	sum := laneSample{Latency: newHistogram(), Lateness: newHistogram()}
+	if err := r.phase(ctx, from, r.opts.Window, 0, &sum); err != nil {
+		return err
+	}
+	r.sum(sum, until-from)
+	r.use(before, servers, own)
+	return r.settle(ctx)
+}
+
+// phase follows one part of the run, sampling it about once a second. Into sum, if there is one, goes what is counted.
+func (r *run) phase(ctx context.Context, start, length time.Duration, at float64, sum *laneSample) error {
+	n := max(int(math.Ceil(length.Seconds())), 4)
+	if length == 0 {
+		n = 0
+	}
+	for i := 1; i <= n; i++ {
+		end := start + length*time.Duration(i)/time.Duration(n)
+		if pause(ctx, end-time.Since(r.began)); ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s, m, err := r.interval(length.Seconds() / float64(n))
+		if err != nil {
+			return err
+		}
+		m.At = at + m.Seconds*float64(i)
+		r.report.Timeline = append(r.report.Timeline, m)
+		if r.watch != nil {
+			r.watch(m)
+		}
+		if sum != nil {
+			sum.add(s)
+		}
+	}
+	return nil
+}
+
+// interval takes a sample of everything and gives the difference to the last.
+func (r *run) interval(seconds float64) (laneSample, Moment, error) {
+	s, err := r.sample()
+	if err != nil {
+		return s, Moment{}, err
+	}
+	servers, own, err := r.usages()
+	if err != nil {
+		return s, Moment{}, err
+	}
+	last := r.latency
+	r.latency = s
+	s.Messages, s.Bytes, s.Sent, s.Failures = s.Messages-last.Messages, s.Bytes-last.Bytes, s.Sent-last.Sent, s.Failures-last.Failures
+	m := Moment{
+		Seconds: seconds, Messages: s.Messages, Sent: s.Sent, Errors: s.Failures, Open: s.Open,
+		P50: s.Latency.ValueAtQuantile(50), P99: s.Latency.ValueAtQuantile(99), Max: s.Latency.Max(),
+		CPU: map[string]float64{generatorName: (own.CPU - r.own.CPU).Seconds() / seconds},
+	}
+	for i, p := range r.opts.PIDs {
+		m.CPU[p.Name] = (servers[i].CPU - r.servers[i].CPU).Seconds() / seconds
+	}
+	r.servers, r.own = servers, own
+	return s, m, nil
+}
+
+// generatorName is the name of the generator in Moment.CPU and Report.Own.
+const generatorName = "generator"
+
+func (r *run) sample() (laneSample, error) {
+	sum := laneSample{Latency: newHistogram(), Lateness: newHistogram()}
+	for _, p := range r.parts {
+		s, err := p.sample()
+		if err != nil {
+			return sum, err
+		}
+		sum.add(s)
+	}
+	return sum, nil
+}
+
+// usages are what the servers and all generators took so far.
+func (r *run) usages() (servers []usage, own usage, err error) {
+	for _, p := range r.opts.PIDs {
+		servers = append(servers, usage{CPU: cpuTime(p.PID), RSS: uint64(Resident(p.PID))})
+	}
+	for _, p := range r.parts {
+		u, err := p.usage()
+		if err != nil {
+			return nil, own, err
+		}
+		own.CPU += u.CPU
+		own.RSS += u.RSS
+	}
+	return servers, own, nil
+}
+
+// sum enters what the window counted.
+func (r *run) sum(s laneSample, window time.Duration) {
+	rep := r.report
+	rep.Seconds = window.Seconds()
+	rep.Messages, rep.Bytes, rep.Opened = s.Messages, s.Bytes, r.opts.Conns
+	if r.opts.Mode == Idle {
+		rep.Messages = uint64(r.latency.Open)
+	}
+	rep.Rate, rep.Sent = float64(s.Messages)/rep.Seconds, float64(s.Sent)/rep.Seconds
+	if r.opts.shortLived() {
+		rep.Sent = 0
+	}
+	rep.Offered = r.opts.Rate
+	rep.Latency, rep.Lateness = latencyOf(s.Latency), latencyOf(s.Lateness)
+}
+
+// use enters what each process took in the window.
+func (r *run) use(before, start []usage, own usage) {
+	of := func(name string, pid int, was, is usage) ProcessUsage {
+		u := ProcessUsage{Name: name, PID: pid, CPU: (is.CPU - was.CPU).Seconds(), RSS: is.RSS}
+		u.Cores = u.CPU / r.report.Seconds
+		if r.report.Messages > 0 && r.opts.Mode != Idle {
+			u.PerMessage = u.CPU * 1e6 / float64(r.report.Messages)
+		}
+		return u
+	}
+	for i, p := range r.opts.PIDs {
+		u := of(p.Name, p.PID, start[i], r.servers[i])
+		u.RSSBefore = before[i].RSS
+		if !r.opts.shortLived() {
+			u.PerConn = (float64(u.RSS) - float64(u.RSSBefore)) / float64(r.report.Opened)
+		}
+		r.report.Servers = append(r.report.Servers, u)
+	}
+	r.report.Own = of(generatorName, 0, own, r.own)
+	r.report.Own.CoresLimit = float64(r.opts.Loops * len(r.parts))
+}
+
+// settle sends nothing more and waits, at most as long as Options.Drain says, until all that was sent has arrived.
+func (r *run) settle(ctx context.Context) error {
+	var sent []uint32
+	for _, p := range r.parts {
+		s, err := p.halt()
+		if err != nil {
+			return err
+		}
+		sent = append(sent, s...)
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Drain)
+	defer cancel()
+	for {
+		total := audited{Errors: make(map[string]ErrorCount)}
+		for _, p := range r.parts {
+			a, err := p.audit(sent)
+			if err != nil {
+				return err
+			}
+			total.add(a)
+		}
+		if total.settled() || ctx.Err() != nil {
+			r.report.Audit, r.report.Errors = total.Audit, total.errors()
+			return nil
+		}
+		pause(ctx, auditEvery)
+	}
+}
+
+// auditEvery is how often the books are looked at while messages are still on their way.
+const auditEvery = 10 * time.Millisecond
+
+func (r *run) each(f func(part) error) error {
+	var all errgroup.Group
+	for _, p := range r.parts {
+		all.Go(func() error { return f(p) })
+	}
+	return all.Wait()
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return ""
+}

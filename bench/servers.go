@@ -1,0 +1,135 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+
+	"sluice/internal/child"
+)
+
+// servers are the processes that Run started.
+type servers struct {
+	all  []*child.Process // the gateways first
+	logs []*tail
+}
+
+// startServers starts what Options.Servers says and enters its addresses and processes into the options; with targets it starts nothing. What it returns is to be
+// stopped, also after an error.
+func startServers(o *Options) (*servers, error) {
+	s := &servers{}
+	if len(o.Targets) > 0 {
+		return s, nil
+	}
+	if o.Servers.Binary == "" {
+		own, err := os.Executable()
+		if err != nil {
+			return s, fmt.Errorf("bench: %w", err)
+		}
+		o.Servers.Binary = own
+	}
+	var inner []string
+	for i := range o.Servers.Gateways {
+		args := []string{"gateway", "--listen", string(o.Codec) + "://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", o.Servers.Reactors}
+		p, err := s.start(o, "gateway", i, o.Servers.Gateways, nil, args)
+		if err != nil {
+			return s, err
+		}
+		o.Targets = append(o.Targets, p.Addrs[string(o.Codec)])
+		inner = append(inner, p.Addrs["inner"])
+	}
+	var env []string
+	if o.Servers.Procs > 0 {
+		env = []string{"GOMAXPROCS=" + strconv.Itoa(o.Servers.Procs)}
+	}
+	for i := range o.Servers.Workers {
+		args := append(o.Mode.worker(), "--worker", "--gateway", strings.Join(inner, ","))
+		if _, err := s.start(o, "worker", i, o.Servers.Workers, env, args); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// worker is the verb of the program whose worker the mode needs.
+func (m Mode) worker() []string {
+	switch m {
+	case Push, Rooms, Broadcast:
+		return []string{"bench", "serve"}
+	case Chat:
+		return []string{"chat"}
+	}
+	return []string{"echo"}
+}
+
+// start starts number i of n servers of a kind.
+func (s *servers) start(o *Options, name string, i, n int, env, args []string) (*child.Process, error) {
+	log := &tail{}
+	cmd := exec.Command(o.Servers.Binary, args...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stderr = log
+	p, err := child.Start(cmd)
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w%s", err, log)
+	}
+	if n > 1 {
+		name += "-" + strconv.Itoa(i+1)
+	}
+	s.all, s.logs = append(s.all, p), append(s.logs, log)
+	o.PIDs = append(o.PIDs, PID{Name: name, PID: p.PID})
+	return p, nil
+}
+
+// stop ends the workers and then the gateways.
+func (s *servers) stop() error {
+	var errs []error
+	for i := len(s.all) - 1; i >= 0; i-- {
+		if err := s.all[i].Stop(); err != nil {
+			errs = append(errs, fmt.Errorf("bench: a server did not end well: %w%s", err, s.logs[i]))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// lastWords are what the servers logged last, for an error message.
+func (s *servers) lastWords() string {
+	var b strings.Builder
+	for _, l := range s.logs {
+		b.WriteString(l.String())
+	}
+	return b.String()
+}
+
+// tail keeps the end of what is written to it. It may be used by several goroutines.
+type tail struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+// tailLen is how much is kept, in bytes.
+const tailLen = 2 << 10
+
+// Write implements io.Writer.
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = append(t.b, p...)
+	if n := len(t.b) - tailLen; n > 0 {
+		t.b = append(t.b[:0], t.b[n:]...)
+	}
+	return len(p), nil
+}
+
+// String is what is kept, on lines of its own.
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.b) == 0 {
+		return ""
+	}
+	return "\n" + strings.TrimSpace(string(t.b))
+}

@@ -1,0 +1,51 @@
+package bench
+
+import "fmt"
+
+// The limits of a verdict.
+const (
+	busyLoops     = 0.90 // of the generator's loops: beyond, it is the limit
+	busyMachine   = 0.95 // of the processors, by the generator and the servers together
+	lateAtMedian  = 1000 // µs from the intended to the real send in an open loop
+	achievedAtAll = 0.95 // of the offered rate
+)
+
+// judge says whether the run went well and whether the generator was its limit.
+func (r *Report) judge() {
+	v := &r.Verdict
+	*v = Verdict{Valid: true}
+	invalid := func(format string, args ...any) {
+		v.Valid = false
+		v.Reasons = append(v.Reasons, fmt.Sprintf(format, args...))
+	}
+	failed := func(format string, args ...any) {
+		v.Failed = true
+		v.Reasons = append(v.Reasons, fmt.Sprintf(format, args...))
+	}
+	if a := r.Audit; !a.Clean() {
+		failed("the audit: %d lost, %d duplicated, %d reordered, %d changed, %d unexpected of %d", a.Lost, a.Duplicated, a.Reordered, a.Changed, a.Unexpected, a.Expected)
+	}
+	for _, e := range r.Errors {
+		failed("%d times %s: %s", e.Count, e.Kind, e.Example)
+	}
+	if r.Messages == 0 {
+		failed("nothing arrived in the window")
+	}
+	if limit := r.Own.CoresLimit; limit > 0 && r.Own.Cores > busyLoops*limit {
+		invalid("the generator kept %.2f cores busy with %.0f loops: it was the limit; give it more loops or processes", r.Own.Cores, limit)
+	}
+	total := r.Own.Cores
+	for _, s := range r.Servers {
+		total += s.Cores
+	}
+	if cpus := float64(r.Machine.CPUs); total > busyMachine*cpus && r.Own.Cores > total/2 {
+		invalid("the machine was full and the generator took %.0f %% of it: rate and latency are more its own than the servers'; CPU per message stands", 100*r.Own.Cores/total)
+	}
+	if r.Offered > 0 {
+		if r.Lateness.P50 > lateAtMedian {
+			invalid("half of the messages were sent more than %d µs late: the generator cannot keep this rate", r.Lateness.P50)
+		} else if r.Sent < achievedAtAll*r.Offered {
+			invalid("%.0f messages a second were to be sent, and %.0f were", r.Offered, r.Sent)
+		}
+	}
+}
