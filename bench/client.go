@@ -108,15 +108,18 @@ func (c *client) fail(kind string, err error) {
 	c.conn.Close(err)
 }
 
-// introduce tells the bench worker who this is, where the mode has names; the answer comes back in arrived. Otherwise the client is ready.
+// introduce makes sure that the server knows the client before anything is sent to it, and by which name, where the mode sends to others; the answer comes back
+// in arrived. Otherwise the client is ready.
 func (c *client) introduce() {
-	if c.lane.layout.target == 0 {
+	l := c.lane
+	if !l.layout.verb() {
 		c.begin()
 		return
 	}
-	b := c.lane.hello
-	copy(b[c.lane.layout.target:], c.name[:])
-	c.write(b)
+	if l.layout.target > 0 {
+		copy(l.hello[l.layout.target:], c.name[:])
+	}
+	c.write(l.hello)
 }
 
 // begin makes the client ready, and a part of the load if that runs already.
@@ -128,7 +131,7 @@ func (c *client) begin() {
 // arrived checks one message, and in a closed loop answers with the next.
 func (c *client) arrived(p []byte) {
 	l := c.lane
-	if !c.ready && l.layout.target > 0 && len(p) > l.layout.quote && p[l.layout.quote] == verbHello {
+	if !c.ready && l.layout.verb() && len(p) > l.layout.quote && p[l.layout.quote] == verbHello {
 		c.begin()
 		return
 	}

@@ -123,7 +123,7 @@ func (g *generator) dial(ctx context.Context, i uint32) error {
 	if err != nil {
 		return fmt.Errorf("bench: connection %d: %w", i, err)
 	}
-	if c.life > 0 {
+	if g.opts.shortLived() {
 		return nil // its lane knows it as long as it lives
 	}
 	return l.loop.Post(func() { l.enter(c) })

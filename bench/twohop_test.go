@@ -19,47 +19,47 @@ const rounds = 3
 //	go test -run '^$' -bench TwoHop -benchtime 1x ./bench
 func BenchmarkTwoHop(b *testing.B) {
 	bin := proctest.Build(b)
-	gw := proctest.Start(b, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
-	wk := proctest.Start(b, nil, bin, "echo", "--worker", "--gateway", gw.Addrs["inner"])
 	raw := startRaw(b)
 	for _, inFlight := range []int{1, 16} {
 		b.Run(fmt.Sprintf("inflight=%d", inFlight), func(b *testing.B) {
 			for range b.N {
-				compare(b,
-					bench.ClosedLoop{Addr: gw.Addrs["text"], Conns: 1000, InFlight: inFlight, Size: 127, Procs: []int{gw.PID, wk.PID}},
-					bench.ClosedLoop{Addr: raw.Addrs["text"], Conns: 1000, InFlight: inFlight, Size: 127, Procs: []int{raw.PID}})
+				compare(b, bench.Options{Codec: bench.Text, Conns: 1000, InFlight: inFlight, Size: 127, Warmup: time.Second, Window: 3 * time.Second}, bin, raw)
 			}
 		})
 	}
 }
 
-func compare(b *testing.B, twoHop, raw bench.ClosedLoop) {
-	var ratios, ours, floor []float64
-	var parts [2]time.Duration
+// compare runs the load of o against the two-hop path, in processes of its own, and against the raw echo.
+func compare(b *testing.B, o bench.Options, bin string, raw *proctest.Process) {
+	var ratios, ours, floor, gateway, worker []float64
 	for range rounds {
-		r, err := raw.Run(b.Context(), time.Second, 3*time.Second)
-		if err != nil {
-			b.Fatal(err)
-		}
-		t, err := twoHop.Run(b.Context(), time.Second, 3*time.Second)
-		if err != nil {
-			b.Fatal(err)
-		}
-		floor = append(floor, float64(r.PerMessage().Nanoseconds())/1e3)
-		ours = append(ours, float64(t.PerMessage().Nanoseconds())/1e3)
+		r := measure(b, o, bench.Options{Targets: []string{raw.Addrs["text"]}, PIDs: []bench.PID{{Name: "raw", PID: raw.PID}}})
+		t := measure(b, o, bench.Options{Servers: bench.Servers{Binary: bin}})
+		floor, ours = append(floor, r[0].PerMessage), append(ours, t[0].PerMessage+t[1].PerMessage)
+		gateway, worker = append(gateway, t[0].PerMessage), append(worker, t[1].PerMessage)
 		ratios = append(ratios, ours[len(ours)-1]/floor[len(floor)-1])
-		for i, d := range t.CPU {
-			parts[i] += d / time.Duration(t.Messages) / rounds
-		}
-		b.Logf("raw %.2f µs, two hops %.2f µs of CPU a message (%.0f and %.0f messages a second)", floor[len(floor)-1], ours[len(ours)-1],
-			float64(r.Messages)/r.Elapsed.Seconds(), float64(t.Messages)/t.Elapsed.Seconds())
+		b.Logf("raw %.2f µs, two hops %.2f µs of CPU a message", floor[len(floor)-1], ours[len(ours)-1])
 	}
 	b.ReportMetric(median(floor), "raw-µs/msg")
 	b.ReportMetric(median(ours), "twohop-µs/msg")
 	b.ReportMetric(median(ratios), "ratio")
-	b.ReportMetric(float64(parts[0].Nanoseconds())/1e3, "gateway-µs/msg")
-	b.ReportMetric(float64(parts[1].Nanoseconds())/1e3, "worker-µs/msg")
+	b.ReportMetric(median(gateway), "gateway-µs/msg")
+	b.ReportMetric(median(worker), "worker-µs/msg")
 	b.ReportMetric(0, "ns/op")
+}
+
+// measure runs o against the servers of at and returns what they took.
+func measure(b *testing.B, o, at bench.Options) []bench.ProcessUsage {
+	b.Helper()
+	o.Targets, o.PIDs, o.Servers = at.Targets, at.PIDs, at.Servers
+	r, err := bench.Run(b.Context(), o, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if r.Verdict.Failed {
+		b.Fatal(r.Verdict.Reasons)
+	}
+	return r.Servers
 }
 
 func median(v []float64) float64 {

@@ -65,6 +65,9 @@ func layoutOf(m Mode, c Codec, size int) layout {
 	return l
 }
 
+// verb tells whether a message begins with one.
+func (l layout) verb() bool { return l.stamp > l.quote }
+
 // least is the size of the smallest payload.
 func (l layout) least() int { return l.stamp + stampLen + l.quote }
 
@@ -74,7 +77,7 @@ func (l layout) template(verb byte) []byte {
 	if l.quote > 0 {
 		b[0], b[len(b)-1] = '"', '"'
 	}
-	if l.stamp > l.quote {
+	if l.verb() {
 		b[l.quote] = verb
 	}
 	return b

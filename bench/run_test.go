@@ -1,0 +1,175 @@
+package bench_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/bench"
+	"sluice/internal/proctest"
+)
+
+// short is a run that is long enough to tell that the tool works, and too short to tell a speed.
+func short(o bench.Options) bench.Options {
+	o.Conns, o.Warmup, o.Window, o.Size = max(o.Conns, 40), 50*time.Millisecond, 200*time.Millisecond, 64
+	return o
+}
+
+// TestRunModes runs every mode against real processes, in a closed loop and, where there is one, in an open loop; and the echo over every codec.
+func TestRunModes(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	for _, mode := range bench.Modes[:7] {
+		for _, c := range bench.Codecs {
+			if mode != bench.Echo && c != bench.JSONLines && c != bench.WebSocket {
+				continue
+			}
+			rates := []float64{0, 400}
+			if mode == bench.Idle || mode == bench.Connect || mode == bench.Churn {
+				rates = rates[:1]
+			}
+			for _, rate := range rates {
+				name := string(mode) + "/" + string(c)
+				if rate > 0 {
+					name += "/open"
+				}
+				t.Run(name, func(t *testing.T) {
+					o := short(bench.Options{Mode: mode, Codec: c, Rate: rate, RoomSize: 8, InFlight: 3, Senders: 2, PerConn: 5, Servers: bench.Servers{Binary: bin}})
+					r := run(t, o)
+					if mode == bench.Idle {
+						return
+					}
+					if r.Messages == 0 || r.Latency.Count == 0 || r.Latency.P50 > r.Latency.Max {
+						t.Errorf("%d messages, latency %+v", r.Messages, r.Latency)
+					}
+					if r.Audit.Expected == 0 || r.Audit.Received != r.Audit.Expected {
+						t.Errorf("the audit does not add up: %+v", r.Audit)
+					}
+				})
+			}
+		}
+	}
+}
+
+// run makes a run that must go well. Whether the generator was its limit is not asked: a loaded test machine may make it so.
+func run(t *testing.T, o bench.Options) *bench.Report {
+	t.Helper()
+	var moments int
+	r, err := bench.Run(t.Context(), o, func(bench.Moment) { moments++ })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Verdict.Failed || !r.Audit.Clean() {
+		t.Fatalf("%+v\n%+v", r.Verdict, r.Audit)
+	}
+	if moments != len(r.Timeline) || moments < 4 {
+		t.Errorf("%d moments were told of, %d are in the report", moments, len(r.Timeline))
+	}
+	if len(o.Targets) == 0 && len(r.Servers) != 2 {
+		t.Errorf("%d servers were measured: %+v", len(r.Servers), r.Servers)
+	}
+	return r
+}
+
+// TestRunLoses has an echo server that swallows, repeats, swaps or changes one message: the audit must see each.
+func TestRunLoses(t *testing.T) {
+	t.Parallel()
+	line := func(p []byte) (first, rest []byte) {
+		i := strings.IndexByte(string(p), '\n') + 1
+		return p[:i], p[i:]
+	}
+	for name, c := range map[string]struct {
+		fault func(p []byte) []byte // what goes back for two or more lines
+		want  func(a bench.Audit) bool
+	}{
+		"lost":       {func(p []byte) []byte { _, rest := line(p); return rest }, func(a bench.Audit) bool { return a.Lost == 1 }},
+		"duplicated": {func(p []byte) []byte { first, _ := line(p); return append(first[:len(first):len(first)], p...) }, func(a bench.Audit) bool { return a.Duplicated == 1 }},
+		"reordered": {func(p []byte) []byte {
+			first, rest := line(p)
+			second, rest := line(rest)
+			return append(append(append([]byte{}, second...), first...), rest...)
+		}, func(a bench.Audit) bool { return a.Reordered == 1 }},
+		"changed": {func(p []byte) []byte { p[40] ^= 1; return p }, func(a bench.Audit) bool { return a.Changed == 1 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := short(bench.Options{Mode: bench.Echo, Codec: bench.Text, Conns: 1, InFlight: 4, Drain: 200 * time.Millisecond, Targets: []string{faulty(t, c.fault)}})
+			o.Conns = 1
+			r, err := bench.Run(t.Context(), o, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !c.want(r.Audit) || !r.Verdict.Failed {
+				t.Errorf("%+v %+v", r.Audit, r.Verdict)
+			}
+		})
+	}
+}
+
+// faulty is an echo of lines that does something else once, with the third piece of two lines or more that it reads.
+func faulty(t *testing.T, fault func([]byte) []byte) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		nc, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { _ = nc.Close() }()
+		var pending []byte
+		for pieces := 0; ; {
+			b := make([]byte, 4<<10)
+			n, err := nc.Read(b)
+			if err != nil {
+				return
+			}
+			pending = append(pending, b[:n]...)
+			end := strings.LastIndexByte(string(pending), '\n') + 1
+			p := pending[:end:end]
+			if strings.Count(string(p), "\n") < 2 {
+				continue // the generator has four on their way
+			}
+			if pieces++; pieces == 3 {
+				p = fault(p)
+			}
+			if _, err := nc.Write(p); err != nil {
+				return
+			}
+			pending = append([]byte(nil), pending[end:]...)
+		}
+	}()
+	return ln.Addr().String()
+}
+
+// TestRunRefuses has options that make no sense, a server that is not there and a server that says goodbye.
+func TestRunRefuses(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]bench.Options{
+		"mode":           {Mode: "dance"},
+		"codec":          {Codec: "morse"},
+		"size":           {Mode: bench.Rooms, Size: 20},
+		"rate of idle":   {Mode: bench.Idle, Rate: 10},
+		"conns":          {Conns: -1},
+		"push to nobody": {Mode: bench.Push, Conns: 1},
+		"window":         {Window: -1},
+		"target":         {Targets: []string{"nowhere"}},
+	} {
+		if _, err := bench.Run(t.Context(), o, nil); !errors.Is(err, bench.ErrOptions) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if r, err := bench.Run(ctx, short(bench.Options{Targets: []string{freeAddr(t)}}), nil); err == nil {
+		t.Errorf("nobody listens, and there is a report: %+v", r.Verdict)
+	}
+	if r, err := bench.Run(ctx, short(bench.Options{Servers: bench.Servers{Binary: "/bin/false"}}), nil); err == nil {
+		t.Errorf("the servers did not start, and there is a report: %+v", r.Verdict)
+	}
+}

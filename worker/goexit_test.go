@@ -1,0 +1,58 @@
+package worker_test
+
+import (
+	"runtime"
+	"testing"
+
+	"sluice/worker"
+	"sluice/worker/workertest"
+)
+
+// A call that ends its goroutine (t.FailNow does, some libraries do) fails like one that panics: wherever it ran, its client and all others go on.
+func TestGoexit(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{}, 1)
+	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		switch string(m.Data) {
+		case "exit":
+			_ = c.Send(worker.Text("must not be heard"))
+			runtime.Goexit()
+		case "block and exit":
+			<-release
+			runtime.Goexit()
+		case "ask and exit":
+			_, _ = c.Count(t.Context())
+			runtime.Goexit()
+		case "timer that exits":
+			c.After(0, func(c *worker.Client) { runtime.Goexit() })
+		}
+		_ = c.Send(m)
+	}))
+	a, b := g.Dial(workertest.Request{}), g.Dial(workertest.Request{})
+	a.Send("exit") // on the goroutine that leads
+	a.Send("1")
+	a.Expect("1")
+	b.Send("2")
+	b.Expect("2")
+
+	a.Send("block and exit") // on one that led
+	a.Send("block and exit") // on one of the pool
+	a.Send("3")
+	b.Send("4")
+	b.Expect("4")
+	release <- struct{}{}
+	release <- struct{}{}
+	a.Expect("3")
+
+	a.Send("ask and exit")
+	a.Send("timer that exits")
+	a.Expect("timer that exits")
+	a.Send("5")
+	a.Expect("5")
+	b.Send("6")
+	b.Expect("6")
+	await(t, func() bool { return g.Worker().Stats().Panics == 5 })
+	g.RestartWorker() // no goroutine is missed
+	a.Send("7")
+	a.Expect("7")
+}
