@@ -1,0 +1,192 @@
+package report
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"sluice/bench"
+)
+
+// sample is a report such as a run makes, of n messages that took 1 ms to n µs more.
+func sample(t *testing.T, n int64) *bench.Report {
+	t.Helper()
+	h := hdrhistogram.New(1, 120_000_000, 3)
+	for i := range n {
+		if err := h.RecordValue(1000 + i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	encoded, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &bench.Report{
+		Format: bench.Format, Label: "a <b> & \"c\"", Started: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC), Command: []string{"sluice", "bench", "echo"},
+		Machine: bench.Machine{OS: "linux", Arch: "amd64", CPU: "Some CPU", CPUs: 2, Memory: 8 << 30, Go: "go1.26"},
+		Options: bench.Options{Mode: bench.Echo, Codec: bench.WebSocket, Conns: 1000, InFlight: 1, Size: 128}, Verdict: bench.Verdict{Valid: true},
+		Audit: bench.Audit{Expected: 2000, Received: 2000}, Opened: 1000, Seconds: 2, Messages: uint64(n), Rate: float64(n) / 2,
+		Latency: bench.Latency{
+			Count: n, Mean: h.Mean(), P50: h.ValueAtQuantile(50), P90: h.ValueAtQuantile(90), P99: h.ValueAtQuantile(99), P999: h.ValueAtQuantile(99.9),
+			Max: h.Max(), Encoded: string(encoded),
+		},
+		Servers: []bench.ProcessUsage{{Name: "gateway", CPU: 1, PerMessage: 9, Cores: .5, RSS: 20 << 20, PerConn: 2048}, {Name: "worker", CPU: .2, PerMessage: 2}},
+		Own:     bench.ProcessUsage{Name: "generator", Cores: .4, CoresLimit: 1},
+	}
+	for i := range 4 {
+		r.Timeline = append(r.Timeline, bench.Moment{
+			At: float64(i) - 1, Seconds: 1, Messages: 500 + uint64(i), P50: 1000, P99: 4000 * int64(i+1), Max: 90000, Open: 1000,
+			CPU: map[string]float64{"gateway": .5, "worker": .1, "generator": .4},
+		})
+	}
+	return r
+}
+
+func TestText(t *testing.T) {
+	t.Parallel()
+	r := sample(t, 1000)
+	r.Errors = []bench.ErrorCount{{Kind: "closed", Count: 3, Example: "gone\x1b[31m"}}
+	var b strings.Builder
+	if err := Text(&b, r); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"echo over ws, 1k connections, 128 B", "closed loop", "500 messages a second", "p50 1.5 ms", "2000 of 2000 received", "9.00 µs", "2 KiB", "3 × closed", "\nOK\n"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, &b)
+		}
+	}
+	if strings.Contains(b.String(), "\x1b") {
+		t.Error("an escape of a foreign text reaches the terminal")
+	}
+}
+
+func TestUnits(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ got, want string }{
+		{Count(0), "0"}, {Count(999), "999"}, {Count(1000), "1k"}, {Count(999.9), "1k"}, {Count(12345), "12.3k"}, {Count(2.5e6), "2.5M"},
+		{Size(512), "512 B"}, {Size(1536), "1.5 KiB"}, {Size(-2048), "-2 KiB"}, {Micros(999), "999 µs"}, {Micros(1500), "1.5 ms"}, {Micros(2_500_000), "2.5 s"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%q, want %q", c.got, c.want)
+		}
+	}
+}
+
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	r := sample(t, 100)
+	var first, second bytes.Buffer
+	if err := JSON(&first, r); err != nil {
+		t.Fatal(err)
+	}
+	back, err := Read(bytes.NewReader(first.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := JSON(&second, back); err != nil || !bytes.Equal(first.Bytes(), second.Bytes()) {
+		t.Errorf("reading and writing again changed it: %v", err)
+	}
+	for _, bad := range []string{"", "[]", "null", `{"format":2}`, `{"format":1,"latency":{"hdr":"no"}}`} {
+		if _, err := Read(strings.NewReader(bad)); !errors.Is(err, ErrFormat) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestCSV(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	if err := CSV(&b, sample(t, 10)); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := csv.NewReader(&b).ReadAll()
+	if err != nil || len(rows) != 5 {
+		t.Fatalf("%d rows, %v", len(rows), err)
+	}
+	if got := strings.Join(rows[1], " "); got != "-1.000 1.000 500.000 0.000 0 1000 1000 4000 90000 0.500 0.400 0.100" {
+		t.Error(got)
+	}
+}
+
+func TestGoBench(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	if err := GoBench(&b, sample(t, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	fields := strings.Fields(lines[len(lines)-1])
+	if len(fields)%2 != 0 || !strings.HasPrefix(fields[0], "BenchmarkSluice/label=a_<b>_&_\"c\"/mode=echo/codec=ws/") || fields[1] != "1000" {
+		t.Fatalf("%q", fields)
+	}
+	for i := 2; i < len(fields); i += 2 {
+		var v float64
+		if _, err := fmt.Sscan(fields[i], &v); err != nil {
+			t.Errorf("%q is no number", fields[i])
+		}
+	}
+}
+
+func TestHGRM(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	if err := HGRM(&b, sample(t, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.String(); !strings.Contains(s, "Percentile") || !strings.Contains(s, "1000") || !strings.Contains(s, "1.999") {
+		t.Error(s)
+	}
+}
+
+func TestCompare(t *testing.T) {
+	t.Parallel()
+	a, b := sample(t, 1000), sample(t, 2000)
+	b.Options.Size, b.Verdict.Valid = 64, false
+	b.Servers[0].PerMessage = 18
+	var out strings.Builder
+	if err := Compare(&out, a, b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"+100.0 %  better", "+100.0 %  worse", "same", "size is 128 in A and 64 in B", "B is INVALID"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, &out)
+		}
+	}
+	out.Reset()
+	if err := Compare(&out, a, a); err != nil || strings.Contains(out.String(), "not comparable") {
+		t.Errorf("%v\n%s", err, &out)
+	}
+}
+
+func TestSLO(t *testing.T) {
+	t.Parallel()
+	r := sample(t, 1000) // p50 1.5 ms, max 2 ms, 500/s, 11 µs
+	r.Errors = []bench.ErrorCount{{Kind: "closed", Count: 2}}
+	for text, want := range map[string]bool{
+		"p50<5ms": true, "p50 < 1ms": false, "max<=2ms": true, "p99.9>1ms": true, "rate>=500": true, "rate>1k": false, "lost<=0": true, "lost<1": true,
+		"errors<=2": true, "errors<2": false, "errors<0.2%": true, "errors<0.1%": false, "cpu<12us": true, "cpu<10us": false, "mean<1s": true,
+	} {
+		o, err := ParseSLO(text)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		if measured, ok := o.Check(r); ok != want {
+			t.Errorf("%q: %v with %s", text, ok, measured)
+		}
+		if _, ok := o.Check(&bench.Report{}); ok {
+			t.Errorf("%q holds where nothing was measured", text)
+		}
+	}
+	for _, bad := range []string{"", "p99", "p99<", "p99<5", "p98<5ms", "rate<x", "rate<NaN", "rate<Inf", "errors<1%%", "p50<-1s", "rate<-1", "rate>5%"} {
+		if _, err := ParseSLO(bad); !errors.Is(err, ErrSLO) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}

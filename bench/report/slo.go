@@ -1,0 +1,155 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/bench"
+)
+
+// ErrSLO is returned by ParseSLO for an expression it does not understand.
+var ErrSLO = errors.New("report: not an objective such as p99<5ms, rate>10k, errors<0.1%, lost<=0 or cpu<20us")
+
+// SLO is a service level objective: a figure of the report and the limit it must keep.
+type SLO struct {
+	text   string
+	metric metric
+	op     string
+	limit  float64 // in the metric's unit
+}
+
+// metric is a figure that an objective can be about.
+type metric struct {
+	value func(*bench.Report) float64
+	parse func(string) (float64, error)
+	show  func(float64) string
+}
+
+// metrics are all of them, by name.
+func metrics(name string) (metric, bool) {
+	latency := func(f func(bench.Latency) float64) metric {
+		return metric{func(r *bench.Report) float64 { return f(r.Latency) }, microseconds, func(v float64) string { return Micros(int64(v)) }}
+	}
+	number := func(f func(*bench.Report) float64) metric { return metric{f, suffixed, Count} }
+	switch name {
+	case "p50":
+		return latency(func(l bench.Latency) float64 { return float64(l.P50) }), true
+	case "p90":
+		return latency(func(l bench.Latency) float64 { return float64(l.P90) }), true
+	case "p99":
+		return latency(func(l bench.Latency) float64 { return float64(l.P99) }), true
+	case "p99.9":
+		return latency(func(l bench.Latency) float64 { return float64(l.P999) }), true
+	case "max":
+		return latency(func(l bench.Latency) float64 { return float64(l.Max) }), true
+	case "mean":
+		return latency(func(l bench.Latency) float64 { return l.Mean }), true
+	case "rate":
+		return number(func(r *bench.Report) float64 { return r.Rate }), true
+	case "lost":
+		return number(func(r *bench.Report) float64 { return float64(r.Audit.Lost) }), true
+	case "errors":
+		return number(failures), true
+	case "cpu":
+		return metric{serverCPU, microseconds, func(v float64) string { return fmt.Sprintf("%.2f µs", v) }}, true
+	}
+	return metric{}, false
+}
+
+// failures are connections and messages that went wrong.
+func failures(r *bench.Report) float64 {
+	n := r.Audit.Lost + r.Audit.Duplicated + r.Audit.Reordered + r.Audit.Changed + r.Audit.Unexpected
+	for _, e := range r.Errors {
+		if e.Kind != "changed" { // the audit has them
+			n += e.Count
+		}
+	}
+	return float64(n)
+}
+
+// serverCPU is what all servers together took for a message, in microseconds.
+func serverCPU(r *bench.Report) float64 {
+	var sum float64
+	for _, p := range r.Servers {
+		sum += p.PerMessage
+	}
+	return sum
+}
+
+// ParseSLO reads an objective: p50, p90, p99, p99.9, max or mean and a duration; cpu, of all servers a message, and a duration; rate, lost or errors and a number
+// with an optional k or M; errors and a percentage of the messages. Between them stands <, <=, > or >=.
+func ParseSLO(s string) (SLO, error) {
+	text := strings.ReplaceAll(s, " ", "")
+	at := strings.IndexAny(text, "<>")
+	if at < 0 {
+		return SLO{}, fmt.Errorf("%w: %q", ErrSLO, s)
+	}
+	o := SLO{text: text, op: text[at : at+1]}
+	rest := text[at+1:]
+	if strings.HasPrefix(rest, "=") {
+		o.op, rest = o.op+"=", rest[1:]
+	}
+	var ok bool
+	if o.metric, ok = metrics(text[:at]); !ok {
+		return SLO{}, fmt.Errorf("%w: there is no %q", ErrSLO, text[:at])
+	}
+	if percent, ok := strings.CutSuffix(rest, "%"); ok && text[:at] == "errors" {
+		o.metric.value = func(r *bench.Report) float64 { return 100 * failures(r) / float64(max(r.Audit.Expected, 1)) }
+		o.metric.show = func(v float64) string { return fmt.Sprintf("%.3g%%", v) }
+		rest = percent
+	}
+	var err error
+	if o.limit, err = o.metric.parse(rest); err != nil {
+		return SLO{}, fmt.Errorf("%w: %q", ErrSLO, s)
+	}
+	return o, nil
+}
+
+// String is the objective as it was given.
+func (o SLO) String() string { return o.text }
+
+// Check tells whether the report keeps the objective, and what it has. A run without a latency does not keep one about it.
+func (o SLO) Check(r *bench.Report) (measured string, ok bool) {
+	v := o.metric.value(r)
+	if r.Messages == 0 {
+		return "nothing was measured", false
+	}
+	switch o.op {
+	case "<":
+		ok = v < o.limit
+	case "<=":
+		ok = v <= o.limit
+	case ">":
+		ok = v > o.limit
+	case ">=":
+		ok = v >= o.limit
+	}
+	return o.metric.show(v), ok
+}
+
+func microseconds(s string) (float64, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return 0, ErrSLO
+	}
+	return float64(d) / float64(time.Microsecond), nil
+}
+
+// suffixed reads a number with an optional k for thousands or M for millions.
+func suffixed(s string) (float64, error) {
+	factor := 1.0
+	for suffix, f := range map[string]float64{"k": 1e3, "M": 1e6} {
+		if rest, ok := strings.CutSuffix(s, suffix); ok {
+			s, factor = rest, f
+		}
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(v >= 0) || math.IsInf(v, 0) {
+		return 0, ErrSLO
+	}
+	return v * factor, nil
+}
