@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/bench"
+	"sluice/bench/report"
 )
 
 // benchShort says what each mode does.
@@ -42,9 +47,12 @@ With --rate it is an open loop: messages are due at fixed times, and latency cou
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	for _, m := range bench.Modes {
+		if m == bench.Chat {
+			continue
+		}
 		c.AddCommand(benchModeCommand(m))
 	}
-	c.AddCommand(benchServeCommand(log))
+	c.AddCommand(benchCompareCommand(), benchServeCommand(log))
 	return c
 }
 
@@ -61,8 +69,11 @@ func benchModeCommand(m bench.Mode) *cobra.Command {
 // benchRun is one run, as the command line asks for it.
 type benchRun struct {
 	bench.Options
-	codec string
-	pids  []string
+	codec      string
+	pids       []string
+	objectives []string
+	slos       []report.SLO
+	out        benchOutput
 }
 
 func (b *benchRun) flags(c *cobra.Command) {
@@ -81,6 +92,8 @@ func (b *benchRun) flags(c *cobra.Command) {
 	f.IntVar(&b.Processes, "processes", 0, "generators (default: as many as the descriptors ask for)")
 	f.StringSliceVar(&b.Sources, "source", nil, "local addresses to dial from")
 	f.StringSliceVar(&b.pids, "pid", nil, "NAME=PID[,…] of server processes to measure")
+	f.StringArrayVar(&b.objectives, "slo", nil, "an objective such as p99<5ms, rate>10k, errors<0.1%, cpu<20us; repeatable; exit code 99 when missed")
+	b.out.flags(c)
 	f.StringVar(&b.Label, "label", "", "a name for this run in reports")
 	switch b.Mode {
 	case bench.Broadcast:
@@ -96,33 +109,160 @@ func (b *benchRun) flags(c *cobra.Command) {
 	f.IntVar(&b.Servers.Procs, "worker-procs", 0, "processors for a worker that is started (GOMAXPROCS)")
 }
 
-// errBench is a run whose verdict is bad.
-var errBench = errors.New("bench: the run failed")
+// Why a bench ends with another exit code than 0.
+var (
+	errBench = errors.New("bench: the run failed")               // 1
+	errSLO   = errors.New("bench: an objective has been missed") // sloExit
+)
+
+// sloExit is the exit code of a missed objective, as k6 has it.
+const sloExit = 99
 
 func (b *benchRun) run(c *cobra.Command) error {
-	b.Codec = bench.Codec(b.codec)
-	for _, p := range b.pids {
-		name, id, ok := strings.Cut(p, "=")
-		pid, err := strconv.Atoi(id)
-		if !ok || err != nil {
-			return usageError{fmt.Errorf("--pid: %q is not NAME=PID", p)}
-		}
-		b.PIDs = append(b.PIDs, bench.PID{Name: name, PID: pid})
+	if err := b.parse(); err != nil {
+		return usageError{err}
 	}
-	r, err := bench.Run(c.Context(), b.Options, func(m bench.Moment) {
-		fmt.Fprintf(os.Stderr, "%6.1fs %10.0f/s  p50 %d µs  p99 %d µs  %v\n", m.At, m.Rate(), m.P50, m.P99, m.CPU)
-	})
+	r, err := bench.Run(c.Context(), b.Options, progress(os.Stderr))
 	if errors.Is(err, bench.ErrOptions) {
 		return usageError{err}
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%+v\n%+v\n%+v\n%+v %+v\n", r.Verdict, r.Audit, r.Servers, r.Own, r.Rate)
+	if err := b.out.write(r); err != nil {
+		return err
+	}
+	return b.judge(r)
+}
+
+// parse reads the flags that have a form of their own.
+func (b *benchRun) parse() error {
+	b.Codec = bench.Codec(b.codec)
+	for _, p := range b.pids {
+		name, id, ok := strings.Cut(p, "=")
+		pid, err := strconv.Atoi(id)
+		if !ok || err != nil {
+			return fmt.Errorf("--pid: %q is not NAME=PID", p)
+		}
+		b.PIDs = append(b.PIDs, bench.PID{Name: name, PID: pid})
+	}
+	for _, text := range b.objectives {
+		o, err := report.ParseSLO(text)
+		if err != nil {
+			return err
+		}
+		b.slos = append(b.slos, o)
+	}
+	return b.out.check()
+}
+
+// judge is the error that the run's end is worth.
+func (b *benchRun) judge(r *bench.Report) error {
+	var missed error
+	for _, o := range b.slos {
+		measured, ok := o.Check(r)
+		if ok {
+			fmt.Fprintf(os.Stderr, "kept    %s (%s)\n", o, measured)
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "MISSED  %s (%s)\n", o, measured)
+		missed = errSLO
+	}
 	if r.Verdict.Failed {
 		return errBench
 	}
+	return missed
+}
+
+// progress prints a line for each interval.
+func progress(w io.Writer) func(bench.Moment) {
+	return func(m bench.Moment) {
+		phase := "warm-up"
+		if m.At > 0 {
+			phase = fmt.Sprintf("%6.1fs", m.At)
+		}
+		var cpu strings.Builder
+		for _, name := range slices.Sorted(maps.Keys(m.CPU)) {
+			fmt.Fprintf(&cpu, "  %s %.2f", name, m.CPU[name])
+		}
+		_, _ = fmt.Fprintf(w, "%s  %8s/s  p50 %-8s p99 %-8s open %d  errors %d  cores%s\n", phase, report.Count(m.Rate()), report.Micros(m.P50), report.Micros(m.P99), m.Open, m.Errors, &cpu)
+	}
+}
+
+// benchOutput says where a report goes and in which form.
+type benchOutput struct {
+	format string
+	files  map[string]*string // by form
+}
+
+// writers are the forms of a report.
+var writers = map[string]func(io.Writer, *bench.Report) error{
+	"text": report.Text, "json": report.JSON, "csv": report.CSV, "gobench": report.GoBench, "hgrm": report.HGRM,
+}
+
+func (o *benchOutput) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.format, "format", "text", "what to print: text, json, csv, gobench or hgrm")
+	o.files = map[string]*string{
+		"json":    f.String("json", "", "also write the whole report as JSON to this file, for compare"),
+		"csv":     f.String("csv", "", "also write the timeline to this file"),
+		"gobench": f.String("gobench", "", "also write a benchmark line for benchstat to this file"),
+		"hgrm":    f.String("hgrm", "", "also write the latency's percentiles to this file"),
+	}
+}
+
+func (o *benchOutput) check() error {
+	if writers[o.format] == nil {
+		return fmt.Errorf("--format: there is no %q", o.format)
+	}
 	return nil
+}
+
+func (o *benchOutput) write(r *bench.Report) error {
+	for form, name := range o.files {
+		if *name == "" {
+			continue
+		}
+		if err := writeFile(*name, func(w io.Writer) error { return writers[form](w, r) }); err != nil {
+			return err
+		}
+	}
+	return writers[o.format](os.Stdout, r)
+}
+
+// writeFile has write fill a file; what fails leaves no half of one.
+func writeFile(name string, write func(io.Writer) error) error {
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return err
+	}
+	return os.WriteFile(name, b.Bytes(), 0o644)
+}
+
+func benchCompareCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "compare A.json B.json", Short: "the figures of two runs side by side", Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return usageError{errors.New("compare needs two reports, as --json writes them")}
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			var r [2]*bench.Report
+			for i, name := range args {
+				f, err := os.Open(name)
+				if err != nil {
+					return err
+				}
+				r[i], err = report.Read(f)
+				_ = f.Close()
+				if err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+			}
+			return report.Compare(os.Stdout, r[0], r[1])
+		},
+	}
 }
 
 func benchServeCommand(log *slog.Logger) *cobra.Command {

@@ -29,6 +29,9 @@ func main() {
 	case errors.As(err, &usage):
 		fmt.Fprintf(os.Stderr, "sluice: %v\nRun 'sluice help' for what there is.\n", err)
 		os.Exit(2)
+	case errors.Is(err, errSLO):
+		fmt.Fprintf(os.Stderr, "sluice: %v\n", err)
+		os.Exit(sloExit)
 	case err != nil:
 		fmt.Fprintf(os.Stderr, "sluice: %v\n", err)
 		os.Exit(1)
