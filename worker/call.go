@@ -27,14 +27,20 @@ const (
 	itemTask // a timer's function: nothing to acknowledge
 )
 
-// call runs one item. It reports false when the handler panicked.
+// call runs one item. It reports false when the handler panicked. One that ends its goroutine (runtime.Goexit) has failed too; call does not return then, and
+// who called it sees to what follows as its deferred functions run.
 func (s *session) call(it *item) (ok bool) {
 	w := s.link.w
 	defer func() {
-		if !ok {
-			w.stats.panics.Add(1)
-			w.log.Error("handler panicked", "panic", recover(), "client", s.id.String(), "listener", s.listener, "stack", string(debug.Stack()))
+		if ok {
+			return
 		}
+		what, reason := "handler panicked", recover()
+		if reason == nil {
+			what, reason = "handler ended its goroutine", "runtime.Goexit"
+		}
+		w.stats.panics.Add(1)
+		w.log.Error(what, "panic", reason, "client", s.id.String(), "listener", s.listener, "stack", string(debug.Stack()))
 	}()
 	switch it.kind {
 	case itemMessage:
@@ -86,6 +92,13 @@ func (s *session) settle(it *item, ok bool) {
 	}
 }
 
+// turn runs an item that has a unit of its own, and settles it, also when the handler ends the goroutine.
+func (s *session) turn(it *item) {
+	ok := false
+	defer func() { s.settle(it, ok) }()
+	ok = s.call(it)
+}
+
 // run handles what is queued, in order, and ends the session's turn. The goroutine, whose label is given, is the one that made the session busy.
 func (s *session) run(goroutine string) {
 	for {
@@ -109,8 +122,20 @@ func (s *session) run(goroutine string) {
 		}
 		s.link.w.watch.enter(s, goroutine)
 		s.link.w.stats.pooled.Add(1)
-		s.settle(&it, s.call(&it))
+		s.turn(&it)
 	}
+}
+
+// runElsewhere is run on a goroutine that is not of the pool. When a handler ends it, the pool goes on.
+func (s *session) runElsewhere(goroutine string) {
+	over := false
+	defer func() {
+		if !over {
+			s.link.w.pool.start(s)
+		}
+	}()
+	s.run(goroutine)
+	over = true
 }
 
 // abandon forgets what is queued when the link has ended and the client lives on: it is the gateway's again, which counts all that was not

@@ -221,17 +221,49 @@ func (l *gwLink) dispatch(s *session, it item) (still bool) {
 	s.unit = &d.batch
 	s.mu.Unlock()
 
+	return l.lend(s, &it)
+}
+
+// lend runs an item on the leading goroutine. It reports false when the leadership was lost meanwhile.
+func (l *gwLink) lend(s *session, it *item) (still bool) {
+	d := &l.leader
 	d.running = s
 	goroutine := d.goroutine
 	call := d.call.Load() + 1
 	d.call.Store(call)
-	ok := s.call(&it)
+	returned := false
+	defer func() {
+		if !returned {
+			l.replace(s, it, call)
+		}
+	}()
+	ok := s.call(it)
+	returned = true
+	if l.finish(s, it, call, ok) {
+		return true
+	}
+	s.runElsewhere(goroutine)
+	return false
+}
+
+// replace has other goroutines go on for the one that led when the call began, and that its handler has ended (runtime.Goexit).
+func (l *gwLink) replace(s *session, it *item, call uint64) {
+	if !l.finish(s, it, call, false) {
+		l.w.pool.start(s) // busy, and nobody's
+		return
+	}
+	l.w.tasks.Add(1)
+	go l.lead()
+}
+
+// finish ends the call with the number given. It reports false when the leadership was lost meanwhile: what has queued for the session is the caller's then.
+func (l *gwLink) finish(s *session, it *item, call uint64, ok bool) (still bool) {
+	d := &l.leader
 	if !d.call.CompareAndSwap(call, call+1) {
 		d.handing.Lock()
 		//lint:ignore SA2001 waits until the one who took over has done so
 		d.handing.Unlock()
-		s.settle(&it, ok)
-		s.run(goroutine)
+		s.settle(it, ok)
 		return false
 	}
 	d.running = nil

@@ -20,6 +20,8 @@ func TestGoexit(t *testing.T) {
 		case "block and exit":
 			<-release
 			runtime.Goexit()
+		case "block":
+			<-release
 		case "ask and exit":
 			_, _ = c.Count(t.Context())
 			runtime.Goexit()
@@ -35,12 +37,20 @@ func TestGoexit(t *testing.T) {
 	b.Send("2")
 	b.Expect("2")
 
-	a.Send("block and exit") // on one that led
-	a.Send("block and exit") // on one of the pool
+	a.Send("block")
+	a.Send("exit") // on the one that led, after its call
+	a.Send("8")
+	b.Send("9")
+	b.Expect("9")
+	release <- struct{}{}
+	a.Expect("block")
+	a.Expect("8")
+
+	a.Send("block and exit") // on the pool's
+	a.Send("exit")
 	a.Send("3")
 	b.Send("4")
 	b.Expect("4")
-	release <- struct{}{}
 	release <- struct{}{}
 	a.Expect("3")
 
@@ -51,7 +61,7 @@ func TestGoexit(t *testing.T) {
 	a.Expect("5")
 	b.Send("6")
 	b.Expect("6")
-	await(t, func() bool { return g.Worker().Stats().Panics == 5 })
+	await(t, func() bool { return g.Worker().Stats().Panics == 6 })
 	g.RestartWorker() // no goroutine is missed
 	a.Send("7")
 	a.Expect("7")

@@ -7,7 +7,8 @@ import (
 )
 
 // Handler is the business. OnMessage is all it needs; what else it wants to hear of it says by implementing Starter, Connector, Closer or Stopper.
-// A panic in any of them is logged and counted, and fails only that call.
+// A panic in any of them is logged and counted, and fails only that call; so does a call for a client that ends its goroutine (runtime.Goexit, which
+// testing.T.FailNow calls).
 type Handler interface {
 	OnMessage(c *Client, m Message)
 }

@@ -30,6 +30,12 @@ func (p *pool) start(s *session) {
 
 func (p *pool) work(s *session) {
 	defer p.w.tasks.Done()
+	defer func() {
+		if s != nil { // a handler has ended this goroutine (runtime.Goexit): another one takes its place
+			p.w.tasks.Add(1)
+			go p.work(s)
+		}
+	}()
 	goroutine := p.w.watch.name()
 	for s != nil {
 		s.run(goroutine)

@@ -209,7 +209,7 @@ func (w *Worker) drain() {
 // Stats are a worker's figures since it started.
 type Stats struct {
 	Handled   uint64 // calls of OnMessage that returned
-	Panics    uint64
+	Panics    uint64 // calls that panicked, or ended their goroutine
 	Slow      uint64 // calls that took longer than Config.SlowAfter
 	Takeovers uint64 // calls that blocked, so that another goroutine went on with the link
 	Pooled    uint64 // calls that ran on a goroutine of their own
