@@ -7,8 +7,8 @@ import (
 )
 
 // Handler is the business. OnMessage is all it needs; what else it wants to hear of it says by implementing Starter, Connector, Closer or Stopper.
-// A panic in any of them is logged and counted, and fails only that call; so does a call for a client that ends its goroutine (runtime.Goexit, which
-// testing.T.FailNow calls).
+// A panic in any of them is logged and counted, and fails only that call (one in OnStart is Run's error instead). So does a call for a client that ends
+// its goroutine (runtime.Goexit, which testing.T.FailNow calls).
 type Handler interface {
 	OnMessage(c *Client, m Message)
 }
@@ -19,7 +19,7 @@ type HandlerFunc func(c *Client, m Message)
 // OnMessage implements Handler.
 func (f HandlerFunc) OnMessage(c *Client, m Message) { f(c, m) }
 
-// Starter is a Handler that is called before the worker dials the first gateway; an error ends Run. ctx ends with Run.
+// Starter is a Handler that is called before the worker dials the first gateway; an error or a panic ends Run, with that error. ctx ends with Run.
 type Starter interface {
 	OnStart(ctx context.Context, w *Worker) error
 }

@@ -146,10 +146,8 @@ const (
 // Run dials the gateways and handles what comes until ctx ends. Then it takes no new clients, finishes what it was given, hands its clients over, and
 // returns when all its goroutines have ended. It is called once.
 func (w *Worker) Run(ctx context.Context) error {
-	if s, ok := w.handler.(Starter); ok {
-		if err := s.OnStart(ctx, w); err != nil {
-			return fmt.Errorf("worker: start: %w", err)
-		}
+	if err := w.start(ctx); err != nil {
+		return err
 	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -166,9 +164,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.tasks.Wait()
 	end()
 	<-watched
-	if s, ok := w.handler.(Stopper); ok {
-		s.OnStop(w)
-	}
+	w.stop()
 	return nil
 }
 

@@ -1,0 +1,62 @@
+package worker_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"sluice/worker"
+	"sluice/worker/workertest"
+)
+
+// fragile panics where it is told to.
+type fragile struct{ start, stop bool }
+
+func (f fragile) OnStart(context.Context, *worker.Worker) error {
+	if f.start {
+		panic("no database")
+	}
+	return nil
+}
+
+func (f fragile) OnMessage(*worker.Client, worker.Message) {}
+
+func (f fragile) OnStop(*worker.Worker) {
+	if f.stop {
+		panic("no farewell")
+	}
+}
+
+// A panic in OnStart ends Run with an error that says so, as an error of OnStart does.
+func TestPanicInOnStart(t *testing.T) {
+	t.Parallel()
+	w, err := worker.New(worker.Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, fragile{start: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = w.Run(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "OnStart") || !strings.Contains(err.Error(), "no database") {
+		t.Errorf("Run: %v", err)
+	}
+	if n := w.Stats().Panics; n != 1 {
+		t.Errorf("%d panics counted", n)
+	}
+}
+
+// A panic in OnStop is logged and counted; Run has ended well.
+func TestPanicInOnStop(t *testing.T) {
+	t.Parallel()
+	var logs lockedBuffer
+	var g *workertest.Gateway
+	t.Cleanup(func() { // after the worker's end
+		if !strings.Contains(logs.String(), "no farewell") {
+			t.Errorf("the panic was not logged:\n%s", logs.String())
+		}
+		if n := g.Worker().Stats().Panics; n != 1 {
+			t.Errorf("%d panics counted", n)
+		}
+	})
+	g = workertest.NewConfig(t, fragile{stop: true}, worker.Config{Logger: slog.New(slog.NewTextHandler(&logs, nil))})
+}
