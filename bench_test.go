@@ -1,0 +1,68 @@
+package main_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sluice/internal/proctest"
+)
+
+// sluice runs the program to its end and returns what it printed and its exit code.
+func sluice(t *testing.T, bin string, args ...string) (stdout string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), bin, args...)
+	var logs strings.Builder
+	cmd.Stderr = &logs
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	t.Logf("sluice %s\n%s%s", strings.Join(args, " "), &logs, out)
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// TestBench makes short runs from the command line: that the tool works and its audit is clean, not how fast anything is.
+func TestBench(t *testing.T) {
+	t.Parallel()
+	bin, dir := proctest.Build(t), t.TempDir()
+	short := []string{"-c", "20", "-z", "300ms", "--warmup", "50ms"}
+	a, b := filepath.Join(dir, "a.json"), filepath.Join(dir, "b.json")
+	out, code := sluice(t, bin, append([]string{"bench", "echo", "--json", a, "--slo", "errors<=0", "--slo", "p99<1m"}, short...)...)
+	if code != 0 || !strings.Contains(out, "0 lost") || !strings.Contains(out, "gateway") {
+		t.Errorf("exit code %d", code)
+	}
+	if out, code = sluice(t, bin, append([]string{"bench", "rooms", "--room-size", "5", "--codec", "jsonl", "-R", "200", "--json", b, "--format", "gobench"}, short...)...); code != 0 || !strings.Contains(out, "\nBenchmarkSluice/") {
+		t.Errorf("exit code %d", code)
+	}
+	if out, code = sluice(t, bin, "bench", "compare", a, b); code != 0 || !strings.Contains(out, "not comparable: mode is echo in A and rooms in B") {
+		t.Errorf("exit code %d", code)
+	}
+	if _, code = sluice(t, bin, append([]string{"bench", "echo", "--slo", "p50<1ns"}, short...)...); code != 99 {
+		t.Errorf("an objective was missed, and the exit code is %d", code)
+	}
+	if err := os.WriteFile(a, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, code = sluice(t, bin, "bench", "compare", a, b); code != 1 {
+		t.Errorf("a file that is no report gives exit code %d", code)
+	}
+}
+
+// TestBenchTarget drives a server that was started by someone else, with several loops, from several addresses.
+func TestBenchTarget(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	p := proctest.Start(t, nil, bin, "echo", "--listen", "frame://127.0.0.1:0")
+	out, code := sluice(t, bin, "bench", "echo", "--codec", "frame", "--target", p.Addrs["frame"], "--source", "127.0.0.1,127.0.0.2", "--loops", "2", "-c", "20", "-z", "300ms", "--warmup", "0s")
+	if code != 0 || !strings.Contains(out, "0 lost") {
+		t.Errorf("exit code %d", code)
+	}
+	if _, code = sluice(t, bin, "bench", "echo", "--target", "nowhere"); code != 2 {
+		t.Errorf("a target without a port gives exit code %d", code)
+	}
+}
