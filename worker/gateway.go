@@ -39,16 +39,23 @@ func (g *gateway) keep(ctx context.Context) {
 
 const (
 	firstBackoff = 50 * time.Millisecond
-	lastBackoff  = 2 * time.Second
+	lastBackoff  = 800 * time.Millisecond // with its jitter a second
 )
 
-// keepLoop keeps the link to one loop up, with back-off and full jitter between attempts that fail.
+// retryDelay is how long to wait before the next attempt after so many that failed: it doubles, most of it is jitter, and it is never more than a second, so
+// that a gateway that is back is dialled within one.
+func retryDelay(failures int) time.Duration {
+	backoff := min(firstBackoff<<min(failures, 8), lastBackoff)
+	return backoff/4 + rand.N(backoff)
+}
+
+// keepLoop keeps the link to one loop up.
 func (g *gateway) keepLoop(ctx context.Context, loop int) {
-	backoff := firstBackoff
+	failures := 0
 	for ctx.Err() == nil && g.has(loop) {
 		l, err := g.dial(ctx, loop)
 		if err == nil {
-			backoff = firstBackoff
+			failures = 0
 			if ctx.Err() != nil {
 				l.end(ctx.Err()) // Run may have looked for links to end before this one was there
 			}
@@ -56,9 +63,9 @@ func (g *gateway) keepLoop(ctx context.Context, loop int) {
 			g.w.stats.redials.Add(1)
 		} else if ctx.Err() == nil {
 			g.w.log.Warn("no link", "gateway", g.addr, "loop", loop, "err", err)
-			backoff = min(2*backoff, lastBackoff)
+			failures++
 		}
-		pause(ctx, backoff/4+rand.N(backoff))
+		pause(ctx, retryDelay(failures))
 	}
 }
 
