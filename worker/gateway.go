@@ -16,23 +16,21 @@ type gateway struct {
 	w    *Worker
 	addr string
 
-	mu      sync.Mutex
-	id      uint32       // guarded by mu: 0 before the first hello
-	loops   int          // guarded by mu
-	up      map[int]bool // guarded by mu: loops whose link has been up
 	keepers sync.WaitGroup
-	kept    int // guarded by mu: loops that have a keeper
+
+	mu    sync.Mutex
+	id    uint32       // guarded by mu: 0 before the first hello
+	loops int          // guarded by mu
+	kept  map[int]bool // guarded by mu: loops that have a keeper
+	up    map[int]bool // guarded by mu: loops whose link has been up; nil once all have
 }
 
 func newGateway(w *Worker, addr string) *gateway {
-	return &gateway{w: w, addr: addr, up: make(map[int]bool)}
+	return &gateway{w: w, addr: addr, kept: map[int]bool{0: true}, up: make(map[int]bool)}
 }
 
 // keep keeps all links up until ctx ends; those that are up then end by themselves.
 func (g *gateway) keep(ctx context.Context) {
-	g.mu.Lock()
-	g.kept = 1
-	g.mu.Unlock()
 	g.keepers.Go(func() { g.keepLoop(ctx, 0) })
 	g.keepers.Wait()
 }
@@ -52,7 +50,7 @@ func retryDelay(failures int) time.Duration {
 // keepLoop keeps the link to one loop up.
 func (g *gateway) keepLoop(ctx context.Context, loop int) {
 	failures := 0
-	for ctx.Err() == nil && g.has(loop) {
+	for ctx.Err() == nil && g.keeps(loop) {
 		l, err := g.dial(ctx, loop)
 		if err == nil {
 			failures = 0
@@ -69,11 +67,15 @@ func (g *gateway) keepLoop(ctx context.Context, loop int) {
 	}
 }
 
-// has reports whether the gateway still has that loop.
-func (g *gateway) has(loop int) bool {
+// keeps reports whether a link to the loop is wanted still. If not the loop's keeper ends; should the gateway come back with that loop, it gets a new one.
+func (g *gateway) keeps(loop int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return loop == 0 || loop < g.loops
+	if loop == 0 || loop < g.loops {
+		return true
+	}
+	delete(g.kept, loop)
+	return false
 }
 
 // helloTime bounds dialling; the hello has its own bound.
@@ -116,17 +118,29 @@ func (g *gateway) enter(ctx context.Context, l *gwLink) {
 		g.w.unseen.Add(-1)
 	}
 	g.id, g.loops = l.gateway, int(l.loops)
-	for ; g.kept < g.loops; g.kept++ {
-		loop := g.kept
-		g.keepers.Go(func() { g.keepLoop(ctx, loop) })
-	}
-	g.w.routes.set(l.gateway, int(l.loop), g.loops, l)
-	if first := !g.up[int(l.loop)]; first {
-		g.up[int(l.loop)] = true
-		if len(g.up) == g.loops {
-			g.w.connected()
+	for loop := range g.loops {
+		if !g.kept[loop] {
+			g.kept[loop] = true
+			g.keepers.Go(func() { g.keepLoop(ctx, loop) })
 		}
 	}
+	g.w.routes.set(l.gateway, int(l.loop), g.loops, l)
+	g.noteUp(int(l.loop))
+}
+
+// noteUp tells the worker, once, that each of the loops the gateway has now has had a link. Called with mu.
+func (g *gateway) noteUp(loop int) {
+	if g.up == nil {
+		return
+	}
+	g.up[loop] = true
+	for i := range g.loops {
+		if !g.up[i] {
+			return
+		}
+	}
+	g.up = nil
+	g.w.connected()
 }
 
 // pause waits, or returns early when ctx ends.
