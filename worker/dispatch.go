@@ -75,6 +75,7 @@ func (l *gwLink) lead() {
 		}
 		if err != nil {
 			l.end(err)
+			l.w.watch.remove(l)
 			for _, s := range d.sessions {
 				if s != nil {
 					s.stopTimers()

@@ -47,20 +47,7 @@ func rawPeer(t *testing.T, heartbeat time.Duration, h worker.Handler) (conns cha
 	conns = make(chan net.Conn, 64)
 	w, err := worker.New(worker.Config{
 		Gateways: []string{"peer"}, DrainTimeout: 500 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Dial: func(context.Context, string) (net.Conn, error) {
-			near, far := net.Pipe()
-			go func() {
-				_, err := link.Accept(far, nil, func(link.WorkerHello) (link.GatewayHello, error) {
-					return link.GatewayHello{ID: 1, Epoch: 1, Loops: 1, MaxFrame: link.MaxFrame, Heartbeat: heartbeat}, nil
-				})
-				if err != nil {
-					_ = far.Close()
-					return
-				}
-				conns <- far
-			}()
-			return near, nil
-		},
+		Dial: pipeDial(conns, heartbeat),
 	}, h)
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +67,24 @@ func rawPeer(t *testing.T, heartbeat time.Duration, h worker.Handler) (conns cha
 		}
 	})
 	return conns, w
+}
+
+// pipeDial dials a gateway of one loop, played by the test, which gets each connection after the hello.
+func pipeDial(conns chan net.Conn, heartbeat time.Duration) func(context.Context, string) (net.Conn, error) {
+	return func(context.Context, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		go func() {
+			_, err := link.Accept(far, nil, func(link.WorkerHello) (link.GatewayHello, error) {
+				return link.GatewayHello{ID: 1, Epoch: 1, Loops: 1, MaxFrame: link.MaxFrame, Heartbeat: heartbeat}, nil
+			})
+			if err != nil {
+				_ = far.Close()
+				return
+			}
+			conns <- far
+		}()
+		return near, nil
+	}
 }
 
 // flood sends more than a link may hold back, from a goroutine of its own.

@@ -34,7 +34,7 @@ type Closer interface {
 	OnClose(c *Client, r Reason)
 }
 
-// Stopper is a Handler that is called when the worker has handled its last message.
+// Stopper is a Handler that is called when the worker has handled its last message, or has given up on calls that do not return (ErrStuck).
 type Stopper interface {
 	OnStop(w *Worker)
 }

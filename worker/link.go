@@ -25,6 +25,7 @@ type gwLink struct {
 	drained   chan struct{} // closed when a drain has left no client
 
 	leader leader // of the one that leads
+	seen   uint64 // owned by the watch: the leader's call at the last tick
 
 	clients atomic.Int32
 	heard   atomic.Bool // since the last heartbeat
@@ -64,6 +65,7 @@ func newLink(w *Worker, conn net.Conn, hello link.GatewayHello) *gwLink {
 // run is the link's life; it returns when the link has ended and its goroutines, but for handlers that still run, are on their way out.
 func (l *gwLink) run() {
 	l.w.log.Info("link up", "gateway", l.gateway, "loop", l.loop, "remote", l.conn.RemoteAddr().String())
+	l.w.watch.add(l)
 	l.w.tasks.Add(3)
 	go l.write()
 	go l.beat()

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"path/filepath"
 	"runtime/pprof"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,9 +22,11 @@ type watch struct {
 
 	mu      sync.Mutex
 	running map[*session]*slowCall // guarded by mu: calls outside of a leader
-	named   atomic.Uint64          // goroutines that have a label
+	links   map[*gwLink]struct{}   // guarded by mu: those that have a leader
 
-	seen map[*gwLink]uint64 // owned by run: each link's call at the last tick
+	leading []*gwLink // owned by run: the links, at a tick
+
+	named atomic.Uint64 // goroutines that have a label
 }
 
 type slowCall struct {
@@ -40,7 +44,7 @@ func (t *watch) init(w *Worker) {
 	t.w = w
 	t.wake = make(chan struct{}, 1)
 	t.running = make(map[*session]*slowCall)
-	t.seen = make(map[*gwLink]uint64)
+	t.links = make(map[*gwLink]struct{})
 }
 
 // kick makes sure that the watch ticks.
@@ -80,27 +84,38 @@ func (t *watch) run(ctx context.Context) {
 
 // tick looks at all calls once. It reports whether there are or were any.
 func (t *watch) tick() (active bool) {
-	now := t.now.Add(1)
-	for _, links := range *t.w.routes.table.Load() {
-		for _, l := range links {
-			if l == nil {
-				continue
-			}
-			call := l.leader.call.Load()
-			before := t.seen[l]
-			if call != before {
-				t.seen[l] = call
-				active = true
-			} else if call&1 == 1 {
-				l.takeOver(call)
-				active = true
-			}
+	t.now.Add(1)
+	t.mu.Lock()
+	for l := range t.links {
+		t.leading = append(t.leading, l)
+	}
+	t.mu.Unlock()
+	for _, l := range t.leading {
+		call := l.leader.call.Load()
+		if call != l.seen {
+			l.seen = call
+			active = true
+		} else if call&1 == 1 {
+			l.takeOver(call)
+			active = true
 		}
 	}
-	if len(t.seen) > 0 && now%1024 == 0 {
-		clear(t.seen) // of links that have ended; those that live come again
-	}
+	clear(t.leading)
+	t.leading = t.leading[:0]
 	return t.slow() || active
+}
+
+// add has the watch look at a link's leader, from before it leads to its end, which may be after the link's.
+func (t *watch) add(l *gwLink) {
+	t.mu.Lock()
+	t.links[l] = struct{}{}
+	t.mu.Unlock()
+}
+
+func (t *watch) remove(l *gwLink) {
+	t.mu.Lock()
+	delete(t.links, l)
+	t.mu.Unlock()
 }
 
 // label is the name, in profiles and for the watch, of goroutines that run handlers.
@@ -140,6 +155,45 @@ func (t *watch) slow() bool {
 		}
 	}
 	return len(t.running) > 0
+}
+
+// stuck is the error about calls that do not return: how many there are, and where the oldest is.
+func (t *watch) stuck() error {
+	t.mu.Lock()
+	var oldest *session
+	for s, c := range t.running {
+		if oldest == nil || c.since.Before(t.running[oldest].since) {
+			oldest = s
+		}
+	}
+	n := len(t.running)
+	if oldest == nil {
+		t.mu.Unlock()
+		return fmt.Errorf("%w: no call is known, so that it must be Config.Dial", ErrStuck)
+	}
+	c := *t.running[oldest]
+	t.mu.Unlock()
+	return fmt.Errorf("%w: calls: %d; the oldest, for client %v, has run for %v: %s",
+		ErrStuck, n, oldest.id, time.Since(c.since).Round(time.Millisecond), business(stackOf(c.goroutine)))
+}
+
+// business names the functions of a stack, innermost first, down to the handler's: what is below it is ours.
+func business(stack string) string {
+	var names []string
+	for line := range strings.Lines(stack) {
+		part := strings.Split(strings.TrimSpace(line), "\t") // #, address, function+offset, file:line
+		if len(part) < 4 {
+			continue
+		}
+		name, _, _ := strings.Cut(strings.TrimSpace(part[2]), "+0x")
+		if strings.HasSuffix(name, "worker.(*session).call") {
+			break
+		}
+		if !strings.HasPrefix(name, "runtime.") {
+			names = append(names, fmt.Sprintf("%s (%s)", name, filepath.Base(part[len(part)-1])))
+		}
+	}
+	return strings.Join(names, " < ")
 }
 
 // stackOf finds the stack of a goroutine by its label, in the profile of all goroutines.

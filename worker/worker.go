@@ -32,7 +32,8 @@ type Config struct {
 	SlowAfter time.Duration
 	// QueryTimeout bounds a question whose context has no deadline. Defaults to 5 s.
 	QueryTimeout time.Duration
-	// DrainTimeout bounds how long Run goes on, after its context has ended, with what the worker was given. Defaults to 10 s.
+	// DrainTimeout bounds how long Run goes on, after its context has ended, with what the worker was given. Defaults to 10 s. A handler that has not
+	// returned when it has passed and the links have ended, which takes up to a second, has one second more: then Run returns without it, with ErrStuck.
 	DrainTimeout time.Duration
 	// Dial connects to a gateway. Defaults to TCP.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
@@ -59,6 +60,9 @@ var (
 	// ErrRefused is returned when a gateway could not carry out what was asked.
 	ErrRefused = errors.New("worker: refused by the gateway")
 )
+
+// ErrStuck is returned by Run when handlers have not returned in time at its end: they go on, without a link.
+var ErrStuck = errors.New("worker: handlers have not returned")
 
 // Worker runs a Handler for the clients of its gateways. Its API methods may be called from any goroutine while Run runs.
 type Worker struct {
@@ -144,7 +148,7 @@ const (
 )
 
 // Run dials the gateways and handles what comes until ctx ends. Then it takes no new clients, finishes what it was given, hands its clients over, and
-// returns when all its goroutines have ended. It is called once.
+// returns when all its goroutines have ended, or with ErrStuck when handlers do not return. It is called once.
 func (w *Worker) Run(ctx context.Context) error {
 	if err := w.start(ctx); err != nil {
 		return err
@@ -159,13 +163,34 @@ func (w *Worker) Run(ctx context.Context) error {
 		dialling.Go(func() { g.keep(ctx) })
 	}
 	<-ctx.Done()
-	w.drain()
-	dialling.Wait()
-	w.tasks.Wait()
+	deadline := time.Now().Add(w.cfg.DrainTimeout)
+	w.drain(deadline)
+	err := w.finish(&dialling, deadline)
 	end()
 	<-watched
 	w.stop()
-	return nil
+	return err
+}
+
+// stuckAfter is what handlers have to return in, at least, after their links have ended.
+const stuckAfter = time.Second
+
+// finish waits until all goroutines have ended, but not for ever.
+func (w *Worker) finish(dialling *sync.WaitGroup, deadline time.Time) error {
+	ended := make(chan struct{})
+	go func() {
+		dialling.Wait()
+		w.tasks.Wait()
+		close(ended)
+	}()
+	limit := time.NewTimer(max(time.Until(deadline), stuckAfter))
+	defer limit.Stop()
+	select {
+	case <-ended:
+		return nil
+	case <-limit.C:
+		return w.watch.stuck()
+	}
 }
 
 // Ready is closed when the links to every gateway of Config.Gateways have been up.
@@ -180,10 +205,10 @@ func (w *Worker) connected() {
 	}
 }
 
-// drain asks for no more clients and waits until all have been handed over and all is handled, or DrainTimeout has passed. Then the links end.
-func (w *Worker) drain() {
-	deadline := time.NewTimer(w.cfg.DrainTimeout)
-	defer deadline.Stop()
+// drain asks for no more clients and waits until all have been handed over and all is handled, or the deadline has passed. Then the links end.
+func (w *Worker) drain(deadline time.Time) {
+	late := time.NewTimer(time.Until(deadline))
+	defer late.Stop()
 	links := w.routes.all()
 	for _, l := range links {
 		l.startDrain()
@@ -192,14 +217,16 @@ func (w *Worker) drain() {
 		select {
 		case <-l.drained:
 		case <-l.gone:
-		case <-deadline.C:
+		case <-late.C:
 			w.log.Warn("worker: clients left at the end of the drain", "worker", w.cfg.Name)
-			deadline.Reset(0)
+			late.Reset(0)
 		}
 	}
+	var ending sync.WaitGroup
 	for _, l := range w.routes.all() {
-		l.goAway()
+		ending.Go(l.goAway) // side by side: each may take a second
 	}
+	ending.Wait()
 }
 
 // Stats are a worker's figures since it started.
