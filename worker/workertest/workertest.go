@@ -96,8 +96,25 @@ func (g *Gateway) startWorker() {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for g.link == nil { // our end of the hello is a moment behind
+	g.awaitLink() // our end of the hello is a moment behind
+}
+
+// awaitLink waits until a worker is there. Called with mu.
+func (g *Gateway) awaitLink() {
+	g.tb.Helper()
+	late := false
+	stop := time.AfterFunc(Patience, func() {
+		g.mu.Lock()
+		late = true
+		g.mu.Unlock()
+		g.linked.Broadcast()
+	})
+	defer stop.Stop()
+	for g.link == nil && !late {
 		g.linked.Wait()
+	}
+	if g.link == nil {
+		g.tb.Fatal("workertest: no worker came")
 	}
 }
 
@@ -160,6 +177,7 @@ func (g *Gateway) Dial(r Request) *Client {
 	g.tb.Helper()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.awaitLink()
 	if r.Remote == "" {
 		r.Remote = "192.0.2.1:1234"
 	}
@@ -169,9 +187,6 @@ func (g *Gateway) Dial(r Request) *Client {
 	c.member.Data = c
 	g.sessions = append(g.sessions, c)
 	g.members.Add(&c.member)
-	if g.link == nil {
-		g.tb.Fatal("workertest: Dial without a worker")
-	}
 	g.attach(c, true)
 	return c
 }

@@ -1,0 +1,27 @@
+package workertest
+
+import (
+	"testing"
+
+	"sluice/worker"
+)
+
+// A client that dials while no worker is there is held until one comes.
+func TestDialWaits(t *testing.T) {
+	t.Parallel()
+	g := New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) { _ = c.Send(m) }))
+	for range 3 {
+		g.mu.Lock()
+		old := g.link
+		g.mu.Unlock()
+		_ = old.conn.Close() // the worker dials again, in a while
+		for gone := false; !gone; {
+			g.mu.Lock()
+			gone = g.link != old
+			g.mu.Unlock()
+		}
+		c := g.Dial(Request{})
+		c.Send("hi")
+		c.Expect("hi")
+	}
+}
