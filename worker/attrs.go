@@ -77,7 +77,8 @@ func (c *Client) set(attrs map[string]string, flags uint8) error {
 }
 
 // CompareAndSet replaces all attributes if their version is still the one given; else it returns ErrConflict, and the client's attributes are those that
-// stand at the gateway. It waits for the gateway.
+// stand at the gateway. It waits for the gateway, and in a handler overtakes what the call did before (see Deliver): after a SetAttrs of the same call it
+// finds a conflict.
 func (c *Client) CompareAndSet(ctx context.Context, version uint32, attrs map[string]string) error {
 	list, err := attrList(attrs)
 	if err != nil {

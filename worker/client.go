@@ -68,7 +68,8 @@ const (
 	Refused                   // the connection is closing, full, or of a protocol that cannot carry the message
 )
 
-// Deliver sends a message and waits for the gateway to say what became of it.
+// Deliver sends a message and waits for the gateway to say what became of it. In a handler it overtakes what the call sent before: that is a unit which goes
+// out when the call has returned, while Deliver goes out at once and stands whatever becomes of the call.
 func (c *Client) Deliver(ctx context.Context, m Message) (Delivery, error) {
 	status, _, err := c.ask(ctx, link.Send, m.flags(), m.Data)
 	switch {

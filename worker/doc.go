@@ -23,7 +23,8 @@
 // # Effects are a unit
 //
 // What a handler does through its *Client while it runs reaches its gateway together with the acknowledgement of the message, wholly or not at
-// all. What is done from other goroutines, through a *Worker, or at clients of another gateway goes out at once and by itself.
+// all. What is done from other goroutines, through a *Worker, or at clients of another gateway goes out at once and by itself. So does what waits for an
+// answer: Deliver and CompareAndSet overtake the handler's earlier Sends, and the questions (Count, Select, Online, …) do not see them.
 //
 // # Buffers
 //

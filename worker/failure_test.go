@@ -69,6 +69,30 @@ func rawPeer(t *testing.T, heartbeat time.Duration, h worker.Handler) (conns cha
 	return conns, w
 }
 
+// What waits for an answer goes out before the unit of the call that it is in, and stands when the call fails.
+func TestDeliverOvertakes(t *testing.T) {
+	t.Parallel()
+	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		_ = c.SetAttrs(map[string]string{"k": "unit"})
+		_ = c.Send(worker.Text("second"))
+		if d, err := c.Deliver(t.Context(), worker.Text("first")); d != worker.Delivered || err != nil {
+			t.Errorf("Deliver: %v, %v", d, err)
+		}
+		if err := c.CompareAndSet(t.Context(), c.Version(), map[string]string{"k": "at once"}); !errors.Is(err, worker.ErrConflict) {
+			t.Errorf("CompareAndSet after a SetAttrs of the same call: %v", err)
+		}
+		if string(m.Data) == "panic" {
+			panic("on purpose")
+		}
+	}))
+	c := g.Dial(workertest.Request{})
+	c.Send("panic")
+	c.Expect("first")
+	c.Send("x")
+	c.Expect("first")
+	c.Expect("second")
+}
+
 // pipeDial dials a gateway of one loop, played by the test, which gets each connection after the hello.
 func pipeDial(conns chan net.Conn, heartbeat time.Duration) func(context.Context, string) (net.Conn, error) {
 	return func(context.Context, string) (net.Conn, error) {
