@@ -103,6 +103,7 @@ func (b *benchRun) flags(c *cobra.Command) {
 	case bench.Churn:
 		f.IntVar(&b.PerConn, "per-conn", 10, "messages in the life of a connection")
 	}
+	f.StringVar(&b.Servers.Binary, "binary", "", "the sluice program to start servers from, for comparing two builds (default: this one)")
 	f.IntVar(&b.Servers.Gateways, "gateways", 1, "gateways to start")
 	f.IntVar(&b.Servers.Workers, "workers", 1, "workers to start")
 	f.StringVar(&b.Servers.Reactors, "reactors", "auto", "event loops of a gateway that is started")
