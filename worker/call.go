@@ -105,7 +105,9 @@ func (s *session) run(goroutine string) {
 		s.mu.Lock()
 		if len(s.queue) == 0 {
 			s.queue, s.busy = nil, false
+			next := s.cease()
 			s.mu.Unlock()
+			next.begin()
 			return
 		}
 		it := s.queue[0]
@@ -141,17 +143,27 @@ func (s *session) runElsewhere(goroutine string) {
 // abandon forgets what is queued when the link has ended and the client lives on: it is the gateway's again, which counts all that was not
 // acknowledged (LoopStats.Unacked), and the client's calls on its next link must not overlap these. The session stays busy, so that nothing
 // runs any more. Of a client that is gone nobody else will hear: it reports false.
-func (s *session) abandon(next *item) bool {
+func (s *session) abandon(first *item) bool {
+	<-s.link.done // all that was read has been queued
 	s.mu.Lock()
-	gone := next.kind == itemClose || slices.ContainsFunc(s.queue, func(it item) bool { return it.kind == itemClose })
-	if !gone {
-		s.queue, s.unit = nil, nil
+	gone := first.kind == itemClose || slices.ContainsFunc(s.queue, func(it item) bool { return it.kind == itemClose })
+	if gone {
+		s.mu.Unlock()
+		return false
 	}
+	s.queue, s.unit = nil, nil
+	next := s.cease()
 	s.mu.Unlock()
-	if !gone {
-		s.stopTimers()
+	s.stopTimers()
+	next.begin()
+	return true
+}
+
+// begin has the pool run what has queued for a session that had to wait for another; nil: for none.
+func (s *session) begin() {
+	if s != nil {
+		s.link.w.pool.start(s)
 	}
-	return !gone
 }
 
 // queueTask puts a function into the client's order, unless the client has gone.

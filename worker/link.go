@@ -22,6 +22,7 @@ type gwLink struct {
 	maxFrame  int
 	heartbeat time.Duration
 	gone      chan struct{} // closed when the link has ended
+	done      chan struct{} // closed when its leader has, after it
 	drained   chan struct{} // closed when a drain has left no client
 
 	leader leader // of the one that leads
@@ -54,7 +55,7 @@ func newLink(w *Worker, conn net.Conn, hello link.GatewayHello) *gwLink {
 	l := &gwLink{
 		w: w, conn: conn, gateway: hello.ID, loop: uint8(hello.Loop), loops: hello.Loops,
 		maxFrame: int(hello.MaxFrame), heartbeat: hello.Heartbeat,
-		gone: make(chan struct{}), drained: make(chan struct{}),
+		gone: make(chan struct{}), done: make(chan struct{}), drained: make(chan struct{}),
 		requests: make(map[uint32]*question),
 	}
 	l.space.L, l.work.L = &l.mu, &l.mu
@@ -62,7 +63,8 @@ func newLink(w *Worker, conn net.Conn, hello link.GatewayHello) *gwLink {
 	return l
 }
 
-// run is the link's life; it returns when the link has ended and its goroutines, but for handlers that still run, are on their way out.
+// run is the link's life; it returns when the link has ended and its goroutines, but for handlers that still run, are on their way out: who is dialled next
+// knows of those (linger.go).
 func (l *gwLink) run() {
 	l.w.log.Info("link up", "gateway", l.gateway, "loop", l.loop, "remote", l.conn.RemoteAddr().String())
 	l.w.watch.add(l)
@@ -70,7 +72,7 @@ func (l *gwLink) run() {
 	go l.write()
 	go l.beat()
 	go l.lead()
-	<-l.gone
+	<-l.done
 }
 
 // end closes the link, once. Whoever waits for something on it is told.

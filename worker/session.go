@@ -31,6 +31,8 @@ type session struct {
 	undo    *known              // guarded by mu: what stands at the gateway, once the call that runs has changed the above in its unit
 	timers  map[*Timer]struct{} // guarded by mu
 	gone    bool                // guarded by mu
+	lingers bool                // guarded by mu: its link has ended, and something of it still runs
+	next    *session            // guarded by mu: the client's on the next link, which waits for that
 
 	setting sync.Mutex // held while attributes are sent, so that their versions go down the link in order; before mu
 }

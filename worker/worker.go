@@ -81,8 +81,11 @@ type Worker struct {
 	pool   pool
 	watch  watch
 	units  units
-	stats  stats
-	tasks  sync.WaitGroup // all goroutines but Run's own
+
+	lingering lingering
+
+	stats stats
+	tasks sync.WaitGroup // all goroutines but Run's own
 
 	mu      sync.Mutex
 	pending int // guarded by mu: gateways whose links have never all been up
