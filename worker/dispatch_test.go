@@ -88,6 +88,36 @@ func TestManyBlockingHandlers(t *testing.T) {
 	}
 }
 
+// A thousand handlers that wait for something wait together: none returns before all have begun, so that a thousand of 5 ms take about 5 ms and not 5 s.
+func TestThousandHandlersAtOnce(t *testing.T) {
+	t.Parallel()
+	const clients = 1000
+	var running atomic.Int32
+	all := make(chan struct{})
+	let := sync.OnceFunc(func() { close(all) })
+	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		if running.Add(1) == clients {
+			let()
+		}
+		<-all
+		_ = c.Send(m)
+	}))
+	t.Cleanup(let) // the worker does not end before its handlers
+	list := make([]*workertest.Client, clients)
+	for i := range list {
+		list[i] = g.Dial(workertest.Request{})
+	}
+	for _, c := range list {
+		c.Send("x")
+	}
+	for _, c := range list {
+		c.Expect("x")
+	}
+	if n := g.Worker().Stats().Takeovers; n > clients/10 { // each takes a tick of the watch
+		t.Errorf("%d of %d calls held the link up before they were found to block", n, clients)
+	}
+}
+
 // Whatever blocks and whatever does not, each client's messages are handled one after the other and in order, and answers come in that order.
 func TestOrderUnderTakeovers(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,348 @@
+package worker
+
+import (
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sluice/internal/link"
+)
+
+// Whatever handlers do, however frames are cut and whenever links die: calls for one client never overlap and come in order, each message is acknowledged
+// once, and its effects come once, in order, with the acknowledgement. A schedule is made from its seed; there is no watch, so that leaderships go over
+// where the schedule says.
+func TestSchedules(t *testing.T) {
+	t.Parallel()
+	schedules := uint64(2000)
+	if testing.Short() {
+		schedules = 200
+	}
+	w, business := newScheduleWorker(t)
+	for seed := range schedules {
+		s := newSchedule(t, w, seed)
+		business.now.Store(s)
+		s.run()
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+	if st := w.Stats(); st.Takeovers == 0 || st.Pooled == 0 || st.Panics == 0 {
+		t.Errorf("the schedules missed what they are for: %+v", st)
+	}
+}
+
+// act is what the call of a message does.
+type act int
+
+const (
+	actEcho act = iota
+	actPanic
+	actExit
+	actYield // gives the leadership away
+	actBlock // so too, and waits
+	actBlockExit
+	actTimer
+	acts
+)
+
+func (a act) fails() bool { return a == actPanic || a == actExit || a == actBlockExit }
+
+// schedule is one run: the gateway's side of the links, and what handlers are to do.
+type schedule struct {
+	t    *testing.T
+	w    *Worker
+	rng  *rand.Rand // owned by run
+	acts [][]act    // by client and message
+	gate [][]chan struct{}
+	shut []chan struct{} // owned by run: gates that hold
+
+	running []atomic.Int32 // by client: calls
+
+	mu     sync.Mutex
+	called map[*session][]int // guarded by mu: messages, in the order of their calls
+	closed []int              // guarded by mu: by client
+	acked  [][]bool           // guarded by mu: by client and message
+	echoes [][]int            // guarded by mu: by client
+	seqs   map[uint32]at      // guarded by mu: of this link, not acknowledged
+	empty  chan struct{}      // guarded by mu: closed when the last of seqs is; nil: nobody waits
+}
+
+// at is what a sequence number stands for; message -1 is none.
+type at struct{ client, message int }
+
+type scheduled struct{ now atomic.Pointer[schedule] }
+
+func newScheduleWorker(t *testing.T) (*Worker, *scheduled) {
+	t.Helper()
+	business := new(scheduled)
+	w, err := New(Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, business)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, business
+}
+
+func newSchedule(t *testing.T, w *Worker, seed uint64) *schedule {
+	s := &schedule{t: t, w: w, rng: rand.New(rand.NewPCG(seed, 1))}
+	clients := 1 + s.rng.IntN(4)
+	s.running = make([]atomic.Int32, clients)
+	s.called, s.closed, s.echoes = make(map[*session][]int), make([]int, clients), make([][]int, clients)
+	wild := s.rng.IntN(4) == 0
+	for range clients {
+		n := s.rng.IntN(16)
+		list, gates := make([]act, n), make([]chan struct{}, n)
+		for i := range list {
+			if wild || s.rng.IntN(3) == 0 {
+				list[i] = act(s.rng.IntN(int(acts)))
+			}
+			gates[i] = make(chan struct{})
+			if list[i] == actBlock || list[i] == actBlockExit {
+				s.shut = append(s.shut, gates[i])
+			}
+		}
+		s.acts, s.gate, s.acked = append(s.acts, list), append(s.gate, gates), append(s.acked, make([]bool, n))
+	}
+	return s
+}
+
+func (b *scheduled) OnMessage(c *Client, m Message) {
+	s := b.now.Load()
+	client, message := int(m.Data[0]), int(m.Data[1])
+	defer s.enter(client)()
+	s.mu.Lock()
+	s.called[c.s] = append(s.called[c.s], message)
+	s.mu.Unlock()
+	_ = c.Send(m)
+	switch s.acts[client][message] {
+	case actPanic:
+		panic("on purpose")
+	case actExit:
+		runtime.Goexit()
+	case actYield:
+		c.aboutToBlock()
+		runtime.Gosched()
+	case actBlock:
+		c.aboutToBlock()
+		<-s.gate[client][message]
+	case actBlockExit:
+		c.aboutToBlock()
+		<-s.gate[client][message]
+		runtime.Goexit()
+	case actTimer:
+		c.After(0, func(*Client) { s.enter(client)() })
+	}
+}
+
+func (b *scheduled) OnClose(c *Client, _ Reason) {
+	s := b.now.Load()
+	client := int(c.s.slot)
+	defer s.enter(client)()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed[client]++
+}
+
+// enter notes that a call of the client runs, until what it returns is called.
+func (s *schedule) enter(client int) (leave func()) {
+	if n := s.running[client].Add(1); n != 1 {
+		s.t.Errorf("%d calls for client %d at a time", n, client)
+	}
+	runtime.Gosched()
+	return func() { s.running[client].Add(-1) }
+}
+
+// run is the gateway: some lives of a link that die at any point, and one that brings everything to its end.
+func (s *schedule) run() {
+	for range s.rng.IntN(3) {
+		s.life(true)
+	}
+	s.life(false)
+	s.w.tasks.Wait()
+	for of, called := range s.called {
+		if !slices.IsSorted(called) || len(slices.Compact(slices.Clone(called))) != len(called) {
+			s.t.Errorf("client %d: called in the order %v", of.slot, called)
+		}
+	}
+	for client, list := range s.acts {
+		var want []int
+		for message, a := range list {
+			if !a.fails() {
+				want = append(want, message)
+			}
+		}
+		if !slices.Equal(s.echoes[client], want) {
+			s.t.Errorf("client %d got %v, not %v", client, s.echoes[client], want)
+		}
+		if s.closed[client] != 1 {
+			s.t.Errorf("client %d was closed %d times", client, s.closed[client])
+		}
+	}
+}
+
+// life is a link's: all clients and their messages that are not acknowledged come down it.
+func (s *schedule) life(dies bool) {
+	near, far := net.Pipe()
+	l := newLink(s.w, near, link.GatewayHello{ID: 1, Loops: 1, MaxFrame: link.MaxFrame})
+	frames := s.frames(!dies)
+	var both sync.WaitGroup
+	both.Go(l.run)
+	both.Go(func() { s.read(far) })
+	if dies {
+		frames = frames[:s.rng.IntN(len(frames)+1)]
+	}
+	var b []byte
+	for i := range frames {
+		b = link.Append(b, &frames[i])
+		if s.rng.IntN(3) == 0 { // up to anywhere in a frame
+			n := s.rng.IntN(len(b) + 1)
+			_, _ = far.Write(b[:n])
+			b = b[n:]
+		}
+		if s.rng.IntN(4) == 0 {
+			s.open()
+		}
+		if s.rng.IntN(8) == 0 {
+			s.w.watch.now.Add(poolTicks) // the link's messages go to its leader again
+		}
+	}
+	if !dies {
+		_, _ = far.Write(b)
+		for len(s.shut) > 0 {
+			s.open()
+		}
+		s.awaitAcks()
+	}
+	_ = far.Close()
+	both.Wait() // not for handlers that block
+}
+
+// frames are what a link carries: each client's in their order, and those of several mixed.
+func (s *schedule) frames(ends bool) (frames []link.Frame) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seqs = make(map[uint32]at)
+	due := make([][]link.Frame, len(s.acts))
+	attachment := link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})
+	for client, list := range s.acts {
+		due[client] = append(due[client], link.Frame{Type: link.Attach, Payload: attachment})
+		for message := range list {
+			if !s.acked[client][message] {
+				due[client] = append(due[client], link.Frame{Type: link.Message, Payload: []byte{byte(client), byte(message)}})
+			}
+		}
+		if ends {
+			due[client] = append(due[client], link.Frame{Type: link.Detach, Code: uint16(link.ReasonPeer)})
+		}
+	}
+	for slices.ContainsFunc(due, func(list []link.Frame) bool { return len(list) > 0 }) {
+		client := s.rng.IntN(len(due))
+		if len(due[client]) == 0 {
+			continue
+		}
+		f := due[client][0]
+		due[client] = due[client][1:]
+		f.Slot, f.Token, f.ID = uint32(client), 7, uint32(len(frames)+1)
+		what := at{client, -1}
+		if f.Type == link.Message {
+			what.message = int(f.Payload[1])
+		}
+		s.seqs[f.ID] = what
+		frames = append(frames, f)
+	}
+	return frames
+}
+
+// open lets one of the calls that block return, now or when it comes.
+func (s *schedule) open() {
+	if n := len(s.shut); n > 0 {
+		i := s.rng.IntN(n)
+		close(s.shut[i])
+		s.shut = slices.Delete(s.shut, i, i+1)
+	}
+}
+
+// awaitAcks waits until all is acknowledged.
+func (s *schedule) awaitAcks() {
+	done := make(chan struct{})
+	s.mu.Lock()
+	if len(s.seqs) == 0 {
+		close(done)
+	} else {
+		s.empty = done
+	}
+	s.mu.Unlock()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.t.Errorf("never acknowledged: %v", s.seqs)
+	}
+}
+
+// read takes what the worker sends, until the link dies.
+func (s *schedule) read(conn net.Conn) {
+	for {
+		var size [4]byte
+		if _, err := io.ReadFull(conn, size[:]); err != nil {
+			return
+		}
+		b := append(size[:], make([]byte, binary.BigEndian.Uint32(size[:])-4)...)
+		if _, err := io.ReadFull(conn, b[4:]); err != nil {
+			return
+		}
+		var f link.Frame
+		if n, err := link.Next(b, link.MaxFrame, &f); n != len(b) || err != nil {
+			s.t.Errorf("a bad frame: %v", err)
+			return
+		}
+		if f.Type == link.Unit {
+			s.unit(&f)
+		}
+	}
+}
+
+// unit applies one UNIT: what it acknowledges, and that it has just the effects of that.
+func (s *schedule) unit(f *link.Frame) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	within := make(map[at]bool)
+	for seq := f.ID; seq <= f.Slot; seq++ {
+		what, ok := s.seqs[seq]
+		if !ok {
+			s.t.Errorf("sequence %d was acknowledged twice, or never sent", seq)
+		}
+		delete(s.seqs, seq)
+		if what.message >= 0 {
+			s.acked[what.client][what.message] = true
+			within[what] = !s.acts[what.client][what.message].fails()
+		}
+	}
+	for in := f.Payload; len(in) > 0; {
+		var inner link.Frame
+		n, err := link.Next(in, link.MaxFrame, &inner)
+		if n == 0 || err != nil {
+			s.t.Errorf("a bad frame in a unit: %v", err)
+			return
+		}
+		in = in[n:]
+		what := at{int(inner.Payload[0]), int(inner.Payload[1])}
+		if !within[what] {
+			s.t.Errorf("the effect of %v is not with its acknowledgement, or of a call that failed, or there twice", what)
+		}
+		delete(within, what)
+		s.echoes[what.client] = append(s.echoes[what.client], what.message)
+	}
+	if len(s.seqs) == 0 && s.empty != nil {
+		close(s.empty)
+		s.empty = nil
+	}
+}
