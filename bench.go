@@ -199,13 +199,15 @@ type benchOutput struct {
 // writers are the forms of a report.
 var writers = map[string]func(io.Writer, *bench.Report) error{
 	"text": report.Text, "json": report.JSON, "csv": report.CSV, "gobench": report.GoBench, "hgrm": report.HGRM,
+	"html": func(w io.Writer, r *bench.Report) error { return report.HTML(w, r) },
 }
 
 func (o *benchOutput) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&o.format, "format", "text", "what to print: text, json, csv, gobench or hgrm")
+	f.StringVar(&o.format, "format", "text", "what to print: text, json, csv, gobench, hgrm or html")
 	o.files = map[string]*string{
 		"json":    f.String("json", "", "also write the whole report as JSON to this file, for compare"),
+		"html":    f.String("html", "", "also write a page with plots to this file"),
 		"csv":     f.String("csv", "", "also write the timeline to this file"),
 		"gobench": f.String("gobench", "", "also write a benchmark line for benchstat to this file"),
 		"hgrm":    f.String("hgrm", "", "also write the latency's percentiles to this file"),

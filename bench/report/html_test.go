@@ -1,0 +1,79 @@
+package report
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"io"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"sluice/bench"
+)
+
+// TestHTML checks that the drawings are whole, that nothing is loaded from elsewhere and that foreign text stays text.
+func TestHTML(t *testing.T) {
+	t.Parallel()
+	a, b := sample(t, 1000), sample(t, 3000)
+	a.Label, b.Label = `<script>alert(1)</script>"'`, "b"
+	b.Verdict.Reasons = []string{"<img src=x>"}
+	idle := sample(t, 0)
+	idle.Options.Mode, idle.Timeline = bench.Idle, nil
+	for name, c := range map[string]struct {
+		reports []*bench.Report
+		plots   int
+	}{"one": {[]*bench.Report{a}, 4}, "two": {[]*bench.Report{a, b}, 4}, "nothing measured": {[]*bench.Report{idle}, 0}} {
+		var page bytes.Buffer
+		if err := HTML(&page, c.reports...); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, bad := range []string{"<script", "<img", "http:", "https:", "NaN", "Inf", "ZgotmplZ"} {
+			if strings.Contains(page.String(), bad) {
+				t.Errorf("%s: there is %q on the page", name, bad)
+			}
+		}
+		drawings := regexp.MustCompile(`(?s)<svg.*?</svg>`).FindAllString(page.String(), -1)
+		if len(drawings) != c.plots {
+			t.Errorf("%s: %d drawings, want %d", name, len(drawings), c.plots)
+		}
+		for _, svg := range drawings {
+			for d := xml.NewDecoder(strings.NewReader(svg)); ; {
+				if _, err := d.Token(); errors.Is(err, io.EOF) {
+					break
+				} else if err != nil {
+					t.Fatalf("%s: %v in %s", name, err, svg)
+				}
+			}
+			if !strings.Contains(svg, "<path") {
+				t.Errorf("%s: a drawing without a curve", name)
+			}
+		}
+	}
+	if err := HTML(io.Discard); err == nil {
+		t.Error("a page of nothing")
+	}
+}
+
+func TestAxes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		a    axis
+		want []float64
+	}{
+		{linear(0, 100, 5, Count), []float64{0, 20, 40, 60, 80, 100}},
+		{linear(-2, 6, 8, Count), []float64{-2, -1, 0, 1, 2, 3, 4, 5, 6}},
+		{linear(0, 0.9, 4, Count), []float64{0, 0.2, 0.4, 0.6, 0.8}},
+		{linear(0, 0, 4, Count), []float64{0, 0.2, 0.4, 0.6, 0.8, 1}},
+		{logarithmic(150, 900, Count), []float64{100, 200, 500, 1000}},
+		{logarithmic(1000, 1000, Count), []float64{1000, 2000}},
+		{logarithmic(1, 20, Count), []float64{1, 2, 5, 10, 20}},
+	} {
+		same := slices.EqualFunc(c.a.ticks, c.want, func(x, y float64) bool { return math.Abs(x-y) < 1e-9 })
+		if !same || c.a.at(c.a.min) != 0 || c.a.at(c.a.max) != 1 {
+			t.Errorf("%v, want %v; from %v to %v", c.a.ticks, c.want, c.a.at(c.a.min), c.a.at(c.a.max))
+		}
+	}
+}
