@@ -144,6 +144,7 @@ func (l *Loop) run() {
 	l.offerResumed()
 	l.finish()
 	l.written = 0
+	crowded := len(l.dirty) >= crowd
 	for len(l.dirty)+len(l.prompt)+len(l.ending) > 0 {
 		l.dirty = flushAll(l.dirty)
 		l.prompt = flushAll(l.prompt)
@@ -153,7 +154,14 @@ func (l *Loop) run() {
 	if again {
 		l.kickSelf()
 	}
+	if crowded {
+		yield()
+	}
 }
+
+// crowd is how many conns a turn writes to in a loop under load. After such a turn whoever waits for this processor goes first: the peers make more work
+// meanwhile, and the next turn does it in one go instead of sleeping and being woken for a little at a time.
+const crowd = 4
 
 // settle ends a callback of gnet's: OnClose of what ended, then what is prompt,
 // then all the rest if it is more than the CPU's caches hold well.
