@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"testing"
 
 	"github.com/panjf2000/gnet/v2"
@@ -12,11 +13,18 @@ import (
 )
 
 // rawEnv makes this test binary a raw gnet echo server on the address it holds: the floor that the two-hop path is measured against.
-const rawEnv = "SLUICE_BENCH_RAW"
+const (
+	rawEnv      = "SLUICE_BENCH_RAW"
+	rawLoopsEnv = "SLUICE_BENCH_RAW_LOOPS"
+)
 
 func TestMain(m *testing.M) {
 	if addr := os.Getenv(rawEnv); addr != "" {
-		if err := gnet.Run(&rawEcho{addr: addr}, "tcp://"+addr, gnet.WithNumEventLoop(2)); err != nil {
+		loops, err := strconv.Atoi(os.Getenv(rawLoopsEnv))
+		if err == nil {
+			err = gnet.Run(&rawEcho{addr: addr}, "tcp://"+addr, gnet.WithNumEventLoop(loops))
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -53,9 +61,9 @@ func (*rawEcho) OnTraffic(c gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
-func startRaw(tb testing.TB) *proctest.Process {
+func startRaw(tb testing.TB, loops int) *proctest.Process {
 	tb.Helper()
-	return proctest.Start(tb, []string{rawEnv + "=" + freeAddr(tb)}, os.Args[0])
+	return proctest.Start(tb, []string{rawEnv + "=" + freeAddr(tb), rawLoopsEnv + "=" + strconv.Itoa(loops)}, os.Args[0])
 }
 
 // freeAddr is an address that nobody listened on a moment ago: gnet cannot tell which port it was given.

@@ -3,6 +3,7 @@ package bench_test
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -11,30 +12,33 @@ import (
 )
 
 // rounds is how often each side of a comparison runs, in turn.
-const rounds = 3
+const rounds = 5
 
 // BenchmarkTwoHop compares the whole path (client, gateway, worker, gateway, client) with a raw gnet echo, which has one hop and no meaning: CPU time
-// per message of all server processes, both sides alternating, 1,000 connections, text lines of 128 bytes. It prints the median of the ratios.
+// per message of all server processes, both sides alternating and with as many event loops, 1,000 connections, text lines of 128 bytes. It prints the median of the ratios.
 //
 //	go test -run '^$' -bench TwoHop -benchtime 1x ./bench
 func BenchmarkTwoHop(b *testing.B) {
 	bin := proctest.Build(b)
-	raw := startRaw(b)
-	for _, inFlight := range []int{1, 16} {
-		b.Run(fmt.Sprintf("inflight=%d", inFlight), func(b *testing.B) {
-			for range b.N {
-				compare(b, bench.Options{Codec: bench.Text, Conns: 1000, InFlight: inFlight, Size: 127, Warmup: time.Second, Window: 3 * time.Second}, bin, raw)
-			}
-		})
+	for _, loops := range []int{1, 2} {
+		raw := startRaw(b, loops)
+		for _, inFlight := range []int{1, 16} {
+			b.Run(fmt.Sprintf("loops=%d/inflight=%d", loops, inFlight), func(b *testing.B) {
+				for range b.N {
+					compare(b, bench.Options{Codec: bench.Text, Conns: 1000, InFlight: inFlight, Size: 127, Warmup: time.Second, Window: 3 * time.Second},
+						bench.Options{Servers: bench.Servers{Binary: bin, Reactors: strconv.Itoa(loops)}},
+						bench.Options{Targets: []string{raw.Addrs["text"]}, PIDs: []bench.PID{{Name: "raw", PID: raw.PID}}})
+				}
+			})
+		}
 	}
 }
 
-// compare runs the load of o against the two-hop path, in processes of its own, and against the raw echo.
-func compare(b *testing.B, o bench.Options, bin string, raw *proctest.Process) {
+// compare runs the load of o against the two-hop path and the raw echo.
+func compare(b *testing.B, o, twoHop, raw bench.Options) {
 	var ratios, ours, floor, gateway, worker []float64
 	for range rounds {
-		r := measure(b, o, bench.Options{Targets: []string{raw.Addrs["text"]}, PIDs: []bench.PID{{Name: "raw", PID: raw.PID}}})
-		t := measure(b, o, bench.Options{Servers: bench.Servers{Binary: bin}})
+		r, t := measure(b, o, raw), measure(b, o, twoHop)
 		floor, ours = append(floor, r[0].PerMessage), append(ours, t[0].PerMessage+t[1].PerMessage)
 		gateway, worker = append(gateway, t[0].PerMessage), append(worker, t[1].PerMessage)
 		ratios = append(ratios, ours[len(ours)-1]/floor[len(floor)-1])
