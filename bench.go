@@ -28,7 +28,6 @@ var benchShort = map[bench.Mode]string{
 	bench.Broadcast: "every message goes to all",
 	bench.Rooms:     "every message goes to all in the sender's room",
 	bench.Churn:     "an echo on connections that live for a few messages only",
-	bench.Chat:      "people talking in rooms, against the chat",
 }
 
 func benchCommand(log *slog.Logger) *cobra.Command {
@@ -47,12 +46,9 @@ With --rate it is an open loop: messages are due at fixed times, and latency cou
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	for _, m := range bench.Modes {
-		if m == bench.Chat {
-			continue
-		}
 		c.AddCommand(benchModeCommand(m))
 	}
-	c.AddCommand(benchCompareCommand(), benchServeCommand(log))
+	c.AddCommand(benchCompareCommand(), benchServeCommand(log), benchAgentCommand())
 	return c
 }
 
@@ -98,7 +94,7 @@ func (b *benchRun) flags(c *cobra.Command) {
 	switch b.Mode {
 	case bench.Broadcast:
 		f.IntVar(&b.Senders, "senders", 1, "connections that send")
-	case bench.Rooms, bench.Chat:
+	case bench.Rooms:
 		f.IntVar(&b.RoomSize, "room-size", 50, "members of a room")
 	case bench.Churn:
 		f.IntVar(&b.PerConn, "per-conn", 10, "messages in the life of a connection")
@@ -278,6 +274,14 @@ func benchServeCommand(log *slog.Logger) *cobra.Command {
 	o.innerFlags(c, "127.0.0.1:0")
 	o.workerFlags(c)
 	return c
+}
+
+// benchAgentCommand is what a run starts when one generator is not enough.
+func benchAgentCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "agent", Short: "a generator for a run in another process", Hidden: true, Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return bench.ServeAgent(c.Context(), os.Stdin, os.Stdout) },
+	}
 }
 
 // count is a flag value that takes 10k and 1m.

@@ -83,9 +83,9 @@ func (a *audited) errors() []ErrorCount {
 func (a *audited) settled() bool { return a.Audit.Lost == 0 && a.Alive == 0 }
 
 // usage is what this process took so far.
-func (g *generator) usage() (usage, error) {
-	return usage{CPU: ownCPU(), RSS: uint64(Resident(os.Getpid()))}, nil
-}
+func (g *generator) usage() (usage, error) { return ownUsage(), nil }
+
+func ownUsage() usage { return usage{CPU: ownCPU(), RSS: uint64(Resident(os.Getpid()))} }
 
 // close ends the generator and everything it opened. ctx bounds the wait.
 func (g *generator) close(ctx context.Context) error {

@@ -165,13 +165,17 @@ func (l *lane) changed(err error) {
 
 // laneSample is what a lane counted so far; its histograms are what came since the last sample.
 type laneSample struct {
+	tally
+	Latency, Lateness *hdrhistogram.Histogram
+}
+
+type tally struct {
 	Sent, Messages, Bytes, Failures uint64
 	Open                            int
-	Latency, Lateness               *hdrhistogram.Histogram
 }
 
 func (l *lane) sample() laneSample {
-	s := laneSample{Sent: l.sent, Messages: l.messages, Bytes: l.bytes, Failures: l.failures, Open: l.open, Latency: l.latency, Lateness: l.lateness}
+	s := laneSample{tally{l.sent, l.messages, l.bytes, l.failures, l.open}, l.latency, l.lateness}
 	l.latency, l.lateness = newHistogram(), newHistogram()
 	return s
 }

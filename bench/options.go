@@ -24,7 +24,7 @@ type Options struct {
 	Rate     float64       `json:"rate,omitempty"`      // open loop: messages a second of all senders together; connect: attempts a second. 0: closed loop
 	Size     int           `json:"size"`                // payload bytes. Defaults to 128; at least 16.
 	Senders  int           `json:"senders,omitempty"`   // broadcast: connections that send. Defaults to 1.
-	RoomSize int           `json:"room_size,omitempty"` // rooms, chat: members of a room. Defaults to 50.
+	RoomSize int           `json:"room_size,omitempty"` // rooms: members of a room. Defaults to 50.
 	PerConn  int           `json:"per_conn,omitempty"`  // churn: messages in the life of a connection. Defaults to 10.
 	Warmup   time.Duration `json:"warmup_ns"`           // Defaults to 2 s.
 	Window   time.Duration `json:"window_ns"`           // Defaults to 10 s.
@@ -65,11 +65,10 @@ const (
 	Broadcast Mode = "broadcast" // every message goes to all
 	Rooms     Mode = "rooms"     // every message goes to all in the sender's room
 	Churn     Mode = "churn"     // echo on connections that live for some messages only
-	Chat      Mode = "chat"      // people talking, against the chat
 )
 
 // Modes are all of them.
-var Modes = []Mode{Echo, Idle, Connect, Push, Broadcast, Rooms, Churn, Chat}
+var Modes = []Mode{Echo, Idle, Connect, Push, Broadcast, Rooms, Churn}
 
 // Unit is what Report.Messages counts in this mode.
 func (m Mode) Unit() string {
@@ -184,6 +183,9 @@ func (o *Options) check() error {
 	}
 	if o.Conns > maxStreams || o.Mode == Push && o.Conns < 2 {
 		return bad("%d connections are too few or too many for mode %s", o.Conns, o.Mode)
+	}
+	if o.Processes > o.Conns {
+		return bad("%d processes are too many for %d connections", o.Processes, o.Conns)
 	}
 	return errors.Join(least("conns", o.Conns, 1), least("in-flight", o.InFlight, 1), least("size", o.Size, layoutOf(o.Mode, o.Codec, o.Size).least()), least("senders", o.Senders, 1),
 		least("room size", o.RoomSize, 2), least("messages per connection", o.PerConn, 1), least("loops", o.Loops, 0), least("processes", o.Processes, 0),

@@ -58,9 +58,7 @@ func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err err
 	}
 	r := &run{opts: o, watch: watch, began: time.Now()}
 	r.report = &Report{Format: Format, Label: o.Label, Started: r.began.UTC().Round(time.Millisecond), Command: os.Args, Version: version(), Machine: machine(), Options: o}
-	if r.parts, err = newParts(o, r.began); err != nil {
-		return nil, err
-	}
+	r.parts, err = newParts(o, r.began)
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
 		defer cancel()
@@ -68,6 +66,9 @@ func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err err
 			err = errors.Join(err, p.close(ctx))
 		}
 	}()
+	if err != nil {
+		return nil, err
+	}
 	if err := r.measure(ctx); err != nil {
 		return nil, fmt.Errorf("%w%s", err, servers.lastWords())
 	}
@@ -78,12 +79,27 @@ func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err err
 // closeWithin bounds the end of the generators.
 const closeWithin = 10 * time.Second
 
-func newParts(o Options, began time.Time) ([]part, error) {
-	g, err := newGenerator(o, 0, uint32(o.Conns), began)
+// newParts are the generators: one in this process, or as many agents as asked for. What it returns is to be closed, also after an error.
+func newParts(o Options, began time.Time) (parts []part, err error) {
+	if o.Processes == 1 {
+		g, err := newGenerator(o, 0, uint32(o.Conns), began)
+		if err != nil {
+			return nil, err
+		}
+		return []part{g}, nil
+	}
+	program, err := o.program()
 	if err != nil {
 		return nil, err
 	}
-	return []part{g}, nil
+	for i := range o.Processes {
+		a, err := startAgent(program, share{Options: o, First: uint32(o.Conns * i / o.Processes), End: uint32(o.Conns * (i + 1) / o.Processes), Began: began.UnixMicro()})
+		if err != nil {
+			return parts, err
+		}
+		parts = append(parts, a)
+	}
+	return parts, nil
 }
 
 // measure opens the connections, warms up, measures the window and closes the books.

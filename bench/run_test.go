@@ -22,7 +22,7 @@ func short(o bench.Options) bench.Options {
 func TestRunModes(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
-	for _, mode := range bench.Modes[:7] {
+	for _, mode := range bench.Modes {
 		for _, c := range bench.Codecs {
 			if mode != bench.Echo && c != bench.JSONLines && c != bench.WebSocket {
 				continue
@@ -51,6 +51,20 @@ func TestRunModes(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// TestRunProcesses has rooms, pushes and broadcasts go from clients of one generator process to those of another, and the books must still balance.
+func TestRunProcesses(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	for _, mode := range bench.Modes {
+		t.Run(string(mode), func(t *testing.T) {
+			r := run(t, short(bench.Options{Mode: mode, Codec: bench.Frame, Conns: 50, RoomSize: 7, InFlight: 2, Senders: 40, Processes: 3, Servers: bench.Servers{Binary: bin}}))
+			if mode != bench.Idle && (r.Audit.Expected == 0 || r.Audit.Received != r.Audit.Expected) {
+				t.Errorf("the audit does not add up: %+v", r.Audit)
+			}
+		})
 	}
 }
 

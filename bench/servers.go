@@ -25,12 +25,9 @@ func startServers(o *Options) (*servers, error) {
 	if len(o.Targets) > 0 {
 		return s, nil
 	}
-	if o.Servers.Binary == "" {
-		own, err := os.Executable()
-		if err != nil {
-			return s, fmt.Errorf("bench: %w", err)
-		}
-		o.Servers.Binary = own
+	var err error
+	if o.Servers.Binary, err = o.program(); err != nil {
+		return s, err
 	}
 	var inner []string
 	for i := range o.Servers.Gateways {
@@ -60,8 +57,6 @@ func (m Mode) worker() []string {
 	switch m {
 	case Push, Rooms, Broadcast:
 		return []string{"bench", "serve"}
-	case Chat:
-		return []string{"chat"}
 	}
 	return []string{"echo"}
 }
