@@ -81,6 +81,14 @@ func (m Mode) Unit() string {
 	return "delivery"
 }
 
+// Units is more than one of them.
+func (m Mode) Units() string {
+	if m.Unit() == "delivery" {
+		return "deliveries"
+	}
+	return m.Unit() + "s"
+}
+
 // A Codec is how messages are framed on the wire.
 type Codec string
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -57,7 +58,7 @@ func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err err
 		return nil, err
 	}
 	r := &run{opts: o, watch: watch, began: time.Now()}
-	r.report = &Report{Format: Format, Label: o.Label, Started: r.began.UTC().Round(time.Millisecond), Command: os.Args, Version: version(), Machine: machine(), Options: o}
+	r.report = &Report{Format: Format, Label: o.Label, Started: r.began.UTC().Round(time.Millisecond), Command: append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...), Version: version(), Machine: machine(), Options: o}
 	r.parts, err = newParts(o, r.began)
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)

@@ -23,16 +23,17 @@ type servers struct {
 func startServers(o *Options) (*servers, error) {
 	s := &servers{}
 	if len(o.Targets) > 0 {
+		o.Servers = Servers{Binary: o.Servers.Binary} // nothing is started but agents
 		return s, nil
 	}
-	var err error
-	if o.Servers.Binary, err = o.program(); err != nil {
+	program, err := o.program()
+	if err != nil {
 		return s, err
 	}
 	var inner []string
 	for i := range o.Servers.Gateways {
 		args := []string{"gateway", "--listen", string(o.Codec) + "://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", o.Servers.Reactors}
-		p, err := s.start(o, "gateway", i, o.Servers.Gateways, nil, args)
+		p, err := s.start(o, "gateway", i, o.Servers.Gateways, program, nil, args)
 		if err != nil {
 			return s, err
 		}
@@ -45,7 +46,7 @@ func startServers(o *Options) (*servers, error) {
 	}
 	for i := range o.Servers.Workers {
 		args := append(o.Mode.worker(), "--worker", "--gateway", strings.Join(inner, ","))
-		if _, err := s.start(o, "worker", i, o.Servers.Workers, env, args); err != nil {
+		if _, err := s.start(o, "worker", i, o.Servers.Workers, program, env, args); err != nil {
 			return s, err
 		}
 	}
@@ -62,9 +63,9 @@ func (m Mode) worker() []string {
 }
 
 // start starts number i of n servers of a kind.
-func (s *servers) start(o *Options, name string, i, n int, env, args []string) (*child.Process, error) {
+func (s *servers) start(o *Options, name string, i, n int, program string, env, args []string) (*child.Process, error) {
 	log := &tail{}
-	cmd := exec.Command(o.Servers.Binary, args...)
+	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = log
 	p, err := child.Start(cmd)

@@ -41,7 +41,7 @@ func figures(a, b *bench.Report) []figure {
 	cpu := func(v float64) string { return fmt.Sprintf("%.2f µs", v) }
 	unit := a.Options.Mode.Unit()
 	all := []figure{
-		{"rate, " + unit + "s/s", a.Rate, b.Rate, Count, true},
+		{"rate, " + a.Options.Mode.Units() + "/s", a.Rate, b.Rate, Count, true},
 		{"p50", float64(a.Latency.P50), float64(b.Latency.P50), micros, false},
 		{"p90", float64(a.Latency.P90), float64(b.Latency.P90), micros, false},
 		{"p99", float64(a.Latency.P99), float64(b.Latency.P99), micros, false},

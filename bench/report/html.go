@@ -74,7 +74,7 @@ func viewOf(r *bench.Report, i int) runView {
 			v.Figures = append(v.Figures, pair{p.Name + ", a connection", Size(p.PerConn)})
 		}
 	} else {
-		v.Figures = append(v.Figures, pair{r.Options.Mode.Unit() + "s a second", Count(r.Rate)}, pair{"p50", Micros(r.Latency.P50)}, pair{"p99", Micros(r.Latency.P99)},
+		v.Figures = append(v.Figures, pair{r.Options.Mode.Units() + " a second", Count(r.Rate)}, pair{"p50", Micros(r.Latency.P50)}, pair{"p99", Micros(r.Latency.P99)},
 			pair{"p99.9", Micros(r.Latency.P999)}, pair{"server CPU a " + r.Options.Mode.Unit(), fmt.Sprintf("%.2f µs", serverCPU(r))}, pair{"lost", fmt.Sprint(r.Audit.Lost)})
 	}
 	for _, p := range append(slices.Clone(r.Servers), r.Own) {
@@ -90,7 +90,7 @@ func viewOf(r *bench.Report, i int) runView {
 		{"audit", fmt.Sprintf("%d expected, %d received, %d lost, %d duplicated, %d reordered, %d changed", r.Audit.Expected, r.Audit.Received, r.Audit.Lost, r.Audit.Duplicated,
 			r.Audit.Reordered, r.Audit.Changed+r.Audit.Unexpected)},
 	}
-	if len(o.Targets) > 0 && o.Servers.Binary == "" {
+	if o.Servers.Gateways == 0 {
 		v.Facts[3] = pair{"servers", strings.Join(o.Targets, ", ")}
 	}
 	return v
@@ -150,7 +150,7 @@ func throughput(reports []*bench.Report) plot {
 		if r.Options.Mode == bench.Idle {
 			continue
 		}
-		l := series(r, named(r, i, reports, r.Options.Mode.Unit()+"s a second"), i, bench.Moment.Rate)
+		l := series(r, named(r, i, reports, r.Options.Mode.Units()+" a second"), i, bench.Moment.Rate)
 		top = max(top, slices.Max(append(l.y, 0)))
 		p.lines = append(p.lines, l)
 	}

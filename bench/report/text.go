@@ -16,7 +16,10 @@ func Text(w io.Writer, r *bench.Report) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s\n\n", Title(r), loop(r))
 	section(&b, func(row func(...string)) {
-		row("rate", fmt.Sprintf("%s %ss a second", Count(r.Rate), r.Options.Mode.Unit()), fmt.Sprintf("(%s in %.1f s)", Count(float64(r.Messages)), r.Seconds))
+		if r.Options.Mode == bench.Idle {
+			return
+		}
+		row("rate", fmt.Sprintf("%s %s a second", Count(r.Rate), r.Options.Mode.Units()), fmt.Sprintf("(%s in %.1f s)", Count(float64(r.Messages)), r.Seconds))
 		if r.Offered > 0 {
 			row("offered", Count(r.Offered)+" messages a second", "sent "+Count(r.Sent), "late by "+Micros(r.Lateness.P50)+" at p50, "+Micros(r.Lateness.P99)+" at p99")
 		}
