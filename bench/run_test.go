@@ -187,3 +187,23 @@ func TestRunRefuses(t *testing.T) {
 		t.Errorf("the servers did not start, and there is a report: %+v", r.Verdict)
 	}
 }
+
+// TestRunServerDies has the server killed in the middle: the report must say so, and the run must end.
+func TestRunServerDies(t *testing.T) {
+	t.Parallel()
+	p := proctest.Start(t, nil, proctest.Build(t), "echo", "--listen", "frame://127.0.0.1:0")
+	o := short(bench.Options{Codec: bench.Frame, Targets: []string{p.Addrs["frame"]}, PIDs: []bench.PID{{Name: "echo", PID: p.PID}}, Drain: 200 * time.Millisecond})
+	killed := false
+	r, err := bench.Run(t.Context(), o, func(bench.Moment) {
+		if !killed {
+			killed = true
+			p.Kill()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Verdict.Failed || len(r.Errors) != 1 || r.Errors[0].Kind != "closed" || r.Errors[0].Count != uint64(o.Conns) {
+		t.Errorf("%+v %+v", r.Verdict, r.Errors)
+	}
+}
