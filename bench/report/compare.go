@@ -20,40 +20,43 @@ type figure struct {
 // Compare writes the figures of two reports side by side, b against a, and says what stands in the way of comparing them.
 func Compare(w io.Writer, a, b *bench.Report) error {
 	var out strings.Builder
-	fmt.Fprintf(&out, "A  %s  %s\nB  %s  %s\n\n", Title(a), a.Started.Format("2006-01-02 15:04"), Title(b), b.Started.Format("2006-01-02 15:04"))
-	section(&out, func(row func(...string)) {
-		row("", "A", "B", "change", "")
-		for _, f := range figures(a, b) {
+	fmt.Fprintf(&out, "A  %s  %s\nB  %s  %s\n\n", when(a), Title(a), when(b), Title(b))
+	rows := [][]string{{"", "A", "B", "change        "}}
+	for _, f := range figures(a, b) {
+		if f.a != 0 || f.b != 0 {
 			change, word := f.change()
-			row(f.name, f.show(f.a), f.show(f.b), change, word)
+			rows = append(rows, []string{f.name, f.show(f.a), f.show(f.b), fmt.Sprintf("%s  %-6s", change, word)})
 		}
-	})
-	for _, s := range differences(a, b) {
-		fmt.Fprintf(&out, "\nnot comparable: %s", s)
 	}
-	out.WriteByte('\n')
-	_, err := io.WriteString(w, strings.TrimRight(out.String(), "\n")+"\n")
+	table(&out, rows...)
+	if all := differences(a, b); len(all) > 0 {
+		fmt.Fprintf(&out, "\nThese are not comparable:\n  %s\n", strings.Join(all, "\n  "))
+	}
+	_, err := io.WriteString(w, out.String())
 	return err
 }
 
+func when(r *bench.Report) string { return r.Started.Format("2006-01-02 15:04") }
+
 func figures(a, b *bench.Report) []figure {
 	micros := func(v float64) string { return Micros(int64(v)) }
-	cpu := func(v float64) string { return fmt.Sprintf("%.2f µs", v) }
-	unit := a.Options.Mode.Unit()
+	exact := func(v float64) string { return whole(uint64(v)) }
+	x, y, unit := a.Latency, b.Latency, a.Options.Mode.Unit()
 	all := []figure{
-		{"rate, " + a.Options.Mode.Units() + "/s", a.Rate, b.Rate, Count, true},
-		{"p50", float64(a.Latency.P50), float64(b.Latency.P50), micros, false},
-		{"p90", float64(a.Latency.P90), float64(b.Latency.P90), micros, false},
-		{"p99", float64(a.Latency.P99), float64(b.Latency.P99), micros, false},
-		{"p99.9", float64(a.Latency.P999), float64(b.Latency.P999), micros, false},
-		{"max", float64(a.Latency.Max), float64(b.Latency.Max), micros, false},
-		{"CPU a " + unit + ", servers", serverCPU(a), serverCPU(b), cpu, false},
+		{name: a.Options.Mode.Units() + " a second", a: a.Rate, b: b.Rate, show: Count, moreIsBetter: true},
+		{name: "p50", a: float64(x.P50), b: float64(y.P50), show: micros},
+		{name: "p90", a: float64(x.P90), b: float64(y.P90), show: micros},
+		{name: "p99", a: float64(x.P99), b: float64(y.P99), show: micros},
+		{name: "p99.9", a: float64(x.P999), b: float64(y.P999), show: micros},
+		{name: "max", a: float64(x.Max), b: float64(y.Max), show: micros},
+		{name: "errors", a: failures(a), b: failures(b), show: exact},
+		{name: "CPU a " + unit + ", all servers", a: serverCPU(a), b: serverCPU(b), show: cpuTime},
 	}
 	for _, p := range a.Servers {
 		for _, q := range b.Servers {
 			if p.Name == q.Name {
-				all = append(all, figure{"CPU a " + unit + ", " + clean(p.Name), p.PerMessage, q.PerMessage, cpu, false},
-					figure{"memory a connection, " + clean(p.Name), p.PerConn, q.PerConn, Size, false})
+				all = append(all, figure{name: "CPU a " + unit + ", " + clean(p.Name), a: p.PerMessage, b: q.PerMessage, show: cpuTime},
+					figure{name: "memory a connection, " + clean(p.Name), a: p.PerConn, b: q.PerConn, show: Size})
 			}
 		}
 	}
@@ -64,11 +67,12 @@ func figures(a, b *bench.Report) []figure {
 const alike = 0.01
 
 func (f figure) change() (percent, word string) {
-	if f.a == 0 {
-		return "", ""
-	}
 	d := f.b/f.a - 1
-	percent = fmt.Sprintf("%+.1f %%", 100*d)
+	if f.a == 0 {
+		d = math.Inf(1) // there was none
+	} else {
+		percent = fmt.Sprintf("%+.1f %%", 100*d)
+	}
 	switch {
 	case math.Abs(d) < alike:
 		return percent, "same"
@@ -83,24 +87,35 @@ func differences(a, b *bench.Report) []string {
 	var all []string
 	differ := func(what string, a, b any) {
 		if a != b {
-			all = append(all, fmt.Sprintf("%s is %v in A and %v in B", what, a, b))
+			all = append(all, clean(fmt.Sprintf("%s is %v in A and %v in B", what, a, b)))
 		}
 	}
 	x, y := a.Options, b.Options
 	differ("mode", x.Mode, y.Mode)
 	differ("codec", x.Codec, y.Codec)
 	differ("the number of connections", x.Conns, y.Conns)
-	differ("the number in flight", x.InFlight, y.InFlight)
-	differ("rate", x.Rate, y.Rate)
+	if x.Rate > 0 != (y.Rate > 0) {
+		all = append(all, "one is an open loop and the other a closed one")
+	} else if x.Rate > 0 {
+		differ("rate", x.Rate, y.Rate)
+	} else {
+		differ("the number in flight", x.InFlight, y.InFlight)
+	}
 	differ("size", x.Size, y.Size)
-	differ("the number of senders", x.Senders, y.Senders)
-	differ("room size", x.RoomSize, y.RoomSize)
-	differ("messages per connection", x.PerConn, y.PerConn)
+	switch {
+	case x.Mode != y.Mode:
+	case x.Mode == bench.Broadcast:
+		differ("the number of senders", x.Senders, y.Senders)
+	case x.Mode == bench.Rooms:
+		differ("room size", x.RoomSize, y.RoomSize)
+	case x.Mode == bench.Churn:
+		differ("messages per connection", x.PerConn, y.PerConn)
+	}
 	differ("the processor", a.Machine.CPU, b.Machine.CPU)
 	differ("the number of processors", a.Machine.CPUs, b.Machine.CPUs)
-	for name, r := range map[string]*bench.Report{"A": a, "B": b} {
+	for i, r := range []*bench.Report{a, b} {
 		if v := Verdict(r); v != "OK" {
-			all = append(all, name+" is "+v)
+			all = append(all, fmt.Sprintf("%c is %s", 'A'+i, v))
 		}
 	}
 	return all

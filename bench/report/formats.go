@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"sluice/bench"
 )
@@ -27,14 +28,23 @@ func JSON(w io.Writer, r *bench.Report) error {
 // Read reads what JSON wrote.
 func Read(r io.Reader) (*bench.Report, error) {
 	rep := new(bench.Report)
-	if err := json.NewDecoder(r).Decode(rep); err != nil {
+	d := json.NewDecoder(r)
+	if err := d.Decode(rep); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: something follows it", ErrFormat)
 	}
 	if rep.Format != bench.Format {
 		return nil, fmt.Errorf("%w: it has format %d, and format %d is read", ErrFormat, rep.Format, bench.Format)
 	}
 	if _, err := rep.Latency.Histogram(); err != nil {
 		return nil, fmt.Errorf("%w: its latency histogram: %w", ErrFormat, err)
+	}
+	for _, m := range rep.Timeline {
+		if m.Seconds <= 0 {
+			return nil, fmt.Errorf("%w: its timeline has an interval of %v s", ErrFormat, m.Seconds)
+		}
 	}
 	return rep, nil
 }
@@ -75,43 +85,58 @@ func processes(r *bench.Report) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// GoBench writes the report as a benchmark's result, which benchstat compares (golang.org/design/14313-benchmark-format).
+// GoBench writes the report as a benchmark's result, which benchstat compares (golang.org/design/14313-benchmark-format). The label is a line of the head, so that
+// runs of different labels are the same benchmark: benchstat -col label sets them side by side.
 func GoBench(w io.Writer, r *bench.Report) error {
-	o := r.Options
-	name := fmt.Sprintf("mode=%s/codec=%s/conns=%d/size=%d", o.Mode, o.Codec, o.Conns, o.Size)
-	if o.Rate > 0 {
-		name += "/rate=" + strconv.FormatFloat(o.Rate, 'f', -1, 64)
-	} else {
-		name += "/inflight=" + strconv.Itoa(o.InFlight)
-	}
-	if r.Label != "" {
-		name = "label=" + word(r.Label) + "/" + name
-	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "goos: %s\ngoarch: %s\npkg: sluice/bench\ncpu: %s\n", r.Machine.OS, r.Machine.Arch, clean(r.Machine.CPU))
-	fmt.Fprintf(&b, "BenchmarkSluice/%s-%d %d", name, r.Machine.CPUs, max(r.Messages, 1))
-	if r.Rate > 0 {
-		fmt.Fprintf(&b, " %.1f ns/op %.0f msg/s", 1e9/r.Rate, r.Rate)
+	fmt.Fprintf(&b, "goos: %s\ngoarch: %s\npkg: sluice/bench\ncpu: %s\n", clean(r.Machine.OS), clean(r.Machine.Arch), clean(r.Machine.CPU))
+	if r.Label != "" {
+		fmt.Fprintf(&b, "label: %s\n", clean(r.Label))
 	}
-	l := r.Latency
-	for _, v := range []struct {
-		unit  string
-		value int64
-	}{{"p50-µs", l.P50}, {"p90-µs", l.P90}, {"p99-µs", l.P99}, {"p99.9-µs", l.P999}, {"max-µs", l.Max}} {
-		fmt.Fprintf(&b, " %d %s", v.value, v.unit)
+	fmt.Fprintf(&b, "Unit msg/s better=higher\nBenchmarkSluice/%s-%d %d", benchmark(r.Options), max(r.Machine.CPUs, 1), max(r.Messages, 1))
+	if r.Rate > 0 {
+		fmt.Fprintf(&b, " %.1f ns/op %.1f msg/s", 1e9/r.Rate, r.Rate)
+	}
+	if l := r.Latency; l.Count > 0 {
+		fmt.Fprintf(&b, " %d p50-us %d p90-us %d p99-us %d p99.9-us %d max-us", l.P50, l.P90, l.P99, l.P999, l.Max)
 	}
 	for _, p := range r.Servers {
-		fmt.Fprintf(&b, " %.3f %s-cpu-µs/msg %.0f %s-B/conn", p.PerMessage, word(p.Name), p.PerConn, word(p.Name))
+		if p.PerMessage > 0 {
+			fmt.Fprintf(&b, " %.3f cpu-us/msg-%s", p.PerMessage, word(p.Name))
+		}
+		if p.PerConn > 0 {
+			fmt.Fprintf(&b, " %.0f B/conn-%s", p.PerConn, word(p.Name))
+		}
 	}
 	b.WriteByte('\n')
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
+// benchmark is the name of what was run.
+func benchmark(o bench.Options) string {
+	name := fmt.Sprintf("mode=%s/codec=%s/conns=%d", word(string(o.Mode)), word(string(o.Codec)), o.Conns)
+	if o.Rate > 0 {
+		name += "/rate=" + strconv.FormatFloat(o.Rate, 'f', -1, 64)
+	} else {
+		name += "/inflight=" + strconv.Itoa(o.InFlight)
+	}
+	name += "/size=" + strconv.Itoa(o.Size)
+	switch o.Mode {
+	case bench.Broadcast:
+		name += "/senders=" + strconv.Itoa(o.Senders)
+	case bench.Rooms:
+		name += "/room=" + strconv.Itoa(o.RoomSize)
+	case bench.Churn:
+		name += "/perconn=" + strconv.Itoa(o.PerConn)
+	}
+	return name
+}
+
 // word makes one word of a name.
 func word(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r <= ' ' || r == '/' || r == '-' || r == 0x7f {
+		if unicode.IsSpace(r) || unicode.IsControl(r) || r == '/' || r == '-' {
 			return '_'
 		}
 		return r

@@ -96,17 +96,6 @@ func viewOf(r *bench.Report, i int) runView {
 	return v
 }
 
-func plural(n int, what string) string {
-	switch {
-	case n == 1:
-	case strings.HasSuffix(what, "s"):
-		what += "es"
-	default:
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
-}
-
 // overTime is a chart with the runs' time along it.
 func overTime(title string, reports []*bench.Report) plot {
 	p := plot{Title: title, shaded: math.NaN()}

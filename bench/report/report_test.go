@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -56,7 +57,7 @@ func TestText(t *testing.T) {
 	if err := Text(&b, r); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"echo over ws, 1k connections, 128 B", "closed loop", "500 messages a second", "p50 1.5 ms", "2000 of 2000 received", "9.00 µs", "2 KiB", "3 × closed", "\nOK\n"} {
+	for _, want := range []string{"echo over ws, 1k connections, 128 B", "closed loop", "500 messages a second, 1,000 in 2.0 s", "1.50 ms", "2,000     2,000     0", "9.00 µs", "2 KiB", "3 × closed: gone [31m", "\nOK\n"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, &b)
 		}
@@ -70,7 +71,8 @@ func TestUnits(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ got, want string }{
 		{Count(0), "0"}, {Count(999), "999"}, {Count(1000), "1k"}, {Count(999.9), "1k"}, {Count(12345), "12.3k"}, {Count(2.5e6), "2.5M"},
-		{Size(512), "512 B"}, {Size(1536), "1.5 KiB"}, {Size(-2048), "-2 KiB"}, {Micros(999), "999 µs"}, {Micros(1500), "1.5 ms"}, {Micros(2_500_000), "2.5 s"},
+		{Size(512), "512 B"}, {Size(1536), "1.5 KiB"}, {Size(-2048), "-2 KiB"}, {Micros(999), "999 µs"}, {Micros(1500), "1.50 ms"}, {Micros(9_996), "10.0 ms"}, {Micros(99_970), "100 ms"}, {Micros(999_499), "999 ms"},
+		{Micros(999_999), "1.00 s"}, {Micros(2_500_000), "2.50 s"}, {whole(1234567), "1,234,567"}, {whole(123), "123"}, {clean("a\x1b\u202e\nb"), "a   b"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, want %q", c.got, c.want)
@@ -92,7 +94,7 @@ func TestJSON(t *testing.T) {
 	if err := JSON(&second, back); err != nil || !bytes.Equal(first.Bytes(), second.Bytes()) {
 		t.Errorf("reading and writing again changed it: %v", err)
 	}
-	for _, bad := range []string{"", "[]", "null", `{"format":2}`, `{"format":1,"latency":{"hdr":"no"}}`} {
+	for _, bad := range []string{"", "[]", "null", `{"format":2}`, `{"format":1,"latency":{"hdr":"no"}}`, `{"format":1} {}`, `{"format":1,"timeline":[{"at":1}]}`, `{"format":1,"rate":"fast"}`} {
 		if _, err := Read(strings.NewReader(bad)); !errors.Is(err, ErrFormat) {
 			t.Errorf("%q: %v", bad, err)
 		}
@@ -122,7 +124,7 @@ func TestGoBench(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
 	fields := strings.Fields(lines[len(lines)-1])
-	if len(fields)%2 != 0 || !strings.HasPrefix(fields[0], "BenchmarkSluice/label=a_<b>_&_\"c\"/mode=echo/codec=ws/") || fields[1] != "1000" {
+	if len(fields)%2 != 0 || !strings.HasPrefix(fields[0], "BenchmarkSluice/mode=echo/codec=ws/conns=1000/inflight=1/size=128-2") || fields[1] != "1000" {
 		t.Fatalf("%q", fields)
 	}
 	for i := 2; i < len(fields); i += 2 {
@@ -131,16 +133,39 @@ func TestGoBench(t *testing.T) {
 			t.Errorf("%q is no number", fields[i])
 		}
 	}
+	for _, want := range []string{"label: a <b> & \"c\"\n", "\npkg: sluice/bench\n", " 2000000.0 ns/op 500.0 msg/s ", " p99.9-us ", " 9.000 cpu-us/msg-gateway 2048 B/conn-gateway"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, &b)
+		}
+	}
 }
 
+// TestHGRM reads the lines as the plotters do: value, percentile, count up to it, 1/(1-percentile).
 func TestHGRM(t *testing.T) {
 	t.Parallel()
-	var b strings.Builder
-	if err := HGRM(&b, sample(t, 1000)); err != nil {
-		t.Fatal(err)
-	}
-	if s := b.String(); !strings.Contains(s, "Percentile") || !strings.Contains(s, "1000") || !strings.Contains(s, "1.999") {
-		t.Error(s)
+	for _, n := range []int64{0, 1, 1000} {
+		var b strings.Builder
+		if err := HGRM(&b, sample(t, n)); err != nil {
+			t.Fatal(err)
+		}
+		var value, percentile, total float64
+		for line := range strings.Lines(b.String()) {
+			f := strings.Fields(line)
+			if len(f) != 4 || f[0] == "Value" || f[0][0] == '#' {
+				continue
+			}
+			var v, p, c float64
+			if _, err := fmt.Sscan(strings.Join(f[:3], " "), &v, &p, &c); err != nil || v < value || p < percentile || c < total {
+				t.Errorf("%q: %v", line, err)
+			}
+			value, percentile, total = v, p, c
+		}
+		if n > 0 && (total != float64(n) || percentile != 1 || math.Abs(value-float64(999+n)/1000) > 0.002) {
+			t.Errorf("of %d it ends with %v ms at %v of %v", n, value, percentile, total)
+		}
+		if !strings.Contains(b.String(), fmt.Sprintf("Total count    = %12d]", n)) {
+			t.Errorf("the total is not %d in\n%s", n, &b)
+		}
 	}
 }
 
@@ -182,6 +207,14 @@ func TestSLO(t *testing.T) {
 		}
 		if _, ok := o.Check(&bench.Report{}); ok {
 			t.Errorf("%q holds where nothing was measured", text)
+		}
+	}
+	idle := &bench.Report{Messages: 10, Opened: 10}
+	for _, text := range []string{"p99<1s", "cpu<1s"} {
+		if o, err := ParseSLO(text); err != nil {
+			t.Error(err)
+		} else if measured, ok := o.Check(idle); ok || measured != "it was not measured" {
+			t.Errorf("%q holds with %s", text, measured)
 		}
 	}
 	for _, bad := range []string{"", "p99", "p99<", "p99<5", "p98<5ms", "rate<x", "rate<NaN", "rate<Inf", "errors<1%%", "p50<-1s", "rate<-1", "rate>5%"} {

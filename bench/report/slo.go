@@ -24,6 +24,7 @@ type SLO struct {
 
 // metric is a figure that an objective can be about.
 type metric struct {
+	has   func(*bench.Report) bool // whether the run measured it
 	value func(*bench.Report) float64
 	parse func(string) (float64, error)
 	show  func(float64) string
@@ -32,9 +33,14 @@ type metric struct {
 // metrics are all of them, by name.
 func metrics(name string) (metric, bool) {
 	latency := func(f func(bench.Latency) float64) metric {
-		return metric{func(r *bench.Report) float64 { return f(r.Latency) }, microseconds, func(v float64) string { return Micros(int64(v)) }}
+		return metric{
+			has:   func(r *bench.Report) bool { return r.Latency.Count > 0 },
+			value: func(r *bench.Report) float64 { return f(r.Latency) }, parse: microseconds, show: func(v float64) string { return Micros(int64(v)) },
+		}
 	}
-	number := func(f func(*bench.Report) float64) metric { return metric{f, suffixed, Count} }
+	number := func(f func(*bench.Report) float64) metric {
+		return metric{has: func(r *bench.Report) bool { return r.Messages > 0 || r.Audit.Expected > 0 || len(r.Errors) > 0 }, value: f, parse: suffixed, show: Count}
+	}
 	switch name {
 	case "p50":
 		return latency(func(l bench.Latency) float64 { return float64(l.P50) }), true
@@ -55,7 +61,7 @@ func metrics(name string) (metric, bool) {
 	case "errors":
 		return number(failures), true
 	case "cpu":
-		return metric{serverCPU, microseconds, func(v float64) string { return fmt.Sprintf("%.2f µs", v) }}, true
+		return metric{func(r *bench.Report) bool { return r.Messages > 0 && len(r.Servers) > 0 }, serverCPU, microseconds, cpuTime}, true
 	}
 	return metric{}, false
 }
@@ -64,7 +70,7 @@ func metrics(name string) (metric, bool) {
 func failures(r *bench.Report) float64 {
 	n := r.Audit.Lost + r.Audit.Duplicated + r.Audit.Reordered + r.Audit.Changed + r.Audit.Unexpected
 	for _, e := range r.Errors {
-		if e.Kind != "changed" { // the audit has them
+		if e.Kind != "changed" { // those are in the audit
 			n += e.Count
 		}
 	}
@@ -81,7 +87,7 @@ func serverCPU(r *bench.Report) float64 {
 }
 
 // ParseSLO reads an objective: p50, p90, p99, p99.9, max or mean and a duration; cpu, of all servers a message, and a duration; rate, lost or errors and a number
-// with an optional k or M; errors and a percentage of the messages. Between them stands <, <=, > or >=.
+// with an optional k or M; errors and a percentage of the messages, or of the connections if they are more. Between them stands <, <=, > or >=.
 func ParseSLO(s string) (SLO, error) {
 	text := strings.ReplaceAll(s, " ", "")
 	at := strings.IndexAny(text, "<>")
@@ -98,13 +104,15 @@ func ParseSLO(s string) (SLO, error) {
 		return SLO{}, fmt.Errorf("%w: there is no %q", ErrSLO, text[:at])
 	}
 	if percent, ok := strings.CutSuffix(rest, "%"); ok && text[:at] == "errors" {
-		o.metric.value = func(r *bench.Report) float64 { return 100 * failures(r) / float64(max(r.Audit.Expected, 1)) }
+		o.metric.value = func(r *bench.Report) float64 {
+			return 100 * failures(r) / float64(max(r.Audit.Expected, uint64(max(r.Opened, 1))))
+		}
 		o.metric.show = func(v float64) string { return fmt.Sprintf("%.3g%%", v) }
 		rest = percent
 	}
 	var err error
 	if o.limit, err = o.metric.parse(rest); err != nil {
-		return SLO{}, fmt.Errorf("%w: %q", ErrSLO, s)
+		return SLO{}, fmt.Errorf("%w: %q: %w", ErrSLO, s, err)
 	}
 	return o, nil
 }
@@ -112,12 +120,12 @@ func ParseSLO(s string) (SLO, error) {
 // String is the objective as it was given.
 func (o SLO) String() string { return o.text }
 
-// Check tells whether the report keeps the objective, and what it has. A run without a latency does not keep one about it.
+// Check tells whether the report keeps the objective, and what it has. What was not measured is not kept.
 func (o SLO) Check(r *bench.Report) (measured string, ok bool) {
-	v := o.metric.value(r)
-	if r.Messages == 0 {
-		return "nothing was measured", false
+	if !o.metric.has(r) {
+		return "it was not measured", false
 	}
+	v := o.metric.value(r)
 	switch o.op {
 	case "<":
 		ok = v < o.limit
@@ -134,22 +142,22 @@ func (o SLO) Check(r *bench.Report) (measured string, ok bool) {
 func microseconds(s string) (float64, error) {
 	d, err := time.ParseDuration(s)
 	if err != nil || d < 0 {
-		return 0, ErrSLO
+		return 0, fmt.Errorf("%q is no duration such as 5ms", s)
 	}
 	return float64(d) / float64(time.Microsecond), nil
 }
 
 // suffixed reads a number with an optional k for thousands or M for millions.
 func suffixed(s string) (float64, error) {
-	factor := 1.0
+	number, factor := s, 1.0
 	for suffix, f := range map[string]float64{"k": 1e3, "M": 1e6} {
 		if rest, ok := strings.CutSuffix(s, suffix); ok {
-			s, factor = rest, f
+			number, factor = rest, f
 		}
 	}
-	v, err := strconv.ParseFloat(s, 64)
+	v, err := strconv.ParseFloat(number, 64)
 	if err != nil || !(v >= 0) || math.IsInf(v, 0) {
-		return 0, ErrSLO
+		return 0, fmt.Errorf("%q is no number such as 500 or 10k", s)
 	}
 	return v * factor, nil
 }
