@@ -70,6 +70,9 @@ func TestAxes(t *testing.T) {
 		{logarithmic(150, 900, Count), []float64{100, 200, 500, 1000}},
 		{logarithmic(1000, 1000, Count), []float64{1000, 2000}},
 		{logarithmic(1, 20, Count), []float64{1, 2, 5, 10, 20}},
+		{logarithmic(3, 4000, Count), []float64{10, 100, 1000}},
+		{seconds(-60, 540), []float64{0, 120, 240, 360, 480}},
+		{nines(3), []float64{0, 1, 2, 3}},
 	} {
 		same := slices.EqualFunc(c.a.ticks, c.want, func(x, y float64) bool { return math.Abs(x-y) < 1e-9 })
 		if !same || c.a.at(c.a.min) != 0 || c.a.at(c.a.max) != 1 {

@@ -9,78 +9,37 @@ import (
 
 // plot is a chart of lines, drawn as SVG. Its colours are classes, so that the page's style decides on them, light and dark.
 type plot struct {
-	Title  string
-	x, y   axis
-	lines  []line
-	shaded float64 // up to this x there is the warm-up; NaN for none
+	Title, Note string // Note says what is counted, and in which unit
+	x, y        axis
+	lines       []line
+	marks       []mark
+	shaded      float64 // up to this x there is the warm-up; NaN for none
+	gridX       bool
 }
 
 // line is a curve; points that are no numbers interrupt it.
 type line struct {
-	name   string
-	class  int // which colour
-	dashed bool
-	x, y   []float64
+	run, name string // run is empty where there is one only
+	class     int    // which colour
+	dash      int    // which pattern, 0 for none
+	filled    bool   // down to the axis
+	x, y      []float64
 }
 
-// axis maps values to a place between 0 and 1.
-type axis struct {
-	min, max float64
-	log      bool
-	ticks    []float64
-	show     func(float64) string
+// mark is a line across at x.
+type mark struct {
+	x    float64
+	name string
 }
 
-// The size of a chart, in the units of its viewBox.
+// The size of a chart, in the units of its viewBox, and what it holds at most.
 const (
-	width, height         = 720, 300
-	left, right, top, low = 64, 16, 12, 34
+	width, height         = 560, 290
+	left, right, top, low = 70, 16, 14, 34
+	colours, dashes       = 8, 4 // how many the style knows
+	pointsDrawn           = 600  // of a curve
+	pointsNamed           = 400  // of all curves, to be read when the pointer rests on them
 )
-
-// linear is an axis from 0, or from min if that is below, with about n round ticks.
-func linear(min, max float64, n int, show func(float64) string) axis {
-	if max <= min {
-		max = min + 1
-	}
-	raw := (max - min) / float64(n)
-	step := math.Pow(10, math.Floor(math.Log10(raw)))
-	for _, round := range []float64{10, 5, 2} {
-		if raw > step*round/2 {
-			step *= round
-			break
-		}
-	}
-	a := axis{min: min, max: max, show: show}
-	for v := math.Ceil(min/step) * step; v <= max+step/1e6; v += step {
-		a.ticks = append(a.ticks, v)
-	}
-	return a
-}
-
-// logarithmic is an axis from one of 1, 2, 5, 10, 20 … to another, with a tick at each between.
-func logarithmic(min, max float64, show func(float64) string) axis {
-	a := axis{log: true, show: show}
-	for e := math.Floor(math.Log10(math.Max(min, 1e-9))); a.max == 0; e++ {
-		for _, f := range []float64{1, 2, 5} {
-			v := f * math.Pow(10, e)
-			if v <= min {
-				a.ticks = a.ticks[:0]
-			}
-			if a.ticks = append(a.ticks, v); v >= max && len(a.ticks) > 1 {
-				a.min, a.max = a.ticks[0], v
-				break
-			}
-		}
-	}
-	return a
-}
-
-func (a axis) at(v float64) float64 {
-	if a.log {
-		return (math.Log10(math.Max(v, a.min)) - math.Log10(a.min)) / (math.Log10(a.max) - math.Log10(a.min))
-	}
-	return (v - a.min) / (a.max - a.min)
-}
 
 func (p plot) px(v float64) float64 { return left + p.x.at(v)*(width-left-right) }
 func (p plot) py(v float64) float64 { return height - low - p.y.at(v)*(height-low-top) }
@@ -88,62 +47,141 @@ func (p plot) py(v float64) float64 { return height - low - p.y.at(v)*(height-lo
 // SVG draws the chart.
 func (p plot) SVG() template.HTML {
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, width, height, template.HTMLEscapeString(p.Title))
+	fmt.Fprintf(&b, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, width, height, template.HTMLEscapeString(p.Title+", "+p.Note))
 	if !math.IsNaN(p.shaded) && p.shaded > p.x.min {
 		fmt.Fprintf(&b, `<rect class="warm" x="%d" y="%d" width="%.1f" height="%d"/>`, left, top, p.px(p.shaded)-left, height-low-top)
-		fmt.Fprintf(&b, `<text class="tick" x="%d" y="%d">warm-up</text>`, left+6, top+14)
 	}
-	for _, v := range p.y.ticks {
-		fmt.Fprintf(&b, `<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`, left, width-right, p.py(v), p.py(v))
-		fmt.Fprintf(&b, `<text class="tick" text-anchor="end" x="%d" y="%.1f">%s</text>`, left-8, p.py(v)+4, template.HTMLEscapeString(p.y.show(v)))
+	p.frame(&b)
+	for _, m := range p.marks {
+		fmt.Fprintf(&b, `<line class="mark" x1="%.1f" x2="%.1f" y1="%d" y2="%d"><title>%s</title></line>`, p.px(m.x), p.px(m.x), top, height-low, template.HTMLEscapeString(m.name))
 	}
-	for _, v := range p.x.ticks {
-		fmt.Fprintf(&b, `<text class="tick" text-anchor="middle" x="%.1f" y="%d">%s</text>`, p.px(v), height-low+20, template.HTMLEscapeString(p.x.show(v)))
-	}
+	points := 0
 	for _, l := range p.lines {
 		p.draw(&b, l)
+		points += len(l.x)
+	}
+	if points <= pointsNamed {
+		for _, l := range p.lines {
+			p.name(&b, l)
+		}
 	}
 	b.WriteString(`</svg>`)
 	return template.HTML(b.String()) // every text in it is escaped above
 }
 
+// frame draws the axes. Every other tick along gives way on a narrow screen.
+func (p plot) frame(b *strings.Builder) {
+	for _, v := range p.y.ticks {
+		fmt.Fprintf(b, `<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/>`, left, width-right, p.py(v), p.py(v))
+		fmt.Fprintf(b, `<text class="tick" text-anchor="end" x="%d" y="%.1f">%s</text>`, left-8, p.py(v)+4, template.HTMLEscapeString(p.y.show(v)))
+	}
+	fmt.Fprintf(b, `<line class="base" x1="%d" x2="%d" y1="%d" y2="%d"/>`, left, width-right, height-low, height-low)
+	for i, v := range p.x.ticks {
+		class, from := "", height-low
+		if i%2 == 1 {
+			class = " odd"
+		}
+		if p.gridX {
+			from = top
+		}
+		fmt.Fprintf(b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/>`, p.px(v), p.px(v), from, height-low+5)
+		fmt.Fprintf(b, `<text class="tick%s" text-anchor="middle" x="%.1f" y="%d">%s</text>`, class, p.px(v), height-low+22, template.HTMLEscapeString(p.x.show(v)))
+	}
+}
+
+// draw is the curve, and what is under it.
 func (p plot) draw(b *strings.Builder, l line) {
-	var path strings.Builder
-	move := true
+	var path, area strings.Builder
+	first, last := -1, -1
 	for i := range l.x {
-		if math.IsNaN(l.y[i]) || l.y[i] <= 0 && p.y.log {
-			move = true
+		if !p.shows(l.y[i]) {
+			first = -1
 			continue
 		}
 		command := 'L'
-		if move {
-			command, move = 'M', false
+		if first < 0 {
+			command, first = 'M', i
+			if area.Len() > 0 {
+				fmt.Fprintf(&area, "V%dZ", height-low)
+			}
+			fmt.Fprintf(&area, "M%.1f %d", p.px(l.x[i]), height-low)
 		}
+		last = i
 		fmt.Fprintf(&path, "%c%.1f %.1f", command, p.px(l.x[i]), p.py(l.y[i]))
+		fmt.Fprintf(&area, "L%.1f %.1f", p.px(l.x[i]), p.py(l.y[i]))
 	}
-	if path.Len() == 0 {
+	if last < 0 {
 		return
 	}
-	dash := ""
-	if l.dashed {
-		dash = " dashed"
+	if l.filled {
+		fmt.Fprintf(b, `<path class="area c%d" d="%sV%dZ"/>`, l.class%colours, &area, height-low)
 	}
-	fmt.Fprintf(b, `<path class="curve c%d%s" d="%s"><title>%s</title></path>`, l.class%colours, dash, path.String(), template.HTMLEscapeString(l.name))
+	fmt.Fprintf(b, `<path class="curve c%d d%d" d="%s"/>`, l.class%colours, l.dash%dashes, &path)
 }
 
-// colours is how many classes of curve the style knows.
-const colours = 8
+// name puts a point that shows under the pointer, with its value, on each of the curve's.
+func (p plot) name(b *strings.Builder, l line) {
+	for i := range l.x {
+		if p.shows(l.y[i]) {
+			text := strings.TrimSpace(l.run+" "+l.name) + " " + p.y.show(l.y[i]) + " at " + p.x.show(l.x[i])
+			fmt.Fprintf(b, `<circle class="dot c%d" cx="%.1f" cy="%.1f" r="5"><title>%s</title></circle>`, l.class%colours, p.px(l.x[i]), p.py(l.y[i]), template.HTMLEscapeString(text))
+		}
+	}
+}
 
-// Legend names the curves.
+// shows tells whether there is a place for the value.
+func (p plot) shows(v float64) bool { return !math.IsNaN(v) && (v > 0 || !p.y.log) }
+
+// thin leaves the lowest and the highest of each few points, where a curve has more than can be told apart.
+func (l line) thin() line {
+	n := (2*len(l.x) + pointsDrawn - 1) / pointsDrawn
+	if len(l.x) <= pointsDrawn {
+		return l
+	}
+	x, y := l.x, l.y
+	l.x, l.y = nil, nil
+	for from := 0; from < len(x); from += n {
+		low, high := from, from
+		for i := from; i < min(from+n, len(x)); i++ {
+			if y[i] < y[low] {
+				low = i
+			}
+			if y[i] > y[high] {
+				high = i
+			}
+		}
+		l.x, l.y = append(l.x, x[min(low, high)], x[max(low, high)]), append(l.y, y[min(low, high)], y[max(low, high)])
+	}
+	return l
+}
+
+// Legend names the curves; with several runs it names first the runs by their colour and then the curves by their pattern.
 func (p plot) Legend() []legend {
 	var all []legend
+	add := func(l legend) {
+		for _, other := range all {
+			if l == other {
+				return
+			}
+		}
+		all = append(all, l)
+	}
 	for _, l := range p.lines {
-		all = append(all, legend{Name: l.name, Class: fmt.Sprintf("c%d", l.class%colours), Dashed: l.dashed})
+		name := l.name
+		if l.run != "" {
+			name = l.run
+		}
+		add(legend{name, fmt.Sprintf("c%d", l.class%colours)})
+	}
+	for _, l := range p.lines {
+		if l.run != "" {
+			add(legend{l.name, fmt.Sprintf("ink d%d", l.dash%dashes)})
+		}
+	}
+	if len(p.marks) > 0 {
+		add(legend{"errors", "marked"})
 	}
 	return all
 }
 
-type legend struct {
-	Name, Class string
-	Dashed      bool
-}
+type legend struct{ Name, Class string }

@@ -1,0 +1,109 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// axis maps values to a place between 0 and 1.
+type axis struct {
+	min, max float64
+	log      bool
+	ticks    []float64
+	show     func(float64) string
+}
+
+// linear is an axis from min to max with about n round ticks.
+func linear(min, max float64, n int, show func(float64) string) axis {
+	if !(max > min) {
+		max = min + 1
+	}
+	raw := (max - min) / float64(n)
+	step := math.Pow(10, math.Floor(math.Log10(raw)))
+	for _, round := range []float64{10, 5, 2} {
+		if raw > step*round/2 {
+			step *= round
+			break
+		}
+	}
+	a := axis{min: min, max: max, show: show}
+	for i := math.Ceil(min / step); i*step <= max+step/1e6; i++ {
+		a.ticks = append(a.ticks, i*step)
+	}
+	return a
+}
+
+// crowded is more ticks than a logarithmic axis shows before it shows the powers of ten alone.
+const crowded = 8
+
+// logarithmic is an axis from one of 1, 2, 5, 10, 20 … to another, with a tick at each between, or at the powers of ten if these are many.
+func logarithmic(min, max float64, show func(float64) string) axis {
+	a := axis{log: true, show: show}
+	for e := math.Floor(math.Log10(math.Max(min, 1e-9))); a.max == 0; e++ {
+		for _, f := range []float64{1, 2, 5} {
+			v := f * math.Pow(10, e)
+			if v <= min {
+				a.ticks = a.ticks[:0]
+			}
+			if a.ticks = append(a.ticks, v); v >= max && len(a.ticks) > 1 {
+				a.min, a.max = a.ticks[0], v
+				break
+			}
+		}
+	}
+	if len(a.ticks) <= crowded {
+		return a
+	}
+	var powers []float64
+	for _, v := range a.ticks {
+		if e := math.Log10(v); math.Abs(e-math.Round(e)) < 1e-9 {
+			powers = append(powers, v)
+		}
+	}
+	a.ticks = powers
+	return a
+}
+
+// seconds is an axis of time, in minutes or hours where seconds would be many.
+func seconds(from, to float64) axis {
+	unit, name := 1.0, "s"
+	switch {
+	case to-from > 3*3600:
+		unit, name = 3600, "h"
+	case to-from > 300:
+		unit, name = 60, "min"
+	}
+	a := linear(from/unit, to/unit, 7, func(v float64) string { return fmt.Sprintf("%g %s", math.Round(v/unit*100)/100+0, name) }) // + 0: no minus zero
+	a.min, a.max = a.min*unit, a.max*unit
+	for i := range a.ticks {
+		a.ticks[i] *= unit
+	}
+	return a
+}
+
+// nines is an axis of percentiles, its places the number of nines.
+func nines(max float64) axis {
+	a := axis{max: max, show: func(x float64) string {
+		switch {
+		case x != math.Trunc(x):
+			return strconv.FormatFloat(100*(1-math.Pow(10, -x)), 'g', int(x)+3, 64)
+		case x < 3:
+			return []string{"0", "90", "99"}[int(x)]
+		}
+		return "99." + strings.Repeat("9", int(x)-2)
+	}}
+	for x := 0.0; x <= max; x++ {
+		a.ticks = append(a.ticks, x)
+	}
+	return a
+}
+
+// at is where v stands.
+func (a axis) at(v float64) float64 {
+	if a.log {
+		return (math.Log10(math.Max(v, a.min)) - math.Log10(a.min)) / (math.Log10(a.max) - math.Log10(a.min))
+	}
+	return (v - a.min) / (a.max - a.min)
+}
