@@ -182,8 +182,16 @@ func progress(w io.Writer) func(bench.Moment) {
 		for _, name := range slices.Sorted(maps.Keys(m.CPU)) {
 			fmt.Fprintf(&cpu, "  %s %.2f", name, m.CPU[name])
 		}
-		_, _ = fmt.Fprintf(w, "%s  %8s/s  p50 %-8s p99 %-8s open %d  errors %d  cores%s\n", phase, report.Count(m.Rate()), report.Micros(m.P50), report.Micros(m.P99), m.Open, m.Errors, &cpu)
+		_, _ = fmt.Fprintf(w, "%s  %8s/s  p50 %-8s p99 %-8s open %d  errors %d  cores%s\n", phase, report.Count(m.Rate()), micros(m, m.P50), micros(m, m.P99), m.Open, m.Errors, &cpu)
 	}
+}
+
+// micros is one of the interval's latencies, or a dash where none was taken: in the warm-up, or when nothing came back.
+func micros(m bench.Moment, v int64) string {
+	if m.Max == 0 {
+		return "-"
+	}
+	return report.Micros(v)
 }
 
 // benchOutput says where a report goes and in which form.
