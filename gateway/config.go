@@ -41,6 +41,8 @@ type Config struct {
 	HoldBytes int
 	// MaxUnacked bounds what of one client no worker has acknowledged yet, in bytes; beyond it the client's reads pause. Defaults to 256 KiB.
 	MaxUnacked int
+	// MaxTries is how many links may end with a message out, and unacknowledged, before it is set aside and its client told. Defaults to 5; at least 3.
+	MaxTries int
 	// LinkHeartbeat is the longest silence on a link before a ping; after two the link is cut. Whole seconds. Defaults to 5 s.
 	LinkHeartbeat time.Duration
 	// DrainFor bounds how long Serve waits for clients to take their last bytes when it ends. Defaults to 2 s.
@@ -97,6 +99,7 @@ func (c *Config) setDefaults() error {
 	c.HoldFor = cmp.Or(c.HoldFor, 10*time.Second)
 	c.HoldBytes = cmp.Or(c.HoldBytes, 64<<20)
 	c.MaxUnacked = cmp.Or(c.MaxUnacked, 256<<10)
+	c.MaxTries = cmp.Or(c.MaxTries, 5)
 	c.LinkHeartbeat = cmp.Or(c.LinkHeartbeat, 5*time.Second)
 	c.DrainFor = cmp.Or(c.DrainFor, 2*time.Second)
 	if c.Router == nil {
@@ -104,6 +107,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.MaxTries <= suspectAfter || c.MaxTries > 255 {
+		return fmt.Errorf("gateway: Config.MaxTries: %d is not within 3…255", c.MaxTries)
 	}
 	if c.LinkHeartbeat < time.Second {
 		return fmt.Errorf("gateway: Config.LinkHeartbeat: %v is less than a second", c.LinkHeartbeat)

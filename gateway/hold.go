@@ -1,116 +1,90 @@
 package gateway
 
 import (
-	"encoding/binary"
 	"fmt"
-	"time"
 
 	"sluice/internal/link"
 )
 
-// queue is a client's messages that wait for a worker, or for its worker's credit, oldest first: copies, as flags u8 · length u32 · payload.
-// A nil queue is empty. Its bound is the client's MaxUnacked (past it the client's reads pause) and the loop's HoldBytes (past it messages are refused).
-type queue struct {
-	records []byte
-	taken   int       // of records
-	count   int       // messages
-	since   time.Time // when the client began to wait for a worker, or the queue began
-}
-
-func (q *queue) size() int {
-	if q == nil {
-		return 0
+// keep enters a message into the client's queue, as one that waits.
+func (s *session) keep(payload []byte, flags uint8) {
+	if s.queue == nil {
+		s.queue = s.loop.queues.take()
+		s.queue.since = s.loop.el.Now()
 	}
-	return len(q.records) - q.taken
-}
-
-func (q *queue) front() (payload []byte, flags uint8) {
-	r := q.records[q.taken:]
-	n := binary.BigEndian.Uint32(r[1:])
-	return r[5 : 5+n], r[0]
-}
-
-func (q *queue) push(payload []byte, flags uint8) {
-	if q.taken > len(q.records)/2 { // a queue that never empties must not keep what is gone
-		q.records = q.records[:copy(q.records, q.records[q.taken:])]
-		q.taken = 0
-	}
-	q.records = append(q.records, flags)
-	q.records = binary.BigEndian.AppendUint32(q.records, uint32(len(payload)))
-	q.records = append(q.records, payload...)
-	q.count++
-}
-
-// pop removes the oldest message and returns the bytes that it took.
-func (q *queue) pop() int {
-	payload, _ := q.front()
-	q.taken += 5 + len(payload)
-	q.count--
-	return 5 + len(payload)
+	s.queue.push(payload, flags)
 }
 
 // hold lets a message wait. Past the loop's bound it is refused, which the client is told.
 func (s *session) hold(payload []byte, flags uint8) {
 	l := s.loop
-	n := 5 + len(payload)
+	n := recordHeader + len(payload)
 	if l.held+n > l.g.cfg.HoldBytes {
 		l.stats.Refused++
-		s.refuse(1)
+		s.refuse(refusedNoWorker, 1)
 		return
 	}
-	if s.queue == nil {
-		s.queue = &queue{since: l.el.Now()}
-	}
-	s.queue.push(payload, flags)
+	s.keep(payload, flags)
 	l.held += n
 	l.stats.Held++
 	s.wait()
 }
 
-// drop removes the oldest message.
-func (s *session) drop() {
-	q := s.queue
-	s.loop.held -= q.pop()
-	if q.count == 0 {
+// release gives an empty queue back.
+func (s *session) release() {
+	if q := s.queue; q != nil && q.out == 0 && q.waiting == 0 {
 		s.queue = nil
+		s.loop.queues.put(q)
 	}
 }
 
-// expireHeld refuses what has waited for a worker longer than HoldFor. Clients that merely have not been given to a worker go on waiting.
-func (l *loop) expireHeld() {
+// dropHeld refuses all that waits, without a word to the client, and returns how many messages that was.
+func (s *session) dropHeld() int {
+	if s.queue == nil {
+		return 0
+	}
+	messages, bytes := s.queue.cut()
+	s.loop.held -= bytes
+	s.loop.stats.Refused += uint64(messages)
+	if s.queue.out == 0 {
+		s.quitTrial()
+	}
+	s.release()
+	return messages
+}
+
+// expireHeld refuses what has waited for a worker longer than HoldFor. It returns the clients of the list that go on waiting: those that have yet to be given to a
+// worker too.
+func (l *loop) expireHeld(list []*session) []*session {
 	limit := l.el.Now().Add(-l.g.cfg.HoldFor)
-	kept := l.waiting[:0]
-	for _, s := range l.waiting {
+	kept := list[:0]
+	for _, s := range list {
 		if q := s.queue; q != nil && q.since.Before(limit) {
-			count := q.count
-			s.dropAll()
+			count := s.dropHeld()
 			if s.phase == phaseOpen {
-				s.refuse(count)
+				s.refuse(refusedNoWorker, count)
 				s.throttle()
 			}
 		}
-		if s.queue != nil || s.phase == phaseOpen && !s.attached || s.phase == phaseGone {
+		if s.queue != nil || s.phase == phaseOpen && !s.known || s.phase == phaseGone {
 			kept = append(kept, s)
 		} else {
 			s.waiting = false
 		}
 	}
-	clear(l.waiting[len(kept):])
-	l.waiting = kept
+	clear(list[len(kept):])
+	return kept
 }
 
-// dropAll refuses all that waits, without a word to the client.
-func (s *session) dropAll() {
-	if s.queue != nil {
-		s.loop.held -= s.queue.size()
-		s.loop.stats.Refused += uint64(s.queue.count)
-		s.queue = nil
-	}
-}
+// Why a client's message was not taken.
+const (
+	refusedNoWorker = "no_worker" // none came in time, or too much waits already
+	refusedPoison   = "poison"    // each worker that got it has died
+)
 
 // refuse tells the client that messages of its were not taken.
-func (s *session) refuse(count int) {
-	s.deliver(fmt.Appendf(nil, `{"type":"sluice.refused","code":"no_worker","count":%d}`, count), link.FlagText)
+func (s *session) refuse(code string, count int) {
+	s.deliver(fmt.Appendf(nil, `{"type":"sluice.refused","code":%q,"count":%d}`, code, count), link.FlagText)
 }
 
 // pumpWaiting gives those that wait for any worker to the workers that are there.

@@ -181,6 +181,6 @@ func TestAReplacedLinkGetsNothingMore(t *testing.T) {
 		t.Fatalf("%v, %v", f.Type, err)
 	}
 	client.say("hi")
-	w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach && !f.Has(link.FlagNew) })
+	w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach && f.Has(link.FlagNew) })
 	w.take("the message", func(_ int, f *link.Frame) bool { return f.Type == link.Message && string(f.Payload) == "hi" })
 }

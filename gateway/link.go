@@ -16,13 +16,14 @@ type workerLink struct {
 	conn     *engine.Conn
 	serial   uint32
 	sent     link.Sent
-	ack      func(slot uint32, token uint64, n int) // acknowledged, made once
+	ack      func(t link.Type, slot uint32, token uint64, n int) // acknowledged, made once
 	clients  int
 	waiting  []*session // that wait for credit, oldest first
 	timer    engine.Timer
 	heard    bool // since the last heartbeat
 	asked    bool // a ping is unanswered
 	draining bool
+	over     bool // has left: what still comes is of no effect, for others have its clients
 }
 
 func newWorkerLink(l *loop, hello link.WorkerHello) *workerLink {
@@ -58,7 +59,7 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 	k.heard = true
 	taken := 0
-	for !k.conn.Closed() {
+	for !k.over {
 		var f link.Frame
 		n, err := link.Next(in[taken:], link.MaxFrame, &f)
 		if n == 0 && err == nil {
@@ -69,9 +70,12 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 		}
 		if err != nil {
 			k.goAway(link.Protocol, err.Error())
-			return len(in)
+			break
 		}
 		taken += n
+	}
+	if k.over {
+		return len(in)
 	}
 	k.pumpWaiting()
 	return taken
@@ -86,30 +90,28 @@ func (k *workerLink) OnClose(c *engine.Conn, reason error) {
 	k.loop.g.log.Info("link closed", "worker", k.hello.Name, "loop", k.loop.index, "remote", c.RemoteAddr().String(), "unacknowledged", lost, "reason", reason)
 }
 
-// leave takes the link out of everything as soon as it takes no more: its clients live on and go to other workers with their next event.
+// leave takes the link out of everything as soon as it takes no more: its clients live on and go to other workers, at once with what is not acknowledged,
+// else with their next event.
 func (k *workerLink) leave() {
 	l := k.loop
-	if l.links[k.serial] != k {
-		return // has left
+	if k.over {
+		return
 	}
+	k.over = true
 	k.timer.Stop()
 	l.pool.remove(k)
 	delete(l.links, k.serial)
+	for _, s := range k.waiting {
+		s.waiting = false
+	}
+	k.waiting = nil
 	for _, s := range l.sessions {
 		if s != nil && s.link == k {
-			s.link = nil
-			s.unacked = 0
-			s.throttle()
+			s.orphan()
 		}
 	}
-	list := k.waiting
-	k.waiting = nil
-	for _, s := range list {
-		s.waiting = false
-		if !s.pump() {
-			s.wait()
-		}
-	}
+	l.pumpWaiting()
+	l.trials.OnTimer(nil)
 }
 
 // frame acts on one frame of the worker.
@@ -158,40 +160,26 @@ func (k *workerLink) unit(f *link.Frame) error {
 // origin makes the link the one that hears the answer to a command.
 func (k *workerLink) origin() origin { return origin{k.loop.index, noteCommand, k.serial} }
 
-// acknowledged is called for each message that the worker has handled.
-func (k *workerLink) acknowledged(slot uint32, token uint64, n int) {
-	if s := k.loop.session(slot, token); s != nil && s.link == k {
-		s.unacked -= int32(n)
-		if s.paused {
-			s.throttle()
-		}
-		if k.draining && s.unacked == 0 {
-			k.handOver(s)
-		}
-	}
-}
-
 // fits reports whether the worker has credit for a message, and is not about to hand its clients over.
 func (k *workerLink) fits(payload []byte) bool {
 	return !k.draining && len(k.waiting) == 0 && k.sent.Fits(link.HeaderSize+len(payload))
 }
 
-// message sends a client's message: the only copy on the way up.
+// message sends a client's message.
 func (k *workerLink) message(s *session, payload []byte, flags uint8) {
-	n := link.HeaderSize + len(payload)
-	s.unacked += int32(n)
+	s.owed++
 	f := link.Frame{
 		Type: link.Message, Flags: flags, Code: uint16(s.member.Version()),
-		ID: k.sent.Push(s.slot, s.token, n), Slot: s.slot, Token: s.token,
+		ID: k.sent.Push(link.Message, s.slot, s.token, link.HeaderSize+len(payload)), Slot: s.slot, Token: s.token,
 	}
 	b := link.AppendHeader(k.conn.Begin(), &f, len(payload))
 	_ = k.conn.Commit(append(b, payload...)) // the link's bound is its window: an overflow ends the link
 }
 
 // attach gives the worker a client.
-func (k *workerLink) attach(s *session, isNew bool) {
+func (k *workerLink) attach(s *session) {
 	f := link.Frame{Type: link.Attach, Code: uint16(s.member.Version()), Slot: s.slot, Token: s.token}
-	if isNew {
+	if !s.known {
 		f.Flags = link.FlagNew
 	}
 	a := link.Attachment{
@@ -202,16 +190,27 @@ func (k *workerLink) attach(s *session, isNew bool) {
 	start := len(b)
 	b = link.AppendAttachment(link.Begin(b, &f), &a)
 	link.Finish(b, start)
-	link.SetID(b[start:], k.sent.Push(s.slot, s.token, len(b)-start))
-	s.unacked += int32(len(b) - start)
+	link.SetID(b[start:], k.sent.Push(link.Attach, s.slot, s.token, len(b)-start))
+	s.owed++
 	_ = k.conn.Commit(b)
 }
+
+// maxTelling bounds the clients of a loop that are gone and whose worker has yet to acknowledge it: past it that is not waited for.
+const maxTelling = 1 << 16
 
 // detach tells the worker that a client is gone.
 func (k *workerLink) detach(s *session) {
 	f := link.Frame{Type: link.Detach, Code: uint16(s.reason), Slot: s.slot, Token: s.token}
-	f.ID = k.sent.Push(s.slot, s.token, link.HeaderSize)
+	f.ID = k.sent.Push(link.Detach, s.slot, s.token, link.HeaderSize)
 	k.send(&f)
+	if k.loop.telling == maxTelling {
+		k.loop.stats.Unheard++ // perhaps
+		k.loop.forget(s)
+		return
+	}
+	s.owed++
+	s.told = true
+	k.loop.telling++
 }
 
 // refresh tells the worker of attributes and uid that somebody else changed.
@@ -253,7 +252,7 @@ func (k *workerLink) drain() {
 	k.draining = true
 	k.loop.pool.remove(k)
 	for _, s := range k.loop.sessions {
-		if s != nil && s.link == k && s.unacked == 0 {
+		if s != nil && s.link == k && s.owed == 0 {
 			k.handOver(s)
 		}
 	}
@@ -262,14 +261,14 @@ func (k *workerLink) drain() {
 // handOver takes a client from a draining worker, in order: nothing of it is unhandled there.
 func (k *workerLink) handOver(s *session) {
 	f := link.Frame{Type: link.Detach, Flags: link.FlagMoved, Slot: s.slot, Token: s.token}
-	f.ID = k.sent.Push(s.slot, s.token, link.HeaderSize)
+	f.ID = k.sent.Push(link.Detach, s.slot, s.token, link.HeaderSize)
 	k.send(&f)
 	k.clients--
 	s.link = nil
 	if s.waiting {
 		s.stopWaiting(k)
 	}
-	if s.queue != nil && !s.pump() {
+	if (s.queue != nil || s.phase == phaseGone) && !s.pump() {
 		s.wait()
 	}
 }

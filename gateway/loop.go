@@ -26,7 +26,10 @@ type loop struct {
 	serials  uint32                 // of links and gathers
 	gathers  map[uint32]*gather
 	waiting  []*session // that have something for a worker while none is there, oldest first
-	held     int        // bytes in the sessions' queues
+	queues   queues
+	trials   trials
+	held     int // bytes in the sessions' queues that wait
+	telling  int // clients that are gone, which their worker has not acknowledged
 	tick     engine.Timer
 	tokens   *rand.ChaCha8
 	fan      fanout
@@ -56,6 +59,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 	l.drain = l.drainInbox
 	l.fan.init()
 	l.tick.Target = l
+	l.trials.pause.Target = &l.trials
 	return l
 }
 
@@ -63,7 +67,10 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 func (l *loop) OnTimer(*engine.Timer) {
 	l.el.Schedule(&l.tick, tickEvery)
 	l.drainInbox()
-	l.expireHeld()
+	l.waiting = l.expireHeld(l.waiting)
+	l.trials.next = l.expireHeld(l.trials.next)
+	l.trials.OnTimer(nil)
+	l.queues.trim()
 }
 
 // open gives a session its slot, token and id.
@@ -83,6 +90,13 @@ func (l *loop) open(s *session) {
 // forget ends a session; its slot may be used again. Waiting lists drop it when they are walked next.
 func (l *loop) forget(s *session) {
 	s.phase = phaseForgotten
+	if s.told {
+		s.told = false
+		l.telling--
+	}
+	s.quitTrial()
+	s.queue = nil
+	s.timer.Stop()
 	if s.link != nil {
 		s.link.clients--
 		s.link = nil

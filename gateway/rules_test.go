@@ -109,18 +109,3 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
-
-// A queue that never empties keeps only what waits.
-func TestAQueueThatNeverEmptiesStaysSmall(t *testing.T) {
-	t.Parallel()
-	q := &queue{}
-	payload := make([]byte, 1000)
-	q.push(payload, 0)
-	for range 10_000 {
-		q.push(payload, 0)
-		q.pop()
-	}
-	if q.count != 1 || q.size() != 5+len(payload) || cap(q.records) > 10*len(payload) {
-		t.Errorf("%d messages, %d bytes in %d", q.count, q.size(), cap(q.records))
-	}
-}

@@ -16,7 +16,7 @@ import (
 
 // TestScenarios plays the dialogues of testdata/*.txt. A file starts with a paragraph that says what it protects; then each line is a step:
 //
-//	gateway [loops=N] [hold=D] [holdbytes=N] [unacked=N] [router=round]   first, where the defaults do not do
+//	gateway [loops=N] [hold=D] [holdbytes=N] [unacked=N] [tries=N] [router=round]   first, where the defaults do not do
 //	worker NAME [window=N] [role=publisher] [id=NAME]    opens a link to each loop; with the id of another it takes that one's place
 //	client NAME text|jsonl|frame|ws            connects
 //	CLIENT says TEXT · writes LINE · hears TEXT · closes · leaves     "hears closed" is the end; after a WebSocket's farewell it is "hears close CODE REASON"
@@ -115,6 +115,8 @@ func (s *scenario) gateway(args []string) {
 			cfg.HoldBytes = n
 		case "unacked":
 			cfg.MaxUnacked = n
+		case "tries":
+			cfg.MaxTries = n
 		case "router":
 			cfg.Router = gateway.RoundRobin
 		default:

@@ -13,7 +13,7 @@ import (
 // scenarioWorker plays the steps of a worker:
 //
 //	sees attach CLIENT new|moved [uid=U] [loop=N] [attr=value…]
-//	sees message CLIENT TEXT · sees detach CLIENT REASON|moved · sees attrs CLIENT VERSION [uid=U] [attr=value…]
+//	sees message CLIENT TEXT · sees redelivered CLIENT TEXT · sees detach CLIENT REASON|moved · sees attrs CLIENT VERSION [uid=U] [attr=value…]
 //	sees nothing · sees drain · sees goaway STATUS      "nothing" holds for what the gateway has done so far
 //	acks · acks again · dies · drains · window N
 //	COMMAND · asks ID COMMAND · hears ID STATUS [ANSWER]
@@ -134,6 +134,8 @@ func (p scenarioWorker) sees(what, args string) {
 // describe tells a frame about a client as steps do.
 func (p scenarioWorker) describe(f *link.Frame) string {
 	switch {
+	case f.Type == link.Message && f.Has(link.FlagRedelivered):
+		return "redelivered " + string(f.Payload)
 	case f.Type == link.Message:
 		return "message " + string(f.Payload)
 	case f.Type == link.Detach && f.Has(link.FlagMoved):

@@ -42,19 +42,21 @@ type session struct {
 
 	member roster.Member // id, uid, groups, attributes
 	link   *workerLink   // nil: given to no worker at present
-	queue  *queue        // messages that wait for a worker or its credit; nil: none do
+	queue  *queue        // messages that no worker has acknowledged; nil: there are none
 	timer  engine.Timer
 
-	token    uint64
-	slot     uint32
-	unacked  int32 // bytes
-	reason   link.Reason
-	phase    phase
-	misses   uint8
-	heard    bool // since the last heartbeat
-	attached bool // a worker has been told of it
-	waiting  bool // stands in a waiting list
-	paused   bool
+	token   uint64
+	slot    uint32
+	owed    int32 // frames about it that its worker has not acknowledged
+	reason  link.Reason
+	phase   phase
+	misses  uint8
+	tries   uint8 // links that ended with its oldest event out
+	heard   bool  // since the last heartbeat
+	known   bool  // a worker has acknowledged that it is there
+	told    bool  // its worker was told that it is gone
+	waiting bool  // stands in a waiting list
+	paused  bool
 }
 
 // OnOpen implements engine.Handler.
@@ -150,7 +152,7 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	l := s.loop
 	l.stats.Closed++
 	l.members.Remove(&s.member)
-	if s.queue == nil && !s.attached {
+	if s.queue == nil && !s.known && s.link == nil && s.tries == 0 {
 		l.forget(s) // no worker has heard of it
 		return
 	}
@@ -171,8 +173,7 @@ func (s *session) attach() bool {
 	}
 	s.link = k
 	k.clients++
-	k.attach(s, !s.attached)
-	s.attached = true
+	k.attach(s)
 	return true
 }
 
@@ -188,7 +189,9 @@ func (s *session) target() string {
 // forward passes a message on to the client's worker, or lets it wait.
 func (s *session) forward(payload []byte, flags uint8) {
 	s.loop.stats.MessagesIn++
-	if s.queue == nil && s.attach() && s.link.fits(payload) {
+	if !s.queue.waits() && !s.suspect() && s.attach() && s.link.fits(payload) {
+		s.keep(payload, flags)
+		s.queue.send(len(s.queue.records))
 		s.link.message(s, payload, flags)
 	} else {
 		s.hold(payload, flags)
@@ -201,7 +204,7 @@ func (s *session) throttle() {
 	if s.phase != phaseOpen {
 		return
 	}
-	pending := int(s.unacked) + s.queue.size()
+	pending := s.queue.size()
 	switch limit := s.loop.g.cfg.MaxUnacked; {
 	case !s.paused && pending > limit:
 		s.paused = true
@@ -213,27 +216,39 @@ func (s *session) throttle() {
 	}
 }
 
-// pump passes on what waits, in order, as far as a worker is there and has credit. It reports whether nothing waits any more.
+// pump passes on what waits, in order, as far as a worker is there and has credit. It reports whether nothing waits any more, but for the verdict on
+// what is being tried.
 func (s *session) pump() bool {
-	if s.phase == phaseForgotten {
+	if s.phase == phaseForgotten || s.told {
+		return true
+	}
+	if s.suspect() && !s.mayTry() {
+		return false
+	}
+	if s.suspect() && s.eventOut() {
 		return true
 	}
 	if !s.attach() {
 		return false
 	}
-	for s.queue != nil {
-		payload, flags := s.queue.front()
+	if s.suspect() && !s.known {
+		return true
+	}
+	for s.queue.waits() {
+		payload, flags, next := s.queue.record(s.queue.unsent)
 		if !s.link.fits(payload) {
 			return false
 		}
 		s.link.message(s, payload, flags)
-		s.drop()
+		s.queue.send(next)
+		s.loop.held -= recordHeader + len(payload)
+		if s.suspect() {
+			return true
+		}
 	}
 	if s.phase == phaseGone {
 		s.timer.Stop()
 		s.link.detach(s)
-		s.loop.forget(s)
-		return true
 	}
 	return true
 }
@@ -244,6 +259,10 @@ func (s *session) wait() {
 		return
 	}
 	s.waiting = true
+	if s.suspect() && s.loop.trials.now != s {
+		s.loop.trials.next = append(s.loop.trials.next, s)
+		return
+	}
 	if s.link != nil {
 		s.link.waiting = append(s.link.waiting, s)
 		return
@@ -325,13 +344,13 @@ func (s *session) OnTimer(*engine.Timer) {
 	case phaseEnding: // nobody made the page in time
 		s.conn.Close(closing(link.ReasonHandshake))
 	case phaseGone: // no worker came in time to take its last messages
-		s.dropAll()
-		if s.link != nil && s.attached {
+		s.dropHeld()
+		if s.link != nil {
 			s.link.detach(s)
 		} else {
 			s.loop.stats.Unheard++
+			s.loop.forget(s)
 		}
-		s.loop.forget(s)
 	}
 }
 

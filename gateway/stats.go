@@ -13,8 +13,10 @@ type LoopStats struct {
 	Unsendable       uint64 // messages that their client's format cannot carry: a line break in a line, what is no JSON in JSON
 	Held             uint64 // messages that had to wait
 	Refused          uint64 // messages that no worker took in time, or past Config.HoldBytes; their clients were told
-	Unheard          uint64 // clients whose end no worker came to hear of
+	Unheard          uint64 // clients whose end no worker came to hear of, or perhaps none
 	Unacked          uint64 // sequenced frames on links that ended before they were acknowledged
+	Redelivered      uint64 // messages among them
+	Poisoned         uint64 // messages, or comings and goings of clients, that ended each worker that got them and were set aside
 	Gone             uint64 // commands for clients that were gone
 	Paused           uint64 // times that a client's reads were paused
 	Pressed          uint64 // times that a link was paused because another loop was behind
@@ -78,6 +80,8 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Refused += o.Refused
 	s.Unheard += o.Unheard
 	s.Unacked += o.Unacked
+	s.Redelivered += o.Redelivered
+	s.Poisoned += o.Poisoned
 	s.Gone += o.Gone
 	s.Paused += o.Paused
 	s.Pressed += o.Pressed

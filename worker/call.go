@@ -2,7 +2,6 @@ package worker
 
 import (
 	"runtime/debug"
-	"slices"
 
 	"sluice/internal/link"
 )
@@ -119,7 +118,8 @@ func (s *session) run(goroutine string) {
 		}
 		ranIn := s.ranIn
 		s.mu.Unlock()
-		if !s.link.afterBatch(ranIn) && s.abandon(&it) {
+		if !s.link.afterBatch(ranIn) {
+			s.abandon()
 			return
 		}
 		s.link.w.watch.enter(s, goroutine)
@@ -140,23 +140,16 @@ func (s *session) runElsewhere(goroutine string) {
 	over = true
 }
 
-// abandon forgets what is queued when the link has ended and the client lives on: it is the gateway's again, which counts all that was not
-// acknowledged (LoopStats.Unacked), and the client's calls on its next link must not overlap these. The session stays busy, so that nothing
-// runs any more. Of a client that is gone nobody else will hear: it reports false.
-func (s *session) abandon(first *item) bool {
+// abandon forgets what is queued when the link has ended: the gateway gives all that was not acknowledged to the client's next worker, whose calls must not
+// overlap these. The session stays busy, so that nothing runs any more.
+func (s *session) abandon() {
 	<-s.link.done // all that was read has been queued
 	s.mu.Lock()
-	gone := first.kind == itemClose || slices.ContainsFunc(s.queue, func(it item) bool { return it.kind == itemClose })
-	if gone {
-		s.mu.Unlock()
-		return false
-	}
 	s.queue, s.unit = nil, nil
 	next := s.cease()
 	s.mu.Unlock()
 	s.stopTimers()
 	next.begin()
-	return true
 }
 
 // begin has the pool run what has queued for a session that had to wait for another; nil: for none.

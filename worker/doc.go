@@ -19,7 +19,7 @@
 //
 // The calls for one client never overlap and come in order; those for different clients run side by side. A handler may block: it holds up its
 // own client and nobody else. This holds when the link to the gateway dies and comes back, too: the client's next call waits for the one that still runs.
-// It is not known to other workers: when one of those gets the client, its first call may run beside the last one here, whose message comes Redelivered.
+// It is not known to other workers: when one of those gets the client, its first call may run beside the last one here, whose message it gets Redelivered.
 //
 // # Effects are a unit
 //

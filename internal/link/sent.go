@@ -12,11 +12,11 @@ type Sent struct {
 	bytes  int    // outstanding
 }
 
-// sent is one frame. size 0: acknowledged.
+// sent is one frame.
 type sent struct {
 	token uint64
 	slot  uint32
-	size  uint32
+	size  uint32 // size in bytes << 2 | type, which is 1, 2 or 3; 0: acknowledged
 }
 
 const (
@@ -38,13 +38,13 @@ func (s *Sent) Fits(n int) bool {
 	return s.bytes+n <= s.window && s.next-s.first < maxSpan || s.first == s.next
 }
 
-// Push enters a frame of n > 0 bytes about the session given, whether it fits or not, and returns its sequence.
-func (s *Sent) Push(slot uint32, token uint64, n int) uint32 {
+// Push enters a frame of n bytes, an ATTACH, MESSAGE or DETACH about the session given, whether it fits or not, and returns its sequence.
+func (s *Sent) Push(t Type, slot uint32, token uint64, n int) uint32 {
 	seq := s.next
 	if int(seq-s.first) == len(s.ring) {
 		s.grow()
 	}
-	*s.at(seq) = sent{token, slot, uint32(n)}
+	*s.at(seq) = sent{token, slot, uint32(n)<<2 | uint32(t)}
 	s.next++
 	s.bytes += n
 	return seq
@@ -68,7 +68,7 @@ func (s *Sent) Check(first, last uint32) error {
 
 // Ack takes the acknowledgement of the frames first … last, and calls done for each, which may Push. It returns ErrFrame when one was never sent or is
 // acknowledged twice; done has then been called for those before it.
-func (s *Sent) Ack(first, last uint32, done func(slot uint32, token uint64, n int)) error {
+func (s *Sent) Ack(first, last uint32, done func(t Type, slot uint32, token uint64, n int)) error {
 	from, count := first-s.first, last-first
 	if out := s.next - s.first; from >= out || count >= out-from {
 		return fmt.Errorf("%w: acknowledgement of %d…%d with %d…%d outstanding", ErrFrame, first, last, s.first, s.next-1)
@@ -80,8 +80,9 @@ func (s *Sent) Ack(first, last uint32, done func(slot uint32, token uint64, n in
 		}
 		was := *e
 		e.size = 0
-		s.bytes -= int(was.size)
-		done(was.slot, was.token, int(was.size))
+		n := int(was.size >> 2)
+		s.bytes -= n
+		done(Type(was.size&3), was.slot, was.token, n)
 		if seq == last {
 			break
 		}

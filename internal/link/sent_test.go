@@ -14,12 +14,13 @@ func bookAt(seq, window uint32) *Sent {
 	return s
 }
 
-func ignore(uint32, uint64, int) {}
+func ignore(Type, uint32, uint64, int) {}
 
 // The book agrees with a naive one over thousands of pushes and acknowledgements in any order, across the wrap of the sequence.
 func TestSentModel(t *testing.T) {
 	t.Parallel()
 	type frame struct {
+		of    Type
 		slot  uint32
 		token uint64
 		n     int
@@ -31,13 +32,13 @@ func TestSentModel(t *testing.T) {
 		out := map[uint32]frame{}
 		next, bytes := uint32(start), 0
 		for range 4000 {
-			f := frame{rng.Uint32(), rng.Uint64(), HeaderSize + rng.IntN(1000)}
+			f := frame{Attach + Type(rng.IntN(3)), rng.Uint32(), rng.Uint64(), HeaderSize + rng.IntN(1000)}
 			fits := bytes+f.n <= 50_000 || len(out) == 0
 			if s.Fits(f.n) != fits {
 				t.Fatalf("seed %d: fits %d with %d outstanding: %v", seed, f.n, bytes, !fits)
 			}
 			if fits && rng.IntN(5) > 0 {
-				if seq := s.Push(f.slot, f.token, f.n); seq != next {
+				if seq := s.Push(f.of, f.slot, f.token, f.n); seq != next {
 					t.Fatalf("seed %d: sequence %d, want %d", seed, seq, next)
 				}
 				out[next] = f
@@ -54,9 +55,9 @@ func TestSentModel(t *testing.T) {
 				last++
 			}
 			_, known := out[first]
-			err := s.Ack(first, last, func(slot uint32, token uint64, n int) {
-				if want := out[first]; want != (frame{slot, token, n}) {
-					t.Fatalf("seed %d: %d is %d %d %d, want %v", seed, first, slot, token, n, want)
+			err := s.Ack(first, last, func(of Type, slot uint32, token uint64, n int) {
+				if want := out[first]; want != (frame{of, slot, token, n}) {
+					t.Fatalf("seed %d: %d is %d %d %d %d, want %v", seed, first, of, slot, token, n, want)
 				}
 				delete(out, first)
 				bytes -= n
@@ -94,7 +95,7 @@ func TestSentRefuses(t *testing.T) {
 		} {
 			s := bookAt(start, 1000)
 			for i := range 4 {
-				s.Push(uint32(i), 0, 100)
+				s.Push(Message, uint32(i), 0, 100)
 			}
 			if c.name == "acknowledged twice" {
 				if err := s.Ack(start+2, start+2, ignore); err != nil {
@@ -102,7 +103,7 @@ func TestSentRefuses(t *testing.T) {
 				}
 			}
 			done := 0
-			err := s.Ack(start+c.first, start+c.last, func(uint32, uint64, int) { done++ })
+			err := s.Ack(start+c.first, start+c.last, func(Type, uint32, uint64, int) { done++ })
 			if done != c.done || errors.Is(err, ErrFrame) != (c.failed == 1) {
 				t.Errorf("from %d, %s: %d done, %v", start, c.name, done, err)
 			}
@@ -120,7 +121,7 @@ func TestSentWindow(t *testing.T) {
 	if !s.Fits(MaxFrame) {
 		t.Error("a frame alone does not fit")
 	}
-	s.Push(0, 0, 100)
+	s.Push(Message, 0, 0, 100)
 	if s.Fits(HeaderSize) {
 		t.Error("a second frame fits a window of 0")
 	}
@@ -141,10 +142,10 @@ func TestSentWindow(t *testing.T) {
 func TestSentSpanIsBounded(t *testing.T) {
 	t.Parallel()
 	s := bookAt(0xFFFF0000, 1000)
-	stuck := s.Push(0, 0, 100)
+	stuck := s.Push(Message, 0, 0, 100)
 	n := 1
 	for ; s.Fits(100); n++ {
-		seq := s.Push(0, 0, 100)
+		seq := s.Push(Message, 0, 0, 100)
 		if err := s.Ack(seq, seq, ignore); err != nil {
 			t.Fatal(err)
 		}
@@ -166,16 +167,16 @@ func TestSentPushWithinAck(t *testing.T) {
 	start := uint32(0xFFFFFFF0)
 	s := bookAt(start, 1<<20)
 	for i := range uint32(firstRing) {
-		s.Push(i, 0, 100)
+		s.Push(Message, i, 0, 100)
 	}
 	want := uint32(0)
-	if err := s.Ack(start, start+firstRing-1, func(slot uint32, _ uint64, _ int) {
+	if err := s.Ack(start, start+firstRing-1, func(_ Type, slot uint32, _ uint64, _ int) {
 		if slot != want {
 			t.Fatalf("slot %d, want %d", slot, want)
 		}
 		want++
-		s.Push(1000+slot*2, 0, 100)
-		s.Push(1001+slot*2, 0, 100)
+		s.Push(Message, 1000+slot*2, 0, 100)
+		s.Push(Message, 1001+slot*2, 0, 100)
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -193,10 +194,10 @@ func TestSentAllocations(t *testing.T) {
 }
 
 // cycle sends 32 frames and takes two acknowledgements for them.
-func cycle(s *Sent, done func(uint32, uint64, int)) {
+func cycle(s *Sent, done func(Type, uint32, uint64, int)) {
 	var first uint32
 	for i := range uint32(32) {
-		if seq := s.Push(i, 1, 100); i == 0 {
+		if seq := s.Push(Message, i, 1, 100); i == 0 {
 			first = seq
 		}
 	}

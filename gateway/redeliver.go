@@ -1,0 +1,61 @@
+package gateway
+
+import "sluice/internal/link"
+
+// What a link's worker has not acknowledged when the link ends, another worker gets, in each client's order and before anything newer of that client: messages from
+// the client's queue, marked as redelivered, and the client's coming and going as often as it takes until one worker has handled them.
+
+// acknowledged is called for each frame, of n bytes, that the worker has handled: of one client they come in its order.
+func (k *workerLink) acknowledged(t link.Type, slot uint32, token uint64, n int) {
+	s := k.loop.session(slot, token)
+	if s == nil || s.link != k {
+		return // handed over, or not waited for
+	}
+	s.owed--
+	switch t {
+	case link.Attach:
+		if !s.known {
+			s.known = true
+			s.passed()
+		}
+	case link.Message:
+		s.queue.pop(n - link.HeaderSize)
+		s.release()
+		if s.paused {
+			s.throttle()
+		}
+		s.passed()
+	case link.Detach:
+		k.loop.forget(s)
+		k.loop.trials.OnTimer(nil)
+		return
+	}
+	if k.draining && s.owed == 0 {
+		k.handOver(s)
+	}
+}
+
+// orphan takes a client from a link that has ended. What its worker may have seen is sent again, for nobody knows how far it came.
+func (s *session) orphan() {
+	l := s.loop
+	tried := s.eventOut()
+	due := s.owed > 0 || s.queue != nil
+	s.link, s.owed = nil, 0
+	if s.told {
+		s.told = false
+		l.telling--
+		l.el.Schedule(&s.timer, l.g.cfg.HoldFor)
+	}
+	if s.queue != nil {
+		messages, bytes := s.queue.rewind()
+		l.held += bytes
+		l.stats.Redelivered += uint64(messages)
+	}
+	if tried {
+		s.failed()
+	}
+	if due && s.phase != phaseForgotten {
+		s.wait()
+	}
+	s.throttle()
+}

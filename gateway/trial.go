@@ -1,0 +1,113 @@
+package gateway
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"sluice/engine"
+)
+
+// A message may kill each worker that gets it. Which one it was nobody sees: with the worker dies everything that it was handling. So what was out in
+// suspectAfter links that ended is tried alone, one client's oldest event at a time on each loop, until it is acknowledged or has ended MaxTries links. Then it is set
+// aside: counted, logged, and the client told. All else goes on meanwhile.
+
+const (
+	suspectAfter = 2
+	trialPause   = 500 * time.Millisecond // at most, at random, after a trial that failed: trials of several loops must not fall together each time
+)
+
+// trials is a loop's.
+type trials struct {
+	now   *session   // whose oldest event is out alone, or is to be as soon as a worker is there
+	next  []*session // that wait for their turn
+	pause engine.Timer
+}
+
+// suspect reports whether the client's oldest event has to be tried alone.
+func (s *session) suspect() bool { return s.tries >= suspectAfter }
+
+// eventOut reports whether the worker has the client's oldest event: that it has come, a message, or that it is gone.
+func (s *session) eventOut() bool {
+	return s.owed > 0 && (!s.known || s.told || s.queue != nil && s.queue.out > 0)
+}
+
+// mayTry reports whether it is the client's turn.
+func (s *session) mayTry() bool {
+	t := &s.loop.trials
+	if t.now == nil && !t.pause.Scheduled() {
+		t.now = s
+	}
+	return t.now == s
+}
+
+// passed notes that a worker has handled the client's oldest event.
+func (s *session) passed() {
+	if s.tries == 0 {
+		return
+	}
+	was := s.suspect()
+	s.quitTrial()
+	if was {
+		if !s.pump() {
+			s.wait()
+		}
+		s.loop.trials.OnTimer(nil)
+	}
+}
+
+// failed notes that a link has ended with the client's oldest event out.
+func (s *session) failed() {
+	l := s.loop
+	s.tries++
+	if l.trials.now == s {
+		l.trials.now = nil
+		l.el.Schedule(&l.trials.pause, rand.N(trialPause))
+	}
+	if int(s.tries) >= l.g.cfg.MaxTries {
+		s.setAside()
+	}
+}
+
+// setAside gives up on the client's oldest event.
+func (s *session) setAside() {
+	l := s.loop
+	l.stats.Poisoned++
+	what, size := "connect", 0
+	switch {
+	case !s.known:
+		s.known = true
+	case s.queue != nil:
+		payload, _, next := s.queue.record(s.queue.first)
+		what, size = "message", len(payload)
+		l.held -= next - s.queue.first
+		s.queue.send(next)
+		s.queue.pop(len(payload))
+		s.release()
+		s.refuse(refusedPoison, 1)
+	default:
+		what = "close"
+		l.forget(s)
+	}
+	l.g.log.Error("set aside: it has ended each worker that got it", "what", what, "bytes", size, "tries", s.tries, "client", s.member.ID.String(), "remote", s.remote)
+	s.quitTrial()
+}
+
+// quitTrial is for a client whose oldest event has come to an end in one way or another. The loop's next tick tries the next one, if the caller does not.
+func (s *session) quitTrial() {
+	s.tries = 0
+	if t := &s.loop.trials; t.now == s {
+		t.now = nil
+	}
+}
+
+// OnTimer implements engine.Expirer: the pause is over, or nothing is being tried any more.
+func (t *trials) OnTimer(*engine.Timer) {
+	for t.now == nil && len(t.next) > 0 && !t.pause.Scheduled() {
+		s := t.next[0]
+		t.next = t.next[1:]
+		s.waiting = false
+		if !s.pump() {
+			s.wait()
+		}
+	}
+}
