@@ -43,7 +43,7 @@ type Config struct {
 	MaxUnacked int
 	// MaxTries is how many links may end with a message out, and unacknowledged, before it is set aside and its client told. Defaults to 5; at least 3.
 	MaxTries int
-	// LinkHeartbeat is the longest silence on a link before a ping; after two the link is cut. Whole seconds. Defaults to 5 s.
+	// LinkHeartbeat is the longest silence on a link before a ping; after two the link is cut, so that a worker which hangs is noticed within three. Whole seconds. Defaults to 1 s.
 	LinkHeartbeat time.Duration
 	// DrainFor bounds how long Serve waits for clients to take their last bytes when it ends. Defaults to 2 s.
 	DrainFor time.Duration
@@ -100,7 +100,7 @@ func (c *Config) setDefaults() error {
 	c.HoldBytes = cmp.Or(c.HoldBytes, 64<<20)
 	c.MaxUnacked = cmp.Or(c.MaxUnacked, 256<<10)
 	c.MaxTries = cmp.Or(c.MaxTries, 5)
-	c.LinkHeartbeat = cmp.Or(c.LinkHeartbeat, 5*time.Second)
+	c.LinkHeartbeat = cmp.Or(c.LinkHeartbeat, time.Second)
 	c.DrainFor = cmp.Or(c.DrainFor, 2*time.Second)
 	if c.Router == nil {
 		c.Router = LeastClients

@@ -1,0 +1,126 @@
+package main_test
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/bench"
+	"sluice/internal/proctest"
+)
+
+// fleet is a gateway and its workers, each a process of its own, with things being done to the workers while clients talk.
+type fleet struct {
+	t       *testing.T
+	bin     string
+	gateway *proctest.Process
+	workers []*proctest.Process
+	killed  int
+}
+
+func newFleet(t *testing.T, codec bench.Codec, workers int) *fleet {
+	t.Helper()
+	f := &fleet{t: t, bin: proctest.Build(t)}
+	f.gateway = proctest.Start(t, nil, f.bin, "gateway", "--listen", string(codec)+"://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "2")
+	for range workers {
+		f.workers = append(f.workers, f.worker())
+	}
+	return f
+}
+
+func (f *fleet) worker() *proctest.Process {
+	f.t.Helper()
+	return proctest.Start(f.t, nil, f.bin, "bench", "serve", "--worker", "--gateway", f.gateway.Addrs["inner"])
+}
+
+// next is the worker whose turn it is.
+func (f *fleet) next() *proctest.Process { return f.workers[f.killed%len(f.workers)] }
+
+// renew puts a new worker in the place of the one whose turn it was.
+func (f *fleet) renew() {
+	f.workers[f.killed%len(f.workers)] = f.worker()
+	f.killed++
+}
+
+// What happens to workers no client notices: each message comes back, once, in order and unchanged, on the connection that was there from the beginning.
+func TestWorkersFail(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	for _, test := range []struct {
+		name    string
+		mode    bench.Mode
+		codec   bench.Codec
+		workers int
+		rate    float64
+		window  time.Duration
+		times   int // at least
+		fault   func(*fleet)
+	}{
+		{"killed", bench.Echo, bench.WebSocket, 2, 5000, 16 * time.Second, 100, (*fleet).kill},
+		{"killed, the only one", bench.Echo, bench.Text, 1, 2000, 3 * time.Second, 10, (*fleet).kill},
+		{"killed while they publish", bench.Rooms, bench.Frame, 2, 400, 4 * time.Second, 20, (*fleet).kill},
+		{"killed while they push", bench.Push, bench.JSONLines, 2, 2000, 4 * time.Second, 20, (*fleet).kill},
+		{"replaced", bench.Echo, bench.WebSocket, 2, 5000, 4 * time.Second, 10, (*fleet).replace},
+		{"frozen", bench.Echo, bench.WebSocket, 2, 2000, 12 * time.Second, 2, (*fleet).freeze},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFleet(t, test.codec, test.workers)
+			done := make(chan *bench.Report, 1)
+			go func() {
+				defer close(done)
+				r, err := bench.Run(t.Context(), bench.Options{
+					Mode: test.mode, Codec: test.codec, Conns: 200, RoomSize: 20, Rate: test.rate, Targets: []string{f.gateway.Addrs[string(test.codec)]},
+					Warmup: time.Second, Window: test.window, Drain: 10 * time.Second,
+				}, func(bench.Moment) {})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				done <- r
+			}()
+			var r *bench.Report
+			for over := false; !over; {
+				select {
+				case r = <-done:
+					over = true
+				default:
+					test.fault(f)
+				}
+			}
+			if r == nil {
+				return
+			}
+			t.Logf("%d workers %s: %.0f messages a second, audit %+v, latency p50 %d µs, p99 %d µs, max %d µs; %v", f.killed, test.name, r.Sent, r.Audit, r.Latency.P50, r.Latency.P99, r.Latency.Max, strings.Join(r.Verdict.Reasons, "; "))
+			if f.killed < test.times {
+				t.Errorf("%d times is not enough", f.killed)
+			}
+			if !r.Audit.Clean() || len(r.Errors) > 0 || r.Verdict.Failed {
+				t.Errorf("%v", r.Errors)
+			}
+		})
+	}
+}
+
+func (f *fleet) kill() {
+	f.next().Kill()
+	f.renew()
+	time.Sleep(50 * time.Millisecond)
+}
+
+func (f *fleet) replace() {
+	if err := f.next().Stop(); err != nil {
+		f.t.Errorf("a worker that was told to stop: %v", err)
+	}
+	f.renew()
+}
+
+func (f *fleet) freeze() {
+	p := f.next()
+	_ = syscall.Kill(p.PID, syscall.SIGSTOP)
+	time.Sleep(5 * time.Second)
+	_ = syscall.Kill(p.PID, syscall.SIGCONT)
+	time.Sleep(time.Second)
+	f.killed++
+}
