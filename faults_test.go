@@ -10,19 +10,23 @@ import (
 	"sluice/internal/proctest"
 )
 
-// fleet is a gateway and its workers, each a process of its own, with things being done to the workers while clients talk.
+// fleet is gateways and their workers, each a process of its own, with things being done to the workers while clients talk.
 type fleet struct {
 	t       *testing.T
 	bin     string
-	gateway *proctest.Process
+	inner   []string // of the gateways
+	targets []string
 	workers []*proctest.Process
 	killed  int
 }
 
-func newFleet(t *testing.T, codec bench.Codec, workers int) *fleet {
+func newFleet(t *testing.T, codec bench.Codec, gateways, workers int) *fleet {
 	t.Helper()
 	f := &fleet{t: t, bin: proctest.Build(t)}
-	f.gateway = proctest.Start(t, nil, f.bin, "gateway", "--listen", string(codec)+"://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "2")
+	for range gateways {
+		g := proctest.Start(t, nil, f.bin, "gateway", "--listen", string(codec)+"://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "2")
+		f.inner, f.targets = append(f.inner, g.Addrs["inner"]), append(f.targets, g.Addrs[string(codec)])
+	}
 	for range workers {
 		f.workers = append(f.workers, f.worker())
 	}
@@ -31,7 +35,7 @@ func newFleet(t *testing.T, codec bench.Codec, workers int) *fleet {
 
 func (f *fleet) worker() *proctest.Process {
 	f.t.Helper()
-	return proctest.Start(f.t, nil, f.bin, "bench", "serve", "--worker", "--gateway", f.gateway.Addrs["inner"])
+	return proctest.Start(f.t, nil, f.bin, "bench", "serve", "--worker", "--gateway", strings.Join(f.inner, ","))
 }
 
 // next is the worker whose turn it is.
@@ -49,29 +53,30 @@ func TestWorkersFail(t *testing.T) {
 		t.Skip("short")
 	}
 	for _, test := range []struct {
-		name    string
-		mode    bench.Mode
-		codec   bench.Codec
-		workers int
-		rate    float64
-		window  time.Duration
-		times   int // at least
-		fault   func(*fleet)
+		name              string
+		mode              bench.Mode
+		codec             bench.Codec
+		gateways, workers int
+		rate              float64
+		window            time.Duration
+		times             int // at least
+		fault             func(*fleet)
 	}{
-		{"killed", bench.Echo, bench.WebSocket, 2, 5000, 16 * time.Second, 100, (*fleet).kill},
-		{"killed, the only one", bench.Echo, bench.Text, 1, 2000, 3 * time.Second, 10, (*fleet).kill},
-		{"killed while they publish", bench.Rooms, bench.Frame, 2, 400, 4 * time.Second, 20, (*fleet).kill},
-		{"killed while they push", bench.Push, bench.JSONLines, 2, 2000, 4 * time.Second, 20, (*fleet).kill},
-		{"replaced", bench.Echo, bench.WebSocket, 2, 5000, 4 * time.Second, 10, (*fleet).replace},
-		{"frozen", bench.Echo, bench.WebSocket, 2, 2000, 12 * time.Second, 2, (*fleet).freeze},
+		{"killed", bench.Echo, bench.WebSocket, 1, 2, 5000, 16 * time.Second, 100, (*fleet).kill},
+		{"killed, the only one", bench.Echo, bench.Text, 1, 1, 2000, 3 * time.Second, 10, (*fleet).kill},
+		{"killed while they publish", bench.Rooms, bench.Frame, 1, 2, 400, 4 * time.Second, 20, (*fleet).kill},
+		{"killed while they publish at two gateways", bench.Rooms, bench.Text, 2, 2, 400, 5 * time.Second, 20, (*fleet).kill},
+		{"killed while they push", bench.Push, bench.JSONLines, 1, 2, 2000, 4 * time.Second, 20, (*fleet).kill},
+		{"replaced", bench.Echo, bench.WebSocket, 1, 2, 5000, 4 * time.Second, 10, (*fleet).replace},
+		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 2000, 12 * time.Second, 2, (*fleet).freeze},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := newFleet(t, test.codec, test.workers)
+			f := newFleet(t, test.codec, test.gateways, test.workers)
 			done := make(chan *bench.Report, 1)
 			go func() {
 				defer close(done)
 				r, err := bench.Run(t.Context(), bench.Options{
-					Mode: test.mode, Codec: test.codec, Conns: 200, RoomSize: 20, Rate: test.rate, Targets: []string{f.gateway.Addrs[string(test.codec)]},
+					Mode: test.mode, Codec: test.codec, Conns: 200, RoomSize: 20, Rate: test.rate, Targets: f.targets,
 					Warmup: time.Second, Window: test.window, Drain: 10 * time.Second,
 				}, func(bench.Moment) {})
 				if err != nil {

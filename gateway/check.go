@@ -33,6 +33,8 @@ func (g *Gateway) check(f *link.Frame) error {
 			return fmt.Errorf("%w: no loop %d", link.ErrFrame, at)
 		}
 		skipList(&c)
+	case link.Once:
+		return g.checkOnce(f)
 	default:
 		return fmt.Errorf("%w: type %d from a worker", link.ErrFrame, f.Type)
 	}
@@ -43,6 +45,22 @@ func (g *Gateway) check(f *link.Frame) error {
 		return fmt.Errorf("%w: payload of a frame of type %d", link.ErrFrame, f.Type)
 	}
 	return nil
+}
+
+// checkOnce looks at the frame within.
+func (g *Gateway) checkOnce(f *link.Frame) error {
+	var inner link.Frame
+	if len(f.Payload) < onceHeader {
+		return fmt.Errorf("%w: %d bytes in a frame of type %d", link.ErrFrame, len(f.Payload), f.Type)
+	}
+	n, err := link.Next(f.Payload[onceHeader:], link.MaxFrame, &inner)
+	if err != nil {
+		return err
+	}
+	if n != len(f.Payload)-onceHeader || inner.Type == link.Once {
+		return fmt.Errorf("%w: not one command in a frame of type %d", link.ErrFrame, f.Type)
+	}
+	return g.check(&inner)
 }
 
 func skipList(c *link.Cursor) {

@@ -9,6 +9,9 @@ import (
 // command carries out a worker's command that has been checked, here or on the loop it is for.
 func (l *loop) command(o origin, f *link.Frame) {
 	switch f.Type {
+	case link.Once:
+		l.once(o, f)
+		return
 	case link.Publish, link.Dissolve, link.Evict, link.Count:
 		l.everywhere(o, f)
 		return

@@ -45,6 +45,7 @@ func (s *session) dropHeld() int {
 	}
 	messages, bytes := s.queue.cut()
 	s.loop.held -= bytes
+	s.handled += uint32(messages) // their numbers may be known elsewhere
 	s.loop.stats.Refused += uint64(messages)
 	if s.queue.out == 0 {
 		s.quitTrial()

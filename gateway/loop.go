@@ -28,6 +28,7 @@ type loop struct {
 	waiting  []*session // that have something for a worker while none is there, oldest first
 	queues   queues
 	trials   trials
+	done     done
 	held     int // bytes in the sessions' queues that wait
 	telling  int // clients that are gone, which their worker has not acknowledged
 	tick     engine.Timer

@@ -20,6 +20,7 @@ func (k *workerLink) acknowledged(t link.Type, slot uint32, token uint64, n int)
 		}
 	case link.Message:
 		s.queue.pop(n - link.HeaderSize)
+		s.handled++
 		s.release()
 		if s.paused {
 			s.throttle()

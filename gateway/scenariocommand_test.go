@@ -15,6 +15,7 @@ import (
 //	set|merge CLIENT [attr=value…] · compare CLIENT VERSION [attr=value…]
 //	unowned BIND, UNBIND or SET of these: of a worker that has not changed its copy
 //	publish all|groups|uids|clients TARGET,… [except CLIENT,…] TEXT     the target of all is *
+//	once EVENT INDEX COMMAND      of a call for a client of another gateway, always the same one
 //	dissolve GROUP · evict UID except CLIENT · count all|groups|uids|clients [KEY,…]
 func (p scenarioWorker) command(text string) *link.Frame {
 	p.Helper()
@@ -24,6 +25,12 @@ func (p scenarioWorker) command(text string) *link.Frame {
 		f := p.command(rest)
 		f.Flags &^= link.FlagOwn
 		return f
+	case "once":
+		words := strings.SplitN(rest, " ", 3)
+		event, _ := strconv.Atoi(words[0])
+		index, _ := strconv.Atoi(words[1])
+		payload := link.Append([]byte{0, 0, 0, 99}, p.command(words[2]))
+		return &link.Frame{Type: link.Once, ID: uint32(event), Code: uint16(index), Slot: 7, Token: 5, Payload: payload}
 	case "publish":
 		return p.publish(rest)
 	case "dissolve":

@@ -47,7 +47,8 @@ type session struct {
 
 	token   uint64
 	slot    uint32
-	owed    int32 // frames about it that its worker has not acknowledged
+	owed    int32  // frames about it that its worker has not acknowledged
+	handled uint32 // messages of its that were acknowledged, set aside or refused after they had waited
 	reason  link.Reason
 	phase   phase
 	misses  uint8

@@ -17,6 +17,7 @@ type LoopStats struct {
 	Unacked          uint64 // sequenced frames on links that ended before they were acknowledged
 	Redelivered      uint64 // messages among them
 	Poisoned         uint64 // messages, or comings and goings of clients, that ended each worker that got them and were set aside
+	Repeated         uint64 // commands for clients of other gateways that had been carried out already
 	Gone             uint64 // commands for clients that were gone
 	Paused           uint64 // times that a client's reads were paused
 	Pressed          uint64 // times that a link was paused because another loop was behind
@@ -82,6 +83,7 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Unacked += o.Unacked
 	s.Redelivered += o.Redelivered
 	s.Poisoned += o.Poisoned
+	s.Repeated += o.Repeated
 	s.Gone += o.Gone
 	s.Paused += o.Paused
 	s.Pressed += o.Pressed

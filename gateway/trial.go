@@ -82,6 +82,7 @@ func (s *session) setAside() {
 		l.held -= next - s.queue.first
 		s.queue.send(next)
 		s.queue.pop(len(payload))
+		s.handled++
 		s.release()
 		s.refuse(refusedPoison, 1)
 	default:

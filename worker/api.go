@@ -83,9 +83,10 @@ func (a API) everywhere(f link.Frame, head, body []byte) error {
 		if a.origin != nil && id == a.origin.link.gateway {
 			e = a.emit(id, a.origin.link.loop, f, head, body)
 		} else if l := a.w.routes.any(id); l != nil {
-			e = l.plain(f, head, body)
+			e = a.abroad(id, l, f, head, body)
 		} else {
-			continue // it has no clients that we could reach
+			a.w.stats.unreached.Add(1)
+			continue
 		}
 		if e != nil {
 			return e
@@ -114,7 +115,34 @@ func (a API) emit(gateway uint32, loop uint8, f link.Frame, head, body []byte) e
 	if l == nil {
 		return ErrLinkDown
 	}
-	return l.plain(f, head, body)
+	return a.abroad(gateway, l, f, head, body)
+}
+
+// abroad sends a command by itself: down the link given, or from the call that runs for a client of another gateway as one that is carried out once, however often the
+// call's event is delivered.
+func (a API) abroad(gateway uint32, l *gwLink, f link.Frame, head, body []byte) error {
+	s := a.origin
+	if s == nil || s.link.gateway == gateway {
+		return l.plain(f, head, body)
+	}
+	s.mu.Lock()
+	called, event, index := s.unit != nil, s.event, s.index
+	s.index++
+	s.mu.Unlock()
+	switch {
+	case !called:
+		return l.plain(f, head, body)
+	case index == 0xFFFF:
+		return ErrUnitTooLarge
+	}
+	if home := a.w.routes.link(gateway, uint8(s.token%uint64(l.loops))); home != nil {
+		l = home
+	}
+	b := make([]byte, 0, 4+link.HeaderSize+len(head))
+	b = binary.BigEndian.AppendUint32(b, s.link.gateway)
+	b = append(link.AppendHeader(b, &f, len(head)+len(body)), head...)
+	once := link.Frame{Type: link.Once, ID: event, Code: index, Slot: uint32(s.link.loop)<<24 | s.slot, Token: s.token}
+	return l.plain(once, b, body)
 }
 
 // checkName refuses what cannot be a uid, group or attribute key.

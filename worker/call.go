@@ -11,6 +11,7 @@ type item struct {
 	kind   itemKind
 	flags  uint8
 	seq    uint32
+	event  uint32 // the message's number, eventConnect or eventClose
 	reason Reason
 	data   []byte
 	task   func(*Client)
@@ -25,6 +26,18 @@ const (
 	itemMoved
 	itemTask // a timer's function: nothing to acknowledge
 )
+
+// The events that are no messages (SPEC.md, effects elsewhere).
+const (
+	eventConnect = 0
+	eventClose   = 1<<32 - 1
+)
+
+// beginUnit makes a unit the one of the call that is about to run. Called with mu.
+func (s *session) beginUnit(u *unit, it *item) {
+	u.begin(it.seq)
+	s.unit, s.event, s.index = u, it.event, 0
+}
 
 // call runs one item. It reports false when the handler panicked. One that ends its goroutine (runtime.Goexit) has failed too; call does not return then, and
 // who called it sees to what follows as its deferred functions run.
@@ -44,7 +57,7 @@ func (s *session) call(it *item) (ok bool) {
 	switch it.kind {
 	case itemMessage:
 		w.handler.OnMessage(&s.Client, Message{
-			Data: it.data, Binary: it.flags&link.FlagText == 0, Redelivered: it.flags&link.FlagRedelivered != 0,
+			Data: it.data, Binary: it.flags&link.FlagText == 0, Redelivered: it.flags&link.FlagRedelivered != 0, Number: it.event,
 		})
 		w.stats.handled.Add(1)
 	case itemConnect:
@@ -113,8 +126,7 @@ func (s *session) run(goroutine string) {
 		s.queue[0] = item{}
 		s.queue = s.queue[1:]
 		if it.kind != itemTask {
-			s.unit = s.link.w.units.take()
-			s.unit.begin(it.seq)
+			s.beginUnit(s.link.w.units.take(), &it)
 		}
 		ranIn := s.ranIn
 		s.mu.Unlock()

@@ -53,6 +53,25 @@ func (c *Client) Request() *Request {
 	return c.s.request
 }
 
+// Flush sends what the call that runs for the client has done so far, without waiting for its return: for a handler that shows progress. For this call it gives up that
+// what it did happens once: should the worker die before the call has returned, the next one does it again. Without a call that runs it does nothing.
+func (c *Client) Flush() error {
+	c.aboutToBlock()
+	s := c.API.origin
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	if s.unit == nil {
+		s.mu.Unlock()
+		return nil
+	}
+	frames := s.unit.cut()
+	s.undo = nil // it stands, whatever becomes of the call
+	s.mu.Unlock()
+	return s.link.frames(frames)
+}
+
 // Send sends a message to the client.
 func (c *Client) Send(m Message) error {
 	return c.command(link.Send, m.flags(), m.Data)

@@ -68,6 +68,11 @@ func (l *gwLink) lead() {
 	defer l.w.tasks.Done()
 	d := &l.leader
 	d.goroutine = l.w.watch.name()
+	select {
+	case <-l.w.ready:
+	case <-l.w.late:
+	case <-l.gone:
+	}
 	for {
 		l.w.watch.kick()
 		still, err := l.handle()
@@ -190,7 +195,7 @@ func (l *gwLink) attach(f *link.Frame) (bool, error) {
 		d.batch.done(f.ID)
 		return true, nil
 	}
-	return l.dispatch(s, item{kind: itemConnect, seq: f.ID}), nil
+	return l.dispatch(s, item{kind: itemConnect, seq: f.ID, event: eventConnect}), nil
 }
 
 func (l *gwLink) message(f *link.Frame) (bool, error) {
@@ -199,7 +204,8 @@ func (l *gwLink) message(f *link.Frame) (bool, error) {
 		return true, fmt.Errorf("%w: a message of no client", link.ErrFrame)
 	}
 	l.leader.handled++
-	return l.dispatch(s, item{kind: itemMessage, seq: f.ID, flags: f.Flags, data: f.Payload}), nil
+	s.number++
+	return l.dispatch(s, item{kind: itemMessage, seq: f.ID, event: s.number, flags: f.Flags, data: f.Payload}), nil
 }
 
 func (l *gwLink) detach(f *link.Frame) (bool, error) {
@@ -211,7 +217,7 @@ func (l *gwLink) detach(f *link.Frame) (bool, error) {
 	if f.Has(link.FlagMoved) {
 		return l.dispatch(s, item{kind: itemMoved, seq: f.ID}), nil
 	}
-	return l.dispatch(s, item{kind: itemClose, seq: f.ID, reason: Reason(f.Code)}), nil
+	return l.dispatch(s, item{kind: itemClose, seq: f.ID, event: eventClose, reason: Reason(f.Code)}), nil
 }
 
 // dispatch runs an item here, or queues it for whoever runs the session's items. It reports false when the leadership was lost meanwhile.
@@ -231,8 +237,7 @@ func (l *gwLink) dispatch(s *session, it item) (still bool) {
 	}
 	s.busy = true
 	s.ranIn = d.batches + 1
-	d.batch.begin(it.seq)
-	s.unit = &d.batch
+	s.beginUnit(&d.batch, &it)
 	s.mu.Unlock()
 
 	return l.lend(s, &it)

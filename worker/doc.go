@@ -24,8 +24,17 @@
 // # Effects are a unit
 //
 // What a handler does through its *Client while it runs reaches its gateway together with the acknowledgement of the message, wholly or not at
-// all. What is done from other goroutines, through a *Worker, or at clients of another gateway goes out at once and by itself. So does what waits for an
-// answer: Deliver and CompareAndSet overtake the handler's earlier Sends, and the questions (Count, Select, Online, …) do not see them.
+// all. If the worker dies, or loses its link, before that, the message goes to the next worker, marked Redelivered, and nobody has seen anything of the first attempt:
+// clients of that gateway see each effect once. Of what is not in the unit this is true:
+//
+//   - Commands for clients of another gateway go there at once, and are carried out once, however often the message is delivered. A worker that is killed in the
+//     instant between the two writes may have acknowledged a message whose command the other gateway never gets; while there is no link to a gateway nothing
+//     reaches its clients (Stats.Unreached).
+//   - What waits for an answer goes out at once too: Deliver and CompareAndSet overtake the handler's earlier Sends and stand whatever becomes of the call; the
+//     questions (Count, Select, Online, …) do not see what the handler has done so far.
+//   - Flush sends what was done so far: it stands, and is done again when the message is redelivered.
+//   - What is done from other goroutines, or through a *Worker, is no part of a call.
+//   - Of effects elsewhere, in a database say, the gateway knows nothing: Message.Key is the same at each delivery, to make them once.
 //
 // # Buffers
 //

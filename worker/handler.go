@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"strconv"
 
 	"sluice/internal/link"
 )
@@ -45,10 +46,19 @@ type Message struct {
 	Data []byte
 	// Binary tells bytes from UTF-8 text, where the client's protocol makes a difference.
 	Binary bool
-	// Redelivered marks a message that another worker may have handled already, and died before it could say so.
+	// Redelivered marks a message that a worker may have handled already, which died, or lost its link, before it could say so. What that one did through its *Client
+	// has had no effect; of effects elsewhere nobody knows: see Key.
 	Redelivered bool
+	// Number counts the messages of the client's connection, from 1, as far as gateways took them. It is the same at each delivery of a message.
+	Number uint32
 	// Raw makes Data go to the socket as it is, past the client's protocol. For sending only.
 	Raw bool
+}
+
+// Key names the message of the client whose handler was given it: the same at each delivery, and never another message's. With it an effect outside of the gateways,
+// in a database, can be made once (an idempotency key).
+func (m *Message) Key(c *Client) string {
+	return c.id.String() + "-" + strconv.FormatUint(uint64(m.Number), 10)
 }
 
 // Text is a text message.

@@ -184,6 +184,21 @@ func (l *gwLink) plain(f link.Frame, head, body []byte) error {
 	return nil
 }
 
+// frames sends whole frames by themselves, as plain does.
+func (l *gwLink) frames(b []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.room()
+	if l.ended {
+		return ErrLinkDown
+	}
+	l.out = append(l.out, b...)
+	if !l.writing {
+		l.work.Signal()
+	}
+	return nil
+}
+
 // urgent sends a frame without payload, even when too much waits: what keeps a link in check must not wait for a gateway that does not read.
 func (l *gwLink) urgent(f link.Frame) {
 	l.mu.Lock()

@@ -87,6 +87,7 @@ func newScheduleWorker(t *testing.T) (*Worker, *scheduled) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	close(w.late) // its links are those of the schedules
 	return w, business
 }
 

@@ -20,10 +20,14 @@ type session struct {
 	listener string
 	request  *Request
 
+	number uint32 // owned by the leader: of its newest message
+
 	mu      sync.Mutex
 	busy    bool                // guarded by mu: a handler runs, or is about to
 	ranIn   uint64              // guarded by mu: the leader's batch that its last call in a batch was in
 	unit    *unit               // guarded by mu: of the handler that runs; nil: none does
+	event   uint32              // guarded by mu: what that handler is called for
+	index   uint16              // guarded by mu: of its next command for another gateway
 	queue   []item              // guarded by mu: what comes after it
 	uid     string              // guarded by mu
 	version uint32              // guarded by mu
@@ -46,7 +50,7 @@ func newSession(l *gwLink, f *link.Frame) (*session, error) {
 	}
 	s := &session{
 		link: l, slot: f.Slot, token: f.Token, remote: a.Remote, listener: a.Listener,
-		uid: a.UID, version: a.Version, attrs: a.Attrs,
+		number: a.Handled, uid: a.UID, version: a.Version, attrs: a.Attrs,
 	}
 	if a.Target != "" {
 		s.request = &Request{Target: a.Target, headers: a.Headers}

@@ -41,6 +41,13 @@ func (u *unit) done(seq uint32) { u.next = seq + 1 }
 // discard forgets what the running call did.
 func (u *unit) discard() { u.buf = u.buf[:u.floor] }
 
+// cut takes out what the running call did so far, as frames.
+func (u *unit) cut() []byte {
+	b := append([]byte(nil), u.buf[u.floor:]...)
+	u.discard()
+	return b
+}
+
 // split moves the running call and what it did so far into own, which is empty.
 func (u *unit) split(own *unit) *unit {
 	own.begin(u.next)

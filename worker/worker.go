@@ -76,6 +76,7 @@ type Worker struct {
 	onClose   func(*Client, Reason)
 	id        [16]byte
 	ready     chan struct{}
+	late      chan struct{} // closed readyWithin after Run has begun
 
 	routes routes
 	pool   pool
@@ -129,7 +130,7 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	w := &Worker{cfg: cfg, log: cfg.Logger, handler: h, ready: make(chan struct{}), pending: len(cfg.Gateways)}
+	w := &Worker{cfg: cfg, log: cfg.Logger, handler: h, ready: make(chan struct{}), late: make(chan struct{}), pending: len(cfg.Gateways)}
 	w.API = API{w: w}
 	w.unseen.Store(int32(len(cfg.Gateways)))
 	w.routes.init()
@@ -156,6 +157,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := w.start(ctx); err != nil {
 		return err
 	}
+	late := time.AfterFunc(readyWithin, func() { close(w.late) })
+	defer late.Stop()
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	watched := make(chan struct{})
@@ -174,6 +177,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.stop()
 	return err
 }
+
+// readyWithin is how long a worker that starts waits for the gateways that are not there before it handles anything: what it sends to them while they have no link
+// reaches nobody.
+const readyWithin = time.Second
 
 // stuckAfter is what handlers have to return in, at least, after their links have ended.
 const stuckAfter = time.Second
@@ -240,17 +247,19 @@ type Stats struct {
 	Takeovers uint64 // calls that blocked, so that another goroutine went on with the link
 	Pooled    uint64 // calls that ran on a goroutine of their own
 	Redials   uint64 // links lost and dialled again
+	Unreached uint64 // commands for all gateways that one of them did not get, for there was no link to it
 	Clients   int    // that the worker has now
 	Links     int    // that are up now
 }
 
-type stats struct{ handled, panics, slow, takeovers, pooled, redials atomic.Uint64 }
+type stats struct{ handled, panics, slow, takeovers, pooled, redials, unreached atomic.Uint64 }
 
 // Stats returns the figures. Any goroutine may call it.
 func (w *Worker) Stats() Stats {
 	s := Stats{
 		Handled: w.stats.handled.Load(), Panics: w.stats.panics.Load(), Slow: w.stats.slow.Load(),
 		Takeovers: w.stats.takeovers.Load(), Pooled: w.stats.pooled.Load(), Redials: w.stats.redials.Load(),
+		Unreached: w.stats.unreached.Load(),
 	}
 	for _, l := range w.routes.all() {
 		s.Links++

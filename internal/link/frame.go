@@ -21,6 +21,7 @@ const (
 const (
 	Unit     Type = 16
 	Credit   Type = 17
+	Once     Type = 18
 	Send     Type = 20
 	Kick     Type = 21
 	Bind     Type = 22

@@ -29,7 +29,7 @@ type golden struct {
 // goldens has each frame type at least once, in the order of SPEC.md.
 func goldens() []golden {
 	attach := Attachment{
-		Version: 5, Remote: "192.0.2.1:4711", Listener: "ws://:7272/chat", UID: "ann", Target: "/chat?room=1",
+		Version: 5, Handled: 17, Remote: "192.0.2.1:4711", Listener: "ws://:7272/chat", UID: "ann", Target: "/chat?room=1",
 		Headers: []Header{{"Host", "example.org"}, {"Cookie", "a=b"}}, Attrs: someone,
 	}
 	version := []byte{0, 0, 0, 5}
@@ -51,6 +51,7 @@ func goldens() []golden {
 		{"acknowledgement with a join", Frame{Type: Unit, ID: 3, Slot: 5, Payload: join}},
 		{"acknowledgement alone", Frame{Type: Unit, ID: 6, Slot: 6}},
 		{"window", Frame{Type: Credit, Slot: 1 << 20}},
+		{"join, from another gateway's client", Frame{Type: Once, ID: 18, Code: 2, Slot: 0x03010203, Token: token, Payload: append([]byte{0, 0, 0, 8}, join...)}},
 		{"raw, with result", Frame{Type: Send, Flags: FlagText | FlagRaw | FlagResult, Code: 3, ID: 79, Slot: slot, Token: token, Payload: []byte("hi")}},
 		{"with a last message", Frame{Type: Kick, Flags: FlagText | FlagLast, Code: 3, Slot: slot, Token: token, Payload: []byte("bye")}},
 		{"at once", Frame{Type: Kick, Flags: FlagNow, Code: 3, Slot: slot, Token: token}},
@@ -149,11 +150,11 @@ func compare(t *testing.T, file, text string) {
 func TestPartsReadBack(t *testing.T) {
 	t.Parallel()
 	want := Attachment{
-		Version: 9, Remote: "r", Listener: "l", UID: "u", Target: "/t", Headers: []Header{{"a", "b"}, {"", ""}}, Attrs: someone,
+		Version: 9, Handled: 3, Remote: "r", Listener: "l", UID: "u", Target: "/t", Headers: []Header{{"a", "b"}, {"", ""}}, Attrs: someone,
 	}
 	for name, b := range map[string][]byte{
 		"from fields":  AppendAttachment(nil, &want),
-		"request kept": AppendAttachment(nil, &Attachment{Version: 9, Remote: "r", Listener: "l", UID: "u", Request: AppendRequest(nil, "/t", want.Headers), Attrs: someone}),
+		"request kept": AppendAttachment(nil, &Attachment{Version: 9, Handled: 3, Remote: "r", Listener: "l", UID: "u", Request: AppendRequest(nil, "/t", want.Headers), Attrs: someone}),
 	} {
 		c := Read(b)
 		if got := c.Attachment(); c.Bad() || len(c.Rest()) > 0 || !reflect.DeepEqual(got, want) {

@@ -170,6 +170,7 @@ type Header struct{ Name, Value string }
 // Attachment is what a worker learns of a client that is given to it.
 type Attachment struct {
 	Version  uint32 // of the attributes
+	Handled  uint32 // messages of the client before the next one
 	Remote   string // the client's address, host:port
 	Listener string // the URL of the listener it came by
 	UID      string // empty: not bound
@@ -193,6 +194,7 @@ func AppendRequest[T string | []byte](dst []byte, target T, headers []Header) []
 // AppendAttachment appends the payload of an Attach frame.
 func AppendAttachment(dst []byte, a *Attachment) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, a.Version)
+	dst = binary.BigEndian.AppendUint32(dst, a.Handled)
 	dst = AppendBytes(dst, a.Remote)
 	dst = AppendBytes(dst, a.Listener)
 	dst = AppendBytes(dst, a.UID)
@@ -207,6 +209,7 @@ func AppendAttachment(dst []byte, a *Attachment) []byte {
 // Attachment reads the payload of an Attach frame.
 func (c *Cursor) Attachment() (a Attachment) {
 	a.Version = c.U32()
+	a.Handled = c.U32()
 	a.Remote = string(c.Bytes())
 	a.Listener = string(c.Bytes())
 	a.UID = string(c.Bytes())

@@ -1,0 +1,108 @@
+package worker_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+
+	"sluice/worker"
+)
+
+// cutter dials for a worker, and cuts what it has dialled.
+type cutter struct {
+	mu    sync.Mutex
+	conns []net.Conn // guarded by mu
+}
+
+func (k *cutter) dial(ctx context.Context, addr string) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", addr)
+	if err == nil {
+		k.mu.Lock()
+		k.conns = append(k.conns, conn)
+		k.mu.Unlock()
+	}
+	return conn, err
+}
+
+func (k *cutter) cut() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, conn := range k.conns {
+		_ = conn.Close()
+	}
+	k.conns = nil
+}
+
+// A link dies while a handler runs. The message comes again, with its number and key, and what the handler did the first time has had no effect.
+func TestEffectsOfAnUnfinishedCallAreNone(t *testing.T) {
+	t.Parallel()
+	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
+	var k cutter
+	type delivery struct {
+		text, key   string
+		number      uint32
+		redelivered bool
+	}
+	calls, release := make(chan delivery, 8), make(chan struct{})
+	run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial}, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		_ = c.Send(worker.Text(fmt.Sprintf("%s again=%v", m.Data, m.Redelivered)))
+		calls <- delivery{string(m.Data), m.Key(c), m.Number, m.Redelivered}
+		if string(m.Data) == "two" && !m.Redelivered {
+			<-release
+		}
+	}))
+	c := dial(t, g)
+	c.say("one")
+	c.hears("one again=false")
+	c.say("two")
+	one, two := <-calls, <-calls
+	k.cut()
+	close(release)
+	c.hears("two again=true")
+	again := <-calls
+	c.say("three")
+	c.hears("three again=false")
+	if one.number != 1 || two.number != 2 || again.number != 2 || (<-calls).number != 3 {
+		t.Errorf("numbers %d, %d, %d", one.number, two.number, again.number)
+	}
+	if one.key == two.key || two.key != again.key || two.redelivered || !again.redelivered {
+		t.Errorf("%+v, then %+v", two, again)
+	}
+}
+
+// A handler that flushes is heard before it has returned, in order, and what it flushed stands when it is called again.
+func TestFlush(t *testing.T) {
+	t.Parallel()
+	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
+	var k cutter
+	release := make(chan struct{}, 2)
+	run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial}, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		_ = c.Send(worker.Text("before"))
+		if string(m.Data) == "quick" {
+			return
+		}
+		_ = c.Send(worker.Text("begun"))
+		if err := c.Flush(); err != nil {
+			t.Error(err)
+		}
+		_ = c.Send(worker.Text("done"))
+		<-release
+	}))
+	c := dial(t, g)
+	c.say("quick")
+	c.hears("before")
+	c.say("slow")
+	c.hears("before")
+	c.hears("begun")
+	k.cut()
+	release <- struct{}{}
+	c.hears("before")
+	c.hears("begun")
+	release <- struct{}{}
+	c.hears("done")
+	c.say("quick")
+	c.hears("before")
+}
