@@ -14,21 +14,19 @@ import (
 type fleet struct {
 	t       *testing.T
 	bin     string
-	inner   []string // of the gateways
+	inner   []string // of the gateways, or of the wires to them
+	wires   []*wire
 	targets []string
 	workers []*proctest.Process
 	killed  int
 }
 
-func newFleet(t *testing.T, codec bench.Codec, gateways, workers int) *fleet {
+func newFleet(t *testing.T, codec bench.Codec, gateways int) *fleet {
 	t.Helper()
 	f := &fleet{t: t, bin: proctest.Build(t)}
 	for range gateways {
 		g := proctest.Start(t, nil, f.bin, "gateway", "--listen", string(codec)+"://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "2")
 		f.inner, f.targets = append(f.inner, g.Addrs["inner"]), append(f.targets, g.Addrs[string(codec)])
-	}
-	for range workers {
-		f.workers = append(f.workers, f.worker())
 	}
 	return f
 }
@@ -61,17 +59,26 @@ func TestWorkersFail(t *testing.T) {
 		window            time.Duration
 		times             int // at least
 		fault             func(*fleet)
+		delay             time.Duration // of a wire
 	}{
-		{"killed", bench.Echo, bench.WebSocket, 1, 2, 5000, 16 * time.Second, 100, (*fleet).kill},
-		{"killed, the only one", bench.Echo, bench.Text, 1, 1, 2000, 3 * time.Second, 10, (*fleet).kill},
-		{"killed while they publish", bench.Rooms, bench.Frame, 1, 2, 400, 4 * time.Second, 20, (*fleet).kill},
-		{"killed while they publish at two gateways", bench.Rooms, bench.Text, 2, 2, 400, 5 * time.Second, 20, (*fleet).kill},
-		{"killed while they push", bench.Push, bench.JSONLines, 1, 2, 2000, 4 * time.Second, 20, (*fleet).kill},
-		{"replaced", bench.Echo, bench.WebSocket, 1, 2, 5000, 4 * time.Second, 10, (*fleet).replace},
-		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 2000, 12 * time.Second, 2, (*fleet).freeze},
+		{"killed", bench.Echo, bench.WebSocket, 1, 2, 5000, 16 * time.Second, 100, (*fleet).kill, 0},
+		{"killed, the only one", bench.Echo, bench.Text, 1, 1, 2000, 3 * time.Second, 10, (*fleet).kill, 0},
+		{"killed while they publish", bench.Rooms, bench.Frame, 1, 2, 400, 4 * time.Second, 20, (*fleet).kill, 0},
+		{"killed while they publish at two gateways", bench.Rooms, bench.Text, 2, 2, 400, 5 * time.Second, 20, (*fleet).kill, 0},
+		{"killed while they push", bench.Push, bench.JSONLines, 1, 2, 2000, 4 * time.Second, 20, (*fleet).kill, 0},
+		{"replaced", bench.Echo, bench.WebSocket, 1, 2, 5000, 4 * time.Second, 10, (*fleet).replace, 0},
+		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 2000, 4 * time.Second, 20, (*fleet).cut, 0},
+		{"cut off, over a slow wire", bench.Rooms, bench.Frame, 1, 2, 200, 5 * time.Second, 8, (*fleet).cut, 10 * time.Millisecond},
+		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 2000, 12 * time.Second, 2, (*fleet).freeze, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := newFleet(t, test.codec, test.gateways, test.workers)
+			f := newFleet(t, test.codec, test.gateways)
+			if strings.HasPrefix(test.name, "cut off") {
+				f.rewire(test.delay)
+			}
+			for range test.workers {
+				f.workers = append(f.workers, f.worker())
+			}
 			done := make(chan *bench.Report, 1)
 			go func() {
 				defer close(done)
@@ -106,6 +113,22 @@ func TestWorkersFail(t *testing.T) {
 			}
 		})
 	}
+}
+
+// rewire puts bad wires between the gateways and the workers to come.
+func (f *fleet) rewire(delay time.Duration) {
+	for i, addr := range f.inner {
+		w := newWire(f.t, addr, delay)
+		f.wires = append(f.wires, w)
+		f.inner[i] = w.addr()
+	}
+}
+
+func (f *fleet) cut() {
+	w := f.wires[f.killed%len(f.wires)]
+	time.Sleep(100*time.Millisecond + 40*w.delay) // a message that is cut off time after time would be taken for poison
+	w.cut()
+	f.killed++
 }
 
 func (f *fleet) kill() {
