@@ -142,7 +142,13 @@ func (a API) abroad(gateway uint32, l *gwLink, f link.Frame, head, body []byte) 
 	b = binary.BigEndian.AppendUint32(b, s.link.gateway)
 	b = append(link.AppendHeader(b, &f, len(head)+len(body)), head...)
 	once := link.Frame{Type: link.Once, ID: event, Code: index, Slot: uint32(s.link.loop)<<24 | s.slot, Token: s.token}
-	return l.plain(once, b, body)
+	err := l.plain(once, b, body)
+	s.mu.Lock()
+	if u := s.unit; u != nil {
+		u.goesTo(l)
+	}
+	s.mu.Unlock()
+	return err
 }
 
 // checkName refuses what cannot be a uid, group or attribute key.

@@ -96,6 +96,7 @@ func (s *session) settle(it *item, ok bool) {
 	}
 	u.done(it.seq)
 	u.seal()
+	u.flushAbroad()
 	s.link.push(&u.buf)
 	s.link.flush()
 	s.link.w.units.put(u)

@@ -351,6 +351,7 @@ func (l *gwLink) commit() {
 
 // pushBatch puts the batch's outputs and acknowledgements behind all that waits to be written, once there is room.
 func (l *gwLink) pushBatch() {
+	l.leader.batch.flushAbroad()
 	l.mu.Lock()
 	if len(l.leader.batch.buf) > 0 {
 		l.room()

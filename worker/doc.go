@@ -27,8 +27,8 @@
 // all. If the worker dies, or loses its link, before that, the message goes to the next worker, marked Redelivered, and nobody has seen anything of the first attempt:
 // clients of that gateway see each effect once. Of what is not in the unit this is true:
 //
-//   - Commands for clients of another gateway go there at once, and are carried out once, however often the message is delivered. A worker that is killed in the
-//     instant between the two writes may have acknowledged a message whose command the other gateway never gets; while there is no link to a gateway nothing
+//   - Commands for clients of another gateway go there at once, and are carried out once, however often the message is delivered. They are
+//     written before the message is acknowledged, but nobody waits for that gateway to confirm them: when the link to it fails then, they may be lost. While there is no link to a gateway nothing
 //     reaches its clients (Stats.Unreached).
 //   - What waits for an answer goes out at once too: Deliver and CompareAndSet overtake the handler's earlier Sends and stand whatever becomes of the call; the
 //     questions (Count, Select, Online, …) do not see what the handler has done so far.

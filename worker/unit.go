@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"slices"
 	"sync"
 
 	"sluice/internal/link"
@@ -15,6 +16,8 @@ type unit struct {
 	first uint32 // sequence that the open UNIT begins with
 	next  uint32 // sequence that would carry it on
 	open  bool
+
+	abroad []*gwLink // to other gateways, with commands of these calls
 }
 
 // unitSize is where a UNIT frame ends and the next one begins, in bytes: a gateway applies it when it is whole.
@@ -52,6 +55,7 @@ func (u *unit) cut() []byte {
 func (u *unit) split(own *unit) *unit {
 	own.begin(u.next)
 	own.buf = append(own.buf, u.buf[u.floor:]...)
+	own.abroad = append(own.abroad, u.abroad...)
 	u.discard()
 	return own
 }
@@ -79,6 +83,22 @@ func (u *unit) add(f *link.Frame, head, body []byte) error {
 	return nil
 }
 
+// goesTo notes a link to another gateway that a call has used.
+func (u *unit) goesTo(l *gwLink) {
+	if !slices.Contains(u.abroad, l) {
+		u.abroad = append(u.abroad, l)
+	}
+}
+
+// flushAbroad writes what the calls did at other gateways, as far as no other goroutine is at it: before it is acknowledged here.
+func (u *unit) flushAbroad() {
+	for i, l := range u.abroad {
+		l.flush()
+		u.abroad[i] = nil
+	}
+	u.abroad = u.abroad[:0]
+}
+
 // units is the worker's free list of units for calls that do not run in a batch.
 type units struct{ pool sync.Pool }
 
@@ -91,7 +111,7 @@ func (f *units) take() *unit {
 
 func (f *units) put(u *unit) {
 	if cap(u.buf) <= unitSize {
-		*u = unit{buf: u.buf[:0]}
+		*u = unit{buf: u.buf[:0], abroad: u.abroad[:0]}
 		f.pool.Put(u)
 	}
 }
