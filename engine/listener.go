@@ -169,6 +169,10 @@ func (ln *Listener) run() {
 		nc, err := ln.socket.Accept()
 		if err == nil {
 			backoff = firstBackoff
+			if !ln.awaitResume() { // Pause may have come when accept(2) was already under way
+				nc.Close()
+				return
+			}
 			tight := ln.isTight(nc)
 			if tight && !ln.awaitRoom(nc) {
 				nc.Close()
