@@ -14,7 +14,7 @@ func (l *loop) once(o origin, f *link.Frame) {
 		return
 	}
 	who := remote{gateway: binary.BigEndian.Uint32(f.Payload), slot: f.Slot, token: f.Token}
-	if !l.done.first(who, uint64(f.ID)<<16|uint64(f.Code)) {
+	if !l.done.first(who, f.ID, f.Code) {
 		l.stats.Repeated++
 		return
 	}
@@ -32,33 +32,65 @@ type remote struct {
 	token         uint64
 }
 
-// done is what has been carried out for clients of other gateways: the newest event and index of each. Owned by the loop.
+// done is what has been carried out for clients of other gateways. Owned by the loop.
 type done struct {
-	newest map[remote]uint64
+	of     map[remote]marks
 	order  []remote // in which they came, as a ring
 	oldest int
 }
 
-// maxRemotes bounds the clients that are remembered; the one that came first is forgotten first.
-const maxRemotes = 1 << 16
+// marks are the newest events of a client of which something has been carried out here, and the last index of each. They are several, for what one worker sent may
+// be overtaken by what the client's next one sends, on a link of its own.
+type marks struct {
+	events  [maxMarks]uint32
+	indexes [maxMarks]uint16
+	count   uint8
+}
 
-// first enters a mark and reports whether it is newer than all that was entered for the client.
-func (d *done) first(who remote, mark uint64) bool {
-	last, known := d.newest[who]
+const (
+	maxRemotes = 1 << 16 // clients that are remembered; the one that came first is forgotten first
+	maxMarks   = 8       // events of each; those before them count as carried out
+)
+
+// first enters a command and reports whether it has not been carried out yet.
+func (d *done) first(who remote, event uint32, index uint16) bool {
+	m, known := d.of[who]
 	switch {
-	case known && mark <= last:
-		return false
 	case known:
 	case len(d.order) < maxRemotes:
 		d.order = append(d.order, who)
 	default:
-		delete(d.newest, d.order[d.oldest])
+		delete(d.of, d.order[d.oldest])
 		d.order[d.oldest] = who
 		d.oldest = (d.oldest + 1) % maxRemotes
 	}
-	if d.newest == nil {
-		d.newest = make(map[remote]uint64)
+	if d.of == nil {
+		d.of = make(map[remote]marks)
 	}
-	d.newest[who] = mark
+	first := m.first(event, index)
+	d.of[who] = m
+	return first
+}
+
+func (m *marks) first(event uint32, index uint16) bool {
+	oldest := 0
+	for i := range int(m.count) {
+		if m.events[i] == event {
+			newer := index > m.indexes[i]
+			m.indexes[i] = max(m.indexes[i], index)
+			return newer
+		}
+		if m.events[i] < m.events[oldest] {
+			oldest = i
+		}
+	}
+	switch {
+	case m.count < maxMarks:
+		oldest = int(m.count)
+		m.count++
+	case event < m.events[oldest]:
+		return false // too late to tell
+	}
+	m.events[oldest], m.indexes[oldest] = event, index
 	return true
 }
