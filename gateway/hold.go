@@ -27,7 +27,9 @@ func (s *session) hold(payload []byte, flags uint8) {
 	s.keep(payload, flags)
 	l.held += n
 	l.stats.Held++
-	s.wait()
+	if !s.suspect() || !s.eventOut() { // else it waits for the verdict on that, and in nobody's way
+		s.wait()
+	}
 }
 
 // release gives an empty queue back.
@@ -45,10 +47,12 @@ func (s *session) dropHeld() int {
 	}
 	messages, bytes := s.queue.cut()
 	s.loop.held -= bytes
-	s.handled += uint32(messages) // their numbers may be known elsewhere
 	s.loop.stats.Refused += uint64(messages)
 	if s.queue.out == 0 {
-		s.quitTrial()
+		s.handled += uint32(messages) // their numbers may be known elsewhere; behind messages that are out they are the last there are
+		if s.known {                  // else its coming is on trial still
+			s.quitTrial()
+		}
 	}
 	s.release()
 	return messages

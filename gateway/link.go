@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"sluice/engine"
 	"sluice/internal/link"
@@ -23,6 +24,7 @@ type workerLink struct {
 	heard    bool // since the last heartbeat
 	asked    bool // a ping is unanswered
 	draining bool
+	disorder bool // it has acknowledged a client's messages in another order than theirs
 	over     bool // has left: what still comes is of no effect, for others have its clients
 }
 
@@ -154,7 +156,10 @@ func (k *workerLink) unit(f *link.Frame) error {
 		in = in[n:]
 		k.loop.command(k.origin(), &inner)
 	}
-	return k.sent.Ack(f.ID, f.Slot, k.ack)
+	if err := k.sent.Ack(f.ID, f.Slot, k.ack); err != nil || !k.disorder {
+		return err
+	}
+	return fmt.Errorf("%w: messages of one client acknowledged in another order than theirs", link.ErrFrame)
 }
 
 // origin makes the link the one that hears the answer to a command.
@@ -267,6 +272,9 @@ func (k *workerLink) handOver(s *session) {
 	s.link = nil
 	if s.waiting {
 		s.stopWaiting(k)
+	}
+	if s.queue != nil {
+		s.queue.since = k.loop.el.Now()
 	}
 	if (s.queue != nil || s.phase == phaseGone) && !s.pump() {
 		s.wait()

@@ -16,7 +16,7 @@ type queue struct {
 	unsent  int       // offset of the oldest one that waits
 	out     int       // messages that have been sent
 	waiting int       // messages that wait
-	since   time.Time // when the client began to wait for a worker
+	since   time.Time // when the client began to wait for a worker, the last time that it had none
 	next    *queue    // in the free list
 }
 
@@ -35,9 +35,13 @@ func (q *queue) waits() bool { return q != nil && q.waiting > 0 }
 
 // record returns the record at an offset and the offset of the next one.
 func (q *queue) record(at int) (payload []byte, flags uint8, next int) {
-	r := q.records[at:]
-	next = at + recordHeader + int(binary.BigEndian.Uint32(r[1:]))
-	return q.records[at+recordHeader : next], r[0], next
+	next = q.after(at)
+	return q.records[at+recordHeader : next], q.records[at], next
+}
+
+// after returns the offset behind the record at an offset.
+func (q *queue) after(at int) int {
+	return at + recordHeader + int(binary.BigEndian.Uint32(q.records[at+1:]))
 }
 
 // push puts a message behind all others, as one that waits.
@@ -61,23 +65,38 @@ func (q *queue) send(next int) {
 	q.out++
 }
 
-// pop removes the oldest message, which has been sent and is of n bytes: nothing of it is read, for it may have left the processor's caches long ago.
-func (q *queue) pop(n int) {
+// pop removes the oldest message, which has been sent and is of n bytes: nothing of it is read, for it may have left the processor's caches long ago. It reports false
+// when that cannot have been the oldest one.
+func (q *queue) pop(n int) bool {
 	q.first += recordHeader + n
 	q.out--
+	return q.first < q.unsent || q.first == q.unsent && q.out == 0
 }
 
-// rewind makes all that was sent wait again, marked as redelivered. It returns how much that is.
-func (q *queue) rewind() (messages, bytes int) {
-	for at := q.first; at < q.unsent; {
+// rewind makes all that was sent wait again, marked as redelivered. It returns how much that is. Where a worker has acknowledged a client's messages in another order than
+// theirs nobody can tell what is left: lost is how many messages are given up then.
+func (q *queue) rewind() (messages, bytes, lost int) {
+	if !q.whole() {
+		lost = q.out
+		q.first, q.out = q.unsent, 0
+	}
+	for at := q.first; at < q.unsent; at = q.after(at) {
 		q.records[at] |= link.FlagRedelivered
-		_, _, at = q.record(at)
 	}
 	messages, bytes = q.out, q.unsent-q.first
 	q.unsent = q.first
 	q.waiting += q.out
 	q.out = 0
-	return messages, bytes
+	return messages, bytes, lost
+}
+
+// whole reports whether what was sent is as many messages as are out.
+func (q *queue) whole() bool {
+	at, n := q.first, 0
+	for ; at+recordHeader <= q.unsent; n++ {
+		at = q.after(at)
+	}
+	return at == q.unsent && n == q.out
 }
 
 // cut removes all messages that wait. It returns how many and how much that was.

@@ -63,7 +63,7 @@ func TestQueueModel(t *testing.T) {
 				for i := range out {
 					out[i].flags |= link.FlagRedelivered
 				}
-				if n, b := q.rewind(); n != len(out) || b != size(out) {
+				if n, b, lost := q.rewind(); n != len(out) || b != size(out) || lost != 0 {
 					t.Fatalf("seed %d: %d messages and %d bytes go back, want %d and %d", seed, n, b, len(out), size(out))
 				}
 				out, waiting = nil, append(out[:len(out):len(out)], waiting...)
@@ -75,6 +75,41 @@ func TestQueueModel(t *testing.T) {
 			}
 			if q.size() != size(out)+size(waiting) || q.out != len(out) || q.waiting != len(waiting) {
 				t.Fatalf("seed %d: %d bytes, %d out, %d waiting; want %d, %d, %d", seed, q.size(), q.out, q.waiting, size(out)+size(waiting), len(out), len(waiting))
+			}
+		}
+	}
+}
+
+// Messages that were popped in another order than theirs: at the latest when none is out that is seen, and what goes back is never the middle of one.
+func TestAQueueInDisorder(t *testing.T) {
+	t.Parallel()
+	sizes := []int{5, 40, 300}
+	for first := range sizes {
+		for second := range sizes {
+			q := &queue{}
+			for _, n := range append([]int{7}, sizes...) {
+				q.push(bytes.Repeat([]byte{0, 0, 0, 2}, n/4), 0)
+				q.send(len(q.records))
+			}
+			q.push([]byte("waits"), 0)
+			ok := q.pop(4)
+			if first != 0 {
+				ok = q.pop(sizes[first]/4*4) && ok
+			}
+			if second != first && second != 0 {
+				ok = q.pop(sizes[second]/4*4) && ok
+			}
+			out := q.out
+			n, _, lost := q.rewind()
+			if first == 0 && second == 0 && (!ok || n != 3 || lost != 0) || first != 0 && (n != 0 || lost != out) {
+				t.Errorf("%d, %d: %v, %d messages go back, %d are lost", first, second, ok, n, lost)
+			}
+			for at := q.first; at < len(q.records); {
+				if payload, _, next := q.record(at); next > len(q.records) || len(payload) == 0 {
+					t.Errorf("%d, %d: not a message at %d", first, second, at)
+				} else {
+					at = next
+				}
 			}
 		}
 	}

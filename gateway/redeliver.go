@@ -19,7 +19,9 @@ func (k *workerLink) acknowledged(t link.Type, slot uint32, token uint64, n int)
 			s.passed()
 		}
 	case link.Message:
-		s.queue.pop(n - link.HeaderSize)
+		if !s.queue.pop(n - link.HeaderSize) {
+			k.disorder = true
+		}
 		s.handled++
 		s.release()
 		if s.paused {
@@ -45,12 +47,18 @@ func (s *session) orphan() {
 	if s.told {
 		s.told = false
 		l.telling--
-		l.el.Schedule(&s.timer, l.g.cfg.HoldFor)
 	}
 	if s.queue != nil {
-		messages, bytes := s.queue.rewind()
+		messages, bytes, lost := s.queue.rewind()
+		s.queue.since = l.el.Now()
 		l.held += bytes
 		l.stats.Redelivered += uint64(messages)
+		if lost > 0 {
+			l.stats.Refused += uint64(lost)
+			s.handled += uint32(lost)
+			s.refuse(refusedNoWorker, lost)
+			s.release()
+		}
 	}
 	if tried {
 		s.failed()

@@ -159,7 +159,6 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	}
 	if !s.pump() {
 		s.wait()
-		l.el.Schedule(&s.timer, l.g.cfg.HoldFor)
 	}
 }
 
@@ -254,8 +253,11 @@ func (s *session) pump() bool {
 	return true
 }
 
-// wait puts the session into the list of those that have something for a worker: its worker's list, else the loop's.
+// wait puts the session into the list of those that have something for a worker: its worker's list, else the loop's. A client that is gone waits no longer than HoldFor.
 func (s *session) wait() {
+	if s.phase == phaseGone && !s.timer.Scheduled() {
+		s.loop.el.Schedule(&s.timer, s.loop.g.cfg.HoldFor)
+	}
 	if s.waiting {
 		return
 	}
@@ -267,9 +269,6 @@ func (s *session) wait() {
 	if s.link != nil {
 		s.link.waiting = append(s.link.waiting, s)
 		return
-	}
-	if s.queue != nil {
-		s.queue.since = s.loop.el.Now() // it may have waited for credit till now
 	}
 	s.loop.waiting = append(s.loop.waiting, s)
 }

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"sluice/engine"
@@ -61,7 +60,7 @@ func (s *session) failed() {
 	s.tries++
 	if l.trials.now == s {
 		l.trials.now = nil
-		l.el.Schedule(&l.trials.pause, rand.N(trialPause))
+		l.el.Schedule(&l.trials.pause, time.Duration(l.tokens.Uint64()%uint64(trialPause)))
 	}
 	if int(s.tries) >= l.g.cfg.MaxTries {
 		s.setAside()

@@ -1,0 +1,294 @@
+package gateway
+
+import (
+	"context"
+	"hash/fnv"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sluice/codec"
+	"sluice/engine"
+)
+
+// Whatever clients, workers, links and time do, and in whichever order loops come to see it: what a gateway promises holds. Everything of a schedule comes from
+// its seed: the clock and the network are not real ones (engine.Sim), the workers are ones that keep to the protocol (scheduleworker_internal_test.go), and all runs on
+// one goroutine. What must hold is in schedulecheck_internal_test.go.
+//
+// SLUICE_SCHEDULES=100000 tries so many; -run 'TestSchedules/^4711$' plays one.
+func TestSchedules(t *testing.T) {
+	t.Parallel()
+	schedules := 2000
+	if testing.Short() {
+		schedules = 200
+	}
+	if n, err := strconv.Atoi(os.Getenv("SLUICE_SCHEDULES")); err == nil {
+		schedules = n
+	}
+	var seen coverage
+	played := 0
+	for seed := range schedules {
+		t.Run(strconv.Itoa(seed), func(t *testing.T) {
+			played++
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, uint64(seed))
+				w.play()
+				seen.add(w)
+			})
+		})
+		if t.Failed() {
+			t.Fatalf("play it again: SLUICE_SCHEDULES=%d go test ./gateway -run 'TestSchedules/^%d$'", schedules, seed)
+		}
+	}
+	if missed := seen.missed(); played >= 200 && missed != "" {
+		t.Errorf("the schedules missed what they are for: %s; %+v", missed, seen)
+	}
+	t.Logf("%d schedules: %+v", played, seen)
+}
+
+// The same seed is the same schedule, to the last byte on every wire.
+func TestASeedIsASchedule(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		var traces [2]uint64
+		for i := range traces {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, seed)
+				w.play()
+				traces[i] = w.trace.Sum64()
+			})
+		}
+		if traces[0] != traces[1] {
+			t.Errorf("seed %d went two ways", seed)
+		}
+	}
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), aside: map[string]int{}, trace: fnv.New64a(), unsure: map[effect]bool{}, once: map[effect]bool{}, linked: map[*session]time.Time{}}
+	gates := 1 + w.rng.IntN(2)
+	w.loops = 1 + w.rng.IntN(3)
+	w.bold = w.rng.IntN(3) > 0
+	for id := range gates {
+		w.addGateway(uint32(id + 1))
+	}
+	return w
+}
+
+// addGateway makes a gateway with bounds so small that they are met.
+func (w *world) addGateway(id uint32) {
+	cfg := Config{
+		ID: id, Loops: w.loops, Logger: slog.New(asideLog{w}), MaxTries: 3 + w.rng.IntN(3),
+		HoldFor: time.Duration(1+w.rng.IntN(4)) * time.Second, HoldBytes: 500 + w.rng.IntN(8000), MaxUnacked: 200 + w.rng.IntN(3000),
+		Listeners: []Listener{{URL: "frame://127.0.0.1:0", Heartbeat: -1}},
+	}
+	if w.rng.IntN(2) == 0 {
+		cfg.Router = RoundRobin
+	}
+	if err := cfg.setDefaults(); err != nil {
+		w.t.Fatal(err)
+	}
+	sim, err := engine.NewSim(engine.Config{Loops: w.loops, Logger: cfg.Logger})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, epoch: 1, engine: sim.Engine()}
+	for i, el := range sim.Engine().Loops() {
+		var seed [32]byte
+		seed[0], seed[1] = byte(w.rng.Uint32()), byte(w.rng.Uint32())
+		l := newLoop(g, el, uint8(i))
+		l.tokens = rand.NewChaCha8(seed)
+		el.Schedule(&l.tick, tickEvery)
+		g.loops = append(g.loops, l)
+	}
+	lis := &listener{Listener: cfg.Listeners[0], g: g, codec: codec.Frame{MaxMessage: 1 << 20}}
+	w.gates = append(w.gates, gate{g, sim, lis})
+}
+
+// play is a schedule: faults of all kinds in any order, then a time without any, after which everything must have come to its end.
+func (w *world) play() {
+	for range 1 + w.rng.IntN(3) {
+		w.addWorker()
+	}
+	for range 1 + w.rng.IntN(4) {
+		w.addClient()
+	}
+	for range 20 + w.rng.IntN(180) {
+		w.step()
+		w.check()
+	}
+	w.calm()
+	w.checkAccounts()
+	for _, c := range w.clients {
+		c.leave(false)
+	}
+	w.calm()
+	w.checkNothingLeft()
+}
+
+// step does one thing that may happen.
+func (w *world) step() {
+	switch n := w.rng.IntN(1000); {
+	case n < 30:
+		w.addClient()
+	case n < 250:
+		w.someClient(func(c *simClient) { c.say(1 + w.rng.IntN(4)) })
+	case n < 275:
+		w.someClient(func(c *simClient) { c.leave(w.rng.IntN(3) == 0) })
+	case n < 285:
+		w.someClient(func(c *simClient) { c.peer.Limit(w.rng.IntN(400)) })
+	case n < 310:
+		w.someClient((*simClient).hear)
+	case n < 480:
+		w.somePeerRead()
+	case n < 600:
+		w.turn()
+	case n < 700:
+		w.someLink((*simLink).receive)
+	case n < 850:
+		w.someLink((*simLink).handle)
+	case n < 920:
+		w.someLink(func(l *simLink) { l.flush(w.rng.IntN(len(l.out) + 1)) })
+	case n < 930:
+		w.someLink(func(l *simLink) { l.credit(uint32(w.rng.IntN(3000))) })
+	case n < 940:
+		w.someLink(func(l *simLink) { l.peer.Limit(w.rng.IntN(2000)) })
+	case n < 960:
+		time.Sleep(time.Duration(w.rng.IntN(700)) * time.Millisecond)
+	case n < 965:
+		time.Sleep(time.Duration(w.rng.IntN(6)) * time.Second)
+	case n < 975:
+		w.addWorker()
+	default:
+		if w.bold {
+			w.fault()
+		}
+	}
+}
+
+func (w *world) fault() {
+	switch w.rng.IntN(8) {
+	case 0, 1:
+		w.someWorker((*simWorker).die)
+	case 2:
+		w.someLink(func(l *simLink) { l.cut() })
+	case 3:
+		w.someWorker((*simWorker).drain)
+	case 4:
+		w.someWorker((*simWorker).reopen) // with the same id, its old links still there
+	case 5:
+		w.someWorker(func(v *simWorker) { v.die(); v.reopen() })
+	case 6:
+		for _, v := range w.workers {
+			v.die()
+		}
+	case 7:
+		w.someLink((*simLink).garble)
+	}
+}
+
+// calm lets everything come to its end: workers are there and do what they are asked, clients take what they are sent, links and clients have room.
+func (w *world) calm() {
+	for _, c := range w.clients {
+		c.peer.Limit(1 << 20)
+	}
+	for range 400 {
+		if w.healthy() == nil {
+			w.addWorker()
+		}
+		for _, l := range w.links {
+			l.serve()
+		}
+		for _, v := range w.workers {
+			v.leaveIfDrained()
+		}
+		for _, g := range w.gates {
+			g.sim.Settle()
+		}
+		for _, c := range w.clients {
+			c.hear()
+		}
+		w.check()
+		if w.unrest() == "" {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	w.fail("not at rest after 40 s: %s", w.unrest())
+}
+
+// turn lets a loop end its turn.
+func (w *world) turn() {
+	g := w.gates[w.rng.IntN(len(w.gates))]
+	g.sim.Turn(w.rng.IntN(w.loops))
+}
+
+// somePeerRead has a loop read something, cut anywhere.
+func (w *world) somePeerRead() {
+	n := 1 + w.rng.IntN(200)
+	if w.rng.IntN(2) == 0 {
+		n = 64 << 10
+	}
+	if w.rng.IntN(2) == 0 {
+		w.someClient(func(c *simClient) { c.peer.Read(n) })
+	} else {
+		w.someLink(func(l *simLink) { l.peer.Read(n) })
+	}
+}
+
+func (w *world) someClient(f func(*simClient)) {
+	if n := len(w.clients); n > 0 {
+		f(w.clients[w.rng.IntN(n)])
+	}
+}
+
+func (w *world) someWorker(f func(*simWorker)) {
+	if n := len(w.workers); n > 0 {
+		f(w.workers[w.rng.IntN(n)])
+	}
+}
+
+// someLink picks among the links that are or were: what a dead worker has sent may still be on its way.
+func (w *world) someLink(f func(*simLink)) {
+	if n := len(w.links); n > 0 {
+		f(w.links[w.rng.IntN(n)])
+	}
+}
+
+// healthy is a worker with links to all loops that takes clients, nil when there is none.
+func (w *world) healthy() *simWorker {
+	for _, v := range w.workers {
+		if !v.draining && len(v.open()) == len(w.gates)*w.loops {
+			return v
+		}
+	}
+	return nil
+}
+
+func (w *world) fail(format string, args ...any) {
+	w.t.Helper()
+	w.t.Fatalf(format, args...)
+}
+
+// asideLog counts what is set aside, which the gateway logs.
+type asideLog struct{ w *world }
+
+func (asideLog) Enabled(context.Context, slog.Level) bool { return true }
+func (h asideLog) WithAttrs([]slog.Attr) slog.Handler     { return h }
+func (h asideLog) WithGroup(string) slog.Handler          { return h }
+func (h asideLog) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "what" {
+			h.w.aside[a.Value.String()]++
+		}
+		if a.Key == "stack" {
+			h.w.t.Errorf("%s: %s", r.Message, a.Value)
+		}
+		return true
+	})
+	return nil
+}

@@ -1,0 +1,316 @@
+package gateway
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/engine"
+	"sluice/internal/link"
+)
+
+// world is a schedule: gateways, workers and clients, and what is known of them.
+type world struct {
+	t       *testing.T
+	rng     *rand.Rand
+	loops   int  // of each gateway
+	bold    bool // there are faults
+	gates   []gate
+	workers []*simWorker
+	links   []*simLink // of all workers, in the order in which they came
+	clients []*simClient
+	aside   map[string]int  // what was set aside, by kind
+	once    map[effect]bool // sent to other gateways
+	unsure  map[effect]bool // of these, what may have got lost with a link
+	trace   interface {     // of what went over the wires
+		io.Writer
+		Sum64() uint64
+	}
+	linked map[*session]time.Time // when a client was last seen to have a worker
+	seen   coverage
+}
+
+type gate struct {
+	g   *Gateway
+	sim *engine.Sim
+	lis *listener
+}
+
+// note enters what went over a wire into the trace.
+func (w *world) note(b []byte) {
+	_, _ = w.trace.Write(b)
+	_, _ = w.trace.Write([]byte{0})
+}
+
+// all are the loops of all gateways.
+func (w *world) all() (all []*loop) {
+	for _, g := range w.gates {
+		all = append(all, g.g.loops...)
+	}
+	return all
+}
+
+func (w *world) stats() (sum LoopStats) {
+	for _, l := range w.all() {
+		sum.add(l.snapshot())
+	}
+	return sum
+}
+
+// refusals is how many messages were not taken, or set aside.
+func (w *world) refusals() uint64 {
+	s := w.stats()
+	return s.Refused + s.Poisoned
+}
+
+// applied is called when a gateway takes the acknowledgement of a frame.
+func (w *world) applied(l *simLink, t link.Type, slot uint32, token uint64) {
+	h := l.given[token]
+	if h == nil || h.slot != slot {
+		w.fail("a frame is acknowledged that no worker got")
+	}
+	if s := l.k.loop.session(slot, token); l.k.over || s == nil || s.link != l.k {
+		if !h.moved && t != link.Detach {
+			w.fail("client %d: an acknowledgement is taken from a worker that does not have it", h.client.index)
+		}
+		return
+	}
+	switch t {
+	case link.Attach:
+		if h.isNew {
+			h.client.apply(connect)
+		}
+	case link.Message:
+		h.client.apply(h.messages[0])
+		h.messages = h.messages[1:]
+	case link.Detach:
+		h.client.apply(gone)
+	}
+}
+
+// check holds at any time.
+func (w *world) check() {
+	for _, l := range w.links {
+		if l.k.over && l.peer.Unread() > 0 {
+			l.loseCarried()
+		}
+	}
+	for _, l := range w.all() {
+		w.checkLoop(l)
+	}
+}
+
+func (w *world) checkLoop(l *loop) {
+	held, telling, out := 0, 0, 0
+	clients := map[*workerLink]int{}
+	for _, s := range l.sessions {
+		if s == nil {
+			continue
+		}
+		w.checkSession(s)
+		if s.queue != nil {
+			held += len(s.queue.records) - s.queue.unsent
+			out += s.queue.unsent - s.queue.first
+		}
+		if s.told {
+			telling++
+		}
+		if s.link != nil {
+			clients[s.link]++
+		}
+	}
+	switch {
+	case held != l.held:
+		w.fail("loop %d: %d bytes wait, %d are counted", l.index, held, l.held)
+	case telling != l.telling:
+		w.fail("loop %d: %d workers are being told, %d are counted", l.index, telling, l.telling)
+	case l.trials.now != nil && l.trials.now.phase == phaseForgotten:
+		w.fail("loop %d: nobody is being tried", l.index)
+	}
+	for _, k := range l.links {
+		if clients[k] != k.clients {
+			w.fail("a link has %d clients, %d are counted", clients[k], k.clients)
+		}
+		for _, s := range k.waiting {
+			if s.link != k && s.phase != phaseForgotten {
+				w.fail("client %s waits for the credit of a worker that is not its own", s.remote)
+			}
+			if s.suspect() && s.eventOut() {
+				w.fail("client %s, which is being tried, holds up those behind it", s.remote)
+			}
+		}
+	}
+	for _, slot := range l.free {
+		if l.sessions[slot] != nil {
+			w.fail("loop %d: slot %d is free and is not", l.index, slot)
+		}
+	}
+}
+
+// checkSession looks for clients that nothing would wake, or that are in two places.
+func (w *world) checkSession(s *session) {
+	lists := 0
+	for _, list := range w.lists(s) {
+		for _, have := range list {
+			if have == s {
+				lists++
+			}
+		}
+	}
+	tried := s.suspect() && s.eventOut()
+	if s.link != nil {
+		w.linked[s] = s.loop.el.Now()
+	}
+	switch {
+	case lists > 1, (lists == 1) != s.waiting:
+		w.fail("client %s stands in %d lists, waiting %v", s.remote, lists, s.waiting)
+	case s.queue.waits() && !s.waiting && !tried:
+		w.fail("client %s has something that waits, and waits for nothing", s.remote)
+	case s.queue != nil && s.queue.out > 0 && s.link == nil:
+		w.fail("client %s: messages are out and no worker has it", s.remote)
+	case s.link != nil && s.link.over:
+		w.fail("client %s is with a worker that is gone", s.remote)
+	case s.phase == phaseGone && !s.told && !tried && !s.timer.Scheduled():
+		w.fail("client %s is gone and nobody will ever be told", s.remote)
+	case s.queue != nil && s.queue.out == 0 && s.queue.waiting == 0:
+		w.fail("client %s keeps an empty queue", s.remote)
+	case s.queue.waits() && s.link == nil && s.queue.since.Before(w.linked[s]):
+		w.fail("client %s has waited for a worker since before it lost the last one", s.remote)
+	case s.owed < 0:
+		w.fail("client %s is owed %d", s.remote, s.owed)
+	case s.paused && s.phase == phaseOpen && s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
+		w.fail("client %s is paused with %d bytes", s.remote, s.queue.size())
+	case s.queue.size() > s.loop.g.cfg.MaxUnacked+recordHeader+2*window+200:
+		w.fail("client %s has %d bytes", s.remote, s.queue.size())
+	}
+}
+
+func (w *world) lists(s *session) [][]*session {
+	lists := [][]*session{s.loop.waiting, s.loop.trials.next}
+	for _, k := range s.loop.links {
+		lists = append(lists, k.waiting)
+	}
+	return lists
+}
+
+// unrest says what is under way still.
+func (w *world) unrest() string {
+	for _, l := range w.all() {
+		if l.held+l.telling+len(l.waiting)+len(l.trials.next) > 0 || l.trials.now != nil {
+			return fmt.Sprintf("loop %d: %d bytes wait, %d workers are being told, %d clients wait for one, %d for their trial", l.index, l.held, l.telling, len(l.waiting), len(l.trials.next))
+		}
+		for _, s := range l.sessions {
+			if s != nil && (s.owed > 0 || s.phase != phaseOpen) {
+				return fmt.Sprintf("client %s is owed %d, phase %d", s.remote, s.owed, s.phase)
+			}
+		}
+		for _, k := range l.links {
+			if n, _ := k.sent.Outstanding(); n > 0 {
+				return fmt.Sprintf("a worker has not acknowledged %d frames", n)
+			}
+		}
+	}
+	for _, l := range w.links {
+		if len(l.events)+len(l.out) > 0 || !l.k.over && l.peer.Unread() > 0 {
+			return fmt.Sprintf("a worker has %d events and %d bytes", len(l.events), len(l.out))
+		}
+	}
+	for _, c := range w.clients {
+		if !c.left && c.peer.Unread() > 0 {
+			return fmt.Sprintf("client %d has been read but for %d bytes", c.index, c.peer.Unread())
+		}
+	}
+	return ""
+}
+
+// checkAccounts holds when all is quiet: whoever is still there has an answer to each message.
+func (w *world) checkAccounts() {
+	for _, c := range w.clients {
+		if !c.left && c.said != len(c.echoes)+c.refused {
+			w.fail("client %d has sent %d messages; %d were answered and %d refused", c.index, c.said, len(c.echoes), c.refused)
+		}
+		for n, targets := range c.aims {
+			for i, target := range targets {
+				e := effect{c.index, n, i + 1, target.index}
+				if c.applied[n] && !target.left && target.got[e] != 1 && !w.unsure[e] {
+					w.fail("%+v was never heard; sent to another gateway %v", e, w.once[e])
+				}
+			}
+		}
+	}
+	messages := 0
+	for _, c := range w.clients {
+		for n := range c.applied {
+			if n >= 0 {
+				messages++
+			}
+		}
+	}
+	if s := w.stats(); s.MessagesIn != uint64(messages+w.aside["message"])+s.Refused {
+		w.fail("%d messages came in; %d were handled, %d set aside, %d refused", s.MessagesIn, messages, w.aside["message"], s.Refused)
+	}
+}
+
+// checkNothingLeft holds when the last client has gone.
+func (w *world) checkNothingLeft() {
+	ends := 0
+	for _, c := range w.clients {
+		if c.applied[gone] {
+			ends++
+		}
+	}
+	if s := w.stats(); ends+int(s.Unheard)+w.aside["close"] > len(w.clients) {
+		w.fail("%d clients: of %d the end was handled, of %d perhaps not, and %d were set aside", len(w.clients), ends, s.Unheard, w.aside["close"])
+	}
+	for _, l := range w.all() {
+		switch {
+		case len(l.free) != len(l.sessions):
+			w.fail("loop %d: %d of %d slots are free", l.index, len(l.free), len(l.sessions))
+		case l.members.Len() != 0 || l.clients() != 0:
+			w.fail("loop %d: %d members, %d clients", l.index, l.members.Len(), l.clients())
+		case len(l.inbox.records) > 0 || len(l.gathers) > 0:
+			w.fail("loop %d: something is in its inbox", l.index)
+		}
+		for _, k := range l.links {
+			if k.clients != 0 || len(k.waiting) != 0 {
+				w.fail("a link has %d clients, of which %d wait", k.clients, len(k.waiting))
+			}
+		}
+	}
+	w.checkAccounts()
+}
+
+// coverage counts what schedules are for.
+type coverage struct {
+	Deaths, Cuts, Drains, Poison, Garbled                                   uint64
+	Held, Refused, Redelivered, Poisoned, Repeated, Unheard, Paused, Abroad uint64
+	Connects, Messages, Closes                                              uint64 // set aside
+}
+
+func (c *coverage) add(w *world) {
+	s := w.stats()
+	o := w.seen
+	o.Held, o.Refused, o.Redelivered, o.Poisoned = s.Held, s.Refused, s.Redelivered, s.Poisoned
+	o.Repeated, o.Unheard, o.Paused, o.Abroad = s.Repeated, s.Unheard, s.Paused, uint64(len(w.once))
+	o.Connects, o.Messages, o.Closes = uint64(w.aside["connect"]), uint64(w.aside["message"]), uint64(w.aside["close"])
+	to, from := reflect.ValueOf(c).Elem(), reflect.ValueOf(o)
+	for i := range to.NumField() {
+		to.Field(i).SetUint(to.Field(i).Uint() + from.Field(i).Uint())
+	}
+}
+
+// missed names what never happened.
+func (c coverage) missed() string {
+	var names []string
+	v := reflect.ValueOf(c)
+	for i := range v.NumField() {
+		if v.Field(i).Uint() == 0 {
+			names = append(names, v.Type().Field(i).Name)
+		}
+	}
+	return strings.Join(names, ", ")
+}

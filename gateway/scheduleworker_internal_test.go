@@ -1,0 +1,399 @@
+package gateway
+
+import (
+	"cmp"
+	"encoding/binary"
+	"net/netip"
+	"slices"
+
+	"sluice/engine"
+	"sluice/internal/link"
+)
+
+// simWorker is a worker of a schedule: it does what SPEC.md asks of one, as late and in as many pieces as the schedule says.
+type simWorker struct {
+	w        *world
+	id       byte
+	links    []*simLink // all it ever had
+	draining bool
+}
+
+// simLink is a link from the worker's end.
+type simLink struct {
+	worker     *simWorker
+	gate, loop int
+	peer       *engine.SimPeer
+	k          *workerLink         // the gateway's end
+	over       bool                // for the worker
+	in         []byte              // received, not yet a frame
+	out        []byte              // written, not yet on the wire
+	seq        uint32              // received last
+	held       map[uint32]*holding // by slot
+	given      map[uint64]*holding // by token
+	events     []event             // received and not handled
+	unit       struct {
+		first, next uint32
+		body        []byte
+	}
+	told    bool // the gateway knows of the drain
+	carried []effect
+	garbled bool // what comes behind that is not read
+}
+
+// holding is a client that a link has been given.
+type holding struct {
+	client *simClient
+	slot   uint32
+	token  uint64
+	number uint32
+	last   int // the message that came last
+
+	isNew    bool  // no worker had handled that it came
+	moved    bool  // it has gone to another worker
+	messages []int // given and not applied
+}
+
+type event struct {
+	seq   uint32
+	of    *holding
+	n     int    // the message, or connect or gone
+	event uint32 // as ONCE counts them
+	moved bool   // the client has gone to another worker
+	seen  bool   // nothing is called: the client moved here
+}
+
+// Events that are no messages.
+const (
+	connect = -1
+	gone    = -2
+)
+
+const window = 1500
+
+func (w *world) addWorker() {
+	v := &simWorker{w: w, id: byte(len(w.workers) + 1)}
+	w.workers = append(w.workers, v)
+	v.reopen()
+}
+
+// reopen opens a link to each loop, beside those that are there.
+func (v *simWorker) reopen() {
+	v.draining = false
+	for gate := range v.w.gates {
+		for loop := range v.w.loops {
+			v.dial(gate, loop)
+		}
+	}
+}
+
+func (v *simWorker) dial(gate, loop int) {
+	g := v.w.gates[gate]
+
+	k := newWorkerLink(g.g.loops[loop], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{v.id}, Name: "w"})
+	l := &simLink{worker: v, gate: gate, loop: loop, k: k, held: map[uint32]*holding{}, given: map[uint64]*holding{}}
+	applied := k.ack
+	k.ack = func(t link.Type, slot uint32, token uint64, n int) {
+		v.w.applied(l, t, slot, token)
+		applied(t, slot, token, n)
+	}
+	l.peer = g.sim.Open(loop, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20})
+	v.links = append(v.links, l)
+	v.w.links = append(v.w.links, l)
+}
+
+// open are the links that are up, as far as the worker knows.
+func (v *simWorker) open() (up []*simLink) {
+	for _, l := range v.links {
+		if !l.over && !l.k.over {
+			up = append(up, l)
+		}
+	}
+	return up
+}
+
+// die is a SIGKILL: of what was written, some is on the wire.
+func (v *simWorker) die() {
+	for _, l := range v.links {
+		if !l.over {
+			l.flush(v.w.rng.IntN(len(l.out) + 1))
+			l.end()
+			l.peer.HangUp()
+			v.w.seen.Deaths++
+		}
+	}
+}
+
+// drain asks for no new clients.
+func (v *simWorker) drain() {
+	if v.draining {
+		return
+	}
+	v.draining = true
+	v.w.seen.Drains++
+	for _, l := range v.open() {
+		l.write(&link.Frame{Type: link.Drain})
+		l.write(&link.Frame{Type: link.Ping, ID: 7})
+	}
+}
+
+// leaveIfDrained says goodbye on links that have no client any more.
+func (v *simWorker) leaveIfDrained() {
+	for _, l := range v.open() {
+		if v.draining && l.told && len(l.held) == 0 {
+			l.write(&link.Frame{Type: link.GoAway, Code: uint16(link.Draining)})
+			l.flush(len(l.out))
+			l.end()
+			l.peer.HangUp()
+		}
+	}
+}
+
+func (l *simLink) end() {
+	l.over = true
+	l.out, l.events = nil, nil
+}
+
+// cut breaks the link somewhere between the two: what has not arrived is lost.
+func (l *simLink) cut() {
+	if !l.over {
+		l.loseCarried()
+		l.end()
+		l.peer.Reset()
+		l.worker.w.seen.Cuts++
+	}
+}
+
+// loseCarried notes that nobody can know what became of the effects that went this way.
+func (l *simLink) loseCarried() {
+	for _, e := range l.carried {
+		l.worker.w.unsure[e] = true
+	}
+	l.carried = nil
+}
+
+// garble sends what is no frame. The gateway ends the link.
+func (l *simLink) garble() {
+	if l.over {
+		return
+	}
+	l.flush(len(l.out))
+	b := link.Append(nil, &link.Frame{Type: 99})
+	if l.worker.w.rng.IntN(2) == 0 {
+		binary.BigEndian.PutUint32(b, uint32(l.worker.w.rng.IntN(link.HeaderSize)))
+	}
+	l.peer.Send(b)
+	l.garbled = true
+	l.worker.w.seen.Garbled++
+}
+
+func (l *simLink) credit(n uint32) {
+	if !l.over {
+		l.write(&link.Frame{Type: link.Credit, Slot: n})
+	}
+}
+
+// write puts a frame behind what is to go out. The dead write nothing.
+func (l *simLink) write(f *link.Frame) {
+	if !l.over {
+		l.out = link.Append(l.out, f)
+	}
+}
+
+// flush puts up to n of the bytes written on the wire.
+func (l *simLink) flush(n int) {
+	if n = min(n, len(l.out)); n > 0 {
+		l.worker.w.note(l.out[:n])
+		l.peer.Send(l.out[:n])
+		l.out = slices.Clone(l.out[n:])
+	}
+}
+
+// receive takes what has come.
+func (l *simLink) receive() {
+	w := l.worker.w
+	b := l.peer.Take()
+	if l.over {
+		return // nobody reads it
+	}
+	w.note(b)
+	l.in = append(l.in, b...)
+	for {
+		var f link.Frame
+		n, err := link.Next(l.in, link.MaxFrame, &f)
+		if err != nil {
+			w.fail("a worker gets what is no frame")
+		}
+		if n == 0 {
+			break
+		}
+		l.frame(&f)
+		l.in = l.in[n:]
+	}
+	if l.peer.Closed() {
+		l.loseCarried()
+		l.end()
+	}
+}
+
+func (l *simLink) frame(f *link.Frame) {
+	if f.Type <= link.Detach {
+		if l.seq++; f.ID != l.seq {
+			l.worker.w.fail("sequence %d where %d is due", f.ID, l.seq)
+		}
+	}
+	switch f.Type {
+	case link.Attach:
+		l.attach(f)
+	case link.Message:
+		h := l.holding(f)
+		h.number++
+		n := h.client.delivered(l, h, f)
+		l.events = append(l.events, event{seq: f.ID, of: h, n: n, event: h.number})
+	case link.Detach:
+		h := l.holding(f)
+		delete(l.held, f.Slot)
+		h.client.told(l, f)
+		h.moved = f.Has(link.FlagMoved)
+		l.events = append(l.events, event{seq: f.ID, of: h, n: gone, event: eventClosed, moved: h.moved})
+	case link.Ping:
+		l.write(&link.Frame{Type: link.Pong, ID: f.ID})
+	case link.Pong:
+		l.told = true
+	}
+}
+
+func (l *simLink) attach(f *link.Frame) {
+	w := l.worker.w
+	r := link.Read(f.Payload)
+	a := r.Attachment()
+	if r.Bad() {
+		w.fail("an attachment that is none")
+	}
+	c := w.clientAt(a.Remote)
+	if l.held[f.Slot] != nil {
+		w.fail("client %d is given a slot that client %d still has", c.index, l.held[f.Slot].client.index)
+	}
+	c.attached(l, f)
+	h := &holding{client: c, slot: f.Slot, token: f.Token, number: a.Handled, last: -1, isNew: f.Has(link.FlagNew)}
+	l.held[f.Slot], l.given[f.Token] = h, h
+	l.events = append(l.events, event{seq: f.ID, of: h, n: connect, seen: !f.Has(link.FlagNew)})
+}
+
+func (l *simLink) holding(f *link.Frame) *holding {
+	h := l.held[f.Slot]
+	if h == nil || h.token != f.Token {
+		l.worker.w.fail("a frame of type %v about no client", f.Type)
+	}
+	return h
+}
+
+// handle calls the handler for the first event of some client.
+func (l *simLink) handle() {
+	w := l.worker.w
+	if l.over || len(l.events) == 0 {
+		return
+	}
+	of := l.events[w.rng.IntN(len(l.events))].of
+	i := slices.IndexFunc(l.events, func(e event) bool { return e.of == of })
+	e := l.events[i]
+	l.events = slices.Delete(l.events, i, i+1)
+	if !l.begin(e) {
+		return // it has killed the worker
+	}
+	l.unit.next = e.seq + 1
+	if w.rng.IntN(3) > 0 {
+		l.seal()
+	}
+}
+
+// serve does all that there is to do, at once.
+func (l *simLink) serve() {
+	l.peer.Limit(1 << 20)
+	l.receive()
+	l.credit(1 << 20)
+	for len(l.events) > 0 && !l.over {
+		l.handle()
+	}
+	l.seal()
+	l.flush(len(l.out))
+}
+
+// begin does what the handler of an event does. It reports false when the worker has died of it.
+func (l *simLink) begin(e event) bool {
+	w := l.worker.w
+	if l.unit.first == 0 || l.unit.next != e.seq {
+		l.seal()
+		l.unit.first, l.unit.next = e.seq, e.seq
+	}
+	if e.moved || e.seen {
+		return true
+	}
+	kills := e.of.client.kills(e.n)
+	if e.n >= 0 {
+		l.unit.body = link.Append(l.unit.body, e.of.client.send(effect{e.of.client.index, e.n, 0, e.of.client.index}))
+	}
+	for i, target := range e.of.client.targets(e.n) {
+		if kills && w.rng.IntN(3) == 0 {
+			break
+		}
+		l.affect(e, uint16(i), target)
+	}
+	if kills {
+		w.seen.Poison++
+		l.worker.die()
+	}
+	return !kills
+}
+
+// affect sends something to another client: in the unit, or to its gateway by itself.
+func (l *simLink) affect(e event, index uint16, target *simClient) {
+	w := l.worker.w
+	what := effect{e.of.client.index, e.n, int(index) + 1, target.index}
+	if target.gate == l.gate {
+		l.unit.body = link.Append(l.unit.body, target.send(what))
+		return
+	}
+	to := l.worker.way(target.gate, int(e.of.token%uint64(w.loops)))
+	if to == nil {
+		w.unsure[what] = true
+		return
+	}
+	w.once[what] = true
+	b := binary.BigEndian.AppendUint32(nil, uint32(l.gate+1))
+	b = link.Append(b, target.send(what))
+	to.write(&link.Frame{Type: link.Once, ID: e.event, Code: index, Slot: uint32(l.loop)<<24 | e.of.slot, Token: e.of.token, Payload: b})
+	to.carried = append(to.carried, what)
+	if to.garbled {
+		to.loseCarried()
+	}
+	to.flush(len(to.out)) // before it is acknowledged
+}
+
+// way is the worker's link to a gateway: the one to the loop given, if it is up.
+func (v *simWorker) way(gate, loop int) (way *simLink) {
+	for _, l := range v.open() {
+		if l.gate == gate && (way == nil || l.loop == loop) {
+			way = l
+		}
+	}
+	return way
+}
+
+// seal ends the unit.
+func (l *simLink) seal() {
+	u := &l.unit
+	if u.first != u.next {
+		l.write(&link.Frame{Type: link.Unit, ID: u.first, Slot: u.next - 1, Payload: u.body})
+	}
+	*u = struct {
+		first, next uint32
+		body        []byte
+	}{}
+}
+
+// effect is something that a handler sent: what of which client's event it is, and to whom.
+type effect struct{ client, n, index, to int }
+
+func (e effect) compare(f effect) int {
+	return cmp.Or(cmp.Compare(e.client, f.client), cmp.Compare(e.n, f.n), cmp.Compare(e.index, f.index), cmp.Compare(e.to, f.to))
+}
