@@ -88,6 +88,9 @@ func (c *Conn) dropOldest(excess int) (dropped int) {
 // reclaim closes the gaps in out when that gives at least want bytes, so that a
 // buffer that never runs empty does not grow for ever.
 func (c *Conn) reclaim(want int) {
+	if c.retained != nil {
+		return // part sees to it
+	}
 	gone := c.sent
 	if c.backlog != nil {
 		gone += c.backlog.hole()

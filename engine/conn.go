@@ -39,6 +39,8 @@ type ConnOptions struct {
 	// to by few others: a reply leaves sooner, and a turn without other output
 	// needs no end. One that many write to in a turn is better gathered.
 	Prompt bool
+	// Retain keeps what was written when it has gone out, for protocols that send again what was not acknowledged: see Conn.TakeFlushed. Overflow is CloseSlow then.
+	Retain bool
 }
 
 func (o ConnOptions) withDefaults() ConnOptions {
@@ -57,31 +59,36 @@ type Conn struct {
 	loop     *Loop
 	options  *ConnOptions // shared by a listener's conns
 	listener *Listener    // nil when enrolled by hand
-	remote   netip.AddrPort
 
-	// Owned by the loop.
-	g       gnet.Conn // nil once gnet has closed it
+	// Owned by the loop. What each message touches stands together.
 	handler Handler
-	reason  error    // of the end, or of the end to come when draining
-	slot    uint32   // in loop.conns
-	taken   uint32   // bytes of carry the handler is done with
-	sent    int      // bytes of out that gnet has
-	carry   []byte   // read and not consumed, nil when empty
-	out     []byte   // written and not with gnet, nil when empty
-	backlog *backlog // bounds of waiting messages, only with a drop policy
-	drain   *drain   // CloseAfterFlush is under way
+	g       gnet.Conn // nil once gnet has closed it
+	out     []byte    // written and not with gnet, nil when empty
+	sent    int       // bytes of out that gnet has
+	carry   []byte    // read and not consumed, nil when empty
+	taken   uint32    // bytes of carry the handler is done with
+	usual   uint32    // bytes the last flush had, at most mostUsual
+	drain   *drain    // CloseAfterFlush is under way
+	backlog *backlog  // bounds of waiting messages, only with a drop policy
+	opened  bool      // OnOpen was due
+	ended   bool      // OnClose is due or was
+	dirty   bool      // in loop.dirty
+	slow    bool      // in loop.blocked
+	paused  bool      // reads nothing
+	resumed bool      // in loop.resumed
 
-	usual   uint16 // bytes the last flush had, at most mostUsual
-	opened  bool   // OnOpen was due
-	ended   bool   // OnClose is due or was
-	dirty   bool   // in loop.dirty
-	slow    bool   // in loop.blocked
-	paused  bool   // reads nothing
-	resumed bool   // in loop.resumed
+	reason   error     // of the end, or of the end to come when draining
+	slot     uint32    // in loop.conns
+	retained *retained // nil without ConnOptions.Retain
+	remote   netip.AddrPort
 }
 
 func newConn(l *Loop, h Handler, o *ConnOptions, ln *Listener, remote netip.AddrPort) *Conn {
-	return &Conn{loop: l, handler: h, options: o, listener: ln, remote: remote}
+	c := &Conn{loop: l, handler: h, options: o, listener: ln, remote: remote}
+	if o.Retain {
+		c.retained = &retained{}
+	}
+	return c
 }
 
 // Loop is the loop c belongs to for life. Any goroutine may ask.
@@ -136,8 +143,11 @@ func (c *Conn) finish() {
 		_ = l.reactor.Close(g)
 	}
 	l.buffers.put(c.carry)
-	l.buffers.put(c.out)
-	c.carry, c.out, c.backlog, c.taken, c.sent = nil, nil, nil, 0, 0
+	if c.retained == nil { // else OnClose may want what has not gone out
+		l.buffers.put(c.out)
+		c.out, c.sent = nil, 0
+	}
+	c.carry, c.backlog, c.taken = nil, nil, 0
 	if c.drain != nil {
 		c.drain.Stop()
 	}
@@ -145,6 +155,7 @@ func (c *Conn) finish() {
 		c.listener.left(c.remote)
 	}
 	c.callClose()
+	c.out = nil
 	l.dismiss(c)
 }
 

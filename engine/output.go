@@ -71,7 +71,11 @@ func (c *Conn) commit(b []byte) error {
 	if c.backlog != nil {
 		c.backlog.push(last)
 	}
-	if waiting := len(b) - c.sent; waiting >= early || waiting > c.options.MaxOutput || c.slow {
+	if c.retained != nil && c.sent > 0 {
+		c.retained.begins(len(b)-last, c.sent)
+		c.part()
+	}
+	if waiting := len(c.out) - c.sent; waiting >= early || waiting > c.options.MaxOutput || c.slow {
 		return c.bound(last)
 	}
 	c.markDirty()
@@ -215,8 +219,13 @@ func (c *Conn) flushed() {
 // emptied gives the out-buffer back when nothing in it is left to send.
 func (c *Conn) emptied() {
 	if c.out != nil {
-		c.usual = uint16(min(len(c.out), mostUsual))
-		c.loop.buffers.put(c.out)
+		if c.retained != nil {
+			c.usual = uint32(min(len(c.out), piece))
+			c.retain()
+		} else {
+			c.usual = uint32(min(len(c.out), mostUsual))
+			c.loop.buffers.put(c.out)
+		}
 		c.out, c.sent = nil, 0
 	}
 	c.backlog = nil

@@ -6,15 +6,6 @@ import (
 	"sluice/internal/link"
 )
 
-// keep enters a message into the client's queue, as one that waits.
-func (s *session) keep(payload []byte, flags uint8) {
-	if s.queue == nil {
-		s.queue = s.loop.queues.take()
-		s.queue.since = s.loop.el.Now()
-	}
-	s.queue.push(payload, flags)
-}
-
 // hold lets a message wait. Past the loop's bound it is refused, which the client is told.
 func (s *session) hold(payload []byte, flags uint8) {
 	l := s.loop
@@ -24,7 +15,11 @@ func (s *session) hold(payload []byte, flags uint8) {
 		s.refuse(refusedNoWorker, 1)
 		return
 	}
-	s.keep(payload, flags)
+	if s.queue == nil {
+		s.queue = l.queues.take()
+		s.queue.since = l.el.Now()
+	}
+	s.queue.push(payload, flags)
 	l.held += n
 	l.stats.Held++
 	if !s.suspect() || !s.eventOut() { // else it waits for the verdict on that, and in nobody's way
@@ -32,11 +27,13 @@ func (s *session) hold(payload []byte, flags uint8) {
 	}
 }
 
-// release gives an empty queue back.
-func (s *session) release() {
-	if q := s.queue; q != nil && q.out == 0 && q.waiting == 0 {
+// dequeue takes the oldest message that waits, of n bytes, out of the client's queue.
+func (s *session) dequeue(n int) {
+	l := s.loop
+	l.held -= recordHeader + n
+	if s.queue.pop(n); s.queue.waiting == 0 {
+		l.queues.put(s.queue)
 		s.queue = nil
-		s.loop.queues.put(q)
 	}
 }
 
@@ -45,16 +42,18 @@ func (s *session) dropHeld() int {
 	if s.queue == nil {
 		return 0
 	}
-	messages, bytes := s.queue.cut()
-	s.loop.held -= bytes
-	s.loop.stats.Refused += uint64(messages)
-	if s.queue.out == 0 {
+	l := s.loop
+	messages, bytes := s.queue.clear()
+	l.queues.put(s.queue)
+	s.queue = nil
+	l.held -= bytes
+	l.stats.Refused += uint64(messages)
+	if s.out == 0 {
 		s.handled += uint32(messages) // their numbers may be known elsewhere; behind messages that are out they are the last there are
 		if s.known {                  // else its coming is on trial still
 			s.quitTrial()
 		}
 	}
-	s.release()
 	return messages
 }
 

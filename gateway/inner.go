@@ -79,7 +79,7 @@ func (n *inner) hello(conn net.Conn) {
 	if err == nil {
 		k := newWorkerLink(to, hello)
 		err = n.g.engine.Enroll(to.el, conn, k, engine.ConnOptions{
-			MaxInput: maxLinkInput, MaxOutput: int(hello.Window)*2 + link.MaxFrame,
+			MaxInput: maxLinkInput, MaxOutput: int(hello.Window)*2 + link.MaxFrame, Retain: true,
 		})
 	}
 	if err != nil {

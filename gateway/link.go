@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"sluice/engine"
 	"sluice/internal/link"
@@ -17,6 +16,7 @@ type workerLink struct {
 	conn     *engine.Conn
 	serial   uint32
 	sent     link.Sent
+	kept     kept
 	ack      func(t link.Type, slot uint32, token uint64, n int) // acknowledged, made once
 	clients  int
 	waiting  []*session // that wait for credit, oldest first
@@ -24,7 +24,6 @@ type workerLink struct {
 	heard    bool // since the last heartbeat
 	asked    bool // a ping is unanswered
 	draining bool
-	disorder bool // it has acknowledged a client's messages in another order than theirs
 	over     bool // has left: what still comes is of no effect, for others have its clients
 }
 
@@ -79,6 +78,7 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 	if k.over {
 		return len(in)
 	}
+	k.trim()
 	k.pumpWaiting()
 	return taken
 }
@@ -107,6 +107,7 @@ func (k *workerLink) leave() {
 		s.waiting = false
 	}
 	k.waiting = nil
+	k.takeBack()
 	for _, s := range l.sessions {
 		if s != nil && s.link == k {
 			s.orphan()
@@ -156,10 +157,7 @@ func (k *workerLink) unit(f *link.Frame) error {
 		in = in[n:]
 		k.loop.command(k.origin(), &inner)
 	}
-	if err := k.sent.Ack(f.ID, f.Slot, k.ack); err != nil || !k.disorder {
-		return err
-	}
-	return fmt.Errorf("%w: messages of one client acknowledged in another order than theirs", link.ErrFrame)
+	return k.sent.Ack(f.ID, f.Slot, k.ack)
 }
 
 // origin makes the link the one that hears the answer to a command.
@@ -167,16 +165,19 @@ func (k *workerLink) origin() origin { return origin{k.loop.index, noteCommand, 
 
 // fits reports whether the worker has credit for a message, and is not about to hand its clients over.
 func (k *workerLink) fits(payload []byte) bool {
-	return !k.draining && len(k.waiting) == 0 && k.sent.Fits(link.HeaderSize+len(payload))
+	return !k.draining && !k.conn.Closed() && len(k.waiting) == 0 && k.sent.Fits(link.HeaderSize+len(payload))
 }
 
-// message sends a client's message.
+// message sends a client's message, which fits.
 func (k *workerLink) message(s *session, payload []byte, flags uint8) {
 	s.owed++
+	s.out++
+	s.unacked += link.HeaderSize + len(payload)
 	f := link.Frame{
 		Type: link.Message, Flags: flags, Code: uint16(s.member.Version()),
 		ID: k.sent.Push(link.Message, s.slot, s.token, link.HeaderSize+len(payload)), Slot: s.slot, Token: s.token,
 	}
+	k.conn.SetMark(f.ID)
 	b := link.AppendHeader(k.conn.Begin(), &f, len(payload))
 	_ = k.conn.Commit(append(b, payload...)) // the link's bound is its window: an overflow ends the link
 }
@@ -227,10 +228,12 @@ func (k *workerLink) refresh(s *session) {
 	b = link.AppendAttributes(link.AppendBytes(b, s.member.UID()), s.member.Attrs())
 	link.Finish(b, start)
 	_ = k.conn.Commit(b)
+	k.trim()
 }
 
 func (k *workerLink) send(f *link.Frame) {
 	_ = k.conn.Commit(link.Append(k.conn.Begin(), f))
+	k.trim()
 }
 
 // pumpWaiting lets the clients that wait for credit go on, oldest first.

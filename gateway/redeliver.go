@@ -3,7 +3,7 @@ package gateway
 import "sluice/internal/link"
 
 // What a link's worker has not acknowledged when the link ends, another worker gets, in each client's order and before anything newer of that client: messages from
-// the client's queue, marked as redelivered, and the client's coming and going as often as it takes until one worker has handled them.
+// what the link has kept, marked as redelivered, and the client's coming and going as often as it takes until one worker has handled them.
 
 // acknowledged is called for each frame, of n bytes, that the worker has handled: of one client they come in its order.
 func (k *workerLink) acknowledged(t link.Type, slot uint32, token uint64, n int) {
@@ -19,11 +19,9 @@ func (k *workerLink) acknowledged(t link.Type, slot uint32, token uint64, n int)
 			s.passed()
 		}
 	case link.Message:
-		if !s.queue.pop(n - link.HeaderSize) {
-			k.disorder = true
-		}
+		s.out--
+		s.unacked -= n
 		s.handled++
-		s.release()
 		if s.paused {
 			s.throttle()
 		}
@@ -38,27 +36,18 @@ func (k *workerLink) acknowledged(t link.Type, slot uint32, token uint64, n int)
 	}
 }
 
-// orphan takes a client from a link that has ended. What its worker may have seen is sent again, for nobody knows how far it came.
+// orphan takes a client from a link that has ended, and has given back what its worker may have seen: that is sent again, for nobody knows how far it came.
 func (s *session) orphan() {
 	l := s.loop
 	tried := s.eventOut()
 	due := s.owed > 0 || s.queue != nil
-	s.link, s.owed = nil, 0
+	s.link, s.owed, s.out, s.unacked = nil, 0, 0, 0
 	if s.told {
 		s.told = false
 		l.telling--
 	}
 	if s.queue != nil {
-		messages, bytes, lost := s.queue.rewind()
 		s.queue.since = l.el.Now()
-		l.held += bytes
-		l.stats.Redelivered += uint64(messages)
-		if lost > 0 {
-			l.stats.Refused += uint64(lost)
-			s.handled += uint32(lost)
-			s.refuse(refusedNoWorker, lost)
-			s.release()
-		}
 	}
 	if tried {
 		s.failed()

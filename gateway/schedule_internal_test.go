@@ -84,29 +84,37 @@ func (w *world) addGateway(id uint32) {
 	cfg := Config{
 		ID: id, Loops: w.loops, Logger: slog.New(asideLog{w}), MaxTries: 3 + w.rng.IntN(3),
 		HoldFor: time.Duration(1+w.rng.IntN(4)) * time.Second, HoldBytes: 500 + w.rng.IntN(8000), MaxUnacked: 200 + w.rng.IntN(3000),
-		Listeners: []Listener{{URL: "frame://127.0.0.1:0", Heartbeat: -1}},
 	}
 	if w.rng.IntN(2) == 0 {
 		cfg.Router = RoundRobin
 	}
-	if err := cfg.setDefaults(); err != nil {
-		w.t.Fatal(err)
+	g := newGate(w.t, cfg)
+	for _, l := range g.g.loops {
+		var seed [32]byte
+		seed[0], seed[1] = byte(w.rng.Uint32()), byte(w.rng.Uint32())
+		l.tokens = rand.NewChaCha8(seed)
 	}
-	sim, err := engine.NewSim(engine.Config{Loops: w.loops, Logger: cfg.Logger})
+	w.gates = append(w.gates, g)
+}
+
+// newGate makes a gateway on a simulated engine. Its one listener is of frames.
+func newGate(t testing.TB, cfg Config) gate {
+	t.Helper()
+	cfg.Listeners = []Listener{{URL: "frame://127.0.0.1:0", Heartbeat: -1}}
+	if err := cfg.setDefaults(); err != nil {
+		t.Fatal(err)
+	}
+	sim, err := engine.NewSim(engine.Config{Loops: cfg.Loops, Logger: cfg.Logger})
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	g := &Gateway{cfg: cfg, log: cfg.Logger, epoch: 1, engine: sim.Engine()}
 	for i, el := range sim.Engine().Loops() {
-		var seed [32]byte
-		seed[0], seed[1] = byte(w.rng.Uint32()), byte(w.rng.Uint32())
 		l := newLoop(g, el, uint8(i))
-		l.tokens = rand.NewChaCha8(seed)
 		el.Schedule(&l.tick, tickEvery)
 		g.loops = append(g.loops, l)
 	}
-	lis := &listener{Listener: cfg.Listeners[0], g: g, codec: codec.Frame{MaxMessage: 1 << 20}}
-	w.gates = append(w.gates, gate{g, sim, lis})
+	return gate{g, sim, &listener{Listener: cfg.Listeners[0], g: g, codec: codec.Frame{MaxMessage: 1 << 20}}}
 }
 
 // play is a schedule: faults of all kinds in any order, then a time without any, after which everything must have come to its end.

@@ -112,10 +112,8 @@ func (w *world) checkLoop(l *loop) {
 			continue
 		}
 		w.checkSession(s)
-		if s.queue != nil {
-			held += len(s.queue.records) - s.queue.unsent
-			out += s.queue.unsent - s.queue.first
-		}
+		held += s.queue.size()
+		out += s.unacked
 		if s.told {
 			telling++
 		}
@@ -168,24 +166,24 @@ func (w *world) checkSession(s *session) {
 	switch {
 	case lists > 1, (lists == 1) != s.waiting:
 		w.fail("client %s stands in %d lists, waiting %v", s.remote, lists, s.waiting)
-	case s.queue.waits() && !s.waiting && !tried:
+	case s.queue != nil && !s.waiting && !tried:
 		w.fail("client %s has something that waits, and waits for nothing", s.remote)
-	case s.queue != nil && s.queue.out > 0 && s.link == nil:
+	case s.out > 0 && s.link == nil:
 		w.fail("client %s: messages are out and no worker has it", s.remote)
 	case s.link != nil && s.link.over:
 		w.fail("client %s is with a worker that is gone", s.remote)
 	case s.phase == phaseGone && !s.told && !tried && !s.timer.Scheduled():
 		w.fail("client %s is gone and nobody will ever be told", s.remote)
-	case s.queue != nil && s.queue.out == 0 && s.queue.waiting == 0:
+	case s.queue != nil && s.queue.waiting == 0:
 		w.fail("client %s keeps an empty queue", s.remote)
-	case s.queue.waits() && s.link == nil && s.queue.since.Before(w.linked[s]):
+	case s.queue != nil && s.link == nil && s.queue.since.Before(w.linked[s]):
 		w.fail("client %s has waited for a worker since before it lost the last one", s.remote)
-	case s.owed < 0:
+	case s.owed < 0, s.out < 0, s.unacked < 0, s.out == 0 && s.unacked != 0:
 		w.fail("client %s is owed %d", s.remote, s.owed)
-	case s.paused && s.phase == phaseOpen && s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
-		w.fail("client %s is paused with %d bytes", s.remote, s.queue.size())
-	case s.queue.size() > s.loop.g.cfg.MaxUnacked+recordHeader+2*window+200:
-		w.fail("client %s has %d bytes", s.remote, s.queue.size())
+	case s.paused && s.phase == phaseOpen && s.unacked+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
+		w.fail("client %s is paused with %d bytes", s.remote, s.unacked+s.queue.size())
+	case s.unacked+s.queue.size() > s.loop.g.cfg.MaxUnacked+link.HeaderSize+2*window+200:
+		w.fail("client %s has %d bytes", s.remote, s.unacked+s.queue.size())
 	}
 }
 

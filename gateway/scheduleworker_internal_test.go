@@ -96,7 +96,7 @@ func (v *simWorker) dial(gate, loop int) {
 		v.w.applied(l, t, slot, token)
 		applied(t, slot, token, n)
 	}
-	l.peer = g.sim.Open(loop, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20})
+	l.peer = g.sim.Open(loop, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
 	v.links = append(v.links, l)
 	v.w.links = append(v.w.links, l)
 }

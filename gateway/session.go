@@ -33,23 +33,19 @@ const (
 // session is one client. It is the handler of its connection, and everything in it is owned by the loop.
 type session struct {
 	// Static after the session opened.
-	loop    *loop
-	lis     *listener
-	conn    *engine.Conn
-	codec   messageCodec
-	request []byte // WebSocket: request target and headers, as an attachment carries them
-	remote  string
+	loop  *loop
+	conn  *engine.Conn
+	codec messageCodec
 
-	member roster.Member // id, uid, groups, attributes
-	link   *workerLink   // nil: given to no worker at present
-	queue  *queue        // messages that no worker has acknowledged; nil: there are none
-	timer  engine.Timer
-
-	token   uint64
-	slot    uint32
-	owed    int32  // frames about it that its worker has not acknowledged
-	handled uint32 // messages of its that were acknowledged, set aside or refused after they had waited
-	reason  link.Reason
+	// What each message touches stands together: a loop has more sessions than the processor's caches have room for.
+	link    *workerLink // nil: given to no worker at present
+	queue   *queue      // messages that wait for a worker or its credit; nil: there are none
+	token   uint64      // static
+	slot    uint32      // static
+	owed    int32       // frames about it that its worker has not acknowledged
+	out     int32       // messages among them
+	unacked int         // bytes of these, as frames
+	handled uint32      // messages of its that were acknowledged, set aside or refused after they had waited
 	phase   phase
 	misses  uint8
 	tries   uint8 // links that ended with its oldest event out
@@ -58,6 +54,13 @@ type session struct {
 	told    bool  // its worker was told that it is gone
 	waiting bool  // stands in a waiting list
 	paused  bool
+	member  roster.Member // id, uid, groups, attributes
+
+	reason  link.Reason
+	timer   engine.Timer
+	lis     *listener // static
+	request []byte    // static; WebSocket: request target and headers, as an attachment carries them
+	remote  string    // static
 }
 
 // OnOpen implements engine.Handler.
@@ -189,9 +192,7 @@ func (s *session) target() string {
 // forward passes a message on to the client's worker, or lets it wait.
 func (s *session) forward(payload []byte, flags uint8) {
 	s.loop.stats.MessagesIn++
-	if !s.queue.waits() && !s.suspect() && s.attach() && s.link.fits(payload) {
-		s.keep(payload, flags)
-		s.queue.send(len(s.queue.records))
+	if s.queue == nil && !s.suspect() && s.attach() && s.link.fits(payload) {
 		s.link.message(s, payload, flags)
 	} else {
 		s.hold(payload, flags)
@@ -204,7 +205,7 @@ func (s *session) throttle() {
 	if s.phase != phaseOpen {
 		return
 	}
-	pending := s.queue.size()
+	pending := s.unacked + s.queue.size()
 	switch limit := s.loop.g.cfg.MaxUnacked; {
 	case !s.paused && pending > limit:
 		s.paused = true
@@ -234,14 +235,13 @@ func (s *session) pump() bool {
 	if s.suspect() && !s.known {
 		return true
 	}
-	for s.queue.waits() {
-		payload, flags, next := s.queue.record(s.queue.unsent)
+	for s.queue != nil {
+		payload, flags := s.queue.oldest()
 		if !s.link.fits(payload) {
 			return false
 		}
 		s.link.message(s, payload, flags)
-		s.queue.send(next)
-		s.loop.held -= recordHeader + len(payload)
+		s.dequeue(len(payload))
 		if s.suspect() {
 			return true
 		}

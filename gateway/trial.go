@@ -27,7 +27,7 @@ func (s *session) suspect() bool { return s.tries >= suspectAfter }
 
 // eventOut reports whether the worker has the client's oldest event: that it has come, a message, or that it is gone.
 func (s *session) eventOut() bool {
-	return s.owed > 0 && (!s.known || s.told || s.queue != nil && s.queue.out > 0)
+	return s.owed > 0 && (!s.known || s.told || s.out > 0)
 }
 
 // mayTry reports whether it is the client's turn.
@@ -76,13 +76,10 @@ func (s *session) setAside() {
 	case !s.known:
 		s.known = true
 	case s.queue != nil:
-		payload, _, next := s.queue.record(s.queue.first)
+		payload, _ := s.queue.oldest()
 		what, size = "message", len(payload)
-		l.held -= next - s.queue.first
-		s.queue.send(next)
-		s.queue.pop(len(payload))
+		s.dequeue(size)
 		s.handled++
-		s.release()
 		s.refuse(refusedPoison, 1)
 	default:
 		what = "close"

@@ -10,33 +10,33 @@ import (
 
 // session is one client that a gateway has given to this worker.
 type session struct {
-	Client // what handlers see of it
+	// What each message touches stands together: a worker has more sessions than the processor's caches have room for.
+	Client         // static; what handlers see of it
+	link   *gwLink // static
+	token  uint64  // static
+	slot   uint32  // static
+	number uint32  // owned by the leader: of its newest message
 
-	// Static after attach.
-	link     *gwLink
-	slot     uint32
-	token    uint64
-	remote   string
-	listener string
-	request  *Request
+	mu    sync.Mutex
+	unit  *unit  // guarded by mu: of the handler that runs; nil: none does
+	queue []item // guarded by mu: what comes after it
+	undo  *known // guarded by mu: what stands at the gateway, once the call that runs has changed uid or attributes in its unit
+	ranIn uint64 // guarded by mu: the leader's batch that its last call in a batch was in
+	event uint32 // guarded by mu: what that handler is called for
+	index uint16 // guarded by mu: of its next command for another gateway
+	busy  bool   // guarded by mu: a handler runs, or is about to
 
-	number uint32 // owned by the leader: of its newest message
-
-	mu      sync.Mutex
-	busy    bool                // guarded by mu: a handler runs, or is about to
-	ranIn   uint64              // guarded by mu: the leader's batch that its last call in a batch was in
-	unit    *unit               // guarded by mu: of the handler that runs; nil: none does
-	event   uint32              // guarded by mu: what that handler is called for
-	index   uint16              // guarded by mu: of its next command for another gateway
-	queue   []item              // guarded by mu: what comes after it
+	gone    bool                // guarded by mu
+	lingers bool                // guarded by mu: its link has ended, and something of it still runs
 	uid     string              // guarded by mu
 	version uint32              // guarded by mu
 	attrs   []link.Attribute    // guarded by mu; never changed in place
-	undo    *known              // guarded by mu: what stands at the gateway, once the call that runs has changed the above in its unit
 	timers  map[*Timer]struct{} // guarded by mu
-	gone    bool                // guarded by mu
-	lingers bool                // guarded by mu: its link has ended, and something of it still runs
 	next    *session            // guarded by mu: the client's on the next link, which waits for that
+
+	remote   string   // static
+	listener string   // static
+	request  *Request // static
 
 	setting sync.Mutex // held while attributes are sent, so that their versions go down the link in order; before mu
 }

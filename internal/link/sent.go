@@ -96,6 +96,12 @@ func (s *Sent) Ack(first, last uint32, done func(t Type, slot uint32, token uint
 	return nil
 }
 
+// Oldest returns the sequence of the oldest unacknowledged frame; where there is none, that of the next frame.
+func (s *Sent) Oldest() uint32 { return s.first }
+
+// Out reports whether the frame with a sequence is out and not acknowledged.
+func (s *Sent) Out(seq uint32) bool { return seq-s.first < s.next-s.first && s.at(seq).size != 0 }
+
 func (s *Sent) at(seq uint32) *sent { return &s.ring[seq&uint32(len(s.ring)-1)] }
 
 // Outstanding returns what is out and not acknowledged. Frames counts from the oldest such frame on.
