@@ -24,7 +24,7 @@ func (k *workerLink) acknowledged(t link.Type, slot uint32, token uint64, n int)
 		}
 		s.handled++
 		s.release()
-		if s.paused {
+		if s.pauses&pausedByWorker != 0 {
 			s.throttle()
 		}
 		s.passed()

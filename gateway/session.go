@@ -44,20 +44,25 @@ type session struct {
 	link   *workerLink   // nil: given to no worker at present
 	queue  *queue        // messages that no worker has acknowledged; nil: there are none
 	timer  engine.Timer
+	pace   *pace // nil: it may send as fast as it likes
 
 	token   uint64
 	slot    uint32
 	owed    int32  // frames about it that its worker has not acknowledged
 	handled uint32 // messages of its that were acknowledged, set aside or refused after they had waited
+	partial uint32 // bytes held of a message that has not come whole
+	begun   uint32 // the loop's second in which that message began, or in which the first one was to begin; 0: nothing is owed
 	reason  link.Reason
 	phase   phase
+	pauses  pauses // why it is not read; 0: it is
 	misses  uint8
 	tries   uint8 // links that ended with its oldest event out
 	heard   bool  // since the last heartbeat
 	known   bool  // a worker has acknowledged that it is there
 	told    bool  // its worker was told that it is gone
 	waiting bool  // stands in a waiting list
-	paused  bool
+	mute    bool  // the first message is still to come, and has a deadline
+	owing   bool  // stands in the loop's list of those that owe something
 }
 
 // OnOpen implements engine.Handler.
@@ -88,6 +93,7 @@ func (s *session) open() {
 	s.member.Data = s
 	l.members.Add(&s.member)
 	l.stats.Opened++
+	s.limit()
 	if s.lis.Heartbeat > 0 {
 		l.el.Schedule(&s.timer, s.lis.Heartbeat)
 	} else {
@@ -107,7 +113,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 			return 0
 		}
 	}
-	for taken < len(in) && s.phase == phaseOpen && !s.paused {
+	for taken < len(in) && s.phase == phaseOpen && s.pauses == 0 {
 		ev, payload, n, reply, err := s.codec.Decode(in[taken:], s.loop.out[:0])
 		if len(reply) > 0 {
 			s.loop.out = reply
@@ -121,6 +127,9 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 			break
 		}
 		taken += n
+		if s.pace != nil {
+			s.pace.spend(ev, n)
+		}
 		switch ev {
 		case codec.MessageText:
 			s.forward(payload, link.FlagText)
@@ -134,8 +143,13 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	if s.phase != phaseOpen && s.phase != phaseHandshake {
 		return len(in)
 	}
+	left := len(in) - taken
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
 		ws.Release() // the next message may be long in coming
+		left += ws.Unfinished()
+	}
+	if left > 0 || s.partial > 0 {
+		s.owe(left)
 	}
 	return taken
 }
@@ -143,14 +157,16 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 // OnClose implements engine.Handler.
 func (s *session) OnClose(_ *engine.Conn, reason error) {
 	s.timer.Stop()
-	if s.codec == nil || s.member.ID.IsZero() {
-		return // never became a client
-	}
-	s.phase = phaseGone
+	s.forgive()
 	if s.reason == 0 {
 		s.reason = reasonOf(reason)
 	}
 	l := s.loop
+	l.ends[s.reason]++
+	if s.codec == nil || s.member.ID.IsZero() {
+		return // never became a client
+	}
+	s.phase = phaseGone
 	l.stats.Closed++
 	l.members.Remove(&s.member)
 	if s.queue == nil && !s.known && s.link == nil && s.tries == 0 {
@@ -189,6 +205,7 @@ func (s *session) target() string {
 // forward passes a message on to the client's worker, or lets it wait.
 func (s *session) forward(payload []byte, flags uint8) {
 	s.loop.stats.MessagesIn++
+	s.begun, s.mute = 0, false
 	if !s.queue.waits() && !s.suspect() && s.attach() && s.link.fits(payload) {
 		s.keep(payload, flags)
 		s.queue.send(len(s.queue.records))
@@ -206,13 +223,11 @@ func (s *session) throttle() {
 	}
 	pending := s.queue.size()
 	switch limit := s.loop.g.cfg.MaxUnacked; {
-	case !s.paused && pending > limit:
-		s.paused = true
+	case s.pauses&pausedByWorker == 0 && pending > limit:
 		s.loop.stats.Paused++
-		s.conn.Pause()
-	case s.paused && pending <= limit/2:
-		s.paused = false
-		s.conn.Resume()
+		s.pause(pausedByWorker)
+	case s.pauses&pausedByWorker != 0 && pending <= limit/2:
+		s.resume(pausedByWorker)
 	}
 }
 
@@ -316,6 +331,7 @@ func (s *session) end(reason link.Reason) {
 	s.reason = reason
 	s.loop.members.Remove(&s.member) // nobody's uid and in no group, though its last bytes may take a while
 	s.timer.Stop()
+	s.forgive()
 	s.conn.CloseAfterFlush(closing(reason), lastBytes)
 }
 
@@ -357,7 +373,7 @@ func (s *session) OnTimer(*engine.Timer) {
 // heartbeat pings a client that has been silent, and closes one that stayed so. Any bytes count as life; a paused client cannot be heard.
 func (s *session) heartbeat() {
 	switch {
-	case s.heard || s.paused:
+	case s.heard || s.pauses != 0:
 		s.heard = false
 		s.misses = 0
 	case int(s.misses) >= s.lis.Misses:
