@@ -129,6 +129,9 @@ func TestManyStrangersKeepNobodyOut(t *testing.T) {
 	w := dialWorker(t, g.InnerAddr(), cfg.Key, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	took := time.Since(dialing)
+	if took > 4*time.Second { // strangers have 5 s
+		t.Errorf("a worker waited for %v", took)
+	}
 	all.Wait()
 	t.Logf("a worker was in after %v, beside %d strangers; the last of them was gone after %v", took.Round(time.Millisecond), 5*each, time.Since(began).Round(time.Millisecond))
 	wait(t, "all refused", func() bool { return g.Stats().RefusedPeers == 5*each })
