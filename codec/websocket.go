@@ -263,6 +263,9 @@ func (w *WebSocket) append(piece []byte, n int, out []byte) (Event, []byte, int,
 	}
 	w.message = append(grow(w.message, len(piece), more), piece...)
 	if w.left > 0 || !w.last {
+		if w.compressed && probes(len(w.message)-len(piece), len(w.message)) && w.deflate.exceeds(w.message, w.max) {
+			return w.fail(out, closeTooBig, "")
+		}
 		return None, nil, n, out, nil
 	}
 	opcode := w.opcode
