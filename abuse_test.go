@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -165,6 +166,101 @@ func TestConnectionFlood(t *testing.T) {
 	if grown > 16<<10 {
 		t.Errorf("memory grew by %d KB", grown)
 	}
+}
+
+// Two hundred that open a connection and let their handshake trickle in, or say nothing, are cut at its deadline and cost next to nothing; who comes meanwhile is served at once.
+func TestSlowHandshakes(t *testing.T) {
+	bin := proctest.Build(t)
+	const timeout, many = 2 * time.Second, 200
+	server := proctest.Start(t, nil, bin, "echo", "--listen", "ws://127.0.0.1:0", "--handshake-timeout", timeout.String())
+	addr := server.Addrs["ws"]
+	newcomer := func() time.Duration {
+		began := time.Now()
+		conn := dialTCP(t, addr)
+		if err := upgrade(conn); err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(began)
+	}
+	for range 50 {
+		newcomer()
+	}
+	before := status(t, server.PID, "VmRSS")
+	var all sync.WaitGroup
+	cut := make(chan time.Duration, many)
+	for i := range many {
+		conn := dialTCP(t, addr)
+		began := time.Now()
+		all.Go(func() {
+			request := "GET / HTTP/1.1\r\nHost: gateway.example\r\nX-Padding: " + strings.Repeat("x", 4096)
+			for at := 0; i%2 == 0; at++ { // the others say nothing
+				if _, err := io.WriteString(conn, request[at:at+1]); err != nil {
+					break
+				}
+				<-time.After(20 * time.Millisecond)
+			}
+			_ = conn.SetReadDeadline(began.Add(20 * time.Second))
+			b, err := io.ReadAll(conn)
+			if len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("a slow one hears %q, %v", b, err)
+			}
+			cut <- time.Since(began)
+		})
+	}
+	var longest time.Duration
+	for range 100 {
+		longest = max(longest, newcomer())
+	}
+	held := status(t, server.PID, "VmRSS") - before
+	all.Wait()
+	close(cut)
+	var last time.Duration
+	for d := range cut {
+		last = max(last, d)
+	}
+	t.Logf("%d slow handshakes with %v each: the last was cut after %v; 100 newcomers waited for %v at most; the server grew by %d KB", many, timeout, last.Round(10*time.Millisecond), longest.Round(100*time.Microsecond), held)
+	if held > many*8+100*8+1024 {
+		t.Errorf("the server grew by %d KB", held)
+	}
+}
+
+// Clients that take all descriptors there are keep no worker out: some are reserved, and a worker that was lost comes back.
+func TestAWorkerComesBackThoughDescriptorsAreOut(t *testing.T) {
+	bin := proctest.Build(t)
+	gateway := proctest.Start(t, nil, "/bin/sh", "-c", "ulimit -n 128; exec "+bin+" gateway --listen text://127.0.0.1:0 --inner 127.0.0.1:0 --reactors 2")
+	worker := func() *proctest.Process {
+		return proctest.Start(t, nil, bin, "echo", "--worker", "--gateway", gateway.Addrs["inner"])
+	}
+	first := worker()
+	conn := dialTCP(t, gateway.Addrs["text"])
+	served := func(text string) {
+		t.Helper()
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		if _, err := io.WriteString(conn, text+"\n"); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(conn).ReadString('\n'); line != text+"\n" {
+			t.Fatalf("it hears %q, %v", line, err)
+		}
+	}
+	served("before")
+	for range 200 {
+		dialTCP(t, gateway.Addrs["text"]) // the kernel takes them all
+	}
+	for end, files := time.Now().Add(10*time.Second), 0; ; time.Sleep(20 * time.Millisecond) {
+		now := openFiles(t, gateway.PID)
+		if now == files && now > 100 {
+			break // no more are let in
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d descriptors are in use", now)
+		}
+		files = now
+	}
+	first.Kill()
+	time.Sleep(100 * time.Millisecond) // whatever the worker's end has freed may be taken
+	worker()
+	served("after")
 }
 
 // A message of a megabyte that would become a gigabyte is given up at the size that a message may have. Beside a hundred of them the server does not grow.
