@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -197,6 +198,55 @@ func TestNothingIsWrittenIntoTheLogByNames(t *testing.T) {
 	for _, line := range book.lines() {
 		if !strings.HasPrefix(line, "time=") || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == '\u202e' || r == 0x7F }) {
 			t.Errorf("in the log: %q", line)
+		}
+	}
+}
+
+// Whatever bits of a link's bytes are turned over, the gateway lives, and at most the link ends.
+func TestFlippedBits(t *testing.T) {
+	t.Parallel()
+	book := new(logbook)
+	cfg := text(gateway.Listener{})
+	cfg.Logger = book.logger()
+	g, _ := start(t, cfg)
+	runWorker(t, g, echo{})
+	w := newWitness(t, g.Addrs()[0])
+	list := link.AppendList(nil, []string{"a", "bc"})
+	var good []byte
+	for _, f := range []link.Frame{
+		{Type: link.Unit, Payload: link.Append(nil, &link.Frame{Type: link.Send, Payload: []byte("x")})},
+		{Type: link.Join, Flags: link.FlagResult, ID: 7, Payload: []byte("group")},
+		{Type: link.Set, Payload: link.AppendAttributes([]byte{0, 0, 0, 0}, []link.Attribute{{Key: "k", Value: "value"}})},
+		{Type: link.Publish, Code: link.TargetGroups, Payload: link.AppendIDs(bytes.Clone(list), make([]link.ClientID, 2))},
+		{Type: link.Count, Code: link.TargetUIDs, ID: 8, Payload: list},
+		{Type: link.Select, ID: 9, Payload: append(make([]byte, 13), list...)},
+		{Type: link.Ping, ID: 10}, {Type: link.Credit, Slot: 1 << 20},
+	} {
+		good = link.Append(good, &f)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		conn := dial(t, g.InnerAddr())
+		hello := oneWorker
+		hello.ID, hello.Role = [16]byte{byte(r.Uint32()), 9}, link.RolePublisher
+		if _, err := link.Connect(conn, nil, hello); err != nil {
+			t.Fatal(err)
+		}
+		sent := bytes.Clone(good)
+		for range 1 + r.IntN(3) {
+			sent[r.IntN(len(sent))] ^= 1 << r.IntN(8)
+		}
+		_, _ = conn.Write(sent)
+		_ = conn.(*net.TCPConn).CloseWrite()
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
+		if _, err := io.Copy(io.Discard, conn); !ended(err) && err != nil {
+			t.Errorf("the link stays: %v", err)
+		}
+	}
+	w.isServed()
+	for _, line := range book.lines() {
+		if strings.Contains(line, "panic") {
+			t.Error(line)
 		}
 	}
 }
