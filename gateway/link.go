@@ -192,7 +192,7 @@ func (k *workerLink) attach(s *session) {
 		f.Flags = link.FlagNew
 	}
 	a := link.Attachment{
-		Version: s.member.Version(), Handled: s.handled, Remote: s.remote, Listener: s.lis.URL, UID: s.member.UID(),
+		Version: s.member.Version(), Handled: s.handled, Remote: s.remote(), Listener: s.lis.URL, UID: s.member.UID(),
 		Request: s.request, Attrs: s.member.Attrs(),
 	}
 	b := k.conn.Begin()

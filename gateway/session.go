@@ -38,7 +38,6 @@ type session struct {
 	conn    *engine.Conn
 	codec   messageCodec
 	request []byte // WebSocket: request target and headers, as an attachment carries them
-	remote  string
 
 	member roster.Member // id, uid, groups, attributes
 	link   *workerLink   // nil: given to no worker at present
@@ -69,7 +68,6 @@ type session struct {
 func (s *session) OnOpen(c *engine.Conn) {
 	s.conn = c
 	s.loop = s.lis.g.loops[c.Loop().Index()]
-	s.remote = c.RemoteAddr().String()
 	s.timer.Target = s
 	s.loop.stats.Accepted++
 	if s.loop.full() {
@@ -183,7 +181,7 @@ func (s *session) attach() bool {
 	if s.link != nil {
 		return true
 	}
-	k := s.loop.pool.pick(Client{Remote: s.remote, Listener: s.lis.URL, Target: s.target(), UID: s.member.UID()})
+	k := s.loop.pool.pick(Client{Remote: s.remote(), Listener: s.lis.URL, Target: s.target(), UID: s.member.UID()})
 	if k == nil {
 		return false
 	}
@@ -192,6 +190,9 @@ func (s *session) attach() bool {
 	k.attach(s)
 	return true
 }
+
+// remote is the client's host:port. It is asked for when the client comes and when its worker has gone, so it is not kept.
+func (s *session) remote() string { return s.conn.RemoteAddr().String() }
 
 // target is the request target, path and query; empty for anything but WebSocket.
 func (s *session) target() string {
