@@ -288,11 +288,17 @@ func TestPartialMessagesAreBounded(t *testing.T) {
 	const many = 40
 	var greedy []*fakeClient
 	for i := range many {
-		c := dialClient(t, at[[]string{"text", "ws"}[i%2]])
-		if i%2 == 0 {
+		var c *fakeClient
+		switch i % 3 {
+		case 0:
+			c = dialClient(t, at["text"])
 			c.write([]byte(text[:10_000]))
-		} else {
+		case 1:
+			c = dialClient(t, at["ws"])
 			c.write([]byte(claim(0x82, 500_000) + text[:10_000]))
+		case 2:
+			c = dialClient(t, "frame"+at["ws"][len("ws"):]) // which reads what comes as it is
+			c.write([]byte("GET / HTTP/1.1\r\nHost: gateway.example\r\nX-Padding: " + text[:10_000]))
 		}
 		greedy = append(greedy, c)
 	}

@@ -16,6 +16,7 @@ const slowest = 4 << 10
 
 // limit begins to watch a client that has opened.
 func (s *session) limit() {
+	s.begun = 0 // of its handshake
 	if s.lis.FirstMessage > 0 {
 		s.mute, s.begun = true, s.loop.seconds
 		s.watch()
@@ -26,10 +27,10 @@ func (s *session) limit() {
 	}
 }
 
-// owe notes, once all that came has been decoded, that left bytes are held for the rest of a message. The time it has runs until that message is whole, however many
-// bytes come meanwhile.
+// owe notes, once all that came has been decoded, that left bytes are held for the rest of a message or handshake. The time it has runs until that is whole, however
+// many bytes come meanwhile.
 func (s *session) owe(left int) {
-	if s.phase != phaseOpen {
+	if s.phase > phaseOpen {
 		return
 	}
 	if s.pauses != 0 {
@@ -74,7 +75,7 @@ func (s *session) forgive() {
 func (l *loop) dun() {
 	kept := l.owing[:0]
 	for _, s := range l.owing {
-		if s.phase == phaseOpen && s.begun != 0 && !s.overdue() {
+		if s.phase <= phaseOpen && s.begun != 0 && !s.overdue() {
 			kept = append(kept, s)
 		} else {
 			s.owing = false

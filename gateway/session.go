@@ -108,6 +108,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	taken := 0
 	if s.phase == phaseHandshake {
 		if taken = s.handshake(in); taken == 0 {
+			s.owe(len(in))
 			return 0
 		}
 	}
