@@ -53,16 +53,31 @@ func (s *session) owe(left int) {
 
 // watch puts the client into the list that is looked through each second.
 func (s *session) watch() {
-	if !s.owing {
-		s.owing = true
-		s.loop.owing = append(s.loop.owing, s)
+	if l := s.loop; s.owing == 0 {
+		l.owing = append(l.owing, s)
+		s.owing = uint32(len(l.owing))
 	}
+}
+
+// unwatch takes it out again: the last one takes its place.
+func (s *session) unwatch() {
+	if s.owing == 0 {
+		return
+	}
+	l := s.loop
+	last := len(l.owing) - 1
+	l.owing[s.owing-1] = l.owing[last]
+	l.owing[last].owing = s.owing
+	l.owing[last] = nil
+	l.owing = l.owing[:last]
+	s.owing = 0
 }
 
 // forgive ends what the client owes, and what it holds.
 func (s *session) forgive() {
 	s.loop.partial -= int(s.partial)
 	s.partial, s.begun, s.mute = 0, 0, false
+	s.unwatch()
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
 		ws.Discard()
 	}
@@ -73,16 +88,11 @@ func (s *session) forgive() {
 
 // dun cuts the clients that have owed the rest of a message, or their first one, for too long.
 func (l *loop) dun() {
-	kept := l.owing[:0]
-	for _, s := range l.owing {
-		if s.phase <= phaseOpen && s.begun != 0 && !s.overdue() {
-			kept = append(kept, s)
-		} else {
-			s.owing = false
+	for i := len(l.owing) - 1; i >= 0; i-- { // so that whoever takes the place of one that goes has been looked at
+		if s := l.owing[i]; s.begun == 0 || s.overdue() {
+			s.unwatch()
 		}
 	}
-	clear(l.owing[len(kept):])
-	l.owing = kept
 }
 
 // overdue reports whether the client's time is up, and then cuts it.

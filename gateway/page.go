@@ -45,6 +45,7 @@ func (s *session) page(req *codec.Request) {
 	l.stats.Pages++
 	l.el.Schedule(&s.timer, maxPageTime)
 	s.phase = phaseEnding
+	s.forgive()
 	g.pagesWG.Add(1)
 	go func() {
 		defer g.pagesWG.Done()

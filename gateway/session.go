@@ -50,6 +50,7 @@ type session struct {
 	owed    int32  // frames about it that its worker has not acknowledged
 	handled uint32 // messages of its that were acknowledged, set aside or refused after they had waited
 	partial uint32 // bytes held of a message that has not come whole
+	owing   uint32 // 1 + its place in the loop's list of those that owe something; 0: it is not there
 	begun   uint32 // the loop's second in which that message began, or in which the first one was to begin; 0: nothing is owed
 	reason  link.Reason
 	phase   phase
@@ -61,7 +62,6 @@ type session struct {
 	told    bool  // its worker was told that it is gone
 	waiting bool  // stands in a waiting list
 	mute    bool  // the first message is still to come, and has a deadline
-	owing   bool  // stands in the loop's list of those that owe something
 }
 
 // OnOpen implements engine.Handler.

@@ -54,7 +54,6 @@ type ListenerStats struct {
 // Stats asks each loop for its figures; a loop that is stopping gives none. Any goroutine but a loop's may call it.
 func (g *Gateway) Stats() Stats {
 	all := Stats{RefusedPeers: g.refusedPeers.Load(), Loops: ask(g, (*loop).snapshot)}
-	all.Ends = make(map[string]uint64)
 	for _, s := range all.Loops {
 		all.add(s)
 	}
@@ -124,6 +123,9 @@ func (s *LoopStats) add(o LoopStats) {
 	s.PartialCut += o.PartialCut
 	s.Paced += o.Paced
 	s.Partial += o.Partial
+	if s.Ends == nil {
+		s.Ends = make(map[string]uint64)
+	}
 	for reason, n := range o.Ends {
 		s.Ends[reason] += n
 	}
