@@ -69,11 +69,12 @@ func TestWorkersFail(t *testing.T) {
 		{"replaced", bench.Echo, bench.WebSocket, 1, 2, 5000, 4 * time.Second, 10, (*fleet).replace, 0},
 		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 2000, 4 * time.Second, 20, (*fleet).cut, 0},
 		{"cut off, over a slow wire", bench.Rooms, bench.Frame, 1, 2, 200, 5 * time.Second, 8, (*fleet).cut, 10 * time.Millisecond},
+		{"left alone, half a second away", bench.Echo, bench.Text, 1, 1, 20, 3 * time.Second, 1, (*fleet).leave, 500 * time.Millisecond},
 		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 2000, 12 * time.Second, 2, (*fleet).freeze, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFleet(t, test.codec, test.gateways)
-			if strings.HasPrefix(test.name, "cut off") {
+			if strings.HasPrefix(test.name, "cut off") || test.delay > 0 {
 				f.rewire(test.delay)
 			}
 			for range test.workers {
@@ -142,6 +143,12 @@ func (f *fleet) replace() {
 		f.t.Errorf("a worker that was told to stop: %v", err)
 	}
 	f.renew()
+}
+
+// leave does nothing: the wire is bad enough.
+func (f *fleet) leave() {
+	time.Sleep(time.Second)
+	f.killed++
 }
 
 func (f *fleet) freeze() {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -23,7 +24,7 @@ type options struct {
 	listen   []string
 	origins  []string
 	compress bool
-	largest  int
+	limits   gateway.Listener // of each listener
 	reactors string
 	pin      bool
 	inner    string
@@ -38,9 +39,23 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f.StringArrayVar(&o.listen, "listen", listen, "where clients connect: ws://HOST:PORT[/path] text:// json:// jsonl:// frame://; repeatable")
 	f.StringArrayVar(&o.origins, "origin", nil, "a host, besides the listener's own, whose pages may open a WebSocket; repeatable")
 	f.BoolVar(&o.compress, "compress", true, "offer permessage-deflate")
-	f.IntVar(&o.largest, "max-message", 1<<20, "largest message from a client, in bytes; at most 16777216")
+	o.limitFlags(c)
 	f.StringVar(&o.reactors, "reactors", "auto", "event loops: a number, or auto for one per processor")
 	f.BoolVar(&o.pin, "pin", false, "tie each event loop to a processor")
+}
+
+// limitFlags are what bounds a client of any listener.
+func (o *options) limitFlags(c *cobra.Command) {
+	f, l := c.Flags(), &o.limits
+	f.IntVar(&l.MaxMessage, "max-message", 1<<20, "largest message from a client, in bytes; at most 16777216")
+	f.IntVar(&l.MaxConns, "max-conns", 0, "connections of a listener; 0: as many as there are descriptors, less some for workers")
+	f.IntVar(&l.MaxPerIP, "max-per-ip", 0, "connections of a listener from one IPv4 address or IPv6 /64; 0: no limit")
+	f.IntVar(&l.PerIPRate, "connect-rate", 0, "connections a second from one IPv4 address or IPv6 /64; 0: no limit")
+	f.IntVar(&l.MaxRate, "message-rate", 0, "messages a second from one client, which is slowed down past it; 0: no limit")
+	f.IntVar(&l.MaxByteRate, "byte-rate", 0, "bytes a second from one client, which is slowed down past it; 0: no limit")
+	f.DurationVar(&l.HandshakeTimeout, "handshake-timeout", 10*time.Second, "time until a WebSocket is open")
+	f.DurationVar(&l.FirstMessage, "first-message", 0, "time until a client's first message; 0: it may do nothing but listen")
+	f.DurationVar(&l.MessageTimeout, "message-timeout", 30*time.Second, "time from a message's first byte to its last, with a second more for each 4 KiB")
 }
 
 func (o *options) innerFlags(c *cobra.Command, inner string) {
@@ -132,7 +147,8 @@ func (o *options) newGateway(key []byte, page http.Handler) (*gateway.Gateway, e
 		cfg.Loops = n
 	}
 	for _, url := range o.listen {
-		l := gateway.Listener{URL: url, MaxMessage: o.largest}
+		l := o.limits
+		l.URL = url
 		if strings.HasPrefix(url, "ws://") {
 			l.Origins, l.Compress, l.Page = o.origins, o.compress, page
 		}

@@ -22,6 +22,7 @@ import (
 type Chat struct {
 	history store.History
 	rates   store.Store
+	start   time.Time // what the rates are counted from, out of reach of clock changes
 }
 
 // New returns a chat that remembers what was said in the history.
@@ -30,7 +31,7 @@ func New(history store.History) (*Chat, error) {
 	if err != nil {
 		return nil, fmt.Errorf("chat: %w", err)
 	}
-	return &Chat{history: history, rates: rates}, nil
+	return &Chat{history: history, rates: rates, start: time.Now()}, nil
 }
 
 // NewHistory returns a history in this process's memory.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
 
 	"sluice/chat"
 	"sluice/worker"
@@ -113,6 +114,55 @@ func TestRefusals(t *testing.T) {
 		if e := p.gets("error"); e["code"] != c.code {
 			t.Errorf("%q: %v, not %s", c.sent, e, c.code)
 		}
+	}
+}
+
+// What is nested without end, can be read in two ways, or drives a terminal is refused; what is shown of a sender's words is theirs letter by letter, as data.
+func TestHostileInput(t *testing.T) {
+	t.Parallel()
+	g := newChat(t)
+	bob := enter(t, g, "Bob", "lobby")
+	for i, c := range []struct{ sent, code string }{
+		{`{"type":` + strings.Repeat("[", 1_000_000), "bad_request"},
+		{`{"type":` + strings.Repeat(`{"a":`, 200) + "1" + strings.Repeat("}", 201), "bad_request"},
+		{`{"type":"say","room":"lobby","text":"x","text":"y"}`, "bad_request"},
+		{`{"type":"say","room":"lobby","text":"x","t\u0065xt":"y"}`, "bad_request"},
+		{`{"type":"say","room":"lobby","text":"x","n":1e999}`, "bad_request"},
+		{`{"type":"say","room":"lobby","text":"\u0000"}`, "bad_request"},
+		{`{"type":"say","room":"lobby","text":"\ud800"}`, "bad_request"},
+		{`{"type":"say","room":"lobby","text":["x"]}`, "bad_request"},
+		{`{"type":"say","room":"lobby","text":"` + strings.Repeat("x", 2001) + `"}`, "bad_text"},
+		{`{"type":"say","room":"lobby","text":"\u009b2J"}`, "bad_text"},
+		{`{"type":"say","room":"lobby","text":"\u001b]0;title\u0007"}`, "bad_text"},
+		{`{"type":"join","room":"a\u0007b"}`, "bad_room"},
+		{`{"type":"join","room":"\u001b[31m"}`, "bad_room"},
+		{`{"type":"join","room":"` + strings.Repeat("x", 100_000) + `"}`, "bad_room"},
+		{`{"type":"private","to":"b\u202eob","text":"x"}`, "bad_name"},
+		{`{"type":"` + strings.Repeat("\\u001b", 100_000) + `"}`, "bad_request"},
+		{"/join \x1b[2J", "bad_room"},
+		{"/msg \x9b x", "bad_request"},
+		{"a\x1b[2Jb", "bad_text"},
+	} {
+		p := enter(t, g, fmt.Sprint("Mallory", i), "lobby")
+		p.Send(c.sent)
+		e := p.gets("error")
+		if e["code"] != c.code {
+			t.Errorf("%.60q: %.200v, not %s", c.sent, e, c.code)
+		}
+		if text, _ := e["text"].(string); len(text) > 500 || strings.ContainsFunc(text, unicode.IsControl) {
+			t.Errorf("%.60q is answered %.600q", c.sent, text)
+		}
+		p.Drop()
+	}
+	ann := enter(t, g, "Ann<b>'\"&", "lobby")
+	said := "</script><img src=x onerror=alert(1)>\r\n\"};{\"type\":\"left\"} %s ${x} \u2028"
+	words, err := json.Marshal(map[string]string{"type": "say", "room": "lobby", "text": said})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ann.Send(strings.ReplaceAll(string(words), `\r`, ""))
+	if e := bob.gets("message"); e["text"] != strings.TrimSpace(strings.ReplaceAll(said, "\r", "")) || e["from"] != "Ann<b>'\"&" {
+		t.Errorf("Bob hears %q", e)
 	}
 }
 

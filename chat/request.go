@@ -11,6 +11,7 @@ import (
 
 	"github.com/bytedance/sonic"
 
+	"sluice/codec"
 	"sluice/worker"
 )
 
@@ -29,6 +30,9 @@ func parse(data []byte) (req request, err error) {
 		return req, errJSON
 	}
 	if data[0] == '{' {
+		if err := codec.CheckDocument(data); err != nil { // what two parsers would read in two ways, or nests without end
+			return req, errJSON
+		}
 		if err := sonic.ConfigStd.Unmarshal(data, &req); err != nil {
 			return req, errJSON
 		}
@@ -75,7 +79,7 @@ func (h *Chat) allowed(c *worker.Client) bool {
 	ok := false
 	id := c.ID()
 	err := h.rates.Update(context.Background(), string(id[:]), func(old []byte) ([]byte, error) {
-		now := time.Now().UnixNano()
+		now := int64(time.Since(h.start))
 		// What is kept is when the bucket will be full again.
 		full := now
 		if len(old) == 8 {

@@ -4,6 +4,7 @@ import (
 	"compress/flate"
 	"errors"
 	"io"
+	"math/bits"
 	"sync"
 )
 
@@ -73,11 +74,13 @@ func (d *Deflate) put(b *buffer) {
 	}
 }
 
-// inflater hands a compressed message, and the ending that it lacks, to the reader over it. Owned by one call of Deflate.inflate.
+// inflater hands a compressed message, and the ending that it lacks, to the reader over it. Owned by one call.
 type inflater struct {
 	r    io.ReadCloser
 	in   []byte
 	tail string
+
+	scratch [4 << 10]byte // what is only counted
 }
 
 func (z *inflater) Read(p []byte) (int, error) {
@@ -108,17 +111,9 @@ func (z *inflater) ReadByte() (c byte, err error) {
 
 // inflate expands a message. It gives up with ErrTooBig when it has more than limit bytes; it never holds much more than that.
 func (d *Deflate) inflate(message []byte, limit int) ([]byte, error) {
-	z, _ := d.readers.Get().(*inflater)
-	if z == nil {
-		z = new(inflater)
-		z.r = flate.NewReader(z)
-	}
-	defer func() {
-		z.in = nil // the pool must not keep the message
-		d.readers.Put(z)
-	}()
-	z.in, z.tail = message, ending
-	if err := z.r.(flate.Resetter).Reset(z, nil); err != nil {
+	z, err := d.reader(message, ending)
+	defer d.release(z)
+	if err != nil {
 		return nil, err
 	}
 	out := make([]byte, 0, min(limit, max(512, 4*len(message)))+1) // one more than allowed shows that there is more
@@ -137,6 +132,43 @@ func (d *Deflate) inflate(message []byte, limit int) ([]byte, error) {
 			out = append(make([]byte, 0, min(2*cap(out), limit+1)), out...)
 		}
 	}
+}
+
+// probeFrom is how much of a compressed message, in bytes, comes before its beginning is looked at.
+const probeFrom = 32 << 10
+
+// probes reports whether what has come of a message is to be looked at when it grows: at probeFrom and each time that it has doubled, which costs no more in all than the
+// message itself will.
+func probes(before, after int) bool {
+	return bits.Len(uint(before/probeFrom)) != bits.Len(uint(after/probeFrom))
+}
+
+// exceeds reports whether the beginning of a message alone expands to more than limit bytes: of a bomb not all must be kept until it has come.
+func (d *Deflate) exceeds(start []byte, limit int) bool {
+	z, err := d.reader(start, "")
+	defer d.release(z)
+	for err == nil && limit >= 0 {
+		var n int
+		n, err = z.r.Read(z.scratch[:])
+		limit -= n
+	}
+	return limit < 0
+}
+
+// reader returns a reader of a compressed message; it goes back with release.
+func (d *Deflate) reader(message []byte, tail string) (*inflater, error) {
+	z, _ := d.readers.Get().(*inflater)
+	if z == nil {
+		z = new(inflater)
+		z.r = flate.NewReader(z)
+	}
+	z.in, z.tail = message, tail
+	return z, z.r.(flate.Resetter).Reset(z, nil)
+}
+
+func (d *Deflate) release(z *inflater) {
+	z.in = nil // the pool must not keep the message
+	d.readers.Put(z)
 }
 
 // maxDeflated is how long the compressed form of a message of up to limit bytes may be: data without any pattern grows by 5 bytes in 64 KiB, the rest is for

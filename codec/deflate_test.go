@@ -63,6 +63,18 @@ func TestDeflateBomb(t *testing.T) {
 	if b, err := d.inflate(bomb, limit); b != nil || err != ErrTooBig {
 		t.Errorf("%d bytes, error %v", len(b), err)
 	}
+	// It is found out long before its end.
+	ws := deflating(d, false, limit)
+	for held, in := 0, frameOf(0xc2, string(bomb)); ; {
+		_, _, n, _, err := ws.Decode(in[:min(len(in), 1000)], nil)
+		if in = in[n:]; err != nil || n == 0 {
+			if err != ErrTooBig || held > 2*probeFrom { // its buffer doubles
+				t.Errorf("%v with %d of %d bytes held", err, held, len(bomb))
+			}
+			break
+		}
+		held = ws.Unfinished()
+	}
 	// Exactly the limit is allowed, one byte more is not.
 	for _, n := range []int{limit, limit + 1} {
 		frame := deflating(d, true, limit).Append(nil, zeros[:1], false)

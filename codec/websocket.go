@@ -76,6 +76,17 @@ func (w *WebSocket) Release() {
 	}
 }
 
+// Unfinished is how much memory a message that has not come whole holds, in bytes; 0 when none has begun, at least 1 when one has.
+func (w *WebSocket) Unfinished() int {
+	if w.opcode == 0 {
+		return 0
+	}
+	return max(1, cap(w.message))
+}
+
+// Discard gives up reading, and what has come of a message.
+func (w *WebSocket) Discard() { w.end() }
+
 // Decode reads one frame, or a part of a large one, from the front of in; it unmasks in place. Pings are answered, and the last frame of a connection, in
 // reply. With Closed, payload is that of the close frame. After Closed or an error everything is taken and nothing comes of it.
 func (w *WebSocket) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []byte, err error) {
@@ -252,6 +263,9 @@ func (w *WebSocket) append(piece []byte, n int, out []byte) (Event, []byte, int,
 	}
 	w.message = append(grow(w.message, len(piece), more), piece...)
 	if w.left > 0 || !w.last {
+		if w.compressed && probes(len(w.message)-len(piece), len(w.message)) && w.deflate.exceeds(w.message, w.max) {
+			return w.fail(out, closeTooBig, "")
+		}
 		return None, nil, n, out, nil
 	}
 	opcode := w.opcode

@@ -56,6 +56,9 @@ func (c *Conn) consume(in []byte) (rest []byte) {
 	return rest
 }
 
+// Unread is the number of bytes that were read and that OnData has left.
+func (c *Conn) Unread() int { return len(c.carry) - int(c.taken) }
+
 // keep appends to the carry.
 func (c *Conn) keep(in []byte) {
 	if c.taken > 0 && len(c.carry)+len(in) > cap(c.carry) {

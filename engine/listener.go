@@ -29,6 +29,12 @@ type ListenOptions struct {
 	Accept   func(remote netip.AddrPort) Handler
 	MaxConns int // Open at once. Zero means no limit.
 	MaxPerIP int // Open at once from one IPv4 address or IPv6 /64. Zero means no limit.
+	// PerIPRate is how many may come in a second from one IPv4 address or IPv6
+	// /64, and twice as many at once. Zero means no limit.
+	PerIPRate int
+	// Reserve is how many of the process's descriptors are left for others, half
+	// of them at most: who dials when no more are free waits in the kernel's queue.
+	Reserve int
 }
 
 // ListenerStats count since Listen.
@@ -37,6 +43,7 @@ type ListenerStats struct {
 	Accepted     uint64 // handed to a loop
 	OverMaxConns uint64 // refused
 	OverMaxPerIP uint64 // refused
+	OverRate     uint64 // refused
 	Refused      uint64 // by Accept
 	Failed       uint64 // lost on the way to a loop
 	Backoffs     uint64 // waits because descriptors or memory ran out
@@ -50,12 +57,13 @@ type Listener struct {
 	accept func(netip.AddrPort) Handler
 	conn   ConnOptions
 	limits limits
-	maxFD  uint64        // descriptors that the process may hold
+	maxFD  uint64        // descriptors above this are for others
 	stop   chan struct{} // closed by Close
 	done   chan struct{} // closed when the accept goroutine has ended
 
 	// Owned by the accept goroutine.
 	enrolling []enrolment // oldest first
+	influx    *influx     // nil: no limit
 
 	mu      sync.Mutex
 	paused  chan struct{} // Guarded by mu. Closed by Resume; nil: accepting.
@@ -93,7 +101,8 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 		limits: limits{conns: o.MaxConns, perIP: o.MaxPerIP},
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
-		maxFD:  descriptorLimit(),
+		maxFD:  descriptorLimit(o.Reserve),
+		influx: newInflux(o.PerIPRate),
 		census: census{perIP: make(map[netip.Addr]int)},
 	}
 	e.mu.Lock()
@@ -209,6 +218,11 @@ func (ln *Listener) run() {
 // admit lets nc in or closes it.
 func (ln *Listener) admit(nc net.Conn) {
 	remote := remoteOf(nc)
+	if f := ln.influx; f != nil && remote.IsValid() && !f.admits(origin(remote), time.Since(f.start)) {
+		ln.count(func(s *ListenerStats) { s.OverRate++ })
+		nc.Close()
+		return
+	}
 	if !ln.enter(remote) {
 		nc.Close()
 		return

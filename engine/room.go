@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"net"
 	"syscall"
 
@@ -16,8 +17,8 @@ func (ln *Listener) isTight(nc net.Conn) bool {
 	return fd >= 0 && uint64(fd)+scarce >= ln.maxFD
 }
 
-// awaitRoom waits until nc can be enrolled: a connection that was accepted with the last descriptor must not be lost for want of another. It reports false when the
-// listener is closed meanwhile.
+// awaitRoom waits until nc can be enrolled: a connection that was accepted with the last descriptor must not be lost for want of another, nor may it take one that is
+// reserved for others. It reports false when the listener is closed meanwhile.
 func (ln *Listener) awaitRoom(nc net.Conn) bool {
 	ln.settle(0) // nobody else of ours is about to take one
 	fd := descriptor(nc)
@@ -25,9 +26,11 @@ func (ln *Listener) awaitRoom(nc net.Conn) bool {
 		probe, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		if err == nil {
 			_ = unix.Close(probe)
+		}
+		if err == nil && uint64(probe) < ln.maxFD {
 			return true
 		}
-		if !exhausted(err) {
+		if err != nil && !exhausted(err) {
 			return true // enrolling will say what is wrong
 		}
 		ln.count(func(s *ListenerStats) { s.Backoffs++ })
@@ -48,11 +51,11 @@ func descriptor(nc net.Conn) int {
 	return fd
 }
 
-// descriptorLimit is how many descriptors the process may hold.
-func descriptorLimit() uint64 {
+// descriptorLimit is how many descriptors a listener may use with some reserved for others.
+func descriptorLimit(reserve int) uint64 {
 	var l unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
-		return 0 // careful with each
+		return math.MaxUint64 // the kernel will say
 	}
-	return l.Cur
+	return l.Cur - min(l.Cur/2, uint64(max(reserve, 0)))
 }

@@ -216,6 +216,7 @@ func TestBrokenHandshakes(t *testing.T) {
 	g, _ := start(t, ws(gateway.Listener{}))
 	for request, status := range map[string]string{
 		"hello\r\n\r\n": "400",
+		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03":                                                                                                              "400", // TLS
 		"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 20_000) + "\r\n\r\n":                                                                               "431",
 		"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n":                                               "400",
 		"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n": "426",
@@ -230,7 +231,7 @@ func TestBrokenHandshakes(t *testing.T) {
 			t.Errorf("%.60q is answered %.60q, %v", request, answer, err)
 		}
 	}
-	wait(t, "refusals", func() bool { return g.Stats().Refusals == 4 })
+	wait(t, "refusals", func() bool { return g.Stats().Refusals == 5 })
 }
 
 func readAll(conn net.Conn) (string, error) {

@@ -39,6 +39,8 @@ type Config struct {
 	HoldFor time.Duration
 	// HoldBytes bounds the messages that wait for workers, in bytes a loop; beyond it they are refused at once. Defaults to 64 MiB.
 	HoldBytes int
+	// PartialBytes bounds the messages that have not come whole, in bytes a loop; past it the one that has taken longest is cut. Defaults to 64 MiB.
+	PartialBytes int
 	// MaxUnacked bounds what of one client no worker has acknowledged yet, in bytes; beyond it the client's reads pause. Defaults to 256 KiB.
 	MaxUnacked int
 	// MaxTries is how many links may end with a message out, and unacknowledged, before it is set aside and its client told. Defaults to 5; at least 3.
@@ -71,10 +73,20 @@ type Listener struct {
 	MaxOutput int
 	// Overflow says what happens when MaxOutput is reached. Defaults to closing the client.
 	Overflow engine.Overflow
-	// MaxConns and MaxPerIP bound the connections, in total and of one address. Zero means no limit.
+	// MaxConns and MaxPerIP bound the connections, in total and of one IPv4 address or IPv6 /64. Zero means no limit: as many as there are descriptors, some of which are
+	// kept for workers. Behind a proxy all clients have its address.
 	MaxConns, MaxPerIP int
+	// PerIPRate is how many connections a second one IPv4 address or IPv6 /64 may open, and twice as many at once. Zero means no limit.
+	PerIPRate int
+	// MaxRate and MaxByteRate are how many messages and bytes a second a client may send, and those of two seconds at once. One that is faster is not read for a while, so that
+	// TCP slows it down; nothing is lost. Zero means no limit.
+	MaxRate, MaxByteRate int
 	// HandshakeTimeout bounds the time until a WebSocket is open. Defaults to 10 s.
 	HandshakeTimeout time.Duration
+	// FirstMessage bounds the time until a client's first message. Zero means no limit, for a client may do nothing but listen.
+	FirstMessage time.Duration
+	// MessageTimeout bounds the time from a message's first byte to its last, with a second more for each 4 KiB of it. Defaults to 30 s; negative: no limit.
+	MessageTimeout time.Duration
 	// Heartbeat is how long a client may be silent before it is pinged. Defaults to 25 s; negative: no heartbeat.
 	Heartbeat time.Duration
 	// Misses is how many heartbeats may stay unanswered before the client is closed. Defaults to 2.
@@ -98,6 +110,7 @@ func (c *Config) setDefaults() error {
 	c.Inner = cmp.Or(c.Inner, "127.0.0.1:0")
 	c.HoldFor = cmp.Or(c.HoldFor, 10*time.Second)
 	c.HoldBytes = cmp.Or(c.HoldBytes, 64<<20)
+	c.PartialBytes = cmp.Or(c.PartialBytes, 64<<20)
 	c.MaxUnacked = cmp.Or(c.MaxUnacked, 256<<10)
 	c.MaxTries = cmp.Or(c.MaxTries, 5)
 	c.LinkHeartbeat = cmp.Or(c.LinkHeartbeat, time.Second)
@@ -127,10 +140,16 @@ func (l *Listener) setDefaults() error {
 	l.MaxMessage = cmp.Or(l.MaxMessage, 1<<20)
 	l.MaxOutput = cmp.Or(l.MaxOutput, 1<<20)
 	l.HandshakeTimeout = cmp.Or(l.HandshakeTimeout, 10*time.Second)
+	l.MessageTimeout = cmp.Or(l.MessageTimeout, 30*time.Second)
 	l.Heartbeat = cmp.Or(l.Heartbeat, 25*time.Second)
 	l.Misses = cmp.Or(l.Misses, 2)
 	if l.MaxMessage < 0 || l.MaxMessage > link.MaxMessage {
 		return fmt.Errorf("MaxMessage: %d is not within 0…%d", l.MaxMessage, link.MaxMessage)
+	}
+	for name, n := range map[string]int{"MaxConns": l.MaxConns, "MaxPerIP": l.MaxPerIP, "PerIPRate": l.PerIPRate, "MaxRate": l.MaxRate, "MaxByteRate": l.MaxByteRate} {
+		if n < 0 {
+			return fmt.Errorf("%s: %d is negative", name, n)
+		}
 	}
 	if l.Misses < 0 || l.Misses > 255 {
 		//lint:ignore ST1005 it begins with the field's name

@@ -22,12 +22,14 @@ type Gateway struct {
 	cfg       Config
 	log       *slog.Logger
 	epoch     uint64
+	started   time.Time
 	engine    *engine.Engine
 	loops     []*loop
 	listeners []*listener
 	inner     *inner
 	complain  *xrate.Limiter      // of what strangers can make us log
 	buffers   bytebufferpool.Pool // of pages, any goroutine
+	reserve   int                 // descriptors that clients leave for workers
 	pages     chan struct{}       // one token a plain HTTP request being answered
 
 	pageCtx   context.Context // of all requests for pages
@@ -50,8 +52,8 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	g := &Gateway{
-		cfg: cfg, log: cfg.Logger, epoch: uint64(time.Now().UnixNano()), engine: e,
-		complain: xrate.NewLimiter(1, 5), pages: make(chan struct{}, maxPages),
+		cfg: cfg, log: cfg.Logger, epoch: uint64(time.Now().UnixNano()), started: time.Now(), engine: e,
+		complain: xrate.NewLimiter(1, 5), reserve: reserve(), pages: make(chan struct{}, maxPages),
 	}
 	g.pageCtx, g.stopPages = context.WithCancel(context.Background())
 	for i, el := range e.Loops() {

@@ -12,18 +12,27 @@ import (
 	"sluice/internal/link"
 )
 
-// maxHellos bounds the peers that have not proved themselves yet; more wait in the kernel's queue.
-const maxHellos = 64
+// fairHello is how long a peer may take over its hello while others wait; link.Accept gives it 5 s.
+const fairHello = 250 * time.Millisecond
 
-// inner is where workers connect. Its goroutine accepts; each hello has a goroutine of its own for at most the 5 s that link.Accept takes.
+// inner is where workers connect. Its goroutine accepts; each hello has a goroutine of its own. Of those that have not proved themselves there are so many that their
+// descriptors are among the reserved ones. When that is reached, the address that has most of them loses its oldest, if that has had its fair time: strangers
+// who say nothing keep out nobody but themselves.
 type inner struct {
+	// Static after listenInner.
 	g  *Gateway
 	ln net.Listener
 
 	hellos chan struct{} // one token a hello
 	wg     sync.WaitGroup
 	mu     sync.Mutex
-	early  map[net.Conn]struct{} // guarded by mu: connections in their hello; nil after close
+	early  map[net.Conn]early // guarded by mu: connections in their hello; nil after close
+}
+
+// early is a peer that has not proved itself.
+type early struct {
+	from  netip.Addr
+	since time.Time
 }
 
 func (g *Gateway) listenInner() (*inner, error) {
@@ -31,7 +40,7 @@ func (g *Gateway) listenInner() (*inner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: listen for workers: %w", err)
 	}
-	n := &inner{g: g, ln: ln, hellos: make(chan struct{}, maxHellos), early: make(map[net.Conn]struct{})}
+	n := &inner{g: g, ln: ln, hellos: make(chan struct{}, max(g.reserve/2, 4)), early: make(map[net.Conn]early)}
 	n.wg.Add(1)
 	go n.accept()
 	return n, nil
@@ -41,7 +50,7 @@ func (g *Gateway) listenInner() (*inner, error) {
 func (n *inner) accept() {
 	defer n.wg.Done()
 	for {
-		n.hellos <- struct{}{}
+		n.room()
 		conn, err := n.ln.Accept()
 		if err == nil {
 			n.wg.Add(1)
@@ -52,9 +61,53 @@ func (n *inner) accept() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		n.g.log.Warn("accept of a worker failed", "err", err)
+		if n.g.complain.Allow() {
+			n.g.log.Warn("accept of a worker failed", "err", err)
+		}
 		time.Sleep(50 * time.Millisecond)
 	}
+}
+
+// room takes a token for a hello.
+func (n *inner) room() {
+	for {
+		select {
+		case n.hellos <- struct{}{}:
+			return
+		default:
+		}
+		pause := time.NewTimer(n.evict())
+		select {
+		case n.hellos <- struct{}{}:
+			pause.Stop()
+			return
+		case <-pause.C:
+		}
+	}
+}
+
+// evict cuts the oldest peer of the address that has most, if it has had its fair time. It returns when to try again.
+func (n *inner) evict() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	count := make(map[netip.Addr]int)
+	for _, e := range n.early {
+		count[e.from]++
+	}
+	var worst net.Conn
+	var age time.Duration
+	for conn, e := range n.early {
+		w := n.early[worst]
+		if worst == nil || count[e.from] > count[w.from] || count[e.from] == count[w.from] && e.since.Before(w.since) {
+			worst, age = conn, time.Since(e.since)
+		}
+	}
+	if worst == nil || age < fairHello {
+		return max(fairHello-age, time.Millisecond)
+	}
+	delete(n.early, worst)
+	_ = worst.Close() // its hello fails
+	return fairHello
 }
 
 // hello lets a worker prove itself, and gives its connection to the loop it is for.
@@ -113,7 +166,7 @@ func (n *inner) enter(conn net.Conn) bool {
 	if n.early == nil {
 		return false
 	}
-	n.early[conn] = struct{}{}
+	n.early[conn] = early{addressOf(conn), time.Now()}
 	return true
 }
 
@@ -129,6 +182,12 @@ func loopback(a net.Addr) bool {
 	}
 	ap, err := netip.ParseAddrPort(a.String())
 	return err == nil && ap.Addr().Unmap().IsLoopback()
+}
+
+// addressOf is where a peer comes from, zero for a Unix socket.
+func addressOf(conn net.Conn) netip.Addr {
+	ap, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
+	return ap.Addr().Unmap()
 }
 
 // greet answers a worker that has proved itself.

@@ -21,7 +21,9 @@ type workerLink struct {
 	clients  int
 	waiting  []*session // that wait for credit, oldest first
 	timer    engine.Timer
-	heard    bool // since the last heartbeat
+	rest     int  // bytes of a frame that has not come whole
+	came     int  // bytes since the last heartbeat
+	heard    bool // since the last heartbeat: a frame, or as much of one as a live peer sends
 	asked    bool // a ping is unanswered
 	draining bool
 	over     bool // has left: what still comes is of no effect, for others have its clients
@@ -58,7 +60,7 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 
 // OnData implements engine.Handler: all frames of one read, then those that waited for the credit they gave back.
 func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
-	k.heard = true
+	k.came += len(in) - k.rest
 	taken := 0
 	for !k.over {
 		var f link.Frame
@@ -75,6 +77,8 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 		}
 		taken += n
 	}
+	k.rest = len(in) - taken
+	k.heard = k.heard || taken > 0 || k.came >= slowest
 	if k.over {
 		return len(in)
 	}
@@ -189,7 +193,7 @@ func (k *workerLink) attach(s *session) {
 		f.Flags = link.FlagNew
 	}
 	a := link.Attachment{
-		Version: s.member.Version(), Handled: s.handled, Remote: s.remote, Listener: s.lis.URL, UID: s.member.UID(),
+		Version: s.member.Version(), Handled: s.handled, Remote: s.remote(), Listener: s.lis.URL, UID: s.member.UID(),
 		Request: s.request, Attrs: s.member.Attrs(),
 	}
 	b := k.conn.Begin()
@@ -309,5 +313,6 @@ func (k *workerLink) OnTimer(*engine.Timer) {
 		k.asked = true
 		k.send(&link.Frame{Type: link.Ping})
 	}
+	k.came = 0
 	k.loop.el.Schedule(&k.timer, k.loop.g.cfg.LinkHeartbeat)
 }

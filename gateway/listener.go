@@ -54,7 +54,8 @@ func (g *Gateway) listenClients(cfg Listener) (*listener, error) {
 	l.ln, err = g.engine.Listen("tcp", u.Host, engine.ListenOptions{
 		Conn:     engine.ConnOptions{MaxInput: cfg.MaxMessage + handshakeRoom, MaxOutput: cfg.MaxOutput, Overflow: cfg.Overflow},
 		Accept:   l.accept,
-		MaxConns: cfg.MaxConns, MaxPerIP: cfg.MaxPerIP,
+		MaxConns: cfg.MaxConns, MaxPerIP: cfg.MaxPerIP, PerIPRate: cfg.PerIPRate,
+		Reserve: g.reserve,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: listen on %s: %w", cfg.URL, err)

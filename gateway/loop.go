@@ -26,6 +26,9 @@ type loop struct {
 	serials  uint32                 // of links and gathers
 	gathers  map[uint32]*gather
 	waiting  []*session // that have something for a worker while none is there, oldest first
+	owing    []*session // that have a message unfinished, or the first one to send
+	partial  int        // bytes held of messages that have not come whole
+	seconds  uint32     // ticks, from 1
 	queues   queues
 	trials   trials
 	done     done
@@ -37,8 +40,9 @@ type loop struct {
 	out      []byte // scratch: control replies of codecs
 	rows     []byte // scratch: answers
 	stats    LoopStats
-	linked   int  // connections of workers
-	ending   bool // the gateway is closing down: nobody else gets in
+	ends     [link.ReasonInternal + 1]uint64 // of connections
+	linked   int                             // connections of workers
+	ending   bool                            // the gateway is closing down: nobody else gets in
 
 	inbox inbox
 }
@@ -55,6 +59,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 		links:   make(map[uint32]*workerLink),
 		gathers: make(map[uint32]*gather),
 		tokens:  rand.NewChaCha8(seed),
+		seconds: 1,
 	}
 	l.pool.router = g.cfg.Router()
 	l.drain = l.drainInbox
@@ -67,7 +72,9 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 // OnTimer is the loop's tick: it refuses what has waited too long for a worker.
 func (l *loop) OnTimer(*engine.Timer) {
 	l.el.Schedule(&l.tick, tickEvery)
+	l.seconds++
 	l.drainInbox()
+	l.dun()
 	l.waiting = l.expireHeld(l.waiting)
 	l.trials.next = l.expireHeld(l.trials.next)
 	l.trials.OnTimer(nil)

@@ -30,7 +30,7 @@ func (s *session) page(req *codec.Request) {
 		s.refuseHTTP(codec.Status(http.StatusUpgradeRequired))
 		return
 	}
-	r, err := httpRequest(req, s.remote)
+	r, err := httpRequest(req, s.remote())
 	if err != nil {
 		s.refuseHTTP(codec.Status(http.StatusBadRequest))
 		return
@@ -45,6 +45,7 @@ func (s *session) page(req *codec.Request) {
 	l.stats.Pages++
 	l.el.Schedule(&s.timer, maxPageTime)
 	s.phase = phaseEnding
+	s.forgive()
 	g.pagesWG.Add(1)
 	go func() {
 		defer g.pagesWG.Done()

@@ -49,6 +49,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"only ws has paths":                 one(Listener{URL: "text://h:1/path"}),
 		"only ws has paths, pages":          one(Listener{URL: "json://h:1", OnUpgrade: func(*codec.Request) int { return 0 }}),
 		"Listeners[0].MaxMessage":           one(Listener{URL: "text://h:1", MaxMessage: link.MaxMessage + 1}),
+		"Listeners[0].MaxRate":              one(Listener{URL: "text://h:1", MaxRate: -1}),
 		"Listeners[0].Misses":               one(Listener{URL: "text://h:1", Misses: 256}),
 	} {
 		if err := cfg.setDefaults(); err == nil || !strings.Contains(err.Error(), want) {

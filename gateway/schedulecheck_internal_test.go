@@ -135,10 +135,10 @@ func (w *world) checkLoop(l *loop) {
 		}
 		for _, s := range k.waiting {
 			if s.link != k && s.phase != phaseForgotten {
-				w.fail("client %s waits for the credit of a worker that is not its own", s.remote)
+				w.fail("client %s waits for the credit of a worker that is not its own", s.remote())
 			}
 			if s.suspect() && s.eventOut() {
-				w.fail("client %s, which is being tried, holds up those behind it", s.remote)
+				w.fail("client %s, which is being tried, holds up those behind it", s.remote())
 			}
 		}
 	}
@@ -165,25 +165,25 @@ func (w *world) checkSession(s *session) {
 	}
 	switch {
 	case lists > 1, (lists == 1) != s.waiting:
-		w.fail("client %s stands in %d lists, waiting %v", s.remote, lists, s.waiting)
+		w.fail("client %s stands in %d lists, waiting %v", s.remote(), lists, s.waiting)
 	case s.queue != nil && !s.waiting && !tried:
-		w.fail("client %s has something that waits, and waits for nothing", s.remote)
+		w.fail("client %s has something that waits, and waits for nothing", s.remote())
 	case s.out > 0 && s.link == nil:
-		w.fail("client %s: messages are out and no worker has it", s.remote)
+		w.fail("client %s: messages are out and no worker has it", s.remote())
 	case s.link != nil && s.link.over:
-		w.fail("client %s is with a worker that is gone", s.remote)
+		w.fail("client %s is with a worker that is gone", s.remote())
 	case s.phase == phaseGone && !s.told && !tried && !s.timer.Scheduled():
-		w.fail("client %s is gone and nobody will ever be told", s.remote)
+		w.fail("client %s is gone and nobody will ever be told", s.remote())
 	case s.queue != nil && s.queue.waiting == 0:
-		w.fail("client %s keeps an empty queue", s.remote)
+		w.fail("client %s keeps an empty queue", s.remote())
 	case s.queue != nil && s.link == nil && s.queue.since.Before(w.linked[s]):
-		w.fail("client %s has waited for a worker since before it lost the last one", s.remote)
+		w.fail("client %s has waited for a worker since before it lost the last one", s.remote())
 	case s.owed < 0, s.out < 0, s.unacked < 0, s.out == 0 && s.unacked != 0:
-		w.fail("client %s is owed %d", s.remote, s.owed)
-	case s.paused && s.phase == phaseOpen && s.unacked+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
-		w.fail("client %s is paused with %d bytes", s.remote, s.unacked+s.queue.size())
+		w.fail("client %s is owed %d", s.remote(), s.owed)
+	case s.pauses&pausedByWorker != 0 && s.phase == phaseOpen && s.unacked+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
+		w.fail("client %s is paused with %d bytes", s.remote(), s.unacked+s.queue.size())
 	case s.unacked+s.queue.size() > s.loop.g.cfg.MaxUnacked+link.HeaderSize+2*window+200:
-		w.fail("client %s has %d bytes", s.remote, s.unacked+s.queue.size())
+		w.fail("client %s has %d bytes", s.remote(), s.unacked+s.queue.size())
 	}
 }
 
@@ -203,7 +203,7 @@ func (w *world) unrest() string {
 		}
 		for _, s := range l.sessions {
 			if s != nil && (s.owed > 0 || s.phase != phaseOpen) {
-				return fmt.Sprintf("client %s is owed %d, phase %d", s.remote, s.owed, s.phase)
+				return fmt.Sprintf("client %s is owed %d, phase %d", s.remote(), s.owed, s.phase)
 			}
 		}
 		for _, k := range l.links {

@@ -47,27 +47,30 @@ type session struct {
 	unacked int         // bytes of these, as frames
 	handled uint32      // messages of its that were acknowledged, set aside or refused after they had waited
 	phase   phase
+	pauses  pauses // why it is not read; 0: it is
 	misses  uint8
-	tries   uint8 // links that ended with its oldest event out
-	heard   bool  // since the last heartbeat
-	known   bool  // a worker has acknowledged that it is there
-	told    bool  // its worker was told that it is gone
-	waiting bool  // stands in a waiting list
-	paused  bool
+	tries   uint8         // links that ended with its oldest event out
+	heard   bool          // since the last heartbeat
+	known   bool          // a worker has acknowledged that it is there
+	told    bool          // its worker was told that it is gone
+	waiting bool          // stands in a waiting list
+	mute    bool          // the first message is still to come, and has a deadline
+	begun   uint32        // the loop's second in which a message began that has not come whole, or in which the first one was to begin; 0: nothing is owed
+	pace    *pace         // nil: it may send as fast as it likes
 	member  roster.Member // id, uid, groups, attributes
 
+	partial uint32 // bytes held of a message that has not come whole
+	owing   uint32 // 1 + its place in the loop's list of those that owe something; 0: it is not there
 	reason  link.Reason
 	timer   engine.Timer
 	lis     *listener // static
 	request []byte    // static; WebSocket: request target and headers, as an attachment carries them
-	remote  string    // static
 }
 
 // OnOpen implements engine.Handler.
 func (s *session) OnOpen(c *engine.Conn) {
 	s.conn = c
 	s.loop = s.lis.g.loops[c.Loop().Index()]
-	s.remote = c.RemoteAddr().String()
 	s.timer.Target = s
 	s.loop.stats.Accepted++
 	if s.loop.full() {
@@ -91,6 +94,7 @@ func (s *session) open() {
 	s.member.Data = s
 	l.members.Add(&s.member)
 	l.stats.Opened++
+	s.limit()
 	if s.lis.Heartbeat > 0 {
 		l.el.Schedule(&s.timer, s.lis.Heartbeat)
 	} else {
@@ -107,10 +111,11 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	taken := 0
 	if s.phase == phaseHandshake {
 		if taken = s.handshake(in); taken == 0 {
+			s.owe(len(in))
 			return 0
 		}
 	}
-	for taken < len(in) && s.phase == phaseOpen && !s.paused {
+	for taken < len(in) && s.phase == phaseOpen && s.pauses == 0 {
 		ev, payload, n, reply, err := s.codec.Decode(in[taken:], s.loop.out[:0])
 		if len(reply) > 0 {
 			s.loop.out = reply
@@ -124,6 +129,9 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 			break
 		}
 		taken += n
+		if s.pace != nil {
+			s.pace.spend(ev, n)
+		}
 		switch ev {
 		case codec.MessageText:
 			s.forward(payload, link.FlagText)
@@ -137,8 +145,13 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	if s.phase != phaseOpen && s.phase != phaseHandshake {
 		return len(in)
 	}
+	left := len(in) - taken
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
 		ws.Release() // the next message may be long in coming
+		left += ws.Unfinished()
+	}
+	if left > 0 || s.partial > 0 {
+		s.owe(left)
 	}
 	return taken
 }
@@ -146,14 +159,16 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 // OnClose implements engine.Handler.
 func (s *session) OnClose(_ *engine.Conn, reason error) {
 	s.timer.Stop()
-	if s.codec == nil || s.member.ID.IsZero() {
-		return // never became a client
-	}
-	s.phase = phaseGone
+	s.forgive()
 	if s.reason == 0 {
 		s.reason = reasonOf(reason)
 	}
 	l := s.loop
+	l.ends[s.reason]++
+	if s.codec == nil || s.member.ID.IsZero() {
+		return // never became a client
+	}
+	s.phase = phaseGone
 	l.stats.Closed++
 	l.members.Remove(&s.member)
 	if s.queue == nil && !s.known && s.link == nil && s.tries == 0 {
@@ -170,7 +185,7 @@ func (s *session) attach() bool {
 	if s.link != nil {
 		return true
 	}
-	k := s.loop.pool.pick(Client{Remote: s.remote, Listener: s.lis.URL, Target: s.target(), UID: s.member.UID()})
+	k := s.loop.pool.pick(Client{Remote: s.remote(), Listener: s.lis.URL, Target: s.target(), UID: s.member.UID()})
 	if k == nil {
 		return false
 	}
@@ -179,6 +194,9 @@ func (s *session) attach() bool {
 	k.attach(s)
 	return true
 }
+
+// remote is the client's host:port. It is asked for when the client comes and when its worker has gone, so it is not kept.
+func (s *session) remote() string { return s.conn.RemoteAddr().String() }
 
 // target is the request target, path and query; empty for anything but WebSocket.
 func (s *session) target() string {
@@ -192,6 +210,7 @@ func (s *session) target() string {
 // forward passes a message on to the client's worker, or lets it wait.
 func (s *session) forward(payload []byte, flags uint8) {
 	s.loop.stats.MessagesIn++
+	s.begun, s.mute = 0, false
 	if s.queue == nil && !s.suspect() && s.attach() && s.link.fits(payload) {
 		s.link.message(s, payload, flags)
 	} else {
@@ -207,13 +226,11 @@ func (s *session) throttle() {
 	}
 	pending := s.unacked + s.queue.size()
 	switch limit := s.loop.g.cfg.MaxUnacked; {
-	case !s.paused && pending > limit:
-		s.paused = true
+	case s.pauses&pausedByWorker == 0 && pending > limit:
 		s.loop.stats.Paused++
-		s.conn.Pause()
-	case s.paused && pending <= limit/2:
-		s.paused = false
-		s.conn.Resume()
+		s.pause(pausedByWorker)
+	case s.pauses&pausedByWorker != 0 && pending <= limit/2:
+		s.resume(pausedByWorker)
 	}
 }
 
@@ -316,6 +333,7 @@ func (s *session) end(reason link.Reason) {
 	s.reason = reason
 	s.loop.members.Remove(&s.member) // nobody's uid and in no group, though its last bytes may take a while
 	s.timer.Stop()
+	s.forgive()
 	s.conn.CloseAfterFlush(closing(reason), lastBytes)
 }
 
@@ -357,7 +375,7 @@ func (s *session) OnTimer(*engine.Timer) {
 // heartbeat pings a client that has been silent, and closes one that stayed so. Any bytes count as life; a paused client cannot be heard.
 func (s *session) heartbeat() {
 	switch {
-	case s.heard || s.paused:
+	case s.heard || s.pauses != 0:
 		s.heard = false
 		s.misses = 0
 	case int(s.misses) >= s.lis.Misses:

@@ -1,8 +1,13 @@
 package gateway
 
-import "time"
+import (
+	"time"
 
-// LoopStats counts what one loop has seen since it started; Clients, Workers and Queued are as of now.
+	"sluice/engine"
+	"sluice/internal/link"
+)
+
+// LoopStats counts what one loop has seen since it started; Clients, Workers, Queued and Partial are as of now.
 type LoopStats struct {
 	Clients, Workers int
 	Queued           int    // bytes of messages that wait for a worker or its credit
@@ -10,20 +15,26 @@ type LoopStats struct {
 	Opened, Closed   uint64 // clients
 	MessagesIn       uint64
 	MessagesOut      uint64
-	Unsendable       uint64 // messages that their client's format cannot carry: a line break in a line, what is no JSON in JSON
-	Held             uint64 // messages that had to wait
-	Refused          uint64 // messages that no worker took in time, or past Config.HoldBytes; their clients were told
-	Unheard          uint64 // clients whose end no worker came to hear of, or perhaps none
-	Unacked          uint64 // sequenced frames on links that ended before they were acknowledged
-	Redelivered      uint64 // messages among them
-	Poisoned         uint64 // messages, or comings and goings of clients, that ended each worker that got them and were set aside
-	Repeated         uint64 // commands for clients of other gateways that had been carried out already
-	Gone             uint64 // commands for clients that were gone
-	Paused           uint64 // times that a client's reads were paused
-	Pressed          uint64 // times that a link was paused because another loop was behind
-	Pages            uint64 // plain HTTP requests answered
-	PagesRefused     uint64 // for there were too many at once
-	Refusals         uint64 // handshakes refused
+	Unsendable       uint64            // messages that their client's format cannot carry: a line break in a line, what is no JSON in JSON
+	Held             uint64            // messages that had to wait
+	Refused          uint64            // messages that no worker took in time, or past Config.HoldBytes; their clients were told
+	Unheard          uint64            // clients whose end no worker came to hear of, or perhaps none
+	Unacked          uint64            // sequenced frames on links that ended before they were acknowledged
+	Redelivered      uint64            // messages among them
+	Poisoned         uint64            // messages, or comings and goings of clients, that ended each worker that got them and were set aside
+	Repeated         uint64            // commands for clients of other gateways that had been carried out already
+	Gone             uint64            // commands for clients that were gone
+	Paused           uint64            // times that a client's reads were paused
+	Pressed          uint64            // times that a link was paused because another loop was behind
+	Pages            uint64            // plain HTTP requests answered
+	PagesRefused     uint64            // for there were too many at once
+	Refusals         uint64            // handshakes refused
+	Mute             uint64            // clients cut because their first message did not come in time
+	Unfinished       uint64            // clients cut because a message of theirs was not whole in time
+	PartialCut       uint64            // clients cut because too much waited for the rest of its messages
+	Paced            uint64            // times that a client was not read because it had sent too fast
+	Partial          int               // bytes held now of messages that have not come whole
+	Ends             map[string]uint64 // of connections, clients or not, by reason
 }
 
 // Stats are a gateway's figures: the sums over its loops, and each loop's own.
@@ -31,6 +42,13 @@ type Stats struct {
 	LoopStats
 	RefusedPeers uint64 // on the inner port
 	Loops        []LoopStats
+	Listeners    []ListenerStats // in the order of Config.Listeners
+}
+
+// ListenerStats are the figures of one listener, those of what it refused too.
+type ListenerStats struct {
+	URL string
+	engine.ListenerStats
 }
 
 // Stats asks each loop for its figures; a loop that is stopping gives none. Any goroutine but a loop's may call it.
@@ -38,6 +56,9 @@ func (g *Gateway) Stats() Stats {
 	all := Stats{RefusedPeers: g.refusedPeers.Load(), Loops: ask(g, (*loop).snapshot)}
 	for _, s := range all.Loops {
 		all.add(s)
+	}
+	for _, l := range g.listeners {
+		all.Listeners = append(all.Listeners, ListenerStats{l.URL, l.ln.Stats()})
 	}
 	return all
 }
@@ -64,6 +85,13 @@ func (l *loop) snapshot() LoopStats {
 	s.Clients = l.members.Len()
 	s.Workers = len(l.pool.links)
 	s.Queued = l.held
+	s.Partial = l.partial
+	s.Ends = make(map[string]uint64)
+	for reason, n := range l.ends {
+		if n > 0 {
+			s.Ends[link.Reason(reason).String()] = n
+		}
+	}
 	return s
 }
 
@@ -90,4 +118,15 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Pages += o.Pages
 	s.PagesRefused += o.PagesRefused
 	s.Refusals += o.Refusals
+	s.Mute += o.Mute
+	s.Unfinished += o.Unfinished
+	s.PartialCut += o.PartialCut
+	s.Paced += o.Paced
+	s.Partial += o.Partial
+	if s.Ends == nil {
+		s.Ends = make(map[string]uint64)
+	}
+	for reason, n := range o.Ends {
+		s.Ends[reason] += n
+	}
 }

@@ -85,7 +85,7 @@ func (s *session) setAside() {
 		what = "close"
 		l.forget(s)
 	}
-	l.g.log.Error("set aside: it has ended each worker that got it", "what", what, "bytes", size, "tries", s.tries, "client", s.member.ID.String(), "remote", s.remote)
+	l.g.log.Error("set aside: it has ended each worker that got it", "what", what, "bytes", size, "tries", s.tries, "client", s.member.ID.String(), "remote", s.remote())
 	s.quitTrial()
 }
 

@@ -1,0 +1,59 @@
+package gateway_test
+
+import (
+	"io"
+	"net"
+	"runtime"
+	"testing"
+
+	"sluice/codec"
+	"sluice/gateway"
+)
+
+// A flood of connections that end at any point of their handshake leaves no goroutine, no descriptor, no session and no memory. The test runs beside no other, for it looks at the
+// whole process; real processes are looked at in the test of the same name at the root.
+func TestConnectionFlood(t *testing.T) {
+	g, _ := start(t, ws(gateway.Listener{}))
+	request := codec.AppendUpgrade(nil, "gateway.example", "/", codec.NewKey(), &codec.DialOptions{})
+	began := 0
+	flood := func(n int) {
+		for i := range n {
+			conn, err := net.Dial("tcp", hostport(g.Addrs()[0]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = conn.Write(request[:i%(len(request)+1)])
+			if i%(len(request)+1) == len(request) {
+				_, _ = io.ReadFull(conn, make([]byte, 1))
+			}
+			_ = conn.(*net.TCPConn).SetLinger(0)
+			_ = conn.Close()
+		}
+		began += n
+		wait(t, "all gone", func() bool {
+			s := g.Stats()
+			ends := uint64(0)
+			for _, n := range s.Ends {
+				ends += n
+			}
+			return s.Accepted+s.Listeners[0].Failed == uint64(began) && ends == s.Accepted && s.Clients == 0 && s.Listeners[0].Conns == 0
+		})
+	}
+	heap := func() int {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	flood(1000)
+	goroutines, files, memory := runtime.NumGoroutine(), len(openDescriptors()), heap()
+	flood(3000)
+	const spare = 64 // of gnet's pool, which enrols connections and has as many as were on their way at once
+	wait(t, "no goroutine and no descriptor left", func() bool {
+		return runtime.NumGoroutine() <= goroutines+spare && len(openDescriptors()) <= files
+	})
+	if grown := heap() - memory; grown > 1<<20 {
+		t.Errorf("the heap grew by %d KB", grown>>10)
+	}
+}

@@ -1,0 +1,56 @@
+package gateway_test
+
+import (
+	"testing"
+
+	"sluice/gateway"
+	"sluice/internal/link"
+)
+
+// A client id that was guessed, or is of a client that is gone, names nobody.
+func TestForgedIDs(t *testing.T) {
+	t.Parallel()
+	cfg := text(gateway.Listener{})
+	cfg.ID = 4711
+	g, stop := start(t, cfg)
+	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
+	c := dialClient(t, g.Addrs()[0])
+	f := attached(w)
+	refused := uint64(0)
+	try := func(w *fakeWorker, g *gateway.Gateway, slot uint32, token uint64) {
+		t.Helper()
+		for _, kind := range []link.Type{link.Send, link.Kick, link.Join, link.Bind} {
+			refused++
+			w.links[0].write(&link.Frame{Type: kind, Flags: link.FlagResult | link.FlagText, ID: uint32(refused), Slot: slot, Token: token, Payload: []byte("forged")})
+			_, r := w.take("an answer", func(_ int, f *link.Frame) bool { return f.Type == link.Reply && f.ID == uint32(refused) })
+			if link.Status(r.Code) != link.Gone {
+				t.Errorf("%v for slot %d is answered %v", kind, slot, link.Status(r.Code))
+			}
+		}
+	}
+	for bit := range 64 {
+		try(w, g, f.Slot, f.Token^1<<bit)
+	}
+	for _, slot := range []uint32{f.Slot + 1, f.Slot ^ 1<<23, 1<<32 - 1} {
+		try(w, g, slot, f.Token)
+	}
+	w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: f.Slot, Token: f.Token, Payload: []byte("real")})
+	if got := c.hear(); got != "real" {
+		t.Errorf("the client hears %q", got)
+	}
+	_ = c.conn.Close()
+	stop()
+	again, _ := start(t, cfg) // under the same id
+	w = dialWorker(t, again.InnerAddr(), nil, oneWorker)
+	c = dialClient(t, again.Addrs()[0])
+	now := attached(w)
+	if now.Token == f.Token {
+		t.Error("a token came twice")
+	}
+	try(w, again, f.Slot, f.Token)
+	w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: now.Slot, Token: now.Token, Payload: []byte("real")})
+	if got := c.hear(); got != "real" {
+		t.Errorf("the new client hears %q", got)
+	}
+}

@@ -1,0 +1,200 @@
+package gateway
+
+import (
+	"syscall"
+	"time"
+
+	"sluice/codec"
+	"sluice/engine"
+	"sluice/internal/link"
+)
+
+// What a client may do is bounded here in time: how long it may take over a message, and how fast it may send. What it may hold is bounded where that is held.
+
+// slowest is how many bytes of an unfinished message pay for a second more.
+const slowest = 4 << 10
+
+// limit begins to watch a client that has opened.
+func (s *session) limit() {
+	s.begun = 0 // of its handshake
+	if s.lis.FirstMessage > 0 {
+		s.mute, s.begun = true, s.loop.seconds
+		s.watch()
+	}
+	if s.lis.MaxRate > 0 || s.lis.MaxByteRate > 0 {
+		s.pace = &pace{session: s}
+		s.pace.timer.Target = s.pace
+	}
+}
+
+// owe notes, once all that came has been decoded, that left bytes are held for the rest of a message or handshake. The time it has runs until that is whole, however
+// many bytes come meanwhile.
+func (s *session) owe(left int) {
+	if s.phase > phaseOpen {
+		return
+	}
+	if s.pauses != 0 {
+		left = 0 // it is we who do not read on
+	}
+	l := s.loop
+	l.partial += left - int(s.partial)
+	s.partial = uint32(left)
+	switch {
+	case left > 0:
+		if s.begun == 0 {
+			s.begun = l.seconds
+		}
+		s.watch()
+		l.trimPartial()
+	case !s.mute:
+		s.begun = 0
+	}
+}
+
+// watch puts the client into the list that is looked through each second.
+func (s *session) watch() {
+	if l := s.loop; s.owing == 0 {
+		l.owing = append(l.owing, s)
+		s.owing = uint32(len(l.owing))
+	}
+}
+
+// unwatch takes it out again: the last one takes its place.
+func (s *session) unwatch() {
+	if s.owing == 0 {
+		return
+	}
+	l := s.loop
+	last := len(l.owing) - 1
+	l.owing[s.owing-1] = l.owing[last]
+	l.owing[last].owing = s.owing
+	l.owing[last] = nil
+	l.owing = l.owing[:last]
+	s.owing = 0
+}
+
+// forgive ends what the client owes, and what it holds.
+func (s *session) forgive() {
+	s.loop.partial -= int(s.partial)
+	s.partial, s.begun, s.mute = 0, 0, false
+	s.unwatch()
+	if ws, ok := s.codec.(*codec.WebSocket); ok {
+		ws.Discard()
+	}
+	if s.pace != nil {
+		s.pace.timer.Stop()
+	}
+}
+
+// dun cuts the clients that have owed the rest of a message, or their first one, for too long.
+func (l *loop) dun() {
+	for i := len(l.owing) - 1; i >= 0; i-- { // so that whoever takes the place of one that goes has been looked at
+		if s := l.owing[i]; s.begun == 0 || s.overdue() {
+			s.unwatch()
+		}
+	}
+}
+
+// overdue reports whether the client's time is up, and then cuts it.
+func (s *session) overdue() bool {
+	l := s.loop
+	owed := time.Duration(l.seconds-s.begun-1) * tickEvery // at least
+	if s.mute && owed >= s.lis.FirstMessage {
+		l.stats.Mute++
+		s.end(link.ReasonHandshake)
+		return true
+	}
+	if s.partial > 0 && s.lis.MessageTimeout > 0 && owed >= s.lis.MessageTimeout+time.Duration(s.partial/slowest)*time.Second {
+		l.stats.Unfinished++
+		s.end(link.ReasonLimit)
+		return true
+	}
+	return false
+}
+
+// trimPartial keeps what is held of unfinished messages within its bound: the client that has taken longest is cut, of equals the one that holds most. One message alone may be
+// of any size.
+func (l *loop) trimPartial() {
+	for l.partial > l.g.cfg.PartialBytes {
+		var worst *session
+		for _, s := range l.owing {
+			if s.partial > 0 && (worst == nil || s.begun < worst.begun || s.begun == worst.begun && s.partial > worst.partial) {
+				worst = s
+			}
+		}
+		if worst == nil || l.partial == int(worst.partial) {
+			return
+		}
+		l.stats.PartialCut++
+		worst.end(link.ReasonLimit)
+	}
+}
+
+// pauses are the reasons why a client is not read, as bits.
+type pauses uint8
+
+const (
+	pausedByWorker pauses = 1 << iota // too much of it is not acknowledged
+	pausedByRate                      // it has sent too fast
+)
+
+func (s *session) pause(why pauses) {
+	if s.pauses == 0 {
+		s.conn.Pause()
+	}
+	s.pauses |= why
+}
+
+func (s *session) resume(why pauses) {
+	was := s.pauses
+	s.pauses &^= why
+	if was != 0 && s.pauses == 0 {
+		s.conn.Resume()
+	}
+}
+
+// pace slows down a client that sends faster than its listener lets it. Each message and byte has its price in time; the client is not read while it is more than burst
+// behind in paying. Owned by the loop.
+type pace struct {
+	session         *session
+	timer           engine.Timer
+	messages, bytes time.Duration // when all is paid for, since the gateway's start
+}
+
+// burst is how much a client may send at once, as time at its rate.
+const burst = 2 * time.Second
+
+// spend counts n bytes that Decode has taken. A piece of a large frame is no message; a control frame counts like one.
+func (p *pace) spend(ev codec.Event, n int) {
+	s := p.session
+	now := s.loop.el.Now().Sub(s.loop.g.started)
+	var behind time.Duration
+	if rate := s.lis.MaxRate; rate > 0 && (ev != codec.None || n <= smallPiece) {
+		p.messages = max(p.messages, now) + time.Second/time.Duration(rate)
+		behind = p.messages - now
+	}
+	if rate := s.lis.MaxByteRate; rate > 0 {
+		p.bytes = max(p.bytes, now) + time.Duration(n)*time.Second/time.Duration(rate)
+		behind = max(behind, p.bytes-now)
+	}
+	if behind > burst {
+		s.loop.stats.Paced++
+		s.pause(pausedByRate)
+		s.loop.el.Schedule(&p.timer, behind-burst)
+	}
+}
+
+// smallPiece is larger than any control frame.
+const smallPiece = 256
+
+// OnTimer implements engine.Expirer: the client may go on.
+func (p *pace) OnTimer(*engine.Timer) { p.session.resume(pausedByRate) }
+
+// reserve is how many descriptors clients leave for workers: with none a worker that was lost could not come back.
+func reserve() int {
+	var l syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {
+		return 0
+	}
+	return int(min(max(l.Cur/16, 8), 1024))
+}

@@ -1,0 +1,93 @@
+package gateway_test
+
+import (
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"sluice/gateway"
+	"sluice/internal/link"
+	"sluice/internal/proctest"
+)
+
+// A client whose host vanishes without a word is gone within its heartbeats and the time for its last bytes; its worker hears of it once.
+func TestAClientThatVanishesIsNoticed(t *testing.T) {
+	t.Parallel()
+	network := proctest.NewNetwork(t)
+	const heartbeat, misses = 500 * time.Millisecond, 2
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{
+		{URL: "text://" + network.Here + ":0", Heartbeat: heartbeat, Misses: misses, Ping: "ping"},
+	}})
+	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	var vanishing []net.Conn
+	for range 10 {
+		conn, err := network.Dial(hostport(g.Addrs()[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if _, err := io.WriteString(conn, "here I am\n"); err != nil {
+			t.Fatal(err)
+		}
+		vanishing = append(vanishing, conn)
+	}
+	for range vanishing {
+		w.take("a client", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
+		w.take("its message", func(_ int, f *link.Frame) bool { return f.Type == link.Message })
+	}
+	w.links[0].ack()
+	network.Cut()
+	cut := time.Now()
+	gone := make(map[uint64]int)
+	for range vanishing {
+		_, f := w.take("a detachment", func(_ int, f *link.Frame) bool { return f.Type == link.Detach })
+		if link.Reason(f.Code) != link.ReasonIdle {
+			t.Errorf("the worker hears %v", link.Reason(f.Code))
+		}
+		gone[f.Token]++
+	}
+	took := time.Since(cut)
+	w.links[0].ack()
+	wait(t, "nobody left", func() bool { return g.Stats().Clients == 0 })
+	w.barrier(1)
+	if left := w.pending(); len(gone) != len(vanishing) || len(left) > 0 {
+		t.Errorf("%d of %d have gone, and the worker has heard %q too", len(gone), len(vanishing), left)
+	}
+	// Their last bytes, a ping each, have five seconds.
+	if most := (misses+2)*heartbeat + 6*time.Second; took > most {
+		t.Errorf("gone after %v, at most %v", took, most)
+	}
+	t.Logf("%d clients whose host vanished were gone after %v, with heartbeats of %v and %d misses", len(vanishing), took.Round(10*time.Millisecond), heartbeat, misses)
+	network.Heal()
+	for _, conn := range vanishing { // they find it out themselves
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		if b, err := io.ReadAll(conn); !ended(err) && err != nil || len(b) > 3*len("ping\n") {
+			t.Errorf("after the network has healed: %q, %v", b, err)
+		}
+	}
+}
+
+// Without a key, peers of other hosts are cut having heard nothing, even where the inner port is open to them.
+func TestWithoutAKeyOtherHostsAreRefused(t *testing.T) {
+	t.Parallel()
+	network := proctest.NewNetwork(t)
+	cfg := text(gateway.Listener{})
+	cfg.Inner = "0.0.0.0:0"
+	g, _ := start(t, cfg)
+	_, port, err := net.SplitHostPort(g.InnerAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := network.Dial(net.JoinHostPort(network.Here, port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := link.Connect(conn, nil, oneWorker); err == nil {
+		t.Error("it was let in")
+	}
+	wait(t, "it counted", func() bool { return g.Stats().RefusedPeers == 1 })
+	dialWorker(t, net.JoinHostPort("127.0.0.1", port), nil, oneWorker)
+	wait(t, "the worker of this host", func() bool { return g.Stats().Workers == 1 })
+}

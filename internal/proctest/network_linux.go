@@ -1,0 +1,105 @@
+package proctest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Network is another host: a network namespace, joined to this one by a cable that can be cut without a word to either side.
+type Network struct {
+	Here, There string // addresses of the cable's two ends
+
+	tb    testing.TB
+	name  string // of the namespace
+	cable string // its end here
+}
+
+var networks atomic.Uint32 // made by this process, for their names
+
+// NewNetwork makes a network for the test. It needs root and ip(8): without them the test is skipped, but fails where CI is set for root.
+func NewNetwork(tb testing.TB) *Network {
+	tb.Helper()
+	if os.Geteuid() != 0 {
+		tb.Skip("SKIPPED: network namespaces need root")
+	}
+	if _, err := exec.LookPath("ip"); err != nil && os.Getenv("CI") != "true" {
+		tb.Skip("SKIPPED: there is no ip(8) (iproute2)")
+	}
+	i, pid := networks.Add(1)-1, os.Getpid()
+	n := &Network{tb: tb, name: fmt.Sprintf("slu%d-%d", pid, i)}
+	n.cable = n.name + "h"
+	base := fmt.Sprintf("198.%d.%d.", 18+pid>>8&1, pid&255) // the range for tests of networks (RFC 2544)
+	n.Here, n.There = fmt.Sprint(base, 4*i+1), fmt.Sprint(base, 4*i+2)
+	far := n.name + "n"
+	if out, err := exec.Command("ip", "netns", "add", n.name).CombinedOutput(); err != nil {
+		if os.Getenv("CI") == "true" {
+			tb.Fatalf("ip netns add: %v: %s", err, out)
+		}
+		tb.Skipf("SKIPPED: ip netns add: %v: %s", err, out)
+	}
+	tb.Cleanup(func() {
+		n.ip("link del " + n.cable)
+		n.ip("netns del " + n.name)
+	})
+	n.ip("link add " + n.cable + " type veth peer name " + far)
+	n.ip("link set " + far + " netns " + n.name)
+	n.ip("addr add " + n.Here + "/30 dev " + n.cable)
+	n.ip("link set " + n.cable + " up")
+	n.ip("-n " + n.name + " addr add " + n.There + "/30 dev " + far)
+	n.ip("-n " + n.name + " link set " + far + " up")
+	n.ip("-n " + n.name + " link set lo up")
+	return n
+}
+
+func (n *Network) ip(command string) {
+	n.tb.Helper()
+	if out, err := exec.Command("ip", strings.Fields(command)...).CombinedOutput(); err != nil {
+		n.tb.Errorf("ip %s: %v: %s", command, err, out)
+	}
+}
+
+// Cut unplugs the cable: what is sent is lost, and nobody hears of it.
+func (n *Network) Cut() { n.ip("link set " + n.cable + " down") }
+
+// Heal plugs the cable in again.
+func (n *Network) Heal() { n.ip("link set " + n.cable + " up") }
+
+// Start runs a program on the other host, as the function of that name does here.
+func (n *Network) Start(name string, args ...string) *Process {
+	n.tb.Helper()
+	return Start(n.tb, nil, "ip", append([]string{"netns", "exec", n.name, name}, args...)...)
+}
+
+// Dial connects from the other host.
+func (n *Network) Dial(addr string) (net.Conn, error) {
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	done := make(chan result)
+	go func() {
+		runtime.LockOSThread() // and never unlocked, so that the thread ends with the goroutine
+		space, err := os.Open("/run/netns/" + n.name)
+		if err == nil {
+			err = unix.Setns(int(space.Fd()), unix.CLONE_NEWNET)
+			_ = space.Close()
+		}
+		var conn net.Conn
+		if err == nil {
+			d := net.Dialer{Timeout: 10 * time.Second}
+			conn, err = d.Dial("tcp", addr)
+		}
+		done <- result{conn, err}
+	}()
+	r := <-done
+	return r.conn, r.err
+}

@@ -1,0 +1,30 @@
+//go:build !linux
+
+package proctest
+
+import (
+	"errors"
+	"net"
+	"testing"
+)
+
+// Network is another host. There is none but on Linux.
+type Network struct{ Here, There string }
+
+// NewNetwork skips the test.
+func NewNetwork(tb testing.TB) *Network {
+	tb.Skip("SKIPPED: network namespaces need Linux")
+	return nil
+}
+
+// Cut does nothing.
+func (*Network) Cut() {}
+
+// Heal does nothing.
+func (*Network) Heal() {}
+
+// Start does nothing.
+func (*Network) Start(string, ...string) *Process { return nil }
+
+// Dial fails.
+func (*Network) Dial(string) (net.Conn, error) { return nil, errors.ErrUnsupported }
