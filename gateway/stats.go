@@ -23,7 +23,7 @@ type LoopStats struct {
 	Pressed          uint64 // times that a link was paused because another loop was behind
 	Pages            uint64 // plain HTTP requests answered
 	PagesRefused     uint64 // for there were too many at once
-	Refusals         uint64 // handshakes refused
+	Refusals         uint64 // handshakes refused, and clients that came when the gateway was closing down
 }
 
 // Stats are a gateway's figures: the sums over its loops, and each loop's own.
