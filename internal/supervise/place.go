@@ -1,0 +1,152 @@
+package supervise
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"sluice/internal/child"
+)
+
+// place is one of the processes and its successors.
+type place struct {
+	// Static after Run has begun.
+	cfg      *Config
+	number   int
+	log      *slog.Logger
+	renewals chan chan<- error // each is answered
+	up       chan<- struct{}   // gets one value when a process has been ready; has room for it
+	allUp    <-chan struct{}   // closed when all places have been
+
+	// Owned by keep.
+	now      *child.Process // nil: none runs
+	began    time.Time      // it did
+	isReady  bool           // it has said so
+	wasUp    bool           // up has got its value
+	failures int            // processes in a row that did not last
+	retry    <-chan time.Time
+}
+
+const (
+	firstBackoff = 100 * time.Millisecond
+	lastBackoff  = 10 * time.Second
+	steady       = 10 * time.Second // a process that has run for so long has lasted
+)
+
+// keep runs processes, one after the other, until ctx ends.
+func (p *place) keep(ctx context.Context) error {
+	first, err := child.Launch(p.cfg.Command(p.number))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrFirst, err)
+	}
+	p.take(first)
+	for {
+		select {
+		case <-ctx.Done():
+			return p.stop(p.now)
+		case <-p.ready():
+			p.noteReady()
+		case <-p.ended():
+			err := p.now.Err()
+			p.now = nil
+			select {
+			case <-p.allUp:
+				p.failed(err)
+			default:
+				return fmt.Errorf("%w: place %d: %w", ErrFirst, p.number, untimely(err))
+			}
+		case <-p.retry:
+			p.retry = nil
+			if next, err := child.Launch(p.cfg.Command(p.number)); err != nil {
+				p.failed(err)
+			} else {
+				p.take(next)
+			}
+		case answer := <-p.renewals:
+			answer <- p.replace(ctx)
+		}
+	}
+}
+
+// untimely is the error that an end which nobody asked for is.
+func untimely(err error) error {
+	if err == nil {
+		return child.ErrEnded
+	}
+	return fmt.Errorf("%w: %w", child.ErrEnded, err)
+}
+
+// take makes a process the place's.
+func (p *place) take(next *child.Process) {
+	p.now, p.began, p.isReady, p.retry = next, time.Now(), false, nil
+}
+
+// ready is closed when the process has become ready; nil when that is known, or none runs.
+func (p *place) ready() <-chan struct{} {
+	if p.now == nil || p.isReady {
+		return nil
+	}
+	return p.now.Ready()
+}
+
+// ended is closed when the process has ended; nil when none runs.
+func (p *place) ended() <-chan struct{} {
+	if p.now == nil {
+		return nil
+	}
+	return p.now.Done()
+}
+
+func (p *place) noteReady() {
+	p.isReady = true
+	p.log.Info("worker ready", "pid", p.now.PID)
+	if !p.wasUp {
+		p.wasUp = true
+		p.up <- struct{}{}
+	}
+}
+
+// failed has another process started in a while, for one has ended that nobody asked to, or could not be started.
+func (p *place) failed(err error) {
+	if time.Since(p.began) >= steady {
+		p.failures = 0
+	}
+	backoff := min(firstBackoff<<min(p.failures, 16), lastBackoff)
+	wait := backoff/2 + rand.N(backoff/2) // not all places at the same time
+	p.failures++
+	p.retry = time.After(wait)
+	p.log.Warn("a worker has ended; another is started", "in", wait.Round(time.Millisecond), "err", err)
+}
+
+// replace starts a process and, when it is ready, ends the one that is there. A process that does not become ready leaves all as it was.
+func (p *place) replace(ctx context.Context) error {
+	next, err := child.Launch(p.cfg.Command(p.number))
+	if err != nil {
+		return err
+	}
+	if err := next.Await(p.cfg.ReadyWithin, ctx.Done()); err != nil {
+		_ = p.stop(next) // it is the first error that tells
+		return err
+	}
+	old := p.now
+	p.take(next)
+	p.noteReady()
+	p.failures = 0
+	if err := p.stop(old); err != nil {
+		p.log.Warn("the worker that was replaced did not end well", "pid", old.PID, "err", err)
+	}
+	return nil
+}
+
+// stop ends a process, if there is one.
+func (p *place) stop(old *child.Process) error {
+	if old == nil {
+		return nil
+	}
+	if err := old.StopWithin(p.cfg.StopWithin); err != nil {
+		return fmt.Errorf("supervise: place %d: %w", p.number, err)
+	}
+	return nil
+}
