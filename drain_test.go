@@ -235,6 +235,27 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
+// A second signal to the parent of workers ends them too.
+func TestSecondSignalToSupervisor(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	workers := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "1", "--gateway", gateway.Addrs["inner"], "--drain-for", "10m")
+	pid := workerPIDs(t, workers)[0]
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil { // it will be long in draining
+		t.Fatal(err)
+	}
+	workers.Signal(syscall.SIGTERM)
+	workers.Signal(syscall.SIGINT)
+	if code := workers.ExitCode(); code != 130 && code != 143 { // two signals may come in either order
+		t.Errorf("exit code %d", code)
+	}
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	gateway.AwaitLog(`msg="link closed"`, 1)
+}
+
 // All in one, the gateway drains while its worker still answers.
 func TestAllInOneDrains(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -33,7 +34,10 @@ const (
 	firstBackoff = 100 * time.Millisecond
 	lastBackoff  = 10 * time.Second
 	steady       = 10 * time.Second // a process that has run for so long has lasted
+	probation    = 250 * time.Millisecond
 )
+
+var errDied = errors.New("ended as soon as it was in service")
 
 // keep runs processes, one after the other, until ctx ends.
 func (p *place) keep(ctx context.Context) error {
@@ -55,7 +59,7 @@ func (p *place) keep(ctx context.Context) error {
 			case <-p.allUp:
 				p.failed(err)
 			default:
-				return fmt.Errorf("%w: place %d: %w", ErrFirst, p.number, untimely(err))
+				return fmt.Errorf("%w: place %d: %w", ErrFirst, p.number, because(child.ErrEnded, err))
 			}
 		case <-p.retry:
 			p.retry = nil
@@ -70,12 +74,12 @@ func (p *place) keep(ctx context.Context) error {
 	}
 }
 
-// untimely is the error that an end which nobody asked for is.
-func untimely(err error) error {
-	if err == nil {
-		return child.ErrEnded
+// because is err with what made it so, if that is known.
+func because(err, cause error) error {
+	if cause == nil {
+		return err
 	}
-	return fmt.Errorf("%w: %w", child.ErrEnded, err)
+	return fmt.Errorf("%w: %w", err, cause)
 }
 
 // take makes a process the place's.
@@ -120,7 +124,8 @@ func (p *place) failed(err error) {
 	p.log.Warn("a worker has ended; another is started", "in", wait.Round(time.Millisecond), "err", err)
 }
 
-// replace starts a process and, when it is ready, ends the one that is there. A process that does not become ready leaves all as it was.
+// replace starts a process and, when it is ready, ends the one that is there. A process that does not become ready leaves all as it was. One that dies of the first that it
+// is given is an error too, so that a reload does not put it into all places.
 func (p *place) replace(ctx context.Context) error {
 	next, err := child.Launch(p.cfg.Command(p.number))
 	if err != nil {
@@ -136,6 +141,14 @@ func (p *place) replace(ctx context.Context) error {
 	p.failures = 0
 	if err := p.stop(old); err != nil {
 		p.log.Warn("the worker that was replaced did not end well", "pid", old.PID, "err", err)
+	}
+	on := time.NewTimer(probation)
+	defer on.Stop()
+	select {
+	case <-next.Done():
+		return because(errDied, next.Err())
+	case <-on.C:
+	case <-ctx.Done():
 	}
 	return nil
 }

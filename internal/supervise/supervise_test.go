@@ -107,6 +107,19 @@ func TestOldStaysUntilNewIsReady(t *testing.T) {
 	f.ended()
 }
 
+// A process that is ready and then dies gets one place, not all of them.
+func TestWhatDiesDoesNotGetAllPlaces(t *testing.T) {
+	t.Parallel()
+	f := run(t, 2, serves, serves, dies, serves)
+	f.reload <- struct{}{}
+	f.logs("reload stopped", 1)
+	f.logs("worker ready", 4) // two at first, the one that died, and who came after it
+	if log := f.log.String(); strings.Contains(log, "msg=reloaded") || strings.Count(log, "place=2") != 1 {
+		t.Errorf("the second was replaced too:\n%s", log)
+	}
+	f.ended()
+}
+
 // Who does not end on SIGTERM is killed, and the reload goes on.
 func TestStubbornIsKilled(t *testing.T) {
 	t.Parallel()
@@ -124,6 +137,7 @@ func TestBackOff(t *testing.T) {
 	t.Parallel()
 	f := run(t, 1, serves, dies) // the first is the one that makes it come up
 	f.reload <- struct{}{}       // to what dies as soon as it is ready
+	f.logs("reload stopped", 1)
 	f.logs("another is started", 4)
 	var waits []time.Duration
 	for line := range strings.Lines(f.log.String()) {
