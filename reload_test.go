@@ -22,63 +22,78 @@ func TestReload(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
-	for _, test := range []struct {
-		name              string
-		mode              bench.Mode
-		codec             bench.Codec
-		gateways, workers int
-		rate              float64
-		window            time.Duration
-		times             int // at least
-	}{
-		{"echo", bench.Echo, bench.WebSocket, 1, 2, 5000, 5 * time.Second, 4},
-		{"the only worker", bench.Echo, bench.Text, 1, 1, 2000, 3 * time.Second, 5},
-		{"publishing at two gateways", bench.Rooms, bench.Frame, 2, 2, 400, 4 * time.Second, 3},
+	for _, test := range []reloading{
+		{"echo", bench.Echo, bench.WebSocket, 1, 2, 5000, 5 * time.Second, 4, false},
+		{"the only worker", bench.Echo, bench.Text, 1, 1, 2000, 3 * time.Second, 5, false},
+		{"publishing at two gateways", bench.Rooms, bench.Frame, 2, 2, 400, 4 * time.Second, 3, false},
+		{"while workers are killed", bench.Echo, bench.WebSocket, 1, 2, 2000, 5 * time.Second, 4, true},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			f := newFleet(t, test.codec, test.gateways)
-			workers := proctest.Start(t, nil, f.bin, "bench", "serve", "--worker", "--workers", strconv.Itoa(test.workers), "--gateway", strings.Join(f.inner, ","))
-			done := make(chan *bench.Report, 1)
-			go func() {
-				defer close(done)
-				r, err := bench.Run(t.Context(), bench.Options{
-					Mode: test.mode, Codec: test.codec, Conns: 200, RoomSize: 20, Rate: test.rate, Targets: f.targets,
-					Warmup: time.Second, Window: test.window, Drain: 10 * time.Second,
-				}, func(bench.Moment) {})
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				done <- r
-			}()
-			reloads := 0
-			var r *bench.Report
-			for over := false; !over; {
-				select {
-				case r = <-done:
-					over = true
-				case <-time.After(100 * time.Millisecond):
-					workers.Signal(syscall.SIGHUP)
-					reloads++
-					workers.AwaitLog("msg=reloaded", reloads)
-				}
-			}
+		t.Run(test.name, test.run)
+	}
+}
+
+// reloading is a load and how often the workers are replaced meanwhile.
+type reloading struct {
+	name              string
+	mode              bench.Mode
+	codec             bench.Codec
+	gateways, workers int
+	rate              float64
+	window            time.Duration
+	times             int  // at least
+	kill              bool // a worker, when each reload has begun
+}
+
+func (test reloading) run(t *testing.T) {
+	f := newFleet(t, test.codec, test.gateways)
+	workers := proctest.Start(t, nil, f.bin, "bench", "serve", "--worker", "--workers", strconv.Itoa(test.workers), "--gateway", strings.Join(f.inner, ","))
+	done := make(chan *bench.Report, 1)
+	go func() {
+		defer close(done)
+		r, err := bench.Run(t.Context(), bench.Options{
+			Mode: test.mode, Codec: test.codec, Conns: 200, RoomSize: 20, Rate: test.rate, Targets: f.targets,
+			Warmup: time.Second, Window: test.window, Drain: 10 * time.Second,
+		}, func(bench.Moment) {})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		done <- r
+	}()
+	for reloads := 0; ; reloads++ {
+		select {
+		case r := <-done:
 			if r == nil {
 				return
 			}
 			t.Logf("%d workers replaced %d times: %.0f messages a second, audit %+v, latency p50 %d µs, p99 %d µs, max %d µs; %v", test.workers, reloads, r.Sent, r.Audit,
 				r.Latency.P50, r.Latency.P99, r.Latency.Max, strings.Join(r.Verdict.Reasons, "; "))
-			if reloads < test.times {
-				t.Errorf("%d times is not enough", reloads)
+			if reloads < test.times || !test.kill && strings.Contains(workers.Log(), "reload stopped") {
+				t.Errorf("%d times is not enough, or one was not carried out", reloads)
 			}
 			if !r.Audit.Clean() || len(r.Errors) > 0 || r.Verdict.Failed {
 				t.Errorf("%v", r.Errors)
 			}
-			if err := workers.Stop(); err != nil {
-				t.Errorf("the workers' end: %v", err)
+			if code := stop(workers); code != 0 {
+				t.Errorf("the workers end with exit code %d", code)
 			}
-		})
+			return
+		case <-time.After(100 * time.Millisecond):
+			test.reload(t, workers, reloads)
+		}
 	}
+}
+
+// reload has the workers replaced, after it was done so many times.
+func (test reloading) reload(t *testing.T, workers *proctest.Process, times int) {
+	workers.Signal(syscall.SIGHUP)
+	if pids := workerPIDs(t, workers); test.kill {
+		_ = syscall.Kill(pids[len(pids)-1-times%2], syscall.SIGKILL) // one of the last two, if it is there still
+	}
+	proctest.Await(t, "the end of the reload", func() bool {
+		log := workers.Log()
+		return strings.Count(log, "msg=reloaded")+strings.Count(log, "reload stopped") == times+1
+	})
 }
 
 // workerPIDs are the processes that a supervisor has logged as ready, in that order.
@@ -134,6 +149,9 @@ func TestWorkerIsStartedAgain(t *testing.T) {
 		}
 		echoes(t, c, "still there")
 		server.AwaitLog(`msg="worker ready"`, 3+i)
+	}
+	if code := stop(server); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
 
