@@ -106,7 +106,7 @@ func (w *world) addGateway(id uint32) {
 		g.loops = append(g.loops, l)
 	}
 	lis := &listener{Listener: cfg.Listeners[0], g: g, codec: codec.Frame{MaxMessage: 1 << 20}}
-	w.gates = append(w.gates, gate{g, sim, lis})
+	w.gates = append(w.gates, gate{g: g, sim: sim, lis: lis})
 }
 
 // play is a schedule: faults of all kinds in any order, then a time without any, after which everything must have come to its end.
@@ -161,8 +161,10 @@ func (w *world) step() {
 		time.Sleep(time.Duration(w.rng.IntN(700)) * time.Millisecond)
 	case n < 965:
 		time.Sleep(time.Duration(w.rng.IntN(6)) * time.Second)
-	case n < 975:
+	case n < 974:
 		w.addWorker()
+	case n < 975:
+		w.drainGateway()
 	default:
 		if w.bold {
 			w.fault()
@@ -207,6 +209,9 @@ func (w *world) calm() {
 			v.leaveIfDrained()
 		}
 		for _, g := range w.gates {
+			for i := range w.loops {
+				g.bid(i, 1000)
+			}
 			g.sim.Settle()
 		}
 		for _, c := range w.clients {
@@ -223,8 +228,9 @@ func (w *world) calm() {
 
 // turn lets a loop end its turn.
 func (w *world) turn() {
-	g := w.gates[w.rng.IntN(len(w.gates))]
-	g.sim.Turn(w.rng.IntN(w.loops))
+	g, i := w.gates[w.rng.IntN(len(w.gates))], w.rng.IntN(w.loops)
+	g.bid(i, 1)
+	g.sim.Turn(i)
 }
 
 // somePeerRead has a loop read something, cut anywhere.

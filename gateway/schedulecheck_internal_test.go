@@ -38,6 +38,8 @@ type gate struct {
 	g   *Gateway
 	sim *engine.Sim
 	lis *listener
+
+	draining bool
 }
 
 // note enters what went over a wire into the trace.
@@ -182,7 +184,9 @@ func (w *world) checkSession(s *session) {
 		w.fail("client %s has waited for a worker since before it lost the last one", s.remote)
 	case s.owed < 0:
 		w.fail("client %s is owed %d", s.remote, s.owed)
-	case s.paused && s.phase == phaseOpen && s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
+	case s.leaving && s.phase == phaseOpen && s.queue == nil:
+		w.fail("client %s is to go, nothing of it waits, and it is not told", s.remote)
+	case s.paused && !s.leaving && s.phase == phaseOpen && s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
 		w.fail("client %s is paused with %d bytes", s.remote, s.queue.size())
 	case s.queue.size() > s.loop.g.cfg.MaxUnacked+recordHeader+2*window+200:
 		w.fail("client %s has %d bytes", s.remote, s.queue.size())
@@ -286,7 +290,7 @@ func (w *world) checkNothingLeft() {
 
 // coverage counts what schedules are for.
 type coverage struct {
-	Deaths, Cuts, Drains, Poison, Garbled                                   uint64
+	Deaths, Cuts, Drains, Poison, Garbled, Farewells                        uint64
 	Held, Refused, Redelivered, Poisoned, Repeated, Unheard, Paused, Abroad uint64
 	Connects, Messages, Closes                                              uint64 // set aside
 }
