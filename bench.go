@@ -17,6 +17,7 @@ import (
 
 	"sluice/bench"
 	"sluice/bench/report"
+	"sluice/worker"
 )
 
 // benchShort says what each mode does.
@@ -276,7 +277,9 @@ func benchServeCommand(log *slog.Logger) *cobra.Command {
 	o := options{log: log}
 	c := &cobra.Command{
 		Use: "serve", Short: "the server for the modes: a gateway and the bench's worker, or with --worker the worker alone", Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return o.serve(c.Context(), bench.Worker{}, nil) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			return o.serve(c.Context(), func() (worker.Handler, error) { return bench.Worker{}, nil }, nil)
+		},
 	}
 	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")
 	o.innerFlags(c, "127.0.0.1:0")

@@ -14,14 +14,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"sluice/chat"
+	"sluice/worker"
 )
 
 func main() {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, drain := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	go func() {
-		<-ctx.Done()
-		stop() // a second signal kills
+		<-signals
+		drain()
+		s, _ := (<-signals).(syscall.Signal)
+		os.Exit(128 + int(s)) // as the shell has it
 	}()
 	err := command(log).ExecuteContext(ctx)
 	var usage usageError
@@ -62,21 +67,21 @@ func chatCommand(log *slog.Logger) *cobra.Command {
 		Short: "the chat: page and WebSocket on http://127.0.0.1:7272, text lines carrying JSON on 127.0.0.1:7273",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			history, err := chat.NewHistory()
-			if err != nil {
-				return err
-			}
-			h, err := chat.New(history)
-			if err != nil {
-				return err
-			}
-			return o.serve(c.Context(), h, chat.Page())
+			return o.serve(c.Context(), newChat, chat.Page())
 		},
 	}
 	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")
 	o.innerFlags(c, "127.0.0.1:0")
 	o.workerFlags(c)
 	return c
+}
+
+func newChat() (worker.Handler, error) {
+	history, err := chat.NewHistory()
+	if err != nil {
+		return nil, err
+	}
+	return chat.New(history)
 }
 
 func echoCommand(log *slog.Logger) *cobra.Command {
@@ -87,7 +92,7 @@ func echoCommand(log *slog.Logger) *cobra.Command {
 		Short: "an echo: every message goes back to its sender unchanged, for tests, conformance and benchmarks",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.serve(c.Context(), e, nil)
+			return o.serve(c.Context(), func() (worker.Handler, error) { return e, nil }, nil)
 		},
 	}
 	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")

@@ -221,7 +221,7 @@ func TestKeyFile(t *testing.T) {
 // TestUsage refuses what is not understood with exit code 2.
 func TestUsage(t *testing.T) {
 	bin := proctest.Build(t)
-	for _, args := range [][]string{{"chat", "--no-such-flag"}, {"chat", "surplus"}, {"no-such-verb"}, {"echo", "--reactors", "many"}} {
+	for _, args := range [][]string{{"chat", "--no-such-flag"}, {"chat", "surplus"}, {"no-such-verb"}, {"echo", "--reactors", "many"}, {"echo", "--worker", "--workers", "-1"}} {
 		cmd := exec.Command(bin, args...)
 		out, err := cmd.CombinedOutput()
 		if err == nil || cmd.ProcessState.ExitCode() != 2 {

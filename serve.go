@@ -29,7 +29,11 @@ type options struct {
 	pin      bool
 	inner    string
 	keyFile  string
+	drainFor time.Duration
+	pace     int
 	worker   bool
+	workers  int
+	leash    bool
 	gateways []string
 	name     string
 }
@@ -59,60 +63,78 @@ func (o *options) limitFlags(c *cobra.Command) {
 }
 
 func (o *options) innerFlags(c *cobra.Command, inner string) {
-	c.Flags().StringVar(&o.inner, "inner", inner, "HOST:PORT where workers connect")
-	o.keyFlag(c)
+	f := c.Flags()
+	f.StringVar(&o.inner, "inner", inner, "HOST:PORT where workers connect")
+	f.StringVar(&o.keyFile, "key-file", "", "file with the shared key of the inner links; without it only loopback peers are accepted")
+	f.DurationVar(&o.drainFor, "drain-for", 10*time.Second, "how long clients may take to go, or a worker to finish what it has taken, after SIGTERM")
+	f.IntVar(&o.pace, "drain-pace", 0, "clients a second that are told to go after SIGTERM (default: all within half of --drain-for, at least 100)")
 }
 
 func (o *options) workerFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.BoolVar(&o.worker, "worker", false, "run a worker alone")
+	f.IntVar(&o.workers, "workers", 0, "run so many workers in processes of their own, start those again that die, and replace them one by one on SIGHUP")
+	f.BoolVar(&o.leash, "leash", false, "drain when standard input ends: whoever started this process is gone")
+	_ = f.MarkHidden("leash") // it is there
 	f.StringSliceVar(&o.gateways, "gateway", []string{"127.0.0.1:2300"}, "with --worker: the inner addresses of the gateways, HOST:PORT[,…]")
 	f.StringVar(&o.name, "name", "", "the worker's name in logs (default: the host's)")
 }
 
-func (o *options) keyFlag(c *cobra.Command) {
-	c.Flags().StringVar(&o.keyFile, "key-file", "", "file with the shared key of the inner links; without it only loopback peers are accepted")
-}
-
-// serve runs what the flags ask for: a worker alone, or a gateway and a worker together.
-func (o *options) serve(ctx context.Context, h worker.Handler, page http.Handler) error {
+// serve runs what the flags ask for: the business alone, or a gateway and the business together.
+func (o *options) serve(ctx context.Context, business func() (worker.Handler, error), page http.Handler) error {
+	if o.workers < 0 {
+		return usageError{fmt.Errorf("--workers: %d is less than 0", o.workers)}
+	}
 	key, err := o.key()
 	if err != nil {
 		return err
 	}
 	if o.worker {
-		return o.serveWorker(ctx, h, key, o.gateways)
+		addrs := make([]string, len(o.gateways))
+		for i, a := range o.gateways {
+			addrs[i] = "gateway://" + a
+		}
+		return o.work(ctx, business, key, o.gateways, func() { announce(addrs) })
 	}
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err
 	}
-	// The worker drains before the gateway goes, so that nothing taken is left unanswered.
-	gatewayCtx, stopGateway := context.WithCancel(context.WithoutCancel(ctx))
+	// The gateway drains before the workers go, so that nothing taken is left unanswered.
+	gatewayCtx, stopGateway := context.WithCancel(ctx)
+	workerCtx, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	var both errgroup.Group
-	both.Go(func() error { return g.Serve(gatewayCtx) })
+	both.Go(func() error {
+		defer stopWorkers()
+		return g.Serve(gatewayCtx)
+	})
 	both.Go(func() error {
 		defer stopGateway()
-		w, err := o.newWorker(h, key, []string{g.InnerAddr()})
-		if err != nil {
-			return err
-		}
-		go announce(w.Ready(), append(g.Addrs(), "inner://"+g.InnerAddr()))
-		return w.Run(ctx)
+		return o.work(workerCtx, business, key, []string{g.InnerAddr()}, func() { announce(append(g.Addrs(), "inner://"+g.InnerAddr())) })
 	})
 	return both.Wait()
 }
 
-func (o *options) serveWorker(ctx context.Context, h worker.Handler, key []byte, gateways []string) error {
+// work runs the business until ctx ends: as a worker in this process or, with --workers, in processes of their own. up is called when all links are up.
+func (o *options) work(ctx context.Context, business func() (worker.Handler, error), key []byte, gateways []string, up func()) error {
+	if o.workers > 0 {
+		return o.superviseWorkers(ctx, gateways, up)
+	}
+	h, err := business()
+	if err != nil {
+		return err
+	}
 	w, err := o.newWorker(h, key, gateways)
 	if err != nil {
 		return err
 	}
-	addrs := make([]string, len(gateways))
-	for i, a := range gateways {
-		addrs[i] = "gateway://" + a
+	if o.leash {
+		go followLeash()
 	}
-	go announce(w.Ready(), addrs)
+	go func() {
+		<-w.Ready()
+		up()
+	}()
 	return w.Run(ctx)
 }
 
@@ -125,20 +147,17 @@ func (o *options) serveGateway(ctx context.Context, page http.Handler) error {
 	if err != nil {
 		return err
 	}
-	announce(nil, append(g.Addrs(), "inner://"+g.InnerAddr()))
+	announce(append(g.Addrs(), "inner://"+g.InnerAddr()))
 	return g.Serve(ctx)
 }
 
 // announce prints the one line that says that everything listens.
-func announce(ready <-chan struct{}, addrs []string) {
-	if ready != nil {
-		<-ready
-	}
+func announce(addrs []string) {
 	fmt.Println("ready", strings.Join(addrs, " "))
 }
 
 func (o *options) newGateway(key []byte, page http.Handler) (*gateway.Gateway, error) {
-	cfg := gateway.Config{Inner: o.inner, Key: key, PinCPUs: o.pin, Logger: o.log}
+	cfg := gateway.Config{Inner: o.inner, Key: key, PinCPUs: o.pin, DrainFor: o.drainFor, DrainPace: o.pace, Logger: o.log}
 	if o.reactors != "auto" {
 		n, err := strconv.Atoi(o.reactors)
 		if err != nil || n < 1 {
@@ -158,7 +177,7 @@ func (o *options) newGateway(key []byte, page http.Handler) (*gateway.Gateway, e
 }
 
 func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*worker.Worker, error) {
-	return worker.New(worker.Config{Gateways: gateways, Key: key, Name: o.name, Build: version(), Logger: o.log}, h)
+	return worker.New(worker.Config{Gateways: gateways, Key: key, Name: o.name, Build: version(), DrainTimeout: o.drainFor, Logger: o.log}, h)
 }
 
 // minKey is the shortest key taken, in bytes.

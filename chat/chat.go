@@ -1,7 +1,8 @@
 // Package chat is a chat server, and the template for a sluice worker of one's own: rooms, private messages, history, presence.
 //
 // It keeps nothing about clients in memory. Who somebody is stands in the session's attributes and uid, who is in a room in groups: a worker that
-// is replaced loses nothing. Only the history and the rate limits are in a store, which may forget.
+// is replaced loses nothing, and nobody sees it. Only the history and the rate limits are in a store, which may forget: the one in memory ends with its worker, so that who
+// enters a room later sees what was said since. Nor does the half minute in which to log in go on with the next worker.
 //
 // Messages are JSON documents with a "type", the same over WebSocket, text lines and JSON sockets. A line that is no JSON object is read as a telnet
 // user's command (request.go), and what is no command is said in the room joined last.

@@ -47,8 +47,11 @@ type Config struct {
 	MaxTries int
 	// LinkHeartbeat is the longest silence on a link before a ping; after two the link is cut, so that a worker which hangs is noticed within three. Whole seconds. Defaults to 1 s.
 	LinkHeartbeat time.Duration
-	// DrainFor bounds how long Serve waits for clients to take their last bytes when it ends. Defaults to 2 s.
+	// DrainFor is how long clients may take to go when Serve ends; who is there still is then told at once, and cut a second later. Defaults to 10 s.
 	DrainFor time.Duration
+	// DrainPace is how many clients are told to go in a second when Serve ends, so that they do not all come to other gateways at once. Defaults to what tells all in half of
+	// DrainFor, and at least 100.
+	DrainPace int
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
@@ -114,7 +117,7 @@ func (c *Config) setDefaults() error {
 	c.MaxUnacked = cmp.Or(c.MaxUnacked, 256<<10)
 	c.MaxTries = cmp.Or(c.MaxTries, 5)
 	c.LinkHeartbeat = cmp.Or(c.LinkHeartbeat, time.Second)
-	c.DrainFor = cmp.Or(c.DrainFor, 2*time.Second)
+	c.DrainFor = cmp.Or(c.DrainFor, 10*time.Second)
 	if c.Router == nil {
 		c.Router = LeastClients
 	}
@@ -123,6 +126,9 @@ func (c *Config) setDefaults() error {
 	}
 	if c.MaxTries <= suspectAfter || c.MaxTries > 255 {
 		return fmt.Errorf("gateway: Config.MaxTries: %d is not within 3…255", c.MaxTries)
+	}
+	if c.DrainFor < 0 || c.DrainPace < 0 {
+		return fmt.Errorf("gateway: Config.DrainFor, Config.DrainPace: %v, %d: neither may be negative", c.DrainFor, c.DrainPace)
 	}
 	if c.LinkHeartbeat < time.Second {
 		return fmt.Errorf("gateway: Config.LinkHeartbeat: %v is less than a second", c.LinkHeartbeat)

@@ -14,5 +14,5 @@
 //		Listeners: []gateway.Listener{{URL: "ws://0.0.0.0:7272"}, {URL: "text://0.0.0.0:7273"}},
 //	})
 //	…
-//	err = g.Serve(ctx) // until ctx ends
+//	err = g.Serve(ctx) // until ctx ends, and then until the clients have been told to go, at a pace, and have gone
 package gateway

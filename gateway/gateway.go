@@ -36,6 +36,7 @@ type Gateway struct {
 	stopPages context.CancelFunc
 
 	refusedPeers atomic.Uint64
+	draining     atomic.Bool // nobody else gets in
 	pagesWG      sync.WaitGroup
 }
 
@@ -100,55 +101,6 @@ func (g *Gateway) Addrs() []string {
 
 // InnerAddr is the host:port where workers connect.
 func (g *Gateway) InnerAddr() string { return g.inner.ln.Addr().String() }
-
-// Serve runs until ctx ends, then says goodbye to clients and workers, and returns when every goroutine and descriptor is gone.
-func (g *Gateway) Serve(ctx context.Context) error {
-	<-ctx.Done()
-	for _, l := range g.listeners {
-		_ = l.ln.Close()
-	}
-	g.inner.close()
-	deadline, cancel := context.WithTimeout(context.Background(), g.cfg.DrainFor)
-	defer cancel()
-	g.farewell(deadline)
-	g.stop()
-	return nil
-}
-
-// farewell tells clients that the gateway goes, then their workers that they are gone, and waits until all have heard it.
-func (g *Gateway) farewell(ctx context.Context) {
-	ask(g, func(l *loop) int { return l.sayGoodbye() })
-	g.await(ctx, (*loop).clients)
-	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
-	defer cancel()
-	ask(g, func(l *loop) int { return l.cutClients() })
-	g.await(ctx, (*loop).clients)
-	ask(g, func(l *loop) int { return l.endLinks() })
-	g.await(ctx, func(l *loop) int { return l.linked })
-}
-
-// lastWords is how long the gateway waits for workers to take the last they are told.
-const lastWords = time.Second
-
-// await polls until all loops say that a figure is 0, or ctx ends. A loop too busy to say so has not.
-func (g *Gateway) await(ctx context.Context, figure func(*loop) int) {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		left, answers := 0, ask(g, figure)
-		for _, n := range answers {
-			left += n
-		}
-		if left == 0 && len(answers) == len(g.loops) {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
 
 // stop ends everything that New started.
 func (g *Gateway) stop() {

@@ -84,6 +84,7 @@ func (l *loop) expireHeld(list []*session) []*session {
 const (
 	refusedNoWorker = "no_worker" // none came in time, or too much waits already
 	refusedPoison   = "poison"    // each worker that got it has died
+	refusedDraining = "draining"  // no worker came before the gateway closed down
 )
 
 // refuse tells the client that messages of its were not taken.

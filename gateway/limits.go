@@ -136,6 +136,7 @@ type pauses uint8
 const (
 	pausedByWorker pauses = 1 << iota // too much of it is not acknowledged
 	pausedByRate                      // it has sent too fast
+	pausedToLeave                     // it has been told to go, or is as soon as nothing of it waits for a worker
 )
 
 func (s *session) pause(why pauses) {

@@ -51,6 +51,9 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 	}
 	l.links[k.serial] = k
 	l.el.Schedule(&k.timer, l.g.cfg.LinkHeartbeat)
+	if l.ending {
+		k.send(&link.Frame{Type: link.Drain})
+	}
 	if k.hello.Role == link.RoleWorker {
 		l.pool.add(k)
 		l.pumpWaiting()

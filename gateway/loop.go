@@ -42,6 +42,7 @@ type loop struct {
 	stats    LoopStats
 	ends     [link.ReasonInternal + 1]uint64 // of connections
 	linked   int                             // connections of workers
+	bidden   int                             // slots below it have been told to go
 	ending   bool                            // the gateway is closing down: nobody else gets in
 
 	inbox inbox
@@ -157,39 +158,4 @@ func (l *loop) status(o origin, f *link.Frame, status link.Status) {
 	if f.Has(link.FlagResult) {
 		l.answer(o, &link.Frame{ID: f.ID, Code: uint16(status)})
 	}
-}
-
-// clients is how many connections of clients there are, those that are taking their last bytes too.
-func (l *loop) clients() int { return int(l.stats.Opened - l.stats.Closed) }
-
-// sayGoodbye lets nobody else in, and tells workers and clients that the gateway is closing down.
-func (l *loop) sayGoodbye() int {
-	l.ending = true
-	for _, k := range l.links {
-		k.send(&link.Frame{Type: link.Drain})
-	}
-	for _, s := range l.sessions {
-		if s != nil {
-			s.end(link.ReasonDraining)
-		}
-	}
-	return l.clients()
-}
-
-// cutClients ends the clients that have not taken their last bytes.
-func (l *loop) cutClients() int {
-	for _, s := range l.sessions {
-		if s != nil {
-			s.destroy(link.ReasonDraining)
-		}
-	}
-	return l.clients()
-}
-
-// endLinks ends the links, once all that they carry has been said.
-func (l *loop) endLinks() int {
-	for _, k := range l.links {
-		k.end(link.Draining, "", link.ReasonDraining)
-	}
-	return l.linked
 }

@@ -22,7 +22,7 @@ func (k *workerLink) acknowledged(t link.Type, slot uint32, token uint64, n int)
 		s.out--
 		s.unacked -= n
 		s.handled++
-		if s.pauses&pausedByWorker != 0 {
+		if s.pauses != 0 {
 			s.throttle()
 		}
 		s.passed()

@@ -16,7 +16,8 @@ import (
 
 // TestScenarios plays the dialogues of testdata/*.txt. A file starts with a paragraph that says what it protects; then each line is a step:
 //
-//	gateway [loops=N] [hold=D] [holdbytes=N] [unacked=N] [tries=N] [router=round]   first, where the defaults do not do
+//	gateway [loops=N] [hold=D] [holdbytes=N] [unacked=N] [tries=N] [drain=D] [router=round]   first, where the defaults do not do
+//	gateway drains                             it is told to end
 //	worker NAME [window=N] [role=publisher] [id=NAME]    opens a link to each loop; with the id of another it takes that one's place
 //	client NAME text|jsonl|frame|ws            connects
 //	CLIENT says TEXT · writes LINE · hears TEXT · closes · leaves     "hears closed" is the end; after a WebSocket's farewell it is "hears close CODE REASON"
@@ -70,6 +71,11 @@ func (s *scenario) fail(format string, args ...any) {
 func (s *scenario) play() {
 	s.Helper()
 	actor, rest, _ := strings.Cut(s.step, " ")
+	if s.step == "gateway drains" {
+		go s.stop()
+		wait(s.T, s.step, func() bool { return !s.g.Ready() })
+		return
+	}
 	if actor == "gateway" {
 		s.gateway(strings.Fields(rest))
 		return
@@ -111,6 +117,8 @@ func (s *scenario) gateway(args []string) {
 			cfg.Loops = n
 		case "hold":
 			cfg.HoldFor, _ = time.ParseDuration(value)
+		case "drain":
+			cfg.DrainFor, _ = time.ParseDuration(value)
 		case "holdbytes":
 			cfg.HoldBytes = n
 		case "unacked":

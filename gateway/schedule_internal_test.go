@@ -114,7 +114,7 @@ func newGate(t testing.TB, cfg Config) gate {
 		el.Schedule(&l.tick, tickEvery)
 		g.loops = append(g.loops, l)
 	}
-	return gate{g, sim, &listener{Listener: cfg.Listeners[0], g: g, codec: codec.Frame{MaxMessage: 1 << 20}}}
+	return gate{g: g, sim: sim, lis: &listener{Listener: cfg.Listeners[0], g: g, codec: codec.Frame{MaxMessage: 1 << 20}}}
 }
 
 // play is a schedule: faults of all kinds in any order, then a time without any, after which everything must have come to its end.
@@ -169,8 +169,10 @@ func (w *world) step() {
 		time.Sleep(time.Duration(w.rng.IntN(700)) * time.Millisecond)
 	case n < 965:
 		time.Sleep(time.Duration(w.rng.IntN(6)) * time.Second)
-	case n < 975:
+	case n < 974:
 		w.addWorker()
+	case n < 975:
+		w.drainGateway()
 	default:
 		if w.bold {
 			w.fault()
@@ -215,6 +217,9 @@ func (w *world) calm() {
 			v.leaveIfDrained()
 		}
 		for _, g := range w.gates {
+			for i := range w.loops {
+				g.bid(i, 1000)
+			}
 			g.sim.Settle()
 		}
 		for _, c := range w.clients {
@@ -231,8 +236,9 @@ func (w *world) calm() {
 
 // turn lets a loop end its turn.
 func (w *world) turn() {
-	g := w.gates[w.rng.IntN(len(w.gates))]
-	g.sim.Turn(w.rng.IntN(w.loops))
+	g, i := w.gates[w.rng.IntN(len(w.gates))], w.rng.IntN(w.loops)
+	g.bid(i, 1)
+	g.sim.Turn(i)
 }
 
 // somePeerRead has a loop read something, cut anywhere.

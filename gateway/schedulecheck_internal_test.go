@@ -38,6 +38,8 @@ type gate struct {
 	g   *Gateway
 	sim *engine.Sim
 	lis *listener
+
+	draining bool
 }
 
 // note enters what went over a wire into the trace.
@@ -180,7 +182,9 @@ func (w *world) checkSession(s *session) {
 		w.fail("client %s has waited for a worker since before it lost the last one", s.remote())
 	case s.owed < 0, s.out < 0, s.unacked < 0, s.out == 0 && s.unacked != 0:
 		w.fail("client %s is owed %d", s.remote(), s.owed)
-	case s.pauses&pausedByWorker != 0 && s.phase == phaseOpen && s.unacked+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
+	case s.pauses&pausedToLeave != 0 && s.phase == phaseOpen && s.queue == nil && s.out == 0:
+		w.fail("client %s is to go, nothing of it waits, and it is not told", s.remote())
+	case s.pauses&(pausedByWorker|pausedToLeave) == pausedByWorker && s.phase == phaseOpen && s.unacked+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
 		w.fail("client %s is paused with %d bytes", s.remote(), s.unacked+s.queue.size())
 	case s.unacked+s.queue.size() > s.loop.g.cfg.MaxUnacked+link.HeaderSize+2*window+200:
 		w.fail("client %s has %d bytes", s.remote(), s.unacked+s.queue.size())
@@ -284,7 +288,7 @@ func (w *world) checkNothingLeft() {
 
 // coverage counts what schedules are for.
 type coverage struct {
-	Deaths, Cuts, Drains, Poison, Garbled                                   uint64
+	Deaths, Cuts, Drains, Poison, Garbled, Farewells                        uint64
 	Held, Refused, Redelivered, Poisoned, Repeated, Unheard, Paused, Abroad uint64
 	Connects, Messages, Closes                                              uint64 // set aside
 }

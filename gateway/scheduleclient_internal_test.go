@@ -19,6 +19,7 @@ type simClient struct {
 	peer       *engine.SimPeer
 	session    *session
 	left       bool // it has hung up, or was cut off
+	bidden     bool // it has heard that the gateway is closing down
 	deadly     map[int]bool
 	aims       map[int][]*simClient // whom the handlers of its events send something
 
@@ -44,6 +45,9 @@ func (w *world) addClient() {
 		w: w, index: len(w.clients), gate: w.rng.IntN(len(w.gates)), loop: w.rng.IntN(w.loops), last: -1,
 		deadly: map[int]bool{}, aims: map[int][]*simClient{}, got: map[effect]int{}, newest: map[int]int{},
 		numbers: map[int]uint32{}, messages: map[uint32]int{}, on: map[int]*holding{}, applied: map[int]bool{},
+	}
+	if w.gates[c.gate].draining {
+		return // it takes nobody any more
 	}
 	if w.bold && w.rng.IntN(20) == 0 {
 		c.deadly[connect] = true
@@ -148,18 +152,23 @@ func (c *simClient) hear() {
 		}
 		c.in = c.in[n:]
 	}
-	if c.peer.Closed() && !c.left {
+	if c.peer.Closed() && !c.left && !c.bidden {
 		c.w.fail("client %d was disconnected", c.index)
 	}
+	c.left = c.left || c.peer.Closed()
 }
 
 func (c *simClient) isRefused(payload []byte) {
 	var r struct {
+		Type  string
 		Code  string
 		Count int
 	}
 	if err := json.Unmarshal(payload, &r); err != nil {
 		c.w.fail("client %d hears %q", c.index, payload)
+	}
+	if r.Type == "sluice.draining" {
+		c.hearsFarewell()
 	}
 	c.refused += r.Count
 }
@@ -251,7 +260,7 @@ func (c *simClient) delivered(l *simLink, h *holding, f *link.Frame) (n int) {
 
 // told checks what a worker hears of the client's end.
 func (c *simClient) told(l *simLink, f *link.Frame) {
-	if !l.k.over && !f.Has(link.FlagMoved) && (!c.left || c.applied[gone]) {
+	if !l.k.over && !f.Has(link.FlagMoved) && (!c.left && !c.w.gates[c.gate].draining || c.applied[gone]) {
 		c.w.fail("client %d is said to be gone", c.index)
 	}
 }
@@ -263,6 +272,9 @@ func (c *simClient) apply(n int) {
 	}
 	c.applied[n] = true
 	if n >= 0 {
+		if c.bidden {
+			c.w.fail("client %d: message %d is handled although it has been told to go", c.index, n)
+		}
 		if n < c.last {
 			c.w.fail("client %d: message %d is acknowledged behind %d", c.index, n, c.last)
 		}

@@ -29,7 +29,7 @@ func TestServeSaysGoodbye(t *testing.T) {
 	wait(t, "the clients", func() bool { return g.Stats().Clients == 10 })
 	stop()
 	for i, c := range clients {
-		if got, want := c.hear(), []string{"closed", "close 1012 draining"}[i%2]; got != want {
+		if got, want := c.hear(), []string{`{"type":"sluice.draining"}`, "close 1012 draining"}[i%2]; got != want {
 			t.Errorf("client %d hears %q", i, got)
 		}
 	}

@@ -83,6 +83,13 @@ func (s *session) OnOpen(c *engine.Conn) {
 		return
 	}
 	s.codec = s.lis.codec
+	if s.loop.ending { // it came when nobody was to come any more
+		s.loop.stats.Refusals++
+		_ = c.Write(s.codec.Append(nil, []byte(drainingMessage), true))
+		s.phase = phaseEnding
+		c.CloseAfterFlush(closing(link.ReasonDraining), lastBytes)
+		return
+	}
 	s.open()
 }
 
@@ -219,9 +226,15 @@ func (s *session) forward(payload []byte, flags uint8) {
 	s.throttle()
 }
 
-// throttle pauses the client's reads while too much of it waits, and resumes them when half of that is gone.
+// throttle pauses the client's reads while too much of it waits, and resumes them when half of that is gone. A client that leaves is done when nothing waits.
 func (s *session) throttle() {
 	if s.phase != phaseOpen {
+		return
+	}
+	if s.pauses&pausedToLeave != 0 {
+		if s.queue == nil && s.out == 0 {
+			s.end(link.ReasonDraining)
+		}
 		return
 	}
 	pending := s.unacked + s.queue.size()
@@ -327,6 +340,8 @@ func (s *session) end(reason link.Reason) {
 		if b := s.codec.AppendClose(s.loop.out[:0], code, text); len(b) > 0 {
 			s.loop.out = b
 			_ = s.conn.Write(b)
+		} else if reason == link.ReasonDraining {
+			s.deliver([]byte(drainingMessage), link.FlagText)
 		}
 	}
 	s.phase = phaseEnding

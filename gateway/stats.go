@@ -28,7 +28,7 @@ type LoopStats struct {
 	Pressed          uint64            // times that a link was paused because another loop was behind
 	Pages            uint64            // plain HTTP requests answered
 	PagesRefused     uint64            // for there were too many at once
-	Refusals         uint64            // handshakes refused
+	Refusals         uint64            // handshakes refused, and clients that came when the gateway was closing down
 	Mute             uint64            // clients cut because their first message did not come in time
 	Unfinished       uint64            // clients cut because a message of theirs was not whole in time
 	PartialCut       uint64            // clients cut because too much waited for the rest of its messages

@@ -41,8 +41,7 @@ function request(doc) { return state.loggedIn && socket.send(doc); }
 function add(c, message) {
   if (message.id && c.ids.has(message.id)) return;
   if (message.id) c.ids.add(message.id);
-  c.messages.push(message);
-  c.messages.sort((a, b) => a.time - b.time);
+  c.messages.push(message); // as it came: the clocks of two workers are two
   if (c.messages.length > 1000) for (const m of c.messages.splice(0, 200)) c.ids.delete(m.id);
   c.typing.delete(message.from);
   const seen = c.key === state.current && !document.hidden;
@@ -67,6 +66,7 @@ const on = {
     const c = conversation("room", e.room);
     const before = c.unread;
     for (const m of e.messages ?? []) add(c, m);
+    c.messages.sort((a, b) => a.time - b.time);
     c.unread = before; // what was said before we came is no news
     if (!state.current) open(c.key);
   },

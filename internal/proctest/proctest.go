@@ -3,10 +3,14 @@ package proctest
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"sluice/internal/child"
 )
@@ -24,7 +28,8 @@ func Build(tb testing.TB) string {
 // Process is a running program that has said it is ready.
 type Process struct {
 	*child.Process
-	tb testing.TB
+	tb  testing.TB
+	log string // where its standard error is
 }
 
 // Start runs a program and waits for the line on its standard output that begins with "ready". It is ended with the test.
@@ -38,7 +43,7 @@ func Start(tb testing.TB, env []string, name string, args ...string) *Process {
 		tb.Fatal(err)
 	}
 	cmd.Stderr = logs
-	p := &Process{tb: tb}
+	p := &Process{tb: tb, log: logs.Name()}
 	tb.Cleanup(func() {
 		if p.Process != nil {
 			_ = p.Stop() // whoever cares how it ends stops it before
@@ -52,6 +57,58 @@ func Start(tb testing.TB, env []string, name string, args ...string) *Process {
 		tb.Fatal(err)
 	}
 	return p
+}
+
+// Log is what the process has written to its standard error.
+func (p *Process) Log() string {
+	p.tb.Helper()
+	b, err := os.ReadFile(p.log)
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	return string(b)
+}
+
+// AwaitLog waits until the process has logged a text so many times.
+func (p *Process) AwaitLog(text string, times int) {
+	p.tb.Helper()
+	Await(p.tb, fmt.Sprintf("process %d logs %q %d times", p.PID, text, times), func() bool { return strings.Count(p.Log(), text) >= times })
+}
+
+// Await polls until something is so.
+func Await(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			tb.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+// patience is how long a test waits for what must happen.
+const patience = 30 * time.Second
+
+// Signal sends the process a signal.
+func (p *Process) Signal(s syscall.Signal) {
+	p.tb.Helper()
+	if err := syscall.Kill(p.PID, s); err != nil {
+		p.tb.Fatalf("process %d: %v", p.PID, err)
+	}
+}
+
+// ExitCode waits for the end of the process and returns its exit code; -1 when a signal ended it.
+func (p *Process) ExitCode() int {
+	p.tb.Helper()
+	select {
+	case <-p.Done():
+	case <-time.After(patience):
+		p.tb.Fatalf("process %d does not end", p.PID)
+	}
+	var exit *exec.ExitError
+	if errors.As(p.Err(), &exit) {
+		return exit.ExitCode()
+	}
+	return 0
 }
 
 // Stop ends the process with SIGTERM and waits for it. It returns what Wait said. One that has to be killed fails the test.

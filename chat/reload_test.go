@@ -1,0 +1,110 @@
+package chat_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"sluice/internal/proctest"
+)
+
+// watch has a window remember what it shows of its connection, and what it complains about.
+const watch = `
+window.shown = [];
+new MutationObserver(() => shown.push(document.querySelector("#pill").textContent)).observe(document.querySelector("#pill"), {childList: true, characterData: true, subtree: true});
+new MutationObserver(() => { if (!document.querySelector("#toast").hidden) shown.push(document.querySelector("#toast").textContent); })
+  .observe(document.querySelector("#toast"), {attributes: true});
+true`
+
+// talk has a window say "NAME 1", "NAME 2", … at about the pace that the chat allows, until hush.
+func talk(name string) string {
+	return fmt.Sprintf(`
+window.said = 0;
+window.talking = setInterval(() => {
+  document.querySelector("#say-text").value = %q + " " + ++said;
+  document.querySelector("#say-form").requestSubmit();
+}, 250);
+true`, name)
+}
+
+const hush = `clearInterval(talking), said`
+
+// spoken are the texts that a window shows of somebody.
+func spoken(t *testing.T, ctx context.Context, name string) (texts []string) {
+	t.Helper()
+	for _, text := range ask[[]string](t, ctx, `[...document.querySelectorAll("#messages .text")].map((e) => e.textContent)`) {
+		if strings.HasPrefix(text, name+" ") {
+			texts = append(texts, text)
+		}
+	}
+	return texts
+}
+
+// hasHeard waits until a window shows so many messages of somebody.
+func hasHeard(name string, count int) step {
+	return chromedp.Poll[chromedp.Void](fmt.Sprintf(`[...document.querySelectorAll("#messages .text")].filter((e) => e.textContent.startsWith(%q)).length >= %d`, name+" ", count),
+		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))
+}
+
+// TestPageReload replaces the worker, a process of its own, three times while two people talk: each sees every message once and in order, and neither page
+// shows anything of it.
+func TestPageReload(t *testing.T) {
+	browser(t)
+	bin := proctest.Build(t)
+	gateway := proctest.Start(t, nil, bin, "gateway", "--chat-page", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
+	workers := proctest.Start(t, nil, bin, "chat", "--worker", "--workers", "1", "--gateway", gateway.Addrs["inner"])
+	page := "http://" + gateway.Addrs["ws"]
+	ada, bob := window(t, 1280, 800), window(t, 390, 844)
+	run(t, ada, chromedp.Navigate(page), logIn("Ada"))
+	run(t, bob, chromedp.Navigate(page), logIn("Bob"))
+	run(t, ada, shows("#users", "Bob"))
+	ask[bool](t, ada, watch)
+	ask[bool](t, bob, watch)
+	ask[bool](t, ada, talk("Ada"))
+	ask[bool](t, bob, talk("Bob"))
+	for i := range 3 {
+		run(t, ada, hasHeard("Bob", 3*i+2))
+		run(t, bob, hasHeard("Ada", 3*i+2))
+		workers.Signal(syscall.SIGHUP)
+		workers.AwaitLog("msg=reloaded", i+1)
+	}
+	saidByAda, saidByBob := ask[int](t, ada, hush), ask[int](t, bob, hush)
+	for name, said := range map[string]int{"Ada": saidByAda, "Bob": saidByBob} {
+		var want []string
+		for i := range said {
+			want = append(want, fmt.Sprintf("%s %d", name, i+1))
+		}
+		for _, w := range []context.Context{ada, bob} {
+			run(t, w, hasHeard(name, said))
+			if got := spoken(t, w, name); !slices.Equal(got, want) {
+				t.Errorf("of %d messages of %s there are %q", said, name, got)
+			}
+		}
+	}
+	for name, w := range map[string]context.Context{"Ada": ada, "Bob": bob} {
+		if shown := ask[[]string](t, w, `shown`); len(shown) > 0 {
+			t.Errorf("%s saw %q", name, shown)
+		}
+		if people := ask[string](t, w, `document.querySelector("#users").textContent`); !strings.Contains(people, "Ada") || !strings.Contains(people, "Bob") {
+			t.Errorf("%s sees %q in the room", name, people)
+		}
+	}
+	// The fourth worker knows who is there as the first one did.
+	grace := dialText(t, gateway.Addrs["text"])
+	grace.send("/login Grace", "/join lobby")
+	if users := fmt.Sprint(grace.expect("users")["users"]); users != "[Ada Bob Grace]" {
+		t.Errorf("Grace finds %s", users)
+	}
+	run(t, ada, shows("#users", "Grace"), say("and on we go"))
+	run(t, bob, shows("#messages", "and on we go"))
+	// That the watch sees a lost connection shows the gateway's own end.
+	gateway.Signal(syscall.SIGTERM)
+	run(t, ada, chromedp.Poll[chromedp.Void](`shown.some((text) => text.includes("reconnecting"))`, chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second)))
+	t.Logf("the worker was replaced 3 times during %d messages", saidByAda+saidByBob)
+}

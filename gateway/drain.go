@@ -1,0 +1,202 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sluice/internal/link"
+)
+
+// A gateway that closes down takes no new clients, and bids those it has farewell at a pace. A client that has been bidden is not read any more; when all that was read
+// of it has been handled and answered it is told and closed. So what it sent and has no answer to when it hears of the end was not taken: it may send it again, to
+// another gateway. Workers serve to the end, and may come and go meanwhile.
+
+// ErrCut is returned by Serve when clients had not gone by the end of Config.DrainFor. They were told and cut.
+var ErrCut = errors.New("gateway: clients were cut at the end of the drain")
+
+// drainingMessage tells clients of protocols without a farewell of their own; WebSockets hear the code 1012.
+const drainingMessage = `{"type":"sluice.draining"}`
+
+const (
+	leastPace = 100                   // clients a second, where Config.DrainPace does not say
+	paceStep  = 20 * time.Millisecond // between two handfuls of clients
+	lastWords = time.Second           // for clients and workers to take the last they are told
+)
+
+// Ready reports whether the gateway takes new clients: from New until the context of Serve ends. Any goroutine may call it.
+func (g *Gateway) Ready() bool { return !g.draining.Load() }
+
+// Serve runs until ctx ends. Then it takes no new clients, bids farewell to those it has, and returns when every goroutine and descriptor is gone: with ErrCut if not
+// all clients had gone in time.
+func (g *Gateway) Serve(ctx context.Context) error {
+	<-ctx.Done()
+	g.draining.Store(true)
+	for _, l := range g.listeners {
+		_ = l.ln.Close()
+	}
+	cut := g.drain()
+	g.stop()
+	if cut > 0 {
+		return fmt.Errorf("%w: %d", ErrCut, cut)
+	}
+	return nil
+}
+
+// drain ends all clients and then the links, and returns how many clients had to be cut.
+func (g *Gateway) drain() (cut int) {
+	began := time.Now()
+	clients := sum(ask(g, (*loop).beginDrain))
+	pace := g.pace(clients)
+	g.log.Info("draining", "clients", clients, "pace", pace, "for", g.cfg.DrainFor)
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.DrainFor)
+	defer cancel()
+	g.bidFarewell(ctx, pace)
+	if !g.await(ctx, (*loop).clients) {
+		cut = sum(ask(g, (*loop).clients))
+		g.log.Warn("the time to drain is over: the clients that are left are cut", "clients", cut)
+	}
+	g.lastly((*loop).hurryClients, (*loop).clients)
+	g.lastly((*loop).cutClients, (*loop).clients)
+	g.inner.close()
+	g.lastly((*loop).endLinks, func(l *loop) int { return l.linked })
+	g.log.Info("drained", "clients", clients, "cut", cut, "took", time.Since(began).Round(time.Millisecond))
+	return cut
+}
+
+// pace is how many clients are told to go in a second.
+func (g *Gateway) pace(clients int) int {
+	if g.cfg.DrainPace > 0 {
+		if need := time.Duration(clients/g.cfg.DrainPace) * time.Second; need > g.cfg.DrainFor {
+			g.log.Warn("the pace is too slow to tell all clients in time", "pace", g.cfg.DrainPace, "needs", need)
+		}
+		return g.cfg.DrainPace
+	}
+	return max(leastPace, int(2*float64(clients)/g.cfg.DrainFor.Seconds()))
+}
+
+// bidFarewell bids all clients farewell, so many a second, in the order of their slots on each loop, until ctx ends.
+func (g *Gateway) bidFarewell(ctx context.Context, pace int) {
+	began := time.Now()
+	step := time.NewTicker(paceStep)
+	defer step.Stop()
+	for told, first := 0, 0; ; first++ {
+		due := 1 + int(time.Since(began).Seconds()*float64(pace)) - told
+		left := 0
+		answers := ask(g, func(l *loop) farewells { return l.bid(share(due, (int(l.index)+first)%len(g.loops), len(g.loops))) })
+		for _, n := range answers {
+			told, left = told+n.told, left+n.left
+		}
+		if left == 0 && len(answers) == len(g.loops) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-step.C:
+		}
+	}
+}
+
+// share is the part of n for number i of so many.
+func share(n, i, of int) int { return (n + of - 1 - i) / of }
+
+// await polls until all loops say that a figure is 0, and reports whether they did before ctx ended. A loop too busy to say so has not.
+func (g *Gateway) await(ctx context.Context, figure func(*loop) int) bool {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if answers := ask(g, figure); sum(answers) == 0 && len(answers) == len(g.loops) {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+}
+
+// lastly has each loop do something and gives what comes of it its last second.
+func (g *Gateway) lastly(do, figure func(*loop) int) {
+	ask(g, do)
+	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	g.await(ctx, figure)
+}
+
+func sum(figures []int) (n int) {
+	for _, f := range figures {
+		n += f
+	}
+	return n
+}
+
+// clients is how many connections of clients there are, those that are taking their last bytes too.
+func (l *loop) clients() int { return int(l.stats.Opened - l.stats.Closed) }
+
+// beginDrain lets nobody else in, and tells the workers that the gateway is closing down.
+func (l *loop) beginDrain() int {
+	l.ending = true
+	for _, k := range l.links {
+		k.send(&link.Frame{Type: link.Drain})
+	}
+	return l.clients()
+}
+
+// farewells are how many clients were told to go, and how many are yet to be, at most.
+type farewells struct{ told, left int }
+
+// bid bids at most so many clients farewell. Nobody comes any more, so it walks the slots once.
+func (l *loop) bid(most int) farewells {
+	told := 0
+	for ; told < most && l.bidden < len(l.sessions); l.bidden++ {
+		if s := l.sessions[l.bidden]; s != nil && s.leave() {
+			told++
+		}
+	}
+	return farewells{told, len(l.sessions) - l.bidden}
+}
+
+// leave has the client go: nothing more of it is read, and it is told as soon as nothing of it waits for a worker. It reports whether the client was there.
+func (s *session) leave() bool {
+	if s.phase != phaseOpen || s.pauses&pausedToLeave != 0 {
+		return false
+	}
+	s.pause(pausedToLeave)
+	s.throttle()
+	return true
+}
+
+// hurryClients tells the clients that are left, whatever they wait for. What no worker has been given is refused.
+func (l *loop) hurryClients() int {
+	for _, s := range l.sessions {
+		if s == nil || s.phase != phaseOpen {
+			continue
+		}
+		if n := s.dropHeld(); n > 0 {
+			s.refuse(refusedDraining, n)
+		}
+		s.end(link.ReasonDraining)
+	}
+	return l.clients()
+}
+
+// cutClients ends the clients that have not taken their last bytes.
+func (l *loop) cutClients() int {
+	for _, s := range l.sessions {
+		if s != nil {
+			s.destroy(link.ReasonDraining)
+		}
+	}
+	return l.clients()
+}
+
+// endLinks ends the links, once all that they carry has been said.
+func (l *loop) endLinks() int {
+	for _, k := range l.links {
+		k.end(link.Draining, "", link.ReasonDraining)
+	}
+	return l.linked
+}

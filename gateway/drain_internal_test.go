@@ -1,0 +1,40 @@
+package gateway
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+)
+
+// The pace tells all clients in half of the time, but never fewer than 100 a second, and the owner's word goes before that.
+func TestPace(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ given, clients, want int }{
+		{0, 0, 100}, {0, 1, 100}, {0, 500, 100}, {0, 501, 100}, {0, 10_000, 2000}, {0, 1_000_000, 200_000}, {50, 10_000, 50}, {5000, 10, 5000},
+	} {
+		g := Gateway{cfg: Config{DrainFor: 10 * time.Second, DrainPace: c.given}, log: slog.New(slog.DiscardHandler)}
+		if got := g.pace(c.clients); got != c.want {
+			t.Errorf("%d clients, %d given: %d a second, want %d", c.clients, c.given, got, c.want)
+		}
+	}
+}
+
+// The shares of all loops are the whole, and differ by one at most.
+func TestShare(t *testing.T) {
+	t.Parallel()
+	for n := range 20 {
+		for of := 1; of < 6; of++ {
+			whole := 0
+			for i := range of {
+				part := share(n, i, of)
+				whole += part
+				if part != n/of && part != n/of+1 {
+					t.Errorf("part %d of %d for %d is %d", i, of, n, part)
+				}
+			}
+			if whole != n {
+				t.Errorf("%d for %d make %d", n, of, whole)
+			}
+		}
+	}
+}

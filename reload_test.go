@@ -1,0 +1,216 @@
+package main_test
+
+import (
+	"bufio"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/bench"
+	"sluice/internal/proctest"
+)
+
+// SIGHUP replaces all workers of a host, one after the other, under load: each message comes back, once, in order and unchanged, and nobody is disconnected.
+func TestReload(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	for _, test := range []reloading{
+		{"echo", bench.Echo, bench.WebSocket, 1, 2, 5000, 5 * time.Second, 4, false},
+		{"the only worker", bench.Echo, bench.Text, 1, 1, 2000, 3 * time.Second, 5, false},
+		{"publishing at two gateways", bench.Rooms, bench.Frame, 2, 2, 400, 4 * time.Second, 3, false},
+		{"while workers are killed", bench.Echo, bench.WebSocket, 1, 2, 2000, 5 * time.Second, 4, true},
+	} {
+		t.Run(test.name, test.run)
+	}
+}
+
+// reloading is a load and how often the workers are replaced meanwhile.
+type reloading struct {
+	name              string
+	mode              bench.Mode
+	codec             bench.Codec
+	gateways, workers int
+	rate              float64
+	window            time.Duration
+	times             int  // at least
+	kill              bool // a worker, when each reload has begun
+}
+
+func (test reloading) run(t *testing.T) {
+	f := newFleet(t, test.codec, test.gateways)
+	workers := proctest.Start(t, nil, f.bin, "bench", "serve", "--worker", "--workers", strconv.Itoa(test.workers), "--gateway", strings.Join(f.inner, ","))
+	done := make(chan *bench.Report, 1)
+	go func() {
+		defer close(done)
+		r, err := bench.Run(t.Context(), bench.Options{
+			Mode: test.mode, Codec: test.codec, Conns: 200, RoomSize: 20, Rate: test.rate, Targets: f.targets,
+			Warmup: time.Second, Window: test.window, Drain: 10 * time.Second,
+		}, func(bench.Moment) {})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		done <- r
+	}()
+	for reloads := 0; ; reloads++ {
+		select {
+		case r := <-done:
+			if r == nil {
+				return
+			}
+			t.Logf("%d workers replaced %d times: %.0f messages a second, audit %+v, latency p50 %d µs, p99 %d µs, max %d µs; %v", test.workers, reloads, r.Sent, r.Audit,
+				r.Latency.P50, r.Latency.P99, r.Latency.Max, strings.Join(r.Verdict.Reasons, "; "))
+			if reloads < test.times || !test.kill && strings.Contains(workers.Log(), "reload stopped") {
+				t.Errorf("%d times is not enough, or one was not carried out", reloads)
+			}
+			if !r.Audit.Clean() || len(r.Errors) > 0 || r.Verdict.Failed {
+				t.Errorf("%v", r.Errors)
+			}
+			if code := stop(workers); code != 0 {
+				t.Errorf("the workers end with exit code %d", code)
+			}
+			return
+		case <-time.After(100 * time.Millisecond):
+			test.reload(t, workers, reloads)
+		}
+	}
+}
+
+// reload has the workers replaced, after it was done so many times.
+func (test reloading) reload(t *testing.T, workers *proctest.Process, times int) {
+	workers.Signal(syscall.SIGHUP)
+	if pids := workerPIDs(t, workers); test.kill {
+		_ = syscall.Kill(pids[len(pids)-1-times%2], syscall.SIGKILL) // one of the last two, if it is there still
+	}
+	proctest.Await(t, "the end of the reload", func() bool {
+		log := workers.Log()
+		return strings.Count(log, "msg=reloaded")+strings.Count(log, "reload stopped") == times+1
+	})
+}
+
+// workerPIDs are the processes that a supervisor has logged as ready, in that order.
+func workerPIDs(t *testing.T, supervisor *proctest.Process) (pids []int) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(`msg="worker ready".* pid=(\d+)`).FindAllStringSubmatch(supervisor.Log(), -1) {
+		pid, err := strconv.Atoi(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids
+}
+
+// echoes has a line come back.
+func echoes(t *testing.T, c net.Conn, line string) {
+	t.Helper()
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write([]byte(line + "\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := bufio.NewReader(c).ReadString('\n'); err != nil || got != line+"\n" {
+		t.Fatalf("%q came back as %q, %v", line, got, err)
+	}
+}
+
+// A worker that dies is started again, and its clients are served all the while.
+func TestWorkerIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	server := proctest.Start(t, nil, bin, "echo", "--workers", "2", "--listen", "text://127.0.0.1:0") // with its gateway in one
+	c := dialTCP(t, server.Addrs["text"])
+	for i := range 3 {
+		pids := workerPIDs(t, server)
+		if len(pids) != 2+i {
+			t.Fatalf("%d workers were ready, not %d", len(pids), 2+i)
+		}
+		if err := syscall.Kill(pids[len(pids)-1], syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		echoes(t, c, "still there")
+		server.AwaitLog(`msg="worker ready"`, 3+i)
+	}
+	if code := stop(server); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A reload with a program that does not come up stops: the workers that are there stay, and serve. When the program is mended, a reload goes through.
+func TestReloadOfABrokenProgram(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
+	release := filepath.Join(t.TempDir(), "release") // where operators put the version that is to run, often a link
+	install := func(to string) {
+		t.Helper()
+		if err := os.Symlink(to, release+".new"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(release+".new", release); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install(bin)
+	workers := proctest.Start(t, nil, release, "echo", "--worker", "--workers", "2", "--gateway", gateway.Addrs["inner"])
+	before := workerPIDs(t, workers)
+	c := dialTCP(t, gateway.Addrs["text"])
+	echoes(t, c, "before")
+
+	broken, err := exec.LookPath("false")
+	if err != nil {
+		t.Fatal(err)
+	}
+	install(broken)
+	workers.Signal(syscall.SIGHUP)
+	workers.AwaitLog("reload stopped", 1)
+	echoes(t, c, "with the old workers")
+	if after := workerPIDs(t, workers); len(after) != len(before) {
+		t.Errorf("workers %v, were %v", after, before)
+	}
+
+	install(bin)
+	workers.Signal(syscall.SIGHUP)
+	workers.AwaitLog("msg=reloaded", 1)
+	echoes(t, c, "with new ones")
+	if all := workerPIDs(t, workers); len(all) != 4 {
+		t.Errorf("%d workers were ready, not 4", len(all))
+	}
+	if code := stop(workers); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// stop ends a process with SIGTERM and returns its exit code.
+func stop(p *proctest.Process) int {
+	p.Signal(syscall.SIGTERM)
+	return p.ExitCode()
+}
+
+// Workers that cannot come up are no reason to try for ever: the command says so and ends.
+func TestWorkersThatDoNotComeUp(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command(proctest.Build(t), "echo", "--worker", "--workers", "2", "--gateway", "no address")
+	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "does not come up") {
+		t.Errorf("exit code %d: %s", cmd.ProcessState.ExitCode(), out)
+	}
+}
+
+// A supervisor that is killed leaves no worker behind: they drain.
+func TestSupervisorKilled(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	workers := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "2", "--gateway", gateway.Addrs["inner"])
+	workers.Kill()
+	gateway.AwaitLog(`reason="gateway: peer"`, 2) // what a gateway logs of a worker that has said that it goes
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"sluice/internal/supervise"
+)
+
+// superviseWorkers runs --workers processes of this program, each a worker, until ctx ends. SIGHUP replaces them one by one: a new one is started from what is then at the
+// program's path, and when it is ready the old one drains.
+func (o *options) superviseWorkers(ctx context.Context, gateways []string, up func()) error {
+	program, err := exec.LookPath(os.Args[0]) // and not os.Executable, which follows a link to the release it led to when this process started
+	if err == nil {
+		program, err = filepath.Abs(program)
+	}
+	if err != nil {
+		return fmt.Errorf("supervise: %w", err)
+	}
+	reload := make(chan os.Signal, 1) // one more while one is under way
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+	return supervise.Run(ctx, supervise.Config{
+		N: o.workers, Ready: up, StopWithin: o.drainFor + 5*time.Second, Logger: o.log,
+		Command: func(place int) *exec.Cmd { return o.workerProcess(program, place, gateways) },
+	}, reload)
+}
+
+// workerProcess is this command line once more, as one worker.
+func (o *options) workerProcess(program string, place int, gateways []string) *exec.Cmd {
+	args := append(os.Args[1:len(os.Args):len(os.Args)], "--workers=0", "--leash", fmt.Sprintf("--name=%s-%d", o.workerName(), place))
+	if !o.worker {
+		args = append(args, "--worker", "--gateway="+strings.Join(gateways, ","))
+	}
+	cmd := exec.Command(program, args...)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what is typed at the terminal is for the parent, which tells its children in its own time
+	_, _ = cmd.StdinPipe()                                // the leash: it breaks when this process ends in whatever way. It fails only when there is one already.
+	return cmd
+}
+
+func (o *options) workerName() string {
+	if o.name != "" {
+		return o.name
+	}
+	host, _ := os.Hostname()
+	return host
+}
+
+// followLeash has this process drain when standard input ends, or end at once when it drains already.
+func followLeash() {
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+}
