@@ -28,6 +28,15 @@ var benchShort = map[bench.Mode]string{
 	bench.Broadcast: "every message goes to all",
 	bench.Rooms:     "every message goes to all in the sender's room",
 	bench.Churn:     "an echo on connections that live for a few messages only",
+	bench.Chat:      "a realistic mix: people in rooms talk, whisper, leave and come back, and connect anew",
+}
+
+// benchLong says more where that is not all.
+var benchLong = map[bench.Mode]string{
+	bench.Chat: `People log in, which binds their uid, join their room, and then do one thing after the other. Of a hundred things 85 are said to the room, 10 are private messages
+to a neighbour, by uid, of which the sender gets a copy, 4 are a leave with the return a while later, and 1 is a connection given up and made anew.
+With --rate the next who is free does what is due; without, each thinks for a while after every answer (--think).
+The audit holds although people come and go: see go doc ./bench and bench/chat.go. The worker is the bench's own, not the chat's, which limits rates.`,
 }
 
 func benchCommand(log *slog.Logger) *cobra.Command {
@@ -40,6 +49,7 @@ With --rate it is an open loop: messages are due at fixed times, and latency cou
   sluice bench echo --codec text -P 16 -z 30s       text lines, 16 in flight, for 30 seconds
   sluice bench echo -R 10k --slo 'p99<5ms'          10,000 messages a second; exit code 99 when too slow
   sluice bench rooms -c 5000 --room-size 100        fan-out in rooms of 100
+  sluice bench chat -c 5000 --think 2s              people who talk, whisper, come and go
   sluice bench idle -c 15000                        memory per client
   sluice bench echo --target 127.0.0.1:9000 --pid other=4711   a server of another make`,
 		Args: noArgs,
@@ -55,7 +65,7 @@ With --rate it is an open loop: messages are due at fixed times, and latency cou
 func benchModeCommand(m bench.Mode) *cobra.Command {
 	b := benchRun{Options: bench.Options{Mode: m}}
 	c := &cobra.Command{
-		Use: string(m), Short: benchShort[m], Args: noArgs,
+		Use: string(m), Short: benchShort[m], Long: benchLong[m], Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return b.run(c) },
 	}
 	b.flags(c)
@@ -78,7 +88,11 @@ func (b *benchRun) flags(c *cobra.Command) {
 	f.StringSliceVar(&b.Targets, "target", nil, "HOST:PORT[,…] of a running server; without it one is started")
 	f.StringVar(&b.Path, "path", "/", "of the WebSocket handshake")
 	f.VarP((*count)(&b.Conns), "conns", "c", "connections (default 1000)")
-	f.IntVarP(&b.InFlight, "in-flight", "P", 1, "closed loop: messages in flight per sender")
+	if b.Mode == bench.Chat {
+		f.DurationVar(&b.Think, "think", time.Second, "closed loop: how long a person thinks after an answer, on average")
+	} else {
+		f.IntVarP(&b.InFlight, "in-flight", "P", 1, "closed loop: messages in flight per sender")
+	}
 	f.VarP((*rate)(&b.Rate), "rate", "R", "open loop: messages a second of all senders together, for example 10k")
 	f.IntVarP(&b.Size, "size", "s", 128, "payload of a message, in bytes")
 	f.DurationVarP(&b.Window, "duration", "z", 10*time.Second, "how long to measure")
@@ -94,7 +108,7 @@ func (b *benchRun) flags(c *cobra.Command) {
 	switch b.Mode {
 	case bench.Broadcast:
 		f.IntVar(&b.Senders, "senders", 1, "connections that send")
-	case bench.Rooms:
+	case bench.Rooms, bench.Chat:
 		f.IntVar(&b.RoomSize, "room-size", 50, "members of a room")
 	case bench.Churn:
 		f.IntVar(&b.PerConn, "per-conn", 10, "messages in the life of a connection")

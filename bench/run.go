@@ -94,7 +94,7 @@ func newParts(o Options, began time.Time) (parts []part, err error) {
 		return nil, err
 	}
 	for i := range o.Processes {
-		a, err := startAgent(program, share{Options: o, First: uint32(o.Conns * i / o.Processes), End: uint32(o.Conns * (i + 1) / o.Processes), Began: began.UnixMicro()})
+		a, err := startAgent(program, share{Options: o, First: o.border(i), End: o.border(i + 1), Began: began.UnixMicro()})
 		if err != nil {
 			return parts, err
 		}
@@ -172,7 +172,7 @@ func (r *run) interval(seconds float64) (laneSample, Moment, error) {
 	}
 	last := r.latency
 	r.latency = s
-	s.Messages, s.Bytes, s.Sent, s.Failures = s.Messages-last.Messages, s.Bytes-last.Bytes, s.Sent-last.Sent, s.Failures-last.Failures
+	s.tally = s.minus(last.tally)
 	m := Moment{
 		Seconds: seconds, Messages: s.Messages, Sent: s.Sent, Errors: s.Failures, Open: s.Open,
 		P50: s.Latency.ValueAtQuantile(50), P99: s.Latency.ValueAtQuantile(99), Max: s.Latency.Max(),
@@ -229,6 +229,9 @@ func (r *run) sum(s laneSample, window time.Duration) {
 		rep.Sent = 0
 	}
 	rep.Offered = r.opts.Rate
+	if r.opts.Mode == Chat {
+		rep.Acts = &s.Acts
+	}
 	rep.Latency, rep.Lateness = latencyOf(s.Latency), latencyOf(s.Lateness)
 }
 

@@ -56,7 +56,7 @@ func startServers(o *Options) (*servers, error) {
 // worker is the verb of the program whose worker the mode needs.
 func (m Mode) worker() []string {
 	switch m {
-	case Push, Rooms, Broadcast:
+	case Push, Rooms, Broadcast, Chat:
 		return []string{"bench", "serve"}
 	}
 	return []string{"echo"}

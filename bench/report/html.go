@@ -130,6 +130,9 @@ func overview(r *bench.Report) []string {
 func facts(r *bench.Report) []pair {
 	m, o := r.Machine, r.Options
 	all := []pair{{"command", strings.Join(r.Command, " ")}, {"version", r.Version}, {"load", load(o)}}
+	if r.Acts != nil {
+		all = append(all, pair{"people", acts(r.Acts)})
+	}
 	if r.Offered > 0 {
 		all = append(all, pair{"open loop", offered(r)})
 	}
@@ -167,13 +170,16 @@ func load(o bench.Options) string {
 	switch o.Mode {
 	case bench.Broadcast:
 		s += ", " + plural(o.Senders, "sender")
-	case bench.Rooms:
+	case bench.Rooms, bench.Chat:
 		s += fmt.Sprintf(", rooms of %d", o.RoomSize)
 	case bench.Churn:
 		s += fmt.Sprintf(", %s each", plural(o.PerConn, "message"))
 	}
 	if o.Rate > 0 {
 		return s + ", " + Count(o.Rate) + " a second"
+	}
+	if o.Mode == bench.Chat {
+		return s + ", thinking " + o.Think.String()
 	}
 	return s + fmt.Sprintf(", %d in flight", o.InFlight)
 }
