@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,7 +61,7 @@ With --rate it is an open loop: messages are due at fixed times, and latency cou
 }
 
 func benchModeCommand(m bench.Mode) *cobra.Command {
-	b := benchRun{Options: bench.Options{Mode: m}}
+	b := benchRun{Options: bench.Options{Mode: m, Conns: 1000}}
 	c := &cobra.Command{
 		Use: string(m), Short: benchShort[m], Long: benchLong[m], Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return b.run(c) },
@@ -87,7 +85,7 @@ func (b *benchRun) flags(c *cobra.Command) {
 	f.StringVar(&b.codec, "codec", string(bench.WebSocket), "text, json, jsonl, frame or ws")
 	f.StringSliceVar(&b.Targets, "target", nil, "HOST:PORT[,…] of a running server; without it one is started")
 	f.StringVar(&b.Path, "path", "/", "of the WebSocket handshake")
-	f.VarP((*count)(&b.Conns), "conns", "c", "connections (default 1000)")
+	f.VarP((*count)(&b.Conns), "conns", "c", "connections")
 	if b.Mode == bench.Chat {
 		f.DurationVar(&b.Think, "think", time.Second, "closed loop: how long a person thinks after an answer, on average")
 	} else {
@@ -133,7 +131,9 @@ func (b *benchRun) run(c *cobra.Command) error {
 	if err := b.parse(); err != nil {
 		return usageError{err}
 	}
-	r, err := bench.Run(c.Context(), b.Options, progress(os.Stderr))
+	moment, stop := watch(c.Context(), os.Stderr, b.Options)
+	r, err := bench.Run(c.Context(), b.Options, moment)
+	stop()
 	if errors.Is(err, bench.ErrOptions) {
 		return usageError{err}
 	}
@@ -149,6 +149,9 @@ func (b *benchRun) run(c *cobra.Command) error {
 // parse reads the flags that have a form of their own.
 func (b *benchRun) parse() error {
 	b.Codec = bench.Codec(b.codec)
+	if b.Warmup == 0 {
+		b.Warmup = -1 // none
+	}
 	for _, p := range b.pids {
 		name, id, ok := strings.Cut(p, "=")
 		pid, err := strconv.Atoi(id)
@@ -183,29 +186,6 @@ func (b *benchRun) judge(r *bench.Report) error {
 		return errBench
 	}
 	return missed
-}
-
-// progress prints a line for each interval.
-func progress(w io.Writer) func(bench.Moment) {
-	return func(m bench.Moment) {
-		phase := "warm-up"
-		if m.At > 0 {
-			phase = fmt.Sprintf("%6.1fs", m.At)
-		}
-		var cpu strings.Builder
-		for _, name := range slices.Sorted(maps.Keys(m.CPU)) {
-			fmt.Fprintf(&cpu, "  %s %.2f", name, m.CPU[name])
-		}
-		_, _ = fmt.Fprintf(w, "%s  %8s/s  p50 %-8s p99 %-8s open %d  errors %d  cores%s\n", phase, report.Count(m.Rate()), micros(m, m.P50), micros(m, m.P99), m.Open, m.Errors, &cpu)
-	}
-}
-
-// micros is one of the interval's latencies, or a dash where none was taken: in the warm-up, or when nothing came back.
-func micros(m bench.Moment, v int64) string {
-	if m.Max == 0 {
-		return "-"
-	}
-	return report.Micros(v)
 }
 
 // benchOutput says where a report goes and in which form.

@@ -24,7 +24,7 @@ type benchTune struct {
 }
 
 func benchTuneCommand() *cobra.Command {
-	b := benchTune{benchRun: benchRun{Options: bench.Options{Mode: bench.Echo}}}
+	b := benchTune{benchRun: benchRun{Options: bench.Options{Mode: bench.Echo, Conns: 1000}}}
 	c := &cobra.Command{
 		Use: "tune", Short: "try reactor counts and worker processors on this machine and say which to use", Args: noArgs,
 		Example: `  sluice bench tune                                1, 2, 4 … of each, up to the processors there are
@@ -34,7 +34,7 @@ func benchTuneCommand() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&b.codec, "codec", string(bench.WebSocket), "text, json, jsonl, frame or ws")
-	f.VarP((*count)(&b.Conns), "conns", "c", "connections (default 1000)")
+	f.VarP((*count)(&b.Conns), "conns", "c", "connections")
 	f.IntVarP(&b.InFlight, "in-flight", "P", 1, "messages in flight per connection")
 	f.IntVarP(&b.Size, "size", "s", 128, "payload of a message, in bytes")
 	f.DurationVarP(&b.Window, "duration", "z", 3*time.Second, "how long to measure each setting, each time")

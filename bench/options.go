@@ -27,7 +27,7 @@ type Options struct {
 	RoomSize int           `json:"room_size,omitempty"` // rooms and chat: members of a room. Defaults to 50.
 	PerConn  int           `json:"per_conn,omitempty"`  // churn: messages in the life of a connection. Defaults to 10.
 	Think    time.Duration `json:"think_ns,omitempty"`  // chat, closed loop: how long people think, on average. Defaults to 1 s.
-	Warmup   time.Duration `json:"warmup_ns"`           // Defaults to 2 s.
+	Warmup   time.Duration `json:"warmup_ns"`           // Defaults to 2 s. Negative: none.
 	Window   time.Duration `json:"window_ns"`           // Defaults to 10 s.
 	Drain    time.Duration `json:"drain_ns"`            // how long to wait for what is still on its way. Defaults to 5 s.
 
@@ -126,6 +126,7 @@ func (o *Options) defaults() {
 	set(&o.Servers.Gateways, 1)
 	set(&o.Servers.Workers, 1)
 	set(&o.Servers.Reactors, "auto")
+	o.Warmup = max(o.Warmup, 0)
 	set(&o.Loops, max(runtime.NumCPU()/2, 1))
 }
 
@@ -186,7 +187,7 @@ func (o *Options) check() error {
 	if !slices.Contains(Codecs, o.Codec) {
 		return bad("there is no codec %q", o.Codec)
 	}
-	if o.Rate < 0 || o.Think < 0 || o.Warmup < 0 || o.Window <= 0 || o.Drain < 0 {
+	if o.Rate < 0 || o.Think < 0 || o.Window <= 0 || o.Drain < 0 {
 		return bad("a rate or a time is negative, or the window is empty")
 	}
 	if o.Rate > 0 && (o.Mode == Idle || o.shortLived()) {
