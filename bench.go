@@ -115,6 +115,7 @@ func (b *benchRun) flags(c *cobra.Command) {
 	f.IntVar(&b.Servers.Gateways, "gateways", 1, "gateways to start")
 	f.IntVar(&b.Servers.Workers, "workers", 1, "workers to start")
 	f.StringVar(&b.Servers.Reactors, "reactors", "auto", "event loops of a gateway that is started")
+	f.BoolVar(&b.Servers.Pin, "pin", false, "tie each event loop of a gateway that is started to a processor")
 	f.IntVar(&b.Servers.Procs, "worker-procs", 0, "processors for a worker that is started (GOMAXPROCS)")
 }
 

@@ -45,6 +45,7 @@ type Servers struct {
 	Gateways int    `json:"gateways,omitempty"` // Defaults to 1.
 	Workers  int    `json:"workers,omitempty"`  // Defaults to 1.
 	Reactors string `json:"reactors,omitempty"` // event loops of a gateway. Defaults to auto.
+	Pin      bool   `json:"pin,omitempty"`      // tie each event loop to a processor
 	Procs    int    `json:"procs,omitempty"`    // GOMAXPROCS of a worker. Defaults to the number of processors.
 }
 

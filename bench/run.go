@@ -45,6 +45,11 @@ type run struct {
 // Run makes the load that the options say and reports on it. watch, unless it is nil, is told of each interval as it ends, on Run's goroutine. Without targets Run
 // starts the servers and ends them. The report stands also when its verdict is bad; the error tells why there is none.
 func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err error) {
+	defer func() {
+		if err != nil && ctx.Err() != nil { // what servers and generators say when they are stopped in the middle is no news
+			err = fmt.Errorf("bench: interrupted: %w", ctx.Err())
+		}
+	}()
 	o.defaults()
 	if err := o.check(); err != nil {
 		return nil, err

@@ -141,7 +141,7 @@ func facts(r *bench.Report) []pair {
 	}
 	servers := ""
 	if s := o.Servers; s.Gateways > 0 {
-		servers = plural(s.Gateways, "gateway") + ", reactors " + s.Reactors + "; " + plural(s.Workers, "worker")
+		servers = plural(s.Gateways, "gateway") + ", reactors " + s.Reactors + unless(!s.Pin, ", pinned") + "; " + plural(s.Workers, "worker")
 		if s.Procs > 0 {
 			servers += fmt.Sprintf(", GOMAXPROCS %d", s.Procs)
 		}

@@ -46,7 +46,11 @@ func (l *Live) Lines(since time.Duration, columns int) []string {
 	if short, _, ok := strings.Cut(loop, ":"); ok {
 		loop = short
 	}
-	all := [][]cell{{{bold, Title(&bench.Report{Options: l.opts, Label: l.opts.Label})}, {dim, "  " + loop}}, l.progress(since, columns)}
+	title := Title(&bench.Report{Options: l.opts, Label: l.opts.Label})
+	if utf8.RuneCountInString(title+"  "+loop) > columns {
+		loop = ""
+	}
+	all := [][]cell{{{bold, title}, {dim, "  " + loop}}, l.progress(since, columns)}
 	if n := len(l.moments); n > 0 {
 		m := l.moments[n-1]
 		all = append(all, l.rate(m, columns), l.latency(m, columns), l.clients(m))
