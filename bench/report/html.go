@@ -59,7 +59,8 @@ type runView struct {
 	Colour                  string // of its curves, where reports are drawn over each other; else empty
 	Figures                 []pair
 	Overview                []string // as view.Overview names it
-	Processes, Audit        rows
+	Processes               rows
+	Audit                   []pair
 	Facts                   []pair
 }
 
@@ -89,7 +90,9 @@ func viewOf(reports []*bench.Report, i int) runView {
 	v.Processes.Head, v.Processes.Rows = processRows(r)
 	if r.Audit.Expected > 0 || !r.Audit.Clean() {
 		head, row := auditRows(r.Audit)
-		v.Audit = rows{head, [][]string{row}}
+		for i, name := range head {
+			v.Audit = append(v.Audit, pair{name, row[i]})
+		}
 	}
 	return v
 }
