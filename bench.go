@@ -105,8 +105,10 @@ func (b *benchRun) flags(c *cobra.Command) {
 	f.StringVar(&b.Label, "label", "", "a name for this run in reports")
 	switch b.Mode {
 	case bench.Broadcast:
+		f.IntVar(&b.SlowReaders, "slow-readers", 0, slowUsage)
 		f.IntVar(&b.Senders, "senders", 1, "connections that send")
 	case bench.Rooms, bench.Chat:
+		f.IntVar(&b.SlowReaders, "slow-readers", 0, slowUsage)
 		f.IntVar(&b.RoomSize, "room-size", 50, "members of a room")
 	case bench.Churn:
 		f.IntVar(&b.PerConn, "per-conn", 10, "messages in the life of a connection")
@@ -118,6 +120,8 @@ func (b *benchRun) flags(c *cobra.Command) {
 	f.BoolVar(&b.Servers.Pin, "pin", false, "tie each event loop of a gateway that is started to a processor")
 	f.IntVar(&b.Servers.Procs, "worker-procs", 0, "processors for a worker that is started (GOMAXPROCS)")
 }
+
+const slowUsage = "further connections that read nothing: are they cut off, and when? Not part of the audit"
 
 // Why a bench ends with another exit code than 0.
 var (

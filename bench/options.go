@@ -19,17 +19,19 @@ type Options struct {
 	Targets []string `json:"targets,omitempty"`
 	Path    string   `json:"path,omitempty"` // of the WebSocket handshake. Defaults to /.
 
-	Conns    int           `json:"conns"`               // connections held open. Defaults to 1,000.
-	InFlight int           `json:"in_flight"`           // closed loop: messages on their way per sender. Defaults to 1.
-	Rate     float64       `json:"rate,omitempty"`      // open loop: messages a second of all senders together; connect: attempts a second. 0: closed loop
-	Size     int           `json:"size"`                // payload bytes. Defaults to 128; at least 16.
-	Senders  int           `json:"senders,omitempty"`   // broadcast: connections that send. Defaults to 1.
-	RoomSize int           `json:"room_size,omitempty"` // rooms and chat: members of a room. Defaults to 50.
-	PerConn  int           `json:"per_conn,omitempty"`  // churn: messages in the life of a connection. Defaults to 10.
-	Think    time.Duration `json:"think_ns,omitempty"`  // chat, closed loop: how long people think, on average. Defaults to 1 s.
-	Warmup   time.Duration `json:"warmup_ns"`           // Defaults to 2 s. Negative: none.
-	Window   time.Duration `json:"window_ns"`           // Defaults to 10 s.
-	Drain    time.Duration `json:"drain_ns"`            // how long to wait for what is still on its way. Defaults to 5 s.
+	Conns    int     `json:"conns"`               // connections held open. Defaults to 1,000.
+	InFlight int     `json:"in_flight"`           // closed loop: messages on their way per sender. Defaults to 1.
+	Rate     float64 `json:"rate,omitempty"`      // open loop: messages a second of all senders together; connect: attempts a second. 0: closed loop
+	Size     int     `json:"size"`                // payload bytes. Defaults to 128; at least 16.
+	Senders  int     `json:"senders,omitempty"`   // broadcast: connections that send. Defaults to 1.
+	RoomSize int     `json:"room_size,omitempty"` // rooms and chat: members of a room. Defaults to 50.
+	PerConn  int     `json:"per_conn,omitempty"`  // churn: messages in the life of a connection. Defaults to 10.
+	// SlowReaders are further connections in broadcast, rooms and chat that read nothing once the load runs.
+	SlowReaders int           `json:"slow_readers,omitempty"`
+	Think       time.Duration `json:"think_ns,omitempty"` // chat, closed loop: how long people think, on average. Defaults to 1 s.
+	Warmup      time.Duration `json:"warmup_ns"`          // Defaults to 2 s. Negative: none.
+	Window      time.Duration `json:"window_ns"`          // Defaults to 10 s.
+	Drain       time.Duration `json:"drain_ns"`           // how long to wait for what is still on its way. Defaults to 5 s.
 
 	Loops     int      `json:"loops"`             // of each generator process. Defaults to half the processors.
 	Processes int      `json:"processes"`         // generators. Defaults to as many as the descriptors ask for.
@@ -196,6 +198,9 @@ func (o *Options) check() error {
 	}
 	if o.Conns > maxStreams || o.Mode == Push && o.Conns < 2 {
 		return bad("%d connections are too few or too many for mode %s", o.Conns, o.Mode)
+	}
+	if o.SlowReaders < 0 || o.SlowReaders > 0 && o.Mode != Broadcast && o.Mode != Rooms && o.Mode != Chat {
+		return bad("mode %s has no slow readers", o.Mode)
 	}
 	if o.Processes > o.units() {
 		return bad("%d processes are too many for %d connections", o.Processes, o.Conns)

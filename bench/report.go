@@ -29,6 +29,7 @@ type Report struct {
 	Sent     float64   `json:"sent"`           // messages a second that were sent
 	Acts     *Acts     `json:"acts,omitempty"` // mode chat: what people did in the window
 
+	Slow     *Slow          `json:"slow_readers,omitempty"` // until the window's end; no part of the audit
 	Latency  Latency        `json:"latency"`
 	Lateness Latency        `json:"lateness"` // from the intended to the real send; open loop only
 	Errors   []ErrorCount   `json:"errors,omitempty"`

@@ -117,11 +117,17 @@ func (r *run) measure(ctx context.Context) error {
 	if err := r.each(func(p part) error { return p.open(ctx) }); err != nil {
 		return err
 	}
+	slow, err := openSlow(ctx, &r.opts)
+	defer slow.stop()
+	if err != nil {
+		return err
+	}
 	start := time.Since(r.began)
 	from, until := start+r.opts.Warmup, start+r.opts.Warmup+r.opts.Window
 	if err := r.each(func(p part) error { return p.start(from.Microseconds(), until.Microseconds()) }); err != nil {
 		return err
 	}
+	slow.start()
 	if r.servers, r.own, err = r.usages(); err != nil {
 		return err
 	}
@@ -133,6 +139,7 @@ func (r *run) measure(ctx context.Context) error {
 	if err := r.phase(ctx, from, r.opts.Window, 0, &sum); err != nil {
 		return err
 	}
+	r.report.Slow = slow.stop()
 	r.sum(sum, until-from)
 	r.use(before, servers, own)
 	return r.settle(ctx)

@@ -104,6 +104,7 @@ func differences(a, b *bench.Report) []string {
 		differ("the number in flight", x.InFlight, y.InFlight)
 	}
 	differ("size", x.Size, y.Size)
+	differ("the number of slow readers", x.SlowReaders, y.SlowReaders)
 	switch {
 	case x.Mode != y.Mode:
 	case x.Mode == bench.Broadcast:

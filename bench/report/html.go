@@ -136,6 +136,9 @@ func facts(r *bench.Report) []pair {
 	if r.Acts != nil {
 		all = append(all, pair{"people", acts(r.Acts)})
 	}
+	if r.Slow != nil {
+		all = append(all, pair{"slow readers", slow(r.Slow)})
+	}
 	if r.Offered > 0 {
 		all = append(all, pair{"open loop", offered(r)})
 	}

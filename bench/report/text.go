@@ -52,6 +52,9 @@ func speed(r *bench.Report) [][]string {
 	if r.Acts != nil {
 		lines = append(lines, []string{acts(r.Acts)})
 	}
+	if r.Slow != nil {
+		lines = append(lines, []string{slow(r.Slow)})
+	}
 	return lines
 }
 
@@ -63,6 +66,18 @@ func offered(r *bench.Report) string {
 // acts is what the people of mode chat did.
 func acts(a *bench.Acts) string {
 	return fmt.Sprintf("%s said, %s whispered, %s left and came back, %s connected anew", whole(a.Said), whole(a.Whispered), whole(a.Left), whole(a.Reconnected))
+}
+
+// slow is what became of those that read nothing.
+func slow(s *bench.Slow) string {
+	text := plural(s.Readers, "reader") + " that read nothing: "
+	switch s.Cut {
+	case 0:
+		return text + "none was cut off"
+	case 1:
+		return text + fmt.Sprintf("1 was cut off, after %.1f s", s.First)
+	}
+	return text + fmt.Sprintf("%d were cut off, after %.1f to %.1f s", s.Cut, s.First, s.Last)
 }
 
 // lateness is how late an open loop sent; nothing for a closed one.
