@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +27,15 @@ var benchShort = map[bench.Mode]string{
 	bench.Broadcast: "every message goes to all",
 	bench.Rooms:     "every message goes to all in the sender's room",
 	bench.Churn:     "an echo on connections that live for a few messages only",
+	bench.Chat:      "a realistic mix: people in rooms talk, whisper, leave and come back, and connect anew",
+}
+
+// benchLong says more where that is not all.
+var benchLong = map[bench.Mode]string{
+	bench.Chat: `People log in, which binds their uid, join their room, and then do one thing after the other. Of a hundred things 85 are said to the room, 10 are private messages
+to a neighbour, by uid, of which the sender gets a copy, 4 are a leave with the return a while later, and 1 is a connection given up and made anew.
+With --rate the next who is free does what is due; without, each thinks for a while after every answer (--think).
+The audit holds although people come and go: see go doc ./bench and bench/chat.go. The worker is the bench's own, not the chat's, which limits rates.`,
 }
 
 func benchCommand(log *slog.Logger) *cobra.Command {
@@ -41,6 +48,7 @@ With --rate it is an open loop: messages are due at fixed times, and latency cou
   sluice bench echo --codec text -P 16 -z 30s       text lines, 16 in flight, for 30 seconds
   sluice bench echo -R 10k --slo 'p99<5ms'          10,000 messages a second; exit code 99 when too slow
   sluice bench rooms -c 5000 --room-size 100        fan-out in rooms of 100
+  sluice bench chat -c 5000 --think 2s              people who talk, whisper, come and go
   sluice bench idle -c 15000                        memory per client
   sluice bench echo --target 127.0.0.1:9000 --pid other=4711   a server of another make`,
 		Args: noArgs,
@@ -54,9 +62,9 @@ With --rate it is an open loop: messages are due at fixed times, and latency cou
 }
 
 func benchModeCommand(m bench.Mode) *cobra.Command {
-	b := benchRun{Options: bench.Options{Mode: m}}
+	b := benchRun{Options: bench.Options{Mode: m, Conns: 1000}}
 	c := &cobra.Command{
-		Use: string(m), Short: benchShort[m], Args: noArgs,
+		Use: string(m), Short: benchShort[m], Long: benchLong[m], Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return b.run(c) },
 	}
 	b.flags(c)
@@ -78,8 +86,12 @@ func (b *benchRun) flags(c *cobra.Command) {
 	f.StringVar(&b.codec, "codec", string(bench.WebSocket), "text, json, jsonl, frame or ws")
 	f.StringSliceVar(&b.Targets, "target", nil, "HOST:PORT[,…] of a running server; without it one is started")
 	f.StringVar(&b.Path, "path", "/", "of the WebSocket handshake")
-	f.VarP((*count)(&b.Conns), "conns", "c", "connections (default 1000)")
-	f.IntVarP(&b.InFlight, "in-flight", "P", 1, "closed loop: messages in flight per sender")
+	f.VarP((*count)(&b.Conns), "conns", "c", "connections")
+	if b.Mode == bench.Chat {
+		f.DurationVar(&b.Think, "think", time.Second, "closed loop: how long a person thinks after an answer, on average")
+	} else {
+		f.IntVarP(&b.InFlight, "in-flight", "P", 1, "closed loop: messages in flight per sender")
+	}
 	f.VarP((*rate)(&b.Rate), "rate", "R", "open loop: messages a second of all senders together, for example 10k")
 	f.IntVarP(&b.Size, "size", "s", 128, "payload of a message, in bytes")
 	f.DurationVarP(&b.Window, "duration", "z", 10*time.Second, "how long to measure")
@@ -94,8 +106,10 @@ func (b *benchRun) flags(c *cobra.Command) {
 	f.StringVar(&b.Label, "label", "", "a name for this run in reports")
 	switch b.Mode {
 	case bench.Broadcast:
+		f.IntVar(&b.SlowReaders, "slow-readers", 0, slowUsage)
 		f.IntVar(&b.Senders, "senders", 1, "connections that send")
-	case bench.Rooms:
+	case bench.Rooms, bench.Chat:
+		f.IntVar(&b.SlowReaders, "slow-readers", 0, slowUsage)
 		f.IntVar(&b.RoomSize, "room-size", 50, "members of a room")
 	case bench.Churn:
 		f.IntVar(&b.PerConn, "per-conn", 10, "messages in the life of a connection")
@@ -104,8 +118,11 @@ func (b *benchRun) flags(c *cobra.Command) {
 	f.IntVar(&b.Servers.Gateways, "gateways", 1, "gateways to start")
 	f.IntVar(&b.Servers.Workers, "workers", 1, "workers to start")
 	f.StringVar(&b.Servers.Reactors, "reactors", "auto", "event loops of a gateway that is started")
+	f.BoolVar(&b.Servers.Pin, "pin", false, "tie each event loop of a gateway that is started to a processor")
 	f.IntVar(&b.Servers.Procs, "worker-procs", 0, "processors for a worker that is started (GOMAXPROCS)")
 }
+
+const slowUsage = "further connections that read nothing: are they cut off, and when? Not part of the audit"
 
 // Why a bench ends with another exit code than 0.
 var (
@@ -120,7 +137,9 @@ func (b *benchRun) run(c *cobra.Command) error {
 	if err := b.parse(); err != nil {
 		return usageError{err}
 	}
-	r, err := bench.Run(c.Context(), b.Options, progress(os.Stderr))
+	moment, stop := watch(c.Context(), os.Stderr, b.Options)
+	r, err := bench.Run(c.Context(), b.Options, moment)
+	stop()
 	if errors.Is(err, bench.ErrOptions) {
 		return usageError{err}
 	}
@@ -136,6 +155,9 @@ func (b *benchRun) run(c *cobra.Command) error {
 // parse reads the flags that have a form of their own.
 func (b *benchRun) parse() error {
 	b.Codec = bench.Codec(b.codec)
+	if b.Warmup == 0 {
+		b.Warmup = -1 // none
+	}
 	for _, p := range b.pids {
 		name, id, ok := strings.Cut(p, "=")
 		pid, err := strconv.Atoi(id)
@@ -170,29 +192,6 @@ func (b *benchRun) judge(r *bench.Report) error {
 		return errBench
 	}
 	return missed
-}
-
-// progress prints a line for each interval.
-func progress(w io.Writer) func(bench.Moment) {
-	return func(m bench.Moment) {
-		phase := "warm-up"
-		if m.At > 0 {
-			phase = fmt.Sprintf("%6.1fs", m.At)
-		}
-		var cpu strings.Builder
-		for _, name := range slices.Sorted(maps.Keys(m.CPU)) {
-			fmt.Fprintf(&cpu, "  %s %.2f", name, m.CPU[name])
-		}
-		_, _ = fmt.Fprintf(w, "%s  %8s/s  p50 %-8s p99 %-8s open %d  errors %d  cores%s\n", phase, report.Count(m.Rate()), micros(m, m.P50), micros(m, m.P99), m.Open, m.Errors, &cpu)
-	}
-}
-
-// micros is one of the interval's latencies, or a dash where none was taken: in the warm-up, or when nothing came back.
-func micros(m bench.Moment, v int64) string {
-	if m.Max == 0 {
-		return "-"
-	}
-	return report.Micros(v)
 }
 
 // benchOutput says where a report goes and in which form.

@@ -66,3 +66,19 @@ func TestBenchTarget(t *testing.T) {
 		t.Errorf("a target without a port gives exit code %d", code)
 	}
 }
+
+// TestBenchTune tries one knob for a moment.
+func TestBenchTune(t *testing.T) {
+	t.Parallel()
+	bin, page := proctest.Build(t), filepath.Join(t.TempDir(), "tune.html")
+	out, code := sluice(t, bin, "bench", "tune", "--reactors", "1,2", "--workers", "1", "--worker-procs", "1", "--pin=false", "--rounds", "1", "-c", "20", "-z", "200ms", "--warmup", "50ms", "--html", page)
+	if code != 0 || !strings.Contains(out, "Use\n  sluice gateway --reactors ") {
+		t.Errorf("exit code %d", code)
+	}
+	if b, err := os.ReadFile(page); err != nil || !strings.Contains(string(b), "<svg") {
+		t.Errorf("the page has no plot, %v", err)
+	}
+	if _, code = sluice(t, bin, "bench", "tune", "--reactors", "0"); code != 2 {
+		t.Errorf("no reactors give exit code %d", code)
+	}
+}

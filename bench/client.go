@@ -22,6 +22,7 @@ type client struct {
 	sender   bool
 	over     bool // to be closed by us: its end is no failure
 	accounts []account
+	person   *person         // in mode chat
 	name     [targetLen]byte // how the bench worker knows it
 	target   [targetLen]byte // whom it sends to
 	sent     uint32          // messages; also the next sequence
@@ -35,7 +36,7 @@ var errBye = errors.New("done")
 
 // OnOpen implements engine.Handler.
 func (c *client) OnOpen(conn *engine.Conn) {
-	c.conn = conn
+	c.conn, c.over = conn, false
 	c.lane.open++
 	if c.lane.opts.Codec == WebSocket {
 		c.key = codec.NewKey()
@@ -90,6 +91,7 @@ func (c *client) OnClose(_ *engine.Conn, reason error) {
 	c.lane.open--
 	if ws, ok := c.wire.(*codec.WebSocket); ok {
 		ws.Release()
+		c.wire = nil
 	}
 	if errors.Is(reason, engine.ErrStopped) {
 		return
@@ -97,8 +99,11 @@ func (c *client) OnClose(_ *engine.Conn, reason error) {
 	if !c.over {
 		c.lane.failed("closed", reason)
 	}
-	if c.lane.opts.shortLived() {
+	switch {
+	case c.lane.opts.shortLived():
 		c.lane.replace(c)
+	case errors.Is(reason, errBye):
+		c.lane.run.redial(c)
 	}
 }
 
@@ -116,10 +121,32 @@ func (c *client) introduce() {
 		c.begin()
 		return
 	}
+	c.command(intros[l.opts.Mode], c.name)
+}
+
+// intros are the first commands of each mode.
+var intros = map[Mode]byte{Push: verbLogin, Rooms: verbJoin, Broadcast: verbNothing, Chat: verbLogin}
+
+// command tells the bench worker something that it answers.
+func (c *client) command(verb byte, name [targetLen]byte) {
+	l := c.lane
+	l.hello[l.layout.quote] = verb
 	if l.layout.target > 0 {
-		copy(l.hello[l.layout.target:], c.name[:])
+		copy(l.hello[l.layout.target:], name[:])
 	}
 	c.write(l.hello)
+}
+
+// answered takes in the answer to a command, if it is one.
+func (c *client) answered(verb byte) bool {
+	if c.person != nil {
+		return c.person.answered(verb)
+	}
+	if c.ready || verb != intros[c.lane.opts.Mode] {
+		return false
+	}
+	c.begin()
+	return true
 }
 
 // begin makes the client ready, and a part of the load if that runs already.
@@ -131,17 +158,21 @@ func (c *client) begin() {
 // arrived checks one message, and in a closed loop answers with the next.
 func (c *client) arrived(p []byte) {
 	l := c.lane
-	if !c.ready && l.layout.verb() && len(p) > l.layout.quote && p[l.layout.quote] == verbHello {
-		c.begin()
-		return
-	}
 	if len(p) != l.layout.size {
 		l.changed(fmt.Errorf("a message of %d bytes arrived, and all are of %d", len(p), l.layout.size))
+		return
+	}
+	verb := p[l.layout.quote]
+	if l.layout.verb() && c.answered(verb) {
 		return
 	}
 	s, err := readStamp(p[l.layout.stamp:])
 	if err != nil || !bytes.Equal(p[l.layout.stamp+stampLen:], l.message[l.layout.stamp+stampLen:]) {
 		l.changed(fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
+		return
+	}
+	if c.person != nil {
+		c.person.heard(verb, s)
 		return
 	}
 	if i := s.stream - c.from; i < uint32(len(c.accounts)) {
@@ -156,13 +187,22 @@ func (c *client) arrived(p []byte) {
 // send sends the next message, which was due at the time given, in microseconds since the run began.
 func (c *client) send(due int64) {
 	l := c.lane
-	stamp{stream: c.id, seq: c.sent, at: due}.put(l.message[l.layout.stamp:])
-	if l.layout.target > 0 {
-		copy(l.message[l.layout.target:], c.target[:])
-	}
 	c.sent++
 	c.inFlight++
 	l.sent++
+	c.speak(l.verb, c.target, c.sent-1, due)
+}
+
+// speak sends one message of the client's stream.
+func (c *client) speak(verb byte, target [targetLen]byte, seq uint32, due int64) {
+	l := c.lane
+	stamp{stream: c.id, seq: seq, at: due}.put(l.message[l.layout.stamp:])
+	if l.layout.verb() {
+		l.message[l.layout.quote] = verb
+	}
+	if l.layout.target > 0 {
+		copy(l.message[l.layout.target:], target[:])
+	}
 	c.write(l.message)
 }
 

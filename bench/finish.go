@@ -37,6 +37,10 @@ func (g *generator) audit(sent []uint32) (audited, error) {
 	g.each(func(l *lane) {
 		p := audited{Audit: l.audit, Errors: make(map[string]ErrorCount, len(l.errors))}
 		for _, c := range l.clients {
+			if c.person != nil {
+				c.person.close(&p.Audit)
+				continue
+			}
 			for i := range c.accounts {
 				c.accounts[i].close(sent[c.from+uint32(i)], &p.Audit)
 			}

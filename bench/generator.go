@@ -24,7 +24,7 @@ type generator struct {
 	lanes      []*lane
 	began      time.Time  // of the run
 	froms      []net.Addr // local addresses, taken in turn
-	dials      chan uint32
+	dials      chan *client
 	ctx        context.Context // of everything it runs beside its loops
 	cancel     context.CancelFunc
 
@@ -38,14 +38,21 @@ type generator struct {
 	dialling sync.WaitGroup
 }
 
+// thinkTick is the resolution of the times that people think.
+const thinkTick = 10 * time.Millisecond
+
 // newGenerator makes the generator of the connections from first to before end. began is when the run began, and all times count from there.
 func newGenerator(o Options, first, end uint32, began time.Time) (*generator, error) {
-	e, err := engine.New(engine.Config{Loops: o.Loops})
+	cfg := engine.Config{Loops: o.Loops}
+	if o.Mode == Chat {
+		cfg.Tick = thinkTick
+	}
+	e, err := engine.New(cfg)
 	if err != nil {
 		return nil, err
 	}
 	g := &generator{
-		opts: o, first: first, end: end, engine: e, began: began, dials: make(chan uint32, end-first), all: make(chan struct{}), failure: make(chan error, 1),
+		opts: o, first: first, end: end, engine: e, began: began, dials: make(chan *client, end-first), all: make(chan struct{}), failure: make(chan error, 1),
 	}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	for _, l := range e.Loops() {
@@ -72,14 +79,24 @@ func (g *generator) open(ctx context.Context) error {
 	g.opening.Store(true)
 	defer g.opening.Store(false)
 	g.pending.Store(int64(g.end - g.first))
+	clients := make([]*client, 0, g.end-g.first)
+	for i := g.first; i < g.end; i++ {
+		clients = append(clients, g.newClient(i))
+	}
+	if g.opts.Mode == Chat {
+		settle(clients)
+	}
 	var dials errgroup.Group
 	dials.SetLimit(diallers)
-	for i := g.first; i < g.end; i++ {
+	for _, c := range clients {
 		dials.Go(func() error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return g.dial(ctx, i)
+			if err := g.dial(ctx, c); err != nil {
+				return err
+			}
+			return c.lane.loop.Post(func() { c.lane.enter(c) })
 		})
 	}
 	if err := dials.Wait(); err != nil {
@@ -108,40 +125,36 @@ func (g *generator) opened(err error) {
 	}
 }
 
-// dial opens connection number i. It waits for the loop, so it must not be called on one.
-func (g *generator) dial(ctx context.Context, i uint32) error {
-	l := g.laneOf(i)
-	c := g.newClient(l, i)
+// dial connects c, which is not connected. It waits for the loop, so it must not be called on one.
+func (g *generator) dial(ctx context.Context, c *client) error {
+	i := int(c.id)
+	if g.opts.Mode == Connect {
+		c.dialled = max(time.Since(g.began).Microseconds(), 1)
+	}
 	d := net.Dialer{Control: latePort}
 	if len(g.froms) > 0 {
-		d.LocalAddr = g.froms[int(i)%len(g.froms)]
+		d.LocalAddr = g.froms[i%len(g.froms)]
 	}
-	nc, err := d.DialContext(ctx, "tcp", g.opts.Targets[int(i)%len(g.opts.Targets)])
+	nc, err := d.DialContext(ctx, "tcp", g.opts.Targets[i%len(g.opts.Targets)])
 	if err == nil {
-		err = g.engine.Enroll(l.loop, nc, c, engine.ConnOptions{MaxOutput: 64 << 20})
+		err = g.engine.Enroll(c.lane.loop, nc, c, engine.ConnOptions{MaxOutput: 64 << 20})
 	}
 	if err != nil {
 		return fmt.Errorf("bench: connection %d: %w", i, err)
 	}
-	if g.opts.shortLived() {
-		return nil // its lane knows it as long as it lives
-	}
-	return l.loop.Post(func() { l.enter(c) })
+	return nil
 }
 
-func (g *generator) laneOf(i uint32) *lane { return g.lanes[int(i)%len(g.lanes)] }
-
 // newClient says what client number i does in this mode.
-func (g *generator) newClient(l *lane, i uint32) *client {
+func (g *generator) newClient(i uint32) *client {
 	n, room := uint32(g.opts.Conns), uint32(g.opts.RoomSize)
-	c := &client{lane: l, id: i, from: i, sender: true}
+	c := &client{lane: g.lanes[int(i)/g.opts.together()%len(g.lanes)], id: i, from: i, sender: true}
 	streams := 1
 	switch g.opts.Mode {
 	case Idle:
 		c.sender = false
 	case Connect:
 		c.life = 1
-		c.dialled = max(time.Since(g.began).Microseconds(), 1)
 	case Churn:
 		c.life = g.opts.PerConn
 	case Push:
@@ -152,6 +165,10 @@ func (g *generator) newClient(l *lane, i uint32) *client {
 		c.sender = i == c.from
 		c.name = nameOf(c.from)
 		c.target = c.name
+	case Chat:
+		c.from = i / room * room
+		streams = int(min(room, n-c.from))
+		c.name = nameOf(i)
 	case Broadcast:
 		c.from, streams = 0, g.opts.Senders
 		c.sender = i < uint32(streams)
@@ -184,13 +201,15 @@ func (g *generator) start(from, until int64) error {
 			l.fill(c)
 		}
 	})
+	if g.opts.shortLived() || g.opts.Mode == Chat {
+		for range diallers {
+			g.dialling.Go(g.dialOn)
+		}
+	}
 	switch {
 	case g.opts.shortLived():
 		for i := g.first; i < g.end; i++ {
-			g.dials <- i
-		}
-		for range diallers {
-			g.dialling.Go(g.dialOn)
+			g.dials <- g.newClient(i)
 		}
 	case g.opts.Rate > 0:
 		for i, l := range g.lanes {
@@ -202,18 +221,18 @@ func (g *generator) start(from, until int64) error {
 	return nil
 }
 
-// dialOn dials for short-lived connections until the generator is closed.
+// dialOn dials for connections that come and go until the generator is closed.
 func (g *generator) dialOn() {
 	for {
 		select {
 		case <-g.ctx.Done():
 			return
-		case i := <-g.dials:
-			if err := g.dial(g.ctx, i); err != nil && g.ctx.Err() == nil {
-				l := g.laneOf(i)
+		case c := <-g.dials:
+			if err := g.dial(g.ctx, c); err != nil && g.ctx.Err() == nil {
+				l := c.lane
 				_ = l.loop.Post(func() { l.failed("dial", err) }) // only a stopped engine refuses
 				pause(g.ctx, redialAfter)
-				g.dials <- i
+				g.dials <- c
 			}
 		}
 	}
@@ -231,10 +250,10 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// redial has the successor of a short-lived connection dialled. There is room: each connection is in the queue once at most.
-func (g *generator) redial(i uint32) {
+// redial has a client dialled that follows another, or is to be connected again. There is room: each is in the queue once at most.
+func (g *generator) redial(c *client) {
 	select {
-	case g.dials <- i:
+	case g.dials <- c:
 	default:
 	}
 }

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -16,8 +17,9 @@ type lane struct {
 	opts    *Options
 	layout  layout
 	text    bool   // messages go as text
-	message []byte // the next one; only stamp and target change
-	hello   []byte
+	verb    byte   // of a message
+	message []byte // the next one; only verb, target and stamp change
+	hello   []byte // the next command
 
 	// Owned by the loop.
 	now      int64 // microseconds since the run began, as of the callback in progress
@@ -30,6 +32,8 @@ type lane struct {
 	sent     uint64
 	messages uint64 // arrived and checked
 	bytes    uint64
+	acts     Acts // mode chat
+	rand     *rand.Rand
 	audit    Audit
 	errors   map[string]*ErrorCount
 	failures uint64
@@ -40,10 +44,10 @@ type lane struct {
 func newLane(g *generator, loop *engine.Loop) *lane {
 	o := &g.opts
 	l := &lane{
-		run: g, loop: loop, opts: o, layout: layoutOf(o.Mode, o.Codec, o.Size), text: o.Codec.isText(),
+		run: g, loop: loop, opts: o, layout: layoutOf(o.Mode, o.Codec, o.Size), text: o.Codec.isText(), verb: verbs[o.Mode], rand: seeded(loop.Index()),
 		errors: make(map[string]*ErrorCount), latency: newHistogram(), lateness: newHistogram(),
 	}
-	l.message, l.hello = l.layout.template(verbs[o.Mode]), l.layout.template(verbHello)
+	l.message, l.hello = l.layout.template(), l.layout.template()
 	return l
 }
 
@@ -63,8 +67,12 @@ func (l *lane) readied(c *client) {
 	}
 }
 
-// fill gives a closed-loop sender its first messages, or a short-lived one its first.
+// fill gives a closed-loop sender its first messages, or a short-lived one its first; a person thinks first.
 func (l *lane) fill(c *client) {
+	if c.person != nil {
+		c.person.rest()
+		return
+	}
 	if l.opts.Rate > 0 && c.life == 0 {
 		return
 	}
@@ -124,7 +132,7 @@ func (l *lane) replace(c *client) {
 		c.accounts[i].close(c.sent, &l.audit)
 	}
 	if l.running {
-		l.run.redial(c.id)
+		l.run.redial(l.run.newClient(c.id))
 	}
 }
 
@@ -132,19 +140,36 @@ func (l *lane) replace(c *client) {
 func (l *lane) pace(period float64) {
 	l.tick()
 	for l.running && l.due <= float64(l.now) && len(l.senders) > 0 {
-		c := l.senders[l.turn]
-		if l.turn++; l.turn == len(l.senders) {
-			l.turn = 0
-		}
-		if !c.conn.Closed() {
+		if c := l.next(); c != nil {
 			due := int64(l.due)
 			if due >= l.run.from && due < l.run.until {
 				_ = l.lateness.RecordValue(max(l.now-due, 1))
 			}
-			c.send(due)
+			if c.person != nil {
+				c.person.act(due)
+			} else {
+				c.send(due)
+			}
 		}
 		l.due += period
 	}
+}
+
+// next is whose turn it is; nil if that one cannot send. Of people it is the next who can.
+func (l *lane) next() *client {
+	for range l.senders {
+		c := l.senders[l.turn]
+		if l.turn++; l.turn == len(l.senders) {
+			l.turn = 0
+		}
+		switch {
+		case c.person == nil && c.conn.Closed():
+			return nil
+		case c.person == nil || c.person.free():
+			return c
+		}
+	}
+	return nil
 }
 
 func (l *lane) failed(kind string, err error) {
@@ -171,11 +196,17 @@ type laneSample struct {
 
 type tally struct {
 	Sent, Messages, Bytes, Failures uint64
-	Open                            int
+	Acts                            Acts
+	Open                            int // now
+}
+
+// minus is what came since t was u.
+func (t tally) minus(u tally) tally {
+	return tally{t.Sent - u.Sent, t.Messages - u.Messages, t.Bytes - u.Bytes, t.Failures - u.Failures, t.Acts.minus(u.Acts), t.Open}
 }
 
 func (l *lane) sample() laneSample {
-	s := laneSample{tally{l.sent, l.messages, l.bytes, l.failures, l.open}, l.latency, l.lateness}
+	s := laneSample{tally{l.sent, l.messages, l.bytes, l.failures, l.acts, l.open}, l.latency, l.lateness}
 	l.latency, l.lateness = newHistogram(), newHistogram()
 	return s
 }
@@ -185,6 +216,7 @@ func (s *laneSample) add(p laneSample) {
 	s.Messages += p.Messages
 	s.Bytes += p.Bytes
 	s.Failures += p.Failures
+	s.Acts.add(p.Acts)
 	s.Open += p.Open
 	s.Latency.Merge(p.Latency)
 	s.Lateness.Merge(p.Lateness)

@@ -19,16 +19,19 @@ type Options struct {
 	Targets []string `json:"targets,omitempty"`
 	Path    string   `json:"path,omitempty"` // of the WebSocket handshake. Defaults to /.
 
-	Conns    int           `json:"conns"`               // connections held open. Defaults to 1,000.
-	InFlight int           `json:"in_flight"`           // closed loop: messages on their way per sender. Defaults to 1.
-	Rate     float64       `json:"rate,omitempty"`      // open loop: messages a second of all senders together; connect: attempts a second. 0: closed loop
-	Size     int           `json:"size"`                // payload bytes. Defaults to 128; at least 16.
-	Senders  int           `json:"senders,omitempty"`   // broadcast: connections that send. Defaults to 1.
-	RoomSize int           `json:"room_size,omitempty"` // rooms: members of a room. Defaults to 50.
-	PerConn  int           `json:"per_conn,omitempty"`  // churn: messages in the life of a connection. Defaults to 10.
-	Warmup   time.Duration `json:"warmup_ns"`           // Defaults to 2 s.
-	Window   time.Duration `json:"window_ns"`           // Defaults to 10 s.
-	Drain    time.Duration `json:"drain_ns"`            // how long to wait for what is still on its way. Defaults to 5 s.
+	Conns    int     `json:"conns"`               // connections held open. Defaults to 1,000.
+	InFlight int     `json:"in_flight"`           // closed loop: messages on their way per sender. Defaults to 1.
+	Rate     float64 `json:"rate,omitempty"`      // open loop: messages a second of all senders together; connect: attempts a second. 0: closed loop
+	Size     int     `json:"size"`                // payload bytes. Defaults to 128; at least 16.
+	Senders  int     `json:"senders,omitempty"`   // broadcast: connections that send. Defaults to 1.
+	RoomSize int     `json:"room_size,omitempty"` // rooms and chat: members of a room. Defaults to 50.
+	PerConn  int     `json:"per_conn,omitempty"`  // churn: messages in the life of a connection. Defaults to 10.
+	// SlowReaders are further connections in broadcast, rooms and chat that read nothing once the load runs.
+	SlowReaders int           `json:"slow_readers,omitempty"`
+	Think       time.Duration `json:"think_ns,omitempty"` // chat, closed loop: how long people think, on average. Defaults to 1 s.
+	Warmup      time.Duration `json:"warmup_ns"`          // Defaults to 2 s. Negative: none.
+	Window      time.Duration `json:"window_ns"`          // Defaults to 10 s.
+	Drain       time.Duration `json:"drain_ns"`           // how long to wait for what is still on its way. Defaults to 5 s.
 
 	Loops     int      `json:"loops"`             // of each generator process. Defaults to half the processors.
 	Processes int      `json:"processes"`         // generators. Defaults to as many as the descriptors ask for.
@@ -44,6 +47,7 @@ type Servers struct {
 	Gateways int    `json:"gateways,omitempty"` // Defaults to 1.
 	Workers  int    `json:"workers,omitempty"`  // Defaults to 1.
 	Reactors string `json:"reactors,omitempty"` // event loops of a gateway. Defaults to auto.
+	Pin      bool   `json:"pin,omitempty"`      // tie each event loop to a processor
 	Procs    int    `json:"procs,omitempty"`    // GOMAXPROCS of a worker. Defaults to the number of processors.
 }
 
@@ -65,10 +69,11 @@ const (
 	Broadcast Mode = "broadcast" // every message goes to all
 	Rooms     Mode = "rooms"     // every message goes to all in the sender's room
 	Churn     Mode = "churn"     // echo on connections that live for some messages only
+	Chat      Mode = "chat"      // a mix: people in rooms talk, whisper, come and go
 )
 
 // Modes are all of them.
-var Modes = []Mode{Echo, Idle, Connect, Push, Broadcast, Rooms, Churn}
+var Modes = []Mode{Echo, Idle, Connect, Push, Broadcast, Rooms, Churn, Chat}
 
 // Unit is what Report.Messages counts in this mode.
 func (m Mode) Unit() string {
@@ -117,12 +122,14 @@ func (o *Options) defaults() {
 	set(&o.Senders, 1)
 	set(&o.RoomSize, 50)
 	set(&o.PerConn, 10)
+	set(&o.Think, time.Second)
 	set(&o.Warmup, 2*time.Second)
 	set(&o.Window, 10*time.Second)
 	set(&o.Drain, 5*time.Second)
 	set(&o.Servers.Gateways, 1)
 	set(&o.Servers.Workers, 1)
 	set(&o.Servers.Reactors, "auto")
+	o.Warmup = max(o.Warmup, 0)
 	set(&o.Loops, max(runtime.NumCPU()/2, 1))
 }
 
@@ -183,7 +190,7 @@ func (o *Options) check() error {
 	if !slices.Contains(Codecs, o.Codec) {
 		return bad("there is no codec %q", o.Codec)
 	}
-	if o.Rate < 0 || o.Warmup < 0 || o.Window <= 0 || o.Drain < 0 {
+	if o.Rate < 0 || o.Think < 0 || o.Window <= 0 || o.Drain < 0 {
 		return bad("a rate or a time is negative, or the window is empty")
 	}
 	if o.Rate > 0 && (o.Mode == Idle || o.shortLived()) {
@@ -192,7 +199,10 @@ func (o *Options) check() error {
 	if o.Conns > maxStreams || o.Mode == Push && o.Conns < 2 {
 		return bad("%d connections are too few or too many for mode %s", o.Conns, o.Mode)
 	}
-	if o.Processes > o.Conns {
+	if o.SlowReaders < 0 || o.SlowReaders > 0 && o.Mode != Broadcast && o.Mode != Rooms && o.Mode != Chat {
+		return bad("mode %s has no slow readers", o.Mode)
+	}
+	if o.Processes > o.units() {
 		return bad("%d processes are too many for %d connections", o.Processes, o.Conns)
 	}
 	return errors.Join(least("conns", o.Conns, 1), least("in-flight", o.InFlight, 1), least("size", o.Size, layoutOf(o.Mode, o.Codec, o.Size).least()), least("senders", o.Senders, 1),
@@ -202,6 +212,22 @@ func (o *Options) check() error {
 
 // shortLived tells whether connections come and go.
 func (o *Options) shortLived() bool { return o.Mode == Connect || o.Mode == Churn }
+
+// together is how many connections, one after the other, have to be in one lane.
+func (o *Options) together() int {
+	if o.Mode == Chat {
+		return o.RoomSize
+	}
+	return 1
+}
+
+// units are how many such there are.
+func (o *Options) units() int { return (o.Conns + o.together() - 1) / o.together() }
+
+// border is the first connection of generator process i.
+func (o *Options) border(i int) uint32 {
+	return uint32(min(o.units()*i/o.Processes*o.together(), o.Conns))
+}
 
 // senders is how many connections send.
 func (o *Options) senders() int {

@@ -20,14 +20,16 @@ type Report struct {
 	Options  Options   `json:"options"`
 	Verdict  Verdict   `json:"verdict"`
 	Audit    Audit     `json:"audit"`
-	Opened   int       `json:"opened"`   // connections, in all
-	Seconds  float64   `json:"seconds"`  // of the measured window
-	Messages uint64    `json:"messages"` // arrived and checked in the window: echoes, deliveries, or connections made, as Options.Mode.Unit says
-	Bytes    uint64    `json:"bytes"`    // of their payload
-	Rate     float64   `json:"rate"`     // Messages a second
-	Offered  float64   `json:"offered"`  // messages a second that were to be sent; 0 in a closed loop
-	Sent     float64   `json:"sent"`     // messages a second that were sent
+	Opened   int       `json:"opened"`         // connections, in all
+	Seconds  float64   `json:"seconds"`        // of the measured window
+	Messages uint64    `json:"messages"`       // arrived and checked in the window: echoes, deliveries, or connections made, as Options.Mode.Unit says
+	Bytes    uint64    `json:"bytes"`          // of their payload
+	Rate     float64   `json:"rate"`           // Messages a second
+	Offered  float64   `json:"offered"`        // messages a second that were to be sent; 0 in a closed loop
+	Sent     float64   `json:"sent"`           // messages a second that were sent
+	Acts     *Acts     `json:"acts,omitempty"` // mode chat: what people did in the window
 
+	Slow     *Slow          `json:"slow_readers,omitempty"` // until the window's end; no part of the audit
 	Latency  Latency        `json:"latency"`
 	Lateness Latency        `json:"lateness"` // from the intended to the real send; open loop only
 	Errors   []ErrorCount   `json:"errors,omitempty"`

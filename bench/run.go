@@ -45,6 +45,11 @@ type run struct {
 // Run makes the load that the options say and reports on it. watch, unless it is nil, is told of each interval as it ends, on Run's goroutine. Without targets Run
 // starts the servers and ends them. The report stands also when its verdict is bad; the error tells why there is none.
 func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err error) {
+	defer func() {
+		if err != nil && ctx.Err() != nil { // what servers and generators say when they are stopped in the middle is no news
+			err = fmt.Errorf("bench: interrupted: %w", ctx.Err())
+		}
+	}()
 	o.defaults()
 	if err := o.check(); err != nil {
 		return nil, err
@@ -94,7 +99,7 @@ func newParts(o Options, began time.Time) (parts []part, err error) {
 		return nil, err
 	}
 	for i := range o.Processes {
-		a, err := startAgent(program, share{Options: o, First: uint32(o.Conns * i / o.Processes), End: uint32(o.Conns * (i + 1) / o.Processes), Began: began.UnixMicro()})
+		a, err := startAgent(program, share{Options: o, First: o.border(i), End: o.border(i + 1), Began: began.UnixMicro()})
 		if err != nil {
 			return parts, err
 		}
@@ -112,11 +117,17 @@ func (r *run) measure(ctx context.Context) error {
 	if err := r.each(func(p part) error { return p.open(ctx) }); err != nil {
 		return err
 	}
+	slow, err := openSlow(ctx, &r.opts)
+	defer slow.stop()
+	if err != nil {
+		return err
+	}
 	start := time.Since(r.began)
 	from, until := start+r.opts.Warmup, start+r.opts.Warmup+r.opts.Window
 	if err := r.each(func(p part) error { return p.start(from.Microseconds(), until.Microseconds()) }); err != nil {
 		return err
 	}
+	slow.start()
 	if r.servers, r.own, err = r.usages(); err != nil {
 		return err
 	}
@@ -128,6 +139,7 @@ func (r *run) measure(ctx context.Context) error {
 	if err := r.phase(ctx, from, r.opts.Window, 0, &sum); err != nil {
 		return err
 	}
+	r.report.Slow = slow.stop()
 	r.sum(sum, until-from)
 	r.use(before, servers, own)
 	return r.settle(ctx)
@@ -172,7 +184,7 @@ func (r *run) interval(seconds float64) (laneSample, Moment, error) {
 	}
 	last := r.latency
 	r.latency = s
-	s.Messages, s.Bytes, s.Sent, s.Failures = s.Messages-last.Messages, s.Bytes-last.Bytes, s.Sent-last.Sent, s.Failures-last.Failures
+	s.tally = s.minus(last.tally)
 	m := Moment{
 		Seconds: seconds, Messages: s.Messages, Sent: s.Sent, Errors: s.Failures, Open: s.Open,
 		P50: s.Latency.ValueAtQuantile(50), P99: s.Latency.ValueAtQuantile(99), Max: s.Latency.Max(),
@@ -229,6 +241,9 @@ func (r *run) sum(s laneSample, window time.Duration) {
 		rep.Sent = 0
 	}
 	rep.Offered = r.opts.Rate
+	if r.opts.Mode == Chat {
+		rep.Acts = &s.Acts
+	}
 	rep.Latency, rep.Lateness = latencyOf(s.Latency), latencyOf(s.Lateness)
 }
 

@@ -32,7 +32,7 @@ func startServers(o *Options) (*servers, error) {
 	}
 	var inner []string
 	for i := range o.Servers.Gateways {
-		args := []string{"gateway", "--listen", string(o.Codec) + "://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", o.Servers.Reactors}
+		args := []string{"gateway", "--listen", string(o.Codec) + "://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", o.Servers.Reactors, "--pin=" + strconv.FormatBool(o.Servers.Pin)}
 		p, err := s.start(o, "gateway", i, o.Servers.Gateways, program, nil, args)
 		if err != nil {
 			return s, err
@@ -56,7 +56,7 @@ func startServers(o *Options) (*servers, error) {
 // worker is the verb of the program whose worker the mode needs.
 func (m Mode) worker() []string {
 	switch m {
-	case Push, Rooms, Broadcast:
+	case Push, Rooms, Broadcast, Chat:
 		return []string{"bench", "serve"}
 	}
 	return []string{"echo"}

@@ -22,7 +22,11 @@ func TestMain(m *testing.M) {
 	if addr := os.Getenv(rawEnv); addr != "" {
 		loops, err := strconv.Atoi(os.Getenv(rawLoopsEnv))
 		if err == nil {
-			err = gnet.Run(&rawEcho{addr: addr}, "tcp://"+addr, gnet.WithNumEventLoop(loops))
+			var h gnet.EventHandler = &rawEcho{addr: addr}
+			if os.Getenv(httpEnv) != "" {
+				h = &rawHTTP{rawEcho{addr: addr}}
+			}
+			err = gnet.Run(h, "tcp://"+addr, gnet.WithNumEventLoop(loops))
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)

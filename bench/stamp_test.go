@@ -62,3 +62,34 @@ func TestAccount(t *testing.T) {
 		}
 	}
 }
+
+// TestAccountAbsence has the receiver away for a while: what was sent before it was back need not arrive, but what does arrive must be without a gap.
+func TestAccountAbsence(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		after []uint32 // what arrives when 0 and 1 have, and the receiver was away until 5 was next; 8 are sent
+		want  Audit
+	}{
+		"nothing in between":  {[]uint32{5, 6, 7}, Audit{Expected: 5, Received: 5}},
+		"the last in between": {[]uint32{4, 5, 6, 7}, Audit{Expected: 6, Received: 6}},
+		"all in between":      {[]uint32{2, 3, 4, 5, 6, 7}, Audit{Expected: 8, Received: 8}},
+		"a gap in between":    {[]uint32{2, 4, 5, 6, 7}, Audit{Expected: 8, Received: 7, Lost: 1}},
+		"late":                {[]uint32{7}, Audit{Expected: 5, Received: 3, Lost: 2}},
+		"nothing any more":    {nil, Audit{Expected: 5, Received: 2, Lost: 3}},
+		"from before":         {[]uint32{1, 5, 6, 7}, Audit{Expected: 5, Received: 6, Duplicated: 1}},
+		"out of order":        {[]uint32{6, 5, 7}, Audit{Expected: 5, Received: 5, Reordered: 1}},
+	} {
+		var a account
+		var got Audit
+		a.arrived(0, &got)
+		a.arrived(1, &got)
+		a.resume(5)
+		for _, seq := range c.after {
+			a.arrived(seq, &got)
+		}
+		a.close(8, &got)
+		if got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+}

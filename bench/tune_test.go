@@ -9,15 +9,6 @@ import (
 	"sluice/internal/proctest"
 )
 
-func TestSettings(t *testing.T) {
-	t.Parallel()
-	for cpus, want := range map[int]int{0: 1, 1: 1, 2: 4, 3: 9, 4: 9, 64: 49} {
-		if got := bench.Settings(cpus); len(got) != want || got[len(got)-1].Reactors != max(cpus, 1) {
-			t.Errorf("%d processors: %v", cpus, got)
-		}
-	}
-}
-
 // TestBest has made-up trials: the fastest one is not chosen when another is nearly as fast for less.
 func TestBest(t *testing.T) {
 	t.Parallel()
@@ -34,16 +25,28 @@ func TestBest(t *testing.T) {
 	}
 }
 
+// TestTune tries two knobs, and each stage has to go on from the best of the one before.
 func TestTune(t *testing.T) {
 	t.Parallel()
 	o := short(bench.Options{Codec: bench.Text, Servers: bench.Servers{Binary: proctest.Build(t)}})
 	o.Warmup, o.Window = 20*time.Millisecond, 100*time.Millisecond
+	sweep := bench.Sweep{Reactors: []int{1, 2}, Workers: []int{2}, WorkerProcs: []int{1}, Pin: []bool{false, true}, Rounds: 2}
 	runs := 0
-	trials, err := bench.Tune(t.Context(), o, []bench.Setting{{1, 1}, {2, 1}}, 2, func(bench.Setting, *bench.Report) { runs++ })
-	if err != nil || len(trials) != 2 || runs != 4 || trials[1].Reports[1].Options.Servers.Reactors != "2" {
-		t.Errorf("%+v after %d runs: %v", trials, runs, err)
+	stages, err := bench.Tune(t.Context(), o, sweep, func(bench.Setting, *bench.Report) { runs++ })
+	if err != nil || len(stages) != 2 || runs != 8 || sweep.Runs() != runs {
+		t.Fatalf("%+v after %d runs: %v", stages, runs, err)
 	}
-	if _, err := bench.Tune(t.Context(), bench.Options{Targets: []string{"127.0.0.1:1"}}, nil, 1, nil); !errors.Is(err, bench.ErrOptions) {
+	best := bench.Best(stages[0].Trials).Setting
+	for i, pin := range []bool{false, true} {
+		x := stages[1].Trials[i]
+		if want := (bench.Setting{Reactors: best.Reactors, Workers: 2, WorkerProcs: 1, Pin: pin}); x.Setting != want || len(x.Reports) != 2 {
+			t.Errorf("%v with %d reports, want %v", x.Setting, len(x.Reports), want)
+		}
+		if s := x.Reports[1].Options.Servers; s.Workers != 2 || s.Procs != 1 || s.Pin != pin {
+			t.Errorf("%+v was started for %v", s, x.Setting)
+		}
+	}
+	if _, err := bench.Tune(t.Context(), bench.Options{Targets: []string{"127.0.0.1:1"}}, sweep, nil); !errors.Is(err, bench.ErrOptions) {
 		t.Errorf("a tuning of a foreign server: %v", err)
 	}
 }

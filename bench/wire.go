@@ -58,7 +58,7 @@ func layoutOf(m Mode, c Codec, size int) layout {
 	switch m {
 	case Broadcast:
 		l.stamp++
-	case Push, Rooms:
+	case Push, Rooms, Chat:
 		l.target = l.quote + 1
 		l.stamp = l.target + targetLen
 	}
@@ -72,13 +72,10 @@ func (l layout) verb() bool { return l.stamp > l.quote }
 func (l layout) least() int { return l.stamp + stampLen + l.quote }
 
 // template is a whole payload with an empty stamp.
-func (l layout) template(verb byte) []byte {
+func (l layout) template() []byte {
 	b := bytes.Repeat([]byte("x"), l.size)
 	if l.quote > 0 {
 		b[0], b[len(b)-1] = '"', '"'
-	}
-	if l.verb() {
-		b[l.quote] = verb
 	}
 	return b
 }

@@ -6,13 +6,17 @@ import (
 
 // The verbs that a message begins with, after JSON's quote, where the mode needs the bench worker.
 const (
-	verbHello     = 'h' // join the room of this name and bind its uid; goes back
+	verbNothing   = 'n' // goes back, as everything without a verb does
+	verbLogin     = 'h' // bind this uid; goes back
+	verbJoin      = 'j' // join this room; goes back
+	verbLeave     = 'l' // leave this room; goes back
 	verbPush      = 'p' // to the uid
+	verbWhisper   = 'w' // to the uid, and back
 	verbRoom      = 'r' // to the room
 	verbBroadcast = 'b' // to all; sluice echo --broadcast-prefix b serves it too
 )
 
-// Worker is the business behind the modes push, broadcast and rooms. Every other message goes back to its sender.
+// Worker is the business behind the modes push, broadcast, rooms and chat. Every other message goes back to its sender.
 type Worker struct{}
 
 // OnMessage implements worker.Handler. Its errors mean that the gateway is gone, and with it whoever would hear of them.
@@ -31,15 +35,20 @@ func (Worker) OnMessage(c *worker.Client, m worker.Message) {
 	}
 	name := string(p[1 : 1+targetLen])
 	switch p[0] {
-	case verbHello:
-		_ = c.Bind(name)
-		_ = c.Join(name)
-		_ = c.Send(m)
 	case verbPush:
 		_ = c.SendUID(name, m)
+		return
 	case verbRoom:
 		_ = c.Publish(name, m)
-	default:
-		_ = c.Send(m)
+		return
+	case verbWhisper:
+		_ = c.SendUID(name, m)
+	case verbLogin:
+		_ = c.Bind(name)
+	case verbJoin:
+		_ = c.Join(name)
+	case verbLeave:
+		_ = c.Leave(name)
 	}
+	_ = c.Send(m)
 }

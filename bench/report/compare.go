@@ -98,15 +98,18 @@ func differences(a, b *bench.Report) []string {
 		all = append(all, "one is an open loop and the other a closed one")
 	} else if x.Rate > 0 {
 		differ("rate", x.Rate, y.Rate)
+	} else if x.Mode == bench.Chat && y.Mode == bench.Chat {
+		differ("the time to think", x.Think, y.Think)
 	} else {
 		differ("the number in flight", x.InFlight, y.InFlight)
 	}
 	differ("size", x.Size, y.Size)
+	differ("the number of slow readers", x.SlowReaders, y.SlowReaders)
 	switch {
 	case x.Mode != y.Mode:
 	case x.Mode == bench.Broadcast:
 		differ("the number of senders", x.Senders, y.Senders)
-	case x.Mode == bench.Rooms:
+	case x.Mode == bench.Rooms, x.Mode == bench.Chat:
 		differ("room size", x.RoomSize, y.RoomSize)
 	case x.Mode == bench.Churn:
 		differ("messages per connection", x.PerConn, y.PerConn)

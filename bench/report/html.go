@@ -59,7 +59,8 @@ type runView struct {
 	Colour                  string // of its curves, where reports are drawn over each other; else empty
 	Figures                 []pair
 	Overview                []string // as view.Overview names it
-	Processes, Audit        rows
+	Processes               rows
+	Audit                   []pair
 	Facts                   []pair
 }
 
@@ -89,7 +90,9 @@ func viewOf(reports []*bench.Report, i int) runView {
 	v.Processes.Head, v.Processes.Rows = processRows(r)
 	if r.Audit.Expected > 0 || !r.Audit.Clean() {
 		head, row := auditRows(r.Audit)
-		v.Audit = rows{head, [][]string{row}}
+		for i, name := range head {
+			v.Audit = append(v.Audit, pair{name, row[i]})
+		}
 	}
 	return v
 }
@@ -130,6 +133,12 @@ func overview(r *bench.Report) []string {
 func facts(r *bench.Report) []pair {
 	m, o := r.Machine, r.Options
 	all := []pair{{"command", strings.Join(r.Command, " ")}, {"version", r.Version}, {"load", load(o)}}
+	if r.Acts != nil {
+		all = append(all, pair{"people", acts(r.Acts)})
+	}
+	if r.Slow != nil {
+		all = append(all, pair{"slow readers", slow(r.Slow)})
+	}
 	if r.Offered > 0 {
 		all = append(all, pair{"open loop", offered(r)})
 	}
@@ -138,7 +147,7 @@ func facts(r *bench.Report) []pair {
 	}
 	servers := ""
 	if s := o.Servers; s.Gateways > 0 {
-		servers = plural(s.Gateways, "gateway") + ", reactors " + s.Reactors + "; " + plural(s.Workers, "worker")
+		servers = plural(s.Gateways, "gateway") + ", reactors " + s.Reactors + unless(!s.Pin, ", pinned") + "; " + plural(s.Workers, "worker")
 		if s.Procs > 0 {
 			servers += fmt.Sprintf(", GOMAXPROCS %d", s.Procs)
 		}
@@ -167,13 +176,16 @@ func load(o bench.Options) string {
 	switch o.Mode {
 	case bench.Broadcast:
 		s += ", " + plural(o.Senders, "sender")
-	case bench.Rooms:
+	case bench.Rooms, bench.Chat:
 		s += fmt.Sprintf(", rooms of %d", o.RoomSize)
 	case bench.Churn:
 		s += fmt.Sprintf(", %s each", plural(o.PerConn, "message"))
 	}
 	if o.Rate > 0 {
 		return s + ", " + Count(o.Rate) + " a second"
+	}
+	if o.Mode == bench.Chat {
+		return s + ", thinking " + o.Think.String()
 	}
 	return s + fmt.Sprintf(", %d in flight", o.InFlight)
 }

@@ -30,30 +30,36 @@ func TestHTML(t *testing.T) {
 		if err := HTML(&page, c.reports...); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		for _, bad := range []string{"<script", "<img", "http:", "https:", "NaN", "Inf", "ZgotmplZ"} {
-			if strings.Contains(page.String(), bad) {
-				t.Errorf("%s: there is %q on the page", name, bad)
-			}
-		}
-		drawings := regexp.MustCompile(`(?s)<svg.*?</svg>`).FindAllString(page.String(), -1)
-		if len(drawings) != c.plots {
-			t.Errorf("%s: %d drawings, want %d", name, len(drawings), c.plots)
-		}
-		for _, svg := range drawings {
-			for d := xml.NewDecoder(strings.NewReader(svg)); ; {
-				if _, err := d.Token(); errors.Is(err, io.EOF) {
-					break
-				} else if err != nil {
-					t.Fatalf("%s: %v in %s", name, err, svg)
-				}
-			}
-			if !strings.Contains(svg, "<path") {
-				t.Errorf("%s: a drawing without a curve", name)
-			}
-		}
+		complete(t, name, page.String(), c.plots)
 	}
 	if err := HTML(io.Discard); err == nil {
 		t.Error("a page of nothing")
+	}
+}
+
+// complete checks that a page has so many drawings, each of them whole, and nothing foreign.
+func complete(t *testing.T, name, page string, plots int) {
+	t.Helper()
+	for _, bad := range []string{"<script", "<img", "http:", "https:", "NaN", "Inf", "ZgotmplZ"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("%s: there is %q on the page", name, bad)
+		}
+	}
+	drawings := regexp.MustCompile(`(?s)<svg.*?</svg>`).FindAllString(page, -1)
+	if len(drawings) != plots {
+		t.Errorf("%s: %d drawings, want %d", name, len(drawings), plots)
+	}
+	for _, svg := range drawings {
+		for d := xml.NewDecoder(strings.NewReader(svg)); ; {
+			if _, err := d.Token(); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatalf("%s: %v in %s", name, err, svg)
+			}
+		}
+		if !strings.Contains(svg, "<path") {
+			t.Errorf("%s: a drawing without a curve", name)
+		}
 	}
 }
 

@@ -23,6 +23,7 @@ type line struct {
 	class     int    // which colour
 	dash      int    // which pattern, 0 for none
 	filled    bool   // down to the axis
+	scattered bool   // its points are seen, and are not joined
 	x, y      []float64
 }
 
@@ -38,6 +39,7 @@ const (
 	left, right, top, low = 70, 16, 14, 34
 	colours, dashes       = 8, 4 // how many the style knows
 	pointsDrawn           = 600  // of a curve
+	roomy                 = 5    // so many ticks along there is always room for
 	pointsNamed           = 400  // of all curves, to be read when the pointer rests on them
 )
 
@@ -78,7 +80,7 @@ func (p plot) frame(b *strings.Builder) {
 	fmt.Fprintf(b, `<line class="base" x1="%d" x2="%d" y1="%d" y2="%d"/>`, left, width-right, height-low, height-low)
 	for i, v := range p.x.ticks {
 		class, from := "", height-low
-		if i%2 == 1 {
+		if i%2 == 1 && len(p.x.ticks) > roomy {
 			class = " odd"
 		}
 		if p.gridX {
@@ -91,6 +93,12 @@ func (p plot) frame(b *strings.Builder) {
 
 // draw is the curve, and what is under it.
 func (p plot) draw(b *strings.Builder, l line) {
+	if l.scattered {
+		for i := range l.x {
+			fmt.Fprintf(b, `<circle class="point c%d" cx="%.1f" cy="%.1f" r="4"/>`, l.class%colours, p.px(l.x[i]), p.py(l.y[i]))
+		}
+		return
+	}
 	var path, area strings.Builder
 	first, last := -1, -1
 	for i := range l.x {
@@ -171,7 +179,11 @@ func (p plot) Legend() []legend {
 		if l.run != "" {
 			name = l.run
 		}
-		add(legend{name, fmt.Sprintf("c%d", l.class%colours)})
+		class := fmt.Sprintf("c%d", l.class%colours)
+		if l.scattered {
+			class += " points"
+		}
+		add(legend{name, class})
 	}
 	for _, l := range p.lines {
 		if l.run != "" {

@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// table writes rows in columns, two spaces in; the first column is flush left, the others right. The first row is the head.
+// table writes rows in columns, two spaces in; the first column is flush left, the others right. The first row is the head, one without cells is left out.
 func table(b *strings.Builder, rows ...[]string) {
 	var widths []int
 	for _, row := range rows {
@@ -17,6 +17,9 @@ func table(b *strings.Builder, rows ...[]string) {
 		}
 	}
 	for _, row := range rows {
+		if len(row) == 0 {
+			continue
+		}
 		var line strings.Builder
 		for i, cell := range row {
 			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))

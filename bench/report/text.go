@@ -49,12 +49,35 @@ func speed(r *bench.Report) [][]string {
 	if r.Offered > 0 {
 		lines = append(lines, []string{offered(r)})
 	}
+	if r.Acts != nil {
+		lines = append(lines, []string{acts(r.Acts)})
+	}
+	if r.Slow != nil {
+		lines = append(lines, []string{slow(r.Slow)})
+	}
 	return lines
 }
 
 // offered tells how much of an open loop's load was made.
 func offered(r *bench.Report) string {
 	return fmt.Sprintf("%s messages a second were due, %s were sent (%.1f %%)", Count(r.Offered), Count(r.Sent), 100*r.Sent/r.Offered)
+}
+
+// acts is what the people of mode chat did.
+func acts(a *bench.Acts) string {
+	return fmt.Sprintf("%s said, %s whispered, %s left and came back, %s connected anew", whole(a.Said), whole(a.Whispered), whole(a.Left), whole(a.Reconnected))
+}
+
+// slow is what became of those that read nothing.
+func slow(s *bench.Slow) string {
+	text := plural(s.Readers, "reader") + " that read nothing: "
+	switch s.Cut {
+	case 0:
+		return text + "none was cut off"
+	case 1:
+		return text + fmt.Sprintf("1 was cut off, after %.1f s", s.First)
+	}
+	return text + fmt.Sprintf("%d were cut off, after %.1f to %.1f s", s.Cut, s.First, s.Last)
 }
 
 // lateness is how late an open loop sent; nothing for a closed one.
@@ -106,6 +129,8 @@ func loop(r *bench.Report) string {
 		return "connections that say nothing"
 	case o.Rate > 0:
 		return fmt.Sprintf("open loop, %s messages a second: latency counts from when a message was due", Count(o.Rate))
+	case o.Mode == bench.Chat:
+		return fmt.Sprintf("closed loop, people think %s after each answer: latency hides queueing", o.Think)
 	default:
 		return fmt.Sprintf("closed loop, %d in flight: latency hides queueing", o.InFlight)
 	}

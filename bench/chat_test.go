@@ -1,0 +1,99 @@
+package bench_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sluice/bench"
+	"sluice/internal/proctest"
+	"sluice/worker"
+)
+
+// wrongWorker is the bench's worker but for one thing.
+type wrongWorker struct {
+	// wrong does it, and tells that it has.
+	wrong func(c *worker.Client, verb byte, m worker.Message) bool
+}
+
+func (w wrongWorker) OnMessage(c *worker.Client, m worker.Message) {
+	if !w.wrong(c, m.Data[0], m) {
+		bench.Worker{}.OnMessage(c, m)
+	}
+}
+
+// TestChatAudit has workers that do one thing wrong: although people come and go all the time, the audit must see each.
+func TestChatAudit(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	var third atomic.Int32
+	for name, c := range map[string]struct {
+		wrong func(c *worker.Client, verb byte, m worker.Message) bool
+		want  func(a bench.Audit) bool
+	}{
+		"a message to the room is lost": {
+			func(_ *worker.Client, verb byte, _ worker.Message) bool { return verb == 'r' && third.Add(1) == 3 },
+			func(a bench.Audit) bool { return a.Lost > 0 },
+		},
+		"a whisper reaches nobody else": {
+			func(c *worker.Client, verb byte, m worker.Message) bool { return verb == 'w' && c.Send(m) == nil },
+			func(a bench.Audit) bool { return a.Lost > 0 },
+		},
+		"who leaves stays": {
+			func(c *worker.Client, verb byte, m worker.Message) bool { return verb == 'l' && c.Send(m) == nil },
+			func(a bench.Audit) bool { return a.Unexpected > 0 && a.Lost == 0 },
+		},
+		"who has left does not come in again": {
+			func(c *worker.Client, verb byte, m worker.Message) bool {
+				if verb == 'l' {
+					_ = c.MergeAttrs(map[string]string{"left": "once"})
+				}
+				_, been := c.Attr("left")
+				return verb == 'j' && been && c.Send(m) == nil
+			},
+			func(a bench.Audit) bool { return a.Lost > 0 },
+		},
+		"a leave is not answered": {
+			func(_ *worker.Client, verb byte, _ worker.Message) bool { return verb == 'l' },
+			func(a bench.Audit) bool { return a.Lost > 0 },
+		},
+		"nothing": {
+			func(*worker.Client, byte, worker.Message) bool { return false },
+			bench.Audit.Clean,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := proctest.Start(t, nil, bin, "gateway", "--listen", "frame://127.0.0.1:0", "--inner", "127.0.0.1:0")
+			w, err := worker.New(worker.Config{Gateways: []string{g.Addrs["inner"]}}, wrongWorker{c.wrong})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan error)
+			go func() { ended <- w.Run(ctx) }()
+			defer func() {
+				stop()
+				if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+			}()
+			o := short(bench.Options{Mode: bench.Chat, Codec: bench.Frame, Rate: 2000, RoomSize: 8, Drain: 5 * time.Second, Targets: []string{g.Addrs["frame"]}})
+			if name != "nothing" {
+				o.Drain = 200 * time.Millisecond
+			}
+			r, err := bench.Run(t.Context(), o, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !c.want(r.Audit) || r.Verdict.Failed == r.Audit.Clean() {
+				t.Errorf("%+v %+v", r.Audit, r.Verdict)
+			}
+			if a := r.Acts; a.Said == 0 || a.Whispered == 0 || a.Left == 0 {
+				t.Errorf("%+v", a)
+			}
+		})
+	}
+}
