@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -324,8 +325,8 @@ func parseSuffixed(s string) (float64, error) {
 		}
 	}
 	v, err := strconv.ParseFloat(number, 64)
-	if err != nil || v < 0 {
+	if v *= factor; err != nil || !(v >= 0 && v <= math.MaxInt32) { // NaN is neither
 		return 0, fmt.Errorf("%q is no number such as 500 or 10k", s)
 	}
-	return v * factor, nil
+	return v, nil
 }
