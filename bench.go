@@ -49,7 +49,7 @@ With --rate it is an open loop: messages are due at fixed times, and latency cou
 	for _, m := range bench.Modes {
 		c.AddCommand(benchModeCommand(m))
 	}
-	c.AddCommand(benchCompareCommand(), benchTuneCommand(), benchServeCommand(log), benchAgentCommand())
+	c.AddCommand(benchCompareCommand(), benchTuneCommand(), benchSoakCommand(), benchServeCommand(log), benchAgentCommand())
 	return c
 }
 
