@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -57,7 +58,7 @@ With --rate it is an open loop: messages are due at fixed times, and latency cou
 	for _, m := range bench.Modes {
 		c.AddCommand(benchModeCommand(m))
 	}
-	c.AddCommand(benchCompareCommand(), benchTuneCommand(), benchServeCommand(log), benchAgentCommand())
+	c.AddCommand(benchCompareCommand(), benchTuneCommand(), benchSoakCommand(), benchServeCommand(log), benchAgentCommand())
 	return c
 }
 
@@ -326,8 +327,8 @@ func parseSuffixed(s string) (float64, error) {
 		}
 	}
 	v, err := strconv.ParseFloat(number, 64)
-	if err != nil || v < 0 {
+	if v *= factor; err != nil || !(v >= 0 && v <= math.MaxInt32) { // NaN is neither
 		return 0, fmt.Errorf("%q is no number such as 500 or 10k", s)
 	}
-	return v * factor, nil
+	return v, nil
 }

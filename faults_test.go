@@ -8,6 +8,7 @@ import (
 
 	"sluice/bench"
 	"sluice/internal/proctest"
+	"sluice/internal/wire"
 )
 
 // fleet is gateways and their workers, each a process of its own, with things being done to the workers while clients talk.
@@ -15,7 +16,7 @@ type fleet struct {
 	t       *testing.T
 	bin     string
 	inner   []string // of the gateways, or of the wires to them
-	wires   []*wire
+	wires   []*wire.Wire
 	targets []string
 	workers []*proctest.Process
 	killed  int
@@ -59,23 +60,25 @@ func TestWorkersFail(t *testing.T) {
 		window            time.Duration
 		times             int // at least
 		fault             func(*fleet)
-		delay             time.Duration // of a wire
+		wire              *wire.Faults // between the workers and the gateways; nil: none
 	}{
-		{"killed", bench.Echo, bench.WebSocket, 1, 2, 5000, 16 * time.Second, 100, (*fleet).kill, 0},
-		{"killed, the only one", bench.Echo, bench.Text, 1, 1, 2000, 3 * time.Second, 10, (*fleet).kill, 0},
-		{"killed while they publish", bench.Rooms, bench.Frame, 1, 2, 400, 4 * time.Second, 20, (*fleet).kill, 0},
-		{"killed while they publish at two gateways", bench.Rooms, bench.Text, 2, 2, 400, 5 * time.Second, 20, (*fleet).kill, 0},
-		{"killed while they push", bench.Push, bench.JSONLines, 1, 2, 2000, 4 * time.Second, 20, (*fleet).kill, 0},
-		{"replaced", bench.Echo, bench.WebSocket, 1, 2, 5000, 4 * time.Second, 10, (*fleet).replace, 0},
-		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 2000, 4 * time.Second, 20, (*fleet).cut, 0},
-		{"cut off, over a slow wire", bench.Rooms, bench.Frame, 1, 2, 200, 5 * time.Second, 8, (*fleet).cut, 10 * time.Millisecond},
-		{"left alone, half a second away", bench.Echo, bench.Text, 1, 1, 20, 3 * time.Second, 1, (*fleet).leave, 500 * time.Millisecond},
-		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 2000, 12 * time.Second, 2, (*fleet).freeze, 0},
+		{"killed", bench.Echo, bench.WebSocket, 1, 2, 5000, 16 * time.Second, 100, (*fleet).kill, nil},
+		{"killed, the only one", bench.Echo, bench.Text, 1, 1, 2000, 3 * time.Second, 10, (*fleet).kill, nil},
+		{"killed while they publish", bench.Rooms, bench.Frame, 1, 2, 400, 4 * time.Second, 20, (*fleet).kill, nil},
+		{"killed while they publish at two gateways", bench.Rooms, bench.Text, 2, 2, 400, 5 * time.Second, 20, (*fleet).kill, nil},
+		{"killed while they push", bench.Push, bench.JSONLines, 1, 2, 2000, 4 * time.Second, 20, (*fleet).kill, nil},
+		{"replaced", bench.Echo, bench.WebSocket, 1, 2, 5000, 4 * time.Second, 10, (*fleet).replace, nil},
+		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 2000, 4 * time.Second, 20, (*fleet).cut, &wire.Faults{}},
+		{"cut off, over a slow wire", bench.Rooms, bench.Frame, 1, 2, 200, 5 * time.Second, 8, (*fleet).cutSeldom, &wire.Faults{Delay: 10 * time.Millisecond}},
+		{"delayed by half a second", bench.Rooms, bench.Frame, 1, 2, 200, 4 * time.Second, 1, (*fleet).wait, &wire.Faults{Delay: 500 * time.Millisecond}},
+		{"trickled to", bench.Echo, bench.WebSocket, 1, 2, 1000, 10 * time.Second, 2, (*fleet).trickle, &wire.Faults{}},
+		{"sent what is no frame", bench.Echo, bench.WebSocket, 1, 2, 2000, 4 * time.Second, 8, (*fleet).corrupt, &wire.Faults{}},
+		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 2000, 12 * time.Second, 2, (*fleet).freeze, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFleet(t, test.codec, test.gateways)
-			if strings.HasPrefix(test.name, "cut off") || test.delay > 0 {
-				f.rewire(test.delay)
+			if test.wire != nil {
+				f.rewire(*test.wire)
 			}
 			for range test.workers {
 				f.workers = append(f.workers, f.worker())
@@ -117,18 +120,51 @@ func TestWorkersFail(t *testing.T) {
 }
 
 // rewire puts bad wires between the gateways and the workers to come.
-func (f *fleet) rewire(delay time.Duration) {
+func (f *fleet) rewire(faults wire.Faults) {
 	for i, addr := range f.inner {
-		w := newWire(f.t, addr, delay)
+		w, err := wire.New(addr, faults)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		f.t.Cleanup(w.Close)
 		f.wires = append(f.wires, w)
-		f.inner[i] = w.addr()
+		f.inner[i] = w.Addr()
 	}
 }
 
+// wire is the one whose turn it is.
+func (f *fleet) wire() *wire.Wire { return f.wires[f.killed%len(f.wires)] }
+
 func (f *fleet) cut() {
-	w := f.wires[f.killed%len(f.wires)]
-	time.Sleep(100*time.Millisecond + 40*w.delay) // a message that is cut off time after time would be taken for poison
-	w.cut()
+	time.Sleep(100 * time.Millisecond)
+	f.wire().Cut()
+	f.killed++
+}
+
+// cutSeldom leaves a slow wire time to carry something: a message that is cut off time after time would be taken for poison.
+func (f *fleet) cutSeldom() {
+	time.Sleep(400 * time.Millisecond)
+	f.cut()
+}
+
+func (f *fleet) wait() {
+	time.Sleep(time.Second)
+	f.killed++
+}
+
+// trickle makes a link slower than its heartbeat: it is given up, and so is each that is dialled meanwhile.
+func (f *fleet) trickle() {
+	f.wire().Set(wire.Faults{Rate: 1})
+	time.Sleep(3 * time.Second)
+	f.wire().Set(wire.Faults{})
+	time.Sleep(2 * time.Second)
+	f.killed++
+}
+
+// corrupt has the next frame, whose type is changed, end its link.
+func (f *fleet) corrupt() {
+	time.Sleep(300 * time.Millisecond)
+	f.wire().Corrupt(1)
 	f.killed++
 }
 
@@ -143,12 +179,6 @@ func (f *fleet) replace() {
 		f.t.Errorf("a worker that was told to stop: %v", err)
 	}
 	f.renew()
-}
-
-// leave does nothing: the wire is bad enough.
-func (f *fleet) leave() {
-	time.Sleep(time.Second)
-	f.killed++
 }
 
 func (f *fleet) freeze() {

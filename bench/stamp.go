@@ -35,7 +35,7 @@ func readStamp(src []byte) (stamp, error) {
 	if len(src) < stampLen {
 		return stamp{}, errStamp
 	}
-	if _, err := base64.RawURLEncoding.Decode(b[:], src[:stampLen]); err != nil {
+	if n, err := base64.RawURLEncoding.Decode(b[:], src[:stampLen]); err != nil || n < len(b) { // it passes over line breaks
 		return stamp{}, errStamp
 	}
 	head := binary.BigEndian.Uint64(b[:])

@@ -127,3 +127,45 @@ func FuzzInflate(f *testing.F) {
 		}
 	})
 }
+
+// A server's answer never panics the client, is the same in any pieces, and none is believed that does not prove that it has read the key.
+func FuzzResponse(f *testing.F) {
+	const key = "dGhlIHNhbXBsZSBub25jZQ=="
+	o := &DialOptions{Subprotocols: []string{"chat"}, MaxMessage: 1000}
+	f.Add([]byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n\x81\x00"))
+	f.Add([]byte("HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: a, upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"))
+	f.Add([]byte("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		ws, n, err := ReadResponse(in, key, o)
+		if (ws != nil) != (n > 0) || err != nil && ws != nil || n > len(in) || n > maxHead {
+			t.Fatalf("%v, %d bytes of %d, error %v", ws, n, len(in), err)
+		}
+		if ws != nil && !bytes.Contains(in[:n], []byte("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")) {
+			t.Fatal("a server is believed that has proved nothing")
+		}
+		for i := range n {
+			if ws, n, err := ReadResponse(in[:i], key, o); ws != nil || n != 0 || err != nil {
+				t.Fatalf("the first %d bytes of %d: %v", i, n, err)
+			}
+		}
+	})
+}
+
+// A list of extensions never panics, what is accepted of it is within its bounds, and a client agrees to no more than it has offered.
+func FuzzExtensions(f *testing.F) {
+	f.Add(deflateOffer)
+	f.Add(`permessage-deflate; client_max_window_bits=10, x; y="a\"b", permessage-deflate;server_no_context_takeover`)
+	f.Add(`a;b="`)
+	f.Fuzz(func(t *testing.T, list string) {
+		all, ok := readExtensions(list)
+		if !ok {
+			return
+		}
+		for i := range all {
+			if window, ok := all[i].accept(); ok && window != 0 && (window < 8 || window > maxWindow) {
+				t.Fatalf("a window of %d bits", window)
+			}
+			all[i].agreed()
+		}
+	})
+}

@@ -5,57 +5,16 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"sluice/gateway"
+	"sluice/internal/leak"
 )
 
-// TestMain looks for goroutines and descriptors that are left when all tests are done.
-func TestMain(m *testing.M) {
-	before := 0
-	goleak.VerifyTestMain(descriptors{m, &before},
-		// The pool of gnet's Enroll: one per process, for its whole life.
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
-}
-
-// descriptors is a goleak.TestingM that fails when the tests leave descriptors behind.
-type descriptors struct {
-	*testing.M
-	before *int
-}
-
-func (d descriptors) Run() int {
-	if ln, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
-		_ = ln.Close() // the runtime's own poller opens its descriptors with the first socket
-	}
-	before := openDescriptors()
-	code := d.M.Run()
-	if code == 0 && !eventually(func() bool { return len(openDescriptors()) <= len(before) }) {
-		_, _ = os.Stderr.WriteString("descriptors left:\n" + strings.Join(openDescriptors(), "\n") + "\n")
-		return 1
-	}
-	return code
-}
-
-// openDescriptors are what the process holds open; none where the system does not tell.
-func openDescriptors() []string {
-	var open []string
-	list, _ := os.ReadDir("/proc/self/fd")
-	for _, e := range list {
-		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && !strings.HasPrefix(to, "/proc/") {
-			open = append(open, e.Name()+" "+to)
-		}
-	}
-	return open
-}
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // patience is how long a test waits for what must happen.
 const patience = 10 * time.Second

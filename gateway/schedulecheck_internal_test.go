@@ -15,7 +15,7 @@ import (
 
 // world is a schedule: gateways, workers and clients, and what is known of them.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	rng     *rand.Rand
 	loops   int  // of each gateway
 	bold    bool // there are faults
@@ -162,7 +162,7 @@ func (w *world) checkSession(s *session) {
 		}
 	}
 	tried := s.suspect() && s.eventOut()
-	if s.link != nil {
+	if s.link != nil && w.linked != nil {
 		w.linked[s] = s.loop.el.Now()
 	}
 	switch {

@@ -61,6 +61,9 @@ const (
 	crowd = 8
 )
 
+// maxSlots is what a client id has room for.
+const maxSlots = 1 << 24
+
 func (d *leader) init() { d.buf = make([]byte, readSize) }
 
 // lead handles what has been read, writes what came of it, and reads on, until the link ends or another goroutine leads.
@@ -183,6 +186,9 @@ func (l *gwLink) attach(f *link.Frame) (bool, error) {
 	s, err := newSession(l, f)
 	if err != nil {
 		return true, err
+	}
+	if f.Slot >= maxSlots {
+		return true, fmt.Errorf("%w: slot %d", link.ErrFrame, f.Slot)
 	}
 	for int(f.Slot) >= len(d.sessions) {
 		d.sessions = append(d.sessions, nil)

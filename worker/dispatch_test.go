@@ -12,18 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"sluice/internal/leak"
 	"sluice/worker"
 	"sluice/worker/workertest"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, // but for the pool that the gateways' reactors share in a process
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
-}
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // A handler that blocks holds up its own client and nobody else; what comes for that client meanwhile is handled afterwards, in order.
 func TestBlockedHandler(t *testing.T) {

@@ -7,13 +7,12 @@ import (
 	"slices"
 	"testing"
 
-	"go.uber.org/goleak"
-
+	"sluice/internal/leak"
 	"sluice/worker"
 	"sluice/worker/workertest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // office is business code with a bit of everything.
 type office struct{ t *testing.T }

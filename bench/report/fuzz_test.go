@@ -1,0 +1,46 @@
+package report
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+
+	"sluice/bench"
+)
+
+// A file that is no report is refused; of what is taken every form can be made.
+func FuzzRead(f *testing.F) {
+	var b bytes.Buffer
+	if err := JSON(&b, &bench.Report{Format: bench.Format}); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Add([]byte(`{"Format":1,"Timeline":[{"Seconds":1e308}]}`))
+	f.Add([]byte("{}{}"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		r, err := Read(bytes.NewReader(in))
+		if err != nil {
+			return
+		}
+		for _, write := range []func(io.Writer, *bench.Report) error{Text, CSV, GoBench, HGRM} {
+			_ = write(io.Discard, r) // in any words
+		}
+	})
+}
+
+// An objective that is taken says again what it was.
+func FuzzSLO(f *testing.F) {
+	for _, s := range []string{"p99<5ms", "rate>10k", "errors<0.1%", "cpu<20us", "p99.9<1s", "<", "p99<NaN", "rate>-1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, in string) {
+		o, err := ParseSLO(in)
+		if err != nil {
+			return
+		}
+		if again, err := ParseSLO(o.String()); err != nil || again.String() != o.String() || !strings.ContainsAny(o.String(), "<>") {
+			t.Fatalf("%q becomes %q: %v", in, o, err)
+		}
+	})
+}

@@ -1,0 +1,204 @@
+// Package soak drives gateways and workers, each a process of its own, with audited load for as long as one likes, while workers are killed, frozen and replaced and links
+// are cut, slowed down and corrupted. It says what was lost, duplicated or reordered, and whether memory or descriptors grow. Everything is on loopback.
+package soak
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sluice/bench"
+)
+
+// Options say what to soak, and how. What is zero gets its default from Run.
+type Options struct {
+	Binary   string        // the sluice program
+	For      time.Duration // Defaults to 10 minutes.
+	Round    time.Duration // between two accounts; clients come anew for each. Defaults to a minute, or For where that is less.
+	Every    time.Duration // between two faults. Defaults to 2 s.
+	Gateways int           // Defaults to 2.
+	Workers  int           // Defaults to 3.
+	Conns    int           // clients at a time. Defaults to 400.
+	Rate     float64       // messages that come back a second, of those who stay. Defaults to 2,000.
+	Seed     uint64        // of the order of the faults
+	Faults   bool          // false: load alone, to compare with
+	Log      io.Writer     // what the processes log; nil: nowhere
+}
+
+func (o *Options) defaults() {
+	o.For = cmp.Or(o.For, 10*time.Minute)
+	o.Round = min(cmp.Or(o.Round, time.Minute), o.For)
+	o.Every = cmp.Or(o.Every, 2*time.Second)
+	o.Gateways = cmp.Or(o.Gateways, 2)
+	o.Workers = cmp.Or(o.Workers, 3)
+	o.Conns = cmp.Or(o.Conns, 400)
+	o.Rate = cmp.Or(o.Rate, 2000)
+}
+
+// ErrFailed is returned by Run when a promise was not kept; the lines printed before say which.
+var ErrFailed = errors.New("soak: a promise was not kept")
+
+// soak is a run in progress.
+type soak struct {
+	o      Options
+	out    io.Writer
+	fleet  *fleet
+	rounds []round
+	failed bool
+}
+
+// round is what one account says.
+type round struct {
+	loads []*bench.Report
+	state []usage
+}
+
+// Run soaks until For has passed or ctx ends, and prints a line for each round.
+func Run(ctx context.Context, o Options, out io.Writer) (err error) {
+	o.defaults()
+	s := &soak{o: o, out: out}
+	s.fleet, err = start(o)
+	defer func() { err = errors.Join(err, s.fleet.stop()) }()
+	if err != nil {
+		return err
+	}
+	faulty, stop := context.WithCancel(ctx)
+	var faults errgroup.Group
+	faults.Go(func() error { return s.disturb(faulty) })
+	for end := time.Now().Add(o.For); ctx.Err() == nil && time.Until(end) > o.Round/2; {
+		if err = s.round(ctx); err != nil {
+			break
+		}
+	}
+	stop()
+	if err := errors.Join(err, faults.Wait()); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return s.verdict()
+}
+
+// disturb does one thing after the other to workers and links, until ctx ends.
+func (s *soak) disturb(ctx context.Context) error {
+	rng := rand.New(rand.NewPCG(s.o.Seed, 5))
+	for s.o.Faults && pause(ctx, s.o.Every) {
+		if err := s.fleet.fault(ctx, rng); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pause reports false when ctx ends meanwhile.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// loads are what runs side by side: clients that stay and have each message echoed, rooms, and clients that come and go.
+func (s *soak) loads() []bench.Options {
+	const warmup = time.Second
+	base := bench.Options{Warmup: warmup, Window: max(s.o.Round-warmup, time.Second), Drain: 20 * time.Second}
+	echo, rooms, churn := base, base, base
+	echo.Mode, echo.Codec, echo.Conns, echo.Rate = bench.Echo, bench.WebSocket, s.o.Conns*3/4, s.o.Rate*3/4
+	rooms.Mode, rooms.Codec, rooms.Conns, rooms.Rate, rooms.RoomSize = bench.Rooms, bench.Frame, s.o.Conns/4, s.o.Rate/4/10, 10
+	churn.Mode, churn.Codec, churn.Conns, churn.PerConn = bench.Churn, bench.Text, max(s.o.Conns/200, 2), 500 // as fast as it can
+	return []bench.Options{echo, rooms, churn}
+}
+
+// round makes load for a while and gives an account of it.
+func (s *soak) round(ctx context.Context) error {
+	loads := s.loads()
+	reports := make([]*bench.Report, len(loads))
+	var all errgroup.Group
+	for i, o := range loads {
+		o.Targets = s.fleet.targets[o.Codec]
+		if o.Mode == bench.Rooms { // what goes to other gateways by a link that is cut is lost (docs/reliability/delivery.md)
+			o.Targets = o.Targets[:1]
+		}
+		all.Go(func() (err error) {
+			reports[i], err = bench.Run(ctx, o, nil)
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	r := round{reports, s.fleet.usages()}
+	s.rounds = append(s.rounds, r)
+	s.print(r)
+	return nil
+}
+
+// print is a round's line, and one for each thing that is wrong.
+func (s *soak) print(r round) {
+	line := fmt.Sprintf("%8s ", (time.Duration(len(s.rounds)) * s.o.Round).Round(time.Second))
+	for _, load := range r.loads {
+		line += fmt.Sprintf(" %s %d", load.Options.Mode, load.Audit.Received)
+		if wrong := wrong(load); wrong == "" {
+			line += " ok,"
+		} else {
+			s.failed = true
+			line += " FAILED (" + wrong + "),"
+		}
+	}
+	line += " " + s.fleet.done()
+	for _, u := range r.state {
+		line += fmt.Sprintf("  %s %d MiB %d fds %d threads", u.name, u.rss>>20, u.descriptors, u.threads)
+	}
+	_, _ = fmt.Fprintln(s.out, line)
+}
+
+// wrong says what a load met that it must not, empty: nothing.
+func wrong(r *bench.Report) string {
+	var what []string
+	a := r.Audit
+	for _, n := range []struct {
+		count uint64
+		name  string
+	}{{a.Lost, "lost"}, {a.Duplicated, "duplicated"}, {a.Reordered, "reordered"}, {a.Changed, "changed"}, {a.Unexpected, "unexpected"}} {
+		if n.count > 0 {
+			what = append(what, fmt.Sprintf("%d %s", n.count, n.name))
+		}
+	}
+	for _, e := range r.Errors {
+		what = append(what, fmt.Sprintf("%d times %s: %s", e.Count, e.Kind, e.Example))
+	}
+	if a.Received == 0 {
+		what = append(what, "nothing arrived")
+	}
+	return strings.Join(what, ", ")
+}
+
+// verdict sums up.
+func (s *soak) verdict() error {
+	var received uint64
+	var states [][]usage
+	for _, r := range s.rounds {
+		for _, load := range r.loads {
+			received += load.Audit.Received
+		}
+		states = append(states, r.state)
+	}
+	grown := grows(states)
+	for _, g := range grown {
+		_, _ = fmt.Fprintln(s.out, "FAILED ", g)
+	}
+	_, _ = fmt.Fprintf(s.out, "%d rounds, %d messages arrived, %s\n", len(s.rounds), received, s.fleet.done())
+	if s.failed || len(grown) > 0 || len(s.rounds) == 0 {
+		return ErrFailed
+	}
+	return nil
+}

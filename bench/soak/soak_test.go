@@ -1,0 +1,65 @@
+package soak
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"sluice/bench"
+	"sluice/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// A round whose audit is not clean, or whose clients met an error, is printed as failed and fails the run.
+func TestWhatIsWrongIsSaid(t *testing.T) {
+	t.Parallel()
+	for want, r := range map[string]bench.Report{
+		"echo 5 ok":                                    {Audit: bench.Audit{Received: 5}},
+		"echo 5 FAILED (2 lost, 1 reordered)":          {Audit: bench.Audit{Received: 5, Lost: 2, Reordered: 1}},
+		"echo 5 FAILED (3 duplicated)":                 {Audit: bench.Audit{Received: 5, Duplicated: 3}},
+		"echo 5 FAILED (1 times closed: EOF)":          {Audit: bench.Audit{Received: 5}, Errors: []bench.ErrorCount{{Kind: "closed", Count: 1, Example: "EOF"}}},
+		"echo 0 FAILED (nothing arrived)":              {},
+		"echo 5 FAILED (7 changed, 8 unexpected), no ": {Audit: bench.Audit{Received: 5, Changed: 7, Unexpected: 8}},
+	} {
+		var out bytes.Buffer
+		s := &soak{out: &out, fleet: &fleet{counts: make(chan map[string]int, 1)}}
+		s.fleet.counts <- nil
+		r.Options.Mode = bench.Echo
+		s.rounds = []round{{loads: []*bench.Report{&r}}}
+		s.print(s.rounds[0])
+		err := s.verdict()
+		if !strings.Contains(out.String(), want) || errors.Is(err, ErrFailed) != strings.Contains(want, "FAILED") {
+			t.Errorf("%v, %q; want %q", err, out.String(), want)
+		}
+	}
+}
+
+// Memory or descriptors that grow are found, what goes up and down or belongs to processes that come and go is not.
+func TestGrowth(t *testing.T) {
+	t.Parallel()
+	const mib = 1 << 20
+	steady := []int{40, 90, 85, 100, 70, 95, 80, 100}
+	for _, c := range []struct {
+		name    string
+		rss     []int // MiB
+		fds     []int
+		lasting bool
+		want    string
+	}{
+		{"steady", steady, steady, true, ""},
+		{"short", []int{1, 500, 5000}, []int{1, 500, 5000}, true, ""},
+		{"memory", []int{40, 80, 120, 160, 200, 240, 280, 320}, steady, true, "x held 160 MiB and holds 320 MiB"},
+		{"descriptors", steady, []int{20, 40, 60, 80, 100, 120, 140, 160}, true, "x held 80 descriptors and holds 160"},
+		{"another process each time", []int{40, 80, 120, 160, 200, 240, 280, 320}, steady, false, ""},
+	} {
+		var rounds [][]usage
+		for i := range c.rss {
+			rounds = append(rounds, []usage{{name: "x", rss: c.rss[i] * mib, descriptors: c.fds[i], lasting: c.lasting}})
+		}
+		if got := strings.Join(grows(rounds), "; "); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}

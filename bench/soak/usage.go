@@ -1,0 +1,79 @@
+package soak
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"sluice/bench"
+	"sluice/internal/child"
+)
+
+// usage is what a process holds, as proc(5) has it; 0 where there is none. Goroutines do not show there, threads do.
+type usage struct {
+	name                      string
+	rss, descriptors, threads int
+	lasting                   bool // the same process from the beginning to the end
+}
+
+// usages are those of all processes.
+func (f *fleet) usages() (all []usage) {
+	for i, p := range f.gateways {
+		all = append(all, usageOf(fmt.Sprintf("gateway-%d", i+1), p, true))
+	}
+	workers := <-f.workers
+	defer func() { f.workers <- workers }()
+	for i, p := range workers {
+		all = append(all, usageOf(fmt.Sprintf("worker-%d", i+1), p, false))
+	}
+	return all
+}
+
+func usageOf(name string, p *child.Process, lasting bool) usage {
+	u := usage{name: name, rss: bench.Resident(p.PID), lasting: lasting}
+	if list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID)); err == nil {
+		u.descriptors = len(list)
+	}
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "Threads:"); ok {
+			u.threads, _ = strconv.Atoi(strings.TrimSpace(rest))
+		}
+	}
+	return u
+}
+
+// What a process may hold more at the end than it did when the first quarter was over: memory also by half again.
+const (
+	moreRSS         = 32 << 20
+	moreDescriptors = 64
+)
+
+// grows compares the last quarter of the rounds with the one that followed the first, and names what has grown. Before there are four rounds nobody can tell.
+func grows(rounds [][]usage) (found []string) {
+	n := len(rounds)
+	if n < 4 {
+		return nil
+	}
+	for i, u := range rounds[0] {
+		if !u.lasting {
+			continue
+		}
+		was, is := most(rounds[n/4:n/2+n%2], i), most(rounds[n-n/4:], i)
+		if is.rss > was.rss*3/2+moreRSS {
+			found = append(found, fmt.Sprintf("%s held %d MiB and holds %d MiB", u.name, was.rss>>20, is.rss>>20))
+		}
+		if is.descriptors > was.descriptors+moreDescriptors {
+			found = append(found, fmt.Sprintf("%s held %d descriptors and holds %d", u.name, was.descriptors, is.descriptors))
+		}
+	}
+	return found
+}
+
+func most(rounds [][]usage, i int) (m usage) {
+	for _, r := range rounds {
+		m.rss, m.descriptors = max(m.rss, r[i].rss), max(m.descriptors, r[i].descriptors)
+	}
+	return m
+}

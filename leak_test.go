@@ -1,0 +1,9 @@
+package main_test
+
+import (
+	"testing"
+
+	"sluice/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
