@@ -8,6 +8,7 @@ import (
 
 	"sluice/codec"
 	"sluice/gateway"
+	"sluice/internal/leak"
 )
 
 // A flood of connections that end at any point of their handshake leaves no goroutine, no descriptor, no session and no memory. The test runs beside no other, for it looks at the
@@ -47,11 +48,11 @@ func TestConnectionFlood(t *testing.T) {
 		return int(m.HeapAlloc)
 	}
 	flood(1000)
-	goroutines, files, memory := runtime.NumGoroutine(), len(openDescriptors()), heap()
+	goroutines, files, memory := runtime.NumGoroutine(), len(leak.Descriptors()), heap()
 	flood(3000)
 	const spare = 64 // of gnet's pool, which enrols connections and has as many as were on their way at once
 	wait(t, "no goroutine and no descriptor left", func() bool {
-		return runtime.NumGoroutine() <= goroutines+spare && len(openDescriptors()) <= files
+		return runtime.NumGoroutine() <= goroutines+spare && len(leak.Descriptors()) <= files
 	})
 	if grown := heap() - memory; grown > 1<<20 {
 		t.Errorf("the heap grew by %d KB", grown>>10)

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"encoding/binary"
 	"net/netip"
 	"slices"
@@ -393,7 +392,3 @@ func (l *simLink) seal() {
 
 // effect is something that a handler sent: what of which client's event it is, and to whom.
 type effect struct{ client, n, index, to int }
-
-func (e effect) compare(f effect) int {
-	return cmp.Or(cmp.Compare(e.client, f.client), cmp.Compare(e.n, f.n), cmp.Compare(e.index, f.index), cmp.Compare(e.to, f.to))
-}

@@ -18,7 +18,7 @@ func Main(m *testing.M) {
 	if ln, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
 		_ = ln.Close() // the runtime's own poller opens its descriptors with the first socket
 	}
-	before := len(descriptors())
+	before := len(Descriptors())
 	code := m.Run()
 	if code == 0 {
 		if err := left(before); err != nil {
@@ -35,7 +35,7 @@ const patience = 5 * time.Second
 // left says what is left, once it has had time to go.
 func left(before int) (err error) {
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		open, running := descriptors(), children()
+		open, running := Descriptors(), children()
 		switch {
 		case len(running) > 0:
 			err = fmt.Errorf("processes %v", running)
@@ -52,8 +52,8 @@ func left(before int) (err error) {
 	return err
 }
 
-// descriptors are what the process holds open; none where the system does not tell.
-func descriptors() (open []string) {
+// Descriptors are what the process holds open; none where the system does not tell.
+func Descriptors() (open []string) {
 	list, _ := os.ReadDir("/proc/self/fd")
 	for _, e := range list {
 		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && !strings.HasPrefix(to, "/proc/") {
