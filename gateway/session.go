@@ -40,12 +40,15 @@ type session struct {
 	// What each message touches stands together: a loop has more sessions than the processor's caches have room for.
 	link    *workerLink // nil: given to no worker at present
 	queue   *queue      // messages that wait for a worker or its credit; nil: there are none
+	pace    *pace       // nil: it may send as fast as it likes
 	token   uint64      // static
+	unacked int         // bytes of the messages that are out, as frames
 	slot    uint32      // static
 	owed    int32       // frames about it that its worker has not acknowledged
 	out     int32       // messages among them
-	unacked int         // bytes of these, as frames
 	handled uint32      // messages of its that were acknowledged, set aside or refused after they had waited
+	partial uint32      // bytes held of a message that has not come whole
+	begun   uint32      // the loop's second in which that message began, or in which the first one was to begin; 0: nothing is owed
 	phase   phase
 	pauses  pauses // why it is not read; 0: it is
 	misses  uint8
@@ -55,11 +58,8 @@ type session struct {
 	told    bool          // its worker was told that it is gone
 	waiting bool          // stands in a waiting list
 	mute    bool          // the first message is still to come, and has a deadline
-	begun   uint32        // the loop's second in which a message began that has not come whole, or in which the first one was to begin; 0: nothing is owed
-	pace    *pace         // nil: it may send as fast as it likes
 	member  roster.Member // id, uid, groups, attributes
 
-	partial uint32 // bytes held of a message that has not come whole
 	owing   uint32 // 1 + its place in the loop's list of those that owe something; 0: it is not there
 	reason  link.Reason
 	timer   engine.Timer
