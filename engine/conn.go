@@ -20,20 +20,41 @@ type Handler interface {
 	OnClose(c *Conn, reason error)
 }
 
-// Overflow is what to do with a message that would not fit in MaxOutput.
+// Overflow is what to do with a message that would not fit in MaxOutput. Zero is
+// the default: CloseSlow in ConnOptions, and in a Class what those say.
 type Overflow uint8
 
 const (
-	CloseSlow  Overflow = iota // End the connection with ErrSlowConsumer.
-	DropOldest                 // Drop waiting messages, oldest first, until it fits.
-	DropNewest                 // Drop this one.
+	// CloseSlow ends the connection with ErrSlowConsumer, unless waiting messages
+	// of another Overflow can be dropped for this one, oldest first. One that
+	// waits is never dropped.
+	CloseSlow Overflow = iota + 1
+	// DropOldest drops waiting messages, oldest first, until it fits; if those
+	// that may be dropped are not enough, this one too.
+	DropOldest
+	// DropNewest drops this one.
+	DropNewest
 )
 
-// ConnOptions bound what a connection may hold in memory.
+// Class says how one message is treated while its connection is slow.
+type Class struct {
+	Overflow Overflow // instead of that of the ConnOptions
+	// Key, if not 0, has the message drop the one of the same key that still
+	// waits whole. It goes behind all others, so that their order holds.
+	Key uint64
+}
+
+// ConnOptions bound what a connection may hold in memory, and how long.
 type ConnOptions struct {
 	MaxInput  int // Bytes OnData may leave. Defaults to 16 MiB + 64 KiB.
 	MaxOutput int // Bytes not yet taken by the kernel. Defaults to 1 MiB. A single message may be larger when nothing else waits.
 	Overflow  Overflow
+	// Stall is how long bytes may wait while the peer takes none; then the
+	// connection ends with ErrStalled. Zero means no limit.
+	Stall time.Duration
+	// OwnBound keeps what waits out of Config.MaxBuffered: for connections that
+	// their protocol bounds, which must not be cut for what others do.
+	OwnBound bool
 	// Prompt has what is written inside OnOpen, OnData or OnClose leave when that
 	// callback returns, not at the end of the turn. It is for connections written
 	// to by few others: a reply leaves sooner, and a turn without other output
@@ -49,6 +70,9 @@ func (o ConnOptions) withDefaults() ConnOptions {
 	}
 	if o.MaxOutput == 0 {
 		o.MaxOutput = 1 << 20
+	}
+	if o.Overflow == 0 {
+		o.Overflow = CloseSlow
 	}
 	return o
 }
@@ -69,7 +93,7 @@ type Conn struct {
 	taken   uint32    // bytes of carry the handler is done with
 	usual   uint32    // bytes the last flush had, at most mostUsual
 	drain   *drain    // CloseAfterFlush is under way
-	backlog *backlog  // bounds of waiting messages, only with a drop policy
+	backlog *backlog  // only while the kernel takes no more
 	opened  bool      // OnOpen was due
 	ended   bool      // OnClose is due or was
 	dirty   bool      // in loop.dirty
@@ -147,7 +171,8 @@ func (c *Conn) finish() {
 		l.buffers.put(c.out)
 		c.out, c.sent = nil, 0
 	}
-	c.carry, c.backlog, c.taken = nil, nil, 0
+	c.carry, c.taken = nil, 0
+	c.dropBacklog()
 	if c.drain != nil {
 		c.drain.Stop()
 	}

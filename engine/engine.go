@@ -23,7 +23,15 @@ var (
 	// every method that needs a running engine afterwards.
 	ErrStopped = errors.New("engine: stopped")
 	// ErrSlowConsumer is given when more than MaxOutput bytes waited to be sent.
+	// ErrStalled and ErrOverBudget are ErrSlowConsumers too.
 	ErrSlowConsumer = errors.New("engine: slow consumer")
+	// ErrStalled is given when the peer took nothing for ConnOptions.Stall.
+	ErrStalled = fmt.Errorf("%w: stalled", ErrSlowConsumer)
+	// ErrOverBudget is given to the connections with most bytes waiting when a
+	// loop's were more than Config.MaxBuffered together.
+	ErrOverBudget = fmt.Errorf("%w: over the loop's budget", ErrSlowConsumer)
+	// ErrDropped is returned for a message that did not fit and was dropped.
+	ErrDropped = errors.New("engine: message dropped")
 	// ErrInputTooLarge is given when the handler left more than MaxInput bytes.
 	ErrInputTooLarge = errors.New("engine: input too large")
 	// ErrPanic is given when a callback of the connection panicked.
@@ -39,14 +47,17 @@ type Config struct {
 	Logger     *slog.Logger  // Defaults to slog.Default().
 	Tick       time.Duration // Resolution of timers. Defaults to 100 ms.
 	MaxMailbox int           // Functions waiting per loop. Defaults to 65,536.
+	// MaxBuffered bounds the bytes per loop that wait for slow connections; past
+	// it those with most waiting are ended. Defaults to 256 MiB.
+	MaxBuffered int
 }
 
 func (c Config) check() (Config, error) {
 	if c.Loops < 0 || c.Loops > 256 {
 		return c, fmt.Errorf("engine: Loops is %d, want 0 to 256", c.Loops)
 	}
-	if c.Tick < 0 || c.MaxMailbox < 0 {
-		return c, errors.New("engine: Tick and MaxMailbox must not be negative")
+	if c.Tick < 0 || c.MaxMailbox < 0 || c.MaxBuffered < 0 {
+		return c, errors.New("engine: Tick, MaxMailbox and MaxBuffered must not be negative")
 	}
 	if c.Loops == 0 {
 		c.Loops = runtime.GOMAXPROCS(0)
@@ -59,6 +70,9 @@ func (c Config) check() (Config, error) {
 	}
 	if c.MaxMailbox == 0 {
 		c.MaxMailbox = 65536
+	}
+	if c.MaxBuffered == 0 {
+		c.MaxBuffered = 256 << 20
 	}
 	return c, nil
 }

@@ -28,19 +28,21 @@ type Loop struct {
 	count    int
 	buffers  bufferPool
 	timers   wheel
-	written  int      // bytes since the last flush of dirty
-	busy     bool     // inside a callback, a turn's end or a posted function
-	armed    bool     // the end of the turn is arranged
-	kicked   bool     // a byte to ourselves is under way
-	dirty    []*Conn  // have bytes to flush at the end of the turn
-	prompt   []*Conn  // have bytes to flush at the end of the callback
-	blocked  []*Conn  // the kernel took no more of these
-	resumed  []*Conn  // have input to be offered again
-	ending   []*Conn  // ended, OnClose due
-	batch    []func() // taken from inbox
-	batchAt  int      // next of batch to run
-	ticking  bool     // mirror of wantsTick
-	hurrying bool     // mirror of wantsHurry
+	written  int        // bytes since the last flush of dirty
+	busy     bool       // inside a callback, a turn's end or a posted function
+	armed    bool       // the end of the turn is arranged
+	kicked   bool       // a byte to ourselves is under way
+	dirty    []*Conn    // have bytes to flush at the end of the turn
+	prompt   []*Conn    // have bytes to flush at the end of the callback
+	blocked  []*Conn    // the kernel took no more of these
+	backlogs []*backlog // for the next of them
+	unsent   int        // bytes that wait for those, but for what has its own bound
+	resumed  []*Conn    // have input to be offered again
+	ending   []*Conn    // ended, OnClose due
+	batch    []func()   // taken from inbox
+	batchAt  int        // next of batch to run
+	ticking  bool       // mirror of wantsTick
+	hurrying bool       // mirror of wantsHurry
 	counters LoopStats
 
 	load       atomic.Int32 // conns here and on their way

@@ -11,18 +11,23 @@ const (
 	piece     = 64 << 10  // most bytes gnet is given at once, and so most it holds
 	early     = 1 << 20   // bytes of one conn that do not wait for the turn's end
 	warm      = 128 << 10 // bytes of all conns that do not wait for the turn's end
+	flood     = 16 << 20  // bytes of all conns that do not even wait for the callback's end
 	roomAhead = 256       // bytes Begin has ready at least
 	mostUsual = 8 << 10   // most bytes a buffer begins with because the last one had to grow
 )
 
 // Write appends p to what goes out at the end of the turn, as one message. It
-// copies. After the end of c it returns net.ErrClosed.
-func (c *Conn) Write(p []byte) error {
+// copies. After the end of c it returns net.ErrClosed, and ErrDropped when a
+// policy dropped the message at once.
+func (c *Conn) Write(p []byte) error { return c.WriteAs(p, Class{}) }
+
+// WriteAs is Write of a message of the class.
+func (c *Conn) WriteAs(p []byte, class Class) error {
 	if c.Closed() {
 		return net.ErrClosed
 	}
 	c.room(len(p))
-	return c.commit(append(c.out, p...))
+	return c.commit(append(c.out, p...), class)
 }
 
 // Begin lends c's out-buffer to append one message to, for Commit:
@@ -31,7 +36,7 @@ func (c *Conn) Write(p []byte) error {
 //	b = append(b, ...)
 //	err := c.Commit(b)
 //
-// Nothing else may be done to c in between.
+// Nothing may be written on the loop in between.
 func (c *Conn) Begin() []byte {
 	if c.Closed() {
 		return nil
@@ -40,15 +45,19 @@ func (c *Conn) Begin() []byte {
 	return c.out
 }
 
-// Commit takes back what Begin lent, with the message appended.
-func (c *Conn) Commit(b []byte) error {
+// Commit takes back what Begin lent, with the message appended. It returns what
+// Write does.
+func (c *Conn) Commit(b []byte) error { return c.CommitAs(b, Class{}) }
+
+// CommitAs is Commit of a message of the class.
+func (c *Conn) CommitAs(b []byte, class Class) error {
 	if c.Closed() {
 		return net.ErrClosed
 	}
 	if cap(b) != cap(c.out) {
 		c.loop.buffers.put(c.out) // append went elsewhere
 	}
-	return c.commit(b)
+	return c.commit(b, class)
 }
 
 // room makes place for n bytes behind out.
@@ -63,54 +72,75 @@ func (c *Conn) room(n int) {
 }
 
 // commit makes b the out-buffer. What it has more than before is one message.
-func (c *Conn) commit(b []byte) error {
+func (c *Conn) commit(b []byte, class Class) error {
 	last := len(b) - len(c.out)
 	c.out = b
-	c.loop.counters.MessagesOut++
-	c.loop.written += last
-	if c.backlog != nil {
-		c.backlog.push(last)
-	}
+	l := c.loop
+	l.counters.MessagesOut++
+	l.written += last
 	if c.retained != nil && c.sent > 0 {
 		c.retained.begins(len(b)-last, c.sent)
 		c.part()
 	}
-	if waiting := len(c.out) - c.sent; waiting >= early || waiting > c.options.MaxOutput || c.slow {
-		return c.bound(last)
+	if waiting := len(c.out) - c.sent; waiting >= early || waiting > c.options.MaxOutput || c.backlog != nil {
+		return c.bound(last, class)
 	}
 	c.markDirty()
+	if l.written >= flood {
+		l.written = 0
+		l.dirty = flushAll(l.dirty)
+	}
 	return nil
 }
 
 // bound keeps what waits below MaxOutput, and is the one place that judges a
 // slow consumer. last is the size of the message that was added just now.
-func (c *Conn) bound(last int) error {
+func (c *Conn) bound(last int, class Class) error {
+	if class.Overflow == 0 {
+		class.Overflow = c.options.Overflow
+	}
+	known := c.backlog != nil
+	replaced := known && c.backlog.push(c, last, class)
 	if c.over(last) || len(c.out)-c.sent >= early {
-		unknown := c.backlog == nil
 		c.flush() // a burst to a fast reader is no offence
 		if c.ended {
 			return net.ErrClosed
 		}
-		if b := c.backlog; unknown && b != nil && len(c.out)-c.sent >= last {
-			b.from, b.start = b.from-last, b.start-last
-			b.push(last)
+		if b := c.backlog; !known && b != nil && len(c.out)-c.sent >= last {
+			b.from -= last
+			b.push(c, last, class)
 		}
 	} else {
 		c.markDirty()
 	}
-	if !c.over(last) {
+	if replaced && class.Overflow == DropNewest {
+		class.Overflow = DropOldest // or there would be neither the older nor the newer one
+	}
+	err := c.makeRoom(last, class.Overflow)
+	if c.account(); c.ended {
+		err = ErrSlowConsumer
+	}
+	return err
+}
+
+// makeRoom does what is to be done when the newest message does not fit.
+func (c *Conn) makeRoom(last int, policy Overflow) error {
+	b, n := c.backlog, &c.loop.counters
+	switch {
+	case b == nil || !c.over(last):
+		return nil
+	case policy == DropNewest && b.dropNewest(c):
+		n.DroppedNewest++
+		return ErrDropped
+	case policy == DropNewest:
 		return nil
 	}
-	n := &c.loop.counters
-	switch c.options.Overflow {
-	case DropNewest:
-		n.DroppedNewest += uint64(c.dropNewest())
-	case DropOldest:
-		n.DroppedOldest += uint64(c.dropOldest(c.Buffered() - c.options.MaxOutput))
-	default:
+	n.DroppedOldest += uint64(b.dropOldest(c, last))
+	if policy == CloseSlow && c.over(last) {
 		n.SlowCloses++
 		c.markEnded(ErrSlowConsumer)
-		return ErrSlowConsumer
+	} else if b.lostNewest() {
+		return ErrDropped
 	}
 	return nil
 }
@@ -132,7 +162,7 @@ func (c *Conn) Flush() {
 func (c *Conn) Buffered() int {
 	n := len(c.out) - c.sent
 	if c.backlog != nil {
-		n -= c.backlog.hole()
+		n -= c.backlog.gone
 	}
 	if c.g != nil {
 		n += c.g.OutboundBuffered()
@@ -195,8 +225,9 @@ func (c *Conn) send(p []byte) bool {
 	if c.ended {
 		return false
 	}
-	if c.backlog != nil {
-		c.backlog.advance(c, len(p))
+	if b := c.backlog; b != nil {
+		b.advance(c, len(p))
+		b.moved = c.loop.engine.clock.Load() // gnet had nothing left
 	} else {
 		c.sent += len(p)
 	}
@@ -228,66 +259,5 @@ func (c *Conn) emptied() {
 		}
 		c.out, c.sent = nil, 0
 	}
-	c.backlog = nil
-}
-
-// block puts c among those the loop comes back to.
-func (c *Conn) block() {
-	if len(c.next()) == 0 {
-		c.emptied()
-	}
-	if c.backlog == nil && c.options.Overflow != CloseSlow {
-		c.backlog = &backlog{}
-		c.backlog.begin(c)
-	}
-	if c.paused {
-		c.loop.poll.pause(c) // gnet's write turned reading on again
-	}
-	if !c.slow {
-		c.slow = true
-		c.loop.blocked = append(c.loop.blocked, c)
-		c.loop.hurry()
-	}
-}
-
-// hurry has the pacemaker come by every few milliseconds.
-func (l *Loop) hurry() {
-	if l.hurrying {
-		return
-	}
-	l.hurrying = true
-	l.wantsHurry.Store(true)
-	select {
-	case l.engine.nudge <- struct{}{}:
-	default:
-	}
-}
-
-// checkBlocked goes on with those whose bytes gnet has got rid of.
-func (l *Loop) checkBlocked() {
-	if !l.hurrying {
-		return
-	}
-	list := l.blocked
-	l.blocked = l.blocked[:0]
-	for i, c := range list {
-		list[i] = nil
-		if c.ended {
-			c.slow = false
-			continue
-		}
-		if c.g.OutboundBuffered() > 0 {
-			l.blocked = append(l.blocked, c)
-			continue
-		}
-		if c.paused {
-			l.poll.pause(c) // gnet turned reading on when it had drained
-		}
-		c.slow = false
-		c.flush()
-	}
-	if len(l.blocked) == 0 {
-		l.hurrying = false
-		l.wantsHurry.Store(false)
-	}
+	c.dropBacklog()
 }

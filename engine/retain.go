@@ -60,5 +60,8 @@ func (c *Conn) part() {
 	rest := append(c.loop.buffers.get(len(c.out)-r.seam), c.out[r.seam:]...)
 	r.flushed = append(r.flushed, Flushed{c.out[:r.seam], r.mark})
 	c.out, c.sent = rest, c.sent-r.seam
+	if c.backlog != nil {
+		c.backlog.from -= r.seam
+	}
 	r.seam, r.next = 0, max(r.next-r.seam, 0)
 }

@@ -6,7 +6,8 @@ import "time"
 type LoopStats struct {
 	Conns          int    // open now
 	Opened, Closed uint64 // connections
-	Blocked        int    // conns the kernel takes nothing from now
+	Blocked        int    // conns the kernel takes no more of now
+	Unsent         int    // bytes that wait for them, but for those with an OwnBound
 	Timers         int    // scheduled now
 	TimersFired    uint64
 	Turns          uint64 // ends of a turn
@@ -14,9 +15,12 @@ type LoopStats struct {
 	MessagesOut    uint64 // Writes and Commits
 	Writes         uint64 // system calls
 	BytesOut       uint64
-	DroppedOldest  uint64 // messages, by policy
-	DroppedNewest  uint64
-	SlowCloses     uint64 // connections ended with ErrSlowConsumer
+	DroppedOldest  uint64 // messages dropped to make room, oldest first
+	DroppedNewest  uint64 // messages dropped because they did not fit
+	Conflated      uint64 // messages dropped because a newer one of their key came
+	SlowCloses     uint64 // connections ended because more than MaxOutput waited
+	StallCloses    uint64 // connections ended with ErrStalled
+	BudgetCloses   uint64 // connections ended with ErrOverBudget
 	MailboxRejects uint64 // Posts refused with ErrMailboxFull
 	Panics         uint64
 	BufferBytes    int // kept for reuse now
@@ -73,14 +77,22 @@ func (l *Loop) lastAnswer() LoopStats {
 	return l.last
 }
 
-// answer gives the figures to all who asked. Loop only.
-func (l *Loop) answer() {
+// Stats are the loop's figures. Loop only; others ask Engine.Stats.
+func (l *Loop) Stats() LoopStats {
 	s := l.counters
 	s.Conns, s.Blocked, s.Timers = l.count, len(l.blocked), l.timers.count
-	s.BufferBytes = l.buffers.held
+	s.Unsent, s.BufferBytes = l.unsent, l.buffers.held
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.MailboxRejects = l.rejects
+	return s
+}
+
+// answer gives the figures to all who asked. Loop only.
+func (l *Loop) answer() {
+	s := l.Stats()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.last = s
 	for _, a := range l.askers {
 		a <- s

@@ -1,0 +1,302 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+// fakeSocket takes of what is written to it as much as the test says.
+type fakeSocket struct {
+	gnet.Conn
+	held []byte // written and not taken
+	out  []byte // taken
+	room int    // bytes that will be taken at once
+}
+
+func (f *fakeSocket) OutboundBuffered() int { return len(f.held) }
+
+func (f *fakeSocket) Write(p []byte) (int, error) {
+	f.held = append(f.held, p...)
+	f.take(0)
+	return len(p), nil
+}
+
+// take has it take n bytes more.
+func (f *fakeSocket) take(n int) {
+	f.room += n
+	n = min(f.room, len(f.held))
+	f.out = append(f.out, f.held[:n]...)
+	f.held = append(f.held[:0], f.held[n:]...)
+	f.room -= n
+}
+
+// slowConn is a conn of a loop that does not run, on a socket that takes nothing.
+func slowConn(o ConnOptions) (*Conn, *fakeSocket) {
+	e := &Engine{nudge: make(chan struct{}, 1), cfg: Config{MaxBuffered: 1 << 30}}
+	l := &Loop{engine: e, armed: true}
+	l.timers.init(l)
+	o = o.withDefaults()
+	s := &fakeSocket{}
+	c := newConn(l, funcs{}, &o, nil, netip.AddrPort{})
+	c.g = s
+	return c, s
+}
+
+// turn is what a loop does at the end of one, for a conn.
+func turn(l *Loop) {
+	l.checkBlocked()
+	l.written = 0
+	l.dirty = flushAll(l.dirty)
+}
+
+// sent is one message that a model has written.
+type sent struct {
+	number, size int
+	class        Class
+	err          error
+}
+
+// FuzzBacklog writes messages of all classes to a conn whose peer takes bytes now
+// and then. What comes out are whole messages in their order; what is missing was
+// counted, was allowed to be, and only when there was no room or a newer one of
+// its key was there.
+func FuzzBacklog(f *testing.F) {
+	f.Add([]byte{0x01, 0x42, 0x83, 0xF4, 0x20, 0x31, 0x72, 0xFF, 0x00, 0x11, 0x22, 0x33}, uint8(0))
+	f.Add(bytes.Repeat([]byte{0x41, 0x52, 0x63, 0xE0}, 60), uint8(1))
+	f.Add(bytes.Repeat([]byte{0x61, 0x62, 0x63, 0x64, 0x15}, 80), uint8(2))
+	f.Add(bytes.Repeat([]byte{0x0F, 0x2F, 0x4F, 0x6F, 0xE1}, 80), uint8(0))
+	f.Fuzz(func(t *testing.T, ops []byte, policy uint8) {
+		const bound = 2 * piece
+		ops = ops[:min(len(ops), 300)]
+		o := ConnOptions{MaxOutput: bound, Overflow: CloseSlow + Overflow(policy%3)}
+		c, s := slowConn(o)
+		_ = c.Write(make([]byte, 64)) // and it is slow
+		turn(c.loop)
+		all := fuzzWrites(t, c, s, ops)
+		turn(c.loop)
+		checkAccounts(t, c)
+		s.take(1 << 30)
+		turn(c.loop)
+		if !c.ended && (c.backlog != nil || c.Buffered() > 0 || c.loop.unsent != 0 || c.loop.hurrying) {
+			t.Fatalf("all was taken: %d bytes are left, the loop counts %d", c.Buffered(), c.loop.unsent)
+		}
+		checkArrivals(t, c, s.out[min(64, len(s.out)):], all)
+	})
+}
+
+func fuzzWrites(t *testing.T, c *Conn, s *fakeSocket, ops []byte) (all []sent) {
+	for i, op := range ops {
+		if op >= 0xE0 {
+			s.take(int(op-0xE0) * 2300)
+			turn(c.loop)
+			continue
+		}
+		m := sent{number: i, size: 8 + int(op&0x0F)*2500}
+		m.class.Overflow = Overflow(op >> 4 & 3)
+		if op&0x40 != 0 {
+			m.class.Key = uint64(1 + op%3)
+		}
+		if m.err = c.WriteAs(numbered(i, m.size), m.class); m.err != nil && m.err != ErrDropped && !c.ended {
+			t.Fatalf("a message of %d bytes: %v", m.size, m.err)
+		}
+		if c.ended {
+			return all
+		}
+		all = append(all, m)
+		if n := c.Buffered(); n > c.options.MaxOutput {
+			t.Fatalf("%d bytes wait", n)
+		}
+		if cap(c.out) > 8*c.options.MaxOutput {
+			t.Fatalf("the buffer has %d bytes", cap(c.out))
+		}
+	}
+	return all
+}
+
+// checkAccounts compares what is kept with what can be counted.
+func checkAccounts(t *testing.T, c *Conn) {
+	t.Helper()
+	if c.ended {
+		return
+	}
+	if c.loop.unsent != c.Buffered() {
+		t.Fatalf("%d bytes wait, the loop counts %d", c.Buffered(), c.loop.unsent)
+	}
+	b := c.backlog
+	if b == nil {
+		return
+	}
+	gone, total, keys := 0, 0, map[uint64]int{}
+	for i, w := range b.list[b.head:] {
+		total += int(w.size)
+		if w.gone {
+			gone += int(w.size)
+		} else if w.key != 0 {
+			keys[w.key] = b.base + b.head + i
+		}
+	}
+	if gone != b.gone || b.from+total != len(c.out) || !maps.Equal(keys, b.keys) {
+		t.Fatalf("gone %d, counted %d; entries end at %d of %d; keys %v, kept %v", gone, b.gone, b.from+total, len(c.out), keys, b.keys)
+	}
+}
+
+func checkArrivals(t *testing.T, c *Conn, out []byte, all []sent) {
+	t.Helper()
+	var came []int
+	for len(out) >= 8 {
+		i, n := int(binary.BigEndian.Uint32(out)), int(binary.BigEndian.Uint32(out[4:]))
+		if n < 8 || n > len(out) {
+			if c.ended {
+				break // cut off within a message
+			}
+			t.Fatalf("a message of %d bytes among %d: boundaries are lost", n, len(out))
+		}
+		if !bytes.Equal(out[:n], numbered(i, n)) {
+			t.Fatalf("message %d came changed", i)
+		}
+		came = append(came, i)
+		out = out[n:]
+	}
+	if !slices.IsSorted(came) {
+		t.Fatalf("out of order: %v", came)
+	}
+	if c.ended {
+		return
+	}
+	missing := 0
+	newest := map[uint64]int{}
+	for _, m := range all {
+		if m.class.Key != 0 && m.err == nil {
+			newest[m.class.Key] = m.number
+		}
+	}
+	for _, m := range all {
+		if _, came := slices.BinarySearch(came, m.number); came {
+			if m.err != nil {
+				t.Fatalf("message %d came, and was said to be dropped", m.number)
+			}
+			continue
+		}
+		missing++
+		policy := m.class.Overflow
+		if policy == 0 {
+			policy = c.options.Overflow
+		}
+		if policy == CloseSlow && (m.class.Key == 0 || newest[m.class.Key] == m.number) {
+			t.Fatalf("message %d is missing, which may not be dropped", m.number)
+		}
+	}
+	n := c.loop.counters
+	if counted := n.DroppedOldest + n.DroppedNewest + n.Conflated; int(counted) != missing {
+		t.Fatalf("%d are missing, counted are %d oldest, %d newest, %d conflated", missing, n.DroppedOldest, n.DroppedNewest, n.Conflated)
+	}
+}
+
+// What becomes of a message that does not fit depends on its class, and on those
+// of the messages that wait.
+func TestClasses(t *testing.T) {
+	t.Parallel()
+	const must, may, drop, usual = "must", "may", "drop", "usual" // close, oldest, newest, as the conn
+	classes := map[string]Class{must: {Overflow: CloseSlow}, may: {Overflow: DropOldest}, drop: {Overflow: DropNewest}, usual: {}}
+	for i, test := range []struct {
+		conn   Overflow
+		writes string // six fit
+		came   string
+		closed bool
+	}{
+		{CloseSlow, "usual usual usual usual usual usual usual", "", true},
+		{CloseSlow, "usual usual usual usual usual usual drop", "0 1 2 3 4 5", false},
+		{CloseSlow, "drop usual drop usual usual usual usual", "1 2 3 4 5 6", false}, // room is made for what must go
+		{CloseSlow, "drop usual drop usual usual usual usual usual usual", "", true}, // but there is no end to it
+		{CloseSlow, "usual may usual may usual usual may may", "0 2 4 5 6 7", false}, // among those that may be dropped the oldest
+		{CloseSlow, "usual usual usual usual usual usual may", "0 1 2 3 4 5", false}, // which may be the newest
+		{DropOldest, "usual usual usual usual usual usual usual usual", "2 3 4 5 6 7", false},
+		{DropOldest, "must usual must usual usual usual usual usual", "0 2 4 5 6 7", false}, // what must go is passed over
+		{DropOldest, "must must must must must must must", "", true},
+		{DropNewest, "usual usual usual usual usual usual usual usual", "0 1 2 3 4 5", false},
+		{DropNewest, "usual usual usual usual usual usual must usual", "1 2 3 4 5 6", false},
+		{DropNewest, "must must must must must must usual", "0 1 2 3 4 5", false},
+	} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			c, s := slowConn(ConnOptions{MaxOutput: 64 + 6*100, Overflow: test.conn})
+			_ = c.Write(make([]byte, 64))
+			turn(c.loop)
+			for i, class := range bytes.Fields([]byte(test.writes)) {
+				_ = c.WriteAs(numbered(i, 100), classes[string(class)])
+			}
+			if c.ended != test.closed || c.ended && !errors.Is(c.reason, ErrSlowConsumer) {
+				t.Errorf("ended: %v, %v", c.ended, c.reason)
+			}
+			if c.ended {
+				return
+			}
+			s.take(1 << 20)
+			turn(c.loop)
+			var came []byte
+			for out := s.out[64:]; len(out) > 0; out = out[100:] {
+				came = fmt.Append(came, binary.BigEndian.Uint32(out), " ")
+			}
+			if got := string(bytes.TrimSpace(came)); got != test.came {
+				t.Errorf("%s: came %s, want %s", test.writes, got, test.came)
+			}
+		})
+	}
+}
+
+// Of messages of one key a slow conn gets the newest, behind what was written
+// before it; how often it changes makes no difference to memory, and costs no
+// allocation.
+func TestTheLatestOfAKey(t *testing.T) {
+	c, s := slowConn(ConnOptions{MaxOutput: 1 << 20})
+	_ = c.Write(make([]byte, 64))
+	turn(c.loop)
+	const keys, rounds = 5, 10_000
+	last := 0
+	step := func() {
+		for k := range keys {
+			last++
+			if err := c.WriteAs(numbered(last, 1000+k), Class{Key: uint64(k + 1)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	step()
+	if err := c.Write(numbered(1<<20, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	for range rounds {
+		step()
+	}
+	if cap(c.out) > 64<<10 || cap(c.backlog.list) > 512 || c.Buffered() > 64+(keys+1)*1010 {
+		t.Errorf("%d bytes, %d entries for %d bytes that wait", cap(c.out), cap(c.backlog.list), c.Buffered())
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		for k := range keys {
+			_ = c.WriteAs(c.out[:1000:1000], Class{Key: uint64(k + 1)})
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+	step()
+	s.take(1 << 20)
+	turn(c.loop)
+	out := s.out[64:]
+	for _, want := range []int{1 << 20, last - 4, last - 3, last - 2, last - 1, last} {
+		if got := int(binary.BigEndian.Uint32(out)); got != want {
+			t.Errorf("%d came in place of %d", got, want)
+		}
+		out = out[binary.BigEndian.Uint32(out[4:]):]
+	}
+	if len(out) > 0 || c.backlog != nil {
+		t.Errorf("%d bytes too many", len(out))
+	}
+}

@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// block puts c among those the loop comes back to.
+func (c *Conn) block() {
+	if len(c.next()) == 0 {
+		c.emptied()
+	}
+	if c.backlog == nil {
+		c.takeBacklog()
+	}
+	if c.paused {
+		c.loop.poll.pause(c) // gnet's write turned reading on again
+	}
+	if !c.slow {
+		c.slow = true
+		c.loop.blocked = append(c.loop.blocked, c)
+		c.loop.hurry()
+	}
+	c.account()
+}
+
+// hurry has the pacemaker come by every few milliseconds.
+func (l *Loop) hurry() {
+	if l.hurrying {
+		return
+	}
+	l.hurrying = true
+	l.wantsHurry.Store(true)
+	select {
+	case l.engine.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// checkBlocked goes on with those whose bytes gnet has got rid of.
+func (l *Loop) checkBlocked() {
+	if !l.hurrying {
+		return
+	}
+	now := l.engine.clock.Load()
+	list := l.blocked
+	kept := list[:0]
+	for _, c := range list {
+		if c.slow = c.stillBlocked(now); c.slow {
+			kept = append(kept, c)
+		}
+	}
+	clear(list[len(kept):])
+	l.blocked = kept
+	if len(l.blocked) == 0 {
+		l.hurrying = false
+		l.wantsHurry.Store(false)
+	}
+}
+
+func (c *Conn) stillBlocked(now int64) bool {
+	if c.ended || c.backlog == nil {
+		return false
+	}
+	if c.g.OutboundBuffered() > 0 {
+		if c.stalled(now) {
+			c.loop.counters.StallCloses++
+			c.markEnded(ErrStalled)
+		} else {
+			c.account()
+		}
+		return !c.ended
+	}
+	if c.paused {
+		c.loop.poll.pause(c) // gnet turned reading on when it had drained
+	}
+	c.flush()
+	return !c.ended && c.backlog != nil
+}
+
+// lookAgain is how often the kernel is asked how far a blocked conn has got.
+const lookAgain = time.Second
+
+// stalled tells whether the kernel has got rid of nothing of c's for too long. A
+// conn that drains has a deadline of its own.
+func (c *Conn) stalled(now int64) bool {
+	b, limit := c.backlog, int64(c.options.Stall)
+	if limit <= 0 || c.drain != nil {
+		return false
+	}
+	if held := c.g.OutboundBuffered(); held != b.held {
+		b.held, b.moved = held, now
+	}
+	if now-b.looked >= min(int64(lookAgain), limit/4) {
+		// It takes more from us only when a third of its buffer is free, which
+		// may take a peer that does read longer than the limit.
+		queued := unsentBytes(c.g.Fd())
+		if queued < b.queued {
+			b.moved = now
+		}
+		b.queued, b.looked = queued, now
+	}
+	return now-b.moved >= limit
+}
+
+// account enters what waits for c in the loop's sum. When that is too much, those
+// with most waiting are cut.
+func (c *Conn) account() {
+	b, l := c.backlog, c.loop
+	if b == nil || c.options.OwnBound {
+		return
+	}
+	n := c.Buffered()
+	l.unsent += n - b.counted
+	b.counted = n
+	if l.unsent > l.engine.cfg.MaxBuffered {
+		l.cutWorst()
+	}
+}
+
+// cutWorst ends conns, those with most waiting first, until an eighth of the
+// bound is free: the next time is not at once.
+func (l *Loop) cutWorst() {
+	bound := l.engine.cfg.MaxBuffered
+	worst := slices.Clone(l.blocked)
+	worst = slices.DeleteFunc(worst, func(c *Conn) bool { return c.ended || c.backlog == nil || c.backlog.counted == 0 })
+	slices.SortFunc(worst, func(a, b *Conn) int { return cmp.Compare(b.backlog.counted, a.backlog.counted) })
+	for _, c := range worst {
+		if l.unsent <= bound-bound/8 {
+			return
+		}
+		if c.ended {
+			continue // it stood in the list twice
+		}
+		l.counters.BudgetCloses++
+		c.markEnded(ErrOverBudget)
+		// The memory must be free now, not when the callback has returned. It is
+		// the collector's: somebody may have it from Begin.
+		c.out, c.sent = nil, 0
+		c.dropBacklog()
+	}
+}

@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"errors"
+	"net"
+	"testing"
+	"time"
+)
+
+// fill writes to c, without a pause, until n bytes wait for it.
+func fill(t *testing.T, c *Conn, n int) {
+	t.Helper()
+	on(t, c.Loop(), func() {
+		for c.Buffered() < n && !c.Closed() {
+			_ = c.Write(make([]byte, 64<<10))
+			c.Flush()
+		}
+	})
+}
+
+// A peer that takes nothing is cut, however little waits and whatever the policy.
+func TestAStalledPeerIsCut(t *testing.T) {
+	t.Parallel()
+	for name, policy := range map[string]Overflow{"close": CloseSlow, "oldest": DropOldest, "newest": DropNewest} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := start(t, Config{Tick: 10 * time.Millisecond})
+			reasons := make(chan error, 1)
+			c, _ := opened(t, e, funcs{close: func(_ *Conn, err error) { reasons <- err }},
+				ConnOptions{MaxOutput: 64 << 20, Overflow: policy, Stall: 300 * time.Millisecond})
+			fill(t, c, 100<<10)
+			begun := time.Now()
+			if err := receive(t, reasons); err != ErrStalled || !errors.Is(err, ErrSlowConsumer) {
+				t.Errorf("OnClose got %v", err)
+			}
+			if took := time.Since(begun); took < 250*time.Millisecond {
+				t.Errorf("after %v", took)
+			}
+			if s := e.Stats()[c.Loop().Index()]; s.StallCloses != 1 || s.SlowCloses != 0 || s.Unsent != 0 || s.Blocked != 0 {
+				t.Errorf("stats: %+v", s)
+			}
+		})
+	}
+}
+
+// A peer that reads slowly is not taken for one that does not read, though the
+// kernel, which wakes us when a third of its buffer is free, says nothing for long.
+func TestASlowPeerIsNotStalled(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{Tick: 10 * time.Millisecond})
+	const stall, rounds = 2 * time.Second, 25
+	reasons := make(chan error, 1)
+	c, nc := opened(t, e, funcs{close: func(_ *Conn, err error) { reasons <- err }}, ConnOptions{MaxOutput: 64 << 20, Stall: stall})
+	_ = nc.(*net.TCPConn).SetReadBuffer(16 << 10)
+	fill(t, c, 8<<20)
+	beat := time.NewTicker(4 * stall / rounds / 2)
+	defer beat.Stop()
+	for range rounds {
+		<-beat.C
+		readN(t, nc, 16<<10)
+		select {
+		case err := <-reasons:
+			t.Fatalf("cut while it reads: %v", err)
+		default:
+		}
+	}
+}
+
+// When all that waits in a loop is too much, those with most are cut, and those
+// with less are not. What has a bound of its own does not count.
+func TestTheWorstAreCutFirst(t *testing.T) {
+	t.Parallel()
+	const bound = 8 << 20
+	e := start(t, Config{Loops: 1, MaxBuffered: bound})
+	reasons := make(map[*Conn]error)
+	note := funcs{close: func(c *Conn, err error) { reasons[c] = err }}
+	exempt, _ := opened(t, e, note, ConnOptions{MaxOutput: 64 << 20, OwnBound: true})
+	fill(t, exempt, bound+1<<20)
+	var conns []*Conn
+	for i := range 4 { // 1, 2, 3, 1 MiB
+		c, _ := opened(t, e, note, ConnOptions{MaxOutput: 64 << 20})
+		fill(t, c, (i%3+1)<<20)
+		conns = append(conns, c)
+	}
+	on(t, conns[0].Loop(), func() {
+		if len(reasons) > 0 {
+			t.Errorf("cut with room to spare: %v", reasons)
+		}
+		if s := conns[0].Loop().Stats(); s.Unsent < 7<<20 || s.Unsent > bound || s.Blocked != 5 {
+			t.Errorf("stats: %+v", s)
+		}
+		for range 3 << 4 { // another 3 MiB
+			_ = conns[0].Write(make([]byte, 64<<10))
+		}
+	})
+	eventually(t, "the worst is cut", func() bool { return e.Stats()[0].BudgetCloses > 0 })
+	on(t, conns[0].Loop(), func() {
+		first := conns[2]
+		if reasons[first] != ErrOverBudget || !errors.Is(reasons[first], ErrSlowConsumer) {
+			t.Errorf("the one with most got %v", reasons[first])
+		}
+		for _, c := range []*Conn{exempt, conns[1], conns[3]} {
+			if err, over := reasons[c]; over {
+				t.Errorf("one with less got %v", err)
+			}
+		}
+		if s := conns[0].Loop().Stats(); s.BudgetCloses > 2 || s.Unsent > bound {
+			t.Errorf("stats: %+v", s)
+		}
+	})
+}
+
+// A flood within one callback leaves before the callback's end: what is written
+// to many at once is not all held in memory first.
+func TestAFloodDoesNotWait(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{Loops: 1})
+	var conns []*Conn
+	for range 64 {
+		c, nc := opened(t, e, funcs{}, ConnOptions{})
+		conns = append(conns, c)
+		go func() {
+			for b := make([]byte, 64<<10); ; {
+				if _, err := nc.Read(b); err != nil {
+					return
+				}
+			}
+		}()
+	}
+	const size = 512 << 10
+	message := make([]byte, size)
+	on(t, conns[0].Loop(), func() {
+		most := 0
+		for _, c := range conns {
+			_ = c.Write(message)
+			waiting := 0
+			for _, c := range conns {
+				waiting += len(c.out) - c.sent
+			}
+			most = max(most, waiting)
+		}
+		if want := flood + flood/2; most > want {
+			t.Errorf("up to %d bytes waited", most)
+		}
+	})
+	for _, c := range conns {
+		on(t, c.Loop(), func() { c.Close(ErrStopped) })
+	}
+}
