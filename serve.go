@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"sluice/engine"
 	"sluice/gateway"
 	"sluice/worker"
 )
@@ -25,6 +26,8 @@ type options struct {
 	origins  []string
 	compress bool
 	limits   gateway.Listener // of each listener
+	overflow string
+	buffered int
 	reactors string
 	pin      bool
 	inner    string
@@ -44,6 +47,7 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f.StringArrayVar(&o.origins, "origin", nil, "a host, besides the listener's own, whose pages may open a WebSocket; repeatable")
 	f.BoolVar(&o.compress, "compress", true, "offer permessage-deflate")
 	o.limitFlags(c)
+	o.slowFlags(c)
 	f.StringVar(&o.reactors, "reactors", "auto", "event loops: a number, or auto for one per processor")
 	f.BoolVar(&o.pin, "pin", false, "tie each event loop to a processor")
 }
@@ -60,6 +64,15 @@ func (o *options) limitFlags(c *cobra.Command) {
 	f.DurationVar(&l.HandshakeTimeout, "handshake-timeout", 10*time.Second, "time until a WebSocket is open")
 	f.DurationVar(&l.FirstMessage, "first-message", 0, "time until a client's first message; 0: it may do nothing but listen")
 	f.DurationVar(&l.MessageTimeout, "message-timeout", 30*time.Second, "time from a message's first byte to its last, with a second more for each 4 KiB")
+}
+
+// slowFlags are what becomes of a client that reads slowly.
+func (o *options) slowFlags(c *cobra.Command) {
+	f, l := c.Flags(), &o.limits
+	f.IntVar(&l.MaxOutput, "max-output", 1<<20, "what may wait for a client that reads slowly, in bytes")
+	f.StringVar(&o.overflow, "overflow", "close", "what to do with a message that does not fit: close the client, or drop the oldest or the newest")
+	f.DurationVar(&l.Stall, "stall", 10*time.Second, "close a client that takes nothing for so long while something waits; negative: never")
+	f.IntVar(&o.buffered, "max-buffered", 256<<20, "what may wait for all clients of an event loop, in bytes; past it those with most are closed")
 }
 
 func (o *options) innerFlags(c *cobra.Command, inner string) {
@@ -157,7 +170,17 @@ func announce(addrs []string) {
 }
 
 func (o *options) newGateway(key []byte, page http.Handler) (*gateway.Gateway, error) {
-	cfg := gateway.Config{Inner: o.inner, Key: key, PinCPUs: o.pin, DrainFor: o.drainFor, DrainPace: o.pace, Logger: o.log}
+	cfg := gateway.Config{Inner: o.inner, Key: key, PinCPUs: o.pin, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, Logger: o.log}
+	switch o.overflow {
+	case "close":
+		o.limits.Overflow = engine.CloseSlow
+	case "oldest":
+		o.limits.Overflow = engine.DropOldest
+	case "newest":
+		o.limits.Overflow = engine.DropNewest
+	default:
+		return nil, usageError{fmt.Errorf("--overflow: %q is none of close, oldest, newest", o.overflow)}
+	}
 	if o.reactors != "auto" {
 		n, err := strconv.Atoi(o.reactors)
 		if err != nil || n < 1 {

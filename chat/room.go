@@ -118,7 +118,9 @@ func (h *Chat) typing(c *worker.Client, room string) *event {
 	if !slices.Contains(rooms(c), room) {
 		return problem("not_in_room", "join the room first")
 	}
-	publish(c, room, &event{Type: "typing", Room: room, From: name(c)}, c.ID())
+	hint := encode(&event{Type: "typing", Room: room, From: name(c)})
+	hint.Overflow, hint.Latest = worker.DropNewest, "typing "+room+" "+name(c) // whoever reads slowly can do without
+	_ = c.Publish(group(room), hint, c.ID())
 	return nil
 }
 

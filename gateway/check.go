@@ -21,9 +21,15 @@ func (g *Gateway) check(f *link.Frame) error {
 			c.U32()
 			skipAttributes(&c)
 		}
+		if f.Type == link.Send && f.Has(link.FlagLatest) {
+			c.Bytes()
+		}
 	case link.Publish:
 		skipList(&c)
 		c.Take(len(link.ClientID{}) * int(c.U16()))
+		if f.Has(link.FlagLatest) {
+			c.Bytes()
+		}
 	case link.Dissolve:
 	case link.Evict:
 		c.Bytes()

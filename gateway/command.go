@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/binary"
 
+	"sluice/engine"
 	"sluice/internal/link"
 )
 
@@ -40,7 +41,8 @@ func (l *loop) command(o origin, f *link.Frame) {
 func (l *loop) clientCommand(o origin, f *link.Frame, s *session) link.Status {
 	switch f.Type {
 	case link.Send:
-		if !s.deliver(f.Payload, f.Flags) {
+		class, message := l.g.classOf(f.Flags, f.Payload)
+		if !s.deliver(message, f.Flags, class) {
 			return link.Refused
 		}
 	case link.Kick:
@@ -75,7 +77,7 @@ func (s *session) kick(f *link.Frame) {
 		return
 	}
 	if f.Has(link.FlagLast) {
-		s.deliver(f.Payload, f.Flags&link.FlagText)
+		s.deliver(f.Payload, f.Flags&link.FlagText, engine.Class{})
 	}
 	s.end(link.ReasonKicked)
 }

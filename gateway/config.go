@@ -43,6 +43,8 @@ type Config struct {
 	PartialBytes int
 	// MaxUnacked bounds what of one client no worker has acknowledged yet, in bytes; beyond it the client's reads pause. Defaults to 256 KiB.
 	MaxUnacked int
+	// MaxBuffered bounds what waits for clients that read slowly, in bytes a loop; past it those with most waiting are closed first. Defaults to 256 MiB.
+	MaxBuffered int
 	// MaxTries is how many links may end with a message out, and unacknowledged, before it is set aside and its client told. Defaults to 5; at least 3.
 	MaxTries int
 	// LinkHeartbeat is the longest silence on a link before a ping; after two the link is cut, so that a worker which hangs is noticed within three. Whole seconds. Defaults to 1 s.
@@ -74,8 +76,10 @@ type Listener struct {
 	MaxMessage int
 	// MaxOutput bounds the bytes that wait for a client that reads slowly. Defaults to 1 MiB.
 	MaxOutput int
-	// Overflow says what happens when MaxOutput is reached. Defaults to closing the client.
+	// Overflow says what happens when MaxOutput is reached, where a message does not say it by itself. Defaults to closing the client.
 	Overflow engine.Overflow
+	// Stall is how long something may wait for a client that takes nothing before it is closed, whatever Overflow is. Defaults to 10 s; negative: for ever.
+	Stall time.Duration
 	// MaxConns and MaxPerIP bound the connections, in total and of one IPv4 address or IPv6 /64. Zero means no limit: as many as there are descriptors, some of which are
 	// kept for workers. Behind a proxy all clients have its address.
 	MaxConns, MaxPerIP int
@@ -145,6 +149,7 @@ func (c *Config) setDefaults() error {
 func (l *Listener) setDefaults() error {
 	l.MaxMessage = cmp.Or(l.MaxMessage, 1<<20)
 	l.MaxOutput = cmp.Or(l.MaxOutput, 1<<20)
+	l.Stall = cmp.Or(l.Stall, 10*time.Second)
 	l.HandshakeTimeout = cmp.Or(l.HandshakeTimeout, 10*time.Second)
 	l.MessageTimeout = cmp.Or(l.MessageTimeout, 30*time.Second)
 	l.Heartbeat = cmp.Or(l.Heartbeat, 25*time.Second)
@@ -152,10 +157,15 @@ func (l *Listener) setDefaults() error {
 	if l.MaxMessage < 0 || l.MaxMessage > link.MaxMessage {
 		return fmt.Errorf("MaxMessage: %d is not within 0…%d", l.MaxMessage, link.MaxMessage)
 	}
-	for name, n := range map[string]int{"MaxConns": l.MaxConns, "MaxPerIP": l.MaxPerIP, "PerIPRate": l.PerIPRate, "MaxRate": l.MaxRate, "MaxByteRate": l.MaxByteRate} {
+	for name, n := range map[string]int{
+		"MaxOutput": l.MaxOutput, "MaxConns": l.MaxConns, "MaxPerIP": l.MaxPerIP, "PerIPRate": l.PerIPRate, "MaxRate": l.MaxRate, "MaxByteRate": l.MaxByteRate,
+	} {
 		if n < 0 {
 			return fmt.Errorf("%s: %d is negative", name, n)
 		}
+	}
+	if l.Overflow > engine.DropNewest {
+		return fmt.Errorf("Overflow: %d is none of the policies", l.Overflow)
 	}
 	if l.Misses < 0 || l.Misses > 255 {
 		//lint:ignore ST1005 it begins with the field's name

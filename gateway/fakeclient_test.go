@@ -18,6 +18,8 @@ type fakeClient struct {
 	codec clientCodec
 	heard chan string // messages; then "closed", or "close CODE REASON" where the protocol has a farewell
 	id    link.ClientID
+
+	deflate *codec.Deflate // offered in the upgrade
 }
 
 // clientCodec is what a client needs of a codec.
@@ -32,14 +34,7 @@ func dialClient(t testing.TB, url string) *fakeClient {
 	t.Helper()
 	c := &fakeClient{t: t, conn: dial(t, hostport(url)), heard: make(chan string, 4096)}
 	var in []byte
-	switch url[:2] {
-	case "te":
-		c.codec = codec.Text{MaxMessage: link.MaxMessage}
-	case "fr":
-		c.codec = codec.Frame{MaxMessage: link.MaxMessage}
-	case "js":
-		c.codec = codec.JSONLines{MaxMessage: link.MaxMessage}
-	default:
+	if c.codec = plainCodec(url); c.codec == nil {
 		in = c.upgrade(hostport(url), "/")
 	}
 	done := make(chan struct{})
@@ -54,10 +49,23 @@ func dialClient(t testing.TB, url string) *fakeClient {
 	return c
 }
 
+// plainCodec is the codec of a listener without an upgrade, else nil.
+func plainCodec(url string) clientCodec {
+	switch url[:2] {
+	case "te":
+		return codec.Text{MaxMessage: link.MaxMessage}
+	case "fr":
+		return codec.Frame{MaxMessage: link.MaxMessage}
+	case "js":
+		return codec.JSONLines{MaxMessage: link.MaxMessage}
+	}
+	return nil
+}
+
 // upgrade opens the WebSocket, and returns what came behind the response.
 func (c *fakeClient) upgrade(host, target string) []byte {
 	c.t.Helper()
-	key, o := codec.NewKey(), &codec.DialOptions{}
+	key, o := codec.NewKey(), &codec.DialOptions{Deflate: c.deflate}
 	c.write(codec.AppendUpgrade(nil, host, target, key, o))
 	_ = c.conn.SetReadDeadline(time.Now().Add(patience))
 	var in []byte

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"sluice/engine"
 	"sluice/internal/link"
 	"sluice/internal/roster"
 )
@@ -10,6 +11,7 @@ type fanout struct {
 	// Owned by the loop.
 	message   []byte
 	flags     uint8
+	class     engine.Class
 	delivered uint32
 	refused   uint16               // encodings that cannot carry it, a bit each
 	encoded   [16][]byte           // by codec encoding; empty: not yet made
@@ -27,7 +29,7 @@ func (p *fanout) to(m *roster.Member) {
 		return
 	}
 	if p.flags&link.FlagRaw != 0 {
-		if s.deliver(p.message, p.flags) {
+		if s.deliver(p.message, p.flags, p.class) {
 			p.delivered++
 		}
 		return
@@ -43,14 +45,14 @@ func (p *fanout) to(m *roster.Member) {
 		return
 	}
 	s.loop.stats.MessagesOut++
-	if s.conn.Write(*e) == nil {
+	if s.conn.WriteAs(*e, p.class) == nil {
 		p.delivered++
 	}
 }
 
 // parse reads the targets and exclusions of a Publish that has been checked into the scratch lists.
-func (p *fanout) parse(payload []byte) {
-	c := link.Read(payload)
+func (p *fanout) parse(g *Gateway, f *link.Frame) {
+	c := link.Read(f.Payload)
 	p.targets, p.except = p.targets[:0], p.except[:0]
 	for range c.U16() {
 		p.targets = append(p.targets, c.Bytes())
@@ -58,7 +60,8 @@ func (p *fanout) parse(payload []byte) {
 	for range c.U16() {
 		p.except = append(p.except, c.ID())
 	}
-	p.message = c.Rest()
+	p.flags = f.Flags
+	p.class, p.message = g.classOf(f.Flags, c.Rest())
 }
 
 // maxEncoded is the largest encoding kept from one publish to the next, in bytes.
@@ -67,8 +70,8 @@ const maxEncoded = 64 << 10
 // publish sends a message to all clients of this loop that it is for, one copy each. It returns how many connections took it.
 func (l *loop) publish(f *link.Frame) uint32 {
 	p := &l.fan
-	p.parse(f.Payload)
-	p.flags, p.delivered, p.refused = f.Flags, 0, 0
+	p.parse(l.g, f)
+	p.delivered, p.refused = 0, 0
 	l.members.Walk(f.Code, p.targets, p.except, p.send)
 	for i, e := range p.encoded {
 		if cap(e) > maxEncoded {

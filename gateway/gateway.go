@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"os"
 	"sync"
@@ -27,6 +28,7 @@ type Gateway struct {
 	loops     []*loop
 	listeners []*listener
 	inner     *inner
+	keys      maphash.Seed        // of the hashes of messages' keys
 	complain  *xrate.Limiter      // of what strangers can make us log
 	buffers   bytebufferpool.Pool // of pages, any goroutine
 	reserve   int                 // descriptors that clients leave for workers
@@ -48,12 +50,12 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.Name == "" {
 		cfg.Name, _ = os.Hostname()
 	}
-	e, err := engine.New(engine.Config{Loops: cfg.Loops, PinCPUs: cfg.PinCPUs, Logger: cfg.Logger})
+	e, err := engine.New(engine.Config{Loops: cfg.Loops, PinCPUs: cfg.PinCPUs, MaxBuffered: cfg.MaxBuffered, Logger: cfg.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	g := &Gateway{
-		cfg: cfg, log: cfg.Logger, epoch: uint64(time.Now().UnixNano()), started: time.Now(), engine: e,
+		cfg: cfg, log: cfg.Logger, epoch: uint64(time.Now().UnixNano()), started: time.Now(), engine: e, keys: maphash.MakeSeed(),
 		complain: xrate.NewLimiter(1, 5), reserve: reserve(), pages: make(chan struct{}, maxPages),
 	}
 	g.pageCtx, g.stopPages = context.WithCancel(context.Background())

@@ -1,10 +1,6 @@
 package gateway
 
-import (
-	"fmt"
-
-	"sluice/internal/link"
-)
+import "fmt"
 
 // hold lets a message wait. Past the loop's bound it is refused, which the client is told.
 func (s *session) hold(payload []byte, flags uint8) {
@@ -89,7 +85,7 @@ const (
 
 // refuse tells the client that messages of its were not taken.
 func (s *session) refuse(code string, count int) {
-	s.deliver(fmt.Appendf(nil, `{"type":"sluice.refused","code":%q,"count":%d}`, code, count), link.FlagText)
+	s.tell(fmt.Appendf(nil, `{"type":"sluice.refused","code":%q,"count":%d}`, code, count))
 }
 
 // pumpWaiting gives those that wait for any worker to the workers that are there.

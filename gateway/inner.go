@@ -132,7 +132,7 @@ func (n *inner) hello(conn net.Conn) {
 	if err == nil {
 		k := newWorkerLink(to, hello)
 		err = n.g.engine.Enroll(to.el, conn, k, engine.ConnOptions{
-			MaxInput: maxLinkInput, MaxOutput: int(hello.Window)*2 + link.MaxFrame, Retain: true,
+			MaxInput: maxLinkInput, MaxOutput: int(hello.Window)*2 + link.MaxFrame, Retain: true, OwnBound: true,
 		})
 	}
 	if err != nil {

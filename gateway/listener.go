@@ -52,7 +52,7 @@ func (g *Gateway) listenClients(cfg Listener) (*listener, error) {
 		}
 	}
 	l.ln, err = g.engine.Listen("tcp", u.Host, engine.ListenOptions{
-		Conn:     engine.ConnOptions{MaxInput: cfg.MaxMessage + handshakeRoom, MaxOutput: cfg.MaxOutput, Overflow: cfg.Overflow},
+		Conn:     engine.ConnOptions{MaxInput: cfg.MaxMessage + handshakeRoom, MaxOutput: cfg.MaxOutput, Overflow: cfg.Overflow, Stall: cfg.Stall},
 		Accept:   l.accept,
 		MaxConns: cfg.MaxConns, MaxPerIP: cfg.MaxPerIP, PerIPRate: cfg.PerIPRate,
 		Reserve: g.reserve,

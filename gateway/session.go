@@ -311,25 +311,6 @@ func (s *session) stopWaiting(k *workerLink) {
 	}
 }
 
-// deliver writes a message to the client. It reports whether the connection took it.
-func (s *session) deliver(payload []byte, flags uint8) bool {
-	if s.phase != phaseOpen {
-		return false
-	}
-	s.loop.stats.MessagesOut++
-	if flags&link.FlagRaw != 0 {
-		return s.conn.Write(payload) == nil
-	}
-	b := s.conn.Begin()
-	before := len(b)
-	b = s.codec.Append(b, payload, flags&link.FlagText != 0)
-	if len(b) == before { // the format cannot carry it
-		s.loop.stats.Unsendable++
-		return false
-	}
-	return s.conn.Commit(b) == nil
-}
-
 // end closes the connection once what was written has gone out, with the protocol's farewell.
 func (s *session) end(reason link.Reason) {
 	if s.phase != phaseOpen && s.phase != phaseHandshake {
@@ -341,7 +322,7 @@ func (s *session) end(reason link.Reason) {
 			s.loop.out = b
 			_ = s.conn.Write(b)
 		} else if reason == link.ReasonDraining {
-			s.deliver([]byte(drainingMessage), link.FlagText)
+			s.tell([]byte(drainingMessage))
 		}
 	}
 	s.phase = phaseEnding
@@ -399,7 +380,7 @@ func (s *session) heartbeat() {
 	default:
 		s.misses++
 		if s.lis.Ping != "" && !s.lis.upgrades() {
-			s.deliver([]byte(s.lis.Ping), link.FlagText)
+			s.tell([]byte(s.lis.Ping))
 		} else if b := s.codec.AppendPing(s.loop.out[:0]); len(b) > 0 {
 			s.loop.out = b
 			_ = s.conn.Write(b)

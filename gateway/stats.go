@@ -7,7 +7,7 @@ import (
 	"sluice/internal/link"
 )
 
-// LoopStats counts what one loop has seen since it started; Clients, Workers, Queued and Partial are as of now.
+// LoopStats counts what one loop has seen since it started; Clients, Workers, Queued, Partial, Blocked and Unsent are as of now.
 type LoopStats struct {
 	Clients, Workers int
 	Queued           int    // bytes of messages that wait for a worker or its credit
@@ -35,6 +35,7 @@ type LoopStats struct {
 	Paced            uint64            // times that a client was not read because it had sent too fast
 	Partial          int               // bytes held now of messages that have not come whole
 	Ends             map[string]uint64 // of connections, clients or not, by reason
+	Slow
 }
 
 // Stats are a gateway's figures: the sums over its loops, and each loop's own.
@@ -92,6 +93,7 @@ func (l *loop) snapshot() LoopStats {
 			s.Ends[link.Reason(reason).String()] = n
 		}
 	}
+	s.Slow = slowFigures(l.el.Stats())
 	return s
 }
 
@@ -129,4 +131,5 @@ func (s *LoopStats) add(o LoopStats) {
 	for reason, n := range o.Ends {
 		s.Ends[reason] += n
 	}
+	s.Slow.add(o.Slow)
 }

@@ -71,7 +71,10 @@ func (a API) fanout(target uint16, keys []string, m Message, except []ClientID) 
 		}
 		head = link.AppendBytes(head, key)
 	}
-	head = link.AppendIDs(head, except)
+	head, err := m.appendKey(link.AppendIDs(head, except))
+	if err != nil {
+		return err
+	}
 	return a.everywhere(link.Frame{Type: link.Publish, Flags: m.flags(), Code: target}, head, m.Data)
 }
 

@@ -74,7 +74,12 @@ func (c *Client) Flush() error {
 
 // Send sends a message to the client.
 func (c *Client) Send(m Message) error {
-	return c.command(link.Send, m.flags(), m.Data)
+	var room [64]byte
+	key, err := m.appendKey(room[:0])
+	if err != nil {
+		return err
+	}
+	return c.emit(c.id.Gateway(), c.id.Loop(), c.frame(link.Send, m.flags()), key, m.Data)
 }
 
 // Delivery says what became of a message.
@@ -90,7 +95,15 @@ const (
 // Deliver sends a message and waits for the gateway to say what became of it. In a handler it overtakes what the call sent before: that is a unit which goes
 // out when the call has returned, while Deliver goes out at once and stands whatever becomes of the call.
 func (c *Client) Deliver(ctx context.Context, m Message) (Delivery, error) {
-	status, _, err := c.ask(ctx, link.Send, m.flags(), m.Data)
+	payload := m.Data
+	key, err := m.appendKey(nil)
+	if len(key) > 0 {
+		payload = append(key, m.Data...)
+	}
+	var status link.Status
+	if err == nil {
+		status, _, err = c.ask(ctx, link.Send, m.flags(), payload)
+	}
 	switch {
 	case err != nil:
 		return Refused, err
@@ -199,16 +212,19 @@ func (c *Client) own() uint8 {
 
 // command sends a command about the client.
 func (c *Client) command(t link.Type, flags uint8, payload []byte) error {
-	f := link.Frame{Type: t, Flags: flags, Code: uint16(c.id.Loop()), Slot: c.id.Slot(), Token: c.id.Token()}
-	return c.emit(c.id.Gateway(), c.id.Loop(), f, nil, payload)
+	return c.emit(c.id.Gateway(), c.id.Loop(), c.frame(t, flags), nil, payload)
+}
+
+// frame is a command about the client, without its payload.
+func (c *Client) frame(t link.Type, flags uint8) link.Frame {
+	return link.Frame{Type: t, Flags: flags, Code: uint16(c.id.Loop()), Slot: c.id.Slot(), Token: c.id.Token()}
 }
 
 // ask sends a command about the client and waits for its result.
 func (c *Client) ask(ctx context.Context, t link.Type, flags uint8, payload []byte) (link.Status, []byte, error) {
-	f := link.Frame{Type: t, Flags: flags | link.FlagResult, Code: uint16(c.id.Loop()), Slot: c.id.Slot(), Token: c.id.Token()}
 	l := c.w.routes.link(c.id.Gateway(), c.id.Loop())
 	if l == nil {
 		return 0, nil, ErrLinkDown
 	}
-	return c.question(ctx, l, f, payload)
+	return c.question(ctx, l, c.frame(t, flags|link.FlagResult), payload)
 }

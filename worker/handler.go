@@ -53,7 +53,23 @@ type Message struct {
 	Number uint32
 	// Raw makes Data go to the socket as it is, past the client's protocol. For sending only.
 	Raw bool
+	// Overflow says what becomes of the message at a client that reads so slowly that it does not fit behind what waits. For sending only.
+	Overflow Overflow
+	// Latest, if not empty, is a key: of one key only the newest message waits for a client that reads slowly, behind all others that wait. For what is soon out of
+	// date, such as a position, a price, a hint that somebody is typing. For sending only.
+	Latest string
 }
+
+// Overflow says what becomes of a message at a client that has no room for it.
+type Overflow uint8
+
+// What becomes of a message that does not fit. One that may not be dropped has waiting ones that may be dropped for it, oldest first, before the client is closed.
+const (
+	AsListener Overflow = iota // what the client's listener is set to
+	CloseSlow                  // the client is closed, rather than that it misses the message
+	DropOldest                 // waiting messages that may be dropped are, oldest first; if they are not enough, this one
+	DropNewest                 // the message is dropped
+)
 
 // Key names the message of the client whose handler was given it: the same at each delivery, and never another message's. With it an effect outside of the gateways,
 // in a database, can be made once (an idempotency key).
@@ -77,7 +93,21 @@ func (m *Message) flags() (f uint8) {
 	if m.Raw {
 		f |= link.FlagRaw
 	}
-	return f
+	if m.Latest != "" {
+		f |= link.FlagLatest
+	}
+	return f | uint8(m.Overflow)<<4&link.FlagOverflow
+}
+
+// appendKey appends what stands before Data on a link.
+func (m *Message) appendKey(dst []byte) ([]byte, error) {
+	switch {
+	case m.Latest == "":
+		return dst, nil
+	case len(m.Latest) > 0xFFFF:
+		return nil, ErrTooBig
+	}
+	return link.AppendBytes(dst, m.Latest), nil
 }
 
 // ClientID names one client for the time of its connection: opaque, unguessable, never used again.

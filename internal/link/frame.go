@@ -59,7 +59,17 @@ const (
 	FlagNow         = 0x04 // Kick
 	FlagCompare     = 0x04 // Set
 	FlagRaw         = 0x08 // Send, Publish
+	FlagOverflow    = 0x30 // Send, Publish: one of the Overflows
+	FlagLatest      = 0x40 // Send, Publish: a key stands before the message
 	FlagResult      = 0x80 // any command: answer with Reply
+)
+
+// Overflows, the two bits of FlagOverflow: what becomes of a message that does not fit.
+const (
+	OverflowDefault = 0x00
+	OverflowClose   = 0x10
+	OverflowOldest  = 0x20
+	OverflowNewest  = 0x30
 )
 
 // Targets of Publish, Select and Count (the field Code).

@@ -159,9 +159,14 @@ func (c *Client) hear(payload []byte, flags uint8) bool {
 	if c.state != open {
 		return false
 	}
-	c.heard = append(c.heard, worker.Message{
-		Data: append([]byte(nil), payload...), Binary: flags&link.FlagText == 0, Raw: flags&link.FlagRaw != 0,
-	})
+	m := worker.Message{Binary: flags&link.FlagText == 0, Raw: flags&link.FlagRaw != 0, Overflow: worker.Overflow(flags & link.FlagOverflow >> 4)}
+	if flags&link.FlagLatest != 0 {
+		key := link.Read(payload)
+		m.Latest = string(key.Bytes())
+		payload = key.Rest()
+	}
+	m.Data = append([]byte(nil), payload...)
+	c.heard = append(c.heard, m)
 	c.more.Broadcast()
 	return true
 }

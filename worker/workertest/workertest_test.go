@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"sluice/internal/leak"
@@ -115,4 +116,34 @@ func TestOffice(t *testing.T) {
 	bob.ExpectClosed(worker.ReasonKicked)
 	watcher.Expect("u1 gone: kicked")
 	watcher.Drop()
+}
+
+// What a message says of slow clients is there for the test to see; in memory no client is slow.
+func TestWhatAMessageSaysOfSlowClients(t *testing.T) {
+	t.Parallel()
+	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		m = worker.Message{Data: m.Data, Overflow: worker.DropNewest, Latest: "price"}
+		_ = c.Send(m)
+		m.Overflow = worker.CloseSlow
+		_ = c.Broadcast(m)
+		d, err := c.Deliver(context.Background(), m)
+		if d != worker.Delivered || err != nil {
+			t.Errorf("%v, %v", d, err)
+		}
+		m.Latest = strings.Repeat("x", 1<<16)
+		if err := c.Send(m); !errors.Is(err, worker.ErrTooBig) {
+			t.Errorf("a key of 64 KiB: %v", err)
+		}
+		_ = c.Send(worker.Text("done"))
+	}))
+	c := g.Dial(workertest.Request{})
+	c.Send("12")
+	var heard []string
+	for m := c.Next(); string(m.Data) != "done"; m = c.Next() {
+		heard = append(heard, fmt.Sprint(string(m.Data), m.Latest, m.Overflow))
+	}
+	slices.Sort(heard) // Deliver overtakes
+	if got := fmt.Sprint(heard); got != "[12price1 12price1 12price3]" {
+		t.Error(got)
+	}
 }

@@ -1,0 +1,364 @@
+package main_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sluice/bench"
+	"sluice/internal/proctest"
+	"sluice/worker"
+)
+
+const mib = 1 << 20
+
+// gauge follows the resident memory of a process.
+type gauge struct {
+	pid   int
+	first int
+	most  atomic.Int64
+	stop  func()
+}
+
+func newGauge(t *testing.T, pid int) *gauge {
+	g := &gauge{pid: pid, first: bench.Resident(pid)}
+	if g.first == 0 {
+		t.Skip("no /proc")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		beat := time.NewTicker(20 * time.Millisecond)
+		defer beat.Stop()
+		for ctx.Err() == nil {
+			g.most.Store(max(g.most.Load(), int64(bench.Resident(pid))))
+			<-beat.C
+		}
+	})
+	g.stop = func() { cancel(); running.Wait() }
+	t.Cleanup(g.stop)
+	return g
+}
+
+// growth is by how much memory has been above its first value, at most, in MiB.
+func (g *gauge) growth() float64 { return float64(int(g.most.Load())-g.first) / mib }
+
+// runWorker runs a worker of the test's own until the test ends.
+func runWorker(t *testing.T, inner string, h worker.Handler) *worker.Worker {
+	t.Helper()
+	w, err := worker.New(worker.Config{Gateways: []string{inner}, Logger: slog.New(slog.DiscardHandler)}, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the worker ended with %v", err)
+		}
+	})
+	<-w.Ready()
+	return w
+}
+
+// audience is clients of the frame protocol, and a worker that broadcasts to them.
+type audience struct {
+	t      *testing.T
+	worker *worker.Worker
+	all    []*hearer
+
+	number  uint32
+	running sync.WaitGroup
+	mu      sync.Mutex
+	here    int             // guarded by mu
+	cut     []time.Duration // guarded by mu: after which time slow consumers were closed
+	wrong   []worker.Reason // guarded by mu: for which others were
+	begun   time.Time       // guarded by mu
+}
+
+// hearer reads numbered broadcasts.
+type hearer struct {
+	conn  net.Conn
+	heard atomic.Int64
+	last  atomic.Int64 // the number of the last; -1 after a mistake
+}
+
+func (a *audience) OnConnect(*worker.Client) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.here++
+}
+
+func (a *audience) OnMessage(*worker.Client, worker.Message) {}
+
+func (a *audience) OnClose(_ *worker.Client, r worker.Reason) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.here--; r == worker.ReasonSlowConsumer {
+		a.cut = append(a.cut, time.Since(a.begun))
+	} else if r != worker.ReasonPeer {
+		a.wrong = append(a.wrong, r)
+	}
+}
+
+// join adds n clients. Those with a pause wait as long after each 64 KB; with a negative one they do not read at all.
+func (a *audience) join(addr string, n int, pause time.Duration) (joined []*hearer) {
+	a.t.Helper()
+	for range n {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		a.t.Cleanup(func() { _ = conn.Close() })
+		h := &hearer{conn: conn}
+		joined = append(joined, h)
+		if pause != 0 {
+			_ = conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+		}
+		if pause >= 0 {
+			a.running.Go(func() { h.read(pause) })
+		}
+	}
+	a.all = append(a.all, joined...)
+	a.await("the clients", func() bool { return a.here == len(a.all) })
+	return joined
+}
+
+// await waits for what is looked at with mu.
+func (a *audience) await(what string, done func() bool) {
+	a.t.Helper()
+	for end := time.Now().Add(15 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		a.mu.Lock()
+		ok := done()
+		a.mu.Unlock()
+		if ok {
+			return
+		}
+		if time.Now().After(end) {
+			a.t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+func (h *hearer) read(pause time.Duration) {
+	in := bufio.NewReaderSize(h.conn, 64<<10)
+	body := make([]byte, 64<<10)
+	for since := 0; ; {
+		var head [4]byte
+		if _, err := io.ReadFull(in, head[:]); err != nil {
+			return
+		}
+		n := int(binary.BigEndian.Uint32(head[:]))
+		if n < 4 || n > len(body) {
+			h.last.Store(-1)
+			return
+		}
+		if _, err := io.ReadFull(in, body[:n]); err != nil {
+			return
+		}
+		number := int64(binary.BigEndian.Uint32(body))
+		if number <= h.last.Load() {
+			h.last.Store(-1)
+			return
+		}
+		h.last.Store(number)
+		h.heard.Add(1)
+		if since += n; pause > 0 && since > 64<<10 {
+			since = 0
+			time.Sleep(pause)
+		}
+	}
+}
+
+// broadcast sends one message of 4 KB to everybody.
+func (a *audience) broadcast(m worker.Message) {
+	a.number++
+	m.Data = make([]byte, 4<<10)
+	m.Binary = true
+	binary.BigEndian.PutUint32(m.Data, a.number)
+	if err := a.worker.Broadcast(m); err != nil && !errors.Is(err, worker.ErrLinkDown) {
+		a.t.Errorf("broadcast: %v", err)
+	}
+}
+
+// pace broadcasts 400 a second until done, or for the time given.
+func (a *audience) pace(d time.Duration, m func(int) worker.Message, done func() bool) {
+	beat := time.NewTicker(10 * time.Millisecond)
+	defer beat.Stop()
+	a.mu.Lock()
+	a.begun = time.Now()
+	a.mu.Unlock()
+	for i := 0; time.Since(a.begun) < d; <-beat.C {
+		for range 4 {
+			a.broadcast(m(i))
+			i++
+		}
+		a.mu.Lock()
+		over := done()
+		a.mu.Unlock()
+		if over {
+			return
+		}
+	}
+}
+
+// leave closes all clients, and waits for what reads.
+func (a *audience) leave() {
+	for _, h := range a.all {
+		_ = h.conn.Close()
+	}
+	a.running.Wait()
+}
+
+// stage starts a gateway with flags, and a worker to broadcast through it.
+func stage(t *testing.T, flags ...string) (*audience, *proctest.Process) {
+	t.Helper()
+	g := proctest.Start(t, nil, proctest.Build(t), append([]string{"gateway", "--listen", "frame://127.0.0.1:0", "--inner", "127.0.0.1:0"}, flags...)...)
+	a := &audience{t: t}
+	a.worker = runWorker(t, g.Addrs["inner"], a)
+	t.Cleanup(a.leave)
+	return a, g
+}
+
+// Five of a hundred clients stop reading while 400 messages of 4 KB a second go to everybody. They are cut within 10 s as the policy says, the others miss nothing, and
+// the gateway holds no more for the five than it may.
+func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	plain := func(int) worker.Message { return worker.Message{} }
+	latest := func(i int) worker.Message { return worker.Message{Latest: strconv.Itoa(i % 5)} }
+	for _, test := range []struct {
+		name    string
+		flags   []string
+		message func(int) worker.Message
+		most    float64 // MiB that the gateway may grow by
+	}{
+		{"close", nil, plain, 5 + 16},
+		{"drop the oldest, cut by the deadline", []string{"--overflow", "oldest", "--stall", "5s"}, plain, 5 + 16},
+		{"the latest of 5 keys, cut by the deadline", []string{"--stall", "5s"}, latest, 16},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			a, g := stage(t, append(test.flags, "--reactors", "2")...)
+			quick := a.join(g.Addrs["frame"], 95, 0)
+			a.pace(time.Second, plain, func() bool { return false }) // buffers find their size
+			m := newGauge(t, g.PID)
+			const slow = 5
+			a.join(g.Addrs["frame"], slow, -1)
+			before := a.number
+			a.pace(12*time.Second, test.message, func() bool { return len(a.cut) == slow })
+			m.stop()
+			a.await("all that was sent", func() bool {
+				for _, h := range quick {
+					if h.last.Load() < int64(a.number) {
+						return false
+					}
+				}
+				return true
+			})
+			for i, h := range quick {
+				if n := h.heard.Load(); n != int64(a.number) {
+					t.Errorf("client %d heard %d of %d", i, n, a.number)
+				}
+			}
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			if len(a.cut) != slow || len(a.wrong) > 0 {
+				t.Fatalf("%d were cut as slow, others for %v", len(a.cut), a.wrong)
+			}
+			last := a.cut[slow-1]
+			t.Logf("%d who stopped reading were cut after %.1f…%.1f s, with %d messages of 4 KB sent; the gateway grew by %.1f MiB", slow, a.cut[0].Seconds(), last.Seconds(), a.number-before, m.growth())
+			if last > 10*time.Second {
+				t.Errorf("it took %v", last)
+			}
+			if m.growth() > test.most {
+				t.Errorf("the gateway grew by %.1f MiB, more than %.0f", m.growth(), test.most)
+			}
+		})
+	}
+}
+
+// Broadcasts that come as fast as a worker can send them, to clients that read slower than that, are dropped: the gateway holds what it may for each, and what comes is in
+// order.
+func TestPressureOfBroadcasts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	const clients = 20
+	a, g := stage(t, "--overflow", "oldest", "--reactors", "2")
+	a.join(g.Addrs["frame"], clients, 20*time.Millisecond)
+	m := newGauge(t, g.PID)
+	begun := time.Now()
+	for time.Since(begun) < 4*time.Second {
+		a.broadcast(worker.Message{})
+	}
+	m.stop()
+	fewest, most := int64(a.number), int64(0)
+	for i, h := range a.all {
+		n, last := h.heard.Load(), h.last.Load()
+		fewest, most = min(fewest, n), max(most, n)
+		if n == 0 || last < 0 {
+			t.Errorf("client %d: %d messages, the last is %d", i, n, last)
+		}
+	}
+	t.Logf("%d broadcasts of 4 KB in 4 s; %d clients took %d to %d of them; the gateway grew by %.1f MiB", a.number, clients, fewest, most, m.growth())
+	if most == int64(a.number) {
+		t.Error("nothing was dropped: that was not fast")
+	}
+	if m.growth() > 2*clients+32 {
+		t.Errorf("the gateway grew by %.1f MiB", m.growth())
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.cut)+len(a.wrong) > 0 {
+		t.Errorf("%d clients were cut, others for %v", len(a.cut), a.wrong)
+	}
+}
+
+// Sixty clients that do not read could hold 60 MiB. With a budget of 16 MiB for all, those for whom most waits are cut, the process lives within it, and who reads
+// misses nothing.
+func TestPressureOnTheBudget(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	const slow, budget = 60, 16
+	a, g := stage(t, "--overflow", "oldest", "--stall", "-1s", "--reactors", "1", "--max-buffered", strconv.Itoa(budget*mib))
+	quick := a.join(g.Addrs["frame"], 5, 0)
+	m := newGauge(t, g.PID)
+	a.join(g.Addrs["frame"], slow, -1)
+	a.pace(14*time.Second, func(int) worker.Message { return worker.Message{Overflow: worker.AsListener} }, func() bool { return len(a.cut) >= slow/2 })
+	m.stop()
+	a.await("all that was sent", func() bool {
+		for _, h := range quick {
+			if h.last.Load() < int64(a.number) {
+				return false
+			}
+		}
+		return true
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t.Logf("%d of %d who do not read were cut with a budget of %d MiB; the gateway grew by %.1f MiB", len(a.cut), slow, budget, m.growth())
+	if len(a.cut) < slow/2 || len(a.wrong) > 0 {
+		t.Errorf("%d were cut as slow, others for %v", len(a.cut), a.wrong)
+	}
+	if m.growth() > 3*budget {
+		t.Errorf("the gateway grew by %.1f MiB", m.growth())
+	}
+	for i, h := range quick {
+		if n := h.heard.Load(); n != int64(a.number) {
+			t.Errorf("client %d heard %d of %d", i, n, a.number)
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package gateway
+
+import (
+	"bytes"
+	"hash/maphash"
+	"testing"
+
+	"sluice/engine"
+	"sluice/internal/link"
+)
+
+// Whatever a worker sends, check sees to it that carrying it out reads nothing that is not there, and the message that a client gets is the payload's end.
+func FuzzCheck(f *testing.F) {
+	publish := link.AppendIDs(link.AppendList(nil, []string{"room"}), []link.ClientID{{1}})
+	keyed := append(link.AppendBytes(nil, "price"), "12"...)
+	f.Add(byte(link.Send), byte(link.FlagText), uint16(0), []byte("hi"))
+	f.Add(byte(link.Send), byte(link.FlagLatest|link.OverflowClose), uint16(0), keyed)
+	f.Add(byte(link.Send), byte(link.FlagLatest), uint16(0), []byte{0, 9, 'c', 'u', 't'})
+	f.Add(byte(link.Publish), byte(link.OverflowNewest), uint16(link.TargetGroups), append(bytes.Clone(publish), "hi"...))
+	f.Add(byte(link.Publish), byte(link.FlagLatest|link.OverflowOldest), uint16(link.TargetAll), append(bytes.Clone(publish), keyed...))
+	f.Add(byte(link.Publish), byte(link.FlagLatest), uint16(link.TargetAll), publish)
+	f.Add(byte(link.Once), byte(0), uint16(0), append([]byte{0, 0, 0, 1}, link.Append(nil, &link.Frame{Type: link.Send, Flags: link.FlagLatest, Payload: keyed})...))
+	f.Fuzz(func(t *testing.T, typ, flags byte, code uint16, payload []byte) {
+		g := &Gateway{loops: make([]*loop, 1), keys: maphash.MakeSeed()}
+		frame := link.Frame{Type: link.Type(typ), Flags: flags, Code: code, Payload: payload}
+		if g.check(&frame) != nil {
+			return
+		}
+		var p fanout
+		switch frame.Type {
+		case link.Publish:
+			p.parse(g, &frame)
+		case link.Send:
+			p.class, p.message = g.classOf(flags, payload)
+		default:
+			return
+		}
+		if !bytes.HasSuffix(payload, p.message) || frame.Type == link.Send && flags&link.FlagLatest == 0 && len(p.message) != len(payload) {
+			t.Fatalf("the message is %x of %x", p.message, payload)
+		}
+		if (p.class.Key != 0) != (flags&link.FlagLatest != 0) || p.class.Overflow > engine.DropNewest {
+			t.Fatalf("class %+v of flags %x", p.class, flags)
+		}
+	})
+}
+
+// What the link says of slow clients is what the engine does.
+func TestClassOf(t *testing.T) {
+	t.Parallel()
+	g := &Gateway{keys: maphash.MakeSeed()}
+	for flags, want := range map[uint8]engine.Overflow{
+		link.OverflowDefault: 0, link.OverflowClose: engine.CloseSlow, link.OverflowOldest: engine.DropOldest, link.OverflowNewest: engine.DropNewest,
+	} {
+		if class, message := g.classOf(flags|link.FlagText, []byte("hi")); class != (engine.Class{Overflow: want}) || string(message) != "hi" {
+			t.Errorf("flags %x: %+v %q", flags, class, message)
+		}
+	}
+	a, message := g.classOf(link.FlagLatest, append(link.AppendBytes(nil, "a"), "hi"...))
+	b, _ := g.classOf(link.FlagLatest, append(link.AppendBytes(nil, "b"), "hi"...))
+	again, _ := g.classOf(link.FlagLatest, link.AppendBytes(nil, "a"))
+	if string(message) != "hi" || a.Key == 0 || a.Key == b.Key || a != again {
+		t.Errorf("%q, %+v, %+v, %+v", message, a, b, again)
+	}
+}

@@ -1,0 +1,263 @@
+package gateway_test
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/codec"
+	"sluice/engine"
+	"sluice/gateway"
+	"sluice/internal/link"
+)
+
+// publisher is a link that publishes to all and never listens.
+type publisher struct{ *fakeLink }
+
+func newPublisher(t testing.TB, g *gateway.Gateway) publisher {
+	w := dialWorker(t, g.InnerAddr(), nil, link.WorkerHello{Role: link.RolePublisher, ID: [16]byte{1}})
+	return publisher{w.links[0]}
+}
+
+// publish sends text to all. With a key it is the latest of it.
+func (p publisher) publish(flags uint8, key, text string) {
+	b := link.AppendIDs(link.AppendList[string](nil, nil), nil)
+	if key != "" {
+		b = link.AppendBytes(b, key)
+		flags |= link.FlagLatest
+	}
+	p.write(&link.Frame{Type: link.Publish, Flags: link.FlagText | flags, Payload: append(b, text...)})
+}
+
+// long is a text of n bytes that begins with a word and does not compress well.
+func long(word string, n int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s ", word)
+	for x := uint32(len(word) + 1); b.Len() < n; x = x*1664525 + 1013904223 {
+		b.WriteByte(byte('A' + x>>27))
+	}
+	return b.String()
+}
+
+// lazyClient reads nothing until it is told to.
+func lazyClient(t testing.TB, url string) (c *fakeClient, read func()) {
+	c = &fakeClient{t: t, conn: dial(t, hostport(url)), heard: make(chan string, 1<<17), deflate: codec.NewDeflate()}
+	_ = c.conn.(*net.TCPConn).SetReadBuffer(32 << 10)
+	var in []byte
+	if c.codec = plainCodec(url); c.codec == nil {
+		in = c.upgrade(hostport(url), "/")
+	}
+	done := make(chan struct{})
+	t.Cleanup(func() { _ = c.conn.Close() })
+	return c, func() {
+		go func() {
+			defer close(done)
+			c.read(in)
+		}()
+		t.Cleanup(func() { _ = c.conn.Close(); <-done })
+	}
+}
+
+// A client that does not read gets, once it does, all that may not be dropped and the newest message of each key, in order and whole, in every format: a compressed
+// one does not depend on what was dropped. All others get everything.
+func TestTheLatestOfAKeyWaits(t *testing.T) {
+	t.Parallel()
+	for _, url := range []string{"text://127.0.0.1:0", "frame://127.0.0.1:0", "ws://127.0.0.1:0"} {
+		t.Run(url[:4], func(t *testing.T) {
+			t.Parallel()
+			g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: url, Compress: true, Stall: -1}}})
+			p := newPublisher(t, g)
+			slow, read := lazyClient(t, g.Addrs()[0])
+			quick := dialClient(t, g.Addrs()[0])
+			wait(t, "the clients", func() bool { return g.Stats().Clients == 2 })
+			const keys, size = 3, 16 << 10
+			rounds := 0
+			for g.Stats().Conflated < 100 { // the kernel takes some megabytes first
+				for range 20 {
+					for key := range keys {
+						p.publish(link.OverflowClose, "key"+strconv.Itoa(key), long(fmt.Sprintf("key%d %d", key, rounds), size))
+					}
+					p.publish(0, "", "note "+strconv.Itoa(rounds))
+					rounds++
+				}
+			}
+			p.publish(0, "", "end")
+			for i := range rounds {
+				for key := range keys {
+					if got, want := quick.hear(), fmt.Sprintf("key%d %d ", key, i); !strings.HasPrefix(got, want) {
+						t.Fatalf("the quick client hears %.20q in place of %q", got, want)
+					}
+				}
+				if got := quick.hear(); got != "note "+strconv.Itoa(i) {
+					t.Fatalf("the quick client hears %.20q", got)
+				}
+			}
+			read()
+			conflated, last, notes := 0, map[string]int{}, 0
+			for got := slow.hear(); got != "end"; got = slow.hear() {
+				word, rest, _ := strings.Cut(got, " ")
+				number, _, _ := strings.Cut(rest, " ")
+				n, err := strconv.Atoi(number)
+				switch {
+				case err != nil:
+					t.Fatalf("the slow client hears %.40q", got)
+				case word == "note":
+					if n != notes {
+						t.Fatalf("note %d came in place of %d", n, notes)
+					}
+					notes++
+				default:
+					if n < last[word] || n+1 < notes {
+						t.Fatalf("%s: %d after %d and note %d", word, n, last[word], notes-1)
+					}
+					conflated += n - last[word]
+					last[word] = n + 1
+				}
+			}
+			if notes != rounds || len(last) != keys {
+				t.Errorf("%d of %d notes, and %d keys", notes, rounds, len(last))
+			}
+			for key, next := range last {
+				if next != rounds {
+					t.Errorf("%s: the newest that came is %d of %d", key, next-1, rounds)
+				}
+			}
+			if s := g.Stats(); s.Conflated != uint64(conflated) || s.DroppedOldest+s.DroppedNewest+s.SlowCloses > 0 {
+				t.Errorf("%d are missing; %+v", conflated, s.Slow)
+			}
+		})
+	}
+}
+
+// Broadcasts that come faster than a client reads are dropped as its listener says: the gateway holds MaxOutput for it, all that is missing was counted, and what comes
+// is in order.
+func TestBroadcastsFasterThanAClient(t *testing.T) {
+	t.Parallel()
+	for name, policy := range map[string]engine.Overflow{"oldest": engine.DropOldest, "newest": engine.DropNewest} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const bound = 256 << 10
+			g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "frame://127.0.0.1:0", MaxOutput: bound, Overflow: policy, Stall: -1}}})
+			p := newPublisher(t, g)
+			slow, read := lazyClient(t, g.Addrs()[0])
+			wait(t, "the client", func() bool { return g.Stats().Clients == 1 })
+			count := 0
+			dropped := func() int { s := g.Stats(); return int(s.DroppedOldest + s.DroppedNewest) }
+			for dropped() < 500 {
+				for range 100 {
+					p.publish(0, "", long(strconv.Itoa(count), 8<<10))
+					count++
+				}
+				if s := g.Stats(); s.Unsent > bound {
+					t.Fatalf("%d bytes wait", s.Unsent)
+				}
+			}
+			read()
+			wait(t, "what waited", func() bool { return g.Stats().Unsent == 0 })
+			p.publish(0, "", "end")
+			came, last := 0, -1
+			for got := slow.hear(); got != "end"; got = slow.hear() {
+				number, _, _ := strings.Cut(got, " ")
+				n, err := strconv.Atoi(number)
+				if err != nil || n <= last {
+					t.Fatalf("%.20q after %d", got, last)
+				}
+				last = n
+				came++
+			}
+			if came+dropped() != count {
+				t.Errorf("%d came and %d were dropped of %d", came, dropped(), count)
+			}
+		})
+	}
+}
+
+// A message says by itself what becomes of it at a client without room: it is dropped, and who asked is told, or the client is closed.
+func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, Stall: -1}}})
+	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
+	_, _ = lazyClient(t, g.Addrs()[0])
+	_, f := w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
+	send := func(id uint32, flags uint8, size int) {
+		w.links[0].write(&link.Frame{Type: link.Send, Flags: flags, ID: id, Slot: f.Slot, Token: f.Token, Payload: make([]byte, size)})
+	}
+	status := func(id uint32, flags uint8) link.Status {
+		send(id, flags|link.FlagResult, 100<<10)
+		_, r := w.take("reply", func(_ int, f *link.Frame) bool { return f.Type == link.Reply && f.ID == id })
+		return link.Status(r.Code)
+	}
+	if got := status(1, 0); got != link.OK {
+		t.Errorf("with room: %v", got)
+	}
+	for g.Stats().Unsent < 1<<20-150<<10 {
+		send(0, link.OverflowClose, 100<<10)
+	}
+	for g.Stats().DroppedNewest == 0 {
+		send(0, 0, 100<<10)
+	}
+	if got := status(2, 0); got != link.Refused {
+		t.Errorf("dropped by the listener's policy: %v", got)
+	}
+	if got := status(3, link.OverflowNewest); got != link.Refused {
+		t.Errorf("dropped by its own: %v", got)
+	}
+	send(0, link.OverflowClose, 100<<10) // the one before may be dropped for it
+	send(0, link.OverflowClose, 100<<10)
+	_, d := w.take("detach", func(_ int, f *link.Frame) bool { return f.Type == link.Detach })
+	if link.Reason(d.Code) != link.ReasonSlowConsumer || g.Stats().SlowCloses != 1 {
+		t.Errorf("closed: %v, %+v", link.Reason(d.Code), g.Stats().Slow)
+	}
+}
+
+// A client that takes nothing is closed whatever the policy, and its worker hears why.
+func TestAStalledClientIsClosed(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0", Overflow: engine.DropOldest, Stall: 300 * time.Millisecond}}})
+	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
+	_, _ = lazyClient(t, g.Addrs()[0])
+	_, f := w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
+	line := bytes.Repeat([]byte("x"), 64<<10)
+	for g.Stats().Unsent == 0 {
+		w.links[0].write(&link.Frame{Type: link.Send, Slot: f.Slot, Token: f.Token, Payload: line})
+	}
+	_, d := w.take("detach", func(_ int, f *link.Frame) bool { return f.Type == link.Detach })
+	if link.Reason(d.Code) != link.ReasonSlowConsumer {
+		t.Errorf("closed: %v", link.Reason(d.Code))
+	}
+	if s := g.Stats(); s.StallCloses != 1 || s.SlowCloses+s.BudgetCloses != 0 {
+		t.Errorf("%+v", s.Slow)
+	}
+}
+
+// When what waits for slow clients is too much together, those with most are closed, and it is enough.
+func TestTooMuchWaitsForAll(t *testing.T) {
+	t.Parallel()
+	const bound = 4 << 20
+	g, _ := start(t, gateway.Config{MaxBuffered: bound, Listeners: []gateway.Listener{{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, Stall: -1}}})
+	p := newPublisher(t, g)
+	const clients = 8 // each may have 1 MiB
+	for range clients {
+		_, _ = lazyClient(t, g.Addrs()[0])
+	}
+	quick := dialClient(t, g.Addrs()[0])
+	wait(t, "the clients", func() bool { return g.Stats().Clients == clients+1 })
+	for i := 0; g.Stats().BudgetCloses == 0; i++ {
+		p.publish(0, "", long(strconv.Itoa(i), 32<<10))
+		if got := quick.hear(); !strings.HasPrefix(got, strconv.Itoa(i)+" ") {
+			t.Fatalf("the quick client hears %.20q in place of %d", got, i)
+		}
+		if s := g.Stats(); s.Unsent > bound {
+			t.Fatalf("%d bytes wait", s.Unsent)
+		}
+	}
+	if s := g.Stats(); s.BudgetCloses > clients/2 || s.Unsent < bound/2 {
+		t.Errorf("more was cut than needed: %+v", s.Slow)
+	}
+}
