@@ -192,19 +192,23 @@ func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 		_, r := w.take("reply", func(_ int, f *link.Frame) bool { return f.Type == link.Reply && f.ID == id })
 		return link.Status(r.Code)
 	}
-	if got := status(1, 0); got != link.OK {
-		t.Errorf("with room: %v", got)
+	id := uint32(0)
+	next := func(flags uint8) link.Status {
+		id++
+		return status(id, flags)
 	}
 	for g.Stats().Unsent < 1<<20-150<<10 {
-		send(0, link.OverflowClose, 100<<10)
+		if got := next(link.OverflowClose); got != link.OK {
+			t.Fatalf("with room: %v", got)
+		}
 	}
 	for g.Stats().DroppedNewest == 0 {
-		send(0, 0, 100<<10)
+		_ = next(0)
 	}
-	if got := status(2, 0); got != link.Refused {
+	if got := next(0); got != link.Refused {
 		t.Errorf("dropped by the listener's policy: %v", got)
 	}
-	if got := status(3, link.OverflowNewest); got != link.Refused {
+	if got := next(link.OverflowNewest); got != link.Refused {
 		t.Errorf("dropped by its own: %v", got)
 	}
 	send(0, link.OverflowClose, 100<<10) // the one before may be dropped for it
