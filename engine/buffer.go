@@ -71,12 +71,16 @@ func (p *bufferPool) put(b []byte) {
 }
 
 // grow returns b with room for n more bytes, at twice the size when it has to
-// move.
+// move, half as much again when that is large.
 func (p *bufferPool) grow(b []byte, n int) []byte {
 	if cap(b)-len(b) >= n {
 		return b
 	}
-	bigger := p.get(max(len(b)+n, 2*cap(b)))
+	size := 2 * cap(b)
+	if cap(b) >= minBuffer<<maxClass {
+		size = cap(b) + cap(b)/2
+	}
+	bigger := p.get(max(len(b)+n, size))
 	bigger = append(bigger, b...)
 	p.put(b)
 	return bigger
