@@ -45,6 +45,16 @@ type inbox struct {
 
 const noteHeader = 6
 
+// keptInbox is the largest buffer of an inbox that is kept when a flood is over, in bytes.
+const keptInbox = 1 << 20
+
+// trim gives up a buffer that a flood needed. Called on the loop, once in a while: in a flood it costs a buffer each time.
+func (b *inbox) trim() {
+	if cap(b.spare) > keptInbox {
+		b.spare = nil
+	}
+}
+
 // pressed names a link of a loop that is not read until an inbox has been emptied.
 type pressed struct {
 	loop   uint8
@@ -90,9 +100,7 @@ func (l *loop) drainInbox() {
 		in = in[noteHeader+n:]
 		l.note(o, &f)
 	}
-	if cap(records) <= inboxLimit {
-		b.spare = records
-	} else {
+	if b.spare = records; cap(records) > 2*inboxLimit {
 		b.spare = nil
 	}
 	for _, p := range blocked {

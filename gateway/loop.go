@@ -75,6 +75,7 @@ func (l *loop) OnTimer(*engine.Timer) {
 	l.el.Schedule(&l.tick, tickEvery)
 	l.seconds++
 	l.drainInbox()
+	l.inbox.trim()
 	l.dun()
 	l.waiting = l.expireHeld(l.waiting)
 	l.trials.next = l.expireHeld(l.trials.next)
