@@ -72,6 +72,7 @@ func (l *leaver) talk(send func(string) error, receive func() (message, farewell
 			return
 		case err != nil:
 			l.err = err
+			return
 		case message != fmt.Sprintf("%s %d", l.name, l.answers):
 			l.err = fmt.Errorf("answer %d is %q", l.answers, message)
 		}

@@ -3,8 +3,7 @@ package supervise_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"sluice/internal/leak"
 )
 
-// TestMain looks for goroutines that are left when all tests are done.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { leak.Main(m) }
