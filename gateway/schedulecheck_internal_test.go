@@ -259,14 +259,17 @@ func (w *world) checkAccounts() {
 
 // checkNothingLeft holds when the last client has gone.
 func (w *world) checkNothingLeft() {
-	ends := 0
+	came, went := 0, 0
 	for _, c := range w.clients {
+		if c.applied[connect] {
+			came++
+		}
 		if c.applied[gone] {
-			ends++
+			went++
 		}
 	}
-	if s := w.stats(); ends+int(s.Unheard)+w.aside["close"] > len(w.clients) {
-		w.fail("%d clients: of %d the end was handled, of %d perhaps not, and %d were set aside", len(w.clients), ends, s.Unheard, w.aside["close"])
+	if s := w.stats(); went > len(w.clients) || went+int(s.Unheard)+w.aside["close"] < came {
+		w.fail("of %d clients workers have handled that they came; that they went, of %d, perhaps not of %d, and %d were set aside", came, went, s.Unheard, w.aside["close"])
 	}
 	for _, l := range w.all() {
 		switch {
