@@ -186,7 +186,7 @@ func (w *world) checkSession(s *session) {
 		w.fail("client %s is to go, nothing of it waits, and it is not told", s.remote())
 	case s.pauses&(pausedByWorker|pausedToLeave) == pausedByWorker && s.phase == phaseOpen && s.unacked+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
 		w.fail("client %s is paused with %d bytes", s.remote(), s.unacked+s.queue.size())
-	case s.unacked+s.queue.size() > s.loop.g.cfg.MaxUnacked+link.HeaderSize+2*window+200:
+	case s.unacked+s.queue.size() > 3*s.loop.g.cfg.MaxUnacked+2*window+300: // what waits is counted with a smaller header than what is out
 		w.fail("client %s has %d bytes", s.remote(), s.unacked+s.queue.size())
 	}
 }
@@ -259,14 +259,17 @@ func (w *world) checkAccounts() {
 
 // checkNothingLeft holds when the last client has gone.
 func (w *world) checkNothingLeft() {
-	ends := 0
+	came, went := 0, 0
 	for _, c := range w.clients {
+		if c.applied[connect] {
+			came++
+		}
 		if c.applied[gone] {
-			ends++
+			went++
 		}
 	}
-	if s := w.stats(); ends+int(s.Unheard)+w.aside["close"] > len(w.clients) {
-		w.fail("%d clients: of %d the end was handled, of %d perhaps not, and %d were set aside", len(w.clients), ends, s.Unheard, w.aside["close"])
+	if s := w.stats(); went > len(w.clients) || went+int(s.Unheard)+w.aside["close"] < came {
+		w.fail("of %d clients workers have handled that they came; that they went, of %d, perhaps not of %d, and %d were set aside", came, went, s.Unheard, w.aside["close"])
 	}
 	for _, l := range w.all() {
 		switch {

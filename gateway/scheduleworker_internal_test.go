@@ -240,6 +240,9 @@ func (l *simLink) frame(f *link.Frame) {
 			l.worker.w.fail("sequence %d where %d is due", f.ID, l.seq)
 		}
 	}
+	if l.told && (f.Type == link.Attach || f.Type == link.Message) {
+		l.worker.w.fail("a worker that drains gets something new")
+	}
 	switch f.Type {
 	case link.Attach:
 		l.attach(f)
