@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,7 +32,7 @@ type measurement struct {
 type scenario struct {
 	name string
 	bench.Options
-	once bool // in the first round only
+	once bool // of each peer
 }
 
 // The scenarios' names.
@@ -73,39 +74,46 @@ func (m *measurement) measure(ctx context.Context) error {
 		m.rounds = min(m.rounds, 1)
 	}
 	if m.sluice == "" && m.rounds > 0 {
-		bin, err := buildSluice(ctx)
-		defer func() { _ = os.RemoveAll(filepath.Dir(bin)) }()
+		dir, err := os.MkdirTemp("", "peers")
 		if err != nil {
 			return err
 		}
-		m.sluice = bin
+		defer func() { _ = os.RemoveAll(dir) }()
+		if m.sluice, err = buildSluice(ctx, dir); err != nil {
+			return err
+		}
 	}
 	first := 1
 	for _, r := range all {
 		first = max(first, r.Round+1)
 	}
-	for round := first; round < first+m.rounds && ctx.Err() == nil; round++ {
-		for _, s := range m.scenarios() {
-			for _, p := range m.peers {
-				if ctx.Err() != nil || s.once && round > 1 || s.Mode == bench.Broadcast && !p.fansOut {
-					continue
-				}
-				r := m.one(ctx, p, s)
-				r.Round = round
-				fmt.Fprintln(os.Stderr, r)
-				all = append(all, r)
-			}
-		}
+	for round := first; round < first+m.rounds; round++ {
+		all = m.round(ctx, round, all)
 	}
 	if err := errors.Join(ctx.Err(), writeRecords(m.file(runsName), all), m.writeTable(all)); err != nil {
 		return err
 	}
-	for _, r := range all {
-		if r.Failed != "" {
-			return errFailed
-		}
+	if slices.ContainsFunc(all, func(r record) bool { return r.Failed != "" }) {
+		return errFailed
 	}
 	return nil
+}
+
+// round runs every scenario against every peer once, and appends what came of it to all. It ends early with ctx.
+func (m *measurement) round(ctx context.Context, round int, all []record) []record {
+	for _, s := range m.scenarios() {
+		for _, p := range m.peers {
+			had := slices.ContainsFunc(all, func(r record) bool { return r.Peer == p.name && r.Scenario == s.name })
+			if ctx.Err() != nil || s.once && had || s.Mode == bench.Broadcast && !p.fansOut {
+				continue
+			}
+			r := m.one(ctx, p, s)
+			r.Round = round
+			fmt.Fprintln(os.Stderr, r)
+			all = append(all, r)
+		}
+	}
+	return all
 }
 
 // one measures one peer once, with servers that were started for it.
@@ -183,21 +191,17 @@ func (m *measurement) missing(p peer) string {
 
 func (p peer) isSluice() bool { return p.serve == nil && p.script == "" }
 
-// buildSluice builds the program from the module that this one replaces, into a folder of its own, which is to be removed.
-func buildSluice(ctx context.Context) (string, error) {
+// buildSluice builds the program into a folder, from the module that this one replaces.
+func buildSluice(ctx context.Context, into string) (string, error) {
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "sluice").Output()
 	if err != nil {
 		return "", fmt.Errorf("where is sluice: %w", err)
 	}
-	dir, err := os.MkdirTemp("", "peers")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, "sluice")
+	bin := filepath.Join(into, "sluice")
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", bin, ".")
 	cmd.Dir = strings.TrimSpace(string(root))
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return bin, fmt.Errorf("build sluice: %w\n%s", err, out)
+		return "", fmt.Errorf("build sluice: %w\n%s", err, out)
 	}
 	return bin, nil
 }

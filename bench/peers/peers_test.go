@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -30,12 +29,10 @@ func shortOne(t *testing.T) measurement {
 func TestPeers(t *testing.T) {
 	t.Parallel()
 	m := shortOne(t)
-	bin, err := buildSluice(t.Context())
-	if err != nil {
+	var err error
+	if m.sluice, err = buildSluice(t.Context(), t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(filepath.Dir(bin)) })
-	m.sluice = bin
 	for _, p := range peers() {
 		t.Run(p.name, func(t *testing.T) {
 			if why := m.missing(p); why != "" {

@@ -106,7 +106,9 @@ func (m *measurement) writeTable(all []record) error {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", p.name, speedOf(s[echo1][p.name]), spreadOf(s[echo1][p.name]), speedOf(s[echo16][p.name]), spreadOf(s[echo16][p.name]), speedOf(s[fanout][p.name]))
 		}
 	}
-	fmt.Fprintf(&b, "\n## Where sluice loses\n\nThose that need less than its two hops over WebSocket do:\n%s", losses(s))
+	if lost := losses(s); lost != "" {
+		b.WriteString("\n## Where sluice loses\n\nThose that need less than its two hops over WebSocket do:\n" + lost)
+	}
 	return os.WriteFile(m.file(tableName), []byte(b.String()), 0o644)
 }
 
@@ -135,7 +137,7 @@ func (m *measurement) circumstances(all []record) string {
 	for _, x := range all {
 		rounds = max(rounds, x.Round)
 	}
-	return fmt.Sprintf("%s, %d processors (%s), Linux %s, %s, generator on the same processors; event loops: %s; %d rounds; %s.\n\n```\n%s\n```",
+	return fmt.Sprintf("%s, %d processors (%s), Linux %s, %s, generator on the same processors; event loops: %s; rounds: %d; %s.\n\n```\n%s\n```",
 		r.Started.Format(time.DateOnly), r.Machine.CPUs, r.Machine.CPU, r.Machine.Kernel, r.Machine.Go, all[i].Loops, rounds, loadOf(all), m.command)
 }
 
@@ -206,11 +208,14 @@ func short(s string) string {
 	return s
 }
 
-// losses says who needs less than sluice over WebSocket does, and how much less. It compares medians.
+// losses says who needs less than sluice over WebSocket does, and how much less. It compares medians, of what was measured.
 func losses(s summary) string {
 	var b strings.Builder
 	for _, sc := range []struct{ name, text string }{{echo1, "1 in flight"}, {echo16, "16 in flight"}, {fanout, "fan-out"}} {
 		ours := s[sc.name]["sluice"]
+		if ours.rounds == 0 {
+			continue
+		}
 		var better []string
 		for _, p := range peers() {
 			if c := s[sc.name][p.name]; !p.isSluice() && c.rounds > 0 && c.cpu < ours.cpu {
@@ -220,6 +225,9 @@ func losses(s summary) string {
 		line(&b, sc.text, better)
 	}
 	ours := s[idle]["sluice"]
+	if ours.rounds == 0 {
+		return b.String()
+	}
 	var smaller []string
 	for _, p := range peers() {
 		if c := s[idle][p.name]; !p.isSluice() && c.rounds > 0 && c.perConn < ours.perConn {
