@@ -99,10 +99,26 @@ func (m *measurement) measure(ctx context.Context) error {
 	return nil
 }
 
-// round runs every scenario against every peer once, and appends what came of it to all. It ends early with ctx.
+// floorEvery is after how many others the floor is measured again: a shared machine is not equally fast for a minute.
+const floorEvery = 3
+
+// inTurn are the peers in the order of a round: the floor, some others, the floor, and so on.
+func (m *measurement) inTurn(s scenario) []peer {
+	var turn []peer
+	at := slices.IndexFunc(m.peers, func(p peer) bool { return p.name == floor })
+	for i, p := range m.peers {
+		if others := i - at - 1; at >= 0 && others > 0 && others%floorEvery == 0 && !m.short && !s.once {
+			turn = append(turn, m.peers[at])
+		}
+		turn = append(turn, p)
+	}
+	return turn
+}
+
+// round runs every scenario against every peer, and appends what came of it to all. It ends early with ctx.
 func (m *measurement) round(ctx context.Context, round int, all []record) []record {
 	for _, s := range m.scenarios() {
-		for _, p := range m.peers {
+		for _, p := range m.inTurn(s) {
 			had := slices.ContainsFunc(all, func(r record) bool { return r.Peer == p.name && r.Scenario == s.name })
 			if ctx.Err() != nil || s.once && had || s.Mode == bench.Broadcast && !p.fansOut {
 				continue

@@ -96,14 +96,13 @@ func madeUp(name, scenario string, round int, cpu float64) record {
 	}}
 }
 
-// TestTable has three rounds of the floor, of sluice, and of one that failed once: ratios are to the floor of the same round, and who is better is named.
+// TestTable has three rounds of the floor, of sluice, and of one that failed once: ratios are to the floor as it was just before, and who is better is named.
 func TestTable(t *testing.T) {
 	t.Parallel()
 	var all []record
 	for round, floorCost := range []float64{10, 20, 30} { // the machine was not equally fast
-		for name, times := range map[string]float64{floor: 1, "sluice": 1.5, "gws": 3} {
-			all = append(all, madeUp(name, echo1, round+1, floorCost*times))
-		}
+		all = append(all, madeUp(floor, echo1, round+1, floorCost), madeUp("sluice", echo1, round+1, floorCost*1.5))
+		all = append(all, madeUp(floor, echo1, round+1, floorCost*2), madeUp("gws", echo1, round+1, floorCost*2*3)) // nor within a round
 	}
 	all = append(all, record{Peer: "gws", Scenario: echo1, Round: 4, Failed: "it | broke\nin two"}, record{Peer: "node-ws", Scenario: echo1, Round: 1, Skipped: "there is no Node.js"},
 		madeUp("sluice", idle, 1, 0), madeUp("gws", idle, 1, 0))
@@ -121,7 +120,7 @@ func TestTable(t *testing.T) {
 	}
 	for _, want := range []string{
 		"| sluice | this | 2 | 30.0 µs (1.50) | – | – | 1.0 KB |",
-		"| gws | v1 | 1 | 60.0 µs (3.00); once failed: it / broke in two |",
+		"| gws | v1 | 1 | 120.0 µs (3.00); once failed: it / broke in two |",
 		"| there is no Node.js |",
 		"- 1 in flight: gnet (sluice needs 1.50 times as much)\n",
 		"- idle connection: none of these\n",
@@ -130,6 +129,22 @@ func TestTable(t *testing.T) {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("no %q in\n%s", want, b)
 		}
+	}
+}
+
+// TestInTurn has the floor again after every third of the others.
+func TestInTurn(t *testing.T) {
+	t.Parallel()
+	m := measurement{peers: peers()[:6]}
+	var names []string
+	for _, p := range m.inTurn(scenario{}) {
+		names = append(names, p.name)
+	}
+	if got := strings.Join(names, " "); got != "gnet gnet-ws sluice-text sluice gnet gws nbio" {
+		t.Error(got)
+	}
+	if turn := m.inTurn(scenario{once: true}); len(turn) != 6 {
+		t.Errorf("%d for what is measured once", len(turn))
 	}
 }
 

@@ -15,7 +15,7 @@ const tableName = "table.md"
 type cell struct {
 	rounds           int
 	cpu              float64 // µs a message
-	ratio, low, high float64 // of cpu to the floor's in the same round, and its range
+	ratio, low, high float64 // of cpu to the floor's, and its range
 	rate             float64
 	p50, p99         float64 // µs
 	perConn          float64 // bytes
@@ -25,33 +25,37 @@ type cell struct {
 // summary is all cells by scenario and peer.
 type summary map[string]map[string]cell
 
-// summarize takes the medians. A round without its floor has no ratio.
+// summarize takes the medians. A ratio is to the floor's last run before it in the same round, if there is one.
 func summarize(all []record) summary {
-	floors := make(map[string]float64)
-	key := func(r record) string { return fmt.Sprint(r.Scenario, r.Round) }
-	for _, r := range all {
-		if r.Peer == floor && r.ok() {
-			floors[key(r)] = r.perMessage()
-		}
-	}
+	last := make(map[string]float64) // the floor's, by scenario and round
 	runs := make(map[[2]string][]record)
+	ratios := make(map[[2]string][]float64)
 	for _, r := range all {
-		k := [2]string{r.Scenario, r.Peer}
+		k, when := [2]string{r.Scenario, r.Peer}, fmt.Sprint(r.Scenario, r.Round)
 		runs[k] = append(runs[k], r)
+		if !r.ok() {
+			continue
+		}
+		if r.Peer == floor {
+			last[when] = r.perMessage()
+		}
+		if f := last[when]; f > 0 {
+			ratios[k] = append(ratios[k], r.perMessage()/f)
+		}
 	}
 	s := make(summary)
 	for k, rs := range runs {
 		if s[k[0]] == nil {
 			s[k[0]] = make(map[string]cell)
 		}
-		s[k[0]][k[1]] = cellOf(rs, func(r record) float64 { return floors[key(r)] })
+		s[k[0]][k[1]] = cellOf(rs, ratios[k])
 	}
 	return s
 }
 
-func cellOf(rs []record, floorOf func(record) float64) cell {
+func cellOf(rs []record, ratios []float64) cell {
 	var c cell
-	var cpu, ratios, rate, p50, p99, perConn []float64
+	var cpu, rate, p50, p99, perConn []float64
 	for _, r := range rs {
 		if !r.ok() {
 			if c.trouble = r.Skipped; r.Failed != "" {
@@ -61,9 +65,6 @@ func cellOf(rs []record, floorOf func(record) float64) cell {
 		}
 		cpu, rate, perConn = append(cpu, r.perMessage()), append(rate, r.Report.Rate), append(perConn, r.perConn())
 		p50, p99 = append(p50, float64(r.Report.Latency.P50)), append(p99, float64(r.Report.Latency.P99))
-		if f := floorOf(r); f > 0 {
-			ratios = append(ratios, r.perMessage()/f)
-		}
 	}
 	c.rounds, c.cpu, c.rate, c.perConn = len(cpu), median(cpu), median(rate), median(perConn)
 	c.p50, c.p99, c.ratio = median(p50), median(p99), median(ratios)
@@ -86,7 +87,7 @@ func (m *measurement) writeTable(all []record) error {
 	s := summarize(all)
 	var b strings.Builder
 	fmt.Fprintf(&b, "# sluice beside others\n\n%s\n\n", m.circumstances(all))
-	b.WriteString("CPU time of all server processes a message (a delivery in the fan-out), median over the rounds; in brackets the median of the ratios to the raw gnet echo of the same\nround. Two hops are a gateway and a worker, in processes of their own; all others are one process, whose business runs where the connections are.\n\n")
+	b.WriteString("CPU time of all server processes a message (a delivery in the fan-out), median over the rounds; in brackets the median of the ratios to the raw gnet echo that was\nmeasured last before it. Two hops are a gateway and a worker, in processes of their own; all others are one process, whose business runs where the connections are.\n\n")
 	b.WriteString("| server | version | hops | 1 in flight | 16 in flight | fan-out | idle connection | |\n|---|---|---|---|---|---|---|---|\n")
 	known := peers()
 	for _, p := range known {
