@@ -18,6 +18,7 @@ type client struct {
 	conn     *engine.Conn
 	wire     wire   // nil until the WebSocket handshake is done
 	key      string // of the handshake
+	step     int    // of the envelope's opening
 	ready    bool   // may send
 	sender   bool
 	over     bool // to be closed by us: its end is no failure
@@ -78,13 +79,17 @@ func (c *client) OnData(conn *engine.Conn, in []byte) int {
 		}
 		taken += n
 		if ev == codec.MessageText || ev == codec.MessageBinary {
-			c.arrived(payload)
+			c.received(payload)
 		}
 	}
 	return taken
 }
 
-var errClosed = errors.New("closed")
+// Why a connection that a server has accepted is of no use.
+var (
+	errClosed  = errors.New("closed")
+	errOpening = errors.New("the protocol in the WebSocket was answered wrongly")
+)
 
 // OnClose implements engine.Handler.
 func (c *client) OnClose(_ *engine.Conn, reason error) {
@@ -117,6 +122,10 @@ func (c *client) fail(kind string, err error) {
 // in arrived. Otherwise the client is ready.
 func (c *client) introduce() {
 	l := c.lane
+	if l.opts.Envelope != nil {
+		c.openNext()
+		return
+	}
 	if !l.layout.verb() {
 		c.begin()
 		return
@@ -203,7 +212,7 @@ func (c *client) speak(verb byte, target [targetLen]byte, seq uint32, due int64)
 	if l.layout.target > 0 {
 		copy(l.message[l.layout.target:], target[:])
 	}
-	c.write(l.message)
+	c.write(l.packet)
 }
 
 func (c *client) write(p []byte) {

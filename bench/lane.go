@@ -19,6 +19,7 @@ type lane struct {
 	text    bool   // messages go as text
 	verb    byte   // of a message
 	message []byte // the next one; only verb, target and stamp change
+	packet  []byte // message with the envelope around it, if there is one
 	hello   []byte // the next command
 
 	// Owned by the loop.
@@ -44,10 +45,14 @@ type lane struct {
 func newLane(g *generator, loop *engine.Loop) *lane {
 	o := &g.opts
 	l := &lane{
-		run: g, loop: loop, opts: o, layout: layoutOf(o.Mode, o.Codec, o.Size), text: o.Codec.isText(), verb: verbs[o.Mode], rand: seeded(loop.Index()),
+		run: g, loop: loop, opts: o, layout: layoutOf(o.Mode, o.Codec, o.Size), text: o.Codec.isText() || o.Envelope != nil, verb: verbs[o.Mode], rand: seeded(loop.Index()),
 		errors: make(map[string]*ErrorCount), latency: newHistogram(), lateness: newHistogram(),
 	}
 	l.message, l.hello = l.layout.template(), l.layout.template()
+	l.packet = l.message
+	if o.Envelope != nil {
+		l.packet, l.message = o.Envelope.Out.around(l.message)
+	}
 	return l
 }
 

@@ -18,6 +18,8 @@ type Options struct {
 	// Targets are the server's addresses, HOST:PORT; connections are spread over them. Empty: Run starts gateway and workers as processes of their own.
 	Targets []string `json:"targets,omitempty"`
 	Path    string   `json:"path,omitempty"` // of the WebSocket handshake. Defaults to /.
+	// Envelope is what a server of another make has around a message inside a WebSocket. Nil: nothing.
+	Envelope *Envelope `json:"envelope,omitempty"`
 
 	Conns    int     `json:"conns"`               // connections held open. Defaults to 1,000.
 	InFlight int     `json:"in_flight"`           // closed loop: messages on their way per sender. Defaults to 1.
@@ -201,6 +203,9 @@ func (o *Options) check() error {
 	}
 	if o.SlowReaders < 0 || o.SlowReaders > 0 && o.Mode != Broadcast && o.Mode != Rooms && o.Mode != Chat {
 		return bad("mode %s has no slow readers", o.Mode)
+	}
+	if o.Envelope != nil && (o.Codec != WebSocket || !o.Mode.enveloped() || o.SlowReaders > 0 || len(o.Targets) == 0) {
+		return bad("an envelope is for a target that speaks WebSocket, and for no mode in which clients have names")
 	}
 	if o.Processes > o.units() {
 		return bad("%d processes are too many for %d connections", o.Processes, o.Conns)

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"sluice/bench"
+	"sluice/internal/child"
+)
+
+// measurement is what the command line asks for.
+type measurement struct {
+	peers   []peer
+	rounds  int
+	loops   string
+	short   bool
+	add     bool
+	out     string
+	sluice  string // the program
+	scripts string
+	command string
+}
+
+// A scenario is a load that every peer gets.
+type scenario struct {
+	name string
+	bench.Options
+	once bool // of each peer
+}
+
+// The scenarios' names.
+const (
+	echo1  = "echo-1"
+	echo16 = "echo-16"
+	fanout = "fan-out"
+	idle   = "idle"
+)
+
+// runWithin bounds a run with everything around it.
+const runWithin = time.Minute
+
+func (m *measurement) scenarios() []scenario {
+	if m.short {
+		o := bench.Options{Mode: bench.Echo, Conns: 20, InFlight: 16, Size: 64, Warmup: 50 * time.Millisecond, Window: 200 * time.Millisecond}
+		b := o
+		b.Mode, b.InFlight = bench.Broadcast, 2
+		return []scenario{{name: echo16, Options: o}, {name: fanout, Options: b}}
+	}
+	o := bench.Options{Mode: bench.Echo, Conns: 1000, InFlight: 1, Size: 128, Warmup: 500 * time.Millisecond, Window: 2 * time.Second}
+	deep, broad, still := o, o, o
+	deep.InFlight = 16
+	broad.Mode, broad.InFlight = bench.Broadcast, 8
+	still.Mode, still.Conns, still.Warmup, still.Window = bench.Idle, 5000, 300*time.Millisecond, 700*time.Millisecond
+	return []scenario{{name: echo1, Options: o}, {name: echo16, Options: deep}, {name: fanout, Options: broad}, {name: idle, Options: still, once: true}}
+}
+
+// measure runs every scenario against every peer in turn, round after round, and writes what came of it. What fails is in the table and the rest goes on.
+func (m *measurement) measure(ctx context.Context) error {
+	var all []record
+	if m.add {
+		var err error
+		if all, err = readRecords(m.file(runsName)); err != nil {
+			return err
+		}
+	}
+	if m.short {
+		m.rounds = min(m.rounds, 1)
+	}
+	if m.sluice == "" && m.rounds > 0 {
+		dir, err := os.MkdirTemp("", "peers")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		if m.sluice, err = buildSluice(ctx, dir); err != nil {
+			return err
+		}
+	}
+	first := 1
+	for _, r := range all {
+		first = max(first, r.Round+1)
+	}
+	for round := first; round < first+m.rounds; round++ {
+		all = m.round(ctx, round, all)
+	}
+	if err := errors.Join(ctx.Err(), writeRecords(m.file(runsName), all), m.writeTable(all)); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(all, func(r record) bool { return r.Failed != "" }) {
+		return errFailed
+	}
+	return nil
+}
+
+// floorEvery is after how many others the floor is measured again: a shared machine is not equally fast for a minute.
+const floorEvery = 3
+
+// inTurn are the peers in the order of a round: the floor, some others, the floor, and so on.
+func (m *measurement) inTurn(s scenario) []peer {
+	var turn []peer
+	at := slices.IndexFunc(m.peers, func(p peer) bool { return p.name == floor })
+	for i, p := range m.peers {
+		if others := i - at - 1; at >= 0 && others > 0 && others%floorEvery == 0 && !m.short && !s.once {
+			turn = append(turn, m.peers[at])
+		}
+		turn = append(turn, p)
+	}
+	return turn
+}
+
+// round runs every scenario against every peer, and appends what came of it to all. It ends early with ctx.
+func (m *measurement) round(ctx context.Context, round int, all []record) []record {
+	for _, s := range m.scenarios() {
+		for _, p := range m.inTurn(s) {
+			had := slices.ContainsFunc(all, func(r record) bool { return r.Peer == p.name && r.Scenario == s.name })
+			if ctx.Err() != nil || s.once && had || s.Mode == bench.Broadcast && !p.fansOut {
+				continue
+			}
+			r := m.one(ctx, p, s)
+			r.Round = round
+			fmt.Fprintln(os.Stderr, r)
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// one measures one peer once, with servers that were started for it.
+func (m *measurement) one(ctx context.Context, p peer, s scenario) record {
+	r := record{Peer: p.name, Scenario: s.name, Loops: m.loops, Version: m.version(p)}
+	if r.Skipped = m.missing(p); r.Skipped != "" {
+		return r
+	}
+	ctx, cancel := context.WithTimeout(ctx, runWithin)
+	defer cancel()
+	report, err := m.load(ctx, p, s.Options)
+	switch {
+	case err != nil:
+		r.Failed = err.Error()
+	case report.Verdict.Failed:
+		r.Failed = strings.Join(report.Verdict.Reasons, "; ")
+	}
+	if report != nil {
+		report.Timeline = nil // a run is too short for one to tell anything
+		report.Options.Servers.Binary = filepath.Base(report.Options.Servers.Binary)
+	}
+	r.Report = report
+	return r
+}
+
+func (m *measurement) load(ctx context.Context, p peer, o bench.Options) (*bench.Report, error) {
+	o.Codec, o.Path, o.Label = p.codec, p.path, p.name
+	if p.isSluice() {
+		o.Servers = bench.Servers{Binary: m.sluice, Reactors: m.loops}
+		return bench.Run(ctx, o, nil)
+	}
+	if o.Envelope = p.echo; o.Mode == bench.Broadcast {
+		o.Envelope = p.fanout
+	}
+	server, err := m.start(p)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = server.Stop() }() // how it ends is its own affair
+	o.Targets, o.PIDs = []string{server.Addrs[string(p.codec)]}, []bench.PID{{Name: p.name, PID: server.PID}}
+	return bench.Run(ctx, o, nil)
+}
+
+// start starts the server of a peer: this program again, or a script.
+func (m *measurement) start(p peer) (*child.Process, error) {
+	const anywhere = "127.0.0.1:0"
+	if p.script != "" {
+		cmd := exec.Command("node", p.script, anywhere)
+		cmd.Dir = m.scripts
+		cmd.Stderr = os.Stderr
+		return child.Start(cmd)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self, "serve", p.name, "-listen", anywhere, "-loops", m.loops)
+	cmd.Stderr = os.Stderr
+	return child.Start(cmd)
+}
+
+// missing says why the peer cannot be measured on this machine; nothing if it can.
+func (m *measurement) missing(p peer) string {
+	if p.script == "" {
+		return ""
+	}
+	if _, err := exec.LookPath("node"); err != nil {
+		return "there is no Node.js"
+	}
+	if _, err := os.Stat(filepath.Join(m.scripts, "node_modules")); err != nil {
+		return "its packages are not installed: npm ci in the scripts' folder"
+	}
+	return ""
+}
+
+func (p peer) isSluice() bool { return p.serve == nil && p.script == "" }
+
+// buildSluice builds the program into a folder, from the module that this one replaces.
+func buildSluice(ctx context.Context, into string) (string, error) {
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "sluice").Output()
+	if err != nil {
+		return "", fmt.Errorf("where is sluice: %w", err)
+	}
+	bin := filepath.Join(into, "sluice")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", bin, ".")
+	cmd.Dir = strings.TrimSpace(string(root))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build sluice: %w\n%s", err, out)
+	}
+	return bin, nil
+}

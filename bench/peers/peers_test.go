@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/bench"
+)
+
+// TestMain makes this test binary a server when a measurement starts it as one.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// shortOne is a measurement whose runs only show that things work.
+func shortOne(t *testing.T) measurement {
+	return measurement{short: true, rounds: 1, loops: "auto", out: t.TempDir(), scripts: "node", sluice: "not built"}
+}
+
+// TestPeers drives every peer in every way that the comparison has: messages must come back, and the audit must be clean.
+func TestPeers(t *testing.T) {
+	t.Parallel()
+	m := shortOne(t)
+	var err error
+	if m.sluice, err = buildSluice(t.Context(), t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range peers() {
+		t.Run(p.name, func(t *testing.T) {
+			if why := m.missing(p); why != "" {
+				if os.Getenv("CI") == "true" {
+					t.Fatalf("%s: CI must have it", why)
+				}
+				t.Skipf("NOT TESTED: %s", why)
+			}
+			t.Parallel()
+			for _, s := range m.scenarios() {
+				if s.Mode == bench.Broadcast && !p.fansOut {
+					continue
+				}
+				r := m.one(t.Context(), p, s)
+				if !r.ok() {
+					t.Fatalf("%+v", r)
+				}
+				a := r.Report.Audit
+				if a.Expected == 0 || a.Received != a.Expected || !a.Clean() {
+					t.Errorf("%s: %+v", s.name, a)
+				}
+				if s.Mode == bench.Broadcast && r.Report.Messages < uint64(s.Conns) {
+					t.Errorf("%d deliveries to %d clients", r.Report.Messages, s.Conns)
+				}
+			}
+		})
+	}
+}
+
+// TestFailedPeer has a server that does not start beside one that works: the command says so in the table and at its end, and the other's figures are there.
+func TestFailedPeer(t *testing.T) {
+	t.Parallel()
+	m := shortOne(t)
+	m.peers = []peer{
+		{name: "broken", codec: bench.WebSocket, serve: func(context.Context, site) error { return nil }}, // the child knows none of this name
+		{name: floor, codec: bench.Text, serve: serveGnet},
+	}
+	if err := m.measure(t.Context()); err != errFailed {
+		t.Errorf("%v", err)
+	}
+	all, err := readRecords(m.file(runsName))
+	if err != nil || len(all) != 2 || all[0].Failed == "" || !all[1].ok() {
+		t.Fatalf("%v %+v", err, all)
+	}
+	m.add = true
+	if err := m.measure(t.Context()); err != errFailed {
+		t.Errorf("%v", err)
+	}
+	all, err = readRecords(m.file(runsName))
+	if err != nil || len(all) != 4 || all[3].Round != 2 {
+		t.Errorf("a round was to be added: %v %+v", err, all)
+	}
+}
+
+// madeUp is a record with these figures.
+func madeUp(name, scenario string, round int, cpu float64) record {
+	return record{Peer: name, Version: "v1", Scenario: scenario, Round: round, Loops: "auto", Report: &bench.Report{
+		Options: bench.Options{Conns: 1000, Size: 128, Window: time.Second},
+		Servers: []bench.ProcessUsage{{PerMessage: cpu / 2, PerConn: 600}, {PerMessage: cpu / 2, PerConn: 400}},
+		Rate:    1000, Latency: bench.Latency{P50: 1000, P99: 2000},
+	}}
+}
+
+// TestTable has three rounds of the floor, of sluice, and of one that failed once: ratios are to the floor as it was just before, and who is better is named.
+func TestTable(t *testing.T) {
+	t.Parallel()
+	var all []record
+	for round, floorCost := range []float64{10, 20, 30} { // the machine was not equally fast
+		all = append(all, madeUp(floor, echo1, round+1, floorCost), madeUp("sluice", echo1, round+1, floorCost*1.5))
+		all = append(all, madeUp(floor, echo1, round+1, floorCost*2), madeUp("gws", echo1, round+1, floorCost*2*3)) // nor within a round
+	}
+	all = append(all, record{Peer: "gws", Scenario: echo1, Round: 4, Failed: "it | broke\nin two"}, record{Peer: "node-ws", Scenario: echo1, Round: 1, Skipped: "there is no Node.js"},
+		madeUp("sluice", idle, 1, 0), madeUp("gws", idle, 1, 0))
+	c := summarize(all)[echo1]["sluice"]
+	if c.rounds != 3 || c.cpu != 30 || c.ratio != 1.5 || c.low != 1.5 || c.high != 1.5 || c.p99 != 2000 {
+		t.Errorf("%+v", c)
+	}
+	m := measurement{out: t.TempDir()}
+	if err := m.writeTable(all); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(m.file(tableName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| sluice | this | 2 | 30.0 µs (1.50) | – | – | 1.0 KB |",
+		"| gws | v1 | 1 | 120.0 µs (3.00); once failed: it / broke in two |",
+		"| there is no Node.js |",
+		"- 1 in flight: gnet (sluice needs 1.50 times as much)\n",
+		"- idle connection: none of these\n",
+		"1000 connections, payloads of 128 bytes, 1s measured each time",
+	} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("no %q in\n%s", want, b)
+		}
+	}
+}
+
+// TestInTurn has the floor again after every third of the others.
+func TestInTurn(t *testing.T) {
+	t.Parallel()
+	m := measurement{peers: peers()[:6]}
+	var names []string
+	for _, p := range m.inTurn(scenario{}) {
+		names = append(names, p.name)
+	}
+	if got := strings.Join(names, " "); got != "gnet gnet-ws sluice-text sluice gnet gws nbio" {
+		t.Error(got)
+	}
+	if turn := m.inTurn(scenario{once: true}); len(turn) != 6 {
+		t.Errorf("%d for what is measured once", len(turn))
+	}
+}
+
+// TestChoose has the floor in every choice, and a name that is not there.
+func TestChoose(t *testing.T) {
+	t.Parallel()
+	chosen, err := choose("gws,sluice")
+	if err != nil || len(chosen) != 3 || chosen[0].name != floor {
+		t.Errorf("%v, %v", chosen, err)
+	}
+	if _, err := choose("gws,qws"); err == nil || !strings.Contains(err.Error(), `"qws"`) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestEchoFrame cuts frames of every length of length anywhere: nothing before all is there, then the same unmasked.
+func TestEchoFrame(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{0, 1, 7, 8, 125, 126, 65535, 65536} {
+		payload := []byte(strings.Repeat("sluice!", size/7+1)[:size])
+		head := []byte{0x82, byte(size)}
+		switch {
+		case size > 65535:
+			head = []byte{0x82, 127, 0, 0, 0, 0, 0, byte(size >> 16), byte(size >> 8), byte(size)}
+		case size > 125:
+			head = []byte{0x82, 126, byte(size >> 8), byte(size)}
+		}
+		want := string(head) + string(payload)
+		key := []byte{1, 2, 3, 4}
+		masked := append([]byte(nil), payload...)
+		unmask(masked, key)
+		head[1] |= 0x80
+		in := append(append(head, key...), masked...)
+		for cut := range min(len(in), 300) {
+			if out, n, err := echoFrame(nil, in[:cut]); len(out) != 0 || n != 0 || err != nil {
+				t.Fatalf("%d of %d bytes: %d, %v", cut, len(in), n, err)
+			}
+		}
+		if out, n, err := echoFrame(nil, append(in, "next"...)); string(out) != want || n != len(in) || err != nil {
+			t.Errorf("size %d: %d bytes taken of %d, %v", size, n, len(in), err)
+		}
+	}
+	if _, _, err := echoFrame(nil, []byte{0x82, 0x01, 'x'}); err == nil {
+		t.Error("an unmasked frame was taken")
+	}
+}
+
+// TestLoops has the words for a number of event loops.
+func TestLoops(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{"1": "1 <nil>", "0": "bad", "many": "bad"} {
+		n, err := parseLoops(in)
+		got := fmt.Sprint(n, " ", err)
+		if err != nil {
+			got = "bad"
+		}
+		if got != want {
+			t.Errorf("%s: %s", in, got)
+		}
+	}
+}

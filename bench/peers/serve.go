@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"sync"
+)
+
+// broadcastVerb begins a message that is to go to all; every other goes back to its sender.
+const broadcastVerb = 'b'
+
+// isBroadcast tells whether p is to go to all.
+func isBroadcast(p []byte) bool { return len(p) > 0 && p[0] == broadcastVerb }
+
+// serveCommand is "peers serve NAME": one echo server, until ctx ends.
+func serveCommand(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("%w: serve which?", errUsage)
+	}
+	f := flag.NewFlagSet("serve", flag.ContinueOnError)
+	listen := f.String("listen", "127.0.0.1:0", "where")
+	loops := f.String("loops", "auto", "event loops, for servers that have such")
+	if err := f.Parse(args[1:]); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	n, err := parseLoops(*loops)
+	if err != nil {
+		return err
+	}
+	for _, p := range peers() {
+		if p.name == args[0] && p.serve != nil {
+			return p.serve(ctx, site{listen: *listen, loops: n, ready: func(a net.Addr) { fmt.Printf("ready %s://%s\n", p.codec, a) }})
+		}
+	}
+	return fmt.Errorf("%w: there is no server %q here", errUsage, args[0])
+}
+
+// parseLoops reads a number of event loops; auto is what a gateway of sluice makes of it.
+func parseLoops(s string) (int, error) {
+	if s == "auto" {
+		return runtime.GOMAXPROCS(0), nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("%w: %q is no number of loops", errUsage, s)
+	}
+	return n, nil
+}
+
+// serveHTTP serves h until ctx ends. Connections that h took over end with the process.
+func serveHTTP(ctx context.Context, s site, h http.HandlerFunc) error {
+	ln, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: h}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(ln) }()
+	s.ready(ln.Addr())
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return server.Close()
+	}
+}
+
+// everybody is the set of connections that a broadcast goes to, for libraries that keep none.
+type everybody[C comparable] struct {
+	mu  sync.RWMutex
+	all map[C]struct{} // guarded by mu
+}
+
+func (e *everybody[C]) add(c C) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.all == nil {
+		e.all = make(map[C]struct{})
+	}
+	e.all[c] = struct{}{}
+}
+
+func (e *everybody[C]) remove(c C) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.all, c)
+}
+
+// each calls f for all. f must not call add or remove.
+func (e *everybody[C]) each(f func(C)) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for c := range e.all {
+		f(c)
+	}
+}
