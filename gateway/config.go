@@ -165,6 +165,7 @@ func (l *Listener) setDefaults() error {
 		}
 	}
 	if l.Overflow > engine.DropNewest {
+		//lint:ignore ST1005 it begins with the field's name
 		return fmt.Errorf("Overflow: %d is none of the policies", l.Overflow)
 	}
 	if l.Misses < 0 || l.Misses > 255 {
