@@ -127,7 +127,7 @@ func TestWheelRounds(t *testing.T) {
 // only when it fires: the way heartbeats are meant to be done.
 func TestIdleConnectionsAreFound(t *testing.T) {
 	t.Parallel()
-	const idle = 50 * time.Millisecond
+	const idle = 300 * time.Millisecond
 	e := start(t, Config{Tick: 5 * time.Millisecond})
 	type session struct {
 		funcs
