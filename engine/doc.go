@@ -14,8 +14,9 @@
 // number of messages; sooner when it is much, and at the end of the callback on
 // connections that are Prompt. Posted functions and timers run between turns.
 //
-// What the kernel does not take waits, at most MaxOutput bytes per connection,
-// and is tried again every few milliseconds.
+// What the kernel does not take waits, at most MaxOutput bytes per connection and
+// MaxBuffered per loop, and is tried again every few milliseconds. What does not
+// fit is dropped, or ends the connection, as its Class or its Overflow says.
 //
 // # Buffers
 //
