@@ -8,15 +8,15 @@ import (
 )
 
 // kept is what was written to a link and not all of it acknowledged: the buffers that went out, so that a message that no worker loses costs no copy of its own.
-// It is bounded by the link's window: when a handler that hangs keeps more alive than twice what is unacknowledged, only that is kept.
+// It is bounded by the link's window: when a handler that hangs keeps more alive than three times what is unacknowledged, only that is kept.
 type kept struct {
 	buffers []engine.Flushed // oldest first
 	bytes   int
 }
 
 const (
-	keptSlack  = 1 << 20  // bytes kept besides twice what is unacknowledged
-	keptBuffer = 64 << 10 // bytes of a buffer that what is unacknowledged is gathered in
+	keptSlack  = 1 << 20  // bytes kept besides three times what is unacknowledged
+	gatherSize = 64 << 10 // bytes of a buffer that what is unacknowledged is gathered in
 )
 
 // trim forgets what has been acknowledged, and what never is.
@@ -38,28 +38,49 @@ func (k *workerLink) trim() {
 		done++
 	}
 	k.kept.buffers = slices.Delete(k.kept.buffers, 0, done)
-	if _, out := k.sent.Outstanding(); k.kept.bytes > 2*out+keptSlack {
+	if _, out := k.sent.Outstanding(); k.kept.bytes > 3*out+keptSlack {
 		k.gather()
 	}
 }
 
-// gather keeps the messages that are out, and nothing else of the buffers.
+// gather keeps the messages that are out, and nothing else of the buffers. A buffer that is half full of such stays as it is, unless they fit behind those before it: what
+// hangs is copied once, however often this comes.
 func (k *workerLink) gather() {
 	old := k.kept.buffers
 	k.kept = kept{}
 	for _, o := range old {
+		size := 0
 		for f := range k.out(o.Bytes) {
-			last := len(k.kept.buffers) - 1
-			if last < 0 || len(k.kept.buffers[last].Bytes)+link.HeaderSize+len(f.Payload) > cap(k.kept.buffers[last].Bytes) {
-				k.kept.buffers = append(k.kept.buffers, engine.Flushed{Bytes: make([]byte, 0, max(keptBuffer, link.HeaderSize+len(f.Payload)))})
-				last++
-				k.kept.bytes += cap(k.kept.buffers[last].Bytes)
+			size += link.HeaderSize + len(f.Payload)
+		}
+		if 2*size >= cap(o.Bytes) && size > k.kept.room() {
+			k.kept.add(o)
+			continue
+		}
+		for f := range k.out(o.Bytes) {
+			n := link.HeaderSize + len(f.Payload)
+			if n > k.kept.room() {
+				k.kept.add(engine.Flushed{Bytes: make([]byte, 0, max(gatherSize, n))})
 			}
-			b := &k.kept.buffers[last]
+			b := &k.kept.buffers[len(k.kept.buffers)-1]
 			b.Bytes, b.Mark = link.Append(b.Bytes, f), f.ID
 		}
 		k.loop.el.Recycle(o.Bytes)
 	}
+}
+
+func (k *kept) add(b engine.Flushed) {
+	k.buffers = append(k.buffers, b)
+	k.bytes += cap(b.Bytes)
+}
+
+// room is how much fits behind what is in the last buffer.
+func (k *kept) room() int {
+	if len(k.buffers) == 0 {
+		return 0
+	}
+	b := k.buffers[len(k.buffers)-1].Bytes
+	return cap(b) - len(b)
 }
 
 // out walks the messages in a buffer that are not acknowledged.

@@ -39,7 +39,7 @@ func TestAHangingHandlerKeepsItsMessageOnly(t *testing.T) {
 			g.sim.Settle()
 			w.Take()
 			ack(4+n, 4+n)
-			if _, out := k.sent.Outstanding(); k.kept.bytes > keptSlack+2*out+1<<16 {
+			if _, out := k.sent.Outstanding(); k.kept.bytes > keptSlack+3*out+1<<16 {
 				t.Fatalf("after %d messages %d bytes are kept for %d", n, k.kept.bytes, out)
 			}
 		}

@@ -6,10 +6,14 @@ import "fmt"
 // concurrent use.
 type Sent struct {
 	ring   []sent // of a power of two; sequence s stands at s & (len-1)
-	first  uint32 // oldest unacknowledged sequence
+	first  uint32 // oldest unacknowledged sequence in the ring
 	next   uint32 // sequence of the next frame
 	window int    // bytes
 	bytes  int    // outstanding
+	frames int    // outstanding
+
+	late   map[uint32]sent // unacknowledged and so old that the ring has gone on without them
+	oldest uint32          // sequence of the oldest in late
 }
 
 // sent is one frame.
@@ -22,7 +26,8 @@ type sent struct {
 const (
 	firstRing = 64      // the ring's first size, in frames
 	keptRing  = 1 << 16 // the largest ring kept when nothing is outstanding
-	maxSpan   = 1 << 20 // frames from the oldest unacknowledged one on: what a handler that hangs can make the ring grow to, 16 MiB
+	denseRing = 1 << 14 // a ring of this size, or more, grows only when a quarter of it is outstanding: else a few that handlers hang in are put aside
+	maxSpan   = 1 << 31 // frames from the oldest unacknowledged one on: sequences are compared modulo 2^32
 )
 
 // Init makes an empty book with the window given, in bytes.
@@ -35,29 +40,29 @@ func (s *Sent) SetWindow(window uint32) { s.window = int(window) }
 
 // Fits reports whether a frame of n bytes may go now: within the window and no more than maxSpan frames after the oldest one, or alone.
 func (s *Sent) Fits(n int) bool {
-	return s.bytes+n <= s.window && s.next-s.first < maxSpan || s.first == s.next
+	return s.bytes+n <= s.window && s.next-s.Oldest() < maxSpan || s.frames == 0
 }
 
 // Push enters a frame of n bytes, an ATTACH, MESSAGE or DETACH about the session given, whether it fits or not, and returns its sequence.
 func (s *Sent) Push(t Type, slot uint32, token uint64, n int) uint32 {
 	seq := s.next
 	if int(seq-s.first) == len(s.ring) {
-		s.grow()
+		s.makeRoom()
 	}
 	*s.at(seq) = sent{token, slot, uint32(n)<<2 | uint32(t)}
 	s.next++
 	s.bytes += n
+	s.frames++
 	return seq
 }
 
 // Check returns ErrFrame when Ack would, and changes nothing.
 func (s *Sent) Check(first, last uint32) error {
-	from, count := first-s.first, last-first
-	if out := s.next - s.first; from >= out || count >= out-from {
-		return fmt.Errorf("%w: acknowledgement of %d…%d with %d…%d outstanding", ErrFrame, first, last, s.first, s.next-1)
+	if err := s.checkRange(first, last); err != nil {
+		return err
 	}
 	for seq := first; ; seq++ {
-		if s.at(seq).size == 0 {
+		if !s.Out(seq) {
 			return fmt.Errorf("%w: %d acknowledged twice", ErrFrame, seq)
 		}
 		if seq == last {
@@ -66,51 +71,123 @@ func (s *Sent) Check(first, last uint32) error {
 	}
 }
 
+// checkRange looks whether first is out and last has been sent: what is between may be acknowledged already.
+func (s *Sent) checkRange(first, last uint32) error {
+	known := first-s.first < s.next-s.first
+	if !known {
+		_, known = s.late[first]
+	}
+	if !known || last-first >= s.next-first {
+		return fmt.Errorf("%w: acknowledgement of %d…%d with %d…%d outstanding", ErrFrame, first, last, s.Oldest(), s.next-1)
+	}
+	return nil
+}
+
 // Ack takes the acknowledgement of the frames first … last, and calls done for each, which may Push. It returns ErrFrame when one was never sent or is
 // acknowledged twice; done has then been called for those before it.
 func (s *Sent) Ack(first, last uint32, done func(t Type, slot uint32, token uint64, n int)) error {
-	from, count := first-s.first, last-first
-	if out := s.next - s.first; from >= out || count >= out-from {
-		return fmt.Errorf("%w: acknowledgement of %d…%d with %d…%d outstanding", ErrFrame, first, last, s.first, s.next-1)
+	if err := s.checkRange(first, last); err != nil {
+		return err
 	}
 	for seq := first; ; seq++ {
-		e := s.at(seq)
-		if e.size == 0 {
+		var was sent
+		if seq-s.first < s.next-s.first {
+			e := s.at(seq)
+			was = *e
+			e.size = 0
+		} else {
+			was = s.takeLate(seq)
+		}
+		if was.size == 0 {
 			return fmt.Errorf("%w: %d acknowledged twice", ErrFrame, seq)
 		}
-		was := *e
-		e.size = 0
 		n := int(was.size >> 2)
 		s.bytes -= n
+		s.frames--
 		done(Type(was.size&3), was.slot, was.token, n)
 		if seq == last {
 			break
 		}
 	}
-	for s.first != s.next && s.at(s.first).size == 0 {
-		s.first++
-	}
+	s.advance()
 	if s.first == s.next && len(s.ring) > keptRing {
 		s.ring = make([]sent, firstRing)
 	}
 	return nil
 }
 
+// takeLate takes a frame out that was put aside; its size is 0 when it was not.
+func (s *Sent) takeLate(seq uint32) sent {
+	was := s.late[seq]
+	delete(s.late, seq)
+	if seq == s.oldest {
+		s.oldest = s.next
+		for other := range s.late {
+			if s.next-other > s.next-s.oldest {
+				s.oldest = other
+			}
+		}
+	}
+	return was
+}
+
 // Oldest returns the sequence of the oldest unacknowledged frame; where there is none, that of the next frame.
-func (s *Sent) Oldest() uint32 { return s.first }
+func (s *Sent) Oldest() uint32 {
+	if len(s.late) > 0 {
+		return s.oldest
+	}
+	return s.first
+}
 
 // Out reports whether the frame with a sequence is out and not acknowledged.
-func (s *Sent) Out(seq uint32) bool { return seq-s.first < s.next-s.first && s.at(seq).size != 0 }
+func (s *Sent) Out(seq uint32) bool {
+	if seq-s.first < s.next-s.first {
+		return s.at(seq).size != 0
+	}
+	_, late := s.late[seq]
+	return late
+}
 
 func (s *Sent) at(seq uint32) *sent { return &s.ring[seq&uint32(len(s.ring)-1)] }
 
-// Outstanding returns what is out and not acknowledged. Frames counts from the oldest such frame on.
-func (s *Sent) Outstanding() (frames, bytes int) { return int(s.next - s.first), s.bytes }
+// Outstanding returns what is out and not acknowledged.
+func (s *Sent) Outstanding() (frames, bytes int) { return s.frames, s.bytes }
 
-func (s *Sent) grow() {
+// advance moves the ring's beginning to what is outstanding.
+func (s *Sent) advance() {
+	for s.first != s.next && s.at(s.first).size == 0 {
+		s.first++
+	}
+}
+
+// makeRoom has a full ring take one more frame: it grows, or puts those aside that few handlers hang in.
+func (s *Sent) makeRoom() {
+	if len(s.ring) >= denseRing && s.frames-len(s.late) <= len(s.ring)/4 {
+		s.putAside()
+		return
+	}
 	ring := make([]sent, 2*len(s.ring))
 	for seq := s.first; seq != s.next; seq++ {
 		ring[seq&uint32(len(ring)-1)] = *s.at(seq)
 	}
 	s.ring = ring
+}
+
+// putAside empties the older half of the ring.
+func (s *Sent) putAside() {
+	if s.late == nil {
+		s.late = make(map[uint32]sent)
+	}
+	for half := s.first + uint32(len(s.ring)/2); s.first != half; s.first++ {
+		e := s.at(s.first)
+		if e.size == 0 {
+			continue
+		}
+		if len(s.late) == 0 {
+			s.oldest = s.first
+		}
+		s.late[s.first] = *e
+		e.size = 0
+	}
+	s.advance()
 }

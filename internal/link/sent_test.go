@@ -138,26 +138,78 @@ func TestSentWindow(t *testing.T) {
 	}
 }
 
-// One frame that stays unacknowledged does not let the book grow without end, and the room is given back afterwards.
-func TestSentSpanIsBounded(t *testing.T) {
+// Frames that stay unacknowledged do not let the book grow, nor hold up those behind them, for as long as sequences can be told apart; and they may be acknowledged in the end.
+func TestSentGoesOnBehindWhatHangs(t *testing.T) {
 	t.Parallel()
 	s := bookAt(0xFFFF0000, 1000)
-	stuck := s.Push(Message, 0, 0, 100)
-	n := 1
-	for ; s.Fits(100); n++ {
-		seq := s.Push(Message, 0, 0, 100)
-		if err := s.Ack(seq, seq, ignore); err != nil {
-			t.Fatal(err)
+	stuck := []uint32{s.Push(Message, 7, 70, 100), s.Push(Message, 8, 80, 101), s.Push(Message, 9, 90, 102)}
+	push := func(n int) {
+		for range n {
+			if !s.Fits(100) {
+				t.Fatal("held up")
+			}
+			seq := s.Push(Message, 0, 0, 100)
+			if err := s.Ack(seq, seq, ignore); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	if n != maxSpan || len(s.ring) != maxSpan {
-		t.Errorf("%d frames, ring of %d", n, len(s.ring))
+	push(3 * denseRing)
+	if frames, bytes := s.Outstanding(); frames != 3 || bytes != 303 || len(s.ring) != denseRing || s.Oldest() != stuck[0] {
+		t.Errorf("%d frames, %d bytes, ring of %d, the oldest is %d", frames, bytes, len(s.ring), s.Oldest())
 	}
-	if err := s.Ack(stuck, stuck, ignore); err != nil {
+	ack := func(i int, oldest uint32) {
+		slot, n := uint32(0), 0
+		if err := s.Check(stuck[i], stuck[i]); err != nil {
+			t.Error(err)
+		}
+		err := s.Ack(stuck[i], stuck[i], func(_ Type, of uint32, _ uint64, size int) { slot, n = of, size })
+		if err != nil || slot != uint32(7+i) || n != 100+i || s.Out(stuck[i]) || s.Oldest() != oldest {
+			t.Errorf("%d: slot %d, %d bytes, the oldest is %d, want %d: %v", i, slot, n, s.Oldest(), oldest, err)
+		}
+		if err := s.Ack(stuck[i], stuck[i], ignore); !errors.Is(err, ErrFrame) {
+			t.Errorf("%d is acknowledged twice: %v", i, err)
+		}
+	}
+	ack(1, stuck[0])
+	ack(0, stuck[2])
+	push(denseRing)
+	ack(2, s.next)
+	s.next, s.first = s.next+maxSpan-1, s.next // as if so many had gone by
+	if frames, _ := s.Outstanding(); frames != 0 || !s.Fits(5000) {
+		t.Errorf("%d frames are outstanding, and one alone does not fit", frames)
+	}
+}
+
+// An acknowledgement may begin with frames that were put aside and go on with those in the ring; and nothing goes further ahead of the oldest than sequences can be told apart.
+func TestSentAcknowledgesAcrossWhatWasPutAside(t *testing.T) {
+	t.Parallel()
+	s := bookAt(1, 1<<30)
+	for range denseRing { // none is acknowledged, then the newer three quarters and more
+		s.Push(Message, 0, 0, 100)
+	}
+	const hang = 100
+	if err := s.Ack(hang+1, denseRing, ignore); err != nil {
 		t.Fatal(err)
 	}
-	if frames, bytes := s.Outstanding(); frames != 0 || bytes != 0 || len(s.ring) != firstRing || !s.Fits(100) {
-		t.Errorf("afterwards %d frames, %d bytes, ring of %d", frames, bytes, len(s.ring))
+	s.Push(Message, 0, 0, 100)
+	last := s.Push(Message, 0, 0, 100)
+	if len(s.late) != hang || s.Oldest() != 1 {
+		t.Fatalf("%d are put aside, the oldest is %d", len(s.late), s.Oldest())
+	}
+	n := 0
+	if err := s.Ack(50, hang, func(Type, uint32, uint64, int) { n++ }); err != nil || n != hang-49 {
+		t.Errorf("%d are acknowledged: %v", n, err)
+	}
+	if err := s.Check(40, last); !errors.Is(err, ErrFrame) {
+		t.Errorf("a range with some that are acknowledged: %v", err)
+	}
+	if err := s.Check(49, last+1); !errors.Is(err, ErrFrame) {
+		t.Errorf("a range with one that was never sent: %v", err)
+	}
+	s.first, s.next = maxSpan+1, maxSpan+1
+	if s.Fits(100) {
+		t.Error("a frame fits so far ahead of the oldest")
 	}
 }
 
