@@ -4,6 +4,7 @@ package proctest
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,11 +19,30 @@ import (
 // Build builds the program and returns where it is.
 func Build(tb testing.TB) string {
 	tb.Helper()
+	readSources(tb)
 	bin := filepath.Join(tb.TempDir(), "sluice")
 	if out, err := exec.Command("go", "build", "-o", bin, "sluice").CombinedOutput(); err != nil {
 		tb.Fatalf("build: %v\n%s", err, out)
 	}
 	return bin
+}
+
+// readSources makes the program's sources something that the test has read. Of its own the go command does not know that the result depends on them, and would print
+// that of an earlier program ("cached").
+func readSources(tb testing.TB) {
+	tb.Helper()
+	mod, err := exec.Command("go", "env", "GOMOD").Output()
+	if err == nil {
+		err = filepath.WalkDir(filepath.Dir(strings.TrimSpace(string(mod))), func(path string, d fs.DirEntry, err error) error {
+			if name := d.Name(); d.IsDir() && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "testdata") {
+				return fs.SkipDir
+			}
+			return err
+		})
+	}
+	if err != nil {
+		tb.Fatalf("the program's sources: %v", err)
+	}
 }
 
 // Process is a running program that has said it is ready.
