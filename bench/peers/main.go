@@ -63,7 +63,6 @@ func run(ctx context.Context, args []string) error {
 	if err := os.MkdirAll(m.out, 0o755); err != nil {
 		return err
 	}
-	m.command = strings.TrimSpace("go run . " + strings.Join(args, " "))
 	return m.measure(ctx)
 }
 

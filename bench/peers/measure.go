@@ -25,7 +25,6 @@ type measurement struct {
 	out     string
 	sluice  string // the program
 	scripts string
-	command string
 }
 
 // A scenario is a load that every peer gets.

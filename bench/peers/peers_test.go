@@ -122,7 +122,7 @@ func TestTable(t *testing.T) {
 		"| sluice | this | 2 | 30.0 µs (1.50) | – | – | 1.0 KB |",
 		"| gws | v1 | 1 | 120.0 µs (3.00); once failed: it / broke in two |",
 		"| there is no Node.js |",
-		"- 1 in flight: gnet (sluice needs 1.50 times as much)\n",
+		"- 1 in flight: gnet (sluice needs 1.20 times as much)\n",
 		"- idle connection: none of these\n",
 		"1000 connections, payloads of 128 bytes, 1s measured each time",
 	} {

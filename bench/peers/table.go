@@ -74,19 +74,20 @@ func cellOf(rs []record, ratios []float64) cell {
 	return c
 }
 
-// median is the middle one, the lower of two; 0 of none.
+// median is the middle one, or the mean of the two in the middle; 0 of none.
 func median(v []float64) float64 {
 	if len(v) == 0 {
 		return 0
 	}
-	return slices.Sorted(slices.Values(v))[(len(v)-1)/2]
+	s := slices.Sorted(slices.Values(v))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
 // writeTable writes the tables, and says where sluice loses.
 func (m *measurement) writeTable(all []record) error {
 	s := summarize(all)
 	var b strings.Builder
-	fmt.Fprintf(&b, "# sluice beside others\n\n%s\n\n", m.circumstances(all))
+	fmt.Fprintf(&b, "# sluice beside others\n\n%s\n\n", circumstances(all))
 	b.WriteString("CPU time of all server processes a message (a delivery in the fan-out), median over the rounds; in brackets the median of the ratios to the raw gnet echo that was\nmeasured last before it. Two hops are a gateway and a worker, in processes of their own; all others are one process, whose business runs where the connections are.\n\n")
 	b.WriteString("| server | version | hops | 1 in flight | 16 in flight | fan-out | idle connection | |\n|---|---|---|---|---|---|---|---|\n")
 	known := peers()
@@ -129,7 +130,7 @@ func versionIn(all []record, name string) string {
 }
 
 // circumstances are the machine, the time and the command.
-func (m *measurement) circumstances(all []record) string {
+func circumstances(all []record) string {
 	i := slices.IndexFunc(all, record.ok)
 	if i < 0 {
 		return "Nothing was measured."
@@ -139,7 +140,12 @@ func (m *measurement) circumstances(all []record) string {
 		rounds = max(rounds, x.Round)
 	}
 	return fmt.Sprintf("%s, %d processors (%s), Linux %s, %s, generator on the same processors; event loops: %s; rounds: %d; %s.\n\n```\n%s\n```",
-		r.Started.Format(time.DateOnly), r.Machine.CPUs, r.Machine.CPU, r.Machine.Kernel, r.Machine.Go, all[i].Loops, rounds, loadOf(all), m.command)
+		r.Started.Format(time.DateOnly), r.Machine.CPUs, r.Machine.CPU, r.Machine.Kernel, r.Machine.Go, all[i].Loops, rounds, loadOf(all), commandOf(r.Command))
+}
+
+// commandOf is how the runs were started, as one types it.
+func commandOf(args []string) string {
+	return strings.Join(append([]string{"go run ."}, args[min(1, len(args)):]...), " ")
 }
 
 // loadOf says what the echo was.
