@@ -277,8 +277,8 @@ func TestPressureOfStuckHandlers(t *testing.T) {
 	release := sync.OnceFunc(func() { close(o.release) })
 	runWorker(t, g.Addrs["inner"], o)
 	t.Cleanup(release)
-	all := o.connect(t, g.Addrs["text"], 40, 40)
-	stuck, others := flooders{all: all[:20]}, all[20:]
+	all := o.connect(t, g.Addrs["text"], 80, 80)
+	stuck, others := flooders{all: all[:60]}, all[60:] // more than the windows have room for what one client may have unacknowledged
 	m := newGauge(t, g.PID)
 	quiet := talkOn(t, others, time.Second)
 	heap := ownHeap()

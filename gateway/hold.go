@@ -18,7 +18,7 @@ func (s *session) hold(payload []byte, flags uint8) {
 	s.queue.push(payload, flags)
 	l.held += n
 	l.stats.Held++
-	if !s.suspect() || !s.eventOut() { // else it waits for the verdict on that, and in nobody's way
+	if !s.waiting && !s.pump() { // else it waits for what its worker has of it to be handled, and in nobody's way
 		s.wait()
 	}
 }

@@ -12,6 +12,7 @@ type workerLink struct {
 	// Static after the hello.
 	loop  *loop
 	hello link.WorkerHello
+	share int // of the window, in bytes, that one client may have: a handler that hangs must not leave the others without credit
 
 	conn     *engine.Conn
 	serial   uint32
@@ -30,7 +31,7 @@ type workerLink struct {
 }
 
 func newWorkerLink(l *loop, hello link.WorkerHello) *workerLink {
-	k := &workerLink{loop: l, hello: hello}
+	k := &workerLink{loop: l, hello: hello, share: max(int(hello.Window)/64, 16<<10)}
 	k.sent.Init(hello.Window)
 	k.ack = k.acknowledged
 	k.timer.Target = k
@@ -173,6 +174,11 @@ func (k *workerLink) origin() origin { return origin{k.loop.index, noteCommand, 
 // fits reports whether the worker has credit for a message, and is not about to hand its clients over.
 func (k *workerLink) fits(payload []byte) bool {
 	return !k.draining && !k.conn.Closed() && len(k.waiting) == 0 && k.sent.Fits(link.HeaderSize+len(payload))
+}
+
+// allows reports whether a client may have a message more out.
+func (k *workerLink) allows(s *session, payload []byte) bool {
+	return s.out == 0 || s.unacked+link.HeaderSize+len(payload) <= k.share
 }
 
 // message sends a client's message, which fits.

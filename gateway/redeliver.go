@@ -26,6 +26,9 @@ func (k *workerLink) acknowledged(t link.Type, slot uint32, token uint64, n int)
 			s.throttle()
 		}
 		s.passed()
+		if s.queue != nil && !s.waiting && !s.pump() {
+			s.wait()
+		}
 	case link.Detach:
 		k.loop.forget(s)
 		k.loop.trials.OnTimer(nil)

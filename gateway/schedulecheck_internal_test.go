@@ -168,13 +168,13 @@ func (w *world) checkSession(s *session) {
 	switch {
 	case lists > 1, (lists == 1) != s.waiting:
 		w.fail("client %s stands in %d lists, waiting %v", s.remote(), lists, s.waiting)
-	case s.queue != nil && !s.waiting && !tried:
+	case s.queue != nil && !s.waiting && !tried && s.out == 0:
 		w.fail("client %s has something that waits, and waits for nothing", s.remote())
 	case s.out > 0 && s.link == nil:
 		w.fail("client %s: messages are out and no worker has it", s.remote())
 	case s.link != nil && s.link.over:
 		w.fail("client %s is with a worker that is gone", s.remote())
-	case s.phase == phaseGone && !s.told && !tried && !s.timer.Scheduled():
+	case s.phase == phaseGone && !s.told && !tried && s.out == 0 && !s.timer.Scheduled():
 		w.fail("client %s is gone and nobody will ever be told", s.remote())
 	case s.queue != nil && s.queue.waiting == 0:
 		w.fail("client %s keeps an empty queue", s.remote())

@@ -89,6 +89,9 @@ func (v *simWorker) dial(gate, loop int) {
 	g := v.w.gates[gate]
 
 	k := newWorkerLink(g.g.loops[loop], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{v.id}, Name: "w"})
+	if v.w.rng.IntN(2) == 0 {
+		k.share = 1 + v.w.rng.IntN(400)
+	}
 	l := &simLink{worker: v, gate: gate, loop: loop, k: k, held: map[uint32]*holding{}, given: map[uint64]*holding{}}
 	applied := k.ack
 	k.ack = func(t link.Type, slot uint32, token uint64, n int) {

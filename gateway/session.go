@@ -182,7 +182,7 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 		l.forget(s) // no worker has heard of it
 		return
 	}
-	if !s.pump() {
+	if !s.pump() || s.waiting {
 		s.wait()
 	}
 }
@@ -218,7 +218,7 @@ func (s *session) target() string {
 func (s *session) forward(payload []byte, flags uint8) {
 	s.loop.stats.MessagesIn++
 	s.begun, s.mute = 0, false
-	if s.queue == nil && !s.suspect() && s.attach() && s.link.fits(payload) {
+	if s.queue == nil && !s.suspect() && s.attach() && s.link.fits(payload) && s.link.allows(s, payload) {
 		s.link.message(s, payload, flags)
 	} else {
 		s.hold(payload, flags)
@@ -247,8 +247,8 @@ func (s *session) throttle() {
 	}
 }
 
-// pump passes on what waits, in order, as far as a worker is there and has credit. It reports whether nothing waits any more, but for the verdict on
-// what is being tried.
+// pump passes on what waits, in order, as far as a worker is there and has credit. It reports whether nothing waits any more, but for the worker
+// to handle what it has of this client.
 func (s *session) pump() bool {
 	if s.phase == phaseForgotten || s.told {
 		return true
@@ -267,6 +267,9 @@ func (s *session) pump() bool {
 	}
 	for s.queue != nil {
 		payload, flags := s.queue.oldest()
+		if !s.link.allows(s, payload) {
+			return true
+		}
 		if !s.link.fits(payload) {
 			return false
 		}
