@@ -8,7 +8,7 @@ import (
 
 // check looks a worker's command through before anything is done: one that passes can be carried out, here and on every other loop.
 func (g *Gateway) check(f *link.Frame) error {
-	if f.Type == link.Send && int(f.Code) < len(g.loops) {
+	if f.Type == link.Send && !f.Has(link.FlagLatest) && int(f.Code) < len(g.loops) {
 		return nil // the most frequent by far
 	}
 	c := link.Read(f.Payload)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
@@ -23,7 +24,7 @@ func small(t testing.TB, url string) (*world, *listener) {
 	if err := cfg.setDefaults(); err != nil {
 		t.Fatal(err)
 	}
-	g := &Gateway{cfg: cfg, log: cfg.Logger, engine: sim.Engine(), complain: nil, pages: make(chan struct{}, 1)}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, engine: sim.Engine(), keys: maphash.MakeSeed(), complain: nil, pages: make(chan struct{}, 1)}
 	for i, el := range sim.Engine().Loops() {
 		l := newLoop(g, el, uint8(i))
 		l.tokens = rand.NewChaCha8([32]byte{byte(i)})

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"hash/fnv"
+	"hash/maphash"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -108,7 +109,7 @@ func newGate(t testing.TB, cfg Config) gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Gateway{cfg: cfg, log: cfg.Logger, epoch: 1, engine: sim.Engine()}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, epoch: 1, engine: sim.Engine(), keys: maphash.MakeSeed()}
 	for i, el := range sim.Engine().Loops() {
 		l := newLoop(g, el, uint8(i))
 		el.Schedule(&l.tick, tickEvery)
