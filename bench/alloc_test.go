@@ -1,0 +1,74 @@
+package bench_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sluice/gateway"
+	"sluice/worker"
+)
+
+// A message's way up to a worker and its answer's way down, through a whole gateway and a whole worker, allocate nothing: what is counted is of the turns of loops, which
+// many messages share. Not parallel: all allocations of the process are counted.
+func TestTheWholePathAllocatesNothing(t *testing.T) {
+	const batch, rounds = 256, 100
+	log := slog.New(slog.DiscardHandler)
+	ctx, cancel := context.WithCancel(t.Context())
+	g, err := gateway.New(gateway.Config{Loops: 1, Logger: log, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, Logger: log}, worker.HandlerFunc(func(c *worker.Client, m worker.Message) { _ = c.Send(m) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var both errgroup.Group
+	both.Go(func() error { return g.Serve(ctx) })
+	both.Go(func() error { return w.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		if err := both.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	client, err := net.Dial("tcp", strings.TrimPrefix(g.Addrs()[0], "text://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	_ = client.SetDeadline(time.Now().Add(time.Minute))
+	said := bytes.Repeat([]byte("a message of some sixty bytes, as they are said in most chats.\n"), batch)
+	heard := make([]byte, len(said))
+	run := func() {
+		for range rounds {
+			if _, err := client.Write(said); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(client, heard); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	run() // buffers find their size
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	run()
+	runtime.ReadMemStats(&after)
+	if !bytes.Equal(said, heard) {
+		t.Error("not an echo")
+	}
+	if each := float64(after.Mallocs-before.Mallocs) / (batch * rounds); each >= 0.05 {
+		t.Errorf("%.3f allocations a message", each)
+	} else {
+		t.Logf("%.4f allocations a message", each)
+	}
+}
