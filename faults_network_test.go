@@ -31,19 +31,10 @@ func TestPartition(t *testing.T) {
 	network.Start(bin, "bench", "serve", "--worker", "--key-file", key, "--gateway", net.JoinHostPort(network.Here, port))
 	near := proctest.Start(t, nil, bin, "bench", "serve", "--worker", "--key-file", key, "--gateway", "127.0.0.1:"+port)
 
-	done := make(chan *bench.Report, 1)
-	go func() {
-		defer close(done)
-		r, err := bench.Run(t.Context(), bench.Options{
-			Mode: bench.Echo, Codec: bench.WebSocket, Conns: 200, Rate: 2000, Targets: []string{g.Addrs["ws"]},
-			Warmup: time.Second, Window: 12 * time.Second, Drain: 15 * time.Second,
-		}, func(bench.Moment) {})
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		done <- r
-	}()
+	done := load(t, bench.Options{
+		Mode: bench.Echo, Codec: bench.WebSocket, Conns: 200, Rate: 2000, Targets: []string{g.Addrs["ws"]},
+		Warmup: time.Second, Window: 12 * time.Second, Drain: 15 * time.Second,
+	})
 	after := func(d time.Duration, what func()) {
 		select {
 		case <-time.After(d):
@@ -63,7 +54,5 @@ func TestPartition(t *testing.T) {
 		return
 	}
 	t.Logf("%.0f messages a second, audit %+v, latency p50 %d µs, max %d µs: what was with the worker that was cut off waited for three heartbeats", r.Sent, r.Audit, r.Latency.P50, r.Latency.Max)
-	if !r.Audit.Clean() || len(r.Errors) > 0 || r.Verdict.Failed {
-		t.Errorf("%v %v", r.Errors, r.Verdict.Reasons)
-	}
+	expectClean(t, r)
 }

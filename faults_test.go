@@ -83,19 +83,10 @@ func TestWorkersFail(t *testing.T) {
 			for range test.workers {
 				f.workers = append(f.workers, f.worker())
 			}
-			done := make(chan *bench.Report, 1)
-			go func() {
-				defer close(done)
-				r, err := bench.Run(t.Context(), bench.Options{
-					Mode: test.mode, Codec: test.codec, Conns: 200, RoomSize: 20, Rate: test.rate, Targets: f.targets,
-					Warmup: time.Second, Window: test.window, Drain: 10 * time.Second,
-				}, func(bench.Moment) {})
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				done <- r
-			}()
+			done := load(t, bench.Options{
+				Mode: test.mode, Codec: test.codec, Conns: 200, RoomSize: 20, Rate: test.rate, Targets: f.targets,
+				Warmup: time.Second, Window: test.window, Drain: 10 * time.Second,
+			})
 			var r *bench.Report
 			for over := false; !over; {
 				select {
@@ -112,10 +103,31 @@ func TestWorkersFail(t *testing.T) {
 			if f.killed < test.times {
 				t.Errorf("%d times is not enough", f.killed)
 			}
-			if !r.Audit.Clean() || len(r.Errors) > 0 || r.Verdict.Failed {
-				t.Errorf("%v", r.Errors)
-			}
+			expectClean(t, r)
 		})
+	}
+}
+
+// load runs a load beside the test. What comes is its report; nothing, when it could not be run.
+func load(t *testing.T, o bench.Options) <-chan *bench.Report {
+	done := make(chan *bench.Report, 1)
+	go func() {
+		defer close(done)
+		r, err := bench.Run(t.Context(), o, func(bench.Moment) {})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		done <- r
+	}()
+	return done
+}
+
+// expectClean looks for what clients have noticed.
+func expectClean(t *testing.T, r *bench.Report) {
+	t.Helper()
+	if !r.Audit.Clean() || len(r.Errors) > 0 || r.Verdict.Failed {
+		t.Errorf("%v %v", r.Errors, r.Verdict.Reasons)
 	}
 }
 

@@ -47,19 +47,10 @@ type reloading struct {
 func (test reloading) run(t *testing.T) {
 	f := newFleet(t, test.codec, test.gateways)
 	workers := proctest.Start(t, nil, f.bin, "bench", "serve", "--worker", "--workers", strconv.Itoa(test.workers), "--gateway", strings.Join(f.inner, ","))
-	done := make(chan *bench.Report, 1)
-	go func() {
-		defer close(done)
-		r, err := bench.Run(t.Context(), bench.Options{
-			Mode: test.mode, Codec: test.codec, Conns: 200, RoomSize: 20, Rate: test.rate, Targets: f.targets,
-			Warmup: time.Second, Window: test.window, Drain: 10 * time.Second,
-		}, func(bench.Moment) {})
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		done <- r
-	}()
+	done := load(t, bench.Options{
+		Mode: test.mode, Codec: test.codec, Conns: 200, RoomSize: 20, Rate: test.rate, Targets: f.targets,
+		Warmup: time.Second, Window: test.window, Drain: 10 * time.Second,
+	})
 	for reloads := 0; ; reloads++ {
 		select {
 		case r := <-done:
@@ -71,9 +62,7 @@ func (test reloading) run(t *testing.T) {
 			if reloads < test.times || !test.kill && strings.Contains(workers.Log(), "reload stopped") {
 				t.Errorf("%d times is not enough, or one was not carried out", reloads)
 			}
-			if !r.Audit.Clean() || len(r.Errors) > 0 || r.Verdict.Failed {
-				t.Errorf("%v", r.Errors)
-			}
+			expectClean(t, r)
 			if code := stop(workers); code != 0 {
 				t.Errorf("the workers end with exit code %d", code)
 			}
