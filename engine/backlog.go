@@ -43,13 +43,18 @@ const (
 )
 
 // push enters the message of n bytes that was put behind all others. It tells
-// whether it took the place of one of its key.
-func (b *backlog) push(c *Conn, n int, class Class) (replaced bool) {
+// whether it took the place of one of its key, and what is to become of it: in
+// the place of one that may not be dropped it may not be either, or there would
+// be neither the older nor the newer one.
+func (b *backlog) push(c *Conn, n int, class Class) (policy Overflow, replaced bool) {
 	if n == 0 {
-		return false
+		return class.Overflow, false
 	}
 	if class.Key != 0 {
 		if at, waits := b.keys[class.Key]; waits {
+			if !b.list[at-b.base].may {
+				class.Overflow = CloseSlow
+			}
 			b.drop(at - b.base)
 			c.loop.counters.Conflated++
 			replaced = true
@@ -57,12 +62,12 @@ func (b *backlog) push(c *Conn, n int, class Class) (replaced bool) {
 	} else if class.Overflow == CloseSlow {
 		if b.head == len(b.list) {
 			b.from += n
-			return false
+			return class.Overflow, false
 		}
 		last := &b.list[len(b.list)-1]
 		if !last.may && last.key == 0 && !last.gone && uint64(last.size)+uint64(n) <= math.MaxUint32 {
 			last.size += uint32(n)
-			return false
+			return class.Overflow, false
 		}
 	}
 	if b.head > 64 && b.head > len(b.list)/2 {
@@ -77,7 +82,7 @@ func (b *backlog) push(c *Conn, n int, class Class) (replaced bool) {
 		b.keys[class.Key] = b.base + len(b.list)
 	}
 	b.list = append(b.list, waiting{key: class.Key, size: uint32(n), may: class.Overflow != CloseSlow})
-	return replaced
+	return class.Overflow, replaced
 }
 
 // drop has the message of list[i] not be sent. It returns its size.

@@ -252,6 +252,18 @@ func TestClasses(t *testing.T) {
 	}
 }
 
+// A message that may be dropped, in the place of one of its key that may not: there would be neither, so it may not be dropped either.
+func TestWhatReplacesAMessageThatMustGoMustGo(t *testing.T) {
+	c, _ := slowConn(ConnOptions{MaxOutput: 4 << 10})
+	_ = c.Write(make([]byte, 64))
+	turn(c.loop)
+	_ = c.Write(numbered(1, 2<<10))
+	_ = c.WriteAs(numbered(2, 1<<10), Class{Key: 7, Overflow: CloseSlow})
+	if err := c.WriteAs(numbered(3, 3<<10), Class{Key: 7, Overflow: DropOldest}); err != ErrSlowConsumer || !c.ended {
+		t.Errorf("%v, ended %v", err, c.ended)
+	}
+}
+
 // Of messages of one key a slow conn gets the newest, behind what was written
 // before it; how often it changes makes no difference to memory, and costs no
 // allocation.

@@ -99,8 +99,10 @@ func (c *Conn) bound(last int, class Class) error {
 	if class.Overflow == 0 {
 		class.Overflow = c.options.Overflow
 	}
-	known := c.backlog != nil
-	replaced := known && c.backlog.push(c, last, class)
+	known, replaced := c.backlog != nil, false
+	if known {
+		class.Overflow, replaced = c.backlog.push(c, last, class)
+	}
 	if c.over(last) || len(c.out)-c.sent >= early {
 		c.flush() // a burst to a fast reader is no offence
 		if c.ended {

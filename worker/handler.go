@@ -57,6 +57,7 @@ type Message struct {
 	Overflow Overflow
 	// Latest, if not empty, is a key: of one key only the newest message waits for a client that reads slowly, behind all others that wait. For what is soon out of
 	// date, such as a position, a price, a hint that somebody is typing. For sending only.
+	// In the place of a message that closes the client it does so too.
 	Latest string
 }
 
