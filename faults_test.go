@@ -70,6 +70,7 @@ func TestWorkersFail(t *testing.T) {
 		{"replaced", bench.Echo, bench.WebSocket, 1, 2, 5000, 4 * time.Second, 10, (*fleet).replace, nil},
 		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 2000, 4 * time.Second, 20, (*fleet).cut, &wire.Faults{}},
 		{"cut off, over a slow wire", bench.Rooms, bench.Frame, 1, 2, 200, 5 * time.Second, 8, (*fleet).cutSeldom, &wire.Faults{Delay: 10 * time.Millisecond}},
+		{"cut off while they publish at two gateways", bench.Rooms, bench.Text, 2, 2, 200, 5 * time.Second, 20, (*fleet).cut, &wire.Faults{Delay: 2 * time.Millisecond}},
 		{"delayed by half a second", bench.Rooms, bench.Frame, 1, 2, 200, 4 * time.Second, 1, (*fleet).wait, &wire.Faults{Delay: 500 * time.Millisecond}},
 		{"trickled to", bench.Echo, bench.WebSocket, 1, 2, 1000, 10 * time.Second, 2, (*fleet).trickle, &wire.Faults{}},
 		{"sent what is no frame", bench.Echo, bench.WebSocket, 1, 2, 2000, 4 * time.Second, 8, (*fleet).corrupt, &wire.Faults{}},

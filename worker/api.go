@@ -85,9 +85,7 @@ func (a API) everywhere(f link.Frame, head, body []byte) error {
 		var e error
 		if a.origin != nil && id == a.origin.link.gateway {
 			e = a.emit(id, a.origin.link.loop, f, head, body)
-		} else if l := a.w.routes.any(id); l != nil {
-			e = a.abroad(id, l, f, head, body)
-		} else {
+		} else if e = a.abroad(id, a.w.routes.any(id), f, head, body); e == ErrLinkDown {
 			a.w.stats.unreached.Add(1)
 			continue
 		}
@@ -114,44 +112,50 @@ func (a API) emit(gateway uint32, loop uint8, f link.Frame, head, body []byte) e
 		}
 		s.mu.Unlock()
 	}
-	l := a.w.routes.link(gateway, loop)
+	return a.abroad(gateway, a.w.routes.link(gateway, loop), f, head, body)
+}
+
+// abroad sends a command by itself: down the link given, where it is not nil, or from the call that runs for a client of another gateway as one that is carried out
+// once, however often the call's event is delivered and whatever becomes of links.
+func (a API) abroad(gateway uint32, l *gwLink, f link.Frame, head, body []byte) error {
+	if s := a.origin; s != nil && s.link.gateway != gateway {
+		s.mu.Lock()
+		called, event, index := s.unit != nil, s.event, s.index
+		s.index++
+		s.mu.Unlock()
+		if called {
+			return a.once(gateway, event, index, f, head, body)
+		}
+	}
 	if l == nil {
 		return ErrLinkDown
 	}
-	return a.abroad(gateway, l, f, head, body)
+	return l.plain(f, head, body)
 }
 
-// abroad sends a command by itself: down the link given, or from the call that runs for a client of another gateway as one that is carried out once, however often the
-// call's event is delivered.
-func (a API) abroad(gateway uint32, l *gwLink, f link.Frame, head, body []byte) error {
+// once sends what the call for the origin's event does at another gateway, by the outbox of the loop there that remembers.
+func (a API) once(gateway, event uint32, index uint16, f link.Frame, head, body []byte) error {
 	s := a.origin
-	if s == nil || s.link.gateway == gateway {
-		return l.plain(f, head, body)
-	}
-	s.mu.Lock()
-	called, event, index := s.unit != nil, s.event, s.index
-	s.index++
-	s.mu.Unlock()
-	switch {
-	case !called:
-		return l.plain(f, head, body)
-	case index == 0xFFFF:
+	if index == 0xFFFF {
 		return ErrUnitTooLarge
 	}
-	if home := a.w.routes.link(gateway, uint8(s.token%uint64(l.loops))); home != nil {
-		l = home
+	box := a.w.routes.home(gateway, s.token)
+	if box == nil {
+		return ErrLinkDown
 	}
 	b := make([]byte, 0, 4+link.HeaderSize+len(head))
 	b = binary.BigEndian.AppendUint32(b, s.link.gateway)
 	b = append(link.AppendHeader(b, &f, len(head)+len(body)), head...)
-	once := link.Frame{Type: link.Once, ID: event, Code: index, Slot: uint32(s.link.loop)<<24 | s.slot, Token: s.token}
-	err := l.plain(once, b, body)
+	l, err := box.send(&link.Frame{Type: link.Once, ID: event, Code: index, Slot: uint32(s.link.loop)<<24 | s.slot, Token: s.token}, b, body)
+	if l == nil {
+		return err
+	}
 	s.mu.Lock()
 	if u := s.unit; u != nil {
 		u.goesTo(l)
 	}
 	s.mu.Unlock()
-	return err
+	return nil
 }
 
 // checkName refuses what cannot be a uid, group or attribute key.

@@ -124,7 +124,7 @@ func (g *gateway) enter(ctx context.Context, l *gwLink) {
 			g.keepers.Go(func() { g.keepLoop(ctx, loop) })
 		}
 	}
-	g.w.routes.set(l.gateway, int(l.loop), g.loops, l)
+	g.w.routes.set(l)
 	g.noteUp(int(l.loop))
 }
 

@@ -85,10 +85,20 @@ func (l *line) say(text string) {
 
 func (l *line) hears(text string) {
 	l.t.Helper()
-	_ = l.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if got, err := l.in.ReadString('\n'); err != nil || got != text+"\n" {
-		l.t.Fatalf("got %q, %v; not %q", got, err, text)
+	if got := l.next(); got != text {
+		l.t.Fatalf("got %q, not %q", got, text)
 	}
+}
+
+// next is what is heard next.
+func (l *line) next() string {
+	l.t.Helper()
+	_ = l.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	text, err := l.in.ReadString('\n')
+	if err != nil {
+		l.t.Fatalf("got %q, %v", text, err)
+	}
+	return strings.TrimSuffix(text, "\n")
 }
 
 // crowd is business that reaches over gateways.

@@ -17,12 +17,14 @@ type gwLink struct {
 	w         *Worker
 	conn      net.Conn
 	gateway   uint32
+	epoch     uint64 // of the gateway: its start
 	loop      uint8
 	loops     uint16
 	maxFrame  int
 	heartbeat time.Duration
 	gone      chan struct{} // closed when the link has ended
 	done      chan struct{} // closed when its leader has, after it
+	box       *outbox       // of its loop; set when it enters the routes
 	drained   chan struct{} // closed when a drain has left no client
 
 	leader leader // of the one that leads
@@ -53,7 +55,7 @@ const (
 
 func newLink(w *Worker, conn net.Conn, hello link.GatewayHello) *gwLink {
 	l := &gwLink{
-		w: w, conn: conn, gateway: hello.ID, loop: uint8(hello.Loop), loops: hello.Loops,
+		w: w, conn: conn, gateway: hello.ID, epoch: hello.Epoch, loop: uint8(hello.Loop), loops: hello.Loops,
 		maxFrame: int(hello.MaxFrame), heartbeat: hello.Heartbeat,
 		gone: make(chan struct{}), done: make(chan struct{}), drained: make(chan struct{}),
 		requests: make(map[uint32]*question),
@@ -88,7 +90,7 @@ func (l *gwLink) end(err error) {
 	l.work.Broadcast()
 	l.space.Broadcast()
 	l.mu.Unlock()
-	l.w.routes.remove(l.gateway, l)
+	l.w.routes.remove(l)
 	_ = l.conn.Close()
 	for _, q := range questions {
 		q.fail()
@@ -246,8 +248,11 @@ func (l *gwLink) beat() {
 	}
 }
 
-// drainPing is the id of the PING behind a DRAIN: clients that the gateway gave before it knew come before the answer.
-const drainPing = 1
+// What a PING is for, as its id.
+const (
+	drainPing  = iota + 1 // behind a DRAIN: clients that the gateway gave before it knew come before the answer
+	outboxPing            // behind what an outbox keeps
+)
 
 // startDrain asks the gateway for no more clients, and to take those that are here.
 func (l *gwLink) startDrain() {
@@ -263,6 +268,9 @@ func (l *gwLink) startDrain() {
 
 // ponged notes the answer to a PING.
 func (l *gwLink) ponged(id uint32) {
+	if id == outboxPing {
+		l.box.confirm(l)
+	}
 	if id != drainPing {
 		return
 	}

@@ -133,7 +133,7 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	w := &Worker{cfg: cfg, log: cfg.Logger, handler: h, ready: make(chan struct{}), late: make(chan struct{}), pending: len(cfg.Gateways)}
 	w.API = API{w: w}
 	w.unseen.Store(int32(len(cfg.Gateways)))
-	w.routes.init()
+	w.routes.init(&w.stats)
 	w.pool.init(w)
 	w.watch.init(w)
 	_, _ = rand.Read(w.id[:]) // never fails
@@ -232,6 +232,11 @@ func (w *Worker) drain(deadline time.Time) {
 			late.Reset(0)
 		}
 	}
+	for _, b := range w.routes.boxes() {
+		if lost := b.settle(deadline); lost > 0 {
+			w.log.Warn("worker: what handlers did elsewhere has not reached a gateway", "worker", w.cfg.Name, "bytes", lost)
+		}
+	}
 	var ending sync.WaitGroup
 	for _, l := range w.routes.all() {
 		ending.Go(l.goAway) // side by side: each may take a second
@@ -247,19 +252,20 @@ type Stats struct {
 	Takeovers uint64 // calls that blocked, so that another goroutine went on with the link
 	Pooled    uint64 // calls that ran on a goroutine of their own
 	Redials   uint64 // links lost and dialled again
-	Unreached uint64 // commands for all gateways that one of them did not get, for there was no link to it
+	Resent    uint64 // commands for another gateway than the client's that were sent again, for their link had ended
+	Unreached uint64 // commands that a gateway did not get, for there was no link to it
 	Clients   int    // that the worker has now
 	Links     int    // that are up now
 }
 
-type stats struct{ handled, panics, slow, takeovers, pooled, redials, unreached atomic.Uint64 }
+type stats struct{ handled, panics, slow, takeovers, pooled, redials, resent, unreached atomic.Uint64 }
 
 // Stats returns the figures. Any goroutine may call it.
 func (w *Worker) Stats() Stats {
 	s := Stats{
 		Handled: w.stats.handled.Load(), Panics: w.stats.panics.Load(), Slow: w.stats.slow.Load(),
 		Takeovers: w.stats.takeovers.Load(), Pooled: w.stats.pooled.Load(), Redials: w.stats.redials.Load(),
-		Unreached: w.stats.unreached.Load(),
+		Resent: w.stats.resent.Load(), Unreached: w.stats.unreached.Load(),
 	}
 	for _, l := range w.routes.all() {
 		s.Links++

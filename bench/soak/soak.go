@@ -125,9 +125,6 @@ func (s *soak) round(ctx context.Context) error {
 	var all errgroup.Group
 	for i, o := range loads {
 		o.Targets = s.fleet.targets[o.Codec]
-		if o.Mode == bench.Rooms { // what goes to other gateways by a link that is cut is lost (docs/reliability.md)
-			o.Targets = o.Targets[:1]
-		}
 		all.Go(func() (err error) {
 			reports[i], err = bench.Run(ctx, o, nil)
 			return err
