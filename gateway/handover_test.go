@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"sluice/gateway"
 	"sluice/internal/link"
@@ -110,5 +112,48 @@ func TestHandOversLoseNothing(t *testing.T) {
 	}
 	if s := g.Stats(); s.Paused == 0 || s.Held == 0 || s.Refused > 0 {
 		t.Errorf("paused %d, held %d, refused %d: the bounds were not met", s.Paused, s.Held, s.Refused)
+	}
+}
+
+// Clients with much to tell of them, who all wait for the first worker: its link takes them as fast as it moves on, and not more at a time than it has room for.
+func TestAWorkerGetsNoMoreClientsAtATimeThanItsLinkTakes(t *testing.T) {
+	t.Parallel()
+	const clients, size = 100, 512 << 10
+	g, _ := start(t, gateway.Config{HoldFor: time.Minute, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+	first := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	attributes := link.AppendAttributes([]byte{0, 0, 0, 0}, []link.Attribute{{Key: "much", Value: strings.Repeat("x", size)}})
+	all := make([]*fakeClient, clients)
+	for i := range all {
+		all[i] = dialClient(t, g.Addrs()[0])
+		_, f := first.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
+		first.links[0].ack()
+		first.links[0].write(&link.Frame{Type: link.Set, Slot: f.Slot, Token: f.Token, Payload: attributes})
+	}
+	first.barrier(1)
+	first.die()
+	wait(t, "the worker's end", func() bool { return g.Stats().Workers == 0 })
+	for i, c := range all {
+		c.say(fmt.Sprintf("%d 0", i))
+	}
+	wait(t, "messages that wait", func() bool { return g.Stats().Held == clients })
+
+	second := dial(t, g.InnerAddr())
+	hello := oneWorker
+	hello.ID, hello.Window = [16]byte{2}, 64<<10
+	if _, err := link.Connect(second, nil, hello); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the second worker", func() bool { return g.Stats().Workers == 1 })
+	b := &ledger{next: make(map[string]int)}
+	serving := make(chan struct{})
+	go func() {
+		defer close(serving)
+		b.serve(second)
+	}()
+	wait(t, "all messages", func() bool { return b.count() == clients })
+	_ = second.Close()
+	<-serving
+	if s := g.Stats(); len(b.wrong) > 0 || s.Redelivered > 0 || s.Clients != clients {
+		t.Errorf("%v; %d redelivered; %d clients", b.wrong, s.Redelivered, s.Clients)
 	}
 }

@@ -26,6 +26,8 @@ type workerLink struct {
 	came     int  // bytes since the last heartbeat
 	heard    bool // since the last heartbeat: a frame, or as much of one as a live peer sends
 	asked    bool // a ping is unanswered
+	crowd    bool // takes no more clients before half of what waits for it has gone
+	pressed  bool // not read until another loop has caught up
 	draining bool
 	over     bool // has left: what still comes is of no effect, for others have its clients
 }
@@ -88,6 +90,10 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 	}
 	k.trim()
 	k.pumpWaiting()
+	if k.crowd && k.conn.Buffered() <= int(k.hello.Window)/2 {
+		k.crowd = false
+		k.loop.pumpWaiting()
+	}
 	return taken
 }
 
@@ -193,6 +199,13 @@ func (k *workerLink) message(s *session, payload []byte, flags uint8) {
 	k.conn.SetMark(f.ID)
 	b := link.AppendHeader(k.conn.Begin(), &f, len(payload))
 	_ = k.conn.Commit(append(b, payload...)) // the link's bound is its window: an overflow ends the link
+}
+
+// crowded reports whether so much waits for the worker to take it that it gets no more clients before half of that has gone. Unlike messages, clients wait for no credit: there may be many at
+// once, each with much to tell of it, and they must not make the link overflow.
+func (k *workerLink) crowded() bool {
+	k.crowd = k.crowd || k.conn.Buffered() > int(k.hello.Window)
+	return k.crowd
 }
 
 // attach gives the worker a client.
@@ -315,6 +328,8 @@ func (k *workerLink) OnTimer(*engine.Timer) {
 	switch {
 	case k.heard:
 		k.heard, k.asked = false, false
+	case k.pressed: // cannot be heard, but hears that we live
+		k.send(&link.Frame{Type: link.Ping})
 	case k.asked:
 		k.goAway(link.NoHeartbeat, "nothing heard for two heartbeats")
 		return

@@ -187,13 +187,13 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	}
 }
 
-// attach gives the client to a worker, if one is there. It reports whether the client has one.
+// attach gives the client to a worker, if one is there and takes more clients now. It reports whether the client has one.
 func (s *session) attach() bool {
 	if s.link != nil {
 		return true
 	}
 	k := s.loop.pool.pick(Client{Remote: s.remote(), Listener: s.lis.URL, Target: s.target(), UID: s.member.UID()})
-	if k == nil {
+	if k == nil || k.crowded() {
 		return false
 	}
 	s.link = k

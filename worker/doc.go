@@ -28,8 +28,8 @@
 // clients of that gateway see each effect once. Of what is not in the unit this is true:
 //
 //   - Commands for clients of another gateway go there at once, and are carried out once, however often the message is delivered. They are
-//     written before the message is acknowledged, but nobody waits for that gateway to confirm them: when the link to it fails then, they may be lost. While there is no link to a gateway nothing
-//     reaches its clients (Stats.Unreached).
+//     written before the message is acknowledged, and kept until that gateway has confirmed them: a link that breaks is followed by one that begins with them. They are lost when
+//     the gateway stays away for 10 s, or 4 MiB wait for one of its event loops (Stats.Unreached), and when this worker dies while a link is broken.
 //   - What waits for an answer goes out at once too: Deliver and CompareAndSet overtake the handler's earlier Sends and stand whatever becomes of the call; the
 //     questions (Count, Select, Online, …) do not see what the handler has done so far.
 //   - Flush sends what was done so far: it stands, and is done again when the message is redelivered.
