@@ -18,15 +18,17 @@ type fleet struct {
 	inner   []string // of the gateways, or of the wires to them
 	wires   []*wire.Wire
 	targets []string
-	workers []*proctest.Process
 	killed  int
+
+	gateways, workers []*proctest.Process
 }
 
-func newFleet(t *testing.T, codec bench.Codec, gateways int) *fleet {
+func newFleet(t *testing.T, bin string, codec bench.Codec, gateways int) *fleet {
 	t.Helper()
-	f := &fleet{t: t, bin: proctest.Build(t)}
+	f := &fleet{t: t, bin: bin}
 	for range gateways {
 		g := proctest.Start(t, nil, f.bin, "gateway", "--listen", string(codec)+"://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "2")
+		f.gateways = append(f.gateways, g)
 		f.inner, f.targets = append(f.inner, g.Addrs["inner"]), append(f.targets, g.Addrs[string(codec)])
 	}
 	return f
@@ -77,7 +79,7 @@ func TestWorkersFail(t *testing.T) {
 		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 2000, 12 * time.Second, 2, (*fleet).freeze, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := newFleet(t, test.codec, test.gateways)
+			f := newFleet(t, proctest.Build(t), test.codec, test.gateways)
 			if test.wire != nil {
 				f.rewire(*test.wire)
 			}

@@ -45,7 +45,7 @@ type reloading struct {
 }
 
 func (test reloading) run(t *testing.T) {
-	f := newFleet(t, test.codec, test.gateways)
+	f := newFleet(t, proctest.Build(t), test.codec, test.gateways)
 	workers := proctest.Start(t, nil, f.bin, "bench", "serve", "--worker", "--workers", strconv.Itoa(test.workers), "--gateway", strings.Join(f.inner, ","))
 	done := load(t, bench.Options{
 		Mode: test.mode, Codec: test.codec, Conns: 200, RoomSize: 20, Rate: test.rate, Targets: f.targets,

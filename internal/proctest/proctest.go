@@ -19,9 +19,15 @@ import (
 // Build builds the program and returns where it is.
 func Build(tb testing.TB) string {
 	tb.Helper()
+	return build(tb)
+}
+
+func build(tb testing.TB, flags ...string) string {
+	tb.Helper()
 	readSources(tb)
 	bin := filepath.Join(tb.TempDir(), "sluice")
-	if out, err := exec.Command("go", "build", "-o", bin, "sluice").CombinedOutput(); err != nil {
+	args := append(append([]string{"build", "-o", bin}, flags...), "sluice")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		tb.Fatalf("build: %v\n%s", err, out)
 	}
 	return bin

@@ -1,0 +1,42 @@
+package proctest
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// BuildWithJumpingClock is Build with a wall clock that jumps every second and a half: an hour ahead, from there to an hour behind, and back. The monotonic clock goes on as
+// ever. The program is built with a time package of its own, for there is no setting the system's clock for one process.
+func BuildWithJumpingClock(tb testing.TB) string {
+	tb.Helper()
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	original := filepath.Join(strings.TrimSpace(string(out)), "src", "time", "time.go")
+	source, err := os.ReadFile(original)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	const reading = "\tmono -= startNano\n" // in Now, where sec is of the wall clock
+	if strings.Count(string(source), reading) != 1 {
+		tb.Fatal("time.Now is not what it was: look for where it reads the clocks")
+	}
+	jumping := strings.Replace(string(source), reading, reading+"\tsec += [...]int64{0, 3600, -3600}[mono/1_500_000_000%3]\n", 1)
+	copied := filepath.Join(tb.TempDir(), "time.go")
+	overlay := filepath.Join(tb.TempDir(), "overlay.json")
+	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{original: copied}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for path, content := range map[string][]byte{copied: []byte(jumping), overlay: replace} {
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return build(tb, "-overlay", overlay)
+}
