@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"sluice/internal/link"
@@ -16,6 +17,7 @@ type gwLink struct {
 	// Static after newLink.
 	w         *Worker
 	conn      net.Conn
+	raw       syscall.RawConn // of conn; nil: it has none
 	gateway   uint32
 	epoch     uint64 // of the gateway: its start
 	loop      uint8
@@ -59,6 +61,9 @@ func newLink(w *Worker, conn net.Conn, hello link.GatewayHello) *gwLink {
 		maxFrame: int(hello.MaxFrame), heartbeat: hello.Heartbeat,
 		gone: make(chan struct{}), done: make(chan struct{}), drained: make(chan struct{}),
 		requests: make(map[uint32]*question),
+	}
+	if c, ok := conn.(syscall.Conn); ok {
+		l.raw, _ = c.SyscallConn()
 	}
 	l.space.L, l.work.L = &l.mu, &l.mu
 	l.leader.init()
@@ -169,6 +174,32 @@ func (l *gwLink) flush() {
 	}
 	l.writing = false
 	l.space.Broadcast()
+}
+
+// flushSome writes what the kernel takes at once, unless another goroutine is at it, and leaves the rest to the one that writes: no gateway that does not read may hold up who
+// leads the link to another one. Where there is no telling what the kernel would take, it is flush.
+func (l *gwLink) flushSome() {
+	if l.raw == nil {
+		l.flush()
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.writing || l.ended || len(l.out) == 0 {
+		return
+	}
+	n := 0
+	err := l.raw.Write(func(fd uintptr) bool {
+		n, _ = syscall.Write(int(fd), l.out) // what is wrong the next write says too
+		return true
+	})
+	if err != nil || n < len(l.out) {
+		l.work.Signal()
+	}
+	if n > 0 {
+		l.out = l.out[:copy(l.out, l.out[n:])]
+		l.space.Broadcast()
+	}
 }
 
 // plain sends a frame by itself: payload is head and body. It blocks while too much waits, until there is room or the link has ended.

@@ -197,3 +197,24 @@ func TestOutboxSettles(t *testing.T) {
 		}
 	})
 }
+
+// A gateway that reads nothing does not hold up who writes to it on the way to another one.
+func TestFlushSomeDoesNotWait(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	near, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer near.Close()
+	b := newBoxed(t)
+	l := newLink(b.w, near, link.GatewayHello{ID: 2, Loops: 1, MaxFrame: link.MaxFrame})
+	full := make([]byte, 1<<20)
+	for taken := 1; taken > 0; taken = len(full) - len(l.out) { // nobody accepts, let alone reads
+		l.out = append(l.out[:0], full...)
+		l.flushSome()
+	}
+}

@@ -90,10 +90,10 @@ func (u *unit) goesTo(l *gwLink) {
 	}
 }
 
-// flushAbroad writes what the calls did at other gateways, as far as no other goroutine is at it: before it is acknowledged here.
+// flushAbroad writes what the calls did at other gateways, as far as they take it at once: before it is acknowledged here.
 func (u *unit) flushAbroad() {
 	for i, l := range u.abroad {
-		l.flush()
+		l.flushSome()
 		u.abroad[i] = nil
 	}
 	u.abroad = u.abroad[:0]
