@@ -96,13 +96,46 @@ func (s *session) settle(it *item, ok bool) {
 	}
 	u.done(it.seq)
 	u.seal()
-	u.flushAbroad()
-	s.link.push(&u.buf)
-	s.link.flush()
-	s.link.w.units.put(u)
-	if it.isLast() {
-		s.link.left(1)
+	u.last = it.isLast()
+	if s.link.w.draining.Load() {
+		s.withhold(u)
+	} else {
+		s.pass(u)
 	}
+}
+
+// pass sends what a call with a unit of its own has done, and the acknowledgement.
+func (s *session) pass(u *unit) {
+	l, last := s.link, u.last
+	u.flushAbroad()
+	l.push(&u.buf)
+	l.flush()
+	l.w.units.put(u)
+	if last {
+		l.left(1)
+	}
+}
+
+// withhold puts a unit aside until everything that has queued for the session is done: a worker that drains acknowledges nothing before other gateways have what was done
+// there, so that the client's next worker does not overtake it, and waits for that once and not for each message.
+func (s *session) withhold(u *unit) {
+	if s.withheld == nil {
+		s.withheld = u
+		return
+	}
+	h := s.withheld
+	h.buf, h.abroad, h.last = append(h.buf, u.buf...), append(h.abroad, u.abroad...), u.last
+	s.link.w.units.put(u)
+}
+
+// release sends what was put aside.
+func (s *session) release() {
+	u := s.withheld
+	s.withheld = nil
+	if len(u.abroad) > 0 {
+		s.link.w.awaitConfirmations()
+	}
+	s.pass(u)
 }
 
 // turn runs an item that has a unit of its own, and settles it, also when the handler ends the goroutine.
@@ -116,6 +149,11 @@ func (s *session) turn(it *item) {
 func (s *session) run(goroutine string) {
 	for {
 		s.mu.Lock()
+		if s.withheld != nil && (len(s.queue) == 0 || len(s.withheld.buf) > maxUnit) {
+			s.mu.Unlock()
+			s.release()
+			continue
+		}
 		if len(s.queue) == 0 {
 			s.queue, s.busy = nil, false
 			next := s.cease()
@@ -158,7 +196,7 @@ func (s *session) runElsewhere(goroutine string) {
 func (s *session) abandon() {
 	<-s.link.done // all that was read has been queued
 	s.mu.Lock()
-	s.queue, s.unit = nil, nil
+	s.queue, s.unit, s.withheld = nil, nil, nil
 	next := s.cease()
 	s.mu.Unlock()
 	s.stopTimers()

@@ -230,7 +230,7 @@ func (l *gwLink) detach(f *link.Frame) (bool, error) {
 func (l *gwLink) dispatch(s *session, it item) (still bool) {
 	d := &l.leader
 	s.mu.Lock()
-	if s.busy || d.pooled != 0 && l.stayPooled() {
+	if s.busy || d.pooled != 0 && l.stayPooled() || l.w.draining.Load() { // one that drains may have to wait for other gateways (withhold)
 		it.data = append([]byte(nil), it.data...)
 		s.queue = append(s.queue, it)
 		start := !s.busy

@@ -19,6 +19,7 @@ type outbox struct {
 	down    time.Time  // guarded by mu: since when
 	epoch   uint64     // guarded by mu: the gateway's start that this is for
 	kept    []byte     // guarded by mu: frames, oldest first
+	over    uint64     // guarded by mu: bytes that were kept before those
 	asked   int        // guarded by mu: bytes of kept that the PING that is out stands behind; 0: none is
 	changed sync.Cond  // on mu: less is kept, or the link is another
 }
@@ -77,6 +78,7 @@ func (b *outbox) confirm(l *gwLink) {
 	if b.link != l {
 		return
 	}
+	b.over += uint64(b.asked)
 	b.kept = b.kept[:copy(b.kept, b.kept[b.asked:])]
 	b.asked = 0
 	if len(b.kept) > 0 {
@@ -123,11 +125,12 @@ func (b *outbox) expire() {
 // drop gives up all that is kept. Called with mu.
 func (b *outbox) drop() {
 	b.stats.unreached.Add(countFrames(b.kept))
+	b.over += uint64(len(b.kept))
 	b.kept, b.asked = nil, 0
 }
 
-// settle waits until nothing is kept that the link could still bring to its gateway, and gives up the rest at the deadline. It returns the bytes of that.
-func (b *outbox) settle(deadline time.Time) (lost int) {
+// await waits until the gateway has all that is kept now, or there is no link to it, but not longer than until the deadline.
+func (b *outbox) await(deadline time.Time) {
 	late := time.AfterFunc(time.Until(deadline), func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -136,12 +139,18 @@ func (b *outbox) settle(deadline time.Time) (lost int) {
 	defer late.Stop()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for b.link != nil && len(b.kept) > 0 && time.Now().Before(deadline) {
+	for end := b.over + uint64(len(b.kept)); b.over < end && b.link != nil && time.Now().Before(deadline); {
 		b.changed.Wait()
 	}
-	lost = len(b.kept)
+}
+
+// abandon gives up what is kept, and returns how many bytes that was.
+func (b *outbox) abandon() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := len(b.kept)
 	b.drop()
-	return lost
+	return n
 }
 
 func countFrames(b []byte) (n uint64) {

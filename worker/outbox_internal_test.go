@@ -176,8 +176,8 @@ func TestOutboxWaits(t *testing.T) {
 	}
 }
 
-// At a worker's end what is under way is waited for, but not longer than it may take.
-func TestOutboxSettles(t *testing.T) {
+// What is under way can be waited for, but not longer than it may take.
+func TestOutboxAwait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBoxed(t)
 		l := b.connect(1)
@@ -187,13 +187,16 @@ func TestOutboxSettles(t *testing.T) {
 			b.confirm(l)
 		}()
 		begun := time.Now()
-		if lost := b.settle(begun.Add(time.Minute)); lost != 0 || time.Since(begun) != time.Second {
-			t.Errorf("%d bytes lost after %v", lost, time.Since(begun))
+		if b.await(begun.Add(time.Minute)); time.Since(begun) != time.Second {
+			t.Errorf("awaited for %v", time.Since(begun))
 		}
 		b.do(t, 2, 2)
 		begun = time.Now()
-		if lost := b.settle(begun.Add(time.Minute)); lost == 0 || time.Since(begun) != time.Minute {
-			t.Errorf("%d bytes lost after %v", lost, time.Since(begun))
+		if b.await(begun.Add(time.Minute)); time.Since(begun) != time.Minute {
+			t.Errorf("awaited for %v", time.Since(begun))
+		}
+		if b.abandon() == 0 || b.abandon() != 0 {
+			t.Error("what was kept is not given up")
 		}
 	})
 }

@@ -1,7 +1,9 @@
 package worker_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -53,5 +55,69 @@ func TestOutboxOutlivesLinks(t *testing.T) {
 	}
 	if s := w.Stats(); s.Resent == 0 || s.Unreached > 0 {
 		t.Errorf("%d commands were sent again, %d given up", s.Resent, s.Unreached)
+	}
+}
+
+// A client whose worker is replaced is heard in order at another gateway, however much later the old worker's link there is than the new one's.
+func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
+	t.Parallel()
+	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
+	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
+	slow, err := wire.New(g2.InnerAddr(), wire.Faults{Delay: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(slow.Close)
+	start := func(far string) (stop func()) {
+		w, err := worker.New(worker.Config{Gateways: []string{g1.InnerAddr(), far}, Logger: slog.New(slog.DiscardHandler)}, crowd{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- w.Run(ctx) }()
+		<-w.Ready()
+		return sync.OnceFunc(func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	hearer := func() *line {
+		defer start(g2.InnerAddr())() // joins by a worker of its own
+		c := dial(t, g2)
+		c.say("join room")
+		c.hears("ok")
+		return c
+	}()
+	stop := start(slow.Addr())
+	t.Cleanup(stop)
+	speaker := dial(t, g1)
+	over := make(chan struct{})
+	var talk sync.WaitGroup
+	said := 0
+	talk.Go(func() {
+		for {
+			select {
+			case <-over:
+				return
+			default:
+				speaker.say(fmt.Sprintf("say %d", said))
+				said++
+				time.Sleep(time.Millisecond)
+			}
+		}
+	})
+	for i := range 4 {
+		next := start([]string{g2.InnerAddr(), slow.Addr()}[i%2])
+		stop()
+		stop = next
+	}
+	t.Cleanup(stop)
+	close(over)
+	talk.Wait()
+	for i := range said {
+		hearer.hears(fmt.Sprint(i))
 	}
 }

@@ -29,6 +29,7 @@ func TestSchedules(t *testing.T) {
 	for seed := range schedules {
 		s := newSchedule(t, w, seed)
 		business.now.Store(s)
+		w.draining.Store(seed%5 == 0)
 		s.run()
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)

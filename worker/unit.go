@@ -18,6 +18,7 @@ type unit struct {
 	open  bool
 
 	abroad []*gwLink // to other gateways, with commands of these calls
+	last   bool      // the client is gone from this worker with it; for a unit of one client
 }
 
 // unitSize is where a UNIT frame ends and the next one begins, in bytes: a gateway applies it when it is whole.

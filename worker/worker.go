@@ -91,6 +91,8 @@ type Worker struct {
 	mu      sync.Mutex
 	pending int // guarded by mu: gateways whose links have never all been up
 
+	draining atomic.Bool // nothing is acknowledged now before other gateways have what was done there
+
 	unseen atomic.Int32 // addresses that no gateway has answered at yet
 }
 
@@ -219,6 +221,8 @@ func (w *Worker) connected() {
 func (w *Worker) drain(deadline time.Time) {
 	late := time.NewTimer(time.Until(deadline))
 	defer late.Stop()
+	w.draining.Store(true)
+	w.awaitConfirmations() // of what has been acknowledged
 	links := w.routes.all()
 	for _, l := range links {
 		l.startDrain()
@@ -232,8 +236,9 @@ func (w *Worker) drain(deadline time.Time) {
 			late.Reset(0)
 		}
 	}
+	w.awaitConfirmations()
 	for _, b := range w.routes.boxes() {
-		if lost := b.settle(deadline); lost > 0 {
+		if lost := b.abandon(); lost > 0 {
 			w.log.Warn("worker: what handlers did elsewhere has not reached a gateway", "worker", w.cfg.Name, "bytes", lost)
 		}
 	}
@@ -242,6 +247,17 @@ func (w *Worker) drain(deadline time.Time) {
 		ending.Go(l.goAway) // side by side: each may take a second
 	}
 	ending.Wait()
+}
+
+// confirmWithin is how long a worker that drains waits for another gateway to confirm what handlers did there.
+const confirmWithin = time.Second
+
+// awaitConfirmations waits until the other gateways have what handlers did there so far.
+func (w *Worker) awaitConfirmations() {
+	deadline := time.Now().Add(confirmWithin)
+	for _, b := range w.routes.boxes() {
+		b.await(deadline)
+	}
 }
 
 // Stats are a worker's figures since it started.
