@@ -160,7 +160,6 @@ func (l *loop) passOrPause(to uint8, o origin, f *link.Frame, serial uint32) {
 	}
 	if k := l.links[serial]; k != nil {
 		l.stats.Pressed++
-		k.pressed = true
 		k.conn.Pause()
 	}
 }

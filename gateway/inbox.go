@@ -119,7 +119,6 @@ func (l *loop) note(o origin, f *link.Frame) {
 		l.gathered(o.serial, f)
 	case noteRelease:
 		if k := l.links[o.serial]; k != nil {
-			k.pressed = false
 			k.conn.Resume()
 		}
 	}

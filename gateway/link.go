@@ -27,7 +27,6 @@ type workerLink struct {
 	heard    bool // since the last heartbeat: a frame, or as much of one as a live peer sends
 	asked    bool // a ping is unanswered
 	crowd    bool // takes no more clients before half of what waits for it has gone
-	pressed  bool // not read until another loop has caught up
 	draining bool
 	over     bool // has left: what still comes is of no effect, for others have its clients
 }
@@ -328,8 +327,6 @@ func (k *workerLink) OnTimer(*engine.Timer) {
 	switch {
 	case k.heard:
 		k.heard, k.asked = false, false
-	case k.pressed: // cannot be heard, but hears that we live
-		k.send(&link.Frame{Type: link.Ping})
 	case k.asked:
 		k.goAway(link.NoHeartbeat, "nothing heard for two heartbeats")
 		return
