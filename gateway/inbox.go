@@ -122,6 +122,7 @@ func (l *loop) note(o origin, f *link.Frame) {
 		l.gathered(o.serial, f)
 	case noteRelease:
 		if k := l.links[o.serial]; k != nil {
+			k.pressing = false
 			k.conn.Resume()
 		}
 	}
