@@ -4,12 +4,15 @@ import "math/bits"
 
 const (
 	minBuffer  = 512      // smallest buffer, class 0
-	maxClass   = 11       // largest kept: 512 << 11, 1 MiB
+	byHalf     = 1 << 20  // from this size on a buffer grows by half
+	maxBuffer  = 3 << 19  // largest kept, 1.5 MiB: what a conn that reads slowly comes to with MaxOutput's default
+	maxClass   = 12       // that of maxBuffer
 	poolBound  = 16 << 20 // bytes kept per loop; more goes to the collector
 	trimPeriod = 64       // ticks between two looks at what is not needed any more
 )
 
-// bufferPool is a loop's free list, by powers of two. Owned by the loop.
+// bufferPool is a loop's free list, by powers of two up to byHalf, and maxBuffer.
+// Owned by the loop.
 type bufferPool struct {
 	classes [maxClass + 1]bufferClass
 	held    int   // bytes
@@ -43,10 +46,10 @@ func (p *bufferPool) trim(tick int64) {
 
 // get returns an empty buffer for n bytes at least.
 func (p *bufferPool) get(n int) []byte {
-	class := classFor(n)
-	if class > maxClass {
+	if n > maxBuffer {
 		return make([]byte, 0, n)
 	}
+	class := classFor(n)
 	c := &p.classes[class]
 	if last := len(c.free) - 1; last >= 0 {
 		b := c.free[last]
@@ -56,16 +59,20 @@ func (p *bufferPool) get(n int) []byte {
 		p.held -= cap(b)
 		return b
 	}
-	return make([]byte, 0, minBuffer<<class)
+	return make([]byte, 0, min(minBuffer<<class, maxBuffer))
 }
 
 // put takes b back. Its owner must have forgotten it.
 func (p *bufferPool) put(b []byte) {
 	n := cap(b)
-	if n < minBuffer || n > minBuffer<<maxClass || p.held+n > poolBound {
+	if n < minBuffer || n > maxBuffer || p.held+n > poolBound {
 		return
 	}
-	c := &p.classes[bits.Len(uint(n/minBuffer))-1]
+	class := bits.Len(uint(n/minBuffer)) - 1
+	if n == maxBuffer {
+		class = maxClass
+	}
+	c := &p.classes[class]
 	c.free = append(c.free, b[:0])
 	p.held += n
 }
@@ -77,7 +84,7 @@ func (p *bufferPool) grow(b []byte, n int) []byte {
 		return b
 	}
 	size := 2 * cap(b)
-	if cap(b) >= minBuffer<<maxClass {
+	if cap(b) >= byHalf {
 		size = cap(b) + cap(b)/2
 	}
 	bigger := p.get(max(len(b)+n, size))

@@ -1,23 +1,26 @@
 package engine
 
-import "testing"
+import (
+	"net/netip"
+	"testing"
+)
 
 // A buffer has room for what was asked, comes back, and is given up when it has
 // not been needed for a while.
 func TestBufferPool(t *testing.T) {
 	t.Parallel()
 	var p bufferPool
-	for _, n := range []int{0, 1, 511, 512, 513, 1 << 16, 1<<20 - 1, 1 << 20, 1<<20 + 1, 3 << 20} {
+	for _, n := range []int{0, 1, 511, 512, 513, 1 << 16, 1<<20 - 1, 1 << 20, 1<<20 + 1, maxBuffer, maxBuffer + 1, 3 << 20} {
 		b := p.get(n)
 		if len(b) != 0 || cap(b) < n {
 			t.Errorf("get(%d) has %d of %d bytes", n, len(b), cap(b))
 		}
 		before := p.held
 		p.put(b)
-		if kept := p.held > before; kept != (n <= 1<<20) {
+		if kept := p.held > before; kept != (n <= maxBuffer) {
 			t.Errorf("put of %d bytes: kept is %v", cap(b), kept)
 		}
-		if again := p.get(n); n <= 1<<20 && &again[:1][0] != &b[:1][0] {
+		if again := p.get(n); n <= maxBuffer && &again[:1][0] != &b[:1][0] {
 			t.Errorf("get(%d) made another buffer", n)
 		}
 	}
@@ -56,5 +59,39 @@ func TestGrowKeepsTheBytes(t *testing.T) {
 	b = p.grow(b, 5000)
 	if string(b) != "abc" || cap(b)-len(b) < 5000 {
 		t.Errorf("%q with room for %d", b, cap(b)-len(b))
+	}
+}
+
+// A conn that is slow, takes all that waits and is slow again has no new buffer
+// each time.
+func TestTheBufferOfASlowConnIsUsedAgain(t *testing.T) {
+	t.Parallel()
+	s, err := NewSim(Config{Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c *Conn
+	peer := s.Open(0, netip.AddrPort{}, funcs{open: func(opened *Conn) { c = opened }}, ConnOptions{Overflow: DropOldest})
+	fill := func() *byte {
+		peer.Limit(0)
+		for range 1000 { // of 4 KiB, more than MaxOutput
+			if err := c.Write(make([]byte, 4<<10)); err != nil {
+				t.Fatal(err)
+			}
+			s.Turn(0)
+		}
+		if cap(c.out) != maxBuffer {
+			t.Errorf("the buffer has %d bytes", cap(c.out))
+		}
+		return &c.out[:1][0]
+	}
+	first := fill()
+	peer.Limit(64 << 20)
+	s.Turn(0)
+	if c.out != nil {
+		t.Fatalf("%d bytes wait", c.Buffered())
+	}
+	if fill() != first {
+		t.Error("it has another one")
 	}
 }

@@ -160,6 +160,7 @@ func (l *loop) passOrPause(to uint8, o origin, f *link.Frame, serial uint32) {
 	}
 	if k := l.links[serial]; k != nil {
 		l.stats.Pressed++
+		k.pressing = true
 		k.conn.Pause()
 	}
 }

@@ -83,9 +83,11 @@ func (l *fakeLink) read() {
 			l.write(&f)
 			continue
 		case link.Pong:
-			l.mu.Lock()
-			l.pongs = f.ID
-			l.mu.Unlock()
+			if f.ID != 0 { // else nobody has asked
+				l.mu.Lock()
+				l.pongs = f.ID
+				l.mu.Unlock()
+			}
 			continue
 		}
 		l.mu.Lock()

@@ -8,7 +8,7 @@ import (
 )
 
 // inboxLimit is how many bytes may wait in an inbox before the links that fill it are paused.
-const inboxLimit = 8 << 20
+const inboxLimit = 1 << 20
 
 // origin says who is to hear the answer to a frame: a link, or a gather, of a loop.
 type origin struct {
@@ -41,6 +41,7 @@ type inbox struct {
 
 	// Owned by the loop.
 	spare []byte
+	most  int // bytes that were drained at once since the last trim
 }
 
 const noteHeader = 6
@@ -48,11 +49,12 @@ const noteHeader = 6
 // keptInbox is the largest buffer of an inbox that is kept when a flood is over, in bytes.
 const keptInbox = 1 << 20
 
-// trim gives up a buffer that a flood needed. Called on the loop, once in a while: in a flood it costs a buffer each time.
+// trim gives up a buffer that a flood needed, when that is over. Called on the loop, once in a while.
 func (b *inbox) trim() {
-	if cap(b.spare) > keptInbox {
+	if cap(b.spare) > keptInbox && b.most <= keptInbox {
 		b.spare = nil
 	}
+	b.most = 0
 }
 
 // pressed names a link of a loop that is not read until an inbox has been emptied.
@@ -93,6 +95,7 @@ func (l *loop) drainInbox() {
 	b.records, b.blocked, b.armed = b.spare[:0], nil, false
 	b.mu.Unlock()
 
+	b.most = max(b.most, len(records))
 	for in := records; len(in) > 0; {
 		o := origin{loop: in[0], kind: noteKind(in[1]), serial: binary.BigEndian.Uint32(in[2:])}
 		var f link.Frame
@@ -119,6 +122,7 @@ func (l *loop) note(o origin, f *link.Frame) {
 		l.gathered(o.serial, f)
 	case noteRelease:
 		if k := l.links[o.serial]; k != nil {
+			k.pressing = false
 			k.conn.Resume()
 		}
 	}

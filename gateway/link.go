@@ -27,6 +27,7 @@ type workerLink struct {
 	heard    bool // since the last heartbeat: a frame, or as much of one as a live peer sends
 	asked    bool // a ping is unanswered
 	crowd    bool // takes no more clients before half of what waits for it has gone
+	pressing bool // it has filled another loop's inbox, and is not read until that is empty
 	draining bool
 	over     bool // has left: what still comes is of no effect, for others have its clients
 }
@@ -325,8 +326,9 @@ func (k *workerLink) end(status link.Status, text string, reason link.Reason) {
 // OnTimer implements engine.Expirer: the link's heartbeat.
 func (k *workerLink) OnTimer(*engine.Timer) {
 	switch {
-	case k.heard:
+	case k.heard || k.pressing: // what is not read cannot be heard
 		k.heard, k.asked = false, false
+		k.send(&link.Frame{Type: link.Pong}) // the worker's ping may stand behind megabytes that it has sent, and would be answered too late
 	case k.asked:
 		k.goAway(link.NoHeartbeat, "nothing heard for two heartbeats")
 		return

@@ -134,9 +134,12 @@ func (v *simWorker) drain() {
 	v.w.seen.Drains++
 	for _, l := range v.open() {
 		l.write(&link.Frame{Type: link.Drain})
-		l.write(&link.Frame{Type: link.Ping, ID: 7})
+		l.write(&link.Frame{Type: link.Ping, ID: drainPing})
 	}
 }
+
+// drainPing is the id of the PING behind a DRAIN.
+const drainPing = 7
 
 // leaveIfDrained says goodbye on links that have no client any more.
 func (v *simWorker) leaveIfDrained() {
@@ -263,7 +266,7 @@ func (l *simLink) frame(f *link.Frame) {
 	case link.Ping:
 		l.write(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Pong:
-		l.told = true
+		l.told = l.told || f.ID == drainPing
 	}
 }
 
