@@ -58,25 +58,26 @@ func TestWorkersFail(t *testing.T) {
 		mode              bench.Mode
 		codec             bench.Codec
 		gateways, workers int
+		clients           int
 		rate              float64
 		window            time.Duration
 		times             int // at least
 		fault             func(*fleet)
 		wire              *wire.Faults // between the workers and the gateways; nil: none
 	}{
-		{"killed", bench.Echo, bench.WebSocket, 1, 2, 5000, 16 * time.Second, 100, (*fleet).kill, nil},
-		{"killed, the only one", bench.Echo, bench.Text, 1, 1, 2000, 3 * time.Second, 10, (*fleet).kill, nil},
-		{"killed while they publish", bench.Rooms, bench.Frame, 1, 2, 400, 4 * time.Second, 20, (*fleet).kill, nil},
-		{"killed while they publish at two gateways", bench.Rooms, bench.Text, 2, 2, 400, 5 * time.Second, 20, (*fleet).kill, nil},
-		{"killed while they push", bench.Push, bench.JSONLines, 1, 2, 2000, 4 * time.Second, 20, (*fleet).kill, nil},
-		{"replaced", bench.Echo, bench.WebSocket, 1, 2, 5000, 4 * time.Second, 10, (*fleet).replace, nil},
-		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 2000, 4 * time.Second, 20, (*fleet).cut, &wire.Faults{}},
-		{"cut off, over a slow wire", bench.Rooms, bench.Frame, 1, 2, 200, 5 * time.Second, 8, (*fleet).cutSeldom, &wire.Faults{Delay: 10 * time.Millisecond}},
-		{"cut off while they publish at two gateways", bench.Rooms, bench.Text, 2, 2, 200, 5 * time.Second, 20, (*fleet).cut, &wire.Faults{Delay: 2 * time.Millisecond}},
-		{"delayed by half a second", bench.Rooms, bench.Frame, 1, 2, 200, 4 * time.Second, 1, (*fleet).wait, &wire.Faults{Delay: 500 * time.Millisecond}},
-		{"trickled to", bench.Echo, bench.WebSocket, 1, 2, 1000, 10 * time.Second, 2, (*fleet).trickle, &wire.Faults{}},
-		{"sent what is no frame", bench.Echo, bench.WebSocket, 1, 2, 2000, 4 * time.Second, 8, (*fleet).corrupt, &wire.Faults{}},
-		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 2000, 12 * time.Second, 2, (*fleet).freeze, nil},
+		{"killed", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 18 * time.Second, 100, (*fleet).kill, nil},
+		{"killed, the only one", bench.Echo, bench.Text, 1, 1, 200, 2000, 3 * time.Second, 10, (*fleet).kill, nil},
+		{"killed while they publish", bench.Rooms, bench.Frame, 1, 2, 200, 400, 4 * time.Second, 20, (*fleet).kill, nil},
+		{"killed while they publish at two gateways", bench.Rooms, bench.Text, 2, 2, 200, 400, 5 * time.Second, 20, (*fleet).kill, nil},
+		{"killed while they push", bench.Push, bench.JSONLines, 1, 2, 200, 2000, 4 * time.Second, 20, (*fleet).kill, nil},
+		{"replaced", bench.Echo, bench.WebSocket, 1, 2, 200, 5000, 4 * time.Second, 10, (*fleet).replace, nil},
+		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 4 * time.Second, 20, (*fleet).cut, &wire.Faults{}},
+		{"cut off, over a slow wire", bench.Rooms, bench.Frame, 1, 2, 200, 200, 5 * time.Second, 8, (*fleet).cutSeldom, &wire.Faults{Delay: 10 * time.Millisecond}},
+		{"cut off while they publish at two gateways", bench.Rooms, bench.Text, 2, 1, 200, 200, 5 * time.Second, 20, (*fleet).cut, &wire.Faults{Delay: 2 * time.Millisecond}},
+		{"delayed by half a second", bench.Rooms, bench.Frame, 1, 2, 200, 200, 4 * time.Second, 1, (*fleet).wait, &wire.Faults{Delay: 500 * time.Millisecond}},
+		{"trickled to", bench.Echo, bench.WebSocket, 1, 2, 200, 1000, 10 * time.Second, 2, (*fleet).trickle, &wire.Faults{}},
+		{"sent what is no frame", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 4 * time.Second, 8, (*fleet).corrupt, &wire.Faults{}},
+		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 12 * time.Second, 2, (*fleet).freeze, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFleet(t, proctest.Build(t), test.codec, test.gateways)
@@ -87,7 +88,7 @@ func TestWorkersFail(t *testing.T) {
 				f.workers = append(f.workers, f.worker())
 			}
 			done := load(t, bench.Options{
-				Mode: test.mode, Codec: test.codec, Conns: 200, RoomSize: 20, Rate: test.rate, Targets: f.targets,
+				Mode: test.mode, Codec: test.codec, Conns: test.clients, RoomSize: 20, Rate: test.rate, Targets: f.targets,
 				Warmup: time.Second, Window: test.window, Drain: 10 * time.Second,
 			})
 			var r *bench.Report
