@@ -176,6 +176,20 @@ func TestOutboxWaits(t *testing.T) {
 	}
 }
 
+// A gateway that came back under another id is not known any more, also when the last link to the old one ends later: nobody waits for it, and no answer is partial without it.
+func TestAForgottenGatewayStaysForgotten(t *testing.T) {
+	b := newBoxed(t)
+	near, _ := net.Pipe()
+	l := newLink(b.w, near, link.GatewayHello{ID: 2, Loops: 2, Loop: 1, MaxFrame: link.MaxFrame})
+	r := &b.w.routes
+	r.set(l)
+	r.forget(2)
+	r.remove(l)
+	if up, down := r.gateways(); len(up)+down > 0 || r.home(2, 7) != nil {
+		t.Errorf("%v are up, %d down", up, down)
+	}
+}
+
 // What is under way can be waited for, but not longer than it may take.
 func TestOutboxAwait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

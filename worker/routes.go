@@ -106,13 +106,13 @@ func (r *routes) set(l *gwLink) {
 // remove takes a link out of the table, if it is still there.
 func (r *routes) remove(l *gwLink) {
 	r.change(func(t map[uint32][]route) {
-		loops := slices.Clone(t[l.gateway])
-		for i := range loops {
-			if loops[i].link == l {
-				loops[i].link = nil
-				loops[i].box.lose(l)
-			}
+		loops, known := t[l.gateway]
+		if !known || int(l.loop) >= len(loops) || loops[l.loop].link != l {
+			return
 		}
+		loops = slices.Clone(loops)
+		loops[l.loop].link = nil
+		loops[l.loop].box.lose(l)
 		t[l.gateway] = loops
 	})
 }
