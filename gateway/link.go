@@ -338,4 +338,8 @@ func (k *workerLink) OnTimer(*engine.Timer) {
 	}
 	k.came = 0
 	k.loop.el.Schedule(&k.timer, k.loop.g.cfg.LinkHeartbeat)
+	if k.conn.Buffered() <= k.share { // else the worker does not read, and there is no telling what its handlers hang in
+		k.sent.Age()
+		k.pumpWaiting()
+	}
 }

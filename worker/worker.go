@@ -26,7 +26,8 @@ type Config struct {
 	Build string
 	// Weight is the worker's share of new clients, against that of others. Defaults to 100.
 	Weight int
-	// Window bounds what a gateway's loop may have sent without an acknowledgement, in bytes. Defaults to 4 MiB.
+	// Window bounds what a gateway's loop may have sent without an acknowledgement, in bytes. Defaults to 4 MiB. Handlers that have not returned for 2 s may hold up to four times as
+	// much besides.
 	Window int
 	// SlowAfter is how long a handler may take before the watchdog logs its stack. Defaults to 5 s.
 	SlowAfter time.Duration

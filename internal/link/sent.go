@@ -9,11 +9,11 @@ type Sent struct {
 	first  uint32 // oldest unacknowledged sequence in the ring
 	next   uint32 // sequence of the next frame
 	window int    // bytes
-	bytes  int    // outstanding
-	frames int    // outstanding
+	bytes  int    // outstanding, of the ring
+	frames int    // outstanding, of the ring
 
-	late   map[uint32]sent // unacknowledged and so old that the ring has gone on without them
-	oldest uint32          // sequence of the oldest in late
+	late  late      // outstanding, and so old that the ring has gone on without them
+	marks [2]uint32 // what next was at the last two calls of Age
 }
 
 // sent is one frame.
@@ -28,19 +28,29 @@ const (
 	keptRing  = 1 << 16 // the largest ring kept when nothing is outstanding
 	denseRing = 1 << 14 // a ring of this size, or more, grows only when a quarter of it is outstanding: else a few that handlers hang in are put aside
 	maxSpan   = 1 << 31 // frames from the oldest unacknowledged one on: sequences are compared modulo 2^32
+
+	lateWindows = 4 // so much of what has been put aside does not count against the window
 )
 
 // Init makes an empty book with the window given, in bytes.
 func (s *Sent) Init(window uint32) {
-	*s = Sent{ring: make([]sent, firstRing), first: 1, next: 1, window: int(window)}
+	*s = Sent{ring: make([]sent, firstRing), first: 1, next: 1, window: int(window), marks: [2]uint32{1, 1}}
 }
 
 // SetWindow changes the window.
 func (s *Sent) SetWindow(window uint32) { s.window = int(window) }
 
-// Fits reports whether a frame of n bytes may go now: within the window and no more than maxSpan frames after the oldest one, or alone.
+// Fits reports whether a frame of n bytes may go now: within the window and no more than maxSpan frames after the oldest one, or alone. What has been put aside counts only past
+// lateWindows windows.
 func (s *Sent) Fits(n int) bool {
-	return s.bytes+n <= s.window && s.next-s.Oldest() < maxSpan || s.frames == 0
+	out := s.bytes + max(s.late.bytes-lateWindows*s.window, 0)
+	return (out+n <= s.window || out == 0) && s.next-s.Oldest() < maxSpan
+}
+
+// Age puts aside what was sent before the call before the last one and is not acknowledged: handlers hang in it, and must not leave the others without credit.
+func (s *Sent) Age() {
+	s.putAside(s.marks[0])
+	s.marks[0], s.marks[1] = s.marks[1], s.next
 }
 
 // Push enters a frame of n bytes, an ATTACH, MESSAGE or DETACH about the session given, whether it fits or not, and returns its sequence.
@@ -73,10 +83,7 @@ func (s *Sent) Check(first, last uint32) error {
 
 // checkRange looks whether first is out and last has been sent: what is between may be acknowledged already.
 func (s *Sent) checkRange(first, last uint32) error {
-	known := first-s.first < s.next-s.first
-	if !known {
-		_, known = s.late[first]
-	}
+	known := first-s.first < s.next-s.first || s.late.find(first) != nil
 	if !known || last-first >= s.next-first {
 		return fmt.Errorf("%w: acknowledgement of %d…%d with %d…%d outstanding", ErrFrame, first, last, s.Oldest(), s.next-1)
 	}
@@ -90,21 +97,11 @@ func (s *Sent) Ack(first, last uint32, done func(t Type, slot uint32, token uint
 		return err
 	}
 	for seq := first; ; seq++ {
-		var was sent
-		if seq-s.first < s.next-s.first {
-			e := s.at(seq)
-			was = *e
-			e.size = 0
-		} else {
-			was = s.takeLate(seq)
-		}
+		was := s.take(seq)
 		if was.size == 0 {
 			return fmt.Errorf("%w: %d acknowledged twice", ErrFrame, seq)
 		}
-		n := int(was.size >> 2)
-		s.bytes -= n
-		s.frames--
-		done(Type(was.size&3), was.slot, was.token, n)
+		done(Type(was.size&3), was.slot, was.token, int(was.size>>2))
 		if seq == last {
 			break
 		}
@@ -116,25 +113,24 @@ func (s *Sent) Ack(first, last uint32, done func(t Type, slot uint32, token uint
 	return nil
 }
 
-// takeLate takes a frame out that was put aside; its size is 0 when it was not.
-func (s *Sent) takeLate(seq uint32) sent {
-	was := s.late[seq]
-	delete(s.late, seq)
-	if seq == s.oldest {
-		s.oldest = s.next
-		for other := range s.late {
-			if s.next-other > s.next-s.oldest {
-				s.oldest = other
-			}
-		}
+// take takes a frame out; its size is 0 when it is not outstanding.
+func (s *Sent) take(seq uint32) sent {
+	if seq-s.first >= s.next-s.first {
+		return s.late.take(seq)
+	}
+	e := s.at(seq)
+	was := *e
+	if e.size = 0; was.size != 0 {
+		s.bytes -= int(was.size >> 2)
+		s.frames--
 	}
 	return was
 }
 
 // Oldest returns the sequence of the oldest unacknowledged frame; where there is none, that of the next frame.
 func (s *Sent) Oldest() uint32 {
-	if len(s.late) > 0 {
-		return s.oldest
+	if s.late.live > 0 {
+		return s.late.list[s.late.head].seq
 	}
 	return s.first
 }
@@ -144,14 +140,15 @@ func (s *Sent) Out(seq uint32) bool {
 	if seq-s.first < s.next-s.first {
 		return s.at(seq).size != 0
 	}
-	_, late := s.late[seq]
-	return late
+	return s.late.find(seq) != nil
 }
 
 func (s *Sent) at(seq uint32) *sent { return &s.ring[seq&uint32(len(s.ring)-1)] }
 
 // Outstanding returns what is out and not acknowledged.
-func (s *Sent) Outstanding() (frames, bytes int) { return s.frames, s.bytes }
+func (s *Sent) Outstanding() (frames, bytes int) {
+	return s.frames + s.late.live, s.bytes + s.late.bytes
+}
 
 // advance moves the ring's beginning to what is outstanding.
 func (s *Sent) advance() {
@@ -162,8 +159,8 @@ func (s *Sent) advance() {
 
 // makeRoom has a full ring take one more frame: it grows, or puts those aside that few handlers hang in.
 func (s *Sent) makeRoom() {
-	if len(s.ring) >= denseRing && s.frames-len(s.late) <= len(s.ring)/4 {
-		s.putAside()
+	if len(s.ring) >= denseRing && s.frames <= len(s.ring)/4 {
+		s.putAside(s.first + uint32(len(s.ring)/2))
 		return
 	}
 	ring := make([]sent, 2*len(s.ring))
@@ -173,20 +170,16 @@ func (s *Sent) makeRoom() {
 	s.ring = ring
 }
 
-// putAside empties the older half of the ring.
-func (s *Sent) putAside() {
-	if s.late == nil {
-		s.late = make(map[uint32]sent)
-	}
-	for half := s.first + uint32(len(s.ring)/2); s.first != half; s.first++ {
+// putAside empties the ring up to the frame given, unless it begins behind it.
+func (s *Sent) putAside(end uint32) {
+	for ; s.first != s.next && int32(end-s.first) > 0; s.first++ {
 		e := s.at(s.first)
 		if e.size == 0 {
 			continue
 		}
-		if len(s.late) == 0 {
-			s.oldest = s.first
-		}
-		s.late[s.first] = *e
+		s.late.add(s.first, *e)
+		s.bytes -= int(e.size >> 2)
+		s.frames--
 		e.size = 0
 	}
 	s.advance()

@@ -11,12 +11,13 @@ func bookAt(seq, window uint32) *Sent {
 	s := new(Sent)
 	s.Init(window)
 	s.first, s.next = seq, seq
+	s.marks = [2]uint32{seq, seq}
 	return s
 }
 
 func ignore(Type, uint32, uint64, int) {}
 
-// The book agrees with a naive one over thousands of pushes and acknowledgements in any order, across the wrap of the sequence.
+// The book agrees with a naive one over thousands of pushes and acknowledgements in any order, while what hangs is put aside, across the wrap of the sequence.
 func TestSentModel(t *testing.T) {
 	t.Parallel()
 	type frame struct {
@@ -25,17 +26,32 @@ func TestSentModel(t *testing.T) {
 		token uint64
 		n     int
 	}
+	const window = 50_000
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		const start = 0xFFFFFFFF - 1000
-		s := bookAt(start, 50_000)
+		s := bookAt(start, window)
 		out := map[uint32]frame{}
 		next, bytes := uint32(start), 0
+		aside, marks := uint32(start), [2]uint32{start, start} // what is before aside has been put aside
+		late := func() (n int) {
+			for seq, f := range out {
+				if int32(seq-aside) < 0 {
+					n += f.n
+				}
+			}
+			return n
+		}
 		for range 4000 {
+			if seed%2 == 0 && rng.IntN(100) == 0 {
+				s.Age()
+				aside, marks = marks[0], [2]uint32{marks[1], next}
+			}
 			f := frame{Attach + Type(rng.IntN(3)), rng.Uint32(), rng.Uint64(), HeaderSize + rng.IntN(1000)}
-			fits := bytes+f.n <= 50_000 || len(out) == 0
+			counts := bytes - min(late(), lateWindows*window)
+			fits := counts+f.n <= window || counts == 0
 			if s.Fits(f.n) != fits {
-				t.Fatalf("seed %d: fits %d with %d outstanding: %v", seed, f.n, bytes, !fits)
+				t.Fatalf("seed %d: fits %d with %d outstanding, of which %d count: %v", seed, f.n, bytes, counts, !fits)
 			}
 			if fits && rng.IntN(5) > 0 {
 				if seq := s.Push(f.of, f.slot, f.token, f.n); seq != next {
@@ -181,6 +197,51 @@ func TestSentGoesOnBehindWhatHangs(t *testing.T) {
 	}
 }
 
+// What hangs for two ages does not count against the window any more, as far as it is no more than some windows; acknowledging it is quick in any order, however much it is.
+func TestSentAges(t *testing.T) {
+	t.Parallel()
+	const window, size = 1_000_000, 100
+	s := bookAt(0xFFFFF000, window)
+	fill := func() (n uint32) {
+		for ; s.Fits(size); n++ {
+			s.Push(Message, 1, 1, size)
+		}
+		return n
+	}
+	first, total := s.next, uint32(0)
+	for i := range lateWindows + 1 {
+		n := fill()
+		total += n
+		if want := window / size; int(n) != want {
+			t.Fatalf("after %d windows %d more fit, not %d", i, n, want)
+		}
+		s.Age()
+		if s.Fits(size) {
+			t.Error("it has not hung for two ages")
+		}
+		s.Age()
+		s.Age()
+	}
+	if n := fill(); n > 0 {
+		t.Errorf("%d fit though too much hangs", n)
+	}
+	if frames, bytes := s.Outstanding(); frames != int(total) || bytes != int(total)*size {
+		t.Errorf("%d frames, %d bytes outstanding", frames, bytes)
+	}
+	for i := range total { // the even ones from the front, then the odd ones from the back
+		seq := first + 2*i
+		if half := (total + 1) / 2; i >= half {
+			seq = first + 2*(total-1-i) + 1
+		}
+		if err := s.Ack(seq, seq, ignore); err != nil {
+			t.Fatal(i, seq, err)
+		}
+	}
+	if frames, bytes := s.Outstanding(); frames != 0 || bytes != 0 || s.Oldest() != s.next || cap(s.late.list) != 0 {
+		t.Errorf("%d frames, %d bytes outstanding", frames, bytes)
+	}
+}
+
 // An acknowledgement may begin with frames that were put aside and go on with those in the ring; and nothing goes further ahead of the oldest than sequences can be told apart.
 func TestSentAcknowledgesAcrossWhatWasPutAside(t *testing.T) {
 	t.Parallel()
@@ -194,8 +255,8 @@ func TestSentAcknowledgesAcrossWhatWasPutAside(t *testing.T) {
 	}
 	s.Push(Message, 0, 0, 100)
 	last := s.Push(Message, 0, 0, 100)
-	if len(s.late) != hang || s.Oldest() != 1 {
-		t.Fatalf("%d are put aside, the oldest is %d", len(s.late), s.Oldest())
+	if s.late.live != hang || s.Oldest() != 1 {
+		t.Fatalf("%d are put aside, the oldest is %d", s.late.live, s.Oldest())
 	}
 	n := 0
 	if err := s.Ack(50, hang, func(Type, uint32, uint64, int) { n++ }); err != nil || n != hang-49 {

@@ -1,0 +1,37 @@
+package gateway_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"sluice/gateway"
+	"sluice/internal/link"
+)
+
+// Handlers of some clients hang, with so many messages that the window of their link is full. The worker's other clients wait until that has lasted for two heartbeats, and are served then.
+func TestHandlersThatHangLeaveOthersCredit(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+	hello := oneWorker
+	hello.Window = 64 << 10 // 16 KiB of it a client's
+	w := dialWorker(t, g.InnerAddr(), nil, hello)
+	message := strings.Repeat("x", 1000)
+	for range 6 {
+		c := dialClient(t, g.Addrs()[0])
+		for range 15 {
+			c.say(message)
+		}
+	}
+	wait(t, "messages that wait for credit", func() bool { return g.Stats().Held > 0 })
+	for i := range 3 {
+		c := dialClient(t, g.Addrs()[0])
+		hi := fmt.Sprint("hi ", i)
+		c.say(hi)
+		_, f := w.take(hi, func(_ int, f *link.Frame) bool { return f.Type == link.Message && string(f.Payload) == hi })
+		w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: f.Slot, Token: f.Token, Payload: []byte("ho")})
+		if got := c.hear(); got != "ho" {
+			t.Errorf("client %d hears %q", i, got)
+		}
+	}
+}
