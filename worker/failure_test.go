@@ -151,6 +151,42 @@ func TestStuckGatewayAtDrain(t *testing.T) {
 	}
 }
 
+// A worker that sends without a pause goes on hearing its gateway: who leads the link is not kept writing what others send meanwhile.
+func TestAFloodDoesNotDeafenALink(t *testing.T) {
+	t.Parallel()
+	conns, w := rawPeer(t, 0, worker.HandlerFunc(func(*worker.Client, worker.Message) {}))
+	conn := <-conns
+	<-w.Ready()
+	write := func(f *link.Frame) {
+		_ = conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		if _, err := conn.Write(link.Append(nil, f)); err != nil {
+			t.Errorf("%v is not taken: %v", f.Type, err)
+		}
+	}
+	// The leader writes the acknowledgement, until that is read.
+	write(&link.Frame{Type: link.Attach, ID: 1, Slot: 1, Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})
+	var sent atomic.Int64
+	var flooding sync.WaitGroup
+	flooding.Go(func() {
+		for w.Broadcast(worker.Bytes(make([]byte, 32<<10))) == nil {
+			sent.Add(32 << 10)
+		}
+	})
+	defer flooding.Wait()
+	defer conn.Close()
+	await(t, func() bool { return sent.Load() >= 4<<20 }) // as much as may wait
+	flooding.Go(func() { write(&link.Frame{Type: link.Ping, ID: 9}) })
+	awaitPong(t, sipping{conn}, 9)
+}
+
+// sipping is a connection that takes 16 MB a second at most.
+type sipping struct{ net.Conn }
+
+func (s sipping) Read(b []byte) (int, error) {
+	time.Sleep(time.Millisecond)
+	return s.Conn.Read(b[:min(len(b), 16<<10)])
+}
+
 // What waits behind a slow call when the link dies, the next link gets: it is dropped here, also when the client is gone.
 func TestQueueOfDeadLink(t *testing.T) {
 	t.Parallel()

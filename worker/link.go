@@ -150,30 +150,32 @@ func (l *gwLink) room() {
 	}
 }
 
-// flush writes what waits, unless another goroutine is at it: that one takes all. A failure ends the link.
+// flush writes what waits, unless another goroutine is at it. What comes meanwhile is for the goroutine of write: whoever leads must read on, and those who flood the link
+// would keep it here. A failure ends the link.
 func (l *gwLink) flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.writing {
+	if l.writing || len(l.out) == 0 || l.ended {
 		return
 	}
 	l.writing = true
-	for len(l.out) > 0 && !l.ended {
-		b := l.out
-		l.out, l.spare = l.spare[:0], nil
-		l.space.Broadcast()
-		l.mu.Unlock()
-		_, err := l.conn.Write(b)
-		if err != nil {
-			l.end(fmt.Errorf("write: %w", err))
-		}
-		l.mu.Lock()
-		if cap(b) <= maxSpare {
-			l.spare = b
-		}
+	b := l.out
+	l.out, l.spare = l.spare[:0], nil
+	l.space.Broadcast()
+	l.mu.Unlock()
+	_, err := l.conn.Write(b)
+	if err != nil {
+		l.end(fmt.Errorf("write: %w", err))
+	}
+	l.mu.Lock()
+	if cap(b) <= maxSpare {
+		l.spare = b
 	}
 	l.writing = false
 	l.space.Broadcast()
+	if len(l.out) > 0 {
+		l.work.Signal()
+	}
 }
 
 // flushSome writes what the kernel takes at once, unless another goroutine is at it, and leaves the rest to the one that writes: no gateway that does not read may hold up who
@@ -339,7 +341,7 @@ func (l *gwLink) goAway() {
 	l.mu.Unlock()
 	l.flush()
 	l.mu.Lock()
-	for l.writing && !l.ended {
+	for (l.writing || len(l.out) > 0) && !l.ended {
 		l.space.Wait()
 	}
 	l.mu.Unlock()
