@@ -263,24 +263,30 @@ func (g *generator) redial(c *client) {
 func (g *generator) pace(l *lane, phase float64) {
 	period := 1e6 / g.opts.Rate * float64(g.opts.senders()) / float64(len(l.senders)) // microseconds
 	woken := make(chan float64, 1)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	_ = l.loop.Post(func() { l.tick(); l.due = float64(l.now) + phase*period }) // only a stopped engine refuses
 	for {
-		select {
-		case <-g.ctx.Done():
-			return
-		case <-timer.C:
-		}
 		if l.loop.Post(func() { l.pace(period); woken <- l.due }) != nil {
 			return
 		}
 		select {
 		case due := <-woken:
-			timer.Reset(time.Duration(due*1e3) - time.Since(g.began))
+			g.await(time.Duration(due * 1e3))
 		case <-g.ctx.Done():
 			return
 		}
+	}
+}
+
+// unpunctual is how late Go's timers may be: those of an idle program are rounded up to the millisecond that epoll_wait(2) counts in.
+const unpunctual = 2 * time.Millisecond
+
+// await returns when it is so long since the run began, or when the generator is closed.
+func (g *generator) await(moment time.Duration) {
+	if left := moment - time.Since(g.began); left > unpunctual {
+		pause(g.ctx, left-unpunctual)
+	}
+	if left := moment - time.Since(g.began); left > 0 && g.ctx.Err() == nil {
+		nap(left)
 	}
 }
 

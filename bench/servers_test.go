@@ -13,36 +13,38 @@ import (
 	"sluice/internal/proctest"
 )
 
-// rawEnv makes this test binary a raw gnet echo server on the address it holds: the floor that the two-hop path is measured against.
+// Each makes this test binary a server when it is set.
 const (
-	rawEnv      = "SLUICE_BENCH_RAW"
-	rawLoopsEnv = "SLUICE_BENCH_RAW_LOOPS"
+	rawEnv      = "SLUICE_BENCH_RAW"       // a raw gnet echo on the address it holds: the floor that the two-hop path is measured against
+	floorEnv    = "SLUICE_BENCH_FLOOR"     // the floor of a fan-out
+	rawLoopsEnv = "SLUICE_BENCH_RAW_LOOPS" // of the raw echo
 )
 
 func TestMain(m *testing.M) {
-	if addr := os.Getenv(rawEnv); addr != "" {
-		loops, err := strconv.Atoi(os.Getenv(rawLoopsEnv))
-		if err == nil {
-			var h gnet.EventHandler = &rawEcho{addr: addr}
-			if os.Getenv(httpEnv) != "" {
-				h = &rawHTTP{rawEcho{addr: addr}}
-			}
-			err = gnet.Run(h, "tcp://"+addr, gnet.WithNumEventLoop(loops))
+	for env, serve := range map[string]func() error{rawEnv: serveRaw, floorEnv: serveFloor, idleEnv: serveIdle} {
+		if os.Getenv(env) == "" {
+			continue
 		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	if os.Getenv(idleEnv) != "" {
-		if err := serveIdle(); err != nil {
+		if err := serve(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		return
 	}
 	leak.Main(m)
+}
+
+func serveRaw() error {
+	loops, err := strconv.Atoi(os.Getenv(rawLoopsEnv))
+	if err != nil {
+		return err
+	}
+	addr := os.Getenv(rawEnv)
+	var h gnet.EventHandler = &rawEcho{addr: addr}
+	if os.Getenv(httpEnv) != "" {
+		h = &rawHTTP{rawEcho{addr: addr}}
+	}
+	return gnet.Run(h, "tcp://"+addr, gnet.WithNumEventLoop(loops))
 }
 
 type rawEcho struct {

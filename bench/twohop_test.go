@@ -2,71 +2,114 @@ package bench_test
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"testing"
-	"time"
 
 	"sluice/bench"
 	"sluice/internal/proctest"
 )
 
-// rounds is how often each side of a comparison runs, in turn.
-const rounds = 5
+// A load is what a sub-benchmark makes on all sides of it.
+type load struct {
+	name string
+	bench.Options
+}
 
-// BenchmarkTwoHop compares the whole path (client, gateway, worker, gateway, client) with a raw gnet echo, which has one hop and no meaning: CPU time
-// per message of all server processes, both sides alternating and with as many event loops, 1,000 connections, text lines of 128 bytes. It prints the median of the ratios.
+// BenchmarkTwoHop compares the whole path (client, gateway, worker, gateway, client), in text lines and in WebSocket, with a raw gnet echo of such lines, which has one
+// hop and no meaning: CPU time per message of all server processes, both with as many event loops, 1,000 connections, payloads of 128 bytes.
 //
 //	go test -run '^$' -bench TwoHop -benchtime 1x ./bench
 func BenchmarkTwoHop(b *testing.B) {
+	twoHops(b, []int{1, 2}, []load{
+		{"inflight=1", bench.Options{InFlight: 1}},
+		{"inflight=16", bench.Options{InFlight: 16}},
+	}, cpu)
+}
+
+// BenchmarkPayload does so with a short and a long payload.
+//
+//	go test -run '^$' -bench Payload -benchtime 1x ./bench
+func BenchmarkPayload(b *testing.B) {
+	twoHops(b, []int{1}, []load{
+		{"payload=16/inflight=1", bench.Options{Size: 16, InFlight: 1}},
+		{"payload=16/inflight=16", bench.Options{Size: 16, InFlight: 16}},
+		{"payload=1024/inflight=1", bench.Options{Size: 1024, InFlight: 1}},
+		{"payload=1024/inflight=16", bench.Options{Size: 1024, InFlight: 16}},
+	}, cpu)
+}
+
+// BenchmarkFewClients does so with ten clients and one message of each: there is nothing to send together.
+//
+//	go test -run '^$' -bench FewClients -benchtime 1x ./bench
+func BenchmarkFewClients(b *testing.B) {
+	twoHops(b, []int{1, 2}, []load{{"clients=10", bench.Options{Conns: 10}}}, cpu)
+}
+
+// BenchmarkLatency compares how long a message takes in an open loop, from when it was due.
+//
+//	go test -run '^$' -bench Latency -benchtime 1x ./bench
+func BenchmarkLatency(b *testing.B) {
+	twoHops(b, []int{1, 2}, []load{
+		{"rate=2k", bench.Options{Rate: 2000}},
+		{"rate=10k", bench.Options{Rate: 10_000}},
+	}, p50, late)
+}
+
+// BenchmarkConnect compares connections that are accepted, echo one message and are closed: CPU time of all server processes and how many there were in a second. The
+// generator dials from the same processors, so that the second figure is as much its own.
+//
+//	go test -run '^$' -bench Connect -benchtime 1x ./bench
+func BenchmarkConnect(b *testing.B) {
+	twoHops(b, []int{1, 2}, []load{{"echoes=1", bench.Options{Mode: bench.Connect}}}, cpu, rate)
+}
+
+// twoHops compares the whole path with the raw echo under every load.
+func twoHops(b *testing.B, loops []int, loads []load, figures ...figure) {
 	bin := proctest.Build(b)
-	for _, loops := range []int{1, 2} {
-		raw := startRaw(b, loops)
-		for _, inFlight := range []int{1, 16} {
-			b.Run(fmt.Sprintf("loops=%d/inflight=%d", loops, inFlight), func(b *testing.B) {
-				for range b.N {
-					compare(b, bench.Options{Codec: bench.Text, Conns: 1000, InFlight: inFlight, Size: 127, Warmup: time.Second, Window: 3 * time.Second},
-						bench.Options{Servers: bench.Servers{Binary: bin, Reactors: strconv.Itoa(loops)}},
-						bench.Options{Targets: []string{raw.Addrs["text"]}, PIDs: []bench.PID{{Name: "raw", PID: raw.PID}}})
+	for _, n := range loops {
+		raw := startRaw(b, n)
+		for _, l := range loads {
+			b.Run(fmt.Sprintf("loops=%d/%s", n, l.name), func(b *testing.B) {
+				sides := []side{
+					rawSide("raw", l.Options, raw),
+					sluiceSide("text", "raw", l.Options, bench.Text, bin, n),
+					sluiceSide("ws", "raw", l.Options, bench.WebSocket, bin, n),
 				}
+				compare(b, sides, figures...)
 			})
 		}
 	}
 }
 
-// compare runs the load of o against the two-hop path and the raw echo.
-func compare(b *testing.B, o, twoHop, raw bench.Options) {
-	var ratios, ours, floor, gateway, worker []float64
-	for range rounds {
-		r, t := measure(b, o, raw), measure(b, o, twoHop)
-		floor, ours = append(floor, r[0].PerMessage), append(ours, t[0].PerMessage+t[1].PerMessage)
-		gateway, worker = append(gateway, t[0].PerMessage), append(worker, t[1].PerMessage)
-		ratios = append(ratios, ours[len(ours)-1]/floor[len(floor)-1])
-		b.Logf("raw %.2f µs, two hops %.2f µs of CPU a message", floor[len(floor)-1], ours[len(ours)-1])
+// BenchmarkManyClients compares a message's cost with 15,000 clients and with 1,000, on the whole path and, for the machine's part in it, on a raw gnet echo.
+//
+//	go test -run '^$' -bench ManyClients -benchtime 1x ./bench
+func BenchmarkManyClients(b *testing.B) {
+	const loops = 1
+	bin, raw := proctest.Build(b), startRaw(b, loops)
+	for _, inFlight := range []int{1, 16} {
+		b.Run(fmt.Sprintf("inflight=%d", inFlight), func(b *testing.B) {
+			few, many := bench.Options{Conns: 1000, InFlight: inFlight}, bench.Options{Conns: 15_000, InFlight: inFlight}
+			sides := []side{
+				rawSide("raw-1k", few, raw),
+				rawSide("raw-15k", many, raw),
+				sluiceSide("text-1k", "raw-1k", few, bench.Text, bin, loops),
+				sluiceSide("text-15k", "text-1k", many, bench.Text, bin, loops),
+			}
+			sides[1].floor = sides[0].name
+			compare(b, sides, cpu)
+		})
 	}
-	b.ReportMetric(median(floor), "raw-µs/msg")
-	b.ReportMetric(median(ours), "twohop-µs/msg")
-	b.ReportMetric(median(ratios), "ratio")
-	b.ReportMetric(median(gateway), "gateway-µs/msg")
-	b.ReportMetric(median(worker), "worker-µs/msg")
-	b.ReportMetric(0, "ns/op")
 }
 
-// measure runs o against the servers of at and returns what they took.
-func measure(b *testing.B, o, at bench.Options) []bench.ProcessUsage {
-	b.Helper()
-	o.Targets, o.PIDs, o.Servers = at.Targets, at.PIDs, at.Servers
-	r, err := bench.Run(b.Context(), o, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	if r.Verdict.Failed {
-		b.Fatal(r.Verdict.Reasons)
-	}
-	return r.Servers
+// rawSide is a server that echoes lines, is one process and runs already.
+func rawSide(name string, o bench.Options, p *proctest.Process) side {
+	o.Codec, o.Targets, o.PIDs = bench.Text, []string{p.Addrs["text"]}, []bench.PID{{Name: name, PID: p.PID}}
+	return side{name: name, load: o}
 }
 
-func median(v []float64) float64 {
-	s := slices.Sorted(slices.Values(v))
-	return s[len(s)/2]
+// sluiceSide is a gateway and a worker, started for each run.
+func sluiceSide(name, floor string, o bench.Options, c bench.Codec, bin string, loops int) side {
+	o.Codec, o.Servers = c, bench.Servers{Binary: bin, Reactors: strconv.Itoa(loops)}
+	return side{name: name, floor: floor, load: o}
 }

@@ -1,0 +1,115 @@
+package bench_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"sluice/bench"
+)
+
+// A side is a server in a comparison and the load that is made on it.
+type side struct {
+	name  string
+	floor string // the side that it is put in proportion to; empty: none
+	load  bench.Options
+}
+
+// A figure is what sides are compared by.
+type figure struct {
+	name, unit string
+	of         func(*bench.Report) float64
+}
+
+var (
+	cpu = figure{"cpu", "µs", func(r *bench.Report) (sum float64) { // of all server processes, a message
+		for _, s := range r.Servers {
+			sum += s.PerMessage
+		}
+		return sum
+	}}
+	rate = figure{"rate", "/s", func(r *bench.Report) float64 { return r.Rate }}
+	p50  = figure{"p50", "µs", func(r *bench.Report) float64 { return float64(r.Latency.P50) }}
+	late = figure{"late", "µs", func(r *bench.Report) float64 { return float64(r.Lateness.P50) }} // how long after it was due half of the messages were sent
+)
+
+// rounds is how often each side of a comparison runs, in turn.
+const rounds = 5
+
+// compare runs all sides in turn, round after round. It prints the median of the figures of each side and, of a side's ratios to its floor in the same round, the
+// median, the lowest and the highest; every run with -v.
+func compare(b *testing.B, sides []side, figures ...figure) {
+	b.Helper()
+	runs := make(map[string][]*bench.Report, len(sides))
+	for range b.N * rounds {
+		for _, s := range sides {
+			r := measure(b, s.load)
+			runs[s.name] = append(runs[s.name], r)
+			b.Log(line(s, r, figures))
+		}
+	}
+	for _, s := range sides {
+		for _, f := range figures {
+			b.ReportMetric(median(each(runs[s.name], f.of)), s.name+"-"+f.name+"-"+f.unit)
+		}
+		for i, p := range runs[s.name][0].Servers[1:] { // of several processes, what each but the first took
+			b.ReportMetric(median(each(runs[s.name], func(r *bench.Report) float64 { return r.Servers[i+1].PerMessage })), s.name+"-"+p.Name+"-µs")
+		}
+	}
+	for _, s := range sides {
+		for _, f := range figures {
+			if s.floor == "" {
+				continue
+			}
+			ratios, floor := each(runs[s.name], f.of), each(runs[s.floor], f.of)
+			for i := range ratios {
+				ratios[i] /= floor[i]
+			}
+			name := s.name + ":" + s.floor + "-" + f.name
+			b.ReportMetric(median(ratios), name)
+			b.ReportMetric(slices.Min(ratios), name+"-min")
+			b.ReportMetric(slices.Max(ratios), name+"-max")
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// measure makes the load and reports on it. A run that went wrong ends the benchmark.
+func measure(b *testing.B, o bench.Options) *bench.Report {
+	b.Helper()
+	o.Warmup, o.Window = 500*time.Millisecond, 1500*time.Millisecond
+	r, err := bench.Run(b.Context(), o, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if r.Verdict.Failed {
+		b.Fatal(r.Verdict.Reasons)
+	}
+	return r
+}
+
+// line is one run, for the log.
+func line(s side, r *bench.Report, figures []figure) string {
+	text := s.name
+	for _, f := range figures {
+		text += fmt.Sprintf(" %s %.2f %s", f.name, f.of(r), f.unit)
+	}
+	for _, p := range r.Servers {
+		text += fmt.Sprintf(", %s %.2f cores", p.Name, p.Cores)
+	}
+	return text + fmt.Sprintf(", generator %.2f", r.Own.Cores)
+}
+
+func each(runs []*bench.Report, of func(*bench.Report) float64) []float64 {
+	v := make([]float64, len(runs))
+	for i, r := range runs {
+		v[i] = of(r)
+	}
+	return v
+}
+
+func median(v []float64) float64 {
+	s := slices.Sorted(slices.Values(v))
+	return s[len(s)/2]
+}
