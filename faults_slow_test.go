@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -364,25 +365,70 @@ func TestPressureOfBroadcasts(t *testing.T) {
 	}
 }
 
-// Sixty clients that do not read could hold 60 MiB. With a budget of 16 MiB for all, those for whom most waits are cut, the process lives within it, and who reads
-// misses nothing.
+// knock comes as a newcomer, hears one message and goes. It reports whether that told it that the gateway is overloaded.
+func (a *audience) knock(addr string) (turnedAway bool) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		a.t.Error(err)
+		return false
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	first := make([]byte, 32)
+	if _, err := io.ReadFull(conn, first); err != nil {
+		a.t.Errorf("a newcomer hears nothing: %v", err)
+	}
+	return string(first[4:]) == `{"type":"sluice.overloaded"}`
+}
+
+// knockUntil has newcomers knock, one after the other, until one is turned away, or until one is not. What it returns becomes true then.
+func (a *audience) knockUntil(turnedAway bool, addr string) *atomic.Bool {
+	var done atomic.Bool
+	a.running.Go(func() {
+		for a.knock(addr) != turnedAway && !a.t.Failed() && a.t.Context().Err() == nil {
+		}
+		done.Store(true)
+	})
+	return &done
+}
+
+// Sixty clients that do not read could hold 60 MiB. With a budget of 16 MiB for all, newcomers are turned away first, then those for whom most waits are cut, the process
+// lives within it, and who reads misses nothing. When those who do not read have gone, newcomers get in again.
 func TestPressureOnTheBudget(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
 	const slow, budget = 60, 16
 	a, g := stage(t, "--overflow", "oldest", "--stall", "-1s", "--reactors", "1", "--max-buffered", strconv.Itoa(budget*mib))
-	quick := a.join(g.Addrs["frame"], 5, 0)
+	addr := g.Addrs["frame"]
+	quick := a.join(addr, 5, 0)
 	m := newGauge(t, g.PID)
-	a.join(g.Addrs["frame"], slow, -1)
-	a.pace(14*time.Second, func(int) worker.Message { return worker.Message{Overflow: worker.AsListener} }, func() bool { return len(a.cut) >= slow/2 })
+	deaf := a.join(addr, slow, -1)
+	message := func(int) worker.Message { return worker.Message{Overflow: worker.AsListener} }
+	over := a.knockUntil(true, addr)
+	first := -1 // how many had been cut when a newcomer was turned away
+	a.pace(14*time.Second, message, func() bool {
+		if first < 0 && over.Load() {
+			first = len(a.cut)
+		}
+		return first >= 0 && len(a.cut) >= slow/2
+	})
 	m.stop()
+	for _, h := range deaf {
+		_ = h.conn.Close()
+	}
+	again := a.knockUntil(false, addr)
+	a.pace(5*time.Second, message, again.Load)
 	a.heardAll(quick)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t.Logf("%d of %d who do not read were cut with a budget of %d MiB; the gateway grew by %.1f MiB", len(a.cut), slow, budget, m.growth())
-	if len(a.cut) < slow/2 || len(a.wrong) > 0 {
-		t.Errorf("%d were cut as slow, others for %v", len(a.cut), a.wrong)
+	t.Logf("with a budget of %d MiB newcomers were turned away when %d of %d who do not read had been cut, %d were in the end; the gateway grew by %.1f MiB", budget, first, slow, len(a.cut), m.growth())
+	if first < 0 || !again.Load() {
+		t.Errorf("turned away: %v, let in afterwards: %v", first >= 0, again.Load())
+	}
+	wrong := slices.DeleteFunc(a.wrong, func(r worker.Reason) bool { return r == worker.ReasonNetwork }) // who hung up with something unread
+	if len(a.cut) < slow/2 || len(wrong) > 0 {
+		t.Errorf("%d were cut as slow, others for %v", len(a.cut), wrong)
 	}
 	if m.growth() > 6*budget {
 		t.Errorf("the gateway grew by %.1f MiB", m.growth())

@@ -72,7 +72,7 @@ func (o *options) slowFlags(c *cobra.Command) {
 	f.IntVar(&l.MaxOutput, "max-output", 1<<20, "what may wait for a client that reads slowly, in bytes")
 	f.StringVar(&o.overflow, "overflow", "close", "what to do with a message that does not fit: close the client, or drop the oldest or the newest")
 	f.DurationVar(&l.Stall, "stall", 10*time.Second, "close a client that takes nothing for so long while something waits; negative: never")
-	f.IntVar(&o.buffered, "max-buffered", 256<<20, "what may wait for all clients of an event loop, in bytes; past it those with most are closed")
+	f.IntVar(&o.buffered, "max-buffered", 256<<20, "what may wait for all clients of an event loop, in bytes; at three quarters nobody else gets in, past it those with most are closed")
 }
 
 func (o *options) innerFlags(c *cobra.Command, inner string) {

@@ -233,7 +233,7 @@ func (c *Conn) dropBacklog() {
 	}
 	c.backlog = nil
 	l := c.loop
-	l.unsent -= b.counted
+	l.weigh(-b.counted)
 	if len(l.backlogs) < keptBacklogs && cap(b.list) <= keptEntries && len(b.keys) == 0 {
 		*b = backlog{list: b.list[:0], keys: b.keys}
 		l.backlogs = append(l.backlogs, b)

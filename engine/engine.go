@@ -28,7 +28,7 @@ var (
 	// ErrStalled is given when the peer took nothing for ConnOptions.Stall.
 	ErrStalled = fmt.Errorf("%w: stalled", ErrSlowConsumer)
 	// ErrOverBudget is given to the connections with most bytes waiting when a
-	// loop's were more than Config.MaxBuffered together.
+	// loop's were more than Config.MaxBuffered together, or near it for long.
 	ErrOverBudget = fmt.Errorf("%w: over the loop's budget", ErrSlowConsumer)
 	// ErrDropped is returned for a message that did not fit and was dropped.
 	ErrDropped = errors.New("engine: message dropped")
@@ -48,7 +48,11 @@ type Config struct {
 	Tick       time.Duration // Resolution of timers. Defaults to 100 ms.
 	MaxMailbox int           // Functions waiting per loop. Defaults to 65,536.
 	// MaxBuffered bounds the bytes per loop that wait for slow connections; past
-	// it those with most waiting are ended. Defaults to 256 MiB.
+	// it those with most waiting are ended. From three quarters of it on the loop
+	// is overloaded, until half of it is free: new connections go to other loops,
+	// if there are better ones, and Loop.Overloaded tells the Handler. When that
+	// has lasted for 10 s, those with most waiting are ended until it is over.
+	// Defaults to 256 MiB.
 	MaxBuffered int
 }
 
@@ -196,10 +200,16 @@ func (e *Engine) enrolled(c *Conn, r gnet.RegisteredResult) error {
 	return fmt.Errorf("engine: failed to enroll: %w", r.Err)
 }
 
+// idlest is the loop with the fewest conns, of those that are not overloaded if
+// there are such.
 func (e *Engine) idlest() *Loop {
 	best := e.loops[0]
 	for _, l := range e.loops[1:] {
-		if l.load.Load() < best.load.Load() {
+		if over := best.Overloaded(); over != l.Overloaded() {
+			if over {
+				best = l
+			}
+		} else if l.load.Load() < best.load.Load() {
 			best = l
 		}
 	}

@@ -37,6 +37,7 @@ type Loop struct {
 	blocked  []*Conn    // the kernel took no more of these
 	backlogs []*backlog // for the next of them
 	unsent   int        // bytes that wait for those, but for what has its own bound
+	since    int64      // on the engine's clock: overloaded
 	resumed  []*Conn    // have input to be offered again
 	ending   []*Conn    // ended, OnClose due
 	batch    []func()   // taken from inbox
@@ -46,6 +47,7 @@ type Loop struct {
 	counters LoopStats
 
 	load       atomic.Int32 // conns here and on their way
+	overloaded atomic.Bool  // see Overloaded
 	wantsTick  atomic.Bool  // timers wait
 	wantsHurry atomic.Bool  // blocked conns wait
 

@@ -53,6 +53,9 @@ func (l *Loop) checkBlocked() {
 	}
 	clear(list[len(kept):])
 	l.blocked = kept
+	if l.Overloaded() && now-l.since >= int64(overloadTime) {
+		l.cutWorst(l.engine.cfg.MaxBuffered / 2)
+	}
 	if len(l.blocked) == 0 {
 		l.hurrying = false
 		l.wantsHurry.Store(false)
@@ -112,22 +115,45 @@ func (c *Conn) account() {
 		return
 	}
 	n := c.Buffered()
-	l.unsent += n - b.counted
+	l.weigh(n - b.counted)
 	b.counted = n
-	if l.unsent > l.engine.cfg.MaxBuffered {
-		l.cutWorst()
+	if bound := l.engine.cfg.MaxBuffered; l.unsent > bound {
+		l.cutWorst(bound - bound/8) // the next time is not at once
 	}
 }
 
-// cutWorst ends conns, those with most waiting first, until an eighth of the
-// bound is free: the next time is not at once.
-func (l *Loop) cutWorst() {
+// overloadTime is how long a loop is overloaded before it cuts those with most
+// waiting, as it would past MaxBuffered: those who do not read must not keep
+// others out for ever.
+const overloadTime = 10 * time.Second
+
+// Overloaded tells whether more than three quarters of Config.MaxBuffered wait,
+// or have waited and not half of it has left since: no further connections
+// should be let in. Any goroutine may ask.
+func (l *Loop) Overloaded() bool { return l.overloaded.Load() }
+
+// weigh counts n bytes more, or fewer, that wait for conns.
+func (l *Loop) weigh(n int) {
+	l.unsent += n
 	bound := l.engine.cfg.MaxBuffered
+	switch over := l.Overloaded(); {
+	case !over && l.unsent > bound-bound/4:
+		l.since = l.engine.clock.Load()
+		l.counters.Overloads++
+		l.overloaded.Store(true)
+	case over && l.unsent <= bound/2:
+		l.overloaded.Store(false)
+	}
+}
+
+// cutWorst ends conns, those with most waiting first, until no more than rest
+// bytes wait.
+func (l *Loop) cutWorst(rest int) {
 	worst := slices.Clone(l.blocked)
 	worst = slices.DeleteFunc(worst, func(c *Conn) bool { return c.ended || c.backlog == nil || c.backlog.counted == 0 })
 	slices.SortFunc(worst, func(a, b *Conn) int { return cmp.Compare(b.backlog.counted, a.backlog.counted) })
 	for _, c := range worst {
-		if l.unsent <= bound-bound/8 {
+		if l.unsent <= rest {
 			return
 		}
 		if c.ended {

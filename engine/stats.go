@@ -8,6 +8,8 @@ type LoopStats struct {
 	Opened, Closed uint64 // connections
 	Blocked        int    // conns the kernel takes no more of now
 	Unsent         int    // bytes that wait for them, but for those with an OwnBound
+	Overloaded     bool   // now: see Loop.Overloaded
+	Overloads      uint64 // times that it began to be
 	Timers         int    // scheduled now
 	TimersFired    uint64
 	Turns          uint64 // ends of a turn
@@ -81,7 +83,7 @@ func (l *Loop) lastAnswer() LoopStats {
 func (l *Loop) Stats() LoopStats {
 	s := l.counters
 	s.Conns, s.Blocked, s.Timers = l.count, len(l.blocked), l.timers.count
-	s.Unsent, s.BufferBytes = l.unsent, l.buffers.held
+	s.Unsent, s.Overloaded, s.BufferBytes = l.unsent, l.Overloaded(), l.buffers.held
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.MailboxRejects = l.rejects

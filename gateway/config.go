@@ -44,6 +44,9 @@ type Config struct {
 	// MaxUnacked bounds what of one client no worker has acknowledged yet, in bytes; beyond it the client's reads pause. Defaults to 256 KiB.
 	MaxUnacked int
 	// MaxBuffered bounds what waits for clients that read slowly, in bytes a loop; past it those with most waiting are closed first. Defaults to 256 MiB.
+	// Before that nobody else gets in: from three quarters of it on the loop is overloaded, until half of it is free. New clients go to other loops then, and where there is
+	// none they are refused: a WebSocket, and a page, by 503, others by {"type":"sluice.overloaded"}. A loop that has been overloaded for 10 s closes those with most waiting
+	// until it is not, so that who does not read keeps nobody out for longer.
 	MaxBuffered int
 	// MaxTries is how many links may end with a message out, and unacknowledged, before it is set aside and its client told. Defaults to 5; at least 3.
 	MaxTries int

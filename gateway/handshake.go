@@ -16,7 +16,7 @@ func (s *session) handshake(in []byte) int {
 		return len(in)
 	case n == 0:
 		return 0
-	case s.loop.ending:
+	case s.loop.ending || s.loop.overloaded():
 		s.refuseHTTP(codec.Status(http.StatusServiceUnavailable))
 		return len(in)
 	case !req.IsUpgrade():

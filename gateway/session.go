@@ -83,14 +83,22 @@ func (s *session) OnOpen(c *engine.Conn) {
 		return
 	}
 	s.codec = s.lis.codec
-	if s.loop.ending { // it came when nobody was to come any more
-		s.loop.stats.Refusals++
-		_ = c.Write(s.codec.Append(nil, []byte(drainingMessage), true))
-		s.phase = phaseEnding
-		c.CloseAfterFlush(closing(link.ReasonDraining), lastBytes)
-		return
+	switch {
+	case s.loop.ending:
+		s.turnAway(drainingMessage, link.ReasonDraining)
+	case s.loop.overloaded():
+		s.turnAway(overloadedMessage, link.ReasonLimit)
+	default:
+		s.open()
 	}
-	s.open()
+}
+
+// turnAway tells a client that has come when nobody is to come, and closes it.
+func (s *session) turnAway(text string, why link.Reason) {
+	s.loop.stats.Refusals++
+	s.phase = phaseEnding
+	_ = s.conn.Write(s.codec.Append(nil, []byte(text), true))
+	s.conn.CloseAfterFlush(closing(why), lastBytes)
 }
 
 // open makes the client known: from here on its worker hears of it.

@@ -6,21 +6,44 @@ import "sluice/engine"
 type Slow struct {
 	Blocked       int    // connections that take no more now, links too
 	Unsent        int    // bytes that wait for clients among them now
+	Overloaded    int    // loops that take nobody now, for it is more than three quarters of Config.MaxBuffered, or was and is more than half
+	Overloads     uint64 // times that a loop began to be one of them
 	DroppedOldest uint64 // messages dropped for newer ones that would not have fitted
 	DroppedNewest uint64 // messages dropped because they did not fit
 	Conflated     uint64 // messages dropped because a newer one of their key came
 	SlowCloses    uint64 // connections closed because a message did not fit
 	StallCloses   uint64 // clients closed because they took nothing for Listener.Stall
-	BudgetCloses  uint64 // clients closed because most waited for them when it was more than Config.MaxBuffered together
+	BudgetCloses  uint64 // clients closed because most waited for them when it was more than Config.MaxBuffered together, or its loop was overloaded for 10 s
+}
+
+// overloadedMessage tells clients of protocols other than WebSocket, which hear 503.
+const overloadedMessage = `{"type":"sluice.overloaded"}`
+
+// overloaded reports whether a newcomer must be turned away, and counts that.
+func (l *loop) overloaded() bool {
+	if !l.el.Overloaded() {
+		return false
+	}
+	l.stats.TurnedAway++
+	if l.g.complain.Allow() {
+		l.g.log.Warn("overloaded: a client is turned away", "loop", l.index)
+	}
+	return true
 }
 
 func slowFigures(s engine.LoopStats) Slow {
-	return Slow{s.Blocked, s.Unsent, s.DroppedOldest, s.DroppedNewest, s.Conflated, s.SlowCloses, s.StallCloses, s.BudgetCloses}
+	overloaded := 0
+	if s.Overloaded {
+		overloaded = 1
+	}
+	return Slow{s.Blocked, s.Unsent, overloaded, s.Overloads, s.DroppedOldest, s.DroppedNewest, s.Conflated, s.SlowCloses, s.StallCloses, s.BudgetCloses}
 }
 
 func (s *Slow) add(o Slow) {
 	s.Blocked += o.Blocked
 	s.Unsent += o.Unsent
+	s.Overloaded += o.Overloaded
+	s.Overloads += o.Overloads
 	s.DroppedOldest += o.DroppedOldest
 	s.DroppedNewest += o.DroppedNewest
 	s.Conflated += o.Conflated

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -264,4 +265,53 @@ func TestTooMuchWaitsForAll(t *testing.T) {
 	if s := g.Stats(); s.BudgetCloses > clients/2 || s.Unsent < bound/2 {
 		t.Errorf("more was cut than needed: %+v", s.Slow)
 	}
+}
+
+// Before anybody is cut for what waits for all, newcomers are turned away and told why, until enough of it has gone. Those who are there notice nothing of that.
+func TestNewcomersAreTurnedAwayFirst(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, gateway.Config{Loops: 1, MaxBuffered: 4 << 20, Listeners: []gateway.Listener{
+		{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, Stall: -1}, {URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"},
+	}})
+	p := newPublisher(t, g)
+	const clients = 6 // each may have 1 MiB
+	var reads []func()
+	for range clients {
+		_, read := lazyClient(t, g.Addrs()[0])
+		reads = append(reads, read)
+	}
+	quick := dialClient(t, g.Addrs()[0])
+	wait(t, "the clients", func() bool { return g.Stats().Clients == clients+1 })
+	talk := func(i int) {
+		p.publish(0, "", long(strconv.Itoa(i), 16<<10))
+		if got := quick.hear(); !strings.HasPrefix(got, strconv.Itoa(i)+" ") {
+			t.Fatalf("the quick client hears %.20q in place of %d", got, i)
+		}
+	}
+	n := 0
+	for ; g.Stats().Overloaded == 0; n++ {
+		talk(n)
+	}
+	newcomer := dialClient(t, g.Addrs()[1])
+	for _, want := range []string{`{"type":"sluice.overloaded"}`, "closed"} {
+		if got := newcomer.hear(); got != want {
+			t.Errorf("a newcomer hears %q, not %q", got, want)
+		}
+	}
+	upgrading := dial(t, hostport(g.Addrs()[2]))
+	_, _ = upgrading.Write(codec.AppendUpgrade(nil, "x", "/", codec.NewKey(), &codec.DialOptions{}))
+	if b, err := io.ReadAll(upgrading); !strings.HasPrefix(string(b), "HTTP/1.1 503") {
+		t.Errorf("a newcomer with a WebSocket hears %q, %v", b, err)
+	}
+	talk(n)
+	if s := g.Stats(); s.TurnedAway != 2 || s.Refusals != 2 || s.Overloads != 1 || s.BudgetCloses > 0 || s.Clients != clients+1 || s.Ends["limit"] != 1 {
+		t.Errorf("%+v", s.LoopStats)
+	}
+	for _, read := range reads {
+		read()
+	}
+	wait(t, "what waits to be gone", func() bool { return g.Stats().Overloaded == 0 })
+	dialClient(t, g.Addrs()[1])
+	dialClient(t, g.Addrs()[2])
+	wait(t, "newcomers", func() bool { return g.Stats().Clients == clients+3 })
 }

@@ -7,7 +7,7 @@ import (
 	"sluice/internal/link"
 )
 
-// LoopStats counts what one loop has seen since it started; Clients, Workers, Queued, Partial, Blocked and Unsent are as of now.
+// LoopStats counts what one loop has seen since it started; Clients, Workers, Queued, Partial, Blocked, Unsent and Overloaded are as of now.
 type LoopStats struct {
 	Clients, Workers int
 	Queued           int    // bytes of messages that wait for a worker or its credit
@@ -28,7 +28,8 @@ type LoopStats struct {
 	Pressed          uint64            // times that a link was paused because another loop was behind
 	Pages            uint64            // plain HTTP requests answered
 	PagesRefused     uint64            // for there were too many at once
-	Refusals         uint64            // handshakes refused, and clients that came when the gateway was closing down
+	Refusals         uint64            // handshakes refused, and clients that came when the gateway was closing down or overloaded
+	TurnedAway       uint64            // of them those that came when their loop was overloaded
 	Mute             uint64            // clients cut because their first message did not come in time
 	Unfinished       uint64            // clients cut because a message of theirs was not whole in time
 	PartialCut       uint64            // clients cut because too much waited for the rest of its messages
@@ -120,6 +121,7 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Pages += o.Pages
 	s.PagesRefused += o.PagesRefused
 	s.Refusals += o.Refusals
+	s.TurnedAway += o.TurnedAway
 	s.Mute += o.Mute
 	s.Unfinished += o.Unfinished
 	s.PartialCut += o.PartialCut
