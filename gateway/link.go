@@ -108,7 +108,7 @@ func (k *workerLink) leave() {
 		return
 	}
 	k.over = true
-	k.timer.Stop()
+	l.el.Cancel(&k.timer)
 	l.pool.remove(k)
 	delete(l.links, k.serial)
 	for _, s := range k.waiting {

@@ -106,7 +106,7 @@ func (l *loop) forget(s *session) {
 	}
 	s.quitTrial()
 	s.queue = nil
-	s.timer.Stop()
+	l.el.Cancel(&s.timer)
 	if s.link != nil {
 		s.link.clients--
 		s.link = nil

@@ -105,7 +105,7 @@ func (s *session) open() {
 	if s.lis.Heartbeat > 0 {
 		l.el.Schedule(&s.timer, s.lis.Heartbeat)
 	} else {
-		s.timer.Stop()
+		s.loop.el.Cancel(&s.timer)
 	}
 	if !s.attach() {
 		s.wait()
@@ -165,7 +165,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 
 // OnClose implements engine.Handler.
 func (s *session) OnClose(_ *engine.Conn, reason error) {
-	s.timer.Stop()
+	s.loop.el.Cancel(&s.timer)
 	s.forgive()
 	if s.reason == 0 {
 		s.reason = reasonOf(reason)
@@ -280,7 +280,7 @@ func (s *session) pump() bool {
 		}
 	}
 	if s.phase == phaseGone {
-		s.timer.Stop()
+		s.loop.el.Cancel(&s.timer)
 		s.link.detach(s)
 	}
 	return true
@@ -331,7 +331,7 @@ func (s *session) end(reason link.Reason) {
 	s.phase = phaseEnding
 	s.reason = reason
 	s.loop.members.Remove(&s.member) // nobody's uid and in no group, though its last bytes may take a while
-	s.timer.Stop()
+	s.loop.el.Cancel(&s.timer)
 	s.forgive()
 	s.conn.CloseAfterFlush(closing(reason), lastBytes)
 }
