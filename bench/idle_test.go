@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/signal"
 	"runtime"
@@ -20,26 +21,45 @@ import (
 	"sluice/engine"
 	"sluice/gateway"
 	"sluice/internal/proctest"
+	"sluice/worker"
 )
 
-// idleEnv makes this test binary a gateway whose page tells its heap.
-const idleEnv = "SLUICE_BENCH_IDLE"
+// idleEnv makes this test binary a gateway, or the worker of the gateway that it names, with a page that tells the process's live heap.
+const (
+	idleEnv     = "SLUICE_BENCH_IDLE"
+	idleGateway = "gateway"
+)
 
 func serveIdle() error {
-	heap := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		fmt.Fprint(w, m.HeapAlloc)
-	})
-	g, err := gateway.New(gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0", Page: heap}}})
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if of := os.Getenv(idleEnv); of != idleGateway {
+		return serveIdleWorker(ctx, of)
+	}
+	g, err := gateway.New(gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(tellHeap)}}})
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
 	fmt.Println("ready", g.Addrs()[0], "inner://"+g.InnerAddr())
 	return g.Serve(ctx)
+}
+
+func serveIdleWorker(ctx context.Context, of string) error {
+	w, err := worker.New(worker.Config{Gateways: []string{of}}, worker.HandlerFunc(func(*worker.Client, worker.Message) {}))
+	if err != nil {
+		return err
+	}
+	page := httptest.NewServer(http.HandlerFunc(tellHeap))
+	defer page.Close()
+	fmt.Println("ready", "page://"+page.Listener.Addr().String())
+	return w.Run(ctx)
+}
+
+func tellHeap(w http.ResponseWriter, _ *http.Request) {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	fmt.Fprint(w, m.HeapAlloc)
 }
 
 // idler is a WebSocket client that opens and then says nothing.
@@ -67,25 +87,29 @@ func (i *idler) OnData(_ *engine.Conn, in []byte) int {
 
 func (i *idler) OnClose(*engine.Conn, error) {}
 
-// BenchmarkIdle holds WebSocket clients that say nothing and prints what each of them costs the gateway's process: the slope from 1,000 to 15,000 clients. Each has a
-// session, an attachment at a worker, and a heartbeat.
+// BenchmarkIdle holds WebSocket clients that say nothing and prints what each of them costs the gateway's process and the worker's: the slope from 1,000 to 15,000 clients.
+// Each has a session, an attachment at the worker, and a heartbeat.
 //
 //	go test -run '^$' -bench Idle -benchtime 1x ./bench
 func BenchmarkIdle(b *testing.B) {
 	const few, many = 1000, 15000
-	gw := proctest.Start(b, []string{idleEnv + "=1"}, os.Args[0])
-	proctest.Start(b, nil, proctest.Build(b), "echo", "--worker", "--gateway", gw.Addrs["inner"])
+	gw := proctest.Start(b, []string{idleEnv + "=" + idleGateway}, os.Args[0])
+	w := proctest.Start(b, []string{idleEnv + "=" + gw.Addrs["inner"]}, os.Args[0])
 	for range b.N {
 		e, err := engine.New(engine.Config{})
 		if err != nil {
 			b.Fatal(err)
 		}
 		dial(b, e, gw.Addrs["ws"], few)
-		heapFew, rssFew := heapOf(b, gw), bench.Resident(gw.PID)
+		heapFew, rssFew := memory(b, gw, "ws")
+		workerHeapFew, workerRSSFew := memory(b, w, "page")
 		dial(b, e, gw.Addrs["ws"], many-few)
-		heapMany, rssMany := heapOf(b, gw), bench.Resident(gw.PID)
-		b.ReportMetric(float64(heapMany-heapFew)/(many-few), "heap-B/client")
-		b.ReportMetric(float64(rssMany-rssFew)/(many-few), "rss-B/client")
+		heapMany, rssMany := memory(b, gw, "ws")
+		workerHeapMany, workerRSSMany := memory(b, w, "page")
+		b.ReportMetric((heapMany-heapFew)/(many-few), "heap-B/client")
+		b.ReportMetric((rssMany-rssFew)/(many-few), "rss-B/client")
+		b.ReportMetric((workerHeapMany-workerHeapFew)/(many-few), "worker-heap-B/client")
+		b.ReportMetric((workerRSSMany-workerRSSFew)/(many-few), "worker-rss-B/client")
 		b.ReportMetric(0, "ns/op")
 		if err := e.Stop(context.Background()); err != nil {
 			b.Fatal(err)
@@ -109,11 +133,11 @@ func dial(b *testing.B, e *engine.Engine, addr string, n int) {
 	open.Wait()
 }
 
-// heapOf is the gateway's live heap in bytes, after a collection.
-func heapOf(b *testing.B, gw *proctest.Process) int {
+// memory is a process's live heap and its resident memory in bytes, after a collection.
+func memory(b *testing.B, p *proctest.Process, scheme string) (heap, rss float64) {
 	b.Helper()
 	c := http.Client{Timeout: 30 * time.Second}
-	r, err := c.Get("http://" + gw.Addrs["ws"] + "/")
+	r, err := c.Get("http://" + p.Addrs[scheme] + "/")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -126,5 +150,5 @@ func heapOf(b *testing.B, gw *proctest.Process) int {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return n
+	return float64(n), float64(bench.Resident(p.PID))
 }

@@ -53,12 +53,12 @@ func ReadResponse(in []byte, key string, o *DialOptions) (ws *WebSocket, n int, 
 		}
 		return nil, 0, nil
 	}
-	lines := strings.Split(string(in[:end]), "\r\n")
-	if proto, status, _ := strings.Cut(lines[0], " "); proto != "HTTP/1.1" || status != "101" && !strings.HasPrefix(status, "101 ") {
-		return nil, 0, fmt.Errorf("%w: %q", ErrRefused, lines[0])
+	line, headers, _ := strings.Cut(string(in[:end]), "\r\n")
+	if proto, status, _ := strings.Cut(line, " "); proto != "HTTP/1.1" || status != "101" && !strings.HasPrefix(status, "101 ") {
+		return nil, 0, fmt.Errorf("%w: %q", ErrRefused, line)
 	}
 	var r Request
-	if r.headers, err = readHeaders(lines[1:]); err != nil {
+	if r.headers, err = readHeaders(headers); err != nil {
 		return nil, 0, err
 	}
 	ws = &WebSocket{max: limit(o.MaxMessage), client: true}

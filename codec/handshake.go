@@ -33,7 +33,8 @@ func Upgrade(r *Request, o *UpgradeOptions) (ws *WebSocket, response []byte, err
 	if err := checkUpgrade(r, o); err != nil {
 		return nil, Refusal(err), err
 	}
-	b := []byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ")
+	b := make([]byte, 0, 144) // enough where neither subprotocol nor extension is agreed on
+	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	b = append(b, acceptKey(r.Header("Sec-WebSocket-Key"))...)
 	b = append(b, "\r\n"...)
 	ws = &WebSocket{max: limit(o.MaxMessage), protocol: chooseSubprotocol(r, o.Subprotocols)}

@@ -47,12 +47,12 @@ func ReadRequest(in []byte) (r *Request, n int, err error) {
 		}
 		return nil, 0, checkStart(in)
 	}
-	lines := strings.Split(string(in[:end]), "\r\n")
+	line, headers, _ := strings.Cut(string(in[:end]), "\r\n")
 	r = new(Request)
-	if err := r.requestLine(lines[0]); err != nil {
+	if err := r.requestLine(line); err != nil {
 		return nil, 0, err
 	}
-	if r.headers, err = readHeaders(lines[1:]); err != nil {
+	if r.headers, err = readHeaders(headers); err != nil {
 		return nil, 0, err
 	}
 	if err := r.check(); err != nil {
@@ -62,9 +62,9 @@ func ReadRequest(in []byte) (r *Request, n int, err error) {
 }
 
 // readHeaders reads header lines. A folded one has no name that is a token; a bare CR or LF is no part of a value.
-func readHeaders(lines []string) ([]header, error) {
-	headers := make([]header, 0, len(lines))
-	for _, line := range lines {
+func readHeaders(lines string) ([]header, error) {
+	headers := make([]header, 0, 1+strings.Count(lines, "\r\n"))
+	for line := range strings.SplitSeq(lines, "\r\n") {
 		name, value, found := strings.Cut(line, ":")
 		value = strings.Trim(value, " \t")
 		if !found || !isToken(name) || !isFieldValue(value) {

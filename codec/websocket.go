@@ -44,17 +44,22 @@ type WebSocket struct {
 	client   bool     // masks what it sends, and takes only unmasked frames
 	window   uint8    // with deflate: below maxWindow, only messages of up to 2^window bytes are compressed
 
-	message    []byte // what has come of a message that is not in one whole frame
+	farewelled bool      // a close frame was sent
+	over       bool      // the peer has closed or broken the rules: nothing more is read
+	assembly   *assembly // of a message that is not in one whole frame; nil: none is under way
+}
+
+// assembly is a message that comes in several frames, or in one too large to wait for.
+type assembly struct {
+	message    []byte // what has come
 	left       int    // payload bytes of the present frame that have not come
 	text       utf8Check
 	key        [4]byte // of the present frame
 	pos        uint8   // in key
-	opcode     uint8   // of the message in progress; 0: none
-	last       bool    // the present frame ends its message
-	compressed bool    // the message in progress
-	given      bool    // message was returned by the last Decode
-	farewelled bool    // a close frame was sent
-	over       bool    // the peer has closed or broken the rules: nothing more is read
+	opcode     uint8
+	last       bool // the present frame ends the message
+	compressed bool
+	given      bool // message was returned by the last Decode
 }
 
 // frame is the header of one frame.
@@ -71,17 +76,17 @@ func (w *WebSocket) Subprotocol() string { return w.protocol }
 
 // Release gives up the buffer of the last payload. Decode does the same; call it when none may come for long, so that an idle connection holds nothing.
 func (w *WebSocket) Release() {
-	if w.given {
-		w.message, w.given = nil, false
+	if a := w.assembly; a != nil && a.given {
+		w.assembly = nil
 	}
 }
 
 // Unfinished is how much memory a message that has not come whole holds, in bytes; 0 when none has begun, at least 1 when one has.
 func (w *WebSocket) Unfinished() int {
-	if w.opcode == 0 {
-		return 0
+	if a := w.assembly; a != nil && !a.given {
+		return max(1, cap(a.message))
 	}
-	return max(1, cap(w.message))
+	return 0
 }
 
 // Discard gives up reading, and what has come of a message.
@@ -94,7 +99,7 @@ func (w *WebSocket) Decode(in, out []byte) (ev Event, payload []byte, n int, rep
 	if w.over {
 		return None, nil, len(in), out, nil
 	}
-	if w.left > 0 {
+	if a := w.assembly; a != nil && a.left > 0 {
 		return w.partial(in, 0, out)
 	}
 	f, code := w.readHeader(in)
@@ -127,10 +132,14 @@ func (w *WebSocket) Decode(in, out []byte) (ev Event, payload []byte, n int, rep
 
 // room is the payload that a frame may still bring to its message.
 func (w *WebSocket) room(f *frame) int {
-	if f.first&bitRSV1 != 0 || w.opcode != 0 && w.compressed {
-		return maxDeflated(w.max) - len(w.message)
+	compressed, have := f.first&bitRSV1 != 0, 0
+	if a := w.assembly; a != nil {
+		compressed, have = a.compressed, len(a.message)
 	}
-	return w.max - len(w.message)
+	if compressed {
+		return maxDeflated(w.max) - have
+	}
+	return w.max - have
 }
 
 // whole is a message in one frame: no copy.
@@ -193,9 +202,9 @@ func (w *WebSocket) legal(first, size byte) bool {
 	rsv := first & bitsRSV
 	switch opcode := first & 0x0F; opcode {
 	case opText, opBinary:
-		return w.opcode == 0 && (rsv == 0 || rsv == bitRSV1 && w.deflate != nil)
+		return w.assembly == nil && (rsv == 0 || rsv == bitRSV1 && w.deflate != nil)
 	case opContinuation:
-		return w.opcode != 0 && rsv == 0
+		return w.assembly != nil && rsv == 0
 	case opClose, opPing, opPong:
 		return first&bitFin != 0 && rsv == 0 && size <= maxControl
 	}
@@ -203,13 +212,12 @@ func (w *WebSocket) legal(first, size byte) bool {
 }
 
 // start begins or goes on with a message of several pieces.
-func (w *WebSocket) start(f *frame) {
+func (w *WebSocket) start(f *frame) *assembly {
 	if opcode := f.first & 0x0F; opcode != opContinuation {
-		w.opcode = opcode
-		w.compressed = f.first&bitRSV1 != 0
-		w.text = utf8Check{}
+		w.assembly = &assembly{opcode: opcode, compressed: f.first&bitRSV1 != 0}
 	}
-	w.last = f.first&bitFin != 0
+	w.assembly.last = f.first&bitFin != 0
+	return w.assembly
 }
 
 // waitFor is the size, in bytes, up to which a frame is waited for; of a larger one each piece is taken as it comes.
@@ -218,19 +226,20 @@ const waitFor = 4 << 10
 // incomplete handles a data frame that has not come whole.
 func (w *WebSocket) incomplete(f *frame, in, out []byte) (Event, []byte, int, []byte, error) {
 	if f.size > waitFor {
-		w.start(f)
-		w.key, w.pos, w.left = f.key, 0, f.size
+		a := w.start(f)
+		a.key, a.pos, a.left = f.key, 0, f.size
 		return w.partial(in, f.header, out)
 	}
-	if op := f.first & 0x0F; f.first&bitRSV1 == 0 && (op == opText || op == opContinuation && w.opcode == opText && !w.compressed) {
+	var check utf8Check
+	text := f.first&(bitRSV1|0x0F) == opText
+	if a := w.assembly; a != nil {
+		check, text = a.text, a.opcode == opText && !a.compressed
+	}
+	if text {
 		// Text that is wrong already must not be waited for (fail fast). The bytes stay masked, they will be read again.
 		var room [waitFor]byte
 		seen := room[:copy(room[:], in[f.header:])]
 		maskBytes(f.key, 0, seen)
-		check := w.text
-		if op == opText {
-			check = utf8Check{}
-		}
 		if !check.more(seen) {
 			return w.fail(out, closeInvalid, "text is not UTF-8")
 		}
@@ -240,52 +249,53 @@ func (w *WebSocket) incomplete(f *frame, in, out []byte) (Event, []byte, int, []
 
 // partial takes what has come of a large frame, behind from bytes of in.
 func (w *WebSocket) partial(in []byte, from int, out []byte) (Event, []byte, int, []byte, error) {
-	piece := in[from:min(len(in), from+w.left)]
+	a := w.assembly
+	piece := in[from:min(len(in), from+a.left)]
 	if len(piece) == 0 && from == 0 {
 		return None, nil, 0, out, nil
 	}
 	if !w.client {
-		maskBytes(w.key, int(w.pos), piece)
+		maskBytes(a.key, int(a.pos), piece)
 	}
-	w.pos = uint8((int(w.pos) + len(piece)) & 3)
-	w.left -= len(piece)
+	a.pos = uint8((int(a.pos) + len(piece)) & 3)
+	a.left -= len(piece)
 	return w.append(piece, from+len(piece), out)
 }
 
 // append adds a piece to the message in progress, and returns the message when that is whole.
 func (w *WebSocket) append(piece []byte, n int, out []byte) (Event, []byte, int, []byte, error) {
-	if w.opcode == opText && !w.compressed && !w.text.more(piece) {
+	a := w.assembly
+	if a.opcode == opText && !a.compressed && !a.text.more(piece) {
 		return w.fail(out, closeInvalid, "text is not UTF-8")
 	}
-	more := w.left // bytes that can still come
-	if !w.last {
-		more = maxDeflated(w.max) - len(w.message) - len(piece)
+	more := a.left // bytes that can still come
+	if !a.last {
+		more = maxDeflated(w.max) - len(a.message) - len(piece)
 	}
-	w.message = append(grow(w.message, len(piece), more), piece...)
-	if w.left > 0 || !w.last {
-		if w.compressed && probes(len(w.message)-len(piece), len(w.message)) && w.deflate.exceeds(w.message, w.max) {
+	a.message = append(grow(a.message, len(piece), more), piece...)
+	if a.left > 0 || !a.last {
+		if a.compressed && probes(len(a.message)-len(piece), len(a.message)) && w.deflate.exceeds(a.message, w.max) {
 			return w.fail(out, closeTooBig, "")
 		}
 		return None, nil, n, out, nil
 	}
-	opcode := w.opcode
-	w.opcode, w.given = 0, true
-	if w.compressed {
-		m, err := w.deflate.inflate(w.message, w.max)
+	a.given = true
+	if a.compressed {
+		m, err := w.deflate.inflate(a.message, w.max)
 		if err != nil {
 			return w.fail(out, inflateCode(err), "compressed message")
 		}
-		w.message = m
-		if opcode == opText && !utf8.Valid(m) {
+		a.message = m
+		if a.opcode == opText && !utf8.Valid(m) {
 			return w.fail(out, closeInvalid, "text is not UTF-8")
 		}
-	} else if opcode == opText && !w.text.end() {
+	} else if a.opcode == opText && !a.text.end() {
 		return w.fail(out, closeInvalid, "text ends within a character")
 	}
-	if opcode == opText {
-		return MessageText, w.message, n, out, nil
+	if a.opcode == opText {
+		return MessageText, a.message, n, out, nil
 	}
-	return MessageBinary, w.message, n, out, nil
+	return MessageBinary, a.message, n, out, nil
 }
 
 // grow makes room for n bytes more: by what has come, doubling, but not for more than the left bytes that may follow.
@@ -329,7 +339,7 @@ func (w *WebSocket) control(f *frame, in, out []byte) (Event, []byte, int, []byt
 }
 
 // end stops reading.
-func (w *WebSocket) end() { w.over, w.message, w.left, w.opcode = true, nil, 0, 0 }
+func (w *WebSocket) end() { w.over, w.assembly = true, nil }
 
 // checkClose returns the code to answer a bad close payload with, 0 for a good one (RFC 6455 sections 5.5.1 and 7.4).
 func checkClose(payload []byte) uint16 {

@@ -233,8 +233,8 @@ func TestClasses(t *testing.T) {
 			for i, class := range bytes.Fields([]byte(test.writes)) {
 				_ = c.WriteAs(numbered(i, 100), classes[string(class)])
 			}
-			if c.ended != test.closed || c.ended && !errors.Is(c.reason, ErrSlowConsumer) {
-				t.Errorf("ended: %v, %v", c.ended, c.reason)
+			if c.ended != test.closed || c.ended && !errors.Is(c.loop.ending[0].reason, ErrSlowConsumer) {
+				t.Errorf("ended: %v, %v", c.ended, c.loop.ending)
 			}
 			if c.ended {
 				return

@@ -180,6 +180,9 @@ func TestAddresses(t *testing.T) {
 		if c.LocalAddr() != netip.MustParseAddrPort(nc.RemoteAddr().String()) {
 			t.Errorf("LocalAddr %v, want %v", c.LocalAddr(), nc.RemoteAddr())
 		}
+		if kept, _ := c.g.RemoteAddr().(*net.TCPAddr); kept == nil || kept.IP != nil {
+			t.Errorf("gnet keeps %v for nobody", kept)
+		}
 		if c.Loop().Conn(c.Slot()) != c {
 			t.Error("the conn is not at its slot")
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
 )
 
 // Handler is told what happens to a connection, on its loop: OnOpen, then OnData
@@ -80,9 +81,8 @@ func (o ConnOptions) withDefaults() ConnOptions {
 // Conn is one connection. All of it is for its loop only, except Loop.
 type Conn struct {
 	// Static after it was made.
-	loop     *Loop
-	options  *ConnOptions // shared by a listener's conns
-	listener *Listener    // nil when enrolled by hand
+	loop    *Loop
+	options *ConnOptions // shared by a listener's conns
 
 	// Owned by the loop. What each message touches stands together.
 	handler Handler
@@ -101,10 +101,10 @@ type Conn struct {
 	paused  bool      // reads nothing
 	resumed bool      // in loop.resumed
 
-	reason   error     // of the end, or of the end to come when draining
-	slot     uint32    // in loop.conns
-	retained *retained // nil without ConnOptions.Retain
-	remote   netip.AddrPort
+	slot     uint32         // in loop.conns
+	retained *retained      // nil without ConnOptions.Retain
+	listener *Listener      // static; nil when enrolled by hand
+	remote   netip.AddrPort // static
 }
 
 func newConn(l *Loop, h Handler, o *ConnOptions, ln *Listener, remote netip.AddrPort) *Conn {
@@ -124,13 +124,20 @@ func (c *Conn) Slot() uint32 { return c.slot }
 // RemoteAddr is the peer's address, also after the end; zero for unix sockets.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
 
-// LocalAddr is the address the peer reached; zero for unix sockets and after the
-// end.
+// LocalAddr is the address the peer reached, without a zone; zero for unix
+// sockets and after the end. It costs a system call.
 func (c *Conn) LocalAddr() netip.AddrPort {
 	if c.g == nil {
 		return netip.AddrPort{}
 	}
-	return addrPort(c.g.LocalAddr())
+	local, _ := unix.Getsockname(c.g.Fd())
+	switch a := local.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
+	}
+	return netip.AddrPort{}
 }
 
 // Handler is who is told about c.
@@ -152,15 +159,21 @@ func (c *Conn) markEnded(reason error) {
 	if c.ended {
 		return
 	}
-	if c.drain == nil || reason == ErrPanic || reason == ErrStopped {
-		c.reason = reason // a draining conn has its reason
+	if c.drain != nil && reason != ErrPanic && reason != ErrStopped {
+		reason = c.drain.reason
 	}
 	c.ended = true
-	c.loop.ending = append(c.loop.ending, c)
+	c.loop.ending = append(c.loop.ending, ending{c, reason})
+}
+
+// ending is a conn whose OnClose is due.
+type ending struct {
+	conn   *Conn
+	reason error
 }
 
 // finish releases what c holds and tells the handler.
-func (c *Conn) finish() {
+func (c *Conn) finish(reason error) {
 	l := c.loop
 	if g := c.g; g != nil {
 		c.g = nil
@@ -174,12 +187,12 @@ func (c *Conn) finish() {
 	c.carry, c.taken = nil, 0
 	c.dropBacklog()
 	if c.drain != nil {
-		c.drain.Stop()
+		l.Cancel(&c.drain.Timer)
 	}
 	if c.listener != nil {
 		c.listener.left(c.remote)
 	}
-	c.callClose()
+	c.callClose(reason)
 	c.out = nil
 	l.dismiss(c)
 }
@@ -194,9 +207,9 @@ func (c *Conn) callData(in []byte) (n int) {
 	return c.handler.OnData(c, in)
 }
 
-func (c *Conn) callClose() {
+func (c *Conn) callClose(reason error) {
 	defer c.loop.caught("OnClose")
-	c.handler.OnClose(c, c.reason)
+	c.handler.OnClose(c, reason)
 }
 
 func (c *Conn) caught(what string) {
@@ -214,6 +227,7 @@ const linger = 2 * time.Second
 type drain struct {
 	Timer
 	conn     *Conn
+	reason   error
 	deadline time.Time
 	shut     bool // everything is with the kernel and our FIN sent
 }
@@ -225,9 +239,8 @@ func (c *Conn) CloseAfterFlush(reason error, within time.Duration) {
 	if c.Closed() {
 		return
 	}
-	c.drain = &drain{conn: c, deadline: time.Now().Add(within)}
+	c.drain = &drain{conn: c, reason: reason, deadline: time.Now().Add(within)}
 	c.drain.Target = c.drain
-	c.reason = reason
 	c.loop.Schedule(&c.drain.Timer, within)
 	c.loop.buffers.put(c.carry)
 	c.carry, c.taken = nil, 0
@@ -238,4 +251,4 @@ func (c *Conn) CloseAfterFlush(reason error, within time.Duration) {
 }
 
 // OnTimer cuts what did not drain in time.
-func (d *drain) OnTimer(*Timer) { d.conn.markEnded(d.conn.reason) }
+func (d *drain) OnTimer(*Timer) { d.conn.markEnded(d.reason) }

@@ -8,13 +8,15 @@ import (
 	"unsafe"
 )
 
-// Everything a conn that is silent costs is in here, besides gnet's own part.
+// Everything a conn that is silent costs is in here, besides gnet's own part. 192
+// bytes are a size class, and three lines of the processor's cache: one byte more
+// would cost 16, and most conns would begin inside a line.
 func TestConnIsSmall(t *testing.T) {
 	t.Parallel()
-	if size := unsafe.Sizeof(Conn{}); size > 224 {
+	if size := unsafe.Sizeof(Conn{}); size > 192 {
 		t.Errorf("Conn has %d bytes", size)
 	}
-	if size := unsafe.Sizeof(Timer{}); size > 48 {
+	if size := unsafe.Sizeof(Timer{}); size > 40 {
 		t.Errorf("Timer has %d bytes", size)
 	}
 }

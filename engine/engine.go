@@ -151,8 +151,9 @@ func (e *Engine) abandon() {
 func (e *Engine) Loops() []*Loop { return e.loops }
 
 // Enroll takes nc over and makes it a Conn of l; with l nil, of the loop that
-// has the fewest. OnOpen has run when it returns nil. nc is closed in any case.
-// It waits for the loop, so it must not be called on one.
+// has the fewest. OnOpen has run when it returns nil. nc is closed in any case,
+// and no longer knows its addresses when it has become a Conn. It waits for the
+// loop, so it must not be called on one.
 func (e *Engine) Enroll(l *Loop, nc net.Conn, h Handler, o ConnOptions) error {
 	if l == nil {
 		l = e.idlest()

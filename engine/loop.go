@@ -39,7 +39,7 @@ type Loop struct {
 	unsent   int        // bytes that wait for those, but for what has its own bound
 	since    int64      // on the engine's clock: overloaded
 	resumed  []*Conn    // have input to be offered again
-	ending   []*Conn    // ended, OnClose due
+	ending   []ending   // OnClose due
 	batch    []func()   // taken from inbox
 	batchAt  int        // next of batch to run
 	ticking  bool       // mirror of wantsTick
@@ -196,9 +196,9 @@ func flushAll(list []*Conn) []*Conn {
 // finish runs OnClose of the conns that ended, also of those that end meanwhile.
 func (l *Loop) finish() {
 	for i := 0; i < len(l.ending); i++ {
-		c := l.ending[i]
-		l.ending[i] = nil
-		c.finish()
+		e := l.ending[i]
+		l.ending[i] = ending{}
+		e.conn.finish(e.reason)
 	}
 	l.ending = l.ending[:0]
 }
@@ -216,7 +216,7 @@ func (l *Loop) offerResumed() {
 // adopt gives c its place in the loop.
 func (l *Loop) adopt(c *Conn, g gnet.Conn) {
 	c.g, c.opened = g, true
-	forgetZones(g)
+	forgetAddresses(g)
 	if n := len(l.free); n > 0 {
 		c.slot = l.free[n-1]
 		l.free = l.free[:n-1]
@@ -229,12 +229,13 @@ func (l *Loop) adopt(c *Conn, g gnet.Conn) {
 	l.counters.Opened++
 }
 
-// forgetZones empties the zones of IPv6 addresses: gnet would put the memory of
-// those strings, which others share, into a pool of buffers.
-func forgetZones(g gnet.Conn) {
+// forgetAddresses empties the addresses that gnet keeps: a Conn has its peer's,
+// and asks the kernel for its own. And gnet would put the memory of IPv6 zones,
+// strings which others share, into a pool of buffers.
+func forgetAddresses(g gnet.Conn) {
 	for _, a := range []net.Addr{g.RemoteAddr(), g.LocalAddr()} {
-		if t, ok := a.(*net.TCPAddr); ok && t.Zone != "" {
-			t.Zone = ""
+		if t, ok := a.(*net.TCPAddr); ok {
+			*t = net.TCPAddr{}
 		}
 	}
 }

@@ -242,7 +242,7 @@ func (c *Conn) flushed() {
 	if d := c.drain; d != nil && !d.shut {
 		d.shut = true
 		if err := unix.Shutdown(c.g.Fd(), unix.SHUT_WR); err != nil {
-			c.markEnded(c.reason)
+			c.markEnded(d.reason)
 			return
 		}
 		c.loop.Schedule(&d.Timer, min(linger, time.Until(d.deadline)))

@@ -17,19 +17,17 @@ type Timer struct {
 
 	next *Timer
 	back **Timer // what points here; nil: not scheduled
-	loop *Loop
-	due  int64 // the tick it fires at
+	due  int64   // the tick it fires at
 }
 
 // Schedule has t fire once d has passed: never early, late by a tick at most
 // while the loop keeps up. A scheduled timer is moved. Loop only.
 func (l *Loop) Schedule(t *Timer, d time.Duration) {
-	t.Stop()
+	l.Cancel(t)
 	w := &l.timers
 	after := time.Since(l.engine.start) + max(d, 0)
 	tick := l.engine.cfg.Tick
 	t.due = max(int64((after+tick-1)/tick), w.now+1)
-	t.loop = l
 	t.link(&w.slots[t.due%wheelSlots])
 	w.count++
 	if !l.ticking {
@@ -38,11 +36,12 @@ func (l *Loop) Schedule(t *Timer, d time.Duration) {
 	}
 }
 
-// Stop takes t out of the wheel. It is harmless on one that is not in. Loop only.
-func (t *Timer) Stop() {
+// Cancel takes t, which is l's, out of the wheel. It is harmless on one that is
+// not in. Loop only.
+func (l *Loop) Cancel(t *Timer) {
 	if t.back != nil {
 		t.unlink()
-		t.loop.timers.count--
+		l.timers.count--
 	}
 }
 
@@ -101,7 +100,7 @@ func (w *wheel) advance(now int64) (more bool) {
 			return true
 		}
 		t := w.fired
-		t.Stop()
+		w.loop.Cancel(t)
 		w.call(t)
 	}
 	return false

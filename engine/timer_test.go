@@ -64,8 +64,8 @@ func TestTimerMovesStopsAndRepeats(t *testing.T) {
 		l.Schedule(neighbour, 20*time.Millisecond)
 		l.Schedule(far, 30*24*time.Hour)
 		l.Schedule(again, 0)
-		stopped.Stop()
-		stopped.Stop()
+		l.Cancel(stopped)
+		l.Cancel(stopped)
 		l.Schedule(moved, 60*time.Millisecond)
 	})
 	at := map[string]int{}
@@ -79,7 +79,7 @@ func TestTimerMovesStopsAndRepeats(t *testing.T) {
 		if !far.Scheduled() || moved.Scheduled() || stopped.Scheduled() {
 			t.Error("Scheduled is wrong")
 		}
-		far.Stop()
+		l.Cancel(far)
 	})
 	if s := e.Stats()[0]; s.Timers != 0 || s.TimersFired != 5 {
 		t.Errorf("stats: %+v", s)
@@ -99,7 +99,7 @@ func TestWheelRounds(t *testing.T) {
 		timers[i].Target = expirer(func(*Timer) {
 			fired = append(fired, i)
 			if i == 0 {
-				timers[1].Stop()
+				l.Cancel(&timers[1])
 			}
 		})
 	}

@@ -8,23 +8,26 @@ import (
 
 // fanout is one message on its way to many clients of a loop. It is encoded once for each encoding that its clients' codecs have.
 type fanout struct {
+	// Static after init.
+	loop *loop
+	send func(*roster.Member) // made once
+
 	// Owned by the loop.
 	message   []byte
 	flags     uint8
 	class     engine.Class
 	delivered uint32
-	refused   uint16               // encodings that cannot carry it, a bit each
-	encoded   [16][]byte           // by codec encoding; empty: not yet made
-	send      func(*roster.Member) // made once
-	targets   [][]byte             // scratch
-	except    []link.ClientID      // scratch
+	refused   uint16          // encodings that cannot carry it, a bit each
+	encoded   [16][]byte      // by codec encoding; empty: not yet made
+	targets   [][]byte        // scratch
+	except    []link.ClientID // scratch
 }
 
-func (p *fanout) init() { p.send = p.to }
+func (p *fanout) init(l *loop) { p.loop, p.send = l, p.to }
 
 // to writes the message to one client.
 func (p *fanout) to(m *roster.Member) {
-	s := m.Data.(*session)
+	s := p.loop.sessions[m.ID.Slot()]
 	if s.phase != phaseOpen {
 		return
 	}

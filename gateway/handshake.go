@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"strings"
 
 	"sluice/codec"
 	"sluice/internal/link"
@@ -42,7 +43,7 @@ func (s *session) handshake(in []byte) int {
 		return len(in)
 	}
 	s.codec = ws
-	s.request = attachedRequest(req)
+	s.keepRequest(req)
 	s.open()
 	return n
 }
@@ -54,11 +55,24 @@ func (s *session) refuseHTTP(response []byte) {
 	s.end(link.ReasonHandshake)
 }
 
-// attachedRequest is the request as an attachment carries it.
-func attachedRequest(req *codec.Request) []byte {
+// keepRequest keeps the request as an attachment carries it, without the headers that were for the gateway.
+func (s *session) keepRequest(req *codec.Request) {
 	headers := make([]link.Header, 0, 16)
 	for name, value := range req.Headers() {
-		headers = append(headers, link.Header{Name: name, Value: value})
+		if !isUpgradeHeader(name) {
+			headers = append(headers, link.Header{Name: name, Value: value})
+		}
 	}
-	return link.AppendRequest(nil, req.Target, headers)
+	s.loop.out = link.AppendRequest(s.loop.out[:0], req.Target, headers)
+	s.request = string(s.loop.out) // of just its size: it stays as long as the client
+}
+
+// isUpgradeHeader reports whether a header is about the connection between client and gateway, and so no concern of the worker's.
+func isUpgradeHeader(name string) bool {
+	for _, h := range [...]string{"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions"} {
+		if strings.EqualFold(name, h) {
+			return true
+		}
+	}
+	return false
 }

@@ -82,7 +82,7 @@ func (s *session) forgive() {
 		ws.Discard()
 	}
 	if s.pace != nil {
-		s.pace.timer.Stop()
+		s.loop.el.Cancel(&s.pace.timer)
 	}
 }
 

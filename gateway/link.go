@@ -114,7 +114,7 @@ func (k *workerLink) leave() {
 		return
 	}
 	k.over = true
-	k.timer.Stop()
+	l.el.Cancel(&k.timer)
 	l.pool.remove(k)
 	delete(l.links, k.serial)
 	for _, s := range k.waiting {
@@ -194,7 +194,7 @@ func (k *workerLink) message(s *session, payload []byte, flags uint8) {
 	s.unacked += link.HeaderSize + len(payload)
 	f := link.Frame{
 		Type: link.Message, Flags: flags, Code: uint16(s.member.Version()),
-		ID: k.sent.Push(link.Message, s.slot, s.token, link.HeaderSize+len(payload)), Slot: s.slot, Token: s.token,
+		ID: k.sent.Push(link.Message, s.slot, s.token(), link.HeaderSize+len(payload)), Slot: s.slot, Token: s.token(),
 	}
 	k.conn.SetMark(f.ID)
 	b := link.AppendHeader(k.conn.Begin(), &f, len(payload))
@@ -210,7 +210,7 @@ func (k *workerLink) crowded() bool {
 
 // attach gives the worker a client.
 func (k *workerLink) attach(s *session) {
-	f := link.Frame{Type: link.Attach, Code: uint16(s.member.Version()), Slot: s.slot, Token: s.token}
+	f := link.Frame{Type: link.Attach, Code: uint16(s.member.Version()), Slot: s.slot, Token: s.token()}
 	if !s.known {
 		f.Flags = link.FlagNew
 	}
@@ -222,7 +222,7 @@ func (k *workerLink) attach(s *session) {
 	start := len(b)
 	b = link.AppendAttachment(link.Begin(b, &f), &a)
 	link.Finish(b, start)
-	link.SetID(b[start:], k.sent.Push(link.Attach, s.slot, s.token, len(b)-start))
+	link.SetID(b[start:], k.sent.Push(link.Attach, s.slot, s.token(), len(b)-start))
 	s.owed++
 	_ = k.conn.Commit(b)
 }
@@ -232,8 +232,8 @@ const maxTelling = 1 << 16
 
 // detach tells the worker that a client is gone.
 func (k *workerLink) detach(s *session) {
-	f := link.Frame{Type: link.Detach, Code: uint16(s.reason), Slot: s.slot, Token: s.token}
-	f.ID = k.sent.Push(link.Detach, s.slot, s.token, link.HeaderSize)
+	f := link.Frame{Type: link.Detach, Code: uint16(s.reason), Slot: s.slot, Token: s.token()}
+	f.ID = k.sent.Push(link.Detach, s.slot, s.token(), link.HeaderSize)
 	k.send(&f)
 	if k.loop.telling == maxTelling {
 		k.loop.stats.Unheard++ // perhaps
@@ -247,7 +247,7 @@ func (k *workerLink) detach(s *session) {
 
 // refresh tells the worker of attributes and uid that somebody else changed.
 func (k *workerLink) refresh(s *session) {
-	f := link.Frame{Type: link.Attrs, Slot: s.slot, Token: s.token}
+	f := link.Frame{Type: link.Attrs, Slot: s.slot, Token: s.token()}
 	b := k.conn.Begin()
 	start := len(b)
 	b = binary.BigEndian.AppendUint32(link.Begin(b, &f), s.member.Version())
@@ -294,8 +294,8 @@ func (k *workerLink) drain() {
 
 // handOver takes a client from a draining worker, in order: nothing of it is unhandled there.
 func (k *workerLink) handOver(s *session) {
-	f := link.Frame{Type: link.Detach, Flags: link.FlagMoved, Slot: s.slot, Token: s.token}
-	f.ID = k.sent.Push(link.Detach, s.slot, s.token, link.HeaderSize)
+	f := link.Frame{Type: link.Detach, Flags: link.FlagMoved, Slot: s.slot, Token: s.token()}
+	f.ID = k.sent.Push(link.Detach, s.slot, s.token(), link.HeaderSize)
 	k.send(&f)
 	k.clients--
 	s.link = nil

@@ -64,7 +64,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 	}
 	l.pool.router = g.cfg.Router()
 	l.drain = l.drainInbox
-	l.fan.init()
+	l.fan.init(l)
 	l.tick.Target = l
 	l.trials.pause.Target = &l.trials
 	return l
@@ -93,8 +93,7 @@ func (l *loop) open(s *session) {
 		l.sessions = append(l.sessions, nil)
 	}
 	l.sessions[s.slot] = s
-	s.token = l.tokens.Uint64()
-	s.member.ID = link.MakeClientID(l.g.cfg.ID, l.index, s.slot, s.token)
+	s.member.ID = link.MakeClientID(l.g.cfg.ID, l.index, s.slot, l.tokens.Uint64())
 }
 
 // forget ends a session; its slot may be used again. Waiting lists drop it when they are walked next.
@@ -106,7 +105,7 @@ func (l *loop) forget(s *session) {
 	}
 	s.quitTrial()
 	s.queue = nil
-	s.timer.Stop()
+	l.el.Cancel(&s.timer)
 	if s.link != nil {
 		s.link.clients--
 		s.link = nil
@@ -121,7 +120,7 @@ func (l *loop) session(slot uint32, token uint64) *session {
 		return nil
 	}
 	s := l.sessions[slot]
-	if s == nil || s.token != token {
+	if s == nil || s.token() != token {
 		return nil
 	}
 	return s

@@ -58,7 +58,7 @@ func (s *session) page(req *codec.Request) {
 		w.writeTo(b, r.Method == http.MethodHead)
 		g.buffers.Put(w.body)
 		_ = l.el.Post(func() { // where it fails, the loop has stopped or the timer ends the connection
-			s.timer.Stop()
+			l.el.Cancel(&s.timer)
 			_ = s.conn.Write(b.B)
 			g.buffers.Put(b) // Write has copied it
 			s.conn.CloseAfterFlush(closing(link.ReasonPeer), lastBytes)

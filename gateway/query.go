@@ -59,7 +59,7 @@ func (l *loop) evict(f *link.Frame) {
 	c := link.Read(f.Payload)
 	uid, keep := c.Bytes(), c.ID()
 	l.members.Walk(link.TargetUIDs, [][]byte{uid}, []link.ClientID{keep}, func(m *roster.Member) {
-		m.Data.(*session).end(link.ReasonReplaced)
+		l.sessions[m.ID.Slot()].end(link.ReasonReplaced)
 	})
 }
 

@@ -41,7 +41,6 @@ type session struct {
 	link    *workerLink // nil: given to no worker at present
 	queue   *queue      // messages that wait for a worker or its credit; nil: there are none
 	pace    *pace       // nil: it may send as fast as it likes
-	token   uint64      // static
 	unacked int         // bytes of the messages that are out, as frames
 	slot    uint32      // static
 	owed    int32       // frames about it that its worker has not acknowledged
@@ -58,14 +57,17 @@ type session struct {
 	told    bool          // its worker was told that it is gone
 	waiting bool          // stands in a waiting list
 	mute    bool          // the first message is still to come, and has a deadline
+	reason  link.Reason   // why it ended
+	owing   uint32        // 1 + its place in the loop's list of those that owe something; 0: it is not there
 	member  roster.Member // id, uid, groups, attributes
 
-	owing   uint32 // 1 + its place in the loop's list of those that owe something; 0: it is not there
-	reason  link.Reason
 	timer   engine.Timer
 	lis     *listener // static
-	request []byte    // static; WebSocket: request target and headers, as an attachment carries them
+	request string    // static; WebSocket: request target and headers, as an attachment carries them
 }
+
+// token is what frames name the client by, beside its slot.
+func (s *session) token() uint64 { return s.member.ID.Token() }
 
 // OnOpen implements engine.Handler.
 func (s *session) OnOpen(c *engine.Conn) {
@@ -106,14 +108,13 @@ func (s *session) open() {
 	l := s.loop
 	s.phase = phaseOpen
 	l.open(s)
-	s.member.Data = s
 	l.members.Add(&s.member)
 	l.stats.Opened++
 	s.limit()
 	if s.lis.Heartbeat > 0 {
 		l.el.Schedule(&s.timer, s.lis.Heartbeat)
 	} else {
-		s.timer.Stop()
+		s.loop.el.Cancel(&s.timer)
 	}
 	if !s.attach() {
 		s.wait()
@@ -173,7 +174,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 
 // OnClose implements engine.Handler.
 func (s *session) OnClose(_ *engine.Conn, reason error) {
-	s.timer.Stop()
+	s.loop.el.Cancel(&s.timer)
 	s.forgive()
 	if s.reason == 0 {
 		s.reason = reasonOf(reason)
@@ -214,13 +215,7 @@ func (s *session) attach() bool {
 func (s *session) remote() string { return s.conn.RemoteAddr().String() }
 
 // target is the request target, path and query; empty for anything but WebSocket.
-func (s *session) target() string {
-	if len(s.request) == 0 {
-		return ""
-	}
-	c := link.Read(s.request)
-	return string(c.Bytes())
-}
+func (s *session) target() string { return link.RequestTarget(s.request) }
 
 // forward passes a message on to the client's worker, or lets it wait.
 func (s *session) forward(payload []byte, flags uint8) {
@@ -288,7 +283,7 @@ func (s *session) pump() bool {
 		}
 	}
 	if s.phase == phaseGone {
-		s.timer.Stop()
+		s.loop.el.Cancel(&s.timer)
 		s.link.detach(s)
 	}
 	return true
@@ -339,7 +334,7 @@ func (s *session) end(reason link.Reason) {
 	s.phase = phaseEnding
 	s.reason = reason
 	s.loop.members.Remove(&s.member) // nobody's uid and in no group, though its last bytes may take a while
-	s.timer.Stop()
+	s.loop.el.Cancel(&s.timer)
 	s.forgive()
 	s.conn.CloseAfterFlush(closing(reason), lastBytes)
 }

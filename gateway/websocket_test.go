@@ -159,18 +159,21 @@ func TestTheWorkerSeesTheRequest(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.Listener{}))
 	w := dialWorker(t, g.InnerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20})
-	openWebSocket(t, g.Addrs()[0]+"/room/7?as=ann", &websocket.DialOptions{HTTPHeader: http.Header{"Cookie": {"session=1"}}})
+	openWebSocket(t, g.Addrs()[0]+"/room/7?as=ann", &websocket.DialOptions{HTTPHeader: http.Header{"Cookie": {"session=1"}}, Subprotocols: []string{"chat"}})
 	_, f := w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
 	c := link.Read(f.Payload)
 	a := c.Attachment()
-	cookie := ""
+	headers := make(http.Header)
 	for _, h := range a.Headers {
-		if strings.EqualFold(h.Name, "Cookie") {
-			cookie = h.Value
-		}
+		headers.Add(h.Name, h.Value)
 	}
-	if a.Target != "/room/7?as=ann" || cookie != "session=1" || a.Listener != g.Addrs()[0] || c.Bad() {
+	if a.Target != "/room/7?as=ann" || headers.Get("Cookie") != "session=1" || headers.Get("Sec-WebSocket-Protocol") != "chat" || a.Listener != g.Addrs()[0] || c.Bad() {
 		t.Errorf("attachment %+v", a)
+	}
+	for _, name := range []string{"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions"} {
+		if headers.Get(name) != "" {
+			t.Errorf("the worker is told of %s, which was for the gateway", name)
+		}
 	}
 }
 

@@ -101,7 +101,8 @@ func (s *session) endUnit(ok bool) {
 	s.unit = nil
 }
 
-// Request is the HTTP request that a WebSocket client came with.
+// Request is the HTTP request that a WebSocket client came with. Headers that were for the gateway are not in it: Connection, Upgrade, Sec-WebSocket-Key,
+// Sec-WebSocket-Version and Sec-WebSocket-Extensions.
 type Request struct {
 	Target  string // path and query
 	headers []link.Header

@@ -157,7 +157,7 @@ func TestPartsReadBack(t *testing.T) {
 	}
 	for name, b := range map[string][]byte{
 		"from fields":  AppendAttachment(nil, &want),
-		"request kept": AppendAttachment(nil, &Attachment{Version: 9, Handled: 3, Remote: "r", Listener: "l", UID: "u", Request: AppendRequest(nil, "/t", want.Headers), Attrs: someone}),
+		"request kept": AppendAttachment(nil, &Attachment{Version: 9, Handled: 3, Remote: "r", Listener: "l", UID: "u", Request: string(AppendRequest(nil, "/t", want.Headers)), Attrs: someone}),
 	} {
 		c := Read(b)
 		if got := c.Attachment(); c.Bad() || len(c.Rest()) > 0 || !reflect.DeepEqual(got, want) {

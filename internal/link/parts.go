@@ -176,7 +176,7 @@ type Attachment struct {
 	UID      string // empty: not bound
 	Target   string // WebSocket: the request target, path and query
 	Headers  []Header
-	Request  []byte // AppendRequest of Target and Headers, where the sender has it ready; then used instead of them
+	Request  string // AppendRequest of Target and Headers, where the sender has it ready; then used instead of them
 	Attrs    []Attribute
 }
 
@@ -189,6 +189,14 @@ func AppendRequest[T string | []byte](dst []byte, target T, headers []Header) []
 		dst = AppendBytes(dst, h.Value)
 	}
 	return dst
+}
+
+// RequestTarget is the target in what AppendRequest appended; empty where that is.
+func RequestTarget(request string) string {
+	if request == "" {
+		return ""
+	}
+	return request[2 : 2+int(request[0])<<8+int(request[1])]
 }
 
 // AppendAttachment appends the payload of an Attach frame.

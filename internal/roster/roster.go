@@ -14,18 +14,17 @@ type Roster struct {
 	slots   []uint64 // scratch of Select: one bit for each slot
 }
 
-// Member is one client. It is part of whatever its owner knows of the client, and small while there is nothing to know.
+// Member is one client. It is part of whatever its owner knows of the client, which the owner finds by the slot in the ID, and small while there is nothing to know.
+// What each message looks at comes first.
 type Member struct {
-	ID   link.ClientID // set before Add
-	Data any           // the owner's
-
-	uid     *set // nil: not bound; after Remove a name and no more
+	ID      link.ClientID // set before Add
+	version uint32        // of attrs
+	mark    uint32        // the walk that has met or excluded it
+	uid     *set          // nil: not bound; after Remove a name and no more
 	uidAt   int32
-	version uint32
+	present bool
 	groups  []place
 	attrs   []link.Attribute
-	mark    uint32 // the walk that has met or excluded it
-	present bool
 }
 
 // set is the members of one group or uid. It exists while it has any.

@@ -157,7 +157,7 @@ func (g *Gateway) publish(f *link.Frame) (delivered uint32) {
 		return 0
 	}
 	g.members.Walk(f.Code, keys, except, func(m *roster.Member) {
-		if m.Data.(*Client).hear(message, f.Flags) {
+		if g.sessions[m.ID.Slot()].hear(message, f.Flags) {
 			delivered++
 		}
 	})
@@ -166,7 +166,7 @@ func (g *Gateway) publish(f *link.Frame) (delivered uint32) {
 
 func (g *Gateway) evict(uid []byte, keep link.ClientID) {
 	g.members.Walk(link.TargetUIDs, [][]byte{uid}, []link.ClientID{keep}, func(m *roster.Member) {
-		m.Data.(*Client).end(link.ReasonReplaced)
+		g.sessions[m.ID.Slot()].end(link.ReasonReplaced)
 	})
 }
 

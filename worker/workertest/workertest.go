@@ -184,7 +184,6 @@ func (g *Gateway) Dial(r Request) *Client {
 	c := &Client{g: g, request: r}
 	c.more.L = &g.mu
 	c.member.ID = link.MakeClientID(gatewayID, 0, uint32(len(g.sessions)), rand.Uint64())
-	c.member.Data = c
 	g.sessions = append(g.sessions, c)
 	g.members.Add(&c.member)
 	g.attach(c, true)
