@@ -54,7 +54,7 @@ func compare(b *testing.B, sides []side, figures ...figure) {
 			b.ReportMetric(median(each(runs[s.name], f.of)), s.name+"-"+f.name+"-"+f.unit)
 		}
 		for i, p := range runs[s.name][0].Servers[1:] { // of several processes, what each but the first took
-			b.ReportMetric(median(each(runs[s.name], func(r *bench.Report) float64 { return r.Servers[i+1].PerMessage })), s.name+"-"+p.Name+"-µs")
+			b.ReportMetric(median(each(runs[s.name], func(r *bench.Report) float64 { return r.Servers[i+1].PerMessage })), s.name+"-"+p.Name+"-cpu-µs")
 		}
 	}
 	for _, s := range sides {

@@ -67,7 +67,11 @@ func (l *lane) readied(c *client) {
 	if c.dialled == 0 && c.life == 0 {
 		l.run.opened(nil)
 	}
-	if l.running && c.sender {
+	switch {
+	case c.life > 0 && !l.running: // it was dialled when nothing is sent any more
+		c.over = true
+		c.conn.Close(errBye)
+	case l.running && c.sender:
 		l.fill(c)
 	}
 }
