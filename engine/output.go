@@ -64,6 +64,9 @@ func (c *Conn) CommitAs(b []byte, class Class) error {
 
 // room makes place for n bytes behind out.
 func (c *Conn) room(n int) {
+	if c.shared {
+		c.own(n)
+	}
 	if c.out == nil { // most turns are like the one before
 		c.out = c.loop.buffers.get(max(n, int(c.usual)))
 	}
@@ -253,6 +256,10 @@ func (c *Conn) flushed() {
 
 // emptied gives the out-buffer back when nothing in it is left to send.
 func (c *Conn) emptied() {
+	if c.shared {
+		c.unshare()
+		c.sent = 0
+	}
 	if c.out != nil {
 		if c.retained != nil {
 			c.usual = uint32(min(len(c.out), piece))
