@@ -216,5 +216,5 @@ func (c *client) speak(verb byte, target [targetLen]byte, seq uint32, due int64)
 }
 
 func (c *client) write(p []byte) {
-	_ = c.conn.Commit(c.wire.Append(c.conn.Begin(), p, c.lane.text)) // a failure closes the connection, and OnClose tells
+	_ = c.conn.Commit(c.wire.Append(c.conn.Begin(len(p)), p, c.lane.text)) // a failure closes the connection, and OnClose tells
 }

@@ -82,7 +82,7 @@ const benchFrame = 128
 func echoFrames(c *Conn, in []byte) int {
 	n := 0
 	for ; len(in)-n >= benchFrame; n += benchFrame {
-		_ = c.Commit(append(c.Begin(), in[n:n+benchFrame]...))
+		_ = c.Commit(append(c.Begin(benchFrame), in[n:n+benchFrame]...))
 	}
 	return n
 }

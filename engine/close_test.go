@@ -71,7 +71,7 @@ func poked(_ *Conn, nc net.Conn) { _, _ = nc.Write([]byte("x")) }
 
 // harmless calls everything there is on a conn that has ended.
 func harmless(c *Conn) {
-	_ = c.Commit(append(c.Begin(), 1))
+	_ = c.Commit(append(c.Begin(1), 1))
 	c.Flush()
 	c.Pause()
 	c.Resume()

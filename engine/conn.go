@@ -100,6 +100,7 @@ type Conn struct {
 	slow    bool      // in loop.blocked
 	paused  bool      // reads nothing
 	resumed bool      // in loop.resumed
+	shared  bool      // out is a view of a Shared
 
 	slot     uint32         // in loop.conns
 	retained *retained      // nil without ConnOptions.Retain
@@ -180,6 +181,9 @@ func (c *Conn) finish(reason error) {
 		_ = l.reactor.Close(g)
 	}
 	l.buffers.put(c.carry)
+	if c.shared {
+		c.unshare()
+	}
 	if c.retained == nil { // else OnClose may want what has not gone out
 		l.buffers.put(c.out)
 		c.out, c.sent = nil, 0

@@ -61,13 +61,33 @@ func TestOutputAndInputDoNotAllocate(t *testing.T) {
 		allocs := testing.AllocsPerRun(1000, func() {
 			for range 10 {
 				_ = c.Write(message)
-				_ = c.Commit(append(c.Begin(), message...))
+				_ = c.Commit(append(c.Begin(len(message)), message...))
 			}
 			c.receive(message)
 			c.loop.dirty = flushAll(c.loop.dirty)
 		})
 		if allocs > 0 {
 			t.Errorf("%.2f allocations for 20 messages out and one read in", allocs)
+		}
+	})
+}
+
+// A message that is larger than what a buffer has left gets a larger one from the loop's, not from the collector.
+func TestLargeMessagesDoNotAllocate(t *testing.T) {
+	e := start(t, Config{Loops: 1})
+	c, _ := opened(t, e, funcs{}, ConnOptions{})
+	on(t, c.Loop(), func() {
+		for _, size := range []int{400, 1000, 10_000} {
+			message := make([]byte, size)
+			allocs := testing.AllocsPerRun(10, func() {
+				for range 10 {
+					_ = c.Commit(append(c.Begin(size), message...))
+				}
+				c.emptied() // as if it were sent
+			})
+			if allocs > 0 {
+				t.Errorf("%.2f allocations for 10 messages of %d bytes", allocs, size)
+			}
 		}
 	})
 }

@@ -21,7 +21,9 @@
 // # Buffers
 //
 // An incoming slice is a view, valid until OnData returns; to keep it, copy it.
-// Write copies. Begin and Commit append in place without a copy.
+// Write copies. Begin and Commit append in place without a copy. A message that
+// many are sent is written once, to a Shared, and WriteShared has each conn show
+// it, without a copy unless it has to wait.
 //
 // # The end of a connection
 //

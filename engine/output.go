@@ -13,6 +13,7 @@ const (
 	warm      = 128 << 10 // bytes of all conns that do not wait for the turn's end
 	flood     = 16 << 20  // bytes of all conns that do not even wait for the callback's end
 	roomAhead = 256       // bytes Begin has ready at least
+	around    = 64        // bytes Begin has ready for what a format puts around a message
 	mostUsual = 8 << 10   // most bytes a buffer begins with because the last one had to grow
 )
 
@@ -30,18 +31,19 @@ func (c *Conn) WriteAs(p []byte, class Class) error {
 	return c.commit(append(c.out, p...), class)
 }
 
-// Begin lends c's out-buffer to append one message to, for Commit:
+// Begin lends c's out-buffer to append one message of about n bytes to, for
+// Commit:
 //
-//	b := c.Begin()
+//	b := c.Begin(n)
 //	b = append(b, ...)
 //	err := c.Commit(b)
 //
 // Nothing may be written on the loop in between.
-func (c *Conn) Begin() []byte {
+func (c *Conn) Begin(n int) []byte {
 	if c.Closed() {
 		return nil
 	}
-	c.room(roomAhead)
+	c.room(max(n+around, roomAhead))
 	return c.out
 }
 
@@ -62,6 +64,9 @@ func (c *Conn) CommitAs(b []byte, class Class) error {
 
 // room makes place for n bytes behind out.
 func (c *Conn) room(n int) {
+	if c.shared {
+		c.own(n)
+	}
 	if c.out == nil { // most turns are like the one before
 		c.out = c.loop.buffers.get(max(n, int(c.usual)))
 	}
@@ -251,6 +256,10 @@ func (c *Conn) flushed() {
 
 // emptied gives the out-buffer back when nothing in it is left to send.
 func (c *Conn) emptied() {
+	if c.shared {
+		c.unshare()
+		c.sent = 0
+	}
 	if c.out != nil {
 		if c.retained != nil {
 			c.usual = uint32(min(len(c.out), piece))

@@ -66,7 +66,7 @@ func TestWritesKeepTheirOrder(t *testing.T) {
 			case 0:
 				_ = c.Write(m)
 			case 1:
-				_ = c.Commit(append(c.Begin(), m...))
+				_ = c.Commit(append(c.Begin(len(m)), m...))
 			case 2:
 				_ = c.Write(m)
 				c.Flush()

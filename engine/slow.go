@@ -11,6 +11,9 @@ func (c *Conn) block() {
 	if len(c.next()) == 0 {
 		c.emptied()
 	}
+	if c.shared {
+		c.own(0)
+	}
 	if c.backlog == nil {
 		c.takeBacklog()
 	}

@@ -16,7 +16,7 @@ func (s *session) deliver(payload []byte, flags uint8, class engine.Class) bool 
 	if flags&link.FlagRaw != 0 {
 		return s.conn.WriteAs(payload, class) == nil
 	}
-	b := s.conn.Begin()
+	b := s.conn.Begin(len(payload))
 	before := len(b)
 	b = s.codec.Append(b, payload, flags&link.FlagText != 0)
 	if len(b) == before { // the format cannot carry it

@@ -18,9 +18,15 @@ type fanout struct {
 	class     engine.Class
 	delivered uint32
 	refused   uint16          // encodings that cannot carry it, a bit each
-	encoded   [16][]byte      // by codec encoding; empty: not yet made
+	encoded   [16]encoded     // by codec encoding
 	targets   [][]byte        // scratch
 	except    []link.ClientID // scratch
+}
+
+// encoded is the message in one encoding.
+type encoded struct {
+	memory  *engine.Shared // nil: not yet needed
+	message []byte         // empty: not yet made
 }
 
 func (p *fanout) init(l *loop) { p.loop, p.send = l, p.to }
@@ -39,16 +45,19 @@ func (p *fanout) to(m *roster.Member) {
 	}
 	encoding := s.codec.Encoding()
 	e := &p.encoded[encoding]
-	if len(*e) == 0 && p.refused&(1<<encoding) == 0 {
-		*e = s.codec.Append((*e)[:0], p.message, p.flags&link.FlagText != 0)
+	if len(e.message) == 0 && p.refused&(1<<encoding) == 0 {
+		if e.memory == nil {
+			e.memory = p.loop.el.NewShared()
+		}
+		e.message = e.memory.Commit(s.codec.Append(e.memory.Begin(), p.message, p.flags&link.FlagText != 0))
 	}
-	if len(*e) == 0 { // the format cannot carry it
+	if len(e.message) == 0 { // the format cannot carry it
 		p.refused |= 1 << encoding
 		s.loop.stats.Unsendable++
 		return
 	}
 	s.loop.stats.MessagesOut++
-	if s.conn.WriteAs(*e, p.class) == nil {
+	if s.conn.WriteShared(e.message, p.class) == nil {
 		p.delivered++
 	}
 }
@@ -67,21 +76,14 @@ func (p *fanout) parse(g *Gateway, f *link.Frame) {
 	p.class, p.message = g.classOf(f.Flags, c.Rest())
 }
 
-// maxEncoded is the largest encoding kept from one publish to the next, in bytes.
-const maxEncoded = 64 << 10
-
 // publish sends a message to all clients of this loop that it is for, one copy each. It returns how many connections took it.
 func (l *loop) publish(f *link.Frame) uint32 {
 	p := &l.fan
 	p.parse(l.g, f)
 	p.delivered, p.refused = 0, 0
 	l.members.Walk(f.Code, p.targets, p.except, p.send)
-	for i, e := range p.encoded {
-		if cap(e) > maxEncoded {
-			p.encoded[i] = nil
-		} else {
-			p.encoded[i] = e[:0]
-		}
+	for i := range p.encoded {
+		p.encoded[i].message = nil
 	}
 	p.message = nil
 	return p.delivered

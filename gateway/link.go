@@ -197,7 +197,7 @@ func (k *workerLink) message(s *session, payload []byte, flags uint8) {
 		ID: k.sent.Push(link.Message, s.slot, s.token(), link.HeaderSize+len(payload)), Slot: s.slot, Token: s.token(),
 	}
 	k.conn.SetMark(f.ID)
-	b := link.AppendHeader(k.conn.Begin(), &f, len(payload))
+	b := link.AppendHeader(k.conn.Begin(len(payload)), &f, len(payload))
 	_ = k.conn.Commit(append(b, payload...)) // the link's bound is its window: an overflow ends the link
 }
 
@@ -218,7 +218,7 @@ func (k *workerLink) attach(s *session) {
 		Version: s.member.Version(), Handled: s.handled, Remote: s.remote(), Listener: s.lis.URL, UID: s.member.UID(),
 		Request: s.request, Attrs: s.member.Attrs(),
 	}
-	b := k.conn.Begin()
+	b := k.conn.Begin(0)
 	start := len(b)
 	b = link.AppendAttachment(link.Begin(b, &f), &a)
 	link.Finish(b, start)
@@ -248,7 +248,7 @@ func (k *workerLink) detach(s *session) {
 // refresh tells the worker of attributes and uid that somebody else changed.
 func (k *workerLink) refresh(s *session) {
 	f := link.Frame{Type: link.Attrs, Slot: s.slot, Token: s.token()}
-	b := k.conn.Begin()
+	b := k.conn.Begin(0)
 	start := len(b)
 	b = binary.BigEndian.AppendUint32(link.Begin(b, &f), s.member.Version())
 	b = link.AppendAttributes(link.AppendBytes(b, s.member.UID()), s.member.Attrs())
@@ -258,7 +258,7 @@ func (k *workerLink) refresh(s *session) {
 }
 
 func (k *workerLink) send(f *link.Frame) {
-	_ = k.conn.Commit(link.Append(k.conn.Begin(), f))
+	_ = k.conn.Commit(link.Append(k.conn.Begin(len(f.Payload)), f))
 	k.trim()
 }
 

@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"net"
+	"testing"
+)
+
+// What many are written of one memory reaches each whole, unchanged and in order, also one that reads late, and whatever else is written in between.
+func TestSharedMessages(t *testing.T) {
+	t.Parallel()
+	const conns, turns = 5, 200
+	e := start(t, Config{Loops: 1})
+	var all [conns]*Conn
+	var peers [conns]net.Conn
+	for i := range all {
+		all[i], peers[i] = opened(t, e, funcs{}, ConnOptions{MaxOutput: 64 << 20})
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	var want [conns][]int
+	next := 0
+	var memory *Shared
+	for range turns {
+		on(t, all[0].Loop(), func() {
+			if memory == nil {
+				memory = all[0].Loop().NewShared()
+			}
+			if n := all[0].loop.views; n != 0 {
+				t.Errorf("%d views are left after a turn", n)
+			}
+			for range rng.IntN(20) {
+				next++
+				message := numbered(next, 8+rng.IntN(20_000))
+				one := rng.IntN(conns)
+				switch rng.IntN(6) {
+				case 0:
+					_ = all[one].Write(message)
+					want[one] = append(want[one], next)
+					continue
+				case 1:
+					all[one].Flush()
+				}
+				shared := memory.Commit(append(memory.Begin(), message...))
+				for i, c := range all {
+					if i != one || rng.IntN(2) == 0 { // some miss some
+						_ = c.WriteShared(shared, Class{})
+						want[i] = append(want[i], next)
+					}
+				}
+			}
+		})
+	}
+	if s := e.Stats()[0]; s.Blocked == 0 {
+		t.Error("nobody was slow")
+	}
+	on(t, all[0].Loop(), func() {
+		for _, c := range all {
+			c.CloseAfterFlush(nil, patience)
+		}
+	})
+	for i := conns - 1; i >= 0; i-- { // the last to be read is the one that is late
+		got := numbers(t, peers[i])
+		if len(got) != len(want[i]) {
+			t.Errorf("conn %d: %d messages came, and %d were written", i, len(got), len(want[i]))
+			continue
+		}
+		for j := range got {
+			if got[j] != want[i][j] {
+				t.Fatalf("conn %d: message %d came in place of %d", i, got[j], want[i][j])
+			}
+		}
+	}
+}
+
+// A conn that ends with a message unsent has no view any more.
+func TestSharedMessageOfAConnThatEnds(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{Loops: 1})
+	c, _ := opened(t, e, funcs{}, ConnOptions{})
+	on(t, c.Loop(), func() {
+		memory := c.Loop().NewShared()
+		_ = c.WriteShared(memory.Commit(append(memory.Begin(), "message"...)), Class{})
+		c.Close(nil)
+	})
+	on(t, c.Loop(), func() {
+		if n := c.loop.views; n != 0 {
+			t.Errorf("%d views are left", n)
+		}
+	})
+}
