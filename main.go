@@ -92,7 +92,7 @@ func echoCommand(log *slog.Logger) *cobra.Command {
 		Short: "an echo: every message goes back to its sender unchanged, for tests, conformance and benchmarks",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.serve(c.Context(), func() (worker.Handler, error) { return e, nil }, nil)
+			return o.serve(c.Context(), func() (worker.Handler, error) { return &e, nil }, nil)
 		},
 	}
 	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")

@@ -67,7 +67,10 @@ func line(in []byte, limit int) ([]byte, int, error) {
 	if i < 0 {
 		i = len(window)
 	}
-	text := bytes.TrimSuffix(in[:i], []byte{'\r'})
+	text := in[:i]
+	if i > 0 && in[i-1] == '\r' {
+		text = in[:i-1]
+	}
 	if len(text) > limit {
 		return nil, 0, ErrTooBig
 	}

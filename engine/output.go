@@ -10,7 +10,7 @@ import (
 const (
 	piece     = 64 << 10  // most bytes gnet is given at once, and so most it holds
 	early     = 1 << 20   // bytes of one conn that do not wait for the turn's end
-	warm      = 128 << 10 // bytes of all conns that do not wait for the turn's end
+	warm      = 112 << 10 // bytes of all conns that do not wait for the turn's end: of a link some 128 KiB with what the last callback adds
 	flood     = 16 << 20  // bytes of all conns that do not even wait for the callback's end
 	roomAhead = 256       // bytes Begin has ready at least
 	around    = 64        // bytes Begin has ready for what a format puts around a message
@@ -262,7 +262,7 @@ func (c *Conn) emptied() {
 	}
 	if c.out != nil {
 		if c.retained != nil {
-			c.usual = uint32(min(len(c.out), piece))
+			c.usual = uint32(min(len(c.out), 2*piece))
 			c.retain()
 		} else {
 			c.usual = uint32(min(len(c.out), mostUsual))
