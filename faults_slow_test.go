@@ -265,7 +265,7 @@ func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
 		t.Skip("short")
 	}
 	plain := func(int) worker.Message { return worker.Message{} }
-	latest := func(i int) worker.Message { return worker.Message{Latest: strconv.Itoa(i % 5)} }
+	latest := func(i int) worker.Message { return worker.Message{Class: &worker.Class{Latest: strconv.Itoa(i % 5)}} }
 	for _, test := range []struct {
 		name    string
 		flags   []string
@@ -404,7 +404,7 @@ func TestPressureOnTheBudget(t *testing.T) {
 	quick := a.join(addr, 5, 0)
 	m := newGauge(t, g.PID)
 	deaf := a.join(addr, slow, -1)
-	message := func(int) worker.Message { return worker.Message{Overflow: worker.AsListener} }
+	message := func(int) worker.Message { return worker.Message{} }
 	over := a.knockUntil(true, addr)
 	first := -1 // how many had been cut when a newcomer was turned away
 	a.pace(14*time.Second, message, func() bool {

@@ -119,7 +119,7 @@ func (h *Chat) typing(c *worker.Client, room string) *event {
 		return problem("not_in_room", "join the room first")
 	}
 	hint := encode(&event{Type: "typing", Room: room, From: name(c)})
-	hint.Overflow, hint.Latest = worker.DropNewest, "typing "+room+" "+name(c) // whoever reads slowly can do without
+	hint.Class = &worker.Class{Overflow: worker.DropNewest, Latest: "typing " + room + " " + name(c)} // whoever reads slowly can do without
 	_ = c.Publish(group(room), hint, c.ID())
 	return nil
 }

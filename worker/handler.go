@@ -51,13 +51,18 @@ type Message struct {
 	Redelivered bool
 	// Number counts the messages of the client's connection, from 1, as far as gateways took them. It is the same at each delivery of a message.
 	Number uint32
-	// Raw makes Data go to the socket as it is, past the client's protocol. For sending only.
+	// Class says more of how it is to be sent; nil: nothing. No message from a client has one.
+	Class *Class
+}
+
+// Class is how messages are sent that are not like others. It must not change once it has been sent with; many messages may have the same.
+type Class struct {
+	// Raw makes Data go to the socket as it is, past the client's protocol.
 	Raw bool
-	// Overflow says what becomes of the message at a client that reads so slowly that it does not fit behind what waits. For sending only.
+	// Overflow says what becomes of a message at a client that reads so slowly that it does not fit behind what waits.
 	Overflow Overflow
 	// Latest, if not empty, is a key: of one key only the newest message waits for a client that reads slowly, behind all others that wait. For what is soon out of
-	// date, such as a position, a price, a hint that somebody is typing. For sending only.
-	// In the place of a message that closes the client it does so too.
+	// date, such as a position, a price, a hint that somebody is typing. In the place of a message that closes the client it does so too.
 	Latest string
 }
 
@@ -91,24 +96,28 @@ func (m *Message) flags() (f uint8) {
 	if !m.Binary {
 		f |= link.FlagText
 	}
-	if m.Raw {
+	c := m.Class
+	if c == nil {
+		return f
+	}
+	if c.Raw {
 		f |= link.FlagRaw
 	}
-	if m.Latest != "" {
+	if c.Latest != "" {
 		f |= link.FlagLatest
 	}
-	return f | uint8(m.Overflow)<<4&link.FlagOverflow
+	return f | uint8(c.Overflow)<<4&link.FlagOverflow
 }
 
 // appendKey appends what stands before Data on a link.
 func (m *Message) appendKey(dst []byte) ([]byte, error) {
 	switch {
-	case m.Latest == "":
+	case m.Class == nil || m.Class.Latest == "":
 		return dst, nil
-	case len(m.Latest) > 0xFFFF:
+	case len(m.Class.Latest) > 0xFFFF:
 		return nil, ErrTooBig
 	}
-	return link.AppendBytes(dst, m.Latest), nil
+	return link.AppendBytes(dst, m.Class.Latest), nil
 }
 
 // ClientID names one client for the time of its connection: opaque, unguessable, never used again.

@@ -159,10 +159,13 @@ func (c *Client) hear(payload []byte, flags uint8) bool {
 	if c.state != open {
 		return false
 	}
-	m := worker.Message{Binary: flags&link.FlagText == 0, Raw: flags&link.FlagRaw != 0, Overflow: worker.Overflow(flags & link.FlagOverflow >> 4)}
+	m := worker.Message{Binary: flags&link.FlagText == 0}
+	if flags&(link.FlagRaw|link.FlagOverflow|link.FlagLatest) != 0 {
+		m.Class = &worker.Class{Raw: flags&link.FlagRaw != 0, Overflow: worker.Overflow(flags & link.FlagOverflow >> 4)}
+	}
 	if flags&link.FlagLatest != 0 {
 		key := link.Read(payload)
-		m.Latest = string(key.Bytes())
+		m.Class.Latest = string(key.Bytes())
 		payload = key.Rest()
 	}
 	m.Data = append([]byte(nil), payload...)

@@ -122,15 +122,15 @@ func TestOffice(t *testing.T) {
 func TestWhatAMessageSaysOfSlowClients(t *testing.T) {
 	t.Parallel()
 	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
-		m = worker.Message{Data: m.Data, Overflow: worker.DropNewest, Latest: "price"}
+		m.Class = &worker.Class{Overflow: worker.DropNewest, Latest: "price"}
 		_ = c.Send(m)
-		m.Overflow = worker.CloseSlow
+		m.Class = &worker.Class{Overflow: worker.CloseSlow, Latest: "price"}
 		_ = c.Broadcast(m)
 		d, err := c.Deliver(context.Background(), m)
 		if d != worker.Delivered || err != nil {
 			t.Errorf("%v, %v", d, err)
 		}
-		m.Latest = strings.Repeat("x", 1<<16)
+		m.Class = &worker.Class{Latest: strings.Repeat("x", 1<<16)}
 		if err := c.Send(m); !errors.Is(err, worker.ErrTooBig) {
 			t.Errorf("a key of 64 KiB: %v", err)
 		}
@@ -140,7 +140,7 @@ func TestWhatAMessageSaysOfSlowClients(t *testing.T) {
 	c.Send("12")
 	var heard []string
 	for m := c.Next(); string(m.Data) != "done"; m = c.Next() {
-		heard = append(heard, fmt.Sprint(string(m.Data), m.Latest, m.Overflow))
+		heard = append(heard, fmt.Sprint(string(m.Data), m.Class.Latest, m.Class.Overflow))
 	}
 	slices.Sort(heard) // Deliver overtakes
 	if got := fmt.Sprint(heard); got != "[12price1 12price1 12price3]" {
