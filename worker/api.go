@@ -53,7 +53,7 @@ func (a API) Dissolve(group string) error {
 	if err := checkName(group); err != nil {
 		return err
 	}
-	return a.everywhere(link.Frame{Type: link.Dissolve}, nil, []byte(group))
+	return a.everywhere(&link.Frame{Type: link.Dissolve}, nil, []byte(group))
 }
 
 func (a API) fanout(target uint16, keys []string, m Message, except []ClientID) error {
@@ -75,11 +75,11 @@ func (a API) fanout(target uint16, keys []string, m Message, except []ClientID) 
 	if err != nil {
 		return err
 	}
-	return a.everywhere(link.Frame{Type: link.Publish, Flags: m.flags(), Code: target}, head, m.Data)
+	return a.everywhere(&link.Frame{Type: link.Publish, Flags: m.flags(), Code: target}, head, m.Data)
 }
 
 // everywhere sends a command once to each gateway: to the one that the origin belongs to as part of its unit.
-func (a API) everywhere(f link.Frame, head, body []byte) error {
+func (a API) everywhere(f *link.Frame, head, body []byte) error {
 	err := ErrLinkDown // unless one gateway is there
 	for id := range *a.w.routes.table.Load() {
 		var e error
@@ -99,14 +99,14 @@ func (a API) everywhere(f link.Frame, head, body []byte) error {
 
 // emit sends a command to a gateway: into the unit of the call that runs for the origin, where there is one and it is the origin's gateway, else by itself
 // down the link of the loop given.
-func (a API) emit(gateway uint32, loop uint8, f link.Frame, head, body []byte) error {
+func (a API) emit(gateway uint32, loop uint8, f *link.Frame, head, body []byte) error {
 	if len(head)+len(body) > link.MaxMessage {
 		return ErrTooBig
 	}
 	if s := a.origin; s != nil && s.link.gateway == gateway {
 		s.mu.Lock()
 		if u := s.unit; u != nil {
-			err := u.add(&f, head, body)
+			err := u.add(f, head, body)
 			s.mu.Unlock()
 			return err
 		}
@@ -117,7 +117,7 @@ func (a API) emit(gateway uint32, loop uint8, f link.Frame, head, body []byte) e
 
 // abroad sends a command by itself: down the link given, where it is not nil, or from the call that runs for a client of another gateway as one that is carried out
 // once, however often the call's event is delivered and whatever becomes of links.
-func (a API) abroad(gateway uint32, l *gwLink, f link.Frame, head, body []byte) error {
+func (a API) abroad(gateway uint32, l *gwLink, f *link.Frame, head, body []byte) error {
 	if s := a.origin; s != nil && s.link.gateway != gateway {
 		s.mu.Lock()
 		called, event, index := s.unit != nil, s.event, s.index
@@ -134,7 +134,7 @@ func (a API) abroad(gateway uint32, l *gwLink, f link.Frame, head, body []byte) 
 }
 
 // once sends what the call for the origin's event does at another gateway, by the outbox of the loop there that remembers.
-func (a API) once(gateway, event uint32, index uint16, f link.Frame, head, body []byte) error {
+func (a API) once(gateway, event uint32, index uint16, f *link.Frame, head, body []byte) error {
 	s := a.origin
 	if index == 0xFFFF {
 		return ErrUnitTooLarge
@@ -145,7 +145,7 @@ func (a API) once(gateway, event uint32, index uint16, f link.Frame, head, body 
 	}
 	b := make([]byte, 0, 4+link.HeaderSize+len(head))
 	b = binary.BigEndian.AppendUint32(b, s.link.gateway)
-	b = append(link.AppendHeader(b, &f, len(head)+len(body)), head...)
+	b = append(link.AppendHeader(b, f, len(head)+len(body)), head...)
 	l, err := box.send(&link.Frame{Type: link.Once, ID: event, Code: index, Slot: uint32(s.link.loop)<<24 | s.slot, Token: s.token}, b, body)
 	if l == nil {
 		return err

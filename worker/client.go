@@ -79,7 +79,8 @@ func (c *Client) Send(m Message) error {
 	if err != nil {
 		return err
 	}
-	return c.emit(c.id.Gateway(), c.id.Loop(), c.frame(link.Send, m.flags()), key, m.Data)
+	f := c.frame(link.Send, m.flags())
+	return c.emit(c.id.Gateway(), c.id.Loop(), &f, key, m.Data)
 }
 
 // Delivery says what became of a message.
@@ -140,7 +141,7 @@ func (c *Client) BindOnly(uid string) error {
 			continue
 		}
 		if l := c.w.routes.any(gateway); l != nil {
-			_ = l.plain(link.Frame{Type: link.Evict}, head, nil) // a gateway that is down has lost its clients
+			_ = l.plain(&link.Frame{Type: link.Evict}, head, nil) // a gateway that is down has lost its clients
 		}
 	}
 	return nil
@@ -212,7 +213,8 @@ func (c *Client) own() uint8 {
 
 // command sends a command about the client.
 func (c *Client) command(t link.Type, flags uint8, payload []byte) error {
-	return c.emit(c.id.Gateway(), c.id.Loop(), c.frame(t, flags), nil, payload)
+	f := c.frame(t, flags)
+	return c.emit(c.id.Gateway(), c.id.Loop(), &f, nil, payload)
 }
 
 // frame is a command about the client, without its payload.

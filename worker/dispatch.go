@@ -160,7 +160,7 @@ func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
 		l.answered(f)
 		return true, nil
 	case link.Ping:
-		return true, l.plain(link.Frame{Type: link.Pong, ID: f.ID}, nil, nil)
+		return true, l.plain(&link.Frame{Type: link.Pong, ID: f.ID}, nil, nil)
 	case link.Pong:
 		l.ponged(f.ID)
 		return true, nil

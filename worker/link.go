@@ -205,14 +205,14 @@ func (l *gwLink) flushSome() {
 }
 
 // plain sends a frame by itself: payload is head and body. It blocks while too much waits, until there is room or the link has ended.
-func (l *gwLink) plain(f link.Frame, head, body []byte) error {
+func (l *gwLink) plain(f *link.Frame, head, body []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.room()
 	if l.ended {
 		return ErrLinkDown
 	}
-	l.out = appendFrame(l.out, &f, head, body)
+	l.out = appendFrame(l.out, f, head, body)
 	if !l.writing {
 		l.work.Signal()
 	}

@@ -40,7 +40,7 @@ func (a API) question(ctx context.Context, l *gwLink, f link.Frame, payload []by
 	f.ID = l.request
 	l.requests[f.ID] = q
 	l.mu.Unlock()
-	if err := l.plain(f, nil, payload); err != nil {
+	if err := l.plain(&f, nil, payload); err != nil {
 		return 0, nil, err
 	}
 	select {
