@@ -10,7 +10,7 @@ import (
 )
 
 // readBuffer is the most one OnData receives at once, when nothing waited.
-const readBuffer = 64 << 10
+const readBuffer = 128 << 10
 
 // startReactors runs a gnet engine that listens to nothing: accepting is ours,
 // because gnet's own accept stops the engine when descriptors run out.
