@@ -45,7 +45,7 @@ func (c *Client) Listener() string {
 	return c.s.listener
 }
 
-// Request is the HTTP request that a WebSocket client came with, nil for others.
+// Request is the HTTP request that a WebSocket client came with, nil for others; its methods may be called in either case.
 func (c *Client) Request() *Request {
 	if c.s == nil {
 		return nil
