@@ -218,15 +218,42 @@ func TestKeyFile(t *testing.T) {
 	}
 }
 
-// TestUsage refuses what is not understood with exit code 2.
+// TestUsage refuses what is not understood with exit code 2, and names the flag that is wrong.
 func TestUsage(t *testing.T) {
 	bin := proctest.Build(t)
-	for _, args := range [][]string{{"chat", "--no-such-flag"}, {"chat", "surplus"}, {"no-such-verb"}, {"echo", "--reactors", "many"}, {"echo", "--worker", "--workers", "-1"}} {
-		cmd := exec.Command(bin, args...)
+	for _, c := range []struct{ line, says string }{
+		{"chat --no-such-flag", "Run 'sluice chat --help'"},
+		{"chat surplus", "surplus"},
+		{"no-such-verb", "no-such-verb"},
+		{"echo --reactors many", "--reactors"},
+		{"gateway --reactors 256", "--reactors"},
+		{"echo --worker --workers -1", "--workers"},
+		{"gateway --listen wss://127.0.0.1:0", "--listen"},
+		{"gateway --listen 127.0.0.1:7272", "ws://"},
+		{"gateway --listen ws://127.0.0.1", "host:port"},
+		{"gateway --inner here", "--inner"},
+		{"gateway --listen ws://127.0.0.1:0 --max-message 16777217", "--max-message"},
+		{"gateway --listen ws://127.0.0.1:0 --handshake-timeout -1s", "--handshake-timeout"},
+		{"gateway --drain-for -1s", "--drain-for"},
+		{"gateway --max-buffered -1", "--max-buffered"},
+		{"chat --gateway 127.0.0.1:2300", "--worker"},
+		{"echo --worker --gateway here", "--gateway"},
+	} {
+		cmd := exec.Command(bin, strings.Fields(c.line)...)
 		out, err := cmd.CombinedOutput()
-		if err == nil || cmd.ProcessState.ExitCode() != 2 {
-			t.Errorf("sluice %s: exit code %d, not 2: %s", strings.Join(args, " "), cmd.ProcessState.ExitCode(), out)
+		if err == nil || cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), c.says) {
+			t.Errorf("sluice %s: exit code %d, not 2, or without %q: %s", c.line, cmd.ProcessState.ExitCode(), c.says, out)
 		}
+	}
+}
+
+// TestFlagsWithoutEffect lets a worker alone know that it has no clients. The workers of --workers have their parent's command line, and say nothing.
+func TestFlagsWithoutEffect(t *testing.T) {
+	bin := proctest.Build(t)
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	w := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "2", "--gateway", gateway.Addrs["inner"], "--max-conns", "5", "--name", "w")
+	if log := w.Log(); strings.Count(log, "has no effect") != 1 || !strings.Contains(log, "--max-conns") {
+		t.Errorf("--max-conns was not the one flag that is said to have no effect:\n%s", log)
 	}
 }
 

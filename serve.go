@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
 	"sluice/engine"
@@ -39,6 +42,8 @@ type options struct {
 	leash    bool
 	gateways []string
 	name     string
+
+	ofGateway []string // names of flags
 }
 
 func (o *options) clientFlags(c *cobra.Command, listen ...string) {
@@ -75,12 +80,11 @@ func (o *options) slowFlags(c *cobra.Command) {
 	f.IntVar(&o.buffered, "max-buffered", 256<<20, "what may wait for all clients of an event loop, in bytes; at three quarters nobody else gets in, past it those with most are closed")
 }
 
-func (o *options) innerFlags(c *cobra.Command, inner string) {
+// innerFlags are those of a gateway and of a worker.
+func (o *options) innerFlags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&o.inner, "inner", inner, "HOST:PORT where workers connect")
 	f.StringVar(&o.keyFile, "key-file", "", "file with the shared key of the inner links; without it only loopback peers are accepted")
 	f.DurationVar(&o.drainFor, "drain-for", 10*time.Second, "how long clients may take to go, or a worker to finish what it has taken, after SIGTERM")
-	f.IntVar(&o.pace, "drain-pace", 0, "clients a second that are told to go after SIGTERM (default: all within half of --drain-for, at least 100)")
 }
 
 func (o *options) workerFlags(c *cobra.Command) {
@@ -93,11 +97,43 @@ func (o *options) workerFlags(c *cobra.Command) {
 	f.StringVar(&o.name, "name", "", "the worker's name in logs (default: the host's)")
 }
 
-// serve runs what the flags ask for: the business alone, or a gateway and the business together.
-func (o *options) serve(ctx context.Context, business func() (worker.Handler, error), page http.Handler) error {
-	if o.workers < 0 {
+// gatewayFlags adds those of a gateway, and notes which they are: a worker alone has no use for them.
+func (o *options) gatewayFlags(c *cobra.Command, inner string) {
+	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")
+	c.Flags().StringVar(&o.inner, "inner", inner, "HOST:PORT where workers connect")
+	c.Flags().IntVar(&o.pace, "drain-pace", 0, "clients a second that are told to go after SIGTERM (default: all within half of --drain-for, at least 100)")
+	c.Flags().VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
+}
+
+// checkRole refuses what has no meaning in the role that was asked for, and points to what has no effect.
+func (o *options) checkRole(f *pflag.FlagSet) error {
+	switch {
+	case o.workers < 0:
 		return usageError{fmt.Errorf("--workers: %d is less than 0", o.workers)}
+	case f.Changed("gateway") && !o.worker:
+		return usageError{errors.New("--gateway is for --worker: without it this is a gateway of its own")}
+	case !o.worker || o.leash: // a supervised worker has its parent's command line
+		return nil
 	}
+	for _, name := range o.ofGateway {
+		if f.Changed(name) {
+			o.log.Warn("a worker alone has no clients: the flag has no effect", "flag", "--"+name)
+		}
+	}
+	for _, addr := range o.gateways {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return usageError{fmt.Errorf("--gateway: %q needs HOST:PORT", addr)}
+		}
+	}
+	return nil
+}
+
+// serve runs what the flags ask for: the business alone, or a gateway and the business together.
+func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error), page http.Handler) error {
+	if err := o.checkRole(c.Flags()); err != nil {
+		return err
+	}
+	ctx := c.Context()
 	key, err := o.key()
 	if err != nil {
 		return err
@@ -196,7 +232,26 @@ func (o *options) newGateway(key []byte, page http.Handler) (*gateway.Gateway, e
 		}
 		cfg.Listeners = append(cfg.Listeners, l)
 	}
-	return gateway.New(cfg)
+	g, err := gateway.New(cfg)
+	var bad *gateway.ConfigError
+	if errors.As(err, &bad) {
+		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
+	}
+	return g, err
+}
+
+// flagOf is the flag that fills a field of gateway.Config.
+func flagOf(field string) string {
+	field = field[strings.LastIndexByte(field, '.')+1:]
+	flags := map[string]string{
+		"URL": "listen", "Loops": "reactors", "PerIPRate": "connect-rate", "MaxRate": "message-rate", "MaxByteRate": "byte-rate", "Inner": "inner",
+		"MaxMessage": "max-message", "MaxOutput": "max-output", "MaxBuffered": "max-buffered", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
+		"HandshakeTimeout": "handshake-timeout", "FirstMessage": "first-message", "DrainFor": "drain-for", "DrainPace": "drain-pace",
+	}
+	if flag, ok := flags[field]; ok {
+		return "--" + flag
+	}
+	return field
 }
 
 func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*worker.Worker, error) {
