@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/codec"
 	"sluice/internal/proctest"
 )
 
@@ -254,6 +256,66 @@ func TestFlagsWithoutEffect(t *testing.T) {
 	w := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "2", "--gateway", gateway.Addrs["inner"], "--max-conns", "5", "--name", "w")
 	if log := w.Log(); strings.Count(log, "has no effect") != 1 || !strings.Contains(log, "--max-conns") {
 		t.Errorf("--max-conns was not the one flag that is said to have no effect:\n%s", log)
+	}
+}
+
+// TestSilence closes WebSockets that answer no pings by --heartbeat, and clients that cannot be pinged by --idle.
+func TestSilence(t *testing.T) {
+	bin := proctest.Build(t)
+	start := func(flags ...string) (ws, text net.Conn) {
+		server := proctest.Start(t, nil, bin, append([]string{"echo", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0"}, flags...)...)
+		dial := func(scheme, hello string) net.Conn {
+			c, err := net.Dial("tcp", server.Addrs[scheme])
+			if err == nil {
+				err = c.SetDeadline(time.Now().Add(20 * time.Second))
+			}
+			if err == nil {
+				_, err = c.Write([]byte(hello))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = c.Close() })
+			return c
+		}
+		return dial("ws", string(codec.AppendUpgrade(nil, server.Addrs["ws"], "/", codec.NewKey(), &codec.DialOptions{}))), dial("text", "")
+	}
+	echoes := func(c net.Conn, sent, want string) {
+		t.Helper()
+		got := make([]byte, len(want))
+		if _, err := c.Write([]byte(sent)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
+			t.Errorf("of %q came back %q, %v", sent, got, err)
+		}
+	}
+	ws, text := start("--heartbeat", "100ms", "--idle", "10m")
+	if told, err := io.ReadAll(ws); err != nil || !strings.HasSuffix(string(told), "\x88\x06\x0f\xa3idle") { // a close frame, 4003
+		t.Errorf("the silent WebSocket hears %q, %v", told, err)
+	}
+	echoes(text, "here\n", "here\n")
+
+	ws, text = start("--heartbeat", "10m", "--idle", "300ms")
+	if told, err := io.ReadAll(text); err != nil || string(told) != `{"type":"sluice.closed","reason":"idle"}`+"\n" {
+		t.Errorf("the silent text client hears %q, %v", told, err)
+	}
+	head := make([]byte, len("HTTP/1.1 101"))
+	if _, err := io.ReadFull(ws, head); err != nil || string(head) != "HTTP/1.1 101" {
+		t.Errorf("the WebSocket, which may be silent, hears %q, %v", head, err)
+	}
+	if _, err := ws.Write([]byte("\x89\x80\x00\x00\x00\x00")); err != nil { // a ping: its pong is the last of what comes
+		t.Fatal(err)
+	}
+	rest := bufio.NewReader(ws)
+	for {
+		b, err := rest.ReadByte()
+		if err != nil {
+			t.Fatalf("the WebSocket, which may be silent, has ended: %v", err)
+		}
+		if b == 0x8A {
+			return
+		}
 	}
 }
 

@@ -37,6 +37,7 @@ type options struct {
 	keyFile  string
 	drainFor time.Duration
 	pace     int
+	idle     time.Duration
 	worker   bool
 	workers  int
 	leash    bool
@@ -69,6 +70,8 @@ func (o *options) limitFlags(c *cobra.Command) {
 	f.DurationVar(&l.HandshakeTimeout, "handshake-timeout", 10*time.Second, "time until a WebSocket is open")
 	f.DurationVar(&l.FirstMessage, "first-message", 0, "time until a client's first message; 0: it may do nothing but listen")
 	f.DurationVar(&l.MessageTimeout, "message-timeout", 30*time.Second, "time from a message's first byte to its last, with a second more for each 4 KiB")
+	f.DurationVar(&l.Heartbeat, "heartbeat", 25*time.Second, "how long a WebSocket may be silent before it is pinged; after two unanswered pings it is closed; negative: never")
+	f.DurationVar(&o.idle, "idle", 10*time.Minute, "how long a client of another protocol may be silent before it is closed, since it cannot be pinged; negative: never")
 }
 
 // slowFlags are what becomes of a client that reads slowly.
@@ -229,6 +232,9 @@ func (o *options) newGateway(key []byte, page http.Handler) (*gateway.Gateway, e
 		l.URL = url
 		if strings.HasPrefix(url, "ws://") {
 			l.Origins, l.Compress, l.Page = o.origins, o.compress, page
+		} else {
+			l.Heartbeat = o.idle / (idleMisses + 1) // closed when the last of them is over
+			l.Misses = idleMisses
 		}
 		cfg.Listeners = append(cfg.Listeners, l)
 	}
@@ -239,6 +245,9 @@ func (o *options) newGateway(key []byte, page http.Handler) (*gateway.Gateway, e
 	}
 	return g, err
 }
+
+// idleMisses is how many parts --idle has, less one: a client is closed when it was silent for so long, or a part more.
+const idleMisses = 2
 
 // flagOf is the flag that fills a field of gateway.Config.
 func flagOf(field string) string {
