@@ -67,7 +67,7 @@ func chatCommand(log *slog.Logger) *cobra.Command {
 		Short: "the chat: page and WebSocket on http://127.0.0.1:7272, text lines carrying JSON on 127.0.0.1:7273",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.serve(c, newChat, chat.Page())
+			return o.serve(c, newChat, chat.Page)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:0")
@@ -113,7 +113,7 @@ func gatewayCommand(log *slog.Logger) *cobra.Command {
 			if !page {
 				return o.serveGateway(c.Context(), nil)
 			}
-			return o.serveGateway(c.Context(), chat.Page())
+			return o.serveGateway(c.Context(), chat.Page)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:2300")

@@ -131,8 +131,11 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 	return nil
 }
 
+// pageOn makes the page of a listener whose WebSockets are opened on a path; nil: there is no page.
+type pageOn func(path string) http.Handler
+
 // serve runs what the flags ask for: the business alone, or a gateway and the business together.
-func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error), page http.Handler) error {
+func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error), page pageOn) error {
 	if err := o.checkRole(c.Flags()); err != nil {
 		return err
 	}
@@ -190,7 +193,7 @@ func (o *options) work(ctx context.Context, business func() (worker.Handler, err
 	return w.Run(ctx)
 }
 
-func (o *options) serveGateway(ctx context.Context, page http.Handler) error {
+func (o *options) serveGateway(ctx context.Context, page pageOn) error {
 	key, err := o.key()
 	if err != nil {
 		return err
@@ -208,7 +211,7 @@ func announce(addrs []string) {
 	fmt.Println("ready", strings.Join(addrs, " "))
 }
 
-func (o *options) newGateway(key []byte, page http.Handler) (*gateway.Gateway, error) {
+func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
 	cfg := gateway.Config{Inner: o.inner, Key: key, PinCPUs: o.pin, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, Logger: o.log}
 	switch o.overflow {
 	case "close":
@@ -231,7 +234,11 @@ func (o *options) newGateway(key []byte, page http.Handler) (*gateway.Gateway, e
 		l := o.limits
 		l.URL = url
 		if strings.HasPrefix(url, "ws://") {
-			l.Origins, l.Compress, l.Page = o.origins, o.compress, page
+			l.Origins, l.Compress = o.origins, o.compress
+			if page != nil {
+				_, path, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
+				l.Page = page("/" + path)
+			}
 		} else {
 			l.Heartbeat = o.idle / (idleMisses + 1) // closed when the last of them is over
 			l.Misses = idleMisses
@@ -239,6 +246,14 @@ func (o *options) newGateway(key []byte, page http.Handler) (*gateway.Gateway, e
 		cfg.Listeners = append(cfg.Listeners, l)
 	}
 	g, err := gateway.New(cfg)
+	if err == nil && page != nil {
+		for _, addr := range g.Addrs() {
+			if web, ok := strings.CutPrefix(addr, "ws://"); ok {
+				host, _, _ := strings.Cut(web, "/")
+				o.log.Info("the chat's page", "address", "http://"+host)
+			}
+		}
+	}
 	var bad *gateway.ConfigError
 	if errors.As(err, &bad) {
 		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}

@@ -205,10 +205,10 @@ func TestPageTwins(t *testing.T) {
 	run(t, newer, say("still here"), shows("#messages", "still here"))
 }
 
-// TestPageKeepsFocus lets a message come while somebody is about to press a button with the keyboard.
+// TestPageKeepsFocus lets a message come while somebody is about to press a button with the keyboard. The WebSocket is on a path of its own.
 func TestPageKeepsFocus(t *testing.T) {
 	browser(t)
-	s := startServer(t, "127.0.0.1:0")
+	s := startServer(t, "127.0.0.1:0/chat/ws")
 	ada := window(t, 1280, 800)
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
 	ask[bool](t, ada, `document.querySelector("#rooms button").focus(), true`)

@@ -21,7 +21,7 @@ import (
 
 // server is the whole thing in this process: a gateway and a worker with the chat.
 type server struct {
-	web  string // ws://host:port
+	web  string // ws://host:port, and a path if there is one
 	text string // host:port
 	json string // host:port
 
@@ -30,7 +30,10 @@ type server struct {
 }
 
 // page is the address of the chat's page.
-func (s *server) page() string { return strings.Replace(s.web, "ws://", "http://", 1) }
+func (s *server) page() string {
+	host, _, _ := strings.Cut(strings.TrimPrefix(s.web, "ws://"), "/")
+	return "http://" + host + "/"
+}
 
 func startServer(t *testing.T, web string) *server {
 	t.Helper()
@@ -51,7 +54,8 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 func startGateway(t *testing.T, cfg gateway.Config, web string) *server {
 	t.Helper()
 	cfg.Loops, cfg.Logger, cfg.DrainFor = 2, quiet, 200*time.Millisecond
-	cfg.Listeners = []gateway.Listener{{URL: "ws://" + web, Page: chat.Page()}, {URL: "text://127.0.0.1:0"}, {URL: "json://127.0.0.1:0"}}
+	path := strings.TrimLeft(web, "0123456789.:")
+	cfg.Listeners = []gateway.Listener{{URL: "ws://" + web, Page: chat.Page(path)}, {URL: "text://127.0.0.1:0"}, {URL: "json://127.0.0.1:0"}}
 	g, err := gateway.New(cfg)
 	if err != nil {
 		t.Fatal(err)

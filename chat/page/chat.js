@@ -24,7 +24,7 @@ function conversation(kind, name) {
   return state.conversations.get(k);
 }
 
-const socket = new Socket((location.protocol === "https:" ? "wss://" : "ws://") + location.host + "/");
+const socket = new Socket((location.protocol === "https:" ? "wss://" : "ws://") + location.host + document.documentElement.dataset.socket);
 
 let retry; // of a login that no worker took
 
