@@ -8,6 +8,14 @@
 // Everything of a loop's clients is owned by the loop: no lock is taken and nothing allocated for a message. OnUpgrade and Router.Pick run on loops and must not block;
 // Listener.Page runs on goroutines of its own.
 //
+//	g, err := gateway.New(gateway.Config{
+//		Inner:     "10.0.0.5:2300",
+//		Key:       key,
+//		Listeners: []gateway.Listener{{URL: "ws://0.0.0.0:7272"}, {URL: "text://0.0.0.0:7273"}},
+//	})
+//	…
+//	err = g.Serve(ctx) // until ctx ends, and then until the clients have been told to go, at a pace, and have gone
+//
 // # What a client hears of the gateway itself
 //
 // Whoever is closed hears why. A WebSocket has a close code for that: 1000 when the client or the business ended it, 1002 and 1007 for what the protocol forbids, 1008 for limits and
@@ -16,12 +24,4 @@
 // or {"type":"sluice.draining"}; none when they or the business ended it. One that takes nothing any more is cut without a word.
 // {"type":"sluice.refused","code":…,"count":…} says to clients of all protocols that so many of their messages were not handled: no_worker, poison (each worker that got
 // it died), draining. {"type":"sluice.overloaded"} turns newcomers away.
-//
-//	g, err := gateway.New(gateway.Config{
-//		Inner:     "10.0.0.5:2300",
-//		Key:       key,
-//		Listeners: []gateway.Listener{{URL: "ws://0.0.0.0:7272"}, {URL: "text://0.0.0.0:7273"}},
-//	})
-//	…
-//	err = g.Serve(ctx) // until ctx ends, and then until the clients have been told to go, at a pace, and have gone
 package gateway
