@@ -62,7 +62,9 @@ func (g *gateway) keepLoop(ctx context.Context, loop int) {
 				l.end(ctx.Err()) // Run may have looked for links to end before this one was there
 			}
 			l.run() // until the link ends
-			g.w.stats.redials.Add(1)
+			if ctx.Err() == nil {
+				g.w.stats.redials.Add(1)
+			}
 		} else if ctx.Err() == nil {
 			failures++
 			if failures == 1 || time.Since(told) >= tellEvery {

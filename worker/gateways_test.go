@@ -229,6 +229,9 @@ func TestDrain(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
+			if n := w.Stats().Redials; n > 0 {
+				t.Errorf("%d links are said to have been dialled again", n)
+			}
 		}
 	}
 	stop := start()
