@@ -266,7 +266,7 @@ func TestPageRooms(t *testing.T) {
 	run(t, ada, shows("#unread-total", "1"))
 	s.stop()
 	run(t, ada, shows("#pill", "reconnecting"))
-	s = startServer(t, strings.TrimPrefix(s.web, "ws://"))
+	startServer(t, strings.TrimPrefix(s.web, "ws://"))
 	run(t, ada, shows("#pill", "connected"), click("#open-sidebar"), shows("#privates", "Grace"))
 	if rooms := ask[string](t, ada, `document.querySelector("#rooms").textContent`); rooms != "" {
 		t.Errorf("who had left all rooms is back in %q", rooms)
