@@ -64,8 +64,10 @@ type Config struct {
 
 // Listener is one address where clients of one protocol connect.
 type Listener struct {
-	// URL is ws://, text://, json://, jsonl:// or frame:// with host:port, and for ws a path that upgrades are answered on (any when empty).
+	// URL is ws://, text://, json://, jsonl:// or frame:// with host:port, and for ws a path that upgrades are answered on (any when empty); or tcp:// where there is a Codec.
 	URL string
+	// Codec is the wire format of a tcp:// URL. At most 16 listeners have one.
+	Codec Codec
 	// Origins are the hosts, besides the listener's own, whose pages may open a WebSocket ("*.example.org" is any host below example.org). "*" lets every page in.
 	Origins []string
 	// Subprotocols are those spoken, best first.
@@ -106,6 +108,16 @@ type Listener struct {
 	Ping string
 }
 
+// owns is the number of listeners with a Codec.
+func (c *Config) owns() (n int) {
+	for i := range c.Listeners {
+		if c.Listeners[i].Codec != nil {
+			n++
+		}
+	}
+	return n
+}
+
 // ConfigError is what New returns for a Config that cannot be, whatever the machine.
 type ConfigError struct {
 	Field string // of Config, Listeners[0].URL for example
@@ -133,6 +145,9 @@ func (c *Config) setDefaults() error {
 	}
 	if len(c.Listeners) == 0 {
 		return invalid("Listeners", "at least one is needed")
+	}
+	if n := c.owns(); n > maxOwn {
+		return invalid("Listeners", "%d have a Codec, at most %d may", n, maxOwn)
 	}
 	c.Inner = cmp.Or(c.Inner, "127.0.0.1:0")
 	if _, _, err := net.SplitHostPort(c.Inner); err != nil {
@@ -205,8 +220,11 @@ func (l *Listener) setDefaults() *ConfigError {
 	if l.Misses < 0 || l.Misses > 255 {
 		return invalid("Misses", "%d is not within 0…255", l.Misses)
 	}
-	if scheme, _, ok := strings.Cut(l.URL, "://"); !ok || protocols[scheme] == nil {
+	switch scheme, _, ok := strings.Cut(l.URL, "://"); {
+	case l.Codec == nil && (!ok || protocols[scheme] == nil):
 		return invalid("URL", "%q does not begin with one of ws://, text://, json://, jsonl://, frame://", l.URL)
+	case l.Codec != nil && scheme != "tcp":
+		return invalid("Codec", "%q: only tcp:// has one", l.URL)
 	}
 	u, err := url.Parse(l.URL)
 	if err != nil {

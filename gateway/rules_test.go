@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,23 +42,26 @@ func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	one := func(l Listener) Config { return Config{Listeners: []Listener{l}} }
 	for want, cfg := range map[string]Config{
-		"Config.Listeners:":                 {},
-		"Config.Loops":                      {Loops: 256, Listeners: []Listener{{URL: "text://:0"}}},
-		"Config.LinkHeartbeat":              {LinkHeartbeat: time.Millisecond, Listeners: []Listener{{URL: "text://:0"}}},
-		"Config.Inner: \"here\" needs":      {Inner: "here", Listeners: []Listener{{URL: "text://:0"}}},
-		"Config.DrainFor: -1s is negative":  {DrainFor: -time.Second, Listeners: []Listener{{URL: "text://:0"}}},
-		"Config.MaxBuffered: -1":            {MaxBuffered: -1, Listeners: []Listener{{URL: "text://:0"}}},
-		"Listeners[0].URL: \"\" does not":   one(Listener{}),
-		"\"127.0.0.1:80\" does not begin":   one(Listener{URL: "127.0.0.1:80"}),
-		"Listeners[0].HandshakeTimeout: -1": one(Listener{URL: "text://h:1", HandshakeTimeout: -time.Second}),
-		"Listeners[0].FirstMessage: -1s":    one(Listener{URL: "text://h:1", FirstMessage: -time.Second}),
-		"Listeners[0].URL: \"text://host\"": one(Listener{URL: "text://host"}),
-		"\"ftp://h:1\" does not begin":      one(Listener{URL: "ftp://h:1"}),
-		"only ws has paths":                 one(Listener{URL: "text://h:1/path"}),
-		"only ws has paths, pages":          one(Listener{URL: "json://h:1", OnUpgrade: func(*codec.Request) int { return 0 }}),
-		"Listeners[0].MaxMessage":           one(Listener{URL: "text://h:1", MaxMessage: link.MaxMessage + 1}),
-		"Listeners[0].MaxRate":              one(Listener{URL: "text://h:1", MaxRate: -1}),
-		"Listeners[0].Misses":               one(Listener{URL: "text://h:1", Misses: 256}),
+		"Config.Listeners:":                  {},
+		"Config.Loops":                       {Loops: 256, Listeners: []Listener{{URL: "text://:0"}}},
+		"Config.LinkHeartbeat":               {LinkHeartbeat: time.Millisecond, Listeners: []Listener{{URL: "text://:0"}}},
+		"Config.Inner: \"here\" needs":       {Inner: "here", Listeners: []Listener{{URL: "text://:0"}}},
+		"Config.DrainFor: -1s is negative":   {DrainFor: -time.Second, Listeners: []Listener{{URL: "text://:0"}}},
+		"Config.MaxBuffered: -1":             {MaxBuffered: -1, Listeners: []Listener{{URL: "text://:0"}}},
+		"Listeners[0].URL: \"\" does not":    one(Listener{}),
+		"\"127.0.0.1:80\" does not begin":    one(Listener{URL: "127.0.0.1:80"}),
+		"Listeners[0].HandshakeTimeout: -1":  one(Listener{URL: "text://h:1", HandshakeTimeout: -time.Second}),
+		"Listeners[0].FirstMessage: -1s":     one(Listener{URL: "text://h:1", FirstMessage: -time.Second}),
+		"Listeners[0].URL: \"text://host\"":  one(Listener{URL: "text://host"}),
+		"\"ftp://h:1\" does not begin":       one(Listener{URL: "ftp://h:1"}),
+		"\"tcp://h:1\" does not begin":       one(Listener{URL: "tcp://h:1"}),
+		"Listeners[0].Codec: \"text://h:1\"": one(Listener{URL: "text://h:1", Codec: netstring{}}),
+		"17 have a Codec":                    {Listeners: slices.Repeat([]Listener{{URL: "tcp://:0", Codec: netstring{}}}, 17)},
+		"only ws has paths":                  one(Listener{URL: "text://h:1/path"}),
+		"only ws has paths, pages":           one(Listener{URL: "json://h:1", OnUpgrade: func(*codec.Request) int { return 0 }}),
+		"Listeners[0].MaxMessage":            one(Listener{URL: "text://h:1", MaxMessage: link.MaxMessage + 1}),
+		"Listeners[0].MaxRate":               one(Listener{URL: "text://h:1", MaxRate: -1}),
+		"Listeners[0].Misses":                one(Listener{URL: "text://h:1", Misses: 256}),
 	} {
 		err := cfg.setDefaults()
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -121,3 +125,6 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// netstring is a Codec that is not called.
+type netstring struct{ Codec }

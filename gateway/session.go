@@ -10,15 +10,6 @@ import (
 	"sluice/internal/roster"
 )
 
-// messageCodec is what a session needs of a codec.
-type messageCodec interface {
-	Decode(in, out []byte) (ev codec.Event, payload []byte, n int, reply []byte, err error)
-	Append(dst, payload []byte, text bool) []byte
-	AppendClose(dst []byte, code uint16, reason string) []byte
-	AppendPing(dst []byte) []byte
-	Encoding() uint8
-}
-
 // phase is where a session stands in its life.
 type phase uint8
 

@@ -23,7 +23,7 @@ type echo struct{}
 func (echo) OnMessage(c *worker.Client, m worker.Message) { _ = c.Send(m) }
 
 // runWorker runs a real worker until the test ends.
-func runWorker(t testing.TB, g *gateway.Gateway, h worker.Handler) {
+func runWorker(t testing.TB, g *gateway.Gateway, h worker.Handler) *worker.Worker {
 	t.Helper()
 	w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, DrainTimeout: time.Second, Logger: slog.New(slog.DiscardHandler)}, h)
 	if err != nil {
@@ -39,6 +39,7 @@ func runWorker(t testing.TB, g *gateway.Gateway, h worker.Handler) {
 		}
 	})
 	<-w.Ready()
+	return w
 }
 
 func within(t testing.TB) context.Context {
