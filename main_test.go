@@ -237,6 +237,8 @@ func TestUsage(t *testing.T) {
 		{"gateway --listen ws://127.0.0.1:0 --max-message 16777217", "--max-message"},
 		{"gateway --listen ws://127.0.0.1:0 --handshake-timeout -1s", "--handshake-timeout"},
 		{"gateway --drain-for -1s", "--drain-for"},
+		{"gateway --router best", "--router"},
+		{"echo --worker --weight 0", "--weight"},
 		{"gateway --max-buffered -1", "--max-buffered"},
 		{"chat --gateway 127.0.0.1:2300", "--worker"},
 		{"echo --worker --gateway here", "--gateway"},
@@ -256,6 +258,45 @@ func TestFlagsWithoutEffect(t *testing.T) {
 	w := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "2", "--gateway", gateway.Addrs["inner"], "--max-conns", "5", "--name", "w")
 	if log := w.Log(); strings.Count(log, "has no effect") != 1 || !strings.Contains(log, "--max-conns") {
 		t.Errorf("--max-conns was not the one flag that is said to have no effect:\n%s", log)
+	}
+}
+
+// TestRouterAndWeight tells by the history, which each chat worker keeps of what its own clients say, who went where: all to the worker that weighs a hundred times as much as the other
+// one, or by turns.
+func TestRouterAndWeight(t *testing.T) {
+	bin := proctest.Build(t)
+	const people = 20
+	for router, remembered := range map[string]int{"least": people, "round-robin": people / 2} {
+		t.Run(router, func(t *testing.T) {
+			gateway := proctest.Start(t, nil, bin, "gateway", "--router", router, "--reactors", "1", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
+			for _, weight := range []string{"1", "100"} {
+				proctest.Start(t, nil, bin, "chat", "--worker", "--weight", weight, "--gateway", gateway.Addrs["inner"])
+			}
+			var history string
+			for i := range people + 1 {
+				c, err := net.Dial("tcp", gateway.Addrs["text"])
+				if err == nil {
+					err = c.SetDeadline(time.Now().Add(20 * time.Second))
+				}
+				if err == nil {
+					_, err = fmt.Fprintf(c, "/login P%d\n/join lobby\nI am here\n", i)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = c.Close() }()
+				for in := bufio.NewScanner(c); in.Scan(); {
+					if strings.Contains(in.Text(), `"type":"history"`) {
+						history = in.Text()
+					} else if strings.Contains(in.Text(), "I am here") {
+						break
+					}
+				}
+			}
+			if n := strings.Count(history, "I am here"); n != remembered {
+				t.Errorf("who came last finds %d of %d messages, not %d: %s", n, people, remembered, history)
+			}
+		})
 	}
 }
 

@@ -43,6 +43,8 @@ type options struct {
 	leash    bool
 	gateways []string
 	name     string
+	weight   int
+	router   string
 
 	ofGateway []string // names of flags
 }
@@ -98,12 +100,14 @@ func (o *options) workerFlags(c *cobra.Command) {
 	_ = f.MarkHidden("leash") // it is there
 	f.StringSliceVar(&o.gateways, "gateway", []string{"127.0.0.1:2300"}, "with --worker: the inner addresses of the gateways, HOST:PORT[,…]")
 	f.StringVar(&o.name, "name", "", "the worker's name in logs (default: the host's)")
+	f.IntVar(&o.weight, "weight", 100, "the worker's share of new clients, against that of others; 1 to 65535")
 }
 
 // gatewayFlags adds those of a gateway, and notes which they are: a worker alone has no use for them.
 func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")
 	c.Flags().StringVar(&o.inner, "inner", inner, "HOST:PORT where workers connect")
+	c.Flags().StringVar(&o.router, "router", "least", "the worker that a new client gets: least (fewest clients for its weight), round-robin, random (by weight), or path (one for each first segment of a WebSocket's path)")
 	c.Flags().IntVar(&o.pace, "drain-pace", 0, "clients a second that are told to go after SIGTERM (default: all within half of --drain-for, at least 100)")
 	c.Flags().VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
@@ -113,6 +117,8 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 	switch {
 	case o.workers < 0:
 		return usageError{fmt.Errorf("--workers: %d is less than 0", o.workers)}
+	case o.weight < 1 || o.weight > 0xFFFF:
+		return usageError{fmt.Errorf("--weight: %d is not within 1…65535", o.weight)}
 	case f.Changed("gateway") && !o.worker:
 		return usageError{errors.New("--gateway is for --worker: without it this is a gateway of its own")}
 	case !o.worker || o.leash: // a supervised worker has its parent's command line
@@ -223,6 +229,10 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 	default:
 		return nil, usageError{fmt.Errorf("--overflow: %q is none of close, oldest, newest", o.overflow)}
 	}
+	var known bool
+	if cfg.Router, known = routers[o.router]; !known {
+		return nil, usageError{fmt.Errorf("--router: %q is none of least, round-robin, random, path", o.router)}
+	}
 	if o.reactors != "auto" {
 		n, err := strconv.Atoi(o.reactors)
 		if err != nil || n < 1 {
@@ -261,6 +271,10 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 	return g, err
 }
 
+var routers = map[string]func() gateway.Router{
+	"least": gateway.LeastClients, "round-robin": gateway.RoundRobin, "random": gateway.Random, "path": gateway.Hash(gateway.KeyPath),
+}
+
 // idleMisses is how many parts --idle has, less one: a client is closed when it was silent for so long, or a part more.
 const idleMisses = 2
 
@@ -279,7 +293,7 @@ func flagOf(field string) string {
 }
 
 func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*worker.Worker, error) {
-	return worker.New(worker.Config{Gateways: gateways, Key: key, Name: o.name, Build: version(), DrainTimeout: o.drainFor, Logger: o.log}, h)
+	return worker.New(worker.Config{Gateways: gateways, Key: key, Name: o.name, Weight: o.weight, Build: version(), DrainTimeout: o.drainFor, Logger: o.log}, h)
 }
 
 // minKey is the shortest key taken, in bytes.
