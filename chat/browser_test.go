@@ -205,6 +205,26 @@ func TestPageTwins(t *testing.T) {
 	run(t, newer, say("still here"), shows("#messages", "still here"))
 }
 
+// TestPageOnAPhoneOnItsSide has room for everything that is needed: to step in, to read, and to see who is there.
+func TestPageOnAPhoneOnItsSide(t *testing.T) {
+	browser(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := window(t, 844, 390)
+	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
+	shot(t, ada, "login-landscape")
+	if bottom := ask[float64](t, ada, `document.querySelector("#login-button").getBoundingClientRect().bottom`); bottom > 390 {
+		t.Errorf("the button to step in ends at %v of 390 pixels", bottom)
+	}
+	run(t, ada, logIn("Ada"), say("hello"), shows("#messages", "hello"))
+	if width := ask[float64](t, ada, `document.querySelector("#messages").getBoundingClientRect().width`); width < 500 {
+		t.Errorf("what is said has %v of 844 pixels", width)
+	}
+	run(t, ada, click("#open-users"), chromedp.Poll[chromedp.Void](`document.querySelector("#users button").getBoundingClientRect().right <= 844`))
+	shot(t, ada, "people-landscape")
+	run(t, ada, click("#shade"), say("still here"), shows("#messages", "still here"))
+	shot(t, ada, "landscape")
+}
+
 // TestPageKeepsFocus lets a message come while somebody is about to press a button with the keyboard. The WebSocket is on a path of its own.
 func TestPageKeepsFocus(t *testing.T) {
 	browser(t)
