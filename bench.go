@@ -278,11 +278,11 @@ func benchServeCommand(log *slog.Logger) *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve", Short: "the server for the modes: a gateway and the bench's worker, or with --worker the worker alone", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.serve(c.Context(), func() (worker.Handler, error) { return bench.Worker{}, nil }, nil)
+			return o.serve(c, func() (worker.Handler, error) { return bench.Worker{}, nil }, nil)
 		},
 	}
-	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")
-	o.innerFlags(c, "127.0.0.1:0")
+	o.gatewayFlags(c, "127.0.0.1:0")
+	o.innerFlags(c)
 	o.workerFlags(c)
 	return c
 }

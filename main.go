@@ -28,11 +28,11 @@ func main() {
 		s, _ := (<-signals).(syscall.Signal)
 		os.Exit(128 + int(s)) // as the shell has it
 	}()
-	err := command(log).ExecuteContext(ctx)
+	c, err := command(log).ExecuteContextC(ctx)
 	var usage usageError
 	switch {
 	case errors.As(err, &usage):
-		fmt.Fprintf(os.Stderr, "sluice: %v\nRun 'sluice help' for what there is.\n", err)
+		fmt.Fprintf(os.Stderr, "sluice: %v\nRun '%s --help' for what there is.\n", err, c.CommandPath())
 		os.Exit(2)
 	case errors.Is(err, errSLO):
 		fmt.Fprintf(os.Stderr, "sluice: %v\n", err)
@@ -67,11 +67,11 @@ func chatCommand(log *slog.Logger) *cobra.Command {
 		Short: "the chat: page and WebSocket on http://127.0.0.1:7272, text lines carrying JSON on 127.0.0.1:7273",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.serve(c.Context(), newChat, chat.Page())
+			return o.serve(c, newChat, chat.Page)
 		},
 	}
-	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")
-	o.innerFlags(c, "127.0.0.1:0")
+	o.gatewayFlags(c, "127.0.0.1:0")
+	o.innerFlags(c)
 	o.workerFlags(c)
 	return c
 }
@@ -92,11 +92,11 @@ func echoCommand(log *slog.Logger) *cobra.Command {
 		Short: "an echo: every message goes back to its sender unchanged, for tests, conformance and benchmarks",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.serve(c.Context(), func() (worker.Handler, error) { return &e, nil }, nil)
+			return o.serve(c, func() (worker.Handler, error) { return &e, nil }, nil)
 		},
 	}
-	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")
-	o.innerFlags(c, "127.0.0.1:0")
+	o.gatewayFlags(c, "127.0.0.1:0")
+	o.innerFlags(c)
 	o.workerFlags(c)
 	c.Flags().StringVar(&e.broadcastPrefix, "broadcast-prefix", "", "messages that begin with this go unchanged to every client")
 	return c
@@ -113,11 +113,11 @@ func gatewayCommand(log *slog.Logger) *cobra.Command {
 			if !page {
 				return o.serveGateway(c.Context(), nil)
 			}
-			return o.serveGateway(c.Context(), chat.Page())
+			return o.serveGateway(c.Context(), chat.Page)
 		},
 	}
-	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")
-	o.innerFlags(c, "127.0.0.1:2300")
+	o.gatewayFlags(c, "127.0.0.1:2300")
+	o.innerFlags(c)
 	c.Flags().BoolVar(&page, "chat-page", false, "serve the chat's page on ws listeners")
 	return c
 }

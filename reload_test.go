@@ -188,7 +188,7 @@ func stop(p *proctest.Process) int {
 // Workers that cannot come up are no reason to try for ever: the command says so and ends.
 func TestWorkersThatDoNotComeUp(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command(proctest.Build(t), "echo", "--worker", "--workers", "2", "--gateway", "no address")
+	cmd := exec.Command(proctest.Build(t), "echo", "--worker", "--workers", "2", "--gateway=")
 	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "does not come up") {
 		t.Errorf("exit code %d: %s", cmd.ProcessState.ExitCode(), out)
 	}

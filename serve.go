@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
 	"sluice/engine"
@@ -34,11 +37,16 @@ type options struct {
 	keyFile  string
 	drainFor time.Duration
 	pace     int
+	idle     time.Duration
 	worker   bool
 	workers  int
 	leash    bool
 	gateways []string
 	name     string
+	weight   int
+	router   string
+
+	ofGateway []string // names of flags
 }
 
 func (o *options) clientFlags(c *cobra.Command, listen ...string) {
@@ -64,6 +72,8 @@ func (o *options) limitFlags(c *cobra.Command) {
 	f.DurationVar(&l.HandshakeTimeout, "handshake-timeout", 10*time.Second, "time until a WebSocket is open")
 	f.DurationVar(&l.FirstMessage, "first-message", 0, "time until a client's first message; 0: it may do nothing but listen")
 	f.DurationVar(&l.MessageTimeout, "message-timeout", 30*time.Second, "time from a message's first byte to its last, with a second more for each 4 KiB")
+	f.DurationVar(&l.Heartbeat, "heartbeat", 25*time.Second, "how long a WebSocket may be silent before it is pinged; after two unanswered pings it is closed; negative: never")
+	f.DurationVar(&o.idle, "idle", 10*time.Minute, "how long a client of another protocol may be silent before it is closed, since it cannot be pinged; negative: never")
 }
 
 // slowFlags are what becomes of a client that reads slowly.
@@ -75,12 +85,11 @@ func (o *options) slowFlags(c *cobra.Command) {
 	f.IntVar(&o.buffered, "max-buffered", 256<<20, "what may wait for all clients of an event loop, in bytes; at three quarters nobody else gets in, past it those with most are closed")
 }
 
-func (o *options) innerFlags(c *cobra.Command, inner string) {
+// innerFlags are those of a gateway and of a worker.
+func (o *options) innerFlags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&o.inner, "inner", inner, "HOST:PORT where workers connect")
 	f.StringVar(&o.keyFile, "key-file", "", "file with the shared key of the inner links; without it only loopback peers are accepted")
 	f.DurationVar(&o.drainFor, "drain-for", 10*time.Second, "how long clients may take to go, or a worker to finish what it has taken, after SIGTERM")
-	f.IntVar(&o.pace, "drain-pace", 0, "clients a second that are told to go after SIGTERM (default: all within half of --drain-for, at least 100)")
 }
 
 func (o *options) workerFlags(c *cobra.Command) {
@@ -91,13 +100,52 @@ func (o *options) workerFlags(c *cobra.Command) {
 	_ = f.MarkHidden("leash") // it is there
 	f.StringSliceVar(&o.gateways, "gateway", []string{"127.0.0.1:2300"}, "with --worker: the inner addresses of the gateways, HOST:PORT[,…]")
 	f.StringVar(&o.name, "name", "", "the worker's name in logs (default: the host's)")
+	f.IntVar(&o.weight, "weight", 100, "the worker's share of new clients, against that of others; 1 to 65535")
 }
 
-// serve runs what the flags ask for: the business alone, or a gateway and the business together.
-func (o *options) serve(ctx context.Context, business func() (worker.Handler, error), page http.Handler) error {
-	if o.workers < 0 {
+// gatewayFlags adds those of a gateway, and notes which they are: a worker alone has no use for them.
+func (o *options) gatewayFlags(c *cobra.Command, inner string) {
+	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")
+	c.Flags().StringVar(&o.inner, "inner", inner, "HOST:PORT where workers connect")
+	c.Flags().StringVar(&o.router, "router", "least", "the worker that a new client gets: least (fewest clients for its weight), round-robin, random (by weight), or path (one for each first segment of a WebSocket's path)")
+	c.Flags().IntVar(&o.pace, "drain-pace", 0, "clients a second that are told to go after SIGTERM (default: all within half of --drain-for, at least 100)")
+	c.Flags().VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
+}
+
+// checkRole refuses what has no meaning in the role that was asked for, and points to what has no effect.
+func (o *options) checkRole(f *pflag.FlagSet) error {
+	switch {
+	case o.workers < 0:
 		return usageError{fmt.Errorf("--workers: %d is less than 0", o.workers)}
+	case o.weight < 1 || o.weight > 0xFFFF:
+		return usageError{fmt.Errorf("--weight: %d is not within 1…65535", o.weight)}
+	case f.Changed("gateway") && !o.worker:
+		return usageError{errors.New("--gateway is for --worker: without it this is a gateway of its own")}
+	case !o.worker || o.leash: // a supervised worker has its parent's command line
+		return nil
 	}
+	for _, name := range o.ofGateway {
+		if f.Changed(name) {
+			o.log.Warn("a worker alone has no clients: the flag has no effect", "flag", "--"+name)
+		}
+	}
+	for _, addr := range o.gateways {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return usageError{fmt.Errorf("--gateway: %q needs HOST:PORT", addr)}
+		}
+	}
+	return nil
+}
+
+// pageOn makes the page of a listener whose WebSockets are opened on a path; nil: there is no page.
+type pageOn func(path string) http.Handler
+
+// serve runs what the flags ask for: the business alone, or a gateway and the business together.
+func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error), page pageOn) error {
+	if err := o.checkRole(c.Flags()); err != nil {
+		return err
+	}
+	ctx := c.Context()
 	key, err := o.key()
 	if err != nil {
 		return err
@@ -151,7 +199,7 @@ func (o *options) work(ctx context.Context, business func() (worker.Handler, err
 	return w.Run(ctx)
 }
 
-func (o *options) serveGateway(ctx context.Context, page http.Handler) error {
+func (o *options) serveGateway(ctx context.Context, page pageOn) error {
 	key, err := o.key()
 	if err != nil {
 		return err
@@ -169,7 +217,7 @@ func announce(addrs []string) {
 	fmt.Println("ready", strings.Join(addrs, " "))
 }
 
-func (o *options) newGateway(key []byte, page http.Handler) (*gateway.Gateway, error) {
+func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
 	cfg := gateway.Config{Inner: o.inner, Key: key, PinCPUs: o.pin, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, Logger: o.log}
 	switch o.overflow {
 	case "close":
@@ -180,6 +228,10 @@ func (o *options) newGateway(key []byte, page http.Handler) (*gateway.Gateway, e
 		o.limits.Overflow = engine.DropNewest
 	default:
 		return nil, usageError{fmt.Errorf("--overflow: %q is none of close, oldest, newest", o.overflow)}
+	}
+	var known bool
+	if cfg.Router, known = routers[o.router]; !known {
+		return nil, usageError{fmt.Errorf("--router: %q is none of least, round-robin, random, path", o.router)}
 	}
 	if o.reactors != "auto" {
 		n, err := strconv.Atoi(o.reactors)
@@ -192,15 +244,56 @@ func (o *options) newGateway(key []byte, page http.Handler) (*gateway.Gateway, e
 		l := o.limits
 		l.URL = url
 		if strings.HasPrefix(url, "ws://") {
-			l.Origins, l.Compress, l.Page = o.origins, o.compress, page
+			l.Origins, l.Compress = o.origins, o.compress
+			if page != nil {
+				_, path, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
+				l.Page = page("/" + path)
+			}
+		} else {
+			l.Heartbeat = o.idle / (idleMisses + 1) // closed when the last of them is over
+			l.Misses = idleMisses
 		}
 		cfg.Listeners = append(cfg.Listeners, l)
 	}
-	return gateway.New(cfg)
+	g, err := gateway.New(cfg)
+	if err == nil && page != nil {
+		for _, addr := range g.Addrs() {
+			if web, ok := strings.CutPrefix(addr, "ws://"); ok {
+				host, _, _ := strings.Cut(web, "/")
+				o.log.Info("the chat's page", "address", "http://"+host)
+			}
+		}
+	}
+	var bad *gateway.ConfigError
+	if errors.As(err, &bad) {
+		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
+	}
+	return g, err
+}
+
+var routers = map[string]func() gateway.Router{
+	"least": gateway.LeastClients, "round-robin": gateway.RoundRobin, "random": gateway.Random, "path": gateway.Hash(gateway.KeyPath),
+}
+
+// idleMisses is how many parts --idle has, less one: a client is closed when it was silent for so long, or a part more.
+const idleMisses = 2
+
+// flagOf is the flag that fills a field of gateway.Config.
+func flagOf(field string) string {
+	field = field[strings.LastIndexByte(field, '.')+1:]
+	flags := map[string]string{
+		"URL": "listen", "Loops": "reactors", "PerIPRate": "connect-rate", "MaxRate": "message-rate", "MaxByteRate": "byte-rate", "Inner": "inner",
+		"MaxMessage": "max-message", "MaxOutput": "max-output", "MaxBuffered": "max-buffered", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
+		"HandshakeTimeout": "handshake-timeout", "FirstMessage": "first-message", "DrainFor": "drain-for", "DrainPace": "drain-pace",
+	}
+	if flag, ok := flags[field]; ok {
+		return "--" + flag
+	}
+	return field
 }
 
 func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*worker.Worker, error) {
-	return worker.New(worker.Config{Gateways: gateways, Key: key, Name: o.name, Build: version(), DrainTimeout: o.drainFor, Logger: o.log}, h)
+	return worker.New(worker.Config{Gateways: gateways, Key: key, Name: o.name, Weight: o.weight, Build: version(), DrainTimeout: o.drainFor, Logger: o.log}, h)
 }
 
 // minKey is the shortest key taken, in bytes.

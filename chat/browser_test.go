@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"sluice/gateway"
 )
 
 // browser is the Chromium that these tests drive. Without one they skip, but not in CI.
@@ -203,10 +205,30 @@ func TestPageTwins(t *testing.T) {
 	run(t, newer, say("still here"), shows("#messages", "still here"))
 }
 
-// TestPageKeepsFocus lets a message come while somebody is about to press a button with the keyboard.
-func TestPageKeepsFocus(t *testing.T) {
+// TestPageOnAPhoneOnItsSide has room for everything that is needed: to step in, to read, and to see who is there.
+func TestPageOnAPhoneOnItsSide(t *testing.T) {
 	browser(t)
 	s := startServer(t, "127.0.0.1:0")
+	ada := window(t, 844, 390)
+	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
+	shot(t, ada, "login-landscape")
+	if bottom := ask[float64](t, ada, `document.querySelector("#login-button").getBoundingClientRect().bottom`); bottom > 390 {
+		t.Errorf("the button to step in ends at %v of 390 pixels", bottom)
+	}
+	run(t, ada, logIn("Ada"), say("hello"), shows("#messages", "hello"))
+	if width := ask[float64](t, ada, `document.querySelector("#messages").getBoundingClientRect().width`); width < 500 {
+		t.Errorf("what is said has %v of 844 pixels", width)
+	}
+	run(t, ada, click("#open-users"), chromedp.Poll[chromedp.Void](`document.querySelector("#users button").getBoundingClientRect().right <= 844`))
+	shot(t, ada, "people-landscape")
+	run(t, ada, click("#shade"), say("still here"), shows("#messages", "still here"))
+	shot(t, ada, "landscape")
+}
+
+// TestPageKeepsFocus lets a message come while somebody is about to press a button with the keyboard. The WebSocket is on a path of its own.
+func TestPageKeepsFocus(t *testing.T) {
+	browser(t)
+	s := startServer(t, "127.0.0.1:0/chat/ws")
 	ada := window(t, 1280, 800)
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
 	ask[bool](t, ada, `document.querySelector("#rooms button").focus(), true`)
@@ -215,5 +237,58 @@ func TestPageKeepsFocus(t *testing.T) {
 	run(t, ada, shows("#users", "Grace"), shows("#messages", "hello"))
 	if !ask[bool](t, ada, `document.activeElement === document.querySelector("#rooms button")`) {
 		t.Error("the button lost the focus")
+	}
+}
+
+// TestPageWithoutWorker lets somebody come while no worker is there, and say something when it has gone again: the page says that nobody answers, and goes on by
+// itself when somebody does.
+func TestPageWithoutWorker(t *testing.T) {
+	browser(t)
+	s := startGateway(t, gateway.Config{HoldFor: 200 * time.Millisecond}, "127.0.0.1:0")
+	ada := window(t, 1280, 800)
+	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")),
+		chromedp.SetValue(chromedp.CSS("#login-name"), "Ada"), click("#login-button"), shows("#login-error", "does not answer"))
+	stopWorker := startWorker(t, s.inner)
+	run(t, ada, shows("#title", "lobby"), say("somebody is there"), shows("#messages", "somebody is there"))
+	stopWorker()
+	run(t, ada, say("nobody is there"), shows("#toast", "not delivered"))
+	startWorker(t, s.inner)
+	run(t, ada, say("there again"), shows("#messages", "there again"))
+	if ask[string](t, ada, `document.querySelector("#messages").textContent.includes("nobody is there") ? "shown" : ""`) != "" {
+		t.Error("what was refused is shown as said")
+	}
+}
+
+// TestPageRooms goes from room to room: one that cannot be entered takes nobody out of the one they are in, and who has left the last one is told what to do.
+func TestPageRooms(t *testing.T) {
+	browser(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := window(t, 390, 844)
+	enter := func(room string) step {
+		return chromedp.Steps(click("#open-sidebar"), chromedp.SetValue(chromedp.CSS("#join-room"), room), click("#join-form button"))
+	}
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), say("hello"), shows("#messages", "hello"))
+	run(t, ada, enter("\u2800"), shows("#toast", "visible"))
+	if title := ask[string](t, ada, `document.querySelector("#title").textContent`); title != "# lobby" {
+		t.Errorf("after a room that cannot be entered the window shows %q", title)
+	}
+	run(t, ada, chromedp.KeyEvent("\u001b"), enter("tea"), shows("#title", "tea"))
+	run(t, ada, click("#leave"), shows("#title", "lobby"), click("#leave"), chromedp.WaitVisible(chromedp.CSS("#nothing")))
+	shot(t, ada, "nothing-phone")
+	if left := ask[string](t, ada, `["title", "subtitle", "messages"].map((id) => document.getElementById(id).textContent).join("")`); left != "" {
+		t.Errorf("of the last room %q is left", left)
+	}
+	if ask[bool](t, ada, `document.querySelector("#open-users").checkVisibility()`) {
+		t.Error("there is a button for the people of no room")
+	}
+	grace := dialText(t, s.text)
+	grace.send("/login Grace", "/msg Ada are you there")
+	run(t, ada, shows("#unread-total", "1"))
+	s.stop()
+	run(t, ada, shows("#pill", "reconnecting"))
+	startServer(t, strings.TrimPrefix(s.web, "ws://"))
+	run(t, ada, shows("#pill", "connected"), click("#open-sidebar"), shows("#privates", "Grace"))
+	if rooms := ask[string](t, ada, `document.querySelector("#rooms").textContent`); rooms != "" {
+		t.Errorf("who had left all rooms is back in %q", rooms)
 	}
 }

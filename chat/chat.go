@@ -5,10 +5,11 @@
 // enters a room later sees what was said since. Nor does the half minute in which to log in go on with the next worker.
 //
 // Messages are JSON documents with a "type", the same over WebSocket, text lines and JSON sockets. A line that is no JSON object is read as a telnet
-// user's command (request.go), and what is no command is said in the room joined last.
+// user's command (request.go); what is no command is said in the room joined last, which is also meant where a command needs a room and has none.
 package chat
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -103,8 +104,8 @@ func (h *Chat) OnMessage(c *worker.Client, m worker.Message) {
 		send(c, problem("bad_request", err.Error()))
 		return
 	}
-	if name, _ := c.Attr("name"); name == "" && req.Type != "login" && req.Type != "ping" {
-		send(c, problem("login_first", "log in first"))
+	if name, _ := c.Attr("name"); name == "" && req.Type != "login" && req.Type != "ping" && req.Type != "quit" {
+		send(c, problem("login_first", `log in first: /login NAME, or {"type":"login","name":"…"}`))
 		return
 	}
 	if e := h.do(c, &req); e != nil {
@@ -132,7 +133,7 @@ func (h *Chat) do(c *worker.Client, req *request) *event {
 	case "join":
 		return h.join(ctx, c, req.Room)
 	case "leave":
-		return h.leave(c, req.Room)
+		return h.leave(c, cmp.Or(req.Room, here(c)))
 	case "say":
 		return h.say(ctx, c, req)
 	case "private":
@@ -142,9 +143,12 @@ func (h *Chat) do(c *worker.Client, req *request) *event {
 	case "rooms":
 		return h.rooms(ctx, c)
 	case "users":
-		return h.users(ctx, c, req.Room)
+		return h.users(ctx, c, cmp.Or(req.Room, here(c)))
 	case "ping":
 		return &event{Type: "pong"}
+	case "quit":
+		_ = c.Close()
+		return nil
 	}
 	return problem("bad_request", fmt.Sprintf("there is no request %q", shorten(req.Type)))
 }

@@ -1,9 +1,12 @@
 package chat
 
 import (
+	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"html"
 	"io/fs"
 	"mime"
 	"net/http"
@@ -13,16 +16,19 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// Page serves the chat's page: plain files, nothing from elsewhere, no script or style inside of the HTML.
-func Page() http.Handler {
+// Page serves the chat's page: plain files, nothing from elsewhere, no script or style inside of the HTML. socket is the path on which WebSockets are opened; empty: /.
+func Page(socket string) http.Handler {
 	files, err := fs.Sub(pageFiles, "page")
 	if err != nil { // the folder is part of the build
 		panic(err)
 	}
-	return page{files}
+	return page{files, []byte(`data-socket="` + html.EscapeString(cmp.Or(socket, "/")) + `"`)}
 }
 
-type page struct{ files fs.FS }
+type page struct {
+	files  fs.FS
+	socket []byte // what stands in index.html in place of data-socket="/"
+}
 
 // policy lets the page load only what is its own, and connect only to where it came from.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -37,6 +43,7 @@ func (p page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "there is no such page", http.StatusNotFound)
 		return
 	}
+	b = bytes.Replace(b, []byte(`data-socket="/"`), p.socket, 1)
 	sum := sha256.Sum256(b)
 	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 	h := w.Header()

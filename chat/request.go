@@ -17,7 +17,7 @@ import (
 
 var (
 	errJSON    = errors.New("not a request: expected {\"type\":…} or a line of text")
-	errCommand = errors.New("commands: /login NAME, /join ROOM, /leave ROOM, /say ROOM text, /msg NAME text, /rooms, /users ROOM")
+	errCommand = errors.New("commands: /login NAME, /join ROOM, /leave [ROOM], /say ROOM text, /msg NAME text, /rooms, /users [ROOM], /quit; a name with spaces before a text stands in double quotes")
 )
 
 // parse reads a request: a JSON object, or a line that somebody typed.
@@ -56,17 +56,30 @@ func typed(line string) (req request, err error) {
 	case "/leave":
 		return request{Type: "leave", Room: rest}, nil
 	case "/say":
-		room, text, _ := strings.Cut(rest, " ")
+		room, text := cutName(rest)
 		return request{Type: "say", Room: room, Text: text}, nil
 	case "/msg":
-		to, text, _ := strings.Cut(rest, " ")
+		to, text := cutName(rest)
 		return request{Type: "private", To: to, Text: text}, nil
 	case "/rooms":
 		return request{Type: "rooms"}, nil
 	case "/users":
 		return request{Type: "users", Room: rest}, nil
+	case "/quit":
+		return request{Type: "quit"}, nil
 	}
 	return req, errCommand
+}
+
+// cutName cuts a name off what was typed: up to a space or, if it begins with a double quote, to the next one.
+func cutName(s string) (name, rest string) {
+	if quoted, ok := strings.CutPrefix(s, `"`); ok {
+		if name, rest, ok = strings.Cut(quoted, `"`); ok {
+			return name, rest
+		}
+	}
+	name, rest, _ = strings.Cut(s, " ")
+	return name, rest
 }
 
 const (

@@ -28,6 +28,15 @@ func rooms(c *worker.Client) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == '\n' })
 }
 
+// here is the room joined last, empty when there is none.
+func here(c *worker.Client) string {
+	in := rooms(c)
+	if len(in) == 0 {
+		return ""
+	}
+	return in[len(in)-1]
+}
+
 func setRooms(c *worker.Client, rooms []string) {
 	_ = c.MergeAttrs(map[string]string{"rooms": strings.Join(rooms, "\n")}) // the gateway is there, or the client is not
 }
@@ -80,11 +89,8 @@ func (h *Chat) leave(c *worker.Client, room string) *event {
 }
 
 func (h *Chat) say(ctx context.Context, c *worker.Client, req *request) *event {
-	in := rooms(c)
-	if req.Room == "" && len(in) > 0 {
-		req.Room = in[len(in)-1] // a telnet user just types
-	}
-	if !slices.Contains(in, req.Room) {
+	req.Room = cmp.Or(req.Room, here(c)) // a telnet user just types
+	if !slices.Contains(rooms(c), req.Room) {
 		return problem("not_in_room", "join the room first")
 	}
 	text, err := cleanText(req.Text)

@@ -21,25 +21,58 @@ import (
 
 // server is the whole thing in this process: a gateway and a worker with the chat.
 type server struct {
-	web  string // ws://host:port
+	web  string // ws://host:port, and a path if there is one
 	text string // host:port
 	json string // host:port
-	stop func()
+
+	inner string // host:port
+	stop  func()
 }
 
 // page is the address of the chat's page.
-func (s *server) page() string { return strings.Replace(s.web, "ws://", "http://", 1) }
+func (s *server) page() string {
+	host, _, _ := strings.Cut(strings.TrimPrefix(s.web, "ws://"), "/")
+	return "http://" + host + "/"
+}
 
 func startServer(t *testing.T, web string) *server {
 	t.Helper()
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	g, err := gateway.New(gateway.Config{
-		Loops: 2, Logger: quiet, DrainFor: 200 * time.Millisecond,
-		Listeners: []gateway.Listener{{URL: "ws://" + web, Page: chat.Page()}, {URL: "text://127.0.0.1:0"}, {URL: "json://127.0.0.1:0"}},
-	})
+	s := startGateway(t, gateway.Config{}, web)
+	stopGateway, stopWorker := s.stop, startWorker(t, s.inner)
+	s.stop = func() {
+		var both sync.WaitGroup
+		both.Go(stopGateway)
+		both.Go(stopWorker)
+		both.Wait()
+	}
+	return s
+}
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+// startGateway starts a gateway without a worker.
+func startGateway(t *testing.T, cfg gateway.Config, web string) *server {
+	t.Helper()
+	cfg.Loops, cfg.Logger, cfg.DrainFor = 2, quiet, 200*time.Millisecond
+	path := strings.TrimLeft(web, "0123456789.:")
+	cfg.Listeners = []gateway.Listener{{URL: "ws://" + web, Page: chat.Page(path)}, {URL: "text://127.0.0.1:0"}, {URL: "json://127.0.0.1:0"}}
+	g, err := gateway.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := &server{web: g.Addrs()[0], text: strings.TrimPrefix(g.Addrs()[1], "text://"), json: strings.TrimPrefix(g.Addrs()[2], "json://"), inner: g.InnerAddr()}
+	s.stop = start(t, func(ctx context.Context) error {
+		if err := g.Serve(ctx); !errors.Is(err, gateway.ErrCut) { // a browser may take its time
+			return err
+		}
+		return nil
+	})
+	return s
+}
+
+// startWorker starts a worker with the chat and waits until it is there.
+func startWorker(t *testing.T, inner string) (stop func()) {
+	t.Helper()
 	history, err := chat.NewHistory()
 	if err != nil {
 		t.Fatal(err)
@@ -48,30 +81,30 @@ func startServer(t *testing.T, web string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, Logger: quiet, DrainTimeout: time.Second}, h)
+	w, err := worker.New(worker.Config{Gateways: []string{inner}, Logger: quiet, DrainTimeout: time.Second}, h)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var both sync.WaitGroup
-	both.Go(func() {
-		if err := g.Serve(ctx); err != nil && !errors.Is(err, gateway.ErrCut) { // a browser may take its time
-			t.Error(err)
-		}
-	})
-	both.Go(func() {
-		if err := w.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
+	stop = start(t, w.Run)
 	<-w.Ready()
-	s := &server{web: g.Addrs()[0], text: strings.TrimPrefix(g.Addrs()[1], "text://"), json: strings.TrimPrefix(g.Addrs()[2], "json://")}
-	s.stop = sync.OnceFunc(func() {
-		cancel()
-		both.Wait()
+	return stop
+}
+
+// start runs something until the test's end, or until it is stopped.
+func start(t *testing.T, run func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := run(ctx); err != nil {
+			t.Error(err)
+		}
 	})
-	t.Cleanup(s.stop)
-	return s
+	stop = sync.OnceFunc(func() {
+		cancel()
+		running.Wait()
+	})
+	t.Cleanup(stop)
+	return stop
 }
 
 // textClient is somebody with a plain socket.

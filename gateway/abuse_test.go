@@ -141,7 +141,7 @@ func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 					break // it has been ended
 				}
 			}
-			want := "closed"
+			want := closedFor(c.reason)
 			if c.code != 0 {
 				want = fmt.Sprintf("close %d", c.code)
 			}
@@ -154,6 +154,11 @@ func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 		w.isServed()
 	}
 	wait(t, "the witness alone", func() bool { return g.Stats().Clients == 1 })
+}
+
+// closedFor is what a client hears that is closed, and whose protocol has no farewell of its own.
+func closedFor(reason string) string {
+	return fmt.Sprintf(`{"type":"sluice.closed","reason":%q}`, reason)
 }
 
 // dialRaw connects a client that sends what it likes.
@@ -210,7 +215,7 @@ func TestMessagesThatAreNeverWhole(t *testing.T) {
 		for got == "a whole one" {
 			got = k.hear()
 		}
-		if got != "closed" && got != "close 1008 limit" {
+		if got != closedFor("limit") && got != "close 1008 limit" {
 			t.Errorf("slow client %d hears %q", i, got)
 		}
 	}
@@ -252,7 +257,7 @@ func TestFirstMessage(t *testing.T) {
 	runWorker(t, g, echo{})
 	at := listeners(g)
 	w := newWitness(t, at["text"])
-	mute := map[string]*fakeClient{"closed": dialClient(t, at["frame"]), "close 4008 handshake": dialClient(t, at["ws"])}
+	mute := map[string]*fakeClient{closedFor("handshake"): dialClient(t, at["frame"]), "close 4008 handshake": dialClient(t, at["ws"])}
 	mute["close 4008 handshake"].write([]byte(masked(0x89, "a ping is no message")))
 	half := dialClient(t, at["text"])
 	half.write([]byte("half a message is none"))
@@ -261,7 +266,7 @@ func TestFirstMessage(t *testing.T) {
 			t.Errorf("hears %q, want %q", got, want)
 		}
 	}
-	if got := half.hear(); got != "closed" {
+	if got := half.hear(); got != closedFor("handshake") {
 		t.Errorf("who has sent half a message hears %q", got)
 	}
 	wait(t, "three counted", func() bool { s := g.Stats(); return s.Mute == 3 && s.Ends["handshake"] == 3 })

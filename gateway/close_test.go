@@ -142,8 +142,8 @@ func TestASilentTextClientIsPingedThenClosed(t *testing.T) {
 		lis  gateway.Listener
 		want []string
 	}{
-		{"ping", gateway.Listener{Ping: `{"type":"ping"}`, Heartbeat: 100 * time.Millisecond, Misses: 2}, []string{`{"type":"ping"}`, `{"type":"ping"}`}},
-		{"timed only", gateway.Listener{Heartbeat: 100 * time.Millisecond, Misses: 1}, nil},
+		{"ping", gateway.Listener{Ping: `{"type":"ping"}`, Heartbeat: 100 * time.Millisecond, Misses: 2}, []string{`{"type":"ping"}`, `{"type":"ping"}`, closedFor("idle")}},
+		{"timed only", gateway.Listener{Heartbeat: 100 * time.Millisecond, Misses: 1}, []string{closedFor("idle")}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -179,7 +179,7 @@ func TestAPausedClientIsNotIdle(t *testing.T) {
 	dialClient(t, g.Addrs()[0]).say("more than ten bytes")
 	wait(t, "the pause", func() bool { return g.Stats().Paused == 1 })
 	for range 2 { // clients that fall idle tell the time
-		if got := dialClient(t, g.Addrs()[0]).hear(); got != "closed" {
+		if got := dialClient(t, g.Addrs()[0]).hear(); got != closedFor("idle") {
 			t.Errorf("hears %q", got)
 		}
 	}

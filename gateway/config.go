@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"sluice/codec"
@@ -63,8 +64,10 @@ type Config struct {
 
 // Listener is one address where clients of one protocol connect.
 type Listener struct {
-	// URL is ws://, text://, json://, jsonl:// or frame:// with host:port, and for ws a path that upgrades are answered on (any when empty).
+	// URL is ws://, text://, json://, jsonl:// or frame:// with host:port, and for ws a path that upgrades are answered on (any when empty); or tcp:// where there is a Codec.
 	URL string
+	// Codec is the wire format of a tcp:// URL. At most 16 listeners have one.
+	Codec Codec
 	// Origins are the hosts, besides the listener's own, whose pages may open a WebSocket ("*.example.org" is any host below example.org). "*" lets every page in.
 	Origins []string
 	// Subprotocols are those spoken, best first.
@@ -105,6 +108,32 @@ type Listener struct {
 	Ping string
 }
 
+// owns is the number of listeners with a Codec.
+func (c *Config) owns() (n int) {
+	for i := range c.Listeners {
+		if c.Listeners[i].Codec != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// ConfigError is what New returns for a Config that cannot be, whatever the machine.
+type ConfigError struct {
+	Field string // of Config, Listeners[0].URL for example
+	Err   error  // what is wrong with it
+}
+
+// Error names the field and says what is wrong.
+func (e *ConfigError) Error() string { return "gateway: Config." + e.Field + ": " + e.Err.Error() }
+
+// Unwrap is Err.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+func invalid(field, format string, args ...any) *ConfigError {
+	return &ConfigError{field, fmt.Errorf(format, args...)}
+}
+
 func (c *Config) setDefaults() error {
 	if c.ID == 0 {
 		var b [4]byte
@@ -112,12 +141,18 @@ func (c *Config) setDefaults() error {
 		c.ID = binary.BigEndian.Uint32(b[:]) | 1
 	}
 	if c.Loops < 0 || c.Loops > 255 {
-		return fmt.Errorf("gateway: Config.Loops: %d is not within 0…255", c.Loops)
+		return invalid("Loops", "%d is not within 0…255", c.Loops)
 	}
 	if len(c.Listeners) == 0 {
-		return fmt.Errorf("gateway: Config.Listeners: at least one is needed")
+		return invalid("Listeners", "at least one is needed")
+	}
+	if n := c.owns(); n > maxOwn {
+		return invalid("Listeners", "%d have a Codec, at most %d may", n, maxOwn)
 	}
 	c.Inner = cmp.Or(c.Inner, "127.0.0.1:0")
+	if _, _, err := net.SplitHostPort(c.Inner); err != nil {
+		return invalid("Inner", "%q needs host:port", c.Inner)
+	}
 	c.HoldFor = cmp.Or(c.HoldFor, 10*time.Second)
 	c.HoldBytes = cmp.Or(c.HoldBytes, 64<<20)
 	c.PartialBytes = cmp.Or(c.PartialBytes, 64<<20)
@@ -132,24 +167,31 @@ func (c *Config) setDefaults() error {
 		c.Logger = slog.Default()
 	}
 	if c.MaxTries <= suspectAfter || c.MaxTries > 255 {
-		return fmt.Errorf("gateway: Config.MaxTries: %d is not within 3…255", c.MaxTries)
+		return invalid("MaxTries", "%d is not within 3…255", c.MaxTries)
 	}
-	if c.DrainFor < 0 || c.DrainPace < 0 {
-		return fmt.Errorf("gateway: Config.DrainFor, Config.DrainPace: %v, %d: neither may be negative", c.DrainFor, c.DrainPace)
+	if c.DrainFor < 0 {
+		return invalid("DrainFor", "%v is negative", c.DrainFor)
+	}
+	if c.DrainPace < 0 {
+		return invalid("DrainPace", "%d is negative", c.DrainPace)
+	}
+	if c.MaxBuffered < 0 {
+		return invalid("MaxBuffered", "%d is negative", c.MaxBuffered)
 	}
 	if c.LinkHeartbeat < time.Second {
-		return fmt.Errorf("gateway: Config.LinkHeartbeat: %v is less than a second", c.LinkHeartbeat)
+		return invalid("LinkHeartbeat", "%v is less than a second", c.LinkHeartbeat)
 	}
 	c.Listeners = slices.Clone(c.Listeners) // the caller's stay as they are
 	for i := range c.Listeners {
 		if err := c.Listeners[i].setDefaults(); err != nil {
-			return fmt.Errorf("gateway: Config.Listeners[%d].%w", i, err)
+			err.Field = fmt.Sprintf("Listeners[%d].%s", i, err.Field)
+			return err
 		}
 	}
 	return nil
 }
 
-func (l *Listener) setDefaults() error {
+func (l *Listener) setDefaults() *ConfigError {
 	l.MaxMessage = cmp.Or(l.MaxMessage, 1<<20)
 	l.MaxOutput = cmp.Or(l.MaxOutput, 1<<20)
 	l.Stall = cmp.Or(l.Stall, 10*time.Second)
@@ -158,35 +200,41 @@ func (l *Listener) setDefaults() error {
 	l.Heartbeat = cmp.Or(l.Heartbeat, 25*time.Second)
 	l.Misses = cmp.Or(l.Misses, 2)
 	if l.MaxMessage < 0 || l.MaxMessage > link.MaxMessage {
-		return fmt.Errorf("MaxMessage: %d is not within 0…%d", l.MaxMessage, link.MaxMessage)
+		return invalid("MaxMessage", "%d is not within 0…%d", l.MaxMessage, link.MaxMessage)
 	}
 	for name, n := range map[string]int{
 		"MaxOutput": l.MaxOutput, "MaxConns": l.MaxConns, "MaxPerIP": l.MaxPerIP, "PerIPRate": l.PerIPRate, "MaxRate": l.MaxRate, "MaxByteRate": l.MaxByteRate,
 	} {
 		if n < 0 {
-			return fmt.Errorf("%s: %d is negative", name, n)
+			return invalid(name, "%d is negative", n)
+		}
+	}
+	for name, d := range map[string]time.Duration{"HandshakeTimeout": l.HandshakeTimeout, "FirstMessage": l.FirstMessage} {
+		if d < 0 {
+			return invalid(name, "%v is negative", d)
 		}
 	}
 	if l.Overflow > engine.DropNewest {
-		//lint:ignore ST1005 it begins with the field's name
-		return fmt.Errorf("Overflow: %d is none of the policies", l.Overflow)
+		return invalid("Overflow", "%d is none of the policies", l.Overflow)
 	}
 	if l.Misses < 0 || l.Misses > 255 {
-		//lint:ignore ST1005 it begins with the field's name
-		return fmt.Errorf("Misses: %d is not within 0…255", l.Misses)
+		return invalid("Misses", "%d is not within 0…255", l.Misses)
+	}
+	switch scheme, _, ok := strings.Cut(l.URL, "://"); {
+	case l.Codec == nil && (!ok || protocols[scheme] == nil):
+		return invalid("URL", "%q does not begin with one of ws://, text://, json://, jsonl://, frame://", l.URL)
+	case l.Codec != nil && scheme != "tcp":
+		return invalid("Codec", "%q: only tcp:// has one", l.URL)
 	}
 	u, err := url.Parse(l.URL)
 	if err != nil {
-		return fmt.Errorf("URL: %w", err)
+		return invalid("URL", "%w", err)
 	}
 	if _, _, err := net.SplitHostPort(u.Host); err != nil {
-		return fmt.Errorf("URL: %q needs host:port", l.URL)
-	}
-	if _, known := protocols[u.Scheme]; !known {
-		return fmt.Errorf("URL: %q: the protocol is none of ws, text, json, jsonl, frame", l.URL)
+		return invalid("URL", "%q needs host:port", l.URL)
 	}
 	if u.Scheme != "ws" && (u.Path != "" || l.Page != nil || l.OnUpgrade != nil) {
-		return fmt.Errorf("URL: %q: only ws has paths, pages and upgrades", l.URL)
+		return invalid("URL", "%q: only ws has paths, pages and upgrades", l.URL)
 	}
 	return nil
 }

@@ -16,9 +16,6 @@ import (
 // ErrCut is returned by Serve when clients had not gone by the end of Config.DrainFor. They were told and cut.
 var ErrCut = errors.New("gateway: clients were cut at the end of the drain")
 
-// drainingMessage tells clients of protocols without a farewell of their own; WebSockets hear the code 1012.
-const drainingMessage = `{"type":"sluice.draining"}`
-
 const (
 	leastPace = 100                   // clients a second, where Config.DrainPace does not say
 	paceStep  = 20 * time.Millisecond // between two handfuls of clients

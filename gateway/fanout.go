@@ -17,8 +17,8 @@ type fanout struct {
 	flags     uint8
 	class     engine.Class
 	delivered uint32
-	refused   uint16          // encodings that cannot carry it, a bit each
-	encoded   [16]encoded     // by codec encoding
+	refused   uint32          // encodings that cannot carry it, a bit each
+	encoded   []encoded       // by codec encoding
 	targets   [][]byte        // scratch
 	except    []link.ClientID // scratch
 }
@@ -29,7 +29,10 @@ type encoded struct {
 	message []byte         // empty: not yet made
 }
 
-func (p *fanout) init(l *loop) { p.loop, p.send = l, p.to }
+func (p *fanout) init(l *loop) {
+	p.loop, p.send = l, p.to
+	p.encoded = make([]encoded, encodings+l.g.cfg.owns())
+}
 
 // to writes the message to one client.
 func (p *fanout) to(m *roster.Member) {

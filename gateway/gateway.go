@@ -32,6 +32,7 @@ type Gateway struct {
 	complain  *xrate.Limiter      // of what strangers can make us log
 	buffers   bytebufferpool.Pool // of pages, any goroutine
 	reserve   int                 // descriptors that clients leave for workers
+	owns      uint8               // listeners with a Codec that have been opened; New's
 	pages     chan struct{}       // one token a plain HTTP request being answered
 
 	pageCtx   context.Context // of all requests for pages

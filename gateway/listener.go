@@ -43,8 +43,14 @@ func (g *Gateway) listenClients(cfg Listener) (*listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: listen: %w", err)
 	}
-	l := &listener{Listener: cfg, g: g, codec: protocols[u.Scheme](cfg.MaxMessage), path: u.Path, ready: make(chan struct{})}
+	l := &listener{Listener: cfg, g: g, path: u.Path, ready: make(chan struct{})}
 	defer close(l.ready)
+	if cfg.Codec != nil {
+		l.codec = own{cfg.Codec, cfg.MaxMessage, encodings + g.owns}
+		g.owns++
+	} else {
+		l.codec = protocols[u.Scheme](cfg.MaxMessage)
+	}
 	if l.upgrades() {
 		l.upgrade = codec.UpgradeOptions{Origins: cfg.Origins, Subprotocols: cfg.Subprotocols, MaxMessage: cfg.MaxMessage}
 		if cfg.Compress {

@@ -62,7 +62,7 @@ func TestAClientThatVanishesIsNoticed(t *testing.T) {
 	network.Heal()
 	for _, conn := range vanishing { // they find it out themselves
 		_ = conn.SetDeadline(time.Now().Add(patience))
-		if b, err := io.ReadAll(conn); !ended(err) && err != nil || len(b) > 3*len("ping\n") {
+		if b, err := io.ReadAll(conn); !ended(err) && err != nil || len(b) > 3*len("ping\n")+len(closedFor("idle")+"\n") {
 			t.Errorf("after the network has healed: %q, %v", b, err)
 		}
 	}

@@ -59,3 +59,14 @@ func farewell(r link.Reason) (code uint16, text string) {
 	}
 	return code, r.String()
 }
+
+// farewellMessage is what a client hears whose protocol has no farewell of its own. Who goes by itself, or is sent away by the business, hears nothing of the gateway.
+func farewellMessage(r link.Reason) string {
+	switch r {
+	case link.ReasonPeer, link.ReasonKicked:
+		return ""
+	case link.ReasonDraining:
+		return `{"type":"sluice.draining"}`
+	}
+	return `{"type":"sluice.closed","reason":"` + r.String() + `"}`
+}

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"bytes"
+	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -40,20 +42,33 @@ func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	one := func(l Listener) Config { return Config{Listeners: []Listener{l}} }
 	for want, cfg := range map[string]Config{
-		"Config.Listeners:":                 {},
-		"Config.Loops":                      {Loops: 256, Listeners: []Listener{{URL: "text://:0"}}},
-		"Config.LinkHeartbeat":              {LinkHeartbeat: time.Millisecond, Listeners: []Listener{{URL: "text://:0"}}},
-		"Listeners[0].URL: \"\" needs":      one(Listener{}),
-		"Listeners[0].URL: \"text://host\"": one(Listener{URL: "text://host"}),
-		"none of ws":                        one(Listener{URL: "ftp://h:1"}),
-		"only ws has paths":                 one(Listener{URL: "text://h:1/path"}),
-		"only ws has paths, pages":          one(Listener{URL: "json://h:1", OnUpgrade: func(*codec.Request) int { return 0 }}),
-		"Listeners[0].MaxMessage":           one(Listener{URL: "text://h:1", MaxMessage: link.MaxMessage + 1}),
-		"Listeners[0].MaxRate":              one(Listener{URL: "text://h:1", MaxRate: -1}),
-		"Listeners[0].Misses":               one(Listener{URL: "text://h:1", Misses: 256}),
+		"Config.Listeners:":                  {},
+		"Config.Loops":                       {Loops: 256, Listeners: []Listener{{URL: "text://:0"}}},
+		"Config.LinkHeartbeat":               {LinkHeartbeat: time.Millisecond, Listeners: []Listener{{URL: "text://:0"}}},
+		"Config.Inner: \"here\" needs":       {Inner: "here", Listeners: []Listener{{URL: "text://:0"}}},
+		"Config.DrainFor: -1s is negative":   {DrainFor: -time.Second, Listeners: []Listener{{URL: "text://:0"}}},
+		"Config.MaxBuffered: -1":             {MaxBuffered: -1, Listeners: []Listener{{URL: "text://:0"}}},
+		"Listeners[0].URL: \"\" does not":    one(Listener{}),
+		"\"127.0.0.1:80\" does not begin":    one(Listener{URL: "127.0.0.1:80"}),
+		"Listeners[0].HandshakeTimeout: -1":  one(Listener{URL: "text://h:1", HandshakeTimeout: -time.Second}),
+		"Listeners[0].FirstMessage: -1s":     one(Listener{URL: "text://h:1", FirstMessage: -time.Second}),
+		"Listeners[0].URL: \"text://host\"":  one(Listener{URL: "text://host"}),
+		"\"ftp://h:1\" does not begin":       one(Listener{URL: "ftp://h:1"}),
+		"\"tcp://h:1\" does not begin":       one(Listener{URL: "tcp://h:1"}),
+		"Listeners[0].Codec: \"text://h:1\"": one(Listener{URL: "text://h:1", Codec: netstring{}}),
+		"17 have a Codec":                    {Listeners: slices.Repeat([]Listener{{URL: "tcp://:0", Codec: netstring{}}}, 17)},
+		"only ws has paths":                  one(Listener{URL: "text://h:1/path"}),
+		"only ws has paths, pages":           one(Listener{URL: "json://h:1", OnUpgrade: func(*codec.Request) int { return 0 }}),
+		"Listeners[0].MaxMessage":            one(Listener{URL: "text://h:1", MaxMessage: link.MaxMessage + 1}),
+		"Listeners[0].MaxRate":               one(Listener{URL: "text://h:1", MaxRate: -1}),
+		"Listeners[0].Misses":                one(Listener{URL: "text://h:1", Misses: 256}),
 	} {
-		if err := cfg.setDefaults(); err == nil || !strings.Contains(err.Error(), want) {
+		err := cfg.setDefaults()
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", cfg.Listeners, err, want)
+		}
+		if bad, ok := errors.AsType[*ConfigError](err); !ok || !strings.HasPrefix(err.Error(), "gateway: Config."+bad.Field+": ") {
+			t.Errorf("%v is no ConfigError that names its field", err)
 		}
 	}
 	given := one(Listener{URL: "text://127.0.0.1:0"})
@@ -110,3 +125,6 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// netstring is a Codec that is not called.
+type netstring struct{ Codec }

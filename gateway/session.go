@@ -10,15 +10,6 @@ import (
 	"sluice/internal/roster"
 )
 
-// messageCodec is what a session needs of a codec.
-type messageCodec interface {
-	Decode(in, out []byte) (ev codec.Event, payload []byte, n int, reply []byte, err error)
-	Append(dst, payload []byte, text bool) []byte
-	AppendClose(dst []byte, code uint16, reason string) []byte
-	AppendPing(dst []byte) []byte
-	Encoding() uint8
-}
-
 // phase is where a session stands in its life.
 type phase uint8
 
@@ -87,7 +78,7 @@ func (s *session) OnOpen(c *engine.Conn) {
 	s.codec = s.lis.codec
 	switch {
 	case s.loop.ending:
-		s.turnAway(drainingMessage, link.ReasonDraining)
+		s.turnAway(farewellMessage(link.ReasonDraining), link.ReasonDraining)
 	case s.loop.overloaded():
 		s.turnAway(overloadedMessage, link.ReasonLimit)
 	default:
@@ -327,8 +318,8 @@ func (s *session) end(reason link.Reason) {
 		if b := s.codec.AppendClose(s.loop.out[:0], code, text); len(b) > 0 {
 			s.loop.out = b
 			_ = s.conn.Write(b)
-		} else if reason == link.ReasonDraining {
-			s.tell([]byte(drainingMessage))
+		} else if word := farewellMessage(reason); word != "" && !s.lis.upgrades() { // a WebSocket has had its close frame
+			s.tell([]byte(word))
 		}
 	}
 	s.phase = phaseEnding

@@ -23,7 +23,7 @@ type echo struct{}
 func (echo) OnMessage(c *worker.Client, m worker.Message) { _ = c.Send(m) }
 
 // runWorker runs a real worker until the test ends.
-func runWorker(t testing.TB, g *gateway.Gateway, h worker.Handler) {
+func runWorker(t testing.TB, g *gateway.Gateway, h worker.Handler) *worker.Worker {
 	t.Helper()
 	w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, DrainTimeout: time.Second, Logger: slog.New(slog.DiscardHandler)}, h)
 	if err != nil {
@@ -39,6 +39,7 @@ func runWorker(t testing.TB, g *gateway.Gateway, h worker.Handler) {
 		}
 	})
 	<-w.Ready()
+	return w
 }
 
 func within(t testing.TB) context.Context {
@@ -231,5 +232,28 @@ func TestPages(t *testing.T) {
 	}
 	if s := g.Stats(); s.Pages != 5 || s.Opened != 0 {
 		t.Errorf("%d pages, %d clients", s.Pages, s.Opened)
+	}
+}
+
+// Behind a WebSocket's close frame nothing comes, whoever has made it.
+func TestNothingFollowsACloseFrame(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, ws(gateway.Listener{}))
+	for sent, told := range map[string]string{
+		"\x81\x02hi":             "\x88\x02\x03\xea", // not masked: 1002
+		masked(0x81, "\xff"):     "\x88\x02\x03\xef", // not UTF-8: 1007
+		masked(0x88, "\x03\xe8"): "\x88\x02\x03\xe8", // a farewell
+	} {
+		conn := dial(t, hostport(g.Addrs()[0]))
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		hello := codec.AppendUpgrade(nil, "h", "/", codec.NewKey(), &codec.DialOptions{})
+		if _, err := conn.Write(append(hello, sent...)); err != nil {
+			t.Fatal(err)
+		}
+		all, err := io.ReadAll(conn)
+		_, frames, _ := strings.Cut(string(all), "\r\n\r\n")
+		if err != nil || frames != told {
+			t.Errorf("%q is answered by %q, %v, want %q", sent, frames, err, told)
+		}
 	}
 }

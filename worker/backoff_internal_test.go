@@ -1,7 +1,14 @@
 package worker
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -28,4 +35,28 @@ func TestRetryDelay(t *testing.T) {
 			t.Errorf("after %d failures: at most %v", failures, longest)
 		}
 	}
+}
+
+// A worker that waits for its gateway says so at once, and then now and again: not each time it dials.
+func TestWaitingForAGatewayIsNotLoggedEachTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		dials := 0
+		w, err := New(Config{
+			Gateways: []string{"gateway:2300"}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			Dial: func(context.Context, string) (net.Conn, error) { dials++; return nil, errors.New("refused") },
+		}, HandlerFunc(func(*Client, Message) {}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := w.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if lines := strings.Count(log.String(), "no link"); dials < 60 || lines < 2 || lines > 7 {
+			t.Errorf("%d dials, %d lines:\n%s", dials, lines, &log)
+		}
+	})
 }

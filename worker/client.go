@@ -45,7 +45,7 @@ func (c *Client) Listener() string {
 	return c.s.listener
 }
 
-// Request is the HTTP request that a WebSocket client came with, nil for others.
+// Request is the HTTP request that a WebSocket client came with, nil for others; its methods may be called in either case.
 func (c *Client) Request() *Request {
 	if c.s == nil {
 		return nil
@@ -93,6 +93,17 @@ const (
 	Refused                   // the connection is closing, full, or of a protocol that cannot carry the message
 )
 
+// String is the delivery in a word.
+func (d Delivery) String() string {
+	switch d {
+	case Delivered:
+		return "delivered"
+	case Gone:
+		return "gone"
+	}
+	return "refused"
+}
+
 // Deliver sends a message and waits for the gateway to say what became of it. In a handler it overtakes what the call sent before: that is a unit which goes
 // out when the call has returned, while Deliver goes out at once and stands whatever becomes of the call.
 func (c *Client) Deliver(ctx context.Context, m Message) (Delivery, error) {
@@ -119,7 +130,7 @@ func (c *Client) Deliver(ctx context.Context, m Message) (Delivery, error) {
 // Close closes the client when what was sent to it has gone out.
 func (c *Client) Close() error { return c.command(link.Kick, 0, nil) }
 
-// CloseWith sends a last message and closes the client when it has gone out.
+// CloseWith sends a last message and closes the client when it has gone out. Of the message Data and Binary count.
 func (c *Client) CloseWith(last Message) error {
 	return c.command(link.Kick, last.flags()&link.FlagText|link.FlagLast, last.Data)
 }

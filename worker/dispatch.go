@@ -167,7 +167,11 @@ func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
 	case link.Drain:
 		return true, nil
 	case link.GoAway:
-		return true, fmt.Errorf("worker: the gateway ended the link: %v: %s", link.Status(f.Code), f.Payload)
+		why := link.Status(f.Code).String()
+		if len(f.Payload) > 0 {
+			why += ": " + string(f.Payload)
+		}
+		return true, fmt.Errorf("worker: the gateway ended the link: %s", why)
 	}
 	return true, fmt.Errorf("%w: type %d from a gateway", link.ErrFrame, f.Type)
 }

@@ -40,6 +40,9 @@ const (
 	lastBackoff  = 800 * time.Millisecond // with its jitter a second
 )
 
+// tellEvery is how often a worker that dials in vain says so.
+const tellEvery = 10 * time.Second
+
 // retryDelay is how long to wait before the next attempt after so many that failed: it doubles, most of it is jitter, and it is never more than a second, so
 // that a gateway that is back is dialled within one.
 func retryDelay(failures int) time.Duration {
@@ -50,6 +53,7 @@ func retryDelay(failures int) time.Duration {
 // keepLoop keeps the link to one loop up.
 func (g *gateway) keepLoop(ctx context.Context, loop int) {
 	failures := 0
+	var told time.Time
 	for ctx.Err() == nil && g.keeps(loop) {
 		l, err := g.dial(ctx, loop)
 		if err == nil {
@@ -58,10 +62,15 @@ func (g *gateway) keepLoop(ctx context.Context, loop int) {
 				l.end(ctx.Err()) // Run may have looked for links to end before this one was there
 			}
 			l.run() // until the link ends
-			g.w.stats.redials.Add(1)
+			if ctx.Err() == nil {
+				g.w.stats.redials.Add(1)
+			}
 		} else if ctx.Err() == nil {
-			g.w.log.Warn("no link", "gateway", g.addr, "loop", loop, "err", err)
 			failures++
+			if failures == 1 || time.Since(told) >= tellEvery {
+				told = time.Now()
+				g.w.log.Warn("no link: trying on", "gateway", g.addr, "loop", loop, "attempts", failures, "err", err)
+			}
 		}
 		pause(ctx, retryDelay(failures))
 	}

@@ -137,9 +137,8 @@ func TestTwoGateways(t *testing.T) {
 		}
 		all = append(all, c)
 	}
-	if _, err := all[0].in.ReadByte(); err == nil { // the newest connection of the uid is at the other gateway
-		t.Error("the first client of the uid was not closed")
-	}
+	all[0].hears(`{"type":"sluice.closed","reason":"replaced"}`) // the newest connection of the uid is at the other gateway
+	all[0].ends()
 	all[2].say("say to all")
 	for _, c := range all[1:] {
 		c.hears("to all")
@@ -229,6 +228,9 @@ func TestDrain(t *testing.T) {
 			cancel()
 			if err := <-done; err != nil {
 				t.Error(err)
+			}
+			if n := w.Stats().Redials; n > 0 {
+				t.Errorf("%d links are said to have been dialled again", n)
 			}
 		}
 	}

@@ -21,6 +21,25 @@ type HandlerFunc func(c *Client, m Message)
 func (f HandlerFunc) OnMessage(c *Client, m Message) { f(c, m) }
 
 // Starter is a Handler that is called before the worker dials the first gateway; an error or a panic ends Run, with that error. ctx ends with Run.
+//
+// It is where timers begin that are not about one client (those are Client.After): a goroutine with a time.Ticker that ends with ctx and acts through w. Each worker has its own;
+// what is to happen once, however many workers there are, needs one of them to be chosen.
+//
+//	func (g *game) OnStart(ctx context.Context, w *worker.Worker) error {
+//		go func() {
+//			tick := time.NewTicker(50 * time.Millisecond)
+//			defer tick.Stop()
+//			for {
+//				select {
+//				case <-ctx.Done():
+//					return
+//				case <-tick.C:
+//					_ = w.Publish("arena", g.picture())
+//				}
+//			}
+//		}()
+//		return nil
+//	}
 type Starter interface {
 	OnStart(ctx context.Context, w *Worker) error
 }
@@ -138,6 +157,7 @@ const (
 	ReasonProtocol     = link.ReasonProtocol     // it sent what its protocol forbids
 	ReasonTooBig       = link.ReasonTooBig       // a message passed the size limit
 	ReasonLimit        = link.ReasonLimit        // a connection or rate limit
+	ReasonHandshake    = link.ReasonHandshake    // it did not say anything in the time it had for its first message
 	ReasonDraining     = link.ReasonDraining     // the gateway is closing down
 	ReasonReplaced     = link.ReasonReplaced     // a newer connection of the same uid
 	ReasonNoWorker     = link.ReasonNoWorker     // no worker took it in time

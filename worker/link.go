@@ -1,7 +1,7 @@
 package worker
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -333,6 +333,9 @@ func (l *gwLink) checkDrained() {
 	}
 }
 
+// errDrained is how a link ends that its worker has done with.
+var errDrained = errors.New("worker: drained")
+
 // goAway ends the link when what waits has been written.
 func (l *gwLink) goAway() {
 	_ = l.conn.SetWriteDeadline(time.Now().Add(time.Second))
@@ -345,5 +348,5 @@ func (l *gwLink) goAway() {
 		l.space.Wait()
 	}
 	l.mu.Unlock()
-	l.end(context.Canceled)
+	l.end(errDrained)
 }

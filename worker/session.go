@@ -102,7 +102,7 @@ func (s *session) endUnit(ok bool) {
 }
 
 // Request is the HTTP request that a WebSocket client came with. Headers that were for the gateway are not in it: Connection, Upgrade, Sec-WebSocket-Key,
-// Sec-WebSocket-Version and Sec-WebSocket-Extensions.
+// Sec-WebSocket-Version and Sec-WebSocket-Extensions. The methods of a nil Request, which is what clients of other protocols have, return the empty string.
 type Request struct {
 	Target  string // path and query
 	headers []link.Header
@@ -110,12 +110,18 @@ type Request struct {
 
 // Path is the target without its query.
 func (r *Request) Path() string {
+	if r == nil {
+		return ""
+	}
 	path, _, _ := strings.Cut(r.Target, "?")
 	return path
 }
 
 // Query returns the first value of a query parameter; empty: none.
 func (r *Request) Query(name string) string {
+	if r == nil {
+		return ""
+	}
 	_, query, _ := strings.Cut(r.Target, "?")
 	values, _ := url.ParseQuery(query) // what can be read of it
 	return values.Get(name)
@@ -123,6 +129,9 @@ func (r *Request) Query(name string) string {
 
 // Header returns the first value of a header field, whose name may be in any case; empty: none.
 func (r *Request) Header(name string) string {
+	if r == nil {
+		return ""
+	}
 	for _, h := range r.headers {
 		if strings.EqualFold(h.Name, name) {
 			return h.Value
@@ -133,6 +142,9 @@ func (r *Request) Header(name string) string {
 
 // Cookie returns the value of a cookie; empty: none.
 func (r *Request) Cookie(name string) string {
+	if r == nil {
+		return ""
+	}
 	for _, h := range r.headers {
 		if !strings.EqualFold(h.Name, "Cookie") {
 			continue

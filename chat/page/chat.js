@@ -7,6 +7,8 @@ const BURST = 7, PACE = 250; // of joins after a reconnect: the server allows te
 
 const state = {
   name: "", token: "", loggedIn: false,
+  entered: false,         // has been logged in: who comes back goes where they were, not where newcomers go
+  joining: false,         // a room was asked for, which is to be shown when it comes
   current: null,          // key of the conversation that is shown
   conversations: new Map(), // key → {key, kind, name, messages, ids, users, unread, typing}
   counts: new Map(),      // room → people, of all rooms there are
@@ -22,7 +24,9 @@ function conversation(kind, name) {
   return state.conversations.get(k);
 }
 
-const socket = new Socket((location.protocol === "https:" ? "wss://" : "ws://") + location.host + "/");
+const socket = new Socket((location.protocol === "https:" ? "wss://" : "ws://") + location.host + document.documentElement.dataset.socket);
+
+let retry; // of a login that no worker took
 
 function login() { socket.send({ type: "login", name: state.name, token: state.token }); }
 
@@ -30,7 +34,7 @@ function login() { socket.send({ type: "login", name: state.name, token: state.t
 function logout(why) {
   socket.close();
   sessionStorage.removeItem("sluice.chat");
-  Object.assign(state, { name: "", token: "", loggedIn: false, current: null });
+  Object.assign(state, { name: "", token: "", loggedIn: false, entered: false, joining: false, current: null });
   state.conversations.clear();
   view.leave(why);
 }
@@ -57,7 +61,8 @@ const on = {
     state.loggedIn = true;
     sessionStorage.setItem("sluice.chat", JSON.stringify({ name: e.name, token: e.token }));
     const rooms = [...state.conversations.values()].filter((c) => c.kind === "room").map((c) => c.name);
-    if (rooms.length === 0) rooms.push(view.wantedRoom());
+    if (rooms.length === 0 && !state.entered) rooms.push(view.wantedRoom());
+    state.entered = true;
     rooms.forEach((room, i) => setTimeout(() => request({ type: "join", room }), i < BURST ? 0 : (i - BURST + 1) * PACE));
     request({ type: "rooms" });
     view.enter(state);
@@ -68,7 +73,8 @@ const on = {
     for (const m of e.messages ?? []) add(c, m);
     c.messages.sort((a, b) => a.time - b.time);
     c.unread = before; // what was said before we came is no news
-    if (!state.current) open(c.key);
+    if (!state.current || state.joining) open(c.key);
+    state.joining = false;
   },
   users(e) { conversation("room", e.room).users = e.users ?? []; },
   rooms(e) { state.counts = new Map((e.rooms ?? []).map((r) => [r.name, r.count])); },
@@ -93,7 +99,15 @@ const on = {
     c.typing.set(e.from, setTimeout(() => { c.typing.delete(e.from); show(); }, 4000));
   },
   pong() {},
+  // No worker was there to take what we sent; the connection lives on.
+  "sluice.refused"() {
+    if (state.loggedIn) return view.toast("The chat does not answer: what you sent was not delivered");
+    view.waiting("The chat does not answer: trying again");
+    clearTimeout(retry);
+    retry = setTimeout(login, 1000);
+  },
   error(e) {
+    state.joining = false;
     if (state.loggedIn && e.code !== "name_taken") view.toast(e.text);
     else if (state.token && e.code === "try_again") setTimeout(login, 1000);
     else logout(e.text);
@@ -104,6 +118,7 @@ const show = () => view.show(state);
 
 socket.addEventListener("open", () => {
   state.loggedIn = false;
+  clearTimeout(retry);
   login();
 });
 socket.addEventListener("replaced", () => logout("You are in the chat in another window."));
@@ -132,7 +147,7 @@ view.handlers({
   join(room) {
     const known = state.conversations.get(key("room", room));
     if (known) return open(known.key);
-    if (request({ type: "join", room })) state.current = null; // the history's arrival opens it
+    if (request({ type: "join", room })) state.joining = true; // the history's arrival opens it
     else view.toast("Not connected: try again in a moment");
   },
   talk(name) {

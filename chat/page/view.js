@@ -55,6 +55,8 @@ export function connection({ state, seconds }) {
   if (state === "connected") $("login-error").textContent = "";
 }
 
+export function waiting(why) { $("login-error").textContent = why; }
+
 let toastTimer;
 export function toast(text) {
   $("toast").textContent = text;
@@ -68,8 +70,14 @@ export function show(state) {
   const c = state.conversations.get(state.current);
   $("title").textContent = c ? (c.kind === "room" ? "# " : "") + c.name : "";
   $("leave").hidden = $("say-form").hidden = !c;
-  $("people").hidden = c?.kind !== "room";
-  if (!c) { $("messages").replaceChildren(); drawn = null; return; }
+  $("people").hidden = $("open-users").hidden = c?.kind !== "room";
+  $("nothing").hidden = c !== undefined;
+  if (!c) {
+    $("messages").replaceChildren();
+    $("subtitle").textContent = $("typing").textContent = "";
+    drawn = null;
+    return;
+  }
   $("subtitle").textContent = c.kind === "room" ? plural(c.users.length, "person", "people") : "private";
   $("leave").textContent = c.kind === "room" ? "Leave" : "Close";
   people(c, state.name);
@@ -115,6 +123,7 @@ function entry(row, pressed) {
   const li = element("li", row.key.startsWith("other:") ? "other" : "");
   const button = element("button");
   button.type = "button";
+  button.title = row.label; // which may be cut
   button.append(element("span", "label", row.label), element("span"));
   button.onclick = pressed;
   li.append(button);
@@ -136,7 +145,7 @@ function people(c, me) {
     const li = element("li");
     const button = element("button");
     button.type = "button";
-    button.dataset.name = name;
+    button.dataset.name = button.title = name;
     button.append(avatar(name), element("span", "label"));
     button.onclick = () => act.talk(name);
     li.append(button);

@@ -52,13 +52,14 @@ func New(tb testing.TB, h worker.Handler) *Gateway {
 	return NewConfig(tb, h, worker.Config{})
 }
 
-// NewConfig is New with a configuration of the worker; its Gateways and Dial are the kit's.
+// NewConfig is New with a configuration of the worker; its Gateways and Dial are the kit's. Without a Logger the worker's warnings and errors, a handler's panic among them, are in
+// the test's output.
 func NewConfig(tb testing.TB, h worker.Handler, cfg worker.Config) *Gateway {
 	tb.Helper()
 	g := &Gateway{tb: tb, handler: h, config: cfg, members: roster.New()}
 	g.linked.L = &g.mu
 	if g.config.Logger == nil {
-		g.config.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+		g.config.Logger = slog.New(newTestLog(tb))
 	}
 	g.config.Gateways = []string{"memory"}
 	g.config.Dial = func(context.Context, string) (net.Conn, error) {

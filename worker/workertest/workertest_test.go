@@ -19,8 +19,8 @@ func TestMain(m *testing.M) { leak.Main(m) }
 type office struct{ t *testing.T }
 
 func (o office) OnConnect(c *worker.Client) {
-	if r := c.Request(); r != nil && r.Query("room") != "" {
-		_ = c.Join(r.Query("room"))
+	if room := c.Request().Query("room"); room != "" {
+		_ = c.Join(room)
 	}
 }
 

@@ -1,0 +1,26 @@
+package worker_test
+
+import (
+	"fmt"
+	"testing"
+
+	"sluice/worker"
+	"sluice/worker/workertest"
+)
+
+// wanderer says what it was asked with. It does not look whether there was a request: the same code serves clients of every protocol.
+type wanderer struct{}
+
+func (wanderer) OnConnect(c *worker.Client) {
+	r := c.Request()
+	_ = c.Send(worker.Text(fmt.Sprintf("%q %q %q %q", r.Path(), r.Query("room"), r.Header("X-Client"), r.Cookie("id"))))
+}
+
+func (wanderer) OnMessage(*worker.Client, worker.Message) {}
+
+func TestRequestOfAnyProtocol(t *testing.T) {
+	t.Parallel()
+	g := workertest.New(t, wanderer{})
+	g.Dial(workertest.Request{Target: "/a?room=b", Header: map[string]string{"x-client": "c", "Cookie": "x=y; id=d"}}).Expect(`"/a" "b" "c" "d"`)
+	g.Dial(workertest.Request{}).Expect(`"" "" "" ""`)
+}
