@@ -80,6 +80,8 @@ func (o *options) innerFlags(c *cobra.Command, inner string) {
 	f.StringVar(&o.inner, "inner", inner, "HOST:PORT where workers connect")
 	f.StringVar(&o.keyFile, "key-file", "", "file with the shared key of the inner links; without it only loopback peers are accepted")
 	f.DurationVar(&o.drainFor, "drain-for", 10*time.Second, "how long clients may take to go, or a worker to finish what it has taken, after SIGTERM")
+	f.BoolVar(&o.leash, "leash", false, "drain when standard input ends: whoever started this process is gone")
+	_ = f.MarkHidden("leash") // it is there
 	f.IntVar(&o.pace, "drain-pace", 0, "clients a second that are told to go after SIGTERM (default: all within half of --drain-for, at least 100)")
 }
 
@@ -87,8 +89,6 @@ func (o *options) workerFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.BoolVar(&o.worker, "worker", false, "run a worker alone")
 	f.IntVar(&o.workers, "workers", 0, "run so many workers in processes of their own, start those again that die, and replace them one by one on SIGHUP")
-	f.BoolVar(&o.leash, "leash", false, "drain when standard input ends: whoever started this process is gone")
-	_ = f.MarkHidden("leash") // it is there
 	f.StringSliceVar(&o.gateways, "gateway", []string{"127.0.0.1:2300"}, "with --worker: the inner addresses of the gateways, HOST:PORT[,…]")
 	f.StringVar(&o.name, "name", "", "the worker's name in logs (default: the host's)")
 }
@@ -159,6 +159,9 @@ func (o *options) serveGateway(ctx context.Context, page http.Handler) error {
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err
+	}
+	if o.leash {
+		go followLeash()
 	}
 	announce(append(g.Addrs(), "inner://"+g.InnerAddr()))
 	return g.Serve(ctx)

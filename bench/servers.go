@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"sluice/internal/child"
 )
@@ -67,6 +68,10 @@ func (s *servers) start(o *Options, name string, i, n int, program string, env, 
 	log := &tail{}
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what is typed at the terminal is for the run
+	if o.Servers.Binary == "" {                           // another build may have no leash
+		child.Leash(cmd)
+	}
 	cmd.Stderr = log
 	p, err := child.Start(cmd)
 	if err != nil {
