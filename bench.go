@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -144,13 +145,14 @@ func (b *benchRun) run(c *cobra.Command) error {
 	if errors.Is(err, bench.ErrOptions) {
 		return usageError{err}
 	}
-	if err != nil {
+	if r == nil {
 		return err
 	}
 	if err := b.out.write(r); err != nil {
 		return err
 	}
-	return b.judge(r)
+	verdict := b.judge(r)
+	return cmp.Or(err, verdict)
 }
 
 // parse reads the flags that have a form of their own.

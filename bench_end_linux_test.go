@@ -1,9 +1,12 @@
 package main_test
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,4 +57,43 @@ func TestBenchKilled(t *testing.T) {
 		}
 		return true
 	})
+}
+
+// TestBenchServerDies has a gateway of the run's own killed in the middle: the run ends at once, says which server it was, and reports on what there was.
+func TestBenchServerDies(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), proctest.Build(t), "bench", "echo", "-c", "10", "--warmup", "0s", "-z", "1h", "--drain", "100ms")
+	logs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report strings.Builder
+	cmd.Stdout = &report
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(logs)
+	if _, err := lines.ReadString('\n'); err != nil { // the first interval is over
+		t.Fatal(err)
+	}
+	for _, pid := range children(cmd.Process.Pid) {
+		args, _ := os.ReadFile("/proc/" + pid + "/cmdline")
+		if n, err := strconv.Atoi(pid); err == nil && strings.Contains(string(args), "\x00gateway\x00") {
+			_ = syscall.Kill(n, syscall.SIGKILL)
+		}
+	}
+	said, _ := io.ReadAll(lines)
+	_ = cmd.Wait()
+	t.Logf("%s%s", said, &report)
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(said), "a server has ended in the middle of the run: the gateway\n") {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{"\nFAILED\n", " × closed: ", "1 × ended: gateway, process ", "the run was ended after "} {
+		if !strings.Contains(report.String(), want) {
+			t.Errorf("no %q in the report", want)
+		}
+	}
+	if strings.Contains(report.String(), " -") {
+		t.Error("something is less than nothing")
+	}
 }

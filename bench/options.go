@@ -204,6 +204,11 @@ func (o *Options) check() error {
 	if o.SlowReaders < 0 || o.SlowReaders > 0 && o.Mode != Broadcast && o.Mode != Rooms && o.Mode != Chat {
 		return bad("mode %s has no slow readers", o.Mode)
 	}
+	for _, p := range o.PIDs {
+		if p.PID < 1 || !exists(p.PID) {
+			return bad("there is no process %d to measure as %s", p.PID, p.Name)
+		}
+	}
 	if o.Envelope != nil && (o.Codec != WebSocket || !o.Mode.enveloped() || o.SlowReaders > 0 || len(o.Targets) == 0) {
 		return bad("an envelope is for a target that speaks WebSocket, and for no mode in which clients have names")
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -9,6 +10,9 @@ import (
 	"syscall"
 	"time"
 )
+
+// exists tells whether there is such a process; true too where that cannot be told.
+func exists(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
 // cpuTime is the user and system time that a process has used (proc(5), /proc/PID/stat fields 14 and 15, in ticks of 10 ms); 0 where there is no /proc.
 func cpuTime(pid int) time.Duration {

@@ -3,6 +3,7 @@ package bench_test
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"strings"
 	"testing"
@@ -174,6 +175,7 @@ func TestRunRefuses(t *testing.T) {
 		"push to nobody": {Mode: bench.Push, Conns: 1},
 		"window":         {Window: -1},
 		"target":         {Targets: []string{"nowhere"}},
+		"no such PID":    {PIDs: []bench.PID{{Name: "nobody", PID: 1 << 30}}},
 	} {
 		if _, err := bench.Run(t.Context(), o, nil); !errors.Is(err, bench.ErrOptions) {
 			t.Errorf("%s: %v", name, err)
@@ -204,7 +206,42 @@ func TestRunServerDies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !r.Verdict.Failed || len(r.Errors) != 1 || r.Errors[0].Kind != "closed" || r.Errors[0].Count != uint64(o.Conns) {
+	if !r.Verdict.Failed || len(r.Errors) != 2 || r.Errors[0].Kind != "closed" || r.Errors[0].Count != uint64(o.Conns) || r.Errors[1].Kind != "ended" {
 		t.Errorf("%+v %+v", r.Verdict, r.Errors)
+	}
+	if s := r.Servers[0]; s.CPU < 0 || s.PerConn < 0 || s.RSS == 0 {
+		t.Errorf("of a server that has ended: %+v", s)
+	}
+	for _, m := range r.Timeline {
+		if m.CPU["echo"] < 0 {
+			t.Errorf("a server that has ended kept %v cores busy", m.CPU["echo"])
+		}
+	}
+}
+
+// TestRunInterrupted ends runs of one generator and of several in the middle of the window: there is a report of what was measured until then, and its books balance.
+func TestRunInterrupted(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	for _, processes := range []int{1, 2} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		defer interrupt()
+		o := short(bench.Options{Processes: processes, InFlight: 3, Servers: bench.Servers{Binary: bin}})
+		o.Window = time.Hour
+		var last float64
+		r, err := bench.Run(ctx, o, func(m bench.Moment) {
+			if last = m.At; m.At > 0 {
+				interrupt()
+			}
+		})
+		if !errors.Is(err, context.Canceled) || r == nil {
+			t.Fatal(r, err)
+		}
+		if !r.Interrupted || r.Verdict.Failed || r.Audit.Received != r.Audit.Expected || r.Seconds < 0.9 || r.Seconds > 60 || r.Seconds != last {
+			t.Errorf("%v s, the last moment at %v: %+v %+v", r.Seconds, last, r.Verdict, r.Audit)
+		}
+		if r.Messages == 0 || math.Abs(r.Rate*r.Seconds-float64(r.Messages)) > 1 {
+			t.Errorf("%v a second in %v s are not %d", r.Rate, r.Seconds, r.Messages)
+		}
 	}
 }

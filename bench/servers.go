@@ -13,16 +13,21 @@ import (
 	"sluice/internal/child"
 )
 
+// errServerEnded is returned by Run, with its report if there is something to report on, when a server that it started has ended before it was told to.
+var errServerEnded = errors.New("bench: a server has ended in the middle of the run")
+
 // servers are the processes that Run started.
 type servers struct {
-	all  []*child.Process // the gateways first
-	logs []*tail
+	all   []*child.Process // the gateways first
+	names []string
+	logs  []*tail
+	ended func(error) // told when one ends, also when it is stopped
 }
 
 // startServers starts what Options.Servers says and enters its addresses and processes into the options; with targets it starts nothing. What it returns is to be
-// stopped, also after an error.
-func startServers(o *Options) (*servers, error) {
-	s := &servers{}
+// stopped, also after an error. ended is told of each that ends, the first time while it is needed still.
+func startServers(o *Options, ended func(error)) (*servers, error) {
+	s := &servers{ended: ended}
 	if len(o.Targets) > 0 {
 		o.Servers = Servers{Binary: o.Servers.Binary} // nothing is started but agents
 		return s, nil
@@ -80,7 +85,11 @@ func (s *servers) start(o *Options, name string, i, n int, program string, env, 
 	if n > 1 {
 		name += "-" + strconv.Itoa(i+1)
 	}
-	s.all, s.logs = append(s.all, p), append(s.logs, log)
+	s.all, s.names, s.logs = append(s.all, p), append(s.names, name), append(s.logs, log)
+	go func() {
+		<-p.Done()
+		s.ended(fmt.Errorf("%w: the %s", errServerEnded, name))
+	}()
 	o.PIDs = append(o.PIDs, PID{Name: name, PID: p.PID})
 	return p, nil
 }
@@ -90,7 +99,7 @@ func (s *servers) stop() error {
 	var errs []error
 	for i := len(s.all) - 1; i >= 0; i-- {
 		if err := s.all[i].Stop(); err != nil {
-			errs = append(errs, fmt.Errorf("bench: a server did not end well: %w%s", err, s.logs[i]))
+			errs = append(errs, fmt.Errorf("bench: the %s did not end well: %w%s", s.names[i], err, s.logs[i]))
 		}
 	}
 	return errors.Join(errs...)

@@ -26,7 +26,10 @@ func (r *Report) judge() {
 		failed("the audit: %d lost, %d duplicated, %d reordered, %d changed, %d unexpected of %d", a.Lost, a.Duplicated, a.Reordered, a.Changed, a.Unexpected, a.Expected)
 	}
 	for _, e := range r.Errors {
-		failed("%d times %s: %s", e.Count, e.Kind, e.Example)
+		failed("%d × %s: %s", e.Count, e.Kind, e.Example)
+	}
+	if r.Interrupted {
+		v.Reasons = append(v.Reasons, fmt.Sprintf("the run was ended after %.1f of %.1f s", r.Seconds, r.Options.Window.Seconds()))
 	}
 	if r.Messages == 0 {
 		failed("nothing arrived in the window")

@@ -80,7 +80,7 @@ func viewOf(reports []*bench.Report, i int) runView {
 	switch {
 	case r.Verdict.Failed:
 		v.Class = "failed"
-	case !r.Verdict.Valid:
+	case !r.Verdict.Valid, r.Interrupted:
 		v.Class = "invalid"
 	}
 	v.Word, _, _ = strings.Cut(v.Verdict, ":")

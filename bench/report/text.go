@@ -143,6 +143,8 @@ func Verdict(r *bench.Report) string {
 		return "FAILED"
 	case !r.Verdict.Valid:
 		return "INVALID: the generator was the limit"
+	case r.Interrupted:
+		return "INTERRUPTED"
 	}
 	return "OK"
 }
