@@ -87,3 +87,40 @@ func TestBenchTune(t *testing.T) {
 		t.Errorf("no reactors give exit code %d", code)
 	}
 }
+
+// TestBenchRefuses has command lines that make no sense: nothing is measured for them, and a hint says where to look.
+func TestBenchRefuses(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	for _, args := range [][]string{
+		{"echo", "-c", "0"}, {"echo", "-c", "1.5"}, {"echo", "-P", "0"}, {"echo", "-s", "0"}, {"echo", "-s", "3"}, {"echo", "-z", "0s"}, {"rooms", "--room-size", "0"},
+		{"echo", "--pid", "nobody=1073741824"}, {"echo", "--pid", "4711"}, {"echo", "--json", "/nowhere/a.json"}, {"echo", "--html", os.TempDir()}, {"echo", "--slo", "p99=5ms"},
+		{"idle", "-R", "10"}, {"tune", "-c", "0"}, {"tune", "--html", "/nowhere/a.html"}, {"compare", "a.json"},
+	} {
+		cmd := exec.CommandContext(t.Context(), bin, append([]string{"bench"}, args...)...)
+		out, err := cmd.CombinedOutput()
+		if code := cmd.ProcessState.ExitCode(); code != 2 || !strings.HasSuffix(string(out), "\nRun 'sluice bench "+args[0]+" --help' for what there is.\n") || strings.Count(string(out), "\n") != 2 {
+			t.Errorf("%v: exit code %d, %v\n%s", args, code, err, out)
+		}
+	}
+}
+
+// TestBenchFiles writes a report in all forms at once. A file that is there keeps what it holds until the run is over.
+func TestBenchFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	args := []string{"bench", "echo", "-c", "5", "-z", "200ms", "--warmup", "0s", "--drain", "0s", "--format", "csv"}
+	for _, form := range []string{"json", "html", "csv", "gobench", "hgrm"} {
+		args = append(args, "--"+form, filepath.Join(dir, form))
+	}
+	out, _ := sluice(t, proctest.Build(t), args...) // what is on its way when nobody waits for it is lost, and exit code 1
+	csv, err := os.ReadFile(filepath.Join(dir, "csv"))
+	if err != nil || string(csv) != out {
+		t.Errorf("printed and written are not the same: %v\n%s", err, csv)
+	}
+	for form, want := range map[string]string{"json": `"format": 1`, "html": "</svg>", "gobench": "BenchmarkSluice/mode=echo", "hgrm": "1/(1-Percentile)"} {
+		if b, err := os.ReadFile(filepath.Join(dir, form)); err != nil || !strings.Contains(string(b), want) {
+			t.Errorf("%s: %v\n%s", form, err, b)
+		}
+	}
+}

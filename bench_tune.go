@@ -59,11 +59,11 @@ loop has, written at its end, whose size has no knob.`,
 
 func (b *benchTune) run(c *cobra.Command) error {
 	b.Mode, b.Codec = bench.Mode(b.mode), bench.Codec(b.codec)
-	if err := b.check(); err != nil {
+	if err := b.check(c); err != nil {
 		return usageError{err}
 	}
 	n, runs := 0, b.sweep.Runs()
-	fmt.Fprintf(os.Stderr, "%d runs, about %s\n", runs, (time.Duration(runs) * (b.Window + b.Warmup + time.Second)).Round(time.Second))
+	fmt.Fprintf(os.Stderr, "%d runs, about %s\n", runs, (time.Duration(runs) * (b.Window + max(b.Warmup, 0) + time.Second)).Round(time.Second))
 	stages, err := bench.Tune(c.Context(), b.Options, b.sweep, func(s bench.Setting, r *bench.Report) {
 		n++
 		fmt.Fprintf(os.Stderr, "%*d/%d  %-55v %8s/s\n", len(fmt.Sprint(runs)), n, runs, s, report.Count(r.Rate))
@@ -83,7 +83,13 @@ func (b *benchTune) run(c *cobra.Command) error {
 	return report.Tuning(os.Stdout, stages)
 }
 
-func (b *benchTune) check() error {
+func (b *benchTune) check(c *cobra.Command) error {
+	if err := b.zeros(c); err != nil {
+		return err
+	}
+	if err := writable(b.page); err != nil {
+		return fmt.Errorf("--html: %w", err)
+	}
 	switch b.Mode {
 	case bench.Echo, bench.Push, bench.Broadcast, bench.Rooms:
 	default:

@@ -28,11 +28,11 @@ func main() {
 		s, _ := (<-signals).(syscall.Signal)
 		os.Exit(128 + int(s)) // as the shell has it
 	}()
-	err := command(log).ExecuteContext(ctx)
+	c, err := command(log).ExecuteContextC(ctx)
 	var usage usageError
 	switch {
 	case errors.As(err, &usage):
-		fmt.Fprintf(os.Stderr, "sluice: %v\nRun 'sluice help' for what there is.\n", err)
+		fmt.Fprintf(os.Stderr, "sluice: %v\nRun '%s --help' for what there is.\n", err, c.CommandPath())
 		os.Exit(2)
 	case errors.Is(err, errSLO):
 		fmt.Fprintf(os.Stderr, "sluice: %v\n", err)

@@ -23,17 +23,17 @@ type Options struct {
 
 	Conns    int     `json:"conns"`               // connections held open. Defaults to 1,000.
 	InFlight int     `json:"in_flight"`           // closed loop: messages on their way per sender. Defaults to 1.
-	Rate     float64 `json:"rate,omitempty"`      // open loop: messages a second of all senders together; connect: attempts a second. 0: closed loop
+	Rate     float64 `json:"rate,omitempty"`      // open loop: messages a second of all senders together, in modes whose connections live on. 0: closed loop
 	Size     int     `json:"size"`                // payload bytes. Defaults to 128; at least 16.
 	Senders  int     `json:"senders,omitempty"`   // broadcast: connections that send. Defaults to 1.
 	RoomSize int     `json:"room_size,omitempty"` // rooms and chat: members of a room. Defaults to 50.
 	PerConn  int     `json:"per_conn,omitempty"`  // churn: messages in the life of a connection. Defaults to 10.
 	// SlowReaders are further connections in broadcast, rooms and chat that read nothing once the load runs.
 	SlowReaders int           `json:"slow_readers,omitempty"`
-	Think       time.Duration `json:"think_ns,omitempty"` // chat, closed loop: how long people think, on average. Defaults to 1 s.
+	Think       time.Duration `json:"think_ns,omitempty"` // chat, closed loop: how long people think, on average. Defaults to 1 s. Negative: not at all.
 	Warmup      time.Duration `json:"warmup_ns"`          // Defaults to 2 s. Negative: none.
 	Window      time.Duration `json:"window_ns"`          // Defaults to 10 s.
-	Drain       time.Duration `json:"drain_ns"`           // how long to wait for what is still on its way. Defaults to 5 s.
+	Drain       time.Duration `json:"drain_ns"`           // how long to wait for what is still on its way. Defaults to 5 s. Negative: not at all.
 
 	Loops     int      `json:"loops"`             // of each generator process. Defaults to half the processors.
 	Processes int      `json:"processes"`         // generators. Defaults to as many as the descriptors ask for.
@@ -131,7 +131,9 @@ func (o *Options) defaults() {
 	set(&o.Servers.Gateways, 1)
 	set(&o.Servers.Workers, 1)
 	set(&o.Servers.Reactors, "auto")
-	o.Warmup = max(o.Warmup, 0)
+	for _, d := range []*time.Duration{&o.Warmup, &o.Drain, &o.Think} {
+		*d = max(*d, 0)
+	}
 	set(&o.Loops, max(runtime.NumCPU()/2, 1))
 }
 
@@ -192,8 +194,8 @@ func (o *Options) check() error {
 	if !slices.Contains(Codecs, o.Codec) {
 		return bad("there is no codec %q", o.Codec)
 	}
-	if o.Rate < 0 || o.Think < 0 || o.Window <= 0 || o.Drain < 0 {
-		return bad("a rate or a time is negative, or the window is empty")
+	if o.Rate < 0 || o.Window <= 0 {
+		return bad("the rate is negative, or the window is empty")
 	}
 	if o.Rate > 0 && (o.Mode == Idle || o.shortLived()) {
 		return bad("mode %s has no rate: it opens connections as fast as it can", o.Mode)
