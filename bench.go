@@ -50,7 +50,7 @@ With --rate it is an open loop: messages are due at fixed times, and latency cou
 
 Every message is accounted for. The last line of a report is its verdict:
   OK           all that was sent arrived, once, in order, unchanged; nothing failed
-  INVALID      the same, but the generator was the limit: the figures are not the servers'
+  INVALID      the same, but the generator was the limit, or could not make the load: the figures are not the servers'
   INTERRUPTED  the same, but the run was ended, with Ctrl-C or SIGTERM: the figures are those until then
   FAILED       not so
 The exit code is 0 for OK and INVALID, 99 when an objective (--slo) was missed, 1 for INTERRUPTED and FAILED, 2 for a command line that makes no sense.`,

@@ -52,7 +52,7 @@ type Machine struct {
 
 // Verdict says whether the figures mean what they seem to.
 type Verdict struct {
-	Valid   bool     `json:"valid"`             // false when the generator was the limit: what was measured is the generator
+	Valid   bool     `json:"valid"`             // false when the generator was the limit, or did not make the load that was asked for: what was measured is not the servers
 	Failed  bool     `json:"failed"`            // the audit or a connection failed
 	Reasons []string `json:"reasons,omitempty"` // a sentence each, for both
 }

@@ -48,7 +48,11 @@ func (r *Report) judge() {
 		if r.Lateness.P50 > lateAtMedian {
 			invalid("half of the messages were sent more than %d µs late: the generator cannot keep this rate", r.Lateness.P50)
 		} else if r.Sent < achievedAtAll*r.Offered {
-			invalid("%.0f messages a second were to be sent, and %.0f were", r.Offered, r.Sent)
+			why := "the generator cannot keep this rate"
+			if r.Options.Mode == Chat { // who is not free is passed over
+				why = "nobody was free, for all waited for answers; take more connections or a lower rate"
+			}
+			invalid("%.0f messages a second were to be sent, and %.0f were: %s", r.Offered, r.Sent, why)
 		}
 	}
 }

@@ -136,13 +136,13 @@ func loop(r *bench.Report) string {
 	}
 }
 
-// Verdict is one word for the whole, and what it means.
+// Verdict is one word for the whole: FAILED, INVALID, INTERRUPTED or OK. The report's Verdict.Reasons say why.
 func Verdict(r *bench.Report) string {
 	switch {
 	case r.Verdict.Failed:
 		return "FAILED"
 	case !r.Verdict.Valid:
-		return "INVALID: the generator was the limit"
+		return "INVALID"
 	case r.Interrupted:
 		return "INTERRUPTED"
 	}
