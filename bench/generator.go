@@ -22,8 +22,9 @@ type generator struct {
 	first, end uint32 // the connections of the run that are its own
 	engine     *engine.Engine
 	lanes      []*lane
-	began      time.Time  // of the run
-	froms      []net.Addr // local addresses, taken in turn
+	began      time.Time     // of the run
+	froms      []net.Addr    // local addresses, taken in turn
+	patience   time.Duration // openWithin
 	dials      chan *client
 	ctx        context.Context // of everything it runs beside its loops
 	cancel     context.CancelFunc
@@ -53,6 +54,7 @@ func newGenerator(o Options, first, end uint32, began time.Time) (*generator, er
 	}
 	g := &generator{
 		opts: o, first: first, end: end, engine: e, began: began, dials: make(chan *client, end-first), all: make(chan struct{}), failure: make(chan error, 1),
+		patience: openWithin,
 	}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	for _, l := range e.Loops() {
@@ -70,6 +72,12 @@ func newGenerator(o Options, first, end uint32, began time.Time) (*generator, er
 
 // diallers is how many connections are dialled at once, and how many short-lived ones per lane at most.
 const diallers = 32
+
+// errMute is returned by Run when connections stand and nothing comes.
+var errMute = errors.New("bench: connections are open, and the server does not answer on them: does it speak this codec and mode, and has it room for so many?")
+
+// openWithin is how long, or twice as long, connections that open may make no progress.
+const openWithin = 10 * time.Second
 
 // open opens all connections and returns when each is ready; none that is to live on has sent anything yet.
 func (g *generator) open(ctx context.Context) error {
@@ -102,13 +110,23 @@ func (g *generator) open(ctx context.Context) error {
 	if err := dials.Wait(); err != nil {
 		return err
 	}
-	select {
-	case <-g.all:
-		return nil
-	case err := <-g.failure:
-		return fmt.Errorf("bench: while the connections opened: %w", err)
-	case <-ctx.Done():
-		return fmt.Errorf("bench: %d connections are not ready: %w", g.pending.Load(), ctx.Err())
+	progress := time.NewTicker(g.patience)
+	defer progress.Stop()
+	for last := int64(-1); ; {
+		select {
+		case <-g.all:
+			return nil
+		case err := <-g.failure:
+			return fmt.Errorf("bench: while the connections opened: %w", err)
+		case <-ctx.Done():
+			return fmt.Errorf("bench: %d connections are not ready: %w", g.pending.Load(), ctx.Err())
+		case <-progress.C:
+			if n := g.pending.Load(); n != last {
+				last = n
+				continue
+			}
+			return fmt.Errorf("%w: %d of %d", errMute, last, g.end-g.first)
+		}
 	}
 }
 
@@ -131,7 +149,7 @@ func (g *generator) dial(ctx context.Context, c *client) error {
 	if g.opts.Mode == Connect {
 		c.dialled = max(time.Since(g.began).Microseconds(), 1)
 	}
-	d := net.Dialer{Control: latePort}
+	d := net.Dialer{Control: latePort, Timeout: openWithin}
 	if len(g.froms) > 0 {
 		d.LocalAddr = g.froms[i%len(g.froms)]
 	}

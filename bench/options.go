@@ -149,7 +149,8 @@ func (o *Options) reach() error {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
-	room := int(min(limit.Cur, maxStreams)) - spareDescriptors
+	room := int(min(limit.Cur, maxStreams))
+	room = max(room-spareDescriptors, room/2)
 	set(&o.Processes, (o.Conns+room-1)/room)
 	if o.Conns > room*o.Processes {
 		return fmt.Errorf("%w: %d connections need more than %d processes of %d descriptors", ErrOptions, o.Conns, o.Processes, limit.Cur)

@@ -134,12 +134,15 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String is what is kept, on lines of its own.
+// String is what is kept, on lines of its own, without the news of a server that is well.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.b) == 0 {
-		return ""
+	var b strings.Builder
+	for line := range strings.Lines(string(t.b)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.Contains(line, " level=INFO ") {
+			b.WriteString("\n" + line)
+		}
 	}
-	return "\n" + strings.TrimSpace(string(t.b))
+	return b.String()
 }
