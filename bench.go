@@ -295,7 +295,8 @@ func writeFile(name string, write func(io.Writer) error) error {
 }
 
 func benchCompareCommand() *cobra.Command {
-	return &cobra.Command{
+	var page string
+	c := &cobra.Command{
 		Use: "compare A.json B.json", Short: "the figures of two runs side by side", Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return usageError{errors.New("compare needs two reports, as --json writes them")}
@@ -315,9 +316,16 @@ func benchCompareCommand() *cobra.Command {
 					return fmt.Errorf("%s: %w", name, err)
 				}
 			}
+			if page != "" {
+				if err := writeFile(page, func(w io.Writer) error { return report.HTML(w, r[0], r[1]) }); err != nil {
+					return err
+				}
+			}
 			return report.Compare(os.Stdout, r[0], r[1])
 		},
 	}
+	c.Flags().StringVar(&page, "html", "", "also write a page to this file that draws the two over each other")
+	return c
 }
 
 func benchServeCommand(log *slog.Logger) *cobra.Command {

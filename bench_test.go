@@ -44,8 +44,12 @@ func TestBench(t *testing.T) {
 	if out, code = sluice(t, bin, append([]string{"bench", "rooms", "--room-size", "5", "--codec", "jsonl", "-R", "200", "--json", b, "--format", "gobench"}, short...)...); code != 0 || !strings.Contains(out, "\nBenchmarkSluice/") {
 		t.Errorf("exit code %d", code)
 	}
-	if out, code = sluice(t, bin, "bench", "compare", a, b); code != 0 || !strings.Contains(out, "not comparable:\n  mode is echo in A and rooms in B") {
+	both := filepath.Join(dir, "both.html")
+	if out, code = sluice(t, bin, "bench", "compare", a, b, "--html", both); code != 0 || !strings.Contains(out, "not comparable:\n  mode is echo in A and rooms in B") {
 		t.Errorf("exit code %d", code)
+	}
+	if page, err := os.ReadFile(both); err != nil || strings.Count(string(page), "<svg") != 4 || !strings.Contains(string(page), "mode is echo in A and rooms in B") {
+		t.Errorf("the two are not drawn over each other: %v", err)
 	}
 	if _, code = sluice(t, bin, append([]string{"bench", "echo", "--slo", "p50<1ns"}, short...)...); code != 99 {
 		t.Errorf("an objective was missed, and the exit code is %d", code)

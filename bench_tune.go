@@ -71,16 +71,14 @@ func (b *benchTune) run(c *cobra.Command) error {
 	if errors.Is(err, bench.ErrOptions) {
 		return usageError{err}
 	}
-	if err != nil {
+	if len(stages) == 0 {
 		return err
 	}
 	fmt.Fprintln(os.Stderr)
 	if b.page != "" {
-		if err := writeFile(b.page, func(w io.Writer) error { return report.TuningHTML(w, stages) }); err != nil {
-			return err
-		}
+		err = errors.Join(err, writeFile(b.page, func(w io.Writer) error { return report.TuningHTML(w, stages) }))
 	}
-	return report.Tuning(os.Stdout, stages)
+	return errors.Join(report.Tuning(os.Stdout, stages), err)
 }
 
 func (b *benchTune) check(c *cobra.Command) error {

@@ -147,7 +147,8 @@ func (t Trial) median(value func(*Report) float64) float64 {
 
 // Tune runs the load of o with each value of one knob after the other, and goes on with the best of it: so a machine of many processors takes minutes and not a day. Within
 // a stage the values take turns, so that a slow moment of the machine strikes all alike. A knob with one value is not tried. The last stage has the setting to use, as Best
-// says. done, unless it is nil, is told of each run. A run that fails its audit is an error.
+// says. done, unless it is nil, is told of each run. A run that fails its audit is an error; with an
+// error come the stages that were over by then.
 func Tune(ctx context.Context, o Options, w Sweep, done func(Setting, *Report)) ([]Stage, error) {
 	w.defaults(runtime.NumCPU())
 	if len(o.Targets) > 0 || w.Rounds < 1 {
@@ -165,7 +166,7 @@ func Tune(ctx context.Context, o Options, w Sweep, done func(Setting, *Report)) 
 			for i, s := range settings {
 				r, err := try(ctx, o, s)
 				if err != nil {
-					return nil, err
+					return stages, err
 				}
 				trials[i] = Trial{s.value(k), s, append(trials[i].Reports, r)}
 				if done != nil {

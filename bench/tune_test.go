@@ -1,6 +1,7 @@
 package bench_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -45,6 +46,16 @@ func TestTune(t *testing.T) {
 		if s := x.Reports[1].Options.Servers; s.Workers != 2 || s.Procs != 1 || s.Pin != pin {
 			t.Errorf("%+v was started for %v", s, x.Setting)
 		}
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	stages, err = bench.Tune(ctx, o, sweep, func(s bench.Setting, _ *bench.Report) {
+		if s.Pin {
+			interrupt()
+		}
+	})
+	if !errors.Is(err, context.Canceled) || len(stages) != 1 || stages[0].Knob != "reactors" {
+		t.Errorf("interrupted in the second stage: %+v, %v", stages, err)
 	}
 	if _, err := bench.Tune(t.Context(), bench.Options{Targets: []string{"127.0.0.1:1"}}, sweep, nil); !errors.Is(err, bench.ErrOptions) {
 		t.Errorf("a tuning of a foreign server: %v", err)
