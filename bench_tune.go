@@ -12,13 +12,14 @@ import (
 
 	"sluice/bench"
 	"sluice/bench/report"
+	"sluice/bench/tune"
 )
 
 // benchTune sweeps what can be set and says what to set.
 type benchTune struct {
 	benchRun
 	mode  string
-	sweep bench.Sweep
+	sweep tune.Sweep
 	page  string
 }
 
@@ -64,7 +65,7 @@ func (b *benchTune) run(c *cobra.Command) error {
 	}
 	n, runs := 0, b.sweep.Runs()
 	fmt.Fprintf(os.Stderr, "%d runs, about %s\n", runs, (time.Duration(runs) * (b.Window + max(b.Warmup, 0) + time.Second)).Round(time.Second))
-	stages, err := bench.Tune(c.Context(), b.Options, b.sweep, func(s bench.Setting, r *bench.Report) {
+	stages, err := tune.Run(c.Context(), b.Options, b.sweep, func(s tune.Setting, r *bench.Report) {
 		n++
 		fmt.Fprintf(os.Stderr, "%*d/%d  %-55v %8s/s\n", len(fmt.Sprint(runs)), n, runs, s, report.Count(r.Rate))
 	})

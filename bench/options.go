@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sluice/internal/proc"
 )
 
 // Options say what load to make. What is zero gets its default from Run.
@@ -208,7 +210,7 @@ func (o *Options) check() error {
 		return bad("mode %s has no slow readers", o.Mode)
 	}
 	for _, p := range o.PIDs {
-		if p.PID < 1 || !exists(p.PID) {
+		if p.PID < 1 || !proc.Exists(p.PID) {
 			return bad("there is no process %d to measure as %s", p.PID, p.Name)
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"sluice/internal/proc"
 )
 
 // part is a generator's share of a run: one in this process, or one of several in processes of their own.
@@ -232,9 +234,9 @@ func (r *run) sample() (laneSample, error) {
 // usages are what the servers and all generators took so far.
 func (r *run) usages() (servers []usage, own usage, err error) {
 	for i, p := range r.opts.PIDs {
-		u := usage{CPU: cpuTime(p.PID), RSS: uint64(Resident(p.PID))}
+		u := usage{CPU: proc.CPUTime(p.PID), RSS: uint64(proc.Resident(p.PID))}
 		if r.servers != nil {
-			if was := r.servers[i]; was.Ended || u.RSS == 0 && was.RSS > 0 || !exists(p.PID) { // a zombie has no memory
+			if was := r.servers[i]; was.Ended || u.RSS == 0 && was.RSS > 0 || !proc.Exists(p.PID) { // a zombie has no memory
 				u = was
 				u.Ended = true
 			}
