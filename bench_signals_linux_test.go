@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -10,7 +11,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"sluice/bench"
+	"sluice/bench/report"
 	"sluice/internal/proctest"
 )
 
@@ -95,5 +99,47 @@ func TestBenchServerDies(t *testing.T) {
 	}
 	if strings.Contains(report.String(), " -") {
 		t.Error("something is less than nothing")
+	}
+}
+
+// TestBenchGeneratorRests stops the generator for 300 ms in the middle of an open loop: what was due meanwhile is sent late, and its latency counts from when it was due.
+func TestBenchGeneratorRests(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), proctest.Build(t), "bench", "echo", "-c", "10", "-R", "1k", "--warmup", "0s", "-z", "1200ms", "--format", "json")
+	logs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(logs)
+	if _, err := lines.ReadString('\n'); err != nil { // the first interval is over
+		t.Fatal(err)
+	}
+	_ = cmd.Process.Signal(syscall.SIGSTOP)
+	time.Sleep(300 * time.Millisecond) // the fault
+	_ = cmd.Process.Signal(syscall.SIGCONT)
+	said, _ := io.ReadAll(lines)
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	r, err := report.Read(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, l := range map[string]bench.Latency{"latency": r.Latency, "lateness": r.Lateness} {
+		h, err := l.Histogram()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Max() < 250_000 || h.ValueAtQuantile(90) < 50_000 {
+			t.Errorf("%s: p90 %d µs, max %d µs of %d", name, h.ValueAtQuantile(90), h.Max(), h.TotalCount())
+		}
+	}
+	if r.Sent < 900 {
+		t.Errorf("%v a second were sent: what was due is made up for", r.Sent)
 	}
 }
