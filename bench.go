@@ -59,6 +59,7 @@ The exit code is 0 for OK and INVALID, 99 when an objective (--slo) was missed, 
   sluice bench echo -R 10k --slo 'p99<5ms'          10,000 messages a second; exit code 99 when too slow
   sluice bench rooms -c 5000 --room-size 100        fan-out in rooms of 100
   sluice bench chat -c 5000 --think 2s              people who talk, whisper, come and go
+  sluice bench connect -R 500                       500 new connections a second, and how long each takes to its first echo
   sluice bench idle -c 15000                        memory per client
   sluice bench echo --target 127.0.0.1:9000 --pid other=4711   a server of another make`,
 		Args: noArgs,
@@ -102,7 +103,11 @@ func (b *benchRun) flags(c *cobra.Command) {
 	} else {
 		f.IntVarP(&b.InFlight, "in-flight", "P", 1, "closed loop: messages in flight per sender")
 	}
-	f.VarP((*rate)(&b.Rate), "rate", "R", "open loop: messages a second of all senders together, for example 10k")
+	due := "messages a second of all senders together"
+	if b.Mode == bench.Connect {
+		due = "connections a second, of which --conns can be on their way"
+	}
+	f.VarP((*rate)(&b.Rate), "rate", "R", "open loop: "+due+", for example 10k")
 	f.IntVarP(&b.Size, "size", "s", 128, "payload of a message, in bytes")
 	f.DurationVarP(&b.Window, "duration", "z", 10*time.Second, "how long to measure")
 	f.DurationVar(&b.Warmup, "warmup", 2*time.Second, "how long to run before that")

@@ -25,6 +25,7 @@ func (g *generator) sample() (laneSample, error) {
 
 // halt sends nothing more. It returns what each connection has sent: connection first+i the i-th.
 func (g *generator) halt() ([]uint32, error) {
+	g.halted.Store(true)
 	sent := make([]uint32, g.end-g.first)
 	g.each(func(l *lane) {
 		l.running = false

@@ -31,11 +31,14 @@ type generator struct {
 
 	// Written before the loops are told to run, read by them.
 	from, until int64 // the measured window, microseconds since began
+	loaded      int64 // when the load began, likewise
 
 	pending  atomic.Int64  // clients that are not ready yet
 	all      chan struct{} // closed when pending reaches 0
 	failure  chan error    // of a client while the others open
 	opening  atomic.Bool
+	attempts atomic.Int64 // connections of an open loop that have had their turn
+	halted   atomic.Bool
 	dialling sync.WaitGroup
 }
 
@@ -146,7 +149,7 @@ func (g *generator) opened(err error) {
 // dial connects c, which is not connected. It waits for the loop, so it must not be called on one.
 func (g *generator) dial(ctx context.Context, c *client) error {
 	i := int(c.id)
-	if g.opts.Mode == Connect {
+	if g.opts.Mode == Connect && g.opts.Rate == 0 {
 		c.dialled = max(time.Since(g.began).Microseconds(), 1)
 	}
 	d := net.Dialer{Control: latePort, Timeout: openWithin}
@@ -211,7 +214,7 @@ func (l *lane) enter(c *client) {
 
 // start lets the load begin; what is sent in the window given, in microseconds since the run began, is measured.
 func (g *generator) start(from, until int64) error {
-	g.from, g.until = from, until
+	g.from, g.until, g.loaded = from, until, time.Since(g.began).Microseconds()
 	g.each(func(l *lane) {
 		l.tick()
 		l.running = true
@@ -246,6 +249,10 @@ func (g *generator) dialOn() {
 		case <-g.ctx.Done():
 			return
 		case c := <-g.dials:
+			g.take(c)
+			if g.opts.shortLived() && g.halted.Load() {
+				continue
+			}
 			if err := g.dial(g.ctx, c); err != nil && g.ctx.Err() == nil {
 				l := c.lane
 				_ = l.loop.Post(func() { l.failed("dial", err) }) // only a stopped engine refuses
@@ -253,6 +260,21 @@ func (g *generator) dialOn() {
 				g.dials <- c
 			}
 		}
+	}
+}
+
+// take has c, whose connection is one of many in an open loop, wait for its turn. Its dial is due then, and its latency counts from there.
+func (g *generator) take(c *client) {
+	if g.opts.Mode != Connect || g.opts.Rate == 0 {
+		return
+	}
+	period := 1e6 / g.opts.Rate * float64(g.opts.Conns) / float64(g.end-g.first) // microseconds
+	due := g.loaded + int64(float64(g.attempts.Add(1)-1)*period)
+	g.await(time.Duration(due) * time.Microsecond)
+	c.dialled = max(due, 1)
+	if late := time.Since(g.began).Microseconds() - due; due >= g.from && due < g.until && g.ctx.Err() == nil {
+		l := c.lane
+		_ = l.loop.Post(func() { l.late(late) }) // only a stopped engine refuses
 	}
 }
 

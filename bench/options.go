@@ -25,7 +25,7 @@ type Options struct {
 
 	Conns    int     `json:"conns"`               // connections held open. Defaults to 1,000.
 	InFlight int     `json:"in_flight"`           // closed loop: messages on their way per sender. Defaults to 1.
-	Rate     float64 `json:"rate,omitempty"`      // open loop: messages a second of all senders together, in modes whose connections live on. 0: closed loop
+	Rate     float64 `json:"rate,omitempty"`      // open loop: messages a second of all senders together; connect: connections a second, of which Conns can be on their way; not in idle and churn. 0: closed loop
 	Size     int     `json:"size"`                // payload bytes. Defaults to 128; at least 16.
 	Senders  int     `json:"senders,omitempty"`   // broadcast: connections that send. Defaults to 1.
 	RoomSize int     `json:"room_size,omitempty"` // rooms and chat: members of a room. Defaults to 50.
@@ -96,6 +96,14 @@ func (m Mode) Units() string {
 		return "deliveries"
 	}
 	return m.Unit() + "s"
+}
+
+// offered is what is due in an open loop.
+func (m Mode) offered() string {
+	if m == Connect {
+		return "connections"
+	}
+	return "messages"
 }
 
 // A Codec is how messages are framed on the wire.
@@ -200,8 +208,8 @@ func (o *Options) check() error {
 	if o.Rate < 0 || o.Window <= 0 {
 		return bad("the rate is negative, or the window is empty")
 	}
-	if o.Rate > 0 && (o.Mode == Idle || o.shortLived()) {
-		return bad("mode %s has no rate: it opens connections as fast as it can", o.Mode)
+	if o.Rate > 0 && (o.Mode == Idle || o.Mode == Churn) {
+		return bad("mode %s has no rate", o.Mode)
 	}
 	if o.Conns > maxStreams || o.Mode == Push && o.Conns < 2 {
 		return bad("%d connections are too few or too many for mode %s", o.Conns, o.Mode)

@@ -263,7 +263,7 @@ func (r *run) sum(s laneSample, window float64) {
 		rep.Messages = uint64(r.latency.Open)
 	}
 	rep.Rate, rep.Sent = float64(s.Messages)/rep.Seconds, float64(s.Sent)/rep.Seconds
-	if r.opts.shortLived() {
+	if r.opts.shortLived() && r.opts.Rate == 0 {
 		rep.Sent = 0
 	}
 	rep.Offered = r.opts.Rate

@@ -32,7 +32,7 @@ func TestRunModes(t *testing.T) {
 				continue
 			}
 			rates := []float64{0, 400}
-			if mode == bench.Idle || mode == bench.Connect || mode == bench.Churn {
+			if mode == bench.Idle || mode == bench.Churn {
 				rates = rates[:1]
 			}
 			for _, rate := range rates {

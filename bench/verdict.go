@@ -46,13 +46,17 @@ func (r *Report) judge() {
 	}
 	if r.Offered > 0 {
 		if r.Lateness.P50 > lateAtMedian {
-			invalid("half of the messages were sent more than %d µs late: the generator cannot keep this rate", r.Lateness.P50)
+			why := "the generator cannot keep this rate"
+			if r.Options.Mode == Connect {
+				why += ", or needs more connections at a time"
+			}
+			invalid("half of what was due was sent more than %d µs late: %s", r.Lateness.P50, why)
 		} else if r.Sent < achievedAtAll*r.Offered {
 			why := "the generator cannot keep this rate"
 			if r.Options.Mode == Chat { // who is not free is passed over
 				why = "nobody was free, for all waited for answers; take more connections or a lower rate"
 			}
-			invalid("%.0f messages a second were to be sent, and %.0f were: %s", r.Offered, r.Sent, why)
+			invalid("%.0f %s a second were due, and %.0f were sent: %s", r.Offered, r.Options.Mode.offered(), r.Sent, why)
 		}
 	}
 }

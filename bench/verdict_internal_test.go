@@ -21,7 +21,7 @@ func TestJudge(t *testing.T) {
 		"a full machine":                {func(r *Report) { r.Own.Cores, r.Servers[0].Cores, r.Own.CoresLimit = 2.4, 1.5, 4 }, false, false, "62 % of it"},
 		"late":                          {func(r *Report) { r.Lateness.P50 = 1001 }, false, false, "1001 µs late"},
 		"late in a closed loop":         {func(r *Report) { r.Lateness.P50, r.Offered = 1001, 0 }, true, false, ""},
-		"too little sent":               {func(r *Report) { r.Sent = 940 }, false, false, "1000 messages a second were to be sent, and 940 were: the generator"},
+		"too little sent":               {func(r *Report) { r.Sent = 940 }, false, false, "1000 messages a second were due, and 940 were sent: the generator"},
 		"nobody free in a chat":         {func(r *Report) { r.Sent, r.Options.Mode = 500, Chat }, false, false, "nobody was free"},
 		"one lost":                      {func(r *Report) { r.Audit.Lost = 1 }, true, true, "1 lost"},
 		"one duplicated":                {func(r *Report) { r.Audit.Duplicated = 1 }, true, true, "1 duplicated"},
