@@ -97,14 +97,14 @@ func (g *generator) open(ctx context.Context) error {
 	if g.opts.Mode == Chat {
 		settle(clients)
 	}
-	var dials errgroup.Group
+	dials, one := errgroup.WithContext(ctx) // the first that fails ends all
 	dials.SetLimit(diallers)
 	for _, c := range clients {
 		dials.Go(func() error {
-			if ctx.Err() != nil {
-				return ctx.Err()
+			if one.Err() != nil {
+				return one.Err()
 			}
-			if err := g.dial(ctx, c); err != nil {
+			if err := g.dial(one, c); err != nil {
 				return err
 			}
 			return c.lane.loop.Post(func() { c.lane.enter(c) })

@@ -80,6 +80,10 @@ func TestReach(t *testing.T) {
 	if err := o.reach(); err != nil || o.Processes < 2 || o.border(o.Processes) != maxStreams || o.border(1) == 0 {
 		t.Errorf("%d connections are for %d processes, %v", maxStreams, o.Processes, err)
 	}
+	o.Servers.Gateways = 1
+	if err := o.reach(); !errors.Is(err, ErrOptions) {
+		t.Errorf("one gateway is to hold %d connections: %v", maxStreams, err)
+	}
 	o = Options{Conns: maxStreams, Targets: []string{"127.0.0.1:1"}, Processes: 1}
 	if err := o.reach(); !errors.Is(err, ErrOptions) {
 		t.Errorf("one process is to hold %d connections: %v", maxStreams, err)

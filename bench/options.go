@@ -165,6 +165,12 @@ func (o *Options) reach() error {
 	if o.Conns > room*o.Processes {
 		return fmt.Errorf("%w: %d connections need more than %d processes of %d descriptors", ErrOptions, o.Conns, o.Processes, limit.Cur)
 	}
+	if n := o.Servers.Gateways; n > 0 && !o.shortLived() {
+		most := int(limit.Cur - limit.Cur/16) // a gateway leaves a sixteenth to workers
+		if need := (o.Conns+o.SlowReaders-1)/most + 1; need > n {
+			return fmt.Errorf("%w: of %d connections a gateway of %d descriptors holds %d: start %d gateways", ErrOptions, o.Conns, limit.Cur, most, need)
+		}
+	}
 	for _, t := range o.Targets {
 		host, _, err := net.SplitHostPort(t)
 		if err != nil {
