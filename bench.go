@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"math"
 	"os"
@@ -44,12 +46,20 @@ func benchCommand(log *slog.Logger) *cobra.Command {
 		Use:   "bench",
 		Short: "make load and measure: throughput, latency, CPU per message, memory per connection, nothing lost",
 		Long: `bench makes load on a gateway and its workers, which it starts as processes of their own, or on the servers that --target names.
-With --rate it is an open loop: messages are due at fixed times, and latency counts from when they were due. Without, it is a closed loop.`,
+With --rate it is an open loop: messages are due at fixed times, and latency counts from when they were due. Without, it is a closed loop.
+
+Every message is accounted for. The last line of a report is its verdict:
+  OK           all that was sent arrived, once, in order, unchanged; nothing failed
+  INVALID      the same, but the generator was the limit, or could not make the load: the figures are not the servers'
+  INTERRUPTED  the same, but the run was ended, with Ctrl-C or SIGTERM: the figures are those until then
+  FAILED       not so
+The exit code is 0 for OK and INVALID, 99 when an objective (--slo) was missed, 1 for INTERRUPTED and FAILED, 2 for a command line that makes no sense.`,
 		Example: `  sluice bench echo                                 1,000 WebSocket clients, one message in flight each
   sluice bench echo --codec text -P 16 -z 30s       text lines, 16 in flight, for 30 seconds
   sluice bench echo -R 10k --slo 'p99<5ms'          10,000 messages a second; exit code 99 when too slow
   sluice bench rooms -c 5000 --room-size 100        fan-out in rooms of 100
   sluice bench chat -c 5000 --think 2s              people who talk, whisper, come and go
+  sluice bench connect -R 500                       500 new connections a second, and how long each takes to its first echo
   sluice bench idle -c 15000                        memory per client
   sluice bench echo --target 127.0.0.1:9000 --pid other=4711   a server of another make`,
 		Args: noArgs,
@@ -93,7 +103,11 @@ func (b *benchRun) flags(c *cobra.Command) {
 	} else {
 		f.IntVarP(&b.InFlight, "in-flight", "P", 1, "closed loop: messages in flight per sender")
 	}
-	f.VarP((*rate)(&b.Rate), "rate", "R", "open loop: messages a second of all senders together, for example 10k")
+	due := "messages a second of all senders together"
+	if b.Mode == bench.Connect {
+		due = "connections a second, of which --conns can be on their way"
+	}
+	f.VarP((*rate)(&b.Rate), "rate", "R", "open loop: "+due+", for example 10k")
 	f.IntVarP(&b.Size, "size", "s", 128, "payload of a message, in bytes")
 	f.DurationVarP(&b.Window, "duration", "z", 10*time.Second, "how long to measure")
 	f.DurationVar(&b.Warmup, "warmup", 2*time.Second, "how long to run before that")
@@ -135,7 +149,7 @@ var (
 const sloExit = 99
 
 func (b *benchRun) run(c *cobra.Command) error {
-	if err := b.parse(); err != nil {
+	if err := b.parse(c); err != nil {
 		return usageError{err}
 	}
 	moment, stop := watch(c.Context(), os.Stderr, b.Options)
@@ -144,20 +158,21 @@ func (b *benchRun) run(c *cobra.Command) error {
 	if errors.Is(err, bench.ErrOptions) {
 		return usageError{err}
 	}
-	if err != nil {
+	if r == nil {
 		return err
 	}
 	if err := b.out.write(r); err != nil {
 		return err
 	}
-	return b.judge(r)
+	verdict := b.judge(r)
+	return cmp.Or(err, verdict)
 }
 
 // parse reads the flags that have a form of their own.
-func (b *benchRun) parse() error {
+func (b *benchRun) parse(c *cobra.Command) error {
 	b.Codec = bench.Codec(b.codec)
-	if b.Warmup == 0 {
-		b.Warmup = -1 // none
+	if err := b.zeros(c); err != nil {
+		return err
 	}
 	for _, p := range b.pids {
 		name, id, ok := strings.Cut(p, "=")
@@ -170,11 +185,26 @@ func (b *benchRun) parse() error {
 	for _, text := range b.objectives {
 		o, err := report.ParseSLO(text)
 		if err != nil {
-			return err
+			return fmt.Errorf("--slo: %w", err)
 		}
 		b.slos = append(b.slos, o)
 	}
 	return b.out.check()
+}
+
+// zeros has nothing mean nothing where it is asked for: in the options it means the default.
+func (b *benchRun) zeros(c *cobra.Command) error {
+	for name, d := range map[string]*time.Duration{"warmup": &b.Warmup, "drain": &b.Drain, "think": &b.Think} {
+		if c.Flags().Changed(name) && *d == 0 {
+			*d = -1 // none
+		}
+	}
+	for _, name := range []string{"conns", "in-flight", "size", "duration", "senders", "room-size", "per-conn", "gateways", "workers"} {
+		if flag := c.Flags().Lookup(name); flag != nil && flag.Changed && strings.TrimSuffix(flag.Value.String(), "s") == "0" {
+			return fmt.Errorf("--%s: %s is too little", name, flag.Value)
+		}
+	}
+	return nil
 }
 
 // judge is the error that the run's end is worth.
@@ -223,19 +253,41 @@ func (o *benchOutput) check() error {
 	if writers[o.format] == nil {
 		return fmt.Errorf("--format: there is no %q", o.format)
 	}
+	for form, name := range o.files {
+		if err := writable(*name); err != nil {
+			return fmt.Errorf("--%s: %w", form, err)
+		}
+	}
 	return nil
 }
 
+// writable tells before a run what would keep its report from being written after it.
+func writable(name string) error {
+	if name == "" {
+		return nil
+	}
+	_, err := os.Stat(name)
+	isNew := errors.Is(err, fs.ErrNotExist)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	err = f.Close()
+	if isNew {
+		err = errors.Join(err, os.Remove(name))
+	}
+	return err
+}
+
+// write prints the report and fills the files, as many as it can.
 func (o *benchOutput) write(r *bench.Report) error {
+	err := writers[o.format](os.Stdout, r)
 	for form, name := range o.files {
-		if *name == "" {
-			continue
-		}
-		if err := writeFile(*name, func(w io.Writer) error { return writers[form](w, r) }); err != nil {
-			return err
+		if *name != "" {
+			err = errors.Join(err, writeFile(*name, func(w io.Writer) error { return writers[form](w, r) }))
 		}
 	}
-	return writers[o.format](os.Stdout, r)
+	return err
 }
 
 // writeFile has write fill a file; what fails leaves no half of one.
@@ -248,7 +300,8 @@ func writeFile(name string, write func(io.Writer) error) error {
 }
 
 func benchCompareCommand() *cobra.Command {
-	return &cobra.Command{
+	var page string
+	c := &cobra.Command{
 		Use: "compare A.json B.json", Short: "the figures of two runs side by side", Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return usageError{errors.New("compare needs two reports, as --json writes them")}
@@ -268,9 +321,16 @@ func benchCompareCommand() *cobra.Command {
 					return fmt.Errorf("%s: %w", name, err)
 				}
 			}
+			if page != "" {
+				if err := writeFile(page, func(w io.Writer) error { return report.HTML(w, r[0], r[1]) }); err != nil {
+					return err
+				}
+			}
 			return report.Compare(os.Stdout, r[0], r[1])
 		},
 	}
+	c.Flags().StringVar(&page, "html", "", "also write a page to this file that draws the two over each other")
+	return c
 }
 
 func benchServeCommand(log *slog.Logger) *cobra.Command {
@@ -300,6 +360,9 @@ type count int
 
 func (n *count) Set(s string) error {
 	v, err := parseSuffixed(s)
+	if err == nil && v != math.Trunc(v) {
+		err = fmt.Errorf("%q is no whole number", s)
+	}
 	*n = count(v)
 	return err
 }

@@ -62,7 +62,7 @@ func TestBenchLive(t *testing.T) {
 			for interrupted := false; ; {
 				n, err := outside.Read(b)
 				screen.Write(b[:n])
-				if c.interrupt && !interrupted && strings.Contains(screen.String(), "clients   10 open") {
+				if c.interrupt && !interrupted && strings.Contains(screen.String(), "p50 ") {
 					interrupted = true
 					if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 						t.Fatal(err)
@@ -73,7 +73,7 @@ func TestBenchLive(t *testing.T) {
 				}
 			}
 			err := cmd.Wait()
-			if (err != nil) != c.interrupt || wentWell(report.String()) == c.interrupt {
+			if (err != nil) != c.interrupt || wentWell(report.String()) == c.interrupt || c.interrupt && !strings.Contains(report.String(), "\n  the run was ended after ") {
 				t.Errorf("%v\n%s", err, &report)
 			}
 			got := screen.String()

@@ -12,13 +12,14 @@ import (
 
 	"sluice/bench"
 	"sluice/bench/report"
+	"sluice/bench/tune"
 )
 
 // benchTune sweeps what can be set and says what to set.
 type benchTune struct {
 	benchRun
 	mode  string
-	sweep bench.Sweep
+	sweep tune.Sweep
 	page  string
 }
 
@@ -59,31 +60,35 @@ loop has, written at its end, whose size has no knob.`,
 
 func (b *benchTune) run(c *cobra.Command) error {
 	b.Mode, b.Codec = bench.Mode(b.mode), bench.Codec(b.codec)
-	if err := b.check(); err != nil {
+	if err := b.check(c); err != nil {
 		return usageError{err}
 	}
 	n, runs := 0, b.sweep.Runs()
-	fmt.Fprintf(os.Stderr, "%d runs, about %s\n", runs, (time.Duration(runs) * (b.Window + b.Warmup + time.Second)).Round(time.Second))
-	stages, err := bench.Tune(c.Context(), b.Options, b.sweep, func(s bench.Setting, r *bench.Report) {
+	fmt.Fprintf(os.Stderr, "%d runs, about %s\n", runs, (time.Duration(runs) * (b.Window + max(b.Warmup, 0) + time.Second)).Round(time.Second))
+	stages, err := tune.Run(c.Context(), b.Options, b.sweep, func(s tune.Setting, r *bench.Report) {
 		n++
 		fmt.Fprintf(os.Stderr, "%*d/%d  %-55v %8s/s\n", len(fmt.Sprint(runs)), n, runs, s, report.Count(r.Rate))
 	})
 	if errors.Is(err, bench.ErrOptions) {
 		return usageError{err}
 	}
-	if err != nil {
+	if len(stages) == 0 {
 		return err
 	}
 	fmt.Fprintln(os.Stderr)
 	if b.page != "" {
-		if err := writeFile(b.page, func(w io.Writer) error { return report.TuningHTML(w, stages) }); err != nil {
-			return err
-		}
+		err = errors.Join(err, writeFile(b.page, func(w io.Writer) error { return report.TuningHTML(w, stages) }))
 	}
-	return report.Tuning(os.Stdout, stages)
+	return errors.Join(report.Tuning(os.Stdout, stages), err)
 }
 
-func (b *benchTune) check() error {
+func (b *benchTune) check(c *cobra.Command) error {
+	if err := b.zeros(c); err != nil {
+		return err
+	}
+	if err := writable(b.page); err != nil {
+		return fmt.Errorf("--html: %w", err)
+	}
 	switch b.Mode {
 	case bench.Echo, bench.Push, bench.Broadcast, bench.Rooms:
 	default:

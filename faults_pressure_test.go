@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
 	"sluice/internal/link"
+	"sluice/internal/proc"
 	"sluice/internal/proctest"
 	"sluice/worker"
 )
@@ -256,9 +256,9 @@ func TestPressureOfADeafWorker(t *testing.T) {
 	quiet := talkOn(t, others, time.Second)
 	deaf.start()
 	deaf.settle(t)
-	full := bench.Resident(g.PID)
+	full := proc.Resident(g.PID)
 	longest := talkOn(t, others, 3*time.Second)
-	flat := float64(bench.Resident(g.PID)-full) / mib
+	flat := float64(proc.Resident(g.PID)-full) / mib
 	t.Logf("%d clients of a worker that reads nothing sent %.1f MiB before their reads were paused; the gateway grew by %.1f MiB, and in the next 3 s by %.1f MiB; the longest answer to others took %v, before it %v",
 		len(deaf.all), float64(deaf.sent())/1024, m.growth(), flat, longest.Round(time.Millisecond), quiet.Round(time.Millisecond))
 	if m.growth() > 64 || flat > 16 {
@@ -287,10 +287,10 @@ func TestPressureOfStuckHandlers(t *testing.T) {
 	stuck.start()
 	stuck.settle(t)
 	longest := talkOn(t, others, 2*time.Second) // the buffers of what was sent to the worker find their size
-	full := bench.Resident(g.PID)
+	full := proc.Resident(g.PID)
 	grown := ownHeap() - heap
 	longest = max(longest, talkOn(t, others, 2*time.Second))
-	flat := float64(bench.Resident(g.PID)-full) / mib
+	flat := float64(proc.Resident(g.PID)-full) / mib
 	t.Logf("%d clients of handlers that do not return sent %.1f MiB before their reads were paused; the gateway grew by %.1f MiB, in the last 2 s by %.1f MiB; the worker's heap by %.1f MiB; the longest answer to others took %v, before it %v",
 		len(stuck.all), float64(stuck.sent())/1024, m.growth(), flat, float64(grown)/mib, longest.Round(time.Millisecond), quiet.Round(time.Millisecond))
 	if m.growth() > 192 || grown > 32*mib {

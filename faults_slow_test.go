@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
+	"sluice/internal/proc"
 	"sluice/internal/proctest"
 	"sluice/worker"
 )
@@ -32,7 +32,7 @@ type gauge struct {
 }
 
 func newGauge(t *testing.T, pid int) *gauge {
-	g := &gauge{pid: pid, first: bench.Resident(pid)}
+	g := &gauge{pid: pid, first: proc.Resident(pid)}
 	if g.first == 0 {
 		t.Skip("no /proc")
 	}
@@ -42,7 +42,7 @@ func newGauge(t *testing.T, pid int) *gauge {
 		beat := time.NewTicker(20 * time.Millisecond)
 		defer beat.Stop()
 		for ctx.Err() == nil {
-			g.most.Store(max(g.most.Load(), int64(bench.Resident(pid))))
+			g.most.Store(max(g.most.Load(), int64(proc.Resident(pid))))
 			<-beat.C
 		}
 	})

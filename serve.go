@@ -90,14 +90,14 @@ func (o *options) innerFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.keyFile, "key-file", "", "file with the shared key of the inner links; without it only loopback peers are accepted")
 	f.DurationVar(&o.drainFor, "drain-for", 10*time.Second, "how long clients may take to go, or a worker to finish what it has taken, after SIGTERM")
+	f.BoolVar(&o.leash, "leash", false, "drain when standard input ends: whoever started this process is gone")
+	_ = f.MarkHidden("leash") // it is there
 }
 
 func (o *options) workerFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.BoolVar(&o.worker, "worker", false, "run a worker alone")
 	f.IntVar(&o.workers, "workers", 0, "run so many workers in processes of their own, start those again that die, and replace them one by one on SIGHUP")
-	f.BoolVar(&o.leash, "leash", false, "drain when standard input ends: whoever started this process is gone")
-	_ = f.MarkHidden("leash") // it is there
 	f.StringSliceVar(&o.gateways, "gateway", []string{"127.0.0.1:2300"}, "with --worker: the inner addresses of the gateways, HOST:PORT[,…]")
 	f.StringVar(&o.name, "name", "", "the worker's name in logs (default: the host's)")
 	f.IntVar(&o.weight, "weight", 100, "the worker's share of new clients, against that of others; 1 to 65535")
@@ -207,6 +207,9 @@ func (o *options) serveGateway(ctx context.Context, page pageOn) error {
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err
+	}
+	if o.leash {
+		go followLeash()
 	}
 	announce(append(g.Addrs(), "inner://"+g.InnerAddr()))
 	return g.Serve(ctx)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"sluice/internal/child"
 	"sluice/internal/supervise"
 )
 
@@ -36,14 +37,13 @@ func (o *options) superviseWorkers(ctx context.Context, gateways []string, up fu
 
 // workerProcess is this command line once more, as one worker.
 func (o *options) workerProcess(program string, place int, gateways []string) *exec.Cmd {
-	args := append(os.Args[1:len(os.Args):len(os.Args)], "--workers=0", "--leash", fmt.Sprintf("--name=%s-%d", o.workerName(), place))
+	args := append(os.Args[1:len(os.Args):len(os.Args)], "--workers=0", fmt.Sprintf("--name=%s-%d", o.workerName(), place))
 	if !o.worker {
 		args = append(args, "--worker", "--gateway="+strings.Join(gateways, ","))
 	}
 	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what is typed at the terminal is for the parent, which tells its children in its own time
-	_, _ = cmd.StdinPipe()                                // the leash: it breaks when this process ends in whatever way. It fails only when there is one already.
+	child.Leash(cmd)
 	return cmd
 }
 

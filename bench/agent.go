@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"syscall"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -112,6 +113,7 @@ type agent struct {
 func startAgent(program string, s share) (*agent, error) {
 	a := &agent{share: s, cmd: exec.Command(program, "bench", "agent"), log: &tail{}}
 	a.cmd.Stderr = a.log
+	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it ends with its standard input
 	in, err := a.cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("bench: agent: %w", err)

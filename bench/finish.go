@@ -6,6 +6,10 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"syscall"
+	"time"
+
+	"sluice/internal/proc"
 )
 
 // sample adds up what all lanes counted.
@@ -21,6 +25,7 @@ func (g *generator) sample() (laneSample, error) {
 
 // halt sends nothing more. It returns what each connection has sent: connection first+i the i-th.
 func (g *generator) halt() ([]uint32, error) {
+	g.halted.Store(true)
 	sent := make([]uint32, g.end-g.first)
 	g.each(func(l *lane) {
 		l.running = false
@@ -89,7 +94,16 @@ func (a *audited) settled() bool { return a.Audit.Lost == 0 && a.Alive == 0 }
 // usage is what this process took so far.
 func (g *generator) usage() (usage, error) { return ownUsage(), nil }
 
-func ownUsage() usage { return usage{CPU: ownCPU(), RSS: uint64(Resident(os.Getpid()))} }
+func ownUsage() usage { return usage{CPU: ownCPU(), RSS: uint64(proc.Resident(os.Getpid()))} }
+
+// ownCPU is the CPU time of this process.
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
 
 // close ends the generator and everything it opened. ctx bounds the wait.
 func (g *generator) close(ctx context.Context) error {

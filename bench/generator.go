@@ -22,19 +22,23 @@ type generator struct {
 	first, end uint32 // the connections of the run that are its own
 	engine     *engine.Engine
 	lanes      []*lane
-	began      time.Time  // of the run
-	froms      []net.Addr // local addresses, taken in turn
+	began      time.Time     // of the run
+	froms      []net.Addr    // local addresses, taken in turn
+	patience   time.Duration // openWithin
 	dials      chan *client
 	ctx        context.Context // of everything it runs beside its loops
 	cancel     context.CancelFunc
 
 	// Written before the loops are told to run, read by them.
 	from, until int64 // the measured window, microseconds since began
+	loaded      int64 // when the load began, likewise
 
 	pending  atomic.Int64  // clients that are not ready yet
 	all      chan struct{} // closed when pending reaches 0
 	failure  chan error    // of a client while the others open
 	opening  atomic.Bool
+	attempts atomic.Int64 // connections of an open loop that have had their turn
+	halted   atomic.Bool
 	dialling sync.WaitGroup
 }
 
@@ -53,6 +57,7 @@ func newGenerator(o Options, first, end uint32, began time.Time) (*generator, er
 	}
 	g := &generator{
 		opts: o, first: first, end: end, engine: e, began: began, dials: make(chan *client, end-first), all: make(chan struct{}), failure: make(chan error, 1),
+		patience: openWithin,
 	}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	for _, l := range e.Loops() {
@@ -71,6 +76,12 @@ func newGenerator(o Options, first, end uint32, began time.Time) (*generator, er
 // diallers is how many connections are dialled at once, and how many short-lived ones per lane at most.
 const diallers = 32
 
+// errMute is returned by Run when connections stand and nothing comes.
+var errMute = errors.New("bench: connections are open, and the server does not answer on them: does it speak this codec and mode, and has it room for so many?")
+
+// openWithin is how long, or twice as long, connections that open may make no progress.
+const openWithin = 10 * time.Second
+
 // open opens all connections and returns when each is ready; none that is to live on has sent anything yet.
 func (g *generator) open(ctx context.Context) error {
 	if g.opts.shortLived() {
@@ -86,14 +97,14 @@ func (g *generator) open(ctx context.Context) error {
 	if g.opts.Mode == Chat {
 		settle(clients)
 	}
-	var dials errgroup.Group
+	dials, one := errgroup.WithContext(ctx) // the first that fails ends all
 	dials.SetLimit(diallers)
 	for _, c := range clients {
 		dials.Go(func() error {
-			if ctx.Err() != nil {
-				return ctx.Err()
+			if one.Err() != nil {
+				return one.Err()
 			}
-			if err := g.dial(ctx, c); err != nil {
+			if err := g.dial(one, c); err != nil {
 				return err
 			}
 			return c.lane.loop.Post(func() { c.lane.enter(c) })
@@ -102,13 +113,23 @@ func (g *generator) open(ctx context.Context) error {
 	if err := dials.Wait(); err != nil {
 		return err
 	}
-	select {
-	case <-g.all:
-		return nil
-	case err := <-g.failure:
-		return fmt.Errorf("bench: while the connections opened: %w", err)
-	case <-ctx.Done():
-		return fmt.Errorf("bench: %d connections are not ready: %w", g.pending.Load(), ctx.Err())
+	progress := time.NewTicker(g.patience)
+	defer progress.Stop()
+	for last := int64(-1); ; {
+		select {
+		case <-g.all:
+			return nil
+		case err := <-g.failure:
+			return fmt.Errorf("bench: while the connections opened: %w", err)
+		case <-ctx.Done():
+			return fmt.Errorf("bench: %d connections are not ready: %w", g.pending.Load(), ctx.Err())
+		case <-progress.C:
+			if n := g.pending.Load(); n != last {
+				last = n
+				continue
+			}
+			return fmt.Errorf("%w: %d of %d", errMute, last, g.end-g.first)
+		}
 	}
 }
 
@@ -128,10 +149,10 @@ func (g *generator) opened(err error) {
 // dial connects c, which is not connected. It waits for the loop, so it must not be called on one.
 func (g *generator) dial(ctx context.Context, c *client) error {
 	i := int(c.id)
-	if g.opts.Mode == Connect {
+	if g.opts.Mode == Connect && g.opts.Rate == 0 {
 		c.dialled = max(time.Since(g.began).Microseconds(), 1)
 	}
-	d := net.Dialer{Control: latePort}
+	d := net.Dialer{Control: latePort, Timeout: openWithin}
 	if len(g.froms) > 0 {
 		d.LocalAddr = g.froms[i%len(g.froms)]
 	}
@@ -193,7 +214,7 @@ func (l *lane) enter(c *client) {
 
 // start lets the load begin; what is sent in the window given, in microseconds since the run began, is measured.
 func (g *generator) start(from, until int64) error {
-	g.from, g.until = from, until
+	g.from, g.until, g.loaded = from, until, time.Since(g.began).Microseconds()
 	g.each(func(l *lane) {
 		l.tick()
 		l.running = true
@@ -228,6 +249,10 @@ func (g *generator) dialOn() {
 		case <-g.ctx.Done():
 			return
 		case c := <-g.dials:
+			g.take(c)
+			if g.opts.shortLived() && g.halted.Load() {
+				continue
+			}
 			if err := g.dial(g.ctx, c); err != nil && g.ctx.Err() == nil {
 				l := c.lane
 				_ = l.loop.Post(func() { l.failed("dial", err) }) // only a stopped engine refuses
@@ -235,6 +260,21 @@ func (g *generator) dialOn() {
 				g.dials <- c
 			}
 		}
+	}
+}
+
+// take has c, whose connection is one of many in an open loop, wait for its turn. Its dial is due then, and its latency counts from there.
+func (g *generator) take(c *client) {
+	if g.opts.Mode != Connect || g.opts.Rate == 0 {
+		return
+	}
+	period := 1e6 / g.opts.Rate * float64(g.opts.Conns) / float64(g.end-g.first) // microseconds
+	due := g.loaded + int64(float64(g.attempts.Add(1)-1)*period)
+	g.await(time.Duration(due) * time.Microsecond)
+	c.dialled = max(due, 1)
+	if late := time.Since(g.began).Microseconds() - due; due >= g.from && due < g.until && g.ctx.Err() == nil {
+		l := c.lane
+		_ = l.loop.Post(func() { l.late(late) }) // only a stopped engine refuses
 	}
 }
 

@@ -2,6 +2,8 @@ package bench
 
 import (
 	"context"
+	"errors"
+	"net"
 	"testing"
 	"time"
 )
@@ -20,5 +22,70 @@ func TestAwait(t *testing.T) {
 	g.cancel()
 	if g.await(time.Hour); time.Since(g.began) > time.Minute {
 		t.Error("late")
+	}
+}
+
+// TestOpenMute has a server that takes connections and says nothing: opening them does not go on for ever.
+func TestOpenMute(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	o := Options{Conns: 3, Targets: []string{ln.Addr().String()}}
+	o.defaults()
+	g, err := newGenerator(o, 0, 3, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.patience = 50 * time.Millisecond
+	if err := g.open(t.Context()); !errors.Is(err, errMute) {
+		t.Error(err)
+	}
+	if err := g.close(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReach has more connections than a process has descriptors, or an address has ports.
+func TestReach(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		conns     int
+		targets   []string
+		sources   []string // asked for
+		processes int      // asked for
+		want      int      // sources
+		last      string
+	}{
+		{conns: 1000, targets: []string{"127.0.0.1:1"}},
+		{conns: 25_000, targets: []string{"127.0.0.1:1"}, processes: 1000},
+		{conns: 25_001, targets: []string{"127.0.0.1:1"}, processes: 1000, want: 2, last: "127.0.0.2"},
+		{conns: 60_000, targets: []string{"127.0.0.1:1", "127.0.0.1:2"}, processes: 1000, want: 2, last: "127.0.0.2"},
+		{conns: 60_000, targets: []string{"127.0.0.1:1"}, processes: 1000, sources: []string{"127.0.0.9"}, want: 1, last: "127.0.0.9"},
+		{conns: 60_000, targets: []string{"192.0.2.1:1"}, processes: 1000},
+		{conns: 1_000_000, targets: []string{"127.0.0.1:1"}, processes: 10_000, want: 40, last: "127.0.0.40"},
+	} {
+		o := Options{Conns: c.conns, Targets: c.targets, Sources: c.sources, Processes: c.processes}
+		if err := o.reach(); err != nil {
+			t.Errorf("%+v: %v", c, err)
+			continue
+		}
+		if len(o.Sources) != c.want || c.want > 0 && o.Sources[c.want-1] != c.last {
+			t.Errorf("%d connections to %v come from %v", c.conns, c.targets, o.Sources)
+		}
+	}
+	o := Options{Conns: maxStreams, Targets: []string{"127.0.0.1:1"}}
+	if err := o.reach(); err != nil || o.Processes < 2 || o.border(o.Processes) != maxStreams || o.border(1) == 0 {
+		t.Errorf("%d connections are for %d processes, %v", maxStreams, o.Processes, err)
+	}
+	o.Servers.Gateways = 1
+	if err := o.reach(); !errors.Is(err, ErrOptions) {
+		t.Errorf("one gateway is to hold %d connections: %v", maxStreams, err)
+	}
+	o = Options{Conns: maxStreams, Targets: []string{"127.0.0.1:1"}, Processes: 1}
+	if err := o.reach(); !errors.Is(err, ErrOptions) {
+		t.Errorf("one process is to hold %d connections: %v", maxStreams, err)
 	}
 }

@@ -16,10 +16,10 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
 	"sluice/codec"
 	"sluice/engine"
 	"sluice/gateway"
+	"sluice/internal/proc"
 	"sluice/internal/proctest"
 	"sluice/worker"
 )
@@ -150,5 +150,5 @@ func memory(b *testing.B, p *proctest.Process, scheme string) (heap, rss float64
 	if err != nil {
 		b.Fatal(err)
 	}
-	return float64(n), float64(bench.Resident(p.PID))
+	return float64(n), float64(proc.Resident(p.PID))
 }

@@ -152,7 +152,7 @@ func (l *lane) pace(period float64) {
 		if c := l.next(); c != nil {
 			due := int64(l.due)
 			if due >= l.run.from && due < l.run.until {
-				_ = l.lateness.RecordValue(max(l.now-due, 1))
+				l.late(l.now - due)
 			}
 			if c.person != nil {
 				c.person.act(due)
@@ -162,6 +162,11 @@ func (l *lane) pace(period float64) {
 		}
 		l.due += period
 	}
+}
+
+// late enters by how much something was sent after it was due, in microseconds.
+func (l *lane) late(us int64) {
+	_ = l.lateness.RecordValue(min(max(us, 1), l.lateness.HighestTrackableValue()))
 }
 
 // next is whose turn it is; nil if that one cannot send. Of people it is the next who can.

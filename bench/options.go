@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"sluice/internal/proc"
 )
 
 // Options say what load to make. What is zero gets its default from Run.
@@ -23,17 +25,17 @@ type Options struct {
 
 	Conns    int     `json:"conns"`               // connections held open. Defaults to 1,000.
 	InFlight int     `json:"in_flight"`           // closed loop: messages on their way per sender. Defaults to 1.
-	Rate     float64 `json:"rate,omitempty"`      // open loop: messages a second of all senders together; connect: attempts a second. 0: closed loop
+	Rate     float64 `json:"rate,omitempty"`      // open loop: messages a second of all senders together; connect: connections a second, of which Conns can be on their way; not in idle and churn. 0: closed loop
 	Size     int     `json:"size"`                // payload bytes. Defaults to 128; at least 16.
 	Senders  int     `json:"senders,omitempty"`   // broadcast: connections that send. Defaults to 1.
 	RoomSize int     `json:"room_size,omitempty"` // rooms and chat: members of a room. Defaults to 50.
 	PerConn  int     `json:"per_conn,omitempty"`  // churn: messages in the life of a connection. Defaults to 10.
 	// SlowReaders are further connections in broadcast, rooms and chat that read nothing once the load runs.
 	SlowReaders int           `json:"slow_readers,omitempty"`
-	Think       time.Duration `json:"think_ns,omitempty"` // chat, closed loop: how long people think, on average. Defaults to 1 s.
+	Think       time.Duration `json:"think_ns,omitempty"` // chat, closed loop: how long people think, on average. Defaults to 1 s. Negative: not at all.
 	Warmup      time.Duration `json:"warmup_ns"`          // Defaults to 2 s. Negative: none.
 	Window      time.Duration `json:"window_ns"`          // Defaults to 10 s.
-	Drain       time.Duration `json:"drain_ns"`           // how long to wait for what is still on its way. Defaults to 5 s.
+	Drain       time.Duration `json:"drain_ns"`           // how long to wait for what is still on its way. Defaults to 5 s. Negative: not at all.
 
 	Loops     int      `json:"loops"`             // of each generator process. Defaults to half the processors.
 	Processes int      `json:"processes"`         // generators. Defaults to as many as the descriptors ask for.
@@ -96,6 +98,14 @@ func (m Mode) Units() string {
 	return m.Unit() + "s"
 }
 
+// offered is what is due in an open loop.
+func (m Mode) offered() string {
+	if m == Connect {
+		return "connections"
+	}
+	return "messages"
+}
+
 // A Codec is how messages are framed on the wire.
 type Codec string
 
@@ -131,7 +141,9 @@ func (o *Options) defaults() {
 	set(&o.Servers.Gateways, 1)
 	set(&o.Servers.Workers, 1)
 	set(&o.Servers.Reactors, "auto")
-	o.Warmup = max(o.Warmup, 0)
+	for _, d := range []*time.Duration{&o.Warmup, &o.Drain, &o.Think} {
+		*d = max(*d, 0)
+	}
 	set(&o.Loops, max(runtime.NumCPU()/2, 1))
 }
 
@@ -147,10 +159,17 @@ func (o *Options) reach() error {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
-	room := int(min(limit.Cur, maxStreams)) - spareDescriptors
+	room := int(min(limit.Cur, maxStreams))
+	room = max(room-spareDescriptors, room/2)
 	set(&o.Processes, (o.Conns+room-1)/room)
 	if o.Conns > room*o.Processes {
 		return fmt.Errorf("%w: %d connections need more than %d processes of %d descriptors", ErrOptions, o.Conns, o.Processes, limit.Cur)
+	}
+	if n := o.Servers.Gateways; n > 0 && !o.shortLived() {
+		most := int(limit.Cur - limit.Cur/16) // a gateway leaves a sixteenth to workers
+		if need := (o.Conns+o.SlowReaders-1)/most + 1; need > n {
+			return fmt.Errorf("%w: of %d connections a gateway of %d descriptors holds %d: start %d gateways", ErrOptions, o.Conns, limit.Cur, most, need)
+		}
 	}
 	for _, t := range o.Targets {
 		host, _, err := net.SplitHostPort(t)
@@ -192,17 +211,22 @@ func (o *Options) check() error {
 	if !slices.Contains(Codecs, o.Codec) {
 		return bad("there is no codec %q", o.Codec)
 	}
-	if o.Rate < 0 || o.Think < 0 || o.Window <= 0 || o.Drain < 0 {
-		return bad("a rate or a time is negative, or the window is empty")
+	if o.Rate < 0 || o.Window <= 0 {
+		return bad("the rate is negative, or the window is empty")
 	}
-	if o.Rate > 0 && (o.Mode == Idle || o.shortLived()) {
-		return bad("mode %s has no rate: it opens connections as fast as it can", o.Mode)
+	if o.Rate > 0 && (o.Mode == Idle || o.Mode == Churn) {
+		return bad("mode %s has no rate", o.Mode)
 	}
 	if o.Conns > maxStreams || o.Mode == Push && o.Conns < 2 {
 		return bad("%d connections are too few or too many for mode %s", o.Conns, o.Mode)
 	}
 	if o.SlowReaders < 0 || o.SlowReaders > 0 && o.Mode != Broadcast && o.Mode != Rooms && o.Mode != Chat {
 		return bad("mode %s has no slow readers", o.Mode)
+	}
+	for _, p := range o.PIDs {
+		if p.PID < 1 || !proc.Exists(p.PID) {
+			return bad("there is no process %d to measure as %s", p.PID, p.Name)
+		}
 	}
 	if o.Envelope != nil && (o.Codec != WebSocket || !o.Mode.enveloped() || o.SlowReaders > 0 || len(o.Targets) == 0) {
 		return bad("an envelope is for a target that speaks WebSocket, and for no mode in which clients have names")

@@ -21,13 +21,15 @@ type Report struct {
 	Verdict  Verdict   `json:"verdict"`
 	Audit    Audit     `json:"audit"`
 	Opened   int       `json:"opened"`         // connections, in all
-	Seconds  float64   `json:"seconds"`        // of the measured window
+	Seconds  float64   `json:"seconds"`        // of the measured window; less than Options.Window when Interrupted
 	Messages uint64    `json:"messages"`       // arrived and checked in the window: echoes, deliveries, or connections made, as Options.Mode.Unit says
 	Bytes    uint64    `json:"bytes"`          // of their payload
 	Rate     float64   `json:"rate"`           // Messages a second
 	Offered  float64   `json:"offered"`        // messages a second that were to be sent; 0 in a closed loop
 	Sent     float64   `json:"sent"`           // messages a second that were sent
 	Acts     *Acts     `json:"acts,omitempty"` // mode chat: what people did in the window
+	// Interrupted tells that the run was ended in the middle: its figures are of the time until then.
+	Interrupted bool `json:"interrupted,omitempty"`
 
 	Slow     *Slow          `json:"slow_readers,omitempty"` // until the window's end; no part of the audit
 	Latency  Latency        `json:"latency"`
@@ -50,7 +52,7 @@ type Machine struct {
 
 // Verdict says whether the figures mean what they seem to.
 type Verdict struct {
-	Valid   bool     `json:"valid"`             // false when the generator was the limit: what was measured is the generator
+	Valid   bool     `json:"valid"`             // false when the generator was the limit, or did not make the load that was asked for: what was measured is not the servers
 	Failed  bool     `json:"failed"`            // the audit or a connection failed
 	Reasons []string `json:"reasons,omitempty"` // a sentence each, for both
 }
@@ -114,7 +116,7 @@ func latencyOf(h *hdrhistogram.Histogram) Latency {
 
 // ErrorCount is a kind of failure, how often it came and one example.
 type ErrorCount struct {
-	Kind    string `json:"kind"` // dial, handshake, closed, refused, protocol
+	Kind    string `json:"kind"` // dial, handshake, closed, changed, ended: a server process
 	Count   uint64 `json:"count"`
 	Example string `json:"example"`
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"sluice/internal/proc"
 )
 
 // part is a generator's share of a run: one in this process, or one of several in processes of their own.
@@ -24,10 +26,11 @@ type part interface {
 	close(ctx context.Context) error
 }
 
-// usage is what a process took so far.
+// usage is what a process took so far, or until it ended.
 type usage struct {
-	CPU time.Duration
-	RSS uint64
+	CPU   time.Duration
+	RSS   uint64
+	Ended bool
 }
 
 // run is a run in progress.
@@ -43,7 +46,8 @@ type run struct {
 }
 
 // Run makes the load that the options say and reports on it. watch, unless it is nil, is told of each interval as it ends, on Run's goroutine. Without targets Run
-// starts the servers and ends them. The report stands also when its verdict is bad; the error tells why there is none.
+// starts the servers and ends them. The report stands also when its verdict is bad; the error tells why there is none. There are both when ctx, or a server that Run
+// started, ends while the window is measured, and the report is of what was measured until then; and when such a server does not end well after the run.
 func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err error) {
 	defer func() {
 		if err != nil && ctx.Err() != nil { // what servers and generators say when they are stopped in the middle is no news
@@ -54,7 +58,9 @@ func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err err
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	servers, err := startServers(&o)
+	load, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	servers, err := startServers(&o, end)
 	defer func() { err = errors.Join(err, servers.stop()) }()
 	if err != nil {
 		return nil, err
@@ -75,11 +81,14 @@ func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err err
 	if err != nil {
 		return nil, err
 	}
-	if err := r.measure(ctx); err != nil {
+	if err := r.measure(load); err != nil {
 		return nil, fmt.Errorf("%w%s", err, servers.lastWords())
 	}
 	r.report.judge()
-	return r.report, nil
+	if r.report.Interrupted {
+		err = context.Cause(load)
+	}
+	return r.report, err
 }
 
 // closeWithin bounds the end of the generators.
@@ -114,6 +123,7 @@ func (r *run) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.servers = before
 	if err := r.each(func(p part) error { return p.open(ctx) }); err != nil {
 		return err
 	}
@@ -131,36 +141,45 @@ func (r *run) measure(ctx context.Context) error {
 	if r.servers, r.own, err = r.usages(); err != nil {
 		return err
 	}
-	if err := r.phase(ctx, start, r.opts.Warmup, -r.opts.Warmup.Seconds(), nil); err != nil {
+	if _, err := r.phase(ctx, start, r.opts.Warmup, -r.opts.Warmup.Seconds(), nil); err != nil {
 		return err
 	}
 	servers, own := r.servers, r.own
 	sum := laneSample{Latency: newHistogram(), Lateness: newHistogram()}
-	if err := r.phase(ctx, from, r.opts.Window, 0, &sum); err != nil {
+	window, err := r.phase(ctx, from, r.opts.Window, 0, &sum)
+	if err != nil {
 		return err
 	}
+	r.report.Interrupted = ctx.Err() != nil
 	r.report.Slow = slow.stop()
-	r.sum(sum, until-from)
+	r.sum(sum, window)
 	r.use(before, servers, own)
-	return r.settle(ctx)
+	return r.settle(context.WithoutCancel(ctx)) // what was measured wants its audit
 }
 
-// phase follows one part of the run, sampling it about once a second. Into sum, if there is one, goes what is counted.
-func (r *run) phase(ctx context.Context, start, length time.Duration, at float64, sum *laneSample) error {
+// phase follows one part of the run, sampling it about once a second. Into sum, if there is one, goes what is counted, also when ctx ends in the middle. It returns the
+// seconds that were counted.
+func (r *run) phase(ctx context.Context, start, length time.Duration, at float64, sum *laneSample) (seconds float64, err error) {
 	n := max(int(math.Ceil(length.Seconds())), 4)
 	if length == 0 {
 		n = 0
 	}
-	for i := 1; i <= n; i++ {
+	for i := 1; i <= n && ctx.Err() == nil; i++ {
 		end := start + length*time.Duration(i)/time.Duration(n)
-		if pause(ctx, end-time.Since(r.began)); ctx.Err() != nil {
-			return ctx.Err()
+		pause(ctx, end-time.Since(r.began))
+		part := length.Seconds() / float64(n)
+		if ctx.Err() != nil {
+			if sum == nil {
+				return 0, context.Cause(ctx)
+			}
+			part = max((time.Since(r.began)-start).Seconds()-seconds, 1e-3)
 		}
-		s, m, err := r.interval(length.Seconds() / float64(n))
+		s, m, err := r.interval(part)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		m.At = at + m.Seconds*float64(i)
+		seconds += part
+		m.At = at + seconds
 		r.report.Timeline = append(r.report.Timeline, m)
 		if r.watch != nil {
 			r.watch(m)
@@ -169,7 +188,7 @@ func (r *run) phase(ctx context.Context, start, length time.Duration, at float64
 			sum.add(s)
 		}
 	}
-	return nil
+	return seconds, nil
 }
 
 // interval takes a sample of everything and gives the difference to the last.
@@ -214,8 +233,15 @@ func (r *run) sample() (laneSample, error) {
 
 // usages are what the servers and all generators took so far.
 func (r *run) usages() (servers []usage, own usage, err error) {
-	for _, p := range r.opts.PIDs {
-		servers = append(servers, usage{CPU: cpuTime(p.PID), RSS: uint64(Resident(p.PID))})
+	for i, p := range r.opts.PIDs {
+		u := usage{CPU: proc.CPUTime(p.PID), RSS: uint64(proc.Resident(p.PID))}
+		if r.servers != nil {
+			if was := r.servers[i]; was.Ended || u.RSS == 0 && was.RSS > 0 || !proc.Exists(p.PID) { // a zombie has no memory
+				u = was
+				u.Ended = true
+			}
+		}
+		servers = append(servers, u)
 	}
 	for _, p := range r.parts {
 		u, err := p.usage()
@@ -229,15 +255,15 @@ func (r *run) usages() (servers []usage, own usage, err error) {
 }
 
 // sum enters what the window counted.
-func (r *run) sum(s laneSample, window time.Duration) {
+func (r *run) sum(s laneSample, window float64) {
 	rep := r.report
-	rep.Seconds = window.Seconds()
+	rep.Seconds = window
 	rep.Messages, rep.Bytes, rep.Opened = s.Messages, s.Bytes, r.opts.Conns
 	if r.opts.Mode == Idle {
 		rep.Messages = uint64(r.latency.Open)
 	}
 	rep.Rate, rep.Sent = float64(s.Messages)/rep.Seconds, float64(s.Sent)/rep.Seconds
-	if r.opts.shortLived() {
+	if r.opts.shortLived() && r.opts.Rate == 0 {
 		rep.Sent = 0
 	}
 	rep.Offered = r.opts.Rate
@@ -291,11 +317,22 @@ func (r *run) settle(ctx context.Context) error {
 			total.add(a)
 		}
 		if total.settled() || ctx.Err() != nil {
-			r.report.Audit, r.report.Errors = total.Audit, total.errors()
+			r.report.Audit, r.report.Errors = total.Audit, append(total.errors(), r.ended()...)
 			return nil
 		}
 		pause(ctx, auditEvery)
 	}
+}
+
+// ended are the servers that have ended in the window, or before it.
+func (r *run) ended() (all []ErrorCount) {
+	for i, u := range r.servers {
+		if u.Ended {
+			p := r.opts.PIDs[i]
+			all = append(all, ErrorCount{Kind: "ended", Count: 1, Example: fmt.Sprintf("%s, process %d: its figures are those of its last whole interval", p.Name, p.PID)})
+		}
+	}
+	return all
 }
 
 // auditEvery is how often the books are looked at while messages are still on their way.

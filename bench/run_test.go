@@ -3,10 +3,13 @@ package bench_test
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"sluice/bench"
 	"sluice/internal/proctest"
@@ -29,7 +32,7 @@ func TestRunModes(t *testing.T) {
 				continue
 			}
 			rates := []float64{0, 400}
-			if mode == bench.Idle || mode == bench.Connect || mode == bench.Churn {
+			if mode == bench.Idle || mode == bench.Churn {
 				rates = rates[:1]
 			}
 			for _, rate := range rates {
@@ -83,10 +86,115 @@ func run(t *testing.T, o bench.Options) *bench.Report {
 	if moments != len(r.Timeline) || moments < 4 {
 		t.Errorf("%d moments were told of, %d are in the report", moments, len(r.Timeline))
 	}
+	addsUp(t, r)
 	if len(o.Targets) == 0 && len(r.Servers) != 2 {
 		t.Errorf("%d servers were measured: %+v", len(r.Servers), r.Servers)
 	}
 	return r
+}
+
+// addsUp checks that a report's figures agree with each other.
+func addsUp(t *testing.T, r *bench.Report) {
+	t.Helper()
+	var messages uint64
+	var seconds float64
+	cpu := make(map[string]float64)
+	for _, m := range r.Timeline {
+		if m.At <= 1e-6 {
+			continue // warm-up
+		}
+		messages += m.Messages
+		seconds += m.Seconds
+		for name, cores := range m.CPU {
+			cpu[name] += cores * m.Seconds
+		}
+	}
+	near := func(what string, a, b, by float64) {
+		t.Helper()
+		if math.Abs(a-b) > by {
+			t.Errorf("%s: %v and %v", what, a, b)
+		}
+	}
+	near("the timeline's seconds and the window's", seconds, r.Seconds, 1e-6)
+	if r.Options.Mode != bench.Idle {
+		near("the timeline's messages and the window's", float64(messages), float64(r.Messages), 0)
+		near("rate × time and messages", r.Rate*r.Seconds, float64(r.Messages), 0.5)
+	}
+	for _, p := range append(r.Servers, r.Own) {
+		near("the timeline's CPU time and the window's, of "+p.Name, cpu[p.Name], p.CPU, 1e-6)
+		near("cores × time and CPU time of "+p.Name, p.Cores*r.Seconds, p.CPU, 1e-6)
+		if r.Options.Mode != bench.Idle {
+			near("CPU time a message × messages and CPU time of "+p.Name, p.PerMessage*float64(r.Messages)/1e6, p.CPU, 1e-6)
+		}
+	}
+	if r.Offered != r.Options.Rate || r.Lateness.Count > 0 != (r.Offered > 0) {
+		t.Errorf("%v were offered of %v a second; %d times lateness", r.Offered, r.Options.Rate, r.Lateness.Count)
+	}
+	if r.Offered > 0 && r.Verdict.Valid && r.Options.Mode != bench.Chat {
+		near("messages that were due in the window, and lateness", float64(r.Lateness.Count), r.Offered*r.Seconds, 2*float64(r.Options.Loops*r.Options.Processes))
+	}
+}
+
+// TestRunServerRests has a server that takes a rest of 300 ms in the middle. In an open loop all messages that were due meanwhile are late; in a closed loop one is.
+func TestRunServerRests(t *testing.T) {
+	t.Parallel()
+	const rest = 300 * time.Millisecond
+	for _, rate := range []float64{0, 1000} {
+		o := bench.Options{Codec: bench.Text, Conns: 1, Size: 64, Rate: rate, Warmup: -1, Window: time.Second, Targets: []string{resting(t, rest)}}
+		r, err := bench.Run(t.Context(), o, nil)
+		if err != nil || r.Verdict.Failed {
+			t.Fatal(err, r)
+		}
+		h, err := r.Latency.Histogram()
+		if err != nil {
+			t.Fatal(err)
+		}
+		late := h.TotalCount() - countBelow(h, 100_000)
+		if rate == 0 && late > 5 || rate > 0 && late < 150 || r.Latency.Max < rest.Microseconds() {
+			t.Errorf("rate %v: of %d messages %d took longer than 100 ms, the slowest %d µs", rate, h.TotalCount(), late, r.Latency.Max)
+		}
+	}
+}
+
+// countBelow is how many values of h are below v.
+func countBelow(h *hdrhistogram.Histogram, v int64) (n int64) {
+	for _, b := range h.Distribution() {
+		if b.To < v {
+			n += b.Count
+		}
+	}
+	return n
+}
+
+// resting is an echo that once, 300 ms after its client came, does nothing for a while.
+func resting(t *testing.T, rest time.Duration) string {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		nc, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { _ = nc.Close() }()
+		began, b := time.Now(), make([]byte, 64<<10)
+		for rested := false; ; {
+			n, err := nc.Read(b)
+			if err != nil {
+				return
+			}
+			if !rested && time.Since(began) > 300*time.Millisecond {
+				rested = true
+				time.Sleep(rest) // the fault
+			}
+			if _, err := nc.Write(b[:n]); err != nil {
+				return
+			}
+		}
+	}()
+	return ln.Addr().String()
 }
 
 // TestRunLoses has an echo server that swallows, repeats, swaps or changes one message: the audit must see each.
@@ -174,6 +282,7 @@ func TestRunRefuses(t *testing.T) {
 		"push to nobody": {Mode: bench.Push, Conns: 1},
 		"window":         {Window: -1},
 		"target":         {Targets: []string{"nowhere"}},
+		"no such PID":    {PIDs: []bench.PID{{Name: "nobody", PID: 1 << 30}}},
 	} {
 		if _, err := bench.Run(t.Context(), o, nil); !errors.Is(err, bench.ErrOptions) {
 			t.Errorf("%s: %v", name, err)
@@ -204,7 +313,42 @@ func TestRunServerDies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !r.Verdict.Failed || len(r.Errors) != 1 || r.Errors[0].Kind != "closed" || r.Errors[0].Count != uint64(o.Conns) {
+	if !r.Verdict.Failed || len(r.Errors) != 2 || r.Errors[0].Kind != "closed" || r.Errors[0].Count != uint64(o.Conns) || r.Errors[1].Kind != "ended" {
 		t.Errorf("%+v %+v", r.Verdict, r.Errors)
+	}
+	if s := r.Servers[0]; s.CPU < 0 || s.PerConn < 0 || s.RSS == 0 {
+		t.Errorf("of a server that has ended: %+v", s)
+	}
+	for _, m := range r.Timeline {
+		if m.CPU["echo"] < 0 {
+			t.Errorf("a server that has ended kept %v cores busy", m.CPU["echo"])
+		}
+	}
+}
+
+// TestRunInterrupted ends runs of one generator and of several in the middle of the window: there is a report of what was measured until then, and its books balance.
+func TestRunInterrupted(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	for _, processes := range []int{1, 2} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		defer interrupt()
+		o := short(bench.Options{Processes: processes, InFlight: 3, Servers: bench.Servers{Binary: bin}})
+		o.Window = time.Hour
+		var last float64
+		r, err := bench.Run(ctx, o, func(m bench.Moment) {
+			if last = m.At; m.At > 0 {
+				interrupt()
+			}
+		})
+		if !errors.Is(err, context.Canceled) || r == nil {
+			t.Fatal(r, err)
+		}
+		if !r.Interrupted || r.Verdict.Failed || r.Audit.Received != r.Audit.Expected || r.Seconds < 0.9 || r.Seconds > 60 || r.Seconds != last {
+			t.Errorf("%v s, the last moment at %v: %+v %+v", r.Seconds, last, r.Verdict, r.Audit)
+		}
+		if r.Messages == 0 || math.Abs(r.Rate*r.Seconds-float64(r.Messages)) > 1 {
+			t.Errorf("%v a second in %v s are not %d", r.Rate, r.Seconds, r.Messages)
+		}
 	}
 }

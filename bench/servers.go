@@ -8,20 +8,26 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"sluice/internal/child"
 )
 
+// errServerEnded is returned by Run, with its report if there is something to report on, when a server that it started has ended before it was told to.
+var errServerEnded = errors.New("bench: a server has ended in the middle of the run")
+
 // servers are the processes that Run started.
 type servers struct {
-	all  []*child.Process // the gateways first
-	logs []*tail
+	all   []*child.Process // the gateways first
+	names []string
+	logs  []*tail
+	ended func(error) // told when one ends, also when it is stopped
 }
 
 // startServers starts what Options.Servers says and enters its addresses and processes into the options; with targets it starts nothing. What it returns is to be
-// stopped, also after an error.
-func startServers(o *Options) (*servers, error) {
-	s := &servers{}
+// stopped, also after an error. ended is told of each that ends, the first time while it is needed still.
+func startServers(o *Options, ended func(error)) (*servers, error) {
+	s := &servers{ended: ended}
 	if len(o.Targets) > 0 {
 		o.Servers = Servers{Binary: o.Servers.Binary} // nothing is started but agents
 		return s, nil
@@ -67,6 +73,10 @@ func (s *servers) start(o *Options, name string, i, n int, program string, env, 
 	log := &tail{}
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what is typed at the terminal is for the run
+	if o.Servers.Binary == "" {                           // another build may have no leash
+		child.Leash(cmd)
+	}
 	cmd.Stderr = log
 	p, err := child.Start(cmd)
 	if err != nil {
@@ -75,7 +85,11 @@ func (s *servers) start(o *Options, name string, i, n int, program string, env, 
 	if n > 1 {
 		name += "-" + strconv.Itoa(i+1)
 	}
-	s.all, s.logs = append(s.all, p), append(s.logs, log)
+	s.all, s.names, s.logs = append(s.all, p), append(s.names, name), append(s.logs, log)
+	go func() {
+		<-p.Done()
+		s.ended(fmt.Errorf("%w: the %s", errServerEnded, name))
+	}()
 	o.PIDs = append(o.PIDs, PID{Name: name, PID: p.PID})
 	return p, nil
 }
@@ -85,7 +99,7 @@ func (s *servers) stop() error {
 	var errs []error
 	for i := len(s.all) - 1; i >= 0; i-- {
 		if err := s.all[i].Stop(); err != nil {
-			errs = append(errs, fmt.Errorf("bench: a server did not end well: %w%s", err, s.logs[i]))
+			errs = append(errs, fmt.Errorf("bench: the %s did not end well: %w%s", s.names[i], err, s.logs[i]))
 		}
 	}
 	return errors.Join(errs...)
@@ -120,12 +134,15 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String is what is kept, on lines of its own.
+// String is what is kept, on lines of its own, without the news of a server that is well.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.b) == 0 {
-		return ""
+	var b strings.Builder
+	for line := range strings.Lines(string(t.b)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.Contains(line, " level=INFO ") {
+			b.WriteString("\n" + line)
+		}
 	}
-	return "\n" + strings.TrimSpace(string(t.b))
+	return b.String()
 }

@@ -26,7 +26,10 @@ func (r *Report) judge() {
 		failed("the audit: %d lost, %d duplicated, %d reordered, %d changed, %d unexpected of %d", a.Lost, a.Duplicated, a.Reordered, a.Changed, a.Unexpected, a.Expected)
 	}
 	for _, e := range r.Errors {
-		failed("%d times %s: %s", e.Count, e.Kind, e.Example)
+		failed("%d × %s: %s", e.Count, e.Kind, e.Example)
+	}
+	if r.Interrupted {
+		v.Reasons = append(v.Reasons, fmt.Sprintf("the run was ended after %.1f of %.1f s", r.Seconds, r.Options.Window.Seconds()))
 	}
 	if r.Messages == 0 {
 		failed("nothing arrived in the window")
@@ -43,9 +46,17 @@ func (r *Report) judge() {
 	}
 	if r.Offered > 0 {
 		if r.Lateness.P50 > lateAtMedian {
-			invalid("half of the messages were sent more than %d µs late: the generator cannot keep this rate", r.Lateness.P50)
+			why := "the generator cannot keep this rate"
+			if r.Options.Mode == Connect {
+				why += ", or needs more connections at a time"
+			}
+			invalid("half of what was due was sent more than %d µs late: %s", r.Lateness.P50, why)
 		} else if r.Sent < achievedAtAll*r.Offered {
-			invalid("%.0f messages a second were to be sent, and %.0f were", r.Offered, r.Sent)
+			why := "the generator cannot keep this rate"
+			if r.Options.Mode == Chat { // who is not free is passed over
+				why = "nobody was free, for all waited for answers; take more connections or a lower rate"
+			}
+			invalid("%.0f %s a second were due, and %.0f were sent: %s", r.Offered, r.Options.Mode.offered(), r.Sent, why)
 		}
 	}
 }

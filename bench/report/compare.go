@@ -118,7 +118,7 @@ func differences(a, b *bench.Report) []string {
 	differ("the number of processors", a.Machine.CPUs, b.Machine.CPUs)
 	for i, r := range []*bench.Report{a, b} {
 		if v := Verdict(r); v != "OK" {
-			all = append(all, fmt.Sprintf("%c is %s", 'A'+i, v))
+			all = append(all, clean(fmt.Sprintf("%c is %s: %s", 'A'+i, v, strings.Join(r.Verdict.Reasons, "; "))))
 		}
 	}
 	return all

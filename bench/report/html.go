@@ -55,7 +55,6 @@ type runView struct {
 	*bench.Report
 	Name, Title, Loop, When string
 	Verdict, Class          string // Class is ok, failed or invalid
-	Word                    string // the verdict without its explanation
 	Colour                  string // of its curves, where reports are drawn over each other; else empty
 	Figures                 []pair
 	Overview                []string // as view.Overview names it
@@ -80,10 +79,9 @@ func viewOf(reports []*bench.Report, i int) runView {
 	switch {
 	case r.Verdict.Failed:
 		v.Class = "failed"
-	case !r.Verdict.Valid:
+	case !r.Verdict.Valid, r.Interrupted:
 		v.Class = "invalid"
 	}
-	v.Word, _, _ = strings.Cut(v.Verdict, ":")
 	if len(reports) > 1 {
 		v.Colour = fmt.Sprintf("c%d", i%colours)
 	}

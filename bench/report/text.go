@@ -60,7 +60,11 @@ func speed(r *bench.Report) [][]string {
 
 // offered tells how much of an open loop's load was made.
 func offered(r *bench.Report) string {
-	return fmt.Sprintf("%s messages a second were due, %s were sent (%.1f %%)", Count(r.Offered), Count(r.Sent), 100*r.Sent/r.Offered)
+	done := "messages a second were due, %s were sent"
+	if r.Options.Mode == bench.Connect {
+		done = "connections a second were due, %s were made"
+	}
+	return fmt.Sprintf("%s "+done+" (%.1f %%)", Count(r.Offered), Count(r.Sent), 100*r.Sent/r.Offered)
 }
 
 // acts is what the people of mode chat did.
@@ -127,6 +131,8 @@ func loop(r *bench.Report) string {
 	switch o := r.Options; {
 	case o.Mode == bench.Idle:
 		return "connections that say nothing"
+	case o.Rate > 0 && o.Mode == bench.Connect:
+		return fmt.Sprintf("open loop, %s connections a second: latency counts from when a connection was due", Count(o.Rate))
 	case o.Rate > 0:
 		return fmt.Sprintf("open loop, %s messages a second: latency counts from when a message was due", Count(o.Rate))
 	case o.Mode == bench.Chat:
@@ -136,13 +142,15 @@ func loop(r *bench.Report) string {
 	}
 }
 
-// Verdict is one word for the whole, and what it means.
+// Verdict is one word for the whole: FAILED, INVALID, INTERRUPTED or OK. The report's Verdict.Reasons say why.
 func Verdict(r *bench.Report) string {
 	switch {
 	case r.Verdict.Failed:
 		return "FAILED"
 	case !r.Verdict.Valid:
-		return "INVALID: the generator was the limit"
+		return "INVALID"
+	case r.Interrupted:
+		return "INTERRUPTED"
 	}
 	return "OK"
 }

@@ -9,16 +9,17 @@ import (
 	"strings"
 
 	"sluice/bench"
+	"sluice/bench/tune"
 )
 
 //go:embed tuning.html
 var tuningPage string
 
 // Tuning writes what a tuning tried, knob by knob, and what to set.
-func Tuning(w io.Writer, stages []bench.Stage) error {
+func Tuning(w io.Writer, stages []tune.Stage) error {
 	var b strings.Builder
 	for _, s := range stages {
-		best := bench.Best(s.Trials)
+		best := tune.Best(s.Trials)
 		rows := [][]string{append([]string{s.Knob}, trialHead(s)...)}
 		for _, t := range s.Trials {
 			bar, _ := bar(t.Rate()/best.Rate()*0.9, 22) // what is chosen is not always the fastest
@@ -38,18 +39,18 @@ func Tuning(w io.Writer, stages []bench.Stage) error {
 	return err
 }
 
-func trialHead(s bench.Stage) []string {
+func trialHead(s tune.Stage) []string {
 	unit := s.Trials[0].Reports[0].Options.Mode
 	return []string{unit.Units() + " a second", "CPU a " + unit.Unit(), "p99"}
 }
 
-func trialCells(t bench.Trial) []string {
+func trialCells(t tune.Trial) []string {
 	return []string{Count(t.Rate()), cpuTime(t.CPU()), Micros(int64(t.P99()))}
 }
 
 // configLines are the commands, and what they are in Go, that have the setting found best.
-func configLines(stages []bench.Stage) []string {
-	s := bench.Best(stages[len(stages)-1].Trials).Setting
+func configLines(stages []tune.Stage) []string {
+	s := tune.Best(stages[len(stages)-1].Trials).Setting
 	gateway, config := fmt.Sprintf("sluice gateway --reactors %d", s.Reactors), fmt.Sprintf("gateway.Config{Loops: %d", s.Reactors)
 	if s.Pin {
 		gateway, config = gateway+" --pin", config+", PinCPUs: true"
@@ -60,7 +61,7 @@ func configLines(stages []bench.Stage) []string {
 const limitedNote = "In some runs the generator was the limit: these rates are too low, and CPU a message is the better guide."
 
 // limited tells whether the generator was the limit of a run.
-func limited(stages []bench.Stage) bool {
+func limited(stages []tune.Stage) bool {
 	for _, s := range stages {
 		for _, t := range s.Trials {
 			for _, r := range t.Reports {
@@ -74,7 +75,7 @@ func limited(stages []bench.Stage) bool {
 }
 
 // TuningHTML writes a page with a plot of each knob, complete in itself.
-func TuningHTML(w io.Writer, stages []bench.Stage) error {
+func TuningHTML(w io.Writer, stages []tune.Stage) error {
 	t, err := template.New("tuning").Parse(tuningPage)
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
@@ -112,8 +113,8 @@ type stageView struct {
 	}
 }
 
-func stageOf(s bench.Stage) stageView {
-	best := bench.Best(s.Trials)
+func stageOf(s tune.Stage) stageView {
+	best := tune.Best(s.Trials)
 	v := stageView{Knob: s.Knob, Head: append([]string{s.Knob}, trialHead(s)...)}
 	for f := range strings.FieldsSeq(best.Setting.String()) {
 		if name, _, _ := strings.Cut(f, "="); name != s.Knob {
@@ -129,21 +130,21 @@ func stageOf(s bench.Stage) stageView {
 	}
 	mode := s.Trials[0].Reports[0].Options.Mode
 	v.Plots = []plot{
-		knobPlot(s, mode.Units()+" a second", Count, bench.Trial.Rate),
-		knobPlot(s, "CPU a "+mode.Unit()+", all servers", axisMicros, bench.Trial.CPU),
+		knobPlot(s, mode.Units()+" a second", Count, tune.Trial.Rate),
+		knobPlot(s, "CPU a "+mode.Unit()+", all servers", axisMicros, tune.Trial.CPU),
 	}
 	return v
 }
 
 // knobPlot has the values of a knob along it: the median of the trials as a curve, each run as a point.
-func knobPlot(s bench.Stage, title string, show func(float64) string, value func(bench.Trial) float64) plot {
+func knobPlot(s tune.Stage, title string, show func(float64) string, value func(tune.Trial) float64) plot {
 	p := plot{Title: title, Note: "by " + s.Knob, shaded: math.NaN()}
 	median, runs := line{name: "median"}, line{name: "each run", scattered: true}
 	top := 0.0
 	for i, t := range s.Trials {
 		median.x, median.y = append(median.x, float64(i)), append(median.y, value(t))
 		for _, r := range t.Reports {
-			y := value(bench.Trial{Reports: []*bench.Report{r}})
+			y := value(tune.Trial{Reports: []*bench.Report{r}})
 			runs.x, runs.y = append(runs.x, float64(i)), append(runs.y, y)
 			top = max(top, y)
 		}

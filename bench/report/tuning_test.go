@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"sluice/bench"
+	"sluice/bench/tune"
 )
 
 // tuned is a tuning of two knobs on a made-up machine.
-func tuned(t *testing.T) []bench.Stage {
-	trial := func(value string, s bench.Setting, rates ...float64) bench.Trial {
-		x := bench.Trial{Value: value, Setting: s}
+func tuned(t *testing.T) []tune.Stage {
+	trial := func(value string, s tune.Setting, rates ...float64) tune.Trial {
+		x := tune.Trial{Value: value, Setting: s}
 		for _, rate := range rates {
 			r := sample(t, 1000)
 			r.Options.Mode, r.Rate, r.Servers = bench.Echo, rate, []bench.ProcessUsage{{Name: "gateway", PerMessage: 1e6 / rate}, {Name: "worker", PerMessage: 2}}
@@ -19,11 +20,11 @@ func tuned(t *testing.T) []bench.Stage {
 		}
 		return x
 	}
-	return []bench.Stage{
-		{Knob: "reactors", Trials: []bench.Trial{trial("1", bench.Setting{Reactors: 1, Workers: 2, WorkerProcs: 8}, 50e3, 40e3, 10e3), trial("4", bench.Setting{Reactors: 4, Workers: 2, WorkerProcs: 8}, 100e3, 90e3, 200e3)}},
-		{Knob: "pin", Trials: []bench.Trial{
-			trial("false", bench.Setting{Reactors: 4, Workers: 2, WorkerProcs: 8}, 50e3, 50e3, 50e3),
-			trial("true", bench.Setting{Reactors: 4, Workers: 2, WorkerProcs: 8, Pin: true}, 100e3, 100e3, 100e3),
+	return []tune.Stage{
+		{Knob: "reactors", Trials: []tune.Trial{trial("1", tune.Setting{Reactors: 1, Workers: 2, WorkerProcs: 8}, 50e3, 40e3, 10e3), trial("4", tune.Setting{Reactors: 4, Workers: 2, WorkerProcs: 8}, 100e3, 90e3, 200e3)}},
+		{Knob: "pin", Trials: []tune.Trial{
+			trial("false", tune.Setting{Reactors: 4, Workers: 2, WorkerProcs: 8}, 50e3, 50e3, 50e3),
+			trial("true", tune.Setting{Reactors: 4, Workers: 2, WorkerProcs: 8, Pin: true}, 100e3, 100e3, 100e3),
 		}},
 	}
 }

@@ -68,6 +68,7 @@ func start(o Options) (*fleet, error) {
 func (f *fleet) process(args ...string) (*child.Process, error) {
 	cmd := exec.Command(f.o.Binary, args...)
 	cmd.Stderr = f.o.Log
+	child.Leash(cmd)
 	p, err := child.Start(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("soak: %w", err)

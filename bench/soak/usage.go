@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"strings"
 
-	"sluice/bench"
 	"sluice/internal/child"
+	"sluice/internal/proc"
 )
 
 // usage is what a process holds, as proc(5) has it; 0 where there is none. Goroutines do not show there, threads do.
@@ -31,7 +31,7 @@ func (f *fleet) usages() (all []usage) {
 }
 
 func usageOf(name string, p *child.Process, lasting bool) usage {
-	u := usage{name: name, rss: bench.Resident(p.PID), lasting: lasting}
+	u := usage{name: name, rss: proc.Resident(p.PID), lasting: lasting}
 	if list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID)); err == nil {
 		u.descriptors = len(list)
 	}

@@ -39,6 +39,14 @@ var (
 	ErrSilent = errors.New("not ready in time")
 )
 
+// Leash has cmd, one of the program's servers, drain when this process ends in whatever way: its standard input is a pipe that breaks then. What is typed at the terminal is
+// for this process alone, which tells its children in its own time.
+func Leash(cmd *exec.Cmd) {
+	cmd.Args = append(cmd.Args, "--leash")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	_, _ = cmd.StdinPipe() // it fails only when there is a standard input already
+}
+
 // Start starts cmd and waits for the line on its standard output that begins with "ready". A child that ends before, or says nothing for 20 s and is killed, is an error.
 func Start(cmd *exec.Cmd) (*Process, error) {
 	p, err := Launch(cmd)

@@ -1,4 +1,5 @@
-package bench
+// Package tune tries what can be set on this machine: Run measures one knob after the other, and Best says which of its values to use. bench/report writes what it found.
+package tune
 
 import (
 	"cmp"
@@ -8,9 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"sluice/bench"
 )
 
-// A Setting is what Tune tries.
+// A Setting is what Run tries.
 type Setting struct {
 	Reactors    int  // event loops of the gateway; a worker has one link for each
 	Workers     int  // processes
@@ -69,7 +72,9 @@ func (w *Sweep) defaults(cpus int) {
 	if len(w.Pin) == 0 {
 		w.Pin = []bool{false, true}
 	}
-	set(&w.Rounds, 3)
+	if w.Rounds == 0 {
+		w.Rounds = 3
+	}
 }
 
 // start is the setting from which the tuning begins: few loops, one worker with all processors.
@@ -114,17 +119,16 @@ type Stage struct {
 type Trial struct {
 	Value   string // of the stage's knob
 	Setting Setting
-	Reports []*Report
+	Reports []*bench.Report
 }
 
 // Rate is the median rate of the trial's runs.
-func (t Trial) Rate() float64 { return t.median(func(r *Report) float64 { return r.Rate }) }
+func (t Trial) Rate() float64 { return t.median(func(r *bench.Report) float64 { return r.Rate }) }
 
 // CPU is the median of what all servers together took for a message, in microseconds.
-func (t Trial) CPU() float64 { return t.median((*Report).cpu) }
+func (t Trial) CPU() float64 { return t.median(cpu) }
 
-// cpu is what all servers together took for a message.
-func (r *Report) cpu() (sum float64) {
+func cpu(r *bench.Report) (sum float64) {
 	for _, p := range r.Servers {
 		sum += p.PerMessage
 	}
@@ -133,10 +137,10 @@ func (r *Report) cpu() (sum float64) {
 
 // P99 is the median of the runs' 99th percentiles, in microseconds.
 func (t Trial) P99() float64 {
-	return t.median(func(r *Report) float64 { return float64(r.Latency.P99) })
+	return t.median(func(r *bench.Report) float64 { return float64(r.Latency.P99) })
 }
 
-func (t Trial) median(value func(*Report) float64) float64 {
+func (t Trial) median(value func(*bench.Report) float64) float64 {
 	var v []float64
 	for _, r := range t.Reports {
 		v = append(v, value(r))
@@ -145,13 +149,14 @@ func (t Trial) median(value func(*Report) float64) float64 {
 	return v[len(v)/2]
 }
 
-// Tune runs the load of o with each value of one knob after the other, and goes on with the best of it: so a machine of many processors takes minutes and not a day. Within
+// Run makes the load of o with each value of one knob after the other, and goes on with the best of it: so a machine of many processors takes minutes and not a day. Within
 // a stage the values take turns, so that a slow moment of the machine strikes all alike. A knob with one value is not tried. The last stage has the setting to use, as Best
-// says. done, unless it is nil, is told of each run. A run that fails its audit is an error.
-func Tune(ctx context.Context, o Options, w Sweep, done func(Setting, *Report)) ([]Stage, error) {
+// says. done, unless it is nil, is told of each run. A run that fails its audit is an error; with an
+// error come the stages that were over by then.
+func Run(ctx context.Context, o bench.Options, w Sweep, done func(Setting, *bench.Report)) ([]Stage, error) {
 	w.defaults(runtime.NumCPU())
 	if len(o.Targets) > 0 || w.Rounds < 1 {
-		return nil, fmt.Errorf("%w: a tuning starts its own servers, at least once", ErrOptions)
+		return nil, fmt.Errorf("%w: a tuning starts its own servers, at least once", bench.ErrOptions)
 	}
 	var stages []Stage
 	setting := w.start()
@@ -165,7 +170,7 @@ func Tune(ctx context.Context, o Options, w Sweep, done func(Setting, *Report)) 
 			for i, s := range settings {
 				r, err := try(ctx, o, s)
 				if err != nil {
-					return nil, err
+					return stages, err
 				}
 				trials[i] = Trial{s.value(k), s, append(trials[i].Reports, r)}
 				if done != nil {
@@ -180,15 +185,15 @@ func Tune(ctx context.Context, o Options, w Sweep, done func(Setting, *Report)) 
 }
 
 // try is one run with the setting.
-func try(ctx context.Context, o Options, s Setting) (*Report, error) {
+func try(ctx context.Context, o bench.Options, s Setting) (*bench.Report, error) {
 	o.Servers.Reactors, o.Servers.Workers, o.Servers.Procs, o.Servers.Pin = strconv.Itoa(s.Reactors), s.Workers, s.WorkerProcs, s.Pin
 	o.Label = s.String()
-	r, err := Run(ctx, o, nil)
+	r, err := bench.Run(ctx, o, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", s, err)
 	}
 	if r.Verdict.Failed {
-		return nil, fmt.Errorf("bench: %v: %v", s, r.Verdict.Reasons)
+		return nil, fmt.Errorf("tune: %v: %v", s, r.Verdict.Reasons)
 	}
 	return r, nil
 }

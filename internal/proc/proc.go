@@ -1,7 +1,9 @@
-package bench
+// Package proc is what the system tells of a process.
+package proc
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -10,8 +12,11 @@ import (
 	"time"
 )
 
-// cpuTime is the user and system time that a process has used (proc(5), /proc/PID/stat fields 14 and 15, in ticks of 10 ms); 0 where there is no /proc.
-func cpuTime(pid int) time.Duration {
+// Exists tells whether there is such a process; true too where that cannot be told.
+func Exists(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
+
+// CPUTime is the user and system time that a process has used (proc(5), /proc/PID/stat fields 14 and 15, in ticks of 10 ms); 0 where there is no /proc.
+func CPUTime(pid int) time.Duration {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
@@ -26,16 +31,7 @@ func cpuTime(pid int) time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// ownCPU is the CPU time of this process.
-func ownCPU() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
-// Resident is the process's resident memory in bytes (VmRSS); 0 where there is no /proc.
+// Resident is a process's resident memory in bytes (VmRSS); 0 where there is no /proc.
 func Resident(pid int) int {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -1,0 +1,145 @@
+package main_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/bench"
+	"sluice/bench/report"
+	"sluice/internal/proctest"
+)
+
+// children are the processes that a process has started and that are still there.
+func children(pid int) []string {
+	var b []byte
+	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	for _, t := range tasks {
+		more, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, t.Name()))
+		b = append(b, more...)
+	}
+	return strings.Fields(string(b))
+}
+
+// TestBenchKilled has a run killed with what it had no chance to end: its gateway, its worker and its generators end by themselves.
+func TestBenchKilled(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), proctest.Build(t), "bench", "echo", "-c", "10", "--processes", "2", "--warmup", "0s", "-z", "1h")
+	logs, inside, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = logs.Close() }()
+	cmd.Stderr = inside
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = inside.Close()
+	if _, err := logs.Read(make([]byte, 1)); err != nil { // the first interval is over
+		t.Fatal(err)
+	}
+	all := children(cmd.Process.Pid)
+	if len(all) != 4 {
+		t.Errorf("%d processes were started, want a gateway, a worker and two generators", len(all))
+	}
+	_ = cmd.Process.Signal(syscall.SIGKILL)
+	_ = cmd.Wait()
+	proctest.Await(t, "all that the run has started is gone", func() bool {
+		for _, pid := range all {
+			stat, err := os.ReadFile("/proc/" + pid + "/stat")
+			if _, state, ok := strings.Cut(string(stat), ") "); err == nil && ok && state[0] != 'Z' {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// TestBenchServerDies has a gateway of the run's own killed in the middle: the run ends at once, says which server it was, and reports on what there was.
+func TestBenchServerDies(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), proctest.Build(t), "bench", "echo", "-c", "10", "--warmup", "0s", "-z", "1h", "--drain", "100ms")
+	logs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var report strings.Builder
+	cmd.Stdout = &report
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(logs)
+	if _, err := lines.ReadString('\n'); err != nil { // the first interval is over
+		t.Fatal(err)
+	}
+	for _, pid := range children(cmd.Process.Pid) {
+		args, _ := os.ReadFile("/proc/" + pid + "/cmdline")
+		if n, err := strconv.Atoi(pid); err == nil && strings.Contains(string(args), "\x00gateway\x00") {
+			_ = syscall.Kill(n, syscall.SIGKILL)
+		}
+	}
+	said, _ := io.ReadAll(lines)
+	_ = cmd.Wait()
+	t.Logf("%s%s", said, &report)
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(said), "a server has ended in the middle of the run: the gateway\n") {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{"\nFAILED\n", " × closed: ", "1 × ended: gateway, process ", "the run was ended after "} {
+		if !strings.Contains(report.String(), want) {
+			t.Errorf("no %q in the report", want)
+		}
+	}
+	if strings.Contains(report.String(), " -") {
+		t.Error("something is less than nothing")
+	}
+}
+
+// TestBenchGeneratorRests stops the generator for 300 ms in the middle of an open loop: what was due meanwhile is sent late, and its latency counts from when it was due.
+func TestBenchGeneratorRests(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), proctest.Build(t), "bench", "echo", "-c", "10", "-R", "1k", "--warmup", "0s", "-z", "1200ms", "--format", "json")
+	logs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(logs)
+	if _, err := lines.ReadString('\n'); err != nil { // the first interval is over
+		t.Fatal(err)
+	}
+	_ = cmd.Process.Signal(syscall.SIGSTOP)
+	time.Sleep(300 * time.Millisecond) // the fault
+	_ = cmd.Process.Signal(syscall.SIGCONT)
+	said, _ := io.ReadAll(lines)
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	r, err := report.Read(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, l := range map[string]bench.Latency{"latency": r.Latency, "lateness": r.Lateness} {
+		h, err := l.Histogram()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Max() < 250_000 || h.ValueAtQuantile(90) < 50_000 {
+			t.Errorf("%s: p90 %d µs, max %d µs of %d", name, h.ValueAtQuantile(90), h.Max(), h.TotalCount())
+		}
+	}
+	if r.Sent < 900 {
+		t.Errorf("%v a second were sent: what was due is made up for", r.Sent)
+	}
+}
