@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"compress/flate"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -16,8 +18,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"sluice/codec"
 	"sluice/internal/proctest"
+	"sluice/worker"
 )
 
 // status reads a figure of a process, in kilobytes where it has a unit: VmRSS is what it has in memory now, VmHWM the most it ever had.
@@ -261,6 +266,36 @@ func TestAWorkerComesBackThoughDescriptorsAreOut(t *testing.T) {
 	time.Sleep(100 * time.Millisecond) // whatever the worker's end has freed may be taken
 	worker()
 	served("after")
+}
+
+// Who a client is, for limits and for workers, its connection says. No header and no line of its own does: gateways take nobody's word for another's address.
+func TestNoClientChoosesItsAddress(t *testing.T) {
+	t.Parallel()
+	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	startWorker(t, g.Addrs["inner"], func() {}, func(c *worker.Client, _ worker.Message) { _ = c.Send(worker.Text(c.RemoteAddr())) })
+
+	text := dialTCP(t, g.Addrs["text"])
+	_ = text.SetDeadline(time.Now().Add(20 * time.Second))
+	say(t, text, "PROXY TCP4 203.0.113.7 203.0.113.8 4711 80")
+	if got, err := bufio.NewReader(text).ReadString('\n'); got != text.LocalAddr().String()+"\n" || err != nil {
+		t.Errorf("a client of %v is at %q, %v", text.LocalAddr(), got, err)
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	ws, _, err := websocket.Dial(ctx, "ws://"+g.Addrs["ws"], &websocket.DialOptions{HTTPHeader: http.Header{
+		"X-Forwarded-For": {"203.0.113.7"}, "X-Real-Ip": {"203.0.113.7"}, "Forwarded": {"for=203.0.113.7"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ws.CloseNow() }()
+	if err := ws.Write(ctx, websocket.MessageText, []byte("where am I?")); err != nil {
+		t.Fatal(err)
+	}
+	if _, got, err := ws.Read(ctx); !strings.HasPrefix(string(got), "127.0.0.1:") || err != nil {
+		t.Errorf("a client of this machine is at %q, %v", got, err)
+	}
 }
 
 // A message of a megabyte that would become a gigabyte is given up at the size that a message may have. Beside a hundred of them the server does not grow.

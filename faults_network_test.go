@@ -43,7 +43,8 @@ func TestPartition(t *testing.T) {
 		}
 	}
 	after(2*time.Second, network.Cut)
-	after(4*time.Second, network.Heal)
+	const cutFor = 4 * time.Second
+	after(cutFor, network.Heal)
 	after(4*time.Second, func() {
 		if err := near.Stop(); err != nil {
 			t.Errorf("the worker that was told to stop: %v", err)
@@ -55,4 +56,7 @@ func TestPartition(t *testing.T) {
 	}
 	t.Logf("%.0f messages a second, audit %+v, latency p50 %d µs, max %d µs: what was with the worker that was cut off waited for three heartbeats", r.Sent, r.Audit, r.Latency.P50, r.Latency.Max)
 	expectClean(t, r)
+	if longest := time.Duration(r.Latency.Max) * time.Microsecond; longest >= cutFor {
+		t.Errorf("a client has waited for %v: the cut was not noticed before it was healed", longest)
+	}
 }

@@ -63,21 +63,25 @@ func TestWorkersFail(t *testing.T) {
 		window            time.Duration
 		times             int // at least
 		fault             func(*fleet)
-		wire              *wire.Faults // between the workers and the gateways; nil: none
+		wire              *wire.Faults  // between the workers and the gateways; nil: none
+		rooms             float64       // messages a second of 100 more clients, to rooms: handlers that publish beside those that reply
+		deaf              int           // readers who stall, besides
+		longest           time.Duration // that a client may wait; 0: not looked at
 	}{
-		{"killed", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 18 * time.Second, 100, (*fleet).kill, nil},
-		{"killed, the only one", bench.Echo, bench.Text, 1, 1, 200, 2000, 3 * time.Second, 10, (*fleet).kill, nil},
-		{"killed while they publish", bench.Rooms, bench.Frame, 1, 2, 200, 400, 4 * time.Second, 20, (*fleet).kill, nil},
-		{"killed while they publish at two gateways", bench.Rooms, bench.Text, 2, 2, 200, 400, 5 * time.Second, 20, (*fleet).kill, nil},
-		{"killed while they push", bench.Push, bench.JSONLines, 1, 2, 200, 2000, 4 * time.Second, 20, (*fleet).kill, nil},
-		{"replaced", bench.Echo, bench.WebSocket, 1, 2, 200, 5000, 4 * time.Second, 10, (*fleet).replace, nil},
-		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 4 * time.Second, 20, (*fleet).cut, &wire.Faults{}},
-		{"cut off, over a slow wire", bench.Rooms, bench.Frame, 1, 2, 200, 200, 5 * time.Second, 8, (*fleet).cutSeldom, &wire.Faults{Delay: 10 * time.Millisecond}},
-		{"cut off while they publish at two gateways", bench.Rooms, bench.Text, 2, 1, 200, 200, 5 * time.Second, 20, (*fleet).cut, &wire.Faults{Delay: 2 * time.Millisecond}},
-		{"delayed by half a second", bench.Rooms, bench.Frame, 1, 2, 200, 200, 4 * time.Second, 1, (*fleet).wait, &wire.Faults{Delay: 500 * time.Millisecond}},
-		{"trickled to", bench.Echo, bench.WebSocket, 1, 2, 200, 1000, 10 * time.Second, 2, (*fleet).trickle, &wire.Faults{}},
-		{"sent what is no frame", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 4 * time.Second, 8, (*fleet).corrupt, &wire.Faults{}},
-		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 12 * time.Second, 2, (*fleet).freeze, nil},
+		{"killed", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 18 * time.Second, 100, (*fleet).kill, nil, 100, 0, 5 * time.Second},
+		{"killed, the only one", bench.Echo, bench.Text, 1, 1, 200, 2000, 3 * time.Second, 10, (*fleet).kill, nil, 0, 0, 0},
+		{"killed while they publish", bench.Rooms, bench.Frame, 1, 2, 200, 400, 4 * time.Second, 20, (*fleet).kill, nil, 0, 0, 0},
+		{"killed while they publish at two gateways", bench.Rooms, bench.Text, 2, 2, 200, 400, 5 * time.Second, 20, (*fleet).kill, nil, 0, 0, 0},
+		{"killed while readers stall", bench.Rooms, bench.Frame, 1, 2, 200, 200, 5 * time.Second, 20, (*fleet).kill, nil, 0, 10, 0},
+		{"killed while they push", bench.Push, bench.JSONLines, 1, 2, 200, 2000, 4 * time.Second, 20, (*fleet).kill, nil, 0, 0, 0},
+		{"replaced", bench.Echo, bench.WebSocket, 1, 2, 200, 5000, 4 * time.Second, 10, (*fleet).replace, nil, 0, 0, 0},
+		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 4 * time.Second, 20, (*fleet).cut, &wire.Faults{}, 0, 0, 0},
+		{"cut off, over a slow wire", bench.Rooms, bench.Frame, 1, 2, 200, 200, 5 * time.Second, 8, (*fleet).cutSeldom, &wire.Faults{Delay: 10 * time.Millisecond}, 0, 0, 0},
+		{"cut off while they publish at two gateways", bench.Rooms, bench.Text, 2, 1, 200, 200, 5 * time.Second, 20, (*fleet).cut, &wire.Faults{Delay: 2 * time.Millisecond}, 0, 0, 0},
+		{"delayed by half a second", bench.Rooms, bench.Frame, 1, 2, 200, 200, 4 * time.Second, 1, (*fleet).wait, &wire.Faults{Delay: 500 * time.Millisecond}, 0, 0, 0},
+		{"trickled to", bench.Echo, bench.WebSocket, 1, 2, 200, 1000, 10 * time.Second, 2, (*fleet).trickle, &wire.Faults{}, 0, 0, 0},
+		{"sent what is no frame", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 4 * time.Second, 8, (*fleet).corrupt, &wire.Faults{}, 0, 0, 0},
+		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 12 * time.Second, 2, (*fleet).freeze, nil, 0, 0, frozen - 500*time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFleet(t, proctest.Build(t), test.codec, test.gateways)
@@ -87,10 +91,20 @@ func TestWorkersFail(t *testing.T) {
 			for range test.workers {
 				f.workers = append(f.workers, f.worker())
 			}
-			done := load(t, bench.Options{
-				Mode: test.mode, Codec: test.codec, Conns: test.clients, RoomSize: 20, Rate: test.rate, Targets: f.targets,
+			o := bench.Options{
+				Mode: test.mode, Codec: test.codec, Conns: test.clients, RoomSize: 20, Rate: test.rate, Targets: f.targets, SlowReaders: test.deaf,
 				Warmup: time.Second, Window: test.window, Drain: 10 * time.Second,
-			})
+			}
+			if test.deaf > 0 {
+				o.Size = 8 << 10 // so that it is not the kernel that holds what they do not read
+			}
+			rooms := make(<-chan *bench.Report)
+			if test.rooms > 0 {
+				o := o
+				o.Mode, o.Conns, o.Rate = bench.Rooms, 100, test.rooms
+				rooms = load(t, o)
+			}
+			done := load(t, o)
 			var r *bench.Report
 			for over := false; !over; {
 				select {
@@ -108,6 +122,16 @@ func TestWorkersFail(t *testing.T) {
 				t.Errorf("%d times is not enough", f.killed)
 			}
 			expectClean(t, r)
+			if longest := time.Duration(r.Latency.Max) * time.Microsecond; test.longest > 0 && longest > test.longest {
+				t.Errorf("a client has waited for %v", longest)
+			}
+			if test.rooms == 0 {
+				return
+			}
+			if r := <-rooms; r != nil {
+				t.Logf("and in rooms: %.0f messages a second, audit %+v", r.Sent, r.Audit)
+				expectClean(t, r)
+			}
 		})
 	}
 }
@@ -197,10 +221,13 @@ func (f *fleet) replace() {
 	f.renew()
 }
 
+// frozen is how long: when it is not noticed before, clients wait for so long.
+const frozen = 5 * time.Second
+
 func (f *fleet) freeze() {
 	p := f.next()
 	_ = syscall.Kill(p.PID, syscall.SIGSTOP)
-	time.Sleep(5 * time.Second)
+	time.Sleep(frozen)
 	_ = syscall.Kill(p.PID, syscall.SIGCONT)
 	time.Sleep(time.Second)
 	f.killed++

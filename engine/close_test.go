@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestCloseReasons(t *testing.T) {
@@ -202,4 +205,79 @@ func ExampleEngine() {
 	nc.Close()
 	_ = e.Stop(context.Background())
 	// Output: hello
+}
+
+// What a peer has sent before it died is heard, also when our next write finds the connection broken before our next read: such a write would have the kernel throw the
+// rest away. OnData comes a last time, with what was left of the times before, and nothing can be written any more.
+func TestAPeersLastBytesAreHeard(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{Loops: 1})
+	for _, paused := range []bool{false, true} {
+		t.Run(fmt.Sprintf("paused=%v", paused), func(t *testing.T) {
+			t.Parallel()
+			conns, heard, closed := make(chan *Conn, 1), make(chan string, 8), make(chan error, 1)
+			h := funcs{
+				open: func(c *Conn) { conns <- c },
+				data: func(c *Conn, in []byte) int { // lines
+					n := bytes.LastIndexByte(in, '\n') + 1
+					if n > 0 {
+						heard <- string(in[:n])
+					}
+					return n
+				},
+				close: func(_ *Conn, err error) { closed <- err },
+			}
+			ln := serve(t, e, h, ListenOptions{Conn: ConnOptions{Retain: true}})
+			nc := dial(t, ln)
+			c := receive(t, conns)
+			if _, err := nc.Write([]byte("first\nla")); err != nil {
+				t.Fatal(err)
+			}
+			if got := receive(t, heard); got != "first\n" {
+				t.Fatalf("%q", got)
+			}
+			on(t, c.Loop(), func() { // so that the loop does not read meanwhile
+				if paused {
+					c.Pause()
+				}
+				_ = c.Write([]byte("unread, so that the peer's end is a reset"))
+				c.Flush()
+				if _, err := nc.Write([]byte("st\n")); err != nil {
+					t.Error(err)
+				}
+				waitReadable(t, nc)
+				nc.Close()
+				waitBroken(t, c)
+				_ = c.Write([]byte("more"))
+				c.Flush()
+			})
+			if got := receive(t, heard); got != "last\n" {
+				t.Errorf("%q is heard, not the last line", got)
+			}
+			if err := receive(t, closed); err == nil {
+				t.Error("no reason")
+			}
+		})
+	}
+}
+
+// waitReadable waits until something has come that nc has not read.
+func waitReadable(t *testing.T, nc net.Conn) {
+	raw, err := nc.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	_ = raw.Read(func(fd uintptr) bool {
+		n, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK)
+		return n > 0 || err != unix.EAGAIN
+	})
+}
+
+// waitBroken waits until the kernel knows that c's peer has reset the connection.
+func waitBroken(t *testing.T, c *Conn) {
+	poll := []unix.PollFd{{Fd: int32(c.g.Fd())}}
+	if n, err := unix.Poll(poll, int(patience.Milliseconds())); n != 1 || err != nil {
+		t.Errorf("the connection is not broken: %v", err)
+	}
 }

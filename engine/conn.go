@@ -62,6 +62,7 @@ type ConnOptions struct {
 	// needs no end. One that many write to in a turn is better gathered.
 	Prompt bool
 	// Retain keeps what was written when it has gone out, for protocols that send again what was not acknowledged: see Conn.TakeFlushed. Overflow is CloseSlow then.
+	// What the peer had sent before the connection broke comes in a last OnData, in which nothing can be written any more, also when it was a write that found the end.
 	Retain bool
 }
 
@@ -176,6 +177,7 @@ type ending struct {
 // finish releases what c holds and tells the handler.
 func (c *Conn) finish(reason error) {
 	l := c.loop
+	c.hearOut()
 	if g := c.g; g != nil {
 		c.g = nil
 		_ = l.reactor.Close(g)

@@ -1,5 +1,12 @@
 package engine
 
+import (
+	"slices"
+
+	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
+)
+
 // receive takes what was read from the socket. A transport that changes bytes,
 // TLS, has its place between here and offer, and between flush and send.
 func (c *Conn) receive(in []byte) {
@@ -31,7 +38,7 @@ func (c *Conn) offer() {
 		return
 	}
 	rest := c.consume(c.carry[c.taken:])
-	if c.Closed() {
+	if c.Closed() && !c.unheard() {
 		return // the carry goes, or went, with it
 	}
 	if len(rest) == 0 {
@@ -42,10 +49,10 @@ func (c *Conn) offer() {
 	c.taken = uint32(len(c.carry) - len(rest))
 }
 
-// consume calls the handler and returns what it left; nothing once c has ended.
+// consume calls the handler and returns what it left; nothing once c has ended and all is heard.
 func (c *Conn) consume(in []byte) (rest []byte) {
 	n := c.callData(in)
-	if c.Closed() {
+	if c.Closed() && !c.unheard() {
 		return nil
 	}
 	rest = in[min(max(n, 0), len(in)):]
@@ -54,6 +61,42 @@ func (c *Conn) consume(in []byte) (rest []byte) {
 		return nil
 	}
 	return rest
+}
+
+// unheard tells whether c has ended with something of its peer that the handler has not been given.
+func (c *Conn) unheard() bool { return c.retained != nil && c.retained.last != nil }
+
+// hearOut hands the handler what the peer had sent before its end, whole messages of which may be there. Without it a write that meets the end before the
+// next read does would have the kernel throw that away.
+func (c *Conn) hearOut() {
+	if !c.unheard() {
+		return
+	}
+	c.keep(c.retained.last)
+	c.retained.last = nil
+	c.callData(c.carry[c.taken:])
+}
+
+// unreadOf is what the kernel still has from the peer of a broken connection, at most some bytes more than the bound. The descriptor is still ours.
+func unreadOf(g gnet.Conn, bound int) (last []byte) {
+	if s, ok := g.(*simSocket); ok {
+		return s.peer.unread()
+	}
+	for len(last) < bound {
+		last = slices.Grow(last, readBuffer)
+		n, err := unix.Read(g.Fd(), last[len(last):cap(last)])
+		if err == unix.EINTR {
+			continue
+		}
+		if n <= 0 || err != nil {
+			break
+		}
+		last = last[:len(last)+n]
+	}
+	if len(last) == 0 {
+		return nil
+	}
+	return last
 }
 
 // Unread is the number of bytes that were read and that OnData has left.

@@ -10,6 +10,7 @@ type Flushed struct {
 type retained struct {
 	mark    uint32
 	flushed []Flushed
+	last    []byte // what the peer had sent and we had not read when the connection was found broken; nil: nothing
 
 	// Where a buffer that never runs empty may be parted: two beginnings of messages, the first of them within what has been sent.
 	seam, next int

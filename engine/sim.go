@@ -132,6 +132,19 @@ func (p *SimPeer) Reset() {
 	p.end(net.ErrClosed)
 }
 
+// Break ends the connection as a write that finds it broken does, before the loop has read what was sent.
+func (p *SimPeer) Break() { p.end(net.ErrClosed) }
+
+// unread takes what the loop has not read; nil: nothing.
+func (p *SimPeer) unread() []byte {
+	b := p.sent
+	p.sent = nil
+	if len(b) == 0 {
+		return nil
+	}
+	return b
+}
+
 // Read has the loop read once, at most n bytes, or see the end. It reports whether there was anything: a connection that is paused reads nothing.
 func (p *SimPeer) Read(n int) bool {
 	c := p.socket.conn

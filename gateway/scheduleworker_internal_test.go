@@ -119,7 +119,11 @@ func (v *simWorker) die() {
 		if !l.over {
 			l.flush(v.w.rng.IntN(len(l.out) + 1))
 			l.end()
-			l.peer.HangUp()
+			if v.w.rng.IntN(2) == 0 {
+				l.peer.HangUp()
+			} else {
+				l.peer.Break() // a write of the gateway's meets the end before a read does
+			}
 			v.w.seen.Deaths++
 		}
 	}

@@ -1,0 +1,9 @@
+package store
+
+import (
+	"testing"
+
+	"sluice/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
