@@ -28,12 +28,14 @@ func (g *Gateway) Ready() bool { return !g.draining.Load() }
 // Serve runs until ctx ends. Then it takes no new clients, bids farewell to those it has, and returns when every goroutine and descriptor is gone: with ErrCut if not
 // all clients had gone in time.
 func (g *Gateway) Serve(ctx context.Context) error {
-	<-ctx.Done()
+	losses := newTeller(g)
+	losses.until(ctx)
 	g.draining.Store(true)
 	for _, l := range g.listeners {
 		_ = l.ln.Close()
 	}
 	cut := g.drain()
+	losses.tell()
 	g.stop()
 	if cut > 0 {
 		return fmt.Errorf("%w: %d", ErrCut, cut)

@@ -1,0 +1,65 @@
+package gateway
+
+import (
+	"context"
+	"time"
+)
+
+// tellEvery is how often a gateway says in its log what has been refused, dropped or cut meanwhile.
+const tellEvery = 10 * time.Second
+
+// losses are the counters of what did not come whole or at all, by their names in the log. Who sent what the protocol forbids, or was idle, is none.
+var losses = []struct {
+	name string
+	of   func(*Stats) uint64
+}{
+	{"messages-refused", func(s *Stats) uint64 { return s.Refused }},
+	{"messages-poisoned", func(s *Stats) uint64 { return s.Poisoned }},
+	{"messages-unsendable", func(s *Stats) uint64 { return s.Unsendable }},
+	{"messages-dropped-oldest", func(s *Stats) uint64 { return s.DroppedOldest }},
+	{"messages-dropped-newest", func(s *Stats) uint64 { return s.DroppedNewest }},
+	{"ends-unheard", func(s *Stats) uint64 { return s.Unheard }},
+	{"clients-cut-slow", func(s *Stats) uint64 { return s.SlowCloses }},
+	{"clients-cut-stalled", func(s *Stats) uint64 { return s.StallCloses }},
+	{"clients-cut-for-memory", func(s *Stats) uint64 { return s.BudgetCloses + s.PartialCut }},
+	{"clients-cut-unfinished", func(s *Stats) uint64 { return s.Unfinished }},
+	{"clients-cut-mute", func(s *Stats) uint64 { return s.Mute }},
+	{"clients-turned-away", func(s *Stats) uint64 { return s.Refusals }},
+	{"pages-refused", func(s *Stats) uint64 { return s.PagesRefused }},
+}
+
+// teller puts losses into the log: a line when there have been any.
+type teller struct {
+	g    *Gateway
+	told []uint64 // as losses
+}
+
+func newTeller(g *Gateway) *teller { return &teller{g, make([]uint64, len(losses))} }
+
+// until tells every tellEvery, until ctx ends.
+func (t *teller) until(ctx context.Context) {
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			t.tell()
+		}
+	}
+}
+
+func (t *teller) tell() {
+	var lost []any
+	stats := t.g.Stats()
+	for i, l := range losses {
+		if n := l.of(&stats); n > t.told[i] { // less when a loop does not answer
+			lost = append(lost, l.name, n-t.told[i])
+			t.told[i] = n
+		}
+	}
+	if len(lost) > 0 {
+		t.g.log.Warn("refused, dropped or cut since this was last told", lost...)
+	}
+}
