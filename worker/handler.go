@@ -97,7 +97,7 @@ const (
 )
 
 // Key names the message of the client whose handler was given it: the same at each delivery, and never another message's. With it an effect outside of the gateways,
-// in a database, can be made once (an idempotency key).
+// in a database, can be made once (an idempotency key); store.Once does so for what a store remembers.
 func (m *Message) Key(c *Client) string {
 	return c.id.String() + "-" + strconv.FormatUint(uint64(m.Number), 10)
 }

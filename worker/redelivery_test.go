@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"sluice/worker"
+	"sluice/worker/store"
 )
 
 // cutter dials for a worker, and cuts what it has dialled.
@@ -71,6 +72,37 @@ func TestEffectsOfAnUnfinishedCallAreNone(t *testing.T) {
 	if one.key == two.key || two.key != again.key || two.redelivered || !again.redelivered {
 		t.Errorf("%+v, then %+v", two, again)
 	}
+}
+
+// An effect outside of the gateways is made once, though the link dies after it and the message comes again.
+func TestAnEffectOutsideIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
+	seen, err := store.NewMemory(store.MemoryConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var k cutter
+	effects, made, release := 0, make(chan struct{}, 8), make(chan struct{})
+	run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial}, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		if _, err := store.Once(context.Background(), seen, m.Key(c), func() error {
+			effects++ // calls for one client do not overlap
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
+		made <- struct{}{}
+		if !m.Redelivered {
+			<-release
+		}
+		_ = c.Send(worker.Text(fmt.Sprintf("%d, again=%v", effects, m.Redelivered)))
+	}))
+	c := dial(t, g)
+	c.say("pay")
+	<-made
+	k.cut()
+	close(release)
+	c.hears("1, again=true")
 }
 
 // A handler that flushes is heard before it has returned, in order, and what it flushed stands when it is called again.

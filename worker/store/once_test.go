@@ -1,0 +1,84 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"sluice/worker"
+	"sluice/worker/store"
+	"sluice/worker/workertest"
+)
+
+func TestOnce(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s, err := store.NewMemory(store.MemoryConfig{MaxBytes: 2 << 20, Shards: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls, broken := 0, errors.New("the bank is closed")
+	var answer error
+	do := func() error {
+		calls++
+		return answer
+	}
+	for _, step := range []struct {
+		what, key string
+		answer    error // do's
+		done      bool
+		err       error
+		calls     int
+	}{
+		{"what fails", "a", broken, true, broken, 1},
+		{"is tried again", "a", nil, true, nil, 2},
+		{"and done once", "a", nil, false, nil, 2},
+		{"another key is another effect", "b", nil, true, nil, 3},
+		{"without a key nothing is done", "", nil, false, store.ErrKey, 3},
+		{"nor with one that is too long", strings.Repeat("k", 251), nil, false, store.ErrKey, 3},
+	} {
+		answer = step.answer
+		done, err := store.Once(ctx, s, step.key, do)
+		if done != step.done || !errors.Is(err, step.err) || calls != step.calls {
+			t.Errorf("%s: %v, %v after %d calls", step.what, done, err, calls)
+		}
+	}
+}
+
+// Bank is a handler with an effect outside: it is made once, though a message may come again.
+type Bank struct{ seen store.Store }
+
+func (b *Bank) OnMessage(c *worker.Client, m worker.Message) {
+	_, err := store.Once(context.Background(), b.seen, m.Key(c), func() error { return transfer(m.Data) })
+	if err == nil {
+		_ = c.Send(worker.Text("transferred")) // of this there is one anyway
+	}
+}
+
+func transfer(order []byte) error {
+	fmt.Printf("%s\n", order)
+	return nil
+}
+
+func ExampleOnce() {
+	seen, err := store.NewMemory(store.MemoryConfig{})
+	if err != nil {
+		panic(err)
+	}
+	_, _ = store.Once(context.Background(), seen, "client-1", func() error { return transfer([]byte("3 to Ada")) })
+	_, _ = store.Once(context.Background(), seen, "client-1", func() error { return transfer([]byte("3 to Ada")) }) // the message came again
+	// Output: 3 to Ada
+}
+
+func TestBank(t *testing.T) {
+	seen, err := store.NewMemory(store.MemoryConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := workertest.New(t, &Bank{seen})
+	c := g.Dial(workertest.Request{})
+	c.Send("3 to Ada")
+	c.Expect("transferred")
+}
