@@ -316,6 +316,7 @@ func TestPressureOfBroadcasts(t *testing.T) {
 		clients = 20
 		most    = 192 // MiB that the gateway may grow by
 		more    = 64  // MiB of it in the second half
+		here    = 32  // MiB that the worker's heap may grow by, the clients' with it
 	)
 	lasts := 6 * time.Second
 	if d, err := time.ParseDuration(os.Getenv("SLUICE_PRESSURE")); err == nil {
@@ -323,7 +324,7 @@ func TestPressureOfBroadcasts(t *testing.T) {
 	}
 	a, g := stage(t, "--overflow", "oldest", "--reactors", "2")
 	a.join(g.Addrs["frame"], clients, 20*time.Millisecond)
-	m := newGauge(t, g.PID)
+	m, heap := newGauge(t, g.PID), ownHeap()
 	said := time.Now()
 	flood := func(d time.Duration) {
 		for end := time.Now().Add(d); time.Now().Before(end); {
@@ -339,6 +340,7 @@ func TestPressureOfBroadcasts(t *testing.T) {
 	flood(lasts - lasts/2)
 	half.stop()
 	m.stop()
+	grown := ownHeap() - heap
 	fewest, greatest := int64(a.number), int64(0)
 	for i, h := range a.all {
 		n, last := h.heard.Load(), h.last.Load()
@@ -347,8 +349,8 @@ func TestPressureOfBroadcasts(t *testing.T) {
 			t.Errorf("client %d: %d messages, the last is %d", i, n, last)
 		}
 	}
-	t.Logf("%d broadcasts of 4 KB in %v; %d clients took %d to %d of them; the gateway grew by %.1f MiB, in the second half by %.1f MiB",
-		a.number, lasts, clients, fewest, greatest, m.growth(), half.growth())
+	t.Logf("%d broadcasts of 4 KB in %v; %d clients took %d to %d of them; the gateway grew by %.1f MiB, in the second half by %.1f MiB; the worker's heap by %.1f MiB",
+		a.number, lasts, clients, fewest, greatest, m.growth(), half.growth(), float64(grown)/mib)
 	if greatest == int64(a.number) {
 		t.Error("nothing was dropped: that was not fast")
 	}
@@ -357,6 +359,9 @@ func TestPressureOfBroadcasts(t *testing.T) {
 	}
 	if m.growth() > most || half.growth() > more {
 		t.Errorf("memory is not bounded by %d MiB, and %d MiB in the second half", most, more)
+	}
+	if grown > here*mib {
+		t.Errorf("the worker's heap is not bounded by %d MiB", here)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
