@@ -56,7 +56,7 @@ func run(t *testing.T, n int, does ...string) *fleet {
 	done := make(chan error, 1)
 	ready := make(chan struct{})
 	cfg := supervise.Config{
-		N: n, ReadyWithin: 300 * time.Millisecond, StopWithin: 500 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&f.log, nil)),
+		N: n, ReadyWithin: 3 * time.Second, StopWithin: 500 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&f.log, nil)),
 		Ready: func() { close(ready) },
 		Command: func(int) *exec.Cmd {
 			mu.Lock()
@@ -136,8 +136,10 @@ func TestStubbornIsKilled(t *testing.T) {
 func TestBackOff(t *testing.T) {
 	t.Parallel()
 	f := run(t, 1, serves, dies) // the first is the one that makes it come up
-	f.reload <- struct{}{}       // to what dies as soon as it is ready
-	f.logs("reload stopped", 1)
+	for i := 1; !strings.Contains(f.log.String(), "in service"); i++ {
+		f.reload <- struct{}{} // to what dies as soon as it is ready; before that is seen the old one stays
+		f.logs("reload stopped", i)
+	}
 	f.logs("another is started", 4)
 	var waits []time.Duration
 	for line := range strings.Lines(f.log.String()) {
