@@ -224,6 +224,9 @@ func TestSlowHandshakes(t *testing.T) {
 		last = max(last, d)
 	}
 	t.Logf("%d slow handshakes with %v each: the last was cut after %v; 100 newcomers waited for %v at most; the server grew by %d KB", many, timeout, last.Round(10*time.Millisecond), longest.Round(100*time.Microsecond), held)
+	if last > timeout+5*time.Second {
+		t.Errorf("the last was cut after %v", last)
+	}
 	if held > many*8+100*8+1024 {
 		t.Errorf("the server grew by %d KB", held)
 	}

@@ -20,14 +20,22 @@ import (
 // mortalEnv has the test's program be a worker of the gateway whose inner address it is, instead of running tests.
 const mortalEnv = "SLUICE_TEST_MORTAL_WORKER"
 
-// mortal is the business of a worker that is killed by a message, while it handles it.
+// mortal is the business of a worker that is killed by a message while it handles it, or flushes and waits to be killed.
 func mortal(c *worker.Client, m worker.Message) {
-	if string(m.Data) != "poison" {
+	switch string(m.Data) {
+	default:
 		_ = c.Send(m)
-		return
+	case "flush":
+		_ = c.Send(worker.Text("begun"))
+		_ = c.Flush()
+		_ = c.Send(worker.Text("done"))
+		if !m.Redelivered {
+			select {}
+		}
+	case "poison":
+		_ = c.Send(worker.Text("nobody hears this"))
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	}
-	_ = c.Send(worker.Text("nobody hears this"))
-	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 }
 
 // runMortal runs a mortal worker until it is told to end.
@@ -39,8 +47,8 @@ func runMortal(inner string) {
 	_ = w.Run(context.Background())
 }
 
-// startMortal starts a mortal worker as a process, which may die at once. What it returns is closed then.
-func startMortal(t *testing.T, inner string) (died <-chan struct{}) {
+// startMortal starts a mortal worker as a process, which may die at once: died is closed then.
+func startMortal(t *testing.T, inner string) (died <-chan struct{}, kill func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), mortalEnv+"="+inner)
@@ -52,14 +60,15 @@ func startMortal(t *testing.T, inner string) (died <-chan struct{}) {
 		defer close(over)
 		_ = cmd.Wait()
 	}()
-	t.Cleanup(func() {
+	kill = func() {
 		_ = cmd.Process.Kill()
 		<-over
-	})
-	return over
+	}
+	t.Cleanup(kill)
+	return over, kill
 }
 
-// A message kills each worker process that gets it: it is set aside and its client told. That client's next message, and all of another client's, are answered once and in
+// A message kills each worker process that gets it: it is set aside, which the gateway logs, and its client told. That client's next message, and all of another client's, are answered once and in
 // order, on the connections that were there from the beginning.
 func TestPoison(t *testing.T) {
 	t.Parallel()
@@ -77,7 +86,7 @@ func TestPoison(t *testing.T) {
 	workers := 0
 	for refused := false; !refused; {
 		say(t, other, fmt.Sprint("line ", workers))
-		died := startMortal(t, g.Addrs["inner"])
+		died, _ := startMortal(t, g.Addrs["inner"])
 		workers++
 		select {
 		case <-died:
@@ -89,6 +98,7 @@ func TestPoison(t *testing.T) {
 			t.Fatalf("after %d workers the message is still tried", workers)
 		}
 	}
+	g.AwaitLog(`msg="set aside: it has ended each worker that got it" what=message bytes=6 tries=5 `, 1)
 	startMortal(t, g.Addrs["inner"]) // should the refusal have come before the last one's end
 	select {
 	case line := <-heard:
@@ -110,6 +120,30 @@ func TestPoison(t *testing.T) {
 	if workers < tries || workers > 2*tries {
 		t.Errorf("with %d tries for a message", tries)
 	}
+}
+
+// A worker process is killed in a call that has flushed. What was flushed has been heard, and is heard again when the next worker gets the message; what was not
+// is heard once.
+func TestKilledAfterAFlush(t *testing.T) {
+	t.Parallel()
+	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	c := dialTCP(t, g.Addrs["text"])
+	say(t, c, "flush", "after it")
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	lines := bufio.NewScanner(c)
+	hears := func(want string) {
+		t.Helper()
+		if !lines.Scan() || lines.Text() != want {
+			t.Fatalf("the client hears %q, %v, not %q", lines.Text(), lines.Err(), want)
+		}
+	}
+	_, kill := startMortal(t, g.Addrs["inner"])
+	hears("begun")
+	kill()
+	startMortal(t, g.Addrs["inner"])
+	hears("begun")
+	hears("done")
+	hears("after it")
 }
 
 func say(t *testing.T, c net.Conn, lines ...string) {

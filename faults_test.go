@@ -69,6 +69,7 @@ func TestWorkersFail(t *testing.T) {
 		longest           time.Duration // that a client may wait; 0: not looked at
 	}{
 		{"killed", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 18 * time.Second, 100, (*fleet).kill, nil, 100, 0, 5 * time.Second},
+		{"killed now and then", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 16 * time.Second, 20, (*fleet).killSeldom, nil, 0, 0, 3 * time.Second},
 		{"killed, the only one", bench.Echo, bench.Text, 1, 1, 200, 2000, 3 * time.Second, 10, (*fleet).kill, nil, 0, 0, 0},
 		{"killed while they publish", bench.Rooms, bench.Frame, 1, 2, 200, 400, 4 * time.Second, 20, (*fleet).kill, nil, 0, 0, 0},
 		{"killed while they publish at two gateways", bench.Rooms, bench.Text, 2, 2, 200, 400, 5 * time.Second, 20, (*fleet).kill, nil, 0, 0, 0},
@@ -212,6 +213,12 @@ func (f *fleet) kill() {
 	f.next().Kill()
 	f.renew()
 	time.Sleep(50 * time.Millisecond)
+}
+
+// killSeldom leaves time for all to be well again, so that what a client waits for is one kill.
+func (f *fleet) killSeldom() {
+	time.Sleep(500 * time.Millisecond)
+	f.kill()
 }
 
 func (f *fleet) replace() {

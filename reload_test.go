@@ -18,15 +18,16 @@ import (
 )
 
 // SIGHUP replaces all workers of a host, one after the other, under load: each message comes back, once, in order and unchanged, and nobody is disconnected.
+// SLUICE_RELOAD_EVERY=3s waits for so long before each of ten reloads, instead of a tenth of a second: what they cost where they are few.
 func TestReload(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
 	for _, test := range []reloading{
-		{"echo", bench.Echo, bench.WebSocket, 1, 2, 5000, 5 * time.Second, 4, false},
-		{"the only worker", bench.Echo, bench.Text, 1, 1, 2000, 3 * time.Second, 5, false},
-		{"publishing at two gateways", bench.Rooms, bench.Frame, 2, 2, 400, 4 * time.Second, 3, false},
-		{"while workers are killed", bench.Echo, bench.WebSocket, 1, 2, 2000, 5 * time.Second, 4, true},
+		{"echo", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 5 * time.Second, 4, false, true},
+		{"the only worker", bench.Echo, bench.Text, 1, 1, 200, 2000, 3 * time.Second, 5, false, false},
+		{"publishing at two gateways", bench.Rooms, bench.Frame, 2, 2, 200, 400, 4 * time.Second, 3, false, false},
+		{"while workers are killed", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 5 * time.Second, 4, true, false},
 	} {
 		t.Run(test.name, test.run)
 	}
@@ -38,19 +39,31 @@ type reloading struct {
 	mode              bench.Mode
 	codec             bench.Codec
 	gateways, workers int
+	clients           int
 	rate              float64
 	window            time.Duration
 	times             int  // at least
 	kill              bool // a worker, when each reload has begun
+	before            bool // the same load, without reloads, is measured first
 }
 
 func (test reloading) run(t *testing.T) {
 	f := newFleet(t, proctest.Build(t), test.codec, test.gateways)
 	workers := proctest.Start(t, nil, f.bin, "bench", "serve", "--worker", "--workers", strconv.Itoa(test.workers), "--gateway", strings.Join(f.inner, ","))
-	done := load(t, bench.Options{
-		Mode: test.mode, Codec: test.codec, Conns: 200, RoomSize: 20, Rate: test.rate, Targets: f.targets,
+	o := bench.Options{
+		Mode: test.mode, Codec: test.codec, Conns: test.clients, RoomSize: 20, Rate: test.rate, Targets: f.targets,
 		Warmup: time.Second, Window: test.window, Drain: 10 * time.Second,
-	})
+	}
+	pause := 100 * time.Millisecond
+	if every, err := time.ParseDuration(os.Getenv("SLUICE_RELOAD_EVERY")); err == nil {
+		pause, o.Window = every, 13*every
+	}
+	if test.before {
+		if r := <-load(t, o); r != nil {
+			t.Logf("without reloads: latency p50 %d µs, p99 %d µs, max %d µs", r.Latency.P50, r.Latency.P99, r.Latency.Max)
+		}
+	}
+	done := load(t, o)
 	for reloads := 0; ; reloads++ {
 		select {
 		case r := <-done:
@@ -67,7 +80,7 @@ func (test reloading) run(t *testing.T) {
 				t.Errorf("the workers end with exit code %d", code)
 			}
 			return
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(pause):
 			test.reload(t, workers, reloads)
 		}
 	}

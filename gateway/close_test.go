@@ -216,6 +216,8 @@ func TestBrokenHandshakes(t *testing.T) {
 	g, _ := start(t, ws(gateway.Listener{}))
 	for request, status := range map[string]string{
 		"hello\r\n\r\n": "400",
+		"PROXY TCP4 203.0.113.7 203.0.113.8 4711 80\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n":                                                                           "400",
+		"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x07\xcb\x00\x71\x08\x12\x67\x00\x50GET / HTTP/1.1\r\nHost: x\r\n\r\n":                                   "400", // PROXY, version 2
 		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03":                                                                                                              "400", // TLS
 		"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 20_000) + "\r\n\r\n":                                                                               "431",
 		"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n":                                               "400",
@@ -231,7 +233,7 @@ func TestBrokenHandshakes(t *testing.T) {
 			t.Errorf("%.60q is answered %.60q, %v", request, answer, err)
 		}
 	}
-	wait(t, "refusals", func() bool { return g.Stats().Refusals == 5 })
+	wait(t, "refusals", func() bool { return g.Stats().Refusals == 7 })
 }
 
 func readAll(conn net.Conn) (string, error) {

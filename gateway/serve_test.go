@@ -15,7 +15,7 @@ import (
 	"sluice/internal/link"
 )
 
-// Closing down, workers are told first that the gateway goes, then of every client's end, then that this was the last.
+// Closing down, a gateway is not ready any more; workers are told first that it goes, then of every client's end, then that this was the last.
 func TestServeSaysGoodbye(t *testing.T) {
 	t.Parallel()
 	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"}}})
@@ -27,7 +27,13 @@ func TestServeSaysGoodbye(t *testing.T) {
 	}
 	dial(t, hostport(g.Addrs()[1])) // never says a word
 	wait(t, "the clients", func() bool { return g.Stats().Clients == 10 })
+	if !g.Ready() {
+		t.Error("it is not ready, and serves")
+	}
 	stop()
+	if g.Ready() {
+		t.Error("it is ready, and has closed down")
+	}
 	for i, c := range clients {
 		if got, want := c.hear(), []string{`{"type":"sluice.draining"}`, "close 1012 draining"}[i%2]; got != want {
 			t.Errorf("client %d hears %q", i, got)

@@ -7,7 +7,7 @@ import (
 )
 
 // Client is one client: the one that a handler is called for, or another by its id. Its methods may be called from any goroutine, also after the handler
-// has returned.
+// has returned: from others than the handler's rather through the *Worker, as "Effects are a unit" in the package's documentation says.
 //
 // UID, RemoteAddr, Listener, Request, Attr, Attrs and Version are known of a client that this worker was given, and empty of others: ask Select for those.
 type Client struct {
@@ -54,7 +54,8 @@ func (c *Client) Request() *Request {
 }
 
 // Flush sends what the call that runs for the client has done so far, without waiting for its return: for a handler that shows progress. For this call it gives up that
-// what it did happens once: should the worker die before the call has returned, the next one does it again. Without a call that runs it does nothing.
+// what it did happens once: should the worker die, or lose its link, before the call has returned, clients have seen what was flushed, and see it again when the next worker
+// does. It does not wait until that is written. Without a call that runs it does nothing.
 func (c *Client) Flush() error {
 	c.aboutToBlock()
 	s := c.API.origin

@@ -32,8 +32,11 @@
 //     the gateway stays away for 10 s, or 4 MiB wait for one of its event loops (Stats.Unreached), and when this worker dies while a link is broken.
 //   - What waits for an answer goes out at once too: Deliver and CompareAndSet overtake the handler's earlier Sends and stand whatever becomes of the call; the
 //     questions (Count, Select, Online, …) do not see what the handler has done so far.
-//   - Flush sends what was done so far: it stands, and is done again when the message is redelivered.
-//   - What is done from other goroutines, or through a *Worker, is no part of a call.
+//   - Flush sends what was done so far, for a handler that must show progress before it returns. For that message it gives up the above: should the worker die, or lose its
+//     link, before the call has returned, what was flushed stands, and clients see it again when the next worker has the message.
+//   - What is done through a *Worker (w.Client(c.ID()).Send, w.Publish, …) is a plain send: it goes out at once, is no part of a call, and whoever does it while handling a
+//     message does it again when that is redelivered. It is the way for other goroutines: what these do through a handler's *Client is a plain send while no call
+//     for that client runs, else part of the one that does, whichever that is, and without effect when that one fails.
 //   - Of effects elsewhere, in a database say, the gateway knows nothing: Message.Key is the same at each delivery, to make them once.
 //
 // # Buffers

@@ -42,6 +42,37 @@ func TestPanicTakesBack(t *testing.T) {
 	c.Expect("u/v")
 }
 
+// A goroutine that goes on when its call has returned, and sends while a later call runs: through the *Client it sends as part of that one, and so nothing when that one
+// panics; through the *Worker it sends at once.
+func TestALaterCallPanics(t *testing.T) {
+	t.Parallel()
+	call, sent := make(chan struct{}), make(chan struct{})
+	var g *workertest.Gateway
+	g = workertest.NewConfig(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		switch string(m.Data) {
+		case "start":
+			go func() {
+				defer close(sent)
+				<-call
+				_ = c.Send(worker.Text("part of a call that fails"))
+				_ = g.Worker().Client(c.ID()).Send(worker.Text("by itself"))
+			}()
+		case "panic":
+			close(call)
+			<-sent
+			panic("on purpose")
+		}
+		_ = c.Send(worker.Text("returned"))
+	}), worker.Config{Logger: slog.New(slog.DiscardHandler)})
+	c := g.Dial(workertest.Request{})
+	c.Send("start")
+	c.Expect("returned")
+	c.Send("panic")
+	c.Expect("by itself")
+	c.Send("and now?")
+	c.Expect("returned")
+}
+
 // rawPeer is a gateway of one loop, played by the test; after the hello it hands the test each connection.
 func rawPeer(t *testing.T, heartbeat time.Duration, h worker.Handler) (conns chan net.Conn, w *worker.Worker) {
 	t.Helper()

@@ -138,3 +138,43 @@ func TestFlush(t *testing.T) {
 	c.say("quick")
 	c.hears("before")
 }
+
+// What a handler has done through the *Worker, by another goroutine too, is a plain send: heard before the handler has returned, and again when its message is redelivered.
+// What another goroutine does through the handler's *Client while it runs is part of its unit, and heard once; what it does afterwards is a plain send.
+func TestSendsFromOtherGoroutines(t *testing.T) {
+	t.Parallel()
+	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
+	var k cutter
+	var w *worker.Worker
+	release := make(chan struct{}, 2)
+	later := make(chan *worker.Client, 1)
+	inAnother := func(f func() error) {
+		done := make(chan error)
+		go func() { done <- f() }()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	w = run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial}, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		_ = c.Send(worker.Text("the call's"))
+		inAnother(func() error { return c.Send(worker.Text("the client's")) })
+		inAnother(func() error { return w.Client(c.ID()).Send(worker.Text("the worker's")) })
+		<-release
+		if m.Redelivered {
+			later <- c
+		}
+	}))
+	<-w.Ready()
+	c := dial(t, g)
+	c.say("go")
+	c.hears("the worker's")
+	k.cut()
+	release <- struct{}{}
+	c.hears("the worker's")
+	release <- struct{}{}
+	c.hears("the call's")
+	c.hears("the client's")
+	afterwards := <-later
+	inAnother(func() error { return afterwards.Send(worker.Text("later")) })
+	c.hears("later")
+}

@@ -9,6 +9,8 @@ import (
 // delivered again. The key is the message's (worker.Message.Key), with a word behind it where a handler has several such effects. When do fails its error is returned, nothing
 // is noted, and the next delivery tries again.
 //
+//	_, err := store.Once(ctx, seen, m.Key(c), func() error { return transfer(m.Data) })
+//
 // It reports whether do was called. Two calls of a key at one time may both call do: deliveries of one message come one after the other. A worker that dies after do and
 // before it is noted has the next one do it again, and a Memory knows of this process alone: what must on no account be done twice, such as a payment, takes the key along
 // to where it is done, as an idempotency key.

@@ -3,11 +3,9 @@ package store_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
-	"sluice/worker"
 	"sluice/worker/store"
 	"sluice/worker/workertest"
 )
@@ -47,32 +45,9 @@ func TestOnce(t *testing.T) {
 	}
 }
 
-// Bank is a handler with an effect outside: it is made once, though a message may come again.
-type Bank struct{ seen store.Store }
-
-func (b *Bank) OnMessage(c *worker.Client, m worker.Message) {
-	_, err := store.Once(context.Background(), b.seen, m.Key(c), func() error { return transfer(m.Data) })
-	if err == nil {
-		_ = c.Send(worker.Text("transferred")) // of this there is one anyway
-	}
-}
-
-func transfer(order []byte) error {
-	fmt.Printf("%s\n", order)
-	return nil
-}
-
-func ExampleOnce() {
-	seen, err := store.NewMemory(store.MemoryConfig{})
-	if err != nil {
-		panic(err)
-	}
-	_, _ = store.Once(context.Background(), seen, "client-1", func() error { return transfer([]byte("3 to Ada")) })
-	_, _ = store.Once(context.Background(), seen, "client-1", func() error { return transfer([]byte("3 to Ada")) }) // the message came again
-	// Output: 3 to Ada
-}
-
+// The example's handler answers as any other.
 func TestBank(t *testing.T) {
+	t.Parallel()
 	seen, err := store.NewMemory(store.MemoryConfig{})
 	if err != nil {
 		t.Fatal(err)
