@@ -29,6 +29,25 @@ func children(pid int) []string {
 	return strings.Fields(string(b))
 }
 
+// startBench starts a run and returns when its first interval is over. Its report goes to out; what it says on the way is to be read.
+func startBench(t *testing.T, out *bytes.Buffer, args ...string) (*exec.Cmd, *bufio.Reader) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), proctest.Build(t), append([]string{"bench"}, args...)...)
+	logs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout = out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(logs)
+	if _, err := lines.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	return cmd, lines
+}
+
 // TestBenchKilled has a run killed with what it had no chance to end: its gateway, its worker and its generators end by themselves.
 func TestBenchKilled(t *testing.T) {
 	t.Parallel()
@@ -66,20 +85,8 @@ func TestBenchKilled(t *testing.T) {
 // TestBenchServerDies has a gateway of the run's own killed in the middle: the run ends at once, says which server it was, and reports on what there was.
 func TestBenchServerDies(t *testing.T) {
 	t.Parallel()
-	cmd := exec.CommandContext(t.Context(), proctest.Build(t), "bench", "echo", "-c", "10", "--warmup", "0s", "-z", "1h", "--drain", "100ms")
-	logs, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var report strings.Builder
-	cmd.Stdout = &report
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(logs)
-	if _, err := lines.ReadString('\n'); err != nil { // the first interval is over
-		t.Fatal(err)
-	}
+	var report bytes.Buffer
+	cmd, lines := startBench(t, &report, "echo", "-c", "10", "--warmup", "0s", "-z", "1h", "--drain", "100ms")
 	for _, pid := range children(cmd.Process.Pid) {
 		args, _ := os.ReadFile("/proc/" + pid + "/cmdline")
 		if n, err := strconv.Atoi(pid); err == nil && strings.Contains(string(args), "\x00gateway\x00") {
@@ -105,20 +112,8 @@ func TestBenchServerDies(t *testing.T) {
 // TestBenchGeneratorRests stops the generator for 300 ms in the middle of an open loop: what was due meanwhile is sent late, and its latency counts from when it was due.
 func TestBenchGeneratorRests(t *testing.T) {
 	t.Parallel()
-	cmd := exec.CommandContext(t.Context(), proctest.Build(t), "bench", "echo", "-c", "10", "-R", "1k", "--warmup", "0s", "-z", "1200ms", "--format", "json")
-	logs, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var out bytes.Buffer
-	cmd.Stdout = &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(logs)
-	if _, err := lines.ReadString('\n'); err != nil { // the first interval is over
-		t.Fatal(err)
-	}
+	cmd, lines := startBench(t, &out, "echo", "-c", "10", "-R", "1k", "--warmup", "0s", "-z", "1200ms", "--format", "json")
 	_ = cmd.Process.Signal(syscall.SIGSTOP)
 	time.Sleep(300 * time.Millisecond) // the fault
 	_ = cmd.Process.Signal(syscall.SIGCONT)

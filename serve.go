@@ -232,6 +232,11 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 	default:
 		return nil, usageError{fmt.Errorf("--overflow: %q is none of close, oldest, newest", o.overflow)}
 	}
+	for name, d := range map[string]time.Duration{"heartbeat": o.limits.Heartbeat, "idle": o.idle} {
+		if d == 0 {
+			return nil, usageError{fmt.Errorf("--%s: 0 is no time; negative: never", name)}
+		}
+	}
 	var known bool
 	if cfg.Router, known = routers[o.router]; !known {
 		return nil, usageError{fmt.Errorf("--router: %q is none of least, round-robin, random, path", o.router)}

@@ -166,8 +166,8 @@ func countBelow(h *hdrhistogram.Histogram, v int64) (n int64) {
 	return n
 }
 
-// resting is an echo that once, 300 ms after its client came, does nothing for a while.
-func resting(t *testing.T, rest time.Duration) string {
+// serveOne serves one connection, and returns where.
+func serveOne(t *testing.T, serve func(net.Conn)) (addr string) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -179,6 +179,14 @@ func resting(t *testing.T, rest time.Duration) string {
 			return
 		}
 		defer func() { _ = nc.Close() }()
+		serve(nc)
+	}()
+	return ln.Addr().String()
+}
+
+// resting is an echo that once, 300 ms after its client came, does nothing for a while.
+func resting(t *testing.T, rest time.Duration) string {
+	return serveOne(t, func(nc net.Conn) {
 		began, b := time.Now(), make([]byte, 64<<10)
 		for rested := false; ; {
 			n, err := nc.Read(b)
@@ -193,8 +201,7 @@ func resting(t *testing.T, rest time.Duration) string {
 				return
 			}
 		}
-	}()
-	return ln.Addr().String()
+	})
 }
 
 // TestRunLoses has an echo server that swallows, repeats, swaps or changes one message: the audit must see each.
@@ -234,17 +241,7 @@ func TestRunLoses(t *testing.T) {
 
 // faulty is an echo of lines that does something else once, with the third piece of two lines or more that it reads.
 func faulty(t *testing.T, fault func([]byte) []byte) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = ln.Close() })
-	go func() {
-		nc, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		defer func() { _ = nc.Close() }()
+	return serveOne(t, func(nc net.Conn) {
 		var pending []byte
 		for pieces := 0; ; {
 			b := make([]byte, 4<<10)
@@ -266,8 +263,7 @@ func faulty(t *testing.T, fault func([]byte) []byte) string {
 			}
 			pending = append([]byte(nil), pending[end:]...)
 		}
-	}()
-	return ln.Addr().String()
+	})
 }
 
 // TestRunRefuses has options that make no sense, a server that is not there and a server that says goodbye.

@@ -93,6 +93,7 @@ func FuzzBacklog(f *testing.F) {
 }
 
 func fuzzWrites(t *testing.T, c *Conn, s *fakeSocket, ops []byte) (all []sent) {
+	memory := c.loop.NewShared()
 	for i, op := range ops {
 		if op >= 0xE0 {
 			s.take(int(op-0xE0) * 2300)
@@ -104,7 +105,12 @@ func fuzzWrites(t *testing.T, c *Conn, s *fakeSocket, ops []byte) (all []sent) {
 		if op&0x40 != 0 {
 			m.class.Key = uint64(1 + op%3)
 		}
-		if m.err = c.WriteAs(numbered(i, m.size), m.class); m.err != nil && m.err != ErrDropped && !c.ended {
+		if i&1 == 0 {
+			m.err = c.WriteAs(numbered(i, m.size), m.class)
+		} else {
+			m.err = c.WriteShared(memory.Commit(append(memory.Begin(), numbered(i, m.size)...)), m.class)
+		}
+		if m.err != nil && m.err != ErrDropped && !c.ended {
 			t.Fatalf("a message of %d bytes: %v", m.size, m.err)
 		}
 		if c.ended {

@@ -110,9 +110,9 @@ type Listener struct {
 }
 
 // owns is the number of listeners with a Codec.
-func (c *Config) owns() (n int) {
-	for i := range c.Listeners {
-		if c.Listeners[i].Codec != nil {
+func owns(listeners []Listener) (n int) {
+	for i := range listeners {
+		if listeners[i].Codec != nil {
 			n++
 		}
 	}
@@ -147,7 +147,7 @@ func (c *Config) setDefaults() error {
 	if len(c.Listeners) == 0 {
 		return invalid("Listeners", "at least one is needed")
 	}
-	if n := c.owns(); n > maxOwn {
+	if n := owns(c.Listeners); n > maxOwn {
 		return invalid("Listeners", "%d have a Codec, at most %d may", n, maxOwn)
 	}
 	c.Inner = cmp.Or(c.Inner, "127.0.0.1:0")

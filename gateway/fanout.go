@@ -31,7 +31,7 @@ type encoded struct {
 
 func (p *fanout) init(l *loop) {
 	p.loop, p.send = l, p.to
-	p.encoded = make([]encoded, encodings+l.g.cfg.owns())
+	p.encoded = make([]encoded, encodings+owns(l.g.cfg.Listeners))
 }
 
 // to writes the message to one client.

@@ -32,7 +32,6 @@ type Gateway struct {
 	complain  *xrate.Limiter      // of what strangers can make us log
 	buffers   bytebufferpool.Pool // of pages, any goroutine
 	reserve   int                 // descriptors that clients leave for workers
-	owns      uint8               // listeners with a Codec that have been opened; New's
 	pages     chan struct{}       // one token a plain HTTP request being answered
 
 	pageCtx   context.Context // of all requests for pages
@@ -80,8 +79,8 @@ func (g *Gateway) listen() (err error) {
 	if g.inner, err = g.listenInner(); err != nil {
 		return err
 	}
-	for _, cfg := range g.cfg.Listeners {
-		l, err := g.listenClients(cfg)
+	for i, cfg := range g.cfg.Listeners {
+		l, err := g.listenClients(cfg, uint8(encodings+owns(g.cfg.Listeners[:i])))
 		if err != nil {
 			return err
 		}

@@ -38,7 +38,7 @@ func (l *listener) upgrades() bool { return l.codec == nil }
 // handshakeRoom is what a client may have sent beyond one largest message: frame headers, and what came after it in the same read.
 const handshakeRoom = 128 << 10
 
-func (g *Gateway) listenClients(cfg Listener) (*listener, error) {
+func (g *Gateway) listenClients(cfg Listener, encoding uint8) (*listener, error) {
 	u, err := url.Parse(cfg.URL)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: listen: %w", err)
@@ -46,8 +46,7 @@ func (g *Gateway) listenClients(cfg Listener) (*listener, error) {
 	l := &listener{Listener: cfg, g: g, path: u.Path, ready: make(chan struct{})}
 	defer close(l.ready)
 	if cfg.Codec != nil {
-		l.codec = own{cfg.Codec, cfg.MaxMessage, encodings + g.owns}
-		g.owns++
+		l.codec = own{cfg.Codec, cfg.MaxMessage, encoding}
 	} else {
 		l.codec = protocols[u.Scheme](cfg.MaxMessage)
 	}

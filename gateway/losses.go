@@ -24,8 +24,17 @@ var losses = []struct {
 	{"clients-cut-for-memory", func(s *Stats) uint64 { return s.BudgetCloses + s.PartialCut }},
 	{"clients-cut-unfinished", func(s *Stats) uint64 { return s.Unfinished }},
 	{"clients-cut-mute", func(s *Stats) uint64 { return s.Mute }},
-	{"clients-turned-away", func(s *Stats) uint64 { return s.Refusals }},
+	{"clients-refused", func(s *Stats) uint64 { return s.Refusals }},
+	{"connections-refused", (*Stats).refusedConnections},
 	{"pages-refused", func(s *Stats) uint64 { return s.PagesRefused }},
+}
+
+// refusedConnections are those that a limit of their listener's kept out, or that were lost on the way to a loop.
+func (s *Stats) refusedConnections() (n uint64) {
+	for _, l := range s.Listeners {
+		n += l.OverMaxConns + l.OverMaxPerIP + l.OverRate + l.Failed
+	}
+	return n
 }
 
 // teller puts losses into the log: a line when there have been any.
