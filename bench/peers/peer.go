@@ -61,9 +61,11 @@ func peers() []peer {
 }
 
 // centrifugeEnvelope is its JSON protocol: a connect command first, answers a line each when several share a frame, an empty object as ping and pong.
+// The answer to connect is written before the client is subscribed, and what is published in between does not reach it. The next command is taken after
+// that, so its answer tells that the client hears everything from here on.
 func centrifugeEnvelope(out, in bench.Wrap) *bench.Envelope {
 	return &bench.Envelope{
-		Opening: []bench.Exchange{{Send: `{"id":1,"connect":{}}`, Await: `{"id":1,"connect":`}},
+		Opening: []bench.Exchange{{Send: `{"id":1,"connect":{}}`, Await: `{"id":1,"connect":`}, {Send: `{"id":2,"rpc":{"data":"subscribed?"}}`, Await: `{"id":2,"rpc":`}},
 		Out:     out, In: in, Separator: "\n", Ping: "{}", Pong: "{}",
 	}
 }
