@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -160,6 +161,10 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err
+	}
+	if o.workers == 0 {
+		loops := len(g.Stats().Loops)
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2*loops) // an event loop, and who reads a link, may wait with one of Go's processors in hand: handlers must not wait for those
 	}
 	// The gateway drains before the workers go, so that nothing taken is left unanswered.
 	gatewayCtx, stopGateway := context.WithCancel(ctx)

@@ -165,11 +165,12 @@ func (k *workerLink) unit(f *link.Frame) error {
 	if err := k.loop.g.checkUnit(f.Payload); err != nil {
 		return err
 	}
+	o := k.origin()
 	for in := f.Payload; len(in) > 0; {
 		var inner link.Frame
 		n, _ := link.Next(in, link.MaxFrame, &inner)
 		in = in[n:]
-		k.loop.command(k.origin(), &inner)
+		k.loop.command(o, &inner)
 	}
 	return k.sent.Ack(f.ID, f.Slot, k.ack)
 }
@@ -192,12 +193,11 @@ func (k *workerLink) message(s *session, payload []byte, flags uint8) {
 	s.owed++
 	s.out++
 	s.unacked += link.HeaderSize + len(payload)
-	f := link.Frame{
-		Type: link.Message, Flags: flags, Code: uint16(s.member.Version()),
-		ID: k.sent.Push(link.Message, s.slot, s.token(), link.HeaderSize+len(payload)), Slot: s.slot, Token: s.token(),
-	}
-	k.conn.SetMark(f.ID)
-	b := link.AppendHeader(k.conn.Begin(len(payload)), &f, len(payload))
+	token := s.token()
+	seq := k.sent.Push(link.Message, s.slot, token, link.HeaderSize+len(payload))
+	k.conn.SetMark(seq)
+	f := &link.Frame{Type: link.Message, Flags: flags, Code: uint16(s.member.Version()), ID: seq, Slot: s.slot, Token: token}
+	b := link.AppendHeader(k.conn.Begin(len(payload)), f, len(payload))
 	_ = k.conn.Commit(append(b, payload...)) // the link's bound is its window: an overflow ends the link
 }
 

@@ -80,7 +80,8 @@ func (c *Client) Send(m Message) error {
 	if err != nil {
 		return err
 	}
-	f := c.frame(link.Send, m.flags())
+	var f link.Frame
+	c.address(&f, link.Send, m.flags())
 	return c.emit(c.id.Gateway(), c.id.Loop(), &f, key, m.Data)
 }
 
@@ -225,13 +226,14 @@ func (c *Client) own() uint8 {
 
 // command sends a command about the client.
 func (c *Client) command(t link.Type, flags uint8, payload []byte) error {
-	f := c.frame(t, flags)
+	var f link.Frame
+	c.address(&f, t, flags)
 	return c.emit(c.id.Gateway(), c.id.Loop(), &f, nil, payload)
 }
 
-// frame is a command about the client, without its payload.
-func (c *Client) frame(t link.Type, flags uint8) link.Frame {
-	return link.Frame{Type: t, Flags: flags, Code: uint16(c.id.Loop()), Slot: c.id.Slot(), Token: c.id.Token()}
+// address makes f a command about the client, without its payload.
+func (c *Client) address(f *link.Frame, t link.Type, flags uint8) {
+	f.Type, f.Flags, f.Code, f.Slot, f.Token = t, flags, uint16(c.id.Loop()), c.id.Slot(), c.id.Token()
 }
 
 // ask sends a command about the client and waits for its result.
@@ -240,5 +242,7 @@ func (c *Client) ask(ctx context.Context, t link.Type, flags uint8, payload []by
 	if l == nil {
 		return 0, nil, ErrLinkDown
 	}
-	return c.question(ctx, l, c.frame(t, flags|link.FlagResult), payload)
+	var f link.Frame
+	c.address(&f, t, flags|link.FlagResult)
+	return c.question(ctx, l, f, payload)
 }

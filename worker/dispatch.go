@@ -205,7 +205,7 @@ func (l *gwLink) attach(f *link.Frame) (bool, error) {
 		d.batch.done(f.ID)
 		return true, nil
 	}
-	return l.dispatch(s, item{kind: itemConnect, seq: f.ID, event: eventConnect}), nil
+	return l.dispatch(s, &item{kind: itemConnect, seq: f.ID, event: eventConnect}), nil
 }
 
 func (l *gwLink) message(f *link.Frame) (bool, error) {
@@ -215,7 +215,7 @@ func (l *gwLink) message(f *link.Frame) (bool, error) {
 	}
 	l.leader.handled++
 	s.number++
-	return l.dispatch(s, item{kind: itemMessage, seq: f.ID, event: s.number, flags: f.Flags, data: f.Payload}), nil
+	return l.dispatch(s, &item{kind: itemMessage, seq: f.ID, event: s.number, flags: f.Flags, data: f.Payload}), nil
 }
 
 func (l *gwLink) detach(f *link.Frame) (bool, error) {
@@ -225,18 +225,18 @@ func (l *gwLink) detach(f *link.Frame) (bool, error) {
 	}
 	l.leader.sessions[f.Slot] = nil
 	if f.Has(link.FlagMoved) {
-		return l.dispatch(s, item{kind: itemMoved, seq: f.ID}), nil
+		return l.dispatch(s, &item{kind: itemMoved, seq: f.ID}), nil
 	}
-	return l.dispatch(s, item{kind: itemClose, seq: f.ID, event: eventClose, reason: Reason(f.Code)}), nil
+	return l.dispatch(s, &item{kind: itemClose, seq: f.ID, event: eventClose, reason: Reason(f.Code)}), nil
 }
 
 // dispatch runs an item here, or queues it for whoever runs the session's items. It reports false when the leadership was lost meanwhile.
-func (l *gwLink) dispatch(s *session, it item) (still bool) {
+func (l *gwLink) dispatch(s *session, it *item) (still bool) {
 	d := &l.leader
 	s.mu.Lock()
 	if s.busy || d.pooled != 0 && l.stayPooled() || l.w.draining.Load() { // one that drains may have to wait for other gateways (withhold)
 		it.data = append([]byte(nil), it.data...)
-		s.queue = append(s.queue, it)
+		s.queue = append(s.queue, *it)
 		start := !s.busy
 		s.busy = true
 		s.mu.Unlock()
@@ -247,10 +247,10 @@ func (l *gwLink) dispatch(s *session, it item) (still bool) {
 	}
 	s.busy = true
 	s.ranIn = d.batches + 1
-	s.beginUnit(&d.batch, &it)
+	s.beginUnit(&d.batch, it)
 	s.mu.Unlock()
 
-	return l.lend(s, &it)
+	return l.lend(s, it)
 }
 
 // lend runs an item on the leading goroutine. It reports false when the leadership was lost meanwhile.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"time"
 
@@ -94,7 +95,7 @@ const helloTime = 5 * time.Second
 func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
 	dialling, cancel := context.WithTimeout(ctx, helloTime)
 	defer cancel()
-	conn, err := g.w.cfg.Dial(dialling, g.addr)
+	conn, err := g.connect(dialling)
 	if err != nil {
 		return nil, fmt.Errorf("worker: dial: %w", err)
 	}
@@ -111,9 +112,21 @@ func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	l := newLink(g.w, conn, hello)
+	var on stream = conn
+	if g.w.cfg.Dial == nil { // else whoever dialled may have plans with it
+		on = takeOver(conn)
+	}
+	l := newLink(g.w, on, hello)
 	g.enter(ctx, l)
 	return l, nil
+}
+
+func (g *gateway) connect(ctx context.Context) (net.Conn, error) {
+	if g.w.cfg.Dial != nil {
+		return g.w.cfg.Dial(ctx, g.addr)
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", g.addr)
 }
 
 // enter notes what a hello says, starts keepers for loops that have none, and puts the link into the routes.

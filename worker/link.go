@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -16,7 +17,7 @@ import (
 type gwLink struct {
 	// Static after newLink.
 	w         *Worker
-	conn      net.Conn
+	conn      stream
 	raw       syscall.RawConn // of conn; nil: it has none
 	gateway   uint32
 	epoch     uint64 // of the gateway: its start
@@ -55,7 +56,13 @@ const (
 	maxSpare = 1 << 20 // bytes of a buffer that is kept for later
 )
 
-func newLink(w *Worker, conn net.Conn, hello link.GatewayHello) *gwLink {
+// stream is what a link runs on.
+type stream interface {
+	io.ReadWriteCloser
+	RemoteAddr() net.Addr
+}
+
+func newLink(w *Worker, conn stream, hello link.GatewayHello) *gwLink {
 	l := &gwLink{
 		w: w, conn: conn, gateway: hello.ID, epoch: hello.Epoch, loop: uint8(hello.Loop), loops: hello.Loops,
 		maxFrame: int(hello.MaxFrame), heartbeat: hello.Heartbeat,
@@ -338,7 +345,8 @@ var errDrained = errors.New("worker: drained")
 
 // goAway ends the link when what waits has been written.
 func (l *gwLink) goAway() {
-	_ = l.conn.SetWriteDeadline(time.Now().Add(time.Second))
+	late := time.AfterFunc(time.Second, func() { l.end(errDrained) })
+	defer late.Stop()
 	l.mu.Lock()
 	l.out = link.Append(l.out, &link.Frame{Type: link.GoAway, Code: uint16(link.Draining)})
 	l.mu.Unlock()

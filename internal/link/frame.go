@@ -144,15 +144,10 @@ func Next(in []byte, max int, f *Frame) (int, error) {
 
 // AppendHeader appends the header of a frame whose payload will have the given size; f.Payload is not looked at.
 func AppendHeader(dst []byte, f *Frame, payload int) []byte {
-	var h [HeaderSize]byte
-	binary.BigEndian.PutUint32(h[0:], uint32(HeaderSize+payload))
-	h[4] = byte(f.Type)
-	h[5] = f.Flags
-	binary.BigEndian.PutUint16(h[6:], f.Code)
-	binary.BigEndian.PutUint32(h[8:], f.ID)
-	binary.BigEndian.PutUint32(h[12:], f.Slot)
-	binary.BigEndian.PutUint64(h[16:], f.Token)
-	return append(dst, h[:]...)
+	// Word by word and in place: a processor that reads a word which it has just written in parts has to wait.
+	dst = binary.BigEndian.AppendUint64(dst, uint64(HeaderSize+payload)<<32|uint64(f.Type)<<24|uint64(f.Flags)<<16|uint64(f.Code))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(f.ID)<<32|uint64(f.Slot))
+	return binary.BigEndian.AppendUint64(dst, f.Token)
 }
 
 // Append appends the whole frame.
