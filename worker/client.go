@@ -231,7 +231,7 @@ func (c *Client) command(t link.Type, flags uint8, payload []byte) error {
 	return c.emit(c.id.Gateway(), c.id.Loop(), &f, nil, payload)
 }
 
-// address makes f a command about the client, without its payload.
+// address makes f, which is empty, a command about the client, without its payload. It fills f in place: a copy of what was just filled in would wait for it.
 func (c *Client) address(f *link.Frame, t link.Type, flags uint8) {
 	f.Type, f.Flags, f.Code, f.Slot, f.Token = t, flags, uint16(c.id.Loop()), c.id.Slot(), c.id.Token()
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -158,16 +159,26 @@ func TestPollPlaces(t *testing.T) {
 	}
 }
 
-// noMore is a descriptor of which there can be no second one.
-type noMore struct{ syscall.RawConn }
+// watched tells whether another descriptor of a socket was asked for, which is how a call begins to wait in the poller, and gives none if it is the last one.
+type watched struct {
+	syscall.RawConn
+	last  bool
+	asked atomic.Bool
+}
 
-func (noMore) Control(func(uintptr)) error { return syscall.EMFILE }
+func (w *watched) Control(f func(uintptr)) error {
+	w.asked.Store(true)
+	if w.last {
+		return syscall.EMFILE
+	}
+	return w.RawConn.Control(f)
+}
 
 // TestSocketWithoutDescriptors has no descriptor left for the poller: it reads and writes all the same.
 func TestSocketWithoutDescriptors(t *testing.T) {
 	t.Parallel()
 	s, peer := sockets(t, "tcp")
-	s.raw = noMore{s.raw}
+	s.raw = &watched{RawConn: s.raw, last: true}
 	go func() {
 		_, _ = io.Copy(peer, peer)
 		_ = peer.Close()
@@ -195,9 +206,9 @@ func TestSocketCloses(t *testing.T) {
 	read := func(s *socket) error { _, err := s.Read(make([]byte, 1)); return err }
 	write := func(s *socket) error { _, err := s.Write(make([]byte, 64<<20)); return err }
 	for _, c := range []struct {
-		name         string
-		call         func(*socket) error
-		brisk, alone bool
+		name        string
+		call        func(*socket) error
+		brisk, last bool
 	}{
 		{"read in the kernel", read, true, false},
 		{"read asleep", read, false, false},
@@ -208,15 +219,13 @@ func TestSocketCloses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s, _ := sockets(t, "tcp")
-			s.brisk = c.brisk
 			raw := s.raw
-			if c.alone {
-				s.raw = noMore{raw}
-			}
+			w := &watched{RawConn: raw, last: c.last}
+			s.raw, s.brisk = w, c.brisk
 			ended := make(chan error)
 			go func() { ended <- c.call(s) }()
-			time.Sleep(patience / 2) // it must end wherever it is by now
-			if c.alone {             // which Close has no descriptor for either, here
+			await(t, "the call is under way", func() bool { return w.asked.Load() || c.brisk && places.taken.Load() > 0 })
+			if c.last { // which Close has no descriptor for either, here
 				_ = raw.Control(func(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_RDWR) })
 			}
 			_ = s.Close()
