@@ -2,7 +2,9 @@ package bench_test
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,6 +81,9 @@ func compare(b *testing.B, sides []side, figures ...figure) {
 func measure(b *testing.B, o bench.Options) *bench.Report {
 	b.Helper()
 	o.Warmup, o.Window = 500*time.Millisecond, 1500*time.Millisecond
+	if o.Rate == 0 {
+		o.Loops = runtime.NumCPU() // with fewer the generator may be the limit of a fast server, whose run then proves nothing
+	}
 	r, err := bench.Run(b.Context(), o, nil)
 	if err != nil {
 		b.Fatal(err)
@@ -98,7 +103,11 @@ func line(s side, r *bench.Report, figures []figure) string {
 	for _, p := range r.Servers {
 		text += fmt.Sprintf(", %s %.2f cores", p.Name, p.Cores)
 	}
-	return text + fmt.Sprintf(", generator %.2f", r.Own.Cores)
+	text += fmt.Sprintf(", generator %.2f", r.Own.Cores)
+	if !r.Verdict.Valid {
+		text += ", INVALID: " + strings.Join(r.Verdict.Reasons, "; ")
+	}
+	return text
 }
 
 func each(runs []*bench.Report, of func(*bench.Report) float64) []float64 {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -52,7 +53,7 @@ func (m *measurement) scenarios() []scenario {
 		b.Mode, b.InFlight = bench.Broadcast, 2
 		return []scenario{{name: echo16, Options: o}, {name: fanout, Options: b}}
 	}
-	o := bench.Options{Mode: bench.Echo, Conns: 1000, InFlight: 1, Size: 128, Warmup: 500 * time.Millisecond, Window: 2 * time.Second}
+	o := bench.Options{Mode: bench.Echo, Conns: 1000, InFlight: 1, Size: 128, Loops: runtime.NumCPU(), Warmup: 500 * time.Millisecond, Window: 2 * time.Second}
 	deep, broad, still := o, o, o
 	deep.InFlight = 16
 	broad.Mode, broad.InFlight = bench.Broadcast, 8
