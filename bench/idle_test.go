@@ -91,7 +91,7 @@ func (i *idler) OnClose(*engine.Conn, error) {}
 // BenchmarkIdle holds WebSocket clients that say nothing and prints what each of them costs the gateway's process and the worker's: the slope from 1,000 to 15,000 clients.
 // Each has a session, an attachment at the worker, and a heartbeat.
 //
-//	go test -run '^$' -bench Idle -benchtime 1x ./bench
+//	go test -run '^$' -bench 'Idle$' -benchtime 1x ./bench
 func BenchmarkIdle(b *testing.B) {
 	const few, many = 1000, 15000
 	gw := proctest.Start(b, []string{idleEnv + "=" + idleGateway}, os.Args[0])
