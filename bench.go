@@ -24,7 +24,7 @@ import (
 // benchShort says what each mode does.
 var benchShort = map[bench.Mode]string{
 	bench.Echo:      "every message comes back to its sender",
-	bench.Idle:      "connections that say nothing: what each costs in memory",
+	bench.Idle:      "connections that say nothing: what each costs in memory and CPU time",
 	bench.Connect:   "dial, handshake, one echo and close, over and over",
 	bench.Push:      "the server sends to one client, by uid",
 	bench.Broadcast: "every message goes to all",
@@ -39,6 +39,8 @@ var benchLong = map[bench.Mode]string{
 to a neighbour, by uid, of which the sender gets a copy, 4 are a leave with the return a while later, and 1 is a connection given up and made anew.
 With --rate the next who is free does what is due; without, each thinks for a while after every answer (--think).
 The audit holds although people come and go: see go doc ./bench and bench/chat.go. The worker is the bench's own, not the chat's, which limits rates.`,
+	bench.Idle: `A gateway pings a WebSocket that stays silent once in two heartbeats, 50 s by default: measure for a multiple of that, or what is left out counts for nothing.
+A process's CPU time is told with what it takes without any connection: the more there are the less that matters. Clock ticks of 10 ms are the unit it is read in.`,
 }
 
 func benchCommand(log *slog.Logger) *cobra.Command {
@@ -60,7 +62,7 @@ The exit code is 0 for OK and INVALID, 99 when an objective (--slo) was missed, 
   sluice bench rooms -c 5000 --room-size 100        fan-out in rooms of 100
   sluice bench chat -c 5000 --think 2s              people who talk, whisper, come and go
   sluice bench connect -R 500                       500 new connections a second, and how long each takes to its first echo
-  sluice bench idle -c 15000                        memory per client
+  sluice bench idle -c 15000                        memory and CPU time per client
   sluice bench echo --target 127.0.0.1:9000 --pid other=4711   a server of another make`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
@@ -109,7 +111,11 @@ func (b *benchRun) flags(c *cobra.Command) {
 	}
 	f.VarP((*rate)(&b.Rate), "rate", "R", "open loop: "+due+", for example 10k")
 	f.IntVarP(&b.Size, "size", "s", 128, "payload of a message, in bytes")
-	f.DurationVarP(&b.Window, "duration", "z", 10*time.Second, "how long to measure")
+	window := 10 * time.Second
+	if b.Mode == bench.Idle {
+		window = 50 * time.Second
+	}
+	f.DurationVarP(&b.Window, "duration", "z", window, "how long to measure")
 	f.DurationVar(&b.Warmup, "warmup", 2*time.Second, "how long to run before that")
 	f.DurationVar(&b.Drain, "drain", 5*time.Second, "how long to wait for the last messages")
 	f.IntVar(&b.Loops, "loops", 0, "event loops of a generator (default: half the processors)")

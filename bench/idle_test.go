@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/bench"
 	"sluice/codec"
 	"sluice/engine"
 	"sluice/gateway"
@@ -90,7 +91,7 @@ func (i *idler) OnClose(*engine.Conn, error) {}
 // BenchmarkIdle holds WebSocket clients that say nothing and prints what each of them costs the gateway's process and the worker's: the slope from 1,000 to 15,000 clients.
 // Each has a session, an attachment at the worker, and a heartbeat.
 //
-//	go test -run '^$' -bench Idle -benchtime 1x ./bench
+//	go test -run '^$' -bench 'Idle$' -benchtime 1x ./bench
 func BenchmarkIdle(b *testing.B) {
 	const few, many = 1000, 15000
 	gw := proctest.Start(b, []string{idleEnv + "=" + idleGateway}, os.Args[0])
@@ -115,6 +116,52 @@ func BenchmarkIdle(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkIdleCPU holds WebSocket clients that say nothing but answer pings, and prints what CPU time each of them takes of the gateway and of the worker in a second: the
+// slope from 1,000 to 15,000 clients, and all that 15,000 take over what one does, which is more. Whatever wakes a loop some ten times a second has Go's monitor wake with it,
+// and be it for 1,000 clients or for 15,000. A client that only answers is pinged once in two heartbeats: every 50 s at the default of 25 s, and every 25 s at half of it. The
+// window holds whole rounds of both.
+//
+//	go test -run '^$' -bench IdleCPU -benchtime 1x -v ./bench
+func BenchmarkIdleCPU(b *testing.B) {
+	const few, many = 1000, 15000
+	bin := proctest.Build(b)
+	for _, heartbeat := range []time.Duration{25 * time.Second, 12500 * time.Millisecond} {
+		b.Run("heartbeat="+heartbeat.String(), func(b *testing.B) {
+			gw := proctest.Start(b, nil, bin, "gateway", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0", "--heartbeat", heartbeat.String())
+			w := proctest.Start(b, nil, bin, "echo", "--worker", "--gateway", gw.Addrs["inner"])
+			o := bench.Options{
+				Mode: bench.Idle, Targets: []string{gw.Addrs["ws"]}, PIDs: []bench.PID{{Name: "gateway", PID: gw.PID}, {Name: "worker", PID: w.PID}},
+				Warmup: 5 * time.Second, Window: 50 * time.Second,
+			}
+			for range b.N {
+				one, low, high := still(b, o, 1), still(b, o, few), still(b, o, many)
+				for i, p := range high.Servers {
+					b.ReportMetric((p.Cores-low.Servers[i].Cores)/(many-few)*1e6, p.Name+"-cpu-µs/client/s")
+					b.ReportMetric((p.Cores-one.Servers[i].Cores)/many*1e6, p.Name+"-over-one-cpu-µs/client/s")
+				}
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// still holds so many connections that say nothing.
+func still(b *testing.B, o bench.Options, conns int) *bench.Report {
+	b.Helper()
+	o.Conns = conns
+	r, err := bench.Run(b.Context(), o, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if r.Verdict.Failed {
+		b.Fatal(r.Verdict.Reasons)
+	}
+	for _, p := range r.Servers {
+		b.Logf("%d clients: %s %.1f ms of CPU time a second", conns, p.Name, p.Cores*1e3)
+	}
+	return r
 }
 
 func dial(b *testing.B, e *engine.Engine, addr string, n int) {

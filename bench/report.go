@@ -126,12 +126,15 @@ type ProcessUsage struct {
 	Name       string  `json:"name"` // gateway, worker, …
 	PID        int     `json:"pid,omitempty"`
 	CPU        float64 `json:"cpu_seconds"`           // user and system
-	PerMessage float64 `json:"cpu_us_per_message"`    // CPU over Report.Messages
+	PerMessage float64 `json:"cpu_us_per_message"`    // CPU over Report.Messages; 0 in mode idle
 	Cores      float64 `json:"cores"`                 // CPU over the window: 1 is one core kept busy
 	RSSBefore  uint64  `json:"rss_before"`            // resident bytes before the connections were opened
 	RSS        uint64  `json:"rss"`                   // at the end of the window
 	PerConn    float64 `json:"rss_per_conn"`          // the difference over Report.Opened, bytes
 	CoresLimit float64 `json:"cores_limit,omitempty"` // cores it can use at most, if known: a generator's loops
+	// PerConnSecond is CPU over Report.Opened and Report.Seconds, in microseconds: what a connection that says nothing takes in a second, its share of what the process takes
+	// without any included. Mode idle only.
+	PerConnSecond float64 `json:"cpu_us_per_conn_second,omitempty"`
 }
 
 // Moment is one interval of the run: a second, or less in short runs. Those before the window are the warm-up.

@@ -278,7 +278,10 @@ func (r *run) use(before, start []usage, own usage) {
 	of := func(name string, pid int, was, is usage) ProcessUsage {
 		u := ProcessUsage{Name: name, PID: pid, CPU: (is.CPU - was.CPU).Seconds(), RSS: is.RSS}
 		u.Cores = u.CPU / r.report.Seconds
-		if r.report.Messages > 0 && r.opts.Mode != Idle {
+		switch {
+		case r.opts.Mode == Idle:
+			u.PerConnSecond = u.Cores * 1e6 / float64(r.report.Opened)
+		case r.report.Messages > 0:
 			u.PerMessage = u.CPU * 1e6 / float64(r.report.Messages)
 		}
 		return u

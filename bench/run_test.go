@@ -123,8 +123,13 @@ func addsUp(t *testing.T, r *bench.Report) {
 	for _, p := range append(r.Servers, r.Own) {
 		near("the timeline's CPU time and the window's, of "+p.Name, cpu[p.Name], p.CPU, 1e-6)
 		near("cores × time and CPU time of "+p.Name, p.Cores*r.Seconds, p.CPU, 1e-6)
-		if r.Options.Mode != bench.Idle {
+		if r.Options.Mode == bench.Idle {
+			near("CPU time a connection and second × both and CPU time of "+p.Name, p.PerConnSecond*float64(r.Opened)*r.Seconds/1e6, p.CPU, 1e-6)
+		} else {
 			near("CPU time a message × messages and CPU time of "+p.Name, p.PerMessage*float64(r.Messages)/1e6, p.CPU, 1e-6)
+		}
+		if p.PerMessage > 0 && p.PerConnSecond > 0 {
+			t.Errorf("%s takes %v µs a message and %v a connection and second: there is one of them", p.Name, p.PerMessage, p.PerConnSecond)
 		}
 	}
 	if r.Offered != r.Options.Rate || r.Lateness.Count > 0 != (r.Offered > 0) {

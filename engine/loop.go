@@ -44,14 +44,13 @@ type Loop struct {
 	ending    []ending   // OnClose due
 	batch     []func()   // taken from inbox
 	batchAt   int        // next of batch to run
-	ticking   bool       // mirror of wantsTick
 	hurrying  bool       // mirror of wantsHurry
 	counters  LoopStats
 	scheduled time.Time // when it last came by Go's scheduler
 
 	load       atomic.Int32 // conns here and on their way
 	overloaded atomic.Bool  // see Overloaded
-	wantsTick  atomic.Bool  // timers wait
+	wakeAt     atomic.Int64 // the first tick at which a timer may be due
 	wantsHurry atomic.Bool  // blocked conns wait
 
 	mu      sync.Mutex

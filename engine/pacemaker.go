@@ -25,10 +25,11 @@ func (e *Engine) pace() {
 		case <-e.quit:
 			return
 		case <-tick.C:
-			e.clock.Store(int64(time.Since(e.start)))
+			now := int64(time.Since(e.start))
+			e.clock.Store(now)
 			ticks++
 			for _, l := range e.loops {
-				if l.wantsTick.Load() || ticks%trimPeriod == 0 {
+				if l.wakeAt.Load() <= now/int64(e.cfg.Tick) || ticks%trimPeriod == 0 {
 					l.poke()
 				}
 			}

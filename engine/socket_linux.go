@@ -7,11 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dead peers are found after 15 s of silence and 9 probes 15 s apart, as the net
-// package has it.
+// Dead peers are found after 150 s, as the net package has it, but the first
+// probe comes after 60 s of silence and not after 15: who is pinged every 50 s
+// by a heartbeat needs none, and three probes cost more than the ping.
 const (
-	keepAliveIdle  = 15
-	keepAliveCount = 9
+	keepAliveIdle     = 60 // seconds
+	keepAliveInterval = 15 // seconds
+	keepAliveCount    = 6
 )
 
 // listenConfig sets keep-alive once on the listening socket, from which accepted
@@ -33,7 +35,7 @@ func keepAlive(fd int) error {
 	for _, o := range []struct{ level, name, value int }{
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAliveIdle},
-		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepAliveIdle},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepAliveInterval},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepAliveCount},
 	} {
 		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {

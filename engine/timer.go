@@ -1,6 +1,9 @@
 package engine
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 const (
 	wheelSlots   = 1024
@@ -30,9 +33,8 @@ func (l *Loop) Schedule(t *Timer, d time.Duration) {
 	t.due = max(int64((after+tick-1)/tick), w.now+1)
 	t.link(&w.slots[t.due%wheelSlots])
 	w.count++
-	if !l.ticking {
-		l.ticking = true
-		l.wantsTick.Store(true)
+	if t.due < w.first {
+		w.expect(t.due)
 	}
 }
 
@@ -72,12 +74,35 @@ type wheel struct {
 	slots []*Timer // allocated in init: Timers point into it
 	fired *Timer   // due and not told yet
 	now   int64    // the last tick that was looked at
+	first int64    // none is due before this tick; mirror of loop.wakeAt
 	count int
 }
 
 func (w *wheel) init(l *Loop) {
 	w.loop = l
 	w.slots = make([]*Timer, wheelSlots)
+	w.expect(never)
+}
+
+// never is a tick that does not come.
+const never = math.MaxInt64
+
+// expect has the pacemaker wake the loop at that tick.
+func (w *wheel) expect(tick int64) {
+	w.first = tick
+	w.loop.wakeAt.Store(tick)
+}
+
+// expectNext has it wake the loop at the next tick of which there is a timer, in
+// this round or a later one.
+func (w *wheel) expectNext() {
+	for tick := w.now + 1; tick <= w.now+wheelSlots; tick++ {
+		if w.slots[tick%wheelSlots] != nil {
+			w.expect(tick)
+			return
+		}
+	}
+	w.expect(never)
 }
 
 // advance fires what is due at tick now and tells whether some of it must wait
@@ -85,15 +110,15 @@ func (w *wheel) init(l *Loop) {
 func (w *wheel) advance(now int64) (more bool) {
 	if w.count == 0 {
 		w.now = max(w.now, now)
-		if w.loop.ticking {
-			w.loop.ticking = false
-			w.loop.wantsTick.Store(false)
+		if w.first != never {
+			w.expect(never)
 		}
 		return false
 	}
-	if now > w.now && w.fired == nil {
+	if now >= w.first && w.fired == nil {
 		w.collect(max(w.now+1, now-wheelSlots+1), now)
 		w.now = now
+		w.expectNext()
 	}
 	for n := 0; w.fired != nil; n++ {
 		if n == timerPortion {

@@ -111,15 +111,40 @@ func TestWheelRounds(t *testing.T) {
 	l.Schedule(&timers[4], hours(7)-time.Minute)
 	steps := []struct {
 		hour, fired int
-	}{{4, 0}, {6, 1}, {7, 2}, {5 + wheelSlots - 1, 2}, {5 + wheelSlots, 3}, {5 + 9*wheelSlots, 4}}
+		wake        int64 // then
+	}{
+		{4, 0, 5}, {6, 1, 7}, {7, 2, 5 + wheelSlots}, {5 + wheelSlots - 1, 2, 5 + wheelSlots},
+		{5 + wheelSlots, 3, 5 + 2*wheelSlots}, {5 + 2*wheelSlots, 3, 5 + 3*wheelSlots}, {5 + 9*wheelSlots, 4, never},
+	}
 	for _, s := range steps {
 		l.timers.advance(int64(s.hour))
 		if len(fired) != s.fired {
 			t.Fatalf("at hour %d fired %v", s.hour, fired)
 		}
+		if wake := l.wakeAt.Load(); wake != s.wake {
+			t.Fatalf("at hour %d the loop is to be woken at %d, not %d", s.hour, wake, s.wake)
+		}
 	}
 	if l.timers.count != 0 {
 		t.Errorf("%d timers are left", l.timers.count)
+	}
+}
+
+// A loop whose timers are not due is not woken by every tick.
+func TestALoopSleepsUntilATimerIsDue(t *testing.T) {
+	t.Parallel()
+	const ticks = 300
+	e := start(t, Config{Loops: 1, Tick: time.Millisecond})
+	l := e.Loops()[0]
+	fired := make(chan struct{})
+	before := e.Stats()[0].Turns
+	on(t, l, func() {
+		l.Schedule(&Timer{Target: expirer(func(*Timer) {})}, time.Hour)
+		l.Schedule(&Timer{Target: expirer(func(*Timer) { close(fired) })}, ticks*time.Millisecond)
+	})
+	receive(t, fired)
+	if turns := e.Stats()[0].Turns - before; turns > ticks/10 {
+		t.Errorf("%d turns in %d ticks in which nothing happened", turns, ticks)
 	}
 }
 

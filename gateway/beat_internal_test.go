@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"bytes"
 	"log/slog"
 	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"sluice/codec"
 	"sluice/engine"
 	"sluice/internal/link"
 )
@@ -55,6 +57,47 @@ func TestALinkThatIsNotReadIsNotMissed(t *testing.T) {
 		}
 		if n := types(5 * time.Second); n[link.Ping] != 1 || n[link.GoAway] != 1 {
 			t.Errorf("a worker that says nothing hears %v", n)
+		}
+	})
+}
+
+// Clients that came at once and say nothing are not pinged at once: each when it has been silent for one to two heartbeats, some in every second, and one that only answers
+// once in two heartbeats from then on.
+func TestClientsThatCameTogetherArePingedApart(t *testing.T) {
+	t.Parallel()
+	const clients, heartbeat, rounds = 1000, 25, 3
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(t, Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
+		g.lis.Heartbeat, g.lis.Misses, g.lis.Ping = heartbeat*time.Second, 1, "ping"
+		var peers [clients]*engine.SimPeer
+		for i := range peers {
+			peers[i] = g.sim.Open(0, netip.AddrPort{}, &session{lis: g.lis}, engine.ConnOptions{MaxOutput: 1 << 20})
+		}
+		for round := range rounds {
+			for second := range 2 * heartbeat {
+				pings := 0
+				for range 10 {
+					time.Sleep(100 * time.Millisecond)
+					g.sim.Turn(0)
+				}
+				for _, p := range peers {
+					if bytes.Contains(p.Take(), []byte("ping")) {
+						pings++
+						p.Send(codec.Frame{}.Append(nil, []byte("here"), true))
+						p.Read(1 << 10)
+					}
+				}
+				least, most := 0, 0
+				if second >= heartbeat {
+					least, most = 1, 3*clients/heartbeat
+				}
+				if pings < least || pings > most {
+					t.Errorf("in second %d of round %d %d are pinged", second, round, pings)
+				}
+			}
+		}
+		if l := g.g.loops[0]; l.stats.MessagesIn != rounds*clients || l.ends[link.ReasonIdle] > 0 {
+			t.Errorf("%d answers of %d clients, and %d were closed", l.stats.MessagesIn, clients, l.ends[link.ReasonIdle])
 		}
 	})
 }

@@ -101,7 +101,8 @@ type Listener struct {
 	FirstMessage time.Duration
 	// MessageTimeout bounds the time from a message's first byte to its last, with a second more for each 4 KiB of it. Defaults to 30 s; negative: no limit.
 	MessageTimeout time.Duration
-	// Heartbeat is how long a client may be silent before it is pinged. Defaults to 25 s; negative: no heartbeat.
+	// Heartbeat is how long a client may be silent before it is pinged, at least, and twice that at most: once in two heartbeats one that says nothing but answers.
+	// Defaults to 25 s; negative: no heartbeat.
 	Heartbeat time.Duration
 	// Misses is how many heartbeats may stay unanswered before the client is closed. Defaults to 2.
 	Misses int

@@ -103,7 +103,9 @@ func (s *session) open() {
 	l.stats.Opened++
 	s.limit()
 	if s.lis.Heartbeat > 0 {
-		l.el.Schedule(&s.timer, s.lis.Heartbeat)
+		// Clients that came together are not pinged together: the first heartbeat is over at any time, and opening counts as life in it.
+		s.heard = true
+		l.el.Schedule(&s.timer, time.Duration(l.tokens.Uint64()%uint64(s.lis.Heartbeat)))
 	} else {
 		s.loop.el.Cancel(&s.timer)
 	}

@@ -41,7 +41,7 @@ func when(r *bench.Report) string { return r.Started.Format("2006-01-02 15:04") 
 func figures(a, b *bench.Report) []figure {
 	micros := func(v float64) string { return Micros(int64(v)) }
 	exact := func(v float64) string { return whole(uint64(v)) }
-	x, y, unit := a.Latency, b.Latency, a.Options.Mode.Unit()
+	x, y, cpu := a.Latency, b.Latency, cpuEach(a.Options.Mode)
 	all := []figure{
 		{name: a.Options.Mode.Units() + " a second", a: a.Rate, b: b.Rate, show: Count, moreIsBetter: true},
 		{name: "p50", a: float64(x.P50), b: float64(y.P50), show: micros},
@@ -50,12 +50,12 @@ func figures(a, b *bench.Report) []figure {
 		{name: "p99.9", a: float64(x.P999), b: float64(y.P999), show: micros},
 		{name: "max", a: float64(x.Max), b: float64(y.Max), show: micros},
 		{name: "errors", a: failures(a), b: failures(b), show: exact},
-		{name: "CPU a " + unit + ", all servers", a: serverCPU(a), b: serverCPU(b), show: cpuTime},
+		{name: cpu + ", all servers", a: serverCPU(a), b: serverCPU(b), show: cpuTime},
 	}
 	for _, p := range a.Servers {
 		for _, q := range b.Servers {
 			if p.Name == q.Name {
-				all = append(all, figure{name: "CPU a " + unit + ", " + clean(p.Name), a: p.PerMessage, b: q.PerMessage, show: cpuTime},
+				all = append(all, figure{name: cpu + ", " + clean(p.Name), a: cpuOf(p), b: cpuOf(q), show: cpuTime},
 					figure{name: "memory a connection, " + clean(p.Name), a: p.PerConn, b: q.PerConn, show: Size})
 			}
 		}

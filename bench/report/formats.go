@@ -104,6 +104,9 @@ func GoBench(w io.Writer, r *bench.Report) error {
 		if p.PerMessage > 0 {
 			fmt.Fprintf(&b, " %.3f cpu-us/msg-%s", p.PerMessage, word(p.Name))
 		}
+		if p.PerConnSecond > 0 {
+			fmt.Fprintf(&b, " %.3f cpu-us/conn/s-%s", p.PerConnSecond, word(p.Name))
+		}
 		if p.PerConn > 0 {
 			fmt.Fprintf(&b, " %.0f B/conn-%s", p.PerConn, word(p.Name))
 		}

@@ -101,7 +101,7 @@ func keyFigures(r *bench.Report) []pair {
 	if o.Mode == bench.Idle {
 		all := []pair{{"connections", whole(uint64(max(r.Opened, 0)))}}
 		for _, p := range r.Servers {
-			all = append(all, pair{clean(p.Name) + ", a connection", Size(p.PerConn)})
+			all = append(all, pair{clean(p.Name) + ", a connection", Size(p.PerConn)}, pair{clean(p.Name) + ", " + cpuEach(o.Mode), cpuTime(cpuOf(p))})
 		}
 		return append(all, pair{"errors", Count(failures(r))})
 	}

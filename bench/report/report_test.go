@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"testing"
@@ -64,6 +65,45 @@ func TestText(t *testing.T) {
 	}
 	if strings.Contains(b.String(), "\x1b") {
 		t.Error("an escape of a foreign text reaches the terminal")
+	}
+}
+
+// TestIdleCPU finds what a connection takes a second wherever a message's CPU time stands in other modes.
+func TestIdleCPU(t *testing.T) {
+	t.Parallel()
+	r := sample(t, 0)
+	r.Options.Mode, r.Messages, r.Rate = bench.Idle, 1000, 0
+	r.Servers = []bench.ProcessUsage{{Name: "gateway", CPU: .0015, PerConnSecond: .75, Cores: 75e-5, PerConn: 1024}, {Name: "worker", CPU: .0005, PerConnSecond: .25, Cores: 25e-5}}
+	worse := *r
+	worse.Servers = []bench.ProcessUsage{{Name: "gateway", PerConnSecond: 1.5}, {Name: "worker", PerConnSecond: .25}}
+	for name, c := range map[string]struct {
+		write func(io.Writer) error
+		want  []string
+	}{
+		"text":    {func(w io.Writer) error { return Text(w, r) }, []string{"CPU a connection and second", "gateway                        0.75 µs"}},
+		"json":    {func(w io.Writer) error { return JSON(w, r) }, []string{`"cpu_us_per_conn_second": 0.75`}},
+		"gobench": {func(w io.Writer) error { return GoBench(w, r) }, []string{" 0.750 cpu-us/conn/s-gateway 1024 B/conn-gateway 0.250 cpu-us/conn/s-worker"}},
+		"html":    {func(w io.Writer) error { return HTML(w, r) }, []string{"gateway, CPU a connection and second", "0.75 µs"}},
+		"compare": {func(w io.Writer) error { return Compare(w, r, &worse) }, []string{
+			"CPU a connection and second, all servers  1.00 µs  1.75 µs   +75.0 %  worse", "CPU a connection and second, gateway      0.75 µs  1.50 µs  +100.0 %  worse",
+		}},
+	} {
+		var b strings.Builder
+		if err := c.write(&b); err != nil {
+			t.Error(name, err)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("%s: no %q in\n%s", name, want, &b)
+			}
+		}
+	}
+	for text, want := range map[string]bool{"cpu<=1us": true, "cpu<900ns": false} {
+		if o, err := ParseSLO(text); err != nil {
+			t.Error(err)
+		} else if measured, ok := o.Check(r); ok != want || measured != "1.00 µs" {
+			t.Errorf("%q: %v with %s", text, ok, measured)
+		}
 	}
 }
 

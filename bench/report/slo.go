@@ -77,16 +77,16 @@ func failures(r *bench.Report) float64 {
 	return float64(n)
 }
 
-// serverCPU is what all servers together took for a message, in microseconds.
+// serverCPU is what all servers together took for each, as cpuEach says, in microseconds.
 func serverCPU(r *bench.Report) float64 {
 	var sum float64
 	for _, p := range r.Servers {
-		sum += p.PerMessage
+		sum += cpuOf(p)
 	}
 	return sum
 }
 
-// ParseSLO reads an objective: p50, p90, p99, p99.9, max or mean and a duration; cpu, of all servers a message, and a duration; rate, lost or errors and a number
+// ParseSLO reads an objective: p50, p90, p99, p99.9, max or mean and a duration; cpu, of all servers a message or, in mode idle, a connection and second, and a duration; rate, lost or errors and a number
 // with an optional k or M; errors and a percentage of the messages, or of the connections if they are more. Between them stands <, <=, > or >=.
 func ParseSLO(s string) (SLO, error) {
 	text := strings.ReplaceAll(s, " ", "")

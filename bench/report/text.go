@@ -104,10 +104,10 @@ func auditRows(a bench.Audit) (head, row []string) {
 
 // processRows is what each process took, the generator last, with a head.
 func processRows(r *bench.Report) (head []string, rows [][]string) {
-	head = []string{"process", "CPU a " + r.Options.Mode.Unit(), "cores", "resident", "a connection"}
+	head = []string{"process", cpuEach(r.Options.Mode), "cores", "resident", "a connection"}
 	for _, p := range slices.Concat(r.Servers, []bench.ProcessUsage{r.Own}) {
 		rows = append(rows, []string{
-			clean(p.Name), unless(p.PerMessage == 0, cpuTime(p.PerMessage)), fmt.Sprintf("%.2f", p.Cores), unless(p.RSS == 0, Size(float64(p.RSS))), unless(p.PerConn == 0, Size(p.PerConn)),
+			clean(p.Name), unless(cpuOf(p) == 0, cpuTime(cpuOf(p))), fmt.Sprintf("%.2f", p.Cores), unless(p.RSS == 0, Size(float64(p.RSS))), unless(p.PerConn == 0, Size(p.PerConn)),
 		})
 	}
 	return head, rows

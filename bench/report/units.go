@@ -1,9 +1,12 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"sluice/bench"
 )
 
 // Micros is a duration given in microseconds, with three digits that count.
@@ -58,7 +61,18 @@ func whole(n uint64) string {
 	return s
 }
 
-// cpuTime is processor time a message, in microseconds.
+// cpuEach is what a run's CPU time is given by: a message, or a second of a connection that says nothing.
+func cpuEach(m bench.Mode) string {
+	if m == bench.Idle {
+		return "CPU a connection and second"
+	}
+	return "CPU a " + m.Unit()
+}
+
+// cpuOf is what a process took for each, in microseconds.
+func cpuOf(p bench.ProcessUsage) float64 { return cmp.Or(p.PerMessage, p.PerConnSecond) }
+
+// cpuTime is processor time in microseconds.
 func cpuTime(us float64) string { return fmt.Sprintf("%.2f µs", us) }
 
 // plural is a number of things.
