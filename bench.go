@@ -39,7 +39,7 @@ var benchLong = map[bench.Mode]string{
 to a neighbour, by uid, of which the sender gets a copy, 4 are a leave with the return a while later, and 1 is a connection given up and made anew.
 With --rate the next who is free does what is due; without, each thinks for a while after every answer (--think).
 The audit holds although people come and go: see go doc ./bench and bench/chat.go. The worker is the bench's own, not the chat's, which limits rates.`,
-	bench.Idle: `A gateway pings a WebSocket that stays silent once in two heartbeats, 50 s by default: measure for a multiple of that, or what is left out counts for nothing.
+	bench.Idle: `A gateway pings a WebSocket that stays silent in each heartbeat, of 25 s by default: measure for a multiple of that, or what is left out counts for nothing.
 A process's CPU time is told with what it takes without any connection: the more there are the less that matters. Clock ticks of 10 ms are the unit it is read in.`,
 }
 
@@ -113,7 +113,7 @@ func (b *benchRun) flags(c *cobra.Command) {
 	f.IntVarP(&b.Size, "size", "s", 128, "payload of a message, in bytes")
 	window := 10 * time.Second
 	if b.Mode == bench.Idle {
-		window = 50 * time.Second
+		window = 25 * time.Second
 	}
 	f.DurationVarP(&b.Window, "duration", "z", window, "how long to measure")
 	f.DurationVar(&b.Warmup, "warmup", 2*time.Second, "how long to run before that")

@@ -34,7 +34,7 @@ type Options struct {
 	SlowReaders int           `json:"slow_readers,omitempty"`
 	Think       time.Duration `json:"think_ns,omitempty"` // chat, closed loop: how long people think, on average. Defaults to 1 s. Negative: not at all.
 	Warmup      time.Duration `json:"warmup_ns"`          // Defaults to 2 s. Negative: none.
-	Window      time.Duration `json:"window_ns"`          // Defaults to 10 s; in mode idle to 50 s, in which a gateway pings each WebSocket once.
+	Window      time.Duration `json:"window_ns"`          // Defaults to 10 s; in mode idle to 25 s, in which a gateway pings each WebSocket once.
 	Drain       time.Duration `json:"drain_ns"`           // how long to wait for what is still on its way. Defaults to 5 s. Negative: not at all.
 
 	Loops     int      `json:"loops"`             // of each generator process. Defaults to half the processors.
@@ -137,7 +137,7 @@ func (o *Options) defaults() {
 	set(&o.Think, time.Second)
 	set(&o.Warmup, 2*time.Second)
 	if o.Mode == Idle {
-		set(&o.Window, 50*time.Second)
+		set(&o.Window, 25*time.Second)
 	}
 	set(&o.Window, 10*time.Second)
 	set(&o.Drain, 5*time.Second)

@@ -8,8 +8,8 @@ import (
 )
 
 // Dead peers are found after 150 s, as the net package has it, but the first
-// probe comes after 60 s of silence and not after 15: who is pinged every 50 s
-// by a heartbeat needs none, and three probes cost more than the ping.
+// probe comes after 60 s of silence and not after 15: who is pinged every 25 s
+// by a heartbeat needs none, and a probe costs as much as the ping.
 const (
 	keepAliveIdle     = 60 // seconds
 	keepAliveInterval = 15 // seconds

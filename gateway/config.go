@@ -101,10 +101,9 @@ type Listener struct {
 	FirstMessage time.Duration
 	// MessageTimeout bounds the time from a message's first byte to its last, with a second more for each 4 KiB of it. Defaults to 30 s; negative: no limit.
 	MessageTimeout time.Duration
-	// Heartbeat is how long a client may be silent before it is pinged, at least, and twice that at most: once in two heartbeats one that says nothing but answers.
-	// Defaults to 25 s; negative: no heartbeat.
+	// Heartbeat is how often a client is looked at: one of which no message has come since the last time is pinged. Defaults to 25 s; negative: never.
 	Heartbeat time.Duration
-	// Misses is how many heartbeats may stay unanswered before the client is closed. Defaults to 2.
+	// Misses is how many pings in a row may stay unanswered before the client is closed. Defaults to 2.
 	Misses int
 	// Ping is the message that pings a client whose protocol has no ping of its own. Empty: such clients are only timed.
 	Ping string

@@ -21,6 +21,15 @@ const (
 	phaseForgotten
 )
 
+// pulse is what a client has done since the last heartbeat.
+type pulse uint8
+
+const (
+	silent pulse = iota
+	alive        // some bytes came: it answers pings
+	active       // a message came
+)
+
 // session is one client. It is the handler of its connection, and everything in it is owned by the loop.
 type session struct {
 	// Static after the session opened.
@@ -42,8 +51,8 @@ type session struct {
 	phase   phase
 	pauses  pauses // why it is not read; 0: it is
 	misses  uint8
-	tries   uint8         // links that ended with its oldest event out
-	heard   bool          // since the last heartbeat
+	tries   uint8 // links that ended with its oldest event out
+	pulse   pulse
 	known   bool          // a worker has acknowledged that it is there
 	told    bool          // its worker was told that it is gone
 	waiting bool          // stands in a waiting list
@@ -103,8 +112,8 @@ func (s *session) open() {
 	l.stats.Opened++
 	s.limit()
 	if s.lis.Heartbeat > 0 {
-		// Clients that came together are not pinged together: the first heartbeat is over at any time, and opening counts as life in it.
-		s.heard = true
+		// Clients that came together are not pinged together: the first heartbeat is over at any time, and opening counts as activity in it.
+		s.pulse = active
 		l.el.Schedule(&s.timer, time.Duration(l.tokens.Uint64()%uint64(s.lis.Heartbeat)))
 	} else {
 		s.loop.el.Cancel(&s.timer)
@@ -116,7 +125,7 @@ func (s *session) open() {
 
 // OnData implements engine.Handler: it decodes all that is there.
 func (s *session) OnData(c *engine.Conn, in []byte) int {
-	s.heard = true
+	s.pulse = max(s.pulse, alive)
 	taken := 0
 	if s.phase == phaseHandshake {
 		if taken = s.handshake(in); taken == 0 {
@@ -213,7 +222,7 @@ func (s *session) target() string { return link.RequestTarget(s.request) }
 // forward passes a message on to the client's worker, or lets it wait.
 func (s *session) forward(payload []byte, flags uint8) {
 	s.loop.stats.MessagesIn++
-	s.begun, s.mute = 0, false
+	s.begun, s.mute, s.pulse = 0, false, active
 	if s.queue == nil && !s.suspect() && s.attach() && s.link.fits(payload) && s.link.allows(s, payload) {
 		s.link.message(s, payload, flags)
 	} else {
@@ -367,12 +376,13 @@ func (s *session) OnTimer(*engine.Timer) {
 	}
 }
 
-// heartbeat pings a client that has been silent, and closes one that stayed so. Any bytes count as life; a paused client cannot be heard.
+// heartbeat pings a client of which no message has come, and closes one that has not answered any ping for so long. Any bytes count as an answer; a paused client cannot be heard.
 func (s *session) heartbeat() {
-	switch {
-	case s.heard || s.pauses != 0:
-		s.heard = false
+	if s.pulse != silent || s.pauses != 0 {
 		s.misses = 0
+	}
+	switch {
+	case s.pulse == active || s.pauses != 0:
 	case int(s.misses) >= s.lis.Misses:
 		s.end(link.ReasonIdle)
 		return
@@ -385,5 +395,6 @@ func (s *session) heartbeat() {
 			_ = s.conn.Write(b)
 		}
 	}
+	s.pulse = silent
 	s.loop.el.Schedule(&s.timer, s.lis.Heartbeat)
 }
