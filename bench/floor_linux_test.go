@@ -1,30 +1,40 @@
 package bench_test
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"sluice/codec"
 )
 
-// fanOutFloor is the least that a fan-out can cost: one thread, and for what one read returned one write(2) to each client. It has no buffers, no state of a client,
-// and no idea of what is to happen with one that does not read: its sockets block, and so does it.
+// fanOutFloor is the least that a fan-out can cost: one thread, and for what one read returned one write(2) to each client. It has no buffers, no state of a client but the codec of
+// a WebSocket, and no idea of what is to happen with one that does not read: its sockets block, and so does it.
 type fanOutFloor struct {
 	listener, poll int
-	clients        []int // their sockets
+	clients        []int // sockets of those who are open
 	buf            [64 << 10]byte
+	webSockets     map[int]*codec.WebSocket // by socket; a nil map: clients speak text lines
 }
+
+var errGone = errors.New("the client is gone")
 
 // serveFloor runs it until the process is ended.
 func serveFloor() error {
-	f := &fanOutFloor{}
+	f, scheme, serve := &fanOutFloor{}, os.Getenv(floorEnv), (*fanOutFloor).serveLines
+	if scheme == "ws" {
+		f.webSockets, serve = make(map[int]*codec.WebSocket), (*fanOutFloor).serveFrames
+	}
 	port, err := f.listen()
 	if err != nil {
 		return err
 	}
-	fmt.Printf("ready text://127.0.0.1:%d\n", port)
+	fmt.Printf("ready %s://127.0.0.1:%d\n", scheme, port)
 	events := make([]unix.EpollEvent, 1024)
 	for {
 		n, err := unix.EpollWait(f.poll, events, -1)
@@ -34,8 +44,10 @@ func serveFloor() error {
 		for _, e := range events[:max(n, 0)] {
 			if fd := int(e.Fd); fd == f.listener {
 				err = f.accept()
-			} else {
-				err = f.serve(fd)
+			} else if err = serve(f, fd); err == errGone {
+				f.clients = slices.DeleteFunc(f.clients, func(c int) bool { return c == fd })
+				delete(f.webSockets, fd)
+				err = unix.Close(fd)
 			}
 			if err != nil {
 				return err
@@ -80,42 +92,101 @@ func (f *fanOutFloor) accept() error {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return fmt.Errorf("setsockopt: %w", err)
 	}
-	f.clients = append(f.clients, fd)
+	if f.webSockets == nil {
+		f.clients = append(f.clients, fd)
+	}
 	return f.watch(fd)
 }
 
-// serve reads what a client has sent, whole lines: broadcasts go to all, anything else back. A client that is gone is no error.
-func (f *fanOutFloor) serve(fd int) error {
+// read reads behind the first n bytes of buf, and returns how many there are now.
+func (f *fanOutFloor) read(fd, n int) (int, error) {
+	more, err := unix.Read(fd, f.buf[n:])
+	if err != nil || more == 0 {
+		return 0, errGone
+	}
+	return n + more, nil
+}
+
+// serveLines reads what a client has sent, whole lines: broadcasts, which begin with b, go to all, anything else back.
+func (f *fanOutFloor) serveLines(fd int) (err error) {
 	n := 0
 	for n == 0 || f.buf[n-1] != '\n' {
-		more, err := unix.Read(fd, f.buf[n:])
-		if err != nil || more == 0 {
-			f.clients = slices.DeleteFunc(f.clients, func(c int) bool { return c == fd })
-			return unix.Close(fd)
+		if n, err = f.read(fd, n); err != nil {
+			return err
 		}
-		n += more
 	}
-	if f.buf[0] != 'b' {
-		return f.write(fd, n)
+	return f.send(fd, f.buf[:n], f.buf[0] == 'b')
+}
+
+// serveFrames does so with a WebSocket's messages.
+func (f *fanOutFloor) serveFrames(fd int) error {
+	n, err := f.read(fd, 0)
+	if err != nil {
+		return err
+	}
+	ws := f.webSockets[fd]
+	if ws == nil {
+		return f.upgrade(fd, f.buf[:n])
+	}
+	var out []byte
+	toAll := false
+	for at := 0; at < n; {
+		_, payload, took, _, err := ws.Decode(f.buf[at:n], nil)
+		if err == nil && took == 0 { // the rest has not come
+			n, err = f.read(fd, n)
+		}
+		if err != nil {
+			return errGone
+		}
+		if at += took; len(payload) > 0 {
+			toAll = toAll || payload[0] == 'b'
+			out = ws.Append(out, payload, false)
+		}
+	}
+	return f.send(fd, out, toAll)
+}
+
+// upgrade takes a handshake, which comes whole.
+func (f *fanOutFloor) upgrade(fd int, in []byte) error {
+	req, n, err := codec.ReadRequest(in)
+	if n == 0 || err != nil {
+		return errGone
+	}
+	ws, response, err := codec.Upgrade(req, &codec.UpgradeOptions{})
+	if err != nil {
+		return errGone
+	}
+	f.webSockets[fd] = ws
+	f.clients = append(f.clients, fd)
+	return f.write(fd, response)
+}
+
+// send writes to all, or back.
+func (f *fanOutFloor) send(fd int, b []byte, toAll bool) error {
+	if !toAll {
+		return f.write(fd, b)
 	}
 	for _, c := range f.clients {
-		if err := f.write(c, n); err != nil {
+		if err := f.write(c, b); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// write is write(2) of the first n bytes and nothing else: not even Go's scheduler is told of it.
-func (f *fanOutFloor) write(fd, n int) error {
-	wrote, _, err := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&f.buf[0])), uintptr(n))
+// write is write(2) and nothing else: not even Go's scheduler is told of it.
+func (f *fanOutFloor) write(fd int, b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	wrote, _, err := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
 	switch {
 	case err == syscall.EPIPE || err == syscall.ECONNRESET:
 		return nil // reading tells
 	case err != 0:
 		return fmt.Errorf("write: %w", err)
-	case int(wrote) != n:
-		return fmt.Errorf("write: %d of %d bytes", wrote, n)
+	case int(wrote) != len(b):
+		return fmt.Errorf("write: %d of %d bytes", wrote, len(b))
 	}
 	return nil
 }
