@@ -136,7 +136,8 @@ func addsUp(t *testing.T, r *bench.Report) {
 		t.Errorf("%v were offered of %v a second; %d times lateness", r.Offered, r.Options.Rate, r.Lateness.Count)
 	}
 	if r.Offered > 0 && r.Verdict.Valid && r.Options.Mode != bench.Chat {
-		near("messages that were due in the window, and lateness", float64(r.Lateness.Count), r.Offered*r.Seconds, 2*float64(r.Options.Loops*r.Options.Processes))
+		due := r.Offered * r.Seconds // a loop that a loaded machine keeps waiting at the window's end lacks some, though the verdict, which forgives a twentieth, holds
+		near("messages that were due in the window, and lateness", float64(r.Lateness.Count), due, 2*float64(r.Options.Loops*r.Options.Processes)+due/20)
 	}
 }
 
