@@ -111,11 +111,7 @@ func (b *benchRun) flags(c *cobra.Command) {
 	}
 	f.VarP((*rate)(&b.Rate), "rate", "R", "open loop: "+due+", for example 10k")
 	f.IntVarP(&b.Size, "size", "s", 128, "payload of a message, in bytes")
-	window := 10 * time.Second
-	if b.Mode == bench.Idle {
-		window = 25 * time.Second
-	}
-	f.DurationVarP(&b.Window, "duration", "z", window, "how long to measure")
+	f.DurationVarP(&b.Window, "duration", "z", 0, "how long to measure (default: 10s, of idle connections 25s)")
 	f.DurationVar(&b.Warmup, "warmup", 2*time.Second, "how long to run before that")
 	f.DurationVar(&b.Drain, "drain", 5*time.Second, "how long to wait for the last messages")
 	f.IntVar(&b.Loops, "loops", 0, "event loops of a generator (default: half the processors)")

@@ -20,9 +20,9 @@ func BenchmarkFanOut(b *testing.B) {
 			b.Run(fmt.Sprintf("loops=%d/inflight=%d", loops, inFlight), func(b *testing.B) {
 				o := bench.Options{Mode: bench.Broadcast, InFlight: inFlight}
 				sides := []side{
-					floorSide("text-floor", o, bench.Text, lines),
+					serverSide("text-floor", o, bench.Text, lines),
 					sluiceSide("text", "text-floor", o, bench.Text, bin, loops),
-					floorSide("ws-floor", o, bench.WebSocket, frames),
+					serverSide("ws-floor", o, bench.WebSocket, frames),
 					sluiceSide("ws", "ws-floor", o, bench.WebSocket, bin, loops),
 				}
 				compare(b, sides, cpu)
@@ -40,19 +40,13 @@ func startFloor(tb testing.TB, c bench.Codec) *proctest.Process {
 	return proctest.Start(tb, []string{floorEnv + "=" + string(c)}, os.Args[0])
 }
 
-// floorSide is a floor that runs already.
-func floorSide(name string, o bench.Options, c bench.Codec, p *proctest.Process) side {
-	o.Codec, o.Targets, o.PIDs = c, []string{p.Addrs[string(c)]}, []bench.PID{{Name: name, PID: p.PID}}
-	return side{name: name, load: o}
-}
-
 // TestFanOutFloor has the floor serve broadcasts of two senders: what a comparison with it says is worth nothing if it loses or repeats one.
 func TestFanOutFloor(t *testing.T) {
 	t.Parallel()
 	for _, c := range []bench.Codec{bench.Text, bench.WebSocket} {
 		t.Run(string(c), func(t *testing.T) {
 			t.Parallel()
-			floor := floorSide("floor", short(bench.Options{Mode: bench.Broadcast, InFlight: 3, Senders: 2}), c, startFloor(t, c))
+			floor := serverSide("floor", short(bench.Options{Mode: bench.Broadcast, InFlight: 3, Senders: 2}), c, startFloor(t, c))
 			if r := run(t, floor.load); r.Messages == 0 || r.Audit.Received != r.Audit.Expected {
 				t.Errorf("%d messages, %+v", r.Messages, r.Audit)
 			}

@@ -23,11 +23,14 @@ func (g *generator) sample() (laneSample, error) {
 	return sum, nil
 }
 
-// halt sends nothing more. It returns what each connection has sent: connection first+i the i-th.
+// halt sends what an open loop should have sent by now, and nothing more. It returns what each connection has sent: connection first+i the i-th.
 func (g *generator) halt() ([]uint32, error) {
 	g.halted.Store(true)
 	sent := make([]uint32, g.end-g.first)
 	g.each(func(l *lane) {
+		if l.period > 0 {
+			l.pace()
+		}
 		l.running = false
 		for _, c := range l.clients {
 			sent[c.id-g.first] = c.sent

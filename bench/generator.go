@@ -303,9 +303,9 @@ func (g *generator) redial(c *client) {
 func (g *generator) pace(l *lane, phase float64) {
 	period := 1e6 / g.opts.Rate * float64(g.opts.senders()) / float64(len(l.senders)) // microseconds
 	woken := make(chan float64, 1)
-	_ = l.loop.Post(func() { l.tick(); l.due = float64(l.now) + phase*period }) // only a stopped engine refuses
+	_ = l.loop.Post(func() { l.due, l.period = float64(g.loaded)+phase*period, period }) // only a stopped engine refuses
 	for {
-		if l.loop.Post(func() { l.pace(period); woken <- l.due }) != nil {
+		if l.loop.Post(func() { l.pace(); woken <- l.due }) != nil {
 			return
 		}
 		select {

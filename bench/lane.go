@@ -29,6 +29,7 @@ type lane struct {
 	senders  []*client // in the order of their next turn, for the open loop
 	turn     int
 	due      float64 // open loop: when the next message is to be sent
+	period   float64 // open loop: from one to the next, in microseconds; 0 before the first
 	open     int
 	sent     uint64
 	messages uint64 // arrived and checked
@@ -145,8 +146,8 @@ func (l *lane) replace(c *client) {
 	}
 }
 
-// pace sends all messages that are due by now, in an open loop. period is the time from one to the next, in microseconds.
-func (l *lane) pace(period float64) {
+// pace sends all messages that are due by now, in an open loop.
+func (l *lane) pace() {
 	l.tick()
 	for l.running && l.due <= float64(l.now) && len(l.senders) > 0 {
 		if c := l.next(); c != nil {
@@ -160,7 +161,7 @@ func (l *lane) pace(period float64) {
 				c.send(due)
 			}
 		}
-		l.due += period
+		l.due += l.period
 	}
 }
 

@@ -32,8 +32,8 @@ type Report struct {
 	Interrupted bool `json:"interrupted,omitempty"`
 
 	Slow     *Slow          `json:"slow_readers,omitempty"` // until the window's end; no part of the audit
-	Latency  Latency        `json:"latency"`
-	Lateness Latency        `json:"lateness"` // from the intended to the real send; open loop only
+	Latency  Latency        `json:"latency"`                // of what was begun in the window, or was due in it, and has arrived before Options.Drain had passed
+	Lateness Latency        `json:"lateness"`               // from the intended to the real send of what was due in the window; open loop only
 	Errors   []ErrorCount   `json:"errors,omitempty"`
 	Servers  []ProcessUsage `json:"servers,omitempty"` // measured ones
 	Own      ProcessUsage   `json:"generator"`         // all generator processes together

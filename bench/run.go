@@ -152,9 +152,18 @@ func (r *run) measure(ctx context.Context) error {
 	}
 	r.report.Interrupted = ctx.Err() != nil
 	r.report.Slow = slow.stop()
+	if err := r.settle(context.WithoutCancel(ctx)); err != nil { // what was measured wants its audit
+		return err
+	}
+	last, err := r.sample() // what was due in the window, and was sent or came only after it: the slowest may be among that
+	if err != nil {
+		return err
+	}
+	sum.Latency.Merge(last.Latency)
+	sum.Lateness.Merge(last.Lateness)
 	r.sum(sum, window)
 	r.use(before, servers, own)
-	return r.settle(context.WithoutCancel(ctx)) // what was measured wants its audit
+	return nil
 }
 
 // phase follows one part of the run, sampling it about once a second. Into sum, if there is one, goes what is counted, also when ctx ends in the middle. It returns the

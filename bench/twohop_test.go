@@ -71,7 +71,7 @@ func twoHops(b *testing.B, loops []int, loads []load, figures ...figure) {
 		for _, l := range loads {
 			b.Run(fmt.Sprintf("loops=%d/%s", n, l.name), func(b *testing.B) {
 				sides := []side{
-					rawSide("raw", l.Options, raw),
+					serverSide("raw", l.Options, bench.Text, raw),
 					sluiceSide("text", "raw", l.Options, bench.Text, bin, n),
 					sluiceSide("ws", "raw", l.Options, bench.WebSocket, bin, n),
 				}
@@ -91,8 +91,8 @@ func BenchmarkManyClients(b *testing.B) {
 		b.Run(fmt.Sprintf("inflight=%d", inFlight), func(b *testing.B) {
 			few, many := bench.Options{Conns: 1000, InFlight: inFlight}, bench.Options{Conns: 15_000, InFlight: inFlight}
 			sides := []side{
-				rawSide("raw-1k", few, raw),
-				rawSide("raw-15k", many, raw),
+				serverSide("raw-1k", few, bench.Text, raw),
+				serverSide("raw-15k", many, bench.Text, raw),
 				sluiceSide("text-1k", "raw-1k", few, bench.Text, bin, loops),
 				sluiceSide("text-15k", "text-1k", many, bench.Text, bin, loops),
 			}
@@ -102,9 +102,9 @@ func BenchmarkManyClients(b *testing.B) {
 	}
 }
 
-// rawSide is a server that echoes lines, is one process and runs already.
-func rawSide(name string, o bench.Options, p *proctest.Process) side {
-	o.Codec, o.Targets, o.PIDs = bench.Text, []string{p.Addrs["text"]}, []bench.PID{{Name: name, PID: p.PID}}
+// serverSide is a server that is one process and runs already.
+func serverSide(name string, o bench.Options, c bench.Codec, p *proctest.Process) side {
+	o.Codec, o.Targets, o.PIDs = c, []string{p.Addrs[string(c)]}, []bench.PID{{Name: name, PID: p.PID}}
 	return side{name: name, load: o}
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -114,7 +115,7 @@ func (s *session) open() {
 	if s.lis.Heartbeat > 0 {
 		// Clients that came together are not pinged together: the first heartbeat is over at any time, and opening counts as activity in it.
 		s.pulse = active
-		l.el.Schedule(&s.timer, time.Duration(l.tokens.Uint64()%uint64(s.lis.Heartbeat)))
+		l.el.Schedule(&s.timer, rand.N(s.lis.Heartbeat))
 	} else {
 		s.loop.el.Cancel(&s.timer)
 	}
