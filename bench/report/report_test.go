@@ -68,6 +68,23 @@ func TestText(t *testing.T) {
 	}
 }
 
+// TestVerdict has the word agree with the exit code: 1 for a run that failed or was interrupted, whatever else was wrong with it.
+func TestVerdict(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		failed, interrupted, valid bool
+		want                       string
+	}{
+		{true, true, false, "FAILED"}, {true, false, true, "FAILED"}, {false, true, false, "INTERRUPTED"},
+		{false, true, true, "INTERRUPTED"}, {false, false, false, "INVALID"}, {false, false, true, "OK"},
+	} {
+		r := &bench.Report{Interrupted: c.interrupted, Verdict: bench.Verdict{Valid: c.valid, Failed: c.failed}}
+		if got := Verdict(r); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}
+
 // TestIdleCPU finds what a connection takes a second wherever a message's CPU time stands in other modes.
 func TestIdleCPU(t *testing.T) {
 	t.Parallel()

@@ -142,15 +142,15 @@ func loop(r *bench.Report) string {
 	}
 }
 
-// Verdict is one word for the whole: FAILED, INVALID, INTERRUPTED or OK. The report's Verdict.Reasons say why.
+// Verdict is one word for the whole: FAILED, INTERRUPTED, INVALID or OK, the first that is true, as the exit code has it. The report's Verdict.Reasons say why.
 func Verdict(r *bench.Report) string {
 	switch {
 	case r.Verdict.Failed:
 		return "FAILED"
-	case !r.Verdict.Valid:
-		return "INVALID"
 	case r.Interrupted:
 		return "INTERRUPTED"
+	case !r.Verdict.Valid:
+		return "INVALID"
 	}
 	return "OK"
 }
