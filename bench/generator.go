@@ -31,7 +31,7 @@ type generator struct {
 
 	// Written before the loops are told to run, read by them.
 	from, until int64 // the measured window, microseconds since began
-	loaded      int64 // when the load began, likewise
+	loaded      int64 // when the load was to begin, likewise
 
 	pending  atomic.Int64  // clients that are not ready yet
 	all      chan struct{} // closed when pending reaches 0
@@ -214,7 +214,7 @@ func (l *lane) enter(c *client) {
 
 // start lets the load begin; what is sent in the window given, in microseconds since the run began, is measured.
 func (g *generator) start(from, until int64) error {
-	g.from, g.until, g.loaded = from, until, time.Since(g.began).Microseconds()
+	g.from, g.until, g.loaded = from, until, from-g.opts.Warmup.Microseconds()
 	g.each(func(l *lane) {
 		l.tick()
 		l.running = true

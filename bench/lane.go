@@ -226,13 +226,17 @@ func (l *lane) sample() laneSample {
 	return s
 }
 
+func (t *tally) add(u tally) {
+	t.Sent += u.Sent
+	t.Messages += u.Messages
+	t.Bytes += u.Bytes
+	t.Failures += u.Failures
+	t.Acts.add(u.Acts)
+	t.Open += u.Open
+}
+
 func (s *laneSample) add(p laneSample) {
-	s.Sent += p.Sent
-	s.Messages += p.Messages
-	s.Bytes += p.Bytes
-	s.Failures += p.Failures
-	s.Acts.add(p.Acts)
-	s.Open += p.Open
+	s.tally.add(p.tally)
 	s.Latency.Merge(p.Latency)
 	s.Lateness.Merge(p.Lateness)
 }

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sync/errgroup"
 
 	"sluice/internal/proc"
@@ -40,9 +41,11 @@ type run struct {
 	parts   []part
 	report  *Report
 	began   time.Time
-	latency laneSample // of the window; its counters are those of the last sample
-	servers []usage    // as of the last sample, one for each of opts.PIDs
-	own     usage
+	counted tally   // as of the last sample
+	servers []usage // likewise, one for each of opts.PIDs
+	own     usage   // likewise
+
+	latency, lateness *hdrhistogram.Histogram // of what was due in the window, which samples before and after it may have too
 }
 
 // Run makes the load that the options say and reports on it. watch, unless it is nil, is told of each interval as it ends, on Run's goroutine. Without targets Run
@@ -68,7 +71,7 @@ func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err err
 	if err := o.reach(); err != nil {
 		return nil, err
 	}
-	r := &run{opts: o, watch: watch, began: time.Now()}
+	r := &run{opts: o, watch: watch, began: time.Now(), latency: newHistogram(), lateness: newHistogram()}
 	r.report = &Report{Format: Format, Label: o.Label, Started: r.began.UTC().Round(time.Millisecond), Command: append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...), Version: version(), Machine: machine(), Options: o}
 	r.parts, err = newParts(o, r.began)
 	defer func() {
@@ -145,7 +148,7 @@ func (r *run) measure(ctx context.Context) error {
 		return err
 	}
 	servers, own := r.servers, r.own
-	sum := laneSample{Latency: newHistogram(), Lateness: newHistogram()}
+	var sum tally
 	window, err := r.phase(ctx, from, r.opts.Window, 0, &sum)
 	if err != nil {
 		return err
@@ -155,12 +158,9 @@ func (r *run) measure(ctx context.Context) error {
 	if err := r.settle(context.WithoutCancel(ctx)); err != nil { // what was measured wants its audit
 		return err
 	}
-	last, err := r.sample() // what was due in the window, and was sent or came only after it: the slowest may be among that
-	if err != nil {
+	if _, err := r.sample(); err != nil { // what came only after the window: the slowest may be among that
 		return err
 	}
-	sum.Latency.Merge(last.Latency)
-	sum.Lateness.Merge(last.Lateness)
 	r.sum(sum, window)
 	r.use(before, servers, own)
 	return nil
@@ -168,7 +168,7 @@ func (r *run) measure(ctx context.Context) error {
 
 // phase follows one part of the run, sampling it about once a second. Into sum, if there is one, goes what is counted, also when ctx ends in the middle. It returns the
 // seconds that were counted.
-func (r *run) phase(ctx context.Context, start, length time.Duration, at float64, sum *laneSample) (seconds float64, err error) {
+func (r *run) phase(ctx context.Context, start, length time.Duration, at float64, sum *tally) (seconds float64, err error) {
 	n := max(int(math.Ceil(length.Seconds())), 4)
 	if length == 0 {
 		n = 0
@@ -194,7 +194,7 @@ func (r *run) phase(ctx context.Context, start, length time.Duration, at float64
 			r.watch(m)
 		}
 		if sum != nil {
-			sum.add(s)
+			sum.add(s.tally)
 		}
 	}
 	return seconds, nil
@@ -210,9 +210,9 @@ func (r *run) interval(seconds float64) (laneSample, Moment, error) {
 	if err != nil {
 		return s, Moment{}, err
 	}
-	last := r.latency
-	r.latency = s
-	s.tally = s.minus(last.tally)
+	last := r.counted
+	r.counted = s.tally
+	s.tally = s.minus(last)
 	m := Moment{
 		Seconds: seconds, Messages: s.Messages, Sent: s.Sent, Errors: s.Failures, Open: s.Open,
 		P50: s.Latency.ValueAtQuantile(50), P99: s.Latency.ValueAtQuantile(99), Max: s.Latency.Max(),
@@ -237,6 +237,8 @@ func (r *run) sample() (laneSample, error) {
 		}
 		sum.add(s)
 	}
+	r.latency.Merge(sum.Latency)
+	r.lateness.Merge(sum.Lateness)
 	return sum, nil
 }
 
@@ -264,12 +266,12 @@ func (r *run) usages() (servers []usage, own usage, err error) {
 }
 
 // sum enters what the window counted.
-func (r *run) sum(s laneSample, window float64) {
+func (r *run) sum(s tally, window float64) {
 	rep := r.report
 	rep.Seconds = window
 	rep.Messages, rep.Bytes, rep.Opened = s.Messages, s.Bytes, r.opts.Conns
 	if r.opts.Mode == Idle {
-		rep.Messages = uint64(r.latency.Open)
+		rep.Messages = uint64(r.counted.Open)
 	}
 	rep.Rate, rep.Sent = float64(s.Messages)/rep.Seconds, float64(s.Sent)/rep.Seconds
 	if r.opts.shortLived() && r.opts.Rate == 0 {
@@ -279,7 +281,7 @@ func (r *run) sum(s laneSample, window float64) {
 	if r.opts.Mode == Chat {
 		rep.Acts = &s.Acts
 	}
-	rep.Latency, rep.Lateness = latencyOf(s.Latency), latencyOf(s.Lateness)
+	rep.Latency, rep.Lateness = latencyOf(r.latency), latencyOf(r.lateness)
 }
 
 // use enters what each process took in the window.
