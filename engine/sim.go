@@ -114,6 +114,7 @@ type SimPeer struct {
 	sent   []byte // and not read by the loop
 	hungUp bool
 	out    []byte // in the kernel, towards here
+	taken  []byte // what Take has returned
 	room   int    // bytes of the kernel's buffer
 }
 
@@ -160,6 +161,9 @@ func (p *SimPeer) Read(n int) bool {
 	p.socket.in = p.sent[:min(n, len(p.sent), readBuffer)]
 	p.sent = p.sent[len(p.socket.in):]
 	events{}.OnTraffic(p.socket)
+	if len(p.sent) == 0 {
+		p.sent = p.socket.in[:0]
+	}
 	return true
 }
 
@@ -176,12 +180,11 @@ func (p *SimPeer) Limit(n int) {
 	p.fill()
 }
 
-// Take is what has come here since the last call.
+// Take is what has come here since the last call, a view that is valid until the next one.
 func (p *SimPeer) Take() []byte {
-	b := p.out
-	p.out = nil
+	p.out, p.taken = p.taken[:0], p.out
 	p.fill()
-	return b
+	return p.taken
 }
 
 // Closed reports whether nothing more can come.
@@ -214,6 +217,10 @@ func (s *simSocket) EventLoop() gnet.EventLoop { return s.conn.loop.reactor }
 func (s *simSocket) Write(b []byte) (int, error) {
 	if s.closed {
 		return 0, net.ErrClosed
+	}
+	if p := s.peer; len(s.held) == 0 && len(p.out)+len(b) <= p.room {
+		p.out = append(p.out, b...)
+		return len(b), nil
 	}
 	s.held = append(s.held, b...)
 	s.peer.fill()

@@ -18,7 +18,7 @@ type workerLink struct {
 	serial   uint32
 	sent     link.Sent
 	kept     kept
-	ack      func(t link.Type, slot uint32, token uint64, n int) // acknowledged, made once
+	ack      func(link.Acked) // acknowledged, made once
 	clients  int
 	waiting  []*session // that wait for credit, oldest first
 	timer    engine.Timer

@@ -5,23 +5,23 @@ import "sluice/internal/link"
 // What a link's worker has not acknowledged when the link ends, another worker gets, in each client's order and before anything newer of that client: messages from
 // what the link has kept, marked as redelivered, and the client's coming and going as often as it takes until one worker has handled them.
 
-// acknowledged is called for each frame, of n bytes, that the worker has handled: of one client they come in its order.
-func (k *workerLink) acknowledged(t link.Type, slot uint32, token uint64, n int) {
-	s := k.loop.session(slot, token)
+// acknowledged is called for the frames that the worker has handled: of one client they come in its order.
+func (k *workerLink) acknowledged(a link.Acked) {
+	s := k.loop.session(a.Slot, a.Token)
 	if s == nil || s.link != k {
 		return // handed over, or not waited for
 	}
-	s.owed--
-	switch t {
+	s.owed -= int32(a.Frames)
+	switch a.Type {
 	case link.Attach:
 		if !s.known {
 			s.known = true
 			s.passed()
 		}
 	case link.Message:
-		s.out--
-		s.unacked -= n
-		s.handled++
+		s.out -= int32(a.Frames)
+		s.unacked -= a.Bytes
+		s.handled += uint32(a.Frames)
 		if s.pauses != 0 {
 			s.throttle()
 		}

@@ -94,9 +94,11 @@ func (v *simWorker) dial(gate, loop int) {
 	}
 	l := &simLink{worker: v, gate: gate, loop: loop, k: k, held: map[uint32]*holding{}, given: map[uint64]*holding{}}
 	applied := k.ack
-	k.ack = func(t link.Type, slot uint32, token uint64, n int) {
-		v.w.applied(l, t, slot, token)
-		applied(t, slot, token, n)
+	k.ack = func(a link.Acked) {
+		for range a.Frames {
+			v.w.applied(l, a.Type, a.Slot, a.Token)
+		}
+		applied(a)
 	}
 	l.peer = g.sim.Open(loop, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
 	v.links = append(v.links, l)

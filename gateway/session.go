@@ -229,7 +229,9 @@ func (s *session) forward(payload []byte, flags uint8) {
 	} else {
 		s.hold(payload, flags)
 	}
-	s.throttle()
+	if s.pauses != 0 || s.unacked+s.queue.size() > s.loop.g.cfg.MaxUnacked {
+		s.throttle()
+	}
 }
 
 // throttle pauses the client's reads while too much of it waits, and resumes them when half of that is gone. A client that leaves is done when nothing waits.

@@ -90,27 +90,57 @@ func (s *Sent) checkRange(first, last uint32) error {
 	return nil
 }
 
-// Ack takes the acknowledgement of the frames first … last, and calls done for each, which may Push. It returns ErrFrame when one was never sent or is
+// Acked is what an acknowledgement says of one client at once: messages that were sent one after the other, or one frame of another type.
+type Acked struct {
+	Type   Type
+	Slot   uint32
+	Token  uint64
+	Frames int
+	Bytes  int // of them
+}
+
+// Ack takes the acknowledgement of the frames first … last, in their order, and calls done for each client's, which may Push. It returns ErrFrame when one was never sent or is
 // acknowledged twice; done has then been called for those before it.
-func (s *Sent) Ack(first, last uint32, done func(t Type, slot uint32, token uint64, n int)) error {
-	if err := s.checkRange(first, last); err != nil {
+func (s *Sent) Ack(first, last uint32, done func(Acked)) error {
+	err := s.checkRange(first, last)
+	if err != nil {
 		return err
 	}
+	var run Acked
 	for seq := first; ; seq++ {
 		was := s.take(seq)
 		if was.size == 0 {
-			return fmt.Errorf("%w: %d acknowledged twice", ErrFrame, seq)
+			err = fmt.Errorf("%w: %d acknowledged twice", ErrFrame, seq)
+			break
 		}
-		done(Type(was.size&3), was.slot, was.token, int(was.size>>2))
+		if !run.add(was) {
+			if run.Frames > 0 {
+				done(run)
+			}
+			run = Acked{Type(was.size & 3), was.slot, was.token, 1, int(was.size >> 2)}
+		}
 		if seq == last {
 			break
 		}
+	}
+	if run.Frames > 0 {
+		done(run)
 	}
 	s.advance()
 	if s.first == s.next && len(s.ring) > keptRing {
 		s.ring = make([]sent, firstRing)
 	}
-	return nil
+	return err
+}
+
+// add takes one frame more, if that is another message of the same client.
+func (a *Acked) add(was sent) bool {
+	if a.Type != Message || Type(was.size&3) != Message || a.Token != was.token || a.Slot != was.slot {
+		return false
+	}
+	a.Frames++
+	a.Bytes += int(was.size >> 2)
+	return true
 }
 
 // take takes a frame out; its size is 0 when it is not outstanding.

@@ -15,7 +15,7 @@ func bookAt(seq, window uint32) *Sent {
 	return s
 }
 
-func ignore(Type, uint32, uint64, int) {}
+func ignore(Acked) {}
 
 // The book agrees with a naive one over thousands of pushes and acknowledgements in any order, while what hangs is put aside, across the wrap of the sequence.
 func TestSentModel(t *testing.T) {
@@ -47,7 +47,7 @@ func TestSentModel(t *testing.T) {
 				s.Age()
 				aside, marks = marks[0], [2]uint32{marks[1], next}
 			}
-			f := frame{Attach + Type(rng.IntN(3)), rng.Uint32(), rng.Uint64(), HeaderSize + rng.IntN(1000)}
+			f := frame{Attach + Type(rng.IntN(3)), rng.Uint32N(2), rng.Uint64N(2), HeaderSize + rng.IntN(1000)}
 			counts := bytes - min(late(), lateWindows*window)
 			fits := counts+f.n <= window || counts == 0
 			if s.Fits(f.n) != fits {
@@ -71,13 +71,25 @@ func TestSentModel(t *testing.T) {
 				last++
 			}
 			_, known := out[first]
-			err := s.Ack(first, last, func(of Type, slot uint32, token uint64, n int) {
-				if want := out[first]; want != (frame{of, slot, token, n}) {
-					t.Fatalf("seed %d: %d is %d %d %d %d, want %v", seed, first, of, slot, token, n, want)
+			var before Acked
+			err := s.Ack(first, last, func(a Acked) {
+				if a.Frames > 1 && a.Type != Message || a.Type == Message && before.Type == Message && a.Slot == before.Slot && a.Token == before.Token {
+					t.Fatalf("seed %d: %v after %v", seed, a, before)
 				}
-				delete(out, first)
-				bytes -= n
-				first++
+				before = a
+				for range a.Frames {
+					f := out[first]
+					if f.of != a.Type || f.slot != a.Slot || f.token != a.Token {
+						t.Fatalf("seed %d: %d is of %v, want %v", seed, first, a, f)
+					}
+					delete(out, first)
+					bytes -= f.n
+					a.Bytes -= f.n
+					first++
+				}
+				if a.Bytes != 0 {
+					t.Fatalf("seed %d: %d bytes too many before %d", seed, a.Bytes, first)
+				}
 			})
 			if (err == nil) != known || err != nil && !errors.Is(err, ErrFrame) {
 				t.Fatalf("seed %d: %d…%d known %v: %v", seed, first, last, known, err)
@@ -119,7 +131,7 @@ func TestSentRefuses(t *testing.T) {
 				}
 			}
 			done := 0
-			err := s.Ack(start+c.first, start+c.last, func(Type, uint32, uint64, int) { done++ })
+			err := s.Ack(start+c.first, start+c.last, func(a Acked) { done += a.Frames })
 			if done != c.done || errors.Is(err, ErrFrame) != (c.failed == 1) {
 				t.Errorf("from %d, %s: %d done, %v", start, c.name, done, err)
 			}
@@ -179,7 +191,7 @@ func TestSentGoesOnBehindWhatHangs(t *testing.T) {
 		if err := s.Check(stuck[i], stuck[i]); err != nil {
 			t.Error(err)
 		}
-		err := s.Ack(stuck[i], stuck[i], func(_ Type, of uint32, _ uint64, size int) { slot, n = of, size })
+		err := s.Ack(stuck[i], stuck[i], func(a Acked) { slot, n = a.Slot, a.Bytes })
 		if err != nil || slot != uint32(7+i) || n != 100+i || s.Out(stuck[i]) || s.Oldest() != oldest {
 			t.Errorf("%d: slot %d, %d bytes, the oldest is %d, want %d: %v", i, slot, n, s.Oldest(), oldest, err)
 		}
@@ -259,7 +271,7 @@ func TestSentAcknowledgesAcrossWhatWasPutAside(t *testing.T) {
 		t.Fatalf("%d are put aside, the oldest is %d", s.late.live, s.Oldest())
 	}
 	n := 0
-	if err := s.Ack(50, hang, func(Type, uint32, uint64, int) { n++ }); err != nil || n != hang-49 {
+	if err := s.Ack(50, hang, func(a Acked) { n += a.Frames }); err != nil || n != hang-49 {
 		t.Errorf("%d are acknowledged: %v", n, err)
 	}
 	if err := s.Check(40, last); !errors.Is(err, ErrFrame) {
@@ -283,13 +295,13 @@ func TestSentPushWithinAck(t *testing.T) {
 		s.Push(Message, i, 0, 100)
 	}
 	want := uint32(0)
-	if err := s.Ack(start, start+firstRing-1, func(_ Type, slot uint32, _ uint64, _ int) {
-		if slot != want {
-			t.Fatalf("slot %d, want %d", slot, want)
+	if err := s.Ack(start, start+firstRing-1, func(a Acked) {
+		if a.Slot != want {
+			t.Fatalf("slot %d, want %d", a.Slot, want)
 		}
 		want++
-		s.Push(Message, 1000+slot*2, 0, 100)
-		s.Push(Message, 1001+slot*2, 0, 100)
+		s.Push(Message, 1000+a.Slot*2, 0, 100)
+		s.Push(Message, 1001+a.Slot*2, 0, 100)
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +319,7 @@ func TestSentAllocations(t *testing.T) {
 }
 
 // cycle sends 32 frames and takes two acknowledgements for them.
-func cycle(s *Sent, done func(Type, uint32, uint64, int)) {
+func cycle(s *Sent, done func(Acked)) {
 	var first uint32
 	for i := range uint32(32) {
 		if seq := s.Push(Message, i, 1, 100); i == 0 {

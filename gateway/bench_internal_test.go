@@ -1,0 +1,83 @@
+package gateway
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net/netip"
+	"testing"
+
+	"sluice/codec"
+	"sluice/engine"
+	"sluice/internal/link"
+)
+
+// BenchmarkMessage is a message of 128 bytes up to the worker and its answer down, without a kernel: ns/op is what the gateway's own code takes, with the test's copies and
+// the worker's side of it. Few clients send 16 at a time, and the processor's caches have room for all; of many, each sends one.
+func BenchmarkMessage(b *testing.B) {
+	b.Run("few", func(b *testing.B) { benchmarkMessage(b, 64, 16) })
+	b.Run("many", func(b *testing.B) { benchmarkMessage(b, 8000, 1) })
+}
+
+func benchmarkMessage(b *testing.B, clients, each int) {
+	g := newGate(b, Config{ID: 1, Loops: 1, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), MaxUnacked: 1 << 20})
+	g.lis.codec = codec.Text{MaxMessage: 1 << 20}
+	k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 4 << 20, ID: [16]byte{1}, Name: "w"})
+	worker := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 16 << 20, Retain: true})
+	worker.Limit(16 << 20)
+	peers := make([]*engine.SimPeer, clients)
+	for i := range peers {
+		peers[i] = g.sim.Open(0, netip.AddrPort{}, &session{lis: g.lis}, engine.ConnOptions{MaxOutput: 1 << 20})
+	}
+	g.sim.Settle()
+	said := bytes.Repeat(append(bytes.Repeat([]byte("x"), 127), '\n'), each)
+	var answer []byte
+	round := func() {
+		for _, p := range peers {
+			p.Send(said)
+			p.Read(1 << 20)
+		}
+		g.sim.Turn(0)
+		answer = echoUnits(answer[:0], worker.Take())
+		worker.Send(answer)
+		for worker.Read(1 << 20) {
+		}
+		g.sim.Turn(0)
+		for _, p := range peers {
+			p.Take()
+		}
+	}
+	round()
+	b.ReportAllocs()
+	for n := 0; n < b.N; n += clients * each {
+		round()
+	}
+	if in := g.g.loops[0].stats.MessagesOut; in < uint64(b.N) {
+		b.Fatalf("%d messages of %d", in, b.N)
+	}
+}
+
+// echoUnits answers all of in with units of some 32 KiB, as a worker does.
+func echoUnits(out, in []byte) []byte {
+	for len(in) > 0 {
+		start := len(out)
+		unit := link.Frame{Type: link.Unit}
+		out = link.Begin(out, &unit)
+		for len(in) > 0 && len(out)-start < 32<<10 {
+			var f link.Frame
+			n, _ := link.Next(in, link.MaxFrame, &f)
+			in = in[n:]
+			if f.Type > link.Detach {
+				continue
+			}
+			if unit.Slot = f.ID; unit.ID == 0 {
+				unit.ID = f.ID
+			}
+			if f.Type == link.Message {
+				out = link.Append(out, &link.Frame{Type: link.Send, Flags: f.Flags, Slot: f.Slot, Token: f.Token, Payload: f.Payload})
+			}
+		}
+		link.AppendHeader(out[start:start], &unit, len(out)-start-link.HeaderSize)
+	}
+	return out
+}
