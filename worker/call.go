@@ -59,7 +59,6 @@ func (s *session) call(it *item) (ok bool) {
 		w.handler.OnMessage(&s.Client, Message{
 			Data: it.data, Binary: it.flags&link.FlagText == 0, Redelivered: it.flags&link.FlagRedelivered != 0, Number: it.event,
 		})
-		w.stats.handled.Add(1)
 	case itemConnect:
 		w.onConnect(&s.Client)
 	case itemTask:
@@ -87,7 +86,11 @@ func (s *session) settle(it *item, ok bool) {
 	u := s.unit
 	s.endUnit(ok)
 	s.mu.Unlock()
-	s.link.w.watch.leave(s)
+	w := s.link.w
+	w.watch.leave(s)
+	if ok && it.kind == itemMessage {
+		w.stats.handled.Add(1)
+	}
 	if u == nil {
 		return // a task
 	}
@@ -97,7 +100,7 @@ func (s *session) settle(it *item, ok bool) {
 	u.done(it.seq)
 	u.seal()
 	u.last = it.isLast()
-	if s.link.w.draining.Load() {
+	if w.draining.Load() {
 		s.withhold(u)
 	} else {
 		s.pass(u)

@@ -44,7 +44,8 @@ type leader struct {
 	batch     unit
 	batches   uint64   // pushed so far
 	left      int32    // clients that are gone with this batch
-	handled   int      // messages since the last read
+	came      int      // messages since the last read
+	handled   uint64   // messages that the worker's figures lack: all links share those, so they are told once a batch
 	running   *session // in a call: whose
 	pooled    uint64   // the watch's tick until which messages go to the pool
 
@@ -111,10 +112,10 @@ func (l *gwLink) fill() error {
 	} else if rest == 0 && len(d.buf) > readSize {
 		d.buf = make([]byte, readSize)
 	}
-	if d.handled >= crowd {
+	if d.came >= crowd {
 		yield()
 	}
-	d.handled = 0
+	d.came = 0
 	n, err := l.conn.Read(d.buf[rest:])
 	d.have += n
 	if n > 0 {
@@ -213,7 +214,7 @@ func (l *gwLink) message(f *link.Frame) (bool, error) {
 	if s == nil {
 		return true, fmt.Errorf("%w: a message of no client", link.ErrFrame)
 	}
-	l.leader.handled++
+	l.leader.came++
 	s.number++
 	return l.dispatch(s, &item{kind: itemMessage, seq: f.ID, event: s.number, flags: f.Flags, data: f.Payload}), nil
 }
@@ -302,8 +303,11 @@ func (l *gwLink) finish(s *session, it *item, call uint64, ok bool) (still bool)
 		d.batch.discard()
 	}
 	d.batch.done(it.seq)
-	if it.isLast() {
+	switch {
+	case it.isLast():
 		d.left++
+	case ok && it.kind == itemMessage:
+		d.handled++
 	}
 	s.busy = len(s.queue) > 0
 	more := s.busy
@@ -382,6 +386,8 @@ func (l *gwLink) takeBatch() {
 	l.pushed = d.batches
 	l.space.Broadcast()
 	l.mu.Unlock()
+	l.w.stats.handled.Add(d.handled)
+	d.handled = 0
 	if d.left > 0 {
 		l.left(d.left)
 		d.left = 0
