@@ -4,5 +4,7 @@ package bench_test
 
 import "errors"
 
-// serveFloor needs epoll(7).
+// The floors need epoll(7).
 func serveFloor() error { return errors.ErrUnsupported }
+func serveHops() error  { return errors.ErrUnsupported }
+func servePeer() error  { return errors.ErrUnsupported }

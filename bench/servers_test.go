@@ -17,11 +17,13 @@ import (
 const (
 	rawEnv      = "SLUICE_BENCH_RAW"       // a raw gnet echo on the address it holds: the floor that the two-hop path is measured against
 	floorEnv    = "SLUICE_BENCH_FLOOR"     // the floor of a fan-out
+	hopsEnv     = "SLUICE_BENCH_HOPS"      // the floor of two hops: its first process
+	peerEnv     = "SLUICE_BENCH_PEER"      // and its second one, for the first one's address that it holds
 	rawLoopsEnv = "SLUICE_BENCH_RAW_LOOPS" // of the raw echo
 )
 
 func TestMain(m *testing.M) {
-	for env, serve := range map[string]func() error{rawEnv: serveRaw, floorEnv: serveFloor, idleEnv: serveIdle} {
+	for env, serve := range map[string]func() error{rawEnv: serveRaw, floorEnv: serveFloor, hopsEnv: serveHops, peerEnv: servePeer, idleEnv: serveIdle} {
 		if os.Getenv(env) == "" {
 			continue
 		}

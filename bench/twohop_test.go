@@ -2,6 +2,8 @@ package bench_test
 
 import (
 	"fmt"
+	"os"
+	"runtime"
 	"strconv"
 	"testing"
 
@@ -36,6 +38,27 @@ func BenchmarkPayload(b *testing.B) {
 		{"payload=1024/inflight=1", bench.Options{Size: 1024, InFlight: 1}},
 		{"payload=1024/inflight=16", bench.Options{Size: 1024, InFlight: 16}},
 	}, cpu)
+}
+
+// BenchmarkHops says what of that any second hop would cost, and what sluice adds: beside the raw echo there is a forwarder that does nothing but forward (hopsFloor).
+//
+//	go test -run '^$' -bench Hops -benchtime 1x ./bench
+func BenchmarkHops(b *testing.B) {
+	const loops = 1
+	bin, raw := proctest.Build(b), startRaw(b, loops)
+	hops, peer := startHops(b)
+	for _, size := range []int{128, 1024} {
+		for _, inFlight := range []int{1, 16} {
+			b.Run(fmt.Sprintf("payload=%d/inflight=%d", size, inFlight), func(b *testing.B) {
+				o := bench.Options{Size: size, InFlight: inFlight}
+				compare(b, []side{
+					serverSide("raw", o, bench.Text, raw),
+					hopsSide("raw", o, hops, peer),
+					sluiceSide("text", "hops", o, bench.Text, bin, loops),
+				}, cpu)
+			})
+		}
+	}
 }
 
 // BenchmarkFewClients does so with ten clients and one message of each: there is nothing to send together.
@@ -112,4 +135,31 @@ func serverSide(name string, o bench.Options, c bench.Codec, p *proctest.Process
 func sluiceSide(name, floor string, o bench.Options, c bench.Codec, bin string, loops int) side {
 	o.Codec, o.Servers = c, bench.Servers{Binary: bin, Reactors: strconv.Itoa(loops)}
 	return side{name: name, floor: floor, load: o}
+}
+
+// startHops starts the two processes of the floor of two hops.
+func startHops(tb testing.TB) (hops, peer *proctest.Process) {
+	tb.Helper()
+	if runtime.GOOS != "linux" {
+		tb.Skip("SKIPPED: the floor of two hops needs epoll(7)")
+	}
+	hops = proctest.Start(tb, []string{hopsEnv + "=1"}, os.Args[0])
+	return hops, proctest.Start(tb, []string{peerEnv + "=" + hops.Addrs["peer"]}, os.Args[0])
+}
+
+func hopsSide(floor string, o bench.Options, hops, peer *proctest.Process) side {
+	s := serverSide("hops", o, bench.Text, hops)
+	s.floor, s.load.PIDs = floor, append(s.load.PIDs, bench.PID{Name: "peer", PID: peer.PID})
+	return s
+}
+
+// TestHopsFloor has that floor serve more than fits the buffers on its way: what a comparison with it says is worth nothing if it loses or repeats a message.
+func TestHopsFloor(t *testing.T) {
+	t.Parallel()
+	hops, peer := startHops(t)
+	o := short(bench.Options{InFlight: 64})
+	o.Size = 2048
+	if r := run(t, hopsSide("", o, hops, peer).load); r.Messages == 0 || r.Audit.Received != r.Audit.Expected {
+		t.Errorf("%d messages, %+v", r.Messages, r.Audit)
+	}
 }
