@@ -38,7 +38,7 @@ func benchmarkMessage(b *testing.B, clients, each int) {
 			p.Read(1 << 20)
 		}
 		g.sim.Turn(0)
-		answer = echoUnits(answer[:0], worker.Take())
+		answer, _ = EchoUnits(answer[:0], worker.Take())
 		worker.Send(answer)
 		for worker.Read(1 << 20) {
 		}
@@ -57,27 +57,38 @@ func benchmarkMessage(b *testing.B, clients, each int) {
 	}
 }
 
-// echoUnits answers all of in with units of some 32 KiB, as a worker does.
-func echoUnits(out, in []byte) []byte {
-	for len(in) > 0 {
-		start := len(out)
-		unit := link.Frame{Type: link.Unit}
-		out = link.Begin(out, &unit)
-		for len(in) > 0 && len(out)-start < 32<<10 {
-			var f link.Frame
-			n, _ := link.Next(in, link.MaxFrame, &f)
-			in = in[n:]
-			if f.Type > link.Detach {
-				continue
-			}
-			if unit.Slot = f.ID; unit.ID == 0 {
-				unit.ID = f.ID
-			}
-			if f.Type == link.Message {
-				out = link.Append(out, &link.Frame{Type: link.Send, Flags: f.Flags, Slot: f.Slot, Token: f.Token, Payload: f.Payload})
-			}
+// EchoUnits appends the answers to all whole frames of in, in units of some 32 KiB, as a worker writes them, and returns how many bytes those frames took.
+func EchoUnits(out, in []byte) (answers []byte, taken int) {
+	start, unit := len(out), link.Frame{Type: link.Unit}
+	seal := func() {
+		if unit.ID == 0 {
+			out = out[:start]
+			return
 		}
 		link.AppendHeader(out[start:start], &unit, len(out)-start-link.HeaderSize)
+		start, unit.ID = len(out), 0
 	}
-	return out
+	out = link.Begin(out, &unit)
+	for {
+		var f link.Frame
+		n, err := link.Next(in[taken:], link.MaxFrame, &f)
+		if n == 0 || err != nil {
+			seal()
+			return out, taken
+		}
+		taken += n
+		if f.Type > link.Detach {
+			continue
+		}
+		if unit.Slot = f.ID; unit.ID == 0 {
+			unit.ID = f.ID
+		}
+		if f.Type == link.Message {
+			out = link.Append(out, &link.Frame{Type: link.Send, Flags: f.Flags, Slot: f.Slot, Token: f.Token, Payload: f.Payload})
+		}
+		if len(out)-start > 32<<10 {
+			seal()
+			out = link.Begin(out, &unit)
+		}
+	}
 }

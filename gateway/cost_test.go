@@ -13,8 +13,8 @@ import (
 	"sluice/internal/link"
 )
 
-// echoUnits answers each message with a unit that sends it back, without an allocation for any of them. It ends with the link.
-func echoUnits(conn net.Conn) {
+// echoAll sends each message back, without an allocation for any of them. It ends with the link.
+func echoAll(conn net.Conn) {
 	in, out := make([]byte, 0, 1<<20), make([]byte, 0, 1<<20)
 	for {
 		n, err := conn.Read(in[len(in):cap(in)])
@@ -22,25 +22,8 @@ func echoUnits(conn net.Conn) {
 			return
 		}
 		in = in[:len(in)+n]
-		out = out[:0]
 		taken := 0
-		for {
-			var f link.Frame
-			n, err := link.Next(in[taken:], link.MaxFrame, &f)
-			if n == 0 || err != nil {
-				break
-			}
-			taken += n
-			if f.Type > link.Detach {
-				continue
-			}
-			start := len(out)
-			out = link.Begin(out, &link.Frame{Type: link.Unit, ID: f.ID, Slot: f.ID})
-			if f.Type == link.Message {
-				out = link.Append(out, &link.Frame{Type: link.Send, Flags: f.Flags, Slot: f.Slot, Token: f.Token, Payload: f.Payload})
-			}
-			link.Finish(out, start)
-		}
+		out, taken = gateway.EchoUnits(out[:0], in)
 		in = in[:copy(in, in[taken:])]
 		if _, err := conn.Write(out); err != nil {
 			return
@@ -59,7 +42,7 @@ func TestAMessageCostsNoAllocation(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		echoUnits(conn)
+		echoAll(conn)
 	}()
 	t.Cleanup(func() { _ = conn.Close(); <-done })
 	client := dial(t, hostport(g.Addrs()[0]))

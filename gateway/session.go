@@ -22,15 +22,6 @@ const (
 	phaseForgotten
 )
 
-// pulse is what a client has done since the last heartbeat.
-type pulse uint8
-
-const (
-	silent pulse = iota
-	alive        // some bytes came: it answers pings
-	active       // a message came
-)
-
 // session is one client. It is the handler of its connection, and everything in it is owned by the loop.
 type session struct {
 	// Static after the session opened.
@@ -229,9 +220,7 @@ func (s *session) forward(payload []byte, flags uint8) {
 	} else {
 		s.hold(payload, flags)
 	}
-	if s.pauses != 0 || s.unacked+s.queue.size() > s.loop.g.cfg.MaxUnacked {
-		s.throttle()
-	}
+	s.throttle()
 }
 
 // throttle pauses the client's reads while too much of it waits, and resumes them when half of that is gone. A client that leaves is done when nothing waits.
@@ -377,27 +366,4 @@ func (s *session) OnTimer(*engine.Timer) {
 			s.loop.forget(s)
 		}
 	}
-}
-
-// heartbeat pings a client of which no message has come, and closes one that has not answered any ping for so long. Any bytes count as an answer; a paused client cannot be heard.
-func (s *session) heartbeat() {
-	if s.pulse != silent || s.pauses != 0 {
-		s.misses = 0
-	}
-	switch {
-	case s.pulse == active || s.pauses != 0:
-	case int(s.misses) >= s.lis.Misses:
-		s.end(link.ReasonIdle)
-		return
-	default:
-		s.misses++
-		if s.lis.Ping != "" && !s.lis.upgrades() {
-			s.tell([]byte(s.lis.Ping))
-		} else if b := s.codec.AppendPing(s.loop.out[:0]); len(b) > 0 {
-			s.loop.out = b
-			_ = s.conn.Write(b)
-		}
-	}
-	s.pulse = silent
-	s.loop.el.Schedule(&s.timer, s.lis.Heartbeat)
 }

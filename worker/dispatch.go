@@ -45,7 +45,7 @@ type leader struct {
 	batches   uint64   // pushed so far
 	left      int32    // clients that are gone with this batch
 	came      int      // messages since the last read
-	handled   uint64   // messages that the worker's figures lack: all links share those, so they are told once a batch
+	handled   uint64   // messages that the worker's figures lack: all links share those, so they are told once a read
 	running   *session // in a call: whose
 	pooled    uint64   // the watch's tick until which messages go to the pool
 
@@ -83,6 +83,8 @@ func (l *gwLink) lead() {
 		if !still {
 			return
 		}
+		l.w.stats.handled.Add(d.handled)
+		d.handled = 0
 		if err == nil {
 			l.commit()
 			err = l.fill()
@@ -276,16 +278,6 @@ func (l *gwLink) lend(s *session, it *item) (still bool) {
 	return false
 }
 
-// replace has other goroutines go on for the one that led when the call began, and that its handler has ended (runtime.Goexit).
-func (l *gwLink) replace(s *session, it *item, call uint64) {
-	if !l.finish(s, it, call, false) {
-		l.w.pool.start(s) // busy, and nobody's
-		return
-	}
-	l.w.tasks.Add(1)
-	go l.lead()
-}
-
 // finish ends the call with the number given. It reports false when the leadership was lost meanwhile: what has queued for the session is the caller's then.
 func (l *gwLink) finish(s *session, it *item, call uint64, ok bool) (still bool) {
 	d := &l.leader
@@ -332,31 +324,6 @@ func (l *gwLink) stayPooled() bool {
 	return false
 }
 
-// takeOver gives the leadership to a new goroutine, for the call with the number given has blocked. Nothing happens if it has returned meanwhile.
-func (l *gwLink) takeOver(call uint64) {
-	d := &l.leader
-	d.handing.Lock()
-	defer d.handing.Unlock()
-	if !d.call.CompareAndSwap(call, call+1) {
-		return
-	}
-	s := d.running
-	d.running = nil
-	s.mu.Lock()
-	s.unit = d.batch.split(l.w.units.take())
-	s.mu.Unlock()
-	l.takeBatch() // its client sees what was before it first; the watch must not wait for room
-	// The call's view of its message stays where it is.
-	rest := d.buf[d.pos:d.have]
-	d.buf = make([]byte, max(readSize, len(rest)))
-	d.pos, d.have = 0, copy(d.buf, rest)
-	d.pooled = l.w.watch.now.Load() + poolTicks
-	l.w.watch.enter(s, d.goroutine)
-	l.w.stats.takeovers.Add(1)
-	l.w.tasks.Add(1)
-	go l.lead()
-}
-
 // commit writes the batch's outputs and acknowledgements.
 func (l *gwLink) commit() {
 	l.pushBatch()
@@ -386,8 +353,6 @@ func (l *gwLink) takeBatch() {
 	l.pushed = d.batches
 	l.space.Broadcast()
 	l.mu.Unlock()
-	l.w.stats.handled.Add(d.handled)
-	d.handled = 0
 	if d.left > 0 {
 		l.left(d.left)
 		d.left = 0

@@ -218,6 +218,25 @@ func (s sipping) Read(b []byte) (int, error) {
 	return s.Conn.Read(b[:min(len(b), 16<<10)])
 }
 
+// What was handled counts, also when the link ends with the same read.
+func TestHandledBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	conns, w := rawPeer(t, 0, worker.HandlerFunc(func(*worker.Client, worker.Message) {}))
+	conn := <-conns
+	<-w.Ready()
+	b := link.Append(nil, &link.Frame{Type: link.Attach, ID: 1, Slot: 1, Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})
+	b = link.Append(b, &link.Frame{Type: link.Message, ID: 2, Slot: 1, Token: 7, Payload: []byte("x")})
+	b = link.Append(b, &link.Frame{Type: link.GoAway, Code: uint16(link.Draining)})
+	if _, err := conn.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	await(t, func() bool { return w.Stats().Redials > 0 })
+	if n := w.Stats().Handled; n != 1 {
+		t.Errorf("%d messages count as handled, not 1", n)
+	}
+	_ = conn.Close()
+}
+
 // What waits behind a slow call when the link dies, the next link gets: it is dropped here, also when the client is gone.
 func TestQueueOfDeadLink(t *testing.T) {
 	t.Parallel()
