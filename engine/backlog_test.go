@@ -108,7 +108,7 @@ func fuzzWrites(t *testing.T, c *Conn, s *fakeSocket, ops []byte) (all []sent) {
 		if i&1 == 0 {
 			m.err = c.WriteAs(numbered(i, m.size), m.class)
 		} else {
-			m.err = c.WriteShared(memory.Commit(append(memory.Begin(), numbered(i, m.size)...)), m.class)
+			m.err = c.WriteShared(memory, memory.Commit(append(memory.Begin(), numbered(i, m.size)...)), m.class)
 		}
 		if m.err != nil && m.err != ErrDropped && !c.ended {
 			t.Fatalf("a message of %d bytes: %v", m.size, m.err)

@@ -101,7 +101,7 @@ type Conn struct {
 	slow    bool      // in loop.blocked
 	paused  bool      // reads nothing
 	resumed bool      // in loop.resumed
-	shared  bool      // out is a view of a Shared
+	shared  uint16    // id of the Shared that out is a view of; 0: of none
 
 	slot     uint32         // in loop.conns
 	retained *retained      // nil without ConnOptions.Retain
@@ -183,7 +183,7 @@ func (c *Conn) finish(reason error) {
 		_ = l.reactor.Close(g)
 	}
 	l.buffers.put(c.carry)
-	if c.shared {
+	if c.shared != 0 {
 		c.unshare()
 	}
 	if c.retained == nil { // else OnClose may want what has not gone out

@@ -37,7 +37,7 @@ type Loop struct {
 	prompt    []*Conn    // have bytes to flush at the end of the callback
 	blocked   []*Conn    // the kernel took no more of these
 	backlogs  []*backlog // for the next of them
-	views     int        // conns whose out is a view of a Shared
+	shared    []*Shared  // by id, less 1
 	unsent    int        // bytes that wait for those, but for what has its own bound
 	since     int64      // on the engine's clock: overloaded
 	resumed   []*Conn    // have input to be offered again

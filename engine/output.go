@@ -64,7 +64,7 @@ func (c *Conn) CommitAs(b []byte, class Class) error {
 
 // room makes place for n bytes behind out.
 func (c *Conn) room(n int) {
-	if c.shared {
+	if c.shared != 0 {
 		c.own(n)
 	}
 	if c.out == nil { // most turns are like the one before
@@ -256,7 +256,7 @@ func (c *Conn) flushed() {
 
 // emptied gives the out-buffer back when nothing in it is left to send.
 func (c *Conn) emptied() {
-	if c.shared {
+	if c.shared != 0 {
 		c.unshare()
 		c.sent = 0
 	}

@@ -2,28 +2,48 @@ package engine
 
 import "net"
 
-// Shared is memory for messages that go to many conns of a loop. What a conn is
-// written of it is not copied: the conn has a view, as long as it is written
-// nothing else and the kernel takes it all. Owned by the loop.
+// Shared is memory for messages that go to many conns of a loop. A conn gets a
+// view of what it is written, not a copy, as long as it is written nothing else
+// and the kernel takes it all. Views end with the turn, or earlier: a conn whose
+// peer reads slowly copies what is left. Owned by the loop, for as long as that.
 type Shared struct {
-	loop *Loop
-	buf  []byte
+	loop  *Loop
+	id    uint16 // 1 + its index in loop.shared
+	views int    // conns whose out is a view of buf, or of what buf was before it grew
+	buf   []byte
 }
 
-// keptShared is the largest memory that is kept for the next messages, in bytes.
-const keptShared = 256 << 10
+const (
+	keptShared = 256 << 10 // bytes of the largest memory that is kept for the next messages
+	mostShared = 1 << 10   // Shareds of a loop
+)
 
-// NewShared makes one, for messages to conns of the loop. Loop only.
-func (l *Loop) NewShared() *Shared { return &Shared{loop: l} }
+// NewShared makes one, for messages to conns of the loop. A loop has 1,024 at
+// most, for it keeps them: more panic. Loop only.
+func (l *Loop) NewShared() *Shared {
+	if len(l.shared) == mostShared {
+		panic("engine: too many Shareds")
+	}
+	s := &Shared{loop: l, id: uint16(1 + len(l.shared))}
+	l.shared = append(l.shared, s)
+	return s
+}
 
 // Begin lends the memory to append one message to, for Commit.
 func (s *Shared) Begin() []byte {
-	if s.loop.views == 0 { // nobody sees what is in it
-		if s.buf = s.buf[:0]; cap(s.buf) > keptShared {
-			s.buf = nil
-		}
+	if s.views == 0 { // nobody sees what is in it
+		s.buf = s.buf[:0]
+		s.shrink()
 	}
 	return s.buf
+}
+
+// shrink gives up memory that is too large to keep. What a view or a message on
+// its way to more conns still needs of it stays as it is.
+func (s *Shared) shrink() {
+	if cap(s.buf) > keptShared {
+		s.buf = nil
+	}
 }
 
 // Commit takes back what Begin lent and returns the message appended, which is
@@ -34,16 +54,16 @@ func (s *Shared) Commit(b []byte) []byte {
 	return message
 }
 
-// WriteShared is WriteAs of a message that a Shared's Commit returned.
-func (c *Conn) WriteShared(message []byte, class Class) error {
+// WriteShared is WriteAs of a message that s's Commit returned.
+func (c *Conn) WriteShared(s *Shared, message []byte, class Class) error {
 	switch {
 	case c.Closed():
 		return net.ErrClosed
 	case c.out == nil && c.retained == nil && len(message) > 0:
-		c.shared = true
-		c.loop.views++
+		c.shared = s.id
+		s.views++
 		return c.commit(message, class)
-	case c.shared && follows(c.out, message):
+	case c.shared != 0 && follows(c.out, message):
 		return c.commit(c.out[:len(c.out)+len(message)], class)
 	}
 	return c.WriteAs(message, class)
@@ -64,6 +84,9 @@ func (c *Conn) own(n int) {
 
 // unshare ends the view.
 func (c *Conn) unshare() {
-	c.shared, c.out = false, nil
-	c.loop.views--
+	s := c.loop.shared[c.shared-1]
+	c.shared, c.out = 0, nil
+	if s.views--; s.views == 0 {
+		s.shrink()
+	}
 }

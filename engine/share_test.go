@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"io"
 	"math/rand/v2"
 	"net"
 	"testing"
@@ -25,8 +26,8 @@ func TestSharedMessages(t *testing.T) {
 			if memory == nil {
 				memory = all[0].Loop().NewShared()
 			}
-			if n := all[0].loop.views; n != 0 {
-				t.Errorf("%d views are left after a turn", n)
+			if memory.views != 0 {
+				t.Errorf("%d views are left after a turn", memory.views)
 			}
 			for range rng.IntN(20) {
 				next++
@@ -43,7 +44,7 @@ func TestSharedMessages(t *testing.T) {
 				shared := memory.Commit(append(memory.Begin(), message...))
 				for i, c := range all {
 					if i != one || rng.IntN(2) == 0 { // some miss some
-						_ = c.WriteShared(shared, Class{})
+						_ = c.WriteShared(memory, shared, Class{})
 						want[i] = append(want[i], next)
 					}
 				}
@@ -77,14 +78,72 @@ func TestSharedMessageOfAConnThatEnds(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})
 	c, _ := opened(t, e, funcs{}, ConnOptions{})
+	var memory *Shared
 	on(t, c.Loop(), func() {
-		memory := c.Loop().NewShared()
-		_ = c.WriteShared(memory.Commit(append(memory.Begin(), "message"...)), Class{})
+		memory = c.Loop().NewShared()
+		_ = c.WriteShared(memory, memory.Commit(append(memory.Begin(), "message"...)), Class{})
 		c.Close(nil)
 	})
 	on(t, c.Loop(), func() {
-		if n := c.loop.views; n != 0 {
-			t.Errorf("%d views are left", n)
+		if memory.views != 0 {
+			t.Errorf("%d views are left", memory.views)
+		}
+	})
+}
+
+// A loop's memory does not grow with the messages that it shares out, however many encodings
+// they have at once, who reads slowly, and who has left: what was sent in one encoding is
+// forgotten also while views of another are out.
+func TestSharedMemoryOfSeveralEncodings(t *testing.T) {
+	t.Parallel()
+	const encodings, turns, size = 4, 300, 8 << 10
+	e := start(t, Config{Loops: 1})
+	loop := e.Loops()[0]
+	var memories [encodings]*Shared
+	on(t, loop, func() {
+		for i := range memories {
+			memories[i] = loop.NewShared()
+		}
+	})
+	conns := make([]*Conn, 2*encodings) // of each encoding one that reads all, and one that reads nothing
+	for i := range conns {
+		var peer net.Conn
+		conns[i], peer = opened(t, e, funcs{}, ConnOptions{MaxOutput: 256 << 10, Overflow: DropOldest})
+		if i < encodings {
+			go func() { _, _ = io.Copy(io.Discard, peer) }()
+		}
+	}
+	held := func() (n int) {
+		for _, m := range memories {
+			n += cap(m.buf)
+		}
+		return n
+	}
+	for turn := range turns {
+		on(t, loop, func() {
+			for range 3 {
+				for i, m := range memories {
+					message := m.Commit(append(m.Begin(), make([]byte, size)...))
+					_ = conns[i].WriteShared(m, message, Class{})
+					_ = conns[encodings+i].WriteShared(m, message, Class{})
+				}
+			}
+			if n := held(); n > encodings*keptShared {
+				t.Errorf("turn %d: %d bytes are held for messages of %d in %d encodings", turn, n, size, encodings)
+			}
+		})
+	}
+	on(t, loop, func() {
+		for i, m := range memories { // more than is kept
+			_ = conns[i].WriteShared(m, m.Commit(append(m.Begin(), make([]byte, 2*keptShared)...)), Class{})
+		}
+		for _, c := range conns {
+			c.Close(nil)
+		}
+	})
+	on(t, loop, func() {
+		if n := held(); n != 0 {
+			t.Errorf("%d bytes are held when all have left", n)
 		}
 	})
 }

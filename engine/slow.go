@@ -11,7 +11,7 @@ func (c *Conn) block() {
 	if len(c.next()) == 0 {
 		c.emptied()
 	}
-	if c.shared {
+	if c.shared != 0 {
 		c.own(0)
 	}
 	if c.backlog == nil {

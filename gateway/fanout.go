@@ -60,7 +60,7 @@ func (p *fanout) to(m *roster.Member) {
 		return
 	}
 	s.loop.stats.MessagesOut++
-	if s.conn.WriteShared(e.message, p.class) == nil {
+	if s.conn.WriteShared(e.memory, e.message, p.class) == nil {
 		p.delivered++
 	}
 }
