@@ -101,6 +101,8 @@ type Conn struct {
 	slow    bool      // in loop.blocked
 	paused  bool      // reads nothing
 	resumed bool      // in loop.resumed
+	yielded bool      // in loop.yielded: reads nothing either
+	offered bool      // its turn has come, and OnData is running
 	shared  uint16    // id of the Shared that out is a view of; 0: of none
 
 	slot     uint32         // in loop.conns
@@ -250,8 +252,9 @@ func (c *Conn) CloseAfterFlush(reason error, within time.Duration) {
 	c.loop.Schedule(&c.drain.Timer, within)
 	c.loop.buffers.put(c.carry)
 	c.carry, c.taken = nil, 0
-	if c.paused {
-		c.Resume()
+	if !c.reading() {
+		c.paused, c.yielded = false, false
+		c.loop.poll.resume(c)
 	}
 	c.markDirty()
 }

@@ -7,6 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// unasked is what may come of a conn that is not read, in bytes, besides MaxInput: what OnData
+// left of one read, and one read more that was under way.
+const unasked = 2 * readBuffer
+
+// reading tells whether c takes input: it is neither paused nor has it yielded.
+func (c *Conn) reading() bool { return !c.paused && !c.yielded }
+
 // receive takes what was read from the socket. A transport that changes bytes,
 // TLS, has its place between here and offer, and between flush and send.
 func (c *Conn) receive(in []byte) {
@@ -16,11 +23,11 @@ func (c *Conn) receive(in []byte) {
 	if c.Closed() {
 		return
 	}
-	if len(c.carry) > 0 || c.paused {
+	if len(c.carry) > 0 || !c.reading() {
 		c.keep(in)
-		if !c.paused {
+		if c.reading() {
 			c.offer()
-		} else if len(c.carry)-int(c.taken) > c.options.MaxInput {
+		} else if len(c.carry)-int(c.taken) > c.options.MaxInput+unasked {
 			c.markEnded(ErrInputTooLarge)
 		} else {
 			l.poll.pause(c) // gnet turned reading on again, see there
@@ -34,7 +41,7 @@ func (c *Conn) receive(in []byte) {
 
 // offer hands the carry to the handler.
 func (c *Conn) offer() {
-	if c.Closed() || c.paused || len(c.carry) == 0 {
+	if c.Closed() || !c.reading() || len(c.carry) == 0 {
 		return
 	}
 	rest := c.consume(c.carry[c.taken:])
@@ -56,7 +63,7 @@ func (c *Conn) consume(in []byte) (rest []byte) {
 		return nil
 	}
 	rest = in[min(max(n, 0), len(in)):]
-	if len(rest) > c.options.MaxInput && !c.paused {
+	if len(rest) > c.options.MaxInput && c.reading() {
 		c.markEnded(ErrInputTooLarge)
 		return nil
 	}
@@ -119,18 +126,23 @@ func (c *Conn) Pause() {
 		return
 	}
 	c.paused = true
-	c.loop.poll.pause(c)
+	if !c.yielded {
+		c.loop.poll.pause(c)
+	}
 }
 
 // Resume goes on reading. What was read before and not consumed is offered at
-// the end of the turn.
+// the end of the turn, also when OnData pauses and resumes c and leaves it then.
 func (c *Conn) Resume() {
 	if c.ended || !c.paused {
 		return
 	}
 	c.paused = false
+	if c.yielded {
+		return // it is offered what it left, and read, when its turn comes
+	}
 	c.loop.poll.resume(c)
-	if !c.resumed && len(c.carry) > 0 {
+	if !c.resumed {
 		c.resumed = true
 		c.loop.resumed = append(c.loop.resumed, c)
 		c.loop.arm()

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"io"
 	"math/rand/v2"
+	"net/netip"
+	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -127,14 +130,19 @@ func TestPausedStaysPausedWhileOutputDrains(t *testing.T) {
 	eventually(t, "the input comes", func() bool { return inputs.Load() == 5 })
 }
 
-// What gnet reads of a paused conn all the same stays within MaxInput.
+// What is read of a paused conn all the same is bounded: it is no offence of the peer's, so there
+// is room for what OnData left of one read and for one read more, whatever MaxInput is.
 func TestInputOfPausedConnIsBounded(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})
 	reasons := make(chan error, 1)
-	c, _ := opened(t, e, funcs{close: func(_ *Conn, err error) { reasons <- err }}, ConnOptions{MaxInput: 1000})
+	c, _ := opened(t, e, funcs{
+		data:  func(c *Conn, _ []byte) int { c.Pause(); return 0 },
+		close: func(_ *Conn, err error) { reasons <- err },
+	}, ConnOptions{MaxInput: 1000})
 	on(t, c.Loop(), func() {
-		c.Pause()
+		c.receive(make([]byte, readBuffer))
+		c.receive(make([]byte, readBuffer))
 		c.receive(make([]byte, 1000))
 		if c.Closed() {
 			t.Error("closed too early")
@@ -144,4 +152,31 @@ func TestInputOfPausedConnIsBounded(t *testing.T) {
 	if err := receive(t, reasons); err != ErrInputTooLarge {
 		t.Errorf("OnClose got %v", err)
 	}
+}
+
+// What OnData leaves when it has paused and resumed its conn is offered without a new byte from
+// the peer, and one that always does so does not keep the loop.
+func TestResumeInOnDataOffersWhatItLeaves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newSim(t)
+		var got, turns []byte
+		l := s.Engine().Loops()[0]
+		p := s.Open(0, netip.AddrPort{}, funcs{data: func(c *Conn, in []byte) int {
+			c.Pause()
+			c.Resume()
+			got = append(got, in[:min(7, len(in))]...)
+			turns = append(turns, byte(l.Turn()))
+			return min(7, len(in))
+		}}, ConnOptions{})
+		sent := bytes.Repeat([]byte("0123456789"), 7)
+		p.Send(sent)
+		s.Settle()
+		if !bytes.Equal(got, sent) {
+			t.Errorf("%d of %d bytes were offered: %q", len(got), len(sent), got)
+		}
+		if slices.Sort(turns); len(slices.Compact(turns)) != len(sent)/7 {
+			t.Errorf("one turn offered more than once: %v", turns)
+		}
+	})
 }

@@ -41,6 +41,9 @@ type Loop struct {
 	unsent    int        // bytes that wait for those, but for what has its own bound
 	since     int64      // on the engine's clock: overloaded
 	resumed   []*Conn    // have input to be offered again
+	yielded   yieldHeap  // have more input than they may be offered in one turn
+	yields    uint64     // so far
+	again     uint64     // for which mark the one whose turn it is has yielded again
 	ending    []ending   // OnClose due
 	batch     []func()   // taken from inbox
 	batchAt   int        // next of batch to run
@@ -148,6 +151,7 @@ func (l *Loop) run() {
 	l.buffers.trim(tick)
 	l.checkBlocked()
 	l.offerResumed()
+	l.offerYielded()
 	l.finish()
 	l.written = 0
 	crowded := len(l.dirty) >= crowd
@@ -157,7 +161,7 @@ func (l *Loop) run() {
 		l.finish()
 	}
 	l.busy, l.armed = false, false
-	if again {
+	if again || len(l.resumed)+len(l.yielded) > 0 {
 		l.kickSelf()
 	}
 	if crowded {
@@ -213,14 +217,18 @@ func (l *Loop) finish() {
 	l.ending = l.ending[:0]
 }
 
+// offerResumed offers each conn that has been resumed what it had left. Who is resumed meanwhile
+// has its turn in the next one: one that always leaves something must not keep the loop.
 func (l *Loop) offerResumed() {
-	for i := 0; i < len(l.resumed); i++ {
+	n := len(l.resumed)
+	for i := range n {
 		c := l.resumed[i]
-		l.resumed[i] = nil
 		c.resumed = false
 		c.offer()
 	}
-	l.resumed = l.resumed[:0]
+	rest := copy(l.resumed, l.resumed[n:])
+	clear(l.resumed[rest:])
+	l.resumed = l.resumed[:rest]
 }
 
 // adopt gives c its place in the loop.

@@ -75,7 +75,7 @@ func (s *Sim) Settle() {
 				}
 			}
 			l.peers = living(l.peers)
-			if len(l.tasks) > 0 {
+			if loop := s.e.loops[i]; len(l.tasks)+len(loop.resumed)+len(loop.yielded) > 0 {
 				idle = 0
 			}
 			s.Turn(i)
@@ -149,7 +149,7 @@ func (p *SimPeer) unread() []byte {
 // Read has the loop read once, at most n bytes, or see the end. It reports whether there was anything: a connection that is paused reads nothing.
 func (p *SimPeer) Read(n int) bool {
 	c := p.socket.conn
-	if p.socket.closed || c.paused {
+	if p.socket.closed || !c.reading() {
 		return false
 	}
 	if len(p.sent) == 0 {

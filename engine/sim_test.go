@@ -11,6 +11,15 @@ import (
 	"time"
 )
 
+func newSim(t *testing.T) *Sim {
+	t.Helper()
+	s, err := NewSim(Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // The parts of a simulated engine, each only when it is told to: a loop reads, ends its turn, and what was written is on the other side.
 func TestSim(t *testing.T) {
 	t.Parallel()
@@ -53,10 +62,7 @@ func TestSim(t *testing.T) {
 func TestSimPauseAndTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s, err := NewSim(Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := newSim(t)
 		l := s.Engine().Loops()[0]
 		var c *Conn
 		ended := false
