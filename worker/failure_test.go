@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sluice/internal/link"
@@ -162,6 +163,44 @@ func TestStuckGatewayIsCut(t *testing.T) {
 	defer sending.Wait()
 	sending.Go(func() { flood(w) })
 	await(t, func() bool { return w.Stats().Redials > 0 })
+}
+
+// A gateway that is slow is not cut: while what handlers did waits for it the link is not read, and
+// it is heard by what it takes.
+func TestSlowGatewayIsNotCut(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		conns, w := rawPeer(t, time.Second, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+			for range 4 {
+				_ = c.Send(m)
+			}
+		}))
+		conn := <-conns
+		<-w.Ready()
+		const messages, size = 8, 1_000_000
+		var saying sync.WaitGroup
+		defer saying.Wait()
+		defer conn.Close()
+		saying.Go(func() {
+			b := link.Append(nil, &link.Frame{Type: link.Attach, ID: 1, Slot: 1, Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})
+			for i := range messages {
+				b = link.Append(b, &link.Frame{Type: link.Message, ID: uint32(2 + i), Slot: 1, Token: 7, Payload: make([]byte, size)})
+				if _, err := conn.Write(b); err != nil {
+					t.Errorf("after %d messages: %v", i, err)
+					return
+				}
+				b = b[:0]
+			}
+		})
+		buf := make([]byte, 256<<10)
+		for read := 0; read < 4*messages*size-len(buf); {
+			time.Sleep(500 * time.Millisecond) // a minute in all
+			n, err := io.ReadFull(conn, buf)
+			if read += n; err != nil {
+				t.Fatalf("after %d bytes: %v", read, err)
+			}
+		}
+	})
 }
 
 // Nor does one hold up the end of Run.

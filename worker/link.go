@@ -170,8 +170,7 @@ func (l *gwLink) flush() {
 	l.out, l.spare = l.spare[:0], nil
 	l.space.Broadcast()
 	l.mu.Unlock()
-	_, err := l.conn.Write(b)
-	if err != nil {
+	if err := l.writeAll(b); err != nil {
 		l.end(fmt.Errorf("write: %w", err))
 	}
 	l.mu.Lock()
@@ -183,6 +182,25 @@ func (l *gwLink) flush() {
 	if len(l.out) > 0 {
 		l.work.Signal()
 	}
+}
+
+// writePiece is how much is written at once, in bytes: a gateway that takes it is alive.
+const writePiece = 256 << 10
+
+// writeAll writes b. A gateway that takes it is alive, though what it has to say may have to wait
+// until the leader, which waits for room behind b, reads on.
+func (l *gwLink) writeAll(b []byte) error {
+	for len(b) > 0 {
+		n, err := l.conn.Write(b[:min(len(b), writePiece)])
+		if err != nil {
+			return err
+		}
+		b = b[n:]
+		if len(b) > 0 {
+			l.heard.Store(true)
+		}
+	}
+	return nil
 }
 
 // flushSome writes what the kernel takes at once, unless another goroutine is at it, and leaves the rest to the one that writes: no gateway that does not read may hold up who
