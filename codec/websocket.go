@@ -60,6 +60,7 @@ type assembly struct {
 	last       bool // the present frame ends the message
 	compressed bool
 	given      bool // message was returned by the last Decode
+	inflated   int  // bytes that message has more than what came of it
 }
 
 // frame is the header of one frame.
@@ -85,6 +86,24 @@ func (w *WebSocket) Release() {
 func (w *WebSocket) Unfinished() int {
 	if a := w.assembly; a != nil && !a.given {
 		return max(1, cap(a.message))
+	}
+	return 0
+}
+
+// Compressed reports whether in, which stands before Decode, begins with a compressed message or
+// goes on with one: what is in that may be a thousand times as long.
+func (w *WebSocket) Compressed(in []byte) bool {
+	if a := w.assembly; a != nil && !a.given {
+		return a.compressed
+	}
+	return len(in) > 0 && in[0]&bitRSV1 != 0
+}
+
+// Inflated is how many bytes the payload that Decode has just returned has more than what came of
+// it; 0 when it was not compressed.
+func (w *WebSocket) Inflated() int {
+	if a := w.assembly; a != nil && a.given {
+		return a.inflated
 	}
 	return 0
 }
@@ -285,6 +304,7 @@ func (w *WebSocket) append(piece []byte, n int, out []byte) (Event, []byte, int,
 		if err != nil {
 			return w.fail(out, inflateCode(err), "compressed message")
 		}
+		a.inflated = max(0, len(m)-len(a.message))
 		a.message = m
 		if a.opcode == opText && !utf8.Valid(m) {
 			return w.fail(out, closeInvalid, "text is not UTF-8")

@@ -106,6 +106,20 @@ func unreadOf(g gnet.Conn, bound int) (last []byte) {
 	return last
 }
 
+// Arrived tells whether the kernel has something of the peer's, its end for example, that has not
+// been read: one that seems silent may not have been listened to. It costs a system call.
+func (c *Conn) Arrived() bool {
+	if c.g == nil {
+		return false
+	}
+	if s, ok := c.g.(*simSocket); ok {
+		return len(s.peer.sent) > 0 || s.peer.hungUp
+	}
+	var b [1]byte
+	_, _, err := unix.Recvfrom(c.g.Fd(), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return err == nil
+}
+
 // Unread is the number of bytes that were read and that OnData has left.
 func (c *Conn) Unread() int { return len(c.carry) - int(c.taken) }
 

@@ -38,8 +38,13 @@ type Config struct {
 	Router func() Router
 	// HoldFor is how long a client's messages wait for a worker before the client is told that they were refused. Defaults to 10 s.
 	HoldFor time.Duration
-	// HoldBytes bounds the messages that wait for workers, in bytes a loop; beyond it they are refused at once. Defaults to 64 MiB.
+	// HoldBytes bounds the messages that wait while no worker is there, in bytes a loop; beyond it they are refused at once. Defaults to 64 MiB.
 	HoldBytes int
+	// MaxQueueBytes bounds what waits of clients, in bytes a loop: messages that no worker has taken
+	// yet, and, as much again, input of clients that are paused. Past it nothing more is read of
+	// clients that send much, or of any, until half of it is free, so that TCP holds them up. Nothing
+	// is refused. Defaults to 64 MiB.
+	MaxQueueBytes int
 	// PartialBytes bounds the messages that have not come whole, in bytes a loop; past it the one that has taken longest is cut. Defaults to 64 MiB.
 	PartialBytes int
 	// MaxUnacked bounds what of one client no worker has acknowledged yet, in bytes; beyond it the client's reads pause. Defaults to 256 KiB.
@@ -92,7 +97,7 @@ type Listener struct {
 	MaxConns, MaxPerIP int
 	// PerIPRate is how many connections a second one IPv4 address or IPv6 /64 may open, and twice as many at once. Zero means no limit.
 	PerIPRate int
-	// MaxRate and MaxByteRate are how many messages and bytes a second a client may send, and those of two seconds at once. One that is faster is not read for a while, so that
+	// MaxRate and MaxByteRate are how many messages and bytes a second a client may send, and those of two seconds at once. Of a compressed message the bytes count that it has when inflated. One that is faster is not read for a while, so that
 	// TCP slows it down; nothing is lost. Zero means no limit.
 	MaxRate, MaxByteRate int
 	// HandshakeTimeout bounds the time until a WebSocket is open. Defaults to 10 s.
@@ -156,6 +161,7 @@ func (c *Config) setDefaults() error {
 	}
 	c.HoldFor = cmp.Or(c.HoldFor, 10*time.Second)
 	c.HoldBytes = cmp.Or(c.HoldBytes, 64<<20)
+	c.MaxQueueBytes = cmp.Or(c.MaxQueueBytes, 64<<20)
 	c.PartialBytes = cmp.Or(c.PartialBytes, 64<<20)
 	c.MaxUnacked = cmp.Or(c.MaxUnacked, 256<<10)
 	c.MaxTries = cmp.Or(c.MaxTries, 5)

@@ -18,7 +18,7 @@ func (s *session) heartbeat() {
 	}
 	switch {
 	case s.pulse == active || s.pauses != 0:
-	case int(s.misses) >= s.lis.Misses:
+	case int(s.misses) >= s.lis.Misses && !s.conn.Arrived(): // else it is we who are late
 		s.end(link.ReasonIdle)
 		return
 	default:

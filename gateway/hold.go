@@ -2,13 +2,14 @@ package gateway
 
 import "fmt"
 
-// hold lets a message wait. Past the loop's bound it is refused, which the client is told.
+// hold lets a message wait. When no worker is there, and too much waits for one, it is refused,
+// which the client is told.
 func (s *session) hold(payload []byte, flags uint8) {
 	l := s.loop
 	n := recordHeader + len(payload)
-	if l.held+n > l.g.cfg.HoldBytes {
+	if l.held+n > l.g.cfg.HoldBytes && s.link == nil && l.workerless() {
 		l.stats.Refused++
-		s.refuse(refusedNoWorker, 1)
+		s.refuse(refusedHoldFull, 1)
 		return
 	}
 	if s.queue == nil {
@@ -18,8 +19,12 @@ func (s *session) hold(payload []byte, flags uint8) {
 	s.queue.push(payload, flags)
 	l.held += n
 	l.stats.Held++
+	l.checkQueues()
 	if !s.waiting && !s.pump() { // else it waits for what its worker has of it to be handled, and in nobody's way
 		s.wait()
+		if s.link != nil && s.link.waiting.isFirst(s) {
+			s.link.pumpWaiting()
+		}
 	}
 }
 
@@ -31,6 +36,7 @@ func (s *session) dequeue(n int) {
 		l.queues.put(s.queue)
 		s.queue = nil
 	}
+	l.checkQueues()
 }
 
 // dropHeld refuses all that waits, without a word to the client, and returns how many messages that was.
@@ -43,6 +49,7 @@ func (s *session) dropHeld() int {
 	l.queues.put(s.queue)
 	s.queue = nil
 	l.held -= bytes
+	l.checkQueues()
 	l.stats.Refused += uint64(messages)
 	if s.out == 0 {
 		s.handled += uint32(messages) // their numbers may be known elsewhere; behind messages that are out they are the last there are
@@ -53,13 +60,13 @@ func (s *session) dropHeld() int {
 	return messages
 }
 
-// expireHeld refuses what has waited for a worker longer than HoldFor. It returns the clients of the list that go on waiting: those that have yet to be given to a
+// expireHeld refuses what has waited longer than HoldFor, when no worker is there. It returns the clients of the list that go on waiting: those that have yet to be given to a
 // worker too.
 func (l *loop) expireHeld(list []*session) []*session {
-	limit := l.el.Now().Add(-l.g.cfg.HoldFor)
+	limit, alone := l.el.Now().Add(-l.g.cfg.HoldFor), l.workerless()
 	kept := list[:0]
 	for _, s := range list {
-		if q := s.queue; q != nil && q.since.Before(limit) {
+		if q := s.queue; alone && q != nil && q.since.Before(limit) {
 			count := s.dropHeld()
 			if s.phase == phaseOpen {
 				s.refuse(refusedNoWorker, count)
@@ -78,7 +85,8 @@ func (l *loop) expireHeld(list []*session) []*session {
 
 // Why a client's message was not taken.
 const (
-	refusedNoWorker = "no_worker" // none came in time, or too much waits already
+	refusedNoWorker = "no_worker" // none came within HoldFor
+	refusedHoldFull = "hold_full" // none is there, and HoldBytes wait for one already
 	refusedPoison   = "poison"    // each worker that got it has died
 	refusedDraining = "draining"  // no worker came before the gateway closed down
 )

@@ -33,14 +33,10 @@ func (s *session) owe(left int) {
 	if s.phase > phaseOpen {
 		return
 	}
-	if s.pauses != 0 {
-		left = 0 // it is we who do not read on
-	}
 	l := s.loop
-	l.partial += left - int(s.partial)
-	s.partial = uint32(left)
+	l.weigh(s, left, s.pauses != 0 || s.turn&yielded != 0) // it is we who do not read on
 	switch {
-	case left > 0:
+	case left > 0 && s.turn&backlogged == 0:
 		if s.begun == 0 {
 			s.begun = l.seconds
 		}
@@ -75,8 +71,9 @@ func (s *session) unwatch() {
 
 // forgive ends what the client owes, and what it holds.
 func (s *session) forgive() {
-	s.loop.partial -= int(s.partial)
-	s.partial, s.begun, s.mute = 0, 0, false
+	s.loop.weigh(s, 0, false)
+	s.begun, s.mute = 0, false
+	s.loop.turns.leave(s)
 	s.unwatch()
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
 		ws.Discard()
@@ -98,13 +95,17 @@ func (l *loop) dun() {
 // overdue reports whether the client's time is up, and then cuts it.
 func (s *session) overdue() bool {
 	l := s.loop
+	if s.pauses&(pausedByInput|pausedByQueues) != 0 || s.turn&yielded != 0 {
+		s.begun = l.seconds // it is we who do not read
+		return false
+	}
 	owed := time.Duration(l.seconds-s.begun-1) * tickEvery // at least
 	if s.mute && owed >= s.lis.FirstMessage {
 		l.stats.Mute++
 		s.end(link.ReasonHandshake)
 		return true
 	}
-	if s.partial > 0 && s.lis.MessageTimeout > 0 && owed >= s.lis.MessageTimeout+time.Duration(s.partial/slowest)*time.Second {
+	if s.partial > 0 && s.turn&backlogged == 0 && s.lis.MessageTimeout > 0 && owed >= s.lis.MessageTimeout+time.Duration(s.partial/slowest)*time.Second {
 		l.stats.Unfinished++
 		s.end(link.ReasonLimit)
 		return true
@@ -118,7 +119,7 @@ func (l *loop) trimPartial() {
 	for l.partial > l.g.cfg.PartialBytes {
 		var worst *session
 		for _, s := range l.owing {
-			if s.partial > 0 && (worst == nil || s.begun < worst.begun || s.begun == worst.begun && s.partial > worst.partial) {
+			if s.partial > 0 && s.turn&backlogged == 0 && (worst == nil || s.begun < worst.begun || s.begun == worst.begun && s.partial > worst.partial) {
 				worst = s
 			}
 		}
@@ -136,6 +137,8 @@ type pauses uint8
 const (
 	pausedByWorker pauses = 1 << iota // too much of it is not acknowledged
 	pausedByRate                      // it has sent too fast
+	pausedByQueues                    // too much of all waits in queues
+	pausedByInput                     // too much input of all waits to be decoded
 	pausedToLeave                     // it has been told to go, or is as soon as nothing of it waits for a worker
 )
 
@@ -165,8 +168,8 @@ type pace struct {
 // burst is how much a client may send at once, as time at its rate.
 const burst = 2 * time.Second
 
-// spend counts n bytes that Decode has taken. A piece of a large frame is no message; a control frame counts like one.
-func (p *pace) spend(ev codec.Event, n int) {
+// spend counts n bytes that Decode has taken, which are more when they have been inflated. A piece of a large frame is no message; a control frame counts like one.
+func (p *pace) spend(ev codec.Event, n, inflated int) {
 	s := p.session
 	now := s.loop.el.Now().Sub(s.loop.g.started)
 	var behind time.Duration
@@ -175,7 +178,7 @@ func (p *pace) spend(ev codec.Event, n int) {
 		behind = p.messages - now
 	}
 	if rate := s.lis.MaxByteRate; rate > 0 {
-		p.bytes = max(p.bytes, now) + time.Duration(n)*time.Second/time.Duration(rate)
+		p.bytes = max(p.bytes, now) + time.Duration(inflated)*time.Second/time.Duration(rate)
 		behind = max(behind, p.bytes-now)
 	}
 	if behind > burst {

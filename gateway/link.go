@@ -20,7 +20,8 @@ type workerLink struct {
 	kept     kept
 	ack      func(link.Acked) // acknowledged, made once
 	clients  int
-	waiting  []*session // that wait for credit, oldest first
+	waiting  creditQueue
+	serving  bool // one of them, which those behind it do not hold up
 	timer    engine.Timer
 	rest     int  // bytes of a frame that has not come whole
 	came     int  // bytes since the last heartbeat
@@ -117,10 +118,10 @@ func (k *workerLink) leave() {
 	l.el.Cancel(&k.timer)
 	l.pool.remove(k)
 	delete(l.links, k.serial)
-	for _, s := range k.waiting {
-		s.waiting = false
+	for _, w := range k.waiting.heap {
+		w.s.waiting = false
 	}
-	k.waiting = nil
+	k.waiting = creditQueue{}
 	k.takeBack()
 	for _, s := range l.sessions {
 		if s != nil && s.link == k {
@@ -180,19 +181,19 @@ func (k *workerLink) origin() origin { return origin{k.loop.index, noteCommand, 
 
 // fits reports whether the worker has credit for a message, and is not about to hand its clients over.
 func (k *workerLink) fits(payload []byte) bool {
-	return !k.draining && !k.conn.Closed() && len(k.waiting) == 0 && k.sent.Fits(link.HeaderSize+len(payload))
+	return !k.draining && !k.conn.Closed() && (k.serving || len(k.waiting.heap) == 0) && k.sent.Fits(link.HeaderSize+len(payload))
 }
 
 // allows reports whether a client may have a message more out.
 func (k *workerLink) allows(s *session, payload []byte) bool {
-	return s.out == 0 || s.unacked+link.HeaderSize+len(payload) <= k.share
+	return s.out == 0 || int(s.unacked)+link.HeaderSize+len(payload) <= k.share
 }
 
 // message sends a client's message, which fits.
 func (k *workerLink) message(s *session, payload []byte, flags uint8) {
 	s.owed++
 	s.out++
-	s.unacked += link.HeaderSize + len(payload)
+	s.unacked += int32(link.HeaderSize + len(payload))
 	token := s.token()
 	seq := k.sent.Push(link.Message, s.slot, token, link.HeaderSize+len(payload))
 	k.conn.SetMark(seq)
@@ -262,18 +263,21 @@ func (k *workerLink) send(f *link.Frame) {
 	k.trim()
 }
 
-// pumpWaiting lets the clients that wait for credit go on, oldest first.
+// pumpWaiting lets the clients that wait for credit go on, in the order of their queue.
 func (k *workerLink) pumpWaiting() {
-	for len(k.waiting) > 0 {
-		list := k.waiting
-		k.waiting = nil // a session in front must not see the others as waiting before it
-		for i, s := range list {
-			s.waiting = false
-			if !s.pump() {
-				s.waiting = true
-				k.waiting = append(k.waiting, list[i:]...)
-				return
-			}
+	for len(k.waiting.heap) > 0 {
+		w := k.waiting.pop()
+		w.s.waiting = false
+		before := w.s.unacked
+		k.serving = true
+		done := w.s.pump()
+		k.serving = false
+		sent := int(w.s.unacked - before)
+		k.waiting.served(w, sent)
+		if !done {
+			w.s.waiting = true
+			k.waiting.again(w, sent, k.share)
+			return
 		}
 	}
 }
@@ -326,7 +330,7 @@ func (k *workerLink) end(status link.Status, text string, reason link.Reason) {
 // OnTimer implements engine.Expirer: the link's heartbeat.
 func (k *workerLink) OnTimer(*engine.Timer) {
 	switch {
-	case k.heard || k.pressing: // what is not read cannot be heard
+	case k.heard || k.pressing || k.asked && k.conn.Arrived(): // what is not read cannot be heard
 		k.heard, k.asked = false, false
 		k.send(&link.Frame{Type: link.Pong}) // the worker's ping may stand behind megabytes that it has sent, and would be answered too late
 	case k.asked:

@@ -28,7 +28,11 @@ type loop struct {
 	waiting  []*session // that have something for a worker while none is there, oldest first
 	owing    []*session // that have a message unfinished, or the first one to send
 	partial  int        // bytes held of messages that have not come whole
-	seconds  uint32     // ticks, from 1
+	backlog  int        // bytes that have come of clients that are paused, or have yielded
+	full     bool       // too much waits in queues: only of clients that send little more is decoded
+	choked   bool       // there is too much input: no further client is read
+	turns    turns
+	seconds  uint32 // ticks, from 1
 	queues   queues
 	trials   trials
 	done     done
@@ -129,8 +133,8 @@ func (l *loop) session(slot uint32, token uint64) *session {
 // maxSlots is what a client id has room for.
 const maxSlots = 1 << 24
 
-// full reports whether no further client can get a slot.
-func (l *loop) full() bool { return len(l.free) == 0 && len(l.sessions) >= maxSlots }
+// crammed reports whether no further client can get a slot.
+func (l *loop) crammed() bool { return len(l.free) == 0 && len(l.sessions) >= maxSlots }
 
 // reply sends an answer down a link of this loop; a link that has ended hears nothing.
 func (l *loop) reply(serial uint32, f *link.Frame) {

@@ -25,6 +25,16 @@ func (q *queue) size() int {
 	return len(q.records) - q.first
 }
 
+// portion is how much of it may be sent at once, of so many bytes that a client may have out: one
+// message at least.
+func (q *queue) portion(share int) int {
+	if q == nil {
+		return 0
+	}
+	payload, _ := q.oldest()
+	return max(recordHeader+len(payload), min(q.size(), share))
+}
+
 // oldest returns the oldest message.
 func (q *queue) oldest() (payload []byte, flags uint8) {
 	r := q.records[q.first:]

@@ -20,7 +20,7 @@ func (k *workerLink) acknowledged(a link.Acked) {
 		}
 	case link.Message:
 		s.out -= int32(a.Frames)
-		s.unacked -= a.Bytes
+		s.unacked -= int32(a.Bytes)
 		s.handled += uint32(a.Frames)
 		if s.pauses != 0 {
 			s.throttle()

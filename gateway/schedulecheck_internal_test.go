@@ -115,7 +115,7 @@ func (w *world) checkLoop(l *loop) {
 		}
 		w.checkSession(s)
 		held += s.queue.size()
-		out += s.unacked
+		out += int(s.unacked)
 		if s.told {
 			telling++
 		}
@@ -135,7 +135,8 @@ func (w *world) checkLoop(l *loop) {
 		if clients[k] != k.clients {
 			w.fail("a link has %d clients, %d are counted", clients[k], k.clients)
 		}
-		for _, s := range k.waiting {
+		for _, waiter := range k.waiting.heap {
+			s := waiter.s
 			if s.link != k && s.phase != phaseForgotten {
 				w.fail("client %s waits for the credit of a worker that is not its own", s.remote())
 			}
@@ -184,17 +185,21 @@ func (w *world) checkSession(s *session) {
 		w.fail("client %s is owed %d", s.remote(), s.owed)
 	case s.pauses&pausedToLeave != 0 && s.phase == phaseOpen && s.queue == nil && s.out == 0:
 		w.fail("client %s is to go, nothing of it waits, and it is not told", s.remote())
-	case s.pauses&(pausedByWorker|pausedToLeave) == pausedByWorker && s.phase == phaseOpen && s.unacked+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
-		w.fail("client %s is paused with %d bytes", s.remote(), s.unacked+s.queue.size())
-	case s.unacked+s.queue.size() > 3*s.loop.g.cfg.MaxUnacked+2*window+300: // what waits is counted with a smaller header than what is out
-		w.fail("client %s has %d bytes", s.remote(), s.unacked+s.queue.size())
+	case s.pauses&(pausedByWorker|pausedToLeave) == pausedByWorker && s.phase == phaseOpen && int(s.unacked)+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
+		w.fail("client %s is paused with %d bytes", s.remote(), int(s.unacked)+s.queue.size())
+	case int(s.unacked)+s.queue.size() > 3*s.loop.g.cfg.MaxUnacked+2*window+300: // what waits is counted with a smaller header than what is out
+		w.fail("client %s has %d bytes", s.remote(), int(s.unacked)+s.queue.size())
 	}
 }
 
 func (w *world) lists(s *session) [][]*session {
 	lists := [][]*session{s.loop.waiting, s.loop.trials.next}
 	for _, k := range s.loop.links {
-		lists = append(lists, k.waiting)
+		list := make([]*session, 0, len(k.waiting.heap))
+		for _, waiter := range k.waiting.heap {
+			list = append(list, waiter.s)
+		}
+		lists = append(lists, list)
 	}
 	return lists
 }
@@ -281,8 +286,8 @@ func (w *world) checkNothingLeft() {
 			w.fail("loop %d: something is in its inbox", l.index)
 		}
 		for _, k := range l.links {
-			if k.clients != 0 || len(k.waiting) != 0 {
-				w.fail("a link has %d clients, of which %d wait", k.clients, len(k.waiting))
+			if k.clients != 0 || len(k.waiting.heap) != 0 {
+				w.fail("a link has %d clients, of which %d wait", k.clients, len(k.waiting.heap))
 			}
 		}
 	}

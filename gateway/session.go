@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"sluice/codec"
@@ -33,7 +32,8 @@ type session struct {
 	link    *workerLink // nil: given to no worker at present
 	queue   *queue      // messages that wait for a worker or its credit; nil: there are none
 	pace    *pace       // nil: it may send as fast as it likes
-	unacked int         // bytes of the messages that are out, as frames
+	unacked int32       // bytes of the messages that are out, as frames: a share of the window, or one message
+	place   uint32      // its place in its link's creditQueue
 	slot    uint32      // static
 	owed    int32       // frames about it that its worker has not acknowledged
 	out     int32       // messages among them
@@ -45,10 +45,11 @@ type session struct {
 	misses  uint8
 	tries   uint8 // links that ended with its oldest event out
 	pulse   pulse
-	known   bool          // a worker has acknowledged that it is there
-	told    bool          // its worker was told that it is gone
-	waiting bool          // stands in a waiting list
-	mute    bool          // the first message is still to come, and has a deadline
+	known   bool // a worker has acknowledged that it is there
+	told    bool // its worker was told that it is gone
+	waiting bool // stands in a waiting list
+	mute    bool // the first message is still to come, and has a deadline
+	turn    turn
 	reason  link.Reason   // why it ended
 	owing   uint32        // 1 + its place in the loop's list of those that owe something; 0: it is not there
 	member  roster.Member // id, uid, groups, attributes
@@ -67,7 +68,7 @@ func (s *session) OnOpen(c *engine.Conn) {
 	s.loop = s.lis.g.loops[c.Loop().Index()]
 	s.timer.Target = s
 	s.loop.stats.Accepted++
-	if s.loop.full() {
+	if s.loop.crammed() {
 		s.phase = phaseEnding
 		c.Close(closing(link.ReasonLimit))
 		return
@@ -113,6 +114,7 @@ func (s *session) open() {
 	if !s.attach() {
 		s.wait()
 	}
+	l.keepOut(s)
 }
 
 // OnData implements engine.Handler: it decodes all that is there.
@@ -125,7 +127,19 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 			return 0
 		}
 	}
+	t := &s.loop.turns
+	if !t.begin(s) {
+		return taken
+	}
+	work, more := 0, false
 	for taken < len(in) && s.phase == phaseOpen && s.pauses == 0 {
+		if more = t.due(s, in[taken:], work); more {
+			break
+		}
+		if s.loop.full && !s.loop.mayAdd(s, in[taken:], work) {
+			s.pause(pausedByQueues)
+			break
+		}
 		ev, payload, n, reply, err := s.codec.Decode(in[taken:], s.loop.out[:0])
 		if len(reply) > 0 {
 			s.loop.out = reply
@@ -139,8 +153,10 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 			break
 		}
 		taken += n
+		done := s.workOf(n, payload)
+		work += done
 		if s.pace != nil {
-			s.pace.spend(ev, n)
+			s.pace.spend(ev, n, done-messageWork)
 		}
 		switch ev {
 		case codec.MessageText:
@@ -152,6 +168,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 			return len(in)
 		}
 	}
+	t.end(s, work, more)
 	if s.phase != phaseOpen && s.phase != phaseHandshake {
 		return len(in)
 	}
@@ -163,6 +180,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	if left > 0 || s.partial > 0 {
 		s.owe(left)
 	}
+	s.loop.keepOut(s)
 	return taken
 }
 
@@ -199,7 +217,7 @@ func (s *session) attach() bool {
 	if k == nil || k.crowded() {
 		return false
 	}
-	s.link = k
+	s.link, s.place = k, 0
 	k.clients++
 	k.attach(s)
 	return true
@@ -234,7 +252,7 @@ func (s *session) throttle() {
 		}
 		return
 	}
-	pending := s.unacked + s.queue.size()
+	pending := int(s.unacked) + s.queue.size()
 	switch limit := s.loop.g.cfg.MaxUnacked; {
 	case s.pauses&pausedByWorker == 0 && pending > limit:
 		s.loop.stats.Paused++
@@ -297,7 +315,7 @@ func (s *session) wait() {
 		return
 	}
 	if s.link != nil {
-		s.link.waiting = append(s.link.waiting, s)
+		s.link.waiting.push(s, s.link.share)
 		return
 	}
 	s.loop.waiting = append(s.loop.waiting, s)
@@ -305,8 +323,7 @@ func (s *session) wait() {
 
 // stopWaiting takes the session out of the list of a worker that it leaves.
 func (s *session) stopWaiting(k *workerLink) {
-	if i := slices.Index(k.waiting, s); i >= 0 {
-		k.waiting = slices.Delete(k.waiting, i, i+1)
+	if k.waiting.remove(s) {
 		s.waiting = false
 	}
 }
@@ -357,13 +374,13 @@ func (s *session) OnTimer(*engine.Timer) {
 		s.heartbeat()
 	case phaseEnding: // nobody made the page in time
 		s.conn.Close(closing(link.ReasonHandshake))
-	case phaseGone: // no worker came in time to take its last messages
-		s.dropHeld()
-		if s.link != nil {
-			s.link.detach(s)
-		} else {
-			s.loop.stats.Unheard++
-			s.loop.forget(s)
+	case phaseGone:
+		if s.link != nil || !s.loop.workerless() {
+			s.loop.el.Schedule(&s.timer, s.loop.g.cfg.HoldFor) // its last messages wait for their turn
+			return
 		}
+		s.dropHeld() // no worker came in time to take them
+		s.loop.stats.Unheard++
+		s.loop.forget(s)
 	}
 }

@@ -10,7 +10,7 @@ import (
 // LoopStats counts what one loop has seen since it started; Clients, Workers, Queued, Partial, Blocked, Unsent and Overloaded are as of now.
 type LoopStats struct {
 	Clients, Workers int
-	Queued           int    // bytes of messages that wait for a worker or its credit
+	Queued           int    // bytes of messages that wait for a worker or its credit, and of input of clients that are paused
 	Accepted         uint64 // connections
 	Opened, Closed   uint64 // clients
 	MessagesIn       uint64
@@ -25,6 +25,8 @@ type LoopStats struct {
 	Repeated         uint64            // commands for clients of other gateways that had been carried out already
 	Gone             uint64            // commands for clients that were gone
 	Paused           uint64            // times that a client's reads were paused
+	QueueFull        uint64            // times that Config.MaxQueueBytes began to wait in the queues of a loop
+	InputFull        uint64            // times that a loop began to read no further client, because so much input waited
 	Pressed          uint64            // times that a link was paused because another loop was behind
 	Pages            uint64            // plain HTTP requests answered
 	PagesRefused     uint64            // for there were too many at once
@@ -86,7 +88,7 @@ func (l *loop) snapshot() LoopStats {
 	s := l.stats
 	s.Clients = l.members.Len()
 	s.Workers = len(l.pool.links)
-	s.Queued = l.held
+	s.Queued = l.held + l.backlog
 	s.Partial = l.partial
 	s.Ends = make(map[string]uint64)
 	for reason, n := range l.ends {
@@ -117,6 +119,8 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Repeated += o.Repeated
 	s.Gone += o.Gone
 	s.Paused += o.Paused
+	s.QueueFull += o.QueueFull
+	s.InputFull += o.InputFull
 	s.Pressed += o.Pressed
 	s.Pages += o.Pages
 	s.PagesRefused += o.PagesRefused

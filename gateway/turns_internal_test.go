@@ -1,0 +1,369 @@
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sluice/codec"
+	"sluice/engine"
+	"sluice/internal/link"
+)
+
+// rush is a gateway of one loop with a worker that handles so many messages in each turn, and
+// clients of several formats.
+type rush struct {
+	t       *testing.T
+	g       gate
+	l       *loop
+	k       *workerLink
+	worker  *engine.SimPeer
+	deflate *codec.Deflate
+	in      []byte              // of the worker, not handled yet
+	heard   map[uint32][]string // by slot: what the worker has handled
+	longest int                 // work of a turn
+}
+
+func newRush(t *testing.T, cfg Config, window uint32) *rush {
+	t.Helper()
+	cfg.Loops, cfg.Logger = 1, slog.New(slog.DiscardHandler)
+	g := newGate(t, cfg)
+	g.g.started = time.Now()
+	l := g.g.loops[0]
+	k := newWorkerLink(l, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{1}})
+	r := &rush{t: t, g: g, l: l, k: k, deflate: codec.NewDeflate(), heard: make(map[uint32][]string)}
+	r.worker = g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 20, Retain: true})
+	r.worker.Limit(64 << 20)
+	return r
+}
+
+// rushClient is a client of a format, "text" or "ws".
+type rushClient struct {
+	*engine.SimPeer
+	s  *session
+	ws *codec.WebSocket
+}
+
+func (r *rush) client(format string) *rushClient {
+	r.t.Helper()
+	lis := *r.g.lis
+	lis.codec = codec.Text{MaxMessage: 4 << 20}
+	c := &rushClient{s: &session{lis: &lis}}
+	if format == "ws" {
+		lis.codec = nil
+		lis.URL = "ws://127.0.0.1:0"
+		lis.upgrade = codec.UpgradeOptions{MaxMessage: 4 << 20, Deflate: r.deflate}
+	}
+	c.SimPeer = r.g.sim.Open(0, netip.AddrPort{}, c.s, engine.ConnOptions{MaxOutput: 16 << 20})
+	if format == "ws" {
+		key, o := codec.NewKey(), &codec.DialOptions{MaxMessage: 4 << 20, Deflate: codec.NewDeflate()}
+		c.Send(codec.AppendUpgrade(nil, "127.0.0.1", "/", key, o))
+		c.Read(16 << 10)
+		r.turn(1)
+		ws, n, err := codec.ReadResponse(c.Take(), key, o)
+		if err != nil || n == 0 {
+			r.t.Fatalf("upgrade: %d bytes, %v", n, err)
+		}
+		c.ws = ws
+	}
+	r.turn(1)
+	return c
+}
+
+func (c *rushClient) say(text string) {
+	if c.ws != nil {
+		c.Send(c.ws.Append(nil, []byte(text), true))
+		return
+	}
+	c.Send([]byte(text + "\n"))
+}
+
+// turn is a turn of the loop: it reads what all clients have sent, then the worker handles at most
+// so many of its messages, each by itself.
+func (r *rush) turn(messages int, clients ...*rushClient) {
+	r.t.Helper()
+	for _, c := range clients {
+		c.Read(128 << 10)
+	}
+	r.g.sim.Turn(0)
+	r.longest = max(r.longest, r.l.turns.work)
+	r.in = append(r.in, r.worker.Take()...)
+	var out []byte
+	for len(r.in) > 0 && messages > 0 {
+		var f link.Frame
+		n, err := link.Next(r.in, link.MaxFrame, &f)
+		if n == 0 || err != nil {
+			break
+		}
+		if f.Type == link.Message {
+			messages--
+			r.heard[f.Slot] = append(r.heard[f.Slot], string(f.Payload[:min(len(f.Payload), 16)]))
+		}
+		if f.Type <= link.Detach {
+			out = link.Append(out, &link.Frame{Type: link.Unit, ID: f.ID, Slot: f.ID})
+		}
+		r.in = r.in[n:]
+	}
+	if len(out) > 0 {
+		r.worker.Send(out)
+		for r.worker.Read(1 << 20) {
+		}
+	}
+}
+
+// Clients that send what is small on the wire and large in memory do not hold up one that sends
+// little: its message is with the worker in the turn in which it came, or waits for little of the
+// others' to be handled. And a turn is short.
+func TestInflatedMessagesHoldUpNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const heavies, each, size = 40, 8, 256 << 10
+		r := newRush(t, Config{MaxQueueBytes: 2 << 20, HoldBytes: 1}, 1<<20)
+		var all []*rushClient
+		text, ws := r.client("text"), r.client("ws")
+		light := []*rushClient{text, ws}
+		ws.say("first")
+		r.turn(100, ws)
+		for range heavies {
+			all = append(all, r.client("ws"))
+		}
+		for _, c := range all {
+			for i := range each {
+				c.say(fmt.Sprintf("%015d ", i) + string(bytes.Repeat([]byte("a"), size)))
+			}
+		}
+		all = append(all, light...)
+		said := 0
+		done := func() (n int) {
+			for _, c := range all[:heavies] {
+				n += len(r.heard[c.s.slot])
+			}
+			return n
+		}
+		for turns := 0; done() < heavies*each; turns++ {
+			if turns > 100*heavies*each {
+				t.Fatalf("%d of %d messages have been handled", done(), heavies*each)
+			}
+			if turns%16 == 0 {
+				said++
+				before := done()
+				for _, c := range light {
+					c.say("little")
+				}
+				for waited := 0; len(r.heard[text.s.slot]) < said || len(r.heard[ws.s.slot]) < 1+said; waited++ {
+					if r.turn(1, all...); waited > 64 {
+						t.Fatalf("after %d turns and %d of the large messages a small one has not been handled: text %d, websocket %d of %d",
+							waited, done()-before, len(r.heard[text.s.slot]), len(r.heard[ws.s.slot])-1, said)
+					}
+				}
+				if n := done() - before; n > 2*1<<20/size+4 { // what was out already, for each of the two
+					t.Errorf("%d of the large messages were handled before a small one", n)
+				}
+			}
+			r.turn(1, all...)
+		}
+		if most := loopTurn + size + clientTurn; r.longest > most {
+			t.Errorf("a turn did work for %d bytes, at most %d are meant", r.longest, most)
+		}
+		for _, c := range all[:heavies] {
+			for i, got := range r.heard[c.s.slot] {
+				if got != fmt.Sprintf("%015d ", i) {
+					t.Fatalf("message %d of a client is %q", i, got)
+				}
+			}
+		}
+		if s := r.l.stats; s.Refused > 0 || s.QueueFull == 0 || r.l.held+r.l.backlog+r.l.turns.waiting > 0 {
+			t.Errorf("%d messages were refused, the queues were full %d times, %d bytes wait, %d clients for their turn", s.Refused, s.QueueFull, r.l.held+r.l.backlog, r.l.turns.waiting)
+		}
+	})
+}
+
+// With a worker there, however slow, nothing is refused: clients are paused, and what waits is
+// bounded. All comes in the end, in order.
+func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const clients, each, size, bound = 100, 20, 16_000, 256 << 10
+		r := newRush(t, Config{MaxQueueBytes: bound, HoldBytes: 1, HoldFor: time.Second}, 64<<10)
+		var all []*rushClient
+		for range clients {
+			all = append(all, r.client("text"))
+		}
+		for _, c := range all {
+			for i := range each {
+				c.say(fmt.Sprintf("%015d ", i) + string(bytes.Repeat([]byte("b"), size-16)))
+			}
+		}
+		for handled, turns := 0, 0; handled < clients*each; turns++ {
+			if turns > 100*clients*each {
+				t.Fatalf("%d of %d messages have been handled", handled, clients*each)
+			}
+			r.turn(1, all...)
+			handled = 0
+			for _, c := range all {
+				handled += len(r.heard[c.s.slot])
+			}
+			if r.l.held > bound+clients*lightWork+size || r.l.backlog > bound+clients*(128<<10) {
+				t.Fatalf("%d bytes wait in queues, %d as input", r.l.held, r.l.backlog)
+			}
+			if turns%100 == 0 {
+				time.Sleep(200 * time.Millisecond) // in all, longer than HoldFor
+			}
+		}
+		for _, c := range all {
+			for i, got := range r.heard[c.s.slot] {
+				if got != fmt.Sprintf("%015d ", i) {
+					t.Fatalf("message %d of a client is %q", i, got)
+				}
+			}
+			if c.s.pauses != 0 || len(r.heard[c.s.slot]) != each {
+				t.Fatalf("a client of which %d messages came is paused for %b", len(r.heard[c.s.slot]), c.s.pauses)
+			}
+		}
+		if s := r.l.stats; s.Refused > 0 || s.QueueFull == 0 || s.InputFull == 0 || r.l.held+r.l.backlog > 0 {
+			t.Errorf("%d refused, queues full %d times, input %d times, %d bytes wait", s.Refused, s.QueueFull, s.InputFull, r.l.held+r.l.backlog)
+		}
+	})
+}
+
+// One client that floods with small messages has its share of a turn, and no more.
+func TestAFloodHasItsTurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRush(t, Config{MaxUnacked: 16 << 20}, 64<<20)
+		flood, quiet := r.client("text"), r.client("text")
+		const messages = 100_000
+		flood.Send(bytes.Repeat([]byte("x\n"), messages))
+		handled := func() int { return len(r.heard[flood.s.slot]) }
+		for said := 0; handled() < messages; said++ {
+			before := r.l.stats.MessagesIn
+			quiet.say("quiet")
+			r.turn(messages, flood, quiet)
+			if n := r.l.stats.MessagesIn - before; n > 2*clientTurn/messageWork {
+				t.Fatalf("a turn took %d messages", n)
+			}
+			if n := len(r.heard[quiet.s.slot]); n != said+1 {
+				t.Fatalf("%d of %d messages of the other client have come", n, said+1)
+			}
+		}
+	})
+}
+
+// Whatever a compressed message was on the wire, what it is in memory counts against the rate.
+func TestTheRateCountsInflatedBytes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRush(t, Config{}, 64<<20)
+		c := r.client("ws")
+		c.s.lis.MaxByteRate = 100_000
+		c.s.limit()
+		for range 10 {
+			c.say(string(bytes.Repeat([]byte("c"), 100_000))) // some 100 bytes on the wire
+		}
+		r.turn(10, c)
+		for range 4 {
+			r.turn(10)
+		}
+		if n := len(r.heard[c.s.slot]); n < 2 || n > 4 {
+			t.Errorf("%d of 10 messages were taken at once, each of a second at the rate; two seconds' are meant", n)
+		}
+		for range 100 {
+			time.Sleep(100 * time.Millisecond)
+			r.turn(10, c)
+		}
+		if n := len(r.heard[c.s.slot]); n != 10 {
+			t.Errorf("%d of 10 messages were taken in the end", n)
+		}
+	})
+}
+
+// A link is not cut for what its worker has said and the gateway has not read, however late it is.
+func TestALinkIsNotCutForOurOwnSlowness(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRush(t, Config{}, 64<<20)
+		r.worker.Read(1 << 20)
+		for range 5 { // each turn takes longer than two heartbeats
+			time.Sleep(3 * time.Second)
+			r.worker.Send(link.Append(nil, &link.Frame{Type: link.Pong}))
+			r.g.sim.Turn(0)
+			r.g.sim.Turn(0)
+			if r.k.over {
+				t.Fatal("a worker that answers was cut")
+			}
+		}
+		for r.worker.Read(1 << 20) {
+		}
+		for range 40 {
+			time.Sleep(100 * time.Millisecond)
+			r.g.sim.Turn(0)
+		}
+		if !r.k.over {
+			t.Error("a worker that says nothing was not cut")
+		}
+	})
+}
+
+// Of those that wait for credit each gets the same share by bytes, whatever its messages' size; one
+// that comes with little goes first; none is overtaken for ever.
+func TestCreditQueue(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(3, 5))
+	var q creditQueue
+	const share = 64 << 10
+	sizes := []int{100, 1000, 60_000, 1 << 20}
+	sent := make(map[*session]int)
+	of := make(map[*session]int)
+	make1 := func(size int) *session {
+		s := &session{queue: &queue{}}
+		s.queue.push(make([]byte, size), 0)
+		of[s] = size
+		return s
+	}
+	for _, size := range sizes {
+		q.push(make1(size), share)
+	}
+	for range 200_000 {
+		w := q.pop()
+		sent[w.s] += of[w.s]
+		q.served(w, of[w.s])
+		q.again(w, of[w.s], share)
+		if rng.IntN(1000) == 0 {
+			small := make1(10)
+			q.push(small, share)
+			if !q.isFirst(small) {
+				large := 0
+				for !q.isFirst(small) {
+					w := q.pop()
+					sent[w.s] += of[w.s]
+					if of[w.s] > share {
+						large++
+					}
+					q.served(w, of[w.s])
+					q.again(w, of[w.s], share)
+				}
+				if large > 1 {
+					t.Fatalf("%d large messages went before a small one", large)
+				}
+			}
+			if !q.remove(small) || q.remove(small) {
+				t.Fatal("a client is not taken out, or twice")
+			}
+			delete(of, small)
+		}
+	}
+	total := 0
+	for _, n := range sent {
+		total += n
+	}
+	for s, n := range sent {
+		if fair := total / len(sizes); n < fair/2 || n > 2*fair {
+			t.Errorf("the client with messages of %d bytes got %d of %d bytes", of[s], n, total)
+		}
+	}
+}
