@@ -7,11 +7,12 @@
 // Messages are JSON documents with a "type", the same over WebSocket, text lines and JSON sockets. A line that is no JSON object is read as a telnet
 // user's command (request.go); what is no command is said in the room joined last, which is also meant where a command needs a room and has none.
 //
-// A request may have a "ref", a name of 1 to 24 visible characters that its client chooses. What answers
-// the request repeats it: the error that refuses it, the message or private message that it has become,
-// which others and the history get with it too. So a client knows which of its messages was taken and which
-// was not. A message that is not heard again as one's own was not said. Only what is too long to be read
-// when it comes too fast (32 KB), or is no request at all, is refused without a ref.
+// A request may have a "ref", a name of 1 to 24 visible characters that its client chooses. What
+// answers the request repeats it: the error that refuses it, the message or private message that it
+// has become, which others and the history get with it too. So a client knows which of its messages
+// was taken and which was not; until it has heard one or the other it knows nothing. Only what is
+// too long to be read when it comes too fast (32 KB), or is no request at all, is refused without a
+// ref.
 package chat
 
 import (

@@ -15,8 +15,8 @@ import (
 	"sluice/worker"
 )
 
-// maxRefused is the size in bytes up to which a request that comes too fast is read for its ref: room for
-// the longest message, with every character escaped.
+// maxRefused is the size in bytes up to which a request that comes too fast is read for its ref:
+// room for the longest message, with every character escaped.
 const maxRefused = 32 << 10
 
 var (
@@ -49,8 +49,8 @@ func parse(data []byte) (req request, err error) {
 	return typed(string(data))
 }
 
-// refOf is the ref of a request that is not carried out, empty when it has none. It reads no more than
-// maxRefused: refusing a flood must stay cheap.
+// refOf is the ref of a request that is not carried out, empty when it has none. It reads no more
+// than maxRefused: refusing a flood must stay cheap.
 func refOf(data []byte) string {
 	if len(data) > maxRefused {
 		return ""

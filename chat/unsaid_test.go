@@ -29,13 +29,14 @@ func boxHolds(text string) step {
 	return until(`document.querySelector("#say-text").value === %q`, text)
 }
 
-// paste puts a text into the box as a clipboard does: whole, with an input event. What is too long for the
-// element is cut.
+// paste puts a text into the box as a clipboard does: whole, with an input event. What is too long
+// for the element is cut.
 func paste(text string) step {
 	return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector("#say-text").focus(), document.execCommand("insertText", false, %s)`, quoteJS(text)))
 }
 
-// enterUntilTaken presses Enter until the text is taken, for the page may be connected and not logged in yet.
+// enterUntilTaken presses Enter until the text is taken, for the page may be connected and not
+// logged in yet.
 func enterUntilTaken() step {
 	return until(`(document.querySelector("#say-text").dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true, cancelable: true})), document.querySelector("#say-text").value === "")`)
 }
@@ -53,8 +54,8 @@ func quoteJS(text string) string {
 	return string(b)
 }
 
-// enterKey presses Enter in the box. chromedp's own key inserts a line break even where the page has
-// prevented that.
+// enterKey presses Enter in the box. chromedp's own key inserts a line break even where the page
+// has prevented that.
 func enterKey() step {
 	return chromedp.Evaluate[chromedp.Void](`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true, cancelable: true}))`)
 }
@@ -181,7 +182,8 @@ func overWire(t *testing.T, width, height int) (s *server, w *wire, ada context.
 	return s, w, ada
 }
 
-// TestPageQuickTypist types fifteen lines as fast as it can, more than the server takes at once: all arrive, in order.
+// TestPageQuickTypist types fifteen lines as fast as it can, more than the server takes at once:
+// all arrive, in order.
 func TestPageQuickTypist(t *testing.T) {
 	browser(t)
 	s := startServer(t, "127.0.0.1:0")
@@ -210,7 +212,8 @@ func TestPageQuickTypist(t *testing.T) {
 		until(`((m) => m.scrollHeight > m.clientHeight && m.scrollHeight - m.scrollTop - m.clientHeight < 2)(document.querySelector("#messages"))`))
 }
 
-// TestPageDrafts goes into another conversation with something half written: it stays where it was written, over a reload and a leave too.
+// TestPageDrafts goes into another conversation with something half written: it stays where it was
+// written, over a reload and a leave too.
 func TestPageDrafts(t *testing.T) {
 	browser(t)
 	s := startServer(t, "127.0.0.1:0")
@@ -234,8 +237,8 @@ func TestPageDrafts(t *testing.T) {
 	}
 }
 
-// TestPageTooLong pastes more than a message may have: it stays whole, is not sent, and it is said by how much it is too long. Characters
-// are counted as the server does.
+// TestPageTooLong pastes more than a message may have: it stays whole, is not sent, and it is said
+// by how much it is too long. Characters are counted as the server does.
 func TestPageTooLong(t *testing.T) {
 	browser(t)
 	s := startServer(t, "127.0.0.1:0")
@@ -270,7 +273,8 @@ func TestPageRefused(t *testing.T) {
 	shot(t, ada, "refused")
 }
 
-// TestPageOffline presses Enter while there is no connection: the text stays in the box, with a word, and goes out when it is sent again.
+// TestPageOffline presses Enter while there is no connection: the text stays in the box, with a
+// word, and goes out when it is sent again.
 func TestPageOffline(t *testing.T) {
 	browser(t)
 	s := startServer(t, "127.0.0.1:0")
@@ -285,8 +289,9 @@ func TestPageOffline(t *testing.T) {
 		enterUntilTaken(), shows("#messages", "still here"))
 }
 
-// TestPageDeadLine says three things on a line that is dead, and breaks: the first is back in the box, the others are shown above it, and
-// what has been typed since is kept. None of it is sent unless the user does.
+// TestPageDeadLine says two things on a line that is dead, and breaks: the first is back in the
+// box, the other is shown above it, and so is the first where something has been typed since. None
+// of it is sent unless the user does.
 func TestPageDeadLine(t *testing.T) {
 	s, w, ada := overWire(t, 390, 844)
 	grace := dialText(t, s.text)
@@ -317,7 +322,8 @@ func TestPageDeadLine(t *testing.T) {
 	}
 }
 
-// TestPageLateEcho loses the answer and not the message: what comes back into the box is taken out of it when the history shows that it has been said.
+// TestPageLateEcho loses the answer and not the message: what comes back into the box is taken out
+// of it when the history shows that it has been said.
 func TestPageLateEcho(t *testing.T) {
 	s, w, ada := overWire(t, 1280, 800)
 	grace := dialText(t, s.text)
@@ -333,7 +339,8 @@ func TestPageLateEcho(t *testing.T) {
 	run(t, ada, shows("#say-note", "has arrived after all"), boxHolds(""), shows("#messages", "said once"))
 }
 
-// TestPageReloaded loads the page anew with a message under way on a dead line: it is still there, and is not sent by itself.
+// TestPageReloaded loads the page anew with a message under way on a dead line: it is still there,
+// and is not sent by itself.
 func TestPageReloaded(t *testing.T) {
 	s, w, ada := overWire(t, 1280, 800)
 	grace := dialText(t, s.text)

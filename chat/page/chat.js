@@ -50,7 +50,8 @@ function logout(why) {
   view.leave(why);
 }
 
-// keep stores what is typed and not said, for the same person's next login in this tab, and resume takes it back.
+// keep stores what is typed and not said, for the same person's next login in this tab, and resume
+// takes it back.
 function keep() {
   if (!state.entered) return;
   try {
@@ -183,7 +184,7 @@ function open(k) {
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return keep();
-  if (state.entered) sessionStorage.removeItem("sluice.typed"); // no tab that is made of this one is to have it too
+  if (state.entered) sessionStorage.removeItem("sluice.typed"); // else a tab doubled from this one has it too
   if (state.current) open(state.current);
 });
 addEventListener("pagehide", keep);

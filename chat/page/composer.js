@@ -10,7 +10,8 @@ const text = $("say-text");
 let act = {};
 export function handlers(h) { act = h; }
 
-// show draws the composer of a conversation: its draft, a word about it, and the messages that are not delivered.
+// show draws the composer of a conversation: its draft, a word about it, and the messages that are
+// not delivered.
 export function show(c, outbox) {
   const d = c ? outbox.draft(c.key) : { text: "", note: "" };
   if (text.value !== d.text) text.value = d.text;

@@ -1,10 +1,10 @@
-// What was typed: the draft of each conversation, and the messages that the server has not confirmed.
-// Nothing leaves here but by being said, or by the user's hand.
+// What was typed: the draft of each conversation, and the messages that the server has not
+// confirmed. Nothing leaves here but by being said, or by the user's hand.
 
 export const LIMIT = 2000;  // characters of a message, which the server counts as code points
 const MOST = 50;            // messages that wait; with so many a new one stays in the box
-const AGAIN = 250;          // ms until what came too fast is sent again: the server allows five requests a second
-const ANSWER = 20000;       // ms until what has no answer is given back: a gateway holds it for 10 s when no worker is there
+const AGAIN = 250;          // ms until what came too fast is sent again: the server takes five a second
+const ANSWER = 20000;       // ms until what has no answer is given back: a gateway may hold it for 10 s
 const SOON = 400, LONG = 5000; // ms after which a message that waits is shown, and is said to take long
 
 const BACK = " Your text is back in the box.";
@@ -20,12 +20,13 @@ let count = 0;
 const newRef = () => Date.now().toString(36) + "-" + (++count).toString(36);
 
 export class Outbox {
-  #items = [];         // {key, kind, name, ref, text, since, why}, in the order typed; one with a why was not delivered
-  #drafts = new Map(); // conversation's key → {name, text, note, returned}; returned is the item that came back into the box
+  #items = [];         // {key, kind, name, ref, text, since, why}, as typed; with a why: not delivered
+  #drafts = new Map(); // key → {name, text, note, returned}; returned: the item that came back into the box
   #flying = null;      // the item that is on its way: one at a time, so that none overtakes another
   #timer = null;       // until #flying is sent again, or given back
 
-  // hooks: ready() says whether a request can be sent, send(doc) sends one, changed() draws, returned(item, why) tells what was not delivered.
+  // hooks: ready() says whether a request can be sent, send(doc) sends one, changed() draws,
+  // returned(item, why) tells what was not delivered.
   constructor(hooks) { this.hooks = hooks; }
 
   draft(key) {
@@ -66,7 +67,8 @@ export class Outbox {
       const item = { key: c.key, kind: c.kind, name: c.name, ref: newRef(), text, since: Date.now(), why: "" };
       this.#items.push(item);
       Object.assign(d, { text: "", note: "", returned: null });
-      for (const wait of [SOON, LONG]) setTimeout(() => { if (this.#items.includes(item)) this.hooks.changed(); }, wait + 20); // timers may be early
+      const changed = () => { if (this.#items.includes(item)) this.hooks.changed(); };
+      for (const wait of [SOON, LONG]) setTimeout(changed, wait + 20); // timers may be early
       this.#next();
     }
   }
@@ -98,7 +100,8 @@ export class Outbox {
     if (item === this.#flying) this.#landed();
   }
 
-  // heard is a message of our own that the server has published: it is said, however late we hear of it.
+  // heard is a message of our own that the server has published: it is said, however late we hear
+  // of it.
   heard(ref) {
     const item = this.#items.find((i) => i.ref === ref);
     if (item) this.#remove(item);
@@ -133,7 +136,8 @@ export class Outbox {
     return true;
   }
 
-  // failed gives everything back that is not confirmed, in order. It reports whether anything was on its way.
+  // failed gives everything back that is not confirmed, in order. It reports whether anything was
+  // on its way.
   failed(why) {
     const flying = this.#flying;
     this.#landed();
@@ -143,7 +147,8 @@ export class Outbox {
     return flying !== null;
   }
 
-  // #giveBack puts a message back into the box it came from or, where something is in it by now, among those that are shown above it.
+  // #giveBack puts a message back into the box it came from or, where something is in it by now,
+  // among those that are shown above it.
   #giveBack(item, why) {
     const d = this.draft(item.key);
     const first = !this.#items.some((i) => i.key === item.key && i.why);

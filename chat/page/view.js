@@ -186,7 +186,7 @@ let height = 0;
 $("messages").onscroll = ({ target }) => {
   const end = target.scrollHeight - target.scrollTop - target.clientHeight < NEAR;
   if (end) $("to-end").hidden = true;
-  if (end || target.clientHeight === height) following = end; // else the reader has not moved, the box has grown
+  if (end || target.clientHeight === height) following = end; // else the box has grown
 };
 new ResizeObserver(([{ target }]) => {
   height = target.clientHeight;
@@ -217,7 +217,8 @@ function item(m, before, me) {
   return items;
 }
 
-// joined empties the field of the room that has been entered; one that was refused stays, to be typed otherwise.
+// joined empties the field of the room that has been entered; one that was refused stays, to be
+// typed otherwise.
 export function joined(room) {
   if ($("join-room").value.trim().replace(/\s+/g, " ") === room) $("join-room").value = "";
 }
