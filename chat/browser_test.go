@@ -251,8 +251,9 @@ func TestPageWithoutWorker(t *testing.T) {
 	stopWorker := startWorker(t, s.inner)
 	run(t, ada, shows("#title", "lobby"), say("somebody is there"), shows("#messages", "somebody is there"))
 	stopWorker()
-	run(t, ada, say("nobody is there"), shows("#toast", "not delivered"))
+	run(t, ada, say("nobody is there"), shows("#say-note", "does not answer"), boxHolds("nobody is there"))
 	startWorker(t, s.inner)
+	run(t, ada, emptyBox())
 	run(t, ada, say("there again"), shows("#messages", "there again"))
 	if ask[string](t, ada, `document.querySelector("#messages").textContent.includes("nobody is there") ? "shown" : ""`) != "" {
 		t.Error("what was refused is shown as said")

@@ -6,6 +6,13 @@
 //
 // Messages are JSON documents with a "type", the same over WebSocket, text lines and JSON sockets. A line that is no JSON object is read as a telnet
 // user's command (request.go); what is no command is said in the room joined last, which is also meant where a command needs a room and has none.
+//
+// A request may have a "ref", a name of 1 to 24 visible characters that its client chooses. What
+// answers the request repeats it: the error that refuses it, the message or private message that it
+// has become, which others and the history get with it too. So a client knows which of its messages
+// was taken and which was not; until it has heard one or the other it knows nothing. Only what is
+// too long to be read when it comes too fast (32 KB), or is no request at all, is refused without a
+// ref.
 package chat
 
 import (
@@ -59,6 +66,7 @@ type request struct {
 	Room  string `json:"room"`
 	To    string `json:"to"`
 	Text  string `json:"text"`
+	Ref   string `json:"ref"` // the client's name for the request, which the answer repeats; empty: none
 }
 
 // event is what a client gets.
@@ -72,6 +80,7 @@ type event struct {
 	Text     string                   `json:"text,omitempty"`
 	Code     string                   `json:"code,omitempty"`
 	ID       string                   `json:"id,omitempty"`
+	Ref      string                   `json:"ref,omitempty"` // of the request that this answers
 	Rooms    []roomCount              `json:"rooms,omitempty"`
 	Users    []string                 `json:"users,omitempty"`
 	Messages []sonic.NoCopyRawMessage `json:"messages,omitempty"`
@@ -96,7 +105,7 @@ func (h *Chat) OnConnect(c *worker.Client) {
 // OnMessage reads a request and carries it out.
 func (h *Chat) OnMessage(c *worker.Client, m worker.Message) {
 	if !h.allowed(c) {
-		send(c, problem("slow_down", "that was too fast"))
+		answer(c, refOf(m.Data), problem("slow_down", "that was too fast and was not done: wait a moment and send it again"))
 		return
 	}
 	req, err := parse(m.Data)
@@ -105,12 +114,18 @@ func (h *Chat) OnMessage(c *worker.Client, m worker.Message) {
 		return
 	}
 	if name, _ := c.Attr("name"); name == "" && req.Type != "login" && req.Type != "ping" && req.Type != "quit" {
-		send(c, problem("login_first", `log in first: /login NAME, or {"type":"login","name":"…"}`))
+		answer(c, req.Ref, problem("login_first", `log in first: /login NAME, or {"type":"login","name":"…"}`))
 		return
 	}
 	if e := h.do(c, &req); e != nil {
-		send(c, e)
+		answer(c, req.Ref, e)
 	}
+}
+
+// answer sends the client what its request with the ref has led to.
+func answer(c *worker.Client, ref string, e *event) {
+	e.Ref = ref
+	send(c, e)
 }
 
 // OnClose tells the rooms that somebody has left. Who was replaced is still there: the newer connection has taken over name and rooms.

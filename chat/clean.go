@@ -13,8 +13,9 @@ const (
 )
 
 var (
-	errName = errors.New("a name has 1 to 24 visible characters")
-	errText = errors.New("a message has 1 to 2000 characters")
+	errName    = errors.New("a name has 1 to 24 visible characters")
+	errText    = errors.New("a message has 1 to 2000 characters")
+	errControl = errors.New("a message has no control characters but line breaks and tabs")
 )
 
 // cleanName trims a name of a user or room, and refuses what cannot be seen or pretends to be something else: control characters, line breaks, zero-width and
@@ -51,7 +52,7 @@ func cleanText(s string) (string, error) {
 	}
 	for _, r := range s {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
-			return "", errText
+			return "", errControl
 		}
 	}
 	return s, nil

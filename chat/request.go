@@ -15,7 +15,12 @@ import (
 	"sluice/worker"
 )
 
+// maxRefused is the size in bytes up to which a request that comes too fast is read for its ref:
+// room for the longest message, with every character escaped.
+const maxRefused = 32 << 10
+
 var (
+	errRef     = errors.New("a ref has 1 to 24 visible characters, with single spaces at most")
 	errJSON    = errors.New("not a request: expected {\"type\":…} or a line of text")
 	errCommand = errors.New("commands: /login NAME, /join ROOM, /leave [ROOM], /say ROOM text, /msg NAME text, /rooms, /users [ROOM], /quit; a name with spaces before a text stands in double quotes")
 )
@@ -36,9 +41,25 @@ func parse(data []byte) (req request, err error) {
 		if err := sonic.ConfigStd.Unmarshal(data, &req); err != nil {
 			return req, errJSON
 		}
+		if clean, err := cleanName(req.Ref); req.Ref != "" && (err != nil || clean != req.Ref) {
+			return req, errRef
+		}
 		return req, nil
 	}
 	return typed(string(data))
+}
+
+// refOf is the ref of a request that is not carried out, empty when it has none. It reads no more
+// than maxRefused: refusing a flood must stay cheap.
+func refOf(data []byte) string {
+	if len(data) > maxRefused {
+		return ""
+	}
+	req, err := parse(data)
+	if err != nil {
+		return ""
+	}
+	return req.Ref
 }
 
 // typed reads what a telnet user typed: a command, or something to say.

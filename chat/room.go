@@ -97,7 +97,7 @@ func (h *Chat) say(ctx context.Context, c *worker.Client, req *request) *event {
 	if err != nil {
 		return problem("bad_text", err.Error())
 	}
-	said := encode(&event{Type: "message", Room: req.Room, From: name(c), Text: text, ID: rand.Text(), Time: time.Now().UnixMilli()})
+	said := encode(&event{Type: "message", Room: req.Room, From: name(c), Text: text, ID: rand.Text(), Ref: req.Ref, Time: time.Now().UnixMilli()})
 	_ = h.history.Append(ctx, group(req.Room), said.Data) // what is too big for the history is said all the same
 	_ = c.Publish(group(req.Room), said)
 	return nil
@@ -116,7 +116,7 @@ func (h *Chat) private(ctx context.Context, c *worker.Client, req *request) *eve
 	if err == nil && online[uid(to)] == 0 {
 		return problem("offline", to+" is not here")
 	}
-	_ = c.SendUIDs([]string{uid(to), c.UID()}, encode(&event{Type: "private", From: name(c), To: to, Text: text, ID: rand.Text()}))
+	_ = c.SendUIDs([]string{uid(to), c.UID()}, encode(&event{Type: "private", From: name(c), To: to, Text: text, ID: rand.Text(), Ref: req.Ref}))
 	return nil
 }
 

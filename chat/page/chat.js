@@ -1,8 +1,11 @@
 // The chat's page: what is known (state), what the server says (on), what is shown (view.js), what the user does (bottom).
 
+import * as composer from "./composer.js";
+import { Outbox } from "./outbox.js";
 import { Socket } from "./socket.js";
 import * as view from "./view.js";
 
+const TYPING = "typing"; // ref of hints that somebody types
 const BURST = 7, PACE = 250; // of joins after a reconnect: the server allows ten requests at once
 
 const state = {
@@ -12,6 +15,12 @@ const state = {
   current: null,          // key of the conversation that is shown
   conversations: new Map(), // key → {key, kind, name, messages, ids, users, unread, typing}
   counts: new Map(),      // room → people, of all rooms there are
+  outbox: new Outbox({
+    ready: () => state.loggedIn && socket.connected,
+    send: (doc) => request(doc),
+    changed: () => show(),
+    returned: ({ key, name }, why) => { if (key !== state.current) view.toast(`${name}: ${why}`); },
+  }),
 };
 
 const key = (kind, name) => kind + ":" + (kind === "private" ? name.toLowerCase() : name);
@@ -32,6 +41,8 @@ function login() { socket.send({ type: "login", name: state.name, token: state.t
 
 // logout forgets who we were; nothing of it may show under the next name.
 function logout(why) {
+  keep();
+  state.outbox.clear();
   socket.close();
   sessionStorage.removeItem("sluice.chat");
   Object.assign(state, { name: "", token: "", loggedIn: false, entered: false, joining: false, current: null });
@@ -39,10 +50,28 @@ function logout(why) {
   view.leave(why);
 }
 
+// keep stores what is typed and not said, for the same person's next login in this tab, and resume
+// takes it back.
+function keep() {
+  if (!state.entered) return;
+  try {
+    sessionStorage.setItem("sluice.typed", JSON.stringify({ name: state.name, ...state.outbox.pack() }));
+  } catch { } // more than the browser keeps
+}
+
+function resume() {
+  const kept = JSON.parse(sessionStorage.getItem("sluice.typed"));
+  sessionStorage.removeItem("sluice.typed");
+  if (kept?.name.toLowerCase() !== state.name.toLowerCase()) return;
+  state.outbox.unpack(kept);
+  for (const name of state.outbox.names()) conversation("private", name);
+}
+
 // request sends what only those may who are logged in.
 function request(doc) { return state.loggedIn && socket.send(doc); }
 
 function add(c, message) {
+  if (message.ref && message.from === state.name) state.outbox.heard(message.ref);
   if (message.id && c.ids.has(message.id)) return;
   if (message.id) c.ids.add(message.id);
   c.messages.push(message); // as it came: the clocks of two workers are two
@@ -62,6 +91,8 @@ const on = {
     sessionStorage.setItem("sluice.chat", JSON.stringify({ name: e.name, token: e.token }));
     const rooms = [...state.conversations.values()].filter((c) => c.kind === "room").map((c) => c.name);
     if (rooms.length === 0 && !state.entered) rooms.push(view.wantedRoom());
+    if (!state.entered) resume();
+    state.outbox.online();
     state.entered = true;
     rooms.forEach((room, i) => setTimeout(() => request({ type: "join", room }), i < BURST ? 0 : (i - BURST + 1) * PACE));
     request({ type: "rooms" });
@@ -74,6 +105,7 @@ const on = {
     c.messages.sort((a, b) => a.time - b.time);
     c.unread = before; // what was said before we came is no news
     if (!state.current || state.joining) open(c.key);
+    view.joined(c.name);
     state.joining = false;
   },
   users(e) { conversation("room", e.room).users = e.users ?? []; },
@@ -90,8 +122,8 @@ const on = {
     c.typing.delete(e.name);
     add(c, notice(e, e.name + " left"));
   },
-  message(e) { add(conversation("room", e.room), e); },
-  private(e) { add(conversation("private", e.from === state.name ? e.to : e.from), e); },
+  message(e) { said(conversation("room", e.room), e); },
+  private(e) { said(conversation("private", e.from === state.name ? e.to : e.from), e); },
   typing(e) {
     const c = state.conversations.get(key("room", e.room));
     if (!c) return;
@@ -101,12 +133,13 @@ const on = {
   pong() {},
   // No worker was there to take what we sent; the connection lives on.
   "sluice.refused"() {
-    if (state.loggedIn) return view.toast("The chat does not answer: what you sent was not delivered");
+    if (state.loggedIn) return state.outbox.failed("the chat does not answer") || view.toast("The chat does not answer");
     view.waiting("The chat does not answer: trying again");
     clearTimeout(retry);
     retry = setTimeout(login, 1000);
   },
   error(e) {
+    if (state.outbox.refused(e) || e.ref === TYPING) return; // a hint that is refused is no loss
     state.joining = false;
     if (state.loggedIn && e.code !== "name_taken") view.toast(e.text);
     else if (state.token && e.code === "try_again") setTimeout(login, 1000);
@@ -114,7 +147,17 @@ const on = {
   },
 };
 
-const show = () => view.show(state);
+function said(c, message) {
+  if (!message.ref && message.from === state.name) state.outbox.echoed(c.key, message.text);
+  add(c, message);
+}
+
+const compose = () => composer.show(state.conversations.get(state.current), state.outbox);
+
+function show() {
+  view.show(state);
+  compose();
+}
 
 socket.addEventListener("open", () => {
   state.loggedIn = false;
@@ -122,7 +165,10 @@ socket.addEventListener("open", () => {
   login();
 });
 socket.addEventListener("replaced", () => logout("You are in the chat in another window."));
-socket.addEventListener("state", (e) => view.connection(e.detail));
+socket.addEventListener("state", (e) => {
+  if (e.detail.state !== "connected" && state.outbox.failed("the connection was lost")) show();
+  view.connection(e.detail);
+});
 socket.addEventListener("message", (e) => {
   on[e.detail.type]?.(e.detail);
   show();
@@ -136,7 +182,12 @@ function open(k) {
   show();
 }
 
-document.addEventListener("visibilitychange", () => { if (!document.hidden && state.current) open(state.current); });
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return keep();
+  if (state.entered) sessionStorage.removeItem("sluice.typed"); // else a tab doubled from this one has it too
+  if (state.current) open(state.current);
+});
+addEventListener("pagehide", keep);
 
 view.handlers({
   login(name) {
@@ -146,7 +197,10 @@ view.handlers({
   open,
   join(room) {
     const known = state.conversations.get(key("room", room));
-    if (known) return open(known.key);
+    if (known) {
+      view.joined(room);
+      return open(known.key);
+    }
     if (request({ type: "join", room })) state.joining = true; // the history's arrival opens it
     else view.toast("Not connected: try again in a moment");
   },
@@ -163,19 +217,21 @@ view.handlers({
     if (next.done) { state.current = null; show(); } else open(next.value);
     request({ type: "rooms" });
   },
-  say(text) {
-    const c = state.conversations.get(state.current);
-    if (!c) return false;
-    const sent = c.kind === "room"
-      ? request({ type: "say", room: c.name, text })
-      : request({ type: "private", to: c.name, text });
-    if (!sent) view.toast("Not connected: your message was not sent");
-    return sent;
-  },
-  typing() {
-    const c = state.conversations.get(state.current);
-    if (c?.kind === "room") request({ type: "typing", room: c.name });
-  },
+});
+
+// inBox wraps what is done in the box of the conversation that is shown.
+const inBox = (f) => (...args) => {
+  const c = state.conversations.get(state.current);
+  if (c) f(c, ...args);
+  compose();
+};
+
+composer.handlers({
+  typed: inBox((c, text) => state.outbox.typed(c, text)),
+  say: inBox((c, text) => state.outbox.say(c, text)),
+  putBack: inBox((c, ref) => state.outbox.putBack(ref)),
+  discard: inBox((c, ref) => state.outbox.discard(ref)),
+  typing: inBox((c) => { if (c.kind === "room") request({ type: "typing", room: c.name, ref: TYPING }); }),
 });
 
 const saved = sessionStorage.getItem("sluice.chat");

@@ -65,8 +65,10 @@ export class Socket extends EventTarget {
     if (this.#retry !== null) this.open();
   }
 
+  get connected() { return this.#ws?.readyState === WebSocket.OPEN; }
+
   send(doc) {
-    if (this.#ws?.readyState !== WebSocket.OPEN) return false;
+    if (!this.connected) return false;
     this.#ws.send(JSON.stringify(doc));
     return true;
   }

@@ -1,9 +1,9 @@
 // What is on the screen. Text from others only ever becomes textContent.
 
-const $ = (id) => document.getElementById(id);
+export const $ = (id) => document.getElementById(id);
 const narrow = matchMedia("(max-width: 760px)");
 
-function element(tag, className, text) {
+export function element(tag, className, text) {
   const e = document.createElement(tag);
   if (className) e.className = className;
   if (text !== undefined) e.textContent = text;
@@ -93,7 +93,7 @@ function lists(state) {
   const mine = all.filter((c) => c.kind === "room");
   const others = [...state.counts].filter(([name]) => !mine.some((c) => c.name === name)).slice(0, 30);
   const privates = all.filter((c) => c.kind === "private");
-  const mark = (c) => ({ unread: c.unread, current: c.key === state.current });
+  const mark = (c) => ({ unread: c.unread, current: c.key === state.current, draft: c.key !== state.current && state.outbox.holds(c.key) });
   fill($("rooms"), [
     ...mine.map((c) => ({ key: c.key, label: "# " + c.name, count: c.users.length, ...mark(c) })),
     ...others.map(([name, count]) => ({ key: "other:" + name, label: "# " + name, count })),
@@ -107,7 +107,7 @@ function lists(state) {
 }
 
 // fill makes a list show the rows. What stays is not touched: a button keeps the focus, and a press on it is not lost when news comes meanwhile.
-function fill(list, rows, make, change) {
+export function fill(list, rows, make, change) {
   const items = new Map([...list.children].map((li) => [li.dataset.conversation, li]));
   const keys = new Set(rows.map((row) => row.key));
   for (const [key, li] of items) if (!keys.has(key)) li.remove();
@@ -130,11 +130,12 @@ function entry(row, pressed) {
   return li;
 }
 
-function update(li, { unread, current, count }) {
+function update(li, { unread, current, count, draft }) {
   const mark = li.firstChild.lastChild;
   mark.className = unread ? "badge" : "count";
   mark.textContent = unread || (count ?? "");
   li.classList.toggle("current", current === true);
+  li.classList.toggle("draft", draft === true);
   if (current) li.firstChild.setAttribute("aria-current", "true");
   else li.firstChild.removeAttribute("aria-current");
 }
@@ -180,9 +181,17 @@ function messages(c, me) {
 
 const NEAR = 60; // pixels from the end at which a reader still follows
 
+let following = true; // whether the reader is at the end, and stays there when the box below grows
+let height = 0;
 $("messages").onscroll = ({ target }) => {
-  if (target.scrollHeight - target.scrollTop - target.clientHeight < NEAR) $("to-end").hidden = true;
+  const end = target.scrollHeight - target.scrollTop - target.clientHeight < NEAR;
+  if (end) $("to-end").hidden = true;
+  if (end || target.clientHeight === height) following = end; // else the box has grown
 };
+new ResizeObserver(([{ target }]) => {
+  height = target.clientHeight;
+  if (following) target.scrollTop = target.scrollHeight;
+}).observe($("messages"));
 
 const GROUPED = 5 * 60 * 1000;
 
@@ -206,6 +215,12 @@ function item(m, before, me) {
   li.append(element("p", "text", m.text));
   items.push(li);
   return items;
+}
+
+// joined empties the field of the room that has been entered; one that was refused stays, to be
+// typed otherwise.
+export function joined(room) {
+  if ($("join-room").value.trim().replace(/\s+/g, " ") === room) $("join-room").value = "";
 }
 
 export function opened() {
@@ -235,27 +250,6 @@ $("join-form").onsubmit = (e) => {
   e.preventDefault();
   const room = $("join-room").value.trim();
   if (room) act.join(room);
-  $("join-room").value = "";
-};
-
-const text = $("say-text");
-let typedAt = 0;
-function fit() {
-  text.rows = Math.min(6, Math.max(1, text.value.split("\n").length));
-}
-text.oninput = () => {
-  fit();
-  if (text.value && Date.now() - typedAt > 2500) { typedAt = Date.now(); act.typing(); }
-};
-text.onkeydown = (e) => {
-  if (e.key === "Enter" && !e.shiftKey && !e.isComposing) { e.preventDefault(); $("say-form").requestSubmit(); }
-};
-$("say-form").onsubmit = (e) => {
-  e.preventDefault();
-  if (!text.value.trim() || !act.say(text.value)) return;
-  text.value = "";
-  typedAt = 0;
-  fit();
 };
 
 const theme = localStorage.getItem("sluice.theme");

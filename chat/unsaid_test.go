@@ -1,0 +1,412 @@
+package chat_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"sluice/worker/workertest"
+)
+
+// These tests are about what somebody has typed and what is not said: it may not vanish.
+
+// until polls a condition of the page's.
+func until(condition string, args ...any) step {
+	return chromedp.Poll[chromedp.Void](fmt.Sprintf(condition, args...),
+		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(40*time.Second))
+}
+
+// boxHolds waits until exactly the text is in the box in which one types.
+func boxHolds(text string) step {
+	return until(`document.querySelector("#say-text").value === %q`, text)
+}
+
+// paste puts a text into the box as a clipboard does: whole, with an input event. What is too long
+// for the element is cut.
+func paste(text string) step {
+	return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector("#say-text").focus(), document.execCommand("insertText", false, %s)`, quoteJS(text)))
+}
+
+// enterUntilTaken presses Enter until the text is taken, for the page may be connected and not
+// logged in yet.
+func enterUntilTaken() step {
+	return until(`(document.querySelector("#say-text").dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true, cancelable: true})), document.querySelector("#say-text").value === "")`)
+}
+
+// emptyBox takes out what is in the box, as somebody does who selects it all and deletes it.
+func emptyBox() step {
+	return chromedp.Evaluate[chromedp.Void](`document.querySelector("#say-text").focus(), document.querySelector("#say-text").select(), document.execCommand("delete")`)
+}
+
+func quoteJS(text string) string {
+	b, err := json.Marshal(text)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// enterKey presses Enter in the box. chromedp's own key inserts a line break even where the page
+// has prevented that.
+func enterKey() step {
+	return chromedp.Evaluate[chromedp.Void](`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true, cancelable: true}))`)
+}
+
+// inBox asks whether the focus is in the box.
+func inBox(t *testing.T, ctx context.Context) {
+	t.Helper()
+	if id := ask[string](t, ctx, `document.activeElement.id`); id != "say-text" {
+		t.Errorf("the focus is on %q", id)
+	}
+}
+
+// A wire carries connections to a server, and can hold back what is said on them, or cut them.
+type wire struct {
+	addr, server string
+
+	mu    sync.Mutex
+	moved *sync.Cond // broadcast when flows have changed
+	flows map[net.Conn]flow
+	ended bool
+}
+
+// flow is what is read from a connection: from the page's when it goes to the server.
+type flow struct{ toServer, held bool }
+
+func newWire(t *testing.T, server string) *wire {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{addr: listener.Addr().String(), server: server, flows: make(map[net.Conn]flow)}
+	w.moved = sync.NewCond(&w.mu)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			page, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			w.accept(page, &running)
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		w.mu.Lock()
+		w.ended = true
+		w.mu.Unlock()
+		w.cut()
+		running.Wait()
+	})
+	return w
+}
+
+func (w *wire) accept(page net.Conn, running *sync.WaitGroup) {
+	server, err := net.Dial("tcp", w.server)
+	if err != nil {
+		_ = page.Close()
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended {
+		_, _ = page.Close(), server.Close()
+		return
+	}
+	w.flows[page], w.flows[server] = flow{toServer: true}, flow{}
+	running.Go(func() { w.carry(server, page) })
+	running.Go(func() { w.carry(page, server) })
+}
+
+// carry takes what is read from one end to the other, until an end is closed or the wire is cut.
+func (w *wire) carry(to, from net.Conn) {
+	defer func() { _, _ = to.Close(), from.Close() }()
+	b := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(b)
+		if err != nil {
+			return
+		}
+		w.mu.Lock()
+		for w.flows[from].held {
+			w.moved.Wait()
+		}
+		_, whole := w.flows[from]
+		w.mu.Unlock()
+		if !whole {
+			return
+		}
+		if _, err := to.Write(b[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// hold keeps back what goes one way on the connections that there are, until the wire is cut.
+func (w *wire) hold(toServer bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for conn, f := range w.flows {
+		w.flows[conn] = flow{f.toServer, f.held || f.toServer == toServer}
+	}
+}
+
+// cut ends all connections; what is held back is lost.
+func (w *wire) cut() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for conn := range w.flows {
+		_ = conn.Close()
+	}
+	clear(w.flows)
+	w.moved.Broadcast()
+}
+
+// overWire starts a server, and somebody's window on it behind a wire.
+func overWire(t *testing.T, width, height int) (s *server, w *wire, ada context.Context) {
+	t.Helper()
+	browser(t)
+	s = startServer(t, "127.0.0.1:0")
+	w = newWire(t, strings.TrimPrefix(s.web, "ws://"))
+	ada = window(t, width, height)
+	run(t, ada, chromedp.Navigate("http://"+w.addr+"/"), logIn("Ada"))
+	return s, w, ada
+}
+
+// TestPageQuickTypist types fifteen lines as fast as it can, more than the server takes at once:
+// all arrive, in order.
+func TestPageQuickTypist(t *testing.T) {
+	browser(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := window(t, 1280, 800)
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
+	grace := dialText(t, s.text)
+	grace.send("/login Grace", "/join lobby")
+	grace.expect("users")
+	var want []string
+	for i := range 15 {
+		want = append(want, fmt.Sprint("line ", i+1))
+		run(t, ada, paste(want[i]), enterKey())
+	}
+	for _, line := range want {
+		if got := grace.expect("message")["text"]; got != line {
+			t.Fatalf("Grace hears %q, not %q", got, line)
+		}
+	}
+	run(t, ada, shows("#messages", "line 15"), until(`document.querySelectorAll("#outbox li").length === 0`), boxHolds(""))
+	if got := spoken(t, ada, "line"); !slices.Equal(got, want) {
+		t.Errorf("Ada sees %q", got)
+	}
+	inBox(t, ada)
+	// Who is at the end sees the end, however high the box grows.
+	run(t, ada, paste(strings.Repeat("\n", 5)), until(`document.querySelector("#say-text").rows === 6`),
+		until(`((m) => m.scrollHeight > m.clientHeight && m.scrollHeight - m.scrollTop - m.clientHeight < 2)(document.querySelector("#messages"))`))
+}
+
+// TestPageDrafts goes into another conversation with something half written: it stays where it was
+// written, over a reload and a leave too.
+func TestPageDrafts(t *testing.T) {
+	browser(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := window(t, 1280, 800)
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
+	bob := dialText(t, s.text)
+	bob.send("/login Bob", "/join lobby")
+	bob.expect("users")
+	lobby := click(`[data-conversation="room:lobby"] button`)
+	private := click(`[data-conversation="private:bob"] button`)
+	run(t, ada, click(`#users [data-name="Bob"]`), shows("#title", "Bob"), paste("the password is hunter2"), lobby, shows("#title", "lobby"), boxHolds(""))
+	run(t, ada, enterKey(), paste("in the lobby"), until(`document.querySelector("#privates li").classList.contains("draft")`))
+	run(t, ada, private, boxHolds("the password is hunter2"), lobby, boxHolds("in the lobby"))
+	run(t, ada, chromedp.Reload(), shows("#title", "lobby"), boxHolds("in the lobby"), private, boxHolds("the password is hunter2"))
+	run(t, ada, lobby, click("#leave"), shows("#title", "Bob"), chromedp.SetValue(chromedp.CSS("#join-room"), "lobby"), click("#join-form button"),
+		shows("#title", "lobby"), boxHolds("in the lobby"), enterKey(), shows("#messages", "in the lobby"), boxHolds(""))
+	for e := bob.next(); e["text"] != "in the lobby"; e = bob.next() {
+		if e["type"] == "message" || e["type"] == "private" {
+			t.Errorf("Bob hears %v", e)
+		}
+	}
+}
+
+// TestPageTooLong pastes more than a message may have: it stays whole, is not sent, and it is said
+// by how much it is too long. Characters are counted as the server does.
+func TestPageTooLong(t *testing.T) {
+	browser(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := window(t, 390, 844)
+	long := strings.Repeat("0123456789", 799) + "the end..."
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), paste(long), shows("#say-count", "6,000 too many"), shows("#say-note", "at most 2,000"),
+		enterKey(), boxHolds(long))
+	inBox(t, ada)
+	if ask[string](t, ada, `document.querySelector("#say-text").getAttribute("aria-invalid")`) != "true" {
+		t.Error("the box is not said to be invalid")
+	}
+	shot(t, ada, "too-long")
+	emoji := strings.Repeat("😀", 2000)
+	run(t, ada, emptyBox(), shows("#say-count", ""), paste(emoji), shows("#say-count", "2,000 of 2,000"), enterKey(), shows("#messages", emoji), boxHolds(""))
+	run(t, ada, paste(emoji+"x"), shows("#say-count", "1 too many"), enterKey(), chromedp.Evaluate[chromedp.Void](`document.execCommand("delete")`), shows("#say-count", "2,000 of 2,000"),
+		enterKey(), boxHolds(""), until(`document.querySelectorAll("#messages .text").length === 2`))
+}
+
+// TestPageRefused is told for each refusal why, and has its words back.
+func TestPageRefused(t *testing.T) {
+	browser(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := window(t, 1280, 800)
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
+	bob := dialText(t, s.text)
+	bob.send("/login Bob", "/join lobby")
+	bob.expect("users")
+	run(t, ada, click(`#users [data-name="Bob"]`), shows("#title", "Bob"))
+	bob.send("/quit")
+	run(t, ada, paste("are you there"), enterKey(), shows("#say-note", "Bob is not here"), boxHolds("are you there"))
+	run(t, ada, click(`[data-conversation="room:lobby"] button`), paste("red\u001b[31m"), enterKey(), shows("#say-note", "no control characters"), boxHolds("red\u001b[31m"))
+	shot(t, ada, "refused")
+}
+
+// TestPageOffline presses Enter while there is no connection: the text stays in the box, with a
+// word, and goes out when it is sent again.
+func TestPageOffline(t *testing.T) {
+	browser(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := window(t, 390, 844)
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
+	s.stop()
+	run(t, ada, shows("#pill", "reconnecting"), paste("still here"), enterKey(), shows("#say-note", "no connection"), boxHolds("still here"))
+	inBox(t, ada)
+	shot(t, ada, "offline-kept")
+	startServer(t, strings.TrimPrefix(s.web, "ws://"))
+	run(t, ada, shows("#pill", "connected"), shows("#say-note", "The connection is back"), boxHolds("still here"),
+		enterUntilTaken(), shows("#messages", "still here"))
+}
+
+// TestPageDeadLine says two things on a line that is dead, and breaks: the first is back in the
+// box, the other is shown above it, and so is the first where something has been typed since. None
+// of it is sent unless the user does.
+func TestPageDeadLine(t *testing.T) {
+	s, w, ada := overWire(t, 390, 844)
+	grace := dialText(t, s.text)
+	grace.send("/login Grace", "/join lobby")
+	grace.expect("users")
+	run(t, ada, shows("#users", "Grace"))
+	w.hold(true)
+	run(t, ada, paste("first"), enterKey(), paste("second"), enterKey(), boxHolds(""), until(`document.querySelectorAll("#outbox li").length === 2`), shows("#outbox", "Sending"))
+	shot(t, ada, "sending")
+	w.cut()
+	run(t, ada, shows("#say-note", "may have arrived"), boxHolds("first"), shows("#outbox", "second"), shows("#pill", "connected"))
+	inBox(t, ada)
+	shot(t, ada, "not-delivered")
+	w.hold(true)
+	run(t, ada, enterUntilTaken(), paste("typed since"))
+	w.cut()
+	run(t, ada, shows("#outbox .failed", "second"), until(`document.querySelectorAll("#outbox .failed").length === 2`), boxHolds("typed since"), shows("#pill", "connected"))
+	shot(t, ada, "not-delivered-twice")
+	grace.send("/say lobby so far")
+	if e := grace.expect("message"); e["text"] != "so far" {
+		t.Errorf("Grace hears %v, which nobody has sent", e)
+	}
+	run(t, ada, click("#outbox li:first-child button"), boxHolds("second\ntyped since"))
+	inBox(t, ada)
+	run(t, ada, enterKey(), click("#outbox li:first-child button:last-child"), until(`document.querySelectorAll("#outbox li").length === 0`))
+	if e := grace.expect("message"); e["text"] != "second\ntyped since" {
+		t.Errorf("Grace hears %v", e)
+	}
+}
+
+// TestPageLateEcho loses the answer and not the message: what comes back into the box is taken out
+// of it when the history shows that it has been said.
+func TestPageLateEcho(t *testing.T) {
+	s, w, ada := overWire(t, 1280, 800)
+	grace := dialText(t, s.text)
+	grace.send("/login Grace", "/join lobby")
+	grace.expect("users")
+	run(t, ada, shows("#users", "Grace"))
+	w.hold(false)
+	run(t, ada, paste("said once"), enterKey())
+	if e := grace.expect("message"); e["text"] != "said once" || e["ref"] == nil {
+		t.Errorf("Grace hears %v", e)
+	}
+	w.cut()
+	run(t, ada, shows("#say-note", "has arrived after all"), boxHolds(""), shows("#messages", "said once"))
+}
+
+// TestPageReloaded loads the page anew with a message under way on a dead line: it is still there,
+// and is not sent by itself.
+func TestPageReloaded(t *testing.T) {
+	s, w, ada := overWire(t, 1280, 800)
+	grace := dialText(t, s.text)
+	grace.send("/login Grace", "/join lobby")
+	grace.expect("users")
+	run(t, ada, shows("#users", "Grace"))
+	w.hold(true)
+	run(t, ada, paste("under way"), enterKey(), shows("#outbox", "under way"), chromedp.Reload())
+	run(t, ada, shows("#title", "lobby"), shows("#outbox .failed", "under way"), shows("#outbox", "the page was left"))
+	grace.send("/say lobby so far")
+	if e := grace.expect("message"); e["text"] != "so far" {
+		t.Errorf("Grace hears %v, which nobody has sent", e)
+	}
+	run(t, ada, click("#outbox button"), boxHolds("under way"), enterKey())
+	if e := grace.expect("message"); e["text"] != "under way" {
+		t.Errorf("Grace hears %v", e)
+	}
+}
+
+// TestRefs names requests: what answers one repeats its name, and who names none gets none.
+func TestRefs(t *testing.T) {
+	t.Parallel()
+	g := newChat(t)
+	ann, bob := enter(t, g, "Ann", "lobby"), enter(t, g, "Bob", "lobby")
+	for _, c := range []struct{ sent, code, ref string }{
+		{`{"type":"say","room":"elsewhere","text":"x","ref":"1"}`, "not_in_room", "1"},
+		{`{"type":"say","room":"lobby","text":" ","ref":"2"}`, "bad_text", "2"},
+		{`{"type":"private","to":"Zoe","text":"x","ref":"3"}`, "offline", "3"},
+		{`{"type":"fly","ref":"4"}`, "bad_request", "4"},
+		{`{"type":"say","room":"lobby","text":"x","ref":"` + strings.Repeat("x", 25) + `"}`, "bad_request", "<nil>"},
+		{`{"type":"say","room":"lobby","text":"x","ref":"\u202e"}`, "bad_request", "<nil>"},
+		{`{"type":"say","room":"elsewhere","text":"x"}`, "not_in_room", "<nil>"},
+	} {
+		ann.Send(c.sent)
+		if e := ann.gets("error"); e["code"] != c.code || fmt.Sprint(e["ref"]) != c.ref {
+			t.Errorf("%s: %v, not %s of %s", c.sent, e, c.code, c.ref)
+		}
+	}
+	bob.Send(`{"type":"say","room":"lobby","text":"x","ref":"m-1"}`)
+	if e := bob.gets("message"); e["ref"] != "m-1" {
+		t.Errorf("said: %v", e)
+	}
+	bob.Send(`{"type":"private","to":"Ann","text":"x","ref":"m-2"}`)
+	if e := bob.gets("private"); e["ref"] != "m-2" {
+		t.Errorf("said in private: %v", e)
+	}
+	bob.Send("of a text client")
+	if e := bob.gets("message"); e["ref"] != nil {
+		t.Errorf("said: %v", e)
+	}
+	cid := enter(t, g, "Cid")
+	cid.Send(`{"type":"join","room":"lobby"}`)
+	if past := fmt.Sprint(cid.gets("history")["messages"]); !strings.Contains(past, "ref:m-1") {
+		t.Errorf("history: %s", past)
+	}
+	quick := person{g.Dial(workertest.Request{}), t}
+	for i := range 20 {
+		quick.Send(fmt.Sprintf(`{"type":"users","ref":"q%d"}`, i))
+	}
+	for i := range 20 {
+		if e := quick.gets("error"); e["ref"] != fmt.Sprint("q", i) {
+			t.Errorf("answer %d: %v", i, e)
+		}
+	}
+	quick.Send(`{"type":"users","ref":"q","text":"` + strings.Repeat("x", 40_000) + `"}`)
+	if e := quick.gets("error"); e["code"] != "slow_down" || e["ref"] != nil {
+		t.Errorf("what is too large to be read: %v", e)
+	}
+}
