@@ -59,7 +59,10 @@ type Config struct {
 	// DrainPace is how many clients are told to go in a second when Serve ends, so that they do not all come to other gateways at once. Defaults to what tells all in half of
 	// DrainFor, and at least 100.
 	DrainPace int
-	// Logger defaults to slog.Default().
+	// Logger defaults to slog.Default(). Its handler is called on the event loops and must not block:
+	// a loop serves nobody while it waits. The handlers of log/slog do block when what they write to
+	// is a full pipe, and the process dies of SIGPIPE when standard error has no reader. The gateway
+	// puts no queue of its own between, since only the program knows when to flush one.
 	Logger *slog.Logger
 }
 

@@ -38,7 +38,11 @@ type Config struct {
 	DrainTimeout time.Duration
 	// Dial connects to a gateway. Defaults to TCP, whose connections the worker then reads in a way that costs it less under load.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
-	// Logger defaults to slog.Default().
+	// Logger defaults to slog.Default(). Its handler is called by the goroutines that read links and
+	// must not block: a link serves no client while it waits. The handlers of log/slog do block when
+	// what they write to is a full pipe, and the process dies of SIGPIPE when standard error has no
+	// reader. The worker puts no queue of its own between, since only the program knows when to
+	// flush one.
 	Logger *slog.Logger
 }
 
