@@ -26,7 +26,8 @@ type Config struct {
 	Name string
 	// Listeners are where clients connect.
 	Listeners []Listener
-	// Inner is the host:port where workers connect. Defaults to 127.0.0.1:0.
+	// Inner is the host:port where workers connect. Defaults to 127.0.0.1:0. Where a gateway listens
+	// that drains, with the same Key and another ID, New takes the port over from it.
 	Inner string
 	// Key is shared with the workers and proves both sides to each other. Without one only loopback peers are accepted.
 	Key []byte

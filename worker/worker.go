@@ -94,7 +94,8 @@ type Worker struct {
 	tasks sync.WaitGroup // all goroutines but Run's own
 
 	mu      sync.Mutex
-	pending int // guarded by mu: gateways whose links have never all been up
+	pending int             // guarded by mu: gateways whose links have never all been up
+	leaving map[string]bool // guarded by mu: addresses of gateways that drain behind a successor
 
 	draining atomic.Bool // nothing is acknowledged now before other gateways have what was done there
 
@@ -131,7 +132,7 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	w := &Worker{cfg: cfg, log: cfg.Logger, handler: h, ready: make(chan struct{}), late: make(chan struct{}), pending: len(cfg.Gateways)}
+	w := &Worker{cfg: cfg, log: cfg.Logger, handler: h, ready: make(chan struct{}), late: make(chan struct{}), pending: len(cfg.Gateways), leaving: make(map[string]bool)}
 	w.API = API{w: w}
 	w.unseen.Store(int32(len(cfg.Gateways)))
 	w.routes.init(&w.stats)
