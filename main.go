@@ -10,15 +10,23 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"sluice/chat"
+	"sluice/internal/logs"
 	"sluice/worker"
 )
 
+// How long the end of the process waits for the log, which flows or does not.
+const (
+	lastLines = time.Second
+	atOnce    = 100 * time.Millisecond // after a second signal
+)
+
 func main() {
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	out := logs.New(os.Stderr)
 	ctx, drain := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
@@ -26,21 +34,29 @@ func main() {
 		<-signals
 		drain()
 		s, _ := (<-signals).(syscall.Signal)
+		out.Close("", atOnce)
 		os.Exit(128 + int(s)) // as the shell has it
 	}()
-	c, err := command(log).ExecuteContextC(ctx)
+	c, err := command(slog.New(slog.NewTextHandler(out, nil))).ExecuteContextC(ctx)
+	last, code := verdict(c, err)
+	out.Close(last, lastLines)
+	os.Exit(code)
+}
+
+// verdict is the last line of a command and its exit code.
+func verdict(c *cobra.Command, err error) (last string, code int) {
 	var usage usageError
 	switch {
+	case err == nil:
+		return "", 0
 	case errors.As(err, &usage):
-		fmt.Fprintf(os.Stderr, "sluice: %v\nRun '%s --help' for what there is.\n", err, c.CommandPath())
-		os.Exit(2)
+		return fmt.Sprintf("sluice: %v\nRun '%s --help' for what there is.\n", err, c.CommandPath()), 2
 	case errors.Is(err, errSLO):
-		fmt.Fprintf(os.Stderr, "sluice: %v\n", err)
-		os.Exit(sloExit)
-	case err != nil:
-		fmt.Fprintf(os.Stderr, "sluice: %v\n", err)
-		os.Exit(1)
+		code = sloExit
+	default:
+		code = 1
 	}
+	return fmt.Sprintf("sluice: %v\n", err), code
 }
 
 // usageError is a command line that cannot be carried out.

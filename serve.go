@@ -9,9 +9,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -143,6 +145,7 @@ type pageOn func(path string) http.Handler
 
 // serve runs what the flags ask for: the business alone, or a gateway and the business together.
 func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error), page pageOn) error {
+	outliveReaders()
 	if err := o.checkRole(c.Flags()); err != nil {
 		return err
 	}
@@ -156,7 +159,7 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 		for i, a := range o.gateways {
 			addrs[i] = "gateway://" + a
 		}
-		return o.work(ctx, business, key, o.gateways, func() { announce(addrs) })
+		return o.work(ctx, business, key, o.gateways, func() { o.announce(addrs) })
 	}
 	g, err := o.newGateway(key, page)
 	if err != nil {
@@ -175,7 +178,7 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 	})
 	both.Go(func() error {
 		defer stopGateway()
-		return o.work(workerCtx, business, key, []string{g.InnerAddr()}, func() { announce(append(g.Addrs(), "inner://"+g.InnerAddr())) })
+		return o.work(workerCtx, business, key, []string{g.InnerAddr()}, func() { o.announce(append(g.Addrs(), "inner://"+g.InnerAddr())) })
 	})
 	return both.Wait()
 }
@@ -208,6 +211,7 @@ func (o *options) work(ctx context.Context, business func() (worker.Handler, err
 }
 
 func (o *options) serveGateway(ctx context.Context, page pageOn) error {
+	outliveReaders()
 	key, err := o.key()
 	if err != nil {
 		return err
@@ -219,14 +223,24 @@ func (o *options) serveGateway(ctx context.Context, page pageOn) error {
 	if o.leash {
 		go followLeash()
 	}
-	announce(append(g.Addrs(), "inner://"+g.InnerAddr()))
+	o.announce(append(g.Addrs(), "inner://"+g.InnerAddr()))
 	return g.Serve(ctx)
 }
 
-// announce prints the one line that says that everything listens.
-func announce(addrs []string) {
-	fmt.Println("ready", strings.Join(addrs, " "))
+// announce prints the one line that says that everything listens. Nobody waits for it: standard
+// output may be a pipe that is full, or one whose reader is gone.
+func (o *options) announce(addrs []string) {
+	go func() {
+		if _, err := fmt.Println("ready", strings.Join(addrs, " ")); err != nil {
+			o.log.Warn("the ready line was not written", "err", err)
+		}
+	}()
 }
+
+// outliveReaders has a write to a standard output or error whose reader is gone fail, where it
+// would end the process. SIGPIPE is caught and not ignored, for what is ignored here would be
+// ignored in processes that are started from here too.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
 	cfg := gateway.Config{Inner: o.inner, Key: key, PinCPUs: o.pin, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, Logger: o.log}

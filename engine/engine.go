@@ -44,7 +44,7 @@ var (
 type Config struct {
 	Loops      int           // Defaults to GOMAXPROCS.
 	PinCPUs    bool          // Binds each loop to one CPU (linux).
-	Logger     *slog.Logger  // Defaults to slog.Default().
+	Logger     *slog.Logger  // Defaults to slog.Default(). Called on the loops: it must not block.
 	Tick       time.Duration // Resolution of timers. Defaults to 100 ms.
 	MaxMailbox int           // Functions waiting per loop. Defaults to 65,536.
 	// MaxBuffered bounds the bytes per loop that wait for slow connections; past

@@ -26,7 +26,8 @@ type Config struct {
 	Name string
 	// Listeners are where clients connect.
 	Listeners []Listener
-	// Inner is the host:port where workers connect. Defaults to 127.0.0.1:0.
+	// Inner is the host:port where workers connect. Defaults to 127.0.0.1:0. Where a gateway listens
+	// that drains, with the same Key and another ID, New takes the port over from it.
 	Inner string
 	// Key is shared with the workers and proves both sides to each other. Without one only loopback peers are accepted.
 	Key []byte
@@ -64,7 +65,10 @@ type Config struct {
 	// DrainPace is how many clients are told to go in a second when Serve ends, so that they do not all come to other gateways at once. Defaults to what tells all in half of
 	// DrainFor, and at least 100.
 	DrainPace int
-	// Logger defaults to slog.Default().
+	// Logger defaults to slog.Default(). Its handler is called on the event loops and must not block:
+	// a loop serves nobody while it waits. The handlers of log/slog do block when what they write to
+	// is a full pipe, and the process dies of SIGPIPE when standard error has no reader. The gateway
+	// puts no queue of its own between, since only the program knows when to flush one.
 	Logger *slog.Logger
 }
 

@@ -47,6 +47,7 @@ func (g *Gateway) Serve(ctx context.Context) error {
 func (g *Gateway) drain() (cut int) {
 	began := time.Now()
 	clients := sum(ask(g, (*loop).beginDrain))
+	g.yields.Store(true)
 	pace := g.pace(clients)
 	g.log.Info("draining", "clients", clients, "pace", pace, "for", g.cfg.DrainFor)
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.DrainFor)

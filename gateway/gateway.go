@@ -39,6 +39,7 @@ type Gateway struct {
 
 	refusedPeers atomic.Uint64
 	draining     atomic.Bool // nobody else gets in
+	yields       atomic.Bool // and a successor may have the inner port
 	pagesWG      sync.WaitGroup
 }
 

@@ -26,7 +26,9 @@ type inner struct {
 	hellos chan struct{} // one token a hello
 	wg     sync.WaitGroup
 	mu     sync.Mutex
-	early  map[net.Conn]early // guarded by mu: connections in their hello; nil after close
+	early  map[net.Conn]early    // guarded by mu: connections in their hello; nil after close
+	moved  net.Listener          // guarded by mu: where links are taken once a successor has the port
+	peers  map[net.Conn]struct{} // guarded by mu: connections to gateways, a successor or predecessor
 }
 
 // early is a peer that has not proved itself.
@@ -36,22 +38,24 @@ type early struct {
 }
 
 func (g *Gateway) listenInner() (*inner, error) {
-	ln, err := net.Listen("tcp", g.cfg.Inner)
-	if err != nil {
+	n := &inner{
+		g: g, hellos: make(chan struct{}, max(g.reserve/2, 4)),
+		early: make(map[net.Conn]early), peers: make(map[net.Conn]struct{}),
+	}
+	if err := n.listenOrSucceed(); err != nil {
 		return nil, fmt.Errorf("gateway: listen for workers: %w", err)
 	}
-	n := &inner{g: g, ln: ln, hellos: make(chan struct{}, max(g.reserve/2, 4)), early: make(map[net.Conn]early)}
 	n.wg.Add(1)
-	go n.accept()
+	go n.accept(n.ln)
 	return n, nil
 }
 
 // accept runs until the listener is closed. Whatever else accept says (no descriptors, no memory) passes.
-func (n *inner) accept() {
+func (n *inner) accept(ln net.Listener) {
 	defer n.wg.Done()
 	for {
 		n.room()
-		conn, err := n.ln.Accept()
+		conn, err := ln.Accept()
 		if err == nil {
 			n.wg.Add(1)
 			go n.hello(conn)
@@ -129,7 +133,9 @@ func (n *inner) hello(conn net.Conn) {
 		_ = conn.Close()
 		return
 	}
-	if err == nil {
+	if err == nil && hello.Role == link.RoleSuccessor {
+		err = n.yield(conn)
+	} else if err == nil {
 		k := newWorkerLink(to, hello)
 		err = n.g.engine.Enroll(to.el, conn, k, engine.ConnOptions{
 			MaxInput: maxLinkInput, MaxOutput: int(hello.Window)*2 + link.MaxFrame, Retain: true, OwnBound: true,
@@ -192,6 +198,9 @@ func addressOf(conn net.Conn) netip.Addr {
 
 // greet answers a worker that has proved itself.
 func (g *Gateway) greet(h link.WorkerHello) (link.GatewayHello, *loop, error) {
+	if h.Role == link.RoleSuccessor && !g.yields.Load() {
+		return link.GatewayHello{}, nil, errNotDraining
+	}
 	i := h.Loop
 	if i == link.AnyLoop {
 		i = 0
@@ -205,7 +214,7 @@ func (g *Gateway) greet(h link.WorkerHello) (link.GatewayHello, *loop, error) {
 	}, g.loops[i], nil
 }
 
-// close ends the listener and all hellos, and waits for their goroutines.
+// close ends the listeners and all hellos, and waits for their goroutines.
 func (n *inner) close() {
 	_ = n.ln.Close()
 	n.mu.Lock()
@@ -213,6 +222,12 @@ func (n *inner) close() {
 	n.early = nil
 	for conn := range early {
 		_ = conn.Close()
+	}
+	for conn := range n.peers {
+		_ = conn.Close()
+	}
+	if n.moved != nil {
+		_ = n.moved.Close()
 	}
 	n.mu.Unlock()
 	n.wg.Wait()

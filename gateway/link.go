@@ -56,7 +56,10 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 	l.links[k.serial] = k
 	l.el.Schedule(&k.timer, l.g.cfg.LinkHeartbeat)
 	if l.ending {
-		k.send(&link.Frame{Type: link.Drain})
+		k.send(predecessor{l.g.cfg.ID, l.port}.drain())
+	}
+	if l.before.port != 0 {
+		k.send(l.before.drain())
 	}
 	if k.hello.Role == link.RoleWorker {
 		l.pool.add(k)

@@ -48,6 +48,8 @@ type loop struct {
 	linked   int                             // connections of workers
 	bidden   int                             // slots below it have been told to go
 	ending   bool                            // the gateway is closing down: nobody else gets in
+	port     uint16                          // where it takes links, once a successor has the inner port
+	before   predecessor                     // that drains still; zero: none
 
 	inbox inbox
 }

@@ -91,13 +91,13 @@ func (l *gwLink) lead() {
 		}
 		if err != nil {
 			l.end(err)
-			l.w.watch.remove(l)
 			for _, s := range d.sessions {
 				if s != nil {
 					s.stopTimers()
 					s.linger()
 				}
 			}
+			l.w.watch.remove(l)
 			close(l.done)
 			return
 		}
@@ -168,6 +168,7 @@ func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
 		l.ponged(f.ID)
 		return true, nil
 	case link.Drain:
+		l.hint(f)
 		return true, nil
 	case link.GoAway:
 		why := link.Status(f.Code).String()

@@ -14,14 +14,16 @@ import (
 // gateway is one address of Config.Gateways. For each loop of the gateway there a goroutine keeps a link up.
 type gateway struct {
 	// Static after newGateway.
-	w    *Worker
-	addr string
+	w       *Worker
+	addr    string
+	leaving uint32 // the id of the gateway, when it drains behind a successor (successor.go); else 0
 
 	keepers sync.WaitGroup
 
 	mu    sync.Mutex
 	id    uint32       // guarded by mu: 0 before the first hello
 	loops int          // guarded by mu
+	seen  bool         // guarded by mu: a gateway has answered
 	kept  map[int]bool // guarded by mu: loops that have a keeper
 	up    map[int]bool // guarded by mu: loops whose link has been up; nil once all have
 }
@@ -32,7 +34,11 @@ func newGateway(w *Worker, addr string) *gateway {
 
 // keep keeps all links up until ctx ends; those that are up then end by themselves.
 func (g *gateway) keep(ctx context.Context) {
-	g.keepers.Go(func() { g.keepLoop(ctx, 0) })
+	g.mu.Lock()
+	for loop := range g.kept {
+		g.keepers.Go(func() { g.keepLoop(ctx, loop) })
+	}
+	g.mu.Unlock()
 	g.keepers.Wait()
 }
 
@@ -54,21 +60,30 @@ func retryDelay(failures int) time.Duration {
 // keepLoop keeps the link to one loop up.
 func (g *gateway) keepLoop(ctx context.Context, loop int) {
 	failures := 0
-	var told time.Time
+	var told, failing time.Time
 	for ctx.Err() == nil && g.keeps(loop) {
+		if g.leaving != 0 {
+			g.awaitEnd(loop)
+		}
 		l, err := g.dial(ctx, loop)
 		if err == nil {
 			failures = 0
 			if ctx.Err() != nil {
 				l.end(ctx.Err()) // Run may have looked for links to end before this one was there
 			}
-			l.run() // until the link ends
-			if ctx.Err() == nil {
+			l.start()
+			if g.stay(ctx, l) && ctx.Err() == nil {
 				g.w.stats.redials.Add(1)
 			}
 		} else if ctx.Err() == nil {
-			failures++
-			if failures == 1 || time.Since(told) >= tellEvery {
+			if failures++; failures == 1 {
+				failing = time.Now()
+			}
+			if g.leaving != 0 {
+				if isGone(err) || time.Since(failing) > keepFor {
+					return
+				}
+			} else if failures == 1 || time.Since(told) >= tellEvery {
 				told = time.Now()
 				g.w.log.Warn("no link: trying on", "gateway", g.addr, "loop", loop, "attempts", failures, "err", err)
 			}
@@ -112,6 +127,10 @@ func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
 		_ = conn.Close()
 		return nil, err
 	}
+	if g.leaving != 0 && hello.ID != g.leaving {
+		_ = conn.Close()
+		return nil, errGone
+	}
 	var on stream = conn
 	if g.w.cfg.Dial == nil { // else whoever dialled may have plans with it
 		on = takeOver(conn)
@@ -136,7 +155,8 @@ func (g *gateway) enter(ctx context.Context, l *gwLink) {
 	if g.id != 0 && g.id != l.gateway {
 		g.w.routes.forget(g.id)
 	}
-	if g.loops == 0 {
+	if !g.seen {
+		g.seen = true
 		g.w.unseen.Add(-1)
 	}
 	g.id, g.loops = l.gateway, int(l.loops)

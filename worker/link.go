@@ -29,6 +29,7 @@ type gwLink struct {
 	done      chan struct{} // closed when its leader has, after it
 	box       *outbox       // of its loop; set when it enters the routes
 	drained   chan struct{} // closed when a drain has left no client
+	hints     chan hint     // of gateways that drain, for the keeper
 
 	leader leader // of the one that leads
 	seen   uint64 // owned by the watch: the leader's call at the last tick
@@ -67,7 +68,7 @@ func newLink(w *Worker, conn stream, hello link.GatewayHello) *gwLink {
 		w: w, conn: conn, gateway: hello.ID, epoch: hello.Epoch, loop: uint8(hello.Loop), loops: hello.Loops,
 		maxFrame: int(hello.MaxFrame), heartbeat: hello.Heartbeat,
 		gone: make(chan struct{}), done: make(chan struct{}), drained: make(chan struct{}),
-		requests: make(map[uint32]*question),
+		hints: make(chan hint, maxHints), requests: make(map[uint32]*question),
 	}
 	if c, ok := conn.(syscall.Conn); ok {
 		l.raw, _ = c.SyscallConn()
@@ -77,16 +78,15 @@ func newLink(w *Worker, conn stream, hello link.GatewayHello) *gwLink {
 	return l
 }
 
-// run is the link's life; it returns when the link has ended and its goroutines, but for handlers that still run, are on their way out: who is dialled next
-// knows of those (linger.go).
-func (l *gwLink) run() {
+// start is the begin of the link's life. When done is closed the link has ended and its goroutines, but for handlers that still run, are on their way out: who is dialled
+// next knows of those (linger.go).
+func (l *gwLink) start() {
 	l.w.log.Info("link up", "gateway", l.gateway, "loop", l.loop, "remote", l.conn.RemoteAddr().String())
 	l.w.watch.add(l)
 	l.w.tasks.Add(3)
 	go l.write()
 	go l.beat()
 	go l.lead()
-	<-l.done
 }
 
 // end closes the link, once. Whoever waits for something on it is told.

@@ -34,6 +34,9 @@ func (r *routes) link(gateway uint32, loop uint8) *gwLink {
 	return loops[loop].link
 }
 
+// loops is how many loops a gateway has, as far as it is known; 0: it is not.
+func (r *routes) loops(gateway uint32) int { return len((*r.table.Load())[gateway]) }
+
 // any returns one link to the gateway, nil when all are down.
 func (r *routes) any(gateway uint32) *gwLink {
 	for _, to := range (*r.table.Load())[gateway] {

@@ -195,7 +195,8 @@ func (s *schedule) life(dies bool) {
 	l := newLink(s.w, near, link.GatewayHello{ID: 1, Loops: 1, MaxFrame: link.MaxFrame})
 	frames := s.frames(!dies)
 	var both sync.WaitGroup
-	both.Go(l.run)
+	l.start()
+	both.Go(func() { <-l.done })
 	both.Go(func() { s.read(far) })
 	if dies {
 		frames = frames[:s.rng.IntN(len(frames)+1)]

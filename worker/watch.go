@@ -82,6 +82,18 @@ func (t *watch) run(ctx context.Context) {
 	}
 }
 
+// leads returns the link to a gateway's loop that has a leader; nil: there is none.
+func (t *watch) leads(gateway uint32, loop uint8) *gwLink {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for l := range t.links {
+		if l.gateway == gateway && l.loop == loop {
+			return l
+		}
+	}
+	return nil
+}
+
 // tick looks at all calls once. It reports whether there are or were any.
 func (t *watch) tick() (active bool) {
 	t.now.Add(1)

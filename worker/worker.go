@@ -38,7 +38,11 @@ type Config struct {
 	DrainTimeout time.Duration
 	// Dial connects to a gateway. Defaults to TCP, whose connections the worker then reads in a way that costs it less under load.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
-	// Logger defaults to slog.Default().
+	// Logger defaults to slog.Default(). Its handler is called by the goroutines that read links and
+	// must not block: a link serves no client while it waits. The handlers of log/slog do block when
+	// what they write to is a full pipe, and the process dies of SIGPIPE when standard error has no
+	// reader. The worker puts no queue of its own between, since only the program knows when to
+	// flush one.
 	Logger *slog.Logger
 }
 
@@ -90,7 +94,8 @@ type Worker struct {
 	tasks sync.WaitGroup // all goroutines but Run's own
 
 	mu      sync.Mutex
-	pending int // guarded by mu: gateways whose links have never all been up
+	pending int             // guarded by mu: gateways whose links have never all been up
+	leaving map[string]bool // guarded by mu: addresses of gateways that drain behind a successor
 
 	draining atomic.Bool // nothing is acknowledged now before other gateways have what was done there
 
@@ -127,7 +132,7 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	w := &Worker{cfg: cfg, log: cfg.Logger, handler: h, ready: make(chan struct{}), late: make(chan struct{}), pending: len(cfg.Gateways)}
+	w := &Worker{cfg: cfg, log: cfg.Logger, handler: h, ready: make(chan struct{}), late: make(chan struct{}), pending: len(cfg.Gateways), leaving: make(map[string]bool)}
 	w.API = API{w: w}
 	w.unseen.Store(int32(len(cfg.Gateways)))
 	w.routes.init(&w.stats)

@@ -30,6 +30,7 @@ const (
 	RoleWorker    Role = 1
 	RolePublisher Role = 2
 	RoleProbe     Role = 3
+	RoleSuccessor Role = 4
 )
 
 // AnyLoop in a WorkerHello leaves the choice of the loop to the gateway.
@@ -247,7 +248,7 @@ func parseWorkerHello(b []byte) (h WorkerHello, err error) {
 	h.Loop, h.Weight, h.Window = c.U16(), c.U16(), c.U32()
 	copy(h.ID[:], c.Take(len(h.ID)))
 	h.Name, h.Build = string(c.Bytes()), string(c.Bytes())
-	if c.Bad() || len(c.Rest()) > 0 || h.Role < RoleWorker || h.Role > RoleProbe {
+	if c.Bad() || len(c.Rest()) > 0 || h.Role < RoleWorker || h.Role > RoleSuccessor {
 		return h, ErrHello
 	}
 	return h, nil

@@ -303,7 +303,7 @@ func TestHelloBounds(t *testing.T) {
 	if _, err := parseWorkerHello(append(appendWorkerHello(nil, &aWorker), 0)); err != ErrHello {
 		t.Errorf("a byte behind a worker's hello: %v", err)
 	}
-	for _, role := range []Role{0, 4, 255} {
+	for _, role := range []Role{0, 5, 255} {
 		w.Role = role
 		if _, err := parseWorkerHello(appendWorkerHello(nil, &w)); err != ErrHello {
 			t.Errorf("role %d: %v", role, err)

@@ -68,20 +68,30 @@ func Start(tb testing.TB, env []string, name string, args ...string) *Process {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	cmd.Stderr = logs
-	p := &Process{tb: tb, log: logs.Name()}
 	tb.Cleanup(func() {
-		if p.Process != nil {
-			_ = p.Stop() // whoever cares how it ends stops it before
-		}
 		if b, err := os.ReadFile(logs.Name()); err == nil && tb.Failed() {
 			tb.Logf("%s %v wrote:\n%s", filepath.Base(name), args, b)
 		}
 		_ = logs.Close()
 	})
+	return start(tb, cmd, logs)
+}
+
+// StartTo is Start with a standard error that is the caller's, which Log does not read.
+func StartTo(tb testing.TB, stderr *os.File, name string, args ...string) *Process {
+	tb.Helper()
+	return start(tb, exec.Command(name, args...), stderr)
+}
+
+func start(tb testing.TB, cmd *exec.Cmd, stderr *os.File) *Process {
+	tb.Helper()
+	cmd.Stderr = stderr
+	p := &Process{tb: tb, log: stderr.Name()}
+	var err error
 	if p.Process, err = child.Start(cmd); err != nil {
 		tb.Fatal(err)
 	}
+	tb.Cleanup(func() { _ = p.Stop() }) // whoever cares how it ends stops it before
 	return p
 }
 

@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"syscall"
+	"time"
+
+	"sluice/internal/link"
+)
+
+// A gateway that drains keeps its inner port until a successor asks for it: another process that
+// was started with the same Config.Inner, and holds the key. Then it takes links on a port of its
+// own, tells its workers which, and closes the inner port. The successor tells its workers, who
+// serve both gateways until the old one has drained. While nobody drains, the port is in use.
+
+var (
+	errNotDraining = errors.New("gateway: it does not drain: stop it first")
+	errSameID      = errors.New("gateway: it has the same Config.ID")
+)
+
+// askWithin bounds how long a successor waits for the port.
+const askWithin = 5 * time.Second
+
+// predecessor is a gateway on this host that drains.
+type predecessor struct {
+	id   uint32
+	port uint16 // where it takes links
+}
+
+// drain tells a worker where a gateway that drains takes links.
+func (p predecessor) drain() *link.Frame {
+	return &link.Frame{Type: link.Drain, ID: p.id, Code: p.port}
+}
+
+// listenOrSucceed opens the inner port. From a gateway that has it and drains it takes it over.
+func (n *inner) listenOrSucceed() error {
+	ln, err := net.Listen("tcp", n.g.cfg.Inner)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		old, conn, asked := n.succeed()
+		if asked != nil {
+			return fmt.Errorf("%w (the gateway there does not give it up: %w)", err, asked)
+		}
+		if ln, err = net.Listen("tcp", n.g.cfg.Inner); err != nil {
+			_ = conn.Close()
+			return err
+		}
+		n.peers[conn] = struct{}{}
+		n.wg.Add(1)
+		go n.follow(old, conn)
+	}
+	n.ln = ln
+	return err
+}
+
+// succeed asks whoever has the inner port for it. The connection lives as long as that gateway
+// drains.
+func (n *inner) succeed() (predecessor, net.Conn, error) {
+	conn, err := net.DialTimeout("tcp", n.g.cfg.Inner, askWithin)
+	if err != nil {
+		return predecessor{}, nil, err
+	}
+	old, err := n.ask(conn)
+	if err == nil {
+		err = conn.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		_ = conn.Close()
+		return predecessor{}, nil, err
+	}
+	return old, conn, nil
+}
+
+func (n *inner) ask(conn net.Conn) (old predecessor, err error) {
+	hello, err := link.Connect(conn, n.g.cfg.Key, link.WorkerHello{
+		Role: link.RoleSuccessor, Loop: link.AnyLoop, Name: n.g.cfg.Name,
+	})
+	if err != nil {
+		return old, err
+	}
+	if hello.ID == n.g.cfg.ID {
+		return old, errSameID
+	}
+	if err := conn.SetDeadline(time.Now().Add(askWithin)); err != nil {
+		return old, err
+	}
+	b := make([]byte, link.HeaderSize)
+	if _, err := io.ReadFull(conn, b); err != nil {
+		return old, err
+	}
+	var f link.Frame
+	if _, err := link.Next(b, link.MaxFrame, &f); err != nil {
+		return old, err
+	}
+	if f.Type != link.Drain || f.Code == 0 {
+		return old, link.ErrFrame
+	}
+	return predecessor{hello.ID, f.Code}, nil
+}
+
+// follow has all workers know of the predecessor until it has drained.
+func (n *inner) follow(old predecessor, conn net.Conn) {
+	defer n.wg.Done()
+	n.g.log.Info("has taken over from a gateway that drains", "inner", n.g.cfg.Inner, "gateway", old.id, "port", old.port)
+	n.tellLoops(func(l *loop) {
+		l.before = old
+		for _, k := range l.links {
+			k.send(old.drain())
+		}
+	})
+	_, _ = io.Copy(io.Discard, conn)
+	n.forget(conn)
+	n.tellLoops(func(l *loop) { l.before = predecessor{} })
+}
+
+func (n *inner) tellLoops(f func(*loop)) {
+	for _, l := range n.g.loops {
+		_ = l.el.Post(func() { f(l) }) // it fails when the gateway ends
+	}
+}
+
+// yield gives the inner port to a successor, and keeps the connection to it until the drain is
+// over.
+func (n *inner) yield(conn net.Conn) error {
+	n.mu.Lock()
+	port, err := n.move()
+	if err == nil {
+		n.peers[conn] = struct{}{}
+	}
+	n.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("gateway: no port to drain on: %w", err)
+	}
+	defer n.forget(conn)
+	me := predecessor{n.g.cfg.ID, port}
+	ask(n.g, func(l *loop) int {
+		l.port = port
+		for _, k := range l.links {
+			k.send(me.drain())
+		}
+		return 0
+	})
+	_ = n.ln.Close()
+	n.g.log.Info("a successor takes the inner port over", "inner", n.g.cfg.Inner, "port", port)
+	if _, err := conn.Write(link.Append(nil, me.drain())); err != nil {
+		return err
+	}
+	_, _ = io.Copy(io.Discard, conn) // a gateway has no more to say
+	return nil
+}
+
+// move opens the port that links are taken on while the gateway drains. Called with mu.
+func (n *inner) move() (port uint16, err error) {
+	if n.early == nil {
+		return 0, net.ErrClosed
+	}
+	host, _, err := net.SplitHostPort(n.ln.Addr().String())
+	if err != nil {
+		return 0, err
+	}
+	if n.moved == nil {
+		if n.moved, err = net.Listen("tcp", net.JoinHostPort(host, "0")); err != nil {
+			n.moved = nil
+			return 0, err
+		}
+		n.wg.Add(1)
+		go n.accept(n.moved)
+	}
+	_, text, err := net.SplitHostPort(n.moved.Addr().String())
+	if err != nil {
+		return 0, err
+	}
+	number, err := strconv.ParseUint(text, 10, 16)
+	return uint16(number), err
+}
+
+// forget closes the connection to another gateway.
+func (n *inner) forget(conn net.Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.peers, conn)
+	_ = conn.Close()
+}
