@@ -69,15 +69,27 @@ type Listener struct {
 	URL string
 	// Codec is the wire format of a tcp:// URL. At most 16 listeners have one.
 	Codec Codec
-	// Origins are the hosts, besides the listener's own, whose pages may open a WebSocket ("*.example.org" is any host below example.org). "*" lets every page in.
+	// Origins are the hosts, besides the listener's own, whose pages may open a WebSocket: host, host:port, or with https:// or the like before it ("*.example.org" is any host
+	// below example.org). "*" lets every page in.
 	Origins []string
+	// Hosts are the names by which the listener's own pages are asked for: host or host:port, "*.example.org" for any host below example.org. Loopback names and Origins are always
+	// among them. A page that was asked for by another name may not open a WebSocket, and is not served by Page (421), as the name's owner may have it lead here only to act with
+	// what the user's browser can reach (DNS rebinding). Empty: a listener on a loopback address goes by loopback names and Origins alone, any other one by every name.
+	Hosts []string
 	// Subprotocols are those spoken, best first.
 	Subprotocols []string
 	// Compress offers permessage-deflate.
 	Compress bool
 	// OnUpgrade may refuse an upgrade before the 101 by returning an HTTP status; 0 goes on. It runs on the loop and must not block.
 	OnUpgrade func(*codec.Request) int
-	// Page answers plain HTTP requests (GET, HEAD) on a ws listener. It runs on its own goroutine. Nil: 426.
+	// KeepHeaders are the header fields of a WebSocket's request that are kept as long as the client is there, for its workers (worker.Request), in any case of letters; "*" is all.
+	// Nil: KeptHeaders. OnUpgrade sees the whole request whatever is kept.
+	KeepHeaders []string
+	// MaxRequest bounds what is kept of a WebSocket's request, in bytes: its target and the fields of KeepHeaders, and 4 bytes for each name and value in them. Where there is more
+	// the WebSocket is refused with status 431. Defaults to 8 KiB. A request's head as a whole has at most 16 KiB.
+	MaxRequest int
+	// Page answers plain HTTP requests (GET, HEAD) on a ws listener. It runs on its own goroutine. Nil: 426. Those for /livez, /readyz and /healthz the gateway answers itself,
+	// with or without a Page, but for the one that is the URL's path.
 	Page http.Handler
 	// MaxMessage is the largest message from a client, in bytes. Defaults to 1 MiB; at most 16 MiB.
 	MaxMessage int
@@ -214,6 +226,9 @@ func (l *Listener) setDefaults() *ConfigError {
 		if d < 0 {
 			return invalid(name, "%v is negative", d)
 		}
+	}
+	if err := l.checkHTTP(); err != nil {
+		return err
 	}
 	if l.Overflow > engine.DropNewest {
 		return invalid("Overflow", "%d is none of the policies", l.Overflow)

@@ -30,6 +30,9 @@ type LoopStats struct {
 	PagesRefused     uint64            // for there were too many at once
 	Refusals         uint64            // handshakes refused, and clients that came when the gateway was closing down or overloaded
 	TurnedAway       uint64            // of them those that came when their loop was overloaded
+	Foreign          uint64            // of Refusals: WebSockets asked for by pages of foreign origins, and pages by names that are not the gateway's
+	RequestsTooLarge uint64            // of Refusals: WebSockets whose requests leave more to keep than Listener.MaxRequest
+	Probes           uint64            // plain requests for /livez, /readyz and /healthz, answered
 	Mute             uint64            // clients cut because their first message did not come in time
 	Unfinished       uint64            // clients cut because a message of theirs was not whole in time
 	PartialCut       uint64            // clients cut because too much waited for the rest of its messages
@@ -122,6 +125,9 @@ func (s *LoopStats) add(o LoopStats) {
 	s.PagesRefused += o.PagesRefused
 	s.Refusals += o.Refusals
 	s.TurnedAway += o.TurnedAway
+	s.Foreign += o.Foreign
+	s.RequestsTooLarge += o.RequestsTooLarge
+	s.Probes += o.Probes
 	s.Mute += o.Mute
 	s.Unfinished += o.Unfinished
 	s.PartialCut += o.PartialCut
