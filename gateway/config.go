@@ -40,7 +40,9 @@ type Config struct {
 	HoldFor time.Duration
 	// HoldBytes bounds the messages that wait for workers, in bytes a loop; beyond it they are refused at once. Defaults to 64 MiB.
 	HoldBytes int
-	// PartialBytes bounds the messages that have not come whole, in bytes a loop; past it the one that has taken longest is cut. Defaults to 64 MiB.
+	// PartialBytes bounds the messages that have not come whole, in bytes a loop; past it those that hold most are cut: of the address that holds
+	// most (an IPv6 /64 counts as one) the client that holds most, of equals the one that has taken longest, until seven eighths are held. Defaults to 64 MiB. The buffers that they
+	// are in may be four times as large. Behind a proxy all clients have its address: then the one that holds most goes.
 	PartialBytes int
 	// MaxUnacked bounds what of one client no worker has acknowledged yet, in bytes; beyond it the client's reads pause. Defaults to 256 KiB.
 	MaxUnacked int

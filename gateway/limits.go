@@ -27,21 +27,26 @@ func (s *session) limit() {
 	}
 }
 
-// owe notes, once all that came has been decoded, that left bytes are held for the rest of a message or handshake. The time it has runs until that is whole, however
-// many bytes come meanwhile.
-func (s *session) owe(left int) {
+// owe notes, once all that came has been decoded, that left bytes of input and assembled ones in the codec are held for the rest of a message or handshake. The time it has runs
+// until that is whole, however many bytes come meanwhile; while it is we who do not read on it stands still, and the input may be whole messages.
+func (s *session) owe(left, assembled int) {
 	if s.phase > phaseOpen {
 		return
 	}
-	if s.pauses != 0 {
-		left = 0 // it is we who do not read on
+	paused := s.pauses != 0
+	if paused {
+		left = 0
 	}
+	left += assembled
 	l := s.loop
 	l.partial += left - int(s.partial)
 	s.partial = uint32(left)
 	switch {
 	case left > 0:
-		if s.begun == 0 {
+		switch {
+		case paused && !s.mute:
+			s.begun = 0
+		case s.begun == 0:
 			s.begun = l.seconds
 		}
 		s.watch()
@@ -89,7 +94,7 @@ func (s *session) forgive() {
 // dun cuts the clients that have owed the rest of a message, or their first one, for too long.
 func (l *loop) dun() {
 	for i := len(l.owing) - 1; i >= 0; i-- { // so that whoever takes the place of one that goes has been looked at
-		if s := l.owing[i]; s.begun == 0 || s.overdue() {
+		if s := l.owing[i]; s.begun == 0 && s.partial == 0 || s.begun > 0 && s.overdue() {
 			s.unwatch()
 		}
 	}
@@ -104,30 +109,12 @@ func (s *session) overdue() bool {
 		s.end(link.ReasonHandshake)
 		return true
 	}
-	if s.partial > 0 && s.lis.MessageTimeout > 0 && owed >= s.lis.MessageTimeout+time.Duration(s.partial/slowest)*time.Second {
+	if s.partial > 0 && s.pauses == 0 && s.lis.MessageTimeout > 0 && owed >= s.lis.MessageTimeout+time.Duration(s.partial/slowest)*time.Second {
 		l.stats.Unfinished++
 		s.end(link.ReasonLimit)
 		return true
 	}
 	return false
-}
-
-// trimPartial keeps what is held of unfinished messages within its bound: the client that has taken longest is cut, of equals the one that holds most. One message alone may be
-// of any size.
-func (l *loop) trimPartial() {
-	for l.partial > l.g.cfg.PartialBytes {
-		var worst *session
-		for _, s := range l.owing {
-			if s.partial > 0 && (worst == nil || s.begun < worst.begun || s.begun == worst.begun && s.partial > worst.partial) {
-				worst = s
-			}
-		}
-		if worst == nil || l.partial == int(worst.partial) {
-			return
-		}
-		l.stats.PartialCut++
-		worst.end(link.ReasonLimit)
-	}
 }
 
 // pauses are the reasons why a client is not read, as bits.
@@ -150,6 +137,9 @@ func (s *session) resume(why pauses) {
 	was := s.pauses
 	s.pauses &^= why
 	if was != 0 && s.pauses == 0 {
+		if s.partial > 0 && s.begun == 0 {
+			s.begun = s.loop.seconds // the time of what it has begun goes on
+		}
 		s.conn.Resume()
 	}
 }
