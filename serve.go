@@ -30,6 +30,8 @@ type options struct {
 	log      *slog.Logger
 	listen   []string
 	origins  []string
+	hosts    []string
+	keep     []string
 	compress bool
 	limits   gateway.Listener // of each listener
 	overflow string
@@ -55,7 +57,10 @@ type options struct {
 func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f := c.Flags()
 	f.StringArrayVar(&o.listen, "listen", listen, "where clients connect: ws://HOST:PORT[/path] text:// json:// jsonl:// frame://; repeatable")
-	f.StringArrayVar(&o.origins, "origin", nil, "a host, besides the listener's own, whose pages may open a WebSocket; repeatable")
+	f.StringArrayVar(&o.origins, "origin", nil, "a host, besides the listener's own, whose pages may open a WebSocket: HOST, HOST:PORT, https://HOST, *.DOMAIN; repeatable")
+	f.StringArrayVar(&o.hosts, "host", nil, "a name of the listeners themselves, HOST, HOST:PORT or *.DOMAIN; their pages are served and may open WebSockets only by these and by loopback names (default: on a loopback address loopback names and --origin, else any name); repeatable")
+	f.StringArrayVar(&o.keep, "keep-header", nil, "a header field of a WebSocket's request that workers see, besides "+strings.Join(gateway.KeptHeaders(), ", ")+"; * is all; repeatable")
+	f.IntVar(&o.limits.MaxRequest, "max-request", 8<<10, "what is kept of a WebSocket's request as long as it is open, target and kept header fields, in bytes; past it 431")
 	f.BoolVar(&o.compress, "compress", true, "offer permessage-deflate")
 	o.limitFlags(c)
 	o.slowFlags(c)
@@ -274,7 +279,8 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		l := o.limits
 		l.URL = url
 		if strings.HasPrefix(url, "ws://") {
-			l.Origins, l.Compress = o.origins, o.compress
+			l.Origins, l.Hosts, l.Compress = o.origins, o.hosts, o.compress
+			l.KeepHeaders = append(gateway.KeptHeaders(), o.keep...)
 			if page != nil {
 				_, path, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
 				l.Page = page("/" + path)
@@ -313,7 +319,7 @@ func flagOf(field string) string {
 	field = field[strings.LastIndexByte(field, '.')+1:]
 	flags := map[string]string{
 		"URL": "listen", "Loops": "reactors", "PerIPRate": "connect-rate", "MaxRate": "message-rate", "MaxByteRate": "byte-rate", "Inner": "inner",
-		"MaxMessage": "max-message", "MaxOutput": "max-output", "MaxBuffered": "max-buffered", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
+		"MaxMessage": "max-message", "MaxRequest": "max-request", "KeepHeaders": "keep-header", "Hosts": "host", "MaxOutput": "max-output", "MaxBuffered": "max-buffered", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
 		"HandshakeTimeout": "handshake-timeout", "FirstMessage": "first-message", "DrainFor": "drain-for", "DrainPace": "drain-pace",
 	}
 	if flag, ok := flags[field]; ok {

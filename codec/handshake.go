@@ -7,16 +7,20 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 )
 
 // UpgradeOptions say which upgrades a server grants.
 type UpgradeOptions struct {
-	// Origins are the hosts, besides the one that was asked, whose pages may connect. "*.example.org" is any host below example.org; "*" is everyone, and lets
-	// any page in the user's browser act with the user's cookies.
+	// Origins are the hosts, besides the one that was asked, whose pages may connect: host, host:port, or with a scheme before it. "*.example.org" is any host below
+	// example.org; "*" is everyone, and lets any page in the user's browser act with the user's cookies.
 	Origins []string
+	// Hosts are the names by which the server is asked, as Origins; with loopback names, which always are. A page of the host that was asked may connect only if that is one of
+	// them. Empty: it may whatever the name, unless Loopback.
+	Hosts []string
+	// Loopback says that the server listens on a loopback address: it goes by loopback names, Hosts and Origins alone.
+	Loopback bool
 	// Subprotocols are those spoken, best first.
 	Subprotocols []string
 	// MaxMessage is the largest message taken, in bytes. Defaults to DefaultMaxMessage.
@@ -83,7 +87,7 @@ func checkUpgrade(r *Request, o *UpgradeOptions) error {
 		return ErrUpgradeVersion
 	case err != nil || len(raw) != 16 || r.count("Sec-WebSocket-Key") != 1:
 		return fmt.Errorf("%w: Sec-WebSocket-Key", ErrBadRequest)
-	case !allowedOrigin(r, o.Origins):
+	case !allowedOrigin(r, o):
 		return ErrOrigin
 	}
 	return nil
@@ -96,36 +100,6 @@ func (r *Request) count(name string) (n int) {
 		}
 	}
 	return n
-}
-
-// allowedOrigin reports whether the page that asks may connect. Programs that are no browser send no Origin.
-func allowedOrigin(r *Request, origins []string) bool {
-	if r.count("Origin") == 0 {
-		return true
-	}
-	u, err := url.Parse(r.Header("Origin"))
-	if err != nil || r.count("Origin") > 1 {
-		return false
-	}
-	if u.Host != "" && strings.EqualFold(u.Host, r.Header("Host")) {
-		return true
-	}
-	for _, o := range origins {
-		if o == "*" {
-			return true
-		}
-		if u.Host == "" {
-			continue
-		}
-		below, wild := strings.CutPrefix(o, "*")
-		if strings.EqualFold(o, u.Host) || strings.EqualFold(o, u.Hostname()) {
-			return true
-		}
-		if wild && strings.HasPrefix(below, ".") && strings.HasSuffix(strings.ToLower(u.Hostname()), strings.ToLower(below)) {
-			return true
-		}
-	}
-	return false
 }
 
 // chooseSubprotocol is the best of ours that the client names.

@@ -113,6 +113,9 @@ func TestReadRequest(t *testing.T) {
 		{"GET / HTTP/1.1\r\n" + host + "\r\n", nil},
 		{"HEAD /a?b HTTP/1.1\r\nhost:a\r\nContent-Length: 0\r\n\r\n", nil},
 		{"GET / HTTP/1.0\r\n" + host + "\r\n", nil},
+		{"GET / HTTP/1.0\r\n\r\n", nil}, // which knows no Host
+		{"GET / HTTP/1.0\r\nA: b\r\n\r\n", nil},
+		{"GET / HTTP/1.0\r\n" + host + host + "\r\n", ErrBadRequest},
 		{"POST / HTTP/1.1\r\n" + host + "\r\n", ErrMethod},
 		{"POST /", ErrMethod}, // early
 		{"\x16\x03\x01", ErrBadRequest},

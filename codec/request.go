@@ -63,6 +63,9 @@ func ReadRequest(in []byte) (r *Request, n int, err error) {
 
 // readHeaders reads header lines. A folded one has no name that is a token; a bare CR or LF is no part of a value.
 func readHeaders(lines string) ([]header, error) {
+	if lines == "" {
+		return nil, nil
+	}
 	headers := make([]header, 0, 1+strings.Count(lines, "\r\n"))
 	for line := range strings.SplitSeq(lines, "\r\n") {
 		name, value, found := strings.Cut(line, ":")
@@ -118,7 +121,7 @@ func (r *Request) check() error {
 			return fmt.Errorf("%w: a body", ErrBadRequest)
 		}
 	}
-	if hosts != 1 {
+	if hosts > 1 || hosts == 0 && !r.old { // load balancers probe by HTTP/1.0, which knows no Host
 		return fmt.Errorf("%w: %d Host headers", ErrBadRequest, hosts)
 	}
 	return nil

@@ -125,6 +125,9 @@ func (c *Conn) Loop() *Loop { return c.loop }
 // Slot is c's index in its loop, for Loop.Conn. It is another's after OnClose.
 func (c *Conn) Slot() uint32 { return c.slot }
 
+// Origin is who a limit per address counts the peer as: its IPv4 address or IPv6 /64; zero for unix sockets.
+func (c *Conn) Origin() netip.Addr { return origin(c.remote) }
+
 // RemoteAddr is the peer's address, also after the end; zero for unix sockets.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
 

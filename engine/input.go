@@ -54,6 +54,18 @@ func (c *Conn) offer() {
 		return
 	}
 	c.taken = uint32(len(c.carry) - len(rest))
+	c.shrink(rest)
+}
+
+// shrink moves what is left of the carry into a buffer of its size, where most of a large one is free: a conn must not keep the room of a large message for the first byte of the
+// next one.
+func (c *Conn) shrink(rest []byte) {
+	if cap(c.carry) <= minBuffer || len(rest) > cap(c.carry)/4 {
+		return
+	}
+	small := append(c.loop.buffers.get(len(rest)), rest...)
+	c.loop.buffers.put(c.carry)
+	c.carry, c.taken = small, 0
 }
 
 // consume calls the handler and returns what it left; nothing once c has ended and all is heard.

@@ -273,7 +273,7 @@ func TestFirstMessage(t *testing.T) {
 	w.isServed()
 }
 
-// What is held of messages that have not come whole is bounded: the one that has taken longest goes first.
+// What is held of messages that have not come whole is bounded.
 func TestPartialMessagesAreBounded(t *testing.T) {
 	t.Parallel()
 	cfg := everyProtocol(gateway.Listener{})

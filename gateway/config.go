@@ -41,12 +41,13 @@ type Config struct {
 	HoldFor time.Duration
 	// HoldBytes bounds the messages that wait while no worker is there, in bytes a loop; beyond it they are refused at once. Defaults to 64 MiB.
 	HoldBytes int
-	// MaxQueueBytes bounds what waits of clients, in bytes a loop: messages that no worker has taken
-	// yet, and, as much again, input of clients that are paused. Past it nothing more is read of
-	// clients that send much, or of any, until half of it is free, so that TCP holds them up. Nothing
-	// is refused. Defaults to 64 MiB.
+	// MaxQueueBytes bounds the messages that wait while a worker is there, in bytes a loop. Past it
+	// clients of which one waits, or that send much, are not read until half of it is free, so that
+	// TCP holds them up. Nothing is refused. Defaults to 64 MiB.
 	MaxQueueBytes int
-	// PartialBytes bounds the messages that have not come whole, in bytes a loop; past it the one that has taken longest is cut. Defaults to 64 MiB.
+	// PartialBytes bounds the messages that have not come whole, in bytes a loop; past it those that hold most are cut: of the address that holds
+	// most (an IPv6 /64 counts as one) the client that holds most, of equals the one that has taken longest, until seven eighths are held. Defaults to 64 MiB. The buffers that they
+	// are in may be four times as large. Behind a proxy all clients have its address: then the one that holds most goes.
 	PartialBytes int
 	// MaxUnacked bounds what of one client no worker has acknowledged yet, in bytes; beyond it the client's reads pause. Defaults to 256 KiB.
 	MaxUnacked int
@@ -78,15 +79,27 @@ type Listener struct {
 	URL string
 	// Codec is the wire format of a tcp:// URL. At most 16 listeners have one.
 	Codec Codec
-	// Origins are the hosts, besides the listener's own, whose pages may open a WebSocket ("*.example.org" is any host below example.org). "*" lets every page in.
+	// Origins are the hosts, besides the listener's own, whose pages may open a WebSocket: host, host:port, or with https:// or the like before it ("*.example.org" is any host
+	// below example.org). "*" lets every page in.
 	Origins []string
+	// Hosts are the names by which the listener's own pages are asked for: host or host:port, "*.example.org" for any host below example.org. Loopback names and Origins are always
+	// among them. A page that was asked for by another name may not open a WebSocket, and is not served by Page (421), as the name's owner may have it lead here only to act with
+	// what the user's browser can reach (DNS rebinding). Empty: a listener on a loopback address goes by loopback names and Origins alone, any other one by every name.
+	Hosts []string
 	// Subprotocols are those spoken, best first.
 	Subprotocols []string
 	// Compress offers permessage-deflate.
 	Compress bool
 	// OnUpgrade may refuse an upgrade before the 101 by returning an HTTP status; 0 goes on. It runs on the loop and must not block.
 	OnUpgrade func(*codec.Request) int
-	// Page answers plain HTTP requests (GET, HEAD) on a ws listener. It runs on its own goroutine. Nil: 426.
+	// KeepHeaders are the header fields of a WebSocket's request that are kept as long as the client is there, for its workers (worker.Request), in any case of letters; "*" is all.
+	// Nil: KeptHeaders. OnUpgrade sees the whole request whatever is kept.
+	KeepHeaders []string
+	// MaxRequest bounds what is kept of a WebSocket's request, in bytes: its target and the fields of KeepHeaders, and 4 bytes for each name and value in them. Where there is more
+	// the WebSocket is refused with status 431. Defaults to 8 KiB. A request's head as a whole has at most 16 KiB.
+	MaxRequest int
+	// Page answers plain HTTP requests (GET, HEAD) on a ws listener. It runs on its own goroutine. Nil: 426. Those for /livez, /readyz and /healthz the gateway answers itself,
+	// with or without a Page, but for the one that is the URL's path.
 	Page http.Handler
 	// MaxMessage is the largest message from a client, in bytes. Defaults to 1 MiB; at most 16 MiB.
 	MaxMessage int
@@ -224,6 +237,9 @@ func (l *Listener) setDefaults() *ConfigError {
 		if d < 0 {
 			return invalid(name, "%v is negative", d)
 		}
+	}
+	if err := l.checkHTTP(); err != nil {
+		return err
 	}
 	if l.Overflow > engine.DropNewest {
 		return invalid("Overflow", "%d is none of the policies", l.Overflow)

@@ -29,7 +29,8 @@ type Gateway struct {
 	listeners []*listener
 	inner     *inner
 	keys      maphash.Seed        // of the hashes of messages' keys
-	complain  *xrate.Limiter      // of what strangers can make us log
+	complain  *xrate.Limiter      // of what strangers on the inner port can make us log
+	grumble   *xrate.Limiter      // of what clients can
 	buffers   bytebufferpool.Pool // of pages, any goroutine
 	reserve   int                 // descriptors that clients leave for workers
 	pages     chan struct{}       // one token a plain HTTP request being answered
@@ -57,7 +58,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, log: cfg.Logger, epoch: uint64(time.Now().UnixNano()), started: time.Now(), engine: e, keys: maphash.MakeSeed(),
-		complain: xrate.NewLimiter(1, 5), reserve: reserve(), pages: make(chan struct{}, maxPages),
+		complain: xrate.NewLimiter(1, 5), grumble: xrate.NewLimiter(1, 5), reserve: reserve(), pages: make(chan struct{}, maxPages),
 	}
 	g.pageCtx, g.stopPages = context.WithCancel(context.Background())
 	for i, el := range e.Loops() {

@@ -1,8 +1,8 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
-	"strings"
 
 	"sluice/codec"
 	"sluice/internal/link"
@@ -17,6 +17,8 @@ func (s *session) handshake(in []byte) int {
 		return len(in)
 	case n == 0:
 		return 0
+	case s.probe(req):
+		return len(in)
 	case s.loop.ending || s.loop.overloaded():
 		s.refuseHTTP(codec.Status(http.StatusServiceUnavailable))
 		return len(in)
@@ -35,15 +37,18 @@ func (s *session) handshake(in []byte) int {
 		}
 	}
 	ws, response, err := codec.Upgrade(req, &s.lis.upgrade)
-	if err != nil {
+	switch {
+	case errors.Is(err, codec.ErrOrigin):
+		s.refuseOrigin(req, response)
+		return len(in)
+	case err != nil:
 		s.refuseHTTP(response)
 		return len(in)
 	}
-	if s.conn.Write(response) != nil {
+	if !s.keepRequest(req) || s.conn.Write(response) != nil {
 		return len(in)
 	}
 	s.codec = ws
-	s.keepRequest(req)
 	s.open()
 	return n
 }
@@ -53,26 +58,4 @@ func (s *session) refuseHTTP(response []byte) {
 	s.loop.stats.Refusals++
 	_ = s.conn.Write(response)
 	s.end(link.ReasonHandshake)
-}
-
-// keepRequest keeps the request as an attachment carries it, without the headers that were for the gateway.
-func (s *session) keepRequest(req *codec.Request) {
-	headers := make([]link.Header, 0, 16)
-	for name, value := range req.Headers() {
-		if !isUpgradeHeader(name) {
-			headers = append(headers, link.Header{Name: name, Value: value})
-		}
-	}
-	s.loop.out = link.AppendRequest(s.loop.out[:0], req.Target, headers)
-	s.request = string(s.loop.out) // of just its size: it stays as long as the client
-}
-
-// isUpgradeHeader reports whether a header is about the connection between client and gateway, and so no concern of the worker's.
-func isUpgradeHeader(name string) bool {
-	for _, h := range [...]string{"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions"} {
-		if strings.EqualFold(name, h) {
-			return true
-		}
-	}
-	return false
 }

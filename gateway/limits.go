@@ -27,17 +27,26 @@ func (s *session) limit() {
 	}
 }
 
-// owe notes, once all that came has been decoded, that left bytes are held for the rest of a message or handshake. The time it has runs until that is whole, however
-// many bytes come meanwhile.
-func (s *session) owe(left int) {
+// owe notes, once all that came has been decoded, that left bytes of input and assembled ones in the codec are held for the rest of a message or handshake. The time it has runs
+// until that is whole, however many bytes come meanwhile; while it is we who do not read on it stands still, and the input may be whole messages.
+func (s *session) owe(left, assembled int) {
 	if s.phase > phaseOpen {
 		return
 	}
+	paused := s.pauses != 0 || s.turn&yielded != 0
+	if paused {
+		left = 0
+	}
+	left += assembled
 	l := s.loop
-	l.weigh(s, left, s.pauses != 0 || s.turn&yielded != 0) // it is we who do not read on
+	l.partial += left - int(s.partial)
+	s.partial = uint32(left)
 	switch {
-	case left > 0 && s.turn&backlogged == 0:
-		if s.begun == 0 {
+	case left > 0:
+		switch {
+		case paused && !s.mute:
+			s.begun = 0
+		case s.begun == 0:
 			s.begun = l.seconds
 		}
 		s.watch()
@@ -71,10 +80,10 @@ func (s *session) unwatch() {
 
 // forgive ends what the client owes, and what it holds.
 func (s *session) forgive() {
-	s.loop.weigh(s, 0, false)
-	s.begun, s.mute = 0, false
-	s.loop.turns.leave(s)
+	s.loop.partial -= int(s.partial)
+	s.partial, s.begun, s.mute = 0, 0, false
 	s.unwatch()
+	s.loop.turns.leave(s)
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
 		ws.Discard()
 	}
@@ -86,7 +95,7 @@ func (s *session) forgive() {
 // dun cuts the clients that have owed the rest of a message, or their first one, for too long.
 func (l *loop) dun() {
 	for i := len(l.owing) - 1; i >= 0; i-- { // so that whoever takes the place of one that goes has been looked at
-		if s := l.owing[i]; s.begun == 0 || s.overdue() {
+		if s := l.owing[i]; s.begun == 0 && s.partial == 0 || s.begun > 0 && s.overdue() {
 			s.unwatch()
 		}
 	}
@@ -95,8 +104,8 @@ func (l *loop) dun() {
 // overdue reports whether the client's time is up, and then cuts it.
 func (s *session) overdue() bool {
 	l := s.loop
-	if s.pauses&(pausedByInput|pausedByQueues) != 0 || s.turn&yielded != 0 {
-		s.begun = l.seconds // it is we who do not read
+	if s.pauses&pausedByQueues != 0 || s.turn&yielded != 0 {
+		s.begun = l.seconds // it is we who do not take what has come
 		return false
 	}
 	owed := time.Duration(l.seconds-s.begun-1) * tickEvery // at least
@@ -105,30 +114,12 @@ func (s *session) overdue() bool {
 		s.end(link.ReasonHandshake)
 		return true
 	}
-	if s.partial > 0 && s.turn&backlogged == 0 && s.lis.MessageTimeout > 0 && owed >= s.lis.MessageTimeout+time.Duration(s.partial/slowest)*time.Second {
+	if s.partial > 0 && s.pauses == 0 && s.lis.MessageTimeout > 0 && owed >= s.lis.MessageTimeout+time.Duration(s.partial/slowest)*time.Second {
 		l.stats.Unfinished++
 		s.end(link.ReasonLimit)
 		return true
 	}
 	return false
-}
-
-// trimPartial keeps what is held of unfinished messages within its bound: the client that has taken longest is cut, of equals the one that holds most. One message alone may be
-// of any size.
-func (l *loop) trimPartial() {
-	for l.partial > l.g.cfg.PartialBytes {
-		var worst *session
-		for _, s := range l.owing {
-			if s.partial > 0 && s.turn&backlogged == 0 && (worst == nil || s.begun < worst.begun || s.begun == worst.begun && s.partial > worst.partial) {
-				worst = s
-			}
-		}
-		if worst == nil || l.partial == int(worst.partial) {
-			return
-		}
-		l.stats.PartialCut++
-		worst.end(link.ReasonLimit)
-	}
 }
 
 // pauses are the reasons why a client is not read, as bits.
@@ -138,7 +129,6 @@ const (
 	pausedByWorker pauses = 1 << iota // too much of it is not acknowledged
 	pausedByRate                      // it has sent too fast
 	pausedByQueues                    // too much of all waits in queues
-	pausedByInput                     // too much input of all waits to be decoded
 	pausedToLeave                     // it has been told to go, or is as soon as nothing of it waits for a worker
 )
 
@@ -153,6 +143,9 @@ func (s *session) resume(why pauses) {
 	was := s.pauses
 	s.pauses &^= why
 	if was != 0 && s.pauses == 0 {
+		if s.partial > 0 && s.begun == 0 {
+			s.begun = s.loop.seconds // the time of what it has begun goes on
+		}
 		s.conn.Resume()
 	}
 }

@@ -51,7 +51,7 @@ func (g *Gateway) listenClients(cfg Listener, encoding uint8) (*listener, error)
 		l.codec = protocols[u.Scheme](cfg.MaxMessage)
 	}
 	if l.upgrades() {
-		l.upgrade = codec.UpgradeOptions{Origins: cfg.Origins, Subprotocols: cfg.Subprotocols, MaxMessage: cfg.MaxMessage}
+		l.upgrade = codec.UpgradeOptions{Origins: cfg.Origins, Hosts: cfg.Hosts, Subprotocols: cfg.Subprotocols, MaxMessage: cfg.MaxMessage}
 		if cfg.Compress {
 			l.upgrade.Deflate = codec.NewDeflate()
 		}
@@ -65,6 +65,7 @@ func (g *Gateway) listenClients(cfg Listener, encoding uint8) (*listener, error)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: listen on %s: %w", cfg.URL, err)
 	}
+	l.upgrade.Loopback = loopback(l.ln.Addr())
 	_, port, _ := net.SplitHostPort(l.ln.Addr().String())
 	l.URL = strings.Replace(cfg.URL, u.Host, net.JoinHostPort(u.Hostname(), port), 1)
 	return l, nil

@@ -28,9 +28,7 @@ type loop struct {
 	waiting  []*session // that have something for a worker while none is there, oldest first
 	owing    []*session // that have a message unfinished, or the first one to send
 	partial  int        // bytes held of messages that have not come whole
-	backlog  int        // bytes that have come of clients that are paused, or have yielded
 	full     bool       // too much waits in queues: only of clients that send little more is decoded
-	choked   bool       // there is too much input: no further client is read
 	turns    turns
 	seconds  uint32 // ticks, from 1
 	queues   queues

@@ -9,6 +9,7 @@ import (
 const tellEvery = 10 * time.Second
 
 // losses are the counters of what did not come whole or at all, by their names in the log. Who sent what the protocol forbids, or was idle, is none.
+// origins-refused and requests-too-large are among clients-refused.
 var losses = []struct {
 	name string
 	of   func(*Stats) uint64
@@ -25,6 +26,8 @@ var losses = []struct {
 	{"clients-cut-unfinished", func(s *Stats) uint64 { return s.Unfinished }},
 	{"clients-cut-mute", func(s *Stats) uint64 { return s.Mute }},
 	{"clients-refused", func(s *Stats) uint64 { return s.Refusals }},
+	{"origins-refused", func(s *Stats) uint64 { return s.Foreign }},
+	{"requests-too-large", func(s *Stats) uint64 { return s.RequestsTooLarge }},
 	{"connections-refused", (*Stats).refusedConnections},
 	{"pages-refused", func(s *Stats) uint64 { return s.PagesRefused }},
 }

@@ -30,6 +30,10 @@ func (s *session) page(req *codec.Request) {
 		s.refuseHTTP(codec.Status(http.StatusUpgradeRequired))
 		return
 	}
+	if !s.lis.upgrade.Serves(req.Header("Host")) {
+		s.refuseHost(req)
+		return
+	}
 	r, err := httpRequest(req, s.remote())
 	if err != nil {
 		s.refuseHTTP(codec.Status(http.StatusBadRequest))

@@ -61,6 +61,10 @@ func TestConfigIsChecked(t *testing.T) {
 		"only ws has paths, pages":           one(Listener{URL: "json://h:1", OnUpgrade: func(*codec.Request) int { return 0 }}),
 		"Listeners[0].MaxMessage":            one(Listener{URL: "text://h:1", MaxMessage: link.MaxMessage + 1}),
 		"Listeners[0].MaxRate":               one(Listener{URL: "text://h:1", MaxRate: -1}),
+		"Listeners[0].MaxRequest: -1 is":     one(Listener{URL: "ws://h:1", MaxRequest: -1}),
+		"Listeners[0].KeepHeaders: \"a b\"":  one(Listener{URL: "ws://h:1", KeepHeaders: []string{"a b"}}),
+		"\"upgrade\" is for the gateway":     one(Listener{URL: "ws://h:1", KeepHeaders: []string{"upgrade"}}),
+		"Listeners[0].Hosts: \"https://h\"":  one(Listener{URL: "ws://h:1", Hosts: []string{"https://h"}}),
 		"Listeners[0].Misses":                one(Listener{URL: "text://h:1", Misses: 256}),
 	} {
 		err := cfg.setDefaults()

@@ -132,7 +132,7 @@ func TestServeEndsPages(t *testing.T) {
 			<-r.Context().Done()
 		})}}})
 	conn := dial(t, hostport(g.Addrs()[0]))
-	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	<-inside
@@ -153,7 +153,7 @@ func TestPagesAreBounded(t *testing.T) {
 	get := func() io.ReadWriter {
 		conn := dial(t, hostport(g.Addrs()[0]))
 		_ = conn.SetDeadline(time.Now().Add(patience))
-		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		return conn
 	}
 	var waiting []io.ReadWriter

@@ -38,8 +38,8 @@ type session struct {
 	owed    int32       // frames about it that its worker has not acknowledged
 	out     int32       // messages among them
 	handled uint32      // messages of its that were acknowledged, set aside or refused after they had waited
-	partial uint32      // bytes held of a message that has not come whole
-	begun   uint32      // the loop's second in which that message began, or in which the first one was to begin; 0: nothing is owed
+	partial uint32      // bytes held of a message that has not come whole; of one that is not read, those in its codec
+	begun   uint32      // the loop's second in which that message began, or in which the first one was to begin; 0: its time does not run
 	phase   phase
 	pauses  pauses // why it is not read; 0: it is
 	misses  uint8
@@ -114,7 +114,6 @@ func (s *session) open() {
 	if !s.attach() {
 		s.wait()
 	}
-	l.keepOut(s)
 }
 
 // OnData implements engine.Handler: it decodes all that is there.
@@ -123,7 +122,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	taken := 0
 	if s.phase == phaseHandshake {
 		if taken = s.handshake(in); taken == 0 {
-			s.owe(len(in))
+			s.owe(len(in), 0)
 			return 0
 		}
 	}
@@ -172,15 +171,14 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	if s.phase != phaseOpen && s.phase != phaseHandshake {
 		return len(in)
 	}
-	left := len(in) - taken
+	left, assembled := len(in)-taken, 0
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
 		ws.Release() // the next message may be long in coming
-		left += ws.Unfinished()
+		assembled = ws.Unfinished()
 	}
-	if left > 0 || s.partial > 0 {
-		s.owe(left)
+	if left+assembled > 0 || s.partial > 0 {
+		s.owe(left, assembled)
 	}
-	s.loop.keepOut(s)
 	return taken
 }
 

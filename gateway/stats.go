@@ -10,7 +10,7 @@ import (
 // LoopStats counts what one loop has seen since it started; Clients, Workers, Queued, Partial, Blocked, Unsent and Overloaded are as of now.
 type LoopStats struct {
 	Clients, Workers int
-	Queued           int    // bytes of messages that wait for a worker or its credit, and of input of clients that are paused
+	Queued           int    // bytes of messages that wait for a worker or its credit
 	Accepted         uint64 // connections
 	Opened, Closed   uint64 // clients
 	MessagesIn       uint64
@@ -26,12 +26,14 @@ type LoopStats struct {
 	Gone             uint64            // commands for clients that were gone
 	Paused           uint64            // times that a client's reads were paused
 	QueueFull        uint64            // times that Config.MaxQueueBytes began to wait in the queues of a loop
-	InputFull        uint64            // times that a loop began to read no further client, because so much input waited
 	Pressed          uint64            // times that a link was paused because another loop was behind
 	Pages            uint64            // plain HTTP requests answered
 	PagesRefused     uint64            // for there were too many at once
 	Refusals         uint64            // handshakes refused, and clients that came when the gateway was closing down or overloaded
 	TurnedAway       uint64            // of them those that came when their loop was overloaded
+	Foreign          uint64            // of Refusals: WebSockets asked for by pages of foreign origins, and pages by names that are not the gateway's
+	RequestsTooLarge uint64            // of Refusals: WebSockets whose requests leave more to keep than Listener.MaxRequest
+	Probes           uint64            // plain requests for /livez, /readyz and /healthz, answered
 	Mute             uint64            // clients cut because their first message did not come in time
 	Unfinished       uint64            // clients cut because a message of theirs was not whole in time
 	PartialCut       uint64            // clients cut because too much waited for the rest of its messages
@@ -88,7 +90,7 @@ func (l *loop) snapshot() LoopStats {
 	s := l.stats
 	s.Clients = l.members.Len()
 	s.Workers = len(l.pool.links)
-	s.Queued = l.held + l.backlog
+	s.Queued = l.held
 	s.Partial = l.partial
 	s.Ends = make(map[string]uint64)
 	for reason, n := range l.ends {
@@ -120,12 +122,14 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Gone += o.Gone
 	s.Paused += o.Paused
 	s.QueueFull += o.QueueFull
-	s.InputFull += o.InputFull
 	s.Pressed += o.Pressed
 	s.Pages += o.Pages
 	s.PagesRefused += o.PagesRefused
 	s.Refusals += o.Refusals
 	s.TurnedAway += o.TurnedAway
+	s.Foreign += o.Foreign
+	s.RequestsTooLarge += o.RequestsTooLarge
+	s.Probes += o.Probes
 	s.Mute += o.Mute
 	s.Unfinished += o.Unfinished
 	s.PartialCut += o.PartialCut

@@ -165,8 +165,8 @@ func TestTheWorkerSeesTheRequest(t *testing.T) {
 	c := link.Read(f.Payload)
 	a := c.Attachment()
 	headers := make(http.Header)
-	for _, h := range a.Headers {
-		headers.Add(h.Name, h.Value)
+	for name, value := range link.RequestHeaders(a.Request) {
+		headers.Add(name, value)
 	}
 	if a.Target != "/room/7?as=ann" || headers.Get("Cookie") != "session=1" || headers.Get("Sec-WebSocket-Protocol") != "chat" || a.Listener != g.Addrs()[0] || c.Bad() {
 		t.Errorf("attachment %+v", a)

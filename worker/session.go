@@ -55,7 +55,7 @@ func newSession(l *gwLink, f *link.Frame) (*session, error) {
 		number: a.Handled, uid: a.UID, version: a.Version, attrs: a.Attrs,
 	}
 	if a.Target != "" {
-		s.request = &Request{Target: a.Target, headers: a.Headers}
+		s.request = &Request{Target: a.Target, kept: a.Request}
 	}
 	s.Client = Client{API: API{w: l.w, origin: s}, id: link.MakeClientID(l.gateway, l.loop, f.Slot, f.Token), s: s}
 	return s, nil
@@ -101,11 +101,12 @@ func (s *session) endUnit(ok bool) {
 	s.unit = nil
 }
 
-// Request is the HTTP request that a WebSocket client came with. Headers that were for the gateway are not in it: Connection, Upgrade, Sec-WebSocket-Key,
-// Sec-WebSocket-Version and Sec-WebSocket-Extensions. The methods of a nil Request, which is what clients of other protocols have, return the empty string.
+// Request is what the gateway keeps of the HTTP request that a WebSocket client came with: the target, and the header fields that its listener is set to keep
+// (gateway.Listener's KeepHeaders, the command line's --keep-header). Those that applications need most are kept by default, such as Host, Origin, Cookie, Authorization and
+// User-Agent; those that were for the gateway are never in it: Connection, Upgrade, Sec-WebSocket-Key, Sec-WebSocket-Version and Sec-WebSocket-Extensions. The methods of a nil Request, which is what clients of other protocols have, return the empty string.
 type Request struct {
-	Target  string // path and query
-	headers []link.Header
+	Target string // path and query
+	kept   string // as link.AppendRequest has it; Target is a view of it
 }
 
 // Path is the target without its query.
@@ -132,9 +133,9 @@ func (r *Request) Header(name string) string {
 	if r == nil {
 		return ""
 	}
-	for _, h := range r.headers {
-		if strings.EqualFold(h.Name, name) {
-			return h.Value
+	for field, value := range link.RequestHeaders(r.kept) {
+		if strings.EqualFold(field, name) {
+			return value
 		}
 	}
 	return ""
@@ -145,11 +146,11 @@ func (r *Request) Cookie(name string) string {
 	if r == nil {
 		return ""
 	}
-	for _, h := range r.headers {
-		if !strings.EqualFold(h.Name, "Cookie") {
+	for field, value := range link.RequestHeaders(r.kept) {
+		if !strings.EqualFold(field, "Cookie") {
 			continue
 		}
-		for pair := range strings.SplitSeq(h.Value, ";") {
+		for pair := range strings.SplitSeq(value, ";") {
 			if k, v, _ := strings.Cut(strings.TrimSpace(pair), "="); k == name {
 				return strings.Trim(v, `"`)
 			}

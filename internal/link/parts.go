@@ -1,6 +1,9 @@
 package link
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"iter"
+)
 
 // Status is the outcome of a request, and why a link ends.
 type Status uint16
@@ -176,7 +179,7 @@ type Attachment struct {
 	UID      string // empty: not bound
 	Target   string // WebSocket: the request target, path and query
 	Headers  []Header
-	Request  string // AppendRequest of Target and Headers, where the sender has it ready; then used instead of them
+	Request  string // AppendRequest of Target and Headers, where the sender has it ready; then used instead of them. One that was read has it and no Headers
 	Attrs    []Attribute
 }
 
@@ -196,7 +199,32 @@ func RequestTarget(request string) string {
 	if request == "" {
 		return ""
 	}
-	return request[2 : 2+int(request[0])<<8+int(request[1])]
+	target, _ := cutBytes(request)
+	return target
+}
+
+// RequestHeaders walks the header fields in what AppendRequest appended: names and values are views of it. Kept in one piece they take no more memory than they have bytes.
+func RequestHeaders(request string) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		if request == "" {
+			return
+		}
+		target := RequestTarget(request)
+		for rest := request[2+len(target)+2:]; rest != ""; {
+			var name, value string
+			name, rest = cutBytes(rest)
+			value, rest = cutBytes(rest)
+			if !yield(name, value) {
+				return
+			}
+		}
+	}
+}
+
+// cutBytes cuts what AppendBytes appended off the front of s.
+func cutBytes(s string) (b, rest string) {
+	n := 2 + (int(s[0])<<8 | int(s[1]))
+	return s[2:n], s[n:]
 }
 
 // AppendAttachment appends the payload of an Attach frame.
@@ -214,6 +242,9 @@ func AppendAttachment(dst []byte, a *Attachment) []byte {
 	return AppendAttributes(dst, a.Attrs)
 }
 
+// noRequest is what AppendRequest appends of a client that came without a request.
+const noRequest = "\x00\x00\x00\x00"
+
 // Attachment reads the payload of an Attach frame.
 func (c *Cursor) Attachment() (a Attachment) {
 	a.Version = c.U32()
@@ -221,18 +252,15 @@ func (c *Cursor) Attachment() (a Attachment) {
 	a.Remote = string(c.Bytes())
 	a.Listener = string(c.Bytes())
 	a.UID = string(c.Bytes())
-	a.Target = string(c.Bytes())
-	n := int(c.U16())
-	if n*4 > len(c.b) {
-		c.b, c.bad = nil, true
-		return a
+	request := c.b
+	c.Bytes() // the target
+	for n := c.U16(); n > 0 && !c.bad; n-- {
+		c.Bytes()
+		c.Bytes()
 	}
-	if n > 0 {
-		a.Headers = make([]Header, 0, n)
-	}
-	for range n {
-		name := string(c.Bytes())
-		a.Headers = append(a.Headers, Header{name, string(c.Bytes())})
+	if request = request[:len(request)-len(c.b)]; !c.bad && len(request) > len(noRequest) {
+		a.Request = string(request)
+		a.Target = RequestTarget(a.Request)
 	}
 	a.Attrs = c.Attributes()
 	return a

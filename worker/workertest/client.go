@@ -13,7 +13,7 @@ import (
 // Request is what a client comes with.
 type Request struct {
 	Target string            // path and query; empty: not a WebSocket
-	Header map[string]string // Cookie too
+	Header map[string]string // Cookie too; of those that the gateway keeps (worker.Request), which this one leaves to the test
 	Remote string            // host:port. Defaults to 192.0.2.1:1234.
 }
 

@@ -1,0 +1,100 @@
+package gateway
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"sluice/codec"
+)
+
+// refuseOrigin refuses a WebSocket that a page of a foreign origin asks for.
+func (s *session) refuseOrigin(req *codec.Request, response []byte) {
+	fix, origins := allowOrigin(req.Header("Origin")), 0
+	for name := range req.Headers() {
+		if strings.EqualFold(name, "Origin") {
+			origins++
+		}
+	}
+	if origins > 1 {
+		fix = "nothing allows it: a browser sends one Origin"
+	}
+	s.foreign("a WebSocket was refused: the page that asks for it is of a foreign origin", req, fix)
+	s.refuseHTTP(response)
+}
+
+// refuseHost refuses a page that is asked for by a name that the gateway does not go by.
+func (s *session) refuseHost(req *codec.Request) {
+	fix := "only a request by the gateway's own name is allowed"
+	if u, err := url.Parse("//" + req.Header("Host")); err == nil && isPlainHost(u.Host) {
+		fix = "allow it with --host " + u.Hostname() + " (Listener.Hosts)"
+	}
+	s.foreign("a page was refused: it was asked for by a name that is not the gateway's", req, fix)
+	s.refuseHTTP(codec.Status(http.StatusMisdirectedRequest))
+}
+
+// foreign counts who came by a wrong name, and tells it in the log now and then. What these clients make us log has a limit of its own, so that it hides nothing about workers.
+func (s *session) foreign(what string, req *codec.Request, fix string) {
+	g := s.loop.g
+	s.loop.stats.Foreign++
+	if g.grumble.Allow() {
+		g.log.Warn(what, "origin", brief(req.Header("Origin")), "host", brief(req.Header("Host")), "remote", s.remote(), "fix", fix)
+	}
+}
+
+// allowOrigin says what would let an origin in.
+func allowOrigin(origin string) string {
+	u, err := url.Parse(origin)
+	if err != nil || !isPlainHost(u.Host) {
+		return `it names no host: nothing allows it but --origin "*", which lets every page in`
+	}
+	return "allow it with --origin " + u.Host + " (Listener.Origins)"
+}
+
+// isPlainHost reports whether a host that a stranger has sent can stand in a command for somebody to copy.
+func isPlainHost(host string) bool {
+	for i := range len(host) {
+		c := host[i] | 0x20
+		if !(c >= 'a' && c <= 'z' || host[i] >= '0' && host[i] <= '9' || strings.IndexByte("-._:[]", host[i]) >= 0) {
+			return false
+		}
+	}
+	return host != "" && len(host) <= mostLogged && host[0] != '-'
+}
+
+// mostLogged is how much of a header's value stands in the log, in bytes.
+const mostLogged = 200
+
+func brief(value string) string {
+	if len(value) > mostLogged {
+		return value[:mostLogged] + "…"
+	}
+	return value
+}
+
+// checkHTTP checks what is for the requests by which WebSockets come.
+func (l *Listener) checkHTTP() *ConfigError {
+	if l.KeepHeaders == nil {
+		l.KeepHeaders = KeptHeaders()
+	}
+	if l.MaxRequest == 0 {
+		l.MaxRequest = 8 << 10
+	}
+	if l.MaxRequest < 0 {
+		return invalid("MaxRequest", "%d is negative", l.MaxRequest)
+	}
+	for _, name := range l.KeepHeaders {
+		switch {
+		case name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7F || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }):
+			return invalid("KeepHeaders", "%q is no name of a header field", name)
+		case holds(upgradeHeaders, name):
+			return invalid("KeepHeaders", "%q is for the gateway, and is never kept", name)
+		}
+	}
+	for _, host := range l.Hosts {
+		if !isPlainHost(strings.TrimPrefix(host, "*.")) {
+			return invalid("Hosts", "%q is neither a host nor host:port, such as chat.example or *.chat.example", host)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package gateway
+
+import (
+	"cmp"
+	"container/heap"
+	"net/netip"
+	"slices"
+
+	"sluice/internal/link"
+)
+
+// holder is an address with the clients of a loop that hold something unfinished.
+type holder struct {
+	clients []*session
+	bytes   int
+}
+
+// holders is a heap of them, the one that holds most first.
+type holders []*holder
+
+func (h holders) Len() int           { return len(h) }
+func (h holders) Less(i, j int) bool { return h[i].bytes > h[j].bytes }
+func (h holders) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *holders) Push(x any)        { *h = append(*h, x.(*holder)) }
+func (h *holders) Pop() any {
+	last := len(*h) - 1
+	x := (*h)[last]
+	*h = (*h)[:last]
+	return x
+}
+
+// trimPartial keeps what is held of unfinished messages within its bound. Whoever holds most goes first: of the address that holds most (an IPv6 /64 is one) the client that
+// holds most, of equals the one that has taken longest. So many clients of one address are cut before one of another that uploads slowly, however little each holds and however
+// often they begin anew. It goes on to seven eighths of the bound, so that clients are looked through once for many bytes. One message alone may be of any size.
+func (l *loop) trimPartial() {
+	bound := l.g.cfg.PartialBytes
+	if l.partial <= bound {
+		return
+	}
+	all := l.holders() // not empty, for something is held
+	for l.partial > bound-bound/8 {
+		h := all[0]
+		if len(h.clients) == 0 || len(h.clients) == 1 && h.bytes == l.partial {
+			return
+		}
+		worst := h.clients[0]
+		h.clients = h.clients[1:]
+		h.bytes -= int(worst.partial)
+		heap.Fix(&all, 0)
+		l.stats.PartialCut++
+		worst.end(link.ReasonLimit)
+	}
+}
+
+// holders are those of the loop, each with the client first that is to go first.
+func (l *loop) holders() holders {
+	var all holders
+	by := make(map[netip.Addr]*holder)
+	for _, s := range l.owing {
+		if s.partial == 0 {
+			continue
+		}
+		from := s.conn.Origin()
+		h := by[from]
+		if h == nil {
+			h = new(holder)
+			by[from], all = h, append(all, h)
+		}
+		h.clients = append(h.clients, s)
+		h.bytes += int(s.partial)
+	}
+	for _, h := range all {
+		slices.SortFunc(h.clients, func(a, b *session) int {
+			return cmp.Or(cmp.Compare(b.partial, a.partial), cmp.Compare(a.begun, b.begun))
+		})
+	}
+	heap.Init(&all)
+	return all
+}

@@ -1,0 +1,103 @@
+package gateway_test
+
+import (
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/gateway"
+)
+
+// Many begin large messages and begin anew whenever they are cut, while an honest client, the oldest of all, uploads slowly. It is not cut where each of them holds more; and where
+// it has an address of its own not even if each of them holds less.
+func TestAnHonestSlowUploadFinishes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name      string
+		from      string
+		size      int // of what each attacker begins
+		attackers int
+	}{
+		{"the same address, attackers hold more each", "127.0.0.1", 1<<20 - 1000, 19},
+		{"another address, attackers hold less each", "127.0.0.2", 500_000, 40},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			g, _ := start(t, gateway.Config{PartialBytes: 16 << 20, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+			runWorker(t, g, echo{})
+			dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(c.from)}}
+			if conn, err := dialer.Dial("tcp", hostport(g.Addrs()[0])); err != nil {
+				t.Skip("SKIPPED: this system has one loopback address: ", err)
+			} else {
+				_ = conn.Close()
+			}
+			honest := dialClient(t, g.Addrs()[0])
+			text := strings.Repeat("x", 900_000)
+			const pieces = 45
+			honest.write([]byte(text[:len(text)/pieces])) // it is the oldest
+			wait(t, "its beginning", func() bool { return g.Stats().Partial > 0 })
+			quit := make(chan struct{})
+			var all sync.WaitGroup
+			defer all.Wait()
+			defer close(quit)
+			for range c.attackers {
+				all.Go(func() { attack(&dialer, hostport(g.Addrs()[0]), c.size, quit) })
+			}
+			for i := 1; i < pieces; i++ {
+				wait(t, "more attackers cut", func() bool { return g.Stats().PartialCut >= uint64(2*i) })
+				honest.write([]byte(text[:len(text)/pieces]))
+			}
+			honest.write([]byte("\n"))
+			if got := honest.hear(); got != text {
+				t.Fatalf("the honest client hears %.60q", got)
+			}
+			s := g.Stats()
+			t.Logf("%d attackers of %d bytes, cut %d times; the honest one was heard", c.attackers, c.size, s.PartialCut)
+		})
+	}
+}
+
+// attack begins a message of a size and waits to be cut, time and again.
+func attack(d *net.Dialer, addr string, size int, quit <-chan struct{}) {
+	payload := []byte(strings.Repeat("a", size))
+	farewell := make([]byte, 1)
+	for {
+		conn, err := d.Dial("tcp", addr)
+		if err != nil {
+			return
+		}
+		cut := make(chan struct{})
+		go func() {
+			defer close(cut)
+			if _, err := conn.Write(payload); err == nil {
+				_, _ = conn.Read(farewell) // its farewell, or its end
+			}
+		}()
+		select {
+		case <-quit:
+			_ = conn.Close()
+			<-cut
+			return
+		case <-cut:
+			_ = conn.Close()
+		}
+	}
+}
+
+// A message that is begun counts, and its time runs, also when its client was not read for a while because it sent too fast.
+func TestWhoIsPacedStillOwesItsMessage(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, ws(gateway.Listener{MaxByteRate: 1000, MessageTimeout: time.Second}))
+	runWorker(t, g, echo{})
+	c := dialClient(t, g.Addrs()[0])
+	c.write([]byte(masked(0x02, strings.Repeat("x", 3000)))) // a second more than may come at once
+	wait(t, "the client is not read, and what it holds is counted", func() bool { s := g.Stats(); return s.Paced == 1 && s.Partial >= 3000 })
+	if got := c.hear(); got != "close 1008 limit" {
+		t.Errorf("it hears %q", got)
+	}
+	if s := g.Stats(); s.Unfinished != 1 || s.Partial != 0 {
+		t.Errorf("%d cut as unfinished, %d bytes held", s.Unfinished, s.Partial)
+	}
+}
