@@ -48,16 +48,21 @@ var (
 	ErrLinkDown = errors.New("worker: no link to the gateway")
 	// ErrUnitTooLarge is returned when one handler call does more than 4 MiB of frames can say.
 	ErrUnitTooLarge = errors.New("worker: handler call sends too much")
-	// ErrTooBig is returned for a message, name or list that has no room in a frame.
+	// ErrTooBig is returned for what has no room in a frame: a message of more than 16 MiB with what
+	// stands before it, a name or key of more than 65,535 bytes, a list of more than 65,535 names or
+	// clients. It is returned too for attributes of more than 1 MiB. Nothing has been done then.
 	ErrTooBig = errors.New("worker: too big")
+	// ErrInvalid is returned for a Query or a Class that says what there is not.
+	ErrInvalid = errors.New("worker: invalid")
 	// ErrEmpty is returned for an empty uid or group.
 	ErrEmpty = errors.New("worker: empty name")
 	// ErrGone is returned when the client is not connected any more.
 	ErrGone = errors.New("worker: client is gone")
 	// ErrConflict is returned when the attributes have changed since the version given.
 	ErrConflict = errors.New("worker: attributes have changed")
-	// ErrPartial is returned beside a usable answer when some gateways gave none.
-	ErrPartial = errors.New("worker: not all gateways answered")
+	// ErrPartial is returned beside a usable answer that is not all there is: some gateways gave none,
+	// or a client has more groups than there is room for.
+	ErrPartial = errors.New("worker: partial answer")
 	// ErrRefused is returned when a gateway could not carry out what was asked.
 	ErrRefused = errors.New("worker: refused by the gateway")
 )
