@@ -82,7 +82,7 @@ func (g *Gateway) listen() (err error) {
 	for i, cfg := range g.cfg.Listeners {
 		l, err := g.listenClients(cfg, uint8(encodings+owns(g.cfg.Listeners[:i])))
 		if err != nil {
-			return err
+			return listenError(fmt.Sprintf("Listeners[%d].URL", i), cfg.URL, err)
 		}
 		g.listeners = append(g.listeners, l)
 	}

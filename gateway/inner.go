@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -38,7 +37,7 @@ type early struct {
 func (g *Gateway) listenInner() (*inner, error) {
 	ln, err := net.Listen("tcp", g.cfg.Inner)
 	if err != nil {
-		return nil, fmt.Errorf("gateway: listen for workers: %w", err)
+		return nil, listenError("Inner", g.cfg.Inner, err)
 	}
 	n := &inner{g: g, ln: ln, hellos: make(chan struct{}, max(g.reserve/2, 4)), early: make(map[net.Conn]early)}
 	n.wg.Add(1)

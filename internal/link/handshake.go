@@ -62,10 +62,15 @@ const (
 	version      = 1
 	nonceSize    = 32
 	maxHello     = 1024 // bytes of a hello message
-	maxName      = 200  // bytes of a name
 	helloTimeout = 5 * time.Second
 	workerLabel  = "sluice worker 1"
 	gatewayLabel = "sluice gateway 1"
+)
+
+// What a hello has room for. What is longer is cut.
+const (
+	MaxName      = 200                  // bytes of a name or build
+	MaxHeartbeat = 0xFFFF * time.Second // whole seconds
 )
 
 // Accept runs the gateway's half of the opening. It blocks for at most 5 s, reads not a byte more than the opening, and leaves conn without a deadline;
@@ -230,7 +235,7 @@ func appendMessage(dst, body []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(dst, uint16(len(body))), body...)
 }
 
-func short(s string) string { return s[:min(len(s), maxName)] }
+func short(s string) string { return s[:min(len(s), MaxName)] }
 
 func appendWorkerHello(dst []byte, h *WorkerHello) []byte {
 	dst = append(dst, byte(h.Role))
@@ -259,8 +264,8 @@ func appendGatewayHello(dst []byte, g *GatewayHello) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, g.Loops)
 	dst = binary.BigEndian.AppendUint16(dst, g.Loop)
 	dst = binary.BigEndian.AppendUint32(dst, g.MaxFrame)
-	seconds := (max(g.Heartbeat, 0) + time.Second - 1) / time.Second
-	dst = binary.BigEndian.AppendUint16(dst, uint16(min(seconds, 0xFFFF)))
+	seconds := (min(max(g.Heartbeat, 0), MaxHeartbeat) + time.Second - 1) / time.Second
+	dst = binary.BigEndian.AppendUint16(dst, uint16(seconds))
 	return AppendBytes(dst, short(g.Name))
 }
 
