@@ -87,7 +87,7 @@ func (o *options) slowFlags(c *cobra.Command) {
 // innerFlags are those of a gateway and of a worker.
 func (o *options) innerFlags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&o.keyFile, "key-file", "", "file with the shared key of the inner links; without it only loopback peers are accepted")
+	f.StringVar(&o.keyFile, "key-file", "", "file or pipe with the shared key of the inner links, 16 bytes to 4 KiB; without it only loopback peers are accepted")
 	f.DurationVar(&o.drainFor, "drain-for", 10*time.Second, "how long clients may take to go, or a worker to finish what it has taken, after SIGTERM")
 	f.BoolVar(&o.leash, "leash", false, "drain when standard input ends: whoever started this process is gone")
 	_ = f.MarkHidden("leash") // it is there

@@ -32,6 +32,7 @@ type Gateway struct {
 	complain  *xrate.Limiter      // of what strangers can make us log
 	buffers   bytebufferpool.Pool // of pages, any goroutine
 	reserve   int                 // descriptors that clients leave for workers
+	staff     chan struct{}       // of one: a loop has got its first worker, or lost its last
 	pages     chan struct{}       // one token a plain HTTP request being answered
 
 	pageCtx   context.Context // of all requests for pages
@@ -56,7 +57,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, log: cfg.Logger, epoch: uint64(time.Now().UnixNano()), started: time.Now(), engine: e, keys: maphash.MakeSeed(),
-		complain: xrate.NewLimiter(1, 5), reserve: reserve(), pages: make(chan struct{}, maxPages),
+		complain: xrate.NewLimiter(1, 5), reserve: reserve(), staff: make(chan struct{}, 1), pages: make(chan struct{}, maxPages),
 	}
 	g.pageCtx, g.stopPages = context.WithCancel(context.Background())
 	for i, el := range e.Loops() {

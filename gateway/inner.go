@@ -147,7 +147,7 @@ func (n *inner) hello(conn net.Conn) {
 const maxLinkInput = 2 * link.MaxFrame
 
 var (
-	errNoKey = errors.New("gateway: no key, so loopback peers only")
+	errNoKey = errors.New("gateway: no key (--key-file), so workers of this machine only")
 	errLoop  = errors.New("gateway: no such loop")
 )
 
