@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"sluice/bench"
 	"sluice/bench/soak"
 )
 
@@ -37,7 +39,10 @@ what each process holds. It ends with exit code 1 when a message was lost, dupli
 				defer f.Close()
 				o.Log = f
 			}
-			return soak.Run(c.Context(), o, os.Stdout)
+			if err = soak.Run(c.Context(), o, os.Stdout); errors.Is(err, bench.ErrOptions) {
+				return usageError{err}
+			}
+			return err
 		},
 	}
 	f := c.Flags()

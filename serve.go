@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -22,6 +20,7 @@ import (
 
 	"sluice/engine"
 	"sluice/gateway"
+	"sluice/internal/valid"
 	"sluice/worker"
 )
 
@@ -96,7 +95,7 @@ func (o *options) slowFlags(c *cobra.Command) {
 // innerFlags are those of a gateway and of a worker.
 func (o *options) innerFlags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&o.keyFile, "key-file", "", "file with the shared key of the inner links; without it only loopback peers are accepted")
+	f.StringVar(&o.keyFile, "key-file", "", "file or pipe with the shared key of the inner links, 16 bytes to 4 KiB; without it only loopback peers are accepted")
 	f.DurationVar(&o.drainFor, "drain-for", 10*time.Second, "how long clients may take to go, or a worker to finish what it has taken, after SIGTERM")
 	f.BoolVar(&o.leash, "leash", false, "drain when standard input ends: whoever started this process is gone")
 	_ = f.MarkHidden("leash") // it is there
@@ -138,8 +137,8 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 		}
 	}
 	for _, addr := range o.gateways {
-		if _, _, err := net.SplitHostPort(addr); err != nil {
-			return usageError{fmt.Errorf("--gateway: %q needs HOST:PORT", addr)}
+		if err := valid.HostPort(addr); err != nil {
+			return usageError{fmt.Errorf("--gateway: %w (workers dial what a gateway has as --inner, not where clients connect)", err)}
 		}
 	}
 	return nil
@@ -300,9 +299,11 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 			}
 		}
 	}
-	var bad *gateway.ConfigError
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*gateway.ConfigError](err); ok {
 		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
+	}
+	if bad, ok := errors.AsType[*gateway.ListenError](err); ok {
+		return nil, fmt.Errorf("%s %s: %w", flagOf(bad.Field), bad.Addr, bad.Err)
 	}
 	return g, err
 }
@@ -314,13 +315,16 @@ var routers = map[string]func() gateway.Router{
 // idleMisses is how many parts --idle has, less one: a client is closed when it was silent for so long, or a part more.
 const idleMisses = 2
 
-// flagOf is the flag that fills a field of gateway.Config.
+// flagOf is the flag that fills a field of gateway.Config or worker.Config.
 func flagOf(field string) string {
 	field = field[strings.LastIndexByte(field, '.')+1:]
 	flags := map[string]string{
 		"URL": "listen", "Loops": "reactors", "PerIPRate": "connect-rate", "MaxRate": "message-rate", "MaxByteRate": "byte-rate", "Inner": "inner",
-		"MaxMessage": "max-message", "MaxRequest": "max-request", "KeepHeaders": "keep-header", "Hosts": "host", "MaxOutput": "max-output", "MaxBuffered": "max-buffered", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
-		"HandshakeTimeout": "handshake-timeout", "FirstMessage": "first-message", "DrainFor": "drain-for", "DrainPace": "drain-pace",
+		"MaxMessage": "max-message", "MaxRequest": "max-request", "KeepHeaders": "keep-header", "Hosts": "host",
+		"MaxOutput": "max-output", "MaxBuffered": "max-buffered", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
+		"HandshakeTimeout": "handshake-timeout", "FirstMessage": "first-message", "MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "Stall": "stall",
+		"Overflow": "overflow", "DrainFor": "drain-for", "DrainTimeout": "drain-for", "DrainPace": "drain-pace",
+		"Gateways": "gateway", "Name": "name", "Weight": "weight",
 	}
 	if flag, ok := flags[field]; ok {
 		return "--" + flag
@@ -329,22 +333,9 @@ func flagOf(field string) string {
 }
 
 func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*worker.Worker, error) {
-	return worker.New(worker.Config{Gateways: gateways, Key: key, Name: o.name, Weight: o.weight, Build: version(), DrainTimeout: o.drainFor, Logger: o.log}, h)
-}
-
-// minKey is the shortest key taken, in bytes.
-const minKey = 16
-
-func (o *options) key() ([]byte, error) {
-	if o.keyFile == "" {
-		return nil, nil
+	w, err := worker.New(worker.Config{Gateways: gateways, Key: key, Name: o.name, Weight: o.weight, Build: version(), DrainTimeout: o.drainFor, Logger: o.log}, h)
+	if bad, ok := errors.AsType[*worker.ConfigError](err); ok {
+		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
 	}
-	key, err := os.ReadFile(o.keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("--key-file: %w", err)
-	}
-	if key = bytes.TrimSpace(key); len(key) < minKey {
-		return nil, fmt.Errorf("--key-file: %s holds %d bytes, at least %d are needed", o.keyFile, len(key), minKey)
-	}
-	return key, nil
+	return w, err
 }

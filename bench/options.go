@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"sluice/internal/proc"
+	"sluice/internal/valid"
 )
 
 // Options say what load to make. What is zero gets its default from Run.
@@ -214,8 +215,8 @@ func (o *Options) check() error {
 	if !slices.Contains(Codecs, o.Codec) {
 		return bad("there is no codec %q", o.Codec)
 	}
-	if o.Rate < 0 || o.Window <= 0 {
-		return bad("the rate is negative, or the window is empty")
+	if field, err := valid.Numbers(o); err != nil {
+		return bad("%s: %v", field, err)
 	}
 	if o.Rate > 0 && (o.Mode == Idle || o.Mode == Churn) {
 		return bad("mode %s has no rate", o.Mode)
@@ -223,7 +224,7 @@ func (o *Options) check() error {
 	if o.Conns > maxStreams || o.Mode == Push && o.Conns < 2 {
 		return bad("%d connections are too few or too many for mode %s", o.Conns, o.Mode)
 	}
-	if o.SlowReaders < 0 || o.SlowReaders > 0 && o.Mode != Broadcast && o.Mode != Rooms && o.Mode != Chat {
+	if o.SlowReaders > 0 && o.Mode != Broadcast && o.Mode != Rooms && o.Mode != Chat {
 		return bad("mode %s has no slow readers", o.Mode)
 	}
 	for _, p := range o.PIDs {
@@ -238,7 +239,7 @@ func (o *Options) check() error {
 		return bad("%d processes are too many for %d connections", o.Processes, o.Conns)
 	}
 	return errors.Join(least("conns", o.Conns, 1), least("in-flight", o.InFlight, 1), least("size", o.Size, layoutOf(o.Mode, o.Codec, o.Size).least()), least("senders", o.Senders, 1),
-		least("room size", o.RoomSize, 2), least("messages per connection", o.PerConn, 1), least("loops", o.Loops, 0), least("processes", o.Processes, 0),
+		least("room size", o.RoomSize, 2), least("messages per connection", o.PerConn, 1),
 		least("gateways", o.Servers.Gateways, 1), least("workers", o.Servers.Workers, 1))
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"sluice/bench"
 	"sluice/internal/proctest"
+	"sluice/internal/validtest"
 )
 
 // short is a run that is long enough to tell that the tool works, and too short to tell a speed.
@@ -293,9 +294,8 @@ func TestRunRefuses(t *testing.T) {
 		"codec":          {Codec: "morse"},
 		"size":           {Mode: bench.Rooms, Size: 20},
 		"rate of idle":   {Mode: bench.Idle, Rate: 10},
-		"conns":          {Conns: -1},
 		"push to nobody": {Mode: bench.Push, Conns: 1},
-		"window":         {Window: -1},
+		"endless rate":   {Rate: math.Inf(1)},
 		"target":         {Targets: []string{"nowhere"}},
 		"no such PID":    {PIDs: []bench.PID{{Name: "nobody", PID: 1 << 30}}},
 	} {
@@ -305,6 +305,12 @@ func TestRunRefuses(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
+	validtest.Negative(t, bench.Options{Targets: []string{freeAddr(t)}, Servers: bench.Servers{Binary: "/bin/false"}}, func(o bench.Options) error {
+		if _, err := bench.Run(ctx, o, nil); errors.Is(err, bench.ErrOptions) {
+			return err
+		}
+		return nil // nobody listens there
+	}, "Think", "Warmup", "Drain")
 	if r, err := bench.Run(ctx, short(bench.Options{Targets: []string{freeAddr(t)}}), nil); err == nil {
 		t.Errorf("nobody listens, and there is a report: %+v", r.Verdict)
 	}

@@ -43,7 +43,10 @@ func slowConn(o ConnOptions) (*Conn, *fakeSocket) {
 	e := &Engine{nudge: make(chan struct{}, 1), cfg: Config{MaxBuffered: 1 << 30}}
 	l := &Loop{engine: e, armed: true}
 	l.timers.init(l)
-	o = o.withDefaults()
+	o, err := o.check()
+	if err != nil {
+		panic(err)
+	}
 	s := &fakeSocket{}
 	c := newConn(l, funcs{}, &o, nil, netip.AddrPort{})
 	c.g = s

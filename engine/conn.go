@@ -1,11 +1,14 @@
 package engine
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
+
+	"sluice/internal/valid"
 )
 
 // Handler is told what happens to a connection, on its loop: OnOpen, then OnData
@@ -66,7 +69,14 @@ type ConnOptions struct {
 	Retain bool
 }
 
-func (o ConnOptions) withDefaults() ConnOptions {
+// check refuses what cannot be, and fills in the defaults.
+func (o ConnOptions) check() (ConnOptions, error) {
+	if field, err := valid.Numbers(o); err != nil {
+		return o, fmt.Errorf("engine: ConnOptions.%s: %w", field, err)
+	}
+	if o.Overflow > DropNewest {
+		return o, fmt.Errorf("engine: ConnOptions.Overflow: %d is none of the policies", o.Overflow)
+	}
 	if o.MaxInput == 0 {
 		o.MaxInput = 16<<20 + 64<<10
 	}
@@ -76,7 +86,7 @@ func (o ConnOptions) withDefaults() ConnOptions {
 	if o.Overflow == 0 {
 		o.Overflow = CloseSlow
 	}
-	return o
+	return o, nil
 }
 
 // Conn is one connection. All of it is for its loop only, except Loop.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
+
+	"sluice/internal/valid"
 )
 
 // Why a connection ended, as OnClose receives it. The peer's own end is io.EOF;
@@ -57,11 +59,11 @@ type Config struct {
 }
 
 func (c Config) check() (Config, error) {
-	if c.Loops < 0 || c.Loops > 256 {
-		return c, fmt.Errorf("engine: Loops is %d, want 0 to 256", c.Loops)
+	if field, err := valid.Numbers(c); err != nil {
+		return c, fmt.Errorf("engine: Config.%s: %w", field, err)
 	}
-	if c.Tick < 0 || c.MaxMailbox < 0 || c.MaxBuffered < 0 {
-		return c, errors.New("engine: Tick, MaxMailbox and MaxBuffered must not be negative")
+	if c.Loops > 256 {
+		return c, fmt.Errorf("engine: Config.Loops: %d is not within 0…256", c.Loops)
 	}
 	if c.Loops == 0 {
 		c.Loops = runtime.GOMAXPROCS(0)
@@ -158,7 +160,11 @@ func (e *Engine) Enroll(l *Loop, nc net.Conn, h Handler, o ConnOptions) error {
 	if l == nil {
 		l = e.idlest()
 	}
-	o = o.withDefaults()
+	o, err := o.check()
+	if err != nil {
+		nc.Close()
+		return err
+	}
 	c := newConn(l, h, &o, nil, remoteOf(nc))
 	result, err := e.enroll(c, nc)
 	if err != nil {

@@ -11,15 +11,41 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"sluice/internal/validtest"
 )
 
 func TestNewChecksItsConfig(t *testing.T) {
 	t.Parallel()
-	for _, cfg := range []Config{{Loops: -1}, {Loops: 1000}, {Tick: -1}, {MaxMailbox: -1}} {
-		if e, err := New(cfg); err == nil {
+	if e, err := New(Config{Loops: 1000}); err == nil {
+		stop(t, e)
+		t.Error("1,000 loops are taken")
+	}
+	validtest.Negative(t, Config{Loops: 1}, func(cfg Config) error {
+		e, err := New(cfg)
+		if err == nil {
 			stop(t, e)
-			t.Errorf("New(%+v) succeeded", cfg)
 		}
+		return err
+	})
+	e := start(t, Config{Loops: 1})
+	ln := serve(t, e, funcs{}, ListenOptions{})
+	validtest.Negative(t, ConnOptions{}, func(o ConnOptions) error {
+		nc, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e.Enroll(nil, nc, funcs{}, o)
+	})
+	validtest.Negative(t, ListenOptions{Accept: func(netip.AddrPort) Handler { return nil }}, func(o ListenOptions) error {
+		ln, err := e.Listen("tcp", "127.0.0.1:0", o)
+		if err == nil {
+			err = ln.Close()
+		}
+		return err
+	})
+	if _, err := e.Listen("tcp", "127.0.0.1:0", ListenOptions{Accept: func(netip.AddrPort) Handler { return nil }, Conn: ConnOptions{Overflow: 4}}); err == nil {
+		t.Error("an Overflow that there is not is taken")
 	}
 }
 

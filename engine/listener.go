@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
+
+	"sluice/internal/valid"
 )
 
 const (
@@ -89,6 +91,13 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 	if o.Accept == nil {
 		return nil, errors.New("engine: ListenOptions.Accept is nil")
 	}
+	if field, err := valid.Numbers(o); err != nil {
+		return nil, fmt.Errorf("engine: ListenOptions.%s: %w", field, err)
+	}
+	conn, err := o.Conn.check()
+	if err != nil {
+		return nil, err
+	}
 	s, err := listen(network, addr)
 	if err != nil {
 		return nil, fmt.Errorf("engine: failed to listen: %w", err)
@@ -97,7 +106,7 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 		engine: e,
 		socket: s,
 		accept: o.Accept,
-		conn:   o.Conn.withDefaults(),
+		conn:   conn,
 		limits: limits{conns: o.MaxConns, perIP: o.MaxPerIP},
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),

@@ -48,7 +48,10 @@ func (s *Sim) Engine() *Engine { return s.e }
 // Open makes a connection of the loop with the index given, and returns its other end. OnOpen has run.
 func (s *Sim) Open(loop int, remote netip.AddrPort, h Handler, o ConnOptions) *SimPeer {
 	l := s.e.loops[loop]
-	o = o.withDefaults()
+	o, err := o.check()
+	if err != nil {
+		panic(err)
+	}
 	c := newConn(l, h, &o, nil, remote)
 	l.load.Add(1)
 	p := &SimPeer{room: 1 << 20}

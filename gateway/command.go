@@ -91,22 +91,8 @@ func (l *loop) bind(s *session, f *link.Frame) {
 	}
 }
 
-// maxAttributes bounds what a client has together with what is to be set, in bytes: every attachment carries it.
-const maxAttributes = 1 << 20
-
-// attributesSize is what attributes take on a link, but for their count, which 1 MiB of them keeps within its bounds too.
-func attributesSize(attrs []link.Attribute) int {
-	n := 0
-	for _, a := range attrs {
-		n += minAttribute + len(a.Key) + len(a.Value)
-	}
-	return n
-}
-
-// minAttribute makes 65,535 attributes take maxAttributes.
-const minAttribute = 16
-
-// set changes a client's attributes.
+// set changes a client's attributes. A worker checks their size by its copy before it sends a SET;
+// one that is too big all the same, for somebody else has changed them meanwhile, has no effect.
 func (l *loop) set(o origin, f *link.Frame, s *session) {
 	c := link.Read(f.Payload)
 	version := c.U32()
@@ -116,11 +102,14 @@ func (l *loop) set(o origin, f *link.Frame, s *session) {
 		l.conflict(o, f, s)
 		return
 	}
-	if attributesSize(attrs)+attributesSize(s.member.Attrs()) > maxAttributes {
+	if !l.members.Set(&s.member, attrs, f.Has(link.FlagMerge)) {
+		l.stats.AttrsRefused++
+		if l.fromOwn(o, f, s) {
+			s.link.refresh(s) // it has changed its copy already
+		}
 		l.status(o, f, link.Refused)
 		return
 	}
-	l.members.Set(&s.member, attrs, f.Has(link.FlagMerge))
 	if s.link != nil && (stale || !l.fromOwn(o, f, s)) {
 		s.link.refresh(s)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,18 +12,20 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"sluice/codec"
 	"sluice/engine"
 	"sluice/internal/link"
+	"sluice/internal/valid"
 )
 
-// Config says what a gateway is. Only Listeners is needed.
+// Config says what a gateway is. Only Listeners is needed. No number may be negative.
 type Config struct {
 	// ID is the first part of every client id, and must differ from that of every other gateway the same workers serve. Defaults to a random number.
 	ID uint32
-	// Name is for logs. Defaults to the host's name.
+	// Name is for logs, at most 200 bytes. Defaults to the host's name.
 	Name string
 	// Listeners are where clients connect.
 	Listeners []Listener
@@ -73,7 +76,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Listener is one address where clients of one protocol connect.
+// Listener is one address where clients of one protocol connect. No number may be negative where it does not say so.
 type Listener struct {
 	// URL is ws://, text://, json://, jsonl:// or frame:// with host:port, and for ws a path that upgrades are answered on (any when empty); or tcp:// where there is a Codec.
 	URL string
@@ -153,6 +156,27 @@ func (e *ConfigError) Error() string { return "gateway: Config." + e.Field + ": 
 // Unwrap is Err.
 func (e *ConfigError) Unwrap() error { return e.Err }
 
+// ListenError is what New returns when it cannot listen where a Config says: the address is in use,
+// or not one of this machine.
+type ListenError struct {
+	Field string // of Config: Inner, or Listeners[0].URL for example
+	Addr  string // what it says
+	Err   error
+}
+
+// Error names the address and says what is wrong.
+func (e *ListenError) Error() string { return "gateway: listen on " + e.Addr + ": " + e.Err.Error() }
+
+// Unwrap is Err.
+func (e *ListenError) Unwrap() error { return e.Err }
+
+func listenError(field, addr string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("%w: stop what listens there, or choose another port", err)
+	}
+	return &ListenError{field, addr, err}
+}
+
 func invalid(field, format string, args ...any) *ConfigError {
 	return &ConfigError{field, fmt.Errorf(format, args...)}
 }
@@ -163,7 +187,13 @@ func (c *Config) setDefaults() error {
 		_, _ = rand.Read(b[:]) // never fails
 		c.ID = binary.BigEndian.Uint32(b[:]) | 1
 	}
-	if c.Loops < 0 || c.Loops > 255 {
+	if field, err := valid.Numbers(c); err != nil {
+		return &ConfigError{field, err}
+	}
+	if len(c.Name) > link.MaxName {
+		return invalid("Name", "%d bytes are too long, at most %d are sent to workers", len(c.Name), link.MaxName)
+	}
+	if c.Loops > 255 {
 		return invalid("Loops", "%d is not within 0…255", c.Loops)
 	}
 	if len(c.Listeners) == 0 {
@@ -173,8 +203,8 @@ func (c *Config) setDefaults() error {
 		return invalid("Listeners", "%d have a Codec, at most %d may", n, maxOwn)
 	}
 	c.Inner = cmp.Or(c.Inner, "127.0.0.1:0")
-	if _, _, err := net.SplitHostPort(c.Inner); err != nil {
-		return invalid("Inner", "%q needs host:port", c.Inner)
+	if err := valid.HostPort(c.Inner); err != nil {
+		return &ConfigError{"Inner", err}
 	}
 	c.HoldFor = cmp.Or(c.HoldFor, 10*time.Second)
 	c.HoldBytes = cmp.Or(c.HoldBytes, 64<<20)
@@ -193,17 +223,8 @@ func (c *Config) setDefaults() error {
 	if c.MaxTries <= suspectAfter || c.MaxTries > 255 {
 		return invalid("MaxTries", "%d is not within 3…255", c.MaxTries)
 	}
-	if c.DrainFor < 0 {
-		return invalid("DrainFor", "%v is negative", c.DrainFor)
-	}
-	if c.DrainPace < 0 {
-		return invalid("DrainPace", "%d is negative", c.DrainPace)
-	}
-	if c.MaxBuffered < 0 {
-		return invalid("MaxBuffered", "%d is negative", c.MaxBuffered)
-	}
-	if c.LinkHeartbeat < time.Second {
-		return invalid("LinkHeartbeat", "%v is less than a second", c.LinkHeartbeat)
+	if c.LinkHeartbeat%time.Second != 0 || c.LinkHeartbeat > link.MaxHeartbeat {
+		return invalid("LinkHeartbeat", "%v is not a number of whole seconds within 1…%.0f", c.LinkHeartbeat, link.MaxHeartbeat.Seconds())
 	}
 	c.Listeners = slices.Clone(c.Listeners) // the caller's stay as they are
 	for i := range c.Listeners {
@@ -215,7 +236,13 @@ func (c *Config) setDefaults() error {
 	return nil
 }
 
+// negativeIsOff are the fields of a Listener that may be negative.
+var negativeIsOff = []string{"Stall", "MessageTimeout", "Heartbeat"}
+
 func (l *Listener) setDefaults() *ConfigError {
+	if field, err := valid.Numbers(l, negativeIsOff...); err != nil {
+		return &ConfigError{field, err}
+	}
 	l.MaxMessage = cmp.Or(l.MaxMessage, 1<<20)
 	l.MaxOutput = cmp.Or(l.MaxOutput, 1<<20)
 	l.Stall = cmp.Or(l.Stall, 10*time.Second)
@@ -223,20 +250,8 @@ func (l *Listener) setDefaults() *ConfigError {
 	l.MessageTimeout = cmp.Or(l.MessageTimeout, 30*time.Second)
 	l.Heartbeat = cmp.Or(l.Heartbeat, 25*time.Second)
 	l.Misses = cmp.Or(l.Misses, 2)
-	if l.MaxMessage < 0 || l.MaxMessage > link.MaxMessage {
+	if l.MaxMessage > link.MaxMessage {
 		return invalid("MaxMessage", "%d is not within 0…%d", l.MaxMessage, link.MaxMessage)
-	}
-	for name, n := range map[string]int{
-		"MaxOutput": l.MaxOutput, "MaxConns": l.MaxConns, "MaxPerIP": l.MaxPerIP, "PerIPRate": l.PerIPRate, "MaxRate": l.MaxRate, "MaxByteRate": l.MaxByteRate,
-	} {
-		if n < 0 {
-			return invalid(name, "%d is negative", n)
-		}
-	}
-	for name, d := range map[string]time.Duration{"HandshakeTimeout": l.HandshakeTimeout, "FirstMessage": l.FirstMessage} {
-		if d < 0 {
-			return invalid(name, "%v is negative", d)
-		}
 	}
 	if err := l.checkHTTP(); err != nil {
 		return err
@@ -244,24 +259,47 @@ func (l *Listener) setDefaults() *ConfigError {
 	if l.Overflow > engine.DropNewest {
 		return invalid("Overflow", "%d is none of the policies", l.Overflow)
 	}
-	if l.Misses < 0 || l.Misses > 255 {
+	if l.Misses > 255 {
 		return invalid("Misses", "%d is not within 0…255", l.Misses)
 	}
-	switch scheme, _, ok := strings.Cut(l.URL, "://"); {
-	case l.Codec == nil && (!ok || protocols[scheme] == nil):
-		return invalid("URL", "%q does not begin with one of ws://, text://, json://, jsonl://, frame://", l.URL)
+	scheme, rest, ok := strings.Cut(l.URL, "://")
+	switch {
 	case l.Codec != nil && scheme != "tcp":
 		return invalid("Codec", "%q: only tcp:// has one", l.URL)
+	case l.Codec == nil && (!ok || protocols[scheme] == nil):
+		return invalid("URL", "%q does not begin with one of ws://, text://, json://, jsonl://, frame://%s", l.URL, meant(scheme, rest, ok))
 	}
 	u, err := url.Parse(l.URL)
 	if err != nil {
 		return invalid("URL", "%w", err)
 	}
-	if _, _, err := net.SplitHostPort(u.Host); err != nil {
-		return invalid("URL", "%q needs host:port", l.URL)
+	switch err := valid.Port(u.Port()); {
+	case err != nil && u.Port() == "":
+		return invalid("URL", "%q needs host:port: %s://%s for example", l.URL, scheme, net.JoinHostPort(u.Hostname(), "7272"))
+	case err != nil:
+		return invalid("URL", "%q: %w", l.URL, err)
 	}
 	if u.Scheme != "ws" && (u.Path != "" || l.Page != nil || l.OnUpgrade != nil) {
 		return invalid("URL", "%q: only ws has paths, pages and upgrades", l.URL)
 	}
 	return nil
+}
+
+// meant suggests what a URL that no listener has may have been meant as.
+func meant(scheme, rest string, hasScheme bool) string {
+	switch {
+	case !hasScheme && scheme == "":
+		return ""
+	case !hasScheme:
+		return fmt.Sprintf(": for WebSocket write ws://%s", scheme)
+	}
+	switch strings.ToLower(scheme) {
+	case "wss", "https":
+		return fmt.Sprintf(": TLS is for a proxy in front of the gateway, which listens on ws://%s", rest)
+	case "http", "websocket", "ws":
+		return fmt.Sprintf(": for WebSocket, and its page, write ws://%s", rest)
+	case "tcp", "telnet", "line", "lines":
+		return fmt.Sprintf(": for lines of text write text://%s (tcp:// is for a Codec of one's own)", rest)
+	}
+	return ""
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"sluice/internal/link"
@@ -28,8 +29,11 @@ func (g *Gateway) Ready() bool { return !g.draining.Load() }
 // Serve runs until ctx ends. Then it takes no new clients, bids farewell to those it has, and returns when every goroutine and descriptor is gone: with ErrCut if not
 // all clients had gone in time.
 func (g *Gateway) Serve(ctx context.Context) error {
+	var watch sync.WaitGroup
+	watch.Go(func() { g.watchWorkers(ctx) })
 	losses := newTeller(g)
 	losses.until(ctx)
+	watch.Wait()
 	g.draining.Store(true)
 	for _, l := range g.listeners {
 		_ = l.ln.Close()

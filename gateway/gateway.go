@@ -33,6 +33,7 @@ type Gateway struct {
 	grumble   *xrate.Limiter      // of what clients can
 	buffers   bytebufferpool.Pool // of pages, any goroutine
 	reserve   int                 // descriptors that clients leave for workers
+	staff     chan struct{}       // of one: a loop has got its first worker, or lost its last
 	pages     chan struct{}       // one token a plain HTTP request being answered
 
 	pageCtx   context.Context // of all requests for pages
@@ -58,7 +59,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{
 		cfg: cfg, log: cfg.Logger, epoch: uint64(time.Now().UnixNano()), started: time.Now(), engine: e, keys: maphash.MakeSeed(),
-		complain: xrate.NewLimiter(1, 5), grumble: xrate.NewLimiter(1, 5), reserve: reserve(), pages: make(chan struct{}, maxPages),
+		complain: xrate.NewLimiter(1, 5), grumble: xrate.NewLimiter(1, 5), reserve: reserve(), staff: make(chan struct{}, 1), pages: make(chan struct{}, maxPages),
 	}
 	g.pageCtx, g.stopPages = context.WithCancel(context.Background())
 	for i, el := range e.Loops() {
@@ -84,7 +85,7 @@ func (g *Gateway) listen() (err error) {
 	for i, cfg := range g.cfg.Listeners {
 		l, err := g.listenClients(cfg, uint8(encodings+owns(g.cfg.Listeners[:i])))
 		if err != nil {
-			return err
+			return listenError(fmt.Sprintf("Listeners[%d].URL", i), cfg.URL, err)
 		}
 		g.listeners = append(g.listeners, l)
 	}

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -43,7 +42,7 @@ func (g *Gateway) listenInner() (*inner, error) {
 		early: make(map[net.Conn]early), peers: make(map[net.Conn]struct{}),
 	}
 	if err := n.listenOrSucceed(); err != nil {
-		return nil, fmt.Errorf("gateway: listen for workers: %w", err)
+		return nil, listenError("Inner", g.cfg.Inner, err)
 	}
 	n.wg.Add(1)
 	go n.accept(n.ln)
@@ -154,7 +153,7 @@ func (n *inner) hello(conn net.Conn) {
 const maxLinkInput = 2 * link.MaxFrame
 
 var (
-	errNoKey = errors.New("gateway: no key, so loopback peers only")
+	errNoKey = errors.New("gateway: no key (--key-file), so workers of this machine only")
 	errLoop  = errors.New("gateway: no such loop")
 )
 

@@ -63,6 +63,7 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 	}
 	if k.hello.Role == link.RoleWorker {
 		l.pool.add(k)
+		l.noteWorkers()
 		l.pumpWaiting()
 	}
 	l.g.log.Info("link open", "worker", k.hello.Name, "build", k.hello.Build, "loop", l.index, "remote", c.RemoteAddr().String())
@@ -120,6 +121,7 @@ func (k *workerLink) leave() {
 	k.over = true
 	l.el.Cancel(&k.timer)
 	l.pool.remove(k)
+	l.noteWorkers()
 	delete(l.links, k.serial)
 	for _, w := range k.waiting.heap {
 		w.s.waiting = false
@@ -292,6 +294,7 @@ func (k *workerLink) drain() {
 	}
 	k.draining = true
 	k.loop.pool.remove(k)
+	k.loop.noteWorkers()
 	for _, s := range k.loop.sessions {
 		if s != nil && s.link == k && s.owed == 0 {
 			k.handOver(s)

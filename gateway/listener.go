@@ -57,13 +57,13 @@ func (g *Gateway) listenClients(cfg Listener, encoding uint8) (*listener, error)
 		}
 	}
 	l.ln, err = g.engine.Listen("tcp", u.Host, engine.ListenOptions{
-		Conn:     engine.ConnOptions{MaxInput: cfg.MaxMessage + handshakeRoom, MaxOutput: cfg.MaxOutput, Overflow: cfg.Overflow, Stall: cfg.Stall},
+		Conn:     engine.ConnOptions{MaxInput: cfg.MaxMessage + handshakeRoom, MaxOutput: cfg.MaxOutput, Overflow: cfg.Overflow, Stall: max(cfg.Stall, 0)},
 		Accept:   l.accept,
 		MaxConns: cfg.MaxConns, MaxPerIP: cfg.MaxPerIP, PerIPRate: cfg.PerIPRate,
 		Reserve: g.reserve,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("gateway: listen on %s: %w", cfg.URL, err)
+		return nil, err
 	}
 	l.upgrade.Loopback = loopback(l.ln.Addr())
 	_, port, _ := net.SplitHostPort(l.ln.Addr().String())

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"sluice/engine"
@@ -9,13 +10,15 @@ import (
 	"sluice/internal/roster"
 )
 
-// loop is a small gateway of its own: everything that belongs to one event loop. Only its inbox is touched from other goroutines.
+// loop is a small gateway of its own: everything that belongs to one event loop. Only its inbox and served are touched from other goroutines.
 type loop struct {
 	// Static after New.
 	g     *Gateway
 	el    *engine.Loop
 	index uint8
 	drain func() // drainInbox, made once so that posting it costs no allocation
+
+	served atomic.Bool // it has a worker that takes clients; set by the loop when that changes
 
 	// Owned by the loop.
 	sessions []*session // by slot; nil: free

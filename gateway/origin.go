@@ -80,9 +80,6 @@ func (l *Listener) checkHTTP() *ConfigError {
 	if l.MaxRequest == 0 {
 		l.MaxRequest = 8 << 10
 	}
-	if l.MaxRequest < 0 {
-		return invalid("MaxRequest", "%d is negative", l.MaxRequest)
-	}
 	for _, name := range l.KeepHeaders {
 		switch {
 		case name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7F || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }):

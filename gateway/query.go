@@ -101,7 +101,7 @@ func (l *loop) selectRows(o origin, f *link.Frame) {
 		return
 	}
 	l.rows = append(l.rows[:0], 0, 0, 0, 0, 0, 0, 0, 0)
-	rows, next := l.members.Select(fields, f.Code, keys, int(limit), cursor&(1<<cursorBits-1), l.rows)
+	rows, next, partial := l.members.Select(fields, f.Code, keys, int(limit), cursor&(1<<cursorBits-1), l.rows)
 	switch {
 	case next != 0:
 		next |= at << cursorBits
@@ -110,7 +110,11 @@ func (l *loop) selectRows(o origin, f *link.Frame) {
 	}
 	binary.BigEndian.PutUint64(rows, next)
 	l.rows = rows
-	l.answer(o, &link.Frame{ID: f.ID, Payload: rows})
+	var flags uint8
+	if partial {
+		flags = link.FlagPartial
+	}
+	l.answer(o, &link.Frame{Flags: flags, ID: f.ID, Payload: rows})
 }
 
 // readList reads a list of names; they are views.

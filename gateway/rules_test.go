@@ -11,6 +11,7 @@ import (
 
 	"sluice/codec"
 	"sluice/internal/link"
+	"sluice/internal/validtest"
 )
 
 var (
@@ -45,6 +46,17 @@ func TestConfigIsChecked(t *testing.T) {
 		"Config.Listeners:":                  {},
 		"Config.Loops":                       {Loops: 256, Listeners: []Listener{{URL: "text://:0"}}},
 		"Config.LinkHeartbeat":               {LinkHeartbeat: time.Millisecond, Listeners: []Listener{{URL: "text://:0"}}},
+		"within 1…65535":                     {LinkHeartbeat: 65536 * time.Second, Listeners: []Listener{{URL: "text://:0"}}},
+		"Config.LinkHeartbeat: 1.5s":         {LinkHeartbeat: 1500 * time.Millisecond, Listeners: []Listener{{URL: "text://:0"}}},
+		"Config.Name: 201 bytes":             {Name: strings.Repeat("n", 201), Listeners: []Listener{{URL: "text://:0"}}},
+		"alone: 127.0.0.1:2300":              {Inner: "ws://127.0.0.1:2300", Listeners: []Listener{{URL: "text://:0"}}},
+		"write ws://127.0.0.1:80":            one(Listener{URL: "127.0.0.1:80"}),
+		"proxy in front":                     one(Listener{URL: "wss://127.0.0.1:443/chat"}),
+		"listens on ws://h:443":              one(Listener{URL: "https://h:443"}),
+		"write ws://h:80":                    one(Listener{URL: "http://h:80"}),
+		"write text://h:23":                  one(Listener{URL: "tcp://h:23"}),
+		"ws://[::1]:7272 for example":        one(Listener{URL: "ws://[::1]"}),
+		"is not within 0…65535":              one(Listener{URL: "ws://h:65536"}),
 		"Config.Inner: \"here\" needs":       {Inner: "here", Listeners: []Listener{{URL: "text://:0"}}},
 		"Config.DrainFor: -1s is negative":   {DrainFor: -time.Second, Listeners: []Listener{{URL: "text://:0"}}},
 		"Config.MaxBuffered: -1":             {MaxBuffered: -1, Listeners: []Listener{{URL: "text://:0"}}},
@@ -75,6 +87,11 @@ func TestConfigIsChecked(t *testing.T) {
 			t.Errorf("%v is no ConfigError that names its field", err)
 		}
 	}
+	validtest.Negative(t, one(Listener{URL: "text://127.0.0.1:0"}), func(cfg Config) error { return cfg.setDefaults() })
+	validtest.Negative(t, Listener{URL: "text://127.0.0.1:0"}, func(l Listener) error {
+		cfg := one(l)
+		return cfg.setDefaults()
+	}, "Stall", "MessageTimeout", "Heartbeat")
 	given := one(Listener{URL: "text://127.0.0.1:0"})
 	cfg := given
 	if err := cfg.setDefaults(); err != nil || given.Listeners[0].MaxMessage != 0 || cfg.Listeners[0].MaxMessage == 0 {

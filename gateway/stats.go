@@ -24,6 +24,7 @@ type LoopStats struct {
 	Poisoned         uint64            // messages, or comings and goings of clients, that ended each worker that got them and were set aside
 	Repeated         uint64            // commands for clients of other gateways that had been carried out already
 	Gone             uint64            // commands for clients that were gone
+	AttrsRefused     uint64            // SETs that had no effect: the client would have had more than 1 MiB of attributes
 	Paused           uint64            // times that a client's reads were paused
 	QueueFull        uint64            // times that Config.MaxQueueBytes began to wait in the queues of a loop
 	Pressed          uint64            // times that a link was paused because another loop was behind
@@ -120,6 +121,7 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Poisoned += o.Poisoned
 	s.Repeated += o.Repeated
 	s.Gone += o.Gone
+	s.AttrsRefused += o.AttrsRefused
 	s.Paused += o.Paused
 	s.QueueFull += o.QueueFull
 	s.Pressed += o.Pressed

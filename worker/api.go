@@ -80,6 +80,9 @@ func (a API) fanout(target uint16, keys []string, m Message, except []ClientID) 
 
 // everywhere sends a command once to each gateway: to the one that the origin belongs to as part of its unit.
 func (a API) everywhere(f *link.Frame, head, body []byte) error {
+	if len(head)+len(body) > link.MaxMessage {
+		return ErrTooBig
+	}
 	err := ErrLinkDown // unless one gateway is there
 	for id := range *a.w.routes.table.Load() {
 		var e error

@@ -45,10 +45,15 @@ func (c *Client) Version() uint32 {
 	return c.s.version
 }
 
-// SetAttrs replaces all attributes.
+// SetAttrs replaces all attributes. Together they are at most 1 MiB: 16 bytes each, and the bytes of
+// key and value. More is ErrTooBig, and changes nothing.
 func (c *Client) SetAttrs(attrs map[string]string) error { return c.set(attrs, 0) }
 
-// MergeAttrs changes the attributes given and leaves the others; an empty value removes its attribute.
+// MergeAttrs changes the attributes given and leaves the others; an empty value removes its
+// attribute. The bound is that of SetAttrs, for all that the client has then. It is checked by what
+// this worker knows. Should another worker set attributes of the client at the same moment, or is
+// the client one that this worker was not given, the gateway may refuse what is too much together:
+// it counts that (gateway.LoopStats.AttrsRefused), and nothing has changed. CompareAndSet tells.
 func (c *Client) MergeAttrs(attrs map[string]string) error { return c.set(attrs, link.FlagMerge) }
 
 func (c *Client) set(attrs map[string]string, flags uint8) error {
@@ -62,23 +67,32 @@ func (c *Client) set(attrs map[string]string, flags uint8) error {
 	s := c.s
 	s.setting.Lock() // so that versions go down the link in order
 	defer s.setting.Unlock()
+	merge := flags&link.FlagMerge != 0
 	s.mu.Lock()
-	payload := appendVersioned(nil, s.version, list)
+	version := s.version
+	next := merged(s.attrs, list, merge)
 	s.mu.Unlock()
+	if link.AttributesSize(next) > link.MaxAttributes {
+		return ErrTooBig
+	}
+	payload := appendVersioned(nil, version, list)
 	if err := c.command(link.Set, flags|link.FlagOwn, payload); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remember()
-	s.attrs = merged(s.attrs, list, flags&link.FlagMerge != 0)
+	if s.version != version { // somebody else's change has come meanwhile; the gateway will say what stands
+		next = merged(s.attrs, list, merge)
+	}
+	s.attrs = next
 	s.version++
 	return nil
 }
 
 // CompareAndSet replaces all attributes if their version is still the one given; else it returns ErrConflict, and the client's attributes are those that
 // stand at the gateway. It waits for the gateway, and in a handler overtakes what the call did before (see Deliver): after a SetAttrs of the same call it
-// finds a conflict.
+// finds a conflict. The bound is that of SetAttrs.
 func (c *Client) CompareAndSet(ctx context.Context, version uint32, attrs map[string]string) error {
 	list, err := attrList(attrs)
 	if err != nil {
@@ -123,18 +137,25 @@ func appendVersioned(dst []byte, version uint32, list []link.Attribute) []byte {
 
 // attrList checks attributes and puts them in order.
 func attrList(attrs map[string]string) ([]link.Attribute, error) {
-	list := make([]link.Attribute, 0, len(attrs))
-	for k, v := range attrs {
+	for k := range attrs {
 		if err := checkName(k); err != nil {
 			return nil, err
 		}
-		list = append(list, link.Attribute{Key: k, Value: v})
 	}
-	if len(list) > 0xFFFF {
+	list := inOrder(attrs)
+	if link.AttributesSize(list) > link.MaxAttributes {
 		return nil, ErrTooBig
 	}
-	slices.SortFunc(list, func(a, b link.Attribute) int { return strings.Compare(a.Key, b.Key) })
 	return list, nil
+}
+
+func inOrder(attrs map[string]string) []link.Attribute {
+	list := make([]link.Attribute, 0, len(attrs))
+	for k, v := range attrs {
+		list = append(list, link.Attribute{Key: k, Value: v})
+	}
+	slices.SortFunc(list, func(a, b link.Attribute) int { return strings.Compare(a.Key, b.Key) })
+	return list
 }
 
 // merged is what the gateway makes of attributes that are set.
@@ -150,8 +171,7 @@ func merged(old, list []link.Attribute, merge bool) []link.Attribute {
 			m[a.Key] = a.Value
 		}
 	}
-	next, _ := attrList(m) // checked when they were set
-	return next
+	return inOrder(m)
 }
 
 func attrMap(list []link.Attribute) map[string]string {

@@ -208,12 +208,19 @@ func (c *Client) Online(ctx context.Context) (bool, error) {
 	return online[c.id], err
 }
 
-// Groups asks for the names of the client's groups.
-func (c *Client) Groups(ctx context.Context) ([]string, error) {
-	for row, err := range c.Select(ctx, Query{Clients: []ClientID{c.id}, Fields: FieldGroups}) {
-		return row.Groups, err
+// Groups asks for the names of the client's groups. Of one that is in more than 65,535 groups, or
+// whose groups have more than 8 MiB of names, it returns as many as that, and ErrPartial.
+func (c *Client) Groups(ctx context.Context) (groups []string, err error) {
+	err = ErrGone
+	first := func(rows *link.Cursor, cut bool) (bool, error) {
+		row, e := FieldGroups.read(rows)
+		if groups, err = row.Groups, nil; cut {
+			err = errGroupsCut
+		}
+		return false, e
 	}
-	return nil, ErrGone
+	c.pages(ctx, link.TargetClients, idKeys([]ClientID{c.id}), link.FieldGroups, 1, first, func(e error) { err = e })
+	return groups, err
 }
 
 // own marks a command that changes what this worker keeps a copy of: the gateway need not tell it.
@@ -244,5 +251,9 @@ func (c *Client) ask(ctx context.Context, t link.Type, flags uint8, payload []by
 	}
 	var f link.Frame
 	c.address(&f, t, flags|link.FlagResult)
-	return c.question(ctx, l, f, payload)
+	status, q, err := c.question(ctx, l, f, payload)
+	if err != nil {
+		return 0, nil, err
+	}
+	return status, q.answer, nil
 }

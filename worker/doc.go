@@ -39,6 +39,12 @@
 //     for that client runs, else part of the one that does, whichever that is, and without effect when that one fails.
 //   - Of effects elsewhere, in a database say, the gateway knows nothing: Message.Key is the same at each delivery, to make them once.
 //
+// # What is refused
+//
+// What has no room in a frame is refused before anything is done, with ErrTooBig: a message of more than 16 MiB, a name or key of more than 65,535 bytes, a list of more
+// than 65,535 names or clients, attributes of more than 1 MiB. An empty name is ErrEmpty, a Query or Class that says what there is not ErrInvalid. A call that does more
+// than 4 MiB gets ErrUnitTooLarge. That a method returns nil does not say that the client was still there: Deliver and CompareAndSet wait and tell.
+//
 // # Buffers
 //
 // Message.Data is a view that is valid until the handler returns: copy what is to be kept. What is given to a method is copied before it returns.

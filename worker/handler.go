@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 
 	"sluice/internal/link"
@@ -131,7 +132,11 @@ func (m *Message) flags() (f uint8) {
 // appendKey appends what stands before Data on a link.
 func (m *Message) appendKey(dst []byte) ([]byte, error) {
 	switch {
-	case m.Class == nil || m.Class.Latest == "":
+	case m.Class == nil:
+		return dst, nil
+	case m.Class.Overflow > DropNewest:
+		return nil, fmt.Errorf("%w: Class.Overflow %d is none of the policies", ErrInvalid, m.Class.Overflow)
+	case m.Class.Latest == "":
 		return dst, nil
 	case len(m.Class.Latest) > 0xFFFF:
 		return nil, ErrTooBig

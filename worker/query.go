@@ -3,8 +3,12 @@ package worker
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"math"
+	"slices"
 	"sync"
 
 	"sluice/internal/link"
@@ -26,7 +30,7 @@ type Query struct {
 	UIDs    []string
 	Clients []ClientID
 	Fields  Fields
-	Page    int // rows a gateway's loop sends at a time. Zero means as many as fit in 256 KiB.
+	Page    int // rows a gateway's loop sends at a time, at most. Zero means as many as fit in 256 KiB.
 }
 
 // Row is what Select tells of one client.
@@ -73,6 +77,10 @@ func (a API) OnlineClients(ctx context.Context, ids ...ClientID) (map[ClientID]b
 
 func (a API) countKeys(ctx context.Context, target uint16, keys []string) (map[string]int, error) {
 	n := make(map[string]int, len(keys))
+	for _, key := range keys {
+		n[key] = 0
+	}
+	keys = slices.Collect(maps.Keys(n)) // each once, else it would count as often
 	err := a.count(ctx, target, keys, func(_ uint32, i, c int) { n[keys[i]] += c })
 	return n, err
 }
@@ -92,7 +100,7 @@ func (a API) count(ctx context.Context, target uint16, keys []string, add func(g
 	var all sync.WaitGroup
 	for _, id := range gateways {
 		all.Go(func() {
-			answer, err := a.inquire(ctx, id, link.Frame{Type: link.Count, Code: target}, payload)
+			answer, _, err := a.inquire(ctx, id, link.Frame{Type: link.Count, Code: target}, payload)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -109,15 +117,19 @@ func (a API) count(ctx context.Context, target uint16, keys []string, add func(g
 	return partial(down, cause)
 }
 
-// Select asks for clients, page by page as the loop goes on. An error ends the loop, but ErrPartial, which comes after the last row, with a zero Row.
+// Select asks for clients, page by page as the loop goes on. An error ends the loop, but ErrPartial, which comes after the last row, with a zero Row: some gateways gave no
+// answer, or some rows have not all of their client's groups, of which a row has room for 65,535 and for 8 MiB of names. A Query that makes no sense is ErrInvalid.
 func (a API) Select(ctx context.Context, q Query) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		target, keys, err := q.target()
+		if err == nil {
+			err = q.check()
+		}
 		if err != nil {
 			yield(Row{}, err)
 			return
 		}
-		a.pages(ctx, target, keys, uint8(q.Fields), q.Page, func(c *link.Cursor) (bool, error) {
+		a.pages(ctx, target, keys, uint8(q.Fields), q.Page, func(c *link.Cursor, _ bool) (bool, error) {
 			row, err := q.Fields.read(c)
 			return err == nil && yield(row, nil), err
 		}, func(err error) { yield(Row{}, err) })
@@ -141,7 +153,7 @@ func (a API) GroupNames(ctx context.Context) iter.Seq2[string, error] {
 func (a API) distinct(ctx context.Context, target uint16, keys []string, field uint8) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		seen := make(map[string]struct{})
-		a.pages(ctx, target, keys, field, 0, func(c *link.Cursor) (bool, error) {
+		a.pages(ctx, target, keys, field, 0, func(c *link.Cursor, _ bool) (bool, error) {
 			name := string(c.Bytes())
 			if c.Bad() {
 				return false, link.ErrFrame
@@ -155,8 +167,9 @@ func (a API) distinct(ctx context.Context, target uint16, keys []string, field u
 	}
 }
 
-// pages asks each gateway for all its pages, and calls row at each row until it says no. fail is called at most once, unless row said no.
-func (a API) pages(ctx context.Context, target uint16, keys []string, fields uint8, page int, row func(*link.Cursor) (bool, error), fail func(error)) {
+// pages asks each gateway for all its pages, and calls row at each row until it says no. Of a page that is cut some rows have not all groups. fail is called at most once, unless
+// row said no.
+func (a API) pages(ctx context.Context, target uint16, keys []string, fields uint8, page int, row func(c *link.Cursor, cut bool) (bool, error), fail func(error)) {
 	list, err := keyList(keys)
 	gateways, down := a.w.gateways()
 	if err == nil && len(gateways) == 0 {
@@ -167,20 +180,22 @@ func (a API) pages(ctx context.Context, target uint16, keys []string, fields uin
 		return
 	}
 	var cause error
+	anyCut := false
 	for _, id := range gateways {
 		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
-			payload := append([]byte{fields}, binary.BigEndian.AppendUint32(nil, uint32(max(page, 0)))...)
+			payload := append([]byte{fields}, binary.BigEndian.AppendUint32(nil, uint32(min(page, math.MaxUint32)))...)
 			payload = append(binary.BigEndian.AppendUint64(payload, cursor), list...)
 			a.aboutToBlock()
-			answer, err := a.inquire(ctx, id, link.Frame{Type: link.Select, Code: target}, payload)
+			answer, cut, err := a.inquire(ctx, id, link.Frame{Type: link.Select, Code: target}, payload)
 			if err != nil {
 				down, cause = down+1, err
 				break
 			}
+			anyCut = anyCut || cut
 			c := link.Read(answer)
 			cursor = c.U64()
 			for len(c.Rest()) > 0 {
-				if more, err := row(&c); err != nil {
+				if more, err := row(&c, cut); err != nil {
 					fail(err)
 					return
 				} else if !more {
@@ -189,10 +204,17 @@ func (a API) pages(ctx context.Context, target uint16, keys []string, fields uin
 			}
 		}
 	}
-	if err := partial(down, cause); err != nil {
+	err = partial(down, cause)
+	if anyCut {
+		err = errors.Join(err, errGroupsCut)
+	}
+	if err != nil {
 		fail(err)
 	}
 }
+
+// errGroupsCut is the error of an answer that has not all groups of a client.
+var errGroupsCut = fmt.Errorf("%w: a client has more groups than there is room for", ErrPartial)
 
 func (q *Query) target() (uint16, []string, error) {
 	given := 0
@@ -207,9 +229,19 @@ func (q *Query) target() (uint16, []string, error) {
 		given, target, keys = given+1, link.TargetClients, idKeys(q.Clients)
 	}
 	if given > 1 {
-		return 0, nil, fmt.Errorf("%w: a Query by more than one of groups, uids, clients", ErrRefused)
+		return 0, nil, fmt.Errorf("%w: a Query by %d of groups, uids and clients, want one at most", ErrInvalid, given)
 	}
 	return target, keys, nil
+}
+
+func (q *Query) check() error {
+	if q.Page < 0 {
+		return fmt.Errorf("%w: Query.Page %d is negative", ErrInvalid, q.Page)
+	}
+	if known := FieldUID | FieldGroups | FieldAttrs; q.Fields&^known != 0 {
+		return fmt.Errorf("%w: Query.Fields %#x has none but FieldUID, FieldGroups and FieldAttrs", ErrInvalid, uint8(q.Fields))
+	}
+	return nil
 }
 
 func (f Fields) read(c *link.Cursor) (row Row, err error) {
@@ -235,20 +267,23 @@ func (f Fields) read(c *link.Cursor) (row Row, err error) {
 	return row, nil
 }
 
-// inquire asks one gateway.
-func (a API) inquire(ctx context.Context, gateway uint32, f link.Frame, payload []byte) ([]byte, error) {
+// inquire asks one gateway. The answer is partial when the gateway has left something out.
+func (a API) inquire(ctx context.Context, gateway uint32, f link.Frame, payload []byte) (answer []byte, partial bool, err error) {
 	l := a.w.routes.any(gateway)
 	if a.origin != nil && a.origin.link.gateway == gateway {
 		l = a.origin.link
 	}
 	if l == nil {
-		return nil, ErrLinkDown
+		return nil, false, ErrLinkDown
 	}
-	status, answer, err := a.question(ctx, l, f, payload)
-	if err == nil && status != link.OK {
-		err = fmt.Errorf("%w: %v", ErrRefused, status)
+	status, q, err := a.question(ctx, l, f, payload)
+	if err != nil {
+		return nil, false, err
 	}
-	return answer, err
+	if status != link.OK {
+		return nil, false, fmt.Errorf("%w: %v", ErrRefused, status)
+	}
+	return q.answer, q.partial, nil
 }
 
 // gateways are the ids of the gateways that can be asked, and how many there are that cannot.
@@ -263,9 +298,9 @@ func partial(silent int, cause error) error {
 	case silent == 0:
 		return nil
 	case cause == nil:
-		return fmt.Errorf("%w: %d silent", ErrPartial, silent)
+		return fmt.Errorf("%w: %d gateways have not answered", ErrPartial, silent)
 	}
-	return fmt.Errorf("%w: %d silent: %w", ErrPartial, silent, cause)
+	return fmt.Errorf("%w: %d gateways have not answered: %w", ErrPartial, silent, cause)
 }
 
 func keyList(keys []string) ([]byte, error) {

@@ -9,15 +9,17 @@ import (
 
 // question is a command that waits for its Reply.
 type question struct {
-	answer []byte
-	done   chan link.Status // of one
+	answer  []byte
+	partial bool             // the gateway has left something out
+	done    chan link.Status // of one
 }
 
 // fail ends a question whose link has ended.
 func (q *question) fail() { close(q.done) }
 
-// question sends a command down a link, by itself, and waits for the Reply. It never runs as part of a unit: a unit goes out when its call has returned.
-func (a API) question(ctx context.Context, l *gwLink, f link.Frame, payload []byte) (link.Status, []byte, error) {
+// question sends a command down a link, by itself, and waits for the Reply, whose answer and partial are in what it returns. It never runs as part of a unit: a unit goes out
+// when its call has returned.
+func (a API) question(ctx context.Context, l *gwLink, f link.Frame, payload []byte) (link.Status, *question, error) {
 	if len(payload) > link.MaxMessage {
 		return 0, nil, ErrTooBig
 	}
@@ -48,7 +50,7 @@ func (a API) question(ctx context.Context, l *gwLink, f link.Frame, payload []by
 		if !ok {
 			return 0, nil, ErrLinkDown
 		}
-		return status, q.answer, nil
+		return status, q, nil
 	case <-ctx.Done():
 		l.mu.Lock()
 		delete(l.requests, f.ID)
@@ -69,6 +71,7 @@ func (l *gwLink) answered(f *link.Frame) {
 		return
 	}
 	q.answer = append(q.answer, f.Payload...)
+	q.partial = q.partial || f.Has(link.FlagPartial)
 	if !f.Has(link.FlagMore) {
 		q.done <- link.Status(f.Code)
 	}

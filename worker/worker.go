@@ -1,50 +1,14 @@
 package worker
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 )
-
-// Config says what a worker is. Only Gateways is needed.
-type Config struct {
-	// Gateways are the inner addresses of the gateways, host:port.
-	Gateways []string
-	// Key is shared with the gateways.
-	Key []byte
-	// Name is for logs. Defaults to the host's name.
-	Name string
-	// Build is the version of the business code, for gateways that route by it.
-	Build string
-	// Weight is the worker's share of new clients, against that of others. Defaults to 100.
-	Weight int
-	// Window bounds what a gateway's loop may have sent without an acknowledgement, in bytes. Defaults to 4 MiB. Handlers that have not returned for 2 s may hold up to four times as
-	// much besides.
-	Window int
-	// SlowAfter is how long a handler may take before the watchdog logs its stack. Defaults to 5 s.
-	SlowAfter time.Duration
-	// QueryTimeout bounds a question whose context has no deadline. Defaults to 5 s.
-	QueryTimeout time.Duration
-	// DrainTimeout bounds how long Run goes on, after its context has ended, with what the worker was given. Defaults to 10 s. A handler that has not
-	// returned when it has passed and the links have ended, which takes up to a second, has one second more: then Run returns without it, with ErrStuck.
-	DrainTimeout time.Duration
-	// Dial connects to a gateway. Defaults to TCP, whose connections the worker then reads in a way that costs it less under load.
-	Dial func(ctx context.Context, addr string) (net.Conn, error)
-	// Logger defaults to slog.Default(). Its handler is called by the goroutines that read links and
-	// must not block: a link serves no client while it waits. The handlers of log/slog do block when
-	// what they write to is a full pipe, and the process dies of SIGPIPE when standard error has no
-	// reader. The worker puts no queue of its own between, since only the program knows when to
-	// flush one.
-	Logger *slog.Logger
-}
 
 // Why a call fails.
 var (
@@ -52,16 +16,21 @@ var (
 	ErrLinkDown = errors.New("worker: no link to the gateway")
 	// ErrUnitTooLarge is returned when one handler call does more than 4 MiB of frames can say.
 	ErrUnitTooLarge = errors.New("worker: handler call sends too much")
-	// ErrTooBig is returned for a message, name or list that has no room in a frame.
+	// ErrTooBig is returned for what has no room in a frame: a message of more than 16 MiB with what
+	// stands before it, a name or key of more than 65,535 bytes, a list of more than 65,535 names or
+	// clients. It is returned too for attributes of more than 1 MiB. Nothing has been done then.
 	ErrTooBig = errors.New("worker: too big")
+	// ErrInvalid is returned for a Query or a Class that says what there is not.
+	ErrInvalid = errors.New("worker: invalid")
 	// ErrEmpty is returned for an empty uid or group.
 	ErrEmpty = errors.New("worker: empty name")
 	// ErrGone is returned when the client is not connected any more.
 	ErrGone = errors.New("worker: client is gone")
 	// ErrConflict is returned when the attributes have changed since the version given.
 	ErrConflict = errors.New("worker: attributes have changed")
-	// ErrPartial is returned beside a usable answer when some gateways gave none.
-	ErrPartial = errors.New("worker: not all gateways answered")
+	// ErrPartial is returned beside a usable answer that is not all there is: some gateways gave none,
+	// or a client has more groups than there is room for.
+	ErrPartial = errors.New("worker: partial answer")
 	// ErrRefused is returned when a gateway could not carry out what was asked.
 	ErrRefused = errors.New("worker: refused by the gateway")
 )
@@ -102,35 +71,13 @@ type Worker struct {
 	unseen atomic.Int32 // addresses that no gateway has answered at yet
 }
 
-// New checks cfg and makes a worker; Run starts it.
+// New checks cfg, of which it says by a ConfigError what cannot be, and makes a worker; Run starts it.
 func New(cfg Config, h Handler) (*Worker, error) {
-	if len(cfg.Gateways) == 0 {
-		return nil, errors.New("worker: Config.Gateways: at least one is needed")
-	}
-	for _, addr := range cfg.Gateways {
-		if _, _, err := net.SplitHostPort(addr); err != nil && cfg.Dial == nil {
-			return nil, fmt.Errorf("worker: Config.Gateways: %w", err)
-		}
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
 	}
 	if h == nil {
 		return nil, errors.New("worker: a Handler is needed")
-	}
-	if cfg.Name == "" {
-		cfg.Name, _ = os.Hostname()
-	}
-	cfg.Weight = cmp.Or(cfg.Weight, 100)
-	cfg.Window = cmp.Or(cfg.Window, 4<<20)
-	cfg.SlowAfter = cmp.Or(cfg.SlowAfter, 5*time.Second)
-	cfg.QueryTimeout = cmp.Or(cfg.QueryTimeout, 5*time.Second)
-	cfg.DrainTimeout = cmp.Or(cfg.DrainTimeout, 10*time.Second)
-	if cfg.Weight < 0 || cfg.Weight > 0xFFFF {
-		return nil, fmt.Errorf("worker: Config.Weight: %d is not within 1…65535", cfg.Weight)
-	}
-	if cfg.Window < minWindow || cfg.Window > maxWindow {
-		return nil, fmt.Errorf("worker: Config.Window: %d is not within %d…%d", cfg.Window, minWindow, maxWindow)
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
 	}
 	w := &Worker{cfg: cfg, log: cfg.Logger, handler: h, ready: make(chan struct{}), late: make(chan struct{}), pending: len(cfg.Gateways), leaving: make(map[string]bool)}
 	w.API = API{w: w}
@@ -147,11 +94,6 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	}
 	return w, nil
 }
-
-const (
-	minWindow = 64 << 10
-	maxWindow = 256 << 20
-)
 
 // Run dials the gateways and handles what comes until ctx ends. Then it takes no new clients, finishes what it was given, hands its clients over, and
 // returns when all its goroutines have ended, or with ErrStuck when handlers do not return. It is called once.

@@ -15,9 +15,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sluice/bench"
+	"sluice/internal/valid"
 )
 
-// Options say what to soak, and how. What is zero gets its default from Run.
+// Options say what to soak, and how. What is zero gets its default from Run, and what is negative is bench.ErrOptions.
 type Options struct {
 	Binary   string        // the sluice program
 	For      time.Duration // Defaults to 10 minutes.
@@ -32,7 +33,10 @@ type Options struct {
 	Log      io.Writer     // what the processes log; nil: nowhere
 }
 
-func (o *Options) defaults() {
+func (o *Options) defaults() error {
+	if field, err := valid.Numbers(o); err != nil {
+		return fmt.Errorf("%w: %s: %w", bench.ErrOptions, field, err)
+	}
 	o.For = cmp.Or(o.For, 10*time.Minute)
 	o.Round = min(cmp.Or(o.Round, time.Minute), o.For)
 	o.Every = cmp.Or(o.Every, 2*time.Second)
@@ -40,6 +44,7 @@ func (o *Options) defaults() {
 	o.Workers = cmp.Or(o.Workers, 3)
 	o.Conns = cmp.Or(o.Conns, 400)
 	o.Rate = cmp.Or(o.Rate, 2000)
+	return nil
 }
 
 // ErrFailed is returned by Run when a promise was not kept; the lines printed before say which.
@@ -62,7 +67,9 @@ type round struct {
 
 // Run soaks until For has passed or ctx ends, and prints a line for each round.
 func Run(ctx context.Context, o Options, out io.Writer) (err error) {
-	o.defaults()
+	if err := o.defaults(); err != nil {
+		return err
+	}
 	s := &soak{o: o, out: out}
 	s.fleet, err = start(o)
 	defer func() { err = errors.Join(err, s.fleet.stop()) }()

@@ -8,9 +8,21 @@ import (
 
 	"sluice/bench"
 	"sluice/internal/leak"
+	"sluice/internal/validtest"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
+
+func TestOptionsAreChecked(t *testing.T) {
+	t.Parallel()
+	validtest.Negative(t, Options{}, func(o Options) error {
+		err := o.defaults()
+		if err != nil && !errors.Is(err, bench.ErrOptions) {
+			t.Errorf("%v is no ErrOptions", err)
+		}
+		return err
+	})
+}
 
 // A round whose audit is not clean, or whose clients met an error, is printed as failed and fails the run.
 func TestWhatIsWrongIsSaid(t *testing.T) {

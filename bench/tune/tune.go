@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"sluice/bench"
+	"sluice/internal/valid"
 )
 
 // A Setting is what Run tries.
@@ -46,6 +47,20 @@ type Sweep struct {
 	Reactors, Workers, WorkerProcs []int
 	Pin                            []bool
 	Rounds                         int // how often each is tried, in turn. Defaults to 3.
+}
+
+func (w *Sweep) check() error {
+	if field, err := valid.Numbers(w); err != nil {
+		return fmt.Errorf("%w: %s: %w", bench.ErrOptions, field, err)
+	}
+	for k, list := range [][]int{w.Reactors, w.Workers, w.WorkerProcs} {
+		for _, n := range list {
+			if n < 1 {
+				return fmt.Errorf("%w: %s: %d is not 1 or more", bench.ErrOptions, knobs[k], n)
+			}
+		}
+	}
+	return nil
 }
 
 func (w *Sweep) defaults(cpus int) {
@@ -154,9 +169,12 @@ func (t Trial) median(value func(*bench.Report) float64) float64 {
 // says. done, unless it is nil, is told of each run. A run that fails its audit is an error; with an
 // error come the stages that were over by then.
 func Run(ctx context.Context, o bench.Options, w Sweep, done func(Setting, *bench.Report)) ([]Stage, error) {
+	if err := w.check(); err != nil {
+		return nil, err
+	}
 	w.defaults(runtime.NumCPU())
-	if len(o.Targets) > 0 || w.Rounds < 1 {
-		return nil, fmt.Errorf("%w: a tuning starts its own servers, at least once", bench.ErrOptions)
+	if len(o.Targets) > 0 {
+		return nil, fmt.Errorf("%w: a tuning starts its own servers", bench.ErrOptions)
 	}
 	var stages []Stage
 	setting := w.start()

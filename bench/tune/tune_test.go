@@ -3,6 +3,7 @@ package tune_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,9 +11,30 @@ import (
 	"sluice/bench/tune"
 	"sluice/internal/leak"
 	"sluice/internal/proctest"
+	"sluice/internal/validtest"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
+
+// TestSweepIsChecked has numbers that cannot be, and ends before the first run.
+func TestSweepIsChecked(t *testing.T) {
+	t.Parallel()
+	over, end := context.WithCancel(t.Context())
+	end()
+	run := func(w tune.Sweep) error {
+		o := bench.Options{Servers: bench.Servers{Binary: "/bin/false"}} // and not this program, which would start itself
+		if _, err := tune.Run(over, o, w, nil); errors.Is(err, bench.ErrOptions) {
+			return err
+		}
+		return nil
+	}
+	validtest.Negative(t, tune.Sweep{}, run)
+	for name, w := range map[string]tune.Sweep{"reactors": {Reactors: []int{0}}, "workers": {Workers: []int{1, -1}}, "worker-procs": {WorkerProcs: []int{-1}}} {
+		if err := run(w); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%+v: %v, want an error that names %s", w, err, name)
+		}
+	}
+}
 
 // TestBest has made-up trials: the fastest one is not chosen when another is nearly as fast for less.
 func TestBest(t *testing.T) {

@@ -109,10 +109,10 @@ func FuzzHello(f *testing.F) {
 		if _, err := Connect(newScript(in), []byte("secret"), aWorker); err == nil {
 			t.Fatal("a false gateway was believed")
 		}
-		if h, err := parseWorkerHello(in); err == nil && len(h.Name) <= maxName && len(h.Build) <= maxName {
+		if h, err := parseWorkerHello(in); err == nil && len(h.Name) <= MaxName && len(h.Build) <= MaxName {
 			mustEqual(t, "worker's hello", appendWorkerHello(nil, &h), in)
 		}
-		if g, err := parseGatewayHello(in); err == nil && len(g.Name) <= maxName {
+		if g, err := parseGatewayHello(in); err == nil && len(g.Name) <= MaxName {
 			mustEqual(t, "gateway's hello", appendGatewayHello(nil, &g), in)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 )
 
@@ -63,10 +64,15 @@ const (
 	version      = 1
 	nonceSize    = 32
 	maxHello     = 1024 // bytes of a hello message
-	maxName      = 200  // bytes of a name
 	helloTimeout = 5 * time.Second
 	workerLabel  = "sluice worker 1"
 	gatewayLabel = "sluice gateway 1"
+)
+
+// What a hello has room for. What is longer is cut.
+const (
+	MaxName      = 200                  // bytes of a name or build
+	MaxHeartbeat = 0xFFFF * time.Second // whole seconds
 )
 
 // Accept runs the gateway's half of the opening. It blocks for at most 5 s, reads not a byte more than the opening, and leaves conn without a deadline;
@@ -113,6 +119,9 @@ func (x *exchange) accept(answer func(WorkerHello) (GatewayHello, error)) (h Wor
 		return h, fmt.Errorf("write message 2: %w", err)
 	}
 	third, err := x.readProof(workerLabel)
+	if errors.Is(err, ErrKey) {
+		return h, x.whichKey(third)
+	}
 	if err != nil {
 		return h, fmt.Errorf("read message 3: %w", err)
 	}
@@ -138,10 +147,10 @@ func (x *exchange) connect(hello *WorkerHello) (g GatewayHello, err error) {
 	}
 	second, err := x.read()
 	if err != nil {
-		return g, fmt.Errorf("read message 2: %w", err)
+		return g, noAnswer(err)
 	}
 	if len(second) != len(magic)+6+nonceSize || string(second[:len(magic)]) != magic {
-		return g, ErrHello
+		return g, noAnswer(ErrHello)
 	}
 	if second[len(magic)] != version {
 		return g, ErrVersion
@@ -150,8 +159,13 @@ func (x *exchange) connect(hello *WorkerHello) (g GatewayHello, err error) {
 		return g, fmt.Errorf("write message 3: %w", err)
 	}
 	fourth, err := x.readProof(gatewayLabel)
-	if errors.Is(err, io.EOF) { // all that a gateway ever says about a wrong key
-		return g, fmt.Errorf("the gateway hung up on our proof: another key, or it refuses us: %w", err)
+	switch hungUp := isEnd(err); { // all that a gateway ever says about a wrong key
+	case hungUp && len(x.key) == 0:
+		return g, fmt.Errorf("the gateway hung up on our hello: most likely it wants a key, and this worker has none (--key-file): %w", err)
+	case hungUp:
+		return g, fmt.Errorf("the gateway hung up on our hello: most likely it has another key, or none (--key-file of both): %w", err)
+	case errors.Is(err, ErrKey):
+		return g, fmt.Errorf("%w: the gateway has not proved that it holds ours", err)
 	}
 	if err != nil {
 		return g, fmt.Errorf("read message 4: %w", err)
@@ -185,7 +199,7 @@ func (x *exchange) readMessage() ([]byte, error) {
 	}
 	n := int(binary.BigEndian.Uint16(size[:]))
 	if n == 0 || n > maxHello {
-		return nil, ErrHello
+		return nil, fmt.Errorf("%w%s", ErrHello, speaks(size))
 	}
 	body := make([]byte, n)
 	_, err := io.ReadFull(x.conn, body)
@@ -199,7 +213,7 @@ func (x *exchange) write(body []byte) error {
 	return err
 }
 
-// readProof reads a message that starts with a proof over all before it and its own rest, which it returns.
+// readProof reads a message that starts with a proof over all before it and its own rest, which it returns. With ErrKey it returns the whole message.
 func (x *exchange) readProof(label string) ([]byte, error) {
 	body, err := x.readMessage()
 	if err != nil {
@@ -209,10 +223,57 @@ func (x *exchange) readProof(label string) ([]byte, error) {
 		return nil, ErrHello
 	}
 	if !hmac.Equal(body[:sha256.Size], x.proof(label, body[sha256.Size:])) {
-		return nil, ErrKey
+		return body, ErrKey
 	}
 	x.transcript = appendMessage(x.transcript, body)
 	return body[sha256.Size:], nil
+}
+
+// whichKey says what is wrong with the key of a worker whose message 3 was not made with ours. It is
+// for our own log: the worker is told nothing.
+func (x *exchange) whichKey(third []byte) error {
+	none := exchange{transcript: x.transcript} // one that has no key
+	switch {
+	case len(x.key) == 0:
+		return fmt.Errorf("%w: the worker has a key, and this gateway has none (--key-file)", ErrKey)
+	case hmac.Equal(third[:sha256.Size], none.proof(workerLabel, third[sha256.Size:])):
+		return fmt.Errorf("%w: the worker has none, and this gateway has one (--key-file of the worker)", ErrKey)
+	}
+	return fmt.Errorf("%w: the worker's is not this gateway's (--key-file of both)", ErrKey)
+}
+
+// noAnswer is the error of a worker that has not been answered as a gateway answers.
+func noAnswer(err error) error {
+	const meant = "workers dial what a gateway has as --inner"
+	var late net.Error
+	switch {
+	case errors.Is(err, ErrHello):
+		return fmt.Errorf("%w: is this where clients connect? %s", err, meant)
+	case isEnd(err):
+		return fmt.Errorf("it hung up on us: is this where clients connect? %s; "+
+			"and a gateway without a key (--key-file) takes workers of its own machine only: %w", meant, err)
+	case errors.As(err, &late) && late.Timeout():
+		return fmt.Errorf("it says nothing: is this where clients connect? %s: %w", meant, err)
+	}
+	return fmt.Errorf("read message 2: %w", err)
+}
+
+// isEnd reports whether the other side has ended the connection.
+func isEnd(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// speaks guesses by the first two bytes what a peer speaks that is none of ours.
+func speaks(b [2]byte) string {
+	switch string(b[:]) {
+	case "GE", "HE", "PO", "PU", "PA", "DE", "OP", "CO", "HT": // methods, and an answer
+		return ": it speaks HTTP"
+	case "\x16\x03", "\x15\x03": // a handshake and an alert
+		return ": it speaks TLS"
+	case `{"`:
+		return ": it speaks JSON"
+	}
+	return ""
 }
 
 func (x *exchange) writeProof(label string, rest []byte) error {
@@ -231,7 +292,7 @@ func appendMessage(dst, body []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(dst, uint16(len(body))), body...)
 }
 
-func short(s string) string { return s[:min(len(s), maxName)] }
+func short(s string) string { return s[:min(len(s), MaxName)] }
 
 func appendWorkerHello(dst []byte, h *WorkerHello) []byte {
 	dst = append(dst, byte(h.Role))
@@ -260,8 +321,8 @@ func appendGatewayHello(dst []byte, g *GatewayHello) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, g.Loops)
 	dst = binary.BigEndian.AppendUint16(dst, g.Loop)
 	dst = binary.BigEndian.AppendUint32(dst, g.MaxFrame)
-	seconds := (max(g.Heartbeat, 0) + time.Second - 1) / time.Second
-	dst = binary.BigEndian.AppendUint16(dst, uint16(min(seconds, 0xFFFF)))
+	seconds := (min(max(g.Heartbeat, 0), MaxHeartbeat) + time.Second - 1) / time.Second
+	dst = binary.BigEndian.AppendUint16(dst, uint16(seconds))
 	return AppendBytes(dst, short(g.Name))
 }
 

@@ -106,22 +106,29 @@ func tlsHello(t *testing.T) []byte {
 	return s.out.Bytes()
 }
 
-// Different keys, also an empty one on either side, never open a link.
+// Different keys, also an empty one on either side, never open a link. Each side says for its own log what most likely is
+// wrong, and neither tells the other.
 func TestKeysMustAgree(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ gateway, worker string }{{"secret", "Secret"}, {"secret", ""}, {"", "secret"}, {"secret", "secret "}} {
-		a, b := net.Pipe()
+	for _, c := range []struct{ worker, gateway, workerSays, gatewaySays string }{
+		{"", "secret", "wants a key, and this worker has none (--key-file)", "the worker has none, and this gateway has one"},
+		{"secret", "", "has another key, or none", "the worker has a key, and this gateway has none"},
+		{"Secret", "secret", "has another key, or none", "the worker's is not this gateway's"},
+		{"secret ", "secret", "has another key, or none", "the worker's is not this gateway's"},
+	} {
+		client, server := tcpPair(t)
 		done := make(chan error, 1)
 		go func() {
-			_, err := Accept(a, []byte(c.gateway), mustNotAnswer)
-			_ = a.Close()
+			_, err := Accept(server, []byte(c.gateway), mustNotAnswer)
+			_ = server.Close()
 			done <- err
 		}()
-		if _, err := Connect(b, []byte(c.worker), aWorker); err == nil || !strings.Contains(err.Error(), "another key") {
-			t.Errorf("worker %q to gateway %q: %v", c.worker, c.gateway, err)
+		_, err := Connect(client, []byte(c.worker), aWorker)
+		if err == nil || !strings.Contains(err.Error(), c.workerSays) {
+			t.Errorf("%q and %q: the worker says %v, want %q", c.worker, c.gateway, err, c.workerSays)
 		}
-		if err := <-done; !errors.Is(err, ErrKey) {
-			t.Errorf("gateway %q of worker %q: %v", c.gateway, c.worker, err)
+		if err := <-done; !errors.Is(err, ErrKey) || !strings.Contains(err.Error(), c.gatewaySays) {
+			t.Errorf("%q and %q: the gateway says %v, want %q", c.worker, c.gateway, err, c.gatewaySays)
 		}
 	}
 }

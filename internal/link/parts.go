@@ -46,6 +46,23 @@ const (
 // Attribute is one key and value of a session.
 type Attribute struct{ Key, Value string }
 
+// MaxAttributes bounds what one client has of attributes, in bytes as AttributesSize counts them:
+// every attachment carries them all. A worker and a gateway refuse by the same sum.
+const MaxAttributes = 1 << 20
+
+// attributeCost is what an attribute counts beside its key and value. It keeps the number of them
+// within a u16: 65,536 keys that differ take more than MaxAttributes.
+const attributeCost = 16
+
+// AttributesSize is what attributes count against MaxAttributes.
+func AttributesSize(attrs []Attribute) int {
+	n := 0
+	for _, a := range attrs {
+		n += attributeCost + len(a.Key) + len(a.Value)
+	}
+	return n
+}
+
 // AppendBytes appends a u16 length and b, which has at most 65,535 bytes.
 func AppendBytes[T string | []byte](dst []byte, b T) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(b)))

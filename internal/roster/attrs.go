@@ -12,9 +12,10 @@ func (m *Member) Attrs() []link.Attribute { return m.attrs }
 // Version is the number of changes that the attributes have seen.
 func (m *Member) Version() uint32 { return m.version }
 
-// Set changes m's attributes: merged into those that are there, an empty value removing its key, or in place of them. Of equal keys the last stands.
-// It returns the new version.
-func (r *Roster) Set(m *Member, attrs []link.Attribute, merge bool) uint32 {
+// Set changes m's attributes, and their version: merged into those that are there, an empty value
+// removing its key, or in place of them. Of equal keys the last stands. When the outcome is more
+// than link.MaxAttributes it changes nothing and returns false.
+func (r *Roster) Set(m *Member, attrs []link.Attribute, merge bool) bool {
 	var t table
 	if merge {
 		t.list = slices.Clone(m.attrs)
@@ -29,9 +30,12 @@ func (r *Roster) Set(m *Member, attrs []link.Attribute, merge bool) uint32 {
 			t.put(a)
 		}
 	}
+	if link.AttributesSize(t.list) > link.MaxAttributes {
+		return false
+	}
 	m.attrs = t.list
 	m.version++
-	return m.version
+	return true
 }
 
 // manyAttributes is from where on looking through all of them would take longer than an index.

@@ -62,7 +62,7 @@ func TestNotAMember(t *testing.T) {
 	}
 	r.Walk(link.TargetAll, nil, []link.ClientID{m.ID}, func(m *Member) { t.Errorf("met %v", m.ID) })
 	for target := range uint16(4) {
-		if rows, next := r.Select(link.FieldUID, target, nil, 0, 1<<40, nil); len(rows) != 0 || next != 0 {
+		if rows, next, _ := r.Select(link.FieldUID, target, nil, 0, 1<<40, nil); len(rows) != 0 || next != 0 {
 			t.Errorf("target %d: rows %x, next %d", target, rows, next)
 		}
 	}
@@ -125,8 +125,49 @@ func TestSet(t *testing.T) {
 		{attrs("", "no key"), false, attrs("", "no key")},
 		{nil, false, nil},
 	} {
-		if v := r.Set(m, c.set, c.merge); v != uint32(i)+1 || !slices.Equal(m.Attrs(), c.want) {
-			t.Errorf("set %d: version %d, %v, want %v", i, v, m.Attrs(), c.want)
+		if ok := r.Set(m, c.set, c.merge); !ok || m.Version() != uint32(i)+1 || !slices.Equal(m.Attrs(), c.want) {
+			t.Errorf("set %d: %v, version %d, %v, want %v", i, ok, m.Version(), m.Attrs(), c.want)
+		}
+	}
+}
+
+// A client has link.MaxAttributes at most, whichever way it comes to them. What would make it more
+// changes nothing, and at the bound an attribute can still be replaced and removed.
+func TestSetIsBounded(t *testing.T) {
+	t.Parallel()
+	r := New()
+	m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
+	r.Add(m)
+	sized := func(key string, n int) []link.Attribute { // an attribute that counts n
+		return []link.Attribute{{Key: key, Value: strings.Repeat("x", n-16-len(key))}}
+	}
+	tiny := make([]link.Attribute, 0, 1<<16)
+	for i := range 1 << 16 {
+		tiny = append(tiny, link.Attribute{Key: string(rune(i + 1))})
+	}
+	version := uint32(0)
+	for i, c := range []struct {
+		set   []link.Attribute
+		merge bool
+		ok    bool
+		size  int
+	}{
+		{sized("a", link.MaxAttributes+1), false, false, 0},
+		{tiny, false, false, 0},
+		{sized("a", link.MaxAttributes), false, true, link.MaxAttributes},
+		{sized("b", 18), true, false, link.MaxAttributes},
+		{sized("b", link.MaxAttributes), false, true, link.MaxAttributes},
+		{sized("b", link.MaxAttributes-18), true, true, link.MaxAttributes - 18},
+		{sized("a", 18), true, true, link.MaxAttributes},
+		{sized("a", 19), true, false, link.MaxAttributes},
+		{[]link.Attribute{{Key: "b"}}, true, true, 18},
+	} {
+		if c.ok {
+			version++
+		}
+		ok := r.Set(m, c.set, c.merge)
+		if size := link.AttributesSize(m.Attrs()); ok != c.ok || size != c.size || m.Version() != version {
+			t.Errorf("set %d: %v, %d bytes, version %d, want %v, %d, %d", i, ok, size, m.Version(), c.ok, c.size, version)
 		}
 	}
 }
@@ -134,7 +175,7 @@ func TestSet(t *testing.T) {
 // Many attributes are set, merged and removed as few are, and in no time that grows with their square.
 func TestSetMany(t *testing.T) {
 	t.Parallel()
-	const many = 60_000
+	const many = 45_000
 	r := New()
 	m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
 	r.Add(m)
@@ -178,9 +219,9 @@ func TestMarksComeRound(t *testing.T) {
 	}
 	for _, field := range []uint8{link.FieldDistinctGroups, link.FieldDistinctUIDs} {
 		r.epoch = 0
-		before, _ := r.Select(field, link.TargetAll, nil, 0, 0, nil)
+		before, _, _ := r.Select(field, link.TargetAll, nil, 0, 0, nil)
 		r.epoch = 0xFFFFFFFF
-		after, _ := r.Select(field, link.TargetAll, nil, 0, 0, nil)
+		after, _, _ := r.Select(field, link.TargetAll, nil, 0, 0, nil)
 		if len(before) == 0 || string(before) != string(after) {
 			t.Errorf("distinct names %q, then %q", before, after)
 		}
@@ -197,8 +238,8 @@ func TestSelectPages(t *testing.T) {
 	for _, fields := range []uint8{0, link.FieldUID, link.FieldUID | link.FieldGroups | link.FieldAttrs, link.FieldDistinctUIDs, link.FieldDistinctGroups} {
 		pages := 0
 		for cursor, more := uint64(0), true; more; more = cursor != 0 {
-			rows, next := r.Select(fields, link.TargetGroups, all, 0, cursor, nil)
-			if same, nextToo := r.Select(fields, link.TargetAll, nil, 0, cursor, nil); string(same) != string(rows) || nextToo != next {
+			rows, next, _ := r.Select(fields, link.TargetGroups, all, 0, cursor, nil)
+			if same, nextToo, _ := r.Select(fields, link.TargetAll, nil, 0, cursor, nil); string(same) != string(rows) || nextToo != next {
 				t.Fatalf("fields %#x from %d: the group of all is not all", fields, cursor)
 			}
 			if len(rows) > maxPage+len(big)+100 || next != 0 && next-cursor > maxRows {
@@ -213,29 +254,45 @@ func TestSelectPages(t *testing.T) {
 	}
 }
 
-// A list says no more than its count can.
+// A row that has no room for all groups of a client says so: neither does its count, nor does a
+// frame hold more.
 func TestSelectOfManyGroups(t *testing.T) {
 	t.Parallel()
-	r := New()
-	m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
-	r.Add(m)
-	for i := range 1 << 16 {
-		s := open(r.groups, fmt.Sprint(i)) // Join would look through all before it
-		m.groups = append(m.groups, place{s, s.add(m, int32(len(m.groups)))})
-	}
-	rows, next := r.Select(link.FieldGroups, link.TargetAll, nil, 0, 0, nil)
-	c := link.Read(rows)
-	c.ID()
-	n := c.U16()
-	for range n {
-		c.Bytes()
-	}
-	if n != 0xFFFF || c.Bad() || len(c.Rest()) > 0 || next != 0 {
-		t.Errorf("%d groups, bad %v, %d bytes left, next %d", n, c.Bad(), len(c.Rest()), next)
-	}
-	r.Remove(m)
-	if len(r.groups) != 0 {
-		t.Errorf("%d groups left", len(r.groups))
+	long := strings.Repeat("x", 60_000)
+	for _, c := range []struct {
+		groups, told int
+		name         string
+		partial      bool
+	}{
+		{0xFFFF, 0xFFFF, "", false},
+		{0x10000, 0xFFFF, "", true},
+		{130, 130, long, false},
+		{300, maxGroups/len(long) + 1, long, true},
+	} {
+		r := New()
+		m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
+		r.Add(m)
+		for i := range c.groups {
+			s := open(r.groups, fmt.Sprint(i)+c.name) // Join would look through all before it
+			m.groups = append(m.groups, place{s, s.add(m, int32(len(m.groups)))})
+		}
+		rows, next, partial := r.Select(link.FieldGroups, link.TargetAll, nil, 0, 0, nil)
+		row := link.Read(rows)
+		row.ID()
+		n := row.U16()
+		for range n {
+			row.Bytes()
+		}
+		if int(n) != c.told || row.Bad() || len(row.Rest()) > 0 || next != 0 || partial != c.partial || len(rows) > link.MaxMessage {
+			t.Errorf("of %d groups %d, partial %v, bad %v, %d bytes left, next %d", c.groups, n, partial, row.Bad(), len(row.Rest()), next)
+		}
+		if _, _, partial := r.Select(link.FieldUID, link.TargetAll, nil, 0, 0, nil); partial {
+			t.Error("an answer without groups is partial")
+		}
+		r.Remove(m)
+		if len(r.groups) != 0 {
+			t.Errorf("%d groups left", len(r.groups))
+		}
 	}
 }
 
@@ -297,7 +354,7 @@ func BenchmarkSelect(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				buf, _ = r.Select(link.FieldUID, link.TargetGroups, [][]byte{[]byte(key)}, 0, 0, buf[:0])
+				buf, _, _ = r.Select(link.FieldUID, link.TargetGroups, [][]byte{[]byte(key)}, 0, 0, buf[:0])
 			}
 		})
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"sluice/internal/valid"
 )
 
 // Config says what is run. N, Command and Ready are needed.
@@ -35,6 +37,12 @@ var ErrFirst = errors.New("supervise: it does not come up")
 // Run keeps the processes running until ctx ends, then ends them all. Each value of reload replaces them. It returns when all have ended, with the first error that
 // an end was.
 func Run[T any](ctx context.Context, cfg Config, reload <-chan T) error {
+	if field, err := valid.Numbers(cfg); err != nil {
+		return fmt.Errorf("supervise: Config.%s: %w", field, err)
+	}
+	if cfg.N == 0 || cfg.Command == nil || cfg.Ready == nil {
+		return errors.New("supervise: Config.N, Command and Ready are needed")
+	}
 	cfg.ReadyWithin = cmp.Or(cfg.ReadyWithin, 20*time.Second)
 	cfg.StopWithin = cmp.Or(cfg.StopWithin, 15*time.Second)
 	if cfg.Logger == nil {

@@ -12,6 +12,7 @@ import (
 
 	"sluice/internal/proctest"
 	"sluice/internal/supervise"
+	"sluice/internal/validtest"
 )
 
 // journal is a log that can be read while it is written.
@@ -166,5 +167,23 @@ func TestStop(t *testing.T) {
 	f := run(t, 4, `trap "exit 0" TERM; echo "ready here://"; while :; do sleep 0.05; done`)
 	if err := f.stop(); err != nil {
 		t.Errorf("Run: %v", err)
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	t.Parallel()
+	over, end := context.WithCancel(t.Context())
+	end()
+	good := supervise.Config{N: 1, Command: func(int) *exec.Cmd { return exec.Command("/bin/false") }, Ready: func() {}, Logger: slog.New(slog.DiscardHandler)}
+	run := func(cfg supervise.Config) error {
+		if err := supervise.Run[int](over, cfg, nil); err != nil && strings.Contains(err.Error(), "Config.") {
+			return err
+		}
+		return nil
+	}
+	validtest.Negative(t, good, run)
+	good.N = 0
+	if err := run(good); err == nil {
+		t.Error("0 processes are taken")
 	}
 }

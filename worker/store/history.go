@@ -6,13 +6,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"sluice/internal/valid"
 )
 
 // ErrHistory is returned when the value of a key is no list of items.
 var ErrHistory = errors.New("store: not a history")
 
 // History keeps the last items of many lists, such as the last messages of
-// each room. A list is one value: an Append reads and writes all of it.
+// each room. A list is one value: an Append reads and writes all of it, and
+// returns an error when Keep or MaxBytes is negative.
 type History struct {
 	Store    Store
 	Keep     int // items of a list. Defaults to 100.
@@ -22,6 +25,9 @@ type History struct {
 // Append adds item to the list of key. The oldest items go when there are too
 // many. An item that alone is beyond MaxBytes is refused with ErrTooBig.
 func (h History) Append(ctx context.Context, key string, item []byte) error {
+	if field, err := valid.Numbers(h); err != nil {
+		return fmt.Errorf("store: History.%s: %w", field, err)
+	}
 	limit := cmp.Or(h.MaxBytes, 32<<10)
 	added := append(binary.AppendUvarint(nil, uint64(len(item))), item...)
 	if len(added) > limit {

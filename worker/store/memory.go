@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/allegro/bigcache/v3"
+
+	"sluice/internal/valid"
 )
 
 // MemoryConfig says how much a Memory may hold and for how long.
@@ -84,6 +86,9 @@ func NewMemory(cfg MemoryConfig) (*Memory, error) {
 }
 
 func newMemory(cfg MemoryConfig, hash hasher) (*Memory, error) {
+	if field, err := valid.Numbers(cfg); err != nil {
+		return nil, fmt.Errorf("store: MemoryConfig.%s: %w", field, err)
+	}
 	cfg.Shards = cmp.Or(cfg.Shards, 64)
 	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, 64<<20)
 	if cfg.Shards < 1 || cfg.Shards > 1<<16 || cfg.Shards&(cfg.Shards-1) != 0 {
@@ -91,9 +96,6 @@ func newMemory(cfg MemoryConfig, hash hasher) (*Memory, error) {
 	}
 	if cfg.MaxBytes < 2<<20 {
 		return nil, fmt.Errorf("store: MemoryConfig.MaxBytes: %d is less than 2 MiB", cfg.MaxBytes)
-	}
-	if cfg.TTL < 0 {
-		return nil, fmt.Errorf("store: MemoryConfig.TTL: %v is negative", cfg.TTL)
 	}
 	// Of each byte of queue: 39/64 of a byte for the map, 1/8 for the buffer in
 	// which bigcache puts an entry together. 1+39/64+1/8 < 1/0.55.

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"sluice/internal/validtest"
 )
 
 var _ Store = (*Memory)(nil)
@@ -47,12 +49,16 @@ func TestMemoryConfig(t *testing.T) {
 	for field, cfg := range map[string]MemoryConfig{
 		"Shards":   {Shards: 3},
 		"MaxBytes": {MaxBytes: 1 << 20},
-		"TTL":      {TTL: -1},
 	} {
 		if _, err := NewMemory(cfg); err == nil || !strings.Contains(err.Error(), field) {
 			t.Errorf("%s: error %v", field, err)
 		}
 	}
+	validtest.Negative(t, MemoryConfig{}, func(cfg MemoryConfig) error {
+		_, err := NewMemory(cfg)
+		return err
+	})
+	validtest.Negative(t, History{Store: newStore(t, MemoryConfig{})}, func(h History) error { return h.Append(t.Context(), "k", []byte("v")) })
 	for _, cfg := range []MemoryConfig{{Shards: 1024, MaxBytes: 2 << 20}, {Shards: -2}, {Shards: 1 << 17}} {
 		if _, err := NewMemory(cfg); err == nil {
 			t.Errorf("%+v: no error", cfg)

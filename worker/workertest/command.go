@@ -66,9 +66,12 @@ func (g *Gateway) command(w *wire, f *link.Frame) {
 	case link.Select:
 		c := link.Read(f.Payload)
 		fields, limit, cursor := c.U8(), c.U32(), c.U64()
-		rows, next := g.members.Select(fields, f.Code, list(&c), int(limit), cursor, make([]byte, 8))
+		rows, next, partial := g.members.Select(fields, f.Code, list(&c), int(limit), cursor, make([]byte, 8))
 		binary.BigEndian.PutUint64(rows, next)
 		reply.Payload = rows
+		if partial {
+			reply.Flags = link.FlagPartial
+		}
 		f.Flags |= link.FlagResult
 	default:
 		reply.Code = uint16(g.clientCommand(f, &reply))
@@ -127,7 +130,12 @@ func (g *Gateway) set(m *roster.Member, f *link.Frame, reply *link.Frame) link.S
 		reply.Payload = link.AppendAttributes(binary.BigEndian.AppendUint32(nil, m.Version()), m.Attrs())
 		return link.Conflict
 	}
-	g.members.Set(m, attrs, f.Has(link.FlagMerge))
+	if !g.members.Set(m, attrs, f.Has(link.FlagMerge)) {
+		if f.Has(link.FlagOwn) {
+			g.refresh(m)
+		}
+		return link.Refused
+	}
 	if stale || !f.Has(link.FlagOwn) {
 		g.refresh(m)
 	}

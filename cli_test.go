@@ -1,0 +1,127 @@
+package main_test
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/internal/proctest"
+)
+
+// TestWhatWasMeant refuses what is almost right with exit code 2, names the flag, and says how it is written.
+func TestWhatWasMeant(t *testing.T) {
+	bin := proctest.Build(t)
+	for _, c := range []struct{ line, says string }{
+		{"echo --worker --gateway here", "--gateway: \"here\" needs host:port, here:2300"},
+		{"echo --worker --gateway ws://127.0.0.1:7272", "needs host:port alone: 127.0.0.1:7272 (workers dial what a gateway has as --inner"},
+		{"echo --worker --drain-for -1s", "--drain-for: -1s is negative"},
+		{"echo --worker --name " + strings.Repeat("n", 201), "--name"},
+		{"gateway --inner ws://127.0.0.1:2300", "--inner: \"ws://127.0.0.1:2300\" has a scheme, and needs host:port alone"},
+		{"gateway --inner 2300", "127.0.0.1:2300"},
+		{"gateway --listen wss://127.0.0.1:7272/chat", "a proxy in front of the gateway, which listens on ws://127.0.0.1:7272/chat"},
+		{"gateway --listen 127.0.0.1:7272", "write ws://127.0.0.1:7272"},
+		{"gateway --listen http://127.0.0.1:7272", "write ws://127.0.0.1:7272"},
+		{"gateway --listen tcp://127.0.0.1:7272", "write text://127.0.0.1:7272"},
+		{"gateway --max-output -1", "--max-output: -1 is negative"},
+		{"gateway --max-conns -1", "--max-conns"},
+		{"gateway --max-per-ip -1", "--max-per-ip"},
+		{"gateway --connect-rate -1", "--connect-rate"},
+		{"gateway --message-rate -1", "--message-rate"},
+		{"gateway --byte-rate -1", "--byte-rate"},
+		{"gateway --first-message -1s", "--first-message"},
+		{"gateway --drain-pace -1", "--drain-pace"},
+		{"bench soak --workers -1", "Workers: -1 is negative"},
+	} {
+		cmd := exec.Command(bin, strings.Fields(c.line)...)
+		out, err := cmd.CombinedOutput()
+		if err == nil || cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), c.says) {
+			t.Errorf("sluice %s: exit code %d, not 2, or without %q: %s", c.line, cmd.ProcessState.ExitCode(), c.says, out)
+		}
+	}
+}
+
+// TestKeyFiles takes a key from a file or a pipe, and reads neither a device nor anything else for ever.
+func TestKeyFiles(t *testing.T) {
+	bin := proctest.Build(t)
+	dir := t.TempDir()
+	key := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	good := key("good", "a key of more than sixteen bytes\n")
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--key-file", good)
+	for path, says := range map[string]string{
+		key("short", "short"):                    "holds 5 bytes, at least 16",
+		key("empty", ""):                         "holds 0 bytes, at least 16",
+		key("blank", strings.Repeat(" \n", 100)): "holds 0 bytes",
+		key("long", strings.Repeat("x", 4097)):   "more than 4096 bytes",
+		filepath.Join(dir, "no-such-file"):       "no such file",
+		dir:                                      "is a directory",
+		"/dev/zero":                              "more than 4096 bytes",
+		"/dev/null":                              "holds 0 bytes",
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // it reads no file for ever
+		out, err := exec.CommandContext(ctx, bin, "echo", "--worker", "--key-file", path).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "--key-file "+path) || !strings.Contains(string(out), says) {
+			t.Errorf("--key-file %s: %v %s, want %q", path, err, out, says)
+		}
+		cancel()
+	}
+
+	r, w, err := os.Pipe() // as a shell's <(command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	if _, err := w.WriteString("a key of more than sixteen bytes"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(bin, "echo", "--worker", "--gateway", gateway.Addrs["inner"], "--key-file", "/dev/fd/3")
+	cmd.ExtraFiles = []*os.File{r}
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); !strings.HasPrefix(line, "ready ") {
+		t.Errorf("a worker whose key comes by a pipe says %q, %v", line, err)
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+}
+
+// TestPortInUse names the flag and the address when somebody listens there already.
+func TestPortInUse(t *testing.T) {
+	bin := proctest.Build(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	addr := ln.Addr().String()
+	for _, line := range []string{
+		"gateway --inner 127.0.0.1:0 --listen ws://" + addr,
+		"gateway --listen text://127.0.0.1:0 --inner " + addr,
+	} {
+		flag := line[strings.LastIndex(line, "--"):]
+		cmd := exec.Command(bin, strings.Fields(line)...)
+		out, err := cmd.CombinedOutput()
+		if err == nil || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), flag+": ") || !strings.Contains(string(out), "already in use: stop what listens there") {
+			t.Errorf("sluice %s: exit code %d, %s", line, cmd.ProcessState.ExitCode(), out)
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package valid
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+)
+
+type inner struct{ Deep int8 }
+
+type config struct {
+	Int      int
+	Wait     time.Duration
+	Rate     float64
+	In       inner
+	Count    uint16
+	Text     string
+	Negative int
+	hidden   int
+}
+
+func TestNumbers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		config config
+		field  string
+		says   string
+	}{
+		"zero":            {config{}, "", ""},
+		"large":           {config{Int: math.MaxInt, Wait: math.MaxInt64, Rate: math.MaxFloat64, In: inner{127}, Count: 1}, "", ""},
+		"int":             {config{Int: -1}, "Int", "-1 is negative"},
+		"duration":        {config{Wait: -time.Second}, "Wait", "-1s is negative"},
+		"float":           {config{Rate: -0.5}, "Rate", "-0.5 is negative"},
+		"not a number":    {config{Rate: math.NaN()}, "Rate", "NaN is no number"},
+		"endless":         {config{Rate: math.Inf(1)}, "Rate", "+Inf is no number"},
+		"within":          {config{In: inner{-3}}, "In.Deep", "-3 is negative"},
+		"may be negative": {config{Negative: -1, hidden: -1}, "", ""},
+	} {
+		field, err := Numbers(&c.config, "Negative")
+		if field != c.field || (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %q, %v, want %q, %q", name, field, err, c.field, c.says)
+		}
+	}
+}
+
+// What is no HOST:PORT is told how that is written.
+func TestHostPort(t *testing.T) {
+	t.Parallel()
+	for addr, says := range map[string]string{
+		"127.0.0.1:2300": "", ":2300": "", "localhost:http": "", "[::1]:0": "",
+		"":                     "host:port",
+		"host":                 "host:2300",
+		"2300":                 "127.0.0.1:2300",
+		"::1":                  "[::1]:2300",
+		"host:":                "port is missing",
+		"host:65536":           "within 0…65535",
+		"ws://127.0.0.1:7272/": "alone: 127.0.0.1:7272",
+	} {
+		if err := HostPort(addr); (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v, want %q", addr, err, says)
+		}
+	}
+}
