@@ -32,6 +32,9 @@ type options struct {
 	limits   gateway.Listener // of each listener
 	overflow string
 	buffered int
+	held     int
+	partial  int
+	window   int
 	reactors string
 	pin      bool
 	inner    string
@@ -65,6 +68,7 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 func (o *options) limitFlags(c *cobra.Command) {
 	f, l := c.Flags(), &o.limits
 	f.IntVar(&l.MaxMessage, "max-message", 1<<20, "largest message from a client, in bytes; at most 16777216")
+	f.IntVar(&o.partial, "partial-bytes", 64<<20, "messages that have not come whole, of all clients of an event loop, in bytes; past it one is cut")
 	f.IntVar(&l.MaxConns, "max-conns", 0, "connections of a listener; 0: as many as there are descriptors, less some for workers")
 	f.IntVar(&l.MaxPerIP, "max-per-ip", 0, "connections of a listener from one IPv4 address or IPv6 /64; 0: no limit")
 	f.IntVar(&l.PerIPRate, "connect-rate", 0, "connections a second from one IPv4 address or IPv6 /64; 0: no limit")
@@ -109,6 +113,7 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")
 	c.Flags().StringVar(&o.inner, "inner", inner, "HOST:PORT where workers connect")
 	c.Flags().StringVar(&o.router, "router", "least", "the worker that a new client gets: least (fewest clients for its weight), round-robin, random (by weight), or path (one for each first segment of a WebSocket's path)")
+	c.Flags().IntVar(&o.held, "hold-bytes", 64<<20, "messages that wait for a worker, of all clients of an event loop, in bytes; past it they are refused")
 	c.Flags().IntVar(&o.pace, "drain-pace", 0, "clients a second that are told to go after SIGTERM (default: all within half of --drain-for, at least 100)")
 	c.Flags().VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
@@ -229,7 +234,7 @@ func announce(addrs []string) {
 }
 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
-	cfg := gateway.Config{Inner: o.inner, Key: key, PinCPUs: o.pin, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, Logger: o.log}
+	cfg := gateway.Config{Inner: o.inner, Key: key, PinCPUs: o.pin, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, HoldBytes: o.held, PartialBytes: o.partial, Logger: o.log}
 	switch o.overflow {
 	case "close":
 		o.limits.Overflow = engine.CloseSlow
@@ -299,7 +304,7 @@ func flagOf(field string) string {
 	field = field[strings.LastIndexByte(field, '.')+1:]
 	flags := map[string]string{
 		"URL": "listen", "Loops": "reactors", "PerIPRate": "connect-rate", "MaxRate": "message-rate", "MaxByteRate": "byte-rate", "Inner": "inner",
-		"MaxMessage": "max-message", "MaxOutput": "max-output", "MaxBuffered": "max-buffered", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
+		"MaxMessage": "max-message", "MaxOutput": "max-output", "MaxBuffered": "max-buffered", "HoldBytes": "hold-bytes", "PartialBytes": "partial-bytes", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
 		"HandshakeTimeout": "handshake-timeout", "FirstMessage": "first-message", "DrainFor": "drain-for", "DrainPace": "drain-pace",
 	}
 	if flag, ok := flags[field]; ok {
@@ -309,7 +314,7 @@ func flagOf(field string) string {
 }
 
 func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*worker.Worker, error) {
-	return worker.New(worker.Config{Gateways: gateways, Key: key, Name: o.name, Weight: o.weight, Build: version(), DrainTimeout: o.drainFor, Logger: o.log}, h)
+	return worker.New(worker.Config{Gateways: gateways, Key: key, Name: o.name, Weight: o.weight, Window: o.window, Build: version(), DrainTimeout: o.drainFor, Logger: o.log}, h)
 }
 
 // minKey is the shortest key taken, in bytes.
