@@ -1,5 +1,6 @@
-// Package soak drives gateways and workers, each a process of its own, with audited load for as long as one likes, while workers are killed, frozen and replaced and links
-// are cut, slowed down and corrupted. It says what was lost, duplicated or reordered, and whether memory or descriptors grow. Everything is on loopback.
+// Package soak drives gateways and workers, each a process of its own, with audited load for as long as one likes, while workers are killed, frozen and replaced
+// and links are cut, slowed down and corrupted. Clients of all wire formats are mixed in each kind of load. It says what was lost, duplicated or reordered, whether
+// a gateway holds more than its limits and the load come to (bound.go), and whether memory or descriptors grow. Everything is on loopback.
 package soak
 
 import (
