@@ -63,7 +63,7 @@ func (a *audience) OnClose(_ *worker.Client, r worker.Reason) {
 // join adds n clients. Those with a pause wait as long after each 64 KB; with a negative one they do not read at all.
 func (a *audience) join(g *proctest.Process, n int, pause time.Duration) (joined []*hearer) {
 	a.t.Helper()
-	for _, f := range varied(n, addressed(g)) {
+	for _, f := range varied(n, pause == 0, addressed(g)) {
 		h := &hearer{conn: dialAs(a.t, f), filling: a.filling}
 		joined = append(joined, h)
 		if pause != 0 {

@@ -15,7 +15,7 @@ func TestSoak(t *testing.T) {
 		t.Skip("short")
 	}
 	bin := proctest.Build(t)
-	out, err := exec.Command(bin, "bench", "soak", "--for", "18s", "--round", "9s", "--every", "300ms", "--gateways", "1", "--workers", "2", "--conns", "30", "--rate", "5000").CombinedOutput()
+	out, err := exec.Command(bin, "bench", "soak", "--for", "18s", "--round", "9s", "--every", "300ms", "--gateways", "1", "--workers", "2", "--conns", "30", "--rate", "6000").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "killed") || strings.Count(string(out), "echo") != 2 {
 		t.Errorf("%v\n%s", err, out)
 	}
