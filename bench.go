@@ -346,6 +346,7 @@ func benchServeCommand(log *slog.Logger) *cobra.Command {
 	o.gatewayFlags(c, "127.0.0.1:0")
 	o.innerFlags(c)
 	o.workerFlags(c)
+	c.Flags().IntVar(&o.window, "window", 0, "what an event loop of a gateway may have sent and the worker has not acknowledged, in bytes (default 4 MiB)")
 	return c
 }
 

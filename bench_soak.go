@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -14,15 +15,21 @@ func benchSoakCommand() *cobra.Command {
 	var o soak.Options
 	var logs string
 	var calm bool
+	var formats []string
 	c := &cobra.Command{
 		Use:   "soak",
 		Short: "run for long while workers and links fail, and account for every message",
-		Long: `soak starts gateways and workers as processes, on loopback, and makes load on them: clients that stay, rooms, and clients that come and go.
-Meanwhile it kills, freezes and replaces workers, and cuts, slows down and corrupts links. Each round ends with a line: the audit of its messages, the faults so far, and
-what each process holds. It ends with exit code 1 when a message was lost, duplicated or reordered, a client disconnected, or memory or descriptors grow.`,
+		Long: `soak starts gateways and workers as processes, on loopback, and makes load on them. Clients of all wire formats are mixed: lines, documents, frames, and
+WebSocket without compression and with several windows. They have messages echoed, small and big ones, talk in rooms, hear broadcasts, come and go; some read
+slowly or not at all. Meanwhile it kills, freezes and replaces workers, and cuts, slows down and corrupts links.
+
+It begins with a table of what a gateway may hold, computed from its limits and the load. Each round ends with a line: the audit of its messages, the faults so
+far, the most that each gateway has held, and what each process holds. It ends with exit code 1 when a message was lost, duplicated, reordered or changed, a
+client that reads was disconnected, a gateway held more than it may, or memory or descriptors grow.`,
 		Example: `  sluice bench soak                          for ten minutes
   sluice bench soak --for 8h --log soak.log  over night, with what the processes logged
-  sluice bench soak --calm                   the same load without faults`,
+  sluice bench soak --calm                   the same load without faults
+  sluice bench soak --codec ws,ws-deflate-9  clients of these formats alone`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			if o.Binary == "" {
@@ -31,6 +38,13 @@ what each process holds. It ends with exit code 1 when a message was lost, dupli
 				}
 			}
 			o.Faults = !calm
+			for _, name := range formats {
+				f, err := bench.ParseWireFormat(name)
+				if err != nil {
+					return usageError{fmt.Errorf("--codec: %w", err)}
+				}
+				o.Formats = append(o.Formats, f)
+			}
 			if logs != "" {
 				f, err := os.Create(logs)
 				if err != nil {
@@ -51,7 +65,8 @@ what each process holds. It ends with exit code 1 when a message was lost, dupli
 	f.DurationVar(&o.Every, "every", 0, "from one fault to the next (default 2s)")
 	f.IntVar(&o.Gateways, "gateways", 0, "gateways (default 2)")
 	f.IntVar(&o.Workers, "workers", 0, "workers (default 3)")
-	f.VarP((*count)(&o.Conns), "conns", "c", "clients at a time (default 400)")
+	f.VarP((*count)(&o.Conns), "conns", "c", "clients at a time, about (default 100)")
+	f.StringSliceVar(&formats, "codec", nil, "what the clients speak: of text, json, jsonl, frame, ws, ws-deflate, and ws-deflate-9, -12, -15 with a window of so many bits (default all)")
 	f.VarP((*rate)(&o.Rate), "rate", "R", "messages a second (default 2k)")
 	f.Uint64Var(&o.Seed, "seed", 1, "of the order of the faults")
 	f.BoolVar(&calm, "calm", false, "no faults")

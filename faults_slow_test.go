@@ -1,10 +1,7 @@
 package main_test
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -17,7 +14,6 @@ import (
 	"time"
 
 	"sluice/internal/proc"
-	"sluice/internal/proctest"
 	"sluice/worker"
 )
 
@@ -74,190 +70,6 @@ func runWorker(t *testing.T, inner string, h worker.Handler) *worker.Worker {
 	return w
 }
 
-// audience is clients of the frame protocol, and a worker that broadcasts to them.
-type audience struct {
-	t      *testing.T
-	worker *worker.Worker
-	all    []*hearer
-
-	number  uint32
-	running sync.WaitGroup
-	mu      sync.Mutex
-	here    int             // guarded by mu
-	cut     []time.Duration // guarded by mu: after which time slow consumers were closed
-	wrong   []worker.Reason // guarded by mu: for which others were
-	begun   time.Time       // guarded by mu
-}
-
-// hearer reads numbered broadcasts.
-type hearer struct {
-	conn  net.Conn
-	heard atomic.Int64
-	last  atomic.Int64 // the number of the last; -1 after a mistake
-	end   atomic.Value // error
-}
-
-func (a *audience) OnConnect(*worker.Client) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.here++
-}
-
-func (a *audience) OnMessage(*worker.Client, worker.Message) {}
-
-func (a *audience) OnClose(_ *worker.Client, r worker.Reason) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.here--; r == worker.ReasonSlowConsumer {
-		a.cut = append(a.cut, time.Since(a.begun))
-	} else if r != worker.ReasonPeer {
-		a.wrong = append(a.wrong, r)
-	}
-}
-
-// join adds n clients. Those with a pause wait as long after each 64 KB; with a negative one they do not read at all.
-func (a *audience) join(addr string, n int, pause time.Duration) (joined []*hearer) {
-	a.t.Helper()
-	for range n {
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			a.t.Fatal(err)
-		}
-		a.t.Cleanup(func() { _ = conn.Close() })
-		h := &hearer{conn: conn}
-		joined = append(joined, h)
-		if pause != 0 {
-			_ = conn.(*net.TCPConn).SetReadBuffer(64 << 10)
-		}
-		if pause >= 0 {
-			a.running.Go(func() { h.read(pause) })
-		}
-	}
-	a.all = append(a.all, joined...)
-	a.await("the clients", func() bool { return a.here == len(a.all) })
-	return joined
-}
-
-// await waits for what is looked at with mu.
-func (a *audience) await(what string, done func() bool) {
-	a.t.Helper()
-	for end := time.Now().Add(15 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		a.mu.Lock()
-		ok := done()
-		a.mu.Unlock()
-		if ok {
-			return
-		}
-		if time.Now().After(end) {
-			a.t.Fatalf("not in time: %s", what)
-		}
-	}
-}
-
-// heardAll waits until each of those who read has heard everything.
-func (a *audience) heardAll(quick []*hearer) {
-	a.t.Helper()
-	end := time.Now().Add(20 * time.Second)
-	for i, h := range quick {
-		for h.heard.Load() < int64(a.number) {
-			if time.Now().After(end) {
-				a.t.Fatalf("client %d has heard %d of %d, the last is %d, and its connection ended with %v", i, h.heard.Load(), a.number, h.last.Load(), h.end.Load())
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
-	}
-}
-
-func (h *hearer) read(pause time.Duration) {
-	in := bufio.NewReaderSize(h.conn, 64<<10)
-	body := make([]byte, 64<<10)
-	for since := 0; ; {
-		var head [4]byte
-		if _, err := io.ReadFull(in, head[:]); err != nil {
-			h.end.Store(err)
-			return
-		}
-		n := int(binary.BigEndian.Uint32(head[:])) - len(head)
-		if n < 4 || n > len(body) {
-			h.last.Store(-1)
-			return
-		}
-		if _, err := io.ReadFull(in, body[:n]); err != nil {
-			return
-		}
-		number := int64(binary.BigEndian.Uint32(body))
-		if number <= h.last.Load() {
-			h.last.Store(-1)
-			return
-		}
-		h.last.Store(number)
-		h.heard.Add(1)
-		if since += n; pause > 0 && since > 64<<10 {
-			since = 0
-			time.Sleep(pause)
-		}
-	}
-}
-
-// broadcast sends one message of 4 KB to everybody.
-func (a *audience) broadcast(m worker.Message) {
-	a.number++
-	m.Data = make([]byte, 4<<10)
-	m.Binary = true
-	binary.BigEndian.PutUint32(m.Data, a.number)
-	if err := a.worker.Broadcast(m); err != nil && !errors.Is(err, worker.ErrLinkDown) {
-		a.t.Errorf("broadcast: %v", err)
-	}
-}
-
-// pace broadcasts 400 a second until done, or for the time given.
-func (a *audience) pace(d time.Duration, m func(int) worker.Message, done func() bool) {
-	beat := time.NewTicker(10 * time.Millisecond)
-	defer beat.Stop()
-	a.mu.Lock()
-	a.begun = time.Now()
-	a.mu.Unlock()
-	for i := 0; time.Since(a.begun) < d; <-beat.C {
-		for range 4 {
-			a.broadcast(m(i))
-			i++
-		}
-		a.mu.Lock()
-		over := done()
-		a.mu.Unlock()
-		if over {
-			return
-		}
-	}
-}
-
-// speak has each client say a word.
-func (a *audience) speak() {
-	for _, h := range a.all {
-		if _, err := h.conn.Write([]byte("\x00\x00\x00\x05x")); err != nil {
-			a.t.Error(err)
-		}
-	}
-}
-
-// leave closes all clients, and waits for what reads.
-func (a *audience) leave() {
-	for _, h := range a.all {
-		_ = h.conn.Close()
-	}
-	a.running.Wait()
-}
-
-// stage starts a gateway with flags, and a worker to broadcast through it.
-func stage(t *testing.T, flags ...string) (*audience, *proctest.Process) {
-	t.Helper()
-	g := proctest.Start(t, nil, proctest.Build(t), append([]string{"gateway", "--listen", "frame://127.0.0.1:0", "--inner", "127.0.0.1:0"}, flags...)...)
-	a := &audience{t: t}
-	a.worker = runWorker(t, g.Addrs["inner"], a)
-	t.Cleanup(a.leave)
-	return a, g
-}
-
 // Five of a hundred clients stop reading while 400 messages of 4 KB a second go to everybody. They are cut within 10 s as the policy says, the others miss nothing, and
 // the gateway holds no more for the five than it may.
 func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
@@ -278,11 +90,11 @@ func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a, g := stage(t, append(test.flags, "--reactors", "2")...)
-			quick := a.join(g.Addrs["frame"], 95, 0)
+			quick := a.join(g, 95, 0)
 			a.pace(time.Second, plain, func() bool { return false }) // buffers find their size
 			m := newGauge(t, g.PID)
 			const slow = 5
-			a.join(g.Addrs["frame"], slow, -1)
+			a.join(g, slow, -1)
 			before := a.number
 			a.pace(12*time.Second, test.message, func() bool { return len(a.cut) == slow })
 			m.stop()
@@ -323,7 +135,7 @@ func TestPressureOfBroadcasts(t *testing.T) {
 		lasts = d
 	}
 	a, g := stage(t, "--overflow", "oldest", "--reactors", "2")
-	a.join(g.Addrs["frame"], clients, 20*time.Millisecond)
+	a.join(g, clients, 20*time.Millisecond)
 	m, heap := newGauge(t, g.PID), ownHeap()
 	said := time.Now()
 	flood := func(d time.Duration) {
@@ -406,9 +218,9 @@ func TestPressureOnTheBudget(t *testing.T) {
 	const slow, budget = 60, 16
 	a, g := stage(t, "--overflow", "oldest", "--stall", "-1s", "--reactors", "1", "--max-buffered", strconv.Itoa(budget*mib))
 	addr := g.Addrs["frame"]
-	quick := a.join(addr, 5, 0)
+	quick := a.join(g, 5, 0)
 	m := newGauge(t, g.PID)
-	deaf := a.join(addr, slow, -1)
+	deaf := a.join(g, slow, -1)
 	message := func(int) worker.Message { return worker.Message{} }
 	over := a.knockUntil(true, addr)
 	first := -1 // how many had been cut when a newcomer was turned away

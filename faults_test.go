@@ -18,18 +18,27 @@ type fleet struct {
 	inner   []string // of the gateways, or of the wires to them
 	wires   []*wire.Wire
 	targets []string
+	mix     []bench.WireFormat // that the clients speak; nil: all speak one
 	killed  int
 
 	gateways, workers []*proctest.Process
 }
 
+// newFleet starts gateways that speak a codec, bench.Mixed being all wire formats.
 func newFleet(t *testing.T, bin string, codec bench.Codec, gateways int) *fleet {
 	t.Helper()
 	f := &fleet{t: t, bin: bin}
+	listen := []string{"--listen", string(codec) + "://127.0.0.1:0"}
+	if codec == bench.Mixed {
+		listen = listenToAll()
+	}
 	for range gateways {
-		g := proctest.Start(t, nil, f.bin, "gateway", "--listen", string(codec)+"://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "2")
+		g := proctest.Start(t, nil, f.bin, append([]string{"gateway", "--inner", "127.0.0.1:0", "--reactors", "2"}, listen...)...)
 		f.gateways = append(f.gateways, g)
 		f.inner, f.targets = append(f.inner, g.Addrs["inner"]), append(f.targets, g.Addrs[string(codec)])
+	}
+	if codec == bench.Mixed {
+		f.mix = addressed(f.gateways...)
 	}
 	return f
 }
@@ -48,7 +57,7 @@ func (f *fleet) renew() {
 	f.killed++
 }
 
-// What happens to workers no client notices: each message comes back, once, in order and unchanged, on the connection that was there from the beginning.
+// What happens to workers no client notices, whatever it speaks, and most rows have clients of all wire formats in one run: each message comes back, once, in order and unchanged, on the connection that was there from the beginning.
 func TestWorkersFail(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
@@ -70,18 +79,18 @@ func TestWorkersFail(t *testing.T) {
 	}{
 		{"killed", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 18 * time.Second, 100, (*fleet).kill, nil, 100, 0, 5 * time.Second},
 		{"killed now and then", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 16 * time.Second, 20, (*fleet).killSeldom, nil, 0, 0, 3 * time.Second},
-		{"killed, the only one", bench.Echo, bench.Text, 1, 1, 200, 2000, 3 * time.Second, 10, (*fleet).kill, nil, 0, 0, 0},
-		{"killed while they publish", bench.Rooms, bench.Frame, 1, 2, 200, 400, 4 * time.Second, 20, (*fleet).kill, nil, 0, 0, 0},
-		{"killed while they publish at two gateways", bench.Rooms, bench.Text, 2, 2, 200, 400, 5 * time.Second, 20, (*fleet).kill, nil, 0, 0, 0},
-		{"killed while readers stall", bench.Rooms, bench.Frame, 1, 2, 200, 200, 5 * time.Second, 20, (*fleet).kill, nil, 0, 10, 0},
-		{"killed while they push", bench.Push, bench.JSONLines, 1, 2, 200, 2000, 4 * time.Second, 20, (*fleet).kill, nil, 0, 0, 0},
-		{"replaced", bench.Echo, bench.WebSocket, 1, 2, 200, 5000, 4 * time.Second, 10, (*fleet).replace, nil, 0, 0, 0},
+		{"killed, the only one", bench.Echo, bench.Mixed, 1, 1, 200, 2000, 3 * time.Second, 10, (*fleet).kill, nil, 0, 0, 0},
+		{"killed while they publish", bench.Rooms, bench.Mixed, 1, 2, 200, 400, 4 * time.Second, 20, (*fleet).kill, nil, 0, 0, 0},
+		{"killed while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 2, 200, 400, 5 * time.Second, 20, (*fleet).kill, nil, 0, 0, 0},
+		{"killed while readers stall", bench.Rooms, bench.Mixed, 1, 2, 200, 100, 5 * time.Second, 20, (*fleet).kill, nil, 0, 10, 0},
+		{"killed while they push", bench.Push, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 20, (*fleet).kill, nil, 0, 0, 0},
+		{"replaced", bench.Echo, bench.Mixed, 1, 2, 200, 5000, 4 * time.Second, 10, (*fleet).replace, nil, 0, 0, 0},
 		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 4 * time.Second, 20, (*fleet).cut, &wire.Faults{}, 0, 0, 0},
-		{"cut off, over a slow wire", bench.Rooms, bench.Frame, 1, 2, 200, 200, 5 * time.Second, 8, (*fleet).cutSeldom, &wire.Faults{Delay: 10 * time.Millisecond}, 0, 0, 0},
-		{"cut off while they publish at two gateways", bench.Rooms, bench.Text, 2, 1, 200, 200, 5 * time.Second, 20, (*fleet).cut, &wire.Faults{Delay: 2 * time.Millisecond}, 0, 0, 0},
-		{"delayed by half a second", bench.Rooms, bench.Frame, 1, 2, 200, 200, 4 * time.Second, 1, (*fleet).wait, &wire.Faults{Delay: 500 * time.Millisecond}, 0, 0, 0},
+		{"cut off, over a slow wire", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 5 * time.Second, 8, (*fleet).cutSeldom, &wire.Faults{Delay: 10 * time.Millisecond}, 0, 0, 0},
+		{"cut off while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 1, 200, 200, 5 * time.Second, 20, (*fleet).cut, &wire.Faults{Delay: 2 * time.Millisecond}, 0, 0, 0},
+		{"delayed by half a second", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 4 * time.Second, 1, (*fleet).wait, &wire.Faults{Delay: 500 * time.Millisecond}, 0, 0, 0},
 		{"trickled to", bench.Echo, bench.WebSocket, 1, 2, 200, 1000, 10 * time.Second, 2, (*fleet).trickle, &wire.Faults{}, 0, 0, 0},
-		{"sent what is no frame", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 4 * time.Second, 8, (*fleet).corrupt, &wire.Faults{}, 0, 0, 0},
+		{"sent what is no frame", bench.Echo, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 8, (*fleet).corrupt, &wire.Faults{}, 0, 0, 0},
 		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 12 * time.Second, 2, (*fleet).freeze, nil, 0, 0, frozen - 500*time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -93,8 +102,11 @@ func TestWorkersFail(t *testing.T) {
 				f.workers = append(f.workers, f.worker())
 			}
 			o := bench.Options{
-				Mode: test.mode, Codec: test.codec, Conns: test.clients, RoomSize: 20, Rate: test.rate, Targets: f.targets, SlowReaders: test.deaf,
+				Mode: test.mode, Codec: test.codec, Conns: test.clients, RoomSize: 20, Rate: test.rate, Targets: f.targets, Mix: f.mix, SlowReaders: test.deaf,
 				Warmup: time.Second, Window: test.window, Drain: 10 * time.Second,
+			}
+			if f.mix != nil && test.rate <= 200 {
+				o.Size = 400 // so that some of it is compressed, which costs the clients much
 			}
 			if test.deaf > 0 {
 				o.Size = 8 << 10 // so that it is not the kernel that holds what they do not read

@@ -35,6 +35,10 @@ type options struct {
 	limits   gateway.Listener // of each listener
 	overflow string
 	buffered int
+	held     int
+	queued   int
+	partial  int
+	window   int
 	reactors string
 	pin      bool
 	inner    string
@@ -71,6 +75,7 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 func (o *options) limitFlags(c *cobra.Command) {
 	f, l := c.Flags(), &o.limits
 	f.IntVar(&l.MaxMessage, "max-message", 1<<20, "largest message from a client, in bytes; at most 16777216")
+	f.IntVar(&o.partial, "partial-bytes", 64<<20, "messages that have not come whole, of all clients of an event loop, in bytes; past it one is cut")
 	f.IntVar(&l.MaxConns, "max-conns", 0, "connections of a listener; 0: as many as there are descriptors, less some for workers")
 	f.IntVar(&l.MaxPerIP, "max-per-ip", 0, "connections of a listener from one IPv4 address or IPv6 /64; 0: no limit")
 	f.IntVar(&l.PerIPRate, "connect-rate", 0, "connections a second from one IPv4 address or IPv6 /64; 0: no limit")
@@ -115,6 +120,8 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")
 	c.Flags().StringVar(&o.inner, "inner", inner, "HOST:PORT where workers connect")
 	c.Flags().StringVar(&o.router, "router", "least", "the worker that a new client gets: least (fewest clients for its weight), round-robin, random (by weight), or path (one for each first segment of a WebSocket's path)")
+	c.Flags().IntVar(&o.held, "hold-bytes", 64<<20, "messages that wait while no worker is there, of all clients of an event loop, in bytes; past it they are refused")
+	c.Flags().IntVar(&o.queued, "queue-bytes", 64<<20, "messages that wait while a worker is there, of all clients of an event loop, in bytes; past it clients that send much are not read")
 	c.Flags().IntVar(&o.pace, "drain-pace", 0, "clients a second that are told to go after SIGTERM (default: all within half of --drain-for, at least 100)")
 	c.Flags().VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
@@ -247,7 +254,7 @@ func (o *options) announce(addrs []string) {
 func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
-	cfg := gateway.Config{Inner: o.inner, Key: key, PinCPUs: o.pin, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, Logger: o.log}
+	cfg := gateway.Config{Inner: o.inner, Key: key, PinCPUs: o.pin, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, HoldBytes: o.held, PartialBytes: o.partial, MaxQueueBytes: o.queued, Logger: o.log}
 	switch o.overflow {
 	case "close":
 		o.limits.Overflow = engine.CloseSlow
@@ -321,7 +328,8 @@ func flagOf(field string) string {
 	flags := map[string]string{
 		"URL": "listen", "Loops": "reactors", "PerIPRate": "connect-rate", "MaxRate": "message-rate", "MaxByteRate": "byte-rate", "Inner": "inner",
 		"MaxMessage": "max-message", "MaxRequest": "max-request", "KeepHeaders": "keep-header", "Hosts": "host",
-		"MaxOutput": "max-output", "MaxBuffered": "max-buffered", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
+		"MaxOutput": "max-output", "MaxBuffered": "max-buffered", "HoldBytes": "hold-bytes",
+		"PartialBytes": "partial-bytes", "MaxQueueBytes": "queue-bytes", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
 		"HandshakeTimeout": "handshake-timeout", "FirstMessage": "first-message", "MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "Stall": "stall",
 		"Overflow": "overflow", "DrainFor": "drain-for", "DrainTimeout": "drain-for", "DrainPace": "drain-pace",
 		"Gateways": "gateway", "Name": "name", "Weight": "weight",

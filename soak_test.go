@@ -8,13 +8,14 @@ import (
 	"sluice/internal/proctest"
 )
 
-// The soak in its shortest form: faults happen, every message is accounted for, and nothing of it is left.
+// The soak in its shortest form: clients of all wire formats, slow ones among them, are echoed to, talk in rooms and hear broadcasts at once while faults happen. Every
+// message is accounted for, the gateway holds no more than it may, and nothing of it is left.
 func TestSoak(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
 	bin := proctest.Build(t)
-	out, err := exec.Command(bin, "bench", "soak", "--for", "8s", "--round", "4s", "--every", "300ms", "--conns", "80", "--rate", "400").CombinedOutput()
+	out, err := exec.Command(bin, "bench", "soak", "--for", "18s", "--round", "9s", "--every", "300ms", "--gateways", "1", "--workers", "2", "--conns", "30", "--rate", "6000").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "killed") || strings.Count(string(out), "echo") != 2 {
 		t.Errorf("%v\n%s", err, out)
 	}

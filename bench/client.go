@@ -39,12 +39,13 @@ var errBye = errors.New("done")
 func (c *client) OnOpen(conn *engine.Conn) {
 	c.conn, c.over = conn, false
 	c.lane.open++
-	if c.lane.opts.Codec == WebSocket {
+	f := c.lane.opts.format(c.id)
+	if f.Codec == WebSocket {
 		c.key = codec.NewKey()
-		_ = conn.Write(codec.AppendUpgrade(nil, conn.RemoteAddr().String(), c.lane.opts.Path, c.key, &codec.DialOptions{})) // a failure closes, and OnClose tells
+		_ = conn.Write(codec.AppendUpgrade(nil, conn.RemoteAddr().String(), c.lane.opts.Path, c.key, f.dialOptions(c.lane.run.deflate))) // a failure closes, and OnClose tells
 		return
 	}
-	c.wire = newWire(c.lane.opts.Codec)
+	c.wire = newWire(f.Codec)
 	c.introduce()
 }
 
@@ -53,7 +54,7 @@ func (c *client) OnData(conn *engine.Conn, in []byte) int {
 	c.lane.tick()
 	taken := 0
 	if c.wire == nil {
-		ws, n, err := codec.ReadResponse(in, c.key, &codec.DialOptions{MaxMessage: maxMessage})
+		ws, n, err := codec.ReadResponse(in, c.key, c.lane.opts.format(c.id).dialOptions(c.lane.run.deflate))
 		if err != nil {
 			c.fail("handshake", err)
 			return len(in)
@@ -168,6 +169,9 @@ func (c *client) begin() {
 func (c *client) arrived(p []byte) {
 	l := c.lane
 	if len(p) != l.layout.size {
+		if l.overheard(p) {
+			return
+		}
 		l.changed(fmt.Errorf("a message of %d bytes arrived, and all are of %d", len(p), l.layout.size))
 		return
 	}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"sluice/codec"
 	"sluice/engine"
 )
 
@@ -22,9 +23,10 @@ type generator struct {
 	first, end uint32 // the connections of the run that are its own
 	engine     *engine.Engine
 	lanes      []*lane
-	began      time.Time     // of the run
-	froms      []net.Addr    // local addresses, taken in turn
-	patience   time.Duration // openWithin
+	began      time.Time      // of the run
+	deflate    *codec.Deflate // of all WebSockets that compress
+	froms      []net.Addr     // local addresses, taken in turn
+	patience   time.Duration  // openWithin
 	dials      chan *client
 	ctx        context.Context // of everything it runs beside its loops
 	cancel     context.CancelFunc
@@ -57,7 +59,7 @@ func newGenerator(o Options, first, end uint32, began time.Time) (*generator, er
 	}
 	g := &generator{
 		opts: o, first: first, end: end, engine: e, began: began, dials: make(chan *client, end-first), all: make(chan struct{}), failure: make(chan error, 1),
-		patience: openWithin,
+		patience: openWithin, deflate: codec.NewDeflate(),
 	}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	for _, l := range e.Loops() {
@@ -156,7 +158,7 @@ func (g *generator) dial(ctx context.Context, c *client) error {
 	if len(g.froms) > 0 {
 		d.LocalAddr = g.froms[i%len(g.froms)]
 	}
-	nc, err := d.DialContext(ctx, "tcp", g.opts.Targets[i%len(g.opts.Targets)])
+	nc, err := d.DialContext(ctx, "tcp", g.opts.target(i))
 	if err == nil {
 		err = g.engine.Enroll(c.lane.loop, nc, c, engine.ConnOptions{MaxOutput: 64 << 20})
 	}

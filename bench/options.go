@@ -21,6 +21,8 @@ type Options struct {
 	// Targets are the server's addresses, HOST:PORT; connections are spread over them. Empty: Run starts gateway and workers as processes of their own.
 	Targets []string `json:"targets,omitempty"`
 	Path    string   `json:"path,omitempty"` // of the WebSocket handshake. Defaults to /.
+	// Mix has the clients speak different formats, in turn: connection i that of number i modulo their number. Codec and Targets follow from it. Empty: all speak Codec.
+	Mix []WireFormat `json:"mix,omitempty"`
 	// Envelope is what a server of another make has around a message inside a WebSocket. Nil: nothing.
 	Envelope *Envelope `json:"envelope,omitempty"`
 
@@ -32,11 +34,15 @@ type Options struct {
 	RoomSize int     `json:"room_size,omitempty"` // rooms and chat: members of a room. Defaults to 50.
 	PerConn  int     `json:"per_conn,omitempty"`  // churn: messages in the life of a connection. Defaults to 10.
 	// SlowReaders are further connections in broadcast, rooms and chat that read nothing once the load runs.
-	SlowReaders int           `json:"slow_readers,omitempty"`
-	Think       time.Duration `json:"think_ns,omitempty"` // chat, closed loop: how long people think, on average. Defaults to 1 s. Negative: not at all.
-	Warmup      time.Duration `json:"warmup_ns"`          // Defaults to 2 s. Negative: none.
-	Window      time.Duration `json:"window_ns"`          // Defaults to 10 s; in mode idle to 25 s, in which a gateway pings each WebSocket once.
-	Drain       time.Duration `json:"drain_ns"`           // how long to wait for what is still on its way. Defaults to 5 s. Negative: not at all.
+	SlowReaders int `json:"slow_readers,omitempty"`
+	// SlowMixed has every other slow reader read a little, and one that was cut be replaced by one of the next format.
+	SlowMixed bool `json:"slow_mixed,omitempty"`
+	// Overheard is the size of broadcasts of another run that reach this one's clients: they are looked at and counted for nothing. 0: none come.
+	Overheard int           `json:"overheard,omitempty"`
+	Think     time.Duration `json:"think_ns,omitempty"` // chat, closed loop: how long people think, on average. Defaults to 1 s. Negative: not at all.
+	Warmup    time.Duration `json:"warmup_ns"`          // Defaults to 2 s. Negative: none.
+	Window    time.Duration `json:"window_ns"`          // Defaults to 10 s; in mode idle to 25 s, in which a gateway pings each WebSocket once.
+	Drain     time.Duration `json:"drain_ns"`           // how long to wait for what is still on its way. Defaults to 5 s. Negative: not at all.
 
 	Loops     int      `json:"loops"`             // of each generator process. Defaults to half the processors.
 	Processes int      `json:"processes"`         // generators. Defaults to as many as the descriptors ask for.
@@ -127,6 +133,12 @@ var ErrOptions = errors.New("bench: bad options")
 
 func (o *Options) defaults() {
 	set(&o.Mode, Echo)
+	if len(o.Mix) > 0 {
+		o.Codec, o.Targets = Mixed, nil
+		for _, f := range o.Mix {
+			o.Targets = append(o.Targets, f.Targets...)
+		}
+	}
 	set(&o.Codec, WebSocket)
 	set(&o.Path, "/")
 	set(&o.Conns, 1000)
@@ -212,8 +224,13 @@ func (o *Options) check() error {
 	if !slices.Contains(Modes, o.Mode) {
 		return bad("there is no mode %q", o.Mode)
 	}
-	if !slices.Contains(Codecs, o.Codec) {
+	if !slices.Contains(Codecs, o.Codec) && len(o.Mix) == 0 {
 		return bad("there is no codec %q", o.Codec)
+	}
+	for _, f := range o.Mix {
+		if err := f.check(); err != nil {
+			return bad("%v", err)
+		}
 	}
 	if field, err := valid.Numbers(o); err != nil {
 		return bad("%s: %v", field, err)

@@ -140,7 +140,7 @@ func (r *run) measure(ctx context.Context) error {
 	if err := r.each(func(p part) error { return p.start(from.Microseconds(), until.Microseconds()) }); err != nil {
 		return err
 	}
-	slow.start()
+	slow.start(&r.opts)
 	if r.servers, r.own, err = r.usages(); err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ import (
 // Slow are the readers that read nothing, and what became of them.
 type Slow struct {
 	Readers int     `json:"readers"`
-	Cut     int     `json:"cut"`                   // by the server
+	Cut     int     `json:"cut"`                   // by the server, those that replaced others among them
 	First   float64 `json:"first_cut_s,omitempty"` // seconds from the load's start
 	Last    float64 `json:"last_cut_s,omitempty"`
 }
@@ -26,8 +26,9 @@ type Slow struct {
 // slowReader is a client in a room, or of a broadcast, that never reads once the load runs. It is no part of the audit.
 type slowReader struct {
 	nc    net.Conn
-	probe []byte // shows whether the server still has the connection; its answer is not read either
-	cut   time.Duration
+	probe []byte          // shows whether the server still has the connection; its answer is not read either
+	cuts  []time.Duration // since the load's start
+	taste []byte          // where it reads a little; empty: it reads nothing
 }
 
 // slowReaders are those of a run, each with a goroutine until stop.
@@ -60,13 +61,16 @@ func newSlowReader(ctx context.Context, o *Options, i int) (*slowReader, error) 
 		}
 		return err
 	}}
-	nc, err := d.DialContext(ctx, "tcp", o.Targets[i%len(o.Targets)])
+	nc, err := d.DialContext(ctx, "tcp", o.target(i))
 	if err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = nc.Close() })
 	defer stop()
 	r := &slowReader{nc: nc}
+	if o.SlowMixed && i%2 > 0 {
+		r.taste = make([]byte, slowBuffer)
+	}
 	if err := r.enter(o, i); err != nil {
 		return nil, errors.Join(err, nc.Close())
 	}
@@ -75,11 +79,11 @@ func newSlowReader(ctx context.Context, o *Options, i int) (*slowReader, error) 
 
 // enter makes the handshake and joins a room, both with their answers: the last thing it reads.
 func (r *slowReader) enter(o *Options, i int) error {
-	w, in := newWire(o.Codec), make([]byte, 0, slowBuffer)
-	key := ""
-	if o.Codec == WebSocket {
+	f, in := o.format(uint32(i)), make([]byte, 0, slowBuffer+max(o.Size, o.Overheard)) // what goes to all may come before the answer
+	w, key, dial := newWire(f.Codec), "", f.dialOptions(codec.NewDeflate())
+	if f.Codec == WebSocket {
 		key = codec.NewKey()
-		if _, err := r.nc.Write(codec.AppendUpgrade(nil, r.nc.RemoteAddr().String(), o.Path, key, &codec.DialOptions{})); err != nil {
+		if _, err := r.nc.Write(codec.AppendUpgrade(nil, r.nc.RemoteAddr().String(), o.Path, key, dial)); err != nil {
 			return err
 		}
 	} else if err := r.join(o, i, w); err != nil {
@@ -92,7 +96,7 @@ func (r *slowReader) enter(o *Options, i int) error {
 		}
 		in = in[:len(in)+n]
 		if w == nil {
-			ws, n, err := codec.ReadResponse(in, key, &codec.DialOptions{MaxMessage: maxMessage})
+			ws, n, err := codec.ReadResponse(in, key, dial)
 			if err != nil {
 				return err
 			}
@@ -134,33 +138,56 @@ func (r *slowReader) join(o *Options, i int, w wire) error {
 }
 
 // start has the slow readers look, until stop, whether they still have their connection.
-func (s *slowReaders) start() {
+func (s *slowReaders) start(o *Options) {
 	began := time.Now()
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	for _, r := range s.all {
-		s.done.Go(func() { r.watch(ctx, began) })
+	for i, r := range s.all {
+		s.done.Go(func() { r.run(ctx, o, i, began) })
+	}
+}
+
+// run notes when the reader is cut; with Options.SlowMixed another takes its place then.
+func (r *slowReader) run(ctx context.Context, o *Options, i int, began time.Time) {
+	for r.watch(ctx) {
+		r.cuts = append(r.cuts, time.Since(began))
+		if !o.SlowMixed {
+			return
+		}
+		for i += 2; ctx.Err() == nil; pause(ctx, redialAfter) { // the format that comes next to it, of its own kind
+			next, err := newSlowReader(ctx, o, i)
+			if err != nil {
+				continue // the server has no room, or no worker
+			}
+			_ = r.nc.Close()
+			r.nc, r.probe = next.nc, next.probe
+			break
+		}
 	}
 }
 
 // probeEvery is how exactly the time of a cut is known.
 const probeEvery = 100 * time.Millisecond
 
-// watch writes a probe now and then: a server that has closed the connection answers it with a reset, which comes although nothing is read.
-func (r *slowReader) watch(ctx context.Context, began time.Time) {
+// watch writes a probe now and then: a server that has closed the connection answers it with a reset, which comes although nothing is read. It reports true when the reader
+// was cut, and false when ctx has ended.
+func (r *slowReader) watch(ctx context.Context) bool {
 	rest := r.probe
 	for ctx.Err() == nil {
-		_ = r.nc.SetWriteDeadline(time.Now().Add(probeEvery)) // only a closed connection refuses
+		_ = r.nc.SetDeadline(time.Now().Add(probeEvery)) // only a closed connection refuses
 		n, err := r.nc.Write(rest)
+		if err == nil && len(r.taste) > 0 {
+			_, err = r.nc.Read(r.taste)
+		}
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			r.cut = time.Since(began)
-			return
+			return true
 		}
 		if rest = rest[n:]; len(rest) == 0 {
 			rest = r.probe
 		}
 		pause(ctx, probeEvery)
 	}
+	return false
 }
 
 // stop ends them and tells what became of them; nil if there were none.
@@ -173,15 +200,14 @@ func (s *slowReaders) stop() *Slow {
 	sum := &Slow{Readers: len(s.all)}
 	for _, r := range s.all {
 		_ = r.nc.Close()
-		if r.cut == 0 {
-			continue
+		for _, cut := range r.cuts {
+			at := cut.Seconds()
+			if sum.Cut == 0 || at < sum.First {
+				sum.First = at
+			}
+			sum.Cut++
+			sum.Last = max(sum.Last, at)
 		}
-		at := r.cut.Seconds()
-		if sum.Cut == 0 || at < sum.First {
-			sum.First = at
-		}
-		sum.Cut++
-		sum.Last = max(sum.Last, at)
 	}
 	return sum
 }

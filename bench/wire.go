@@ -34,7 +34,7 @@ func newWire(c Codec) wire {
 func (c Codec) isText() bool { return c != Frame && c != WebSocket }
 
 // isJSON tells whether a message has to be a document: then all of it stands in quotes.
-func (c Codec) isJSON() bool { return c == JSON || c == JSONLines }
+func (c Codec) isJSON() bool { return c == JSON || c == JSONLines || c == Mixed }
 
 // layout says where things are in a payload: a quote for JSON, a verb and its target for the bench worker, the stamp, and padding.
 //

@@ -19,6 +19,7 @@ type DialOptions struct {
 	Origin       string   // empty: none is sent
 	MaxMessage   int      // bytes. Defaults to DefaultMaxMessage.
 	Deflate      *Deflate // offered; nil: none
+	Window       int      // with Deflate: the server_max_window_bits that is asked for, 8 to 15; 0: none
 }
 
 // NewKey is a fresh Sec-WebSocket-Key (RFC 6455 section 4.1).
@@ -39,7 +40,11 @@ func AppendUpgrade(dst []byte, host, target, key string, o *DialOptions) []byte 
 		dst = append(dst, "Sec-WebSocket-Protocol: "+strings.Join(o.Subprotocols, ", ")+"\r\n"...)
 	}
 	if o.Deflate != nil {
-		dst = append(dst, "Sec-WebSocket-Extensions: "+deflateOffer+"\r\n"...)
+		dst = append(dst, "Sec-WebSocket-Extensions: "+deflateOffer...)
+		if o.Window > 0 {
+			dst = fmt.Appendf(dst, "; server_max_window_bits=%d", o.Window)
+		}
+		dst = append(dst, "\r\n"...)
 	}
 	return append(dst, "\r\n"...)
 }

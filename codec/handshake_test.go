@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -256,8 +257,8 @@ func TestReadResponse(t *testing.T) {
 func TestHandshakeWithOurselves(t *testing.T) {
 	t.Parallel()
 	d := NewDeflate()
-	for _, deflate := range []*Deflate{nil, d} {
-		key, o := NewKey(), &DialOptions{Origin: "http://a:80", Subprotocols: []string{"x", "y"}, Deflate: deflate}
+	for window, deflate := range map[int]*Deflate{-1: nil, 0: d, 9: d, 15: d} {
+		key, o := NewKey(), &DialOptions{Origin: "http://a:80", Subprotocols: []string{"x", "y"}, Deflate: deflate, Window: window}
 		req := mustRead(t, string(AppendUpgrade(nil, "a:80", "/p", key, o)))
 		ws, response, err := Upgrade(req, &UpgradeOptions{Subprotocols: []string{"y"}, Deflate: d})
 		if err != nil {
@@ -266,6 +267,9 @@ func TestHandshakeWithOurselves(t *testing.T) {
 		c, n, err := ReadResponse(response, key, o)
 		if err != nil || n != len(response) || c.Subprotocol() != "y" || ws.Subprotocol() != "y" || c.deflate != deflate || ws.deflate != deflate {
 			t.Errorf("%d bytes, error %v\n%s", n, err, response)
+		}
+		if want := uint8(cmp.Or(window, maxWindow)); deflate != nil && ws.window != want {
+			t.Errorf("a window of %d bits was asked for, and the server's is of %d", window, ws.window)
 		}
 	}
 }

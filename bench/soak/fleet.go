@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -20,7 +21,7 @@ import (
 type fleet struct {
 	// Static after start.
 	o        Options
-	targets  map[bench.Codec][]string
+	targets  map[bench.Codec][]string // by gateway
 	gateways []*child.Process
 	wires    []*wire.Wire
 
@@ -28,7 +29,8 @@ type fleet struct {
 	counts  chan map[string]int   // holds the one map: faults so far, by name
 }
 
-var codecs = []bench.Codec{bench.WebSocket, bench.Frame, bench.Text}
+// stall is how long a client may take nothing.
+const stall = 3 * time.Second
 
 // start starts everything; what it returns is to be stopped, also after an error.
 func start(o Options) (*fleet, error) {
@@ -37,7 +39,13 @@ func start(o Options) (*fleet, error) {
 	var workers []*child.Process
 	defer func() { f.workers <- workers }()
 	for range o.Gateways {
-		args := []string{"gateway", "--inner", "127.0.0.1:0", "--reactors", "2"}
+		args := []string{"gateway", "--inner", "127.0.0.1:0", "--overflow", "oldest", "--stall", stall.String()}
+		for flag, n := range map[string]int{
+			"reactors": loops, "max-message": maxMessage, "max-output": maxOutput, "max-buffered": maxBuffered, "hold-bytes": queueBytes, "queue-bytes": queueBytes, "partial-bytes": partialBytes,
+		} {
+			args = append(args, fmt.Sprintf("--%s=%d", flag, n))
+		}
+		codecs := o.codecs()
 		for _, c := range codecs {
 			args = append(args, "--listen", string(c)+"://127.0.0.1:0")
 		}
@@ -81,7 +89,7 @@ func (f *fleet) worker() (*child.Process, error) {
 	for _, w := range f.wires {
 		inner = append(inner, w.Addr())
 	}
-	return f.process("bench", "serve", "--worker", "--gateway", strings.Join(inner, ","))
+	return f.process("bench", "serve", "--worker", "--gateway", strings.Join(inner, ","), "--window", strconv.Itoa(window))
 }
 
 // stop ends the workers, then the gateways. Each must end as it is told to.

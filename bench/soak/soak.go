@@ -1,5 +1,6 @@
-// Package soak drives gateways and workers, each a process of its own, with audited load for as long as one likes, while workers are killed, frozen and replaced and links
-// are cut, slowed down and corrupted. It says what was lost, duplicated or reordered, and whether memory or descriptors grow. Everything is on loopback.
+// Package soak drives gateways and workers, each a process of its own, with audited load for as long as one likes, while workers are killed, frozen and replaced
+// and links are cut, slowed down and corrupted. Clients of all wire formats are mixed in each kind of load. It says what was lost, duplicated or reordered, whether
+// a gateway holds more than its limits and the load come to (bound.go), and whether memory or descriptors grow. Everything is on loopback.
 package soak
 
 import (
@@ -26,11 +27,13 @@ type Options struct {
 	Every    time.Duration // between two faults. Defaults to 2 s.
 	Gateways int           // Defaults to 2.
 	Workers  int           // Defaults to 3.
-	Conns    int           // clients at a time. Defaults to 400.
-	Rate     float64       // messages that come back a second, of those who stay. Defaults to 2,000.
-	Seed     uint64        // of the order of the faults
-	Faults   bool          // false: load alone, to compare with
-	Log      io.Writer     // what the processes log; nil: nowhere
+	Conns    int           // clients at a time. Defaults to 100.
+	// Formats are what the clients speak, side by side. Defaults to all that there are (bench.WireFormats). They need no targets.
+	Formats []bench.WireFormat
+	Rate    float64   // messages that come back a second, of those who stay. Defaults to 2,000.
+	Seed    uint64    // of the order of the faults
+	Faults  bool      // false: load alone, to compare with
+	Log     io.Writer // what the processes log; nil: nowhere
 }
 
 func (o *Options) defaults() error {
@@ -42,7 +45,10 @@ func (o *Options) defaults() error {
 	o.Every = cmp.Or(o.Every, 2*time.Second)
 	o.Gateways = cmp.Or(o.Gateways, 2)
 	o.Workers = cmp.Or(o.Workers, 3)
-	o.Conns = cmp.Or(o.Conns, 400)
+	o.Conns = cmp.Or(o.Conns, 100)
+	if len(o.Formats) == 0 {
+		o.Formats = bench.WireFormats()
+	}
 	o.Rate = cmp.Or(o.Rate, 2000)
 	return nil
 }
@@ -55,14 +61,18 @@ type soak struct {
 	o      Options
 	out    io.Writer
 	fleet  *fleet
+	watch  *watch
+	bound  int // bytes that a gateway may hold
 	rounds []round
 	failed bool
+	over   bool // a gateway holds more
 }
 
 // round is what one account says.
 type round struct {
 	loads []*bench.Report
 	state []usage
+	most  []int // bytes that each gateway has held
 }
 
 // Run soaks until For has passed or ctx ends, and prints a line for each round.
@@ -70,16 +80,20 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	if err := o.defaults(); err != nil {
 		return err
 	}
-	s := &soak{o: o, out: out}
+	s := &soak{o: o, out: out, watch: &watch{most: make([]int, o.Gateways)}}
+	var parts []addend
+	s.bound, parts = bound(o.setup())
+	_, _ = fmt.Fprint(out, table(s.bound, parts))
 	s.fleet, err = start(o)
 	defer func() { err = errors.Join(err, s.fleet.stop()) }()
 	if err != nil {
 		return err
 	}
-	faulty, stop := context.WithCancel(ctx)
+	beside, stop := context.WithCancel(ctx)
 	var faults errgroup.Group
-	faults.Go(func() error { return s.disturb(faulty) })
-	for end := time.Now().Add(o.For); ctx.Err() == nil && time.Until(end) > o.Round/2; {
+	faults.Go(func() error { return s.disturb(beside) })
+	faults.Go(func() error { s.watch.run(beside, s.fleet.gateways); return nil })
+	for end := time.Now().Add(o.For); ctx.Err() == nil && !s.over && time.Until(end) > o.Round/2; {
 		if err = s.round(ctx); err != nil {
 			break
 		}
@@ -114,46 +128,11 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// loads are what runs side by side: clients that stay and have each message echoed, rooms, and clients that come and go.
-func (s *soak) loads() []bench.Options {
-	const warmup = time.Second
-	base := bench.Options{Warmup: warmup, Window: max(s.o.Round-warmup, time.Second), Drain: 20 * time.Second}
-	echo, rooms, churn := base, base, base
-	echo.Mode, echo.Codec, echo.Conns, echo.Rate = bench.Echo, bench.WebSocket, s.o.Conns*3/4, s.o.Rate*3/4
-	rooms.Mode, rooms.Codec, rooms.Conns, rooms.Rate, rooms.RoomSize = bench.Rooms, bench.Frame, s.o.Conns/4, s.o.Rate/4/10, 10
-	churn.Mode, churn.Codec, churn.Conns, churn.PerConn = bench.Churn, bench.Text, max(s.o.Conns/200, 2), 500 // as fast as it can
-	return []bench.Options{echo, rooms, churn}
-}
-
-// round makes load for a while and gives an account of it.
-func (s *soak) round(ctx context.Context) error {
-	loads := s.loads()
-	reports := make([]*bench.Report, len(loads))
-	var all errgroup.Group
-	for i, o := range loads {
-		o.Targets = s.fleet.targets[o.Codec]
-		if o.Mode == bench.Rooms { // a client's messages may overtake each other on the way to another gateway when its worker changes (docs/reliability.md)
-			o.Targets = o.Targets[:1]
-		}
-		all.Go(func() (err error) {
-			reports[i], err = bench.Run(ctx, o, nil)
-			return err
-		})
-	}
-	if err := all.Wait(); err != nil {
-		return err
-	}
-	r := round{reports, s.fleet.usages()}
-	s.rounds = append(s.rounds, r)
-	s.print(r)
-	return nil
-}
-
 // print is a round's line, and one for each thing that is wrong.
 func (s *soak) print(r round) {
 	line := fmt.Sprintf("%8s ", (time.Duration(len(s.rounds)) * s.o.Round).Round(time.Second))
 	for _, load := range r.loads {
-		line += fmt.Sprintf(" %s %d", load.Options.Mode, load.Audit.Received)
+		line += fmt.Sprintf(" %s %d", load.Options.Label, load.Audit.Received)
 		if wrong := wrong(load); wrong == "" {
 			line += " ok,"
 		} else {
@@ -162,6 +141,18 @@ func (s *soak) print(r round) {
 		}
 	}
 	line += " " + s.fleet.done()
+	for _, load := range r.loads {
+		if load.Slow != nil {
+			line += fmt.Sprintf(", %d slow readers cut", load.Slow.Cut)
+		}
+	}
+	for i, most := range r.most {
+		line += fmt.Sprintf(", gateway-%d at most %.0f of %.0f MiB", i+1, mib(most), mib(s.bound))
+		if most > s.bound {
+			s.failed, s.over = true, true
+			line += " FAILED (memory is not bounded)"
+		}
+	}
 	for _, u := range r.state {
 		line += fmt.Sprintf("  %s %d MiB %d fds %d threads", u.name, u.rss>>20, u.descriptors, u.threads)
 	}

@@ -36,9 +36,9 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		"echo 5 FAILED (7 changed, 8 unexpected), no ": {Audit: bench.Audit{Received: 5, Changed: 7, Unexpected: 8}},
 	} {
 		var out bytes.Buffer
-		s := &soak{out: &out, fleet: &fleet{counts: make(chan map[string]int, 1)}}
+		s := &soak{out: &out, fleet: &fleet{counts: make(chan map[string]int, 1)}, bound: 100 << 20}
 		s.fleet.counts <- nil
-		r.Options.Mode = bench.Echo
+		r.Options.Label = "echo"
 		s.rounds = []round{{loads: []*bench.Report{&r}}}
 		s.print(s.rounds[0])
 		err := s.verdict()

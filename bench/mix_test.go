@@ -1,0 +1,122 @@
+package bench_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/bench"
+	"sluice/internal/proctest"
+)
+
+// mixed starts a gateway that speaks everything, and a worker. It returns the formats with their addresses.
+func mixed(t *testing.T, flags ...string) []bench.WireFormat {
+	t.Helper()
+	args := append([]string{"bench", "serve"}, flags...)
+	for _, c := range bench.Codecs {
+		args = append(args, "--listen", string(c)+"://127.0.0.1:0")
+	}
+	p := proctest.Start(t, nil, proctest.Build(t), args...)
+	mix := bench.WireFormats()
+	for i := range mix {
+		mix[i].Targets = []string{p.Addrs[string(mix[i].Codec)]}
+	}
+	return mix
+}
+
+// clean runs what has to have a clean audit.
+func clean(t *testing.T, o bench.Options) *bench.Report {
+	t.Helper()
+	r, err := bench.Run(t.Context(), o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Audit.Clean() || len(r.Errors) > 0 {
+		t.Fatalf("%+v %v", r.Audit, r.Errors)
+	}
+	return r
+}
+
+// Clients of all formats are in one run: what one says, in its format, the others hear in theirs, and each message is accounted for.
+func TestMix(t *testing.T) {
+	t.Parallel()
+	mix := mixed(t)
+	for _, mode := range bench.Modes {
+		t.Run(string(mode), func(t *testing.T) {
+			o := short(bench.Options{Mode: mode, Mix: mix, RoomSize: 10, Senders: len(mix), PerConn: 5})
+			o.Size = 400 // some compress that
+			r := clean(t, o)
+			if r.Options.Codec != bench.Mixed || mode != bench.Idle && r.Messages == 0 {
+				t.Errorf("%d messages of codec %s", r.Messages, r.Options.Codec)
+			}
+		})
+	}
+}
+
+// Broadcasts of one run reach the clients of another, who take them for what they are when they expect them, and for changed messages otherwise.
+func TestOverheard(t *testing.T) {
+	t.Parallel()
+	mix := mixed(t)
+	aloud := short(bench.Options{Mode: bench.Broadcast, Mix: mix, Rate: 100})
+	aloud.Window, aloud.Size = 2*time.Second, 300
+	said := make(chan error, 1)
+	go func() {
+		_, err := bench.Run(t.Context(), aloud, nil)
+		said <- err
+	}()
+	for _, size := range []int{300, 0} {
+		quiet := short(bench.Options{Mode: bench.Echo, Mix: mix, Rate: 100, Overheard: size})
+		r, err := bench.Run(t.Context(), quiet, nil)
+		if size > 0 && (err != nil || !r.Audit.Clean() || len(r.Errors) > 0) {
+			t.Errorf("what was announced: %+v, error %v", r, err)
+		}
+		if size == 0 && err == nil && r.Audit.Changed == 0 { // it may come while the connections open, which ends the run
+			t.Errorf("what nobody has announced is not noticed: %+v", r.Audit)
+		}
+	}
+	if err := <-said; err != nil {
+		t.Error(err)
+	}
+}
+
+// Of slow readers some read a little; those that are cut are replaced, in another format.
+func TestSlowReadersAreReplaced(t *testing.T) {
+	t.Parallel()
+	mix := mixed(t, "--stall", "500ms", "--max-output", "67108864")
+	mix = []bench.WireFormat{mix[0], mix[3], mix[4]} // those that cost a client little
+	o := short(bench.Options{Mode: bench.Broadcast, Mix: mix, Rate: 200, SlowReaders: 4, SlowMixed: true})
+	o.Conns, o.Size, o.Window, o.Drain = 3, 16<<10, 5*time.Second, 30*time.Second
+	r := clean(t, o)
+	if r.Slow == nil || r.Slow.Cut < 3 {
+		t.Errorf("of two that read nothing, and whoever replaced them, were cut: %+v", r.Slow)
+	}
+	t.Logf("%+v", r.Slow)
+}
+
+// Formats have names; what is no format, or cannot be, is refused.
+func TestWireFormats(t *testing.T) {
+	t.Parallel()
+	var names []string
+	for _, f := range bench.WireFormats() {
+		names = append(names, f.String())
+		if got, err := bench.ParseWireFormat(f.String()); err != nil || got.String() != f.String() || got.Window != f.Window {
+			t.Errorf("%s: %v, %v", f, got, err)
+		}
+	}
+	if got := strings.Join(names, " "); got != "text json jsonl frame ws ws-deflate ws-deflate-9 ws-deflate-12 ws-deflate-15" {
+		t.Error(got)
+	}
+	if _, err := bench.ParseWireFormat("smoke"); !errors.Is(err, bench.ErrOptions) || !strings.Contains(err.Error(), "ws-deflate-9") {
+		t.Error(err)
+	}
+	here := []string{"127.0.0.1:1"}
+	for _, f := range []bench.WireFormat{
+		{Codec: "smoke", Targets: here}, {Codec: bench.Text}, {Codec: bench.Text, Deflate: true, Targets: here},
+		{Codec: bench.WebSocket, Window: 9, Targets: here}, {Codec: bench.WebSocket, Deflate: true, Window: 7, Targets: here},
+	} {
+		if _, err := bench.Run(t.Context(), bench.Options{Mix: []bench.WireFormat{f}}, nil); !errors.Is(err, bench.ErrOptions) {
+			t.Errorf("%+v: %v", f, err)
+		}
+	}
+}
