@@ -113,6 +113,7 @@ type Conn struct {
 	resumed bool      // in loop.resumed
 	yielded bool      // in loop.yielded: reads nothing either
 	offered bool      // its turn has come, and OnData is running
+	deaf    bool      // the poller does not look for input
 	shared  uint16    // id of the Shared that out is a view of; 0: of none
 
 	slot     uint32         // in loop.conns
@@ -265,10 +266,8 @@ func (c *Conn) CloseAfterFlush(reason error, within time.Duration) {
 	c.loop.Schedule(&c.drain.Timer, within)
 	c.loop.buffers.put(c.carry)
 	c.carry, c.taken = nil, 0
-	if !c.reading() {
-		c.paused, c.yielded = false, false
-		c.loop.poll.resume(c)
-	}
+	c.paused, c.yielded = false, false
+	c.listen()
 	c.markDirty()
 }
 

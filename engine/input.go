@@ -25,11 +25,13 @@ func (c *Conn) receive(in []byte) {
 	}
 	if len(c.carry) > 0 || !c.reading() {
 		c.keep(in)
-		if c.reading() {
+		switch {
+		case c.reading():
 			c.offer()
-		} else if len(c.carry)-int(c.taken) > c.options.MaxInput+unasked {
+		case len(c.carry)-int(c.taken) > c.options.MaxInput+unasked:
 			c.markEnded(ErrInputTooLarge)
-		} else {
+		}
+		if c.deaf {
 			l.poll.pause(c) // gnet turned reading on again, see there
 		}
 		return
@@ -152,25 +154,38 @@ func (c *Conn) Pause() {
 		return
 	}
 	c.paused = true
-	if !c.yielded {
-		c.loop.poll.pause(c)
-	}
+	c.deafen()
 }
 
-// Resume goes on reading. What was read before and not consumed is offered at
-// the end of the turn, also when OnData pauses and resumes c and leaves it then.
+// Resume goes on. What was read before and not consumed is offered at the end of
+// the turn, also when OnData pauses and resumes c and leaves it then. Only when
+// OnData has taken of that what it can is c read again: a peer that sends faster
+// than c is resumed must not pile up here.
 func (c *Conn) Resume() {
 	if c.ended || !c.paused {
 		return
 	}
 	c.paused = false
-	if c.yielded {
-		return // it is offered what it left, and read, when its turn comes
+	if c.yielded || c.resumed {
+		return // its turn comes
 	}
-	c.loop.poll.resume(c)
-	if !c.resumed {
-		c.resumed = true
-		c.loop.resumed = append(c.loop.resumed, c)
-		c.loop.arm()
+	c.resumed = true
+	c.loop.resumed = append(c.loop.resumed, c)
+	c.loop.arm()
+}
+
+// deafen has the poller not look for input.
+func (c *Conn) deafen() {
+	if !c.deaf {
+		c.deaf = true
+		c.loop.poll.pause(c)
+	}
+}
+
+// listen has the poller look for input again, unless c does not take any.
+func (c *Conn) listen() {
+	if c.deaf && c.reading() && !c.ended {
+		c.deaf = false
+		c.loop.poll.resume(c)
 	}
 }

@@ -180,3 +180,48 @@ func TestResumeInOnDataOffersWhatItLeaves(t *testing.T) {
 		}
 	})
 }
+
+// A peer that sends without end, to a handler that takes a little each time that it is resumed,
+// does not pile up: no more is read before all that was read is taken.
+func TestAFastPeerDoesNotPileUp(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{Loops: 1})
+	got := make(chan int)
+	c, nc := opened(t, e, funcs{data: func(c *Conn, in []byte) int {
+		c.Pause()
+		got <- len(in)
+		return min(len(in), 1000)
+	}}, ConnOptions{})
+	_, other := opened(t, e, funcs{data: func(_ *Conn, in []byte) int {
+		c.Resume() // while the loop reads
+		return len(in)
+	}}, ConnOptions{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for b := make([]byte, 64<<10); ; {
+			if _, err := nc.Write(b); err != nil {
+				return
+			}
+		}
+	}()
+	for range 1000 {
+		if n := receive(t, got); n > readBuffer {
+			t.Errorf("%d bytes were read and not taken", n)
+			break
+		}
+		if _, err := other.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Loop().Post(func() { c.Close(nil) }); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		select {
+		case <-got:
+		case <-done:
+			return
+		}
+	}
+}

@@ -225,6 +225,7 @@ func (l *Loop) offerResumed() {
 		c := l.resumed[i]
 		c.resumed = false
 		c.offer()
+		c.listen()
 	}
 	rest := copy(l.resumed, l.resumed[n:])
 	clear(l.resumed[rest:])

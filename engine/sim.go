@@ -152,7 +152,7 @@ func (p *SimPeer) unread() []byte {
 // Read has the loop read once, at most n bytes, or see the end. It reports whether there was anything: a connection that is paused reads nothing.
 func (p *SimPeer) Read(n int) bool {
 	c := p.socket.conn
-	if p.socket.closed || !c.reading() {
+	if p.socket.closed || c.deaf {
 		return false
 	}
 	if len(p.sent) == 0 {

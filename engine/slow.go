@@ -17,7 +17,7 @@ func (c *Conn) block() {
 	if c.backlog == nil {
 		c.takeBacklog()
 	}
-	if !c.reading() {
+	if c.deaf {
 		c.loop.poll.pause(c) // gnet's write turned reading on again
 	}
 	if !c.slow {
@@ -78,7 +78,7 @@ func (c *Conn) stillBlocked(now int64) bool {
 		}
 		return !c.ended
 	}
-	if !c.reading() {
+	if c.deaf {
 		c.loop.poll.pause(c) // gnet turned reading on when it had drained
 	}
 	c.flush()

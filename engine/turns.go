@@ -26,9 +26,7 @@ func (c *Conn) Yield(at uint64) {
 		l.again = at
 		return
 	}
-	if !c.paused {
-		l.poll.pause(c)
-	}
+	c.deafen()
 	l.yields++
 	l.yielded.push(yielded{at, l.yields, c})
 	l.arm()
@@ -53,9 +51,7 @@ func (l *Loop) offerYielded() {
 		switch {
 		case c.Closed():
 		case !c.yielded:
-			if !c.paused {
-				l.poll.resume(c)
-			}
+			c.listen()
 		case c.Unread() == before: // no more in this turn
 			l.yielded.push(yielded{max(l.again, y.at), y.nth, c})
 			return
