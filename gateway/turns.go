@@ -72,7 +72,9 @@ func (t *turns) due(s *session, in []byte, work int) bool {
 // end notes the work done for the client, and has it yield when there is more.
 func (t *turns) end(s *session, work int, more bool) {
 	t.work += work
-	t.now += uint64(work / (1 + t.waiting))
+	if t.waiting > 0 {
+		t.now += uint64(work / (1 + t.waiting))
+	}
 	if work > 0 {
 		s.turn = s.turn&(1<<workShift-1) | turn(bits.Len(uint(work>>10)))<<workShift
 	}
