@@ -43,7 +43,7 @@ func slowConn(o ConnOptions) (*Conn, *fakeSocket) {
 	e := &Engine{nudge: make(chan struct{}, 1), cfg: Config{MaxBuffered: 1 << 30}}
 	l := &Loop{engine: e, armed: true}
 	l.timers.init(l)
-	o, err := o.check()
+	o, err := o.check("ConnOptions")
 	if err != nil {
 		panic(err)
 	}

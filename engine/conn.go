@@ -7,8 +7,6 @@ import (
 
 	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
-
-	"sluice/internal/valid"
 )
 
 // Handler is told what happens to a connection, on its loop: OnOpen, then OnData
@@ -69,13 +67,14 @@ type ConnOptions struct {
 	Retain bool
 }
 
-// check refuses what cannot be, and fills in the defaults.
-func (o ConnOptions) check() (ConnOptions, error) {
-	if field, err := valid.Numbers(o); err != nil {
-		return o, fmt.Errorf("engine: ConnOptions.%s: %w", field, err)
+// check refuses what cannot be, and fills in the defaults. Errors name the options so.
+func (o ConnOptions) check(of string) (ConnOptions, error) {
+	err := checkNumbers(of, number{"MaxInput", o.MaxInput}, number{"MaxOutput", o.MaxOutput}, number{"Stall", int(o.Stall)})
+	if err != nil {
+		return o, err
 	}
 	if o.Overflow > DropNewest {
-		return o, fmt.Errorf("engine: ConnOptions.Overflow: %d is none of the policies", o.Overflow)
+		return o, fmt.Errorf("engine: %s.Overflow: %d is none of the policies", of, o.Overflow)
 	}
 	if o.MaxInput == 0 {
 		o.MaxInput = 16<<20 + 64<<10

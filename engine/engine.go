@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
-
-	"sluice/internal/valid"
 )
 
 // Why a connection ended, as OnClose receives it. The peer's own end is io.EOF;
@@ -58,9 +56,26 @@ type Config struct {
 	MaxBuffered int
 }
 
+// number is a field of a configuration.
+type number struct {
+	name  string
+	value int
+}
+
+// checkNumbers refuses fields that are negative.
+func checkNumbers(of string, fields ...number) error {
+	for _, f := range fields {
+		if f.value < 0 {
+			return fmt.Errorf("engine: %s.%s: %d is negative, must be 0 or more", of, f.name, f.value)
+		}
+	}
+	return nil
+}
+
 func (c Config) check() (Config, error) {
-	if field, err := valid.Numbers(c); err != nil {
-		return c, fmt.Errorf("engine: Config.%s: %w", field, err)
+	err := checkNumbers("Config", number{"Loops", c.Loops}, number{"Tick", int(c.Tick)}, number{"MaxMailbox", c.MaxMailbox}, number{"MaxBuffered", c.MaxBuffered})
+	if err != nil {
+		return c, err
 	}
 	if c.Loops > 256 {
 		return c, fmt.Errorf("engine: Config.Loops: %d is not within 0…256", c.Loops)
@@ -160,7 +175,7 @@ func (e *Engine) Enroll(l *Loop, nc net.Conn, h Handler, o ConnOptions) error {
 	if l == nil {
 		l = e.idlest()
 	}
-	o, err := o.check()
+	o, err := o.check("ConnOptions")
 	if err != nil {
 		nc.Close()
 		return err

@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
-
-	"sluice/internal/valid"
 )
 
 const (
@@ -91,10 +89,12 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 	if o.Accept == nil {
 		return nil, errors.New("engine: ListenOptions.Accept is nil")
 	}
-	if field, err := valid.Numbers(o); err != nil {
-		return nil, fmt.Errorf("engine: ListenOptions.%s: %w", field, err)
+	err := checkNumbers("ListenOptions",
+		number{"MaxConns", o.MaxConns}, number{"MaxPerIP", o.MaxPerIP}, number{"PerIPRate", o.PerIPRate}, number{"Reserve", o.Reserve})
+	if err != nil {
+		return nil, err
 	}
-	conn, err := o.Conn.check()
+	conn, err := o.Conn.check("ListenOptions.Conn")
 	if err != nil {
 		return nil, err
 	}

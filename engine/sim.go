@@ -48,7 +48,7 @@ func (s *Sim) Engine() *Engine { return s.e }
 // Open makes a connection of the loop with the index given, and returns its other end. OnOpen has run.
 func (s *Sim) Open(loop int, remote netip.AddrPort, h Handler, o ConnOptions) *SimPeer {
 	l := s.e.loops[loop]
-	o, err := o.check()
+	o, err := o.check("ConnOptions")
 	if err != nil {
 		panic(err)
 	}

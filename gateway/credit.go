@@ -6,9 +6,10 @@ package gateway
 // the same speed. The lowest place goes first. So a small message does not wait behind the large
 // ones of everybody else, and a large one is not overtaken for ever. Owned by the loop.
 type creditQueue struct {
-	heap []creditWaiter
-	now  uint64
-	nth  uint32 // clients that have come so far
+	heap  []creditWaiter
+	bytes int // that they may send when they are served, as of when they came
+	now   uint64
+	nth   uint32 // clients that have come so far
 }
 
 type creditWaiter struct {
@@ -35,9 +36,8 @@ func (q *creditQueue) push(s *session, share int) {
 	if ahead := int64(int32(s.place-uint32(q.now/placeUnit))) * placeUnit; ahead > 0 && ahead <= farthest {
 		from += uint64(ahead)
 	}
-	q.heap = append(q.heap, creditWaiter{from + uint64(s.queue.portion(share)), from, q.nth, s})
+	q.add(creditWaiter{from + uint64(s.queue.portion(share)), from, q.nth, s})
 	q.nth++
-	q.up(len(q.heap) - 1)
 }
 
 // pop takes out the client that is next. Once it has been served comes served, and, if it has to
@@ -63,6 +63,11 @@ func (q *creditQueue) again(w creditWaiter, sent, share int) {
 		q.push(w.s, share)
 		return
 	}
+	q.add(w)
+}
+
+func (q *creditQueue) add(w creditWaiter) {
+	q.bytes += int(w.place - w.from)
 	q.heap = append(q.heap, w)
 	q.up(len(q.heap) - 1)
 }
@@ -83,6 +88,7 @@ func (q *creditQueue) remove(s *session) bool {
 
 func (q *creditQueue) take(i int) {
 	last := len(q.heap) - 1
+	q.bytes -= int(q.heap[i].place - q.heap[i].from)
 	q.heap[i] = q.heap[last]
 	q.heap[last] = creditWaiter{}
 	if q.heap = q.heap[:last]; i < last {

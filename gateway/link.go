@@ -21,6 +21,7 @@ type workerLink struct {
 	ack      func(link.Acked) // acknowledged, made once
 	clients  int
 	waiting  creditQueue
+	ahead    bool // a window waits for credit: nothing large is inflated for it
 	serving  bool // one of them, which those behind it do not hold up
 	timer    engine.Timer
 	rest     int  // bytes of a frame that has not come whole
@@ -282,9 +283,10 @@ func (k *workerLink) pumpWaiting() {
 		if !done {
 			w.s.waiting = true
 			k.waiting.again(w, sent, k.share)
-			return
+			break
 		}
 	}
+	k.checkAhead()
 }
 
 // drain takes the worker out of the choice and hands its clients over, each as soon as the worker has handled what it was sent of it.
@@ -309,6 +311,7 @@ func (k *workerLink) handOver(s *session) {
 	k.send(&f)
 	k.clients--
 	s.link = nil
+	s.resume(pausedByQueues)
 	if s.waiting {
 		s.stopWaiting(k)
 	}

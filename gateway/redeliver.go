@@ -59,4 +59,5 @@ func (s *session) orphan() {
 		s.wait()
 	}
 	s.throttle()
+	s.resume(pausedByQueues)
 }

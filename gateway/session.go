@@ -135,7 +135,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 		if more = t.due(s, in[taken:], work); more {
 			break
 		}
-		if s.loop.full && !s.loop.mayAdd(s, in[taken:], work) {
+		if !s.mayDecode(in[taken:], work) {
 			s.pause(pausedByQueues)
 			break
 		}
@@ -314,6 +314,7 @@ func (s *session) wait() {
 	}
 	if s.link != nil {
 		s.link.waiting.push(s, s.link.share)
+		s.link.checkAhead()
 		return
 	}
 	s.loop.waiting = append(s.loop.waiting, s)
