@@ -171,10 +171,15 @@ func (e *ListenError) Error() string { return "gateway: listen on " + e.Addr + "
 func (e *ListenError) Unwrap() error { return e.Err }
 
 func listenError(field, addr string, err error) error {
+	return &ListenError{field, addr, inUse(err)}
+}
+
+// inUse says what to do when an address is in use.
+func inUse(err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		err = fmt.Errorf("%w: stop what listens there, or choose another port", err)
+		return fmt.Errorf("%w: stop what listens there, or choose another port", err)
 	}
-	return &ListenError{field, addr, err}
+	return err
 }
 
 func invalid(field, format string, args ...any) *ConfigError {
