@@ -84,7 +84,7 @@ type Listener struct {
 	URL string
 	// Codec is the wire format of a tcp:// URL. At most 16 listeners have one.
 	Codec Codec
-	// Origins are the hosts, besides the listener's own, whose pages may open a WebSocket: host, host:port, or with https:// or the like before it ("*.example.org" is any host
+	// Origins are the hosts, besides the listener's own, whose pages may open a WebSocket: host, host:port, or with https:// or the like before it, and no path behind ("*.example.org" is any host
 	// below example.org). "*" lets every page in.
 	Origins []string
 	// Hosts are the names by which the listener's own pages are asked for: host or host:port, "*.example.org" for any host below example.org. Loopback names and Origins are always
