@@ -148,7 +148,7 @@ func (c *Conn) keep(in []byte) {
 
 // Pause stops reading: the kernel's buffers fill and TCP slows the peer down.
 // OnData is not called until Resume, and the peer's end is not seen. Where the
-// system has no way to pause, what arrives piles up to MaxInput.
+// system has no way to pause, what arrives piles up to MaxInput and 256 KiB.
 func (c *Conn) Pause() {
 	if c.Closed() || c.paused {
 		return

@@ -48,9 +48,11 @@ type Config struct {
 	// clients of which one waits, or that send much, are not read until half of it is free, so that
 	// TCP holds them up. Nothing is refused. Defaults to 64 MiB.
 	MaxQueueBytes int
-	// PartialBytes bounds the messages that have not come whole, in bytes a loop; past it those that hold most are cut: of the address that holds
-	// most (an IPv6 /64 counts as one) the client that holds most, of equals the one that has taken longest, until seven eighths are held. Defaults to 64 MiB. The buffers that they
-	// are in may be four times as large. Behind a proxy all clients have its address: then the one that holds most goes.
+	// PartialBytes bounds the messages that have not come whole, in bytes a loop. Past it those that hold
+	// most are cut until seven eighths of it are left: of the address that holds most (an IPv6 /64 counts
+	// as one) the client that holds most, of equals the one that has taken longest. Behind a proxy all
+	// clients have its address: then the client that holds most goes. The buffers that the messages are in
+	// may be four times as large. Defaults to 64 MiB.
 	PartialBytes int
 	// MaxUnacked bounds what of one client no worker has acknowledged yet, in bytes; beyond it the client's reads pause. Defaults to 256 KiB.
 	MaxUnacked int
@@ -82,12 +84,12 @@ type Listener struct {
 	URL string
 	// Codec is the wire format of a tcp:// URL. At most 16 listeners have one.
 	Codec Codec
-	// Origins are the hosts, besides the listener's own, whose pages may open a WebSocket: host, host:port, or with https:// or the like before it ("*.example.org" is any host
+	// Origins are the hosts, besides the listener's own, whose pages may open a WebSocket: host, host:port, or with https:// or the like before it, and no path behind ("*.example.org" is any host
 	// below example.org). "*" lets every page in.
 	Origins []string
 	// Hosts are the names by which the listener's own pages are asked for: host or host:port, "*.example.org" for any host below example.org. Loopback names and Origins are always
-	// among them. A page that was asked for by another name may not open a WebSocket, and is not served by Page (421), as the name's owner may have it lead here only to act with
-	// what the user's browser can reach (DNS rebinding). Empty: a listener on a loopback address goes by loopback names and Origins alone, any other one by every name.
+	// among them. A page that was asked for by another name may not open a WebSocket, and is not served by Page (421): the name's owner may have made it lead here to get at what
+	// the user's browser can reach (DNS rebinding). Empty: a listener on a loopback address goes by loopback names and Origins alone, any other one by every name.
 	Hosts []string
 	// Subprotocols are those spoken, best first.
 	Subprotocols []string
@@ -171,10 +173,15 @@ func (e *ListenError) Error() string { return "gateway: listen on " + e.Addr + "
 func (e *ListenError) Unwrap() error { return e.Err }
 
 func listenError(field, addr string, err error) error {
+	return &ListenError{field, addr, inUse(err)}
+}
+
+// inUse says what to do when an address is in use.
+func inUse(err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		err = fmt.Errorf("%w: stop what listens there, or choose another port", err)
+		return fmt.Errorf("%w: stop what listens there, or choose another port", err)
 	}
-	return &ListenError{field, addr, err}
+	return err
 }
 
 func invalid(field, format string, args ...any) *ConfigError {

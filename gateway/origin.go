@@ -93,5 +93,15 @@ func (l *Listener) checkHTTP() *ConfigError {
 			return invalid("Hosts", "%q is neither a host nor host:port, such as chat.example or *.chat.example", host)
 		}
 	}
+	for _, origin := range l.Origins {
+		host := origin
+		if _, rest, ok := strings.Cut(origin, "://"); ok {
+			host = rest
+		}
+		if origin != "*" && !isPlainHost(strings.TrimPrefix(host, "*.")) {
+			return invalid("Origins", "%q is no origin: chat.example, chat.example:8443, https://chat.example "+
+				"(without a path) and *.chat.example are, and * is every page", origin)
+		}
+	}
 	return nil
 }

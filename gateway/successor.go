@@ -42,11 +42,11 @@ func (n *inner) listenOrSucceed() error {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		old, conn, asked := n.succeed()
 		if asked != nil {
-			return fmt.Errorf("%w (the gateway there does not give it up: %w)", err, asked)
+			return fmt.Errorf("%w (no gateway there gives it up: %w)", inUse(err), asked)
 		}
 		if ln, err = net.Listen("tcp", n.g.cfg.Inner); err != nil {
 			_ = conn.Close()
-			return err
+			return inUse(err)
 		}
 		n.peers[conn] = struct{}{}
 		n.wg.Add(1)

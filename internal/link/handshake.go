@@ -147,10 +147,10 @@ func (x *exchange) connect(hello *WorkerHello) (g GatewayHello, err error) {
 	}
 	second, err := x.read()
 	if err != nil {
-		return g, noAnswer(err)
+		return g, hello.Role.noAnswer(err)
 	}
 	if len(second) != len(magic)+6+nonceSize || string(second[:len(magic)]) != magic {
-		return g, noAnswer(ErrHello)
+		return g, hello.Role.noAnswer(ErrHello)
 	}
 	if second[len(magic)] != version {
 		return g, ErrVersion
@@ -159,11 +159,9 @@ func (x *exchange) connect(hello *WorkerHello) (g GatewayHello, err error) {
 		return g, fmt.Errorf("write message 3: %w", err)
 	}
 	fourth, err := x.readProof(gatewayLabel)
-	switch hungUp := isEnd(err); { // all that a gateway ever says about a wrong key
-	case hungUp && len(x.key) == 0:
-		return g, fmt.Errorf("the gateway hung up on our hello: most likely it wants a key, and this worker has none (--key-file): %w", err)
-	case hungUp:
-		return g, fmt.Errorf("the gateway hung up on our hello: most likely it has another key, or none (--key-file of both): %w", err)
+	switch {
+	case isEnd(err):
+		return g, fmt.Errorf("the gateway hung up on our hello: %s: %w", x.whyNot(hello.Role), err)
 	case errors.Is(err, ErrKey):
 		return g, fmt.Errorf("%w: the gateway has not proved that it holds ours", err)
 	}
@@ -242,11 +240,25 @@ func (x *exchange) whichKey(third []byte) error {
 	return fmt.Errorf("%w: the worker's is not this gateway's (--key-file of both)", ErrKey)
 }
 
-// noAnswer is the error of a worker that has not been answered as a gateway answers.
-func noAnswer(err error) error {
+// whyNot says what most likely is why a gateway has hung up in place of message 4: it never says so
+// itself.
+func (x *exchange) whyNot(role Role) string {
+	switch {
+	case role == RoleSuccessor:
+		return "it does not drain (send it SIGTERM first), or it has another key (--key-file of both)"
+	case len(x.key) == 0:
+		return "most likely it wants a key, and this worker has none (--key-file)"
+	}
+	return "most likely it has another key, or none (--key-file of both)"
+}
+
+// noAnswer is the error of whoever has not been answered as a gateway answers.
+func (r Role) noAnswer(err error) error {
 	const meant = "workers dial what a gateway has as --inner"
 	var late net.Error
 	switch {
+	case r == RoleSuccessor:
+		return fmt.Errorf("what listens there does not answer as a gateway's inner port does: %w", err)
 	case errors.Is(err, ErrHello):
 		return fmt.Errorf("%w: is this where clients connect? %s", err, meant)
 	case isEnd(err):
