@@ -2,8 +2,12 @@ package gateway
 
 import (
 	"bytes"
+	"net/netip"
 	"testing"
 	"testing/synctest"
+
+	"sluice/engine"
+	"sluice/internal/link"
 )
 
 // lines are n lines of a text client, of size bytes each.
@@ -38,6 +42,95 @@ func TestTheResumedDoNotStarveThoseWhoHaveYielded(t *testing.T) {
 				quiet.say(string(bytes.Repeat([]byte("c"), 1000)))
 			}
 			r.turn(1<<30, all...)
+		}
+	})
+}
+
+// When the queues are full again and again, each client has its turn, whatever its slot.
+func TestFullQueuesKeepNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRush(t, Config{MaxQueueBytes: 4 << 20}, 1<<20)
+		var all []*rushClient
+		for range 64 {
+			all = append(all, r.client("text"))
+		}
+		late := r.client("text")
+		all = append(all, late)
+		more, one := lines(20, 16_000), lines(1, 8000)
+		for turn, said := 0, 0; turn < 2000; turn++ {
+			for _, c := range all[:64] {
+				if c.SimPeer.Unread() < 1<<20 {
+					c.Send(more)
+				}
+			}
+			if turn >= 500 && turn%100 == 0 {
+				if n := len(r.heard[late.s.slot]); n < said {
+					t.Fatalf("after %d turns only %d of %d messages of the client that came last have come", turn, n, said)
+				}
+				said++
+				late.Send(one)
+			}
+			r.turn(8, all...)
+		}
+		for _, c := range all[:64] {
+			if n := len(r.heard[c.s.slot]); n < 2000*8/64/4 {
+				t.Errorf("of client %d only %d messages have come", c.s.slot, n)
+			}
+		}
+		if r.l.stats.QueueFull < 10 {
+			t.Errorf("the queues were full only %d times", r.l.stats.QueueFull)
+		}
+	})
+}
+
+// A worker that hangs has its own clients fill the queues. Those of another worker, which has
+// credit, do not wait for that.
+func TestAWorkerThatHangsHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRush(t, Config{MaxQueueBytes: 4 << 20}, 1<<20)
+		hung := newWorkerLink(r.l, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20, ID: [16]byte{2}})
+		r.g.sim.Open(0, netip.AddrPort{}, hung, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 20, Retain: true}).Limit(64 << 20)
+		var all, well []*rushClient
+		for range 80 {
+			c := r.client("text")
+			if all = append(all, c); c.s.link == r.k {
+				well = append(well, c)
+			}
+		}
+		well = append(well, r.client("ws"))
+		for s := well[len(well)-1].s; s.link != r.k; s = well[len(well)-1].s {
+			well[len(well)-1] = r.client("ws")
+		}
+		all = append(all, well[len(well)-1])
+		if len(well) < 30 {
+			t.Fatalf("%d of %d clients are the well worker's", len(well), len(all))
+		}
+		more := lines(20, 16_000)
+		for _, c := range all {
+			if c.s.link == hung {
+				c.Send(more)
+			}
+		}
+		for range 20 {
+			r.turn(1000, all...)
+		}
+		if !r.l.full {
+			t.Fatalf("the queues are not full: %d bytes wait", r.l.held)
+		}
+		for said := range 50 {
+			for _, c := range well {
+				c.say(string(bytes.Repeat([]byte("w"), 20_000)))
+			}
+			for range 30 {
+				r.turn(10, all...)
+			}
+			for _, c := range well {
+				if n := len(r.heard[c.s.slot]); n < said+1 {
+					t.Fatalf("%d of %d messages of a client of the well worker have come; it is paused for %b", n, said+1, c.s.pauses)
+				}
+			}
 		}
 	})
 }

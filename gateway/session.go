@@ -136,7 +136,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 			break
 		}
 		if s.loop.full && !s.loop.mayAdd(s, in[taken:], work) {
-			s.pause(pausedByQueues)
+			s.stall()
 			break
 		}
 		ev, payload, n, reply, err := s.codec.Decode(in[taken:], s.loop.out[:0])
@@ -231,7 +231,7 @@ func (s *session) target() string { return link.RequestTarget(s.request) }
 func (s *session) forward(payload []byte, flags uint8) {
 	s.loop.stats.MessagesIn++
 	s.begun, s.mute, s.pulse = 0, false, active
-	if s.queue == nil && !s.suspect() && s.attach() && s.link.fits(payload) && s.link.allows(s, payload) {
+	if s.queue == nil && !s.suspect() && s.attach() && s.link.fits(len(payload)) && s.link.allows(s, len(payload)) {
 		s.link.message(s, payload, flags)
 	} else {
 		s.hold(payload, flags)
@@ -280,10 +280,10 @@ func (s *session) pump() bool {
 	}
 	for s.queue != nil {
 		payload, flags := s.queue.oldest()
-		if !s.link.allows(s, payload) {
+		if !s.link.allows(s, len(payload)) {
 			return true
 		}
-		if !s.link.fits(payload) {
+		if !s.link.fits(len(payload)) {
 			return false
 		}
 		s.link.message(s, payload, flags)
