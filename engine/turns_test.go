@@ -97,7 +97,7 @@ func TestYieldPauseResumeClose(t *testing.T) {
 		conn.Resume()
 		conn.Close(nil)
 		s.Settle()
-		if string(got) != "abcdefx" || conn.loop.yielded != nil && len(conn.loop.yielded) > 0 {
+		if string(got) != "abcdefx" || len(conn.loop.yielded) > 0 {
 			t.Errorf("closed, and it was offered %q", got)
 		}
 	})
