@@ -84,6 +84,48 @@ func TestFullQueuesKeepNobodyWaiting(t *testing.T) {
 	})
 }
 
+// A client that has no worker yet goes on as soon as one takes it, though the queues are full.
+func TestFullQueuesDoNotKeepAClientWithoutAWorker(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRush(t, Config{}, 1<<20)
+		first := r.client("text")
+		r.l.full = true // and stays so
+		r.k.crowd = true
+		c := r.client("text")
+		c.Send(lines(1, 8000))
+		r.turn(10, c)
+		if c.s.link != nil || c.s.pauses != pausedByQueues {
+			t.Fatalf("the client has a worker, or is not held up: %b", c.s.pauses)
+		}
+		first.say("of which the worker gives an answer")
+		for range 5 {
+			r.turn(10, first, c)
+		}
+		if n := len(r.heard[c.s.slot]); n != 1 {
+			t.Errorf("%d messages have come; the client is paused for %b", n, c.s.pauses)
+		}
+	})
+}
+
+// The virtual time of a link's queue is kept in 32 bits by its clients. Where that has come round a
+// new client is not taken for one that is far ahead.
+func TestANewClientIsNotAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRush(t, Config{}, 1<<20)
+		r.k.waiting.now = placeUnit<<32 - 1<<20
+		c := r.client("text")
+		c.s.queue = &queue{}
+		c.s.queue.push([]byte("x"), 0)
+		r.k.waiting.push(c.s, r.k.share)
+		if w := r.k.waiting.pop(); w.from != r.k.waiting.now {
+			t.Errorf("it is %d bytes ahead", w.from-r.k.waiting.now)
+		}
+		c.s.queue = nil
+	})
+}
+
 // A worker that hangs has its own clients fill the queues. Those of another worker, which has
 // credit, do not wait for that.
 func TestAWorkerThatHangsHoldsUpNobodyElse(t *testing.T) {

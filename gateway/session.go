@@ -215,7 +215,7 @@ func (s *session) attach() bool {
 	if k == nil || k.crowded() {
 		return false
 	}
-	s.link, s.place = k, 0
+	s.link, s.place = k, uint32(k.waiting.now/placeUnit)
 	k.clients++
 	k.attach(s)
 	return true
