@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"net"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -128,4 +129,37 @@ func TestSuccessorUnderLoad(t *testing.T) {
 		answers += l.answers
 	}
 	t.Logf("%d clients, %d messages", len(all), answers)
+}
+
+// A gateway that cannot start, for it gets no port for clients, has not taken the inner port from
+// one that drains.
+func TestASuccessorThatFailsTakesNothing(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	old := proctest.Start(t, nil, bin, "gateway", "--reactors", "1", "--drain-for", "1m",
+		"--inner", "127.0.0.1:0", "--listen", "text://127.0.0.1:0")
+	client := dialTCP(t, old.Addrs["text"])
+	if _, err := client.Write([]byte("unanswered\n")); err != nil {
+		t.Fatal(err)
+	}
+	old.AwaitLog("clients-waiting=1", 1) // for a worker
+	other, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	old.Signal(syscall.SIGTERM)
+	old.AwaitLog("msg=draining", 1)
+	cmd := exec.Command(bin, "gateway", "--inner", old.Addrs["inner"], "--listen", "text://"+other.Addr().String())
+	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "address already in use") {
+		t.Errorf("a gateway on a port in use: exit code %d: %s", cmd.ProcessState.ExitCode(), out)
+	}
+	proctest.Start(t, nil, bin, "echo", "--worker", "--gateway", old.Addrs["inner"])
+	if got, err := bufio.NewReader(client).ReadString('\n'); got != "unanswered\n" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	_ = client.Close()
+	if code := old.ExitCode(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
 }

@@ -27,6 +27,7 @@ type backlog struct {
 	queued  int   // bytes that the kernel had
 	moved   int64 // on the engine's clock: when fewer were there last
 	looked  int64 // when the kernel was asked
+	refused int64 // when it took no more of a deaf conn last; 0: it did not
 }
 
 // waiting is a message that waits, or several that may not be dropped.

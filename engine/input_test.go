@@ -225,3 +225,54 @@ func TestAFastPeerDoesNotPileUp(t *testing.T) {
 		}
 	}
 }
+
+// A conn that is not read is not read for what is written to it either, however often the kernel
+// takes no more of that: its peer, which sends on, would be cut for what nobody asked it for.
+func TestOutputOfADeafConnReadsNothing(t *testing.T) {
+	t.Parallel()
+	for _, deafen := range []struct {
+		name string
+		f    func(*Conn)
+	}{{"paused", (*Conn).Pause}, {"yielded", func(c *Conn) { c.Yield(0) }}} {
+		t.Run(deafen.name, func(t *testing.T) {
+			t.Parallel()
+			e := start(t, Config{Loops: 1})
+			ends := make(chan error, 1)
+			c, nc := opened(t, e, funcs{
+				data:  func(c *Conn, _ []byte) int { deafen.f(c); return 0 },
+				close: func(_ *Conn, err error) { ends <- err },
+			}, ConnOptions{MaxInput: 1000, MaxOutput: 1 << 30})
+			sending := make(chan struct{})
+			go func() {
+				defer close(sending)
+				for b := make([]byte, 64<<10); ; {
+					if _, err := nc.Write(b); err != nil {
+						return
+					}
+				}
+			}()
+			eventually(t, "something is read", func() (some bool) {
+				on(t, c.Loop(), func() { some = c.Unread() > 0 })
+				return some
+			})
+			sent := make([]byte, 24<<20)
+			for i := range sent {
+				sent[i] = byte(i >> 8 * 7)
+			}
+			on(t, c.Loop(), func() { _ = c.Write(sent) })
+			if !bytes.Equal(readN(t, nc, len(sent)), sent) {
+				t.Error("not what was written")
+			}
+			on(t, c.Loop(), func() {
+				if n := c.Unread(); n > unasked {
+					t.Errorf("%d bytes were read of a conn that was not to be read", n)
+				}
+				c.Close(nil)
+			})
+			if err := receive(t, ends); err != nil {
+				t.Errorf("ended: %v", err)
+			}
+			<-sending
+		})
+	}
+}

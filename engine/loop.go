@@ -138,8 +138,9 @@ func (l *Loop) arm() {
 // gnet would write to a closed descriptor after the end.
 func (l *Loop) execute() { _ = l.reactor.Execute(context.Background(), (*turnEnd)(l)) }
 
-// run is the end of a turn: posted functions, timers, blocked and resumed conns,
-// then everything that was written since the last one leaves.
+// run is the end of a turn: posted functions, timers, blocked conns, then those that
+// have yielded, and only then resumed ones, whose work must not take all of a turn's
+// room time and again; then everything that was written since the last one leaves.
 func (l *Loop) run() {
 	l.busy, l.armed = true, true
 	l.counters.Turns++
@@ -150,8 +151,8 @@ func (l *Loop) run() {
 	}
 	l.buffers.trim(tick)
 	l.checkBlocked()
-	l.offerResumed()
 	l.offerYielded()
+	l.offerResumed()
 	l.finish()
 	l.written = 0
 	crowded := len(l.dirty) >= crowd

@@ -201,14 +201,19 @@ func (c *Conn) flush() {
 	if c.g == nil || c.ended {
 		return
 	}
-	for c.g.OutboundBuffered() == 0 {
+	for c.g.OutboundBuffered() == 0 && !c.tooEarly() {
 		p := c.next()
 		if len(p) == 0 {
 			c.flushed()
 			return
 		}
-		if !c.send(p[:min(len(p), piece)]) {
+		p = p[:min(len(p), piece)]
+		n := c.send(p)
+		if c.ended {
 			return
+		}
+		if n < len(p) {
+			c.refused()
 		}
 	}
 	c.block()
@@ -222,23 +227,52 @@ func (c *Conn) next() []byte {
 	return c.out[c.sent:]
 }
 
-// send gives gnet p, which next returned, and tells whether c lives on: gnet
-// closes the connection inside Write when the kernel says it is broken.
-func (c *Conn) send(p []byte) bool {
-	n := &c.loop.counters
-	n.Writes++
-	n.BytesOut += uint64(len(p))
-	_, _ = c.g.Write(p)
+// send gives gnet p, which next returned, or of a deaf conn the kernel as much of it as that takes,
+// and returns how much was taken. gnet closes the connection inside Write when the kernel says it is
+// broken.
+func (c *Conn) send(p []byte) int {
+	counters, n := &c.loop.counters, len(p)
+	counters.Writes++
+	if c.deaf {
+		n = c.write(p)
+	} else {
+		_, _ = c.g.Write(p)
+	}
+	counters.BytesOut += uint64(n)
 	if c.ended {
-		return false
+		return n
 	}
 	if b := c.backlog; b != nil {
-		b.advance(c, len(p))
-		b.moved = c.loop.engine.clock.Load() // gnet had nothing left
+		b.advance(c, n)
+		if n > 0 {
+			b.moved = c.loop.engine.clock.Load() // gnet had nothing left
+		}
 	} else {
-		c.sent += len(p)
+		c.sent += n
 	}
-	return true
+	return n
+}
+
+// write gives the kernel what it takes of p, without gnet: that would turn reading on again each
+// time that it has got rid of what the kernel did not take, and as often a conn that is not read
+// would be read. What else the kernel says gnet is to hear, and closes the connection.
+func (c *Conn) write(p []byte) int {
+	if _, sim := c.g.(*simSocket); !sim {
+		for {
+			n, err := unix.Write(c.g.Fd(), p)
+			switch err {
+			case nil:
+				return n
+			case unix.EINTR:
+				continue
+			case unix.EAGAIN:
+				return 0
+			}
+			break
+		}
+	}
+	_, _ = c.g.Write(p)
+	return len(p)
 }
 
 // flushed comes when everything is with the kernel.

@@ -39,6 +39,7 @@ func (e *Engine) pace() {
 				fastC = fast.C
 			}
 		case <-fastC:
+			e.clock.Store(int64(time.Since(e.start))) // for deafRetry
 			wanted := false
 			for _, l := range e.loops {
 				if l.wantsHurry.Load() {

@@ -25,7 +25,8 @@ func pollerOf(g gnet.Conn) (p poller) {
 
 // pause stops reading. gnet itself turns it on again when a write newly finds
 // the socket full and when its buffer has drained. The former is seen at once, by
-// block; the latter by checkBlocked or by the one read that comes before it.
+// block; the latter by checkBlocked or by the one read that comes before it. Either comes of what
+// gnet had before the pause: what is written after it goes past gnet (Conn.write).
 func (p poller) pause(c *Conn) { p.set(c, 0) }
 
 func (p poller) resume(c *Conn) { p.set(c, readEvents) }

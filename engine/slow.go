@@ -17,7 +17,7 @@ func (c *Conn) block() {
 	if c.backlog == nil {
 		c.takeBacklog()
 	}
-	if c.deaf {
+	if c.deaf && c.g.OutboundBuffered() > 0 {
 		c.loop.poll.pause(c) // gnet's write turned reading on again
 	}
 	if !c.slow {
@@ -26,6 +26,27 @@ func (c *Conn) block() {
 		c.loop.hurry()
 	}
 	c.account()
+}
+
+// deafRetry is how often the kernel is offered more of a paused conn, as nobody tells when it has
+// room again. One that has yielded is tried each time that the pacemaker comes by.
+const deafRetry = 50 * time.Millisecond
+
+// refused notes that the kernel has taken only a part of what a deaf conn had.
+func (c *Conn) refused() {
+	if c.backlog == nil {
+		c.takeBacklog()
+	}
+	c.backlog.refused = max(c.loop.engine.clock.Load(), 1)
+}
+
+// tooEarly tells whether a deaf conn need not be tried again yet.
+func (c *Conn) tooEarly() bool {
+	b, pause := c.backlog, int64(1)
+	if c.paused {
+		pause = int64(deafRetry)
+	}
+	return c.deaf && b != nil && b.refused > 0 && c.loop.engine.clock.Load()-b.refused < pause
 }
 
 // hurry has the pacemaker come by every few milliseconds.
@@ -69,20 +90,22 @@ func (c *Conn) stillBlocked(now int64) bool {
 	if c.ended || c.backlog == nil {
 		return false
 	}
-	if c.g.OutboundBuffered() > 0 {
-		if c.stalled(now) {
-			c.loop.counters.StallCloses++
-			c.markEnded(ErrStalled)
-		} else {
-			c.account()
+	if c.g.OutboundBuffered() == 0 && !c.tooEarly() {
+		if c.deaf {
+			c.loop.poll.pause(c) // gnet turned reading on when it had drained
 		}
-		return !c.ended
+		c.flush()
+		if c.ended || c.backlog == nil {
+			return false
+		}
 	}
-	if c.deaf {
-		c.loop.poll.pause(c) // gnet turned reading on when it had drained
+	if c.stalled(now) {
+		c.loop.counters.StallCloses++
+		c.markEnded(ErrStalled)
+	} else {
+		c.account()
 	}
-	c.flush()
-	return !c.ended && c.backlog != nil
+	return !c.ended
 }
 
 // lookAgain is how often the kernel is asked how far a blocked conn has got.

@@ -45,8 +45,8 @@ type Config struct {
 	// HoldBytes bounds the messages that wait while no worker is there, in bytes a loop; beyond it they are refused at once. Defaults to 64 MiB.
 	HoldBytes int
 	// MaxQueueBytes bounds the messages that wait while a worker is there, in bytes a loop. Past it
-	// clients of which one waits, or that send much, are not read until half of it is free, so that
-	// TCP holds them up. Nothing is refused. Defaults to 64 MiB.
+	// clients of which one waits, or that send much, are not read until half of it is free or their
+	// worker has credit for them, so that TCP holds them up. Nothing is refused. Defaults to 64 MiB.
 	MaxQueueBytes int
 	// PartialBytes bounds the messages that have not come whole, in bytes a loop. Past it those that hold
 	// most are cut until seven eighths of it are left: of the address that holds most (an IPv6 /64 counts

@@ -1,11 +1,16 @@
 package gateway
 
-import "sluice/codec"
+import (
+	"slices"
+
+	"sluice/codec"
+)
 
 // What clients have sent waits in their queues when it comes faster than workers take it. Past
 // Config.MaxQueueBytes no further message is decoded of a client of which one waits, or that sends
 // much, until half of that is free: it is not read, and TCP holds it up. Nothing is refused. A
-// client that sends little is not held up by what the others send.
+// client that sends little is not held up by what the others send, nor is one whose worker has
+// credit for whatever it may send next. Those that are held up go on in the order in which they came.
 //
 // Messages of a client that are large when inflated are not decoded either while a whole window
 // waits for the credit of its link: there is no use in inflating what then waits.
@@ -21,11 +26,7 @@ func (l *loop) checkQueues() {
 		l.stats.QueueFull++
 	case l.full && l.held <= bound/2:
 		l.full = false
-		for _, s := range l.sessions {
-			if s != nil {
-				s.resume(pausedByQueues)
-			}
-		}
+		l.goOn(nil)
 	}
 }
 
@@ -36,34 +37,83 @@ func (k *workerLink) checkAhead() {
 		k.ahead = true
 	case k.ahead && k.waiting.bytes <= bound/2:
 		k.ahead = false
-		for _, s := range k.loop.sessions {
-			if s != nil && s.link == k {
-				s.resume(pausedByQueues)
-			}
+		if !k.loop.full { // else those that have stalled would do so again
+			k.loop.goOn(k)
 		}
 	}
+}
+
+// stall has a client wait, behind those that wait already, until the queues are not full any more or
+// its worker takes at once what it sends.
+func (s *session) stall() {
+	l := s.loop
+	s.pause(pausedByQueues)
+	if s.link != nil {
+		s.link.stalls = true
+	}
+	if s.turn&stalled != 0 {
+		return
+	}
+	if len(l.stalled) > 2*len(l.sessions) { // most are gone
+		l.stalled = slices.DeleteFunc(l.stalled, func(s *session) bool { return s.phase != phaseOpen })
+	}
+	s.turn |= stalled
+	l.stalled = append(l.stalled, s)
+}
+
+// goOn has the clients of a link, or with nil all, that have stalled read on, in the order in which
+// they came: who comes last must not find the queues full each time.
+func (l *loop) goOn(k *workerLink) {
+	kept := l.stalled[:0]
+	for _, s := range l.stalled {
+		if k != nil && s.link != k && s.phase == phaseOpen {
+			kept = append(kept, s)
+			continue
+		}
+		s.turn &^= stalled
+		s.resume(pausedByQueues)
+	}
+	clear(l.stalled[len(kept):])
+	l.stalled = kept
 }
 
 // mayDecode reports whether a client may be decoded, of whose input in is left after so much work
 // for it.
 func (s *session) mayDecode(in []byte, work int) bool {
-	l := s.loop
-	if !l.full && (s.link == nil || !s.link.ahead) {
+	l, ahead := s.loop, s.link != nil && s.link.ahead
+	if !l.full && !ahead {
 		return true
 	}
 	ws, ok := s.codec.(*codec.WebSocket)
 	compressed := ok && ws.Compressed(in) // nobody knows what is in it
-	switch bound := l.g.cfg.MaxQueueBytes; {
-	case compressed && s.turn.lastWork() > lightWork:
+	if ahead && compressed && s.turn.lastWork() > lightWork {
 		return false
-	case !l.full:
-		return true
-	case s.queue != nil || work+len(in) > lightWork:
+	}
+	return !l.full || s.queue == nil && (s.isTaken(in, ws, compressed) || s.isLight(in, work, ws, compressed))
+}
+
+// isTaken reports whether the client's worker has credit for whatever the next message is.
+func (s *session) isTaken(in []byte, ws *codec.WebSocket, compressed bool) bool {
+	most := len(in)
+	switch {
+	case compressed:
+		most = s.lis.MaxMessage
+	case ws != nil:
+		most += ws.Unfinished()
+	}
+	return !s.suspect() && s.attach() && s.link.fits(most) && s.link.allows(s, most)
+}
+
+// isLight reports whether the client sends little.
+func (s *session) isLight(in []byte, work int, ws *codec.WebSocket, compressed bool) bool {
+	bound := s.loop.g.cfg.MaxQueueBytes
+	switch {
+	case work+len(in) > lightWork:
 		return false
 	case compressed:
-		return l.held <= bound+bound/4
+		return s.turn.lastWork() <= lightWork && s.loop.held <= bound+bound/4
 	}
-	return !ok || ws.Unfinished() <= lightWork
+	return ws == nil || ws.Unfinished() <= lightWork
 }
 
 // workerless reports whether no worker is there to take a client.

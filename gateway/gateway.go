@@ -72,15 +72,13 @@ func New(cfg Config) (*Gateway, error) {
 	return g, nil
 }
 
-// listen starts the loops' ticks, then opens the inner port and the listeners.
+// listen starts the loops' ticks, then opens the listeners and the inner port. That comes last: who
+// fails to start must not have taken it from a gateway that drains.
 func (g *Gateway) listen() (err error) {
 	for _, l := range g.loops {
 		if err := l.el.Post(func() { l.el.Schedule(&l.tick, tickEvery) }); err != nil {
 			return fmt.Errorf("gateway: %w", err)
 		}
-	}
-	if g.inner, err = g.listenInner(); err != nil {
-		return err
 	}
 	for i, cfg := range g.cfg.Listeners {
 		l, err := g.listenClients(cfg, uint8(encodings+owns(g.cfg.Listeners[:i])))
@@ -88,6 +86,9 @@ func (g *Gateway) listen() (err error) {
 			return listenError(fmt.Sprintf("Listeners[%d].URL", i), cfg.URL, err)
 		}
 		g.listeners = append(g.listeners, l)
+	}
+	if g.inner, err = g.listenInner(); err != nil {
+		return err
 	}
 	if len(g.cfg.Key) == 0 {
 		g.log.Info("no key: workers are accepted from this machine only", "inner", g.InnerAddr())

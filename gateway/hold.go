@@ -96,8 +96,10 @@ func (s *session) refuse(code string, count int) {
 	s.tell(fmt.Appendf(nil, `{"type":"sluice.refused","code":%q,"count":%d}`, code, count))
 }
 
-// pumpWaiting gives those that wait for any worker to the workers that are there.
+// pumpWaiting gives those that wait for any worker to the workers that are there. Who has stalled may
+// be one of them.
 func (l *loop) pumpWaiting() {
+	l.goOn(nil)
 	list := l.waiting
 	l.waiting = nil
 	for _, s := range list {

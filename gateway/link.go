@@ -23,6 +23,7 @@ type workerLink struct {
 	waiting  creditQueue
 	ahead    bool // a window waits for credit: nothing large is inflated for it
 	serving  bool // one of them, which those behind it do not hold up
+	stalls   bool // clients of it may have stalled since it had credit last
 	timer    engine.Timer
 	rest     int  // bytes of a frame that has not come whole
 	came     int  // bytes since the last heartbeat
@@ -185,14 +186,14 @@ func (k *workerLink) unit(f *link.Frame) error {
 // origin makes the link the one that hears the answer to a command.
 func (k *workerLink) origin() origin { return origin{k.loop.index, noteCommand, k.serial} }
 
-// fits reports whether the worker has credit for a message, and is not about to hand its clients over.
-func (k *workerLink) fits(payload []byte) bool {
-	return !k.draining && !k.conn.Closed() && (k.serving || len(k.waiting.heap) == 0) && k.sent.Fits(link.HeaderSize+len(payload))
+// fits reports whether the worker has credit for a message of n bytes, and is not about to hand its clients over.
+func (k *workerLink) fits(n int) bool {
+	return !k.draining && !k.conn.Closed() && (k.serving || len(k.waiting.heap) == 0) && k.sent.Fits(link.HeaderSize+n)
 }
 
-// allows reports whether a client may have a message more out.
-func (k *workerLink) allows(s *session, payload []byte) bool {
-	return s.out == 0 || int(s.unacked)+link.HeaderSize+len(payload) <= k.share
+// allows reports whether a client may have a message of n bytes more out.
+func (k *workerLink) allows(s *session, n int) bool {
+	return s.out == 0 || int(s.unacked)+link.HeaderSize+n <= k.share
 }
 
 // message sends a client's message, which fits.
@@ -269,7 +270,7 @@ func (k *workerLink) send(f *link.Frame) {
 	k.trim()
 }
 
-// pumpWaiting lets the clients that wait for credit go on, in the order of their queue.
+// pumpWaiting lets the clients that wait for credit go on, in the order of their queue, and then those that have stalled.
 func (k *workerLink) pumpWaiting() {
 	for len(k.waiting.heap) > 0 {
 		w := k.waiting.pop()
@@ -287,6 +288,10 @@ func (k *workerLink) pumpWaiting() {
 		}
 	}
 	k.checkAhead()
+	if k.stalls && k.fits(int(k.hello.Window)/2) {
+		k.stalls = false
+		k.loop.goOn(k)
+	}
 }
 
 // drain takes the worker out of the choice and hands its clients over, each as soon as the worker has handled what it was sent of it.
@@ -311,13 +316,13 @@ func (k *workerLink) handOver(s *session) {
 	k.send(&f)
 	k.clients--
 	s.link = nil
-	s.resume(pausedByQueues)
 	if s.waiting {
 		s.stopWaiting(k)
 	}
 	if s.queue != nil {
 		s.queue.since = k.loop.el.Now()
 	}
+	s.resume(pausedByQueues) // another worker may have credit
 	if (s.queue != nil || s.phase == phaseGone) && !s.pump() {
 		s.wait()
 	}

@@ -31,7 +31,8 @@ type loop struct {
 	waiting  []*session // that have something for a worker while none is there, oldest first
 	owing    []*session // that have a message unfinished, or the first one to send
 	partial  int        // bytes held of messages that have not come whole
-	full     bool       // too much waits in queues: only of clients that send little more is decoded
+	full     bool       // too much waits in queues: more is decoded only of clients that send little, or whose worker has credit
+	stalled  []*session // that are not read until it does not, the one that has waited longest first
 	turns    turns
 	seconds  uint32 // ticks, from 1
 	queues   queues

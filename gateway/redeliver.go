@@ -52,6 +52,7 @@ func (s *session) orphan() {
 	if s.queue != nil {
 		s.queue.since = l.el.Now()
 	}
+	s.resume(pausedByQueues) // another worker may have credit
 	if tried {
 		s.failed()
 	}
@@ -59,5 +60,4 @@ func (s *session) orphan() {
 		s.wait()
 	}
 	s.throttle()
-	s.resume(pausedByQueues)
 }

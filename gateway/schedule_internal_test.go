@@ -85,6 +85,7 @@ func (w *world) addGateway(id uint32) {
 	cfg := Config{
 		ID: id, Loops: w.loops, Logger: slog.New(asideLog{w}), MaxTries: 3 + w.rng.IntN(3),
 		HoldFor: time.Duration(1+w.rng.IntN(4)) * time.Second, HoldBytes: 500 + w.rng.IntN(8000), MaxUnacked: 200 + w.rng.IntN(3000),
+		MaxQueueBytes: 200 + w.rng.IntN(4000),
 	}
 	if w.rng.IntN(2) == 0 {
 		cfg.Router = RoundRobin

@@ -107,7 +107,7 @@ func (w *world) check() {
 }
 
 func (w *world) checkLoop(l *loop) {
-	held, telling, out := 0, 0, 0
+	held, telling, out, yields, partial := 0, 0, 0, 0, 0
 	clients := map[*workerLink]int{}
 	for _, s := range l.sessions {
 		if s == nil {
@@ -115,6 +115,13 @@ func (w *world) checkLoop(l *loop) {
 		}
 		w.checkSession(s)
 		held += s.queue.size()
+		partial += int(s.partial)
+		if s.turn&yielded != 0 {
+			yields++
+		}
+		if s.phase == phaseOpen && s.pauses&pausedByQueues != 0 && (s.turn&stalled == 0 || !l.full) {
+			w.fail("client %s is held up, and nobody has it go on", s.remote())
+		}
 		out += int(s.unacked)
 		if s.told {
 			telling++
@@ -126,6 +133,10 @@ func (w *world) checkLoop(l *loop) {
 	switch {
 	case held != l.held:
 		w.fail("loop %d: %d bytes wait, %d are counted", l.index, held, l.held)
+	case yields != l.turns.waiting:
+		w.fail("loop %d: %d clients have yielded, %d are counted", l.index, yields, l.turns.waiting)
+	case partial != l.partial:
+		w.fail("loop %d: %d bytes are of messages that have not come whole, %d are counted", l.index, partial, l.partial)
 	case telling != l.telling:
 		w.fail("loop %d: %d workers are being told, %d are counted", l.index, telling, l.telling)
 	case l.trials.now != nil && l.trials.now.phase == phaseForgotten:
@@ -211,8 +222,8 @@ func (w *world) unrest() string {
 			return fmt.Sprintf("loop %d: %d bytes wait, %d workers are being told, %d clients wait for one, %d for their trial", l.index, l.held, l.telling, len(l.waiting), len(l.trials.next))
 		}
 		for _, s := range l.sessions {
-			if s != nil && (s.owed > 0 || s.phase != phaseOpen) {
-				return fmt.Sprintf("client %s is owed %d, phase %d", s.remote(), s.owed, s.phase)
+			if s != nil && (s.owed > 0 || s.phase != phaseOpen || s.pauses != 0 || s.turn&yielded != 0) {
+				return fmt.Sprintf("client %s is owed %d, phase %d, not read for %b, turn %b", s.remote(), s.owed, s.phase, s.pauses, s.turn)
 			}
 		}
 		for _, k := range l.links {
@@ -296,16 +307,16 @@ func (w *world) checkNothingLeft() {
 
 // coverage counts what schedules are for.
 type coverage struct {
-	Deaths, Cuts, Drains, Poison, Garbled, Farewells                        uint64
-	Held, Refused, Redelivered, Poisoned, Repeated, Unheard, Paused, Abroad uint64
-	Connects, Messages, Closes                                              uint64 // set aside
+	Deaths, Cuts, Drains, Poison, Garbled, Farewells                                   uint64
+	Held, Refused, Redelivered, Poisoned, Repeated, Unheard, Paused, QueueFull, Abroad uint64
+	Connects, Messages, Closes                                                         uint64 // set aside
 }
 
 func (c *coverage) add(w *world) {
 	s := w.stats()
 	o := w.seen
 	o.Held, o.Refused, o.Redelivered, o.Poisoned = s.Held, s.Refused, s.Redelivered, s.Poisoned
-	o.Repeated, o.Unheard, o.Paused, o.Abroad = s.Repeated, s.Unheard, s.Paused, uint64(len(w.once))
+	o.Repeated, o.Unheard, o.Paused, o.QueueFull, o.Abroad = s.Repeated, s.Unheard, s.Paused, s.QueueFull, uint64(len(w.once))
 	o.Connects, o.Messages, o.Closes = uint64(w.aside["connect"]), uint64(w.aside["message"]), uint64(w.aside["close"])
 	to, from := reflect.ValueOf(c).Elem(), reflect.ValueOf(o)
 	for i := range to.NumField() {

@@ -136,7 +136,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 			break
 		}
 		if !s.mayDecode(in[taken:], work) {
-			s.pause(pausedByQueues)
+			s.stall()
 			break
 		}
 		ev, payload, n, reply, err := s.codec.Decode(in[taken:], s.loop.out[:0])
@@ -171,7 +171,13 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	if s.phase != phaseOpen && s.phase != phaseHandshake {
 		return len(in)
 	}
-	left, assembled := len(in)-taken, 0
+	s.rest(len(in) - taken)
+	return taken
+}
+
+// rest notes that left bytes of input are held.
+func (s *session) rest(left int) {
+	assembled := 0
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
 		ws.Release() // the next message may be long in coming
 		assembled = ws.Unfinished()
@@ -179,7 +185,6 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	if left+assembled > 0 || s.partial > 0 {
 		s.owe(left, assembled)
 	}
-	return taken
 }
 
 // OnClose implements engine.Handler.
@@ -215,7 +220,7 @@ func (s *session) attach() bool {
 	if k == nil || k.crowded() {
 		return false
 	}
-	s.link, s.place = k, 0
+	s.link, s.place = k, uint32(k.waiting.now/placeUnit)
 	k.clients++
 	k.attach(s)
 	return true
@@ -231,7 +236,7 @@ func (s *session) target() string { return link.RequestTarget(s.request) }
 func (s *session) forward(payload []byte, flags uint8) {
 	s.loop.stats.MessagesIn++
 	s.begun, s.mute, s.pulse = 0, false, active
-	if s.queue == nil && !s.suspect() && s.attach() && s.link.fits(payload) && s.link.allows(s, payload) {
+	if s.queue == nil && !s.suspect() && s.attach() && s.link.fits(len(payload)) && s.link.allows(s, len(payload)) {
 		s.link.message(s, payload, flags)
 	} else {
 		s.hold(payload, flags)
@@ -280,10 +285,10 @@ func (s *session) pump() bool {
 	}
 	for s.queue != nil {
 		payload, flags := s.queue.oldest()
-		if !s.link.allows(s, payload) {
+		if !s.link.allows(s, len(payload)) {
 			return true
 		}
-		if !s.link.fits(payload) {
+		if !s.link.fits(len(payload)) {
 			return false
 		}
 		s.link.message(s, payload, flags)

@@ -34,9 +34,9 @@ type turns struct {
 type turn uint8
 
 const (
-	yielded    turn   = 1 << iota // more of it has come than its turn had time for
-	backlogged                    // what is held of it is what we do not take
-	workShift  = iota             // above: the length in bits of the work, in KiB, that its last input took
+	yielded   turn   = 1 << iota // more of it has come than its turn had time for
+	stalled                      // stands in the loop's list of those that full queues hold up
+	workShift = iota             // above: the length in bits of the work, in KiB, that its last input took
 )
 
 // begin notes that a client's input is looked at. It reports false when its time has not come: the

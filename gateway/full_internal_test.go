@@ -1,0 +1,178 @@
+package gateway
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+
+	"sluice/engine"
+	"sluice/internal/link"
+)
+
+// lines are n lines of a text client, of size bytes each.
+func lines(n, size int) []byte {
+	return bytes.Repeat(append(bytes.Repeat([]byte("f"), size-1), '\n'), n)
+}
+
+// Clients that are resumed in each turn, with much that was read before, do not keep the others
+// from their turn for ever.
+func TestTheResumedDoNotStarveThoseWhoHaveYielded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRush(t, Config{MaxUnacked: 64 << 10}, 64<<20)
+		var all []*rushClient
+		for range 30 {
+			all = append(all, r.client("text"))
+		}
+		quiet := r.client("ws") // it yields when a turn has no room for what is compressed
+		all = append(all, quiet)
+		more := lines(200, 1000)
+		for turn, said := 0, 0; turn < 300; turn++ {
+			for i, c := range all[:30] {
+				if i%3 <= turn && c.SimPeer.Unread() < 1<<20 { // a third of them is resumed in each turn
+					c.Send(more)
+				}
+			}
+			if turn >= 100 && turn%10 == 0 {
+				if n := len(r.heard[quiet.s.slot]); n < said {
+					t.Fatalf("after %d turns only %d of %d messages of the other client have come", turn, n, said)
+				}
+				said++
+				quiet.say(string(bytes.Repeat([]byte("c"), 1000)))
+			}
+			r.turn(1<<30, all...)
+		}
+	})
+}
+
+// When the queues are full again and again, each client has its turn, whatever its slot.
+func TestFullQueuesKeepNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRush(t, Config{MaxQueueBytes: 4 << 20}, 1<<20)
+		var all []*rushClient
+		for range 64 {
+			all = append(all, r.client("text"))
+		}
+		late := r.client("text")
+		all = append(all, late)
+		more, one := lines(20, 16_000), lines(1, 8000)
+		for turn, said := 0, 0; turn < 2000; turn++ {
+			for _, c := range all[:64] {
+				if c.SimPeer.Unread() < 1<<20 {
+					c.Send(more)
+				}
+			}
+			if turn >= 500 && turn%100 == 0 {
+				if n := len(r.heard[late.s.slot]); n < said {
+					t.Fatalf("after %d turns only %d of %d messages of the client that came last have come", turn, n, said)
+				}
+				said++
+				late.Send(one)
+			}
+			r.turn(8, all...)
+		}
+		for _, c := range all[:64] {
+			if n := len(r.heard[c.s.slot]); n < 2000*8/64/4 {
+				t.Errorf("of client %d only %d messages have come", c.s.slot, n)
+			}
+		}
+		if r.l.stats.QueueFull < 10 {
+			t.Errorf("the queues were full only %d times", r.l.stats.QueueFull)
+		}
+	})
+}
+
+// A client that has no worker yet goes on as soon as one takes it, though the queues are full.
+func TestFullQueuesDoNotKeepAClientWithoutAWorker(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRush(t, Config{}, 1<<20)
+		first := r.client("text")
+		r.l.full = true // and stays so
+		r.k.crowd = true
+		c := r.client("text")
+		c.Send(lines(1, 8000))
+		r.turn(10, c)
+		if c.s.link != nil || c.s.pauses != pausedByQueues {
+			t.Fatalf("the client has a worker, or is not held up: %b", c.s.pauses)
+		}
+		first.say("of which the worker gives an answer")
+		for range 5 {
+			r.turn(10, first, c)
+		}
+		if n := len(r.heard[c.s.slot]); n != 1 {
+			t.Errorf("%d messages have come; the client is paused for %b", n, c.s.pauses)
+		}
+	})
+}
+
+// The virtual time of a link's queue is kept in 32 bits by its clients. Where that has come round a
+// new client is not taken for one that is far ahead.
+func TestANewClientIsNotAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRush(t, Config{}, 1<<20)
+		r.k.waiting.now = placeUnit<<32 - 1<<20
+		c := r.client("text")
+		c.s.queue = &queue{}
+		c.s.queue.push([]byte("x"), 0)
+		r.k.waiting.push(c.s, r.k.share)
+		if w := r.k.waiting.pop(); w.from != r.k.waiting.now {
+			t.Errorf("it is %d bytes ahead", w.from-r.k.waiting.now)
+		}
+		c.s.queue = nil
+	})
+}
+
+// A worker that hangs has its own clients fill the queues. Those of another worker, which has
+// credit, do not wait for that.
+func TestAWorkerThatHangsHoldsUpNobodyElse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRush(t, Config{MaxQueueBytes: 4 << 20}, 1<<20)
+		hung := newWorkerLink(r.l, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20, ID: [16]byte{2}})
+		r.g.sim.Open(0, netip.AddrPort{}, hung, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 20, Retain: true}).Limit(64 << 20)
+		var all, well []*rushClient
+		for range 80 {
+			c := r.client("text")
+			if all = append(all, c); c.s.link == r.k {
+				well = append(well, c)
+			}
+		}
+		well = append(well, r.client("ws"))
+		for s := well[len(well)-1].s; s.link != r.k; s = well[len(well)-1].s {
+			well[len(well)-1] = r.client("ws")
+		}
+		all = append(all, well[len(well)-1])
+		if len(well) < 30 {
+			t.Fatalf("%d of %d clients are the well worker's", len(well), len(all))
+		}
+		more := lines(20, 16_000)
+		for _, c := range all {
+			if c.s.link == hung {
+				c.Send(more)
+			}
+		}
+		for range 20 {
+			r.turn(1000, all...)
+		}
+		if !r.l.full {
+			t.Fatalf("the queues are not full: %d bytes wait", r.l.held)
+		}
+		for said := range 50 {
+			for _, c := range well {
+				c.say(string(bytes.Repeat([]byte("w"), 20_000)))
+			}
+			for range 30 {
+				r.turn(10, all...)
+			}
+			for _, c := range well {
+				if n := len(r.heard[c.s.slot]); n < said+1 {
+					t.Fatalf("%d of %d messages of a client of the well worker have come; it is paused for %b", n, said+1, c.s.pauses)
+				}
+			}
+		}
+	})
+}
