@@ -170,9 +170,12 @@ func (e *ListenError) Error() string { return "gateway: listen on " + e.Addr + "
 // Unwrap is Err.
 func (e *ListenError) Unwrap() error { return e.Err }
 
+// portInUse says what to do about a port that is in use.
+const portInUse = "stop what listens there, or choose another port"
+
 func listenError(field, addr string, err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		err = fmt.Errorf("%w: stop what listens there, or choose another port", err)
+	if errors.Is(err, syscall.EADDRINUSE) && !strings.Contains(err.Error(), portInUse) {
+		err = fmt.Errorf("%w: %s", err, portInUse)
 	}
 	return &ListenError{field, addr, err}
 }

@@ -42,7 +42,7 @@ func (n *inner) listenOrSucceed() error {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		old, conn, asked := n.succeed()
 		if asked != nil {
-			return fmt.Errorf("%w (the gateway there does not give it up: %w)", err, asked)
+			return fmt.Errorf("%w: %s (whoever has it does not give it up: %w)", err, portInUse, asked)
 		}
 		if ln, err = net.Listen("tcp", n.g.cfg.Inner); err != nil {
 			_ = conn.Close()
