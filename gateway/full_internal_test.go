@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"sluice/engine"
 	"sluice/internal/link"
@@ -104,6 +105,42 @@ func TestFullQueuesDoNotKeepAClientWithoutAWorker(t *testing.T) {
 		}
 		if n := len(r.heard[c.s.slot]); n != 1 {
 			t.Errorf("%d messages have come; the client is paused for %b", n, c.s.pauses)
+		}
+	})
+}
+
+// A client that has stalled does not wait for half of its link's window when what it sends fits:
+// others may use the rest for ever.
+func TestWhoHasStalledTriesAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRush(t, Config{}, 1<<20)
+		var busy []*rushClient
+		for range 3 {
+			busy = append(busy, r.client("text"))
+		}
+		c := r.client("text")
+		for _, b := range busy {
+			b.Send(lines(1, 300<<10))
+		}
+		for range 5 {
+			r.turn(0, busy...)
+		}
+		r.l.full = true // and stays so
+		c.Send(lines(1, 200<<10))
+		for range 3 {
+			r.turn(0, c)
+		}
+		if c.s.pauses != pausedByQueues {
+			t.Fatalf("the client is not held up: %b", c.s.pauses)
+		}
+		r.turn(1, c) // of the worker, so that the window has room for it, and less than half
+		for range 15 {
+			time.Sleep(100 * time.Millisecond)
+			r.turn(0, c)
+		}
+		if c.s.out != 1 {
+			t.Errorf("the message is not with the worker; the client is paused for %b", c.s.pauses)
 		}
 	})
 }

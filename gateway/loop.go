@@ -85,6 +85,7 @@ func (l *loop) OnTimer(*engine.Timer) {
 	l.drainInbox()
 	l.inbox.trim()
 	l.dun()
+	l.goOn(nil) // those that stalled look for credit that others may not leave half of
 	l.waiting = l.expireHeld(l.waiting)
 	l.trials.next = l.expireHeld(l.trials.next)
 	l.trials.OnTimer(nil)
