@@ -242,7 +242,7 @@ func TestSecondSignalToSupervisor(t *testing.T) {
 	bin := proctest.Build(t)
 	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
 	workers := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "1", "--gateway", gateway.Addrs["inner"], "--drain-for", "10m")
-	pid := workerPIDs(t, workers)[0]
+	pid := workerPIDs(t, workers, 1)[0]
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil { // it will be long in draining
 		t.Fatal(err)
 	}

@@ -264,6 +264,7 @@ func TestFlagsWithoutEffect(t *testing.T) {
 	bin := proctest.Build(t)
 	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
 	w := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "2", "--gateway", gateway.Addrs["inner"], "--max-conns", "5", "--name", "w")
+	w.AwaitLog(`msg="worker ready"`, 2)
 	if log := w.Log(); strings.Count(log, "has no effect") != 1 || !strings.Contains(log, "--max-conns") {
 		t.Errorf("--max-conns was not the one flag that is said to have no effect:\n%s", log)
 	}

@@ -89,7 +89,8 @@ func (test reloading) run(t *testing.T) {
 // reload has the workers replaced, after it was done so many times.
 func (test reloading) reload(t *testing.T, workers *proctest.Process, times int) {
 	workers.Signal(syscall.SIGHUP)
-	if pids := workerPIDs(t, workers); test.kill {
+	if test.kill {
+		pids := workerPIDs(t, workers, 2)
 		_ = syscall.Kill(pids[len(pids)-1-times%2], syscall.SIGKILL) // one of the last two, if it is there still
 	}
 	proctest.Await(t, "the end of the reload", func() bool {
@@ -98,9 +99,11 @@ func (test reloading) reload(t *testing.T, workers *proctest.Process, times int)
 	})
 }
 
-// workerPIDs are the processes that a supervisor has logged as ready, in that order.
-func workerPIDs(t *testing.T, supervisor *proctest.Process) (pids []int) {
+// workerPIDs are the processes that a supervisor has logged as ready, in that order, once there are so
+// many: a ready line on standard output does not wait for the log.
+func workerPIDs(t *testing.T, supervisor *proctest.Process, least int) (pids []int) {
 	t.Helper()
+	supervisor.AwaitLog(`msg="worker ready"`, least)
 	for _, m := range regexp.MustCompile(`msg="worker ready".* pid=(\d+)`).FindAllStringSubmatch(supervisor.Log(), -1) {
 		pid, err := strconv.Atoi(m[1])
 		if err != nil {
@@ -132,7 +135,7 @@ func TestWorkerIsStartedAgain(t *testing.T) {
 	server := proctest.Start(t, nil, bin, "echo", "--workers", "2", "--listen", "text://127.0.0.1:0") // with its gateway in one
 	c := dialTCP(t, server.Addrs["text"])
 	for i := range 3 {
-		pids := workerPIDs(t, server)
+		pids := workerPIDs(t, server, 2+i)
 		if len(pids) != 2+i {
 			t.Fatalf("%d workers were ready, not %d", len(pids), 2+i)
 		}
@@ -164,7 +167,7 @@ func TestReloadOfABrokenProgram(t *testing.T) {
 	}
 	install(bin)
 	workers := proctest.Start(t, nil, release, "echo", "--worker", "--workers", "2", "--gateway", gateway.Addrs["inner"])
-	before := workerPIDs(t, workers)
+	before := workerPIDs(t, workers, 2)
 	c := dialTCP(t, gateway.Addrs["text"])
 	echoes(t, c, "before")
 
@@ -176,7 +179,7 @@ func TestReloadOfABrokenProgram(t *testing.T) {
 	workers.Signal(syscall.SIGHUP)
 	workers.AwaitLog("reload stopped", 1)
 	echoes(t, c, "with the old workers")
-	if after := workerPIDs(t, workers); len(after) != len(before) {
+	if after := workerPIDs(t, workers, 2); len(after) != len(before) {
 		t.Errorf("workers %v, were %v", after, before)
 	}
 
@@ -184,7 +187,7 @@ func TestReloadOfABrokenProgram(t *testing.T) {
 	workers.Signal(syscall.SIGHUP)
 	workers.AwaitLog("msg=reloaded", 1)
 	echoes(t, c, "with new ones")
-	if all := workerPIDs(t, workers); len(all) != 4 {
+	if all := workerPIDs(t, workers, 4); len(all) != 4 {
 		t.Errorf("%d workers were ready, not 4", len(all))
 	}
 	if code := stop(workers); code != 0 {
