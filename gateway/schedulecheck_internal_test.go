@@ -115,11 +115,10 @@ func (w *world) checkLoop(l *loop) {
 		}
 		w.checkSession(s)
 		held += s.queue.size()
-		partial += int(s.partial)
 		if s.turn&yielded != 0 {
 			yields++
 		}
-		if s.phase == phaseOpen && s.pauses&pausedByQueues != 0 && (s.turn&stalled == 0 || !l.full) {
+		if s.phase == phaseOpen && s.pauses&pausedByQueues != 0 && (s.turn&stalled == 0 || !l.full && (s.link == nil || !s.link.ahead)) {
 			w.fail("client %s is held up, and nobody has it go on", s.remote())
 		}
 		out += int(s.unacked)
@@ -129,6 +128,9 @@ func (w *world) checkLoop(l *loop) {
 		if s.link != nil {
 			clients[s.link]++
 		}
+	}
+	for _, s := range l.owing { // those in their handshake too
+		partial += int(s.partial)
 	}
 	switch {
 	case held != l.held:
