@@ -80,10 +80,12 @@ func (l *loop) goOn(k *workerLink) {
 // mayDecode reports whether a client may be decoded, of whose input in is left after so much work
 // for it.
 func (s *session) mayDecode(in []byte, work int) bool {
+	return !s.loop.full && (s.link == nil || !s.link.ahead) || s.mayAdd(in, work)
+}
+
+// mayAdd is mayDecode where much waits.
+func (s *session) mayAdd(in []byte, work int) bool {
 	l, ahead := s.loop, s.link != nil && s.link.ahead
-	if !l.full && !ahead {
-		return true
-	}
 	ws, ok := s.codec.(*codec.WebSocket)
 	compressed := ok && ws.Compressed(in) // nobody knows what is in it
 	if ahead && compressed && s.turn.lastWork() > lightWork {

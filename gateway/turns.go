@@ -59,12 +59,11 @@ func (t *turns) begin(s *session) bool {
 // due reports whether the client has to yield before the message, or the part of one, that in
 // begins with is decoded, after so much work for it.
 func (t *turns) due(s *session, in []byte, work int) bool {
-	if work >= clientTurn {
-		return true
-	}
-	if t.work+work < loopTurn {
-		return false
-	}
+	return work >= clientTurn || t.work+work >= loopTurn && s.isCompressed(in)
+}
+
+// isCompressed reports whether in begins with a compressed message, or goes on with one.
+func (s *session) isCompressed(in []byte) bool {
 	ws, ok := s.codec.(*codec.WebSocket)
 	return ok && ws.Compressed(in)
 }
