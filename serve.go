@@ -253,6 +253,27 @@ func (o *options) announce(addrs []string) {
 // ignored in processes that are started from here too.
 func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
+// listeners are those of the flags.
+func (o *options) listeners(page pageOn) (all []gateway.Listener) {
+	for _, url := range o.listen {
+		l := o.limits
+		l.URL = url
+		if strings.HasPrefix(url, "ws://") {
+			l.Origins, l.Hosts, l.Compress = o.origins, o.hosts, o.compress
+			l.KeepHeaders = append(gateway.KeptHeaders(), o.keep...)
+			if page != nil {
+				_, path, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
+				l.Page = page("/" + path)
+			}
+		} else {
+			l.Heartbeat = o.idle / (idleMisses + 1) // closed when the last of them is over
+			l.Misses = idleMisses
+		}
+		all = append(all, l)
+	}
+	return all
+}
+
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
 	cfg := gateway.Config{Inner: o.inner, Key: key, PinCPUs: o.pin, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, HoldBytes: o.held, PartialBytes: o.partial, MaxQueueBytes: o.queued, Logger: o.log}
 	switch o.overflow {
@@ -281,22 +302,7 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		}
 		cfg.Loops = n
 	}
-	for _, url := range o.listen {
-		l := o.limits
-		l.URL = url
-		if strings.HasPrefix(url, "ws://") {
-			l.Origins, l.Hosts, l.Compress = o.origins, o.hosts, o.compress
-			l.KeepHeaders = append(gateway.KeptHeaders(), o.keep...)
-			if page != nil {
-				_, path, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
-				l.Page = page("/" + path)
-			}
-		} else {
-			l.Heartbeat = o.idle / (idleMisses + 1) // closed when the last of them is over
-			l.Misses = idleMisses
-		}
-		cfg.Listeners = append(cfg.Listeners, l)
-	}
+	cfg.Listeners = o.listeners(page)
 	g, err := gateway.New(cfg)
 	if err == nil && page != nil {
 		for _, addr := range g.Addrs() {

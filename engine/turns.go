@@ -13,9 +13,8 @@ func (a yielded) before(b yielded) bool { return a.at < b.at || a.at == b.at && 
 // that sends much does not hold up the others of its loop: they are looked at first. Of the conns
 // that have yielded the one with the lowest at comes first. A turn ends when as many have been
 // offered as had yielded before, or with the first that yields again and has taken nothing: so the
-// Handler decides how much a turn has room for; one that takes nothing keeps its place, or moves
-// back to at. c is not read until OnData has returned without
-// another Yield. Loop only.
+// Handler decides how much a turn has room for. One that takes nothing keeps its place, or moves
+// back to at. c is not read until OnData has returned without another Yield. Loop only.
 func (c *Conn) Yield(at uint64) {
 	if c.Closed() || c.yielded {
 		return

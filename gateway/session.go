@@ -45,11 +45,11 @@ type session struct {
 	misses  uint8
 	tries   uint8 // links that ended with its oldest event out
 	pulse   pulse
-	known   bool // a worker has acknowledged that it is there
-	told    bool // its worker was told that it is gone
-	waiting bool // stands in a waiting list
-	mute    bool // the first message is still to come, and has a deadline
-	turn    turn
+	known   bool          // a worker has acknowledged that it is there
+	told    bool          // its worker was told that it is gone
+	waiting bool          // stands in a waiting list
+	mute    bool          // the first message is still to come, and has a deadline
+	turn    turn          // whether it has yielded or stalled, and how much its last input was
 	reason  link.Reason   // why it ended
 	owing   uint32        // 1 + its place in the loop's list of those that owe something; 0: it is not there
 	member  roster.Member // id, uid, groups, attributes
