@@ -10,7 +10,7 @@ import (
 // What many are written of one memory reaches each whole, unchanged and in order, also one that reads late, and whatever else is written in between.
 func TestSharedMessages(t *testing.T) {
 	t.Parallel()
-	const conns, turns = 5, 200
+	const conns, turns = 5, 80
 	e := start(t, Config{Loops: 1})
 	var all [conns]*Conn
 	var peers [conns]net.Conn
