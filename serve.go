@@ -26,33 +26,34 @@ import (
 
 // options are what the command line says of a gateway, a worker, or both.
 type options struct {
-	log      *slog.Logger
-	listen   []string
-	origins  []string
-	hosts    []string
-	keep     []string
-	compress bool
-	limits   gateway.Listener // of each listener
-	overflow string
-	buffered int
-	held     int
-	queued   int
-	partial  int
-	window   int
-	reactors string
-	pin      bool
-	inner    string
-	keyFile  string
-	drainFor time.Duration
-	pace     int
-	idle     time.Duration
-	worker   bool
-	workers  int
-	leash    bool
-	gateways []string
-	name     string
-	weight   int
-	router   string
+	log       *slog.Logger
+	listen    []string
+	origins   []string
+	hosts     []string
+	keep      []string
+	compress  bool
+	limits    gateway.Listener // of each listener
+	overflow  string
+	buffered  int
+	held      int
+	queued    int
+	partial   int
+	window    int
+	reactors  string
+	pin       bool
+	inner     string
+	advertise string
+	keyFile   string
+	drainFor  time.Duration
+	pace      int
+	idle      time.Duration
+	worker    bool
+	workers   int
+	leash     bool
+	gateways  []string
+	name      string
+	weight    int
+	router    string
 
 	ofGateway []string // names of flags
 }
@@ -119,6 +120,7 @@ func (o *options) workerFlags(c *cobra.Command) {
 func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")
 	c.Flags().StringVar(&o.inner, "inner", inner, "HOST:PORT where workers connect")
+	c.Flags().StringVar(&o.advertise, "advertise", "", "HOST:PORT where other gateways reach --inner (default: the address that workers have of it)")
 	c.Flags().StringVar(&o.router, "router", "least", "the worker that a new client gets: least (fewest clients for its weight), round-robin, random (by weight), or path (one for each first segment of a WebSocket's path)")
 	c.Flags().IntVar(&o.held, "hold-bytes", 64<<20, "messages that wait while no worker is there, of all clients of an event loop, in bytes; past it they are refused")
 	c.Flags().IntVar(&o.queued, "queue-bytes", 64<<20, "messages that wait while a worker is there, of all clients of an event loop, in bytes; past it clients that send much are not read")
@@ -275,7 +277,7 @@ func (o *options) listeners(page pageOn) (all []gateway.Listener) {
 }
 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
-	cfg := gateway.Config{Inner: o.inner, Key: key, PinCPUs: o.pin, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, HoldBytes: o.held, PartialBytes: o.partial, MaxQueueBytes: o.queued, Logger: o.log}
+	cfg := gateway.Config{Inner: o.inner, Advertise: o.advertise, Key: key, PinCPUs: o.pin, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, HoldBytes: o.held, PartialBytes: o.partial, MaxQueueBytes: o.queued, Logger: o.log}
 	switch o.overflow {
 	case "close":
 		o.limits.Overflow = engine.CloseSlow
@@ -332,7 +334,7 @@ const idleMisses = 2
 func flagOf(field string) string {
 	field = field[strings.LastIndexByte(field, '.')+1:]
 	flags := map[string]string{
-		"URL": "listen", "Loops": "reactors", "PerIPRate": "connect-rate", "MaxRate": "message-rate", "MaxByteRate": "byte-rate", "Inner": "inner",
+		"URL": "listen", "Loops": "reactors", "PerIPRate": "connect-rate", "MaxRate": "message-rate", "MaxByteRate": "byte-rate", "Inner": "inner", "Advertise": "advertise",
 		"MaxMessage": "max-message", "MaxRequest": "max-request", "KeepHeaders": "keep-header", "Hosts": "host", "Origins": "origin",
 		"MaxOutput": "max-output", "MaxBuffered": "max-buffered", "HoldBytes": "hold-bytes",
 		"PartialBytes": "partial-bytes", "MaxQueueBytes": "queue-bytes", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",

@@ -8,17 +8,24 @@ import (
 
 // check looks a worker's command through before anything is done: one that passes can be carried out, here and on every other loop.
 func (g *Gateway) check(f *link.Frame) error {
-	if f.Type == link.Send && !f.Has(link.FlagLatest) && int(f.Code) < len(g.loops) {
+	return check(f, len(g.loops))
+}
+
+// check does that for a gateway of so many loops.
+func check(f *link.Frame, loops int) error {
+	if f.Type == link.Send && !f.Has(link.FlagLatest) && int(f.Code) < loops {
 		return nil // the most frequent by far
 	}
 	c := link.Read(f.Payload)
 	switch f.Type {
 	case link.Send, link.Kick, link.Bind, link.Unbind, link.Join, link.Leave, link.Set:
-		if int(f.Code) >= len(g.loops) {
+		if int(f.Code) >= loops {
 			return fmt.Errorf("%w: no loop %d", link.ErrFrame, f.Code)
 		}
-		if f.Type == link.Set {
+		if f.Type == link.Set || f.Type == link.Bind || f.Type == link.Unbind {
 			c.U32()
+		}
+		if f.Type == link.Set {
 			skipAttributes(&c)
 		}
 		if f.Type == link.Send && f.Has(link.FlagLatest) {
@@ -31,21 +38,21 @@ func (g *Gateway) check(f *link.Frame) error {
 			c.Bytes()
 		}
 	case link.Dissolve:
-	case link.Evict:
-		c.Bytes()
-		c.ID()
 	case link.Count:
 		skipList(&c)
 	case link.Select:
 		c.Take(1 + 4) // fields, limit
-		if at := c.U64() >> cursorBits; at >= uint64(len(g.loops)) {
+		if at := c.U64() >> cursorBits; at >= uint64(loops) {
 			return fmt.Errorf("%w: no loop %d", link.ErrFrame, at)
 		}
 		skipList(&c)
-	case link.Once:
-		return g.checkOnce(f)
+	case link.Relay:
+		return checkRelay(f)
 	default:
 		return fmt.Errorf("%w: type %d from a worker", link.ErrFrame, f.Type)
+	}
+	if (f.Type == link.Publish || f.Type == link.Dissolve) && (int(f.Slot) > loops || f.Slot > 0 && f.Has(link.FlagFar)) {
+		return fmt.Errorf("%w: no loop %d", link.ErrFrame, f.Slot)
 	}
 	if f.Type >= link.Publish && f.Code > link.TargetClients {
 		return fmt.Errorf("%w: no target %d", link.ErrFrame, f.Code)
@@ -56,20 +63,52 @@ func (g *Gateway) check(f *link.Frame) error {
 	return nil
 }
 
-// checkOnce looks at the frame within.
-func (g *Gateway) checkOnce(f *link.Frame) error {
-	var inner link.Frame
-	if len(f.Payload) < onceHeader {
-		return fmt.Errorf("%w: %d bytes in a frame of type %d", link.ErrFrame, len(f.Payload), f.Type)
-	}
-	n, err := link.Next(f.Payload[onceHeader:], link.MaxFrame, &inner)
+// checkRelay looks at the frame within, as far as that can be done here: how many loops the other gateway has only that one knows.
+func checkRelay(f *link.Frame) error {
+	inner, err := within(f)
 	if err != nil {
 		return err
 	}
-	if n != len(f.Payload)-onceHeader || inner.Type == link.Once {
-		return fmt.Errorf("%w: not one command in a frame of type %d", link.ErrFrame, f.Type)
+	if inner.Type < link.Send || inner.Type > link.Set || inner.Has(link.FlagResult) {
+		return fmt.Errorf("%w: type %d in a frame of type %d", link.ErrFrame, inner.Type, f.Type)
 	}
-	return g.check(&inner)
+	return check(&inner, maxLoops)
+}
+
+// checkArrival looks a command through that another gateway has passed on.
+func (g *Gateway) checkArrival(f *link.Frame) error {
+	if f.Has(link.FlagResult) {
+		return fmt.Errorf("%w: a question in a frame of type %d", link.ErrFrame, link.Relay)
+	}
+	switch f.Type {
+	case link.Publish, link.Dissolve:
+		if f.Has(link.FlagFar) {
+			return fmt.Errorf("%w: to be passed on twice", link.ErrFrame)
+		}
+	case link.Send, link.Kick, link.Bind, link.Unbind, link.Join, link.Leave, link.Set:
+	case link.Evict:
+		c := link.Read(f.Payload)
+		c.Evict()
+		if c.Bad() {
+			return fmt.Errorf("%w: payload of a frame of type %d", link.ErrFrame, f.Type)
+		}
+		return nil
+	default:
+		return fmt.Errorf("%w: type %d in a frame of type %d", link.ErrFrame, f.Type, link.Relay)
+	}
+	return g.check(f)
+}
+
+// within is the one frame in another's payload.
+func within(f *link.Frame) (inner link.Frame, err error) {
+	if f.Type != link.Relay {
+		return inner, fmt.Errorf("%w: type %d from a gateway", link.ErrFrame, f.Type)
+	}
+	n, err := link.Next(f.Payload, link.MaxFrame, &inner)
+	if err == nil && (n == 0 || n != len(f.Payload)) {
+		err = fmt.Errorf("%w: not one command in a frame of type %d", link.ErrFrame, f.Type)
+	}
+	return inner, err
 }
 
 func skipList(c *link.Cursor) {

@@ -19,7 +19,7 @@ func FuzzCheck(f *testing.F) {
 	f.Add(byte(link.Publish), byte(link.OverflowNewest), uint16(link.TargetGroups), append(bytes.Clone(publish), "hi"...))
 	f.Add(byte(link.Publish), byte(link.FlagLatest|link.OverflowOldest), uint16(link.TargetAll), append(bytes.Clone(publish), keyed...))
 	f.Add(byte(link.Publish), byte(link.FlagLatest), uint16(link.TargetAll), publish)
-	f.Add(byte(link.Once), byte(0), uint16(0), append([]byte{0, 0, 0, 1}, link.Append(nil, &link.Frame{Type: link.Send, Flags: link.FlagLatest, Payload: keyed})...))
+	f.Add(byte(link.Relay), byte(0), uint16(0), link.Append(nil, &link.Frame{Type: link.Send, Flags: link.FlagLatest, Payload: keyed}))
 	f.Fuzz(func(t *testing.T, typ, flags byte, code uint16, payload []byte) {
 		g := &Gateway{loops: make([]*loop, 1), keys: maphash.MakeSeed()}
 		frame := link.Frame{Type: link.Type(typ), Flags: flags, Code: code, Payload: payload}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/binary"
+	"time"
 
 	"sluice/engine"
 	"sluice/internal/link"
@@ -10,8 +11,8 @@ import (
 // command carries out a worker's command that has been checked, here or on the loop it is for.
 func (l *loop) command(o origin, f *link.Frame) {
 	switch f.Type {
-	case link.Once:
-		l.once(o, f)
+	case link.Relay:
+		l.relay(o, f)
 		return
 	case link.Publish, link.Dissolve, link.Evict, link.Count:
 		l.everywhere(o, f)
@@ -47,15 +48,8 @@ func (l *loop) clientCommand(o origin, f *link.Frame, s *session) link.Status {
 		}
 	case link.Kick:
 		s.kick(f)
-	case link.Bind:
-		if !isName(f.Payload) {
-			return link.BadRequest
-		}
-		l.bind(s, f)
-		l.changed(o, f, s)
-	case link.Unbind:
-		l.members.Unbind(&s.member)
-		l.changed(o, f, s)
+	case link.Bind, link.Unbind:
+		return l.changeUID(o, f, s)
 	case link.Join:
 		if !isName(f.Payload) {
 			return link.BadRequest
@@ -82,13 +76,44 @@ func (s *session) kick(f *link.Frame) {
 	s.end(link.ReasonKicked)
 }
 
-// bind gives a client its uid.
-func (l *loop) bind(s *session, f *link.Frame) {
-	l.members.Bind(&s.member, string(f.Payload))
-	if f.Has(link.FlagExclusive) {
-		e := link.Frame{Type: link.Evict, Payload: append(link.AppendBytes(nil, f.Payload), s.member.ID[:]...)}
+// changeUID binds a client to a uid, or takes it away.
+func (l *loop) changeUID(o origin, f *link.Frame, s *session) link.Status {
+	c := link.Read(f.Payload)
+	base, uid := c.U32(), c.Rest()
+	own, stale := l.fromOwn(o, f, s), base != s.member.UIDVersion()
+	switch {
+	case f.Type == link.Unbind:
+		l.members.Unbind(&s.member)
+	case isName(uid):
+		l.bind(o, s, uid, f.Has(link.FlagExclusive))
+	default:
+		return link.BadRequest
+	}
+	if own && stale {
+		s.member.OutrunUID(base)
+	}
+	if s.link != nil && (stale || !own) {
+		s.link.refresh(s)
+	}
+	return link.OK
+}
+
+// bind gives a client its uid. Where only one client may have it, all loops of all gateways hear of the claim: whichever of two they hear of first, the same one wins.
+func (l *loop) bind(o origin, s *session, uid []byte, exclusive bool) {
+	claim := link.Claim{Time: l.stamp(), Client: s.member.ID}
+	l.members.Bind(&s.member, string(uid), claim.Time)
+	if exclusive {
+		e := link.Frame{Type: link.Evict, Payload: link.AppendEvict(nil, uid, claim)}
+		l.spread(o, &e)
 		l.everywhere(origin{loop: l.index}, &e)
 	}
+}
+
+// stamp is the time of a binding, after all that the loop has heard of: a hybrid logical clock (Kulkarni and others, 2014), so that of two bindings of which one saw the other
+// that one is later on every gateway, and else the clocks of the machines decide.
+func (l *loop) stamp() uint64 {
+	l.clock = max(l.clock+1, uint64(time.Now().UnixNano()))
+	return l.clock
 }
 
 // set changes a client's attributes. A worker checks their size by its copy before it sends a SET;
@@ -97,23 +122,24 @@ func (l *loop) set(o origin, f *link.Frame, s *session) {
 	c := link.Read(f.Payload)
 	version := c.U32()
 	attrs := c.Attributes()
-	stale := version != s.member.Version()
+	own, stale := l.fromOwn(o, f, s), version != s.member.Version()
 	if stale && f.Has(link.FlagCompare) {
 		l.conflict(o, f, s)
 		return
 	}
-	if !l.members.Set(&s.member, attrs, f.Has(link.FlagMerge)) {
-		l.stats.AttrsRefused++
-		if l.fromOwn(o, f, s) {
-			s.link.refresh(s) // it has changed its copy already
-		}
-		l.status(o, f, link.Refused)
-		return
+	done := l.members.Set(&s.member, attrs, f.Has(link.FlagMerge))
+	if own && (stale || !done) {
+		s.member.Outrun(version) // it has changed its copy already
 	}
-	if s.link != nil && (stale || !l.fromOwn(o, f, s)) {
+	status := link.OK
+	if !done {
+		l.stats.AttrsRefused++
+		status = link.Refused
+	}
+	if s.link != nil && (done || own) && (stale || !done || !own) {
 		s.link.refresh(s)
 	}
-	l.status(o, f, link.OK)
+	l.status(o, f, status)
 }
 
 // conflict answers a Set that compared with a version that is not the present one, which goes with the answer.
@@ -124,13 +150,6 @@ func (l *loop) conflict(o origin, f *link.Frame, s *session) {
 	l.rows = binary.BigEndian.AppendUint32(l.rows[:0], s.member.Version())
 	l.rows = link.AppendAttributes(l.rows, s.member.Attrs())
 	l.answer(o, &link.Frame{ID: f.ID, Code: uint16(link.Conflict), Payload: l.rows})
-}
-
-// changed tells a client's worker of a change that somebody else made.
-func (l *loop) changed(o origin, f *link.Frame, s *session) {
-	if s.link != nil && !l.fromOwn(o, f, s) {
-		s.link.refresh(s)
-	}
 }
 
 // fromOwn reports whether the client's own worker sent a command, and knows what it changes already.
@@ -144,12 +163,33 @@ func (l *loop) passOrPause(to uint8, o origin, f *link.Frame, serial uint32) {
 	if o.loop != l.index {
 		serial = 0
 	}
-	if l.pass(to, o, f, serial) {
-		return
+	if !l.pass(to, o, f, serial) {
+		l.press(serial)
 	}
+}
+
+// press stops reading the link with the serial, which fills something faster than it is emptied. It reports whether there is one.
+func (l *loop) press(serial uint32) bool {
 	if k := l.links[serial]; k != nil {
-		l.stats.Pressed++
 		k.pressing = true
 		k.conn.Pause()
+	} else if k := l.comers[serial]; k != nil {
+		k.pressing = true
+		k.conn.Pause()
+	} else {
+		return false
+	}
+	l.stats.Pressed++
+	return true
+}
+
+// relieve reads the link with the serial again.
+func (l *loop) relieve(serial uint32) {
+	if k := l.links[serial]; k != nil {
+		k.pressing = false
+		k.conn.Resume()
+	} else if k := l.comers[serial]; k != nil {
+		k.pressing = false
+		k.conn.Resume()
 	}
 }

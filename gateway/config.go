@@ -32,6 +32,9 @@ type Config struct {
 	// Inner is the host:port where workers connect. Defaults to 127.0.0.1:0. Where a gateway listens
 	// that drains, with the same Key and another ID, New takes the port over from it.
 	Inner string
+	// Advertise is the host:port where other gateways reach Inner. They link to it to pass on what is
+	// done for clients of theirs. Defaults to the address that the workers have of it.
+	Advertise string
 	// Key is shared with the workers and proves both sides to each other. Without one only loopback peers are accepted.
 	Key []byte
 	// Loops is the number of event loops. Defaults to GOMAXPROCS; at most 255.
@@ -200,8 +203,8 @@ func (c *Config) setDefaults() error {
 	if len(c.Name) > link.MaxName {
 		return invalid("Name", "%d bytes are too long, at most %d are sent to workers", len(c.Name), link.MaxName)
 	}
-	if c.Loops > 255 {
-		return invalid("Loops", "%d is not within 0…255", c.Loops)
+	if c.Loops > maxLoops {
+		return invalid("Loops", "%d is not within 0…%d", c.Loops, maxLoops)
 	}
 	if len(c.Listeners) == 0 {
 		return invalid("Listeners", "at least one is needed")
@@ -210,6 +213,12 @@ func (c *Config) setDefaults() error {
 		return invalid("Listeners", "%d have a Codec, at most %d may", n, maxOwn)
 	}
 	c.Inner = cmp.Or(c.Inner, "127.0.0.1:0")
+	if err := valid.HostPort(c.Advertise); c.Advertise != "" && err != nil {
+		return &ConfigError{"Advertise", err}
+	}
+	if len(c.Advertise) > link.MaxName {
+		return invalid("Advertise", "%d bytes are too long, at most %d are sent to workers", len(c.Advertise), link.MaxName)
+	}
 	if err := valid.HostPort(c.Inner); err != nil {
 		return &ConfigError{"Inner", err}
 	}
@@ -242,6 +251,9 @@ func (c *Config) setDefaults() error {
 	}
 	return nil
 }
+
+// maxLoops is what a client id has room for.
+const maxLoops = 255
 
 // negativeIsOff are the fields of a Listener that may be negative.
 var negativeIsOff = []string{"Stall", "MessageTimeout", "Heartbeat"}

@@ -64,6 +64,8 @@ func (g *Gateway) drain() (cut int) {
 	g.lastly((*loop).hurryClients, (*loop).clients)
 	g.lastly((*loop).cutClients, (*loop).clients)
 	g.inner.close()
+	g.lastly((*loop).unconfirmed, (*loop).unconfirmed)
+	g.stopPeers()
 	g.lastly((*loop).endLinks, func(l *loop) int { return l.linked })
 	g.log.Info("drained", "clients", clients, "cut", cut, "took", time.Since(began).Round(time.Millisecond))
 	return cut
@@ -201,6 +203,12 @@ func (l *loop) cutClients() int {
 func (l *loop) endLinks() int {
 	for _, k := range l.links {
 		k.end(link.Draining, "", link.ReasonDraining)
+	}
+	for _, p := range l.peers {
+		p.leave()
+	}
+	for _, k := range l.comers {
+		k.close(link.ReasonDraining)
 	}
 	return l.linked
 }

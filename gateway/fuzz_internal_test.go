@@ -65,11 +65,12 @@ func FuzzLink(f *testing.F) {
 	attrs := append([]byte{0, 0, 0, 0}, link.AppendAttributes(nil, []link.Attribute{{Key: "a", Value: "b"}})...)
 	commands := [][]byte{
 		about(link.Send, ann, 0, []byte("x")), about(link.Send, bob, link.FlagResult, []byte("x")), about(link.Kick, ann, link.FlagLast, []byte("x")),
-		about(link.Bind, bob, link.FlagExclusive, []byte("u")), about(link.Join, ann, 0, []byte("g")), about(link.Set, ann, link.FlagMerge, attrs),
+		about(link.Bind, bob, link.FlagExclusive, []byte("\x00\x00\x00\x00u")), about(link.Join, ann, 0, []byte("g")), about(link.Set, ann, link.FlagMerge, attrs),
 		link.Append(nil, &link.Frame{Type: link.Publish, Flags: link.FlagResult, Code: link.TargetGroups, Payload: append(link.AppendIDs(link.AppendList(nil, []string{"g"}), []link.ClientID{bob}), 'x')}),
 		link.Append(nil, &link.Frame{Type: link.Count, Code: link.TargetUIDs, Payload: link.AppendList(nil, []string{"u"})}),
 		link.Append(nil, &link.Frame{Type: link.Select, Payload: append([]byte{7, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0}, link.AppendList[string](nil, nil)...)}),
-		link.Append(nil, &link.Frame{Type: link.Once, ID: 3, Slot: 1, Token: 5, Payload: append([]byte{0, 0, 0, 2}, about(link.Send, ann, 0, []byte("x"))...)}),
+		link.Append(nil, &link.Frame{Type: link.Relay, Slot: 9, Payload: about(link.Send, ann, 0, []byte("x"))}),
+		link.Append(nil, &link.Frame{Type: link.Peers, Payload: link.AppendPeers(nil, []link.Peer{{ID: 9, Addr: "nowhere:1"}})}),
 		link.Append(nil, &link.Frame{Type: link.Credit, Slot: 100}), link.Append(nil, &link.Frame{Type: link.Drain}), link.Append(nil, &link.Frame{Type: link.GoAway}),
 	}
 	for i, c := range commands {

@@ -39,6 +39,10 @@ type Gateway struct {
 	pageCtx   context.Context // of all requests for pages
 	stopPages context.CancelFunc
 
+	peerCtx   context.Context // of all links to other gateways
+	stopPeers context.CancelFunc
+	keepers   sync.WaitGroup
+
 	refusedPeers atomic.Uint64
 	draining     atomic.Bool // nobody else gets in
 	yields       atomic.Bool // and a successor may have the inner port
@@ -62,6 +66,7 @@ func New(cfg Config) (*Gateway, error) {
 		complain: xrate.NewLimiter(1, 5), grumble: xrate.NewLimiter(1, 5), reserve: reserve(), staff: make(chan struct{}, 1), pages: make(chan struct{}, maxPages),
 	}
 	g.pageCtx, g.stopPages = context.WithCancel(context.Background())
+	g.peerCtx, g.stopPeers = context.WithCancel(context.Background())
 	for i, el := range e.Loops() {
 		g.loops = append(g.loops, newLoop(g, el, uint8(i)))
 	}
@@ -117,8 +122,10 @@ func (g *Gateway) stop() {
 		g.inner.close()
 	}
 	g.stopPages()
+	g.stopPeers()
 	_ = g.engine.Stop(context.Background()) // cuts whoever is still there, so it waits for nobody
 	g.pagesWG.Wait()
+	g.keepers.Wait()
 }
 
 // readRandom fills b from the system's generator, which never fails.

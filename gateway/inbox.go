@@ -121,10 +121,7 @@ func (l *loop) note(o origin, f *link.Frame) {
 	case noteSum:
 		l.gathered(o.serial, f)
 	case noteRelease:
-		if k := l.links[o.serial]; k != nil {
-			k.pressing = false
-			k.conn.Resume()
-		}
+		l.relieve(o.serial)
 	}
 }
 

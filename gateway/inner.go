@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
@@ -134,6 +135,8 @@ func (n *inner) hello(conn net.Conn) {
 	}
 	if err == nil && hello.Role == link.RoleSuccessor {
 		err = n.yield(conn)
+	} else if err == nil && hello.Role == link.RolePeer {
+		err = n.g.engine.Enroll(to.el, conn, newInLink(to, hello), engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10, OwnBound: true})
 	} else if err == nil {
 		k := newWorkerLink(to, hello)
 		err = n.g.engine.Enroll(to.el, conn, k, engine.ConnOptions{
@@ -201,7 +204,10 @@ func (g *Gateway) greet(h link.WorkerHello) (link.GatewayHello, *loop, error) {
 		return link.GatewayHello{}, nil, errNotDraining
 	}
 	i := h.Loop
-	if i == link.AnyLoop {
+	switch {
+	case h.Role == link.RolePeer:
+		i = uint16(binary.BigEndian.Uint32(h.ID[4:]) % uint32(len(g.loops))) // the same for each of its loops, always
+	case i == link.AnyLoop:
 		i = 0
 	}
 	if int(i) >= len(g.loops) {
@@ -209,7 +215,7 @@ func (g *Gateway) greet(h link.WorkerHello) (link.GatewayHello, *loop, error) {
 	}
 	return link.GatewayHello{
 		ID: g.cfg.ID, Epoch: g.epoch, Loops: uint16(len(g.loops)), Loop: i,
-		MaxFrame: link.MaxFrame, Heartbeat: g.cfg.LinkHeartbeat, Name: g.cfg.Name,
+		MaxFrame: link.MaxFrame, Heartbeat: g.cfg.LinkHeartbeat, Name: g.cfg.Name, Advertise: g.cfg.Advertise,
 	}, g.loops[i], nil
 }
 

@@ -20,6 +20,7 @@ type workerLink struct {
 	kept     kept
 	ack      func(link.Acked) // acknowledged, made once
 	clients  int
+	peers    []uint32 // other gateways that the worker knows
 	waiting  creditQueue
 	ahead    bool // a window waits for credit: nothing large is inflated for it
 	serving  bool // one of them, which those behind it do not hold up
@@ -150,6 +151,8 @@ func (k *workerLink) frame(f *link.Frame) error {
 		k.send(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Pong:
 		k.asked = false
+	case link.Peers:
+		return k.learn(f)
 	case link.Drain:
 		k.drain()
 	case link.GoAway:
@@ -223,7 +226,7 @@ func (k *workerLink) attach(s *session) {
 		f.Flags = link.FlagNew
 	}
 	a := link.Attachment{
-		Version: s.member.Version(), Handled: s.handled, Remote: s.remote(), Listener: s.lis.URL, UID: s.member.UID(),
+		Version: s.member.Version(), UIDVersion: s.member.UIDVersion(), Handled: s.handled, Remote: s.remote(), Listener: s.lis.URL, UID: s.member.UID(),
 		Request: s.request, Attrs: s.member.Attrs(),
 	}
 	b := k.conn.Begin(0)
@@ -259,6 +262,7 @@ func (k *workerLink) refresh(s *session) {
 	b := k.conn.Begin(0)
 	start := len(b)
 	b = binary.BigEndian.AppendUint32(link.Begin(b, &f), s.member.Version())
+	b = binary.BigEndian.AppendUint32(b, s.member.UIDVersion())
 	b = link.AppendAttributes(link.AppendBytes(b, s.member.UID()), s.member.Attrs())
 	link.Finish(b, start)
 	_ = k.conn.Commit(b)

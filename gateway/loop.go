@@ -28,6 +28,10 @@ type loop struct {
 	links    map[uint32]*workerLink // by serial
 	serials  uint32                 // of links and gathers
 	gathers  map[uint32]*gather
+	peers    map[uint32]*peer   // other gateways, by id
+	comers   map[uint32]*inLink // of other gateways, by serial
+	arrivals map[from]*arrival
+	clock    uint64     // of bindings: nanoseconds since 1970, but never behind what has been heard of
 	waiting  []*session // that have something for a worker while none is there, oldest first
 	owing    []*session // that have a message unfinished, or the first one to send
 	partial  int        // bytes held of messages that have not come whole
@@ -37,7 +41,6 @@ type loop struct {
 	seconds  uint32 // ticks, from 1
 	queues   queues
 	trials   trials
-	done     done
 	held     int // bytes in the sessions' queues that wait
 	telling  int // clients that are gone, which their worker has not acknowledged
 	tick     engine.Timer
@@ -67,6 +70,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 		members: roster.New(),
 		links:   make(map[uint32]*workerLink),
 		gathers: make(map[uint32]*gather),
+		peers:   make(map[uint32]*peer), comers: make(map[uint32]*inLink), arrivals: make(map[from]*arrival),
 		tokens:  rand.NewChaCha8(seed),
 		seconds: 1,
 	}
@@ -90,6 +94,8 @@ func (l *loop) OnTimer(*engine.Timer) {
 	l.trials.next = l.expireHeld(l.trials.next)
 	l.trials.OnTimer(nil)
 	l.queues.trim()
+	l.tickPeers()
+	l.forgetArrivals()
 }
 
 // open gives a session its slot, token and id.

@@ -20,6 +20,7 @@ var losses = []struct {
 	{"messages-dropped-oldest", func(s *Stats) uint64 { return s.DroppedOldest }},
 	{"messages-dropped-newest", func(s *Stats) uint64 { return s.DroppedNewest }},
 	{"attributes-refused", func(s *Stats) uint64 { return s.AttrsRefused }},
+	{"elsewhere-unreached", func(s *Stats) uint64 { return s.Unreached }},
 	{"ends-unheard", func(s *Stats) uint64 { return s.Unheard }},
 	{"clients-cut-slow", func(s *Stats) uint64 { return s.SlowCloses }},
 	{"clients-cut-stalled", func(s *Stats) uint64 { return s.StallCloses }},

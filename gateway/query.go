@@ -15,11 +15,19 @@ type gather struct {
 	sums   []uint32
 }
 
-// everywhere carries out a command that concerns all loops: here, and passed on to the others when it came from a worker's link.
+// everywhere carries out a command that concerns all loops: here, and passed on to the others when it came by a link of this loop. Of a Publish or Dissolve the slot may name the one
+// loop that is to do its share: a worker's plain commands go to each loop by itself, in order with what else it sends there.
 func (l *loop) everywhere(o origin, f *link.Frame) {
-	if o.kind == notePart || o.loop != l.index {
-		l.share(o, f) // a sibling passed it on
+	if only := uint8(f.Slot - 1); f.Slot > 0 && only != l.index {
+		l.passOrPause(only, o, f, o.serial)
 		return
+	}
+	if f.Slot > 0 || o.kind == notePart || o.loop != l.index {
+		l.share(o, f)
+		return
+	}
+	if f.Has(link.FlagFar) {
+		l.spread(o, f)
 	}
 	part := origin{loop: l.index, kind: noteCommand, serial: o.serial}
 	if f.Has(link.FlagResult) || f.Type == link.Count {
@@ -44,21 +52,21 @@ func (l *loop) share(o origin, f *link.Frame) {
 	case link.Dissolve:
 		l.rows = binary.BigEndian.AppendUint32(l.rows, uint32(l.members.Dissolve(string(f.Payload))))
 	case link.Evict:
-		l.evict(f)
+		l.evict(link.Read(f.Payload))
 	case link.Count:
 		c := link.Read(f.Payload)
 		l.rows = l.members.Count(f.Code, readList(&c), l.rows)
 	}
-	if o.kind == notePart {
+	if o.kind == notePart || f.Slot > 0 && f.Has(link.FlagResult) {
 		l.answer(o, &link.Frame{ID: f.ID, Payload: l.rows})
 	}
 }
 
-// evict closes the other clients of a uid.
-func (l *loop) evict(f *link.Frame) {
-	c := link.Read(f.Payload)
-	uid, keep := c.Bytes(), c.ID()
-	l.members.Walk(link.TargetUIDs, [][]byte{uid}, []link.ClientID{keep}, func(m *roster.Member) {
+// evict closes the clients of a uid that had it before a claim.
+func (l *loop) evict(c link.Cursor) {
+	uid, claim := c.Evict()
+	l.clock = max(l.clock, claim.Time)
+	l.members.Older(uid, claim, func(m *roster.Member) {
 		l.sessions[m.ID.Slot()].end(link.ReasonReplaced)
 	})
 }

@@ -11,12 +11,13 @@ import (
 // command makes the frame of a command:
 //
 //	send|raw CLIENT TEXT · last CLIENT TEXT · kick|destroy CLIENT
-//	bind|exclusive CLIENT UID · unbind CLIENT · join|leave CLIENT GROUP
-//	set|merge CLIENT [attr=value…] · compare CLIENT VERSION [attr=value…]
+//	bind|exclusive CLIENT UID [of=VERSION] · unbind CLIENT [of=VERSION] · join|leave CLIENT GROUP
+//	set|merge CLIENT [of=VERSION] [attr=value…] · compare CLIENT VERSION [attr=value…]      of: the version that the worker has changed, 0 by default
 //	unowned BIND, UNBIND or SET of these: of a worker that has not changed its copy
 //	publish all|groups|uids|clients TARGET,… [except CLIENT,…] TEXT     the target of all is *
-//	once EVENT INDEX COMMAND      of a call for a client of another gateway, always the same one
-//	dissolve GROUP · evict UID except CLIENT · count all|groups|uids|clients [KEY,…]
+//	relay COMMAND                 to gateway 9, which nobody knows
+//	one N PUBLISH                 the share of loop N
+//	dissolve GROUP · evict · count all|groups|uids|clients [KEY,…]
 func (p scenarioWorker) command(text string) *link.Frame {
 	p.Helper()
 	verb, rest, _ := strings.Cut(text, " ")
@@ -25,20 +26,20 @@ func (p scenarioWorker) command(text string) *link.Frame {
 		f := p.command(rest)
 		f.Flags &^= link.FlagOwn
 		return f
-	case "once":
-		words := strings.SplitN(rest, " ", 3)
-		event, _ := strconv.Atoi(words[0])
-		index, _ := strconv.Atoi(words[1])
-		payload := link.Append([]byte{0, 0, 0, 99}, p.command(words[2]))
-		return &link.Frame{Type: link.Once, ID: uint32(event), Code: uint16(index), Slot: 7, Token: 5, Payload: payload}
+	case "relay":
+		return &link.Frame{Type: link.Relay, Slot: 9, Payload: link.Append(nil, p.command(rest))}
+	case "one":
+		loop, rest, _ := strings.Cut(rest, " ")
+		f := p.command(rest)
+		n, _ := strconv.Atoi(loop)
+		f.Slot = uint32(n + 1)
+		return f
 	case "publish":
 		return p.publish(rest)
 	case "dissolve":
 		return &link.Frame{Type: link.Dissolve, Payload: []byte(rest)}
 	case "evict":
-		uid, name, _ := strings.Cut(rest, " except ")
-		id := p.clientID(name)
-		return &link.Frame{Type: link.Evict, Payload: append(link.AppendBytes(nil, uid), id[:]...)}
+		return &link.Frame{Type: link.Evict, Payload: link.AppendEvict(nil, "ann", link.Claim{})}
 	case "count":
 		target, keys, _ := strings.Cut(rest, " ")
 		return &link.Frame{Type: link.Count, Code: targetOf(target), Payload: p.appendTargets(nil, target, keys)}
@@ -58,25 +59,40 @@ func (p scenarioWorker) command(text string) *link.Frame {
 	case "destroy":
 		f.Type, f.Flags = link.Kick, link.FlagNow
 	case "bind":
-		f.Type = link.Bind
+		f.Type, f.Payload = link.Bind, uidOf(rest)
 	case "exclusive":
-		f.Type, f.Flags = link.Bind, link.FlagExclusive|link.FlagOwn
+		f.Type, f.Flags, f.Payload = link.Bind, link.FlagExclusive|link.FlagOwn, uidOf(rest)
 	case "unbind":
-		f.Type = link.Unbind
+		f.Type, f.Payload = link.Unbind, uidOf(rest)
 	case "join":
 		f.Type, f.Flags = link.Join, 0
 	case "leave":
 		f.Type, f.Flags = link.Leave, 0
 	case "set":
-		f.Type, f.Payload = link.Set, attributes("0 "+rest)
+		f.Type, f.Payload = link.Set, attributes(versioned(rest))
 	case "merge":
-		f.Type, f.Flags, f.Payload = link.Set, link.FlagMerge|link.FlagOwn, attributes("0 "+rest)
+		f.Type, f.Flags, f.Payload = link.Set, link.FlagMerge|link.FlagOwn, attributes(versioned(rest))
 	case "compare":
-		f.Type, f.Flags, f.Payload = link.Set, link.FlagCompare|link.FlagOwn, attributes(rest)
+		f.Type, f.Flags, f.Payload = link.Set, link.FlagCompare, attributes(rest)
 	default:
 		p.fail("unknown command")
 	}
 	return f
+}
+
+// versioned puts the version of "[of=VERSION] REST" in front of the rest.
+func versioned(text string) string {
+	if rest, ok := strings.CutPrefix(text, "of="); ok {
+		return rest
+	}
+	return "0 " + text
+}
+
+// uidOf makes the payload of a Bind or Unbind: [UID] [of=VERSION].
+func uidOf(text string) []byte {
+	uid, of, _ := strings.Cut(text, "of=")
+	version, _ := strconv.Atoi(of)
+	return append(binary.BigEndian.AppendUint32(nil, uint32(version)), repeated(strings.TrimSpace(uid))...)
 }
 
 // attributes makes the payload of a Set: VERSION [attr=value…].

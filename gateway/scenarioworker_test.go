@@ -144,8 +144,8 @@ func (p scenarioWorker) describe(f *link.Frame) string {
 		return "detach " + link.Reason(f.Code).String()
 	case f.Type == link.Attrs:
 		c := link.Read(f.Payload)
-		version, uid := c.U32(), string(c.Bytes())
-		return fmt.Sprintf("attrs %d%s", version, about(uid, c.Attributes()))
+		version, uidVersion, uid := c.U32(), c.U32(), string(c.Bytes())
+		return fmt.Sprintf("attrs %d/%d%s", version, uidVersion, about(uid, c.Attributes()))
 	}
 	return f.Type.String()
 }

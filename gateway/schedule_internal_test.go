@@ -70,13 +70,14 @@ func TestASeedIsASchedule(t *testing.T) {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), aside: map[string]int{}, trace: fnv.New64a(), unsure: map[effect]bool{}, once: map[effect]bool{}, linked: map[*session]time.Time{}}
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), aside: map[string]int{}, trace: fnv.New64a(), linked: map[*session]time.Time{}}
 	gates := 1 + w.rng.IntN(2)
 	w.loops = 1 + w.rng.IntN(3)
 	w.bold = w.rng.IntN(3) > 0
 	for id := range gates {
 		w.addGateway(uint32(id + 1))
 	}
+	w.meet()
 	return w
 }
 
@@ -111,6 +112,8 @@ func newGate(t testing.TB, cfg Config) gate {
 		t.Fatal(err)
 	}
 	g := &Gateway{cfg: cfg, log: cfg.Logger, epoch: 1, engine: sim.Engine(), keys: maphash.MakeSeed()}
+	g.peerCtx, g.stopPeers = context.WithCancel(t.Context())
+	g.stopPeers() // nobody is dialled
 	for i, el := range sim.Engine().Loops() {
 		l := newLoop(g, el, uint8(i))
 		el.Schedule(&l.tick, tickEvery)
@@ -151,8 +154,16 @@ func (w *world) step() {
 		w.someClient(func(c *simClient) { c.leave(w.rng.IntN(3) == 0) })
 	case n < 285:
 		w.someClient(func(c *simClient) { c.peer.Limit(w.rng.IntN(400)) })
-	case n < 310:
+	case n < 305:
 		w.someClient((*simClient).hear)
+	case n < 360:
+		for _, x := range w.peerings {
+			x.tend(1 + w.rng.IntN(400))
+		}
+	case n < 368:
+		if w.bold {
+			w.somePeering((*simPeering).cut)
+		}
 	case n < 480:
 		w.somePeerRead()
 	case n < 600:
@@ -217,6 +228,10 @@ func (w *world) calm() {
 		}
 		for _, v := range w.workers {
 			v.leaveIfDrained()
+		}
+		for _, x := range w.peerings {
+			x.dial()
+			x.carry(1 << 20)
 		}
 		for _, g := range w.gates {
 			for i := range w.loops {

@@ -15,18 +15,17 @@ import (
 
 // world is a schedule: gateways, workers and clients, and what is known of them.
 type world struct {
-	t       testing.TB
-	rng     *rand.Rand
-	loops   int  // of each gateway
-	bold    bool // there are faults
-	gates   []gate
-	workers []*simWorker
-	links   []*simLink // of all workers, in the order in which they came
-	clients []*simClient
-	aside   map[string]int  // what was set aside, by kind
-	once    map[effect]bool // sent to other gateways
-	unsure  map[effect]bool // of these, what may have got lost with a link
-	trace   interface {     // of what went over the wires
+	t        testing.TB
+	rng      *rand.Rand
+	loops    int  // of each gateway
+	bold     bool // there are faults
+	gates    []gate
+	workers  []*simWorker
+	links    []*simLink // of all workers, in the order in which they came
+	clients  []*simClient
+	aside    map[string]int // what was set aside, by kind
+	peerings []*simPeering
+	trace    interface { // of what went over the wires
 		io.Writer
 		Sum64() uint64
 	}
@@ -96,11 +95,6 @@ func (w *world) applied(l *simLink, t link.Type, slot uint32, token uint64) {
 
 // check holds at any time.
 func (w *world) check() {
-	for _, l := range w.links {
-		if l.k.over && l.peer.Unread() > 0 {
-			l.loseCarried()
-		}
-	}
 	for _, l := range w.all() {
 		w.checkLoop(l)
 	}
@@ -234,6 +228,11 @@ func (w *world) unrest() string {
 			}
 		}
 	}
+	for _, x := range w.peerings {
+		if !x.rests() {
+			return fmt.Sprintf("%d bytes have not been done at another gateway", x.p.out.size())
+		}
+	}
 	for _, l := range w.links {
 		if len(l.events)+len(l.out) > 0 || !l.k.over && l.peer.Unread() > 0 {
 			return fmt.Sprintf("a worker has %d events and %d bytes", len(l.events), len(l.out))
@@ -249,6 +248,7 @@ func (w *world) unrest() string {
 
 // checkAccounts holds when all is quiet: whoever is still there has an answer to each message.
 func (w *world) checkAccounts() {
+	var unheard []effect
 	for _, c := range w.clients {
 		if !c.left && c.said != len(c.echoes)+c.refused {
 			w.fail("client %d has sent %d messages; %d were answered and %d refused", c.index, c.said, len(c.echoes), c.refused)
@@ -256,11 +256,14 @@ func (w *world) checkAccounts() {
 		for n, targets := range c.aims {
 			for i, target := range targets {
 				e := effect{c.index, n, i + 1, target.index}
-				if c.applied[n] && !target.left && target.got[e] != 1 && !w.unsure[e] {
-					w.fail("%+v was never heard; sent to another gateway %v", e, w.once[e])
+				if c.applied[n] && !target.left && target.got[e] != 1 {
+					unheard = append(unheard, e)
 				}
 			}
 		}
+	}
+	if lost := w.stats().Unreached; len(unheard) > int(lost) {
+		w.fail("never heard: %+v; of %d it is known that they were lost", unheard, lost)
 	}
 	messages := 0
 	for _, c := range w.clients {
@@ -309,16 +312,16 @@ func (w *world) checkNothingLeft() {
 
 // coverage counts what schedules are for.
 type coverage struct {
-	Deaths, Cuts, Drains, Poison, Garbled, Farewells                                   uint64
-	Held, Refused, Redelivered, Poisoned, Repeated, Unheard, Paused, QueueFull, Abroad uint64
-	Connects, Messages, Closes                                                         uint64 // set aside
+	Deaths, Cuts, Drains, Poison, Garbled, Farewells, PeerCuts, Resent        uint64
+	Held, Refused, Redelivered, Poisoned, Unheard, Paused, QueueFull, Relayed uint64
+	Connects, Messages, Closes                                                uint64 // set aside
 }
 
 func (c *coverage) add(w *world) {
 	s := w.stats()
 	o := w.seen
 	o.Held, o.Refused, o.Redelivered, o.Poisoned = s.Held, s.Refused, s.Redelivered, s.Poisoned
-	o.Repeated, o.Unheard, o.Paused, o.QueueFull, o.Abroad = s.Repeated, s.Unheard, s.Paused, s.QueueFull, uint64(len(w.once))
+	o.Unheard, o.Paused, o.QueueFull, o.Relayed = s.Unheard, s.Paused, s.QueueFull, s.Relayed
 	o.Connects, o.Messages, o.Closes = uint64(w.aside["connect"]), uint64(w.aside["message"]), uint64(w.aside["close"])
 	to, from := reflect.ValueOf(c).Elem(), reflect.ValueOf(o)
 	for i := range to.NumField() {

@@ -35,7 +35,6 @@ type simLink struct {
 		body        []byte
 	}
 	told    bool // the gateway knows of the drain
-	carried []effect
 	garbled bool // what comes behind that is not read
 }
 
@@ -55,10 +54,9 @@ type holding struct {
 type event struct {
 	seq   uint32
 	of    *holding
-	n     int    // the message, or connect or gone
-	event uint32 // as ONCE counts them
-	moved bool   // the client has gone to another worker
-	seen  bool   // nothing is called: the client moved here
+	n     int  // the message, or connect or gone
+	moved bool // the client has gone to another worker
+	seen  bool // nothing is called: the client moved here
 }
 
 // Events that are no messages.
@@ -167,19 +165,10 @@ func (l *simLink) end() {
 // cut breaks the link somewhere between the two: what has not arrived is lost.
 func (l *simLink) cut() {
 	if !l.over {
-		l.loseCarried()
 		l.end()
 		l.peer.Reset()
 		l.worker.w.seen.Cuts++
 	}
-}
-
-// loseCarried notes that nobody can know what became of the effects that went this way.
-func (l *simLink) loseCarried() {
-	for _, e := range l.carried {
-		l.worker.w.unsure[e] = true
-	}
-	l.carried = nil
 }
 
 // garble sends what is no frame. The gateway ends the link.
@@ -241,7 +230,6 @@ func (l *simLink) receive() {
 		l.in = l.in[n:]
 	}
 	if l.peer.Closed() {
-		l.loseCarried()
 		l.end()
 	}
 }
@@ -262,13 +250,13 @@ func (l *simLink) frame(f *link.Frame) {
 		h := l.holding(f)
 		h.number++
 		n := h.client.delivered(l, h, f)
-		l.events = append(l.events, event{seq: f.ID, of: h, n: n, event: h.number})
+		l.events = append(l.events, event{seq: f.ID, of: h, n: n})
 	case link.Detach:
 		h := l.holding(f)
 		delete(l.held, f.Slot)
 		h.client.told(l, f)
 		h.moved = f.Has(link.FlagMoved)
-		l.events = append(l.events, event{seq: f.ID, of: h, n: gone, event: eventClosed, moved: h.moved})
+		l.events = append(l.events, event{seq: f.ID, of: h, n: gone, moved: h.moved})
 	case link.Ping:
 		l.write(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Pong:
@@ -359,38 +347,13 @@ func (l *simLink) begin(e event) bool {
 	return !kills
 }
 
-// affect sends something to another client: in the unit, or to its gateway by itself.
+// affect sends something to another client: in the unit, to be passed on where it is one of another gateway.
 func (l *simLink) affect(e event, index uint16, target *simClient) {
-	w := l.worker.w
-	what := effect{e.of.client.index, e.n, int(index) + 1, target.index}
-	if target.gate == l.gate {
-		l.unit.body = link.Append(l.unit.body, target.send(what))
-		return
+	f := target.send(effect{e.of.client.index, e.n, int(index) + 1, target.index})
+	if target.gate != l.gate {
+		f = &link.Frame{Type: link.Relay, Slot: uint32(target.gate + 1), Payload: link.Append(nil, f)}
 	}
-	to := l.worker.way(target.gate, int(e.of.token%uint64(w.loops)))
-	if to == nil {
-		w.unsure[what] = true
-		return
-	}
-	w.once[what] = true
-	b := binary.BigEndian.AppendUint32(nil, uint32(l.gate+1))
-	b = link.Append(b, target.send(what))
-	to.write(&link.Frame{Type: link.Once, ID: e.event, Code: index, Slot: uint32(l.loop)<<24 | e.of.slot, Token: e.of.token, Payload: b})
-	to.carried = append(to.carried, what)
-	if to.garbled {
-		to.loseCarried()
-	}
-	to.flush(len(to.out)) // before it is acknowledged
-}
-
-// way is the worker's link to a gateway: the one to the loop given, if it is up.
-func (v *simWorker) way(gate, loop int) (way *simLink) {
-	for _, l := range v.open() {
-		if l.gate == gate && (way == nil || l.loop == loop) {
-			way = l
-		}
-	}
-	return way
+	l.unit.body = link.Append(l.unit.body, f)
 }
 
 // seal ends the unit.

@@ -22,7 +22,8 @@ type LoopStats struct {
 	Unacked          uint64            // sequenced frames on links that ended before they were acknowledged
 	Redelivered      uint64            // messages among them
 	Poisoned         uint64            // messages, or comings and goings of clients, that ended each worker that got them and were set aside
-	Repeated         uint64            // commands for clients of other gateways that had been carried out already
+	Relayed          uint64            // commands passed on to other gateways
+	Unreached        uint64            // commands lost that were for another gateway: it was away too long, too much waited for it, or no worker knew it
 	Gone             uint64            // commands for clients that were gone
 	AttrsRefused     uint64            // SETs that had no effect: the client would have had more than 1 MiB of attributes
 	Paused           uint64            // times that a client's reads were paused
@@ -119,7 +120,8 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Unacked += o.Unacked
 	s.Redelivered += o.Redelivered
 	s.Poisoned += o.Poisoned
-	s.Repeated += o.Repeated
+	s.Relayed += o.Relayed
+	s.Unreached += o.Unreached
 	s.Gone += o.Gone
 	s.AttrsRefused += o.AttrsRefused
 	s.Paused += o.Paused

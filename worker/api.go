@@ -2,6 +2,7 @@ package worker
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"sluice/internal/link"
 )
@@ -78,87 +79,87 @@ func (a API) fanout(target uint16, keys []string, m Message, except []ClientID) 
 	return a.everywhere(&link.Frame{Type: link.Publish, Flags: m.flags(), Code: target}, head, m.Data)
 }
 
-// everywhere sends a command once to each gateway: to the one that the origin belongs to as part of its unit.
+// everywhere sends a command to all gateways: as part of the call that runs for the origin, where one does, else by itself.
 func (a API) everywhere(f *link.Frame, head, body []byte) error {
 	if len(head)+len(body) > link.MaxMessage {
 		return ErrTooBig
 	}
-	err := ErrLinkDown // unless one gateway is there
-	for id := range *a.w.routes.table.Load() {
-		var e error
-		if a.origin != nil && id == a.origin.link.gateway {
-			e = a.emit(id, a.origin.link.loop, f, head, body)
-		} else if e = a.abroad(id, a.w.routes.any(id), f, head, body); e == ErrLinkDown {
-			a.w.stats.unreached.Add(1)
-			continue
-		}
-		if e != nil {
-			return e
-		}
-		err = nil
-	}
-	return err
-}
-
-// emit sends a command to a gateway: into the unit of the call that runs for the origin, where there is one and it is the origin's gateway, else by itself
-// down the link of the loop given.
-func (a API) emit(gateway uint32, loop uint8, f *link.Frame, head, body []byte) error {
-	if len(head)+len(body) > link.MaxMessage {
-		return ErrTooBig
-	}
-	if s := a.origin; s != nil && s.link.gateway == gateway {
+	if s := a.origin; s != nil {
 		s.mu.Lock()
 		if u := s.unit; u != nil {
+			f.Flags |= link.FlagFar // the origin's gateway passes it on to the others
 			err := u.add(f, head, body)
 			s.mu.Unlock()
 			return err
 		}
 		s.mu.Unlock()
 	}
-	return a.abroad(gateway, a.w.routes.link(gateway, loop), f, head, body)
+	return a.plainEverywhere(f, head, body)
 }
 
-// abroad sends a command by itself: down the link given, where it is not nil, or from the call that runs for a client of another gateway as one that is carried out
-// once, however often the call's event is delivered and whatever becomes of links.
-func (a API) abroad(gateway uint32, l *gwLink, f *link.Frame, head, body []byte) error {
-	if s := a.origin; s != nil && s.link.gateway != gateway {
-		s.mu.Lock()
-		called, event, index := s.unit != nil, s.event, s.index
-		s.index++
-		s.mu.Unlock()
-		if called {
-			return a.once(gateway, event, index, f, head, body)
+// plainEverywhere sends a command to each loop of each gateway, down that loop's own link: so it comes in order with what else goes there by itself.
+func (a API) plainEverywhere(f *link.Frame, head, body []byte) error {
+	reached := false
+	for _, to := range *a.w.routes.table.Load() {
+		if a.toAll(to, f, head, body) {
+			reached = true
+		} else {
+			a.w.stats.unreached.Add(1)
 		}
 	}
+	if !reached {
+		return ErrLinkDown
+	}
+	return nil
+}
+
+// toAll sends a command to each loop of a gateway; those whose link is down get it by another one. It reports false when there is none that takes it.
+func (a API) toAll(to route, f *link.Frame, head, body []byte) bool {
+	for i, l := range to.loops {
+		f.Slot = uint32(i + 1)
+		if l != nil && l.plain(f, head, body) == nil {
+			continue
+		}
+		if !slices.ContainsFunc(to.loops, func(other *gwLink) bool { return other != nil && other.plain(f, head, body) == nil }) {
+			return false
+		}
+	}
+	return len(to.loops) > 0
+}
+
+// emit sends a command about a client: as part of the call that runs for the origin, where one does, else by itself down the link of the client's loop.
+func (a API) emit(id *ClientID, f *link.Frame, head, body []byte) error {
+	if len(head)+len(body) > link.MaxMessage {
+		return ErrTooBig
+	}
+	if s := a.origin; s != nil {
+		s.mu.Lock()
+		if u := s.unit; u != nil {
+			err := a.join(u, id, f, head, body)
+			s.mu.Unlock()
+			return err
+		}
+		s.mu.Unlock()
+	}
+	l := a.w.routes.link(id.Gateway(), id.Loop())
 	if l == nil {
 		return ErrLinkDown
 	}
 	return l.plain(f, head, body)
 }
 
-// once sends what the call for the origin's event does at another gateway, by the outbox of the loop there that remembers.
-func (a API) once(gateway, event uint32, index uint16, f *link.Frame, head, body []byte) error {
-	s := a.origin
-	if index == 0xFFFF {
-		return ErrUnitTooLarge
+// join makes a command about a client part of the call that runs for the origin. Called with the origin's mu.
+func (a API) join(u *unit, id *ClientID, f *link.Frame, head, body []byte) error {
+	gateway := id.Gateway()
+	if gateway == a.origin.link.gateway {
+		return u.add(f, head, body)
 	}
-	box := a.w.routes.home(gateway, s.token)
-	if box == nil {
+	if a.w.routes.loops(gateway) == 0 {
 		return ErrLinkDown
 	}
-	b := make([]byte, 0, 4+link.HeaderSize+len(head))
-	b = binary.BigEndian.AppendUint32(b, s.link.gateway)
-	b = append(link.AppendHeader(b, f, len(head)+len(body)), head...)
-	l, err := box.send(&link.Frame{Type: link.Once, ID: event, Code: index, Slot: uint32(s.link.loop)<<24 | s.slot, Token: s.token}, b, body)
-	if l == nil {
-		return err
-	}
-	s.mu.Lock()
-	if u := s.unit; u != nil {
-		u.goesTo(l)
-	}
-	s.mu.Unlock()
-	return nil
+	var room [256]byte
+	b := append(link.AppendHeader(room[:0], f, len(head)+len(body)), head...)
+	return u.add(&link.Frame{Type: link.Relay, Slot: gateway}, b, body)
 }
 
 // checkName refuses what cannot be a uid, group or attribute key.

@@ -17,7 +17,7 @@ func (c *Client) Attr(key string) (value string, ok bool) {
 	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	for _, a := range c.s.attrs {
+	for _, a := range c.s.known.attrs {
 		if a.Key == key {
 			return a.Value, true
 		}
@@ -32,17 +32,17 @@ func (c *Client) Attrs() map[string]string {
 	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	return attrMap(c.s.attrs)
+	return attrMap(c.s.known.attrs)
 }
 
-// Version counts the changes of the attributes.
+// Version is that of the attributes: it grows with each change, and is what CompareAndSet compares.
 func (c *Client) Version() uint32 {
 	if c.s == nil {
 		return 0
 	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	return c.s.version
+	return c.s.known.version
 }
 
 // SetAttrs replaces all attributes. Together they are at most 1 MiB: 16 bytes each, and the bytes of
@@ -56,40 +56,6 @@ func (c *Client) SetAttrs(attrs map[string]string) error { return c.set(attrs, 0
 // it counts that (gateway.LoopStats.AttrsRefused), and nothing has changed. CompareAndSet tells.
 func (c *Client) MergeAttrs(attrs map[string]string) error { return c.set(attrs, link.FlagMerge) }
 
-func (c *Client) set(attrs map[string]string, flags uint8) error {
-	list, err := attrList(attrs)
-	if err != nil {
-		return err
-	}
-	if c.s == nil {
-		return c.command(link.Set, flags, link.AppendAttributes(make([]byte, 4), list))
-	}
-	s := c.s
-	s.setting.Lock() // so that versions go down the link in order
-	defer s.setting.Unlock()
-	merge := flags&link.FlagMerge != 0
-	s.mu.Lock()
-	version := s.version
-	next := merged(s.attrs, list, merge)
-	s.mu.Unlock()
-	if link.AttributesSize(next) > link.MaxAttributes {
-		return ErrTooBig
-	}
-	payload := appendVersioned(nil, version, list)
-	if err := c.command(link.Set, flags|link.FlagOwn, payload); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.remember()
-	if s.version != version { // somebody else's change has come meanwhile; the gateway will say what stands
-		next = merged(s.attrs, list, merge)
-	}
-	s.attrs = next
-	s.version++
-	return nil
-}
-
 // CompareAndSet replaces all attributes if their version is still the one given; else it returns ErrConflict, and the client's attributes are those that
 // stand at the gateway. It waits for the gateway, and in a handler overtakes what the call did before (see Deliver): after a SetAttrs of the same call it
 // finds a conflict. The bound is that of SetAttrs.
@@ -98,36 +64,24 @@ func (c *Client) CompareAndSet(ctx context.Context, version uint32, attrs map[st
 	if err != nil {
 		return err
 	}
-	status, answer, err := c.ask(ctx, link.Set, link.FlagCompare|c.own(), appendVersioned(nil, version, list))
+	status, answer, err := c.ask(ctx, link.Set, link.FlagCompare, appendVersioned(nil, version, list))
 	if err != nil {
 		return err
 	}
 	switch status {
 	case link.OK:
-		c.know(version+1, list)
-		return nil
+		return nil // the copy has been told in front of the answer
 	case link.Conflict:
 		r := link.Read(answer)
 		version, list := r.U32(), r.Attributes()
-		if !r.Bad() {
-			c.know(version, list)
+		if !r.Bad() && c.s != nil {
+			c.s.concede(version, list)
 		}
 		return ErrConflict
 	case link.Gone:
 		return ErrGone
 	}
 	return fmt.Errorf("%w: %v", ErrRefused, status)
-}
-
-func (c *Client) know(version uint32, list []link.Attribute) {
-	if c.s != nil {
-		c.s.mu.Lock()
-		c.s.version, c.s.attrs = version, list
-		if u := c.s.undo; u != nil {
-			u.version, u.attrs = version, list // stands, whatever becomes of the call
-		}
-		c.s.mu.Unlock()
-	}
 }
 
 // appendVersioned appends a version and attributes, as a Set frame carries them.

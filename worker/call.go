@@ -11,7 +11,7 @@ type item struct {
 	kind   itemKind
 	flags  uint8
 	seq    uint32
-	event  uint32 // the message's number, eventConnect or eventClose
+	number uint32 // the message's
 	reason Reason
 	data   []byte
 	task   func(*Client)
@@ -27,16 +27,10 @@ const (
 	itemTask // a timer's function: nothing to acknowledge
 )
 
-// The events that are no messages (SPEC.md, effects elsewhere).
-const (
-	eventConnect = 0
-	eventClose   = 1<<32 - 1
-)
-
 // beginUnit makes a unit the one of the call that is about to run. Called with mu.
 func (s *session) beginUnit(u *unit, it *item) {
 	u.begin(it.seq)
-	s.unit, s.event, s.index = u, it.event, 0
+	s.unit = u
 }
 
 // call runs one item. It reports false when the handler panicked. One that ends its goroutine (runtime.Goexit) has failed too; call does not return then, and
@@ -57,7 +51,7 @@ func (s *session) call(it *item) (ok bool) {
 	switch it.kind {
 	case itemMessage:
 		w.handler.OnMessage(&s.Client, Message{
-			Data: it.data, Binary: it.flags&link.FlagText == 0, Redelivered: it.flags&link.FlagRedelivered != 0, Number: it.event,
+			Data: it.data, Binary: it.flags&link.FlagText == 0, Redelivered: it.flags&link.FlagRedelivered != 0, Number: it.number,
 		})
 	case itemConnect:
 		w.onConnect(&s.Client)
@@ -100,45 +94,18 @@ func (s *session) settle(it *item, ok bool) {
 	u.done(it.seq)
 	u.seal()
 	u.last = it.isLast()
-	if w.draining.Load() {
-		s.withhold(u)
-	} else {
-		s.pass(u)
-	}
+	s.pass(u)
 }
 
 // pass sends what a call with a unit of its own has done, and the acknowledgement.
 func (s *session) pass(u *unit) {
 	l, last := s.link, u.last
-	u.flushAbroad()
 	l.push(&u.buf)
 	l.flush()
 	l.w.units.put(u)
 	if last {
 		l.left(1)
 	}
-}
-
-// withhold puts a unit aside until everything that has queued for the session is done: a worker that drains acknowledges nothing before other gateways have what was done
-// there, so that the client's next worker does not overtake it, and waits for that once and not for each message.
-func (s *session) withhold(u *unit) {
-	if s.withheld == nil {
-		s.withheld = u
-		return
-	}
-	h := s.withheld
-	h.buf, h.abroad, h.last = append(h.buf, u.buf...), append(h.abroad, u.abroad...), u.last
-	s.link.w.units.put(u)
-}
-
-// release sends what was put aside.
-func (s *session) release() {
-	u := s.withheld
-	s.withheld = nil
-	if len(u.abroad) > 0 {
-		s.link.w.awaitConfirmations()
-	}
-	s.pass(u)
 }
 
 // turn runs an item that has a unit of its own, and settles it, also when the handler ends the goroutine.
@@ -152,11 +119,6 @@ func (s *session) turn(it *item) {
 func (s *session) run(goroutine string) {
 	for {
 		s.mu.Lock()
-		if s.withheld != nil && (len(s.queue) == 0 || len(s.withheld.buf) > maxUnit) {
-			s.mu.Unlock()
-			s.release()
-			continue
-		}
 		if len(s.queue) == 0 {
 			s.queue, s.busy = nil, false
 			next := s.cease()
@@ -199,7 +161,7 @@ func (s *session) runElsewhere(goroutine string) {
 func (s *session) abandon() {
 	<-s.link.done // all that was read has been queued
 	s.mu.Lock()
-	s.queue, s.unit, s.withheld = nil, nil, nil
+	s.queue, s.unit = nil, nil
 	next := s.cease()
 	s.mu.Unlock()
 	s.stopTimers()

@@ -26,7 +26,7 @@ func (c *Client) UID() string {
 	}
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	return c.s.uid
+	return c.s.known.uid
 }
 
 // RemoteAddr is the client's address, host:port.
@@ -82,7 +82,7 @@ func (c *Client) Send(m Message) error {
 	}
 	var f link.Frame
 	c.address(&f, link.Send, m.flags())
-	return c.emit(c.id.Gateway(), c.id.Loop(), &f, key, m.Data)
+	return c.emit(&c.id, &f, key, m.Data)
 }
 
 // Delivery says what became of a message.
@@ -143,48 +143,21 @@ func (c *Client) Destroy() error { return c.command(link.Kick, link.FlagNow, nil
 // Bind gives the client a uid, in place of the one it has. A uid may have many clients.
 func (c *Client) Bind(uid string) error { return c.bind(uid, 0) }
 
-// BindOnly gives the client a uid and closes all other clients of that uid, at all gateways: the newest connection wins.
-func (c *Client) BindOnly(uid string) error {
-	if err := c.bind(uid, link.FlagExclusive); err != nil {
-		return err
-	}
-	head := append(link.AppendBytes(make([]byte, 0, 128), uid), c.id[:]...)
-	for gateway := range *c.w.routes.table.Load() {
-		if gateway == c.id.Gateway() {
-			continue
-		}
-		if l := c.w.routes.any(gateway); l != nil {
-			_ = l.plain(&link.Frame{Type: link.Evict}, head, nil) // a gateway that is down has lost its clients
-		}
-	}
-	return nil
-}
+// BindOnly gives the client a uid and closes all other clients of that uid, at all gateways: the newest connection wins, and of those that bind at the same moment one. It is an
+// effect of the call like any other: what the call has sent to those clients before reaches them first.
+//
+// Gateways that cannot reach each other for more than 10 s do not hear of each other's bindings (gateway.LoopStats.Unreached): then each may keep a client.
+func (c *Client) BindOnly(uid string) error { return c.bind(uid, link.FlagExclusive) }
 
 func (c *Client) bind(uid string, flags uint8) error {
 	if err := checkName(uid); err != nil {
 		return err
 	}
-	err := c.command(link.Bind, flags|c.own(), []byte(uid))
-	if err == nil && c.s != nil {
-		c.s.mu.Lock()
-		c.s.remember()
-		c.s.uid = uid
-		c.s.mu.Unlock()
-	}
-	return err
+	return c.setUID(link.Bind, flags, uid)
 }
 
 // Unbind takes the client's uid away.
-func (c *Client) Unbind() error {
-	err := c.command(link.Unbind, c.own(), nil)
-	if err == nil && c.s != nil {
-		c.s.mu.Lock()
-		c.s.remember()
-		c.s.uid = ""
-		c.s.mu.Unlock()
-	}
-	return err
-}
+func (c *Client) Unbind() error { return c.setUID(link.Unbind, 0, "") }
 
 // Join adds the client to a group.
 func (c *Client) Join(group string) error {
@@ -223,19 +196,11 @@ func (c *Client) Groups(ctx context.Context) (groups []string, err error) {
 	return groups, err
 }
 
-// own marks a command that changes what this worker keeps a copy of: the gateway need not tell it.
-func (c *Client) own() uint8 {
-	if c.s == nil {
-		return 0
-	}
-	return link.FlagOwn
-}
-
 // command sends a command about the client.
 func (c *Client) command(t link.Type, flags uint8, payload []byte) error {
 	var f link.Frame
 	c.address(&f, t, flags)
-	return c.emit(c.id.Gateway(), c.id.Loop(), &f, nil, payload)
+	return c.emit(&c.id, &f, nil, payload)
 }
 
 // address makes f, which is empty, a command about the client, without its payload. It fills f in place: a copy of what was just filled in would wait for it.

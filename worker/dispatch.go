@@ -209,7 +209,7 @@ func (l *gwLink) attach(f *link.Frame) (bool, error) {
 		d.batch.done(f.ID)
 		return true, nil
 	}
-	return l.dispatch(s, &item{kind: itemConnect, seq: f.ID, event: eventConnect}), nil
+	return l.dispatch(s, &item{kind: itemConnect, seq: f.ID}), nil
 }
 
 func (l *gwLink) message(f *link.Frame) (bool, error) {
@@ -219,7 +219,7 @@ func (l *gwLink) message(f *link.Frame) (bool, error) {
 	}
 	l.leader.came++
 	s.number++
-	return l.dispatch(s, &item{kind: itemMessage, seq: f.ID, event: s.number, flags: f.Flags, data: f.Payload}), nil
+	return l.dispatch(s, &item{kind: itemMessage, seq: f.ID, number: s.number, flags: f.Flags, data: f.Payload}), nil
 }
 
 func (l *gwLink) detach(f *link.Frame) (bool, error) {
@@ -231,14 +231,14 @@ func (l *gwLink) detach(f *link.Frame) (bool, error) {
 	if f.Has(link.FlagMoved) {
 		return l.dispatch(s, &item{kind: itemMoved, seq: f.ID}), nil
 	}
-	return l.dispatch(s, &item{kind: itemClose, seq: f.ID, event: eventClose, reason: Reason(f.Code)}), nil
+	return l.dispatch(s, &item{kind: itemClose, seq: f.ID, reason: Reason(f.Code)}), nil
 }
 
 // dispatch runs an item here, or queues it for whoever runs the session's items. It reports false when the leadership was lost meanwhile.
 func (l *gwLink) dispatch(s *session, it *item) (still bool) {
 	d := &l.leader
 	s.mu.Lock()
-	if s.busy || d.pooled != 0 && l.stayPooled() || l.w.draining.Load() { // one that drains may have to wait for other gateways (withhold)
+	if s.busy || d.pooled != 0 && l.stayPooled() {
 		it.data = append([]byte(nil), it.data...)
 		s.queue = append(s.queue, *it)
 		start := !s.busy
@@ -333,7 +333,6 @@ func (l *gwLink) commit() {
 
 // pushBatch puts the batch's outputs and acknowledgements behind all that waits to be written, once there is room.
 func (l *gwLink) pushBatch() {
-	l.leader.batch.flushAbroad()
 	l.mu.Lock()
 	if len(l.leader.batch.buf) > 0 {
 		l.room()

@@ -25,17 +25,16 @@
 //
 // What a handler does through its *Client while it runs reaches its gateway together with the acknowledgement of the message, wholly or not at
 // all. If the worker dies, or loses its link, before that, the message goes to the next worker, marked Redelivered, and nobody has seen anything of the first attempt:
-// clients of that gateway see each effect once. Of what is not in the unit this is true:
+// clients see each effect once, and in order, at every gateway. The client's gateway passes on what is for clients of other gateways, and keeps it until they have confirmed it. That is lost, and
+// counted by it (gateway.LoopStats.Unreached), when it cannot reach another gateway for 10 s, when more than 4 MiB wait for one that it cannot reach, and when it dies itself.
+// Of what is not in the unit this is true:
 //
-//   - Commands for clients of another gateway go there at once, and are carried out once, however often the message is delivered. They are
-//     written before the message is acknowledged, and kept until that gateway has confirmed them: a link that breaks is followed by one that begins with them. They are lost when
-//     the gateway stays away for 10 s, or 4 MiB wait for one of its event loops (Stats.Unreached), and when this worker dies while a link is broken.
 //   - What waits for an answer goes out at once too: Deliver and CompareAndSet overtake the handler's earlier Sends and stand whatever becomes of the call; the
 //     questions (Count, Select, Online, …) do not see what the handler has done so far.
 //   - Flush sends what was done so far, for a handler that must show progress before it returns. For that message it gives up the above: should the worker die, or lose its
 //     link, before the call has returned, what was flushed stands, and clients see it again when the next worker has the message.
-//   - What is done through a *Worker (w.Client(c.ID()).Send, w.Publish, …) is a plain send: it goes out at once, is no part of a call, and whoever does it while handling a
-//     message does it again when that is redelivered. It is the way for other goroutines: what these do through a handler's *Client is a plain send while no call
+//   - What is done through a *Worker (w.Client(c.ID()).Send, w.Publish, …) is a plain send: it goes out at once, straight to the gateways that it is for, is no part of a call, and whoever does it while handling a
+//     message does it again when that is redelivered. What one goroutine sends to one client so arrives in order. A gateway without a link does not get it (Stats.Unreached). It is the way for other goroutines: what these do through a handler's *Client is a plain send while no call
 //     for that client runs, else part of the one that does, whichever that is, and without effect when that one fails.
 //   - Of effects elsewhere, in a database say, the gateway knows nothing: Message.Key is the same at each delivery, to make them once.
 //

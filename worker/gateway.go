@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 
@@ -47,6 +48,9 @@ const (
 	lastBackoff  = 800 * time.Millisecond // with its jitter a second
 )
 
+// goneAfter is how long a gateway that drains behind a successor may not answer before it is taken for gone.
+const goneAfter = 10 * time.Second
+
 // tellEvery is how often a worker that dials in vain says so.
 const tellEvery = 10 * time.Second
 
@@ -80,7 +84,7 @@ func (g *gateway) keepLoop(ctx context.Context, loop int) {
 				failing = time.Now()
 			}
 			if g.leaving != 0 {
-				if isGone(err) || time.Since(failing) > keepFor {
+				if isGone(err) || time.Since(failing) > goneAfter {
 					return
 				}
 			} else if failures == 1 || time.Since(told) >= tellEvery {
@@ -135,9 +139,21 @@ func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
 	if g.w.cfg.Dial == nil { // else whoever dialled may have plans with it
 		on = takeOver(conn)
 	}
-	l := newLink(g.w, on, hello)
+	l := newLink(g.w, on, g.reached(hello.Advertise), hello)
 	g.enter(ctx, l)
 	return l, nil
+}
+
+// reached is where other gateways reach this one.
+func (g *gateway) reached(advertised string) string {
+	if advertised == "" {
+		return g.addr
+	}
+	_, port, _ := net.SplitHostPort(g.addr)
+	if number, err := strconv.ParseUint(port, 10, 16); g.leaving != 0 && err == nil {
+		return withPort(advertised, uint16(number)) // the port that it advertised is its successor's
+	}
+	return advertised
 }
 
 func (g *gateway) connect(ctx context.Context) (net.Conn, error) {

@@ -20,10 +20,23 @@ import (
 // realGateway starts a gateway with a text listener; stop ends it.
 func realGateway(t *testing.T, id uint32, inner string, key []byte) (g *gateway.Gateway, stop func()) {
 	t.Helper()
-	g, err := gateway.New(gateway.Config{
-		ID: id, Inner: inner, Key: key, Loops: 2, DrainFor: 100 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	return serveUntil(t, gateway.Config{
+		ID: id, Inner: inner, Key: key, Loops: 2, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 		Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}},
 	})
+}
+
+// serve starts a gateway; it ends with the test.
+func serve(t *testing.T, cfg gateway.Config) *gateway.Gateway {
+	t.Helper()
+	g, _ := serveUntil(t, cfg)
+	return g
+}
+
+func serveUntil(t *testing.T, cfg gateway.Config) (g *gateway.Gateway, stop func()) {
+	t.Helper()
+	cfg.DrainFor = 100 * time.Millisecond
+	g, err := gateway.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

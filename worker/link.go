@@ -20,6 +20,7 @@ type gwLink struct {
 	conn      stream
 	raw       syscall.RawConn // of conn; nil: it has none
 	gateway   uint32
+	addr      string // of the gateway, as other gateways reach it
 	epoch     uint64 // of the gateway: its start
 	loop      uint8
 	loops     uint16
@@ -27,7 +28,6 @@ type gwLink struct {
 	heartbeat time.Duration
 	gone      chan struct{} // closed when the link has ended
 	done      chan struct{} // closed when its leader has, after it
-	box       *outbox       // of its loop; set when it enters the routes
 	drained   chan struct{} // closed when a drain has left no client
 	hints     chan hint     // of gateways that drain, for the keeper
 
@@ -63,9 +63,9 @@ type stream interface {
 	RemoteAddr() net.Addr
 }
 
-func newLink(w *Worker, conn stream, hello link.GatewayHello) *gwLink {
+func newLink(w *Worker, conn stream, addr string, hello link.GatewayHello) *gwLink {
 	l := &gwLink{
-		w: w, conn: conn, gateway: hello.ID, epoch: hello.Epoch, loop: uint8(hello.Loop), loops: hello.Loops,
+		w: w, conn: conn, gateway: hello.ID, addr: addr, epoch: hello.Epoch, loop: uint8(hello.Loop), loops: hello.Loops,
 		maxFrame: int(hello.MaxFrame), heartbeat: hello.Heartbeat,
 		gone: make(chan struct{}), done: make(chan struct{}), drained: make(chan struct{}),
 		hints: make(chan hint, maxHints), requests: make(map[uint32]*question),
@@ -203,32 +203,6 @@ func (l *gwLink) writeAll(b []byte) error {
 	return nil
 }
 
-// flushSome writes what the kernel takes at once, unless another goroutine is at it, and leaves the rest to the one that writes: no gateway that does not read may hold up who
-// leads the link to another one. Where there is no telling what the kernel would take, it is flush.
-func (l *gwLink) flushSome() {
-	if l.raw == nil {
-		l.flush()
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.writing || l.ended || len(l.out) == 0 {
-		return
-	}
-	n := 0
-	err := l.raw.Write(func(fd uintptr) bool {
-		n, _ = syscall.Write(int(fd), l.out) // what is wrong the next write says too
-		return true
-	})
-	if err != nil || n < len(l.out) {
-		l.work.Signal()
-	}
-	if n > 0 {
-		l.out = l.out[:copy(l.out, l.out[n:])]
-		l.space.Broadcast()
-	}
-}
-
 // plain sends a frame by itself: payload is head and body. It blocks while too much waits, until there is room or the link has ended.
 func (l *gwLink) plain(f *link.Frame, head, body []byte) error {
 	l.mu.Lock()
@@ -259,7 +233,7 @@ func (l *gwLink) frames(b []byte) error {
 	return nil
 }
 
-// urgent sends a frame without payload, even when too much waits: what keeps a link in check must not wait for a gateway that does not read.
+// urgent sends a frame even when too much waits: what keeps a link in check must not wait for a gateway that does not read.
 func (l *gwLink) urgent(f link.Frame) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -306,11 +280,8 @@ func (l *gwLink) beat() {
 	}
 }
 
-// What a PING is for, as its id.
-const (
-	drainPing  = iota + 1 // behind a DRAIN: clients that the gateway gave before it knew come before the answer
-	outboxPing            // behind what an outbox keeps
-)
+// What a PING is for, as its id: one that says nothing asks for life alone.
+const drainPing = 1 // behind a DRAIN: clients that the gateway gave before it knew come before the answer
 
 // startDrain asks the gateway for no more clients, and to take those that are here.
 func (l *gwLink) startDrain() {
@@ -326,9 +297,6 @@ func (l *gwLink) startDrain() {
 
 // ponged notes the answer to a PING.
 func (l *gwLink) ponged(id uint32) {
-	if id == outboxPing {
-		l.box.confirm(l)
-	}
 	if id != drainPing {
 		return
 	}

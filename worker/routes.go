@@ -2,64 +2,57 @@ package worker
 
 import (
 	"maps"
+	"net"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
+
+	"sluice/internal/link"
 )
 
-// routes are the ways to the gateways that are known, by gateway and loop. Readers see an immutable table and take no lock.
+// routes are the ways to the gateways that are known. Readers see an immutable table and take no lock.
 type routes struct {
-	stats *stats
-	mu    sync.Mutex // held while the table is replaced
-	table atomic.Pointer[map[uint32][]route]
+	mu    sync.Mutex                       // held while the table is replaced, and told to the gateways
+	table atomic.Pointer[map[uint32]route] // bound: gateways of Config.Gateways
 }
 
-// route is the way to one loop of a gateway.
+// route is the way to one gateway.
 type route struct {
-	link *gwLink // nil: down
-	box  *outbox // the same as long as the gateway is known with this loop
+	addr  string    // where other gateways reach it
+	loops []*gwLink // nil: down
 }
 
-func (r *routes) init(s *stats) {
-	r.stats = s
-	r.table.Store(&map[uint32][]route{})
-}
+func (r *routes) init() { r.table.Store(&map[uint32]route{}) }
 
 // link returns the link to a gateway's loop, nil when it is down.
 func (r *routes) link(gateway uint32, loop uint8) *gwLink {
-	loops := (*r.table.Load())[gateway]
+	loops := (*r.table.Load())[gateway].loops
 	if int(loop) >= len(loops) {
 		return nil
 	}
-	return loops[loop].link
+	return loops[loop]
 }
 
 // loops is how many loops a gateway has, as far as it is known; 0: it is not.
-func (r *routes) loops(gateway uint32) int { return len((*r.table.Load())[gateway]) }
+func (r *routes) loops(gateway uint32) int { return len((*r.table.Load())[gateway].loops) }
 
 // any returns one link to the gateway, nil when all are down.
-func (r *routes) any(gateway uint32) *gwLink {
-	for _, to := range (*r.table.Load())[gateway] {
-		if to.link != nil {
-			return to.link
+func (r *routes) any(gateway uint32) *gwLink { return (*r.table.Load())[gateway].any() }
+
+func (r route) any() *gwLink {
+	for _, l := range r.loops {
+		if l != nil {
+			return l
 		}
 	}
 	return nil
 }
 
-// home returns the outbox of the loop that remembers what was done at the gateway for the client with the token; nil: the gateway is not known.
-func (r *routes) home(gateway uint32, token uint64) *outbox {
-	loops := (*r.table.Load())[gateway]
-	if len(loops) == 0 {
-		return nil
-	}
-	return loops[token%uint64(len(loops))].box
-}
-
 // gateways are the ids of the gateways with a link, and how many more are known that have none.
 func (r *routes) gateways() (up []uint32, down int) {
-	for id, loops := range *r.table.Load() {
-		if slices.ContainsFunc(loops, func(to route) bool { return to.link != nil }) {
+	for id, to := range *r.table.Load() {
+		if to.any() != nil {
 			up = append(up, id)
 		} else {
 			down++
@@ -70,65 +63,91 @@ func (r *routes) gateways() (up []uint32, down int) {
 }
 
 func (r *routes) all() (links []*gwLink) {
-	for _, of := range *r.table.Load() {
-		for _, to := range of {
-			if to.link != nil {
-				links = append(links, to.link)
+	for _, to := range *r.table.Load() {
+		for _, l := range to.loops {
+			if l != nil {
+				links = append(links, l)
 			}
 		}
 	}
 	return links
 }
 
-func (r *routes) boxes() (all []*outbox) {
-	for _, of := range *r.table.Load() {
-		for _, to := range of {
-			all = append(all, to.box)
-		}
-	}
-	return all
-}
-
 // set puts a link into the table.
 func (r *routes) set(l *gwLink) {
-	r.change(func(t map[uint32][]route) {
-		loops := make([]route, l.loops)
-		copy(loops, t[l.gateway])
-		for i := range loops {
-			if loops[i].box == nil {
-				loops[i].box = newOutbox(r.stats)
-			}
-		}
-		to := &loops[l.loop]
-		to.link, l.box = l, to.box
-		to.box.adopt(l)
-		t[l.gateway] = loops
-	})
+	r.change(func(t map[uint32]route) {
+		to := t[l.gateway]
+		loops := make([]*gwLink, l.loops)
+		copy(loops, to.loops)
+		loops[l.loop] = l
+		t[l.gateway] = route{l.addr, loops}
+	}, l)
 }
 
 // remove takes a link out of the table, if it is still there.
 func (r *routes) remove(l *gwLink) {
-	r.change(func(t map[uint32][]route) {
-		loops, known := t[l.gateway]
-		if !known || int(l.loop) >= len(loops) || loops[l.loop].link != l {
+	r.change(func(t map[uint32]route) {
+		to, known := t[l.gateway]
+		if !known || int(l.loop) >= len(to.loops) || to.loops[l.loop] != l {
 			return
 		}
-		loops = slices.Clone(loops)
-		loops[l.loop].link = nil
-		loops[l.loop].box.lose(l)
-		t[l.gateway] = loops
-	})
+		to.loops = slices.Clone(to.loops)
+		to.loops[l.loop] = nil
+		t[l.gateway] = to
+	}, nil)
+}
+
+// move notes that a gateway takes links on another port of its host.
+func (r *routes) move(gateway uint32, port uint16) {
+	r.change(func(t map[uint32]route) {
+		if to, known := t[gateway]; known {
+			to.addr = withPort(to.addr, port)
+			t[gateway] = to
+		}
+	}, nil)
+}
+
+// withPort is an address with another port.
+func withPort(addr string, port uint16) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return addr
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
 // forget takes a gateway out of the table that came back under another id.
 func (r *routes) forget(gateway uint32) {
-	r.change(func(t map[uint32][]route) { delete(t, gateway) })
+	r.change(func(t map[uint32]route) { delete(t, gateway) }, nil)
 }
 
-func (r *routes) change(f func(map[uint32][]route)) {
+// change replaces the table, and tells the gateways of each other when they are others then, or are elsewhere; a link that is new, where there is one, in any case.
+func (r *routes) change(f func(map[uint32]route), fresh *gwLink) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := maps.Clone(*r.table.Load())
+	before := *r.table.Load()
+	t := maps.Clone(before)
 	f(t)
 	r.table.Store(&t)
+	changed := !maps.EqualFunc(before, t, func(a, b route) bool { return a.addr == b.addr })
+	if !changed && fresh == nil || len(t) < 2 && len(before) < 2 {
+		return // a gateway that is the only one need not hear so
+	}
+	told := link.Frame{Type: link.Peers, Payload: peers(t)}
+	for _, to := range t {
+		for _, l := range to.loops {
+			if l != nil && (changed || l == fresh) {
+				l.urgent(told)
+			}
+		}
+	}
+}
+
+// peers is what gateways are told of each other.
+func peers(t map[uint32]route) []byte {
+	list := make([]link.Peer, 0, len(t))
+	for id, to := range t {
+		list = append(list, link.Peer{ID: id, Addr: to.addr})
+	}
+	return link.AppendPeers(nil, list)
 }

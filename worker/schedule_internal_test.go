@@ -29,7 +29,6 @@ func TestSchedules(t *testing.T) {
 	for seed := range schedules {
 		s := newSchedule(t, w, seed)
 		business.now.Store(s)
-		w.draining.Store(seed%5 == 0)
 		s.run()
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
@@ -192,7 +191,7 @@ func (s *schedule) run() {
 // life is a link's: all clients and their messages that are not acknowledged come down it.
 func (s *schedule) life(dies bool) {
 	near, far := net.Pipe()
-	l := newLink(s.w, near, link.GatewayHello{ID: 1, Loops: 1, MaxFrame: link.MaxFrame})
+	l := newLink(s.w, near, "", link.GatewayHello{ID: 1, Loops: 1, MaxFrame: link.MaxFrame})
 	frames := s.frames(!dies)
 	var both sync.WaitGroup
 	l.start()

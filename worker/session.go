@@ -22,25 +22,19 @@ type session struct {
 	queue []item // guarded by mu: what comes after it
 	undo  *known // guarded by mu: what stands at the gateway, once the call that runs has changed uid or attributes in its unit
 	ranIn uint64 // guarded by mu: the leader's batch that its last call in a batch was in
-	event uint32 // guarded by mu: what that handler is called for
-	index uint16 // guarded by mu: of its next command for another gateway
 	busy  bool   // guarded by mu: a handler runs, or is about to
 
 	gone    bool                // guarded by mu
 	lingers bool                // guarded by mu: its link has ended, and something of it still runs
-	uid     string              // guarded by mu
-	version uint32              // guarded by mu
-	attrs   []link.Attribute    // guarded by mu; never changed in place
+	known   known               // guarded by mu; attrs are never changed in place
 	timers  map[*Timer]struct{} // guarded by mu
 	next    *session            // guarded by mu: the client's on the next link, which waits for that
-
-	withheld *unit // owned by the goroutine that runs the queue: what has not been acknowledged yet, of a worker that drains
 
 	remote   string   // static
 	listener string   // static
 	request  *Request // static
 
-	setting sync.Mutex // held while attributes are sent, so that their versions go down the link in order; before mu
+	setting sync.Mutex // held while a change of the copy is sent, so that versions go down the link in order; before mu
 }
 
 // newSession makes the session of an Attach frame.
@@ -52,53 +46,13 @@ func newSession(l *gwLink, f *link.Frame) (*session, error) {
 	}
 	s := &session{
 		link: l, slot: f.Slot, token: f.Token, remote: a.Remote, listener: a.Listener,
-		number: a.Handled, uid: a.UID, version: a.Version, attrs: a.Attrs,
+		number: a.Handled, known: known{uid: a.UID, uidVersion: a.UIDVersion, version: a.Version, attrs: a.Attrs},
 	}
 	if a.Target != "" {
 		s.request = &Request{Target: a.Target, kept: a.Request}
 	}
 	s.Client = Client{API: API{w: l.w, origin: s}, id: link.MakeClientID(l.gateway, l.loop, f.Slot, f.Token), s: s}
 	return s, nil
-}
-
-// refresh takes over uid and attributes that somebody else changed.
-func (s *session) refresh(f *link.Frame) error {
-	c := link.Read(f.Payload)
-	version, uid, attrs := c.U32(), string(c.Bytes()), c.Attributes()
-	if c.Bad() {
-		return link.ErrFrame
-	}
-	s.mu.Lock()
-	s.version, s.uid, s.attrs = version, uid, attrs
-	if s.undo != nil {
-		*s.undo = known{uid, version, attrs}
-	}
-	s.mu.Unlock()
-	return nil
-}
-
-// known is a copy of what the gateway keeps of a client.
-type known struct {
-	uid     string
-	version uint32
-	attrs   []link.Attribute
-}
-
-// remember is called with mu before uid or attributes change: a call that fails takes back what its unit would have made so.
-func (s *session) remember() {
-	if s.unit != nil && s.undo == nil {
-		s.undo = &known{s.uid, s.version, s.attrs}
-	}
-}
-
-// endUnit ends the unit of a call. Called with mu.
-func (s *session) endUnit(ok bool) {
-	if u := s.undo; u != nil {
-		if s.undo = nil; !ok {
-			s.uid, s.version, s.attrs = u.uid, u.version, u.attrs
-		}
-	}
-	s.unit = nil
 }
 
 // Request is what the gateway keeps of the HTTP request that a WebSocket client came with: the target, and the header fields that its listener is set to keep

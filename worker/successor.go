@@ -62,6 +62,7 @@ func (g *gateway) heed(ctx context.Context, l *gwLink, h hint) bool {
 		return false
 	}
 	g.follow(ctx, h.gateway, addr)
+	g.w.routes.move(h.gateway, h.port)
 	if h.gateway != l.gateway {
 		return false
 	}

@@ -17,7 +17,7 @@ func TestNoTakeoverBetweenCalls(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newLink(w, near, link.GatewayHello{ID: 1, Loops: 1, MaxFrame: link.MaxFrame})
+	l := newLink(w, near, "", link.GatewayHello{ID: 1, Loops: 1, MaxFrame: link.MaxFrame})
 	s := &session{link: l, unit: &l.leader.batch}
 	l.leader.call.Store(2) // even: between calls
 	API{w: w, origin: s}.aboutToBlock()

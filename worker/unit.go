@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"slices"
 	"sync"
 
 	"sluice/internal/link"
@@ -17,8 +16,7 @@ type unit struct {
 	next  uint32 // sequence that would carry it on
 	open  bool
 
-	abroad []*gwLink // to other gateways, with commands of these calls
-	last   bool      // the client is gone from this worker with it; for a unit of one client
+	last bool // the client is gone from this worker with it; for a unit of one client
 }
 
 // unitSize is where a UNIT frame ends and the next one begins, in bytes: a gateway applies it when it is whole.
@@ -56,7 +54,6 @@ func (u *unit) cut() []byte {
 func (u *unit) split(own *unit) *unit {
 	own.begin(u.next)
 	own.buf = append(own.buf, u.buf[u.floor:]...)
-	own.abroad = append(own.abroad, u.abroad...)
 	u.discard()
 	return own
 }
@@ -84,22 +81,6 @@ func (u *unit) add(f *link.Frame, head, body []byte) error {
 	return nil
 }
 
-// goesTo notes a link to another gateway that a call has used.
-func (u *unit) goesTo(l *gwLink) {
-	if !slices.Contains(u.abroad, l) {
-		u.abroad = append(u.abroad, l)
-	}
-}
-
-// flushAbroad writes what the calls did at other gateways, as far as they take it at once: before it is acknowledged here.
-func (u *unit) flushAbroad() {
-	for i, l := range u.abroad {
-		l.flushSome()
-		u.abroad[i] = nil
-	}
-	u.abroad = u.abroad[:0]
-}
-
 // units is the worker's free list of units for calls that do not run in a batch.
 type units struct{ pool sync.Pool }
 
@@ -112,7 +93,7 @@ func (f *units) take() *unit {
 
 func (f *units) put(u *unit) {
 	if cap(u.buf) <= unitSize {
-		*u = unit{buf: u.buf[:0], abroad: u.abroad[:0]}
+		*u = unit{buf: u.buf[:0]}
 		f.pool.Put(u)
 	}
 }

@@ -66,8 +66,6 @@ type Worker struct {
 	pending int             // guarded by mu: gateways whose links have never all been up
 	leaving map[string]bool // guarded by mu: addresses of gateways that drain behind a successor
 
-	draining atomic.Bool // nothing is acknowledged now before other gateways have what was done there
-
 	unseen atomic.Int32 // addresses that no gateway has answered at yet
 }
 
@@ -82,7 +80,7 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	w := &Worker{cfg: cfg, log: cfg.Logger, handler: h, ready: make(chan struct{}), late: make(chan struct{}), pending: len(cfg.Gateways), leaving: make(map[string]bool)}
 	w.API = API{w: w}
 	w.unseen.Store(int32(len(cfg.Gateways)))
-	w.routes.init(&w.stats)
+	w.routes.init()
 	w.pool.init(w)
 	w.watch.init(w)
 	_, _ = rand.Read(w.id[:]) // never fails
@@ -163,8 +161,6 @@ func (w *Worker) connected() {
 func (w *Worker) drain(deadline time.Time) {
 	late := time.NewTimer(time.Until(deadline))
 	defer late.Stop()
-	w.draining.Store(true)
-	w.awaitConfirmations() // of what has been acknowledged
 	links := w.routes.all()
 	for _, l := range links {
 		l.startDrain()
@@ -178,28 +174,11 @@ func (w *Worker) drain(deadline time.Time) {
 			late.Reset(0)
 		}
 	}
-	w.awaitConfirmations()
-	for _, b := range w.routes.boxes() {
-		if lost := b.abandon(); lost > 0 {
-			w.log.Warn("worker: what handlers did elsewhere has not reached a gateway", "worker", w.cfg.Name, "bytes", lost)
-		}
-	}
 	var ending sync.WaitGroup
 	for _, l := range w.routes.all() {
 		ending.Go(l.goAway) // side by side: each may take a second
 	}
 	ending.Wait()
-}
-
-// confirmWithin is how long a worker that drains waits for another gateway to confirm what handlers did there.
-const confirmWithin = time.Second
-
-// awaitConfirmations waits until the other gateways have what handlers did there so far.
-func (w *Worker) awaitConfirmations() {
-	deadline := time.Now().Add(confirmWithin)
-	for _, b := range w.routes.boxes() {
-		b.await(deadline)
-	}
 }
 
 // Stats are a worker's figures since it started.
@@ -210,20 +189,19 @@ type Stats struct {
 	Takeovers uint64 // calls that blocked, so that another goroutine went on with the link
 	Pooled    uint64 // calls that ran on a goroutine of their own
 	Redials   uint64 // links lost and dialled again
-	Resent    uint64 // commands for another gateway than the client's that were sent again, for their link had ended
-	Unreached uint64 // commands that a gateway did not get, for there was no link to it
+	Unreached uint64 // plain sends to all gateways that one of them did not get, for there was no link to it
 	Clients   int    // that the worker has now
 	Links     int    // that are up now
 }
 
-type stats struct{ handled, panics, slow, takeovers, pooled, redials, resent, unreached atomic.Uint64 }
+type stats struct{ handled, panics, slow, takeovers, pooled, redials, unreached atomic.Uint64 }
 
 // Stats returns the figures. Any goroutine may call it.
 func (w *Worker) Stats() Stats {
 	s := Stats{
 		Handled: w.stats.handled.Load(), Panics: w.stats.panics.Load(), Slow: w.stats.slow.Load(),
 		Takeovers: w.stats.takeovers.Load(), Pooled: w.stats.pooled.Load(), Redials: w.stats.redials.Load(),
-		Resent: w.stats.resent.Load(), Unreached: w.stats.unreached.Load(),
+		Unreached: w.stats.unreached.Load(),
 	}
 	for _, l := range w.routes.all() {
 		s.Links++

@@ -21,7 +21,8 @@ const (
 const (
 	Unit     Type = 16
 	Credit   Type = 17
-	Once     Type = 18
+	Relay    Type = 18 // between gateways, too
+	Peers    Type = 19
 	Send     Type = 20
 	Kick     Type = 21
 	Bind     Type = 22
@@ -31,7 +32,7 @@ const (
 	Set      Type = 26
 	Publish  Type = 30
 	Dissolve Type = 31
-	Evict    Type = 32
+	Evict    Type = 32 // between gateways
 	Count    Type = 40
 	Select   Type = 41
 )
@@ -43,6 +44,9 @@ const (
 	Drain  Type = 50
 	GoAway Type = 51
 )
+
+// Confirm is what a gateway answers another one with.
+const Confirm Type = 60
 
 // Flags of a frame. One bit has different meanings in different types.
 const (
@@ -58,6 +62,7 @@ const (
 	FlagPartial     = 0x04 // Reply
 	FlagNow         = 0x04 // Kick
 	FlagCompare     = 0x04 // Set
+	FlagFar         = 0x04 // Publish, Dissolve: at all other gateways too
 	FlagRaw         = 0x08 // Send, Publish
 	FlagOverflow    = 0x30 // Send, Publish: one of the Overflows
 	FlagLatest      = 0x40 // Send, Publish: a key stands before the message

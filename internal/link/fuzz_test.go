@@ -96,8 +96,8 @@ func mustEqual(t *testing.T, what string, got, want []byte) {
 
 // The opening never panics, lets nobody in, and tells at most message 2, whatever a peer sends.
 func FuzzHello(f *testing.F) {
-	f.Add(firstMessage(1, 1))
-	f.Add(append(firstMessage(1, 1), append([]byte{0, 64}, make([]byte, 64)...)...))
+	f.Add(firstMessage(version, version))
+	f.Add(append(firstMessage(version, version), append([]byte{0, 64}, make([]byte, 64)...)...))
 	f.Add(appendWorkerHello(nil, &aWorker))
 	f.Add(appendGatewayHello(nil, &aGateway))
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))

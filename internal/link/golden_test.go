@@ -29,7 +29,7 @@ type golden struct {
 // goldens has each frame type at least once, in the order of SPEC.md.
 func goldens() []golden {
 	attach := Attachment{
-		Version: 5, Handled: 17, Remote: "192.0.2.1:4711", Listener: "ws://:7272/chat", UID: "ann", Target: "/chat?room=1",
+		Version: 5, UIDVersion: 2, Handled: 17, Remote: "192.0.2.1:4711", Listener: "ws://:7272/chat", UID: "ann", Target: "/chat?room=1",
 		Headers: []Header{{"Host", "example.org"}, {"Cookie", "a=b"}}, Attrs: someone,
 	}
 	version := []byte{0, 0, 0, 5}
@@ -45,20 +45,22 @@ func goldens() []golden {
 		{"empty, binary, redelivered, sequence wrapped", Frame{Type: Message, Flags: FlagRedelivered, ID: 0, Slot: slot, Token: token}},
 		{"gone", Frame{Type: Detach, Code: uint16(ReasonPeer), ID: 4, Slot: slot, Token: token}},
 		{"moved away", Frame{Type: Detach, Flags: FlagMoved, ID: 0xFFFFFFFF, Slot: slot, Token: token}},
-		{"changed by another", Frame{Type: Attrs, Slot: slot, Token: token, Payload: AppendAttributes(AppendBytes(slices.Clone(version), "ann"), someone)}},
+		{"changed by another", Frame{Type: Attrs, Slot: slot, Token: token, Payload: AppendAttributes(AppendBytes(append(slices.Clone(version), 0, 0, 0, 2), "ann"), someone)}},
 		{"conflict", Frame{Type: Reply, Code: uint16(Conflict), ID: 77, Payload: AppendAttributes(slices.Clone(version), someone)}},
 		{"rows, more to come", Frame{Type: Reply, Flags: FlagMore | FlagPartial, ID: 78, Payload: row}},
 		{"acknowledgement with a join", Frame{Type: Unit, ID: 3, Slot: 5, Payload: join}},
 		{"acknowledgement alone", Frame{Type: Unit, ID: 6, Slot: 6}},
 		{"window", Frame{Type: Credit, Slot: 1 << 20}},
-		{"join, from another gateway's client", Frame{Type: Once, ID: 18, Code: 2, Slot: 0x03010203, Token: token, Payload: append([]byte{0, 0, 0, 8}, join...)}},
+		{"join, for another gateway", Frame{Type: Relay, Slot: 8, Payload: join}},
+		{"join, from another gateway", Frame{Type: Relay, Token: 18, Payload: join}},
+		{"two gateways", Frame{Type: Peers, Payload: AppendPeers(nil, []Peer{{7, "10.0.0.1:2300"}, {8, "[::1]:2301"}})}},
 		{"raw, with result", Frame{Type: Send, Flags: FlagText | FlagRaw | FlagResult, Code: 3, ID: 79, Slot: slot, Token: token, Payload: []byte("hi")}},
 		{"dropped when there is no room", Frame{Type: Send, Flags: FlagText | OverflowNewest, Code: 3, Slot: slot, Token: token, Payload: []byte("hi")}},
 		{"the latest of a key", Frame{Type: Send, Flags: FlagText | FlagLatest | OverflowOldest, Code: 3, Slot: slot, Token: token, Payload: append(AppendBytes(nil, "price"), "12"...)}},
 		{"with a last message", Frame{Type: Kick, Flags: FlagText | FlagLast, Code: 3, Slot: slot, Token: token, Payload: []byte("bye")}},
 		{"at once", Frame{Type: Kick, Flags: FlagNow, Code: 3, Slot: slot, Token: token}},
-		{"newest wins", Frame{Type: Bind, Flags: FlagExclusive, Code: 3, Slot: slot, Token: token, Payload: []byte("ann")}},
-		{"", Frame{Type: Unbind, Code: 3, Slot: slot, Token: token}},
+		{"newest wins", Frame{Type: Bind, Flags: FlagExclusive, Code: 3, Slot: slot, Token: token, Payload: append(slices.Clone(version), "ann"...)}},
+		{"", Frame{Type: Unbind, Code: 3, Slot: slot, Token: token, Payload: version}},
 		{"unicode", Frame{Type: Join, Code: 3, Slot: slot, Token: token, Payload: []byte("комната")}},
 		{"", Frame{Type: Leave, Code: 3, Slot: slot, Token: token, Payload: []byte("room 1")}},
 		{"merge if unchanged", Frame{Type: Set, Flags: FlagMerge | FlagCompare | FlagResult, Code: 3, ID: 80, Slot: slot, Token: token,
@@ -67,13 +69,15 @@ func goldens() []golden {
 		{"to groups", Frame{Type: Publish, Code: TargetGroups, Payload: append(AppendIDs(targets("room 1", "room 2"), []ClientID{anID, other}), 0xFF)}},
 		{"to all, the latest of a key or the end", Frame{Type: Publish, Flags: FlagLatest | OverflowClose, Payload: append(AppendBytes(AppendIDs(targets(), nil), "price"), 12)}},
 		{"to clients", Frame{Type: Publish, Code: TargetClients, Payload: append(AppendIDs(targets(string(anID[:])), nil), "you"...)}},
-		{"", Frame{Type: Dissolve, Payload: []byte("room 1")}},
-		{"", Frame{Type: Evict, Payload: append(AppendBytes(nil, "ann"), anID[:]...)}},
+		{"share of one loop", Frame{Type: Publish, Slot: 4, Payload: append(AppendIDs(targets(), nil), "all"...)}},
+		{"at all gateways", Frame{Type: Dissolve, Flags: FlagFar, Payload: []byte("room 1")}},
+		{"", Frame{Type: Evict, Payload: AppendEvict(nil, "ann", Claim{0x0102030405060708, anID})}},
 		{"of groups", Frame{Type: Count, Code: TargetGroups, ID: 81, Payload: targets("room 1", "room 2")}},
 		{"of a group", Frame{Type: Select, Code: TargetGroups, ID: 82, Payload: append(query, targets("room 1")...)}},
 		{"", Frame{Type: Ping, ID: 83}},
 		{"", Frame{Type: Pong, ID: 83}},
 		{"", Frame{Type: Drain}},
+		{"", Frame{Type: Confirm, Token: 18}},
 		{"", Frame{Type: GoAway, Code: uint16(NoHeartbeat), Payload: []byte("nothing heard")}},
 	}
 }
@@ -108,7 +112,7 @@ func TestGoldenFrames(t *testing.T) {
 func TestGoldenHello(t *testing.T) {
 	t.Parallel()
 	worker := WorkerHello{Role: RoleWorker, Loop: 1, Weight: 2, Window: 1 << 20, ID: [16]byte{15: 1}, Name: "worker", Build: "v1"}
-	gateway := GatewayHello{ID: 7, Epoch: 3, Loops: 4, Loop: 1, MaxFrame: MaxFrame, Heartbeat: 5 * time.Second, Name: "gateway"}
+	gateway := GatewayHello{ID: 7, Epoch: 3, Loops: 4, Loop: 1, MaxFrame: MaxFrame, Heartbeat: 5 * time.Second, Name: "gateway", Advertise: "gw:2300"}
 	up, down := &tape{}, &tape{}
 	g, w := ended(t, "secret", up, down, worker, gateway)
 	if g.err != nil || w.err != nil {

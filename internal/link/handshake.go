@@ -32,6 +32,7 @@ const (
 	RolePublisher Role = 2
 	RoleProbe     Role = 3
 	RoleSuccessor Role = 4
+	RolePeer      Role = 5 // another gateway
 )
 
 // AnyLoop in a WorkerHello leaves the choice of the loop to the gateway.
@@ -56,12 +57,13 @@ type GatewayHello struct {
 	Loop      uint16 // the one that the link belongs to
 	MaxFrame  uint32
 	Heartbeat time.Duration // sent as whole seconds, rounded up
-	Name      string        // at most 200 bytes are sent
+	Name      string        // at most 200 bytes are sent, as of Advertise
+	Advertise string        // host:port where other gateways reach its inner port; empty: where the worker does
 }
 
 const (
 	magic        = "SLUICE"
-	version      = 1
+	version      = 2
 	nonceSize    = 32
 	maxHello     = 1024 // bytes of a hello message
 	helloTimeout = 5 * time.Second
@@ -113,7 +115,7 @@ func (x *exchange) accept(answer func(WorkerHello) (GatewayHello, error)) (h Wor
 		return h, ErrHello
 	}
 	if lowest, highest := first[len(magic)], first[len(magic)+1]; lowest > version || highest < version {
-		return h, ErrVersion
+		return h, fmt.Errorf("%w: the worker speaks %d to %d, this gateway %d", ErrVersion, lowest, highest, version)
 	}
 	if err := x.write(append(append([]byte(magic), version, 0, 0, 0, 0, 0), x.nonce[:]...)); err != nil {
 		return h, fmt.Errorf("write message 2: %w", err)
@@ -153,7 +155,7 @@ func (x *exchange) connect(hello *WorkerHello) (g GatewayHello, err error) {
 		return g, hello.Role.noAnswer(ErrHello)
 	}
 	if second[len(magic)] != version {
-		return g, ErrVersion
+		return g, fmt.Errorf("%w: the gateway speaks %d, this worker %d", ErrVersion, second[len(magic)], version)
 	}
 	if err := x.writeProof(workerLabel, appendWorkerHello(nil, hello)); err != nil {
 		return g, fmt.Errorf("write message 3: %w", err)
@@ -321,7 +323,7 @@ func parseWorkerHello(b []byte) (h WorkerHello, err error) {
 	h.Loop, h.Weight, h.Window = c.U16(), c.U16(), c.U32()
 	copy(h.ID[:], c.Take(len(h.ID)))
 	h.Name, h.Build = string(c.Bytes()), string(c.Bytes())
-	if c.Bad() || len(c.Rest()) > 0 || h.Role < RoleWorker || h.Role > RoleSuccessor {
+	if c.Bad() || len(c.Rest()) > 0 || h.Role < RoleWorker || h.Role > RolePeer {
 		return h, ErrHello
 	}
 	return h, nil
@@ -335,7 +337,7 @@ func appendGatewayHello(dst []byte, g *GatewayHello) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, g.MaxFrame)
 	seconds := (min(max(g.Heartbeat, 0), MaxHeartbeat) + time.Second - 1) / time.Second
 	dst = binary.BigEndian.AppendUint16(dst, uint16(seconds))
-	return AppendBytes(dst, short(g.Name))
+	return AppendBytes(AppendBytes(dst, short(g.Name)), short(g.Advertise))
 }
 
 func parseGatewayHello(b []byte) (g GatewayHello, err error) {
@@ -343,7 +345,7 @@ func parseGatewayHello(b []byte) (g GatewayHello, err error) {
 	g.ID, g.Epoch, g.Loops, g.Loop = c.U32(), c.U64(), c.U16(), c.U16()
 	g.MaxFrame = c.U32()
 	g.Heartbeat = time.Duration(c.U16()) * time.Second
-	g.Name = string(c.Bytes())
+	g.Name, g.Advertise = string(c.Bytes()), string(c.Bytes())
 	if c.Bad() || len(c.Rest()) > 0 || g.Loops == 0 || g.Loop >= g.Loops || g.MaxFrame < HeaderSize {
 		return g, ErrHello
 	}

@@ -71,13 +71,13 @@ func TestStrangersLearnNothing(t *testing.T) {
 		{"zeroes", make([]byte, 4096), ErrHello, 0},
 		{"length 1,025", append([]byte{4, 1}, make([]byte, 1025)...), ErrHello, 0},
 		{"right length, other magic", append([]byte{0, 40}, make([]byte, 40)...), ErrHello, 0},
-		{"message 1 a byte too long", appendMessage(nil, append(firstMessage(1, 1)[2:], 0)), ErrHello, 0},
-		{"older version only", firstMessage(0, 0), ErrVersion, 0},
-		{"newer version only", firstMessage(2, 9), ErrVersion, 0},
+		{"message 1 a byte too long", appendMessage(nil, append(firstMessage(version, version)[2:], 0)), ErrHello, 0},
+		{"older version only", firstMessage(version-1, version-1), ErrVersion, 0},
+		{"newer version only", firstMessage(version+1, 9), ErrVersion, 0},
 		{"range upside down", firstMessage(1, 0), ErrVersion, 0},
 		{"message 1 alone", firstMessage(0, 9), io.EOF, secondSize},
-		{"message 3 too short for a proof", append(firstMessage(1, 1), 0, 1, 0), ErrHello, secondSize},
-		{"message 3 all zeroes", append(firstMessage(1, 1), append([]byte{0, 64}, make([]byte, 64)...)...), ErrKey, secondSize},
+		{"message 3 too short for a proof", append(firstMessage(version, version), 0, 1, 0), ErrHello, secondSize},
+		{"message 3 all zeroes", append(firstMessage(version, version), append([]byte{0, 64}, make([]byte, 64)...)...), ErrKey, secondSize},
 		{"replayed hello", up.buf, ErrKey, secondSize},
 		{"changed hello", flipped, ErrKey, secondSize},
 	} {
@@ -147,7 +147,7 @@ func TestWorkerRefusesFalseGateway(t *testing.T) {
 		{"silence", nil, io.EOF},
 		{"HTTP", []byte("HTTP/1.1 400 Bad Request\r\n\r\n"), ErrHello},
 		{"other version", oldVersion, ErrVersion},
-		{"message 1 sent back", firstMessage(1, 1), ErrHello},
+		{"message 1 sent back", firstMessage(version, version), ErrHello},
 		{"no proof", append(bytes.Clone(second), append([]byte{0, 70}, make([]byte, 70)...)...), ErrKey},
 		{"short message 4", append(bytes.Clone(second), 0, 3, 1, 2, 3), ErrHello},
 		{"hangs up", second, io.EOF},
@@ -164,7 +164,7 @@ func TestWorkerRefusesFalseGateway(t *testing.T) {
 	a, b := net.Pipe()
 	defer a.Close()
 	go func() { // a mirror
-		_, _ = io.CopyN(io.Discard, a, int64(len(firstMessage(1, 1))))
+		_, _ = io.CopyN(io.Discard, a, int64(len(firstMessage(version, version))))
 		_, _ = a.Write(second)
 		_, _ = io.Copy(a, a)
 	}()
@@ -176,7 +176,7 @@ func TestWorkerRefusesFalseGateway(t *testing.T) {
 // A peer that says nothing, or stops in the middle, is cut at the limit, however long its bytes trickle.
 func TestSilenceIsCut(t *testing.T) {
 	t.Parallel()
-	for name, said := range map[string][]byte{"silent": nil, "half a message": firstMessage(1, 1)[:9], "no message 3": firstMessage(1, 1)} {
+	for name, said := range map[string][]byte{"silent": nil, "half a message": firstMessage(version, version)[:9], "no message 3": firstMessage(version, version)} {
 		client, server := tcpPair(t)
 		if _, err := client.Write(said); err != nil {
 			t.Fatal(err)
@@ -310,7 +310,7 @@ func TestHelloBounds(t *testing.T) {
 	if _, err := parseWorkerHello(append(appendWorkerHello(nil, &aWorker), 0)); err != ErrHello {
 		t.Errorf("a byte behind a worker's hello: %v", err)
 	}
-	for _, role := range []Role{0, 5, 255} {
+	for _, role := range []Role{0, 6, 255} {
 		w.Role = role
 		if _, err := parseWorkerHello(appendWorkerHello(nil, &w)); err != ErrHello {
 			t.Errorf("role %d: %v", role, err)

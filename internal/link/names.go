@@ -4,9 +4,9 @@ import "strconv"
 
 var typeNames = [...]string{
 	Attach: "ATTACH", Message: "MESSAGE", Detach: "DETACH", Attrs: "ATTRS", Reply: "REPLY",
-	Unit: "UNIT", Credit: "CREDIT", Once: "ONCE", Send: "SEND", Kick: "KICK", Bind: "BIND", Unbind: "UNBIND", Join: "JOIN", Leave: "LEAVE", Set: "SET",
+	Unit: "UNIT", Credit: "CREDIT", Relay: "RELAY", Peers: "PEERS", Send: "SEND", Kick: "KICK", Bind: "BIND", Unbind: "UNBIND", Join: "JOIN", Leave: "LEAVE", Set: "SET",
 	Publish: "PUBLISH", Dissolve: "DISSOLVE", Evict: "EVICT", Count: "COUNT", Select: "SELECT",
-	Ping: "PING", Pong: "PONG", Drain: "DRAIN", GoAway: "GOAWAY",
+	Ping: "PING", Pong: "PONG", Drain: "DRAIN", GoAway: "GOAWAY", Confirm: "CONFIRM",
 }
 
 // String is the name that SPEC.md gives the type.

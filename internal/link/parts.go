@@ -1,6 +1,7 @@
 package link
 
 import (
+	"bytes"
 	"encoding/binary"
 	"iter"
 )
@@ -189,15 +190,16 @@ type Header struct{ Name, Value string }
 
 // Attachment is what a worker learns of a client that is given to it.
 type Attachment struct {
-	Version  uint32 // of the attributes
-	Handled  uint32 // messages of the client before the next one
-	Remote   string // the client's address, host:port
-	Listener string // the URL of the listener it came by
-	UID      string // empty: not bound
-	Target   string // WebSocket: the request target, path and query
-	Headers  []Header
-	Request  string // AppendRequest of Target and Headers, where the sender has it ready; then used instead of them. One that was read has it and no Headers
-	Attrs    []Attribute
+	Version    uint32 // of the attributes
+	UIDVersion uint32
+	Handled    uint32 // messages of the client before the next one
+	Remote     string // the client's address, host:port
+	Listener   string // the URL of the listener it came by
+	UID        string // empty: not bound
+	Target     string // WebSocket: the request target, path and query
+	Headers    []Header
+	Request    string // AppendRequest of Target and Headers, where the sender has it ready; then used instead of them. One that was read has it and no Headers
+	Attrs      []Attribute
 }
 
 // AppendRequest appends the part of an attachment that tells of the client's request.
@@ -247,6 +249,7 @@ func cutBytes(s string) (b, rest string) {
 // AppendAttachment appends the payload of an Attach frame.
 func AppendAttachment(dst []byte, a *Attachment) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, a.Version)
+	dst = binary.BigEndian.AppendUint32(dst, a.UIDVersion)
 	dst = binary.BigEndian.AppendUint32(dst, a.Handled)
 	dst = AppendBytes(dst, a.Remote)
 	dst = AppendBytes(dst, a.Listener)
@@ -265,6 +268,7 @@ const noRequest = "\x00\x00\x00\x00"
 // Attachment reads the payload of an Attach frame.
 func (c *Cursor) Attachment() (a Attachment) {
 	a.Version = c.U32()
+	a.UIDVersion = c.U32()
 	a.Handled = c.U32()
 	a.Remote = string(c.Bytes())
 	a.Listener = string(c.Bytes())
@@ -282,3 +286,58 @@ func (c *Cursor) Attachment() (a Attachment) {
 	a.Attrs = c.Attributes()
 	return a
 }
+
+// Peer is where a gateway is reached by the others.
+type Peer struct {
+	ID   uint32
+	Addr string // host:port
+}
+
+// AppendPeers appends the payload of a Peers frame.
+func AppendPeers(dst []byte, peers []Peer) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(peers)))
+	for _, p := range peers {
+		dst = AppendBytes(binary.BigEndian.AppendUint32(dst, p.ID), p.Addr)
+	}
+	return dst
+}
+
+// Peers reads the payload of a Peers frame.
+func (c *Cursor) Peers() []Peer {
+	var peers []Peer
+	for n := c.U16(); n > 0 && !c.bad; n-- {
+		peers = append(peers, Peer{c.U32(), string(c.Bytes())})
+	}
+	return peers
+}
+
+// Claim is what a client has with a uid that only one may have: of two the later wins, of two of the same time the one with the larger client id.
+type Claim struct {
+	Time   uint64 // of the binding, as the clocks of gateways go: nanoseconds since 1970, but never behind what they have heard of
+	Client ClientID
+}
+
+// Before reports whether a claim loses against another.
+func (c Claim) Before(o Claim) bool {
+	if c.Time != o.Time {
+		return c.Time < o.Time
+	}
+	return bytes.Compare(c.Client[:], o.Client[:]) < 0
+}
+
+// AppendEvict appends the payload of an Evict frame.
+func AppendEvict[T string | []byte](dst []byte, uid T, c Claim) []byte {
+	dst = append(AppendBytes(dst, uid), c.Client[:]...)
+	return binary.BigEndian.AppendUint64(dst, c.Time)
+}
+
+// Evict reads the payload of an Evict frame; the uid is a view.
+func (c *Cursor) Evict() (uid []byte, claim Claim) {
+	uid = c.Bytes()
+	claim.Client = c.ID()
+	claim.Time = c.U64()
+	return uid, claim
+}
+
+// Newer reports whether version a is newer than b. Versions grow, and wrap.
+func Newer(a, b uint32) bool { return int32(a-b) > 0 }

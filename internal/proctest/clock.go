@@ -38,5 +38,5 @@ func BuildWithJumpingClock(tb testing.TB) string {
 			tb.Fatal(err)
 		}
 	}
-	return build(tb, "-overlay", overlay)
+	return build(tb, "sluice", "-overlay", overlay)
 }

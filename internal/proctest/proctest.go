@@ -19,14 +19,20 @@ import (
 // Build builds the program and returns where it is.
 func Build(tb testing.TB) string {
 	tb.Helper()
-	return build(tb)
+	return build(tb, "sluice")
 }
 
-func build(tb testing.TB, flags ...string) string {
+// BuildTest builds a program that is for tests, in a directory below the test's own, and returns where it is.
+func BuildTest(tb testing.TB, dir string) string {
+	tb.Helper()
+	return build(tb, "./"+dir)
+}
+
+func build(tb testing.TB, program string, flags ...string) string {
 	tb.Helper()
 	readSources(tb)
-	bin := filepath.Join(tb.TempDir(), "sluice")
-	args := append(append([]string{"build", "-o", bin}, flags...), "sluice")
+	bin := filepath.Join(tb.TempDir(), filepath.Base(program))
+	args := append(append([]string{"build", "-o", bin}, flags...), program)
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		tb.Fatalf("build: %v\n%s", err, out)
 	}

@@ -7,10 +7,34 @@ import (
 )
 
 // Attrs are m's attributes, in no order. They are never changed in place.
-func (m *Member) Attrs() []link.Attribute { return m.attrs }
+func (m *Member) Attrs() []link.Attribute {
+	if m.attrs == nil {
+		return nil
+	}
+	return *m.attrs
+}
 
-// Version is the number of changes that the attributes have seen.
+// Version is that of the attributes: it grows with each change.
 func (m *Member) Version() uint32 { return m.version }
+
+// UIDVersion is that of the uid.
+func (m *Member) UIDVersion() uint32 { return m.uidVersion }
+
+// A worker changes its copy of the attributes and of the uid before the gateway has heard of it, and takes it that their version is one more then. Where that was not so,
+// because somebody else's change had come first or this one was refused, it has to learn what stands; and by a version that it cannot have come to by itself.
+
+// Outrun makes the version of the attributes newer than that of a copy that has been changed after base.
+func (m *Member) Outrun(base uint32) { m.version = outrun(m.version, base) }
+
+// OutrunUID makes the version of the uid newer than that of a copy that has been changed after base.
+func (m *Member) OutrunUID(base uint32) { m.uidVersion = outrun(m.uidVersion, base) }
+
+func outrun(version, base uint32) uint32 {
+	if link.Newer(base, version) {
+		version = base
+	}
+	return version + 2
+}
 
 // Set changes m's attributes, and their version: merged into those that are there, an empty value
 // removing its key, or in place of them. Of equal keys the last stands. When the outcome is more
@@ -18,7 +42,7 @@ func (m *Member) Version() uint32 { return m.version }
 func (r *Roster) Set(m *Member, attrs []link.Attribute, merge bool) bool {
 	var t table
 	if merge {
-		t.list = slices.Clone(m.attrs)
+		t.list = slices.Clone(m.Attrs())
 	}
 	if len(t.list)+len(attrs) > manyAttributes {
 		t.index()
@@ -33,7 +57,9 @@ func (r *Roster) Set(m *Member, attrs []link.Attribute, merge bool) bool {
 	if link.AttributesSize(t.list) > link.MaxAttributes {
 		return false
 	}
-	m.attrs = t.list
+	if m.attrs = nil; len(t.list) > 0 {
+		m.attrs = &t.list
+	}
 	m.version++
 	return true
 }

@@ -1,6 +1,7 @@
 package roster
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -14,9 +15,12 @@ import (
 type naive struct {
 	m       *Member
 	uid     string
+	since   uint64 // when it was bound
 	groups  map[string]bool
 	attrs   map[string]string
 	version uint32
+
+	uidVersion uint32
 }
 
 // model is a Roster beside its naive twin.
@@ -78,13 +82,19 @@ func (x *model) step() {
 		return
 	}
 	name := x.name()
-	switch x.rng.IntN(12) {
+	switch x.rng.IntN(13) {
 	case 0, 1:
-		x.r.Bind(n.m, name)
-		n.uid = name
+		n.uid, n.since = name, x.rng.Uint64N(8)
+		x.r.Bind(n.m, name, n.since)
+		n.uidVersion++
 	case 2:
 		x.r.Unbind(n.m)
 		n.uid = ""
+		n.uidVersion++
+	case 12:
+		if x.rng.IntN(4) == 0 {
+			x.claim(n, name)
+		}
 	case 3, 4, 5, 6, 7:
 		if x.r.Join(n.m, name) == n.groups[name] {
 			x.t.Fatalf("join of %q: in it %v", name, n.groups[name])
@@ -101,6 +111,27 @@ func (x *model) step() {
 		}
 	default:
 		x.set(n)
+	}
+}
+
+// claim takes a uid away from all that had it before, and are removed.
+func (x *model) claim(n *naive, uid string) {
+	c := link.Claim{Time: x.rng.Uint64N(8), Client: n.m.ID}
+	want := map[*Member]bool{}
+	for _, o := range x.here {
+		if o.uid == uid && o != n && (o.since < c.Time || o.since == c.Time && bytes.Compare(o.m.ID[:], c.Client[:]) < 0) {
+			want[o.m] = true
+		}
+	}
+	x.r.Older([]byte(uid), c, func(m *Member) {
+		if !want[m] {
+			x.t.Fatalf("%v loses its uid, or twice", m.ID)
+		}
+		delete(want, m)
+		x.remove(x.here[m.ID.Slot()])
+	})
+	if len(want) > 0 {
+		x.t.Fatalf("%d with the uid %q stay", len(want), uid)
 	}
 }
 

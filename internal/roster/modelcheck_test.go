@@ -117,8 +117,8 @@ func (x *model) checkSelect() {
 
 func (x *model) checkRow(c *link.Cursor, fields uint8, n *naive) {
 	if fields&link.FieldUID != 0 {
-		if uid := string(c.Bytes()); uid != n.uid {
-			x.t.Fatalf("uid %q, want %q", uid, n.uid)
+		if uid := string(c.Bytes()); uid != n.uid || n.m.UIDVersion() != n.uidVersion {
+			x.t.Fatalf("uid %q of version %d, want %q of version %d", uid, n.m.UIDVersion(), n.uid, n.uidVersion)
 		}
 	}
 	if fields&link.FieldGroups != 0 {

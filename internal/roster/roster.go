@@ -17,14 +17,15 @@ type Roster struct {
 // Member is one client. It is part of whatever its owner knows of the client, which the owner finds by the slot in the ID, and small while there is nothing to know.
 // What each message looks at comes first.
 type Member struct {
-	ID      link.ClientID // set before Add
-	version uint32        // of attrs
-	mark    uint32        // the walk that has met or excluded it
-	uid     *set          // nil: not bound; after Remove a name and no more
-	uidAt   int32
-	present bool
-	groups  []place
-	attrs   []link.Attribute
+	ID         link.ClientID // set before Add
+	version    uint32        // of attrs
+	mark       uint32        // the walk that has met or excluded it
+	uid        *set          // nil: not bound; after Remove a name and no more
+	uidVersion uint32
+	uidAt      int32
+	groups     []place
+	attrs      *[]link.Attribute // nil: none
+	present    bool
 }
 
 // set is the members of one group or uid. It exists while it has any.
@@ -32,6 +33,7 @@ type set struct {
 	name    string
 	of      map[string]*set
 	entries []entry
+	since   []uint64 // of a uid: when each entry was bound; nil: of a group
 	mark    uint32
 }
 
@@ -110,21 +112,46 @@ func (m *Member) Groups() []string {
 	return names
 }
 
-// Bind gives m the uid, in place of the one it had. The uid is not empty.
-func (r *Roster) Bind(m *Member, uid string) {
-	if !m.present || m.UID() == uid {
+// Bind gives m the uid, in place of the one it had, at a time that Older goes by. The uid is not empty.
+func (r *Roster) Bind(m *Member, uid string, at uint64) {
+	if !m.present {
 		return
 	}
-	r.Unbind(m)
-	m.uid = open(r.uids, uid)
-	m.uidAt = m.uid.add(m, -1)
+	m.uidVersion++
+	if m.UID() != uid {
+		m.unbind()
+		m.uid = open(r.uids, uid)
+		m.uidAt = m.uid.add(m, -1)
+		m.uid.since = append(m.uid.since, at)
+	}
+	m.uid.since[m.uidAt] = at
 }
 
 // Unbind takes m's uid away.
 func (r *Roster) Unbind(m *Member) {
-	if m.uid != nil && m.present {
+	if m.present {
+		m.uidVersion++
+		m.unbind()
+	}
+}
+
+func (m *Member) unbind() {
+	if m.uid != nil {
 		m.uid.remove(m.uidAt)
 		m.uid = nil
+	}
+}
+
+// Older calls f for each member that was bound to the uid before a claim, and is not the claimant. f may remove the member.
+func (r *Roster) Older(uid []byte, c link.Claim, f func(*Member)) {
+	s := r.uids[string(uid)]
+	if s == nil {
+		return
+	}
+	for i := len(s.entries) - 1; i >= 0; i-- { // what is removed is replaced by one that has been looked at
+		if m := s.entries[i].member; m.ID != c.Client && (link.Claim{Time: s.since[i], Client: m.ID}).Before(c) {
+			f(m)
+		}
 	}
 }
 
@@ -214,6 +241,10 @@ func (s *set) remove(i int32) {
 	}
 	s.entries[last] = entry{}
 	s.entries = s.entries[:last]
+	if s.since != nil {
+		s.since[i] = s.since[last]
+		s.since = s.since[:last]
+	}
 	if last == 0 {
 		delete(s.of, s.name)
 	}

@@ -18,7 +18,7 @@ func filled(n int) (*Roster, []Member) {
 		members[i].ID = link.MakeClientID(1, 0, uint32(i), uint64(i)+1)
 		r.Add(&members[i])
 		r.Join(&members[i], "all")
-		r.Bind(&members[i], fmt.Sprint("u", i))
+		r.Bind(&members[i], fmt.Sprint("u", i), 1)
 	}
 	return r, members
 }
@@ -36,7 +36,7 @@ func TestNotAMember(t *testing.T) {
 	t.Parallel()
 	r := New()
 	m := &Member{ID: link.MakeClientID(1, 0, 5, 1)}
-	r.Bind(m, "uid")
+	r.Bind(m, "uid", 1)
 	if r.Join(m, "group") || r.Leave(m, "group") || m.UID() != "" || len(m.Groups()) != 0 || r.Dissolve("group") != 0 {
 		t.Errorf("%+v before Add", m)
 	}
@@ -44,14 +44,14 @@ func TestNotAMember(t *testing.T) {
 	r.Unbind(m)
 	r.Add(m)
 	r.Set(m, []link.Attribute{{Key: "k", Value: "v"}}, true)
-	r.Bind(m, "uid")
+	r.Bind(m, "uid", 1)
 	r.Remove(m)
 	r.Unbind(m)
-	if r.Bind(m, "other"); r.Len() != 0 || len(r.uids) != 0 || r.Find(m.ID) != nil || m.UID() != "uid" || len(m.Attrs()) != 1 || m.Version() != 1 {
+	if r.Bind(m, "other", 1); r.Len() != 0 || len(r.uids) != 0 || r.Find(m.ID) != nil || m.UID() != "uid" || len(m.Attrs()) != 1 || m.Version() != 1 {
 		t.Errorf("%+v after Remove", m)
 	}
 	r.Add(m)
-	if r.Bind(m, "uid"); m.UID() != "uid" || len(r.uids) != 1 {
+	if r.Bind(m, "uid", 1); m.UID() != "uid" || len(r.uids) != 1 {
 		t.Errorf("%+v after it came again", m)
 	}
 	r.Remove(m)
@@ -94,7 +94,7 @@ func TestBindAgain(t *testing.T) {
 	m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
 	r.Add(m)
 	for _, uid := range []string{"a", "a", "b", "b\x00", strings.Repeat("ü", 30_000)} {
-		r.Bind(m, uid)
+		r.Bind(m, uid, 1)
 		if m.UID() != uid || len(r.uids) != 1 {
 			t.Errorf("bound to %.10q: %.10q of %d", uid, m.UID(), len(r.uids))
 		}

@@ -192,7 +192,7 @@ func (r *Roster) row(dst []byte, m *Member, fields uint8) (_ []byte, whole bool)
 		dst, whole = m.appendGroups(dst)
 	}
 	if fields&link.FieldAttrs != 0 {
-		dst = link.AppendAttributes(binary.BigEndian.AppendUint32(dst, m.version), m.attrs)
+		dst = link.AppendAttributes(binary.BigEndian.AppendUint32(dst, m.version), m.Attrs())
 	}
 	return dst, whole
 }

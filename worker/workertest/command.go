@@ -56,9 +56,7 @@ func (g *Gateway) command(w *wire, f *link.Frame) {
 		reply.Payload = binary.BigEndian.AppendUint32(nil, g.publish(f))
 	case link.Dissolve:
 		reply.Payload = binary.BigEndian.AppendUint32(nil, uint32(g.members.Dissolve(string(f.Payload))))
-	case link.Evict:
-		c := link.Read(f.Payload)
-		g.evict(c.Bytes(), c.ID())
+	case link.Peers: // there are none
 	case link.Count:
 		c := link.Read(f.Payload)
 		reply.Payload = g.members.Count(f.Code, list(&c), nil)
@@ -96,19 +94,8 @@ func (g *Gateway) clientCommand(f *link.Frame, reply *link.Frame) link.Status {
 			c.hear(f.Payload, f.Flags)
 		}
 		c.end(link.ReasonKicked)
-	case link.Bind:
-		g.members.Bind(m, string(f.Payload))
-		if f.Has(link.FlagExclusive) {
-			g.evict(f.Payload, m.ID)
-		}
-		if !f.Has(link.FlagOwn) {
-			g.refresh(m)
-		}
-	case link.Unbind:
-		g.members.Unbind(m)
-		if !f.Has(link.FlagOwn) {
-			g.refresh(m)
-		}
+	case link.Bind, link.Unbind:
+		g.changeUID(m, f)
 	case link.Join:
 		g.members.Join(m, string(f.Payload))
 	case link.Leave:
@@ -125,21 +112,45 @@ func (g *Gateway) clientCommand(f *link.Frame, reply *link.Frame) link.Status {
 func (g *Gateway) set(m *roster.Member, f *link.Frame, reply *link.Frame) link.Status {
 	c := link.Read(f.Payload)
 	version, attrs := c.U32(), c.Attributes()
-	stale := version != m.Version()
+	own, stale := f.Has(link.FlagOwn), version != m.Version()
 	if stale && f.Has(link.FlagCompare) {
 		reply.Payload = link.AppendAttributes(binary.BigEndian.AppendUint32(nil, m.Version()), m.Attrs())
 		return link.Conflict
 	}
-	if !g.members.Set(m, attrs, f.Has(link.FlagMerge)) {
-		if f.Has(link.FlagOwn) {
-			g.refresh(m)
-		}
-		return link.Refused
+	done := g.members.Set(m, attrs, f.Has(link.FlagMerge))
+	if own && (stale || !done) {
+		m.Outrun(version)
 	}
-	if stale || !f.Has(link.FlagOwn) {
+	if (done || own) && (stale || !done || !own) {
 		g.refresh(m)
 	}
+	if !done {
+		return link.Refused
+	}
 	return link.OK
+}
+
+func (g *Gateway) changeUID(m *roster.Member, f *link.Frame) {
+	c := link.Read(f.Payload)
+	base, uid := c.U32(), c.Rest()
+	own, stale := f.Has(link.FlagOwn), base != m.UIDVersion()
+	if f.Type == link.Unbind {
+		g.members.Unbind(m)
+	} else {
+		g.clock++
+		g.members.Bind(m, string(uid), g.clock)
+		if f.Has(link.FlagExclusive) {
+			g.members.Older(uid, link.Claim{Time: g.clock, Client: m.ID}, func(old *roster.Member) {
+				g.sessions[old.ID.Slot()].end(link.ReasonReplaced)
+			})
+		}
+	}
+	if own && stale {
+		m.OutrunUID(base)
+	}
+	if stale || !own {
+		g.refresh(m)
+	}
 }
 
 // refresh tells the worker of attributes and uid that it did not change in its own copy.
@@ -148,6 +159,7 @@ func (g *Gateway) refresh(m *roster.Member) {
 		return
 	}
 	b := binary.BigEndian.AppendUint32(nil, m.Version())
+	b = binary.BigEndian.AppendUint32(b, m.UIDVersion())
 	b = link.AppendAttributes(link.AppendBytes(b, m.UID()), m.Attrs())
 	g.link.send(&link.Frame{Type: link.Attrs, Slot: m.ID.Slot(), Token: m.ID.Token(), Payload: b})
 }
@@ -170,12 +182,6 @@ func (g *Gateway) publish(f *link.Frame) (delivered uint32) {
 		}
 	})
 	return delivered
-}
-
-func (g *Gateway) evict(uid []byte, keep link.ClientID) {
-	g.members.Walk(link.TargetUIDs, [][]byte{uid}, []link.ClientID{keep}, func(m *roster.Member) {
-		g.sessions[m.ID.Slot()].end(link.ReasonReplaced)
-	})
 }
 
 func list(c *link.Cursor) [][]byte {

@@ -44,6 +44,7 @@ type Gateway struct {
 	sessions []*Client      // guarded by mu: by slot; never used again
 	link     *wire          // guarded by mu: nil while no worker is there
 	linked   sync.Cond      // on mu: link has been set
+	clock    uint64         // guarded by mu: of bindings
 }
 
 // New starts a gateway and a worker with the handler; both end with the test.
@@ -167,7 +168,7 @@ func (g *Gateway) attach(c *Client, isNew bool) {
 		f.Flags = link.FlagNew
 	}
 	f.Payload = link.AppendAttachment(nil, &link.Attachment{
-		Version: c.member.Version(), Remote: c.request.Remote, Listener: "memory://", UID: c.member.UID(),
+		Version: c.member.Version(), UIDVersion: c.member.UIDVersion(), Remote: c.request.Remote, Listener: "memory://", UID: c.member.UID(),
 		Target: c.request.Target, Headers: c.request.headers(), Attrs: c.member.Attrs(),
 	})
 	g.link.sequenced(&f)

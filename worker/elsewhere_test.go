@@ -13,7 +13,7 @@ import (
 )
 
 // What handlers do at another gateway outlives the links to it: however often they are cut, it comes once and in order.
-func TestOutboxOutlivesLinks(t *testing.T) {
+func TestEffectsElsewhereOutliveLinks(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
@@ -53,8 +53,8 @@ func TestOutboxOutlivesLinks(t *testing.T) {
 		}
 		next[who]++
 	}
-	if s := w.Stats(); s.Resent == 0 || s.Unreached > 0 {
-		t.Errorf("%d commands were sent again, %d given up", s.Resent, s.Unreached)
+	if s := g1.Stats(); s.Relayed < words*uint64(len(speakers)) || s.Unreached > 0 {
+		t.Errorf("%d commands were passed on, %d given up", s.Relayed, s.Unreached)
 	}
 }
 

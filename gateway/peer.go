@@ -1,0 +1,226 @@
+package gateway
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"sluice/internal/link"
+)
+
+// What a handler does to clients of other gateways than its client's comes in the unit, like everything it does, to the loop that has its client. That loop is the one
+// place where all that is done for a client is put in order: it carries out what is for its own gateway, and passes on what is for others. It has a link of its own to each
+// of them (peerlink.go), and an outbox for each, which outlives the link: so a worker that dies, or a link that breaks, loses and doubles nothing.
+//
+// Gateways learn of each other from their workers, which serve all of them (PEERS in SPEC.md).
+
+// peer is another gateway, as one loop sees it.
+type peer struct {
+	// Static.
+	loop   *loop
+	id     uint32
+	stream uint64                 // names this outbox to the other gateway
+	addr   atomic.Pointer[string] // where it is dialled; the loop changes it
+	forget context.CancelFunc     // ends its keeper
+
+	// Owned by the loop.
+	out     outbox
+	dialled *outLink // the newest
+	link    *outLink // nil: none, or the other gateway has not said yet what it has
+	epoch   uint64   // its start that the outbox is for; 0: it has never been reached
+	down    time.Time
+	listed  uint32   // the loop's second in which a worker knew it last
+	pressed []uint32 // bound: worker links; serials of those that are not read until half of the outbox is free
+	lost    bool     // it has been away for peerGrace: nothing is kept for it
+	left    bool     // no worker knows it
+}
+
+const (
+	maxOutbox  = 4 << 20          // bytes kept for another gateway, before those who fill it have to wait, or there is a loss
+	aheadOfAck = 1 << 20          // bytes given to its link at a time
+	maxPeers   = 4096             // gateways that a loop knows
+	peerGrace  = 10 * time.Second // a gateway may be away, or known to no worker, before what was for it is given up
+)
+
+// learn takes over what a worker knows of other gateways.
+func (k *workerLink) learn(f *link.Frame) error {
+	c := link.Read(f.Payload)
+	peers := c.Peers()
+	if c.Bad() || len(c.Rest()) > 0 {
+		return link.ErrFrame
+	}
+	k.peers = k.peers[:0]
+	for _, p := range peers {
+		if p.ID != k.loop.g.cfg.ID {
+			k.peers = append(k.peers, p.ID)
+			k.loop.meet(p)
+		}
+	}
+	return nil
+}
+
+// meet notes where another gateway is.
+func (l *loop) meet(at link.Peer) {
+	p := l.peers[at.ID]
+	if p == nil {
+		if len(l.peers) >= maxPeers {
+			return // what is for it is lost, and counted
+		}
+		ctx, cancel := context.WithCancel(l.g.peerCtx)
+		p = newPeer(l, at, cancel)
+		l.peers[at.ID] = p
+		l.g.keepers.Go(func() { p.keep(ctx) })
+	}
+	if *p.addr.Load() != at.Addr {
+		p.addr.Store(&at.Addr)
+	}
+	p.listed = l.seconds
+}
+
+func newPeer(l *loop, at link.Peer, forget context.CancelFunc) *peer {
+	p := &peer{loop: l, id: at.ID, stream: l.tokens.Uint64(), forget: forget, out: newOutbox(), down: l.el.Now()}
+	p.addr.Store(&at.Addr)
+	return p
+}
+
+// tickPeers is called once a second: it gives up what has waited too long, and forgets gateways that no worker knows any more.
+func (l *loop) tickPeers() {
+	for _, k := range l.links {
+		for _, id := range k.peers {
+			if p := l.peers[id]; p != nil {
+				p.listed = l.seconds
+			}
+		}
+	}
+	for id, p := range l.peers {
+		if p.link == nil && !p.lost && l.el.Now().Sub(p.down) > peerGrace {
+			p.lost = true
+			p.giveUp()
+		}
+		if l.seconds-p.listed > uint32(peerGrace/tickEvery) && p.out.size() == 0 {
+			p.leave()
+			delete(l.peers, id)
+		}
+	}
+}
+
+// relay passes a command on to the one gateway that it is for.
+func (l *loop) relay(o origin, f *link.Frame) {
+	p := l.peers[f.Slot]
+	if p == nil {
+		l.stats.Unreached++
+		return
+	}
+	var inner link.Frame
+	_, _ = link.Next(f.Payload, link.MaxFrame, &inner) // checked
+	p.push(o, &inner)
+}
+
+// spread passes a command on to all other gateways.
+func (l *loop) spread(o origin, f *link.Frame) {
+	far := *f
+	far.Flags &^= link.FlagFar
+	for _, p := range l.peers {
+		p.push(o, &far)
+	}
+}
+
+// push keeps a command for the gateway, and sends it. Where too much is kept, the link that it came by is not read until there is room; one that cannot be reached does not
+// hold up the others: what has no room then is lost, and counted.
+func (p *peer) push(o origin, f *link.Frame) {
+	l := p.loop
+	if p.link == nil && (p.lost || p.out.size() > maxOutbox) {
+		l.stats.Unreached++
+		return
+	}
+	p.out.push(f)
+	l.stats.Relayed++
+	p.pump()
+	if p.link != nil && p.out.size() > maxOutbox && o.loop == l.index && l.press(o.serial) {
+		p.pressed = append(p.pressed, o.serial)
+	}
+}
+
+// pump gives the link as much as it may have at a time.
+func (p *peer) pump() {
+	if p.link == nil {
+		return
+	}
+	for b := p.out.unsent(); len(b) > 0; {
+		n := min(len(b), aheadOfAck-p.link.conn.Buffered())
+		if n <= 0 || p.link.conn.Write(b[:n]) != nil {
+			return // it goes on with the next confirmation, or the next link
+		}
+		p.out.sent += n
+		b = b[n:]
+	}
+}
+
+// confirmed forgets what the gateway has carried out.
+func (p *peer) confirmed(last uint64) error {
+	if err := p.out.confirm(last); err != nil {
+		return err
+	}
+	p.pump()
+	if p.out.size() <= maxOutbox/2 {
+		p.release()
+	}
+	return nil
+}
+
+// reached goes on with a new link: the gateway has said what it has carried out.
+func (p *peer) reached(k *outLink, last uint64) error {
+	if p.epoch != k.epoch && p.epoch != 0 {
+		p.giveUp() // its clients were those of another start
+		last = 0
+	}
+	p.epoch = k.epoch
+	if err := p.out.resume(last); err != nil {
+		return err
+	}
+	p.link, p.lost = k, false
+	p.pump()
+	return nil
+}
+
+// unreached notes that the link has ended.
+func (p *peer) unreached(k *outLink) {
+	if p.link != k {
+		return
+	}
+	p.link, p.down = nil, p.loop.el.Now()
+	p.release()
+}
+
+// giveUp drops what is kept.
+func (p *peer) giveUp() {
+	p.loop.stats.Unreached += p.out.drop()
+	p.release()
+}
+
+// release has the links that filled the outbox read again.
+func (p *peer) release() {
+	for _, serial := range p.pressed {
+		p.loop.relieve(serial)
+	}
+	p.pressed = p.pressed[:0]
+}
+
+// leave ends the link and its keeper.
+func (p *peer) leave() {
+	p.left = true
+	p.forget()
+	if p.dialled != nil && !p.dialled.over {
+		p.dialled.close(link.ReasonPeer)
+	}
+}
+
+// unconfirmed is how much other gateways that can be reached have not confirmed.
+func (l *loop) unconfirmed() (bytes int) {
+	for _, p := range l.peers {
+		if p.link != nil {
+			bytes += p.out.size()
+		}
+	}
+	return bytes
+}

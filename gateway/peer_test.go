@@ -1,0 +1,186 @@
+package gateway_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"sluice/gateway"
+	"sluice/internal/link"
+)
+
+// peerOf is another gateway, played by the test: one of its loops.
+type peerOf struct {
+	*testing.T
+	conn net.Conn
+}
+
+// dialPeer links to a gateway as another one does.
+func dialPeer(t *testing.T, g *gateway.Gateway, stream uint64) peerOf {
+	t.Helper()
+	conn, err := net.Dial("tcp", g.InnerAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	hello := link.WorkerHello{Role: link.RolePeer, Loop: link.AnyLoop, Window: 1 << 20, Name: "peer"}
+	binary.BigEndian.PutUint32(hello.ID[:], 99)
+	binary.BigEndian.PutUint64(hello.ID[8:], stream)
+	if _, err := link.Connect(conn, nil, hello); err != nil {
+		t.Fatal(err)
+	}
+	return peerOf{t, conn}
+}
+
+func (p peerOf) send(f *link.Frame) {
+	p.Helper()
+	if _, err := p.conn.Write(link.Append(nil, f)); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// relay passes a command on, with its sequence.
+func (p peerOf) relay(sequence uint64, f *link.Frame) {
+	p.Helper()
+	p.send(&link.Frame{Type: link.Relay, Token: sequence, Payload: link.Append(nil, f)})
+}
+
+// next is the next frame but those that keep the link alive.
+func (p peerOf) next() (f link.Frame, err error) {
+	_ = p.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	for {
+		b := make([]byte, link.HeaderSize)
+		if _, err := io.ReadFull(p.conn, b); err != nil {
+			return f, err
+		}
+		b = append(b, make([]byte, int(binary.BigEndian.Uint32(b))-len(b))...)
+		if _, err := io.ReadFull(p.conn, b[link.HeaderSize:]); err != nil {
+			return f, err
+		}
+		if _, err := link.Next(b, link.MaxFrame, &f); err != nil || f.Type != link.Ping && f.Type != link.Pong {
+			return f, err
+		}
+	}
+}
+
+// confirms waits for the confirmation of a sequence.
+func (p peerOf) confirms(sequence uint64) {
+	p.Helper()
+	for {
+		f, err := p.next()
+		if err != nil || f.Type != link.Confirm || f.Token > sequence {
+			p.Fatalf("%v %d, %v, where %d was to be confirmed", f.Type, f.Token, err, sequence)
+		}
+		if f.Token == sequence {
+			return
+		}
+	}
+}
+
+func toAll(text string) *link.Frame {
+	return &link.Frame{Type: link.Publish, Flags: link.FlagText, Payload: append(link.AppendIDs(link.AppendList[string](nil, nil), nil), text...)}
+}
+
+// A gateway says at the beginning of each link what it has carried out for the other one's loop, so that a link which breaks costs nothing. Another stream is counted anew.
+func TestAPeerGoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+	c := connect(t, g)
+	p := dialPeer(t, g, 1)
+	p.confirms(0)
+	p.relay(1, toAll("one"))
+	p.relay(2, toAll("two"))
+	c.hears("one")
+	c.hears("two")
+	p.confirms(2)
+	_ = p.conn.Close()
+	p = dialPeer(t, g, 1)
+	p.confirms(2)
+	newer := dialPeer(t, g, 1) // before the end of the other was seen
+	newer.confirms(2)
+	if f, err := p.next(); err == nil {
+		t.Errorf("%v by a link that another one has replaced", f.Type)
+	}
+	newer.relay(5, toAll("five")) // what was before it is lost, as the other gateway knows
+	c.hears("five")
+	newer.confirms(5)
+	other := dialPeer(t, g, 2)
+	other.confirms(0)
+	other.relay(1, toAll("again from 1"))
+	c.hears("again from 1")
+}
+
+// A command that makes no sense here is confirmed all the same, else it would come again for ever; what is no such frame ends the link.
+func TestAPeersNonsense(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+	c := connect(t, g)
+	p := dialPeer(t, g, 1)
+	p.confirms(0)
+	publish := toAll("x")
+	for i, f := range []*link.Frame{
+		{Type: link.Send, Code: 2, Payload: []byte("no such loop")},
+		{Type: link.Count, Payload: []byte{0, 0}},
+		{Type: link.Send, Flags: link.FlagResult},
+		{Type: link.Publish, Flags: link.FlagFar, Payload: publish.Payload},
+		{Type: link.Publish, Slot: 3, Payload: publish.Payload},
+		{Type: link.Evict, Payload: []byte{0, 1}},
+		{Type: link.Relay, Payload: link.Append(nil, publish)},
+		{Type: link.Unit},
+	} {
+		p.relay(uint64(i+1), f)
+		p.confirms(uint64(i + 1))
+	}
+	p.relay(9, toAll("still there"))
+	c.hears("still there")
+	if s := g.Stats(); s.Unreached != 8 {
+		t.Errorf("%d commands were counted as lost", s.Unreached)
+	}
+	for name, f := range map[string]*link.Frame{
+		"a sequence again": {Type: link.Relay, Token: 9, Payload: link.Append(nil, publish)},
+		"no frame within":  {Type: link.Relay, Token: 10, Payload: []byte("x")},
+		"a worker's":       {Type: link.Credit, Slot: 1},
+	} {
+		p := dialPeer(t, g, 1)
+		p.confirms(9)
+		p.send(f)
+		if f, err := p.next(); err == nil {
+			t.Errorf("%s: %v", name, f.Type)
+		}
+	}
+}
+
+// A gateway that cannot be reached by the address its workers have is reached by the one that it advertises.
+func TestAdvertise(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{"nowhere", "http://host:1"} {
+		if _, err := gateway.New(gateway.Config{Advertise: bad, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}}); err == nil {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+	g, _ := start(t, gateway.Config{Advertise: "gw.example:2300", Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+	conn, err := net.Dial("tcp", g.InnerAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	hello, err := link.Connect(conn, nil, link.WorkerHello{Role: link.RoleProbe, Loop: link.AnyLoop})
+	if err != nil || hello.Advertise != "gw.example:2300" {
+		t.Error(fmt.Sprint(hello.Advertise, err))
+	}
+}
+
+// hearing is a client that hears messages.
+type hearing struct{ *fakeClient }
+
+func connect(t *testing.T, g *gateway.Gateway) hearing { return hearing{dialClient(t, g.Addrs()[0])} }
+
+func (c hearing) hears(text string) {
+	c.t.Helper()
+	if got := c.hear(); got != text {
+		c.t.Fatalf("heard %q, not %q", got, text)
+	}
+}

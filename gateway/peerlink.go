@@ -1,0 +1,230 @@
+package gateway
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"sluice/engine"
+	"sluice/internal/link"
+)
+
+// peerLink is what both ends of a link between gateways have in common. It is owned by the loop.
+type peerLink struct {
+	loop  *loop
+	conn  *engine.Conn
+	timer engine.Timer
+	heard bool // since the last heartbeat
+	asked bool // a ping is unanswered
+	over  bool // what still comes is of no effect
+
+	pressing bool // it has filled another loop's inbox, and is not read until that is empty
+}
+
+// open is called first.
+func (k *peerLink) open(l *loop, c *engine.Conn) {
+	k.loop, k.conn = l, c
+	l.linked++
+	k.timer.Target = k
+	l.el.Schedule(&k.timer, l.g.cfg.LinkHeartbeat)
+}
+
+// closed is called last.
+func (k *peerLink) closed() {
+	k.over = true
+	k.loop.linked--
+	k.loop.el.Cancel(&k.timer)
+}
+
+// frames hands all whole frames to take, but those that keep the link alive.
+func (k *peerLink) frames(in []byte, take func(*link.Frame) error) (taken int) {
+	for !k.over {
+		var f link.Frame
+		n, err := link.Next(in[taken:], link.MaxFrame, &f)
+		if n == 0 && err == nil {
+			break
+		}
+		k.heard = true
+		switch {
+		case err != nil:
+		case f.Type == link.Ping:
+			k.send(&link.Frame{Type: link.Pong, ID: f.ID})
+		case f.Type == link.Pong:
+		case f.Type == link.GoAway:
+			k.close(link.ReasonPeer)
+		default:
+			err = take(&f)
+		}
+		if err != nil {
+			k.loop.g.log.Warn("link to another gateway ended", "loop", k.loop.index, "remote", k.conn.RemoteAddr().String(), "err", err)
+			k.close(link.ReasonProtocol)
+		}
+		taken += n
+	}
+	if k.over {
+		return len(in)
+	}
+	return taken
+}
+
+func (k *peerLink) send(f *link.Frame) {
+	_ = k.conn.Commit(link.Append(k.conn.Begin(len(f.Payload)), f)) // an overflow ends the link by itself
+}
+
+func (k *peerLink) close(reason link.Reason) {
+	k.over = true
+	k.conn.Close(closing(reason))
+}
+
+// OnTimer implements engine.Expirer: the heartbeat.
+func (k *peerLink) OnTimer(*engine.Timer) {
+	switch {
+	case k.over:
+		return
+	case k.heard || k.pressing || k.asked && k.conn.Arrived(): // what is not read cannot be heard
+		k.heard, k.asked = false, false
+	case k.asked:
+		k.close(link.ReasonIdle)
+		return
+	default:
+		k.asked = true
+		k.send(&link.Frame{Type: link.Ping})
+	}
+	k.loop.el.Schedule(&k.timer, k.loop.g.cfg.LinkHeartbeat)
+}
+
+// outLink is the end of who dialled: what its loop's clients did goes by it.
+type outLink struct {
+	peerLink
+	peer  *peer
+	epoch uint64        // of the other gateway
+	ended chan struct{} // closed when the connection is
+}
+
+// OnOpen implements engine.Handler.
+func (k *outLink) OnOpen(c *engine.Conn) {
+	k.open(k.peer.loop, c)
+	if k.peer.dialled = k; k.peer.left {
+		k.close(link.ReasonPeer)
+	}
+}
+
+// OnData implements engine.Handler.
+func (k *outLink) OnData(_ *engine.Conn, in []byte) int {
+	return k.frames(in, func(f *link.Frame) error {
+		switch {
+		case f.Type != link.Confirm:
+			return link.ErrFrame
+		case k.peer.link == k:
+			return k.peer.confirmed(f.Token)
+		}
+		k.loop.g.log.Info("link to another gateway open", "gateway", k.peer.id, "loop", k.loop.index, "remote", k.conn.RemoteAddr().String())
+		return k.peer.reached(k, f.Token)
+	})
+}
+
+// OnClose implements engine.Handler.
+func (k *outLink) OnClose(*engine.Conn, error) {
+	k.closed()
+	k.peer.unreached(k)
+	close(k.ended)
+}
+
+// from names what comes from one loop of another gateway.
+type from struct{ gateway, loop uint32 }
+
+// arrival is what a loop has carried out for one loop of another gateway. It outlives their link.
+type arrival struct {
+	stream uint64 // the outbox there
+	last   uint64 // sequence of the newest command carried out
+	link   *inLink
+	gone   uint32 // the loop's second in which the link ended
+}
+
+// arrivalsFor is how long it is remembered, in seconds, after the link has ended: much longer than the other gateway keeps anything.
+const arrivalsFor = 3600
+
+// forgetArrivals is called once a second.
+func (l *loop) forgetArrivals() {
+	for who, a := range l.arrivals {
+		if a.link == nil && l.seconds-a.gone > arrivalsFor {
+			delete(l.arrivals, who)
+		}
+	}
+}
+
+// inLink is the end of who was dialled.
+type inLink struct {
+	peerLink
+	hello  link.WorkerHello
+	serial uint32
+	of     *arrival
+}
+
+func newInLink(l *loop, hello link.WorkerHello) *inLink {
+	return &inLink{peerLink: peerLink{loop: l}, hello: hello}
+}
+
+// OnOpen implements engine.Handler.
+func (k *inLink) OnOpen(c *engine.Conn) {
+	l := k.loop
+	k.open(l, c)
+	l.serials++
+	k.serial = l.serials
+	l.comers[k.serial] = k
+	id := k.hello.ID
+	who := from{binary.BigEndian.Uint32(id[:]), binary.BigEndian.Uint32(id[4:])}
+	a := l.arrivals[who]
+	if stream := binary.BigEndian.Uint64(id[8:]); a == nil || a.stream != stream {
+		if a != nil && a.link != nil {
+			a.link.close(link.ReasonPeer)
+		}
+		a = &arrival{stream: stream}
+		l.arrivals[who] = a
+	}
+	if a.link != nil {
+		a.link.close(link.ReasonPeer) // it is broken, and we have not noticed
+	}
+	a.link, k.of = k, a
+	k.send(&link.Frame{Type: link.Confirm, Token: a.last})
+}
+
+// OnData implements engine.Handler.
+func (k *inLink) OnData(_ *engine.Conn, in []byte) int {
+	before := k.of.last
+	taken := k.frames(in, k.take)
+	if !k.over && k.of.last != before {
+		k.send(&link.Frame{Type: link.Confirm, Token: k.of.last})
+	}
+	return taken
+}
+
+// take carries out a command. None comes twice: the other gateway goes on behind what OnOpen has confirmed.
+func (k *inLink) take(f *link.Frame) error {
+	l := k.loop
+	inner, err := within(f)
+	if err != nil {
+		return err
+	}
+	if f.Token <= k.of.last {
+		return fmt.Errorf("%w: sequence %d behind %d", link.ErrFrame, f.Token, k.of.last)
+	}
+	k.of.last = f.Token
+	if err := l.g.checkArrival(&inner); err != nil { // it would come again by the next link
+		l.stats.Unreached++
+		if l.g.complain.Allow() {
+			l.g.log.Warn("a command of another gateway makes no sense here", "gateway", binary.BigEndian.Uint32(k.hello.ID[:]), "err", err)
+		}
+		return nil
+	}
+	l.command(origin{l.index, noteCommand, k.serial}, &inner)
+	return nil
+}
+
+// OnClose implements engine.Handler.
+func (k *inLink) OnClose(*engine.Conn, error) {
+	k.closed()
+	delete(k.loop.comers, k.serial)
+	if k.of.link == k {
+		k.of.link, k.of.gone = nil, k.loop.seconds
+	}
+}

@@ -1,0 +1,159 @@
+package worker
+
+import (
+	"encoding/binary"
+
+	"sluice/internal/link"
+)
+
+// A session keeps a copy of its client's uid and attributes, each with the version that the gateway gave it. A change that the worker makes itself it makes in its copy at once,
+// and takes it that the version is one more then; the command says which version that was made of. The gateway tells the worker of every change that it did not make, and of its own
+// when they were not made of the present version: then by a version which is newer than the copy can be by itself. So a copy that takes what is newer, and nothing
+// else, is what stands at the gateway once both are quiet.
+
+// known is a copy of what the gateway keeps of a client.
+type known struct {
+	uid        string
+	uidVersion uint32
+	version    uint32 // of attrs
+	attrs      []link.Attribute
+}
+
+// learn takes over what is newer.
+func (k *known) learn(o *known) {
+	if link.Newer(o.uidVersion, k.uidVersion) {
+		k.uid, k.uidVersion = o.uid, o.uidVersion
+	}
+	if link.Newer(o.version, k.version) {
+		k.attrs, k.version = o.attrs, o.version
+	}
+}
+
+// refresh takes over what somebody else changed.
+func (s *session) refresh(f *link.Frame) error {
+	c := link.Read(f.Payload)
+	o := known{version: c.U32(), uidVersion: c.U32(), uid: string(c.Bytes()), attrs: c.Attributes()}
+	if c.Bad() {
+		return link.ErrFrame
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known.learn(&o)
+	if s.undo != nil {
+		s.undo.learn(&o)
+	}
+	return nil
+}
+
+// remember is called with mu before the copy changes: a call that fails takes back what its unit would have made so.
+func (s *session) remember() {
+	if s.unit != nil && s.undo == nil {
+		k := s.known
+		s.undo = &k
+	}
+}
+
+// endUnit ends the unit of a call. Called with mu.
+func (s *session) endUnit(ok bool) {
+	if u := s.undo; u != nil {
+		if s.undo = nil; !ok {
+			s.known = *u
+		}
+	}
+	s.unit = nil
+}
+
+// setUID binds the client to a uid, or takes it away.
+func (c *Client) setUID(t link.Type, flags uint8, uid string) error {
+	if c.s == nil {
+		return c.command(t, flags, append(make([]byte, 4), uid...))
+	}
+	s := c.s
+	s.setting.Lock()
+	defer s.setting.Unlock()
+	s.mu.Lock()
+	version := s.known.uidVersion
+	s.mu.Unlock()
+	err := c.change(t, flags, append(binary.BigEndian.AppendUint32(nil, version), uid...))
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remember()
+	s.known.uid = uid
+	s.known.uidVersion++
+	return nil
+}
+
+// set changes the client's attributes.
+func (c *Client) set(attrs map[string]string, flags uint8) error {
+	list, err := attrList(attrs)
+	if err != nil {
+		return err
+	}
+	if c.s == nil {
+		return c.command(link.Set, flags, appendVersioned(nil, 0, list))
+	}
+	s := c.s
+	s.setting.Lock()
+	defer s.setting.Unlock()
+	merge := flags&link.FlagMerge != 0
+	s.mu.Lock()
+	version := s.known.version
+	next := merged(s.known.attrs, list, merge)
+	s.mu.Unlock()
+	if link.AttributesSize(next) > link.MaxAttributes {
+		return ErrTooBig
+	}
+	if err := c.change(link.Set, flags, appendVersioned(nil, version, list)); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remember()
+	if s.known.version != version { // somebody else's change has come meanwhile; the gateway will say what stands
+		next = merged(s.known.attrs, list, merge)
+	}
+	s.known.attrs = next
+	s.known.version++
+	return nil
+}
+
+// change sends a command that changes what the session has a copy of, down its own link. Called with setting. When that link has ended the
+// client has another session, here or elsewhere, which the gateway tells.
+func (c *Client) change(t link.Type, flags uint8, payload []byte) error {
+	s := c.s
+	var f link.Frame
+	c.address(&f, t, flags|link.FlagOwn)
+	s.mu.Lock()
+	if u := s.unit; u != nil {
+		err := u.add(&f, nil, payload)
+		s.mu.Unlock()
+		return err
+	}
+	s.mu.Unlock()
+	if s.link.plain(&f, nil, payload) == nil {
+		return nil
+	}
+	return c.command(t, flags, payload)
+}
+
+// concede takes over the attributes that a comparison has found at the gateway. Changes that the running call has made and not sent would keep them out, and the next comparison
+// from succeeding: these give way, and the gateway is asked to say what stands when it has made them.
+func (s *session) concede(version uint32, attrs []link.Attribute) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := known{version: version, attrs: attrs, uid: s.known.uid, uidVersion: s.known.uidVersion}
+	if s.undo == nil || s.undo.version == s.known.version || link.Newer(s.undo.version, version) {
+		s.known.learn(&o)
+		return
+	}
+	s.undo.version, s.undo.attrs = version, attrs
+	s.known.version, s.known.attrs = version, attrs
+	if s.unit != nil {
+		var f link.Frame
+		s.address(&f, link.Set, link.FlagOwn|link.FlagMerge)
+		_ = s.unit.add(&f, nil, appendVersioned(nil, version-1, nil)) // a version that stands no more
+	}
+}

@@ -1,0 +1,132 @@
+package worker_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/gateway"
+	"sluice/internal/proctest"
+	"sluice/worker"
+)
+
+// logins is business in which a name has one client.
+//
+//	login NAME        becomes the client of the name; "in"
+//	slowly NAME       the same, and the call goes on for a while
+//	try NAME          the same, and the call fails
+//	replace NAME      tells those that have the name, takes it, and tells all that have it
+type logins struct{}
+
+func (logins) OnMessage(c *worker.Client, m worker.Message) {
+	verb, name, _ := strings.Cut(string(m.Data), " ")
+	if verb == "replace" {
+		_ = c.SendUID(name, worker.Text("you were replaced"))
+	}
+	_ = c.BindOnly(name)
+	switch verb {
+	case "slowly":
+		time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond) // what others do meanwhile is what is tested
+	case "try":
+		panic("on purpose")
+	}
+	if verb != "replace" {
+		_ = c.Send(worker.Text("in"))
+	} else {
+		_ = c.SendUID(name, worker.Text("in"))
+	}
+}
+
+// Of several that log in at once under one name, by any gateways, loops and workers, exactly one stays, and it is the one that the name reaches.
+func TestOneStays(t *testing.T) {
+	t.Parallel()
+	var gateways []*gateway.Gateway
+	var inner []string
+	for id := range uint32(3) {
+		g, _ := realGateway(t, id+1, "127.0.0.1:0", nil)
+		gateways, inner = append(gateways, g), append(inner, g.InnerAddr())
+	}
+	var w *worker.Worker
+	for range 2 {
+		w = run(t, worker.Config{Gateways: inner}, logins{})
+		<-w.Ready()
+	}
+	for round := range 30 {
+		name := fmt.Sprint("name", round)
+		var racers []*line
+		for i := range 2 + rand.IntN(4) {
+			c := dial(t, gateways[(i+round)%len(gateways)])
+			racers = append(racers, c)
+		}
+		for _, c := range racers {
+			go func() { _, _ = fmt.Fprintf(c.conn, "%s %s\n", []string{"login", "slowly"}[rand.IntN(2)], name) }()
+		}
+		for _, c := range racers {
+			c.hears("in")
+		}
+		proctest.Await(t, "one has the name", func() bool {
+			n, err := w.CountUIDs(context.Background(), name)
+			return err == nil && n[name] == 1
+		})
+		if err := w.SendUID(name, worker.Text("yours")); err != nil {
+			t.Fatal(err)
+		}
+		stay := 0
+		for _, c := range racers {
+			switch text := c.next(); text {
+			case "yours":
+				stay++
+			case `{"type":"sluice.closed","reason":"replaced"}`:
+			default:
+				t.Errorf("round %d: %q", round, text)
+			}
+			_ = c.conn.Close()
+		}
+		if stay != 1 {
+			t.Errorf("round %d: of %d clients %d stay", round, len(racers), stay)
+		}
+	}
+}
+
+// A call that fails has thrown nobody out, at no gateway.
+func TestAFailedLoginEvictsNobody(t *testing.T) {
+	t.Parallel()
+	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
+	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
+	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, logins{})
+	<-w.Ready()
+	ann, other := dial(t, g1), dial(t, g2)
+	ann.say("login ann")
+	ann.hears("in")
+	other.say("try ann")
+	other.say("login bob") // handled behind it
+	other.hears("in")
+	ann.say("login ann")
+	ann.hears("in")
+	other.say("replace ann")
+	other.hears("in")
+	ann.hears("you were replaced")
+	ann.hears(`{"type":"sluice.closed","reason":"replaced"}`)
+}
+
+// An eviction is one of the call's effects, in their order: who is evicted hears first what it was sent before, wherever it is, and nothing that comes after.
+func TestAnEvictionKeepsItsPlace(t *testing.T) {
+	t.Parallel()
+	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
+	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
+	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, logins{})
+	<-w.Ready()
+	for range 20 {
+		old, next := dial(t, g2), dial(t, g1)
+		old.say("login ann")
+		old.hears("in")
+		next.say("replace ann")
+		next.hears("in")
+		old.hears("you were replaced")
+		old.hears(`{"type":"sluice.closed","reason":"replaced"}`)
+		_, _ = old.conn.Close(), next.conn.Close()
+	}
+}

@@ -1,0 +1,155 @@
+package worker_test
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"sluice/gateway"
+	"sluice/internal/proctest"
+)
+
+// Workers are killed under load, again and again: what their handlers say reaches the clients of all gateways once and in order, and each message is answered once.
+// SLUICE_KILLS=1000 kills so many for each number of gateways.
+func TestKilledWorkersLoseNothingElsewhere(t *testing.T) {
+	kills := 15
+	if n, err := strconv.Atoi(os.Getenv("SLUICE_KILLS")); err == nil {
+		kills = n
+	}
+	bin := proctest.BuildTest(t, "testdata/crowd")
+	for _, gateways := range []int{2, 3} {
+		t.Run(fmt.Sprint(gateways, " gateways"), func(t *testing.T) {
+			r := newRoom(t, gateways)
+			workers := [2]*proctest.Process{}
+			for i := range workers {
+				workers[i] = proctest.Start(t, nil, bin, r.inner...)
+			}
+			r.enter(t)
+			for range kills {
+				r.progress(t)
+				i := rand.IntN(len(workers))
+				workers[i].Kill()
+				workers[i] = proctest.Start(t, nil, bin, r.inner...)
+			}
+			r.end(t)
+		})
+	}
+}
+
+// room is clients that all talk and hear each other, a few at each gateway.
+type room struct {
+	gateways []*gateway.Gateway
+	inner    []string
+	people   []*talker
+	said     atomic.Int64
+	enough   atomic.Bool
+	talking  sync.WaitGroup
+}
+
+// talker is one of them: it says numbers, each when the one before has been answered.
+type talker struct {
+	*line
+	name string
+	said int
+	last map[string]int // number heard of each other
+	err  error
+}
+
+const talkersEach = 4 // gateway
+
+func newRoom(t *testing.T, gateways int) *room {
+	t.Helper()
+	r := &room{}
+	for id := range gateways {
+		g := serve(t, gateway.Config{
+			ID: uint32(id + 1), Loops: 2, MaxTries: 255, Logger: slog.New(slog.DiscardHandler),
+			Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}},
+		})
+		r.gateways, r.inner = append(r.gateways, g), append(r.inner, g.InnerAddr())
+	}
+	return r
+}
+
+// enter has all come in, and then talk.
+func (r *room) enter(t *testing.T) {
+	t.Helper()
+	for i, g := range r.gateways {
+		for j := range talkersEach {
+			p := &talker{line: dial(t, g), name: fmt.Sprintf("%d-%d", i, j), last: map[string]int{}}
+			p.say("join " + p.name)
+			p.hears("ok")
+			r.people = append(r.people, p)
+		}
+	}
+	for _, p := range r.people {
+		r.talking.Go(func() { p.err = p.talk(r) })
+	}
+}
+
+// talk ends when all have said enough, and p has heard "end" of each.
+func (p *talker) talk(r *room) error {
+	p.say("say 1")
+	for ended := 0; ended < len(r.people); {
+		word, rest, _ := strings.Cut(p.next(), " ")
+		switch n, _ := strconv.Atoi(rest); {
+		case rest == "end":
+			ended++
+		case word != "ok" && n != p.last[word]+1:
+			return fmt.Errorf("%s heard %q of %s behind %d", p.name, rest, word, p.last[word])
+		case word != "ok":
+			p.last[word] = n
+		case n != p.said+1:
+			return fmt.Errorf("%s was answered %q behind %d", p.name, rest, p.said)
+		case r.enough.Load():
+			p.said = n
+			p.say("say end")
+		default:
+			p.said = n
+			r.said.Add(1)
+			p.say(fmt.Sprint("say ", n+1))
+		}
+	}
+	return nil
+}
+
+// progress waits until the room has gone on talking.
+func (r *room) progress(t *testing.T) {
+	t.Helper()
+	goal := r.said.Load() + int64(rand.IntN(40*len(r.people)))
+	proctest.Await(t, "talk goes on", func() bool { return r.said.Load() > goal })
+}
+
+// end has all stop, and compares what was heard with what was said.
+func (r *room) end(t *testing.T) {
+	t.Helper()
+	r.enough.Store(true)
+	r.talking.Wait()
+	total := 0
+	for _, p := range r.people {
+		if p.err != nil {
+			t.Error(p.err)
+			continue
+		}
+		total += p.said
+		for _, o := range r.people {
+			if o != p && p.last[o.name] != o.said {
+				t.Errorf("%s heard up to %d of %s, who said %d", p.name, p.last[o.name], o.name, o.said)
+			}
+		}
+	}
+	redelivered := uint64(0)
+	for _, g := range r.gateways {
+		s := g.Stats()
+		redelivered += s.Redelivered
+		if s.Unreached+s.Refused+s.Poisoned > 0 {
+			t.Errorf("unreached %d, refused %d, poisoned %d", s.Unreached, s.Refused, s.Poisoned)
+		}
+	}
+	t.Logf("%d said, %d redelivered", total, redelivered)
+}
