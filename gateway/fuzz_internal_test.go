@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
@@ -25,6 +26,8 @@ func small(t testing.TB, url string) (*world, *listener) {
 		t.Fatal(err)
 	}
 	g := &Gateway{cfg: cfg, log: cfg.Logger, engine: sim.Engine(), keys: maphash.MakeSeed(), complain: nil, pages: make(chan struct{}, 1)}
+	g.peerCtx, g.stopPeers = context.WithCancel(context.Background())
+	g.stopPeers() // nobody is dialled
 	for i, el := range sim.Engine().Loops() {
 		l := newLoop(g, el, uint8(i))
 		l.tokens = rand.NewChaCha8([32]byte{byte(i)})

@@ -47,7 +47,7 @@ func TestSelectPagesOverAllLoops(t *testing.T) {
 		uid := fmt.Sprintf("user%d", i)
 		want[id(w, loop, f)] = uid
 		f.Code = uint16(loop)
-		for _, c := range []link.Frame{{Type: link.Bind, Payload: []byte(uid)}, {Type: link.Join, Payload: []byte([]string{"even", "odd"}[i%2])}} {
+		for _, c := range []link.Frame{{Type: link.Bind, Payload: append(make([]byte, 4), uid...)}, {Type: link.Join, Payload: []byte([]string{"even", "odd"}[i%2])}} {
 			f.Type, f.Payload, f.Flags = c.Type, c.Payload, link.FlagResult
 			f.ID = uint32(1000 + i)
 			w.links[loop].write(&f)
