@@ -108,12 +108,10 @@ func TestCheck(t *testing.T) {
 	list := link.AppendList(nil, []string{"a", "bc"})
 	set := link.AppendAttributes([]byte{0, 0, 0, 0}, []link.Attribute{{Key: "k", Value: "value"}, {Key: "l", Value: "w"}})
 	publish := link.AppendIDs(bytes.Clone(list), make([]link.ClientID, 2))
-	evict := append(link.AppendBytes(nil, "uid"), make([]byte, 16)...)
 	query := append(make([]byte, 13), list...)
 	for _, f := range []link.Frame{
 		{Type: link.Set, Payload: set},
 		{Type: link.Publish, Payload: publish},
-		{Type: link.Evict, Payload: evict},
 		{Type: link.Count, Code: link.TargetUIDs, Payload: list},
 		{Type: link.Select, Payload: query},
 	} {
