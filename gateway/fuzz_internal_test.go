@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"testing"
 
+	xrate "golang.org/x/time/rate"
+
 	"sluice/codec"
 	"sluice/engine"
 	"sluice/internal/link"
@@ -24,7 +26,7 @@ func small(t testing.TB, url string) (*world, *listener) {
 	if err := cfg.setDefaults(); err != nil {
 		t.Fatal(err)
 	}
-	g := &Gateway{cfg: cfg, log: cfg.Logger, engine: sim.Engine(), keys: maphash.MakeSeed(), complain: nil, pages: make(chan struct{}, 1)}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, engine: sim.Engine(), keys: maphash.MakeSeed(), grumble: xrate.NewLimiter(1, 5), pages: make(chan struct{}, 1)}
 	for i, el := range sim.Engine().Loops() {
 		l := newLoop(g, el, uint8(i))
 		l.tokens = rand.NewChaCha8([32]byte{byte(i)})

@@ -141,6 +141,16 @@ func (k *workerLink) leave() {
 
 // frame acts on one frame of the worker.
 func (k *workerLink) frame(f *link.Frame) error {
+	if isCommand(f.Type) {
+		if err := k.loop.g.check(f); err != nil {
+			return err
+		}
+		k.loop.command(k.origin(), f)
+		return nil
+	}
+	if err := wellFormed(f); err != nil {
+		return err
+	}
 	switch f.Type {
 	case link.Unit:
 		return k.unit(f)
@@ -155,11 +165,6 @@ func (k *workerLink) frame(f *link.Frame) error {
 	case link.GoAway:
 		k.conn.Close(closing(link.ReasonPeer))
 		k.leave()
-	default:
-		if err := k.loop.g.check(f); err != nil {
-			return err
-		}
-		k.loop.command(k.origin(), f)
 	}
 	return nil
 }
