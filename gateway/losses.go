@@ -8,12 +8,15 @@ import (
 // tellEvery is how often a gateway says in its log what has been refused, dropped or cut meanwhile.
 const tellEvery = 10 * time.Second
 
-// losses are the counters of what did not come whole or at all, by their names in the log: all that Stats has but those that a test names as none. Who sent what the
-// protocol forbids, or was idle, is none. origins-refused and requests-too-large are among clients-refused, as are those that were turned away.
-var losses = []struct {
+// loss is a counter by its name in the log.
+type loss struct {
 	name string
 	of   func(*Stats) uint64
-}{
+}
+
+// losses are the counters of what did not come whole or at all, all that Stats has but those that a test names as none. Who sent what the
+// protocol forbids, or was idle, is none. origins-refused and requests-too-large are among clients-refused, as are those that were turned away.
+var losses = []loss{
 	{"messages-refused", func(s *Stats) uint64 { return s.Refused }},
 	{"messages-poisoned", func(s *Stats) uint64 { return s.Poisoned }},
 	{"messages-unsendable", func(s *Stats) uint64 { return s.Unsendable }},
