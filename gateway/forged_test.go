@@ -42,7 +42,11 @@ func TestForgedIDs(t *testing.T) {
 	_ = c.conn.Close()
 	stop()
 	again, _ := start(t, cfg) // under the same id
+	epoch := w.links[0].hello.Epoch
 	w = dialWorker(t, again.InnerAddr(), nil, oneWorker)
+	if w.links[0].hello.Epoch == epoch {
+		t.Error("two starts have one epoch")
+	}
 	c = dialClient(t, again.Addrs()[0])
 	now := attached(w)
 	if now.Token == f.Token {

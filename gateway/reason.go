@@ -53,8 +53,6 @@ func farewell(r link.Reason) (code uint16, text string) {
 		code = 1011
 	case link.ReasonDraining:
 		code = 1012
-	case link.ReasonNoWorker:
-		code = 1013
 	default:
 		code = 4000 + uint16(r)
 	}

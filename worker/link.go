@@ -20,7 +20,7 @@ type gwLink struct {
 	conn      stream
 	raw       syscall.RawConn // of conn; nil: it has none
 	gateway   uint32
-	epoch     uint64 // of the gateway: its start
+	epoch     uint64 // of the gateway: another one at each start
 	loop      uint8
 	loops     uint16
 	maxFrame  int
