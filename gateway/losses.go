@@ -15,7 +15,7 @@ type loss struct {
 }
 
 // losses are the counters of what did not come whole or at all, all that Stats has but those that a test names as none. Who sent what the
-// protocol forbids, or was idle, is none. origins-refused and requests-too-large are among clients-refused, as are those that were turned away.
+// protocol forbids, or was idle, is none. origins-refused, requests-too-large and pages-refused are among clients-refused, as are those that were turned away.
 var losses = []loss{
 	{"messages-refused", func(s *Stats) uint64 { return s.Refused }},
 	{"messages-poisoned", func(s *Stats) uint64 { return s.Poisoned }},

@@ -36,11 +36,11 @@ type LoopStats struct {
 	Paused           uint64            // times that a client's reads were paused
 	QueueFull        uint64            // times that Config.MaxQueueBytes began to wait in the queues of a loop
 	Pressed          uint64            // times that a link was paused because another loop was behind
-	Pages            uint64            // plain HTTP requests answered
-	PagesRefused     uint64            // for there were too many at once
+	Pages            uint64            // plain HTTP requests given to Listener.Page
+	PagesRefused     uint64            // of Refusals: pages, for there were 64 at once
 	PagesFailed      uint64            // their handler panicked, or made more than 512 KiB: 500
 	PagesCut         uint64            // they were not there within 30 s
-	Refusals         uint64            // handshakes refused, and clients that came when the gateway was closing down or overloaded
+	Refusals         uint64            // handshakes and pages refused, and clients that came when the gateway was closing down or overloaded
 	HandshakesCut    uint64            // they took longer than Listener.HandshakeTimeout
 	SlotsRefused     uint64            // connections closed because their loop had 16,777,216 clients
 	TurnedAway       uint64            // of them those that came when their loop was overloaded
