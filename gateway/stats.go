@@ -22,7 +22,7 @@ type LoopStats struct {
 	MessagesIn       uint64            // from clients
 	MessagesOut      uint64            // from workers that a client's connection took: not what was dropped or could not be sent, nor what the gateway says by itself
 	Unsendable       uint64            // messages that their client's format cannot carry: a line break in a line, what is no JSON in JSON
-	InvalidTexts     uint64            // texts of workers that were not valid UTF-8 and went to clients with U+FFFD in place of what was not
+	InvalidTexts     uint64            // texts of workers that were not valid UTF-8 and went to clients with U+FFFD in place of what was not; a publish counts once on each loop
 	PeerErrors       uint64            // of Ends "peer": WebSockets whose clients closed over what they were sent, with code 1002, 1003, 1007 or 1009; the log has the code
 	Held             uint64            // messages that had to wait
 	Refused          uint64            // messages that no worker took in time, or past Config.HoldBytes; their clients were told, if they were still there

@@ -7,6 +7,7 @@ import (
 	"sluice/codec"
 	"sluice/gateway"
 	"sluice/internal/link"
+	"sluice/worker"
 )
 
 // A text that is not valid UTF-8 ends nobody's WebSocket: what is not becomes U+FFFD where the format
@@ -93,5 +94,45 @@ func TestAClientThatClosesOverWhatItWasSent(t *testing.T) {
 	}
 	if len(told) != 4 || !strings.Contains(told[2], "code=1007 reason=why") {
 		t.Errorf("the log has %q", told)
+	}
+}
+
+// greeter is a room that publishes what clients say under the names they came with, whatever these are.
+type greeter struct{}
+
+func (greeter) OnConnect(c *worker.Client) {
+	_ = c.MergeAttrs(map[string]string{"name": c.Request().Query("name")})
+	_ = c.Join("lobby")
+}
+
+func (greeter) OnMessage(c *worker.Client, m worker.Message) {
+	name, _ := c.Attr("name")
+	_ = c.Publish("lobby", worker.Text(name+": "+string(m.Data)))
+}
+
+// One client with a name, or a line, that is not UTF-8 closes nobody in its room.
+func TestARoomOutlivesInvalidText(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}}})
+	runWorker(t, g, greeter{})
+	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
+	bob, telnet := dialClient(t, g.Addrs()[0]), dialClient(t, g.Addrs()[1])
+	eve := &fakeClient{t: t, conn: dial(t, hostport(g.Addrs()[0]))}
+	eve.upgrade(hostport(g.Addrs()[0]), "/?name=%FF%FE")
+	bob.say("I am here") // and has joined
+	if got := bob.hear(); got != ": I am here" {
+		t.Fatal(got)
+	}
+	eve.say("hello")
+	if got := bob.hear(); got != "\uFFFD: hello" {
+		t.Errorf("of a name that is not UTF-8 Bob hears %q", got)
+	}
+	telnet.write([]byte("caf\xe9\n"))
+	if got := bob.hear(); got != ": caf\uFFFD" {
+		t.Errorf("of a line that is not Bob hears %q", got)
+	}
+	bob.say("still here")
+	if got := bob.hear(); got != ": still here" {
+		t.Errorf("then Bob hears %q", got)
 	}
 }
