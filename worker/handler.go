@@ -162,7 +162,7 @@ const (
 	ReasonSlowConsumer = link.ReasonSlowConsumer // it did not read what was sent to it
 	ReasonProtocol     = link.ReasonProtocol     // it sent what its protocol forbids
 	ReasonTooBig       = link.ReasonTooBig       // a message passed the size limit
-	ReasonLimit        = link.ReasonLimit        // a message of its took too long to come, or too much waited for the rest of messages and most of it was its
+	ReasonLimit        = link.ReasonLimit        // a message of it was not whole in time, or unfinished messages took too much memory and it held most of it
 	ReasonHandshake    = link.ReasonHandshake    // it did not say anything in the time it had for its first message
 	ReasonDraining     = link.ReasonDraining     // the gateway is closing down
 	ReasonReplaced     = link.ReasonReplaced     // a newer connection of the same uid
