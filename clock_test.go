@@ -70,7 +70,6 @@ func TestNothingIsTimedByTheWallClock(t *testing.T) {
 		"chat/chat.go":          {"UnixMilli"}, // when something was said, for people
 		"chat/room.go":          {"UnixMilli"}, // the same
 		"engine/listener.go":    {"Unix"},      // a deadline long past, to end an Accept
-		"gateway/gateway.go":    {"UnixNano"},  // the epoch: a number that differs from run to run
 		"gateway/command.go":    {"UnixNano"},  // of two bindings at gateways that have not heard of each other the later one wins: nothing waits for it
 		"gateway/peerkeeper.go": {"Unix"},      // a deadline long past, to end a hello
 		"worker/gateway.go":     {"Unix"},      // a deadline long past, to end a hello

@@ -26,7 +26,7 @@ func (j JSON) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []b
 
 // Append appends payload, which must be a document whether it is called text
 // or binary. One that CheckDocument refuses would make every receiver hang up,
-// so nothing is appended and dst comes back as it was.
+// so nothing is appended and dst comes back as it was. Invalid UTF-8 is such.
 func (j JSON) Append(dst, payload []byte, text bool) []byte {
 	if CheckDocument(payload) != nil {
 		return dst

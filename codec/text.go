@@ -9,10 +9,11 @@ import (
 // Text carries one message per line: payload, "\n". One "\r" in front of the
 // "\n" belongs to the line's end. An empty line is an empty message.
 //
-// A line that is not valid UTF-8 arrives as MessageBinary: devices that speak
-// another character set live on, and no invalid text ever reaches a WebSocket
-// peer, who would have to close over it. What a line was sent as is not on the
-// wire, so a binary message that is valid UTF-8 arrives as text.
+// A line that is not valid UTF-8 arrives as MessageBinary, so that devices that
+// speak another character set live on: what is passed on as it came goes to a
+// WebSocket as a binary message, where invalid text would end it. What a line
+// was sent as is not on the wire, so a binary message that is valid UTF-8
+// arrives as text. Append writes any bytes, text or not.
 //
 // Every Decode looks for the line's end from the front of in, so MaxMessage also
 // bounds what a peer that sends byte by byte can cost.

@@ -7,7 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// Append appends one whole message. A server's bytes depend on nothing but payload, text and Encoding. Text must be valid UTF-8.
+// Append appends one whole message. A server's bytes depend on nothing but payload, text and Encoding. Text must be valid UTF-8: the peer fails the connection otherwise
+// (RFC 6455 section 8.1), and Append does not look.
 func (w *WebSocket) Append(dst, payload []byte, text bool) []byte {
 	first := byte(bitFin | opBinary)
 	if text {

@@ -55,7 +55,8 @@ type ConnOptions struct {
 	// connection ends with ErrStalled. Zero means no limit.
 	Stall time.Duration
 	// OwnBound keeps what waits out of Config.MaxBuffered: for connections that
-	// their protocol bounds, which must not be cut for what others do.
+	// their protocol bounds, which must not be cut for what others do. One that is
+	// cut for what waits counts as OwnBoundCloses, not as SlowCloses.
 	OwnBound bool
 	// Prompt has what is written inside OnOpen, OnData or OnClose leave when that
 	// callback returns, not at the end of the turn. It is for connections written

@@ -144,7 +144,11 @@ func (c *Conn) makeRoom(last int, policy Overflow) error {
 	}
 	n.DroppedOldest += uint64(b.dropOldest(c, last))
 	if policy == CloseSlow && c.over(last) {
-		n.SlowCloses++
+		if c.options.OwnBound {
+			n.OwnBoundCloses++
+		} else {
+			n.SlowCloses++
+		}
 		c.markEnded(ErrSlowConsumer)
 	} else if b.lostNewest() {
 		return ErrDropped

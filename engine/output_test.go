@@ -81,11 +81,21 @@ func TestWritesKeepTheirOrder(t *testing.T) {
 	}
 }
 
+// Connections with a bound of their own are counted by themselves.
 func TestSlowConsumerIsClosed(t *testing.T) {
 	t.Parallel()
+	for name, ownBound := range map[string]bool{"client": false, "own bound": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			slowConsumerIsClosed(t, ownBound)
+		})
+	}
+}
+
+func slowConsumerIsClosed(t *testing.T, ownBound bool) {
 	e := start(t, Config{})
 	reasons := make(chan error, 1)
-	c, _ := opened(t, e, funcs{close: func(_ *Conn, err error) { reasons <- err }}, ConnOptions{MaxOutput: 256 << 10})
+	c, _ := opened(t, e, funcs{close: func(_ *Conn, err error) { reasons <- err }}, ConnOptions{MaxOutput: 256 << 10, OwnBound: ownBound})
 	chunk := make([]byte, 32<<10)
 	most := 0
 	var last error
@@ -107,7 +117,11 @@ func TestSlowConsumerIsClosed(t *testing.T) {
 	if most > 256<<10+len(chunk) {
 		t.Errorf("up to %d bytes waited", most)
 	}
-	if s := e.Stats()[c.Loop().Index()]; s.SlowCloses != 1 || s.BufferBytes > poolBound {
+	slow, own := uint64(1), uint64(0)
+	if ownBound {
+		slow, own = own, slow
+	}
+	if s := e.Stats()[c.Loop().Index()]; s.SlowCloses != slow || s.OwnBoundCloses != own || s.BufferBytes > poolBound {
 		t.Errorf("stats: %+v", s)
 	}
 }

@@ -20,7 +20,8 @@ type LoopStats struct {
 	DroppedOldest  uint64 // messages dropped to make room, oldest first
 	DroppedNewest  uint64 // messages dropped because they did not fit
 	Conflated      uint64 // messages dropped because a newer one of their key came
-	SlowCloses     uint64 // connections ended because more than MaxOutput waited
+	SlowCloses     uint64 // connections ended because more than MaxOutput waited, but for those with an OwnBound
+	OwnBoundCloses uint64 // connections with an OwnBound ended because more than MaxOutput waited
 	StallCloses    uint64 // connections ended with ErrStalled
 	BudgetCloses   uint64 // connections ended with ErrOverBudget
 	MailboxRejects uint64 // Posts refused with ErrMailboxFull

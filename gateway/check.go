@@ -6,6 +6,63 @@ import (
 	"sluice/internal/link"
 )
 
+// rule is what SPEC.md says of one type of frame from a worker.
+type rule struct {
+	payload payload
+	flags   uint8 // that it may have
+}
+
+const (
+	sendFlags = link.FlagText | link.FlagRaw | link.FlagOverflow | link.FlagLatest | link.FlagResult
+	kickFlags = link.FlagText | link.FlagLast | link.FlagNow | link.FlagResult
+	bindFlags = link.FlagOwn | link.FlagExclusive | link.FlagResult
+	setFlags  = link.FlagOwn | link.FlagMerge | link.FlagCompare | link.FlagResult
+)
+
+// rules are those of all types: what has none comes from no worker, nor from another gateway by way of Relay.
+var rules = [...]rule{
+	link.Unit:     {anything, 0}, // its frames are looked at one by one
+	link.Credit:   {nothing, 0},
+	link.Relay:    {anything, 0}, // checkRelay
+	link.Peers:    {peers, 0},
+	link.Send:     {message, sendFlags},
+	link.Kick:     {lastMessage, kickFlags},
+	link.Bind:     {binding, bindFlags},
+	link.Unbind:   {version, link.FlagOwn | link.FlagResult},
+	link.Join:     {name, link.FlagResult},
+	link.Leave:    {name, link.FlagResult},
+	link.Set:      {change, setFlags},
+	link.Publish:  {publication, sendFlags | link.FlagFar},
+	link.Dissolve: {name, link.FlagFar | link.FlagResult},
+	link.Evict:    {eviction, 0}, // from other gateways only
+	link.Count:    {targets, link.FlagResult},
+	link.Select:   {selection, link.FlagResult},
+	link.Ping:     {nothing, 0},
+	link.Pong:     {nothing, 0},
+	link.Drain:    {nothing, 0},
+	link.GoAway:   {anything, 0},
+}
+
+// wellFormed holds a frame of a worker's against the rule of its type.
+func wellFormed(f *link.Frame) error {
+	if int(f.Type) >= len(rules) || rules[f.Type].payload == unknown {
+		return fmt.Errorf("%w: type %d from a worker", link.ErrFrame, f.Type)
+	}
+	r := rules[f.Type]
+	if more := f.Flags &^ r.flags; more != 0 {
+		return fmt.Errorf("%w: flags %#02x of %v", link.ErrFrame, more, f.Type)
+	}
+	if !r.payload.fits(f) {
+		return fmt.Errorf("%w: payload of %v", link.ErrFrame, f.Type)
+	}
+	return nil
+}
+
+// isCommand reports whether a type is one of those that a unit may hold, and that stand alone too.
+func isCommand(t link.Type) bool {
+	return t == link.Relay || t >= link.Send && t <= link.Select && t != link.Evict
+}
+
 // check looks a worker's command through before anything is done: one that passes can be carried out, here and on every other loop.
 func (g *Gateway) check(f *link.Frame) error {
 	return check(f, len(g.loops))
@@ -13,52 +70,32 @@ func (g *Gateway) check(f *link.Frame) error {
 
 // check does that for a gateway of so many loops.
 func check(f *link.Frame, loops int) error {
-	if f.Type == link.Send && !f.Has(link.FlagLatest) && int(f.Code) < loops {
+	if f.Type == link.Send && f.Flags&(link.FlagLatest|^uint8(sendFlags)) == 0 && int(f.Code) < loops {
 		return nil // the most frequent by far
 	}
-	c := link.Read(f.Payload)
+	if !isCommand(f.Type) {
+		return fmt.Errorf("%w: %v is no command of a worker's", link.ErrFrame, f.Type)
+	}
+	if err := wellFormed(f); err != nil {
+		return err
+	}
 	switch f.Type {
 	case link.Send, link.Kick, link.Bind, link.Unbind, link.Join, link.Leave, link.Set:
 		if int(f.Code) >= loops {
 			return fmt.Errorf("%w: no loop %d", link.ErrFrame, f.Code)
 		}
-		if f.Type == link.Set || f.Type == link.Bind || f.Type == link.Unbind {
-			c.U32()
+	case link.Publish, link.Dissolve:
+		if int(f.Slot) > loops || f.Slot > 0 && f.Has(link.FlagFar) {
+			return fmt.Errorf("%w: no loop %d", link.ErrFrame, f.Slot)
 		}
-		if f.Type == link.Set {
-			skipAttributes(&c)
-		}
-		if f.Type == link.Send && f.Has(link.FlagLatest) {
-			c.Bytes()
-		}
-	case link.Publish:
-		skipList(&c)
-		c.Take(len(link.ClientID{}) * int(c.U16()))
-		if f.Has(link.FlagLatest) {
-			c.Bytes()
-		}
-	case link.Dissolve:
-	case link.Count:
-		skipList(&c)
 	case link.Select:
+		c := link.Read(f.Payload)
 		c.Take(1 + 4) // fields, limit
 		if at := c.U64() >> cursorBits; at >= uint64(loops) {
 			return fmt.Errorf("%w: no loop %d", link.ErrFrame, at)
 		}
-		skipList(&c)
 	case link.Relay:
 		return checkRelay(f)
-	default:
-		return fmt.Errorf("%w: type %d from a worker", link.ErrFrame, f.Type)
-	}
-	if (f.Type == link.Publish || f.Type == link.Dissolve) && (int(f.Slot) > loops || f.Slot > 0 && f.Has(link.FlagFar)) {
-		return fmt.Errorf("%w: no loop %d", link.ErrFrame, f.Slot)
-	}
-	if f.Type >= link.Publish && f.Code > link.TargetClients {
-		return fmt.Errorf("%w: no target %d", link.ErrFrame, f.Code)
-	}
-	if c.Bad() {
-		return fmt.Errorf("%w: payload of a frame of type %d", link.ErrFrame, f.Type)
 	}
 	return nil
 }
@@ -87,12 +124,7 @@ func (g *Gateway) checkArrival(f *link.Frame) error {
 		}
 	case link.Send, link.Kick, link.Bind, link.Unbind, link.Join, link.Leave, link.Set:
 	case link.Evict:
-		c := link.Read(f.Payload)
-		c.Evict()
-		if c.Bad() {
-			return fmt.Errorf("%w: payload of a frame of type %d", link.ErrFrame, f.Type)
-		}
-		return nil
+		return wellFormed(f)
 	default:
 		return fmt.Errorf("%w: type %d in a frame of type %d", link.ErrFrame, f.Type, link.Relay)
 	}
@@ -109,19 +141,6 @@ func within(f *link.Frame) (inner link.Frame, err error) {
 		err = fmt.Errorf("%w: not one command in a frame of type %d", link.ErrFrame, f.Type)
 	}
 	return inner, err
-}
-
-func skipList(c *link.Cursor) {
-	for n := c.U16(); n > 0 && !c.Bad(); n-- {
-		c.Bytes()
-	}
-}
-
-func skipAttributes(c *link.Cursor) {
-	for n := c.U16(); n > 0 && !c.Bad(); n-- {
-		c.Bytes()
-		c.Take(int(c.U32()))
-	}
 }
 
 // checkUnit looks all frames of a unit through.

@@ -14,7 +14,7 @@ type Codec interface {
 	// Decode returns the message at the front of in, and how many bytes it took: 0 when it has not come whole, and then in comes again with more behind it. The
 	// payload may be a view of in. An error ends the client.
 	Decode(in []byte) (payload []byte, text bool, n int, err error)
-	// Append appends a message as it goes over the wire: nothing when the format cannot carry it.
+	// Append appends a message as it goes over the wire: nothing when the format cannot carry it. A text is valid UTF-8: what was not is U+FFFD.
 	Append(dst, payload []byte, text bool) []byte
 }
 

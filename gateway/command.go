@@ -51,18 +51,12 @@ func (l *loop) clientCommand(o origin, f *link.Frame, s *session) link.Status {
 	case link.Bind, link.Unbind:
 		return l.changeUID(o, f, s)
 	case link.Join:
-		if !isName(f.Payload) {
-			return link.BadRequest
-		}
 		l.members.Join(&s.member, string(f.Payload))
 	case link.Leave:
 		l.members.Leave(&s.member, string(f.Payload))
 	}
 	return link.OK
 }
-
-// isName reports whether a payload can be a uid or a group: the protocol has room for 65,535 bytes of it.
-func isName(b []byte) bool { return len(b) > 0 && len(b) < 1<<16 }
 
 // kick closes a client, with a last message where there is one.
 func (s *session) kick(f *link.Frame) {
@@ -81,13 +75,10 @@ func (l *loop) changeUID(o origin, f *link.Frame, s *session) link.Status {
 	c := link.Read(f.Payload)
 	base, uid := c.U32(), c.Rest()
 	own, stale := l.fromOwn(o, f, s), base != s.member.UIDVersion()
-	switch {
-	case f.Type == link.Unbind:
+	if f.Type == link.Unbind {
 		l.members.Unbind(&s.member)
-	case isName(uid):
+	} else {
 		l.bind(o, s, uid, f.Has(link.FlagExclusive))
-	default:
-		return link.BadRequest
 	}
 	if own && stale {
 		s.member.OutrunUID(base)

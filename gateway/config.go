@@ -106,7 +106,9 @@ type Listener struct {
 	// MaxRequest bounds what is kept of a WebSocket's request, in bytes: its target and the fields of KeepHeaders, and 4 bytes for each name and value in them. Where there is more
 	// the WebSocket is refused with status 431. Defaults to 8 KiB. A request's head as a whole has at most 16 KiB.
 	MaxRequest int
-	// Page answers plain HTTP requests (GET, HEAD) on a ws listener. It runs on its own goroutine. Nil: 426. Those for /livez, /readyz and /healthz the gateway answers itself,
+	// Page answers plain HTTP requests (GET, HEAD) on a ws listener, each on a goroutine of its own: 64 at a time, a further one gets 503. An answer's body has at most 512 KiB;
+	// Write fails beyond it, and the client gets 500. After 30 s the request's context ends and the connection is cut. A handler that goes on all the same keeps its place among
+	// the 64 until it returns, and Serve waits for it. Nil: 426. Those for /livez, /readyz and /healthz the gateway answers itself,
 	// with or without a Page, but for the one that is the URL's path.
 	Page http.Handler
 	// MaxMessage is the largest message from a client, in bytes. Defaults to 1 MiB; at most 16 MiB.

@@ -17,6 +17,7 @@ type fanout struct {
 	flags     uint8
 	class     engine.Class
 	delivered uint32
+	text      []byte          // the message where it has to be valid UTF-8; nil: not yet needed
 	refused   uint32          // encodings that cannot carry it, a bit each
 	encoded   []encoded       // by codec encoding
 	targets   [][]byte        // scratch
@@ -52,17 +53,28 @@ func (p *fanout) to(m *roster.Member) {
 		if e.memory == nil {
 			e.memory = p.loop.el.NewShared()
 		}
-		e.message = e.memory.Commit(s.codec.Append(e.memory.Begin(), p.message, p.flags&link.FlagText != 0))
+		e.message = e.memory.Commit(s.codec.Append(e.memory.Begin(), p.payload(s.codec), p.flags&link.FlagText != 0))
 	}
 	if len(e.message) == 0 { // the format cannot carry it
 		p.refused |= 1 << encoding
 		s.loop.stats.Unsendable++
 		return
 	}
-	s.loop.stats.MessagesOut++
 	if s.conn.WriteShared(e.memory, e.message, p.class) == nil {
+		s.loop.stats.MessagesOut++
 		p.delivered++
 	}
+}
+
+// payload is the message as a format is given it.
+func (p *fanout) payload(c messageCodec) []byte {
+	if p.flags&link.FlagText == 0 || !needsUTF8(c) {
+		return p.message
+	}
+	if p.text == nil {
+		p.text = p.loop.validText(p.message)
+	}
+	return p.text
 }
 
 // parse reads the targets and exclusions of a Publish that has been checked into the scratch lists.
@@ -88,6 +100,6 @@ func (l *loop) publish(f *link.Frame) uint32 {
 	for i := range p.encoded {
 		p.encoded[i].message = nil
 	}
-	p.message = nil
+	p.message, p.text = nil, nil
 	return p.delivered
 }

@@ -20,9 +20,9 @@ func TestForgedIDs(t *testing.T) {
 	refused := uint64(0)
 	try := func(w *fakeWorker, g *gateway.Gateway, slot uint32, token uint64) {
 		t.Helper()
-		for _, kind := range []link.Type{link.Send, link.Kick, link.Join, link.Bind} {
+		for kind, flags := range map[link.Type]uint8{link.Send: link.FlagText, link.Kick: link.FlagLast, link.Join: 0, link.Bind: 0} {
 			refused++
-			w.links[0].write(&link.Frame{Type: kind, Flags: link.FlagResult | link.FlagText, ID: uint32(refused), Slot: slot, Token: token, Payload: []byte("forged")})
+			w.links[0].write(&link.Frame{Type: kind, Flags: link.FlagResult | flags, ID: uint32(refused), Slot: slot, Token: token, Payload: []byte("forged")})
 			_, r := w.take("an answer", func(_ int, f *link.Frame) bool { return f.Type == link.Reply && f.ID == uint32(refused) })
 			if link.Status(r.Code) != link.Gone {
 				t.Errorf("%v for slot %d is answered %v", kind, slot, link.Status(r.Code))
@@ -42,7 +42,11 @@ func TestForgedIDs(t *testing.T) {
 	_ = c.conn.Close()
 	stop()
 	again, _ := start(t, cfg) // under the same id
+	epoch := w.links[0].hello.Epoch
 	w = dialWorker(t, again.InnerAddr(), nil, oneWorker)
+	if w.links[0].hello.Epoch == epoch {
+		t.Error("two starts have one epoch")
+	}
 	c = dialClient(t, again.Addrs()[0])
 	now := attached(w)
 	if now.Token == f.Token {

@@ -2,10 +2,11 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
+	crand "crypto/rand"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,7 @@ type Gateway struct {
 	// Static after New.
 	cfg       Config
 	log       *slog.Logger
-	epoch     uint64
+	epoch     uint64 // differs at each start
 	started   time.Time
 	engine    *engine.Engine
 	loops     []*loop
@@ -62,7 +63,7 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	g := &Gateway{
-		cfg: cfg, log: cfg.Logger, epoch: uint64(time.Now().UnixNano()), started: time.Now(), engine: e, keys: maphash.MakeSeed(),
+		cfg: cfg, log: cfg.Logger, epoch: rand.Uint64(), started: time.Now(), engine: e, keys: maphash.MakeSeed(),
 		complain: xrate.NewLimiter(1, 5), grumble: xrate.NewLimiter(1, 5), reserve: reserve(), staff: make(chan struct{}, 1), pages: make(chan struct{}, maxPages),
 	}
 	g.pageCtx, g.stopPages = context.WithCancel(context.Background())
@@ -129,4 +130,4 @@ func (g *Gateway) stop() {
 }
 
 // readRandom fills b from the system's generator, which never fails.
-func readRandom(b []byte) { _, _ = rand.Read(b) }
+func readRandom(b []byte) { _, _ = crand.Read(b) }

@@ -93,3 +93,11 @@ func ended(err error) bool {
 	var timeout net.Error
 	return err != nil && !(errors.As(err, &timeout) && timeout.Timeout())
 }
+
+// workerLinks is how many links of workers take new clients: Stats counts a worker once, however many it has.
+func workerLinks(g *gateway.Gateway) (n int) {
+	for _, l := range g.Stats().Loops {
+		n += l.Workers
+	}
+	return n
+}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"sluice/engine"
 	"sluice/internal/link"
@@ -142,6 +143,16 @@ func (k *workerLink) leave() {
 
 // frame acts on one frame of the worker.
 func (k *workerLink) frame(f *link.Frame) error {
+	if isCommand(f.Type) {
+		if err := k.loop.g.check(f); err != nil {
+			return err
+		}
+		k.loop.command(k.origin(), f)
+		return nil
+	}
+	if err := wellFormed(f); err != nil {
+		return err
+	}
 	switch f.Type {
 	case link.Unit:
 		return k.unit(f)
@@ -159,10 +170,7 @@ func (k *workerLink) frame(f *link.Frame) error {
 		k.conn.Close(closing(link.ReasonPeer))
 		k.leave()
 	default:
-		if err := k.loop.g.check(f); err != nil {
-			return err
-		}
-		k.loop.command(k.origin(), f)
+		return fmt.Errorf("%w: %v from a worker", link.ErrFrame, f.Type)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"sluice/internal/roster"
 )
 
-// loop is a small gateway of its own: everything that belongs to one event loop. Only its inbox and served are touched from other goroutines.
+// loop is a small gateway of its own: everything that belongs to one event loop. Only its inbox, served and told are touched from other goroutines.
 type loop struct {
 	// Static after New.
 	g     *Gateway
@@ -18,7 +18,8 @@ type loop struct {
 	index uint8
 	drain func() // drainInbox, made once so that posting it costs no allocation
 
-	served atomic.Bool // it has a worker that takes clients; set by the loop when that changes
+	served atomic.Bool              // it has a worker that takes clients; set by the loop when that changes
+	told   atomic.Pointer[snapshot] // its last figures; set by the loop when it is asked
 
 	// Owned by the loop.
 	sessions []*session // by slot; nil: free

@@ -8,15 +8,20 @@ import (
 // tellEvery is how often a gateway says in its log what has been refused, dropped or cut meanwhile.
 const tellEvery = 10 * time.Second
 
-// losses are the counters of what did not come whole or at all, by their names in the log. Who sent what the protocol forbids, or was idle, is none.
-// origins-refused and requests-too-large are among clients-refused.
-var losses = []struct {
+// loss is a counter by its name in the log.
+type loss struct {
 	name string
 	of   func(*Stats) uint64
-}{
+}
+
+// losses are the counters of what did not come whole or at all, all that Stats has but those that a test names as none. Who sent what the
+// protocol forbids, or was idle, is none. origins-refused, requests-too-large and pages-refused are among clients-refused, as are those that were turned away.
+var losses = []loss{
 	{"messages-refused", func(s *Stats) uint64 { return s.Refused }},
 	{"messages-poisoned", func(s *Stats) uint64 { return s.Poisoned }},
 	{"messages-unsendable", func(s *Stats) uint64 { return s.Unsendable }},
+	{"texts-not-utf8", func(s *Stats) uint64 { return s.InvalidTexts }},
+	{"messages-replaced-by-newer", func(s *Stats) uint64 { return s.Conflated }},
 	{"messages-dropped-oldest", func(s *Stats) uint64 { return s.DroppedOldest }},
 	{"messages-dropped-newest", func(s *Stats) uint64 { return s.DroppedNewest }},
 	{"attributes-refused", func(s *Stats) uint64 { return s.AttrsRefused }},
@@ -25,17 +30,26 @@ var losses = []struct {
 	{"clients-cut-slow", func(s *Stats) uint64 { return s.SlowCloses }},
 	{"clients-cut-stalled", func(s *Stats) uint64 { return s.StallCloses }},
 	{"clients-cut-for-memory", func(s *Stats) uint64 { return s.BudgetCloses + s.PartialCut }},
+	{"clients-closed-over-what-they-got", func(s *Stats) uint64 { return s.PeerErrors }},
 	{"clients-cut-unfinished", func(s *Stats) uint64 { return s.Unfinished }},
 	{"clients-cut-mute", func(s *Stats) uint64 { return s.Mute }},
 	{"clients-refused", func(s *Stats) uint64 { return s.Refusals }},
 	{"origins-refused", func(s *Stats) uint64 { return s.Foreign }},
 	{"requests-too-large", func(s *Stats) uint64 { return s.RequestsTooLarge }},
 	{"connections-refused", (*Stats).refusedConnections},
+	{"handshakes-cut", func(s *Stats) uint64 { return s.HandshakesCut }},
 	{"pages-refused", func(s *Stats) uint64 { return s.PagesRefused }},
+	{"pages-failed", func(s *Stats) uint64 { return s.PagesFailed }},
+	{"pages-cut", func(s *Stats) uint64 { return s.PagesCut }},
+	{"links-cut-slow", func(s *Stats) uint64 { return s.LinkOverflows }},
+	{"peers-refused", func(s *Stats) uint64 { return s.RefusedPeers }},
+	{"mailbox-rejects", func(s *Stats) uint64 { return s.MailboxRejects }},
+	{"panics", func(s *Stats) uint64 { return s.Panics }},
 }
 
-// refusedConnections are those that a limit of their listener's kept out, or that were lost on the way to a loop.
-func (s *Stats) refusedConnections() (n uint64) {
+// refusedConnections are those that a limit of their listener's kept out, that were lost on the way to a loop, or for which that had no slot.
+func (s *Stats) refusedConnections() uint64 {
+	n := s.SlotsRefused
 	for _, l := range s.Listeners {
 		n += l.OverMaxConns + l.OverMaxPerIP + l.OverRate + l.Failed
 	}
@@ -68,7 +82,7 @@ func (t *teller) tell() {
 	var lost []any
 	stats := t.g.Stats()
 	for i, l := range losses {
-		if n := l.of(&stats); n > t.told[i] { // less when a loop does not answer
+		if n := l.of(&stats); n > t.told[i] {
 			lost = append(lost, l.name, n-t.told[i])
 			t.told[i] = n
 		}

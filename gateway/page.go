@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	// maxPages bounds the plain HTTP requests that are answered at the same time; the next one gets 503.
+	// maxPages bounds the plain HTTP requests that are answered at the same time; the next one gets 503. A handler that ignores the end of its request's context
+	// keeps its place until it returns: goroutines without a bound would be worse.
 	maxPages = 64
-	// maxPage bounds a response's body, in bytes; past it the handler's writes fail. It is less than a listener's smallest sensible MaxOutput.
+	// maxPage bounds a response's body, in bytes; past it the handler's writes fail, and the answer is 500. It is less than a listener's smallest sensible MaxOutput.
 	maxPage = 512 << 10
 	// maxPageTime is how long a handler has; then its request's context ends, and so does the connection.
 	maxPageTime = 30 * time.Second
@@ -63,6 +64,9 @@ func (s *session) page(req *codec.Request) {
 		g.buffers.Put(w.body)
 		_ = l.el.Post(func() { // where it fails, the loop has stopped or the timer ends the connection
 			l.el.Cancel(&s.timer)
+			if w.failed {
+				l.stats.PagesFailed++
+			}
 			_ = s.conn.Write(b.B)
 			g.buffers.Put(b) // Write has copied it
 			s.conn.CloseAfterFlush(closing(link.ReasonPeer), lastBytes)
@@ -76,7 +80,7 @@ func (g *Gateway) serve(h http.Handler, w *response, r *http.Request) {
 		if p := recover(); p != nil || w.full {
 			g.log.Error("no page", "target", r.RequestURI, "full", w.full, "panic", p)
 			w.body.Reset()
-			*w = response{header: make(http.Header), status: http.StatusInternalServerError, body: w.body}
+			*w = response{header: make(http.Header), status: http.StatusInternalServerError, body: w.body, failed: true}
 		}
 	}()
 	h.ServeHTTP(w, r)
@@ -103,6 +107,7 @@ type response struct {
 	status int
 	body   *bytebufferpool.ByteBuffer
 	full   bool // more than maxPage was written
+	failed bool // it is not the handler's
 }
 
 func (w *response) Header() http.Header { return w.header }

@@ -32,7 +32,7 @@ func testPress(t *testing.T, flags uint8) {
 		}},
 	}})
 	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
-	wait(t, "the worker", func() bool { return g.Stats().Workers == 2 })
+	wait(t, "the worker", func() bool { return workerLinks(g) == 2 })
 	alice := dialClient(t, g.Addrs()[0])
 	loop, f := w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
 	bob := dialClient(t, g.Addrs()[0])

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/binary"
 	"errors"
 	"io"
 
@@ -52,12 +53,26 @@ func farewell(r link.Reason) (code uint16, text string) {
 		code = 1011
 	case link.ReasonDraining:
 		code = 1012
-	case link.ReasonNoWorker:
-		code = 1013
 	default:
 		code = 4000 + uint16(r)
 	}
 	return code, r.String()
+}
+
+// hearBlame notes a close frame by which the client says that what it was sent is wrong: the codes of
+// RFC 6455 section 7.4.1 for a broken protocol, data it cannot take, text that is not UTF-8, and a
+// message that is too big for it.
+func (s *session) hearBlame(payload []byte) {
+	if len(payload) < 2 {
+		return
+	}
+	switch code := binary.BigEndian.Uint16(payload); code {
+	case 1002, 1003, 1007, 1009:
+		s.loop.stats.PeerErrors++
+		if s.loop.g.grumble.Allow() {
+			s.loop.g.log.Warn("a client closed over what it was sent", "remote", s.remote(), "code", code, "reason", string(payload[2:]))
+		}
+	}
 }
 
 // farewellMessage is what a client hears whose protocol has no farewell of its own. Who goes by itself, or is sent away by the business, hears nothing of the gateway.

@@ -111,9 +111,9 @@ func TestCheck(t *testing.T) {
 	query := append(make([]byte, 13), list...)
 	for _, f := range []link.Frame{
 		{Type: link.Set, Payload: set},
-		{Type: link.Publish, Payload: publish},
+		{Type: link.Publish, Code: link.TargetGroups, Payload: publish},
 		{Type: link.Count, Code: link.TargetUIDs, Payload: list},
-		{Type: link.Select, Payload: query},
+		{Type: link.Select, Code: link.TargetUIDs, Payload: query},
 	} {
 		if err := g.check(&f); err != nil {
 			t.Errorf("%v: %v", f.Type, err)
@@ -133,7 +133,7 @@ func TestCheck(t *testing.T) {
 	for _, f := range []link.Frame{
 		{Type: link.Unit}, {Type: link.Ping}, {Type: link.Attach}, {Type: 99},
 		{Type: link.Send, Code: 2}, {Type: link.Publish, Code: 4, Payload: publish}, {Type: link.Count, Code: 9, Payload: list},
-		{Type: link.Select, Payload: append([]byte{0, 0, 0, 0, 0, 2}, query[6:]...)},
+		{Type: link.Select, Code: link.TargetUIDs, Payload: append([]byte{0, 0, 0, 0, 0, 2}, query[6:]...)},
 	} {
 		if g.check(&f) == nil {
 			t.Errorf("%v with code %d passes", f.Type, f.Code)
@@ -143,6 +143,88 @@ func TestCheck(t *testing.T) {
 	for n := 1; n < len(whole); n++ {
 		if g.checkUnit(whole[:n]) == nil {
 			t.Errorf("a unit cut at %d passes", n)
+		}
+	}
+}
+
+// A frame with more behind its payload, with a flag that its type has not, or with what its payload
+// may not hold, is none of the protocol: each ends the link.
+func TestFramesAreWhatTheSpecSays(t *testing.T) {
+	t.Parallel()
+	list := func(keys ...string) []byte { return link.AppendList(nil, keys) }
+	client := string(make([]byte, 16))
+	long := strings.Repeat("n", 1<<16)
+	set := func(key string) []byte {
+		return link.AppendAttributes(make([]byte, 4), []link.Attribute{{Key: key, Value: "v"}})
+	}
+	query := func(fields byte, keys ...string) []byte {
+		return append(append([]byte{fields}, make([]byte, 12)...), list(keys...)...)
+	}
+	evict := func(uid string) []byte { return link.AppendEvict(nil, []byte(uid), link.Claim{}) }
+	publish := func(keys ...string) []byte {
+		return append(link.AppendIDs(list(keys...), make([]link.ClientID, 1)), "hi"...)
+	}
+	const any, uids, clients = link.TargetAll, link.TargetUIDs, link.TargetClients
+	for _, c := range []struct {
+		typ     link.Type
+		code    uint16
+		flags   uint8  // all that it may have, but LATEST
+		payload []byte // that is right
+		open    bool   // ends in bytes of any number
+		wrong   [][]byte
+	}{
+		{typ: link.Unit, open: true},
+		{typ: link.Relay, open: true},
+		{typ: link.Peers, payload: link.AppendPeers(nil, []link.Peer{{ID: 9, Addr: "a:1"}})},
+		{typ: link.GoAway, payload: []byte("why"), open: true},
+		{typ: link.Credit}, {typ: link.Ping}, {typ: link.Pong}, {typ: link.Drain},
+		{typ: link.Send, flags: 0xB9, payload: []byte("hi"), open: true},
+		{typ: link.Kick, flags: 0x85, wrong: [][]byte{[]byte("words without LAST")}},
+		{typ: link.Kick, flags: 0x87, payload: []byte("bye"), open: true},
+		{typ: link.Bind, flags: 0x83, payload: []byte("\x00\x00\x00\x01u"), open: true, wrong: [][]byte{nil, make([]byte, 4), []byte("0000" + long)}},
+		{typ: link.Unbind, flags: 0x81, payload: make([]byte, 4), wrong: [][]byte{nil}},
+		{typ: link.Join, flags: 0x80, payload: []byte(long[1:]), wrong: [][]byte{nil}},
+		{typ: link.Leave, flags: 0x80, payload: []byte("g"), open: true, wrong: [][]byte{nil, []byte(long)}},
+		{typ: link.Dissolve, flags: 0x84, payload: []byte("g"), open: true, wrong: [][]byte{nil, []byte(long)}},
+		{typ: link.Set, flags: 0x87, payload: set("k"), wrong: [][]byte{set("")}},
+		{typ: link.Publish, code: any, flags: 0xBD, payload: publish(), open: true, wrong: [][]byte{publish("g")}},
+		{typ: link.Publish, code: clients, flags: 0xBD, payload: publish(client), open: true, wrong: [][]byte{publish("g"), publish(client, "")}},
+		{typ: link.Publish, code: 4, wrong: [][]byte{publish("g")}},
+		{typ: link.Evict, payload: evict("u"), wrong: [][]byte{evict("")}},
+		{typ: link.Count, code: any, flags: 0x80, payload: list(), wrong: [][]byte{list("u")}},
+		{typ: link.Count, code: clients, flags: 0x80, payload: list(client, client), wrong: [][]byte{list(client[1:])}},
+		{typ: link.Select, code: uids, flags: 0x80, payload: query(7, "u"), wrong: [][]byte{query(7, ""), query(0x80, "u")}},
+		{typ: link.Select, code: any, flags: 0x80, payload: query(0x10), wrong: [][]byte{query(0x11), query(0x30), query(0x21)}},
+	} {
+		fits := func(flags uint8, payload []byte) bool {
+			return wellFormed(&link.Frame{Type: c.typ, Code: c.code, Flags: flags, Payload: payload}) == nil
+		}
+		last := c.flags & link.FlagLast
+		if c.typ != link.Kick {
+			last = 0
+		}
+		if c.code <= clients && (!fits(last, c.payload) || !fits(c.flags, c.payload)) {
+			t.Errorf("%v: refused", c.typ)
+		}
+		if more := append(bytes.Clone(c.payload), 0); fits(last, more) != c.open {
+			t.Errorf("%v of target %d: a byte behind it passes: %v", c.typ, c.code, !c.open)
+		}
+		for bit := range 8 {
+			flag := uint8(1) << bit
+			if latest := flag == link.FlagLatest && (c.typ == link.Send || c.typ == link.Publish); latest || c.flags&flag != 0 {
+				continue
+			}
+			if c.typ == link.Kick && flag == link.FlagLast {
+				continue
+			}
+			if fits(last|flag, c.payload) {
+				t.Errorf("%v with flag %#x passes", c.typ, flag)
+			}
+		}
+		for _, payload := range c.wrong {
+			if fits(last, payload) {
+				t.Errorf("%v of target %d: %.40x passes", c.typ, c.code, payload)
+			}
 		}
 	}
 }

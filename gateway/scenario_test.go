@@ -152,10 +152,10 @@ func (s *scenario) worker(args []string) {
 			replaces = true
 		}
 	}
-	workers := s.g.Stats().Workers
+	workers := workerLinks(s.g)
 	w := dialWorker(s.T, s.g.InnerAddr(), nil, hello)
 	if !replaces && hello.Role == link.RoleWorker {
-		wait(s.T, s.step, func() bool { return s.g.Stats().Workers == workers+len(w.links) })
+		wait(s.T, s.step, func() bool { return workerLinks(s.g) == workers+len(w.links) })
 	}
 	s.workers[args[0]] = w
 }

@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	xrate "golang.org/x/time/rate"
+
 	"sluice/codec"
 	"sluice/engine"
 )
@@ -111,7 +113,7 @@ func newGate(t testing.TB, cfg Config) gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Gateway{cfg: cfg, log: cfg.Logger, epoch: 1, engine: sim.Engine(), keys: maphash.MakeSeed()}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, epoch: 1, engine: sim.Engine(), keys: maphash.MakeSeed(), grumble: xrate.NewLimiter(1, 5)}
 	g.peerCtx, g.stopPeers = context.WithCancel(t.Context())
 	g.stopPeers() // nobody is dialled
 	for i, el := range sim.Engine().Loops() {

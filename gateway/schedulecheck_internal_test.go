@@ -57,7 +57,7 @@ func (w *world) all() (all []*loop) {
 
 func (w *world) stats() (sum LoopStats) {
 	for _, l := range w.all() {
-		sum.add(l.snapshot())
+		sum.add(l.snapshot().LoopStats)
 	}
 	return sum
 }

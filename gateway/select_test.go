@@ -39,7 +39,7 @@ func TestSelectPagesOverAllLoops(t *testing.T) {
 	cfg.Loops = 3
 	g, _ := start(t, cfg)
 	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
-	wait(t, "the worker", func() bool { return g.Stats().Workers == 3 })
+	wait(t, "the worker", func() bool { return workerLinks(g) == 3 })
 	want := map[string]string{} // uid of each id
 	for i := range clients {
 		dialClient(t, g.Addrs()[0])

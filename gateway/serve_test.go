@@ -20,7 +20,7 @@ func TestServeSaysGoodbye(t *testing.T) {
 	t.Parallel()
 	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"}}})
 	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
-	wait(t, "the worker", func() bool { return g.Stats().Workers == 2 })
+	wait(t, "the worker", func() bool { return workerLinks(g) == 2 })
 	var clients []*fakeClient
 	for i := range 10 {
 		clients = append(clients, dialClient(t, g.Addrs()[i%2]))

@@ -69,6 +69,7 @@ func (s *session) OnOpen(c *engine.Conn) {
 	s.timer.Target = s
 	s.loop.stats.Accepted++
 	if s.loop.crammed() {
+		s.loop.stats.SlotsRefused++
 		s.phase = phaseEnding
 		c.Close(closing(link.ReasonLimit))
 		return
@@ -163,6 +164,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 		case codec.MessageBinary:
 			s.forward(payload, 0)
 		case codec.Closed:
+			s.hearBlame(payload)
 			s.end(link.ReasonPeer)
 			return len(in)
 		}
@@ -372,11 +374,13 @@ const lastBytes = 5 * time.Second
 func (s *session) OnTimer(*engine.Timer) {
 	switch s.phase {
 	case phaseHandshake:
+		s.loop.stats.HandshakesCut++
 		s.phase = phaseEnding
 		s.conn.Close(closing(link.ReasonHandshake))
 	case phaseOpen:
 		s.heartbeat()
 	case phaseEnding: // nobody made the page in time
+		s.loop.stats.PagesCut++
 		s.conn.Close(closing(link.ReasonHandshake))
 	case phaseGone:
 		if s.link != nil || !s.loop.workerless() {

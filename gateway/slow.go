@@ -11,7 +11,8 @@ type Slow struct {
 	DroppedOldest uint64 // messages dropped for newer ones that would not have fitted
 	DroppedNewest uint64 // messages dropped because they did not fit
 	Conflated     uint64 // messages dropped because a newer one of their key came
-	SlowCloses    uint64 // connections closed because a message did not fit
+	SlowCloses    uint64 // clients closed because a message did not fit
+	LinkOverflows uint64 // links ended because their worker or publisher did not read: more waited than twice its window, 16 MiB and 64 KiB
 	StallCloses   uint64 // clients closed because they took nothing for Listener.Stall
 	BudgetCloses  uint64 // clients closed because most waited for them when it was more than Config.MaxBuffered together, or its loop was overloaded for 10 s
 }
@@ -36,7 +37,7 @@ func slowFigures(s engine.LoopStats) Slow {
 	if s.Overloaded {
 		overloaded = 1
 	}
-	return Slow{s.Blocked, s.Unsent, overloaded, s.Overloads, s.DroppedOldest, s.DroppedNewest, s.Conflated, s.SlowCloses, s.StallCloses, s.BudgetCloses}
+	return Slow{s.Blocked, s.Unsent, overloaded, s.Overloads, s.DroppedOldest, s.DroppedNewest, s.Conflated, s.SlowCloses, s.OwnBoundCloses, s.StallCloses, s.BudgetCloses}
 }
 
 func (s *Slow) add(o Slow) {
@@ -48,6 +49,7 @@ func (s *Slow) add(o Slow) {
 	s.DroppedNewest += o.DroppedNewest
 	s.Conflated += o.Conflated
 	s.SlowCloses += o.SlowCloses
+	s.LinkOverflows += o.LinkOverflows
 	s.StallCloses += o.StallCloses
 	s.BudgetCloses += o.BudgetCloses
 }

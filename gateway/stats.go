@@ -1,37 +1,49 @@
 package gateway
 
 import (
+	"context"
+	"maps"
 	"time"
 
 	"sluice/engine"
 	"sluice/internal/link"
 )
 
-// LoopStats counts what one loop has seen since it started; Clients, Workers, Queued, Partial, Blocked, Unsent and Overloaded are as of now.
+// LoopStats counts what one loop has seen since it started; what is an int is as of now.
 type LoopStats struct {
-	Clients, Workers int
-	Queued           int    // bytes of messages that wait for a worker or its credit
-	Accepted         uint64 // connections
-	Opened, Closed   uint64 // clients
-	MessagesIn       uint64
-	MessagesOut      uint64
+	Clients          int
+	Workers          int               // that take new clients
+	WorkersDraining  int               // that have clients still, or are about to go
+	Publishers       int               // they send and ask, and have no clients
+	Links            int               // of all of these
+	Queued           int               // bytes of messages that wait for a worker or its credit
+	Accepted         uint64            // connections
+	Opened, Closed   uint64            // clients
+	MessagesIn       uint64            // from clients
+	MessagesOut      uint64            // from workers that a client's connection took: not what was dropped or could not be sent, nor what the gateway says by itself
 	Unsendable       uint64            // messages that their client's format cannot carry: a line break in a line, what is no JSON in JSON
+	InvalidTexts     uint64            // texts of workers that were not valid UTF-8 and went to clients with U+FFFD in place of what was not; a publish counts once on each loop
+	PeerErrors       uint64            // of Ends "peer": WebSockets whose clients closed over what they were sent, with code 1002, 1003, 1007 or 1009; the log has the code
 	Held             uint64            // messages that had to wait
-	Refused          uint64            // messages that no worker took in time, or past Config.HoldBytes; their clients were told
+	Refused          uint64            // messages that no worker took in time, or past Config.HoldBytes; their clients were told, if they were still there
 	Unheard          uint64            // clients whose end no worker came to hear of, or perhaps none
 	Unacked          uint64            // sequenced frames on links that ended before they were acknowledged
 	Redelivered      uint64            // messages among them
 	Poisoned         uint64            // messages, or comings and goings of clients, that ended each worker that got them and were set aside
 	Relayed          uint64            // commands passed on to other gateways
 	Unreached        uint64            // commands lost that were for another gateway: it was away too long, too much waited for it, or no worker knew it
-	Gone             uint64            // commands for clients that were gone
+	Gone             uint64            // commands for clients that were gone: a message to one is not delivered
 	AttrsRefused     uint64            // SETs that had no effect: the client would have had more than 1 MiB of attributes
 	Paused           uint64            // times that a client's reads were paused
 	QueueFull        uint64            // times that Config.MaxQueueBytes began to wait in the queues of a loop
 	Pressed          uint64            // times that a link was paused because another loop was behind
-	Pages            uint64            // plain HTTP requests answered
-	PagesRefused     uint64            // for there were too many at once
-	Refusals         uint64            // handshakes refused, and clients that came when the gateway was closing down or overloaded
+	Pages            uint64            // plain HTTP requests given to Listener.Page
+	PagesRefused     uint64            // of Refusals: pages, for there were 64 at once
+	PagesFailed      uint64            // their handler panicked, or made more than 512 KiB: 500
+	PagesCut         uint64            // they were not there within 30 s
+	Refusals         uint64            // handshakes and pages refused, and clients that came when the gateway was closing down or overloaded
+	HandshakesCut    uint64            // they took longer than Listener.HandshakeTimeout
+	SlotsRefused     uint64            // connections closed because their loop had 16,777,216 clients
 	TurnedAway       uint64            // of them those that came when their loop was overloaded
 	Foreign          uint64            // of Refusals: WebSockets asked for by pages of foreign origins, and pages by names that are not the gateway's
 	RequestsTooLarge uint64            // of Refusals: WebSockets whose requests leave more to keep than Listener.MaxRequest
@@ -41,15 +53,18 @@ type LoopStats struct {
 	PartialCut       uint64            // clients cut because too much waited for the rest of its messages
 	Paced            uint64            // times that a client was not read because it had sent too fast
 	Partial          int               // bytes held now of messages that have not come whole
+	MailboxRejects   uint64            // functions that the loop's mailbox had no room for
+	Panics           uint64            // in callbacks; each but those of posted functions ends a connection
 	Ends             map[string]uint64 // of connections, clients or not, by reason
 	Slow
 }
 
-// Stats are a gateway's figures: the sums over its loops, and each loop's own.
+// Stats are a gateway's figures: the sums over its loops, and each loop's own. Of Workers,
+// WorkersDraining and Publishers each counts once in the sums, however many loops it has links to.
 type Stats struct {
 	LoopStats
-	RefusedPeers uint64 // on the inner port
-	Loops        []LoopStats
+	RefusedPeers uint64          // on the inner port
+	Loops        []LoopStats     // in the order of the loops
 	Listeners    []ListenerStats // in the order of Config.Listeners
 }
 
@@ -59,11 +74,29 @@ type ListenerStats struct {
 	engine.ListenerStats
 }
 
-// Stats asks each loop for its figures; a loop that is stopping gives none. Any goroutine but a loop's may call it.
+// Stats asks each loop for its figures. Of a loop that does not answer within a second, for it is
+// busy or has stopped, they are those of its last answer: a counter never goes back. Any goroutine
+// but a loop's may call it.
 func (g *Gateway) Stats() Stats {
-	all := Stats{RefusedPeers: g.refusedPeers.Load(), Loops: ask(g, (*loop).snapshot)}
-	for _, s := range all.Loops {
-		all.add(s)
+	ask(g, (*loop).tellStats)
+	all := Stats{RefusedPeers: g.refusedPeers.Load()}
+	staff := make(map[stint]struct{})
+	for _, l := range g.loops {
+		s := l.told.Load()
+		if s == nil {
+			s = new(snapshot)
+		}
+		stats := s.LoopStats
+		stats.Ends = maps.Clone(s.Ends) // the caller's own
+		all.Loops = append(all.Loops, stats)
+		all.add(stats)
+		for _, w := range s.staff {
+			staff[w] = struct{}{}
+		}
+	}
+	all.Workers, all.WorkersDraining, all.Publishers = 0, 0, 0
+	for w := range staff {
+		*all.staffed(w.as)++
 	}
 	for _, l := range g.listeners {
 		all.Listeners = append(all.Listeners, ListenerStats{l.URL, l.ln.Stats()})
@@ -71,27 +104,96 @@ func (g *Gateway) Stats() Stats {
 	return all
 }
 
-// ask runs f on each loop and returns what it says; a loop that is stopping says nothing.
+// snapshot is a loop's last answer. It is not changed any more.
+type snapshot struct {
+	LoopStats
+	staff []stint // whose links it has
+}
+
+// stint is a worker and what it does.
+type stint struct {
+	id [16]byte
+	as duty
+}
+
+// duty is what a link is for.
+type duty uint8
+
+const (
+	takesClients duty = iota
+	drains
+	publishes
+)
+
+func (k *workerLink) duty() duty {
+	switch {
+	case k.hello.Role == link.RolePublisher:
+		return publishes
+	case k.draining:
+		return drains
+	}
+	return takesClients
+}
+
+// staffed is the figure that a worker with the duty counts in.
+func (s *LoopStats) staffed(as duty) *int {
+	switch as {
+	case publishes:
+		return &s.Publishers
+	case drains:
+		return &s.WorkersDraining
+	}
+	return &s.Workers
+}
+
+// answerTime is how long ask waits for the loops together.
+const answerTime = time.Second
+
+// ask runs f on each loop and returns what those say that answer in time; one that is busy may run f
+// later.
 func ask[T any](g *Gateway, f func(*loop) T) []T {
-	all := make([]T, 0, len(g.loops))
+	answers := make([]chan T, 0, len(g.loops))
 	for _, l := range g.loops {
 		answer := make(chan T, 1)
-		if l.el.Post(func() { answer <- f(l) }) != nil {
+		if l.el.Post(func() { answer <- f(l) }) == nil {
+			answers = append(answers, answer)
+		}
+	}
+	late, cancel := context.WithTimeout(context.Background(), answerTime)
+	defer cancel()
+	all := make([]T, 0, len(answers))
+	for _, answer := range answers {
+		select {
+		case s := <-answer:
+			all = append(all, s)
 			continue
+		case <-late.Done():
 		}
 		select {
 		case s := <-answer:
 			all = append(all, s)
-		case <-time.After(time.Second): // stopping
+		default:
 		}
 	}
 	return all
 }
 
-func (l *loop) snapshot() LoopStats {
-	s := l.stats
+// tellStats makes the loop's figures known, on the loop: a later answer never gives way to an
+// earlier one.
+func (l *loop) tellStats() struct{} {
+	l.told.Store(l.snapshot())
+	return struct{}{}
+}
+
+func (l *loop) snapshot() *snapshot {
+	s := &snapshot{LoopStats: l.stats}
 	s.Clients = l.members.Len()
-	s.Workers = len(l.pool.links)
+	s.Links = len(l.links)
+	for _, k := range l.links {
+		as := k.duty()
+		s.staff = append(s.staff, stint{k.hello.ID, as})
+		*s.staffed(as)++
+	}
 	s.Queued = l.held
 	s.Partial = l.partial
 	s.Ends = make(map[string]uint64)
@@ -100,13 +202,18 @@ func (l *loop) snapshot() LoopStats {
 			s.Ends[link.Reason(reason).String()] = n
 		}
 	}
-	s.Slow = slowFigures(l.el.Stats())
+	e := l.el.Stats()
+	s.MailboxRejects, s.Panics = e.MailboxRejects, e.Panics
+	s.Slow = slowFigures(e)
 	return s
 }
 
 func (s *LoopStats) add(o LoopStats) {
 	s.Clients += o.Clients
 	s.Workers += o.Workers
+	s.WorkersDraining += o.WorkersDraining
+	s.Publishers += o.Publishers
+	s.Links += o.Links
 	s.Queued += o.Queued
 	s.Accepted += o.Accepted
 	s.Opened += o.Opened
@@ -114,6 +221,8 @@ func (s *LoopStats) add(o LoopStats) {
 	s.MessagesIn += o.MessagesIn
 	s.MessagesOut += o.MessagesOut
 	s.Unsendable += o.Unsendable
+	s.InvalidTexts += o.InvalidTexts
+	s.PeerErrors += o.PeerErrors
 	s.Held += o.Held
 	s.Refused += o.Refused
 	s.Unheard += o.Unheard
@@ -129,7 +238,11 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Pressed += o.Pressed
 	s.Pages += o.Pages
 	s.PagesRefused += o.PagesRefused
+	s.PagesFailed += o.PagesFailed
+	s.PagesCut += o.PagesCut
 	s.Refusals += o.Refusals
+	s.HandshakesCut += o.HandshakesCut
+	s.SlotsRefused += o.SlotsRefused
 	s.TurnedAway += o.TurnedAway
 	s.Foreign += o.Foreign
 	s.RequestsTooLarge += o.RequestsTooLarge
@@ -139,6 +252,8 @@ func (s *LoopStats) add(o LoopStats) {
 	s.PartialCut += o.PartialCut
 	s.Paced += o.Paced
 	s.Partial += o.Partial
+	s.MailboxRejects += o.MailboxRejects
+	s.Panics += o.Panics
 	if s.Ends == nil {
 		s.Ends = make(map[string]uint64)
 	}

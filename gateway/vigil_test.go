@@ -27,7 +27,7 @@ func TestNoWorkerIsSaid(t *testing.T) {
 			}
 			if hadOne {
 				w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
-				wait(t, "the worker", func() bool { return g.Stats().Workers == 2 })
+				wait(t, "the worker", func() bool { return workerLinks(g) == 2 })
 				w.die()
 				wait(t, "its end", func() bool { return g.Stats().Workers == 0 })
 			}
@@ -51,7 +51,7 @@ func TestAWorkerInTimeIsNoNews(t *testing.T) {
 	var log logbook
 	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}, Logger: log.logger()})
 	dialWorker(t, g.InnerAddr(), nil, oneWorker)
-	wait(t, "the worker", func() bool { return g.Stats().Workers == 2 })
+	wait(t, "the worker", func() bool { return workerLinks(g) == 2 })
 	stop()
 	if all := strings.Join(log.lines(), "\n"); strings.Contains(all, "take clients") || strings.Contains(all, "takes clients") {
 		t.Error(all)

@@ -64,7 +64,7 @@ type Stopper interface {
 type Message struct {
 	// Data is, in a message from a client, a view that is valid until the handler returns.
 	Data []byte
-	// Binary tells bytes from UTF-8 text, where the client's protocol makes a difference.
+	// Binary tells bytes from UTF-8 text, where the client's protocol makes a difference: see Text. A message from a client that is not valid UTF-8 is Binary, whatever its protocol.
 	Binary bool
 	// Redelivered marks a message that a worker may have handled already, which died, or lost its link, before it could say so. What that one did through its *Client
 	// has had no effect; of effects elsewhere nobody knows: see Key.
@@ -103,10 +103,11 @@ func (m *Message) Key(c *Client) string {
 	return c.id.String() + "-" + strconv.FormatUint(uint64(m.Number), 10)
 }
 
-// Text is a text message.
+// Text is a text message. Text is UTF-8: clients of WebSocket, JSON and a gateway.Codec get U+FFFD in place of bytes that are not, since a WebSocket closes over
+// those (RFC 6455 section 8.1), and the gateway counts it (InvalidTexts); clients of text:// and frame:// get the bytes as they are. Bytes sends what is no text.
 func Text(s string) Message { return Message{Data: []byte(s)} }
 
-// TextBytes is a text message of bytes that are valid UTF-8.
+// TextBytes is Text of bytes.
 func TextBytes(b []byte) Message { return Message{Data: b} }
 
 // Bytes is a binary message.
@@ -161,11 +162,10 @@ const (
 	ReasonSlowConsumer = link.ReasonSlowConsumer // it did not read what was sent to it
 	ReasonProtocol     = link.ReasonProtocol     // it sent what its protocol forbids
 	ReasonTooBig       = link.ReasonTooBig       // a message passed the size limit
-	ReasonLimit        = link.ReasonLimit        // a connection or rate limit
+	ReasonLimit        = link.ReasonLimit        // a message of it was not whole in time, or unfinished messages took too much memory and it held most of it
 	ReasonHandshake    = link.ReasonHandshake    // it did not say anything in the time it had for its first message
 	ReasonDraining     = link.ReasonDraining     // the gateway is closing down
 	ReasonReplaced     = link.ReasonReplaced     // a newer connection of the same uid
-	ReasonNoWorker     = link.ReasonNoWorker     // no worker took it in time
 	ReasonNetwork      = link.ReasonNetwork      // the connection failed
 	ReasonInternal     = link.ReasonInternal     // a fault of the gateway
 )

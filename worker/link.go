@@ -21,7 +21,7 @@ type gwLink struct {
 	raw       syscall.RawConn // of conn; nil: it has none
 	gateway   uint32
 	addr      string // of the gateway, as other gateways reach it
-	epoch     uint64 // of the gateway: its start
+	epoch     uint64 // of the gateway: another one at each start
 	loop      uint8
 	loops     uint16
 	maxFrame  int

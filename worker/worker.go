@@ -22,7 +22,7 @@ var (
 	ErrTooBig = errors.New("worker: too big")
 	// ErrInvalid is returned for a Query or a Class that says what there is not.
 	ErrInvalid = errors.New("worker: invalid")
-	// ErrEmpty is returned for an empty uid or group.
+	// ErrEmpty is returned for an empty uid, group or attribute key.
 	ErrEmpty = errors.New("worker: empty name")
 	// ErrGone is returned when the client is not connected any more.
 	ErrGone = errors.New("worker: client is gone")

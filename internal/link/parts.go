@@ -9,7 +9,7 @@ import (
 // Status is the outcome of a request, and why a link ends.
 type Status uint16
 
-// The statuses of SPEC.md.
+// The statuses of SPEC.md, which says which of them are reserved.
 const (
 	OK Status = iota
 	Gone
@@ -35,11 +35,11 @@ const (
 	ReasonSlowConsumer                   // it did not read what was sent to it
 	ReasonProtocol                       // it sent what its protocol forbids
 	ReasonTooBig                         // a message passed the size limit
-	ReasonLimit                          // a connection or rate limit
+	ReasonLimit                          // a message was not whole in time, or unfinished ones took too much memory
 	ReasonHandshake                      // the handshake failed or took too long
 	ReasonDraining                       // the gateway is closing down
 	ReasonReplaced                       // a newer connection of the same uid
-	ReasonNoWorker                       // no worker took it in time
+	ReasonNoWorker                       // reserved
 	ReasonNetwork                        // the connection failed
 	ReasonInternal                       // a fault of ours
 )

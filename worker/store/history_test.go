@@ -65,6 +65,60 @@ func TestHistoryLimits(t *testing.T) {
 	}
 }
 
+// small is a store that takes short values, and does not say how short.
+type small struct {
+	Store
+	most int
+}
+
+func (s small) Update(ctx context.Context, key string, f func([]byte) ([]byte, error)) error {
+	return s.Store.Update(ctx, key, func(old []byte) ([]byte, error) {
+		value, err := f(old)
+		if err == nil && len(value) > s.most {
+			return nil, ErrTooBig
+		}
+		return value, err
+	})
+}
+
+// A list that grows beyond what its store takes loses its oldest items, and goes on.
+func TestHistoryInAStoreThatTakesLess(t *testing.T) {
+	t.Parallel()
+	least := newStore(t, MemoryConfig{MaxBytes: 2 << 20})
+	for name, c := range map[string]struct {
+		store Store
+		most  int // bytes of a list
+	}{
+		"memory":  {least, least.MaxValue("k")},
+		"silent":  {small{newStore(t, MemoryConfig{}), 500}, 500},
+		"smaller": {small{newStore(t, MemoryConfig{}), 11}, 11}, // one item
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := History{Store: c.store, Keep: 1000}
+			for i := range 700 {
+				last := fmt.Sprintf("item %05d", i)[:10]
+				if err := h.Append(t.Context(), "k", []byte(last)); err != nil {
+					t.Fatalf("item %d: %v", i, err)
+				}
+				items, err := h.Items(t.Context(), "k")
+				if err != nil || len(items) == 0 || string(items[len(items)-1]) != last {
+					t.Fatalf("item %d is not the last of %q, %v", i, items, err)
+				}
+				if i == 699 && len(items) < c.most/11*7/8 {
+					t.Errorf("only %d items are kept, where %d fit", len(items), c.most/11)
+				}
+			}
+			if err := h.Append(t.Context(), "k", make([]byte, c.most)); !errors.Is(err, ErrTooBig) {
+				t.Errorf("an item that alone is too big: %v, want ErrTooBig", err)
+			}
+			if items, err := h.Items(t.Context(), "k"); err != nil || len(items) == 0 {
+				t.Errorf("then the list is %q, %v", items, err)
+			}
+		})
+	}
+}
+
 func TestHistoryConcurrent(t *testing.T) {
 	t.Parallel()
 	h := History{Store: newStore(t, MemoryConfig{}), Keep: 1000}

@@ -1,6 +1,7 @@
 package workertest
 
 import (
+	"bytes"
 	"strings"
 	"sync"
 	"time"
@@ -169,6 +170,9 @@ func (c *Client) hear(payload []byte, flags uint8) bool {
 		payload = key.Rest()
 	}
 	m.Data = append([]byte(nil), payload...)
+	if !m.Binary && flags&link.FlagRaw == 0 {
+		m.Data = bytes.ToValidUTF8(m.Data, []byte("\uFFFD")) // as a gateway gives it to a WebSocket
+	}
 	c.heard = append(c.heard, m)
 	c.more.Broadcast()
 	return true

@@ -1,0 +1,94 @@
+package gateway
+
+import (
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"slices"
+	"testing"
+
+	"sluice/engine"
+	"sluice/internal/link"
+)
+
+// notLost are the counters that are no loss: what came and went, what waits, and what is told elsewhere.
+var notLost = []string{
+	"Accepted", "Opened", "Closed", "MessagesIn", "MessagesOut", "Held", "Paused", "QueueFull", "Pressed", "Paced", "Pages", "Probes", "Overloads",
+	"Redelivered", "Relayed", "Unacked", // they come, or have come, all the same
+	"Gone",       // a message may cross its receiver's end at any time
+	"TurnedAway", // among Refusals
+}
+
+// counters calls f for each counter of the figures.
+func counters(figures reflect.Value, f func(name string, n reflect.Value)) {
+	for i := range figures.NumField() {
+		switch field, n := figures.Type().Field(i), figures.Field(i); {
+		case field.Anonymous:
+			counters(n, f)
+		case n.Kind() == reflect.Uint64 || n.Kind() == reflect.Int:
+			f(field.Name, n)
+		}
+	}
+}
+
+// Whatever is counted as refused, dropped or cut is told in the log.
+func TestEveryLossIsTold(t *testing.T) {
+	t.Parallel()
+	var stats Stats
+	counters(reflect.ValueOf(&stats).Elem(), func(name string, n reflect.Value) {
+		if n.Kind() != reflect.Uint64 {
+			return
+		}
+		n.SetUint(1)
+		told := slices.ContainsFunc(losses, func(l loss) bool { return l.of(&stats) > 0 })
+		n.SetUint(0)
+		if no := slices.Contains(notLost, name); told == no {
+			t.Errorf("%s: is no loss: %v, is told as one: %v", name, no, told)
+		}
+	})
+}
+
+// Every figure of the loops is in the sums.
+func TestSumsHaveAllFigures(t *testing.T) {
+	t.Parallel()
+	one := LoopStats{Ends: map[string]uint64{"peer": 1}}
+	counters(reflect.ValueOf(&one).Elem(), func(_ string, n reflect.Value) {
+		if n.Kind() == reflect.Uint64 {
+			n.SetUint(1)
+		} else {
+			n.SetInt(1)
+		}
+	})
+	var sum LoopStats
+	sum.add(one)
+	sum.add(one)
+	counters(reflect.ValueOf(sum), func(name string, n reflect.Value) {
+		if n.CanUint() && n.Uint() != 2 || n.CanInt() && n.Int() != 2 {
+			t.Errorf("the sum of %s is %v", name, n)
+		}
+	})
+	if sum.Ends["peer"] != 2 {
+		t.Errorf("the sum of Ends is %v", sum.Ends)
+	}
+}
+
+// A link whose worker does not read is no slow client, and is counted by itself.
+func TestALinkThatOverflowsIsNoClient(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
+	l := g.g.loops[0]
+	k := newWorkerLink(l, link.WorkerHello{Role: link.RolePublisher, Window: 1 << 16, ID: [16]byte{1}})
+	peer := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 10, Retain: true, OwnBound: true})
+	peer.Limit(0)
+	g.sim.Settle()
+	for range 1 << 20 / link.HeaderSize {
+		peer.Send(link.Append(nil, &link.Frame{Type: link.Ping, ID: 1}))
+	}
+	for peer.Read(64 << 10) {
+		g.sim.Turn(0)
+	}
+	g.sim.Settle()
+	if s := l.snapshot(); s.LinkOverflows != 1 || s.SlowCloses != 0 || s.Links != 0 {
+		t.Errorf("%+v", s.LoopStats)
+	}
+}

@@ -1,0 +1,132 @@
+package gateway_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"sluice/gateway"
+	"sluice/internal/link"
+)
+
+// hangs is a Router that takes as long as it is let.
+type hangs struct{ began, end chan struct{} }
+
+func (h hangs) Pick(gateway.Client, []gateway.Worker) int {
+	h.began <- struct{}{}
+	<-h.end
+	return 0
+}
+
+// Figures of a loop that is busy, or has ended, are those of its last answer: no counter goes back.
+func TestFiguresOfABusyLoop(t *testing.T) {
+	t.Parallel()
+	h := hangs{make(chan struct{}), make(chan struct{})}
+	cfg := gateway.Config{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}, Router: func() gateway.Router { return h }}
+	g, stop := start(t, cfg)
+	dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
+	dial(t, hostport(g.Addrs()[0]))
+	<-h.began
+	h.end <- struct{}{}
+	wait(t, "the client", func() bool { return g.Stats().Opened == 1 })
+	dial(t, hostport(g.Addrs()[0]))
+	<-h.began
+	if s := g.Stats(); s.Opened != 1 || s.Clients != 1 || s.Workers != 1 || len(s.Loops) != 1 || s.Loops[0].Opened != 1 {
+		t.Errorf("while it is busy: %+v", s)
+	}
+	h.end <- struct{}{}
+	wait(t, "both", func() bool { return g.Stats().Opened == 2 })
+	stop()
+	if s := g.Stats(); s.Opened != 2 || s.Closed != 2 || s.Ends["draining"] != 2 {
+		t.Errorf("when it has ended: %+v", s)
+	}
+}
+
+// A worker counts once, however many loops it has links to, whatever it does there.
+func TestWorkersCountOnce(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, gateway.Config{Loops: 3, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+	figures := func(workers, draining, publishers, links int) {
+		t.Helper()
+		var s gateway.Stats
+		if !eventually(func() bool {
+			s = g.Stats()
+			return s.Workers == workers && s.WorkersDraining == draining && s.Publishers == publishers && s.Links == links
+		}) {
+			t.Fatalf("%d workers, %d that drain, %d publishers, %d links", s.Workers, s.WorkersDraining, s.Publishers, s.Links)
+		}
+	}
+	hello := func(id byte, role link.Role) link.WorkerHello {
+		return link.WorkerHello{Role: role, Weight: 100, Window: 1 << 20, ID: [16]byte{id}}
+	}
+	one := dialWorker(t, g.InnerAddr(), nil, hello(1, link.RoleWorker))
+	figures(1, 0, 0, 3)
+	two := dialWorker(t, g.InnerAddr(), nil, hello(2, link.RoleWorker))
+	dialWorker(t, g.InnerAddr(), nil, hello(3, link.RolePublisher))
+	figures(2, 0, 1, 9)
+	for _, l := range one.links {
+		l.write(&link.Frame{Type: link.Drain})
+	}
+	figures(1, 1, 1, 9)
+	two.die()
+	figures(0, 1, 1, 6)
+}
+
+// MessagesOut are messages that connections took: neither what a format cannot carry, nor what is
+// dropped, nor the gateway's own words.
+func TestMessagesOut(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, gateway.Config{HoldFor: time.Hour, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0", Heartbeat: 50 * time.Millisecond, Misses: 255, Ping: "ping"}}})
+	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	c := dialClient(t, g.Addrs()[0])
+	f := attached(w)
+	if got := c.hear(); got != "ping" {
+		t.Fatal(got)
+	}
+	send := link.Frame{Type: link.Send, Flags: link.FlagText, Slot: f.Slot, Token: f.Token, Payload: []byte("two\nlines")}
+	w.links[0].write(&send)
+	publisher{w.links[0]}.publish(0, "", "two\nlines")
+	publisher{w.links[0]}.publish(0, "", "one")
+	send.Payload = []byte("two")
+	w.links[0].write(&send)
+	for heard := 0; heard < 2; {
+		if got := c.hear(); got != "ping" {
+			heard++
+		}
+	}
+	if s := g.Stats(); s.MessagesOut != 2 || s.Unsendable != 2 {
+		t.Errorf("%d out, %d unsendable; want 2 and 2", s.MessagesOut, s.Unsendable)
+	}
+}
+
+// Pages that fail, that are too large, and connections that do not come to an end of their handshake are counted.
+func TestPagesAndHandshakesAreCounted(t *testing.T) {
+	t.Parallel()
+	size := map[string]int{"/most": 512 << 10, "/more": 512<<10 + 1}
+	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/panic" {
+			panic("no page")
+		}
+		_, _ = w.Write(make([]byte, size[r.URL.Path]))
+	})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0", Page: page, HandshakeTimeout: time.Second}}})
+	for path, want := range map[string]int{"/most": 200, "/more": 500, "/panic": 500} {
+		r, err := http.Get("http://" + hostport(g.Addrs()[0]) + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Body.Close()
+		if r.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, r.StatusCode, want)
+		}
+	}
+	if s := g.Stats(); s.Pages != 3 || s.PagesFailed != 2 {
+		t.Errorf("%d pages, %d failed", s.Pages, s.PagesFailed)
+	}
+	_, _ = dial(t, hostport(g.Addrs()[0])).Write([]byte("GET / HT"))
+	wait(t, "the cut", func() bool { return g.Stats().HandshakesCut == 1 })
+	if n := g.Stats().Ends["handshake"]; n != 1 {
+		t.Errorf("%d ends", n)
+	}
+}

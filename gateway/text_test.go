@@ -1,0 +1,138 @@
+package gateway_test
+
+import (
+	"strings"
+	"testing"
+
+	"sluice/codec"
+	"sluice/gateway"
+	"sluice/internal/link"
+	"sluice/worker"
+)
+
+// A text that is not valid UTF-8 ends nobody's WebSocket: what is not becomes U+FFFD where the format
+// needs it, once for all who get it, and is counted. Lines and frames carry any bytes, as they are.
+func TestTextIsUTF8WhereTheFormatNeedsIt(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{
+		{URL: "ws://127.0.0.1:0", Compress: true}, {URL: "jsonl://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}, {URL: "frame://127.0.0.1:0"},
+		{URL: "tcp://127.0.0.1:0", Codec: netstring{}},
+	}})
+	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
+	to := w.links[0]
+	open := func(url string) *fakeClient {
+		c := dialClient(t, url)
+		f := attached(w)
+		c.id = link.MakeClientID(to.hello.ID, 0, f.Slot, f.Token)
+		return c
+	}
+	squeezed := &fakeClient{t: t, conn: dial(t, hostport(g.Addrs()[0])), deflate: codec.NewDeflate()}
+	squeezed.upgrade(hostport(g.Addrs()[0]), "/")
+	attached(w)
+	all := map[string]*fakeClient{"ws": open(g.Addrs()[0]), "jsonl": open(g.Addrs()[1]), "text": open(g.Addrs()[2]), "frame": open(g.Addrs()[3])}
+	hears := func(who, want string) {
+		t.Helper()
+		if got := all[who].hear(); got != want {
+			t.Errorf("%s hears %q, want %q", who, got, want)
+		}
+	}
+	send := func(who string, typ link.Type, flags uint8, text string) {
+		id := all[who].id
+		to.write(&link.Frame{Type: typ, Flags: flags, Slot: id.Slot(), Token: id.Token(), Payload: []byte(text)})
+	}
+	invalid := func(want uint64) {
+		t.Helper()
+		wait(t, "its count", func() bool { return g.Stats().InvalidTexts == want })
+	}
+
+	publisher{to}.publish(0, "", `"café \xff\xfe`+"caf\xe9"+`"`) // the first two are a backslash and letters: valid, and no JSON
+	invalid(1)
+	publisher{to}.publish(0, "", "\"caf\xe9 \xff\xfe!\"")
+	invalid(2) // in two encodings of WebSockets, in JSON and in a Codec's
+	mended := `"caf` + "\uFFFD \uFFFD" + `!"`
+	hears("ws", `"café \xff\xfe`+"caf\uFFFD"+`"`)
+	hears("ws", mended)
+	hears("jsonl", mended)
+	for _, raw := range []string{"text", "frame"} {
+		hears(raw, `"café \xff\xfe`+"caf\xe9"+`"`)
+		hears(raw, "\"caf\xe9 \xff\xfe!\"")
+	}
+
+	send("ws", link.Send, link.FlagText, "\xc3")
+	hears("ws", "\uFFFD")
+	invalid(3)
+	send("text", link.Send, link.FlagText, "\xc3")
+	hears("text", "\xc3")
+	send("ws", link.Send, 0, "binary \xff")
+	hears("ws", "binary \xff")
+	send("ws", link.Kick, link.FlagText|link.FlagLast, "bye \xed\xa0\x80") // a surrogate
+	hears("ws", "bye \uFFFD")
+	hears("ws", "close 1000 kicked")
+	invalid(4)
+}
+
+// What a client closed for is told apart where it was for what it had been sent.
+func TestAClientThatClosesOverWhatItWasSent(t *testing.T) {
+	t.Parallel()
+	var log logbook
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0"}}, Logger: log.logger()})
+	for i, code := range []uint16{1000, 1001, 4000, 1002, 1003, 1007, 1009} {
+		c := dialClient(t, g.Addrs()[0])
+		c.write(c.codec.AppendClose(nil, code, "why"))
+		c.hear()
+		wait(t, "its end", func() bool { return g.Stats().Ends["peer"] == uint64(i+1) })
+	}
+	if n := g.Stats().PeerErrors; n != 4 {
+		t.Errorf("%d counted, want 4", n)
+	}
+	var told []string
+	for _, line := range log.lines() {
+		if strings.Contains(line, "closed over what it was sent") {
+			told = append(told, line)
+		}
+	}
+	if len(told) != 4 || !strings.Contains(told[2], "code=1007 reason=why") {
+		t.Errorf("the log has %q", told)
+	}
+}
+
+// greeter is a room that publishes what clients say under the names they came with, whatever these are.
+type greeter struct{}
+
+func (greeter) OnConnect(c *worker.Client) {
+	_ = c.MergeAttrs(map[string]string{"name": c.Request().Query("name")})
+	_ = c.Join("lobby")
+}
+
+func (greeter) OnMessage(c *worker.Client, m worker.Message) {
+	name, _ := c.Attr("name")
+	_ = c.Publish("lobby", worker.Text(name+": "+string(m.Data)))
+}
+
+// One client with a name, or a line, that is not UTF-8 closes nobody in its room.
+func TestARoomOutlivesInvalidText(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}}})
+	runWorker(t, g, greeter{})
+	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
+	bob, telnet := dialClient(t, g.Addrs()[0]), dialClient(t, g.Addrs()[1])
+	eve := &fakeClient{t: t, conn: dial(t, hostport(g.Addrs()[0]))}
+	eve.upgrade(hostport(g.Addrs()[0]), "/?name=%FF%FE")
+	bob.say("I am here") // and has joined
+	if got := bob.hear(); got != ": I am here" {
+		t.Fatal(got)
+	}
+	eve.say("hello")
+	if got := bob.hear(); got != "\uFFFD: hello" {
+		t.Errorf("of a name that is not UTF-8 Bob hears %q", got)
+	}
+	telnet.write([]byte("caf\xe9\n"))
+	if got := bob.hear(); got != ": caf\uFFFD" {
+		t.Errorf("of a line that is not Bob hears %q", got)
+	}
+	bob.say("still here")
+	if got := bob.hear(); got != ": still here" {
+		t.Errorf("then Bob hears %q", got)
+	}
+}
