@@ -43,7 +43,7 @@ The audit holds although people come and go: see go doc ./bench and bench/chat.g
 A process's CPU time is told with what it takes without any connection: the more there are the less that matters. Clock ticks of 10 ms are the unit it is read in.`,
 }
 
-func benchCommand(log *slog.Logger) *cobra.Command {
+func benchCommand(log *slog.Logger, hup hangUps) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "make load and measure: throughput, latency, CPU per message, memory per connection, nothing lost",
@@ -70,7 +70,7 @@ The exit code is 0 for OK and INVALID, 99 when an objective (--slo) was missed, 
 	for _, m := range bench.Modes {
 		c.AddCommand(benchModeCommand(m))
 	}
-	c.AddCommand(benchCompareCommand(), benchTuneCommand(), benchSoakCommand(), benchServeCommand(log), benchAgentCommand())
+	c.AddCommand(benchCompareCommand(), benchTuneCommand(), benchSoakCommand(), benchServeCommand(log, hup), benchAgentCommand())
 	return c
 }
 
@@ -335,8 +335,8 @@ func benchCompareCommand() *cobra.Command {
 	return c
 }
 
-func benchServeCommand(log *slog.Logger) *cobra.Command {
-	o := options{log: log}
+func benchServeCommand(log *slog.Logger, hup hangUps) *cobra.Command {
+	o := options{log: log, reload: hup}
 	c := &cobra.Command{
 		Use: "serve", Short: "the server for the modes: a gateway and the bench's worker, or with --worker the worker alone", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

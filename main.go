@@ -26,10 +26,12 @@ const (
 )
 
 func main() {
+	// Signals are taken before anything else: what comes while the program starts must not end it where a moment later it would not.
+	signals, hup := make(chan os.Signal, 2), make(hangUps, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(hup, syscall.SIGHUP)
 	out := logs.New(os.Stderr)
 	ctx, drain := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	go func() {
 		<-signals
 		drain()
@@ -37,7 +39,7 @@ func main() {
 		out.Close("", atOnce)
 		os.Exit(128 + int(s)) // as the shell has it
 	}()
-	c, err := command(slog.New(slog.NewTextHandler(out, nil))).ExecuteContextC(ctx)
+	c, err := command(slog.New(slog.NewTextHandler(out, nil)), hup).ExecuteContextC(ctx)
 	last, code := verdict(c, err)
 	out.Close(last, lastLines)
 	os.Exit(code)
@@ -62,7 +64,7 @@ func verdict(c *cobra.Command, err error) (last string, code int) {
 // usageError is a command line that cannot be carried out.
 type usageError struct{ error }
 
-func command(log *slog.Logger) *cobra.Command {
+func command(log *slog.Logger, hup hangUps) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "sluice",
 		Short:         "a gateway/worker engine for long-lived connections",
@@ -71,13 +73,18 @@ func command(log *slog.Logger) *cobra.Command {
 	}
 	root.Args = noArgs
 	root.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	root.PersistentPreRun = func(c *cobra.Command, _ []string) {
+		if !reloads(c) {
+			hup.release()
+		}
+	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(chatCommand(log), echoCommand(log), gatewayCommand(log), benchCommand(log), versionCommand())
+	root.AddCommand(chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log), benchCommand(log, hup), versionCommand())
 	return root
 }
 
-func chatCommand(log *slog.Logger) *cobra.Command {
-	o := options{log: log}
+func chatCommand(log *slog.Logger, hup hangUps) *cobra.Command {
+	o := options{log: log, reload: hup}
 	c := &cobra.Command{
 		Use:   "chat",
 		Short: "the chat: page and WebSocket on http://127.0.0.1:7272, text lines carrying JSON on 127.0.0.1:7273",
@@ -100,8 +107,8 @@ func newChat() (worker.Handler, error) {
 	return chat.New(history)
 }
 
-func echoCommand(log *slog.Logger) *cobra.Command {
-	o := options{log: log}
+func echoCommand(log *slog.Logger, hup hangUps) *cobra.Command {
+	o := options{log: log, reload: hup}
 	var e echo
 	c := &cobra.Command{
 		Use:   "echo",

@@ -27,6 +27,7 @@ import (
 // options are what the command line says of a gateway, a worker, or both.
 type options struct {
 	log      *slog.Logger
+	reload   <-chan os.Signal // replaces the workers of --workers
 	listen   []string
 	origins  []string
 	hosts    []string
@@ -107,6 +108,7 @@ func (o *options) innerFlags(c *cobra.Command) {
 }
 
 func (o *options) workerFlags(c *cobra.Command) {
+	c.Annotations = map[string]string{canReload: ""}
 	f := c.Flags()
 	f.BoolVar(&o.worker, "worker", false, "run a worker alone")
 	f.IntVar(&o.workers, "workers", 0, "run so many workers in processes of their own, start those again that die, and replace them one by one on SIGHUP")
