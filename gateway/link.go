@@ -32,6 +32,7 @@ type workerLink struct {
 	crowd    bool // takes no more clients before half of what waits for it has gone
 	pressing bool // it has filled another loop's inbox, and is not read until that is empty
 	draining bool
+	replaced bool // by its own worker
 	over     bool // has left: what still comes is of no effect, for others have its clients
 }
 
@@ -52,6 +53,7 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 	k.serial = l.serials
 	for _, old := range l.links {
 		if old.hello.ID == k.hello.ID {
+			old.replaced = true
 			old.goAway(link.Replaced, "the worker has opened a new link")
 		}
 	}
@@ -132,7 +134,7 @@ func (k *workerLink) leave() {
 	k.takeBack()
 	for _, s := range l.sessions {
 		if s != nil && s.link == k {
-			s.orphan()
+			s.orphan(!k.replaced)
 		}
 	}
 	l.pumpWaiting()

@@ -73,7 +73,7 @@ func (l *gwLink) lead() {
 	d := &l.leader
 	d.goroutine = l.w.watch.name()
 	select {
-	case <-l.w.ready:
+	case <-l.w.Ready():
 	case <-l.w.late:
 	case <-l.gone:
 	}
