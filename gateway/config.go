@@ -67,7 +67,10 @@ type Config struct {
 	MaxTries int
 	// LinkHeartbeat is the longest silence on a link before a ping; after two the link is cut, so that a worker which hangs is noticed within three. Whole seconds. Defaults to 1 s.
 	LinkHeartbeat time.Duration
-	// DrainFor is how long clients may take to go when Serve ends; who is there still is then told at once, and cut a second later. Defaults to 10 s.
+	// DrainDelay is how long new clients are still taken after the context of Serve has ended, while Ready, /readyz and /healthz say already that none should come: what a load balancer
+	// takes to notice. Then the drain begins. Zero: at once.
+	DrainDelay time.Duration
+	// DrainFor is how long clients may take to go when the drain has begun; who is there still is then told at once, and cut a second later. Defaults to 10 s.
 	DrainFor time.Duration
 	// DrainPace is how many clients are told to go in a second when Serve ends, so that they do not all come to other gateways at once. Defaults to what tells all in half of
 	// DrainFor, and at least 100.

@@ -18,6 +18,8 @@ type loop struct {
 	index uint8
 	drain func() // drainInbox, made once so that posting it costs no allocation
 
+	figures atomic.Pointer[LoopStats] // as of when Stats asked last; set by the loop
+
 	served atomic.Bool // it has a worker that takes clients; set by the loop when that changes
 
 	// Owned by the loop.

@@ -67,7 +67,7 @@ func (t *teller) tell() {
 	var lost []any
 	stats := t.g.Stats()
 	for i, l := range losses {
-		if n := l.of(&stats); n > t.told[i] { // less when a loop does not answer
+		if n := l.of(&stats); n > t.told[i] {
 			lost = append(lost, l.name, n-t.told[i])
 			t.told[i] = n
 		}

@@ -192,3 +192,48 @@ func TestNewFailsCleanly(t *testing.T) {
 		}
 	}
 }
+
+// What Serve has seen is there to be read when it has returned; a second call is an error and not a gateway that hangs.
+func TestAfterServe(t *testing.T) {
+	t.Parallel()
+	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+	runWorker(t, g, echo{})
+	for range 4 {
+		c := dialClient(t, g.Addrs()[0])
+		c.say("x")
+		if got := c.hear(); got != "x" {
+			t.Fatalf("hears %q", got)
+		}
+	}
+	if err := g.Serve(t.Context()); err == nil {
+		t.Error("a second Serve beside the first is no error")
+	}
+	stop()
+	s := g.Stats()
+	if s.MessagesIn != 4 || s.Opened != 4 || s.Closed != 4 || s.Ends["draining"] != 4 || s.Clients != 0 || len(s.Loops) != 2 {
+		t.Errorf("after Serve: %+v", s)
+	}
+	if err := g.Serve(t.Context()); err == nil {
+		t.Error("a second Serve after the first is no error")
+	}
+}
+
+// A loop that is busy gives the figures that it gave last: a counter never goes back.
+func TestFiguresOfABusyLoop(t *testing.T) {
+	t.Parallel()
+	inside, release := make(chan struct{}), make(chan struct{})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0", OnUpgrade: func(*codec.Request) int {
+		close(inside)
+		<-release
+		return http.StatusTeapot
+	}}}})
+	dialClient(t, g.Addrs()[0])
+	wait(t, "the client", func() bool { return g.Stats().Opened == 1 })
+	conn := dial(t, hostport(g.Addrs()[1]))
+	_, _ = conn.Write(codec.AppendUpgrade(nil, "localhost", "/", codec.NewKey(), &codec.DialOptions{}))
+	<-inside
+	if s := g.Stats(); s.Opened != 1 || s.Clients != 1 {
+		t.Errorf("%d opened, %d there", s.Opened, s.Clients)
+	}
+	close(release)
+}

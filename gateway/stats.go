@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"time"
 
 	"sluice/engine"
@@ -58,10 +59,18 @@ type ListenerStats struct {
 	engine.ListenerStats
 }
 
-// Stats asks each loop for its figures; a loop that is stopping gives none. Any goroutine but a loop's may call it.
+// Stats asks each loop for its figures; of a loop that does not answer within a second, or has ended, they are those it gave last. So counters never go back, and after Serve they are
+// the totals. Any goroutine but a loop's may call it.
 func (g *Gateway) Stats() Stats {
-	all := Stats{RefusedPeers: g.refusedPeers.Load(), Loops: ask(g, (*loop).snapshot)}
-	for _, s := range all.Loops {
+	all := Stats{RefusedPeers: g.refusedPeers.Load()}
+	ask(g, (*loop).report)
+	for _, l := range g.loops {
+		var s LoopStats
+		if last := l.figures.Load(); last != nil {
+			s = *last
+			s.Ends = maps.Clone(s.Ends)
+		}
+		all.Loops = append(all.Loops, s)
 		all.add(s)
 	}
 	for _, l := range g.listeners {
@@ -85,6 +94,13 @@ func ask[T any](g *Gateway, f func(*loop) T) []T {
 		}
 	}
 	return all
+}
+
+// report leaves the loop's figures where Stats finds them.
+func (l *loop) report() struct{} {
+	s := l.snapshot()
+	l.figures.Store(&s)
+	return struct{}{}
 }
 
 func (l *loop) snapshot() LoopStats {
