@@ -61,7 +61,7 @@ type options struct {
 
 func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f := c.Flags()
-	f.StringArrayVar(&o.listen, "listen", listen, "where clients connect: ws://HOST:PORT[/path] text:// json:// jsonl:// frame://; repeatable")
+	f.StringArrayVar(&o.listen, "listen", listen, "where clients connect: ws://HOST:PORT[/path] text:// json:// jsonl:// frame://; repeatable. Of json and frame each message stands behind its length, four bytes, big-endian, which counts itself: 00 00 00 09 68 65 6c 6c 6f is hello")
 	f.StringArrayVar(&o.origins, "origin", nil, "a host, besides the listener's own, whose pages may open a WebSocket: HOST, HOST:PORT, https://HOST, *.DOMAIN; repeatable")
 	f.StringArrayVar(&o.hosts, "host", nil, "a name of the listeners themselves, HOST, HOST:PORT or *.DOMAIN; their pages are served and may open WebSockets only by these and by loopback names (default: on a loopback address loopback names and --origin, else any name); repeatable")
 	f.StringArrayVar(&o.keep, "keep-header", nil, "a header field of a WebSocket's request that workers see, besides "+strings.Join(gateway.KeptHeaders(), ", ")+"; * is all; repeatable")

@@ -37,7 +37,7 @@ type workerLink struct {
 }
 
 func newWorkerLink(l *loop, hello link.WorkerHello) *workerLink {
-	k := &workerLink{loop: l, hello: hello, share: max(int(hello.Window)/64, 16<<10)}
+	k := &workerLink{loop: l, hello: hello, share: max(link.WindowBytes(hello.Window)/64, 16<<10)}
 	k.sent.Init(hello.Window)
 	k.ack = k.acknowledged
 	k.timer.Target = k
@@ -99,7 +99,7 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 	}
 	k.trim()
 	k.pumpWaiting()
-	if k.crowd && k.conn.Buffered() <= int(k.hello.Window)/2 {
+	if k.crowd && k.conn.Buffered() <= link.WindowBytes(k.hello.Window)/2 {
 		k.crowd = false
 		k.loop.pumpWaiting()
 	}
@@ -214,7 +214,7 @@ func (k *workerLink) message(s *session, payload []byte, flags uint8) {
 // crowded reports whether so much waits for the worker to take it that it gets no more clients before half of that has gone. Unlike messages, clients wait for no credit: there may be many at
 // once, each with much to tell of it, and they must not make the link overflow.
 func (k *workerLink) crowded() bool {
-	k.crowd = k.crowd || k.conn.Buffered() > int(k.hello.Window)
+	k.crowd = k.crowd || k.conn.Buffered() > link.WindowBytes(k.hello.Window)
 	return k.crowd
 }
 
@@ -290,7 +290,7 @@ func (k *workerLink) pumpWaiting() {
 		}
 	}
 	k.checkAhead()
-	if k.stalls && k.fits(int(k.hello.Window)/2) {
+	if k.stalls && k.fits(link.WindowBytes(k.hello.Window)/2) {
 		k.stalls = false
 		k.loop.goOn(k)
 	}

@@ -70,9 +70,7 @@ func newLink(w *Worker, conn stream, hello link.GatewayHello) *gwLink {
 		gone: make(chan struct{}), done: make(chan struct{}), drained: make(chan struct{}),
 		hints: make(chan hint, maxHints), requests: make(map[uint32]*question),
 	}
-	if c, ok := conn.(syscall.Conn); ok {
-		l.raw, _ = c.SyscallConn()
-	}
+	l.raw = direct(conn)
 	l.space.L, l.work.L = &l.mu, &l.mu
 	l.leader.init()
 	return l
@@ -215,11 +213,7 @@ func (l *gwLink) flushSome() {
 	if l.writing || l.ended || len(l.out) == 0 {
 		return
 	}
-	n := 0
-	err := l.raw.Write(func(fd uintptr) bool {
-		n, _ = syscall.Write(int(fd), l.out) // what is wrong the next write says too
-		return true
-	})
+	n, err := writeSome(l.raw, l.out)
 	if err != nil || n < len(l.out) {
 		l.work.Signal()
 	}
