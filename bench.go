@@ -102,18 +102,22 @@ func (b *benchRun) flags(c *cobra.Command) {
 	f.VarP((*count)(&b.Conns), "conns", "c", "connections")
 	if b.Mode == bench.Chat {
 		f.DurationVar(&b.Think, "think", time.Second, "closed loop: how long a person thinks after an answer, on average")
-	} else {
+	} else if b.Mode != bench.Idle {
 		f.IntVarP(&b.InFlight, "in-flight", "P", 1, "closed loop: messages in flight per sender")
 	}
 	due := "messages a second of all senders together"
 	if b.Mode == bench.Connect {
 		due = "connections a second, of which --conns can be on their way"
 	}
-	f.VarP((*rate)(&b.Rate), "rate", "R", "open loop: "+due+", for example 10k")
-	f.IntVarP(&b.Size, "size", "s", 128, "payload of a message, in bytes")
+	if b.Mode != bench.Idle && b.Mode != bench.Churn {
+		f.VarP((*rate)(&b.Rate), "rate", "R", "open loop: "+due+", for example 10k")
+	}
+	if b.Mode != bench.Idle {
+		f.IntVarP(&b.Size, "size", "s", 128, "payload of a message, in bytes")
+		f.DurationVar(&b.Drain, "drain", 5*time.Second, "how long to wait for the last messages")
+	}
 	f.DurationVarP(&b.Window, "duration", "z", 0, "how long to measure (default: 10s, of idle connections 25s)")
 	f.DurationVar(&b.Warmup, "warmup", 2*time.Second, "how long to run before that")
-	f.DurationVar(&b.Drain, "drain", 5*time.Second, "how long to wait for the last messages")
 	f.IntVar(&b.Loops, "loops", 0, "event loops of a generator (default: half the processors)")
 	f.IntVar(&b.Processes, "processes", 0, "generators (default: as many as the descriptors ask for)")
 	f.StringSliceVar(&b.Sources, "source", nil, "local addresses to dial from")

@@ -8,13 +8,14 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
+	"runtime"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"sluice/chat"
+	"sluice/internal/build"
 	"sluice/internal/logs"
 	"sluice/worker"
 )
@@ -133,6 +134,9 @@ func gatewayCommand(log *slog.Logger) *cobra.Command {
 		Short: "a gateway alone; workers connect to its inner port",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := noZeros(c.Flags()); err != nil {
+				return err
+			}
 			if !page {
 				return o.serveGateway(c.Context(), nil)
 			}
@@ -154,19 +158,13 @@ func versionCommand() *cobra.Command {
 	}
 }
 
-// version is the module's version and commit, as far as the build recorded them.
+// version is what this program was built from, as far as the build recorded it.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	v := build.Version()
+	if v == "" {
 		return "(unknown build)"
 	}
-	v := info.Main.Version + " " + info.GoVersion
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" || s.Key == "vcs.modified" && s.Value == "true" {
-			v += " " + s.Value
-		}
-	}
-	return v
+	return v + " " + runtime.Version()
 }
 
 func noArgs(_ *cobra.Command, args []string) error {

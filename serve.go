@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,7 +88,7 @@ func (o *options) limitFlags(c *cobra.Command) {
 	f.DurationVar(&l.FirstMessage, "first-message", 0, "time until a client's first message; 0: it may do nothing but listen")
 	f.DurationVar(&l.MessageTimeout, "message-timeout", 30*time.Second, "time from a message's first byte to its last, with a second more for each 4 KiB")
 	f.DurationVar(&l.Heartbeat, "heartbeat", 25*time.Second, "how often a WebSocket that has sent no message since the last time is pinged; after two unanswered pings it is closed; negative: never")
-	f.DurationVar(&o.idle, "idle", 10*time.Minute, "how long a client of another protocol may be silent before it is closed, since it cannot be pinged; negative: never")
+	f.DurationVar(&o.idle, "idle", 10*time.Minute, "how long a client of another protocol may be silent, since it cannot be pinged: it is closed then, or up to a third of that later; negative: never")
 }
 
 // slowFlags are what becomes of a client that reads slowly.
@@ -130,6 +131,17 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 	c.Flags().VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
 
+// noZeros refuses a 0 where it would stand for the default: a flag takes 0 where that is its default, and its help says what it means.
+func noZeros(f *pflag.FlagSet) (err error) {
+	f.Visit(func(flag *pflag.Flag) {
+		zero := map[string]string{"int": "0", "duration": "0s"}[flag.Value.Type()]
+		if zero != "" && flag.Value.String() == zero && flag.DefValue != zero && err == nil {
+			err = usageError{fmt.Errorf("--%s: 0 is too little (default %s)", flag.Name, flag.DefValue)}
+		}
+	})
+	return err
+}
+
 // checkRole refuses what has no meaning in the role that was asked for, and points to what has no effect.
 func (o *options) checkRole(f *pflag.FlagSet) error {
 	switch {
@@ -161,7 +173,7 @@ type pageOn func(path string) http.Handler
 // serve runs what the flags ask for: the business alone, or a gateway and the business together.
 func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error), page pageOn) error {
 	outliveReaders()
-	if err := o.checkRole(c.Flags()); err != nil {
+	if err := cmp.Or(noZeros(c.Flags()), o.checkRole(c.Flags())); err != nil {
 		return err
 	}
 	ctx := c.Context()
@@ -289,11 +301,6 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		o.limits.Overflow = engine.DropNewest
 	default:
 		return nil, usageError{fmt.Errorf("--overflow: %q is none of close, oldest, newest", o.overflow)}
-	}
-	for name, d := range map[string]time.Duration{"heartbeat": o.limits.Heartbeat, "idle": o.idle} {
-		if d == 0 {
-			return nil, usageError{fmt.Errorf("--%s: 0 is no time; negative: never", name)}
-		}
 	}
 	var known bool
 	if cfg.Router, known = routers[o.router]; !known {

@@ -38,6 +38,8 @@ var (
 // ErrStuck is returned by Run when handlers have not returned in time at its end: they go on, without a link.
 var ErrStuck = errors.New("worker: handlers have not returned")
 
+var errRan = errors.New("worker: Run has been called before")
+
 // Worker runs a Handler for the clients of its gateways. Its API methods may be called from any goroutine while Run runs.
 type Worker struct {
 	API
@@ -67,6 +69,7 @@ type Worker struct {
 	mu      sync.Mutex
 	leaving map[string]bool // guarded by mu: addresses of gateways that drain behind a successor
 
+	ran      atomic.Bool // Run has been called
 	draining atomic.Bool // nothing is acknowledged now before other gateways have what was done there
 
 	unseen atomic.Int32 // addresses that no gateway has answered at yet
@@ -104,8 +107,11 @@ func New(cfg Config, h Handler) (*Worker, error) {
 }
 
 // Run dials the gateways and handles what comes until ctx ends. Then it takes no new clients, finishes what it was given, hands its clients over, and
-// returns when all its goroutines have ended, or with ErrStuck when handlers do not return. It is called once.
+// returns when all its goroutines have ended, or with ErrStuck when handlers do not return. It is called once: a second call returns an error at once.
 func (w *Worker) Run(ctx context.Context) error {
+	if w.ran.Swap(true) {
+		return errRan
+	}
 	if err := w.start(ctx); err != nil {
 		return err
 	}
