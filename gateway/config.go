@@ -65,7 +65,7 @@ type Config struct {
 	// A link that its own worker has replaced does not count.
 	// What came before it of the client and no worker has acknowledged is tried first: the first message of a new client, whose coming was out with it, uses up to three more.
 	MaxTries int
-	// LinkHeartbeat is the longest silence on a link before a ping; after two the link is cut, so that a worker which hangs is noticed within three. Whole seconds. Defaults to 1 s.
+	// LinkHeartbeat is the longest silence on a link before a ping; after two the link is cut, so that a worker which hangs is noticed within three. Whole seconds, at most 65,535. Defaults to 1 s.
 	LinkHeartbeat time.Duration
 	// DrainDelay is how long new clients are still taken after the context of Serve has ended, while Ready, /readyz and /healthz say already that none should come: what a load balancer
 	// takes to notice. Then the drain begins. Zero: at once.
@@ -134,7 +134,7 @@ type Listener struct {
 	MessageTimeout time.Duration
 	// Heartbeat is how often a client is looked at: one of which no message has come since the last time is pinged. Defaults to 25 s; negative: never.
 	Heartbeat time.Duration
-	// Misses is how many pings in a row may stay unanswered before the client is closed. Defaults to 2.
+	// Misses is how many pings in a row may stay unanswered before the client is closed, within 1…255. Defaults to 2.
 	Misses int
 	// Ping is the message that pings a client whose protocol has no ping of its own. Empty: such clients are only timed.
 	Ping string
