@@ -87,4 +87,3 @@ func writeFile(name string, write func(io.Writer) error) error {
 	}
 	return os.WriteFile(name, b.Bytes(), 0o644)
 }
-

@@ -86,6 +86,20 @@ func TestSignalsWhileStarting(t *testing.T) {
 			}
 		})
 	}
+	t.Run("SIGHUP under nohup", func(t *testing.T) {
+		t.Parallel()
+		cmd := exec.Command("/bin/sh", append([]string{"-c", `trap "" HUP; exec "$0" "$@"`, bin, "gateway"}, quiet...)...)
+		goOn := held(t, cmd)
+		for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM} {
+			if err := cmd.Process.Signal(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		goOn()
+		if code, by := ends(t, cmd); code != 0 || by != 0 {
+			t.Errorf("exit code %d, signal %v", code, by)
+		}
+	})
 	t.Run("SIGHUP to workers", func(t *testing.T) {
 		t.Parallel()
 		log, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
