@@ -23,7 +23,7 @@ import (
 
 // Config says what a gateway is. Only Listeners is needed. No number may be negative.
 type Config struct {
-	// ID is the first part of every client id, and must differ from that of every other gateway the same workers serve. Defaults to a random number.
+	// ID is the first part of every client id, and must differ from that of every other gateway the same workers serve: of two with the same one they serve one, and log an error. Defaults to a random number.
 	ID uint32
 	// Name is for logs, at most 200 bytes. Defaults to the host's name.
 	Name string
