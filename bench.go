@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"math"
 	"os"
@@ -43,7 +41,7 @@ The audit holds although people come and go: see go doc ./bench and bench/chat.g
 A process's CPU time is told with what it takes without any connection: the more there are the less that matters. Clock ticks of 10 ms are the unit it is read in.`,
 }
 
-func benchCommand(log *slog.Logger) *cobra.Command {
+func benchCommand(log *slog.Logger, hup hangUps) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "make load and measure: throughput, latency, CPU per message, memory per connection, nothing lost",
@@ -70,7 +68,7 @@ The exit code is 0 for OK and INVALID, 99 when an objective (--slo) was missed, 
 	for _, m := range bench.Modes {
 		c.AddCommand(benchModeCommand(m))
 	}
-	c.AddCommand(benchCompareCommand(), benchTuneCommand(), benchSoakCommand(), benchServeCommand(log), benchAgentCommand())
+	c.AddCommand(benchCompareCommand(), benchTuneCommand(), benchSoakCommand(), benchServeCommand(log, hup), benchAgentCommand())
 	return c
 }
 
@@ -102,18 +100,22 @@ func (b *benchRun) flags(c *cobra.Command) {
 	f.VarP((*count)(&b.Conns), "conns", "c", "connections")
 	if b.Mode == bench.Chat {
 		f.DurationVar(&b.Think, "think", time.Second, "closed loop: how long a person thinks after an answer, on average")
-	} else {
+	} else if b.Mode != bench.Idle {
 		f.IntVarP(&b.InFlight, "in-flight", "P", 1, "closed loop: messages in flight per sender")
 	}
 	due := "messages a second of all senders together"
 	if b.Mode == bench.Connect {
 		due = "connections a second, of which --conns can be on their way"
 	}
-	f.VarP((*rate)(&b.Rate), "rate", "R", "open loop: "+due+", for example 10k")
-	f.IntVarP(&b.Size, "size", "s", 128, "payload of a message, in bytes")
+	if b.Mode != bench.Idle && b.Mode != bench.Churn {
+		f.VarP((*rate)(&b.Rate), "rate", "R", "open loop: "+due+", for example 10k")
+	}
+	if b.Mode != bench.Idle {
+		f.IntVarP(&b.Size, "size", "s", 128, "payload of a message, in bytes")
+		f.DurationVar(&b.Drain, "drain", 5*time.Second, "how long to wait for the last messages")
+	}
 	f.DurationVarP(&b.Window, "duration", "z", 0, "how long to measure (default: 10s, of idle connections 25s)")
 	f.DurationVar(&b.Warmup, "warmup", 2*time.Second, "how long to run before that")
-	f.DurationVar(&b.Drain, "drain", 5*time.Second, "how long to wait for the last messages")
 	f.IntVar(&b.Loops, "loops", 0, "event loops of a generator (default: half the processors)")
 	f.IntVar(&b.Processes, "processes", 0, "generators (default: as many as the descriptors ask for)")
 	f.StringSliceVar(&b.Sources, "source", nil, "local addresses to dial from")
@@ -227,80 +229,6 @@ func (b *benchRun) judge(r *bench.Report) error {
 	return missed
 }
 
-// benchOutput says where a report goes and in which form.
-type benchOutput struct {
-	format string
-	files  map[string]*string // by form
-}
-
-// writers are the forms of a report.
-var writers = map[string]func(io.Writer, *bench.Report) error{
-	"text": report.Text, "json": report.JSON, "csv": report.CSV, "gobench": report.GoBench, "hgrm": report.HGRM,
-	"html": func(w io.Writer, r *bench.Report) error { return report.HTML(w, r) },
-}
-
-func (o *benchOutput) flags(c *cobra.Command) {
-	f := c.Flags()
-	f.StringVar(&o.format, "format", "text", "what to print: text, json, csv, gobench, hgrm or html")
-	o.files = map[string]*string{
-		"json":    f.String("json", "", "also write the whole report as JSON to this file, for compare"),
-		"html":    f.String("html", "", "also write a page with plots to this file"),
-		"csv":     f.String("csv", "", "also write the timeline to this file"),
-		"gobench": f.String("gobench", "", "also write a benchmark line for benchstat to this file"),
-		"hgrm":    f.String("hgrm", "", "also write the latency's percentiles to this file"),
-	}
-}
-
-func (o *benchOutput) check() error {
-	if writers[o.format] == nil {
-		return fmt.Errorf("--format: there is no %q", o.format)
-	}
-	for form, name := range o.files {
-		if err := writable(*name); err != nil {
-			return fmt.Errorf("--%s: %w", form, err)
-		}
-	}
-	return nil
-}
-
-// writable tells before a run what would keep its report from being written after it.
-func writable(name string) error {
-	if name == "" {
-		return nil
-	}
-	_, err := os.Stat(name)
-	isNew := errors.Is(err, fs.ErrNotExist)
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o644)
-	if err != nil {
-		return err
-	}
-	err = f.Close()
-	if isNew {
-		err = errors.Join(err, os.Remove(name))
-	}
-	return err
-}
-
-// write prints the report and fills the files, as many as it can.
-func (o *benchOutput) write(r *bench.Report) error {
-	err := writers[o.format](os.Stdout, r)
-	for form, name := range o.files {
-		if *name != "" {
-			err = errors.Join(err, writeFile(*name, func(w io.Writer) error { return writers[form](w, r) }))
-		}
-	}
-	return err
-}
-
-// writeFile has write fill a file; what fails leaves no half of one.
-func writeFile(name string, write func(io.Writer) error) error {
-	var b bytes.Buffer
-	if err := write(&b); err != nil {
-		return err
-	}
-	return os.WriteFile(name, b.Bytes(), 0o644)
-}
-
 func benchCompareCommand() *cobra.Command {
 	var page string
 	c := &cobra.Command{
@@ -335,8 +263,8 @@ func benchCompareCommand() *cobra.Command {
 	return c
 }
 
-func benchServeCommand(log *slog.Logger) *cobra.Command {
-	o := options{log: log}
+func benchServeCommand(log *slog.Logger, hup hangUps) *cobra.Command {
+	o := options{log: log, reload: hup}
 	c := &cobra.Command{
 		Use: "serve", Short: "the server for the modes: a gateway and the bench's worker, or with --worker the worker alone", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -99,7 +99,7 @@ func TestBenchRefuses(t *testing.T) {
 	for _, args := range [][]string{
 		{"echo", "-c", "0"}, {"echo", "-c", "1.5"}, {"echo", "-P", "0"}, {"echo", "-s", "0"}, {"echo", "-s", "3"}, {"echo", "-z", "0s"}, {"rooms", "--room-size", "0"},
 		{"echo", "--pid", "nobody=1073741824"}, {"echo", "--pid", "4711"}, {"echo", "--json", "/nowhere/a.json"}, {"echo", "--html", os.TempDir()}, {"echo", "--slo", "p99=5ms"},
-		{"idle", "-R", "10"}, {"tune", "-c", "0"}, {"tune", "--html", "/nowhere/a.html"}, {"compare", "a.json"},
+		{"idle", "-R", "10"}, {"churn", "-R", "10"}, {"idle", "-P", "2"}, {"idle", "-s", "64"}, {"tune", "-c", "0"}, {"tune", "--html", "/nowhere/a.html"}, {"compare", "a.json"},
 	} {
 		cmd := exec.CommandContext(t.Context(), bin, append([]string{"bench"}, args...)...)
 		out, err := cmd.CombinedOutput()

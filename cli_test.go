@@ -3,6 +3,8 @@ package main_test
 import (
 	"bufio"
 	"context"
+	"encoding/hex"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -122,6 +124,43 @@ func TestPortInUse(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		if err == nil || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), flag+": ") || !strings.Contains(string(out), "already in use: stop what listens there") {
 			t.Errorf("sluice %s: exit code %d, %s", line, cmd.ProcessState.ExitCode(), out)
+		}
+	}
+}
+
+// The bytes that README and --help give as examples are messages, as a client that is written by them sends them.
+func TestExamplesOfLengths(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	help, err := exec.Command(bin, "gateway", "--help").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	echo := proctest.Start(t, nil, bin, "echo", "--listen", "frame://127.0.0.1:0", "--listen", "json://127.0.0.1:0", "--reactors", "1")
+	for _, c := range []struct{ scheme, text, payload, in string }{
+		{"frame", "00 00 00 09 68 65 6c 6c 6f", "hello", string(readme)},
+		{"frame", "00 00 00 09 68 65 6c 6c 6f", "hello", string(help)},
+		{"json", "00 00 00 06 7b 7d", "{}", string(readme)},
+	} {
+		if !strings.Contains(c.in, c.text) {
+			t.Errorf("%s is not explained by %q", c.scheme, c.text)
+		}
+		b, err := hex.DecodeString(strings.ReplaceAll(c.text, " ", ""))
+		if err != nil || string(b[4:]) != c.payload {
+			t.Fatalf("%q: %v", b, err)
+		}
+		conn := dialTCP(t, echo.Addrs[c.scheme])
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := conn.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(b))
+		if _, err := io.ReadFull(conn, got); err != nil || string(got) != string(b) {
+			t.Errorf("%s: sent % x, got % x, %v", c.scheme, b, got, err)
 		}
 	}
 }

@@ -8,13 +8,14 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
+	"runtime"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"sluice/chat"
+	"sluice/internal/build"
 	"sluice/internal/logs"
 	"sluice/worker"
 )
@@ -26,10 +27,12 @@ const (
 )
 
 func main() {
+	// Signals are taken before anything else: what comes while the program starts must not end it where a moment later it would not.
+	signals, hup := make(chan os.Signal, 2), make(hangUps, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(hup, syscall.SIGHUP)
 	out := logs.New(os.Stderr)
 	ctx, drain := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	go func() {
 		<-signals
 		drain()
@@ -37,7 +40,7 @@ func main() {
 		out.Close("", atOnce)
 		os.Exit(128 + int(s)) // as the shell has it
 	}()
-	c, err := command(slog.New(slog.NewTextHandler(out, nil))).ExecuteContextC(ctx)
+	c, err := command(slog.New(slog.NewTextHandler(out, nil)), hup).ExecuteContextC(ctx)
 	last, code := verdict(c, err)
 	out.Close(last, lastLines)
 	os.Exit(code)
@@ -62,7 +65,7 @@ func verdict(c *cobra.Command, err error) (last string, code int) {
 // usageError is a command line that cannot be carried out.
 type usageError struct{ error }
 
-func command(log *slog.Logger) *cobra.Command {
+func command(log *slog.Logger, hup hangUps) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "sluice",
 		Short:         "a gateway/worker engine for long-lived connections",
@@ -71,13 +74,18 @@ func command(log *slog.Logger) *cobra.Command {
 	}
 	root.Args = noArgs
 	root.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	root.PersistentPreRun = func(c *cobra.Command, _ []string) {
+		if !reloads(c) {
+			hup.release()
+		}
+	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(chatCommand(log), echoCommand(log), gatewayCommand(log), benchCommand(log), versionCommand())
+	root.AddCommand(chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log), benchCommand(log, hup), versionCommand())
 	return root
 }
 
-func chatCommand(log *slog.Logger) *cobra.Command {
-	o := options{log: log}
+func chatCommand(log *slog.Logger, hup hangUps) *cobra.Command {
+	o := options{log: log, reload: hup}
 	c := &cobra.Command{
 		Use:   "chat",
 		Short: "the chat: page and WebSocket on http://127.0.0.1:7272, text lines carrying JSON on 127.0.0.1:7273",
@@ -100,8 +108,8 @@ func newChat() (worker.Handler, error) {
 	return chat.New(history)
 }
 
-func echoCommand(log *slog.Logger) *cobra.Command {
-	o := options{log: log}
+func echoCommand(log *slog.Logger, hup hangUps) *cobra.Command {
+	o := options{log: log, reload: hup}
 	var e echo
 	c := &cobra.Command{
 		Use:   "echo",
@@ -126,6 +134,9 @@ func gatewayCommand(log *slog.Logger) *cobra.Command {
 		Short: "a gateway alone; workers connect to its inner port",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := noZeros(c.Flags()); err != nil {
+				return err
+			}
 			if !page {
 				return o.serveGateway(c.Context(), nil)
 			}
@@ -147,19 +158,13 @@ func versionCommand() *cobra.Command {
 	}
 }
 
-// version is the module's version and commit, as far as the build recorded them.
+// version is what this program was built from, as far as the build recorded it.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	v := build.Version()
+	if v == "" {
 		return "(unknown build)"
 	}
-	v := info.Main.Version + " " + info.GoVersion
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" || s.Key == "vcs.modified" && s.Value == "true" {
-			v += " " + s.Value
-		}
-	}
-	return v
+	return v + " " + runtime.Version()
 }
 
 func noArgs(_ *cobra.Command, args []string) error {

@@ -219,3 +219,22 @@ func TestSupervisorKilled(t *testing.T) {
 	workers.Kill()
 	gateway.AwaitLog(`reason="gateway: peer"`, 2) // what a gateway logs of a worker that has said that it goes
 }
+
+// A gateway that is down keeps no worker from being replaced: the log says what is missing.
+func TestReloadWithAGatewayDown(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	gateway := func() *proctest.Process {
+		return proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	}
+	one, two := gateway(), gateway()
+	workers := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "1", "--gateway", one.Addrs["inner"]+","+two.Addrs["inner"])
+	two.Kill()
+	workers.Signal(syscall.SIGHUP)
+	workers.AwaitLog("msg=reloaded", 1)
+	if missing := "missing=[" + two.Addrs["inner"] + "]"; !strings.Contains(workers.Log(), missing) {
+		t.Errorf("the log has no %q", missing)
+	}
+	c := dialTCP(t, one.Addrs["text"])
+	echoes(t, c, "at the other gateway")
+}

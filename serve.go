@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ import (
 // options are what the command line says of a gateway, a worker, or both.
 type options struct {
 	log       *slog.Logger
+	reload    <-chan os.Signal // replaces the workers of --workers
 	listen    []string
 	origins   []string
 	hosts     []string
@@ -44,6 +46,7 @@ type options struct {
 	inner     string
 	advertise string
 	keyFile   string
+	delay     time.Duration
 	drainFor  time.Duration
 	pace      int
 	idle      time.Duration
@@ -60,7 +63,7 @@ type options struct {
 
 func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f := c.Flags()
-	f.StringArrayVar(&o.listen, "listen", listen, "where clients connect: ws://HOST:PORT[/path] text:// json:// jsonl:// frame://; repeatable")
+	f.StringArrayVar(&o.listen, "listen", listen, "where clients connect: ws://HOST:PORT[/path] text:// json:// jsonl:// frame://; repeatable. Of json and frame each message stands behind its length, four bytes, big-endian, which counts itself: 00 00 00 09 68 65 6c 6c 6f is hello")
 	f.StringArrayVar(&o.origins, "origin", nil, "a host, besides the listener's own, whose pages may open a WebSocket: HOST, HOST:PORT, https://HOST, *.DOMAIN; repeatable")
 	f.StringArrayVar(&o.hosts, "host", nil, "a name of the listeners themselves, HOST, HOST:PORT or *.DOMAIN; their pages are served and may open WebSockets only by these and by loopback names (default: on a loopback address loopback names and --origin, else any name); repeatable")
 	f.StringArrayVar(&o.keep, "keep-header", nil, "a header field of a WebSocket's request that workers see, besides "+strings.Join(gateway.KeptHeaders(), ", ")+"; * is all; repeatable")
@@ -86,7 +89,7 @@ func (o *options) limitFlags(c *cobra.Command) {
 	f.DurationVar(&l.FirstMessage, "first-message", 0, "time until a client's first message; 0: it may do nothing but listen")
 	f.DurationVar(&l.MessageTimeout, "message-timeout", 30*time.Second, "time from a message's first byte to its last, with a second more for each 4 KiB")
 	f.DurationVar(&l.Heartbeat, "heartbeat", 25*time.Second, "how often a WebSocket that has sent no message since the last time is pinged; after two unanswered pings it is closed; negative: never")
-	f.DurationVar(&o.idle, "idle", 10*time.Minute, "how long a client of another protocol may be silent before it is closed, since it cannot be pinged; negative: never")
+	f.DurationVar(&o.idle, "idle", 10*time.Minute, "how long a client of another protocol may be silent, since it cannot be pinged: it is closed then, or up to a third of that later; negative: never")
 }
 
 // slowFlags are what becomes of a client that reads slowly.
@@ -108,6 +111,7 @@ func (o *options) innerFlags(c *cobra.Command) {
 }
 
 func (o *options) workerFlags(c *cobra.Command) {
+	c.Annotations = map[string]string{canReload: ""}
 	f := c.Flags()
 	f.BoolVar(&o.worker, "worker", false, "run a worker alone")
 	f.IntVar(&o.workers, "workers", 0, "run so many workers in processes of their own, start those again that die, and replace them one by one on SIGHUP")
@@ -124,8 +128,20 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 	c.Flags().StringVar(&o.router, "router", "least", "the worker that a new client gets: least (fewest clients for its weight), round-robin, random (by weight), or path (one for each first segment of a WebSocket's path)")
 	c.Flags().IntVar(&o.held, "hold-bytes", 64<<20, "messages that wait while no worker is there, of all clients of an event loop, in bytes; past it they are refused")
 	c.Flags().IntVar(&o.queued, "queue-bytes", 64<<20, "messages that wait while a worker is there, of all clients of an event loop, in bytes; past it clients that send much are not read")
+	c.Flags().DurationVar(&o.delay, "drain-delay", 0, "how long new clients are still taken after SIGTERM, while /readyz says 503: what a load balancer takes to notice; 0: the drain begins at once")
 	c.Flags().IntVar(&o.pace, "drain-pace", 0, "clients a second that are told to go after SIGTERM (default: all within half of --drain-for, at least 100)")
 	c.Flags().VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
+}
+
+// noZeros refuses a 0 where it would stand for the default: a flag takes 0 where that is its default, and its help says what it means.
+func noZeros(f *pflag.FlagSet) (err error) {
+	f.Visit(func(flag *pflag.Flag) {
+		zero := map[string]string{"int": "0", "duration": "0s"}[flag.Value.Type()]
+		if zero != "" && flag.Value.String() == zero && flag.DefValue != zero && err == nil {
+			err = usageError{fmt.Errorf("--%s: 0 is too little (default %s)", flag.Name, flag.DefValue)}
+		}
+	})
+	return err
 }
 
 // checkRole refuses what has no meaning in the role that was asked for, and points to what has no effect.
@@ -159,7 +175,7 @@ type pageOn func(path string) http.Handler
 // serve runs what the flags ask for: the business alone, or a gateway and the business together.
 func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error), page pageOn) error {
 	outliveReaders()
-	if err := o.checkRole(c.Flags()); err != nil {
+	if err := cmp.Or(noZeros(c.Flags()), o.checkRole(c.Flags())); err != nil {
 		return err
 	}
 	ctx := c.Context()
@@ -277,7 +293,7 @@ func (o *options) listeners(page pageOn) (all []gateway.Listener) {
 }
 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
-	cfg := gateway.Config{Inner: o.inner, Advertise: o.advertise, Key: key, PinCPUs: o.pin, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, HoldBytes: o.held, PartialBytes: o.partial, MaxQueueBytes: o.queued, Logger: o.log}
+	cfg := gateway.Config{Inner: o.inner, Advertise: o.advertise, Key: key, PinCPUs: o.pin, DrainDelay: o.delay, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, HoldBytes: o.held, PartialBytes: o.partial, MaxQueueBytes: o.queued, Logger: o.log}
 	switch o.overflow {
 	case "close":
 		o.limits.Overflow = engine.CloseSlow
@@ -287,11 +303,6 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		o.limits.Overflow = engine.DropNewest
 	default:
 		return nil, usageError{fmt.Errorf("--overflow: %q is none of close, oldest, newest", o.overflow)}
-	}
-	for name, d := range map[string]time.Duration{"heartbeat": o.limits.Heartbeat, "idle": o.idle} {
-		if d == 0 {
-			return nil, usageError{fmt.Errorf("--%s: 0 is no time; negative: never", name)}
-		}
 	}
 	var known bool
 	if cfg.Router, known = routers[o.router]; !known {
@@ -339,7 +350,7 @@ func flagOf(field string) string {
 		"MaxOutput": "max-output", "MaxBuffered": "max-buffered", "HoldBytes": "hold-bytes",
 		"PartialBytes": "partial-bytes", "MaxQueueBytes": "queue-bytes", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
 		"HandshakeTimeout": "handshake-timeout", "FirstMessage": "first-message", "MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "Stall": "stall",
-		"Overflow": "overflow", "DrainFor": "drain-for", "DrainTimeout": "drain-for", "DrainPace": "drain-pace",
+		"Overflow": "overflow", "DrainFor": "drain-for", "DrainTimeout": "drain-for", "DrainPace": "drain-pace", "DrainDelay": "drain-delay",
 		"Gateways": "gateway", "Name": "name", "Weight": "weight",
 	}
 	if flag, ok := flags[field]; ok {

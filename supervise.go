@@ -12,9 +12,34 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"sluice/internal/child"
 	"sluice/internal/supervise"
 )
+
+// hangUps are the SIGHUPs of this process: one waits while a reload is under way.
+type hangUps chan os.Signal
+
+// canReload marks, as an annotation, the commands that replace their workers.
+const canReload = "reload"
+
+// reloads reports whether SIGHUP replaces the command's workers, and does not end it.
+func reloads(c *cobra.Command) bool {
+	_, can := c.Annotations[canReload]
+	n, err := c.Flags().GetInt("workers")
+	return can && err == nil && n > 0
+}
+
+// release has SIGHUP end the process, or not (nohup), as it did before it was caught; one that has come does so now.
+func (h hangUps) release() {
+	signal.Reset(syscall.SIGHUP)
+	select {
+	case <-h:
+		_ = syscall.Kill(os.Getpid(), syscall.SIGHUP)
+	default:
+	}
+}
 
 // superviseWorkers runs --workers processes of this program, each a worker, until ctx ends. SIGHUP replaces them one by one: a new one is started from what is then at the
 // program's path, and when it is ready the old one drains.
@@ -26,13 +51,10 @@ func (o *options) superviseWorkers(ctx context.Context, gateways []string, up fu
 	if err != nil {
 		return fmt.Errorf("supervise: %w", err)
 	}
-	reload := make(chan os.Signal, 1) // one more while one is under way
-	signal.Notify(reload, syscall.SIGHUP)
-	defer signal.Stop(reload)
 	return supervise.Run(ctx, supervise.Config{
 		N: o.workers, Ready: up, StopWithin: o.drainFor + 5*time.Second, Logger: o.log,
 		Command: func(place int) *exec.Cmd { return o.workerProcess(program, place, gateways) },
-	}, reload)
+	}, o.reload)
 }
 
 // workerProcess is this command line once more, as one worker.

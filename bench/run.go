@@ -7,12 +7,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sync/errgroup"
 
+	"sluice/internal/build"
 	"sluice/internal/proc"
 )
 
@@ -72,7 +72,7 @@ func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err err
 		return nil, err
 	}
 	r := &run{opts: o, watch: watch, began: time.Now(), latency: newHistogram(), lateness: newHistogram()}
-	r.report = &Report{Format: Format, Label: o.Label, Started: r.began.UTC().Round(time.Millisecond), Command: append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...), Version: version(), Machine: machine(), Options: o}
+	r.report = &Report{Format: Format, Label: o.Label, Started: r.began.UTC().Round(time.Millisecond), Command: append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...), Version: build.Version(), Machine: machine(), Options: o}
 	r.parts, err = newParts(o, r.began)
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
@@ -358,11 +358,4 @@ func (r *run) each(f func(part) error) error {
 		all.Go(func() error { return f(p) })
 	}
 	return all.Wait()
-}
-
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return info.Main.Version
-	}
-	return ""
 }

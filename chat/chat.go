@@ -21,8 +21,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/bytedance/sonic"
-
 	"sluice/worker"
 	"sluice/worker/store"
 )
@@ -71,21 +69,21 @@ type request struct {
 
 // event is what a client gets.
 type event struct {
-	Type     string                   `json:"type"`
-	Name     string                   `json:"name,omitempty"`
-	Token    string                   `json:"token,omitempty"`
-	Room     string                   `json:"room,omitempty"`
-	From     string                   `json:"from,omitempty"`
-	To       string                   `json:"to,omitempty"`
-	Text     string                   `json:"text,omitempty"`
-	Code     string                   `json:"code,omitempty"`
-	ID       string                   `json:"id,omitempty"`
-	Ref      string                   `json:"ref,omitempty"` // of the request that this answers
-	Rooms    []roomCount              `json:"rooms,omitempty"`
-	Users    []string                 `json:"users,omitempty"`
-	Messages []sonic.NoCopyRawMessage `json:"messages,omitempty"`
-	Partial  bool                     `json:"partial,omitempty"` // a gateway did not answer: there may be more
-	Time     int64                    `json:"time"`              // Unix milliseconds
+	Type     string      `json:"type"`
+	Name     string      `json:"name,omitempty"`
+	Token    string      `json:"token,omitempty"`
+	Room     string      `json:"room,omitempty"`
+	From     string      `json:"from,omitempty"`
+	To       string      `json:"to,omitempty"`
+	Text     string      `json:"text,omitempty"`
+	Code     string      `json:"code,omitempty"`
+	ID       string      `json:"id,omitempty"`
+	Ref      string      `json:"ref,omitempty"` // of the request that this answers
+	Rooms    []roomCount `json:"rooms,omitempty"`
+	Users    []string    `json:"users,omitempty"`
+	Messages []document  `json:"messages,omitempty"`
+	Partial  bool        `json:"partial,omitempty"` // a gateway did not answer: there may be more
+	Time     int64       `json:"time"`              // Unix milliseconds
 }
 
 type roomCount struct {
@@ -175,7 +173,7 @@ func encode(e *event) worker.Message {
 	if e.Time == 0 {
 		e.Time = time.Now().UnixMilli()
 	}
-	b, err := sonic.ConfigStd.Marshal(e)
+	b, err := marshal(e)
 	if err != nil { // every field of an event can be encoded
 		panic(err)
 	}

@@ -9,8 +9,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/bytedance/sonic"
-
 	"sluice/codec"
 	"sluice/worker"
 )
@@ -38,7 +36,7 @@ func parse(data []byte) (req request, err error) {
 		if err := codec.CheckDocument(data); err != nil { // what two parsers would read in two ways, or nests without end
 			return req, errJSON
 		}
-		if err := sonic.ConfigStd.Unmarshal(data, &req); err != nil {
+		if err := unmarshal(data, &req); err != nil {
 			return req, errJSON
 		}
 		if clean, err := cleanName(req.Ref); req.Ref != "" && (err != nil || clean != req.Ref) {

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/bytedance/sonic"
-
 	"sluice/worker"
 )
 
@@ -66,7 +64,7 @@ func (h *Chat) look(ctx context.Context, c *worker.Client, room string) *event {
 	}
 	past := &event{Type: "history", Room: room}
 	for _, b := range said {
-		past.Messages = append(past.Messages, sonic.NoCopyRawMessage(b))
+		past.Messages = append(past.Messages, document(b))
 	}
 	send(c, past)
 	users := h.users(ctx, c, room)

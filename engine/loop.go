@@ -96,7 +96,7 @@ func (l *Loop) Index() int { return l.index }
 
 // Conn is the connection at slot, nil if the slot is free. Loop only.
 func (l *Loop) Conn(slot uint32) *Conn {
-	if int(slot) >= len(l.conns) {
+	if slot >= uint32(len(l.conns)) {
 		return nil
 	}
 	return l.conns[slot]

@@ -23,7 +23,7 @@ import (
 
 // Config says what a gateway is. Only Listeners is needed. No number may be negative.
 type Config struct {
-	// ID is the first part of every client id, and must differ from that of every other gateway the same workers serve. Defaults to a random number.
+	// ID is the first part of every client id, and must differ from that of every other gateway the same workers serve: of two with the same one they serve one, and log an error. Defaults to a random number.
 	ID uint32
 	// Name is for logs, at most 200 bytes. Defaults to the host's name.
 	Name string
@@ -64,12 +64,16 @@ type Config struct {
 	// none they are refused: a WebSocket, and a page, by 503, others by {"type":"sluice.overloaded"}. A loop that has been overloaded for 10 s closes those with most waiting
 	// until it is not, so that who does not read keeps nobody out for longer.
 	MaxBuffered int
-	// MaxTries is how many links may end with a message out, and unacknowledged, before it is set aside and its client told. Defaults to 5; at least 3.
+	// MaxTries is how many links may end with a message out, and unacknowledged, before it is set aside and its client told. Within 3…255. Defaults to 5.
+	// A link that its own worker has replaced does not count.
 	// What came before it of the client and no worker has acknowledged is tried first: the first message of a new client, whose coming was out with it, uses up to three more.
 	MaxTries int
-	// LinkHeartbeat is the longest silence on a link before a ping; after two the link is cut, so that a worker which hangs is noticed within three. Whole seconds. Defaults to 1 s.
+	// LinkHeartbeat is the longest silence on a link before a ping; after two the link is cut, so that a worker which hangs is noticed within three. Whole seconds, at most 65,535. Defaults to 1 s.
 	LinkHeartbeat time.Duration
-	// DrainFor is how long clients may take to go when Serve ends; who is there still is then told at once, and cut a second later. Defaults to 10 s.
+	// DrainDelay is how long new clients are still taken after the context of Serve has ended, while Ready, /readyz and /healthz say already that none should come: what a load balancer
+	// takes to notice. Then the drain begins. Zero: at once.
+	DrainDelay time.Duration
+	// DrainFor is how long clients may take to go when the drain has begun; who is there still is then told at once, and cut a second later. Defaults to 10 s.
 	DrainFor time.Duration
 	// DrainPace is how many clients are told to go in a second when Serve ends, so that they do not all come to other gateways at once. Defaults to what tells all in half of
 	// DrainFor, and at least 100.
@@ -135,7 +139,7 @@ type Listener struct {
 	MessageTimeout time.Duration
 	// Heartbeat is how often a client is looked at: one of which no message has come since the last time is pinged. Defaults to 25 s; negative: never.
 	Heartbeat time.Duration
-	// Misses is how many pings in a row may stay unanswered before the client is closed. Defaults to 2.
+	// Misses is how many pings in a row may stay unanswered before the client is closed, within 1…255. Defaults to 2.
 	Misses int
 	// Ping is the message that pings a client whose protocol has no ping of its own. Empty: such clients are only timed.
 	Ping string

@@ -23,18 +23,29 @@ const (
 	lastWords = time.Second           // for clients and workers to take the last they are told
 )
 
-// Ready reports whether the gateway takes new clients: from New until the context of Serve ends. Any goroutine may call it.
-func (g *Gateway) Ready() bool { return !g.draining.Load() }
+var errServed = errors.New("gateway: Serve has been called before")
 
-// Serve runs until ctx ends. Then it takes no new clients, bids farewell to those it has, and returns when every goroutine and descriptor is gone: with ErrCut if not
-// all clients had gone in time.
+// Ready reports whether new clients should be sent here: from New until the context of Serve ends. With Config.DrainDelay those that come for a while yet are taken. Any goroutine
+// may call it.
+func (g *Gateway) Ready() bool { return !g.leaving.Load() }
+
+// Serve runs until ctx ends, and for Config.DrainDelay longer. Then it takes no new clients, bids farewell to those it has, and returns when every goroutine and descriptor is gone: with
+// ErrCut if not all clients had gone in time. It is called once: a second call returns an error at once.
 func (g *Gateway) Serve(ctx context.Context) error {
+	if g.served.Swap(true) {
+		return errServed
+	}
+	serving, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	context.AfterFunc(ctx, func() {
+		defer end()
+		g.prepare()
+	})
 	var watch sync.WaitGroup
-	watch.Go(func() { g.watchWorkers(ctx) })
+	watch.Go(func() { g.watchWorkers(serving) })
 	losses := newTeller(g)
-	losses.until(ctx)
+	losses.until(serving)
 	watch.Wait()
-	g.draining.Store(true)
 	for _, l := range g.listeners {
 		_ = l.ln.Close()
 	}
@@ -45,6 +56,15 @@ func (g *Gateway) Serve(ctx context.Context) error {
 		return fmt.Errorf("%w: %d", ErrCut, cut)
 	}
 	return nil
+}
+
+// prepare begins the end: the gateway says that it is not ready, and takes who comes all the same until Config.DrainDelay is over.
+func (g *Gateway) prepare() {
+	g.leaving.Store(true)
+	if delay := g.cfg.DrainDelay; delay > 0 {
+		g.log.Info("not ready any more: whoever comes is taken until the drain begins", "in", delay)
+		time.Sleep(delay)
+	}
 }
 
 // drain ends all clients and then the links, and returns how many clients had to be cut.

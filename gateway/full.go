@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"sluice/codec"
+	"sluice/internal/link"
 )
 
 // What clients have sent waits in their queues when it comes faster than workers take it. Past
@@ -32,7 +33,7 @@ func (l *loop) checkQueues() {
 
 // checkAhead is called when more waits for the link's credit, or less.
 func (k *workerLink) checkAhead() {
-	switch bound := int(k.hello.Window); {
+	switch bound := link.WindowBytes(k.hello.Window); {
 	case !k.ahead && k.waiting.bytes > bound:
 		k.ahead = true
 	case k.ahead && k.waiting.bytes <= bound/2:

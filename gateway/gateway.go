@@ -45,7 +45,8 @@ type Gateway struct {
 	keepers   sync.WaitGroup
 
 	refusedPeers atomic.Uint64
-	draining     atomic.Bool // nobody else gets in
+	served       atomic.Bool // Serve has been called
+	leaving      atomic.Bool // the context of Serve has ended: nobody else should come
 	yields       atomic.Bool // and a successor may have the inner port
 	pagesWG      sync.WaitGroup
 }

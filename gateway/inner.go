@@ -140,7 +140,7 @@ func (n *inner) hello(conn net.Conn) {
 	} else if err == nil {
 		k := newWorkerLink(to, hello)
 		err = n.g.engine.Enroll(to.el, conn, k, engine.ConnOptions{
-			MaxInput: maxLinkInput, MaxOutput: int(hello.Window)*2 + link.MaxFrame, Retain: true, OwnBound: true,
+			MaxInput: maxLinkInput, MaxOutput: link.WindowBytes(hello.Window)*2 + link.MaxFrame, Retain: true, OwnBound: true,
 		})
 	}
 	if err != nil {

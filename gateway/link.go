@@ -34,11 +34,12 @@ type workerLink struct {
 	crowd    bool // takes no more clients before half of what waits for it has gone
 	pressing bool // it has filled another loop's inbox, and is not read until that is empty
 	draining bool
+	replaced bool // by its own worker
 	over     bool // has left: what still comes is of no effect, for others have its clients
 }
 
 func newWorkerLink(l *loop, hello link.WorkerHello) *workerLink {
-	k := &workerLink{loop: l, hello: hello, share: max(int(hello.Window)/64, 16<<10)}
+	k := &workerLink{loop: l, hello: hello, share: max(link.WindowBytes(hello.Window)/64, 16<<10)}
 	k.sent.Init(hello.Window)
 	k.ack = k.acknowledged
 	k.timer.Target = k
@@ -54,6 +55,7 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 	k.serial = l.serials
 	for _, old := range l.links {
 		if old.hello.ID == k.hello.ID {
+			old.replaced = true
 			old.goAway(link.Replaced, "the worker has opened a new link")
 		}
 	}
@@ -99,7 +101,7 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 	}
 	k.trim()
 	k.pumpWaiting()
-	if k.crowd && k.conn.Buffered() <= int(k.hello.Window)/2 {
+	if k.crowd && k.conn.Buffered() <= link.WindowBytes(k.hello.Window)/2 {
 		k.crowd = false
 		k.loop.pumpWaiting()
 	}
@@ -134,7 +136,7 @@ func (k *workerLink) leave() {
 	k.takeBack()
 	for _, s := range l.sessions {
 		if s != nil && s.link == k {
-			s.orphan()
+			s.orphan(!k.replaced)
 		}
 	}
 	l.pumpWaiting()
@@ -223,7 +225,7 @@ func (k *workerLink) message(s *session, payload []byte, flags uint8) {
 // crowded reports whether so much waits for the worker to take it that it gets no more clients before half of that has gone. Unlike messages, clients wait for no credit: there may be many at
 // once, each with much to tell of it, and they must not make the link overflow.
 func (k *workerLink) crowded() bool {
-	k.crowd = k.crowd || k.conn.Buffered() > int(k.hello.Window)
+	k.crowd = k.crowd || k.conn.Buffered() > link.WindowBytes(k.hello.Window)
 	return k.crowd
 }
 
@@ -300,7 +302,7 @@ func (k *workerLink) pumpWaiting() {
 		}
 	}
 	k.checkAhead()
-	if k.stalls && k.fits(int(k.hello.Window)/2) {
+	if k.stalls && k.fits(link.WindowBytes(k.hello.Window)/2) {
 		k.stalls = false
 		k.loop.goOn(k)
 	}

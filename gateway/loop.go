@@ -132,7 +132,7 @@ func (l *loop) forget(s *session) {
 
 // session returns the session that a frame names, nil when that client is gone.
 func (l *loop) session(slot uint32, token uint64) *session {
-	if int(slot) >= len(l.sessions) {
+	if slot >= uint32(len(l.sessions)) {
 		return nil
 	}
 	s := l.sessions[slot]

@@ -40,9 +40,10 @@ func (k *workerLink) acknowledged(a link.Acked) {
 }
 
 // orphan takes a client from a link that has ended, and has given back what its worker may have seen: that is sent again, for nobody knows how far it came.
-func (s *session) orphan() {
+// suspicious: the worker may have died of it, which one that has opened another link in place of this one has not.
+func (s *session) orphan(suspicious bool) {
 	l := s.loop
-	tried := s.eventOut()
+	tried := suspicious && s.eventOut()
 	due := s.owed > 0 || s.queue != nil
 	s.link, s.owed, s.out, s.unacked = nil, 0, 0, 0
 	if s.told {

@@ -66,7 +66,7 @@ const (
 	probeHealth = "/healthz"
 )
 
-// probe answers a plain request for one of the probes: 200, or 503 when the gateway is closing down, and to /readyz also when the loop lets no newcomers in. It reports false for
+// probe answers a plain request for one of the probes: 200, or 503 when the gateway is closing down or about to, and to /readyz also when the loop lets no newcomers in. It reports false for
 // any other request, that for the listener's own path among them.
 func (s *session) probe(req *codec.Request) bool {
 	path, l := req.Path(), s.loop

@@ -192,3 +192,28 @@ func TestNewFailsCleanly(t *testing.T) {
 		}
 	}
 }
+
+// What Serve has seen is there to be read when it has returned; a second call is an error and not a gateway that hangs.
+func TestAfterServe(t *testing.T) {
+	t.Parallel()
+	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+	runWorker(t, g, echo{})
+	for range 4 {
+		c := dialClient(t, g.Addrs()[0])
+		c.say("x")
+		if got := c.hear(); got != "x" {
+			t.Fatalf("hears %q", got)
+		}
+	}
+	if err := g.Serve(t.Context()); err == nil {
+		t.Error("a second Serve beside the first is no error")
+	}
+	stop()
+	s := g.Stats()
+	if s.MessagesIn != 4 || s.Opened != 4 || s.Closed != 4 || s.Ends["draining"] != 4 || s.Clients != 0 || len(s.Loops) != 2 {
+		t.Errorf("after Serve: %+v", s)
+	}
+	if err := g.Serve(t.Context()); err == nil {
+		t.Error("a second Serve after the first is no error")
+	}
+}

@@ -15,7 +15,7 @@ import (
 
 // Config says what a worker is. Only Gateways is needed. No number may be negative.
 type Config struct {
-	// Gateways are the inner addresses of the gateways, host:port.
+	// Gateways are the inner addresses of the gateways, host:port. Of two that lead to the same gateway one is used; of two gateways with the same id, too, which is an error in the log.
 	Gateways []string
 	// Key is shared with the gateways.
 	Key []byte

@@ -73,7 +73,7 @@ func (l *gwLink) lead() {
 	d := &l.leader
 	d.goroutine = l.w.watch.name()
 	select {
-	case <-l.w.ready:
+	case <-l.w.Ready():
 	case <-l.w.late:
 	case <-l.gone:
 	}
@@ -181,7 +181,7 @@ func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
 }
 
 func (l *gwLink) session(f *link.Frame) *session {
-	if d := &l.leader; int(f.Slot) < len(d.sessions) {
+	if d := &l.leader; f.Slot < uint32(len(d.sessions)) {
 		if s := d.sessions[f.Slot]; s != nil && s.token == f.Token {
 			return s
 		}

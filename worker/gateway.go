@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -27,6 +28,7 @@ type gateway struct {
 	seen  bool         // guarded by mu: a gateway has answered
 	kept  map[int]bool // guarded by mu: loops that have a keeper
 	up    map[int]bool // guarded by mu: loops whose link has been up; nil once all have
+	twin  string       // guarded by mu: the address that keeps the links to the gateway here, as the log has it
 }
 
 func newGateway(w *Worker, addr string) *gateway {
@@ -79,7 +81,11 @@ func (g *gateway) keepLoop(ctx context.Context, loop int) {
 			if g.stay(ctx, l) && ctx.Err() == nil {
 				g.w.stats.redials.Add(1)
 			}
+		} else if other, ok := errors.AsType[*elsewhere](err); ok {
+			g.standBy(ctx, other)
+			continue
 		} else if ctx.Err() == nil {
+			g.w.readiness.set(g, silent)
 			if failures++; failures == 1 {
 				failing = time.Now()
 			}
@@ -112,28 +118,21 @@ const helloTime = 5 * time.Second
 
 // dial opens the link to one loop.
 func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
-	dialling, cancel := context.WithTimeout(ctx, helloTime)
-	defer cancel()
-	conn, err := g.connect(dialling)
-	if err != nil {
-		return nil, fmt.Errorf("worker: dial: %w", err)
+	if err := g.identify(ctx); err != nil {
+		return nil, err
 	}
-	// An end of Run must not wait for a gateway that says nothing.
-	unwatch := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	hello, err := link.Connect(conn, g.w.cfg.Key, link.WorkerHello{
-		Role: link.RoleWorker, Loop: uint16(loop), Weight: uint16(g.w.cfg.Weight), Window: uint32(g.w.cfg.Window),
-		ID: g.w.id, Name: g.w.cfg.Name, Build: g.w.cfg.Build,
-	})
-	if err == nil && !unwatch() {
-		err = ctx.Err()
+	conn, hello, err := g.greet(ctx, link.RoleWorker, loop)
+	if err != nil {
+		return nil, err
+	}
+	if g.leaving != 0 && hello.ID != g.leaving {
+		err = errGone
+	} else {
+		err = g.claim(ctx, &hello) // another may have answered than a moment ago
 	}
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
-	}
-	if g.leaving != 0 && hello.ID != g.leaving {
-		_ = conn.Close()
-		return nil, errGone
 	}
 	var on stream = conn
 	if g.w.cfg.Dial == nil { // else whoever dialled may have plans with it
@@ -156,6 +155,30 @@ func (g *gateway) reached(advertised string) string {
 	return advertised
 }
 
+// greet connects to the gateway and exchanges hellos with it.
+func (g *gateway) greet(ctx context.Context, role link.Role, loop int) (net.Conn, link.GatewayHello, error) {
+	dialling, cancel := context.WithTimeout(ctx, helloTime)
+	defer cancel()
+	conn, err := g.connect(dialling)
+	if err != nil {
+		return nil, link.GatewayHello{}, fmt.Errorf("worker: dial: %w", err)
+	}
+	// An end of Run must not wait for a gateway that says nothing.
+	unwatch := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	hello, err := link.Connect(conn, g.w.cfg.Key, link.WorkerHello{
+		Role: role, Loop: uint16(loop), Weight: uint16(g.w.cfg.Weight), Window: uint32(g.w.cfg.Window),
+		ID: g.w.id, Name: g.w.cfg.Name, Build: g.w.cfg.Build,
+	})
+	if err == nil && !unwatch() {
+		err = ctx.Err()
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, hello, err
+	}
+	return conn, hello, nil
+}
+
 func (g *gateway) connect(ctx context.Context) (net.Conn, error) {
 	if g.w.cfg.Dial != nil {
 		return g.w.cfg.Dial(ctx, g.addr)
@@ -171,11 +194,9 @@ func (g *gateway) enter(ctx context.Context, l *gwLink) {
 	if g.id != 0 && g.id != l.gateway {
 		g.w.routes.forget(g.id)
 	}
-	if !g.seen {
-		g.seen = true
-		g.w.unseen.Add(-1)
-	}
-	g.id, g.loops = l.gateway, int(l.loops)
+	g.sees()
+	g.w.readiness.set(g, answering)
+	g.id, g.loops, g.twin = l.gateway, int(l.loops), ""
 	for loop := range g.loops {
 		if !g.kept[loop] {
 			g.kept[loop] = true
@@ -184,6 +205,14 @@ func (g *gateway) enter(ctx context.Context, l *gwLink) {
 	}
 	g.w.routes.set(l)
 	g.noteUp(int(l.loop))
+}
+
+// sees notes that a gateway has answered. Called with mu.
+func (g *gateway) sees() {
+	if !g.seen {
+		g.seen = true
+		g.w.unseen.Add(-1)
+	}
 }
 
 // noteUp tells the worker, once, that each of the loops the gateway has now has had a link. Called with mu.
@@ -198,7 +227,7 @@ func (g *gateway) noteUp(loop int) {
 		}
 	}
 	g.up = nil
-	g.w.connected()
+	g.w.readiness.set(g, settled)
 }
 
 // pause waits, or returns early when ctx ends.

@@ -60,3 +60,30 @@ func TestPanicInOnStop(t *testing.T) {
 	})
 	g = workertest.NewConfig(t, fragile{stop: true}, worker.Config{Logger: slog.New(slog.NewTextHandler(&logs, nil))})
 }
+
+// A second Run is an error, and harms nobody: beside the first, and after it.
+func TestRunTwice(t *testing.T) {
+	t.Parallel()
+	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
+	w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, Logger: slog.New(slog.DiscardHandler)}, crowd{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	<-w.Ready()
+	if err := w.Run(ctx); err == nil {
+		t.Error("a second Run beside the first is no error")
+	}
+	c := dial(t, g)
+	c.say("x")
+	c.hears("ok")
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := w.Run(ctx); err == nil {
+		t.Error("a second Run after the first is no error")
+	}
+}

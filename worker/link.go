@@ -70,9 +70,7 @@ func newLink(w *Worker, conn stream, addr string, hello link.GatewayHello) *gwLi
 		gone: make(chan struct{}), done: make(chan struct{}), drained: make(chan struct{}),
 		hints: make(chan hint, maxHints), requests: make(map[uint32]*question),
 	}
-	if c, ok := conn.(syscall.Conn); ok {
-		l.raw, _ = c.SyscallConn()
-	}
+	l.raw = direct(conn)
 	l.space.L, l.work.L = &l.mu, &l.mu
 	l.leader.init()
 	return l

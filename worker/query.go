@@ -183,7 +183,7 @@ func (a API) pages(ctx context.Context, target uint16, keys []string, fields uin
 	anyCut := false
 	for _, id := range gateways {
 		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
-			payload := append([]byte{fields}, binary.BigEndian.AppendUint32(nil, uint32(min(page, math.MaxUint32)))...)
+			payload := append([]byte{fields}, binary.BigEndian.AppendUint32(nil, uint32(min(uint64(page), math.MaxUint32)))...)
 			payload = append(binary.BigEndian.AppendUint64(payload, cursor), list...)
 			a.aboutToBlock()
 			answer, cut, err := a.inquire(ctx, id, link.Frame{Type: link.Select, Code: target}, payload)

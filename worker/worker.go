@@ -38,6 +38,8 @@ var (
 // ErrStuck is returned by Run when handlers have not returned in time at its end: they go on, without a link.
 var ErrStuck = errors.New("worker: handlers have not returned")
 
+var errRan = errors.New("worker: Run has been called before")
+
 // Worker runs a Handler for the clients of its gateways. Its API methods may be called from any goroutine while Run runs.
 type Worker struct {
 	API
@@ -49,13 +51,15 @@ type Worker struct {
 	onConnect func(*Client)
 	onClose   func(*Client, Reason)
 	id        [16]byte
-	ready     chan struct{}
+	targets   []*gateway    // of Config.Gateways
 	late      chan struct{} // closed readyWithin after Run has begun
 
-	routes routes
-	pool   pool
-	watch  watch
-	units  units
+	routes    routes
+	claims    claims
+	readiness readiness
+	pool      pool
+	watch     watch
+	units     units
 
 	lingering lingering
 
@@ -63,8 +67,9 @@ type Worker struct {
 	tasks sync.WaitGroup // all goroutines but Run's own
 
 	mu      sync.Mutex
-	pending int             // guarded by mu: gateways whose links have never all been up
 	leaving map[string]bool // guarded by mu: addresses of gateways that drain behind a successor
+
+	ran atomic.Bool // Run has been called
 
 	unseen atomic.Int32 // addresses that no gateway has answered at yet
 }
@@ -77,10 +82,17 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	if h == nil {
 		return nil, errors.New("worker: a Handler is needed")
 	}
-	w := &Worker{cfg: cfg, log: cfg.Logger, handler: h, ready: make(chan struct{}), late: make(chan struct{}), pending: len(cfg.Gateways), leaving: make(map[string]bool)}
+	w := &Worker{cfg: cfg, log: cfg.Logger, handler: h, late: make(chan struct{}), leaving: make(map[string]bool)}
 	w.API = API{w: w}
 	w.unseen.Store(int32(len(cfg.Gateways)))
 	w.routes.init()
+	w.claims.init(&w.routes)
+	for _, addr := range cfg.Gateways {
+		w.targets = append(w.targets, newGateway(w, addr))
+	}
+	w.readiness.init(w.targets, func(missing []string) {
+		w.log.Warn("ready without some gateways: trying on", "worker", cfg.Name, "missing", missing)
+	})
 	w.pool.init(w)
 	w.watch.init(w)
 	_, _ = rand.Read(w.id[:]) // never fails
@@ -94,20 +106,24 @@ func New(cfg Config, h Handler) (*Worker, error) {
 }
 
 // Run dials the gateways and handles what comes until ctx ends. Then it takes no new clients, finishes what it was given, hands its clients over, and
-// returns when all its goroutines have ended, or with ErrStuck when handlers do not return. It is called once.
+// returns when all its goroutines have ended, or with ErrStuck when handlers do not return. It is called once: a second call returns an error at once.
 func (w *Worker) Run(ctx context.Context) error {
+	if w.ran.Swap(true) {
+		return errRan
+	}
 	if err := w.start(ctx); err != nil {
 		return err
 	}
 	late := time.AfterFunc(readyWithin, func() { close(w.late) })
 	defer late.Stop()
+	answered := time.AfterFunc(answerWithin, w.readiness.expire)
+	defer answered.Stop()
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	watched := make(chan struct{})
 	go func() { w.watch.run(life); close(watched) }()
 	var dialling sync.WaitGroup
-	for _, addr := range w.cfg.Gateways {
-		g := newGateway(w, addr)
+	for _, g := range w.targets {
 		dialling.Go(func() { g.keep(ctx) })
 	}
 	<-ctx.Done()
@@ -123,6 +139,9 @@ func (w *Worker) Run(ctx context.Context) error {
 // readyWithin is how long a worker that starts waits for the gateways that are not there before it handles anything: what it sends to them while they have no link
 // reaches nobody.
 const readyWithin = time.Second
+
+// answerWithin is how long a worker that starts waits for gateways that do not answer before it is ready without them: a connection whose first packet was lost is there after a second.
+const answerWithin = 3 * time.Second
 
 // stuckAfter is what handlers have to return in, at least, after their links have ended.
 const stuckAfter = time.Second
@@ -145,17 +164,9 @@ func (w *Worker) finish(dialling *sync.WaitGroup, deadline time.Time) error {
 	}
 }
 
-// Ready is closed when the links to every gateway of Config.Gateways have been up.
-func (w *Worker) Ready() <-chan struct{} { return w.ready }
-
-// connected notes that a gateway's links are all up for the first time.
-func (w *Worker) connected() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.pending--; w.pending == 0 {
-		close(w.ready)
-	}
-}
+// Ready is closed when the links to every gateway of Config.Gateways have been up; or, 3 s after Run has begun, when those to every gateway that answers have been, and there is one. The log says
+// then which are missing; they are dialled on. Two addresses that lead to the same gateway count as one.
+func (w *Worker) Ready() <-chan struct{} { return w.readiness.ready }
 
 // drain asks for no more clients and waits until all have been handed over and all is handled, or the deadline has passed. Then the links end.
 func (w *Worker) drain(deadline time.Time) {

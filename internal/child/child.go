@@ -105,6 +105,26 @@ func (p *Process) Ready() <-chan struct{} { return p.ready }
 // Done is closed when the child has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// Early reports whether the child has not said yet that it is ready, or ended before it did.
+func (p *Process) Early() bool {
+	select {
+	case <-p.ready:
+		return false
+	default:
+		return true
+	}
+}
+
+// Terminated reports whether an end, as Wait tells it, was SIGTERM's doing: the child had not caught it.
+func Terminated(err error) bool {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGTERM
+}
+
 // Err is what Wait said, of a child that has ended.
 func (p *Process) Err() error {
 	<-p.done

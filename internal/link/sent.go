@@ -1,6 +1,9 @@
 package link
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Sent is the sender's book of sequenced frames: which are out, what they cost, what has been acknowledged. It does no I/O and is not for
 // concurrent use.
@@ -34,11 +37,14 @@ const (
 
 // Init makes an empty book with the window given, in bytes.
 func (s *Sent) Init(window uint32) {
-	*s = Sent{ring: make([]sent, firstRing), first: 1, next: 1, window: int(window), marks: [2]uint32{1, 1}}
+	*s = Sent{ring: make([]sent, firstRing), first: 1, next: 1, window: WindowBytes(window), marks: [2]uint32{1, 1}}
 }
 
 // SetWindow changes the window.
-func (s *Sent) SetWindow(window uint32) { s.window = int(window) }
+func (s *Sent) SetWindow(window uint32) { s.window = WindowBytes(window) }
+
+// WindowBytes is a window in bytes, as it can be reckoned with here: where an int has 32 bits no more than 256 MiB.
+func WindowBytes(window uint32) int { return int(min(uint64(window), math.MaxInt/(2*lateWindows))) }
 
 // Fits reports whether a frame of n bytes may go now: within the window and no more than maxSpan frames after the oldest one, or alone. What has been put aside counts only past
 // lateWindows windows.

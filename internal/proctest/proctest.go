@@ -117,6 +117,15 @@ func (p *Process) AwaitLog(text string, times int) {
 	Await(p.tb, fmt.Sprintf("process %d logs %q %d times", p.PID, text, times), func() bool { return strings.Count(p.Log(), text) >= times })
 }
 
+// AwaitFile waits until a file, a log that somebody else writes, holds a text so many times.
+func AwaitFile(tb testing.TB, path, text string, times int) {
+	tb.Helper()
+	Await(tb, fmt.Sprintf("%s holds %q %d times", path, text, times), func() bool {
+		b, err := os.ReadFile(path)
+		return err == nil && strings.Count(string(b), text) >= times
+	})
+}
+
 // Await polls until something is so.
 func Await(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()

@@ -41,6 +41,9 @@ var errDied = errors.New("ended as soon as it was in service")
 
 // keep runs processes, one after the other, until ctx ends.
 func (p *place) keep(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return nil // there was no time to begin
+	}
 	first, err := child.Launch(p.cfg.Command(p.number))
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrFirst, err)
@@ -153,12 +156,12 @@ func (p *place) replace(ctx context.Context) error {
 	return nil
 }
 
-// stop ends a process, if there is one.
+// stop ends a process, if there is one. One that was not ready has nothing to drain, and may not have come so far as to catch the signal.
 func (p *place) stop(old *child.Process) error {
 	if old == nil {
 		return nil
 	}
-	if err := old.StopWithin(p.cfg.StopWithin); err != nil {
+	if err := old.StopWithin(p.cfg.StopWithin); err != nil && !(old.Early() && child.Terminated(err)) {
 		return fmt.Errorf("supervise: place %d: %w", p.number, err)
 	}
 	return nil

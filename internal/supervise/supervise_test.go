@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -185,5 +186,27 @@ func TestConfigIsChecked(t *testing.T) {
 	good.N = 0
 	if err := run(good); err == nil {
 		t.Error("0 processes are taken")
+	}
+}
+
+// Run is ended while its processes start: those that have not come so far as to catch SIGTERM have ended as they were told, and none is started any more.
+func TestEndWhileStarting(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(context.Background())
+	var started atomic.Int32
+	cfg := supervise.Config{
+		N: 3, Ready: func() { t.Error("ready") }, Logger: slog.New(slog.DiscardHandler),
+		Command: func(int) *exec.Cmd {
+			if started.Add(1) == 3 {
+				cancel()
+			}
+			return exec.Command("/bin/sh", "-c", silent)
+		},
+	}
+	if err := supervise.Run(ctx, cfg, make(chan struct{})); err != nil {
+		t.Error(err)
+	}
+	if err := supervise.Run(ctx, cfg, make(chan struct{})); err != nil || started.Load() != 3 {
+		t.Errorf("after the end: %v, %d processes", err, started.Load())
 	}
 }

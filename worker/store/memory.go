@@ -28,12 +28,12 @@ type MemoryConfig struct {
 }
 
 // Memory is a Store in this process's memory: a bigcache, whose entries the
-// garbage collector does not see. When a shard is full its oldest entries make
+// garbage collector does not see (where an int has 32 bits, a list of its own). When a shard is full its oldest entries make
 // room, oldest by when they were set: reading a key does not keep it, and
 // every change of a key takes new room until the old entry's turn comes.
 type Memory struct {
 	// Static after NewMemory.
-	cache    *bigcache.BigCache
+	cache    *cache
 	hash     hasher
 	stripes  []stripe
 	maxEntry int
@@ -111,24 +111,8 @@ func newMemory(cfg MemoryConfig, hash hasher) (*Memory, error) {
 		ttl:      cfg.TTL,
 		start:    time.Now(),
 	}
-	// bigcache counts whole seconds and only has to be late: Get looks at the
-	// exact time. No CleanWindow: each Set takes one entry away that is over,
-	// which keeps up without a goroutine.
-	life := time.Duration(math.MaxInt64)
-	if cfg.TTL > 0 && cfg.TTL < life-2*time.Second {
-		life = cfg.TTL + 2*time.Second
-	}
 	var err error
-	m.cache, err = bigcache.New(context.Background(), bigcache.Config{
-		Shards:             cfg.Shards,
-		LifeWindow:         life,
-		MaxEntriesInWindow: cfg.Shards,
-		MaxEntrySize:       minEntry,
-		Hasher:             hash,
-		HardMaxCacheSize:   megabytes,
-		OnRemoveWithReason: m.removed,
-	})
-	if err != nil {
+	if m.cache, err = newCache(m, cfg, megabytes); err != nil {
 		return nil, fmt.Errorf("store: making the cache: %w", err)
 	}
 	return m, nil

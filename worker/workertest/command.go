@@ -81,7 +81,7 @@ func (g *Gateway) command(w *wire, f *link.Frame) {
 
 // clientCommand carries out a command about one client.
 func (g *Gateway) clientCommand(f *link.Frame, reply *link.Frame) link.Status {
-	if int(f.Slot) >= len(g.sessions) || g.sessions[f.Slot].member.ID.Token() != f.Token || g.sessions[f.Slot].state != open {
+	if f.Slot >= uint32(len(g.sessions)) || g.sessions[f.Slot].member.ID.Token() != f.Token || g.sessions[f.Slot].state != open {
 		return link.Gone
 	}
 	c := g.sessions[f.Slot]

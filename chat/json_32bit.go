@@ -1,0 +1,14 @@
+//go:build 386 || arm || mips || mipsle
+
+package chat
+
+import "encoding/json"
+
+// sonic does not build where an int has 32 bits.
+
+// document is JSON that goes out as it is.
+type document = json.RawMessage
+
+func marshal(v any) ([]byte, error) { return json.Marshal(v) }
+
+func unmarshal(b []byte, v any) error { return json.Unmarshal(b, v) }
