@@ -101,3 +101,41 @@ func TestWhoIsPacedStillOwesItsMessage(t *testing.T) {
 		t.Errorf("%d cut as unfinished, %d bytes held", s.Unfinished, s.Partial)
 	}
 }
+
+// Fragments without a byte of payload make no message longer. Who sends them faster than it may is paused each time, and its time for the message is not given back by that.
+func TestWhoIsPacedAgainAndAgainIsCut(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, ws(gateway.Listener{MaxRate: 10, MessageTimeout: time.Second}))
+	runWorker(t, g, echo{})
+	c := dialClient(t, g.Addrs()[0])
+	c.write([]byte{0x02, 0x81, 0, 0, 0, 0, 'x'}) // one byte, and more to follow
+	var writer sync.WaitGroup
+	defer writer.Wait()
+	defer c.conn.Close()
+	writer.Go(func() {
+		for {
+			if _, err := c.conn.Write([]byte{0x00, 0x80, 0, 0, 0, 0}); err != nil {
+				return
+			}
+		}
+	})
+	wait(t, "the client is cut", func() bool { return g.Stats().Unfinished == 1 })
+	if s := g.Stats(); s.Paced == 0 {
+		t.Error("it has never been paced: the test shows nothing")
+	}
+}
+
+// A message that takes longer because its client has to keep to its rate is not cut for that.
+func TestWhoIsPacedHasTimeForItsMessage(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, ws(gateway.Listener{MaxByteRate: 1000, MessageTimeout: time.Second}))
+	runWorker(t, g, echo{})
+	c := dialClient(t, g.Addrs()[0])
+	frame := masked(0x82, strings.Repeat("x", 9000))
+	c.write([]byte(frame[:8000])) // six seconds more than may come at once
+	wait(t, "the client is paced", func() bool { return g.Stats().Paced == 1 })
+	c.write([]byte(frame[8000:]))
+	if got := c.hear(); got != frame[len(frame)-9000:] {
+		t.Errorf("it hears %.40q", got)
+	}
+}
