@@ -38,6 +38,8 @@ type options struct {
 	held     int
 	queued   int
 	partial  int
+	groups   int
+	names    int
 	window   int
 	reactors string
 	pin      bool
@@ -76,6 +78,8 @@ func (o *options) limitFlags(c *cobra.Command) {
 	f, l := c.Flags(), &o.limits
 	f.IntVar(&l.MaxMessage, "max-message", 1<<20, "largest message from a client, in bytes; at most 16777216")
 	f.IntVar(&o.partial, "partial-bytes", 64<<20, "messages that have not come whole, of all clients of an event loop, in bytes; past it those that hold most are cut")
+	f.IntVar(&o.groups, "max-groups", 4096, "groups that one client may be in; at most 65535")
+	f.IntVar(&o.names, "max-group-bytes", 256<<10, "names of the groups that one client may be in, in bytes, each a multiple of 16; at most 1048560")
 	f.IntVar(&l.MaxConns, "max-conns", 0, "connections of a listener; 0: as many as there are descriptors, less some for workers")
 	f.IntVar(&l.MaxPerIP, "max-per-ip", 0, "connections of a listener from one IPv4 address or IPv6 /64; 0: no limit")
 	f.IntVar(&l.PerIPRate, "connect-rate", 0, "connections a second from one IPv4 address or IPv6 /64; 0: no limit")
@@ -275,7 +279,7 @@ func (o *options) listeners(page pageOn) (all []gateway.Listener) {
 }
 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
-	cfg := gateway.Config{Inner: o.inner, Key: key, PinCPUs: o.pin, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, HoldBytes: o.held, PartialBytes: o.partial, MaxQueueBytes: o.queued, Logger: o.log}
+	cfg := gateway.Config{Inner: o.inner, Key: key, PinCPUs: o.pin, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, HoldBytes: o.held, PartialBytes: o.partial, MaxQueueBytes: o.queued, MaxGroups: o.groups, MaxGroupBytes: o.names, Logger: o.log}
 	switch o.overflow {
 	case "close":
 		o.limits.Overflow = engine.CloseSlow
@@ -335,7 +339,7 @@ func flagOf(field string) string {
 		"URL": "listen", "Loops": "reactors", "PerIPRate": "connect-rate", "MaxRate": "message-rate", "MaxByteRate": "byte-rate", "Inner": "inner",
 		"MaxMessage": "max-message", "MaxRequest": "max-request", "KeepHeaders": "keep-header", "Hosts": "host", "Origins": "origin",
 		"MaxOutput": "max-output", "MaxBuffered": "max-buffered", "HoldBytes": "hold-bytes",
-		"PartialBytes": "partial-bytes", "MaxQueueBytes": "queue-bytes", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
+		"PartialBytes": "partial-bytes", "MaxQueueBytes": "queue-bytes", "MaxGroups": "max-groups", "MaxGroupBytes": "max-group-bytes", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
 		"HandshakeTimeout": "handshake-timeout", "FirstMessage": "first-message", "MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "Stall": "stall",
 		"Overflow": "overflow", "DrainFor": "drain-for", "DrainTimeout": "drain-for", "DrainPace": "drain-pace",
 		"Gateways": "gateway", "Name": "name", "Weight": "weight",

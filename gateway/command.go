@@ -60,15 +60,18 @@ func (l *loop) clientCommand(o origin, f *link.Frame, s *session) link.Status {
 		if !isName(f.Payload) {
 			return link.BadRequest
 		}
-		l.members.Join(&s.member, string(f.Payload))
+		if !l.members.Join(&s.member, string(f.Payload)) {
+			l.stats.GroupsRefused++
+			return link.Refused
+		}
 	case link.Leave:
 		l.members.Leave(&s.member, string(f.Payload))
 	}
 	return link.OK
 }
 
-// isName reports whether a payload can be a uid or a group: the protocol has room for 65,535 bytes of it.
-func isName(b []byte) bool { return len(b) > 0 && len(b) < 1<<16 }
+// isName reports whether a payload can be a uid or a group.
+func isName(b []byte) bool { return len(b) > 0 && len(b) <= link.MaxKey }
 
 // kick closes a client, with a last message where there is one.
 func (s *session) kick(f *link.Frame) {

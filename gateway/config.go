@@ -56,6 +56,11 @@ type Config struct {
 	PartialBytes int
 	// MaxUnacked bounds what of one client no worker has acknowledged yet, in bytes; beyond it the client's reads pause. Defaults to 256 KiB.
 	MaxUnacked int
+	// MaxGroups and MaxGroupBytes bound the groups that one client is in: how many, at most 65,535, and
+	// the bytes of their names, each of which counts as a multiple of 16, at most 1,048,560 together.
+	// A JOIN beyond that has no effect; worker.Client.JoinNow tells the business. Default to 4,096 and
+	// 256 KiB.
+	MaxGroups, MaxGroupBytes int
 	// MaxBuffered bounds what waits for clients that read slowly, in bytes a loop; past it those with most waiting are closed first. Defaults to 256 MiB.
 	// Before that nobody else gets in: from three quarters of it on the loop is overloaded, until half of it is free. New clients go to other loops then, and where there is
 	// none they are refused: a WebSocket, and a page, by 503, others by {"type":"sluice.overloaded"}. A loop that has been overloaded for 10 s closes those with most waiting
@@ -218,6 +223,8 @@ func (c *Config) setDefaults() error {
 	c.MaxQueueBytes = cmp.Or(c.MaxQueueBytes, 64<<20)
 	c.PartialBytes = cmp.Or(c.PartialBytes, 64<<20)
 	c.MaxUnacked = cmp.Or(c.MaxUnacked, 256<<10)
+	c.MaxGroups = cmp.Or(c.MaxGroups, link.DefaultGroups)
+	c.MaxGroupBytes = cmp.Or(c.MaxGroupBytes, link.DefaultGroupBytes)
 	c.MaxTries = cmp.Or(c.MaxTries, 5)
 	c.LinkHeartbeat = cmp.Or(c.LinkHeartbeat, time.Second)
 	c.DrainFor = cmp.Or(c.DrainFor, 10*time.Second)
@@ -226,6 +233,12 @@ func (c *Config) setDefaults() error {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.MaxGroups > link.MaxGroups {
+		return invalid("MaxGroups", "%d is not within 0…%d", c.MaxGroups, link.MaxGroups)
+	}
+	if c.MaxGroupBytes > link.MaxGroupBytes {
+		return invalid("MaxGroupBytes", "%d is not within 0…%d", c.MaxGroupBytes, link.MaxGroupBytes)
 	}
 	if c.MaxTries <= suspectAfter || c.MaxTries > 255 {
 		return invalid("MaxTries", "%d is not within 3…255", c.MaxTries)

@@ -28,6 +28,7 @@ type loop struct {
 	links    map[uint32]*workerLink // by serial
 	serials  uint32                 // of links and gathers
 	gathers  map[uint32]*gather
+	pending  int        // bytes that they count
 	waiting  []*session // that have something for a worker while none is there, oldest first
 	owing    []*session // that have a message unfinished, or the first one to send
 	partial  int        // bytes held of messages that have not come whole
@@ -64,7 +65,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 	readRandom(seed[:])
 	l := &loop{
 		g: g, el: el, index: index,
-		members: roster.New(),
+		members: roster.New(roster.Limits{Groups: g.cfg.MaxGroups, GroupBytes: g.cfg.MaxGroupBytes}),
 		links:   make(map[uint32]*workerLink),
 		gathers: make(map[uint32]*gather),
 		tokens:  rand.NewChaCha8(seed),
@@ -85,6 +86,7 @@ func (l *loop) OnTimer(*engine.Timer) {
 	l.drainInbox()
 	l.inbox.trim()
 	l.dun()
+	l.expireGathers()
 	l.goOn(nil) // those that stalled look for credit that others may not leave half of
 	l.waiting = l.expireHeld(l.waiting)
 	l.trials.next = l.expireHeld(l.trials.next)
@@ -151,6 +153,9 @@ func (l *loop) reply(serial uint32, f *link.Frame) {
 // answer sends the answer to a command to whoever asked.
 func (l *loop) answer(o origin, f *link.Frame) {
 	f.Type = link.Reply
+	if len(f.Payload) > link.MaxMessage { // not so: what it tells of is bounded. But the link must not end by it, at each redelivery of the question again
+		f.Code, f.Payload = uint16(link.Refused), nil
+	}
 	to := noteAnswer
 	if o.kind == notePart {
 		to = noteSum

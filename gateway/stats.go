@@ -25,6 +25,9 @@ type LoopStats struct {
 	Repeated         uint64            // commands for clients of other gateways that had been carried out already
 	Gone             uint64            // commands for clients that were gone
 	AttrsRefused     uint64            // SETs that had no effect: the client would have had more than 1 MiB of attributes
+	GroupsRefused    uint64            // JOINs that had no effect: the client is in as many groups as Config.MaxGroups and MaxGroupBytes let it
+	QuestionsRefused uint64            // for too many waited for other loops
+	QuestionsCut     uint64            // answered in part: a loop of the gateway has not answered in time
 	Paused           uint64            // times that a client's reads were paused
 	QueueFull        uint64            // times that Config.MaxQueueBytes began to wait in the queues of a loop
 	Pressed          uint64            // times that a link was paused because another loop was behind
@@ -122,6 +125,9 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Repeated += o.Repeated
 	s.Gone += o.Gone
 	s.AttrsRefused += o.AttrsRefused
+	s.GroupsRefused += o.GroupsRefused
+	s.QuestionsRefused += o.QuestionsRefused
+	s.QuestionsCut += o.QuestionsCut
 	s.Paused += o.Paused
 	s.QueueFull += o.QueueFull
 	s.Pressed += o.Pressed

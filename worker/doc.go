@@ -41,9 +41,10 @@
 //
 // # What is refused
 //
-// What has no room in a frame is refused before anything is done, with ErrTooBig: a message of more than 16 MiB, a name or key of more than 65,535 bytes, a list of more
-// than 65,535 names or clients, attributes of more than 1 MiB. An empty name is ErrEmpty, a Query or Class that says what there is not ErrInvalid. A call that does more
-// than 4 MiB gets ErrUnitTooLarge. That a method returns nil does not say that the client was still there: Deliver and CompareAndSet wait and tell.
+// What has no room in a frame is refused before anything is done, with ErrTooBig: a message of more than 16 MiB, a uid or group of more than 1,024 bytes, a key of more than
+// 65,535, a list of more than 65,535 names or clients, attributes of more than 1 MiB. An empty name is ErrEmpty, a Query or Class that says what there is not ErrInvalid. A call that does more
+// than 4 MiB gets ErrUnitTooLarge, unless what it does is one command alone. That a method returns nil does not say that the client was still there, nor that there was room
+// for one group more: Deliver, CompareAndSet and JoinNow wait and tell.
 //
 // # Buffers
 //
