@@ -31,6 +31,8 @@ var (
 	ErrGone = errors.New("worker: client is gone")
 	// ErrConflict is returned when the attributes have changed since the version given.
 	ErrConflict = errors.New("worker: attributes have changed")
+	// ErrTooMany is returned by After when too many timers of the client wait.
+	ErrTooMany = errors.New("worker: too many timers of a client")
 	// ErrPartial is returned beside a usable answer that is not all there is: some gateways gave none,
 	// or one of their event loops did not.
 	ErrPartial = errors.New("worker: partial answer")
