@@ -95,10 +95,10 @@ func (o *options) limitFlags(c *cobra.Command) {
 // slowFlags are what becomes of a client that reads slowly.
 func (o *options) slowFlags(c *cobra.Command) {
 	f, l := c.Flags(), &o.limits
-	f.IntVar(&l.MaxOutput, "max-output", 1<<20, "what may wait for a client that reads slowly, in bytes")
+	f.IntVar(&l.MaxOutput, "max-output", 1<<20, "what may wait for a client that reads slowly, in bytes; one message alone may be larger")
 	f.StringVar(&o.overflow, "overflow", "close", "what to do with a message that does not fit: close the client, or drop the oldest or the newest")
 	f.DurationVar(&l.Stall, "stall", 10*time.Second, "close a client that takes nothing for so long while something waits; negative: never")
-	f.IntVar(&o.buffered, "max-buffered", 256<<20, "what may wait for all clients of an event loop, in bytes; at three quarters nobody else gets in, past it those with most are closed")
+	f.IntVar(&o.buffered, "max-buffered", 256<<20, "what may wait for all clients of an event loop, in bytes, with 16 to 64 for each message that may be dropped; at three quarters nobody else gets in, past it those with most are closed")
 }
 
 // innerFlags are those of a gateway and of a worker.

@@ -38,6 +38,16 @@ type waiting struct {
 	gone bool // was dropped
 }
 
+// What an entry of a backlog's books takes, in bytes.
+const (
+	listEntry = 16 // of list
+	keyEntry  = 48 // of keys, with the room that a map leaves free
+)
+
+// books is the memory that knowing where messages begin takes. Of small messages
+// it is more than they are.
+func (b *backlog) books() int { return cap(b.list)*listEntry + len(b.keys)*keyEntry }
+
 const (
 	keptBacklogs = 64  // that a loop keeps for the next slow conns
 	keptEntries  = 512 // that such a one has room for at most

@@ -47,7 +47,8 @@ type Config struct {
 	Logger     *slog.Logger  // Defaults to slog.Default(). Called on the loops: it must not block.
 	Tick       time.Duration // Resolution of timers. Defaults to 100 ms.
 	MaxMailbox int           // Functions waiting per loop. Defaults to 65,536.
-	// MaxBuffered bounds the bytes per loop that wait for slow connections; past
+	// MaxBuffered bounds the bytes per loop that wait for slow connections, with 16 to
+	// 64 more for each message that may be dropped; past
 	// it those with most waiting are ended. From three quarters of it on the loop
 	// is overloaded, until half of it is free: new connections go to other loops,
 	// if there are better ones, and Loop.Overloaded tells the Handler. When that

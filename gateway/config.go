@@ -61,15 +61,16 @@ type Config struct {
 	// A JOIN beyond that has no effect; worker.Client.JoinNow tells the business. Default to 4,096 and
 	// 256 KiB.
 	MaxGroups, MaxGroupBytes int
-	// MaxBuffered bounds what waits for clients that read slowly, in bytes a loop; past it those with most waiting are closed first. Defaults to 256 MiB.
+	// MaxBuffered bounds what waits for clients that read slowly, in bytes a loop, where a message that may be dropped counts 16 to 64 bytes more; past it those with most
+	// waiting are closed first. Defaults to 256 MiB.
 	// Before that nobody else gets in: from three quarters of it on the loop is overloaded, until half of it is free. New clients go to other loops then, and where there is
 	// none they are refused: a WebSocket, and a page, by 503, others by {"type":"sluice.overloaded"}. A loop that has been overloaded for 10 s closes those with most waiting
 	// until it is not, so that who does not read keeps nobody out for longer.
 	MaxBuffered int
-	// MaxTries is how many links may end with a message out, and unacknowledged, before it is set aside and its client told. Defaults to 5; at least 3.
+	// MaxTries is how many links may end with a message out, and unacknowledged, before it is set aside and its client told. Within 3…255. Defaults to 5.
 	// What came before it of the client and no worker has acknowledged is tried first: the first message of a new client, whose coming was out with it, uses up to three more.
 	MaxTries int
-	// LinkHeartbeat is the longest silence on a link before a ping; after two the link is cut, so that a worker which hangs is noticed within three. Whole seconds. Defaults to 1 s.
+	// LinkHeartbeat is the longest silence on a link before a ping; after two the link is cut, so that a worker which hangs is noticed within three. Whole seconds, at most 65,535. Defaults to 1 s.
 	LinkHeartbeat time.Duration
 	// DrainFor is how long clients may take to go when Serve ends; who is there still is then told at once, and cut a second later. Defaults to 10 s.
 	DrainFor time.Duration
@@ -113,7 +114,7 @@ type Listener struct {
 	Page http.Handler
 	// MaxMessage is the largest message from a client, in bytes. Defaults to 1 MiB; at most 16 MiB.
 	MaxMessage int
-	// MaxOutput bounds the bytes that wait for a client that reads slowly. Defaults to 1 MiB.
+	// MaxOutput bounds the bytes that wait for a client that reads slowly. One message alone may be larger. Defaults to 1 MiB.
 	MaxOutput int
 	// Overflow says what happens when MaxOutput is reached, where a message does not say it by itself. Defaults to closing the client.
 	Overflow engine.Overflow
@@ -135,7 +136,7 @@ type Listener struct {
 	MessageTimeout time.Duration
 	// Heartbeat is how often a client is looked at: one of which no message has come since the last time is pinged. Defaults to 25 s; negative: never.
 	Heartbeat time.Duration
-	// Misses is how many pings in a row may stay unanswered before the client is closed. Defaults to 2.
+	// Misses is how many pings in a row may stay unanswered before the client is closed, at most 255. Zero means 2.
 	Misses int
 	// Ping is the message that pings a client whose protocol has no ping of its own. Empty: such clients are only timed.
 	Ping string
