@@ -51,7 +51,7 @@ func CheckDocument(doc []byte) error {
 
 // scanner walks over one document. Owned by one call of CheckDocument.
 type scanner struct {
-	b     []byte
+	b     []byte // bound: none, the caller's
 	i     int
 	names names
 }

@@ -18,7 +18,7 @@ type span struct {
 type names struct {
 	n    int
 	room [32]span
-	more []span // in place of room once it is not nil
+	more []span // in place of room once it is not nil; bound: a JSON document
 }
 
 // push puts a name on top. It reports false when there are too many.

@@ -104,7 +104,7 @@ type Engine struct {
 	// Static after New.
 	cfg     Config
 	client  *gnet.Client
-	loops   []*Loop
+	loops   []*Loop // bound: none, fixed by New
 	start   time.Time
 	nudge   chan struct{} // tells the pacemaker that a loop has blocked conns
 	quit    chan struct{} // ends the pacemaker
@@ -115,7 +115,7 @@ type Engine struct {
 
 	mu        sync.Mutex
 	stopping  bool                   // Guarded by mu.
-	listeners map[*Listener]struct{} // Guarded by mu.
+	listeners map[*Listener]struct{} // Guarded by mu; bound: none, one for each Listen
 	enrolling sync.WaitGroup         // Add only under mu and while not stopping.
 }
 

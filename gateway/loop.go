@@ -21,19 +21,19 @@ type loop struct {
 	served atomic.Bool // it has a worker that takes clients; set by the loop when that changes
 
 	// Owned by the loop.
-	sessions []*session // by slot; nil: free
-	free     []uint32   // slots, the last freed is the first used
+	sessions []*session // by slot; nil: free; bound: clients, per loop
+	free     []uint32   // slots, the last freed is the first used; bound: clients, per loop
 	members  *roster.Roster
 	pool     pool
-	links    map[uint32]*workerLink // by serial
+	links    map[uint32]*workerLink // by serial; bound: links that have proved
 	serials  uint32                 // of links and gathers
-	gathers  map[uint32]*gather
-	pending  int        // bytes that they count
-	waiting  []*session // that have something for a worker while none is there, oldest first
-	owing    []*session // that have a message unfinished, or the first one to send
-	partial  int        // bytes held of messages that have not come whole
-	full     bool       // too much waits in queues: more is decoded only of clients that send little, or whose worker has credit
-	stalled  []*session // that are not read until it does not, the one that has waited longest first
+	gathers  map[uint32]*gather     // bound: questions that wait for another loop
+	pending  int                    // bytes that they count
+	waiting  []*session             // that have something for a worker while none is there, oldest first; bound: lists of clients
+	owing    []*session             // that have a message unfinished, or the first one to send; bound: lists of clients
+	partial  int                    // bytes held of messages that have not come whole
+	full     bool                   // too much waits in queues: more is decoded only of clients that send little, or whose worker has credit
+	stalled  []*session             // that are not read until it does not, the one that has waited longest first; bound: lists of clients
 	turns    turns
 	seconds  uint32 // ticks, from 1
 	queues   queues
@@ -45,7 +45,7 @@ type loop struct {
 	tokens   *rand.ChaCha8
 	fan      fanout
 	out      []byte // scratch: control replies of codecs
-	rows     []byte // scratch: answers
+	rows     []byte // scratch: answers; bound: an answer
 	stats    LoopStats
 	ends     [link.ReasonInternal + 1]uint64 // of connections
 	linked   int                             // connections of workers

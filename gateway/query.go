@@ -15,7 +15,7 @@ type gather struct {
 	born   uint32 // the loop's second in which it began
 	size   int    // what it counts in the loop's pending
 	page   bool
-	sums   []uint32
+	sums   []uint32 // bound: questions that wait for another loop
 }
 
 const (

@@ -13,7 +13,7 @@ type item struct {
 	seq    uint32
 	event  uint32 // the message's number, eventConnect or eventClose
 	reason Reason
-	data   []byte
+	data   []byte // bound: what waits for a client at its worker
 	task   func(*Client)
 }
 

@@ -24,8 +24,8 @@ type gateway struct {
 	id    uint32       // guarded by mu: 0 before the first hello
 	loops int          // guarded by mu
 	seen  bool         // guarded by mu: a gateway has answered
-	kept  map[int]bool // guarded by mu: loops that have a keeper
-	up    map[int]bool // guarded by mu: loops whose link has been up; nil once all have
+	kept  map[int]bool // guarded by mu: loops that have a keeper; bound: none, one for each loop
+	up    map[int]bool // guarded by mu: loops whose link has been up; nil once all have; bound: none, one for each loop
 }
 
 func newGateway(w *Worker, addr string) *gateway {

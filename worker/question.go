@@ -12,7 +12,7 @@ import (
 type question struct {
 	answer  []byte
 	partial bool             // a loop of the gateway has not answered
-	done    chan link.Status // of one
+	done    chan link.Status // of one; bound: none, of one
 }
 
 // fail ends a question whose link has ended.

@@ -19,7 +19,7 @@ type session struct {
 
 	mu    sync.Mutex
 	unit  *unit  // guarded by mu: of the handler that runs; nil: none does
-	queue []item // guarded by mu: what comes after it
+	queue []item // guarded by mu: what comes after it; bound: what waits for a client at its worker
 	undo  *known // guarded by mu: what stands at the gateway, once the call that runs has changed uid or attributes in its unit
 	ranIn uint64 // guarded by mu: the leader's batch that its last call in a batch was in
 	event uint32 // guarded by mu: what that handler is called for
@@ -31,7 +31,7 @@ type session struct {
 	uid     string              // guarded by mu
 	version uint32              // guarded by mu
 	attrs   []link.Attribute    // guarded by mu; never changed in place
-	timers  map[*Timer]struct{} // guarded by mu
+	timers  map[*Timer]struct{} // guarded by mu; bound: timers of a client
 	next    *session            // guarded by mu: the client's on the next link, which waits for that
 
 	withheld *unit // owned by the goroutine that runs the queue: what has not been acknowledged yet, of a worker that drains

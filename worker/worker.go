@@ -69,7 +69,7 @@ type Worker struct {
 
 	mu      sync.Mutex
 	pending int             // guarded by mu: gateways whose links have never all been up
-	leaving map[string]bool // guarded by mu: addresses of gateways that drain behind a successor
+	leaving map[string]bool // guarded by mu: addresses of gateways that drain behind a successor; bound: none, one for each gateway
 
 	draining atomic.Bool // nothing is acknowledged now before other gateways have what was done there
 

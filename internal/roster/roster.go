@@ -10,12 +10,12 @@ import (
 
 // Roster is the clients of one loop. Everything in it and in its members is owned by that loop.
 type Roster struct {
-	members []*Member // by the slot in their id; nil: free
+	members []*Member // by the slot in their id; nil: free; bound: clients, per loop
 	count   int
-	groups  map[string]*set
-	uids    map[string]*set
-	epoch   uint32   // of the last walk; not 0
-	slots   []uint64 // scratch of Select: one bit for each slot
+	groups  map[string]*set // bound: groups of a client
+	uids    map[string]*set // bound: clients, per loop
+	epoch   uint32          // of the last walk; not 0
+	slots   []uint64        // scratch of Select: one bit for each slot
 	limits  Limits
 }
 
@@ -35,16 +35,16 @@ type Member struct {
 	uid     *set          // nil: not bound; after Remove a name and no more
 	uidAt   int32
 	present bool
-	names   uint16 // of groups: link.GroupSize of all, in the least there is of it
-	groups  []place
+	names   uint16  // of groups: link.GroupSize of all, in the least there is of it
+	groups  []place // bound: groups of a client
 	attrs   []link.Attribute
 }
 
 // set is the members of one group or uid. It exists while it has any.
 type set struct {
 	name    string
-	of      map[string]*set
-	entries []entry
+	of      map[string]*set // bound: none, one of the roster's maps
+	entries []entry         // bound: groups of a client
 	mark    uint32
 }
 
