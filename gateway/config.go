@@ -132,7 +132,8 @@ type Listener struct {
 	HandshakeTimeout time.Duration
 	// FirstMessage bounds the time until a client's first message. Zero means no limit, for a client may do nothing but listen.
 	FirstMessage time.Duration
-	// MessageTimeout bounds the time from a message's first byte to its last, with a second more for each 4 KiB of it. Defaults to 30 s; negative: no limit.
+	// MessageTimeout bounds the time from a message's first byte to its last, with a second more for each 4 KiB of it. A client that is not read for a while since it
+	// sends too fast has besides what the message takes at MaxByteRate; while the gateway takes nothing for reasons of its own the time stands still. Defaults to 30 s; negative: no limit.
 	MessageTimeout time.Duration
 	// Heartbeat is how often a client is looked at: one of which no message has come since the last time is pinged. Defaults to 25 s; negative: never.
 	Heartbeat time.Duration

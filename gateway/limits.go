@@ -101,7 +101,7 @@ func (l *loop) dun() {
 // overdue reports whether the client's time is up, and then cuts it.
 func (s *session) overdue() bool {
 	l := s.loop
-	if s.pauses&(pausedByQueues|pausedByWorker) != 0 || s.turn&yielded != 0 {
+	if s.pauses&^pausedByRate != 0 || s.turn&yielded != 0 {
 		s.begun++ // the gateway does not take what has come: the time stands still. It does not begin anew, or who is held up again and again would have it for ever
 		return false
 	}

@@ -111,7 +111,7 @@ func TestWhoIsPacedAgainAndAgainIsCut(t *testing.T) {
 	c.write([]byte{0x02, 0x81, 0, 0, 0, 0, 'x'}) // one byte, and more to follow
 	var writer sync.WaitGroup
 	defer writer.Wait()
-	defer c.conn.Close()
+	defer c.conn.Close() // first
 	writer.Go(func() {
 		for {
 			if _, err := c.conn.Write([]byte{0x00, 0x80, 0, 0, 0, 0}); err != nil {
@@ -138,4 +138,28 @@ func TestWhoIsPacedHasTimeForItsMessage(t *testing.T) {
 	if got := c.hear(); got != frame[len(frame)-9000:] {
 		t.Errorf("it hears %.40q", got)
 	}
+}
+
+// Clients that are not read since they have sent too fast hold no more together than clients that are.
+func TestWhoIsPacedHoldsNoMore(t *testing.T) {
+	t.Parallel()
+	const bound, clients = 1 << 20, 8
+	cfg := ws(gateway.Listener{MaxByteRate: 256 << 10})
+	cfg.PartialBytes = bound
+	g, _ := start(t, cfg)
+	runWorker(t, g, echo{})
+	frame := masked(0x82, strings.Repeat("x", 1<<20))
+	var writers sync.WaitGroup
+	t.Cleanup(writers.Wait) // when the connections are closed
+	for range clients {
+		c := dialClient(t, g.Addrs()[0])
+		writers.Go(func() { _, _ = c.conn.Write([]byte(frame[:len(frame)-1])) })
+	}
+	wait(t, "those that are too many are cut, the others paced", func() bool {
+		s := g.Stats()
+		if s.Partial > bound {
+			t.Fatalf("%d bytes are held", s.Partial)
+		}
+		return s.PartialCut > 0 && s.Paced > 0 && s.PartialCut+uint64(s.Clients) == clients && s.Clients <= 2
+	})
 }

@@ -30,7 +30,7 @@
 //   - Commands for clients of another gateway go there at once, and are carried out once, however often the message is delivered. They are
 //     written before the message is acknowledged, and kept until that gateway has confirmed them: a link that breaks is followed by one that begins with them. They are lost when
 //     the gateway stays away for 10 s, or 4 MiB wait for one of its event loops (Stats.Unreached), and when this worker dies while a link is broken.
-//   - What waits for an answer goes out at once too: Deliver and CompareAndSet overtake the handler's earlier Sends and stand whatever becomes of the call; the
+//   - What waits for an answer goes out at once too: Deliver, JoinNow and CompareAndSet overtake the handler's earlier Sends and stand whatever becomes of the call; the
 //     questions (Count, Select, Online, …) do not see what the handler has done so far.
 //   - Flush sends what was done so far, for a handler that must show progress before it returns. For that message it gives up the above: should the worker die, or lose its
 //     link, before the call has returned, what was flushed stands, and clients see it again when the next worker has the message.
