@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,13 +156,24 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 	return nil
 }
 
+// checkZeros refuses 0 for a flag that has another default: in a Config it would stand for that.
+func checkZeros(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		zero := func(value string) bool { return value == "0" || value == "0s" }
+		if err == nil && zero(f.Value.String()) && !zero(f.DefValue) {
+			err = usageError{fmt.Errorf("--%s: 0 is none of its values (default %s)", f.Name, f.DefValue)}
+		}
+	})
+	return err
+}
+
 // pageOn makes the page of a listener whose WebSockets are opened on a path; nil: there is no page.
 type pageOn func(path string) http.Handler
 
 // serve runs what the flags ask for: the business alone, or a gateway and the business together.
 func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error), page pageOn) error {
 	outliveReaders()
-	if err := o.checkRole(c.Flags()); err != nil {
+	if err := cmp.Or(o.checkRole(c.Flags()), checkZeros(c.Flags())); err != nil {
 		return err
 	}
 	ctx := c.Context()
@@ -225,8 +237,11 @@ func (o *options) work(ctx context.Context, business func() (worker.Handler, err
 	return w.Run(ctx)
 }
 
-func (o *options) serveGateway(ctx context.Context, page pageOn) error {
+func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	outliveReaders()
+	if err := checkZeros(c.Flags()); err != nil {
+		return err
+	}
 	key, err := o.key()
 	if err != nil {
 		return err
@@ -239,7 +254,7 @@ func (o *options) serveGateway(ctx context.Context, page pageOn) error {
 		go followLeash()
 	}
 	o.announce(append(g.Addrs(), "inner://"+g.InnerAddr()))
-	return g.Serve(ctx)
+	return g.Serve(c.Context())
 }
 
 // announce prints the one line that says that everything listens. Nobody waits for it: standard
@@ -289,11 +304,6 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		o.limits.Overflow = engine.DropNewest
 	default:
 		return nil, usageError{fmt.Errorf("--overflow: %q is none of close, oldest, newest", o.overflow)}
-	}
-	for name, d := range map[string]time.Duration{"heartbeat": o.limits.Heartbeat, "idle": o.idle} {
-		if d == 0 {
-			return nil, usageError{fmt.Errorf("--%s: 0 is no time; negative: never", name)}
-		}
 	}
 	var known bool
 	if cfg.Router, known = routers[o.router]; !known {
