@@ -138,9 +138,9 @@ func gatewayCommand(log *slog.Logger) *cobra.Command {
 				return err
 			}
 			if !page {
-				return o.serveGateway(c.Context(), nil)
+				return o.serveGateway(c, nil)
 			}
-			return o.serveGateway(c.Context(), chat.Page)
+			return o.serveGateway(c, chat.Page)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:2300")

@@ -40,6 +40,8 @@ type options struct {
 	held      int
 	queued    int
 	partial   int
+	groups    int
+	names     int
 	window    int
 	reactors  string
 	pin       bool
@@ -80,6 +82,8 @@ func (o *options) limitFlags(c *cobra.Command) {
 	f, l := c.Flags(), &o.limits
 	f.IntVar(&l.MaxMessage, "max-message", 1<<20, "largest message from a client, in bytes; at most 16777216")
 	f.IntVar(&o.partial, "partial-bytes", 64<<20, "messages that have not come whole, of all clients of an event loop, in bytes; past it those that hold most are cut")
+	f.IntVar(&o.groups, "max-groups", 4096, "groups that one client may be in; at most 65535")
+	f.IntVar(&o.names, "max-group-bytes", 256<<10, "names of the groups that one client may be in, in bytes, each a multiple of 16; at most 1048560")
 	f.IntVar(&l.MaxConns, "max-conns", 0, "connections of a listener; 0: as many as there are descriptors, less some for workers")
 	f.IntVar(&l.MaxPerIP, "max-per-ip", 0, "connections of a listener from one IPv4 address or IPv6 /64; 0: no limit")
 	f.IntVar(&l.PerIPRate, "connect-rate", 0, "connections a second from one IPv4 address or IPv6 /64; 0: no limit")
@@ -95,10 +99,10 @@ func (o *options) limitFlags(c *cobra.Command) {
 // slowFlags are what becomes of a client that reads slowly.
 func (o *options) slowFlags(c *cobra.Command) {
 	f, l := c.Flags(), &o.limits
-	f.IntVar(&l.MaxOutput, "max-output", 1<<20, "what may wait for a client that reads slowly, in bytes")
+	f.IntVar(&l.MaxOutput, "max-output", 1<<20, "what may wait for a client that reads slowly, in bytes; one message alone may be larger")
 	f.StringVar(&o.overflow, "overflow", "close", "what to do with a message that does not fit: close the client, or drop the oldest or the newest")
 	f.DurationVar(&l.Stall, "stall", 10*time.Second, "close a client that takes nothing for so long while something waits; negative: never")
-	f.IntVar(&o.buffered, "max-buffered", 256<<20, "what may wait for all clients of an event loop, in bytes; at three quarters nobody else gets in, past it those with most are closed")
+	f.IntVar(&o.buffered, "max-buffered", 256<<20, "what may wait for all clients of an event loop, in bytes, with 16 to 64 for each message that may be dropped; at three quarters nobody else gets in, past it those with most are closed")
 }
 
 // innerFlags are those of a gateway and of a worker.
@@ -239,7 +243,7 @@ func (o *options) work(ctx context.Context, business func() (worker.Handler, err
 	return w.Run(ctx)
 }
 
-func (o *options) serveGateway(ctx context.Context, page pageOn) error {
+func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	outliveReaders()
 	key, err := o.key()
 	if err != nil {
@@ -253,7 +257,7 @@ func (o *options) serveGateway(ctx context.Context, page pageOn) error {
 		go followLeash()
 	}
 	o.announce(append(g.Addrs(), "inner://"+g.InnerAddr()))
-	return g.Serve(ctx)
+	return g.Serve(c.Context())
 }
 
 // announce prints the one line that says that everything listens. Nobody waits for it: standard
@@ -293,7 +297,7 @@ func (o *options) listeners(page pageOn) (all []gateway.Listener) {
 }
 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
-	cfg := gateway.Config{Inner: o.inner, Advertise: o.advertise, Key: key, PinCPUs: o.pin, DrainDelay: o.delay, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, HoldBytes: o.held, PartialBytes: o.partial, MaxQueueBytes: o.queued, Logger: o.log}
+	cfg := gateway.Config{Inner: o.inner, Advertise: o.advertise, Key: key, PinCPUs: o.pin, DrainDelay: o.delay, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, HoldBytes: o.held, PartialBytes: o.partial, MaxQueueBytes: o.queued, MaxGroups: o.groups, MaxGroupBytes: o.names, Logger: o.log}
 	switch o.overflow {
 	case "close":
 		o.limits.Overflow = engine.CloseSlow
@@ -348,7 +352,7 @@ func flagOf(field string) string {
 		"URL": "listen", "Loops": "reactors", "PerIPRate": "connect-rate", "MaxRate": "message-rate", "MaxByteRate": "byte-rate", "Inner": "inner", "Advertise": "advertise",
 		"MaxMessage": "max-message", "MaxRequest": "max-request", "KeepHeaders": "keep-header", "Hosts": "host", "Origins": "origin",
 		"MaxOutput": "max-output", "MaxBuffered": "max-buffered", "HoldBytes": "hold-bytes",
-		"PartialBytes": "partial-bytes", "MaxQueueBytes": "queue-bytes", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
+		"PartialBytes": "partial-bytes", "MaxQueueBytes": "queue-bytes", "MaxGroups": "max-groups", "MaxGroupBytes": "max-group-bytes", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
 		"HandshakeTimeout": "handshake-timeout", "FirstMessage": "first-message", "MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "Stall": "stall",
 		"Overflow": "overflow", "DrainFor": "drain-for", "DrainTimeout": "drain-for", "DrainPace": "drain-pace", "DrainDelay": "drain-delay",
 		"Gateways": "gateway", "Name": "name", "Weight": "weight",

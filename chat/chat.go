@@ -93,7 +93,7 @@ type roomCount struct {
 
 // OnConnect gives a newcomer half a minute to say who it is.
 func (h *Chat) OnConnect(c *worker.Client) {
-	c.After(loginWithin, func(c *worker.Client) {
+	_, _ = c.After(loginWithin, func(c *worker.Client) {
 		if c.UID() == "" {
 			_ = c.CloseWith(encode(problem("login_timeout", "log in within 30 seconds")))
 		}

@@ -35,7 +35,7 @@ func (h *Chat) login(ctx context.Context, c *worker.Client, req *request) *event
 	}
 	if old == nil {
 		_ = c.Bind(uid(who)) // the gateway is there, or the client is not
-		c.After(0, settleRace)
+		_, _ = c.After(0, settleRace)
 	} else {
 		_ = c.BindOnly(uid(who))
 	}

@@ -11,7 +11,7 @@ import (
 // Deflate compresses and expands messages for any number of connections (permessage-deflate, RFC 7692). Both directions are without context takeover: an idle
 // connection keeps no window, and equal messages compress to equal bytes. Any goroutine may use it.
 type Deflate struct {
-	writers, readers, buffers sync.Pool
+	writers, readers, buffers sync.Pool // bound: none, given up by the collector
 }
 
 // NewDeflate returns a Deflate.
@@ -34,7 +34,7 @@ const flushed = "\x00\x00\xff\xff"
 const ending = flushed + "\x01\x00\x00\xff\xff"
 
 // buffer is what a flate.Writer writes to.
-type buffer struct{ b []byte }
+type buffer struct{ b []byte } // bound: none, given up by the collector
 
 func (b *buffer) Write(p []byte) (int, error) {
 	b.b = append(b.b, p...)

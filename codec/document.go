@@ -14,8 +14,9 @@ import (
 var ErrDocument = errors.New("codec: not one strict JSON document")
 
 const (
-	maxDepth  = 128  // arrays and objects inside each other
-	maxNumber = 1024 // bytes of one number
+	maxDepth  = 128     // arrays and objects inside each other
+	maxNumber = 1024    // bytes of one number
+	maxNames  = 1 << 16 // members of all objects that are open at once
 )
 
 // CheckDocument returns nil when doc is exactly one JSON document that every
@@ -28,9 +29,11 @@ const (
 //   - the character NUL, also as \u0000: some end the string there
 //   - numbers beyond a float64 or longer than 1,024 bytes
 //   - arrays and objects nested deeper than 128
+//   - an object of more than 65,536 members, those of the objects around it
+//     that stand before it counted
 //
-// White space around the document is allowed, bytes behind it are not. It
-// allocates only while more than 32 names are open at once.
+// White space around the document is allowed, bytes behind it are not. The time
+// it takes grows with the document's length and nothing else. It allocates only while more than 32 names are open at once.
 func CheckDocument(doc []byte) error {
 	if uint64(len(doc)) > math.MaxUint32 {
 		return ErrDocument
@@ -48,7 +51,7 @@ func CheckDocument(doc []byte) error {
 
 // scanner walks over one document. Owned by one call of CheckDocument.
 type scanner struct {
-	b     []byte
+	b     []byte // bound: none, the caller's
 	i     int
 	names names
 }
@@ -137,7 +140,9 @@ func (s *scanner) object(depth int) bool {
 			return false
 		}
 		escaped := bytes.IndexByte(s.b[from:s.i], '\\') >= 0
-		s.names.push(span{uint32(from), uint32(s.i - 1), escaped})
+		if !s.names.push(span{uint32(from), uint32(s.i - 1), escaped}) {
+			return false
+		}
 		if !s.token(':') || !s.value(depth) {
 			return false
 		}

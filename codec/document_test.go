@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -88,6 +89,58 @@ func TestCheckDocumentManyMembers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// An object has so many members; names of the objects around it count while those are open.
+func TestCheckDocumentTooManyMembers(t *testing.T) {
+	t.Parallel()
+	for doc, want := range map[string]error{
+		string(object(maxNames, -1)):                                        nil,
+		string(object(maxNames+1, -1)):                                      ErrDocument,
+		`{"outer":` + string(object(maxNames, -1)) + `}`:                    ErrDocument,
+		`{"outer":` + string(object(maxNames-1, -1)) + `}`:                  nil,
+		"[" + strings.Repeat(`{"a":1,"b":2},`, maxNames) + `{"a":1,"b":2}]`: nil,
+	} {
+		if err := CheckDocument([]byte(doc)); !errors.Is(err, want) {
+			t.Errorf("%.40q, %d bytes: %v, want %v", doc, len(doc), err, want)
+		}
+	}
+}
+
+// Names that begin alike, with escapes in them, cost not much more than the same strings where they are no names.
+func TestCheckDocumentOfEscapedNames(t *testing.T) {
+	t.Parallel()
+	for what, prefix := range map[string]string{"plain and an escape": "a", "escapes alone": `\/`, "runes": "é"} {
+		for _, n := range []int{2, fewNames, fewNames + 1, 300, 4000} {
+			long := strings.Repeat(prefix, (1<<20/n-12)/len(prefix))
+			var object, array bytes.Buffer
+			for i := range n {
+				name := fmt.Sprintf(`"%s\n%06d"`, long, i*7919%n)
+				fmt.Fprintf(&object, `,%s:1`, name)
+				fmt.Fprintf(&array, `,%s,1`, name)
+			}
+			names := costOf(t, "{"+object.String()[1:]+"}")
+			strings := costOf(t, "["+array.String()[1:]+"]")
+			if names > 20*strings {
+				t.Errorf("%s: %d names take %v, as strings %v", what, n, names, strings)
+			}
+			t.Logf("%s: %d names take %v, as strings %v", what, n, names, strings)
+		}
+	}
+}
+
+// costOf is the shortest of several times that a document takes.
+func costOf(t *testing.T, doc string) time.Duration {
+	t.Helper()
+	b, best := []byte(doc), time.Hour
+	for range 5 {
+		began := time.Now()
+		if err := CheckDocument(b); err != nil {
+			t.Fatal(err)
+		}
+		best = min(best, time.Since(began))
+	}
+	return best
 }
 
 func TestCheckDocumentAllocs(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 // extension is one element of a Sec-WebSocket-Extensions header.
 type extension struct {
 	name   string
-	params []header
+	params []header // bound: the head of an HTTP request
 }
 
 // readExtensions reads the list of RFC 6455 section 9.1; false when it is malformed.

@@ -2,6 +2,8 @@ package codec
 
 import (
 	"bytes"
+	"hash/maphash"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -16,11 +18,14 @@ type span struct {
 type names struct {
 	n    int
 	room [32]span
-	more []span // in place of room once it is not nil
+	more []span // in place of room once it is not nil; bound: a JSON document
 }
 
-func (s *names) push(name span) {
+// push puts a name on top. It reports false when there are too many.
+func (s *names) push(name span) bool {
 	switch {
+	case s.n == maxNames:
+		return false
 	case s.more != nil:
 		s.more = append(s.more[:s.n], name)
 	case s.n < len(s.room):
@@ -31,6 +36,7 @@ func (s *names) push(name span) {
 		s.more[s.n] = name
 	}
 	s.n++
+	return true
 }
 
 // pop takes off all but the first n names and returns them, valid until the next push.
@@ -43,22 +49,18 @@ func (s *names) pop(n int) []span {
 	return s.room[from:to]
 }
 
-// unique reports whether no name of doc occurs twice. It may reorder names.
-// Sorting keeps a hostile object of a million names from costing a million
-// squared; by hand, because what slices.SortFunc is given goes to the heap.
+// unique reports whether no name of doc occurs twice.
 func unique(doc []byte, names []span) bool {
-	if len(names) > 16 {
-		heapSort(doc, names)
-		for i := 1; i < len(names); i++ {
-			if compare(doc, names[i-1], names[i]) == 0 {
-				return false
-			}
-		}
-		return true
+	escaped := false
+	for _, x := range names {
+		escaped = escaped || x.escaped
+	}
+	if escaped && len(names) > 1 || len(names) > fewNames {
+		return uniqueOfMany(doc, names)
 	}
 	for i, x := range names {
 		for _, y := range names[:i] {
-			if same(doc, x, y) {
+			if x.to-x.from == y.to-y.from && bytes.Equal(doc[x.from:x.to], doc[y.from:y.to]) {
 				return false
 			}
 		}
@@ -66,56 +68,79 @@ func unique(doc []byte, names []span) bool {
 	return true
 }
 
+// fewNames is how many can be compared each with each.
+const fewNames = 16
+
+// uniqueOfMany puts the names into a table by their hashes. It looks at each character of each name once, however many
+// names there are and whatever is in them: who sends them does not know the seed.
+func uniqueOfMany(doc []byte, names []span) bool {
+	var room [4 * fewNames * 2]uint64
+	table := room[:]
+	if 2*len(names) > len(room) {
+		table = make([]uint64, 1<<bits.Len(uint(2*len(names))))
+	}
+	const index = 1<<32 - 1 // of an entry: 1 and which name it is; above it is part of the hash
+	seed, last := maphash.MakeSeed(), uint64(len(table)-1)
+	for i, x := range names {
+		h := hashOf(seed, doc, x)
+		at := h & last
+		for ; table[at] != 0; at = (at + 1) & last {
+			if (table[at]^h)&^index == 0 && same(doc, x, names[table[at]&index-1]) {
+				return false
+			}
+		}
+		table[at] = h&^index | uint64(i+1)
+	}
+	return true
+}
+
+// hashOf is the hash of a name's characters, escapes resolved.
+func hashOf(seed maphash.Seed, doc []byte, x span) uint64 {
+	b := doc[x.from:x.to]
+	if !x.escaped {
+		return maphash.Bytes(seed, b)
+	}
+	var h maphash.Hash
+	h.SetSeed(seed)
+	var room [256]byte
+	resolved := room[:0]
+	for len(b) > 0 {
+		if len(resolved) > len(room)-utf8.UTFMax {
+			_, _ = h.Write(resolved)
+			resolved = room[:0]
+		}
+		if b[0] != '\\' {
+			n := bytes.IndexByte(b, '\\')
+			if n < 0 {
+				n = len(b)
+			}
+			_, _ = h.Write(resolved)
+			_, _ = h.Write(b[:n])
+			resolved, b = room[:0], b[n:]
+			continue
+		}
+		c, n := character(b)
+		resolved, b = utf8.AppendRune(resolved, c), b[n:]
+	}
+	_, _ = h.Write(resolved)
+	return h.Sum64()
+}
+
+// same reports whether two names of doc have the same characters, escapes resolved.
 func same(doc []byte, x, y span) bool {
-	if x.escaped || y.escaped {
-		return compare(doc, x, y) == 0
-	}
-	return x.to-x.from == y.to-y.from && bytes.Equal(doc[x.from:x.to], doc[y.from:y.to])
-}
-
-func heapSort(doc []byte, names []span) {
-	for i := len(names)/2 - 1; i >= 0; i-- {
-		siftDown(doc, names, i)
-	}
-	for last := len(names) - 1; last > 0; last-- {
-		names[0], names[last] = names[last], names[0]
-		siftDown(doc, names[:last], 0)
-	}
-}
-
-// siftDown moves the name at i down to where no name below it is greater.
-func siftDown(doc []byte, names []span, i int) {
-	for {
-		child := 2*i + 1
-		if child >= len(names) {
-			return
-		}
-		if child+1 < len(names) && compare(doc, names[child], names[child+1]) < 0 {
-			child++
-		}
-		if compare(doc, names[i], names[child]) >= 0 {
-			return
-		}
-		names[i], names[child] = names[child], names[i]
-		i = child
-	}
-}
-
-// compare orders two names of doc by their characters, escapes resolved.
-func compare(doc []byte, x, y span) int {
 	a, b := doc[x.from:x.to], doc[y.from:y.to]
 	if !x.escaped && !y.escaped {
-		return bytes.Compare(a, b)
+		return bytes.Equal(a, b)
 	}
 	for len(a) > 0 && len(b) > 0 {
 		p, n := character(a)
 		q, m := character(b)
 		if p != q {
-			return int(p - q)
+			return false
 		}
 		a, b = a[n:], b[m:]
 	}
-	return len(a) - len(b)
+	return len(a) == len(b)
 }
 
 // character returns the first character of a string already found valid, and

@@ -31,8 +31,8 @@ type Request struct {
 	Method string // GET or HEAD
 	Target string // path and query, as sent
 
-	headers []header
-	old     bool // HTTP/1.0
+	headers []header // bound: the head of an HTTP request
+	old     bool     // HTTP/1.0
 }
 
 type header struct{ name, value string }

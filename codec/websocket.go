@@ -51,7 +51,7 @@ type WebSocket struct {
 
 // assembly is a message that comes in several frames, or in one too large to wait for.
 type assembly struct {
-	message    []byte // what has come
+	message    []byte // what has come; bound: messages and handshakes
 	left       int    // payload bytes of the present frame that have not come
 	text       utf8Check
 	key        [4]byte // of the present frame

@@ -14,13 +14,13 @@ import "math"
 // Dots: sent or dropped. Messages that may not be dropped and follow each other
 // are one entry, or part of #: a conn that drops nothing has none.
 type backlog struct {
-	from int       // end of the bytes that must go
-	list []waiting // what is behind from, oldest first
-	head int       // entries before it are of messages sent
-	base int       // number of list[0], counted since the list was made
-	seen int       // number before which nothing may be dropped any more
-	gone int       // bytes of what was dropped and is in list
-	keys map[uint64]int
+	from int            // end of the bytes that must go
+	list []waiting      // what is behind from, oldest first; bound: the same, with 16 B
+	head int            // entries before it are of messages sent
+	base int            // number of list[0], counted since the list was made
+	seen int            // number before which nothing may be dropped any more
+	gone int            // bytes of what was dropped and is in list
+	keys map[uint64]int // bound: the same, with 16 B
 
 	counted int   // bytes entered in loop.unsent
 	held    int   // bytes that gnet had when last looked at
@@ -37,6 +37,16 @@ type waiting struct {
 	may  bool // be dropped to make room
 	gone bool // was dropped
 }
+
+// What an entry of a backlog's books takes, in bytes.
+const (
+	listEntry = 16 // of list
+	keyEntry  = 48 // of keys, with the room that a map leaves free
+)
+
+// books is the memory that knowing where messages begin takes. Of small messages
+// it is more than they are.
+func (b *backlog) books() int { return cap(b.list)*listEntry + len(b.keys)*keyEntry }
 
 const (
 	keptBacklogs = 64  // that a loop keeps for the next slow conns

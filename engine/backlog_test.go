@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/panjf2000/gnet/v2"
 )
@@ -136,10 +137,13 @@ func checkAccounts(t *testing.T, c *Conn) {
 	if c.ended {
 		return
 	}
-	if c.loop.unsent != c.Buffered() {
-		t.Fatalf("%d bytes wait, the loop counts %d", c.Buffered(), c.loop.unsent)
+	b, books := c.backlog, 0
+	if b != nil {
+		books = cap(b.list)*int(unsafe.Sizeof(waiting{})) + len(b.keys)*keyEntry
 	}
-	b := c.backlog
+	if c.loop.unsent != c.Buffered()+books {
+		t.Fatalf("%d bytes wait, %d of books, the loop counts %d", c.Buffered(), books, c.loop.unsent)
+	}
 	if b == nil {
 		return
 	}
@@ -154,6 +158,32 @@ func checkAccounts(t *testing.T, c *Conn) {
 	}
 	if gone != b.gone || b.from+total != len(c.out) || !maps.Equal(keys, b.keys) {
 		t.Fatalf("gone %d, counted %d; entries end at %d of %d; keys %v, kept %v", gone, b.gone, b.from+total, len(c.out), keys, b.keys)
+	}
+}
+
+// Of small messages the books are more than they are. They count against MaxBuffered.
+func TestSmallMessagesCountWhatTheyCost(t *testing.T) {
+	t.Parallel()
+	const messages = 20_000
+	for name, key := range map[string]uint64{"no key": 0, "a key each": 1} {
+		c, s := slowConn(ConnOptions{MaxOutput: 1 << 20, Overflow: DropOldest})
+		_ = c.Write(make([]byte, 64)) // and it is slow
+		turn(c.loop)
+		for i := range uint64(messages) {
+			if err := c.WriteAs([]byte("tick\n"), Class{Overflow: DropOldest, Key: key * (1 + i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		turn(c.loop)
+		checkAccounts(t, c)
+		if want := messages * (5 + 16); c.loop.unsent < want {
+			t.Errorf("%s: %d messages of 5 bytes count %d bytes, want %d at least", name, messages, c.loop.unsent, want)
+		}
+		s.take(1 << 30)
+		turn(c.loop)
+		if c.loop.unsent != 0 {
+			t.Errorf("%s: %d bytes count when all was taken", name, c.loop.unsent)
+		}
 	}
 }
 

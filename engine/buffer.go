@@ -22,7 +22,7 @@ type bufferPool struct {
 // bufferClass has the free buffers of one size; low of them have not been needed
 // since the last trim.
 type bufferClass struct {
-	free [][]byte
+	free [][]byte // bound: buffers kept for the next
 	low  int
 }
 

@@ -8,7 +8,7 @@ type limits struct{ conns, perIP int }
 // census counts the open connections of a listener.
 type census struct {
 	total int
-	perIP map[netip.Addr]int // kept only while there is a limit
+	perIP map[netip.Addr]int // kept only while there is a limit; bound: connections of a listener
 }
 
 // origin is who a limit per address is for: a whole /64 with IPv6, because that

@@ -98,9 +98,9 @@ type Conn struct {
 	// Owned by the loop. What each message touches stands together.
 	handler Handler
 	g       gnet.Conn // nil once gnet has closed it
-	out     []byte    // written and not with gnet, nil when empty
+	out     []byte    // written and not with gnet, nil when empty; bound: unsent output of a client
 	sent    int       // bytes of out that gnet has
-	carry   []byte    // read and not consumed, nil when empty
+	carry   []byte    // read and not consumed, nil when empty; bound: unconsumed input of a connection
 	taken   uint32    // bytes of carry the handler is done with
 	usual   uint32    // bytes the last flush had, at most mostUsual
 	drain   *drain    // CloseAfterFlush is under way

@@ -47,7 +47,8 @@ type Config struct {
 	Logger     *slog.Logger  // Defaults to slog.Default(). Called on the loops: it must not block.
 	Tick       time.Duration // Resolution of timers. Defaults to 100 ms.
 	MaxMailbox int           // Functions waiting per loop. Defaults to 65,536.
-	// MaxBuffered bounds the bytes per loop that wait for slow connections; past
+	// MaxBuffered bounds the bytes per loop that wait for slow connections, with 16 to
+	// 64 more for each message that may be dropped; past
 	// it those with most waiting are ended. From three quarters of it on the loop
 	// is overloaded, until half of it is free: new connections go to other loops,
 	// if there are better ones, and Loop.Overloaded tells the Handler. When that
@@ -103,7 +104,7 @@ type Engine struct {
 	// Static after New.
 	cfg     Config
 	client  *gnet.Client
-	loops   []*Loop
+	loops   []*Loop // bound: none, fixed by New
 	start   time.Time
 	nudge   chan struct{} // tells the pacemaker that a loop has blocked conns
 	quit    chan struct{} // ends the pacemaker
@@ -114,7 +115,7 @@ type Engine struct {
 
 	mu        sync.Mutex
 	stopping  bool                   // Guarded by mu.
-	listeners map[*Listener]struct{} // Guarded by mu.
+	listeners map[*Listener]struct{} // Guarded by mu; bound: none, one for each Listen
 	enrolling sync.WaitGroup         // Add only under mu and while not stopping.
 }
 

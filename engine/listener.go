@@ -62,7 +62,7 @@ type Listener struct {
 	done   chan struct{} // closed when the accept goroutine has ended
 
 	// Owned by the accept goroutine.
-	enrolling []enrolment // oldest first
+	enrolling []enrolment // oldest first; bound: connections between
 	influx    *influx     // nil: no limit
 
 	mu      sync.Mutex
@@ -80,7 +80,7 @@ type socket interface {
 
 type enrolment struct {
 	conn   *Conn
-	result <-chan gnet.RegisteredResult
+	result <-chan gnet.RegisteredResult // bound: none, of one
 }
 
 // Listen accepts on network tcp, tcp4, tcp6 or unix. Port 0 picks a free one. A

@@ -24,8 +24,8 @@ type Loop struct {
 	poll    poller
 
 	// Owned by the loop.
-	conns     []*Conn // by slot, nil where free
-	free      []uint32
+	conns     []*Conn  // by slot, nil where free; bound: lists of clients
+	free      []uint32 // bound: lists of clients
 	count     int
 	buffers   bufferPool
 	timers    wheel
@@ -33,18 +33,18 @@ type Loop struct {
 	busy      bool       // inside a callback, a turn's end or a posted function
 	armed     bool       // the end of the turn is arranged
 	kicked    bool       // a byte to ourselves is under way
-	dirty     []*Conn    // have bytes to flush at the end of the turn
-	prompt    []*Conn    // have bytes to flush at the end of the callback
-	blocked   []*Conn    // the kernel took no more of these
-	backlogs  []*backlog // for the next of them
-	shared    []*Shared  // by id, less 1
+	dirty     []*Conn    // have bytes to flush at the end of the turn; bound: lists of clients
+	prompt    []*Conn    // have bytes to flush at the end of the callback; bound: lists of clients
+	blocked   []*Conn    // the kernel took no more of these; bound: lists of clients
+	backlogs  []*backlog // for the next of them; bound: buffers kept for the next
+	shared    []*Shared  // by id, less 1; bound: memory that broadcasts
 	unsent    int        // bytes that wait for those, but for what has its own bound
 	since     int64      // on the engine's clock: overloaded
-	resumed   []*Conn    // have input to be offered again
-	yielded   yieldHeap  // have more input than they may be offered in one turn
+	resumed   []*Conn    // have input to be offered again; bound: lists of clients
+	yielded   yieldHeap  // have more input than they may be offered in one turn; bound: lists of clients
 	yields    uint64     // so far
 	again     uint64     // for which mark the one whose turn it is has yielded again
-	ending    []ending   // OnClose due
+	ending    []ending   // OnClose due; bound: lists of clients
 	batch     []func()   // taken from inbox
 	batchAt   int        // next of batch to run
 	hurrying  bool       // mirror of wantsHurry
@@ -57,13 +57,13 @@ type Loop struct {
 	wantsHurry atomic.Bool  // blocked conns wait
 
 	mu      sync.Mutex
-	inbox   []func()         // Guarded by mu.
+	inbox   []func()         // Guarded by mu; bound: a loop's mailbox
 	waiting int              // Guarded by mu. Functions of batch not run yet.
 	mailed  bool             // Guarded by mu. A run for the mailbox is arranged.
 	poked   bool             // Guarded by mu. A run for the pacemaker is arranged.
 	ended   bool             // Guarded by mu.
 	rejects uint64           // Guarded by mu.
-	askers  []chan LoopStats // Guarded by mu.
+	askers  []chan LoopStats // Guarded by mu; bound: none, one for each call of Stats
 	last    LoopStats        // Guarded by mu. The figures of the last answer.
 }
 

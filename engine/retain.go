@@ -9,8 +9,8 @@ type Flushed struct {
 // retained is what a conn with ConnOptions.Retain has written and not handed out yet. Owned by the loop.
 type retained struct {
 	mark    uint32
-	flushed []Flushed
-	last    []byte // what the peer had sent and we had not read when the connection was found broken; nil: nothing
+	flushed []Flushed // bound: messages a worker has not acknowledged
+	last    []byte    // what the peer had sent and we had not read when the connection was found broken; nil: nothing
 
 	// Where a buffer that never runs empty may be parted: two beginnings of messages, the first of them within what has been sent.
 	seam, next int

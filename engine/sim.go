@@ -15,14 +15,14 @@ import (
 // thing. There are no listeners, and Stop must not be called.
 type Sim struct {
 	e     *Engine
-	loops []*simLoop
+	loops []*simLoop // bound: none, fixed by NewSim
 }
 
 // simLoop is the reactor of one loop.
 type simLoop struct {
-	gnet.EventLoop // nil: what a Loop does not use
-	tasks          []gnet.Runnable
-	peers          []*SimPeer // in the order in which they came
+	gnet.EventLoop                 // nil: what a Loop does not use
+	tasks          []gnet.Runnable // bound: none, a test's
+	peers          []*SimPeer      // in the order in which they came; bound: none, a test's
 }
 
 // NewSim makes the loops.
@@ -114,9 +114,9 @@ func (l *simLoop) Close(c gnet.Conn) error {
 // SimPeer is the far end of a connection of a Sim.
 type SimPeer struct {
 	socket *simSocket
-	sent   []byte // and not read by the loop
+	sent   []byte // and not read by the loop; bound: none, a test's
 	hungUp bool
-	out    []byte // in the kernel, towards here
+	out    []byte // in the kernel, towards here; bound: none, a test's
 	taken  []byte // what Take has returned
 	room   int    // bytes of the kernel's buffer
 }
@@ -206,7 +206,7 @@ type simSocket struct {
 	peer      *SimPeer
 	conn      *Conn
 	in        []byte // of this read
-	held      []byte // written, and not taken by the kernel
+	held      []byte // written, and not taken by the kernel; bound: none, a test's
 	closed    bool
 }
 

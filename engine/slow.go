@@ -133,14 +133,14 @@ func (c *Conn) stalled(now int64) bool {
 	return now-b.moved >= limit
 }
 
-// account enters what waits for c in the loop's sum. When that is too much, those
+// account enters what waits for c, and the books of it, in the loop's sum. When that is too much, those
 // with most waiting are cut.
 func (c *Conn) account() {
 	b, l := c.backlog, c.loop
 	if b == nil || c.options.OwnBound {
 		return
 	}
-	n := c.Buffered()
+	n := c.Buffered() + b.books()
 	l.weigh(n - b.counted)
 	b.counted = n
 	if bound := l.engine.cfg.MaxBuffered; l.unsent > bound {

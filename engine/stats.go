@@ -7,7 +7,7 @@ type LoopStats struct {
 	Conns          int    // open now
 	Opened, Closed uint64 // connections
 	Blocked        int    // conns the kernel takes no more of now
-	Unsent         int    // bytes that wait for them, but for those with an OwnBound
+	Unsent         int    // bytes that wait for them, with 16 to 64 for each message that may be dropped; but for those with an OwnBound
 	Overloaded     bool   // now: see Loop.Overloaded
 	Overloads      uint64 // times that it began to be
 	Timers         int    // scheduled now

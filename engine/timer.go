@@ -24,18 +24,27 @@ type Timer struct {
 }
 
 // Schedule has t fire once d has passed: never early, late by a tick at most
-// while the loop keeps up. A scheduled timer is moved. Loop only.
+// while the loop keeps up. The longest Duration is as good as never. A scheduled
+// timer is moved. Loop only.
 func (l *Loop) Schedule(t *Timer, d time.Duration) {
 	l.Cancel(t)
 	w := &l.timers
-	after := time.Since(l.engine.start) + max(d, 0)
-	tick := l.engine.cfg.Tick
-	t.due = max(int64((after+tick-1)/tick), w.now+1)
+	t.due = max(dueTick(time.Since(l.engine.start), d, l.engine.cfg.Tick), w.now+1)
 	t.link(&w.slots[t.due%wheelSlots])
 	w.count++
 	if t.due < w.first {
 		w.expect(t.due)
 	}
+}
+
+// dueTick is the first tick that is d or more after now.
+func dueTick(now, d, tick time.Duration) int64 {
+	after := now + min(max(d, 0), math.MaxInt64-now)
+	due := int64(after / tick)
+	if after%tick > 0 {
+		due++
+	}
+	return due
 }
 
 // Cancel takes t, which is l's, out of the wheel. It is harmless on one that is

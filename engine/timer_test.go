@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"testing"
 	"time"
 )
@@ -186,4 +187,49 @@ func TestIdleConnectionsAreFound(t *testing.T) {
 	if err := receive(t, reasons); err != errIdle {
 		t.Errorf("OnClose got %v", err)
 	}
+}
+
+// The tick of a timer: none is early, and the longest times are as good as never.
+func TestDueTick(t *testing.T) {
+	t.Parallel()
+	const most = time.Duration(math.MaxInt64)
+	for _, c := range []struct {
+		now, d, tick time.Duration
+		want         int64
+	}{
+		{0, 0, 10, 0}, {0, 1, 10, 1}, {0, 10, 10, 1}, {0, 11, 10, 2}, {5, 5, 10, 1}, {5, 6, 10, 2}, {5, -7, 10, 1},
+		{0, most, 1, math.MaxInt64}, {0, most, 10, math.MaxInt64/10 + 1}, {5, most, 10, math.MaxInt64/10 + 1}, {5, most - 4, 1, math.MaxInt64},
+		{most - 1, most, 10, math.MaxInt64/10 + 1}, {most, 1, 1, math.MaxInt64}, {3, most, most, 1}, {3, most - 4, most, 1},
+	} {
+		if got := dueTick(c.now, c.d, c.tick); got != c.want {
+			t.Errorf("%d after %d, in ticks of %d: %d, want %d", c.d, c.now, c.tick, got, c.want)
+		}
+	}
+}
+
+// What is to come never does not come, and keeps nothing else from coming.
+func TestTheLongestTimer(t *testing.T) {
+	t.Parallel()
+	e := start(t, Config{Loops: 1, Tick: 10 * time.Millisecond})
+	l := e.Loops()[0]
+	fired := make(chan time.Duration, 8)
+	var never []*Timer
+	on(t, l, func() {
+		for _, d := range []time.Duration{math.MaxInt64, math.MaxInt64 - 1, math.MaxInt64 / 2, 50 * time.Millisecond} {
+			timer := &Timer{Target: expirer(func(*Timer) { fired <- d })}
+			l.Schedule(timer, d)
+			never = append(never, timer)
+		}
+	})
+	if got := receive(t, fired); got != 50*time.Millisecond {
+		t.Errorf("one of %v fired", got)
+	}
+	on(t, l, func() {
+		for i, timer := range never[:3] {
+			if !timer.Scheduled() {
+				t.Errorf("timer %d does not wait any more", i)
+			}
+			l.Cancel(timer)
+		}
+	})
 }

@@ -51,7 +51,10 @@ func (l *loop) clientCommand(o origin, f *link.Frame, s *session) link.Status {
 	case link.Bind, link.Unbind:
 		return l.changeUID(o, f, s)
 	case link.Join:
-		l.members.Join(&s.member, string(f.Payload))
+		if !l.members.Join(&s.member, string(f.Payload)) {
+			l.stats.GroupsRefused++
+			return link.Refused
+		}
 	case link.Leave:
 		l.members.Leave(&s.member, string(f.Payload))
 	}

@@ -59,7 +59,13 @@ type Config struct {
 	PartialBytes int
 	// MaxUnacked bounds what of one client no worker has acknowledged yet, in bytes; beyond it the client's reads pause. Defaults to 256 KiB.
 	MaxUnacked int
-	// MaxBuffered bounds what waits for clients that read slowly, in bytes a loop; past it those with most waiting are closed first. Defaults to 256 MiB.
+	// MaxGroups and MaxGroupBytes bound the groups that one client is in: how many, at most 65,535, and
+	// the bytes of their names, each of which counts as a multiple of 16, at most 1,048,560 together.
+	// A JOIN beyond that has no effect; worker.Client.JoinNow tells the business. Default to 4,096 and
+	// 256 KiB.
+	MaxGroups, MaxGroupBytes int
+	// MaxBuffered bounds what waits for clients that read slowly, in bytes a loop, where a message that may be dropped counts 16 to 64 bytes more; past it those with most
+	// waiting are closed first. Defaults to 256 MiB.
 	// Before that nobody else gets in: from three quarters of it on the loop is overloaded, until half of it is free. New clients go to other loops then, and where there is
 	// none they are refused: a WebSocket, and a page, by 503, others by {"type":"sluice.overloaded"}. A loop that has been overloaded for 10 s closes those with most waiting
 	// until it is not, so that who does not read keeps nobody out for longer.
@@ -117,7 +123,7 @@ type Listener struct {
 	Page http.Handler
 	// MaxMessage is the largest message from a client, in bytes. Defaults to 1 MiB; at most 16 MiB.
 	MaxMessage int
-	// MaxOutput bounds the bytes that wait for a client that reads slowly. Defaults to 1 MiB.
+	// MaxOutput bounds the bytes that wait for a client that reads slowly. One message alone may be larger. Defaults to 1 MiB.
 	MaxOutput int
 	// Overflow says what happens when MaxOutput is reached, where a message does not say it by itself. Defaults to closing the client.
 	Overflow engine.Overflow
@@ -135,7 +141,8 @@ type Listener struct {
 	HandshakeTimeout time.Duration
 	// FirstMessage bounds the time until a client's first message. Zero means no limit, for a client may do nothing but listen.
 	FirstMessage time.Duration
-	// MessageTimeout bounds the time from a message's first byte to its last, with a second more for each 4 KiB of it. Defaults to 30 s; negative: no limit.
+	// MessageTimeout bounds the time from a message's first byte to its last, with a second more for each 4 KiB of it. A client that is not read for a while since it
+	// sends too fast has besides what the message takes at MaxByteRate; while the gateway takes nothing for reasons of its own the time stands still. Defaults to 30 s; negative: no limit.
 	MessageTimeout time.Duration
 	// Heartbeat is how often a client is looked at: one of which no message has come since the last time is pinged. Defaults to 25 s; negative: never.
 	Heartbeat time.Duration
@@ -233,6 +240,8 @@ func (c *Config) setDefaults() error {
 	c.MaxQueueBytes = cmp.Or(c.MaxQueueBytes, 64<<20)
 	c.PartialBytes = cmp.Or(c.PartialBytes, 64<<20)
 	c.MaxUnacked = cmp.Or(c.MaxUnacked, 256<<10)
+	c.MaxGroups = cmp.Or(c.MaxGroups, link.DefaultGroups)
+	c.MaxGroupBytes = cmp.Or(c.MaxGroupBytes, link.DefaultGroupBytes)
 	c.MaxTries = cmp.Or(c.MaxTries, 5)
 	c.LinkHeartbeat = cmp.Or(c.LinkHeartbeat, time.Second)
 	c.DrainFor = cmp.Or(c.DrainFor, 10*time.Second)
@@ -241,6 +250,12 @@ func (c *Config) setDefaults() error {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.MaxGroups > link.MaxGroups {
+		return invalid("MaxGroups", "%d is not within 0…%d", c.MaxGroups, link.MaxGroups)
+	}
+	if c.MaxGroupBytes > link.MaxGroupBytes {
+		return invalid("MaxGroupBytes", "%d is not within 0…%d", c.MaxGroupBytes, link.MaxGroupBytes)
 	}
 	if c.MaxTries <= suspectAfter || c.MaxTries > 255 {
 		return invalid("MaxTries", "%d is not within 3…255", c.MaxTries)

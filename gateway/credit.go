@@ -6,8 +6,8 @@ package gateway
 // the same speed. The lowest place goes first. So a small message does not wait behind the large
 // ones of everybody else, and a large one is not overtaken for ever. Owned by the loop.
 type creditQueue struct {
-	heap  []creditWaiter
-	bytes int // that they may send when they are served, as of when they came
+	heap  []creditWaiter // bound: lists of clients
+	bytes int            // that they may send when they are served, as of when they came
 	now   uint64
 	nth   uint32 // clients that have come so far
 }

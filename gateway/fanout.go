@@ -20,8 +20,8 @@ type fanout struct {
 	text      []byte          // the message where it has to be valid UTF-8; nil: not yet needed
 	refused   uint32          // encodings that cannot carry it, a bit each
 	encoded   []encoded       // by codec encoding
-	targets   [][]byte        // scratch
-	except    []link.ClientID // scratch
+	targets   [][]byte        // scratch; bound: none, of one command
+	except    []link.ClientID // scratch; bound: none, of one command
 }
 
 // encoded is the message in one encoding.

@@ -26,8 +26,8 @@ type Gateway struct {
 	epoch     uint64 // differs at each start
 	started   time.Time
 	engine    *engine.Engine
-	loops     []*loop
-	listeners []*listener
+	loops     []*loop     // bound: none, fixed by New
+	listeners []*listener // bound: none, fixed by New
 	inner     *inner
 	keys      maphash.Seed        // of the hashes of messages' keys
 	complain  *xrate.Limiter      // of what strangers on the inner port can make us log

@@ -63,10 +63,10 @@ func (s *session) dropHeld() int {
 // expireHeld refuses what has waited longer than HoldFor, when no worker is there. It returns the clients of the list that go on waiting: those that have yet to be given to a
 // worker too.
 func (l *loop) expireHeld(list []*session) []*session {
-	limit, alone := l.el.Now().Add(-l.g.cfg.HoldFor), l.workerless()
+	now, alone := l.el.Now(), l.workerless()
 	kept := list[:0]
 	for _, s := range list {
-		if q := s.queue; alone && q != nil && q.since.Before(limit) {
+		if q := s.queue; alone && q != nil && now.Sub(q.since) > l.g.cfg.HoldFor {
 			count := s.dropHeld()
 			if s.phase == phaseOpen {
 				s.refuse(refusedNoWorker, count)

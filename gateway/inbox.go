@@ -35,8 +35,8 @@ const (
 // What one link's turn may still add is bounded by the link's input buffer.
 type inbox struct {
 	mu      sync.Mutex
-	records []byte    // guarded by mu
-	blocked []pressed // guarded by mu: links to release
+	records []byte    // guarded by mu; bound: a loop's inbox
+	blocked []pressed // guarded by mu: links to release; bound: links that have proved
 	armed   bool      // guarded by mu: a drain is on its way
 
 	// Owned by the loop.

@@ -26,9 +26,9 @@ type inner struct {
 	hellos chan struct{} // one token a hello
 	wg     sync.WaitGroup
 	mu     sync.Mutex
-	early  map[net.Conn]early    // guarded by mu: connections in their hello; nil after close
+	early  map[net.Conn]early    // guarded by mu: connections in their hello; nil after close; bound: hellos on the inner port
 	moved  net.Listener          // guarded by mu: where links are taken once a successor has the port
-	peers  map[net.Conn]struct{} // guarded by mu: connections to gateways, a successor or predecessor
+	peers  map[net.Conn]struct{} // guarded by mu: connections to gateways, a successor or predecessor; bound: links that have proved
 }
 
 // early is a peer that has not proved itself.

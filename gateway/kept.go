@@ -10,7 +10,7 @@ import (
 // kept is what was written to a link and not all of it acknowledged: the buffers that went out, so that a message that no worker loses costs no copy of its own.
 // It is bounded by the link's window: when a handler that hangs keeps more alive than three times what is unacknowledged, only that is kept.
 type kept struct {
-	buffers []engine.Flushed // oldest first
+	buffers []engine.Flushed // oldest first; bound: messages a worker has not acknowledged
 	bytes   int
 }
 

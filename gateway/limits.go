@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"math"
 	"syscall"
 	"time"
 
@@ -28,13 +29,12 @@ func (s *session) limit() {
 }
 
 // owe notes, once all that came has been decoded, that left bytes of input and assembled ones in the codec are held for the rest of a message or handshake. The time it has runs
-// until that is whole, however many bytes come meanwhile; while it is we who do not read on it stands still, and the input may be whole messages.
+// until that is whole, however many bytes come meanwhile; while the gateway does not take more it stands still (overdue), and the input may be whole messages.
 func (s *session) owe(left, assembled int) {
 	if s.phase > phaseOpen {
 		return
 	}
-	paused := s.pauses != 0 || s.turn&yielded != 0
-	if paused {
+	if s.pauses != 0 || s.turn&yielded != 0 {
 		left = 0
 	}
 	left += assembled
@@ -43,10 +43,7 @@ func (s *session) owe(left, assembled int) {
 	s.partial = uint32(left)
 	switch {
 	case left > 0:
-		switch {
-		case paused && !s.mute:
-			s.begun = 0
-		case s.begun == 0:
+		if s.begun == 0 {
 			s.begun = l.seconds
 		}
 		s.watch()
@@ -104,8 +101,8 @@ func (l *loop) dun() {
 // overdue reports whether the client's time is up, and then cuts it.
 func (s *session) overdue() bool {
 	l := s.loop
-	if s.pauses&pausedByQueues != 0 || s.turn&yielded != 0 {
-		s.begun = l.seconds // it is we who do not take what has come
+	if s.pauses&^pausedByRate != 0 || s.turn&yielded != 0 {
+		s.begun++ // the gateway does not take what has come: the time stands still. It does not begin anew, or who is held up again and again would have it for ever
 		return false
 	}
 	owed := time.Duration(l.seconds-s.begun-1) * tickEvery // at least
@@ -114,13 +111,29 @@ func (s *session) overdue() bool {
 		s.end(link.ReasonHandshake)
 		return true
 	}
-	if s.partial > 0 && s.pauses == 0 && s.lis.MessageTimeout > 0 && owed >= s.lis.MessageTimeout+time.Duration(s.partial/slowest)*time.Second {
+	if s.partial > 0 && s.lis.MessageTimeout > 0 && owed >= s.messageTime() {
 		l.stats.Unfinished++
 		s.end(link.ReasonLimit)
 		return true
 	}
 	return false
 }
+
+// messageTime is how long the client may take over the message that it has begun. It runs on while the client is not read since it sends too fast, for that is the client's
+// doing; but what it sends at its rate it has the time for.
+func (s *session) messageTime() time.Duration {
+	rate, more := slowest, time.Duration(0)
+	if s.pace != nil {
+		more = burst // it may owe as much of what it sent before
+	}
+	if s.lis.MaxByteRate > 0 {
+		rate = min(rate, s.lis.MaxByteRate)
+	}
+	return later(s.lis.MessageTimeout, more+time.Duration(int(s.partial)/rate)*time.Second)
+}
+
+// later is d and more, neither of them negative; at most the longest time there is.
+func later(d, more time.Duration) time.Duration { return d + min(more, math.MaxInt64-d) }
 
 // pauses are the reasons why a client is not read, as bits.
 type pauses uint8
@@ -143,9 +156,6 @@ func (s *session) resume(why pauses) {
 	was := s.pauses
 	s.pauses &^= why
 	if was != 0 && s.pauses == 0 {
-		if s.partial > 0 && s.begun == 0 {
-			s.begun = s.loop.seconds // the time of what it has begun goes on
-		}
 		s.conn.Resume()
 	}
 }

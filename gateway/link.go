@@ -21,7 +21,7 @@ type workerLink struct {
 	kept     kept
 	ack      func(link.Acked) // acknowledged, made once
 	clients  int
-	peers    []uint32 // other gateways that the worker knows
+	peers    []uint32 // other gateways that the worker knows; bound: gateways that a loop knows
 	waiting  creditQueue
 	ahead    bool // a window waits for credit: nothing large is inflated for it
 	serving  bool // one of them, which those behind it do not hold up

@@ -12,7 +12,7 @@ import (
 )
 
 // protocols are the codecs by the scheme of a listener's URL. A WebSocket's codec is made by its upgrade.
-var protocols = map[string]func(maxMessage int) messageCodec{
+var protocols = map[string]func(maxMessage int) messageCodec{ // bound: none, constant
 	"ws":    func(int) messageCodec { return nil },
 	"text":  func(n int) messageCodec { return codec.Text{MaxMessage: n} },
 	"json":  func(n int) messageCodec { return codec.JSON{MaxMessage: n} },

@@ -22,22 +22,23 @@ type loop struct {
 	told   atomic.Pointer[snapshot] // its last figures; set by the loop when it is asked
 
 	// Owned by the loop.
-	sessions []*session // by slot; nil: free
-	free     []uint32   // slots, the last freed is the first used
+	sessions []*session // by slot; nil: free; bound: clients, per loop
+	free     []uint32   // slots, the last freed is the first used; bound: clients, per loop
 	members  *roster.Roster
 	pool     pool
-	links    map[uint32]*workerLink // by serial
+	links    map[uint32]*workerLink // by serial; bound: links that have proved
 	serials  uint32                 // of links and gathers
-	gathers  map[uint32]*gather
-	peers    map[uint32]*peer   // other gateways, by id
-	comers   map[uint32]*inLink // of other gateways, by serial
-	arrivals map[from]*arrival
-	clock    uint64     // of bindings: nanoseconds since 1970, but never behind what has been heard of
-	waiting  []*session // that have something for a worker while none is there, oldest first
-	owing    []*session // that have a message unfinished, or the first one to send
-	partial  int        // bytes held of messages that have not come whole
-	full     bool       // too much waits in queues: more is decoded only of clients that send little, or whose worker has credit
-	stalled  []*session // that are not read until it does not, the one that has waited longest first
+	gathers  map[uint32]*gather     // bound: questions that wait for another loop
+	pending  int                    // bytes that they count
+	peers    map[uint32]*peer       // other gateways, by id; bound: gateways that a loop knows
+	comers   map[uint32]*inLink     // of other gateways, by serial; bound: links that have proved
+	arrivals map[from]*arrival      // bound: what a loop remembers
+	clock    uint64                 // of bindings: nanoseconds since 1970, but never behind what has been heard of
+	waiting  []*session             // that have something for a worker while none is there, oldest first; bound: lists of clients
+	owing    []*session             // that have a message unfinished, or the first one to send; bound: lists of clients
+	partial  int                    // bytes held of messages that have not come whole
+	full     bool                   // too much waits in queues: more is decoded only of clients that send little, or whose worker has credit
+	stalled  []*session             // that are not read until it does not, the one that has waited longest first; bound: lists of clients
 	turns    turns
 	seconds  uint32 // ticks, from 1
 	queues   queues
@@ -48,7 +49,7 @@ type loop struct {
 	tokens   *rand.ChaCha8
 	fan      fanout
 	out      []byte // scratch: control replies of codecs
-	rows     []byte // scratch: answers
+	rows     []byte // scratch: answers; bound: an answer
 	stats    LoopStats
 	ends     [link.ReasonInternal + 1]uint64 // of connections
 	linked   int                             // connections of workers
@@ -68,7 +69,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 	readRandom(seed[:])
 	l := &loop{
 		g: g, el: el, index: index,
-		members: roster.New(),
+		members: roster.New(roster.Limits{Groups: g.cfg.MaxGroups, GroupBytes: g.cfg.MaxGroupBytes}),
 		links:   make(map[uint32]*workerLink),
 		gathers: make(map[uint32]*gather),
 		peers:   make(map[uint32]*peer), comers: make(map[uint32]*inLink), arrivals: make(map[from]*arrival),
@@ -90,6 +91,7 @@ func (l *loop) OnTimer(*engine.Timer) {
 	l.drainInbox()
 	l.inbox.trim()
 	l.dun()
+	l.expireGathers()
 	l.goOn(nil) // those that stalled look for credit that others may not leave half of
 	l.waiting = l.expireHeld(l.waiting)
 	l.trials.next = l.expireHeld(l.trials.next)
@@ -158,6 +160,9 @@ func (l *loop) reply(serial uint32, f *link.Frame) {
 // answer sends the answer to a command to whoever asked.
 func (l *loop) answer(o origin, f *link.Frame) {
 	f.Type = link.Reply
+	if len(f.Payload) > link.MaxMessage { // not so: what it tells of is bounded. But the link must not end by it, at each redelivery of the question again
+		f.Code, f.Payload = uint16(link.Refused), nil
+	}
 	to := noteAnswer
 	if o.kind == notePart {
 		to = noteSum

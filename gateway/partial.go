@@ -11,7 +11,7 @@ import (
 
 // holder is an address with the clients of a loop that hold something unfinished.
 type holder struct {
-	clients []*session
+	clients []*session // bound: lists of clients
 	bytes   int
 }
 

@@ -101,3 +101,65 @@ func TestWhoIsPacedStillOwesItsMessage(t *testing.T) {
 		t.Errorf("%d cut as unfinished, %d bytes held", s.Unfinished, s.Partial)
 	}
 }
+
+// Fragments without a byte of payload make no message longer. Who sends them faster than it may is paused each time, and its time for the message is not given back by that.
+func TestWhoIsPacedAgainAndAgainIsCut(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, ws(gateway.Listener{MaxRate: 10, MessageTimeout: time.Second}))
+	runWorker(t, g, echo{})
+	c := dialClient(t, g.Addrs()[0])
+	c.write([]byte{0x02, 0x81, 0, 0, 0, 0, 'x'}) // one byte, and more to follow
+	var writer sync.WaitGroup
+	defer writer.Wait()
+	defer c.conn.Close() // first
+	writer.Go(func() {
+		for {
+			if _, err := c.conn.Write([]byte{0x00, 0x80, 0, 0, 0, 0}); err != nil {
+				return
+			}
+		}
+	})
+	wait(t, "the client is cut", func() bool { return g.Stats().Unfinished == 1 })
+	if s := g.Stats(); s.Paced == 0 {
+		t.Error("it has never been paced: the test shows nothing")
+	}
+}
+
+// A message that takes longer because its client has to keep to its rate is not cut for that.
+func TestWhoIsPacedHasTimeForItsMessage(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, ws(gateway.Listener{MaxByteRate: 1000, MessageTimeout: time.Second}))
+	runWorker(t, g, echo{})
+	c := dialClient(t, g.Addrs()[0])
+	frame := masked(0x82, strings.Repeat("x", 9000))
+	c.write([]byte(frame[:8000])) // six seconds more than may come at once
+	wait(t, "the client is paced", func() bool { return g.Stats().Paced == 1 })
+	c.write([]byte(frame[8000:]))
+	if got := c.hear(); got != frame[len(frame)-9000:] {
+		t.Errorf("it hears %.40q", got)
+	}
+}
+
+// Clients that are not read since they have sent too fast hold no more together than clients that are.
+func TestWhoIsPacedHoldsNoMore(t *testing.T) {
+	t.Parallel()
+	const bound, clients = 1 << 20, 8
+	cfg := ws(gateway.Listener{MaxByteRate: 256 << 10})
+	cfg.PartialBytes = bound
+	g, _ := start(t, cfg)
+	runWorker(t, g, echo{})
+	frame := masked(0x82, strings.Repeat("x", 1<<20))
+	var writers sync.WaitGroup
+	t.Cleanup(writers.Wait) // when the connections are closed
+	for range clients {
+		c := dialClient(t, g.Addrs()[0])
+		writers.Go(func() { _, _ = c.conn.Write([]byte(frame[:len(frame)-1])) })
+	}
+	wait(t, "those that are too many are cut, the others paced", func() bool {
+		s := g.Stats()
+		if s.Partial > bound {
+			t.Fatalf("%d bytes are held", s.Partial)
+		}
+		return s.PartialCut > 0 && s.Paced > 0 && s.PartialCut+uint64(s.Clients) == clients && s.Clients <= 2
+	})
+}

@@ -63,8 +63,8 @@ func (p payload) fits(f *link.Frame) bool {
 	return ok && !c.Bad() && len(c.Rest()) == 0
 }
 
-// isName reports whether a payload can be a uid or a group: the protocol has room for 65,535 bytes of it.
-func isName(b []byte) bool { return len(b) > 0 && len(b) < 1<<16 }
+// isName reports whether a payload can be a uid or a group.
+func isName(b []byte) bool { return len(b) > 0 && len(b) <= link.MaxKey }
 
 // skipMessage reads the key of a message, whose bytes are the rest.
 func skipMessage(c *link.Cursor, f *link.Frame) bool {

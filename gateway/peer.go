@@ -30,7 +30,7 @@ type peer struct {
 	epoch   uint64   // its start that the outbox is for; 0: it has never been reached
 	down    time.Time
 	listed  uint32   // the loop's second in which a worker knew it last
-	pressed []uint32 // bound: worker links; serials of those that are not read until half of the outbox is free
+	pressed []uint32 // serials of links that are not read until half of the outbox is free; bound: links that have proved
 	lost    bool     // it has been away for peerGrace: nothing is kept for it
 	left    bool     // no worker knows it
 }

@@ -7,12 +7,44 @@ import (
 	"sluice/internal/roster"
 )
 
-// gather is a question put to all loops, on the loop that was asked. Each loop answers with as many numbers, which are added up.
+// gather is a question put to all loops, on the loop that was asked: each answers with as many numbers, which are added up. Or it is put to another loop, for a page of its clients.
 type gather struct {
 	serial uint32 // of the link that asked
 	id     uint32 // of its request
 	left   int    // loops that have not answered
-	sums   []uint32
+	born   uint32 // the loop's second in which it began
+	size   int    // what it counts in the loop's pending
+	page   bool
+	sums   []uint32 // bound: questions that wait for another loop
+}
+
+const (
+	gatherFor    = 3        // seconds, at least, until a loop that has not answered is not waited for. A worker waits for 5 by default
+	maxGathering = 64 << 20 // what the gathers of a loop may take, in bytes
+	gatherCost   = 256      // of one without its numbers
+	pageCost     = 64 << 10 // of one for a page, which has four times that at most and mostly less
+)
+
+// gather begins one, whose answers come to the origin that it returns. It reports false, and has told the asker, when too much is being gathered.
+func (l *loop) gather(o origin, f *link.Frame, loops, size int) (origin, bool) {
+	if l.pending+size > maxGathering {
+		l.stats.QuestionsRefused++
+		l.answer(o, &link.Frame{ID: f.ID, Code: uint16(link.Refused)})
+		return o, false
+	}
+	l.pending += size
+	l.serials++
+	l.gathers[l.serials] = &gather{serial: o.serial, id: f.ID, left: loops, born: l.seconds, size: size, page: f.Type == link.Select}
+	return origin{loop: l.index, kind: notePart, serial: l.serials}, true
+}
+
+// numbers is how many each loop answers a command with.
+func numbers(f *link.Frame) int {
+	if f.Type == link.Count && f.Code != link.TargetAll {
+		c := link.Read(f.Payload)
+		return int(c.U16())
+	}
+	return 1
 }
 
 // everywhere carries out a command that concerns all loops: here, and passed on to the others when it came by a link of this loop. Of a Publish or Dissolve the slot may name the one
@@ -31,9 +63,10 @@ func (l *loop) everywhere(o origin, f *link.Frame) {
 	}
 	part := origin{loop: l.index, kind: noteCommand, serial: o.serial}
 	if f.Has(link.FlagResult) || f.Type == link.Count {
-		l.serials++
-		part = origin{loop: l.index, kind: notePart, serial: l.serials}
-		l.gathers[part.serial] = &gather{serial: o.serial, id: f.ID, left: len(l.g.loops)}
+		var ok bool
+		if part, ok = l.gather(o, f, len(l.g.loops), gatherCost+4*numbers(f)); !ok {
+			return
+		}
 	}
 	for i := range l.g.loops {
 		if to := uint8(i); to != l.index {
@@ -75,6 +108,11 @@ func (l *loop) evict(c link.Cursor) {
 func (l *loop) gathered(serial uint32, f *link.Frame) {
 	g := l.gathers[serial]
 	if g == nil {
+		return // not waited for any more
+	}
+	if g.page {
+		l.gatherEnds(serial, g)
+		l.reply(g.serial, &link.Frame{Type: link.Reply, Flags: f.Flags, Code: f.Code, ID: g.id, Payload: f.Payload})
 		return
 	}
 	c := link.Read(f.Payload)
@@ -84,15 +122,40 @@ func (l *loop) gathered(serial uint32, f *link.Frame) {
 		}
 		g.sums[i] += c.U32()
 	}
-	if g.left--; g.left > 0 {
-		return
+	if g.left--; g.left == 0 {
+		l.tellSums(serial, g, 0)
 	}
-	delete(l.gathers, serial)
+}
+
+// tellSums tells the asker what has been gathered.
+func (l *loop) tellSums(serial uint32, g *gather, flags uint8) {
+	l.gatherEnds(serial, g)
 	l.rows = l.rows[:0]
 	for _, n := range g.sums {
 		l.rows = binary.BigEndian.AppendUint32(l.rows, n)
 	}
-	l.reply(g.serial, &link.Frame{Type: link.Reply, ID: g.id, Payload: l.rows})
+	l.reply(g.serial, &link.Frame{Type: link.Reply, Flags: flags, ID: g.id, Payload: l.rows})
+}
+
+func (l *loop) gatherEnds(serial uint32, g *gather) {
+	delete(l.gathers, serial)
+	l.pending -= g.size
+}
+
+// expireGathers ends those that a loop has not answered in time: with what the others have said, or without a page.
+func (l *loop) expireGathers() {
+	for serial, g := range l.gathers {
+		if l.seconds-g.born <= gatherFor {
+			continue
+		}
+		l.stats.QuestionsCut++
+		if g.page {
+			l.gatherEnds(serial, g)
+			l.reply(g.serial, &link.Frame{Type: link.Reply, ID: g.id, Code: uint16(link.Timeout)})
+			continue
+		}
+		l.tellSums(serial, g, link.FlagPartial)
+	}
 }
 
 // cursorBits is the part of a Select's cursor that is a place within one loop; above it stands the loop.
@@ -105,11 +168,18 @@ func (l *loop) selectRows(o origin, f *link.Frame) {
 	keys := readList(&c)
 	at := cursor >> cursorBits
 	if uint8(at) != l.index {
-		l.passOrPause(uint8(at), o, f, o.serial)
+		part := o
+		if o.loop == l.index && o.kind == noteCommand {
+			var ok bool
+			if part, ok = l.gather(o, f, 1, pageCost); !ok {
+				return
+			}
+		}
+		l.passOrPause(uint8(at), part, f, o.serial)
 		return
 	}
 	l.rows = append(l.rows[:0], 0, 0, 0, 0, 0, 0, 0, 0)
-	rows, next, partial := l.members.Select(fields, f.Code, keys, int(limit), cursor&(1<<cursorBits-1), l.rows)
+	rows, next := l.members.Select(fields, f.Code, keys, int(limit), cursor&(1<<cursorBits-1), l.rows)
 	switch {
 	case next != 0:
 		next |= at << cursorBits
@@ -118,11 +188,7 @@ func (l *loop) selectRows(o origin, f *link.Frame) {
 	}
 	binary.BigEndian.PutUint64(rows, next)
 	l.rows = rows
-	var flags uint8
-	if partial {
-		flags = link.FlagPartial
-	}
-	l.answer(o, &link.Frame{Flags: flags, ID: f.ID, Payload: rows})
+	l.answer(o, &link.Frame{ID: f.ID, Payload: rows})
 }
 
 // readList reads a list of names; they are views.

@@ -131,8 +131,8 @@ func rendezvous(id *[16]byte, key string) uint64 {
 type pool struct {
 	// Owned by the loop.
 	router Router
-	links  []*workerLink // that take new clients, in order of worker id
-	shown  []Worker      // the same workers, as the router sees them
+	links  []*workerLink // that take new clients, in order of worker id; bound: links that have proved
+	shown  []Worker      // the same workers, as the router sees them; bound: links that have proved
 }
 
 // pick returns the link for a client, nil when no worker is there.

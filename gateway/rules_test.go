@@ -153,7 +153,7 @@ func TestFramesAreWhatTheSpecSays(t *testing.T) {
 	t.Parallel()
 	list := func(keys ...string) []byte { return link.AppendList(nil, keys) }
 	client := string(make([]byte, 16))
-	long := strings.Repeat("n", 1<<16)
+	long := strings.Repeat("n", link.MaxKey+1)
 	set := func(key string) []byte {
 		return link.AppendAttributes(make([]byte, 4), []link.Attribute{{Key: key, Value: "v"}})
 	}

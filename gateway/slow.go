@@ -5,7 +5,7 @@ import "sluice/engine"
 // Slow is about those that read more slowly than they are written to.
 type Slow struct {
 	Blocked       int    // connections that take no more now, links too
-	Unsent        int    // bytes that wait for clients among them now
+	Unsent        int    // bytes that wait for clients among them now, with 16 to 64 for each message that may be dropped
 	Overloaded    int    // loops that take nobody now, for it is more than three quarters of Config.MaxBuffered, or was and is more than half
 	Overloads     uint64 // times that a loop began to be one of them
 	DroppedOldest uint64 // messages dropped for newer ones that would not have fitted

@@ -34,6 +34,9 @@ type LoopStats struct {
 	Unreached        uint64            // commands lost that were for another gateway: it was away too long, too much waited for it, or no worker knew it
 	Gone             uint64            // commands for clients that were gone: a message to one is not delivered
 	AttrsRefused     uint64            // SETs that had no effect: the client would have had more than 1 MiB of attributes
+	GroupsRefused    uint64            // JOINs that had no effect: the client is in as many groups as Config.MaxGroups and MaxGroupBytes let it
+	QuestionsRefused uint64            // for too many waited for other loops
+	QuestionsCut     uint64            // answered in part: a loop of the gateway has not answered in time
 	Paused           uint64            // times that a client's reads were paused
 	QueueFull        uint64            // times that Config.MaxQueueBytes began to wait in the queues of a loop
 	Pressed          uint64            // times that a link was paused because another loop was behind
@@ -107,7 +110,7 @@ func (g *Gateway) Stats() Stats {
 // snapshot is a loop's last answer. It is not changed any more.
 type snapshot struct {
 	LoopStats
-	staff []stint // whose links it has
+	staff []stint // whose links it has; bound: links that have proved
 }
 
 // stint is a worker and what it does.
@@ -233,6 +236,9 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Unreached += o.Unreached
 	s.Gone += o.Gone
 	s.AttrsRefused += o.AttrsRefused
+	s.GroupsRefused += o.GroupsRefused
+	s.QuestionsRefused += o.QuestionsRefused
+	s.QuestionsCut += o.QuestionsCut
 	s.Paused += o.Paused
 	s.QueueFull += o.QueueFull
 	s.Pressed += o.Pressed

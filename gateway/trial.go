@@ -18,7 +18,7 @@ const (
 // trials is a loop's.
 type trials struct {
 	now   *session   // whose oldest event is out alone, or is to be as soon as a worker is there
-	next  []*session // that wait for their turn
+	next  []*session // that wait for their turn; bound: lists of clients
 	pause engine.Timer
 }
 

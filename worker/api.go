@@ -51,7 +51,7 @@ func (a API) Broadcast(m Message, except ...ClientID) error {
 
 // Dissolve takes all members out of a group.
 func (a API) Dissolve(group string) error {
-	if err := checkName(group); err != nil {
+	if err := checkKey(group); err != nil {
 		return err
 	}
 	return a.everywhere(&link.Frame{Type: link.Dissolve}, nil, []byte(group))
@@ -67,7 +67,7 @@ func (a API) fanout(target uint16, keys []string, m Message, except []ClientID) 
 	var room [256]byte
 	head := binary.BigEndian.AppendUint16(room[:0], uint16(len(keys)))
 	for _, key := range keys {
-		if err := checkName(key); err != nil {
+		if err := checkKey(key); err != nil {
 			return err
 		}
 		head = link.AppendBytes(head, key)
@@ -162,7 +162,15 @@ func (a API) join(u *unit, id *ClientID, f *link.Frame, head, body []byte) error
 	return u.add(&link.Frame{Type: link.Relay, Slot: gateway}, b, body)
 }
 
-// checkName refuses what cannot be a uid, group or attribute key.
+// checkKey refuses what cannot be a uid or a group.
+func checkKey(name string) error {
+	if len(name) > link.MaxKey {
+		return ErrTooBig
+	}
+	return checkName(name)
+}
+
+// checkName refuses what cannot be an attribute's key.
 func checkName(name string) error {
 	switch {
 	case name == "":

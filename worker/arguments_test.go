@@ -60,6 +60,7 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 		"Bind":          {func(c *worker.Client) error { return c.Bind(long) }},
 		"BindOnly":      {func(c *worker.Client) error { return c.BindOnly(long) }},
 		"Join":          {func(c *worker.Client) error { return c.Join(long) }},
+		"JoinNow":       {func(c *worker.Client) error { return c.JoinNow(ctx, long) }},
 		"Leave":         {func(c *worker.Client) error { return c.Leave(long) }},
 		"SetAttrs":      attrCalls((*worker.Client).SetAttrs, long, much, many),
 		"MergeAttrs":    attrCalls((*worker.Client).MergeAttrs, long, much, many),

@@ -13,7 +13,7 @@ type item struct {
 	seq    uint32
 	number uint32 // the message's
 	reason Reason
-	data   []byte
+	data   []byte // bound: what waits for a client at its worker
 	task   func(*Client)
 }
 

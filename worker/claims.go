@@ -23,8 +23,8 @@ type claim struct {
 // claims are those of all gateways that have answered, by id; at most one an address.
 type claims struct {
 	routes *routes
-	mu     sync.Mutex // nothing else is locked under it
-	of     map[uint32]claim
+	mu     sync.Mutex       // nothing else is locked under it
+	of     map[uint32]claim // bound: none, one for each gateway
 }
 
 func (c *claims) init(r *routes) { c.routes, c.of = r, make(map[uint32]claim) }

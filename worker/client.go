@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 
 	"sluice/internal/link"
 )
@@ -150,7 +151,7 @@ func (c *Client) Bind(uid string) error { return c.bind(uid, 0) }
 func (c *Client) BindOnly(uid string) error { return c.bind(uid, link.FlagExclusive) }
 
 func (c *Client) bind(uid string, flags uint8) error {
-	if err := checkName(uid); err != nil {
+	if err := checkKey(uid); err != nil {
 		return err
 	}
 	return c.setUID(link.Bind, flags, uid)
@@ -159,17 +160,37 @@ func (c *Client) bind(uid string, flags uint8) error {
 // Unbind takes the client's uid away.
 func (c *Client) Unbind() error { return c.setUID(link.Unbind, 0, "") }
 
-// Join adds the client to a group.
+// Join adds the client to a group, whose name has at most 1,024 bytes. A client that is in as many
+// groups as its gateway lets it (gateway.Config.MaxGroups and MaxGroupBytes: 4,096, and 256 KiB of
+// names) stays out; the gateway counts that (gateway.LoopStats.GroupsRefused), and JoinNow tells.
 func (c *Client) Join(group string) error {
-	if err := checkName(group); err != nil {
+	if err := checkKey(group); err != nil {
 		return err
 	}
 	return c.command(link.Join, 0, []byte(group))
 }
 
+// JoinNow adds the client to a group and waits for the gateway to say that it has: ErrRefused where
+// the client is in as many groups as it may be, ErrGone where it is not connected. In a handler it
+// overtakes what the call did before, and stands whatever becomes of the call, as Deliver does.
+func (c *Client) JoinNow(ctx context.Context, group string) error {
+	if err := checkKey(group); err != nil {
+		return err
+	}
+	switch status, _, err := c.ask(ctx, link.Join, 0, []byte(group)); {
+	case err != nil:
+		return err
+	case status == link.Gone:
+		return ErrGone
+	case status != link.OK:
+		return fmt.Errorf("%w: join: %v", ErrRefused, status)
+	}
+	return nil
+}
+
 // Leave takes the client out of a group.
 func (c *Client) Leave(group string) error {
-	if err := checkName(group); err != nil {
+	if err := checkKey(group); err != nil {
 		return err
 	}
 	return c.command(link.Leave, 0, []byte(group))
@@ -181,15 +202,12 @@ func (c *Client) Online(ctx context.Context) (bool, error) {
 	return online[c.id], err
 }
 
-// Groups asks for the names of the client's groups. Of one that is in more than 65,535 groups, or
-// whose groups have more than 8 MiB of names, it returns as many as that, and ErrPartial.
+// Groups asks for the names of the client's groups.
 func (c *Client) Groups(ctx context.Context) (groups []string, err error) {
 	err = ErrGone
-	first := func(rows *link.Cursor, cut bool) (bool, error) {
+	first := func(rows *link.Cursor) (bool, error) {
 		row, e := FieldGroups.read(rows)
-		if groups, err = row.Groups, nil; cut {
-			err = errGroupsCut
-		}
+		groups, err = row.Groups, nil
 		return false, e
 	}
 	c.pages(ctx, link.TargetClients, idKeys([]ClientID{c.id}), link.FieldGroups, 1, first, func(e error) { err = e })

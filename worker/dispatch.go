@@ -36,10 +36,10 @@ import (
 type leader struct {
 	call atomic.Uint64
 
-	buf       []byte // read and not handled: buf[pos:have]
+	buf       []byte // read and not handled: buf[pos:have]; bound: what a worker has read
 	pos       int
 	have      int
-	sessions  []*session // by slot
+	sessions  []*session // by slot; bound: lists of clients
 	goroutine string     // the leading one's label
 	batch     unit
 	batches   uint64   // pushed so far

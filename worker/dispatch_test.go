@@ -129,7 +129,7 @@ func TestOrderUnderTakeovers(t *testing.T) {
 				t.Error(err)
 			}
 		case 2:
-			c.After(0, func(c *worker.Client) { _ = c.Client(c.ID()) })
+			_, _ = c.After(0, func(c *worker.Client) { _ = c.Client(c.ID()) })
 		}
 		_ = c.Send(m)
 		busy.Delete(c.ID())
@@ -162,16 +162,17 @@ func TestTimers(t *testing.T) {
 	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
 		switch string(m.Data) {
 		case "now":
-			c.After(0, func(c *worker.Client) { _ = c.Send(worker.Text("timer")) })
+			_, _ = c.After(0, func(c *worker.Client) { _ = c.Send(worker.Text("timer")) })
 			_ = c.Send(worker.Text("handler"))
 		case "login within":
-			c.After(20*time.Millisecond, func(c *worker.Client) {
+			_, _ = c.After(20*time.Millisecond, func(c *worker.Client) {
 				if c.UID() == "" {
 					_ = c.CloseWith(worker.Text("too late"))
 				}
 			})
 		case "stopped":
-			c.After(0, func(c *worker.Client) { _ = c.Send(worker.Text("must not come")) }).Stop()
+			timer, _ := c.After(0, func(c *worker.Client) { _ = c.Send(worker.Text("must not come")) })
+			timer.Stop()
 			_ = c.Send(worker.Text("stopped"))
 		}
 	}))
@@ -186,6 +187,70 @@ func TestTimers(t *testing.T) {
 	b := g.Dial(workertest.Request{})
 	b.Send("login within")
 	b.Drop()
+}
+
+// The timers of a client are bounded, those that are due and wait for a handler to return among them.
+func TestTimersAreBounded(t *testing.T) {
+	t.Parallel()
+	var ran atomic.Int32
+	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		for i := range worker.MaxTimers {
+			d := time.Duration(0)
+			if i%2 == 0 {
+				d = time.Hour
+			}
+			if _, err := c.After(d, func(*worker.Client) { ran.Add(1) }); err != nil {
+				t.Errorf("timer %d: %v", i, err)
+			}
+		}
+		if timer, err := c.After(0, func(*worker.Client) { t.Error("one too many ran") }); err != worker.ErrTooMany {
+			t.Errorf("one too many: %v", err)
+		} else {
+			timer.Stop()
+		}
+		_ = c.Send(worker.Text("set"))
+	}))
+	a := g.Dial(workertest.Request{})
+	a.Send("go on")
+	a.Expect("set")
+	await(t, func() bool { return ran.Load() == worker.MaxTimers/2 })
+	if _, err := g.Worker().Client(a.ID()).After(0, func(*worker.Client) {}); err != worker.ErrGone {
+		t.Errorf("for a client by its id: %v", err)
+	}
+}
+
+// What is stopped makes room when it had time to go, and counts until its turn when it was due; what has run makes room.
+func TestTimersMakeRoom(t *testing.T) {
+	t.Parallel()
+	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		var timers []*worker.Timer
+		for range worker.MaxTimers {
+			timer, err := c.After(time.Hour, func(*worker.Client) {})
+			if err != nil {
+				t.Error(err)
+			}
+			timers = append(timers, timer)
+		}
+		for _, timer := range timers {
+			timer.Stop()
+			timer.Stop()
+		}
+		var chain func(*worker.Client)
+		left := 2 * worker.MaxTimers
+		chain = func(c *worker.Client) {
+			if left--; left == 0 {
+				_ = c.Send(worker.Text("done"))
+			} else if _, err := c.After(0, chain); err != nil {
+				t.Errorf("%d left: %v", left, err)
+			}
+		}
+		if _, err := c.After(0, chain); err != nil {
+			t.Error(err)
+		}
+	}))
+	a := g.Dial(workertest.Request{})
+	a.Send("go on")
+	a.Expect("done")
 }
 
 // A handler that is slow is named with its stack, once.

@@ -29,7 +29,7 @@
 // counted by it (gateway.LoopStats.Unreached), when it cannot reach another gateway for 10 s, when more than 4 MiB wait for one that it cannot reach, and when it dies itself.
 // Of what is not in the unit this is true:
 //
-//   - What waits for an answer goes out at once too: Deliver and CompareAndSet overtake the handler's earlier Sends and stand whatever becomes of the call; the
+//   - What waits for an answer goes out at once too: Deliver, JoinNow and CompareAndSet overtake the handler's earlier Sends and stand whatever becomes of the call; the
 //     questions (Count, Select, Online, …) do not see what the handler has done so far.
 //   - Flush sends what was done so far, for a handler that must show progress before it returns. For that message it gives up the above: should the worker die, or lose its
 //     link, before the call has returned, what was flushed stands, and clients see it again when the next worker has the message.
@@ -40,9 +40,10 @@
 //
 // # What is refused
 //
-// What has no room in a frame is refused before anything is done, with ErrTooBig: a message of more than 16 MiB, a name or key of more than 65,535 bytes, a list of more
-// than 65,535 names or clients, attributes of more than 1 MiB. An empty name is ErrEmpty, a Query or Class that says what there is not ErrInvalid. A call that does more
-// than 4 MiB gets ErrUnitTooLarge. That a method returns nil does not say that the client was still there: Deliver and CompareAndSet wait and tell.
+// What has no room in a frame is refused before anything is done, with ErrTooBig: a message of more than 16 MiB, a uid or group of more than 1,024 bytes, a key of more than
+// 65,535, a list of more than 65,535 names or clients, attributes of more than 1 MiB. An empty name is ErrEmpty, a Query or Class that says what there is not ErrInvalid. A call that does more
+// than 4 MiB gets ErrUnitTooLarge, unless what it does is one command alone. That a method returns nil does not say that the client was still there, nor that there was room
+// for one group more: Deliver, CompareAndSet and JoinNow wait and tell.
 //
 // # Buffers
 //

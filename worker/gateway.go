@@ -26,8 +26,8 @@ type gateway struct {
 	id    uint32       // guarded by mu: 0 before the first hello
 	loops int          // guarded by mu
 	seen  bool         // guarded by mu: a gateway has answered
-	kept  map[int]bool // guarded by mu: loops that have a keeper
-	up    map[int]bool // guarded by mu: loops whose link has been up; nil once all have
+	kept  map[int]bool // guarded by mu: loops that have a keeper; bound: none, one for each loop
+	up    map[int]bool // guarded by mu: loops whose link has been up; nil once all have; bound: none, one for each loop
 	twin  string       // guarded by mu: the address that keeps the links to the gateway here, as the log has it
 }
 

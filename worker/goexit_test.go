@@ -26,7 +26,7 @@ func TestGoexit(t *testing.T) {
 			_, _ = c.Count(t.Context())
 			runtime.Goexit()
 		case "timer that exits":
-			c.After(0, func(c *worker.Client) { runtime.Goexit() })
+			_, _ = c.After(0, func(c *worker.Client) { runtime.Goexit() })
 		}
 		_ = c.Send(m)
 	}))

@@ -9,8 +9,8 @@ import "sync"
 
 // lingering are the sessions, by client, in which a call still runs though their link has ended. At most as many as goroutines that run handlers.
 type lingering struct {
-	mu sync.Mutex // nothing else is locked under it
-	of map[ClientID]*session
+	mu sync.Mutex            // nothing else is locked under it
+	of map[ClientID]*session // bound: none, one for each call that runs
 }
 
 // linger notes, when the session's link and leader have ended, that something of it still runs.

@@ -29,7 +29,7 @@ type gwLink struct {
 	gone      chan struct{} // closed when the link has ended
 	done      chan struct{} // closed when its leader has, after it
 	drained   chan struct{} // closed when a drain has left no client
-	hints     chan hint     // of gateways that drain, for the keeper
+	hints     chan hint     // of gateways that drain, for the keeper; bound: none, made with room for maxHints
 
 	leader leader // of the one that leads
 	seen   uint64 // owned by the watch: the leader's call at the last tick
@@ -38,7 +38,7 @@ type gwLink struct {
 	heard   atomic.Bool // since the last heartbeat
 
 	mu       sync.Mutex
-	out      []byte               // guarded by mu: frames that wait to be written
+	out      []byte               // guarded by mu: frames that wait to be written; bound: a worker link's unsent bytes
 	spare    []byte               // guarded by mu
 	pushed   uint64               // guarded by mu: the leader's batches that are in out, or were
 	writing  bool                 // guarded by mu: a goroutine writes to the socket
@@ -48,7 +48,7 @@ type gwLink struct {
 	draining bool                 // guarded by mu
 	told     bool                 // guarded by mu: the gateway has heard of the drain, and what it sent before has been read
 	request  uint32               // guarded by mu: the last request's id
-	requests map[uint32]*question // guarded by mu
+	requests map[uint32]*question // guarded by mu; bound: questions of a worker
 }
 
 const (

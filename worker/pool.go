@@ -7,7 +7,7 @@ type pool struct {
 	w       *Worker
 	mu      sync.Mutex
 	running int        // guarded by mu
-	waiting []*session // guarded by mu
+	waiting []*session // guarded by mu; bound: none, one for each client whose call has to wait
 }
 
 // maxPool is how many handlers may block at once.

@@ -100,12 +100,15 @@ func (a API) count(ctx context.Context, target uint16, keys []string, add func(g
 	var all sync.WaitGroup
 	for _, id := range gateways {
 		all.Go(func() {
-			answer, _, err := a.inquire(ctx, id, link.Frame{Type: link.Count, Code: target}, payload)
+			answer, partial, err := a.inquire(ctx, id, link.Frame{Type: link.Count, Code: target}, payload)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
 				down, cause = down+1, err
 				return
+			}
+			if partial {
+				down, cause = down+1, errLoopSilent
 			}
 			for i := 0; len(answer) >= 4; i, answer = i+1, answer[4:] {
 				add(id, i, int(binary.BigEndian.Uint32(answer)))
@@ -118,7 +121,7 @@ func (a API) count(ctx context.Context, target uint16, keys []string, add func(g
 }
 
 // Select asks for clients, page by page as the loop goes on. An error ends the loop, but ErrPartial, which comes after the last row, with a zero Row: some gateways gave no
-// answer, or some rows have not all of their client's groups, of which a row has room for 65,535 and for 8 MiB of names. A Query that makes no sense is ErrInvalid.
+// answer, or not all. A Query that makes no sense is ErrInvalid.
 func (a API) Select(ctx context.Context, q Query) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		target, keys, err := q.target()
@@ -129,7 +132,7 @@ func (a API) Select(ctx context.Context, q Query) iter.Seq2[Row, error] {
 			yield(Row{}, err)
 			return
 		}
-		a.pages(ctx, target, keys, uint8(q.Fields), q.Page, func(c *link.Cursor, _ bool) (bool, error) {
+		a.pages(ctx, target, keys, uint8(q.Fields), q.Page, func(c *link.Cursor) (bool, error) {
 			row, err := q.Fields.read(c)
 			return err == nil && yield(row, nil), err
 		}, func(err error) { yield(Row{}, err) })
@@ -153,7 +156,7 @@ func (a API) GroupNames(ctx context.Context) iter.Seq2[string, error] {
 func (a API) distinct(ctx context.Context, target uint16, keys []string, field uint8) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		seen := make(map[string]struct{})
-		a.pages(ctx, target, keys, field, 0, func(c *link.Cursor, _ bool) (bool, error) {
+		a.pages(ctx, target, keys, field, 0, func(c *link.Cursor) (bool, error) {
 			name := string(c.Bytes())
 			if c.Bad() {
 				return false, link.ErrFrame
@@ -167,9 +170,8 @@ func (a API) distinct(ctx context.Context, target uint16, keys []string, field u
 	}
 }
 
-// pages asks each gateway for all its pages, and calls row at each row until it says no. Of a page that is cut some rows have not all groups. fail is called at most once, unless
-// row said no.
-func (a API) pages(ctx context.Context, target uint16, keys []string, fields uint8, page int, row func(c *link.Cursor, cut bool) (bool, error), fail func(error)) {
+// pages asks each gateway for all its pages, and calls row at each row until it says no. fail is called at most once, unless row said no.
+func (a API) pages(ctx context.Context, target uint16, keys []string, fields uint8, page int, row func(*link.Cursor) (bool, error), fail func(error)) {
 	list, err := keyList(keys)
 	gateways, down := a.w.gateways()
 	if err == nil && len(gateways) == 0 {
@@ -180,22 +182,20 @@ func (a API) pages(ctx context.Context, target uint16, keys []string, fields uin
 		return
 	}
 	var cause error
-	anyCut := false
 	for _, id := range gateways {
 		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
 			payload := append([]byte{fields}, binary.BigEndian.AppendUint32(nil, uint32(min(uint64(page), math.MaxUint32)))...)
 			payload = append(binary.BigEndian.AppendUint64(payload, cursor), list...)
 			a.aboutToBlock()
-			answer, cut, err := a.inquire(ctx, id, link.Frame{Type: link.Select, Code: target}, payload)
+			answer, _, err := a.inquire(ctx, id, link.Frame{Type: link.Select, Code: target}, payload)
 			if err != nil {
 				down, cause = down+1, err
 				break
 			}
-			anyCut = anyCut || cut
 			c := link.Read(answer)
 			cursor = c.U64()
 			for len(c.Rest()) > 0 {
-				if more, err := row(&c, cut); err != nil {
+				if more, err := row(&c); err != nil {
 					fail(err)
 					return
 				} else if !more {
@@ -204,17 +204,13 @@ func (a API) pages(ctx context.Context, target uint16, keys []string, fields uin
 			}
 		}
 	}
-	err = partial(down, cause)
-	if anyCut {
-		err = errors.Join(err, errGroupsCut)
-	}
-	if err != nil {
+	if err := partial(down, cause); err != nil {
 		fail(err)
 	}
 }
 
-// errGroupsCut is the error of an answer that has not all groups of a client.
-var errGroupsCut = fmt.Errorf("%w: a client has more groups than there is room for", ErrPartial)
+// errLoopSilent is why an answer of a gateway is not all there is.
+var errLoopSilent = errors.New("worker: an event loop of the gateway has not answered in time")
 
 func (q *Query) target() (uint16, []string, error) {
 	given := 0
@@ -267,7 +263,7 @@ func (f Fields) read(c *link.Cursor) (row Row, err error) {
 	return row, nil
 }
 
-// inquire asks one gateway. The answer is partial when the gateway has left something out.
+// inquire asks one gateway. The answer is partial when not all of its loops have given one.
 func (a API) inquire(ctx context.Context, gateway uint32, f link.Frame, payload []byte) (answer []byte, partial bool, err error) {
 	l := a.w.routes.any(gateway)
 	if a.origin != nil && a.origin.link.gateway == gateway {
@@ -308,7 +304,7 @@ func keyList(keys []string) ([]byte, error) {
 		return nil, ErrTooBig
 	}
 	for _, key := range keys {
-		if err := checkName(key); err != nil {
+		if err := checkKey(key); err != nil {
 			return nil, err
 		}
 	}

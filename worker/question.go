@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"sluice/internal/link"
 )
@@ -10,8 +11,8 @@ import (
 // question is a command that waits for its Reply.
 type question struct {
 	answer  []byte
-	partial bool             // the gateway has left something out
-	done    chan link.Status // of one
+	partial bool             // a loop of the gateway has not answered
+	done    chan link.Status // of one; bound: none, of one
 }
 
 // fail ends a question whose link has ended.
@@ -63,18 +64,13 @@ func (a API) question(ctx context.Context, l *gwLink, f link.Frame, payload []by
 func (l *gwLink) answered(f *link.Frame) {
 	l.mu.Lock()
 	q := l.requests[f.ID]
-	if q != nil && !f.Has(link.FlagMore) {
-		delete(l.requests, f.ID)
-	}
+	delete(l.requests, f.ID)
 	l.mu.Unlock()
 	if q == nil {
 		return
 	}
-	q.answer = append(q.answer, f.Payload...)
-	q.partial = q.partial || f.Has(link.FlagPartial)
-	if !f.Has(link.FlagMore) {
-		q.done <- link.Status(f.Code)
-	}
+	q.answer, q.partial = slices.Clone(f.Payload), f.Has(link.FlagPartial)
+	q.done <- link.Status(f.Code)
 }
 
 // aboutToBlock gives the leadership of the origin's link away, if the call that runs for the origin has it: the answer must be read by another goroutine.

@@ -16,10 +16,10 @@ const (
 type readiness struct {
 	ready chan struct{} // closed when it is
 
-	mu   sync.Mutex // nothing else is locked under it
-	all  map[*gateway]standing
-	late bool // answerWithin has passed
-	over bool // ready is closed
+	mu   sync.Mutex            // nothing else is locked under it
+	all  map[*gateway]standing // bound: none, one for each gateway
+	late bool                  // answerWithin has passed
+	over bool                  // ready is closed
 	tell func(missing []string)
 }
 

@@ -14,7 +14,7 @@ import (
 // routes are the ways to the gateways that are known. Readers see an immutable table and take no lock.
 type routes struct {
 	mu    sync.Mutex                       // held while the table is replaced, and told to the gateways
-	table atomic.Pointer[map[uint32]route] // bound: gateways of Config.Gateways
+	table atomic.Pointer[map[uint32]route] // by id; bound: none, one for each gateway
 }
 
 // route is the way to one gateway.

@@ -138,7 +138,7 @@ func (b *scheduled) OnMessage(c *Client, m Message) {
 		<-s.gate[client][message]
 		runtime.Goexit()
 	case actTimer:
-		c.After(0, func(*Client) { s.enter(client)() })
+		_, _ = c.After(0, func(*Client) { s.enter(client)() })
 	}
 }
 

@@ -19,7 +19,7 @@ type session struct {
 
 	mu    sync.Mutex
 	unit  *unit  // guarded by mu: of the handler that runs; nil: none does
-	queue []item // guarded by mu: what comes after it
+	queue []item // guarded by mu: what comes after it; bound: what waits for a client at its worker
 	undo  *known // guarded by mu: what stands at the gateway, once the call that runs has changed uid or attributes in its unit
 	ranIn uint64 // guarded by mu: the leader's batch that its last call in a batch was in
 	busy  bool   // guarded by mu: a handler runs, or is about to
@@ -27,7 +27,7 @@ type session struct {
 	gone    bool                // guarded by mu
 	lingers bool                // guarded by mu: its link has ended, and something of it still runs
 	known   known               // guarded by mu; attrs are never changed in place
-	timers  map[*Timer]struct{} // guarded by mu
+	timers  map[*Timer]struct{} // guarded by mu; bound: timers of a client
 	next    *session            // guarded by mu: the client's on the next link, which waits for that
 
 	remote   string   // static

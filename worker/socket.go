@@ -218,7 +218,7 @@ func (s *socket) SyscallConn() (syscall.RawConn, error) { return s.raw, nil }
 
 // attempt is a system call that moves bytes and does not block, in the form that a RawConn takes. It is made once, so that no call allocates.
 type attempt struct {
-	b   []byte
+	b   []byte // bound: none, the caller's
 	n   int
 	err error
 

@@ -9,7 +9,7 @@ import (
 // unit is what handler calls did, as frames, and the acknowledgement of the messages they were for: one or more UNIT frames, the last one open.
 // It belongs to the session whose call is running (under its mu), else to the goroutine that runs sessions.
 type unit struct {
-	buf   []byte
+	buf   []byte // bound: a handler call's outputs
 	start int    // of the open UNIT in buf
 	floor int    // where the running call's frames begin
 	first uint32 // sequence that the open UNIT begins with
@@ -82,7 +82,9 @@ func (u *unit) add(f *link.Frame, head, body []byte) error {
 }
 
 // units is the worker's free list of units for calls that do not run in a batch.
-type units struct{ pool sync.Pool }
+type units struct {
+	pool sync.Pool // bound: none, the collector empties it
+}
 
 func (f *units) take() *unit {
 	if u, ok := f.pool.Get().(*unit); ok {

@@ -21,10 +21,10 @@ type watch struct {
 	now   atomic.Uint64 // ticks so far
 
 	mu      sync.Mutex
-	running map[*session]*slowCall // guarded by mu: calls outside of a leader
-	links   map[*gwLink]struct{}   // guarded by mu: those that have a leader
+	running map[*session]*slowCall // guarded by mu: calls outside of a leader; bound: none, one for each call that runs
+	links   map[*gwLink]struct{}   // guarded by mu: those that have a leader; bound: none, one for each link
 
-	leading []*gwLink // owned by run: the links, at a tick
+	leading []*gwLink // owned by run: the links, at a tick; bound: none, one for each link
 
 	named atomic.Uint64 // goroutines that have a label
 }

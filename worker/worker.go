@@ -14,11 +14,14 @@ import (
 var (
 	// ErrLinkDown is returned when there is no link to the gateway concerned.
 	ErrLinkDown = errors.New("worker: no link to the gateway")
-	// ErrUnitTooLarge is returned when one handler call does more than 4 MiB of frames can say.
+	// ErrUnitTooLarge is returned when one handler call does more than 4 MiB of frames can say. One
+	// command alone, the call's first, may have up to 16 MiB; then the call can do no more. It is
+	// returned too for what a call does at another gateway beyond 65,535 commands. What was done
+	// before stands.
 	ErrUnitTooLarge = errors.New("worker: handler call sends too much")
 	// ErrTooBig is returned for what has no room in a frame: a message of more than 16 MiB with what
-	// stands before it, a name or key of more than 65,535 bytes, a list of more than 65,535 names or
-	// clients. It is returned too for attributes of more than 1 MiB. Nothing has been done then.
+	// stands before it, a uid or group of more than 1,024 bytes, a key of more than 65,535, a list of
+	// more than 65,535 names or clients. It is returned too for attributes of more than 1 MiB. Nothing has been done then.
 	ErrTooBig = errors.New("worker: too big")
 	// ErrInvalid is returned for a Query or a Class that says what there is not.
 	ErrInvalid = errors.New("worker: invalid")
@@ -28,8 +31,10 @@ var (
 	ErrGone = errors.New("worker: client is gone")
 	// ErrConflict is returned when the attributes have changed since the version given.
 	ErrConflict = errors.New("worker: attributes have changed")
+	// ErrTooMany is returned by After when too many timers of the client wait.
+	ErrTooMany = errors.New("worker: too many timers of a client")
 	// ErrPartial is returned beside a usable answer that is not all there is: some gateways gave none,
-	// or a client has more groups than there is room for.
+	// or one of their event loops did not.
 	ErrPartial = errors.New("worker: partial answer")
 	// ErrRefused is returned when a gateway could not carry out what was asked.
 	ErrRefused = errors.New("worker: refused by the gateway")
@@ -51,7 +56,7 @@ type Worker struct {
 	onConnect func(*Client)
 	onClose   func(*Client, Reason)
 	id        [16]byte
-	targets   []*gateway    // of Config.Gateways
+	targets   []*gateway    // of Config.Gateways; bound: none, one for each gateway
 	late      chan struct{} // closed readyWithin after Run has begun
 
 	routes    routes
@@ -67,7 +72,7 @@ type Worker struct {
 	tasks sync.WaitGroup // all goroutines but Run's own
 
 	mu      sync.Mutex
-	leaving map[string]bool // guarded by mu: addresses of gateways that drain behind a successor
+	leaving map[string]bool // guarded by mu: addresses of gateways that drain behind a successor; bound: none, one for each gateway
 
 	ran atomic.Bool // Run has been called
 

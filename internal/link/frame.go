@@ -53,7 +53,6 @@ const (
 	FlagText        = 0x01 // Message, Send, Kick, Publish
 	FlagOwn         = 0x01 // Bind, Unbind, Set
 	FlagRedelivered = 0x02 // Message
-	FlagMore        = 0x02 // Reply
 	FlagLast        = 0x02 // Kick
 	FlagExclusive   = 0x02 // Bind
 	FlagMerge       = 0x02 // Set

@@ -296,11 +296,11 @@ func TestHelloBounds(t *testing.T) {
 	for name, change := range map[string]func(*GatewayHello){
 		"no loops":    func(g *GatewayHello) { g.Loops, g.Loop = 0, 0 },
 		"no such":     func(g *GatewayHello) { g.Loop = g.Loops },
-		"small frame": func(g *GatewayHello) { g.MaxFrame = HeaderSize - 1 },
+		"small frame": func(g *GatewayHello) { g.MaxFrame = MaxFrame - 1 },
 	} {
 		bad := aGateway
 		change(&bad)
-		if _, err := parseGatewayHello(appendGatewayHello(nil, &bad)); err != ErrHello {
+		if _, err := parseGatewayHello(appendGatewayHello(nil, &bad)); !errors.Is(err, ErrHello) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -4,10 +4,10 @@ import "sort"
 
 // late is the frames that have been put aside: unacknowledged, and older than all in the ring. It is a list in the order of sequences, which are less than maxSpan apart.
 type late struct {
-	list  []lateFrame
-	head  int // those before it are acknowledged
-	live  int // frames that are not
-	bytes int // of them
+	list  []lateFrame // bound: messages a worker has not acknowledged
+	head  int         // those before it are acknowledged
+	live  int         // frames that are not
+	bytes int         // of them
 }
 
 type lateFrame struct {

@@ -64,6 +64,25 @@ func AttributesSize(attrs []Attribute) int {
 	return n
 }
 
+// MaxKey is the most bytes of a uid, or of a group's name.
+const MaxKey = 1024
+
+// What a gateway lets one client have of groups, where it is not told otherwise: so many, and so
+// many bytes of names as GroupSize counts them; and the most that it can be told.
+const (
+	DefaultGroups     = 4096
+	DefaultGroupBytes = 256 << 10
+	MaxGroups         = 1<<16 - 1
+	MaxGroupBytes     = MaxGroups * GroupStep
+)
+
+// GroupStep is what the shortest name of a group counts, in bytes.
+const GroupStep = 16
+
+// GroupSize is what a group counts against the bytes of names that a client may have: those of its
+// name, in steps of GroupStep.
+func GroupSize(name int) int { return (name + GroupStep - 1) / GroupStep * GroupStep }
+
 // AppendBytes appends a u16 length and b, which has at most 65,535 bytes.
 func AppendBytes[T string | []byte](dst []byte, b T) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(b)))

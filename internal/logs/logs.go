@@ -27,7 +27,7 @@ type Writer struct {
 	done chan struct{} // closed when all is written after Close
 
 	mu     sync.Mutex
-	queue  []line // guarded by mu: oldest first
+	queue  []line // guarded by mu: oldest first; bound: lines of the program's log
 	queued int    // guarded by mu: what the queue counts for
 	lost   int    // guarded by mu: lines lost since the last one of the queue
 	closed bool   // guarded by mu
@@ -39,7 +39,7 @@ type Writer struct {
 
 // line is one line, and how many were lost between the one before it and itself.
 type line struct {
-	text []byte
+	text []byte // bound: lines of the program's log
 	lost int
 }
 

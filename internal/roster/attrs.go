@@ -69,8 +69,8 @@ const manyAttributes = 64
 
 // table is a list of attributes while it is changed.
 type table struct {
-	list []link.Attribute
-	at   map[string]int // nil while there are few
+	list []link.Attribute // bound: attributes of a client
+	at   map[string]int   // nil while there are few; bound: attributes of a client
 }
 
 func (t *table) index() {

@@ -92,7 +92,7 @@ func (x *model) checkSelect() {
 	want := x.meant(target, keys)
 	fields := uint8(x.rng.IntN(8))
 	for cursor, last := uint64(0), -1; ; {
-		rows, next, _ := x.r.Select(fields, target, keys, x.rng.IntN(5), cursor, []byte("head"))
+		rows, next := x.r.Select(fields, target, keys, x.rng.IntN(5), cursor, []byte("head"))
 		c := link.Read(rows[4:])
 		for len(c.Rest()) > 0 {
 			id := c.ID()
@@ -158,7 +158,7 @@ func (x *model) checkDistinct() {
 		}
 	}
 	for field, want := range map[uint8]map[string]bool{link.FieldDistinctUIDs: uids, link.FieldDistinctGroups: groups} {
-		rows, next, _ := x.r.Select(field, target, keys, 0, 0, nil)
+		rows, next := x.r.Select(field, target, keys, 0, 0, nil)
 		got := map[string]bool{}
 		for c := link.Read(rows); len(c.Rest()) > 0; {
 			name := string(c.Bytes())

@@ -2,16 +2,28 @@
 // It is data and nothing else: one owner, no locks, no I/O.
 package roster
 
-import "sluice/internal/link"
+import (
+	"cmp"
+
+	"sluice/internal/link"
+)
 
 // Roster is the clients of one loop. Everything in it and in its members is owned by that loop.
 type Roster struct {
-	members []*Member // by the slot in their id; nil: free
+	members []*Member // by the slot in their id; nil: free; bound: clients, per loop
 	count   int
-	groups  map[string]*set
-	uids    map[string]*set
-	epoch   uint32   // of the last walk; not 0
-	slots   []uint64 // scratch of Select: one bit for each slot
+	groups  map[string]*set // bound: groups of a client
+	uids    map[string]*set // bound: clients, per loop
+	epoch   uint32          // of the last walk; not 0
+	slots   []uint64        // scratch of Select: one bit for each slot
+	limits  Limits
+}
+
+// Limits are what one member may have of groups. A zero stands for the default, link.DefaultGroups
+// and link.DefaultGroupBytes; more than link.MaxGroups and link.MaxGroupBytes is as much as that.
+type Limits struct {
+	Groups     int // how many
+	GroupBytes int // of their names, as link.GroupSize counts them
 }
 
 // Member is one client. It is part of whatever its owner knows of the client, which the owner finds by the slot in the ID, and small while there is nothing to know.
@@ -23,17 +35,18 @@ type Member struct {
 	uid        *set          // nil: not bound; after Remove a name and no more
 	uidVersion uint32
 	uidAt      int32
-	groups     []place
+	groups     []place           // bound: groups of a client
 	attrs      *[]link.Attribute // nil: none
+	names      uint16            // of groups: link.GroupSize of all, in the least there is of it
 	present    bool
 }
 
 // set is the members of one group or uid. It exists while it has any.
 type set struct {
 	name    string
-	of      map[string]*set
-	entries []entry
-	since   []uint64 // of a uid: when each entry was bound; nil: of a group
+	of      map[string]*set // bound: none, one of the roster's maps
+	entries []entry         // bound: groups of a client
+	since   []uint64        // of a uid: when each entry was bound; nil: of a group; bound: groups of a client
 	mark    uint32
 }
 
@@ -50,9 +63,14 @@ type place struct {
 }
 
 // New returns an empty Roster.
-func New() *Roster {
-	return &Roster{groups: make(map[string]*set), uids: make(map[string]*set)}
+func New(limits Limits) *Roster {
+	limits.Groups = min(cmp.Or(limits.Groups, link.DefaultGroups), link.MaxGroups)
+	limits.GroupBytes = min(cmp.Or(limits.GroupBytes, link.DefaultGroupBytes), link.MaxGroupBytes)
+	return &Roster{groups: make(map[string]*set), uids: make(map[string]*set), limits: limits}
 }
+
+// step is the least that a group's name counts, in bytes: all count a multiple of it.
+const step = link.GroupStep
 
 // Len is the number of members.
 func (r *Roster) Len() int { return r.count }
@@ -79,7 +97,7 @@ func (r *Roster) Remove(m *Member) {
 	for len(m.groups) > 0 {
 		m.leave(len(m.groups) - 1)
 	}
-	m.groups = nil
+	m.groups = nil // and m.names is 0
 	r.members[m.ID.Slot()] = nil
 	m.present = false
 	r.count--
@@ -155,11 +173,20 @@ func (r *Roster) Older(uid []byte, c link.Claim, f func(*Member)) {
 	}
 }
 
-// Join adds m to a group, whose name is not empty. It reports whether m was not in it.
+// Join adds m to a group, whose name is not empty. It reports whether m is in it now: it is not where
+// the limits do not let it, nor when m has been removed.
 func (r *Roster) Join(m *Member, group string) bool {
-	if !m.present || m.inGroup(r.groups[group]) >= 0 {
+	if !m.present {
 		return false
 	}
+	if m.inGroup(r.groups[group]) >= 0 {
+		return true
+	}
+	size := link.GroupSize(len(group))
+	if len(m.groups) >= r.limits.Groups || int(m.names)*step+size > r.limits.GroupBytes {
+		return false
+	}
+	m.names += uint16(size / step)
 	s := open(r.groups, group)
 	m.groups = append(m.groups, place{s, s.add(m, int32(len(m.groups)))})
 	return true
@@ -202,6 +229,7 @@ func (m *Member) inGroup(s *set) int {
 // leave takes m out of its k-th group; its last group moves to k.
 func (m *Member) leave(k int) {
 	p := m.groups[k]
+	m.names -= uint16(link.GroupSize(len(p.set.name)) / step)
 	p.set.remove(p.at)
 	last := len(m.groups) - 1
 	if k != last {

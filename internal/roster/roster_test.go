@@ -13,7 +13,7 @@ import (
 
 // filled is a roster with n members in slots 0 … n-1, all in the group "all" and each under a uid of its own.
 func filled(n int) (*Roster, []Member) {
-	r, members := New(), make([]Member, n)
+	r, members := New(Limits{}), make([]Member, n)
 	for i := range members {
 		members[i].ID = link.MakeClientID(1, 0, uint32(i), uint64(i)+1)
 		r.Add(&members[i])
@@ -34,7 +34,7 @@ func TestMemberIsSmall(t *testing.T) {
 // Somebody who is not here is in nothing and gets nothing.
 func TestNotAMember(t *testing.T) {
 	t.Parallel()
-	r := New()
+	r := New(Limits{})
 	m := &Member{ID: link.MakeClientID(1, 0, 5, 1)}
 	r.Bind(m, "uid", 1)
 	if r.Join(m, "group") || r.Leave(m, "group") || m.UID() != "" || len(m.Groups()) != 0 || r.Dissolve("group") != 0 {
@@ -62,7 +62,7 @@ func TestNotAMember(t *testing.T) {
 	}
 	r.Walk(link.TargetAll, nil, []link.ClientID{m.ID}, func(m *Member) { t.Errorf("met %v", m.ID) })
 	for target := range uint16(4) {
-		if rows, next, _ := r.Select(link.FieldUID, target, nil, 0, 1<<40, nil); len(rows) != 0 || next != 0 {
+		if rows, next := r.Select(link.FieldUID, target, nil, 0, 1<<40, nil); len(rows) != 0 || next != 0 {
 			t.Errorf("target %d: rows %x, next %d", target, rows, next)
 		}
 	}
@@ -71,7 +71,7 @@ func TestNotAMember(t *testing.T) {
 // Who has another's slot is not that other.
 func TestSlotUsedAgain(t *testing.T) {
 	t.Parallel()
-	r := New()
+	r := New(Limits{})
 	first, second := &Member{ID: link.MakeClientID(1, 0, 5, 1)}, &Member{ID: link.MakeClientID(1, 0, 5, 2)}
 	r.Add(first)
 	r.Remove(first)
@@ -90,7 +90,7 @@ func TestSlotUsedAgain(t *testing.T) {
 
 func TestBindAgain(t *testing.T) {
 	t.Parallel()
-	r := New()
+	r := New(Limits{})
 	m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
 	r.Add(m)
 	for _, uid := range []string{"a", "a", "b", "b\x00", strings.Repeat("ü", 30_000)} {
@@ -104,7 +104,7 @@ func TestBindAgain(t *testing.T) {
 // An attribute set to nothing stays when all are replaced, and goes when they are merged; the last of equal keys stands.
 func TestSet(t *testing.T) {
 	t.Parallel()
-	r := New()
+	r := New(Limits{})
 	m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
 	r.Add(m)
 	attrs := func(pairs ...string) (list []link.Attribute) {
@@ -135,7 +135,7 @@ func TestSet(t *testing.T) {
 // changes nothing, and at the bound an attribute can still be replaced and removed.
 func TestSetIsBounded(t *testing.T) {
 	t.Parallel()
-	r := New()
+	r := New(Limits{})
 	m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
 	r.Add(m)
 	sized := func(key string, n int) []link.Attribute { // an attribute that counts n
@@ -176,7 +176,7 @@ func TestSetIsBounded(t *testing.T) {
 func TestSetMany(t *testing.T) {
 	t.Parallel()
 	const many = 45_000
-	r := New()
+	r := New(Limits{})
 	m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
 	r.Add(m)
 	var set, odd []link.Attribute
@@ -219,9 +219,9 @@ func TestMarksComeRound(t *testing.T) {
 	}
 	for _, field := range []uint8{link.FieldDistinctGroups, link.FieldDistinctUIDs} {
 		r.epoch = 0
-		before, _, _ := r.Select(field, link.TargetAll, nil, 0, 0, nil)
+		before, _ := r.Select(field, link.TargetAll, nil, 0, 0, nil)
 		r.epoch = 0xFFFFFFFF
-		after, _, _ := r.Select(field, link.TargetAll, nil, 0, 0, nil)
+		after, _ := r.Select(field, link.TargetAll, nil, 0, 0, nil)
 		if len(before) == 0 || string(before) != string(after) {
 			t.Errorf("distinct names %q, then %q", before, after)
 		}
@@ -238,8 +238,8 @@ func TestSelectPages(t *testing.T) {
 	for _, fields := range []uint8{0, link.FieldUID, link.FieldUID | link.FieldGroups | link.FieldAttrs, link.FieldDistinctUIDs, link.FieldDistinctGroups} {
 		pages := 0
 		for cursor, more := uint64(0), true; more; more = cursor != 0 {
-			rows, next, _ := r.Select(fields, link.TargetGroups, all, 0, cursor, nil)
-			if same, nextToo, _ := r.Select(fields, link.TargetAll, nil, 0, cursor, nil); string(same) != string(rows) || nextToo != next {
+			rows, next := r.Select(fields, link.TargetGroups, all, 0, cursor, nil)
+			if same, nextToo := r.Select(fields, link.TargetAll, nil, 0, cursor, nil); string(same) != string(rows) || nextToo != next {
 				t.Fatalf("fields %#x from %d: the group of all is not all", fields, cursor)
 			}
 			if len(rows) > maxPage+len(big)+100 || next != 0 && next-cursor > maxRows {
@@ -254,45 +254,74 @@ func TestSelectPages(t *testing.T) {
 	}
 }
 
-// A row that has no room for all groups of a client says so: neither does its count, nor does a
-// frame hold more.
-func TestSelectOfManyGroups(t *testing.T) {
+// What one member may have at most fits a frame, in whatever form it is asked for.
+func TestSelectOfTheLargestMember(t *testing.T) {
 	t.Parallel()
-	long := strings.Repeat("x", 60_000)
-	for _, c := range []struct {
-		groups, told int
-		name         string
-		partial      bool
-	}{
-		{0xFFFF, 0xFFFF, "", false},
-		{0x10000, 0xFFFF, "", true},
-		{130, 130, long, false},
-		{300, maxGroups/len(long) + 1, long, true},
+	for name, c := range map[string]struct{ groups, size int }{
+		"most groups":   {link.MaxGroups, 16},
+		"longest names": {link.MaxGroupBytes / link.MaxKey, link.MaxKey},
 	} {
-		r := New()
+		r := New(Limits{Groups: 1 << 30, GroupBytes: 1 << 30}) // as much as there may be
 		m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
 		r.Add(m)
+		r.Bind(m, strings.Repeat("u", link.MaxKey), 1)
+		r.Set(m, []link.Attribute{{Key: "k", Value: strings.Repeat("v", link.MaxAttributes-17)}}, false)
 		for i := range c.groups {
-			s := open(r.groups, fmt.Sprint(i)+c.name) // Join would look through all before it
+			group := fmt.Sprintf("%0*d", c.size, i)
+			s := open(r.groups, group) // Join would look through all before it
 			m.groups = append(m.groups, place{s, s.add(m, int32(len(m.groups)))})
+			m.names += uint16(link.GroupSize(c.size) / step)
 		}
-		rows, next, partial := r.Select(link.FieldGroups, link.TargetAll, nil, 0, 0, nil)
-		row := link.Read(rows)
-		row.ID()
-		n := row.U16()
-		for range n {
-			row.Bytes()
+		if r.Join(m, "one more") && r.Join(m, strings.Repeat("x", link.MaxKey)) {
+			t.Errorf("%s: there is room for more", name)
 		}
-		if int(n) != c.told || row.Bad() || len(row.Rest()) > 0 || next != 0 || partial != c.partial || len(rows) > link.MaxMessage {
-			t.Errorf("of %d groups %d, partial %v, bad %v, %d bytes left, next %d", c.groups, n, partial, row.Bad(), len(row.Rest()), next)
+		for _, fields := range []uint8{link.FieldUID | link.FieldGroups | link.FieldAttrs, link.FieldDistinctGroups} {
+			rows, next := r.Select(fields, link.TargetAll, nil, 0, 0, nil)
+			if len(rows) < c.groups*c.size || len(rows) > link.MaxMessage || next != 0 {
+				t.Errorf("%s, fields %#x: %d bytes, next %d", name, fields, len(rows), next)
+			}
 		}
-		if _, _, partial := r.Select(link.FieldUID, link.TargetAll, nil, 0, 0, nil); partial {
-			t.Error("an answer without groups is partial")
+		if r.Remove(m); len(r.groups) != 0 || m.names != 0 {
+			t.Errorf("%s: %d groups left, %d steps of names", name, len(r.groups), m.names)
 		}
-		r.Remove(m)
-		if len(r.groups) != 0 {
-			t.Errorf("%d groups left", len(r.groups))
+	}
+}
+
+// The bounds of a member's groups: one that it is in already is no more, and one that it leaves makes room.
+func TestGroupsOfAMemberAreBounded(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		limits Limits
+		joins  []int // lengths of names
+		want   string
+	}{
+		"number":                    {Limits{Groups: 2}, []int{1, 2, 3}, "true true false"},
+		"bytes":                     {Limits{GroupBytes: 48}, []int{16, 17, 1}, "true true false"},
+		"bytes, a shorter one fits": {Limits{GroupBytes: 48}, []int{17, 33, 16, 1}, "true false true false"},
+	} {
+		r := New(c.limits)
+		m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
+		r.Add(m)
+		var got []string
+		for _, n := range c.joins {
+			got = append(got, fmt.Sprint(r.Join(m, strings.Repeat("x", n))))
 		}
+		if got := strings.Join(got, " "); got != c.want {
+			t.Errorf("%s: joins of %d: %s, want %s", name, c.joins, got, c.want)
+		}
+		first := strings.Repeat("x", c.joins[0])
+		if !r.Join(m, first) || !r.Leave(m, first) || !r.Join(m, first) {
+			t.Errorf("%s: a group that the member is in, or has left, is refused", name)
+		}
+	}
+	r, m := New(Limits{}), &Member{ID: link.MakeClientID(1, 0, 0, 1)}
+	r.Add(m)
+	n := 0
+	for r.Join(m, fmt.Sprint("group ", n)) {
+		n++
+	}
+	if n != link.DefaultGroups {
+		t.Errorf("by default %d groups", n)
 	}
 }
 
@@ -354,7 +383,7 @@ func BenchmarkSelect(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				buf, _, _ = r.Select(link.FieldUID, link.TargetGroups, [][]byte{[]byte(key)}, 0, 0, buf[:0])
+				buf, _ = r.Select(link.FieldUID, link.TargetGroups, [][]byte{[]byte(key)}, 0, 0, buf[:0])
 			}
 		})
 	}

@@ -103,16 +103,13 @@ func (r *Roster) Count(target uint16, keys [][]byte, dst []byte) []byte {
 const (
 	maxPage = 256 << 10    // where a page of Select ends, in bytes; the row that passes it still belongs to it
 	maxRows = maxPage / 16 // and in members, so that also a page of few names is no long work
-	// maxGroups is where the groups in a row end, in bytes, so that the page that ends with the row,
-	// which has a uid and attributes too, still fits a frame.
-	maxGroups = 8 << 20
 )
 
 // Select appends the rows of the members that are meant, in order of their slots, from the cursor on (0: the beginning), as SPEC.md lays them out. It stops after
 // limit members (0: as many as a page takes), maxRows members or maxPage bytes, and returns where the next page begins, 0 at the end. A member that stays is met
 // exactly once over all pages, whoever comes and goes meanwhile; a distinct name may come again on another page.
-// It is partial when a client of the page has more groups than a row has room for: 65,535, or maxGroups bytes of them.
-func (r *Roster) Select(fields uint8, target uint16, keys [][]byte, limit int, cursor uint64, dst []byte) (rows []byte, next uint64, partial bool) {
+// A page always fits a frame: what one member has is bounded, its groups by Limits, its attributes by link.MaxAttributes.
+func (r *Roster) Select(fields uint8, target uint16, keys [][]byte, limit int, cursor uint64, dst []byte) (rows []byte, next uint64) {
 	if target != link.TargetAll {
 		r.pick(target, keys)
 	}
@@ -132,14 +129,12 @@ func (r *Roster) Select(fields uint8, target uint16, keys [][]byte, limit int, c
 			continue
 		}
 		if taken == limit || len(dst)-start >= maxPage {
-			return dst, uint64(slot), partial
+			return dst, uint64(slot)
 		}
-		var whole bool
-		dst, whole = r.row(dst, m, fields)
-		partial = partial || !whole
+		dst = r.row(dst, m, fields)
 		taken++
 	}
-	return dst, 0, partial
+	return dst, 0
 }
 
 // pick sets the bits of the slots whose members are meant, and no others.
@@ -169,44 +164,34 @@ func (r *Roster) picked(slot int) int {
 	}
 }
 
-// row appends what is asked of m. It is not whole when there is no room for all groups.
-func (r *Roster) row(dst []byte, m *Member, fields uint8) (_ []byte, whole bool) {
+// row appends what is asked of m.
+func (r *Roster) row(dst []byte, m *Member, fields uint8) []byte {
 	switch fields {
 	case link.FieldDistinctUIDs:
 		if m.uid != nil {
 			dst = r.distinct(dst, m.uid)
 		}
-		return dst, true
+		return dst
 	case link.FieldDistinctGroups:
 		for _, p := range m.groups {
 			dst = r.distinct(dst, p.set)
 		}
-		return dst, true
+		return dst
 	}
-	whole = true
 	dst = append(dst, m.ID[:]...)
 	if fields&link.FieldUID != 0 {
 		dst = link.AppendBytes(dst, m.UID())
 	}
 	if fields&link.FieldGroups != 0 {
-		dst, whole = m.appendGroups(dst)
+		dst = binary.BigEndian.AppendUint16(dst, uint16(len(m.groups)))
+		for _, p := range m.groups {
+			dst = link.AppendBytes(dst, p.set.name)
+		}
 	}
 	if fields&link.FieldAttrs != 0 {
 		dst = link.AppendAttributes(binary.BigEndian.AppendUint32(dst, m.version), m.Attrs())
 	}
-	return dst, whole
-}
-
-// appendGroups appends the list of m's groups, as far as there is room.
-func (m *Member) appendGroups(dst []byte) (_ []byte, whole bool) {
-	start, n := len(dst), 0
-	dst = append(dst, 0, 0)
-	for n < min(len(m.groups), 0xFFFF) && len(dst)-start < maxGroups {
-		dst = link.AppendBytes(dst, m.groups[n].set.name)
-		n++
-	}
-	binary.BigEndian.PutUint16(dst[start:], uint16(n))
-	return dst, n == len(m.groups)
+	return dst
 }
 
 func (r *Roster) distinct(dst []byte, s *set) []byte {

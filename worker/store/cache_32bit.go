@@ -21,7 +21,7 @@ type cache struct {
 // shard is the share of the keys that have a lock in common.
 type shard struct {
 	mu    sync.Mutex
-	of    map[uint64]*list.Element // guarded by mu: by the key's hash
+	of    map[uint64]*list.Element // guarded by mu: by the key's hash; bound: none, by bytes
 	order list.List                // guarded by mu: of *cached, the oldest first
 	bytes int                      // guarded by mu: of all, overhead included
 	limit int

@@ -64,12 +64,9 @@ func (g *Gateway) command(w *wire, f *link.Frame) {
 	case link.Select:
 		c := link.Read(f.Payload)
 		fields, limit, cursor := c.U8(), c.U32(), c.U64()
-		rows, next, partial := g.members.Select(fields, f.Code, list(&c), int(limit), cursor, make([]byte, 8))
+		rows, next := g.members.Select(fields, f.Code, list(&c), int(limit), cursor, make([]byte, 8))
 		binary.BigEndian.PutUint64(rows, next)
 		reply.Payload = rows
-		if partial {
-			reply.Flags = link.FlagPartial
-		}
 		f.Flags |= link.FlagResult
 	default:
 		reply.Code = uint16(g.clientCommand(f, &reply))
@@ -97,7 +94,9 @@ func (g *Gateway) clientCommand(f *link.Frame, reply *link.Frame) link.Status {
 	case link.Bind, link.Unbind:
 		g.changeUID(m, f)
 	case link.Join:
-		g.members.Join(m, string(f.Payload))
+		if !g.members.Join(m, string(f.Payload)) {
+			return link.Refused
+		}
 	case link.Leave:
 		g.members.Leave(m, string(f.Payload))
 	case link.Set:

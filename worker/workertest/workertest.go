@@ -57,7 +57,7 @@ func New(tb testing.TB, h worker.Handler) *Gateway {
 // the test's output.
 func NewConfig(tb testing.TB, h worker.Handler, cfg worker.Config) *Gateway {
 	tb.Helper()
-	g := &Gateway{tb: tb, handler: h, config: cfg, members: roster.New()}
+	g := &Gateway{tb: tb, handler: h, config: cfg, members: roster.New(roster.Limits{})}
 	g.linked.L = &g.mu
 	if g.config.Logger == nil {
 		g.config.Logger = slog.New(newTestLog(tb))
