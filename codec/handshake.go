@@ -81,8 +81,8 @@ func checkUpgrade(r *Request, o *UpgradeOptions) error {
 		return ErrMethod
 	case !r.IsUpgrade() || !r.hasToken("Connection", "Upgrade"):
 		return fmt.Errorf("%w: Upgrade and Connection do not ask for a WebSocket", ErrBadRequest)
-	case r.old || r.count("Content-Length") > 0:
-		return fmt.Errorf("%w: HTTP/1.0 or a length on an upgrade", ErrBadRequest)
+	case r.old:
+		return fmt.Errorf("%w: HTTP/1.0 has no upgrades", ErrBadRequest)
 	case r.Header("Sec-WebSocket-Version") != "13" || r.count("Sec-WebSocket-Version") != 1:
 		return ErrUpgradeVersion
 	case err != nil || len(raw) != 16 || r.count("Sec-WebSocket-Key") != 1:
