@@ -94,7 +94,7 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		for name, value := range r.Headers() {
-			if !isToken(name) || bytes.ContainsAny([]byte(value), "\r\n\x00") {
+			if !IsToken(name) || bytes.ContainsAny([]byte(value), "\r\n\x00") {
 				t.Fatalf("%q: %q", name, value)
 			}
 		}

@@ -13,15 +13,16 @@ import (
 
 // UpgradeOptions say which upgrades a server grants.
 type UpgradeOptions struct {
-	// Origins are the hosts, besides the one that was asked, whose pages may connect: host, host:port, or with a scheme before it. "*.example.org" is any host below
-	// example.org; "*" is everyone, and lets any page in the user's browser act with the user's cookies.
+	// Origins are the hosts, besides the one that was asked, whose pages may connect: host, host:port, or with a scheme before it, and a slash behind it or none. "*.example.org"
+	// is any host below example.org; "*" is everyone, and lets any page in the user's browser act with the user's cookies.
 	Origins []string
 	// Hosts are the names by which the server is asked, as Origins; with loopback names, which always are. A page of the host that was asked may connect only if that is one of
 	// them. Empty: it may whatever the name, unless Loopback.
 	Hosts []string
 	// Loopback says that the server listens on a loopback address: it goes by loopback names, Hosts and Origins alone.
 	Loopback bool
-	// Subprotocols are those spoken, best first.
+	// Subprotocols are those spoken, best first: the first of them that the client names is agreed to, in whatever order the client names them (RFC 6455 section 4.2.2). Where
+	// there is none in common the WebSocket is opened without one, and the client decides whether it goes on.
 	Subprotocols []string
 	// MaxMessage is the largest message taken, in bytes. Defaults to DefaultMaxMessage.
 	MaxMessage int
@@ -87,10 +88,8 @@ func checkUpgrade(r *Request, o *UpgradeOptions) error {
 		return ErrUpgradeVersion
 	case err != nil || len(raw) != 16 || r.count("Sec-WebSocket-Key") != 1:
 		return fmt.Errorf("%w: Sec-WebSocket-Key", ErrBadRequest)
-	case !allowedOrigin(r, o):
-		return ErrOrigin
 	}
-	return nil
+	return checkOrigin(r, o)
 }
 
 func (r *Request) count(name string) (n int) {
@@ -119,31 +118,38 @@ func acceptKey(key string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// Refusal is the response to a request that ReadRequest or Upgrade refused. The connection ends with it.
+// Refusal is the response to a request that ReadRequest or Upgrade refused: its body says what is wrong. The connection ends with it.
 func Refusal(err error) []byte {
+	why := strings.TrimPrefix(err.Error(), "codec: ")
 	switch {
 	case errors.Is(err, ErrHeadTooBig):
-		return Status(http.StatusRequestHeaderFieldsTooLarge)
+		return Status(http.StatusRequestHeaderFieldsTooLarge, why)
 	case errors.Is(err, ErrMethod):
-		return Status(http.StatusMethodNotAllowed)
+		return Status(http.StatusMethodNotAllowed, why)
 	case errors.Is(err, ErrUpgradeVersion):
-		return Status(http.StatusUpgradeRequired)
+		return Status(http.StatusUpgradeRequired, why)
 	case errors.Is(err, ErrOrigin):
-		return Status(http.StatusForbidden)
+		return Status(http.StatusForbidden, why)
 	}
-	return Status(http.StatusBadRequest)
+	return Status(http.StatusBadRequest, why)
 }
 
-// Status is a short response with the HTTP status given. The connection ends with it.
-func Status(code int) []byte {
+// maxWhy bounds what a response's body says, in bytes: a stranger's words may be in it.
+const maxWhy = 1 << 10
+
+// Status is a short response with the HTTP status given, whose body says why as well; empty: it says no more than the status. The connection ends with it.
+func Status(code int, why string) []byte {
 	text := http.StatusText(code)
-	more := ""
+	body, more := text+"\n", ""
+	if why != "" {
+		body = strings.ToValidUTF8(text+": "+why[:min(len(why), maxWhy)], "\uFFFD") + "\n"
+	}
 	switch code {
 	case http.StatusUpgradeRequired:
 		more = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
 	case http.StatusMethodNotAllowed:
 		more = "Allow: GET, HEAD\r\n"
 	}
-	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\n%sContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s\n",
-		code, text, more, len(text)+1, text)
+	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\n%sContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+		code, text, more, len(body), body)
 }

@@ -79,7 +79,7 @@ func readHeaders(lines string) ([]header, error) {
 	for line := range strings.SplitSeq(lines, "\r\n") {
 		name, value, found := strings.Cut(line, ":")
 		value = strings.Trim(value, " \t")
-		if !found || !isToken(name) || !isFieldValue(value) {
+		if !found || !IsToken(name) || !isFieldValue(value) {
 			return nil, fmt.Errorf("%w: header line %q", ErrBadRequest, line)
 		}
 		headers = append(headers, header{name, value})
@@ -98,7 +98,7 @@ func checkStart(in []byte) error {
 		}
 	}
 	method, _, _ := bytes.Cut(in, []byte(" "))
-	if len(method) <= len("PROPPATCH") && isToken(string(method)) && strings.ToUpper(string(method)) == string(method) {
+	if len(method) <= len("PROPPATCH") && IsToken(string(method)) && strings.ToUpper(string(method)) == string(method) {
 		if len(method) == len(in) {
 			return nil // not whole yet
 		}
@@ -112,7 +112,7 @@ func (r *Request) requestLine(line string) (host string, err error) {
 	method, rest, _ := strings.Cut(line, " ")
 	target, proto, _ := strings.Cut(rest, " ")
 	switch {
-	case !isToken(method) || proto != "HTTP/1.1" && proto != "HTTP/1.0":
+	case !IsToken(method) || proto != "HTTP/1.1" && proto != "HTTP/1.0":
 		return "", fmt.Errorf("%w: request line", ErrBadRequest)
 	case method != "GET" && method != "HEAD":
 		return "", ErrMethod
@@ -270,8 +270,8 @@ func (r *Request) tokens(name string) iter.Seq[string] {
 	}
 }
 
-// isToken reports whether s is a token of RFC 9110 section 5.6.2.
-func isToken(s string) bool {
+// IsToken reports whether s is a token of RFC 9110 section 5.6.2.
+func IsToken(s string) bool {
 	for i := range len(s) {
 		if !isTokenByte(s[i]) {
 			return false

@@ -80,18 +80,20 @@ type Config struct {
 
 // Listener is one address where clients of one protocol connect. No number may be negative where it does not say so.
 type Listener struct {
-	// URL is ws://, text://, json://, jsonl:// or frame:// with host:port, and for ws a path that upgrades are answered on (any when empty); or tcp:// where there is a Codec.
+	// URL is ws://, text://, json://, jsonl:// or frame:// with host:port; or tcp:// where there is a Codec. For ws a path may follow, on which WebSockets are opened: /chat is /chat
+	// and /chat/, /chat/* these and all paths below, none is any. How a character is escaped makes no difference. Behind it ?subprotocol=NAME[,NAME] stands for Subprotocols.
 	URL string
 	// Codec is the wire format of a tcp:// URL. At most 16 listeners have one.
 	Codec Codec
 	// Origins are the hosts, besides the listener's own, whose pages may open a WebSocket: host, host:port, or with https:// or the like before it, and no path behind ("*.example.org" is any host
-	// below example.org). "*" lets every page in.
+	// below example.org; https://chat.example/ is the same as without its slash). "*" lets every page in.
 	Origins []string
 	// Hosts are the names by which the listener's own pages are asked for: host or host:port, "*.example.org" for any host below example.org. Loopback names and Origins are always
 	// among them. A page that was asked for by another name may not open a WebSocket, and is not served by Page (421): the name's owner may have made it lead here to get at what
 	// the user's browser can reach (DNS rebinding). Empty: a listener on a loopback address goes by loopback names and Origins alone, any other one by every name.
 	Hosts []string
-	// Subprotocols are those spoken, best first.
+	// Subprotocols are those spoken, best first: the first of them that a client names is agreed to, in whatever order the client names them (RFC 6455 section 4.2.2). A worker
+	// sees which by worker.Request's Subprotocol. Where there is none in common the WebSocket is opened without one; browsers then fail it when they have named any.
 	Subprotocols []string
 	// Compress offers permessage-deflate.
 	Compress bool
@@ -286,10 +288,10 @@ func (l *Listener) setDefaults() *ConfigError {
 	case err != nil:
 		return invalid("URL", "%q: %w", l.URL, err)
 	}
-	if u.Scheme != "ws" && (u.Path != "" || l.Page != nil || l.OnUpgrade != nil) {
-		return invalid("URL", "%q: only ws has paths, pages and upgrades", l.URL)
+	if u.Scheme != "ws" && (u.Path != "" || u.RawQuery != "" || l.Page != nil || l.OnUpgrade != nil) {
+		return invalid("URL", "%q: only ws has paths, pages, options and upgrades", l.URL)
 	}
-	return nil
+	return l.takeOptions(u)
 }
 
 // meant suggests what a URL that no listener has may have been meant as.

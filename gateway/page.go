@@ -27,7 +27,7 @@ const (
 func (s *session) page(req *codec.Request) {
 	g, l := s.loop.g, s.loop
 	if s.lis.Page == nil {
-		s.refuseHTTP(codec.Status(http.StatusUpgradeRequired))
+		s.refuseHTTP(req, codec.Status(http.StatusUpgradeRequired, "only WebSockets are served here"))
 		return
 	}
 	if !s.lis.upgrade.Serves(req.Header("Host")) {
@@ -36,14 +36,14 @@ func (s *session) page(req *codec.Request) {
 	}
 	r, err := httpRequest(req, s.remote())
 	if err != nil {
-		s.refuseHTTP(codec.Status(http.StatusBadRequest))
+		s.refuseHTTP(req, codec.Status(http.StatusBadRequest, ""))
 		return
 	}
 	select {
 	case g.pages <- struct{}{}:
 	default:
 		l.stats.PagesRefused++
-		s.refuseHTTP(codec.Status(http.StatusServiceUnavailable))
+		s.refuseHTTP(req, codec.Status(http.StatusServiceUnavailable, ""))
 		return
 	}
 	l.stats.Pages++
