@@ -105,7 +105,8 @@ type Listener struct {
 	// MaxRequest bounds what is kept of a WebSocket's request, in bytes: its target and the fields of KeepHeaders, and 4 bytes for each name and value in them. Where there is more
 	// the WebSocket is refused with status 431. Defaults to 8 KiB. A request's head as a whole has at most 16 KiB.
 	MaxRequest int
-	// Page answers plain HTTP requests (GET, HEAD) on a ws listener. It runs on its own goroutine. Nil: 426. Those for /livez, /readyz and /healthz the gateway answers itself,
+	// Page answers plain HTTP requests (GET, HEAD) on a ws listener. It runs on its own goroutine. What it answers goes out as a whole when it has returned, so an informational
+	// status (1xx) of its is left out; a body has at most 512 KiB, else the answer is 500. Nil: 426. Those for /livez, /readyz and /healthz the gateway answers itself,
 	// with or without a Page, but for the one that is the URL's path.
 	Page http.Handler
 	// MaxMessage is the largest message from a client, in bytes. Defaults to 1 MiB; at most 16 MiB.

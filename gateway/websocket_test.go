@@ -270,8 +270,8 @@ func TestPages(t *testing.T) {
 		{"GET", with + "/none", 404, "404 page not found\n"},
 		{"GET", with + "/panic", 500, ""},
 		{"GET", with + "/large", 500, ""},
-		{"POST", with + "/hello", 405, "Method Not Allowed\n"},
-		{"GET", without + "/hello", 426, "Upgrade Required\n"},
+		{"POST", with + "/hello", 405, ""},
+		{"GET", without + "/hello", 426, ""},
 		{"HEAD", without + "/", 426, ""},
 	} {
 		r, err := http.NewRequestWithContext(within(t), c.method, c.url, nil)
