@@ -28,6 +28,9 @@ type UpgradeOptions struct {
 	MaxMessage int
 	// Deflate offers permessage-deflate. Nil: none.
 	Deflate *Deflate
+	// ClientTakeover lets clients compress with context takeover (RFC 7692 section 7.1.1.2): the last WindowSize bytes that a client has sent compressed are kept for it. Without
+	// it, or of a client that offers client_no_context_takeover, nothing is kept, and each message has to be compressed by itself.
+	ClientTakeover bool
 }
 
 // acceptGUID is what the key of a handshake is hashed with (RFC 6455 section 1.3).
@@ -42,9 +45,9 @@ func Upgrade(r *Request, o *UpgradeOptions) (ws *WebSocket, response []byte, err
 	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	b = append(b, acceptKey(r.Header("Sec-WebSocket-Key"))...)
 	b = append(b, "\r\n"...)
-	ws = &WebSocket{max: limit(o.MaxMessage), protocol: chooseSubprotocol(r, o.Subprotocols)}
-	if ws.protocol != "" {
-		b = append(b, "Sec-WebSocket-Protocol: "+ws.protocol+"\r\n"...)
+	ws = &WebSocket{max: limit32(o.MaxMessage), protocol: chooseSubprotocol(r, o.Subprotocols)}
+	if p := ws.Subprotocol(); p != "" {
+		b = append(b, "Sec-WebSocket-Protocol: "+p+"\r\n"...)
 	}
 	offers, ok := readExtensions(r.list("Sec-WebSocket-Extensions"))
 	if !ok {
@@ -52,20 +55,24 @@ func Upgrade(r *Request, o *UpgradeOptions) (ws *WebSocket, response []byte, err
 		return nil, Refusal(err), err
 	}
 	if o.Deflate != nil {
-		b = append(b, ws.acceptDeflate(offers, o.Deflate)...)
+		b = append(b, ws.acceptDeflate(offers, o)...)
 	}
 	return ws, append(b, "\r\n"...), nil
 }
 
 // acceptDeflate takes the first offer that can be honoured and returns the header that says so.
-func (w *WebSocket) acceptDeflate(offers []extension, d *Deflate) string {
+func (w *WebSocket) acceptDeflate(offers []extension, o *UpgradeOptions) string {
 	for _, offer := range offers {
 		window, ok := offer.accept()
 		if !ok {
 			continue
 		}
-		w.deflate, w.window = d, cmp.Or(window, maxWindow)
+		w.deflate, w.window = o.Deflate, cmp.Or(window, maxWindow)
 		answer := "Sec-WebSocket-Extensions: " + deflateOffer
+		if o.ClientTakeover && !named(offer.params, "client_no_context_takeover") {
+			w.past = new(history)
+			answer = "Sec-WebSocket-Extensions: " + deflateTakeover
+		}
 		if window != 0 {
 			answer += "; server_max_window_bits=" + strconv.Itoa(int(window))
 		}
@@ -101,16 +108,16 @@ func (r *Request) count(name string) (n int) {
 	return n
 }
 
-// chooseSubprotocol is the best of ours that the client names.
-func chooseSubprotocol(r *Request, ours []string) string {
-	for _, p := range ours {
+// chooseSubprotocol is the best of ours that the client names; nil: none.
+func chooseSubprotocol(r *Request, ours []string) *string {
+	for i, p := range ours {
 		for t := range r.tokens("Sec-WebSocket-Protocol") {
 			if t == p {
-				return p
+				return &ours[i]
 			}
 		}
 	}
-	return ""
+	return nil
 }
 
 func acceptKey(key string) string {
