@@ -54,6 +54,11 @@ type Config struct {
 	// clients have its address: then the client that holds most goes. The buffers that the messages are in
 	// may be four times as large. Defaults to 64 MiB.
 	PartialBytes int
+	// TakeoverBytes lets clients compress with context takeover (RFC 7692 section 7.1.1.2) on listeners that Compress, and bounds what is kept for it, in bytes a loop: 32 KiB for each
+	// client that it is agreed to with, as long as that is there. Past it, further clients are answered client_no_context_takeover, as all are by default: each message is then to be
+	// compressed by itself, and nothing is kept. Defaults to 0. There are clients that compress with context takeover whatever they are answered: theirs are closed with 1007, and
+	// told why.
+	TakeoverBytes int
 	// MaxUnacked bounds what of one client no worker has acknowledged yet, in bytes; beyond it the client's reads pause. Defaults to 256 KiB.
 	MaxUnacked int
 	// MaxBuffered bounds what waits for clients that read slowly, in bytes a loop; past it those with most waiting are closed first. Defaults to 256 MiB.

@@ -37,7 +37,9 @@ func (s *session) handshake(in []byte) int {
 			return len(in)
 		}
 	}
-	ws, response, err := codec.Upgrade(req, &s.lis.upgrade)
+	options := s.lis.upgrade
+	options.ClientTakeover = s.loop.windows+codec.WindowSize <= s.loop.g.cfg.TakeoverBytes
+	ws, response, err := codec.Upgrade(req, &options)
 	switch {
 	case errors.Is(err, codec.ErrOrigin):
 		s.refuseOrigin(req, response)
@@ -50,6 +52,12 @@ func (s *session) handshake(in []byte) int {
 		return len(in)
 	}
 	s.codec = ws
+	switch l := s.loop; {
+	case ws.ClientTakeover():
+		l.windows += codec.WindowSize // until OnClose
+	case !options.ClientTakeover && l.g.cfg.TakeoverBytes > 0 && s.lis.Compress && req.Header("Sec-WebSocket-Extensions") != "":
+		l.stats.TakeoversRefused++
+	}
 	s.open()
 	return n
 }

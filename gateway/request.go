@@ -64,6 +64,9 @@ func (s *session) keepRequest(req *codec.Request, subprotocol string) bool {
 	return true
 }
 
+// target is the request target, path and query; empty for anything but WebSocket.
+func (s *session) target() string { return link.RequestTarget(s.request) }
+
 // probes are the paths of plain requests that load balancers and supervisors send time and again. The gateway answers them itself.
 const (
 	probeLive   = "/livez"

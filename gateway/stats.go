@@ -7,7 +7,7 @@ import (
 	"sluice/internal/link"
 )
 
-// LoopStats counts what one loop has seen since it started; Clients, Workers, Queued, Partial, Blocked, Unsent and Overloaded are as of now.
+// LoopStats counts what one loop has seen since it started; Clients, Workers, Queued, Partial, Windows, Blocked, Unsent and Overloaded are as of now.
 type LoopStats struct {
 	Clients, Workers int
 	Queued           int    // bytes of messages that wait for a worker or its credit
@@ -40,6 +40,8 @@ type LoopStats struct {
 	PartialCut       uint64            // clients cut because too much waited for the rest of its messages
 	Paced            uint64            // times that a client was not read because it had sent too fast
 	Partial          int               // bytes held now of messages that have not come whole
+	Windows          int               // bytes that may be kept now for clients with context takeover: 32 KiB each
+	TakeoversRefused uint64            // WebSockets opened without context takeover, because Config.TakeoverBytes was reached
 	Ends             map[string]uint64 // of connections, clients or not, by reason
 	Slow
 }
@@ -93,6 +95,7 @@ func (l *loop) snapshot() LoopStats {
 	s.Workers = len(l.pool.links)
 	s.Queued = l.held
 	s.Partial = l.partial
+	s.Windows = l.windows
 	s.Ends = make(map[string]uint64)
 	for reason, n := range l.ends {
 		if n > 0 {
@@ -137,6 +140,8 @@ func (s *LoopStats) add(o LoopStats) {
 	s.PartialCut += o.PartialCut
 	s.Paced += o.Paced
 	s.Partial += o.Partial
+	s.Windows += o.Windows
+	s.TakeoversRefused += o.TakeoversRefused
 	if s.Ends == nil {
 		s.Ends = make(map[string]uint64)
 	}

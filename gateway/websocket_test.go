@@ -306,9 +306,9 @@ func TestNothingFollowsACloseFrame(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.Listener{}))
 	for sent, told := range map[string]string{
-		"\x81\x02hi":             "\x88\x02\x03\xea", // not masked: 1002
-		masked(0x81, "\xff"):     "\x88\x02\x03\xef", // not UTF-8: 1007
-		masked(0x88, "\x03\xe8"): "\x88\x02\x03\xe8", // a farewell
+		"\x81\x02hi":             "\x88\x2e\x03\xeaa client masks its frames, a server does not", // 1002
+		masked(0x81, "\xff"):     "\x88\x13\x03\xeftext is not UTF-8",                            // 1007
+		masked(0x88, "\x03\xe8"): "\x88\x02\x03\xe8",                                             // a farewell
 	} {
 		conn := dial(t, hostport(g.Addrs()[0]))
 		_ = conn.SetDeadline(time.Now().Add(patience))
