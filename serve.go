@@ -264,8 +264,8 @@ func (o *options) listeners(page pageOn) (all []gateway.Listener) {
 			l.Origins, l.Hosts, l.Compress = o.origins, o.hosts, o.compress
 			l.KeepHeaders = append(gateway.KeptHeaders(), o.keep...)
 			if page != nil {
-				_, path, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
-				l.Page = page("/" + path)
+				l.Subprotocols = []string{"chat"} // what its browsers may call it
+				l.Page = page(pathOf(url))
 			}
 		} else {
 			l.Heartbeat = o.idle / (idleMisses + 1) // closed when the last of them is over
@@ -274,6 +274,16 @@ func (o *options) listeners(page pageOn) (all []gateway.Listener) {
 		all = append(all, l)
 	}
 	return all
+}
+
+// pathOf is the path of a ws listener's URL, the shortest one if there are several; empty: any.
+func pathOf(listen string) string {
+	address, _, _ := strings.Cut(strings.TrimPrefix(listen, "ws://"), "?")
+	_, path, found := strings.Cut(address, "/")
+	if path = strings.TrimSuffix(path, "*"); !found || path == "" && strings.HasSuffix(address, "*") {
+		return ""
+	}
+	return "/" + path
 }
 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
