@@ -14,6 +14,11 @@ func deflating(d *Deflate, client bool, max int) *WebSocket {
 	return &WebSocket{max: int32(max), deflate: d, window: maxWindow, client: client}
 }
 
+// inflate expands a message with nothing before it.
+func (d *Deflate) inflate(message []byte, limit int) ([]byte, error) {
+	return d.expand(message, nil, limit)
+}
+
 // RFC 7692 section 7.2.3.
 func TestDeflateExamples(t *testing.T) {
 	t.Parallel()
@@ -65,7 +70,7 @@ func TestDeflateBomb(t *testing.T) {
 	if got.err != ErrTooBig || got.reply != string(plainFrame(0x88, closing(1009, tooBig))) {
 		t.Errorf("%d bytes to 200 MiB: %v", len(bomb), got)
 	}
-	if b, err := d.inflate(bomb, nil, limit); b != nil || err != ErrTooBig {
+	if b, err := d.inflate(bomb, limit); b != nil || err != ErrTooBig {
 		t.Errorf("%d bytes, error %v", len(b), err)
 	}
 	// It is found out long before its end.

@@ -121,11 +121,11 @@ func FuzzInflate(f *testing.F) {
 	f.Add([]byte("\x00\x05\x00\xfa\xffHello\x00"), uint16(4))
 	d := NewDeflate()
 	f.Fuzz(func(t *testing.T, in []byte, limit uint16) {
-		out, err := d.inflate(in, nil, int(limit))
+		out, err := d.inflate(in, int(limit))
 		if len(out) > int(limit) || err != nil && out != nil {
 			t.Fatalf("%d bytes of %d, error %v", len(out), limit, err)
 		}
-		again, err2 := d.inflate(in, nil, int(limit))
+		again, err2 := d.inflate(in, int(limit))
 		if !bytes.Equal(out, again) || errors.Is(err, ErrTooBig) != errors.Is(err2, ErrTooBig) {
 			t.Fatalf("%q, then %q: %v, %v", out, again, err, err2)
 		}

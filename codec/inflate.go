@@ -76,8 +76,8 @@ func (z *inflater) goOn(before []byte) (bool, error) {
 	return true, z.r.(flate.Resetter).Reset(z, before)
 }
 
-// inflate expands a message, which may refer to what was before it. It gives up with ErrTooBig when it has more than limit bytes; it never holds much more than that.
-func (d *Deflate) inflate(message, before []byte, limit int) ([]byte, error) {
+// expand expands a message, which may refer to what was before it. It gives up with ErrTooBig when it has more than limit bytes; it never holds much more than that.
+func (d *Deflate) expand(message, before []byte, limit int) ([]byte, error) {
 	z, err := d.reader(message, before, ending)
 	defer d.release(z)
 	if err != nil {
@@ -142,7 +142,7 @@ func (d *Deflate) exceeds(start, before []byte, limit int) bool {
 
 // refersBack reports whether a message that cannot be expanded could be with something before it: its sender has context takeover.
 func (d *Deflate) refersBack(message []byte, limit int) bool {
-	_, err := d.inflate(message, make([]byte, WindowSize), limit)
+	_, err := d.expand(message, make([]byte, WindowSize), limit)
 	return err == nil || errors.Is(err, ErrTooBig)
 }
 
@@ -164,7 +164,7 @@ func (d *Deflate) release(z *inflater) {
 
 // inflate expands a message that has come, and keeps it where the client may refer to it.
 func (w *WebSocket) inflate(message []byte) ([]byte, error) {
-	m, err := w.deflate.inflate(message, w.before(), int(w.max))
+	m, err := w.deflate.expand(message, w.before(), int(w.max))
 	if err == nil && w.past != nil {
 		w.past.add(m)
 	}
