@@ -127,7 +127,7 @@ func acceptKey(key string) string {
 
 // Refusal is the response to a request that ReadRequest or Upgrade refused: its body says what is wrong. The connection ends with it.
 func Refusal(err error) []byte {
-	why := strings.TrimPrefix(err.Error(), "codec: ")
+	why := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "codec: "), "bad request: ")
 	switch {
 	case errors.Is(err, ErrHeadTooBig):
 		return Status(http.StatusRequestHeaderFieldsTooLarge, why)

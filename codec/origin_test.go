@@ -146,7 +146,7 @@ func TestRefusalsSayWhy(t *testing.T) {
 		{UpgradeOptions{}, []string{"Origin", "Origin: https://evil.example"}, `Forbidden: origin not allowed: "https://evil.example" is neither that of the host that was asked, "server.example.com",`},
 		{UpgradeOptions{Loopback: true}, nil, `Forbidden: origin not allowed: the page came by the name "server.example.com"`},
 		{UpgradeOptions{}, []string{"none", "Origin: http://a"}, "Forbidden: origin not allowed: there are several"},
-		{UpgradeOptions{}, []string{"Sec-WebSocket-Key", ""}, "Bad Request: bad request: Sec-WebSocket-Key\n"},
+		{UpgradeOptions{}, []string{"Sec-WebSocket-Key", ""}, "Bad Request: Sec-WebSocket-Key\n"},
 		{UpgradeOptions{}, []string{"Origin", "Origin: https://" + strings.Repeat("\xc3\xa9", 4000)}, "Forbidden: origin not allowed: "},
 	} {
 		_, response, err := Upgrade(mustRead(t, sampleUpgrade(tt.changes...)), &tt.o)
