@@ -6,12 +6,15 @@ import (
 	"encoding/hex"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"sluice/internal/proctest"
 )
@@ -30,6 +33,10 @@ func TestWhatWasMeant(t *testing.T) {
 		{"gateway --listen 127.0.0.1:7272", "write ws://127.0.0.1:7272"},
 		{"gateway --listen http://127.0.0.1:7272", "write ws://127.0.0.1:7272"},
 		{"gateway --listen tcp://127.0.0.1:7272", "write text://127.0.0.1:7272"},
+		{"gateway --listen ws://127.0.0.1:0/chat?room=a", "there is no option \"room\", only subprotocol=NAME[,NAME]"},
+		{"gateway --listen ws://127.0.0.1:0?subprotocol=a,a", "--listen: \"a\" stands there twice"},
+		{"gateway --origin https://chat.example/room", "--origin: \"https://chat.example/room\" is no origin"},
+		{"gateway --takeover-bytes -1", "--takeover-bytes: -1 is negative"},
 		{"gateway --max-output -1", "--max-output: -1 is negative"},
 		{"gateway --max-output 0", "--max-output: 0 is too little (default 1048576)"},
 		{"gateway --idle 0", "--idle: 0 is too little (default 10m0s)"},
@@ -51,6 +58,40 @@ func TestWhatWasMeant(t *testing.T) {
 			t.Errorf("sluice %s: exit code %d, not 2, or without %q: %s", c.line, cmd.ProcessState.ExitCode(), c.says, out)
 		}
 	}
+}
+
+// TestListenURLs opens WebSockets on the path and with the sub-protocol that --listen names, and has the chat's page find its socket there.
+func TestListenURLs(t *testing.T) {
+	bin := proctest.Build(t)
+	for _, c := range []struct{ url, socket, target, offers, agreed string }{
+		{"ws://127.0.0.1:0", "./", "/anything", "chat", "chat"},
+		{"ws://127.0.0.1:0/*", "./", "/anything", "other", ""},
+		{"ws://127.0.0.1:0/chat", "./chat", "/chat/", "other,chat", "chat"},
+		{"ws://127.0.0.1:0/chat/*?subprotocol=v2,v1", "./chat/", "/chat/room?a=b", "v1,v2", "v2"},
+		{"ws://127.0.0.1:0?subprotocol=v2", "./", "/", "chat", ""},
+	} {
+		server := proctest.Start(t, nil, bin, "chat", "--listen", c.url, "--takeover-bytes", "32768")
+		addr, _, _ := strings.Cut(strings.TrimPrefix(server.Addrs["ws"], "ws://"), "/")
+		page, err := http.Get("http://" + addr + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		html, err := io.ReadAll(page.Body)
+		_ = page.Body.Close()
+		if err != nil || !strings.Contains(string(html), `data-socket="`+c.socket+`"`) {
+			t.Errorf("%s: the page's socket is not at %s: %.100s, %v", c.url, c.socket, html, err)
+		}
+		ws, response, err := websocket.Dial(t.Context(), "ws://"+addr+c.target, &websocket.DialOptions{Subprotocols: strings.Split(c.offers, ","), CompressionMode: websocket.CompressionContextTakeover})
+		if err != nil {
+			t.Errorf("%s is not opened on %s: %v", c.url, c.target, err)
+			continue
+		}
+		if extensions := response.Header.Get("Sec-WebSocket-Extensions"); ws.Subprotocol() != c.agreed || extensions != "permessage-deflate; server_no_context_takeover" {
+			t.Errorf("%s: agreed to %q and to %q", c.url, ws.Subprotocol(), extensions)
+		}
+		_ = ws.CloseNow()
+	}
+	http.DefaultClient.CloseIdleConnections()
 }
 
 // TestKeyFiles takes a key from a file or a pipe, and reads neither a device nor anything else for ever.

@@ -40,6 +40,7 @@ type options struct {
 	held      int
 	queued    int
 	partial   int
+	takeover  int
 	groups    int
 	names     int
 	window    int
@@ -65,12 +66,13 @@ type options struct {
 
 func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f := c.Flags()
-	f.StringArrayVar(&o.listen, "listen", listen, "where clients connect: ws://HOST:PORT[/path] text:// json:// jsonl:// frame://; repeatable. Of json and frame each message stands behind its length, four bytes, big-endian, which counts itself: 00 00 00 09 68 65 6c 6c 6f is hello")
-	f.StringArrayVar(&o.origins, "origin", nil, "a host, besides the listener's own, whose pages may open a WebSocket: HOST, HOST:PORT, https://HOST, *.DOMAIN; repeatable")
+	f.StringArrayVar(&o.listen, "listen", listen, "where clients connect: ws://HOST:PORT[/path][?subprotocol=NAME,…] text:// json:// jsonl:// frame://; a path that ends in /* is for all paths below it; repeatable. Of json and frame each message stands behind its length, four bytes, big-endian, which counts itself: 00 00 00 09 68 65 6c 6c 6f is hello")
+	f.StringArrayVar(&o.origins, "origin", nil, "a host, besides the listener's own, whose pages may open a WebSocket: HOST, HOST:PORT, https://HOST, with a / behind it or without, *.DOMAIN; repeatable")
 	f.StringArrayVar(&o.hosts, "host", nil, "a name of the listeners themselves, HOST, HOST:PORT or *.DOMAIN; their pages are served and may open WebSockets only by these and by loopback names (default: on a loopback address loopback names and --origin, else any name); repeatable")
 	f.StringArrayVar(&o.keep, "keep-header", nil, "a header field of a WebSocket's request that workers see, besides "+strings.Join(gateway.KeptHeaders(), ", ")+"; * is all; repeatable")
 	f.IntVar(&o.limits.MaxRequest, "max-request", 8<<10, "what is kept of a WebSocket's request as long as it is open, target and kept header fields, in bytes; past it 431")
 	f.BoolVar(&o.compress, "compress", true, "offer permessage-deflate")
+	f.IntVar(&o.takeover, "takeover-bytes", 0, "let clients compress with context takeover: what may be kept for it of all clients of an event loop, in bytes, 32768 each; past it, and with 0, they are to compress each message by itself")
 	o.limitFlags(c)
 	o.slowFlags(c)
 	f.StringVar(&o.reactors, "reactors", "auto", "event loops: a number, or auto for one per processor")
@@ -284,8 +286,8 @@ func (o *options) listeners(page pageOn) (all []gateway.Listener) {
 			l.Origins, l.Hosts, l.Compress = o.origins, o.hosts, o.compress
 			l.KeepHeaders = append(gateway.KeptHeaders(), o.keep...)
 			if page != nil {
-				_, path, _ := strings.Cut(strings.TrimPrefix(url, "ws://"), "/")
-				l.Page = page("/" + path)
+				l.Subprotocols = []string{"chat"} // what its browsers may call it
+				l.Page = page(pathOf(url))
 			}
 		} else {
 			l.Heartbeat = o.idle / (idleMisses + 1) // closed when the last of them is over
@@ -296,8 +298,18 @@ func (o *options) listeners(page pageOn) (all []gateway.Listener) {
 	return all
 }
 
+// pathOf is the path of a ws listener's URL, the shortest one if there are several; empty: any.
+func pathOf(listen string) string {
+	address, _, _ := strings.Cut(strings.TrimPrefix(listen, "ws://"), "?")
+	_, path, found := strings.Cut(address, "/")
+	if path = strings.TrimSuffix(path, "*"); !found || path == "" && strings.HasSuffix(address, "*") {
+		return ""
+	}
+	return "/" + path
+}
+
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
-	cfg := gateway.Config{Inner: o.inner, Advertise: o.advertise, Key: key, PinCPUs: o.pin, DrainDelay: o.delay, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, HoldBytes: o.held, PartialBytes: o.partial, MaxQueueBytes: o.queued, MaxGroups: o.groups, MaxGroupBytes: o.names, Logger: o.log}
+	cfg := gateway.Config{Inner: o.inner, Advertise: o.advertise, Key: key, PinCPUs: o.pin, DrainDelay: o.delay, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, HoldBytes: o.held, PartialBytes: o.partial, TakeoverBytes: o.takeover, MaxQueueBytes: o.queued, MaxGroups: o.groups, MaxGroupBytes: o.names, Logger: o.log}
 	switch o.overflow {
 	case "close":
 		o.limits.Overflow = engine.CloseSlow
@@ -352,7 +364,7 @@ func flagOf(field string) string {
 		"URL": "listen", "Loops": "reactors", "PerIPRate": "connect-rate", "MaxRate": "message-rate", "MaxByteRate": "byte-rate", "Inner": "inner", "Advertise": "advertise",
 		"MaxMessage": "max-message", "MaxRequest": "max-request", "KeepHeaders": "keep-header", "Hosts": "host", "Origins": "origin",
 		"MaxOutput": "max-output", "MaxBuffered": "max-buffered", "HoldBytes": "hold-bytes",
-		"PartialBytes": "partial-bytes", "MaxQueueBytes": "queue-bytes", "MaxGroups": "max-groups", "MaxGroupBytes": "max-group-bytes", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
+		"PartialBytes": "partial-bytes", "TakeoverBytes": "takeover-bytes", "Subprotocols": "listen", "MaxQueueBytes": "queue-bytes", "MaxGroups": "max-groups", "MaxGroupBytes": "max-group-bytes", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
 		"HandshakeTimeout": "handshake-timeout", "FirstMessage": "first-message", "MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "Stall": "stall",
 		"Overflow": "overflow", "DrainFor": "drain-for", "DrainTimeout": "drain-for", "DrainPace": "drain-pace", "DrainDelay": "drain-delay",
 		"Gateways": "gateway", "Name": "name", "Weight": "weight",

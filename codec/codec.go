@@ -3,6 +3,7 @@ package codec
 import (
 	"cmp"
 	"errors"
+	"math"
 )
 
 // Event says what Decode took from the front of the input.
@@ -36,3 +37,5 @@ const (
 )
 
 func limit(n int) int { return cmp.Or(n, DefaultMaxMessage) }
+
+func limit32(n int) int32 { return int32(min(limit(n), math.MaxInt32/2)) }

@@ -11,7 +11,12 @@ import (
 )
 
 func deflating(d *Deflate, client bool, max int) *WebSocket {
-	return &WebSocket{max: max, deflate: d, window: maxWindow, client: client}
+	return &WebSocket{max: int32(max), deflate: d, window: maxWindow, client: client}
+}
+
+// inflate expands a message with nothing before it.
+func (d *Deflate) inflate(message []byte, limit int) ([]byte, error) {
+	return d.expand(message, nil, limit)
 }
 
 // RFC 7692 section 7.2.3.
@@ -39,6 +44,11 @@ func TestDeflateExamples(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
+	sliding := deflating(d, true, 99)
+	sliding.past = new(history)
+	if got := play(t, sliding, []byte("\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00\xc1\x05\xf2\x00\x11\x00\x00")); len(got.events) != 2 || got.events[1].payload != "Hello" {
+		t.Errorf("7.2.3.2 the window of the message before: %v", got)
+	}
 	if got := play(t, deflating(d, true, 99), []byte("\xc1\x02\xff\xff")); !errors.Is(got.err, ErrProtocol) || len(got.events) > 0 {
 		t.Errorf("no deflated data: %v", got)
 	}
@@ -57,7 +67,7 @@ func TestDeflateBomb(t *testing.T) {
 	bomb := z.Bytes()[:z.Len()-4]
 	d := NewDeflate()
 	got := play(t, deflating(d, false, limit), frameOf(0xc2, string(bomb)))
-	if got.err != ErrTooBig || got.reply != string(plainFrame(0x88, closing(1009, ""))) {
+	if got.err != ErrTooBig || got.reply != string(plainFrame(0x88, closing(1009, tooBig))) {
 		t.Errorf("%d bytes to 200 MiB: %v", len(bomb), got)
 	}
 	if b, err := d.inflate(bomb, limit); b != nil || err != ErrTooBig {

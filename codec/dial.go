@@ -66,7 +66,7 @@ func ReadResponse(in []byte, key string, o *DialOptions) (ws *WebSocket, n int, 
 	if r.headers, err = readHeaders(headers); err != nil {
 		return nil, 0, err
 	}
-	ws = &WebSocket{max: limit(o.MaxMessage), client: true}
+	ws = &WebSocket{max: limit32(o.MaxMessage), client: true}
 	if err := ws.agree(&r, key, o); err != nil {
 		return nil, 0, err
 	}
@@ -82,7 +82,9 @@ func (w *WebSocket) agree(r *Request, key string, o *DialOptions) error {
 	if r.count("Sec-WebSocket-Protocol") > 1 || p != "" && !slices.Contains(o.Subprotocols, p) {
 		return fmt.Errorf("%w: subprotocol %q was not asked for", ErrBadRequest, p)
 	}
-	w.protocol = p
+	if p != "" {
+		w.protocol = &p
+	}
 	granted, ok := readExtensions(r.list("Sec-WebSocket-Extensions"))
 	if !ok || len(granted) > 1 || len(granted) == 1 && (o.Deflate == nil || !granted[0].agreed()) {
 		return fmt.Errorf("%w: extensions that were not asked for", ErrBadRequest)

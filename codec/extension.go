@@ -73,7 +73,7 @@ func (s *fieldScanner) value() (string, bool) {
 		return v, v != ""
 	}
 	v, rest, found := strings.Cut(s.s, `"`)
-	if !found || !isToken(v) {
+	if !found || !IsToken(v) {
 		return "", false
 	}
 	s.s = strings.TrimLeft(rest, " \t")

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 )
 
@@ -42,6 +43,8 @@ func (f Frame) Encoding() uint8 { return encodingFrame }
 
 const lengthSize = 4
 
+var errShort = fmt.Errorf("%w: a length below 4, which counts its own four bytes", ErrProtocol)
+
 // counted cuts a payload behind its length off in, and returns the bytes taken,
 // 0 when it is not all there yet.
 func counted(in []byte, limit int) ([]byte, int, error) {
@@ -51,7 +54,7 @@ func counted(in []byte, limit int) ([]byte, int, error) {
 	total := uint64(binary.BigEndian.Uint32(in))
 	switch {
 	case total < lengthSize:
-		return nil, 0, ErrProtocol
+		return nil, 0, errShort
 	case total-lengthSize > uint64(limit):
 		return nil, 0, ErrTooBig
 	case total > uint64(len(in)):

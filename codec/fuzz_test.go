@@ -15,6 +15,7 @@ func FuzzWebSocketDecode(f *testing.F) {
 	all := slices.Concat(dialogue(600)...)
 	f.Add(all, uint16(5), uint16(300), byte(0))
 	f.Add(frameOf(0xc1, "\xf2\x48\xcd\xc9\xc9\x07\x00"), uint16(3), uint16(9), byte(1))
+	f.Add(slices.Concat(frameOf(0xc1, "\xf2\x48\xcd\xc9\xc9\x07\x00"), frameOf(0xc1, "\xf2\x00\x11\x00\x00")), uint16(3), uint16(9), byte(5)) // RFC 7692 section 7.2.3.2
 	f.Add(slices.Concat(plainFrame(0x01, "\xe2\x82"), plainFrame(0x89, ""), plainFrame(0x80, "\xac")), uint16(3), uint16(4), byte(2))
 	f.Add(frameOf(0x82, string(make([]byte, waitFor+9))), uint16(100), uint16(waitFor), byte(0))
 	f.Fuzz(func(t *testing.T, in []byte, i, j uint16, kind byte) {
@@ -22,6 +23,9 @@ func FuzzWebSocketDecode(f *testing.F) {
 			w := &WebSocket{max: limit, window: maxWindow, client: kind&2 != 0}
 			if kind&1 != 0 {
 				w.deflate = d
+			}
+			if kind&4 != 0 {
+				w.past = new(history)
 			}
 			return w
 		}
@@ -94,7 +98,7 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		for name, value := range r.Headers() {
-			if !isToken(name) || bytes.ContainsAny([]byte(value), "\r\n\x00") {
+			if !IsToken(name) || bytes.ContainsAny([]byte(value), "\r\n\x00") {
 				t.Fatalf("%q: %q", name, value)
 			}
 		}

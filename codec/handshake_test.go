@@ -78,7 +78,7 @@ func TestUpgradeRefuses(t *testing.T) {
 		{400, []string{"Sec-WebSocket-Key", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25j"}},
 		{400, []string{"Sec-WebSocket-Key", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=!"}},
 		{400, []string{"none", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}}, // two of them
-		{400, []string{"none", "Content-Length: 0"}},
+		{101, []string{"none", "Content-Length: 0"}},                           // as devices send it
 		{400, []string{"GET", "GET /chat HTTP/1.0"}},
 		{400, []string{"none", "Sec-WebSocket-Extensions: a; b c"}},
 		{426, []string{"Sec-WebSocket-Version", ""}},
@@ -124,7 +124,24 @@ func TestReadRequest(t *testing.T) {
 		{"GET  / HTTP/1.1\r\n" + host + "\r\n", ErrBadRequest},
 		{"GET / HTTP/1.1 \r\n" + host + "\r\n", ErrBadRequest},
 		{"GET / HTTP/2.0\r\n" + host + "\r\n", ErrBadRequest},
-		{"GET http://a/ HTTP/1.1\r\n" + host + "\r\n", ErrBadRequest},
+		{"GET http://a/ HTTP/1.1\r\n" + host + "\r\n", nil},
+		{"GET http://a/ HTTP/1.1\r\n\r\n", ErrBadRequest}, // a Host header is needed all the same (RFC 9112 section 3.2)
+		{"GET http:/a/ HTTP/1.1\r\n" + host + "\r\n", ErrBadRequest},
+		{"GET http:///a HTTP/1.1\r\n" + host + "\r\n", ErrBadRequest},
+		{"GET http://u@a/ HTTP/1.1\r\n" + host + "\r\n", ErrBadRequest},
+		{"GET http://a#b HTTP/1.1\r\n" + host + "\r\n", ErrBadRequest},
+		{"GET ftp://a/ HTTP/1.1\r\n" + host + "\r\n", ErrBadRequest},
+		{"GET a/ HTTP/1.1\r\n" + host + "\r\n", ErrBadRequest},
+		{"\r\nGET / HTTP/1.1\r\n" + host + "\r\n", nil},
+		{"\r\n\r\n\r\nGET / HTTP/1.1\r\n" + host + "\r\n", nil},
+		{"\r", nil}, // not whole
+		{"\r\n", nil},
+		{"\r\n\r", nil},
+		{"\r\n\r\n", nil},
+		{"\n", ErrBadRequest},
+		{"\r\r\n", ErrBadRequest},
+		{"\r\n GET / HTTP/1.1\r\n" + host + "\r\n", ErrBadRequest},
+		{strings.Repeat("\r\n", 8<<10), ErrHeadTooBig},
 		{"GET /\x00 HTTP/1.1\r\n" + host + "\r\n", ErrBadRequest},
 		{"GET /\x80 HTTP/1.1\r\n" + host + "\r\n", ErrBadRequest},
 		{"GET / HTTP/1.1\r\n\r\n", ErrBadRequest},
@@ -142,11 +159,11 @@ func TestReadRequest(t *testing.T) {
 		{"GET / HTTP/1.1\r\n" + host + "A: " + strings.Repeat("b", 16<<10) + "\r\n\r\n", ErrHeadTooBig},
 	}
 	for _, tt := range tests {
-		if r, _, err := ReadRequest([]byte(tt.in)); !errors.Is(err, tt.err) || (r == nil) != (err != nil) {
+		if r, n, err := ReadRequest([]byte(tt.in)); !errors.Is(err, tt.err) || (r == nil) != (n == 0) || r != nil && n != len(tt.in) {
 			t.Errorf("%.60q: error %v, want %v", tt.in, err, tt.err)
 		}
 	}
-	whole := sampleUpgrade()
+	whole := "\r\n" + sampleUpgrade("GET ", "GET http://other.example/chat HTTP/1.1")
 	for i := range len(whole) {
 		if r, n, err := ReadRequest([]byte(whole[:i])); r != nil || n != 0 || err != nil {
 			t.Fatalf("%d bytes: %v, %d taken, error %v", i, r, n, err)
@@ -173,6 +190,34 @@ func TestRequest(t *testing.T) {
 	}
 	if !r.IsUpgrade() || mustRead(t, "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n").IsUpgrade() {
 		t.Error("IsUpgrade")
+	}
+}
+
+// RFC 9112 section 3.2.2: the host of an absolute target is the one that counts, and what stands behind it is the target.
+func TestAbsoluteTarget(t *testing.T) {
+	t.Parallel()
+	for target, want := range map[string]string{
+		"/chat?a=b":                      "server.example.com /chat?a=b",
+		"//chat?a=b":                     "server.example.com //chat?a=b",
+		"/http://x/":                     "server.example.com /http://x/",
+		"http://other.example/chat?a=b":  "other.example /chat?a=b",
+		"ws://other.example:81/a//b/../": "other.example:81 /a//b/../",
+		"WSS://OTHER.example":            "OTHER.example /",
+		"https://other.example?a=/b":     "other.example /?a=/b",
+		"http://[::1]:7272/":             "[::1]:7272 /",
+	} {
+		r := mustRead(t, sampleUpgrade("GET", "GET "+target+" HTTP/1.1"))
+		if got := r.Header("Host") + " " + r.Target; got != want || r.count("Host") != 1 {
+			t.Errorf("%s: %q, want %q", target, got, want)
+		}
+	}
+	old := mustRead(t, "GET http://other.example/ HTTP/1.0\r\n\r\n")
+	if old.Header("Host") != "other.example" {
+		t.Errorf("without a Host header the host is %q", old.Header("Host"))
+	}
+	r := mustRead(t, sampleUpgrade("GET", "GET ws://evil.example/ HTTP/1.1")) // its Origin is that of the Host header
+	if _, _, err := Upgrade(r, &UpgradeOptions{}); !errors.Is(err, ErrOrigin) {
+		t.Errorf("an origin that is not the target's host: %v", err)
 	}
 }
 

@@ -1,13 +1,16 @@
 package codec
 
+import "bytes"
+
 // JSON carries one JSON document behind its length, every message text:
 //
 //	+----------------+-------------------+
 //	| length uint32  | document          |
 //	+----------------+-------------------+
 //
-// Big-endian; the length counts its own four bytes. A document that
-// CheckDocument refuses ends the stream.
+// Big-endian; the length counts its own four bytes. A byte order mark in front
+// of a document is skipped (RFC 8259 section 8.1). A document that CheckDocument
+// refuses ends the stream.
 type JSON struct {
 	MaxMessage int // bytes of a document. Defaults to DefaultMaxMessage.
 }
@@ -18,6 +21,7 @@ func (j JSON) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []b
 	if n == 0 {
 		return None, nil, 0, out, err
 	}
+	payload = skipMark(payload)
 	if err = CheckDocument(payload); err != nil {
 		return None, nil, 0, out, err
 	}
@@ -42,3 +46,6 @@ func (j JSON) AppendPing(dst []byte) []byte { return dst }
 
 // Encoding is the same for every JSON.
 func (j JSON) Encoding() uint8 { return encodingJSON }
+
+// skipMark leaves out a byte order mark (U+FEFF in UTF-8) in front of a document.
+func skipMark(doc []byte) []byte { return bytes.TrimPrefix(doc, []byte("\xEF\xBB\xBF")) }

@@ -4,7 +4,8 @@ import "bytes"
 
 // JSONLines carries one JSON document per line, every message text. Lines are
 // Text's; one of white space alone is skipped and may serve a peer as a
-// heartbeat. A document that CheckDocument refuses ends the stream.
+// heartbeat. A byte order mark in front of a line is skipped (RFC 8259 section
+// 8.1). A document that CheckDocument refuses ends the stream.
 type JSONLines struct {
 	MaxMessage int // bytes of a line without its end. Defaults to DefaultMaxMessage.
 }
@@ -15,6 +16,7 @@ func (j JSONLines) Decode(in, out []byte) (ev Event, payload []byte, n int, repl
 	if n == 0 {
 		return None, nil, 0, out, err
 	}
+	payload = skipMark(payload)
 	if blank(payload) {
 		return None, nil, n, out, nil
 	}

@@ -1,25 +1,55 @@
 package codec
 
 import (
+	"cmp"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"strings"
 )
 
-// allowedOrigin reports whether the page that asks may connect: one of Origins, or one that came from the server itself, by a name that is the server's. Programs that are no
+// checkOrigin returns nil when the page that asks may connect: one of Origins, or one that came from the server itself, by a name that is the server's. Programs that are no
 // browser send no Origin.
-func allowedOrigin(r *Request, o *UpgradeOptions) bool {
-	if r.count("Origin") == 0 {
-		return true
+func checkOrigin(r *Request, o *UpgradeOptions) error {
+	switch r.count("Origin") {
+	case 0:
+		return nil
+	case 1:
+	default:
+		return fmt.Errorf("%w: there are several, and a browser sends one", ErrOrigin)
 	}
-	u, err := url.Parse(r.Header("Origin"))
-	if err != nil || r.count("Origin") > 1 {
+	origin, host := r.Header("Origin"), r.Header("Host")
+	u, err := url.Parse(origin)
+	own := err == nil && isOwn(u, host)
+	switch {
+	case own && o.Serves(host) || err == nil && matches(o.Origins, u.Scheme, u.Host):
+		return nil
+	case own:
+		return fmt.Errorf("%w: the page came by the name %q, which is not one of the server's", ErrOrigin, host)
+	}
+	return fmt.Errorf("%w: %q is neither that of the host that was asked, %q, nor another one that is allowed", ErrOrigin, origin, host)
+}
+
+// isOwn reports whether a page of an origin came from the host that is asked. A port that one of them leaves out is the scheme's.
+func isOwn(origin *url.URL, host string) bool {
+	name, port := splitHost(origin.Host)
+	asked, askedPort := splitHost(host)
+	if name == "" || name != asked {
 		return false
 	}
-	if u.Host != "" && strings.EqualFold(u.Host, r.Header("Host")) && o.Serves(u.Host) {
-		return true
+	usual := usualPort(origin.Scheme)
+	return cmp.Or(port, usual) == cmp.Or(askedPort, usual)
+}
+
+// usualPort is the port that need not be named with a scheme.
+func usualPort(scheme string) string {
+	switch strings.ToLower(scheme) {
+	case "http", "ws":
+		return "80"
+	case "https", "wss":
+		return "443"
 	}
-	return matches(o.Origins, u.Scheme, u.Host)
+	return ""
 }
 
 // Serves reports whether the server goes by a name, which may have a port behind it: by that of a Host header, for example. A page that a browser has by another name is
@@ -32,9 +62,11 @@ func (o *UpgradeOptions) Serves(host string) bool {
 	return isLoopback(name) || matches(o.Hosts, "", host) || matches(o.Origins, "", host)
 }
 
-// matches reports whether a list names a host. An element without a port is for any port, one without a scheme for any scheme; host is empty of an origin that is opaque.
+// matches reports whether a list names a host. An element without a port is for any port, one without a scheme for any scheme, and a slash may end it; host is empty of an
+// origin that is opaque. A host without a port has the scheme's; where there is no scheme, as with a Host header, that of http or of https.
 func matches(list []string, scheme, host string) bool {
 	name, port := splitHost(host)
+	port = cmp.Or(port, usualPort(scheme))
 	for _, entry := range list {
 		if entry == "*" {
 			return true
@@ -45,8 +77,9 @@ func matches(list []string, scheme, host string) bool {
 			}
 			entry = rest
 		}
-		allowed, only := splitHost(entry)
-		if name == "" || only != "" && only != port {
+		allowed, only := splitHost(strings.TrimSuffix(entry, "/"))
+		usual := port == "" && scheme == "" && (only == "80" || only == "443")
+		if name == "" || only != "" && only != port && !usual {
 			continue
 		}
 		if name == allowed || strings.HasPrefix(allowed, "*.") && strings.HasSuffix(name, allowed[1:]) {

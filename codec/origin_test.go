@@ -1,6 +1,11 @@
 package codec
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
 
 // Which pages may open a WebSocket: by Origin and Host, on a loopback address and elsewhere, with hosts and origins and without.
 func TestOrigins(t *testing.T) {
@@ -10,6 +15,7 @@ func TestOrigins(t *testing.T) {
 	listed := UpgradeOptions{Loopback: true, Origins: []string{"https://chat.example", "*.Friends.example", "app.example:8443", "[2001:db8::1]"}}
 	anywhere := UpgradeOptions{}
 	named := UpgradeOptions{Hosts: []string{"chat.example", "*.chat.example", "10.0.0.5:7272"}}
+	written := UpgradeOptions{Origins: []string{"HTTPS://App.Example/", "port.example:443"}} // as a browser shows it
 	everybody := UpgradeOptions{Loopback: true, Origins: []string{"*"}}
 	for _, tt := range []struct {
 		o            *UpgradeOptions
@@ -68,6 +74,16 @@ func TestOrigins(t *testing.T) {
 		{&anywhere, "chat.example", "https://chat.example", true},
 		{&anywhere, "evil.example", "http://evil.example", true}, // which is why there are Hosts
 		{&anywhere, "chat.example", "http://evil.example", false},
+		{&anywhere, "chat.example:443", "https://chat.example", true}, // a port that the scheme has anyway
+		{&anywhere, "chat.example", "https://chat.example:443", true},
+		{&anywhere, "chat.example:80", "http://chat.example", true},
+		{&anywhere, "[2001:db8::1]:443", "https://[2001:db8::1]", true},
+		{&anywhere, "CHAT.example:443", "HTTPS://chat.EXAMPLE", true},
+		{&anywhere, "chat.example:80", "https://chat.example", false},
+		{&anywhere, "chat.example:443", "http://chat.example", false},
+		{&anywhere, "chat.example:8443", "https://chat.example", false},
+		{&anywhere, "chat.example:443", "app://chat.example", false}, // a scheme of which no port is known
+		{&anywhere, "chat.example", "https://chat.example:8443", false},
 
 		{&named, "chat.example", "https://chat.example", true},
 		{&named, "eu.chat.example:7272", "https://eu.chat.example:7272", true},
@@ -76,6 +92,13 @@ func TestOrigins(t *testing.T) {
 		{&named, "localhost:7272", "http://localhost:7272", true},
 		{&named, "evil.example", "http://evil.example", false},
 		{&named, "chat.example.evil.example", "http://chat.example.evil.example", false},
+
+		{&written, "10.0.0.5:7272", "https://app.example", true},
+		{&written, "10.0.0.5:7272", "https://app.example:443", true},
+		{&written, "10.0.0.5:7272", "http://app.example", false},
+		{&written, "10.0.0.5:7272", "https://port.example", true},
+		{&written, "10.0.0.5:7272", "http://port.example", false},
+		{&written, "10.0.0.5:7272", "https://port.example:444", false},
 
 		{&everybody, "evil.example", "http://evil.example", true},
 		{&everybody, "evil.example", "null", true},
@@ -97,13 +120,39 @@ func TestServes(t *testing.T) {
 	loopback := UpgradeOptions{Loopback: true, Hosts: []string{"chat.example:443"}, Origins: []string{"https://page.example"}}
 	for host, want := range map[string]bool{
 		"localhost": true, "[::1]:1": true, "::1": true, "127.0.0.1:80": true, "page.example:8080": true, "chat.example:443": true,
-		"chat.example": false, "": false, ":80": false, "evil@localhost": false, "localhost:80:80": false, "[::1": true, "evil.example": false,
+		"chat.example":    true, // of https, whose port a browser does not name
+		"chat.example:80": false, "": false, ":80": false, "evil@localhost": false, "localhost:80:80": false, "[::1": true, "evil.example": false,
 	} {
 		if got := loopback.Serves(host); got != want {
 			t.Errorf("Serves(%q) is %v", host, got)
 		}
 	}
+	if o := (UpgradeOptions{Hosts: []string{"chat.example:8443"}}); o.Serves("chat.example") {
+		t.Error("a port that has to be named is taken for one that has not")
+	}
 	if o := (UpgradeOptions{}); !o.Serves("evil.example") || !o.Serves("") {
 		t.Error("with nothing set any name is the server's")
+	}
+}
+
+// A refusal's body says what is wrong, and no more of what was sent than fits on a screen.
+func TestRefusalsSayWhy(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		o       UpgradeOptions
+		changes []string
+		want    string
+	}{
+		{UpgradeOptions{}, []string{"Origin", "Origin: https://evil.example"}, `Forbidden: origin not allowed: "https://evil.example" is neither that of the host that was asked, "server.example.com",`},
+		{UpgradeOptions{Loopback: true}, nil, `Forbidden: origin not allowed: the page came by the name "server.example.com"`},
+		{UpgradeOptions{}, []string{"none", "Origin: http://a"}, "Forbidden: origin not allowed: there are several"},
+		{UpgradeOptions{}, []string{"Sec-WebSocket-Key", ""}, "Bad Request: Sec-WebSocket-Key\n"},
+		{UpgradeOptions{}, []string{"Origin", "Origin: https://" + strings.Repeat("\xc3\xa9", 4000)}, "Forbidden: origin not allowed: "},
+	} {
+		_, response, err := Upgrade(mustRead(t, sampleUpgrade(tt.changes...)), &tt.o)
+		head, body, _ := strings.Cut(string(response), "\r\n\r\n")
+		if err == nil || !strings.HasPrefix(body, tt.want) || len(body) > 1100 || !utf8.ValidString(body) || !strings.Contains(head, fmt.Sprintf("Content-Length: %d\r\n", len(body))) {
+			t.Errorf("%q is answered %q", tt.changes, response)
+		}
 	}
 }

@@ -29,7 +29,7 @@ const maxHead = 16 << 10
 // Request is the head of an HTTP/1.1 request without a body.
 type Request struct {
 	Method string // GET or HEAD
-	Target string // path and query, as sent
+	Target string // path and query, as sent; "/" where the client's has no path
 
 	headers []header // bound: the head of an HTTP request
 	old     bool     // HTTP/1.0
@@ -37,19 +37,25 @@ type Request struct {
 
 type header struct{ name, value string }
 
-// ReadRequest reads a request head from the front of in; what it returns does not refer to in. n is 0 when more is needed. It is strict: what proxies and servers are known
-// to read in two ways is refused.
+// ReadRequest reads a request head from the front of in; what it returns does not refer to in. n is 0 when more is needed. Empty lines before it are skipped (RFC 9112
+// section 2.2). Else it is strict: what proxies and servers are known to read in two ways is refused.
 func ReadRequest(in []byte) (r *Request, n int, err error) {
-	end := bytes.Index(in[:min(len(in), maxHead)], []byte("\r\n\r\n"))
+	head := in[:min(len(in), maxHead)]
+	for bytes.HasPrefix(head, []byte("\r\n")) {
+		head = head[2:]
+	}
+	skipped := min(len(in), maxHead) - len(head)
+	end := bytes.Index(head, []byte("\r\n\r\n"))
 	if end < 0 {
 		if len(in) >= maxHead {
 			return nil, 0, ErrHeadTooBig
 		}
-		return nil, 0, checkStart(in)
+		return nil, 0, checkStart(head)
 	}
-	line, headers, _ := strings.Cut(string(in[:end]), "\r\n")
+	line, headers, _ := strings.Cut(string(head[:end]), "\r\n")
 	r = new(Request)
-	if err := r.requestLine(line); err != nil {
+	host, err := r.requestLine(line)
+	if err != nil {
 		return nil, 0, err
 	}
 	if r.headers, err = readHeaders(headers); err != nil {
@@ -58,7 +64,10 @@ func ReadRequest(in []byte) (r *Request, n int, err error) {
 	if err := r.check(); err != nil {
 		return nil, 0, err
 	}
-	return r, end + 4, nil
+	if host != "" {
+		r.setHost(host)
+	}
+	return r, skipped + end + 4, nil
 }
 
 // readHeaders reads header lines. A folded one has no name that is a token; a bare CR or LF is no part of a value.
@@ -70,7 +79,7 @@ func readHeaders(lines string) ([]header, error) {
 	for line := range strings.SplitSeq(lines, "\r\n") {
 		name, value, found := strings.Cut(line, ":")
 		value = strings.Trim(value, " \t")
-		if !found || !isToken(name) || !isFieldValue(value) {
+		if !found || !IsToken(name) || !isFieldValue(value) {
 			return nil, fmt.Errorf("%w: header line %q", ErrBadRequest, line)
 		}
 		headers = append(headers, header{name, value})
@@ -80,13 +89,16 @@ func readHeaders(lines string) ([]header, error) {
 
 // checkStart refuses early what can never become a request, so that a stranger's bytes are not kept.
 func checkStart(in []byte) error {
+	if string(in) == "\r" {
+		return nil // of an empty line
+	}
 	for _, method := range []string{"GET ", "HEAD "} {
 		if n := min(len(in), len(method)); string(in[:n]) == method[:n] {
 			return nil
 		}
 	}
 	method, _, _ := bytes.Cut(in, []byte(" "))
-	if len(method) <= len("PROPPATCH") && isToken(string(method)) && strings.ToUpper(string(method)) == string(method) {
+	if len(method) <= len("PROPPATCH") && IsToken(string(method)) && strings.ToUpper(string(method)) == string(method) {
 		if len(method) == len(in) {
 			return nil // not whole yet
 		}
@@ -95,19 +107,62 @@ func checkStart(in []byte) error {
 	return ErrBadRequest
 }
 
-func (r *Request) requestLine(line string) error {
+// requestLine reads the first line. host is that of a target in absolute form (RFC 9112 section 3.2.2), empty of any other.
+func (r *Request) requestLine(line string) (host string, err error) {
 	method, rest, _ := strings.Cut(line, " ")
 	target, proto, _ := strings.Cut(rest, " ")
 	switch {
-	case !isToken(method) || proto != "HTTP/1.1" && proto != "HTTP/1.0":
-		return fmt.Errorf("%w: request line", ErrBadRequest)
+	case !IsToken(method) || proto != "HTTP/1.1" && proto != "HTTP/1.0":
+		return "", fmt.Errorf("%w: request line", ErrBadRequest)
 	case method != "GET" && method != "HEAD":
-		return ErrMethod
-	case !strings.HasPrefix(target, "/") || !isVisible(target):
-		return fmt.Errorf("%w: request target", ErrBadRequest)
+		return "", ErrMethod
+	}
+	target, host, ok := originForm(target)
+	if !ok || !isVisible(target) {
+		return "", fmt.Errorf("%w: request target", ErrBadRequest)
 	}
 	r.Method, r.Target, r.old = method, target, proto == "HTTP/1.0"
-	return nil
+	return host, nil
+}
+
+// originForm cuts a target in absolute form into path and query, and the host that stands before them. One that begins with its path stays as it is, and names no host.
+func originForm(target string) (path, host string, ok bool) {
+	if strings.HasPrefix(target, "/") {
+		return target, "", true
+	}
+	scheme, rest, _ := strings.Cut(target, "://")
+	switch strings.ToLower(scheme) {
+	case "http", "https", "ws", "wss":
+	default:
+		return "", "", false
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	if host = rest[:end]; host == "" || !isVisible(host) || strings.ContainsAny(host, `@"<>\^{|}`+"`") {
+		return "", "", false // a name and password have no place here (RFC 9110 section 4.2.4)
+	}
+	switch path = rest[end:]; {
+	case path == "":
+		path = "/"
+	case path[0] == '?':
+		path = "/" + path
+	case path[0] == '#':
+		return "", "", false
+	}
+	return path, host, true
+}
+
+// setHost has the host of an absolute target stand in place of the Host header, which says nothing then (RFC 9112 section 3.2.2).
+func (r *Request) setHost(host string) {
+	for i, h := range r.headers {
+		if strings.EqualFold(h.name, "Host") {
+			r.headers[i].value = host
+			return
+		}
+	}
+	r.headers = append(r.headers, header{"Host", host})
 }
 
 // check refuses what could be read in two ways.
@@ -215,8 +270,8 @@ func (r *Request) tokens(name string) iter.Seq[string] {
 	}
 }
 
-// isToken reports whether s is a token of RFC 9110 section 5.6.2.
-func isToken(s string) bool {
+// IsToken reports whether s is a token of RFC 9110 section 5.6.2.
+func IsToken(s string) bool {
 	for i := range len(s) {
 		if !isTokenByte(s[i]) {
 			return false

@@ -2,7 +2,6 @@ package codec
 
 import (
 	"encoding/binary"
-	"fmt"
 	"unicode/utf8"
 )
 
@@ -38,11 +37,12 @@ const maxControl = 125
 // WebSocket is one side of one WebSocket connection after its handshake (RFC 6455, RFC 7692). It is made by Upgrade or ReadResponse.
 type WebSocket struct {
 	// Static after the handshake.
-	max      int      // bytes of a message
-	deflate  *Deflate // nil: not negotiated
-	protocol string   // the subprotocol agreed on
+	max      int32    // bytes of a message
 	client   bool     // masks what it sends, and takes only unmasked frames
 	window   uint8    // with deflate: below maxWindow, only messages of up to 2^window bytes are compressed
+	deflate  *Deflate // nil: not negotiated
+	past     *history // what the client may refer to; nil: nothing, it has no context takeover
+	protocol *string  // the subprotocol agreed on; nil: none
 
 	farewelled bool      // a close frame was sent
 	over       bool      // the peer has closed or broken the rules: nothing more is read
@@ -73,7 +73,15 @@ type frame struct {
 }
 
 // Subprotocol is what the handshake agreed on; empty: none.
-func (w *WebSocket) Subprotocol() string { return w.protocol }
+func (w *WebSocket) Subprotocol() string {
+	if w.protocol == nil {
+		return ""
+	}
+	return *w.protocol
+}
+
+// ClientTakeover reports whether the client was agreed to have context takeover: up to WindowSize bytes are kept for it.
+func (w *WebSocket) ClientTakeover() bool { return w.past != nil }
 
 // Release gives up the buffer of the last payload. Decode does the same; call it when none may come for long, so that an idle connection holds nothing.
 func (w *WebSocket) Release() {
@@ -108,8 +116,13 @@ func (w *WebSocket) Inflated() int {
 	return 0
 }
 
-// Discard gives up reading, and what has come of a message.
-func (w *WebSocket) Discard() { w.end() }
+// Discard gives up reading, what has come of a message, and what the next one could refer to.
+func (w *WebSocket) Discard() {
+	w.end()
+	if w.past != nil {
+		w.past.b = nil
+	}
+}
 
 // Decode reads one frame, or a part of a large one, from the front of in; it unmasks in place. Pings are answered, and the last frame of a connection, in
 // reply. With Closed, payload is that of the close frame. After Closed or an error everything is taken and nothing comes of it.
@@ -123,7 +136,7 @@ func (w *WebSocket) Decode(in, out []byte) (ev Event, payload []byte, n int, rep
 	}
 	f, code := w.readHeader(in)
 	if code != 0 {
-		return w.fail(out, code, "frame header")
+		return w.fail(out, code, w.headerFault(&f, code))
 	}
 	if f.header == 0 {
 		return None, nil, 0, out, nil
@@ -132,7 +145,7 @@ func (w *WebSocket) Decode(in, out []byte) (ev Event, payload []byte, n int, rep
 		return w.control(&f, in, out)
 	}
 	if f.size > w.room(&f) {
-		return w.fail(out, closeTooBig, "")
+		return w.fail(out, closeTooBig, tooBig)
 	}
 	if len(in)-f.header < f.size {
 		return w.incomplete(&f, in, out)
@@ -156,9 +169,9 @@ func (w *WebSocket) room(f *frame) int {
 		compressed, have = a.compressed, len(a.message)
 	}
 	if compressed {
-		return maxDeflated(w.max) - have
+		return w.maxDeflated() - have
 	}
-	return w.max - have
+	return int(w.max) - have
 }
 
 // whole is a message in one frame: no copy.
@@ -201,7 +214,7 @@ func (w *WebSocket) readHeader(in []byte) (f frame, code uint16) {
 		if size>>63 != 0 || size <= 0xFFFF {
 			return f, closeProtocol
 		}
-		if size > uint64(maxDeflated(w.max)) { // and so that it fits an int
+		if size > uint64(w.maxDeflated()) { // and so that it fits an int
 			return f, closeTooBig
 		}
 	}
@@ -289,20 +302,21 @@ func (w *WebSocket) append(piece []byte, n int, out []byte) (Event, []byte, int,
 	}
 	more := a.left // bytes that can still come
 	if !a.last {
-		more = maxDeflated(w.max) - len(a.message) - len(piece)
+		more = w.maxDeflated() - len(a.message) - len(piece)
 	}
 	a.message = append(grow(a.message, len(piece), more), piece...)
 	if a.left > 0 || !a.last {
-		if a.compressed && probes(len(a.message)-len(piece), len(a.message)) && w.deflate.exceeds(a.message, w.max) {
-			return w.fail(out, closeTooBig, "")
+		if a.compressed && probes(len(a.message)-len(piece), len(a.message)) && w.exceeds(a.message) {
+			return w.fail(out, closeTooBig, tooBig)
 		}
 		return None, nil, n, out, nil
 	}
 	a.given = true
 	if a.compressed {
-		m, err := w.deflate.inflate(a.message, w.max)
+		m, err := w.inflate(a.message)
 		if err != nil {
-			return w.fail(out, inflateCode(err), "compressed message")
+			code, what := w.whyNot(a.message, err)
+			return w.fail(out, code, what)
 		}
 		a.inflated = max(0, len(m)-len(a.message))
 		a.message = m
@@ -381,14 +395,4 @@ func checkClose(payload []byte) uint16 {
 // onWire reports whether a close frame may carry the code: the registered ones, 3000-3999 for libraries, 4000-4999 for applications.
 func onWire(code uint16) bool {
 	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
-}
-
-// fail ends the stream with a close frame.
-func (w *WebSocket) fail(out []byte, code uint16, what string) (Event, []byte, int, []byte, error) {
-	w.end()
-	reply := w.AppendClose(out, code, "")
-	if code == closeTooBig {
-		return None, nil, 0, reply, ErrTooBig
-	}
-	return None, nil, 0, reply, fmt.Errorf("%w: websocket: %s (%d)", ErrProtocol, what, code)
 }

@@ -44,8 +44,8 @@ func closing(code uint16, reason string) string {
 	return string(binary.BigEndian.AppendUint16(nil, code)) + reason
 }
 
-func server(max int) *WebSocket { return &WebSocket{max: max, window: maxWindow} }
-func client(max int) *WebSocket { return &WebSocket{max: max, window: maxWindow, client: true} }
+func server(max int) *WebSocket { return &WebSocket{max: int32(max), window: maxWindow} }
+func client(max int) *WebSocket { return &WebSocket{max: int32(max), window: maxWindow, client: true} }
 
 // outcome is all that can be seen of a connection.
 type outcome struct {
@@ -148,7 +148,6 @@ func TestWebSocketLengths(t *testing.T) {
 
 func TestWebSocketRefuses(t *testing.T) {
 	t.Parallel()
-	farewell := func(code uint16) string { return string(plainFrame(0x88, closing(code, ""))) }
 	tests := []struct {
 		name string
 		in   string
@@ -184,8 +183,8 @@ func TestWebSocketRefuses(t *testing.T) {
 	for _, tt := range tests {
 		w := server(1024)
 		got := play(t, w, []byte(tt.in))
-		if got.reply != farewell(tt.code) || got.err == nil || len(got.events) > 0 {
-			t.Errorf("%s: %v, want a close frame with %d", tt.name, got, tt.code)
+		if code, why := farewell(got.reply); code != tt.code || why == "" || got.err == nil || len(got.events) > 0 {
+			t.Errorf("%s: %v, want a close frame with %d that says why", tt.name, got, tt.code)
 		}
 		want := ErrProtocol
 		if tt.code == 1009 {
@@ -204,6 +203,14 @@ func TestWebSocketRefuses(t *testing.T) {
 	if got := play(t, client(1024), frameOf(0x81, "a")); !errors.Is(got.err, ErrProtocol) {
 		t.Errorf("a mask from a server: %v", got)
 	}
+}
+
+// farewell is what a server's close frame says.
+func farewell(frame string) (code uint16, why string) {
+	if len(frame) < 4 || frame[0] != 0x88 || int(frame[1]) != len(frame)-2 {
+		return 0, ""
+	}
+	return binary.BigEndian.Uint16([]byte(frame[2:])), frame[4:]
 }
 
 func TestWebSocketClose(t *testing.T) {
@@ -342,7 +349,7 @@ func TestWebSocketGrowsByDoubling(t *testing.T) {
 			room, moved = cap(w.assembly.message), moved+1
 		}
 	}
-	if moved > 20 || room > maxDeflated(1<<20) {
+	if moved > 20 || room > w.maxDeflated() {
 		t.Errorf("the buffer moved %d times and has %d bytes", moved, room)
 	}
 }

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"unicode/utf8"
@@ -87,4 +88,28 @@ func (w *WebSocket) appendFrame(dst []byte, first byte, payload []byte) []byte {
 	dst = append(dst, payload...)
 	maskBytes(key, 0, dst[start:])
 	return dst
+}
+
+// tooBig is what a peer is told with 1009.
+const tooBig = "message too big"
+
+// fail ends the stream with a close frame that says what is wrong.
+func (w *WebSocket) fail(out []byte, code uint16, what string) (Event, []byte, int, []byte, error) {
+	w.end()
+	reply := w.AppendClose(out, code, what)
+	if code == closeTooBig {
+		return None, nil, 0, reply, ErrTooBig
+	}
+	return None, nil, 0, reply, fmt.Errorf("%w: websocket: %s (%d)", ErrProtocol, what, code)
+}
+
+// headerFault says what is wrong with a frame's header.
+func (w *WebSocket) headerFault(f *frame, code uint16) string {
+	switch {
+	case code == closeTooBig:
+		return tooBig
+	case f.masked == w.client:
+		return "a client masks its frames, a server does not"
+	}
+	return "frame header"
 }

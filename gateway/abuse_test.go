@@ -141,7 +141,7 @@ func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 					break // it has been ended
 				}
 			}
-			want := closedFor(c.reason)
+			want := strings.TrimSuffix(closedFor(c.reason), "}") + `,"detail":"` // and what is wrong with it
 			if c.code != 0 {
 				want = fmt.Sprintf("close %d", c.code)
 			}

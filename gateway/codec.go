@@ -67,3 +67,21 @@ func (own) AppendPing(dst []byte) []byte { return dst }
 
 // Encoding implements messageCodec.
 func (o own) Encoding() uint8 { return o.encoding }
+
+// byteOrderMark is what some programs put in front of all text that they write, U+FEFF in UTF-8. It says nothing.
+const byteOrderMark = "\xEF\xBB\xBF"
+
+// skipMark returns the length of a byte order mark in front of a text client's first line, 0 where there is none; whole is false while that cannot be told. Those in front of
+// documents are their codecs' concern, and in other formats one is a part of the message.
+func (s *session) skipMark(in []byte) (n int, whole bool) {
+	if _, lines := s.codec.(codec.Text); lines {
+		switch front := in[:min(len(in), len(byteOrderMark))]; {
+		case string(front) == byteOrderMark:
+			n = len(byteOrderMark)
+		case string(front) == byteOrderMark[:len(front)]:
+			return 0, false
+		}
+	}
+	s.turn |= marked
+	return n, true
+}

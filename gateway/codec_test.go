@@ -117,8 +117,8 @@ func TestACodecOfOnesOwn(t *testing.T) {
 	}
 
 	for _, c := range []struct{ says, hears, reason string }{
-		{"x:", `44:{"type":"sluice.closed","reason":"protocol"},`, "protocol"},
-		{"1001:" + strings.Repeat("x", 1001) + ",", `43:{"type":"sluice.closed","reason":"too big"},`, "too big"},
+		{"x:", `71:{"type":"sluice.closed","reason":"protocol","detail":"not a netstring"},`, "protocol"},
+		{"1001:" + strings.Repeat("x", 1001) + ",", `88:{"type":"sluice.closed","reason":"too big","detail":"a message of more than 1000 bytes"},`, "too big"},
 		{"5:panic,", "", "internal"},
 	} {
 		conn := open(0)

@@ -57,6 +57,11 @@ type Config struct {
 	// clients have its address: then the client that holds most goes. The buffers that the messages are in
 	// may be four times as large. Defaults to 64 MiB.
 	PartialBytes int
+	// TakeoverBytes lets clients compress with context takeover (RFC 7692 section 7.1.1.2) on listeners that Compress, and bounds what is kept for it, in bytes a loop: 32 KiB for each
+	// client that it is agreed to with, as long as that is there. Past it, further clients are answered client_no_context_takeover, as all are by default: each message is then to be
+	// compressed by itself, and nothing is kept. Defaults to 0. There are clients that compress with context takeover whatever they are answered: theirs are closed with 1007, and
+	// told why.
+	TakeoverBytes int
 	// MaxUnacked bounds what of one client no worker has acknowledged yet, in bytes; beyond it the client's reads pause. Defaults to 256 KiB.
 	MaxUnacked int
 	// MaxGroups and MaxGroupBytes bound the groups that one client is in: how many, at most 65,535, and
@@ -93,18 +98,20 @@ type Config struct {
 
 // Listener is one address where clients of one protocol connect. No number may be negative where it does not say so.
 type Listener struct {
-	// URL is ws://, text://, json://, jsonl:// or frame:// with host:port, and for ws a path that upgrades are answered on (any when empty); or tcp:// where there is a Codec.
+	// URL is ws://, text://, json://, jsonl:// or frame:// with host:port; or tcp:// where there is a Codec. For ws a path may follow, on which WebSockets are opened: /chat is /chat
+	// and /chat/, /chat/* these and all paths below, none is any. How a character is escaped makes no difference. Behind it ?subprotocol=NAME[,NAME] stands for Subprotocols.
 	URL string
 	// Codec is the wire format of a tcp:// URL. At most 16 listeners have one.
 	Codec Codec
 	// Origins are the hosts, besides the listener's own, whose pages may open a WebSocket: host, host:port, or with https:// or the like before it, and no path behind ("*.example.org" is any host
-	// below example.org). "*" lets every page in.
+	// below example.org; https://chat.example/ is the same as without its slash). "*" lets every page in.
 	Origins []string
 	// Hosts are the names by which the listener's own pages are asked for: host or host:port, "*.example.org" for any host below example.org. Loopback names and Origins are always
 	// among them. A page that was asked for by another name may not open a WebSocket, and is not served by Page (421): the name's owner may have made it lead here to get at what
 	// the user's browser can reach (DNS rebinding). Empty: a listener on a loopback address goes by loopback names and Origins alone, any other one by every name.
 	Hosts []string
-	// Subprotocols are those spoken, best first.
+	// Subprotocols are those spoken, best first: the first of them that a client names is agreed to, in whatever order the client names them (RFC 6455 section 4.2.2). A worker
+	// sees which by worker.Request's Subprotocol. Where there is none in common the WebSocket is opened without one; browsers then fail it when they have named any.
 	Subprotocols []string
 	// Compress offers permessage-deflate.
 	Compress bool
@@ -116,7 +123,8 @@ type Listener struct {
 	// MaxRequest bounds what is kept of a WebSocket's request, in bytes: its target and the fields of KeepHeaders, and 4 bytes for each name and value in them. Where there is more
 	// the WebSocket is refused with status 431. Defaults to 8 KiB. A request's head as a whole has at most 16 KiB.
 	MaxRequest int
-	// Page answers plain HTTP requests (GET, HEAD) on a ws listener, each on a goroutine of its own: 64 at a time, a further one gets 503. An answer's body has at most 512 KiB;
+	// Page answers plain HTTP requests (GET, HEAD) on a ws listener, each on a goroutine of its own: 64 at a time, a further one gets 503. What it answers goes out as a whole when it has
+	// returned, so an informational status (1xx) of its is left out. A body has at most 512 KiB;
 	// Write fails beyond it, and the client gets 500. After 30 s the request's context ends and the connection is cut. A handler that goes on all the same keeps its place among
 	// the 64 until it returns, and Serve waits for it. Nil: 426. Those for /livez, /readyz and /healthz the gateway answers itself,
 	// with or without a Page, but for the one that is the URL's path.
@@ -319,10 +327,10 @@ func (l *Listener) setDefaults() *ConfigError {
 	case err != nil:
 		return invalid("URL", "%q: %w", l.URL, err)
 	}
-	if u.Scheme != "ws" && (u.Path != "" || l.Page != nil || l.OnUpgrade != nil) {
-		return invalid("URL", "%q: only ws has paths, pages and upgrades", l.URL)
+	if u.Scheme != "ws" && (u.Path != "" || u.RawQuery != "" || l.Page != nil || l.OnUpgrade != nil) {
+		return invalid("URL", "%q: only ws has paths, pages, options and upgrades", l.URL)
 	}
-	return nil
+	return l.takeOptions(u)
 }
 
 // meant suggests what a URL that no listener has may have been meant as.

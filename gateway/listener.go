@@ -23,11 +23,11 @@ var protocols = map[string]func(maxMessage int) messageCodec{ // bound: none, co
 // listener is one open Listener.
 type listener struct {
 	// Static after listenClients.
-	Listener // URL has the real port
+	Listener // URL has the real port, and no options
 	g        *Gateway
 	ln       *engine.Listener
 	codec    messageCodec // nil: WebSocket
-	path     string       // WebSocket: the path that is upgraded; empty: any
+	path     upgradePath  // WebSocket
 	upgrade  codec.UpgradeOptions
 	ready    chan struct{} // closed when all of the above is there
 }
@@ -43,7 +43,7 @@ func (g *Gateway) listenClients(cfg Listener, encoding uint8) (*listener, error)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: listen: %w", err)
 	}
-	l := &listener{Listener: cfg, g: g, path: u.Path, ready: make(chan struct{})}
+	l := &listener{Listener: cfg, g: g, path: newUpgradePath(u.EscapedPath()), ready: make(chan struct{})}
 	defer close(l.ready)
 	if cfg.Codec != nil {
 		l.codec = own{cfg.Codec, cfg.MaxMessage, encoding}
@@ -67,7 +67,8 @@ func (g *Gateway) listenClients(cfg Listener, encoding uint8) (*listener, error)
 	}
 	l.upgrade.Loopback = loopback(l.ln.Addr())
 	_, port, _ := net.SplitHostPort(l.ln.Addr().String())
-	l.URL = strings.Replace(cfg.URL, u.Host, net.JoinHostPort(u.Hostname(), port), 1)
+	address, _, _ := strings.Cut(cfg.URL, "?")
+	l.URL = strings.Replace(address, u.Host, net.JoinHostPort(u.Hostname(), port), 1)
 	return l, nil
 }
 

@@ -39,6 +39,7 @@ type loop struct {
 	partial  int                    // bytes held of messages that have not come whole
 	full     bool                   // too much waits in queues: more is decoded only of clients that send little, or whose worker has credit
 	stalled  []*session             // that are not read until it does not, the one that has waited longest first; bound: lists of clients
+	windows  int                    // bytes that may be kept for clients with context takeover
 	turns    turns
 	seconds  uint32 // ticks, from 1
 	queues   queues

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,7 +21,7 @@ func (s *session) refuseOrigin(req *codec.Request, response []byte) {
 		fix = "nothing allows it: a browser sends one Origin"
 	}
 	s.foreign("a WebSocket was refused: the page that asks for it is of a foreign origin", req, fix)
-	s.refuseHTTP(response)
+	s.refuseHTTP(req, response)
 }
 
 // refuseHost refuses a page that is asked for by a name that the gateway does not go by.
@@ -30,7 +31,7 @@ func (s *session) refuseHost(req *codec.Request) {
 		fix = "allow it with --host " + u.Hostname() + " (Listener.Hosts)"
 	}
 	s.foreign("a page was refused: it was asked for by a name that is not the gateway's", req, fix)
-	s.refuseHTTP(codec.Status(http.StatusMisdirectedRequest))
+	s.refuseHTTP(req, codec.Status(http.StatusMisdirectedRequest, fmt.Sprintf("%q is not a name of this server", req.Header("Host"))))
 }
 
 // foreign counts who came by a wrong name, and tells it in the log now and then. What these clients make us log has a limit of its own, so that it hides nothing about workers.
@@ -82,7 +83,7 @@ func (l *Listener) checkHTTP() *ConfigError {
 	}
 	for _, name := range l.KeepHeaders {
 		switch {
-		case name == "" || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7F || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r) }):
+		case !codec.IsToken(name):
 			return invalid("KeepHeaders", "%q is no name of a header field", name)
 		case holds(upgradeHeaders, name):
 			return invalid("KeepHeaders", "%q is for the gateway, and is never kept", name)
@@ -98,9 +99,9 @@ func (l *Listener) checkHTTP() *ConfigError {
 		if _, rest, ok := strings.Cut(origin, "://"); ok {
 			host = rest
 		}
-		if origin != "*" && !isPlainHost(strings.TrimPrefix(host, "*.")) {
+		if origin != "*" && !isPlainHost(strings.TrimPrefix(strings.TrimSuffix(host, "/"), "*.")) {
 			return invalid("Origins", "%q is no origin: chat.example, chat.example:8443, https://chat.example "+
-				"(without a path) and *.chat.example are, and * is every page", origin)
+				"(no path but /) and *.chat.example are, and * is every page", origin)
 		}
 	}
 	return nil

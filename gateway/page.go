@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
-
-	"github.com/valyala/bytebufferpool"
 
 	"sluice/codec"
 	"sluice/internal/link"
@@ -28,7 +25,7 @@ const (
 func (s *session) page(req *codec.Request) {
 	g, l := s.loop.g, s.loop
 	if s.lis.Page == nil {
-		s.refuseHTTP(codec.Status(http.StatusUpgradeRequired))
+		s.refuseHTTP(req, codec.Status(http.StatusUpgradeRequired, "only WebSockets are served here"))
 		return
 	}
 	if !s.lis.upgrade.Serves(req.Header("Host")) {
@@ -37,14 +34,14 @@ func (s *session) page(req *codec.Request) {
 	}
 	r, err := httpRequest(req, s.remote())
 	if err != nil {
-		s.refuseHTTP(codec.Status(http.StatusBadRequest))
+		s.refuseHTTP(req, codec.Status(http.StatusBadRequest, ""))
 		return
 	}
 	select {
 	case g.pages <- struct{}{}:
 	default:
 		l.stats.PagesRefused++
-		s.refuseHTTP(codec.Status(http.StatusServiceUnavailable))
+		s.refuseHTTP(req, codec.Status(http.StatusServiceUnavailable, ""))
 		return
 	}
 	l.stats.Pages++
@@ -60,7 +57,7 @@ func (s *session) page(req *codec.Request) {
 		defer cancel()
 		g.serve(s.lis.Page, w, r.WithContext(ctx))
 		b := g.buffers.Get()
-		w.writeTo(b, r.Method == http.MethodHead)
+		w.writeTo(b, r.Method)
 		g.buffers.Put(w.body)
 		_ = l.el.Post(func() { // where it fails, the loop has stopped or the timer ends the connection
 			l.el.Cancel(&s.timer)
@@ -98,46 +95,6 @@ func httpRequest(req *codec.Request, remote string) (*http.Request, error) {
 	for name, value := range req.Headers() {
 		r.Header.Add(name, value)
 	}
+	r.Header.Del("Host") // it is in r.Host, as net/http has it
 	return r, nil
-}
-
-// response is an http.ResponseWriter that keeps the whole answer.
-type response struct {
-	header http.Header
-	status int
-	body   *bytebufferpool.ByteBuffer
-	full   bool // more than maxPage was written
-	failed bool // it is not the handler's
-}
-
-func (w *response) Header() http.Header { return w.header }
-
-func (w *response) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
-	}
-}
-
-func (w *response) Write(b []byte) (int, error) {
-	w.WriteHeader(http.StatusOK)
-	if w.body.Len()+len(b) > maxPage {
-		w.full = true
-		return 0, http.ErrContentLength
-	}
-	return w.body.Write(b)
-}
-
-// writeTo writes the response as it goes over the wire.
-func (w *response) writeTo(b *bytebufferpool.ByteBuffer, head bool) {
-	w.WriteHeader(http.StatusOK)
-	if w.header.Get("Content-Length") == "" {
-		w.header.Set("Content-Length", strconv.Itoa(w.body.Len()))
-	}
-	w.header.Set("Connection", "close")
-	fmt.Fprintf(b, "HTTP/1.1 %d %s\r\n", w.status, http.StatusText(w.status))
-	_ = w.header.Write(b) // a buffer takes all
-	b.B = append(b.B, "\r\n"...)
-	if !head {
-		b.B = append(b.B, w.body.B...)
-	}
 }

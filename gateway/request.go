@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -37,9 +38,13 @@ func holds(list []string, field string) bool {
 	return false
 }
 
-// keepRequest keeps of the request what the listener is set to keep, as an attachment carries it. It refuses the client where that is too large, and reports false.
-func (s *session) keepRequest(req *codec.Request) bool {
+// keepRequest keeps of the request what the listener is set to keep, and the sub-protocol that was agreed to, as an attachment carries it. It refuses the client where that is
+// too large, and reports false.
+func (s *session) keepRequest(req *codec.Request, subprotocol string) bool {
 	headers := make([]link.Header, 0, 16)
+	if subprotocol != "" {
+		headers = append(headers, link.Header{Name: link.SubprotocolHeader, Value: subprotocol})
+	}
 	for name, value := range req.Headers() {
 		if s.lis.keeps(name) {
 			headers = append(headers, link.Header{Name: name, Value: value})
@@ -52,12 +57,15 @@ func (s *session) keepRequest(req *codec.Request) bool {
 			g.log.Warn("a WebSocket was refused: what is to be kept of its request is too large", "bytes", n, "most", s.lis.MaxRequest, "remote", s.remote(),
 				"fix", "allow it with --max-request (Listener.MaxRequest), or keep less of it (Listener.KeepHeaders)")
 		}
-		s.refuseHTTP(codec.Status(http.StatusRequestHeaderFieldsTooLarge))
+		s.refuseHTTP(req, codec.Status(http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("%d bytes are to be kept of the request, at most %d may", n, s.lis.MaxRequest)))
 		return false
 	}
 	s.request = string(s.loop.out) // of just its size: it stays as long as the client
 	return true
 }
+
+// target is the request target, path and query; empty for anything but WebSocket.
+func (s *session) target() string { return link.RequestTarget(s.request) }
 
 // probes are the paths of plain requests that load balancers and supervisors send time and again. The gateway answers them itself.
 const (
@@ -70,7 +78,7 @@ const (
 // any other request, that for the listener's own path among them.
 func (s *session) probe(req *codec.Request) bool {
 	path, l := req.Path(), s.loop
-	if path != probeLive && path != probeReady && path != probeHealth || path == s.lis.path || req.IsUpgrade() {
+	if path != probeLive && path != probeReady && path != probeHealth || s.lis.path.path != "" && s.lis.path.has(path) || req.IsUpgrade() {
 		return false
 	}
 	status := http.StatusOK
@@ -78,12 +86,7 @@ func (s *session) probe(req *codec.Request) bool {
 		status = http.StatusServiceUnavailable
 	}
 	l.stats.Probes++
-	answer := codec.Status(status)
-	if req.Method == http.MethodHead {
-		head, _, _ := strings.Cut(string(answer), "\r\n\r\n")
-		answer = []byte(head + "\r\n\r\n")
-	}
-	_ = s.conn.Write(answer)
+	_ = s.conn.Write(answerTo(req, codec.Status(status, "")))
 	s.end(link.ReasonPeer)
 	return true
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 
@@ -131,6 +132,14 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	if !t.begin(s) {
 		return taken
 	}
+	if s.turn&marked == 0 && s.phase == phaseOpen {
+		n, whole := s.skipMark(in)
+		if !whole {
+			s.rest(len(in))
+			return 0
+		}
+		taken += n
+	}
 	work, more := 0, false
 	for taken < len(in) && s.phase == phaseOpen && s.pauses == 0 {
 		if more = t.due(s, in[taken:], work); more {
@@ -141,13 +150,13 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 			break
 		}
 		ev, payload, n, reply, err := s.codec.Decode(in[taken:], s.loop.out[:0])
+		if err != nil {
+			s.fail(err, reply)
+			return len(in)
+		}
 		if len(reply) > 0 {
 			s.loop.out = reply
 			_ = c.Write(reply) // an overflow ends the client by itself
-		}
-		if err != nil {
-			s.end(reasonOf(err))
-			return len(in)
 		}
 		if n == 0 {
 			break
@@ -193,6 +202,9 @@ func (s *session) rest(left int) {
 func (s *session) OnClose(_ *engine.Conn, reason error) {
 	s.loop.el.Cancel(&s.timer)
 	s.forgive()
+	if ws := s.webSocket(); ws != nil && ws.ClientTakeover() {
+		s.loop.windows -= codec.WindowSize
+	}
 	if s.reason == 0 {
 		s.reason = reasonOf(reason)
 	}
@@ -231,9 +243,6 @@ func (s *session) attach() bool {
 // remote is the client's host:port. It is asked for when the client comes and when its worker has gone, so it is not kept.
 func (s *session) remote() string { return s.conn.RemoteAddr().String() }
 
-// target is the request target, path and query; empty for anything but WebSocket.
-func (s *session) target() string { return link.RequestTarget(s.request) }
-
 // forward passes a message on to the client's worker, or lets it wait.
 func (s *session) forward(payload []byte, flags uint8) {
 	s.loop.stats.MessagesIn++
@@ -253,7 +262,7 @@ func (s *session) throttle() {
 	}
 	if s.pauses&pausedToLeave != 0 {
 		if s.queue == nil && s.out == 0 {
-			s.end(link.ReasonDraining)
+			s.end(cmp.Or(s.reason, link.ReasonDraining))
 		}
 		return
 	}

@@ -58,6 +58,8 @@ type LoopStats struct {
 	Partial          int               // bytes held now of messages that have not come whole
 	MailboxRejects   uint64            // functions that the loop's mailbox had no room for
 	Panics           uint64            // in callbacks; each but those of posted functions ends a connection
+	Windows          int               // bytes that may be kept now for clients with context takeover: 32 KiB each
+	TakeoversRefused uint64            // WebSockets opened without context takeover, because Config.TakeoverBytes was reached
 	Ends             map[string]uint64 // of connections, clients or not, by reason
 	Slow
 }
@@ -199,6 +201,7 @@ func (l *loop) snapshot() *snapshot {
 	}
 	s.Queued = l.held
 	s.Partial = l.partial
+	s.Windows = l.windows
 	s.Ends = make(map[string]uint64)
 	for reason, n := range l.ends {
 		if n > 0 {
@@ -260,6 +263,8 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Partial += o.Partial
 	s.MailboxRejects += o.MailboxRejects
 	s.Panics += o.Panics
+	s.Windows += o.Windows
+	s.TakeoversRefused += o.TakeoversRefused
 	if s.Ends == nil {
 		s.Ends = make(map[string]uint64)
 	}

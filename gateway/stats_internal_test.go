@@ -15,8 +15,9 @@ import (
 var notLost = []string{
 	"Accepted", "Opened", "Closed", "MessagesIn", "MessagesOut", "Held", "Paused", "QueueFull", "Pressed", "Paced", "Pages", "Probes", "Overloads",
 	"Redelivered", "Relayed", "Unacked", // they come, or have come, all the same
-	"Gone",       // a message may cross its receiver's end at any time
-	"TurnedAway", // among Refusals
+	"Gone",             // a message may cross its receiver's end at any time
+	"TurnedAway",       // among Refusals
+	"TakeoversRefused", // they compress without
 }
 
 // counters calls f for each counter of the figures.

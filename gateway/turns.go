@@ -30,12 +30,13 @@ type turns struct {
 	waiting int    // clients that have yielded
 }
 
-// turn is what a session remembers of its turns.
+// turn is what a session remembers of its turns, the first one among them.
 type turn uint8
 
 const (
 	yielded   turn   = 1 << iota // more of it has come than its turn had time for
 	stalled                      // stands in the loop's list of those that full queues hold up
+	marked                       // a byte order mark that it may begin with has been looked for
 	workShift = iota             // above: the length in bits of the work, in KiB, that its last input took
 )
 

@@ -130,7 +130,8 @@ func TestUpgradesAndTheirRefusals(t *testing.T) {
 		{name: "example.org itself", target: "/chat", origin: "https://example.org", status: 403},
 		{name: "null origin", target: "/chat", origin: "null", status: 403},
 		{name: "another path", target: "/else", status: 404},
-		{name: "longer path", target: "/chat/", status: 404},
+		{name: "longer path", target: "/chat/x", status: 404},
+		{name: "a slash behind", target: "/chat/", status: 101},
 		{name: "OnUpgrade", target: "/chat", banned: "yes", status: 403},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -153,6 +154,71 @@ func TestUpgradesAndTheirRefusals(t *testing.T) {
 				_ = conn.CloseNow()
 			}
 		})
+	}
+}
+
+// agreed says what its client was agreed to, and what that has offered.
+type agreed struct{}
+
+func (agreed) OnConnect(c *worker.Client) {
+	r := c.Request()
+	_ = c.Send(worker.Text(r.Subprotocol() + " of " + r.Header("Sec-WebSocket-Protocol")))
+}
+
+func (agreed) OnMessage(*worker.Client, worker.Message) {}
+
+// The best sub-protocol of the listener's that a client names is agreed to, told in the answer, and seen by the worker, beside what the client has offered.
+func TestSubprotocols(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{
+		{URL: "ws://127.0.0.1:0/chat?subprotocol=v2,v1.json", Subprotocols: []string{"v9"}}, {URL: "ws://127.0.0.1:0?subprotocol=v2&subprotocol=v1.json"}, {URL: "ws://127.0.0.1:0", KeepHeaders: []string{}},
+	}})
+	runWorker(t, g, agreed{})
+	if url := g.Addrs()[0]; strings.Contains(url, "?") {
+		t.Errorf("clients are to connect to %s", url)
+	}
+	for _, c := range []struct {
+		listener int
+		offers   []string
+		want     string // as the worker sees it; up to the space as the client is told
+	}{
+		{0, []string{"v1.json", "v2"}, "v2 of v1.json,v2"},
+		{1, []string{"token.abc", "v1.json"}, "v1.json of token.abc,v1.json"},
+		{0, []string{"v9", "V2"}, " of v9,V2"},
+		{0, nil, " of "},
+		{2, []string{"v2"}, " of "},
+	} {
+		ws := openWebSocket(t, g.Addrs()[c.listener], &websocket.DialOptions{Subprotocols: c.offers})
+		_, got, err := ws.Read(within(t))
+		if err != nil || string(got) != c.want || ws.Subprotocol()+" "+strings.SplitN(c.want, " ", 2)[1] != c.want {
+			t.Errorf("listener %d, offered %q: the worker sees %q, the client is told %q, %v", c.listener, c.offers, got, ws.Subprotocol(), err)
+		}
+	}
+}
+
+// A client that is refused for its path is told so, and so is the log, a few times.
+func TestTheWrongPathIsTold(t *testing.T) {
+	t.Parallel()
+	var log logbook
+	g, stop := start(t, gateway.Config{Logger: log.logger(), Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0/chat"}}})
+	url, _, _ := strings.Cut(g.Addrs()[0], "/chat")
+	for range 30 {
+		conn := dial(t, hostport(url))
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		_, _ = io.WriteString(conn, strings.Replace(upgradeHead(""), "/?a=b", "/room", 1))
+		if answer, err := readAll(conn); err != nil || !strings.HasPrefix(answer, "HTTP/1.1 404 ") || !strings.HasSuffix(answer, "Not Found: no WebSocket is opened on this path\n") {
+			t.Fatalf("%q, %v", answer, err)
+		}
+	}
+	stop()
+	lines := 0
+	for _, line := range log.lines() {
+		if strings.Contains(line, "path=/room") && strings.Contains(line, "listener="+g.Addrs()[0]) {
+			lines++
+		}
+	}
+	if lines == 0 || lines > 15 {
+		t.Errorf("%d lines for 30 refusals:\n%s", lines, strings.Join(log.lines(), "\n"))
 	}
 }
 
@@ -204,8 +270,8 @@ func TestPages(t *testing.T) {
 		{"GET", with + "/none", 404, "404 page not found\n"},
 		{"GET", with + "/panic", 500, ""},
 		{"GET", with + "/large", 500, ""},
-		{"POST", with + "/hello", 405, "Method Not Allowed\n"},
-		{"GET", without + "/hello", 426, "Upgrade Required\n"},
+		{"POST", with + "/hello", 405, ""},
+		{"GET", without + "/hello", 426, ""},
 		{"HEAD", without + "/", 426, ""},
 	} {
 		r, err := http.NewRequestWithContext(within(t), c.method, c.url, nil)
@@ -240,9 +306,9 @@ func TestNothingFollowsACloseFrame(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.Listener{}))
 	for sent, told := range map[string]string{
-		"\x81\x02hi":             "\x88\x02\x03\xea", // not masked: 1002
-		masked(0x81, "\xff"):     "\x88\x02\x03\xef", // not UTF-8: 1007
-		masked(0x88, "\x03\xe8"): "\x88\x02\x03\xe8", // a farewell
+		"\x81\x02hi":             "\x88\x2e\x03\xeaa client masks its frames, a server does not", // 1002
+		masked(0x81, "\xff"):     "\x88\x13\x03\xeftext is not UTF-8",                            // 1007
+		masked(0x88, "\x03\xe8"): "\x88\x02\x03\xe8",                                             // a farewell
 	} {
 		conn := dial(t, hostport(g.Addrs()[0]))
 		_ = conn.SetDeadline(time.Now().Add(patience))

@@ -13,7 +13,7 @@ type wanderer struct{}
 
 func (wanderer) OnConnect(c *worker.Client) {
 	r := c.Request()
-	_ = c.Send(worker.Text(fmt.Sprintf("%q %q %q %q", r.Path(), r.Query("room"), r.Header("X-Client"), r.Cookie("id"))))
+	_ = c.Send(worker.Text(fmt.Sprintf("%q %q %q %q %q", r.Path(), r.Query("room"), r.Header("X-Client"), r.Cookie("id"), r.Subprotocol())))
 }
 
 func (wanderer) OnMessage(*worker.Client, worker.Message) {}
@@ -21,6 +21,6 @@ func (wanderer) OnMessage(*worker.Client, worker.Message) {}
 func TestRequestOfAnyProtocol(t *testing.T) {
 	t.Parallel()
 	g := workertest.New(t, wanderer{})
-	g.Dial(workertest.Request{Target: "/a?room=b", Header: map[string]string{"x-client": "c", "Cookie": "x=y; id=d"}}).Expect(`"/a" "b" "c" "d"`)
-	g.Dial(workertest.Request{}).Expect(`"" "" "" ""`)
+	g.Dial(workertest.Request{Target: "/a?room=b", Header: map[string]string{"x-client": "c", "Cookie": "x=y; id=d"}, Subprotocol: "v1"}).Expect(`"/a" "b" "c" "d" "v1"`)
+	g.Dial(workertest.Request{}).Expect(`"" "" "" "" ""`)
 }

@@ -95,6 +95,10 @@ func (r *Request) Header(name string) string {
 	return ""
 }
 
+// Subprotocol is the sub-protocol that the gateway has agreed to with a WebSocket client (gateway.Listener's Subprotocols); empty: none. What the client has offered is in the
+// header field Sec-WebSocket-Protocol.
+func (r *Request) Subprotocol() string { return r.Header(link.SubprotocolHeader) }
+
 // Cookie returns the value of a cookie; empty: none.
 func (r *Request) Cookie(name string) string {
 	if r == nil {

@@ -33,7 +33,10 @@ function conversation(kind, name) {
   return state.conversations.get(k);
 }
 
-const socket = new Socket((location.protocol === "https:" ? "wss://" : "ws://") + location.host + document.documentElement.dataset.socket);
+// The socket's address is relative to the page's: a proxy may have both under any path.
+const address = new URL(document.documentElement.dataset.socket, location.origin + location.pathname);
+address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+const socket = new Socket(address.href);
 
 let retry; // of a login that no worker took
 

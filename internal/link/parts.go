@@ -207,6 +207,9 @@ func (c *Cursor) Attributes() []Attribute {
 // Header is one header field of a client's request.
 type Header struct{ Name, Value string }
 
+// SubprotocolHeader is the field of an attachment that the gateway adds: the sub-protocol that it agreed to. No client can send a field of that name.
+const SubprotocolHeader = ":subprotocol"
+
 // Attachment is what a worker learns of a client that is given to it.
 type Attachment struct {
 	Version    uint32 // of the attributes

@@ -16,11 +16,16 @@ type Request struct {
 	Target string            // path and query; empty: not a WebSocket
 	Header map[string]string // Cookie too; of those that the gateway keeps (worker.Request), which this one leaves to the test
 	Remote string            // host:port. Defaults to 192.0.2.1:1234.
+
+	Subprotocol string // of a WebSocket, that was agreed to; empty: none
 }
 
 func (r *Request) headers() (list []link.Header) {
 	for name, value := range r.Header {
 		list = append(list, link.Header{Name: name, Value: value})
+	}
+	if r.Subprotocol != "" {
+		list = append(list, link.Header{Name: link.SubprotocolHeader, Value: r.Subprotocol})
 	}
 	return list
 }

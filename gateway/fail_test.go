@@ -1,0 +1,174 @@
+package gateway_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"sluice/codec"
+	"sluice/gateway"
+	"sluice/internal/link"
+	"sluice/worker"
+)
+
+// What came whole before something that is wrong is handled and answered, in order; then the client hears what is wrong, and is closed. What comes behind is not looked at.
+func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, everyProtocol(gateway.Listener{MaxMessage: 1000}))
+	at := listeners(g)
+	held := make(chan struct{})
+	runWorker(t, g, slowEcho{held})
+	closed := func(reason, detail string) string {
+		return fmt.Sprintf(`{"type":"sluice.closed","reason":%q,"detail":%q}`, reason, detail)
+	}
+	type row struct{ name, protocol, sent, heard string }
+	rows := []row{
+		{"a long line", "text", "a\nb\n" + strings.Repeat("x", 1001) + "\nc\n", "a\nb\n" + closed("too big", "a message of more than 1000 bytes") + "\n"},
+		{"no document", "jsonl", "1\n2\n{]\n3\n", "1\n2\n" + closed("protocol", "not one strict JSON document") + "\n"},
+		{"no document behind a length", "json", counted("1") + counted("2") + counted("x") + counted("3"), counted("1") + counted("2") + counted(closed("protocol", "not one strict JSON document"))},
+		{"no length", "frame", counted("a") + counted("b") + "\x00\x00\x00\x03" + counted("c"), counted("a") + counted("b") + counted(closed("protocol", "a length below 4, which counts its own four bytes"))},
+		{"no UTF-8", "ws", masked(0x81, "a") + masked(0x82, "b") + masked(0x81, "\xff") + masked(0x81, "c"), "\x81\x01a\x82\x01b\x88\x13\x03\xeftext is not UTF-8"},
+		{"a ping, and no UTF-8", "ws", masked(0x81, "a") + masked(0x89, "p") + masked(0x81, "\xff"), "\x8a\x01p\x81\x01a\x88\x13\x03\xeftext is not UTF-8"},
+		{"too large", "ws", masked(0x81, "a") + masked(0x82, strings.Repeat("x", 1001)), "\x81\x01a\x88\x11\x03\xf1message too big"},
+	}
+	conns := make([]net.Conn, len(rows))
+	for i, c := range rows {
+		conn := dial(t, hostport(at[c.protocol]))
+		conns[i] = conn
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		sent := c.sent
+		if c.protocol == "ws" {
+			sent = string(codec.AppendUpgrade(nil, "h", "/", codec.NewKey(), &codec.DialOptions{})) + sent
+		}
+		if _, err := io.WriteString(conn, sent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait(t, "all messages are with the gateway, and nobody is closed", func() bool { s := g.Stats(); return s.MessagesIn == 12 && s.Clients == len(rows) })
+	close(held) // from here on they are answered
+	for i, c := range rows {
+		all, err := io.ReadAll(conns[i])
+		if _, frames, upgraded := strings.Cut(string(all), "\r\n\r\n"); upgraded {
+			all = []byte(frames)
+		}
+		if err != nil || string(all) != c.heard {
+			t.Errorf("%s is answered %q, %v\nwant %q", c.name, all, err, c.heard)
+		}
+	}
+	wait(t, "the reasons", func() bool {
+		s := g.Stats()
+		return s.Ends["protocol"] == 5 && s.Ends["too big"] == 2 && s.Clients == 0
+	})
+}
+
+// slowEcho answers when it is let.
+type slowEcho struct{ held chan struct{} }
+
+func (h slowEcho) OnMessage(c *worker.Client, m worker.Message) {
+	<-h.held
+	_ = c.Send(m)
+}
+
+// A client that has broken its protocol may be closed for something else while its answers are awaited, or go by itself; it hears what was wrong.
+func TestWhoHasBrokenTheProtocolMayBeKickedFirst(t *testing.T) {
+	t.Parallel()
+	g, _ := start(t, everyProtocol(gateway.Listener{}))
+	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	conn := dial(t, hostport(listeners(g)["jsonl"]))
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	_, _ = io.WriteString(conn, "1\n{]\n")
+	client := attached(w)
+	w.take("the message", func(_ int, f *link.Frame) bool { return f.Type == link.Message && string(f.Payload) == "1" })
+	client.Type = link.Kick
+	w.links[0].write(&client)
+	if all, err := io.ReadAll(conn); err != nil || !strings.Contains(string(all), `"detail":"not one strict JSON document"`) {
+		t.Errorf("it hears %q, %v", all, err)
+	}
+	if reason := detached(w); reason != link.ReasonKicked {
+		t.Errorf("the worker hears that it went for %v", reason)
+	}
+}
+
+// A byte order mark says nothing: in front of a text client's first line and of documents it is left out, in whatever pieces it comes. Elsewhere it is what was said.
+func TestByteOrderMarks(t *testing.T) {
+	t.Parallel()
+	const mark = "\xEF\xBB\xBF"
+	g, _ := start(t, everyProtocol(gateway.Listener{}))
+	runWorker(t, g, echo{})
+	at := listeners(g)
+	for _, c := range []struct{ protocol, sent, heard string }{
+		{"text", mark + "a\n" + mark + "b\n", "a\n" + mark + "b\n"},
+		{"text", mark + mark + "a\n", mark + "a\n"},
+		{"text", mark + "\na\n", "\na\n"},
+		{"text", mark[:2] + "a\n", mark[:2] + "a\n"},
+		{"text", mark[:1] + "\n", mark[:1] + "\n"},
+		{"text", "a" + mark + "\n", "a" + mark + "\n"},
+		{"jsonl", mark + "1\n" + mark + "2\n" + mark + "\n3\n", "1\n2\n3\n"},
+		{"json", counted(mark+"1") + counted("2") + counted(mark+"3"), counted("1") + counted("2") + counted("3")},
+		{"frame", counted(mark + "a"), counted(mark + "a")},
+	} {
+		for _, piece := range []int{1, 2, len(c.sent)} {
+			conn := dial(t, hostport(at[c.protocol]))
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			for p := range slices.Chunk([]byte(c.sent), piece) {
+				if _, err := conn.Write(p); err != nil {
+					t.Fatal(err)
+				}
+			}
+			heard := make([]byte, len(c.heard))
+			if n, err := io.ReadFull(conn, heard); err != nil || string(heard) != c.heard {
+				t.Errorf("%s: %q in pieces of %d is answered %q, %v", c.protocol, c.sent, piece, heard[:n], err)
+			}
+			_ = conn.Close()
+		}
+	}
+}
+
+// Clients compress with context takeover where that is allowed, until what may be kept for it is taken; those that go give it back.
+func TestClientTakeover(t *testing.T) {
+	t.Parallel()
+	cfg := ws(gateway.Listener{Compress: true})
+	cfg.TakeoverBytes = 2*codec.WindowSize + 100
+	g, _ := start(t, cfg)
+	runWorker(t, g, echo{})
+	open := func(takeover bool) *websocket.Conn {
+		conn, response, err := websocket.Dial(within(t), g.Addrs()[0], &websocket.DialOptions{CompressionMode: websocket.CompressionContextTakeover, CompressionThreshold: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.CloseNow() })
+		if got := response.Header.Get("Sec-WebSocket-Extensions"); !strings.Contains(got, "server_no_context_takeover") || strings.Contains(got, "client_no_context_takeover") == takeover {
+			t.Errorf("answered %q", got)
+		}
+		for i := range 5 {
+			text := fmt.Sprintf("message %d, much of which has been said in the messages before it", i)
+			if err := conn.Write(within(t), websocket.MessageText, []byte(text)); err != nil {
+				t.Fatal(err)
+			}
+			if _, got, err := conn.Read(within(t)); err != nil || string(got) != text {
+				t.Fatalf("takeover %v: message %d comes back as %q, %v", takeover, i, got, err)
+			}
+		}
+		return conn
+	}
+	first := open(true)
+	open(true)
+	open(false)
+	if s := g.Stats(); s.Windows != 2*codec.WindowSize || s.TakeoversRefused != 1 {
+		t.Errorf("%d bytes may be kept, %d clients were refused it", s.Windows, s.TakeoversRefused)
+	}
+	_ = first.CloseNow()
+	wait(t, "it is given back", func() bool { return g.Stats().Windows == codec.WindowSize })
+	broken := open(true) // one that breaks the protocol gives it back as well
+	_ = broken.Write(within(t), websocket.MessageText, []byte("\xff"))
+	if _, _, err := broken.Read(within(t)); websocket.CloseStatus(err) != 1007 {
+		t.Errorf("text that is none: %v", err)
+	}
+	wait(t, "it is given back", func() bool { s := g.Stats(); return s.Windows == codec.WindowSize && s.Clients == 2 })
+}
