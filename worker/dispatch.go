@@ -228,6 +228,7 @@ func (l *gwLink) detach(f *link.Frame) (bool, error) {
 		return true, fmt.Errorf("%w: the end of no client", link.ErrFrame)
 	}
 	l.leader.sessions[f.Slot] = nil
+	l.leaving.Add(1)
 	if f.Has(link.FlagMoved) {
 		return l.dispatch(s, &item{kind: itemMoved, seq: f.ID}), nil
 	}

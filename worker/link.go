@@ -35,6 +35,7 @@ type gwLink struct {
 	seen   uint64 // owned by the watch: the leader's call at the last tick
 
 	clients atomic.Int32
+	leaving atomic.Int32 // of clients: those that are gone, or have moved, and whose last call has not returned
 	heard   atomic.Bool // since the last heartbeat
 
 	mu       sync.Mutex
@@ -342,6 +343,7 @@ func (l *gwLink) ponged(id uint32) {
 // left counts clients out whose last effects are on their way.
 func (l *gwLink) left(n int32) {
 	l.clients.Add(-n)
+	l.leaving.Add(-n)
 	l.checkDrained()
 }
 

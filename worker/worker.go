@@ -212,7 +212,9 @@ type Stats struct {
 	Redials   uint64 // links lost and dialled again
 	Resent    uint64 // commands for another gateway than the client's that were sent again, for their link had ended
 	Unreached uint64 // commands that a gateway did not get, for there was no link to it
-	Clients   int    // that the worker has now
+	Blocked   int    // calls that run now outside of their link's goroutine: they have blocked, or began just after one that did. There is no bound; each costs a goroutine
+	Clients   int    // that the worker has now, those too that are gone while a call for them has not returned
+	Leaving   int    // of Clients: those that are gone
 	Links     int    // that are up now
 }
 
@@ -223,11 +225,12 @@ func (w *Worker) Stats() Stats {
 	s := Stats{
 		Handled: w.stats.handled.Load(), Panics: w.stats.panics.Load(), Slow: w.stats.slow.Load(),
 		Takeovers: w.stats.takeovers.Load(), Pooled: w.stats.pooled.Load(), Redials: w.stats.redials.Load(),
-		Resent: w.stats.resent.Load(), Unreached: w.stats.unreached.Load(),
+		Resent: w.stats.resent.Load(), Unreached: w.stats.unreached.Load(), Blocked: w.watch.count(),
 	}
 	for _, l := range w.routes.all() {
 		s.Links++
 		s.Clients += int(l.clients.Load())
+		s.Leaving += int(l.leaving.Load())
 	}
 	return s
 }
