@@ -153,8 +153,7 @@ func (k *workerLink) frame(f *link.Frame) error {
 	case link.Drain:
 		k.drain()
 	case link.GoAway:
-		k.conn.Close(closing(link.ReasonPeer))
-		k.leave()
+		k.goneAway(f)
 	default:
 		if err := k.loop.g.check(f); err != nil {
 			return err
@@ -327,6 +326,19 @@ func (k *workerLink) handOver(s *session) {
 		s.wait()
 	}
 }
+
+// goneAway takes the worker's last frame.
+func (k *workerLink) goneAway(f *link.Frame) {
+	if status := link.Status(f.Code); status != link.Draining {
+		why := f.Payload[:min(len(f.Payload), maxWhy)]
+		k.loop.g.log.Warn("the worker ended the link", "worker", k.hello.Name, "loop", k.loop.index, "status", status.String(), "why", string(why))
+	}
+	k.conn.Close(closing(link.ReasonPeer))
+	k.leave()
+}
+
+// maxWhy is how much of a worker's last sentence goes into the log, in bytes.
+const maxWhy = 500
 
 // goAway ends a link that has gone wrong.
 func (k *workerLink) goAway(status link.Status, text string) {

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sluice/internal/link"
 )
 
 // Why a call fails.
@@ -186,7 +188,7 @@ func (w *Worker) drain(deadline time.Time) {
 	}
 	var ending sync.WaitGroup
 	for _, l := range w.routes.all() {
-		ending.Go(l.goAway) // side by side: each may take a second
+		ending.Go(func() { l.goAway(link.Draining, errDrained) }) // side by side: each may take a second
 	}
 	ending.Wait()
 }
