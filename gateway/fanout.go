@@ -15,6 +15,7 @@ type fanout struct {
 	// Owned by the loop.
 	message   []byte
 	flags     uint8
+	all       bool // it is for all who were let in
 	class     engine.Class
 	delivered uint32
 	refused   uint32          // encodings that cannot carry it, a bit each
@@ -37,7 +38,7 @@ func (p *fanout) init(l *loop) {
 // to writes the message to one client.
 func (p *fanout) to(m *roster.Member) {
 	s := p.loop.sessions[m.ID.Slot()]
-	if s.phase != phaseOpen {
+	if s.phase != phaseOpen || p.all && s.entry != letIn {
 		return
 	}
 	if p.flags&link.FlagRaw != 0 {
@@ -75,7 +76,7 @@ func (p *fanout) parse(g *Gateway, f *link.Frame) {
 	for range c.U16() {
 		p.except = append(p.except, c.ID())
 	}
-	p.flags = f.Flags
+	p.flags, p.all = f.Flags, f.Code == link.TargetAll
 	p.class, p.message = g.classOf(f.Flags, c.Rest())
 }
 

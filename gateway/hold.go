@@ -53,7 +53,7 @@ func (s *session) dropHeld() int {
 	l.stats.Refused += uint64(messages)
 	if s.out == 0 {
 		s.handled += uint32(messages) // their numbers may be known elsewhere; behind messages that are out they are the last there are
-		if s.known {                  // else its coming is on trial still
+		if s.entry != asked {         // else its coming is on trial still
 			s.quitTrial()
 		}
 	}
@@ -73,7 +73,7 @@ func (l *loop) expireHeld(list []*session) []*session {
 				s.throttle()
 			}
 		}
-		if s.queue != nil || s.phase == phaseOpen && !s.known || s.phase == phaseGone {
+		if s.queue != nil || s.phase == phaseOpen && s.entry == asked || s.phase == phaseGone {
 			kept = append(kept, s)
 		} else {
 			s.waiting = false

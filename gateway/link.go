@@ -218,7 +218,7 @@ func (k *workerLink) crowded() bool {
 // attach gives the worker a client.
 func (k *workerLink) attach(s *session) {
 	f := link.Frame{Type: link.Attach, Code: uint16(s.member.Version()), Slot: s.slot, Token: s.token()}
-	if !s.known {
+	if s.entry == asked {
 		f.Flags = link.FlagNew
 	}
 	a := link.Attachment{

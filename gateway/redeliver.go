@@ -14,10 +14,7 @@ func (k *workerLink) acknowledged(a link.Acked) {
 	s.owed -= int32(a.Frames)
 	switch a.Type {
 	case link.Attach:
-		if !s.known {
-			s.known = true
-			s.passed()
-		}
+		s.welcome()
 	case link.Message:
 		s.out -= int32(a.Frames)
 		s.unacked -= int32(a.Bytes)

@@ -10,7 +10,7 @@ import (
 
 // command makes the frame of a command:
 //
-//	send|raw CLIENT TEXT · last CLIENT TEXT · kick|destroy CLIENT
+//	send|raw CLIENT TEXT · last CLIENT TEXT · kick|destroy|refuse CLIENT
 //	bind|exclusive CLIENT UID · unbind CLIENT · join|leave CLIENT GROUP
 //	set|merge CLIENT [attr=value…] · compare CLIENT VERSION [attr=value…]
 //	unowned BIND, UNBIND or SET of these: of a worker that has not changed its copy
@@ -57,6 +57,8 @@ func (p scenarioWorker) command(text string) *link.Frame {
 		f.Type, f.Flags = link.Kick, 0
 	case "destroy":
 		f.Type, f.Flags = link.Kick, link.FlagNow
+	case "refuse":
+		f.Type, f.Flags = link.Kick, link.FlagRefused
 	case "bind":
 		f.Type = link.Bind
 	case "exclusive":

@@ -309,7 +309,7 @@ func (w *world) checkNothingLeft() {
 
 // coverage counts what schedules are for.
 type coverage struct {
-	Deaths, Cuts, Drains, Poison, Garbled, Farewells                                   uint64
+	Deaths, Cuts, Drains, Poison, Garbled, Farewells, KeptOut                          uint64
 	Held, Refused, Redelivered, Poisoned, Repeated, Unheard, Paused, QueueFull, Abroad uint64
 	Connects, Messages, Closes                                                         uint64 // set aside
 }

@@ -45,7 +45,7 @@ type session struct {
 	misses  uint8
 	tries   uint8 // links that ended with its oldest event out
 	pulse   pulse
-	known   bool          // a worker has acknowledged that it is there
+	entry   entry         // whether a worker has let it in
 	told    bool          // its worker was told that it is gone
 	waiting bool          // stands in a waiting list
 	mute    bool          // the first message is still to come, and has a deadline
@@ -202,7 +202,7 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	s.phase = phaseGone
 	l.stats.Closed++
 	l.members.Remove(&s.member)
-	if s.queue == nil && !s.known && s.link == nil && s.tries == 0 {
+	if s.queue == nil && s.entry == asked && s.link == nil && s.tries == 0 {
 		l.forget(s) // no worker has heard of it
 		return
 	}
@@ -280,7 +280,7 @@ func (s *session) pump() bool {
 	if !s.attach() {
 		return false
 	}
-	if s.suspect() && !s.known {
+	if s.suspect() && s.entry == asked {
 		return true
 	}
 	for s.queue != nil {

@@ -219,6 +219,9 @@ func (l *gwLink) attach(f *link.Frame) (bool, error) {
 	if l.w.onConnect == nil || !f.Has(link.FlagNew) {
 		d.batch.begin(f.ID)
 		d.batch.done(f.ID)
+		if f.Has(link.FlagNew) {
+			d.batch.seal() // let in before anything else is done (SPEC.md, admission)
+		}
 		return true, nil
 	}
 	return l.dispatch(s, &item{kind: itemConnect, seq: f.ID, event: eventConnect}), nil
@@ -306,9 +309,12 @@ func (l *gwLink) finish(s *session, it *item, call uint64, ok bool) (still bool)
 	s.mu.Lock()
 	s.endUnit(ok)
 	if !ok {
-		d.batch.discard()
+		s.fail(&d.batch, it)
 	}
 	d.batch.done(it.seq)
+	if it.kind == itemConnect {
+		d.batch.seal()
+	}
 	switch {
 	case it.isLast():
 		d.left++

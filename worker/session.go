@@ -34,6 +34,8 @@ type session struct {
 	timers  map[*Timer]struct{} // guarded by mu
 	next    *session            // guarded by mu: the client's on the next link, which waits for that
 
+	refused bool // owned by whoever runs its items: its OnConnect has failed
+
 	withheld *unit // owned by the goroutine that runs the queue: what has not been acknowledged yet, of a worker that drains
 
 	remote   string   // static

@@ -59,6 +59,7 @@ const (
 	FlagNow         = 0x04 // Kick
 	FlagCompare     = 0x04 // Set
 	FlagRaw         = 0x08 // Send, Publish
+	FlagRefused     = 0x08 // Kick
 	FlagOverflow    = 0x30 // Send, Publish: one of the Overflows
 	FlagLatest      = 0x40 // Send, Publish: a key stands before the message
 	FlagResult      = 0x80 // any command: answer with Reply
