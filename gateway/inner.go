@@ -128,6 +128,11 @@ func (n *inner) hello(conn net.Conn) {
 		return answer, err
 	})
 	n.leave(conn)
+	if err == nil {
+		if err = checkHello(&hello); err != nil {
+			refuse(conn, err)
+		}
+	}
 	if err == nil && hello.Role == link.RoleProbe {
 		_ = conn.Close()
 		return
@@ -137,7 +142,7 @@ func (n *inner) hello(conn net.Conn) {
 	} else if err == nil {
 		k := newWorkerLink(to, hello)
 		err = n.g.engine.Enroll(to.el, conn, k, engine.ConnOptions{
-			MaxInput: maxLinkInput, MaxOutput: int(hello.Window)*2 + link.MaxFrame, Retain: true, OwnBound: true,
+			MaxInput: maxLinkInput, MaxOutput: maxLinkOutput(hello.Window), Retain: true, OwnBound: true,
 		})
 	}
 	if err != nil {
@@ -147,6 +152,20 @@ func (n *inner) hello(conn net.Conn) {
 			n.g.log.Warn("peer refused on the inner port", "remote", conn.RemoteAddr().String(), "err", err)
 		}
 	}
+}
+
+// checkHello refuses a peer whose limits cannot work. Only workers have messages sent to them, and need a window.
+func checkHello(h *link.WorkerHello) error {
+	if h.Role == link.RoleWorker || h.Window > maxWindow {
+		return checkWindow(h.Window)
+	}
+	return nil
+}
+
+// refuse tells a peer that has proved itself why it is refused all the same.
+func refuse(conn net.Conn, why error) {
+	_ = conn.SetWriteDeadline(time.Now().Add(fairHello))
+	_, _ = conn.Write(link.Append(nil, &link.Frame{Type: link.GoAway, Code: uint16(link.Refused), Payload: []byte(why.Error())}))
 }
 
 // maxLinkInput bounds what of a link has been read and not applied: a unit and the frame after it, in bytes.

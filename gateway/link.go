@@ -12,7 +12,6 @@ type workerLink struct {
 	// Static after the hello.
 	loop  *loop
 	hello link.WorkerHello
-	share int // of the window, in bytes, that one client may have: a handler that hangs must not leave the others without credit
 
 	conn     *engine.Conn
 	serial   uint32
@@ -20,10 +19,11 @@ type workerLink struct {
 	kept     kept
 	ack      func(link.Acked) // acknowledged, made once
 	clients  int
-	waiting  creditQueue
-	ahead    bool // a window waits for credit: nothing large is inflated for it
-	serving  bool // one of them, which those behind it do not hold up
-	stalls   bool // clients of it may have stalled since it had credit last
+	window   int   // bytes
+	share    int   // of the window, in bytes, that one client may have: a handler that hangs must not leave the others without credit
+	waiting  lanes // those who wait for credit
+	ahead    bool  // a window waits for credit: nothing large is inflated for it
+	stalls   bool  // clients of it may have stalled since it had credit last
 	timer    engine.Timer
 	rest     int  // bytes of a frame that has not come whole
 	came     int  // bytes since the last heartbeat
@@ -36,8 +36,9 @@ type workerLink struct {
 }
 
 func newWorkerLink(l *loop, hello link.WorkerHello) *workerLink {
-	k := &workerLink{loop: l, hello: hello, share: max(int(hello.Window)/64, 16<<10)}
+	k := &workerLink{loop: l, hello: hello}
 	k.sent.Init(hello.Window)
+	k.setWindow(hello.Window)
 	k.ack = k.acknowledged
 	k.timer.Target = k
 	return k
@@ -97,7 +98,7 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 	}
 	k.trim()
 	k.pumpWaiting()
-	if k.crowd && k.conn.Buffered() <= int(k.hello.Window)/2 {
+	if k.crowd && k.conn.Buffered() <= k.window/2 {
 		k.crowd = false
 		k.loop.pumpWaiting()
 	}
@@ -125,10 +126,7 @@ func (k *workerLink) leave() {
 	l.pool.remove(k)
 	l.noteWorkers()
 	delete(l.links, k.serial)
-	for _, w := range k.waiting.heap {
-		w.s.waiting = false
-	}
-	k.waiting = creditQueue{}
+	k.waiting.clear()
 	k.takeBack()
 	for _, s := range l.sessions {
 		if s != nil && s.link == k {
@@ -145,7 +143,7 @@ func (k *workerLink) frame(f *link.Frame) error {
 	case link.Unit:
 		return k.unit(f)
 	case link.Credit:
-		k.sent.SetWindow(f.Slot)
+		return k.credit(f.Slot)
 	case link.Ping:
 		k.send(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Pong:
@@ -185,11 +183,6 @@ func (k *workerLink) unit(f *link.Frame) error {
 // origin makes the link the one that hears the answer to a command.
 func (k *workerLink) origin() origin { return origin{k.loop.index, noteCommand, k.serial} }
 
-// fits reports whether the worker has credit for a message of n bytes, and is not about to hand its clients over.
-func (k *workerLink) fits(n int) bool {
-	return !k.draining && !k.conn.Closed() && (k.serving || len(k.waiting.heap) == 0) && k.sent.Fits(link.HeaderSize+n)
-}
-
 // allows reports whether a client may have a message of n bytes more out.
 func (k *workerLink) allows(s *session, n int) bool {
 	return s.out == 0 || int(s.unacked)+link.HeaderSize+n <= k.share
@@ -211,7 +204,7 @@ func (k *workerLink) message(s *session, payload []byte, flags uint8) {
 // crowded reports whether so much waits for the worker to take it that it gets no more clients before half of that has gone. Unlike messages, clients wait for no credit: there may be many at
 // once, each with much to tell of it, and they must not make the link overflow.
 func (k *workerLink) crowded() bool {
-	k.crowd = k.crowd || k.conn.Buffered() > int(k.hello.Window)
+	k.crowd = k.crowd || k.conn.Buffered() > k.window
 	return k.crowd
 }
 
@@ -267,30 +260,6 @@ func (k *workerLink) refresh(s *session) {
 func (k *workerLink) send(f *link.Frame) {
 	_ = k.conn.Commit(link.Append(k.conn.Begin(len(f.Payload)), f))
 	k.trim()
-}
-
-// pumpWaiting lets the clients that wait for credit go on, in the order of their queue, and then those that have stalled.
-func (k *workerLink) pumpWaiting() {
-	for len(k.waiting.heap) > 0 {
-		w := k.waiting.pop()
-		w.s.waiting = false
-		before := w.s.unacked
-		k.serving = true
-		done := w.s.pump()
-		k.serving = false
-		sent := int(w.s.unacked - before)
-		k.waiting.served(w, sent)
-		if !done {
-			w.s.waiting = true
-			k.waiting.again(w, sent, k.share)
-			break
-		}
-	}
-	k.checkAhead()
-	if k.stalls && k.fits(int(k.hello.Window)/2) {
-		k.stalls = false
-		k.loop.goOn(k)
-	}
 }
 
 // drain takes the worker out of the choice and hands its clients over, each as soon as the worker has handled what it was sent of it.

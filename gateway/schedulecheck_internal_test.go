@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,8 +149,7 @@ func (w *world) checkLoop(l *loop) {
 		if clients[k] != k.clients {
 			w.fail("a link has %d clients, %d are counted", clients[k], k.clients)
 		}
-		for _, waiter := range k.waiting.heap {
-			s := waiter.s
+		for _, s := range waitersOf(k) {
 			if s.link != k && s.phase != phaseForgotten {
 				w.fail("client %s waits for the credit of a worker that is not its own", s.remote())
 			}
@@ -208,13 +208,17 @@ func (w *world) checkSession(s *session) {
 func (w *world) lists(s *session) [][]*session {
 	lists := [][]*session{s.loop.waiting, s.loop.trials.next}
 	for _, k := range s.loop.links {
-		list := make([]*session, 0, len(k.waiting.heap))
-		for _, waiter := range k.waiting.heap {
-			list = append(list, waiter.s)
-		}
-		lists = append(lists, list)
+		lists = append(lists, waitersOf(k))
 	}
 	return lists
+}
+
+// waitersOf are those who wait for a link's credit.
+func waitersOf(k *workerLink) (all []*session) {
+	for _, waiter := range slices.Concat(k.waiting.small.heap, k.waiting.large.heap) {
+		all = append(all, waiter.s)
+	}
+	return all
 }
 
 // unrest says what is under way still.
@@ -299,8 +303,8 @@ func (w *world) checkNothingLeft() {
 			w.fail("loop %d: something is in its inbox", l.index)
 		}
 		for _, k := range l.links {
-			if k.clients != 0 || len(k.waiting.heap) != 0 {
-				w.fail("a link has %d clients, of which %d wait", k.clients, len(k.waiting.heap))
+			if k.clients != 0 || k.waiting.len() != 0 {
+				w.fail("a link has %d clients, of which %d wait", k.clients, k.waiting.len())
 			}
 		}
 	}

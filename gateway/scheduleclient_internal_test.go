@@ -21,8 +21,8 @@ type simClient struct {
 	left       bool // it has hung up, or was cut off
 	bidden     bool // it has heard that the gateway is closing down
 	deadly     map[int]bool
-	unwelcome  bool // no worker lets it in
-	kept       bool // it has heard that it is not let in
+	unwelcome  bool                 // no worker lets it in
+	kept       bool                 // it has heard that it is not let in
 	aims       map[int][]*simClient // whom the handlers of its events send something
 
 	// What it has heard.

@@ -220,7 +220,7 @@ func (s *session) attach() bool {
 	if k == nil || k.crowded() {
 		return false
 	}
-	s.link, s.place = k, uint32(k.waiting.now/placeUnit)
+	s.link, s.place = k, uint32(k.waiting.small.now/placeUnit)
 	k.clients++
 	k.attach(s)
 	return true
@@ -318,7 +318,7 @@ func (s *session) wait() {
 		return
 	}
 	if s.link != nil {
-		s.link.waiting.push(s, s.link.share)
+		s.link.enqueue(s)
 		s.link.checkAhead()
 		return
 	}

@@ -127,6 +127,12 @@ func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
 		_ = conn.Close()
 		return nil, err
 	}
+	if err := checkLargestFrame(hello.MaxFrame); err != nil {
+		_ = conn.SetWriteDeadline(time.Now().Add(goAwayWithin))
+		_, _ = conn.Write(link.Append(nil, &link.Frame{Type: link.GoAway, Code: uint16(link.Refused), Payload: []byte(err.Error())}))
+		_ = conn.Close()
+		return nil, err
+	}
 	if g.leaving != 0 && hello.ID != g.leaving {
 		_ = conn.Close()
 		return nil, errGone
@@ -138,6 +144,14 @@ func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
 	l := newLink(g.w, on, hello)
 	g.enter(ctx, l)
 	return l, nil
+}
+
+// checkLargestFrame refuses a gateway that takes less than what handlers may send.
+func checkLargestFrame(n uint32) error {
+	if n < link.MaxFrame {
+		return fmt.Errorf("worker: the gateway's largest frame has %d bytes, and handlers may send %d", n, link.MaxFrame)
+	}
+	return nil
 }
 
 func (g *gateway) connect(ctx context.Context) (net.Conn, error) {

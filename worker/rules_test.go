@@ -2,10 +2,13 @@ package worker_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -94,4 +97,50 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 			t.Errorf("the last frame is %v %v %q", f.Type, link.Status(f.Code), f.Payload)
 		}
 	})
+}
+
+// A gateway whose largest frame is less than what handlers may send is refused, and both logs have both figures.
+func TestALargestFrameThatIsTooSmall(t *testing.T) {
+	t.Parallel()
+	var logs lockedBuffer
+	said := make(chan link.Frame, 1)
+	var once sync.Once
+	g := worker.Config{Gateways: []string{"peer"}, Logger: slog.New(slog.NewTextHandler(&logs, nil))}
+	g.Dial = func(context.Context, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		go func() {
+			_, err := link.Accept(far, nil, func(link.WorkerHello) (link.GatewayHello, error) {
+				return link.GatewayHello{ID: 1, Epoch: 1, Loops: 1, MaxFrame: 1 << 20}, nil
+			})
+			if err == nil {
+				f := lastWord(t, far)
+				once.Do(func() { said <- f })
+			}
+			_ = far.Close()
+		}()
+		return near, nil
+	}
+	w, err := worker.New(g, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	f := <-said
+	for _, figure := range []string{"1048576", "16842752"} {
+		if f.Type != link.GoAway || link.Status(f.Code) != link.Refused || !strings.Contains(string(f.Payload), figure) {
+			t.Errorf("the last frame is %v %v %q", f.Type, link.Status(f.Code), f.Payload)
+		}
+		waitFor(t, "the log to say so", func() bool { return strings.Contains(logs.String(), figure) })
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-w.Ready():
+		t.Error("it is ready")
+	default:
+	}
 }
