@@ -19,6 +19,8 @@ type workerLink struct {
 	kept     kept
 	ack      func(link.Acked) // acknowledged, made once
 	clients  int
+	gone     int   // clients that are gone, and it has not acknowledged it
+	behind   bool  // those are so many that it gets no more clients
 	window   int   // bytes
 	share    int   // of the window, in bytes, that one client may have: a handler that hangs must not leave the others without credit
 	waiting  lanes // those who wait for credit
@@ -98,6 +100,7 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 	}
 	k.trim()
 	k.pumpWaiting()
+	k.catchUp()
 	if k.crowd && k.conn.Buffered() <= k.window/2 {
 		k.crowd = false
 		k.loop.pumpWaiting()
@@ -227,22 +230,18 @@ func (k *workerLink) attach(s *session) {
 	_ = k.conn.Commit(b)
 }
 
-// maxTelling bounds the clients of a loop that are gone and whose worker has yet to acknowledge it: past it that is not waited for.
-const maxTelling = 1 << 16
-
 // detach tells the worker that a client is gone.
 func (k *workerLink) detach(s *session) {
 	f := link.Frame{Type: link.Detach, Code: uint16(s.reason), Slot: s.slot, Token: s.token()}
 	f.ID = k.sent.Push(link.Detach, s.slot, s.token(), link.HeaderSize)
 	k.send(&f)
-	if k.loop.telling == maxTelling {
+	if k.loop.departed > k.loop.maxDeparted {
 		k.loop.stats.Unheard++ // perhaps
 		k.loop.forget(s)
 		return
 	}
 	s.owed++
 	s.told = true
-	k.loop.telling++
 }
 
 // refresh tells the worker of attributes and uid that somebody else changed.

@@ -18,6 +18,8 @@ type loop struct {
 	index uint8
 	drain func() // drainInbox, made once so that posting it costs no allocation
 
+	maxDeparted, maxGone int // the constants; less in tests
+
 	served atomic.Bool // it has a worker that takes clients; set by the loop when that changes
 
 	// Owned by the loop.
@@ -39,7 +41,7 @@ type loop struct {
 	trials   trials
 	done     done
 	held     int // bytes in the sessions' queues that wait
-	telling  int // clients that are gone, which their worker has not acknowledged
+	departed int // clients that are gone, and no worker has acknowledged it
 	tick     engine.Timer
 	tokens   *rand.ChaCha8
 	fan      fanout
@@ -68,7 +70,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 		links:   make(map[uint32]*workerLink),
 		gathers: make(map[uint32]*gather),
 		tokens:  rand.NewChaCha8(seed),
-		seconds: 1,
+		seconds: 1, maxDeparted: maxDeparted, maxGone: maxGone,
 	}
 	l.pool.router = g.cfg.Router()
 	l.drain = l.drainInbox
@@ -107,15 +109,17 @@ func (l *loop) open(s *session) {
 
 // forget ends a session; its slot may be used again. Waiting lists drop it when they are walked next.
 func (l *loop) forget(s *session) {
-	s.phase = phaseForgotten
-	if s.told {
-		s.told = false
-		l.telling--
+	if s.phase == phaseGone {
+		l.departed--
 	}
+	s.phase, s.told = phaseForgotten, false
 	s.quitTrial()
 	s.queue = nil
 	l.el.Cancel(&s.timer)
 	if s.link != nil {
+		if s.waiting {
+			s.stopWaiting(s.link)
+		}
 		s.link.clients--
 		s.link = nil
 	}

@@ -7,6 +7,9 @@ import "sluice/internal/link"
 
 // acknowledged is called for the frames that the worker has handled: of one client they come in its order.
 func (k *workerLink) acknowledged(a link.Acked) {
+	if a.Type == link.Detach && !k.draining { // else it may have moved
+		k.gone--
+	}
 	s := k.loop.session(a.Slot, a.Token)
 	if s == nil || s.link != k {
 		return // handed over, or not waited for
@@ -42,10 +45,7 @@ func (s *session) orphan() {
 	tried := s.eventOut()
 	due := s.owed > 0 || s.queue != nil
 	s.link, s.owed, s.out, s.unacked = nil, 0, 0, 0
-	if s.told {
-		s.told = false
-		l.telling--
-	}
+	s.told = false
 	if s.queue != nil {
 		s.queue.since = l.el.Now()
 	}

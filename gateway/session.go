@@ -202,12 +202,19 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	s.phase = phaseGone
 	l.stats.Closed++
 	l.members.Remove(&s.member)
+	l.departed++
+	if s.link != nil {
+		s.link.lose()
+	}
 	if s.queue == nil && s.entry == asked && s.link == nil && s.tries == 0 {
 		l.forget(s) // no worker has heard of it
 		return
 	}
 	if !s.pump() || s.waiting {
 		s.wait()
+	}
+	if l.departed > l.maxDeparted && s.phase == phaseGone {
+		s.giveUp()
 	}
 }
 
@@ -223,6 +230,9 @@ func (s *session) attach() bool {
 	s.link, s.place = k, uint32(k.waiting.small.now/placeUnit)
 	k.clients++
 	k.attach(s)
+	if s.phase == phaseGone {
+		k.lose()
+	}
 	return true
 }
 

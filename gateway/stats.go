@@ -19,6 +19,7 @@ type LoopStats struct {
 	Held             uint64            // messages that had to wait
 	Refused          uint64            // messages that no worker took in time, or past Config.HoldBytes; their clients were told
 	Unheard          uint64            // clients whose end no worker came to hear of, or perhaps none
+	Behind           uint64            // times that a worker got no more clients, for it had not acknowledged that 4,096 of its had gone
 	Unacked          uint64            // sequenced frames on links that ended before they were acknowledged
 	Redelivered      uint64            // messages among them
 	Poisoned         uint64            // messages, or comings and goings of clients, that ended each worker that got them and were set aside
@@ -116,6 +117,7 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Held += o.Held
 	s.Refused += o.Refused
 	s.Unheard += o.Unheard
+	s.Behind += o.Behind
 	s.Unacked += o.Unacked
 	s.Redelivered += o.Redelivered
 	s.Poisoned += o.Poisoned
