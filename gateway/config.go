@@ -61,7 +61,7 @@ type Config struct {
 	// none they are refused: a WebSocket, and a page, by 503, others by {"type":"sluice.overloaded"}. A loop that has been overloaded for 10 s closes those with most waiting
 	// until it is not, so that who does not read keeps nobody out for longer.
 	MaxBuffered int
-	// MaxTries is how many links may end with a message out, and unacknowledged, before it is set aside and its client told. Defaults to 5; at least 3.
+	// MaxTries is how many links may end with a message out, and unacknowledged, before it is set aside and its client told; a client whose coming is set aside, so that no OnConnect has returned, is closed. Defaults to 5; at least 3.
 	// What came before it of the client and no worker has acknowledged is tried first: the first message of a new client, whose coming was out with it, uses up to three more.
 	MaxTries int
 	// LinkHeartbeat is the longest silence on a link before a ping; after two the link is cut, so that a worker which hangs is noticed within three. Whole seconds. Defaults to 1 s.

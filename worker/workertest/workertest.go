@@ -7,7 +7,8 @@
 //		alice.Expect("hi")
 //	}
 //
-// Groups, uids and attributes are kept by the code that real gateways keep them with. It is one gateway of one loop; what a real one does to protect itself
+// Groups, uids and attributes are kept by the code that real gateways keep them with. As with those, a client hears a Broadcast once its OnConnect has returned, and is closed
+// (worker.ReasonInternal) when that fails. It is one gateway of one loop; what a real one does to protect itself
 // (limits, heartbeats, slow consumers) it leaves out.
 package workertest
 
