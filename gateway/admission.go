@@ -21,14 +21,23 @@ func (s *session) welcome() {
 	case letIn:
 		return // it has moved
 	case asked:
+		s.asksNoMore()
 		s.entry = letIn
 	}
 	s.passed()
 }
 
+// asksNoMore is called before a client that is there is let in or not, or goes.
+func (s *session) asksNoMore() {
+	if s.phase == phaseOpen && s.entry == asked {
+		s.loop.asking--
+	}
+}
+
 // reject closes a client that is not to come in.
 func (s *session) reject() {
 	s.dropHeld()
+	s.asksNoMore()
 	s.entry = rejected
 	s.end(link.ReasonInternal)
 	if s.link != nil && s.phase == phaseGone && !s.waiting && !s.pump() { // nothing stands before its end any more

@@ -41,6 +41,7 @@ type loop struct {
 	trials   trials
 	done     done
 	held     int // bytes in the sessions' queues that wait
+	asking   int // clients that no worker has let in yet
 	departed int // clients that are gone, and no worker has acknowledged it
 	tick     engine.Timer
 	tokens   *rand.ChaCha8

@@ -109,7 +109,7 @@ func (w *world) check() {
 }
 
 func (w *world) checkLoop(l *loop) {
-	held, departed, out, yields, partial := 0, 0, 0, 0, 0
+	held, departed, out, yields, partial, asking := 0, 0, 0, 0, 0, 0
 	clients := map[*workerLink]int{}
 	for _, s := range l.sessions {
 		if s == nil {
@@ -127,6 +127,9 @@ func (w *world) checkLoop(l *loop) {
 		if s.phase == phaseGone {
 			departed++
 		}
+		if s.phase == phaseOpen && s.entry == asked {
+			asking++
+		}
 		if s.link != nil {
 			clients[s.link]++
 		}
@@ -141,6 +144,8 @@ func (w *world) checkLoop(l *loop) {
 		w.fail("loop %d: %d clients have yielded, %d are counted", l.index, yields, l.turns.waiting)
 	case partial != l.partial:
 		w.fail("loop %d: %d bytes are of messages that have not come whole, %d are counted", l.index, partial, l.partial)
+	case asking != l.asking:
+		w.fail("loop %d: %d clients are to be let in, %d are counted", l.index, asking, l.asking)
 	case departed != l.departed:
 		w.fail("loop %d: %d clients are gone, %d are counted", l.index, departed, l.departed)
 	case departed > l.maxDeparted:

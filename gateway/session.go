@@ -103,6 +103,7 @@ func (s *session) open() {
 	l.open(s)
 	l.members.Add(&s.member)
 	l.stats.Opened++
+	l.asking++
 	s.limit()
 	if s.lis.Heartbeat > 0 {
 		// Clients that came together are not pinged together: the first heartbeat is over at any time, and opening counts as activity in it.
@@ -199,6 +200,7 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	if s.codec == nil || s.member.ID.IsZero() {
 		return // never became a client
 	}
+	s.asksNoMore()
 	s.phase = phaseGone
 	l.stats.Closed++
 	l.members.Remove(&s.member)
@@ -356,6 +358,7 @@ func (s *session) end(reason link.Reason) {
 			s.tell([]byte(word))
 		}
 	}
+	s.asksNoMore()
 	s.phase = phaseEnding
 	s.reason = reason
 	s.loop.members.Remove(&s.member) // nobody's uid and in no group, though its last bytes may take a while

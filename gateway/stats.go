@@ -7,9 +7,10 @@ import (
 	"sluice/internal/link"
 )
 
-// LoopStats counts what one loop has seen since it started; Clients, Workers, Queued, Partial, Blocked, Unsent and Overloaded are as of now.
+// LoopStats counts what one loop has seen since it started; Clients, Workers, Asking, Queued, Partial, Blocked, Unsent and Overloaded are as of now.
 type LoopStats struct {
 	Clients, Workers int
+	Asking           int    // of Clients: those that no worker has let in yet
 	Queued           int    // bytes of messages that wait for a worker or its credit
 	Accepted         uint64 // connections
 	Opened, Closed   uint64 // clients
@@ -91,6 +92,7 @@ func ask[T any](g *Gateway, f func(*loop) T) []T {
 func (l *loop) snapshot() LoopStats {
 	s := l.stats
 	s.Clients = l.members.Len()
+	s.Asking = l.asking
 	s.Workers = len(l.pool.links)
 	s.Queued = l.held
 	s.Partial = l.partial
@@ -107,6 +109,7 @@ func (l *loop) snapshot() LoopStats {
 func (s *LoopStats) add(o LoopStats) {
 	s.Clients += o.Clients
 	s.Workers += o.Workers
+	s.Asking += o.Asking
 	s.Queued += o.Queued
 	s.Accepted += o.Accepted
 	s.Opened += o.Opened
