@@ -316,34 +316,6 @@ func (s *session) pump() bool {
 	return true
 }
 
-// wait puts the session into the list of those that have something for a worker: its worker's list, else the loop's. A client that is gone waits no longer than HoldFor.
-func (s *session) wait() {
-	if s.phase == phaseGone && !s.timer.Scheduled() {
-		s.loop.el.Schedule(&s.timer, s.loop.g.cfg.HoldFor)
-	}
-	if s.waiting {
-		return
-	}
-	s.waiting = true
-	if s.suspect() && s.loop.trials.now != s {
-		s.loop.trials.next = append(s.loop.trials.next, s)
-		return
-	}
-	if s.link != nil {
-		s.link.enqueue(s)
-		s.link.checkAhead()
-		return
-	}
-	s.loop.waiting = append(s.loop.waiting, s)
-}
-
-// stopWaiting takes the session out of the list of a worker that it leaves.
-func (s *session) stopWaiting(k *workerLink) {
-	if k.waiting.remove(s) {
-		s.waiting = false
-	}
-}
-
 // end closes the connection once what was written has gone out, with the protocol's farewell.
 func (s *session) end(reason link.Reason) {
 	if s.phase != phaseOpen && s.phase != phaseHandshake {
