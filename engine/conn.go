@@ -158,6 +158,13 @@ func (c *Conn) LocalAddr() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// SetMaxOutput changes ConnOptions.MaxOutput for this connection, n > 0. It holds from the next write on.
+func (c *Conn) SetMaxOutput(n int) {
+	o := *c.options
+	o.MaxOutput = n
+	c.options = &o
+}
+
 // Handler is who is told about c.
 func (c *Conn) Handler() Handler { return c.handler }
 

@@ -14,7 +14,7 @@ type rule struct {
 
 const (
 	sendFlags = link.FlagText | link.FlagRaw | link.FlagOverflow | link.FlagLatest | link.FlagResult
-	kickFlags = link.FlagText | link.FlagLast | link.FlagNow | link.FlagResult
+	kickFlags = link.FlagText | link.FlagLast | link.FlagNow | link.FlagRefused | link.FlagResult
 	bindFlags = link.FlagOwn | link.FlagExclusive | link.FlagResult
 	setFlags  = link.FlagOwn | link.FlagMerge | link.FlagCompare | link.FlagResult
 )

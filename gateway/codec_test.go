@@ -154,7 +154,7 @@ func TestABroadcastIsEncodedOnce(t *testing.T) {
 	for range 20 {
 		all = append(all, dial(t, hostport(g.Addrs()[0])))
 	}
-	wait(t, "everybody", func() bool { return g.Stats().Clients == len(all) })
+	wait(t, "everybody", func() bool { s := g.Stats(); return s.Clients == len(all) && s.Asking == 0 })
 	if err := w.Broadcast(worker.Text("to all")); err != nil {
 		t.Fatal(err)
 	}

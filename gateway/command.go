@@ -26,6 +26,11 @@ func (l *loop) command(o origin, f *link.Frame) {
 		return
 	}
 	s := l.session(f.Slot, f.Token)
+	if s != nil && f.Type == link.Kick && f.Has(link.FlagRefused) {
+		s.reject() // though it may have gone: its messages are not to be handled
+		l.status(o, f, link.OK)
+		return
+	}
 	if s == nil || s.phase != phaseOpen {
 		l.stats.Gone++
 		l.status(o, f, link.Gone)

@@ -83,7 +83,7 @@ func BenchmarkFanout(b *testing.B) {
 			for i := range conns {
 				conns[i] = dial(b, hostport(g.Addrs()[0]))
 			}
-			wait(b, "the clients", func() bool { return g.Stats().Clients == clients })
+			letIn(b, g, clients)
 			f := &link.Frame{Type: link.Publish, Flags: link.FlagText, Payload: append(link.AppendIDs(link.AppendList[string](nil, nil), nil), message...)}
 			heard := make([]byte, len(message)+1)
 			b.ReportAllocs()

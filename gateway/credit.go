@@ -77,7 +77,7 @@ func (q *creditQueue) isFirst(s *session) bool { return len(q.heap) > 0 && q.hea
 
 // remove takes a client out, wherever it stands.
 func (q *creditQueue) remove(s *session) bool {
-	for i := range q.heap {
+	for i := len(q.heap) - 1; i >= 0; i-- { // who has come last is the most likely
 		if q.heap[i].s == s {
 			q.take(i)
 			return true

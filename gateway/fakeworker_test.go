@@ -128,6 +128,15 @@ func (l *fakeLink) ack() {
 	l.unacked = nil
 }
 
+// letIn waits for a client, and has the gateway know that it may stay. It returns what frames name the client by.
+func (w *fakeWorker) letIn() link.Frame {
+	w.t.Helper()
+	loop, f := w.take("an attachment", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
+	w.links[loop].ack()
+	w.barrier(99)
+	return link.Frame{Slot: f.Slot, Token: f.Token}
+}
+
 // take waits for the first frame that is meant and takes it out, with the loop it came by.
 func (w *fakeWorker) take(what string, meant func(loop int, f *link.Frame) bool) (int, link.Frame) {
 	w.t.Helper()

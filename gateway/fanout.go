@@ -15,6 +15,7 @@ type fanout struct {
 	// Owned by the loop.
 	message   []byte
 	flags     uint8
+	all       bool // it is for all who were let in
 	class     engine.Class
 	delivered uint32
 	text      []byte          // the message where it has to be valid UTF-8; nil: not yet needed
@@ -38,7 +39,7 @@ func (p *fanout) init(l *loop) {
 // to writes the message to one client.
 func (p *fanout) to(m *roster.Member) {
 	s := p.loop.sessions[m.ID.Slot()]
-	if s.phase != phaseOpen {
+	if s.phase != phaseOpen || p.all && s.entry != letIn {
 		return
 	}
 	if p.flags&link.FlagRaw != 0 {
@@ -87,7 +88,7 @@ func (p *fanout) parse(g *Gateway, f *link.Frame) {
 	for range c.U16() {
 		p.except = append(p.except, c.ID())
 	}
-	p.flags = f.Flags
+	p.flags, p.all = f.Flags, f.Code == link.TargetAll
 	p.class, p.message = g.classOf(f.Flags, c.Rest())
 }
 

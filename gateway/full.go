@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"sluice/codec"
-	"sluice/internal/link"
 )
 
 // What clients have sent waits in their queues when it comes faster than workers take it. Past
@@ -33,10 +32,10 @@ func (l *loop) checkQueues() {
 
 // checkAhead is called when more waits for the link's credit, or less.
 func (k *workerLink) checkAhead() {
-	switch bound := link.WindowBytes(k.hello.Window); {
-	case !k.ahead && k.waiting.bytes > bound:
+	switch bound, waiting := k.window, k.waiting.small.bytes; {
+	case !k.ahead && waiting > bound:
 		k.ahead = true
-	case k.ahead && k.waiting.bytes <= bound/2:
+	case k.ahead && waiting <= bound/2:
 		k.ahead = false
 		if !k.loop.full { // else those that have stalled would do so again
 			k.loop.goOn(k)
@@ -104,7 +103,7 @@ func (s *session) isTaken(in []byte, ws *codec.WebSocket, compressed bool) bool 
 	case ws != nil:
 		most += ws.Unfinished()
 	}
-	return !s.suspect() && s.attach() && s.link.fits(most) && s.link.allows(s, most)
+	return !s.suspect() && s.attach() && s.link.fitsUpTo(most) && s.link.allows(s, most)
 }
 
 // isLight reports whether the client sends little.

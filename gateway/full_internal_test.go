@@ -151,13 +151,13 @@ func TestANewClientIsNotAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{}, 1<<20)
-		r.k.waiting.now = placeUnit<<32 - 1<<20
+		r.k.waiting.small.now = placeUnit<<32 - 1<<20
 		c := r.client("text")
 		c.s.queue = &queue{}
 		c.s.queue.push([]byte("x"), 0)
-		r.k.waiting.push(c.s, r.k.share)
-		if w := r.k.waiting.pop(); w.from != r.k.waiting.now {
-			t.Errorf("it is %d bytes ahead", w.from-r.k.waiting.now)
+		r.k.waiting.small.push(c.s, r.k.share)
+		if w := r.k.waiting.small.pop(); w.from != r.k.waiting.small.now {
+			t.Errorf("it is %d bytes ahead", w.from-r.k.waiting.small.now)
 		}
 		c.s.queue = nil
 	})

@@ -28,6 +28,34 @@ func (s *session) hold(payload []byte, flags uint8) {
 	}
 }
 
+// wait puts the session into the list of those that have something for a worker: its worker's list, else the loop's. A client that is gone waits no longer than HoldFor.
+func (s *session) wait() {
+	if s.phase == phaseGone && !s.timer.Scheduled() {
+		s.loop.el.Schedule(&s.timer, s.loop.g.cfg.HoldFor)
+	}
+	if s.waiting {
+		return
+	}
+	s.waiting = true
+	if s.suspect() && s.loop.trials.now != s {
+		s.loop.trials.next = append(s.loop.trials.next, s)
+		return
+	}
+	if s.link != nil {
+		s.link.enqueue(s)
+		s.link.checkAhead()
+		return
+	}
+	s.loop.waiting = append(s.loop.waiting, s)
+}
+
+// stopWaiting takes the session out of the list of a worker that it leaves.
+func (s *session) stopWaiting(k *workerLink) {
+	if k.waiting.remove(s) {
+		s.waiting = false
+	}
+}
+
 // dequeue takes the oldest message that waits, of n bytes, out of the client's queue.
 func (s *session) dequeue(n int) {
 	l := s.loop
@@ -53,7 +81,7 @@ func (s *session) dropHeld() int {
 	l.stats.Refused += uint64(messages)
 	if s.out == 0 {
 		s.handled += uint32(messages) // their numbers may be known elsewhere; behind messages that are out they are the last there are
-		if s.known {                  // else its coming is on trial still
+		if s.entry != asked {         // else its coming is on trial still
 			s.quitTrial()
 		}
 	}
@@ -73,7 +101,7 @@ func (l *loop) expireHeld(list []*session) []*session {
 				s.throttle()
 			}
 		}
-		if s.queue != nil || s.phase == phaseOpen && !s.known || s.phase == phaseGone {
+		if s.queue != nil || s.phase == phaseOpen && s.entry == asked || s.phase == phaseGone {
 			kept = append(kept, s)
 		} else {
 			s.waiting = false

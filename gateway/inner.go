@@ -129,6 +129,11 @@ func (n *inner) hello(conn net.Conn) {
 		return answer, err
 	})
 	n.leave(conn)
+	if err == nil {
+		if err = checkHello(&hello); err != nil {
+			refuse(conn, err)
+		}
+	}
 	if err == nil && hello.Role == link.RoleProbe {
 		_ = conn.Close()
 		return
@@ -140,7 +145,7 @@ func (n *inner) hello(conn net.Conn) {
 	} else if err == nil {
 		k := newWorkerLink(to, hello)
 		err = n.g.engine.Enroll(to.el, conn, k, engine.ConnOptions{
-			MaxInput: maxLinkInput, MaxOutput: link.WindowBytes(hello.Window)*2 + link.MaxFrame, Retain: true, OwnBound: true,
+			MaxInput: maxLinkInput, MaxOutput: maxLinkOutput(hello.Window), Retain: true, OwnBound: true,
 		})
 	}
 	if err != nil {
@@ -150,6 +155,20 @@ func (n *inner) hello(conn net.Conn) {
 			n.g.log.Warn("peer refused on the inner port", "remote", conn.RemoteAddr().String(), "err", err)
 		}
 	}
+}
+
+// checkHello refuses a peer whose limits cannot work. Only workers have messages sent to them, and need a window.
+func checkHello(h *link.WorkerHello) error {
+	if h.Role == link.RoleWorker || h.Window > maxWindow {
+		return checkWindow(h.Window)
+	}
+	return nil
+}
+
+// refuse tells a peer that has proved itself why it is refused all the same.
+func refuse(conn net.Conn, why error) {
+	_ = conn.SetWriteDeadline(time.Now().Add(fairHello))
+	_, _ = conn.Write(link.Append(nil, &link.Frame{Type: link.GoAway, Code: uint16(link.Refused), Payload: []byte(why.Error())}))
 }
 
 // maxLinkInput bounds what of a link has been read and not applied: a unit and the frame after it, in bytes.

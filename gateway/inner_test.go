@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -110,6 +111,52 @@ func TestASilentLinkIsCut(t *testing.T) {
 		}
 	}
 	wait(t, "no worker", func() bool { return g.Stats().Workers == 0 })
+}
+
+// A worker whose window cannot work is told so, with both figures, and gets no client; one that asks for such a window later loses its link. Other roles need none.
+func TestWindowsAreBounded(t *testing.T) {
+	t.Parallel()
+	var log logbook
+	cfg := text(gateway.Listener{})
+	cfg.Logger = log.logger()
+	g, _ := start(t, cfg)
+	for _, c := range []struct {
+		role   link.Role
+		window uint32
+		ok     bool
+	}{
+		{link.RoleWorker, 0, false}, {link.RoleWorker, 1, true}, {link.RoleWorker, 256 << 20, true}, {link.RoleWorker, 256<<20 + 1, false},
+		{link.RoleWorker, 1<<32 - 1, false}, {link.RolePublisher, 0, true}, {link.RolePublisher, 1<<32 - 1, false},
+	} {
+		hello := oneWorker
+		hello.Role, hello.Window = c.role, c.window
+		conn := dial(t, g.InnerAddr())
+		if _, err := link.Connect(conn, nil, hello); err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		_, _ = conn.Write(link.Append(nil, &link.Frame{Type: link.Ping, ID: 7}))
+		f, err := readFrame(conn)
+		switch figures := fmt.Sprintf("a window of %d bytes is not within 1…268435456", c.window); {
+		case err != nil:
+			t.Errorf("role %d, %d bytes: %v", c.role, c.window, err)
+		case c.ok && f.Type != link.Pong:
+			t.Errorf("role %d, %d bytes: %v %q", c.role, c.window, f.Type, f.Payload)
+		case !c.ok && (f.Type != link.GoAway || link.Status(f.Code) != link.Refused || !strings.Contains(string(f.Payload), figures)):
+			t.Errorf("role %d, %d bytes: %v %v %q", c.role, c.window, f.Type, link.Status(f.Code), f.Payload)
+		case !c.ok:
+			wait(t, "the log to say so", func() bool { return strings.Contains(strings.Join(log.lines(), "\n"), figures) })
+		}
+		_ = conn.Close()
+	}
+	wait(t, "nobody left", func() bool { return g.Stats().Workers == 0 })
+	for _, window := range []uint32{0, 256<<20 + 1} {
+		w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+		w.links[0].write(&link.Frame{Type: link.Credit, Slot: window})
+		if _, f := w.take("goaway", func(_ int, f *link.Frame) bool { return f.Type == link.GoAway }); link.Status(f.Code) != link.Protocol {
+			t.Errorf("CREDIT %d: %v", window, link.Status(f.Code))
+		}
+	}
 }
 
 func TestConnectionsAreBounded(t *testing.T) {

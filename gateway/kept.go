@@ -110,6 +110,10 @@ func (k *workerLink) takeBack() {
 			if s == nil || s.link != k {
 				continue // not waited for
 			}
+			if s.entry == rejected {
+				l.stats.Refused++
+				continue
+			}
 			q := back[s]
 			if q == nil {
 				q = l.queues.take()

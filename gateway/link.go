@@ -13,7 +13,6 @@ type workerLink struct {
 	// Static after the hello.
 	loop  *loop
 	hello link.WorkerHello
-	share int // of the window, in bytes, that one client may have: a handler that hangs must not leave the others without credit
 
 	conn     *engine.Conn
 	serial   uint32
@@ -22,10 +21,13 @@ type workerLink struct {
 	ack      func(link.Acked) // acknowledged, made once
 	clients  int
 	peers    []uint32 // other gateways that the worker knows; bound: gateways that a loop knows
-	waiting  creditQueue
-	ahead    bool // a window waits for credit: nothing large is inflated for it
-	serving  bool // one of them, which those behind it do not hold up
-	stalls   bool // clients of it may have stalled since it had credit last
+	gone     int      // clients that are gone, and it has not acknowledged it
+	behind   bool     // those are so many that it gets no more clients
+	window   int      // bytes
+	share    int      // of the window, in bytes, that one client may have: a handler that hangs must not leave the others without credit
+	waiting  lanes    // those who wait for credit
+	ahead    bool     // a window waits for credit: nothing large is inflated for it
+	stalls   bool     // clients of it may have stalled since it had credit last
 	timer    engine.Timer
 	rest     int  // bytes of a frame that has not come whole
 	came     int  // bytes since the last heartbeat
@@ -39,8 +41,9 @@ type workerLink struct {
 }
 
 func newWorkerLink(l *loop, hello link.WorkerHello) *workerLink {
-	k := &workerLink{loop: l, hello: hello, share: max(link.WindowBytes(hello.Window)/64, 16<<10)}
+	k := &workerLink{loop: l, hello: hello}
 	k.sent.Init(hello.Window)
+	k.setWindow(hello.Window)
 	k.ack = k.acknowledged
 	k.timer.Target = k
 	return k
@@ -101,7 +104,8 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 	}
 	k.trim()
 	k.pumpWaiting()
-	if k.crowd && k.conn.Buffered() <= link.WindowBytes(k.hello.Window)/2 {
+	k.catchUp()
+	if k.crowd && k.conn.Buffered() <= k.window/2 {
 		k.crowd = false
 		k.loop.pumpWaiting()
 	}
@@ -129,10 +133,7 @@ func (k *workerLink) leave() {
 	l.pool.remove(k)
 	l.noteWorkers()
 	delete(l.links, k.serial)
-	for _, w := range k.waiting.heap {
-		w.s.waiting = false
-	}
-	k.waiting = creditQueue{}
+	k.waiting.clear()
 	k.takeBack()
 	for _, s := range l.sessions {
 		if s != nil && s.link == k {
@@ -159,7 +160,7 @@ func (k *workerLink) frame(f *link.Frame) error {
 	case link.Unit:
 		return k.unit(f)
 	case link.Credit:
-		k.sent.SetWindow(f.Slot)
+		return k.credit(f.Slot)
 	case link.Ping:
 		k.send(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Pong:
@@ -169,8 +170,7 @@ func (k *workerLink) frame(f *link.Frame) error {
 	case link.Drain:
 		k.drain()
 	case link.GoAway:
-		k.conn.Close(closing(link.ReasonPeer))
-		k.leave()
+		k.goneAway(f)
 	default:
 		return fmt.Errorf("%w: %v from a worker", link.ErrFrame, f.Type)
 	}
@@ -199,11 +199,6 @@ func (k *workerLink) unit(f *link.Frame) error {
 // origin makes the link the one that hears the answer to a command.
 func (k *workerLink) origin() origin { return origin{k.loop.index, noteCommand, k.serial} }
 
-// fits reports whether the worker has credit for a message of n bytes, and is not about to hand its clients over.
-func (k *workerLink) fits(n int) bool {
-	return !k.draining && !k.conn.Closed() && (k.serving || len(k.waiting.heap) == 0) && k.sent.Fits(link.HeaderSize+n)
-}
-
 // allows reports whether a client may have a message of n bytes more out.
 func (k *workerLink) allows(s *session, n int) bool {
 	return s.out == 0 || int(s.unacked)+link.HeaderSize+n <= k.share
@@ -225,14 +220,14 @@ func (k *workerLink) message(s *session, payload []byte, flags uint8) {
 // crowded reports whether so much waits for the worker to take it that it gets no more clients before half of that has gone. Unlike messages, clients wait for no credit: there may be many at
 // once, each with much to tell of it, and they must not make the link overflow.
 func (k *workerLink) crowded() bool {
-	k.crowd = k.crowd || k.conn.Buffered() > link.WindowBytes(k.hello.Window)
+	k.crowd = k.crowd || k.conn.Buffered() > k.window
 	return k.crowd
 }
 
 // attach gives the worker a client.
 func (k *workerLink) attach(s *session) {
 	f := link.Frame{Type: link.Attach, Code: uint16(s.member.Version()), Slot: s.slot, Token: s.token()}
-	if !s.known {
+	if s.entry == asked {
 		f.Flags = link.FlagNew
 	}
 	a := link.Attachment{
@@ -248,22 +243,18 @@ func (k *workerLink) attach(s *session) {
 	_ = k.conn.Commit(b)
 }
 
-// maxTelling bounds the clients of a loop that are gone and whose worker has yet to acknowledge it: past it that is not waited for.
-const maxTelling = 1 << 16
-
 // detach tells the worker that a client is gone.
 func (k *workerLink) detach(s *session) {
 	f := link.Frame{Type: link.Detach, Code: uint16(s.reason), Slot: s.slot, Token: s.token()}
 	f.ID = k.sent.Push(link.Detach, s.slot, s.token(), link.HeaderSize)
 	k.send(&f)
-	if k.loop.telling == maxTelling {
+	if k.loop.departed > k.loop.maxDeparted {
 		k.loop.stats.Unheard++ // perhaps
 		k.loop.forget(s)
 		return
 	}
 	s.owed++
 	s.told = true
-	k.loop.telling++
 }
 
 // refresh tells the worker of attributes and uid that somebody else changed.
@@ -282,30 +273,6 @@ func (k *workerLink) refresh(s *session) {
 func (k *workerLink) send(f *link.Frame) {
 	_ = k.conn.Commit(link.Append(k.conn.Begin(len(f.Payload)), f))
 	k.trim()
-}
-
-// pumpWaiting lets the clients that wait for credit go on, in the order of their queue, and then those that have stalled.
-func (k *workerLink) pumpWaiting() {
-	for len(k.waiting.heap) > 0 {
-		w := k.waiting.pop()
-		w.s.waiting = false
-		before := w.s.unacked
-		k.serving = true
-		done := w.s.pump()
-		k.serving = false
-		sent := int(w.s.unacked - before)
-		k.waiting.served(w, sent)
-		if !done {
-			w.s.waiting = true
-			k.waiting.again(w, sent, k.share)
-			break
-		}
-	}
-	k.checkAhead()
-	if k.stalls && k.fits(link.WindowBytes(k.hello.Window)/2) {
-		k.stalls = false
-		k.loop.goOn(k)
-	}
 }
 
 // drain takes the worker out of the choice and hands its clients over, each as soon as the worker has handled what it was sent of it.
@@ -341,6 +308,19 @@ func (k *workerLink) handOver(s *session) {
 		s.wait()
 	}
 }
+
+// goneAway takes the worker's last frame.
+func (k *workerLink) goneAway(f *link.Frame) {
+	if status := link.Status(f.Code); status != link.Draining {
+		why := f.Payload[:min(len(f.Payload), maxWhy)]
+		k.loop.g.log.Warn("the worker ended the link", "worker", k.hello.Name, "loop", k.loop.index, "status", status.String(), "why", string(why))
+	}
+	k.conn.Close(closing(link.ReasonPeer))
+	k.leave()
+}
+
+// maxWhy is how much of a worker's last sentence goes into the log, in bytes.
+const maxWhy = 500
 
 // goAway ends a link that has gone wrong.
 func (k *workerLink) goAway(status link.Status, text string) {

@@ -18,6 +18,8 @@ type loop struct {
 	index uint8
 	drain func() // drainInbox, made once so that posting it costs no allocation
 
+	maxDeparted, maxGone int // the constants; less in tests
+
 	served atomic.Bool              // it has a worker that takes clients; set by the loop when that changes
 	told   atomic.Pointer[snapshot] // its last figures; set by the loop when it is asked
 
@@ -45,7 +47,8 @@ type loop struct {
 	queues   queues
 	trials   trials
 	held     int // bytes in the sessions' queues that wait
-	telling  int // clients that are gone, which their worker has not acknowledged
+	asking   int // clients that no worker has let in yet
+	departed int // clients that are gone, and no worker has acknowledged it
 	tick     engine.Timer
 	tokens   *rand.ChaCha8
 	fan      fanout
@@ -75,7 +78,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 		gathers: make(map[uint32]*gather),
 		peers:   make(map[uint32]*peer), comers: make(map[uint32]*inLink), arrivals: make(map[from]*arrival),
 		tokens:  rand.NewChaCha8(seed),
-		seconds: 1,
+		seconds: 1, maxDeparted: maxDeparted, maxGone: maxGone,
 	}
 	l.pool.router = g.cfg.Router()
 	l.drain = l.drainInbox
@@ -117,15 +120,17 @@ func (l *loop) open(s *session) {
 
 // forget ends a session; its slot may be used again. Waiting lists drop it when they are walked next.
 func (l *loop) forget(s *session) {
-	s.phase = phaseForgotten
-	if s.told {
-		s.told = false
-		l.telling--
+	if s.phase == phaseGone {
+		l.departed--
 	}
+	s.phase, s.told = phaseForgotten, false
 	s.quitTrial()
 	s.queue = nil
 	l.el.Cancel(&s.timer)
 	if s.link != nil {
+		if s.waiting {
+			s.stopWaiting(s.link)
+		}
 		s.link.clients--
 		s.link = nil
 	}

@@ -176,7 +176,14 @@ func TestAdvertise(t *testing.T) {
 // hearing is a client that hears messages.
 type hearing struct{ *fakeClient }
 
-func connect(t *testing.T, g *gateway.Gateway) hearing { return hearing{dialClient(t, g.Addrs()[0])} }
+// connect makes one that a worker has let in.
+func connect(t *testing.T, g *gateway.Gateway) hearing {
+	t.Helper()
+	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	c := dialClient(t, g.Addrs()[0])
+	w.letIn()
+	return hearing{c}
+}
 
 func (c hearing) hears(text string) {
 	c.t.Helper()

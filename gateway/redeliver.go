@@ -7,6 +7,9 @@ import "sluice/internal/link"
 
 // acknowledged is called for the frames that the worker has handled: of one client they come in its order.
 func (k *workerLink) acknowledged(a link.Acked) {
+	if a.Type == link.Detach && !k.draining { // else it may have moved
+		k.gone--
+	}
 	s := k.loop.session(a.Slot, a.Token)
 	if s == nil || s.link != k {
 		return // handed over, or not waited for
@@ -14,10 +17,7 @@ func (k *workerLink) acknowledged(a link.Acked) {
 	s.owed -= int32(a.Frames)
 	switch a.Type {
 	case link.Attach:
-		if !s.known {
-			s.known = true
-			s.passed()
-		}
+		s.welcome()
 	case link.Message:
 		s.out -= int32(a.Frames)
 		s.unacked -= int32(a.Bytes)
@@ -46,10 +46,7 @@ func (s *session) orphan(suspicious bool) {
 	tried := suspicious && s.eventOut()
 	due := s.owed > 0 || s.queue != nil
 	s.link, s.owed, s.out, s.unacked = nil, 0, 0, 0
-	if s.told {
-		s.told = false
-		l.telling--
-	}
+	s.told = false
 	if s.queue != nil {
 		s.queue.since = l.el.Now()
 	}

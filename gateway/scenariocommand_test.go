@@ -10,7 +10,7 @@ import (
 
 // command makes the frame of a command:
 //
-//	send|raw CLIENT TEXT · last CLIENT TEXT · kick|destroy CLIENT
+//	send|raw CLIENT TEXT · last CLIENT TEXT · kick|destroy|refuse CLIENT
 //	bind|exclusive CLIENT UID [of=VERSION] · unbind CLIENT [of=VERSION] · join|leave CLIENT GROUP
 //	set|merge CLIENT [of=VERSION] [attr=value…] · compare CLIENT VERSION [attr=value…]      of: the version that the worker has changed, 0 by default
 //	unowned BIND, UNBIND or SET of these: of a worker that has not changed its copy
@@ -58,6 +58,8 @@ func (p scenarioWorker) command(text string) *link.Frame {
 		f.Type, f.Flags = link.Kick, 0
 	case "destroy":
 		f.Type, f.Flags = link.Kick, link.FlagNow
+	case "refuse":
+		f.Type, f.Flags = link.Kick, link.FlagRefused
 	case "bind":
 		f.Type, f.Payload = link.Bind, uidOf(rest)
 	case "exclusive":

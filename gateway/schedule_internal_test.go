@@ -75,7 +75,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), aside: map[string]int{}, trace: fnv.New64a(), linked: map[*session]time.Time{}}
 	gates := 1 + w.rng.IntN(2)
 	w.loops = 1 + w.rng.IntN(3)
-	w.bold = w.rng.IntN(3) > 0
+	w.bold, w.tight = w.rng.IntN(3) > 0, w.rng.IntN(8) == 0
 	for id := range gates {
 		w.addGateway(uint32(id + 1))
 	}
@@ -98,6 +98,10 @@ func (w *world) addGateway(id uint32) {
 		var seed [32]byte
 		seed[0], seed[1] = byte(w.rng.Uint32()), byte(w.rng.Uint32())
 		l.tokens = rand.NewChaCha8(seed)
+		l.maxGone = 1 + w.rng.IntN(3)
+		if w.tight {
+			l.maxDeparted = 1 + w.rng.IntN(4)
+		}
 	}
 	w.gates = append(w.gates, g)
 }
@@ -177,7 +181,7 @@ func (w *world) step() {
 	case n < 920:
 		w.someLink(func(l *simLink) { l.flush(w.rng.IntN(len(l.out) + 1)) })
 	case n < 930:
-		w.someLink(func(l *simLink) { l.credit(uint32(w.rng.IntN(3000))) })
+		w.someLink(func(l *simLink) { l.credit(1 + uint32(w.rng.IntN(3000))) })
 	case n < 940:
 		w.someLink(func(l *simLink) { l.peer.Limit(w.rng.IntN(2000)) })
 	case n < 960:

@@ -21,6 +21,8 @@ type simClient struct {
 	left       bool // it has hung up, or was cut off
 	bidden     bool // it has heard that the gateway is closing down
 	deadly     map[int]bool
+	unwelcome  bool                 // no worker lets it in
+	kept       bool                 // it has heard that it is not let in
 	aims       map[int][]*simClient // whom the handlers of its events send something
 
 	// What it has heard.
@@ -55,6 +57,7 @@ func (w *world) addClient() {
 	if w.bold && w.rng.IntN(20) == 0 {
 		c.deadly[gone] = true
 	}
+	c.unwelcome = w.bold && w.rng.IntN(20) == 0
 	w.clients = append(w.clients, c)
 	g := w.gates[c.gate]
 	c.session = &session{lis: g.lis}
@@ -152,7 +155,7 @@ func (c *simClient) hear() {
 		}
 		c.in = c.in[n:]
 	}
-	if c.peer.Closed() && !c.left && !c.bidden {
+	if c.peer.Closed() && !c.left && !c.bidden && !c.kept {
 		c.w.fail("client %d was disconnected", c.index)
 	}
 	c.left = c.left || c.peer.Closed()
@@ -160,18 +163,28 @@ func (c *simClient) hear() {
 
 func (c *simClient) isRefused(payload []byte) {
 	var r struct {
-		Type  string
-		Code  string
-		Count int
+		Type   string
+		Code   string
+		Reason string
+		Count  int
 	}
 	if err := json.Unmarshal(payload, &r); err != nil {
 		c.w.fail("client %d hears %q", c.index, payload)
 	}
-	if r.Type == "sluice.draining" {
+	switch {
+	case r.Type == "sluice.draining":
 		c.hearsFarewell()
+	case r.Reason == link.ReasonInternal.String():
+		if c.kept = c.isKeptOut(); !c.kept {
+			c.w.fail("client %d hears that it is not let in, and it is", c.index)
+		}
+		c.w.seen.KeptOut++
 	}
 	c.refused += r.Count
 }
+
+// isKeptOut reports whether the client's gateway does not let it in.
+func (c *simClient) isKeptOut() bool { return c.session.entry == rejected }
 
 func (c *simClient) isSent(payload []byte) {
 	at := func(i int) int { return int(int32(binary.BigEndian.Uint32(payload[4*i:]))) }
@@ -230,6 +243,8 @@ func (c *simClient) delivered(l *simLink, h *holding, f *link.Frame) (n int) {
 		return n // it comes late
 	}
 	switch again := c.on[n] != nil; {
+	case c.isKeptOut() && !h.isNew:
+		w.fail("client %d was not let in, and a worker gets its message %d", c.index, n)
 	case n <= h.last:
 		w.fail("client %d: message %d comes behind %d", c.index, n, h.last)
 	case c.applied[n]:
@@ -258,7 +273,7 @@ func (c *simClient) delivered(l *simLink, h *holding, f *link.Frame) (n int) {
 
 // told checks what a worker hears of the client's end.
 func (c *simClient) told(l *simLink, f *link.Frame) {
-	if !l.k.over && !f.Has(link.FlagMoved) && (!c.left && !c.w.gates[c.gate].draining || c.applied[gone]) {
+	if !l.k.over && !f.Has(link.FlagMoved) && (!c.left && !c.w.gates[c.gate].draining && !c.isKeptOut() || c.applied[gone]) {
 		c.w.fail("client %d is said to be gone", c.index)
 	}
 }

@@ -330,6 +330,12 @@ func (l *simLink) begin(e event) bool {
 	if e.moved || e.seen {
 		return true
 	}
+	if e.of.client.unwelcome && e.n != gone {
+		if e.n == connect {
+			l.unit.body = link.Append(l.unit.body, &link.Frame{Type: link.Kick, Flags: link.FlagRefused, Code: uint16(l.loop), Slot: e.of.slot, Token: e.of.token})
+		}
+		return true
+	}
 	kills := e.of.client.kills(e.n)
 	if e.n >= 0 {
 		l.unit.body = link.Append(l.unit.body, e.of.client.send(effect{e.of.client.index, e.n, 0, e.of.client.index}))

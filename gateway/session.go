@@ -46,7 +46,7 @@ type session struct {
 	misses  uint8
 	tries   uint8 // links that ended with its oldest event out
 	pulse   pulse
-	known   bool          // a worker has acknowledged that it is there
+	entry   entry         // whether a worker has let it in
 	told    bool          // its worker was told that it is gone
 	waiting bool          // stands in a waiting list
 	mute    bool          // the first message is still to come, and has a deadline
@@ -105,6 +105,7 @@ func (s *session) open() {
 	l.open(s)
 	l.members.Add(&s.member)
 	l.stats.Opened++
+	l.asking++
 	s.limit()
 	if s.lis.Heartbeat > 0 {
 		// Clients that came together are not pinged together: the first heartbeat is over at any time, and opening counts as activity in it.
@@ -213,15 +214,23 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	if s.codec == nil || s.member.ID.IsZero() {
 		return // never became a client
 	}
+	s.asksNoMore()
 	s.phase = phaseGone
 	l.stats.Closed++
 	l.members.Remove(&s.member)
-	if s.queue == nil && !s.known && s.link == nil && s.tries == 0 {
+	l.departed++
+	if s.link != nil {
+		s.link.lose()
+	}
+	if s.queue == nil && s.entry == asked && s.link == nil && s.tries == 0 {
 		l.forget(s) // no worker has heard of it
 		return
 	}
 	if !s.pump() || s.waiting {
 		s.wait()
+	}
+	if l.departed > l.maxDeparted && s.phase == phaseGone {
+		s.giveUp()
 	}
 }
 
@@ -234,9 +243,12 @@ func (s *session) attach() bool {
 	if k == nil || k.crowded() {
 		return false
 	}
-	s.link, s.place = k, uint32(k.waiting.now/placeUnit)
+	s.link, s.place = k, uint32(k.waiting.small.now/placeUnit)
 	k.clients++
 	k.attach(s)
+	if s.phase == phaseGone {
+		k.lose()
+	}
 	return true
 }
 
@@ -291,7 +303,7 @@ func (s *session) pump() bool {
 	if !s.attach() {
 		return false
 	}
-	if s.suspect() && !s.known {
+	if s.suspect() && s.entry == asked {
 		return true
 	}
 	for s.queue != nil {
@@ -315,34 +327,6 @@ func (s *session) pump() bool {
 	return true
 }
 
-// wait puts the session into the list of those that have something for a worker: its worker's list, else the loop's. A client that is gone waits no longer than HoldFor.
-func (s *session) wait() {
-	if s.phase == phaseGone && !s.timer.Scheduled() {
-		s.loop.el.Schedule(&s.timer, s.loop.g.cfg.HoldFor)
-	}
-	if s.waiting {
-		return
-	}
-	s.waiting = true
-	if s.suspect() && s.loop.trials.now != s {
-		s.loop.trials.next = append(s.loop.trials.next, s)
-		return
-	}
-	if s.link != nil {
-		s.link.waiting.push(s, s.link.share)
-		s.link.checkAhead()
-		return
-	}
-	s.loop.waiting = append(s.loop.waiting, s)
-}
-
-// stopWaiting takes the session out of the list of a worker that it leaves.
-func (s *session) stopWaiting(k *workerLink) {
-	if k.waiting.remove(s) {
-		s.waiting = false
-	}
-}
-
 // end closes the connection once what was written has gone out, with the protocol's farewell.
 func (s *session) end(reason link.Reason) {
 	if s.phase != phaseOpen && s.phase != phaseHandshake {
@@ -357,6 +341,7 @@ func (s *session) end(reason link.Reason) {
 			s.tell([]byte(word))
 		}
 	}
+	s.asksNoMore()
 	s.phase = phaseEnding
 	s.reason = reason
 	s.loop.members.Remove(&s.member) // nobody's uid and in no group, though its last bytes may take a while

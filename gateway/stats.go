@@ -12,6 +12,7 @@ import (
 // LoopStats counts what one loop has seen since it started; what is an int is as of now.
 type LoopStats struct {
 	Clients          int
+	Asking           int               // of Clients: those that no worker has let in yet
 	Workers          int               // that take new clients
 	WorkersDraining  int               // that have clients still, or are about to go
 	Publishers       int               // they send and ask, and have no clients
@@ -27,6 +28,7 @@ type LoopStats struct {
 	Held             uint64            // messages that had to wait
 	Refused          uint64            // messages that no worker took in time, or past Config.HoldBytes; their clients were told, if they were still there
 	Unheard          uint64            // clients whose end no worker came to hear of, or perhaps none
+	Behind           uint64            // times that a worker got no more clients, for it had not acknowledged that 4,096 of its had gone
 	Unacked          uint64            // sequenced frames on links that ended before they were acknowledged
 	Redelivered      uint64            // messages among them
 	Poisoned         uint64            // messages, or comings and goings of clients, that ended each worker that got them and were set aside
@@ -199,6 +201,7 @@ func (l *loop) snapshot() *snapshot {
 		s.staff = append(s.staff, stint{k.hello.ID, as})
 		*s.staffed(as)++
 	}
+	s.Asking = l.asking
 	s.Queued = l.held
 	s.Partial = l.partial
 	s.Windows = l.windows
@@ -220,6 +223,7 @@ func (s *LoopStats) add(o LoopStats) {
 	s.WorkersDraining += o.WorkersDraining
 	s.Publishers += o.Publishers
 	s.Links += o.Links
+	s.Asking += o.Asking
 	s.Queued += o.Queued
 	s.Accepted += o.Accepted
 	s.Opened += o.Opened
@@ -232,6 +236,7 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Held += o.Held
 	s.Refused += o.Refused
 	s.Unheard += o.Unheard
+	s.Behind += o.Behind
 	s.Unacked += o.Unacked
 	s.Redelivered += o.Redelivered
 	s.Poisoned += o.Poisoned

@@ -15,6 +15,7 @@ import (
 var notLost = []string{
 	"Accepted", "Opened", "Closed", "MessagesIn", "MessagesOut", "Held", "Paused", "QueueFull", "Pressed", "Paced", "Pages", "Probes", "Overloads",
 	"Redelivered", "Relayed", "Unacked", // they come, or have come, all the same
+	"Behind",           // its clients go to other workers
 	"Gone",             // a message may cross its receiver's end at any time
 	"TurnedAway",       // among Refusals
 	"TakeoversRefused", // they compress without

@@ -80,7 +80,7 @@ func TestMessagesOut(t *testing.T) {
 	g, _ := start(t, gateway.Config{HoldFor: time.Hour, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0", Heartbeat: 50 * time.Millisecond, Misses: 255, Ping: "ping"}}})
 	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
 	c := dialClient(t, g.Addrs()[0])
-	f := attached(w)
+	f := w.letIn()
 	if got := c.hear(); got != "ping" {
 		t.Fatal(got)
 	}

@@ -23,13 +23,13 @@ func TestTextIsUTF8WhereTheFormatNeedsIt(t *testing.T) {
 	to := w.links[0]
 	open := func(url string) *fakeClient {
 		c := dialClient(t, url)
-		f := attached(w)
+		f := w.letIn()
 		c.id = link.MakeClientID(to.hello.ID, 0, f.Slot, f.Token)
 		return c
 	}
 	squeezed := &fakeClient{t: t, conn: dial(t, hostport(g.Addrs()[0])), deflate: codec.NewDeflate()}
 	squeezed.upgrade(hostport(g.Addrs()[0]), "/")
-	attached(w)
+	w.letIn()
 	all := map[string]*fakeClient{"ws": open(g.Addrs()[0]), "jsonl": open(g.Addrs()[1]), "text": open(g.Addrs()[2]), "frame": open(g.Addrs()[3])}
 	hears := func(who, want string) {
 		t.Helper()

@@ -8,7 +8,7 @@ import (
 
 // A message may kill each worker that gets it. Which one it was nobody sees: with the worker dies everything that it was handling. So what was out in
 // suspectAfter links that ended is tried alone, one client's oldest event at a time on each loop, until it is acknowledged or has ended MaxTries links. Then it is set
-// aside: counted, logged, and the client told. All else goes on meanwhile.
+// aside: counted, logged, and the client told. A client whose coming is set aside was let in by nobody: it is closed. All else goes on meanwhile.
 
 const (
 	suspectAfter = 2
@@ -27,7 +27,7 @@ func (s *session) suspect() bool { return s.tries >= suspectAfter }
 
 // eventOut reports whether the worker has the client's oldest event: that it has come, a message, or that it is gone.
 func (s *session) eventOut() bool {
-	return s.owed > 0 && (!s.known || s.told || s.out > 0)
+	return s.owed > 0 && (s.entry == asked || s.told || s.out > 0 && s.entry == letIn)
 }
 
 // mayTry reports whether it is the client's turn.
@@ -73,8 +73,8 @@ func (s *session) setAside() {
 	l.stats.Poisoned++
 	what, size := "connect", 0
 	switch {
-	case !s.known:
-		s.known = true
+	case s.entry == asked:
+		s.reject()
 	case s.queue != nil:
 		payload, _ := s.queue.oldest()
 		what, size = "message", len(payload)

@@ -44,9 +44,24 @@ func (a API) SendClients(ids []ClientID, m Message) error {
 	return a.fanout(link.TargetClients, idKeys(ids), m, nil)
 }
 
-// Broadcast sends a message to every client of every gateway.
+// Broadcast sends a message to every client of every gateway that a worker has let in: whose OnConnect has returned. One that OnConnect itself sends reaches its client too.
 func (a API) Broadcast(m Message, except ...ClientID) error {
-	return a.fanout(link.TargetAll, nil, m, except)
+	err := a.fanout(link.TargetAll, nil, m, except)
+	if err != nil || !a.isConnecting() || slices.Contains(except, a.origin.id) {
+		return err
+	}
+	return a.origin.Send(m)
+}
+
+// isConnecting reports whether OnConnect of the origin runs: its gateway has yet to let it in.
+func (a API) isConnecting() bool {
+	s := a.origin
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unit != nil && s.connecting
 }
 
 // Dissolve takes all members out of a group.

@@ -30,7 +30,7 @@ const (
 // beginUnit makes a unit the one of the call that is about to run. Called with mu.
 func (s *session) beginUnit(u *unit, it *item) {
 	u.begin(it.seq)
-	s.unit = u
+	s.unit, s.connecting = u, it.kind == itemConnect
 }
 
 // call runs one item. It reports false when the handler panicked. One that ends its goroutine (runtime.Goexit) has failed too; call does not return then, and
@@ -46,8 +46,14 @@ func (s *session) call(it *item) (ok bool) {
 			what, reason = "handler ended its goroutine", "runtime.Goexit"
 		}
 		w.stats.panics.Add(1)
+		if it.kind == itemConnect {
+			s.refuse()
+		}
 		w.log.Error(what, "panic", reason, "client", s.id.String(), "listener", s.listener, "stack", string(debug.Stack()))
 	}()
+	if s.refused && !it.isLast() {
+		return true
+	}
 	switch it.kind {
 	case itemMessage:
 		w.handler.OnMessage(&s.Client, Message{
@@ -61,6 +67,21 @@ func (s *session) call(it *item) (ok bool) {
 		s.leave(it)
 	}
 	return true
+}
+
+// refuse keeps a client out whose OnConnect has failed: nothing of it is handled but its end.
+func (s *session) refuse() {
+	s.refused = true
+	s.stopTimers()
+}
+
+// fail takes back what a call did in a unit. A client whose OnConnect has failed is closed in place of it.
+func (s *session) fail(u *unit, it *item) {
+	u.discard()
+	if it.kind == itemConnect {
+		f := link.Frame{Type: link.Kick, Flags: link.FlagRefused, Code: uint16(s.id.Loop()), Slot: s.slot, Token: s.token}
+		_ = u.add(&f, nil, nil) // there is room: it is the call's only one
+	}
 }
 
 // leave is a client's last item.
@@ -89,7 +110,7 @@ func (s *session) settle(it *item, ok bool) {
 		return // a task
 	}
 	if !ok {
-		u.discard()
+		s.fail(u, it)
 	}
 	u.done(it.seq)
 	u.seal()

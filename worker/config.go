@@ -25,8 +25,8 @@ type Config struct {
 	Build string
 	// Weight is the worker's share of new clients, against that of others, within 1…65535. Defaults to 100.
 	Weight int
-	// Window bounds what a gateway's loop may have sent without an acknowledgement, in bytes, within 64 KiB…256 MiB. Defaults to 4 MiB. Handlers that have not
-	// returned for 2 s may hold up to four times as much besides.
+	// Window bounds what a gateway's loop may have sent without an acknowledgement, in bytes, within 64 KiB…256 MiB. Defaults to 4 MiB. Beside it goes one message that is larger than half
+	// of it, of 16 MiB at most. Handlers that have not returned for 2 s may hold up to four times as much of each kind besides.
 	Window int
 	// SlowAfter is how long a handler may take before the watchdog logs its stack. Defaults to 5 s.
 	SlowAfter time.Duration

@@ -39,6 +39,7 @@ type leader struct {
 	buf       []byte // read and not handled: buf[pos:have]; bound: what a worker has read
 	pos       int
 	have      int
+	seq       uint32     // of the last ATTACH, MESSAGE or DETACH
 	sessions  []*session // by slot; bound: lists of clients
 	goroutine string     // the leading one's label
 	batch     unit
@@ -90,7 +91,7 @@ func (l *gwLink) lead() {
 			err = l.fill()
 		}
 		if err != nil {
-			l.end(err)
+			l.quit(err)
 			for _, s := range d.sessions {
 				if s != nil {
 					s.stopTimers()
@@ -148,12 +149,8 @@ func (l *gwLink) handle() (still bool, err error) {
 
 func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
 	switch f.Type {
-	case link.Message:
-		return l.message(f)
-	case link.Attach:
-		return l.attach(f)
-	case link.Detach:
-		return l.detach(f)
+	case link.Message, link.Attach, link.Detach:
+		return l.sequenced(f)
 	case link.Attrs:
 		if s := l.session(f); s != nil {
 			return true, s.refresh(f)
@@ -177,7 +174,22 @@ func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
 		}
 		return true, fmt.Errorf("worker: the gateway ended the link: %s", why)
 	}
-	return true, fmt.Errorf("%w: type %d from a gateway", link.ErrFrame, f.Type)
+	return true, fmt.Errorf("%w: %v from a gateway", link.ErrFrame, f.Type)
+}
+
+// sequenced acts on a frame about a client that is to be acknowledged: none may be missing.
+func (l *gwLink) sequenced(f *link.Frame) (still bool, err error) {
+	d := &l.leader
+	if d.seq++; f.ID != d.seq {
+		return true, fmt.Errorf("%w: %v with sequence %d, where %d is due", link.ErrFrame, f.Type, f.ID, d.seq)
+	}
+	switch f.Type {
+	case link.Attach:
+		return l.attach(f)
+	case link.Detach:
+		return l.detach(f)
+	}
+	return l.message(f)
 }
 
 func (l *gwLink) session(f *link.Frame) *session {
@@ -207,6 +219,9 @@ func (l *gwLink) attach(f *link.Frame) (bool, error) {
 	if l.w.onConnect == nil || !f.Has(link.FlagNew) {
 		d.batch.begin(f.ID)
 		d.batch.done(f.ID)
+		if f.Has(link.FlagNew) {
+			d.batch.seal() // let in before anything else is done (SPEC.md, admission)
+		}
 		return true, nil
 	}
 	return l.dispatch(s, &item{kind: itemConnect, seq: f.ID}), nil
@@ -228,6 +243,7 @@ func (l *gwLink) detach(f *link.Frame) (bool, error) {
 		return true, fmt.Errorf("%w: the end of no client", link.ErrFrame)
 	}
 	l.leader.sessions[f.Slot] = nil
+	l.leaving.Add(1)
 	if f.Has(link.FlagMoved) {
 		return l.dispatch(s, &item{kind: itemMoved, seq: f.ID}), nil
 	}
@@ -293,9 +309,12 @@ func (l *gwLink) finish(s *session, it *item, call uint64, ok bool) (still bool)
 	s.mu.Lock()
 	s.endUnit(ok)
 	if !ok {
-		d.batch.discard()
+		s.fail(&d.batch, it)
 	}
 	d.batch.done(it.seq)
+	if it.kind == itemConnect {
+		d.batch.seal()
+	}
 	switch {
 	case it.isLast():
 		d.left++

@@ -18,8 +18,16 @@
 // # What runs where
 //
 // The calls for one client never overlap and come in order; those for different clients run side by side. A handler may block: it holds up its
-// own client and nobody else. This holds when the link to the gateway dies and comes back, too: the client's next call waits for the one that still runs.
+// own client and nobody else. Any number may block at once. Each costs a goroutine, some 8 KiB with its stack; Stats.Blocked says how many there are. A client that goes
+// meanwhile is kept until its calls have returned (Stats.Leaving); when 4,096 of a link are, the gateway gives this worker no more clients until half of them are done. This holds when the link to the gateway dies and comes back, too: the client's next call waits for the one that still runs.
 // It is not known to other workers: when one of those gets the client, its first call may run beside the last one here, whose message it gets Redelivered.
+//
+// # Who is let in
+//
+// A client is in when its OnConnect has returned, or at once where the Handler has none. Until then it hears no Broadcast but one that OnConnect itself sends; what is sent to it, its uid or its
+// groups it hears. OnConnect fails closed: when it panics, ends its goroutine, or has ended so many links that the gateway sets it aside, the client is closed with ReasonInternal (WebSocket
+// code 1011), and no message of it comes to OnMessage. OnClose is called all the same, for what OnConnect may have begun. Where the worker dies before OnConnect has returned, another one's is called.
+// To refuse a client, OnConnect calls CloseWith or Close.
 //
 // # Effects are a unit
 //

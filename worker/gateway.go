@@ -176,7 +176,21 @@ func (g *gateway) greet(ctx context.Context, role link.Role, loop int) (net.Conn
 		_ = conn.Close()
 		return nil, hello, err
 	}
+	if err := checkLargestFrame(hello.MaxFrame); err != nil {
+		_ = conn.SetWriteDeadline(time.Now().Add(goAwayWithin))
+		_, _ = conn.Write(link.Append(nil, &link.Frame{Type: link.GoAway, Code: uint16(link.Refused), Payload: []byte(err.Error())}))
+		_ = conn.Close()
+		return nil, hello, err
+	}
 	return conn, hello, nil
+}
+
+// checkLargestFrame refuses a gateway that takes less than what handlers may send.
+func checkLargestFrame(n uint32) error {
+	if n < link.MaxFrame {
+		return fmt.Errorf("worker: the gateway's largest frame has %d bytes, and handlers may send %d", n, link.MaxFrame)
+	}
+	return nil
 }
 
 func (g *gateway) connect(ctx context.Context) (net.Conn, error) {

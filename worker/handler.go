@@ -9,7 +9,7 @@ import (
 )
 
 // Handler is the business. OnMessage is all it needs; what else it wants to hear of it says by implementing Starter, Connector, Closer or Stopper.
-// A panic in any of them is logged and counted, and fails only that call (one in OnStart is Run's error instead). So does a call for a client that ends
+// A panic in any of them is logged and counted, and fails only that call (one in OnStart is Run's error instead; one in OnConnect closes the client, which was not let in). So does a call for a client that ends
 // its goroutine (runtime.Goexit, which testing.T.FailNow calls).
 type Handler interface {
 	OnMessage(c *Client, m Message)
@@ -45,12 +45,13 @@ type Starter interface {
 	OnStart(ctx context.Context, w *Worker) error
 }
 
-// Connector is a Handler that is called when a client has come, before its first message.
+// Connector is a Handler that is called when a client has come, before its first message. It lets the client in by returning; when it fails the client is closed ("Who is let in" in the
+// package's documentation).
 type Connector interface {
 	OnConnect(c *Client)
 }
 
-// Closer is a Handler that is called when a client has gone, after its last message. c still knows the uid and attributes, and sends nothing to the client.
+// Closer is a Handler that is called when a client has gone, after its last message, also when its OnConnect failed. c still knows the uid and attributes, and sends nothing to the client.
 type Closer interface {
 	OnClose(c *Client, r Reason)
 }
@@ -167,5 +168,5 @@ const (
 	ReasonDraining     = link.ReasonDraining     // the gateway is closing down
 	ReasonReplaced     = link.ReasonReplaced     // a newer connection of the same uid
 	ReasonNetwork      = link.ReasonNetwork      // the connection failed
-	ReasonInternal     = link.ReasonInternal     // a fault of the gateway
+	ReasonInternal     = link.ReasonInternal     // a fault of the gateway, or the client was not let in: its OnConnect failed
 )

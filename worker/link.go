@@ -35,7 +35,8 @@ type gwLink struct {
 	seen   uint64 // owned by the watch: the leader's call at the last tick
 
 	clients atomic.Int32
-	heard   atomic.Bool // since the last heartbeat
+	leaving atomic.Int32 // of clients: those that are gone, or have moved, and whose last call has not returned
+	heard   atomic.Bool  // since the last heartbeat
 
 	mu       sync.Mutex
 	out      []byte               // guarded by mu: frames that wait to be written; bound: a worker link's unsent bytes
@@ -308,6 +309,7 @@ func (l *gwLink) ponged(id uint32) {
 // left counts clients out whose last effects are on their way.
 func (l *gwLink) left(n int32) {
 	l.clients.Add(-n)
+	l.leaving.Add(-n)
 	l.checkDrained()
 }
 
@@ -327,12 +329,21 @@ func (l *gwLink) checkDrained() {
 // errDrained is how a link ends that its worker has done with.
 var errDrained = errors.New("worker: drained")
 
-// goAway ends the link when what waits has been written.
-func (l *gwLink) goAway() {
-	late := time.AfterFunc(time.Second, func() { l.end(errDrained) })
+// goAwayWithin is how long a last frame may take.
+const goAwayWithin = time.Second
+
+// goAway ends the link when what waits has been written, with a last frame that says why.
+func (l *gwLink) goAway(status link.Status, why error) {
+	late := time.AfterFunc(goAwayWithin, func() { l.end(why) })
 	defer late.Stop()
+	f := link.Frame{Type: link.GoAway, Code: uint16(status)}
+	if status != link.Draining {
+		f.Payload = []byte(why.Error())
+	}
 	l.mu.Lock()
-	l.out = link.Append(l.out, &link.Frame{Type: link.GoAway, Code: uint16(link.Draining)})
+	if !l.ended {
+		l.out = link.Append(l.out, &f)
+	}
 	l.mu.Unlock()
 	l.flush()
 	l.mu.Lock()
@@ -340,5 +351,14 @@ func (l *gwLink) goAway() {
 		l.space.Wait()
 	}
 	l.mu.Unlock()
-	l.end(errDrained)
+	l.end(why)
+}
+
+// quit ends the link that its leader cannot go on with. The gateway is told what it did wrong.
+func (l *gwLink) quit(err error) {
+	if errors.Is(err, link.ErrFrame) {
+		l.goAway(link.Protocol, err)
+		return
+	}
+	l.end(err)
 }

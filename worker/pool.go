@@ -1,56 +1,25 @@
 package worker
 
-import "sync"
-
-// pool runs sessions on goroutines, at most maxPool at once; further ones wait in a list that the links' windows bound.
-type pool struct {
-	w       *Worker
-	mu      sync.Mutex
-	running int        // guarded by mu
-	waiting []*session // guarded by mu; bound: none, one for each client whose call has to wait
-}
-
-// maxPool is how many handlers may block at once.
-const maxPool = 4096
+// pool runs sessions on goroutines of their own, one for each session that has something to do. It has no bound of its own: whoever had to wait for a place behind handlers that
+// block would be held up by them. A client has one such goroutine at most, and gateways bound the clients, those too that are gone while a handler of theirs runs (SPEC.md, credit).
+type pool struct{ w *Worker }
 
 func (p *pool) init(w *Worker) { p.w = w }
 
+// start runs a session's queue. The session is busy, and nobody's.
 func (p *pool) start(s *session) {
-	p.mu.Lock()
-	if p.running == maxPool {
-		p.waiting = append(p.waiting, s)
-		p.mu.Unlock()
-		return
-	}
-	p.running++
-	p.mu.Unlock()
 	p.w.tasks.Add(1)
 	go p.work(s)
 }
 
 func (p *pool) work(s *session) {
 	defer p.w.tasks.Done()
+	over := false
 	defer func() {
-		if s != nil { // a handler has ended this goroutine (runtime.Goexit): another one takes its place
-			p.w.tasks.Add(1)
-			go p.work(s)
+		if !over { // a handler has ended this goroutine (runtime.Goexit): another one takes its place
+			p.start(s)
 		}
 	}()
-	goroutine := p.w.watch.name()
-	for s != nil {
-		s.run(goroutine)
-		s = p.next()
-	}
-}
-
-func (p *pool) next() *session {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.waiting) == 0 {
-		p.running--
-		return nil
-	}
-	s := p.waiting[0]
-	p.waiting = p.waiting[1:]
-	return s
+	s.run(p.w.watch.name())
+	over = true
 }

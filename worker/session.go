@@ -17,18 +17,21 @@ type session struct {
 	slot   uint32  // static
 	number uint32  // owned by the leader: of its newest message
 
-	mu    sync.Mutex
-	unit  *unit  // guarded by mu: of the handler that runs; nil: none does
-	queue []item // guarded by mu: what comes after it; bound: what waits for a client at its worker
-	undo  *known // guarded by mu: what stands at the gateway, once the call that runs has changed uid or attributes in its unit
-	ranIn uint64 // guarded by mu: the leader's batch that its last call in a batch was in
-	busy  bool   // guarded by mu: a handler runs, or is about to
+	mu         sync.Mutex
+	unit       *unit  // guarded by mu: of the handler that runs; nil: none does
+	queue      []item // guarded by mu: what comes after it; bound: what waits for a client at its worker
+	undo       *known // guarded by mu: what stands at the gateway, once the call that runs has changed uid or attributes in its unit
+	ranIn      uint64 // guarded by mu: the leader's batch that its last call in a batch was in
+	busy       bool   // guarded by mu: a handler runs, or is about to
+	connecting bool   // guarded by mu: that handler is OnConnect
 
 	gone    bool                // guarded by mu
 	lingers bool                // guarded by mu: its link has ended, and something of it still runs
 	known   known               // guarded by mu; attrs are never changed in place
 	timers  map[*Timer]struct{} // guarded by mu; bound: timers of a client
 	next    *session            // guarded by mu: the client's on the next link, which waits for that
+
+	refused bool // owned by whoever runs its items: its OnConnect has failed
 
 	remote   string   // static
 	listener string   // static

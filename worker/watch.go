@@ -1,18 +1,15 @@
 package worker
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"path/filepath"
 	"runtime/pprof"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// watch finds handler calls that block: it takes their leadership away after a tick, and logs their stack after Config.SlowAfter. It is one goroutine that
+// watch finds handler calls that block: it takes their leadership away after a tick, and logs their stack after Config.SlowAfter (slow.go). It is one goroutine that
 // ticks only while handlers run.
 type watch struct {
 	w     *Worker
@@ -21,18 +18,26 @@ type watch struct {
 	now   atomic.Uint64 // ticks so far
 
 	mu      sync.Mutex
-	running map[*session]*slowCall // guarded by mu: calls outside of a leader; bound: none, one for each call that runs
-	links   map[*gwLink]struct{}   // guarded by mu: those that have a leader; bound: none, one for each link
+	running map[*session]*running // guarded by mu: calls outside of a leader; bound: none, one for each call that runs
+	links   map[*gwLink]struct{}  // guarded by mu: those that have a leader; bound: none, one for each link
 
-	leading []*gwLink // owned by run: the links, at a tick; bound: none, one for each link
+	// Owned by run.
+	leading []*gwLink // the links, at a tick; bound: none, one for each link
+	looked  time.Time // when it looked for slow calls last
+	told    time.Time // when it said last which those are
+	untold  int       // slow calls that it has said nothing of
+
+	telling atomic.Bool    // a goroutine says which are slow
+	tellers sync.WaitGroup // that goroutine
 
 	named atomic.Uint64 // goroutines that have a label
 }
 
-type slowCall struct {
+// running is a call outside of a leader.
+type running struct {
 	goroutine string // its label
 	since     time.Time
-	reported  bool
+	slow      bool // counted as such
 }
 
 const (
@@ -43,7 +48,7 @@ const (
 func (t *watch) init(w *Worker) {
 	t.w = w
 	t.wake = make(chan struct{}, 1)
-	t.running = make(map[*session]*slowCall)
+	t.running = make(map[*session]*running)
 	t.links = make(map[*gwLink]struct{})
 }
 
@@ -59,6 +64,7 @@ func (t *watch) kick() {
 
 // run is the watch's goroutine.
 func (t *watch) run(ctx context.Context) {
+	defer t.tellers.Wait()
 	for {
 		select {
 		case <-ctx.Done():
@@ -114,7 +120,8 @@ func (t *watch) tick() (active bool) {
 	}
 	clear(t.leading)
 	t.leading = t.leading[:0]
-	return t.slow() || active
+	t.findSlow()
+	return t.count() > 0 || active
 }
 
 // add has the watch look at a link's leader, from before it leads to its end, which may be after the link's.
@@ -143,9 +150,16 @@ func (t *watch) name() string {
 // enter notes a call that runs outside of a leader, on the goroutine named.
 func (t *watch) enter(s *session, goroutine string) {
 	t.mu.Lock()
-	t.running[s] = &slowCall{goroutine: goroutine, since: time.Now()}
+	t.running[s] = &running{goroutine: goroutine, since: time.Now()}
 	t.mu.Unlock()
 	t.kick()
+}
+
+// count is how many calls run outside of a leader.
+func (t *watch) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.running)
 }
 
 // leave notes its end.
@@ -153,72 +167,4 @@ func (t *watch) leave(s *session) {
 	t.mu.Lock()
 	delete(t.running, s)
 	t.mu.Unlock()
-}
-
-// slow logs the calls that have run too long, each once. It reports whether any call runs.
-func (t *watch) slow() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for s, c := range t.running {
-		if d := time.Since(c.since); d > t.w.cfg.SlowAfter && !c.reported {
-			c.reported = true
-			t.w.stats.slow.Add(1)
-			t.w.log.Warn("handler is slow", "client", s.id.String(), "listener", s.listener, "for", d.Round(time.Millisecond), "stack", stackOf(c.goroutine))
-		}
-	}
-	return len(t.running) > 0
-}
-
-// stuck is the error about calls that do not return: how many there are, and where the oldest is.
-func (t *watch) stuck() error {
-	t.mu.Lock()
-	var oldest *session
-	for s, c := range t.running {
-		if oldest == nil || c.since.Before(t.running[oldest].since) {
-			oldest = s
-		}
-	}
-	n := len(t.running)
-	if oldest == nil {
-		t.mu.Unlock()
-		return fmt.Errorf("%w: no call is known, so that it must be Config.Dial", ErrStuck)
-	}
-	c := *t.running[oldest]
-	t.mu.Unlock()
-	return fmt.Errorf("%w: calls: %d; the oldest, for client %v, has run for %v: %s",
-		ErrStuck, n, oldest.id, time.Since(c.since).Round(time.Millisecond), business(stackOf(c.goroutine)))
-}
-
-// business names the functions of a stack, innermost first, down to the handler's: what is below it is ours.
-func business(stack string) string {
-	var names []string
-	for line := range strings.Lines(stack) {
-		part := strings.Split(strings.TrimSpace(line), "\t") // #, address, function+offset, file:line
-		if len(part) < 4 {
-			continue
-		}
-		name, _, _ := strings.Cut(strings.TrimSpace(part[2]), "+0x")
-		if strings.HasSuffix(name, "worker.(*session).call") {
-			break
-		}
-		if !strings.HasPrefix(name, "runtime.") {
-			names = append(names, fmt.Sprintf("%s (%s)", name, filepath.Base(part[len(part)-1])))
-		}
-	}
-	return strings.Join(names, " < ")
-}
-
-// stackOf finds the stack of a goroutine by its label, in the profile of all goroutines.
-func stackOf(goroutine string) string {
-	var all bytes.Buffer
-	if err := pprof.Lookup("goroutine").WriteTo(&all, 1); err != nil {
-		return err.Error()
-	}
-	mark := fmt.Appendf(nil, "%q:%q", label, goroutine)
-	for stack := range bytes.SplitSeq(all.Bytes(), []byte("\n\n")) {
-		if bytes.Contains(stack, mark) {
-			return string(stack)
-		}
-	}
-	return "it has just ended"
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sluice/internal/link"
 )
 
 // Why a call fails.
@@ -192,7 +194,7 @@ func (w *Worker) drain(deadline time.Time) {
 	}
 	var ending sync.WaitGroup
 	for _, l := range w.routes.all() {
-		ending.Go(l.goAway) // side by side: each may take a second
+		ending.Go(func() { l.goAway(link.Draining, errDrained) }) // side by side: each may take a second
 	}
 	ending.Wait()
 }
@@ -206,7 +208,9 @@ type Stats struct {
 	Pooled    uint64 // calls that ran on a goroutine of their own
 	Redials   uint64 // links lost and dialled again
 	Unreached uint64 // plain sends to all gateways that one of them did not get, for there was no link to it
-	Clients   int    // that the worker has now
+	Blocked   int    // calls that run now outside of their link's goroutine: they have blocked, or began just after one that did. There is no bound; each costs a goroutine
+	Clients   int    // that the worker has now, those too that are gone while a call for them has not returned
+	Leaving   int    // of Clients: those that are gone
 	Links     int    // that are up now
 }
 
@@ -217,11 +221,12 @@ func (w *Worker) Stats() Stats {
 	s := Stats{
 		Handled: w.stats.handled.Load(), Panics: w.stats.panics.Load(), Slow: w.stats.slow.Load(),
 		Takeovers: w.stats.takeovers.Load(), Pooled: w.stats.pooled.Load(), Redials: w.stats.redials.Load(),
-		Unreached: w.stats.unreached.Load(),
+		Unreached: w.stats.unreached.Load(), Blocked: w.watch.count(),
 	}
 	for _, l := range w.routes.all() {
 		s.Links++
 		s.Clients += int(l.clients.Load())
+		s.Leaving += int(l.leaving.Load())
 	}
 	return s
 }

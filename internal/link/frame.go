@@ -63,6 +63,7 @@ const (
 	FlagCompare     = 0x04 // Set
 	FlagFar         = 0x04 // Publish, Dissolve: at all other gateways too
 	FlagRaw         = 0x08 // Send, Publish
+	FlagRefused     = 0x08 // Kick
 	FlagOverflow    = 0x30 // Send, Publish: one of the Overflows
 	FlagLatest      = 0x40 // Send, Publish: a key stands before the message
 	FlagResult      = 0x80 // any command: answer with Reply

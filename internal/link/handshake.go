@@ -346,11 +346,8 @@ func parseGatewayHello(b []byte) (g GatewayHello, err error) {
 	g.MaxFrame = c.U32()
 	g.Heartbeat = time.Duration(c.U16()) * time.Second
 	g.Name, g.Advertise = string(c.Bytes()), string(c.Bytes())
-	if c.Bad() || len(c.Rest()) > 0 || g.Loops == 0 || g.Loop >= g.Loops {
+	if c.Bad() || len(c.Rest()) > 0 || g.Loops == 0 || g.Loop >= g.Loops || g.MaxFrame < HeaderSize {
 		return g, ErrHello
-	}
-	if g.MaxFrame < MaxFrame {
-		return g, fmt.Errorf("%w: the gateway takes frames of %d bytes at most, must be %d or more", ErrHello, g.MaxFrame, MaxFrame)
 	}
 	return g, nil
 }

@@ -296,7 +296,7 @@ func TestHelloBounds(t *testing.T) {
 	for name, change := range map[string]func(*GatewayHello){
 		"no loops":    func(g *GatewayHello) { g.Loops, g.Loop = 0, 0 },
 		"no such":     func(g *GatewayHello) { g.Loop = g.Loops },
-		"small frame": func(g *GatewayHello) { g.MaxFrame = MaxFrame - 1 },
+		"small frame": func(g *GatewayHello) { g.MaxFrame = HeaderSize - 1 },
 	} {
 		bad := aGateway
 		change(&bad)

@@ -7,7 +7,8 @@ type late struct {
 	list  []lateFrame // bound: messages a worker has not acknowledged
 	head  int         // those before it are acknowledged
 	live  int         // frames that are not
-	bytes int         // of them
+	bytes int         // of them, but for the large ones
+	large int         // bytes of the large ones
 }
 
 type lateFrame struct {
@@ -18,8 +19,16 @@ type lateFrame struct {
 // add enters a frame that is newer than all others.
 func (l *late) add(seq uint32, e sent) {
 	l.list = append(l.list, lateFrame{seq, e})
-	l.live++
-	l.bytes += int(e.size >> 2)
+	l.count(e, 1)
+}
+
+func (l *late) count(e sent, n int) {
+	l.live += n
+	if e.large() {
+		l.large += n * e.bytes()
+	} else {
+		l.bytes += n * e.bytes()
+	}
 }
 
 // find returns a frame, nil when it is not there or is acknowledged.
@@ -43,8 +52,7 @@ func (l *late) take(seq uint32) (was sent) {
 		return was
 	}
 	was, e.size = e.sent, 0
-	l.live--
-	l.bytes -= int(was.size >> 2)
+	l.count(was, -1)
 	for l.head < len(l.list) && l.list[l.head].size == 0 {
 		l.head++
 	}

@@ -12,7 +12,8 @@ type Sent struct {
 	first  uint32 // oldest unacknowledged sequence in the ring
 	next   uint32 // sequence of the next frame
 	window int    // bytes
-	bytes  int    // outstanding, of the ring
+	bytes  int    // outstanding, of the ring; without those that are large
+	large  int    // bytes of the large one that is outstanding, of the ring
 	frames int    // outstanding, of the ring
 
 	late  late      // outstanding, and so old that the ring has gone on without them
@@ -23,8 +24,14 @@ type Sent struct {
 type sent struct {
 	token uint64
 	slot  uint32
-	size  uint32 // size in bytes << 2 | type, which is 1, 2 or 3; 0: acknowledged
+	size  uint32 // size in bytes << 3 | isLarge | type, which is 1, 2 or 3; 0: acknowledged
 }
+
+const isLarge = 4
+
+func (e sent) kind() Type  { return Type(e.size & 3) }
+func (e sent) bytes() int  { return int(e.size >> 3) }
+func (e sent) large() bool { return e.size&isLarge != 0 }
 
 const (
 	firstRing = 64      // the ring's first size, in frames
@@ -46,11 +53,20 @@ func (s *Sent) SetWindow(window uint32) { s.window = WindowBytes(window) }
 // WindowBytes is a window in bytes, as it can be reckoned with here: where an int has 32 bits no more than 256 MiB.
 func WindowBytes(window uint32) int { return int(min(uint64(window), math.MaxInt/(2*lateWindows))) }
 
-// Fits reports whether a frame of n bytes may go now: within the window and no more than maxSpan frames after the oldest one, or alone. What has been put aside counts only past
-// lateWindows windows.
+// IsLarge reports whether a MESSAGE of n bytes is more than half of the window. Such go beside the window, one at a time: they must neither wait until nothing is outstanding nor
+// leave the others no credit.
+func (s *Sent) IsLarge(n int) bool { return n > s.window/2 }
+
+// Fits reports whether a MESSAGE of n bytes may go now: within the window, or, a large one, while no other is out; and no more than maxSpan frames after the oldest one. What has
+// been put aside counts only past lateWindows windows, and for large ones only what was large.
 func (s *Sent) Fits(n int) bool {
-	out := s.bytes + max(s.late.bytes-lateWindows*s.window, 0)
-	return (out+n <= s.window || out == 0) && s.next-s.Oldest() < maxSpan
+	if s.next-s.Oldest() >= maxSpan {
+		return false
+	}
+	if s.IsLarge(n) {
+		return s.large == 0 && (s.late.large == 0 || s.late.large+n <= lateWindows*s.window)
+	}
+	return s.bytes+max(s.late.bytes-lateWindows*s.window, 0)+n <= s.window
 }
 
 // Age puts aside what was sent before the call before the last one and is not acknowledged: handlers hang in it, and must not leave the others without credit.
@@ -65,10 +81,13 @@ func (s *Sent) Push(t Type, slot uint32, token uint64, n int) uint32 {
 	if int(seq-s.first) == len(s.ring) {
 		s.makeRoom()
 	}
-	*s.at(seq) = sent{token, slot, uint32(n)<<2 | uint32(t)}
+	e := sent{token, slot, uint32(n)<<3 | uint32(t)}
+	if t == Message && s.IsLarge(n) {
+		e.size |= isLarge
+	}
+	*s.at(seq) = e
 	s.next++
-	s.bytes += n
-	s.frames++
+	s.count(e, 1)
 	return seq
 }
 
@@ -123,7 +142,7 @@ func (s *Sent) Ack(first, last uint32, done func(Acked)) error {
 			if run.Frames > 0 {
 				done(run)
 			}
-			run = Acked{Type(was.size & 3), was.slot, was.token, 1, int(was.size >> 2)}
+			run = Acked{was.kind(), was.slot, was.token, 1, was.bytes()}
 		}
 		if seq == last {
 			break
@@ -141,11 +160,11 @@ func (s *Sent) Ack(first, last uint32, done func(Acked)) error {
 
 // add takes one frame more, if that is another message of the same client.
 func (a *Acked) add(was sent) bool {
-	if a.Type != Message || Type(was.size&3) != Message || a.Token != was.token || a.Slot != was.slot {
+	if a.Type != Message || was.kind() != Message || a.Token != was.token || a.Slot != was.slot {
 		return false
 	}
 	a.Frames++
-	a.Bytes += int(was.size >> 2)
+	a.Bytes += was.bytes()
 	return true
 }
 
@@ -157,10 +176,19 @@ func (s *Sent) take(seq uint32) sent {
 	e := s.at(seq)
 	was := *e
 	if e.size = 0; was.size != 0 {
-		s.bytes -= int(was.size >> 2)
-		s.frames--
+		s.count(was, -1)
 	}
 	return was
+}
+
+// count enters a frame into the figures of the ring, or takes it out.
+func (s *Sent) count(e sent, n int) {
+	s.frames += n
+	if e.large() {
+		s.large += n * e.bytes()
+	} else {
+		s.bytes += n * e.bytes()
+	}
 }
 
 // Oldest returns the sequence of the oldest unacknowledged frame; where there is none, that of the next frame.
@@ -183,7 +211,7 @@ func (s *Sent) at(seq uint32) *sent { return &s.ring[seq&uint32(len(s.ring)-1)] 
 
 // Outstanding returns what is out and not acknowledged.
 func (s *Sent) Outstanding() (frames, bytes int) {
-	return s.frames + s.late.live, s.bytes + s.late.bytes
+	return s.frames + s.late.live, s.bytes + s.large + s.late.bytes + s.late.large
 }
 
 // advance moves the ring's beginning to what is outstanding.
@@ -214,8 +242,7 @@ func (s *Sent) putAside(end uint32) {
 			continue
 		}
 		s.late.add(s.first, *e)
-		s.bytes -= int(e.size >> 2)
-		s.frames--
+		s.count(*e, -1)
 		e.size = 0
 	}
 	s.advance()

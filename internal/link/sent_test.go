@@ -310,6 +310,60 @@ func TestSentPushWithinAck(t *testing.T) {
 	}
 }
 
+// What is larger than half of the window goes beside it, one at a time, whatever else is out; and what hangs of such leaves the others their credit.
+func TestSentLarge(t *testing.T) {
+	t.Parallel()
+	const window = 1000
+	type step struct {
+		size int
+		fits bool
+	}
+	push := func(s *Sent, n int) uint32 { return s.Push(Message, 1, 1, n) }
+	expect := func(when string, s *Sent, steps ...step) {
+		t.Helper()
+		for _, step := range steps {
+			if s.Fits(step.size) != step.fits {
+				t.Errorf("%s: %d bytes: %v", when, step.size, !step.fits)
+			}
+		}
+	}
+	s := bookAt(1, window)
+	expect("at first", s, step{500, true}, step{501, true}, step{1000, true}, step{50_000, true})
+	small := push(s, 400)
+	expect("with 400 out", s, step{500, true}, step{600, true}, step{50_000, true})
+	large := push(s, 50_000)
+	expect("with a large one out", s, step{500, true}, step{501, false}, step{50_000, false})
+	push(s, 500)
+	expect("with 900 and a large one out", s, step{100, true}, step{101, false}, step{501, false})
+	if frames, bytes := s.Outstanding(); frames != 3 || bytes != 50_900 {
+		t.Errorf("outstanding: %d, %d bytes", frames, bytes)
+	}
+	if err := s.Ack(large, large, ignore); err != nil {
+		t.Fatal(err)
+	}
+	expect("with 900 out", s, step{100, true}, step{101, false}, step{50_000, true})
+	_ = s.Ack(small, small, ignore)
+	large = push(s, 50_000)
+	s.Age()
+	s.Age()
+	s.Age() // the large one hangs
+	expect("with a large one aside", s, step{500, true}, step{501, false}, step{50_000, false})
+	_ = s.Ack(large, large, ignore)
+	expect("when it has come", s, step{501, true}, step{50_000, true})
+	for range lateWindows {
+		push(s, window)
+	}
+	s.Age()
+	s.Age()
+	s.Age()
+	expect("with as much aside as may be", s, step{500, true}, step{501, false})
+	s.SetWindow(4 * window)
+	expect("in a larger window", s, step{501, true}, step{2001, true})
+	if s.large != 0 || s.late.large != lateWindows*window {
+		t.Errorf("%d bytes are large, and %d aside", s.large, s.late.large)
+	}
+}
+
 func TestSentAllocations(t *testing.T) {
 	s := bookAt(1, 1<<20)
 	done := ignore

@@ -38,6 +38,7 @@ type Client struct {
 	// Guarded by the Gateway's mu.
 	member roster.Member
 	state  state
+	letIn  bool // the worker has acknowledged that it is there
 	reason worker.Reason
 	heard  []worker.Message
 	more   sync.Cond

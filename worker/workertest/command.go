@@ -2,6 +2,7 @@ package workertest
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"sluice/internal/link"
 	"sluice/internal/roster"
@@ -20,6 +21,7 @@ func (g *Gateway) frame(w *wire, f *link.Frame) bool {
 			in = in[n:]
 			g.command(w, &inner)
 		}
+		g.welcome(w, f.ID, f.Slot)
 	case link.Ping:
 		w.send(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Drain:
@@ -30,6 +32,19 @@ func (g *Gateway) frame(w *wire, f *link.Frame) bool {
 		g.command(w, f)
 	}
 	return true
+}
+
+// welcome lets those in whose coming the worker has acknowledged.
+func (g *Gateway) welcome(w *wire, first, last uint32) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	w.coming = slices.DeleteFunc(w.coming, func(c coming) bool {
+		if c.seq-first > last-first {
+			return false
+		}
+		c.client.letIn = true
+		return true
+	})
 }
 
 // handOver takes all clients from a worker that drains; the next one gets them.
@@ -87,6 +102,10 @@ func (g *Gateway) clientCommand(f *link.Frame, reply *link.Frame) link.Status {
 	case link.Send:
 		c.hear(f.Payload, f.Flags)
 	case link.Kick:
+		if f.Has(link.FlagRefused) {
+			c.end(link.ReasonInternal)
+			break
+		}
 		if f.Has(link.FlagLast) && !f.Has(link.FlagNow) {
 			c.hear(f.Payload, f.Flags)
 		}
@@ -176,6 +195,9 @@ func (g *Gateway) publish(f *link.Frame) (delivered uint32) {
 		return 0
 	}
 	g.members.Walk(f.Code, keys, except, func(m *roster.Member) {
+		if f.Code == link.TargetAll && !g.sessions[m.ID.Slot()].letIn {
+			return
+		}
 		if g.sessions[m.ID.Slot()].hear(message, f.Flags) {
 			delivered++
 		}

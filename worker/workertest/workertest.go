@@ -7,7 +7,8 @@
 //		alice.Expect("hi")
 //	}
 //
-// Groups, uids and attributes are kept by the code that real gateways keep them with. It is one gateway of one loop; what a real one does to protect itself
+// Groups, uids and attributes are kept by the code that real gateways keep them with. As with those, a client hears a Broadcast once its OnConnect has returned, and is closed
+// (worker.ReasonInternal) when that fails. It is one gateway of one loop; what a real one does to protect itself
 // (limits, heartbeats, slow consumers) it leaves out.
 package workertest
 
@@ -149,7 +150,7 @@ func (g *Gateway) accept(conn net.Conn) {
 	g.linked.Broadcast()
 	for _, c := range g.sessions {
 		if c.state == open {
-			g.attach(c, false)
+			g.attach(c)
 		}
 	}
 	g.mu.Unlock()
@@ -162,16 +163,19 @@ func (g *Gateway) accept(conn net.Conn) {
 }
 
 // attach gives the worker a client. Called with mu.
-func (g *Gateway) attach(c *Client, isNew bool) {
+func (g *Gateway) attach(c *Client) {
 	f := link.Frame{Type: link.Attach, Code: uint16(c.member.Version()), Slot: c.member.ID.Slot(), Token: c.member.ID.Token()}
-	if isNew {
+	if !c.letIn {
 		f.Flags = link.FlagNew
 	}
 	f.Payload = link.AppendAttachment(nil, &link.Attachment{
 		Version: c.member.Version(), UIDVersion: c.member.UIDVersion(), Remote: c.request.Remote, Listener: "memory://", UID: c.member.UID(),
 		Target: c.request.Target, Headers: c.request.headers(), Attrs: c.member.Attrs(),
 	})
-	g.link.sequenced(&f)
+	seq := g.link.sequenced(&f)
+	if !c.letIn {
+		g.link.coming = append(g.link.coming, coming{seq, c})
+	}
 }
 
 // Dial connects a client. While no worker is there it waits for one.
@@ -188,7 +192,7 @@ func (g *Gateway) Dial(r Request) *Client {
 	c.member.ID = link.MakeClientID(gatewayID, 0, uint32(len(g.sessions)), rand.Uint64())
 	g.sessions = append(g.sessions, c)
 	g.members.Add(&c.member)
-	g.attach(c, true)
+	g.attach(c)
 	return c
 }
 
@@ -200,6 +204,14 @@ type wire struct {
 	out  []byte // guarded by mu
 	seq  uint32 // guarded by mu
 	done bool   // guarded by mu
+
+	coming []coming // guarded by the Gateway's mu: clients that the worker has yet to let in
+}
+
+// coming is a client whose coming has been told with a sequence.
+type coming struct {
+	seq    uint32
+	client *Client
 }
 
 func newWire(conn net.Conn) *wire {
@@ -234,13 +246,14 @@ func (w *wire) send(f *link.Frame) {
 	w.more.Signal()
 }
 
-func (w *wire) sequenced(f *link.Frame) {
+func (w *wire) sequenced(f *link.Frame) (seq uint32) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.seq++
 	f.ID = w.seq
 	w.out = link.Append(w.out, f)
 	w.more.Signal()
+	return f.ID
 }
 
 // read hands all frames to f until the pipe or f ends it.

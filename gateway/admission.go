@@ -1,0 +1,46 @@
+package gateway
+
+import "sluice/internal/link"
+
+// A client is let in by a worker: by its OnConnect, which has returned, and whose effects are applied, when the ATTACH is acknowledged. Until then the client hears what it is sent
+// itself, or by way of a group or uid that a worker has given it, but nothing that is for all. It fails closed: a client whose OnConnect has failed, or whose coming was set aside, is
+// closed, and what it has sent is handled by nobody.
+
+// entry is how far a client has come in.
+type entry uint8
+
+const (
+	asked    entry = iota // no worker has acknowledged yet that it is there
+	letIn                 // one has
+	rejected              // it is not to come in
+)
+
+// welcome notes that a worker has acknowledged that the client is there.
+func (s *session) welcome() {
+	switch s.entry {
+	case letIn:
+		return // it has moved
+	case asked:
+		s.asksNoMore()
+		s.entry = letIn
+	}
+	s.passed()
+}
+
+// asksNoMore is called before a client that is there is let in or not, or goes.
+func (s *session) asksNoMore() {
+	if s.phase == phaseOpen && s.entry == asked {
+		s.loop.asking--
+	}
+}
+
+// reject closes a client that is not to come in.
+func (s *session) reject() {
+	s.dropHeld()
+	s.asksNoMore()
+	s.entry = rejected
+	s.end(link.ReasonInternal)
+	if s.link != nil && s.phase == phaseGone && !s.waiting && !s.pump() { // nothing stands before its end any more
+		s.wait()
+	}
+}

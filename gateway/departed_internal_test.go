@@ -1,0 +1,105 @@
+package gateway
+
+import (
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sluice/codec"
+	"sluice/engine"
+)
+
+// arrive is a text client that comes while the worker handles nothing.
+func (r *rush) arrive() *rushClient {
+	lis := *r.g.lis
+	lis.codec = codec.Text{MaxMessage: 4 << 20}
+	c := &rushClient{s: &session{lis: &lis}}
+	c.SimPeer = r.g.sim.Open(0, netip.AddrPort{}, c.s, engine.ConnOptions{MaxOutput: 16 << 20})
+	r.turn(0)
+	return c
+}
+
+// A worker that acknowledges nothing gets no more clients when many of its have gone; what is kept of all who come and go meanwhile is bounded. When it has acknowledged them it is
+// given clients again.
+func TestWhoComesAndGoesIsNotKept(t *testing.T) {
+	t.Parallel()
+	for name, window := range map[string]uint32{"with credit": 64 << 20, "without credit": 4 << 10} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRush(t, Config{HoldFor: time.Minute}, window)
+				const maxGone, maxDeparted = 50, 200
+				r.l.maxGone, r.l.maxDeparted = maxGone, maxDeparted
+				for i := range 2000 {
+					c := r.arrive()
+					c.say("hello")
+					r.turn(0, c)
+					c.HangUp()
+					r.turn(0, c)
+					if i == maxGone && r.l.stats.Workers+len(r.l.pool.links) != 0 {
+						t.Fatal("it is given more clients")
+					}
+				}
+				if n := r.l.departed; n > maxDeparted {
+					t.Errorf("%d clients that are gone are kept", n)
+				}
+				if n := len(r.l.sessions); n > maxDeparted+1 {
+					t.Errorf("%d slots", n)
+				}
+				if frames, _ := r.k.sent.Outstanding(); frames > 3*(maxGone+1) {
+					t.Errorf("%d frames are out", frames)
+				}
+				if n := r.k.waiting.len(); n > maxGone {
+					t.Errorf("%d wait for credit", n)
+				}
+				if s := r.l.stats; s.Behind != 1 || s.Unheard < 2000-maxDeparted-maxGone-1 {
+					t.Errorf("behind %d times, %d unheard", s.Behind, s.Unheard)
+				}
+				for range 100 {
+					r.turn(1000)
+				}
+				c := r.client("text")
+				c.say("and now?")
+				for range 100 {
+					r.turn(1000, c)
+				}
+				if got := r.heard[c.s.slot]; len(got) == 0 || got[len(got)-1] != "and now?" || r.l.departed != 0 || r.k.gone != 0 || r.k.behind {
+					t.Errorf("the worker has heard %q; %d are gone, of its %d", got, r.l.departed, r.k.gone)
+				}
+			})
+		})
+	}
+}
+
+// One that is gone and waits for credit is taken out when it is not waited for any more.
+func TestWhoIsForgottenWaitsForNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRush(t, Config{}, 4<<10)
+		r.l.maxDeparted = 10
+		var all []*rushClient
+		for range 100 {
+			c := r.arrive()
+			c.say("hello")
+			all = append(all, c)
+		}
+		r.turn(0, all...)
+		if n := r.k.waiting.len(); n < 50 {
+			t.Fatalf("%d wait", n)
+		}
+		for _, c := range all {
+			c.HangUp()
+		}
+		r.turn(0, all...)
+		if n := r.k.waiting.len(); n > 10 || r.l.departed > 10 {
+			t.Errorf("%d wait, of %d that are gone", n, r.l.departed)
+		}
+		for range 300 {
+			r.turn(1000)
+		}
+		if frames, _ := r.k.sent.Outstanding(); frames > 0 || r.k.gone != 0 || r.k.clients != 0 {
+			t.Errorf("%d frames, %d gone, %d clients", frames, r.k.gone, r.k.clients)
+		}
+	})
+}

@@ -1,0 +1,71 @@
+package worker_test
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/worker"
+	"sluice/worker/workertest"
+)
+
+// However many handlers block, the clients of all others are answered, those too that talk just after one has blocked. How many block can be seen, and all that are slow are
+// counted, while the log shows a few.
+func TestManyBlock(t *testing.T) {
+	// Not parallel: it has more goroutines than the race detector has room for twice.
+	const blockers, others, rounds = 4500, 20, 10
+	var logs lockedBuffer
+	never := make(chan struct{})
+	let := sync.OnceFunc(func() { close(never) })
+	g := workertest.NewConfig(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		if string(m.Data) == "block" {
+			<-never
+			return
+		}
+		_ = c.Send(m)
+	}), worker.Config{SlowAfter: 50 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&logs, nil))})
+	t.Cleanup(let) // the worker does not end before its handlers
+	for range blockers {
+		g.Dial(workertest.Request{}).Send("block")
+	}
+	var talkers []*workertest.Client
+	for range others {
+		talkers = append(talkers, g.Dial(workertest.Request{}))
+	}
+	for i := range rounds {
+		g.Dial(workertest.Request{}).Send("block")
+		for _, c := range talkers {
+			c.Send(fmt.Sprint(i))
+		}
+		for _, c := range talkers {
+			c.Expect(fmt.Sprint(i))
+		}
+	}
+	const blocked = blockers + rounds
+	deadline := time.Now().Add(20 * time.Second)
+	for s := g.Worker().Stats(); s.Slow < blocked || s.Blocked != blocked; s = g.Worker().Stats() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d handlers block: %+v", blocked, s)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	for !strings.Contains(logs.String(), "more handlers are slow") {
+		if time.Now().After(deadline) {
+			t.Fatal("the log does not say that there are more than it shows")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if n := strings.Count(logs.String(), "handler is slow"); n == 0 || n > blocked/10 {
+		t.Errorf("%d stacks in the log for %d slow handlers", n, blocked)
+	}
+	let()
+	for s := g.Worker().Stats(); s.Blocked > 0; s = g.Worker().Stats() {
+		if time.Now().After(deadline) {
+			t.Fatalf("all have returned: %+v", s)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}

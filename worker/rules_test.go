@@ -1,0 +1,146 @@
+package worker_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/internal/link"
+	"sluice/worker"
+)
+
+// readLink reads one frame of a worker.
+func readLink(r io.Reader) (f link.Frame, err error) {
+	var size [4]byte
+	if _, err = io.ReadFull(r, size[:]); err != nil {
+		return f, err
+	}
+	b := make([]byte, binary.BigEndian.Uint32(size[:]))
+	copy(b, size[:])
+	if _, err = io.ReadFull(r, b[len(size):]); err == nil {
+		_, err = link.Next(b, link.MaxFrame, &f)
+	}
+	return f, err
+}
+
+// lastWord reads to the end of a link and returns its last frame.
+func lastWord(t *testing.T, conn net.Conn) (last link.Frame) {
+	t.Helper()
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	r := bufio.NewReader(conn)
+	for {
+		f, err := readLink(r)
+		if err != nil {
+			return last
+		}
+		last = f
+	}
+}
+
+// Whatever a gateway sends that the protocol forbids ends the link with GOAWAY protocol, which says what was wrong.
+func TestBrokenFramesOfAGateway(t *testing.T) {
+	t.Parallel()
+	attachment := link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})
+	attach := func(seq uint32) *link.Frame {
+		return &link.Frame{Type: link.Attach, ID: seq, Slot: 3, Token: 7, Payload: attachment}
+	}
+	message := func(seq uint32, token uint64) *link.Frame {
+		return &link.Frame{Type: link.Message, ID: seq, Slot: 3, Token: token}
+	}
+	for name, c := range map[string]struct {
+		says   string
+		frames []*link.Frame
+	}{
+		"a type of none":             {"type 99 from a gateway", []*link.Frame{{Type: 99}}},
+		"a type of a worker":         {"SEND from a gateway", []*link.Frame{{Type: link.Send}}},
+		"an attachment cut off":      {"", []*link.Frame{{Type: link.Attach, ID: 1, Payload: attachment[:3]}}},
+		"a slot that is none":        {"slot", []*link.Frame{{Type: link.Attach, ID: 1, Slot: 1 << 24, Payload: attachment}}},
+		"attributes cut off":         {"", []*link.Frame{attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: []byte{0}}}},
+		"a message of nobody":        {"no client", []*link.Frame{attach(1), message(2, 8)}},
+		"an end of nobody":           {"no client", []*link.Frame{{Type: link.Detach, ID: 1}}},
+		"a first sequence of 0":      {"sequence 0, where 1 is due", []*link.Frame{attach(0)}},
+		"a sequence is left out":     {"sequence 3, where 2 is due", []*link.Frame{attach(1), message(3, 7)}},
+		"a sequence comes twice":     {"sequence 2, where 3 is due", []*link.Frame{attach(1), message(2, 7), message(2, 7)}},
+		"an end of another sequence": {"sequence 9, where 2 is due", []*link.Frame{attach(1), {Type: link.Detach, ID: 9, Slot: 3, Token: 7}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conns, w := rawPeer(t, 0, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {}))
+			conn := <-conns
+			defer func() { _ = conn.Close() }()
+			<-w.Ready()
+			var b []byte
+			for _, f := range c.frames {
+				b = link.Append(b, f)
+			}
+			go func() { _, _ = conn.Write(b) }()
+			if f := lastWord(t, conn); f.Type != link.GoAway || link.Status(f.Code) != link.Protocol || !strings.Contains(string(f.Payload), c.says) {
+				t.Errorf("the last frame is %v %v %q", f.Type, link.Status(f.Code), f.Payload)
+			}
+		})
+	}
+	t.Run("a length that is none", func(t *testing.T) {
+		t.Parallel()
+		conns, w := rawPeer(t, 0, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {}))
+		conn := <-conns
+		defer func() { _ = conn.Close() }()
+		<-w.Ready()
+		go func() { _, _ = conn.Write([]byte{0, 0, 0, 23, 0, 0, 0, 0}) }()
+		if f := lastWord(t, conn); f.Type != link.GoAway || link.Status(f.Code) != link.Protocol {
+			t.Errorf("the last frame is %v %v %q", f.Type, link.Status(f.Code), f.Payload)
+		}
+	})
+}
+
+// A gateway whose largest frame is less than what handlers may send is refused, and both logs have both figures.
+func TestALargestFrameThatIsTooSmall(t *testing.T) {
+	t.Parallel()
+	var logs lockedBuffer
+	said := make(chan link.Frame, 1)
+	var once sync.Once
+	g := worker.Config{Gateways: []string{"peer"}, Logger: slog.New(slog.NewTextHandler(&logs, nil))}
+	g.Dial = func(context.Context, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		go func() {
+			_, err := link.Accept(far, nil, func(link.WorkerHello) (link.GatewayHello, error) {
+				return link.GatewayHello{ID: 1, Epoch: 1, Loops: 1, MaxFrame: 1 << 20}, nil
+			})
+			if err == nil {
+				f := lastWord(t, far)
+				once.Do(func() { said <- f })
+			}
+			_ = far.Close()
+		}()
+		return near, nil
+	}
+	w, err := worker.New(g, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	f := <-said
+	for _, figure := range []string{"1048576", "16842752"} {
+		if f.Type != link.GoAway || link.Status(f.Code) != link.Refused || !strings.Contains(string(f.Payload), figure) {
+			t.Errorf("the last frame is %v %v %q", f.Type, link.Status(f.Code), f.Payload)
+		}
+		waitFor(t, "the log to say so", func() bool { return strings.Contains(logs.String(), figure) })
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-w.Ready():
+		t.Error("it is ready")
+	default:
+	}
+}
