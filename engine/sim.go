@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -157,7 +158,8 @@ func (p *SimPeer) Read(n int) bool {
 	}
 	if len(p.sent) == 0 {
 		if p.hungUp {
-			p.end(io.EOF)
+			events{}.OnClose(p.socket, os.NewSyscallError("read", io.EOF))
+			p.socket.closed = c.g == nil // else it goes on: it is half closed
 		}
 		return p.hungUp
 	}
