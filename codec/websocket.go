@@ -46,6 +46,7 @@ type WebSocket struct {
 
 	farewelled bool      // a close frame was sent
 	over       bool      // the peer has closed or broken the rules: nothing more is read
+	rest       uint32    // once it is over: payload bytes of the present frame that have not come, for AwaitClose
 	assembly   *assembly // of a message that is not in one whole frame; nil: none is under way
 }
 
@@ -278,7 +279,11 @@ func (w *WebSocket) partial(in []byte, from int, out []byte) (Event, []byte, int
 	}
 	a.pos = uint8((int(a.pos) + len(piece)) & 3)
 	a.left -= len(piece)
-	return w.append(piece, from+len(piece), out)
+	ev, payload, n, reply, err := w.append(piece, from+len(piece), out)
+	if err != nil {
+		n = from + len(piece) // left is what comes behind it
+	}
+	return ev, payload, n, reply, err
 }
 
 // append adds a piece to the message in progress, and returns the message when that is whole.
@@ -359,7 +364,12 @@ func (w *WebSocket) control(f *frame, in, out []byte) (Event, []byte, int, []byt
 }
 
 // end stops reading.
-func (w *WebSocket) end() { w.over, w.assembly = true, nil }
+func (w *WebSocket) end() {
+	if a := w.assembly; a != nil {
+		w.rest = uint32(a.left)
+	}
+	w.over, w.assembly = true, nil
+}
 
 // checkClose returns the code to answer a bad close payload with, 0 for a good one (RFC 6455 sections 5.5.1 and 7.4).
 func checkClose(payload []byte) uint16 {

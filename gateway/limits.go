@@ -130,6 +130,7 @@ const (
 	pausedByRate                      // it has sent too fast
 	pausedByQueues                    // too much of all waits in queues
 	pausedToLeave                     // it has been told to go, or is as soon as nothing of it waits for a worker
+	hungUp                            // it has ended its side, and is closed as soon as nothing of it waits for a worker
 )
 
 func (s *session) pause(why pauses) {

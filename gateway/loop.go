@@ -47,6 +47,7 @@ type loop struct {
 	rows     []byte // scratch: answers
 	stats    LoopStats
 	ends     [link.ReasonInternal + 1]uint64 // of connections
+	leaving  int                             // connections of clients that the gateway has closed
 	linked   int                             // connections of workers
 	bidden   int                             // slots below it have been told to go
 	ending   bool                            // the gateway is closing down: nobody else gets in

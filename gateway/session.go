@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"math/rand/v2"
-	"time"
 
 	"sluice/codec"
 	"sluice/engine"
@@ -144,14 +143,14 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 			s.loop.out = reply
 			_ = c.Write(reply) // an overflow ends the client by itself
 		}
+		taken += n
 		if err != nil {
 			s.end(reasonOf(err))
-			return len(in)
+			break
 		}
 		if n == 0 {
 			break
 		}
-		taken += n
 		done := s.workOf(n, payload)
 		work += done
 		if s.pace != nil {
@@ -168,8 +167,12 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 		}
 	}
 	t.end(s, work, more)
-	if s.phase != phaseOpen && s.phase != phaseHandshake {
+	switch {
+	case s.phase == phaseOpen || s.phase == phaseHandshake:
+	case s.member.ID.IsZero(): // no client, and never to be one
 		return len(in)
+	default:
+		return taken // what is left is not the session's any more
 	}
 	s.rest(len(in) - taken)
 	return taken
@@ -249,8 +252,12 @@ func (s *session) throttle() {
 	if s.phase != phaseOpen {
 		return
 	}
-	if s.pauses&pausedToLeave != 0 {
-		if s.queue == nil && s.out == 0 {
+	if s.pauses&(pausedToLeave|hungUp) != 0 {
+		switch {
+		case s.queue != nil || s.out > 0:
+		case s.pauses&hungUp != 0:
+			s.end(link.ReasonPeer)
+		default:
 			s.end(link.ReasonDraining)
 		}
 		return
@@ -332,42 +339,6 @@ func (s *session) stopWaiting(k *workerLink) {
 	}
 }
 
-// end closes the connection once what was written has gone out, with the protocol's farewell.
-func (s *session) end(reason link.Reason) {
-	if s.phase != phaseOpen && s.phase != phaseHandshake {
-		return
-	}
-	if s.phase == phaseOpen {
-		code, text := farewell(reason)
-		if b := s.codec.AppendClose(s.loop.out[:0], code, text); len(b) > 0 {
-			s.loop.out = b
-			_ = s.conn.Write(b)
-		} else if word := farewellMessage(reason); word != "" && !s.lis.upgrades() { // a WebSocket has had its close frame
-			s.tell([]byte(word))
-		}
-	}
-	s.phase = phaseEnding
-	s.reason = reason
-	s.loop.members.Remove(&s.member) // nobody's uid and in no group, though its last bytes may take a while
-	s.loop.el.Cancel(&s.timer)
-	s.forgive()
-	s.conn.CloseAfterFlush(closing(reason), lastBytes)
-}
-
-// destroy closes the connection at once.
-func (s *session) destroy(reason link.Reason) {
-	if s.phase == phaseGone {
-		return
-	}
-	if s.phase != phaseEnding { // else it has its reason
-		s.reason = reason
-	}
-	s.conn.Close(closing(reason))
-}
-
-// lastBytes is how long a client has to take what was written before it was closed.
-const lastBytes = 5 * time.Second
-
 // OnTimer implements engine.Expirer: the handshake has taken too long, a heartbeat is due, or nobody took the client's last messages.
 func (s *session) OnTimer(*engine.Timer) {
 	switch s.phase {
@@ -375,7 +346,11 @@ func (s *session) OnTimer(*engine.Timer) {
 		s.phase = phaseEnding
 		s.conn.Close(closing(link.ReasonHandshake))
 	case phaseOpen:
-		s.heartbeat()
+		if s.pauses&hungUp != 0 {
+			s.giveUp()
+		} else {
+			s.heartbeat()
+		}
 	case phaseEnding: // nobody made the page in time
 		s.conn.Close(closing(link.ReasonHandshake))
 	case phaseGone:

@@ -7,9 +7,10 @@ import (
 	"sluice/internal/link"
 )
 
-// LoopStats counts what one loop has seen since it started; Clients, Workers, Queued, Partial, Blocked, Unsent and Overloaded are as of now.
+// LoopStats counts what one loop has seen since it started; Clients, Workers, Leaving, Queued, Partial, Blocked, Unsent and Overloaded are as of now.
 type LoopStats struct {
 	Clients, Workers int
+	Leaving          int    // connections of clients that the gateway has closed, and that have yet to take their last bytes or to answer the close
 	Queued           int    // bytes of messages that wait for a worker or its credit
 	Accepted         uint64 // connections
 	Opened, Closed   uint64 // clients
@@ -38,6 +39,8 @@ type LoopStats struct {
 	Mute             uint64            // clients cut because their first message did not come in time
 	Unfinished       uint64            // clients cut because a message of theirs was not whole in time
 	PartialCut       uint64            // clients cut because too much waited for the rest of its messages
+	CloseTimeouts    uint64            // WebSockets that did not answer a close frame in time
+	Unanswered       uint64            // clients that had ended their side and were closed before all they had sent was answered
 	Paced            uint64            // times that a client was not read because it had sent too fast
 	Partial          int               // bytes held now of messages that have not come whole
 	Ends             map[string]uint64 // of connections, clients or not, by reason
@@ -91,6 +94,7 @@ func (l *loop) snapshot() LoopStats {
 	s := l.stats
 	s.Clients = l.members.Len()
 	s.Workers = len(l.pool.links)
+	s.Leaving = l.leaving
 	s.Queued = l.held
 	s.Partial = l.partial
 	s.Ends = make(map[string]uint64)
@@ -106,6 +110,7 @@ func (l *loop) snapshot() LoopStats {
 func (s *LoopStats) add(o LoopStats) {
 	s.Clients += o.Clients
 	s.Workers += o.Workers
+	s.Leaving += o.Leaving
 	s.Queued += o.Queued
 	s.Accepted += o.Accepted
 	s.Opened += o.Opened
@@ -135,6 +140,8 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Mute += o.Mute
 	s.Unfinished += o.Unfinished
 	s.PartialCut += o.PartialCut
+	s.CloseTimeouts += o.CloseTimeouts
+	s.Unanswered += o.Unanswered
 	s.Paced += o.Paced
 	s.Partial += o.Partial
 	if s.Ends == nil {
