@@ -119,6 +119,7 @@ type SimPeer struct {
 	hungUp bool
 	out    []byte // in the kernel, towards here
 	taken  []byte // what Take has returned
+	took   uint64 // bytes that Take has returned so far
 	room   int    // bytes of the kernel's buffer
 }
 
@@ -189,6 +190,7 @@ func (p *SimPeer) Limit(n int) {
 func (p *SimPeer) Take() []byte {
 	p.out, p.taken = p.taken[:0], p.out
 	p.fill()
+	p.took += uint64(len(p.taken))
 	return p.taken
 }
 

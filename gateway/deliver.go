@@ -13,6 +13,7 @@ func (s *session) deliver(payload []byte, flags uint8, class engine.Class) bool 
 		return false
 	}
 	s.loop.stats.MessagesOut++
+	s.speaks()
 	if flags&link.FlagRaw != 0 {
 		return s.conn.WriteAs(payload, class) == nil
 	}

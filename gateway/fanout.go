@@ -60,6 +60,7 @@ func (p *fanout) to(m *roster.Member) {
 		return
 	}
 	s.loop.stats.MessagesOut++
+	s.speaks()
 	if s.conn.WriteShared(e.memory, e.message, p.class) == nil {
 		p.delivered++
 	}

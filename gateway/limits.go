@@ -83,6 +83,7 @@ func (s *session) forgive() {
 	s.loop.partial -= int(s.partial)
 	s.partial, s.begun, s.mute = 0, 0, false
 	s.unwatch()
+	delete(s.loop.taken, s)
 	s.loop.turns.leave(s)
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
 		ws.Discard()

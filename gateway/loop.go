@@ -28,11 +28,12 @@ type loop struct {
 	links    map[uint32]*workerLink // by serial
 	serials  uint32                 // of links and gathers
 	gathers  map[uint32]*gather
-	waiting  []*session // that have something for a worker while none is there, oldest first
-	owing    []*session // that have a message unfinished, or the first one to send
-	partial  int        // bytes held of messages that have not come whole
-	full     bool       // too much waits in queues: more is decoded only of clients that send little, or whose worker has credit
-	stalled  []*session // that are not read until it does not, the one that has waited longest first
+	waiting  []*session          // that have something for a worker while none is there, oldest first
+	owing    []*session          // that have a message unfinished, or the first one to send
+	partial  int                 // bytes held of messages that have not come whole
+	full     bool                // too much waits in queues: more is decoded only of clients that send little, or whose worker has credit
+	taken    map[*session]uint64 // bytes that a client had taken, of those that are closed at their next heartbeat if they do not answer
+	stalled  []*session          // that are not read until it does not, the one that has waited longest first
 	turns    turns
 	seconds  uint32 // ticks, from 1
 	queues   queues
@@ -68,6 +69,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 		members: roster.New(),
 		links:   make(map[uint32]*workerLink),
 		gathers: make(map[uint32]*gather),
+		taken:   make(map[*session]uint64),
 		tokens:  rand.NewChaCha8(seed),
 		seconds: 1,
 	}

@@ -105,7 +105,7 @@ func (s *session) open() {
 	s.limit()
 	if s.lis.Heartbeat > 0 {
 		// Clients that came together are not pinged together: the first heartbeat is over at any time, and opening counts as activity in it.
-		s.pulse = active
+		s.pulse = active | spoken
 		l.el.Schedule(&s.timer, rand.N(s.lis.Heartbeat))
 	} else {
 		s.loop.el.Cancel(&s.timer)
@@ -117,7 +117,7 @@ func (s *session) open() {
 
 // OnData implements engine.Handler: it decodes all that is there.
 func (s *session) OnData(c *engine.Conn, in []byte) int {
-	s.pulse = max(s.pulse, alive)
+	s.pulse |= alive
 	taken := 0
 	if s.phase == phaseHandshake {
 		if taken = s.handshake(in); taken == 0 {
@@ -141,6 +141,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 		ev, payload, n, reply, err := s.codec.Decode(in[taken:], s.loop.out[:0])
 		if len(reply) > 0 {
 			s.loop.out = reply
+			s.speaks()
 			_ = c.Write(reply) // an overflow ends the client by itself
 		}
 		taken += n
@@ -238,7 +239,8 @@ func (s *session) target() string { return link.RequestTarget(s.request) }
 // forward passes a message on to the client's worker, or lets it wait.
 func (s *session) forward(payload []byte, flags uint8) {
 	s.loop.stats.MessagesIn++
-	s.begun, s.mute, s.pulse = 0, false, active
+	s.begun, s.mute = 0, false
+	s.pulse |= active
 	if s.queue == nil && !s.suspect() && s.attach() && s.link.fits(len(payload)) && s.link.allows(s, len(payload)) {
 		s.link.message(s, payload, flags)
 	} else {
