@@ -164,9 +164,6 @@ func (c *Conn) HandOver(to Handler, reason error) {
 	}
 	c.loop.ending = append(c.loop.ending, ending{c, reason, c.handler})
 	c.handler = to
-	if c.Closed() || c.yielded {
-		return // nothing more comes, or its turn does
-	}
 	c.Pause() // so that what was left is offered
 	c.Resume()
 }
