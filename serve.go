@@ -20,6 +20,7 @@ import (
 
 	"sluice/engine"
 	"sluice/gateway"
+	"sluice/internal/spare"
 	"sluice/internal/valid"
 	"sluice/worker"
 )
@@ -223,6 +224,7 @@ func (o *options) work(ctx context.Context, business func() (worker.Handler, err
 
 func (o *options) serveGateway(ctx context.Context, page pageOn) error {
 	outliveReaders()
+	go spare.GiveBack(ctx)
 	key, err := o.key()
 	if err != nil {
 		return err
