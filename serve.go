@@ -162,6 +162,7 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 		return err
 	}
 	ctx := c.Context()
+	go spare.GiveBack(ctx)
 	key, err := o.key()
 	if err != nil {
 		return err
