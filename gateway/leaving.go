@@ -11,9 +11,11 @@ import (
 const (
 	// lastBytes is how long a client has to take what was written before it was closed.
 	lastBytes = 5 * time.Second
-	// closeWait is how long a WebSocket that was sent a close frame has to answer with its own, and closeWaitAbuse how long one that has broken a rule has, or a limit.
-	closeWait, closeWaitAbuse = 5 * time.Second, time.Second
-	// lingering is how long one that did not answer is still read when the connection has been ended on this side.
+	// closeWait is how long a WebSocket that was sent a close frame has to answer with its own.
+	closeWait = 5 * time.Second
+	// closeWaitShort is that of one that has broken a rule or a limit, or says nothing, and how long a client of another protocol that is told of a drain has to close by itself.
+	closeWaitShort = time.Second
+	// lingering is how long one that has not done so is still read when the connection has been ended on this side.
 	lingering = 2 * time.Second
 	// answersFor is how long a client that has ended its side waits at most for the answers to what it has sent.
 	answersFor = 30 * time.Second
@@ -59,12 +61,12 @@ func (s *session) destroy(reason link.Reason) {
 
 // leaving is the connection of a client that the gateway has closed: it takes what was written to it. For the business the client is gone, and its slot is its worker's to free.
 // A WebSocket is not ended before its client has answered the close frame (RFC 6455 section 7.1.1): a proxy between them, or the client's system, that has something of the
-// client's in hand when the end comes breaks the connection, and what the client has not read is lost, the close frame first of all. What comes meanwhile is thrown away.
-// Owned by the loop.
+// client's in hand when the end comes breaks the connection, and what the client has not read is lost, the close frame first of all. So a client of another protocol has a moment
+// to close when the gateway drains. What comes meanwhile is thrown away. Owned by the loop.
 type leaving struct {
 	loop   *loop
 	conn   *engine.Conn
-	ws     *codec.WebSocket // nil: nothing is waited for
+	ws     *codec.WebSocket // nil: there is no close frame to look for
 	reason link.Reason
 	timer  engine.Timer
 }
@@ -73,31 +75,42 @@ type leaving struct {
 func (s *session) seeOff(reason link.Reason) {
 	v := &leaving{loop: s.loop, conn: s.conn, reason: reason}
 	v.timer.Target = v
+	v.ws, _ = s.codec.(*codec.WebSocket)
 	s.loop.leaving++
-	if ws, ok := s.codec.(*codec.WebSocket); ok && reason != link.ReasonPeer && s.pauses&hungUp == 0 {
-		v.ws = ws
-	}
 	s.conn.HandOver(v, closing(reason))
-	if v.ws == nil {
+	if wait := v.patience(); wait > 0 && s.pauses&hungUp == 0 {
+		s.loop.el.Schedule(&v.timer, wait)
+	} else {
 		v.finish(lastBytes)
-		return
 	}
-	s.loop.el.Schedule(&v.timer, v.patience())
 }
 
-// patience is how long the peer's close frame is waited for.
+// patience is how long the client may take to close, before the connection is ended on this side.
 func (v *leaving) patience() time.Duration {
-	switch v.reason {
-	case link.ReasonProtocol, link.ReasonTooBig, link.ReasonLimit, link.ReasonSlowConsumer, link.ReasonIdle, link.ReasonHandshake:
-		return closeWaitAbuse
+	switch {
+	case v.reason == link.ReasonPeer: // it has closed
+		return 0
+	case v.ws == nil && v.reason != link.ReasonDraining:
+		return 0
+	case v.ws == nil || isFault(v.reason):
+		return closeWaitShort
 	}
 	return closeWait
+}
+
+// isFault reports whether a client was closed for something that it has done, or has not.
+func isFault(r link.Reason) bool {
+	switch r {
+	case link.ReasonProtocol, link.ReasonTooBig, link.ReasonLimit, link.ReasonSlowConsumer, link.ReasonIdle, link.ReasonHandshake:
+		return true
+	}
+	return false
 }
 
 // OnOpen implements engine.Handler: it never comes.
 func (v *leaving) OnOpen(*engine.Conn) {}
 
-// OnData implements engine.Handler: it looks for the peer's close frame and nothing else.
+// OnData implements engine.Handler: it looks for the client's close frame and nothing else.
 func (v *leaving) OnData(_ *engine.Conn, in []byte) int {
 	if v.ws == nil {
 		return len(in)
@@ -109,12 +122,14 @@ func (v *leaving) OnData(_ *engine.Conn, in []byte) int {
 	return n
 }
 
-// OnEnd implements engine.Ender: the peer has closed.
+// OnEnd implements engine.Ender: the client has closed.
 func (v *leaving) OnEnd(*engine.Conn) { v.finish(lastBytes) }
 
-// OnTimer implements engine.Expirer: the peer's close frame has not come.
+// OnTimer implements engine.Expirer: the client has not closed in time.
 func (v *leaving) OnTimer(*engine.Timer) {
-	v.loop.stats.CloseTimeouts++
+	if v.ws != nil {
+		v.loop.stats.CloseTimeouts++
+	}
 	v.finish(max(lastBytes-v.patience(), lingering))
 }
 

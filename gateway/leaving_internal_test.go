@@ -67,6 +67,42 @@ func TestTheGatewaysCloseWaitsForTheClients(t *testing.T) {
 	}
 }
 
+// A client of another protocol is told of a drain by a message, and has a moment to close by itself: its connection is ended when it has, or a second later. One that is closed
+// for anything else sees the end at once.
+func TestADrainLetsClientsCloseThemselves(t *testing.T) {
+	t.Parallel()
+	for _, reason := range []link.Reason{link.ReasonDraining, link.ReasonKicked, link.ReasonTooBig} {
+		for _, closes := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRush(t, Config{}, window)
+				c := r.client("text")
+				c.s.end(reason)
+				r.turn(10, c)
+				c.Take()
+				if c.Closed() != (reason != link.ReasonDraining) {
+					t.Fatalf("%v: closed %v", reason, c.Closed())
+				}
+				began := time.Now()
+				c.Send([]byte("and another thing\n"))
+				c.Read(1 << 10)
+				if closes {
+					c.HangUp()
+					c.Read(1 << 10)
+				}
+				for r.turn(10); !c.Closed() && time.Since(began) < time.Minute; r.turn(10) {
+					time.Sleep(10 * time.Millisecond)
+				}
+				if took := time.Since(began); closes && took > 0 || took > 1300*time.Millisecond || !closes && reason == link.ReasonDraining && took < 900*time.Millisecond {
+					t.Errorf("%v, it closes %v: the end comes after %v", reason, closes, took)
+				}
+				if len(r.heard[c.s.slot]) > 0 || r.l.leaving > 0 || r.l.stats.CloseTimeouts > 0 {
+					t.Errorf("%v: the worker hears %q, %d leave, %d timeouts", reason, r.heard[c.s.slot], r.l.leaving, r.l.stats.CloseTimeouts)
+				}
+			})
+		}
+	}
+}
+
 // A client that ends its side while its worker does not answer is closed when its time is over, and what it had sent is still handled.
 func TestAHalfClosedClientWaitsForAnswersNotForEver(t *testing.T) {
 	t.Parallel()
