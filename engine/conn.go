@@ -256,7 +256,7 @@ type drain struct {
 }
 
 // CloseAfterFlush takes no more writes, sends what was written, tells the peer
-// the end and closes when the peer has closed or two seconds later; in any case
+// the end and closes when the peer has closed, before or after, or two seconds later; in any case
 // when within has passed. What the peer still sends is read and thrown away.
 func (c *Conn) CloseAfterFlush(reason error, within time.Duration) {
 	if c.Closed() {
