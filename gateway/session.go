@@ -168,12 +168,8 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 		}
 	}
 	t.end(s, work, more)
-	switch {
-	case s.phase == phaseOpen || s.phase == phaseHandshake:
-	case s.member.ID.IsZero(): // no client, and never to be one
+	if s.phase > phaseOpen && s.member.ID.IsZero() { // no client, and never to be one
 		return len(in)
-	default:
-		return taken // what is left is not the session's any more
 	}
 	s.rest(len(in) - taken)
 	return taken

@@ -1,6 +1,12 @@
 package codec
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+	"unicode/utf8"
+)
+
+// How a WebSocket ends.
 
 // AwaitClose reads on when a close frame has been sent and no message is wanted any more, for the peer's own close frame
 // (RFC 6455 sections 1.4 and 7.1.1). in goes on where the last Decode that was taken note of has ended. It keeps nothing,
@@ -49,4 +55,44 @@ func frameAt(in []byte) (opcode byte, header int, size uint64) {
 		size = binary.BigEndian.Uint64(in[2:])
 	}
 	return in[0] & 0x0F, header, size
+}
+
+// end stops reading.
+func (w *WebSocket) end() {
+	if a := w.assembly; a != nil {
+		w.rest = uint32(a.left)
+	}
+	w.over, w.assembly = true, nil
+}
+
+// checkClose returns the code to answer a bad close payload with, 0 for a good one (RFC 6455 sections 5.5.1 and 7.4).
+func checkClose(payload []byte) uint16 {
+	if len(payload) == 0 {
+		return 0
+	}
+	if len(payload) == 1 {
+		return closeProtocol
+	}
+	if !onWire(binary.BigEndian.Uint16(payload)) {
+		return closeProtocol
+	}
+	if !utf8.Valid(payload[2:]) {
+		return closeInvalid
+	}
+	return 0
+}
+
+// onWire reports whether a close frame may carry the code: the registered ones, 3000-3999 for libraries, 4000-4999 for applications.
+func onWire(code uint16) bool {
+	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
+}
+
+// fail ends the stream with a close frame.
+func (w *WebSocket) fail(out []byte, code uint16, what string) (Event, []byte, int, []byte, error) {
+	w.end()
+	reply := w.AppendClose(out, code, "")
+	if code == closeTooBig {
+		return None, nil, 0, reply, ErrTooBig
+	}
+	return None, nil, 0, reply, fmt.Errorf("%w: websocket: %s (%d)", ErrProtocol, what, code)
 }
