@@ -112,7 +112,8 @@ func (w *WebSocket) Inflated() int {
 func (w *WebSocket) Discard() { w.end() }
 
 // Decode reads one frame, or a part of a large one, from the front of in; it unmasks in place. Pings are answered, and the last frame of a connection, in
-// reply. With Closed, payload is that of the close frame. After Closed or an error everything is taken and nothing comes of it.
+// reply. With Closed, payload is that of the close frame. After Closed or an error everything is taken and nothing comes of it;
+// with an error n is where AwaitClose goes on.
 func (w *WebSocket) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []byte, err error) {
 	w.Release()
 	if w.over {

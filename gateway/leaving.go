@@ -160,6 +160,7 @@ func (s *session) OnEnd(c *engine.Conn) {
 	case phaseOpen:
 		s.pauses |= hungUp
 		if s.throttle(); s.phase == phaseOpen {
+			s.loop.stats.HalfClosed++
 			s.loop.el.Schedule(&s.timer, answersFor)
 		}
 	case phaseEnding: // its page is being made, and has a bound of its own

@@ -40,7 +40,8 @@ type LoopStats struct {
 	Unfinished       uint64            // clients cut because a message of theirs was not whole in time
 	PartialCut       uint64            // clients cut because too much waited for the rest of its messages
 	CloseTimeouts    uint64            // WebSockets that did not answer a close frame in time
-	Unanswered       uint64            // clients that had ended their side and were closed before all they had sent was answered
+	HalfClosed       uint64            // clients that ended their side while they had answers to come
+	Unanswered       uint64            // of them those that were closed before all they had sent was answered
 	Paced            uint64            // times that a client was not read because it had sent too fast
 	Partial          int               // bytes held now of messages that have not come whole
 	Ends             map[string]uint64 // of connections, clients or not, by reason
@@ -141,6 +142,7 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Unfinished += o.Unfinished
 	s.PartialCut += o.PartialCut
 	s.CloseTimeouts += o.CloseTimeouts
+	s.HalfClosed += o.HalfClosed
 	s.Unanswered += o.Unanswered
 	s.Paced += o.Paced
 	s.Partial += o.Partial
