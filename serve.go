@@ -21,6 +21,7 @@ import (
 
 	"sluice/engine"
 	"sluice/gateway"
+	"sluice/internal/spare"
 	"sluice/internal/valid"
 	"sluice/worker"
 )
@@ -94,7 +95,7 @@ func (o *options) limitFlags(c *cobra.Command) {
 	f.DurationVar(&l.HandshakeTimeout, "handshake-timeout", 10*time.Second, "time until a WebSocket is open")
 	f.DurationVar(&l.FirstMessage, "first-message", 0, "time until a client's first message; 0: it may do nothing but listen")
 	f.DurationVar(&l.MessageTimeout, "message-timeout", 30*time.Second, "time from a message's first byte to its last, with a second more for each 4 KiB")
-	f.DurationVar(&l.Heartbeat, "heartbeat", 25*time.Second, "how often a WebSocket that has sent no message since the last time is pinged; after two unanswered pings it is closed; negative: never")
+	f.DurationVar(&l.Heartbeat, "heartbeat", 25*time.Second, "how often a WebSocket that has sent no message since the last time, or was sent none, is pinged; after two unanswered pings it is closed; negative: never")
 	f.DurationVar(&o.idle, "idle", 10*time.Minute, "how long a client of another protocol may be silent, since it cannot be pinged: it is closed then, or up to a third of that later; negative: never")
 }
 
@@ -185,6 +186,7 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 		return err
 	}
 	ctx := c.Context()
+	go spare.GiveBack(ctx)
 	key, err := o.key()
 	if err != nil {
 		return err
@@ -247,6 +249,7 @@ func (o *options) work(ctx context.Context, business func() (worker.Handler, err
 
 func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	outliveReaders()
+	go spare.GiveBack(c.Context())
 	key, err := o.key()
 	if err != nil {
 		return err

@@ -182,6 +182,7 @@ func (v *conversation) farewell(got message, codes []uint16) error {
 	if !slices.Contains(codes, code) {
 		return fmt.Errorf("closed with %d, want one of %d", code, codes)
 	}
+	_, _ = v.Write(client(0).AppendClose(nil, code, "")) // as whoever is sent a close frame must (section 5.5.1), if it has not done so
 	if got, err := v.read(); err == nil {
 		return fmt.Errorf("opcode %d, %.60q behind a close frame", got.opcode, got.payload)
 	} else if err != io.EOF && v.strict {

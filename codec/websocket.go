@@ -46,6 +46,7 @@ type WebSocket struct {
 
 	farewelled bool      // a close frame was sent
 	over       bool      // the peer has closed or broken the rules: nothing more is read
+	rest       uint32    // once it is over: payload bytes of the present frame that have not come, for AwaitClose
 	assembly   *assembly // of a message that is not in one whole frame; nil: none is under way
 }
 
@@ -125,7 +126,8 @@ func (w *WebSocket) Discard() {
 }
 
 // Decode reads one frame, or a part of a large one, from the front of in; it unmasks in place. Pings are answered, and the last frame of a connection, in
-// reply. With Closed, payload is that of the close frame. After Closed or an error everything is taken and nothing comes of it.
+// reply. With Closed, payload is that of the close frame. After Closed or an error everything is taken and nothing comes of it;
+// with an error n is where AwaitClose goes on.
 func (w *WebSocket) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []byte, err error) {
 	w.Release()
 	if w.over {
@@ -291,7 +293,11 @@ func (w *WebSocket) partial(in []byte, from int, out []byte) (Event, []byte, int
 	}
 	a.pos = uint8((int(a.pos) + len(piece)) & 3)
 	a.left -= len(piece)
-	return w.append(piece, from+len(piece), out)
+	ev, payload, n, reply, err := w.append(piece, from+len(piece), out)
+	if err != nil {
+		n = from + len(piece) // left is what comes behind it
+	}
+	return ev, payload, n, reply, err
 }
 
 // append adds a piece to the message in progress, and returns the message when that is whole.
@@ -370,29 +376,4 @@ func (w *WebSocket) control(f *frame, in, out []byte) (Event, []byte, int, []byt
 		return Closed, payload, n, out, nil
 	}
 	return None, nil, n, out, nil
-}
-
-// end stops reading.
-func (w *WebSocket) end() { w.over, w.assembly = true, nil }
-
-// checkClose returns the code to answer a bad close payload with, 0 for a good one (RFC 6455 sections 5.5.1 and 7.4).
-func checkClose(payload []byte) uint16 {
-	if len(payload) == 0 {
-		return 0
-	}
-	if len(payload) == 1 {
-		return closeProtocol
-	}
-	if !onWire(binary.BigEndian.Uint16(payload)) {
-		return closeProtocol
-	}
-	if !utf8.Valid(payload[2:]) {
-		return closeInvalid
-	}
-	return 0
-}
-
-// onWire reports whether a close frame may carry the code: the registered ones, 3000-3999 for libraries, 4000-4999 for applications.
-func onWire(code uint16) bool {
-	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 }

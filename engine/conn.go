@@ -114,6 +114,7 @@ type Conn struct {
 	yielded bool      // in loop.yielded: reads nothing either
 	offered bool      // its turn has come, and OnData is running
 	deaf    bool      // the poller does not look for input
+	peer    peerEnd   // whether the peer has ended its side
 	shared  uint16    // id of the Shared that out is a view of; 0: of none
 
 	slot     uint32         // in loop.conns
@@ -188,13 +189,14 @@ func (c *Conn) markEnded(reason error) {
 		reason = c.drain.reason
 	}
 	c.ended = true
-	c.loop.ending = append(c.loop.ending, ending{c, reason})
+	c.loop.ending = append(c.loop.ending, ending{c, reason, nil})
 }
 
 // ending is a conn whose OnClose is due.
 type ending struct {
 	conn   *Conn
 	reason error
+	former Handler // of a conn that goes on with another one; nil: it has ended
 }
 
 // finish releases what c holds and tells the handler.
@@ -203,7 +205,7 @@ func (c *Conn) finish(reason error) {
 	c.hearOut()
 	if g := c.g; g != nil {
 		c.g = nil
-		_ = l.reactor.Close(g)
+		l.release(g)
 	}
 	l.buffers.put(c.carry)
 	if c.shared != 0 {
@@ -221,7 +223,7 @@ func (c *Conn) finish(reason error) {
 	if c.listener != nil {
 		c.listener.left(c.remote)
 	}
-	c.callClose(reason)
+	c.callClose(c.handler, reason)
 	c.out = nil
 	l.dismiss(c)
 }
@@ -236,9 +238,9 @@ func (c *Conn) callData(in []byte) (n int) {
 	return c.handler.OnData(c, in)
 }
 
-func (c *Conn) callClose(reason error) {
+func (c *Conn) callClose(h Handler, reason error) {
 	defer c.loop.caught("OnClose")
-	c.handler.OnClose(c, reason)
+	h.OnClose(c, reason)
 }
 
 func (c *Conn) caught(what string) {
@@ -262,7 +264,7 @@ type drain struct {
 }
 
 // CloseAfterFlush takes no more writes, sends what was written, tells the peer
-// the end and closes when the peer has closed or two seconds later; in any case
+// the end and closes when the peer has closed, before or after, or two seconds later; in any case
 // when within has passed. What the peer still sends is read and thrown away.
 func (c *Conn) CloseAfterFlush(reason error, within time.Duration) {
 	if c.Closed() {

@@ -31,6 +31,10 @@
 // ended at once, so every later call on it is harmless, and OnClose runs when
 // the callback, posted function or timer in progress has returned.
 //
+// A peer may end its side and still read. A Handler that is an Ender is told, and
+// goes on writing until it closes the connection. With HandOver another Handler
+// has the connection from now on, and the one so far is told OnClose.
+//
 //	type echo struct{}
 //
 //	func (echo) OnOpen(c *engine.Conn)              {}

@@ -184,7 +184,11 @@ func (c *Conn) deafen() {
 
 // listen has the poller look for input again, unless c does not take any.
 func (c *Conn) listen() {
-	if c.deaf && c.reading() && !c.ended {
+	switch {
+	case !c.deaf || !c.reading() || c.ended:
+	case c.peer != peerSends: // deaf for ever
+		c.tellEnd()
+	default:
 		c.deaf = false
 		c.loop.poll.resume(c)
 	}

@@ -213,6 +213,10 @@ func (l *Loop) finish() {
 	for i := 0; i < len(l.ending); i++ {
 		e := l.ending[i]
 		l.ending[i] = ending{}
+		if e.former != nil {
+			e.conn.callClose(e.former, e.reason)
+			continue
+		}
 		e.conn.finish(e.reason)
 	}
 	l.ending = l.ending[:0]

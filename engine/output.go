@@ -284,7 +284,7 @@ func (c *Conn) flushed() {
 	c.emptied()
 	if d := c.drain; d != nil && !d.shut {
 		d.shut = true
-		if err := unix.Shutdown(c.g.Fd(), unix.SHUT_WR); err != nil {
+		if err := unix.Shutdown(c.g.Fd(), unix.SHUT_WR); err != nil || c.peer != peerSends {
 			c.markEnded(d.reason)
 			return
 		}

@@ -82,13 +82,17 @@ func (events) OnClose(g gnet.Conn, err error) gnet.Action {
 	if !ok {
 		return gnet.None
 	}
-	if err != nil && !c.Closed() && c.retained != nil {
-		c.retained.last = unreadOf(g, c.options.MaxInput)
+	l := c.loop
+	idle := !l.busy
+	l.busy = true
+	if !isFIN(err) || !c.outlive(g) {
+		if err != nil && !c.Closed() && c.retained != nil {
+			c.retained.last = unreadOf(g, c.options.MaxInput)
+		}
+		c.g = nil // never touch it again: the descriptor may be another's tomorrow
+		c.markEnded(plainEnd(err))
 	}
-	c.g = nil // never touch it again: the descriptor may be another's tomorrow
-	c.markEnded(plainEnd(err))
-	if l := c.loop; !l.busy {
-		l.busy = true
+	if idle {
 		l.settle()
 	}
 	return gnet.None

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -118,6 +119,7 @@ type SimPeer struct {
 	hungUp bool
 	out    []byte // in the kernel, towards here; bound: none, a test's
 	taken  []byte // what Take has returned
+	took   uint64 // bytes that Take has returned so far
 	room   int    // bytes of the kernel's buffer
 }
 
@@ -157,7 +159,8 @@ func (p *SimPeer) Read(n int) bool {
 	}
 	if len(p.sent) == 0 {
 		if p.hungUp {
-			p.end(io.EOF)
+			events{}.OnClose(p.socket, os.NewSyscallError("read", io.EOF))
+			p.socket.closed = c.g == nil // else it goes on: it is half closed
 		}
 		return p.hungUp
 	}
@@ -187,6 +190,7 @@ func (p *SimPeer) Limit(n int) {
 func (p *SimPeer) Take() []byte {
 	p.out, p.taken = p.taken[:0], p.out
 	p.fill()
+	p.took += uint64(len(p.taken))
 	return p.taken
 }
 

@@ -28,8 +28,8 @@ func (c *Conn) block() {
 	c.account()
 }
 
-// deafRetry is how often the kernel is offered more of a paused conn, as nobody tells when it has
-// room again. One that has yielded is tried each time that the pacemaker comes by.
+// deafRetry is how often the kernel is offered more of a conn that is paused, or whose peer has ended
+// its side, as nobody tells when it has room again. One that has yielded is tried each time that the pacemaker comes by.
 const deafRetry = 50 * time.Millisecond
 
 // refused notes that the kernel has taken only a part of what a deaf conn had.
@@ -43,7 +43,7 @@ func (c *Conn) refused() {
 // tooEarly tells whether a deaf conn need not be tried again yet.
 func (c *Conn) tooEarly() bool {
 	b, pause := c.backlog, int64(1)
-	if c.paused {
+	if c.paused || c.peer != peerSends {
 		pause = int64(deafRetry)
 	}
 	return c.deaf && b != nil && b.refused > 0 && c.loop.engine.clock.Load()-b.refused < pause

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -117,6 +118,79 @@ func TestClientsThatCameTogetherArePingedApart(t *testing.T) {
 					}
 				}
 			})
+		})
+	}
+}
+
+// A client that talks is pinged where nothing else is told it, so that no proxy takes the connection for one that is not used: it never hears nothing for longer than two
+// heartbeats. It owes no answer. One that is told something is not pinged.
+func TestWhoTalksAndHearsNothingIsPinged(t *testing.T) {
+	t.Parallel()
+	for _, told := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRush(t, Config{}, window)
+			r.g.lis.Heartbeat, r.g.lis.Misses, r.g.lis.Ping = 25*time.Second, 1, "ping"
+			c := r.client("text")
+			last, longest, pings := time.Now(), time.Duration(0), 0
+			for range 600 {
+				time.Sleep(time.Second)
+				c.say("here")
+				if told {
+					c.s.deliver([]byte("news"), link.FlagText, engine.Class{})
+				}
+				r.turn(10, c)
+				if heard := c.Take(); len(heard) > 0 {
+					longest, last = max(longest, time.Since(last)), time.Now()
+					pings += bytes.Count(heard, []byte("ping"))
+				}
+			}
+			if c.Closed() {
+				t.Fatal("a client that talks is closed")
+			}
+			if told && pings > 0 {
+				t.Errorf("one that hears something is pinged, %d times", pings)
+			}
+			if !told && (pings < 600/50-1 || longest > 51*time.Second) {
+				t.Errorf("pinged %d times; it heard nothing for %v", pings, longest)
+			}
+		})
+	}
+}
+
+// A client that takes a large message slowly is not closed, though the pings that stand behind it are not answered: what it takes shows that it is there. When it takes nothing
+// any more it is closed.
+func TestWhoTakesSlowlyIsNotSilent(t *testing.T) {
+	t.Parallel()
+	for _, misses := range []int{1, 2, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRush(t, Config{}, window)
+			r.g.lis.Heartbeat, r.g.lis.Misses = time.Second, misses
+			c := r.client("ws")
+			c.Limit(32 << 10)
+			large := make([]byte, 1<<20) // which does not deflate
+			_, _ = rand.NewChaCha8([32]byte{}).Read(large)
+			c.s.deliver(large, 0, engine.Class{})
+			taken := 0
+			for taken < 1<<20 && !c.Closed() {
+				time.Sleep(500 * time.Millisecond)
+				r.turn(0, c)
+				taken += len(c.Take())
+			}
+			if taken < 1<<20 {
+				t.Fatalf("misses %d: closed when it had taken %d bytes", misses, taken)
+			}
+			c.s.deliver(large, 0, engine.Class{})
+			began := time.Now()
+			for c.s.phase == phaseOpen && time.Since(began) < time.Minute {
+				time.Sleep(100 * time.Millisecond)
+				r.turn(0, c)
+			}
+			if c.s.reason != link.ReasonIdle || time.Since(began) > time.Duration(misses+2)*time.Second {
+				t.Errorf("misses %d: one that takes nothing is closed after %v for %v", misses, time.Since(began), c.s.reason)
+			}
+			if len(r.l.taken) > 0 {
+				t.Error("it is remembered")
+			}
 		})
 	}
 }

@@ -107,34 +107,6 @@ func TestAClientThatAnswersPingsStays(t *testing.T) {
 	}
 }
 
-func TestAnActiveClientIsNotPinged(t *testing.T) {
-	t.Parallel()
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{
-		{URL: "text://127.0.0.1:0", Ping: "are you there", Heartbeat: 500 * time.Millisecond, Misses: 1},
-	}})
-	conn := dial(t, hostport(g.Addrs()[0]))
-	var heard []string
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for lines := bufio.NewScanner(conn); lines.Scan(); {
-			heard = append(heard, lines.Text())
-		}
-	}()
-	talk := time.NewTicker(20 * time.Millisecond)
-	defer talk.Stop()
-	for end := time.Now().Add(1200 * time.Millisecond); time.Now().Before(end); <-talk.C {
-		if _, err := conn.Write([]byte("here\n")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	_ = conn.Close()
-	<-done
-	if len(heard) > 0 {
-		t.Errorf("pinged: %q", heard)
-	}
-}
-
 func TestASilentTextClientIsPingedThenClosed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -152,9 +152,10 @@ type Listener struct {
 	// MessageTimeout bounds the time from a message's first byte to its last, with a second more for each 4 KiB of it. A client that is not read for a while since it
 	// sends too fast has besides what the message takes at MaxByteRate; while the gateway takes nothing for reasons of its own the time stands still. Defaults to 30 s; negative: no limit.
 	MessageTimeout time.Duration
-	// Heartbeat is how often a client is looked at: one of which no message has come since the last time is pinged. Defaults to 25 s; negative: never.
+	// Heartbeat is how often a client is looked at: one of which no message has come since the last time is pinged, and one to which nothing was written, so that no proxy takes
+	// the connection for one that is not used: with a Ping, or a WebSocket, something is written within two heartbeats. Defaults to 25 s; negative: never.
 	Heartbeat time.Duration
-	// Misses is how many pings in a row may stay unanswered before the client is closed, within 1…255. Defaults to 2.
+	// Misses is how many pings in a row may stay unanswered before the client is closed: one that still takes what was written before them has answered. Within 1…255. Defaults to 2.
 	Misses int
 	// Ping is the message that pings a client whose protocol has no ping of its own. Empty: such clients are only timed.
 	Ping string

@@ -24,6 +24,7 @@ func (s *session) write(payload []byte, flags uint8, class engine.Class) bool {
 	if s.phase != phaseOpen {
 		return false
 	}
+	s.speaks()
 	if flags&link.FlagRaw != 0 {
 		return s.conn.WriteAs(payload, class) == nil
 	}

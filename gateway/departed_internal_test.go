@@ -35,7 +35,7 @@ func TestWhoComesAndGoesIsNotKept(t *testing.T) {
 					c := r.arrive()
 					c.say("hello")
 					r.turn(0, c)
-					c.HangUp()
+					c.Reset()
 					r.turn(0, c)
 					if i == maxGone && r.l.stats.Workers+len(r.l.pool.links) != 0 {
 						t.Fatal("it is given more clients")
@@ -89,7 +89,7 @@ func TestWhoIsForgottenWaitsForNothing(t *testing.T) {
 			t.Fatalf("%d wait", n)
 		}
 		for _, c := range all {
-			c.HangUp()
+			c.Reset()
 		}
 		r.turn(0, all...)
 		if n := r.k.waiting.len(); n > 10 || r.l.departed > 10 {

@@ -17,6 +17,12 @@
 //	…
 //	err = g.Serve(ctx) // until ctx ends, and then until the clients have been told to go, at a pace, and have gone
 //
+// # How a client ends
+//
+// A client that ends its side of the connection (FIN) is closed when all that it has sent is handled and the answers are written, or 30 s later; its worker hears of the end then.
+// An answer that comes when the handler has returned is too late. A WebSocket's close frame ends the client at once. When the gateway closes a client its worker hears of it at once. The
+// connection of a WebSocket stays until the client has answered the close frame, for 5 s at most, and for 1 s where the client has broken a rule or a limit.
+//
 // # What a client hears of the gateway itself
 //
 // Whoever is closed hears why. A WebSocket has a close code for that: 1000 when the client or the business ended it, 1002 and 1007 for what the protocol forbids, 1008 for

@@ -78,8 +78,9 @@ func (g *Gateway) drain() (cut int) {
 	defer cancel()
 	g.bidFarewell(ctx, pace)
 	if !g.await(ctx, (*loop).clients) {
-		cut = sum(ask(g, (*loop).clients))
-		g.log.Warn("the time to drain is over: the clients that are left are cut", "clients", cut)
+		if cut = sum(ask(g, (*loop).unheeding)); cut > 0 {
+			g.log.Warn("the time to drain is over: the clients that are left are cut", "clients", cut)
+		}
 	}
 	g.lastly((*loop).hurryClients, (*loop).clients)
 	g.lastly((*loop).cutClients, (*loop).clients)
@@ -160,7 +161,19 @@ func sum(figures []int) (n int) {
 }
 
 // clients is how many connections of clients there are, those that are taking their last bytes too.
-func (l *loop) clients() int { return int(l.stats.Opened - l.stats.Closed) }
+func (l *loop) clients() int { return int(l.stats.Opened-l.stats.Closed) + l.leaving }
+
+// unheeding is how many of them have not been told the end, or have not taken what they were told. Those that have, and
+// do not close, are not waited for.
+func (l *loop) unheeding() int {
+	n := int(l.stats.Opened - l.stats.Closed)
+	for v := range l.leaves {
+		if v.conn.Buffered() > 0 {
+			n++
+		}
+	}
+	return n
+}
 
 // beginDrain lets nobody else in, and tells the workers that the gateway is closing down.
 func (l *loop) beginDrain() int {
@@ -215,6 +228,9 @@ func (l *loop) cutClients() int {
 		if s != nil {
 			s.destroy(link.ReasonDraining)
 		}
+	}
+	for v := range l.leaves {
+		v.conn.Close(closing(link.ReasonDraining))
 	}
 	return l.clients()
 }

@@ -33,6 +33,7 @@ func (s *session) fail(err error, reply []byte) {
 	}
 	s.forgive()
 	s.codec, s.reason = &condemned{s.codec, words}, reason
+	s.loop.el.Schedule(&s.timer, answersFor)
 	s.leave()
 }
 

@@ -61,6 +61,7 @@ func (p *fanout) to(m *roster.Member) {
 		s.loop.stats.Unsendable++
 		return
 	}
+	s.speaks()
 	if s.conn.WriteShared(e.memory, e.message, p.class) == nil {
 		s.loop.stats.MessagesOut++
 		p.delivered++

@@ -2,34 +2,71 @@ package gateway
 
 import "sluice/internal/link"
 
-// pulse is what a client has done since the last heartbeat.
+// pulse is what has come of a client since the last heartbeat, and gone to it, as bits.
 type pulse uint8
 
 const (
-	silent pulse = iota
-	alive        // some bytes came: it answers pings
-	active       // a message came
+	alive  pulse = 1 << iota // some bytes came: it answers pings
+	active                   // a message came
+	spoken                   // something was written to it
 )
 
-// heartbeat pings a client of which no message has come, and closes one that has not answered any ping for so long. Any bytes count as an answer; a paused client cannot be heard.
+// heartbeat pings a client of which no message has come, and closes one that has not answered any ping for so long. Any bytes count as an answer, and those that leave for the
+// client too, for the ping may stand behind them; a paused client cannot be heard. One that talks and has been told nothing is pinged as well, lest somebody between us
+// takes the connection for one that nobody uses; it owes no answer.
 func (s *session) heartbeat() {
-	if s.pulse != silent || s.pauses != 0 {
+	if s.pulse&(alive|active) != 0 || s.pauses != 0 || s.takes() {
 		s.misses = 0
 	}
+	quiet, told := s.pulse&active == 0 && s.pauses == 0, s.pulse&spoken != 0
+	s.pulse = 0
 	switch {
-	case s.pulse == active || s.pauses != 0:
-	case int(s.misses) >= s.lis.Misses && !s.conn.Arrived(): // else it is we who are late
+	case quiet && int(s.misses) >= s.lis.Misses && !s.conn.Arrived(): // else it is we who are late
 		s.end(link.ReasonIdle)
 		return
-	default:
+	case quiet:
 		s.misses++
-		if s.lis.Ping != "" && !s.lis.upgrades() {
-			s.tell([]byte(s.lis.Ping))
-		} else if b := s.codec.AppendPing(s.loop.out[:0]); len(b) > 0 {
-			s.loop.out = b
-			_ = s.conn.Write(b)
-		}
+		s.ping()
+	case !told:
+		s.ping()
 	}
-	s.pulse = silent
+	s.mark()
 	s.loop.el.Schedule(&s.timer, s.lis.Heartbeat)
+}
+
+func (s *session) ping() {
+	if s.lis.Ping != "" && !s.lis.upgrades() {
+		s.tell([]byte(s.lis.Ping))
+	} else if b := s.codec.AppendPing(s.loop.out[:0]); len(b) > 0 {
+		s.loop.out = b
+		s.speaks()
+		_ = s.conn.Write(b)
+	}
+}
+
+// speaks notes that something is written to the client.
+func (s *session) speaks() {
+	if s.pulse&spoken == 0 { // else a fan-out would write to each client's memory each time
+		s.pulse |= spoken
+	}
+}
+
+// mark notes how much a client has taken that is closed at the next heartbeat if it goes on like this.
+func (s *session) mark() {
+	if int(s.misses) < s.lis.Misses {
+		delete(s.loop.taken, s)
+		return
+	}
+	acked, _ := s.conn.Taken()
+	s.loop.taken[s] = acked
+}
+
+// takes reports whether a client that has been marked has taken something since, of what has not all reached it yet: it reads, but slowly.
+func (s *session) takes() bool {
+	before, marked := s.loop.taken[s]
+	if !marked {
+		return false
+	}
+	acked, waiting := s.conn.Taken()
+	return waiting > 0 && acked > before
 }

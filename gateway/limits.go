@@ -80,6 +80,7 @@ func (s *session) forgive() {
 	s.loop.partial -= int(s.partial)
 	s.partial, s.begun, s.mute = 0, 0, false
 	s.unwatch()
+	delete(s.loop.taken, s)
 	s.loop.turns.leave(s)
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
 		ws.Discard()
@@ -143,6 +144,7 @@ const (
 	pausedByRate                      // it has sent too fast
 	pausedByQueues                    // too much of all waits in queues
 	pausedToLeave                     // it has been told to go, or is as soon as nothing of it waits for a worker
+	hungUp                            // it has ended its side, and is closed as soon as nothing of it waits for a worker
 )
 
 func (s *session) pause(why pauses) {

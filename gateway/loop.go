@@ -42,6 +42,7 @@ type loop struct {
 	full     bool                   // too much waits in queues: more is decoded only of clients that send little, or whose worker has credit
 	stalled  []*session             // that are not read until it does not, the one that has waited longest first; bound: lists of clients
 	windows  int                    // bytes that may be kept for clients with context takeover
+	taken    map[*session]uint64    // bytes that a client had taken, of those that are closed at their next heartbeat if they do not answer; bound: lists of clients
 	turns    turns
 	seconds  uint32 // ticks, from 1
 	queues   queues
@@ -56,6 +57,7 @@ type loop struct {
 	rows     []byte // scratch: answers; bound: an answer
 	stats    LoopStats
 	ends     [link.ReasonInternal + 1]uint64 // of connections
+	leaving  int                             // connections of clients that the gateway has closed
 	linked   int                             // connections of workers
 	bidden   int                             // slots below it have been told to go
 	ending   bool                            // the gateway is closing down: nobody else gets in
@@ -77,6 +79,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 		links:   make(map[uint32]*workerLink),
 		gathers: make(map[uint32]*gather),
 		peers:   make(map[uint32]*peer), comers: make(map[uint32]*inLink), arrivals: make(map[from]*arrival),
+		taken:   make(map[*session]uint64),
 		tokens:  rand.NewChaCha8(seed),
 		seconds: 1, maxDeparted: maxDeparted, maxGone: maxGone,
 	}

@@ -30,6 +30,7 @@ var losses = []loss{
 	{"questions-refused", func(s *Stats) uint64 { return s.QuestionsRefused }},
 	{"questions-cut", func(s *Stats) uint64 { return s.QuestionsCut }},
 	{"ends-unheard", func(s *Stats) uint64 { return s.Unheard }},
+	{"clients-unanswered", func(s *Stats) uint64 { return s.Unanswered }},
 	{"clients-cut-slow", func(s *Stats) uint64 { return s.SlowCloses }},
 	{"clients-cut-stalled", func(s *Stats) uint64 { return s.StallCloses }},
 	{"clients-cut-for-memory", func(s *Stats) uint64 { return s.BudgetCloses + s.PartialCut }},

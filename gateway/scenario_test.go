@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -20,7 +21,7 @@ import (
 //	gateway drains                             it is told to end
 //	worker NAME [window=N] [role=publisher] [id=NAME]    opens a link to each loop; with the id of another it takes that one's place
 //	client NAME text|jsonl|frame|ws            connects
-//	CLIENT says TEXT · writes LINE · hears TEXT · closes · leaves     "hears closed" is the end; after a WebSocket's farewell it is "hears close CODE REASON"
+//	CLIENT says TEXT · writes LINE · hears TEXT · closes · breaks · ends · leaves     "hears closed" is the end; after a WebSocket's farewell it is "hears close CODE REASON"
 //	WORKER …                                   see scenarioWorker; WORKER@N uses the link to loop N, else it is loop 0
 //	figure NAME N                              waits until the gateway's LoopStats say so
 //
@@ -187,6 +188,11 @@ func (s *scenario) clientStep(c *fakeClient, rest string) {
 		c.write([]byte(text + "\n"))
 	case "closes":
 		_ = c.conn.Close()
+	case "breaks": // the connection, so that nothing can be told it any more
+		_ = c.conn.(*net.TCPConn).SetLinger(0)
+		_ = c.conn.Close()
+	case "ends": // its side, and still listens
+		_ = c.conn.(*net.TCPConn).CloseWrite()
 	case "leaves": // with the protocol's farewell
 		c.write(c.codec.AppendClose(nil, 1000, ""))
 	default:

@@ -146,6 +146,7 @@ func (w *world) play() {
 		c.leave(false)
 	}
 	w.calm()
+	w.checkAnswered()
 	w.checkNothingLeft()
 }
 

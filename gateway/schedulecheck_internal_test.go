@@ -237,6 +237,9 @@ func (w *world) unrest() string {
 				return fmt.Sprintf("client %s is owed %d, phase %d, not read for %b, turn %b", s.remote(), s.owed, s.phase, s.pauses, s.turn)
 			}
 		}
+		if l.leaving > 0 {
+			return fmt.Sprintf("loop %d: %d clients have been told to go, and not closed", l.index, l.leaving)
+		}
 		for _, k := range l.links {
 			if n, _ := k.sent.Outstanding(); n > 0 {
 				return fmt.Sprintf("a worker has not acknowledged %d frames", n)
@@ -330,9 +333,9 @@ func (w *world) checkNothingLeft() {
 
 // coverage counts what schedules are for.
 type coverage struct {
-	Deaths, Cuts, Drains, Poison, Garbled, Farewells, PeerCuts, Resent, KeptOut, Behind uint64
-	Held, Refused, Redelivered, Poisoned, Unheard, Paused, QueueFull, Relayed           uint64
-	Connects, Messages, Closes                                                          uint64 // set aside
+	Deaths, Cuts, Drains, Poison, Garbled, Farewells, PeerCuts, Resent, KeptOut, Behind, Ended uint64
+	Held, Refused, Redelivered, Poisoned, Unheard, Paused, QueueFull, Relayed                  uint64
+	Connects, Messages, Closes                                                                 uint64 // set aside
 }
 
 func (c *coverage) add(w *world) {

@@ -19,6 +19,7 @@ type simClient struct {
 	peer       *engine.SimPeer
 	session    *session
 	left       bool // it has hung up, or was cut off
+	ended      bool // it has ended its side, and listens
 	bidden     bool // it has heard that the gateway is closing down
 	deadly     map[int]bool
 	unwelcome  bool                 // no worker lets it in
@@ -107,7 +108,7 @@ func (c *simClient) leave(broken bool) {
 		c.left = true
 		c.peer.Reset()
 	default:
-		c.left = true
+		c.left, c.ended = true, true
 		c.peer.HangUp()
 	}
 }
@@ -158,7 +159,7 @@ func (c *simClient) hear() {
 	if c.peer.Closed() && !c.left && !c.bidden && !c.kept {
 		c.w.fail("client %d was disconnected", c.index)
 	}
-	c.left = c.left || c.peer.Closed()
+	c.left = c.left || c.peer.Closed() || c.bidden
 }
 
 func (c *simClient) isRefused(payload []byte) {

@@ -21,6 +21,23 @@ func (g gate) bid(loop, most int) {
 	}
 }
 
+// checkAnswered checks what is promised to clients that have ended their side: they have the answers to all that was handled before they were closed, if that did not take too long.
+func (w *world) checkAnswered() {
+	if w.stats().Unanswered > 0 {
+		return // nobody knows whose
+	}
+	for _, c := range w.clients {
+		for n := range c.said {
+			if c.ended && !c.isKeptOut() && c.applied[n] && n >= 0 && !slices.Contains(c.echoes, n) {
+				w.fail("client %d has ended its side and has no answer to its message %d, which was handled", c.index, n)
+			}
+		}
+		if c.ended && c.said > 0 {
+			w.seen.Ended++
+		}
+	}
+}
+
 // hearsFarewell checks what a client is promised that is told to go: it has the answers to all that was handled, and nothing is handled any more.
 func (c *simClient) hearsFarewell() {
 	switch {
@@ -31,6 +48,9 @@ func (c *simClient) hearsFarewell() {
 	}
 	c.bidden = true
 	c.w.seen.Farewells++
+	if c.w.rng.IntN(2) == 0 {
+		c.peer.HangUp() // or waits to be closed
+	}
 	for n, handled := range c.applied {
 		if handled && n >= 0 && !slices.Contains(c.echoes, n) {
 			c.w.fail("client %d is told to go and has no answer to its message %d, which was handled", c.index, n)

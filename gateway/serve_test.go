@@ -122,6 +122,34 @@ func TestNobodyGetsInWhileTheGatewayClosesDown(t *testing.T) {
 	_ = stuck.Close()
 }
 
+// Who asks for a page, ends its side and waits, has the page.
+func TestAHalfClosedClientHasItsPage(t *testing.T) {
+	t.Parallel()
+	asked, seen := make(chan struct{}), make(chan struct{})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(
+		func(w http.ResponseWriter, _ *http.Request) {
+			close(asked)
+			<-seen
+			_, _ = io.WriteString(w, "hello")
+		})}}})
+	conn := dial(t, hostport(g.Addrs()[0]))
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		g.Stats() // a turn of each loop: one of them has seen the end
+	}
+	close(seen)
+	if b, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(b), "\r\n\r\nhello") {
+		t.Errorf("hears %q, %v", b, err)
+	}
+}
+
 // A page that hangs is told to end.
 func TestServeEndsPages(t *testing.T) {
 	t.Parallel()

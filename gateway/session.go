@@ -1,9 +1,7 @@
 package gateway
 
 import (
-	"cmp"
 	"math/rand/v2"
-	"time"
 
 	"sluice/codec"
 	"sluice/engine"
@@ -109,7 +107,7 @@ func (s *session) open() {
 	s.limit()
 	if s.lis.Heartbeat > 0 {
 		// Clients that came together are not pinged together: the first heartbeat is over at any time, and opening counts as activity in it.
-		s.pulse = active
+		s.pulse = active | spoken
 		l.el.Schedule(&s.timer, rand.N(s.lis.Heartbeat))
 	} else {
 		s.loop.el.Cancel(&s.timer)
@@ -121,7 +119,7 @@ func (s *session) open() {
 
 // OnData implements engine.Handler: it decodes all that is there.
 func (s *session) OnData(c *engine.Conn, in []byte) int {
-	s.pulse = max(s.pulse, alive)
+	s.pulse |= alive
 	taken := 0
 	if s.phase == phaseHandshake {
 		if taken = s.handshake(in); taken == 0 {
@@ -151,18 +149,22 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 			break
 		}
 		ev, payload, n, reply, err := s.codec.Decode(in[taken:], s.loop.out[:0])
+		taken += n
 		if err != nil {
 			s.fail(err, reply)
-			return len(in)
+			if s.webSocket() == nil {
+				return len(in)
+			}
+			return taken // its close frame is looked for in the rest
 		}
 		if len(reply) > 0 {
 			s.loop.out = reply
+			s.speaks()
 			_ = c.Write(reply) // an overflow ends the client by itself
 		}
 		if n == 0 {
 			break
 		}
-		taken += n
 		done := s.workOf(n, payload)
 		work += done
 		if s.pace != nil {
@@ -180,7 +182,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 		}
 	}
 	t.end(s, work, more)
-	if s.phase != phaseOpen && s.phase != phaseHandshake {
+	if s.phase > phaseOpen && s.member.ID.IsZero() { // no client, and never to be one
 		return len(in)
 	}
 	s.rest(len(in) - taken)
@@ -258,7 +260,8 @@ func (s *session) remote() string { return s.conn.RemoteAddr().String() }
 // forward passes a message on to the client's worker, or lets it wait.
 func (s *session) forward(payload []byte, flags uint8) {
 	s.loop.stats.MessagesIn++
-	s.begun, s.mute, s.pulse = 0, false, active
+	s.begun, s.mute = 0, false
+	s.pulse |= active
 	if s.queue == nil && !s.suspect() && s.attach() && s.link.fits(len(payload)) && s.link.allows(s, len(payload)) {
 		s.link.message(s, payload, flags)
 	} else {
@@ -272,9 +275,15 @@ func (s *session) throttle() {
 	if s.phase != phaseOpen {
 		return
 	}
-	if s.pauses&pausedToLeave != 0 {
-		if s.queue == nil && s.out == 0 {
-			s.end(cmp.Or(s.reason, link.ReasonDraining))
+	if s.pauses&(pausedToLeave|hungUp) != 0 {
+		switch {
+		case s.queue != nil || s.out > 0:
+		case s.reason != 0: // it has broken its protocol
+			s.end(s.reason)
+		case s.pauses&hungUp != 0:
+			s.end(link.ReasonPeer)
+		default:
+			s.end(link.ReasonDraining)
 		}
 		return
 	}
@@ -327,43 +336,6 @@ func (s *session) pump() bool {
 	return true
 }
 
-// end closes the connection once what was written has gone out, with the protocol's farewell.
-func (s *session) end(reason link.Reason) {
-	if s.phase != phaseOpen && s.phase != phaseHandshake {
-		return
-	}
-	if s.phase == phaseOpen {
-		code, text := farewell(reason)
-		if b := s.codec.AppendClose(s.loop.out[:0], code, text); len(b) > 0 {
-			s.loop.out = b
-			_ = s.conn.Write(b)
-		} else if word := farewellMessage(reason); word != "" && !s.lis.upgrades() { // a WebSocket has had its close frame
-			s.tell([]byte(word))
-		}
-	}
-	s.asksNoMore()
-	s.phase = phaseEnding
-	s.reason = reason
-	s.loop.members.Remove(&s.member) // nobody's uid and in no group, though its last bytes may take a while
-	s.loop.el.Cancel(&s.timer)
-	s.forgive()
-	s.conn.CloseAfterFlush(closing(reason), lastBytes)
-}
-
-// destroy closes the connection at once.
-func (s *session) destroy(reason link.Reason) {
-	if s.phase == phaseGone {
-		return
-	}
-	if s.phase != phaseEnding { // else it has its reason
-		s.reason = reason
-	}
-	s.conn.Close(closing(reason))
-}
-
-// lastBytes is how long a client has to take what was written before it was closed.
-const lastBytes = 5 * time.Second
-
 // OnTimer implements engine.Expirer: the handshake has taken too long, a heartbeat is due, or nobody took the client's last messages.
 func (s *session) OnTimer(*engine.Timer) {
 	switch s.phase {
@@ -372,7 +344,11 @@ func (s *session) OnTimer(*engine.Timer) {
 		s.phase = phaseEnding
 		s.conn.Close(closing(link.ReasonHandshake))
 	case phaseOpen:
-		s.heartbeat()
+		if s.pauses&hungUp != 0 || s.reason != 0 {
+			s.stopAnswering()
+		} else {
+			s.heartbeat()
+		}
 	case phaseEnding: // nobody made the page in time
 		s.loop.stats.PagesCut++
 		s.conn.Close(closing(link.ReasonHandshake))

@@ -17,6 +17,7 @@ type LoopStats struct {
 	WorkersDraining  int               // that have clients still, or are about to go
 	Publishers       int               // they send and ask, and have no clients
 	Links            int               // of all of these
+	Leaving          int               // connections of clients that the gateway has closed, and that have yet to take their last bytes or to answer the close
 	Queued           int               // bytes of messages that wait for a worker or its credit
 	Accepted         uint64            // connections
 	Opened, Closed   uint64            // clients
@@ -56,6 +57,9 @@ type LoopStats struct {
 	Mute             uint64            // clients cut because their first message did not come in time
 	Unfinished       uint64            // clients cut because a message of theirs was not whole in time
 	PartialCut       uint64            // clients cut because too much waited for the rest of its messages
+	CloseTimeouts    uint64            // WebSockets that did not answer a close frame in time
+	HalfClosed       uint64            // clients that ended their side while they had answers to come
+	Unanswered       uint64            // of them those that were closed before all they had sent was answered
 	Paced            uint64            // times that a client was not read because it had sent too fast
 	Partial          int               // bytes held now of messages that have not come whole
 	MailboxRejects   uint64            // functions that the loop's mailbox had no room for
@@ -202,6 +206,7 @@ func (l *loop) snapshot() *snapshot {
 		*s.staffed(as)++
 	}
 	s.Asking = l.asking
+	s.Leaving = l.leaving
 	s.Queued = l.held
 	s.Partial = l.partial
 	s.Windows = l.windows
@@ -224,6 +229,7 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Publishers += o.Publishers
 	s.Links += o.Links
 	s.Asking += o.Asking
+	s.Leaving += o.Leaving
 	s.Queued += o.Queued
 	s.Accepted += o.Accepted
 	s.Opened += o.Opened
@@ -264,6 +270,9 @@ func (s *LoopStats) add(o LoopStats) {
 	s.Mute += o.Mute
 	s.Unfinished += o.Unfinished
 	s.PartialCut += o.PartialCut
+	s.CloseTimeouts += o.CloseTimeouts
+	s.HalfClosed += o.HalfClosed
+	s.Unanswered += o.Unanswered
 	s.Paced += o.Paced
 	s.Partial += o.Partial
 	s.MailboxRejects += o.MailboxRejects

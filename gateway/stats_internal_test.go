@@ -15,8 +15,9 @@ import (
 var notLost = []string{
 	"Accepted", "Opened", "Closed", "MessagesIn", "MessagesOut", "Held", "Paused", "QueueFull", "Pressed", "Paced", "Pages", "Probes", "Overloads",
 	"Redelivered", "Relayed", "Unacked", // they come, or have come, all the same
-	"Behind",           // its clients go to other workers
-	"Gone",             // a message may cross its receiver's end at any time
+	"Behind",                      // its clients go to other workers
+	"Gone",                        // a message may cross its receiver's end at any time
+	"HalfClosed", "CloseTimeouts", // they have been told all there was
 	"TurnedAway",       // among Refusals
 	"TakeoversRefused", // they compress without
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"time"
 
 	"sluice/engine"
@@ -35,6 +36,10 @@ func (s *session) mayTry() bool {
 	t := &s.loop.trials
 	if t.now == nil && !t.pause.Scheduled() {
 		t.now = s
+		if i := slices.Index(t.next, s); i >= 0 { // it has come to it by itself, by its end perhaps
+			t.next = slices.Delete(t.next, i, i+1)
+			s.waiting = false
+		}
 	}
 	return t.now == s
 }
