@@ -7,7 +7,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"sluice/internal/link"
@@ -18,7 +17,6 @@ type gwLink struct {
 	// Static after newLink.
 	w         *Worker
 	conn      stream
-	raw       syscall.RawConn // of conn; nil: it has none
 	gateway   uint32
 	addr      string // of the gateway, as other gateways reach it
 	epoch     uint64 // of the gateway: another one at each start
@@ -71,7 +69,6 @@ func newLink(w *Worker, conn stream, addr string, hello link.GatewayHello) *gwLi
 		gone: make(chan struct{}), done: make(chan struct{}), drained: make(chan struct{}),
 		hints: make(chan hint, maxHints), requests: make(map[uint32]*question),
 	}
-	l.raw = direct(conn)
 	l.space.L, l.work.L = &l.mu, &l.mu
 	l.leader.init()
 	return l

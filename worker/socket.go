@@ -239,22 +239,3 @@ func (a *attempt) init(call func(fd int, b []byte) (int, error)) {
 		return true
 	}
 }
-
-// direct gives access to a connection's descriptor; nil: it has none.
-func direct(conn stream) syscall.RawConn {
-	c, ok := conn.(syscall.Conn)
-	if !ok {
-		return nil
-	}
-	raw, _ := c.SyscallConn()
-	return raw
-}
-
-// writeSome writes what the kernel takes at once, and returns how much that was: what is wrong the next write says too.
-func writeSome(raw syscall.RawConn, b []byte) (n int, err error) {
-	err = raw.Write(func(fd uintptr) bool {
-		n, _ = syscall.Write(int(fd), b)
-		return true
-	})
-	return n, err
-}
