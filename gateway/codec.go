@@ -74,6 +74,9 @@ const byteOrderMark = "\xEF\xBB\xBF"
 // skipMark returns the length of a byte order mark in front of a text client's first line, 0 where there is none; whole is false while that cannot be told. Those in front of
 // documents are their codecs' concern, and in other formats one is a part of the message.
 func (s *session) skipMark(in []byte) (n int, whole bool) {
+	if s.turn&marked != 0 || s.phase != phaseOpen {
+		return 0, true
+	}
 	if _, lines := s.codec.(codec.Text); lines {
 		switch front := in[:min(len(in), len(byteOrderMark))]; {
 		case string(front) == byteOrderMark:

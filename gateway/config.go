@@ -222,28 +222,7 @@ func (c *Config) setDefaults() error {
 	if field, err := valid.Numbers(c); err != nil {
 		return &ConfigError{field, err}
 	}
-	if len(c.Name) > link.MaxName {
-		return invalid("Name", "%d bytes are too long, at most %d are sent to workers", len(c.Name), link.MaxName)
-	}
-	if c.Loops > maxLoops {
-		return invalid("Loops", "%d is not within 0…%d", c.Loops, maxLoops)
-	}
-	if len(c.Listeners) == 0 {
-		return invalid("Listeners", "at least one is needed")
-	}
-	if n := owns(c.Listeners); n > maxOwn {
-		return invalid("Listeners", "%d have a Codec, at most %d may", n, maxOwn)
-	}
 	c.Inner = cmp.Or(c.Inner, "127.0.0.1:0")
-	if err := valid.HostPort(c.Advertise); c.Advertise != "" && err != nil {
-		return &ConfigError{"Advertise", err}
-	}
-	if len(c.Advertise) > link.MaxName {
-		return invalid("Advertise", "%d bytes are too long, at most %d are sent to workers", len(c.Advertise), link.MaxName)
-	}
-	if err := valid.HostPort(c.Inner); err != nil {
-		return &ConfigError{"Inner", err}
-	}
 	c.HoldFor = cmp.Or(c.HoldFor, 10*time.Second)
 	c.HoldBytes = cmp.Or(c.HoldBytes, 64<<20)
 	c.MaxQueueBytes = cmp.Or(c.MaxQueueBytes, 64<<20)
@@ -260,6 +239,42 @@ func (c *Config) setDefaults() error {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	if err := c.check(); err != nil {
+		return err
+	}
+	c.Listeners = slices.Clone(c.Listeners) // the caller's stay as they are
+	for i := range c.Listeners {
+		if err := c.Listeners[i].setDefaults(); err != nil {
+			err.Field = fmt.Sprintf("Listeners[%d].%s", i, err.Field)
+			return err
+		}
+	}
+	return nil
+}
+
+// check looks at what stands once the defaults are there, all but the listeners one by one.
+func (c *Config) check() error {
+	if len(c.Name) > link.MaxName {
+		return invalid("Name", "%d bytes are too long, at most %d are sent to workers", len(c.Name), link.MaxName)
+	}
+	if c.Loops > maxLoops {
+		return invalid("Loops", "%d is not within 0…%d", c.Loops, maxLoops)
+	}
+	if len(c.Listeners) == 0 {
+		return invalid("Listeners", "at least one is needed")
+	}
+	if n := owns(c.Listeners); n > maxOwn {
+		return invalid("Listeners", "%d have a Codec, at most %d may", n, maxOwn)
+	}
+	if err := valid.HostPort(c.Inner); err != nil {
+		return &ConfigError{"Inner", err}
+	}
+	if err := valid.HostPort(c.Advertise); c.Advertise != "" && err != nil {
+		return &ConfigError{"Advertise", err}
+	}
+	if len(c.Advertise) > link.MaxName {
+		return invalid("Advertise", "%d bytes are too long, at most %d are sent to workers", len(c.Advertise), link.MaxName)
+	}
 	if c.MaxGroups > link.MaxGroups {
 		return invalid("MaxGroups", "%d is not within 0…%d", c.MaxGroups, link.MaxGroups)
 	}
@@ -271,13 +286,6 @@ func (c *Config) setDefaults() error {
 	}
 	if c.LinkHeartbeat%time.Second != 0 || c.LinkHeartbeat > link.MaxHeartbeat {
 		return invalid("LinkHeartbeat", "%v is not a number of whole seconds within 1…%.0f", c.LinkHeartbeat, link.MaxHeartbeat.Seconds())
-	}
-	c.Listeners = slices.Clone(c.Listeners) // the caller's stay as they are
-	for i := range c.Listeners {
-		if err := c.Listeners[i].setDefaults(); err != nil {
-			err.Field = fmt.Sprintf("Listeners[%d].%s", i, err.Field)
-			return err
-		}
 	}
 	return nil
 }

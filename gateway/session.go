@@ -131,14 +131,12 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	if !t.begin(s) {
 		return taken
 	}
-	if s.turn&marked == 0 && s.phase == phaseOpen {
-		n, whole := s.skipMark(in)
-		if !whole {
-			s.rest(len(in))
-			return 0
-		}
-		taken += n
+	mark, whole := s.skipMark(in)
+	if !whole {
+		s.rest(len(in))
+		return 0
 	}
+	taken += mark
 	work, more := 0, false
 	for taken < len(in) && s.phase == phaseOpen && s.pauses == 0 {
 		if more = t.due(s, in[taken:], work); more {
@@ -170,14 +168,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 		if s.pace != nil {
 			s.pace.spend(ev, n, done-messageWork)
 		}
-		switch ev {
-		case codec.MessageText:
-			s.forward(payload, link.FlagText)
-		case codec.MessageBinary:
-			s.forward(payload, 0)
-		case codec.Closed:
-			s.hearBlame(payload)
-			s.end(link.ReasonPeer)
+		if s.event(ev, payload) {
 			return len(in)
 		}
 	}
@@ -187,6 +178,20 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	}
 	s.rest(len(in) - taken)
 	return taken
+}
+
+// event acts on what has been decoded. It reports whether that was the client's last.
+func (s *session) event(ev codec.Event, payload []byte) (closed bool) {
+	switch ev {
+	case codec.MessageText:
+		s.forward(payload, link.FlagText)
+	case codec.MessageBinary:
+		s.forward(payload, 0)
+	case codec.Closed:
+		s.hearBlame(payload)
+		s.end(link.ReasonPeer)
+	}
+	return ev == codec.Closed
 }
 
 // rest notes that left bytes of input are held.

@@ -39,17 +39,3 @@ func slowFigures(s engine.LoopStats) Slow {
 	}
 	return Slow{s.Blocked, s.Unsent, overloaded, s.Overloads, s.DroppedOldest, s.DroppedNewest, s.Conflated, s.SlowCloses, s.OwnBoundCloses, s.StallCloses, s.BudgetCloses}
 }
-
-func (s *Slow) add(o Slow) {
-	s.Blocked += o.Blocked
-	s.Unsent += o.Unsent
-	s.Overloaded += o.Overloaded
-	s.Overloads += o.Overloads
-	s.DroppedOldest += o.DroppedOldest
-	s.DroppedNewest += o.DroppedNewest
-	s.Conflated += o.Conflated
-	s.SlowCloses += o.SlowCloses
-	s.LinkOverflows += o.LinkOverflows
-	s.StallCloses += o.StallCloses
-	s.BudgetCloses += o.BudgetCloses
-}

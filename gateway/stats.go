@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"maps"
+	"reflect"
 	"time"
 
 	"sluice/engine"
@@ -222,68 +223,27 @@ func (l *loop) snapshot() *snapshot {
 	return s
 }
 
+// add adds the figures of one more loop.
 func (s *LoopStats) add(o LoopStats) {
-	s.Clients += o.Clients
-	s.Workers += o.Workers
-	s.WorkersDraining += o.WorkersDraining
-	s.Publishers += o.Publishers
-	s.Links += o.Links
-	s.Asking += o.Asking
-	s.Leaving += o.Leaving
-	s.Queued += o.Queued
-	s.Accepted += o.Accepted
-	s.Opened += o.Opened
-	s.Closed += o.Closed
-	s.MessagesIn += o.MessagesIn
-	s.MessagesOut += o.MessagesOut
-	s.Unsendable += o.Unsendable
-	s.InvalidTexts += o.InvalidTexts
-	s.PeerErrors += o.PeerErrors
-	s.Held += o.Held
-	s.Refused += o.Refused
-	s.Unheard += o.Unheard
-	s.Behind += o.Behind
-	s.Unacked += o.Unacked
-	s.Redelivered += o.Redelivered
-	s.Poisoned += o.Poisoned
-	s.Relayed += o.Relayed
-	s.Unreached += o.Unreached
-	s.Gone += o.Gone
-	s.AttrsRefused += o.AttrsRefused
-	s.GroupsRefused += o.GroupsRefused
-	s.QuestionsRefused += o.QuestionsRefused
-	s.QuestionsCut += o.QuestionsCut
-	s.Paused += o.Paused
-	s.QueueFull += o.QueueFull
-	s.Pressed += o.Pressed
-	s.Pages += o.Pages
-	s.PagesRefused += o.PagesRefused
-	s.PagesFailed += o.PagesFailed
-	s.PagesCut += o.PagesCut
-	s.Refusals += o.Refusals
-	s.HandshakesCut += o.HandshakesCut
-	s.SlotsRefused += o.SlotsRefused
-	s.TurnedAway += o.TurnedAway
-	s.Foreign += o.Foreign
-	s.RequestsTooLarge += o.RequestsTooLarge
-	s.Probes += o.Probes
-	s.Mute += o.Mute
-	s.Unfinished += o.Unfinished
-	s.PartialCut += o.PartialCut
-	s.CloseTimeouts += o.CloseTimeouts
-	s.HalfClosed += o.HalfClosed
-	s.Unanswered += o.Unanswered
-	s.Paced += o.Paced
-	s.Partial += o.Partial
-	s.MailboxRejects += o.MailboxRejects
-	s.Panics += o.Panics
-	s.Windows += o.Windows
-	s.TakeoversRefused += o.TakeoversRefused
+	addAll(reflect.ValueOf(s).Elem(), reflect.ValueOf(o))
 	if s.Ends == nil {
 		s.Ends = make(map[string]uint64)
 	}
 	for reason, n := range o.Ends {
 		s.Ends[reason] += n
 	}
-	s.Slow.add(o.Slow)
+}
+
+// addAll adds each number of a struct, and of those within it, to the one in another.
+func addAll(to, from reflect.Value) {
+	for i := range from.NumField() {
+		switch field, n := to.Field(i), from.Field(i); n.Kind() {
+		case reflect.Int:
+			field.SetInt(field.Int() + n.Int())
+		case reflect.Uint64:
+			field.SetUint(field.Uint() + n.Uint())
+		case reflect.Struct:
+			addAll(field, n)
+		}
+	}
 }
