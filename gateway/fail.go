@@ -25,7 +25,8 @@ func (c *condemned) AppendClose(dst []byte, _ uint16, _ string) []byte {
 }
 
 // fail has a client go that sent what cannot be decoded, as err says. reply is the codec's last words, if it has any: the close frame of a WebSocket.
-func (s *session) fail(err error, reply []byte) {
+// It returns how much of the input, of which so much had been decoded, is done with: in the rest of a WebSocket's its close frame is looked for.
+func (s *session) fail(err error, reply []byte, decoded, all int) (taken int) {
 	reason := reasonOf(err)
 	words := append([]byte(nil), reply...)
 	if len(words) == 0 {
@@ -35,6 +36,10 @@ func (s *session) fail(err error, reply []byte) {
 	s.codec, s.reason = &condemned{s.codec, words}, reason
 	s.loop.el.Schedule(&s.timer, answersFor)
 	s.leave()
+	if s.webSocket() == nil {
+		return all
+	}
+	return decoded
 }
 
 // webSocket is the session's codec where that is a WebSocket, else nil.

@@ -149,11 +149,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 		ev, payload, n, reply, err := s.codec.Decode(in[taken:], s.loop.out[:0])
 		taken += n
 		if err != nil {
-			s.fail(err, reply)
-			if s.webSocket() == nil {
-				return len(in)
-			}
-			return taken // its close frame is looked for in the rest
+			return s.fail(err, reply, taken, len(in))
 		}
 		if len(reply) > 0 {
 			s.loop.out = reply
