@@ -32,30 +32,35 @@ func (b *outbox) size() int { return len(b.buf) - b.head }
 // unsent is what the present link has not been given, a view.
 func (b *outbox) unsent() []byte { return b.buf[b.head+b.sent:] }
 
-// confirm forgets the frames up to a sequence, which was sent. What was confirmed before may be so again.
+// confirm forgets the frames up to a sequence, which was sent: one that was not is an error, and changes nothing. What was confirmed before may be so again.
 func (b *outbox) confirm(last uint64) error {
-	if last < b.first {
-		return nil
-	}
-	end := b.head
-	for ; b.first <= last; b.first++ {
-		if end >= b.head+b.sent {
+	end, first := b.head, b.first
+	for ; first <= last; first++ {
+		if end < len(b.buf) {
+			end += int(binary.BigEndian.Uint32(b.buf[end:]))
+		} else {
+			end = len(b.buf) + 1 // there is none
+		}
+		if end > b.head+b.sent {
 			return fmt.Errorf("%w: %d confirmed, which was not sent", link.ErrFrame, last)
 		}
-		end += int(binary.BigEndian.Uint32(b.buf[end:]))
 	}
 	b.sent -= end - b.head
-	b.head = end
+	b.head, b.first = end, first
 	b.compact()
 	return nil
 }
 
 // resume goes on with a new link, to a gateway that has carried out what is up to a sequence.
 func (b *outbox) resume(last uint64) error {
+	sent := b.sent
 	b.sent = b.size()
-	err := b.confirm(last)
+	if err := b.confirm(last); err != nil {
+		b.sent = sent
+		return err
+	}
 	b.sent = 0
-	return err
+	return nil
 }
 
 // drop forgets everything, and returns how many commands that were.

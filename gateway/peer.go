@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -46,7 +47,7 @@ const (
 func (k *workerLink) learn(f *link.Frame) error {
 	c := link.Read(f.Payload)
 	peers := c.Peers()
-	if c.Bad() || len(c.Rest()) > 0 {
+	if c.Bad() || len(c.Rest()) > 0 || len(peers) > maxPeers {
 		return link.ErrFrame
 	}
 	k.peers = k.peers[:0]
@@ -136,7 +137,10 @@ func (p *peer) push(o origin, f *link.Frame) {
 	p.out.push(f)
 	l.stats.Relayed++
 	p.pump()
-	if p.link != nil && p.out.size() > maxOutbox && o.loop == l.index && l.press(o.serial) {
+	if p.link == nil || p.out.size() <= maxOutbox || o.loop != l.index || slices.Contains(p.pressed, o.serial) {
+		return
+	}
+	if l.press(o.serial) {
 		p.pressed = append(p.pressed, o.serial)
 	}
 }
