@@ -35,13 +35,12 @@ func (b *outbox) unsent() []byte { return b.buf[b.head+b.sent:] }
 // confirm forgets the frames up to a sequence, which was sent: one that was not is an error, and changes nothing. What was confirmed before may be so again.
 func (b *outbox) confirm(last uint64) error {
 	end, first := b.head, b.first
-	for ; first <= last; first++ {
-		if end < len(b.buf) {
+	for limit := b.head + b.sent; first <= last; first++ {
+		sent := end < limit
+		if sent {
 			end += int(binary.BigEndian.Uint32(b.buf[end:]))
-		} else {
-			end = len(b.buf) + 1 // there is none
 		}
-		if end > b.head+b.sent {
+		if !sent || end > limit {
 			return fmt.Errorf("%w: %d confirmed, which was not sent", link.ErrFrame, last)
 		}
 	}
