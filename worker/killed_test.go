@@ -13,6 +13,7 @@ import (
 
 	"sluice/gateway"
 	"sluice/internal/proctest"
+	"sluice/worker"
 )
 
 // Workers are killed under load, again and again: what their handlers say reaches the clients of all gateways once and in order, and each message is answered once.
@@ -39,6 +40,55 @@ func TestKilledWorkersLoseNothingElsewhere(t *testing.T) {
 			}
 			r.end(t)
 		})
+	}
+}
+
+// Workers are killed while clients log in under one name, by two gateways: of each name one client stays.
+func TestKilledWorkersLeaveOneOfEachName(t *testing.T) {
+	bin := proctest.BuildTest(t, "testdata/crowd")
+	r := newRoom(t, 2)
+	watcher := run(t, worker.Config{Gateways: r.inner}, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		if name, ok := strings.CutPrefix(string(m.Data), "only "); ok {
+			_ = c.BindOnly(name)
+			_ = c.Send(worker.Text("in"))
+		}
+	}))
+	<-watcher.Ready()
+	for round := range 6 {
+		name := fmt.Sprint("name", round)
+		doomed := proctest.Start(t, nil, bin, r.inner...)
+		var racers []*line
+		for i := range 6 {
+			racers = append(racers, dial(t, r.gateways[i%2]))
+		}
+		var said sync.WaitGroup
+		for _, c := range racers {
+			said.Go(func() { _, _ = fmt.Fprintf(c.conn, "only %s\n", name) })
+		}
+		said.Wait()
+		doomed.Kill()
+		for _, c := range racers {
+			c.hears("in")
+		}
+		proctest.Await(t, "one has the name", func() bool {
+			n, err := watcher.CountUIDs(t.Context(), name)
+			return err == nil && n[name] == 1
+		})
+		stay := 0
+		if err := watcher.SendUID(name, worker.Text("yours")); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range racers {
+			if text := c.next(); text == "yours" {
+				stay++
+			} else if text != `{"type":"sluice.closed","reason":"replaced"}` {
+				t.Errorf("round %d: %q", round, text)
+			}
+			_ = c.conn.Close()
+		}
+		if stay != 1 {
+			t.Errorf("round %d: %d stay", round, stay)
+		}
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 // crowd lets clients hear each other.
 //
 //	join NAME   becomes a member of the room, under a name: "ok"
+//	only NAME   becomes the one client of the name: "in"
 //	say N       all others hear "NAME N", who has said it "ok N"
 type crowd struct{}
 
@@ -26,6 +27,9 @@ func (crowd) OnMessage(c *worker.Client, m worker.Message) {
 		_ = c.Bind(rest)
 		_ = c.Join("room")
 		_ = c.Send(worker.Text("ok"))
+	case "only":
+		_ = c.BindOnly(rest)
+		_ = c.Send(worker.Text("in"))
 	case "say":
 		_ = c.Publish("room", worker.Text(c.UID()+" "+rest), c.ID())
 		_ = c.Send(worker.Text("ok " + rest))

@@ -1,0 +1,170 @@
+package worker_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"testing"
+
+	"sluice/gateway"
+	"sluice/internal/proctest"
+	"sluice/worker"
+)
+
+// idTeller puts its clients into the room and tells the test who they are. "flood N" sends N numbers to the client that came first, from 8 goroutines of the call.
+type idTeller struct {
+	ids   chan worker.ClientID
+	first worker.ClientID
+}
+
+func (h *idTeller) OnMessage(c *worker.Client, m worker.Message) {
+	var n int
+	if _, err := fmt.Sscanf(string(m.Data), "flood %d", &n); err == nil {
+		var all sync.WaitGroup
+		for g := range 8 {
+			all.Go(func() {
+				for i := g; i < n; i += 8 {
+					if err := c.Client(h.first).Send(worker.Text(strconv.Itoa(i))); err != nil {
+						_ = c.Send(worker.Text(err.Error()))
+					}
+				}
+			})
+		}
+		all.Wait()
+		_ = c.Send(worker.Text("done"))
+		return
+	}
+	_ = c.Join("room")
+	_ = c.Send(worker.Text("ok"))
+	h.ids <- c.ID()
+}
+
+// roomy is a gateway whose clients may be behind.
+func roomy(t *testing.T, id uint32) *gateway.Gateway {
+	t.Helper()
+	return serve(t, gateway.Config{ID: id, Loops: 2, Logger: slog.New(slog.DiscardHandler), Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}}})
+}
+
+// What one goroutine sends to one client arrives in order, whether it is for the client alone or for many.
+func TestPlainSendsKeepTheirOrder(t *testing.T) {
+	t.Parallel()
+	g := roomy(t, 1)
+	h := &idTeller{ids: make(chan worker.ClientID, 4)}
+	w := run(t, worker.Config{Gateways: []string{g.InnerAddr()}}, h)
+	<-w.Ready()
+	loops := map[uint8]bool{}
+	for range 2 {
+		c := dial(t, g)
+		c.say("hello")
+		c.hears("ok")
+		id := <-h.ids
+		loops[id.Loop()] = true
+		proctest.Await(t, "it is in the room", func() bool {
+			n, err := w.CountGroups(context.Background(), "room")
+			return err == nil && n["room"] == len(loops)
+		})
+		const n = 2000
+		for i := 0; i < n; i += 2 {
+			if err := w.Publish("room", worker.Text(strconv.Itoa(i))); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Client(id).Send(worker.Text(strconv.Itoa(i + 1))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range n {
+			c.hears(strconv.Itoa(i))
+		}
+	}
+	if len(loops) != 2 {
+		t.Error("both clients are of one loop: this showed half of it")
+	}
+}
+
+// All that the goroutines of a call send to a client of another gateway arrives, once each, however much it is.
+func TestACallSendsMuchElsewhere(t *testing.T) {
+	t.Parallel()
+	near, far := roomy(t, 1), roomy(t, 2)
+	h := &idTeller{ids: make(chan worker.ClientID, 4)}
+	w := run(t, worker.Config{Gateways: []string{near.InnerAddr(), far.InnerAddr()}}, h)
+	<-w.Ready()
+	hearer, speaker := dial(t, far), dial(t, near)
+	hearer.say("hello")
+	hearer.hears("ok")
+	h.first = <-h.ids
+	const n = 70_000 // more than two bytes count
+	speaker.say(fmt.Sprint("flood ", n))
+	speaker.hears("done")
+	heard := make([]bool, n)
+	for range n {
+		i, err := strconv.Atoi(hearer.next())
+		if err != nil || heard[i] {
+			t.Fatalf("%d comes twice, or is none: %v", i, err)
+		}
+		heard[i] = true
+	}
+}
+
+// A publish by a client whose own gateway cannot be reached just now reaches all others.
+func TestAPublishReachesTheOtherGateways(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var cut bool
+	var conns []net.Conn
+	near := roomy(t, 1)
+	others := []*gateway.Gateway{roomy(t, 2), roomy(t, 3)}
+	h := &idTeller{ids: make(chan worker.ClientID, 4)}
+	kept := make(chan *worker.Client, 1)
+	w := run(t, worker.Config{
+		Gateways: []string{near.InnerAddr(), others[0].InnerAddr(), others[1].InnerAddr()},
+		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if cut && addr == near.InnerAddr() {
+				return nil, net.ErrClosed
+			}
+			var d net.Dialer
+			c, err := d.DialContext(ctx, "tcp", addr)
+			if err == nil && addr == near.InnerAddr() {
+				conns = append(conns, c)
+			}
+			return c, err
+		},
+	}, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		if string(m.Data) == "keep" {
+			kept <- c
+		}
+		h.OnMessage(c, m)
+	}))
+	<-w.Ready()
+	speaker := dial(t, near)
+	speaker.say("keep")
+	speaker.hears("ok")
+	c := <-kept
+	var hearers []*line
+	for _, g := range others {
+		l := dial(t, g)
+		l.say("hello")
+		l.hears("ok")
+		hearers = append(hearers, l)
+	}
+	mu.Lock()
+	cut = true
+	for _, conn := range conns {
+		_ = conn.Close()
+	}
+	mu.Unlock()
+	proctest.Await(t, "the links are down", func() bool { return w.Stats().Links == 4 })
+	if err := c.Publish("room", worker.Text("news")); err != nil {
+		t.Error(err)
+	}
+	for _, l := range hearers {
+		l.hears("news")
+	}
+	if n := w.Stats().Unreached; n != 1 {
+		t.Errorf("%d commands are counted that did not reach a gateway", n)
+	}
+}
