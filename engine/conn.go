@@ -70,7 +70,7 @@ type ConnOptions struct {
 
 // check refuses what cannot be, and fills in the defaults. Errors name the options so.
 func (o ConnOptions) check(of string) (ConnOptions, error) {
-	err := checkNumbers(of, number{"MaxInput", o.MaxInput}, number{"MaxOutput", o.MaxOutput}, number{"Stall", int(o.Stall)})
+	err := checkNumbers(of, number{"MaxInput", int64(o.MaxInput)}, number{"MaxOutput", int64(o.MaxOutput)}, number{"Stall", int64(o.Stall)})
 	if err != nil {
 		return o, err
 	}

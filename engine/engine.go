@@ -60,7 +60,7 @@ type Config struct {
 // number is a field of a configuration.
 type number struct {
 	name  string
-	value int
+	value int64 // a Duration has no room in the int of 32 bits
 }
 
 // checkNumbers refuses fields that are negative.
@@ -74,7 +74,7 @@ func checkNumbers(of string, fields ...number) error {
 }
 
 func (c Config) check() (Config, error) {
-	err := checkNumbers("Config", number{"Loops", c.Loops}, number{"Tick", int(c.Tick)}, number{"MaxMailbox", c.MaxMailbox}, number{"MaxBuffered", c.MaxBuffered})
+	err := checkNumbers("Config", number{"Loops", int64(c.Loops)}, number{"Tick", int64(c.Tick)}, number{"MaxMailbox", int64(c.MaxMailbox)}, number{"MaxBuffered", int64(c.MaxBuffered)})
 	if err != nil {
 		return c, err
 	}

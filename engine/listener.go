@@ -90,7 +90,7 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 		return nil, errors.New("engine: ListenOptions.Accept is nil")
 	}
 	err := checkNumbers("ListenOptions",
-		number{"MaxConns", o.MaxConns}, number{"MaxPerIP", o.MaxPerIP}, number{"PerIPRate", o.PerIPRate}, number{"Reserve", o.Reserve})
+		number{"MaxConns", int64(o.MaxConns)}, number{"MaxPerIP", int64(o.MaxPerIP)}, number{"PerIPRate", int64(o.PerIPRate)}, number{"Reserve", int64(o.Reserve)})
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/valyala/bytebufferpool"
 	xrate "golang.org/x/time/rate"
 
 	"sluice/codec"
@@ -27,7 +28,7 @@ func small(t testing.TB, url string) (*world, *listener) {
 	if err := cfg.setDefaults(); err != nil {
 		t.Fatal(err)
 	}
-	g := &Gateway{cfg: cfg, log: cfg.Logger, engine: sim.Engine(), keys: maphash.MakeSeed(), grumble: xrate.NewLimiter(1, 5), pages: make(chan struct{}, 1)}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, engine: sim.Engine(), keys: maphash.MakeSeed(), grumble: xrate.NewLimiter(1, 5), pages: make(chan struct{}, 1), buffers: new(bytebufferpool.Pool)}
 	g.peerCtx, g.stopPeers = context.WithCancel(context.Background())
 	g.stopPeers() // nobody is dialled
 	for i, el := range sim.Engine().Loops() {

@@ -29,13 +29,13 @@ type Gateway struct {
 	loops     []*loop     // bound: none, fixed by New
 	listeners []*listener // bound: none, fixed by New
 	inner     *inner
-	keys      maphash.Seed        // of the hashes of messages' keys
-	complain  *xrate.Limiter      // of what strangers on the inner port can make us log
-	grumble   *xrate.Limiter      // of what clients can
-	buffers   bytebufferpool.Pool // of pages, any goroutine
-	reserve   int                 // descriptors that clients leave for workers
-	staff     chan struct{}       // of one: a loop has got its first worker, or lost its last
-	pages     chan struct{}       // one token a plain HTTP request being answered
+	keys      maphash.Seed         // of the hashes of messages' keys
+	complain  *xrate.Limiter       // of what strangers on the inner port can make us log
+	grumble   *xrate.Limiter       // of what clients can
+	buffers   *bytebufferpool.Pool // of pages, any goroutine; a pointer, for it has to be aligned
+	reserve   int                  // descriptors that clients leave for workers
+	staff     chan struct{}        // of one: a loop has got its first worker, or lost its last
+	pages     chan struct{}        // one token a plain HTTP request being answered
 
 	pageCtx   context.Context // of all requests for pages
 	stopPages context.CancelFunc
@@ -64,7 +64,7 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	g := &Gateway{
-		cfg: cfg, log: cfg.Logger, epoch: rand.Uint64(), started: time.Now(), engine: e, keys: maphash.MakeSeed(),
+		cfg: cfg, log: cfg.Logger, epoch: rand.Uint64(), started: time.Now(), engine: e, keys: maphash.MakeSeed(), buffers: new(bytebufferpool.Pool),
 		complain: xrate.NewLimiter(1, 5), grumble: xrate.NewLimiter(1, 5), reserve: reserve(), staff: make(chan struct{}, 1), pages: make(chan struct{}, maxPages),
 	}
 	g.pageCtx, g.stopPages = context.WithCancel(context.Background())

@@ -165,9 +165,11 @@ func (w *world) step() {
 		w.someClient((*simClient).hear)
 	case n < 360:
 		for _, x := range w.peerings {
-			x.tend(1 + w.rng.IntN(400))
+			if w.rng.IntN(3) > 0 {
+				x.tend(1 + w.rng.IntN(100))
+			}
 		}
-	case n < 368:
+	case n < 380:
 		if w.bold {
 			w.somePeering((*simPeering).cut)
 		}

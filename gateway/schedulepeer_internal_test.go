@@ -58,6 +58,14 @@ func (x *simPeering) cut() {
 	if x.out == nil {
 		return
 	}
+	for _, l := range x.w.links { // something is on its way, if there is anything
+		if l.k.loop == x.p.loop {
+			l.handle()
+			l.seal()
+			l.flush(len(l.out))
+			l.peer.Read(64 << 10)
+		}
+	}
 	if x.w.rng.IntN(2) == 0 {
 		x.here.sim.Turn(int(x.p.loop.index))
 		x.carry(1 << 20)
