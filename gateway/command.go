@@ -104,7 +104,11 @@ func (l *loop) bind(o origin, s *session, uid []byte, exclusive bool) {
 	if exclusive {
 		e := link.Frame{Type: link.Evict, Payload: link.AppendEvict(nil, uid, claim)}
 		l.spread(o, &e)
-		l.everywhere(origin{loop: l.index}, &e)
+		here := origin{loop: l.index}
+		if o.loop == l.index {
+			here.serial = o.serial // which is not read while an inbox is full
+		}
+		l.everywhere(here, &e)
 	}
 }
 
@@ -167,8 +171,8 @@ func (l *loop) passOrPause(to uint8, o origin, f *link.Frame, serial uint32) {
 	}
 }
 
-// press stops reading the link with the serial, which fills something faster than it is emptied. It reports whether there is one.
-func (l *loop) press(serial uint32) bool {
+// press stops reading the link with the serial, which fills another loop's inbox faster than that is emptied.
+func (l *loop) press(serial uint32) {
 	if k := l.links[serial]; k != nil {
 		k.pressing = true
 		k.conn.Pause()
@@ -176,17 +180,16 @@ func (l *loop) press(serial uint32) bool {
 		k.pressing = true
 		k.conn.Pause()
 	} else {
-		return false
+		return
 	}
 	l.stats.Pressed++
-	return true
 }
 
-// relieve reads the link with the serial again.
+// relieve reads the link with the serial again, unless something else forbids it.
 func (l *loop) relieve(serial uint32) {
 	if k := l.links[serial]; k != nil {
 		k.pressing = false
-		k.conn.Resume()
+		k.readOn()
 	} else if k := l.comers[serial]; k != nil {
 		k.pressing = false
 		k.conn.Resume()

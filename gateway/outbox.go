@@ -29,8 +29,16 @@ func (b *outbox) push(f *link.Frame) {
 // size is what is kept, in bytes.
 func (b *outbox) size() int { return len(b.buf) - b.head }
 
-// unsent is what the present link has not been given, a view.
-func (b *outbox) unsent() []byte { return b.buf[b.head+b.sent:] }
+// give is what the present link is to be given next, a view: whole frames, about as many bytes as said. What else goes by the link may so come between.
+func (b *outbox) give(most int) []byte {
+	rest := b.buf[b.head+b.sent:]
+	n := 0
+	for n < len(rest) && n < most {
+		n += int(binary.BigEndian.Uint32(rest[n:]))
+	}
+	b.sent += n
+	return rest[:n]
+}
 
 // confirm forgets the frames up to a sequence, which was sent. What was confirmed before may be so again.
 func (b *outbox) confirm(last uint64) error {

@@ -13,7 +13,9 @@ type peerLink struct {
 	loop  *loop
 	conn  *engine.Conn
 	timer engine.Timer
-	heard bool // since the last heartbeat
+	rest  int  // bytes of a frame that has not come whole
+	came  int  // bytes since the last heartbeat
+	heard bool // since the last heartbeat: a frame, or as much of one as a live peer sends
 	asked bool // a ping is unanswered
 	over  bool // what still comes is of no effect
 
@@ -37,13 +39,13 @@ func (k *peerLink) closed() {
 
 // frames hands all whole frames to take, but those that keep the link alive.
 func (k *peerLink) frames(in []byte, take func(*link.Frame) error) (taken int) {
+	k.came += len(in) - k.rest
 	for !k.over {
 		var f link.Frame
 		n, err := link.Next(in[taken:], link.MaxFrame, &f)
 		if n == 0 && err == nil {
 			break
 		}
-		k.heard = true
 		switch {
 		case err != nil:
 		case f.Type == link.Ping:
@@ -60,6 +62,8 @@ func (k *peerLink) frames(in []byte, take func(*link.Frame) error) (taken int) {
 		}
 		taken += n
 	}
+	k.rest = len(in) - taken
+	k.heard = k.heard || taken > 0 || k.came >= slowest
 	if k.over {
 		return len(in)
 	}
@@ -82,6 +86,7 @@ func (k *peerLink) OnTimer(*engine.Timer) {
 		return
 	case k.heard || k.pressing || k.asked && k.conn.Arrived(): // what is not read cannot be heard
 		k.heard, k.asked = false, false
+		k.send(&link.Frame{Type: link.Pong}) // a ping may stand behind megabytes that have been sent, or that we do not read
 	case k.asked:
 		k.close(link.ReasonIdle)
 		return
@@ -89,6 +94,7 @@ func (k *peerLink) OnTimer(*engine.Timer) {
 		k.asked = true
 		k.send(&link.Frame{Type: link.Ping})
 	}
+	k.came = 0
 	k.loop.el.Schedule(&k.timer, k.loop.g.cfg.LinkHeartbeat)
 }
 
