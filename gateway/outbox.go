@@ -74,6 +74,22 @@ func (b *outbox) drop() uint64 {
 	return n
 }
 
+// sift forgets all commands but evictions, which come anew, and returns how many it has forgotten.
+func (b *outbox) sift() uint64 {
+	old, n := b.buf[b.head:], b.drop()
+	for len(old) > 0 {
+		var outer, inner link.Frame
+		size, _ := link.Next(old, link.MaxFrame, &outer) // our own writing: always whole
+		_, _ = link.Next(outer.Payload, link.MaxFrame, &inner)
+		if inner.Type == link.Evict {
+			b.push(&inner)
+			n--
+		}
+		old = old[size:]
+	}
+	return n
+}
+
 // spareOutbox is the largest buffer that is kept while nothing is in it, in bytes.
 const spareOutbox = 256 << 10
 

@@ -180,7 +180,8 @@ func (p *peer) confirmed(last uint64) error {
 // reached goes on with a new link: the gateway has said what it has carried out.
 func (p *peer) reached(k *outLink, last uint64) error {
 	if p.epoch != k.epoch && p.epoch != 0 {
-		p.giveUp() // its clients were those of another start
+		p.loop.stats.Unreached += p.out.sift() // its clients were those of another start; but a uid may have a new one there, who came before it was to be evicted
+		p.release()
 		last = 0
 	}
 	p.epoch = k.epoch

@@ -202,3 +202,38 @@ func TestWhatFillsAnOutboxWaits(t *testing.T) {
 		}
 	})
 }
+
+// Of what is kept for a gateway that turns out to have been started anew, who is to be evicted is told to it all the same: a uid may have a client there again. All else was for clients
+// that it had before.
+func TestAnEvictionOutlivesARestart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := newPassing(t, 1)
+		x.dial(64 << 10)
+		x.p.push(origin{}, &link.Frame{Type: link.Send, Payload: []byte("before")})
+		if commands, _ := x.hear(); len(commands) != 1 {
+			t.Fatalf("%q", commands)
+		}
+		x.hear()
+		x.far.Reset()
+		x.g.sim.Turn(0)
+		x.p.push(origin{}, &link.Frame{Type: link.Send, Payload: []byte("for nobody")})
+		for _, uid := range []string{"ann", "bob"} {
+			x.p.push(origin{}, &link.Frame{Type: link.Evict, Payload: []byte(uid)})
+			x.p.push(origin{}, &link.Frame{Type: link.Publish, Payload: []byte("for nobody")})
+		}
+		x.k = &outLink{peer: x.p, epoch: 2, ended: make(chan struct{})}
+		x.far = x.g.sim.Open(0, netip.AddrPort{}, x.k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead})
+		x.far.Limit(64 << 10)
+		x.last = 0
+		x.confirm()
+		x.last = x.p.out.first - 1
+		commands, _ := x.hear()
+		if len(commands) != 2 || string(commands[0]) != "ann" || string(commands[1]) != "bob" || x.l.stats.Unreached != 3 {
+			t.Errorf("it is told %q, and %d are counted as lost", commands, x.l.stats.Unreached)
+		}
+		if x.hear(); x.p.out.size() > 0 || x.k.over {
+			t.Errorf("%d bytes are kept; the link has ended: %v", x.p.out.size(), x.k.over)
+		}
+	})
+}
