@@ -113,10 +113,20 @@ func (l *loop) bind(o origin, s *session, uid []byte, exclusive bool) {
 }
 
 // stamp is the time of a binding, after all that the loop has heard of: a hybrid logical clock (Kulkarni and others, 2014), so that of two bindings of which one saw the other
-// that one is later on every gateway, and else the clocks of the machines decide.
+// that one is later on every gateway, and else the clock decides.
 func (l *loop) stamp() uint64 {
-	l.clock = max(l.clock+1, uint64(time.Now().UnixNano()))
-	return l.clock
+	l.bound = max(l.bound+1, l.now())
+	return l.bound
+}
+
+// now is the time by the clock of bindings, in nanoseconds since 1970.
+func (l *loop) now() uint64 { return uint64(time.Now().UnixNano()) + l.ahead }
+
+// hearTime goes by another gateway's clock where that is ahead: a binding there that nobody has told of, since it evicts nobody, must not be later than one which comes after it here.
+func (l *loop) hearTime(t uint64) {
+	if now := l.now(); t > now {
+		l.ahead += t - now
+	}
 }
 
 // set changes a client's attributes. A worker checks their size by its copy before it sends a SET;

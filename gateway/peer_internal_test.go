@@ -237,3 +237,30 @@ func TestAnEvictionOutlivesARestart(t *testing.T) {
 		}
 	})
 }
+
+// Gateways go by the clock that is furthest ahead, from the begin of their link on: else a client that was bound by it, which nobody else was told of, would be later than one that takes
+// the uid for itself at another gateway afterwards, and stay beside it.
+func TestTheClockThatIsAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := newPassing(t, 1)
+		x.dial(64 << 10)
+		time.Sleep(time.Second)
+		before := x.l.stamp()
+		in := newInLink(x.l, link.WorkerHello{Role: link.RolePeer, ID: [16]byte{3: 3}})
+		comer := x.g.sim.Open(0, netip.AddrPort{}, in, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10})
+		x.g.sim.Turn(0)
+		var f link.Frame
+		if _, err := link.Next(comer.Take(), link.MaxFrame, &f); err != nil || f.Type != link.Pong || f.Token < before-1 {
+			t.Errorf("who dials is told %v %d first, %v; the time is %d", f.Type, f.Token, err, before)
+		}
+		ahead := before + uint64(time.Hour)
+		x.far.Send(link.Append(nil, &link.Frame{Type: link.Pong, Token: ahead}))
+		x.far.Send(link.Append(nil, &link.Frame{Type: link.Pong, Token: before})) // another one's, that is behind
+		x.far.Read(64 << 10)
+		time.Sleep(10 * time.Second)
+		if at := x.l.stamp(); at < ahead+uint64(10*time.Second) || at > ahead+uint64(11*time.Second) {
+			t.Errorf("%v after it has heard of the time that is an hour ahead", time.Duration(at-ahead))
+		}
+	})
+}

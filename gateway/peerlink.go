@@ -49,8 +49,10 @@ func (k *peerLink) frames(in []byte, take func(*link.Frame) error) (taken int) {
 		switch {
 		case err != nil:
 		case f.Type == link.Ping:
-			k.send(&link.Frame{Type: link.Pong, ID: f.ID})
+			k.loop.hearTime(f.Token)
+			k.beat(link.Pong, f.ID)
 		case f.Type == link.Pong:
+			k.loop.hearTime(f.Token)
 		case f.Type == link.GoAway:
 			k.close(link.ReasonPeer)
 		default:
@@ -74,6 +76,11 @@ func (k *peerLink) send(f *link.Frame) {
 	_ = k.conn.Commit(link.Append(k.conn.Begin(len(f.Payload)), f)) // an overflow ends the link by itself
 }
 
+// beat sends what keeps the link alive, and tells the time.
+func (k *peerLink) beat(t link.Type, id uint32) {
+	k.send(&link.Frame{Type: t, ID: id, Token: k.loop.now()})
+}
+
 func (k *peerLink) close(reason link.Reason) {
 	k.over = true
 	k.conn.Close(closing(reason))
@@ -86,13 +93,13 @@ func (k *peerLink) OnTimer(*engine.Timer) {
 		return
 	case k.heard || k.pressing || k.asked && k.conn.Arrived(): // what is not read cannot be heard
 		k.heard, k.asked = false, false
-		k.send(&link.Frame{Type: link.Pong}) // a ping may stand behind megabytes that have been sent, or that we do not read
+		k.beat(link.Pong, 0) // a ping may stand behind megabytes that have been sent, or that we do not read
 	case k.asked:
 		k.close(link.ReasonIdle)
 		return
 	default:
 		k.asked = true
-		k.send(&link.Frame{Type: link.Ping})
+		k.beat(link.Ping, 0)
 	}
 	k.came = 0
 	k.loop.el.Schedule(&k.timer, k.loop.g.cfg.LinkHeartbeat)
@@ -191,6 +198,7 @@ func (k *inLink) OnOpen(c *engine.Conn) {
 		a.link.close(link.ReasonPeer) // it is broken, and we have not noticed
 	}
 	a.link, k.of = k, a
+	k.beat(link.Pong, 0)
 	k.send(&link.Frame{Type: link.Confirm, Token: a.last})
 }
 
