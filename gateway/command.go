@@ -104,15 +104,29 @@ func (l *loop) bind(o origin, s *session, uid []byte, exclusive bool) {
 	if exclusive {
 		e := link.Frame{Type: link.Evict, Payload: link.AppendEvict(nil, uid, claim)}
 		l.spread(o, &e)
-		l.everywhere(origin{loop: l.index}, &e)
+		here := origin{loop: l.index}
+		if o.loop == l.index {
+			here.serial = o.serial // which is not read while an inbox is full
+		}
+		l.everywhere(here, &e)
 	}
 }
 
 // stamp is the time of a binding, after all that the loop has heard of: a hybrid logical clock (Kulkarni and others, 2014), so that of two bindings of which one saw the other
-// that one is later on every gateway, and else the clocks of the machines decide.
+// that one is later on every gateway, and else the clock decides.
 func (l *loop) stamp() uint64 {
-	l.clock = max(l.clock+1, uint64(time.Now().UnixNano()))
-	return l.clock
+	l.bound = max(l.bound+1, l.now())
+	return l.bound
+}
+
+// now is the time by the clock of bindings, in nanoseconds since 1970.
+func (l *loop) now() uint64 { return uint64(time.Now().UnixNano()) + l.ahead }
+
+// hearTime goes by another gateway's clock where that is ahead: a binding there that nobody has told of, since it evicts nobody, must not be later than one which comes after it here.
+func (l *loop) hearTime(t uint64) {
+	if now := l.now(); t > now {
+		l.ahead += t - now
+	}
 }
 
 // set changes a client's attributes. A worker checks their size by its copy before it sends a SET;
@@ -167,8 +181,8 @@ func (l *loop) passOrPause(to uint8, o origin, f *link.Frame, serial uint32) {
 	}
 }
 
-// press stops reading the link with the serial, which fills something faster than it is emptied. It reports whether there is one.
-func (l *loop) press(serial uint32) bool {
+// press stops reading the link with the serial, which fills another loop's inbox faster than that is emptied.
+func (l *loop) press(serial uint32) {
 	if k := l.links[serial]; k != nil {
 		k.pressing = true
 		k.conn.Pause()
@@ -176,17 +190,16 @@ func (l *loop) press(serial uint32) bool {
 		k.pressing = true
 		k.conn.Pause()
 	} else {
-		return false
+		return
 	}
 	l.stats.Pressed++
-	return true
 }
 
-// relieve reads the link with the serial again.
+// relieve reads the link with the serial again, unless something else forbids it.
 func (l *loop) relieve(serial uint32) {
 	if k := l.links[serial]; k != nil {
 		k.pressing = false
-		k.conn.Resume()
+		k.readOn()
 	} else if k := l.comers[serial]; k != nil {
 		k.pressing = false
 		k.conn.Resume()

@@ -85,7 +85,7 @@ func (g *Gateway) drain() (cut int) {
 	g.lastly((*loop).hurryClients, (*loop).clients)
 	g.lastly((*loop).cutClients, (*loop).clients)
 	g.inner.close()
-	g.lastly((*loop).unconfirmed, (*loop).unconfirmed)
+	g.lastly((*loop).unsaid, (*loop).unsaid)
 	g.stopPeers()
 	g.lastly((*loop).endLinks, func(l *loop) int { return l.linked })
 	g.log.Info("drained", "clients", clients, "cut", cut, "took", time.Since(began).Round(time.Millisecond))
@@ -233,6 +233,15 @@ func (l *loop) cutClients() int {
 		v.conn.Close(closing(link.ReasonDraining))
 	}
 	return l.clients()
+}
+
+// unsaid is what clients of other gateways may have to hear yet: of clients that are gone, whose workers have not said what that does, and what those gateways have not confirmed.
+func (l *loop) unsaid() int {
+	n := l.unconfirmed()
+	if len(l.links) > 0 {
+		n += l.departed
+	}
+	return n
 }
 
 // endLinks ends the links, once all that they carry has been said.

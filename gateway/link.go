@@ -35,6 +35,7 @@ type workerLink struct {
 	asked    bool // a ping is unanswered
 	crowd    bool // takes no more clients before half of what waits for it has gone
 	pressing bool // it has filled another loop's inbox, and is not read until that is empty
+	crams    int  // outboxes that it has filled, and is not read until they have room
 	draining bool
 	replaced bool // by its own worker
 	over     bool // has left: what still comes is of no effect, for others have its clients
@@ -196,6 +197,13 @@ func (k *workerLink) unit(f *link.Frame) error {
 	return k.sent.Ack(f.ID, f.Slot, k.ack)
 }
 
+// readOn reads the link again, once nothing that it has filled forbids it.
+func (k *workerLink) readOn() {
+	if !k.pressing && k.crams == 0 {
+		k.conn.Resume()
+	}
+}
+
 // origin makes the link the one that hears the answer to a command.
 func (k *workerLink) origin() origin { return origin{k.loop.index, noteCommand, k.serial} }
 
@@ -338,7 +346,7 @@ func (k *workerLink) end(status link.Status, text string, reason link.Reason) {
 // OnTimer implements engine.Expirer: the link's heartbeat.
 func (k *workerLink) OnTimer(*engine.Timer) {
 	switch {
-	case k.heard || k.pressing || k.asked && k.conn.Arrived(): // what is not read cannot be heard
+	case k.heard || k.pressing || k.crams > 0 || k.asked && k.conn.Arrived(): // what is not read cannot be heard
 		k.heard, k.asked = false, false
 		k.send(&link.Frame{Type: link.Pong}) // the worker's ping may stand behind megabytes that it has sent, and would be answered too late
 	case k.asked:

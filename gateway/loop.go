@@ -35,7 +35,8 @@ type loop struct {
 	peers    map[uint32]*peer       // other gateways, by id; bound: gateways that a loop knows
 	comers   map[uint32]*inLink     // of other gateways, by serial; bound: links that have proved
 	arrivals map[from]*arrival      // bound: what a loop remembers
-	clock    uint64                 // of bindings: nanoseconds since 1970, but never behind what has been heard of
+	bound    uint64                 // the time of the last binding that was noted or heard of
+	ahead    uint64                 // nanoseconds that the clock of bindings is ahead of this machine's: of gateways' clocks it is the one that is furthest ahead
 	waiting  []*session             // that have something for a worker while none is there, oldest first; bound: lists of clients
 	owing    []*session             // that have a message unfinished, or the first one to send; bound: lists of clients
 	partial  int                    // bytes held of messages that have not come whole

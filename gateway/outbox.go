@@ -29,20 +29,25 @@ func (b *outbox) push(f *link.Frame) {
 // size is what is kept, in bytes.
 func (b *outbox) size() int { return len(b.buf) - b.head }
 
-// unsent is what the present link has not been given, a view.
-func (b *outbox) unsent() []byte { return b.buf[b.head+b.sent:] }
+// give is what the present link is to be given next, a view: whole frames, about as many bytes as said. What else goes by the link may so come between.
+func (b *outbox) give(most int) []byte {
+	rest := b.buf[b.head+b.sent:]
+	n := 0
+	for n < len(rest) && n < most {
+		n += int(binary.BigEndian.Uint32(rest[n:]))
+	}
+	b.sent += n
+	return rest[:n]
+}
 
 // confirm forgets the frames up to a sequence, which was sent: one that was not is an error, and changes nothing. What was confirmed before may be so again.
 func (b *outbox) confirm(last uint64) error {
 	end, first := b.head, b.first
 	for limit := b.head + b.sent; first <= last; first++ {
-		sent := end < limit
-		if sent {
-			end += int(binary.BigEndian.Uint32(b.buf[end:]))
-		}
-		if !sent || end > limit {
+		if end >= limit {
 			return fmt.Errorf("%w: %d confirmed, which was not sent", link.ErrFrame, last)
 		}
+		end += int(binary.BigEndian.Uint32(b.buf[end:]))
 	}
 	b.sent -= end - b.head
 	b.head, b.first = end, first
@@ -67,6 +72,22 @@ func (b *outbox) drop() uint64 {
 	n := b.next - b.first
 	b.first = b.next
 	b.buf, b.head, b.sent = nil, 0, 0
+	return n
+}
+
+// sift forgets all commands but evictions, which come anew, and returns how many it has forgotten.
+func (b *outbox) sift() uint64 {
+	old, n := b.buf[b.head:], b.drop()
+	for len(old) > 0 {
+		var outer, inner link.Frame
+		size, _ := link.Next(old, link.MaxFrame, &outer) // our own writing: always whole
+		_, _ = link.Next(outer.Payload, link.MaxFrame, &inner)
+		if inner.Type == link.Evict {
+			b.push(&inner)
+			n--
+		}
+		old = old[size:]
+	}
 	return n
 }
 

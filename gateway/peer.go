@@ -31,13 +31,14 @@ type peer struct {
 	epoch   uint64   // its start that the outbox is for; 0: it has never been reached
 	down    time.Time
 	listed  uint32   // the loop's second in which a worker knew it last
-	pressed []uint32 // serials of links that are not read until half of the outbox is free; bound: links that have proved
+	pressed []uint32 // serials of workers' links that are not read until half of the outbox is free; bound: links that have proved
 	lost    bool     // it has been away for peerGrace: nothing is kept for it
 	left    bool     // no worker knows it
 }
 
 const (
 	maxOutbox  = 4 << 20          // bytes kept for another gateway, before those who fill it have to wait, or there is a loss
+	maxUnheld  = 64 << 20         // the same, for bindings that came by others than a worker's link of the loop
 	aheadOfAck = 1 << 20          // bytes given to its link at a time
 	maxPeers   = 4096             // gateways that a loop knows
 	peerGrace  = 10 * time.Second // a gateway may be away, or known to no worker, before what was for it is given up
@@ -126,22 +127,27 @@ func (l *loop) spread(o origin, f *link.Frame) {
 	}
 }
 
-// push keeps a command for the gateway, and sends it. Where too much is kept, the link that it came by is not read until there is room; one that cannot be reached does not
-// hold up the others: what has no room then is lost, and counted.
+// push keeps a command for the gateway, and sends it. Where too much is kept, the worker's link that it came by is not read until there is room; one that cannot be reached does not
+// hold up the others: what has no room then is lost, and counted. Links of other gateways are read on in any case, or gateways would wait for each other without end: what comes by
+// them and goes on to others are bindings, which are small.
 func (p *peer) push(o origin, f *link.Frame) {
 	l := p.loop
-	if p.link == nil && (p.lost || p.out.size() > maxOutbox) {
+	from := l.links[o.serial]
+	if o.loop != l.index {
+		from = nil
+	}
+	if p.link == nil && (p.lost || p.out.size() > maxOutbox) || from == nil && p.out.size() > maxUnheld {
 		l.stats.Unreached++
 		return
 	}
 	p.out.push(f)
 	l.stats.Relayed++
 	p.pump()
-	if p.link == nil || p.out.size() <= maxOutbox || o.loop != l.index || slices.Contains(p.pressed, o.serial) {
-		return
-	}
-	if l.press(o.serial) {
+	if p.link != nil && p.out.size() > maxOutbox && from != nil && !slices.Contains(p.pressed, o.serial) {
 		p.pressed = append(p.pressed, o.serial)
+		from.crams++
+		from.conn.Pause()
+		l.stats.Pressed++
 	}
 }
 
@@ -150,13 +156,12 @@ func (p *peer) pump() {
 	if p.link == nil {
 		return
 	}
-	for b := p.out.unsent(); len(b) > 0; {
-		n := min(len(b), aheadOfAck-p.link.conn.Buffered())
-		if n <= 0 || p.link.conn.Write(b[:n]) != nil {
-			return // it goes on with the next confirmation, or the next link
+	for {
+		room := aheadOfAck - p.link.conn.Buffered()
+		b := p.out.give(room)
+		if len(b) == 0 || p.link.conn.Write(b) != nil {
+			return // it goes on with the next confirmation, which there will be, or the next link
 		}
-		p.out.sent += n
-		b = b[n:]
 	}
 }
 
@@ -175,7 +180,8 @@ func (p *peer) confirmed(last uint64) error {
 // reached goes on with a new link: the gateway has said what it has carried out.
 func (p *peer) reached(k *outLink, last uint64) error {
 	if p.epoch != k.epoch && p.epoch != 0 {
-		p.giveUp() // its clients were those of another start
+		p.loop.stats.Unreached += p.out.sift() // its clients were those of another start; but a uid may have a new one there, who came before it was to be evicted
+		p.release()
 		last = 0
 	}
 	p.epoch = k.epoch
@@ -205,7 +211,10 @@ func (p *peer) giveUp() {
 // release has the links that filled the outbox read again.
 func (p *peer) release() {
 	for _, serial := range p.pressed {
-		p.loop.relieve(serial)
+		if k := p.loop.links[serial]; k != nil {
+			k.crams--
+			k.readOn()
+		}
 	}
 	p.pressed = p.pressed[:0]
 }

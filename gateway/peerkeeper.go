@@ -16,8 +16,9 @@ import (
 const (
 	firstRedial = 50 * time.Millisecond // after a link to another gateway has ended, and its double after each attempt that fails
 	lastRedial  = time.Second
-	dialPeer    = 5 * time.Second // at most, for an attempt
-	tellUnmet   = time.Minute     // from line to line about a gateway that cannot be reached
+	maxAhead    = 2*aheadOfAck + link.MaxFrame // bytes that wait to be written to it: what is given at a time, of which the last frame may be large, and what keeps it alive
+	dialPeer    = 5 * time.Second              // at most, for an attempt
+	tellUnmet   = time.Minute                  // from line to line about a gateway that cannot be reached
 )
 
 var errOther = errors.New("gateway: another gateway listens there: it needs an address that is true for all (--advertise)")
@@ -71,7 +72,7 @@ func (p *peer) dial(ctx context.Context, k *outLink) error {
 		return err
 	}
 	k.epoch = hello.Epoch
-	return g.engine.Enroll(p.loop.el, conn, k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: 4 * aheadOfAck, OwnBound: true})
+	return g.engine.Enroll(p.loop.el, conn, k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead, OwnBound: true})
 }
 
 // from names this end of the link: the gateway, the loop and the outbox.

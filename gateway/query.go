@@ -98,7 +98,7 @@ func (l *loop) share(o origin, f *link.Frame) {
 // evict closes the clients of a uid that had it before a claim.
 func (l *loop) evict(c link.Cursor) {
 	uid, claim := c.Evict()
-	l.clock = max(l.clock, claim.Time)
+	l.bound = max(l.bound, claim.Time)
 	l.members.Older(uid, claim, func(m *roster.Member) {
 		l.sessions[m.ID.Slot()].end(link.ReasonReplaced)
 	})

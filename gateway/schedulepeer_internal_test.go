@@ -49,7 +49,7 @@ func (x *simPeering) dial() {
 	}
 	k := &outLink{peer: x.p, epoch: x.there.g.epoch, ended: make(chan struct{})}
 	x.loop = int(l.index)
-	x.out = x.here.sim.Open(int(x.p.loop.index), netip.AddrPort{}, k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: 4 * aheadOfAck})
+	x.out = x.here.sim.Open(int(x.p.loop.index), netip.AddrPort{}, k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead})
 	x.in = x.there.sim.Open(x.loop, netip.AddrPort{}, newInLink(l, hello), engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10})
 }
 

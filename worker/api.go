@@ -165,12 +165,18 @@ func (a API) emit(id *ClientID, f *link.Frame, head, body []byte) error {
 
 // join makes a command about a client part of the call that runs for the origin. Called with the origin's mu.
 func (a API) join(u *unit, id *ClientID, f *link.Frame, head, body []byte) error {
-	gateway := id.Gateway()
-	if gateway == a.origin.link.gateway {
-		return u.add(f, head, body)
+	gateway, own := id.Gateway(), a.origin.link
+	loops := int(own.loops)
+	if gateway != own.gateway {
+		loops = a.w.routes.loops(gateway)
 	}
-	if a.w.routes.loops(gateway) == 0 {
+	switch {
+	case loops == 0:
 		return ErrLinkDown
+	case int(id.Loop()) >= loops: // of an earlier start of the gateway, or made up by a client: a gateway ends a link that names such a loop
+		return ErrGone
+	case gateway == own.gateway:
+		return u.add(f, head, body)
 	}
 	var room [256]byte
 	b := append(link.AppendHeader(room[:0], f, len(head)+len(body)), head...)

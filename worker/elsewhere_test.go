@@ -121,3 +121,73 @@ func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
 		hearer.hears(fmt.Sprint(i))
 	}
 }
+
+// whisperer sends to the client whose id it is given.
+type whisperer struct{}
+
+func (whisperer) OnMessage(c *worker.Client, m worker.Message) {
+	id, err := worker.ParseClientID(string(m.Data))
+	if err == nil {
+		err = c.Client(id).Send(worker.Text("psst"))
+	}
+	_ = c.Send(worker.Text(fmt.Sprint(err)))
+}
+
+// An id may come from a client, who may make one up: one of a loop that its gateway does not have is nobody's, and ends no link.
+func TestAnIDOfNobody(t *testing.T) {
+	t.Parallel()
+	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
+	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
+	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, whisperer{})
+	<-w.Ready()
+	c := dial(t, g1)
+	for _, gateway := range []byte{1, 2, 3} {
+		for _, loop := range []byte{0, 1, 2, 254, 255} {
+			id := worker.ClientID{3: gateway, 4: loop, 15: 1}
+			c.say(id.String())
+			want := fmt.Sprint(error(nil))
+			switch {
+			case gateway == 3:
+				want = worker.ErrLinkDown.Error()
+			case loop > 1:
+				want = worker.ErrGone.Error()
+			}
+			c.hears(want)
+		}
+	}
+	if n := w.Stats().Redials; n > 0 {
+		t.Errorf("links were dialled again %d times", n)
+	}
+}
+
+// mourners tell the room of each client that goes, after a while.
+type mourners struct{ crowd }
+
+func (mourners) OnClose(c *worker.Client, _ worker.Reason) {
+	if c.UID() == "" {
+		return
+	}
+	time.Sleep(50 * time.Millisecond) // as long as it takes to write it down
+	_ = c.Publish("room", worker.Text(c.UID()+" has left"))
+}
+
+// That the last clients of a gateway which drains are gone is heard at the others too: it ends when their worker has said what it does, and the others have it.
+func TestTheLastToGoAreHeardOfElsewhere(t *testing.T) {
+	t.Parallel()
+	g1, stop := realGateway(t, 1, "127.0.0.1:0", nil)
+	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
+	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, mourners{})
+	<-w.Ready()
+	hearer := dial(t, g2)
+	hearer.say("join room")
+	hearer.hears("ok")
+	last := dial(t, g1)
+	last.say("bind ann")
+	last.hears("ok")
+	done := make(chan struct{})
+	go func() { defer close(done); stop() }()
+	last.hears(`{"type":"sluice.draining"}`)
+	_ = last.conn.Close() // at once: nothing else keeps the gateway
+	hearer.hears("ann has left")
+	<-done
+}

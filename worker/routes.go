@@ -128,7 +128,7 @@ func (r *routes) change(f func(map[uint32]route), fresh *gwLink) {
 	before := *r.table.Load()
 	t := maps.Clone(before)
 	f(t)
-	r.table.Store(&t)
+	defer r.table.Store(&t) // behind what they are told: a handler that sends to a gateway must not be ahead of it
 	changed := !maps.EqualFunc(before, t, func(a, b route) bool { return a.addr == b.addr })
 	if !changed && fresh == nil || len(t) < 2 && len(before) < 2 {
 		return // a gateway that is the only one need not hear so

@@ -17,9 +17,8 @@ var (
 	// ErrLinkDown is returned when there is no link to the gateway concerned.
 	ErrLinkDown = errors.New("worker: no link to the gateway")
 	// ErrUnitTooLarge is returned when one handler call does more than 4 MiB of frames can say. One
-	// command alone, the call's first, may have up to 16 MiB; then the call can do no more. It is
-	// returned too for what a call does at another gateway beyond 65,535 commands. What was done
-	// before stands.
+	// command alone, the call's first, may have up to 16 MiB; then the call can do no more. What was
+	// done before stands.
 	ErrUnitTooLarge = errors.New("worker: handler call sends too much")
 	// ErrTooBig is returned for what has no room in a frame: a message of more than 16 MiB with what
 	// stands before it, a uid or group of more than 1,024 bytes, a key of more than 65,535, a list of
@@ -29,7 +28,8 @@ var (
 	ErrInvalid = errors.New("worker: invalid")
 	// ErrEmpty is returned for an empty uid, group or attribute key.
 	ErrEmpty = errors.New("worker: empty name")
-	// ErrGone is returned when the client is not connected any more.
+	// ErrGone is returned when the client is not connected any more, or was never: its id names an
+	// event loop that its gateway does not have.
 	ErrGone = errors.New("worker: client is gone")
 	// ErrConflict is returned when the attributes have changed since the version given.
 	ErrConflict = errors.New("worker: attributes have changed")
