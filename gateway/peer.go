@@ -46,7 +46,7 @@ const (
 func (k *workerLink) learn(f *link.Frame) error {
 	c := link.Read(f.Payload)
 	peers := c.Peers()
-	if c.Bad() || len(c.Rest()) > 0 {
+	if !c.End() {
 		return link.ErrFrame
 	}
 	k.peers = k.peers[:0]
