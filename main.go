@@ -88,7 +88,7 @@ func chatCommand(log *slog.Logger, hup hangUps) *cobra.Command {
 	o := options{log: log, reload: hup}
 	c := &cobra.Command{
 		Use:   "chat",
-		Short: "the chat: page and WebSocket on http://127.0.0.1:7272, text lines carrying JSON on 127.0.0.1:7273",
+		Short: "the chat: page and WebSocket on http://127.0.0.1:7272, text lines, commands or JSON, on 127.0.0.1:7273",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return o.serve(c, newChat, chat.Page)

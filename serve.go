@@ -94,7 +94,7 @@ func (o *options) limitFlags(c *cobra.Command) {
 	f.IntVar(&l.MaxByteRate, "byte-rate", 0, "bytes a second from one client, of compressed messages as they are when inflated; it is slowed down past it; 0: no limit")
 	f.DurationVar(&l.HandshakeTimeout, "handshake-timeout", 10*time.Second, "time until a WebSocket is open")
 	f.DurationVar(&l.FirstMessage, "first-message", 0, "time until a client's first message; 0: it may do nothing but listen")
-	f.DurationVar(&l.MessageTimeout, "message-timeout", 30*time.Second, "time from a message's first byte to its last, with a second more for each 4 KiB")
+	f.DurationVar(&l.MessageTimeout, "message-timeout", 30*time.Second, "time from a message's first byte to its last, with a second more for each 4 KiB; negative: no limit")
 	f.DurationVar(&l.Heartbeat, "heartbeat", 25*time.Second, "how often a WebSocket that has sent no message since the last time, or was sent none, is pinged; after two unanswered pings it is closed; negative: never")
 	f.DurationVar(&o.idle, "idle", 10*time.Minute, "how long a client of another protocol may be silent, since it cannot be pinged: it is closed then, or up to a third of that later; negative: never")
 }
@@ -136,7 +136,7 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 	c.Flags().IntVar(&o.held, "hold-bytes", 64<<20, "messages that wait while no worker is there, of all clients of an event loop, in bytes; past it they are refused")
 	c.Flags().IntVar(&o.queued, "queue-bytes", 64<<20, "messages that wait while a worker is there, of all clients of an event loop, in bytes; past it clients that send much are not read")
 	c.Flags().DurationVar(&o.delay, "drain-delay", 0, "how long new clients are still taken after SIGTERM, while /readyz says 503: what a load balancer takes to notice; 0: the drain begins at once")
-	c.Flags().IntVar(&o.pace, "drain-pace", 0, "clients a second that are told to go after SIGTERM (default: all within half of --drain-for, at least 100)")
+	c.Flags().IntVar(&o.pace, "drain-pace", 0, "clients a second that are told to go after SIGTERM; 0: all within half of --drain-for, at least 100")
 	c.Flags().VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
 

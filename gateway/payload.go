@@ -60,7 +60,7 @@ func (p payload) fits(f *link.Frame) bool {
 		c.Take(4 + 8) // limit, cursor
 		ok = skipTargets(&c, f.Code) && ok
 	}
-	return ok && !c.Bad() && len(c.Rest()) == 0
+	return ok && c.End()
 }
 
 // isName reports whether a payload can be a uid or a group.

@@ -48,7 +48,7 @@ const (
 func (k *workerLink) learn(f *link.Frame) error {
 	c := link.Read(f.Payload)
 	peers := c.Peers()
-	if c.Bad() || len(c.Rest()) > 0 || len(peers) > maxPeers {
+	if !c.End() || len(peers) > maxPeers {
 		return link.ErrFrame
 	}
 	k.peers = k.peers[:0]

@@ -51,7 +51,7 @@ type LoopStats struct {
 	Refusals         uint64            // handshakes and pages refused, and clients that came when the gateway was closing down or overloaded
 	HandshakesCut    uint64            // they took longer than Listener.HandshakeTimeout
 	SlotsRefused     uint64            // connections closed because their loop had 16,777,216 clients
-	TurnedAway       uint64            // of them those that came when their loop was overloaded
+	TurnedAway       uint64            // of Refusals: clients that came when their loop was overloaded
 	Foreign          uint64            // of Refusals: WebSockets asked for by pages of foreign origins, and pages by names that are not the gateway's
 	RequestsTooLarge uint64            // of Refusals: WebSockets whose requests leave more to keep than Listener.MaxRequest
 	Probes           uint64            // plain requests for /livez, /readyz and /healthz, answered

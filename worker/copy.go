@@ -33,8 +33,8 @@ func (k *known) learn(o *known) {
 func (s *session) refresh(f *link.Frame) error {
 	c := link.Read(f.Payload)
 	o := known{version: c.U32(), uidVersion: c.U32(), uid: string(c.Bytes()), attrs: c.Attributes()}
-	if c.Bad() {
-		return link.ErrFrame
+	if !c.End() {
+		return badPayload(f)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -148,6 +148,9 @@ func (l *gwLink) handle() (still bool, err error) {
 }
 
 func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
+	if err := check(f); err != nil {
+		return true, err
+	}
 	switch f.Type {
 	case link.Message, link.Attach, link.Detach:
 		return l.sequenced(f)
@@ -174,7 +177,7 @@ func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
 		}
 		return true, fmt.Errorf("worker: the gateway ended the link: %s", why)
 	}
-	return true, fmt.Errorf("%w: %v from a gateway", link.ErrFrame, f.Type)
+	return true, nil
 }
 
 // sequenced acts on a frame about a client that is to be acknowledged: none may be missing.

@@ -42,7 +42,8 @@
 //   - Flush sends what was done so far, for a handler that must show progress before it returns. For that message it gives up the above: should the worker die, or lose its
 //     link, before the call has returned, what was flushed stands, and clients see it again when the next worker has the message.
 //   - What is done through a *Worker (w.Client(c.ID()).Send, w.Publish, …) is a plain send: it goes out at once, straight to the gateways that it is for, is no part of a call, and whoever does it while handling a
-//     message does it again when that is redelivered. What one goroutine sends to one client so arrives in order. A gateway without a link does not get it (Stats.Unreached). It is the way for other goroutines: what these do through a handler's *Client is a plain send while no call
+//     message does it again when that is redelivered. What one goroutine sends to one client so arrives in order. A gateway without a link does not get it:
+//     what is for that one alone returns ErrLinkDown, what is for all of them is counted (Stats.Unreached). It is the way for other goroutines: what these do through a handler's *Client is a plain send while no call
 //     for that client runs, else part of the one that does, whichever that is, and without effect when that one fails.
 //   - Of effects elsewhere, in a database say, the gateway knows nothing: Message.Key is the same at each delivery, to make them once.
 //

@@ -37,7 +37,7 @@ type gwLink struct {
 	heard   atomic.Bool  // since the last heartbeat
 
 	mu       sync.Mutex
-	out      []byte               // guarded by mu: frames that wait to be written; bound: a worker link's unsent bytes
+	out      []byte               // guarded by mu: frames that wait to be written; bound: what a worker has not yet written to a link
 	spare    []byte               // guarded by mu
 	pushed   uint64               // guarded by mu: the leader's batches that are in out, or were
 	writing  bool                 // guarded by mu: a goroutine writes to the socket

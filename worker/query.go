@@ -95,6 +95,10 @@ func (a API) count(ctx context.Context, target uint16, keys []string, add func(g
 	if len(gateways) == 0 {
 		return ErrLinkDown
 	}
+	numbers := len(keys)
+	if target == link.TargetAll {
+		numbers = 1
+	}
 	var mu sync.Mutex
 	var cause error
 	var all sync.WaitGroup
@@ -103,6 +107,9 @@ func (a API) count(ctx context.Context, target uint16, keys []string, add func(g
 			answer, partial, err := a.inquire(ctx, id, link.Frame{Type: link.Count, Code: target}, payload)
 			mu.Lock()
 			defer mu.Unlock()
+			if err == nil && len(answer) != 4*numbers && !(partial && len(answer) == 0) {
+				err = fmt.Errorf("%w: %d bytes of answer to a COUNT of %d", link.ErrFrame, len(answer), numbers)
+			}
 			if err != nil {
 				down, cause = down+1, err
 				return
@@ -110,8 +117,8 @@ func (a API) count(ctx context.Context, target uint16, keys []string, add func(g
 			if partial {
 				down, cause = down+1, errLoopSilent
 			}
-			for i := 0; len(answer) >= 4; i, answer = i+1, answer[4:] {
-				add(id, i, int(binary.BigEndian.Uint32(answer)))
+			for i := range len(answer) / 4 {
+				add(id, i, int(binary.BigEndian.Uint32(answer[4*i:])))
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -54,6 +55,7 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 	message := func(seq uint32, token uint64) *link.Frame {
 		return &link.Frame{Type: link.Message, ID: seq, Slot: 3, Token: token}
 	}
+	attrs := link.AppendAttributes([]byte{0, 0, 0, 1, 0, 0, 0, 1, 0, 0}, []link.Attribute{{Key: "k", Value: "v"}})
 	for name, c := range map[string]struct {
 		says   string
 		frames []*link.Frame
@@ -63,6 +65,12 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 		"an attachment cut off":      {"", []*link.Frame{{Type: link.Attach, ID: 1, Payload: attachment[:3]}}},
 		"a slot that is none":        {"slot", []*link.Frame{{Type: link.Attach, ID: 1, Slot: 1 << 24, Payload: attachment}}},
 		"attributes cut off":         {"", []*link.Frame{attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: []byte{0}}}},
+		"bytes behind an attachment": {"payload of ATTACH", []*link.Frame{{Type: link.Attach, ID: 1, Payload: append(attachment[:len(attachment):len(attachment)], 0)}}},
+		"bytes behind attributes":    {"payload of ATTRS", []*link.Frame{attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: append(attrs[:len(attrs):len(attrs)], 0)}}},
+		"an end with a payload":      {"payload of DETACH", []*link.Frame{attach(1), {Type: link.Detach, ID: 2, Slot: 3, Token: 7, Payload: []byte{0}}}},
+		"a ping with a payload":      {"payload of PING", []*link.Frame{{Type: link.Ping, Payload: []byte{0}}}},
+		"a flag that ATTACH has not": {"flags 0x02 of ATTACH", []*link.Frame{{Type: link.Attach, Flags: link.FlagNew | link.FlagRedelivered, ID: 1, Payload: attachment}}},
+		"a flag that none has there": {"flags 0x10 of MESSAGE", []*link.Frame{attach(1), {Type: link.Message, Flags: 0x11, ID: 2, Slot: 3, Token: 7}}},
 		"a message of nobody":        {"no client", []*link.Frame{attach(1), message(2, 8)}},
 		"an end of nobody":           {"no client", []*link.Frame{{Type: link.Detach, ID: 1}}},
 		"a first sequence of 0":      {"sequence 0, where 1 is due", []*link.Frame{attach(0)}},
@@ -97,6 +105,41 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 			t.Errorf("the last frame is %v %v %q", f.Type, link.Status(f.Code), f.Payload)
 		}
 	})
+}
+
+// An answer that has not one number for each key fails the question, and nothing else.
+func TestAnAnswerOfAnotherLength(t *testing.T) {
+	t.Parallel()
+	conns, w := rawPeer(t, 0, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {}))
+	conn := <-conns
+	defer func() { _ = conn.Close() }()
+	<-w.Ready()
+	go func() {
+		r := bufio.NewReader(conn)
+		for answer := []byte(nil); ; {
+			f, err := readLink(r)
+			if err != nil {
+				return
+			}
+			if f.Type != link.Count {
+				continue
+			}
+			if _, err := conn.Write(link.Append(nil, &link.Frame{Type: link.Reply, ID: f.ID, Payload: answer})); err != nil {
+				return
+			}
+			answer = append(answer, 0, 0, 0, 7)
+		}
+	}()
+	for numbers := range 4 {
+		n, err := w.CountGroups(t.Context(), "a", "b")
+		if numbers == 2 {
+			if err != nil || n["a"] != 7 || n["b"] != 7 {
+				t.Errorf("2 numbers: %v, %v", n, err)
+			}
+		} else if !errors.Is(err, worker.ErrPartial) || n["a"] != 0 || n["b"] != 0 {
+			t.Errorf("%d numbers for 2 groups: %v, %v", numbers, n, err)
+		}
+	}
 }
 
 // A gateway whose largest frame is less than what handlers may send is refused, and both logs have both figures.

@@ -44,8 +44,8 @@ type session struct {
 func newSession(l *gwLink, f *link.Frame) (*session, error) {
 	c := link.Read(f.Payload)
 	a := c.Attachment()
-	if c.Bad() {
-		return nil, link.ErrFrame
+	if !c.End() {
+		return nil, badPayload(f)
 	}
 	s := &session{
 		link: l, slot: f.Slot, token: f.Token, remote: a.Remote, listener: a.Listener,

@@ -323,7 +323,7 @@ func parseWorkerHello(b []byte) (h WorkerHello, err error) {
 	h.Loop, h.Weight, h.Window = c.U16(), c.U16(), c.U32()
 	copy(h.ID[:], c.Take(len(h.ID)))
 	h.Name, h.Build = string(c.Bytes()), string(c.Bytes())
-	if c.Bad() || len(c.Rest()) > 0 || h.Role < RoleWorker || h.Role > RolePeer {
+	if !c.End() || h.Role < RoleWorker || h.Role > RolePeer {
 		return h, ErrHello
 	}
 	return h, nil
@@ -346,7 +346,7 @@ func parseGatewayHello(b []byte) (g GatewayHello, err error) {
 	g.MaxFrame = c.U32()
 	g.Heartbeat = time.Duration(c.U16()) * time.Second
 	g.Name, g.Advertise = string(c.Bytes()), string(c.Bytes())
-	if c.Bad() || len(c.Rest()) > 0 || g.Loops == 0 || g.Loop >= g.Loops || g.MaxFrame < HeaderSize {
+	if !c.End() || g.Loops == 0 || g.Loop >= g.Loops || g.MaxFrame < HeaderSize {
 		return g, ErrHello
 	}
 	return g, nil

@@ -131,6 +131,9 @@ func Read(payload []byte) Cursor { return Cursor{b: payload} }
 // Bad reports whether a part was cut short.
 func (c *Cursor) Bad() bool { return c.bad }
 
+// End reports whether all of the payload has been read, and no part was cut short.
+func (c *Cursor) End() bool { return !c.bad && len(c.b) == 0 }
+
 // Rest is what has not been read yet.
 func (c *Cursor) Rest() []byte { return c.b }
 
