@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -189,4 +190,26 @@ func TestAHalfClosedClientReadsSlowly(t *testing.T) {
 			t.Errorf("it hears %d bytes of %d", len(got), len(want))
 		}
 	})
+}
+
+// A client whose connection has ended just before it is closed, for its last message did not fit, is gone, and nothing of it is left that a drain would wait for.
+func TestWhoIsBrokenDoesNotLeave(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"text", "ws"} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRush(t, Config{}, window)
+			c := r.client(format)
+			c.Limit(1)
+			big := make([]byte, 10<<20) // what may wait for it is 16 MiB
+			_, _ = rand.NewChaCha8([32]byte{}).Read(big)
+			if big = bytes.ReplaceAll(big, []byte("\n"), []byte("x")); !c.s.deliver(big, 0, engine.Class{}) {
+				t.Fatal("it does not take the first message")
+			}
+			c.s.kick(&link.Frame{Type: link.Kick, Flags: link.FlagLast, Payload: big})
+			r.turn(10)
+			if r.l.leaving != 0 || r.l.clients() != 0 || r.l.stats.Closed != 1 {
+				t.Errorf("%s: %d leave, %d are there, %d were closed", format, r.l.leaving, r.l.clients(), r.l.stats.Closed)
+			}
+		})
+	}
 }
