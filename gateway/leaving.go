@@ -73,8 +73,11 @@ type leaving struct {
 	timer  engine.Timer
 }
 
-// seeOff ends what is between the client and its connection.
+// seeOff ends what is between the client and its connection, unless that has ended already: its last words may have been too much for it.
 func (s *session) seeOff(reason link.Reason) {
+	if s.conn.Closed() {
+		return
+	}
 	v := &leaving{loop: s.loop, conn: s.conn, reason: reason}
 	v.timer.Target = v
 	v.ws = s.webSocket()

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -189,4 +190,34 @@ func TestAHalfClosedClientReadsSlowly(t *testing.T) {
 			t.Errorf("it hears %d bytes of %d", len(got), len(want))
 		}
 	})
+}
+
+// A client whose connection has ended just before it is closed, for its last message did not fit or it was to be cut at once, is gone, and nothing of it is left that a drain would
+// wait for.
+func TestWhoIsBrokenDoesNotLeave(t *testing.T) {
+	t.Parallel()
+	big := make([]byte, 10<<20) // what may wait for a client is 16 MiB
+	_, _ = rand.NewChaCha8([32]byte{}).Read(big)
+	big = bytes.ReplaceAll(big, []byte("\n"), []byte("x"))
+	for name, breaks := range map[string]func(*session){
+		"too much": func(s *session) {
+			s.deliver(big, 0, engine.Class{})
+			s.deliver(big, 0, engine.Class{})
+		},
+		"cut": func(s *session) { s.destroy(link.ReasonKicked) },
+	} {
+		for _, format := range []string{"text", "ws"} {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRush(t, Config{}, window)
+				c := r.client(format)
+				c.Limit(1)
+				breaks(c.s)
+				c.s.end(link.ReasonReplaced)
+				r.turn(10)
+				if r.l.leaving != 0 || r.l.clients() != 0 || r.l.stats.Closed != 1 {
+					t.Errorf("%s, %s: %d leave, %d are there, %d were closed", name, format, r.l.leaving, r.l.clients(), r.l.stats.Closed)
+				}
+			})
+		}
+	}
 }

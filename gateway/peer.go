@@ -121,7 +121,7 @@ func (l *loop) relay(o origin, f *link.Frame) {
 // spread passes a command on to all other gateways.
 func (l *loop) spread(o origin, f *link.Frame) {
 	far := *f
-	far.Flags &^= link.FlagFar
+	far.Flags &^= link.FlagFar | link.FlagResult // the answer is of the gateway that is asked
 	for _, p := range l.peers {
 		p.push(o, &far)
 	}

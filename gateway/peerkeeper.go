@@ -31,8 +31,10 @@ func (p *peer) keep(ctx context.Context) {
 		k := &outLink{peer: p, ended: make(chan struct{})}
 		err := p.dial(ctx, k)
 		if err == nil {
-			wait, told = firstRedial, time.Time{}
-			<-k.ended
+			opened := time.Now()
+			if <-k.ended; time.Since(opened) > lastRedial { // else there is something wrong with it
+				wait, told = firstRedial, time.Time{}
+			}
 		} else if ctx.Err() == nil && time.Since(told) > tellUnmet {
 			told = time.Now()
 			p.loop.g.log.Warn("no link to another gateway: trying on", "gateway", p.id, "addr", *p.addr.Load(), "loop", p.loop.index, "err", err)

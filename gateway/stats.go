@@ -35,7 +35,7 @@ type LoopStats struct {
 	Redelivered      uint64            // messages among them
 	Poisoned         uint64            // messages, or comings and goings of clients, that ended each worker that got them and were set aside
 	Relayed          uint64            // commands passed on to other gateways
-	Unreached        uint64            // commands lost that were for another gateway: it was away too long, too much waited for it, or no worker knew it
+	Unreached        uint64            // commands lost that were for another gateway: it was away too long, or is gone and workers still name it, too much waited for it, or no worker knew it
 	Gone             uint64            // commands for clients that were gone: a message to one is not delivered
 	AttrsRefused     uint64            // SETs that had no effect: the client would have had more than 1 MiB of attributes
 	GroupsRefused    uint64            // JOINs that had no effect: the client is in as many groups as Config.MaxGroups and MaxGroupBytes let it

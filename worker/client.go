@@ -145,7 +145,8 @@ func (c *Client) Destroy() error { return c.command(link.Kick, link.FlagNow, nil
 func (c *Client) Bind(uid string) error { return c.bind(uid, 0) }
 
 // BindOnly gives the client a uid and closes all other clients of that uid, at all gateways: the newest connection wins, and of those that bind at the same moment one. It is an
-// effect of the call like any other: what the call has sent to those clients before reaches them first.
+// effect of the call like any other: what the call has sent to those clients before reaches them first. Only where the client is not the call's own, and lives at another gateway, may one
+// at a third gateway be closed before that.
 //
 // Gateways that cannot reach each other for more than 10 s do not hear of each other's bindings (gateway.LoopStats.Unreached): then each may keep a client.
 func (c *Client) BindOnly(uid string) error { return c.bind(uid, link.FlagExclusive) }

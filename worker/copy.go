@@ -45,9 +45,9 @@ func (s *session) refresh(f *link.Frame) error {
 	return nil
 }
 
-// remember is called with mu before the copy changes: a call that fails takes back what its unit would have made so.
+// remember is called with mu before the copy changes by a unit: a call that fails takes back what its unit would have made so.
 func (s *session) remember() {
-	if s.unit != nil && s.undo == nil {
+	if s.undo == nil {
 		k := s.known
 		s.undo = &k
 	}
@@ -74,16 +74,10 @@ func (c *Client) setUID(t link.Type, flags uint8, uid string) error {
 	s.mu.Lock()
 	version := s.known.uidVersion
 	s.mu.Unlock()
-	err := c.change(t, flags, append(binary.BigEndian.AppendUint32(nil, version), uid...))
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.remember()
-	s.known.uid = uid
-	s.known.uidVersion++
-	return nil
+	return c.change(t, flags, append(binary.BigEndian.AppendUint32(nil, version), uid...), func(k *known) {
+		k.uid = uid
+		k.uidVersion++
+	})
 }
 
 // set changes the client's attributes.
@@ -106,37 +100,41 @@ func (c *Client) set(attrs map[string]string, flags uint8) error {
 	if link.AttributesSize(next) > link.MaxAttributes {
 		return ErrTooBig
 	}
-	if err := c.change(link.Set, flags, appendVersioned(nil, version, list)); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.remember()
-	if s.known.version != version { // somebody else's change has come meanwhile; the gateway will say what stands
-		next = merged(s.known.attrs, list, merge)
-	}
-	s.known.attrs = next
-	s.known.version++
-	return nil
+	return c.change(link.Set, flags, appendVersioned(nil, version, list), func(k *known) {
+		if k.version != version { // somebody else's change has come meanwhile; the gateway will say what stands
+			next = merged(k.attrs, list, merge)
+		}
+		k.attrs = next
+		k.version++
+	})
 }
 
-// change sends a command that changes what the session has a copy of, down its own link. Called with setting. When that link has ended the
+// change sends a command that changes what the session has a copy of, down its own link, and makes the change in the copy. Called with setting. When that link has ended the
 // client has another session, here or elsewhere, which the gateway tells.
-func (c *Client) change(t link.Type, flags uint8, payload []byte) error {
+func (c *Client) change(t link.Type, flags uint8, payload []byte, apply func(*known)) error {
 	s := c.s
 	var f link.Frame
 	c.address(&f, t, flags|link.FlagOwn)
 	s.mu.Lock()
 	if u := s.unit; u != nil {
-		err := u.add(&f, nil, payload)
-		s.mu.Unlock()
-		return err
-	}
-	s.mu.Unlock()
-	if s.link.plain(&f, nil, payload) == nil {
+		defer s.mu.Unlock()
+		if err := u.add(&f, nil, payload); err != nil {
+			return err
+		}
+		s.remember()
+		apply(&s.known)
 		return nil
 	}
-	return c.command(t, flags, payload)
+	s.mu.Unlock()
+	if s.link.plain(&f, nil, payload) != nil {
+		if err := c.command(t, flags, payload); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	apply(&s.known) // it stands, also when a call has begun meanwhile that fails
+	return nil
 }
 
 // concede takes over the attributes that a comparison has found at the gateway. Changes that the running call has made and not sent would keep them out, and the next comparison
