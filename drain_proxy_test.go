@@ -95,7 +95,7 @@ func TestGatewayDrainsBehindAProxy(t *testing.T) {
 	proxy := startProxy(t, gateway.Addrs["ws"])
 	var mu sync.Mutex
 	handled := make(map[string]int) // by client; guarded by mu
-	startWorker(t, gateway.Addrs["inner"], func() {}, func(c *worker.Client, m worker.Message) {
+	proctest.StartWorker(t, gateway.Addrs["inner"], func() {}, func(c *worker.Client, m worker.Message) {
 		name, _, _ := bytes.Cut(m.Data, []byte(" "))
 		mu.Lock()
 		handled[string(name)]++

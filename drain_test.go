@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"slices"
@@ -23,26 +22,6 @@ import (
 	"sluice/internal/proctest"
 	"sluice/worker"
 )
-
-// startWorker runs a handler for a gateway, in this process, until the test ends. release lets what blocks in it go, at the end.
-func startWorker(t *testing.T, inner string, release func(), h worker.HandlerFunc) {
-	t.Helper()
-	w, err := worker.New(worker.Config{Gateways: []string{inner}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), DrainTimeout: time.Second}, h)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx) }()
-	t.Cleanup(func() {
-		release()
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	<-w.Ready()
-}
 
 // leaver is a client that keeps some messages in flight until it is told to go.
 type leaver struct {
@@ -127,7 +106,7 @@ func TestGatewayDrains(t *testing.T) {
 		"--reactors", "2", "--drain-pace", strconv.Itoa(pace), "--drain-for", "30s")
 	var mu sync.Mutex
 	handled := make(map[string]int) // by client; guarded by mu
-	startWorker(t, gateway.Addrs["inner"], func() {}, func(c *worker.Client, m worker.Message) {
+	proctest.StartWorker(t, gateway.Addrs["inner"], func() {}, func(c *worker.Client, m worker.Message) {
 		name, _, _ := bytes.Cut(m.Data, []byte(" "))
 		mu.Lock()
 		handled[string(name)]++
@@ -188,7 +167,7 @@ func blocked(t *testing.T, args ...string) (*proctest.Process, *bufio.Reader) {
 	t.Helper()
 	gateway := proctest.Start(t, nil, proctest.Build(t), append([]string{"gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0"}, args...)...)
 	inside, release := make(chan struct{}), make(chan struct{})
-	startWorker(t, gateway.Addrs["inner"], func() { close(release) }, func(*worker.Client, worker.Message) {
+	proctest.StartWorker(t, gateway.Addrs["inner"], func() { close(release) }, func(*worker.Client, worker.Message) {
 		close(inside)
 		<-release
 	})

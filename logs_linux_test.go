@@ -87,7 +87,7 @@ func unread(t *testing.T, args ...string) (gateway *proctest.Process, log *os.Fi
 // echoing is a client of a gateway that has a worker in this process.
 func echoing(t *testing.T, gateway *proctest.Process) net.Conn {
 	t.Helper()
-	startWorker(t, gateway.Addrs["inner"], func() {}, func(c *worker.Client, m worker.Message) {
+	proctest.StartWorker(t, gateway.Addrs["inner"], func() {}, func(c *worker.Client, m worker.Message) {
 		_ = c.Send(m)
 	})
 	return dialTCP(t, gateway.Addrs["text"])
@@ -161,7 +161,7 @@ func TestUnreadLogAtTheEnd(t *testing.T) {
 		t.Parallel()
 		gateway, _ := unread(t, "--drain-for", "10m")
 		inside, release := make(chan struct{}), make(chan struct{})
-		startWorker(t, gateway.Addrs["inner"], func() { close(release) }, func(*worker.Client, worker.Message) {
+		proctest.StartWorker(t, gateway.Addrs["inner"], func() { close(release) }, func(*worker.Client, worker.Message) {
 			close(inside)
 			<-release
 		})

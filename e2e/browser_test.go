@@ -1,0 +1,87 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"sluice/internal/proctest"
+)
+
+// openBrowser starts Chromium, and returns the window that it has. Where there is none the test is skipped.
+func openBrowser(t *testing.T) context.Context {
+	t.Helper()
+	path := need(t, "chromium", "chromium-browser", "google-chrome")
+	allocator, free := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))...)
+	ctx, shut := chromedp.NewContext(allocator)
+	inBrowser(t, ctx, chromedp.Navigate("about:blank")) // starts the browser, which lives as long as this context
+	ctx, cancel := context.WithTimeout(ctx, clientWithin)
+	t.Cleanup(func() {
+		cancel()
+		shut()
+		free()
+	})
+	return ctx
+}
+
+func inBrowser(t *testing.T, tab context.Context, steps ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	if err := chromedp.Do(tab, steps...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// promised opens the gateway's own page, and returns what a call of whatwg.js in it comes to.
+func promised[T any](t *testing.T, tab context.Context, addr, call string) T {
+	t.Helper()
+	script, err := os.ReadFile(clientsDir + "/whatwg.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inBrowser(t, tab, chromedp.Navigate("http://"+addr+"/"))
+	result, err := chromedp.Run(tab, chromedp.Evaluate[T]("{"+string(script)+";"+call+"}", chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+func talkInBrowser(t *testing.T, tab context.Context, addr string) visit {
+	t.Helper()
+	return promised[visit](t, tab, addr, fmt.Sprintf("talk(WebSocket, 'ws://%s')", addr))
+}
+
+func leaveInBrowser(t *testing.T, tab context.Context, addr, name string, n int) []departure {
+	t.Helper()
+	return promised[[]departure](t, tab, addr, fmt.Sprintf("leave(WebSocket, 'ws://%s', %q, %d)", addr, name, n))
+}
+
+// testPageBehindNginx has two people chat in windows of Chromium, by the page that nginx has below a path of its own.
+func testPageBehindNginx(t *testing.T, bin string) {
+	need(t, "chromium", "chromium-browser", "google-chrome")
+	addr := startNginx(t, proctest.Start(t, nil, bin, "chat", "--listen", "ws://127.0.0.1:0"))
+	shows := func(selector, text string) chromedp.Action[chromedp.Void] {
+		return chromedp.Poll[chromedp.Void](fmt.Sprintf(`document.querySelector(%q)?.textContent.includes(%q)`, selector, text),
+			chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))
+	}
+	logIn := func(name string) context.Context {
+		tab := openBrowser(t)
+		inBrowser(t, tab, chromedp.Navigate("http://"+addr+"/some/path/"), chromedp.WaitEnabled(chromedp.CSS("#login-button")),
+			chromedp.SetValue(chromedp.CSS("#login-name"), name), chromedp.Click(chromedp.CSS("#login-button")), shows("#title", "lobby"))
+		return tab
+	}
+	say := func(text string) chromedp.Action[chromedp.Void] {
+		return chromedp.Steps(chromedp.SendKeys(chromedp.CSS("#say-text"), text), chromedp.Click(chromedp.CSS("#say-button")))
+	}
+	ada, bob := logIn("Ada"), logIn("Bob")
+	inBrowser(t, ada, shows("#users", "Bob"), say("good evening"))
+	inBrowser(t, bob, shows("#messages", "good evening"), say("to you too"))
+	inBrowser(t, ada, shows("#messages", "to you too"))
+}

@@ -1,0 +1,31 @@
+package proctest
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"sluice/worker"
+)
+
+// StartWorker runs a handler for a gateway, in this process, until the test ends. release lets what blocks in it go, at the end.
+func StartWorker(tb testing.TB, inner string, release func(), h worker.HandlerFunc) {
+	tb.Helper()
+	w, err := worker.New(worker.Config{Gateways: []string{inner}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), DrainTimeout: time.Second}, h)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	tb.Cleanup(func() {
+		release()
+		cancel()
+		if err := <-done; err != nil {
+			tb.Error(err)
+		}
+	})
+	<-w.Ready()
+}
