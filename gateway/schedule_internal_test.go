@@ -228,7 +228,7 @@ func (w *world) calm() {
 	for _, c := range w.clients {
 		c.peer.Limit(1 << 20)
 	}
-	for range 400 {
+	for round := range 400 {
 		if w.healthy() == nil {
 			w.addWorker()
 		}
@@ -237,6 +237,9 @@ func (w *world) calm() {
 		}
 		for _, v := range w.workers {
 			v.leaveIfDrained()
+		}
+		if w.bold && round < 20 && w.rng.IntN(4) == 0 {
+			w.somePeering((*simPeering).cut) // most of what is for other gateways is done now
 		}
 		for _, x := range w.peerings {
 			x.dial()
