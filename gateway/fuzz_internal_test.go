@@ -28,7 +28,7 @@ func small(t testing.TB, url string) (*world, *listener) {
 	if err := cfg.setDefaults(); err != nil {
 		t.Fatal(err)
 	}
-	g := &Gateway{cfg: cfg, log: cfg.Logger, engine: sim.Engine(), keys: maphash.MakeSeed(), grumble: xrate.NewLimiter(1, 5), pages: make(chan struct{}, 1), buffers: new(bytebufferpool.Pool)}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, engine: sim.Engine(), keys: maphash.MakeSeed(), complain: xrate.NewLimiter(1, 5), grumble: xrate.NewLimiter(1, 5), pages: make(chan struct{}, 1), buffers: new(bytebufferpool.Pool)}
 	g.peerCtx, g.stopPeers = context.WithCancel(context.Background())
 	g.stopPeers() // nobody is dialled
 	for i, el := range sim.Engine().Loops() {
@@ -73,6 +73,8 @@ func FuzzLink(f *testing.F) {
 		about(link.Send, ann, 0, []byte("x")), about(link.Send, bob, link.FlagResult, []byte("x")), about(link.Kick, ann, link.FlagLast, []byte("x")),
 		about(link.Bind, bob, link.FlagExclusive, []byte("\x00\x00\x00\x00u")), about(link.Join, ann, 0, []byte("g")), about(link.Set, ann, link.FlagMerge, attrs),
 		link.Append(nil, &link.Frame{Type: link.Publish, Flags: link.FlagResult, Code: link.TargetGroups, Payload: append(link.AppendIDs(link.AppendList(nil, []string{"g"}), []link.ClientID{bob}), 'x')}),
+		link.Append(nil, &link.Frame{Type: link.Publish, Slot: 2, Payload: append(link.AppendIDs(link.AppendList[string](nil, nil), nil), 'x')}),
+		link.Append(nil, &link.Frame{Type: link.Count, Slot: 48, Payload: link.AppendList[string](nil, nil)}), // the slot says nothing
 		link.Append(nil, &link.Frame{Type: link.Count, Code: link.TargetUIDs, Payload: link.AppendList(nil, []string{"u"})}),
 		link.Append(nil, &link.Frame{Type: link.Select, Payload: append([]byte{7, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0}, link.AppendList[string](nil, nil)...)}),
 		link.Append(nil, &link.Frame{Type: link.Relay, Slot: 9, Payload: about(link.Send, ann, 0, []byte("x"))}),
@@ -94,11 +96,43 @@ func FuzzLink(f *testing.F) {
 		worker.HangUp()
 		w.gates[0].sim.Settle()
 		w.check()
-		for i, c := range clients {
-			if c.Take(); c.Closed() && sessions[i].reason != link.ReasonKicked && sessions[i].reason != link.ReasonReplaced {
-				t.Fatalf("client %d is gone: %v", i, sessions[i].reason)
-			}
+		stay(t, clients, sessions)
+	})
+}
+
+// stay checks that clients are there but for those that were kicked, replaced or not let in.
+func stay(t *testing.T, clients []*engine.SimPeer, sessions []*session) {
+	t.Helper()
+	for i, c := range clients {
+		s := sessions[i]
+		if c.Take(); c.Closed() && s.reason != link.ReasonKicked && s.reason != link.ReasonReplaced && s.entry != rejected {
+			t.Fatalf("client %d is gone: %v", i, s.reason)
 		}
+	}
+}
+
+// Whatever comes down the link of another gateway: the same.
+func FuzzPeer(f *testing.F) {
+	publish := link.Append(nil, &link.Frame{Type: link.Publish, Payload: append(link.AppendIDs(link.AppendList[string](nil, nil), nil), 'x')})
+	evict := link.Append(nil, &link.Frame{Type: link.Evict, Slot: 48, Payload: link.AppendEvict(nil, "u", link.Claim{Time: 1 << 63})})
+	for i, inner := range [][]byte{publish, evict, link.Append(nil, &link.Frame{Type: link.Count, Payload: []byte{0, 0}})} {
+		f.Add(link.Append(nil, &link.Frame{Type: link.Relay, Token: uint64(i + 1), Payload: inner}), uint16(20*i))
+	}
+	f.Add(link.Append(nil, &link.Frame{Type: link.Ping, ID: 3, Token: 1 << 63}), uint16(9))
+	f.Add(link.Append(nil, &link.Frame{Type: link.Confirm, Token: 1}), uint16(9))
+	f.Fuzz(func(t *testing.T, in []byte, cut uint16) {
+		w, lis := small(t, "frame://127.0.0.1:0")
+		_, clients, sessions := party(w, lis)
+		sim := w.gates[0].sim
+		other := sim.Open(0, netip.AddrPort{}, newInLink(lis.g.loops[0], link.WorkerHello{Role: link.RolePeer, ID: [16]byte{3: 9}}), engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10})
+		other.Send(in)
+		other.Read(1 + int(cut))
+		sim.Settle()
+		w.check()
+		other.HangUp()
+		sim.Settle()
+		w.check()
+		stay(t, clients, sessions)
 	})
 }
 

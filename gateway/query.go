@@ -50,11 +50,12 @@ func numbers(f *link.Frame) int {
 // everywhere carries out a command that concerns all loops: here, and passed on to the others when it came by a link of this loop. Of a Publish or Dissolve the slot may name the one
 // loop that is to do its share: a worker's plain commands go to each loop by itself, in order with what else it sends there.
 func (l *loop) everywhere(o origin, f *link.Frame) {
-	if only := uint8(f.Slot - 1); f.Slot > 0 && only != l.index {
+	only, one := onlyLoop(f)
+	if one && only != l.index {
 		l.passOrPause(only, o, f, o.serial)
 		return
 	}
-	if f.Slot > 0 || o.kind == notePart || o.loop != l.index {
+	if one || o.kind == notePart || o.loop != l.index {
 		l.share(o, f)
 		return
 	}
@@ -76,6 +77,12 @@ func (l *loop) everywhere(o origin, f *link.Frame) {
 	l.share(part, f)
 }
 
+// onlyLoop is the one loop that a command is for, where it is not for all.
+func onlyLoop(f *link.Frame) (loop uint8, one bool) {
+	one = f.Slot > 0 && (f.Type == link.Publish || f.Type == link.Dissolve)
+	return uint8(f.Slot - 1), one
+}
+
 // share carries out this loop's share of a command that concerns all.
 func (l *loop) share(o origin, f *link.Frame) {
 	l.rows = l.rows[:0]
@@ -90,7 +97,7 @@ func (l *loop) share(o origin, f *link.Frame) {
 		c := link.Read(f.Payload)
 		l.rows = l.members.Count(f.Code, readList(&c), l.rows)
 	}
-	if o.kind == notePart || f.Slot > 0 && f.Has(link.FlagResult) {
+	if _, one := onlyLoop(f); o.kind == notePart || one && f.Has(link.FlagResult) {
 		l.answer(o, &link.Frame{ID: f.ID, Payload: l.rows})
 	}
 }
