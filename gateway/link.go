@@ -14,6 +14,7 @@ type workerLink struct {
 	loop  *loop
 	hello link.WorkerHello
 
+	liveness
 	conn     *engine.Conn
 	serial   uint32
 	sent     link.Sent
@@ -29,10 +30,6 @@ type workerLink struct {
 	ahead    bool     // a window waits for credit: nothing large is inflated for it
 	stalls   bool     // clients of it may have stalled since it had credit last
 	timer    engine.Timer
-	rest     int  // bytes of a frame that has not come whole
-	came     int  // bytes since the last heartbeat
-	heard    bool // since the last heartbeat: a frame, or as much of one as a live peer sends
-	asked    bool // a ping is unanswered
 	crowd    bool // takes no more clients before half of what waits for it has gone
 	pressing bool // it has filled another loop's inbox, and is not read until that is empty
 	crams    int  // outboxes that it has filled, and is not read until they have room
@@ -81,7 +78,6 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 
 // OnData implements engine.Handler: all frames of one read, then those that waited for the credit they gave back.
 func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
-	k.came += len(in) - k.rest
 	taken := 0
 	for !k.over {
 		var f link.Frame
@@ -98,8 +94,7 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 		}
 		taken += n
 	}
-	k.rest = len(in) - taken
-	k.heard = k.heard || taken > 0 || k.came >= slowest
+	k.took(len(in), taken)
 	if k.over {
 		return len(in)
 	}
@@ -345,18 +340,12 @@ func (k *workerLink) end(status link.Status, text string, reason link.Reason) {
 
 // OnTimer implements engine.Expirer: the link's heartbeat.
 func (k *workerLink) OnTimer(*engine.Timer) {
-	switch {
-	case k.heard || k.pressing || k.crams > 0 || k.asked && k.conn.Arrived(): // what is not read cannot be heard
-		k.heard, k.asked = false, false
-		k.send(&link.Frame{Type: link.Pong}) // the worker's ping may stand behind megabytes that it has sent, and would be answered too late
-	case k.asked:
+	send, alive := k.beat(k.pressing || k.crams > 0 || k.asked && k.conn.Arrived())
+	if !alive {
 		k.goAway(link.NoHeartbeat, "nothing heard for two heartbeats")
 		return
-	default:
-		k.asked = true
-		k.send(&link.Frame{Type: link.Ping})
 	}
-	k.came = 0
+	k.send(&link.Frame{Type: send})
 	k.loop.el.Schedule(&k.timer, k.loop.g.cfg.LinkHeartbeat)
 	if k.conn.Buffered() <= k.share { // else the worker does not read, and there is no telling what its handlers hang in
 		k.sent.Age()

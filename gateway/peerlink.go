@@ -10,13 +10,10 @@ import (
 
 // peerLink is what both ends of a link between gateways have in common. It is owned by the loop.
 type peerLink struct {
+	liveness
 	loop  *loop
 	conn  *engine.Conn
 	timer engine.Timer
-	rest  int  // bytes of a frame that has not come whole
-	came  int  // bytes since the last heartbeat
-	heard bool // since the last heartbeat: a frame, or as much of one as a live peer sends
-	asked bool // a ping is unanswered
 	over  bool // what still comes is of no effect
 
 	pressing bool // it has filled another loop's inbox, and is not read until that is empty
@@ -39,7 +36,6 @@ func (k *peerLink) closed() {
 
 // frames hands all whole frames to take, but those that keep the link alive.
 func (k *peerLink) frames(in []byte, take func(*link.Frame) error) (taken int) {
-	k.came += len(in) - k.rest
 	for !k.over {
 		var f link.Frame
 		n, err := link.Next(in[taken:], link.MaxFrame, &f)
@@ -50,7 +46,7 @@ func (k *peerLink) frames(in []byte, take func(*link.Frame) error) (taken int) {
 		case err != nil:
 		case f.Type == link.Ping:
 			k.loop.hearTime(f.Token)
-			k.beat(link.Pong, f.ID)
+			k.tell(link.Pong, f.ID)
 		case f.Type == link.Pong:
 			k.loop.hearTime(f.Token)
 		case f.Type == link.GoAway:
@@ -64,8 +60,7 @@ func (k *peerLink) frames(in []byte, take func(*link.Frame) error) (taken int) {
 		}
 		taken += n
 	}
-	k.rest = len(in) - taken
-	k.heard = k.heard || taken > 0 || k.came >= slowest
+	k.took(len(in), taken)
 	if k.over {
 		return len(in)
 	}
@@ -76,8 +71,8 @@ func (k *peerLink) send(f *link.Frame) {
 	_ = k.conn.Commit(link.Append(k.conn.Begin(len(f.Payload)), f)) // an overflow ends the link by itself
 }
 
-// beat sends what keeps the link alive, and tells the time.
-func (k *peerLink) beat(t link.Type, id uint32) {
+// tell sends what keeps the link alive, and tells the time.
+func (k *peerLink) tell(t link.Type, id uint32) {
 	k.send(&link.Frame{Type: t, ID: id, Token: k.loop.now()})
 }
 
@@ -88,20 +83,15 @@ func (k *peerLink) close(reason link.Reason) {
 
 // OnTimer implements engine.Expirer: the heartbeat.
 func (k *peerLink) OnTimer(*engine.Timer) {
-	switch {
-	case k.over:
+	if k.over {
 		return
-	case k.heard || k.pressing || k.asked && k.conn.Arrived(): // what is not read cannot be heard
-		k.heard, k.asked = false, false
-		k.beat(link.Pong, 0) // a ping may stand behind megabytes that have been sent, or that we do not read
-	case k.asked:
+	}
+	send, alive := k.beat(k.pressing || k.asked && k.conn.Arrived())
+	if !alive {
 		k.close(link.ReasonIdle)
 		return
-	default:
-		k.asked = true
-		k.beat(link.Ping, 0)
 	}
-	k.came = 0
+	k.tell(send, 0)
 	k.loop.el.Schedule(&k.timer, k.loop.g.cfg.LinkHeartbeat)
 }
 
@@ -198,7 +188,7 @@ func (k *inLink) OnOpen(c *engine.Conn) {
 		a.link.close(link.ReasonPeer) // it is broken, and we have not noticed
 	}
 	a.link, k.of = k, a
-	k.beat(link.Pong, 0)
+	k.tell(link.Pong, 0)
 	k.send(&link.Frame{Type: link.Confirm, Token: a.last})
 }
 
