@@ -55,6 +55,10 @@ func (c *client) OnData(conn *engine.Conn, in []byte) int {
 	taken := 0
 	if c.wire == nil {
 		ws, n, err := codec.ReadResponse(in, c.key, c.lane.opts.format(c.id).dialOptions(c.lane.run.deflate))
+		if errors.Is(err, codec.ErrUnavailable) {
+			c.turnedAway(err)
+			return len(in)
+		}
 		if err != nil {
 			c.fail("handshake", err)
 			return len(in)
@@ -111,6 +115,15 @@ func (c *client) OnClose(_ *engine.Conn, reason error) {
 	case errors.Is(reason, errBye):
 		c.lane.run.redial(c)
 	}
+}
+
+// overloaded is what a gateway tells a newcomer that it has no room for, where there is no handshake to refuse (package gateway).
+const overloaded = `{"type":"sluice.overloaded"}`
+
+// turnedAway ends a newcomer that the server has no room for, and has told so: nothing of what it has sent has to arrive.
+func (c *client) turnedAway(err error) {
+	c.accounts = nil
+	c.fail(TurnedAway, err)
 }
 
 func (c *client) fail(kind string, err error) {
@@ -170,6 +183,10 @@ func (c *client) arrived(p []byte) {
 	l := c.lane
 	if len(p) != l.layout.size {
 		if l.overheard(p) {
+			return
+		}
+		if l.opts.shortLived() && string(p) == overloaded {
+			c.turnedAway(errors.New("the server is overloaded"))
 			return
 		}
 		l.changed(fmt.Errorf("a message of %d bytes arrived, and all are of %d", len(p), l.layout.size))

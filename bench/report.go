@@ -114,9 +114,12 @@ func latencyOf(h *hdrhistogram.Histogram) Latency {
 	}
 }
 
+// TurnedAway is the ErrorCount.Kind of newcomers that the server had no room for, and told so.
+const TurnedAway = "turned away"
+
 // ErrorCount is a kind of failure, how often it came and one example.
 type ErrorCount struct {
-	Kind    string `json:"kind"` // dial, handshake, closed, changed, ended: a server process
+	Kind    string `json:"kind"` // dial, handshake, TurnedAway, closed, changed, ended: a server process
 	Count   uint64 `json:"count"`
 	Example string `json:"example"`
 }

@@ -13,6 +13,9 @@ import (
 // ErrRefused is returned when a server answers an upgrade with another status than 101, which the text names.
 var ErrRefused = errors.New("codec: upgrade refused")
 
+// ErrUnavailable is the ErrRefused of a server that takes in nobody at present, status 503.
+var ErrUnavailable = fmt.Errorf("%w for now", ErrRefused)
+
 // DialOptions say what a client asks for.
 type DialOptions struct {
 	Subprotocols []string
@@ -60,6 +63,9 @@ func ReadResponse(in []byte, key string, o *DialOptions) (ws *WebSocket, n int, 
 	}
 	line, headers, _ := strings.Cut(string(in[:end]), "\r\n")
 	if proto, status, _ := strings.Cut(line, " "); proto != "HTTP/1.1" || status != "101" && !strings.HasPrefix(status, "101 ") {
+		if strings.HasPrefix(status+" ", "503 ") {
+			return nil, 0, fmt.Errorf("%w: %q", ErrUnavailable, line)
+		}
 		return nil, 0, fmt.Errorf("%w: %q", ErrRefused, line)
 	}
 	var r Request

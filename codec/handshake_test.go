@@ -290,6 +290,9 @@ func TestReadResponse(t *testing.T) {
 			t.Errorf("%d bytes of %d, error %v\n%s", n, len(in)+2, err, in)
 		}
 	}
+	if _, _, err := ReadResponse([]byte("HTTP/1.1 503 Service Unavailable\r\n\r\n"), key, o); !errors.Is(err, ErrUnavailable) || !errors.Is(err, ErrRefused) {
+		t.Errorf("503: %v", err)
+	}
 	if _, _, err := ReadResponse([]byte("HTTP/1.1 403 Forbidden\r\n\r\n"), key, o); !errors.Is(err, ErrRefused) {
 		t.Errorf("403: %v", err)
 	}

@@ -76,6 +76,7 @@ func (o *Options) setup() setup {
 
 // round makes load for a while and gives an account of it.
 func (s *soak) round(ctx context.Context) error {
+	before := s.fleet.usages()
 	loads := s.o.loads()
 	reports := make([]*bench.Report, len(loads))
 	var all errgroup.Group
@@ -96,7 +97,8 @@ func (s *soak) round(ctx context.Context) error {
 	if err := all.Wait(); err != nil {
 		return err
 	}
-	r := round{reports, s.fleet.usages(), s.watch.take()}
+	state := s.settled(ctx, before)
+	r := round{time.Since(s.began), reports, state, s.watch.take()}
 	s.rounds = append(s.rounds, r)
 	s.print(r)
 	return nil

@@ -63,6 +63,7 @@ type soak struct {
 	fleet  *fleet
 	watch  *watch
 	bound  int // bytes that a gateway may hold
+	began  time.Time
 	rounds []round
 	failed bool
 	over   bool // a gateway holds more
@@ -70,6 +71,7 @@ type soak struct {
 
 // round is what one account says.
 type round struct {
+	end   time.Duration // since the beginning
 	loads []*bench.Report
 	state []usage
 	most  []int // bytes that each gateway has held
@@ -89,6 +91,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	s.began = time.Now()
 	beside, stop := context.WithCancel(ctx)
 	var faults errgroup.Group
 	faults.Go(func() error { return s.disturb(beside) })
@@ -130,7 +133,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // print is a round's line, and one for each thing that is wrong.
 func (s *soak) print(r round) {
-	line := fmt.Sprintf("%8s ", (time.Duration(len(s.rounds)) * s.o.Round).Round(time.Second))
+	line := fmt.Sprintf("%8s ", r.end.Round(time.Second))
 	for _, load := range r.loads {
 		line += fmt.Sprintf(" %s %d", load.Options.Label, load.Audit.Received)
 		if wrong := wrong(load); wrong == "" {
@@ -142,6 +145,9 @@ func (s *soak) print(r round) {
 	}
 	line += " " + s.fleet.done()
 	for _, load := range r.loads {
+		if n := turnedAway(load); n > 0 {
+			line += fmt.Sprintf(", %d %s turned away", n, load.Options.Label)
+		}
 		if load.Slow != nil {
 			line += fmt.Sprintf(", %d slow readers cut", load.Slow.Cut)
 		}
@@ -172,12 +178,24 @@ func wrong(r *bench.Report) string {
 		}
 	}
 	for _, e := range r.Errors {
-		what = append(what, fmt.Sprintf("%d times %s: %s", e.Count, e.Kind, e.Example))
+		if e.Kind != bench.TurnedAway || e.Count > a.Received { // a gateway that is overloaded for a moment may, and must say so
+			what = append(what, fmt.Sprintf("%d times %s: %s", e.Count, e.Kind, e.Example))
+		}
 	}
 	if a.Received == 0 {
 		what = append(what, "nothing arrived")
 	}
 	return strings.Join(what, ", ")
+}
+
+// turnedAway is how many newcomers a load had turned away.
+func turnedAway(r *bench.Report) uint64 {
+	for _, e := range r.Errors {
+		if e.Kind == bench.TurnedAway {
+			return e.Count
+		}
+	}
+	return 0
 }
 
 // verdict sums up.

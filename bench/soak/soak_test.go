@@ -32,6 +32,8 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		"echo 5 FAILED (2 lost, 1 reordered)":          {Audit: bench.Audit{Received: 5, Lost: 2, Reordered: 1}},
 		"echo 5 FAILED (3 duplicated)":                 {Audit: bench.Audit{Received: 5, Duplicated: 3}},
 		"echo 5 FAILED (1 times closed: EOF)":          {Audit: bench.Audit{Received: 5}, Errors: []bench.ErrorCount{{Kind: "closed", Count: 1, Example: "EOF"}}},
+		"echo 5 ok, no faults, 2 echo turned away":     {Audit: bench.Audit{Received: 5}, Errors: []bench.ErrorCount{{Kind: bench.TurnedAway, Count: 2, Example: "503"}}},
+		"echo 5 FAILED (6 times turned away: 503)":     {Audit: bench.Audit{Received: 5}, Errors: []bench.ErrorCount{{Kind: bench.TurnedAway, Count: 6, Example: "503"}}},
 		"echo 0 FAILED (nothing arrived)":              {},
 		"echo 5 FAILED (7 changed, 8 unexpected), no ": {Audit: bench.Audit{Received: 5, Changed: 7, Unexpected: 8}},
 	} {

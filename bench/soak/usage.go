@@ -1,10 +1,12 @@
 package soak
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"sluice/internal/child"
 	"sluice/internal/proc"
@@ -28,6 +30,25 @@ func (f *fleet) usages() (all []usage) {
 		all = append(all, usageOf(fmt.Sprintf("worker-%d", i+1), p, false))
 	}
 	return all
+}
+
+// Closing the clients of a round takes a gateway a while.
+const (
+	settleWithin = 5 * time.Second
+	settleEvery  = 20 * time.Millisecond
+)
+
+// settled are the usages once the gateways hold hardly more descriptors than before, or after settleWithin.
+func (s *soak) settled(ctx context.Context, before []usage) []usage {
+	for end := time.Now().Add(settleWithin); ; {
+		now, more := s.fleet.usages(), false
+		for i, u := range now {
+			more = more || u.lasting && u.descriptors > before[i].descriptors+moreDescriptors/4 // links come and go
+		}
+		if !more || time.Now().After(end) || !pause(ctx, settleEvery) {
+			return now
+		}
+	}
 }
 
 func usageOf(name string, p *child.Process, lasting bool) usage {

@@ -1,0 +1,63 @@
+package bench_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"sluice/bench"
+)
+
+// A newcomer that is turned away, and told so, is a failure by that name: nothing of it is lost, changed or closed.
+func TestTurnedAway(t *testing.T) {
+	t.Parallel()
+	for codec, refuse := range map[bench.Codec]func(net.Conn){
+		bench.Text: func(nc net.Conn) { _, _ = io.WriteString(nc, `{"type":"sluice.overloaded"}`+"\n") },
+		bench.WebSocket: func(nc net.Conn) {
+			_, _ = bufio.NewReader(nc).ReadString('\n')
+			_, _ = io.WriteString(nc, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+		},
+	} {
+		t.Run(string(codec), func(t *testing.T) {
+			t.Parallel()
+			r, err := bench.Run(t.Context(), bench.Options{
+				Mode: bench.Connect, Codec: codec, Targets: []string{serve(t, refuse)}, Conns: 2, Warmup: -1, Window: 200 * time.Millisecond,
+			}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a := r.Audit; !a.Clean() || a.Expected > 0 || len(r.Errors) != 1 || r.Errors[0].Kind != bench.TurnedAway || r.Errors[0].Count == 0 || !r.Verdict.Failed {
+				t.Errorf("%+v, %+v, %+v", a, r.Errors, r.Verdict)
+			}
+		})
+	}
+}
+
+// serve has each connection of a new server handled, and is its address. A connection is closed by its client, after the handler.
+func serve(t *testing.T, handle func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	t.Cleanup(func() { _ = l.Close(); <-done })
+	go func() {
+		defer close(done)
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = nc.Close() }()
+				handle(nc)
+				_, _ = io.Copy(io.Discard, nc)
+			}()
+		}
+	}()
+	return fmt.Sprint(l.Addr())
+}
