@@ -25,7 +25,7 @@ slowly or not at all. Meanwhile it kills, freezes and replaces workers, and cuts
 
 It begins with a table of what a gateway may hold, computed from its limits and the load. Each round ends with a line: the audit of its messages, the faults so
 far, the most that each gateway has held, and what each process holds. It ends with exit code 1 when a message was lost, duplicated, reordered or changed, a
-client that reads was disconnected, a gateway held more than it may, or memory or descriptors grow.`,
+client that reads was disconnected, more newcomers were turned away than answered, a gateway held more than it may, or memory or descriptors grow.`,
 		Example: `  sluice bench soak                          for ten minutes
   sluice bench soak --for 8h --log soak.log  over night, with what the processes logged
   sluice bench soak --calm                   the same load without faults

@@ -120,9 +120,11 @@ func (c *client) OnClose(_ *engine.Conn, reason error) {
 // overloaded is what a gateway tells a newcomer that it has no room for, where there is no handshake to refuse (package gateway).
 const overloaded = `{"type":"sluice.overloaded"}`
 
-// turnedAway ends a newcomer that the server has no room for, and has told so: nothing of what it has sent has to arrive.
+// turnedAway ends a newcomer that the server has no room for, and has told so: nothing of what it has sent has to arrive, if it came for a while only.
 func (c *client) turnedAway(err error) {
-	c.accounts = nil
+	if c.lane.opts.shortLived() {
+		c.accounts = nil
+	}
 	c.fail(TurnedAway, err)
 }
 
@@ -185,7 +187,7 @@ func (c *client) arrived(p []byte) {
 		if l.overheard(p) {
 			return
 		}
-		if l.opts.shortLived() && string(p) == overloaded {
+		if string(p) == overloaded {
 			c.turnedAway(errors.New("the server is overloaded"))
 			return
 		}

@@ -337,7 +337,7 @@ func (g *generator) each(f func(*lane)) {
 	var done sync.WaitGroup
 	for _, l := range g.lanes {
 		done.Add(1)
-		if l.loop.Post(func() { f(l); done.Done() }) != nil {
+		if l.loop.Post(func() { defer done.Done(); f(l) }) != nil {
 			done.Done() // stopped
 		}
 	}

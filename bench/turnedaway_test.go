@@ -2,24 +2,24 @@ package bench_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"sluice/bench"
+	"sluice/internal/proctest"
 )
 
 // A newcomer that is turned away, and told so, is a failure by that name: nothing of it is lost, changed or closed.
 func TestTurnedAway(t *testing.T) {
 	t.Parallel()
 	for codec, refuse := range map[bench.Codec]func(net.Conn){
-		bench.Text: func(nc net.Conn) { _, _ = io.WriteString(nc, `{"type":"sluice.overloaded"}`+"\n") },
-		bench.WebSocket: func(nc net.Conn) {
-			_, _ = bufio.NewReader(nc).ReadString('\n')
-			_, _ = io.WriteString(nc, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-		},
+		bench.Text:      func(nc net.Conn) { _, _ = io.WriteString(nc, `{"type":"sluice.overloaded"}`+"\n") },
+		bench.WebSocket: refuse,
 	} {
 		t.Run(string(codec), func(t *testing.T) {
 			t.Parallel()
@@ -34,6 +34,51 @@ func TestTurnedAway(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Somebody who is turned away when coming back, in a mode in which people stay, is reported too, and the run ends.
+func TestTurnedAwayOnReturn(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0")
+	proctest.Start(t, nil, bin, "bench", "serve", "--worker", "--gateway", gateway.Addrs["inner"])
+	const conns = 40
+	var came atomic.Int32
+	addr := serve(t, func(nc net.Conn) {
+		if came.Add(1) > conns {
+			refuse(nc)
+			return
+		}
+		to, err := net.Dial("tcp", gateway.Addrs["ws"])
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		go func() { _, _ = io.Copy(nc, to); _ = nc.Close() }()
+		_, _ = io.Copy(to, nc)
+		_ = to.Close()
+	})
+	ctx, enough := context.WithCancel(t.Context())
+	defer enough()
+	r, err := bench.Run(ctx, bench.Options{
+		Mode: bench.Chat, Codec: bench.WebSocket, Targets: []string{addr}, Conns: conns, RoomSize: 8, Think: time.Millisecond, Warmup: -1, Window: 20 * time.Second, Drain: -1,
+	}, func(m bench.Moment) {
+		if m.Errors > 0 {
+			enough()
+		}
+	})
+	if r == nil {
+		t.Fatal(err)
+	}
+	if len(r.Errors) != 1 || r.Errors[0].Kind != bench.TurnedAway || !r.Verdict.Failed {
+		t.Errorf("%d reconnected: %+v, %+v", r.Acts.Reconnected, r.Errors, r.Verdict)
+	}
+}
+
+// refuse answers an upgrade by 503.
+func refuse(nc net.Conn) {
+	_, _ = bufio.NewReader(nc).ReadString('\n')
+	_, _ = io.WriteString(nc, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
 // serve has each connection of a new server handled, and is its address. A connection is closed by its client, after the handler.
