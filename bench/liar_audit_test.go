@@ -3,8 +3,9 @@ package bench_test
 import (
 	"context"
 	"fmt"
-	"slices"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,25 +16,26 @@ import (
 
 // loads are the runs that lies are told in, one for each mode but chat (TestLiarChat) and idle, in which nothing is said.
 var loads = []bench.Options{
-	{Mode: bench.Echo, Conns: 6, Rate: 2000},
-	{Mode: bench.Churn, Conns: 12, PerConn: 5, InFlight: 2},
-	{Mode: bench.Connect, Conns: 60, Rate: 300},
-	{Mode: bench.Push, Conns: 6, Rate: 1000},
-	{Mode: bench.Rooms, Conns: 10, RoomSize: 4, Rate: 300},
-	{Mode: bench.Broadcast, Conns: 8, Senders: 2, Rate: 150},
+	{Mode: bench.Echo, Conns: 6, Rate: 600},
+	{Mode: bench.Churn, Conns: 6, PerConn: 5, InFlight: 2},
+	{Mode: bench.Connect, Conns: 40, Rate: 200},
+	{Mode: bench.Push, Conns: 6, Rate: 400},
+	{Mode: bench.Rooms, Conns: 10, RoomSize: 4, Rate: 120},
+	{Mode: bench.Broadcast, Conns: 8, Senders: 2, Rate: 50},
 }
 
 // TestLiar tells every lie in every mode: the audit says to the message what has really been done, its figures agree with each other, and the verdict follows.
 func TestLiar(t *testing.T) {
 	t.Parallel()
 	together(t, func(run func(string, func(*testing.T))) {
-		for _, o := range loads {
-			for _, l := range lies {
-				for _, o.Codec = range bench.Codecs {
-					few := o.Mode != bench.Echo && o.Mode != bench.Churn && o.Codec != bench.Text && o.Codec != bench.WebSocket // what codecs differ in has been seen
-					if few || l.codec != nil && !slices.Contains(l.codec, o.Codec) || l.modes != nil && !slices.Contains(l.modes, o.Mode) {
-						continue
-					}
+		for i, o := range loads {
+			for j, l := range lies {
+				codecs := l.codecs(o.Mode)
+				if o.Mode != bench.Echo && o.Mode != bench.Churn && len(codecs) > 0 { // what codecs differ in has been seen
+					codecs = codecs[(i+j)%len(codecs):][:1]
+				}
+				for _, o.Codec = range codecs {
+					o := o
 					run(fmt.Sprintf("%s/%s/%s", o.Mode, o.Codec, l.name), func(t *testing.T) {
 						r, s := lieTo(t, o, l)
 						s.check(t, r)
@@ -70,10 +72,12 @@ func TestLiarMute(t *testing.T) {
 	for _, mode := range []bench.Mode{bench.Push, bench.Rooms, bench.Broadcast, bench.Chat} {
 		t.Run(string(mode), func(t *testing.T) {
 			t.Parallel()
-			s := newLiar(t, mode, bench.Text, lie{mute: 1})
+			o := bench.Options{Mode: mode, Codec: bench.Text, Conns: 4}
+			s := newLiar(t, o, lie{mute: 1})
+			o.Targets = []string{s.ln.Addr().String()}
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
-			r, err := bench.Run(ctx, bench.Options{Mode: mode, Codec: bench.Text, Conns: 4, Targets: []string{s.ln.Addr().String()}}, nil)
+			r, err := bench.Run(ctx, o, nil)
 			if r != nil || err == nil {
 				t.Errorf("%+v, %v", r, err)
 			}
@@ -81,30 +85,56 @@ func TestLiarMute(t *testing.T) {
 	}
 }
 
-// together runs tests beside each other, however many processors there are: what they do most is to wait.
+// atOnce is how many runs are made beside each other: what they do most is to wait.
+const atOnce = 8
+
+// together runs tests beside each other, however many processors there are. An event loop, and a pacer before a message is due, keep one of Go's processors while they wait in the kernel, so
+// that there have to be more of those meanwhile.
 func together(t *testing.T, tests func(run func(name string, test func(*testing.T)))) {
+	defer processors(-2 * atOnce)
+	processors(2 * atOnce)
 	var all errgroup.Group
-	all.SetLimit(12)
+	all.SetLimit(atOnce)
 	tests(func(name string, test func(*testing.T)) {
 		all.Go(func() error { t.Run(name, test); return nil })
 	})
 	_ = all.Wait() // they report their failures themselves
 }
 
-// lieTo makes a short run against a liar, and returns when both are over.
-func lieTo(t *testing.T, o bench.Options, l lie) (*bench.Report, *liar) {
+var changing sync.Mutex // of the number of Go's processors
+
+func processors(more int) {
+	changing.Lock()
+	defer changing.Unlock()
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + more)
+}
+
+// lieTo makes a short run against a liar, and returns when both are over. On a machine that is so busy that nothing was said to lie about, or that the run had to end before all was answered,
+// it makes a longer one.
+func lieTo(t *testing.T, o bench.Options, l lie) (r *bench.Report, s *liar) {
 	t.Helper()
-	s := newLiar(t, o.Mode, o.Codec, l)
-	o.Size, o.Loops, o.Warmup, o.Targets = max(o.Size, 40), max(o.Loops, 1), -1, []string{s.ln.Addr().String()}
-	if o.Window == 0 {
-		o.Window, o.Drain = 250*time.Millisecond, 800*time.Millisecond
+	o.Size, o.Loops, o.Warmup, o.Window, o.Drain = messageSize, 1, -1, 200*time.Millisecond, 500*time.Millisecond
+	for range 4 {
+		s = newLiar(t, o, l)
+		o.Targets = []string{s.ln.Addr().String()}
+		began := time.Now()
+		var err error
+		if r, err = bench.Run(t.Context(), o, nil); err != nil {
+			t.Fatal(err)
+		}
+		waited := time.Since(began) > o.Window+o.Drain
+		s.stop()
+		enough := s.told >= l.least(o.Mode) && r.Messages > 0
+		if enough && !(waited && s.hurried()) {
+			return r, s
+		}
+		if !enough {
+			o.Window *= 3
+		}
+		o.Drain *= 3
 	}
-	r, err := bench.Run(t.Context(), o, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.stop()
-	return r, s
+	t.Fatalf("%d lies were told, and %d messages came in %v", s.told, r.Messages, o.Window)
+	return nil, nil
 }
 
 // check holds the report against what was done.
@@ -134,7 +164,7 @@ func (s *liar) check(t *testing.T, r *bench.Report) {
 		t.Errorf("%d failures, want %d: %+v", failures, want, r.Errors)
 	}
 	wrong := s.lie.adds != (bench.Audit{}) || !s.did.Clean()
-	if r.Verdict.Failed != wrong || wrong && s.told == 0 {
+	if r.Verdict.Failed != wrong {
 		t.Errorf("%d lies were told, and the verdict is %+v", s.told, r.Verdict)
 	}
 	if good := got.Expected - got.Lost - got.Changed; r.Messages > good || r.Latency.Count > int64(good) {

@@ -105,10 +105,8 @@ func (s *liar) checkChat(t *testing.T, r *bench.Report) {
 	if got.Sent != s.did.Sent || got.Received > s.did.Received || s.hangUps == 0 && got.Received != s.did.Received {
 		t.Errorf("%d sent and %d received, of what was %d and %d; %d hung up", got.Sent, got.Received, s.did.Sent, s.did.Received, s.hangUps)
 	}
-	if wrong := s.told > s.doubts; wrong && !r.Verdict.Failed || s.told == 0 && r.Verdict.Failed {
+	wrong := s.lie.adds != (bench.Audit{}) || s.lie.silent != 0
+	if wrong && s.told > s.doubts && !r.Verdict.Failed || !wrong && r.Verdict.Failed {
 		t.Errorf("%d lies were told, and the verdict is %+v", s.told, r.Verdict)
-	}
-	if s.told == 0 && (s.lie.adds != (bench.Audit{}) || s.lie.silent != 0) {
-		t.Error("no lie was told")
 	}
 }

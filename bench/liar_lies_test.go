@@ -10,15 +10,17 @@ import (
 
 // A lie is one thing that a liar does wrong.
 type lie struct {
-	name  string
-	oneIn int                         // of so many deliveries
-	tell  func(*liar, *delivery) bool // makes a delivery go wrong; false: it could not
-	adds  bench.Audit                 // what each adds to the account of a run in which all else is right; Received is what is written
-	fails int                         // failures in Report.Errors for each
-	kind  string                      // of them, where there is one
-	codec []bench.Codec               // that it is for. Nil: all.
-	modes []bench.Mode                // likewise
-	cuts  bool                        // the connection ends with it: only its client knows what it had sent until then
+	name   string
+	oneIn  int                         // of so many deliveries
+	tell   func(*liar, *delivery) bool // makes a delivery go wrong; false: it could not
+	adds   bench.Audit                 // what each adds to the account of a run in which all else is right; Received is what is written
+	fails  int                         // failures in Report.Errors for each
+	kind   string                      // of them, where there is one
+	codec  []bench.Codec               // that it is for. Nil: all.
+	modes  []bench.Mode                // likewise
+	not    []bench.Mode                // that it is not for
+	places bool                        // of a message: there is one for each
+	cuts   bool                        // the connection ends with it: only its client knows what it had sent until then
 
 	mute       int           // of so many connections one is accepted, and hears nothing ever
 	silent     byte          // the command that is not answered, of somebody who has been in a room
@@ -29,20 +31,45 @@ type lie struct {
 	pause      time.Duration // and how long
 }
 
+// messageSize is that of all messages, in bytes.
+const messageSize = 40
+
+// least is how often it has to be told in a run that is to prove something.
+func (l *lie) least(m bench.Mode) int {
+	switch {
+	case l.tell == nil && l.mute == 0 && l.silent == 0:
+		return 0
+	case l.places && m == bench.Echo:
+		return messageSize
+	}
+	return 1
+}
+
+// codecs are those that it is for in a mode.
+func (l *lie) codecs(m bench.Mode) []bench.Codec {
+	switch {
+	case l.modes != nil && !slices.Contains(l.modes, m) || slices.Contains(l.not, m):
+		return nil
+	case l.codec != nil:
+		return l.codec
+	}
+	return bench.Codecs
+}
+
 // lies are all that can be told of the messages of a load, and what an honest report says of each.
 var lies = []lie{
 	{name: "nothing wrong"},
-	{name: "dropped", oneIn: 10, tell: drop, adds: bench.Audit{Lost: 1}},
-	{name: "doubled", oneIn: 10, tell: double, adds: bench.Audit{Duplicated: 1}},
-	{name: "exchanged with the next", oneIn: 10, tell: hold}, // it counts when the next has come; until then it is lost
-	{name: "a byte changed", oneIn: 3, tell: change, adds: bench.Audit{Changed: 1}, fails: 1},
-	{name: "text for binary", oneIn: 10, tell: retype, adds: bench.Audit{Changed: 1}, fails: 1, kind: "changed", codec: []bench.Codec{bench.WebSocket}},
+	{name: "dropped", oneIn: 6, tell: drop, adds: bench.Audit{Lost: 1}},
+	{name: "doubled", oneIn: 6, tell: double, adds: bench.Audit{Duplicated: 1}},
+	{name: "exchanged with the next", oneIn: 6, tell: hold, not: []bench.Mode{bench.Connect}}, // it counts when the next has come; until then it is lost
+	{name: "a byte changed", oneIn: 2, tell: change, adds: bench.Audit{Changed: 1}, fails: 1, places: true},
+	{name: "text for binary", oneIn: 6, tell: retype, adds: bench.Audit{Changed: 1}, fails: 1, kind: "changed", codec: []bench.Codec{bench.WebSocket}},
 	{name: "a line break put in", oneIn: 20, tell: split, adds: bench.Audit{Changed: 1, Unexpected: 1}, fails: 2, kind: "unreadable", codec: []bench.Codec{bench.Text}, modes: []bench.Mode{bench.Echo, bench.Connect, bench.Push, bench.Rooms}},
 	{name: "a line break taken out", oneIn: 1, tell: join, fails: 1, kind: "unreadable", codec: []bench.Codec{bench.Text}, modes: []bench.Mode{bench.Echo, bench.Push, bench.Rooms}}, // two lines become one, which is changed; the other is lost
-	{name: "brought to somebody else", oneIn: 10, tell: misdeliver, adds: bench.Audit{Lost: 1, Unexpected: 1}, modes: []bench.Mode{bench.Echo}},
-	{name: "garbage that nobody sent", oneIn: 10, tell: garbage, adds: bench.Audit{Unexpected: 1}, fails: 1, kind: "unreadable"},
-	{name: "of a stream that does not exist", oneIn: 10, tell: stray, adds: bench.Audit{Unexpected: 1}},
-	{name: "of a sequence that was never sent", oneIn: 10, tell: invent, adds: bench.Audit{Unexpected: 1}},
+	{name: "brought to somebody else", oneIn: 6, tell: misdeliver, adds: bench.Audit{Lost: 1, Unexpected: 1}, modes: []bench.Mode{bench.Echo}},
+	{name: "garbage that nobody sent", oneIn: 6, tell: garbage, adds: bench.Audit{Unexpected: 1}, fails: 1, kind: "unreadable"},
+	{name: "of a stream that does not exist", oneIn: 6, tell: stray, adds: bench.Audit{Unexpected: 1}},
+	{name: "of a sequence that was never sent", oneIn: 6, tell: invent, adds: bench.Audit{Unexpected: 1}},
 	{name: "answered for a while, then not", oneIn: 1, tell: fallSilent, adds: bench.Audit{Lost: 1}},
 	{name: "the last byte never comes", oneIn: 20, tell: stick, adds: bench.Audit{Lost: 1}},
 	{name: "closed in the middle", oneIn: 1, tell: hangUp, adds: bench.Audit{Lost: 1}, fails: 1, kind: "closed", cuts: true},

@@ -3,6 +3,8 @@ package bench_test
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
+	"io"
 	"math/big"
 	"math/rand/v2"
 	"net"
@@ -10,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sluice/bench"
 	"sluice/codec"
@@ -20,12 +24,14 @@ import (
 type liar struct {
 	mode  bench.Mode
 	codec bench.Codec
+	rate  float64 // of the load. 0: a closed loop
 	lie   lie
 	ln    net.Listener
 	began time.Time
 	all   sync.WaitGroup // its goroutines
 
 	mu      sync.Mutex // of all below, and of its peers
+	last    string     // address of who connects last
 	chance  *rand.Rand
 	peers   []*peer
 	uids    map[string]*peer
@@ -39,15 +45,15 @@ type liar struct {
 	hangUps int         // people who hung up and came again
 }
 
-// newLiar starts one.
-func newLiar(t *testing.T, mode bench.Mode, c bench.Codec, l lie) *liar {
+// newLiar starts one for such a load.
+func newLiar(t *testing.T, o bench.Options, l lie) *liar {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &liar{
-		mode: mode, codec: c, lie: l, ln: ln, began: time.Now(),
+		mode: o.Mode, codec: o.Codec, rate: o.Rate, lie: l, ln: ln, began: time.Now(),
 		chance: rand.New(rand.NewPCG(1, 2)), uids: make(map[string]*peer), rooms: make(map[string][]*peer),
 	}
 	s.all.Go(s.accept)
@@ -55,13 +61,30 @@ func newLiar(t *testing.T, mode bench.Mode, c bench.Codec, l lie) *liar {
 	return s
 }
 
-// stop ends the liar when all its clients have closed. What it did is final then.
+// stop ends the liar when all its clients have closed, and those that it has not accepted yet have come and gone. What it did is final then.
 func (s *liar) stop() {
-	_ = s.ln.Close()
+	s.mu.Lock()
+	if last, err := net.Dial("tcp", s.ln.Addr().String()); err == nil { // else it is over already
+		s.last = last.LocalAddr().String()
+		_ = last.Close()
+	}
+	s.mu.Unlock()
 	s.all.Wait()
 }
 
+// hurried tells whether the run was over before its clients had read all that was written to them.
+func (s *liar) hurried() bool {
+	return slices.ContainsFunc(s.peers, func(p *peer) bool {
+		replaced := s.mode == bench.Chat // somebody else has its name
+		for _, q := range s.uids {
+			replaced = replaced && p != q
+		}
+		return p.early && !p.closed && !replaced
+	})
+}
+
 func (s *liar) accept() {
+	defer func() { _ = s.ln.Close() }()
 	for {
 		nc, err := s.ln.Accept()
 		if err != nil {
@@ -71,14 +94,24 @@ func (s *liar) accept() {
 			s.lie.accepted(s)
 		}
 		s.mu.Lock()
-		p := &peer{nc: nc, out: make(chan parcel, 1<<14), mute: s.lie.mute > 0 && s.chance.IntN(s.lie.mute) == 0}
+		if nc.RemoteAddr().String() == s.last {
+			s.mu.Unlock()
+			_ = nc.Close()
+			return
+		}
+		p := &peer{nc: nc, out: make(chan parcel, 256), mute: s.lie.mute > 0 && s.chance.IntN(s.lie.mute) == 0}
 		if p.mute {
 			s.told++
 		}
 		s.peers = append(s.peers, p)
 		s.mu.Unlock()
-		s.all.Go(func() { s.write(p) })
-		s.all.Go(func() { s.read(p) })
+		s.all.Go(func() {
+			var writing sync.WaitGroup
+			writing.Go(func() { s.write(p) })
+			s.read(p)
+			writing.Wait()
+			s.close(p)
+		})
 	}
 }
 
@@ -92,6 +125,7 @@ type peer struct {
 	gone    bool      // nothing is answered any more
 	closed  bool      // and the client knows it
 	ended   bool      // the client has closed
+	early   bool      // and left something unread
 	sent    int       // messages that it has sent
 	had     int       // answers or deliveries due to it
 	missing int       // of those, what it has not got
@@ -129,7 +163,11 @@ func (s *liar) write(p *peer) {
 			s.served[x.served-1].written = time.Now()
 			s.mu.Unlock()
 		}
-		_, _ = p.nc.Write(x.b) // a client that has closed is seen by read
+		if _, err := p.nc.Write(x.b); err != nil {
+			s.mu.Lock()
+			p.early = true
+			s.mu.Unlock()
+		}
 		if x.fin {
 			_ = p.nc.(*net.TCPConn).CloseWrite()
 		}
@@ -148,9 +186,8 @@ func (s *liar) awake(t time.Time) time.Time {
 
 // read serves p until its client closes.
 func (s *liar) read(p *peer) {
-	defer func() { _ = p.nc.Close() }()
 	defer s.end(p)
-	for b, have := make([]byte, 64<<10), 0; ; {
+	for b, have := make([]byte, 4<<10), 0; ; {
 		n, err := p.nc.Read(b[have:])
 		have += n
 		taken := 0
@@ -166,6 +203,9 @@ func (s *liar) read(p *peer) {
 		}
 		have = copy(b, b[taken:have])
 		if err != nil {
+			s.mu.Lock()
+			p.early = p.early || !errors.Is(err, io.EOF)
+			s.mu.Unlock()
 			return
 		}
 	}
@@ -215,8 +255,8 @@ func (s *liar) greet(p *peer, in []byte) (n int, ok bool) {
 		time.Sleep(s.lie.greeting) // the lie
 	}
 	p.begun = time.Now()
-	_, err = p.nc.Write(response)
-	return n, err == nil
+	_, _ = p.nc.Write(response) // a client that has closed is seen by read
+	return n, true
 }
 
 // end takes p out.
@@ -233,6 +273,21 @@ func (s *liar) end(p *peer) {
 	if s.mode == bench.Chat {
 		s.hungUp(p)
 	}
+}
+
+// close closes p's connection, and notes whether its client closed before it had read everything: then it has reset the connection, or has not confirmed what came after its end.
+func (s *liar) close(p *peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	raw, err := p.nc.(*net.TCPConn).SyscallConn()
+	if err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			reset, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
+			unread, err2 := unix.IoctlGetInt(int(fd), unix.TIOCOUTQ)
+			p.early = p.early || err != nil || err2 != nil || reset != 0 || unread > 0
+		})
+	}
+	_ = p.nc.Close()
 }
 
 // quote is where a message begins: behind the quote, where all of it is a JSON string.
@@ -307,6 +362,9 @@ func (s *liar) load(from *peer, m []byte, to ...*peer) {
 	}
 }
 
+// unhurried is how long an answer takes in a closed loop, so that the load is no more than a busy machine can bear.
+const unhurried = 10 * time.Millisecond
+
 // delivery is what is written to one client for one message: as a rule that, once.
 type delivery struct {
 	to    *peer
@@ -331,6 +389,9 @@ func (s *liar) deliver(p *peer, m []byte, k mark) {
 		return
 	}
 	d := delivery{to: p, m: m, mark: k, wire: s.encode(p, m), count: 1}
+	if s.rate == 0 {
+		d.at = time.Now().Add(unhurried)
+	}
 	if s.lie.tell != nil && s.certain(p, k) && s.chance.IntN(s.lie.oneIn) == 0 && s.lie.tell(s, &d) {
 		s.told++
 		s.did = plus(s.did, s.lie.adds)
