@@ -173,7 +173,7 @@ func (s *liar) check(t *testing.T, r *bench.Report) {
 	if open := r.Options.Rate > 0 && s.mode != bench.Connect; s.lie.cuts && open != (r.Unsent > 0) {
 		t.Errorf("%d messages were due on connections that were closed", r.Unsent)
 	}
-	if reasons := strings.Join(r.Verdict.Reasons, "; "); s.lie.cuts && strings.Contains(reasons, "the generator cannot") {
+	if reasons := strings.Join(r.Verdict.Reasons, "; "); s.lie.cuts && strings.Contains(reasons, "were sent: the generator cannot") {
 		t.Errorf("the server closed connections, and the verdict is: %s", reasons)
 	}
 }

@@ -22,13 +22,13 @@ type lie struct {
 	places bool                        // of a message: there is one for each
 	cuts   bool                        // the connection ends with it: only its client knows what it had sent until then
 
-	mute       int           // of so many connections one is accepted, and hears nothing ever
-	silent     byte          // the command that is not answered, of somebody who has been in a room
-	greeting   time.Duration // before a WebSocket's handshake is answered
-	accepted   func(*liar)   // on its accepting goroutine, with each connection
-	timed      bool          // over WebSocket: when each answer was written, and its client had it
-	pauseEvery time.Duration // how often all stands still
-	pause      time.Duration // and how long
+	mute       int                // of so many connections one is accepted, and hears nothing ever
+	silent     byte               // the command that is not answered, of somebody who has been in a room
+	greeting   time.Duration      // before a WebSocket's handshake is answered
+	accepted   func(*liar, *peer) // on its accepting goroutine, with each connection
+	timed      bool               // over WebSocket: when each answer was written, and its client had it
+	pauseEvery time.Duration      // how often all stands still
+	pause      time.Duration      // and how long
 }
 
 // messageSize is that of all messages, in bytes.

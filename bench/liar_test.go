@@ -40,6 +40,7 @@ type liar struct {
 	told    int         // lies
 	most    int         // messages of one connection that were on their way at once
 	marks   []mark      // of all load messages, in the order they were read
+	times   []time.Time // and when
 	served  []served    // answers whose time is taken
 	doubts  int         // lies that the client may have taken no notice of
 	hangUps int         // people who hung up and came again
@@ -90,16 +91,13 @@ func (s *liar) accept() {
 		if err != nil {
 			return
 		}
-		if s.lie.accepted != nil {
-			s.lie.accepted(s)
-		}
 		s.mu.Lock()
 		if nc.RemoteAddr().String() == s.last {
 			s.mu.Unlock()
 			_ = nc.Close()
 			return
 		}
-		p := &peer{nc: nc, out: make(chan parcel, 256), mute: s.lie.mute > 0 && s.chance.IntN(s.lie.mute) == 0}
+		p := &peer{nc: nc, out: make(chan parcel, 256), done: make(chan struct{}), mute: s.lie.mute > 0 && s.chance.IntN(s.lie.mute) == 0}
 		if p.mute {
 			s.told++
 		}
@@ -112,6 +110,9 @@ func (s *liar) accept() {
 			writing.Wait()
 			s.close(p)
 		})
+		if s.lie.accepted != nil {
+			s.lie.accepted(s, p)
+		}
 	}
 }
 
@@ -120,15 +121,17 @@ type peer struct {
 	nc      net.Conn
 	wire    wire
 	out     chan parcel
-	begun   time.Time // when the first message could come
-	mute    bool      // nothing is ever answered
-	gone    bool      // nothing is answered any more
-	closed  bool      // and the client knows it
-	ended   bool      // the client has closed
-	early   bool      // and left something unread
-	sent    int       // messages that it has sent
-	had     int       // answers or deliveries due to it
-	missing int       // of those, what it has not got
+	done    chan struct{} // closed when the client has closed
+	begun   time.Time     // when the first message could come
+	mute    bool          // nothing is ever answered
+	gone    bool          // nothing is answered any more
+	closed  bool          // and the client knows it
+	ended   bool          // the client has closed
+	early   bool          // and left something unread
+	sent    int           // messages that it has sent
+	first   uint32        // when the first of them was due
+	had     int           // answers or deliveries due to it
+	missing int           // of those, what it has not got
 	held    map[uint32][]byte
 	open    bool    // a line without its end was written last
 	pings   []int   // indexes in served of the answers whose pong has not come
@@ -155,9 +158,8 @@ type parcel struct {
 // write writes what is due to p, in order.
 func (s *liar) write(p *peer) {
 	for x := range p.out {
-		for wait := time.Until(s.awake(x.at)); wait > 0; wait = time.Until(s.awake(time.Now())) {
-			time.Sleep(wait) // the lie
-		}
+		time.Sleep(time.Until(x.at)) // the lie
+		time.Sleep(time.Until(s.awake(time.Now())))
 		if x.served > 0 {
 			s.mu.Lock()
 			s.served[x.served-1].written = time.Now()
@@ -265,6 +267,7 @@ func (s *liar) end(p *peer) {
 	defer s.mu.Unlock()
 	p.ended = true
 	close(p.out)
+	close(p.done)
 	s.did.Lost += uint64(len(p.held))
 	p.missing += len(p.held)
 	if p.missing > 0 && !p.closed && (s.mode == bench.Connect || s.mode == bench.Churn) {
@@ -349,9 +352,11 @@ func (s *liar) take(p *peer, m []byte) {
 // load delivers message m of the load.
 func (s *liar) load(from *peer, m []byte, to ...*peer) {
 	s.did.Sent++
-	from.sent++
 	k := readMark(m[s.stampAt():])
-	s.marks = append(s.marks, k)
+	if from.sent++; from.sent == 1 {
+		from.first = k.at
+	}
+	s.marks, s.times = append(s.marks, k), append(s.times, time.Now())
 	if s.mode == bench.Chat {
 		s.speaks(from, k.at)
 	}
