@@ -39,7 +39,8 @@ func TestPacing(t *testing.T) {
 			}
 			for i, at := range due[:want] { // what is due after the window may be cut off at one part before the other
 				if grid := float64(due[0]) + float64(i)*1e6/rate; math.Abs(float64(at)-grid) > 1 {
-					t.Fatalf("message %d is due at %d µs, and the grid has %.0f", i, at, grid)
+					t.Errorf("message %d is due at %d µs, and the grid has %.0f", i, at, grid)
+					break
 				}
 			}
 			slices.SortFunc(s.times, time.Time.Compare)
