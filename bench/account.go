@@ -94,4 +94,5 @@ func (a *Audit) add(b Audit) {
 	a.Reordered += b.Reordered
 	a.Changed += b.Changed
 	a.Unexpected += b.Unexpected
+	a.Unanswered += b.Unanswered
 }

@@ -20,14 +20,15 @@ type Report struct {
 	Options  Options   `json:"options"`
 	Verdict  Verdict   `json:"verdict"`
 	Audit    Audit     `json:"audit"`
-	Opened   int       `json:"opened"`         // connections, in all
-	Seconds  float64   `json:"seconds"`        // of the measured window; less than Options.Window when Interrupted
-	Messages uint64    `json:"messages"`       // arrived and checked in the window: echoes, deliveries, or connections made, as Options.Mode.Unit says
-	Bytes    uint64    `json:"bytes"`          // of their payload
-	Rate     float64   `json:"rate"`           // Messages a second
-	Offered  float64   `json:"offered"`        // messages a second that were to be sent; 0 in a closed loop
-	Sent     float64   `json:"sent"`           // messages a second that were sent
-	Acts     *Acts     `json:"acts,omitempty"` // mode chat: what people did in the window
+	Opened   int       `json:"opened"`           // connections, in all
+	Seconds  float64   `json:"seconds"`          // of the window, as measured; never 0; less than Options.Window when Interrupted
+	Messages uint64    `json:"messages"`         // arrived and checked in the window: echoes, deliveries, or connections made, as Options.Mode.Unit says
+	Bytes    uint64    `json:"bytes"`            // of their payload
+	Rate     float64   `json:"rate"`             // Messages a second
+	Offered  float64   `json:"offered"`          // messages a second that were to be sent; 0 in a closed loop
+	Sent     float64   `json:"sent"`             // messages a second that were sent
+	Unsent   uint64    `json:"unsent,omitempty"` // open loop: messages that were due on a connection that was closed, in the whole run
+	Acts     *Acts     `json:"acts,omitempty"`   // mode chat: what people did in the window
 	// Interrupted tells that the run was ended in the middle: its figures are of the time until then.
 	Interrupted bool `json:"interrupted,omitempty"`
 
@@ -37,6 +38,7 @@ type Report struct {
 	Errors   []ErrorCount   `json:"errors,omitempty"`
 	Servers  []ProcessUsage `json:"servers,omitempty"` // measured ones
 	Own      ProcessUsage   `json:"generator"`         // all generator processes together
+	Foreign  *Foreign       `json:"foreign,omitempty"` // what other programs took; nil where it is not known, and for a window of less than a second
 	Timeline []Moment       `json:"timeline"`
 }
 
@@ -52,9 +54,13 @@ type Machine struct {
 
 // Verdict says whether the figures mean what they seem to.
 type Verdict struct {
-	Valid   bool     `json:"valid"`             // false when the generator was the limit, or did not make the load that was asked for: what was measured is not the servers
-	Failed  bool     `json:"failed"`            // the audit or a connection failed
-	Reasons []string `json:"reasons,omitempty"` // a sentence each, for both
+	// Valid is false when what was measured is not the servers: the generator was the limit or did not make the load that was asked for, or others took the machine's time.
+	Valid  bool `json:"valid"`
+	Failed bool `json:"failed"` // the audit or a connection failed
+	// OwnFault tells that what failed proves nothing about the server: the generator was the limit when the server closed connections, which it may have done for that reason,
+	// and nothing else failed than what follows from it. Failed is true and Valid false then.
+	OwnFault bool     `json:"own_fault,omitempty"`
+	Reasons  []string `json:"reasons,omitempty"` // a sentence each, for all of them
 }
 
 // Audit is the account of every message of the run, warm-up included.
@@ -66,11 +72,18 @@ type Audit struct {
 	Reordered  uint64 `json:"reordered"`
 	Changed    uint64 `json:"changed"`    // not what was sent
 	Unexpected uint64 `json:"unexpected"` // of a stream that was not for this connection
+	Unanswered uint64 `json:"unanswered"` // connections that come and go, and commands of people: no answer came before Options.Drain had passed
 }
 
-// Clean tells whether everything arrived once, in order and unchanged.
+// Clean tells whether everything arrived once, in order and unchanged, and was answered.
 func (a Audit) Clean() bool {
-	return a.Lost|a.Duplicated|a.Reordered|a.Changed|a.Unexpected == 0
+	return a.Lost|a.Duplicated|a.Reordered|a.Changed|a.Unexpected|a.Unanswered == 0
+}
+
+// Balanced tells whether the account adds up: what was received is what was expected, without the lost, with the duplicated and the unexpected. An account that does not
+// is the generator's own fault, or that of a server whose messages cannot be told apart.
+func (a Audit) Balanced() bool {
+	return a.Received == a.Expected-a.Lost+a.Duplicated+a.Unexpected
 }
 
 // Latency is a distribution, in microseconds. In an open loop it counts from the moment a message was to be sent.

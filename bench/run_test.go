@@ -137,7 +137,7 @@ func addsUp(t *testing.T, r *bench.Report) {
 		t.Errorf("%v were offered of %v a second; %d times lateness", r.Offered, r.Options.Rate, r.Lateness.Count)
 	}
 	if r.Offered > 0 && r.Verdict.Valid && r.Options.Mode != bench.Chat {
-		near("messages that were due in the window, and lateness", float64(r.Lateness.Count), r.Offered*r.Seconds, 2*float64(r.Options.Loops*r.Options.Processes))
+		near("messages that were due in the window, and lateness", float64(r.Lateness.Count), r.Offered*r.Options.Window.Seconds(), 2*float64(r.Options.Loops*r.Options.Processes))
 	}
 }
 
