@@ -68,17 +68,19 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestVerdict has the word agree with the exit code: 1 for a run that failed or was interrupted, whatever else was wrong with it.
+// TestVerdict has the word agree with the exit code, 1 for a run that failed or was interrupted, whatever else was wrong with it; but for one that failed by the generator's
+// own fault, which is INVALID.
 func TestVerdict(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		failed, interrupted, valid bool
-		want                       string
+		failed, interrupted, valid, ours bool
+		want                             string
 	}{
-		{true, true, false, "FAILED"}, {true, false, true, "FAILED"}, {false, true, false, "INTERRUPTED"},
-		{false, true, true, "INTERRUPTED"}, {false, false, false, "INVALID"}, {false, false, true, "OK"},
+		{true, true, false, false, "FAILED"}, {true, false, true, false, "FAILED"}, {true, false, false, false, "FAILED"}, {false, true, false, false, "INTERRUPTED"},
+		{false, true, true, false, "INTERRUPTED"}, {false, false, false, false, "INVALID"}, {false, false, true, false, "OK"},
+		{true, false, false, true, "INVALID"}, {true, true, false, true, "INTERRUPTED"},
 	} {
-		r := &bench.Report{Interrupted: c.interrupted, Verdict: bench.Verdict{Valid: c.valid, Failed: c.failed}}
+		r := &bench.Report{Interrupted: c.interrupted, Verdict: bench.Verdict{Valid: c.valid, Failed: c.failed, OwnFault: c.ours}}
 		if got := Verdict(r); got != c.want {
 			t.Errorf("%+v: %s", c, got)
 		}
