@@ -66,11 +66,7 @@ func newGenerator(o Options, first, end uint32, began time.Time) (*generator, er
 		g.lanes = append(g.lanes, newLane(g, l))
 	}
 	for _, s := range o.Sources {
-		ip := net.ParseIP(s)
-		if ip == nil {
-			return nil, errors.Join(fmt.Errorf("%w: %q is no address", ErrOptions, s), g.close(context.Background()))
-		}
-		g.froms = append(g.froms, &net.TCPAddr{IP: ip})
+		g.froms = append(g.froms, &net.TCPAddr{IP: net.ParseIP(s)})
 	}
 	return g, nil
 }
@@ -160,7 +156,7 @@ func (g *generator) dial(ctx context.Context, c *client) error {
 	}
 	nc, err := d.DialContext(ctx, "tcp", g.opts.target(i))
 	if err == nil {
-		err = g.engine.Enroll(c.lane.loop, nc, c, engine.ConnOptions{MaxOutput: 64 << 20})
+		err = g.engine.Enroll(c.lane.loop, nc, c, engine.ConnOptions{MaxOutput: maxQueued})
 	}
 	if err != nil {
 		return fmt.Errorf("bench: connection %d: %w", i, err)
