@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"math"
 	"net"
 	"strings"
@@ -142,6 +143,30 @@ func addsUp(t *testing.T, r *bench.Report) {
 	}
 	if r.Offered > 0 && r.Verdict.Valid && !r.Interrupted && r.Options.Mode != bench.Chat {
 		near("messages that were due in the window, and lateness", float64(r.Lateness.Count), r.Offered*r.Options.Window.Seconds(), 2*float64(r.Options.Loops*r.Options.Processes))
+	}
+}
+
+// TestRunMeasuresTime has a run held up in the middle, so that its window is longer than was asked for: seconds and rates are of the time that has passed.
+func TestRunMeasuresTime(t *testing.T) {
+	t.Parallel()
+	const window, hold = 500 * time.Millisecond, 700 * time.Millisecond
+	echo := serve(t, func(nc net.Conn) { _, _ = io.Copy(nc, nc) })
+	for _, rate := range []float64{0, 1000} {
+		held := false
+		o := bench.Options{Codec: bench.Text, Conns: 1, Size: 64, Rate: rate, Warmup: -1, Window: window, Targets: []string{echo}}
+		r, err := bench.Run(t.Context(), o, func(m bench.Moment) {
+			if !held && m.At < window.Seconds() {
+				held = true
+				time.Sleep(hold) // the fault
+			}
+		})
+		if err != nil || !held || r.Seconds < hold.Seconds() {
+			t.Fatalf("%v s, held up for %v: %v, %v", r.Seconds, hold, held, err)
+		}
+		checkReport(t, r)
+		if rate > 0 && r.Sent > 1.5*rate {
+			t.Errorf("%v a second were due, and %v were sent", rate, r.Sent)
+		}
 	}
 }
 

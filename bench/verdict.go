@@ -130,7 +130,7 @@ func (r *Report) judgeSchedule() {
 		v.invalid("half of what was due was sent more than %d µs late: %s", r.Lateness.P50, why)
 		return
 	}
-	if r.Sent+float64(r.Unsent)/r.Seconds >= achievedAtAll*r.Offered { // the rest was not for the generator to send
+	if done := r.Sent*r.Seconds + float64(r.Unsent); done+1 >= achievedAtAll*r.Offered*r.Seconds { // what is unsent was not for the generator to send; one may be due a moment later
 		return
 	}
 	if r.Options.Mode == Chat { // who is not free is passed over

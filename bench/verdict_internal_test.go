@@ -35,6 +35,8 @@ func TestJudge(t *testing.T) {
 		"late":                          {func(r *Report) { r.Lateness.P50 = 1001 }, false, false, false, "1001 µs late"},
 		"late in a closed loop":         {func(r *Report) { r.Lateness.P50, r.Offered = 1001, 0 }, true, false, false, ""},
 		"too little sent":               {func(r *Report) { r.Sent = 940 }, false, false, false, "1000 messages a second were due, and 940 were sent: the generator"},
+		"one too few in a short window": {func(r *Report) { r.Sent, r.Seconds = 800, 0.005 }, true, false, false, ""},
+		"two too few in a short window": {func(r *Report) { r.Sent, r.Seconds = 600, 0.005 }, false, false, false, "1000 messages a second were due, and 600 were sent"},
 		"nobody free in a chat":         {func(r *Report) { r.Sent, r.Options.Mode = 500, Chat }, false, false, false, "nobody was free"},
 		"one lost":                      {func(r *Report) { r.Audit.Lost, r.Audit.Received = 1, 999 }, true, true, false, "1 lost"},
 		"one duplicated":                {func(r *Report) { r.Audit.Duplicated, r.Audit.Received = 1, 1001 }, true, true, false, "1 duplicated"},
