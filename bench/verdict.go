@@ -21,14 +21,12 @@ const (
 
 // judge says whether the run went well and whether the generator was its limit.
 func (r *Report) judge() {
-	v := &r.Verdict
-	*v = Verdict{Valid: true}
+	r.Verdict = Verdict{Valid: true}
 	r.judgeAudit()
 	r.judgeGenerator()
 	r.judgeMachine()
-	if r.Offered > 0 {
-		r.judgeSchedule()
-	}
+	r.judgeSchedule()
+	r.judgeCut()
 }
 
 func (v *Verdict) invalid(format string, args ...any) {
@@ -63,34 +61,53 @@ func (r *Report) judgeAudit() {
 	}
 }
 
-// judgeGenerator tells whether the generator was the limit: in the window as a whole, or when the server closed the first connection, after which there is less load.
+// judgeGenerator tells whether the generator was the limit.
 func (r *Report) judgeGenerator() {
-	v := &r.Verdict
 	total := r.Own.Cores
 	for _, s := range r.Servers {
 		total += s.Cores
 	}
 	if why := r.limit(r.Own.Cores, total); why != "" {
-		v.invalid("%s", why)
+		r.Verdict.invalid("%s", why)
 	}
+}
+
+// judgeCut tells whether the generator was the limit when the first connection was closed: the server may have closed it for what it did not read or send in time. The figures
+// of the whole window do not show that, for there is less load afterwards.
+func (r *Report) judgeCut() {
 	isClosed := func(e ErrorCount) bool { return e.Kind == "closed" }
-	cut := slices.IndexFunc(r.Timeline, func(m Moment) bool { return m.Errors > 0 })
-	if cut < 0 || !slices.ContainsFunc(r.Errors, isClosed) {
+	if !slices.ContainsFunc(r.Errors, isClosed) {
 		return
 	}
-	for _, m := range r.Timeline[max(cut-1, 0) : cut+1] { // it may have been cut at once, for what was before
+	why := r.limitAtFailure()
+	if why == "" && r.late() {
+		why = "the generator was behind its schedule"
+	}
+	if why == "" {
+		return
+	}
+	r.Verdict.invalid("when the first connection was closed, %s; the server may have closed it for that reason", why)
+	a := r.Audit
+	others := slices.ContainsFunc(r.Errors, func(e ErrorCount) bool { return !isClosed(e) })
+	r.Verdict.OwnFault = a.Duplicated|a.Reordered|a.Changed|a.Unexpected == 0 && a.Balanced() && !others
+}
+
+// limitAtFailure says why the generator was the limit in the interval of the first failure, or in the one before; nothing if it was not.
+func (r *Report) limitAtFailure() string {
+	first := slices.IndexFunc(r.Timeline, func(m Moment) bool { return m.Errors > 0 })
+	if first < 0 {
+		return ""
+	}
+	for _, m := range r.Timeline[max(first-1, 0) : first+1] {
 		total := 0.0
 		for _, cores := range m.CPU {
 			total += cores
 		}
 		if why := r.limit(m.CPU[generatorName], total); why != "" && m.Seconds >= cutLeast {
-			v.invalid("when the first connection was closed, %s; the server may have closed it for that reason", why)
-			a := r.Audit
-			others := slices.ContainsFunc(r.Errors, func(e ErrorCount) bool { return !isClosed(e) })
-			v.OwnFault = a.Duplicated|a.Reordered|a.Changed|a.Unexpected == 0 && a.Balanced() && !others
-			return
+			return why
 		}
 	}
+	return ""
 }
 
 // limit says why a generator that keeps so many cores busy is the limit, where it and the servers together keep a total busy; nothing if it is not.
@@ -119,22 +136,23 @@ func (r *Report) judgeMachine() {
 	}
 }
 
+// late tells whether an open loop was behind its schedule.
+func (r *Report) late() bool { return r.Offered > 0 && r.Lateness.P50 > lateAtMedian }
+
 // judgeSchedule tells whether an open loop was kept to.
 func (r *Report) judgeSchedule() {
-	v := &r.Verdict
+	due, sent := r.Offered*r.Seconds, r.Sent*r.Seconds+float64(r.Unsent) // what is unsent was not for the generator to send
 	why := "the generator cannot keep this rate"
-	if r.Lateness.P50 > lateAtMedian {
+	switch {
+	case r.late():
 		if r.Options.Mode == Connect {
 			why += ", or needs more connections at a time"
 		}
-		v.invalid("half of what was due was sent more than %d µs late: %s", r.Lateness.P50, why)
-		return
+		r.Verdict.invalid("half of what was due was sent more than %d µs late: %s", r.Lateness.P50, why)
+	case sent+1 < achievedAtAll*due: // one may be due a moment later
+		if r.Options.Mode == Chat { // who is not free is passed over
+			why = "nobody was free, for all waited for answers; take more connections or a lower rate"
+		}
+		r.Verdict.invalid("%.0f %s a second were due, and %.0f were sent: %s", r.Offered, r.Options.Mode.offered(), r.Sent, why)
 	}
-	if done := r.Sent*r.Seconds + float64(r.Unsent); done+1 >= achievedAtAll*r.Offered*r.Seconds { // what is unsent was not for the generator to send; one may be due a moment later
-		return
-	}
-	if r.Options.Mode == Chat { // who is not free is passed over
-		why = "nobody was free, for all waited for answers; take more connections or a lower rate"
-	}
-	v.invalid("%.0f %s a second were due, and %.0f were sent: %s", r.Offered, r.Options.Mode.offered(), r.Sent, why)
 }
