@@ -257,7 +257,11 @@ func (o *Options) reach() error {
 			return bad("%d connections and %d slow readers need more than %d processes of %d descriptors", o.Conns, o.SlowReaders, o.Processes, limit.Cur)
 		}
 	}
-	if n := o.Servers.Gateways; n > 0 && !o.shortLived() {
+	targets := len(o.Targets)
+	if targets == 0 {
+		targets = o.Servers.Gateways
+	}
+	if n := o.Servers.Gateways; len(o.Targets) == 0 && !o.shortLived() {
 		most := int(limit.Cur - limit.Cur/16) // a gateway leaves a sixteenth to workers
 		if need := (o.Conns+o.SlowReaders-1)/most + 1; need > n {
 			return bad("of %d connections a gateway of %d descriptors holds %d: start %d gateways", o.Conns, limit.Cur, most, need)
@@ -266,13 +270,13 @@ func (o *Options) reach() error {
 	for _, t := range o.Targets {
 		host, _, err := net.SplitHostPort(t)
 		if err != nil {
-			return fmt.Errorf("%w: target %q: %w", ErrOptions, t, err)
+			return bad("target %q: %v", t, err)
 		}
 		if ip := net.ParseIP(host); ip == nil || ip.To4() == nil || !ip.IsLoopback() {
 			return nil // which addresses this machine has there, only its owner knows
 		}
 	}
-	if n := (o.Conns-1)/(portsPerSource*len(o.Targets)) + 1; n > 1 && len(o.Sources) == 0 {
+	if n := (o.Conns-1)/(portsPerSource*targets) + 1; n > 1 && len(o.Sources) == 0 {
 		for i := range n {
 			o.Sources = append(o.Sources, fmt.Sprintf("127.0.%d.%d", i/250, i%250+1))
 		}

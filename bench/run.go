@@ -59,7 +59,8 @@ type reading struct {
 
 // Run makes the load that the options say and reports on it. watch, unless it is nil, is told of each interval as it ends, on Run's goroutine. Without targets Run
 // starts the servers and ends them. The report stands also when its verdict is bad; the error tells why there is none. There are both when ctx, or a server that Run
-// started, ends while the window is measured, and the report is of what was measured until then; and when such a server does not end well after the run.
+// started, ends while the window is measured, and the report is of what was measured until then; and when such a server does not end well after the run. Before the window
+// there is the error alone, and after it ctx ends nothing: what is on its way is waited for. Options that make no sense are ErrOptions, before anything is started.
 func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err error) {
 	defer func() {
 		if err != nil && ctx.Err() != nil { // what servers and generators say when they are stopped in the middle is no news
@@ -70,14 +71,14 @@ func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err err
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	if err := o.reach(); err != nil {
+		return nil, err
+	}
 	load, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	servers, err := startServers(&o, end)
 	defer func() { err = errors.Join(err, servers.stop()) }()
 	if err != nil {
-		return nil, err
-	}
-	if err := o.reach(); err != nil {
 		return nil, err
 	}
 	r := &run{opts: o, watch: watch, began: time.Now(), processors: o.processors(), latency: newHistogram(), lateness: newHistogram()}

@@ -253,7 +253,7 @@ func TestSLO(t *testing.T) {
 	r := sample(t, 1000) // p50 1.5 ms, max 2 ms, 500/s, 11 µs
 	r.Errors = []bench.ErrorCount{{Kind: "closed", Count: 2}}
 	for text, want := range map[string]bool{
-		"p50<5ms": true, "p50 < 1ms": false, "max<=2ms": true, "p99.9>1ms": true, "rate>=500": true, "rate>1k": false, "lost<=0": true, "lost<1": true,
+		"p50<5ms": true, "p50 < 1ms": false, "max<=2ms": true, "p99.9>1ms": true, "rate>=500": true, "rate>1k": false, "rate>1K": false, "rate<1m": true, "rate<1M": true, "lost<=0": true, "lost<1": true,
 		"errors<=2": true, "errors<2": false, "errors<0.2%": true, "errors<0.1%": false, "cpu<12us": true, "cpu<10us": false, "mean<1s": true,
 	} {
 		o, err := ParseSLO(text)
