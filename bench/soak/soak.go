@@ -172,7 +172,7 @@ func wrong(r *bench.Report) string {
 	for _, n := range []struct {
 		count uint64
 		name  string
-	}{{a.Lost, "lost"}, {a.Duplicated, "duplicated"}, {a.Reordered, "reordered"}, {a.Changed, "changed"}, {a.Unexpected, "unexpected"}} {
+	}{{a.Lost, "lost"}, {a.Duplicated, "duplicated"}, {a.Reordered, "reordered"}, {a.Changed, "changed"}, {a.Unexpected, "unexpected"}, {a.Unanswered, "unanswered"}} {
 		if n.count > 0 {
 			what = append(what, fmt.Sprintf("%d %s", n.count, n.name))
 		}
@@ -181,6 +181,9 @@ func wrong(r *bench.Report) string {
 		if e.Kind != bench.TurnedAway || e.Count > a.Received { // a gateway that is overloaded for a moment may, and must say so
 			what = append(what, fmt.Sprintf("%d times %s: %s", e.Count, e.Kind, e.Example))
 		}
+	}
+	if !a.Balanced() {
+		what = append(what, fmt.Sprintf("the account does not add up: %+v", a))
 	}
 	if a.Received == 0 {
 		what = append(what, "nothing arrived")
