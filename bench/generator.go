@@ -68,11 +68,7 @@ func newGenerator(o Options, first, end uint32, began time.Time) (*generator, er
 		g.lanes = append(g.lanes, newLane(g, l))
 	}
 	for _, s := range o.Sources {
-		ip := net.ParseIP(s)
-		if ip == nil {
-			return nil, errors.Join(fmt.Errorf("%w: %q is no address", ErrOptions, s), g.close(context.Background()))
-		}
-		g.froms = append(g.froms, &net.TCPAddr{IP: ip})
+		g.froms = append(g.froms, &net.TCPAddr{IP: net.ParseIP(s)})
 	}
 	return g, nil
 }
@@ -161,7 +157,7 @@ func (g *generator) dial(ctx context.Context, c *client) error {
 	}
 	nc, err := d.DialContext(ctx, "tcp", g.opts.target(i))
 	if err == nil {
-		err = g.engine.Enroll(c.lane.loop, nc, c, engine.ConnOptions{MaxOutput: 64 << 20})
+		err = g.engine.Enroll(c.lane.loop, nc, c, engine.ConnOptions{MaxOutput: maxQueued})
 	}
 	if err != nil {
 		return fmt.Errorf("bench: connection %d: %w", i, err)
@@ -191,7 +187,7 @@ func (g *generator) newClient(i uint32) *client {
 		streams = int(min(room, n-c.from))
 		c.name, c.target = nameOf(i), nameOf(c.from)
 	case Broadcast:
-		c.from, streams = 0, g.opts.senders()
+		c.from, streams = 0, g.opts.Senders
 	}
 	c.accounts = make([]account, streams)
 	return c

@@ -76,10 +76,10 @@ func viewOf(reports []*bench.Report, i int) runView {
 		Report: r, Name: runName(reports, i), Title: Title(r), Loop: loop(r), When: r.Started.Format("2006-01-02 15:04 MST"), Verdict: Verdict(r), Class: "ok",
 		Figures: keyFigures(r), Overview: overview(r), Facts: facts(r),
 	}
-	switch {
-	case r.Verdict.Failed:
+	switch v.Verdict {
+	case "FAILED":
 		v.Class = "failed"
-	case !r.Verdict.Valid, r.Interrupted:
+	case "INTERRUPTED", "INVALID":
 		v.Class = "invalid"
 	}
 	if len(reports) > 1 {

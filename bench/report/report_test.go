@@ -68,17 +68,19 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestVerdict has the word agree with the exit code: 1 for a run that failed or was interrupted, whatever else was wrong with it.
+// TestVerdict has the word agree with the exit code, 1 for a run that failed or was interrupted, whatever else was wrong with it; but for one that failed by the generator's
+// own fault, which is INVALID.
 func TestVerdict(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		failed, interrupted, valid bool
-		want                       string
+		failed, interrupted, valid, ours bool
+		want                             string
 	}{
-		{true, true, false, "FAILED"}, {true, false, true, "FAILED"}, {false, true, false, "INTERRUPTED"},
-		{false, true, true, "INTERRUPTED"}, {false, false, false, "INVALID"}, {false, false, true, "OK"},
+		{true, true, false, false, "FAILED"}, {true, false, true, false, "FAILED"}, {true, false, false, false, "FAILED"}, {false, true, false, false, "INTERRUPTED"},
+		{false, true, true, false, "INTERRUPTED"}, {false, false, false, false, "INVALID"}, {false, false, true, false, "OK"},
+		{true, false, false, true, "INVALID"}, {true, true, false, true, "INTERRUPTED"},
 	} {
-		r := &bench.Report{Interrupted: c.interrupted, Verdict: bench.Verdict{Valid: c.valid, Failed: c.failed}}
+		r := &bench.Report{Interrupted: c.interrupted, Verdict: bench.Verdict{Valid: c.valid, Failed: c.failed, OwnFault: c.ours}}
 		if got := Verdict(r); got != c.want {
 			t.Errorf("%+v: %s", c, got)
 		}
@@ -251,7 +253,7 @@ func TestSLO(t *testing.T) {
 	r := sample(t, 1000) // p50 1.5 ms, max 2 ms, 500/s, 11 µs
 	r.Errors = []bench.ErrorCount{{Kind: "closed", Count: 2}}
 	for text, want := range map[string]bool{
-		"p50<5ms": true, "p50 < 1ms": false, "max<=2ms": true, "p99.9>1ms": true, "rate>=500": true, "rate>1k": false, "lost<=0": true, "lost<1": true,
+		"p50<5ms": true, "p50 < 1ms": false, "max<=2ms": true, "p99.9>1ms": true, "rate>=500": true, "rate>1k": false, "rate>1K": false, "rate<1m": true, "rate<1M": true, "lost<=0": true, "lost<1": true,
 		"errors<=2": true, "errors<2": false, "errors<0.2%": true, "errors<0.1%": false, "cpu<12us": true, "cpu<10us": false, "mean<1s": true,
 	} {
 		o, err := ParseSLO(text)

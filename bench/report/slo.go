@@ -147,11 +147,11 @@ func microseconds(s string) (float64, error) {
 	return float64(d) / float64(time.Microsecond), nil
 }
 
-// suffixed reads a number with an optional k for thousands or M for millions.
+// suffixed reads a number with an optional k for thousands or M for millions, in either case, as the flag of a rate is read.
 func suffixed(s string) (float64, error) {
-	number, factor := s, 1.0
-	for suffix, f := range map[string]float64{"k": 1e3, "M": 1e6} {
-		if rest, ok := strings.CutSuffix(s, suffix); ok {
+	number, factor := strings.ToLower(s), 1.0
+	for suffix, f := range map[string]float64{"k": 1e3, "m": 1e6} {
+		if rest, ok := strings.CutSuffix(number, suffix); ok {
 			number, factor = rest, f
 		}
 	}

@@ -142,10 +142,11 @@ func loop(r *bench.Report) string {
 	}
 }
 
-// Verdict is one word for the whole: FAILED, INTERRUPTED, INVALID or OK, the first that is true, as the exit code has it. The report's Verdict.Reasons say why.
+// Verdict is one word for the whole: FAILED, INTERRUPTED, INVALID or OK, the first that is true. A run that failed by the generator's own fault is INVALID: it proves nothing
+// about the server. The report's Verdict.Reasons say why.
 func Verdict(r *bench.Report) string {
 	switch {
-	case r.Verdict.Failed:
+	case r.Verdict.Failed && !r.Verdict.OwnFault:
 		return "FAILED"
 	case r.Interrupted:
 		return "INTERRUPTED"
