@@ -30,20 +30,20 @@ type liar struct {
 	began time.Time
 	all   sync.WaitGroup // its goroutines
 
-	mu      sync.Mutex // of all below, and of its peers
-	last    string     // address of who connects last
-	chance  *rand.Rand
-	peers   []*peer
-	uids    map[string]*peer
-	rooms   map[string][]*peer
-	did     bench.Audit // what the audit of the run has to say
-	told    int         // lies
-	most    int         // messages of one connection that were on their way at once
-	marks   []mark      // of all load messages, in the order they were read
-	times   []time.Time // and when
-	served  []served    // answers whose time is taken
-	doubts  int         // lies that the client may have taken no notice of
-	hangUps int         // people who hung up and came again
+	mu     sync.Mutex // of all below, and of its peers
+	last   string     // address of who connects last
+	chance *rand.Rand
+	peers  []*peer
+	uids   map[string]*peer
+	rooms  map[string][]*peer
+	did    bench.Audit // what the audit of the run has to say
+	told   int         // lies
+	most   int         // messages of one connection that were on their way at once
+	marks  []mark      // of all load messages, in the order they were read
+	times  []time.Time // and when
+	served []served    // answers whose time is taken
+	doubts int         // lies that the client may have taken no notice of
+	moves  int         // of people who left, or hung up and came again
 }
 
 // newLiar starts one for such a load.
@@ -361,7 +361,7 @@ func (s *liar) load(from *peer, m []byte, to ...*peer) {
 		s.speaks(from, k.at)
 	}
 	for _, p := range to {
-		if p != nil {
+		if p != nil && !(s.mode == bench.Chat && p.ended) { // who has hung up needs nothing
 			s.deliver(p, m, k)
 		}
 	}
