@@ -536,3 +536,30 @@ func TestSyntheticFormsAgree(t *testing.T) {
 		})
 	}
 }
+
+// TestDocs has a row of the documentation for every figure of the audit, and only metrics that there are.
+func TestDocs(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../docs/bench-report.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range auditFigures {
+		if !strings.Contains(string(b), "\n| "+f.name+" | ") {
+			t.Errorf("what is %q is not said", f.name)
+		}
+	}
+	var metrics strings.Builder
+	if err := Prometheus(&metrics, sample(t, 10)); err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`sluice_bench_\w+[a-z]\b`).FindAllString(string(b), -1)
+	for _, name := range named {
+		if !strings.Contains(metrics.String(), "\n"+name+"{") {
+			t.Errorf("there is no metric %s", name)
+		}
+	}
+	if len(named) < 4 {
+		t.Errorf("%q", named)
+	}
+}
