@@ -122,7 +122,7 @@ func TestBenchFiles(t *testing.T) {
 	if err != nil || string(csv) != out {
 		t.Errorf("printed and written are not the same: %v\n%s", err, csv)
 	}
-	for form, want := range map[string]string{"json": `"format": 1`, "html": "</svg>", "gobench": "BenchmarkSluice/mode=echo", "hgrm": "1/(1-Percentile)", "prometheus": "# TYPE sluice_bench_messages_lost_total counter\n"} {
+	for form, want := range map[string]string{"json": `"format": 1`, "html": "</svg>", "gobench": "BenchmarkSluice/mode=echo", "hgrm": "1/(1-Percentile)", "prometheus": "# TYPE sluice_bench_faults_total counter\n"} {
 		if b, err := os.ReadFile(filepath.Join(dir, form)); err != nil || !strings.Contains(string(b), want) {
 			t.Errorf("%s: %v\n%s", form, err, b)
 		}

@@ -80,7 +80,7 @@ func (c *client) unwrap(e *Envelope, p []byte) {
 	}
 	inner, ok := e.In.open(p)
 	if !ok {
-		c.lane.changed(fmt.Errorf("%q arrived, in no envelope of ours", p[:min(len(p), 64)]))
+		c.garbled(fmt.Errorf("%q arrived, in no envelope of ours", p[:min(len(p), 64)]))
 		return
 	}
 	c.arrived(inner)

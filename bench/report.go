@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -72,9 +73,20 @@ type Audit struct {
 	Unanswered uint64 `json:"unanswered"` // connections that came for a while and still waited for an answer at the end; people whose command was not answered
 }
 
-// Clean tells whether everything arrived once, in order and unchanged.
+// A Fault is something that an audit can find wrong.
+type Fault struct {
+	Name  string // lost, duplicated …, as in JSON
+	Count uint64
+}
+
+// Faults are all of them, in the order of reports.
+func (a Audit) Faults() []Fault {
+	return []Fault{{"lost", a.Lost}, {"duplicated", a.Duplicated}, {"reordered", a.Reordered}, {"changed", a.Changed}, {"unexpected", a.Unexpected}, {"unanswered", a.Unanswered}}
+}
+
+// Clean tells whether everything was answered and arrived once, in order and unchanged.
 func (a Audit) Clean() bool {
-	return a.Lost|a.Duplicated|a.Reordered|a.Changed|a.Unexpected|a.Unanswered == 0
+	return !slices.ContainsFunc(a.Faults(), func(f Fault) bool { return f.Count > 0 })
 }
 
 // Latency is a distribution, in microseconds. In an open loop it counts from the moment a message was to be sent.

@@ -380,7 +380,7 @@ func readPrometheus(t *testing.T, text string) heard {
 	sample := regexp.MustCompile(`^(sluice_bench_[a-z0-9_]+)\{((?:[a-z]+="(?:[^"\\\n]|\\[\\"n])*",?)*)\} (\S+)$`)
 	names := map[string]string{
 		"messages_per_second": "rate", "messages_total": "messages", "payload_bytes_total": "bytes", "window_seconds": "seconds", "due_messages_per_second": "due", "sent_messages_per_second": "made",
-		"messages_unsent_total": "unsent", "failures_total": "failures", "unanswered_total": "audit unanswered", "errors_total": "error ", "acts_total": "act ", "slow_readers": "slow", "slow_readers_cut_total": "slow cut",
+		"messages_unsent_total": "unsent", "failures_total": "failures", "faults_total": "audit ", "errors_total": "error ", "acts_total": "act ", "slow_readers": "slow", "slow_readers_cut_total": "slow cut",
 		"process_cores": "cores ", "process_cpu_seconds_total": "time ", "process_resident_memory_bytes": "rss ", "process_connection_memory_bytes": "conn ", "process_cpu_seconds_per_message": "cpu ", "process_cpu_seconds_per_connection_second": "cpu ",
 		"latency_seconds_sum": "latency sum", "latency_seconds_count": "latency count", "lateness_seconds_sum": "late sum", "lateness_seconds_count": "late count",
 	}
@@ -414,7 +414,7 @@ func readPrometheus(t *testing.T, text string) heard {
 		if q := quantiles[labels["quantile"]]; q != "" {
 			f[map[string]string{"latency_seconds": "latency ", "lateness_seconds": "late "}[name]+q] = v
 		} else if known, ok := names[name]; ok {
-			f[known+labels["process"]+labels["kind"]+labels["act"]] = v
+			f[known+labels["process"]+labels["kind"]+labels["act"]+labels["fault"]] = v
 		} else if audit, ok := strings.CutPrefix(strings.TrimSuffix(name, "_total"), "messages_"); ok {
 			f["audit "+audit] = v
 		}

@@ -55,16 +55,18 @@ var latencyFigures = []measure[bench.Latency]{
 }
 
 // auditFigures are the account of the messages.
-var auditFigures = []measure[bench.Audit]{
+var auditFigures = append([]measure[bench.Audit]{
 	{name: "sent", value: func(a bench.Audit) float64 { return float64(a.Sent) }, unit: asWhole, optional: true, metric: "messages_sent_total", help: "Messages sent, warm-up included."},
 	{name: "expected", value: func(a bench.Audit) float64 { return float64(a.Expected) }, unit: asWhole, metric: "messages_expected_total", help: "Messages that were to arrive, warm-up included."},
 	{name: "received", value: func(a bench.Audit) float64 { return float64(a.Received) }, unit: asWhole, metric: "messages_received_total", help: "Messages that arrived, warm-up included."},
-	{name: "lost", value: func(a bench.Audit) float64 { return float64(a.Lost) }, unit: asWhole, metric: "messages_lost_total", help: "Messages that did not arrive."},
-	{name: "duplicated", value: func(a bench.Audit) float64 { return float64(a.Duplicated) }, unit: asWhole, metric: "messages_duplicated_total", help: "Messages that arrived again."},
-	{name: "reordered", value: func(a bench.Audit) float64 { return float64(a.Reordered) }, unit: asWhole, metric: "messages_reordered_total", help: "Messages that arrived after one that was sent later."},
-	{name: "changed", value: func(a bench.Audit) float64 { return float64(a.Changed) }, unit: asWhole, metric: "messages_changed_total", help: "Messages that arrived, and not as they were sent."},
-	{name: "unexpected", value: func(a bench.Audit) float64 { return float64(a.Unexpected) }, unit: asWhole, metric: "messages_unexpected_total", help: "Messages that were not for the connection, or that nobody had sent."},
-	{name: "unanswered", value: func(a bench.Audit) float64 { return float64(a.Unanswered) }, unit: asWhole, metric: "unanswered_total", help: "Connections and commands that still waited for an answer at the end."},
+}, faultFigures()...)
+
+// faultFigures are what an audit can find wrong.
+func faultFigures() (all []measure[bench.Audit]) {
+	for i, f := range (bench.Audit{}).Faults() {
+		all = append(all, measure[bench.Audit]{name: f.Name, value: func(a bench.Audit) float64 { return float64(a.Faults()[i].Count) }, unit: asWhole})
+	}
+	return all
 }
 
 // runFigures are of the run as a whole.

@@ -21,6 +21,9 @@ func Prometheus(w io.Writer, r *bench.Report) error {
 	p.add("info", "What was run, and the verdict.", 1, "version", r.Version, "verdict", Verdict(r))
 	addFigures(&p, runFigures, r)
 	addFigures(&p, auditFigures, r.Audit)
+	for _, f := range r.Audit.Faults() {
+		p.add("faults_total", "What the audit found wrong with messages, warm-up included.", float64(f.Count), "fault", f.Name)
+	}
 	for _, e := range r.Errors {
 		p.add("errors_total", "Errors by kind.", float64(e.Count), "kind", e.Kind)
 	}

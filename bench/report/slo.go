@@ -56,8 +56,10 @@ var inAudit = []string{"changed", "unreadable"}
 
 // failures are connections and messages that went wrong, each counted once.
 func failures(r *bench.Report) float64 {
-	a := r.Audit
-	n := a.Lost + a.Duplicated + a.Reordered + a.Changed + a.Unexpected + a.Unanswered
+	var n uint64
+	for _, f := range r.Audit.Faults() {
+		n += f.Count
+	}
 	for _, e := range r.Errors {
 		if !slices.Contains(inAudit, e.Kind) {
 			n += e.Count
