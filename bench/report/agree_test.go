@@ -270,7 +270,9 @@ func readHTML(t *testing.T, page string) heard {
 	for _, m := range regexp.MustCompile(`<p class="said">(.*?)</p>`).FindAllStringSubmatch(page, -1) {
 		sentences(t, strip(m[1]), f)
 	}
+	large := make(heard)
 	for _, m := range regexp.MustCompile(`<b>(.*?)</b><span>(.*?)</span>`).FindAllStringSubmatch(page, -1) {
+		large[strip(m[2])] = number(t, strip(m[1]))
 		if name := strip(m[2]); name == "lost" || slices.ContainsFunc(auditFigures, func(a measure[bench.Audit]) bool { return a.name == name }) {
 			f["audit "+name] = number(t, strip(m[1]))
 		}
@@ -289,6 +291,11 @@ func readHTML(t *testing.T, page string) heard {
 			} else {
 				f.enter(t, head, row)
 			}
+		}
+	}
+	for name, v := range large {
+		if w, ok := f["latency "+name]; ok && v != w {
+			t.Errorf("html: %s is %v in large and %v in the table", name, v, w)
 		}
 	}
 	return f

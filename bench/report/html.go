@@ -36,7 +36,6 @@ func HTML(w io.Writer, reports ...*bench.Report) error {
 	if v.Plots, err = charts(reports); err != nil {
 		return err
 	}
-	v.Overview = overview(reports)
 	for i := range reports[1:] {
 		for _, s := range differences(reports[0], reports[i+1]) {
 			v.Differences = append(v.Differences, fmt.Sprintf("A = %s, B = %s: %s", v.Runs[0].Name, v.Runs[i+1].Name, s))
@@ -50,25 +49,11 @@ type view struct {
 	Style       template.CSS
 	Runs        []runView
 	Plots       []plot
-	Overview    [][]string // a row for each run, behind its name and verdict; the first row is the head
-	Differences []string   // why the runs are not comparable
+	Differences []string // why the runs are not comparable
 }
 
 type runView struct {
 	model
 	Name   string
 	Colour string // of its curves, where reports are drawn over each other; else empty
-}
-
-// overview sets runs side by side; what one did not measure is empty.
-func overview(reports []*bench.Report) [][]string {
-	all := [][]string{{"a second", "p50", "p99", "p99.9", "max", "server CPU each", "lost", "errors"}}
-	for _, r := range reports {
-		none, l, cpu := r.Latency.Count == 0, r.Latency, serverCPU(r)
-		all = append(all, []string{
-			unless(r.Rate == 0, Count(r.Rate)), unless(none, Micros(l.P50)), unless(none, Micros(l.P99)), unless(none, Micros(l.P999)), unless(none, Micros(l.Max)),
-			unless(cpu == 0, cpuTime(cpu)), whole(r.Audit.Lost), Count(failures(r)),
-		})
-	}
-	return all
 }

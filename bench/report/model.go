@@ -14,7 +14,7 @@ type model struct {
 	Title, Loop, When string
 	Verdict, Class    string // Class is ok, failed or invalid
 	Reasons           []string
-	Figures           []pair     // what is read first
+	Figures           []pair     // what is read first; a value that is empty was not measured
 	Speed             []pair     // a sentence each
 	Latency           [][]string // the first row is the head, as in Audit and Processes; nil: nothing was timed
 	Audit             [][]string // nil: nothing was sent
@@ -26,7 +26,7 @@ type model struct {
 type pair struct{ Name, Value string }
 
 func modelOf(r *bench.Report) model {
-	m := model{Title: Title(r), Loop: loop(r), When: r.Started.Format("2006-01-02 15:04 MST"), Verdict: Verdict(r), Class: "ok", Figures: firstFigures(r), Speed: speed(r), Facts: facts(r)}
+	m := model{Title: Title(r), Loop: loop(r), When: r.Started.Format("2006-01-02 15:04 MST"), Verdict: Verdict(r), Class: "ok", Figures: headline(r), Speed: speed(r), Facts: facts(r)}
 	switch m.Verdict {
 	case "FAILED":
 		m.Class = "failed"
@@ -80,24 +80,23 @@ func rowsOf[T any](figures []measure[T], head string, rows ...row[T]) [][]string
 	return all
 }
 
-// firstFigures are those that a page has in large.
-func firstFigures(r *bench.Report) []pair {
-	o, l := r.Options, r.Latency
+// headline is what is read first, the same figures of every run; what was not measured is empty.
+func headline(r *bench.Report) []pair {
+	o := r.Options
+	all := []pair{{o.Mode.Units() + " a second", unless(r.Rate == 0, Count(r.Rate))}}
 	if o.Mode == bench.Idle {
-		all := []pair{{"connections", whole(uint64(max(r.Opened, 0)))}}
+		var memory float64
 		for _, p := range r.Servers {
-			all = append(all, pair{clean(p.Name) + ", a connection", Size(p.PerConn)}, pair{clean(p.Name) + ", " + cpuEach(o.Mode), cpuTime(cpuOf(p))})
+			memory += p.PerConn
 		}
-		return append(all, pair{"errors", Count(failures(r))})
+		all = []pair{{"connections", whole(uint64(max(r.Opened, 0)))}, {"server memory a connection", unless(memory == 0, Size(memory))}}
 	}
-	all := []pair{{o.Mode.Units() + " a second", Count(r.Rate)}}
-	if l.Count > 0 {
-		all = append(all, pair{"p50", Micros(l.P50)}, pair{"p99", Micros(l.P99)}, pair{"p99.9", Micros(l.P999)}, pair{"max", Micros(l.Max)})
+	for _, f := range latencyFigures {
+		if f.metric != "" {
+			all = append(all, pair{f.name, unless(r.Latency.Count == 0, f.in(r.Latency))})
+		}
 	}
-	if len(r.Servers) > 0 {
-		all = append(all, pair{"server CPU a " + o.Mode.Unit(), cpuTime(serverCPU(r))})
-	}
-	return append(all, pair{"lost", whole(r.Audit.Lost)})
+	return append(all, pair{"server " + cpuEach(o.Mode), unless(serverCPU(r) == 0, cpuTime(serverCPU(r)))}, pair{"lost", whole(r.Audit.Lost)}, pair{"errors", Count(failures(r))})
 }
 
 // speed is how much was done.
