@@ -10,6 +10,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -33,7 +34,7 @@ var forms = map[string]struct {
 }{
 	"text":       {readText, 0.006, `^(rate|messages|seconds|due|made|unsent|held|audit .*|error .*|(latency|late) (p.*|max|mean)|(cpu|cores|rss|conn) .*)$`},
 	"html":       {readHTML, 0.006, `^(rate|messages|seconds|due|made|unsent|held|audit .*|error .*|(latency|late) (p.*|max|mean)|(cpu|cores|rss|conn) .*)$`},
-	"gobench":    {readGoBench, 0.001, `^(rate|latency (p.*|max)|(cpu|conn) (gateway|worker|server))$`},
+	"gobench":    {readGoBench, 0.001, `^(rate|latency (p.*|max)|(cpu|conn) (gateway|worker|server).*)$`},
 	"hgrm":       {readHGRM, 0.001, `^latency (p50|p90|max|mean|count)$`},
 	"csv":        {readCSV, 0.001, `^timeline .*$`},
 	"prometheus": {readPrometheus, 1e-9, `^(?:rate|messages|bytes|seconds|due|made|unsent|failures|audit .*|error .*|(latency|late) (p.*|max|mean|count)|(cpu|cores|rss|conn|time) .*|act .*|slow.*)$`},
@@ -46,10 +47,7 @@ func said(r *bench.Report) heard {
 		"audit expected": float64(r.Audit.Expected), "audit received": float64(r.Audit.Received), "audit lost": float64(r.Audit.Lost), "audit duplicated": float64(r.Audit.Duplicated),
 		"audit reordered": float64(r.Audit.Reordered), "audit changed": float64(r.Audit.Changed), "audit unexpected": float64(r.Audit.Unexpected), "audit unanswered": float64(r.Audit.Unanswered),
 	}
-	optional := heard{"audit sent": float64(r.Audit.Sent), "due": r.Offered, "unsent": float64(r.Unsent)}
-	if r.Offered > 0 {
-		f["made"] = r.Sent
-	}
+	optional := heard{"audit sent": float64(r.Audit.Sent), "due": r.Offered, "made": r.Sent, "unsent": float64(r.Unsent)}
 	for name, l := range map[string]bench.Latency{"latency ": r.Latency, "late ": r.Lateness} {
 		if l.Count > 0 {
 			for k, v := range map[string]int64{"p50": l.P50, "p90": l.P90, "p99": l.P99, "p99.9": l.P999, "max": l.Max} {
@@ -96,9 +94,9 @@ func said(r *bench.Report) heard {
 
 // words are forms that leave out what a run of its kind has not.
 func words(form string, r *bench.Report, name string) bool {
-	idle := r.Options.Mode == bench.Idle && (name == "rate" || name == "messages")
+	none := r.Options.Mode == bench.Idle && (name == "rate" || name == "messages") || name == "made" && r.Offered == 0
 	unsent := strings.HasPrefix(name, "audit ") && r.Audit.Expected == 0 && r.Audit.Clean()
-	return form != "text" && form != "html" && (form != "gobench" || !idle) || !idle && !unsent
+	return form != "text" && form != "html" && (form != "gobench" || !none) || !none && !unsent
 }
 
 // agree writes a report in all forms, reads each and has it say what the report says.
@@ -318,9 +316,9 @@ func readGoBench(t *testing.T, text string) heard {
 			f["rate"] = v
 		case "cpu":
 			_, name, _ := strings.Cut(of, "-")
-			f["cpu "+name] = v / 1e6
+			f["cpu "+strings.ReplaceAll(name, "_", "-")] = v / 1e6
 		case "B/conn":
-			f["conn "+of] = v
+			f["conn "+strings.ReplaceAll(of, "_", "-")] = v
 		default:
 			f["latency "+unit] = v / 1e6
 		}
@@ -568,5 +566,29 @@ func TestDocs(t *testing.T) {
 	}
 	if len(named) < 4 {
 		t.Errorf("%q", named)
+	}
+}
+
+// TestKeptRunsAgree has the same of the runs that are kept, of other modes and of builds before this one.
+func TestKeptRunsAgree(t *testing.T) {
+	t.Parallel()
+	names, err := filepath.Glob("../../docs/runs/*.json")
+	if err != nil || len(names) == 0 {
+		t.Fatal(names, err)
+	}
+	for _, name := range names {
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			t.Parallel()
+			f, err := os.Open(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = f.Close() }()
+			r, err := Read(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			agree(t, r)
+		})
 	}
 }
