@@ -59,6 +59,7 @@ the server. The exit code of that one is 1.
 What other programs took is told from the servers' part only where their processes are known: those that bench starts, and those that --pid names. Without --pid, and with a
 target on this machine, other programs are not judged.
 Latency is of the messages that were due within --duration; rates are over the time that was measured. A run that is interrupted before it measures leaves no report.
+docs/bench-report.md says what each figure of a report means.
 The exit code is 0 for OK and INVALID, 99 when an objective (--slo) was missed, 1 for INTERRUPTED and FAILED, 2 for a command line that makes no sense.`,
 		Example: `  sluice bench echo                                 1,000 WebSocket clients, one message in flight each
   sluice bench echo --codec text -P 16 -z 30s       text lines, 16 in flight, for 30 seconds

@@ -102,7 +102,7 @@ func TestIdleCPU(t *testing.T) {
 		"text":    {func(w io.Writer) error { return Text(w, r) }, []string{"CPU a connection and second", "gateway                        0.75 µs"}},
 		"json":    {func(w io.Writer) error { return JSON(w, r) }, []string{`"cpu_us_per_conn_second": 0.75`}},
 		"gobench": {func(w io.Writer) error { return GoBench(w, r) }, []string{" 0.750 cpu-us/conn/s-gateway 1024 B/conn-gateway 0.250 cpu-us/conn/s-worker"}},
-		"html":    {func(w io.Writer) error { return HTML(w, r) }, []string{"gateway, CPU a connection and second", "0.75 µs"}},
+		"html":    {func(w io.Writer) error { return HTML(w, r) }, []string{"<b>1.00 µs</b><span>server CPU a connection and second</span>", "<b>1 KiB</b><span>server memory a connection</span>", "<td>gateway</td><td>0.75 µs</td>"}},
 		"compare": {func(w io.Writer) error { return Compare(w, r, &worse) }, []string{
 			"CPU a connection and second, all servers  1.00 µs  1.75 µs   +75.0 %  worse", "CPU a connection and second, gateway      0.75 µs  1.50 µs  +100.0 %  worse",
 		}},
