@@ -1,5 +1,5 @@
-// Package sample says what a few repeated measurements of one figure tell.
-package sample
+// Package stat says what a few repeated measurements of one figure tell.
+package stat
 
 import (
 	"math"
