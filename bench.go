@@ -52,6 +52,7 @@ Every message is accounted for. The last line of a report is its verdict:
   INVALID      the same, but the generator was the limit, or could not make the load: the figures are not the servers'
   INTERRUPTED  the same, but the run was ended, with Ctrl-C or SIGTERM: the figures are those until then
   FAILED       not so
+docs/bench-report.md says what each figure of a report means.
 The exit code is 0 for OK and INVALID, 99 when an objective (--slo) was missed, 1 for INTERRUPTED and FAILED, 2 for a command line that makes no sense.`,
 		Example: `  sluice bench echo                                 1,000 WebSocket clients, one message in flight each
   sluice bench echo --codec text -P 16 -z 30s       text lines, 16 in flight, for 30 seconds

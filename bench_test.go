@@ -124,7 +124,7 @@ func TestBenchFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	args := []string{"bench", "echo", "-c", "5", "-z", "200ms", "--warmup", "0s", "--drain", "0s", "--format", "csv"}
-	for _, form := range []string{"json", "html", "csv", "gobench", "hgrm"} {
+	for _, form := range []string{"json", "html", "csv", "gobench", "hgrm", "prometheus"} {
 		args = append(args, "--"+form, filepath.Join(dir, form))
 	}
 	out, _ := sluice(t, proctest.Build(t), args...) // what is on its way when nobody waits for it is lost, and exit code 1
@@ -132,7 +132,7 @@ func TestBenchFiles(t *testing.T) {
 	if err != nil || string(csv) != out {
 		t.Errorf("printed and written are not the same: %v\n%s", err, csv)
 	}
-	for form, want := range map[string]string{"json": `"format": 1`, "html": "</svg>", "gobench": "BenchmarkSluice/mode=echo", "hgrm": "1/(1-Percentile)"} {
+	for form, want := range map[string]string{"json": `"format": 1`, "html": "</svg>", "gobench": "BenchmarkSluice/mode=echo", "hgrm": "1/(1-Percentile)", "prometheus": "# TYPE sluice_bench_messages_lost_total counter\n"} {
 		if b, err := os.ReadFile(filepath.Join(dir, form)); err != nil || !strings.Contains(string(b), want) {
 			t.Errorf("%s: %v\n%s", form, err, b)
 		}
