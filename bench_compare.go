@@ -26,13 +26,17 @@ func benchCompareCommand() *cobra.Command {
 		},
 		Long: `compare sets the figures of B against those of A, and says of each whether it is better, worse or no difference.
 
-A side is one run or several of the same load: names with commas between them, or a pattern in quotes. Its figure is the median, and ± how far the farthest run
-is from it. From 4 runs a side a difference is one that the Mann-Whitney U test finds at 5 %; with 3 the medians must be further apart than the wider side's
-runs are. With fewer the intervals of the runs' timelines take the place of runs, and the difference must be more than the wider side's spread: that says nothing of how one
-run differs from the next, so repeat runs, A and B in turn. Figures that intervals do not have (p90, p99.9, errors, memory) then get no word. Less than 1 % is no difference.
+A side is one run or several of the same load: names with commas between them, or a pattern in quotes. Its figure is the median of its runs, and ± is how far the
+farthest of them is from it.
 
-There is a percentage only where both sides measured the figure and made the same load on the same processors, and a word only where no run is FAILED,
-INTERRUPTED or INVALID. What differs is listed, settings of servers and generators too.`,
+  runs a side   what is a difference
+  4 and more    what the Mann-Whitney U test finds at 5 %
+  3             medians that are further apart than both sides together are wide
+  1 or 2        the same, asked of the intervals of the runs' timelines. They do not tell how one run differs from the next: better repeat the runs, A and B in
+                turn. Figures that intervals do not have (p90, p99.9, errors, memory) get no word.
+
+Less than 1 % is no difference. A percentage stands only where both sides measured the figure and made the same load on the same processors, a word only where no run
+is FAILED, INTERRUPTED or INVALID. What differs is listed, settings of servers and generators too.`,
 		Example: `  sluice bench compare old.json new.json
   sluice bench compare old1.json,old2.json,old3.json new1.json,new2.json,new3.json
   sluice bench compare 'old*.json' 'new*.json' --html both.html`,

@@ -30,7 +30,7 @@ func benchTuneCommand() *cobra.Command {
 are tied to processors. Values take turns, so that a slow moment of the machine strikes all alike; the median counts.
 
 A value is better than the one before (at first the servers' default) only if it is more than 3 % faster, or as fast for less CPU time a message, and that by more than the
-rounds differ: with 3 rounds the medians must be further apart than the wider side's rounds are, from 4 rounds on the Mann-Whitney U test must find it at 5 %. Of several
+rounds differ: with 3 rounds the medians must be further apart than both values' rounds together are wide, from 4 rounds on the Mann-Whitney U test must find it at 5 %. Of several
 better ones within 3 % of the fastest the one that takes the least CPU time is best. Else it says "no difference", and the value stays. With 1 or 2 rounds nothing can be
 told apart. A value that had an INVALID or FAILED run is left out, and the table says why.
 

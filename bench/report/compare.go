@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -14,9 +15,9 @@ import (
 // figure is a row of a comparison. NaN is what was not measured.
 type figure struct {
 	name         string
-	of           func(*bench.Report) float64
-	at           func(*bench.Report, bench.Moment) float64 // the same of an interval; nil: intervals do not have it
 	show         func(float64) string
+	of           func(*bench.Report) float64
+	at           func(bench.Moment) float64 // the same of an interval; nil: intervals do not have it
 	moreIsBetter bool
 }
 
@@ -26,8 +27,8 @@ const alike = 0.01
 // Compare writes the figures of b's runs against those of a's, the median of each side, and says which are better and which worse. Each side is one run or more of one load.
 //
 // A figure has a word only where both sides measured it, all their runs made the same load on the same processors and none of them is FAILED, INTERRUPTED or INVALID. From
-// 3 runs a side stat.Differ decides over the runs. With fewer it is the intervals of their timelines: the difference must be more than the wider side's spread; figures that
-// intervals do not have get no word. Less than 1 % is no difference. Runs of different loads have no percentages either.
+// 3 runs a side stat.Differ decides over the runs. With fewer it is the intervals of their timelines: their medians must be further apart than both sides together are wide, as
+// stat.Apart says; figures that intervals do not have get no word. Less than 1 % is no difference. Runs of different loads have no percentages either.
 func Compare(w io.Writer, a, b []*bench.Report) error {
 	var out strings.Builder
 	for i, side := range [][]*bench.Report{a, b} {
@@ -39,7 +40,7 @@ func Compare(w io.Writer, a, b []*bench.Report) error {
 	unlike, others := differences(a, b)
 	bad := slices.Concat(reasons("A", a), reasons("B", b))
 	rows := [][]string{{"", "A", "±", "B", "±", "change", ""}}
-	for _, f := range figures(a, b) {
+	for _, f := range figures(a) {
 		if row := f.row(a, b, len(unlike) == 0, len(bad) == 0); row != nil {
 			rows = append(rows, row)
 		}
@@ -73,59 +74,39 @@ func reasons(name string, runs []*bench.Report) (all []string) {
 	return all
 }
 
-// figures are all that the runs have in common, with what each process took where all have one of its name.
-func figures(a, b []*bench.Report) []figure {
+// figures are those of the runs as a whole, and what each process took.
+func figures(a []*bench.Report) (all []figure) {
 	mode := a[0].Options.Mode
-	cpu := cpuEach(mode)
-	latency := func(name string, of func(bench.Latency) int64, at func(bench.Moment) int64) figure {
-		f := figure{name: name, show: func(v float64) string { return Micros(int64(v)) }}
-		f.of = func(r *bench.Report) float64 { return measured(float64(of(r.Latency)), r.Latency.Count > 0) }
-		if at != nil {
-			f.at = func(_ *bench.Report, m bench.Moment) float64 { return measured(float64(at(m)), at(m) > 0) }
-		}
-		return f
-	}
-	each := func(cores float64, m bench.Moment) float64 {
+	each := func(cores float64, m bench.Moment) float64 { // CPU time, as cpuEach says
 		if mode == bench.Idle {
-			return measured(cores*1e6/float64(m.Open), m.Open > 0)
+			return cores * 1e6 / float64(m.Open)
 		}
-		return measured(cores*1e6/m.Rate(), m.Messages > 0)
+		return cores * 1e6 / m.Rate()
 	}
-	all := []figure{
-		{
-			name: mode.Units() + " a second", show: Count, moreIsBetter: true,
-			of: func(r *bench.Report) float64 { return measured(r.Rate, mode != bench.Idle) },
-			at: func(_ *bench.Report, m bench.Moment) float64 { return m.Rate() },
-		},
-		latency("p50", func(l bench.Latency) int64 { return l.P50 }, func(m bench.Moment) int64 { return m.P50 }),
-		latency("p90", func(l bench.Latency) int64 { return l.P90 }, nil),
-		latency("p99", func(l bench.Latency) int64 { return l.P99 }, func(m bench.Moment) int64 { return m.P99 }),
-		latency("p99.9", func(l bench.Latency) int64 { return l.P999 }, nil),
-		latency("max", func(l bench.Latency) int64 { return l.Max }, func(m bench.Moment) int64 { return m.Max }),
-		{name: "errors", of: failures, show: func(v float64) string { return whole(uint64(v)) }},
-		{
-			name: cpu + ", all servers", show: cpuTime, of: func(r *bench.Report) float64 { return measured(serverCPU(r), serverCPU(r) > 0) },
-			at: func(_ *bench.Report, m bench.Moment) float64 { return each(serverCores(m), m) },
-		},
+	intervals := map[string]func(bench.Moment) float64{
+		"rate": bench.Moment.Rate, "p50": func(m bench.Moment) float64 { return measured(float64(m.P50)) }, "p99": func(m bench.Moment) float64 { return measured(float64(m.P99)) },
+		"max": func(m bench.Moment) float64 { return measured(float64(m.Max)) }, "cpu": func(m bench.Moment) float64 { return each(serverCores(m), m) },
+	}
+	titles := map[string]string{"rate": mode.Units() + " a second", "cpu": cpuEach(mode) + ", all servers"}
+	for _, name := range []string{"rate", "p50", "p90", "p99", "p99.9", "max", "errors", "cpu"} {
+		m, _ := metrics(name)
+		f := figure{cmp.Or(titles[name], name), m.words, m.value, intervals[name], name == "rate"}
+		if name != "errors" { // none of which is a figure, too
+			f.of = func(r *bench.Report) float64 { return measured(m.value(r)) }
+		}
+		all = append(all, f)
 	}
 	for _, p := range a[0].Servers {
-		if slices.ContainsFunc(slices.Concat(a, b), func(r *bench.Report) bool { return server(r, p.Name).Name == "" }) {
-			continue
-		}
-		all = append(all, figure{
-			name: cpu + ", " + clean(p.Name), show: cpuTime,
-			of: func(r *bench.Report) float64 { v := cpuOf(server(r, p.Name)); return measured(v, v > 0) },
-			at: func(_ *bench.Report, m bench.Moment) float64 { return each(m.CPU[p.Name], m) },
-		}, figure{
-			name: "memory a connection, " + clean(p.Name), show: Size,
-			of: func(r *bench.Report) float64 { v := server(r, p.Name).PerConn; return measured(v, v != 0) },
-		})
+		name := ", " + clean(p.Name)
+		all = append(all,
+			figure{cpuEach(mode) + name, cpuTime, func(r *bench.Report) float64 { return measured(cpuOf(usage(r, p.Name))) }, func(m bench.Moment) float64 { return each(m.CPU[p.Name], m) }, false},
+			figure{"memory a connection" + name, Size, func(r *bench.Report) float64 { return measured(usage(r, p.Name).PerConn) }, nil, false})
 	}
 	return all
 }
 
-// server is what the process of that name took; one without a name if there is none.
-func server(r *bench.Report, name string) bench.ProcessUsage {
+// usage is what the process of that name took; nothing if there is none.
+func usage(r *bench.Report, name string) bench.ProcessUsage {
 	for _, p := range r.Servers {
 		if p.Name == name {
 			return p
@@ -134,9 +115,9 @@ func server(r *bench.Report, name string) bench.ProcessUsage {
 	return bench.ProcessUsage{}
 }
 
-// measured is v, or NaN.
-func measured(v float64, is bool) float64 {
-	if !is {
+// measured is v, or NaN for 0: it was not measured.
+func measured(v float64) float64 {
+	if v == 0 {
 		return math.NaN()
 	}
 	return v
@@ -171,12 +152,12 @@ func (f figure) row(a, b []*bench.Report, same, good bool) []string {
 	if !good || min(len(among[0]), len(among[1])) < stat.Few {
 		return append(row, "")
 	}
-	differ := stat.Differ(among[0], among[1])
+	differ := stat.Differ
 	if intervals {
-		differ = math.Abs(after-before) > max(stat.Spread(among[0]), stat.Spread(among[1]))
+		differ = stat.Apart // those of one run depend on each other: no test may take them for runs
 	}
 	switch {
-	case !differ, math.Abs(change) < alike:
+	case !differ(among[0], among[1]), math.Abs(change) < alike:
 		return append(row, "no difference")
 	case after > before == f.moreIsBetter:
 		return append(row, "better")
@@ -208,7 +189,7 @@ func (f figure) intervals(runs []*bench.Report) (all []float64) {
 			if f.at == nil || m.At < m.Seconds/2 { // the warm-up ends at 0
 				continue
 			}
-			if v := f.at(r, m); !math.IsNaN(v) {
+			if v := f.at(m); !math.IsNaN(v) && !math.IsInf(v, 0) { // CPU time where nothing arrived
 				all = append(all, v)
 			}
 		}

@@ -4,6 +4,7 @@ package stat
 import (
 	"math"
 	"slices"
+	"sort"
 )
 
 // Few is the least number of measurements of each side that Differ judges by.
@@ -21,18 +22,20 @@ func Median(v []float64) float64 {
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
-// Spread is the highest value less the lowest; v must not be empty.
-func Spread(v []float64) float64 { return slices.Max(v) - slices.Min(v) }
+// Apart tells whether the medians are further apart than both sides together are wide, from their lowest values to their highest. Neither side may be empty.
+func Apart(a, b []float64) bool {
+	return math.Abs(Median(a)-Median(b)) > slices.Max(a)-slices.Min(a)+slices.Max(b)-slices.Min(b)
+}
 
 // Differ tells whether two sides differ by more than chance. From 4 values on each it is the Mann-Whitney U test (https://doi.org/10.1214/aoms/1177730491), exact, two-sided,
-// p < 0.05. That test can find nothing in fewer: with 3 the medians must be further apart than the wider side is wide, which 6 of 100 pairs of equal sides are. With
-// fewer than Few on a side there is no telling, and the answer is no.
+// p < 0.05. That test can find nothing in fewer: with 3 Apart decides, which takes 14 of 1,000 pairs of equal sides for different ones. With fewer than Few on a side there is no
+// telling, and the answer is no.
 func Differ(a, b []float64) bool {
 	switch n := min(len(a), len(b)); {
 	case n < Few:
 		return false
 	case n < enough:
-		return math.Abs(Median(a)-Median(b)) > max(Spread(a), Spread(b))
+		return Apart(a, b)
 	}
 	return mannWhitney(a, b) < 0.05
 }
@@ -40,13 +43,8 @@ func Differ(a, b []float64) bool {
 // mannWhitney is the part of all ways to deal the values to two sides in which the ranks of one are at least as far from their mean as here. Equal values share their ranks.
 func mannWhitney(a, b []float64) float64 {
 	all := slices.Sorted(slices.Values(slices.Concat(a, b)))
-	rank := func(v float64) int { // doubled, for the mean of two ranks may be a half
-		first, _ := slices.BinarySearch(all, v)
-		behind := first
-		for behind < len(all) && all[behind] == v {
-			behind++
-		}
-		return first + 1 + behind
+	rank := func(v float64) int { // doubled, for the mean of the ranks of equals may be a half
+		return sort.SearchFloat64s(all, v) + 1 + sort.SearchFloat64s(all, math.Nextafter(v, math.Inf(1)))
 	}
 	sum := 0
 	for _, v := range a {
