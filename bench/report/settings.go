@@ -14,7 +14,7 @@ type setting struct{ name, value string }
 
 // free are the settings that comparable runs may differ in: how long the run was and how the load was made, what the servers were given, and what is only told of a machine.
 // All others are the load, or the processors.
-var free = strings.Fields("warmup window drain loops processes sources binary gateways workers reactors pin procs targets path version OS Arch Kernel Memory Go measured")
+var free = strings.Fields("warmup window drain loops processes sources binary gateways workers reactors pin procs targets addresses path version OS Arch Kernel Memory Go measured")
 
 // settings are all of a run, the same number in the same order of each.
 func settings(r *bench.Report) []setting {

@@ -33,14 +33,14 @@ type trialRow struct {
 }
 
 func stageOf(s tune.Stage) stageView {
-	best, found := s.Best()
+	best, sure := s.Best()
 	mode := s.Trials[0].Reports[0].Options.Mode
 	v := stageView{
 		Knob: s.Knob, Head: []string{s.Knob, mode.Units() + " a second", "±", "CPU a " + mode.Unit(), "±", "p99"},
 		Result: fmt.Sprintf("%s %s is better by more than the spread of its runs", s.Knob, best.Value),
 		Plots:  []plot{knobPlot(s, mode.Units()+" a second", Count, tune.Trial.Rate), knobPlot(s, "CPU a "+mode.Unit()+", all servers", axisMicros, tune.Trial.CPU)},
 	}
-	if !found {
+	if !sure {
 		v.Result = fmt.Sprintf("no difference past the spread of the runs: keep %s %s", s.Knob, best.Value)
 	}
 	if reason := best.LeftOut(); reason != "" {
@@ -57,7 +57,7 @@ func stageOf(s tune.Stage) stageView {
 		switch {
 		case row.Note != "":
 			row.Class = "out"
-		case t.Setting == best.Setting && found:
+		case t.Setting == best.Setting && sure:
 			row.Class, row.Note = "best", "best"
 		case t.Setting == best.Setting:
 			row.Note = "kept"

@@ -67,16 +67,17 @@ func (t Trial) LeftOut() string {
 const asGood = 0.97
 
 // Best is the trial to use. It is the one that was set before unless another is better by more than the spread of their runs, as stat.Differ says: more than 3 % faster, or
-// as fast for less CPU time a message. Of several such it is the one that takes the least CPU time of those whose rate is within 3 % of the highest. found tells that
-// there is a better one.
-func (s Stage) Best() (best Trial, found bool) {
+// as fast for less CPU time a message. Of several such it is the one that takes the least CPU time of those whose rate is within 3 % of the highest. sure tells that
+// there is a better one, or that the one before beats all others in this way.
+func (s Stage) Best() (best Trial, sure bool) {
 	before := s.Trials[slices.IndexFunc(s.Trials, func(t Trial) bool { return t.Setting == s.Before })]
 	if before.LeftOut() != "" {
 		return before, false // there is nothing to measure the others by
 	}
-	better := slices.DeleteFunc(slices.Clone(s.Trials), func(t Trial) bool { return t.LeftOut() != "" || !t.beats(before) })
+	others := slices.DeleteFunc(slices.Clone(s.Trials), func(t Trial) bool { return t.LeftOut() != "" || t.Setting == s.Before })
+	better := slices.DeleteFunc(slices.Clone(others), func(t Trial) bool { return !t.beats(before) })
 	if len(better) == 0 {
-		return before, false
+		return before, len(others) > 0 && !slices.ContainsFunc(others, func(t Trial) bool { return !before.beats(t) })
 	}
 	top := stat.Median(slices.MaxFunc(better, by(Trial.Rate)).Rate())
 	better = slices.DeleteFunc(better, func(t Trial) bool { return stat.Median(t.Rate()) < asGood*top })

@@ -51,14 +51,16 @@ func TestBest(t *testing.T) {
 	nine, few := []float64{9, 9, 9, 9}, []float64{5, 5, 5, 5}
 	for name, c := range map[string]struct {
 		want   int
-		found  bool
+		sure   bool
 		trials []tune.Trial
 	}{
 		"faster past the spread":                          {1, true, []tune.Trial{trial(1, nine, 150, 151, 152), trial(2, nine, 100, 101, 102), trial(4, nine, 100, 101, 102)}},
 		"the fastest within 3 % takes the least":          {4, true, []tune.Trial{trial(1, nine, 150, 151, 152), trial(2, nine, 100, 101, 102), trial(4, few, 148, 149, 150)}},
 		"the thriftiest is too slow":                      {1, true, []tune.Trial{trial(1, nine, 150, 151, 152), trial(2, nine, 100, 101, 102), trial(4, few, 120, 121, 122)}},
 		"as fast for less":                                {1, true, []tune.Trial{trial(1, few, 98, 99, 100), trial(2, nine, 100, 101, 102)}},
-		"less, but slower":                                {2, false, []tune.Trial{trial(1, few, 90, 91, 92), trial(2, nine, 100, 101, 102)}},
+		"less, but slower":                                {2, true, []tune.Trial{trial(1, few, 90, 91, 92), trial(2, nine, 100, 101, 102)}},
+		"one is worse, one no different":                  {2, false, []tune.Trial{trial(1, few, 90, 91, 92), trial(2, nine, 100, 101, 102), trial(4, nine, 100, 101, 102)}},
+		"the only other is left out":                      {2, false, []tune.Trial{trial(1, few, 90, bad, 92), trial(2, nine, 100, 101, 102)}},
 		"faster within the spread":                        {2, false, []tune.Trial{trial(1, nine, 90, 110, 160), trial(2, nine, 80, 100, 120)}},
 		"less within the spread":                          {2, false, []tune.Trial{trial(1, []float64{5, 7, 9}, 100, 101, 102), trial(2, []float64{6, 8, 10}, 100, 101, 102)}},
 		"less than 3 % faster":                            {2, false, []tune.Trial{trial(1, nine, 102, 102, 102), trial(2, nine, 100, 100, 100)}},
@@ -69,9 +71,9 @@ func TestBest(t *testing.T) {
 		"the default had one: what to measure others by?": {2, false, []tune.Trial{trial(1, few, 300, 300, 300), trial(2, nine, bad, 101, 102)}},
 		"nothing is left":                                 {2, false, []tune.Trial{trial(1, few, bad, 300, 300), trial(2, nine, bad, 101, 102)}},
 	} {
-		best, found := tune.Stage{Trials: c.trials, Before: tune.Setting{Reactors: 2}}.Best()
-		if best.Setting.Reactors != c.want || found != c.found {
-			t.Errorf("%s: %d reactors, better %v", name, best.Setting.Reactors, found)
+		best, sure := tune.Stage{Trials: c.trials, Before: tune.Setting{Reactors: 2}}.Best()
+		if best.Setting.Reactors != c.want || sure != c.sure {
+			t.Errorf("%s: %d reactors, sure %v", name, best.Setting.Reactors, sure)
 		}
 	}
 }
