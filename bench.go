@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"os"
@@ -59,6 +58,7 @@ the server. The exit code of that one is 1.
 What other programs took is told from the servers' part only where their processes are known: those that bench starts, and those that --pid names. Without --pid, and with a
 target on this machine, other programs are not judged.
 Latency is of the messages that were due within --duration; rates are over the time that was measured. A run that is interrupted before it measures leaves no report.
+docs/bench-report.md says what each figure of a report means.
 The exit code is 0 for OK and INVALID, 99 when an objective (--slo) was missed, 1 for INTERRUPTED and FAILED, 2 for a command line that makes no sense.`,
 		Example: `  sluice bench echo                                 1,000 WebSocket clients, one message in flight each
   sluice bench echo --codec text -P 16 -z 30s       text lines, 16 in flight, for 30 seconds
@@ -233,40 +233,6 @@ func (b *benchRun) judge(r *bench.Report) error {
 		return errBench
 	}
 	return missed
-}
-
-func benchCompareCommand() *cobra.Command {
-	var page string
-	c := &cobra.Command{
-		Use: "compare A.json B.json", Short: "the figures of two runs side by side", Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return usageError{errors.New("compare needs two reports, as --json writes them")}
-			}
-			return nil
-		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			var r [2]*bench.Report
-			for i, name := range args {
-				f, err := os.Open(name)
-				if err != nil {
-					return err
-				}
-				r[i], err = report.Read(f)
-				_ = f.Close()
-				if err != nil {
-					return fmt.Errorf("%s: %w", name, err)
-				}
-			}
-			if page != "" {
-				if err := writeFile(page, func(w io.Writer) error { return report.HTML(w, r[0], r[1]) }); err != nil {
-					return err
-				}
-			}
-			return report.Compare(os.Stdout, r[0], r[1])
-		},
-	}
-	c.Flags().StringVar(&page, "html", "", "also write a page to this file that draws the two over each other")
-	return c
 }
 
 func benchServeCommand(log *slog.Logger, hup hangUps) *cobra.Command {
