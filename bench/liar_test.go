@@ -3,8 +3,6 @@ package bench_test
 import (
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
-	"io"
 	"math/big"
 	"math/rand/v2"
 	"net"
@@ -12,8 +10,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"sluice/bench"
 	"sluice/codec"
@@ -33,6 +29,7 @@ type liar struct {
 	mu     sync.Mutex // of all below, and of its peers
 	last   string     // address of who connects last
 	chance *rand.Rand
+	active time.Time // when something was done for the run last
 	peers  []*peer
 	uids   map[string]*peer
 	rooms  map[string][]*peer
@@ -73,15 +70,11 @@ func (s *liar) stop() {
 	s.all.Wait()
 }
 
-// hurried tells whether the run was over before its clients had read all that was written to them.
-func (s *liar) hurried() bool {
-	return slices.ContainsFunc(s.peers, func(p *peer) bool {
-		replaced := s.mode == bench.Chat // somebody else has its name
-		for _, q := range s.uids {
-			replaced = replaced && p != q
-		}
-		return p.early && !p.closed && !replaced
-	})
+// does notes that something is done for the run.
+func (s *liar) does() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.active = time.Now()
 }
 
 func (s *liar) accept() {
@@ -101,14 +94,14 @@ func (s *liar) accept() {
 		if p.mute {
 			s.told++
 		}
-		s.peers = append(s.peers, p)
+		s.peers, s.active = append(s.peers, p), time.Now()
 		s.mu.Unlock()
 		s.all.Go(func() {
 			var writing sync.WaitGroup
 			writing.Go(func() { s.write(p) })
 			s.read(p)
 			writing.Wait()
-			s.close(p)
+			_ = nc.Close()
 		})
 		if s.lie.accepted != nil {
 			s.lie.accepted(s, p)
@@ -127,7 +120,6 @@ type peer struct {
 	gone    bool          // nothing is answered any more
 	closed  bool          // and the client knows it
 	ended   bool          // the client has closed
-	early   bool          // and left something unread
 	sent    int           // messages that it has sent
 	first   uint32        // when the first of them was due
 	had     int           // answers or deliveries due to it
@@ -165,11 +157,8 @@ func (s *liar) write(p *peer) {
 			s.served[x.served-1].written = time.Now()
 			s.mu.Unlock()
 		}
-		if _, err := p.nc.Write(x.b); err != nil {
-			s.mu.Lock()
-			p.early = true
-			s.mu.Unlock()
-		}
+		_, _ = p.nc.Write(x.b) // a client that has closed is seen by read
+		s.does()
 		if x.fin {
 			_ = p.nc.(*net.TCPConn).CloseWrite()
 		}
@@ -205,9 +194,6 @@ func (s *liar) read(p *peer) {
 		}
 		have = copy(b, b[taken:have])
 		if err != nil {
-			s.mu.Lock()
-			p.early = p.early || !errors.Is(err, io.EOF)
-			s.mu.Unlock()
 			return
 		}
 	}
@@ -247,6 +233,7 @@ func (s *liar) greet(p *peer, in []byte) (n int, ok bool) {
 		return 0, false
 	}
 	p.wire = ws
+	s.does()
 	if p.mute {
 		s.mu.Lock()
 		p.missing++
@@ -276,21 +263,6 @@ func (s *liar) end(p *peer) {
 	if s.mode == bench.Chat {
 		s.hungUp(p)
 	}
-}
-
-// close closes p's connection, and notes whether its client closed before it had read everything: then it has reset the connection, or has not confirmed what came after its end.
-func (s *liar) close(p *peer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	raw, err := p.nc.(*net.TCPConn).SyscallConn()
-	if err == nil {
-		_ = raw.Control(func(fd uintptr) {
-			reset, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
-			unread, err2 := unix.IoctlGetInt(int(fd), unix.TIOCOUTQ)
-			p.early = p.early || err != nil || err2 != nil || reset != 0 || unread > 0
-		})
-	}
-	_ = p.nc.Close()
 }
 
 // quote is where a message begins: behind the quote, where all of it is a JSON string.
