@@ -228,7 +228,7 @@ func (c *client) arrived(p []byte) {
 		return
 	}
 	s, err := readStamp(p[l.layout.stamp:])
-	if err != nil {
+	if err != nil || c.person != nil && !heard(p[l.layout.quote]) {
 		c.garbled(fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
 		return
 	}
