@@ -170,9 +170,11 @@ func (r *run) measure(ctx context.Context) error {
 	if err := r.settle(context.WithoutCancel(ctx)); err != nil { // what was measured wants its audit
 		return err
 	}
-	if _, err := r.sample(); err != nil { // what came only after the window: the slowest may be among that
+	end, err := r.sample() // what came only after the window: the slowest may be among that
+	if err != nil {
 		return err
 	}
+	r.report.Unsent = end.Unsent
 	r.sum(first)
 	r.use(before, first)
 	r.report.Foreign = r.foreign(first)
@@ -288,7 +290,7 @@ func (r *run) sum(first reading) {
 	if r.opts.shortLived() && r.opts.Rate == 0 {
 		rep.Sent = 0
 	}
-	rep.Offered, rep.Unsent = r.opts.Rate, r.last.tally.Unsent
+	rep.Offered = r.opts.Rate
 	if r.opts.Mode == Chat {
 		rep.Acts = &s.Acts
 	}
