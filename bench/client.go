@@ -28,8 +28,11 @@ type client struct {
 	target   [targetLen]byte // whom it sends to
 	sent     uint32          // messages; also the next sequence
 	inFlight int32
-	life     int   // messages left until it is replaced by a new connection; 0: lives on
-	dialled  int64 // connect: when the dial began, microseconds since the run began
+	who      who
+	waiting  waiting // where any message is an answer
+	answers  uint32  // likewise, had so far
+	life     int     // messages left until it is replaced by a new connection; 0: lives on
+	dialled  int64   // connect: when the dial began, microseconds since the run began
 }
 
 // errBye ends a connection that has done its share.
@@ -42,7 +45,7 @@ func (c *client) OnOpen(conn *engine.Conn) {
 	f := c.lane.opts.format(c.id)
 	if f.Codec == WebSocket {
 		c.key = codec.NewKey()
-		_ = conn.Write(codec.AppendUpgrade(nil, conn.RemoteAddr().String(), c.lane.opts.Path, c.key, f.dialOptions(c.lane.run.deflate))) // a failure closes, and OnClose tells
+		_ = conn.Write(c.upgrade()) // a failure closes, and OnClose tells
 		return
 	}
 	c.wire = newWire(f.Codec)
@@ -54,10 +57,13 @@ func (c *client) OnData(conn *engine.Conn, in []byte) int {
 	c.lane.tick()
 	taken := 0
 	if c.wire == nil {
-		ws, n, err := codec.ReadResponse(in, c.key, c.lane.opts.format(c.id).dialOptions(c.lane.run.deflate))
+		ws, n, err := codec.ReadResponse(in, c.key, c.dialOptions())
 		if errors.Is(err, codec.ErrUnavailable) {
 			c.turnedAway(err)
 			return len(in)
+		}
+		if err == nil && n > 0 {
+			err = c.lane.run.plan.agreed(ws)
 		}
 		if err != nil {
 			c.fail("handshake", err)
@@ -93,7 +99,7 @@ func (c *client) OnData(conn *engine.Conn, in []byte) int {
 // Why a connection that a server has accepted is of no use.
 var (
 	errClosed  = errors.New("closed")
-	errOpening = errors.New("the protocol in the WebSocket was answered wrongly")
+	errOpening = errors.New("the login was answered wrongly")
 )
 
 // OnClose implements engine.Handler.
@@ -137,12 +143,18 @@ func (c *client) fail(kind string, err error) {
 // introduce makes sure that the server knows the client before anything is sent to it, and by which name, where the mode sends to others; the answer comes back
 // in arrived. Otherwise the client is ready.
 func (c *client) introduce() {
-	l := c.lane
-	if l.opts.Envelope != nil {
+	if c.lane.opts.Envelope != nil {
+		c.step = 0
 		c.openNext()
 		return
 	}
-	if !l.layout.verb() {
+	c.greet()
+}
+
+// greet does it after a login.
+func (c *client) greet() {
+	l := c.lane
+	if !l.layout.verb() || l.opts.Envelope.wraps() {
 		c.begin()
 		return
 	}
@@ -235,7 +247,7 @@ func (c *client) speak(verb byte, target [targetLen]byte, seq uint32, due int64)
 	if l.layout.target > 0 {
 		copy(l.message[l.layout.target:], target[:])
 	}
-	c.write(l.packet)
+	c.write(c.packed(seq, due))
 }
 
 func (c *client) write(p []byte) {

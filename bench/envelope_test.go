@@ -45,7 +45,7 @@ func TestRunEnvelopeRefuses(t *testing.T) {
 		t.Errorf("the wrap was wrong: %v, %+v", err, r)
 	}
 	for name, o := range map[string]bench.Options{
-		"text":   {Codec: bench.Text, Targets: []string{"127.0.0.1:1"}},
+		"mixed":  {Mix: []bench.WireFormat{{Codec: bench.Text, Targets: []string{"127.0.0.1:1"}}}},
 		"push":   {Mode: bench.Push, Targets: []string{"127.0.0.1:1"}},
 		"sluice": {},
 	} {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -25,8 +24,8 @@ type generator struct {
 	lanes      []*lane
 	began      time.Time      // of the run
 	deflate    *codec.Deflate // of all WebSockets that compress
-	froms      []net.Addr     // local addresses, taken in turn
-	patience   time.Duration  // openWithin
+	plan       *plan
+	patience   time.Duration // openWithin
 	dials      chan *client
 	ctx        context.Context // of everything it runs beside its loops
 	cancel     context.CancelFunc
@@ -53,24 +52,21 @@ func newGenerator(o Options, first, end uint32, began time.Time) (*generator, er
 	if o.Mode == Chat {
 		cfg.Tick = thinkTick
 	}
+	p, err := o.plan()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
+	}
 	e, err := engine.New(cfg)
 	if err != nil {
 		return nil, err
 	}
 	g := &generator{
-		opts: o, first: first, end: end, engine: e, began: began, dials: make(chan *client, end-first), all: make(chan struct{}), failure: make(chan error, 1),
+		opts: o, first: first, end: end, plan: p, engine: e, began: began, dials: make(chan *client, end-first), all: make(chan struct{}), failure: make(chan error, 1),
 		patience: openWithin, deflate: codec.NewDeflate(),
 	}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	for _, l := range e.Loops() {
 		g.lanes = append(g.lanes, newLane(g, l))
-	}
-	for _, s := range o.Sources {
-		ip := net.ParseIP(s)
-		if ip == nil {
-			return nil, errors.Join(fmt.Errorf("%w: %q is no address", ErrOptions, s), g.close(context.Background()))
-		}
-		g.froms = append(g.froms, &net.TCPAddr{IP: ip})
 	}
 	return g, nil
 }
@@ -154,11 +150,8 @@ func (g *generator) dial(ctx context.Context, c *client) error {
 	if g.opts.Mode == Connect && g.opts.Rate == 0 {
 		c.dialled = max(time.Since(g.began).Microseconds(), 1)
 	}
-	d := net.Dialer{Control: latePort, Timeout: openWithin}
-	if len(g.froms) > 0 {
-		d.LocalAddr = g.froms[i%len(g.froms)]
-	}
-	nc, err := d.DialContext(ctx, "tcp", g.opts.target(i))
+	c.who = g.plan.who(c.id)
+	nc, err := g.connect(ctx, i)
 	if err == nil {
 		err = g.engine.Enroll(c.lane.loop, nc, c, engine.ConnOptions{MaxOutput: 64 << 20})
 	}
@@ -257,7 +250,7 @@ func (g *generator) dialOn() {
 			}
 			if err := g.dial(g.ctx, c); err != nil && g.ctx.Err() == nil {
 				l := c.lane
-				_ = l.loop.Post(func() { l.failed("dial", err) }) // only a stopped engine refuses
+				_ = l.loop.Post(func() { l.failed(kindOf(err), err) }) // only a stopped engine refuses
 				pause(g.ctx, redialAfter)
 				g.dials <- c
 			}

@@ -3,7 +3,6 @@ package bench
 import (
 	"errors"
 	"fmt"
-	"net"
 	"runtime"
 	"slices"
 	"time"
@@ -18,9 +17,16 @@ import (
 type Options struct {
 	Mode  Mode  `json:"mode"`
 	Codec Codec `json:"codec"`
-	// Targets are the server's addresses, HOST:PORT; connections are spread over them. Empty: Run starts gateway and workers as processes of their own.
+	// Targets are the server's addresses, HOST:PORT or a URL: ws://host:port/path?query, wss://…, tcp://host:port, tls://…. Connections are spread over them, and over all addresses
+	// that a name has. What is spoken over tcp and tls is Codec. Empty: Run starts gateway and workers as processes of their own.
 	Targets []string `json:"targets,omitempty"`
-	Path    string   `json:"path,omitempty"` // of the WebSocket handshake. Defaults to /.
+	Path    string   `json:"path,omitempty"` // of the WebSocket handshake, where the target has none: a template. Defaults to /.
+	// Addresses are those of the names in Targets, by name. Run looks up what is not there.
+	Addresses    map[string][]string `json:"addresses,omitempty"`
+	TLS          TLS                 `json:"tls,omitzero"`
+	Headers      []string            `json:"headers,omitempty"`      // of the WebSocket handshake, "Name: value": templates
+	Subprotocols []string            `json:"subprotocols,omitempty"` // offered in the WebSocket handshake; the server has to choose one
+	Data         string              `json:"data,omitempty"`         // a file with a line for each connection, {line} in templates: connection i has line i, and after the last the first again
 	// Mix has the clients speak different formats, in turn: connection i that of number i modulo their number. Codec and Targets follow from it. Empty: all speak Codec.
 	Mix []WireFormat `json:"mix,omitempty"`
 	// Envelope is what a server of another make has around a message inside a WebSocket. Nil: nothing.
@@ -46,7 +52,7 @@ type Options struct {
 
 	Loops     int      `json:"loops"`             // of each generator process. Defaults to half the processors.
 	Processes int      `json:"processes"`         // generators. Defaults to as many as the descriptors ask for.
-	Sources   []string `json:"sources,omitempty"` // local addresses to dial from. Defaults to 127.0.0.1, 127.0.0.2 … as many as the ports ask for when the target is on loopback.
+	Sources   []string `json:"sources,omitempty"` // local addresses to dial from: addresses, ranges FIRST-LAST, prefixes such as 127.0.1.0/28. Defaults to 127.0.0.1, 127.0.0.2 … as many as the ports ask for when the target is on loopback.
 	PIDs      []PID    `json:"pids,omitempty"`    // processes to measure, beside those that Run starts
 	Servers   Servers  `json:"servers_started"`
 	Label     string   `json:"label,omitempty"`
@@ -139,7 +145,7 @@ func (o *Options) defaults() {
 			o.Targets = append(o.Targets, f.Targets...)
 		}
 	}
-	set(&o.Codec, WebSocket)
+	set(&o.Codec, DefaultCodec(o.Targets))
 	set(&o.Path, "/")
 	set(&o.Conns, 1000)
 	set(&o.InFlight, 1)
@@ -177,6 +183,7 @@ func (o *Options) reach() error {
 	}
 	room := int(min(limit.Cur, maxStreams))
 	room = max(room-spareDescriptors, room/2)
+	room /= o.descriptors()
 	set(&o.Processes, (o.Conns+room-1)/room)
 	if o.Conns > room*o.Processes {
 		return fmt.Errorf("%w: %d connections need more than %d processes of %d descriptors", ErrOptions, o.Conns, o.Processes, limit.Cur)
@@ -187,16 +194,11 @@ func (o *Options) reach() error {
 			return fmt.Errorf("%w: of %d connections a gateway of %d descriptors holds %d: start %d gateways", ErrOptions, o.Conns, limit.Cur, most, need)
 		}
 	}
-	for _, t := range o.Targets {
-		host, _, err := net.SplitHostPort(t)
-		if err != nil {
-			return fmt.Errorf("%w: target %q: %w", ErrOptions, t, err)
-		}
-		if ip := net.ParseIP(host); ip == nil || ip.To4() == nil || !ip.IsLoopback() {
-			return nil // which addresses this machine has there, only its owner knows
-		}
+	places, loopback, err := o.places()
+	if err != nil || !loopback {
+		return err // which addresses this machine has there, only its owner knows
 	}
-	if n := (o.Conns-1)/(portsPerSource*len(o.Targets)) + 1; n > 1 && len(o.Sources) == 0 {
+	if n := (o.Conns-1)/(portsPerSource*places) + 1; n > 1 && len(o.Sources) == 0 {
 		for i := range n {
 			o.Sources = append(o.Sources, fmt.Sprintf("127.0.%d.%d", i/250, i%250+1))
 		}
@@ -249,13 +251,19 @@ func (o *Options) check() error {
 			return bad("there is no process %d to measure as %s", p.PID, p.Name)
 		}
 	}
-	if o.Envelope != nil && (o.Codec != WebSocket || !o.Mode.enveloped() || o.SlowReaders > 0 || len(o.Targets) == 0) {
-		return bad("an envelope is for a target that speaks WebSocket, and for no mode in which clients have names")
+	if o.Envelope != nil && (len(o.Mix) > 0 || o.SlowReaders > 0 || len(o.Targets) == 0) {
+		return bad("a login and messages of one's own are for a target, and not for slow readers and mixed formats")
+	}
+	if o.Envelope.wraps() && !o.Mode.enveloped() {
+		return bad("in mode %s clients have names, which messages of one's own do not carry", o.Mode)
+	}
+	if _, err := o.plan(); err != nil {
+		return bad("%v", err)
 	}
 	if o.Processes > o.units() {
 		return bad("%d processes are too many for %d connections", o.Processes, o.Conns)
 	}
-	return errors.Join(least("conns", o.Conns, 1), least("in-flight", o.InFlight, 1), least("size", o.Size, layoutOf(o.Mode, o.Codec, o.Size).least()), least("senders", o.Senders, 1),
+	return errors.Join(least("conns", o.Conns, 1), least("in-flight", o.InFlight, 1), least("size", o.Size, layoutOf(o.Mode, o.inner(), o.Size).least()), least("senders", o.Senders, 1),
 		least("room size", o.RoomSize, 2), least("messages per connection", o.PerConn, 1),
 		least("gateways", o.Servers.Gateways, 1), least("workers", o.Servers.Workers, 1))
 }

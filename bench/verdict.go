@@ -31,10 +31,13 @@ func (r *Report) judge() {
 	if r.Interrupted {
 		v.Reasons = append(v.Reasons, fmt.Sprintf("the run was ended after %.1f of %.1f s", r.Seconds, r.Options.Window.Seconds()))
 	}
+	v.Reasons = append(v.Reasons, r.remarks()...)
 	if r.Messages == 0 {
 		failed("nothing arrived in the window")
 	}
-	if limit := r.Own.CoresLimit; limit > 0 && r.Own.Cores > busyLoops*limit {
+	if limit := r.Own.CoresLimit; r.Options.overTLS() && r.Own.Cores > busyLoops*limit {
+		invalid("the generator kept %.2f of %.0f processors busy, with TLS: it was the limit; give it a machine of its own, or a larger one", r.Own.Cores, limit)
+	} else if limit > 0 && r.Own.Cores > busyLoops*limit {
 		invalid("the generator kept %.2f cores busy with %.0f loops: it was the limit; give it more loops or processes", r.Own.Cores, limit)
 	}
 	total := r.Own.Cores
