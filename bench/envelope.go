@@ -141,7 +141,7 @@ func (c *client) await(due int64) {
 		c.fail("unanswered", fmt.Errorf("%d messages have no answer on one connection", maxUnanswered))
 		return
 	}
-	if len(w.at) == cap(w.at) && w.first > 0 {
+	if len(w.at) == cap(w.at) && w.first > len(w.at)/2 {
 		w.at = w.at[:copy(w.at, w.at[w.first:])]
 		w.first = 0
 	}
@@ -160,7 +160,6 @@ func (c *client) answeredByAny() {
 	w.first++
 	seq := c.answers
 	c.answers++
-	copy(l.message, l.layout.template())
 	stamp{stream: c.id, seq: seq, at: due}.put(l.message[l.layout.stamp:])
 	c.arrived(l.message)
 }

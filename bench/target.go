@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,7 +85,7 @@ func (o *Options) parseTarget(given string, f WireFormat) (t target, err error) 
 		path = o.Path
 	}
 	t = target{given: given, tls: s.tls}
-	if err := errors.Join(t.split(authority, s, isURL), checkPath(path)); err != nil {
+	if err := cmp.Or(t.split(authority, s, isURL), checkPath(path)); err != nil {
 		return t, err
 	}
 	t.path, err = parseTemplate(path, atHandshake, nil)
