@@ -128,7 +128,7 @@ func (c *client) packed(seq uint32, due int64) []byte {
 // maxUnanswered is how many messages of a connection can wait for an answer where any message is one. A connection that has more is ended.
 const maxUnanswered = 1 << 16
 
-// waiting are the times at which messages were due that have no answer, in microseconds since the run began; the oldest is at[first].
+// waiting are the times at which messages were due that have no answer, in microseconds since the run began; the oldest is at[first]. bound: messages of a connection of the bench
 type waiting struct {
 	at    []int64
 	first int

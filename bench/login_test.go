@@ -80,6 +80,13 @@ func envelope(t *testing.T, message, reply, login string) *bench.Envelope {
 	return e
 }
 
+// few is a run with few connections, for servers that look at each message closely.
+func few(o bench.Options) bench.Options {
+	o = short(o)
+	o.Conns, o.Window = 8, time.Second
+	return o
+}
+
 const (
 	bouncerMessage = "{user}@{room} {seq} {time}: {message} from {conn}"
 	bouncerReply   = "heard {seq} of {conn}: {message}"
@@ -92,7 +99,7 @@ func TestLogin(t *testing.T) {
 		for _, c := range []bench.Codec{bench.Text, bench.Frame, bench.WebSocket} {
 			t.Run(string(mode)+"/"+string(c), func(t *testing.T) {
 				t.Parallel()
-				r := run(t, short(bench.Options{
+				r := run(t, few(bench.Options{
 					Mode: mode, Codec: c, Targets: []string{peer(t, c, bouncer)}, Data: tokens(t), InFlight: 3, PerConn: 4, Envelope: envelope(t, bouncerMessage, bouncerReply, loginScript),
 				}))
 				if r.Messages == 0 || r.Audit.Received != r.Audit.Expected {
@@ -116,7 +123,7 @@ func TestLoginAlone(t *testing.T) {
 			}
 		}
 	})
-	r := run(t, short(bench.Options{Codec: bench.JSONLines, Targets: []string{addr}, Envelope: envelope(t, "", "", `send {"token":1}`)}))
+	r := run(t, few(bench.Options{Codec: bench.JSONLines, Targets: []string{addr}, Envelope: envelope(t, "", "", `send {"token":1}`)}))
 	if r.Messages == 0 {
 		t.Error("no messages")
 	}
@@ -128,7 +135,7 @@ func TestLoginRefused(t *testing.T) {
 	for name, script := range map[string]string{"prefix": "send x\nexpect welcome", "match": "send x\nexpect /welcome/", "capture": "send x\nexpect\ncapture a /a=(.*)/"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := short(bench.Options{Targets: []string{peer(t, bench.WebSocket, bouncer)}, Envelope: envelope(t, "", "", script)})
+			o := few(bench.Options{Targets: []string{peer(t, bench.WebSocket, bouncer)}, Envelope: envelope(t, "", "", script)})
 			if _, err := bench.Run(t.Context(), o, nil); err == nil || !strings.Contains(err.Error(), `"get out: x"`) {
 				t.Error(err)
 			}
@@ -197,7 +204,7 @@ func TestMessageTemplate(t *testing.T) {
 		for name, message := range map[string]string{"fixed": `{"type":"say","text":"{message}"}`, "numbered": `{"from":{conn},"n":{seq},"at":{time},"text":"{message}"}`} {
 			t.Run(string(c)+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				r := run(t, short(bench.Options{Codec: c, Targets: []string{peer(t, c, echo)}, InFlight: 3, Envelope: envelope(t, message, "", "")}))
+				r := run(t, few(bench.Options{Codec: c, Targets: []string{peer(t, c, echo)}, InFlight: 3, Envelope: envelope(t, message, "", "")}))
 				if r.Messages == 0 || r.Audit.Received != r.Audit.Expected {
 					t.Errorf("%d messages, %+v", r.Messages, r.Audit)
 				}
@@ -219,7 +226,7 @@ func TestMessageTemplateWrong(t *testing.T) {
 				}
 				return g.say(strings.Replace(said, replace[0], replace[1], 1))
 			})
-			r, err := bench.Run(t.Context(), short(bench.Options{Codec: bench.Text, Targets: []string{addr}, Drain: -1, Envelope: envelope(t, `{"n":{seq},"text":"{message}"}`, "", "")}), nil)
+			r, err := bench.Run(t.Context(), few(bench.Options{Codec: bench.Text, Targets: []string{addr}, Drain: -1, Envelope: envelope(t, `{"n":{seq},"text":"{message}"}`, "", "")}), nil)
 			if err != nil || !r.Verdict.Failed || !slices.ContainsFunc(r.Errors, func(e bench.ErrorCount) bool { return e.Kind == "changed" }) {
 				t.Errorf("%v, %+v", err, r)
 			}
@@ -245,7 +252,7 @@ func TestReplyAny(t *testing.T) {
 					time.Sleep(wait) // what the server takes
 					return g.say("ok")
 				})
-				r := run(t, short(bench.Options{Mode: mode, Rate: rate, Targets: []string{addr}, InFlight: 2, PerConn: 3, Envelope: envelope(t, `{"ping":1}`, "any", "")}))
+				r := run(t, few(bench.Options{Mode: mode, Rate: rate, Targets: []string{addr}, InFlight: 2, PerConn: 3, Envelope: envelope(t, `{"ping":1}`, "any", "")}))
 				if r.Messages == 0 || r.Latency.P50 < wait.Microseconds() {
 					t.Errorf("%d messages, latency %+v", r.Messages, r.Latency)
 				}
@@ -256,7 +263,7 @@ func TestReplyAny(t *testing.T) {
 		}
 	}
 	addr := peer(t, bench.Text, func(g *guest) error { return errors.Join(echo(g), g.say("more")) })
-	r, err := bench.Run(t.Context(), short(bench.Options{Codec: bench.Text, Targets: []string{addr}, Rate: 100, Envelope: envelope(t, "", "any", "")}), nil)
+	r, err := bench.Run(t.Context(), few(bench.Options{Codec: bench.Text, Targets: []string{addr}, Rate: 100, Envelope: envelope(t, "", "any", "")}), nil)
 	if err != nil || r.Audit.Unexpected == 0 || !r.Verdict.Failed {
 		t.Errorf("more answers than messages: %v, %+v", err, r)
 	}

@@ -187,21 +187,21 @@ func TestTLS(t *testing.T) {
 	ws, text := "wss://"+tlsPeer(t, server, bench.WebSocket, echo)+"/", "tls://"+tlsPeer(t, server, bench.Text, echo)
 	t.Run("echo", func(t *testing.T) {
 		t.Parallel()
-		r := run(t, short(bench.Options{Targets: []string{ws}, TLS: bench.TLS{CA: ca}, InFlight: 4}))
+		r := run(t, few(bench.Options{Targets: []string{ws}, TLS: bench.TLS{CA: ca}, InFlight: 4}))
 		if r.Messages == 0 || r.Own.CoresLimit != float64(r.Machine.CPUs) {
 			t.Errorf("%d messages, and %v cores are the limit", r.Messages, r.Own.CoresLimit)
 		}
 	})
 	t.Run("churn", func(t *testing.T) {
 		t.Parallel()
-		if r := run(t, short(bench.Options{Mode: bench.Churn, PerConn: 3, Targets: []string{text}, TLS: bench.TLS{Insecure: true}})); r.Messages == 0 || r.Options.Codec != bench.Text {
+		if r := run(t, few(bench.Options{Mode: bench.Churn, PerConn: 3, Targets: []string{text}, TLS: bench.TLS{Insecure: true}})); r.Messages == 0 || r.Options.Codec != bench.Text {
 			t.Errorf("%d messages over %s", r.Messages, r.Options.Codec)
 		}
 	})
 	for name, o := range map[string]bench.TLS{"unknown": {}, "another name": {CA: ca, ServerName: "other.example"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := bench.Run(t.Context(), short(bench.Options{Targets: []string{ws}, TLS: o}), nil); err == nil || !strings.Contains(err.Error(), "tls: ") || !strings.Contains(err.Error(), ws) {
+			if _, err := bench.Run(t.Context(), few(bench.Options{Targets: []string{ws}, TLS: o}), nil); err == nil || !strings.Contains(err.Error(), "tls: ") || !strings.Contains(err.Error(), ws) {
 				t.Error(err)
 			}
 		})
