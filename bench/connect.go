@@ -92,5 +92,6 @@ func (g *generator) secure(ctx context.Context, nc net.Conn, t *target) (net.Con
 			return near, nil
 		}
 	}
-	return nil, errors.Join(fmt.Errorf("%s: %w: %w", t.given, errTLS, err), nc.Close())
+	_ = nc.Close() // a handshake that took too long has closed it
+	return nil, fmt.Errorf("%s: %w: %w", t.given, errTLS, err)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sluice/bench"
+	"sluice/internal/proctest"
 )
 
 const loginScript = `# everybody has a token of their own
@@ -126,6 +127,21 @@ func TestLoginAlone(t *testing.T) {
 	r := run(t, few(bench.Options{Codec: bench.JSONLines, Targets: []string{addr}, Envelope: envelope(t, "", "", `send {"token":1}`)}))
 	if r.Messages == 0 {
 		t.Error("no messages")
+	}
+}
+
+// Modes whose clients have names log in first, and then say who they are, also when they come back.
+func TestLoginModes(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0")
+	proctest.Start(t, nil, bin, "bench", "serve", "--worker", "--gateway", gateway.Addrs["inner"])
+	for _, mode := range []bench.Mode{bench.Push, bench.Rooms, bench.Broadcast, bench.Chat} { // one after the other: a broadcast reaches all
+		o := few(bench.Options{Mode: mode, RoomSize: 4, Targets: []string{gateway.Addrs["ws"]}, Envelope: envelope(t, "", "", "send ?token {conn}\nexpect ?token")})
+		o.Think = time.Millisecond
+		if r := run(t, o); r.Messages == 0 || mode == bench.Chat && r.Acts.Said > 1000 && r.Acts.Reconnected == 0 {
+			t.Errorf("%s: %d messages, %+v", mode, r.Messages, r.Acts)
+		}
 	}
 }
 

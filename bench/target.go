@@ -185,6 +185,10 @@ func (o *Options) resolve(ctx context.Context) (unreachable []string, err error)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
+	from, err := addresses(o.Sources)
+	if err != nil {
+		return nil, fmt.Errorf("%w: source %w", ErrOptions, err)
+	}
 	found := make(map[string][]string)
 	for _, given := range slices.Sorted(maps.Keys(targets)) {
 		t := targets[given]
@@ -196,7 +200,7 @@ func (o *Options) resolve(ctx context.Context) (unreachable []string, err error)
 				return nil, fmt.Errorf("bench: target %s: %w", given, err)
 			}
 		}
-		ips, refused := t.probe(ctx, found[t.host])
+		ips, refused := t.probe(ctx, found[t.host], from)
 		if len(ips) == 0 {
 			return nil, fmt.Errorf("bench: target %s: no address of %s accepts connections: %w", given, t.host, errors.Join(refused...))
 		}
@@ -211,8 +215,8 @@ func (o *Options) resolve(ctx context.Context) (unreachable []string, err error)
 	return unreachable, nil
 }
 
-// probe tells the addresses that accept from those that do not. A single one is not tried: the run will tell.
-func (t *target) probe(ctx context.Context, ips []string) (accept []string, refused []error) {
+// probe tells the addresses that accept connections from the first of the local ones, if there are some, from those that do not. A single one is not tried: the run will tell.
+func (t *target) probe(ctx context.Context, ips []string, from []net.Addr) (accept []string, refused []error) {
 	if len(ips) == 1 {
 		return ips, nil
 	}
@@ -221,6 +225,9 @@ func (t *target) probe(ctx context.Context, ips []string) (accept []string, refu
 	for i, ip := range ips {
 		all.Go(func() {
 			d := net.Dialer{Timeout: probeWithin}
+			if len(from) > 0 {
+				d.LocalAddr = from[0]
+			}
 			nc, err := d.DialContext(ctx, "tcp", net.JoinHostPort(ip, t.port))
 			if results[i] = err; err == nil {
 				_ = nc.Close()

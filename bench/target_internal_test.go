@@ -185,6 +185,28 @@ func TestBridge(t *testing.T) {
 	}
 }
 
+// A login that is never answered does not go on for ever.
+func TestLoginMute(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Conns: 3, Targets: []string{"tcp://" + l.Addr().String()}, Envelope: &Envelope{Opening: []Exchange{{Send: "hello", Await: "welcome"}}}}
+	o.defaults()
+	g, err := newGenerator(o, 0, 3, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.patience = 50 * time.Millisecond
+	if err := g.open(t.Context()); !errors.Is(err, errMute) {
+		t.Error(err)
+	}
+	if err := errors.Join(g.close(context.Background()), l.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 // A message in a template of its own is made and taken apart without allocations.
 func TestTemplateAllocatesNothing(t *testing.T) {
 	o := Options{Codec: WebSocket, Targets: []string{"127.0.0.1:1"}, Envelope: &Envelope{

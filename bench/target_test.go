@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -196,6 +197,16 @@ func TestTLS(t *testing.T) {
 		t.Parallel()
 		if r := run(t, few(bench.Options{Mode: bench.Churn, PerConn: 3, Targets: []string{text}, TLS: bench.TLS{Insecure: true}})); r.Messages == 0 || r.Options.Codec != bench.Text {
 			t.Errorf("%d messages over %s", r.Messages, r.Options.Codec)
+		}
+	})
+	t.Run("net/http", func(t *testing.T) { // another make's TLS and WebSocket, with a protocol of its own
+		t.Parallel()
+		s := httptest.NewTLSServer(strangerHandler("welcome"))
+		t.Cleanup(s.Close)
+		e := stranger
+		r := run(t, few(bench.Options{Targets: []string{"wss" + strings.TrimPrefix(s.URL, "https")}, TLS: bench.TLS{Insecure: true}, Envelope: &e, InFlight: 4}))
+		if r.Messages == 0 {
+			t.Error("no messages")
 		}
 	})
 	for name, o := range map[string]bench.TLS{"unknown": {}, "another name": {CA: ca, ServerName: "other.example"}} {
