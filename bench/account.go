@@ -1,5 +1,7 @@
 package bench
 
+import "math"
+
 // An account is what one connection has received of one stream. It tells every fault apart: a gap is lost until it is filled, then it was reordered.
 type account struct {
 	next    uint32
@@ -12,9 +14,19 @@ type account struct {
 // gap is the sequence numbers from first to before end.
 type gap struct{ first, end uint32 }
 
-// arrived enters a message and counts what is wrong with it.
-func (a *account) arrived(seq uint32, audit *Audit) {
-	audit.Received++
+// unknown stands for how many messages a stream has sent when only another process knows.
+const unknown = math.MaxUint32
+
+// farthest is how many messages of a stream can be missing in a row. What is farther ahead was never sent, as far as can be known before the end.
+const farthest = 1 << 20
+
+// arrived enters message seq of a stream that has sent so many, and counts what is wrong with it. It tells whether the message is one that was still to come, and how
+// many before it have been passed over.
+func (a *account) arrived(seq, sent uint32, audit *Audit) (fresh bool, over uint32) {
+	if from := max(a.next, a.since); seq >= sent || seq > from && seq-from > farthest {
+		audit.Unexpected++
+		return false, 0
+	}
 	if seq >= a.next {
 		a.excuse(seq)
 	}
@@ -22,13 +34,16 @@ func (a *account) arrived(seq uint32, audit *Audit) {
 	case seq == a.next:
 		a.next++
 	case seq > a.next:
+		over = seq - a.next
 		a.gaps = append(a.gaps, gap{a.next, seq})
 		a.next = seq + 1
 	case a.fill(seq):
 		audit.Reordered++
 	default:
 		audit.Duplicated++
+		return false, 0
 	}
+	return true, over
 }
 
 // resume tells that the receiver is there again, after an absence, for what is sent from seq on.
@@ -69,7 +84,7 @@ func (a *account) fill(seq uint32) bool {
 	return false
 }
 
-// close enters how many messages the stream had; those that did not arrive are lost.
+// close enters how many messages the stream had; those that did not arrive are lost, and those beyond were never sent.
 func (a *account) close(sent uint32, audit *Audit) {
 	excused := a.excused
 	next := a.next
@@ -78,15 +93,26 @@ func (a *account) close(sent uint32, audit *Audit) {
 		next = to
 	}
 	audit.Expected += uint64(sent - excused)
-	if sent > next {
-		audit.Lost += uint64(sent - next)
-	}
+	lost := uint64(sent - min(next, sent))
+	beyond := uint64(next - min(next, sent))
 	for _, g := range a.gaps {
-		audit.Lost += uint64(g.end - g.first)
+		lost += uint64(min(g.end, sent) - min(g.first, sent))
+		beyond -= uint64(g.end-g.first) - uint64(min(g.end, sent)-min(g.first, sent))
 	}
+	audit.Lost += lost
+	audit.Unexpected += beyond
+}
+
+// unread enters n messages that arrived and could not be read. Each stands for one that is missing, and is changed; where none is missing, nobody had sent it.
+func (a *Audit) unread(n uint64) {
+	changed := min(n, a.Lost)
+	a.Lost -= changed
+	a.Changed += changed
+	a.Unexpected += n - changed
 }
 
 func (a *Audit) add(b Audit) {
+	a.Sent += b.Sent
 	a.Expected += b.Expected
 	a.Received += b.Received
 	a.Lost += b.Lost
@@ -94,4 +120,5 @@ func (a *Audit) add(b Audit) {
 	a.Reordered += b.Reordered
 	a.Changed += b.Changed
 	a.Unexpected += b.Unexpected
+	a.Unanswered += b.Unanswered
 }

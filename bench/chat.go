@@ -105,7 +105,7 @@ func (p *person) act(due int64) {
 	l.sent++
 	if p.place == away {
 		p.place = joining
-		p.client.command(verbJoin, nameOf(p.client.from))
+		p.client.command(verbJoin, p.client.target)
 		return
 	}
 	switch n := l.rand.IntN(100); {
@@ -119,11 +119,12 @@ func (p *person) act(due int64) {
 		l.acts.Whispered++
 		_, to := p.neighbours()
 		p.whispered++
-		p.client.speak(verbWhisper, nameOf(to.id), p.whispered-1, due)
+		p.client.speak(verbWhisper, &to.name, p.whispered-1, due)
 	default:
 		l.acts.Said++
-		p.client.sent++
-		p.client.speak(verbRoom, nameOf(p.client.from), p.client.sent-1, due)
+		seq := p.client.sent.Load()
+		p.client.sent.Store(seq + 1)
+		p.client.speak(verbRoom, &p.client.target, seq, due)
 	}
 }
 
@@ -136,7 +137,7 @@ func (p *person) depart(how presence) {
 		}
 	}
 	for i, mate := range p.room {
-		wait(&p.client.accounts[i], mate.sent)
+		wait(&p.client.accounts[i], mate.sent.Load())
 	}
 	if how == hangingUp {
 		before, _ := p.neighbours()
@@ -152,7 +153,7 @@ func (p *person) depart(how presence) {
 func (p *person) part() {
 	if p.place == leaving {
 		p.place = left
-		p.client.command(verbLeave, nameOf(p.client.from))
+		p.client.command(verbLeave, p.client.target)
 		return
 	}
 	p.place = offline
@@ -160,26 +161,26 @@ func (p *person) part() {
 	p.client.conn.Close(errBye)
 }
 
-// answered takes in that the server has done what a command said; it tells whether there was one.
-func (p *person) answered(verb byte) bool {
+// answered takes in that the server has done what a command said, if message m tells so.
+func (p *person) answered(m []byte) bool {
 	c := p.client
-	switch {
-	case verb == verbLogin && p.place == offline:
+	switch l := c.lane; {
+	case p.place == offline && l.answers(m, verbLogin, c.name):
 		before, _ := p.neighbours()
 		p.whispers.resume(before.person.whispered)
 		p.copies.resume(p.whispered)
 		p.place = joining
-		c.command(verbJoin, nameOf(c.from))
-	case verb == verbJoin && p.place == joining:
+		c.command(verbJoin, c.target)
+	case p.place == joining && l.answers(m, verbJoin, c.target):
 		for i, mate := range p.room {
-			c.accounts[i].resume(mate.sent)
+			c.accounts[i].resume(mate.sent.Load())
 		}
 		p.place = present
 		if !c.ready {
 			c.begin()
 		}
 		p.rest()
-	case verb == verbLeave && p.place == left:
+	case p.place == left && l.answers(m, verbLeave, c.target):
 		p.place = away
 		p.rest()
 	default:
@@ -188,17 +189,25 @@ func (p *person) answered(verb byte) bool {
 	return true
 }
 
-// heard enters a message.
-func (p *person) heard(verb byte, s stamp) {
+// heard enters message m.
+func (p *person) heard(m []byte, s stamp) {
 	c, l := p.client, p.client.lane
-	a := p.account(verb, s.stream)
+	verb := m[l.layout.quote]
+	a, sent, target := p.account(verb, s.stream)
 	if a == nil {
 		l.audit.Unexpected++
 		return
 	}
-	l.count(s.at, l.layout.size)
 	behind := a.next < a.mark
-	a.arrived(s.seq, &l.audit)
+	fresh, _ := a.arrived(s.seq, sent, &l.audit)
+	switch {
+	case !fresh:
+		return
+	case c.mistyped || !l.intact(m, verb, target):
+		l.changed(m)
+	default:
+		l.count(s.since(l.now))
+	}
 	switch {
 	case p.place == leaving || p.place == hangingUp:
 		if behind && a.next >= a.mark {
@@ -211,23 +220,23 @@ func (p *person) heard(verb byte, s stamp) {
 	}
 }
 
-// account is the one that a message is entered in; nil if it should not have come.
-func (p *person) account(verb byte, stream uint32) *account {
+// account is the one that a message is entered in, with how many were sent of them and to whom; nil if it should not have come.
+func (p *person) account(verb byte, stream uint32) (a *account, sent uint32, target *[targetLen]byte) {
 	c := p.client
-	before, _ := p.neighbours()
+	before, after := p.neighbours()
 	i := stream - c.from
 	switch {
 	case verb == verbRoom && i < uint32(len(c.accounts)) && p.place >= present && p.place <= left:
-		return &c.accounts[i]
+		return &c.accounts[i], p.room[i].sent.Load(), &c.target
 	case verb == verbWhisper && p.place != offline && stream == c.id:
-		return &p.copies
+		return &p.copies, p.whispered, &after.name
 	case verb == verbWhisper && p.place != offline && stream == before.id:
-		return &p.whispers
+		return &p.whispers, before.person.whispered, &c.name
 	}
-	return nil
+	return nil, 0, nil
 }
 
-// close enters what p should have received into the audit. What has not been answered is lost.
+// close enters what p should have received into the audit.
 func (p *person) close(audit *Audit) {
 	enter := func(a account, sent uint32, there bool) {
 		if !there {
@@ -236,7 +245,7 @@ func (p *person) close(audit *Audit) {
 		a.close(sent, audit)
 	}
 	for i, mate := range p.room {
-		enter(p.client.accounts[i], mate.sent, p.place >= present && p.place < left)
+		enter(p.client.accounts[i], mate.sent.Load(), p.place >= present && p.place < left)
 	}
 	before, _ := p.neighbours()
 	if len(p.room) > 1 {
@@ -244,8 +253,7 @@ func (p *person) close(audit *Audit) {
 		enter(p.copies, p.whispered, p.place != offline)
 	}
 	if p.place == offline || p.place == joining || p.place == left {
-		audit.Expected++
-		audit.Lost++
+		audit.Unanswered++
 	}
 }
 

@@ -57,7 +57,7 @@ func TestChatAudit(t *testing.T) {
 		},
 		"a leave is not answered": {
 			func(_ *worker.Client, verb byte, _ worker.Message) bool { return verb == 'l' },
-			func(a bench.Audit) bool { return a.Lost > 0 },
+			func(a bench.Audit) bool { return a.Unanswered > 0 },
 		},
 		"nothing": {
 			func(*worker.Client, byte, worker.Message) bool { return false },

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"sluice/codec"
 	"sluice/engine"
@@ -26,11 +27,16 @@ type client struct {
 	person   *person         // in mode chat
 	name     [targetLen]byte // how the bench worker knows it
 	target   [targetLen]byte // whom it sends to
-	sent     uint32          // messages; also the next sequence
+	hears    [targetLen]byte // whom that was sent to which it receives
+	sent     atomic.Uint32   // messages; also the next sequence. Its loop alone adds to it; all that it sends to look at it.
 	inFlight int32
 	who      who
 	waiting  waiting // where any message is an answer
 	answers  uint32  // likewise, had so far
+	unread   uint32  // messages that could not be read
+	ahead    uint32  // of these, the ones that were taken for an answer and have not turned out to be one
+	mistyped bool    // the message at hand is not of the WebSocket type it was sent as
+	slot     int     // in the lane's clients
 	life     int     // messages left until it is replaced by a new connection; 0: lives on
 	dialled  int64   // connect: when the dial began, microseconds since the run began
 }
@@ -40,9 +46,14 @@ var errBye = errors.New("done")
 
 // OnOpen implements engine.Handler.
 func (c *client) OnOpen(conn *engine.Conn) {
+	l := c.lane
+	l.tick()
 	c.conn, c.over = conn, false
-	c.lane.open++
-	f := c.lane.opts.format(c.id)
+	l.open++
+	if l.opts.shortLived() {
+		l.enter(c)
+	}
+	f := l.opts.format(c.id)
 	if f.Codec == WebSocket {
 		c.key = codec.NewKey()
 		_ = conn.Write(c.upgrade()) // a failure closes, and OnClose tells
@@ -81,8 +92,12 @@ func (c *client) OnData(conn *engine.Conn, in []byte) int {
 		if len(reply) > 0 {
 			_ = conn.Write(reply)
 		}
-		if err != nil || ev == codec.Closed {
-			c.fail("closed", fmt.Errorf("the server said goodbye: %w", errors.Join(err, errClosed)))
+		if err != nil {
+			c.fail("protocol", err)
+			return len(in)
+		}
+		if ev == codec.Closed {
+			c.fail("closed", errGoodbye)
 			return len(in)
 		}
 		if n == 0 {
@@ -90,16 +105,21 @@ func (c *client) OnData(conn *engine.Conn, in []byte) int {
 		}
 		taken += n
 		if ev == codec.MessageText || ev == codec.MessageBinary {
+			c.mistyped = c.lane.typed && (ev == codec.MessageText) != c.lane.text
 			c.received(payload)
 		}
+	}
+	if c.over { // only now: what has come with the last answer is looked at too
+		conn.Close(errBye)
 	}
 	return taken
 }
 
 // Why a connection that a server has accepted is of no use.
 var (
-	errClosed  = errors.New("closed")
-	errOpening = errors.New("the login was answered wrongly")
+	errOverloaded = errors.New("the server is overloaded")
+	errGoodbye    = errors.New("the server said goodbye")
+	errOpening    = errors.New("the login was answered wrongly")
 )
 
 // OnClose implements engine.Handler.
@@ -128,8 +148,9 @@ const overloaded = `{"type":"sluice.overloaded"}`
 
 // turnedAway ends a newcomer that the server has no room for, and has told so: nothing of what it has sent has to arrive, if it came for a while only.
 func (c *client) turnedAway(err error) {
-	if c.lane.opts.shortLived() {
+	if l := c.lane; l.opts.shortLived() {
 		c.accounts = nil
+		l.audit.Sent -= uint64(c.sent.Load())
 	}
 	c.fail(TurnedAway, err)
 }
@@ -167,20 +188,30 @@ var intros = map[Mode]byte{Push: verbLogin, Rooms: verbJoin, Broadcast: verbNoth
 // command tells the bench worker something that it answers.
 func (c *client) command(verb byte, name [targetLen]byte) {
 	l := c.lane
-	l.hello[l.layout.quote] = verb
-	if l.layout.target > 0 {
-		copy(l.hello[l.layout.target:], name[:])
-	}
+	l.layout.address(l.hello, verb, &name)
 	c.write(l.hello)
 }
 
-// answered takes in the answer to a command, if it is one.
-func (c *client) answered(verb byte) bool {
-	if c.person != nil {
-		return c.person.answered(verb)
-	}
-	if c.ready || verb != intros[c.lane.opts.Mode] {
+// answers tells whether p is the answer to a command: the same.
+func (l *lane) answers(p []byte, verb byte, name [targetLen]byte) bool {
+	if p[l.layout.quote] != verb {
 		return false
+	}
+	l.layout.address(l.hello, verb, &name)
+	return bytes.Equal(p, l.hello)
+}
+
+// answered takes in the answer to a command, if it is one. Until its first is answered a client hears nothing else.
+func (c *client) answered(p []byte) bool {
+	if c.person != nil {
+		return c.person.answered(p)
+	}
+	if c.ready {
+		return false
+	}
+	if !c.lane.answers(p, intros[c.lane.opts.Mode], c.name) {
+		c.fail("handshake", fmt.Errorf("%q is not the answer to its first command", p[:min(len(p), 64)]))
+		return true
 	}
 	c.begin()
 	return true
@@ -200,53 +231,82 @@ func (c *client) arrived(p []byte) {
 			return
 		}
 		if string(p) == overloaded {
-			c.turnedAway(errors.New("the server is overloaded"))
+			c.turnedAway(errOverloaded)
 			return
 		}
-		l.changed(fmt.Errorf("a message of %d bytes arrived, and all are of %d", len(p), l.layout.size))
+		c.garbled(fmt.Errorf("a message of %d bytes arrived, and all are of %d", len(p), l.layout.size))
 		return
 	}
-	verb := p[l.layout.quote]
-	if l.layout.verb() && c.answered(verb) {
+	if l.layout.verb() && c.answered(p) {
 		return
 	}
 	s, err := readStamp(p[l.layout.stamp:])
-	if err != nil || !bytes.Equal(p[l.layout.stamp+stampLen:], l.message[l.layout.stamp+stampLen:]) {
-		l.changed(fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
+	if err != nil {
+		c.garbled(fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
 		return
 	}
+	l.audit.Received++
 	if c.person != nil {
-		c.person.heard(verb, s)
+		c.person.heard(p, s)
 		return
 	}
-	if i := s.stream - c.from; i < uint32(len(c.accounts)) {
-		c.accounts[i].arrived(s.seq, &l.audit)
-	} else {
+	i := s.stream - c.from
+	if i >= uint32(len(c.accounts)) {
 		l.audit.Unexpected++
 		return
 	}
-	l.arrived(c, s, len(p))
+	fresh, over := c.accounts[i].arrived(s.seq, c.sentBy(s.stream), &l.audit)
+	if !fresh {
+		return
+	}
+	whole := !c.mistyped && l.intact(p, l.verb, &c.hears)
+	if !whole {
+		l.changed(p)
+	}
+	c.ahead -= min(c.ahead, over)
+	l.arrived(c, s, whole)
+}
+
+// sentBy is how many messages a stream has sent by now.
+func (c *client) sentBy(stream uint32) uint32 {
+	if stream == c.id {
+		return c.sent.Load()
+	}
+	g := c.lane.run
+	if stream < g.first || stream >= g.end {
+		return unknown
+	}
+	return g.clients[stream-g.first].sent.Load()
+}
+
+// garbled takes in a message that cannot be read. Where each message has one answer it is taken for that, so that the load goes on.
+func (c *client) garbled(err error) {
+	l := c.lane
+	l.audit.Received++
+	l.failed("unreadable", err)
+	c.unread++
+	if c.ready && c.person == nil && len(c.accounts) == 1 && c.inFlight > 0 {
+		c.ahead++
+		l.follow(c, false)
+	}
 }
 
 // send sends the next message, which was due at the time given, in microseconds since the run began.
 func (c *client) send(due int64) {
 	l := c.lane
-	c.sent++
+	seq := c.sent.Load()
+	c.sent.Store(seq + 1)
 	c.inFlight++
 	l.sent++
-	c.speak(l.verb, c.target, c.sent-1, due)
+	c.speak(l.verb, &c.target, seq, due)
 }
 
 // speak sends one message of the client's stream.
-func (c *client) speak(verb byte, target [targetLen]byte, seq uint32, due int64) {
+func (c *client) speak(verb byte, target *[targetLen]byte, seq uint32, due int64) {
 	l := c.lane
-	stamp{stream: c.id, seq: seq, at: due}.put(l.message[l.layout.stamp:])
-	if l.layout.verb() {
-		l.message[l.layout.quote] = verb
-	}
-	if l.layout.target > 0 {
-		copy(l.message[l.layout.target:], target[:])
-	}
+	l.audit.Sent++
+	stamp{stream: c.id, seq: seq, at: uint32(due)}.put(l.message[l.layout.stamp:])
+	l.layout.address(l.message, verb, target)
 	c.write(c.packed(seq, due))
 }
 

@@ -98,11 +98,14 @@ func (c *client) unwrap(e *Envelope, p []byte) {
 		c.answeredByAny()
 	default:
 		inner, ok := s.open(p, &c.who, &c.lane.layout)
-		if !ok {
-			c.lane.changed(fmt.Errorf("%q arrived, in no envelope of ours", p[:min(len(p), 64)]))
-			return
+		switch {
+		case ok:
+			c.arrived(inner)
+		case string(p) == overloaded:
+			c.turnedAway(errOverloaded)
+		default:
+			c.garbled(fmt.Errorf("%q arrived, in no envelope of ours", p[:min(len(p), 64)]))
 		}
-		c.arrived(inner)
 	}
 }
 
@@ -138,7 +141,9 @@ type waiting struct {
 func (c *client) await(due int64) {
 	w := &c.waiting
 	if len(w.at)-w.first == maxUnanswered {
-		c.fail("unanswered", fmt.Errorf("%d messages have no answer on one connection", maxUnanswered))
+		if !c.over {
+			c.fail("unanswered", fmt.Errorf("%d messages have no answer on one connection", maxUnanswered))
+		}
 		return
 	}
 	if len(w.at) == cap(w.at) && w.first > len(w.at)/2 {
@@ -160,6 +165,7 @@ func (c *client) answeredByAny() {
 	w.first++
 	seq := c.answers
 	c.answers++
-	stamp{stream: c.id, seq: seq, at: due}.put(l.message[l.layout.stamp:])
+	c.mistyped = false // of whatever type it is
+	stamp{stream: c.id, seq: seq, at: uint32(due)}.put(l.message[l.layout.stamp:])
 	c.arrived(l.message)
 }

@@ -28,12 +28,12 @@ func (g *generator) halt() ([]uint32, error) {
 	g.halted.Store(true)
 	sent := make([]uint32, g.end-g.first)
 	g.each(func(l *lane) {
-		if l.period > 0 {
+		if l.schedule.period > 0 {
 			l.pace()
 		}
 		l.running = false
 		for _, c := range l.clients {
-			sent[c.id-g.first] = c.sent
+			sent[c.id-g.first] = c.sent.Load()
 		}
 	})
 	return sent, nil
@@ -45,19 +45,10 @@ func (g *generator) audit(sent []uint32) (audited, error) {
 	g.each(func(l *lane) {
 		p := audited{Audit: l.audit, Errors: make(map[string]ErrorCount, len(l.errors))}
 		for _, c := range l.clients {
-			if c.person != nil {
-				c.person.close(&p.Audit)
-				continue
-			}
-			for i := range c.accounts {
-				c.accounts[i].close(sent[c.from+uint32(i)], &p.Audit)
-			}
+			c.close(sent, &p.Audit)
 		}
 		for kind, e := range l.errors {
 			p.Errors[kind] = *e
-		}
-		if g.opts.shortLived() {
-			p.Alive = l.open
 		}
 		parts[l.loop.Index()] = p
 	})
@@ -68,16 +59,36 @@ func (g *generator) audit(sent []uint32) (audited, error) {
 	return sum, nil
 }
 
+// close enters what c should have received into the audit. sent is what each connection of the run has sent; one that comes and goes has sent to itself alone.
+func (c *client) close(sent []uint32, audit *Audit) {
+	var a Audit
+	switch {
+	case c.person != nil:
+		c.person.close(&a)
+	case c.lane.opts.shortLived():
+		for i := range c.accounts {
+			c.accounts[i].close(c.sent.Load(), &a)
+		}
+		if !c.conn.Closed() {
+			a.Unanswered++
+		}
+	default:
+		for i := range c.accounts {
+			c.accounts[i].close(sent[c.from+uint32(i)], &a)
+		}
+	}
+	a.unread(uint64(c.unread))
+	audit.add(a)
+}
+
 // audited is the account of a part, or of the run.
 type audited struct {
 	Audit  Audit
 	Errors map[string]ErrorCount
-	Alive  int // short-lived connections that are still at it
 }
 
 func (a *audited) add(b audited) {
 	a.Audit.add(b.Audit)
-	a.Alive += b.Alive
 	for kind, e := range b.Errors {
 		e.Count += a.Errors[kind].Count
 		a.Errors[kind] = e
@@ -92,7 +103,7 @@ func (a *audited) errors() []ErrorCount {
 }
 
 // settled tells whether nothing is on its way any more.
-func (a *audited) settled() bool { return a.Audit.Lost == 0 && a.Alive == 0 }
+func (a *audited) settled() bool { return a.Audit.Lost == 0 && a.Audit.Unanswered == 0 }
 
 // usage is what this process took so far.
 func (g *generator) usage() (usage, error) { return ownUsage(), nil }

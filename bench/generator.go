@@ -22,6 +22,7 @@ type generator struct {
 	first, end uint32 // the connections of the run that are its own
 	engine     *engine.Engine
 	lanes      []*lane
+	clients    []*client      // by id, from first on; of connections that come and go there are none
 	began      time.Time      // of the run
 	deflate    *codec.Deflate // of all WebSockets that compress
 	plan       *plan
@@ -38,7 +39,8 @@ type generator struct {
 	all      chan struct{} // closed when pending reaches 0
 	failure  chan error    // of a client while the others open
 	opening  atomic.Bool
-	attempts atomic.Int64 // connections of an open loop that have had their turn
+	dialDue  schedule     // open loop of connections
+	attempts atomic.Int64 // of those, the ones that have had their turn
 	halted   atomic.Bool
 	dialling sync.WaitGroup
 }
@@ -88,16 +90,15 @@ func (g *generator) open(ctx context.Context) error {
 	g.opening.Store(true)
 	defer g.opening.Store(false)
 	g.pending.Store(int64(g.end - g.first))
-	clients := make([]*client, 0, g.end-g.first)
 	for i := g.first; i < g.end; i++ {
-		clients = append(clients, g.newClient(i))
+		g.clients = append(g.clients, g.newClient(i))
 	}
 	if g.opts.Mode == Chat {
-		settle(clients)
+		settle(g.clients)
 	}
 	dials, one := errgroup.WithContext(ctx) // the first that fails ends all
 	dials.SetLimit(diallers)
-	for _, c := range clients {
+	for _, c := range g.clients {
 		dials.Go(func() error {
 			if one.Err() != nil {
 				return one.Err()
@@ -164,30 +165,26 @@ func (g *generator) dial(ctx context.Context, c *client) error {
 // newClient says what client number i does in this mode.
 func (g *generator) newClient(i uint32) *client {
 	n, room := uint32(g.opts.Conns), uint32(g.opts.RoomSize)
-	c := &client{lane: g.lanes[int(i)/g.opts.together()%len(g.lanes)], id: i, from: i, sender: true}
+	c := &client{lane: g.lanes[int(i)/g.opts.together()%len(g.lanes)], id: i, from: i, sender: g.opts.sends(i)}
 	streams := 1
 	switch g.opts.Mode {
-	case Idle:
-		c.sender = false
 	case Connect:
 		c.life = 1
 	case Churn:
 		c.life = g.opts.PerConn
 	case Push:
 		c.from = (i + n - 1) % n
-		c.name, c.target = nameOf(i), nameOf((i+1)%n)
+		c.name, c.target, c.hears = nameOf(i), nameOf((i+1)%n), nameOf(i)
 	case Rooms:
 		c.from = i / room * room
-		c.sender = i == c.from
 		c.name = nameOf(c.from)
-		c.target = c.name
+		c.target, c.hears = c.name, c.name
 	case Chat:
 		c.from = i / room * room
 		streams = int(min(room, n-c.from))
-		c.name = nameOf(i)
+		c.name, c.target = nameOf(i), nameOf(c.from)
 	case Broadcast:
-		c.from, streams = 0, g.opts.Senders
-		c.sender = i < uint32(streams)
+		c.from, streams = 0, g.opts.senders()
 	}
 	c.accounts = make([]account, streams)
 	return c
@@ -199,10 +196,11 @@ func nameOf(i uint32) (name [targetLen]byte) {
 	return name
 }
 
-// enter takes a client that lives on into its lane.
+// enter opens the accounts of a client.
 func (l *lane) enter(c *client) {
+	c.slot = len(l.clients)
 	l.clients = append(l.clients, c)
-	if c.sender {
+	if c.sender && !l.opts.shortLived() {
 		l.senders = append(l.senders, c)
 	}
 }
@@ -210,6 +208,11 @@ func (l *lane) enter(c *client) {
 // start lets the load begin; what is sent in the window given, in microseconds since the run began, is measured.
 func (g *generator) start(from, until int64) error {
 	g.from, g.until, g.loaded = from, until, from-g.opts.Warmup.Microseconds()
+	var schedules []schedule
+	if g.opts.Rate > 0 {
+		schedules = g.opts.schedules(g.opts.process(g.first), g.loaded)
+		g.dialDue = schedules[0]
+	}
 	g.each(func(l *lane) {
 		l.tick()
 		l.running = true
@@ -228,9 +231,9 @@ func (g *generator) start(from, until int64) error {
 			g.dials <- g.newClient(i)
 		}
 	case g.opts.Rate > 0:
-		for i, l := range g.lanes {
-			if len(l.senders) > 0 {
-				g.dialling.Go(func() { g.pace(l, float64(i)/float64(len(g.lanes))) })
+		for i, s := range schedules {
+			if len(s.slots) > 0 {
+				g.dialling.Go(func() { g.pace(g.lanes[i], s) })
 			}
 		}
 	}
@@ -263,8 +266,7 @@ func (g *generator) take(c *client) {
 	if g.opts.Mode != Connect || g.opts.Rate == 0 {
 		return
 	}
-	period := 1e6 / g.opts.Rate * float64(g.opts.Conns) / float64(g.end-g.first) // microseconds
-	due := g.loaded + int64(float64(g.attempts.Add(1)-1)*period)
+	due := int64(g.dialDue.due(int(g.attempts.Add(1) - 1)))
 	g.await(time.Duration(due) * time.Microsecond)
 	c.dialled = max(due, 1)
 	if late := time.Since(g.began).Microseconds() - due; due >= g.from && due < g.until && g.ctx.Err() == nil {
@@ -294,11 +296,9 @@ func (g *generator) redial(c *client) {
 }
 
 // pace wakes a lane whenever a message of it is due, in an open loop. One wake-up at a time is on its way; it sends all that is due by then.
-// phase shifts the lane against the others, in parts of the time from one message to the next.
-func (g *generator) pace(l *lane, phase float64) {
-	period := 1e6 / g.opts.Rate * float64(g.opts.senders()) / float64(len(l.senders)) // microseconds
+func (g *generator) pace(l *lane, s schedule) {
 	woken := make(chan float64, 1)
-	_ = l.loop.Post(func() { l.due, l.period = float64(g.loaded)+phase*period, period }) // only a stopped engine refuses
+	_ = l.loop.Post(func() { l.schedule, l.due = s, s.due(0) }) // only a stopped engine refuses
 	for {
 		if l.loop.Post(func() { l.pace(); woken <- l.due }) != nil {
 			return

@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -17,6 +19,7 @@ type lane struct {
 	opts    *Options
 	layout  layout
 	text    bool   // messages go as text
+	typed   bool   // and come back as they went: the codec tells text from binary
 	verb    byte   // of a message
 	message []byte // the next one; only verb, target and stamp change
 	packet  []byte // message with the envelope around it, if there is one
@@ -24,15 +27,17 @@ type lane struct {
 	hello   []byte // the next command
 
 	// Owned by the loop.
-	now      int64 // microseconds since the run began, as of the callback in progress
-	running  bool  // messages may be sent
-	clients  []*client
+	now      int64     // microseconds since the run began, as of the callback in progress
+	running  bool      // messages may be sent
+	clients  []*client // those whose accounts are open: all, or of connections that come and go those that stand
 	senders  []*client // in the order of their next turn, for the open loop
 	turn     int
-	due      float64 // open loop: when the next message is to be sent
-	period   float64 // open loop: from one to the next, in microseconds; 0 before the first
+	due      float64  // open loop: when the next message is to be sent
+	paced    int      // open loop: messages whose time has come
+	schedule schedule // open loop
 	open     int
 	sent     uint64
+	unsent   uint64 // were due on connections that were closed
 	messages uint64 // arrived and checked
 	bytes    uint64
 	acts     Acts // mode chat
@@ -50,6 +55,7 @@ func newLane(g *generator, loop *engine.Loop) *lane {
 		run: g, loop: loop, opts: o, layout: layoutOf(o.Mode, o.inner(), o.Size), text: o.Codec.isText() || o.Envelope != nil, verb: verbs[o.Mode], rand: seeded(loop.Index()),
 		errors: make(map[string]*ErrorCount), latency: newHistogram(), lateness: newHistogram(),
 	}
+	l.typed = o.Codec == WebSocket
 	l.message, l.hello = l.layout.template(), l.layout.template()
 	l.packet = l.message
 	if o.Envelope != nil {
@@ -96,42 +102,55 @@ func (l *lane) fill(c *client) {
 	}
 }
 
-// arrived enters a checked message that c received, and in a closed loop sends the next.
-func (l *lane) arrived(c *client, s stamp, size int) {
-	if l.opts.Mode != Connect {
-		l.count(s.at, size)
+// arrived enters a message that c received and that had not come before, and in a closed loop sends the next. What is not whole counts for no figure but the audit.
+func (l *lane) arrived(c *client, s stamp, whole bool) {
+	if whole && l.opts.Mode != Connect {
+		l.count(s.since(l.now))
 	}
 	switch {
-	case c.life > 0:
-		l.shorten(c, size)
+	case c.ahead > 0:
+		c.ahead-- // something else has been taken for this one, and the next is sent
 	case l.opts.Mode == Push || s.stream == c.id:
-		c.inFlight--
-		if l.opts.Rate == 0 && l.running {
-			c.send(l.now)
-		}
+		l.follow(c, whole)
 	}
 }
 
+// follow has what comes after an answer follow: the next message, or the end of a short life.
+func (l *lane) follow(c *client, whole bool) {
+	c.inFlight--
+	switch {
+	case c.life > 0:
+		l.shorten(c, whole)
+	case l.opts.Rate == 0 && l.running:
+		c.send(l.now)
+	}
+}
+
+// intact tells whether a message whose stamp could be read is otherwise as it was sent.
+func (l *lane) intact(p []byte, verb byte, target *[targetLen]byte) bool {
+	o := &l.layout
+	return (o.quote == 0 || p[0] == '"') && (!o.verb() || p[o.quote] == verb) && (o.target == 0 || [targetLen]byte(p[o.target:]) == *target) &&
+		bytes.Equal(p[o.stamp+stampLen:], l.message[o.stamp+stampLen:])
+}
+
 // count enters one finished thing that was begun at the time given.
-func (l *lane) count(begun int64, size int) {
+func (l *lane) count(begun int64) {
 	l.messages++
-	l.bytes += uint64(size)
+	l.bytes += uint64(l.layout.size)
 	if begun >= l.run.from && begun < l.run.until {
 		_ = l.latency.RecordValue(min(max(l.now-begun, 1), l.latency.HighestTrackableValue()))
 	}
 }
 
 // shorten takes a message off the life of a client and ends it with the last one.
-func (l *lane) shorten(c *client, size int) {
-	c.inFlight--
+func (l *lane) shorten(c *client, whole bool) {
 	c.life--
 	switch {
 	case c.life == 0:
-		if l.opts.Mode == Connect {
-			l.count(c.dialled, size)
+		if whole && l.opts.Mode == Connect {
+			l.count(c.dialled)
 		}
 		c.over = true
-		c.conn.Close(errBye)
 	case int32(c.life) > c.inFlight:
 		c.send(l.now)
 	}
@@ -139,9 +158,10 @@ func (l *lane) shorten(c *client, size int) {
 
 // replace closes the books of a client that is over and dials the next in its place.
 func (l *lane) replace(c *client) {
-	for i := range c.accounts {
-		c.accounts[i].close(c.sent, &l.audit)
-	}
+	last := l.clients[len(l.clients)-1]
+	l.clients[c.slot], last.slot = last, c.slot
+	l.clients = l.clients[:len(l.clients)-1]
+	c.close(nil, &l.audit)
 	if l.running {
 		l.run.redial(l.run.newClient(c.id))
 	}
@@ -151,8 +171,9 @@ func (l *lane) replace(c *client) {
 func (l *lane) pace() {
 	l.tick()
 	for l.running && l.due <= float64(l.now) && len(l.senders) > 0 {
-		if c := l.next(); c != nil {
-			due := int64(l.due)
+		due := int64(l.due)
+		switch c := l.next(); {
+		case c != nil:
 			if due >= l.run.from && due < l.run.until {
 				l.late(l.now - due)
 			}
@@ -161,8 +182,11 @@ func (l *lane) pace() {
 			} else {
 				c.send(due)
 			}
+		case l.opts.Mode != Chat: // of people somebody else would have been asked
+			l.unsent++
 		}
-		l.due += l.period
+		l.paced++
+		l.due = l.schedule.due(l.paced)
 	}
 }
 
@@ -199,9 +223,10 @@ func (l *lane) failed(kind string, err error) {
 	l.run.opened(err)
 }
 
-func (l *lane) changed(err error) {
+// changed enters a message that is not as it was sent.
+func (l *lane) changed(p []byte) {
 	l.audit.Changed++
-	l.failed("changed", err)
+	l.failed("changed", fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
 }
 
 // laneSample is what a lane counted so far; its histograms are what came since the last sample.
@@ -211,24 +236,25 @@ type laneSample struct {
 }
 
 type tally struct {
-	Sent, Messages, Bytes, Failures uint64
-	Acts                            Acts
-	Open                            int // now
+	Sent, Unsent, Messages, Bytes, Failures uint64
+	Acts                                    Acts
+	Open                                    int // now
 }
 
 // minus is what came since t was u.
 func (t tally) minus(u tally) tally {
-	return tally{t.Sent - u.Sent, t.Messages - u.Messages, t.Bytes - u.Bytes, t.Failures - u.Failures, t.Acts.minus(u.Acts), t.Open}
+	return tally{t.Sent - u.Sent, t.Unsent - u.Unsent, t.Messages - u.Messages, t.Bytes - u.Bytes, t.Failures - u.Failures, t.Acts.minus(u.Acts), t.Open}
 }
 
 func (l *lane) sample() laneSample {
-	s := laneSample{tally{l.sent, l.messages, l.bytes, l.failures, l.acts, l.open}, l.latency, l.lateness}
+	s := laneSample{tally{l.sent, l.unsent, l.messages, l.bytes, l.failures, l.acts, l.open}, l.latency, l.lateness}
 	l.latency, l.lateness = newHistogram(), newHistogram()
 	return s
 }
 
 func (t *tally) add(u tally) {
 	t.Sent += u.Sent
+	t.Unsent += u.Unsent
 	t.Messages += u.Messages
 	t.Bytes += u.Bytes
 	t.Failures += u.Failures

@@ -243,7 +243,7 @@ func TestMessageTemplateWrong(t *testing.T) {
 				return g.say(strings.Replace(said, replace[0], replace[1], 1))
 			})
 			r, err := bench.Run(t.Context(), few(bench.Options{Codec: bench.Text, Targets: []string{addr}, Drain: -1, Envelope: envelope(t, `{"n":{seq},"text":"{message}"}`, "", "")}), nil)
-			if err != nil || !r.Verdict.Failed || !slices.ContainsFunc(r.Errors, func(e bench.ErrorCount) bool { return e.Kind == "changed" }) {
+			if err != nil || !r.Verdict.Failed || !slices.ContainsFunc(r.Errors, func(e bench.ErrorCount) bool { return e.Kind == "unreadable" }) {
 				t.Errorf("%v, %+v", err, r)
 			}
 		})
@@ -277,6 +277,12 @@ func TestReplyAny(t *testing.T) {
 				}
 			})
 		}
+	}
+	mute := peer(t, bench.Text, func(g *guest) error { _, err := g.hear(); return err })
+	o := few(bench.Options{Codec: bench.Text, Targets: []string{mute}, InFlight: 1<<16 + 10, Drain: -1, Envelope: envelope(t, "x", "any", "")})
+	o.Conns = 1
+	if r, err := bench.Run(t.Context(), o, nil); err != nil || len(r.Errors) != 1 || r.Errors[0].Kind != "unanswered" || r.Errors[0].Count != 1 || !r.Verdict.Failed {
+		t.Errorf("more messages without an answer than can wait: %v, %+v", err, r)
 	}
 	addr := peer(t, bench.Text, func(g *guest) error { return errors.Join(echo(g), g.say("more")) })
 	r, err := bench.Run(t.Context(), few(bench.Options{Codec: bench.Text, Targets: []string{addr}, Rate: 100, Envelope: envelope(t, "", "any", "")}), nil)

@@ -284,18 +284,30 @@ func (o *Options) units() int { return (o.Conns + o.together() - 1) / o.together
 
 // border is the first connection of generator process i.
 func (o *Options) border(i int) uint32 {
-	return uint32(min(o.units()*i/o.Processes*o.together(), o.Conns))
+	return uint32(min(o.units()*i/max(o.Processes, 1)*o.together(), o.Conns))
 }
 
-// senders is how many connections send.
-func (o *Options) senders() int {
+// process is the number of the generator process whose first connection is i.
+func (o *Options) process(i uint32) int {
+	p := 0
+	for p+1 < o.Processes && o.border(p+1) <= i {
+		p++
+	}
+	return p
+}
+
+// senders is how many connections send in a broadcast.
+func (o *Options) senders() int { return min(o.Senders, o.Conns) }
+
+// sends tells whether connection i does.
+func (o *Options) sends(i uint32) bool {
 	switch o.Mode {
 	case Idle:
-		return 0
+		return false
 	case Broadcast:
-		return min(o.Senders, o.Conns)
+		return int(i) < o.Senders
 	case Rooms:
-		return (o.Conns + o.RoomSize - 1) / o.RoomSize
+		return int(i)%o.RoomSize == 0
 	}
-	return o.Conns
+	return true
 }

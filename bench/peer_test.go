@@ -30,6 +30,7 @@ type guest struct {
 	request *codec.Request // of a WebSocket
 	wire    wire
 	in      []byte
+	text    bool // the last message was, and so are answers
 }
 
 // admit takes a connection in, with the WebSocket handshake where that is the codec.
@@ -86,6 +87,7 @@ func (g *guest) hear() (string, error) {
 		said := string(payload)
 		g.in = g.in[n:]
 		if ev == codec.MessageText || ev == codec.MessageBinary {
+			g.text = ev == codec.MessageText
 			return said, nil
 		}
 		if n == 0 {
@@ -97,7 +99,7 @@ func (g *guest) hear() (string, error) {
 }
 
 func (g *guest) say(s string) error {
-	_, err := g.nc.Write(g.wire.Append(nil, []byte(s), true))
+	_, err := g.nc.Write(g.wire.Append(nil, []byte(s), g.text))
 	return err
 }
 

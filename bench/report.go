@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -20,14 +21,16 @@ type Report struct {
 	Options  Options   `json:"options"`
 	Verdict  Verdict   `json:"verdict"`
 	Audit    Audit     `json:"audit"`
-	Opened   int       `json:"opened"`         // connections, in all
-	Seconds  float64   `json:"seconds"`        // of the measured window; less than Options.Window when Interrupted
-	Messages uint64    `json:"messages"`       // arrived and checked in the window: echoes, deliveries, or connections made, as Options.Mode.Unit says
-	Bytes    uint64    `json:"bytes"`          // of their payload
-	Rate     float64   `json:"rate"`           // Messages a second
-	Offered  float64   `json:"offered"`        // messages a second that were to be sent; 0 in a closed loop
-	Sent     float64   `json:"sent"`           // messages a second that were sent
-	Acts     *Acts     `json:"acts,omitempty"` // mode chat: what people did in the window
+	Opened   int       `json:"opened"`   // connections, in all
+	Seconds  float64   `json:"seconds"`  // of the measured window; less than Options.Window when Interrupted
+	Messages uint64    `json:"messages"` // arrived and checked in the window: echoes, deliveries, or connections made, as Options.Mode.Unit says
+	Bytes    uint64    `json:"bytes"`    // of their payload
+	Rate     float64   `json:"rate"`     // Messages a second
+	Offered  float64   `json:"offered"`  // messages a second that were to be sent; 0 in a closed loop
+	Sent     float64   `json:"sent"`     // messages a second that were sent
+	// Unsent are the messages of the run that were due on connections that were closed, warm-up included; open loop only.
+	Unsent uint64 `json:"unsent,omitempty"`
+	Acts   *Acts  `json:"acts,omitempty"` // mode chat: what people did in the window
 	// Interrupted tells that the run was ended in the middle: its figures are of the time until then.
 	Interrupted bool `json:"interrupted,omitempty"`
 
@@ -61,18 +64,31 @@ type Verdict struct {
 
 // Audit is the account of every message of the run, warm-up included.
 type Audit struct {
-	Expected   uint64 `json:"expected"` // deliveries due for what was sent
-	Received   uint64 `json:"received"`
-	Lost       uint64 `json:"lost"`
-	Duplicated uint64 `json:"duplicated"`
-	Reordered  uint64 `json:"reordered"`
-	Changed    uint64 `json:"changed"`    // not what was sent
-	Unexpected uint64 `json:"unexpected"` // of a stream that was not for this connection
+	Sent       uint64 `json:"sent"`       // messages; where each has one answer, as many are expected
+	Expected   uint64 `json:"expected"`   // deliveries due for what was sent
+	Received   uint64 `json:"received"`   // all that arrived but answers to commands: Expected - Lost + Duplicated + Unexpected
+	Lost       uint64 `json:"lost"`       // did not arrive before Options.Drain had passed
+	Duplicated uint64 `json:"duplicated"` // arrived again
+	Reordered  uint64 `json:"reordered"`  // arrived after one that was sent later
+	Changed    uint64 `json:"changed"`    // arrived, and not as it was sent
+	Unexpected uint64 `json:"unexpected"` // not for this connection, or never sent
+	Unanswered uint64 `json:"unanswered"` // connections that came for a while and still waited for an answer at the end; people whose command was not answered
 }
 
-// Clean tells whether everything arrived once, in order and unchanged.
+// A Fault is something that an audit can find wrong.
+type Fault struct {
+	Name  string // lost, duplicated …, as in JSON
+	Count uint64
+}
+
+// Faults are all of them, in the order of reports.
+func (a Audit) Faults() []Fault {
+	return []Fault{{"lost", a.Lost}, {"duplicated", a.Duplicated}, {"reordered", a.Reordered}, {"changed", a.Changed}, {"unexpected", a.Unexpected}, {"unanswered", a.Unanswered}}
+}
+
+// Clean tells whether everything was answered and arrived once, in order and unchanged.
 func (a Audit) Clean() bool {
-	return a.Lost|a.Duplicated|a.Reordered|a.Changed|a.Unexpected == 0
+	return !slices.ContainsFunc(a.Faults(), func(f Fault) bool { return f.Count > 0 })
 }
 
 // Latency is a distribution, in microseconds. In an open loop it counts from the moment a message was to be sent.
@@ -121,7 +137,7 @@ const TurnedAway = "turned away"
 
 // ErrorCount is a kind of failure, how often it came and one example.
 type ErrorCount struct {
-	Kind    string `json:"kind"` // dial, ports: no local one is left, tls, handshake, login, unanswered: too many, TurnedAway, closed, changed, ended: a server process
+	Kind    string `json:"kind"` // dial, ports: no local one is left, tls, handshake, login, TurnedAway, closed, unanswered: too many, protocol, changed, unreadable, ended: a server process
 	Count   uint64 `json:"count"`
 	Example string `json:"example"`
 }

@@ -140,7 +140,7 @@ func (c *client) login(s *step, p []byte) {
 	shown := p[:min(len(p), 64)]
 	switch {
 	case string(p) == overloaded:
-		c.turnedAway(errors.New("the server is overloaded"))
+		c.turnedAway(errOverloaded)
 		return
 	case !bytes.HasPrefix(p, []byte(s.await)):
 		c.fail("login", fmt.Errorf("%w: %q instead of %q", errOpening, shown, s.await))

@@ -6,12 +6,12 @@ import (
 	"errors"
 )
 
-// A stamp is at the head of every message and says which it is. It is sixteen printable characters, so that it passes through any codec: base64 of 24 bits stream,
-// 32 bits sequence and 40 bits time.
+// A stamp is at the head of every message and says which it is. It is sixteen printable characters, so that it passes through any codec: base64 (RFC 4648, section 5)
+// of 24 bits stream, 32 bits sequence, 32 bits time and 8 bits check.
 type stamp struct {
 	stream uint32 // the connection that sent it, at most maxStreams-1
 	seq    uint32 // of the stream, from 0
-	at     int64  // when it was to be sent: microseconds since the run began, good for twelve days
+	at     uint32 // when it was to be sent: the low bits of the microseconds since the run began
 }
 
 const (
@@ -21,11 +21,21 @@ const (
 
 var errStamp = errors.New("no stamp")
 
+// checkPrime is the modulus of a stamp's check, the largest prime below 256. A change of one character adds d<<n to the stamp's 96 bits, with d below 64: no such number
+// is a multiple of it, so that each is found. Of other changes it finds all but one in 251.
+const checkPrime = 251
+
+// check is the remainder of the 88 bits before it.
+func check(high uint64, low uint32) uint32 {
+	return uint32((high%checkPrime<<24 | uint64(low)) % checkPrime)
+}
+
 // put writes the stamp over the first stampLen bytes of dst.
 func (s stamp) put(dst []byte) {
 	var b [12]byte
-	binary.BigEndian.PutUint64(b[:], uint64(s.stream)<<40|uint64(s.seq)<<8|uint64(s.at)>>32&0xff)
-	binary.BigEndian.PutUint32(b[8:], uint32(s.at))
+	high, low := uint64(s.stream)<<40|uint64(s.seq)<<8|uint64(s.at>>24), s.at&0xffffff
+	binary.BigEndian.PutUint64(b[:], high)
+	binary.BigEndian.PutUint32(b[8:], low<<8|check(high, low))
 	base64.RawURLEncoding.Encode(dst[:stampLen], b[:])
 }
 
@@ -38,6 +48,12 @@ func readStamp(src []byte) (stamp, error) {
 	if n, err := base64.RawURLEncoding.Decode(b[:], src[:stampLen]); err != nil || n < len(b) { // it passes over line breaks
 		return stamp{}, errStamp
 	}
-	head := binary.BigEndian.Uint64(b[:])
-	return stamp{stream: uint32(head >> 40), seq: uint32(head >> 8), at: int64(head&0xff)<<32 | int64(binary.BigEndian.Uint32(b[8:]))}, nil
+	high, tail := binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint32(b[8:])
+	if tail&0xff != check(high, tail>>8) {
+		return stamp{}, errStamp
+	}
+	return stamp{stream: uint32(high >> 40), seq: uint32(high >> 8), at: uint32(high)<<24 | tail>>8}, nil
 }
+
+// since is when the stamp's message was to be sent, in microseconds since the run began, as seen at now. It is right for what took less than half an hour.
+func (s stamp) since(now int64) int64 { return now - int64(int32(uint32(now)-s.at)) }

@@ -7,16 +7,49 @@ import (
 
 func TestStamp(t *testing.T) {
 	t.Parallel()
-	for _, s := range []stamp{{}, {stream: maxStreams - 1, seq: 1<<32 - 1, at: 1<<40 - 1}, {stream: 1, seq: 2, at: 3}, {stream: 0x00ff00, seq: 0xff00ff00, at: 0x0102030405}} {
+	for _, s := range []stamp{{}, {stream: maxStreams - 1, seq: 1<<32 - 1, at: 1<<32 - 1}, {stream: 1, seq: 2, at: 3}, {stream: 0x00ff00, seq: 0xff00ff00, at: 0x02030405}} {
 		var b [stampLen]byte
 		s.put(b[:])
 		if got, err := readStamp(b[:]); err != nil || got != s {
 			t.Errorf("%+v became %+v, %v", s, got, err)
 		}
 	}
-	for _, bad := range []string{"", "AAAAAAAAAAAAAAA", "AAAA AAAAAAAAAAA", "AAAAAAAAAAAAAAA="} {
+	for _, bad := range []string{"", "AAAAAAAAAAAAAAA", "AAAA AAAAAAAAAAA", "AAAAAAAAAAAAAAA=", "xxxxxxxxxxxxxxxx"} { // the last is that of a command
 		if got, err := readStamp([]byte(bad)); err == nil {
 			t.Errorf("%q was taken for %+v", bad, got)
+		}
+	}
+}
+
+// Every other byte at every place of a stamp is noticed.
+func TestStampChanged(t *testing.T) {
+	t.Parallel()
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		var b [stampLen]byte
+		stamp{stream: rnd.Uint32N(maxStreams), seq: rnd.Uint32(), at: rnd.Uint32()}.put(b[:])
+		for i, was := range b {
+			for v := range 256 {
+				if b[i] = byte(v); b[i] == was {
+					continue
+				}
+				if got, err := readStamp(b[:]); err == nil {
+					t.Fatalf("%q with byte %#x at %d is taken for %+v", b, v, i, got)
+				}
+			}
+			b[i] = was
+		}
+	}
+}
+
+// A stamp's time is right whatever the clock of the run says, also when it comes from another process whose clock is a little ahead.
+func TestStampTime(t *testing.T) {
+	t.Parallel()
+	for _, now := range []int64{0, 1, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32, 1<<32 + 1, 1 << 40} {
+		for _, age := range []int64{-5, 0, 1, 97, 120_000_000, 1<<31 - 1} {
+			if got := (stamp{at: uint32(now - age)}).since(now); got != now-age {
+				t.Errorf("at %d what is %d old is of %d", now, age, got)
+			}
 		}
 	}
 }
@@ -39,18 +72,15 @@ func TestAccount(t *testing.T) {
 				held = append(held, seq)
 				continue
 			case 2:
-				a.arrived(seq, &got)
-				want.Received++
+				a.arrived(seq, n, &got)
 				want.Duplicated++
 			}
-			a.arrived(seq, &got)
-			want.Received++
+			a.arrived(seq, n, &got)
 		}
 		rnd.Shuffle(len(held), func(i, j int) { held[i], held[j] = held[j], held[i] })
 		for _, seq := range held {
 			before := a.next
-			a.arrived(seq, &got)
-			want.Received++
+			a.arrived(seq, n, &got)
 			if seq < before {
 				want.Reordered++
 			}
@@ -70,26 +100,55 @@ func TestAccountAbsence(t *testing.T) {
 		after []uint32 // what arrives when 0 and 1 have, and the receiver was away until 5 was next; 8 are sent
 		want  Audit
 	}{
-		"nothing in between":  {[]uint32{5, 6, 7}, Audit{Expected: 5, Received: 5}},
-		"the last in between": {[]uint32{4, 5, 6, 7}, Audit{Expected: 6, Received: 6}},
-		"all in between":      {[]uint32{2, 3, 4, 5, 6, 7}, Audit{Expected: 8, Received: 8}},
-		"a gap in between":    {[]uint32{2, 4, 5, 6, 7}, Audit{Expected: 8, Received: 7, Lost: 1}},
-		"late":                {[]uint32{7}, Audit{Expected: 5, Received: 3, Lost: 2}},
-		"nothing any more":    {nil, Audit{Expected: 5, Received: 2, Lost: 3}},
-		"from before":         {[]uint32{1, 5, 6, 7}, Audit{Expected: 5, Received: 6, Duplicated: 1}},
-		"out of order":        {[]uint32{6, 5, 7}, Audit{Expected: 5, Received: 5, Reordered: 1}},
+		"nothing in between":  {[]uint32{5, 6, 7}, Audit{Expected: 5}},
+		"the last in between": {[]uint32{4, 5, 6, 7}, Audit{Expected: 6}},
+		"all in between":      {[]uint32{2, 3, 4, 5, 6, 7}, Audit{Expected: 8}},
+		"a gap in between":    {[]uint32{2, 4, 5, 6, 7}, Audit{Expected: 8, Lost: 1}},
+		"late":                {[]uint32{7}, Audit{Expected: 5, Lost: 2}},
+		"nothing any more":    {nil, Audit{Expected: 5, Lost: 3}},
+		"from before":         {[]uint32{1, 5, 6, 7}, Audit{Expected: 5, Duplicated: 1}},
+		"out of order":        {[]uint32{6, 5, 7}, Audit{Expected: 5, Reordered: 1}},
 	} {
 		var a account
 		var got Audit
-		a.arrived(0, &got)
-		a.arrived(1, &got)
+		a.arrived(0, 8, &got)
+		a.arrived(1, 8, &got)
 		a.resume(5)
 		for _, seq := range c.after {
-			a.arrived(seq, &got)
+			a.arrived(seq, 8, &got)
 		}
 		a.close(8, &got)
 		if got != c.want {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+// What a stream never sent moves nothing, and is not taken for a gap of what is missing: neither when it is known how much was sent nor, at the end, when it was not.
+func TestAccountNeverSent(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		sent    uint32 // as far as is known on arrival; 10 are at the end
+		arrived []uint32
+		want    Audit
+	}{
+		"known":           {10, []uint32{0, 1, 10, 2, 1 << 31, 3, 1<<32 - 1, 4, 5, 6, 7, 8, 9}, Audit{Expected: 10, Unexpected: 3}},
+		"far ahead":       {unknown, []uint32{0, 1, 1<<32 - 1, 2, 2 + farthest + 2, 3, 4, 5, 6, 7, 8, 9}, Audit{Expected: 10, Unexpected: 2}},
+		"as far as it is": {unknown, []uint32{0, 1, 12, 2, 3, 4, 5, 6, 7, 8}, Audit{Expected: 10, Lost: 1, Unexpected: 1, Reordered: 7}},
+		"after the last":  {unknown, []uint32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13}, Audit{Expected: 10, Unexpected: 3}},
+		"twice":           {unknown, []uint32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10}, Audit{Expected: 10, Unexpected: 1, Duplicated: 1}},
+	} {
+		var a account
+		var got Audit
+		for _, seq := range c.arrived {
+			a.arrived(seq, c.sent, &got)
+		}
+		a.close(10, &got)
+		if got != c.want {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
+		}
+		if n := uint64(len(c.arrived)); n != got.Expected-got.Lost+got.Duplicated+got.Unexpected {
+			t.Errorf("%s: %d arrived: %+v", name, n, got)
 		}
 	}
 }

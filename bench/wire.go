@@ -66,7 +66,17 @@ func layoutOf(m Mode, c Codec, size int) layout {
 }
 
 // verb tells whether a message begins with one.
-func (l layout) verb() bool { return l.stamp > l.quote }
+func (l *layout) verb() bool { return l.stamp > l.quote }
+
+// address writes a message's verb and target, where it has them.
+func (l *layout) address(p []byte, verb byte, target *[targetLen]byte) {
+	if l.verb() {
+		p[l.quote] = verb
+	}
+	if l.target > 0 {
+		copy(p[l.target:], target[:])
+	}
+}
 
 // least is the size of the smallest payload.
 func (l layout) least() int { return l.stamp + stampLen + l.quote }

@@ -84,10 +84,6 @@ func (s *soak) round(ctx context.Context) error {
 		for j := range l.Mix {
 			f := &l.Mix[j]
 			f.Targets = s.fleet.targets[f.Codec]
-			if l.Mode == bench.Rooms || l.Mode == bench.Broadcast {
-				// A client's messages may overtake each other on the way to another gateway when its worker changes (docs/reliability.md).
-				f.Targets = f.Targets[:1]
-			}
 		}
 		all.Go(func() (err error) {
 			reports[i], err = bench.Run(ctx, l, nil)

@@ -169,12 +169,9 @@ func (s *soak) print(r round) {
 func wrong(r *bench.Report) string {
 	var what []string
 	a := r.Audit
-	for _, n := range []struct {
-		count uint64
-		name  string
-	}{{a.Lost, "lost"}, {a.Duplicated, "duplicated"}, {a.Reordered, "reordered"}, {a.Changed, "changed"}, {a.Unexpected, "unexpected"}} {
-		if n.count > 0 {
-			what = append(what, fmt.Sprintf("%d %s", n.count, n.name))
+	for _, f := range a.Faults() {
+		if f.Count > 0 {
+			what = append(what, fmt.Sprintf("%d %s", f.Count, f.Name))
 		}
 	}
 	for _, e := range r.Errors {
