@@ -23,6 +23,7 @@ type lane struct {
 	verb    byte   // of a message
 	message []byte // the next one; only verb, target and stamp change
 	packet  []byte // message with the envelope around it, if there is one
+	scratch []byte // the packet where the envelope changes from one to the next
 	hello   []byte // the next command
 
 	// Owned by the loop.
@@ -51,7 +52,7 @@ type lane struct {
 func newLane(g *generator, loop *engine.Loop) *lane {
 	o := &g.opts
 	l := &lane{
-		run: g, loop: loop, opts: o, layout: layoutOf(o.Mode, o.Codec, o.Size), text: o.Codec.isText() || o.Envelope != nil, verb: verbs[o.Mode], rand: seeded(loop.Index()),
+		run: g, loop: loop, opts: o, layout: layoutOf(o.Mode, o.inner(), o.Size), text: o.Codec.isText() || o.Envelope != nil, verb: verbs[o.Mode], rand: seeded(loop.Index()),
 		errors: make(map[string]*ErrorCount), latency: newHistogram(), lateness: newHistogram(),
 	}
 	l.typed = o.Codec == WebSocket
