@@ -59,7 +59,8 @@ What other programs took is told from the servers' part only where their process
 target on this machine, other programs are not judged.
 Latency is of the messages that were due within --duration; rates are over the time that was measured. A run that is interrupted before it measures leaves no report.
 docs/bench-report.md says what each figure of a report means.
-The exit code is 0 for OK and INVALID, 99 when an objective (--slo) was missed, 1 for INTERRUPTED and FAILED, 2 for a command line that makes no sense.`,
+The exit code is 0 for OK and INVALID, 99 when an objective (--slo) was missed, 1 for INTERRUPTED and FAILED, 2 for a command line that makes no sense.
+` + templatesHelp,
 		Example: `  sluice bench echo                                 1,000 WebSocket clients, one message in flight each
   sluice bench echo --codec text -P 16 -z 30s       text lines, 16 in flight, for 30 seconds
   sluice bench echo -R 10k --slo 'p99<5ms'          10,000 messages a second; exit code 99 when too slow
@@ -67,7 +68,10 @@ The exit code is 0 for OK and INVALID, 99 when an objective (--slo) was missed, 
   sluice bench chat -c 5000 --think 2s              people who talk, whisper, come and go
   sluice bench connect -R 500                       500 new connections a second, and how long each takes to its first echo
   sluice bench idle -c 15000                        memory and CPU time per client
-  sluice bench echo --target 127.0.0.1:9000 --pid other=4711   a server of another make`,
+  sluice bench echo --target 127.0.0.1:9000 --pid other=4711   a server of another make
+  sluice bench echo --target 'wss://chat.example/ws?room=1' --header 'Authorization: Bearer {line}' --data tokens.txt
+  sluice bench echo --target ws://127.0.0.1:9000 --login login.txt --message '{"type":"say","text":"{message}"}'
+  sluice bench echo --target tcp://127.0.0.1:7 --reply any -c 100        a server that answers, but not with what was sent`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -95,14 +99,14 @@ type benchRun struct {
 	pids       []string
 	objectives []string
 	slos       []report.SLO
+	target     benchTarget
 	out        benchOutput
 }
 
 func (b *benchRun) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&b.codec, "codec", string(bench.WebSocket), "text, json, jsonl, frame or ws")
-	f.StringSliceVar(&b.Targets, "target", nil, "HOST:PORT[,…] of a running server; without it one is started")
-	f.StringVar(&b.Path, "path", "/", "of the WebSocket handshake")
+	f.StringVar(&b.codec, "codec", "", "text, json, jsonl, frame or ws (default: ws; of a tcp or tls target text)")
+	b.targetFlags(c)
 	f.VarP((*count)(&b.Conns), "conns", "c", "connections")
 	if b.Mode == bench.Chat {
 		f.DurationVar(&b.Think, "think", time.Second, "closed loop: how long a person thinks after an answer, on average")
@@ -124,7 +128,6 @@ func (b *benchRun) flags(c *cobra.Command) {
 	f.DurationVar(&b.Warmup, "warmup", 2*time.Second, "how long to run before that")
 	f.IntVar(&b.Loops, "loops", 0, "event loops of a generator (default: half the processors)")
 	f.IntVar(&b.Processes, "processes", 0, "generators (default: as many as the descriptors ask for)")
-	f.StringSliceVar(&b.Sources, "source", nil, "local addresses to dial from")
 	f.StringSliceVar(&b.pids, "pid", nil, "NAME=PID[,…] of server processes to measure")
 	f.StringArrayVar(&b.objectives, "slo", nil, "an objective such as p99<5ms, rate>10k, errors<0.1%, cpu<20us; repeatable; exit code 99 when missed")
 	b.out.flags(c)
@@ -180,8 +183,10 @@ func (b *benchRun) run(c *cobra.Command) error {
 
 // parse reads the flags that have a form of their own.
 func (b *benchRun) parse(c *cobra.Command) error {
-	b.Codec = bench.Codec(b.codec)
-	if err := b.zeros(c); err != nil {
+	if b.Codec = bench.Codec(b.codec); b.codec == "" {
+		b.Codec = bench.DefaultCodec(b.Targets)
+	}
+	if err := cmp.Or(b.zeros(c), b.target.parse(&b.Options)); err != nil {
 		return err
 	}
 	for _, p := range b.pids {

@@ -14,6 +14,8 @@
 // Mode Chat is a mix: people log in, which binds their uid, join their room, and then do one thing after the other. Of a hundred, 85 are said to the room, 10 are private
 // messages to the neighbour, by uid, of which the sender gets a copy, 4 are a leave with the return a while later, and 1 is a connection given up and made anew.
 //
+// Options.Targets are servers that run already, of this make or another: Options.Envelope is what such a server wants before the load and around a message.
+//
 // Worker is the business behind the modes that need one. Package bench/report makes of reports what is read, bench/tune tries what can be set, bench/soak keeps load
 // running while workers and links fail.
 package bench

@@ -3,7 +3,6 @@ package bench
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"runtime"
 	"slices"
 	"strconv"
@@ -44,7 +43,7 @@ func (o *Options) settings() []setting {
 	case Idle: // in which a gateway pings each WebSocket once
 		window = 25 * time.Second
 	}
-	size := float64(layoutOf(o.Mode, o.Codec, 0).least())
+	size := float64(layoutOf(o.Mode, o.inner(), 0).least())
 	loops := float64(min(max(runtime.NumCPU()/2, 1), maxLoops))
 	return []setting{
 		{"conns", &o.Conns, 1000, conns, maxStreams, nil},
@@ -120,7 +119,7 @@ func (o *Options) defaults() {
 			o.Targets = append(o.Targets, f.Targets...)
 		}
 	}
-	set(&o.Codec, WebSocket)
+	set(&o.Codec, DefaultCodec(o.Targets))
 	set(&o.Path, "/")
 	set(&o.Servers.Reactors, autoReactors)
 	for _, s := range o.settings() {
@@ -162,10 +161,8 @@ func (o *Options) check() error {
 			return bad("%v", err)
 		}
 	}
-	for _, s := range o.Sources {
-		if net.ParseIP(s) == nil {
-			return bad("source %q is no address", s)
-		}
+	if _, err := o.plan(); err != nil {
+		return bad("%v", err)
 	}
 	return cmp.Or(o.checkTogether(), o.checkLoad(), o.checkPIDs())
 }
@@ -176,8 +173,10 @@ func (o *Options) checkTogether() error {
 	switch {
 	case o.Servers.Reactors != autoReactors && (err != nil || n < 1 || n > maxLoops):
 		return bad("reactors is %q, and must be %s or a number from 1 to %d", o.Servers.Reactors, autoReactors, maxLoops)
-	case o.Envelope != nil && (o.Codec != WebSocket || !o.Mode.enveloped() || o.SlowReaders > 0 || len(o.Targets) == 0):
-		return bad("an envelope is for a target that speaks WebSocket, and for no mode in which clients have names")
+	case o.Envelope != nil && (len(o.Mix) > 0 || o.SlowReaders > 0 || len(o.Targets) == 0):
+		return bad("a login and messages of one's own are for a target, and not for slow readers and mixed formats")
+	case o.Envelope.wraps() && !o.Mode.enveloped():
+		return bad("in mode %s clients have names, which messages of one's own do not carry", o.Mode)
 	case o.Processes > o.units():
 		return bad("%d processes are too many for %d connections", o.Processes, o.Conns)
 	case o.Rate > 0 && o.Rate*o.Window.Seconds() < 1:
@@ -245,7 +244,7 @@ func (o *Options) reach() error {
 		return fmt.Errorf("bench: %w", err)
 	}
 	room := int(min(limit.Cur, maxStreams))
-	room = max(room-spareDescriptors, room/2)
+	room = max(room-spareDescriptors, room/2) / o.descriptors()
 	set(&o.Processes, (o.Conns+o.SlowReaders+room-1)/room)
 	here := o.SlowReaders // beside the connections, if those are in this process
 	for i := range o.Processes {
@@ -257,26 +256,20 @@ func (o *Options) reach() error {
 			return bad("%d connections and %d slow readers need more than %d processes of %d descriptors", o.Conns, o.SlowReaders, o.Processes, limit.Cur)
 		}
 	}
-	targets := len(o.Targets)
-	if targets == 0 {
-		targets = o.Servers.Gateways
-	}
 	if n := o.Servers.Gateways; len(o.Targets) == 0 && !o.shortLived() {
 		most := int(limit.Cur - limit.Cur/16) // a gateway leaves a sixteenth to workers
 		if need := (o.Conns+o.SlowReaders-1)/most + 1; need > n {
 			return bad("of %d connections a gateway of %d descriptors holds %d: start %d gateways", o.Conns, limit.Cur, most, need)
 		}
 	}
-	for _, t := range o.Targets {
-		host, _, err := net.SplitHostPort(t)
-		if err != nil {
-			return bad("target %q: %v", t, err)
-		}
-		if ip := net.ParseIP(host); ip == nil || ip.To4() == nil || !ip.IsLoopback() {
-			return nil // which addresses this machine has there, only its owner knows
-		}
+	places, loopback, err := o.places()
+	if err != nil || !loopback {
+		return err // which addresses this machine has there, only its owner knows
 	}
-	if n := (o.Conns-1)/(portsPerSource*targets) + 1; n > 1 && len(o.Sources) == 0 {
+	if len(o.Targets) == 0 {
+		places = o.Servers.Gateways
+	}
+	if n := (o.Conns-1)/(portsPerSource*places) + 1; n > 1 && len(o.Sources) == 0 {
 		for i := range n {
 			o.Sources = append(o.Sources, fmt.Sprintf("127.0.%d.%d", i/250, i%250+1))
 		}

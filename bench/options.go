@@ -9,9 +9,16 @@ import (
 type Options struct {
 	Mode  Mode  `json:"mode"`
 	Codec Codec `json:"codec"`
-	// Targets are the server's addresses, HOST:PORT; connections are spread over them. Empty: Run starts gateway and workers as processes of their own.
+	// Targets are the server's addresses, HOST:PORT or a URL: ws://host:port/path?query, wss://…, tcp://host:port, tls://…. Connections are spread over them, and over all addresses
+	// that a name has. What is spoken over tcp and tls is Codec. Empty: Run starts gateway and workers as processes of their own.
 	Targets []string `json:"targets,omitempty"`
-	Path    string   `json:"path,omitempty"` // of the WebSocket handshake. Defaults to /.
+	Path    string   `json:"path,omitempty"` // of the WebSocket handshake, where the target has none: a template. Defaults to /.
+	// Addresses are those of the names in Targets, by name. Run looks up what is not there.
+	Addresses    map[string][]string `json:"addresses,omitempty"`
+	TLS          TLS                 `json:"tls,omitzero"`
+	Headers      []string            `json:"headers,omitempty"`      // of the WebSocket handshake, "Name: value": templates
+	Subprotocols []string            `json:"subprotocols,omitempty"` // offered in the WebSocket handshake; the server has to choose one
+	Data         string              `json:"data,omitempty"`         // a file with a line for each connection, {line} in templates: connection i has line i, and after the last the first again
 	// Mix has the clients speak different formats, in turn: connection i that of number i modulo their number. Codec and Targets follow from it. Empty: all speak Codec.
 	Mix []WireFormat `json:"mix,omitempty"`
 	// Envelope is what a server of another make has around a message inside a WebSocket. Nil: nothing.
@@ -37,7 +44,7 @@ type Options struct {
 
 	Loops     int      `json:"loops"`             // of each generator process. Defaults to half the processors.
 	Processes int      `json:"processes"`         // generators. Defaults to as many as the descriptors ask for.
-	Sources   []string `json:"sources,omitempty"` // local addresses to dial from. Defaults to 127.0.0.1, 127.0.0.2 … as many as the ports ask for when the target is on loopback.
+	Sources   []string `json:"sources,omitempty"` // local addresses to dial from: addresses, ranges FIRST-LAST, prefixes such as 127.0.1.0/28. Defaults to 127.0.0.1, 127.0.0.2 … as many as the ports ask for when the target is on loopback.
 	PIDs      []PID    `json:"pids,omitempty"`    // processes to measure, beside those that Run starts
 	Servers   Servers  `json:"servers_started"`
 	Label     string   `json:"label,omitempty"`

@@ -34,6 +34,8 @@ type Report struct {
 	// Interrupted tells that the run was ended in the middle: its figures are of the time until then.
 	Interrupted bool `json:"interrupted,omitempty"`
 
+	Unreachable []string `json:"unreachable,omitempty"` // addresses of targets that accepted nothing before the run and got no connections: a sentence each
+
 	Slow     *Slow          `json:"slow_readers,omitempty"` // until the window's end; no part of the audit
 	Latency  Latency        `json:"latency"`                // of what was begun in the window, or was due in it, and has arrived before Options.Drain had passed
 	Lateness Latency        `json:"lateness"`               // from the intended to the real send of what was due in the window; open loop only
@@ -146,7 +148,7 @@ const TurnedAway = "turned away"
 
 // ErrorCount is a kind of failure, how often it came and one example.
 type ErrorCount struct {
-	Kind    string `json:"kind"` // dial, handshake, TurnedAway, closed, protocol, changed, unreadable, ended: a server process
+	Kind    string `json:"kind"` // dial, ports: no local one is left, tls, handshake, login, TurnedAway, closed, backlog: of what the server did not take, unanswered: too many, protocol, changed, unreadable, ended: a server process
 	Count   uint64 `json:"count"`
 	Example string `json:"example"`
 }

@@ -71,18 +71,22 @@ func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err err
 	if err := o.check(); err != nil {
 		return nil, err
 	}
+	load, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	unreachable, err := o.resolve(load)
+	if err != nil {
+		return nil, err
+	}
 	if err := o.reach(); err != nil {
 		return nil, err
 	}
-	load, end := context.WithCancelCause(ctx)
-	defer end(nil)
 	servers, err := startServers(&o, end)
 	defer func() { err = errors.Join(err, servers.stop()) }()
 	if err != nil {
 		return nil, err
 	}
 	r := &run{opts: o, watch: watch, began: time.Now(), processors: o.processors(), latency: newHistogram(), lateness: newHistogram()}
-	r.report = &Report{Format: Format, Label: o.Label, Started: r.began.UTC().Round(time.Millisecond), Command: append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...), Version: build.Version(), Machine: machine(), Options: o}
+	r.report = &Report{Format: Format, Label: o.Label, Started: r.began.UTC().Round(time.Millisecond), Command: append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...), Version: build.Version(), Machine: machine(), Options: o, Unreachable: unreachable}
 	r.parts, err = newParts(o, r.began)
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
@@ -319,7 +323,7 @@ func (r *run) use(before []usage, first reading) {
 		r.report.Servers = append(r.report.Servers, u)
 	}
 	r.report.Own = of(generatorName, 0, first.own, r.last.own)
-	r.report.Own.CoresLimit = float64(r.opts.Loops * len(r.parts))
+	r.report.Own.CoresLimit = r.opts.cores()
 }
 
 // settle sends nothing more and waits, at most as long as Options.Drain says, until all that was sent has arrived.

@@ -170,7 +170,7 @@ func TestCSV(t *testing.T) {
 	if err != nil || len(rows) != 5 {
 		t.Fatalf("%d rows, %v", len(rows), err)
 	}
-	if got := strings.Join(rows[1], " "); got != "-1.000 1.000 500.000 0.000 0 1000 1000 4000 90000 0.500 0.400 0.100" {
+	if got := strings.Join(rows[1], " "); got != "-1.000 1 500.000 0.000 0 1000 1000 4000 90000 0.500 0.400 0.100" {
 		t.Error(got)
 	}
 }
