@@ -15,18 +15,18 @@ import (
 type doubt uint32
 
 // certain tells whether p was surely there when the message was sent.
-func (s *liar) certain(p *peer, k mark) bool {
+func (s *liar) certain(p *lied, k mark) bool {
 	return s.mode != bench.Chat || p.spoke && int32(k.at-p.at) > 0
 }
 
-func (s *liar) doubt(p *peer, k mark) {
+func (s *liar) doubt(p *lied, k mark) {
 	if s.mode == bench.Chat {
 		p.doubts = append(p.doubts, doubt(k.at))
 	}
 }
 
 // speaks notes that p was there at that time.
-func (s *liar) speaks(p *peer, at uint32) {
+func (s *liar) speaks(p *lied, at uint32) {
 	if !p.spoke {
 		p.at = at
 	}
@@ -35,22 +35,22 @@ func (s *liar) speaks(p *peer, at uint32) {
 }
 
 // leaves takes p out of a room.
-func (s *liar) leaves(p *peer, room string) {
-	s.rooms[room] = slices.DeleteFunc(s.rooms[room], func(q *peer) bool { return q == p })
+func (s *liar) leaves(p *lied, room string) {
+	s.rooms[room] = slices.DeleteFunc(s.rooms[room], func(q *lied) bool { return q == p })
 	s.doubts += len(p.doubts)
 	s.moves++
 	p.spoke, p.doubts = false, nil
 }
 
 // hungUp takes p out of all rooms. Whether it comes again or the run is over, is not known yet.
-func (s *liar) hungUp(p *peer) {
+func (s *liar) hungUp(p *lied) {
 	for name, room := range s.rooms {
-		s.rooms[name] = slices.DeleteFunc(room, func(q *peer) bool { return q == p })
+		s.rooms[name] = slices.DeleteFunc(room, func(q *lied) bool { return q == p })
 	}
 }
 
 // returns notes that somebody logs in who was connected as p before; nil: as nobody.
-func (s *liar) returns(p *peer) {
+func (s *liar) returns(p *lied) {
 	if p != nil {
 		s.moves++
 		s.doubts += len(p.doubts)

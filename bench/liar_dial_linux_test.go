@@ -17,7 +17,7 @@ func TestLatencyLeavesTheDialOut(t *testing.T) {
 	o := bench.Options{Mode: bench.Churn, Codec: bench.Text, Conns: 1, PerConn: 3, Loops: 1, Warmup: -1, Window: 2500 * time.Millisecond, Size: messageSize}
 	var room time.Time // when there was room again
 	var other net.Conn // which has taken it meanwhile
-	s := newLiar(t, o, lie{accepted: func(s *liar, p *peer) {
+	s := newLiar(t, o, lie{accepted: func(s *liar, p *lied) {
 		if other != nil {
 			return
 		}

@@ -14,12 +14,12 @@ import (
 // served is an answer whose time was taken. Its client had it between the two: it reads the ping that is written behind the answer with it, or after it.
 type served struct {
 	mark
-	peer         *peer
+	peer         *lied
 	written, had time.Time // when its write began; when the pong was read
 }
 
 // ponged notes that p's client has read the answer before its first ping that is not answered.
-func (s *liar) ponged(p *peer) {
+func (s *liar) ponged(p *lied) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(p.pings) > 0 {
@@ -134,7 +134,7 @@ func TestLatencyLeavesTheHandshakeOut(t *testing.T) {
 }
 
 // notBefore looks that p's first message was not due before a moment.
-func notBefore(t *testing.T, r *bench.Report, p *peer, moment time.Time) {
+func notBefore(t *testing.T, r *bench.Report, p *lied, moment time.Time) {
 	t.Helper()
 	due := r.Started.Add(time.Duration(p.first) * time.Microsecond)
 	if early := moment.Sub(due) - clockError; early > 0 {

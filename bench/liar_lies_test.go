@@ -25,7 +25,7 @@ type lie struct {
 	mute       int                // of so many connections one is accepted, and hears nothing ever
 	silent     byte               // the command that is not answered, of somebody who has been in a room
 	greeting   time.Duration      // before a WebSocket's handshake is answered
-	accepted   func(*liar, *peer) // on its accepting goroutine, with each connection
+	accepted   func(*liar, *lied) // on its accepting goroutine, with each connection
 	timed      bool               // over WebSocket: when each answer was written, and its client had it
 	pauseEvery time.Duration      // how often all stands still
 	pause      time.Duration      // and how long
@@ -181,7 +181,7 @@ func (d *delivery) forge(s *liar, k mark) bool {
 // answers is how many a client gets, of a liar that then falls silent or hangs up; where each sends one message, some get none.
 const answers = 3
 
-func (s *liar) enough(p *peer) bool {
+func (s *liar) enough(p *lied) bool {
 	return p.had > answers || s.mode == bench.Connect && s.chance.IntN(4) == 0
 }
 

@@ -30,9 +30,9 @@ type liar struct {
 	last   string     // address of who connects last
 	chance *rand.Rand
 	active time.Time // when something was done for the run last
-	peers  []*peer
-	uids   map[string]*peer
-	rooms  map[string][]*peer
+	peers  []*lied
+	uids   map[string]*lied
+	rooms  map[string][]*lied
 	did    bench.Audit // what the audit of the run has to say
 	told   int         // lies
 	most   int         // messages of one connection that were on their way at once
@@ -52,7 +52,7 @@ func newLiar(t *testing.T, o bench.Options, l lie) *liar {
 	}
 	s := &liar{
 		mode: o.Mode, codec: o.Codec, rate: o.Rate, lie: l, ln: ln, began: time.Now(),
-		chance: rand.New(rand.NewPCG(1, 2)), uids: make(map[string]*peer), rooms: make(map[string][]*peer),
+		chance: rand.New(rand.NewPCG(1, 2)), uids: make(map[string]*lied), rooms: make(map[string][]*lied),
 	}
 	s.all.Go(s.accept)
 	t.Cleanup(s.stop)
@@ -90,7 +90,7 @@ func (s *liar) accept() {
 			_ = nc.Close()
 			return
 		}
-		p := &peer{nc: nc, out: make(chan parcel, 256), done: make(chan struct{}), mute: s.lie.mute > 0 && s.chance.IntN(s.lie.mute) == 0}
+		p := &lied{nc: nc, out: make(chan parcel, 256), done: make(chan struct{}), mute: s.lie.mute > 0 && s.chance.IntN(s.lie.mute) == 0}
 		if p.mute {
 			s.told++
 		}
@@ -109,8 +109,8 @@ func (s *liar) accept() {
 	}
 }
 
-// peer is one connection.
-type peer struct {
+// lied is one connection, and what its client has been told.
+type lied struct {
 	nc      net.Conn
 	wire    wire
 	out     chan parcel
@@ -133,12 +133,6 @@ type peer struct {
 	at      uint32  // and when, first
 }
 
-// wire is the server's side of a codec.
-type wire interface {
-	Decode(in, out []byte) (ev codec.Event, payload []byte, n int, reply []byte, err error)
-	Append(dst, payload []byte, text bool) []byte
-}
-
 // parcel is what is written at once.
 type parcel struct {
 	at     time.Time // not before
@@ -148,7 +142,7 @@ type parcel struct {
 }
 
 // write writes what is due to p, in order.
-func (s *liar) write(p *peer) {
+func (s *liar) write(p *lied) {
 	for x := range p.out {
 		time.Sleep(time.Until(x.at)) // the lie
 		time.Sleep(time.Until(s.awake(time.Now())))
@@ -176,7 +170,7 @@ func (s *liar) awake(t time.Time) time.Time {
 }
 
 // read serves p until its client closes.
-func (s *liar) read(p *peer) {
+func (s *liar) read(p *lied) {
 	defer s.end(p)
 	for b, have := make([]byte, 4<<10), 0; ; {
 		n, err := p.nc.Read(b[have:])
@@ -200,7 +194,7 @@ func (s *liar) read(p *peer) {
 }
 
 // decode takes one thing off the front of in.
-func (s *liar) decode(p *peer, in []byte) (n int, ok bool) {
+func (s *liar) decode(p *lied, in []byte) (n int, ok bool) {
 	if p.wire == nil {
 		return s.greet(p, in)
 	}
@@ -219,7 +213,7 @@ func (s *liar) decode(p *peer, in []byte) (n int, ok bool) {
 }
 
 // greet is the handshake, where there is one.
-func (s *liar) greet(p *peer, in []byte) (n int, ok bool) {
+func (s *liar) greet(p *lied, in []byte) (n int, ok bool) {
 	if s.codec != bench.WebSocket {
 		p.begun, p.wire = time.Now(), map[bench.Codec]wire{bench.Text: codec.Text{}, bench.JSON: codec.JSON{}, bench.JSONLines: codec.JSONLines{}, bench.Frame: codec.Frame{}}[s.codec]
 		return s.decode(p, in)
@@ -249,7 +243,7 @@ func (s *liar) greet(p *peer, in []byte) (n int, ok bool) {
 }
 
 // end takes p out.
-func (s *liar) end(p *peer) {
+func (s *liar) end(p *lied) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.ended = true
@@ -285,7 +279,7 @@ func (s *liar) stampAt() int {
 }
 
 // take does what message m of p says. Commands are answered, if the lie is not about them; of the load the lie says what becomes.
-func (s *liar) take(p *peer, m []byte) {
+func (s *liar) take(p *lied, m []byte) {
 	at := s.stampAt()
 	if at == s.quote() {
 		s.load(p, m, p)
@@ -322,7 +316,7 @@ func (s *liar) take(p *peer, m []byte) {
 }
 
 // load delivers message m of the load.
-func (s *liar) load(from *peer, m []byte, to ...*peer) {
+func (s *liar) load(from *lied, m []byte, to ...*lied) {
 	s.did.Sent++
 	k := readMark(m[s.stampAt():])
 	if from.sent++; from.sent == 1 {
@@ -344,7 +338,7 @@ const unhurried = 10 * time.Millisecond
 
 // delivery is what is written to one client for one message: as a rule that, once.
 type delivery struct {
-	to    *peer
+	to    *lied
 	m     []byte
 	mark  mark
 	wire  []byte // what is written
@@ -354,7 +348,7 @@ type delivery struct {
 }
 
 // deliver writes m to p, or what the lie makes of it.
-func (s *liar) deliver(p *peer, m []byte, k mark) {
+func (s *liar) deliver(p *lied, m []byte, k mark) {
 	s.did.Expected++
 	p.had++
 	if s.mode != bench.Rooms && s.mode != bench.Broadcast && s.mode != bench.Push {
@@ -390,13 +384,13 @@ func (s *liar) deliver(p *peer, m []byte, k mark) {
 	s.put(p, x)
 }
 
-func (s *liar) put(p *peer, x parcel) {
+func (s *liar) put(p *lied, x parcel) {
 	if !p.ended && !p.mute && (len(x.b) > 0 || x.fin) {
 		p.out <- x
 	}
 }
 
-func (s *liar) encode(p *peer, m []byte) []byte {
+func (s *liar) encode(p *lied, m []byte) []byte {
 	return p.wire.Append(nil, m, s.codec != bench.WebSocket)
 }
 
