@@ -17,7 +17,7 @@ func TestLatencyLeavesTheDialOut(t *testing.T) {
 	o := bench.Options{Mode: bench.Churn, Codec: bench.Text, Conns: 1, PerConn: 3, Loops: 1, Warmup: -1, Window: 2500 * time.Millisecond, Size: messageSize}
 	var room time.Time // when there was room again
 	var other net.Conn // which has taken it meanwhile
-	s := newLiar(t, o, lie{accepted: func(s *liar, p *lied) {
+	s := newLiar(t, o, lie{accepted: func(s *liar, p *caller) {
 		if other != nil {
 			return
 		}
@@ -49,10 +49,10 @@ func TestLatencyLeavesTheDialOut(t *testing.T) {
 		t.Fatal(err, r)
 	}
 	s.stop()
-	if len(s.peers) < 3 {
-		t.Fatalf("%d connections", len(s.peers))
+	if len(s.callers) < 3 {
+		t.Fatalf("%d connections", len(s.callers))
 	}
-	for _, p := range s.peers[2:] { // the first two are the one before, and the other
+	for _, p := range s.callers[2:] { // the first two are the one before, and the other
 		if p.sent > 0 {
 			notBefore(t, r, p, room)
 		}

@@ -14,12 +14,12 @@ import (
 // served is an answer whose time was taken. Its client had it between the two: it reads the ping that is written behind the answer with it, or after it.
 type served struct {
 	mark
-	peer         *lied
+	caller       *caller
 	written, had time.Time // when its write began; when the pong was read
 }
 
 // ponged notes that p's client has read the answer before its first ping that is not answered.
-func (s *liar) ponged(p *lied) {
+func (s *liar) ponged(p *caller) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(p.pings) > 0 {
@@ -122,7 +122,7 @@ func TestLatencyLeavesTheHandshakeOut(t *testing.T) {
 	}
 	s.stop()
 	firsts := 0
-	for _, p := range s.peers {
+	for _, p := range s.callers {
 		if p.sent > 0 {
 			firsts++
 			notBefore(t, r, p, p.begun)
@@ -134,7 +134,7 @@ func TestLatencyLeavesTheHandshakeOut(t *testing.T) {
 }
 
 // notBefore looks that p's first message was not due before a moment.
-func notBefore(t *testing.T, r *bench.Report, p *lied, moment time.Time) {
+func notBefore(t *testing.T, r *bench.Report, p *caller, moment time.Time) {
 	t.Helper()
 	due := r.Started.Add(time.Duration(p.first) * time.Microsecond)
 	if early := moment.Sub(due) - clockError; early > 0 {

@@ -22,13 +22,13 @@ type lie struct {
 	places bool                        // of a message: there is one for each
 	cuts   bool                        // the connection ends with it: only its client knows what it had sent until then
 
-	mute       int                // of so many connections one is accepted, and hears nothing ever
-	silent     byte               // the command that is not answered, of somebody who has been in a room
-	greeting   time.Duration      // before a WebSocket's handshake is answered
-	accepted   func(*liar, *lied) // on its accepting goroutine, with each connection
-	timed      bool               // over WebSocket: when each answer was written, and its client had it
-	pauseEvery time.Duration      // how often all stands still
-	pause      time.Duration      // and how long
+	mute       int                  // of so many connections one is accepted, and hears nothing ever
+	silent     byte                 // the command that is not answered, of somebody who has been in a room
+	greeting   time.Duration        // before a WebSocket's handshake is answered
+	accepted   func(*liar, *caller) // on its accepting goroutine, with each connection
+	timed      bool                 // over WebSocket: when each answer was written, and its client had it
+	pauseEvery time.Duration        // how often all stands still
+	pause      time.Duration        // and how long
 }
 
 // messageSize is that of all messages, in bytes.
@@ -142,7 +142,7 @@ func join(s *liar, d *delivery) bool {
 }
 
 func misdeliver(s *liar, d *delivery) bool {
-	to := s.peers[s.chance.IntN(len(s.peers))]
+	to := s.callers[s.chance.IntN(len(s.callers))]
 	if to == d.to || to.ended {
 		return false
 	}
@@ -181,7 +181,7 @@ func (d *delivery) forge(s *liar, k mark) bool {
 // answers is how many a client gets, of a liar that then falls silent or hangs up; where each sends one message, some get none.
 const answers = 3
 
-func (s *liar) enough(p *lied) bool {
+func (s *liar) enough(p *caller) bool {
 	return p.had > answers || s.mode == bench.Connect && s.chance.IntN(4) == 0
 }
 

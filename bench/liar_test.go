@@ -26,21 +26,21 @@ type liar struct {
 	began time.Time
 	all   sync.WaitGroup // its goroutines
 
-	mu     sync.Mutex // of all below, and of its peers
-	last   string     // address of who connects last
-	chance *rand.Rand
-	active time.Time // when something was done for the run last
-	peers  []*lied
-	uids   map[string]*lied
-	rooms  map[string][]*lied
-	did    bench.Audit // what the audit of the run has to say
-	told   int         // lies
-	most   int         // messages of one connection that were on their way at once
-	marks  []mark      // of all load messages, in the order they were read
-	times  []time.Time // and when
-	served []served    // answers whose time is taken
-	doubts int         // lies that the client may have taken no notice of
-	moves  int         // of people who left, or hung up and came again
+	mu      sync.Mutex // of all below, and of its callers
+	last    string     // address of who connects last
+	chance  *rand.Rand
+	active  time.Time // when something was done for the run last
+	callers []*caller
+	uids    map[string]*caller
+	rooms   map[string][]*caller
+	did     bench.Audit // what the audit of the run has to say
+	told    int         // lies
+	most    int         // messages of one connection that were on their way at once
+	marks   []mark      // of all load messages, in the order they were read
+	times   []time.Time // and when
+	served  []served    // answers whose time is taken
+	doubts  int         // lies that the client may have taken no notice of
+	moves   int         // of people who left, or hung up and came again
 }
 
 // newLiar starts one for such a load.
@@ -52,7 +52,7 @@ func newLiar(t *testing.T, o bench.Options, l lie) *liar {
 	}
 	s := &liar{
 		mode: o.Mode, codec: o.Codec, rate: o.Rate, lie: l, ln: ln, began: time.Now(),
-		chance: rand.New(rand.NewPCG(1, 2)), uids: make(map[string]*lied), rooms: make(map[string][]*lied),
+		chance: rand.New(rand.NewPCG(1, 2)), uids: make(map[string]*caller), rooms: make(map[string][]*caller),
 	}
 	s.all.Go(s.accept)
 	t.Cleanup(s.stop)
@@ -90,11 +90,11 @@ func (s *liar) accept() {
 			_ = nc.Close()
 			return
 		}
-		p := &lied{nc: nc, out: make(chan parcel, 256), done: make(chan struct{}), mute: s.lie.mute > 0 && s.chance.IntN(s.lie.mute) == 0}
+		p := &caller{nc: nc, out: make(chan parcel, 256), done: make(chan struct{}), mute: s.lie.mute > 0 && s.chance.IntN(s.lie.mute) == 0}
 		if p.mute {
 			s.told++
 		}
-		s.peers, s.active = append(s.peers, p), time.Now()
+		s.callers, s.active = append(s.callers, p), time.Now()
 		s.mu.Unlock()
 		s.all.Go(func() {
 			var writing sync.WaitGroup
@@ -109,8 +109,8 @@ func (s *liar) accept() {
 	}
 }
 
-// lied is one connection, and what its client has been told.
-type lied struct {
+// caller is one connection, and what its client has been told.
+type caller struct {
 	nc      net.Conn
 	wire    wire
 	out     chan parcel
@@ -142,7 +142,7 @@ type parcel struct {
 }
 
 // write writes what is due to p, in order.
-func (s *liar) write(p *lied) {
+func (s *liar) write(p *caller) {
 	for x := range p.out {
 		time.Sleep(time.Until(x.at)) // the lie
 		time.Sleep(time.Until(s.awake(time.Now())))
@@ -170,7 +170,7 @@ func (s *liar) awake(t time.Time) time.Time {
 }
 
 // read serves p until its client closes.
-func (s *liar) read(p *lied) {
+func (s *liar) read(p *caller) {
 	defer s.end(p)
 	for b, have := make([]byte, 4<<10), 0; ; {
 		n, err := p.nc.Read(b[have:])
@@ -194,7 +194,7 @@ func (s *liar) read(p *lied) {
 }
 
 // decode takes one thing off the front of in.
-func (s *liar) decode(p *lied, in []byte) (n int, ok bool) {
+func (s *liar) decode(p *caller, in []byte) (n int, ok bool) {
 	if p.wire == nil {
 		return s.greet(p, in)
 	}
@@ -213,7 +213,7 @@ func (s *liar) decode(p *lied, in []byte) (n int, ok bool) {
 }
 
 // greet is the handshake, where there is one.
-func (s *liar) greet(p *lied, in []byte) (n int, ok bool) {
+func (s *liar) greet(p *caller, in []byte) (n int, ok bool) {
 	if s.codec != bench.WebSocket {
 		p.begun, p.wire = time.Now(), map[bench.Codec]wire{bench.Text: codec.Text{}, bench.JSON: codec.JSON{}, bench.JSONLines: codec.JSONLines{}, bench.Frame: codec.Frame{}}[s.codec]
 		return s.decode(p, in)
@@ -243,7 +243,7 @@ func (s *liar) greet(p *lied, in []byte) (n int, ok bool) {
 }
 
 // end takes p out.
-func (s *liar) end(p *lied) {
+func (s *liar) end(p *caller) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.ended = true
@@ -279,7 +279,7 @@ func (s *liar) stampAt() int {
 }
 
 // take does what message m of p says. Commands are answered, if the lie is not about them; of the load the lie says what becomes.
-func (s *liar) take(p *lied, m []byte) {
+func (s *liar) take(p *caller, m []byte) {
 	at := s.stampAt()
 	if at == s.quote() {
 		s.load(p, m, p)
@@ -309,14 +309,14 @@ func (s *liar) take(p *lied, m []byte) {
 		s.load(p, m, s.rooms[name]...)
 		return
 	case 'b':
-		s.load(p, m, s.peers...)
+		s.load(p, m, s.callers...)
 		return
 	}
 	s.put(p, parcel{b: s.encode(p, m)})
 }
 
 // load delivers message m of the load.
-func (s *liar) load(from *lied, m []byte, to ...*lied) {
+func (s *liar) load(from *caller, m []byte, to ...*caller) {
 	s.did.Sent++
 	k := readMark(m[s.stampAt():])
 	if from.sent++; from.sent == 1 {
@@ -338,7 +338,7 @@ const unhurried = 10 * time.Millisecond
 
 // delivery is what is written to one client for one message: as a rule that, once.
 type delivery struct {
-	to    *lied
+	to    *caller
 	m     []byte
 	mark  mark
 	wire  []byte // what is written
@@ -348,7 +348,7 @@ type delivery struct {
 }
 
 // deliver writes m to p, or what the lie makes of it.
-func (s *liar) deliver(p *lied, m []byte, k mark) {
+func (s *liar) deliver(p *caller, m []byte, k mark) {
 	s.did.Expected++
 	p.had++
 	if s.mode != bench.Rooms && s.mode != bench.Broadcast && s.mode != bench.Push {
@@ -377,20 +377,20 @@ func (s *liar) deliver(p *lied, m []byte, k mark) {
 	s.did.Received += uint64(d.count)
 	x := parcel{at: d.at, b: d.wire, fin: d.fin}
 	if s.lie.timed {
-		s.served = append(s.served, served{mark: k, peer: p})
+		s.served = append(s.served, served{mark: k, caller: p})
 		p.pings = append(p.pings, len(s.served)-1)
 		x.served, x.b = len(s.served), append(d.wire, 0x89, 0) // an empty ping (RFC 6455, section 5.5.2)
 	}
 	s.put(p, x)
 }
 
-func (s *liar) put(p *lied, x parcel) {
+func (s *liar) put(p *caller, x parcel) {
 	if !p.ended && !p.mute && (len(x.b) > 0 || x.fin) {
 		p.out <- x
 	}
 }
 
-func (s *liar) encode(p *lied, m []byte) []byte {
+func (s *liar) encode(p *caller, m []byte) []byte {
 	return p.wire.Append(nil, m, s.codec != bench.WebSocket)
 }
 
