@@ -133,12 +133,6 @@ type peer struct {
 	at      uint32  // and when, first
 }
 
-// wire is the server's side of a codec.
-type wire interface {
-	Decode(in, out []byte) (ev codec.Event, payload []byte, n int, reply []byte, err error)
-	Append(dst, payload []byte, text bool) []byte
-}
-
 // parcel is what is written at once.
 type parcel struct {
 	at     time.Time // not before
