@@ -50,9 +50,16 @@ With --rate it is an open loop: messages are due at fixed times, and latency cou
 
 Every message is accounted for. The last line of a report is its verdict:
   OK           all that was sent arrived, once, in order, unchanged; nothing failed
-  INVALID      the same, but the generator was the limit, or could not make the load: the figures are not the servers'
+  INVALID      the same, but the figures are not the servers': the generator was the limit, or could not make the load, or other programs or the hypervisor took more than a
+               tenth of the processors
   INTERRUPTED  the same, but the run was ended, with Ctrl-C or SIGTERM: the figures are those until then
   FAILED       not so
+The lines below it say why. INVALID is also a run in which the server closed connections while the generator was the limit, if nothing else failed: that proves nothing about
+the server. The exit code of that one is 1.
+What other programs took is told from the servers' part only where their processes are known: those that bench starts, and those that --pid names. Without --pid, and with a
+target on this machine, other programs are not judged.
+Latency is of the messages that were due within --duration; rates are over the time that was measured. A run that is interrupted before it measures leaves no report.
+docs/bench-report.md says what each figure of a report means.
 The exit code is 0 for OK and INVALID, 99 when an objective (--slo) was missed, 1 for INTERRUPTED and FAILED, 2 for a command line that makes no sense.
 ` + templatesHelp,
 		Example: `  sluice bench echo                                 1,000 WebSocket clients, one message in flight each

@@ -99,7 +99,9 @@ func TestBenchRefuses(t *testing.T) {
 	for _, args := range [][]string{
 		{"echo", "-c", "0"}, {"echo", "-c", "1.5"}, {"echo", "-P", "0"}, {"echo", "-s", "0"}, {"echo", "-s", "3"}, {"echo", "-z", "0s"}, {"rooms", "--room-size", "0"},
 		{"echo", "--pid", "nobody=1073741824"}, {"echo", "--pid", "4711"}, {"echo", "--json", "/nowhere/a.json"}, {"echo", "--html", os.TempDir()}, {"echo", "--slo", "p99=5ms"},
-		{"idle", "-R", "10"}, {"churn", "-R", "10"}, {"idle", "-P", "2"}, {"idle", "-s", "64"}, {"tune", "-c", "0"}, {"tune", "--html", "/nowhere/a.html"}, {"compare", "a.json"},
+		{"idle", "-R", "10"}, {"churn", "-R", "10"}, {"idle", "-P", "2"}, {"idle", "-s", "64"}, {"broadcast", "-c", "10", "--senders", "11"}, {"echo", "-s", "16777217"}, {"echo", "-c", "1", "-P", "5", "-s", "16777216"}, {"echo", "--loops", "257"}, {"echo", "-z", "1ns"},
+		{"echo", "--drain", "2562047h"}, {"echo", "-R", "0.01"}, {"echo", "--reactors", "many"}, {"echo", "--source", "localhost"}, {"echo", "--workers", "1000000"}, {"push", "-c", "1"},
+		{"echo", "--pid", "worker=1"}, {"echo", "--pid", "generator=1"}, {"echo", "--pid", "a=1,b=1"}, {"echo", "--pid", "=1"}, {"tune", "-c", "0"}, {"tune", "--html", "/nowhere/a.html"}, {"compare", "a.json"},
 	} {
 		cmd := exec.CommandContext(t.Context(), bin, append([]string{"bench"}, args...)...)
 		out, err := cmd.CombinedOutput()
@@ -114,7 +116,7 @@ func TestBenchFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	args := []string{"bench", "echo", "-c", "5", "-z", "200ms", "--warmup", "0s", "--drain", "0s", "--format", "csv"}
-	for _, form := range []string{"json", "html", "csv", "gobench", "hgrm"} {
+	for _, form := range []string{"json", "html", "csv", "gobench", "hgrm", "prometheus"} {
 		args = append(args, "--"+form, filepath.Join(dir, form))
 	}
 	out, _ := sluice(t, proctest.Build(t), args...) // what is on its way when nobody waits for it is lost, and exit code 1
@@ -122,7 +124,7 @@ func TestBenchFiles(t *testing.T) {
 	if err != nil || string(csv) != out {
 		t.Errorf("printed and written are not the same: %v\n%s", err, csv)
 	}
-	for form, want := range map[string]string{"json": `"format": 1`, "html": "</svg>", "gobench": "BenchmarkSluice/mode=echo", "hgrm": "1/(1-Percentile)"} {
+	for form, want := range map[string]string{"json": `"format": 1`, "html": "</svg>", "gobench": "BenchmarkSluice/mode=echo", "hgrm": "1/(1-Percentile)", "prometheus": "# TYPE sluice_bench_faults_total counter\n"} {
 		if b, err := os.ReadFile(filepath.Join(dir, form)); err != nil || !strings.Contains(string(b), want) {
 			t.Errorf("%s: %v\n%s", form, err, b)
 		}

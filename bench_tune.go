@@ -51,7 +51,8 @@ loop has, written at its end, whose size has no knob.`,
 	f.IntSliceVar(&b.sweep.Reactors, "reactors", nil, "event loops of the gateway to try")
 	f.IntSliceVar(&b.sweep.Workers, "workers", nil, "numbers of workers to try")
 	f.IntSliceVar(&b.sweep.WorkerProcs, "worker-procs", nil, "processors (GOMAXPROCS) of a worker to try; the last is used until it is their turn")
-	f.BoolSliceVar(&b.sweep.Pin, "pin", nil, "whether event loops are tied to processors, to try (default false,true)")
+	f.BoolSliceVar(&b.sweep.Pin, "pin", nil, "whether event loops are tied to processors, to try")
+	f.Lookup("pin").DefValue = "false,true" // the help would say []
 	f.IntVar(&b.sweep.Rounds, "rounds", 3, "how often to try each setting")
 	f.StringVar(&b.Servers.Binary, "binary", "", "the sluice program to start servers from (default: this one)")
 	f.StringVar(&b.page, "html", "", "also write a page with plots to this file")

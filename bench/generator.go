@@ -154,7 +154,7 @@ func (g *generator) dial(ctx context.Context, c *client) error {
 	c.who = g.plan.who(c.id)
 	nc, err := g.connect(ctx, i)
 	if err == nil {
-		err = g.engine.Enroll(c.lane.loop, nc, c, engine.ConnOptions{MaxOutput: 64 << 20})
+		err = g.engine.Enroll(c.lane.loop, nc, c, engine.ConnOptions{MaxOutput: maxQueued})
 	}
 	if err != nil {
 		return fmt.Errorf("bench: connection %d: %w", i, err)
@@ -184,7 +184,7 @@ func (g *generator) newClient(i uint32) *client {
 		streams = int(min(room, n-c.from))
 		c.name, c.target = nameOf(i), nameOf(c.from)
 	case Broadcast:
-		c.from, streams = 0, g.opts.senders()
+		c.from, streams = 0, g.opts.Senders
 	}
 	c.accounts = make([]account, streams)
 	return c

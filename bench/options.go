@@ -2,15 +2,7 @@ package bench
 
 import (
 	"errors"
-	"fmt"
-	"runtime"
-	"slices"
 	"time"
-
-	"golang.org/x/sys/unix"
-
-	"sluice/internal/proc"
-	"sluice/internal/valid"
 )
 
 // Options say what load to make. What is zero gets its default from Run.
@@ -137,137 +129,6 @@ var Codecs = []Codec{Text, JSON, JSONLines, Frame, WebSocket}
 // ErrOptions is returned by Run for options that make no sense.
 var ErrOptions = errors.New("bench: bad options")
 
-func (o *Options) defaults() {
-	set(&o.Mode, Echo)
-	if len(o.Mix) > 0 {
-		o.Codec, o.Targets = Mixed, nil
-		for _, f := range o.Mix {
-			o.Targets = append(o.Targets, f.Targets...)
-		}
-	}
-	set(&o.Codec, DefaultCodec(o.Targets))
-	set(&o.Path, "/")
-	set(&o.Conns, 1000)
-	set(&o.InFlight, 1)
-	set(&o.Size, 128)
-	set(&o.Senders, 1)
-	set(&o.RoomSize, 50)
-	set(&o.PerConn, 10)
-	set(&o.Think, time.Second)
-	set(&o.Warmup, 2*time.Second)
-	if o.Mode == Idle {
-		set(&o.Window, 25*time.Second)
-	}
-	set(&o.Window, 10*time.Second)
-	set(&o.Drain, 5*time.Second)
-	set(&o.Servers.Gateways, 1)
-	set(&o.Servers.Workers, 1)
-	set(&o.Servers.Reactors, "auto")
-	for _, d := range []*time.Duration{&o.Warmup, &o.Drain, &o.Think} {
-		*d = max(*d, 0)
-	}
-	set(&o.Loops, max(runtime.NumCPU()/2, 1))
-}
-
-// Bounds of what one process and one local address can hold.
-const (
-	spareDescriptors = 256    // of a generator process, for everything but connections
-	portsPerSource   = 25_000 // of the 28,232 that a Linux kernel gives out by default
-)
-
-// reach fills in the processes and local addresses that so many connections to the targets need.
-func (o *Options) reach() error {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("bench: %w", err)
-	}
-	room := int(min(limit.Cur, maxStreams))
-	room = max(room-spareDescriptors, room/2)
-	room /= o.descriptors()
-	set(&o.Processes, (o.Conns+room-1)/room)
-	if o.Conns > room*o.Processes {
-		return fmt.Errorf("%w: %d connections need more than %d processes of %d descriptors", ErrOptions, o.Conns, o.Processes, limit.Cur)
-	}
-	if n := o.Servers.Gateways; n > 0 && !o.shortLived() {
-		most := int(limit.Cur - limit.Cur/16) // a gateway leaves a sixteenth to workers
-		if need := (o.Conns+o.SlowReaders-1)/most + 1; need > n {
-			return fmt.Errorf("%w: of %d connections a gateway of %d descriptors holds %d: start %d gateways", ErrOptions, o.Conns, limit.Cur, most, need)
-		}
-	}
-	places, loopback, err := o.places()
-	if err != nil || !loopback {
-		return err // which addresses this machine has there, only its owner knows
-	}
-	if n := (o.Conns-1)/(portsPerSource*places) + 1; n > 1 && len(o.Sources) == 0 {
-		for i := range n {
-			o.Sources = append(o.Sources, fmt.Sprintf("127.0.%d.%d", i/250, i%250+1))
-		}
-	}
-	return nil
-}
-
-func set[T comparable](p *T, v T) {
-	var zero T
-	if *p == zero {
-		*p = v
-	}
-}
-
-func (o *Options) check() error {
-	bad := func(format string, args ...any) error {
-		return fmt.Errorf("%w: %s", ErrOptions, fmt.Sprintf(format, args...))
-	}
-	least := func(name string, v, least int) error {
-		if v < least {
-			return bad("%s is %d, and must be at least %d", name, v, least)
-		}
-		return nil
-	}
-	if !slices.Contains(Modes, o.Mode) {
-		return bad("there is no mode %q", o.Mode)
-	}
-	if !slices.Contains(Codecs, o.Codec) && len(o.Mix) == 0 {
-		return bad("there is no codec %q", o.Codec)
-	}
-	for _, f := range o.Mix {
-		if err := f.check(); err != nil {
-			return bad("%v", err)
-		}
-	}
-	if field, err := valid.Numbers(o); err != nil {
-		return bad("%s: %v", field, err)
-	}
-	if o.Rate > 0 && (o.Mode == Idle || o.Mode == Churn) {
-		return bad("mode %s has no rate", o.Mode)
-	}
-	if o.Conns > maxStreams || o.Mode == Push && o.Conns < 2 {
-		return bad("%d connections are too few or too many for mode %s", o.Conns, o.Mode)
-	}
-	if o.SlowReaders > 0 && o.Mode != Broadcast && o.Mode != Rooms && o.Mode != Chat {
-		return bad("mode %s has no slow readers", o.Mode)
-	}
-	for _, p := range o.PIDs {
-		if p.PID < 1 || !proc.Exists(p.PID) {
-			return bad("there is no process %d to measure as %s", p.PID, p.Name)
-		}
-	}
-	if o.Envelope != nil && (len(o.Mix) > 0 || o.SlowReaders > 0 || len(o.Targets) == 0) {
-		return bad("a login and messages of one's own are for a target, and not for slow readers and mixed formats")
-	}
-	if o.Envelope.wraps() && !o.Mode.enveloped() {
-		return bad("in mode %s clients have names, which messages of one's own do not carry", o.Mode)
-	}
-	if _, err := o.plan(); err != nil {
-		return bad("%v", err)
-	}
-	if o.Processes > o.units() {
-		return bad("%d processes are too many for %d connections", o.Processes, o.Conns)
-	}
-	return errors.Join(least("conns", o.Conns, 1), least("in-flight", o.InFlight, 1), least("size", o.Size, layoutOf(o.Mode, o.inner(), o.Size).least()), least("senders", o.Senders, 1),
-		least("room size", o.RoomSize, 2), least("messages per connection", o.PerConn, 1),
-		least("gateways", o.Servers.Gateways, 1), least("workers", o.Servers.Workers, 1))
-}
-
 // shortLived tells whether connections come and go.
 func (o *Options) shortLived() bool { return o.Mode == Connect || o.Mode == Churn }
 
@@ -296,8 +157,15 @@ func (o *Options) process(i uint32) int {
 	return p
 }
 
-// senders is how many connections send in a broadcast.
-func (o *Options) senders() int { return min(o.Senders, o.Conns) }
+// senders is how many connections send.
+func (o *Options) senders() (n int) {
+	for i := range o.Conns {
+		if o.sends(uint32(i)) {
+			n++
+		}
+	}
+	return n
+}
 
 // sends tells whether connection i does.
 func (o *Options) sends(i uint32) bool {
