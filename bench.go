@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"os"
@@ -239,40 +238,6 @@ func (b *benchRun) judge(r *bench.Report) error {
 		return errBench
 	}
 	return missed
-}
-
-func benchCompareCommand() *cobra.Command {
-	var page string
-	c := &cobra.Command{
-		Use: "compare A.json B.json", Short: "the figures of two runs side by side", Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return usageError{errors.New("compare needs two reports, as --json writes them")}
-			}
-			return nil
-		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			var r [2]*bench.Report
-			for i, name := range args {
-				f, err := os.Open(name)
-				if err != nil {
-					return err
-				}
-				r[i], err = report.Read(f)
-				_ = f.Close()
-				if err != nil {
-					return fmt.Errorf("%s: %w", name, err)
-				}
-			}
-			if page != "" {
-				if err := writeFile(page, func(w io.Writer) error { return report.HTML(w, r[0], r[1]) }); err != nil {
-					return err
-				}
-			}
-			return report.Compare(os.Stdout, r[0], r[1])
-		},
-	}
-	c.Flags().StringVar(&page, "html", "", "also write a page to this file that draws the two over each other")
-	return c
 }
 
 func benchServeCommand(log *slog.Logger, hup hangUps) *cobra.Command {

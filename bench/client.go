@@ -132,7 +132,11 @@ func (c *client) OnClose(_ *engine.Conn, reason error) {
 	if errors.Is(reason, engine.ErrStopped) {
 		return
 	}
-	if !c.over {
+	switch {
+	case c.over:
+	case errors.Is(reason, engine.ErrSlowConsumer):
+		c.lane.failed("backlog", fmt.Errorf("the server takes less than is sent: %w", reason))
+	default:
 		c.lane.failed("closed", reason)
 	}
 	switch {

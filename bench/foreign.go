@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"context"
 	"net"
 	"net/netip"
 	"os"
@@ -35,7 +34,7 @@ func (r *run) foreign(first reading) *Foreign {
 	}
 	return &Foreign{
 		CPUs: len(r.processors), Cores: max(busy.Seconds(), 0) / window.Seconds(), Steal: (r.last.machine.Steal - first.machine.Steal).Seconds() / window.Seconds(),
-		Servers: len(r.opts.PIDs) == 0 && slices.ContainsFunc(r.opts.Targets, isHere),
+		Servers: len(r.opts.PIDs) == 0 && r.opts.isHere(),
 	}
 }
 
@@ -48,24 +47,27 @@ func (o *Options) processors() map[int]bool {
 	return proc.Processors(pids...)
 }
 
-// isHere tells whether a target is on this machine; true where that is not certain.
-func isHere(target string) bool {
-	host, err := hostOf(target)
-	if err != nil {
-		return true
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+// isHere tells whether one of the targets is on this machine; true where that is not certain.
+func (o *Options) isHere() bool {
+	targets, err := o.targets()
 	own, err2 := net.InterfaceAddrs()
 	if err != nil || err2 != nil {
 		return true
 	}
-	return slices.ContainsFunc(addrs, func(a netip.Addr) bool {
-		a = a.Unmap().WithZone("")
-		return a.IsLoopback() || a.IsUnspecified() || slices.ContainsFunc(own, func(n net.Addr) bool {
-			p, err := netip.ParsePrefix(n.String())
-			return err != nil || p.Addr().Unmap() == a
-		})
-	})
+	for _, t := range targets {
+		for _, addr := range t.addrs {
+			to, err := netip.ParseAddrPort(addr)
+			if err != nil {
+				return true
+			}
+			ip := to.Addr().Unmap().WithZone("")
+			if ip.IsLoopback() || ip.IsUnspecified() || slices.ContainsFunc(own, func(n net.Addr) bool {
+				p, err := netip.ParsePrefix(n.String())
+				return err != nil || p.Addr().Unmap() == ip
+			}) {
+				return true
+			}
+		}
+	}
+	return false
 }

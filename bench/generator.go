@@ -295,7 +295,7 @@ func (g *generator) redial(c *client) {
 	}
 }
 
-// pace wakes a lane whenever a message of it is due, in an open loop. One wake-up at a time is on its way; it sends all that is due by then.
+// pace wakes a lane whenever a message of it is due, in an open loop. One wake-up at a time is on its way.
 func (g *generator) pace(l *lane, s schedule) {
 	woken := make(chan float64, 1)
 	_ = l.loop.Post(func() { l.schedule, l.due = s, s.due(0) }) // only a stopped engine refuses

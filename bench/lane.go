@@ -167,10 +167,16 @@ func (l *lane) replace(c *client) {
 	}
 }
 
-// pace sends all messages that are due by now, in an open loop.
+// atOnce is how many messages of an open loop are sent before the loop looks at its connections again. A lane that is far behind would read nothing otherwise.
+const atOnce = 256
+
+// pace sends the messages that are due by now, in an open loop, as many as go at once.
 func (l *lane) pace() {
 	l.tick()
-	for l.running && l.due <= float64(l.now) && len(l.senders) > 0 {
+	for range atOnce {
+		if !l.running || l.due > float64(l.now) || len(l.senders) == 0 {
+			return
+		}
 		due := int64(l.due)
 		switch c := l.next(); {
 		case c != nil:

@@ -266,7 +266,9 @@ func (o *Options) reach() error {
 	if err != nil || !loopback {
 		return err // which addresses this machine has there, only its owner knows
 	}
-	set(&places, o.Servers.Gateways)
+	if len(o.Targets) == 0 {
+		places = o.Servers.Gateways
+	}
 	if n := (o.Conns-1)/(portsPerSource*places) + 1; n > 1 && len(o.Sources) == 0 {
 		for i := range n {
 			o.Sources = append(o.Sources, fmt.Sprintf("127.0.%d.%d", i/250, i%250+1))

@@ -115,6 +115,8 @@ func TestCheck(t *testing.T) {
 		"no matter, in an open loop":   {Options{Conns: 1, InFlight: 5, Size: maxMessage, Rate: 1}, ""},
 		"no matter, in a short life":   {Options{Mode: Churn, Conns: 1, InFlight: 1000, PerConn: 4, Size: maxMessage}, ""},
 		"more than memory":             {Options{Conns: maxStreams, Size: maxMessage}, memory},
+		"one of them sends":            {Options{Mode: Broadcast, Conns: maxStreams, Size: maxMessage}, ""},
+		"all of them in one room":      {Options{Mode: Rooms, Conns: maxStreams, RoomSize: maxStreams, Size: maxMessage}, ""},
 		"reactors":                     {Options{Servers: Servers{Reactors: "2"}}, ""},
 		"odd reactors":                 {Options{Servers: Servers{Reactors: "many"}}, `reactors is "many"`},
 		"no reactors":                  {Options{Servers: Servers{Reactors: "0"}}, `reactors is "0"`},

@@ -101,7 +101,7 @@ func TestLogin(t *testing.T) {
 			t.Run(string(mode)+"/"+string(c), func(t *testing.T) {
 				t.Parallel()
 				r := run(t, few(bench.Options{
-					Mode: mode, Codec: c, Targets: []string{peer(t, c, bouncer)}, Data: tokens(t), InFlight: 3, PerConn: 4, Envelope: envelope(t, bouncerMessage, bouncerReply, loginScript),
+					Mode: mode, Codec: c, Targets: []string{host(t, c, bouncer)}, Data: tokens(t), InFlight: 3, PerConn: 4, Envelope: envelope(t, bouncerMessage, bouncerReply, loginScript),
 				}))
 				if r.Messages == 0 || r.Audit.Received != r.Audit.Expected {
 					t.Errorf("%d messages, %+v", r.Messages, r.Audit)
@@ -114,7 +114,7 @@ func TestLogin(t *testing.T) {
 // A login alone leaves the messages as they are.
 func TestLoginAlone(t *testing.T) {
 	t.Parallel()
-	addr := peer(t, bench.JSONLines, func(g *guest) error {
+	addr := host(t, bench.JSONLines, func(g *guest) error {
 		if said, err := g.hear(); err != nil || said != `{"token":1}` {
 			return errors.Join(err, errors.New("no token"))
 		}
@@ -151,7 +151,7 @@ func TestLoginRefused(t *testing.T) {
 	for name, script := range map[string]string{"prefix": "send x\nexpect welcome", "match": "send x\nexpect /welcome/", "capture": "send x\nexpect\ncapture a /a=(.*)/"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := few(bench.Options{Targets: []string{peer(t, bench.WebSocket, bouncer)}, Envelope: envelope(t, "", "", script)})
+			o := few(bench.Options{Targets: []string{host(t, bench.WebSocket, bouncer)}, Envelope: envelope(t, "", "", script)})
 			if _, err := bench.Run(t.Context(), o, nil); err == nil || !strings.Contains(err.Error(), `"get out: x"`) {
 				t.Error(err)
 			}
@@ -220,7 +220,7 @@ func TestMessageTemplate(t *testing.T) {
 		for name, message := range map[string]string{"fixed": `{"type":"say","text":"{message}"}`, "numbered": `{"from":{conn},"n":{seq},"at":{time},"text":"{message}"}`} {
 			t.Run(string(c)+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				r := run(t, few(bench.Options{Codec: c, Targets: []string{peer(t, c, echo)}, InFlight: 3, Envelope: envelope(t, message, "", "")}))
+				r := run(t, few(bench.Options{Codec: c, Targets: []string{host(t, c, echo)}, InFlight: 3, Envelope: envelope(t, message, "", "")}))
 				if r.Messages == 0 || r.Audit.Received != r.Audit.Expected {
 					t.Errorf("%d messages, %+v", r.Messages, r.Audit)
 				}
@@ -235,7 +235,7 @@ func TestMessageTemplateWrong(t *testing.T) {
 	for name, replace := range map[string][2]string{"number": {`"n":`, `"n":1`}, "zero": {`"n":`, `"n":0`}, "shape": {`"text"`, `"Text"`}, "more": {"}", "} "}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			addr := peer(t, bench.Text, func(g *guest) error {
+			addr := host(t, bench.Text, func(g *guest) error {
 				said, err := g.hear()
 				if err != nil {
 					return err
@@ -261,7 +261,7 @@ func TestReplyAny(t *testing.T) {
 			}
 			t.Run(fmt.Sprint(mode, "/", rate), func(t *testing.T) {
 				t.Parallel()
-				addr := peer(t, bench.WebSocket, func(g *guest) error {
+				addr := host(t, bench.WebSocket, func(g *guest) error {
 					if said, err := g.hear(); err != nil || said != `{"ping":1}` {
 						return errors.Join(err, errors.New("no ping"))
 					}
@@ -278,13 +278,13 @@ func TestReplyAny(t *testing.T) {
 			})
 		}
 	}
-	mute := peer(t, bench.Text, func(g *guest) error { _, err := g.hear(); return err })
+	mute := host(t, bench.Text, func(g *guest) error { _, err := g.hear(); return err })
 	o := few(bench.Options{Codec: bench.Text, Targets: []string{mute}, InFlight: 1<<16 + 10, Drain: -1, Envelope: envelope(t, "x", "any", "")})
 	o.Conns = 1
 	if r, err := bench.Run(t.Context(), o, nil); err != nil || len(r.Errors) != 1 || r.Errors[0].Kind != "unanswered" || r.Errors[0].Count != 1 || !r.Verdict.Failed {
 		t.Errorf("more messages without an answer than can wait: %v, %+v", err, r)
 	}
-	addr := peer(t, bench.Text, func(g *guest) error { return errors.Join(echo(g), g.say("more")) })
+	addr := host(t, bench.Text, func(g *guest) error { return errors.Join(echo(g), g.say("more")) })
 	r, err := bench.Run(t.Context(), few(bench.Options{Codec: bench.Text, Targets: []string{addr}, Rate: 100, Envelope: envelope(t, "", "any", "")}), nil)
 	if err != nil || r.Audit.Unexpected == 0 || !r.Verdict.Failed {
 		t.Errorf("more answers than messages: %v, %+v", err, r)

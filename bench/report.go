@@ -148,7 +148,7 @@ const TurnedAway = "turned away"
 
 // ErrorCount is a kind of failure, how often it came and one example.
 type ErrorCount struct {
-	Kind    string `json:"kind"` // dial, ports: no local one is left, tls, handshake, login, TurnedAway, closed, unanswered: too many, protocol, changed, unreadable, ended: a server process
+	Kind    string `json:"kind"` // dial, ports: no local one is left, tls, handshake, login, TurnedAway, closed, backlog: of what the server did not take, unanswered: too many, protocol, changed, unreadable, ended: a server process
 	Count   uint64 `json:"count"`
 	Example string `json:"example"`
 }

@@ -71,15 +71,15 @@ func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err err
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	unreachable, err := o.resolve(ctx)
+	load, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	unreachable, err := o.resolve(load)
 	if err != nil {
 		return nil, err
 	}
 	if err := o.reach(); err != nil {
 		return nil, err
 	}
-	load, end := context.WithCancelCause(ctx)
-	defer end(nil)
 	servers, err := startServers(&o, end)
 	defer func() { err = errors.Join(err, servers.stop()) }()
 	if err != nil {

@@ -55,35 +55,22 @@ func DefaultCodec(targets []string) Codec {
 	return WebSocket
 }
 
-// cutTarget takes a target apart: the scheme if it is a URL, host and port, and what follows.
-func cutTarget(given string) (name, authority, path string, isURL bool) {
-	name, authority, isURL = schemeOf(given)
-	if i := strings.IndexAny(authority, "/?#"); i >= 0 && isURL {
-		authority, path = authority[:i], authority[i:]
-	}
-	if strings.HasPrefix(path, "?") {
-		path = "/" + path
-	}
-	return name, authority, path, isURL
-}
-
-// hostOf is the name or address in a target.
-func hostOf(given string) (string, error) {
-	var t target
-	_, authority, _, isURL := cutTarget(given)
-	err := t.split(authority, scheme{port: "80"}, isURL)
-	return t.host, err
-}
-
 // parseTarget reads HOST:PORT, or a URL. f is the format that is spoken there.
 func (o *Options) parseTarget(given string, f WireFormat) (t target, err error) {
-	name, authority, path, isURL := cutTarget(given)
+	name, rest, isURL := schemeOf(given)
 	s := scheme{ws: f.Codec == WebSocket, port: "80"}
 	if isURL {
 		var known bool
 		if s, known = schemes[name]; !known {
 			return t, fmt.Errorf("there is no scheme %q: it is one of ws, wss, tcp, tls", name)
 		}
+	}
+	authority, path := rest, ""
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 && isURL {
+		authority, path = rest[:i], rest[i:]
+	}
+	if strings.HasPrefix(path, "?") {
+		path = "/" + path
 	}
 	switch {
 	case isURL && s.ws != (f.Codec == WebSocket):

@@ -60,7 +60,7 @@ func TestTargetURL(t *testing.T) {
 // A server that chooses none of the subprotocols is not what the load is for.
 func TestSubprotocolMissing(t *testing.T) {
 	t.Parallel()
-	addr := peer(t, bench.WebSocket, echo)
+	addr := host(t, bench.WebSocket, echo)
 	_, err := bench.Run(t.Context(), short(bench.Options{Targets: []string{addr}, Subprotocols: []string{"chat", "talk"}}), nil)
 	if err == nil || !strings.Contains(err.Error(), "none of the subprotocols chat, talk") {
 		t.Error(err)
@@ -240,7 +240,7 @@ func TestTargetUnknown(t *testing.T) {
 	if _, err := bench.Run(ctx, bench.Options{Targets: []string{"tcp://nobody.invalid:1"}}, nil); err == nil || !strings.Contains(err.Error(), "nobody.invalid") || errors.Is(err, bench.ErrOptions) {
 		t.Error(err)
 	}
-	if _, err := bench.Run(ctx, bench.Options{Targets: []string{peer(t, bench.WebSocket, echo)}, Sources: []string{"192.0.2.1-192.0.2.2"}}, nil); err == nil || !strings.Contains(err.Error(), "this machine has no such address") {
+	if _, err := bench.Run(ctx, bench.Options{Targets: []string{host(t, bench.WebSocket, echo)}, Sources: []string{"192.0.2.1-192.0.2.2"}}, nil); err == nil || !strings.Contains(err.Error(), "this machine has no such address") {
 		t.Error(err)
 	}
 }

@@ -65,12 +65,12 @@ func (r *Report) judgeAudit() {
 	if r.Unsent > 0 {
 		v.failed("%d messages were due and not sent: their connection was closed", r.Unsent)
 	}
+	v.Reasons = append(v.Reasons, r.remarks()...)
 	if r.Interrupted {
 		v.Reasons = append(v.Reasons, fmt.Sprintf("the run was ended after %.1f of %.1f s", r.Seconds, r.Options.Window.Seconds()))
 	} else if r.Messages == 0 {
 		v.failed("nothing arrived in the window")
 	}
-	v.Reasons = append(v.Reasons, r.remarks()...)
 }
 
 // judgeGenerator tells whether the generator was the limit.
@@ -125,7 +125,7 @@ func (r *Report) limitAtFailure() string {
 // limit says why a generator that keeps so many cores busy is the limit, where it and the servers together keep a total busy; nothing if it is not.
 func (r *Report) limit(own, total float64) string {
 	switch limit, cpus := r.Own.CoresLimit, float64(r.Machine.CPUs); {
-	case r.Options.overTLS() && own > busyLoops*limit:
+	case limit > 0 && own > busyLoops*limit && r.Options.overTLS():
 		return fmt.Sprintf("the generator kept %.2f of %.0f processors busy, with TLS: it was the limit; give it a machine of its own, or a larger one", own, limit)
 	case limit > 0 && own > busyLoops*limit:
 		return fmt.Sprintf("the generator kept %.2f cores busy with %.0f loops: it was the limit; give it more loops or processes", own, limit)

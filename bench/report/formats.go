@@ -65,7 +65,7 @@ func CSV(w io.Writer, r *bench.Report) error {
 	}
 	rows := [][]string{head}
 	for _, m := range r.Timeline {
-		row := []string{decimal(m.At), decimal(m.Seconds), decimal(m.Rate()), decimal(float64(m.Sent) / m.Seconds)}
+		row := []string{decimal(m.At), strconv.FormatFloat(m.Seconds, 'f', -1, 64), decimal(m.Rate()), decimal(float64(m.Sent) / m.Seconds)}
 		for _, n := range []int64{int64(m.Errors), int64(m.Open), m.P50, m.P99, m.Max} {
 			row = append(row, strconv.FormatInt(n, 10))
 		}

@@ -26,6 +26,8 @@ func FuzzRead(f *testing.F) {
 		for _, form := range []string{"text", "csv", "gobench", "hgrm", "prometheus"} {
 			_ = Writers[form](io.Discard, r) // in any words
 		}
+		_ = Compare(io.Discard, []*bench.Report{r}, []*bench.Report{r, r, r})
+		_ = Compare(io.Discard, []*bench.Report{r, r, r, r}, []*bench.Report{r, r, r, r})
 	})
 }
 

@@ -37,7 +37,8 @@ func HTML(w io.Writer, reports ...*bench.Report) error {
 		return err
 	}
 	for i := range reports[1:] {
-		for _, s := range differences(reports[0], reports[i+1]) {
+		unlike, _ := differences(reports[:1], reports[i+1:i+2])
+		for _, s := range unlike {
 			v.Differences = append(v.Differences, fmt.Sprintf("A = %s, B = %s: %s", v.Runs[0].Name, v.Runs[i+1].Name, s))
 		}
 	}

@@ -103,8 +103,8 @@ func (g *guest) say(s string) error {
 	return err
 }
 
-// peer serves a codec on loopback: each guest is given to talk until it errs. It returns HOST:PORT.
-func peer(t *testing.T, c bench.Codec, talk func(*guest) error) string {
+// host serves a codec on loopback: each guest is given to talk until it errs. It returns HOST:PORT.
+func host(t *testing.T, c bench.Codec, talk func(*guest) error) string {
 	t.Helper()
 	return serve(t, func(nc net.Conn) {
 		g, err := admit(nc, c, &codec.UpgradeOptions{})
