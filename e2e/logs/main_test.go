@@ -1,0 +1,10 @@
+// Package logs_test has standard error and output that nobody reads, or that cannot be written.
+package logs_test
+
+import (
+	"testing"
+
+	"sluice/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
