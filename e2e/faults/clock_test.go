@@ -8,6 +8,7 @@ import (
 	"sluice/bench"
 	"sluice/e2e/internal/fleet"
 	"sluice/internal/proctest"
+	"sluice/internal/suite"
 )
 
 // The wall clocks of a gateway and its workers jump by hours, each for itself, while workers are killed: nobody is timed out, nothing that waits is given up, and each message comes back once.
@@ -15,11 +16,12 @@ func TestClockJumps(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
+	t.Parallel()
 	f := newShaken(t, proctest.BuildWithJumpingClock(t), bench.WebSocket, 1)
 	f.addWorkers(2)
 	done := fleet.Load(t, bench.Options{
 		Mode: bench.Echo, Codec: bench.WebSocket, Conns: 200, Rate: 2000, Targets: f.Targets,
-		Warmup: time.Second, Window: 8 * time.Second, Drain: 10 * time.Second,
+		Warmup: time.Second, Window: time.Duration(suite.Of(t, 4, 8, "seconds")) * time.Second, Drain: 10 * time.Second,
 	})
 	for over := false; !over; {
 		select {

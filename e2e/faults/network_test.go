@@ -18,6 +18,7 @@ func TestPartition(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
+	t.Parallel()
 	network := proctest.NewNetwork(t)
 	bin := proctest.Build(t)
 	key := filepath.Join(t.TempDir(), "key")

@@ -1,11 +1,13 @@
 package faults_test
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
 
 	"sluice/internal/proctest"
+	"sluice/internal/suite"
 )
 
 // The soak in its shortest form: clients of all wire formats, slow ones among them, are echoed to, talk in rooms and hear broadcasts at once while faults happen. Every
@@ -14,9 +16,12 @@ func TestSoak(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
+	t.Parallel()
 	bin := proctest.Build(t)
-	out, err := exec.Command(bin, "bench", "soak", "--for", "18s", "--round", "9s", "--every", "300ms", "--gateways", "1", "--workers", "2", "--conns", "30", "--rate", "6000").CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "killed") || strings.Count(string(out), "echo") != 2 {
+	const rounds = 2
+	seconds := suite.Of(t, 4, 9, "seconds a round")
+	out, err := exec.Command(bin, "bench", "soak", "--for", fmt.Sprintf("%ds", rounds*seconds), "--round", fmt.Sprintf("%ds", seconds), "--every", "300ms", "--gateways", "1", "--workers", "2", "--conns", "30", "--rate", "6000").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "killed") || strings.Count(string(out), "echo") != rounds {
 		t.Errorf("%v\n%s", err, out)
 	}
 	t.Logf("%s", out)

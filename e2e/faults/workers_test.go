@@ -9,6 +9,7 @@ import (
 	"sluice/bench"
 	"sluice/e2e/internal/fleet"
 	"sluice/internal/proctest"
+	"sluice/internal/suite"
 	"sluice/internal/wire"
 )
 
@@ -42,6 +43,7 @@ func (f *shaken) renew() {
 }
 
 // What happens to workers no client notices, whatever it speaks, and most rows have clients of all wire formats in one run: each message comes back, once, in order and unchanged, on the connection that was there from the beginning.
+// All rows run; with SLUICE_TEST=full each for its whole window.
 func TestWorkersFail(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
@@ -53,31 +55,39 @@ func TestWorkersFail(t *testing.T) {
 		gateways, workers int
 		clients           int
 		rate              float64
-		window            time.Duration
-		times             int // at least
+		window, short     time.Duration // in full, and else
+		times             int           // at least, in full; else a fifth of it
 		fault             func(*shaken)
 		wire              *wire.Faults  // between the workers and the gateways; nil: none
 		rooms             float64       // messages a second of 100 more clients, to rooms: handlers that publish beside those that reply
 		deaf              int           // readers who stall, besides
 		longest           time.Duration // that a client may wait; 0: not looked at
 	}{
-		{"killed", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 18 * time.Second, 100, (*shaken).kill, nil, 100, 0, 5 * time.Second},
-		{"killed now and then", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 16 * time.Second, 20, (*shaken).killSeldom, nil, 0, 0, 3 * time.Second},
-		{"killed, the only one", bench.Echo, bench.Mixed, 1, 1, 200, 2000, 3 * time.Second, 10, (*shaken).kill, nil, 0, 0, 0},
-		{"killed while they publish", bench.Rooms, bench.Mixed, 1, 2, 200, 400, 4 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
-		{"killed while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 2, 200, 400, 5 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
-		{"killed while readers stall", bench.Rooms, bench.Mixed, 1, 2, 200, 100, 5 * time.Second, 20, (*shaken).kill, nil, 0, 10, 0},
-		{"killed while they push", bench.Push, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
-		{"replaced", bench.Echo, bench.Mixed, 1, 2, 200, 5000, 4 * time.Second, 10, (*shaken).replace, nil, 0, 0, 0},
-		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 4 * time.Second, 20, (*shaken).cut, &wire.Faults{}, 0, 0, 0},
-		{"cut off, over a slow wire", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 5 * time.Second, 8, (*shaken).cutSeldom, &wire.Faults{Delay: 10 * time.Millisecond}, 0, 0, 0},
-		{"cut off while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 1, 200, 200, 5 * time.Second, 20, (*shaken).cut, &wire.Faults{Delay: 2 * time.Millisecond}, 0, 0, 0},
-		{"delayed by half a second", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 4 * time.Second, 1, (*shaken).wait, &wire.Faults{Delay: 500 * time.Millisecond}, 0, 0, 0},
-		{"trickled to", bench.Echo, bench.WebSocket, 1, 2, 200, 1000, 10 * time.Second, 2, (*shaken).trickle, &wire.Faults{}, 0, 0, 0},
-		{"sent what is no frame", bench.Echo, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 8, (*shaken).corrupt, &wire.Faults{}, 0, 0, 0},
-		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 12 * time.Second, 2, (*shaken).freeze, nil, 0, 0, frozen - 500*time.Millisecond},
+		{"killed", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 18 * time.Second, 4 * time.Second, 100, (*shaken).kill, nil, 100, 0, 5 * time.Second},
+		{"killed now and then", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 16 * time.Second, 4 * time.Second, 20, (*shaken).killSeldom, nil, 0, 0, 3 * time.Second},
+		{"killed, the only one", bench.Echo, bench.Mixed, 1, 1, 200, 2000, 3 * time.Second, 2 * time.Second, 10, (*shaken).kill, nil, 0, 0, 0},
+		{"killed while they publish", bench.Rooms, bench.Mixed, 1, 2, 200, 400, 4 * time.Second, 2 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
+		{"killed while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 2, 200, 400, 5 * time.Second, 3 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
+		{"killed while readers stall", bench.Rooms, bench.Mixed, 1, 2, 200, 100, 5 * time.Second, 3 * time.Second, 20, (*shaken).kill, nil, 0, 10, 0},
+		{"killed while they push", bench.Push, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
+		{"replaced", bench.Echo, bench.Mixed, 1, 2, 200, 5000, 4 * time.Second, 2 * time.Second, 10, (*shaken).replace, nil, 0, 0, 0},
+		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 20, (*shaken).cut, &wire.Faults{}, 0, 0, 0},
+		{"cut off, over a slow wire", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 5 * time.Second, 3 * time.Second, 8, (*shaken).cutSeldom, &wire.Faults{Delay: 10 * time.Millisecond}, 0, 0, 0},
+		{"cut off while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 1, 200, 200, 5 * time.Second, 2 * time.Second, 20, (*shaken).cut, &wire.Faults{Delay: 2 * time.Millisecond}, 0, 0, 0},
+		{"delayed by half a second", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 4 * time.Second, 2 * time.Second, 1, (*shaken).wait, &wire.Faults{Delay: 500 * time.Millisecond}, 0, 0, 0},
+		{"trickled to", bench.Echo, bench.WebSocket, 1, 2, 200, 1000, 10 * time.Second, 5 * time.Second, 2, (*shaken).trickle, &wire.Faults{}, 0, 0, 0},
+		{"sent what is no frame", bench.Echo, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 8, (*shaken).corrupt, &wire.Faults{}, 0, 0, 0},
+		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 12 * time.Second, 6 * time.Second, 2, (*shaken).freeze, nil, 0, 0, frozen - 500*time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			if test.longest == 0 { // most rows wait most of the time
+				t.Parallel()
+			}
+			window, times := test.window, test.times
+			if !suite.Full() {
+				t.Logf("SHORTENED: %v of %v; SLUICE_TEST=full has all", test.short, test.window)
+				window, times = test.short, max(1, times/5)
+			}
 			f := newShaken(t, proctest.Build(t), test.codec, test.gateways)
 			if test.wire != nil {
 				f.rewire(*test.wire)
@@ -85,7 +95,7 @@ func TestWorkersFail(t *testing.T) {
 			f.addWorkers(test.workers)
 			o := bench.Options{
 				Mode: test.mode, Codec: test.codec, Conns: test.clients, RoomSize: 20, Rate: test.rate, Targets: f.Targets, Mix: f.Mix, SlowReaders: test.deaf,
-				Warmup: time.Second, Window: test.window, Drain: 10 * time.Second,
+				Warmup: time.Second, Window: window, Drain: 10 * time.Second,
 			}
 			if f.Mix != nil && test.rate <= 200 {
 				o.Size = 400 // so that some of it is compressed, which costs the clients much
@@ -100,20 +110,12 @@ func TestWorkersFail(t *testing.T) {
 				rooms = fleet.Load(t, o)
 			}
 			done := fleet.Load(t, o)
-			var r *bench.Report
-			for over := false; !over; {
-				select {
-				case r = <-done:
-					over = true
-				default:
-					test.fault(f)
-				}
-			}
+			r := f.shake(test.fault, done, time.Now().Add(o.Warmup+window))
 			if r == nil {
 				return
 			}
 			t.Logf("%d workers %s: %.0f messages a second, audit %+v, latency p50 %d µs, p99 %d µs, max %d µs; %v", f.killed, test.name, r.Sent, r.Audit, r.Latency.P50, r.Latency.P99, r.Latency.Max, strings.Join(r.Verdict.Reasons, "; "))
-			if f.killed < test.times {
+			if f.killed < times {
 				t.Errorf("%d times is not enough", f.killed)
 			}
 			fleet.ExpectClean(t, r)
@@ -129,6 +131,22 @@ func TestWorkersFail(t *testing.T) {
 			}
 		})
 	}
+}
+
+// shake makes a fault time and again until the load is over, whose report it returns; a fault that takes long not where it would go on after the window's end.
+func (f *shaken) shake(fault func(*shaken), done <-chan *bench.Report, end time.Time) *bench.Report {
+	var took time.Duration
+	for took < time.Second || time.Now().Add(took).Before(end) {
+		select {
+		case r := <-done:
+			return r
+		default:
+			began := time.Now()
+			fault(f)
+			took = time.Since(began)
+		}
+	}
+	return <-done
 }
 
 // rewire puts bad wires between the gateways and the workers to come.
