@@ -89,6 +89,7 @@ func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
 		{"the latest of 5 keys, cut by the deadline", []string{"--stall", "3s"}, latest, 192},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			a, g := stage(t, append(test.flags, "--reactors", "2")...)
 			quick := a.join(g, 95, 0)
 			a.pace(time.Second, plain, func() bool { return false }) // buffers find their size
@@ -215,6 +216,7 @@ func TestPressureOnTheBudget(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
+	t.Parallel()
 	const slow, budget = 60, 16
 	a, g := stage(t, "--overflow", "oldest", "--stall", "-1s", "--reactors", "1", "--max-buffered", strconv.Itoa(budget*mib))
 	addr := g.Addrs["frame"]

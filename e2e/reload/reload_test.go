@@ -13,10 +13,11 @@ import (
 	"sluice/bench"
 	"sluice/e2e/internal/fleet"
 	"sluice/internal/proctest"
+	"sluice/internal/suite"
 )
 
 // SIGHUP replaces all workers of a host, one after the other, under load: each message comes back, once, in order and unchanged, and nobody is disconnected.
-// SLUICE_RELOAD_EVERY=3s waits for so long before each of ten reloads, instead of a tenth of a second: what they cost where they are few.
+// All rows run; with SLUICE_TEST=full each for its whole window. SLUICE_RELOAD_EVERY=3s waits for so long before each of ten reloads, instead of a tenth of a second: what they cost where they are few.
 func TestReload(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
@@ -46,6 +47,12 @@ type reloading struct {
 }
 
 func (test reloading) run(t *testing.T) {
+	t.Parallel()
+	every, err := time.ParseDuration(os.Getenv("SLUICE_RELOAD_EVERY"))
+	if err != nil && !suite.Full() {
+		t.Logf("SHORTENED: a half of %v; SLUICE_TEST=full has all", test.window)
+		test.window, test.times, test.before = test.window/2, test.times/2, false
+	}
 	f := fleet.New(t, proctest.Build(t), test.codec, test.gateways)
 	workers := proctest.Start(t, nil, f.Bin, "bench", "serve", "--worker", "--workers", strconv.Itoa(test.workers), "--gateway", strings.Join(f.Inner, ","))
 	o := bench.Options{
@@ -53,7 +60,7 @@ func (test reloading) run(t *testing.T) {
 		Warmup: time.Second, Window: test.window, Drain: 10 * time.Second,
 	}
 	pause := 100 * time.Millisecond
-	if every, err := time.ParseDuration(os.Getenv("SLUICE_RELOAD_EVERY")); err == nil {
+	if err == nil {
 		pause, o.Window = every, 13*every
 	}
 	if test.before {
