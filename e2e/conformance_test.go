@@ -10,6 +10,7 @@ import (
 
 // TestConformance runs the codec's conformance cases against the whole path: client, gateway, worker and back.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	bin := proctest.Build(t)
 	server := proctest.Start(t, nil, bin, "echo", "--listen", "ws://127.0.0.1:0", "--max-message", "16777216")
 	cmd := exec.Command("go", "test", "-count=1", "-run", "^TestConformance$", "sluice/codec")

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"sluice/internal/leak"
+	"sluice/internal/suite"
 )
 
 func TestMain(m *testing.M) {
@@ -13,5 +14,6 @@ func TestMain(m *testing.M) {
 		runMortal(inner)
 		return
 	}
+	suite.Beside(2)
 	leak.Main(m)
 }

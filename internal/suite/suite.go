@@ -4,7 +4,10 @@
 package suite
 
 import (
+	"flag"
 	"os"
+	"runtime"
+	"strconv"
 	"testing"
 )
 
@@ -19,4 +22,15 @@ func Of(tb testing.TB, few, whole int, what string) int {
 	}
 	tb.Logf("SHORTENED: %d of %d %s; SLUICE_TEST=full has all", few, whole, what)
 	return few
+}
+
+// Beside has so many parallel tests of a package run beside each other for each processor, where go test would have one. It is for packages whose tests wait for most of their
+// time, and to be called by TestMain. A number that was given with -parallel stays.
+func Beside(perProcessor int) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", strconv.Itoa(perProcessor*runtime.GOMAXPROCS(0))) // a number is never refused
+	}
 }
