@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"sluice/internal/leak"
-	"sluice/internal/suite"
 )
 
 func TestMain(m *testing.M) {
@@ -14,6 +13,5 @@ func TestMain(m *testing.M) {
 		runMortal(inner)
 		return
 	}
-	suite.Beside(2)
 	leak.Main(m)
 }

@@ -167,8 +167,18 @@ func (f *shaken) wire() *wire.Wire { return f.wires[f.killed%len(f.wires)] }
 
 func (f *shaken) cut() {
 	time.Sleep(100 * time.Millisecond)
+	f.awaitTraffic()
 	f.wire().Cut()
 	f.killed++
+}
+
+// awaitTraffic waits until workers have sent something by the wire whose turn it is since it was cut last, however busy the machine: what is cut off time after time before it is
+// answered would be taken for poison.
+func (f *shaken) awaitTraffic() {
+	const some = 4 << 10 // bytes, more than hellos have
+	for end := time.Now().Add(2 * time.Second); f.wire().Carried() < some && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // cutSeldom leaves a slow wire time to carry something: a message that is cut off time after time would be taken for poison.
@@ -194,6 +204,7 @@ func (f *shaken) trickle() {
 // corrupt has the next frame, whose type is changed, end its link.
 func (f *shaken) corrupt() {
 	time.Sleep(300 * time.Millisecond)
+	f.awaitTraffic()
 	f.wire().Corrupt(1)
 	f.killed++
 }

@@ -5,10 +5,6 @@ import (
 	"testing"
 
 	"sluice/internal/leak"
-	"sluice/internal/suite"
 )
 
-func TestMain(m *testing.M) {
-	suite.Beside(2)
-	leak.Main(m)
-}
+func TestMain(m *testing.M) { leak.Main(m) }

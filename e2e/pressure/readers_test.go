@@ -76,6 +76,7 @@ func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
+	t.Parallel()
 	plain := func(int) worker.Message { return worker.Message{} }
 	latest := func(i int) worker.Message { return worker.Message{Class: &worker.Class{Latest: strconv.Itoa(i % 5)}} }
 	for _, test := range []struct {
@@ -89,7 +90,6 @@ func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
 		{"the latest of 5 keys, cut by the deadline", []string{"--stall", "3s"}, latest, 192},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
 			a, g := stage(t, append(test.flags, "--reactors", "2")...)
 			quick := a.join(g, 95, 0)
 			a.pace(time.Second, plain, func() bool { return false }) // buffers find their size
