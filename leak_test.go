@@ -1,16 +1,9 @@
 package main_test
 
 import (
-	"os"
 	"testing"
 
 	"sluice/internal/leak"
 )
 
-func TestMain(m *testing.M) {
-	if inner := os.Getenv(mortalEnv); inner != "" {
-		runMortal(inner)
-		return
-	}
-	leak.Main(m)
-}
+func TestMain(m *testing.M) { leak.Main(m) }

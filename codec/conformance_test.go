@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sluice/internal/suite"
 )
 
 // The cases of the Autobahn test suite, built anew from its public list
@@ -67,8 +69,12 @@ func TestConformance(t *testing.T) {
 	if addr != "" {
 		dial, strict = func() (net.Conn, error) { return net.Dial("tcp", addr) }, false
 	}
+	compressed := 1000
+	if os.Getenv("SLUICE_CONFORMANCE_FULL") == "" {
+		compressed = suite.Of(t, 2, 10, "messages of each compressed case")
+	}
 	for _, section := range [][]conformanceCase{
-		framingCases(), pingCases(), reservedBitCases(), opcodeCases(), fragmentCases(), utf8Cases(), closeCases(), limitCases(), fragmentationCases(), deflateCases(),
+		framingCases(), pingCases(), reservedBitCases(), opcodeCases(), fragmentCases(), utf8Cases(), closeCases(), limitCases(), fragmentationCases(), deflateCases(compressed),
 	} {
 		for _, c := range section {
 			t.Run(c.id, func(t *testing.T) {

@@ -12,9 +12,13 @@ import (
 
 	"sluice/gateway"
 	"sluice/internal/leak"
+	"sluice/internal/suite"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) {
+	suite.Beside(4)
+	leak.Main(m)
+}
 
 // patience is how long a test waits for what must happen.
 const patience = 10 * time.Second

@@ -108,8 +108,10 @@ func TestRequestsTakeNoMoreMemoryThanIsKept(t *testing.T) {
 		before := heap()
 		const clients = 300
 		head := []byte(upgradeHead(c.headers))
+		var conns []net.Conn
 		for range clients {
 			conn := dial(t, hostport(g.Addrs()[0]))
+			conns = append(conns, conn)
 			_ = conn.SetDeadline(time.Now().Add(patience))
 			if _, err := conn.Write(head); err != nil {
 				t.Fatal(err)
@@ -124,6 +126,9 @@ func TestRequestsTakeNoMoreMemoryThanIsKept(t *testing.T) {
 		t.Logf("%s: a head of %d bytes, %d bytes a client", c.name, len(head), each)
 		if each > c.most {
 			t.Errorf("%s: %d bytes a client, want at most %d", c.name, each, c.most)
+		}
+		for _, conn := range conns {
+			_ = conn.Close() // so that the drain has nobody to wait for
 		}
 		stop()
 	}

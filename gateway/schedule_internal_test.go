@@ -16,21 +16,19 @@ import (
 
 	"sluice/codec"
 	"sluice/engine"
+	"sluice/internal/suite"
 )
 
 // Whatever clients, workers, links and time do, and in whichever order loops come to see it: what a gateway promises holds. Everything of a schedule comes from
 // its seed: the clock and the network are not real ones (engine.Sim), the workers are ones that keep to the protocol (scheduleworker_internal_test.go), and all runs on
 // one goroutine. What must hold is in schedulecheck_internal_test.go.
 //
-// SLUICE_SCHEDULES=100000 tries so many; -run 'TestSchedules/^4711$' plays one.
+// By default some are tried, with SLUICE_TEST=full 2,000. SLUICE_SCHEDULES=100000 tries so many; -run 'TestSchedules/^4711$' plays one.
 func TestSchedules(t *testing.T) {
 	t.Parallel()
-	schedules := 2000
-	if testing.Short() {
-		schedules = 200
-	}
-	if n, err := strconv.Atoi(os.Getenv("SLUICE_SCHEDULES")); err == nil {
-		schedules = n
+	schedules, err := strconv.Atoi(os.Getenv("SLUICE_SCHEDULES"))
+	if err != nil {
+		schedules = suite.Of(t, 300, 2000, "schedules")
 	}
 	var seen coverage
 	played := 0

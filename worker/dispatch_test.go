@@ -13,11 +13,15 @@ import (
 	"time"
 
 	"sluice/internal/leak"
+	"sluice/internal/suite"
 	"sluice/worker"
 	"sluice/worker/workertest"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) {
+	suite.Beside(4)
+	leak.Main(m)
+}
 
 // A handler that blocks holds up its own client and nobody else; what comes for that client meanwhile is handled afterwards, in order.
 func TestBlockedHandler(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sluice/internal/link"
+	"sluice/internal/suite"
 )
 
 // Whatever handlers do, however frames are cut and whenever links die: calls for one client never overlap and come in order, each message is acknowledged
@@ -21,10 +22,7 @@ import (
 // where the schedule says.
 func TestSchedules(t *testing.T) {
 	t.Parallel()
-	schedules := uint64(2000)
-	if testing.Short() {
-		schedules = 200
-	}
+	schedules := uint64(suite.Of(t, 300, 2000, "schedules"))
 	w, business := newScheduleWorker(t)
 	for seed := range schedules {
 		s := newSchedule(t, w, seed)

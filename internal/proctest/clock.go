@@ -38,5 +38,5 @@ func BuildWithJumpingClock(tb testing.TB) string {
 			tb.Fatal(err)
 		}
 	}
-	return build(tb, "sluice", "-overlay", overlay)
+	return buildHere(tb, "sluice", "-overlay", overlay)
 }

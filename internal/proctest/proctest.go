@@ -4,10 +4,11 @@ package proctest
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,47 +16,6 @@ import (
 
 	"sluice/internal/child"
 )
-
-// Build builds the program and returns where it is.
-func Build(tb testing.TB) string {
-	tb.Helper()
-	return build(tb, "sluice")
-}
-
-// BuildTest builds a program that is for tests, in a directory below the test's own, and returns where it is.
-func BuildTest(tb testing.TB, dir string) string {
-	tb.Helper()
-	return build(tb, "./"+dir)
-}
-
-func build(tb testing.TB, program string, flags ...string) string {
-	tb.Helper()
-	readSources(tb)
-	bin := filepath.Join(tb.TempDir(), filepath.Base(program))
-	args := append(append([]string{"build", "-o", bin}, flags...), program)
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
-		tb.Fatalf("build: %v\n%s", err, out)
-	}
-	return bin
-}
-
-// readSources makes the program's sources something that the test has read. Of its own the go command does not know that the result depends on them, and would print
-// that of an earlier program ("cached").
-func readSources(tb testing.TB) {
-	tb.Helper()
-	mod, err := exec.Command("go", "env", "GOMOD").Output()
-	if err == nil {
-		err = filepath.WalkDir(filepath.Dir(strings.TrimSpace(string(mod))), func(path string, d fs.DirEntry, err error) error {
-			if name := d.Name(); d.IsDir() && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "testdata") {
-				return fs.SkipDir
-			}
-			return err
-		})
-	}
-	if err != nil {
-		tb.Fatalf("the program's sources: %v", err)
-	}
-}
 
 // Process is a running program that has said it is ready.
 type Process struct {
@@ -160,6 +120,28 @@ func (p *Process) ExitCode() int {
 		return exit.ExitCode()
 	}
 	return 0
+}
+
+// Terminate sends SIGTERM, waits for the end of the process and returns its exit code; -1 when a signal ended it.
+func (p *Process) Terminate() int {
+	p.tb.Helper()
+	p.Signal(syscall.SIGTERM)
+	return p.ExitCode()
+}
+
+// WorkerPIDs returns the processes that a supervisor of workers has logged as ready, in that order. It waits until there are at least so many: the ready line on standard
+// output does not wait for the log.
+func (p *Process) WorkerPIDs(least int) (pids []int) {
+	p.tb.Helper()
+	p.AwaitLog(`msg="worker ready"`, least)
+	for _, m := range regexp.MustCompile(`msg="worker ready".* pid=(\d+)`).FindAllStringSubmatch(p.Log(), -1) {
+		pid, err := strconv.Atoi(m[1])
+		if err != nil {
+			p.tb.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids
 }
 
 // Stop ends the process with SIGTERM and waits for it. It returns what Wait said. One that has to be killed fails the test.

@@ -28,6 +28,7 @@ type Wire struct {
 	faults  Faults                // guarded by mu
 	conns   map[net.Conn]struct{} // guarded by mu; nil when the wire is closed
 	corrupt int                   // guarded by mu: frames that are still to be corrupted
+	carried int                   // guarded by mu: bytes that workers have sent since the last Cut or Corrupt
 }
 
 // New opens a wire to an address. Close must be called.
@@ -55,7 +56,7 @@ func (w *Wire) Set(f Faults) {
 func (w *Wire) Corrupt(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.corrupt = n
+	w.corrupt, w.carried = n, 0
 }
 
 // Corrupted reports whether all that Corrupt asked for has been done.
@@ -65,10 +66,18 @@ func (w *Wire) Corrupted() bool {
 	return w.corrupt == 0
 }
 
+// Carried returns how many bytes have come from who connects to the wire since the last Cut or Corrupt.
+func (w *Wire) Carried() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.carried
+}
+
 // Cut breaks all connections: what is on its way is lost.
 func (w *Wire) Cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.carried = 0
 	for conn := range w.conns {
 		_ = conn.(*net.TCPConn).SetLinger(0)
 		_ = conn.Close()
@@ -100,8 +109,8 @@ func (w *Wire) accept() {
 		if !w.enter(near, far) {
 			return
 		}
-		w.carry(near, far, 2) // a worker's hello is two messages, as is a gateway's
-		w.carry(far, near, 2)
+		w.carry(near, far, 2, &w.carried) // a worker's hello is two messages, as is a gateway's
+		w.carry(far, near, 2, new(int))
 	}
 }
 
@@ -128,13 +137,13 @@ type piece struct {
 // onTheWay bounds the pieces between the two ends of a direction.
 const onTheWay = 1024
 
-// carry passes on what comes from one side, until either is closed; then both are.
-func (w *Wire) carry(from, to net.Conn, hellos int) {
+// carry passes on what comes from one side, and adds it up, until either is closed; then both are.
+func (w *Wire) carry(from, to net.Conn, hellos int, sum *int) {
 	way := make(chan piece, onTheWay)
 	gone := make(chan struct{})
 	w.running.Go(func() {
 		defer close(way)
-		w.read(from, way, gone, hellos)
+		w.read(from, way, gone, hellos, sum)
 	})
 	w.running.Go(func() {
 		defer close(gone)
@@ -146,13 +155,14 @@ func (w *Wire) carry(from, to net.Conn, hellos int) {
 	})
 }
 
-func (w *Wire) read(from net.Conn, way chan<- piece, gone <-chan struct{}, hellos int) {
+func (w *Wire) read(from net.Conn, way chan<- piece, gone <-chan struct{}, hellos int, sum *int) {
 	at := framing{hellos: hellos}
 	for b := make([]byte, 8<<10); ; {
 		n, err := from.Read(b[:1+rand.IntN(len(b))])
 		if n > 0 {
 			w.mu.Lock()
 			at.pass(b[:n], &w.corrupt)
+			*sum += n
 			due := time.Now().Add(w.faults.Delay)
 			w.mu.Unlock()
 			select {

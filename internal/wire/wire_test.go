@@ -75,7 +75,13 @@ func TestAWireIsCut(t *testing.T) {
 	w, near, far := ends(t, Faults{})
 	_, _ = near.Write([]byte("x"))
 	_, _ = io.ReadFull(far, make([]byte, 1))
+	if n := w.Carried(); n != 1 {
+		t.Errorf("it has carried %d bytes", n)
+	}
 	w.Cut()
+	if n := w.Carried(); n != 0 {
+		t.Errorf("after the cut it has carried %d bytes", n)
+	}
 	for _, conn := range []net.Conn{near, far} {
 		if _, err := conn.Read(make([]byte, 1)); err == nil {
 			t.Error("something comes")

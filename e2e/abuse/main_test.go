@@ -1,0 +1,10 @@
+// Package abuse_test has clients that mean harm: floods, slow handshakes, bombs, and descriptors that run out.
+package abuse_test
+
+import (
+	"testing"
+
+	"sluice/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }

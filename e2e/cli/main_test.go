@@ -1,0 +1,14 @@
+// Package cli_test tests the command line: what it refuses, and that each flag does what it says.
+package cli_test
+
+import (
+	"testing"
+
+	"sluice/internal/leak"
+	"sluice/internal/suite"
+)
+
+func TestMain(m *testing.M) {
+	suite.Beside(2)
+	leak.Main(m)
+}

@@ -1,0 +1,14 @@
+// Package drain_test ends gateways while clients talk, and has successors take their ports.
+package drain_test
+
+import (
+	"testing"
+
+	"sluice/internal/leak"
+	"sluice/internal/suite"
+)
+
+func TestMain(m *testing.M) {
+	suite.Beside(2)
+	leak.Main(m)
+}

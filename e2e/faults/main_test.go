@@ -1,0 +1,17 @@
+// Package faults_test kills, freezes and cuts off workers and gateways while clients talk, and audits every message.
+package faults_test
+
+import (
+	"os"
+	"testing"
+
+	"sluice/internal/leak"
+)
+
+func TestMain(m *testing.M) {
+	if inner := os.Getenv(mortalEnv); inner != "" {
+		runMortal(inner)
+		return
+	}
+	leak.Main(m)
+}

@@ -1,0 +1,64 @@
+package faults_test
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"sluice/bench"
+	"sluice/e2e/internal/fleet"
+	"sluice/internal/proctest"
+)
+
+// The network between a gateway and one of its two workers is parted, without a word to either, and heals: each message comes back once and in order. What the cut-off worker was
+// doing meanwhile is of no effect; when it is back it does its part again, for in the end it is alone.
+func TestPartition(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	t.Parallel()
+	network := proctest.NewNetwork(t)
+	bin := proctest.Build(t)
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte("the key that all of this test's processes share"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := proctest.Start(t, nil, bin, "gateway", "--listen", "ws://127.0.0.1:0", "--inner", "0.0.0.0:0", "--reactors", "2", "--key-file", key)
+	_, port, err := net.SplitHostPort(g.Addrs["inner"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	network.Start(bin, "bench", "serve", "--worker", "--key-file", key, "--gateway", net.JoinHostPort(network.Here, port))
+	near := proctest.Start(t, nil, bin, "bench", "serve", "--worker", "--key-file", key, "--gateway", "127.0.0.1:"+port)
+
+	done := fleet.Load(t, bench.Options{
+		Mode: bench.Echo, Codec: bench.WebSocket, Conns: 200, Rate: 2000, Targets: []string{g.Addrs["ws"]},
+		Warmup: time.Second, Window: 12 * time.Second, Drain: 15 * time.Second,
+	})
+	after := func(d time.Duration, what func()) {
+		select {
+		case <-time.After(d):
+			what()
+		case <-t.Context().Done():
+		}
+	}
+	after(2*time.Second, network.Cut)
+	const cutFor = 4 * time.Second
+	after(cutFor, network.Heal)
+	after(4*time.Second, func() {
+		if err := near.Stop(); err != nil {
+			t.Errorf("the worker that was told to stop: %v", err)
+		}
+	})
+	r := <-done
+	if r == nil {
+		return
+	}
+	t.Logf("%.0f messages a second, audit %+v, latency p50 %d µs, max %d µs: what was with the worker that was cut off waited for three heartbeats", r.Sent, r.Audit, r.Latency.P50, r.Latency.Max)
+	fleet.ExpectClean(t, r)
+	if longest := time.Duration(r.Latency.Max) * time.Microsecond; longest >= cutFor {
+		t.Errorf("a client has waited for %v: the cut was not noticed before it was healed", longest)
+	}
+}

@@ -1,0 +1,181 @@
+package faults_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/internal/proctest"
+	"sluice/worker"
+)
+
+// mortalEnv has the test's program be a worker of the gateway whose inner address it is, instead of running tests.
+const mortalEnv = "SLUICE_TEST_MORTAL_WORKER"
+
+// mortal is the business of a worker that is killed by a message while it handles it, or flushes and waits to be killed.
+func mortal(c *worker.Client, m worker.Message) {
+	switch string(m.Data) {
+	default:
+		_ = c.Send(m)
+	case "flush":
+		_ = c.Send(worker.Text("begun"))
+		_ = c.Flush()
+		_ = c.Send(worker.Text("done"))
+		if !m.Redelivered {
+			select {}
+		}
+	case "poison":
+		_ = c.Send(worker.Text("nobody hears this"))
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	}
+}
+
+// runMortal runs a mortal worker until it is told to end.
+func runMortal(inner string) {
+	w, err := worker.New(worker.Config{Gateways: []string{inner}, Logger: slog.New(slog.DiscardHandler)}, worker.HandlerFunc(mortal))
+	if err != nil {
+		panic(err)
+	}
+	_ = w.Run(context.Background())
+}
+
+// startMortal starts a mortal worker as a process, which may die at once: died is closed then.
+func startMortal(t *testing.T, inner string) (died <-chan struct{}, kill func()) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), mortalEnv+"="+inner)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		_ = cmd.Wait()
+	}()
+	kill = func() {
+		_ = cmd.Process.Kill()
+		<-over
+	}
+	t.Cleanup(kill)
+	return over, kill
+}
+
+// A message kills each worker process that gets it: it is set aside, which the gateway logs, and its client told. That client's next message, and all of another client's, are answered once and in
+// order, on the connections that were there from the beginning.
+func TestPoison(t *testing.T) {
+	t.Parallel()
+	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	poisoner, other := proctest.Dial(t, g.Addrs["text"]), proctest.Dial(t, g.Addrs["text"])
+	proctest.Say(t, poisoner, "poison", "after it")
+	heard := make(chan string, 100)
+	go func() {
+		defer close(heard)
+		for lines := bufio.NewScanner(poisoner); lines.Scan(); {
+			heard <- lines.Text()
+		}
+	}()
+	patience := time.After(time.Minute)
+	workers := 0
+	for refused := false; !refused; {
+		proctest.Say(t, other, fmt.Sprint("line ", workers))
+		died, _ := startMortal(t, g.Addrs["inner"])
+		workers++
+		select {
+		case <-died:
+		case line := <-heard: // of the one before
+			if refused = true; line != `{"type":"sluice.refused","code":"poison","count":1}` {
+				t.Fatalf("the client of the poison hears %q", line)
+			}
+		case <-patience:
+			t.Fatalf("after %d workers the message is still tried", workers)
+		}
+	}
+	g.AwaitLog(`msg="set aside: it has ended each worker that got it" what=message bytes=6 tries=5 `, 1)
+	startMortal(t, g.Addrs["inner"]) // should the refusal have come before the last one's end
+	select {
+	case line := <-heard:
+		if line != "after it" {
+			t.Errorf("after the refusal the client hears %q", line)
+		}
+	case <-patience:
+		t.Error("the next message is not answered")
+	}
+	_ = other.SetReadDeadline(time.Now().Add(20 * time.Second))
+	lines := bufio.NewScanner(other)
+	for i := range workers {
+		if !lines.Scan() || lines.Text() != fmt.Sprint("line ", i) {
+			t.Fatalf("line %d of the other client is answered by %q, %v", i, lines.Text(), lines.Err())
+		}
+	}
+	t.Logf("%d workers died of it, or were the first that did not", workers)
+	const tries = 5 // gateway.Config.MaxTries; a client's coming, which was out with its message, is tried before that
+	if workers < tries || workers > 2*tries {
+		t.Errorf("with %d tries for a message", tries)
+	}
+}
+
+// A worker process is killed in a call that has flushed. What was flushed has been heard, and is heard again when the next worker gets the message; what was not
+// is heard once.
+func TestKilledAfterAFlush(t *testing.T) {
+	t.Parallel()
+	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	c := proctest.Dial(t, g.Addrs["text"])
+	proctest.Say(t, c, "flush", "after it")
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	lines := bufio.NewScanner(c)
+	hears := func(want string) {
+		t.Helper()
+		if !lines.Scan() || lines.Text() != want {
+			t.Fatalf("the client hears %q, %v, not %q", lines.Text(), lines.Err(), want)
+		}
+	}
+	_, kill := startMortal(t, g.Addrs["inner"])
+	hears("begun")
+	kill()
+	startMortal(t, g.Addrs["inner"])
+	hears("begun")
+	hears("done")
+	hears("after it")
+}
+
+// No worker is there for longer than messages are held: the client stays and is told how many of its messages were refused, and when a worker is back it is served within a second.
+func TestNoWorkerForLong(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	t.Parallel()
+	bin := proctest.Build(t)
+	g := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	serve := func() *proctest.Process {
+		return proctest.Start(t, nil, bin, "echo", "--worker", "--gateway", g.Addrs["inner"])
+	}
+	w := serve()
+	c := proctest.Dial(t, g.Addrs["text"])
+	proctest.Echoes(t, c, "before")
+	w.Kill()
+	g.AwaitLog(`msg="link closed"`, 1)
+	proctest.Say(t, c, "one", "two")
+	began := time.Now()
+	_ = c.SetReadDeadline(began.Add(20 * time.Second))
+	line, err := bufio.NewReader(c).ReadString('\n')
+	const held = 10 * time.Second // gateway.Config.HoldFor
+	if took := time.Since(began); line != `{"type":"sluice.refused","code":"no_worker","count":2}`+"\n" || err != nil || took < held {
+		t.Fatalf("after %v the client hears %q, %v", took, line, err)
+	}
+	proctest.Say(t, c, "three")
+	serve()
+	back := time.Now()
+	_ = c.SetReadDeadline(back.Add(20 * time.Second))
+	if line, err = bufio.NewReader(c).ReadString('\n'); line != "three\n" || err != nil {
+		t.Fatalf("with a worker the client hears %q, %v", line, err)
+	}
+	if took := time.Since(back); took > time.Second {
+		t.Errorf("served %v after the worker was ready", took)
+	}
+}

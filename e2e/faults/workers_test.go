@@ -1,0 +1,241 @@
+package faults_test
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/bench"
+	"sluice/e2e/internal/fleet"
+	"sluice/internal/proctest"
+	"sluice/internal/suite"
+	"sluice/internal/wire"
+)
+
+// shaken is a fleet with things being done to its workers while clients talk.
+type shaken struct {
+	*fleet.Fleet
+	workers []*proctest.Process
+	wires   []*wire.Wire // to the gateways; none: workers connect to them
+	killed  int          // how often something was done
+}
+
+func newShaken(t *testing.T, bin string, codec bench.Codec, gateways int) *shaken {
+	t.Helper()
+	return &shaken{Fleet: fleet.New(t, bin, codec, gateways)}
+}
+
+func (f *shaken) addWorkers(n int) {
+	f.TB.Helper()
+	for range n {
+		f.workers = append(f.workers, f.Worker())
+	}
+}
+
+// next is the worker whose turn it is.
+func (f *shaken) next() *proctest.Process { return f.workers[f.killed%len(f.workers)] }
+
+// renew puts a new worker in the place of the one whose turn it was.
+func (f *shaken) renew() {
+	f.workers[f.killed%len(f.workers)] = f.Worker()
+	f.killed++
+}
+
+// What happens to workers no client notices, whatever it speaks, and most rows have clients of all wire formats in one run: each message comes back, once, in order and unchanged, on the connection that was there from the beginning.
+// All rows run; with SLUICE_TEST=full each for its whole window.
+func TestWorkersFail(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	for _, test := range []struct {
+		name              string
+		mode              bench.Mode
+		codec             bench.Codec
+		gateways, workers int
+		clients           int
+		rate              float64
+		window, short     time.Duration // in full, and else
+		times             int           // at least, in full; else a fifth of it
+		fault             func(*shaken)
+		wire              *wire.Faults  // between the workers and the gateways; nil: none
+		rooms             float64       // messages a second of 100 more clients, to rooms: handlers that publish beside those that reply
+		deaf              int           // readers who stall, besides
+		longest           time.Duration // that a client may wait; 0: not looked at
+	}{
+		{"killed", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 18 * time.Second, 4 * time.Second, 100, (*shaken).kill, nil, 100, 0, 5 * time.Second},
+		{"killed now and then", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 16 * time.Second, 4 * time.Second, 20, (*shaken).killSeldom, nil, 0, 0, 3 * time.Second},
+		{"killed, the only one", bench.Echo, bench.Mixed, 1, 1, 200, 2000, 3 * time.Second, 2 * time.Second, 10, (*shaken).kill, nil, 0, 0, 0},
+		{"killed while they publish", bench.Rooms, bench.Mixed, 1, 2, 200, 400, 4 * time.Second, 2 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
+		{"killed while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 2, 200, 400, 5 * time.Second, 3 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
+		{"killed while readers stall", bench.Rooms, bench.Mixed, 1, 2, 200, 100, 5 * time.Second, 3 * time.Second, 20, (*shaken).kill, nil, 0, 10, 0},
+		{"killed while they push", bench.Push, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
+		{"replaced", bench.Echo, bench.Mixed, 1, 2, 200, 5000, 4 * time.Second, 2 * time.Second, 10, (*shaken).replace, nil, 0, 0, 0},
+		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 20, (*shaken).cut, &wire.Faults{}, 0, 0, 0},
+		{"cut off, over a slow wire", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 5 * time.Second, 3 * time.Second, 8, (*shaken).cutSeldom, &wire.Faults{Delay: 10 * time.Millisecond}, 0, 0, 0},
+		{"cut off while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 1, 200, 200, 5 * time.Second, 2 * time.Second, 20, (*shaken).cut, &wire.Faults{Delay: 2 * time.Millisecond}, 0, 0, 0},
+		{"delayed by half a second", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 4 * time.Second, 2 * time.Second, 1, (*shaken).wait, &wire.Faults{Delay: 500 * time.Millisecond}, 0, 0, 0},
+		{"trickled to", bench.Echo, bench.WebSocket, 1, 2, 200, 1000, 10 * time.Second, 5 * time.Second, 2, (*shaken).trickle, &wire.Faults{}, 0, 0, 0},
+		{"sent what is no frame", bench.Echo, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 8, (*shaken).corrupt, &wire.Faults{}, 0, 0, 0},
+		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 12 * time.Second, 6 * time.Second, 2, (*shaken).freeze, nil, 0, 0, frozen - 500*time.Millisecond},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if test.longest == 0 { // most rows wait most of the time
+				t.Parallel()
+			}
+			window, times := test.window, test.times
+			if !suite.Full() {
+				t.Logf("SHORTENED: %v of %v; SLUICE_TEST=full has all", test.short, test.window)
+				window, times = test.short, max(1, times/5)
+			}
+			f := newShaken(t, proctest.Build(t), test.codec, test.gateways)
+			if test.wire != nil {
+				f.rewire(*test.wire)
+			}
+			f.addWorkers(test.workers)
+			o := bench.Options{
+				Mode: test.mode, Codec: test.codec, Conns: test.clients, RoomSize: 20, Rate: test.rate, Targets: f.Targets, Mix: f.Mix, SlowReaders: test.deaf,
+				Warmup: time.Second, Window: window, Drain: 10 * time.Second,
+			}
+			if f.Mix != nil && test.rate <= 200 {
+				o.Size = 400 // so that some of it is compressed, which costs the clients much
+			}
+			if test.deaf > 0 {
+				o.Size = 8 << 10 // so that it is not the kernel that holds what they do not read
+			}
+			rooms := make(<-chan *bench.Report)
+			if test.rooms > 0 {
+				o := o
+				o.Mode, o.Conns, o.Rate = bench.Rooms, 100, test.rooms
+				rooms = fleet.Load(t, o)
+			}
+			done := fleet.Load(t, o)
+			r := f.shake(test.fault, done, time.Now().Add(o.Warmup+window))
+			if r == nil {
+				return
+			}
+			t.Logf("%d workers %s: %.0f messages a second, audit %+v, latency p50 %d µs, p99 %d µs, max %d µs; %v", f.killed, test.name, r.Sent, r.Audit, r.Latency.P50, r.Latency.P99, r.Latency.Max, strings.Join(r.Verdict.Reasons, "; "))
+			if f.killed < times {
+				t.Errorf("%d times is not enough", f.killed)
+			}
+			fleet.ExpectClean(t, r)
+			if longest := time.Duration(r.Latency.Max) * time.Microsecond; test.longest > 0 && longest > test.longest {
+				t.Errorf("a client has waited for %v", longest)
+			}
+			if test.rooms == 0 {
+				return
+			}
+			if r := <-rooms; r != nil {
+				t.Logf("and in rooms: %.0f messages a second, audit %+v", r.Sent, r.Audit)
+				fleet.ExpectClean(t, r)
+			}
+		})
+	}
+}
+
+// shake makes a fault time and again until the load is over, whose report it returns; a fault that takes long not where it would go on after the window's end.
+func (f *shaken) shake(fault func(*shaken), done <-chan *bench.Report, end time.Time) *bench.Report {
+	var took time.Duration
+	for took < time.Second || time.Now().Add(took).Before(end) {
+		select {
+		case r := <-done:
+			return r
+		default:
+			began := time.Now()
+			fault(f)
+			took = time.Since(began)
+		}
+	}
+	return <-done
+}
+
+// rewire puts bad wires between the gateways and the workers to come.
+func (f *shaken) rewire(faults wire.Faults) {
+	for i, addr := range f.Inner {
+		w, err := wire.New(addr, faults)
+		if err != nil {
+			f.TB.Fatal(err)
+		}
+		f.TB.Cleanup(w.Close)
+		f.wires = append(f.wires, w)
+		f.Inner[i] = w.Addr()
+	}
+}
+
+// wire is the one whose turn it is.
+func (f *shaken) wire() *wire.Wire { return f.wires[f.killed%len(f.wires)] }
+
+func (f *shaken) cut() {
+	time.Sleep(100 * time.Millisecond)
+	f.awaitTraffic()
+	f.wire().Cut()
+	f.killed++
+}
+
+// awaitTraffic waits until workers have sent something by the wire whose turn it is since it was cut last, however busy the machine: what is cut off time after time before it is
+// answered would be taken for poison.
+func (f *shaken) awaitTraffic() {
+	const some = 4 << 10 // bytes, more than hellos have
+	for end := time.Now().Add(2 * time.Second); f.wire().Carried() < some && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// cutSeldom leaves a slow wire time to carry something: a message that is cut off time after time would be taken for poison.
+func (f *shaken) cutSeldom() {
+	time.Sleep(400 * time.Millisecond)
+	f.cut()
+}
+
+func (f *shaken) wait() {
+	time.Sleep(time.Second)
+	f.killed++
+}
+
+// trickle makes a link slower than its heartbeat: it is given up, and so is each that is dialled meanwhile.
+func (f *shaken) trickle() {
+	f.wire().Set(wire.Faults{Rate: 1})
+	time.Sleep(3 * time.Second)
+	f.wire().Set(wire.Faults{})
+	time.Sleep(2 * time.Second)
+	f.killed++
+}
+
+// corrupt has the next frame, whose type is changed, end its link.
+func (f *shaken) corrupt() {
+	time.Sleep(300 * time.Millisecond)
+	f.awaitTraffic()
+	f.wire().Corrupt(1)
+	f.killed++
+}
+
+func (f *shaken) kill() {
+	f.next().Kill()
+	f.renew()
+	time.Sleep(50 * time.Millisecond)
+}
+
+// killSeldom leaves time for all to be well again, so that what a client waits for is one kill.
+func (f *shaken) killSeldom() {
+	time.Sleep(500 * time.Millisecond)
+	f.kill()
+}
+
+func (f *shaken) replace() {
+	if err := f.next().Stop(); err != nil {
+		f.TB.Errorf("a worker that was told to stop: %v", err)
+	}
+	f.renew()
+}
+
+// frozen is how long: when it is not noticed before, clients wait for so long.
+const frozen = 5 * time.Second
+
+func (f *shaken) freeze() {
+	p := f.next()
+	_ = syscall.Kill(p.PID, syscall.SIGSTOP)
+	time.Sleep(frozen)
+	_ = syscall.Kill(p.PID, syscall.SIGCONT)
+	time.Sleep(time.Second)
+	f.killed++
+}

@@ -1,0 +1,87 @@
+// Package fleet starts gateways and workers as processes of their own, and puts them under a load whose every message is audited.
+package fleet
+
+import (
+	"strings"
+	"testing"
+
+	"sluice/bench"
+	"sluice/internal/proctest"
+)
+
+// Fleet is gateways, and what workers and clients need to find them. One goroutine uses it.
+type Fleet struct {
+	TB       testing.TB
+	Bin      string              // the program
+	Gateways []*proctest.Process // that have been started
+	Inner    []string            // where workers connect, for each gateway: its inner address, or that of a wire.Wire in front of it
+	Targets  []string            // where clients connect, when all speak one codec
+	Mix      []bench.WireFormat  // what clients speak and where, when they do not; nil: all speak one
+}
+
+// New starts gateways that speak a codec, bench.Mixed being all wire formats. They end with the test.
+func New(tb testing.TB, bin string, codec bench.Codec, gateways int) *Fleet {
+	tb.Helper()
+	f := &Fleet{TB: tb, Bin: bin}
+	listen := []string{"--listen", string(codec) + "://127.0.0.1:0"}
+	if codec == bench.Mixed {
+		listen = ListenToAll()
+	}
+	for range gateways {
+		g := proctest.Start(tb, nil, f.Bin, append([]string{"gateway", "--inner", "127.0.0.1:0", "--reactors", "2"}, listen...)...)
+		f.Gateways = append(f.Gateways, g)
+		f.Inner, f.Targets = append(f.Inner, g.Addrs["inner"]), append(f.Targets, g.Addrs[string(codec)])
+	}
+	if codec == bench.Mixed {
+		f.Mix = Addressed(f.Gateways...)
+	}
+	return f
+}
+
+// Worker starts a worker of all gateways, which does what a load asks for.
+func (f *Fleet) Worker() *proctest.Process {
+	f.TB.Helper()
+	return proctest.Start(f.TB, nil, f.Bin, "bench", "serve", "--worker", "--gateway", strings.Join(f.Inner, ","))
+}
+
+// ListenToAll returns the flags of a gateway that speaks all wire formats.
+func ListenToAll() (flags []string) {
+	for _, c := range bench.Codecs {
+		flags = append(flags, "--listen", string(c)+"://127.0.0.1:0")
+	}
+	return flags
+}
+
+// Addressed returns all wire formats, with where the gateways speak them.
+func Addressed(gateways ...*proctest.Process) []bench.WireFormat {
+	mix := bench.WireFormats()
+	for i := range mix {
+		for _, g := range gateways {
+			mix[i].Targets = append(mix[i].Targets, g.Addrs[string(mix[i].Codec)])
+		}
+	}
+	return mix
+}
+
+// Load runs a load beside the test. The channel gives its report and is closed; when the load could not be run it gives none, and the test has failed.
+func Load(tb testing.TB, o bench.Options) <-chan *bench.Report {
+	done := make(chan *bench.Report, 1)
+	go func() {
+		defer close(done)
+		r, err := bench.Run(tb.Context(), o, func(bench.Moment) {})
+		if err != nil {
+			tb.Error(err)
+			return
+		}
+		done <- r
+	}()
+	return done
+}
+
+// ExpectClean fails the test when clients have noticed anything: each message has come back once, in order and unchanged, and nobody was disconnected.
+func ExpectClean(tb testing.TB, r *bench.Report) {
+	tb.Helper()
+	if !r.Audit.Clean() || len(r.Errors) > 0 || r.Verdict.Failed {
+		tb.Errorf("%v %v", r.Errors, r.Verdict.Reasons)
+	}
+}

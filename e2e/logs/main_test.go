@@ -1,0 +1,14 @@
+// Package logs_test has standard error and output that nobody reads, or that cannot be written.
+package logs_test
+
+import (
+	"testing"
+
+	"sluice/internal/leak"
+	"sluice/internal/suite"
+)
+
+func TestMain(m *testing.M) {
+	suite.Beside(2)
+	leak.Main(m)
+}

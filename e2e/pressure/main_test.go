@@ -1,0 +1,10 @@
+// Package pressure_test has clients and workers that do not read, and looks at the memory of gateways.
+package pressure_test
+
+import (
+	"testing"
+
+	"sluice/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }

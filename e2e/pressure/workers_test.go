@@ -1,0 +1,310 @@
+package pressure_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sluice/internal/link"
+	"sluice/internal/proc"
+	"sluice/internal/proctest"
+	"sluice/worker"
+)
+
+// flooder sends numbered lines of 1 KB as fast as they are taken, and checks that each comes back, in order.
+type flooder struct {
+	t        *testing.T
+	conn     net.Conn
+	in       *bufio.Reader
+	sent     atomic.Int64 // lines
+	returned atomic.Int64
+	over     atomic.Bool
+}
+
+func newFlooder(t *testing.T, addr string) *flooder {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &flooder{t: t, conn: conn, in: bufio.NewReader(conn)}
+}
+
+// ask sends one line and reports whether the answer comes in time.
+func (f *flooder) ask(line string, within time.Duration) bool {
+	_ = f.conn.SetDeadline(time.Now().Add(within))
+	defer func() { _ = f.conn.SetDeadline(time.Time{}) }()
+	if _, err := f.conn.Write([]byte(line + "\n")); err != nil {
+		return false
+	}
+	got, err := f.in.ReadString('\n')
+	return err == nil && got == line+"\n"
+}
+
+func (f *flooder) flood() {
+	line := []byte(strings.Repeat("x", 1023) + "\n")
+	for !f.over.Load() {
+		copy(line, fmt.Sprintf("%10d ", f.sent.Load()))
+		if _, err := f.conn.Write(line); err != nil {
+			f.t.Errorf("a client was cut off: %v", err)
+			return
+		}
+		f.sent.Add(1)
+	}
+}
+
+// listen takes back what was sent.
+func (f *flooder) listen() {
+	for {
+		line, err := f.in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		want := f.returned.Load()
+		number, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if n, err := strconv.Atoi(number); err != nil || int64(n) != want {
+			f.t.Errorf("%.40q came in place of line %d", line, want)
+			return
+		}
+		f.returned.Store(want + 1)
+	}
+}
+
+// flooders are those whose lines nobody takes.
+type flooders struct {
+	all     []*flooder
+	running sync.WaitGroup
+}
+
+func (f *flooders) start() {
+	for _, c := range f.all {
+		f.running.Go(c.flood)
+	}
+}
+
+func (f *flooders) sent() (n int64) {
+	for _, c := range f.all {
+		n += c.sent.Load()
+	}
+	return n
+}
+
+// settle waits until nothing more is taken from any of them.
+func (f *flooders) settle(t *testing.T) {
+	t.Helper()
+	end := time.Now().Add(10 * time.Second)
+	last, since := int64(-1), time.Now()
+	for poll := time.NewTicker(20 * time.Millisecond); time.Since(since) < 500*time.Millisecond; <-poll.C {
+		if n := f.sent(); n != last {
+			last, since = n, time.Now()
+		}
+		if time.Now().After(end) {
+			t.Fatal("the reads of clients whose messages nobody takes are not paused")
+		}
+	}
+}
+
+// finish has them stop, and waits until everything has come back.
+func (f *flooders) finish(t *testing.T) {
+	t.Helper()
+	for _, c := range f.all {
+		c.over.Store(true)
+		go c.listen()
+	}
+	f.running.Wait()
+	end := time.Now().Add(20 * time.Second)
+	for _, c := range f.all {
+		for c.returned.Load() < c.sent.Load() {
+			if time.Now().After(end) || t.Failed() {
+				t.Fatalf("%d of %d lines came back", c.returned.Load(), c.sent.Load())
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}
+
+// talkOn has clients that must not be affected ask one after the other for a time. It returns the longest that an answer took.
+func talkOn(t *testing.T, clients []*flooder, d time.Duration) (longest time.Duration) {
+	t.Helper()
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		for i, c := range clients {
+			begun := time.Now()
+			if !c.ask("still here", 10*time.Second) {
+				t.Fatalf("client %d has no answer, though nothing is wrong with its worker", i)
+			}
+			longest = max(longest, time.Since(begun))
+		}
+	}
+	return longest
+}
+
+// deafLinks opens a worker's links to a gateway that are never read. They say that they live.
+func deafLinks(t *testing.T, inner string, loops int) (hangUp func()) {
+	t.Helper()
+	var conns []net.Conn
+	for i := range loops {
+		conn, err := net.Dial("tcp", inner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := link.Connect(conn, nil, link.WorkerHello{Role: link.RoleWorker, Loop: uint16(i), Weight: 100, Window: mib, ID: [16]byte{1}}); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		for beat := time.NewTicker(200 * time.Millisecond); ctx.Err() == nil; <-beat.C {
+			for _, conn := range conns {
+				_, _ = conn.Write(link.Append(nil, &link.Frame{Type: link.Ping, ID: 9}))
+			}
+		}
+	})
+	hangUp = sync.OnceFunc(func() {
+		cancel()
+		running.Wait()
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
+	})
+	t.Cleanup(hangUp)
+	return hangUp
+}
+
+// office is an echo that knows its clients. Lines of a flood it holds back until it is released.
+type office struct {
+	release chan struct{}
+	mu      sync.Mutex
+	known   map[string]bool // guarded by mu: by remote address
+}
+
+func newOffice() *office { return &office{release: make(chan struct{}), known: make(map[string]bool)} }
+
+func (o *office) OnConnect(c *worker.Client) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.known[c.RemoteAddr()] = true
+}
+
+func (o *office) OnMessage(c *worker.Client, m worker.Message) {
+	if bytes.HasPrefix(m.Data, []byte(" ")) {
+		<-o.release
+	}
+	_ = c.Send(m)
+}
+
+// has reports whether the client is one of the worker's.
+func (o *office) has(c *flooder) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.known[c.conn.LocalAddr().String()]
+}
+
+// connect opens clients and waits until the worker knows as many of them.
+func (o *office) connect(t *testing.T, addr string, clients, known int) (all []*flooder) {
+	t.Helper()
+	for range clients {
+		all = append(all, newFlooder(t, addr))
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		o.mu.Lock()
+		n := len(o.known)
+		o.mu.Unlock()
+		if n == known {
+			return all
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the worker has %d clients, not %d", n, known)
+		}
+	}
+}
+
+// A worker that takes nothing has the reads of its own clients paused: the gateway's memory stays flat, and the clients of the other worker notice nothing. When it
+// hangs up, all that its clients had sent is handled by the other one, in order.
+func TestPressureOfADeafWorker(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1") // one loop: each worker gets half of the clients
+	hangUp := deafLinks(t, g.Addrs["inner"], 1)
+	o := newOffice()
+	close(o.release)
+	if _, err := runWorker(t, g.Addrs["inner"], o).Count(t.Context()); err != nil { // its answer comes from the loop: that has the link now
+		t.Fatal(err)
+	}
+	var deaf flooders
+	var others []*flooder
+	for _, c := range o.connect(t, g.Addrs["text"], 40, 20) {
+		if o.has(c) {
+			others = append(others, c)
+		} else {
+			deaf.all = append(deaf.all, c)
+		}
+	}
+	m := newGauge(t, g.PID)
+	quiet := talkOn(t, others, time.Second)
+	deaf.start()
+	deaf.settle(t)
+	full := proc.Resident(g.PID)
+	longest := talkOn(t, others, 3*time.Second)
+	flat := float64(proc.Resident(g.PID)-full) / mib
+	t.Logf("%d clients of a worker that reads nothing sent %.1f MiB before their reads were paused; the gateway grew by %.1f MiB, and in the next 3 s by %.1f MiB; the longest answer to others took %v, before it %v",
+		len(deaf.all), float64(deaf.sent())/1024, m.growth(), flat, longest.Round(time.Millisecond), quiet.Round(time.Millisecond))
+	if m.growth() > 64 || flat > 16 {
+		t.Error("memory is not bounded")
+	}
+	hangUp()
+	deaf.finish(t)
+}
+
+// Handlers that do not return have the reads of their clients paused: the memory of gateway and worker stays flat, and others are served. When they do return after all,
+// everything that was sent is handled, in order.
+func TestPressureOfStuckHandlers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "2")
+	o := newOffice()
+	release := sync.OnceFunc(func() { close(o.release) })
+	runWorker(t, g.Addrs["inner"], o)
+	t.Cleanup(release)
+	all := o.connect(t, g.Addrs["text"], 80, 80)
+	stuck, others := flooders{all: all[:60]}, all[60:] // more than the windows have room for what one client may have unacknowledged
+	m := newGauge(t, g.PID)
+	quiet := talkOn(t, others, time.Second)
+	heap := ownHeap()
+	stuck.start()
+	stuck.settle(t)
+	longest := talkOn(t, others, 2*time.Second) // the buffers of what was sent to the worker find their size
+	full := proc.Resident(g.PID)
+	grown := ownHeap() - heap
+	longest = max(longest, talkOn(t, others, 2*time.Second))
+	flat := float64(proc.Resident(g.PID)-full) / mib
+	t.Logf("%d clients of handlers that do not return sent %.1f MiB before their reads were paused; the gateway grew by %.1f MiB, in the last 2 s by %.1f MiB; the worker's heap by %.1f MiB; the longest answer to others took %v, before it %v",
+		len(stuck.all), float64(stuck.sent())/1024, m.growth(), flat, float64(grown)/mib, longest.Round(time.Millisecond), quiet.Round(time.Millisecond))
+	if m.growth() > 192 || grown > 32*mib {
+		t.Error("memory is not bounded")
+	}
+	release()
+	stuck.finish(t)
+}
+
+// ownHeap is what is live in the heap of this process.
+func ownHeap() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}

@@ -1,0 +1,14 @@
+// Package reload_test replaces workers while clients talk, and sends signals at any time.
+package reload_test
+
+import (
+	"testing"
+
+	"sluice/internal/leak"
+	"sluice/internal/suite"
+)
+
+func TestMain(m *testing.M) {
+	suite.Beside(2)
+	leak.Main(m)
+}

@@ -1,0 +1,89 @@
+package proctest
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Build builds the program and returns where it is. However many tests and packages ask, it is linked once.
+func Build(tb testing.TB) string {
+	tb.Helper()
+	return cached(tb, "sluice")
+}
+
+// BuildTest builds a program that is for tests, in a directory below the test's own, and returns where it is.
+func BuildTest(tb testing.TB, dir string) string {
+	tb.Helper()
+	return cached(tb, "./"+dir)
+}
+
+// built holds, by the program's name, a function that builds it once for this process.
+var built sync.Map
+
+func cached(tb testing.TB, program string) string {
+	tb.Helper()
+	build, _ := built.LoadOrStore(program, sync.OnceValues(func() (string, error) {
+		if err := readSources(); err != nil {
+			return "", fmt.Errorf("the program's sources: %w", err)
+		}
+		return inCache(program)
+	}))
+	bin, err := build.(func() (string, error))()
+	if err != nil {
+		tb.Fatalf("build: %v", err)
+	}
+	return bin
+}
+
+// inCache builds a program into go's own cache, as "go run" does, and returns where it is there: all packages that are tested share it, and nobody has to remove it.
+func inCache(program string) (bin string, err error) {
+	for range 3 { // the run that links it names a temporary file, the next one that in the cache
+		cmd := exec.Command("go", "run", "-exec", "echo", program)
+		cmd.Stderr = new(strings.Builder)
+		out, err := cmd.Output()
+		if err != nil {
+			return "", fmt.Errorf("%w\n%s", err, cmd.Stderr)
+		}
+		bin = strings.TrimSpace(string(out))
+		if _, err := os.Stat(bin); err == nil {
+			return bin, nil
+		}
+	}
+	return "", errors.New("go run keeps no program in its cache")
+}
+
+// buildHere builds a program with flags of its own, for one test.
+func buildHere(tb testing.TB, program string, flags ...string) string {
+	tb.Helper()
+	if err := readSources(); err != nil {
+		tb.Fatal(err)
+	}
+	bin := filepath.Join(tb.TempDir(), filepath.Base(program))
+	args := append(append([]string{"build", "-o", bin}, flags...), program)
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+		tb.Fatalf("build: %v\n%s", err, out)
+	}
+	return bin
+}
+
+// readSources makes the program's sources something that the test has read. Of its own the go command does not know that the result depends on them, and would print
+// that of an earlier program ("cached").
+func readSources() error {
+	mod, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(filepath.Dir(strings.TrimSpace(string(mod))), func(path string, d fs.DirEntry, err error) error {
+		if name := d.Name(); d.IsDir() && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "testdata") {
+			return fs.SkipDir
+		}
+		return err
+	})
+}

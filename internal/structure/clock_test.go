@@ -1,0 +1,68 @@
+package structure_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Deadlines, heartbeats, leases and rates go by the monotonic clock, so that a clock that jumps changes none of them. A time.Time carries that clock until one of the methods
+// below takes it away; each use of them that there is stands here with what it is for.
+func TestNothingIsTimedByTheWallClock(t *testing.T) {
+	t.Chdir("../..")
+	allowed := map[string][]string{
+		"chat/chat.go":          {"UnixMilli"}, // when something was said, for people
+		"chat/room.go":          {"UnixMilli"}, // the same
+		"engine/listener.go":    {"Unix"},      // a deadline long past, to end an Accept
+		"gateway/command.go":    {"UnixNano"},  // of two bindings at gateways that have not heard of each other the later one wins: nothing waits for it
+		"gateway/peerkeeper.go": {"Unix"},      // a deadline long past, to end a hello
+		"worker/gateway.go":     {"Unix"},      // a deadline long past, to end a hello
+	}
+	takesAway := []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "AddDate", "Date", "Parse", "ParseInLocation"}
+	found := make(map[string][]string)
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (path == "bench" || strings.HasPrefix(path, ".") && path != "."): // a bench tells people when it ran
+			return filepath.SkipDir
+		case d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") || path == "bench.go" || path == "bench_tune.go":
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			return err
+		}
+		packages := make(map[string]bool)
+		for _, i := range file.Imports {
+			packages[filepath.Base(strings.Trim(i.Path.Value, `"`))] = true
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok && slices.Contains(takesAway, s.Sel.Name) {
+				if x, ok := s.X.(*ast.Ident); !ok || x.Name == "time" || !packages[x.Name] { // url.Parse is another matter
+					found[filepath.ToSlash(path)] = append(found[filepath.ToSlash(path)], s.Sel.Name)
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, names := range found {
+		if !slices.Equal(names, allowed[path]) {
+			t.Errorf("%s uses %v, not %v: is something timed by the wall clock?", path, names, allowed[path])
+		}
+	}
+	for path := range allowed {
+		if found[path] == nil {
+			t.Errorf("%s uses nothing of the kind any more", path)
+		}
+	}
+}
