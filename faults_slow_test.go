@@ -77,7 +77,7 @@ func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
 		t.Skip("short")
 	}
 	plain := func(int) worker.Message { return worker.Message{} }
-	latest := func(i int) worker.Message { return worker.Message{Class: &worker.Class{Latest: strconv.Itoa(i % 5)}} }
+	latest := func(i int) worker.Message { return worker.Message{Conflate: strconv.Itoa(i % 5)} }
 	for _, test := range []struct {
 		name    string
 		flags   []string

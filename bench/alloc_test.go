@@ -27,7 +27,10 @@ func TestTheWholePathAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, Logger: log}, worker.HandlerFunc(func(c *worker.Client, m worker.Message) { _ = c.Send(m) }))
+	w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, Logger: log}, worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
+		c.Send(m)
+		return nil
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

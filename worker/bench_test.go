@@ -49,7 +49,7 @@ func TestEchoAllocates(t *testing.T) {
 
 // echoRounds starts a worker that echoes; round sends it a message of each client and waits until all are answered.
 func echoRounds(tb testing.TB, clients int) (round, stop func()) {
-	conn, stop := benchLink(tb, worker.HandlerFunc(func(c *worker.Client, m worker.Message) { _ = c.Send(m) }))
+	conn, stop := benchLink(tb, onMessage(func(c worker.Call, m worker.Message) { c.Send(m) }))
 	var batch []byte
 	for i := range clients {
 		batch = link.Append(batch, &link.Frame{Type: link.Attach, ID: uint32(i + 1), Slot: uint32(i), Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"encoding/binary"
 	"io"
 	"log/slog"
@@ -83,7 +84,7 @@ type scheduled struct{ now atomic.Pointer[schedule] }
 func newScheduleWorker(t *testing.T) (*Worker, *scheduled) {
 	t.Helper()
 	business := new(scheduled)
-	w, err := New(Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, business)
+	w, err := New(Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, business.handler())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,41 +115,49 @@ func newSchedule(t *testing.T, w *Worker, seed uint64) *schedule {
 	return s
 }
 
-func (b *scheduled) OnMessage(c *Client, m Message) {
+// handler is the business of the schedules.
+func (b *scheduled) handler() Handler { return Handler{Message: b.message, Close: b.close} }
+
+func (b *scheduled) message(_ context.Context, c Call, m Message) error {
 	s := b.now.Load()
 	client, message := int(m.Data[0]), int(m.Data[1])
 	defer s.enter(client)()
 	s.mu.Lock()
 	s.called[c.s] = append(s.called[c.s], message)
 	s.mu.Unlock()
-	_ = c.Send(m)
+	c.Send(m)
 	switch s.acts[client][message] {
 	case actPanic:
 		panic("on purpose")
 	case actExit:
 		runtime.Goexit()
 	case actYield:
-		c.aboutToBlock()
+		c.s.aboutToBlock()
 		runtime.Gosched()
 	case actBlock:
-		c.aboutToBlock()
+		c.s.aboutToBlock()
 		<-s.gate[client][message]
 	case actBlockExit:
-		c.aboutToBlock()
+		c.s.aboutToBlock()
 		<-s.gate[client][message]
 		runtime.Goexit()
 	case actTimer:
-		_, _ = c.After(0, func(*Client) { s.enter(client)() })
+		c.After(0, func(context.Context, Call) error {
+			s.enter(client)()
+			return nil
+		})
 	}
+	return nil
 }
 
-func (b *scheduled) OnClose(c *Client, _ Reason) {
+func (b *scheduled) close(_ context.Context, c Call, _ Reason) error {
 	s := b.now.Load()
-	client := int(c.s.slot)
+	client := int(c.s.id.slot())
 	defer s.enter(client)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed[client]++
+	return nil
 }
 
 // enter notes that a call of the client runs, until what it returns is called.
@@ -169,7 +178,7 @@ func (s *schedule) run() {
 	s.w.tasks.Wait()
 	for of, called := range s.called {
 		if !slices.IsSorted(called) || len(slices.Compact(slices.Clone(called))) != len(called) {
-			s.t.Errorf("client %d: called in the order %v", of.slot, called)
+			s.t.Errorf("client %d: called in the order %v", of.id.slot(), called)
 		}
 	}
 	for client, list := range s.acts {

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"sluice/internal/link"
 )
@@ -11,19 +12,20 @@ import (
 // session is one client that a gateway has given to this worker.
 type session struct {
 	// What each message touches stands together: a worker has more sessions than the processor's caches have room for.
-	Client         // static; what handlers see of it
-	link   *gwLink // static
-	token  uint64  // static
-	slot   uint32  // static
-	number uint32  // owned by the leader: of its newest message
+	id     ClientID // static
+	link   *gwLink  // static
+	token  uint64   // static
+	number uint32   // owned by the leader: of its newest message
 
 	mu         sync.Mutex
-	unit       *unit  // guarded by mu: of the handler that runs; nil: none does
-	queue      []item // guarded by mu: what comes after it; bound: what waits for a client at its worker
-	undo       *known // guarded by mu: what stands at the gateway, once the call that runs has changed uid or attributes in its unit
-	ranIn      uint64 // guarded by mu: the leader's batch that its last call in a batch was in
-	busy       bool   // guarded by mu: a handler runs, or is about to
-	connecting bool   // guarded by mu: that handler is OnConnect
+	unit       *unit                 // guarded by mu: of the handler that runs; nil: none does
+	queue      []item                // guarded by mu: what comes after it; bound: what waits for a client at its worker
+	undo       *known                // guarded by mu: what stands at the gateway, once the call that runs has changed uid or attributes in its unit
+	ranIn      uint64                // guarded by mu: the leader's batch that its last call in a batch was in
+	calls      uint64                // guarded by mu: begun so far; that of a call is its number
+	failed     atomic.Pointer[error] // why the running call fails when it has returned; nil: it does not
+	busy       bool                  // guarded by mu: a handler runs, or is about to
+	connecting bool                  // guarded by mu: that handler is Connect
 
 	gone    bool                // guarded by mu
 	lingers bool                // guarded by mu: its link has ended, and something of it still runs
@@ -31,13 +33,12 @@ type session struct {
 	timers  map[*Timer]struct{} // guarded by mu; bound: timers of a client
 	next    *session            // guarded by mu: the client's on the next link, which waits for that
 
-	refused bool // owned by whoever runs its items: its OnConnect has failed
+	refused bool // owned by whoever runs its items: its Connect has failed
 
 	remote   string   // static
 	listener string   // static
 	request  *Request // static
 
-	setting sync.Mutex // held while a change of the copy is sent, so that versions go down the link in order; before mu
 }
 
 // newSession makes the session of an Attach frame.
@@ -48,13 +49,12 @@ func newSession(l *gwLink, f *link.Frame) (*session, error) {
 		return nil, badPayload(f)
 	}
 	s := &session{
-		link: l, slot: f.Slot, token: f.Token, remote: a.Remote, listener: a.Listener,
+		id: ClientID(link.MakeClientID(l.gateway, l.loop, f.Slot, f.Token)), link: l, token: f.Token, remote: a.Remote, listener: a.Listener,
 		number: a.Handled, known: known{uid: a.UID, uidVersion: a.UIDVersion, version: a.Version, attrs: a.Attrs},
 	}
 	if a.Target != "" {
 		s.request = &Request{Target: a.Target, kept: a.Request}
 	}
-	s.Client = Client{API: API{w: l.w, origin: s}, id: link.MakeClientID(l.gateway, l.loop, f.Slot, f.Token), s: s}
 	return s, nil
 }
 

@@ -27,7 +27,7 @@ func (l *gwLink) takeOver(call uint64) {
 
 // replace has other goroutines go on for the one that led when the call began, and that its handler has ended (runtime.Goexit).
 func (l *gwLink) replace(s *session, it *item, call uint64) {
-	if !l.finish(s, it, call, false) {
+	if !l.finish(s, it, call) {
 		l.w.pool.start(s) // busy, and nobody's
 		return
 	}
