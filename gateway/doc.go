@@ -32,5 +32,5 @@
 // further; when all that came before is handled and answered it hears what is wrong, in a WebSocket's close frame or as "detail" of the message
 // (a message of more than 1000 bytes, for example), and is closed.
 // {"type":"sluice.refused","code":…,"count":…} says to clients of all protocols that so many of their messages were not handled: no_worker (none came within HoldFor),
-// hold_full (none is there, and HoldBytes wait for one), poison (each worker that got it died), draining. {"type":"sluice.overloaded"} turns newcomers away.
+// hold_full (none is there, and HoldBytes wait for one), poison (each worker that got it died, or gave it up: worker.Retry), draining. {"type":"sluice.overloaded"} turns newcomers away.
 package gateway

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"errors"
 	"iter"
 	"net/netip"
 	"slices"
@@ -209,9 +208,6 @@ func (c Call) Flush(ctx context.Context) error {
 	}
 	return err
 }
-
-// ErrCallEnded is returned by Flush when the handler has returned.
-var ErrCallEnded = errors.New("worker: the call has ended")
 
 // command adds a command about the client, unless there is an error.
 func (c Call) command(t link.Type, flags uint8, payload []byte, err error) {

@@ -2,13 +2,8 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"time"
 )
-
-// ErrDrainTimeout is the cause (context.Cause) of a handler's context that is done because Run has
-// waited for Config.DrainTimeout.
-var ErrDrainTimeout = errors.New("worker: drain timeout")
 
 // callContext is the context of all calls of one client. It is that of the session's link, which has one for all its clients, and knows the session: so none is made for a message.
 type callContext session

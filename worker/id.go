@@ -36,21 +36,22 @@ func (id ClientID) token() uint64   { return link.ClientID(id).Token() }
 // Reason says why a client's connection has ended.
 type Reason uint16
 
-// Why a client's connection has ended.
+// The reasons.
 const (
-	ReasonPeer         = Reason(link.ReasonPeer)         // the client closed it
-	ReasonKicked       = Reason(link.ReasonKicked)       // business code closed it
-	ReasonIdle         = Reason(link.ReasonIdle)         // nothing was received within the heartbeat limit
-	ReasonSlowConsumer = Reason(link.ReasonSlowConsumer) // the client did not read what was sent to it
-	ReasonProtocol     = Reason(link.ReasonProtocol)     // the client broke its protocol
-	ReasonTooBig       = Reason(link.ReasonTooBig)       // a message was larger than the gateway allows
-	ReasonLimit        = Reason(link.ReasonLimit)        // a message was incomplete for too long, or incomplete messages took too much memory
-	ReasonHandshake    = Reason(link.ReasonHandshake)    // no first message came in time
-	ReasonDraining     = Reason(link.ReasonDraining)     // the gateway shuts down
-	ReasonReplaced     = Reason(link.ReasonReplaced)     // a newer connection has bound the uid exclusively
-	ReasonNetwork      = Reason(link.ReasonNetwork)      // the connection failed
-	ReasonInternal     = Reason(link.ReasonInternal)     // a fault of the gateway, or Connect has failed
-	ReasonRefused      = Reason(link.ReasonRefused)      // Connect has refused it (Refuse)
+	ReasonPeer         Reason = 1 + iota // the client closed it
+	ReasonKicked                         // business code closed it
+	ReasonIdle                           // nothing was received within the heartbeat limit
+	ReasonSlowConsumer                   // the client did not read what was sent to it
+	ReasonProtocol                       // the client broke its protocol
+	ReasonTooBig                         // a message was larger than the gateway allows
+	ReasonLimit                          // a message was incomplete for too long, or incomplete messages took too much memory
+	ReasonHandshake                      // no first message came in time
+	ReasonDraining                       // the gateway shuts down
+	ReasonReplaced                       // a newer connection has bound the uid exclusively
+	_
+	ReasonNetwork  // the connection failed
+	ReasonInternal // a fault of the gateway, or Connect has failed
+	ReasonRefused  // Connect has refused it (Refuse)
 )
 
 // String returns the reason in words, as clients get it.

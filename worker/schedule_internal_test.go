@@ -35,7 +35,7 @@ func TestSchedules(t *testing.T) {
 			t.Fatalf("seed %d", seed)
 		}
 	}
-	if st := w.Stats(); st.Takeovers == 0 || st.Pooled == 0 || st.Panics == 0 {
+	if st := w.Stats(); st.Takeovers == 0 || st.Pooled == 0 || st.Panics == 0 || st.Errors == 0 || st.Retries == 0 {
 		t.Errorf("the schedules missed what they are for: %+v", st)
 	}
 }
@@ -51,10 +51,12 @@ const (
 	actBlock // so too, and waits
 	actBlockExit
 	actTimer
+	actFail
+	actRetry // is called twice
 	acts
 )
 
-func (a act) fails() bool { return a == actPanic || a == actExit || a == actBlockExit }
+func (a act) fails() bool { return a == actPanic || a == actExit || a == actBlockExit || a == actFail }
 
 // schedule is one run: the gateway's side of the links, and what handlers are to do.
 type schedule struct {
@@ -69,6 +71,7 @@ type schedule struct {
 
 	mu     sync.Mutex
 	called map[*session][]int // guarded by mu: messages, in the order of their calls
+	again  map[at]bool        // guarded by mu: those that were to be retried and have been called
 	closed []int              // guarded by mu: by client
 	acked  [][]bool           // guarded by mu: by client and message
 	echoes [][]int            // guarded by mu: by client
@@ -88,6 +91,7 @@ func newScheduleWorker(t *testing.T) (*Worker, *scheduled) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.retryIn = 0
 	close(w.late) // its links are those of the schedules
 	return w, business
 }
@@ -96,7 +100,7 @@ func newSchedule(t *testing.T, w *Worker, seed uint64) *schedule {
 	s := &schedule{t: t, w: w, rng: rand.New(rand.NewPCG(seed, 1))}
 	clients := 1 + s.rng.IntN(4)
 	s.running = make([]atomic.Int32, clients)
-	s.called, s.closed, s.echoes = make(map[*session][]int), make([]int, clients), make([][]int, clients)
+	s.called, s.again, s.closed, s.echoes = make(map[*session][]int), make(map[at]bool), make([]int, clients), make([][]int, clients)
 	wild := s.rng.IntN(4) == 0
 	for range clients {
 		n := s.rng.IntN(16)
@@ -123,14 +127,24 @@ func (b *scheduled) message(_ context.Context, c Call, m Message) error {
 	client, message := int(m.Data[0]), int(m.Data[1])
 	defer s.enter(client)()
 	s.mu.Lock()
-	s.called[c.s] = append(s.called[c.s], message)
+	retry := s.acts[client][message] == actRetry && !s.again[at{client, message}]
+	if retry {
+		s.again[at{client, message}] = true
+	} else {
+		s.called[c.s] = append(s.called[c.s], message)
+	}
 	s.mu.Unlock()
 	c.Send(m)
+	if retry {
+		return Retry(io.EOF)
+	}
 	switch s.acts[client][message] {
 	case actPanic:
 		panic("on purpose")
 	case actExit:
 		runtime.Goexit()
+	case actFail:
+		return io.EOF
 	case actYield:
 		c.s.aboutToBlock()
 		runtime.Gosched()

@@ -303,7 +303,7 @@ func (s *session) run(goroutine string) {
 			return
 		}
 		if it.tries > 0 {
-			pause(s.link.ctx, retryPause(it.tries))
+			pause(s.link.ctx, s.link.w.retryPause(it.tries))
 		}
 		if !s.link.afterBatch(s.ranIn) { // nobody else changes it: the session is busy
 			s.abandon()
@@ -335,13 +335,15 @@ func (s *session) oldest() (it item, ok bool) {
 	return it, true
 }
 
-// The pause before a delivery that a handler has asked for: it doubles.
 const (
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 3200 * time.Millisecond
 )
 
-func retryPause(tries uint8) time.Duration { return min(firstRetry<<min(tries-1, 8), lastRetry) }
+// retryPause is the pause before a delivery that a handler has asked for after so many tries.
+func (w *Worker) retryPause(tries uint8) time.Duration {
+	return min(w.retryIn<<min(tries-1, 8), lastRetry)
+}
 
 // runElsewhere is run on a goroutine that is not of the pool. When a handler ends it, the pool goes on.
 func (s *session) runElsewhere(goroutine string) {
