@@ -14,8 +14,7 @@ import (
 // returns an error, panics or ends its goroutine (runtime.Goexit), its effects are discarded, Error
 // is called, and the event is acknowledged. Retry asks for another delivery instead.
 //
-// ctx is the client's: see "Contexts" in the package documentation. It must be the context of what
-// the handler waits for.
+// ctx is the client's, as the package documentation says. Pass it to what the handler waits for.
 type Handler struct {
 	// Start is called before the worker dials the first gateway. An error or a panic ends Run with
 	// that error. ctx ends when Run is told to drain. Background work starts here: a goroutine that

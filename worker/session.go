@@ -58,15 +58,17 @@ func newSession(l *gwLink, f *link.Frame) (*session, error) {
 	return s, nil
 }
 
-// Request is what the gateway keeps of the HTTP request that a WebSocket client came with: the target, and the header fields that its listener is set to keep
-// (gateway.Listener's KeepHeaders, the command line's --keep-header). Those that applications need most are kept by default, such as Host, Origin, Cookie, Authorization and
-// User-Agent; those that were for the gateway are never in it: Connection, Upgrade, Sec-WebSocket-Key, Sec-WebSocket-Version and Sec-WebSocket-Extensions. The methods of a nil Request, which is what clients of other protocols have, return the empty string.
+// Request is the HTTP request of a WebSocket client, as far as the gateway has kept it: the target, and
+// the header fields that the listener is configured to keep (KeepHeaders, --keep-header). By default
+// these are the ones that applications need most, such as Host, Origin, Cookie, Authorization and
+// User-Agent. Fields that are for the gateway itself are not kept, such as Connection, Upgrade and
+// Sec-WebSocket-Key. The methods may be called on a nil Request, of which everything is empty.
 type Request struct {
 	Target string // path and query
 	kept   string // as link.AppendRequest has it; Target is a view of it
 }
 
-// Path is the target without its query.
+// Path returns the target without its query.
 func (r *Request) Path() string {
 	if r == nil {
 		return ""
@@ -75,7 +77,7 @@ func (r *Request) Path() string {
 	return path
 }
 
-// Query returns the first value of a query parameter; empty: none.
+// Query returns the first value of a query parameter, or "".
 func (r *Request) Query(name string) string {
 	if r == nil {
 		return ""
@@ -85,7 +87,7 @@ func (r *Request) Query(name string) string {
 	return values.Get(name)
 }
 
-// Header returns the first value of a header field, whose name may be in any case; empty: none.
+// Header returns the first value of a header field, or "". The name may be in any case.
 func (r *Request) Header(name string) string {
 	if r == nil {
 		return ""
@@ -98,11 +100,11 @@ func (r *Request) Header(name string) string {
 	return ""
 }
 
-// Subprotocol is the sub-protocol that the gateway has agreed to with a WebSocket client (gateway.Listener's Subprotocols); empty: none. What the client has offered is in the
-// header field Sec-WebSocket-Protocol.
+// Subprotocol returns the WebSocket sub-protocol that the gateway has agreed to, or "". What the client
+// has offered is in the header field Sec-WebSocket-Protocol.
 func (r *Request) Subprotocol() string { return r.Header(link.SubprotocolHeader) }
 
-// Cookie returns the value of a cookie; empty: none.
+// Cookie returns the value of a cookie, or "".
 func (r *Request) Cookie(name string) string {
 	if r == nil {
 		return ""

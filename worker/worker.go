@@ -152,8 +152,6 @@ func (w *Worker) Ready() <-chan struct{} { return w.readiness.ready }
 func (w *Worker) drain(deadline time.Time) {
 	late := time.NewTimer(time.Until(deadline))
 	defer late.Stop()
-	expire := time.AfterFunc(time.Until(deadline), func() { w.end(ErrDrainTimeout) })
-	defer expire.Stop()
 	links := w.routes.all()
 	for _, l := range links {
 		l.startDrain()
@@ -163,6 +161,7 @@ func (w *Worker) drain(deadline time.Time) {
 		case <-l.drained:
 		case <-l.gone:
 		case <-late.C:
+			w.end(ErrDrainTimeout)
 			w.log.Warn("worker: clients left at the end of the drain", "worker", w.cfg.Name)
 			late.Reset(0)
 		}
