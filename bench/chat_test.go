@@ -26,8 +26,8 @@ func wrongWorker(wrong func(c worker.Call, verb byte, m worker.Message) bool) wo
 	}
 }
 
-// answers sends a message back, and nothing else, if it is to.
-func answers(is bool, c worker.Call, m worker.Message) bool {
+// answered sends a message back, and nothing else, if it is to.
+func answered(is bool, c worker.Call, m worker.Message) bool {
 	if is {
 		c.Send(m)
 	}
@@ -48,11 +48,11 @@ func TestChatAudit(t *testing.T) {
 			func(a bench.Audit) bool { return a.Lost > 0 },
 		},
 		"a whisper reaches nobody else": {
-			func(c worker.Call, verb byte, m worker.Message) bool { return answers(verb == 'w', c, m) },
+			func(c worker.Call, verb byte, m worker.Message) bool { return answered(verb == 'w', c, m) },
 			func(a bench.Audit) bool { return a.Lost > 0 },
 		},
 		"who leaves stays": {
-			func(c worker.Call, verb byte, m worker.Message) bool { return answers(verb == 'l', c, m) },
+			func(c worker.Call, verb byte, m worker.Message) bool { return answered(verb == 'l', c, m) },
 			func(a bench.Audit) bool { return a.Unexpected > 0 && a.Lost == 0 },
 		},
 		"who has left does not come in again": {
@@ -61,7 +61,7 @@ func TestChatAudit(t *testing.T) {
 					c.MergeAttrs(map[string]string{"left": "once"})
 				}
 				_, been := c.Attr("left")
-				return answers(verb == 'j' && been, c, m)
+				return answered(verb == 'j' && been, c, m)
 			},
 			func(a bench.Audit) bool { return a.Lost > 0 },
 		},
