@@ -166,7 +166,7 @@ func TestPressureOfBroadcasts(t *testing.T) {
 	if greatest == int64(a.number) {
 		t.Error("nothing was dropped: that was not fast")
 	}
-	if n := a.worker.Stats().Redials; n > 0 {
+	if n := a.worker.Stats().Reconnects; n > 0 {
 		t.Errorf("%d links were given up, and broadcasts with them", n)
 	}
 	if m.growth() > most || half.growth() > more {

@@ -126,7 +126,7 @@ func (c Call) sendTo(id *ClientID, m *Message) {
 	case err != nil || gateway == own.gateway && int(id.loop()) < loops:
 		c.add(&f, key, m.Data, err)
 	case loops == 0: // of a gateway that is not known
-		own.w.stats.unreached.Add(1)
+		own.w.stats.dropped.Add(1)
 	case int(id.loop()) >= loops: // of an earlier start of the gateway, or made up by a client: a gateway ends a link that names such a loop
 	default:
 		if len(key)+len(m.Data) > link.MaxMessage {

@@ -101,8 +101,8 @@ func TestOneGatewayUnderManyNames(t *testing.T) {
 	if count, err := w.Count(t.Context(), worker.Everyone()); count != 1 || err != nil {
 		t.Errorf("Count: %d, %v", count, err)
 	}
-	if s, of := w.Stats(), g.Stats(); s.Links != 2 || s.Redials != 0 || of.Unacked != 0 || n.logged("link up") != 2 {
-		t.Errorf("%d links, %d redials, %d frames unacknowledged", s.Links, s.Redials, of.Unacked)
+	if s, of := w.Stats(), g.Stats(); s.Links != 2 || s.Reconnects != 0 || of.Unacked != 0 || n.logged("link up") != 2 {
+		t.Errorf("%d links, %d redials, %d frames unacknowledged", s.Links, s.Reconnects, of.Unacked)
 	}
 
 	all := []string{"one:1", "two:2", "three:3"}
@@ -169,8 +169,8 @@ func TestTwoGatewaysWithOneID(t *testing.T) {
 		c.say("x")
 		c.hears("ok")
 	}
-	if s := w.Stats(); s.Links != 2 || s.Redials != 0 || served.Stats().Workers != 1 || not.Stats().Workers != 0 {
-		t.Errorf("%d links, %d redials, %d and %d", s.Links, s.Redials, served.Stats().Workers, not.Stats().Workers)
+	if s := w.Stats(); s.Links != 2 || s.Reconnects != 0 || served.Stats().Workers != 1 || not.Stats().Workers != 0 {
+		t.Errorf("%d links, %d redials, %d and %d", s.Links, s.Reconnects, served.Stats().Workers, not.Stats().Workers)
 	}
 }
 

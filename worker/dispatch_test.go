@@ -47,7 +47,7 @@ func TestBlockedHandler(t *testing.T) {
 	for i := range 100 {
 		stuck.Expect(fmt.Sprint(i))
 	}
-	if n := g.Worker().Stats().Takeovers; n == 0 {
+	if n := g.Worker().Stats().LeaderHandoffs; n == 0 {
 		t.Error("no takeover was counted")
 	}
 }
@@ -108,7 +108,7 @@ func TestThousandHandlersAtOnce(t *testing.T) {
 	for _, c := range list {
 		c.Expect("x")
 	}
-	if n := g.Worker().Stats().Takeovers; n > clients/10 { // each takes a tick of the watch
+	if n := g.Worker().Stats().LeaderHandoffs; n > clients/10 { // each takes a tick of the watch
 		t.Errorf("%d of %d calls held the link up before they were found to block", n, clients)
 	}
 }

@@ -146,8 +146,8 @@ func TestAnIDOfNobody(t *testing.T) {
 			c.hears("<nil>")
 		}
 	}
-	if s := w.Stats(); s.Redials > 0 || s.Unreached != 5 {
-		t.Errorf("links were dialled again %d times, %d messages for a gateway that is not known", s.Redials, s.Unreached)
+	if s := w.Stats(); s.Reconnects > 0 || s.CommandsDropped != 5 {
+		t.Errorf("links were dialled again %d times, %d messages for a gateway that is not known", s.Reconnects, s.CommandsDropped)
 	}
 }
 

@@ -132,7 +132,7 @@ func TestStuckGatewayIsCut(t *testing.T) {
 	var sending sync.WaitGroup
 	defer sending.Wait()
 	sending.Go(func() { flood(t.Context(), w) })
-	await(t, func() bool { return w.Stats().Redials > 0 })
+	await(t, func() bool { return w.Stats().Reconnects > 0 })
 }
 
 // A gateway that is slow is not cut: while what handlers did waits for it the link is not read, and
@@ -239,7 +239,7 @@ func TestHandledBeforeTheEnd(t *testing.T) {
 	if _, err := conn.Write(b); err != nil {
 		t.Fatal(err)
 	}
-	await(t, func() bool { return w.Stats().Redials > 0 })
+	await(t, func() bool { return w.Stats().Reconnects > 0 })
 	if n := w.Stats().Handled; n != 1 {
 		t.Errorf("%d messages count as handled, not 1", n)
 	}
@@ -279,7 +279,7 @@ func TestQueueOfDeadLink(t *testing.T) {
 			<-started
 			awaitPong(t, conn, 9) // all before it has been queued
 			_ = conn.Close()
-			await(t, func() bool { return w.Stats().Redials > 0 })
+			await(t, func() bool { return w.Stats().Reconnects > 0 })
 			close(release)
 		})
 	}

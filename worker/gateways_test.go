@@ -197,7 +197,7 @@ func TestGatewayComesBack(t *testing.T) {
 	c := dial(t, g) // is held until the worker is there
 	c.say("x")
 	c.hears("ok")
-	if w.Stats().Redials == 0 {
+	if w.Stats().Reconnects == 0 {
 		t.Error("no redial was counted")
 	}
 }
@@ -237,7 +237,7 @@ func TestDrain(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
-			if n := w.Stats().Redials; n > 0 {
+			if n := w.Stats().Reconnects; n > 0 {
 				t.Errorf("%d links are said to have been dialled again", n)
 			}
 		}

@@ -153,7 +153,7 @@ func TestAPublishReachesTheOtherGateways(t *testing.T) {
 	for _, l := range hearers {
 		l.hears("news")
 	}
-	if n := w.Stats().Unreached; n != 1 {
+	if n := w.Stats().CommandsDropped; n != 1 {
 		t.Errorf("%d commands are counted that did not reach a gateway", n)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // Publish sends a message to clients, at all gateways. It returns when the message is on its way: not
 // whether anybody was there. What one goroutine sends to one client arrives in order. A gateway
 // without a link does not get it: that is ErrLinkDown when no gateway has got it, and is counted
-// otherwise (Stats.Unreached).
+// otherwise (Stats.CommandsDropped).
 func (w *Worker) Publish(ctx context.Context, t Target, m Message) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -57,7 +57,7 @@ func (w *Worker) everywhere(ctx context.Context, f *link.Frame, head, body []byt
 		} else if err := ctx.Err(); err != nil {
 			return fmt.Errorf("worker: not all gateways have taken it: %w", context.Cause(ctx))
 		} else {
-			w.stats.unreached.Add(1)
+			w.stats.dropped.Add(1)
 		}
 	}
 	if !reached {

@@ -20,7 +20,7 @@ func (l *gwLink) takeOver(call uint64) {
 	d.pos, d.have = 0, copy(d.buf, rest)
 	d.pooled = l.w.watch.now.Load() + poolTicks
 	l.w.watch.enter(s, d.goroutine)
-	l.w.stats.takeovers.Add(1)
+	l.w.stats.handoffs.Add(1)
 	l.w.tasks.Add(1)
 	go l.lead()
 }

@@ -21,7 +21,7 @@ func TestNoTakeoverBetweenCalls(t *testing.T) {
 	s := &session{link: l, unit: &l.leader.batch}
 	l.leader.call.Store(2) // even: between calls
 	s.aboutToBlock()
-	if n := l.leader.call.Load(); n != 2 || w.Stats().Takeovers != 0 {
+	if n := l.leader.call.Load(); n != 2 || w.Stats().LeaderHandoffs != 0 {
 		t.Errorf("the leadership was taken from no call: call is %d", n)
 	}
 }

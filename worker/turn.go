@@ -313,7 +313,7 @@ func (s *session) run(goroutine string) {
 		s.beginUnit(s.link.w.units.take(), &it)
 		s.mu.Unlock()
 		s.link.w.watch.enter(s, goroutine)
-		s.link.w.stats.pooled.Add(1)
+		s.link.w.stats.offloaded.Add(1)
 		s.turn(&it)
 	}
 }

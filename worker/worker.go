@@ -175,26 +175,26 @@ func (w *Worker) drain(deadline time.Time) {
 
 // Stats are a worker's counters and gauges since it was made.
 type Stats struct {
-	Handled      uint64 // messages whose handler has returned nil
-	Errors       uint64 // calls that have returned an error, or whose effects were not possible
-	Panics       uint64 // calls that have panicked, or have ended their goroutine
-	Retries      uint64 // deliveries that a handler has asked for by Retry
-	DeadLettered uint64 // events that were given up after Config.MaxDeliveries deliveries
-	Refused      uint64 // clients that Connect has refused by Refuse
-	LateEffects  uint64 // effects of calls that had ended: they were ignored
-	Slow         uint64 // calls that took longer than Config.SlowHandlerThreshold
-	Takeovers    uint64 // calls that blocked, so that another goroutine went on with the link
-	Pooled       uint64 // calls that ran on a goroutine of their own
-	Redials      uint64 // links that were lost and dialled again
-	Unreached    uint64 // messages and commands that a gateway did not get: there was no link to it, or it is not known
-	Blocked      int    // calls that run now outside of their link's goroutine: they have blocked, or began just after one that did. Each costs a goroutine
-	Clients      int    // that the worker has now, including those that are gone while a call for them has not returned
-	Leaving      int    // of Clients: those that are gone
-	Links        int    // that are up now
+	Handled         uint64 // messages whose handler has returned nil
+	Errors          uint64 // calls that have returned an error, or whose effects were not possible
+	Panics          uint64 // calls that have panicked, or have ended their goroutine
+	Retries         uint64 // deliveries that a handler has asked for by Retry
+	DeadLettered    uint64 // events that were given up after Config.MaxDeliveries deliveries
+	Refused         uint64 // clients that Connect has refused by Refuse
+	LateEffects     uint64 // effects of calls that had ended: they were ignored
+	Slow            uint64 // calls that took longer than Config.SlowHandlerThreshold
+	LeaderHandoffs  uint64 // calls that blocked, so that another goroutine went on with the link
+	Offloaded       uint64 // calls that ran on a goroutine of their own
+	Reconnects      uint64 // links that were lost and dialled again
+	CommandsDropped uint64 // messages and commands that a gateway did not get: there was no link to it, or it is not known
+	Blocked         int    // calls that run now outside of their link's goroutine: they have blocked, or began just after one that did. Each costs a goroutine
+	Clients         int    // that the worker has now, including those that are gone while a call for them has not returned
+	Leaving         int    // of Clients: those that are gone
+	Links           int    // that are up now
 }
 
 type stats struct {
-	handled, errors, panics, retries, deadLettered, refused, late, slow, takeovers, pooled, redials, unreached atomic.Uint64
+	handled, errors, panics, retries, deadLettered, refused, late, slow, handoffs, offloaded, reconnects, dropped atomic.Uint64
 }
 
 // Stats returns the counters and gauges. Any goroutine may call it.
@@ -202,8 +202,8 @@ func (w *Worker) Stats() Stats {
 	s := Stats{
 		Handled: w.stats.handled.Load(), Errors: w.stats.errors.Load(), Panics: w.stats.panics.Load(),
 		Retries: w.stats.retries.Load(), DeadLettered: w.stats.deadLettered.Load(), Refused: w.stats.refused.Load(),
-		LateEffects: w.stats.late.Load(), Slow: w.stats.slow.Load(), Takeovers: w.stats.takeovers.Load(), Pooled: w.stats.pooled.Load(),
-		Redials: w.stats.redials.Load(), Unreached: w.stats.unreached.Load(), Blocked: w.watch.count(),
+		LateEffects: w.stats.late.Load(), Slow: w.stats.slow.Load(), LeaderHandoffs: w.stats.handoffs.Load(), Offloaded: w.stats.offloaded.Load(),
+		Reconnects: w.stats.reconnects.Load(), CommandsDropped: w.stats.dropped.Load(), Blocked: w.watch.count(),
 	}
 	for _, l := range w.routes.all() {
 		s.Links++
