@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,6 +59,9 @@ func stumbling() (h worker.Handler, failed chan error) {
 		if strings.Contains(err.Error(), "and again") {
 			panic("in Error")
 		}
+		if strings.Contains(err.Error(), "and the end") {
+			runtime.Goexit()
+		}
 		if strings.Contains(err.Error(), "and the impossible") {
 			c.Bind("")
 		}
@@ -80,7 +84,7 @@ func TestAFailedCallHasNoEffect(t *testing.T) {
 		told bool // what Error does is kept
 	}{
 		{"error", errOnPurpose, true}, {"panic", worker.ErrPanic, true}, {"impossible", worker.ErrEmpty, true},
-		{"error and again", errOnPurpose, false}, {"error and the impossible", errOnPurpose, false},
+		{"error and again", errOnPurpose, false}, {"error and the impossible", errOnPurpose, false}, {"error and the end", errOnPurpose, false},
 	} {
 		c.Send(test.text)
 		if test.told {
@@ -96,10 +100,10 @@ func TestAFailedCallHasNoEffect(t *testing.T) {
 	if got := fmt.Sprint(row.UID, row.Groups, row.Attrs); got != "u[] map[failures:some k:v]" {
 		t.Errorf("the gateway knows %s", got)
 	}
-	if s := g.Worker().Stats(); s.Errors != 5 || s.Panics != 2 || s.Handled != 6 {
+	if s := g.Worker().Stats(); s.Errors != 6 || s.Panics != 3 || s.Handled != 7 {
 		t.Errorf("%+v", s)
 	}
-	if said := logs.String(); !strings.Contains(said, `msg="handler failed" event=message`) || !strings.Contains(said, "on purpose") || strings.Count(said, "handler panicked") != 2 {
+	if said := logs.String(); !strings.Contains(said, `msg="handler failed" event=message`) || !strings.Contains(said, "on purpose") || strings.Count(said, "handler panicked") != 2 || !strings.Contains(said, "handler ended its goroutine") {
 		t.Errorf("the log has:\n%s", said)
 	}
 }
