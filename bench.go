@@ -245,7 +245,7 @@ func benchServeCommand(log *slog.Logger, hup hangUps) *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve", Short: "the server for the modes: a gateway and the bench's worker, or with --worker the worker alone", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.serve(c, func() (worker.Handler, error) { return bench.Worker{}, nil }, nil)
+			return o.serve(c, func() (worker.Handler, error) { return bench.Worker(), nil }, nil)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:0")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 
 	"sluice/worker"
 )
@@ -9,11 +10,14 @@ import (
 // echo sends every message back as it came, or to everybody when it begins with the prefix.
 type echo struct{ broadcastPrefix string }
 
-// OnMessage implements worker.Handler. Its errors mean that the gateway is gone, and with it whoever would hear of them.
-func (e *echo) OnMessage(c *worker.Client, m worker.Message) {
+// handler returns the business code of the echo.
+func (e *echo) handler() worker.Handler { return worker.Handler{Message: e.message} }
+
+func (e *echo) message(_ context.Context, c worker.Call, m worker.Message) error {
 	if e.broadcastPrefix != "" && bytes.HasPrefix(m.Data, []byte(e.broadcastPrefix)) {
-		_ = c.Broadcast(m)
-		return
+		c.Publish(worker.Everyone(), m)
+	} else {
+		c.Send(m)
 	}
-	_ = c.Send(m)
+	return nil
 }

@@ -103,7 +103,7 @@ func chatCommand(log *slog.Logger, hup hangUps) *cobra.Command {
 func newChat() (worker.Handler, error) {
 	history, err := chat.NewHistory()
 	if err != nil {
-		return nil, err
+		return worker.Handler{}, err
 	}
 	return chat.New(history)
 }
@@ -116,7 +116,7 @@ func echoCommand(log *slog.Logger, hup hangUps) *cobra.Command {
 		Short: "an echo: every message goes back to its sender unchanged, for tests, conformance and benchmarks",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.serve(c, func() (worker.Handler, error) { return &e, nil }, nil)
+			return o.serve(c, func() (worker.Handler, error) { return e.handler(), nil }, nil)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:0")

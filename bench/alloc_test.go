@@ -27,7 +27,10 @@ func TestTheWholePathAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, Logger: log}, worker.HandlerFunc(func(c *worker.Client, m worker.Message) { _ = c.Send(m) }))
+	w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, Logger: log}, worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
+		c.Send(m)
+		return nil
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,11 +65,11 @@ func TestTheWholePathAllocatesNothing(t *testing.T) {
 	run() // buffers find their size
 	var before, after runtime.MemStats
 	for quiet := false; !quiet; {
-		pooled := w.Stats().Pooled
+		pooled := w.Stats().Offloaded
 		runtime.ReadMemStats(&before)
 		run()
 		runtime.ReadMemStats(&after)
-		quiet = w.Stats().Pooled == pooled // else a handler was kept from running for so long that it seemed to block, and messages were copied for others to handle
+		quiet = w.Stats().Offloaded == pooled // else a handler was kept from running for so long that it seemed to block, and messages were copied for others to handle
 		if !quiet && time.Now().After(end) {
 			t.Fatal("handlers seem to block all the time")
 		}

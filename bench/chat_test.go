@@ -12,16 +12,26 @@ import (
 	"sluice/worker"
 )
 
-// wrongWorker is the bench's worker but for one thing.
-type wrongWorker struct {
-	// wrong does it, and tells that it has.
-	wrong func(c *worker.Client, verb byte, m worker.Message) bool
+// wrongWorker makes the bench's worker do one thing wrong: wrong does it, and tells that it has.
+func wrongWorker(wrong func(c worker.Call, verb byte, m worker.Message) bool) worker.Middleware {
+	return func(h worker.Handler) worker.Handler {
+		right := h.Message
+		h.Message = func(ctx context.Context, c worker.Call, m worker.Message) error {
+			if wrong(c, m.Data[0], m) {
+				return nil
+			}
+			return right(ctx, c, m)
+		}
+		return h
+	}
 }
 
-func (w wrongWorker) OnMessage(c *worker.Client, m worker.Message) {
-	if !w.wrong(c, m.Data[0], m) {
-		bench.Worker{}.OnMessage(c, m)
+// answered sends a message back, and nothing else, if it is to.
+func answered(is bool, c worker.Call, m worker.Message) bool {
+	if is {
+		c.Send(m)
 	}
+	return is
 }
 
 // TestChatAudit has workers that do one thing wrong: although people come and go all the time, the audit must see each.
@@ -30,44 +40,44 @@ func TestChatAudit(t *testing.T) {
 	bin := proctest.Build(t)
 	var third atomic.Int32
 	for name, c := range map[string]struct {
-		wrong func(c *worker.Client, verb byte, m worker.Message) bool
+		wrong func(c worker.Call, verb byte, m worker.Message) bool
 		want  func(a bench.Audit) bool
 	}{
 		"a message to the room is lost": {
-			func(_ *worker.Client, verb byte, _ worker.Message) bool { return verb == 'r' && third.Add(1) == 3 },
+			func(_ worker.Call, verb byte, _ worker.Message) bool { return verb == 'r' && third.Add(1) == 3 },
 			func(a bench.Audit) bool { return a.Lost > 0 },
 		},
 		"a whisper reaches nobody else": {
-			func(c *worker.Client, verb byte, m worker.Message) bool { return verb == 'w' && c.Send(m) == nil },
+			func(c worker.Call, verb byte, m worker.Message) bool { return answered(verb == 'w', c, m) },
 			func(a bench.Audit) bool { return a.Lost > 0 },
 		},
 		"who leaves stays": {
-			func(c *worker.Client, verb byte, m worker.Message) bool { return verb == 'l' && c.Send(m) == nil },
+			func(c worker.Call, verb byte, m worker.Message) bool { return answered(verb == 'l', c, m) },
 			func(a bench.Audit) bool { return a.Unexpected > 0 && a.Lost == 0 },
 		},
 		"who has left does not come in again": {
-			func(c *worker.Client, verb byte, m worker.Message) bool {
+			func(c worker.Call, verb byte, m worker.Message) bool {
 				if verb == 'l' {
-					_ = c.MergeAttrs(map[string]string{"left": "once"})
+					c.MergeAttrs(map[string]string{"left": "once"})
 				}
 				_, been := c.Attr("left")
-				return verb == 'j' && been && c.Send(m) == nil
+				return answered(verb == 'j' && been, c, m)
 			},
 			func(a bench.Audit) bool { return a.Lost > 0 },
 		},
 		"a leave is not answered": {
-			func(_ *worker.Client, verb byte, _ worker.Message) bool { return verb == 'l' },
+			func(_ worker.Call, verb byte, _ worker.Message) bool { return verb == 'l' },
 			func(a bench.Audit) bool { return a.Unanswered > 0 },
 		},
 		"nothing": {
-			func(*worker.Client, byte, worker.Message) bool { return false },
+			func(worker.Call, byte, worker.Message) bool { return false },
 			bench.Audit.Clean,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := proctest.Start(t, nil, bin, "gateway", "--listen", "frame://127.0.0.1:0", "--inner", "127.0.0.1:0")
-			w, err := worker.New(worker.Config{Gateways: []string{g.Addrs["inner"]}}, wrongWorker{c.wrong})
+			w, err := worker.New(worker.Config{Gateways: []string{g.Addrs["inner"]}}, worker.Chain(bench.Worker(), wrongWorker(c.wrong)))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -46,7 +46,7 @@ func serveIdle() error {
 }
 
 func serveIdleWorker(ctx context.Context, of string) error {
-	w, err := worker.New(worker.Config{Gateways: []string{of}}, worker.HandlerFunc(func(*worker.Client, worker.Message) {}))
+	w, err := worker.New(worker.Config{Gateways: []string{of}}, worker.Handler{})
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package bench
 
 import (
+	"context"
+
 	"sluice/worker"
 )
 
@@ -16,39 +18,40 @@ const (
 	verbBroadcast = 'b' // to all; sluice echo --broadcast-prefix b serves it too
 )
 
-// Worker is the business behind the modes push, broadcast, rooms and chat. Every other message goes back to its sender.
-type Worker struct{}
+// Worker returns the business code behind the modes push, broadcast, rooms and chat. Every other
+// message goes back to its sender.
+func Worker() worker.Handler { return worker.Handler{Message: handle} }
 
-// OnMessage implements worker.Handler. Its errors mean that the gateway is gone, and with it whoever would hear of them.
-func (Worker) OnMessage(c *worker.Client, m worker.Message) {
+func handle(_ context.Context, c worker.Call, m worker.Message) error {
 	p := m.Data
 	if len(p) > 0 && p[0] == '"' {
 		p = p[1:]
 	}
 	if len(p) > 0 && p[0] == verbBroadcast {
-		_ = c.Broadcast(m)
-		return
+		c.Publish(worker.Everyone(), m)
+		return nil
 	}
 	if len(p) < 1+targetLen {
-		_ = c.Send(m)
-		return
+		c.Send(m)
+		return nil
 	}
 	name := string(p[1 : 1+targetLen])
 	switch p[0] {
 	case verbPush:
-		_ = c.SendUID(name, m)
-		return
+		c.Publish(worker.UID(name), m)
+		return nil
 	case verbRoom:
-		_ = c.Publish(name, m)
-		return
+		c.Publish(worker.Group(name), m)
+		return nil
 	case verbWhisper:
-		_ = c.SendUID(name, m)
+		c.Publish(worker.UID(name), m)
 	case verbLogin:
-		_ = c.Bind(name)
+		c.Bind(name)
 	case verbJoin:
-		_ = c.Join(name)
+		c.Join(name)
 	case verbLeave:
-		_ = c.Leave(name)
+		c.Leave(name)
 	}
-	_ = c.Send(m)
+	c.Send(m)
+	return nil
 }

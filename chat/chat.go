@@ -25,20 +25,21 @@ import (
 	"sluice/worker/store"
 )
 
-// Chat is the worker.Handler of the chat.
-type Chat struct {
+// chat is the business: its methods connect, message and close are those of the worker.Handler.
+type chat struct {
 	history store.History
 	rates   store.Store
 	start   time.Time // what the rates are counted from, out of reach of clock changes
 }
 
 // New returns a chat that remembers what was said in the history.
-func New(history store.History) (*Chat, error) {
+func New(history store.History) (worker.Handler, error) {
 	rates, err := store.NewMemory(store.MemoryConfig{MaxBytes: 8 << 20, TTL: time.Minute})
 	if err != nil {
-		return nil, fmt.Errorf("chat: %w", err)
+		return worker.Handler{}, fmt.Errorf("chat: %w", err)
 	}
-	return &Chat{history: history, rates: rates, start: time.Now()}, nil
+	h := &chat{history: history, rates: rates, start: time.Now()}
+	return worker.Handler{Connect: h.connect, Message: h.message, Close: h.close}, nil
 }
 
 // NewHistory returns a history in this process's memory.
@@ -91,54 +92,60 @@ type roomCount struct {
 	Count int    `json:"count"`
 }
 
-// OnConnect gives a newcomer half a minute to say who it is.
-func (h *Chat) OnConnect(c *worker.Client) {
-	_, _ = c.After(loginWithin, func(c *worker.Client) {
+// connect gives a newcomer half a minute to say who it is.
+func (h *chat) connect(_ context.Context, c worker.Call) error {
+	c.After(loginWithin, func(_ context.Context, c worker.Call) error {
 		if c.UID() == "" {
-			_ = c.CloseWith(encode(problem("login_timeout", "log in within 30 seconds")))
+			send(c, problem("login_timeout", "log in within 30 seconds"))
+			c.Close()
 		}
+		return nil
 	})
+	return nil
 }
 
-// OnMessage reads a request and carries it out.
-func (h *Chat) OnMessage(c *worker.Client, m worker.Message) {
-	if !h.allowed(c) {
+// message reads a request and carries it out. What is wrong with a request its client is told: it is
+// no error of the handler.
+func (h *chat) message(ctx context.Context, c worker.Call, m worker.Message) error {
+	if !h.allowed(ctx, c) {
 		answer(c, refOf(m.Data), problem("slow_down", "that was too fast and was not done: wait a moment and send it again"))
-		return
+		return nil
 	}
 	req, err := parse(m.Data)
 	if err != nil {
 		send(c, problem("bad_request", err.Error()))
-		return
+		return nil
 	}
 	if name, _ := c.Attr("name"); name == "" && req.Type != "login" && req.Type != "ping" && req.Type != "quit" {
 		answer(c, req.Ref, problem("login_first", `log in first: /login NAME, or {"type":"login","name":"…"}`))
-		return
+		return nil
 	}
-	if e := h.do(c, &req); e != nil {
+	if e := h.do(ctx, c, &req); e != nil {
 		answer(c, req.Ref, e)
 	}
+	return nil
 }
 
 // answer sends the client what its request with the ref has led to.
-func answer(c *worker.Client, ref string, e *event) {
+func answer(c worker.Call, ref string, e *event) {
 	e.Ref = ref
 	send(c, e)
 }
 
-// OnClose tells the rooms that somebody has left. Who was replaced is still there: the newer connection has taken over name and rooms.
-func (h *Chat) OnClose(c *worker.Client, why worker.Reason) {
+// close tells the rooms that somebody has left. Who was replaced is still there: the newer connection has taken over name and rooms.
+func (h *chat) close(_ context.Context, c worker.Call, why worker.Reason) error {
 	if why == worker.ReasonReplaced {
-		return
+		return nil
 	}
 	for _, room := range rooms(c) {
 		publish(c, room, &event{Type: "left", Room: room, Name: name(c)})
 	}
+	return nil
 }
 
 // do carries out one request; what it returns is for the client alone.
-func (h *Chat) do(c *worker.Client, req *request) *event {
-	ctx, cancel := context.WithTimeout(context.Background(), askWithin)
+func (h *chat) do(ctx context.Context, c worker.Call, req *request) *event {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	switch req.Type {
 	case "login":
@@ -160,7 +167,7 @@ func (h *Chat) do(c *worker.Client, req *request) *event {
 	case "ping":
 		return &event{Type: "pong"}
 	case "quit":
-		_ = c.Close()
+		c.Close()
 		return nil
 	}
 	return problem("bad_request", fmt.Sprintf("there is no request %q", shorten(req.Type)))
@@ -180,14 +187,11 @@ func encode(e *event) worker.Message {
 	return worker.TextBytes(b)
 }
 
-// send and publish have nobody to report a failure to: it means that the gateway, and with it the client, is gone.
-func send(c *worker.Client, e *event) { _ = c.Send(encode(e)) }
+func send(c worker.Call, e *event) { c.Send(encode(e)) }
 
-func publish(c *worker.Client, room string, e *event, except ...worker.ClientID) {
-	_ = c.Publish(group(room), encode(e), except...)
-}
+func publish(c worker.Call, room string, e *event) { c.Publish(worker.Group(group(room)), encode(e)) }
 
-func name(c *worker.Client) string {
+func name(c worker.Call) string {
 	name, _ := c.Attr("name")
 	return name
 }

@@ -267,7 +267,7 @@ func TestNameRace(t *testing.T) {
 		synctest.Wait() // until nothing moves any more
 		refused := 0
 		for _, p := range all {
-			for range p.Heard() {
+			for range p.Pending() {
 				if p.next()["code"] == "name_taken" {
 					refused++
 				}

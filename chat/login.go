@@ -11,7 +11,7 @@ import (
 
 // login gives a client its name. A name belongs to one client at a time, whatever its case; who comes back with the token of its last login takes it over, so that a lost
 // connection does not keep its owner out, and the rooms with it.
-func (h *Chat) login(ctx context.Context, c *worker.Client, req *request) *event {
+func (h *chat) login(ctx context.Context, c worker.Call, req *request) *event {
 	if name(c) != "" {
 		return problem("bad_request", "you are logged in")
 	}
@@ -30,18 +30,16 @@ func (h *Chat) login(ctx context.Context, c *worker.Client, req *request) *event
 	if old != nil {
 		who, token = old["name"], req.Token // as the others know it, whatever its case is now
 	}
-	if err := c.MergeAttrs(map[string]string{"name": who, "token": token, "rooms": old["rooms"]}); err != nil {
-		return problem("try_again", "could not log in")
-	}
+	c.MergeAttrs(map[string]string{"name": who, "token": token, "rooms": old["rooms"]})
 	if old == nil {
-		_ = c.Bind(uid(who)) // the gateway is there, or the client is not
-		_, _ = c.After(0, settleRace)
+		c.Bind(uid(who))
+		c.After(0, settleRace)
 	} else {
-		_ = c.BindOnly(uid(who))
+		c.BindExclusive(uid(who))
 	}
 	send(c, &event{Type: "welcome", Name: who, Token: token})
 	for _, room := range rooms(c) {
-		_ = c.Join(group(room))
+		c.Join(group(room))
 		send(c, h.look(ctx, c, room))
 	}
 	if req.Room == "" {
@@ -51,8 +49,8 @@ func (h *Chat) login(ctx context.Context, c *worker.Client, req *request) *event
 }
 
 // holder asks who has the uid: nobody, somebody, or the owner of the token, whose attributes it returns.
-func holder(ctx context.Context, c *worker.Client, uid, token string) (mine map[string]string, taken bool, err error) {
-	for row, err := range c.Select(ctx, worker.Query{UIDs: []string{uid}, Fields: worker.FieldAttrs}) {
+func holder(ctx context.Context, c worker.Call, uid, token string) (mine map[string]string, taken bool, err error) {
+	for row, err := range c.Worker().Select(ctx, worker.UID(uid), worker.FieldAttrs) {
 		if err != nil {
 			return nil, false, err
 		}
@@ -66,25 +64,24 @@ func holder(ctx context.Context, c *worker.Client, uid, token string) (mine map[
 
 // settleRace runs when a login has reached the gateways. Of two that took a free name at the same moment at least one sees both here, and the client with the
 // smaller id keeps it.
-func settleRace(c *worker.Client) {
-	ctx, cancel := context.WithTimeout(context.Background(), askWithin)
+func settleRace(ctx context.Context, c worker.Call) error {
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	winner := c.ID()
 	var all []worker.ClientID
-	for row, err := range c.Select(ctx, worker.Query{UIDs: []string{c.UID()}}) {
+	for row, err := range c.Worker().Select(ctx, worker.UID(c.UID()), 0) {
 		if err != nil {
-			return // who can be seen is unique
+			return nil // who can be seen is unique
 		}
 		all = append(all, row.ID)
 		if row.ID.String() < winner.String() {
 			winner = row.ID
 		}
 	}
-	for _, id := range all {
-		if id != winner {
-			_ = c.Client(id).CloseWith(encode(problem("name_taken", "this name is in use")))
-		}
+	if len(all) < 2 {
+		return nil
 	}
+	return c.Worker().CloseWith(ctx, worker.Clients(all...).Except(winner), encode(problem("name_taken", "this name is in use")))
 }
 
 // uid is what a name is bound as.

@@ -107,10 +107,10 @@ const (
 )
 
 // allowed takes one request from the client's allowance: a bucket that is full at burst. The store may forget it, and then it is full.
-func (h *Chat) allowed(c *worker.Client) bool {
+func (h *chat) allowed(ctx context.Context, c worker.Call) bool {
 	ok := false
 	id := c.ID()
-	err := h.rates.Update(context.Background(), string(id[:]), func(old []byte) ([]byte, error) {
+	err := h.rates.Update(ctx, string(id[:]), func(old []byte) ([]byte, error) {
 		now := int64(time.Since(h.start))
 		// What is kept is when the bucket will be full again.
 		full := now

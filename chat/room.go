@@ -21,13 +21,13 @@ const (
 func group(room string) string { return "room:" + room }
 
 // rooms are those that a client is in, the last joined last.
-func rooms(c *worker.Client) []string {
+func rooms(c worker.Call) []string {
 	list, _ := c.Attr("rooms")
 	return strings.FieldsFunc(list, func(r rune) bool { return r == '\n' })
 }
 
 // here is the room joined last, empty when there is none.
-func here(c *worker.Client) string {
+func here(c worker.Call) string {
 	in := rooms(c)
 	if len(in) == 0 {
 		return ""
@@ -35,11 +35,11 @@ func here(c *worker.Client) string {
 	return in[len(in)-1]
 }
 
-func setRooms(c *worker.Client, rooms []string) {
-	_ = c.MergeAttrs(map[string]string{"rooms": strings.Join(rooms, "\n")}) // the gateway is there, or the client is not
+func setRooms(c worker.Call, rooms []string) {
+	c.MergeAttrs(map[string]string{"rooms": strings.Join(rooms, "\n")})
 }
 
-func (h *Chat) join(ctx context.Context, c *worker.Client, room string) *event {
+func (h *chat) join(ctx context.Context, c worker.Call, room string) *event {
 	room, err := cleanName(room)
 	if err != nil {
 		return problem("bad_room", err.Error())
@@ -50,14 +50,14 @@ func (h *Chat) join(ctx context.Context, c *worker.Client, room string) *event {
 			return problem("too_many_rooms", "leave a room first")
 		}
 		setRooms(c, append(in, room))
-		_ = c.Join(group(room))
+		c.Join(group(room))
 		publish(c, room, &event{Type: "joined", Room: room, Name: name(c)})
 	}
 	return h.look(ctx, c, room)
 }
 
 // look sends what was said in a room, and returns who is there.
-func (h *Chat) look(ctx context.Context, c *worker.Client, room string) *event {
+func (h *chat) look(ctx context.Context, c worker.Call, room string) *event {
 	said, err := h.history.Items(ctx, group(room))
 	if err != nil {
 		said = nil // a history is a convenience
@@ -74,19 +74,19 @@ func (h *Chat) look(ctx context.Context, c *worker.Client, room string) *event {
 	return users
 }
 
-func (h *Chat) leave(c *worker.Client, room string) *event {
+func (h *chat) leave(c worker.Call, room string) *event {
 	in := rooms(c)
 	i := slices.Index(in, room)
 	if i < 0 {
 		return problem("not_in_room", "you are not in this room")
 	}
 	publish(c, room, &event{Type: "left", Room: room, Name: name(c)})
-	_ = c.Leave(group(room))
+	c.Leave(group(room))
 	setRooms(c, slices.Delete(in, i, i+1))
 	return nil
 }
 
-func (h *Chat) say(ctx context.Context, c *worker.Client, req *request) *event {
+func (h *chat) say(ctx context.Context, c worker.Call, req *request) *event {
 	req.Room = cmp.Or(req.Room, here(c)) // a telnet user just types
 	if !slices.Contains(rooms(c), req.Room) {
 		return problem("not_in_room", "join the room first")
@@ -97,11 +97,11 @@ func (h *Chat) say(ctx context.Context, c *worker.Client, req *request) *event {
 	}
 	said := encode(&event{Type: "message", Room: req.Room, From: name(c), Text: text, ID: rand.Text(), Ref: req.Ref, Time: time.Now().UnixMilli()})
 	_ = h.history.Append(ctx, group(req.Room), said.Data) // what is too big for the history is said all the same
-	_ = c.Publish(group(req.Room), said)
+	c.Publish(worker.Group(group(req.Room)), said)
 	return nil
 }
 
-func (h *Chat) private(ctx context.Context, c *worker.Client, req *request) *event {
+func (h *chat) private(ctx context.Context, c worker.Call, req *request) *event {
 	to, err := cleanName(req.To)
 	if err != nil {
 		return problem("bad_name", err.Error())
@@ -110,45 +110,45 @@ func (h *Chat) private(ctx context.Context, c *worker.Client, req *request) *eve
 	if err != nil {
 		return problem("bad_text", err.Error())
 	}
-	online, err := c.CountUIDs(ctx, uid(to))
-	if err == nil && online[uid(to)] == 0 {
+	if online, err := c.Worker().Count(ctx, worker.UID(uid(to))); err == nil && online == 0 {
 		return problem("offline", to+" is not here")
 	}
-	_ = c.SendUIDs([]string{uid(to), c.UID()}, encode(&event{Type: "private", From: name(c), To: to, Text: text, ID: rand.Text(), Ref: req.Ref}))
+	c.Publish(worker.UIDs(uid(to), c.UID()), encode(&event{Type: "private", From: name(c), To: to, Text: text, ID: rand.Text(), Ref: req.Ref}))
 	return nil
 }
 
-func (h *Chat) typing(c *worker.Client, room string) *event {
+func (h *chat) typing(c worker.Call, room string) *event {
 	if !slices.Contains(rooms(c), room) {
 		return problem("not_in_room", "join the room first")
 	}
 	hint := encode(&event{Type: "typing", Room: room, From: name(c)})
-	hint.Class = &worker.Class{Overflow: worker.DropNewest, Latest: "typing " + room + " " + name(c)} // whoever reads slowly can do without
-	_ = c.Publish(group(room), hint, c.ID())
+	hint.Overflow, hint.Conflate = worker.DropNewest, "typing "+room+" "+name(c) // whoever reads slowly can do without
+	c.Publish(worker.Group(group(room)).Except(c.ID()), hint)
 	return nil
 }
 
-func (h *Chat) rooms(ctx context.Context, c *worker.Client) *event {
-	var groups []string
+func (h *chat) rooms(ctx context.Context, c worker.Call) *event {
+	var groups []worker.Target
 	list := &event{Type: "rooms"}
-	for g, err := range c.GroupNames(ctx) {
+	for g, err := range c.Worker().Groups(ctx, worker.Everyone()) {
 		switch {
 		case errors.Is(err, worker.ErrPartial):
 			list.Partial = true
 		case err != nil:
 			return problem("try_again", "could not ask for the rooms")
 		case strings.HasPrefix(g, group("")):
-			groups = append(groups, g)
+			groups = append(groups, worker.Group(g))
+			list.Rooms = append(list.Rooms, roomCount{Name: strings.TrimPrefix(g, group(""))})
 		}
 		if len(groups) == maxListed {
 			list.Partial = true
 			break
 		}
 	}
-	counts, err := c.CountGroups(ctx, groups...)
+	counts, err := c.Worker().Counts(ctx, groups)
 	list.Partial = list.Partial || err != nil
-	for g, n := range counts {
-		list.Rooms = append(list.Rooms, roomCount{strings.TrimPrefix(g, group("")), n})
+	for i, n := range counts {
+		list.Rooms[i].Count = n
 	}
 	slices.SortFunc(list.Rooms, func(a, b roomCount) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Name, b.Name))
@@ -156,9 +156,9 @@ func (h *Chat) rooms(ctx context.Context, c *worker.Client) *event {
 	return list
 }
 
-func (h *Chat) users(ctx context.Context, c *worker.Client, room string) *event {
+func (h *chat) users(ctx context.Context, c worker.Call, room string) *event {
 	list := &event{Type: "users", Room: room}
-	for row, err := range c.Select(ctx, worker.Query{Groups: []string{group(room)}, Fields: worker.FieldAttrs}) {
+	for row, err := range c.Worker().Select(ctx, worker.Group(group(room)), worker.FieldAttrs) {
 		if errors.Is(err, worker.ErrPartial) || len(list.Users) == maxListed {
 			list.Partial = true
 			break

@@ -132,22 +132,23 @@ type mirror struct {
 	handled map[string]int // by what stands before the first space; guarded by mu
 }
 
-func (h *mirror) OnMessage(c *worker.Client, m worker.Message) {
+func (h *mirror) message(c worker.Call, m worker.Message) {
 	switch name, _, numbered := bytes.Cut(m.Data, []byte(" ")); {
 	case string(m.Data) == "who":
 		r := c.Request()
 		answer, _ := json.Marshal(whoIs{r.Target, r.Subprotocol(), r.Header("Host"), r.Header("X-Forwarded-For"), r.Header("X-Forwarded-Proto")}) // strings are never an error
-		_ = c.Send(worker.TextBytes(answer))
+		c.Send(worker.TextBytes(answer))
 		return
 	case string(m.Data) == "kick":
-		_ = c.CloseWith(worker.Text("farewell"))
+		c.Send(worker.Text("farewell"))
+		c.Close()
 		return
 	case numbered && !m.Binary && len(name) < 100:
 		h.mu.Lock()
 		h.handled[string(name)]++
 		h.mu.Unlock()
 	}
-	_ = c.Send(m)
+	c.Send(m)
 }
 
 // startMirror starts a gateway with a mirror behind it.
@@ -156,7 +157,7 @@ func startMirror(t *testing.T, bin string, flags ...string) (*proctest.Process, 
 	gateway := proctest.Start(t, nil, bin, append([]string{"gateway", "--listen", "ws://127.0.0.1:0?subprotocol=chat", "--listen", "text://127.0.0.1:0",
 		"--inner", "127.0.0.1:0", "--chat-page"}, flags...)...)
 	h := &mirror{handled: make(map[string]int)}
-	proctest.StartWorker(t, gateway.Addrs["inner"], func() {}, h.OnMessage)
+	proctest.StartWorker(t, gateway.Addrs["inner"], func() {}, h.message)
 	return gateway, h
 }
 
@@ -264,7 +265,7 @@ func ask(addr, line, fields string) (got whoIs, err error) {
 	if err != nil {
 		return got, err
 	}
-	defer func() { _ = c.Close() }()
+	defer func() { c.Close() }()
 	_ = c.SetDeadline(time.Now().Add(20 * time.Second)) // as for net.Conn, that of a TCP connection that is open fails never
 	if _, err := fmt.Fprintf(c, "%s\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s\r\n",
 		line, addr, codec.NewKey(), fields); err != nil {

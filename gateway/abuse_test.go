@@ -86,7 +86,7 @@ func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 	const largest = 4096
 	cfg := everyProtocol(gateway.Listener{MaxMessage: largest, Compress: true})
 	g, _ := start(t, cfg)
-	runWorker(t, g, echo{})
+	runWorker(t, g, echo)
 	at := listeners(g)
 	w := newWitness(t, at["text"])
 	ends := make(map[string]uint64)
@@ -174,7 +174,7 @@ func dialRaw(t testing.TB, url string) *fakeClient {
 func TestMessagesThatAreNeverWhole(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, everyProtocol(gateway.Listener{MessageTimeout: time.Second}))
-	runWorker(t, g, echo{})
+	runWorker(t, g, echo)
 	at := listeners(g)
 	w := newWitness(t, at["text"])
 	idle := newWitness(t, at["frame"]) // whoever owes nothing may be silent
@@ -232,7 +232,7 @@ func TestMessagesThatAreNeverWhole(t *testing.T) {
 func TestALongMessageHasMoreTime(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, text(gateway.Listener{MessageTimeout: time.Second}))
-	runWorker(t, g, echo{})
+	runWorker(t, g, echo)
 	c := dialClient(t, g.Addrs()[0])
 	want := strings.Repeat("x", 100_000)
 	for rest := want; rest != ""; { // 100 KB pay for 24 s more
@@ -254,7 +254,7 @@ func TestALongMessageHasMoreTime(t *testing.T) {
 func TestFirstMessage(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, everyProtocol(gateway.Listener{FirstMessage: time.Second, MessageTimeout: -1}))
-	runWorker(t, g, echo{})
+	runWorker(t, g, echo)
 	at := listeners(g)
 	w := newWitness(t, at["text"])
 	mute := map[string]*fakeClient{closedFor("handshake"): dialClient(t, at["frame"]), "close 4008 handshake": dialClient(t, at["ws"])}
@@ -279,7 +279,7 @@ func TestPartialMessagesAreBounded(t *testing.T) {
 	cfg := everyProtocol(gateway.Listener{})
 	cfg.PartialBytes = 100_000
 	g, _ := start(t, cfg)
-	runWorker(t, g, echo{})
+	runWorker(t, g, echo)
 	at := listeners(g)
 	w := newWitness(t, at["text"])
 	large := dialClient(t, at["text"]) // may be larger than the bound while it is alone

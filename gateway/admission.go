@@ -2,8 +2,8 @@ package gateway
 
 import "sluice/internal/link"
 
-// A client is let in by a worker: by its OnConnect, which has returned, and whose effects are applied, when the ATTACH is acknowledged. Until then the client hears what it is sent
-// itself, or by way of a group or uid that a worker has given it, but nothing that is for all. It fails closed: a client whose OnConnect has failed, or whose coming was set aside, is
+// A client is let in by a worker: by its Handler.Connect, which has returned nil, and whose effects are applied, when the ATTACH is acknowledged. Until then the client hears what it is sent
+// itself, or by way of a group or uid that a worker has given it, but nothing that is for all. It fails closed: a client whose Connect has failed, or whose coming was set aside, is
 // closed, and what it has sent is handled by nobody.
 
 // entry is how far a client has come in.
@@ -34,12 +34,16 @@ func (s *session) asksNoMore() {
 	}
 }
 
-// reject closes a client that is not to come in.
-func (s *session) reject() {
+// reject closes a client that is not to come in. What it is told of that is what a KICK with REFUSED carries; nothing: that something has failed.
+func (s *session) reject(refusal []byte) {
 	s.dropHeld()
 	s.asksNoMore()
 	s.entry = rejected
-	s.end(link.ReasonInternal)
+	if c := link.Read(refusal); len(refusal) > 0 {
+		s.endSaying(link.ReasonRefused, c.U16(), string(c.Rest()))
+	} else {
+		s.end(link.ReasonInternal)
+	}
 	if s.link != nil && s.phase == phaseGone && !s.waiting && !s.pump() { // nothing stands before its end any more
 		s.wait()
 	}

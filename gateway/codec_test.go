@@ -73,12 +73,12 @@ func TestACodecOfOnesOwn(t *testing.T) {
 		{URL: "tcp://127.0.0.1:0", Codec: backwards{}},
 		{URL: "text://127.0.0.1:0"},
 	}})
-	runWorker(t, g, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+	runWorker(t, g, onMessage(func(c worker.Call, m worker.Message) {
 		if strings.HasPrefix(string(m.Data), "all ") {
-			_ = c.Broadcast(m)
+			c.Publish(worker.Everyone(), m)
 			return
 		}
-		_ = c.Send(m)
+		c.Send(m)
 	}))
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	open := func(listener int) net.Conn {
@@ -149,13 +149,13 @@ func TestABroadcastIsEncodedOnce(t *testing.T) {
 	t.Parallel()
 	format := counting{encoded: new(atomic.Int32)}
 	g, _ := start(t, gateway.Config{Loops: 1, Listeners: []gateway.Listener{{URL: "tcp://127.0.0.1:0", Codec: format}}})
-	w := runWorker(t, g, worker.HandlerFunc(func(*worker.Client, worker.Message) {}))
+	w := runWorker(t, g, worker.Handler{})
 	var all []net.Conn
 	for range 20 {
 		all = append(all, dial(t, hostport(g.Addrs()[0])))
 	}
 	wait(t, "everybody", func() bool { s := g.Stats(); return s.Clients == len(all) && s.Asking == 0 })
-	if err := w.Broadcast(worker.Text("to all")); err != nil {
+	if err := w.Publish(t.Context(), worker.Everyone(), worker.Text("to all")); err != nil {
 		t.Fatal(err)
 	}
 	for _, conn := range all {

@@ -31,7 +31,7 @@ func (l *loop) command(o origin, f *link.Frame) {
 	}
 	s := l.session(f.Slot, f.Token)
 	if s != nil && f.Type == link.Kick && f.Has(link.FlagRefused) {
-		s.reject() // though it may have gone: its messages are not to be handled
+		s.reject(f.Payload) // though it may have gone: its messages are not to be handled
 		l.status(o, f, link.OK)
 		return
 	}

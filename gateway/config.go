@@ -66,7 +66,7 @@ type Config struct {
 	MaxUnacked int
 	// MaxGroups and MaxGroupBytes bound the groups that one client is in: how many, at most 65,535, and
 	// the bytes of their names, each of which counts as a multiple of 16, at most 1,048,560 together.
-	// A JOIN beyond that has no effect; worker.Client.JoinNow tells the business. Default to 4,096 and
+	// A JOIN beyond that has no effect; worker.Worker.Join tells the business. Default to 4,096 and
 	// 256 KiB.
 	MaxGroups, MaxGroupBytes int
 	// MaxBuffered bounds what waits for clients that read slowly, in bytes a loop, where a message that may be dropped counts 16 to 64 bytes more; past it those with most
@@ -75,7 +75,7 @@ type Config struct {
 	// none they are refused: a WebSocket, and a page, by 503, others by {"type":"sluice.overloaded"}. A loop that has been overloaded for 10 s closes those with most waiting
 	// until it is not, so that who does not read keeps nobody out for longer.
 	MaxBuffered int
-	// MaxTries is how many links may end with a message out, and unacknowledged, before it is set aside and its client told; a client whose coming is set aside, so that no OnConnect has returned, is closed. Within 3…255. Defaults to 5.
+	// MaxTries is how many links may end with a message out, and unacknowledged, before it is set aside and its client told; a client whose coming is set aside, so that no Connect has returned, is closed. Within 3…255. Defaults to 5.
 	// A link that its own worker has replaced does not count.
 	// What came before it of the client and no worker has acknowledged is tried first: the first message of a new client, whose coming was out with it, uses up to three more.
 	MaxTries int

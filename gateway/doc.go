@@ -27,10 +27,10 @@
 //
 // Whoever is closed hears why. A WebSocket has a close code for that: 1000 when the client or the business ended it, 1002 and 1007 for what the protocol forbids, 1008 for
 // limits, 1009 for what is too big, 1011 for a fault of ours, or of the worker that was to let it in, 1012 when the gateway closes down, 4003 for silence, 4008 where the first message did not come, 4010 when a newer
-// connection has taken the uid. Clients of other protocols get a last message instead: {"type":"sluice.closed","reason":"idle"} with the reason in words, as worker.Reason has it,
+// connection has taken the uid, and the code that worker.Refuse was given. Clients of other protocols get a last message instead: {"type":"sluice.closed","reason":"idle"} with the reason in words, as worker.Reason has it,
 // or {"type":"sluice.draining"}; none when they or the business ended it. One that takes nothing any more is cut without a word. Who sends what cannot be read is not read any
 // further; when all that came before is handled and answered it hears what is wrong, in a WebSocket's close frame or as "detail" of the message
 // (a message of more than 1000 bytes, for example), and is closed.
 // {"type":"sluice.refused","code":…,"count":…} says to clients of all protocols that so many of their messages were not handled: no_worker (none came within HoldFor),
-// hold_full (none is there, and HoldBytes wait for one), poison (each worker that got it died), draining. {"type":"sluice.overloaded"} turns newcomers away.
+// hold_full (none is there, and HoldBytes wait for one), poison (each worker that got it died, or gave it up: worker.Retry), draining. {"type":"sluice.overloaded"} turns newcomers away.
 package gateway

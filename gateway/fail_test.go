@@ -23,7 +23,7 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 	g, _ := start(t, everyProtocol(gateway.Listener{MaxMessage: 1000}))
 	at := listeners(g)
 	held := make(chan struct{})
-	runWorker(t, g, slowEcho{held})
+	runWorker(t, g, slowEcho(held))
 	closed := func(reason, detail string) string {
 		return fmt.Sprintf(`{"type":"sluice.closed","reason":%q,"detail":%q}`, reason, detail)
 	}
@@ -68,11 +68,11 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 }
 
 // slowEcho answers when it is let.
-type slowEcho struct{ held chan struct{} }
-
-func (h slowEcho) OnMessage(c *worker.Client, m worker.Message) {
-	<-h.held
-	_ = c.Send(m)
+func slowEcho(held chan struct{}) worker.Handler {
+	return onMessage(func(c worker.Call, m worker.Message) {
+		<-held
+		c.Send(m)
+	})
 }
 
 // A client that has broken its protocol may be closed for something else while its answers are awaited, or go by itself; it hears what was wrong.
@@ -100,7 +100,7 @@ func TestByteOrderMarks(t *testing.T) {
 	t.Parallel()
 	const mark = "\xEF\xBB\xBF"
 	g, _ := start(t, everyProtocol(gateway.Listener{}))
-	runWorker(t, g, echo{})
+	runWorker(t, g, echo)
 	at := listeners(g)
 	for _, c := range []struct{ protocol, sent, heard string }{
 		{"text", mark + "a\n" + mark + "b\n", "a\n" + mark + "b\n"},
@@ -136,7 +136,7 @@ func TestClientTakeover(t *testing.T) {
 	cfg := ws(gateway.Listener{Compress: true})
 	cfg.TakeoverBytes = 2*codec.WindowSize + 100
 	g, _ := start(t, cfg)
-	runWorker(t, g, echo{})
+	runWorker(t, g, echo)
 	open := func(takeover bool) *websocket.Conn {
 		conn, response, err := websocket.Dial(within(t), g.Addrs()[0], &websocket.DialOptions{CompressionMode: websocket.CompressionContextTakeover, CompressionThreshold: 1})
 		if err != nil {

@@ -24,16 +24,21 @@ const (
 
 // end closes the connection once what was written has gone out, with the protocol's farewell.
 func (s *session) end(reason link.Reason) {
+	code, text := farewell(reason)
+	s.endSaying(reason, code, text)
+}
+
+// endSaying is end with a code and a text of the business for a WebSocket.
+func (s *session) endSaying(reason link.Reason, code uint16, text string) {
 	if s.phase != phaseOpen && s.phase != phaseHandshake {
 		return
 	}
 	client := s.phase == phaseOpen
 	if client {
-		code, text := farewell(reason)
 		if b := s.codec.AppendClose(s.loop.out[:0], code, text); len(b) > 0 {
 			s.loop.out = b
 			_ = s.conn.Write(b)
-		} else if word := farewellMessage(reason); word != "" && !s.lis.upgrades() { // a WebSocket has had its close frame
+		} else if word := farewellMessage(reason, code, text); word != "" && !s.lis.upgrades() { // a WebSocket has had its close frame
 			s.tell([]byte(word))
 		}
 	}

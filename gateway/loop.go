@@ -57,13 +57,13 @@ type loop struct {
 	out      []byte // scratch: control replies of codecs
 	rows     []byte // scratch: answers; bound: an answer
 	stats    LoopStats
-	ends     [link.ReasonInternal + 1]uint64 // of connections
-	leaving  int                             // connections of clients that the gateway has closed
-	linked   int                             // connections of workers
-	bidden   int                             // slots below it have been told to go
-	ending   bool                            // the gateway is closing down: nobody else gets in
-	port     uint16                          // where it takes links, once a successor has the inner port
-	before   predecessor                     // that drains still; zero: none
+	ends     [link.ReasonRefused + 1]uint64 // of connections
+	leaving  int                            // connections of clients that the gateway has closed
+	linked   int                            // connections of workers
+	bidden   int                            // slots below it have been told to go
+	ending   bool                           // the gateway is closing down: nobody else gets in
+	port     uint16                         // where it takes links, once a successor has the inner port
+	before   predecessor                    // that drains still; zero: none
 
 	inbox inbox
 }

@@ -26,7 +26,7 @@ func TestAnHonestSlowUploadFinishes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			g, _ := start(t, gateway.Config{PartialBytes: 16 << 20, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
-			runWorker(t, g, echo{})
+			runWorker(t, g, echo)
 			dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(c.from)}}
 			if conn, err := dialer.Dial("tcp", hostport(g.Addrs()[0])); err != nil {
 				t.Skip("SKIPPED: this system has one loopback address: ", err)
@@ -90,7 +90,7 @@ func attack(d *net.Dialer, addr string, size int, quit <-chan struct{}) {
 func TestWhoIsPacedStillOwesItsMessage(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.Listener{MaxByteRate: 1000, MessageTimeout: time.Second}))
-	runWorker(t, g, echo{})
+	runWorker(t, g, echo)
 	c := dialClient(t, g.Addrs()[0])
 	c.write([]byte(masked(0x02, strings.Repeat("x", 3000)))) // a second more than may come at once
 	wait(t, "the client is not read, and what it holds is counted", func() bool { s := g.Stats(); return s.Paced == 1 && s.Partial >= 3000 })
@@ -106,7 +106,7 @@ func TestWhoIsPacedStillOwesItsMessage(t *testing.T) {
 func TestWhoIsPacedAgainAndAgainIsCut(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.Listener{MaxRate: 10, MessageTimeout: time.Second}))
-	runWorker(t, g, echo{})
+	runWorker(t, g, echo)
 	c := dialClient(t, g.Addrs()[0])
 	c.write([]byte{0x02, 0x81, 0, 0, 0, 0, 'x'}) // one byte, and more to follow
 	var writer sync.WaitGroup
@@ -129,7 +129,7 @@ func TestWhoIsPacedAgainAndAgainIsCut(t *testing.T) {
 func TestWhoIsPacedHasTimeForItsMessage(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.Listener{MaxByteRate: 1000, MessageTimeout: time.Second}))
-	runWorker(t, g, echo{})
+	runWorker(t, g, echo)
 	c := dialClient(t, g.Addrs()[0])
 	frame := masked(0x82, strings.Repeat("x", 9000))
 	c.write([]byte(frame[:8000])) // six seconds more than may come at once
@@ -147,7 +147,7 @@ func TestWhoIsPacedHoldsNoMore(t *testing.T) {
 	cfg := ws(gateway.Listener{MaxByteRate: 256 << 10})
 	cfg.PartialBytes = bound
 	g, _ := start(t, cfg)
-	runWorker(t, g, echo{})
+	runWorker(t, g, echo)
 	frame := masked(0x82, strings.Repeat("x", 1<<20))
 	var writers sync.WaitGroup
 	t.Cleanup(writers.Wait) // when the connections are closed

@@ -1,6 +1,10 @@
 package gateway
 
-import "sluice/internal/link"
+import (
+	"unicode/utf8"
+
+	"sluice/internal/link"
+)
 
 // payload is what a frame from a worker carries, as SPEC.md has it.
 type payload uint8
@@ -10,7 +14,7 @@ const (
 	nothing             // none
 	anything            // bytes
 	message             // bytes, behind a key where the flag LATEST says so
-	lastMessage         // bytes where the flag LAST says so, else none
+	lastMessage         // bytes where the flag LAST says so, a code and a text where REFUSED does, else none
 	name                // a group
 	binding             // the version of a uid and the uid
 	version             // that of a uid
@@ -32,7 +36,7 @@ func (p payload) fits(f *link.Frame) bool {
 	case message:
 		return skipMessage(&c, f)
 	case lastMessage:
-		ok = len(f.Payload) == 0 || f.Has(link.FlagLast)
+		ok = len(f.Payload) == 0 || f.Has(link.FlagLast) || f.Has(link.FlagRefused) && isRefusal(f.Payload)
 		c = link.Cursor{}
 	case name:
 		return isName(f.Payload)
@@ -62,6 +66,9 @@ func (p payload) fits(f *link.Frame) bool {
 	}
 	return ok && c.End()
 }
+
+// isRefusal reports whether a payload can be what a client is told that is not let in: a close frame has room for it (RFC 6455 section 5.5).
+func isRefusal(b []byte) bool { return len(b) >= 2 && len(b) <= 2+123 && utf8.Valid(b[2:]) }
 
 // isName reports whether a payload can be a uid or a group.
 func isName(b []byte) bool { return len(b) > 0 && len(b) <= link.MaxKey }

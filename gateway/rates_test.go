@@ -21,7 +21,7 @@ func TestRates(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g, _ := start(t, everyProtocol(lis))
-			runWorker(t, g, echo{})
+			runWorker(t, g, echo)
 			at := listeners(g)
 			w := newWitness(t, at["text"])
 			const n = 300

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 
 	"sluice/codec"
@@ -76,10 +78,13 @@ func (s *session) hearBlame(payload []byte) {
 }
 
 // farewellMessage is what a client hears whose protocol has no farewell of its own. Who goes by itself, or is sent away by the business, hears nothing of the gateway.
-func farewellMessage(r link.Reason) string {
+func farewellMessage(r link.Reason, code uint16, text string) string {
 	switch r {
 	case link.ReasonPeer, link.ReasonKicked:
 		return ""
+	case link.ReasonRefused:
+		detail, _ := json.Marshal(text) // of a string: it does not fail
+		return fmt.Sprintf(`{"type":"sluice.closed","reason":"refused","code":%d,"detail":%s}`, code, detail)
 	case link.ReasonDraining:
 		return `{"type":"sluice.draining"}`
 	}

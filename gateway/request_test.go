@@ -104,7 +104,7 @@ func TestRequestsTakeNoMoreMemoryThanIsKept(t *testing.T) {
 		{"kept, in small pieces", strings.Repeat("cookie:\r\n", 800), 6<<10 + 2*8<<10},
 	} {
 		g, stop := start(t, ws(gateway.Listener{}))
-		w := runWorker(t, g, echo{})
+		w := runWorker(t, g, echo)
 		before := heap()
 		const clients = 300
 		head := []byte(upgradeHead(c.headers))
@@ -208,6 +208,6 @@ func TestProbesOfAGatewayThatClosesDown(t *testing.T) {
 			t.Errorf("%s is answered %.20q, %v", path, answer, err)
 		}
 	}
-	runWorker(t, g, echo{}) // takes the message, and the drain is over
+	runWorker(t, g, echo) // takes the message, and the drain is over
 	stop()
 }

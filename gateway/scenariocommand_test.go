@@ -10,7 +10,7 @@ import (
 
 // command makes the frame of a command:
 //
-//	send|raw CLIENT TEXT · last CLIENT TEXT · kick|destroy|refuse CLIENT
+//	send|raw CLIENT TEXT · last CLIENT TEXT · kick|destroy CLIENT · refuse CLIENT [CODE TEXT]
 //	bind|exclusive CLIENT UID [of=VERSION] · unbind CLIENT [of=VERSION] · join|leave CLIENT GROUP
 //	set|merge CLIENT [of=VERSION] [attr=value…] · compare CLIENT VERSION [attr=value…]      of: the version that the worker has changed, 0 by default
 //	unowned BIND, UNBIND or SET of these: of a worker that has not changed its copy
@@ -60,6 +60,10 @@ func (p scenarioWorker) command(text string) *link.Frame {
 		f.Type, f.Flags = link.Kick, link.FlagNow
 	case "refuse":
 		f.Type, f.Flags = link.Kick, link.FlagRefused
+		if code, text, told := strings.Cut(rest, " "); told {
+			n, _ := strconv.Atoi(code)
+			f.Payload = append(binary.BigEndian.AppendUint16(nil, uint16(n)), text...)
+		}
 	case "bind":
 		f.Type, f.Payload = link.Bind, uidOf(rest)
 	case "exclusive":

@@ -225,7 +225,7 @@ func TestNewFailsCleanly(t *testing.T) {
 func TestAfterServe(t *testing.T) {
 	t.Parallel()
 	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
-	runWorker(t, g, echo{})
+	runWorker(t, g, echo)
 	for range 4 {
 		c := dialClient(t, g.Addrs()[0])
 		c.say("x")

@@ -80,7 +80,7 @@ func (s *session) OnOpen(c *engine.Conn) {
 	s.codec = s.lis.codec
 	switch {
 	case s.loop.ending:
-		s.turnAway(farewellMessage(link.ReasonDraining), link.ReasonDraining)
+		s.turnAway(farewellMessage(link.ReasonDraining, 0, ""), link.ReasonDraining)
 	case s.loop.overloaded():
 		s.turnAway(overloadedMessage, link.ReasonLimit)
 	default:

@@ -209,7 +209,7 @@ func TestFlippedBits(t *testing.T) {
 	cfg := text(gateway.Listener{})
 	cfg.Logger = book.logger()
 	g, _ := start(t, cfg)
-	runWorker(t, g, echo{})
+	runWorker(t, g, echo)
 	w := newWitness(t, g.Addrs()[0])
 	list := link.AppendList(nil, []string{"a", "bc"})
 	var good []byte
@@ -255,7 +255,7 @@ func TestFlippedBits(t *testing.T) {
 func TestBrokenFramesEndTheLink(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, text(gateway.Listener{}))
-	runWorker(t, g, echo{})
+	runWorker(t, g, echo)
 	w := newWitness(t, g.Addrs()[0])
 	whole := link.Append(nil, &link.Frame{Type: link.Unit, ID: 1, Slot: 1, Payload: link.Append(nil, &link.Frame{Type: link.Send, Payload: []byte("x")})})
 	change := func(at int, b ...byte) []byte {

@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -98,23 +99,24 @@ func TestAClientThatClosesOverWhatItWasSent(t *testing.T) {
 }
 
 // greeter is a room that publishes what clients say under the names they came with, whatever these are.
-type greeter struct{}
-
-func (greeter) OnConnect(c *worker.Client) {
-	_ = c.MergeAttrs(map[string]string{"name": c.Request().Query("name")})
-	_ = c.Join("lobby")
-}
-
-func (greeter) OnMessage(c *worker.Client, m worker.Message) {
-	name, _ := c.Attr("name")
-	_ = c.Publish("lobby", worker.Text(name+": "+string(m.Data)))
+var greeter = worker.Handler{
+	Connect: func(_ context.Context, c worker.Call) error {
+		c.MergeAttrs(map[string]string{"name": c.Request().Query("name")})
+		c.Join("lobby")
+		return nil
+	},
+	Message: func(_ context.Context, c worker.Call, m worker.Message) error {
+		name, _ := c.Attr("name")
+		c.Publish(worker.Group("lobby"), worker.Text(name+": "+string(m.Data)))
+		return nil
+	},
 }
 
 // One client with a name, or a line, that is not UTF-8 closes nobody in its room.
 func TestARoomOutlivesInvalidText(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}}})
-	runWorker(t, g, greeter{})
+	runWorker(t, g, greeter)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	bob, telnet := dialClient(t, g.Addrs()[0]), dialClient(t, g.Addrs()[1])
 	eve := &fakeClient{t: t, conn: dial(t, hostport(g.Addrs()[0]))}

@@ -79,7 +79,7 @@ func (s *session) setAside() {
 	what, size := "connect", 0
 	switch {
 	case s.entry == asked:
-		s.reject()
+		s.reject(nil)
 	case s.queue != nil:
 		payload, _ := s.queue.oldest()
 		what, size = "message", len(payload)

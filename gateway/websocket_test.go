@@ -17,10 +17,16 @@ import (
 	"sluice/worker"
 )
 
-// echo sends every message back.
-type echo struct{}
+// onMessage is business that hears messages and nothing else, and does not fail.
+func onMessage(f func(worker.Call, worker.Message)) worker.Handler {
+	return worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
+		f(c, m)
+		return nil
+	}}
+}
 
-func (echo) OnMessage(c *worker.Client, m worker.Message) { _ = c.Send(m) }
+// echo sends every message back.
+var echo = onMessage(func(c worker.Call, m worker.Message) { c.Send(m) })
 
 // runWorker runs a real worker until the test ends.
 func runWorker(t testing.TB, g *gateway.Gateway, h worker.Handler) *worker.Worker {
@@ -71,7 +77,7 @@ func TestWebSocketEchoesThroughARealWorker(t *testing.T) {
 	g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{
 		{URL: "ws://127.0.0.1:0/plain"}, {URL: "ws://127.0.0.1:0/small", Compress: true},
 	}})
-	runWorker(t, g, echo{})
+	runWorker(t, g, echo)
 	messages := []string{"", "hi", strings.Repeat("long and longer ", 10_000), "żółw 🐢"}
 	for i, url := range g.Addrs() {
 		o := &websocket.DialOptions{CompressionMode: websocket.CompressionContextTakeover}
@@ -158,14 +164,11 @@ func TestUpgradesAndTheirRefusals(t *testing.T) {
 }
 
 // agreed says what its client was agreed to, and what that has offered.
-type agreed struct{}
-
-func (agreed) OnConnect(c *worker.Client) {
+var agreed = worker.Handler{Connect: func(_ context.Context, c worker.Call) error {
 	r := c.Request()
-	_ = c.Send(worker.Text(r.Subprotocol() + " of " + r.Header("Sec-WebSocket-Protocol")))
-}
-
-func (agreed) OnMessage(*worker.Client, worker.Message) {}
+	c.Send(worker.Text(r.Subprotocol() + " of " + r.Header("Sec-WebSocket-Protocol")))
+	return nil
+}}
 
 // The best sub-protocol of the listener's that a client names is agreed to, told in the answer, and seen by the worker, beside what the client has offered.
 func TestSubprotocols(t *testing.T) {
@@ -173,7 +176,7 @@ func TestSubprotocols(t *testing.T) {
 	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{
 		{URL: "ws://127.0.0.1:0/chat?subprotocol=v2,v1.json", Subprotocols: []string{"v9"}}, {URL: "ws://127.0.0.1:0?subprotocol=v2&subprotocol=v1.json"}, {URL: "ws://127.0.0.1:0", KeepHeaders: []string{}},
 	}})
-	runWorker(t, g, agreed{})
+	runWorker(t, g, agreed)
 	if url := g.Addrs()[0]; strings.Contains(url, "?") {
 		t.Errorf("clients are to connect to %s", url)
 	}

@@ -2,8 +2,11 @@ package worker_test
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"log/slog"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,18 +17,22 @@ import (
 
 // door is business that lets a client in by its target. Whoever is inside hears the secret.
 type door struct {
-	opens chan struct{}        // "/slow" waits for it
-	ended chan worker.ClientID // of OnClose
+	opens  chan struct{}        // "/slow" waits for it
+	ended  chan worker.ClientID // of Close
+	failed chan error           // of Error
 }
 
-func (d door) OnConnect(c *worker.Client) {
+func (d door) connect(c worker.Call) error {
 	switch c.Request().Path() {
 	case "/panics":
-		c.After(0, func(c *worker.Client) { _ = c.Broadcast(worker.Text("by a timer of one who is not in")) })
-		_ = c.Join("inside")
+		c.After(0, func(_ context.Context, c worker.Call) error {
+			c.Publish(worker.Everyone(), worker.Text("by a timer of one who is not in"))
+			return nil
+		})
+		c.Join("inside")
 		panic("on purpose")
 	case "/exits":
-		_ = c.Join("inside")
+		c.Join("inside")
 		runtime.Goexit()
 	case "/panics/late":
 		<-d.opens
@@ -33,68 +40,104 @@ func (d door) OnConnect(c *worker.Client) {
 	case "/slow":
 		<-d.opens
 	case "/herald":
-		_ = c.Broadcast(worker.Text("a herald has come"))
-		return
+		c.Publish(worker.Everyone(), worker.Text("a herald has come"))
+		return nil
 	case "/shy":
-		_ = c.Broadcast(worker.Text("somebody has come"), c.ID())
-		return
+		c.Publish(worker.Everyone().Except(c.ID()), worker.Text("somebody has come"))
+		return nil
+	case "/fails":
+		c.Join("inside")
+		return errors.New("no such guest")
+	case "/impossible":
+		c.Join("")
+	case "/refused":
+		c.Send(worker.Text("must not be heard"))
+		return worker.Refuse(4401, "log in first")
+	case "/misrefused":
+		return worker.Refuse(99, "no such code")
 	}
-	_ = c.Join("inside")
-	_ = c.Send(worker.Text("welcome"))
+	c.Join("inside")
+	c.Send(worker.Text("welcome"))
+	return nil
 }
 
-func (d door) OnMessage(c *worker.Client, m worker.Message) {
-	_ = c.Broadcast(m)
-	_ = c.Send(worker.Text("secret"))
+func (d door) message(c worker.Call, m worker.Message) {
+	c.Publish(worker.Everyone(), m)
+	c.Send(worker.Text("secret"))
 }
-
-func (d door) OnClose(c *worker.Client, _ worker.Reason) { d.ended <- c.ID() }
 
 func newDoor(t *testing.T) (door, *workertest.Gateway) {
-	d := door{make(chan struct{}), make(chan worker.ClientID, 99)}
-	return d, workertest.NewConfig(t, d, worker.Config{Logger: slog.New(slog.DiscardHandler)})
+	d := door{make(chan struct{}), make(chan worker.ClientID, 99), make(chan error, 99)}
+	h := onMessage(d.message)
+	h.Connect = func(_ context.Context, c worker.Call) error { return d.connect(c) }
+	h.Close = func(_ context.Context, c worker.Call, _ worker.Reason) error {
+		d.ended <- c.ID()
+		return nil
+	}
+	h.Error = func(_ context.Context, c worker.Call, err error) {
+		d.failed <- err
+		if c.Request().Query("told") != "" {
+			c.Send(worker.Text("not today"))
+		}
+	}
+	return d, workertest.NewWithConfig(t, h, worker.Config{Logger: slog.New(slog.DiscardHandler)})
 }
 
-// A client whose OnConnect fails is closed, whatever it has sent is not handled, and OnClose is called for it. All others go on.
+// A client whose Connect fails, in whatever way, is closed; Error is called for it, and nothing else. All others go on.
 func TestAFailedConnectIsClosed(t *testing.T) {
 	t.Parallel()
 	d, g := newDoor(t)
 	guest := g.Dial(workertest.Request{Target: "/"})
 	guest.Expect("welcome")
-	for _, target := range []string{"/panics", "/exits", "/panics/late"} {
+	for target, want := range map[string]error{
+		"/panics": worker.ErrPanic, "/exits": worker.ErrPanic, "/panics/late": worker.ErrPanic, "/fails": nil, "/fails?told=1": nil,
+		"/impossible": worker.ErrEmpty, "/misrefused": worker.ErrInvalid, "/refused": nil, "/refused?told=1": nil,
+	} {
 		c := g.Dial(workertest.Request{Target: target})
 		if target == "/panics/late" {
 			c.Send("let me hear the secret")
 			c.Send("and again")
-			waitFor(t, "its OnConnect to block", func() bool { return g.Worker().Stats().Blocked > 0 })
+			waitFor(t, "its Connect to block", func() bool { return g.Worker().Stats().Blocked > 0 })
 			close(d.opens)
 		}
-		c.ExpectClosed(worker.ReasonInternal)
+		if strings.Contains(target, "told") {
+			c.Expect("not today") // what Error does is kept
+		}
+		if strings.HasPrefix(target, "/refused") {
+			c.ExpectRefused("log in first")
+		} else {
+			c.ExpectClosed(worker.ReasonInternal)
+		}
 		select {
-		case id := <-d.ended:
-			if id != c.ID() {
-				t.Errorf("%s: OnClose of %v, not %v", target, id, c.ID())
+		case err := <-d.failed:
+			if want != nil && !errors.Is(err, want) {
+				t.Errorf("%s: Error is called with %v, not %v", target, err, want)
 			}
-		case <-time.After(workertest.Patience):
-			t.Fatalf("%s: OnClose is not called", target)
+		case <-time.After(workertest.Timeout):
+			t.Fatalf("%s: Error is not called", target)
 		}
 	}
 	guest.Send("who is here?")
 	guest.Expect("who is here?")
 	guest.Expect("secret")
-	if s := g.Worker().Stats(); s.Panics != 3 || s.Clients != 1 {
+	guest.Drop()
+	if id := <-d.ended; id != guest.ID() {
+		t.Errorf("Close is called for %v, who was not admitted", id)
+	}
+	waitFor(t, "all to be gone", func() bool { return g.Worker().Stats().Clients == 0 })
+	if s := g.Worker().Stats(); s.Panics != 3 || s.Errors != 4 || s.Refused != 2 || len(d.ended)+len(d.failed) > 0 {
 		t.Errorf("%+v", s)
 	}
 }
 
-// While OnConnect runs its client hears nothing that is for all, but what OnConnect itself sends; and from its return on everything.
+// While Connect runs its client hears nothing that is for all, but what Connect itself sends; and from its return on everything.
 func TestWhoIsNotInHearsNoBroadcasts(t *testing.T) {
 	t.Parallel()
 	d, g := newDoor(t)
 	guest := g.Dial(workertest.Request{Target: "/"})
 	guest.Expect("welcome")
 	late := g.Dial(workertest.Request{Target: "/slow"})
-	waitFor(t, "its OnConnect to block", func() bool { return g.Worker().Stats().Blocked > 0 })
+	waitFor(t, "its Connect to block", func() bool { return g.Worker().Stats().Blocked > 0 })
 	guest.Send("before")
 	guest.Expect("before")
 	guest.Expect("secret")
@@ -124,8 +167,13 @@ func TestWhoIsNotInHearsNoBroadcasts(t *testing.T) {
 func TestLettingInEndsAUnit(t *testing.T) {
 	t.Parallel()
 	attachment := link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})
-	echo := worker.HandlerFunc(func(c *worker.Client, m worker.Message) { _ = c.Broadcast(m) })
-	for name, h := range map[string]worker.Handler{"with OnConnect": &greeter{echo}, "without": echo} {
+	echo := onMessage(func(c worker.Call, m worker.Message) { c.Publish(worker.Everyone(), m) })
+	greeter := echo
+	greeter.Connect = func(_ context.Context, c worker.Call) error {
+		c.Send(worker.Text("welcome"))
+		return nil
+	}
+	for name, h := range map[string]worker.Handler{"with Connect": greeter, "without": echo} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			conns, w := rawPeer(t, 0, h)
@@ -159,14 +207,10 @@ func TestLettingInEndsAUnit(t *testing.T) {
 	}
 }
 
-type greeter struct{ worker.Handler }
-
-func (*greeter) OnConnect(c *worker.Client) { _ = c.Send(worker.Text("welcome")) }
-
 // waitFor waits until something is so.
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(workertest.Patience); !done(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(workertest.Timeout); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited for %s in vain", what)
 		}

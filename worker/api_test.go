@@ -14,11 +14,16 @@ import (
 )
 
 // errands is business that does what the test hands it, for whichever client speaks.
-type errands chan func(*worker.Client)
+type errands chan func(context.Context, worker.Call) error
 
-func (e errands) OnMessage(c *worker.Client, m worker.Message) {
-	(<-e)(c)
-	_ = c.Send(worker.Text("done"))
+func (e errands) handler() worker.Handler {
+	return worker.Handler{Message: func(ctx context.Context, c worker.Call, _ worker.Message) error {
+		if err := (<-e)(ctx, c); err != nil {
+			return err
+		}
+		c.Send(worker.Text("done"))
+		return nil
+	}}
 }
 
 // TestAPI goes through what business code can do and ask, with clients on two gateways: three people, of whom two are one user.
@@ -27,17 +32,16 @@ func TestAPI(t *testing.T) {
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
 	e := make(errands, 1)
-	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, e)
+	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, e.handler())
 	<-w.Ready()
 	ctx := t.Context()
 
 	// does has somebody's handler do something. What it sends to the client itself comes before the end.
-	does := func(l *line, f func(*worker.Client) error, hears ...string) {
+	does := func(l *line, f func(worker.Call), hears ...string) {
 		t.Helper()
-		e <- func(c *worker.Client) {
-			if err := f(c); err != nil {
-				t.Error(err)
-			}
+		e <- func(_ context.Context, c worker.Call) error {
+			f(c)
+			return nil
 		}
 		l.say("go on")
 		for _, text := range append(hears, "done") {
@@ -46,18 +50,25 @@ func TestAPI(t *testing.T) {
 	}
 	ann, bob, far := dial(t, g1), dial(t, g1), dial(t, g2) // far is Ann's phone
 	var annID, bobID, farID worker.ClientID
-	does(ann, func(c *worker.Client) error {
+	does(ann, func(c worker.Call) {
 		annID = c.ID()
-		if c.RemoteAddr() != ann.conn.LocalAddr().String() || c.Listener() != g1.Addrs()[0] {
+		if c.RemoteAddr().String() != ann.conn.LocalAddr().String() || c.Listener() != g1.Addrs()[0] {
 			t.Errorf("from %s by %s", c.RemoteAddr(), c.Listener())
 		}
 		if id, err := worker.ParseClientID(c.ID().String()); id != c.ID() || err != nil {
 			t.Errorf("%v became %v, %v", c.ID(), id, err)
 		}
-		return errors.Join(c.Bind("ann"), c.Join("red"), c.Join("blue"), c.SetAttrs(map[string]string{"name": "Ann", "old": "x"}), c.MergeAttrs(map[string]string{"old": ""}))
+		if c.Worker() != w {
+			t.Error("the call is another worker's")
+		}
+		c.Bind("ann")
+		c.Join("red")
+		c.Join("blue")
+		c.SetAttrs(map[string]string{"name": "Ann", "old": "x"})
+		c.MergeAttrs(map[string]string{"old": ""})
 	})
-	does(bob, func(c *worker.Client) error { bobID = c.ID(); return errors.Join(c.Bind("bob"), c.Join("red")) })
-	does(far, func(c *worker.Client) error { farID = c.ID(); return errors.Join(c.Bind("ann"), c.Join("blue")) })
+	does(bob, func(c worker.Call) { bobID = c.ID(); c.Bind("bob"); c.Join("red") })
+	does(far, func(c worker.Call) { farID = c.ID(); c.Bind("ann"); c.Join("blue") })
 
 	// Questions, in the test's goroutine.
 	is := func(what string, got any, err error, want string) {
@@ -76,81 +87,131 @@ func TestAPI(t *testing.T) {
 		slices.Sort(list)
 		return list
 	}
-	uids, err := w.CountUIDs(ctx, "ann", "bob", "zed")
-	is("CountUIDs", uids, err, "map[ann:2 bob:1 zed:0]")
-	groups, err := w.CountGroups(ctx, "red", "blue")
-	is("CountGroups", groups, err, "map[blue:2 red:2]")
-	is("UIDs", sorted(w.UIDs(ctx)), nil, "[ann bob]")
-	is("UIDs of a group", sorted(w.UIDs(ctx, "blue")), nil, "[ann]")
-	is("GroupNames", sorted(w.GroupNames(ctx)), nil, "[blue red]")
-	of, err := w.Client(annID).Groups(ctx)
-	slices.Sort(of)
-	is("Groups", of, err, "[blue red]")
-	online, err := w.Client(farID).Online(ctx)
-	is("Online", online, err, "true")
+	counts := func(targets ...worker.Target) []int {
+		t.Helper()
+		n, err := w.Counts(ctx, targets)
+		if err != nil {
+			t.Error(err)
+		}
+		for i, target := range targets { // one by one as all at once
+			if one, err := w.Count(ctx, target); one != n[i] || err != nil {
+				t.Errorf("target %d: %d, %v, and %d in Counts", i, one, err, n[i])
+			}
+		}
+		return n
+	}
+	nobody := worker.ClientID{9}
+	is("uids", counts(worker.UID("ann"), worker.UID("bob"), worker.UID("zed"), worker.UIDs("ann", "bob", "ann"), worker.UIDs()), nil, "[2 1 0 3 0]")
+	is("groups", counts(worker.Group("red"), worker.Group("blue"), worker.Groups("red", "blue"), worker.Groups()), nil, "[2 2 3 0]")
+	is("clients", counts(worker.Client(annID), worker.Client(nobody), worker.Clients(annID, farID, farID, nobody), worker.Clients()), nil, "[1 0 2 0]")
+	is("all", counts(worker.Everyone(), worker.Everyone().Except(bobID), worker.Group("red").Except(bobID, farID), worker.Client(annID).Except(annID)), nil, "[3 2 1 0]")
+	is("UIDs", sorted(w.UIDs(ctx, worker.Everyone())), nil, "[ann bob]")
+	is("UIDs of a group", sorted(w.UIDs(ctx, worker.Group("blue"))), nil, "[ann]")
+	is("UIDs of a client", sorted(w.UIDs(ctx, worker.Client(bobID))), nil, "[bob]")
+	is("UIDs but one's", sorted(w.UIDs(ctx, worker.Everyone().Except(bobID))), nil, "[ann]")
+	is("Groups", sorted(w.Groups(ctx, worker.Everyone())), nil, "[blue red]")
+	is("Groups of a client", sorted(w.Groups(ctx, worker.Client(annID))), nil, "[blue red]")
+	is("Groups of a uid", sorted(w.Groups(ctx, worker.UID("bob"))), nil, "[red]")
 
 	// Sending: to groups, uids, clients, all; what else is heard would come first at the next line.
 	m := worker.Text
-	does(bob, func(c *worker.Client) error { return c.PublishGroups([]string{"red", "blue"}, m("groups"), c.ID()) })
+	sends := func(target func(c worker.Call) worker.Target, text string, hears ...string) {
+		t.Helper()
+		does(bob, func(c worker.Call) { c.Publish(target(c), m(text)) }, hears...)
+	}
+	sends(func(c worker.Call) worker.Target { return worker.Groups("red", "blue").Except(c.ID()) }, "groups")
 	ann.hears("groups")
 	far.hears("groups")
-	does(bob, func(c *worker.Client) error { return c.SendUID("ann", m("uid"), farID) })
+	sends(func(worker.Call) worker.Target { return worker.UID("ann").Except(farID) }, "uid")
 	ann.hears("uid")
-	does(bob, func(c *worker.Client) error { return c.SendUIDs([]string{"ann", "bob"}, m("uids")) }, "uids")
+	sends(func(worker.Call) worker.Target { return worker.UIDs("ann", "bob") }, "uids", "uids")
 	ann.hears("uids")
 	far.hears("uids")
-	does(bob, func(c *worker.Client) error { return c.SendClients([]worker.ClientID{annID, farID}, m("list")) })
+	sends(func(worker.Call) worker.Target { return worker.Clients(annID, farID, bobID).Except(bobID) }, "list")
 	ann.hears("list")
 	far.hears("list")
-	does(bob, func(c *worker.Client) error { return c.Broadcast(m("all"), annID) }, "all")
+	sends(func(worker.Call) worker.Target { return worker.Client(farID) }, "one")
+	sends(func(worker.Call) worker.Target { return worker.Clients(annID) }, "one")
+	sends(func(worker.Call) worker.Target { return worker.Clients() }, "nobody")
+	sends(func(worker.Call) worker.Target { return worker.Client(bobID).Except(bobID) }, "nobody")
+	ann.hears("one")
+	far.hears("one")
+	sends(func(worker.Call) worker.Target { return worker.Everyone().Except(annID) }, "all", "all")
 	far.hears("all")
+	for i, target := range []worker.Target{worker.UID("ann"), worker.Clients(annID, farID), worker.Everyone().Except(bobID), worker.Groups("blue", "blue")} {
+		is("Publish", nil, w.Publish(ctx, target, m(fmt.Sprint(i))), "<nil>")
+		ann.hears(fmt.Sprint(i))
+		far.hears(fmt.Sprint(i))
+	}
 
-	// Leaving.
-	does(ann, func(c *worker.Client) error { return c.Leave("red") })
-	does(bob, func(c *worker.Client) error {
-		return errors.Join(c.Publish("red", m("red")), c.Dissolve("blue"), c.Publish("blue", m("blue")), c.Broadcast(m("end")))
+	// Joining and leaving, by a call and by the worker.
+	does(ann, func(c worker.Call) { c.Leave("red") })
+	is("DeleteGroup", nil, w.DeleteGroup(ctx, "blue"), "<nil>")
+	await(t, func() bool { n, err := w.Count(ctx, worker.Group("blue")); return n == 0 && err == nil })
+	does(bob, func(c worker.Call) {
+		c.Publish(worker.Group("red"), m("red"))
+		c.Publish(worker.Group("blue"), m("blue"))
+		c.Publish(worker.Everyone(), m("end"))
 	}, "red", "end")
 	ann.hears("end")
 	far.hears("end")
-	does(ann, func(c *worker.Client) error { return c.Unbind() })
-	uids, err = w.CountUIDs(ctx, "ann")
-	is("CountUIDs after Unbind", uids, err, "map[ann:1]")
+	is("Join", nil, w.Join(ctx, worker.UID("ann"), "green"), "<nil>")
+	is("joined", counts(worker.Group("green")), nil, "[2]")
+	is("Leave", nil, w.Leave(ctx, worker.Group("green").Except(annID), "green"), "<nil>")
+	is("left", counts(worker.Group("green"), worker.Client(annID)), nil, "[1 1]")
+	does(ann, func(c worker.Call) { c.Unbind() })
+	is("after Unbind", counts(worker.UID("ann")), nil, "[1]")
+	is("Bind", nil, w.Bind(ctx, annID, "anna"), "<nil>")
+	is("bound", counts(worker.UID("anna")), nil, "[1]")
+	is("Unbind", nil, w.Unbind(ctx, annID), "<nil>")
+	is("unbound", counts(worker.UID("anna")), nil, "[0]")
 
 	// Attributes of a client elsewhere, changed only if nobody else has.
-	row := one(t, w, worker.Query{Clients: []worker.ClientID{annID}, Fields: worker.FieldAttrs})
+	row := one(t, w, worker.Client(annID), worker.FieldAttrs)
 	is("attributes", row.Attrs, nil, "map[name:Ann]")
 	richer := maps.Clone(row.Attrs)
 	richer["gold"] = "1"
-	is("CompareAndSet", nil, w.Client(annID).CompareAndSet(ctx, row.Version, richer), "<nil>")
-	if err := w.Client(annID).CompareAndSet(ctx, row.Version, richer); !errors.Is(err, worker.ErrConflict) {
+	is("CompareAndSet", nil, w.CompareAndSet(ctx, annID, row.Version, richer), "<nil>")
+	if err := w.CompareAndSet(ctx, annID, row.Version, richer); !errors.Is(err, worker.ErrConflict) {
 		t.Errorf("CompareAndSet of what has changed: %v", err)
 	}
-	does(ann, func(c *worker.Client) error { // her worker knows by now: the change came before her message
-		is("after CompareAndSet", c.Attrs(), nil, "map[gold:1 name:Ann]")
-		return nil
+	does(ann, func(c worker.Call) { // her worker knows by now: the change came before her message
+		is("after CompareAndSet", maps.Collect(c.Attrs()), nil, "map[gold:1 name:Ann]")
 	})
+	is("MergeAttrs", nil, w.MergeAttrs(ctx, annID, map[string]string{"gold": ""}), "<nil>")
+	is("merged", one(t, w, worker.Client(annID), worker.FieldAttrs).Attrs, nil, "map[name:Ann]")
+	is("SetAttrs", nil, w.SetAttrs(ctx, annID, map[string]string{"gold": "2"}), "<nil>")
+	is("set", one(t, w, worker.Client(annID), worker.FieldAttrs).Attrs, nil, "map[gold:2]")
 
 	// Ends.
-	is("CloseWith", nil, w.Client(farID).CloseWith(m("bye")), "<nil>")
+	is("CloseWith", nil, w.CloseWith(ctx, worker.UID("ann"), m("bye")), "<nil>")
 	far.hears("bye")
 	far.ends()
-	is("Destroy", nil, w.Client(bobID).Destroy(), "<nil>")
+	is("CloseNow", nil, w.CloseNow(ctx, worker.Client(bobID)), "<nil>")
 	bob.ends()
-	await(t, func() bool { n, err := w.Count(ctx); return n == 1 && err == nil })
-	online, err = w.Client(farID).Online(ctx)
-	is("Online when gone", online, err, "false")
-	d, err := w.Client(farID).Deliver(ctx, m("late"))
+	is("those who stay", counts(worker.Everyone(), worker.Client(farID)), nil, "[1 0]")
+	d, err := w.Deliver(ctx, farID, m("late"))
 	is("Deliver to who is gone", d, err, "gone")
-	d, err = w.Client(annID).Deliver(ctx, m("still"))
+	d, err = w.Deliver(ctx, annID, m("still"))
 	is("Deliver", d, err, "delivered")
 	ann.hears("still")
+	for what, err := range map[string]error{
+		"Close": w.Close(ctx, worker.Client(farID)), "Join": w.Join(ctx, worker.Client(farID), "red"), "Leave": w.Leave(ctx, worker.Client(farID), "red"),
+		"Bind": w.Bind(ctx, farID, "ann"), "BindExclusive": w.BindExclusive(ctx, farID, "ann"), "Unbind": w.Unbind(ctx, farID),
+		"SetAttrs": w.SetAttrs(ctx, farID, nil), "MergeAttrs": w.MergeAttrs(ctx, farID, nil), "CompareAndSet": w.CompareAndSet(ctx, farID, 0, nil),
+	} {
+		if !errors.Is(err, worker.ErrGone) {
+			t.Errorf("%s of who is gone: %v", what, err)
+		}
+	}
+	is("Close of those who are gone", nil, w.Close(ctx, worker.Clients(farID, bobID)), "<nil>")
 }
 
 // one is the only row of an answer.
-func one(t *testing.T, w *worker.Worker, q worker.Query) (row worker.Row) {
+func one(t *testing.T, w *worker.Worker, target worker.Target, fields worker.Fields) (row worker.ClientInfo) {
 	t.Helper()
 	n := 0
-	for r, err := range w.Select(context.Background(), q) {
+	for r, err := range w.Select(context.Background(), target, fields) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,10 +1,14 @@
 package worker_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"log/slog"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,170 +16,215 @@ import (
 	"sluice/worker/workertest"
 )
 
-// harmless are the methods whose arguments all fit in a frame, whatever they are.
+// harmless are the methods whose arguments all fit in a frame, whatever they are, or have none.
 var harmless = []string{
-	"Attr", "Attrs", "Version", "ID", "UID", "RemoteAddr", "Listener", "Request", "Flush", "Close", "Destroy", "Unbind", "Online", "Groups", "Client",
-	"After", "Count", "CountByGateway", "GroupNames", "Run", "Ready", "Stats",
+	"Attr", "Attrs", "Version", "ID", "UID", "RemoteAddr", "Listener", "Request", "Worker", "Flush", "Close", "CloseNow", "Unbind", "After",
+	"Run", "Ready", "Stats",
 }
 
-// TestArgumentsThatDoNotFit gives each method of the API what a frame has no room for: an error, and no effect.
-func TestArgumentsThatDoNotFit(t *testing.T) {
-	t.Parallel()
-	var w *worker.Worker
+// misfits are arguments that a frame has no room for, and such as mean nothing.
+type misfits struct {
+	long           string
+	names          []string
+	ids            []worker.ClientID
+	large          worker.Message
+	keyed, classed worker.Message
+	attrs          []map[string]string
+}
+
+func newMisfits() (m misfits) {
 	const list = 1 << 16 // one more than fits
-	var (
-		ctx     = t.Context()
-		long    = strings.Repeat("n", 1<<16)
-		names   = make([]string, list)
-		ids     = make([]worker.ClientID, list)
-		large   = worker.Bytes(make([]byte, 16<<20+1))
-		small   = worker.Text("small")
-		keyed   = worker.Message{Class: &worker.Class{Latest: long}}
-		classed = worker.Message{Class: &worker.Class{Overflow: worker.DropNewest + 1}}
-		much    = map[string]string{"k": strings.Repeat("v", 1<<20-16)}
-		many    = map[string]string{}
-	)
-	for i := range names {
-		names[i] = fmt.Sprint("name", i)
-		many[names[i]] = ""
+	m.long, m.names, m.ids = strings.Repeat("n", 1<<16), make([]string, list), make([]worker.ClientID, list)
+	m.large = worker.Bytes(make([]byte, 16<<20+1))
+	m.keyed, m.classed = worker.Message{Conflate: m.long}, worker.Message{Overflow: worker.DropNewest + 1}
+	many := map[string]string{}
+	for i := range m.names {
+		m.names[i] = fmt.Sprint("name", i)
+		many[m.names[i]] = ""
 	}
+	m.attrs = []map[string]string{{m.long: "v"}, {"k": strings.Repeat("v", 1<<20-16)}, many}
+	return m
+}
+
+// targets are those that a frame has no room for.
+func (m *misfits) targets() []worker.Target {
+	return []worker.Target{
+		worker.Group(m.long), worker.Groups(m.names...), worker.Groups("g", m.long), worker.UID(m.long), worker.UIDs(m.names...), worker.UIDs(m.long), worker.Clients(m.ids...),
+	}
+}
+
+var small = worker.Text("small")
+
+// ofCall are the calls of a Call's methods that fail, by the name of the method, and the error of each.
+func (m *misfits) ofCall() map[string]map[error][]func(worker.Call) {
+	all := map[string]map[error][]func(worker.Call){
+		"Send": {
+			worker.ErrTooBig:  {func(c worker.Call) { c.Send(m.large) }, func(c worker.Call) { c.Send(m.keyed) }},
+			worker.ErrInvalid: {func(c worker.Call) { c.Send(m.classed) }},
+		},
+		"Publish": {
+			worker.ErrTooBig: {
+				func(c worker.Call) { c.Publish(worker.Group("g"), m.large) }, func(c worker.Call) { c.Publish(worker.Group("g"), m.keyed) },
+				func(c worker.Call) { c.Publish(worker.Client(c.ID()), m.large) }, func(c worker.Call) { c.Publish(worker.Everyone().Except(m.ids...), small) },
+			},
+			worker.ErrInvalid: {func(c worker.Call) { c.Publish(worker.Target{}, small) }, func(c worker.Call) { c.Publish(worker.Everyone(), m.classed) }},
+			worker.ErrEmpty:   {func(c worker.Call) { c.Publish(worker.Group(""), small) }, func(c worker.Call) { c.Publish(worker.UIDs("u", ""), small) }},
+		},
+		"SetAttrs":   {worker.ErrEmpty: {func(c worker.Call) { c.SetAttrs(map[string]string{"": "v"}) }}},
+		"MergeAttrs": {worker.ErrEmpty: {func(c worker.Call) { c.MergeAttrs(map[string]string{"": "v"}) }}},
+	}
+	for _, t := range m.targets() {
+		all["Publish"][worker.ErrTooBig] = append(all["Publish"][worker.ErrTooBig], func(c worker.Call) { c.Publish(t, small) })
+	}
+	for _, attrs := range m.attrs {
+		all["SetAttrs"][worker.ErrTooBig] = append(all["SetAttrs"][worker.ErrTooBig], func(c worker.Call) { c.SetAttrs(attrs) })
+		all["MergeAttrs"][worker.ErrTooBig] = append(all["MergeAttrs"][worker.ErrTooBig], func(c worker.Call) { c.MergeAttrs(attrs) })
+	}
+	for name, of := range map[string]func(worker.Call, string){
+		"Join": worker.Call.Join, "Leave": worker.Call.Leave, "Bind": worker.Call.Bind, "BindExclusive": worker.Call.BindExclusive,
+	} {
+		all[name] = map[error][]func(worker.Call){
+			worker.ErrTooBig: {func(c worker.Call) { of(c, m.long) }}, worker.ErrEmpty: {func(c worker.Call) { of(c, "") }},
+		}
+	}
+	return all
+}
+
+// ofWorker are the same of a Worker's methods.
+func (m *misfits) ofWorker(ctx context.Context, w *worker.Worker, id worker.ClientID) map[string]map[error][]error {
 	only := func(_ any, err error) error { return err }
-	selects := func(q worker.Query) error {
-		for _, err := range w.Select(ctx, q) {
+	firstOf := func(all iter.Seq2[string, error]) error {
+		for _, err := range all {
 			return err
 		}
 		return nil
 	}
-	type calls []func(c *worker.Client) error
-	tooBig := map[string]calls{
-		"Send": {
-			func(c *worker.Client) error { return c.Send(large) },
-			func(c *worker.Client) error { return c.Send(keyed) },
+	selects := func(t worker.Target, f worker.Fields) error {
+		for _, err := range w.Select(ctx, t, f) {
+			return err
+		}
+		return nil
+	}
+	all := map[string]map[error][]error{
+		"Publish": {
+			worker.ErrTooBig:  {w.Publish(ctx, worker.Client(id), m.large), w.Publish(ctx, worker.Everyone(), m.keyed), w.Publish(ctx, worker.Everyone().Except(m.ids...), small)},
+			worker.ErrInvalid: {w.Publish(ctx, worker.Target{}, small), w.Publish(ctx, worker.Client(id), m.classed)},
+			worker.ErrEmpty:   {w.Publish(ctx, worker.UID(""), small)},
 		},
 		"Deliver": {
-			func(c *worker.Client) error { return only(c.Deliver(ctx, large)) },
-			func(c *worker.Client) error { return only(c.Deliver(ctx, keyed)) },
+			worker.ErrTooBig:  {only(w.Deliver(ctx, id, m.large)), only(w.Deliver(ctx, id, m.keyed))},
+			worker.ErrInvalid: {only(w.Deliver(ctx, id, m.classed))},
 		},
-		"CloseWith":     {func(c *worker.Client) error { return c.CloseWith(large) }},
-		"Bind":          {func(c *worker.Client) error { return c.Bind(long) }},
-		"BindOnly":      {func(c *worker.Client) error { return c.BindOnly(long) }},
-		"Join":          {func(c *worker.Client) error { return c.Join(long) }},
-		"JoinNow":       {func(c *worker.Client) error { return c.JoinNow(ctx, long) }},
-		"Leave":         {func(c *worker.Client) error { return c.Leave(long) }},
-		"SetAttrs":      attrCalls((*worker.Client).SetAttrs, long, much, many),
-		"MergeAttrs":    attrCalls((*worker.Client).MergeAttrs, long, much, many),
-		"CompareAndSet": attrCalls(func(c *worker.Client, a map[string]string) error { return c.CompareAndSet(ctx, c.Version(), a) }, long, much, many),
-		"Publish": {
-			func(c *worker.Client) error { return c.Publish(long, small) },
-			func(c *worker.Client) error { return c.Publish("g", large) },
-			func(c *worker.Client) error { return c.Publish("g", keyed) },
-			func(c *worker.Client) error { return c.Publish("g", small, ids...) },
+		"Select":      {worker.ErrInvalid: {selects(worker.Everyone(), 0x10), selects(worker.Target{}, 0)}},
+		"Count":       {worker.ErrInvalid: {only(w.Count(ctx, worker.Target{}))}},
+		"Counts":      {worker.ErrInvalid: {only(w.Counts(ctx, []worker.Target{worker.Everyone(), {}}))}},
+		"UIDs":        {worker.ErrInvalid: {firstOf(w.UIDs(ctx, worker.Target{}))}},
+		"Groups":      {worker.ErrInvalid: {firstOf(w.Groups(ctx, worker.Target{}))}},
+		"Close":       {worker.ErrInvalid: {w.Close(ctx, worker.Target{})}},
+		"CloseWith":   {worker.ErrInvalid: {w.CloseWith(ctx, worker.Target{}, small)}, worker.ErrTooBig: {w.CloseWith(ctx, worker.Client(id), m.large)}},
+		"CloseNow":    {worker.ErrInvalid: {w.CloseNow(ctx, worker.Target{})}},
+		"DeleteGroup": {worker.ErrTooBig: {w.DeleteGroup(ctx, m.long)}, worker.ErrEmpty: {w.DeleteGroup(ctx, "")}},
+		"Bind":        {worker.ErrTooBig: {w.Bind(ctx, id, m.long)}, worker.ErrEmpty: {w.Bind(ctx, id, "")}},
+		"BindExclusive": {
+			worker.ErrTooBig: {w.BindExclusive(ctx, id, m.long)}, worker.ErrEmpty: {w.BindExclusive(ctx, id, "")},
 		},
-		"PublishGroups": {
-			func(c *worker.Client) error { return c.PublishGroups(names, small) },
-			func(c *worker.Client) error { return c.PublishGroups([]string{"g", long}, small) },
-			func(c *worker.Client) error { return c.PublishGroups([]string{"g"}, small, ids...) },
+		"Join": {
+			worker.ErrTooBig: {w.Join(ctx, worker.Client(id), m.long)}, worker.ErrEmpty: {w.Join(ctx, worker.Client(id), "")}, worker.ErrInvalid: {w.Join(ctx, worker.Target{}, "g")},
 		},
-		"SendUID": {
-			func(c *worker.Client) error { return c.SendUID(long, small) },
-			func(c *worker.Client) error { return c.SendUID("u", small, ids...) },
+		"Leave": {
+			worker.ErrTooBig: {w.Leave(ctx, worker.Client(id), m.long)}, worker.ErrEmpty: {w.Leave(ctx, worker.Client(id), "")}, worker.ErrInvalid: {w.Leave(ctx, worker.Target{}, "g")},
 		},
-		"SendUIDs": {
-			func(c *worker.Client) error { return c.SendUIDs(names, small) },
-			func(c *worker.Client) error { return c.SendUIDs([]string{long}, small) },
-			func(c *worker.Client) error { return c.SendUIDs([]string{"u"}, small, ids...) },
-		},
-		"SendClients": {
-			func(c *worker.Client) error { return c.SendClients(ids, small) },
-			func(c *worker.Client) error { return c.SendClients(ids[:1], large) },
-		},
-		"Broadcast": {
-			func(c *worker.Client) error { return c.Broadcast(large) },
-			func(c *worker.Client) error { return c.Broadcast(keyed) },
-			func(c *worker.Client) error { return c.Broadcast(small, ids...) },
-		},
-		"Dissolve": {func(c *worker.Client) error { return c.Dissolve(long) }},
-		"CountGroups": {
-			func(c *worker.Client) error { return only(c.CountGroups(ctx, names...)) },
-			func(c *worker.Client) error { return only(c.CountGroups(ctx, long)) },
-		},
-		"CountUIDs": {
-			func(c *worker.Client) error { return only(c.CountUIDs(ctx, names...)) },
-			func(c *worker.Client) error { return only(c.CountUIDs(ctx, long)) },
-		},
-		"OnlineClients": {func(c *worker.Client) error { return only(c.OnlineClients(ctx, ids...)) }},
-		"UIDs": {func(c *worker.Client) error {
-			for _, err := range c.UIDs(ctx, long) {
-				return err
-			}
-			return nil
-		}},
-		"Select": {
-			func(*worker.Client) error { return selects(worker.Query{Groups: names}) },
-			func(*worker.Client) error { return selects(worker.Query{UIDs: []string{long}}) },
-			func(*worker.Client) error { return selects(worker.Query{Clients: ids}) },
-		},
+		"SetAttrs": {}, "MergeAttrs": {}, "CompareAndSet": {},
 	}
-	invalid := map[string]calls{
-		"Send":      {func(c *worker.Client) error { return c.Send(classed) }},
-		"Deliver":   {func(c *worker.Client) error { return only(c.Deliver(ctx, classed)) }},
-		"Publish":   {func(c *worker.Client) error { return c.Publish("g", classed) }},
-		"Broadcast": {func(c *worker.Client) error { return c.Broadcast(classed) }},
-		"Select": {
-			func(*worker.Client) error { return selects(worker.Query{Page: -1}) },
-			func(*worker.Client) error { return selects(worker.Query{Fields: 0x10}) },
-			func(*worker.Client) error { return selects(worker.Query{UIDs: names[:1], Groups: names[:1]}) },
-		},
+	add := func(name string, err error) {
+		all[name][worker.ErrTooBig] = append(all[name][worker.ErrTooBig], err)
 	}
+	for _, t := range m.targets() {
+		add("Publish", w.Publish(ctx, t, small))
+		add("Count", only(w.Count(ctx, t)))
+		add("Counts", only(w.Counts(ctx, []worker.Target{t})))
+		add("Select", selects(t, 0))
+		add("UIDs", firstOf(w.UIDs(ctx, t)))
+		add("Groups", firstOf(w.Groups(ctx, t)))
+		add("Close", w.Close(ctx, t))
+		add("CloseNow", w.CloseNow(ctx, t))
+		add("Join", w.Join(ctx, t, "g"))
+		add("Leave", w.Leave(ctx, t, "g"))
+	}
+	for _, attrs := range m.attrs {
+		add("SetAttrs", w.SetAttrs(ctx, id, attrs))
+		add("MergeAttrs", w.MergeAttrs(ctx, id, attrs))
+		add("CompareAndSet", w.CompareAndSet(ctx, id, 1, attrs))
+	}
+	return all
+}
 
-	e := make(errands, 1)
-	g := workertest.New(t, e)
-	w = g.Worker()
-	for _, of := range []reflect.Type{reflect.TypeFor[*worker.Client](), reflect.TypeFor[*worker.Worker]()} {
-		for m := range of.Methods() {
-			listed := tooBig[m.Name] != nil
-			for _, name := range harmless {
-				listed = listed || name == m.Name
-			}
-			if !listed {
-				t.Errorf("nothing says what becomes of arguments of (%v).%s that do not fit", of, m.Name)
+// TestArgumentsThatDoNotFit gives each method of the API what a frame has no room for. A Worker's returns an error; a Call's makes the call fail, with all that it did besides.
+func TestArgumentsThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	m := newMisfits()
+	e, failed := make(errands, 1), make(chan error, 1)
+	h := e.handler()
+	h.Error = func(_ context.Context, c worker.Call, err error) {
+		failed <- err
+		c.Send(worker.Text("failed"))
+	}
+	g := workertest.NewWithConfig(t, h, worker.Config{Logger: slog.New(slog.DiscardHandler)})
+	w := g.Worker()
+	client := g.Dial(workertest.Request{})
+	does := func(f func(worker.Call), hears string) {
+		t.Helper()
+		e <- func(_ context.Context, c worker.Call) error {
+			f(c)
+			return nil
+		}
+		client.Send("go on")
+		client.Expect(hears)
+	}
+	does(func(c worker.Call) { c.SetAttrs(map[string]string{"name": "Ann"}) }, "done")
+	ofCall, ofWorker := m.ofCall(), m.ofWorker(t.Context(), w, client.ID())
+	listed := func(of reflect.Type, has func(string) bool) {
+		for method := range of.Methods() {
+			if !has(method.Name) && !slices.Contains(harmless, method.Name) {
+				t.Errorf("nothing says what becomes of arguments of (%v).%s that do not fit", of, method.Name)
 			}
 		}
 	}
-	client := g.Dial(workertest.Request{})
-	try := func(c *worker.Client, whose string) {
-		for want, all := range map[error]map[string]calls{worker.ErrTooBig: tooBig, worker.ErrInvalid: invalid} {
-			for name, calls := range all {
-				for i, call := range calls {
-					if err := call(c); !errors.Is(err, want) {
-						t.Errorf("%s: %s, call %d: %v, want %v", whose, name, i, err, want)
-					}
+	listed(reflect.TypeFor[worker.Call](), func(name string) bool { return ofCall[name] != nil })
+	listed(reflect.TypeFor[*worker.Worker](), func(name string) bool { return ofWorker[name] != nil })
+	for name, calls := range ofWorker {
+		for want, errs := range calls {
+			for i, err := range errs {
+				if !errors.Is(err, want) {
+					t.Errorf("Worker.%s, call %d: %v, want %v", name, i, err, want)
 				}
 			}
 		}
 	}
-	try(w.Client(client.ID()), "any worker")
-	e <- func(c *worker.Client) {
-		_ = c.SetAttrs(map[string]string{"name": "Ann"})
-		try(c, "its own worker")
-		if got := fmt.Sprint(c.Attrs(), c.Version(), c.UID()); got != "map[name:Ann] 1" {
-			t.Errorf("the worker knows %s", got)
+	for name, calls := range ofCall {
+		for want, list := range calls {
+			for i, call := range list {
+				does(func(c worker.Call) {
+					c.Bind("ghost")
+					c.Send(worker.Text("must not be heard"))
+					call(c)
+					c.MergeAttrs(map[string]string{"after": "it"})
+				}, "failed")
+				if err := <-failed; !errors.Is(err, want) {
+					t.Errorf("Call.%s, call %d: %v, want %v", name, i, err, want)
+				}
+			}
 		}
 	}
-	client.Send("go on")
-	client.Expect("done")
-	row := one(t, w, worker.Query{Fields: worker.FieldUID | worker.FieldGroups | worker.FieldAttrs})
+	does(func(c worker.Call) {
+		if got := fmt.Sprint(maps.Collect(c.Attrs()), c.Version(), c.UID()); got != "map[name:Ann] 1" {
+			t.Errorf("the worker knows %s", got)
+		}
+	}, "done")
+	row := one(t, w, worker.Everyone(), worker.FieldUID|worker.FieldGroups|worker.FieldAttrs)
 	if got := fmt.Sprint(row.UID, row.Groups, row.Attrs, row.Version); got != "[] map[name:Ann] 1" {
 		t.Errorf("the gateway knows %s", got)
 	}
-}
-
-// attrCalls are a key that is too long, and attributes that are too large or too many.
-func attrCalls(set func(*worker.Client, map[string]string) error, long string, much, many map[string]string) (all []func(*worker.Client) error) {
-	for _, attrs := range []map[string]string{{long: "v"}, much, many} {
-		all = append(all, func(c *worker.Client) error { return set(c, attrs) })
-	}
-	return all
 }
 
 // TestAttributesAreBounded goes over the bound of a client's attributes by merging, one way and the other: an error, and no effect at the worker or the gateway. What another worker has set
@@ -199,13 +248,21 @@ func TestAttributesAreBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := make(errands, 1)
-			w, say, hears := start(t, e)
-			does := func(f func(*worker.Client)) {
+			e, failed := make(errands, 1), make(chan error, 1)
+			h := e.handler()
+			h.Error = func(_ context.Context, c worker.Call, err error) {
+				failed <- err
+				c.Send(worker.Text("failed"))
+			}
+			w, say, hears := start(t, h)
+			does := func(f func(context.Context, worker.Call), answer string) {
 				t.Helper()
-				e <- f
+				e <- func(ctx context.Context, c worker.Call) error {
+					f(ctx, c)
+					return nil
+				}
 				say("go on")
-				hears("done")
+				hears(answer)
 			}
 			is := func(what string, attrs map[string]string, version uint32, keys string) {
 				t.Helper()
@@ -215,45 +272,49 @@ func TestAttributesAreBounded(t *testing.T) {
 			}
 			both := func(keys string) {
 				t.Helper()
-				row := one(t, w, worker.Query{Fields: worker.FieldAttrs})
+				row := one(t, w, worker.Everyone(), worker.FieldAttrs)
 				is("the gateway knows", row.Attrs, row.Version, keys)
-				does(func(c *worker.Client) { is("the worker knows", c.Attrs(), c.Version(), keys) })
+				does(func(_ context.Context, c worker.Call) {
+					is("the worker knows", maps.Collect(c.Attrs()), c.Version(), keys)
+				}, "done")
 			}
 			var id worker.ClientID
-			does(func(c *worker.Client) {
+			does(func(_ context.Context, c worker.Call) {
 				id = c.ID()
-				if err := c.SetAttrs(map[string]string{"a": mega(600)}); err != nil {
-					t.Error(err)
-				}
-				if err := c.MergeAttrs(map[string]string{"b": mega(600)}); !errors.Is(err, worker.ErrTooBig) {
-					t.Errorf("together too much: %v", err)
-				}
-				is("the worker knows", c.Attrs(), c.Version(), "1 1 true false false")
-			})
+				c.SetAttrs(map[string]string{"a": mega(600)})
+			}, "done")
 			both("1 1 true false false")
-			does(func(c *worker.Client) { // what is there makes room for what replaces it
-				err := errors.Join(c.SetAttrs(map[string]string{"b": mega(1000)}), c.MergeAttrs(map[string]string{"b": mega(500)}))
-				if err != nil {
-					t.Error(err)
-				}
-			})
+			does(func(_ context.Context, c worker.Call) {
+				c.MergeAttrs(map[string]string{"b": mega(600)})
+				is("the worker knows", maps.Collect(c.Attrs()), c.Version(), "1 1 true false false")
+			}, "failed")
+			if err := <-failed; !errors.Is(err, worker.ErrTooBig) {
+				t.Errorf("together too much: %v", err)
+			}
+			both("1 1 true false false")
+			does(func(_ context.Context, c worker.Call) { // what is there makes room for what replaces it
+				c.SetAttrs(map[string]string{"b": mega(1000)})
+				c.MergeAttrs(map[string]string{"b": mega(500)})
+			}, "done")
 			both("3 1 false true false")
-			if err := w.Client(id).MergeAttrs(map[string]string{"c": mega(600)}); err != nil {
+			if err := w.MergeAttrs(t.Context(), id, map[string]string{"c": mega(600)}); !errors.Is(err, worker.ErrRefused) {
 				t.Error("what only the gateway knows:", err)
 			}
 			both("3 1 false true false")
 
-			// A change of somebody else's that is still on its way to the worker when it makes its own.
-			does(func(c *worker.Client) {
-				if err := w.Client(id).MergeAttrs(map[string]string{"a": mega(400)}); err != nil {
+			// A change of somebody else's that the worker did not know of when it made its own.
+			does(func(ctx context.Context, c worker.Call) {
+				c.MergeAttrs(map[string]string{"c": mega(400)})
+				if err := w.MergeAttrs(ctx, id, map[string]string{"a": mega(400)}); err != nil {
 					t.Error(err)
 				}
-				_ = c.MergeAttrs(map[string]string{"c": mega(400)}) // may know of it or not
-			})
+			}, "done")
 			await(t, func() bool {
-				row := one(t, w, worker.Query{Fields: worker.FieldAttrs})
+				row := one(t, w, worker.Everyone(), worker.FieldAttrs)
 				same := false
-				does(func(c *worker.Client) { same = c.Version() == row.Version && maps.Equal(c.Attrs(), row.Attrs) })
+				does(func(_ context.Context, c worker.Call) {
+					same = c.Version() == row.Version && maps.Equal(maps.Collect(c.Attrs()), row.Attrs)
+				}, "done")
 				return same && row.Attrs["a"] != "" && row.Attrs["c"] == ""
 			})
 		})

@@ -1,88 +1,12 @@
 package worker
 
 import (
-	"context"
 	"encoding/binary"
-	"fmt"
 	"slices"
 	"strings"
 
 	"sluice/internal/link"
 )
-
-// Attr returns one attribute of the client's session.
-func (c *Client) Attr(key string) (value string, ok bool) {
-	if c.s == nil {
-		return "", false
-	}
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	for _, a := range c.s.known.attrs {
-		if a.Key == key {
-			return a.Value, true
-		}
-	}
-	return "", false
-}
-
-// Attrs returns a copy of the attributes of the client's session.
-func (c *Client) Attrs() map[string]string {
-	if c.s == nil {
-		return nil
-	}
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	return attrMap(c.s.known.attrs)
-}
-
-// Version is that of the attributes: it grows with each change, and is what CompareAndSet compares.
-func (c *Client) Version() uint32 {
-	if c.s == nil {
-		return 0
-	}
-	c.s.mu.Lock()
-	defer c.s.mu.Unlock()
-	return c.s.known.version
-}
-
-// SetAttrs replaces all attributes. Together they are at most 1 MiB: 16 bytes each, and the bytes of
-// key and value. More is ErrTooBig, and changes nothing.
-func (c *Client) SetAttrs(attrs map[string]string) error { return c.set(attrs, 0) }
-
-// MergeAttrs changes the attributes given and leaves the others; an empty value removes its
-// attribute. The bound is that of SetAttrs, for all that the client has then. It is checked by what
-// this worker knows. Should another worker set attributes of the client at the same moment, or is
-// the client one that this worker was not given, the gateway may refuse what is too much together:
-// it counts that (gateway.LoopStats.AttrsRefused), and nothing has changed. CompareAndSet tells.
-func (c *Client) MergeAttrs(attrs map[string]string) error { return c.set(attrs, link.FlagMerge) }
-
-// CompareAndSet replaces all attributes if their version is still the one given; else it returns ErrConflict, and the client's attributes are those that
-// stand at the gateway. It waits for the gateway, and in a handler overtakes what the call did before (see Deliver): after a SetAttrs of the same call it
-// finds a conflict. The bound is that of SetAttrs.
-func (c *Client) CompareAndSet(ctx context.Context, version uint32, attrs map[string]string) error {
-	list, err := attrList(attrs)
-	if err != nil {
-		return err
-	}
-	status, answer, err := c.ask(ctx, link.Set, link.FlagCompare, appendVersioned(nil, version, list))
-	if err != nil {
-		return err
-	}
-	switch status {
-	case link.OK:
-		return nil // the copy has been told in front of the answer
-	case link.Conflict:
-		r := link.Read(answer)
-		version, list := r.U32(), r.Attributes()
-		if !r.Bad() && c.s != nil {
-			c.s.concede(version, list)
-		}
-		return ErrConflict
-	case link.Gone:
-		return ErrGone
-	}
-	return fmt.Errorf("%w: %v", ErrRefused, status)
-}
 
 // appendVersioned appends a version and attributes, as a Set frame carries them.
 func appendVersioned(dst []byte, version uint32, list []link.Attribute) []byte {

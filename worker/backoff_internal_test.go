@@ -46,7 +46,7 @@ func TestWaitingForAGatewayIsNotLoggedEachTime(t *testing.T) {
 		w, err := New(Config{
 			Gateways: []string{"gateway:2300"}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 			Dial: func(context.Context, string) (net.Conn, error) { dials++; return nil, errors.New("refused") },
-		}, HandlerFunc(func(*Client, Message) {}))
+		}, Handler{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ import (
 // peer's share, which scans the acknowledgements and sends a ready batch, is in it.
 func BenchmarkEcho(b *testing.B) {
 	const clients = 16
-	round, stop := echoRounds(b, clients)
+	round, stop := rounds(b, clients, worker.Handler{Message: echo})
 	defer stop()
 	var before, after runtime.MemStats
 	var use0, use1 syscall.Rusage
@@ -39,17 +39,38 @@ func BenchmarkEcho(b *testing.B) {
 
 // A message that is handled in its batch, and its answer, cost no allocation. Not parallel: all allocations of the process are counted.
 func TestEchoAllocates(t *testing.T) {
-	round, stop := echoRounds(t, 16)
-	defer stop()
-	round()
-	if n := testing.AllocsPerRun(500, round); n > 0 { // of 16 messages; the average is rounded down
-		t.Errorf("%v allocations in a batch of 16 messages", n)
+	group := "room"
+	for name, f := range map[string]func(context.Context, worker.Call, worker.Message) error{
+		"an answer": echo,
+		"a publish": func(_ context.Context, c worker.Call, m worker.Message) error {
+			c.Publish(worker.Group(group).Except(c.ID()), m)
+			return nil
+		},
+		"what it knows": func(ctx context.Context, c worker.Call, m worker.Message) error {
+			if _, ok := c.Attr("name"); ok || c.UID() != "" || c.Version() != 0 || c.Request() != nil {
+				t.Error("it knows something")
+			}
+			c.Join(group)
+			return ctx.Err()
+		},
+	} {
+		round, stop := rounds(t, 16, worker.Handler{Message: f})
+		round()
+		if n := testing.AllocsPerRun(500, round); n > 0 { // of 16 messages; the average is rounded down
+			t.Errorf("%s: %v allocations in a batch of 16 messages", name, n)
+		}
+		stop()
 	}
 }
 
-// echoRounds starts a worker that echoes; round sends it a message of each client and waits until all are answered.
-func echoRounds(tb testing.TB, clients int) (round, stop func()) {
-	conn, stop := benchLink(tb, worker.HandlerFunc(func(c *worker.Client, m worker.Message) { _ = c.Send(m) }))
+func echo(_ context.Context, c worker.Call, m worker.Message) error {
+	c.Send(m)
+	return nil
+}
+
+// rounds starts a worker; round sends it a message of each client and waits until all are acknowledged.
+func rounds(tb testing.TB, clients int, h worker.Handler) (round, stop func()) {
+	conn, stop := benchLink(tb, h)
 	var batch []byte
 	for i := range clients {
 		batch = link.Append(batch, &link.Frame{Type: link.Attach, ID: uint32(i + 1), Slot: uint32(i), Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})

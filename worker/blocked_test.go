@@ -20,13 +20,13 @@ func TestManyBlock(t *testing.T) {
 	var logs lockedBuffer
 	never := make(chan struct{})
 	let := sync.OnceFunc(func() { close(never) })
-	g := workertest.NewConfig(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+	g := workertest.NewWithConfig(t, onMessage(func(c worker.Call, m worker.Message) {
 		if string(m.Data) == "block" {
 			<-never
 			return
 		}
-		_ = c.Send(m)
-	}), worker.Config{SlowAfter: 50 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&logs, nil))})
+		c.Send(m)
+	}), worker.Config{SlowHandlerThreshold: 50 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&logs, nil))})
 	t.Cleanup(let) // the worker does not end before its handlers
 	for range blockers {
 		g.Dial(workertest.Request{}).Send("block")

@@ -13,39 +13,48 @@ import (
 	"sluice/internal/valid"
 )
 
-// Config says what a worker is. Only Gateways is needed. No number may be negative.
+// Config configures a Worker. Only Gateways is required. A number of 0 means the default. A negative
+// number is refused, except for SlowHandlerThreshold.
 type Config struct {
-	// Gateways are the inner addresses of the gateways, host:port. Of two that lead to the same gateway one is used; of two gateways with the same id, too, which is an error in the log.
+	// Gateways are the worker addresses of the gateways (gateway.Config.Inner), host:port. Of two
+	// addresses that lead to the same gateway one is used.
 	Gateways []string
-	// Key is shared with the gateways.
+	// Key authenticates the worker to the gateways, which have the same key.
 	Key []byte
-	// Name is for logs, at most 200 bytes. Defaults to the host's name.
+	// Name is the worker's name in logs, at most 200 bytes. Defaults to the name of the host.
 	Name string
 	// Build is the version of the business code, for gateways that route by it, at most 200 bytes.
 	Build string
-	// Weight is the worker's share of new clients, against that of others, within 1…65535. Defaults to 100.
+	// Weight is the worker's share of new clients relative to other workers, within 1 and 65535.
+	// Defaults to 100.
 	Weight int
-	// Window bounds what a gateway's loop may have sent without an acknowledgement, in bytes, within 64 KiB…256 MiB. Defaults to 4 MiB. Beside it goes one message that is larger than half
-	// of it, of 16 MiB at most. Handlers that have not returned for 2 s may hold up to four times as much of each kind besides.
+	// Window bounds what an event loop of a gateway may have sent to the worker without an
+	// acknowledgement, in bytes, within 64 KiB and 256 MiB. One message that is larger than half of it
+	// is allowed besides, and four times as much of each kind that handlers have held for more than
+	// 2 s. Defaults to 4 MiB.
 	Window int
-	// SlowAfter is how long a handler may take before the watchdog logs its stack. Defaults to 5 s.
-	SlowAfter time.Duration
-	// QueryTimeout bounds a question whose context has no deadline. Defaults to 5 s.
+	// MaxDeliveries is how often an event whose handler returns Retry is delivered, within 1 and 255.
+	// Defaults to 5.
+	MaxDeliveries int
+	// SlowHandlerThreshold is how long a handler may run before its stack is logged. Negative turns that off.
+	// Defaults to 5 s.
+	SlowHandlerThreshold time.Duration
+	// QueryTimeout bounds the wait for an answer of a gateway where the context has no deadline.
+	// Defaults to 5 s.
 	QueryTimeout time.Duration
-	// DrainTimeout bounds how long Run goes on, after its context has ended, with what the worker was given. Defaults to 10 s. A handler that has not
-	// returned when it has passed and the links have ended, which takes up to a second, has one second more: then Run returns without it, with ErrStuck.
+	// DrainTimeout bounds how long Run goes on after its context has ended. Then the contexts of
+	// handlers are done. A handler that has not returned a second later is left behind: Run returns
+	// ErrStuck. Defaults to 10 s.
 	DrainTimeout time.Duration
-	// Dial connects to a gateway. Defaults to TCP, whose connections the worker then reads in a way that costs it less under load.
+	// Dial connects to a gateway. Defaults to TCP, whose connections the worker then reads in a way
+	// that costs less under load.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
-	// Logger defaults to slog.Default(). Its handler is called by the goroutines that read links and
-	// must not block: a link serves no client while it waits. The handlers of log/slog do block when
-	// what they write to is a full pipe, and the process dies of SIGPIPE when standard error has no
-	// reader. The worker puts no queue of its own between, since only the program knows when to
-	// flush one.
+	// Logger is the log. It is called by goroutines that read links, and must not block. Defaults to
+	// slog.Default(), whose handler does block when standard error is a pipe that nobody reads.
 	Logger *slog.Logger
 }
 
-// ConfigError is what New returns for a Config that cannot be, whatever the machine.
+// ConfigError is returned by New for a Config that is invalid.
 type ConfigError struct {
 	Field string // of Config
 	Err   error  // what is wrong with it
@@ -54,7 +63,7 @@ type ConfigError struct {
 // Error names the field and says what is wrong.
 func (e *ConfigError) Error() string { return "worker: Config." + e.Field + ": " + e.Err.Error() }
 
-// Unwrap is Err.
+// Unwrap returns Err.
 func (e *ConfigError) Unwrap() error { return e.Err }
 
 const (
@@ -66,7 +75,7 @@ func (c *Config) setDefaults() error {
 	invalid := func(field, format string, args ...any) error {
 		return &ConfigError{field, fmt.Errorf(format, args...)}
 	}
-	if field, err := valid.Numbers(c); err != nil {
+	if field, err := valid.Numbers(c, "SlowHandlerThreshold"); err != nil {
 		return &ConfigError{field, err}
 	}
 	if len(c.Gateways) == 0 {
@@ -87,14 +96,18 @@ func (c *Config) setDefaults() error {
 	}
 	c.Weight = cmp.Or(c.Weight, 100)
 	c.Window = cmp.Or(c.Window, 4<<20)
-	c.SlowAfter = cmp.Or(c.SlowAfter, 5*time.Second)
+	c.MaxDeliveries = cmp.Or(c.MaxDeliveries, 5)
+	c.SlowHandlerThreshold = cmp.Or(c.SlowHandlerThreshold, 5*time.Second)
 	c.QueryTimeout = cmp.Or(c.QueryTimeout, 5*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 10*time.Second)
 	if c.Weight > 0xFFFF {
-		return invalid("Weight", "%d is not within 1…65535", c.Weight)
+		return invalid("Weight", "%d: must be within 1 and 65535", c.Weight)
+	}
+	if c.MaxDeliveries > 255 {
+		return invalid("MaxDeliveries", "%d: must be within 1 and 255", c.MaxDeliveries)
 	}
 	if c.Window < minWindow || c.Window > maxWindow {
-		return invalid("Window", "%d is not within %d…%d", c.Window, minWindow, maxWindow)
+		return invalid("Window", "%d: must be within %d and %d", c.Window, minWindow, maxWindow)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

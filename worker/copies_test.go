@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -20,85 +21,114 @@ import (
 // fiddler changes its clients' uid and attributes in every way there is, as chance has it. Each worker of the test is one.
 type fiddler struct {
 	mu   sync.Mutex
-	kept []*worker.Client // from calls that are over, some of links that are down
+	kept []worker.ClientID // of calls that are over
 }
 
-func (f *fiddler) OnMessage(c *worker.Client, m worker.Message) {
+func (f *fiddler) message(ctx context.Context, c worker.Call, m worker.Message) error {
 	if string(m.Data) == "compare" {
-		_ = c.Send(worker.Text(difference(c)))
-		return
+		c.Send(worker.Text(difference(ctx, c)))
+		return nil
 	}
 	f.mu.Lock()
-	f.kept = append(f.kept, c)
+	f.kept = append(f.kept, c.ID())
 	if len(f.kept) > 8 {
 		f.kept = f.kept[len(f.kept)-8:]
 	}
 	f.mu.Unlock()
 	for range 1 + rand.IntN(4) {
-		fiddle(c)
+		fiddle(ctx, c)
 	}
-	if rand.IntN(6) == 0 {
+	switch rand.IntN(6) {
+	case 0:
 		panic("on purpose")
+	case 1:
+		return errors.New("on purpose")
 	}
-	_ = c.Send(worker.Text("done"))
+	c.Send(worker.Text("done"))
+	return nil
 }
 
-// fiddle changes something.
-func fiddle(c *worker.Client) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+// fiddle changes something, as part of the call or beside it.
+func fiddle(ctx context.Context, c worker.Call) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	value := fmt.Sprint(rand.IntN(1000))
-	switch rand.IntN(8) {
+	switch rand.IntN(9) {
 	case 0:
-		_ = c.Bind("u" + value)
+		c.Bind("u" + value)
 	case 1:
-		_ = c.BindOnly("only" + c.ID().String())
+		c.BindExclusive("only" + c.ID().String())
 	case 2:
-		_ = c.Unbind()
+		c.Unbind()
 	case 3:
-		_ = c.SetAttrs(map[string]string{"a": value})
+		c.SetAttrs(map[string]string{"a": value})
 	case 4:
-		_ = c.MergeAttrs(map[string]string{"b": value, "a": ""})
+		c.MergeAttrs(map[string]string{"b": value, "a": ""})
 	case 5, 6: // as one does who reads, changes and writes
 		for range 3 {
-			attrs := c.Attrs()
-			if attrs == nil {
-				attrs = map[string]string{}
-			}
+			attrs := maps.Collect(c.Attrs())
 			attrs["c"] = value
-			if c.CompareAndSet(ctx, c.Version(), attrs) == nil {
+			if c.Worker().CompareAndSet(ctx, c.ID(), c.Version(), attrs) == nil {
 				break
 			}
 		}
 	case 7:
-		_ = c.Flush()
+		_ = c.Flush(ctx)
+	case 8:
+		meddle(ctx, c.Worker(), c.ID())
+	}
+}
+
+// meddle changes something of a client from beside its calls.
+func meddle(ctx context.Context, w *worker.Worker, id worker.ClientID) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	value := fmt.Sprint(rand.IntN(1000))
+	switch rand.IntN(6) {
+	case 0:
+		_ = w.Bind(ctx, id, "u"+value)
+	case 1:
+		_ = w.BindExclusive(ctx, id, "only"+id.String())
+	case 2:
+		_ = w.Unbind(ctx, id)
+	case 3:
+		_ = w.SetAttrs(ctx, id, map[string]string{"a": value})
+	case 4:
+		_ = w.MergeAttrs(ctx, id, map[string]string{"b": value, "a": ""})
+	case 5:
+		for info, err := range w.Select(ctx, worker.Client(id), worker.FieldAttrs) {
+			if err == nil {
+				info.Attrs["c"] = value
+				_ = w.CompareAndSet(ctx, id, info.Version, info.Attrs)
+			}
+		}
 	}
 }
 
 // difference is what the worker's copy of a client says that the gateway does not; empty: nothing.
-func difference(c *worker.Client) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+func difference(ctx context.Context, c worker.Call) string {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	for row, err := range c.Select(ctx, worker.Query{Clients: []worker.ClientID{c.ID()}, Fields: worker.FieldUID | worker.FieldAttrs}) {
+	for row, err := range c.Worker().Select(ctx, worker.Client(c.ID()), worker.FieldUID|worker.FieldAttrs) {
 		if err != nil {
 			return err.Error()
 		}
-		if row.UID != c.UID() || row.Version != c.Version() || !maps.Equal(row.Attrs, c.Attrs()) {
-			return fmt.Sprintf("the copy is %q, %d %v; at the gateway stands %q, %d %v", c.UID(), c.Version(), c.Attrs(), row.UID, row.Version, row.Attrs)
+		if mine := maps.Collect(c.Attrs()); row.UID != c.UID() || row.Version != c.Version() || !maps.Equal(row.Attrs, mine) {
+			return fmt.Sprintf("the copy is %q, %d %v; at the gateway stands %q, %d %v", c.UID(), c.Version(), mine, row.UID, row.Version, row.Attrs)
 		}
 		return "equal"
 	}
 	return "gone"
 }
 
-// keptOne is a client of an earlier call, nil when there is none.
-func (f *fiddler) keptOne() *worker.Client {
+// keptOne is a client of an earlier call, if there is one.
+func (f *fiddler) keptOne() (id worker.ClientID, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.kept) == 0 {
-		return nil
+		return id, false
 	}
-	return f.kept[rand.IntN(len(f.kept))]
+	return f.kept[rand.IntN(len(f.kept))], true
 }
 
 // breaker is the network of a worker, which breaks.
@@ -125,7 +155,7 @@ func (b *breaker) cut() {
 	_ = b.conns[len(b.conns)-1-rand.IntN(min(2, len(b.conns)))].Close()
 }
 
-// Whoever changes a client's uid and attributes, from which worker, in a call, beside one or by a Client kept from another time, in calls that fail, and with links that break:
+// Whoever changes a client's uid and attributes, from which worker, in a call or beside one, in calls that fail, and with links that break:
 // when all is quiet each worker's copy is what stands at the gateway.
 func TestCopiesEndEqual(t *testing.T) {
 	t.Parallel()
@@ -136,7 +166,7 @@ func TestCopiesEndEqual(t *testing.T) {
 		var workers [3]*worker.Worker
 		for i := range workers {
 			fiddlers[i], breakers[i] = &fiddler{}, &breaker{}
-			workers[i] = run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: breakers[i].dial}, fiddlers[i])
+			workers[i] = run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: breakers[i].dial}, worker.Handler{Message: fiddlers[i].message})
 			<-workers[i].Ready()
 		}
 		var people [6]*line
@@ -150,9 +180,9 @@ func TestCopiesEndEqual(t *testing.T) {
 				}
 			}
 			for i, f := range fiddlers {
-				if c := f.keptOne(); c != nil {
-					fiddle(c) // beside whatever call runs
-					fiddle(workers[rand.IntN(len(workers))].Client(c.ID()))
+				if id, ok := f.keptOne(); ok { // beside whatever call runs
+					meddle(t.Context(), workers[i], id)
+					meddle(t.Context(), workers[rand.IntN(len(workers))], id)
 				}
 				if rand.IntN(20) == 0 {
 					breakers[i].cut()

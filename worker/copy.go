@@ -1,8 +1,6 @@
 package worker
 
 import (
-	"encoding/binary"
-
 	"sluice/internal/link"
 )
 
@@ -53,88 +51,19 @@ func (s *session) remember() {
 	}
 }
 
-// endUnit ends the unit of a call. Called with mu.
-func (s *session) endUnit(ok bool) {
-	if u := s.undo; u != nil {
-		if s.undo = nil; !ok {
-			s.known = *u
-		}
+// endUnit ends the unit of a call, whose effects stand from now on. Called with mu.
+func (s *session) endUnit() {
+	if s.failed.Load() != nil { // by a goroutine that the handler has left behind, as it returned
+		s.failed.Store(nil)
 	}
-	s.unit = nil
+	s.undo, s.unit = nil, nil
 }
 
-// setUID binds the client to a uid, or takes it away.
-func (c *Client) setUID(t link.Type, flags uint8, uid string) error {
-	if c.s == nil {
-		return c.command(t, flags, append(make([]byte, 4), uid...))
-	}
-	s := c.s
-	s.setting.Lock()
-	defer s.setting.Unlock()
-	s.mu.Lock()
-	version := s.known.uidVersion
-	s.mu.Unlock()
-	return c.change(t, flags, append(binary.BigEndian.AppendUint32(nil, version), uid...), func(k *known) {
-		k.uid = uid
-		k.uidVersion++
-	})
-}
-
-// set changes the client's attributes.
-func (c *Client) set(attrs map[string]string, flags uint8) error {
-	list, err := attrList(attrs)
-	if err != nil {
-		return err
-	}
-	if c.s == nil {
-		return c.command(link.Set, flags, appendVersioned(nil, 0, list))
-	}
-	s := c.s
-	s.setting.Lock()
-	defer s.setting.Unlock()
-	merge := flags&link.FlagMerge != 0
-	s.mu.Lock()
-	version := s.known.version
-	next := merged(s.known.attrs, list, merge)
-	s.mu.Unlock()
-	if link.AttributesSize(next) > link.MaxAttributes {
-		return ErrTooBig
-	}
-	return c.change(link.Set, flags, appendVersioned(nil, version, list), func(k *known) {
-		if k.version != version { // somebody else's change has come meanwhile; the gateway will say what stands
-			next = merged(k.attrs, list, merge)
-		}
-		k.attrs = next
-		k.version++
-	})
-}
-
-// change sends a command that changes what the session has a copy of, down its own link, and makes the change in the copy. Called with setting. When that link has ended the
-// client has another session, here or elsewhere, which the gateway tells.
-func (c *Client) change(t link.Type, flags uint8, payload []byte, apply func(*known)) error {
-	s := c.s
-	var f link.Frame
-	c.address(&f, t, flags|link.FlagOwn)
-	s.mu.Lock()
-	if u := s.unit; u != nil {
-		defer s.mu.Unlock()
-		if err := u.add(&f, nil, payload); err != nil {
-			return err
-		}
-		s.remember()
-		apply(&s.known)
-		return nil
-	}
-	s.mu.Unlock()
-	if s.link.plain(&f, nil, payload) != nil {
-		if err := c.command(t, flags, payload); err != nil {
-			return err
-		}
-	}
+// attrs are the attributes that the worker knows. They are never changed in place.
+func (s *session) attrs() []link.Attribute {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	apply(&s.known) // it stands, also when a call has begun meanwhile that fails
-	return nil
+	return s.known.attrs
 }
 
 // concede takes over the attributes that a comparison has found at the gateway. Changes that the running call has made and not sent would keep them out, and the next comparison

@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -163,7 +165,7 @@ func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
 		l.answered(f)
 		return true, nil
 	case link.Ping:
-		return true, l.plain(&link.Frame{Type: link.Pong, ID: f.ID}, nil, nil)
+		return true, l.plain(context.Background(), &link.Frame{Type: link.Pong, ID: f.ID}, nil, nil)
 	case link.Pong:
 		l.ponged(f.ID)
 		return true, nil
@@ -219,7 +221,7 @@ func (l *gwLink) attach(f *link.Frame) (bool, error) {
 	s.succeed()
 	d.sessions[f.Slot] = s
 	l.clients.Add(1)
-	if l.w.onConnect == nil || !f.Has(link.FlagNew) {
+	if l.w.handler.Connect == nil || !f.Has(link.FlagNew) {
 		d.batch.begin(f.ID)
 		d.batch.done(f.ID)
 		if f.Has(link.FlagNew) {
@@ -272,7 +274,6 @@ func (l *gwLink) dispatch(s *session, it *item) (still bool) {
 	s.ranIn = d.batches + 1
 	s.beginUnit(&d.batch, it)
 	s.mu.Unlock()
-
 	return l.lend(s, it)
 }
 
@@ -289,9 +290,9 @@ func (l *gwLink) lend(s *session, it *item) (still bool) {
 			l.replace(s, it, call)
 		}
 	}()
-	ok := s.call(it)
+	s.call(it)
 	returned = true
-	if l.finish(s, it, call, ok) {
+	if l.finish(s, it, call) {
 		return true
 	}
 	s.runElsewhere(goroutine)
@@ -299,30 +300,33 @@ func (l *gwLink) lend(s *session, it *item) (still bool) {
 }
 
 // finish ends the call with the number given. It reports false when the leadership was lost meanwhile: what has queued for the session is the caller's then.
-func (l *gwLink) finish(s *session, it *item, call uint64, ok bool) (still bool) {
+func (l *gwLink) finish(s *session, it *item, call uint64) (still bool) {
 	d := &l.leader
 	if !d.call.CompareAndSwap(call, call+1) {
 		d.handing.Lock()
 		//lint:ignore SA2001 waits until the one who took over has done so
 		d.handing.Unlock()
-		s.settle(it, ok)
+		s.settle(it)
 		return false
 	}
 	d.running = nil
 	s.mu.Lock()
-	s.endUnit(ok)
-	if !ok {
-		s.fail(&d.batch, it)
+	s.endUnit()
+	switch {
+	case it.end == retried:
+		it.data = bytes.Clone(it.data) // it was a view of what was read
+		s.requeue(it)
+	case it.isLast():
+		d.batch.done(it.seq)
+		d.left++
+	default:
+		d.batch.done(it.seq)
+		if it.end == done && it.kind == itemMessage {
+			d.handled++
+		}
 	}
-	d.batch.done(it.seq)
 	if it.kind == itemConnect {
 		d.batch.seal()
-	}
-	switch {
-	case it.isLast():
-		d.left++
-	case ok && it.kind == itemMessage:
-		d.handled++
 	}
 	s.busy = len(s.queue) > 0
 	more := s.busy
@@ -357,7 +361,7 @@ func (l *gwLink) commit() {
 func (l *gwLink) pushBatch() {
 	l.mu.Lock()
 	if len(l.leader.batch.buf) > 0 {
-		l.room()
+		_ = l.room(context.Background())
 	}
 	l.mu.Unlock()
 	l.takeBatch()

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -28,11 +29,11 @@ func TestBlockedHandler(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	let := sync.OnceFunc(func() { close(release) })
-	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+	g := workertest.New(t, onMessage(func(c worker.Call, m worker.Message) {
 		if string(m.Data) == "block" {
 			<-release
 		}
-		_ = c.Send(m)
+		c.Send(m)
 	}))
 	t.Cleanup(let) // the worker does not end before its handler
 	stuck, free := g.Dial(workertest.Request{}), g.Dial(workertest.Request{})
@@ -42,7 +43,7 @@ func TestBlockedHandler(t *testing.T) {
 		free.Send(fmt.Sprint(i))
 		free.Expect(fmt.Sprint(i))
 	}
-	if n := stuck.Heard(); n != 0 {
+	if n := stuck.Pending(); n != 0 {
 		t.Errorf("%d messages were handled beside the one that blocks", n)
 	}
 	let()
@@ -50,7 +51,7 @@ func TestBlockedHandler(t *testing.T) {
 	for i := range 100 {
 		stuck.Expect(fmt.Sprint(i))
 	}
-	if n := g.Worker().Stats().Takeovers; n == 0 {
+	if n := g.Worker().Stats().LeaderHandoffs; n == 0 {
 		t.Error("no takeover was counted")
 	}
 }
@@ -59,13 +60,13 @@ func TestBlockedHandler(t *testing.T) {
 func TestManyBlockingHandlers(t *testing.T) {
 	t.Parallel()
 	var running, most atomic.Int32
-	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+	g := workertest.New(t, onMessage(func(c worker.Call, m worker.Message) {
 		n := running.Add(1)
 		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
 		}
 		time.Sleep(5 * time.Millisecond) // what is tested: a handler that waits for something
 		running.Add(-1)
-		_ = c.Send(m)
+		c.Send(m)
 	}))
 	clients := make([]*workertest.Client, 100)
 	for i := range clients {
@@ -93,12 +94,12 @@ func TestThousandHandlersAtOnce(t *testing.T) {
 	var running atomic.Int32
 	all := make(chan struct{})
 	let := sync.OnceFunc(func() { close(all) })
-	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+	g := workertest.New(t, onMessage(func(c worker.Call, m worker.Message) {
 		if running.Add(1) == clients {
 			let()
 		}
 		<-all
-		_ = c.Send(m)
+		c.Send(m)
 	}))
 	t.Cleanup(let) // the worker does not end before its handlers
 	list := make([]*workertest.Client, clients)
@@ -111,7 +112,7 @@ func TestThousandHandlersAtOnce(t *testing.T) {
 	for _, c := range list {
 		c.Expect("x")
 	}
-	if n := g.Worker().Stats().Takeovers; n > clients/10 { // each takes a tick of the watch
+	if n := g.Worker().Stats().LeaderHandoffs; n > clients/10 { // each takes a tick of the watch
 		t.Errorf("%d of %d calls held the link up before they were found to block", n, clients)
 	}
 }
@@ -121,7 +122,7 @@ func TestOrderUnderTakeovers(t *testing.T) {
 	t.Parallel()
 	var overlaps atomic.Int32
 	var busy sync.Map
-	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+	g := workertest.New(t, onMessage(func(c worker.Call, m worker.Message) {
 		if _, already := busy.LoadOrStore(c.ID(), true); already {
 			overlaps.Add(1)
 		}
@@ -129,13 +130,13 @@ func TestOrderUnderTakeovers(t *testing.T) {
 		case 0:
 			time.Sleep(4 * time.Millisecond) // long enough to be taken over
 		case 1:
-			if _, err := c.Count(context.Background()); err != nil {
+			if _, err := c.Worker().Count(context.Background(), worker.Everyone()); err != nil {
 				t.Error(err)
 			}
 		case 2:
-			_, _ = c.After(0, func(c *worker.Client) { _ = c.Client(c.ID()) })
+			c.After(0, func(context.Context, worker.Call) error { return nil })
 		}
-		_ = c.Send(m)
+		c.Send(m)
 		busy.Delete(c.ID())
 	}))
 	const clients, messages = 20, 300
@@ -160,97 +161,133 @@ func TestOrderUnderTakeovers(t *testing.T) {
 	}
 }
 
-// What a timer does comes after what the handler that set it did, and a client that goes takes its timers with it.
+// What a timer does comes after what the handler that set it did, and a client that goes takes its timers with it. A call that fails takes its timers back, and a timer that fails what it did.
 func TestTimers(t *testing.T) {
 	t.Parallel()
-	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+	mustNotCome := func(_ context.Context, c worker.Call) error { c.Send(worker.Text("must not come")); return nil }
+	h := onMessage(func(c worker.Call, m worker.Message) {
 		switch string(m.Data) {
 		case "now":
-			_, _ = c.After(0, func(c *worker.Client) { _ = c.Send(worker.Text("timer")) })
-			_ = c.Send(worker.Text("handler"))
+			c.After(0, func(_ context.Context, c worker.Call) error { c.Send(worker.Text("timer")); return nil })
+			c.Send(worker.Text("handler"))
 		case "login within":
-			_, _ = c.After(20*time.Millisecond, func(c *worker.Client) {
+			c.After(20*time.Millisecond, func(_ context.Context, c worker.Call) error {
 				if c.UID() == "" {
-					_ = c.CloseWith(worker.Text("too late"))
+					c.Send(worker.Text("too late"))
+					c.Close()
 				}
+				return nil
 			})
 		case "stopped":
-			timer, _ := c.After(0, func(c *worker.Client) { _ = c.Send(worker.Text("must not come")) })
+			timer := c.After(0, mustNotCome)
 			timer.Stop()
-			_ = c.Send(worker.Text("stopped"))
+			c.Send(worker.Text("stopped"))
+		case "fails":
+			c.After(0, mustNotCome)
+			panic("on purpose")
+		case "timer that fails":
+			c.After(0, func(_ context.Context, c worker.Call) error {
+				c.Bind("ghost")
+				c.Send(worker.Text("must not come"))
+				return errors.New("on purpose")
+			})
+		case "timer that is impossible":
+			c.After(0, func(ctx context.Context, c worker.Call) error {
+				c.Send(worker.Text("must not come"))
+				c.Join("")
+				return nil
+			})
 		}
-	}))
+	})
+	h.Error = func(_ context.Context, c worker.Call, err error) { c.Send(worker.Text(c.UID() + "failed")) }
+	g := workertest.NewWithConfig(t, h, worker.Config{Logger: slog.New(slog.DiscardHandler)})
 	a := g.Dial(workertest.Request{})
 	for range 50 {
 		a.Send("now")
 		a.Expect("handler")
 		a.Expect("timer")
 	}
+	for _, fails := range []string{"fails", "timer that fails", "timer that is impossible"} {
+		a.Send(fails)
+		a.Expect("failed")
+	}
+	a.Send("stopped")
+	a.Expect("stopped")
 	a.Send("login within")
 	a.Expect("too late")
+	a.ExpectClosed(worker.ReasonKicked)
 	b := g.Dial(workertest.Request{})
 	b.Send("login within")
 	b.Drop()
 }
 
-// The timers of a client are bounded, those that are due and wait for a handler to return among them.
+// The timers of a client are bounded, those that are due and wait for a handler to return among them: one too many makes the call fail.
 func TestTimersAreBounded(t *testing.T) {
 	t.Parallel()
 	var ran atomic.Int32
-	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+	failed := make(chan error, 1)
+	h := onMessage(func(c worker.Call, m worker.Message) {
 		for i := range worker.MaxTimers {
 			d := time.Duration(0)
 			if i%2 == 0 {
 				d = time.Hour
 			}
-			if _, err := c.After(d, func(*worker.Client) { ran.Add(1) }); err != nil {
-				t.Errorf("timer %d: %v", i, err)
-			}
+			c.After(d, func(context.Context, worker.Call) error { ran.Add(1); return nil })
 		}
-		if timer, err := c.After(0, func(*worker.Client) { t.Error("one too many ran") }); err != worker.ErrTooMany {
-			t.Errorf("one too many: %v", err)
-		} else {
-			timer.Stop()
+		if string(m.Data) == "one too many" {
+			c.After(0, func(context.Context, worker.Call) error { t.Error("one too many ran"); return nil }).Stop()
 		}
-		_ = c.Send(worker.Text("set"))
-	}))
-	a := g.Dial(workertest.Request{})
-	a.Send("go on")
-	a.Expect("set")
-	await(t, func() bool { return ran.Load() == worker.MaxTimers/2 })
-	if _, err := g.Worker().Client(a.ID()).After(0, func(*worker.Client) {}); err != worker.ErrGone {
-		t.Errorf("for a client by its id: %v", err)
+		c.Send(worker.Text("set"))
+	})
+	h.Error = func(_ context.Context, c worker.Call, err error) {
+		failed <- err
+		c.Send(worker.Text("failed"))
 	}
+	g := workertest.NewWithConfig(t, h, worker.Config{Logger: slog.New(slog.DiscardHandler)})
+	a := g.Dial(workertest.Request{})
+	tooMany := func() {
+		t.Helper()
+		if err := <-failed; !errors.Is(err, worker.ErrTooMany) {
+			t.Errorf("one too many: %v", err)
+		}
+	}
+	a.Send("one too many")
+	a.Expect("failed")
+	tooMany()
+	await(t, func() bool { // those of the call that has failed make room, those that were due when their turn has come
+		a.Send("as many as may be")
+		set := string(a.Next().Data) == "set"
+		if !set {
+			tooMany()
+		}
+		return set
+	})
+	await(t, func() bool { return ran.Load() == worker.MaxTimers/2 })
 }
 
 // What is stopped makes room when it had time to go, and counts until its turn when it was due; what has run makes room.
 func TestTimersMakeRoom(t *testing.T) {
 	t.Parallel()
-	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+	g := workertest.New(t, onMessage(func(c worker.Call, m worker.Message) {
 		var timers []*worker.Timer
 		for range worker.MaxTimers {
-			timer, err := c.After(time.Hour, func(*worker.Client) {})
-			if err != nil {
-				t.Error(err)
-			}
-			timers = append(timers, timer)
+			timers = append(timers, c.After(time.Hour, func(context.Context, worker.Call) error { return nil }))
 		}
 		for _, timer := range timers {
 			timer.Stop()
 			timer.Stop()
 		}
-		var chain func(*worker.Client)
+		var chain func(context.Context, worker.Call) error
 		left := 2 * worker.MaxTimers
-		chain = func(c *worker.Client) {
+		chain = func(_ context.Context, c worker.Call) error {
 			if left--; left == 0 {
-				_ = c.Send(worker.Text("done"))
-			} else if _, err := c.After(0, chain); err != nil {
-				t.Errorf("%d left: %v", left, err)
+				c.Send(worker.Text("done"))
+			} else {
+				c.After(0, chain)
 			}
+			return nil
 		}
-		if _, err := c.After(0, chain); err != nil {
-			t.Error(err)
-		}
+		c.After(0, chain)
 	}))
 	a := g.Dial(workertest.Request{})
 	a.Send("go on")
@@ -263,12 +300,12 @@ func TestWatchdog(t *testing.T) {
 	var logs lockedBuffer
 	release := make(chan struct{})
 	let := sync.OnceFunc(func() { close(release) })
-	g := workertest.NewConfig(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) { slowBusiness(release) }), worker.Config{
-		SlowAfter: 10 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&logs, nil)),
+	g := workertest.NewWithConfig(t, onMessage(func(c worker.Call, m worker.Message) { slowBusiness(release) }), worker.Config{
+		SlowHandlerThreshold: 10 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&logs, nil)),
 	})
 	t.Cleanup(let) // the worker does not end before its handler
 	g.Dial(workertest.Request{}).Send("x")
-	for deadline := time.Now().Add(workertest.Patience); !strings.Contains(logs.String(), "slowBusiness"); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(workertest.Timeout); !strings.Contains(logs.String(), "slowBusiness"); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the watchdog did not name the function:\n%s", logs.String())
 		}
@@ -298,17 +335,25 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// A client may be used from other goroutines, while its handler runs and afterwards.
+// A call may be used from goroutines of its handler until that returns, a worker from any at any time.
 func TestOtherGoroutines(t *testing.T) {
 	t.Parallel()
-	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
-		var all sync.WaitGroup
+	var all sync.WaitGroup
+	t.Cleanup(all.Wait)
+	g := workertest.New(t, onMessage(func(c worker.Call, m worker.Message) {
+		var mine sync.WaitGroup
 		for range 8 {
-			all.Go(func() { _ = c.Send(worker.Text("x")) })
+			if string(m.Data) == "wait" {
+				mine.Go(func() { c.Send(worker.Text("x")) })
+				continue
+			}
+			all.Go(func() {
+				if err := c.Worker().Publish(t.Context(), worker.Client(c.ID()), worker.Text("x")); err != nil {
+					t.Error(err)
+				}
+			})
 		}
-		if string(m.Data) == "wait" {
-			all.Wait()
-		}
+		mine.Wait()
 	}))
 	c := g.Dial(workertest.Request{})
 	for i := range 40 {
@@ -319,43 +364,60 @@ func TestOtherGoroutines(t *testing.T) {
 	}
 }
 
-// What one call does has a bound, and a call that fails has no effect.
+// What one call does has a bound: a call that does more fails, and has no effect. One effect alone may be larger.
 func TestUnitBound(t *testing.T) {
 	t.Parallel()
-	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
-		big := worker.Bytes(make([]byte, 1<<20))
-		n := 0
-		for c.Send(big) == nil {
-			n++
+	failed := make(chan error, 1)
+	h := onMessage(func(c worker.Call, m worker.Message) {
+		var n, size int
+		if _, err := fmt.Sscanf(string(m.Data), "%d of %d", &n, &size); err != nil {
+			t.Error(err)
 		}
-		_ = c.Send(worker.Text(fmt.Sprint(n)))
-	}))
-	c := g.Dial(workertest.Request{})
-	c.Send("x")
-	for range 3 {
-		c.Next()
+		for range n {
+			c.Send(worker.Bytes(make([]byte, size<<20)))
+		}
+	})
+	h.Error = func(_ context.Context, c worker.Call, err error) {
+		failed <- err
+		c.Send(worker.Text("failed"))
 	}
-	c.Expect("3")
+	g := workertest.NewWithConfig(t, h, worker.Config{Logger: slog.New(slog.DiscardHandler)})
+	c := g.Dial(workertest.Request{})
+	for text, good := range map[string]int{"3 of 1": 3, "5 of 1": 0, "1 of 16": 1, "2 of 4": 0, "1 of 17": 0} {
+		c.Send(text)
+		for range good {
+			if m := c.Next(); len(m.Data) < 1<<20 {
+				t.Errorf("%s: %q", text, m.Data)
+			}
+		}
+		if good > 0 {
+			continue
+		}
+		c.Expect("failed")
+		want := worker.ErrUnitTooLarge
+		if text == "1 of 17" {
+			want = worker.ErrTooBig
+		}
+		if err := <-failed; !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", text, err, want)
+		}
+	}
 }
 
 // What a handler changes at another client of the same worker, that client's handler sees.
 func TestOtherClientChanged(t *testing.T) {
 	t.Parallel()
-	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+	g := workertest.New(t, worker.Handler{Message: func(ctx context.Context, c worker.Call, m worker.Message) error {
 		if id, err := worker.ParseClientID(string(m.Data)); err == nil {
-			other := c.Client(id)
-			if err := other.MergeAttrs(map[string]string{"k": "v"}); err != nil {
-				t.Error(err)
-			}
-			if err := other.Bind("u"); err != nil {
-				t.Error(err)
-			}
-			_ = other.Send(worker.Text("changed"))
-			return
+			w := c.Worker()
+			return errors.Join(
+				w.MergeAttrs(ctx, id, map[string]string{"k": "v"}), w.Bind(ctx, id, "u"), w.Publish(ctx, worker.Client(id), worker.Text("changed")),
+			)
 		}
 		v, _ := c.Attr("k")
-		_ = c.Send(worker.Text(c.UID() + v))
-	}))
+		c.Send(worker.Text(c.UID() + v))
+		return nil
+	}})
 	a, b := g.Dial(workertest.Request{}), g.Dial(workertest.Request{})
 	a.Send(b.ID().String())
 	b.Expect("changed")

@@ -2,22 +2,23 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
-	"testing"
+	"log/slog"
 
 	"sluice/worker"
-	"sluice/worker/workertest"
 )
 
-// A worker of one function: whatever a client says goes to everybody.
+// A worker of one function: whatever a client says goes to everyone.
 func Example() {
-	w, err := worker.New(worker.Config{Gateways: []string{"127.0.0.1:2300"}},
-		worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
-			if err := c.Broadcast(m); err != nil {
-				log.Print(err)
-			}
-		}))
+	h := worker.Handler{
+		Message: func(_ context.Context, c worker.Call, m worker.Message) error {
+			c.Publish(worker.Everyone(), m)
+			return nil
+		},
+	}
+	w, err := worker.New(worker.Config{Gateways: []string{"127.0.0.1:2300"}}, h)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -29,36 +30,39 @@ func Example() {
 	// Output:
 }
 
-// Room is a chat room with names.
-type Room struct{}
-
-func (Room) OnConnect(c *worker.Client) {
-	_ = c.MergeAttrs(map[string]string{"name": c.Request().Query("name")})
-	_ = c.Join("lobby")
-}
-
-func (Room) OnMessage(c *worker.Client, m worker.Message) {
-	name, _ := c.Attr("name")
-	_ = c.Publish("lobby", worker.Text(fmt.Sprintf("%s: %s", name, m.Data)))
-}
-
-// A whole worker: a chat room with names, as README.md shows it.
-func ExampleHandler() {
-	ctx, stop := context.WithCancel(context.Background())
-	stop() // or when a signal comes
-	w, err := worker.New(worker.Config{Gateways: []string{"127.0.0.1:2300"}}, Room{})
-	if err == nil {
-		err = w.Run(ctx)
+// Middleware wraps the functions that a handler has: here, who has not logged in sends nothing, and
+// errors are told to the client.
+func ExampleChain() {
+	loginFirst := func(h worker.Handler) worker.Handler {
+		next := h.Message
+		h.Message = func(ctx context.Context, c worker.Call, m worker.Message) error {
+			if c.UID() == "" {
+				return errors.New("log in first")
+			}
+			return next(ctx, c, m)
+		}
+		return h
 	}
-	fmt.Println(err)
-	// Output: <nil>
-}
-
-// Business code is tested against a gateway in memory.
-func TestRoom(t *testing.T) {
-	g := workertest.New(t, Room{})
-	ada := g.Dial(workertest.Request{Target: "/?name=Ada"})
-	bob := g.Dial(workertest.Request{Target: "/?name=Bob"})
-	ada.Send("good evening")
-	bob.Expect("Ada: good evening")
+	tellErrors := func(h worker.Handler) worker.Handler {
+		h.Error = func(_ context.Context, c worker.Call, err error) {
+			c.Send(worker.Text("error: " + err.Error()))
+		}
+		return h
+	}
+	echo := worker.Handler{
+		Connect: func(_ context.Context, c worker.Call) error {
+			if c.Request().Query("token") == "" {
+				return worker.Refuse(4401, "no token")
+			}
+			return nil
+		},
+		Message: func(_ context.Context, c worker.Call, m worker.Message) error {
+			c.Send(m)
+			return nil
+		},
+	}
+	h := worker.Chain(echo, tellErrors, loginFirst)
+	w, err := worker.New(worker.Config{Gateways: []string{"127.0.0.1:2300"}, Logger: slog.New(slog.DiscardHandler)}, h)
+	fmt.Println(w.Stats().Handled, err)
+	// Output: 0 <nil>
 }

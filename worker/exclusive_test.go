@@ -19,14 +19,12 @@ import (
 //	slowly NAME       the same, and the call goes on for a while
 //	try NAME          the same, and the call fails
 //	replace NAME      tells those that have the name, takes it, and tells all that have it
-type logins struct{}
-
-func (logins) OnMessage(c *worker.Client, m worker.Message) {
+var logins = onMessage(func(c worker.Call, m worker.Message) {
 	verb, name, _ := strings.Cut(string(m.Data), " ")
 	if verb == "replace" {
-		_ = c.SendUID(name, worker.Text("you were replaced"))
+		c.Publish(worker.UID(name), worker.Text("you were replaced"))
 	}
-	_ = c.BindOnly(name)
+	c.BindExclusive(name)
 	switch verb {
 	case "slowly":
 		time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond) // what others do meanwhile is what is tested
@@ -34,11 +32,11 @@ func (logins) OnMessage(c *worker.Client, m worker.Message) {
 		panic("on purpose")
 	}
 	if verb != "replace" {
-		_ = c.Send(worker.Text("in"))
+		c.Send(worker.Text("in"))
 	} else {
-		_ = c.SendUID(name, worker.Text("in"))
+		c.Publish(worker.UID(name), worker.Text("in"))
 	}
-}
+})
 
 // Of several that log in at once under one name, by any gateways, loops and workers, exactly one stays, and it is the one that the name reaches.
 func TestOneStays(t *testing.T) {
@@ -51,7 +49,7 @@ func TestOneStays(t *testing.T) {
 	}
 	var w *worker.Worker
 	for range 2 {
-		w = run(t, worker.Config{Gateways: inner}, logins{})
+		w = run(t, worker.Config{Gateways: inner}, logins)
 		<-w.Ready()
 	}
 	for round := range 30 {
@@ -68,10 +66,10 @@ func TestOneStays(t *testing.T) {
 			c.hears("in")
 		}
 		proctest.Await(t, "one has the name", func() bool {
-			n, err := w.CountUIDs(context.Background(), name)
-			return err == nil && n[name] == 1
+			n, err := w.Count(context.Background(), worker.UID(name))
+			return err == nil && n == 1
 		})
-		if err := w.SendUID(name, worker.Text("yours")); err != nil {
+		if err := w.Publish(t.Context(), worker.UID(name), worker.Text("yours")); err != nil {
 			t.Fatal(err)
 		}
 		stay := 0
@@ -96,7 +94,7 @@ func TestAFailedLoginEvictsNobody(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
-	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, logins{})
+	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, logins)
 	<-w.Ready()
 	ann, other := dial(t, g1), dial(t, g2)
 	ann.say("login ann")
@@ -117,7 +115,7 @@ func TestAnEvictionKeepsItsPlace(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
-	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, logins{})
+	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, logins)
 	<-w.Ready()
 	for range 20 {
 		old, next := dial(t, g2), dial(t, g1)

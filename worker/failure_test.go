@@ -21,19 +21,19 @@ import (
 // What a call that panics changed in the worker's copy of a client is taken back with what it sent.
 func TestPanicTakesBack(t *testing.T) {
 	t.Parallel()
-	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+	g := workertest.New(t, onMessage(func(c worker.Call, m worker.Message) {
 		switch string(m.Data) {
 		case "set":
-			_ = c.Bind("u")
-			_ = c.MergeAttrs(map[string]string{"k": "v"})
+			c.Bind("u")
+			c.MergeAttrs(map[string]string{"k": "v"})
 		case "panic":
-			_ = c.Unbind()
-			_ = c.Bind("ghost")
-			_ = c.SetAttrs(map[string]string{"k": "ghost"})
+			c.Unbind()
+			c.Bind("ghost")
+			c.SetAttrs(map[string]string{"k": "ghost"})
 			panic("on purpose")
 		}
 		v, _ := c.Attr("k")
-		_ = c.Send(worker.Text(c.UID() + "/" + v))
+		c.Send(worker.Text(c.UID() + "/" + v))
 	}))
 	c := g.Dial(workertest.Request{})
 	c.Send("set")
@@ -41,37 +41,6 @@ func TestPanicTakesBack(t *testing.T) {
 	c.Send("panic")
 	c.Send("what")
 	c.Expect("u/v")
-}
-
-// A goroutine that goes on when its call has returned, and sends while a later call runs: through the *Client it sends as part of that one, and so nothing when that one
-// panics; through the *Worker it sends at once.
-func TestALaterCallPanics(t *testing.T) {
-	t.Parallel()
-	call, sent := make(chan struct{}), make(chan struct{})
-	var g *workertest.Gateway
-	g = workertest.NewConfig(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
-		switch string(m.Data) {
-		case "start":
-			go func() {
-				defer close(sent)
-				<-call
-				_ = c.Send(worker.Text("part of a call that fails"))
-				_ = g.Worker().Client(c.ID()).Send(worker.Text("by itself"))
-			}()
-		case "panic":
-			close(call)
-			<-sent
-			panic("on purpose")
-		}
-		_ = c.Send(worker.Text("returned"))
-	}), worker.Config{Logger: slog.New(slog.DiscardHandler)})
-	c := g.Dial(workertest.Request{})
-	c.Send("start")
-	c.Expect("returned")
-	c.Send("panic")
-	c.Expect("by itself")
-	c.Send("and now?")
-	c.Expect("returned")
 }
 
 // rawPeer is a gateway of one loop, played by the test; after the hello it hands the test each connection.
@@ -102,22 +71,23 @@ func rawPeer(t *testing.T, heartbeat time.Duration, h worker.Handler) (conns cha
 	return conns, w
 }
 
-// What waits for an answer goes out before the unit of the call that it is in, and stands when the call fails.
-func TestDeliverOvertakes(t *testing.T) {
+// What a handler does through the Worker comes before what its call does, and stands when the call fails.
+func TestTheWorkerOvertakesTheCall(t *testing.T) {
 	t.Parallel()
-	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
-		_ = c.SetAttrs(map[string]string{"k": "unit"})
-		_ = c.Send(worker.Text("second"))
-		if d, err := c.Deliver(t.Context(), worker.Text("first")); d != worker.Delivered || err != nil {
+	g := workertest.New(t, worker.Handler{Message: func(ctx context.Context, c worker.Call, m worker.Message) error {
+		c.SetAttrs(map[string]string{"k": "unit"})
+		c.Send(worker.Text("second"))
+		if d, err := c.Worker().Deliver(ctx, c.ID(), worker.Text("first")); d != worker.Delivered || err != nil {
 			t.Errorf("Deliver: %v, %v", d, err)
 		}
-		if err := c.CompareAndSet(t.Context(), c.Version(), map[string]string{"k": "at once"}); !errors.Is(err, worker.ErrConflict) {
+		if err := c.Worker().CompareAndSet(ctx, c.ID(), c.Version(), map[string]string{"k": "at once"}); !errors.Is(err, worker.ErrConflict) {
 			t.Errorf("CompareAndSet after a SetAttrs of the same call: %v", err)
 		}
 		if string(m.Data) == "panic" {
 			panic("on purpose")
 		}
-	}))
+		return nil
+	}})
 	c := g.Dial(workertest.Request{})
 	c.Send("panic")
 	c.Expect("first")
@@ -145,9 +115,9 @@ func pipeDial(conns chan net.Conn, heartbeat time.Duration) func(context.Context
 }
 
 // flood sends more than a link may hold back, from a goroutine of its own.
-func flood(w *worker.Worker) {
+func flood(ctx context.Context, w *worker.Worker) {
 	for range 12 {
-		if w.Broadcast(worker.Bytes(make([]byte, 1<<20))) != nil {
+		if w.Publish(ctx, worker.Everyone(), worker.Bytes(make([]byte, 1<<20))) != nil {
 			return
 		}
 	}
@@ -156,13 +126,13 @@ func flood(w *worker.Worker) {
 // A gateway that hangs is cut after two heartbeats, also when so much waits for it that senders block.
 func TestStuckGatewayIsCut(t *testing.T) {
 	t.Parallel()
-	conns, w := rawPeer(t, time.Second, worker.HandlerFunc(func(*worker.Client, worker.Message) {}))
+	conns, w := rawPeer(t, time.Second, worker.Handler{})
 	<-conns
 	<-w.Ready()
 	var sending sync.WaitGroup
 	defer sending.Wait()
-	sending.Go(func() { flood(w) })
-	await(t, func() bool { return w.Stats().Redials > 0 })
+	sending.Go(func() { flood(t.Context(), w) })
+	await(t, func() bool { return w.Stats().Reconnects > 0 })
 }
 
 // A gateway that is slow is not cut: while what handlers did waits for it the link is not read, and
@@ -170,9 +140,9 @@ func TestStuckGatewayIsCut(t *testing.T) {
 func TestSlowGatewayIsNotCut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		conns, w := rawPeer(t, time.Second, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+		conns, w := rawPeer(t, time.Second, onMessage(func(c worker.Call, m worker.Message) {
 			for range 4 {
-				_ = c.Send(m)
+				c.Send(m)
 			}
 		}))
 		conn := <-conns
@@ -206,13 +176,13 @@ func TestSlowGatewayIsNotCut(t *testing.T) {
 // Nor does one hold up the end of Run.
 func TestStuckGatewayAtDrain(t *testing.T) {
 	t.Parallel()
-	conns, w := rawPeer(t, 0, worker.HandlerFunc(func(*worker.Client, worker.Message) {}))
+	conns, w := rawPeer(t, 0, worker.Handler{})
 	<-conns
 	<-w.Ready()
 	blocked := make(chan struct{})
 	go func() {
 		defer close(blocked)
-		flood(w)
+		flood(context.Background(), w)
 	}()
 	select {
 	case <-blocked:
@@ -224,7 +194,7 @@ func TestStuckGatewayAtDrain(t *testing.T) {
 // A worker that sends without a pause goes on hearing its gateway: who leads the link is not kept writing what others send meanwhile.
 func TestAFloodDoesNotDeafenALink(t *testing.T) {
 	t.Parallel()
-	conns, w := rawPeer(t, 0, worker.HandlerFunc(func(*worker.Client, worker.Message) {}))
+	conns, w := rawPeer(t, 0, worker.Handler{})
 	conn := <-conns
 	<-w.Ready()
 	write := func(f *link.Frame) {
@@ -238,7 +208,7 @@ func TestAFloodDoesNotDeafenALink(t *testing.T) {
 	var sent atomic.Int64
 	var flooding sync.WaitGroup
 	flooding.Go(func() {
-		for w.Broadcast(worker.Bytes(make([]byte, 32<<10))) == nil {
+		for w.Publish(t.Context(), worker.Everyone(), worker.Bytes(make([]byte, 32<<10))) == nil {
 			sent.Add(32 << 10)
 		}
 	})
@@ -260,7 +230,7 @@ func (s sipping) Read(b []byte) (int, error) {
 // What was handled counts, also when the link ends with the same read.
 func TestHandledBeforeTheEnd(t *testing.T) {
 	t.Parallel()
-	conns, w := rawPeer(t, 0, worker.HandlerFunc(func(*worker.Client, worker.Message) {}))
+	conns, w := rawPeer(t, 0, worker.Handler{})
 	conn := <-conns
 	<-w.Ready()
 	b := link.Append(nil, &link.Frame{Type: link.Attach, ID: 1, Slot: 1, Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})
@@ -269,7 +239,7 @@ func TestHandledBeforeTheEnd(t *testing.T) {
 	if _, err := conn.Write(b); err != nil {
 		t.Fatal(err)
 	}
-	await(t, func() bool { return w.Stats().Redials > 0 })
+	await(t, func() bool { return w.Stats().Reconnects > 0 })
 	if n := w.Stats().Handled; n != 1 {
 		t.Errorf("%d messages count as handled, not 1", n)
 	}
@@ -290,7 +260,7 @@ func TestQueueOfDeadLink(t *testing.T) {
 					t.Errorf("%d messages were handled, not 1", n)
 				}
 			})
-			conns, w := rawPeer(t, 0, worker.HandlerFunc(func(*worker.Client, worker.Message) {
+			conns, w := rawPeer(t, 0, onMessage(func(worker.Call, worker.Message) {
 				started <- struct{}{}
 				<-release
 				handled.Add(1)
@@ -309,7 +279,7 @@ func TestQueueOfDeadLink(t *testing.T) {
 			<-started
 			awaitPong(t, conn, 9) // all before it has been queued
 			_ = conn.Close()
-			await(t, func() bool { return w.Stats().Redials > 0 })
+			await(t, func() bool { return w.Stats().Reconnects > 0 })
 			close(release)
 		})
 	}
@@ -349,14 +319,14 @@ func TestPartial(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nobody.Close() })
-	w := run(t, worker.Config{Gateways: []string{g.InnerAddr(), nobody.Addr().String()}}, crowd{})
+	w := run(t, worker.Config{Gateways: []string{g.InnerAddr(), nobody.Addr().String()}}, crowd)
 	await(t, func() bool { return w.Stats().Links == 2 })
-	if _, err := w.Count(t.Context()); !errors.Is(err, worker.ErrPartial) {
+	if _, err := w.Count(t.Context(), worker.Everyone()); !errors.Is(err, worker.ErrPartial) {
 		t.Errorf("Count without one of two gateways: %v", err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := w.Count(ended); !errors.Is(err, worker.ErrPartial) || !errors.Is(err, context.Canceled) {
+	if _, err := w.Count(ended, worker.Everyone()); !errors.Is(err, worker.ErrPartial) || !errors.Is(err, context.Canceled) {
 		t.Errorf("Count with a context that has ended: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -43,13 +44,14 @@ func (*recorded) SetWriteDeadline(time.Time) error { return nil }
 
 // Whatever a gateway sends, in whatever pieces: the worker does not panic, acknowledges in order and once what it was sent, and sends whole frames.
 func FuzzGateway(f *testing.F) {
-	w, err := New(Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.DiscardHandler)}, HandlerFunc(func(c *Client, m Message) {
-		_ = c.Send(m)
-		_ = c.Join("group")
+	w, err := New(Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.DiscardHandler)}, Handler{Message: func(_ context.Context, c Call, m Message) error {
+		c.Send(m)
+		c.Join("group")
 		if r := c.Request(); r != nil {
 			_ = r.Query("a") + r.Header("b") + r.Cookie("c") + r.Path()
 		}
-	}))
+		return nil
+	}})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func (g *gateway) keepLoop(ctx context.Context, loop int) {
 			}
 			l.start()
 			if g.stay(ctx, l) && ctx.Err() == nil {
-				g.w.stats.redials.Add(1)
+				g.w.stats.reconnects.Add(1)
 			}
 		} else if other, ok := errors.AsType[*elsewhere](err); ok {
 			g.standBy(ctx, other)

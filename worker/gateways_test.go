@@ -115,28 +115,26 @@ func (l *line) next() string {
 }
 
 // crowd is business that reaches over gateways.
-type crowd struct{}
-
-func (crowd) OnMessage(c *worker.Client, m worker.Message) {
+var crowd = onMessage(func(c worker.Call, m worker.Message) {
 	verb, rest, _ := strings.Cut(string(m.Data), " ")
 	switch verb {
 	case "join":
-		_ = c.Join(rest)
+		c.Join(rest)
 	case "bind":
-		_ = c.BindOnly(rest)
+		c.BindExclusive(rest)
 	case "say":
-		_ = c.Publish("room", worker.Text(rest))
+		c.Publish(worker.Group("room"), worker.Text(rest))
 		return
 	}
-	_ = c.Send(worker.Text("ok"))
-}
+	c.Send(worker.Text("ok"))
+})
 
 // Two gateways are one crowd: publishes, uids, counts and lists reach over both, and say when one is silent.
 func TestTwoGateways(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, stop2 := realGateway(t, 2, "127.0.0.1:0", nil)
-	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, crowd{})
+	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, crowd)
 	<-w.Ready()
 	ctx := t.Context()
 	var all []*line
@@ -156,17 +154,14 @@ func TestTwoGateways(t *testing.T) {
 	for _, c := range all[1:] {
 		c.hears("to all")
 	}
-	if n, err := w.Count(ctx); n != 3 || err != nil {
+	if n, err := w.Count(ctx, worker.Everyone()); n != 3 || err != nil {
 		t.Errorf("Count: %d, %v", n, err)
 	}
-	if n, err := w.CountGroups(ctx, "room", "nobody"); n["room"] != 3 || n["nobody"] != 0 || err != nil {
-		t.Errorf("CountGroups: %v, %v", n, err)
-	}
-	if n, err := w.CountByGateway(ctx); n[1] != 1 || n[2] != 2 || err != nil {
-		t.Errorf("CountByGateway: %v, %v", n, err)
+	if n, err := w.Counts(ctx, []worker.Target{worker.Group("room"), worker.Group("nobody")}); n[0] != 3 || n[1] != 0 || err != nil {
+		t.Errorf("Counts: %v, %v", n, err)
 	}
 	var ids []worker.ClientID
-	for row, err := range w.Select(ctx, worker.Query{Groups: []string{"room"}, Fields: worker.FieldUID | worker.FieldGroups, Page: 1}) {
+	for row, err := range w.Select(ctx, worker.Group("room"), worker.FieldUID|worker.FieldGroups) {
 		if err != nil || !slices.Equal(row.Groups, []string{"room"}) {
 			t.Errorf("Select: %+v, %v", row, err)
 		}
@@ -175,16 +170,16 @@ func TestTwoGateways(t *testing.T) {
 	if len(ids) != 3 {
 		t.Errorf("Select: %d rows", len(ids))
 	}
-	if online, err := w.OnlineClients(ctx, append(ids, worker.ClientID{9})...); err != nil || !online[ids[0]] || online[worker.ClientID{9}] {
-		t.Errorf("OnlineClients: %v, %v", online, err)
+	if n, err := w.Counts(ctx, []worker.Target{worker.Client(ids[0]), worker.Client(worker.ClientID{9})}); err != nil || n[0] != 1 || n[1] != 0 {
+		t.Errorf("Counts of clients: %v, %v", n, err)
 	}
-	if d, err := w.Client(ids[0]).Deliver(ctx, worker.Text("for you")); d != worker.Delivered || err != nil {
+	if d, err := w.Deliver(ctx, ids[0], worker.Text("for you")); d != worker.Delivered || err != nil {
 		t.Errorf("Deliver: %v, %v", d, err)
 	}
 
 	stop2()
 	await(t, func() bool { return w.Stats().Links == 2 })
-	if n, err := w.Count(ctx); n != 1 || !errors.Is(err, worker.ErrPartial) {
+	if n, err := w.Count(ctx, worker.Everyone()); n != 1 || !errors.Is(err, worker.ErrPartial) {
 		t.Errorf("Count with a gateway down: %d, %v", n, err)
 	}
 }
@@ -194,7 +189,7 @@ func TestGatewayComesBack(t *testing.T) {
 	t.Parallel()
 	g, stop := realGateway(t, 1, "127.0.0.1:0", nil)
 	inner := g.InnerAddr()
-	w := run(t, worker.Config{Gateways: []string{inner}}, crowd{})
+	w := run(t, worker.Config{Gateways: []string{inner}}, crowd)
 	<-w.Ready()
 	stop()
 	await(t, func() bool { return w.Stats().Links == 0 })
@@ -202,7 +197,7 @@ func TestGatewayComesBack(t *testing.T) {
 	c := dial(t, g) // is held until the worker is there
 	c.say("x")
 	c.hears("ok")
-	if w.Stats().Redials == 0 {
+	if w.Stats().Reconnects == 0 {
 		t.Error("no redial was counted")
 	}
 }
@@ -212,9 +207,9 @@ func TestWrongKey(t *testing.T) {
 	t.Parallel()
 	key := []byte("a key that both sides share")
 	g, _ := realGateway(t, 1, "127.0.0.1:0", key)
-	stranger := run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Key: []byte("another")}, crowd{})
+	stranger := run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Key: []byte("another")}, crowd)
 	await(t, func() bool { return g.Stats().RefusedPeers > 0 })
-	friend := run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Key: key}, crowd{})
+	friend := run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Key: key}, crowd)
 	<-friend.Ready()
 	select {
 	case <-stranger.Ready():
@@ -227,7 +222,7 @@ func TestWrongKey(t *testing.T) {
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
-	echo := worker.HandlerFunc(func(c *worker.Client, m worker.Message) { _ = c.Send(m) })
+	echo := onMessage(func(c worker.Call, m worker.Message) { c.Send(m) })
 	start := func() (stop func()) {
 		w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, echo)
 		if err != nil {
@@ -242,7 +237,7 @@ func TestDrain(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
-			if n := w.Stats().Redials; n > 0 {
+			if n := w.Stats().Reconnects; n > 0 {
 				t.Errorf("%d links are said to have been dialled again", n)
 			}
 		}

@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"context"
 	"runtime"
 	"testing"
 
@@ -12,10 +13,10 @@ import (
 func TestGoexit(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{}, 1)
-	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+	g := workertest.New(t, onMessage(func(c worker.Call, m worker.Message) {
 		switch string(m.Data) {
 		case "exit":
-			_ = c.Send(worker.Text("must not be heard"))
+			c.Send(worker.Text("must not be heard"))
 			runtime.Goexit()
 		case "block and exit":
 			<-release
@@ -23,12 +24,12 @@ func TestGoexit(t *testing.T) {
 		case "block":
 			<-release
 		case "ask and exit":
-			_, _ = c.Count(t.Context())
+			_, _ = c.Worker().Count(t.Context(), worker.Everyone())
 			runtime.Goexit()
 		case "timer that exits":
-			_, _ = c.After(0, func(c *worker.Client) { runtime.Goexit() })
+			c.After(0, func(context.Context, worker.Call) error { runtime.Goexit(); return nil })
 		}
-		_ = c.Send(m)
+		c.Send(m)
 	}))
 	a, b := g.Dial(workertest.Request{}), g.Dial(workertest.Request{})
 	a.Send("exit") // on the goroutine that leads

@@ -47,10 +47,10 @@ func TestKilledWorkersLoseNothingElsewhere(t *testing.T) {
 func TestKilledWorkersLeaveOneOfEachName(t *testing.T) {
 	bin := proctest.BuildTest(t, "testdata/crowd")
 	r := newRoom(t, 2)
-	watcher := run(t, worker.Config{Gateways: r.inner}, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+	watcher := run(t, worker.Config{Gateways: r.inner}, onMessage(func(c worker.Call, m worker.Message) {
 		if name, ok := strings.CutPrefix(string(m.Data), "only "); ok {
-			_ = c.BindOnly(name)
-			_ = c.Send(worker.Text("in"))
+			c.BindExclusive(name)
+			c.Send(worker.Text("in"))
 		}
 	}))
 	<-watcher.Ready()
@@ -71,11 +71,11 @@ func TestKilledWorkersLeaveOneOfEachName(t *testing.T) {
 			c.hears("in")
 		}
 		proctest.Await(t, "one has the name", func() bool {
-			n, err := watcher.CountUIDs(t.Context(), name)
-			return err == nil && n[name] == 1
+			n, err := watcher.Count(t.Context(), worker.UID(name))
+			return err == nil && n == 1
 		})
 		stay := 0
-		if err := watcher.SendUID(name, worker.Text("yours")); err != nil {
+		if err := watcher.Publish(t.Context(), worker.UID(name), worker.Text("yours")); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range racers {

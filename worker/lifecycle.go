@@ -6,35 +6,33 @@ import (
 	"runtime/debug"
 )
 
-// start calls OnStart, if there is one. A panic is an error like another.
+// start calls Handler.Start. A panic is an error like another.
 func (w *Worker) start(ctx context.Context) (err error) {
-	s, ok := w.handler.(Starter)
-	if !ok {
+	if w.handler.Start == nil {
 		return nil
 	}
 	defer func() {
 		if reason := recover(); reason != nil {
 			w.stats.panics.Add(1)
-			err = fmt.Errorf("worker: OnStart panicked: %v\n%s", reason, debug.Stack())
+			err = fmt.Errorf("worker: Handler.Start: %w: %v\n%s", ErrPanic, reason, debug.Stack())
 		}
 	}()
-	if err := s.OnStart(ctx, w); err != nil {
-		return fmt.Errorf("worker: start: %w", err)
+	if err := w.handler.Start(ctx, w); err != nil {
+		return fmt.Errorf("worker: Handler.Start: %w", err)
 	}
 	return nil
 }
 
-// stop calls OnStop, if there is one.
-func (w *Worker) stop() {
-	s, ok := w.handler.(Stopper)
-	if !ok {
+// stop calls Handler.Stop.
+func (w *Worker) stop(ctx context.Context) {
+	if w.handler.Stop == nil {
 		return
 	}
 	defer func() {
 		if reason := recover(); reason != nil {
 			w.stats.panics.Add(1)
-			w.log.Error("OnStop panicked", "panic", reason, "stack", string(debug.Stack()))
+			w.log.Error("handler panicked", "panic", reason, "event", "stop", "stack", string(debug.Stack()))
 		}
 	}()
-	s.OnStop(w)
+	w.handler.Stop(ctx, w)
 }

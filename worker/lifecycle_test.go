@@ -14,30 +14,31 @@ import (
 // fragile panics where it is told to.
 type fragile struct{ start, stop bool }
 
-func (f fragile) OnStart(context.Context, *worker.Worker) error {
-	if f.start {
-		panic("no database")
+func (f fragile) handler() worker.Handler {
+	return worker.Handler{
+		Start: func(context.Context, *worker.Worker) error {
+			if f.start {
+				panic("no database")
+			}
+			return nil
+		},
+		Stop: func(context.Context, *worker.Worker) {
+			if f.stop {
+				panic("no farewell")
+			}
+		},
 	}
-	return nil
 }
 
-func (f fragile) OnMessage(*worker.Client, worker.Message) {}
-
-func (f fragile) OnStop(*worker.Worker) {
-	if f.stop {
-		panic("no farewell")
-	}
-}
-
-// A panic in OnStart ends Run with an error that says so, as an error of OnStart does.
-func TestPanicInOnStart(t *testing.T) {
+// A panic in Start ends Run with an error that says so, as an error of Start does.
+func TestPanicInStart(t *testing.T) {
 	t.Parallel()
-	w, err := worker.New(worker.Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, fragile{start: true})
+	w, err := worker.New(worker.Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, fragile{start: true}.handler())
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = w.Run(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "OnStart") || !strings.Contains(err.Error(), "no database") {
+	if err == nil || !strings.Contains(err.Error(), "Start") || !strings.Contains(err.Error(), "no database") {
 		t.Errorf("Run: %v", err)
 	}
 	if n := w.Stats().Panics; n != 1 {
@@ -45,8 +46,8 @@ func TestPanicInOnStart(t *testing.T) {
 	}
 }
 
-// A panic in OnStop is logged and counted; Run has ended well.
-func TestPanicInOnStop(t *testing.T) {
+// A panic in Stop is logged and counted; Run has ended well.
+func TestPanicInStop(t *testing.T) {
 	t.Parallel()
 	var logs lockedBuffer
 	var g *workertest.Gateway
@@ -58,14 +59,14 @@ func TestPanicInOnStop(t *testing.T) {
 			t.Errorf("%d panics counted", n)
 		}
 	})
-	g = workertest.NewConfig(t, fragile{stop: true}, worker.Config{Logger: slog.New(slog.NewTextHandler(&logs, nil))})
+	g = workertest.NewWithConfig(t, fragile{stop: true}.handler(), worker.Config{Logger: slog.New(slog.NewTextHandler(&logs, nil))})
 }
 
 // A second Run is an error, and harms nobody: beside the first, and after it.
 func TestRunTwice(t *testing.T) {
 	t.Parallel()
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
-	w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, Logger: slog.New(slog.DiscardHandler)}, crowd{})
+	w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, Logger: slog.New(slog.DiscardHandler)}, crowd)
 	if err != nil {
 		t.Fatal(err)
 	}

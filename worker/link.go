@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,9 @@ type gwLink struct {
 	done      chan struct{} // closed when its leader has, after it
 	drained   chan struct{} // closed when a drain has left no client
 	hints     chan hint     // of gateways that drain, for the keeper; bound: none, made with room for maxHints
+
+	ctx    context.Context // of its clients: done when no call can be committed any more
+	cancel context.CancelCauseFunc
 
 	leader leader // of the one that leads
 	seen   uint64 // owned by the watch: the leader's call at the last tick
@@ -69,6 +73,7 @@ func newLink(w *Worker, conn stream, addr string, hello link.GatewayHello) *gwLi
 		gone: make(chan struct{}), done: make(chan struct{}), drained: make(chan struct{}),
 		hints: make(chan hint, maxHints), requests: make(map[uint32]*question),
 	}
+	l.ctx, l.cancel = context.WithCancelCause(w.life)
 	l.space.L, l.work.L = &l.mu, &l.mu
 	l.leader.init()
 	return l
@@ -95,6 +100,7 @@ func (l *gwLink) end(err error) {
 	l.ended = true
 	questions := l.requests
 	l.requests = nil
+	l.cancel(fmt.Errorf("%w: %w", ErrLinkDown, err))
 	l.work.Broadcast()
 	l.space.Broadcast()
 	l.mu.Unlock()
@@ -129,7 +135,7 @@ func (l *gwLink) push(b *[]byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(*b) > 0 {
-		l.room()
+		_ = l.room(context.Background()) // a link that has ended takes it and writes nothing
 		l.take(b)
 	}
 }
@@ -146,11 +152,26 @@ func (l *gwLink) take(b *[]byte) {
 	}
 }
 
-// room waits until less than maxOut waits, or the link has ended. Called with mu.
-func (l *gwLink) room() {
-	for len(l.out) > maxOut && !l.ended {
+// room waits until less than maxOut waits. An error says that the link or ctx has ended. Called with mu.
+func (l *gwLink) room(ctx context.Context) error {
+	if len(l.out) > maxOut && !l.ended {
+		stop := context.AfterFunc(ctx, func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.space.Broadcast()
+		})
+		defer stop()
+	}
+	for len(l.out) > maxOut && !l.ended && ctx.Err() == nil {
 		l.space.Wait()
 	}
+	switch {
+	case l.ended:
+		return ErrLinkDown
+	case len(l.out) > maxOut:
+		return fmt.Errorf("worker: the gateway does not read: %w", context.Cause(ctx))
+	}
+	return nil
 }
 
 // flush writes what waits, unless another goroutine is at it. What comes meanwhile is for the goroutine of write: whoever leads must read on, and those who flood the link
@@ -199,13 +220,12 @@ func (l *gwLink) writeAll(b []byte) error {
 	return nil
 }
 
-// plain sends a frame by itself: payload is head and body. It blocks while too much waits, until there is room or the link has ended.
-func (l *gwLink) plain(f *link.Frame, head, body []byte) error {
+// plain sends a frame by itself: payload is head and body. It blocks while too much waits, until there is room, or the link or ctx has ended.
+func (l *gwLink) plain(ctx context.Context, f *link.Frame, head, body []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.room()
-	if l.ended {
-		return ErrLinkDown
+	if err := l.room(ctx); err != nil {
+		return err
 	}
 	l.out = appendFrame(l.out, f, head, body)
 	if !l.writing {
@@ -215,12 +235,11 @@ func (l *gwLink) plain(f *link.Frame, head, body []byte) error {
 }
 
 // frames sends whole frames by themselves, as plain does.
-func (l *gwLink) frames(b []byte) error {
+func (l *gwLink) frames(ctx context.Context, b []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.room()
-	if l.ended {
-		return ErrLinkDown
+	if err := l.room(ctx); err != nil {
+		return err
 	}
 	l.out = append(l.out, b...)
 	if !l.writing {

@@ -17,9 +17,9 @@ func TestNoOverlapAcrossLinks(t *testing.T) {
 	var running, overlaps, calls atomic.Int32
 	begun, release := make(chan struct{}, 16), make(chan struct{})
 	let := sync.OnceFunc(func() { close(release) })
-	conns, _ := rawPeer(t, 0, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+	conns, _ := rawPeer(t, 0, onMessage(func(c worker.Call, m worker.Message) {
 		if string(m.Data) == "other" {
-			_ = c.Send(m)
+			c.Send(m)
 			return
 		}
 		if running.Add(1) > 1 {

@@ -1,11 +1,11 @@
 package worker_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"testing"
 
 	"sluice/gateway"
@@ -19,61 +19,64 @@ func TestGroupsOfAClientAreBounded(t *testing.T) {
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
 	e := make(errands, 1)
-	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, e)
+	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, e.handler())
 	<-w.Ready()
 	ids := make([]worker.ClientID, 2)
 	for i := range ids {
 		l := dial(t, g1)
-		e <- func(c *worker.Client) { ids[i] = c.ID() }
+		e <- func(_ context.Context, c worker.Call) error { ids[i] = c.ID(); return nil }
 		l.say("go on")
 		l.hears("done")
 	}
 	ctx := t.Context()
 	const most = link.DefaultGroupBytes / link.MaxKey
 	name := func(i int) string { return fmt.Sprintf("%0*d", link.MaxKey, i) }
-	first, second := w.Client(ids[0]), w.Client(ids[1])
-	for i := range most + 3 {
-		if err := first.Join(name(i)); err != nil {
+	first, second := worker.Client(ids[0]), worker.Client(ids[1])
+	for i := range most {
+		if err := w.Join(ctx, first, name(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := first.JoinNow(ctx, "one more"); !errors.Is(err, worker.ErrRefused) {
-		t.Errorf("one more: %v", err)
+	for range 4 {
+		if err := w.Join(ctx, first, "one more"); !errors.Is(err, worker.ErrRefused) {
+			t.Errorf("one more: %v", err)
+		}
 	}
-	if err := first.JoinNow(ctx, name(0)); err != nil {
+	if err := w.Join(ctx, first, name(0)); err != nil {
 		t.Errorf("a group that it is in: %v", err)
 	}
 	var figures gateway.Stats
 	await(t, func() bool { figures = g1.Stats(); return figures.GroupsRefused == 4 })
-	for _, err := range []error{first.Leave(name(0)), first.JoinNow(ctx, "one more"), second.JoinNow(ctx, "one")} {
+	for _, err := range []error{w.Leave(ctx, first, name(0)), w.Join(ctx, first, "one more"), w.Join(ctx, second, "one")} {
 		if err != nil {
 			t.Error(err)
 		}
 	}
-	if groups, err := first.Groups(ctx); len(groups) != most || err != nil {
-		t.Errorf("it is in %d groups, %v", len(groups), err)
-	}
-	rows, groups := 0, 0
-	for row, err := range w.Select(ctx, worker.Query{Fields: worker.FieldGroups}) {
+	var groups []string
+	for group, err := range w.Groups(ctx, first) {
 		if err != nil {
 			t.Error(err)
 		}
-		rows, groups = rows+1, groups+len(row.Groups)
+		groups = append(groups, group)
 	}
-	if rows != 2 || groups != most+1 {
-		t.Errorf("Select gives %d rows with %d groups", rows, groups)
+	if len(groups) != most {
+		t.Errorf("it is in %d groups", len(groups))
 	}
-	if n, err := w.CountGroups(ctx, "one", "one", "none", "one"); err != nil || fmt.Sprint(n) != "map[none:0 one:1]" {
-		t.Errorf("CountGroups of one group named thrice: %v, %v", n, err)
-	}
-	long := strings.Repeat("x", link.MaxKey+1)
-	for _, err := range []error{first.Join(long), first.JoinNow(ctx, long), first.Leave(long), first.Bind(long), w.Publish(long, worker.Text("x")), w.Dissolve(long)} {
-		if !errors.Is(err, worker.ErrTooBig) {
-			t.Errorf("a name of %d bytes: %v", len(long), err)
+	rows, all := 0, 0
+	for row, err := range w.Select(ctx, worker.Everyone(), worker.FieldGroups) {
+		if err != nil {
+			t.Error(err)
 		}
+		rows, all = rows+1, all+len(row.Groups)
 	}
-	far := w.Client(worker.ClientID{})
-	if err := far.JoinNow(ctx, "one"); !errors.Is(err, worker.ErrLinkDown) {
+	if rows != 2 || all != most+1 {
+		t.Errorf("Select gives %d rows with %d groups", rows, all)
+	}
+	one := worker.Group("one")
+	if n, err := w.Counts(ctx, []worker.Target{one, one, worker.Group("none"), one}); err != nil || fmt.Sprint(n) != "[1 1 0 1]" {
+		t.Errorf("Counts of one group named thrice: %v, %v", n, err)
+	}
+	if err := w.Join(ctx, worker.Client(worker.ClientID{}), "one"); !errors.Is(err, worker.ErrLinkDown) {
 		t.Errorf("of no gateway: %v", err)
 	}
 }
@@ -93,12 +96,12 @@ func TestAnswersThatAreNotAll(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			conns := make(chan net.Conn, 1)
-			w := run(t, worker.Config{Gateways: []string{"pipe"}, Dial: pipeDial(conns, 0)}, worker.HandlerFunc(func(*worker.Client, worker.Message) {}))
+			w := run(t, worker.Config{Gateways: []string{"pipe"}, Dial: pipeDial(conns, 0)}, worker.Handler{})
 			conn := <-conns
 			<-w.Ready()
 			answered := make(chan error, 1)
 			go func() { answered <- answerCount(conn, c.reply) }()
-			n, err := w.Count(t.Context())
+			n, err := w.Count(t.Context(), worker.Everyone())
 			if n != c.n || len(c.want) == 0 && err != nil {
 				t.Errorf("%d, %v", n, err)
 			}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"sluice/gateway"
+	"sluice/internal/link"
 	"sluice/internal/proctest"
 	"sluice/worker"
 )
@@ -20,25 +21,23 @@ type idTeller struct {
 	first worker.ClientID
 }
 
-func (h *idTeller) OnMessage(c *worker.Client, m worker.Message) {
+func (h *idTeller) message(c worker.Call, m worker.Message) {
 	var n int
 	if _, err := fmt.Sscanf(string(m.Data), "flood %d", &n); err == nil {
 		var all sync.WaitGroup
 		for g := range 8 {
 			all.Go(func() {
 				for i := g; i < n; i += 8 {
-					if err := c.Client(h.first).Send(worker.Text(strconv.Itoa(i))); err != nil {
-						_ = c.Send(worker.Text(err.Error()))
-					}
+					c.Publish(worker.Client(h.first), worker.Text(strconv.Itoa(i)))
 				}
 			})
 		}
 		all.Wait()
-		_ = c.Send(worker.Text("done"))
+		c.Send(worker.Text("done"))
 		return
 	}
-	_ = c.Join("room")
-	_ = c.Send(worker.Text("ok"))
+	c.Join("room")
+	c.Send(worker.Text("ok"))
 	h.ids <- c.ID()
 }
 
@@ -53,7 +52,7 @@ func TestPlainSendsKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	g := roomy(t, 1)
 	h := &idTeller{ids: make(chan worker.ClientID, 4)}
-	w := run(t, worker.Config{Gateways: []string{g.InnerAddr()}}, h)
+	w := run(t, worker.Config{Gateways: []string{g.InnerAddr()}}, onMessage(h.message))
 	<-w.Ready()
 	loops := map[uint8]bool{}
 	for range 2 {
@@ -61,17 +60,17 @@ func TestPlainSendsKeepTheirOrder(t *testing.T) {
 		c.say("hello")
 		c.hears("ok")
 		id := <-h.ids
-		loops[id.Loop()] = true
+		loops[link.ClientID(id).Loop()] = true
 		proctest.Await(t, "it is in the room", func() bool {
-			n, err := w.CountGroups(context.Background(), "room")
-			return err == nil && n["room"] == len(loops)
+			n, err := w.Count(context.Background(), worker.Group("room"))
+			return err == nil && n == len(loops)
 		})
 		const n = 2000
 		for i := 0; i < n; i += 2 {
-			if err := w.Publish("room", worker.Text(strconv.Itoa(i))); err != nil {
+			if err := w.Publish(t.Context(), worker.Group("room"), worker.Text(strconv.Itoa(i))); err != nil {
 				t.Fatal(err)
 			}
-			if err := w.Client(id).Send(worker.Text(strconv.Itoa(i + 1))); err != nil {
+			if err := w.Publish(t.Context(), worker.Client(id), worker.Text(strconv.Itoa(i+1))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -89,7 +88,7 @@ func TestACallSendsMuchElsewhere(t *testing.T) {
 	t.Parallel()
 	near, far := roomy(t, 1), roomy(t, 2)
 	h := &idTeller{ids: make(chan worker.ClientID, 4)}
-	w := run(t, worker.Config{Gateways: []string{near.InnerAddr(), far.InnerAddr()}}, h)
+	w := run(t, worker.Config{Gateways: []string{near.InnerAddr(), far.InnerAddr()}}, onMessage(h.message))
 	<-w.Ready()
 	hearer, speaker := dial(t, far), dial(t, near)
 	hearer.say("hello")
@@ -108,7 +107,7 @@ func TestACallSendsMuchElsewhere(t *testing.T) {
 	}
 }
 
-// A publish by a client whose own gateway cannot be reached just now reaches all others.
+// A publish of a worker that cannot reach one of its gateways just now reaches all others.
 func TestAPublishReachesTheOtherGateways(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -117,7 +116,6 @@ func TestAPublishReachesTheOtherGateways(t *testing.T) {
 	near := roomy(t, 1)
 	others := []*gateway.Gateway{roomy(t, 2), roomy(t, 3)}
 	h := &idTeller{ids: make(chan worker.ClientID, 4)}
-	kept := make(chan *worker.Client, 1)
 	w := run(t, worker.Config{
 		Gateways: []string{near.InnerAddr(), others[0].InnerAddr(), others[1].InnerAddr()},
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
@@ -133,17 +131,8 @@ func TestAPublishReachesTheOtherGateways(t *testing.T) {
 			}
 			return c, err
 		},
-	}, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
-		if string(m.Data) == "keep" {
-			kept <- c
-		}
-		h.OnMessage(c, m)
-	}))
+	}, onMessage(h.message))
 	<-w.Ready()
-	speaker := dial(t, near)
-	speaker.say("keep")
-	speaker.hears("ok")
-	c := <-kept
 	var hearers []*line
 	for _, g := range others {
 		l := dial(t, g)
@@ -158,13 +147,13 @@ func TestAPublishReachesTheOtherGateways(t *testing.T) {
 	}
 	mu.Unlock()
 	proctest.Await(t, "the links are down", func() bool { return w.Stats().Links == 4 })
-	if err := c.Publish("room", worker.Text("news")); err != nil {
+	if err := w.Publish(t.Context(), worker.Group("room"), worker.Text("news")); err != nil {
 		t.Error(err)
 	}
 	for _, l := range hearers {
 		l.hears("news")
 	}
-	if n := w.Stats().Unreached; n != 1 {
+	if n := w.Stats().CommandsDropped; n != 1 {
 		t.Errorf("%d commands are counted that did not reach a gateway", n)
 	}
 }

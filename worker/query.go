@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -14,101 +13,126 @@ import (
 	"sluice/internal/link"
 )
 
-// Fields say what Select is to tell of a client besides its id.
+// Fields say what Select returns of a client besides its id.
 type Fields uint8
 
-// The fields of a Row.
+// The fields of a ClientInfo.
 const (
 	FieldUID    Fields = link.FieldUID
 	FieldGroups Fields = link.FieldGroups
 	FieldAttrs  Fields = link.FieldAttrs
 )
 
-// Query chooses clients: those of any of the groups, or of any of the uids, or with the ids; all when nothing is given. Only one of the three may be.
-type Query struct {
-	Groups  []string
-	UIDs    []string
-	Clients []ClientID
-	Fields  Fields
-	Page    int // rows a gateway's loop sends at a time, at most. Zero means as many as fit in 256 KiB.
-}
-
-// Row is what Select tells of one client.
-type Row struct {
+// ClientInfo is what Select returns of one client.
+type ClientInfo struct {
 	ID      ClientID
-	UID     string
-	Groups  []string
-	Attrs   map[string]string
-	Version uint32 // of Attrs
+	UID     string            // with FieldUID
+	Groups  []string          // with FieldGroups
+	Attrs   map[string]string // with FieldAttrs
+	Version uint32            // of Attrs, for CompareAndSet
 }
 
-// Count asks how many clients there are. Questions see what was before the handler's own doings.
-func (a API) Count(ctx context.Context) (int, error) {
-	n := 0
-	err := a.count(ctx, link.TargetAll, nil, func(_ uint32, _ int, c int) { n += c })
-	return n, err
+// Count returns how many clients are meant, each once. ErrPartial stands beside a number that is not
+// all: some gateways have not answered. In a handler it does not see what the call has done so far.
+func (w *Worker) Count(ctx context.Context, t Target) (int, error) {
+	n, err := w.Counts(ctx, []Target{t})
+	return n[0], err
 }
 
-// CountByGateway asks each gateway how many clients it has.
-func (a API) CountByGateway(ctx context.Context) (map[uint32]int, error) {
-	n := make(map[uint32]int)
-	err := a.count(ctx, link.TargetAll, nil, func(gateway uint32, _ int, c int) { n[gateway] = c })
-	return n, err
-}
-
-// CountGroups asks how many clients each group has.
-func (a API) CountGroups(ctx context.Context, groups ...string) (map[string]int, error) {
-	return a.countKeys(ctx, link.TargetGroups, groups)
-}
-
-// CountUIDs asks how many clients each uid has.
-func (a API) CountUIDs(ctx context.Context, uids ...string) (map[string]int, error) {
-	return a.countKeys(ctx, link.TargetUIDs, uids)
-}
-
-// OnlineClients asks which of the clients are connected.
-func (a API) OnlineClients(ctx context.Context, ids ...ClientID) (map[ClientID]bool, error) {
-	online := make(map[ClientID]bool, len(ids))
-	err := a.count(ctx, link.TargetClients, idKeys(ids), func(_ uint32, i, c int) {
-		online[ids[i]] = online[ids[i]] || c > 0
-	})
-	return online, err
-}
-
-func (a API) countKeys(ctx context.Context, target uint16, keys []string) (map[string]int, error) {
-	n := make(map[string]int, len(keys))
-	for _, key := range keys {
-		n[key] = 0
+// Counts returns how many clients each target means, in the order of the targets. It asks for all
+// groups at once, for all uids at once, and for all clients at once. The errors are those of Count.
+func (w *Worker) Counts(ctx context.Context, targets []Target) ([]int, error) {
+	n := make([]int, len(targets))
+	questions := make(map[uint16]*countQuestion)
+	var errs []error
+	for i := range targets {
+		t := &targets[i]
+		code, err := t.code()
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case len(t.names) > 0xFFFF || len(t.ids) > 0xFFFF:
+			errs = append(errs, ErrTooBig)
+		case t.isNobody():
+		case len(t.except) > 0 || t.kind == targetGroups: // who is in several groups counts once
+			for _, err := range w.Select(ctx, *t, 0) {
+				if err != nil {
+					errs = append(errs, err)
+				} else {
+					n[i]++
+				}
+			}
+		default:
+			if questions[code] == nil {
+				questions[code] = &countQuestion{of: make(map[string][]int)}
+			}
+			questions[code].ask(t, i)
+		}
 	}
-	keys = slices.Collect(maps.Keys(n)) // each once, else it would count as often
-	err := a.count(ctx, target, keys, func(_ uint32, i, c int) { n[keys[i]] += c })
-	return n, err
+	for code, q := range questions {
+		errs = append(errs, w.count(ctx, code, q, n))
+	}
+	return n, errors.Join(errs...)
 }
 
-// count asks all gateways at once and calls add for each number of each answer, one after the other.
-func (a API) count(ctx context.Context, target uint16, keys []string, add func(gateway uint32, i, n int)) error {
-	payload, err := keyList(keys)
+// countQuestion is what a COUNT asks: for some keys, each once, else it would count as often.
+type countQuestion struct {
+	keys []string
+	of   map[string][]int // by key: the targets that it is of
+}
+
+// ask adds the keys of target i.
+func (q *countQuestion) ask(t *Target, i int) {
+	add := func(key string) {
+		if is := q.of[key]; len(is) == 0 {
+			q.keys = append(q.keys, key)
+		} else if is[len(is)-1] == i {
+			return
+		}
+		q.of[key] = append(q.of[key], i)
+	}
+	switch t.kind {
+	case targetEveryone:
+		q.of[""] = append(q.of[""], i)
+	case targetGroup, targetUID:
+		add(t.name)
+	case targetClient:
+		add(string(t.id[:]))
+	case targetClients:
+		for i := range t.ids {
+			add(string(t.ids[i][:]))
+		}
+	default:
+		for _, name := range t.names {
+			add(name)
+		}
+	}
+}
+
+// count asks all gateways at once, and adds what each answers to the numbers of the targets.
+func (w *Worker) count(ctx context.Context, code uint16, q *countQuestion, n []int) error {
+	payload, err := keyList(q.keys)
 	if err != nil {
 		return err
 	}
-	gateways, down := a.w.gateways()
+	gateways, down := w.gateways()
 	if len(gateways) == 0 {
 		return ErrLinkDown
 	}
-	numbers := len(keys)
-	if target == link.TargetAll {
-		numbers = 1
+	keys := q.keys
+	if code == link.TargetAll {
+		keys = []string{""}
 	}
 	var mu sync.Mutex
 	var cause error
 	var all sync.WaitGroup
 	for _, id := range gateways {
 		all.Go(func() {
-			answer, partial, err := a.inquire(ctx, id, link.Frame{Type: link.Count, Code: target}, payload)
+			answer, partial, err := w.inquire(ctx, id, link.Frame{Type: link.Count, Code: code}, payload)
 			mu.Lock()
 			defer mu.Unlock()
-			if err == nil && len(answer) != 4*numbers && !(partial && len(answer) == 0) {
-				err = fmt.Errorf("%w: %d bytes of answer to a COUNT of %d", link.ErrFrame, len(answer), numbers)
+			if err == nil && len(answer) != 4*len(keys) && !(partial && len(answer) == 0) {
+				err = fmt.Errorf("%w: %d bytes of answer to a COUNT of %d", link.ErrFrame, len(answer), len(keys))
 			}
 			if err != nil {
 				down, cause = down+1, err
@@ -117,53 +141,91 @@ func (a API) count(ctx context.Context, target uint16, keys []string, add func(g
 			if partial {
 				down, cause = down+1, errLoopSilent
 			}
-			for i := range len(answer) / 4 {
-				add(id, i, int(binary.BigEndian.Uint32(answer[4*i:])))
+			for k := range len(answer) / 4 {
+				for _, i := range q.of[keys[k]] {
+					n[i] += int(binary.BigEndian.Uint32(answer[4*k:]))
+				}
 			}
 		})
 	}
-	a.aboutToBlock()
+	sessionOf(ctx).aboutToBlock()
 	all.Wait()
 	return partial(down, cause)
 }
 
-// Select asks for clients, page by page as the loop goes on. An error ends the loop, but ErrPartial, which comes after the last row, with a zero Row: some gateways gave no
-// answer, or not all. A Query that makes no sense is ErrInvalid.
-func (a API) Select(ctx context.Context, q Query) iter.Seq2[Row, error] {
-	return func(yield func(Row, error) bool) {
-		target, keys, err := q.target()
-		if err == nil {
-			err = q.check()
-		}
-		if err != nil {
-			yield(Row{}, err)
+// Select returns the clients that are meant, each once, with what fields say of them. It asks page by
+// page as the loop goes on. An error ends the loop, with a zero ClientInfo. ErrPartial comes after
+// the last client: some gateways have not answered, or not all.
+func (w *Worker) Select(ctx context.Context, t Target, fields Fields) iter.Seq2[ClientInfo, error] {
+	return w.selectPaged(ctx, t, fields, 0)
+}
+
+// selectPaged is Select with a bound for the clients of one page; 0: as many as fit in 256 KiB.
+func (w *Worker) selectPaged(ctx context.Context, t Target, fields Fields, page int) iter.Seq2[ClientInfo, error] {
+	return func(yield func(ClientInfo, error) bool) {
+		if known := FieldUID | FieldGroups | FieldAttrs; fields&^known != 0 {
+			yield(ClientInfo{}, fmt.Errorf("%w: fields %#x: there are FieldUID, FieldGroups and FieldAttrs", ErrInvalid, uint8(fields)))
 			return
 		}
-		a.pages(ctx, target, keys, uint8(q.Fields), q.Page, func(c *link.Cursor) (bool, error) {
-			row, err := q.Fields.read(c)
-			return err == nil && yield(row, nil), err
-		}, func(err error) { yield(Row{}, err) })
+		w.pages(ctx, &t, uint8(fields), page, func(c *link.Cursor) (bool, error) {
+			info, err := fields.read(c)
+			if err != nil || slices.Contains(t.except, info.ID) {
+				return true, err
+			}
+			return yield(info, nil), nil
+		}, func(err error) { yield(ClientInfo{}, err) })
 	}
 }
 
-// UIDs asks for the uids that have clients, in any of the groups when there are some given, else at all; each once.
-func (a API) UIDs(ctx context.Context, groups ...string) iter.Seq2[string, error] {
-	target := uint16(link.TargetAll)
-	if len(groups) > 0 {
-		target = link.TargetGroups
+// UIDs returns the uids that the clients meant are bound to, each once. Errors are as those of Select.
+func (w *Worker) UIDs(ctx context.Context, t Target) iter.Seq2[string, error] {
+	if len(t.except) > 0 || t.kind == targetClient || t.kind == targetClients {
+		return w.distinct(ctx, t, FieldUID, func(info *ClientInfo) []string {
+			if info.UID == "" {
+				return nil
+			}
+			return []string{info.UID}
+		})
 	}
-	return a.distinct(ctx, target, groups, link.FieldDistinctUIDs)
+	return w.names(ctx, t, link.FieldDistinctUIDs)
 }
 
-// GroupNames asks for the groups that have members, each once.
-func (a API) GroupNames(ctx context.Context) iter.Seq2[string, error] {
-	return a.distinct(ctx, link.TargetAll, nil, link.FieldDistinctGroups)
+// Groups returns the groups that the clients meant are members of, each once. Errors are as those of
+// Select.
+func (w *Worker) Groups(ctx context.Context, t Target) iter.Seq2[string, error] {
+	if len(t.except) > 0 || t.kind != targetEveryone {
+		return w.distinct(ctx, t, FieldGroups, func(info *ClientInfo) []string { return info.Groups })
+	}
+	return w.names(ctx, t, link.FieldDistinctGroups)
 }
 
-func (a API) distinct(ctx context.Context, target uint16, keys []string, field uint8) iter.Seq2[string, error] {
+// distinct returns names that clients have, each once.
+func (w *Worker) distinct(ctx context.Context, t Target, field Fields, of func(*ClientInfo) []string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		seen := make(map[string]struct{})
-		a.pages(ctx, target, keys, field, 0, func(c *link.Cursor) (bool, error) {
+		for info, err := range w.Select(ctx, t, field) {
+			if err != nil {
+				yield("", err)
+				return
+			}
+			for _, name := range of(&info) {
+				if _, again := seen[name]; again {
+					continue
+				}
+				seen[name] = struct{}{}
+				if !yield(name, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// names returns names that gateways tell without their clients, each once.
+func (w *Worker) names(ctx context.Context, t Target, field uint8) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		seen := make(map[string]struct{})
+		w.pages(ctx, &t, field, 0, func(c *link.Cursor) (bool, error) {
 			name := string(c.Bytes())
 			if c.Bad() {
 				return false, link.ErrFrame
@@ -178,14 +240,21 @@ func (a API) distinct(ctx context.Context, target uint16, keys []string, field u
 }
 
 // pages asks each gateway for all its pages, and calls row at each row until it says no. fail is called at most once, unless row said no.
-func (a API) pages(ctx context.Context, target uint16, keys []string, fields uint8, page int, row func(*link.Cursor) (bool, error), fail func(error)) {
-	list, err := keyList(keys)
-	gateways, down := a.w.gateways()
-	if err == nil && len(gateways) == 0 {
-		err = ErrLinkDown
+func (w *Worker) pages(ctx context.Context, t *Target, fields uint8, page int, row func(*link.Cursor) (bool, error), fail func(error)) {
+	code, err := t.code()
+	var list []byte
+	if err == nil {
+		list, err = t.appendKeys(nil)
 	}
-	if err != nil {
+	gateways, down := w.gateways()
+	switch {
+	case err != nil:
 		fail(err)
+		return
+	case t.isNobody():
+		return
+	case len(gateways) == 0:
+		fail(ErrLinkDown)
 		return
 	}
 	var cause error
@@ -193,8 +262,7 @@ func (a API) pages(ctx context.Context, target uint16, keys []string, fields uin
 		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
 			payload := append([]byte{fields}, binary.BigEndian.AppendUint32(nil, uint32(min(uint64(page), math.MaxUint32)))...)
 			payload = append(binary.BigEndian.AppendUint64(payload, cursor), list...)
-			a.aboutToBlock()
-			answer, _, err := a.inquire(ctx, id, link.Frame{Type: link.Select, Code: target}, payload)
+			answer, _, err := w.inquire(ctx, id, link.Frame{Type: link.Select, Code: code}, payload)
 			if err != nil {
 				down, cause = down+1, err
 				break
@@ -219,67 +287,39 @@ func (a API) pages(ctx context.Context, target uint16, keys []string, fields uin
 // errLoopSilent is why an answer of a gateway is not all there is.
 var errLoopSilent = errors.New("worker: an event loop of the gateway has not answered in time")
 
-func (q *Query) target() (uint16, []string, error) {
-	given := 0
-	target, keys := uint16(link.TargetAll), []string(nil)
-	if len(q.Groups) > 0 {
-		given, target, keys = given+1, link.TargetGroups, q.Groups
-	}
-	if len(q.UIDs) > 0 {
-		given, target, keys = given+1, link.TargetUIDs, q.UIDs
-	}
-	if len(q.Clients) > 0 {
-		given, target, keys = given+1, link.TargetClients, idKeys(q.Clients)
-	}
-	if given > 1 {
-		return 0, nil, fmt.Errorf("%w: a Query by %d of groups, uids and clients, want one at most", ErrInvalid, given)
-	}
-	return target, keys, nil
-}
-
-func (q *Query) check() error {
-	if q.Page < 0 {
-		return fmt.Errorf("%w: Query.Page %d is negative", ErrInvalid, q.Page)
-	}
-	if known := FieldUID | FieldGroups | FieldAttrs; q.Fields&^known != 0 {
-		return fmt.Errorf("%w: Query.Fields %#x has none but FieldUID, FieldGroups and FieldAttrs", ErrInvalid, uint8(q.Fields))
-	}
-	return nil
-}
-
-func (f Fields) read(c *link.Cursor) (row Row, err error) {
-	row.ID = c.ID()
+func (f Fields) read(c *link.Cursor) (info ClientInfo, err error) {
+	info.ID = ClientID(c.ID())
 	if f&FieldUID != 0 {
-		row.UID = string(c.Bytes())
+		info.UID = string(c.Bytes())
 	}
 	if f&FieldGroups != 0 {
 		for range c.U16() {
-			row.Groups = append(row.Groups, string(c.Bytes()))
+			info.Groups = append(info.Groups, string(c.Bytes()))
 			if c.Bad() {
 				break
 			}
 		}
 	}
 	if f&FieldAttrs != 0 {
-		row.Version = c.U32()
-		row.Attrs = attrMap(c.Attributes())
+		info.Version = c.U32()
+		info.Attrs = attrMap(c.Attributes())
 	}
 	if c.Bad() {
-		return row, link.ErrFrame
+		return info, link.ErrFrame
 	}
-	return row, nil
+	return info, nil
 }
 
 // inquire asks one gateway. The answer is partial when not all of its loops have given one.
-func (a API) inquire(ctx context.Context, gateway uint32, f link.Frame, payload []byte) (answer []byte, partial bool, err error) {
-	l := a.w.routes.any(gateway)
-	if a.origin != nil && a.origin.link.gateway == gateway {
-		l = a.origin.link
+func (w *Worker) inquire(ctx context.Context, gateway uint32, f link.Frame, payload []byte) (answer []byte, partial bool, err error) {
+	l := w.routes.any(gateway)
+	if s := sessionOf(ctx); s != nil && s.link.gateway == gateway {
+		l = s.link // behind what was done for the client before
 	}
 	if l == nil {
 		return nil, false, ErrLinkDown
 	}
-	status, q, err := a.question(ctx, l, f, payload)
+	status, q, err := w.question(ctx, l, f, payload)
 	if err != nil {
 		return nil, false, err
 	}

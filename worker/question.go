@@ -20,16 +20,16 @@ func (q *question) fail() { close(q.done) }
 
 // question sends a command down a link, by itself, and waits for the Reply, whose answer and partial are in what it returns. It never runs as part of a unit: a unit goes out
 // when its call has returned.
-func (a API) question(ctx context.Context, l *gwLink, f link.Frame, payload []byte) (link.Status, *question, error) {
+func (w *Worker) question(ctx context.Context, l *gwLink, f link.Frame, payload []byte) (link.Status, *question, error) {
 	if len(payload) > link.MaxMessage {
 		return 0, nil, ErrTooBig
 	}
 	if _, limited := ctx.Deadline(); !limited {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, a.w.cfg.QueryTimeout)
+		ctx, cancel = context.WithTimeout(ctx, w.cfg.QueryTimeout)
 		defer cancel()
 	}
-	a.aboutToBlock()
+	sessionOf(ctx).aboutToBlock()
 	q := &question{done: make(chan link.Status, 1)}
 	l.mu.Lock()
 	if l.ended {
@@ -43,7 +43,7 @@ func (a API) question(ctx context.Context, l *gwLink, f link.Frame, payload []by
 	f.ID = l.request
 	l.requests[f.ID] = q
 	l.mu.Unlock()
-	if err := l.plain(&f, nil, payload); err != nil {
+	if err := l.plain(ctx, &f, nil, payload); err != nil {
 		return 0, nil, err
 	}
 	select {
@@ -73,9 +73,8 @@ func (l *gwLink) answered(f *link.Frame) {
 	q.done <- link.Status(f.Code)
 }
 
-// aboutToBlock gives the leadership of the origin's link away, if the call that runs for the origin has it: the answer must be read by another goroutine.
-func (a API) aboutToBlock() {
-	s := a.origin
+// aboutToBlock gives the leadership of the session's link away, if the call that runs for the session has it: the answer must be read by another goroutine. Of no session it does nothing.
+func (s *session) aboutToBlock() {
 	if s == nil {
 		return
 	}

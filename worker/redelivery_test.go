@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -48,8 +49,8 @@ func TestEffectsOfAnUnfinishedCallAreNone(t *testing.T) {
 		redelivered bool
 	}
 	calls, release := make(chan delivery, 8), make(chan struct{})
-	run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial}, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
-		_ = c.Send(worker.Text(fmt.Sprintf("%s again=%v", m.Data, m.Redelivered)))
+	run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial}, onMessage(func(c worker.Call, m worker.Message) {
+		c.Send(worker.Text(fmt.Sprintf("%s again=%v", m.Data, m.Redelivered)))
 		calls <- delivery{string(m.Data), m.Key(c), m.Number, m.Redelivered}
 		if string(m.Data) == "two" && !m.Redelivered {
 			<-release
@@ -84,7 +85,7 @@ func TestAnEffectOutsideIsMadeOnce(t *testing.T) {
 	}
 	var k cutter
 	effects, made, release := 0, make(chan struct{}, 8), make(chan struct{})
-	run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial}, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+	run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial}, onMessage(func(c worker.Call, m worker.Message) {
 		if _, err := store.Once(context.Background(), seen, m.Key(c), func() error {
 			effects++ // calls for one client do not overlap
 			return nil
@@ -95,7 +96,7 @@ func TestAnEffectOutsideIsMadeOnce(t *testing.T) {
 		if !m.Redelivered {
 			<-release
 		}
-		_ = c.Send(worker.Text(fmt.Sprintf("%d, again=%v", effects, m.Redelivered)))
+		c.Send(worker.Text(fmt.Sprintf("%d, again=%v", effects, m.Redelivered)))
 	}))
 	c := dial(t, g)
 	c.say("pay")
@@ -111,16 +112,16 @@ func TestFlush(t *testing.T) {
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	var k cutter
 	release := make(chan struct{}, 2)
-	run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial}, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
-		_ = c.Send(worker.Text("before"))
+	run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial}, onMessage(func(c worker.Call, m worker.Message) {
+		c.Send(worker.Text("before"))
 		if string(m.Data) == "quick" {
 			return
 		}
-		_ = c.Send(worker.Text("begun"))
-		if err := c.Flush(); err != nil {
+		c.Send(worker.Text("begun"))
+		if err := c.Flush(context.Background()); err != nil {
 			t.Error(err)
 		}
-		_ = c.Send(worker.Text("done"))
+		c.Send(worker.Text("done"))
 		<-release
 	}))
 	c := dial(t, g)
@@ -139,31 +140,51 @@ func TestFlush(t *testing.T) {
 	c.hears("before")
 }
 
-// What a handler has done through the *Worker, by another goroutine too, is a plain send: heard before the handler has returned, and again when its message is redelivered.
-// What another goroutine does through the handler's *Client while it runs is part of its unit, and heard once; what it does afterwards is a plain send.
+// What a handler does through the Worker is no part of its call: it is heard before the handler has returned, and again when the message is delivered again. What goroutines of the handler do through
+// its Call while it runs is part of the call, and heard once; what they do when it has returned has no effect, also while a later call runs, and is counted.
 func TestSendsFromOtherGoroutines(t *testing.T) {
 	t.Parallel()
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	var k cutter
-	var w *worker.Worker
 	release := make(chan struct{}, 2)
-	later := make(chan *worker.Client, 1)
-	inAnother := func(f func() error) {
-		done := make(chan error)
-		go func() { done <- f() }()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
+	late := make(chan worker.Call, 1)
+	inAnother := func(f func()) {
+		done := make(chan struct{})
+		go func() { defer close(done); f() }()
+		<-done
 	}
-	w = run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial}, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
-		_ = c.Send(worker.Text("the call's"))
-		inAnother(func() error { return c.Send(worker.Text("the client's")) })
-		inAnother(func() error { return w.Client(c.ID()).Send(worker.Text("the worker's")) })
+	w := run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial}, worker.Handler{Message: func(ctx context.Context, c worker.Call, m worker.Message) error {
+		if string(m.Data) == "later" {
+			old := <-late
+			inAnother(func() {
+				old.Send(worker.Text("must not be heard"))
+				old.Publish(worker.Everyone(), worker.Text("must not be heard"))
+				old.Bind("nobody")
+				old.SetAttrs(map[string]string{"no": "thing"})
+				old.After(0, func(context.Context, worker.Call) error { t.Error("a timer of a call that had ended"); return nil })
+				if err := old.Flush(ctx); !errors.Is(err, worker.ErrCallEnded) {
+					t.Errorf("Flush of a call that has ended: %v", err)
+				}
+				if old.ID() != c.ID() || old.RemoteAddr() != c.RemoteAddr() || old.UID() != "" {
+					t.Error("it does not say whose it was")
+				}
+			})
+			c.Send(worker.Text("the later call's"))
+			return nil
+		}
+		c.Send(worker.Text("the call's"))
+		inAnother(func() { c.Send(worker.Text("its goroutine's")) })
+		inAnother(func() {
+			if err := c.Worker().Publish(context.Background(), worker.Client(c.ID()), worker.Text("the worker's")); err != nil {
+				t.Error(err)
+			}
+		})
 		<-release
 		if m.Redelivered {
-			later <- c
+			late <- c
 		}
-	}))
+		return nil
+	}})
 	<-w.Ready()
 	c := dial(t, g)
 	c.say("go")
@@ -173,8 +194,13 @@ func TestSendsFromOtherGoroutines(t *testing.T) {
 	c.hears("the worker's")
 	release <- struct{}{}
 	c.hears("the call's")
-	c.hears("the client's")
-	afterwards := <-later
-	inAnother(func() error { return afterwards.Send(worker.Text("later")) })
-	c.hears("later")
+	c.hears("its goroutine's")
+	c.say("later")
+	c.hears("the later call's")
+	if n := w.Stats().LateEffects; n != 6 {
+		t.Errorf("%d effects after the end of their call are counted, not 6", n)
+	}
+	if row := one(t, w, worker.Everyone(), worker.FieldUID|worker.FieldAttrs); row.UID != "" || len(row.Attrs) > 0 {
+		t.Errorf("they have had effects: %+v", row)
+	}
 }

@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 
@@ -9,18 +10,15 @@ import (
 )
 
 // wanderer says what it was asked with. It does not look whether there was a request: the same code serves clients of every protocol.
-type wanderer struct{}
-
-func (wanderer) OnConnect(c *worker.Client) {
+var wanderer = worker.Handler{Connect: func(_ context.Context, c worker.Call) error {
 	r := c.Request()
-	_ = c.Send(worker.Text(fmt.Sprintf("%q %q %q %q %q", r.Path(), r.Query("room"), r.Header("X-Client"), r.Cookie("id"), r.Subprotocol())))
-}
-
-func (wanderer) OnMessage(*worker.Client, worker.Message) {}
+	c.Send(worker.Text(fmt.Sprintf("%q %q %q %q %q", r.Path(), r.Query("room"), r.Header("X-Client"), r.Cookie("id"), r.Subprotocol())))
+	return nil
+}}
 
 func TestRequestOfAnyProtocol(t *testing.T) {
 	t.Parallel()
-	g := workertest.New(t, wanderer{})
+	g := workertest.New(t, wanderer)
 	g.Dial(workertest.Request{Target: "/a?room=b", Header: map[string]string{"x-client": "c", "Cookie": "x=y; id=d"}, Subprotocol: "v1"}).Expect(`"/a" "b" "c" "d" "v1"`)
 	g.Dial(workertest.Request{}).Expect(`"" "" "" "" ""`)
 }

@@ -80,7 +80,7 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			conns, w := rawPeer(t, 0, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {}))
+			conns, w := rawPeer(t, 0, worker.Handler{})
 			conn := <-conns
 			defer func() { _ = conn.Close() }()
 			<-w.Ready()
@@ -96,7 +96,7 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 	}
 	t.Run("a length that is none", func(t *testing.T) {
 		t.Parallel()
-		conns, w := rawPeer(t, 0, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {}))
+		conns, w := rawPeer(t, 0, worker.Handler{})
 		conn := <-conns
 		defer func() { _ = conn.Close() }()
 		<-w.Ready()
@@ -110,7 +110,7 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 // An answer that has not one number for each key fails the question, and nothing else.
 func TestAnAnswerOfAnotherLength(t *testing.T) {
 	t.Parallel()
-	conns, w := rawPeer(t, 0, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {}))
+	conns, w := rawPeer(t, 0, worker.Handler{})
 	conn := <-conns
 	defer func() { _ = conn.Close() }()
 	<-w.Ready()
@@ -131,12 +131,12 @@ func TestAnAnswerOfAnotherLength(t *testing.T) {
 		}
 	}()
 	for numbers := range 4 {
-		n, err := w.CountGroups(t.Context(), "a", "b")
+		n, err := w.Counts(t.Context(), []worker.Target{worker.Group("a"), worker.Group("b")})
 		if numbers == 2 {
-			if err != nil || n["a"] != 7 || n["b"] != 7 {
+			if err != nil || n[0] != 7 || n[1] != 7 {
 				t.Errorf("2 numbers: %v, %v", n, err)
 			}
-		} else if !errors.Is(err, worker.ErrPartial) || n["a"] != 0 || n["b"] != 0 {
+		} else if !errors.Is(err, worker.ErrPartial) || n[0] != 0 || n[1] != 0 {
 			t.Errorf("%d numbers for 2 groups: %v, %v", numbers, n, err)
 		}
 	}
@@ -163,7 +163,7 @@ func TestALargestFrameThatIsTooSmall(t *testing.T) {
 		}()
 		return near, nil
 	}
-	w, err := worker.New(g, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {}))
+	w, err := worker.New(g, worker.Handler{})
 	if err != nil {
 		t.Fatal(err)
 	}

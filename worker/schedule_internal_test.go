@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"encoding/binary"
 	"io"
 	"log/slog"
@@ -32,7 +33,7 @@ func TestSchedules(t *testing.T) {
 			t.Fatalf("seed %d", seed)
 		}
 	}
-	if st := w.Stats(); st.Takeovers == 0 || st.Pooled == 0 || st.Panics == 0 {
+	if st := w.Stats(); st.LeaderHandoffs == 0 || st.Offloaded == 0 || st.Panics == 0 || st.Errors == 0 || st.Retries == 0 {
 		t.Errorf("the schedules missed what they are for: %+v", st)
 	}
 }
@@ -48,10 +49,12 @@ const (
 	actBlock // so too, and waits
 	actBlockExit
 	actTimer
+	actFail
+	actRetry // is called twice
 	acts
 )
 
-func (a act) fails() bool { return a == actPanic || a == actExit || a == actBlockExit }
+func (a act) fails() bool { return a == actPanic || a == actExit || a == actBlockExit || a == actFail }
 
 // schedule is one run: the gateway's side of the links, and what handlers are to do.
 type schedule struct {
@@ -66,6 +69,7 @@ type schedule struct {
 
 	mu     sync.Mutex
 	called map[*session][]int // guarded by mu: messages, in the order of their calls
+	again  map[at]bool        // guarded by mu: those that were to be retried and have been called
 	closed []int              // guarded by mu: by client
 	acked  [][]bool           // guarded by mu: by client and message
 	echoes [][]int            // guarded by mu: by client
@@ -81,10 +85,11 @@ type scheduled struct{ now atomic.Pointer[schedule] }
 func newScheduleWorker(t *testing.T) (*Worker, *scheduled) {
 	t.Helper()
 	business := new(scheduled)
-	w, err := New(Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, business)
+	w, err := New(Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, business.handler())
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.retryIn = 0
 	close(w.late) // its links are those of the schedules
 	return w, business
 }
@@ -93,7 +98,7 @@ func newSchedule(t *testing.T, w *Worker, seed uint64) *schedule {
 	s := &schedule{t: t, w: w, rng: rand.New(rand.NewPCG(seed, 1))}
 	clients := 1 + s.rng.IntN(4)
 	s.running = make([]atomic.Int32, clients)
-	s.called, s.closed, s.echoes = make(map[*session][]int), make([]int, clients), make([][]int, clients)
+	s.called, s.again, s.closed, s.echoes = make(map[*session][]int), make(map[at]bool), make([]int, clients), make([][]int, clients)
 	wild := s.rng.IntN(4) == 0
 	for range clients {
 		n := s.rng.IntN(16)
@@ -112,41 +117,59 @@ func newSchedule(t *testing.T, w *Worker, seed uint64) *schedule {
 	return s
 }
 
-func (b *scheduled) OnMessage(c *Client, m Message) {
+// handler is the business of the schedules.
+func (b *scheduled) handler() Handler { return Handler{Message: b.message, Close: b.close} }
+
+func (b *scheduled) message(_ context.Context, c Call, m Message) error {
 	s := b.now.Load()
 	client, message := int(m.Data[0]), int(m.Data[1])
 	defer s.enter(client)()
 	s.mu.Lock()
-	s.called[c.s] = append(s.called[c.s], message)
+	retry := s.acts[client][message] == actRetry && !s.again[at{client, message}]
+	if retry {
+		s.again[at{client, message}] = true
+	} else {
+		s.called[c.s] = append(s.called[c.s], message)
+	}
 	s.mu.Unlock()
-	_ = c.Send(m)
+	c.Send(m)
+	if retry {
+		return Retry(io.EOF)
+	}
 	switch s.acts[client][message] {
 	case actPanic:
 		panic("on purpose")
 	case actExit:
 		runtime.Goexit()
+	case actFail:
+		return io.EOF
 	case actYield:
-		c.aboutToBlock()
+		c.s.aboutToBlock()
 		runtime.Gosched()
 	case actBlock:
-		c.aboutToBlock()
+		c.s.aboutToBlock()
 		<-s.gate[client][message]
 	case actBlockExit:
-		c.aboutToBlock()
+		c.s.aboutToBlock()
 		<-s.gate[client][message]
 		runtime.Goexit()
 	case actTimer:
-		_, _ = c.After(0, func(*Client) { s.enter(client)() })
+		c.After(0, func(context.Context, Call) error {
+			s.enter(client)()
+			return nil
+		})
 	}
+	return nil
 }
 
-func (b *scheduled) OnClose(c *Client, _ Reason) {
+func (b *scheduled) close(_ context.Context, c Call, _ Reason) error {
 	s := b.now.Load()
-	client := int(c.s.slot)
+	client := int(c.s.id.slot())
 	defer s.enter(client)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed[client]++
+	return nil
 }
 
 // enter notes that a call of the client runs, until what it returns is called.
@@ -167,7 +190,7 @@ func (s *schedule) run() {
 	s.w.tasks.Wait()
 	for of, called := range s.called {
 		if !slices.IsSorted(called) || len(slices.Compact(slices.Clone(called))) != len(called) {
-			s.t.Errorf("client %d: called in the order %v", of.slot, called)
+			s.t.Errorf("client %d: called in the order %v", of.id.slot(), called)
 		}
 	}
 	for client, list := range s.acts {

@@ -13,7 +13,7 @@ import (
 // What is said of calls that take long. There may be thousands at once, when what handlers ask does not answer: all are counted, a few are shown with their stacks, and nobody else
 // waits meanwhile.
 const (
-	slowLook  = 250 * time.Millisecond // between two looks at the calls that run, or a quarter of Config.SlowAfter
+	slowLook  = 250 * time.Millisecond // between two looks at the calls that run, or a quarter of Config.SlowHandlerThreshold
 	slowPause = time.Second            // at least, between two times that stacks are shown
 	slowLines = 8                      // stacks shown at once
 )
@@ -28,7 +28,7 @@ type slowCall struct {
 // findSlow counts the calls that have run too long, each once, and logs the stacks of some.
 func (t *watch) findSlow() {
 	now := time.Now()
-	if now.Sub(t.looked) < min(slowLook, t.w.cfg.SlowAfter/4) {
+	if t.w.cfg.SlowHandlerThreshold < 0 || now.Sub(t.looked) < min(slowLook, t.w.cfg.SlowHandlerThreshold/4) {
 		return
 	}
 	t.looked = now
@@ -70,7 +70,7 @@ func (t *watch) newlySlow(now time.Time) (slow []slowCall) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for s, c := range t.running {
-		if !c.slow && now.Sub(c.since) > t.w.cfg.SlowAfter {
+		if !c.slow && now.Sub(c.since) > t.w.cfg.SlowHandlerThreshold {
 			c.slow = true
 			slow = append(slow, slowCall{s, c.goroutine, c.since})
 		}
@@ -108,7 +108,7 @@ func business(stack string) string {
 			continue
 		}
 		name, _, _ := strings.Cut(strings.TrimSpace(part[2]), "+0x")
-		if strings.HasSuffix(name, "worker.(*session).call") {
+		if strings.HasSuffix(name, "worker.(*session).handle") {
 			break
 		}
 		if !strings.HasPrefix(name, "runtime.") {

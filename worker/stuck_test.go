@@ -22,12 +22,15 @@ type stuckOffice struct {
 	stopped *bool
 }
 
-func (o stuckOffice) OnMessage(*worker.Client, worker.Message) {
-	o.begun <- struct{}{}
-	waitsForever(o.never)
+func (o stuckOffice) handler() worker.Handler {
+	return worker.Handler{Message: o.message, Stop: func(context.Context, *worker.Worker) { *o.stopped = true }}
 }
 
-func (o stuckOffice) OnStop(*worker.Worker) { *o.stopped = true }
+func (o stuckOffice) message(context.Context, worker.Call, worker.Message) error {
+	o.begun <- struct{}{}
+	waitsForever(o.never)
+	return nil
+}
 
 func waitsForever(never chan struct{}) { <-never }
 
@@ -44,7 +47,7 @@ func TestStuckHandlerAtDrain(t *testing.T) {
 			w, err := worker.New(worker.Config{
 				Gateways: []string{"peer"}, DrainTimeout: 50 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 				Dial: pipeDial(conns, 0),
-			}, o)
+			}, o.handler())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,14 +79,14 @@ func TestStuckHandlerAtDrain(t *testing.T) {
 			case <-time.After(10 * time.Second):
 				t.Fatal("Run waits for the handler")
 			}
-			if !errors.Is(err, worker.ErrStuck) || !strings.Contains(err.Error(), "waitsForever (stuck_test.go:") || !strings.Contains(err.Error(), "stuckOffice.OnMessage") {
+			if !errors.Is(err, worker.ErrStuck) || !strings.Contains(err.Error(), "waitsForever (stuck_test.go:") || !strings.Contains(err.Error(), "stuckOffice.message") {
 				t.Errorf("Run: %v", err)
 			}
 			if !dies && !strings.Contains(err.Error(), "calls: 5") {
 				t.Errorf("Run does not say how many there are: %v", err)
 			}
 			if !stopped {
-				t.Error("OnStop was not called")
+				t.Error("Stop was not called")
 			}
 		})
 	}

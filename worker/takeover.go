@@ -20,14 +20,14 @@ func (l *gwLink) takeOver(call uint64) {
 	d.pos, d.have = 0, copy(d.buf, rest)
 	d.pooled = l.w.watch.now.Load() + poolTicks
 	l.w.watch.enter(s, d.goroutine)
-	l.w.stats.takeovers.Add(1)
+	l.w.stats.handoffs.Add(1)
 	l.w.tasks.Add(1)
 	go l.lead()
 }
 
 // replace has other goroutines go on for the one that led when the call began, and that its handler has ended (runtime.Goexit).
 func (l *gwLink) replace(s *session, it *item, call uint64) {
-	if !l.finish(s, it, call, false) {
+	if !l.finish(s, it, call) {
 		l.w.pool.start(s) // busy, and nobody's
 		return
 	}

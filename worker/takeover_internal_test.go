@@ -13,15 +13,15 @@ func TestNoTakeoverBetweenCalls(t *testing.T) {
 	t.Parallel()
 	near, far := net.Pipe()
 	defer func() { _, _ = near.Close(), far.Close() }()
-	w, err := New(Config{Gateways: []string{"127.0.0.1:1"}}, HandlerFunc(func(*Client, Message) {}))
+	w, err := New(Config{Gateways: []string{"127.0.0.1:1"}}, Handler{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := newLink(w, near, "", link.GatewayHello{ID: 1, Loops: 1, MaxFrame: link.MaxFrame})
 	s := &session{link: l, unit: &l.leader.batch}
 	l.leader.call.Store(2) // even: between calls
-	API{w: w, origin: s}.aboutToBlock()
-	if n := l.leader.call.Load(); n != 2 || w.Stats().Takeovers != 0 {
+	s.aboutToBlock()
+	if n := l.leader.call.Load(); n != 2 || w.Stats().LeaderHandoffs != 0 {
 		t.Errorf("the leadership was taken from no call: call is %d", n)
 	}
 }

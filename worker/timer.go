@@ -1,66 +1,72 @@
 package worker
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
-// Timer is a function that waits to be run in a client's order.
+// Timer is a function that waits to be called in a client's order.
 type Timer struct {
 	s       *session
-	t       *time.Timer
-	stopped bool // guarded by s.mu: when its time had come, and its function had not begun
+	f       func(context.Context, Call) error
+	t       *time.Timer // nil: it was never set
+	call    uint64      // guarded by s.mu: the call that has set it, until that has been committed
+	stopped bool        // guarded by s.mu: when its time had come, and its function had not begun
 }
 
-// MaxTimers is how many timers of one client may wait, those whose time has come and whose functions
-// have yet to begin among them.
+// MaxTimers is how many timers of one client may wait, including those that are due and whose
+// function has not begun.
 const MaxTimers = 1024
 
-// Stop keeps the function from running, if it has not begun.
-func (t *Timer) Stop() {
-	if t.s == nil {
-		return
+// After has f called in d, in the client's order: never while another call for this client runs. f
+// has a Call of its own, whose effects go out together when f returns nil; when it fails they are
+// discarded and Handler.Error is called. The timer ends when this call fails, when the client
+// disconnects, and when the client moves to another worker. When MaxTimers timers of the client wait,
+// the call fails with ErrTooMany.
+//
+//	c.After(10*time.Second, func(_ context.Context, c worker.Call) error {
+//		if c.UID() == "" {
+//			c.Close()
+//		}
+//		return nil
+//	})
+func (c Call) After(d time.Duration, f func(ctx context.Context, c Call) error) *Timer {
+	s := c.s
+	t := &Timer{s: s, f: f, call: c.n}
+	s.mu.Lock()
+	runs := s.runs(c)
+	switch {
+	case !runs || s.gone:
+	case len(s.timers) >= MaxTimers:
+		s.spoil(ErrTooMany)
+	default:
+		if s.timers == nil {
+			s.timers = make(map[*Timer]struct{})
+		}
+		s.timers[t] = struct{}{}
+		t.t = time.AfterFunc(d, func() { s.queueTask(t) })
 	}
+	s.mu.Unlock()
+	if !runs {
+		s.late()
+	}
+	return t
+}
+
+// Stop prevents the call of the function, if it has not begun.
+func (t *Timer) Stop() {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
-	if t.t.Stop() {
+	t.cancel()
+}
+
+// cancel is Stop. Called with s.mu.
+func (t *Timer) cancel() {
+	if t.t == nil || t.t.Stop() {
 		delete(t.s.timers, t)
 	} else {
 		t.stopped = true // what is queued for it counts until its turn comes
 	}
-}
-
-// After runs f in d, in the client's order: never while another call for this client runs. It is dropped when the client goes or moves to another worker. What f does
-// goes out by itself. It returns ErrTooMany when MaxTimers of the client wait, and ErrGone for a client that was not given to this worker, or has gone; the Timer can be stopped
-// in any case.
-//
-//	_, err := c.After(10*time.Second, func(c *worker.Client) {
-//		if c.UID() == "" {
-//			_ = c.Close()
-//		}
-//	})
-func (c *Client) After(d time.Duration, f func(*Client)) (*Timer, error) {
-	s := c.s
-	if s == nil {
-		return &Timer{}, ErrGone
-	}
-	t := &Timer{s: s}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.gone:
-		return &Timer{}, ErrGone
-	case len(s.timers) >= MaxTimers:
-		return &Timer{}, ErrTooMany
-	case s.timers == nil:
-		s.timers = make(map[*Timer]struct{})
-	}
-	s.timers[t] = struct{}{}
-	t.t = time.AfterFunc(d, func() {
-		s.queueTask(func(c *Client) {
-			if t.begins() {
-				f(c)
-			}
-		})
-	})
-	return t, nil
 }
 
 // begins takes the timer, whose turn has come, from those that wait. It reports false when it has been stopped.

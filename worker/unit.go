@@ -15,8 +15,6 @@ type unit struct {
 	first uint32 // sequence that the open UNIT begins with
 	next  uint32 // sequence that would carry it on
 	open  bool
-
-	last bool // the client is gone from this worker with it; for a unit of one client
 }
 
 // unitSize is where a UNIT frame ends and the next one begins, in bytes: a gateway applies it when it is whole.

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// watch finds handler calls that block: it takes their leadership away after a tick, and logs their stack after Config.SlowAfter (slow.go). It is one goroutine that
+// watch finds handler calls that block: it takes their leadership away after a tick, and logs their stack after Config.SlowHandlerThreshold (slow.go). It is one goroutine that
 // ticks only while handlers run.
 type watch struct {
 	w     *Worker

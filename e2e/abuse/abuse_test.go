@@ -278,7 +278,7 @@ func TestAWorkerComesBackThoughDescriptorsAreOut(t *testing.T) {
 func TestNoClientChoosesItsAddress(t *testing.T) {
 	t.Parallel()
 	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
-	proctest.StartWorker(t, g.Addrs["inner"], func() {}, func(c *worker.Client, _ worker.Message) { _ = c.Send(worker.Text(c.RemoteAddr())) })
+	proctest.StartWorker(t, g.Addrs["inner"], func() {}, func(c worker.Call, _ worker.Message) { c.Send(worker.Text(c.RemoteAddr().String())) })
 
 	text := proctest.Dial(t, g.Addrs["text"])
 	_ = text.SetDeadline(time.Now().Add(20 * time.Second))

@@ -65,7 +65,7 @@ func (l *leaver) text(addr string) {
 		l.err = err
 		return
 	}
-	defer func() { _ = c.Close() }()
+	defer func() { c.Close() }()
 	lines := bufio.NewReader(c)
 	l.talk(func(m string) error {
 		_, err := c.Write([]byte(m + "\n"))
@@ -106,12 +106,12 @@ func TestGatewayDrains(t *testing.T) {
 		"--reactors", "2", "--drain-pace", strconv.Itoa(pace), "--drain-for", "30s")
 	var mu sync.Mutex
 	handled := make(map[string]int) // by client; guarded by mu
-	proctest.StartWorker(t, gateway.Addrs["inner"], func() {}, func(c *worker.Client, m worker.Message) {
+	proctest.StartWorker(t, gateway.Addrs["inner"], func() {}, func(c worker.Call, m worker.Message) {
 		name, _, _ := bytes.Cut(m.Data, []byte(" "))
 		mu.Lock()
 		handled[string(name)]++
 		mu.Unlock()
-		_ = c.Send(m)
+		c.Send(m)
 	})
 	leavers := make([]*leaver, n)
 	var talking sync.WaitGroup
@@ -135,7 +135,7 @@ func TestGatewayDrains(t *testing.T) {
 	gateway.Signal(syscall.SIGTERM)
 	gateway.AwaitLog("msg=draining", 1)
 	if c, err := net.Dial("tcp", gateway.Addrs["text"]); err == nil {
-		_ = c.Close()
+		c.Close()
 		t.Error("somebody is let in while the gateway drains")
 	}
 	talking.Wait()
@@ -167,7 +167,7 @@ func blocked(t *testing.T, args ...string) (*proctest.Process, *bufio.Reader) {
 	t.Helper()
 	gateway := proctest.Start(t, nil, proctest.Build(t), append([]string{"gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0"}, args...)...)
 	inside, release := make(chan struct{}), make(chan struct{})
-	proctest.StartWorker(t, gateway.Addrs["inner"], func() { close(release) }, func(*worker.Client, worker.Message) {
+	proctest.StartWorker(t, gateway.Addrs["inner"], func() { close(release) }, func(worker.Call, worker.Message) {
 		close(inside)
 		<-release
 	})

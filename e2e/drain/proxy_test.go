@@ -95,12 +95,12 @@ func TestGatewayDrainsBehindAProxy(t *testing.T) {
 	proxy := startProxy(t, gateway.Addrs["ws"])
 	var mu sync.Mutex
 	handled := make(map[string]int) // by client; guarded by mu
-	proctest.StartWorker(t, gateway.Addrs["inner"], func() {}, func(c *worker.Client, m worker.Message) {
+	proctest.StartWorker(t, gateway.Addrs["inner"], func() {}, func(c worker.Call, m worker.Message) {
 		name, _, _ := bytes.Cut(m.Data, []byte(" "))
 		mu.Lock()
 		handled[string(name)]++
 		mu.Unlock()
-		_ = c.Send(m)
+		c.Send(m)
 	})
 	leavers := make([]*leaver, n)
 	var talking sync.WaitGroup

@@ -83,12 +83,12 @@ func TestSuccessorUnderLoad(t *testing.T) {
 		"--inner", "127.0.0.1:0", "--listen", "text://127.0.0.1:0")
 	var mu sync.Mutex
 	handled := make(map[string]int) // by client; guarded by mu
-	proctest.StartWorker(t, old.Addrs["inner"], func() {}, func(c *worker.Client, m worker.Message) {
+	proctest.StartWorker(t, old.Addrs["inner"], func() {}, func(c worker.Call, m worker.Message) {
 		name, _, _ := strings.Cut(string(m.Data), " ")
 		mu.Lock()
 		handled[name]++
 		mu.Unlock()
-		_ = c.Send(m)
+		c.Send(m)
 	})
 	var all []*leaver
 	var talking sync.WaitGroup

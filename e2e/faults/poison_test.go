@@ -19,26 +19,27 @@ import (
 const mortalEnv = "SLUICE_TEST_MORTAL_WORKER"
 
 // mortal is the business of a worker that is killed by a message while it handles it, or flushes and waits to be killed.
-func mortal(c *worker.Client, m worker.Message) {
+func mortal(ctx context.Context, c worker.Call, m worker.Message) error {
 	switch string(m.Data) {
 	default:
-		_ = c.Send(m)
+		c.Send(m)
 	case "flush":
-		_ = c.Send(worker.Text("begun"))
-		_ = c.Flush()
-		_ = c.Send(worker.Text("done"))
+		c.Send(worker.Text("begun"))
+		_ = c.Flush(ctx)
+		c.Send(worker.Text("done"))
 		if !m.Redelivered {
 			select {}
 		}
 	case "poison":
-		_ = c.Send(worker.Text("nobody hears this"))
+		c.Send(worker.Text("nobody hears this"))
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	}
+	return nil
 }
 
 // runMortal runs a mortal worker until it is told to end.
 func runMortal(inner string) {
-	w, err := worker.New(worker.Config{Gateways: []string{inner}, Logger: slog.New(slog.DiscardHandler)}, worker.HandlerFunc(mortal))
+	w, err := worker.New(worker.Config{Gateways: []string{inner}, Logger: slog.New(slog.DiscardHandler)}, worker.Handler{Message: mortal})
 	if err != nil {
 		panic(err)
 	}

@@ -67,7 +67,7 @@ func linkTimes(t *testing.T, inner string, times int) {
 		if _, err := link.Connect(c, nil, hello); err != nil {
 			t.Error(err)
 		}
-		_ = c.Close()
+		c.Close()
 	}
 }
 
@@ -87,8 +87,8 @@ func unread(t *testing.T, args ...string) (gateway *proctest.Process, log *os.Fi
 // echoing is a client of a gateway that has a worker in this process.
 func echoing(t *testing.T, gateway *proctest.Process) net.Conn {
 	t.Helper()
-	proctest.StartWorker(t, gateway.Addrs["inner"], func() {}, func(c *worker.Client, m worker.Message) {
-		_ = c.Send(m)
+	proctest.StartWorker(t, gateway.Addrs["inner"], func() {}, func(c worker.Call, m worker.Message) {
+		c.Send(m)
 	})
 	return proctest.Dial(t, gateway.Addrs["text"])
 }
@@ -161,7 +161,7 @@ func TestUnreadLogAtTheEnd(t *testing.T) {
 		t.Parallel()
 		gateway, _ := unread(t, "--drain-for", "10m")
 		inside, release := make(chan struct{}), make(chan struct{})
-		proctest.StartWorker(t, gateway.Addrs["inner"], func() { close(release) }, func(*worker.Client, worker.Message) {
+		proctest.StartWorker(t, gateway.Addrs["inner"], func() { close(release) }, func(worker.Call, worker.Message) {
 			close(inside)
 			<-release
 		})
@@ -173,7 +173,7 @@ func TestUnreadLogAtTheEnd(t *testing.T) {
 		proctest.Await(t, "the drain", func() bool {
 			c, err := net.Dial("tcp", gateway.Addrs["text"])
 			if err == nil {
-				_ = c.Close()
+				c.Close()
 			}
 			return err != nil
 		})

@@ -2,6 +2,7 @@ package pressure_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -43,15 +44,18 @@ type hearer struct {
 	end     atomic.Value // error
 }
 
-func (a *audience) OnConnect(*worker.Client) {
+func (a *audience) handler() worker.Handler {
+	return worker.Handler{Connect: a.connect, Close: a.close}
+}
+
+func (a *audience) connect(context.Context, worker.Call) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.here++
+	return nil
 }
 
-func (a *audience) OnMessage(*worker.Client, worker.Message) {}
-
-func (a *audience) OnClose(_ *worker.Client, r worker.Reason) {
+func (a *audience) close(_ context.Context, _ worker.Call, r worker.Reason) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.here--; r == worker.ReasonSlowConsumer {
@@ -59,6 +63,7 @@ func (a *audience) OnClose(_ *worker.Client, r worker.Reason) {
 	} else if r != worker.ReasonPeer {
 		a.wrong = append(a.wrong, r)
 	}
+	return nil
 }
 
 // join adds n clients. Those with a pause wait as long after each 64 KB; with a negative one they do not read at all.
@@ -165,7 +170,7 @@ func (a *audience) broadcast(m worker.Message) {
 	m.Data = slices.Clone(a.filling)
 	m.Binary = true
 	copy(m.Data[1:], fmt.Sprintf("%0*d", numberDigits, a.number))
-	if err := a.worker.Broadcast(m); err != nil && !errors.Is(err, worker.ErrLinkDown) {
+	if err := a.worker.Publish(a.t.Context(), worker.Everyone(), m); err != nil && !errors.Is(err, worker.ErrLinkDown) {
 		a.t.Errorf("broadcast: %v", err)
 	}
 }
@@ -213,7 +218,7 @@ func stage(t *testing.T, flags ...string) (*audience, *proctest.Process) {
 	t.Helper()
 	g := proctest.Start(t, nil, proctest.Build(t), slices.Concat([]string{"gateway", "--inner", "127.0.0.1:0"}, fleet.ListenToAll(), flags)...)
 	a := &audience{t: t, filling: newFilling()}
-	a.worker = runWorker(t, g.Addrs["inner"], a)
+	a.worker = runWorker(t, g.Addrs["inner"], a.handler())
 	t.Cleanup(a.leave)
 	return a, g
 }

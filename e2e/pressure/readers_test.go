@@ -78,7 +78,7 @@ func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
 	}
 	t.Parallel()
 	plain := func(int) worker.Message { return worker.Message{} }
-	latest := func(i int) worker.Message { return worker.Message{Class: &worker.Class{Latest: strconv.Itoa(i % 5)}} }
+	latest := func(i int) worker.Message { return worker.Message{Conflate: strconv.Itoa(i % 5)} }
 	for _, test := range []struct {
 		name    string
 		flags   []string
@@ -167,7 +167,7 @@ func TestPressureOfBroadcasts(t *testing.T) {
 	if greatest == int64(a.number) {
 		t.Error("nothing was dropped: that was not fast")
 	}
-	if n := a.worker.Stats().Redials; n > 0 {
+	if n := a.worker.Stats().Reconnects; n > 0 {
 		t.Errorf("%d links were given up, and broadcasts with them", n)
 	}
 	if m.growth() > most || half.growth() > more {

@@ -191,17 +191,23 @@ type office struct {
 
 func newOffice() *office { return &office{release: make(chan struct{}), known: make(map[string]bool)} }
 
-func (o *office) OnConnect(c *worker.Client) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.known[c.RemoteAddr()] = true
+func (o *office) handler() worker.Handler {
+	return worker.Handler{Connect: o.welcome, Message: o.message}
 }
 
-func (o *office) OnMessage(c *worker.Client, m worker.Message) {
+func (o *office) welcome(_ context.Context, c worker.Call) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.known[c.RemoteAddr().String()] = true
+	return nil
+}
+
+func (o *office) message(_ context.Context, c worker.Call, m worker.Message) error {
 	if bytes.HasPrefix(m.Data, []byte(" ")) {
 		<-o.release
 	}
-	_ = c.Send(m)
+	c.Send(m)
+	return nil
 }
 
 // has reports whether the client is one of the worker's.
@@ -240,7 +246,7 @@ func TestPressureOfADeafWorker(t *testing.T) {
 	hangUp := deafLinks(t, g.Addrs["inner"], 1)
 	o := newOffice()
 	close(o.release)
-	if _, err := runWorker(t, g.Addrs["inner"], o).Count(t.Context()); err != nil { // its answer comes from the loop: that has the link now
+	if _, err := runWorker(t, g.Addrs["inner"], o.handler()).Count(t.Context(), worker.Everyone()); err != nil { // its answer comes from the loop: that has the link now
 		t.Fatal(err)
 	}
 	var deaf flooders
@@ -277,7 +283,7 @@ func TestPressureOfStuckHandlers(t *testing.T) {
 	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "2")
 	o := newOffice()
 	release := sync.OnceFunc(func() { close(o.release) })
-	runWorker(t, g.Addrs["inner"], o)
+	runWorker(t, g.Addrs["inner"], o.handler())
 	t.Cleanup(release)
 	all := o.connect(t, g.Addrs["text"], 80, 80)
 	stuck, others := flooders{all: all[:60]}, all[60:] // more than the windows have room for what one client may have unacknowledged

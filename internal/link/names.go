@@ -30,7 +30,7 @@ func (s Status) String() string {
 }
 
 var reasonNames = [...]string{
-	"none", "peer", "kicked", "idle", "slow consumer", "protocol", "too big", "limit", "handshake", "draining", "replaced", "no worker", "network", "internal",
+	"none", "peer", "kicked", "idle", "slow consumer", "protocol", "too big", "limit", "handshake", "draining", "replaced", "no worker", "network", "internal", "refused",
 }
 
 // String is the reason in words.

@@ -42,6 +42,7 @@ const (
 	ReasonNoWorker                       // reserved
 	ReasonNetwork                        // the connection failed
 	ReasonInternal                       // a fault of ours
+	ReasonRefused                        // the business did not admit it
 )
 
 // Attribute is one key and value of a session.

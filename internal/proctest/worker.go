@@ -10,9 +10,13 @@ import (
 	"sluice/worker"
 )
 
-// StartWorker runs a handler for a gateway, in this process, until the test ends. release lets what blocks in it go, at the end.
-func StartWorker(tb testing.TB, inner string, release func(), h worker.HandlerFunc) {
+// StartWorker runs a worker for a gateway, in this process, until the test ends: message is called for each message. release lets what blocks in it go, at the end.
+func StartWorker(tb testing.TB, inner string, release func(), message func(worker.Call, worker.Message)) {
 	tb.Helper()
+	h := worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
+		message(c, m)
+		return nil
+	}}
 	w, err := worker.New(worker.Config{Gateways: []string{inner}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), DrainTimeout: time.Second}, h)
 	if err != nil {
 		tb.Fatal(err)

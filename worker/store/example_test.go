@@ -9,14 +9,15 @@ import (
 	"sluice/worker/store"
 )
 
-// Bank is a handler with an effect outside of the gateways, which must happen once, though a message may come again.
-type Bank struct{ seen store.Store }
-
-func (b *Bank) OnMessage(c *worker.Client, m worker.Message) {
-	_, err := store.Once(context.Background(), b.seen, m.Key(c), func() error { return transfer(m.Data) })
-	if err == nil {
-		_ = c.Send(worker.Text("transferred")) // no Once for this: of what a handler sends there is one anyway
-	}
+// bank is business with an effect outside of the gateways, which must happen once, though a message may be delivered again.
+func bank(seen store.Store) worker.Handler {
+	return worker.Handler{Message: func(ctx context.Context, c worker.Call, m worker.Message) error {
+		if _, err := store.Once(ctx, seen, m.Key(c), func() error { return transfer(m.Data) }); err != nil {
+			return worker.Retry(err) // the message comes again, in a while
+		}
+		c.Send(worker.Text("transferred")) // needs no Once: it reaches the client once
+		return nil
+	}}
 }
 
 func transfer(order []byte) error {
@@ -30,7 +31,7 @@ func ExampleOnce() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	w, err := worker.New(worker.Config{Gateways: []string{"127.0.0.1:2300"}}, &Bank{seen})
+	w, err := worker.New(worker.Config{Gateways: []string{"127.0.0.1:2300"}}, bank(seen))
 	if err != nil {
 		log.Fatal(err)
 	}

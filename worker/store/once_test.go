@@ -52,7 +52,7 @@ func TestBank(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := workertest.New(t, &Bank{seen})
+	g := workertest.New(t, bank(seen))
 	c := g.Dial(workertest.Request{})
 	c.Send("3 to Ada")
 	c.Expect("transferred")

@@ -40,6 +40,7 @@ type Client struct {
 	state  state
 	letIn  bool // the worker has acknowledged that it is there
 	reason worker.Reason
+	said   string // by worker.Refuse
 	heard  []worker.Message
 	more   sync.Cond
 }
@@ -52,7 +53,7 @@ const (
 )
 
 // ID is the client's id, as handlers see it.
-func (c *Client) ID() worker.ClientID { return c.member.ID }
+func (c *Client) ID() worker.ClientID { return worker.ClientID(c.member.ID) }
 
 // Send sends a text message to the worker.
 func (c *Client) Send(text string) { c.SendMessage(worker.Text(text)) }
@@ -115,6 +116,18 @@ func (c *Client) ExpectContains(text string) string {
 	return string(m.Data)
 }
 
+// ExpectRefused fails the test unless the client is closed by worker.Refuse with the text, with no
+// further message.
+func (c *Client) ExpectRefused(text string) {
+	c.g.tb.Helper()
+	c.ExpectClosed(worker.ReasonRefused)
+	c.g.mu.Lock()
+	defer c.g.mu.Unlock()
+	if c.said != text {
+		c.g.tb.Fatalf("workertest: the client was refused with %q, not %q", c.said, text)
+	}
+}
+
 // ExpectClosed fails the test unless the client is closed for the reason, with no further message.
 func (c *Client) ExpectClosed(reason worker.Reason) {
 	c.g.tb.Helper()
@@ -131,8 +144,8 @@ func (c *Client) ExpectClosed(reason worker.Reason) {
 	}
 }
 
-// Heard is how many messages wait for Next.
-func (c *Client) Heard() int {
+// Pending returns how many messages wait for Next.
+func (c *Client) Pending() int {
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
 	return len(c.heard)
@@ -142,13 +155,13 @@ func (c *Client) Heard() int {
 func (c *Client) Drop() {
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
-	c.end(link.ReasonPeer)
+	c.end(worker.ReasonPeer)
 }
 
 // await waits for the condition. Called with mu.
 func (c *Client) await(done func() bool) bool {
 	late := false
-	stop := time.AfterFunc(Patience, func() {
+	stop := time.AfterFunc(Timeout, func() {
 		c.g.mu.Lock()
 		late = true
 		c.g.mu.Unlock()
@@ -166,13 +179,10 @@ func (c *Client) hear(payload []byte, flags uint8) bool {
 	if c.state != open {
 		return false
 	}
-	m := worker.Message{Binary: flags&link.FlagText == 0}
-	if flags&(link.FlagRaw|link.FlagOverflow|link.FlagLatest) != 0 {
-		m.Class = &worker.Class{Raw: flags&link.FlagRaw != 0, Overflow: worker.Overflow(flags & link.FlagOverflow >> 4)}
-	}
+	m := worker.Message{Binary: flags&link.FlagText == 0, Raw: flags&link.FlagRaw != 0, Overflow: worker.Overflow(flags & link.FlagOverflow >> 4)}
 	if flags&link.FlagLatest != 0 {
 		key := link.Read(payload)
-		m.Class.Latest = string(key.Bytes())
+		m.Conflate = string(key.Bytes())
 		payload = key.Rest()
 	}
 	m.Data = append([]byte(nil), payload...)

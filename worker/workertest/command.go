@@ -6,6 +6,7 @@ import (
 
 	"sluice/internal/link"
 	"sluice/internal/roster"
+	"sluice/worker"
 )
 
 // frame acts on what the worker sent. It reports false when the link is to end.
@@ -102,14 +103,19 @@ func (g *Gateway) clientCommand(f *link.Frame, reply *link.Frame) link.Status {
 	case link.Send:
 		c.hear(f.Payload, f.Flags)
 	case link.Kick:
-		if f.Has(link.FlagRefused) {
-			c.end(link.ReasonInternal)
-			break
+		switch r := link.Read(f.Payload); {
+		case !f.Has(link.FlagRefused):
+			if f.Has(link.FlagLast) && !f.Has(link.FlagNow) {
+				c.hear(f.Payload, f.Flags&link.FlagText)
+			}
+			c.end(worker.ReasonKicked)
+		case len(f.Payload) == 0:
+			c.end(worker.ReasonInternal)
+		default:
+			_ = r.U16() // the code
+			c.said = string(r.Rest())
+			c.end(worker.ReasonRefused)
 		}
-		if f.Has(link.FlagLast) && !f.Has(link.FlagNow) {
-			c.hear(f.Payload, f.Flags)
-		}
-		c.end(link.ReasonKicked)
 	case link.Bind, link.Unbind:
 		g.changeUID(m, f)
 	case link.Join:
@@ -159,7 +165,7 @@ func (g *Gateway) changeUID(m *roster.Member, f *link.Frame) {
 		g.members.Bind(m, string(uid), g.clock)
 		if f.Has(link.FlagExclusive) {
 			g.members.Older(uid, link.Claim{Time: g.clock, Client: m.ID}, func(old *roster.Member) {
-				g.sessions[old.ID.Slot()].end(link.ReasonReplaced)
+				g.sessions[old.ID.Slot()].end(worker.ReasonReplaced)
 			})
 		}
 	}

@@ -1,6 +1,7 @@
 package workertest
 
 import (
+	"context"
 	"testing"
 
 	"sluice/worker"
@@ -9,7 +10,7 @@ import (
 // A client that dials while no worker is there is held until one comes.
 func TestDialWaits(t *testing.T) {
 	t.Parallel()
-	g := New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) { _ = c.Send(m) }))
+	g := New(t, worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error { c.Send(m); return nil }})
 	for range 3 {
 		g.mu.Lock()
 		old := g.link

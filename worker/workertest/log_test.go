@@ -1,6 +1,8 @@
 package workertest_test
 
 import (
+	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +16,13 @@ type listener struct {
 	testing.TB
 	mu    sync.Mutex
 	heard []string // guarded by mu
+	wrong []string // guarded by mu
+}
+
+func (l *listener) Errorf(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wrong = append(l.wrong, fmt.Sprintf(format, args...))
 }
 
 func (l *listener) Log(args ...any) {
@@ -36,12 +45,13 @@ func stumble() { panic("no such door") }
 func TestAPanicIsInTheTestsOutput(t *testing.T) {
 	t.Parallel()
 	l := &listener{TB: t}
-	g := workertest.New(l, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
+	g := workertest.New(l, worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
 		if string(m.Data) == "stumble" {
 			stumble()
 		}
-		_ = c.Send(m)
-	}))
+		c.Send(m)
+		return nil
+	}})
 	c := g.Dial(workertest.Request{})
 	c.Send("go on")
 	c.Expect("go on")
@@ -58,3 +68,38 @@ func TestAPanicIsInTheTestsOutput(t *testing.T) {
 		}
 	}
 }
+
+// A goroutine that a handler has left behind uses its call when that has ended: the test fails, and its output says where.
+func TestALateEffectFailsTheTest(t *testing.T) {
+	t.Parallel()
+	l := &listener{TB: t}
+	returned, used := make(chan struct{}), make(chan struct{})
+	g := workertest.New(l, worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
+		if string(m.Data) == "and now?" {
+			close(returned)
+			<-used
+		} else {
+			go func() {
+				<-returned
+				straggle(c)
+				close(used)
+			}()
+		}
+		c.Send(m)
+		return nil
+	}})
+	c := g.Dial(workertest.Request{})
+	for _, text := range []string{"start", "and now?"} {
+		c.Send(text)
+		c.Expect(text)
+	}
+	g.RestartWorker()
+	l.mu.Lock()
+	wrong := fmt.Sprint(l.wrong)
+	l.mu.Unlock()
+	if said := l.all(); !strings.Contains(wrong, "1 effects came after the end of their call") || !strings.Contains(said, ".straggle(") {
+		t.Errorf("the test has failed with %s, and its output is:\n%s", wrong, said)
+	}
+}
+
+func straggle(c worker.Call) { c.Send(worker.Text("too late")) }

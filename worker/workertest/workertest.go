@@ -1,15 +1,22 @@
-// Package workertest tests business code without a gateway, sockets or time to spare: an in-memory gateway that holds clients which a test plays.
+// Package workertest tests business code without a gateway and without sockets: an in-memory gateway
+// holds clients that the test plays.
 //
 //	func TestEcho(t *testing.T) {
-//		g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) { _ = c.Send(m) }))
+//		g := workertest.New(t, worker.Handler{
+//			Message: func(_ context.Context, c worker.Call, m worker.Message) error {
+//				c.Send(m)
+//				return nil
+//			},
+//		})
 //		alice := g.Dial(workertest.Request{})
 //		alice.Send("hi")
 //		alice.Expect("hi")
 //	}
 //
-// Groups, uids and attributes are kept by the code that real gateways keep them with. As with those, a client hears a Broadcast once its OnConnect has returned, and is closed
-// (worker.ReasonInternal) when that fails. It is one gateway of one loop; what a real one does to protect itself
-// (limits, heartbeats, slow consumers) it leaves out.
+// Groups, uids and attributes are kept by the code that real gateways keep them with, and Connect
+// admits clients as with those. It is one gateway of one event loop, without what a real one does to
+// protect itself: limits, heartbeats, slow consumers. A handler that uses a Call after its end fails
+// the test.
 package workertest
 
 import (
@@ -28,8 +35,8 @@ import (
 	"sluice/worker"
 )
 
-// Patience is how long Expect and its like wait before the test fails.
-const Patience = 5 * time.Second
+// Timeout is how long Expect and its like wait before the test fails.
+const Timeout = 5 * time.Second
 
 // Gateway is the in-memory gateway, with one worker. Its methods are for the test's goroutine.
 type Gateway struct {
@@ -51,12 +58,13 @@ type Gateway struct {
 // New starts a gateway and a worker with the handler; both end with the test.
 func New(tb testing.TB, h worker.Handler) *Gateway {
 	tb.Helper()
-	return NewConfig(tb, h, worker.Config{})
+	return NewWithConfig(tb, h, worker.Config{})
 }
 
-// NewConfig is New with a configuration of the worker; its Gateways and Dial are the kit's. Without a Logger the worker's warnings and errors, a handler's panic among them, are in
-// the test's output.
-func NewConfig(tb testing.TB, h worker.Handler, cfg worker.Config) *Gateway {
+// NewWithConfig is New with a configuration of the worker, whose Gateways and Dial are ignored.
+// Without a Logger the worker's warnings and errors, such as the stack of a handler's panic, are in
+// the output of the test.
+func NewWithConfig(tb testing.TB, h worker.Handler, cfg worker.Config) *Gateway {
 	tb.Helper()
 	g := &Gateway{tb: tb, handler: h, config: cfg, members: roster.New(roster.Limits{})}
 	g.linked.L = &g.mu
@@ -89,12 +97,15 @@ func (g *Gateway) startWorker() {
 		if err := <-ended; err != nil {
 			g.tb.Errorf("workertest: the worker ended with %v", err)
 		}
+		if n := w.Stats().LateEffects; n > 0 {
+			g.tb.Errorf("workertest: %d effects came after the end of their call (the log has a stack)", n)
+		}
 	})
 	select {
 	case <-w.Ready():
 	case err := <-ended:
 		g.tb.Fatalf("workertest: the worker did not start: %v", err)
-	case <-time.After(Patience):
+	case <-time.After(Timeout):
 		g.tb.Fatal("workertest: the worker did not connect")
 	}
 	g.mu.Lock()
@@ -106,7 +117,7 @@ func (g *Gateway) startWorker() {
 func (g *Gateway) awaitLink() {
 	g.tb.Helper()
 	late := false
-	stop := time.AfterFunc(Patience, func() {
+	stop := time.AfterFunc(Timeout, func() {
 		g.mu.Lock()
 		late = true
 		g.mu.Unlock()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"sluice/internal/leak"
@@ -16,69 +15,78 @@ import (
 func TestMain(m *testing.M) { leak.Main(m) }
 
 // office is business code with a bit of everything.
-type office struct{ t *testing.T }
-
-func (o office) OnConnect(c *worker.Client) {
-	if room := c.Request().Query("room"); room != "" {
-		_ = c.Join(room)
+func office(t *testing.T) worker.Handler {
+	return worker.Handler{
+		Connect: func(_ context.Context, c worker.Call) error {
+			switch room := c.Request().Query("room"); room {
+			case "":
+			case "closed":
+				return worker.Refuse(4403, "this room is closed")
+			default:
+				c.Join(room)
+			}
+			return nil
+		},
+		Message: func(ctx context.Context, c worker.Call, m worker.Message) error { return work(ctx, t, c, m) },
+		Close: func(_ context.Context, c worker.Call, r worker.Reason) error {
+			c.Publish(worker.Group("watchers"), worker.Text(fmt.Sprintf("%s gone: %v", c.UID(), r)))
+			return nil
+		},
 	}
 }
 
-func (o office) OnClose(c *worker.Client, r worker.Reason) {
-	_ = c.Publish("watchers", worker.Text(fmt.Sprintf("%s gone: %v", c.UID(), r)))
-}
-
-func (o office) OnMessage(c *worker.Client, m worker.Message) {
-	ctx := context.Background()
+func work(ctx context.Context, t *testing.T, c worker.Call, m worker.Message) error {
+	w := c.Worker()
 	switch string(m.Data) {
 	case "watch":
-		_ = c.Join("watchers")
-		_ = c.Send(worker.Text("watching"))
+		c.Join("watchers")
+		c.Send(worker.Text("watching"))
 	case "login":
-		_ = c.BindOnly("u1")
-		_ = c.MergeAttrs(map[string]string{"name": "Ann"})
-		_ = c.Send(worker.Text("hello"))
+		c.BindExclusive("u1")
+		c.MergeAttrs(map[string]string{"name": "Ann"})
+		c.Send(worker.Text("hello"))
 	case "who":
 		name, _ := c.Attr("name")
-		_ = c.Send(worker.Text(c.UID() + " " + name))
+		c.Send(worker.Text(c.UID() + " " + name))
 	case "count":
-		n, err := c.Count(ctx)
+		n, err := w.Count(ctx, worker.Everyone())
 		if err != nil {
-			o.t.Error(err)
+			return err
 		}
-		_ = c.Send(worker.Text(fmt.Sprint(n)))
+		c.Send(worker.Text(fmt.Sprint(n)))
 	case "rooms":
 		var names []string
-		for name, err := range c.GroupNames(ctx) {
+		for name, err := range w.Groups(ctx, worker.Everyone()) {
 			if err != nil {
-				o.t.Error(err)
+				return err
 			}
 			names = append(names, name)
 		}
 		slices.Sort(names)
-		_ = c.Send(worker.Text(fmt.Sprint(names)))
+		c.Send(worker.Text(fmt.Sprint(names)))
 	case "compare":
-		err := c.CompareAndSet(ctx, c.Version()+7, map[string]string{"name": "Bob"})
-		if !errors.Is(err, worker.ErrConflict) {
-			o.t.Errorf("a stale version: %v", err)
+		if err := w.CompareAndSet(ctx, c.ID(), c.Version()+7, map[string]string{"name": "Bob"}); !errors.Is(err, worker.ErrConflict) {
+			t.Errorf("a stale version: %v", err)
 		}
-		if err := c.CompareAndSet(ctx, c.Version(), map[string]string{"name": "Cid"}); err != nil {
-			o.t.Error(err)
+		if err := w.CompareAndSet(ctx, c.ID(), c.Version(), map[string]string{"name": "Cid"}); err != nil {
+			return err
 		}
-		_ = c.Send(worker.Text("compared"))
+		c.Send(worker.Text("compared"))
 	case "panic":
-		_ = c.Send(worker.Text("must not be heard"))
+		c.Send(worker.Text("must not be heard"))
 		panic("on purpose")
 	case "bye":
-		_ = c.CloseWith(worker.Text("bye"))
+		c.Send(worker.Text("bye"))
+		c.Close()
 	default:
-		_ = c.Publish("r7", m, c.ID())
+		c.Publish(worker.Group("r7").Except(c.ID()), m)
 	}
+	return nil
 }
 
 func TestOffice(t *testing.T) {
 	t.Parallel()
-	g := workertest.New(t, office{t})
+	g := workertest.New(t, office(t))
 	watcher := g.Dial(workertest.Request{})
 	watcher.Send("watch")
 	watcher.Expect("watching")
@@ -116,34 +124,33 @@ func TestOffice(t *testing.T) {
 	bob.ExpectClosed(worker.ReasonKicked)
 	watcher.Expect("u1 gone: kicked")
 	watcher.Drop()
+	g.Dial(workertest.Request{Target: "/?room=closed"}).ExpectRefused("this room is closed")
 }
 
 // What a message says of slow clients is there for the test to see; in memory no client is slow.
 func TestWhatAMessageSaysOfSlowClients(t *testing.T) {
 	t.Parallel()
-	g := workertest.New(t, worker.HandlerFunc(func(c *worker.Client, m worker.Message) {
-		m.Class = &worker.Class{Overflow: worker.DropNewest, Latest: "price"}
-		_ = c.Send(m)
-		m.Class = &worker.Class{Overflow: worker.CloseSlow, Latest: "price"}
-		_ = c.Broadcast(m)
-		d, err := c.Deliver(context.Background(), m)
-		if d != worker.Delivered || err != nil {
+	g := workertest.New(t, worker.Handler{Message: func(ctx context.Context, c worker.Call, m worker.Message) error {
+		m.Overflow, m.Conflate = worker.DropNewest, "price"
+		c.Send(m)
+		m.Overflow = worker.CloseSlow
+		c.Publish(worker.Everyone(), m)
+		if d, err := c.Worker().Deliver(ctx, c.ID(), m); d != worker.Delivered || err != nil {
 			t.Errorf("%v, %v", d, err)
 		}
-		m.Class = &worker.Class{Latest: strings.Repeat("x", 1<<16)}
-		if err := c.Send(m); !errors.Is(err, worker.ErrTooBig) {
-			t.Errorf("a key of 64 KiB: %v", err)
-		}
-		_ = c.Send(worker.Text("done"))
-	}))
+		m.Raw, m.Conflate = true, ""
+		c.Send(m)
+		c.Send(worker.Text("done"))
+		return nil
+	}})
 	c := g.Dial(workertest.Request{})
 	c.Send("12")
 	var heard []string
 	for m := c.Next(); string(m.Data) != "done"; m = c.Next() {
-		heard = append(heard, fmt.Sprint(string(m.Data), m.Class.Latest, m.Class.Overflow))
+		heard = append(heard, fmt.Sprint(string(m.Data), m.Conflate, m.Overflow, m.Raw))
 	}
 	slices.Sort(heard) // Deliver overtakes
-	if got := fmt.Sprint(heard); got != "[12price1 12price1 12price3]" {
+	if got := fmt.Sprint(heard); got != "[121 true 12price1 false 12price1 false 12price3 false]" {
 		t.Error(got)
 	}
 }

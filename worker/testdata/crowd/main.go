@@ -18,28 +18,27 @@ import (
 //	join NAME   becomes a member of the room, under a name: "ok"
 //	only NAME   becomes the one client of the name: "in"
 //	say N       all others hear "NAME N", who has said it "ok N"
-type crowd struct{}
-
-func (crowd) OnMessage(c *worker.Client, m worker.Message) {
+func crowd(_ context.Context, c worker.Call, m worker.Message) error {
 	verb, rest, _ := strings.Cut(string(m.Data), " ")
 	switch verb {
 	case "join":
-		_ = c.Bind(rest)
-		_ = c.Join("room")
-		_ = c.Send(worker.Text("ok"))
+		c.Bind(rest)
+		c.Join("room")
+		c.Send(worker.Text("ok"))
 	case "only":
-		_ = c.BindOnly(rest)
-		_ = c.Send(worker.Text("in"))
+		c.BindExclusive(rest)
+		c.Send(worker.Text("in"))
 	case "say":
-		_ = c.Publish("room", worker.Text(c.UID()+" "+rest), c.ID())
-		_ = c.Send(worker.Text("ok " + rest))
+		c.Publish(worker.Group("room").Except(c.ID()), worker.Text(c.UID()+" "+rest))
+		c.Send(worker.Text("ok " + rest))
 	}
+	return nil
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	w, err := worker.New(worker.Config{Gateways: os.Args[1:], Logger: slog.New(slog.DiscardHandler)}, crowd{})
+	w, err := worker.New(worker.Config{Gateways: os.Args[1:], Logger: slog.New(slog.DiscardHandler)}, worker.Handler{Message: crowd})
 	if err == nil {
 		go func() { <-w.Ready(); fmt.Println("ready crowd") }()
 		err = w.Run(ctx)

@@ -1,0 +1,21 @@
+package worker
+
+import (
+	"testing"
+
+	"sluice/internal/link"
+)
+
+// The reasons are those of links.
+func TestReasonsAreTheLinks(t *testing.T) {
+	t.Parallel()
+	for reason, is := range map[Reason]link.Reason{
+		ReasonPeer: link.ReasonPeer, ReasonKicked: link.ReasonKicked, ReasonIdle: link.ReasonIdle, ReasonSlowConsumer: link.ReasonSlowConsumer, ReasonProtocol: link.ReasonProtocol,
+		ReasonTooBig: link.ReasonTooBig, ReasonLimit: link.ReasonLimit, ReasonHandshake: link.ReasonHandshake, ReasonDraining: link.ReasonDraining, ReasonReplaced: link.ReasonReplaced,
+		ReasonNetwork: link.ReasonNetwork, ReasonInternal: link.ReasonInternal, ReasonRefused: link.ReasonRefused,
+	} {
+		if reason != Reason(is) || reason.String() != is.String() {
+			t.Errorf("%d is not %v", reason, is)
+		}
+	}
+}

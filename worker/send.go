@@ -1,0 +1,152 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"sluice/internal/link"
+)
+
+// Publish sends a message to clients, at all gateways. It returns when the message is on its way: not
+// whether anybody was there. What one goroutine sends to one client arrives in order. A gateway
+// without a link does not get it: that is ErrLinkDown when no gateway has got it, and is counted
+// otherwise (Stats.CommandsDropped).
+func (w *Worker) Publish(ctx context.Context, t Target, m Message) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if id, ok := t.one(); ok {
+		var room [64]byte
+		key, err := m.appendKey(room[:0])
+		if err != nil {
+			return err
+		}
+		var f link.Frame
+		id.address(&f, link.Send, m.flags())
+		return w.command(ctx, &id, &f, key, m.Data)
+	}
+	if t.isNobody() {
+		return nil
+	}
+	var room [256]byte
+	code, head, err := t.publish(room[:0], &m)
+	if err != nil {
+		return err
+	}
+	return w.everywhere(ctx, &link.Frame{Type: link.Publish, Flags: m.flags(), Code: code}, head, m.Data)
+}
+
+// DeleteGroup removes all members from a group, at all gateways. It returns when that is on its way.
+func (w *Worker) DeleteGroup(ctx context.Context, group string) error {
+	if err := checkKey(group); err != nil {
+		return err
+	}
+	return w.everywhere(ctx, &link.Frame{Type: link.Dissolve}, nil, []byte(group))
+}
+
+// everywhere sends a command to each loop of each gateway, down that loop's own link: so it comes in order with what else goes there by itself.
+func (w *Worker) everywhere(ctx context.Context, f *link.Frame, head, body []byte) error {
+	if len(head)+len(body) > link.MaxMessage {
+		return ErrTooBig
+	}
+	reached := false
+	for _, to := range *w.routes.table.Load() {
+		if w.toAll(ctx, to, f, head, body) {
+			reached = true
+		} else if err := ctx.Err(); err != nil {
+			return fmt.Errorf("worker: not all gateways have taken it: %w", context.Cause(ctx))
+		} else {
+			w.stats.dropped.Add(1)
+		}
+	}
+	if !reached {
+		return ErrLinkDown
+	}
+	return nil
+}
+
+// toAll sends a command to each loop of a gateway; those whose link is down get it by another one. It reports false when there is none that takes it.
+func (w *Worker) toAll(ctx context.Context, to route, f *link.Frame, head, body []byte) bool {
+	for i, l := range to.loops {
+		f.Slot = uint32(i + 1)
+		if l != nil && l.plain(ctx, f, head, body) == nil {
+			continue
+		}
+		if !slices.ContainsFunc(to.loops, func(other *gwLink) bool { return other != nil && other.plain(ctx, f, head, body) == nil }) {
+			return false
+		}
+	}
+	return len(to.loops) > 0
+}
+
+// command sends a command about a client down the link of the client's loop.
+func (w *Worker) command(ctx context.Context, id *ClientID, f *link.Frame, head, body []byte) error {
+	if len(head)+len(body) > link.MaxMessage {
+		return ErrTooBig
+	}
+	l := w.routes.link(id.gateway(), id.loop())
+	if l == nil {
+		return ErrLinkDown
+	}
+	return l.plain(ctx, f, head, body)
+}
+
+// Delivery says what happened to a message.
+type Delivery uint8
+
+// What happens to a message.
+const (
+	Delivered   Delivery = iota // the client's connection has taken it
+	Gone                        // the client is not connected
+	Undelivered                 // the connection is closing, its send queue is full, or its protocol cannot carry the message
+)
+
+// String returns the delivery in a word.
+func (d Delivery) String() string {
+	switch d {
+	case Delivered:
+		return "delivered"
+	case Gone:
+		return "gone"
+	}
+	return "undelivered"
+}
+
+// Deliver sends a message to one client and waits for the gateway to say what happened to it. In a
+// handler it overtakes what the call has sent, which goes out when the handler returns.
+func (w *Worker) Deliver(ctx context.Context, id ClientID, m Message) (Delivery, error) {
+	payload := m.Data
+	key, err := m.appendKey(nil)
+	if len(key) > 0 {
+		payload = append(key, m.Data...)
+	}
+	var status link.Status
+	if err == nil {
+		status, _, err = w.ask(ctx, id, link.Send, m.flags(), payload)
+	}
+	switch {
+	case err != nil:
+		return Undelivered, err
+	case status == link.OK:
+		return Delivered, nil
+	case status == link.Gone:
+		return Gone, nil
+	}
+	return Undelivered, nil
+}
+
+// ask sends a command about a client and waits for its result.
+func (w *Worker) ask(ctx context.Context, id ClientID, t link.Type, flags uint8, payload []byte) (link.Status, []byte, error) {
+	l := w.routes.link(id.gateway(), id.loop())
+	if l == nil {
+		return 0, nil, ErrLinkDown
+	}
+	var f link.Frame
+	id.address(&f, t, flags|link.FlagResult)
+	status, q, err := w.question(ctx, l, f, payload)
+	if err != nil {
+		return 0, nil, err
+	}
+	return status, q.answer, nil
+}
