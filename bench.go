@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"os"
@@ -50,10 +49,18 @@ With --rate it is an open loop: messages are due at fixed times, and latency cou
 
 Every message is accounted for. The last line of a report is its verdict:
   OK           all that was sent arrived, once, in order, unchanged; nothing failed
-  INVALID      the same, but the generator was the limit, or could not make the load: the figures are not the servers'
+  INVALID      the same, but the figures are not the servers': the generator was the limit, or could not make the load, or other programs or the hypervisor took more than a
+               tenth of the processors
   INTERRUPTED  the same, but the run was ended, with Ctrl-C or SIGTERM: the figures are those until then
   FAILED       not so
-The exit code is 0 for OK and INVALID, 99 when an objective (--slo) was missed, 1 for INTERRUPTED and FAILED, 2 for a command line that makes no sense.`,
+The lines below it say why. INVALID is also a run in which the server closed connections while the generator was the limit, or no local port was left for a connection, if
+nothing else failed: that proves nothing about the server. The exit code of that one is 1.
+What other programs took is told from the servers' part only where their processes are known: those that bench starts, and those that --pid names. Without --pid, and with a
+target on this machine, other programs are not judged.
+Latency is of the messages that were due within --duration; rates are over the time that was measured. A run that is interrupted before it measures leaves no report.
+docs/bench-report.md says what each figure of a report means.
+The exit code is 0 for OK and INVALID, 99 when an objective (--slo) was missed, 1 for INTERRUPTED and FAILED, 2 for a command line that makes no sense.
+` + templatesHelp,
 		Example: `  sluice bench echo                                 1,000 WebSocket clients, one message in flight each
   sluice bench echo --codec text -P 16 -z 30s       text lines, 16 in flight, for 30 seconds
   sluice bench echo -R 10k --slo 'p99<5ms'          10,000 messages a second; exit code 99 when too slow
@@ -61,7 +68,10 @@ The exit code is 0 for OK and INVALID, 99 when an objective (--slo) was missed, 
   sluice bench chat -c 5000 --think 2s              people who talk, whisper, come and go
   sluice bench connect -R 500                       500 new connections a second, and how long each takes to its first echo
   sluice bench idle -c 15000                        memory and CPU time per client
-  sluice bench echo --target 127.0.0.1:9000 --pid other=4711   a server of another make`,
+  sluice bench echo --target 127.0.0.1:9000 --pid other=4711   a server of another make
+  sluice bench echo --target 'wss://chat.example/ws?room=1' --header 'Authorization: Bearer {line}' --data tokens.txt
+  sluice bench echo --target ws://127.0.0.1:9000 --login login.txt --message '{"type":"say","text":"{message}"}'
+  sluice bench echo --target tcp://127.0.0.1:7 --reply any -c 100        a server that answers, but not with what was sent`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -89,14 +99,14 @@ type benchRun struct {
 	pids       []string
 	objectives []string
 	slos       []report.SLO
+	target     benchTarget
 	out        benchOutput
 }
 
 func (b *benchRun) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&b.codec, "codec", string(bench.WebSocket), "text, json, jsonl, frame or ws")
-	f.StringSliceVar(&b.Targets, "target", nil, "HOST:PORT[,…] of a running server; without it one is started")
-	f.StringVar(&b.Path, "path", "/", "of the WebSocket handshake")
+	f.StringVar(&b.codec, "codec", "", "text, json, jsonl, frame or ws (default: ws; of a tcp or tls target text)")
+	b.targetFlags(c)
 	f.VarP((*count)(&b.Conns), "conns", "c", "connections")
 	if b.Mode == bench.Chat {
 		f.DurationVar(&b.Think, "think", time.Second, "closed loop: how long a person thinks after an answer, on average")
@@ -118,7 +128,6 @@ func (b *benchRun) flags(c *cobra.Command) {
 	f.DurationVar(&b.Warmup, "warmup", 2*time.Second, "how long to run before that")
 	f.IntVar(&b.Loops, "loops", 0, "event loops of a generator (default: half the processors)")
 	f.IntVar(&b.Processes, "processes", 0, "generators (default: as many as the descriptors ask for)")
-	f.StringSliceVar(&b.Sources, "source", nil, "local addresses to dial from")
 	f.StringSliceVar(&b.pids, "pid", nil, "NAME=PID[,…] of server processes to measure")
 	f.StringArrayVar(&b.objectives, "slo", nil, "an objective such as p99<5ms, rate>10k, errors<0.1%, cpu<20us; repeatable; exit code 99 when missed")
 	b.out.flags(c)
@@ -174,8 +183,10 @@ func (b *benchRun) run(c *cobra.Command) error {
 
 // parse reads the flags that have a form of their own.
 func (b *benchRun) parse(c *cobra.Command) error {
-	b.Codec = bench.Codec(b.codec)
-	if err := b.zeros(c); err != nil {
+	if b.Codec = bench.Codec(b.codec); b.codec == "" {
+		b.Codec = bench.DefaultCodec(b.Targets)
+	}
+	if err := cmp.Or(b.zeros(c), b.target.parse(&b.Options)); err != nil {
 		return err
 	}
 	for _, p := range b.pids {
@@ -227,40 +238,6 @@ func (b *benchRun) judge(r *bench.Report) error {
 		return errBench
 	}
 	return missed
-}
-
-func benchCompareCommand() *cobra.Command {
-	var page string
-	c := &cobra.Command{
-		Use: "compare A.json B.json", Short: "the figures of two runs side by side", Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return usageError{errors.New("compare needs two reports, as --json writes them")}
-			}
-			return nil
-		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			var r [2]*bench.Report
-			for i, name := range args {
-				f, err := os.Open(name)
-				if err != nil {
-					return err
-				}
-				r[i], err = report.Read(f)
-				_ = f.Close()
-				if err != nil {
-					return fmt.Errorf("%s: %w", name, err)
-				}
-			}
-			if page != "" {
-				if err := writeFile(page, func(w io.Writer) error { return report.HTML(w, r[0], r[1]) }); err != nil {
-					return err
-				}
-			}
-			return report.Compare(os.Stdout, r[0], r[1])
-		},
-	}
-	c.Flags().StringVar(&page, "html", "", "also write a page to this file that draws the two over each other")
-	return c
 }
 
 func benchServeCommand(log *slog.Logger, hup hangUps) *cobra.Command {

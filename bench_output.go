@@ -20,26 +20,21 @@ type benchOutput struct {
 	files  map[string]*string // by form
 }
 
-// writers are the forms of a report.
-var writers = map[string]func(io.Writer, *bench.Report) error{
-	"text": report.Text, "json": report.JSON, "csv": report.CSV, "gobench": report.GoBench, "hgrm": report.HGRM,
-	"html": func(w io.Writer, r *bench.Report) error { return report.HTML(w, r) },
-}
-
 func (o *benchOutput) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&o.format, "format", "text", "what to print: text, json, csv, gobench, hgrm or html")
+	f.StringVar(&o.format, "format", "text", "what to print: text, json, csv, gobench, hgrm, prometheus or html")
 	o.files = map[string]*string{
-		"json":    f.String("json", "", "also write the whole report as JSON to this file, for compare"),
-		"html":    f.String("html", "", "also write a page with plots to this file"),
-		"csv":     f.String("csv", "", "also write the timeline to this file"),
-		"gobench": f.String("gobench", "", "also write a benchmark line for benchstat to this file"),
-		"hgrm":    f.String("hgrm", "", "also write the latency's percentiles to this file"),
+		"json":       f.String("json", "", "also write the whole report as JSON to this file, for compare"),
+		"html":       f.String("html", "", "also write a page with plots to this file"),
+		"csv":        f.String("csv", "", "also write the timeline to this file"),
+		"gobench":    f.String("gobench", "", "also write a benchmark line for benchstat to this file"),
+		"hgrm":       f.String("hgrm", "", "also write the latency's percentiles to this file"),
+		"prometheus": f.String("prometheus", "", "also write metrics for Prometheus to this file, as a textfile collector or a pushgateway takes them"),
 	}
 }
 
 func (o *benchOutput) check() error {
-	if writers[o.format] == nil {
+	if report.Writers[o.format] == nil {
 		return fmt.Errorf("--format: there is no %q", o.format)
 	}
 	for form, name := range o.files {
@@ -70,10 +65,10 @@ func writable(name string) error {
 
 // write prints the report and fills the files, as many as it can.
 func (o *benchOutput) write(r *bench.Report) error {
-	err := writers[o.format](os.Stdout, r)
+	err := report.Writers[o.format](os.Stdout, r)
 	for form, name := range o.files {
 		if *name != "" {
-			err = errors.Join(err, writeFile(*name, func(w io.Writer) error { return writers[form](w, r) }))
+			err = errors.Join(err, writeFile(*name, func(w io.Writer) error { return report.Writers[form](w, r) }))
 		}
 	}
 	return err

@@ -79,7 +79,8 @@ func (q *question) ask(ctx context.Context, g **generator, a *answer) (err error
 	case "usage":
 		a.Usage = ownUsage()
 	case "open":
-		began := time.Now().Add(-time.Duration(time.Now().UnixMicro()-q.Share.Began) * time.Microsecond) // on this process's monotonic clock
+		now := time.Now()
+		began := now.Add(-time.Duration(now.UnixMicro()-q.Share.Began) * time.Microsecond) // on this process's monotonic clock
 		if *g, err = newGenerator(q.Share.Options, q.Share.First, q.Share.End, began); err == nil {
 			err = (*g).open(ctx)
 		}

@@ -189,6 +189,9 @@ func (p *person) answered(m []byte) bool {
 	return true
 }
 
+// heard tells whether a message with that verb can be for a person. Of another nobody knows which account it belongs to.
+func heard(verb byte) bool { return verb == verbRoom || verb == verbWhisper }
+
 // heard enters message m.
 func (p *person) heard(m []byte, s stamp) {
 	c, l := p.client, p.client.lane

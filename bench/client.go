@@ -30,12 +30,15 @@ type client struct {
 	hears    [targetLen]byte // whom that was sent to which it receives
 	sent     atomic.Uint32   // messages; also the next sequence. Its loop alone adds to it; all that it sends to look at it.
 	inFlight int32
-	unread   uint32 // messages that could not be read
-	ahead    uint32 // of these, the ones that were taken for an answer and have not turned out to be one
-	mistyped bool   // the message at hand is not of the WebSocket type it was sent as
-	slot     int    // in the lane's clients
-	life     int    // messages left until it is replaced by a new connection; 0: lives on
-	dialled  int64  // connect: when the dial began, microseconds since the run began
+	who      who
+	waiting  waiting // where any message is an answer
+	answers  uint32  // likewise, had so far
+	unread   uint32  // messages that could not be read
+	ahead    uint32  // of these, the ones that were taken for an answer and have not turned out to be one
+	mistyped bool    // the message at hand is not of the WebSocket type it was sent as
+	slot     int     // in the lane's clients
+	life     int     // messages left until it is replaced by a new connection; 0: lives on
+	dialled  int64   // connect: when the dial began, microseconds since the run began
 }
 
 // errBye ends a connection that has done its share.
@@ -53,7 +56,7 @@ func (c *client) OnOpen(conn *engine.Conn) {
 	f := l.opts.format(c.id)
 	if f.Codec == WebSocket {
 		c.key = codec.NewKey()
-		_ = conn.Write(codec.AppendUpgrade(nil, conn.RemoteAddr().String(), l.opts.Path, c.key, f.dialOptions(l.run.deflate))) // a failure closes, and OnClose tells
+		_ = conn.Write(c.upgrade()) // a failure closes, and OnClose tells
 		return
 	}
 	c.wire = newWire(f.Codec)
@@ -65,10 +68,13 @@ func (c *client) OnData(conn *engine.Conn, in []byte) int {
 	c.lane.tick()
 	taken := 0
 	if c.wire == nil {
-		ws, n, err := codec.ReadResponse(in, c.key, c.lane.opts.format(c.id).dialOptions(c.lane.run.deflate))
+		ws, n, err := codec.ReadResponse(in, c.key, c.dialOptions())
 		if errors.Is(err, codec.ErrUnavailable) {
 			c.turnedAway(err)
 			return len(in)
+		}
+		if err == nil && n > 0 {
+			err = c.lane.run.plan.agreed(ws)
 		}
 		if err != nil {
 			c.fail("handshake", err)
@@ -111,8 +117,9 @@ func (c *client) OnData(conn *engine.Conn, in []byte) int {
 
 // Why a connection that a server has accepted is of no use.
 var (
-	errGoodbye = errors.New("the server said goodbye")
-	errOpening = errors.New("the protocol in the WebSocket was answered wrongly")
+	errOverloaded = errors.New("the server is overloaded")
+	errGoodbye    = errors.New("the server said goodbye")
+	errOpening    = errors.New("the login was answered wrongly")
 )
 
 // OnClose implements engine.Handler.
@@ -125,7 +132,11 @@ func (c *client) OnClose(_ *engine.Conn, reason error) {
 	if errors.Is(reason, engine.ErrStopped) {
 		return
 	}
-	if !c.over {
+	switch {
+	case c.over:
+	case errors.Is(reason, engine.ErrSlowConsumer):
+		c.lane.failed("backlog", fmt.Errorf("the server takes less than is sent: %w", reason))
+	default:
 		c.lane.failed("closed", reason)
 	}
 	switch {
@@ -157,12 +168,18 @@ func (c *client) fail(kind string, err error) {
 // introduce makes sure that the server knows the client before anything is sent to it, and by which name, where the mode sends to others; the answer comes back
 // in arrived. Otherwise the client is ready.
 func (c *client) introduce() {
-	l := c.lane
-	if l.opts.Envelope != nil {
+	if c.lane.opts.Envelope != nil {
+		c.step = 0
 		c.openNext()
 		return
 	}
-	if !l.layout.verb() {
+	c.greet()
+}
+
+// greet does it after a login.
+func (c *client) greet() {
+	l := c.lane
+	if !l.layout.verb() || l.opts.Envelope.wraps() {
 		c.begin()
 		return
 	}
@@ -218,7 +235,7 @@ func (c *client) arrived(p []byte) {
 			return
 		}
 		if string(p) == overloaded {
-			c.turnedAway(errors.New("the server is overloaded"))
+			c.turnedAway(errOverloaded)
 			return
 		}
 		c.garbled(fmt.Errorf("a message of %d bytes arrived, and all are of %d", len(p), l.layout.size))
@@ -228,7 +245,7 @@ func (c *client) arrived(p []byte) {
 		return
 	}
 	s, err := readStamp(p[l.layout.stamp:])
-	if err != nil {
+	if err != nil || c.person != nil && !heard(p[l.layout.quote]) {
 		c.garbled(fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
 		return
 	}
@@ -294,7 +311,7 @@ func (c *client) speak(verb byte, target *[targetLen]byte, seq uint32, due int64
 	l.audit.Sent++
 	stamp{stream: c.id, seq: seq, at: uint32(due)}.put(l.message[l.layout.stamp:])
 	l.layout.address(l.message, verb, target)
-	c.write(l.packet)
+	c.write(c.packed(seq, due))
 }
 
 func (c *client) write(p []byte) {

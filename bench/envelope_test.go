@@ -45,7 +45,7 @@ func TestRunEnvelopeRefuses(t *testing.T) {
 		t.Errorf("the wrap was wrong: %v, %+v", err, r)
 	}
 	for name, o := range map[string]bench.Options{
-		"text":   {Codec: bench.Text, Targets: []string{"127.0.0.1:1"}},
+		"mixed":  {Mix: []bench.WireFormat{{Codec: bench.Text, Targets: []string{"127.0.0.1:1"}}}},
 		"push":   {Mode: bench.Push, Targets: []string{"127.0.0.1:1"}},
 		"sluice": {},
 	} {
@@ -58,16 +58,20 @@ func TestRunEnvelopeRefuses(t *testing.T) {
 
 // strangerServer serves the protocol and returns its address. welcome is how it answers the opening.
 func strangerServer(t *testing.T, welcome string) string {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := httptest.NewServer(strangerHandler(welcome))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+func strangerHandler(welcome string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			return
 		}
 		defer func() { _ = c.CloseNow() }()
 		_ = serveStranger(r.Context(), c, welcome) // it ends when the client does
-	}))
-	t.Cleanup(s.Close)
-	return s.Listener.Addr().String()
+	}
 }
 
 func serveStranger(ctx context.Context, c *websocket.Conn, welcome string) error {

@@ -45,7 +45,7 @@ func (g *generator) audit(sent []uint32) (audited, error) {
 	g.each(func(l *lane) {
 		p := audited{Audit: l.audit, Errors: make(map[string]ErrorCount, len(l.errors))}
 		for _, c := range l.clients {
-			c.close(sent, &p.Audit)
+			p.Missing += c.close(sent, &p.Audit)
 		}
 		for kind, e := range l.errors {
 			p.Errors[kind] = *e
@@ -59,8 +59,9 @@ func (g *generator) audit(sent []uint32) (audited, error) {
 	return sum, nil
 }
 
-// close enters what c should have received into the audit. sent is what each connection of the run has sent; one that comes and goes has sent to itself alone.
-func (c *client) close(sent []uint32, audit *Audit) {
+// close enters what c should have received into the audit, and returns how many messages of that have not come, or not so that they could be read. sent is what each
+// connection of the run has sent; one that comes and goes has sent to itself alone.
+func (c *client) close(sent []uint32, audit *Audit) (missing uint64) {
 	var a Audit
 	switch {
 	case c.person != nil:
@@ -77,18 +78,22 @@ func (c *client) close(sent []uint32, audit *Audit) {
 			c.accounts[i].close(sent[c.from+uint32(i)], &a)
 		}
 	}
+	missing = a.Lost
 	a.unread(uint64(c.unread))
 	audit.add(a)
+	return missing
 }
 
 // audited is the account of a part, or of the run.
 type audited struct {
-	Audit  Audit
-	Errors map[string]ErrorCount
+	Audit   Audit
+	Errors  map[string]ErrorCount
+	Missing uint64 // messages that may still be on their way: one that could not be read need not have been one of them
 }
 
 func (a *audited) add(b audited) {
 	a.Audit.add(b.Audit)
+	a.Missing += b.Missing
 	for kind, e := range b.Errors {
 		e.Count += a.Errors[kind].Count
 		a.Errors[kind] = e
@@ -103,7 +108,7 @@ func (a *audited) errors() []ErrorCount {
 }
 
 // settled tells whether nothing is on its way any more.
-func (a *audited) settled() bool { return a.Audit.Lost == 0 && a.Audit.Unanswered == 0 }
+func (a *audited) settled() bool { return a.Missing == 0 && a.Audit.Unanswered == 0 }
 
 // usage is what this process took so far.
 func (g *generator) usage() (usage, error) { return ownUsage(), nil }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -26,8 +25,8 @@ type generator struct {
 	clients    []*client      // by id, from first on; of connections that come and go there are none
 	began      time.Time      // of the run
 	deflate    *codec.Deflate // of all WebSockets that compress
-	froms      []net.Addr     // local addresses, taken in turn
-	patience   time.Duration  // openWithin
+	plan       *plan
+	patience   time.Duration // openWithin
 	dials      chan *client
 	ctx        context.Context // of everything it runs beside its loops
 	cancel     context.CancelFunc
@@ -55,24 +54,21 @@ func newGenerator(o Options, first, end uint32, began time.Time) (*generator, er
 	if o.Mode == Chat {
 		cfg.Tick = thinkTick
 	}
+	p, err := o.plan()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
+	}
 	e, err := engine.New(cfg)
 	if err != nil {
 		return nil, err
 	}
 	g := &generator{
-		opts: o, first: first, end: end, engine: e, began: began, dials: make(chan *client, end-first), all: make(chan struct{}), failure: make(chan error, 1),
+		opts: o, first: first, end: end, plan: p, engine: e, began: began, dials: make(chan *client, end-first), all: make(chan struct{}), failure: make(chan error, 1),
 		patience: openWithin, deflate: codec.NewDeflate(),
 	}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	for _, l := range e.Loops() {
 		g.lanes = append(g.lanes, newLane(g, l))
-	}
-	for _, s := range o.Sources {
-		ip := net.ParseIP(s)
-		if ip == nil {
-			return nil, errors.Join(fmt.Errorf("%w: %q is no address", ErrOptions, s), g.close(context.Background()))
-		}
-		g.froms = append(g.froms, &net.TCPAddr{IP: ip})
 	}
 	return g, nil
 }
@@ -155,13 +151,10 @@ func (g *generator) dial(ctx context.Context, c *client) error {
 	if g.opts.Mode == Connect && g.opts.Rate == 0 {
 		c.dialled = max(time.Since(g.began).Microseconds(), 1)
 	}
-	d := net.Dialer{Control: latePort, Timeout: openWithin}
-	if len(g.froms) > 0 {
-		d.LocalAddr = g.froms[i%len(g.froms)]
-	}
-	nc, err := d.DialContext(ctx, "tcp", g.opts.target(i))
+	c.who = g.plan.who(c.id)
+	nc, err := g.connect(ctx, i)
 	if err == nil {
-		err = g.engine.Enroll(c.lane.loop, nc, c, engine.ConnOptions{MaxOutput: 64 << 20})
+		err = g.engine.Enroll(c.lane.loop, nc, c, engine.ConnOptions{MaxOutput: maxQueued})
 	}
 	if err != nil {
 		return fmt.Errorf("bench: connection %d: %w", i, err)
@@ -191,7 +184,7 @@ func (g *generator) newClient(i uint32) *client {
 		streams = int(min(room, n-c.from))
 		c.name, c.target = nameOf(i), nameOf(c.from)
 	case Broadcast:
-		c.from, streams = 0, g.opts.senders()
+		c.from, streams = 0, g.opts.Senders
 	}
 	c.accounts = make([]account, streams)
 	return c
@@ -260,7 +253,7 @@ func (g *generator) dialOn() {
 			}
 			if err := g.dial(g.ctx, c); err != nil && g.ctx.Err() == nil {
 				l := c.lane
-				_ = l.loop.Post(func() { l.failed("dial", err) }) // only a stopped engine refuses
+				_ = l.loop.Post(func() { l.failed(kindOf(err), err) }) // only a stopped engine refuses
 				pause(g.ctx, redialAfter)
 				g.dials <- c
 			}
@@ -302,7 +295,7 @@ func (g *generator) redial(c *client) {
 	}
 }
 
-// pace wakes a lane whenever a message of it is due, in an open loop. One wake-up at a time is on its way; it sends all that is due by then.
+// pace wakes a lane whenever a message of it is due, in an open loop. One wake-up at a time is on its way.
 func (g *generator) pace(l *lane, s schedule) {
 	woken := make(chan float64, 1)
 	_ = l.loop.Post(func() { l.schedule, l.due = s, s.due(0) }) // only a stopped engine refuses

@@ -80,9 +80,22 @@ func TestReach(t *testing.T) {
 	if err := o.reach(); err != nil || o.Processes < 2 || o.border(o.Processes) != maxStreams || o.border(1) == 0 {
 		t.Errorf("%d connections are for %d processes, %v", maxStreams, o.Processes, err)
 	}
-	o.Servers.Gateways = 1
+	o = Options{Conns: maxStreams, Servers: Servers{Gateways: 1}}
 	if err := o.reach(); !errors.Is(err, ErrOptions) {
 		t.Errorf("one gateway is to hold %d connections: %v", maxStreams, err)
+	}
+	o = Options{Conns: 30_000, Servers: Servers{Gateways: 1000}, Processes: 1000} // their targets are on loopback
+	if err := o.reach(); err != nil || len(o.Sources) > 0 {
+		t.Errorf("%d connections to 1000 gateways come from %v, %v", o.Conns, o.Sources, err)
+	}
+	for _, o := range []Options{
+		{Mode: Chat, RoomSize: maxStreams, Conns: maxStreams, Processes: 1000}, // one room, in one process
+		{Conns: 1, SlowReaders: maxStreams, Processes: 1000},                   // in this process
+	} {
+		o.Targets = []string{"127.0.0.1:1"}
+		if err := o.reach(); !errors.Is(err, ErrOptions) {
+			t.Errorf("one process is to hold %d connections and %d slow readers: %v", o.Conns, o.SlowReaders, err)
+		}
 	}
 	o = Options{Conns: maxStreams, Targets: []string{"127.0.0.1:1"}, Processes: 1}
 	if err := o.reach(); !errors.Is(err, ErrOptions) {

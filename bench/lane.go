@@ -23,6 +23,7 @@ type lane struct {
 	verb    byte   // of a message
 	message []byte // the next one; only verb, target and stamp change
 	packet  []byte // message with the envelope around it, if there is one
+	scratch []byte // the packet where the envelope changes from one to the next
 	hello   []byte // the next command
 
 	// Owned by the loop.
@@ -51,7 +52,7 @@ type lane struct {
 func newLane(g *generator, loop *engine.Loop) *lane {
 	o := &g.opts
 	l := &lane{
-		run: g, loop: loop, opts: o, layout: layoutOf(o.Mode, o.Codec, o.Size), text: o.Codec.isText() || o.Envelope != nil, verb: verbs[o.Mode], rand: seeded(loop.Index()),
+		run: g, loop: loop, opts: o, layout: layoutOf(o.Mode, o.inner(), o.Size), text: o.Codec.isText() || o.Envelope != nil, verb: verbs[o.Mode], rand: seeded(loop.Index()),
 		errors: make(map[string]*ErrorCount), latency: newHistogram(), lateness: newHistogram(),
 	}
 	l.typed = o.Codec == WebSocket
@@ -166,10 +167,16 @@ func (l *lane) replace(c *client) {
 	}
 }
 
-// pace sends all messages that are due by now, in an open loop.
+// atOnce is how many messages of an open loop are sent before the loop looks at its connections again. A lane that is far behind would read nothing otherwise.
+const atOnce = 256
+
+// pace sends the messages that are due by now, in an open loop, as many as go at once.
 func (l *lane) pace() {
 	l.tick()
-	for l.running && l.due <= float64(l.now) && len(l.senders) > 0 {
+	for range atOnce {
+		if !l.running || l.due > float64(l.now) || len(l.senders) == 0 {
+			return
+		}
 		due := int64(l.due)
 		switch c := l.next(); {
 		case c != nil:

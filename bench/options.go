@@ -2,25 +2,23 @@ package bench
 
 import (
 	"errors"
-	"fmt"
-	"net"
-	"runtime"
-	"slices"
 	"time"
-
-	"golang.org/x/sys/unix"
-
-	"sluice/internal/proc"
-	"sluice/internal/valid"
 )
 
 // Options say what load to make. What is zero gets its default from Run.
 type Options struct {
 	Mode  Mode  `json:"mode"`
 	Codec Codec `json:"codec"`
-	// Targets are the server's addresses, HOST:PORT; connections are spread over them. Empty: Run starts gateway and workers as processes of their own.
+	// Targets are the server's addresses, HOST:PORT or a URL: ws://host:port/path?query, wss://…, tcp://host:port, tls://…. Connections are spread over them, and over all addresses
+	// that a name has. What is spoken over tcp and tls is Codec. Empty: Run starts gateway and workers as processes of their own.
 	Targets []string `json:"targets,omitempty"`
-	Path    string   `json:"path,omitempty"` // of the WebSocket handshake. Defaults to /.
+	Path    string   `json:"path,omitempty"` // of the WebSocket handshake, where the target has none: a template. Defaults to /.
+	// Addresses are those of the names in Targets, by name. Run looks up what is not there.
+	Addresses    map[string][]string `json:"addresses,omitempty"`
+	TLS          TLS                 `json:"tls,omitzero"`
+	Headers      []string            `json:"headers,omitempty"`      // of the WebSocket handshake, "Name: value": templates
+	Subprotocols []string            `json:"subprotocols,omitempty"` // offered in the WebSocket handshake; the server has to choose one
+	Data         string              `json:"data,omitempty"`         // a file with a line for each connection, {line} in templates: connection i has line i, and after the last the first again
 	// Mix has the clients speak different formats, in turn: connection i that of number i modulo their number. Codec and Targets follow from it. Empty: all speak Codec.
 	Mix []WireFormat `json:"mix,omitempty"`
 	// Envelope is what a server of another make has around a message inside a WebSocket. Nil: nothing.
@@ -46,7 +44,7 @@ type Options struct {
 
 	Loops     int      `json:"loops"`             // of each generator process. Defaults to half the processors.
 	Processes int      `json:"processes"`         // generators. Defaults to as many as the descriptors ask for.
-	Sources   []string `json:"sources,omitempty"` // local addresses to dial from. Defaults to 127.0.0.1, 127.0.0.2 … as many as the ports ask for when the target is on loopback.
+	Sources   []string `json:"sources,omitempty"` // local addresses to dial from: addresses, ranges FIRST-LAST, prefixes such as 127.0.1.0/28. Defaults to 127.0.0.1, 127.0.0.2 … as many as the ports ask for when the target is on loopback.
 	PIDs      []PID    `json:"pids,omitempty"`    // processes to measure, beside those that Run starts
 	Servers   Servers  `json:"servers_started"`
 	Label     string   `json:"label,omitempty"`
@@ -131,135 +129,6 @@ var Codecs = []Codec{Text, JSON, JSONLines, Frame, WebSocket}
 // ErrOptions is returned by Run for options that make no sense.
 var ErrOptions = errors.New("bench: bad options")
 
-func (o *Options) defaults() {
-	set(&o.Mode, Echo)
-	if len(o.Mix) > 0 {
-		o.Codec, o.Targets = Mixed, nil
-		for _, f := range o.Mix {
-			o.Targets = append(o.Targets, f.Targets...)
-		}
-	}
-	set(&o.Codec, WebSocket)
-	set(&o.Path, "/")
-	set(&o.Conns, 1000)
-	set(&o.InFlight, 1)
-	set(&o.Size, 128)
-	set(&o.Senders, 1)
-	set(&o.RoomSize, 50)
-	set(&o.PerConn, 10)
-	set(&o.Think, time.Second)
-	set(&o.Warmup, 2*time.Second)
-	if o.Mode == Idle {
-		set(&o.Window, 25*time.Second)
-	}
-	set(&o.Window, 10*time.Second)
-	set(&o.Drain, 5*time.Second)
-	set(&o.Servers.Gateways, 1)
-	set(&o.Servers.Workers, 1)
-	set(&o.Servers.Reactors, "auto")
-	for _, d := range []*time.Duration{&o.Warmup, &o.Drain, &o.Think} {
-		*d = max(*d, 0)
-	}
-	set(&o.Loops, max(runtime.NumCPU()/2, 1))
-}
-
-// Bounds of what one process and one local address can hold.
-const (
-	spareDescriptors = 256    // of a generator process, for everything but connections
-	portsPerSource   = 25_000 // of the 28,232 that a Linux kernel gives out by default
-)
-
-// reach fills in the processes and local addresses that so many connections to the targets need.
-func (o *Options) reach() error {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("bench: %w", err)
-	}
-	room := int(min(limit.Cur, maxStreams))
-	room = max(room-spareDescriptors, room/2)
-	set(&o.Processes, (o.Conns+room-1)/room)
-	if o.Conns > room*o.Processes {
-		return fmt.Errorf("%w: %d connections need more than %d processes of %d descriptors", ErrOptions, o.Conns, o.Processes, limit.Cur)
-	}
-	if n := o.Servers.Gateways; n > 0 && !o.shortLived() {
-		most := int(limit.Cur - limit.Cur/16) // a gateway leaves a sixteenth to workers
-		if need := (o.Conns+o.SlowReaders-1)/most + 1; need > n {
-			return fmt.Errorf("%w: of %d connections a gateway of %d descriptors holds %d: start %d gateways", ErrOptions, o.Conns, limit.Cur, most, need)
-		}
-	}
-	for _, t := range o.Targets {
-		host, _, err := net.SplitHostPort(t)
-		if err != nil {
-			return fmt.Errorf("%w: target %q: %w", ErrOptions, t, err)
-		}
-		if ip := net.ParseIP(host); ip == nil || ip.To4() == nil || !ip.IsLoopback() {
-			return nil // which addresses this machine has there, only its owner knows
-		}
-	}
-	if n := (o.Conns-1)/(portsPerSource*len(o.Targets)) + 1; n > 1 && len(o.Sources) == 0 {
-		for i := range n {
-			o.Sources = append(o.Sources, fmt.Sprintf("127.0.%d.%d", i/250, i%250+1))
-		}
-	}
-	return nil
-}
-
-func set[T comparable](p *T, v T) {
-	var zero T
-	if *p == zero {
-		*p = v
-	}
-}
-
-func (o *Options) check() error {
-	bad := func(format string, args ...any) error {
-		return fmt.Errorf("%w: %s", ErrOptions, fmt.Sprintf(format, args...))
-	}
-	least := func(name string, v, least int) error {
-		if v < least {
-			return bad("%s is %d, and must be at least %d", name, v, least)
-		}
-		return nil
-	}
-	if !slices.Contains(Modes, o.Mode) {
-		return bad("there is no mode %q", o.Mode)
-	}
-	if !slices.Contains(Codecs, o.Codec) && len(o.Mix) == 0 {
-		return bad("there is no codec %q", o.Codec)
-	}
-	for _, f := range o.Mix {
-		if err := f.check(); err != nil {
-			return bad("%v", err)
-		}
-	}
-	if field, err := valid.Numbers(o); err != nil {
-		return bad("%s: %v", field, err)
-	}
-	if o.Rate > 0 && (o.Mode == Idle || o.Mode == Churn) {
-		return bad("mode %s has no rate", o.Mode)
-	}
-	if o.Conns > maxStreams || o.Mode == Push && o.Conns < 2 {
-		return bad("%d connections are too few or too many for mode %s", o.Conns, o.Mode)
-	}
-	if o.SlowReaders > 0 && o.Mode != Broadcast && o.Mode != Rooms && o.Mode != Chat {
-		return bad("mode %s has no slow readers", o.Mode)
-	}
-	for _, p := range o.PIDs {
-		if p.PID < 1 || !proc.Exists(p.PID) {
-			return bad("there is no process %d to measure as %s", p.PID, p.Name)
-		}
-	}
-	if o.Envelope != nil && (o.Codec != WebSocket || !o.Mode.enveloped() || o.SlowReaders > 0 || len(o.Targets) == 0) {
-		return bad("an envelope is for a target that speaks WebSocket, and for no mode in which clients have names")
-	}
-	if o.Processes > o.units() {
-		return bad("%d processes are too many for %d connections", o.Processes, o.Conns)
-	}
-	return errors.Join(least("conns", o.Conns, 1), least("in-flight", o.InFlight, 1), least("size", o.Size, layoutOf(o.Mode, o.Codec, o.Size).least()), least("senders", o.Senders, 1),
-		least("room size", o.RoomSize, 2), least("messages per connection", o.PerConn, 1),
-		least("gateways", o.Servers.Gateways, 1), least("workers", o.Servers.Workers, 1))
-}
-
 // shortLived tells whether connections come and go.
 func (o *Options) shortLived() bool { return o.Mode == Connect || o.Mode == Churn }
 
@@ -288,8 +157,15 @@ func (o *Options) process(i uint32) int {
 	return p
 }
 
-// senders is how many connections send in a broadcast.
-func (o *Options) senders() int { return min(o.Senders, o.Conns) }
+// senders is how many connections send.
+func (o *Options) senders() (n int) {
+	for i := range o.Conns {
+		if o.sends(uint32(i)) {
+			n++
+		}
+	}
+	return n
+}
 
 // sends tells whether connection i does.
 func (o *Options) sends(i uint32) bool {

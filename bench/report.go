@@ -22,7 +22,7 @@ type Report struct {
 	Verdict  Verdict   `json:"verdict"`
 	Audit    Audit     `json:"audit"`
 	Opened   int       `json:"opened"`   // connections, in all
-	Seconds  float64   `json:"seconds"`  // of the measured window; less than Options.Window when Interrupted
+	Seconds  float64   `json:"seconds"`  // of the window, as measured; never 0; less than Options.Window when Interrupted
 	Messages uint64    `json:"messages"` // arrived and checked in the window: echoes, deliveries, or connections made, as Options.Mode.Unit says
 	Bytes    uint64    `json:"bytes"`    // of their payload
 	Rate     float64   `json:"rate"`     // Messages a second
@@ -34,12 +34,15 @@ type Report struct {
 	// Interrupted tells that the run was ended in the middle: its figures are of the time until then.
 	Interrupted bool `json:"interrupted,omitempty"`
 
+	Unreachable []string `json:"unreachable,omitempty"` // addresses of targets that accepted nothing before the run and got no connections: a sentence each
+
 	Slow     *Slow          `json:"slow_readers,omitempty"` // until the window's end; no part of the audit
 	Latency  Latency        `json:"latency"`                // of what was begun in the window, or was due in it, and has arrived before Options.Drain had passed
 	Lateness Latency        `json:"lateness"`               // from the intended to the real send of what was due in the window; open loop only
 	Errors   []ErrorCount   `json:"errors,omitempty"`
 	Servers  []ProcessUsage `json:"servers,omitempty"` // measured ones
 	Own      ProcessUsage   `json:"generator"`         // all generator processes together
+	Foreign  *Foreign       `json:"foreign,omitempty"` // what other programs took; nil where it is not known, and for a window of less than a second
 	Timeline []Moment       `json:"timeline"`
 }
 
@@ -55,9 +58,13 @@ type Machine struct {
 
 // Verdict says whether the figures mean what they seem to.
 type Verdict struct {
-	Valid   bool     `json:"valid"`             // false when the generator was the limit, or did not make the load that was asked for: what was measured is not the servers
-	Failed  bool     `json:"failed"`            // the audit or a connection failed
-	Reasons []string `json:"reasons,omitempty"` // a sentence each, for both
+	// Valid is false when what was measured is not the servers: the generator was the limit or did not make the load that was asked for, or others took the machine's time.
+	Valid  bool `json:"valid"`
+	Failed bool `json:"failed"` // the audit or a connection failed
+	// OwnFault tells that what failed proves nothing about the server: no local port was left for a connection, or the generator was the limit when the server closed connections,
+	// which it may have done for that reason, and nothing else failed.
+	OwnFault bool     `json:"own_fault,omitempty"`
+	Reasons  []string `json:"reasons,omitempty"` // a sentence each, for all of them
 }
 
 // Audit is the account of every message of the run, warm-up included.
@@ -87,6 +94,12 @@ func (a Audit) Faults() []Fault {
 // Clean tells whether everything was answered and arrived once, in order and unchanged.
 func (a Audit) Clean() bool {
 	return !slices.ContainsFunc(a.Faults(), func(f Fault) bool { return f.Count > 0 })
+}
+
+// Balanced tells whether the account adds up: what was received is what was expected, without the lost, with the duplicated and the unexpected. An account that does not
+// is the generator's own fault.
+func (a Audit) Balanced() bool {
+	return a.Received == a.Expected-a.Lost+a.Duplicated+a.Unexpected
 }
 
 // Latency is a distribution, in microseconds. In an open loop it counts from the moment a message was to be sent.
@@ -135,7 +148,7 @@ const TurnedAway = "turned away"
 
 // ErrorCount is a kind of failure, how often it came and one example.
 type ErrorCount struct {
-	Kind    string `json:"kind"` // dial, handshake, TurnedAway, closed, protocol, changed, unreadable, ended: a server process
+	Kind    string `json:"kind"` // dial, ports: no local one is left, tls, handshake, login, TurnedAway, closed, backlog: of what the server did not take, unanswered: too many, protocol, changed, unreadable, ended: a server process
 	Count   uint64 `json:"count"`
 	Example string `json:"example"`
 }

@@ -36,21 +36,31 @@ type usage struct {
 
 // run is a run in progress.
 type run struct {
-	opts    Options
-	watch   func(Moment)
-	parts   []part
-	report  *Report
-	began   time.Time
-	counted tally   // as of the last sample
-	servers []usage // likewise, one for each of opts.PIDs
-	own     usage   // likewise
+	opts       Options
+	watch      func(Moment)
+	parts      []part
+	report     *Report
+	began      time.Time
+	processors map[int]bool // that the generators and the servers may run on; empty where that is not known
+	last       reading
 
 	latency, lateness *hdrhistogram.Histogram // of what was due in the window, which samples before and after it may have too
 }
 
+// reading is what everything has counted up to a moment.
+type reading struct {
+	at      time.Duration // since the run began
+	tally   tally
+	servers []usage       // one for each of opts.PIDs
+	own     usage         // all generators
+	mine    time.Duration // CPU time of generators and of this process, which may be none
+	machine proc.Spent
+}
+
 // Run makes the load that the options say and reports on it. watch, unless it is nil, is told of each interval as it ends, on Run's goroutine. Without targets Run
 // starts the servers and ends them. The report stands also when its verdict is bad; the error tells why there is none. There are both when ctx, or a server that Run
-// started, ends while the window is measured, and the report is of what was measured until then; and when such a server does not end well after the run.
+// started, ends while the window is measured, and the report is of what was measured until then; and when such a server does not end well after the run. Before the window
+// there is the error alone, and after it ctx ends nothing: what is on its way is waited for. Options that make no sense are ErrOptions, before anything is started.
 func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err error) {
 	defer func() {
 		if err != nil && ctx.Err() != nil { // what servers and generators say when they are stopped in the middle is no news
@@ -63,16 +73,20 @@ func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err err
 	}
 	load, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	servers, err := startServers(&o, end)
-	defer func() { err = errors.Join(err, servers.stop()) }()
+	unreachable, err := o.resolve(load)
 	if err != nil {
 		return nil, err
 	}
 	if err := o.reach(); err != nil {
 		return nil, err
 	}
-	r := &run{opts: o, watch: watch, began: time.Now(), latency: newHistogram(), lateness: newHistogram()}
-	r.report = &Report{Format: Format, Label: o.Label, Started: r.began.UTC().Round(time.Millisecond), Command: append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...), Version: build.Version(), Machine: machine(), Options: o}
+	servers, err := startServers(&o, end)
+	defer func() { err = errors.Join(err, servers.stop()) }()
+	if err != nil {
+		return nil, err
+	}
+	r := &run{opts: o, watch: watch, began: time.Now(), processors: o.processors(), latency: newHistogram(), lateness: newHistogram()}
+	r.report = &Report{Format: Format, Label: o.Label, Started: r.began.UTC().Round(time.Millisecond), Command: append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...), Version: build.Version(), Machine: machine(), Options: o, Unreachable: unreachable}
 	r.parts, err = newParts(o, r.began)
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
@@ -126,7 +140,6 @@ func (r *run) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.servers = before
 	if err := r.each(func(p part) error { return p.open(ctx) }); err != nil {
 		return err
 	}
@@ -135,22 +148,25 @@ func (r *run) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	start := time.Since(r.began)
-	from, until := start+r.opts.Warmup, start+r.opts.Warmup+r.opts.Window
+	if _, err := r.read(); err != nil {
+		return err
+	}
+	from := r.last.at + r.opts.Warmup
+	until := from + r.opts.Window
 	if err := r.each(func(p part) error { return p.start(from.Microseconds(), until.Microseconds()) }); err != nil {
 		return err
 	}
 	slow.start(&r.opts)
-	if r.servers, r.own, err = r.usages(); err != nil {
-		return err
+	if r.opts.Warmup > 0 {
+		if err := r.phase(ctx, r.opts.Warmup, from); err != nil {
+			return err
+		}
 	}
-	if _, err := r.phase(ctx, start, r.opts.Warmup, -r.opts.Warmup.Seconds(), nil); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
-	servers, own := r.servers, r.own
-	var sum tally
-	window, err := r.phase(ctx, from, r.opts.Window, 0, &sum)
-	if err != nil {
+	first := r.last
+	if err := r.phase(ctx, r.opts.Window, first.at); err != nil {
 		return err
 	}
 	r.report.Interrupted = ctx.Err() != nil
@@ -158,71 +174,72 @@ func (r *run) measure(ctx context.Context) error {
 	if err := r.settle(context.WithoutCancel(ctx)); err != nil { // what was measured wants its audit
 		return err
 	}
-	if _, err := r.sample(); err != nil { // what came only after the window: the slowest may be among that
+	end, err := r.sample() // what came only after the window: the slowest may be among that
+	if err != nil {
 		return err
 	}
-	r.sum(sum, window)
-	r.use(before, servers, own)
+	r.report.Unsent = end.Unsent
+	r.sum(first)
+	r.use(before, first)
+	r.report.Foreign = r.foreign(first)
 	return nil
 }
 
-// phase follows one part of the run, sampling it about once a second. Into sum, if there is one, goes what is counted, also when ctx ends in the middle. It returns the
-// seconds that were counted.
-func (r *run) phase(ctx context.Context, start, length time.Duration, at float64, sum *tally) (seconds float64, err error) {
-	n := max(int(math.Ceil(length.Seconds())), 4)
-	if length == 0 {
-		n = 0
-	}
-	for i := 1; i <= n && ctx.Err() == nil; i++ {
-		end := start + length*time.Duration(i)/time.Duration(n)
-		pause(ctx, end-time.Since(r.began))
-		part := length.Seconds() / float64(n)
-		if ctx.Err() != nil {
-			if sum == nil {
-				return 0, context.Cause(ctx)
-			}
-			part = max((time.Since(r.began)-start).Seconds()-seconds, 1e-3)
-		}
-		s, m, err := r.interval(part)
+// phase follows one part of the run, for the length given, and takes a reading about once a second, at least one, also when ctx ends in the middle. window is when the
+// window begins: in the warm-up the moment that was meant, and it is not told of as any later.
+func (r *run) phase(ctx context.Context, length, window time.Duration) error {
+	end := r.last.at + length
+	for n := max(int(math.Ceil(length.Seconds())), 4); ; n-- { // parts of what is left
+		last := r.last
+		pause(ctx, last.at+(end-last.at)/time.Duration(n)-time.Since(r.began))
+		latency, err := r.read()
 		if err != nil {
-			return 0, err
+			return err
 		}
-		seconds += part
-		m.At = at + seconds
+		m := r.moment(last, latency)
+		if m.At = (r.last.at - window).Seconds(); last.at < window {
+			m.At = min(m.At, 0)
+		}
 		r.report.Timeline = append(r.report.Timeline, m)
 		if r.watch != nil {
 			r.watch(m)
 		}
-		if sum != nil {
-			sum.add(s.tally)
+		if n == 1 || r.last.at >= end || ctx.Err() != nil {
+			return nil
 		}
 	}
-	return seconds, nil
 }
 
-// interval takes a sample of everything and gives the difference to the last.
-func (r *run) interval(seconds float64) (laneSample, Moment, error) {
+// read takes a reading; the latency is what came since the last.
+func (r *run) read() (latency *hdrhistogram.Histogram, err error) {
 	s, err := r.sample()
 	if err != nil {
-		return s, Moment{}, err
+		return nil, err
 	}
-	servers, own, err := r.usages()
-	if err != nil {
-		return s, Moment{}, err
+	now := reading{at: max(time.Since(r.began), r.last.at+1), tally: s.tally, machine: proc.SpentBy(r.processors)} // no interval is empty
+	if now.servers, now.own, err = r.usages(); err != nil {
+		return nil, err
 	}
-	last := r.counted
-	r.counted = s.tally
-	s.tally = s.minus(last)
+	if now.mine = now.own.CPU; r.opts.Processes > 1 {
+		now.mine += ownCPU()
+	}
+	r.last = now
+	return s.Latency, nil
+}
+
+// moment is what has happened since the reading given, up to the last.
+func (r *run) moment(since reading, latency *hdrhistogram.Histogram) Moment {
+	seconds := (r.last.at - since.at).Seconds()
+	t := r.last.tally.minus(since.tally)
 	m := Moment{
-		Seconds: seconds, Messages: s.Messages, Sent: s.Sent, Errors: s.Failures, Open: s.Open,
-		P50: s.Latency.ValueAtQuantile(50), P99: s.Latency.ValueAtQuantile(99), Max: s.Latency.Max(),
-		CPU: map[string]float64{generatorName: (own.CPU - r.own.CPU).Seconds() / seconds},
+		Seconds: seconds, Messages: t.Messages, Sent: t.Sent, Errors: t.Failures, Open: t.Open,
+		P50: latency.ValueAtQuantile(50), P99: latency.ValueAtQuantile(99), Max: latency.Max(),
+		CPU: map[string]float64{generatorName: (r.last.own.CPU - since.own.CPU).Seconds() / seconds},
 	}
 	for i, p := range r.opts.PIDs {
-		m.CPU[p.Name] = (servers[i].CPU - r.servers[i].CPU).Seconds() / seconds
+		m.CPU[p.Name] = (r.last.servers[i].CPU - since.servers[i].CPU).Seconds() / seconds
 	}
-	r.servers, r.own = servers, own
-	return s, m, nil
+	return m
 }
 
 // generatorName is the name of the generator in Moment.CPU and Report.Own.
@@ -246,8 +263,8 @@ func (r *run) sample() (laneSample, error) {
 func (r *run) usages() (servers []usage, own usage, err error) {
 	for i, p := range r.opts.PIDs {
 		u := usage{CPU: proc.CPUTime(p.PID), RSS: uint64(proc.Resident(p.PID))}
-		if r.servers != nil {
-			if was := r.servers[i]; was.Ended || u.RSS == 0 && was.RSS > 0 || !proc.Exists(p.PID) { // a zombie has no memory
+		if r.last.servers != nil {
+			if was := r.last.servers[i]; was.Ended || u.RSS == 0 && was.RSS > 0 || !proc.Exists(p.PID) { // a zombie has no memory
 				u = was
 				u.Ended = true
 			}
@@ -265,13 +282,13 @@ func (r *run) usages() (servers []usage, own usage, err error) {
 	return servers, own, nil
 }
 
-// sum enters what the window counted.
-func (r *run) sum(s tally, window float64) {
-	rep := r.report
-	rep.Seconds = window
+// sum enters what was counted from the first reading to the last, the window.
+func (r *run) sum(first reading) {
+	rep, s := r.report, r.last.tally.minus(first.tally)
+	rep.Seconds = (r.last.at - first.at).Seconds()
 	rep.Messages, rep.Bytes, rep.Opened = s.Messages, s.Bytes, r.opts.Conns
 	if r.opts.Mode == Idle {
-		rep.Messages = uint64(r.counted.Open)
+		rep.Messages = uint64(s.Open)
 	}
 	rep.Rate, rep.Sent = float64(s.Messages)/rep.Seconds, float64(s.Sent)/rep.Seconds
 	if r.opts.shortLived() && r.opts.Rate == 0 {
@@ -285,7 +302,7 @@ func (r *run) sum(s tally, window float64) {
 }
 
 // use enters what each process took in the window.
-func (r *run) use(before, start []usage, own usage) {
+func (r *run) use(before []usage, first reading) {
 	of := func(name string, pid int, was, is usage) ProcessUsage {
 		u := ProcessUsage{Name: name, PID: pid, CPU: (is.CPU - was.CPU).Seconds(), RSS: is.RSS}
 		u.Cores = u.CPU / r.report.Seconds
@@ -298,15 +315,15 @@ func (r *run) use(before, start []usage, own usage) {
 		return u
 	}
 	for i, p := range r.opts.PIDs {
-		u := of(p.Name, p.PID, start[i], r.servers[i])
+		u := of(p.Name, p.PID, first.servers[i], r.last.servers[i])
 		u.RSSBefore = before[i].RSS
 		if !r.opts.shortLived() {
 			u.PerConn = (float64(u.RSS) - float64(u.RSSBefore)) / float64(r.report.Opened)
 		}
 		r.report.Servers = append(r.report.Servers, u)
 	}
-	r.report.Own = of(generatorName, 0, own, r.own)
-	r.report.Own.CoresLimit = float64(r.opts.Loops * len(r.parts))
+	r.report.Own = of(generatorName, 0, first.own, r.last.own)
+	r.report.Own.CoresLimit = r.opts.cores()
 }
 
 // settle sends nothing more and waits, at most as long as Options.Drain says, until all that was sent has arrived.
@@ -340,7 +357,7 @@ func (r *run) settle(ctx context.Context) error {
 
 // ended are the servers that have ended in the window, or before it.
 func (r *run) ended() (all []ErrorCount) {
-	for i, u := range r.servers {
+	for i, u := range r.last.servers {
 		if u.Ended {
 			p := r.opts.PIDs[i]
 			all = append(all, ErrorCount{Kind: "ended", Count: 1, Example: fmt.Sprintf("%s, process %d: its figures are those of its last whole interval", p.Name, p.PID)})

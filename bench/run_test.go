@@ -2,7 +2,9 @@ package bench_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"math"
 	"net"
 	"strings"
@@ -73,21 +75,32 @@ func TestRunProcesses(t *testing.T) {
 	}
 }
 
+// TestRunLarge has messages that a gateway does not take by default: those that are started take them.
+func TestRunLarge(t *testing.T) {
+	t.Parallel()
+	o := short(bench.Options{Codec: bench.Frame, Servers: bench.Servers{Binary: proctest.Build(t)}})
+	o.Conns, o.Size = 2, 1<<20+1
+	run(t, o)
+}
+
 // run makes a run that must go well. Whether the generator was its limit is not asked: a loaded test machine may make it so.
 func run(t *testing.T, o bench.Options) *bench.Report {
 	t.Helper()
-	var moments int
-	r, err := bench.Run(t.Context(), o, func(bench.Moment) { moments++ })
+	var moments []bench.Moment
+	r, err := bench.Run(t.Context(), o, func(m bench.Moment) { moments = append(moments, m) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r.Verdict.Failed || !r.Audit.Clean() {
 		t.Fatalf("%+v\n%+v", r.Verdict, r.Audit)
 	}
-	if moments != len(r.Timeline) || moments < 4 {
-		t.Errorf("%d moments were told of, %d are in the report", moments, len(r.Timeline))
+	if n := len(moments); n != len(r.Timeline) || moments[0].At > 0 || moments[n-1].At <= 0 { // how many there are is for the machine to say: a slow one is asked less often
+		t.Errorf("%d moments were told of, %d are in the report", n, len(r.Timeline))
 	}
 	addsUp(t, r)
+	if _, err := json.Marshal(r); err != nil {
+		t.Error(err)
+	}
 	if len(o.Targets) == 0 && len(r.Servers) != 2 {
 		t.Errorf("%d servers were measured: %+v", len(r.Servers), r.Servers)
 	}
@@ -136,8 +149,32 @@ func addsUp(t *testing.T, r *bench.Report) {
 	if r.Offered != r.Options.Rate || r.Lateness.Count > 0 != (r.Offered > 0) {
 		t.Errorf("%v were offered of %v a second; %d times lateness", r.Offered, r.Options.Rate, r.Lateness.Count)
 	}
-	if r.Offered > 0 && r.Verdict.Valid && r.Options.Mode != bench.Chat {
-		near("messages that were due in the window, and lateness", float64(r.Lateness.Count), r.Offered*r.Seconds, 2*float64(r.Options.Loops*r.Options.Processes))
+	if r.Offered > 0 && r.Verdict.Valid && !r.Interrupted && r.Options.Mode != bench.Chat {
+		near("messages that were due in the window, and lateness", float64(r.Lateness.Count), r.Offered*r.Options.Window.Seconds(), 2*float64(r.Options.Loops*r.Options.Processes))
+	}
+}
+
+// TestRunMeasuresTime has a run held up in the middle, so that its window is longer than was asked for: seconds and rates are of the time that has passed.
+func TestRunMeasuresTime(t *testing.T) {
+	t.Parallel()
+	const window, hold = 500 * time.Millisecond, 700 * time.Millisecond
+	echo := serve(t, func(nc net.Conn) { _, _ = io.Copy(nc, nc) })
+	for _, rate := range []float64{0, 1000} {
+		held := false
+		o := bench.Options{Codec: bench.Text, Conns: 1, Size: 64, Rate: rate, Warmup: -1, Window: window, Targets: []string{echo}}
+		r, err := bench.Run(t.Context(), o, func(m bench.Moment) {
+			if !held && m.At < window.Seconds() {
+				held = true
+				time.Sleep(hold) // the fault
+			}
+		})
+		if err != nil || !held || r.Seconds < hold.Seconds() {
+			t.Fatalf("%v s, held up for %v: %v, %v", r.Seconds, hold, held, err)
+		}
+		checkReport(t, r)
+		if rate > 0 && r.Sent > 1.5*rate {
+			t.Errorf("%v a second were due, and %v were sent", rate, r.Sent)
+		}
 	}
 }
 

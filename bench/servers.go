@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 
+	"sluice/codec"
 	"sluice/internal/child"
 )
 
@@ -37,9 +38,12 @@ func startServers(o *Options, ended func(error)) (*servers, error) {
 		return s, err
 	}
 	var inner []string
-	for i := range o.Servers.Gateways {
+	for _, name := range numbered("gateway", o.Servers.Gateways) {
 		args := []string{"gateway", "--listen", string(o.Codec) + "://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", o.Servers.Reactors, "--pin=" + strconv.FormatBool(o.Servers.Pin)}
-		p, err := s.start(o, "gateway", i, o.Servers.Gateways, program, nil, args)
+		if o.Size > codec.DefaultMaxMessage {
+			args = append(args, "--max-message", strconv.Itoa(o.Size))
+		}
+		p, err := s.start(o, name, program, nil, args)
 		if err != nil {
 			return s, err
 		}
@@ -50,9 +54,9 @@ func startServers(o *Options, ended func(error)) (*servers, error) {
 	if o.Servers.Procs > 0 {
 		env = []string{"GOMAXPROCS=" + strconv.Itoa(o.Servers.Procs)}
 	}
-	for i := range o.Servers.Workers {
+	for _, name := range numbered("worker", o.Servers.Workers) {
 		args := append(o.Mode.worker(), "--worker", "--gateway", strings.Join(inner, ","))
-		if _, err := s.start(o, "worker", i, o.Servers.Workers, program, env, args); err != nil {
+		if _, err := s.start(o, name, program, env, args); err != nil {
 			return s, err
 		}
 	}
@@ -68,8 +72,20 @@ func (m Mode) worker() []string {
 	return []string{"echo"}
 }
 
-// start starts number i of n servers of a kind.
-func (s *servers) start(o *Options, name string, i, n int, program string, env, args []string) (*child.Process, error) {
+// numbered are the names of n servers of a kind.
+func numbered(kind string, n int) []string {
+	if n == 1 {
+		return []string{kind}
+	}
+	var names []string
+	for i := range n {
+		names = append(names, kind+"-"+strconv.Itoa(i+1))
+	}
+	return names
+}
+
+// start starts a server.
+func (s *servers) start(o *Options, name, program string, env, args []string) (*child.Process, error) {
 	log := &tail{}
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), env...)
@@ -81,9 +97,6 @@ func (s *servers) start(o *Options, name string, i, n int, program string, env, 
 	p, err := child.Start(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w%s", err, log)
-	}
-	if n > 1 {
-		name += "-" + strconv.Itoa(i+1)
 	}
 	s.all, s.names, s.logs = append(s.all, p), append(s.names, name), append(s.logs, log)
 	go func() {

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/panjf2000/gnet/v2"
 
@@ -19,11 +21,12 @@ const (
 	floorEnv    = "SLUICE_BENCH_FLOOR"     // the floor of a fan-out
 	hopsEnv     = "SLUICE_BENCH_HOPS"      // the floor of two hops: its first process
 	peerEnv     = "SLUICE_BENCH_PEER"      // and its second one, for the first one's address that it holds
+	busyEnv     = "SLUICE_BENCH_BUSY"      // a program that keeps a quarter of the processors busy
 	rawLoopsEnv = "SLUICE_BENCH_RAW_LOOPS" // of the raw echo
 )
 
 func TestMain(m *testing.M) {
-	for env, serve := range map[string]func() error{rawEnv: serveRaw, floorEnv: serveFloor, hopsEnv: serveHops, peerEnv: servePeer, idleEnv: serveIdle} {
+	for env, serve := range map[string]func() error{rawEnv: serveRaw, floorEnv: serveFloor, hopsEnv: serveHops, peerEnv: servePeer, idleEnv: serveIdle, busyEnv: serveBusy} {
 		if os.Getenv(env) == "" {
 			continue
 		}
@@ -34,6 +37,20 @@ func TestMain(m *testing.M) {
 		return
 	}
 	leak.Main(m)
+}
+
+// serveBusy ends by itself, in case that nobody ends it.
+func serveBusy() error {
+	fmt.Println("ready busy")
+	spin := func() {
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+		}
+	}
+	for range (runtime.NumCPU()+3)/4 - 1 {
+		go spin()
+	}
+	spin()
+	return nil
 }
 
 func serveRaw() error {

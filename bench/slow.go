@@ -34,6 +34,7 @@ type slowReader struct {
 // slowReaders are those of a run, each with a goroutine until stop.
 type slowReaders struct {
 	all    []*slowReader
+	plan   *plan
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 }
@@ -41,8 +42,12 @@ type slowReaders struct {
 // openSlow connects them and has them join their rooms. What it returns is to be stopped, also after an error.
 func openSlow(ctx context.Context, o *Options) (*slowReaders, error) {
 	s := &slowReaders{cancel: func() {}}
+	var err error
+	if s.plan, err = o.plan(); err != nil {
+		return s, fmt.Errorf("%w: %w", ErrOptions, err)
+	}
 	for i := range o.SlowReaders {
-		r, err := newSlowReader(ctx, o, i)
+		r, err := newSlowReader(ctx, s.plan, o, i)
 		if err != nil {
 			return s, fmt.Errorf("bench: slow reader %d: %w", i, err)
 		}
@@ -54,14 +59,15 @@ func openSlow(ctx context.Context, o *Options) (*slowReaders, error) {
 // slowBuffer is the receive buffer of a slow reader, in bytes: what the kernel takes without it.
 const slowBuffer = 4 << 10
 
-func newSlowReader(ctx context.Context, o *Options, i int) (*slowReader, error) {
+func newSlowReader(ctx context.Context, p *plan, o *Options, i int) (*slowReader, error) {
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
 		if e := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, slowBuffer) }); e != nil {
 			return e
 		}
 		return err
 	}}
-	nc, err := d.DialContext(ctx, "tcp", o.target(i))
+	t, addr := p.target(o, i)
+	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
@@ -71,19 +77,20 @@ func newSlowReader(ctx context.Context, o *Options, i int) (*slowReader, error) 
 	if o.SlowMixed && i%2 > 0 {
 		r.taste = make([]byte, slowBuffer)
 	}
-	if err := r.enter(o, i); err != nil {
+	if err := r.enter(p, t, o, i); err != nil {
 		return nil, errors.Join(err, nc.Close())
 	}
 	return r, nil
 }
 
 // enter makes the handshake and joins a room, both with their answers: the last thing it reads.
-func (r *slowReader) enter(o *Options, i int) error {
+func (r *slowReader) enter(p *plan, t *target, o *Options, i int) error {
 	f, in := o.format(uint32(i)), make([]byte, 0, slowBuffer+max(o.Size, o.Overheard)) // what goes to all may come before the answer
-	w, key, dial := newWire(f.Codec), "", f.dialOptions(codec.NewDeflate())
+	w, key, dial := newWire(f.Codec), "", p.dialOptions(f, codec.NewDeflate())
 	if f.Codec == WebSocket {
 		key = codec.NewKey()
-		if _, err := r.nc.Write(codec.AppendUpgrade(nil, r.nc.RemoteAddr().String(), o.Path, key, dial)); err != nil {
+		who := p.who(uint32(o.Conns + i))
+		if _, err := r.nc.Write(p.upgrade(t, &who, key, dial, time.Now().UnixMilli())); err != nil {
 			return err
 		}
 	} else if err := r.join(o, i, w); err != nil {
@@ -143,19 +150,19 @@ func (s *slowReaders) start(o *Options) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
 	for i, r := range s.all {
-		s.done.Go(func() { r.run(ctx, o, i, began) })
+		s.done.Go(func() { r.run(ctx, s.plan, o, i, began) })
 	}
 }
 
 // run notes when the reader is cut; with Options.SlowMixed another takes its place then.
-func (r *slowReader) run(ctx context.Context, o *Options, i int, began time.Time) {
+func (r *slowReader) run(ctx context.Context, p *plan, o *Options, i int, began time.Time) {
 	for r.watch(ctx) {
 		r.cuts = append(r.cuts, time.Since(began))
 		if !o.SlowMixed {
 			return
 		}
 		for i += 2; ctx.Err() == nil; pause(ctx, redialAfter) { // the format that comes next to it, of its own kind
-			next, err := newSlowReader(ctx, o, i)
+			next, err := newSlowReader(ctx, p, o, i)
 			if err != nil {
 				continue // the server has no room, or no worker
 			}

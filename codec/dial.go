@@ -20,6 +20,7 @@ var ErrUnavailable = fmt.Errorf("%w for now", ErrRefused)
 type DialOptions struct {
 	Subprotocols []string
 	Origin       string   // empty: none is sent
+	Headers      []string // further lines, "Name: value", sent as they are: none may have a line break in it
 	MaxMessage   int      // bytes. Defaults to DefaultMaxMessage.
 	Deflate      *Deflate // offered; nil: none
 	Window       int      // with Deflate: the server_max_window_bits that is asked for, 8 to 15; 0: none
@@ -32,12 +33,16 @@ func NewKey() string {
 	return base64.StdEncoding.EncodeToString(key[:])
 }
 
-// AppendUpgrade appends a client's request for a WebSocket.
+// AppendUpgrade appends a client's request for a WebSocket (RFC 6455 section 4.1). host is the name that was asked, with the port where that is not the scheme's
+// (RFC 9110 section 7.2); target is path and query. Both are sent as they are.
 func AppendUpgrade(dst []byte, host, target, key string, o *DialOptions) []byte {
 	dst = fmt.Appendf(dst, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n",
 		target, host, key)
 	if o.Origin != "" {
 		dst = append(dst, "Origin: "+o.Origin+"\r\n"...)
+	}
+	for _, line := range o.Headers {
+		dst = append(append(dst, line...), "\r\n"...)
 	}
 	if len(o.Subprotocols) > 0 {
 		dst = append(dst, "Sec-WebSocket-Protocol: "+strings.Join(o.Subprotocols, ", ")+"\r\n"...)

@@ -306,8 +306,11 @@ func TestHandshakeWithOurselves(t *testing.T) {
 	t.Parallel()
 	d := NewDeflate()
 	for window, deflate := range map[int]*Deflate{-1: nil, 0: d, 9: d, 15: d} {
-		key, o := NewKey(), &DialOptions{Origin: "http://a:80", Subprotocols: []string{"x", "y"}, Deflate: deflate, Window: window}
-		req := mustRead(t, string(AppendUpgrade(nil, "a:80", "/p", key, o)))
+		key, o := NewKey(), &DialOptions{Origin: "http://a:80", Subprotocols: []string{"x", "y"}, Deflate: deflate, Window: window, Headers: []string{"Authorization: Bearer 1", "X-Empty:"}}
+		req := mustRead(t, string(AppendUpgrade(nil, "a:80", "/p?q=1", key, o)))
+		if req.Header("Authorization") != "Bearer 1" || req.count("X-Empty") != 1 || req.Header("Host") != "a:80" || req.Target != "/p?q=1" {
+			t.Errorf("the request is not what was asked for: %+v", req)
+		}
 		ws, response, err := Upgrade(req, &UpgradeOptions{Subprotocols: []string{"y"}, Deflate: d})
 		if err != nil {
 			t.Fatal(err)

@@ -2,18 +2,17 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net"
+	"os"
 
 	"github.com/panjf2000/gnet/v2"
-	"golang.org/x/sys/unix"
 )
 
 // rawEcho gives bytes back as they come: one hop, and no idea of a message. It is the floor.
 type rawEcho struct{ *gnetSite }
 
 func serveGnet(ctx context.Context, s site) error {
-	g := newGnetSite(s)
+	g := &gnetSite{site: s}
 	return g.run(ctx, &rawEcho{g})
 }
 
@@ -33,53 +32,26 @@ func (*rawEcho) OnTraffic(c gnet.Conn) gnet.Action {
 type gnetSite struct {
 	gnet.BuiltinEventEngine
 	site
-	booted chan gnet.Engine
 }
-
-func newGnetSite(s site) *gnetSite { return &gnetSite{site: s, booted: make(chan gnet.Engine, 1)} }
 
 // OnBoot implements gnet.EventHandler.
 func (g *gnetSite) OnBoot(e gnet.Engine) gnet.Action {
-	addr, err := listenAddr(e)
+	fd, err := e.Dup()
 	if err != nil {
 		return gnet.Shutdown
 	}
-	g.booted <- e
-	g.ready(addr)
+	f := os.NewFile(uintptr(fd), "")
+	defer func() { _ = f.Close() }()
+	ln, err := net.FileListener(f) // knows the address that the kernel gave
+	if err != nil {
+		return gnet.Shutdown
+	}
+	defer func() { _ = ln.Close() }()
+	g.ready(ln.Addr())
 	return gnet.None
-}
-
-// listenAddr is the address that the engine was given by the kernel.
-func listenAddr(e gnet.Engine) (net.Addr, error) {
-	fd, err := e.Dup()
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = unix.Close(fd) }()
-	sa, err := unix.Getsockname(fd)
-	if err != nil {
-		return nil, err
-	}
-	in4, ok := sa.(*unix.SockaddrInet4)
-	if !ok {
-		return nil, fmt.Errorf("listening on %T", sa)
-	}
-	return &net.TCPAddr{IP: in4.Addr[:], Port: in4.Port}, nil
 }
 
 // run serves until ctx ends.
 func (g *gnetSite) run(ctx context.Context, h gnet.EventHandler) error {
-	ended := make(chan error, 1)
-	go func() { ended <- gnet.Run(h, "tcp4://"+g.listen, gnet.WithNumEventLoop(g.loops)) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	select {
-	case e := <-g.booted:
-		return e.Stop(context.WithoutCancel(ctx))
-	case err := <-ended:
-		return err
-	}
+	return until(ctx, func() error { return gnet.Run(h, "tcp4://"+g.listen, gnet.WithNumEventLoop(g.loops)) }, func() error { return nil }) // its connections end with the process
 }

@@ -16,7 +16,7 @@ import (
 type wsEcho struct{ *gnetSite }
 
 func serveGnetWS(ctx context.Context, s site) error {
-	g := newGnetSite(s)
+	g := &gnetSite{site: s}
 	return g.run(ctx, &wsEcho{g})
 }
 

@@ -20,15 +20,8 @@ func serveGWS(ctx context.Context, s site) error {
 		return err
 	}
 	server := gws.NewServer(&gwsEcho{}, &gws.ServerOption{Recovery: gws.Recovery})
-	ended := make(chan error, 1)
-	go func() { ended <- server.RunListener(ln) }()
 	s.ready(ln.Addr())
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-		return nil // a closed listener it would try again and again, with a line each; it ends with the process
-	}
+	return until(ctx, func() error { return server.RunListener(ln) }, func() error { return nil }) // a closed listener it would try again and again, with a line each; it ends with the process
 }
 
 // OnOpen implements gws.Event.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -23,15 +24,14 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	err := run(ctx, os.Args[1:])
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, errUsage):
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return
 	}
+	fmt.Fprintln(os.Stderr, err)
+	if errors.Is(err, errUsage) {
+		os.Exit(2)
+	}
+	os.Exit(1)
 }
 
 // run measures, or serves as the child of a measurement.
@@ -67,23 +67,16 @@ func run(ctx context.Context, args []string) error {
 }
 
 // choose returns the peers named, and the floor.
-func choose(only string) ([]peer, error) {
-	if only == "" {
-		return peers(), nil
-	}
-	names := make(map[string]bool)
-	for name := range strings.SplitSeq(only, ",") {
-		names[name] = true
-	}
-	var chosen []peer
+func choose(only string) (chosen []peer, err error) {
+	names := strings.Split(only, ",")
 	for _, p := range peers() {
-		if names[p.name] || p.name == floor {
+		if only == "" || p.name == floor || slices.Contains(names, p.name) {
 			chosen = append(chosen, p)
 		}
-		delete(names, p.name)
+		names = slices.DeleteFunc(names, func(name string) bool { return name == p.name })
 	}
-	for name := range names {
-		return nil, fmt.Errorf("%w: there is no peer %q", errUsage, name)
+	if only != "" && len(names) > 0 {
+		return nil, fmt.Errorf("%w: there is no peer %q", errUsage, names[0])
 	}
 	return chosen, nil
 }

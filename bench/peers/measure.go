@@ -2,17 +2,20 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 
 	"sluice/bench"
+	"sluice/internal/build"
 	"sluice/internal/child"
 )
 
@@ -47,25 +50,23 @@ const (
 const runWithin = time.Minute
 
 func (m *measurement) scenarios() []scenario {
-	if m.short {
-		o := bench.Options{Mode: bench.Echo, Conns: 20, InFlight: 16, Size: 64, Warmup: 50 * time.Millisecond, Window: 200 * time.Millisecond}
-		b := o
-		b.Mode, b.InFlight = bench.Broadcast, 2
-		return []scenario{{name: echo16, Options: o}, {name: fanout, Options: b}}
+	of := func(name string, mode bench.Mode, conns, inFlight int, warmup, window time.Duration) scenario {
+		return scenario{name: name, once: mode == bench.Idle, Options: bench.Options{Mode: mode, Conns: conns, InFlight: inFlight, Size: 128, Loops: runtime.NumCPU(), Warmup: warmup, Window: window}}
 	}
-	o := bench.Options{Mode: bench.Echo, Conns: 1000, InFlight: 1, Size: 128, Loops: runtime.NumCPU(), Warmup: 500 * time.Millisecond, Window: 2 * time.Second}
-	deep, broad, still := o, o, o
-	deep.InFlight = 16
-	broad.Mode, broad.InFlight = bench.Broadcast, 8
-	still.Mode, still.Conns, still.Warmup, still.Window = bench.Idle, 5000, 300*time.Millisecond, 700*time.Millisecond
-	return []scenario{{name: echo1, Options: o}, {name: echo16, Options: deep}, {name: fanout, Options: broad}, {name: idle, Options: still, once: true}}
+	const ms = time.Millisecond
+	if m.short {
+		return []scenario{of(echo16, bench.Echo, 20, 16, 50*ms, 200*ms), of(fanout, bench.Broadcast, 20, 2, 50*ms, 200*ms)}
+	}
+	return []scenario{
+		of(echo1, bench.Echo, 1000, 1, 500*ms, 2000*ms), of(echo16, bench.Echo, 1000, 16, 500*ms, 2000*ms), of(fanout, bench.Broadcast, 1000, 8, 500*ms, 2000*ms), of(idle, bench.Idle, 5000, 1, 300*ms, 700*ms),
+	}
 }
 
 // measure runs every scenario against every peer in turn, round after round, and writes what came of it. What fails is in the table and the rest goes on.
 func (m *measurement) measure(ctx context.Context) error {
 	var all []record
+	var err error
 	if m.add {
-		var err error
 		if all, err = readRecords(m.file(runsName)); err != nil {
 			return err
 		}
@@ -103,8 +104,7 @@ func (m *measurement) measure(ctx context.Context) error {
 const floorEvery = 3
 
 // inTurn are the peers in the order of a round: the floor, some others, the floor, and so on.
-func (m *measurement) inTurn(s scenario) []peer {
-	var turn []peer
+func (m *measurement) inTurn(s scenario) (turn []peer) {
 	at := slices.IndexFunc(m.peers, func(p peer) bool { return p.name == floor })
 	for i, p := range m.peers {
 		if others := i - at - 1; at >= 0 && others > 0 && others%floorEvery == 0 && !m.short && !s.once {
@@ -176,17 +176,15 @@ func (m *measurement) load(ctx context.Context, p peer, o bench.Options) (*bench
 // start starts the server of a peer: this program again, or a script.
 func (m *measurement) start(p peer) (*child.Process, error) {
 	const anywhere = "127.0.0.1:0"
-	if p.script != "" {
-		cmd := exec.Command("node", p.script, anywhere)
-		cmd.Dir = m.scripts
-		cmd.Stderr = os.Stderr
-		return child.Start(cmd)
-	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(self, "serve", p.name, "-listen", anywhere, "-loops", m.loops)
+	if p.script != "" {
+		cmd = exec.Command("node", p.script, anywhere)
+		cmd.Dir = m.scripts
+	}
 	cmd.Stderr = os.Stderr
 	return child.Start(cmd)
 }
@@ -207,6 +205,28 @@ func (m *measurement) missing(p peer) string {
 
 func (p peer) isSluice() bool { return p.serve == nil && p.script == "" }
 
+// version is the peer's: as this program was built with it, as the scripts' package.json pins it, or what the program of sluice was built from.
+func (m *measurement) version(p peer) string {
+	if p.isSluice() {
+		return build.Of(m.sluice)
+	}
+	if p.script != "" {
+		var pkg struct{ Dependencies map[string]string }
+		if b, err := os.ReadFile(filepath.Join(m.scripts, "package.json")); err != nil || json.Unmarshal(b, &pkg) != nil {
+			return ""
+		}
+		return pkg.Dependencies[p.module]
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, d := range info.Deps {
+			if d.Path == p.module {
+				return d.Version
+			}
+		}
+	}
+	return ""
+}
+
 // buildSluice builds the program into a folder, from the module that this one replaces.
 func buildSluice(ctx context.Context, into string) (string, error) {
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "sluice").Output()
@@ -214,7 +234,7 @@ func buildSluice(ctx context.Context, into string) (string, error) {
 		return "", fmt.Errorf("where is sluice: %w", err)
 	}
 	bin := filepath.Join(into, "sluice")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", bin, ".")
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=auto", "-o", bin, ".")
 	cmd.Dir = strings.TrimSpace(string(root))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build sluice: %w\n%s", err, out)

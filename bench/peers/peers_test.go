@@ -106,9 +106,9 @@ func TestTable(t *testing.T) {
 	}
 	all = append(all, record{Peer: "gws", Scenario: echo1, Round: 4, Failed: "it | broke\nin two"}, record{Peer: "node-ws", Scenario: echo1, Round: 1, Skipped: "there is no Node.js"},
 		madeUp("sluice", idle, 1, 0), madeUp("gws", idle, 1, 0))
-	c := summarize(all)[echo1]["sluice"]
-	if c.rounds != 3 || c.cpu != 30 || c.ratio != 1.5 || c.low != 1.5 || c.high != 1.5 || c.p99 != 2000 {
-		t.Errorf("%+v", c)
+	c := summarize(all)[[2]string{echo1, "sluice"}]
+	if got := c.cost() + ", " + c.spread() + ", " + c.speed(); len(c.runs) != 3 || got != "30.0 µs (1.50), 1.50–1.50, 1k/s, 1.0 and 2.0 ms" {
+		t.Errorf("%d runs: %s", len(c.runs), got)
 	}
 	m := measurement{out: t.TempDir()}
 	if err := m.writeTable(all); err != nil {
@@ -119,7 +119,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"| sluice | this | 2 | 30.0 µs (1.50) | – | – | 1.0 KB |",
+		"| sluice | v1 | 2 | 30.0 µs (1.50) | – | – | 1.0 KB |",
 		"| gws | v1 | 1 | 120.0 µs (3.00); once failed: it / broke in two |",
 		"| there is no Node.js |",
 		"- 1 in flight: gnet (sluice needs 1.20 times as much)\n",
@@ -129,6 +129,42 @@ func TestTable(t *testing.T) {
 		if !strings.Contains(string(b), want) {
 			t.Errorf("no %q in\n%s", want, b)
 		}
+	}
+}
+
+// TestKept makes the tables of the runs that are kept anew: theirs, and those of the README, say what the runs say.
+func TestKept(t *testing.T) {
+	t.Parallel()
+	const kept = "../../docs/runs/peers/"
+	all, err := readRecords(kept + runsName)
+	if err != nil || len(all) == 0 {
+		t.Fatal(len(all), err)
+	}
+	m := measurement{out: t.TempDir()}
+	if err := m.writeTable(all); err != nil {
+		t.Fatal(err)
+	}
+	var tables [3]string
+	for i, name := range []string{m.file(tableName), kept + tableName, "../../README.md"} {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables[i] = string(b)
+	}
+	if tables[0] != tables[1] {
+		t.Errorf("the runs make\n%s", tables[0])
+	}
+	for _, p := range peers() {
+		c := summarize(all)
+		of := func(scenario string) cell { return c[[2]string{scenario, p.name}] }
+		fan, _, _ := strings.Cut(of(fanout).cost(), " (")
+		if row := fmt.Sprintf("| %d | %s | %s | %s | %s |", p.hops, of(echo1).cost(), of(echo16).cost(), fan, of(idle).memory()); !strings.Contains(tables[2], row) {
+			t.Errorf("the README has no row of %s with %s", p.name, row)
+		}
+	}
+	if !strings.Contains(tables[2], "go run . -loops 1 -rounds 2\n") {
+		t.Error("the README has not the command of the runs")
 	}
 }
 

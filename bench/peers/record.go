@@ -1,16 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"runtime/debug"
-	"slices"
 
 	"sluice/bench"
 )
@@ -34,18 +30,16 @@ const runsName = "runs.jsonl"
 func (r record) ok() bool { return r.Skipped == "" && r.Failed == "" && r.Report != nil }
 
 // perMessage is the CPU time of all server processes, in microseconds.
-func (r record) perMessage() float64 {
-	var sum float64
-	for _, s := range r.Report.Servers {
+func perMessage(r *bench.Report) (sum float64) {
+	for _, s := range r.Servers {
 		sum += s.PerMessage
 	}
 	return sum
 }
 
 // perConn is the memory of all server processes, in bytes.
-func (r record) perConn() float64 {
-	var sum float64
-	for _, s := range r.Report.Servers {
+func perConn(r *bench.Report) (sum float64) {
+	for _, s := range r.Servers {
 		sum += s.PerConn
 	}
 	return sum
@@ -60,60 +54,36 @@ func (r record) String() string {
 	case r.Failed != "":
 		return head + " FAILED: " + r.Failed
 	case r.Scenario == idle:
-		return fmt.Sprintf("%s %8.2f KB a connection", head, r.perConn()/1e3)
+		return fmt.Sprintf("%s %8.2f KB a connection", head, perConn(r.Report)/1e3)
 	}
-	return fmt.Sprintf("%s %8.2f µs %10.0f/s", head, r.perMessage(), r.Report.Rate)
+	return fmt.Sprintf("%s %8.2f µs %10.0f/s", head, perMessage(r.Report), r.Report.Rate)
 }
 
 func writeRecords(name string, all []record) error {
 	var b bytes.Buffer
+	lines := json.NewEncoder(&b)
 	for _, r := range all {
-		line, err := json.Marshal(r)
-		if err != nil {
+		if err := lines.Encode(r); err != nil {
 			return err
 		}
-		b.Write(append(line, '\n'))
 	}
 	return os.WriteFile(name, b.Bytes(), 0o644)
 }
 
 // readRecords reads what writeRecords wrote; nothing if the file is not there.
 func readRecords(name string) (all []record, err error) {
-	f, err := os.Open(name)
+	b, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }()
-	lines := json.NewDecoder(bufio.NewReader(f))
-	for lines.More() {
-		var r record
-		if err := lines.Decode(&r); err != nil {
+	for lines := json.NewDecoder(bytes.NewReader(b)); lines.More(); {
+		all = append(all, record{})
+		if err := lines.Decode(&all[len(all)-1]); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		all = append(all, r)
 	}
 	return all, nil
-}
-
-// version is the peer's, as this program was built with it or as the scripts' package.json pins it; empty for sluice.
-func (m *measurement) version(p peer) string {
-	if p.script != "" {
-		var pkg struct{ Dependencies map[string]string }
-		if b, err := os.ReadFile(filepath.Join(m.scripts, "package.json")); err != nil || json.Unmarshal(b, &pkg) != nil {
-			return ""
-		}
-		return pkg.Dependencies[p.module]
-	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	i := slices.IndexFunc(info.Deps, func(d *debug.Module) bool { return d.Path == p.module })
-	if i < 0 {
-		return ""
-	}
-	return info.Deps[i].Version
 }

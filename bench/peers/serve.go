@@ -52,6 +52,18 @@ func parseLoops(s string) (int, error) {
 	return n, nil
 }
 
+// until runs serve until it fails or ctx ends; then stop has the last word.
+func until(ctx context.Context, serve, stop func() error) error {
+	ended := make(chan error, 1)
+	go func() { ended <- serve() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return stop()
+	}
+}
+
 // serveHTTP serves h until ctx ends. Connections that h took over end with the process.
 func serveHTTP(ctx context.Context, s site, h http.HandlerFunc) error {
 	ln, err := net.Listen("tcp", s.listen)
@@ -59,15 +71,8 @@ func serveHTTP(ctx context.Context, s site, h http.HandlerFunc) error {
 		return err
 	}
 	server := &http.Server{Handler: h}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(ln) }()
 	s.ready(ln.Addr())
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-		return server.Close()
-	}
+	return until(ctx, func() error { return server.Serve(ln) }, server.Close)
 }
 
 // everybody is the set of connections that a broadcast goes to, for libraries that keep none.

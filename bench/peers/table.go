@@ -1,77 +1,58 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"sluice/bench"
 )
 
 // tableName is the file of the tables.
 const tableName = "table.md"
 
-// cell is what all good runs of a peer in a scenario say: medians over the rounds.
+// cell is what a peer did in a scenario: its good runs, and why others are not among them.
 type cell struct {
-	rounds           int
-	cpu              float64 // µs a message
-	ratio, low, high float64 // of cpu to the floor's, and its range
-	rate             float64
-	p50, p99         float64 // µs
-	perConn          float64 // bytes
-	trouble          string  // why there is nothing, or not all
+	runs    []*bench.Report
+	ratios  []float64 // of the CPU time a message to the floor's
+	trouble string
 }
 
-// summary is all cells by scenario and peer.
-type summary map[string]map[string]cell
+// cells are all of them, by scenario and peer.
+type cells map[[2]string]cell
 
-// summarize takes the medians. A ratio is to the floor's last run before it in the same round, if there is one.
-func summarize(all []record) summary {
-	last := make(map[string]float64) // the floor's, by scenario and round
-	runs := make(map[[2]string][]record)
-	ratios := make(map[[2]string][]float64)
+// summarize sorts the runs. A ratio is to the floor's last run before it in the same round, if there is one.
+func summarize(all []record) cells {
+	s, last := make(cells), make(map[string]float64) // last are the floor's, by scenario and round
 	for _, r := range all {
-		k, when := [2]string{r.Scenario, r.Peer}, fmt.Sprint(r.Scenario, r.Round)
-		runs[k] = append(runs[k], r)
-		if !r.ok() {
-			continue
+		at, when := [2]string{r.Scenario, r.Peer}, fmt.Sprint(r.Scenario, r.Round)
+		c := s[at]
+		if r.ok() {
+			c.runs = append(c.runs, r.Report)
+			if r.Peer == floor {
+				last[when] = perMessage(r.Report)
+			}
+			if f := last[when]; f > 0 {
+				c.ratios = append(c.ratios, perMessage(r.Report)/f)
+			}
+		} else {
+			c.trouble = short(cmp.Or(r.Skipped, "failed: "+r.Failed))
 		}
-		if r.Peer == floor {
-			last[when] = r.perMessage()
-		}
-		if f := last[when]; f > 0 {
-			ratios[k] = append(ratios[k], r.perMessage()/f)
-		}
-	}
-	s := make(summary)
-	for k, rs := range runs {
-		if s[k[0]] == nil {
-			s[k[0]] = make(map[string]cell)
-		}
-		s[k[0]][k[1]] = cellOf(rs, ratios[k])
+		s[at] = c
 	}
 	return s
 }
 
-func cellOf(rs []record, ratios []float64) cell {
-	var c cell
-	var cpu, rate, p50, p99, perConn []float64
-	for _, r := range rs {
-		if !r.ok() {
-			if c.trouble = r.Skipped; r.Failed != "" {
-				c.trouble = "failed: " + r.Failed
-			}
-			continue
-		}
-		cpu, rate, perConn = append(cpu, r.perMessage()), append(rate, r.Report.Rate), append(perConn, r.perConn())
-		p50, p99 = append(p50, float64(r.Report.Latency.P50)), append(p99, float64(r.Report.Latency.P99))
+// median is of what the good runs have of it.
+func (c cell) median(of func(*bench.Report) float64) float64 {
+	var v []float64
+	for _, r := range c.runs {
+		v = append(v, of(r))
 	}
-	c.rounds, c.cpu, c.rate, c.perConn = len(cpu), median(cpu), median(rate), median(perConn)
-	c.p50, c.p99, c.ratio = median(p50), median(p99), median(ratios)
-	if len(ratios) > 0 {
-		c.low, c.high = slices.Min(ratios), slices.Max(ratios)
-	}
-	return c
+	return median(v)
 }
 
 // median is the middle one, or the mean of the two in the middle; 0 of none.
@@ -83,127 +64,46 @@ func median(v []float64) float64 {
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
-// writeTable writes the tables, and says where sluice loses.
-func (m *measurement) writeTable(all []record) error {
-	s := summarize(all)
-	var b strings.Builder
-	fmt.Fprintf(&b, "# sluice beside others\n\n%s\n\n", circumstances(all))
-	b.WriteString("CPU time of all server processes a message (a delivery in the fan-out), median over the rounds; in brackets the median of the ratios to the raw gnet echo that was\nmeasured last before it. Two hops are a gateway and a worker, in processes of their own; all others are one process, whose business runs where the connections are.\n\n")
-	b.WriteString("| server | version | hops | 1 in flight | 16 in flight | fan-out | idle connection | |\n|---|---|---|---|---|---|---|---|\n")
-	known := peers()
-	for _, p := range known {
-		if !measured(s, p.name) {
-			continue
-		}
-		version := "this"
-		if !p.isSluice() {
-			version = versionIn(all, p.name)
-		}
-		fmt.Fprintf(&b, "| %s | %s | %d | %s | %s | %s | %s | %s |\n", p.name, version, p.hops, costOf(s[echo1][p.name]), costOf(s[echo16][p.name]), costOf(s[fanout][p.name]), memoryOf(s[idle][p.name]), p.note)
+// cost is CPU time a message and its ratio to the floor's, with a warning of runs that are not in it.
+func (c cell) cost() string {
+	if len(c.runs) == 0 {
+		return cmp.Or(c.trouble, "–")
 	}
-	b.WriteString("\nWhat the generator saw, on the same processors: rate a second, latency at the median and the 99th percentile, spread of the ratio.\n\n")
-	b.WriteString("| server | 1 in flight | ratio | 16 in flight | ratio | fan-out |\n|---|---|---|---|---|---|\n")
-	for _, p := range known {
-		if measured(s, p.name) {
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", p.name, speedOf(s[echo1][p.name]), spreadOf(s[echo1][p.name]), speedOf(s[echo16][p.name]), spreadOf(s[echo16][p.name]), speedOf(s[fanout][p.name]))
-		}
-	}
-	if lost := losses(s); lost != "" {
-		b.WriteString("\n## Where sluice loses\n\nThose that need less than its two hops over WebSocket do:\n" + lost)
-	}
-	return os.WriteFile(m.file(tableName), []byte(b.String()), 0o644)
-}
-
-// measured tells whether there is any run of the peer.
-func measured(s summary, name string) bool {
-	for _, cells := range s {
-		if _, ok := cells[name]; ok {
-			return true
-		}
-	}
-	return false
-}
-
-func versionIn(all []record, name string) string {
-	i := slices.IndexFunc(all, func(r record) bool { return r.Peer == name })
-	return all[i].Version
-}
-
-// circumstances are the machine, the time and the command.
-func circumstances(all []record) string {
-	i := slices.IndexFunc(all, record.ok)
-	if i < 0 {
-		return "Nothing was measured."
-	}
-	r, rounds := all[i].Report, 0
-	for _, x := range all {
-		rounds = max(rounds, x.Round)
-	}
-	return fmt.Sprintf("%s, %d processors (%s), Linux %s, %s, generator on the same processors; event loops: %s; rounds: %d; %s.\n\n```\n%s\n```",
-		r.Started.Format(time.DateOnly), r.Machine.CPUs, r.Machine.CPU, r.Machine.Kernel, r.Machine.Go, all[i].Loops, rounds, loadOf(all), commandOf(r.Command))
-}
-
-// commandOf is how the runs were started, as one types it.
-func commandOf(args []string) string {
-	return strings.Join(append([]string{"go run ."}, args[min(1, len(args)):]...), " ")
-}
-
-// loadOf says what the echo was.
-func loadOf(all []record) string {
-	i := slices.IndexFunc(all, func(r record) bool { return r.ok() && r.Scenario != idle })
-	if i < 0 {
-		return "idle connections only"
-	}
-	o := all[i].Report.Options
-	return fmt.Sprintf("%d connections, payloads of %d bytes, %s measured each time", o.Conns, o.Size, o.Window)
-}
-
-func costOf(c cell) string {
-	switch {
-	case c.rounds == 0 && c.trouble != "":
-		return short(c.trouble)
-	case c.rounds == 0:
-		return "–"
-	case c.ratio == 0:
-		return µs(c.cpu) + failures(c)
-	}
-	return fmt.Sprintf("%s (%.2f)%s", µs(c.cpu), c.ratio, failures(c))
-}
-
-// failures warns of runs that are not in the figures.
-func failures(c cell) string {
-	if c.trouble == "" {
-		return ""
-	}
-	return "; once " + short(c.trouble)
-}
-
-func memoryOf(c cell) string {
-	if c.rounds == 0 {
-		return costOf(c)
-	}
-	return fmt.Sprintf("%.1f KB", c.perConn/1e3)
-}
-
-func speedOf(c cell) string {
-	if c.rounds == 0 {
-		return "–"
-	}
-	return fmt.Sprintf("%.0fk/s, %.1f and %.1f ms", c.rate/1e3, c.p50/1e3, c.p99/1e3)
-}
-
-func spreadOf(c cell) string {
-	if c.ratio == 0 {
-		return "–"
-	}
-	return fmt.Sprintf("%.2f–%.2f", c.low, c.high)
-}
-
-func µs(v float64) string {
+	v := c.median(perMessage)
+	text := fmt.Sprintf("%.1f µs", v)
 	if v < 1 {
-		return fmt.Sprintf("%.2f µs", v)
+		text = fmt.Sprintf("%.2f µs", v)
 	}
-	return fmt.Sprintf("%.1f µs", v)
+	if len(c.ratios) > 0 {
+		text += fmt.Sprintf(" (%.2f)", median(c.ratios))
+	}
+	if c.trouble != "" {
+		text += "; once " + c.trouble
+	}
+	return text
+}
+
+func (c cell) memory() string {
+	if len(c.runs) == 0 {
+		return c.cost()
+	}
+	return fmt.Sprintf("%.1f KB", c.median(perConn)/1e3)
+}
+
+// speed is what the generator saw.
+func (c cell) speed() string {
+	if len(c.runs) == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.0fk/s, %.1f and %.1f ms", c.median(func(r *bench.Report) float64 { return r.Rate })/1e3,
+		c.median(func(r *bench.Report) float64 { return float64(r.Latency.P50) })/1e3, c.median(func(r *bench.Report) float64 { return float64(r.Latency.P99) })/1e3)
+}
+
+func (c cell) spread() string {
+	if len(c.ratios) == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f–%.2f", slices.Min(c.ratios), slices.Max(c.ratios))
 }
 
 // short is the beginning of a reason, fit for a table.
@@ -215,39 +115,90 @@ func short(s string) string {
 	return s
 }
 
-// losses says who needs less than sluice over WebSocket does, and how much less. It compares medians, of what was measured.
-func losses(s summary) string {
-	var b strings.Builder
-	for _, sc := range []struct{ name, text string }{{echo1, "1 in flight"}, {echo16, "16 in flight"}, {fanout, "fan-out"}} {
-		ours := s[sc.name]["sluice"]
-		if ours.rounds == 0 {
+// The text around the tables.
+const (
+	costHead = `
+CPU time of all server processes a message (a delivery in the fan-out), median over the rounds; in brackets the median of the ratios to the raw gnet echo that was
+measured last before it. Two hops are a gateway and a worker, in processes of their own; all others are one process, whose business runs where the connections are.
+
+| server | version | hops | 1 in flight | 16 in flight | fan-out | idle connection | |
+|---|---|---|---|---|---|---|---|
+`
+	speedHead = `
+What the generator saw, on the same processors: rate a second, latency at the median and the 99th percentile, spread of the ratio.
+
+| server | 1 in flight | ratio | 16 in flight | ratio | fan-out |
+|---|---|---|---|---|---|
+`
+	lossHead = `
+## Where sluice loses
+
+Those that need less than its two hops over WebSocket do:
+`
+)
+
+// writeTable writes the tables, and says where sluice loses.
+func (m *measurement) writeTable(all []record) error {
+	s := summarize(all)
+	var costs, speeds strings.Builder
+	row := func(b *strings.Builder, cells ...string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
+	for _, p := range peers() {
+		at := slices.IndexFunc(all, func(r record) bool { return r.Peer == p.name })
+		if at < 0 {
 			continue
 		}
-		var better []string
-		for _, p := range peers() {
-			if c := s[sc.name][p.name]; !p.isSluice() && c.rounds > 0 && c.cpu < ours.cpu {
-				better = append(better, fmt.Sprintf("%s (sluice needs %.2f times as much)", p.name, ours.cpu/c.cpu))
-			}
+		version, _, _ := strings.Cut(all[at].Version, " ") // behind it is the commit
+		if p.isSluice() {
+			version = cmp.Or(version, "this")
 		}
-		line(&b, sc.text, better)
+		one, deep, broad := s[[2]string{echo1, p.name}], s[[2]string{echo16, p.name}], s[[2]string{fanout, p.name}]
+		row(&costs, p.name, version, fmt.Sprint(p.hops), one.cost(), deep.cost(), broad.cost(), s[[2]string{idle, p.name}].memory(), p.note)
+		row(&speeds, p.name, one.speed(), one.spread(), deep.speed(), deep.spread(), broad.speed())
 	}
-	ours := s[idle]["sluice"]
-	if ours.rounds == 0 {
-		return b.String()
+	text := "# sluice beside others\n\n" + circumstances(all) + "\n" + costHead + costs.String() + speedHead + speeds.String()
+	if lost := losses(s); lost != "" {
+		text += lossHead + lost
 	}
-	var smaller []string
-	for _, p := range peers() {
-		if c := s[idle][p.name]; !p.isSluice() && c.rounds > 0 && c.perConn < ours.perConn {
-			smaller = append(smaller, fmt.Sprintf("%s (%.1f KB : %.1f KB)", p.name, ours.perConn/1e3, c.perConn/1e3))
-		}
-	}
-	line(&b, "idle connection", smaller)
-	return b.String()
+	return os.WriteFile(m.file(tableName), []byte(text), 0o644)
 }
 
-func line(b *strings.Builder, what string, who []string) {
-	if len(who) == 0 {
-		who = []string{"none of these"}
+// circumstances are the machine, the time and the command.
+func circumstances(all []record) string {
+	i := slices.IndexFunc(all, record.ok)
+	if i < 0 {
+		return "Nothing was measured."
 	}
-	fmt.Fprintf(b, "- %s: %s\n", what, strings.Join(who, ", "))
+	r, rounds, load := all[i].Report, 0, "idle connections only"
+	for _, x := range all {
+		rounds = max(rounds, x.Round)
+	}
+	if j := slices.IndexFunc(all, func(r record) bool { return r.ok() && r.Scenario != idle }); j >= 0 {
+		o := all[j].Report.Options
+		load = fmt.Sprintf("%d connections, payloads of %d bytes, %s measured each time", o.Conns, o.Size, o.Window)
+	}
+	command := strings.Join(append([]string{"go run ."}, r.Command[min(1, len(r.Command)):]...), " ") // as one types it
+	return fmt.Sprintf("%s, %d processors (%s), Linux %s, %s, generator on the same processors; event loops: %s; rounds: %d; %s.\n\n```\n%s\n```",
+		r.Started.Format(time.DateOnly), r.Machine.CPUs, r.Machine.CPU, r.Machine.Kernel, r.Machine.Go, all[i].Loops, rounds, load, command)
+}
+
+// losses says who needs less than sluice over WebSocket does, and how much less. It compares medians, of what was measured.
+func losses(s cells) string {
+	var b strings.Builder
+	for _, sc := range []struct {
+		name, text string
+		of         func(*bench.Report) float64
+	}{{echo1, "1 in flight", perMessage}, {echo16, "16 in flight", perMessage}, {fanout, "fan-out", perMessage}, {idle, "idle connection", perConn}} {
+		ours := s[[2]string{sc.name, "sluice"}]
+		if len(ours.runs) == 0 {
+			continue
+		}
+		var less []string
+		for _, p := range peers() {
+			if c := s[[2]string{sc.name, p.name}]; !p.isSluice() && len(c.runs) > 0 && c.median(sc.of) < ours.median(sc.of) {
+				less = append(less, fmt.Sprintf("%s (sluice needs %.2f times as much)", p.name, ours.median(sc.of)/c.median(sc.of)))
+			}
+		}
+		fmt.Fprintf(&b, "- %s: %s\n", sc.text, cmp.Or(strings.Join(less, ", "), "none of these"))
+	}
+	return b.String()
 }

@@ -3,8 +3,8 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
-	"strings"
 )
 
 // axis maps values to a place between 0 and 1.
@@ -40,29 +40,22 @@ const crowded = 8
 
 // logarithmic is an axis from one of 1, 2, 5, 10, 20 … to another, with a tick at each between, or at the powers of ten if these are many.
 func logarithmic(min, max float64, show func(float64) string) axis {
-	a := axis{log: true, show: show}
-	for e := math.Floor(math.Log10(math.Max(min, 1e-9))); a.max == 0; e++ {
-		for _, f := range []float64{1, 2, 5} {
-			v := f * math.Pow(10, e)
-			if v <= min {
-				a.ticks = a.ticks[:0]
-			}
-			if a.ticks = append(a.ticks, v); v >= max && len(a.ticks) > 1 {
-				a.min, a.max = a.ticks[0], v
-				break
-			}
-		}
+	var ticks, powers []float64
+	for e := math.Floor(math.Log10(math.Max(min, 1e-9))); len(ticks) < 2 || ticks[len(ticks)-1] < max; e++ {
+		power := math.Pow(10, e)
+		powers = append(powers, power)
+		ticks = append(ticks, power, 2*power, 5*power)
 	}
-	if len(a.ticks) <= crowded {
-		return a
+	for len(ticks) > 2 && ticks[1] <= min {
+		ticks = ticks[1:]
 	}
-	var powers []float64
-	for _, v := range a.ticks {
-		if e := math.Log10(v); math.Abs(e-math.Round(e)) < 1e-9 {
-			powers = append(powers, v)
-		}
+	for len(ticks) > 2 && ticks[len(ticks)-2] >= max {
+		ticks = ticks[:len(ticks)-1]
 	}
-	a.ticks = powers
+	a := axis{min: ticks[0], max: ticks[len(ticks)-1], log: true, ticks: ticks, show: show}
+	if len(ticks) > crowded {
+		a.ticks = slices.DeleteFunc(powers, func(v float64) bool { return v < a.min || v > a.max })
+	}
 	return a
 }
 
@@ -85,15 +78,7 @@ func seconds(from, to float64) axis {
 
 // nines is an axis of percentiles, its places the number of nines.
 func nines(max float64) axis {
-	a := axis{max: max, show: func(x float64) string {
-		switch {
-		case x != math.Trunc(x):
-			return strconv.FormatFloat(100*(1-math.Pow(10, -x)), 'g', int(x)+3, 64)
-		case x < 3:
-			return []string{"0", "90", "99"}[int(x)]
-		}
-		return "99." + strings.Repeat("9", int(x)-2)
-	}}
+	a := axis{max: max, show: func(x float64) string { return strconv.FormatFloat(100*(1-math.Pow(10, -x)), 'g', int(x)+3, 64) }}
 	for x := 0.0; x <= max; x++ {
 		a.ticks = append(a.ticks, x)
 	}
@@ -103,7 +88,7 @@ func nines(max float64) axis {
 // at is where v stands.
 func (a axis) at(v float64) float64 {
 	if a.log {
-		return (math.Log10(math.Max(v, a.min)) - math.Log10(a.min)) / (math.Log10(a.max) - math.Log10(a.min))
+		return math.Log(math.Max(v, a.min)/a.min) / math.Log(a.max/a.min)
 	}
 	return (v - a.min) / (a.max - a.min)
 }

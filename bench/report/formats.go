@@ -18,6 +18,12 @@ import (
 // ErrFormat is returned by Read for what is no report of this version.
 var ErrFormat = errors.New("report: not a report of this version")
 
+// Writers are the forms of a report, by name.
+var Writers = map[string]func(io.Writer, *bench.Report) error{
+	"text": Text, "json": JSON, "csv": CSV, "gobench": GoBench, "hgrm": HGRM, "prometheus": Prometheus,
+	"html": func(w io.Writer, r *bench.Report) error { return HTML(w, r) },
+}
+
 // JSON writes the whole report, for Read.
 func JSON(w io.Writer, r *bench.Report) error {
 	e := json.NewEncoder(w)
@@ -51,28 +57,25 @@ func Read(r io.Reader) (*bench.Report, error) {
 
 // CSV writes the timeline, a line for each interval.
 func CSV(w io.Writer, r *bench.Report) error {
+	decimal := func(v float64) string { return strconv.FormatFloat(v, 'f', 3, 64) }
 	names := processes(r)
-	c := csv.NewWriter(w)
 	head := []string{"at_s", "seconds", "rate", "sent_rate", "errors", "open", "p50_us", "p99_us", "max_us"}
 	for _, n := range names {
 		head = append(head, "cores_"+n)
 	}
-	_ = c.Write(head) // Error tells below
+	rows := [][]string{head}
 	for _, m := range r.Timeline {
-		row := []string{
-			decimal(m.At), decimal(m.Seconds), decimal(m.Rate()), decimal(float64(m.Sent) / m.Seconds), strconv.FormatUint(m.Errors, 10), strconv.Itoa(m.Open),
-			strconv.FormatInt(m.P50, 10), strconv.FormatInt(m.P99, 10), strconv.FormatInt(m.Max, 10),
+		row := []string{decimal(m.At), strconv.FormatFloat(m.Seconds, 'f', -1, 64), decimal(m.Rate()), decimal(float64(m.Sent) / m.Seconds)}
+		for _, n := range []int64{int64(m.Errors), int64(m.Open), m.P50, m.P99, m.Max} {
+			row = append(row, strconv.FormatInt(n, 10))
 		}
 		for _, n := range names {
 			row = append(row, decimal(m.CPU[n]))
 		}
-		_ = c.Write(row)
+		rows = append(rows, row)
 	}
-	c.Flush()
-	return c.Error()
+	return csv.NewWriter(w).WriteAll(rows)
 }
-
-func decimal(v float64) string { return strconv.FormatFloat(v, 'f', 3, 64) }
 
 // processes are the names of all that was measured, sorted.
 func processes(r *bench.Report) []string {
@@ -95,25 +98,29 @@ func GoBench(w io.Writer, r *bench.Report) error {
 	}
 	fmt.Fprintf(&b, "Unit msg/s better=higher\nBenchmarkSluice/%s-%d %d", benchmark(r.Options), max(r.Machine.CPUs, 1), max(r.Messages, 1))
 	if r.Rate > 0 {
-		fmt.Fprintf(&b, " %.1f ns/op %.1f msg/s", 1e9/r.Rate, r.Rate)
+		fmt.Fprintf(&b, " %.1f ns/op", 1e9/r.Rate)
 	}
-	if l := r.Latency; l.Count > 0 {
-		fmt.Fprintf(&b, " %d p50-us %d p90-us %d p99-us %d p99.9-us %d max-us", l.P50, l.P90, l.P99, l.P999, l.Max)
+	if r.Options.Mode != bench.Idle {
+		gobench(&b, runFigures, r, "")
+	}
+	if r.Latency.Count > 0 {
+		gobench(&b, latencyFigures, r.Latency, "")
 	}
 	for _, p := range r.Servers {
-		if p.PerMessage > 0 {
-			fmt.Fprintf(&b, " %.3f cpu-us/msg-%s", p.PerMessage, word(p.Name))
-		}
-		if p.PerConnSecond > 0 {
-			fmt.Fprintf(&b, " %.3f cpu-us/conn/s-%s", p.PerConnSecond, word(p.Name))
-		}
-		if p.PerConn > 0 {
-			fmt.Fprintf(&b, " %.0f B/conn-%s", p.PerConn, word(p.Name))
-		}
+		gobench(&b, processFigures(r.Options.Mode), p, "-"+word(p.Name))
 	}
 	b.WriteByte('\n')
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// gobench writes the figures of x that a benchmark line has, of is whose they are.
+func gobench[T any](b *strings.Builder, figures []measure[T], x T, of string) {
+	for _, f := range figures {
+		if f.gobench != "" && f.has(x) {
+			fmt.Fprintf(b, " "+f.gobench+"%s", f.value(x), of)
+		}
+	}
 }
 
 // benchmark is the name of what was run.

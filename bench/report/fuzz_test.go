@@ -23,9 +23,11 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, write := range []func(io.Writer, *bench.Report) error{Text, CSV, GoBench, HGRM} {
-			_ = write(io.Discard, r) // in any words
+		for _, form := range []string{"text", "csv", "gobench", "hgrm", "prometheus"} {
+			_ = Writers[form](io.Discard, r) // in any words
 		}
+		_ = Compare(io.Discard, []*bench.Report{r}, []*bench.Report{r, r, r})
+		_ = Compare(io.Discard, []*bench.Report{r, r, r, r}, []*bench.Report{r, r, r, r})
 	})
 }
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -42,15 +43,13 @@ const (
 // Lines are the view when so much time has passed since the last interval was added, or since the run began. None is wider than so many columns.
 func (l *Live) Lines(since time.Duration, columns int) []string {
 	columns = max(columns, leastWide)
-	loop := loop(&bench.Report{Options: l.opts})
-	if short, _, ok := strings.Cut(loop, ":"); ok {
-		loop = short
+	r := &bench.Report{Options: l.opts, Label: l.opts.Label}
+	title := Title(r)
+	how, _, _ := strings.Cut(loop(r), ":")
+	if utf8.RuneCountInString(title+"  "+how) > columns {
+		how = ""
 	}
-	title := Title(&bench.Report{Options: l.opts, Label: l.opts.Label})
-	if utf8.RuneCountInString(title+"  "+loop) > columns {
-		loop = ""
-	}
-	all := [][]cell{{{bold, title}, {dim, "  " + loop}}, l.progress(since, columns)}
+	all := [][]cell{{{bold, title}, {dim, "  " + how}}, l.progress(since, columns)}
 	if n := len(l.moments); n > 0 {
 		m := l.moments[n-1]
 		all = append(all, l.rate(m, columns), l.latency(m, columns), l.clients(m))
@@ -65,16 +64,16 @@ func (l *Live) Lines(since time.Duration, columns int) []string {
 
 // progress is the phase and how far it is.
 func (l *Live) progress(since time.Duration, columns int) []cell {
-	o := l.opts
-	if len(l.moments) == 0 {
+	o, n := l.opts, len(l.moments)
+	if n == 0 {
 		return []cell{label("opening"), {plain, fmt.Sprintf("%.1f s", since.Seconds())}}
 	}
-	name, at, length := "measuring", l.moments[len(l.moments)-1].At+since.Seconds(), o.Window.Seconds()
-	style := strong
+	last := l.moments[n-1].At
+	name, style, at, length := "measuring", strong, last+since.Seconds(), o.Window.Seconds()
 	switch {
 	case at < 0:
 		name, style, at, length = "warm-up", dim, at+o.Warmup.Seconds(), o.Warmup.Seconds()
-	case l.moments[len(l.moments)-1].At >= length-1e-6:
+	case last >= length-1e-6:
 		name, at = "finishing", length
 	}
 	at = min(at, length)
@@ -115,10 +114,9 @@ func (l *Live) clients(m bench.Moment) []cell {
 
 // cores are the processes, the servers first, as many on a line as there is room for.
 func (l *Live) cores(m bench.Moment, columns int) [][]cell {
-	names := slices.Sorted(maps.Keys(m.CPU))
-	if i := slices.Index(names, generatorName); i >= 0 {
-		names = append(slices.Delete(names, i, i+1), generatorName)
-	}
+	names := slices.SortedFunc(maps.Keys(m.CPU), func(a, b string) int {
+		return cmp.Or(cmp.Compare(truth(a == generatorName), truth(b == generatorName)), strings.Compare(a, b))
+	})
 	scale := 1.0
 	for _, cores := range l.top {
 		scale = max(scale, cores)
@@ -140,7 +138,6 @@ func (l *Live) cores(m bench.Moment, columns int) [][]cell {
 
 // spark is the last values as a row of small columns, at most so many, the highest of them in full; nothing is a gap.
 func (l *Live) spark(value func(bench.Moment) float64, columns int) string {
-	const steps = "▁▂▃▄▅▆▇█"
 	shown := l.moments[max(len(l.moments)-max(columns, 0), 0):]
 	var top float64
 	for _, m := range shown {
@@ -148,25 +145,22 @@ func (l *Live) spark(value func(bench.Moment) float64, columns int) string {
 	}
 	var b strings.Builder
 	for _, m := range shown {
-		v := value(m)
-		if v <= 0 {
-			b.WriteByte(' ')
-			continue
+		step := ' '
+		if v := value(m); v > 0 {
+			step = []rune("▁▂▃▄▅▆▇█")[min(int(v/top*8), 7)]
 		}
-		step := min(int(v/top*8), 7)
-		b.WriteString(steps[3*step : 3*step+3]) // of three bytes each
+		b.WriteRune(step)
 	}
 	return b.String()
 }
 
 // bar is a part of 1 as a bar, and what is left of its room.
 func bar(part float64, columns int) (full, rest string) {
-	const eighths = "▏▎▍▌▋▊▉"
 	columns = max(columns, 0)
 	n := int(min(max(part, 0), 1)*float64(columns)*8 + 0.5)
 	full = strings.Repeat("█", n/8)
 	if n%8 > 0 {
-		full += eighths[3*(n%8-1) : 3*(n%8)]
+		full += string([]rune("▏▎▍▌▋▊▉")[n%8-1])
 	}
 	return full, strings.Repeat("·", columns-(n+7)/8)
 }
@@ -195,13 +189,10 @@ func (l *Live) join(cells []cell, columns int) string {
 		text := []rune(c.text)
 		text = text[:min(len(text), columns)]
 		columns -= len(text)
-		if len(text) == 0 {
-			continue
-		}
-		if l.Colour && c.style != plain {
-			b.WriteString(c.style + string(text) + reset)
-		} else {
+		if !l.Colour || c.style == plain || len(text) == 0 {
 			b.WriteString(string(text))
+		} else {
+			b.WriteString(c.style + string(text) + reset)
 		}
 	}
 	return strings.TrimRight(b.String(), " ")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,53 +25,43 @@ type SLO struct {
 
 // metric is a figure that an objective can be about.
 type metric struct {
+	unit
 	has   func(*bench.Report) bool // whether the run measured it
 	value func(*bench.Report) float64
-	parse func(string) (float64, error)
-	show  func(float64) string
 }
 
-// metrics are all of them, by name.
+// metrics finds one by its name.
 func metrics(name string) (metric, bool) {
-	latency := func(f func(bench.Latency) float64) metric {
-		return metric{
-			has:   func(r *bench.Report) bool { return r.Latency.Count > 0 },
-			value: func(r *bench.Report) float64 { return f(r.Latency) }, parse: microseconds, show: func(v float64) string { return Micros(int64(v)) },
+	for _, f := range latencyFigures {
+		if f.name == name {
+			return metric{f.unit, func(r *bench.Report) bool { return r.Latency.Count > 0 }, func(r *bench.Report) float64 { return f.value(r.Latency) }}, true
 		}
 	}
-	number := func(f func(*bench.Report) float64) metric {
-		return metric{has: func(r *bench.Report) bool { return r.Messages > 0 || r.Audit.Expected > 0 || len(r.Errors) > 0 }, value: f, parse: suffixed, show: Count}
+	some := func(r *bench.Report) bool { return r.Messages > 0 || r.Audit.Expected > 0 || len(r.Errors) > 0 }
+	for _, f := range auditFigures {
+		if f.name == name {
+			return metric{f.unit, some, func(r *bench.Report) float64 { return f.value(r.Audit) }}, true
+		}
 	}
-	switch name {
-	case "p50":
-		return latency(func(l bench.Latency) float64 { return float64(l.P50) }), true
-	case "p90":
-		return latency(func(l bench.Latency) float64 { return float64(l.P90) }), true
-	case "p99":
-		return latency(func(l bench.Latency) float64 { return float64(l.P99) }), true
-	case "p99.9":
-		return latency(func(l bench.Latency) float64 { return float64(l.P999) }), true
-	case "max":
-		return latency(func(l bench.Latency) float64 { return float64(l.Max) }), true
-	case "mean":
-		return latency(func(l bench.Latency) float64 { return l.Mean }), true
-	case "rate":
-		return number(func(r *bench.Report) float64 { return r.Rate }), true
-	case "lost":
-		return number(func(r *bench.Report) float64 { return float64(r.Audit.Lost) }), true
-	case "errors":
-		return number(failures), true
-	case "cpu":
-		return metric{func(r *bench.Report) bool { return r.Messages > 0 && len(r.Servers) > 0 }, serverCPU, microseconds, cpuTime}, true
+	for _, f := range runFigures {
+		if f.name == name && name != "" {
+			return metric{f.unit, func(r *bench.Report) bool { return some(r) && (name != "cpu" || len(r.Servers) > 0 && r.Messages > 0) }, f.value}, true
+		}
 	}
 	return metric{}, false
 }
 
-// failures are connections and messages that went wrong.
+// inAudit are the kinds of error that the audit has, too.
+var inAudit = []string{"changed", "unreadable"}
+
+// failures are connections and messages that went wrong, each counted once.
 func failures(r *bench.Report) float64 {
-	n := r.Audit.Lost + r.Audit.Duplicated + r.Audit.Reordered + r.Audit.Changed + r.Audit.Unexpected
+	var n uint64
+	for _, f := range r.Audit.Faults() {
+		n += f.Count
+	}
 	for _, e := range r.Errors {
-		if e.Kind != "changed" { // those are in the audit
+		if !slices.Contains(inAudit, e.Kind) {
 			n += e.Count
 		}
 	}
@@ -86,8 +77,8 @@ func serverCPU(r *bench.Report) float64 {
 	return sum
 }
 
-// ParseSLO reads an objective: p50, p90, p99, p99.9, max or mean and a duration; cpu, of all servers a message or, in mode idle, a connection and second, and a duration; rate, lost or errors and a number
-// with an optional k or M; errors and a percentage of the messages, or of the connections if they are more. Between them stands <, <=, > or >=.
+// ParseSLO reads an objective: p50, p90, p99, p99.9, max or mean and a duration; cpu, of all servers a message or, in mode idle, a connection and second, and a duration; rate, errors or
+// a figure of the audit, such as lost, and a number with an optional k or M; errors and a percentage of the messages, or of the connections if they are more. Between them stands <, <=, > or >=.
 func ParseSLO(s string) (SLO, error) {
 	text := strings.ReplaceAll(s, " ", "")
 	at := strings.IndexAny(text, "<>")
@@ -107,7 +98,7 @@ func ParseSLO(s string) (SLO, error) {
 		o.metric.value = func(r *bench.Report) float64 {
 			return 100 * failures(r) / float64(max(r.Audit.Expected, uint64(max(r.Opened, 1))))
 		}
-		o.metric.show = func(v float64) string { return fmt.Sprintf("%.3g%%", v) }
+		o.metric.words = func(v float64) string { return fmt.Sprintf("%.3g%%", v) }
 		rest = percent
 	}
 	var err error
@@ -136,7 +127,7 @@ func (o SLO) Check(r *bench.Report) (measured string, ok bool) {
 	case ">=":
 		ok = v >= o.limit
 	}
-	return o.metric.show(v), ok
+	return o.metric.words(v), ok
 }
 
 func microseconds(s string) (float64, error) {
@@ -147,11 +138,11 @@ func microseconds(s string) (float64, error) {
 	return float64(d) / float64(time.Microsecond), nil
 }
 
-// suffixed reads a number with an optional k for thousands or M for millions.
+// suffixed reads a number with an optional k for thousands or M for millions, in either case, as the flag of a rate is read.
 func suffixed(s string) (float64, error) {
-	number, factor := s, 1.0
-	for suffix, f := range map[string]float64{"k": 1e3, "M": 1e6} {
-		if rest, ok := strings.CutSuffix(s, suffix); ok {
+	number, factor := strings.ToLower(s), 1.0
+	for suffix, f := range map[string]float64{"k": 1e3, "m": 1e6} {
+		if rest, ok := strings.CutSuffix(number, suffix); ok {
 			number, factor = rest, f
 		}
 	}

@@ -6,72 +6,126 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"slices"
 	"strings"
 
-	"sluice/bench"
 	"sluice/bench/tune"
+	"sluice/internal/stat"
 )
 
 //go:embed tuning.html
 var tuningPage string
 
+// stageView is a stage as text and page show it.
+type stageView struct {
+	Knob, Rest string // Rest is what else was set
+	Result     string
+	Plots      []plot
+	Head       []string
+	Rows       []trialRow
+}
+
+type trialRow struct {
+	Class string // best, or out for one that was left out
+	Cells []string
+	Note  string
+	rate  float64
+}
+
+func stageOf(s tune.Stage) stageView {
+	best, sure := s.Best()
+	mode := s.Trials[0].Reports[0].Options.Mode
+	v := stageView{
+		Knob: s.Knob, Head: []string{s.Knob, mode.Units() + " a second", "±", "CPU a " + mode.Unit(), "±", "p99"},
+		Result: fmt.Sprintf("%s %s is better by more than the spread of its runs", s.Knob, best.Value),
+		Plots:  []plot{knobPlot(s, mode.Units()+" a second", Count, tune.Trial.Rate), knobPlot(s, "CPU a "+mode.Unit()+", all servers", axisMicros, tune.Trial.CPU)},
+	}
+	if !sure {
+		v.Result = fmt.Sprintf("no difference past the spread of the runs: keep %s %s", s.Knob, best.Value)
+	}
+	if reason := best.LeftOut(); reason != "" {
+		v.Result = fmt.Sprintf("nothing to compare with, for %s %s was left out: keep it", s.Knob, best.Value)
+	}
+	for f := range strings.FieldsSeq(best.Setting.String()) {
+		if name, _, _ := strings.Cut(f, "="); name != s.Knob {
+			v.Rest = strings.TrimSpace(v.Rest + " " + f)
+		}
+	}
+	for _, t := range s.Trials {
+		rate, cpu := stat.Median(t.Rate()), stat.Median(t.CPU())
+		row := trialRow{Cells: []string{t.Value, Count(rate), deviation(t.Rate()), cpuTime(cpu), deviation(t.CPU()), Micros(int64(stat.Median(t.P99())))}, Note: clean(t.LeftOut()), rate: rate}
+		switch {
+		case row.Note != "":
+			row.Class = "out"
+		case t.Setting == best.Setting && sure:
+			row.Class, row.Note = "best", "best"
+		case t.Setting == best.Setting:
+			row.Note = "kept"
+		}
+		v.Rows = append(v.Rows, row)
+	}
+	return v
+}
+
+// knobPlot has the values of a knob along it: the median of the trials, joined where the values have an order, and each run as a point. What was left out has no median.
+func knobPlot(s tune.Stage, title string, show func(float64) string, figure func(tune.Trial) []float64) plot {
+	p := plot{Title: title, Note: "by " + s.Knob}
+	median, runs := line{name: "median"}, line{name: "each run", loose: true}
+	if s.Knob == "pin" {
+		median.loose, median.class = true, 1
+	}
+	for i, t := range s.Trials {
+		x, middle := float64(i), stat.Median(figure(t))
+		if t.LeftOut() != "" {
+			middle = math.NaN()
+		}
+		median.x, median.y = append(median.x, x), append(median.y, middle)
+		runs.x, runs.y = append(runs.x, slices.Repeat([]float64{x}, len(t.Reports))...), append(runs.y, figure(t)...)
+		p.x.ticks = append(p.x.ticks, x)
+	}
+	p.x.min, p.x.max = -0.5, float64(len(s.Trials))-0.5
+	p.x.show = func(x float64) string { return s.Trials[int(x)].Value }
+	p.lines = []line{runs, median}
+	return p.upwards(0, 4, show)
+}
+
 // Tuning writes what a tuning tried, knob by knob, and what to set.
 func Tuning(w io.Writer, stages []tune.Stage) error {
 	var b strings.Builder
 	for _, s := range stages {
-		best := tune.Best(s.Trials)
-		rows := [][]string{append([]string{s.Knob}, trialHead(s)...)}
-		for _, t := range s.Trials {
-			bar, _ := bar(t.Rate()/best.Rate()*0.9, 22) // what is chosen is not always the fastest
-			if t.Value == best.Value {
-				bar += " best"
-			}
-			rows = append(rows, append(append([]string{t.Value}, trialCells(t)...), "  "+bar+strings.Repeat(" ", max(28-len([]rune(bar)), 0))))
+		v := stageOf(s)
+		rows, top := [][]string{append(v.Head, "")}, 1.0
+		for _, r := range v.Rows {
+			top = max(top, r.rate)
+		}
+		for _, r := range v.Rows {
+			bar, _ := bar(r.rate/top, 22)
+			rows = append(rows, append(r.Cells, fmt.Sprintf("  %-28s", bar+" "+unless(r.Class == "out", r.Note))))
 		}
 		table(&b, rows...)
-		b.WriteByte('\n')
+		for _, r := range v.Rows {
+			if r.Class == "out" {
+				fmt.Fprintf(&b, "  %s %s %s\n", v.Knob, r.Cells[0], r.Note)
+			}
+		}
+		fmt.Fprintf(&b, "  %s\n\n", v.Result)
 	}
 	fmt.Fprintf(&b, "Use\n  %s\n", strings.Join(configLines(stages), "\n  "))
-	if limited(stages) {
-		fmt.Fprintf(&b, "\n%s\n", limitedNote)
-	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func trialHead(s tune.Stage) []string {
-	unit := s.Trials[0].Reports[0].Options.Mode
-	return []string{unit.Units() + " a second", "CPU a " + unit.Unit(), "p99"}
-}
-
-func trialCells(t tune.Trial) []string {
-	return []string{Count(t.Rate()), cpuTime(t.CPU()), Micros(int64(t.P99()))}
-}
-
-// configLines are the commands, and what they are in Go, that have the setting found best.
+// configLines are the commands, and what they are in Go, that have the setting to use.
 func configLines(stages []tune.Stage) []string {
-	s := tune.Best(stages[len(stages)-1].Trials).Setting
-	gateway, config := fmt.Sprintf("sluice gateway --reactors %d", s.Reactors), fmt.Sprintf("gateway.Config{Loops: %d", s.Reactors)
+	best, _ := stages[len(stages)-1].Best()
+	s, pin, pinned := best.Setting, "", ""
 	if s.Pin {
-		gateway, config = gateway+" --pin", config+", PinCPUs: true"
+		pin, pinned = " --pin", ", PinCPUs: true"
 	}
-	return []string{gateway, config + "}", fmt.Sprintf("GOMAXPROCS=%d sluice chat --worker  # %d of these", s.WorkerProcs, s.Workers)}
-}
-
-const limitedNote = "In some runs the generator was the limit: these rates are too low, and CPU a message is the better guide."
-
-// limited tells whether the generator was the limit of a run.
-func limited(stages []tune.Stage) bool {
-	for _, s := range stages {
-		for _, t := range s.Trials {
-			for _, r := range t.Reports {
-				if !r.Verdict.Valid {
-					return true
-				}
-			}
-		}
+	return []string{
+		fmt.Sprintf("sluice gateway --reactors %d%s", s.Reactors, pin), fmt.Sprintf("gateway.Config{Loops: %d%s}", s.Reactors, pinned),
+		fmt.Sprintf("GOMAXPROCS=%d sluice chat --worker  # %d of these", s.WorkerProcs, s.Workers),
 	}
-	return false
 }
 
 // TuningHTML writes a page with a plot of each knob, complete in itself.
@@ -85,15 +139,14 @@ func TuningHTML(w io.Writer, stages []tune.Stage) error {
 		Style      template.CSS
 		Title, Sub string
 		Config     []string
-		Note       string
 		Stages     []stageView
 		Facts      []pair
 	}{
-		Style: template.CSS(style), Title: "Tuning: " + load(first.Options), Config: configLines(stages), Note: unless(!limited(stages), limitedNote), // the style is our own file
+		Style: template.CSS(style), Title: "Tuning: " + load(first.Options), Config: configLines(stages), // the style is our own file
 		Sub: first.Started.Format("2006-01-02 15:04 MST") + " · " + plural(len(stages[0].Trials[0].Reports), "round") + ", the median counts",
 	}
 	for _, p := range facts(first) {
-		if p.Name == "machine" || p.Name == "system" || p.Name == "command" || p.Name == "version" || p.Name == "generator" {
+		if slices.Contains([]string{"machine", "system", "command", "version", "generator"}, p.Name) {
 			v.Facts = append(v.Facts, p)
 		}
 	}
@@ -101,58 +154,4 @@ func TuningHTML(w io.Writer, stages []tune.Stage) error {
 		v.Stages = append(v.Stages, stageOf(s))
 	}
 	return t.Execute(w, v)
-}
-
-type stageView struct {
-	Knob, Rest string // Rest is what else was set
-	Plots      []plot
-	Head       []string
-	Rows       []struct {
-		Class string
-		Cells []string
-	}
-}
-
-func stageOf(s tune.Stage) stageView {
-	best := tune.Best(s.Trials)
-	v := stageView{Knob: s.Knob, Head: append([]string{s.Knob}, trialHead(s)...)}
-	for f := range strings.FieldsSeq(best.Setting.String()) {
-		if name, _, _ := strings.Cut(f, "="); name != s.Knob {
-			v.Rest = strings.TrimSpace(v.Rest + " " + f)
-		}
-	}
-	for _, t := range s.Trials {
-		row := struct {
-			Class string
-			Cells []string
-		}{unless(t.Value != best.Value, "best"), append([]string{t.Value}, trialCells(t)...)}
-		v.Rows = append(v.Rows, row)
-	}
-	mode := s.Trials[0].Reports[0].Options.Mode
-	v.Plots = []plot{
-		knobPlot(s, mode.Units()+" a second", Count, tune.Trial.Rate),
-		knobPlot(s, "CPU a "+mode.Unit()+", all servers", axisMicros, tune.Trial.CPU),
-	}
-	return v
-}
-
-// knobPlot has the values of a knob along it: the median of the trials as a curve, each run as a point.
-func knobPlot(s tune.Stage, title string, show func(float64) string, value func(tune.Trial) float64) plot {
-	p := plot{Title: title, Note: "by " + s.Knob, shaded: math.NaN()}
-	median, runs := line{name: "median"}, line{name: "each run", scattered: true}
-	top := 0.0
-	for i, t := range s.Trials {
-		median.x, median.y = append(median.x, float64(i)), append(median.y, value(t))
-		for _, r := range t.Reports {
-			y := value(tune.Trial{Reports: []*bench.Report{r}})
-			runs.x, runs.y = append(runs.x, float64(i)), append(runs.y, y)
-			top = max(top, y)
-		}
-		p.x.ticks = append(p.x.ticks, float64(i))
-	}
-	p.x.min, p.x.max = -0.5, float64(len(s.Trials))-0.5
-	p.x.show = func(x float64) string { return s.Trials[int(x)].Value }
-	p.y = linear(0, top*1.08, 4, show)
-	p.lines = []line{runs, median}
-	return p
 }

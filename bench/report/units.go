@@ -61,14 +61,6 @@ func whole(n uint64) string {
 	return s
 }
 
-// cpuEach is what a run's CPU time is given by: a message, or a second of a connection that says nothing.
-func cpuEach(m bench.Mode) string {
-	if m == bench.Idle {
-		return "CPU a connection and second"
-	}
-	return "CPU a " + m.Unit()
-}
-
 // cpuOf is what a process took for each, in microseconds.
 func cpuOf(p bench.ProcessUsage) float64 { return cmp.Or(p.PerMessage, p.PerConnSecond) }
 
@@ -85,6 +77,14 @@ func plural(n int, what string) string {
 		what += "s"
 	}
 	return fmt.Sprintf("%d %s", n, what)
+}
+
+// truth is 1 for yes and 0 for no.
+func truth(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 // unless is the empty string when the condition holds.

@@ -41,6 +41,7 @@ func (o *Options) loads() []bench.Options {
 	base := bench.Options{Warmup: warmup, Window: max(o.Round-warmup, time.Second), Drain: 20 * time.Second, Overheard: broadcastSize}
 	load := func(label string, mode bench.Mode, conns int, rate float64, size int) bench.Options {
 		l := base
+		rate = max(rate, 1/l.Window.Seconds()) // one at least is due
 		l.Label, l.Mode, l.Conns, l.Rate, l.Size, l.Mix = label, mode, max(conns, len(o.Formats)), rate, size, slices.Clone(o.Formats)
 		return l
 	}

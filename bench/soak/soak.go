@@ -179,6 +179,9 @@ func wrong(r *bench.Report) string {
 			what = append(what, fmt.Sprintf("%d times %s: %s", e.Count, e.Kind, e.Example))
 		}
 	}
+	if !a.Balanced() {
+		what = append(what, fmt.Sprintf("the account does not add up: %+v", a))
+	}
 	if a.Received == 0 {
 		what = append(what, "nothing arrived")
 	}

@@ -19,16 +19,19 @@ func TestSweep(t *testing.T) {
 		if n := len(w.Reactors) + len(w.Workers) + len(w.WorkerProcs) + len(w.Pin); n > 40 {
 			t.Errorf("%d processors: %d settings", cpus, n)
 		}
-		if s := w.start(); s != (Setting{1, 1, max(cpus, 1), false}) {
-			t.Errorf("%d processors: the tuning begins with %v", cpus, s)
+		if s := w.start(max(cpus, 1)); s != (Setting{max(cpus, 1), 1, max(cpus, 1), false}) {
+			t.Errorf("%d processors: the tuning begins with %v, want what servers have by default", cpus, s)
 		}
 	}
 	w := Sweep{Reactors: []int{2, 5}, Workers: []int{3}, WorkerProcs: []int{1, 4}, Pin: []bool{true}}
 	w.defaults(8)
-	if got := w.around(w.start(), 0); !slices.Equal(got, []Setting{{2, 3, 4, true}, {5, 3, 4, true}}) {
+	if got := w.around(w.start(8), 0); !slices.Equal(got, []Setting{{2, 3, 4, true}, {5, 3, 4, true}}) {
 		t.Errorf("%v", got)
 	}
-	if w.Runs() != 12 {
-		t.Errorf("%d runs", w.Runs())
+	if s := w.start(2); s != (Setting{2, 3, 4, true}) {
+		t.Errorf("of values with one default among them the tuning begins with %v", s)
+	}
+	if n, err := w.Runs(); n != 12 || err != nil {
+		t.Errorf("%d runs, %v", n, err)
 	}
 }

@@ -15,6 +15,9 @@ import (
 // Exists tells whether there is such a process; true too where that cannot be told.
 func Exists(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
+// tick is the unit in which /proc tells processor time: USER_HZ is 100 on all platforms that Go runs on.
+const tick = 10 * time.Millisecond
+
 // CPUTime is the user and system time that a process has used (proc(5), /proc/PID/stat fields 14 and 15, in ticks of 10 ms); 0 where there is no /proc.
 func CPUTime(pid int) time.Duration {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -28,7 +31,7 @@ func CPUTime(pid int) time.Duration {
 	}
 	user, _ := strconv.Atoi(f[11])
 	system, _ := strconv.Atoi(f[12])
-	return time.Duration(user+system) * 10 * time.Millisecond
+	return time.Duration(user+system) * tick
 }
 
 // Resident is a process's resident memory in bytes (VmRSS); 0 where there is no /proc.

@@ -1,0 +1,97 @@
+package bench
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"sluice/codec"
+)
+
+// connect makes connection i: over TCP, and with TLS over that where its target asks for it.
+func (g *generator) connect(ctx context.Context, i int) (net.Conn, error) {
+	t, addr := g.plan.target(&g.opts, i)
+	d := net.Dialer{Control: latePort, Timeout: openWithin}
+	if len(g.plan.froms) > 0 {
+		d.LocalAddr = g.plan.froms[i%len(g.plan.froms)]
+	}
+	nc, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, t.explain(err)
+	}
+	if !t.tls {
+		return nc, nil
+	}
+	return g.secure(ctx, nc, t)
+}
+
+// upgrade is c's request for a WebSocket.
+func (c *client) upgrade() []byte {
+	g := c.lane.run
+	t, _ := g.plan.target(&g.opts, int(c.id))
+	return g.plan.upgrade(t, &c.who, c.key, c.dialOptions(), g.epoch(c.lane.now))
+}
+
+// dialOptions are those of c's handshake.
+func (c *client) dialOptions() *codec.DialOptions {
+	g := c.lane.run
+	return g.plan.dialOptions(g.opts.format(c.id), g.deflate)
+}
+
+// Why a connection could not be made, where the system's own words do not say it.
+var (
+	errPorts = errors.New("no local port is left for this server address: dial from more addresses (--source), to more of them (--target), or widen net.ipv4.ip_local_port_range; " +
+		"a connection that this side has closed keeps its port for a minute (TIME_WAIT), which connect and churn feel first")
+	errSource = errors.New("--source: this machine has no such address")
+	errTLS    = errors.New("tls")
+)
+
+// explain says in words what the system has no good words for, and names the target of an address.
+func (t *target) explain(err error) error {
+	var call *os.SyscallError
+	switch {
+	case !errors.Is(err, syscall.EADDRNOTAVAIL):
+	case errors.As(err, &call) && call.Syscall == "bind":
+		err = fmt.Errorf("%w: %w", errSource, err)
+	default:
+		err = fmt.Errorf("%w: %w", errPorts, err)
+	}
+	if !strings.Contains(err.Error(), t.host) {
+		return fmt.Errorf("%s: %w", t.given, err)
+	}
+	return err
+}
+
+// kindOf is the ErrorCount.Kind of a connection that could not be made.
+func kindOf(err error) string {
+	switch {
+	case errors.Is(err, errTLS):
+		return "tls"
+	case errors.Is(err, errPorts):
+		return "ports"
+	}
+	return "dial"
+}
+
+// secure makes the TLS handshake on nc and returns the engine's end of the connection.
+func (g *generator) secure(ctx context.Context, nc net.Conn, t *target) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, openWithin)
+	defer cancel()
+	c := g.plan.tls.Clone()
+	set(&c.ServerName, t.host)
+	outer := tls.Client(nc, c)
+	err := outer.HandshakeContext(ctx)
+	if err == nil {
+		var near net.Conn
+		if near, err = g.bridge(outer); err == nil {
+			return near, nil
+		}
+	}
+	_ = nc.Close() // a handshake that took too long has closed it
+	return nil, fmt.Errorf("%s: %w: %w", t.given, errTLS, err)
+}

@@ -1,0 +1,141 @@
+package bench
+
+import (
+	"errors"
+	"math"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestSettings has each setting at its bounds and beyond them, in a mode in which it means something and in one in which it does not.
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	o := Options{Mode: Broadcast, Codec: Text, Conns: 50}
+	for _, s := range o.settings() {
+		m := Broadcast
+		if s.modes != nil && !slices.Contains(s.modes, m) {
+			m = s.modes[0]
+		}
+		put := func(v float64) {
+			f := reflect.ValueOf(s.field).Elem()
+			if f.CanFloat() {
+				f.SetFloat(v)
+			} else {
+				f.SetInt(int64(v))
+			}
+		}
+		step := 1.0
+		if s.name == "rate" {
+			step = 1e-6
+		}
+		put(0)
+		if s.fill(); reflect.ValueOf(s.field).Elem().IsZero() != (s.unset == 0) {
+			t.Errorf("%s: nothing was filled in", s.name)
+		}
+		for _, c := range []struct {
+			v  float64
+			ok bool
+		}{{s.unset, true}, {s.least, true}, {s.most, true}, {s.least - step, s.least == step && s.unset == 0}, {s.most + 1, false}} {
+			put(c.v)
+			err := s.check(m)
+			if (err == nil) != c.ok {
+				t.Errorf("%s of %v: %v", s.name, c.v, err)
+			}
+			if err != nil && (!errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), s.name+" is ")) {
+				t.Errorf("%s of %v: %v", s.name, c.v, err)
+			}
+		}
+		put(s.most + 1)
+		if s.modes == nil {
+			continue
+		}
+		for _, m := range Modes {
+			if err := s.check(m); !slices.Contains(s.modes, m) && (err == nil) != (s.unset != 0) {
+				t.Errorf("%s in mode %s: %v", s.name, m, err)
+			}
+		}
+	}
+}
+
+// TestSettingsAreAll finds each number among the options in the table: one that is new is to be bounded.
+func TestSettingsAreAll(t *testing.T) {
+	t.Parallel()
+	var o Options
+	known := make(map[any]bool)
+	for _, s := range o.settings() {
+		known[s.field] = true
+	}
+	for _, v := range []reflect.Value{reflect.ValueOf(&o).Elem(), reflect.ValueOf(&o.Servers).Elem()} {
+		for f, of := range v.Fields() {
+			if (of.CanInt() || of.CanFloat()) && !known[of.Addr().Interface()] {
+				t.Errorf("%s has no bounds", f.Name)
+			}
+		}
+	}
+}
+
+// TestCheck has options of which each makes sense by itself.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	self := os.Getpid()
+	target := []string{"127.0.0.1:1"}
+	memory := "MiB, and this machine has"
+	if machine().Memory == 0 {
+		memory = "" // it does not tell
+	}
+	for name, c := range map[string]struct {
+		o    Options
+		says string // empty: it is fine
+	}{
+		"all defaults":                 {Options{}, ""},
+		"a room larger than the crowd": {Options{Mode: Rooms, Conns: 10}, ""},
+		"all send":                     {Options{Mode: Broadcast, Conns: 10, Senders: 10}, ""},
+		"more senders than clients":    {Options{Mode: Broadcast, Conns: 10, Senders: 11}, "senders is 11, and must be at most 10"},
+		"senders, elsewhere":           {Options{Mode: Echo, Conns: 10, Senders: 11}, ""},
+		"a rate of churn":              {Options{Mode: Churn, Rate: 1}, "mode churn has no rate"},
+		"slow readers of an echo":      {Options{SlowReaders: 1}, "mode echo has no slow-readers"},
+		"a size for nothing":           {Options{Mode: Idle, Size: 1 << 40}, ""},
+		"the largest size":             {Options{Size: maxMessage, Conns: 1}, ""},
+		"too large":                    {Options{Size: maxMessage + 1}, "size is 16777217, and must be at most 16777216"},
+		"the smallest in a room":       {Options{Mode: Rooms, Codec: JSONLines, Size: 25}, ""},
+		"too small for a room":         {Options{Mode: Rooms, Codec: JSONLines, Size: 24}, "size is 24, and must be at least 25"},
+		"push to nobody":               {Options{Mode: Push, Conns: 1}, "conns is 1, and must be at least 2"},
+		"none is due":                  {Options{Rate: 0.01}, "of 0.01 messages a second none is due in 10s"},
+		"one is due":                   {Options{Rate: 0.1}, ""},
+		"none is due, of connections":  {Options{Mode: Connect, Rate: 1, Window: 999 * time.Millisecond}, "of 1 connections a second none"},
+		"an endless rate":              {Options{Rate: math.Inf(1)}, "Rate: +Inf is no number"},
+		"a short moment":               {Options{Window: 1}, "duration is 1ns, and must be at least 1ms"},
+		"for ever":                     {Options{Window: math.MaxInt64}, "duration is 2562047h47m16.854775807s, and must be at most 240h0m0s"},
+		"more in flight than fits":     {Options{Conns: 1, InFlight: 5, Size: maxMessage}, "5 messages of 16777216 bytes in flight are more than the 64 MiB"},
+		"just fits":                    {Options{Conns: 1, InFlight: 4, Size: maxMessage}, ""},
+		"no matter, in an open loop":   {Options{Conns: 1, InFlight: 5, Size: maxMessage, Rate: 1}, ""},
+		"no matter, in a short life":   {Options{Mode: Churn, Conns: 1, InFlight: 1000, PerConn: 4, Size: maxMessage}, ""},
+		"more than memory":             {Options{Conns: maxStreams, Size: maxMessage}, memory},
+		"one of them sends":            {Options{Mode: Broadcast, Conns: maxStreams, Size: maxMessage}, ""},
+		"all of them in one room":      {Options{Mode: Rooms, Conns: maxStreams, RoomSize: maxStreams, Size: maxMessage}, ""},
+		"reactors":                     {Options{Servers: Servers{Reactors: "2"}}, ""},
+		"odd reactors":                 {Options{Servers: Servers{Reactors: "many"}}, `reactors is "many"`},
+		"no reactors":                  {Options{Servers: Servers{Reactors: "0"}}, `reactors is "0"`},
+		"sources":                      {Options{Sources: []string{"127.0.0.1", "::1"}}, ""},
+		"no source":                    {Options{Sources: []string{"127.0.0.1", "localhost"}}, `source "localhost" is no address`},
+		"too many processes":           {Options{Mode: Chat, Conns: 100, Processes: 3}, "3 processes are too many"},
+		"a process":                    {Options{Targets: target, PIDs: []PID{{"worker", self}}}, ""},
+		"no process":                   {Options{PIDs: []PID{{"x", 1 << 30}}}, "there is no process 1073741824 to measure as x"},
+		"no name":                      {Options{PIDs: []PID{{" ", self}}}, "needs a name"},
+		"the generator's name":         {Options{Targets: target, PIDs: []PID{{generatorName, self}}}, "two processes to measure as generator"},
+		"the name of one started":      {Options{PIDs: []PID{{"worker", self}}}, "two processes to measure as worker"},
+		"the name of one not started":  {Options{PIDs: []PID{{"worker-2", self}}}, ""},
+		"the name of one of several":   {Options{Servers: Servers{Workers: 2}, PIDs: []PID{{"worker-2", self}}}, "two processes to measure as worker-2"},
+		"one name for two":             {Options{PIDs: []PID{{"x", self}, {"x", os.Getppid()}}}, "two processes to measure as x"},
+		"two names for one":            {Options{PIDs: []PID{{"x", self}, {"y", self}}}, "is to be measured as x and as y"},
+	} {
+		c.o.defaults()
+		if err := c.o.check(); (err == nil) != (c.says == "") || err != nil && (!errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%s: %v, want %q", name, err, c.says)
+		}
+	}
+}

@@ -1,0 +1,292 @@
+package bench_test
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/bench"
+	"sluice/internal/proctest"
+)
+
+const loginScript = `# everybody has a token of their own
+send hello
+send login {line} as {conn}
+
+expect /^welcome/
+capture user /user=(\w+)/
+capture room /room=(\d+)/
+send join {room}
+expect joined {room
+`
+
+// bouncer wants the login above and then messages that use what it gave away, and answers in another shape.
+func bouncer(g *guest) error {
+	want := func(re string) ([]string, error) {
+		said, err := g.hear()
+		if err != nil {
+			return nil, err
+		}
+		m := regexp.MustCompile("^" + re + "$").FindStringSubmatch(said)
+		if m == nil {
+			return nil, errors.Join(fmt.Errorf("%q is not %s", said, re), g.say("get out: "+said))
+		}
+		return m, nil
+	}
+	if _, err := want("hello"); err != nil {
+		return err
+	}
+	m, err := want(`login t(\d+) as (\d+)`)
+	if err == nil {
+		err = g.say("welcome user=u" + m[1] + " room=7")
+	}
+	if err == nil {
+		_, err = want("join 7")
+	}
+	if err == nil {
+		err = g.say("joined {room} 7")
+	}
+	if err != nil {
+		return err
+	}
+	for seq := 0; ; seq++ {
+		said, err := want(fmt.Sprintf(`u%s@7 %d \d{13}: (.*) from %s`, m[1], seq, m[2]))
+		if err == nil {
+			err = g.say(fmt.Sprintf("heard %d of %s: %s", seq, m[2], said[1]))
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func tokens(t *testing.T) string {
+	var b strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&b, "t%d\n", 100+i)
+	}
+	return file(t, b.String())
+}
+
+func envelope(t *testing.T, message, reply, login string) *bench.Envelope {
+	t.Helper()
+	e, err := bench.ParseEnvelope(message, reply, login)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// few is a run with few connections, for servers that look at each message closely.
+func few(o bench.Options) bench.Options {
+	o = short(o)
+	o.Conns, o.Window = 8, time.Second
+	return o
+}
+
+const (
+	bouncerMessage = "{user}@{room} {seq} {time}: {message} from {conn}"
+	bouncerReply   = "heard {seq} of {conn}: {message}"
+)
+
+// A login is made on each connection, with its own token, and what it gives is in every message, over any codec, also where connections come and go.
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []bench.Mode{bench.Echo, bench.Churn} {
+		for _, c := range []bench.Codec{bench.Text, bench.Frame, bench.WebSocket} {
+			t.Run(string(mode)+"/"+string(c), func(t *testing.T) {
+				t.Parallel()
+				r := run(t, few(bench.Options{
+					Mode: mode, Codec: c, Targets: []string{host(t, c, bouncer)}, Data: tokens(t), InFlight: 3, PerConn: 4, Envelope: envelope(t, bouncerMessage, bouncerReply, loginScript),
+				}))
+				if r.Messages == 0 || r.Audit.Received != r.Audit.Expected {
+					t.Errorf("%d messages, %+v", r.Messages, r.Audit)
+				}
+			})
+		}
+	}
+}
+
+// A login alone leaves the messages as they are.
+func TestLoginAlone(t *testing.T) {
+	t.Parallel()
+	addr := host(t, bench.JSONLines, func(g *guest) error {
+		if said, err := g.hear(); err != nil || said != `{"token":1}` {
+			return errors.Join(err, errors.New("no token"))
+		}
+		for {
+			if err := echo(g); err != nil {
+				return err
+			}
+		}
+	})
+	r := run(t, few(bench.Options{Codec: bench.JSONLines, Targets: []string{addr}, Envelope: envelope(t, "", "", `send {"token":1}`)}))
+	if r.Messages == 0 {
+		t.Error("no messages")
+	}
+}
+
+// Modes whose clients have names log in first, and then say who they are, also when they come back.
+func TestLoginModes(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0")
+	proctest.Start(t, nil, bin, "bench", "serve", "--worker", "--gateway", gateway.Addrs["inner"])
+	for _, mode := range []bench.Mode{bench.Push, bench.Rooms, bench.Broadcast, bench.Chat} { // one after the other: a broadcast reaches all
+		o := few(bench.Options{Mode: mode, RoomSize: 4, Targets: []string{gateway.Addrs["ws"]}, Envelope: envelope(t, "", "", "send ?token {conn}\nexpect ?token")})
+		o.Think = time.Millisecond
+		if r := run(t, o); r.Messages == 0 || mode == bench.Chat && r.Acts.Said > 1000 && r.Acts.Reconnected == 0 {
+			t.Errorf("%s: %d messages, %+v", mode, r.Messages, r.Acts)
+		}
+	}
+}
+
+// A wrong answer ends the run while its connections open, and is counted where they come and go; one that never comes ends it too.
+func TestLoginRefused(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]string{"prefix": "send x\nexpect welcome", "match": "send x\nexpect /welcome/", "capture": "send x\nexpect\ncapture a /a=(.*)/"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := few(bench.Options{Targets: []string{host(t, bench.WebSocket, bouncer)}, Envelope: envelope(t, "", "", script)})
+			if _, err := bench.Run(t.Context(), o, nil); err == nil || !strings.Contains(err.Error(), `"get out: x"`) {
+				t.Error(err)
+			}
+			o.Mode, o.Window = bench.Churn, 200*time.Millisecond
+			r, err := bench.Run(t.Context(), o, nil)
+			if err != nil || !r.Verdict.Failed || !slices.ContainsFunc(r.Errors, func(e bench.ErrorCount) bool {
+				return e.Kind == "login" && e.Count > 0 && strings.Contains(e.Example, "get out")
+			}) {
+				t.Errorf("%v, %+v", err, r)
+			}
+		})
+	}
+}
+
+// What is written wrong is refused, with the line.
+func TestLoginScriptRefuses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ message, reply, login, want string }{
+		{login: "say x", want: "line 1"},
+		{login: "\n# x\ncapture a /b/", want: "line 3"},
+		{login: "send x\ncapture a /(b)/", want: "line 2"},
+		{login: "expect x\ncapture a b", want: "line 2"},
+		{message: "x", want: "{message}"},
+		{message: "{message}{message}", want: "{message}"},
+		{message: "{message}", reply: "ok", want: "{message}"},
+	} {
+		if _, err := bench.ParseEnvelope(c.message, c.reply, c.login); !errors.Is(err, bench.ErrOptions) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+	if e, err := bench.ParseEnvelope("", "", ""); e != nil || err != nil {
+		t.Errorf("%+v, %v", e, err)
+	}
+	for _, c := range []struct {
+		message, reply, login string
+		bench.Options
+	}{
+		{login: "expect x\ncapture a /b/"},
+		{login: "expect /(/"},
+		{login: "expect x\ncapture seq /(b)/"},
+		{login: "expect x\ncapture a-b /(b)/"},
+		{login: "send {seq}"},
+		{login: "send {later}\nexpect\ncapture later /(.*)/"},
+		{message: "{message} {nobody}"},
+		{message: "{message} {line}"},
+		{message: "{message}\n", Options: bench.Options{Codec: bench.Text}},
+		{message: "x{message}", Options: bench.Options{Codec: bench.JSON}},
+		{message: "\xff{message}"},
+		{message: "x{message}", Options: bench.Options{Mode: bench.Rooms}},
+		{message: "{ping}", reply: "any"},
+		{reply: "any", Options: bench.Options{Mode: bench.Broadcast}},
+		{message: "{message}", reply: "{name} {message}", login: "expect\ncapture name /(.*)/", Options: bench.Options{Mode: bench.Broadcast}},
+	} {
+		o := c.Options
+		o.Targets, o.Envelope = []string{"127.0.0.1:1"}, envelope(t, c.message, c.reply, c.login)
+		if _, err := bench.Run(t.Context(), o, nil); !errors.Is(err, bench.ErrOptions) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+// Messages of one's own shape come back as they were sent, over every codec.
+func TestMessageTemplate(t *testing.T) {
+	t.Parallel()
+	for _, c := range bench.Codecs {
+		for name, message := range map[string]string{"fixed": `{"type":"say","text":"{message}"}`, "numbered": `{"from":{conn},"n":{seq},"at":{time},"text":"{message}"}`} {
+			t.Run(string(c)+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				r := run(t, few(bench.Options{Codec: c, Targets: []string{host(t, c, echo)}, InFlight: 3, Envelope: envelope(t, message, "", "")}))
+				if r.Messages == 0 || r.Audit.Received != r.Audit.Expected {
+					t.Errorf("%d messages, %+v", r.Messages, r.Audit)
+				}
+			})
+		}
+	}
+}
+
+// A reply with another number, or in another shape, is not what was sent.
+func TestMessageTemplateWrong(t *testing.T) {
+	t.Parallel()
+	for name, replace := range map[string][2]string{"number": {`"n":`, `"n":1`}, "zero": {`"n":`, `"n":0`}, "shape": {`"text"`, `"Text"`}, "more": {"}", "} "}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			addr := host(t, bench.Text, func(g *guest) error {
+				said, err := g.hear()
+				if err != nil {
+					return err
+				}
+				return g.say(strings.Replace(said, replace[0], replace[1], 1))
+			})
+			r, err := bench.Run(t.Context(), few(bench.Options{Codec: bench.Text, Targets: []string{addr}, Drain: -1, Envelope: envelope(t, `{"n":{seq},"text":"{message}"}`, "", "")}), nil)
+			if err != nil || !r.Verdict.Failed || !slices.ContainsFunc(r.Errors, func(e bench.ErrorCount) bool { return e.Kind == "unreadable" }) {
+				t.Errorf("%v, %+v", err, r)
+			}
+		})
+	}
+}
+
+// With any reply the k-th message that arrives answers the k-th that was sent, and the report says that nothing is audited.
+func TestReplyAny(t *testing.T) {
+	t.Parallel()
+	const wait = 5 * time.Millisecond
+	for _, mode := range []bench.Mode{bench.Echo, bench.Churn, bench.Connect} {
+		for _, rate := range []float64{0, 200} {
+			if mode == bench.Churn && rate > 0 {
+				continue
+			}
+			t.Run(fmt.Sprint(mode, "/", rate), func(t *testing.T) {
+				t.Parallel()
+				addr := host(t, bench.WebSocket, func(g *guest) error {
+					if said, err := g.hear(); err != nil || said != `{"ping":1}` {
+						return errors.Join(err, errors.New("no ping"))
+					}
+					time.Sleep(wait) // what the server takes
+					return g.say("ok")
+				})
+				r := run(t, few(bench.Options{Mode: mode, Rate: rate, Targets: []string{addr}, InFlight: 2, PerConn: 3, Envelope: envelope(t, `{"ping":1}`, "any", "")}))
+				if r.Messages == 0 || r.Latency.P50 < wait.Microseconds() {
+					t.Errorf("%d messages, latency %+v", r.Messages, r.Latency)
+				}
+				if !slices.ContainsFunc(r.Verdict.Reasons, func(s string) bool { return strings.HasPrefix(s, "not audited") }) {
+					t.Errorf("%q", r.Verdict.Reasons)
+				}
+			})
+		}
+	}
+	mute := host(t, bench.Text, func(g *guest) error { _, err := g.hear(); return err })
+	o := few(bench.Options{Codec: bench.Text, Targets: []string{mute}, InFlight: 1<<16 + 10, Drain: -1, Envelope: envelope(t, "x", "any", "")})
+	o.Conns = 1
+	if r, err := bench.Run(t.Context(), o, nil); err != nil || len(r.Errors) != 1 || r.Errors[0].Kind != "unanswered" || r.Errors[0].Count != 1 || !r.Verdict.Failed {
+		t.Errorf("more messages without an answer than can wait: %v, %+v", err, r)
+	}
+	addr := host(t, bench.Text, func(g *guest) error { return errors.Join(echo(g), g.say("more")) })
+	r, err := bench.Run(t.Context(), few(bench.Options{Codec: bench.Text, Targets: []string{addr}, Rate: 100, Envelope: envelope(t, "", "any", "")}), nil)
+	if err != nil || r.Audit.Unexpected == 0 || !r.Verdict.Failed {
+		t.Errorf("more answers than messages: %v, %+v", err, r)
+	}
+}

@@ -1,0 +1,283 @@
+package bench
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The Host header is the name as given, with the port only where it is not the scheme's; the path is the target's own, or the common one.
+func TestParseTarget(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]struct{ asked, addr, path string }{
+		"127.0.0.1:80":               {"127.0.0.1", "127.0.0.1:80", "/all"},
+		"127.0.0.1:9000":             {"127.0.0.1:9000", "127.0.0.1:9000", "/all"},
+		":9000":                      {"localhost:9000", ":9000", "/all"},
+		"[::1]:9000":                 {"[::1]:9000", "[::1]:9000", "/all"},
+		"ws://Chat.example":          {"Chat.example", "Chat.example:80", "/all"},
+		"ws://chat.example:80/":      {"chat.example", "chat.example:80", "/"},
+		"ws://chat.example:443/a%20": {"chat.example:443", "chat.example:443", "/a%20"},
+		"wss://chat.example:443?a=b": {"chat.example", "chat.example:443", "/?a=b"},
+		"wss://[::1]/a//b?c=d/e?f":   {"[::1]", "[::1]:443", "/a//b?c=d/e?f"},
+		"WSS://[fe80::1%25lo]:1/":    {"[fe80::1]:1", "[fe80::1%lo]:1", "/"},
+	} {
+		o := Options{Codec: WebSocket, Targets: []string{given}, Path: "/all"}
+		if _, rest, ok := schemeOf(given); ok && strings.ContainsAny(rest, "/?") {
+			o.Path = "/" // one of the two
+		}
+		all, err := o.targets()
+		if err != nil {
+			t.Errorf("%s: %v", given, err)
+			continue
+		}
+		x := all[given]
+		if path := string(x.path.appendEscaped(nil, &who{}, 0)); x.asked != want.asked || x.addrs[0] != want.addr || path != want.path {
+			t.Errorf("%s: Host %s, path %s at %v", given, x.asked, path, x.addrs)
+		}
+	}
+}
+
+// Local ports that run out are said in words, with what helps, and so is an address that this machine does not have.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	failed := func(call string, errno syscall.Errno) error {
+		return &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9}, Err: os.NewSyscallError(call, errno)}
+	}
+	x := &target{given: "tcp://peer.example:9", host: "peer.example"}
+	for _, c := range []struct {
+		err  error
+		kind string
+		want []string
+	}{
+		{failed("connect", syscall.EADDRNOTAVAIL), "ports", []string{"peer.example", "127.0.0.1:9", "--source", "--target", "net.ipv4.ip_local_port_range", "TIME_WAIT"}},
+		{failed("bind", syscall.EADDRNOTAVAIL), "dial", []string{"peer.example", "no such address"}},
+		{failed("connect", syscall.ECONNREFUSED), "dial", []string{"peer.example", "refused"}},
+	} {
+		err := x.explain(c.err)
+		for _, word := range c.want {
+			if !errors.Is(err, c.err) || kindOf(err) != c.kind || !strings.Contains(err.Error(), word) {
+				t.Errorf("%v: kind %s, %v", c.err, kindOf(err), err)
+			}
+		}
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	for list, want := range map[string]string{
+		"127.0.0.1":                       "127.0.0.1",
+		"127.0.0.254-127.0.1.1":           "127.0.0.254 127.0.0.255 127.0.1.0 127.0.1.1",
+		"10.0.0.5/30,::1":                 "10.0.0.4 10.0.0.5 10.0.0.6 10.0.0.7 ::1",
+		"255.255.255.254/31":              "255.255.255.254 255.255.255.255",
+		"255.255.255.255-255.255.255.255": "255.255.255.255",
+	} {
+		all, err := addresses(strings.Split(list, ","))
+		var got []string
+		for _, a := range all {
+			got = append(got, a.(*net.TCPAddr).IP.String())
+		}
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: %v, %v", list, got, err)
+		}
+	}
+	for _, list := range []string{"", "x", "127.0.0.2-127.0.0.1", "127.0.0.1-::1", "10.0.0.0/15", "10.0.0.0/33", "10.0.0.0-10.1.0.0"} {
+		if all, err := addresses([]string{list}); err == nil {
+			t.Errorf("%q: %d addresses", list, len(all))
+		}
+	}
+}
+
+// A connection with TLS takes three descriptors, so that a process has room for a third of them.
+func TestReachTLS(t *testing.T) {
+	t.Parallel()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	conns := int(min(limit.Cur, maxStreams/4))
+	plain, secure := Options{Conns: conns, Targets: []string{"ws://127.0.0.1:1"}, Codec: WebSocket}, Options{Conns: conns, Targets: []string{"wss://127.0.0.1:1"}, Codec: WebSocket}
+	if err := errors.Join(plain.reach(), secure.reach()); err != nil || secure.Processes < 2*plain.Processes {
+		t.Errorf("%d and %d processes, %v", plain.Processes, secure.Processes, err)
+	}
+}
+
+// Either side of a TLS connection may end its sending first: the other is heard to its end. What is closed is closed on both sides, also when the generator ends in the middle.
+func TestBridge(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewTLSServer(nil) // for its certificate
+	config := s.TLS.Clone()
+	s.Close()
+	config.NextProtos = nil
+	for _, ends := range []string{"server", "engine", "generator"} {
+		t.Run(ends, func(t *testing.T) {
+			t.Parallel()
+			l, err := tls.Listen("tcp", "127.0.0.1:0", config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			heard := make(chan string, 1)
+			go func() {
+				defer close(heard)
+				nc, err := l.Accept()
+				if err != nil {
+					return
+				}
+				defer func() { _ = nc.Close() }()
+				_, _ = io.WriteString(nc, "good day")
+				if ends == "server" {
+					_ = nc.(*tls.Conn).CloseWrite()
+				}
+				all, err := io.ReadAll(nc)
+				heard <- fmt.Sprintf("%s %v", all, err)
+			}()
+			o := Options{Codec: Text, Conns: 1, Targets: []string{"tls://" + l.Addr().String()}, TLS: TLS{Insecure: true}}
+			o.defaults()
+			g, err := newGenerator(o, 0, 1, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := errors.Join(g.close(context.Background()), l.Close()); err != nil {
+					t.Error(err)
+				}
+			}()
+			near, err := g.connect(t.Context(), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = near.Close() }()
+			var greeting [8]byte
+			if _, err := io.ReadFull(near, greeting[:]); err != nil || string(greeting[:]) != "good day" {
+				t.Fatalf("%q, %v", greeting, err)
+			}
+			if ends == "server" {
+				if n, err := near.Read(greeting[:]); n > 0 || err != io.EOF {
+					t.Errorf("after the server's end: %d bytes, %v", n, err)
+				}
+			}
+			if _, err := io.WriteString(near, "and to you"); err != nil {
+				t.Error(err)
+			}
+			if ends == "generator" {
+				g.cancel()
+				if n, err := near.Read(greeting[:]); n > 0 || err == nil {
+					t.Errorf("after the generator's end: %d bytes, %v", n, err)
+				}
+				<-heard
+				return
+			}
+			_ = near.Close()
+			if words := <-heard; words != "and to you <nil>" {
+				t.Errorf("the server heard %s", words)
+			}
+		})
+	}
+}
+
+// A login that is never answered does not go on for ever.
+func TestLoginMute(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Conns: 3, Targets: []string{"tcp://" + l.Addr().String()}, Envelope: &Envelope{Opening: []Exchange{{Send: "hello", Await: "welcome"}}}}
+	o.defaults()
+	g, err := newGenerator(o, 0, 3, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.patience = 50 * time.Millisecond
+	if err := g.open(t.Context()); !errors.Is(err, errMute) {
+		t.Error(err)
+	}
+	if err := errors.Join(g.close(context.Background()), l.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// A message in a template of its own is made and taken apart without allocations.
+func TestTemplateAllocatesNothing(t *testing.T) {
+	o := Options{Codec: WebSocket, Targets: []string{"127.0.0.1:1"}, Envelope: &Envelope{
+		Opening: []Exchange{{Capture: []Capture{{"user", "(.*)"}}}},
+		Out:     Wrap{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`}, In: Wrap{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`},
+	}}
+	o.defaults()
+	s, err := o.script()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, l := &who{conn: 17, captured: []string{"ann"}}, layoutOf(o.Mode, o.inner(), o.Size)
+	message := l.template()
+	stamp{stream: 17, seq: 4}.put(message)
+	var p []byte
+	seq := uint32(4)
+	allocs := testing.AllocsPerRun(100, func() {
+		p = s.before.append(p[:0], w, seq, 1_700_000_000_000)
+		p = append(p, message...)
+		p = s.after.append(p, w, seq, 1_700_000_000_000)
+		if inner, ok := s.open(p, w, &l); !ok || string(inner) != string(message) {
+			t.Fatalf("%q", p)
+		}
+	})
+	if allocs > 0 {
+		t.Errorf("%v allocations", allocs)
+	}
+	for i := range p {
+		if _, ok := s.open(p[:i], w, &l); ok {
+			t.Errorf("%q is whole", p[:i])
+		}
+	}
+	p = s.after.append(append(s.before.append(nil, w, 5, 0), message...), w, 4, 0)
+	if _, ok := s.open(p, w, &l); ok {
+		t.Errorf("another number than the message's is taken: %q", p)
+	}
+}
+
+// Braces around anything but a name stand for themselves.
+func TestParseTemplate(t *testing.T) {
+	t.Parallel()
+	w := &who{conn: 3, line: "a/b +", captured: []string{"ann"}}
+	for _, c := range [][2]string{{"", ""}, {"x", "x"}, {"{conn}", "3"}, {`{"a":{"b":{}}}`, `{"a":{"b":{}}}`}, {"{{conn}}", "{3}"}, {"{user}{line}", "anna/b +"}, {"{ conn }{1}{", "{ conn }{1}{"}, {"{time}", "7"}} {
+		p, err := parseTemplate(c[0], atHandshake, []string{"user"})
+		if err != nil || string(p.append(nil, w, 0, 7)) != c[1] {
+			t.Errorf("%s is %s, %v", c[0], p.append(nil, w, 0, 7), err)
+		}
+	}
+	p, err := parseTemplate("/{line}?{conn}", atHandshake, nil)
+	if err != nil || string(p.appendEscaped(nil, w, 0)) != "/a%2Fb%20%2B?3" {
+		t.Errorf("%s, %v", p.appendEscaped(nil, w, 0), err)
+	}
+	if _, err := parseTemplate("{user}{seq}", atHandshake, []string{"user"}); err == nil {
+		t.Error("{seq} means nothing at the handshake")
+	}
+}
+
+// Answers wait in the order of what they answer, in no more memory than the most that has waited.
+func TestWaiting(t *testing.T) {
+	t.Parallel()
+	c := &client{}
+	for i := range int64(100_000) {
+		c.await(i)
+		if i >= 8 {
+			if w := &c.waiting; w.at[w.first] != i-8 {
+				t.Fatalf("%d is the oldest, and not %d", w.at[w.first], i-8)
+			}
+			c.waiting.first++
+		}
+	}
+	if n := cap(c.waiting.at); n > 64 {
+		t.Errorf("room for %d, and 9 wait at most", n)
+	}
+}
