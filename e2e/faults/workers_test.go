@@ -71,7 +71,7 @@ func TestWorkersFail(t *testing.T) {
 		{"killed while readers stall", bench.Rooms, bench.Mixed, 1, 2, 200, 100, 5 * time.Second, 3 * time.Second, 20, (*shaken).kill, nil, 0, 10, 0},
 		{"killed while they push", bench.Push, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
 		{"replaced", bench.Echo, bench.Mixed, 1, 2, 200, 5000, 4 * time.Second, 2 * time.Second, 10, (*shaken).replace, nil, 0, 0, 0},
-		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 20, (*shaken).cut, &wire.Faults{}, 0, 0, 0},
+		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 8 * time.Second, 2 * time.Second, 20, (*shaken).cut, &wire.Faults{}, 0, 0, 0},
 		{"cut off, over a slow wire", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 5 * time.Second, 3 * time.Second, 8, (*shaken).cutSeldom, &wire.Faults{Delay: 10 * time.Millisecond}, 0, 0, 0},
 		{"cut off while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 1, 200, 200, 5 * time.Second, 2 * time.Second, 20, (*shaken).cut, &wire.Faults{Delay: 2 * time.Millisecond}, 0, 0, 0},
 		{"delayed by half a second", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 4 * time.Second, 2 * time.Second, 1, (*shaken).wait, &wire.Faults{Delay: 500 * time.Millisecond}, 0, 0, 0},
