@@ -161,8 +161,8 @@ func TestNoWorkerForLong(t *testing.T) {
 	proctest.Echoes(t, c, "before")
 	w.Kill()
 	g.AwaitLog(`msg="link closed"`, 1)
-	proctest.Say(t, c, "one", "two")
 	began := time.Now()
+	proctest.Say(t, c, "one", "two")
 	_ = c.SetReadDeadline(began.Add(20 * time.Second))
 	line, err := bufio.NewReader(c).ReadString('\n')
 	const held = 10 * time.Second // gateway.Config.HoldFor

@@ -71,7 +71,7 @@ func TestWorkersFail(t *testing.T) {
 		{"killed while readers stall", bench.Rooms, bench.Mixed, 1, 2, 200, 100, 5 * time.Second, 3 * time.Second, 20, (*shaken).kill, nil, 0, 10, 0},
 		{"killed while they push", bench.Push, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
 		{"replaced", bench.Echo, bench.Mixed, 1, 2, 200, 5000, 4 * time.Second, 2 * time.Second, 10, (*shaken).replace, nil, 0, 0, 0},
-		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 20, (*shaken).cut, &wire.Faults{}, 0, 0, 0},
+		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 8 * time.Second, 2 * time.Second, 20, (*shaken).cut, &wire.Faults{}, 0, 0, 0},
 		{"cut off, over a slow wire", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 5 * time.Second, 3 * time.Second, 8, (*shaken).cutSeldom, &wire.Faults{Delay: 10 * time.Millisecond}, 0, 0, 0},
 		{"cut off while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 1, 200, 200, 5 * time.Second, 2 * time.Second, 20, (*shaken).cut, &wire.Faults{Delay: 2 * time.Millisecond}, 0, 0, 0},
 		{"delayed by half a second", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 4 * time.Second, 2 * time.Second, 1, (*shaken).wait, &wire.Faults{Delay: 500 * time.Millisecond}, 0, 0, 0},
@@ -133,10 +133,11 @@ func TestWorkersFail(t *testing.T) {
 	}
 }
 
-// shake makes a fault time and again until the load is over, whose report it returns; a fault that takes long not where it would go on after the window's end.
+// shake makes a fault time and again until the load is over, whose report it returns; not where it would go on for long after the window's end.
 func (f *shaken) shake(fault func(*shaken), done <-chan *bench.Report, end time.Time) *bench.Report {
+	const most = 2 * time.Second // after the end: the load may have begun late
 	var took time.Duration
-	for took < time.Second || time.Now().Add(took).Before(end) {
+	for time.Now().Add(took).Before(end.Add(most)) {
 		select {
 		case r := <-done:
 			return r
@@ -166,19 +167,21 @@ func (f *shaken) rewire(faults wire.Faults) {
 func (f *shaken) wire() *wire.Wire { return f.wires[f.killed%len(f.wires)] }
 
 func (f *shaken) cut() {
-	time.Sleep(100 * time.Millisecond)
-	f.awaitTraffic()
+	time.Sleep(100*time.Millisecond + 2*f.awaitTraffic())
 	f.wire().Cut()
 	f.killed++
 }
 
 // awaitTraffic waits until workers have sent something by the wire whose turn it is since it was cut last, however busy the machine: what is cut off time after time before it is
 // answered would be taken for poison.
-func (f *shaken) awaitTraffic() {
+// It returns how long that took: what the next fault is to leave time for.
+func (f *shaken) awaitTraffic() time.Duration {
 	const some = 4 << 10 // bytes, more than hellos have
-	for end := time.Now().Add(2 * time.Second); f.wire().Carried() < some && time.Now().Before(end); {
+	began := time.Now()
+	for f.wire().Carried() < some && time.Since(began) < 2*time.Second {
 		time.Sleep(5 * time.Millisecond)
 	}
+	return time.Since(began)
 }
 
 // cutSeldom leaves a slow wire time to carry something: a message that is cut off time after time would be taken for poison.
@@ -203,8 +206,7 @@ func (f *shaken) trickle() {
 
 // corrupt has the next frame, whose type is changed, end its link.
 func (f *shaken) corrupt() {
-	time.Sleep(300 * time.Millisecond)
-	f.awaitTraffic()
+	time.Sleep(300*time.Millisecond + 2*f.awaitTraffic())
 	f.wire().Corrupt(1)
 	f.killed++
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -21,7 +22,7 @@ func TestCommandsInDocumentsRunTests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := 0
+	tests, found := make(map[string][]string), 0
 	for _, name := range append(documents, "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md") {
 		text, err := os.ReadFile(name)
 		if err != nil {
@@ -36,7 +37,7 @@ func TestCommandsInDocumentsRunTests(t *testing.T) {
 					all = strings.Split(top, "|")
 				}
 				for _, each := range all {
-					if each != "^$" && !hasTest(t, packagesOf(m[1]), each) {
+					if each != "^$" && !hasTest(t, tests, packagesOf(m[1]), each) {
 						t.Errorf("%s: %s: there is no %q in %v", name, m[0], each, packagesOf(m[1]))
 					}
 				}
@@ -61,31 +62,39 @@ func packagesOf(arguments string) (folders []string) {
 	return folders
 }
 
-// hasTest reports whether each folder has a test whose name fits.
-func hasTest(t *testing.T, folders []string, name string) bool {
+// hasTest reports whether each folder has a test whose name fits. It notes in tests what a folder has.
+func hasTest(t *testing.T, tests map[string][]string, folders []string, name string) bool {
 	t.Helper()
 	fits, err := regexp.Compile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, folder := range folders {
-		files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
-		if err != nil {
-			t.Fatal(err)
+		if tests[folder] == nil {
+			tests[folder] = testsOf(t, folder)
 		}
-		has := false
-		for _, file := range files {
-			source, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, f := range defined.FindAllSubmatch(source, -1) {
-				has = has || fits.Match(f[1])
-			}
-		}
-		if !has {
+		if !slices.ContainsFunc(tests[folder], fits.MatchString) {
 			return false
 		}
 	}
 	return true
+}
+
+// testsOf are the names of a folder's tests.
+func testsOf(t *testing.T, folder string) (names []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range defined.FindAllSubmatch(source, -1) {
+			names = append(names, string(f[1]))
+		}
+	}
+	return names
 }
