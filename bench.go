@@ -53,8 +53,8 @@ Every message is accounted for. The last line of a report is its verdict:
                tenth of the processors
   INTERRUPTED  the same, but the run was ended, with Ctrl-C or SIGTERM: the figures are those until then
   FAILED       not so
-The lines below it say why. INVALID is also a run in which the server closed connections while the generator was the limit, if nothing else failed: that proves nothing about
-the server. The exit code of that one is 1.
+The lines below it say why. INVALID is also a run in which the server closed connections while the generator was the limit, or no local port was left for a connection, if
+nothing else failed: that proves nothing about the server. The exit code of that one is 1.
 What other programs took is told from the servers' part only where their processes are known: those that bench starts, and those that --pid names. Without --pid, and with a
 target on this machine, other programs are not judged.
 Latency is of the messages that were due within --duration; rates are over the time that was measured. A run that is interrupted before it measures leaves no report.

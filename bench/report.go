@@ -61,8 +61,8 @@ type Verdict struct {
 	// Valid is false when what was measured is not the servers: the generator was the limit or did not make the load that was asked for, or others took the machine's time.
 	Valid  bool `json:"valid"`
 	Failed bool `json:"failed"` // the audit or a connection failed
-	// OwnFault tells that what failed proves nothing about the server: the generator was the limit when the server closed connections, which it may have done for that reason,
-	// and nothing else failed than what follows from it. Failed is true and Valid false then.
+	// OwnFault tells that what failed proves nothing about the server: no local port was left for a connection, or the generator was the limit when the server closed connections,
+	// which it may have done for that reason, and nothing else failed.
 	OwnFault bool     `json:"own_fault,omitempty"`
 	Reasons  []string `json:"reasons,omitempty"` // a sentence each, for all of them
 }

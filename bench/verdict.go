@@ -27,7 +27,7 @@ func (r *Report) judge() {
 	r.judgeGenerator()
 	r.judgeMachine()
 	r.judgeSchedule()
-	r.judgeCut()
+	r.judgeFailures()
 }
 
 func (v *Verdict) invalid(format string, args ...any) {
@@ -84,24 +84,32 @@ func (r *Report) judgeGenerator() {
 	}
 }
 
-// judgeCut tells whether the generator was the limit when the first connection was closed: the server may have closed it for what it did not read or send in time. The figures
-// of the whole window do not show that, for there is less load afterwards.
-func (r *Report) judgeCut() {
-	isClosed := func(e ErrorCount) bool { return e.Kind == "closed" }
-	if !slices.ContainsFunc(r.Errors, isClosed) {
-		return
+// judgeFailures tells whether the generator may be why connections failed. It is when no local port was left. When it was the limit as the first connection was closed, the
+// server may have closed it for what was not read or sent in time; the figures of the whole window do not show that, for there is less load afterwards.
+func (r *Report) judgeFailures() {
+	var own []string // kinds of failure
+	if r.has("ports") {
+		r.Verdict.invalid("the generator had no local port left for a connection")
+		own = append(own, "ports")
 	}
-	why := r.limitAtFailure()
-	if why == "" && r.late() {
-		why = "the generator was behind its schedule"
+	if r.has("closed") {
+		why := r.limitAtFailure()
+		if why == "" && r.late() {
+			why = "the generator was behind its schedule"
+		}
+		if why != "" {
+			r.Verdict.invalid("when the first connection was closed, %s; the server may have closed it for that reason", why)
+			own = append(own, "closed")
+		}
 	}
-	if why == "" {
-		return
-	}
-	r.Verdict.invalid("when the first connection was closed, %s; the server may have closed it for that reason", why)
 	a := r.Audit
-	others := slices.ContainsFunc(r.Errors, func(e ErrorCount) bool { return !isClosed(e) })
-	r.Verdict.OwnFault = a.Duplicated|a.Reordered|a.Changed|a.Unexpected == 0 && a.Balanced() && !others
+	others := slices.ContainsFunc(r.Errors, func(e ErrorCount) bool { return !slices.Contains(own, e.Kind) })
+	r.Verdict.OwnFault = own != nil && a.Duplicated|a.Reordered|a.Changed|a.Unexpected == 0 && a.Balanced() && !others
+}
+
+// has tells whether there were failures of a kind.
+func (r *Report) has(kind string) bool {
+	return slices.ContainsFunc(r.Errors, func(e ErrorCount) bool { return e.Kind == kind })
 }
 
 // limitAtFailure says why the generator was the limit in the interval of the first failure, or in the one before; nothing if it was not.

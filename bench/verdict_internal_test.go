@@ -63,6 +63,7 @@ func TestJudge(t *testing.T) {
 		"on a machine of more processors": {func(r *Report) { r.Foreign = &Foreign{CPUs: 64, Cores: 6} }, true, false, false, ""},
 
 		"busy before it was cut":             {func(r *Report) { r.Errors, r.Timeline = closed, cut(0.5, 1.9, 1, 0.1) }, false, true, true, "3 × closed;when the first connection was closed, the generator kept 1.90 " + limit},
+		"no port left":                       {func(r *Report) { r.Errors = []ErrorCount{{Kind: "ports", Count: 1, Example: "none"}} }, false, true, true, "1 × ports: none;no local port left"},
 		"busy as it was cut":                 {func(r *Report) { r.Errors, r.Timeline = closed, cut(0.5, 1.9, 0.1) }, false, true, true, "3 × closed;" + mayHave},
 		"busy long before it was cut":        {func(r *Report) { r.Errors, r.Timeline = closed, cut(1.9, 0.5, 1, 0.1) }, true, true, false, "3 × closed"},
 		"busy after it was cut":              {func(r *Report) { r.Errors, r.Timeline = closed, cut(0.5, 1, 1.9) }, true, true, false, "3 × closed"},
