@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sluice/bench"
+	"sluice/internal/proctest"
 )
 
 // loads are the runs that lies are told in, one for each mode but chat (TestLiarChat) and idle, in which nothing is said.
@@ -62,6 +64,35 @@ func TestLiarClosedLoop(t *testing.T) {
 					t.Errorf("%d messages of a connection were on their way, and %d may be", s.most, o.InFlight)
 				}
 			})
+		}
+	})
+}
+
+// TestLiarProcesses tells lies to a load of two processes, in which messages go from a client of one to a client of the other. The second knows what has come, and only at the end what was
+// sent: a sequence that was never sent is unexpected all the same, but if it is near enough to be one of the next million, those that come after it seem to be late, and count as reordered
+// besides.
+func TestLiarProcesses(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	together(t, func(run func(string, func(*testing.T))) {
+		for i, o := range loads {
+			if o.Mode != bench.Push && o.Mode != bench.Rooms && o.Mode != bench.Broadcast {
+				continue
+			}
+			for j, l := range lies {
+				if (i+j)%3 > 0 { // each in one of the three modes
+					continue
+				}
+				if !slices.Contains(l.codecs(o.Mode), bench.Text) || l.cuts || l.name == "of a sequence that was never sent" {
+					continue
+				}
+				o := o
+				o.Codec, o.Processes, o.Servers.Binary = bench.Text, 2, bin
+				run(fmt.Sprintf("%s/%s", o.Mode, l.name), func(t *testing.T) {
+					r, s := lieTo(t, o, l)
+					s.check(t, r)
+				})
+			}
 		}
 	})
 }

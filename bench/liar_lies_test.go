@@ -70,6 +70,7 @@ var lies = []lie{
 	{name: "garbage that nobody sent", oneIn: 6, tell: garbage, adds: bench.Audit{Unexpected: 1}, fails: 1, kind: "unreadable"},
 	{name: "of a stream that does not exist", oneIn: 6, tell: stray, adds: bench.Audit{Unexpected: 1}},
 	{name: "of a sequence that was never sent", oneIn: 6, tell: invent, adds: bench.Audit{Unexpected: 1}},
+	{name: "of a sequence far beyond", oneIn: 6, tell: inventFar, adds: bench.Audit{Unexpected: 1}, modes: []bench.Mode{bench.Push, bench.Rooms, bench.Broadcast}},
 	{name: "answered for a while, then not", oneIn: 1, tell: fallSilent, adds: bench.Audit{Lost: 1}},
 	{name: "the last byte never comes", oneIn: 20, tell: stick, adds: bench.Audit{Lost: 1}},
 	{name: "closed in the middle", oneIn: 1, tell: hangUp, adds: bench.Audit{Lost: 1}, fails: 1, kind: "closed", cuts: true},
@@ -168,8 +169,11 @@ func stray(s *liar, d *delivery) bool {
 }
 
 func invent(s *liar, d *delivery) bool {
-	ahead := []uint32{5000, 1 << 31}[s.told%2]
-	return d.forge(s, mark{d.mark.stream, d.mark.seq + ahead, d.mark.at})
+	return d.forge(s, mark{d.mark.stream, d.mark.seq + 5000, d.mark.at})
+}
+
+func inventFar(s *liar, d *delivery) bool {
+	return d.forge(s, mark{d.mark.stream, d.mark.seq + 1<<31, d.mark.at})
 }
 
 func (d *delivery) forge(s *liar, k mark) bool {
