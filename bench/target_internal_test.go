@@ -211,6 +211,7 @@ func TestLoginMute(t *testing.T) {
 func TestTemplateAllocatesNothing(t *testing.T) {
 	o := Options{Codec: WebSocket, Targets: []string{"127.0.0.1:1"}, Envelope: &Envelope{
 		Opening: []Exchange{{Capture: []Capture{{"user", "(.*)"}}}},
+		AsSent:  true,
 		Out:     Wrap{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`}, In: Wrap{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`},
 	}}
 	o.defaults()
@@ -218,16 +219,16 @@ func TestTemplateAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, l := &who{conn: 17, captured: []string{"ann"}}, layoutOf(o.Mode, o.inner(), o.Size)
-	message := l.template()
-	stamp{stream: 17, seq: 4}.put(message)
+	w, l := &who{conn: 17, captured: []string{"ann"}}, &lane{layout: layoutOf(o.Mode, o.inner(), o.Size), run: &generator{began: time.UnixMilli(1_700_000_000_000)}, now: 900}
+	message := l.layout.template()
+	stamp{stream: 17, seq: 4, at: 400}.put(message)
 	var p []byte
 	seq := uint32(4)
 	allocs := testing.AllocsPerRun(100, func() {
 		p = s.before.append(p[:0], w, seq, 1_700_000_000_000)
 		p = append(p, message...)
 		p = s.after.append(p, w, seq, 1_700_000_000_000)
-		if inner, ok := s.open(p, w, &l); !ok || string(inner) != string(message) {
+		if inner, ok := s.open(p, w, l); !ok || string(inner) != string(message) {
 			t.Fatalf("%q", p)
 		}
 	})
@@ -235,13 +236,19 @@ func TestTemplateAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", allocs)
 	}
 	for i := range p {
-		if _, ok := s.open(p[:i], w, &l); ok {
+		if _, ok := s.open(p[:i], w, l); ok {
 			t.Errorf("%q is whole", p[:i])
 		}
 	}
-	p = s.after.append(append(s.before.append(nil, w, 5, 0), message...), w, 4, 0)
-	if _, ok := s.open(p, w, &l); ok {
-		t.Errorf("another number than the message's is taken: %q", p)
+	for _, c := range []struct {
+		seq uint32
+		at  int64
+		ok  bool
+	}{{4, 1_700_000_000_000, true}, {5, 1_700_000_000_000, false}, {4, 1_700_000_000_001, false}} {
+		p = s.after.append(append(s.before.append(nil, w, c.seq, c.at), message...), w, 4, c.at)
+		if _, ok := s.open(p, w, l); ok != c.ok {
+			t.Errorf("number %d, at %d: taken is %v: %q", c.seq, c.at, ok, p)
+		}
 	}
 }
 
