@@ -172,6 +172,7 @@ func TestLoginScriptRefuses(t *testing.T) {
 	for _, c := range []struct{ message, reply, login, want string }{
 		{login: "say x", want: "line 1"},
 		{login: "\n# x\ncapture a /b/", want: "line 3"},
+		{login: "expect x\nsend", want: "line 2"},
 		{login: "send x\ncapture a /(b)/", want: "line 2"},
 		{login: "expect x\ncapture a b", want: "line 2"},
 		{message: "x", want: "{message}"},

@@ -17,7 +17,7 @@ import (
 type plan struct {
 	targets      map[string]*target
 	headers      []template // of the handshake, each a line
-	host         string     // the Host header that takes the place of the target's; empty: none does
+	host         template   // the Host header that takes the place of the target's; empty: none does
 	subprotocols []string
 	lines        []string // of Options.Data
 	tls          *tls.Config
@@ -74,7 +74,7 @@ func (o *Options) checkPlan(p *plan) error {
 
 // usesLines tells whether a template asks for a line of Options.Data.
 func (o *Options) usesLines(p *plan) bool {
-	all := slices.Clone(p.headers)
+	all := append(slices.Clone(p.headers), p.host)
 	for _, t := range p.targets {
 		all = append(all, t.path)
 	}
@@ -91,7 +91,7 @@ func (o *Options) usesLines(p *plan) bool {
 var own = []string{"upgrade", "connection", "sec-websocket-key", "sec-websocket-version", "sec-websocket-accept", "sec-websocket-protocol", "sec-websocket-extensions"}
 
 // readHeaders reads lines "Name: value" (RFC 9110 section 5).
-func (p *plan) readHeaders(lines []string) error {
+func (p *plan) readHeaders(lines []string) (err error) {
 	for _, line := range lines {
 		name, value, ok := strings.Cut(line, ":")
 		value = strings.TrimSpace(value)
@@ -102,8 +102,12 @@ func (p *plan) readHeaders(lines []string) error {
 			return fmt.Errorf("header %s is the handshake's own", name)
 		case hasControl(value):
 			return fmt.Errorf("header %s has a control character in its value", name)
+		case value == "":
+			return fmt.Errorf("header %s has no value", name)
 		case strings.EqualFold(name, "Host"):
-			p.host = value
+			if p.host, err = parseTemplate(value, atHandshake, nil); err != nil {
+				return fmt.Errorf("header %s: %w", name, err)
+			}
 			continue
 		}
 		t, err := parseTemplate(name+": "+value, atHandshake, nil)
@@ -137,7 +141,7 @@ func readLines(name string) ([]string, error) {
 		lines = append(lines, line)
 	}
 	if len(lines) == 0 {
-		return nil, fmt.Errorf("%s is empty", name)
+		return nil, fmt.Errorf("%s is empty, or is no file: it is read more than once", name)
 	}
 	return lines, nil
 }
@@ -226,8 +230,8 @@ func (p *plan) upgrade(t *target, w *who, key string, o *codec.DialOptions, now 
 		o.Headers = append(o.Headers, string(h.append(nil, w, 0, now)))
 	}
 	host := t.asked
-	if p.host != "" {
-		host = p.host
+	if len(p.host) > 0 {
+		host = string(p.host.append(nil, w, 0, now))
 	}
 	return codec.AppendUpgrade(nil, host, string(t.path.appendEscaped(nil, w, now)), key, o)
 }

@@ -249,6 +249,8 @@ func parseLogin(script string) (all []Exchange, err error) {
 		word, rest, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
 		switch {
 		case strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#"):
+		case word == "send" && rest == "":
+			return nil, fmt.Errorf("line %d: send TEXT: there is nothing to send", n)
 		case word == "send":
 			all = append(all, Exchange{Send: rest, Silent: true})
 			awaits = false
