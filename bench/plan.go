@@ -21,8 +21,8 @@ type plan struct {
 	subprotocols []string
 	lines        []string // of Options.Data
 	tls          *tls.Config
-	froms        []net.Addr // local addresses, taken in turn
-	script       *script    // nil: messages are sent as they are
+	froms        *sources
+	script       *script // nil: messages are sent as they are
 }
 
 // plan makes it. An error says what makes no sense.
@@ -31,9 +31,11 @@ func (o *Options) plan() (p *plan, err error) {
 	if p.targets, err = o.targets(); err != nil {
 		return nil, err
 	}
-	if p.froms, err = addresses(o.Sources); err != nil {
+	from, err := addresses(o.Sources)
+	if err != nil {
 		return nil, fmt.Errorf("source %w", err)
 	}
+	p.froms = newSources(from)
 	if p.lines, err = readLines(o.Data); err != nil {
 		return nil, err
 	}
@@ -68,6 +70,8 @@ func (o *Options) checkPlan(p *plan) error {
 		return errors.New("slow readers do not speak TLS")
 	case len(p.lines) == 0 && o.usesLines(p):
 		return errors.New("{line} needs --data")
+	case len(p.lines) > 0 && !o.usesLines(p):
+		return errors.New("there is no {line} that --data is for")
 	}
 	return nil
 }
@@ -167,6 +171,39 @@ func addresses(list []string) (all []net.Addr, err error) {
 		}
 	}
 	return all, nil
+}
+
+// sources are local addresses, by their family.
+type sources struct{ all, v4, v6 []net.Addr }
+
+func newSources(all []net.Addr) *sources {
+	s := &sources{all: all}
+	for _, a := range all {
+		if t, ok := a.(*net.TCPAddr); ok && t.IP.To4() != nil {
+			s.v4 = append(s.v4, a)
+		} else {
+			s.v6 = append(s.v6, a)
+		}
+	}
+	return s
+}
+
+// source is the i-th local address, in turn, that addr, HOST:PORT, can be dialled from; nil where it may be any.
+func (s *sources) source(i int, addr string) (net.Addr, error) {
+	if len(s.all) == 0 {
+		return nil, nil
+	}
+	fit := s.all // for a name
+	host, _, _ := net.SplitHostPort(addr)
+	if ip, err := netip.ParseAddr(host); err == nil {
+		if fit = s.v6; ip.Unmap().Is4() {
+			fit = s.v4
+		}
+	}
+	if len(fit) == 0 {
+		return nil, fmt.Errorf("%w: %s", errFamily, addr)
+	}
+	return fit[i%len(fit)], nil
 }
 
 var errSpan = errors.New("no span of addresses")

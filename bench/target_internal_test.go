@@ -98,6 +98,38 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// A connection comes from a local address of the family that it goes to, or there is none.
+func TestSource(t *testing.T) {
+	t.Parallel()
+	all, err := addresses([]string{"127.0.0.1", "::1", "127.0.0.2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		from []net.Addr
+		i    int
+		addr string
+		want string
+	}{
+		{all, 0, "127.0.0.1:80", "127.0.0.1:0"}, {all, 1, "127.0.0.1:80", "127.0.0.2:0"}, {all, 2, "127.0.0.1:80", "127.0.0.1:0"}, {all, 5, "[::1]:80", "[::1]:0"}, {all, 0, "[::ffff:127.0.0.1]:80", "127.0.0.1:0"},
+		{all, 1, "localhost:80", "[::1]:0"}, {all[:1], 3, "[fe80::1%lo]:80", "none"}, {all[1:2], 3, "10.0.0.1:80", "none"}, {nil, 3, "10.0.0.1:80", "any"},
+	} {
+		a, err := newSources(c.from).source(c.i, c.addr)
+		got := "any"
+		switch {
+		case errors.Is(err, errFamily):
+			got = "none"
+		case err != nil:
+			t.Error(err)
+		case a != nil:
+			got = a.String()
+		}
+		if got != c.want {
+			t.Errorf("connection %d to %s comes from %s, want %s", c.i, c.addr, got, c.want)
+		}
+	}
+}
+
 // A connection with TLS takes three descriptors, so that a process has room for a third of them.
 func TestReachTLS(t *testing.T) {
 	t.Parallel()

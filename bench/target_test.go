@@ -168,6 +168,7 @@ func TestTargetRefuses(t *testing.T) {
 		"header of text":    {Targets: []string{"tcp://127.0.0.1:1"}, Headers: []string{"a: b"}},
 		"line without data": {Targets: []string{there}, Headers: []string{"a: {line}"}},
 		"no data":           {Targets: []string{there}, Data: "/nowhere/data"},
+		"useless data":      {Targets: []string{there}, Data: file(t, "x")},
 		"empty data":        {Targets: []string{there}, Data: file(t, "")},
 		"subprotocol":       {Targets: []string{there}, Subprotocols: []string{"a b"}},
 		"CA":                {Targets: []string{"wss://127.0.0.1:1"}, TLS: bench.TLS{CA: file(t, "nothing")}},
