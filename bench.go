@@ -204,7 +204,20 @@ func (b *benchRun) parse(c *cobra.Command) error {
 		}
 		b.slos = append(b.slos, o)
 	}
-	return b.out.check()
+	return cmp.Or(b.startsNothing(c), b.out.check())
+}
+
+// startsNothing refuses with a target what only servers that are started have; an empty one is no reason to start some.
+func (b *benchRun) startsNothing(c *cobra.Command) error {
+	if c.Flags().Changed("target") && len(b.Targets) == 0 {
+		return errors.New("--target is empty")
+	}
+	for _, name := range []string{"gateways", "workers", "reactors", "pin", "worker-procs"} {
+		if len(b.Targets) > 0 && c.Flags().Changed(name) {
+			return fmt.Errorf("--%s is of servers that are started, and with --target none is", name)
+		}
+	}
+	return nil
 }
 
 // zeros has nothing mean nothing where it is asked for: in the options it means the default.

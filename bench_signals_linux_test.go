@@ -82,6 +82,20 @@ func TestBenchKilled(t *testing.T) {
 	})
 }
 
+// TestBenchSignalTwice has a run ended as timeout(1) does it, with the same signal twice at once: it reports all the same.
+func TestBenchSignalTwice(t *testing.T) {
+	t.Parallel()
+	var report bytes.Buffer
+	cmd, lines := startBench(t, &report, "echo", "-c", "10", "--warmup", "0s", "-z", "1h", "--drain", "100ms")
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	said, _ := io.ReadAll(lines)
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(report.String(), "the run was ended after ") {
+		t.Errorf("exit code %d\n%s%s", code, said, &report)
+	}
+}
+
 // TestBenchServerDies has a gateway of the run's own killed in the middle: the run ends at once, says which server it was, and reports on what there was.
 func TestBenchServerDies(t *testing.T) {
 	t.Parallel()

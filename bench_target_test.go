@@ -39,6 +39,7 @@ func TestBenchTargetURL(t *testing.T) {
 		{"--target", "127.0.0.1:1", "--insecure"}, {"--target", "wss://127.0.0.1:1", "--ca", "/nowhere/ca.pem"}, {"--target", "127.0.0.1:1", "--header", "x"},
 		{"--target", "127.0.0.1:1", "--login", "/nowhere/login"}, {"--target", "127.0.0.1:1", "--login", tokens}, {"--target", "127.0.0.1:1", "--payload", "/nowhere/payload"},
 		{"--target", "127.0.0.1:1", "--message", "no place"}, {"--target", "127.0.0.1:1", "--message", "{message}", "--payload", tokens}, {"--message", "x{message}"},
+		{"--target", ""}, {"--target", "127.0.0.1:1", "--gateways", "2"}, {"--target", "127.0.0.1:1", "--pin"}, {"--target", "127.0.0.1:1", "--worker-procs", "1"},
 		{"--source", "here"}, {"--data", "/nowhere/data"},
 	} {
 		if out, code := sluice(t, bin, append([]string{"bench", "echo"}, args...)...); code != 2 || out != "" {

@@ -150,9 +150,10 @@ func (c *client) OnClose(_ *engine.Conn, reason error) {
 // overloaded is what a gateway tells a newcomer that it has no room for, where there is no handshake to refuse (package gateway).
 const overloaded = `{"type":"sluice.overloaded"}`
 
-// turnedAway ends a newcomer that the server has no room for, and has told so: nothing of what it has sent has to arrive, if it came for a while only.
+// turnedAway ends a newcomer that the server has no room for, and has told so: nothing of what it has sent has to arrive, if it came for a while only. Whoever has got an answer
+// is no newcomer.
 func (c *client) turnedAway(err error) {
-	if l := c.lane; l.opts.shortLived() {
+	if l := c.lane; l.opts.shortLived() && len(c.accounts) > 0 && c.accounts[0].next == 0 {
 		c.accounts = nil
 		l.audit.Sent -= uint64(c.sent.Load())
 	}

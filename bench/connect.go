@@ -16,10 +16,11 @@ import (
 // connect makes connection i: over TCP, and with TLS over that where its target asks for it.
 func (g *generator) connect(ctx context.Context, i int) (net.Conn, error) {
 	t, addr := g.plan.target(&g.opts, i)
-	d := net.Dialer{Control: latePort, Timeout: openWithin}
-	if len(g.plan.froms) > 0 {
-		d.LocalAddr = g.plan.froms[i%len(g.plan.froms)]
+	from, err := g.plan.froms.source(i, addr)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", t.given, err)
 	}
+	d := net.Dialer{Control: latePort, Timeout: openWithin, LocalAddr: from}
 	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, t.explain(err)
@@ -48,6 +49,7 @@ var (
 	errPorts = errors.New("no local port is left for this server address: dial from more addresses (--source), to more of them (--target), or widen net.ipv4.ip_local_port_range; " +
 		"a connection that this side has closed keeps its port for a minute (TIME_WAIT), which connect and churn feel first")
 	errSource = errors.New("--source: this machine has no such address")
+	errFamily = errors.New("--source: no local address is of the family of the server's")
 	errTLS    = errors.New("tls")
 )
 

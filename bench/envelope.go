@@ -16,6 +16,8 @@ type Envelope struct {
 	Opening []Exchange `json:"opening,omitempty"` // what comes before the first message, in turn: a login
 	Out     Wrap       `json:"out"`               // around what is sent
 	In      Wrap       `json:"in"`                // around what arrives
+	// AsSent has what arrives be what was sent, byte for byte: In is Out, and {time} in it is looked at too. Without it {time} of what arrives may be any number.
+	AsSent bool `json:"as_sent,omitempty"`
 	// Unaudited has any message that arrives be the answer to the oldest that has none. No byte of it is looked at. Modes echo, connect and churn only.
 	Unaudited bool   `json:"unaudited,omitempty"`
 	Bare      bool   `json:"bare,omitempty"`      // with Unaudited: Out.Before is all that is sent
@@ -97,7 +99,7 @@ func (c *client) unwrap(e *Envelope, p []byte) {
 	case e.Unaudited:
 		c.answeredByAny()
 	default:
-		inner, ok := s.open(p, &c.who, &c.lane.layout)
+		inner, ok := s.open(p, &c.who, c.lane)
 		switch {
 		case ok:
 			c.arrived(inner)

@@ -41,6 +41,10 @@ func (g *generator) halt() ([]uint32, error) {
 
 // audit closes the books as of now. sent is what each connection of the whole run has sent.
 func (g *generator) audit(sent []uint32) (audited, error) {
+	var dialling uint64
+	if g.opts.shortLived() { // people who come back have their accounts
+		dialling = uint64(g.underway.Load()) // first: whoever comes in meanwhile must be in one of the two
+	}
 	parts := make([]audited, len(g.lanes))
 	g.each(func(l *lane) {
 		p := audited{Audit: l.audit, Errors: make(map[string]ErrorCount, len(l.errors))}
@@ -56,6 +60,7 @@ func (g *generator) audit(sent []uint32) (audited, error) {
 	for _, p := range parts[1:] {
 		sum.add(p)
 	}
+	sum.Audit.Unanswered += dialling
 	return sum, nil
 }
 

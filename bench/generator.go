@@ -42,6 +42,7 @@ type generator struct {
 	dialDue  schedule     // open loop of connections
 	attempts atomic.Int64 // of those, the ones that have had their turn
 	halted   atomic.Bool
+	underway atomic.Int64 // dials, with the TLS handshake, of connections that come and go or come back
 	dialling sync.WaitGroup
 }
 
@@ -251,7 +252,10 @@ func (g *generator) dialOn() {
 			if g.opts.shortLived() && g.halted.Load() {
 				continue
 			}
-			if err := g.dial(g.ctx, c); err != nil && g.ctx.Err() == nil {
+			g.underway.Add(1)
+			err := g.dial(g.ctx, c)
+			g.underway.Add(-1)
+			if err != nil && g.ctx.Err() == nil {
 				l := c.lane
 				_ = l.loop.Post(func() { l.failed(kindOf(err), err) }) // only a stopped engine refuses
 				pause(g.ctx, redialAfter)

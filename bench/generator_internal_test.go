@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -42,6 +43,55 @@ func TestOpenMute(t *testing.T) {
 	g.patience = 50 * time.Millisecond
 	if err := g.open(t.Context()); !errors.Is(err, errMute) {
 		t.Error(err)
+	}
+	if err := g.close(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFirstMessages begins a closed loop: the first message of each connection is stamped when it is sent, and not when that of the first connection was.
+func TestFirstMessages(t *testing.T) {
+	t.Parallel()
+	const conns = 200
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	stamps := make(chan uint32, conns)
+	go func() {
+		for range conns {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = nc.Close() }()
+				first := make([]byte, stampLen)
+				_, err := io.ReadFull(nc, first)
+				s, err2 := readStamp(first)
+				if err := errors.Join(err, err2); err != nil {
+					t.Error(err)
+				}
+				stamps <- s.at
+			}()
+		}
+	}()
+	o := Options{Codec: Text, Conns: conns, Loops: 1, Processes: 1, Targets: []string{ln.Addr().String()}}
+	o.defaults()
+	g, err := newGenerator(o, 0, conns, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(g.open(t.Context()), g.start(0, 0)); err != nil {
+		t.Fatal(err)
+	}
+	moments := make(map[uint32]bool)
+	for range conns {
+		moments[<-stamps] = true
+	}
+	if len(moments) < conns/10 { // a send takes some microseconds
+		t.Errorf("%d messages have %d moments of sending", conns, len(moments))
 	}
 	if err := g.close(context.Background()); err != nil {
 		t.Error(err)

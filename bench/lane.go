@@ -97,6 +97,7 @@ func (l *lane) fill(c *client) {
 	if c.life > 0 {
 		n = min(n, c.life)
 	}
+	l.tick() // what was sent to others before took its time
 	for range n {
 		c.send(l.now)
 	}

@@ -172,6 +172,7 @@ func TestLoginScriptRefuses(t *testing.T) {
 	for _, c := range []struct{ message, reply, login, want string }{
 		{login: "say x", want: "line 1"},
 		{login: "\n# x\ncapture a /b/", want: "line 3"},
+		{login: "expect x\nsend", want: "line 2"},
 		{login: "send x\ncapture a /(b)/", want: "line 2"},
 		{login: "expect x\ncapture a b", want: "line 2"},
 		{message: "x", want: "{message}"},
@@ -203,6 +204,8 @@ func TestLoginScriptRefuses(t *testing.T) {
 		{message: "x{message}", Options: bench.Options{Mode: bench.Rooms}},
 		{message: "{ping}", reply: "any"},
 		{reply: "any", Options: bench.Options{Mode: bench.Broadcast}},
+		{message: "{conn}{seq} {message}"},
+		{message: "{message}", reply: "{message} {time}0"},
 		{message: "{message}", reply: "{name} {message}", login: "expect\ncapture name /(.*)/", Options: bench.Options{Mode: bench.Broadcast}},
 	} {
 		o := c.Options
@@ -232,7 +235,7 @@ func TestMessageTemplate(t *testing.T) {
 // A reply with another number, or in another shape, is not what was sent.
 func TestMessageTemplateWrong(t *testing.T) {
 	t.Parallel()
-	for name, replace := range map[string][2]string{"number": {`"n":`, `"n":1`}, "zero": {`"n":`, `"n":0`}, "shape": {`"text"`, `"Text"`}, "more": {"}", "} "}} {
+	for name, replace := range map[string][2]string{"number": {`"n":`, `"n":1`}, "zero": {`"n":`, `"n":0`}, "time": {`"at":1`, `"at":2`}, "shape": {`"text"`, `"Text"`}, "more": {"}", "} "}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			addr := host(t, bench.Text, func(g *guest) error {
@@ -242,7 +245,7 @@ func TestMessageTemplateWrong(t *testing.T) {
 				}
 				return g.say(strings.Replace(said, replace[0], replace[1], 1))
 			})
-			r, err := bench.Run(t.Context(), few(bench.Options{Codec: bench.Text, Targets: []string{addr}, Drain: -1, Envelope: envelope(t, `{"n":{seq},"text":"{message}"}`, "", "")}), nil)
+			r, err := bench.Run(t.Context(), few(bench.Options{Codec: bench.Text, Targets: []string{addr}, Drain: -1, Envelope: envelope(t, `{"n":{seq},"at":{time},"text":"{message}"}`, "", "")}), nil)
 			if err != nil || !r.Verdict.Failed || !slices.ContainsFunc(r.Errors, func(e bench.ErrorCount) bool { return e.Kind == "unreadable" }) {
 				t.Errorf("%v, %+v", err, r)
 			}

@@ -17,12 +17,12 @@ import (
 type plan struct {
 	targets      map[string]*target
 	headers      []template // of the handshake, each a line
-	host         string     // the Host header that takes the place of the target's; empty: none does
+	host         template   // the Host header that takes the place of the target's; empty: none does
 	subprotocols []string
 	lines        []string // of Options.Data
 	tls          *tls.Config
-	froms        []net.Addr // local addresses, taken in turn
-	script       *script    // nil: messages are sent as they are
+	froms        *sources
+	script       *script // nil: messages are sent as they are
 }
 
 // plan makes it. An error says what makes no sense.
@@ -31,9 +31,11 @@ func (o *Options) plan() (p *plan, err error) {
 	if p.targets, err = o.targets(); err != nil {
 		return nil, err
 	}
-	if p.froms, err = addresses(o.Sources); err != nil {
+	from, err := addresses(o.Sources)
+	if err != nil {
 		return nil, fmt.Errorf("source %w", err)
 	}
+	p.froms = newSources(from)
 	if p.lines, err = readLines(o.Data); err != nil {
 		return nil, err
 	}
@@ -68,13 +70,15 @@ func (o *Options) checkPlan(p *plan) error {
 		return errors.New("slow readers do not speak TLS")
 	case len(p.lines) == 0 && o.usesLines(p):
 		return errors.New("{line} needs --data")
+	case len(p.lines) > 0 && !o.usesLines(p):
+		return errors.New("there is no {line} that --data is for")
 	}
 	return nil
 }
 
 // usesLines tells whether a template asks for a line of Options.Data.
 func (o *Options) usesLines(p *plan) bool {
-	all := slices.Clone(p.headers)
+	all := append(slices.Clone(p.headers), p.host)
 	for _, t := range p.targets {
 		all = append(all, t.path)
 	}
@@ -91,7 +95,7 @@ func (o *Options) usesLines(p *plan) bool {
 var own = []string{"upgrade", "connection", "sec-websocket-key", "sec-websocket-version", "sec-websocket-accept", "sec-websocket-protocol", "sec-websocket-extensions"}
 
 // readHeaders reads lines "Name: value" (RFC 9110 section 5).
-func (p *plan) readHeaders(lines []string) error {
+func (p *plan) readHeaders(lines []string) (err error) {
 	for _, line := range lines {
 		name, value, ok := strings.Cut(line, ":")
 		value = strings.TrimSpace(value)
@@ -102,8 +106,12 @@ func (p *plan) readHeaders(lines []string) error {
 			return fmt.Errorf("header %s is the handshake's own", name)
 		case hasControl(value):
 			return fmt.Errorf("header %s has a control character in its value", name)
+		case value == "":
+			return fmt.Errorf("header %s has no value", name)
 		case strings.EqualFold(name, "Host"):
-			p.host = value
+			if p.host, err = parseTemplate(value, atHandshake, nil); err != nil {
+				return fmt.Errorf("header %s: %w", name, err)
+			}
 			continue
 		}
 		t, err := parseTemplate(name+": "+value, atHandshake, nil)
@@ -137,7 +145,7 @@ func readLines(name string) ([]string, error) {
 		lines = append(lines, line)
 	}
 	if len(lines) == 0 {
-		return nil, fmt.Errorf("%s is empty", name)
+		return nil, fmt.Errorf("%s is empty, or is no file: it is read more than once", name)
 	}
 	return lines, nil
 }
@@ -163,6 +171,39 @@ func addresses(list []string) (all []net.Addr, err error) {
 		}
 	}
 	return all, nil
+}
+
+// sources are local addresses, by their family.
+type sources struct{ all, v4, v6 []net.Addr }
+
+func newSources(all []net.Addr) *sources {
+	s := &sources{all: all}
+	for _, a := range all {
+		if t, ok := a.(*net.TCPAddr); ok && t.IP.To4() != nil {
+			s.v4 = append(s.v4, a)
+		} else {
+			s.v6 = append(s.v6, a)
+		}
+	}
+	return s
+}
+
+// source is the i-th local address, in turn, that addr, HOST:PORT, can be dialled from; nil where it may be any.
+func (s *sources) source(i int, addr string) (net.Addr, error) {
+	if len(s.all) == 0 {
+		return nil, nil
+	}
+	fit := s.all // for a name
+	host, _, _ := net.SplitHostPort(addr)
+	if ip, err := netip.ParseAddr(host); err == nil {
+		if fit = s.v6; ip.Unmap().Is4() {
+			fit = s.v4
+		}
+	}
+	if len(fit) == 0 {
+		return nil, fmt.Errorf("%w: %s", errFamily, addr)
+	}
+	return fit[i%len(fit)], nil
 }
 
 var errSpan = errors.New("no span of addresses")
@@ -226,8 +267,8 @@ func (p *plan) upgrade(t *target, w *who, key string, o *codec.DialOptions, now 
 		o.Headers = append(o.Headers, string(h.append(nil, w, 0, now)))
 	}
 	host := t.asked
-	if p.host != "" {
-		host = p.host
+	if len(p.host) > 0 {
+		host = string(p.host.append(nil, w, 0, now))
 	}
 	return codec.AppendUpgrade(nil, host, string(t.path.appendEscaped(nil, w, now)), key, o)
 }

@@ -20,6 +20,7 @@ type script struct {
 	inBefore, inAfter template // of what arrives
 	fixed             bool     // what is sent is the same each time, but for the message
 	bare, unaudited   bool
+	asSent            bool
 }
 
 // step is an Exchange.
@@ -39,7 +40,7 @@ type capture struct {
 // script reads the envelope.
 func (o *Options) script() (*script, error) {
 	e := o.Envelope
-	s := &script{bare: e.Bare, unaudited: e.Unaudited}
+	s := &script{bare: e.Bare, unaudited: e.Unaudited, asSent: e.AsSent}
 	for i, x := range e.Opening {
 		t, err := s.step(x)
 		if err != nil {
@@ -102,8 +103,15 @@ func (s *script) check(o *Options) error {
 		return fmt.Errorf("mode %s needs the message back: any reply is none", o.Mode)
 	case e.Bare && !e.Unaudited:
 		return errors.New("a message has {message} in it, once, unless any reply will do")
+	case e.AsSent && e.In != e.Out:
+		return errors.New("what arrives is not what was sent")
 	case o.Mode == Broadcast && slices.ContainsFunc([]template{s.inBefore, s.inAfter}, func(t template) bool { return t.has(lineOf, captured) }):
 		return errors.New("a reply comes from another connection in mode broadcast, whose line and captures are not known")
+	}
+	for _, t := range []template{s.inBefore, s.inAfter} {
+		if name, ok := t.ambiguous(); ok && !e.Unaudited {
+			return fmt.Errorf("in a reply something other than a digit or a placeholder has to follow {%s}: it could not be told where the number ends", name)
+		}
 	}
 	if !e.wraps() {
 		return nil
@@ -120,19 +128,26 @@ func (s *script) check(o *Options) error {
 	return nil
 }
 
-// open takes the wrap off a message that w received. The message's own numbers have to be those in the wrap, where it has some.
-func (s *script) open(p []byte, w *who, l *layout) (inner []byte, ok bool) {
+// open takes the wrap off a message that w received in lane l. The message's own numbers have to be those in the wrap, where it has some.
+func (s *script) open(p []byte, w *who, l *lane) (inner []byte, ok bool) {
 	var n claims
 	rest, ok := s.inBefore.match(p, w, &n)
-	if !ok || len(rest) < l.size {
+	if !ok || len(rest) < l.layout.size {
 		return nil, false
 	}
-	inner, rest = rest[:l.size], rest[l.size:]
+	inner, rest = rest[:l.layout.size], rest[l.layout.size:]
 	if rest, ok = s.inAfter.match(rest, w, &n); !ok || len(rest) > 0 {
 		return nil, false
 	}
-	stamp, err := readStamp(inner[l.stamp:])
-	return inner, err != nil || n.agree(stamp) // what cannot be read is told by who gets it
+	stamp, err := readStamp(inner[l.layout.stamp:])
+	if err != nil {
+		return inner, true // who gets it tells that it cannot be read
+	}
+	due := n.time // whatever that is
+	if s.asSent {
+		due = uint64(l.run.epoch(stamp.since(l.now)))
+	}
+	return inner, n.agree(stamp, due)
 }
 
 // login takes the answer to a step of the opening.
@@ -196,7 +211,7 @@ func ParseEnvelope(message, reply, login string) (*Envelope, error) {
 		if e.Out, err = parseWrap(message); err != nil && e.Unaudited && !strings.Contains(message, theMessage) {
 			e.Out, e.Bare, err = Wrap{Before: message}, true, nil
 		}
-		e.In = e.Out
+		e.In, e.AsSent = e.Out, reply == ""
 	}
 	if reply != "" && !e.Unaudited && err == nil {
 		e.In, err = parseWrap(reply)
@@ -234,6 +249,8 @@ func parseLogin(script string) (all []Exchange, err error) {
 		word, rest, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
 		switch {
 		case strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#"):
+		case word == "send" && rest == "":
+			return nil, fmt.Errorf("line %d: send TEXT: there is nothing to send", n)
 		case word == "send":
 			all = append(all, Exchange{Send: rest, Silent: true})
 			awaits = false

@@ -185,10 +185,11 @@ func (o *Options) resolve(ctx context.Context) (unreachable []string, err error)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	from, err := addresses(o.Sources)
+	locals, err := addresses(o.Sources)
 	if err != nil {
 		return nil, fmt.Errorf("%w: source %w", ErrOptions, err)
 	}
+	from := newSources(locals)
 	found := make(map[string][]string)
 	for _, given := range slices.Sorted(maps.Keys(targets)) {
 		t := targets[given]
@@ -215,8 +216,8 @@ func (o *Options) resolve(ctx context.Context) (unreachable []string, err error)
 	return unreachable, nil
 }
 
-// probe tells the addresses that accept connections from the first of the local ones, if there are some, from those that do not. A single one is not tried: the run will tell.
-func (t *target) probe(ctx context.Context, ips []string, from []net.Addr) (accept []string, refused []error) {
+// probe tells the addresses that accept connections from a local one that fits, if there are some, from those that do not. A single one is not tried: the run will tell.
+func (t *target) probe(ctx context.Context, ips []string, from *sources) (accept []string, refused []error) {
 	if len(ips) == 1 {
 		return ips, nil
 	}
@@ -224,11 +225,13 @@ func (t *target) probe(ctx context.Context, ips []string, from []net.Addr) (acce
 	var all sync.WaitGroup
 	for i, ip := range ips {
 		all.Go(func() {
-			d := net.Dialer{Timeout: probeWithin}
-			if len(from) > 0 {
-				d.LocalAddr = from[0]
+			addr := net.JoinHostPort(ip, t.port)
+			source, err := from.source(0, addr)
+			if results[i] = err; err != nil {
+				return
 			}
-			nc, err := d.DialContext(ctx, "tcp", net.JoinHostPort(ip, t.port))
+			d := net.Dialer{Timeout: probeWithin, LocalAddr: source}
+			nc, err := d.DialContext(ctx, "tcp", addr)
 			if results[i] = err; err == nil {
 				_ = nc.Close()
 			}

@@ -98,6 +98,38 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
+// A connection comes from a local address of the family that it goes to, or there is none.
+func TestSource(t *testing.T) {
+	t.Parallel()
+	all, err := addresses([]string{"127.0.0.1", "::1", "127.0.0.2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		from []net.Addr
+		i    int
+		addr string
+		want string
+	}{
+		{all, 0, "127.0.0.1:80", "127.0.0.1:0"}, {all, 1, "127.0.0.1:80", "127.0.0.2:0"}, {all, 2, "127.0.0.1:80", "127.0.0.1:0"}, {all, 5, "[::1]:80", "[::1]:0"}, {all, 0, "[::ffff:127.0.0.1]:80", "127.0.0.1:0"},
+		{all, 1, "localhost:80", "[::1]:0"}, {all[:1], 3, "[fe80::1%lo]:80", "none"}, {all[1:2], 3, "10.0.0.1:80", "none"}, {nil, 3, "10.0.0.1:80", "any"},
+	} {
+		a, err := newSources(c.from).source(c.i, c.addr)
+		got := "any"
+		switch {
+		case errors.Is(err, errFamily):
+			got = "none"
+		case err != nil:
+			t.Error(err)
+		case a != nil:
+			got = a.String()
+		}
+		if got != c.want {
+			t.Errorf("connection %d to %s comes from %s, want %s", c.i, c.addr, got, c.want)
+		}
+	}
+}
+
 // A connection with TLS takes three descriptors, so that a process has room for a third of them.
 func TestReachTLS(t *testing.T) {
 	t.Parallel()
@@ -211,6 +243,7 @@ func TestLoginMute(t *testing.T) {
 func TestTemplateAllocatesNothing(t *testing.T) {
 	o := Options{Codec: WebSocket, Targets: []string{"127.0.0.1:1"}, Envelope: &Envelope{
 		Opening: []Exchange{{Capture: []Capture{{"user", "(.*)"}}}},
+		AsSent:  true,
 		Out:     Wrap{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`}, In: Wrap{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`},
 	}}
 	o.defaults()
@@ -218,16 +251,16 @@ func TestTemplateAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, l := &who{conn: 17, captured: []string{"ann"}}, layoutOf(o.Mode, o.inner(), o.Size)
-	message := l.template()
-	stamp{stream: 17, seq: 4}.put(message)
+	w, l := &who{conn: 17, captured: []string{"ann"}}, &lane{layout: layoutOf(o.Mode, o.inner(), o.Size), run: &generator{began: time.UnixMilli(1_700_000_000_000)}, now: 900}
+	message := l.layout.template()
+	stamp{stream: 17, seq: 4, at: 400}.put(message)
 	var p []byte
 	seq := uint32(4)
 	allocs := testing.AllocsPerRun(100, func() {
 		p = s.before.append(p[:0], w, seq, 1_700_000_000_000)
 		p = append(p, message...)
 		p = s.after.append(p, w, seq, 1_700_000_000_000)
-		if inner, ok := s.open(p, w, &l); !ok || string(inner) != string(message) {
+		if inner, ok := s.open(p, w, l); !ok || string(inner) != string(message) {
 			t.Fatalf("%q", p)
 		}
 	})
@@ -235,13 +268,19 @@ func TestTemplateAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", allocs)
 	}
 	for i := range p {
-		if _, ok := s.open(p[:i], w, &l); ok {
+		if _, ok := s.open(p[:i], w, l); ok {
 			t.Errorf("%q is whole", p[:i])
 		}
 	}
-	p = s.after.append(append(s.before.append(nil, w, 5, 0), message...), w, 4, 0)
-	if _, ok := s.open(p, w, &l); ok {
-		t.Errorf("another number than the message's is taken: %q", p)
+	for _, c := range []struct {
+		seq uint32
+		at  int64
+		ok  bool
+	}{{4, 1_700_000_000_000, true}, {5, 1_700_000_000_000, false}, {4, 1_700_000_000_001, false}} {
+		p = s.after.append(append(s.before.append(nil, w, c.seq, c.at), message...), w, 4, c.at)
+		if _, ok := s.open(p, w, l); ok != c.ok {
+			t.Errorf("number %d, at %d: taken is %v: %q", c.seq, c.at, ok, p)
+		}
 	}
 }
 

@@ -163,9 +163,12 @@ func TestTargetRefuses(t *testing.T) {
 		"header name":       {Targets: []string{there}, Headers: []string{"a b: c"}},
 		"header break":      {Targets: []string{there}, Headers: []string{"a: b\r\nc: d"}},
 		"handshake's own":   {Targets: []string{there}, Headers: []string{"sec-websocket-key: x"}},
+		"header of nothing": {Targets: []string{there}, Headers: []string{"Host:"}},
+		"host":              {Targets: []string{there}, Headers: []string{"Host: {seq}"}},
 		"header of text":    {Targets: []string{"tcp://127.0.0.1:1"}, Headers: []string{"a: b"}},
 		"line without data": {Targets: []string{there}, Headers: []string{"a: {line}"}},
 		"no data":           {Targets: []string{there}, Data: "/nowhere/data"},
+		"useless data":      {Targets: []string{there}, Data: file(t, "x")},
 		"empty data":        {Targets: []string{there}, Data: file(t, "")},
 		"subprotocol":       {Targets: []string{there}, Subprotocols: []string{"a b"}},
 		"CA":                {Targets: []string{"wss://127.0.0.1:1"}, TLS: bench.TLS{CA: file(t, "nothing")}},
@@ -230,6 +233,20 @@ func TestTLS(t *testing.T) {
 			t.Errorf("%v, %+v", err, r)
 		}
 	})
+}
+
+// A server that takes connections and never answers the TLS handshake leaves none of them uncounted.
+func TestTLSMute(t *testing.T) {
+	t.Parallel()
+	const conns = 3
+	for _, mode := range []bench.Mode{bench.Connect, bench.Churn} {
+		r, err := bench.Run(t.Context(), bench.Options{
+			Mode: mode, Codec: bench.Text, Conns: conns, Targets: []string{"tls://" + serve(t, func(net.Conn) {})}, TLS: bench.TLS{Insecure: true}, Warmup: -1, Window: 200 * time.Millisecond, Drain: 50 * time.Millisecond,
+		}, nil)
+		if err != nil || r.Audit.Unanswered != conns || !r.Verdict.Failed {
+			t.Errorf("%s: %v, %+v", mode, err, r)
+		}
+	}
 }
 
 // A name that has no address, or an address of another machine to dial from, says so.

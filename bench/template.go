@@ -119,20 +119,36 @@ func (t template) appendEscaped(dst []byte, w *who, due int64) []byte {
 
 // claims are the numbers that stand beside a message in its wrap.
 type claims struct {
-	conn, seq       uint64
-	hasConn, hasSeq bool
+	conn, seq, time          uint64
+	hasConn, hasSeq, hasTime bool
 }
 
-// agree tells whether they are those of the message's stamp.
-func (n *claims) agree(s stamp) bool {
-	return (!n.hasConn || n.conn == uint64(s.stream)) && (!n.hasSeq || n.seq == uint64(s.seq))
+// agree tells whether they are those of the message's stamp, which was due at the time given, in milliseconds since 1970.
+func (n *claims) agree(s stamp, due uint64) bool {
+	return (!n.hasConn || n.conn == uint64(s.stream)) && (!n.hasSeq || n.seq == uint64(s.seq)) && (!n.hasTime || n.time == due)
 }
+
+// ambiguous is the first number in t of which nobody can tell where it ends: a digit may follow it.
+func (t template) ambiguous() (name string, ok bool) {
+	for i, p := range t[:max(len(t)-1, 0)] {
+		if next := t[i+1]; p.isNumber() && (next.kind != literal || next.text[0] >= '0' && next.text[0] <= '9') {
+			for name, kind := range fields {
+				if kind == p.kind {
+					return name, true
+				}
+			}
+		}
+	}
+	return "", false
+}
+
+func (p *piece) isNumber() bool { return p.kind == connOf || p.kind == seqOf || p.kind == timeOf }
 
 // match takes t off the front of p, as w should receive it. A number in it may be any, and those that the stamp has too go into n.
 func (t template) match(p []byte, w *who, n *claims) (rest []byte, ok bool) {
 	for i := range t {
 		q := &t[i]
-		if q.kind != connOf && q.kind != seqOf && q.kind != timeOf {
+		if !q.isNumber() {
 			word := q.word(w)
 			if len(p) < len(word) || string(p[:len(word)]) != word {
 				return nil, false
@@ -150,6 +166,8 @@ func (t template) match(p []byte, w *who, n *claims) (rest []byte, ok bool) {
 			n.conn, n.hasConn = v, true
 		case seqOf:
 			n.seq, n.hasSeq = v, true
+		case timeOf:
+			n.time, n.hasTime = v, true
 		}
 	}
 	return p, true

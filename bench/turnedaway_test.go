@@ -36,6 +36,27 @@ func TestTurnedAway(t *testing.T) {
 	}
 }
 
+// Who has got an answer is no newcomer: what the server does not answer after that is lost, and the account adds up.
+func TestTurnedAwayLater(t *testing.T) {
+	t.Parallel()
+	addr := serve(t, func(nc net.Conn) {
+		in := bufio.NewReader(nc)
+		line, _ := in.ReadString('\n')
+		_, _ = io.WriteString(nc, line)
+		_, _ = in.ReadString('\n')
+		_, _ = io.WriteString(nc, `{"type":"sluice.overloaded"}`+"\n")
+	})
+	r, err := bench.Run(t.Context(), bench.Options{
+		Mode: bench.Churn, PerConn: 3, Codec: bench.Text, Targets: []string{addr}, Conns: 2, Warmup: -1, Window: 200 * time.Millisecond,
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := r.Audit; a.Lost == 0 || a.Received == 0 || !a.Balanced() || a.Sent != a.Expected || len(r.Errors) != 1 || r.Errors[0].Kind != bench.TurnedAway {
+		t.Errorf("%+v, %+v, %+v", a, r.Errors, r.Verdict)
+	}
+}
+
 // Somebody who is turned away when coming back, in a mode in which people stay, is reported too, and the run ends.
 func TestTurnedAwayOnReturn(t *testing.T) {
 	t.Parallel()

@@ -161,9 +161,23 @@ func (r *Report) judgeMachine() {
 // late tells whether an open loop was behind its schedule.
 func (r *Report) late() bool { return r.Offered > 0 && r.Lateness.P50 > lateAtMedian }
 
+// hindered is how much of what was due the servers kept from being sent: that is not for the generator to make good.
+func (r *Report) hindered() uint64 {
+	n := r.Unsent
+	if r.Options.Mode != Connect {
+		return n
+	}
+	for _, e := range r.Errors {
+		if slices.Contains([]string{"dial", "ports", "tls", "handshake", "login", "closed", TurnedAway}, e.Kind) {
+			n += e.Count
+		}
+	}
+	return n + r.Audit.Unanswered
+}
+
 // judgeSchedule tells whether an open loop was kept to.
 func (r *Report) judgeSchedule() {
-	due, sent := r.Offered*r.Seconds, r.Sent*r.Seconds+float64(r.Unsent) // what is unsent was not for the generator to send
+	due, sent := r.Offered*r.Seconds, r.Sent*r.Seconds+float64(r.hindered())
 	why := "the generator cannot keep this rate"
 	switch {
 	case r.late():

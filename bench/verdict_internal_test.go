@@ -54,6 +54,13 @@ func TestJudge(t *testing.T) {
 		"what was due on a closed connection":    {func(r *Report) { r.Errors, r.Sent, r.Unsent = closed, 600, 400 }, true, true, false, "3 × closed;400 messages were due and not sent"},
 		"some of it, and the generator slow too": {func(r *Report) { r.Errors, r.Sent, r.Unsent = closed, 600, 200 }, false, true, false, "3 × closed;200 messages were due;the generator cannot"},
 
+		"connections that nobody answered": {func(r *Report) {
+			r.Options.Mode, r.Sent, r.Audit.Unanswered = Connect, 600, 400
+		}, true, true, false, "400 unanswered;400 connections never"},
+		"connections that could not be made": {func(r *Report) {
+			r.Options.Mode, r.Sent, r.Errors = Connect, 600, []ErrorCount{{"dial", 300, "refused"}, {TurnedAway, 100, "503"}}
+		}, true, true, false, "300 × dial;100 × turned away"},
+
 		"other programs, a few":           {func(r *Report) { r.Foreign = &Foreign{CPUs: 4, Cores: 0.4} }, true, false, false, ""},
 		"other programs":                  {func(r *Report) { r.Foreign = &Foreign{CPUs: 4, Cores: 0.41} }, false, false, false, "0.41 of 4 processors busy"},
 		"other programs, or the server":   {func(r *Report) { r.Foreign = &Foreign{CPUs: 4, Cores: 3, Servers: true} }, true, false, false, ""},
