@@ -10,13 +10,15 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"sluice/codec"
 )
 
 // connect makes connection i: over TCP, and with TLS over that where its target asks for it.
 func (g *generator) connect(ctx context.Context, i int) (net.Conn, error) {
 	t, addr := g.plan.target(&g.opts, i)
-	d := net.Dialer{Control: latePort, Timeout: openWithin}
+	d := net.Dialer{Control: g.control, Timeout: openWithin}
 	if len(g.plan.froms) > 0 {
 		d.LocalAddr = g.plan.froms[i%len(g.plan.froms)]
 	}
@@ -28,6 +30,14 @@ func (g *generator) connect(ctx context.Context, i int) (net.Conn, error) {
 		return nc, nil
 	}
 	return g.secure(ctx, nc, t)
+}
+
+// setOption sets an option of a socket that is not connected yet.
+func setOption(c syscall.RawConn, level, option, value int) (err error) {
+	if e := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), level, option, value) }); e != nil {
+		return e
+	}
+	return err
 }
 
 // upgrade is c's request for a WebSocket.

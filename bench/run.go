@@ -143,7 +143,7 @@ func (r *run) measure(ctx context.Context) error {
 	if err := r.each(func(p part) error { return p.open(ctx) }); err != nil {
 		return err
 	}
-	slow, err := openSlow(ctx, &r.opts)
+	slow, err := openSlow(ctx, r.opts, r.began)
 	defer slow.stop()
 	if err != nil {
 		return err
@@ -156,7 +156,7 @@ func (r *run) measure(ctx context.Context) error {
 	if err := r.each(func(p part) error { return p.start(from.Microseconds(), until.Microseconds()) }); err != nil {
 		return err
 	}
-	slow.start(&r.opts)
+	slow.start()
 	if r.opts.Warmup > 0 {
 		if err := r.phase(ctx, r.opts.Warmup, from); err != nil {
 			return err
