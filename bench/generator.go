@@ -212,7 +212,7 @@ func (l *lane) enter(c *client) {
 }
 
 // start lets the load begin; what is sent in the window given, in microseconds since the run began, is measured.
-func (g *generator) start(from, until int64) error {
+func (g *generator) start(from, until int64) {
 	g.from, g.until, g.loaded = from, until, from-g.opts.Warmup.Microseconds()
 	var schedules []schedule
 	if g.opts.Rate > 0 {
@@ -243,7 +243,6 @@ func (g *generator) start(from, until int64) error {
 			}
 		}
 	}
-	return nil
 }
 
 // dialOn dials for connections that come and go until the generator is closed.
