@@ -301,18 +301,11 @@ func (r *rate) Set(s string) error {
 func (r *rate) String() string { return strconv.FormatFloat(float64(*r), 'g', -1, 64) }
 func (*rate) Type() string     { return "N/s" }
 
-// parseSuffixed reads a number with an optional k for thousands or m for millions.
+// parseSuffixed reads a number with an optional k or m that an int holds.
 func parseSuffixed(s string) (float64, error) {
-	factor := 1.0
-	number := strings.ToLower(s)
-	for suffix, f := range map[string]float64{"k": 1e3, "m": 1e6} {
-		if rest, ok := strings.CutSuffix(number, suffix); ok {
-			number, factor = rest, f
-		}
-	}
-	v, err := strconv.ParseFloat(number, 64)
-	if v *= factor; err != nil || !(v >= 0 && v <= math.MaxInt32) { // NaN is neither
+	v, err := report.ParseNumber(s)
+	if err == nil && v > math.MaxInt32 {
 		return 0, fmt.Errorf("%q is no number such as 500 or 10k", s)
 	}
-	return v, nil
+	return v, err
 }

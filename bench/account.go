@@ -1,6 +1,9 @@
 package bench
 
-import "math"
+import (
+	"math"
+	"reflect"
+)
 
 // An account is what one connection has received of one stream. It tells every fault apart: a gap is lost until it is filled, then it was reordered.
 type account struct {
@@ -103,22 +106,28 @@ func (a *account) close(sent uint32, audit *Audit) {
 	audit.Unexpected += beyond
 }
 
-// unread enters n messages that arrived and could not be read. Each stands for one that is missing, and is changed; where none is missing, nobody had sent it.
-func (a *Audit) unread(n uint64) {
-	changed := min(n, a.Lost)
+// unread enters n messages that arrived and could not be read, where so many are missing. Each stands for one of those, and is changed; what is more, nobody had sent.
+func (a *Audit) unread(n, missing uint64) {
+	changed := min(n, missing)
 	a.Lost -= changed
 	a.Changed += changed
 	a.Unexpected += n - changed
 }
 
-func (a *Audit) add(b Audit) {
-	a.Sent += b.Sent
-	a.Expected += b.Expected
-	a.Received += b.Received
-	a.Lost += b.Lost
-	a.Duplicated += b.Duplicated
-	a.Reordered += b.Reordered
-	a.Changed += b.Changed
-	a.Unexpected += b.Unexpected
-	a.Unanswered += b.Unanswered
+// addTo adds the numbers of a struct to those of another, so many times: -1 takes them off.
+func addTo[T any](to *T, from T, times int64) {
+	addFields(reflect.ValueOf(to).Elem(), reflect.ValueOf(from), times)
+}
+
+func addFields(to, from reflect.Value, times int64) {
+	for i := range to.NumField() {
+		switch f, v := to.Field(i), from.Field(i); {
+		case f.Kind() == reflect.Struct:
+			addFields(f, v, times)
+		case f.CanUint():
+			f.SetUint(f.Uint() + uint64(times)*v.Uint())
+		default:
+			f.SetInt(f.Int() + times*v.Int())
+		}
+	}
 }

@@ -10,12 +10,33 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// An agent is a generator in a process of its own, for runs that need more descriptors than one has. The run speaks to it over its standard input and output, a call
-// for each method of part. Requests and answers are few, a second apart, and never on the path of a message.
+// An agent is a generator in a process of its own, for runs that need more descriptors than one has. The run asks it over its standard input and output. Requests and
+// answers are few, a second apart, and never on the path of a message.
+
+// A part is a generator's share of a run: one in this process, or one of several in processes of their own. It is asked one thing at a time, to open first.
+type part interface {
+	ask(ctx context.Context, q question) (answer, error)
+	close(ctx context.Context) error
+}
+
+// question is what a part is to do.
+type question struct {
+	Do          string
+	Share       share    // open: of an agent
+	From, Until int64    // start: the window, microseconds since the run began
+	Sent        []uint32 // audit: by each connection of the run
+}
+
+// What a part can do: each is a method of generator.
+const (
+	doOpen   = "open"
+	doStart  = "start"
+	doSample = "sample"
+	doHalt   = "halt"
+	doAudit  = "audit"
+)
 
 // share is what an agent is asked to be.
 type share struct {
@@ -24,22 +45,29 @@ type share struct {
 	Began      int64  // of the run: microseconds since 1970
 }
 
-// question is a call of a part's method, with what that takes.
-type question struct {
-	Method      string
-	Share       share
-	From, Until int64
-	Sent        []uint32
+// answer is what came of it.
+type answer struct {
+	Err     string // of an agent
+	Sample  sample
+	Sent    []uint32
+	Audited audited
 }
 
-// answer is what the method returned.
-type answer struct {
-	Err               string
-	Tally             tally
-	Latency, Lateness *hdrhistogram.Snapshot
-	Sent              []uint32
-	Audited           audited
-	Usage             usage
+// ask implements part. ctx ends the opening.
+func (g *generator) ask(ctx context.Context, q question) (a answer, err error) {
+	switch q.Do {
+	case doOpen:
+		err = g.open(ctx)
+	case doStart:
+		g.start(q.From, q.Until)
+	case doSample:
+		a.Sample = g.sample()
+	case doHalt:
+		a.Sent = g.halt()
+	case doAudit:
+		a.Audited = g.audit(q.Sent)
+	}
+	return a, err
 }
 
 // ServeAgent is the main of an agent: it makes the load that it is asked for on in, answers on out, and returns when in ends or ctx does.
@@ -63,7 +91,15 @@ func ServeAgent(ctx context.Context, in io.ReadCloser, out io.Writer) (err error
 			return fmt.Errorf("bench: agent: %w", err)
 		}
 		var a answer
-		err := q.ask(ctx, &g, &a)
+		var err error
+		if q.Do == doOpen {
+			now := time.Now()
+			began := now.Add(-time.Duration(now.UnixMicro()-q.Share.Began) * time.Microsecond) // on this process's monotonic clock
+			g, err = newGenerator(q.Share.Options, q.Share.First, q.Share.End, began)
+		}
+		if err == nil {
+			a, err = g.ask(ctx, q)
+		}
 		if err != nil {
 			a.Err = err.Error()
 		}
@@ -73,34 +109,7 @@ func ServeAgent(ctx context.Context, in io.ReadCloser, out io.Writer) (err error
 	}
 }
 
-// ask carries the question out. The first question but for usage is open, and makes g.
-func (q *question) ask(ctx context.Context, g **generator, a *answer) (err error) {
-	switch q.Method {
-	case "usage":
-		a.Usage = ownUsage()
-	case "open":
-		now := time.Now()
-		began := now.Add(-time.Duration(now.UnixMicro()-q.Share.Began) * time.Microsecond) // on this process's monotonic clock
-		if *g, err = newGenerator(q.Share.Options, q.Share.First, q.Share.End, began); err == nil {
-			err = (*g).open(ctx)
-		}
-	case "start":
-		err = (*g).start(q.From, q.Until)
-	case "sample":
-		var s laneSample
-		s, err = (*g).sample()
-		a.Tally, a.Latency, a.Lateness = s.tally, s.Latency.Export(), s.Lateness.Export()
-	case "halt":
-		a.Sent, err = (*g).halt()
-	case "audit":
-		a.Audited, err = (*g).audit(q.Sent)
-	default:
-		err = fmt.Errorf("bench: agent: %q is no question", q.Method)
-	}
-	return err
-}
-
-// agent is the run's end of it. It implements part; one call at a time.
+// agent is the run's end of it.
 type agent struct {
 	share     share
 	cmd       *exec.Cmd
@@ -130,7 +139,13 @@ func startAgent(program string, s share) (*agent, error) {
 	return a, nil
 }
 
-func (a *agent) ask(q question) (r answer, err error) {
+// ask implements part. When ctx ends before the answer the process is killed, for it does not listen meanwhile.
+func (a *agent) ask(ctx context.Context, q question) (r answer, err error) {
+	stop := context.AfterFunc(ctx, func() { _ = a.cmd.Process.Kill() })
+	defer stop()
+	if q.Do == doOpen {
+		q.Share = a.share
+	}
 	if err = a.questions.Encode(&q); err == nil {
 		err = a.answers.Decode(&r)
 	}
@@ -141,42 +156,6 @@ func (a *agent) ask(q question) (r answer, err error) {
 		return r, fmt.Errorf("bench: agent: %w%s", err, a.log)
 	}
 	return r, nil
-}
-
-// open implements part. When ctx ends the process is killed, for it does not listen while it opens.
-func (a *agent) open(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = a.cmd.Process.Kill() })
-	defer stop()
-	_, err := a.ask(question{Method: "open", Share: a.share})
-	return err
-}
-
-func (a *agent) start(from, until int64) error {
-	_, err := a.ask(question{Method: "start", From: from, Until: until})
-	return err
-}
-
-func (a *agent) sample() (laneSample, error) {
-	r, err := a.ask(question{Method: "sample"})
-	if err != nil {
-		return laneSample{}, err
-	}
-	return laneSample{r.Tally, hdrhistogram.Import(r.Latency), hdrhistogram.Import(r.Lateness)}, nil
-}
-
-func (a *agent) halt() ([]uint32, error) {
-	r, err := a.ask(question{Method: "halt"})
-	return r.Sent, err
-}
-
-func (a *agent) audit(sent []uint32) (audited, error) {
-	r, err := a.ask(question{Method: "audit", Sent: sent})
-	return r.Audited, err
-}
-
-func (a *agent) usage() (usage, error) {
-	r, err := a.ask(question{Method: "usage"})
-	return r.Usage, err
 }
 
 // close ends the process: its input ends, and after ctx it is killed.

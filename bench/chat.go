@@ -28,17 +28,6 @@ type Acts struct {
 	Said, Whispered, Left, Reconnected uint64
 }
 
-func (a Acts) minus(b Acts) Acts {
-	return Acts{a.Said - b.Said, a.Whispered - b.Whispered, a.Left - b.Left, a.Reconnected - b.Reconnected}
-}
-
-func (a *Acts) add(b Acts) {
-	a.Said += b.Said
-	a.Whispered += b.Whispered
-	a.Left += b.Left
-	a.Reconnected += b.Reconnected
-}
-
 // presence is where a person stands.
 type presence uint8
 

@@ -25,6 +25,7 @@ type client struct {
 	over     bool // to be closed by us: its end is no failure
 	accounts []account
 	person   *person         // in mode chat
+	slow     *slowReader     // of one that reads nothing
 	name     [targetLen]byte // how the bench worker knows it
 	target   [targetLen]byte // whom it sends to
 	hears    [targetLen]byte // whom that was sent to which it receives
@@ -239,7 +240,12 @@ func (c *client) arrived(p []byte) {
 			c.turnedAway(errOverloaded)
 			return
 		}
-		c.garbled(fmt.Errorf("a message of %d bytes arrived, and all are of %d", len(p), l.layout.size))
+		switch {
+		case c.slow == nil:
+			c.garbled(fmt.Errorf("a message of %d bytes arrived, and all are of %d", len(p), l.layout.size))
+		case !c.ready:
+			c.begin()
+		}
 		return
 	}
 	if l.layout.verb() && c.answered(p) {

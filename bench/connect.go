@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"sluice/codec"
 )
 
@@ -20,7 +22,7 @@ func (g *generator) connect(ctx context.Context, i int) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.given, err)
 	}
-	d := net.Dialer{Control: latePort, Timeout: openWithin, LocalAddr: from}
+	d := net.Dialer{Control: g.control, Timeout: openWithin, LocalAddr: from}
 	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, t.explain(err)
@@ -29,6 +31,14 @@ func (g *generator) connect(ctx context.Context, i int) (net.Conn, error) {
 		return nc, nil
 	}
 	return g.secure(ctx, nc, t)
+}
+
+// setOption sets an option of a socket that is not connected yet.
+func setOption(c syscall.RawConn, level, option, value int) (err error) {
+	if e := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), level, option, value) }); e != nil {
+		return e
+	}
+	return err
 }
 
 // upgrade is c's request for a WebSocket.

@@ -13,18 +13,19 @@ import (
 )
 
 // sample adds up what all lanes counted.
-func (g *generator) sample() (laneSample, error) {
-	parts := make([]laneSample, len(g.lanes))
+func (g *generator) sample() sample {
+	parts := make([]sample, len(g.lanes))
 	g.each(func(l *lane) { parts[l.loop.Index()] = l.sample() })
 	sum := parts[0]
 	for _, p := range parts[1:] {
 		sum.add(p)
 	}
-	return sum, nil
+	sum.Usage = usage{CPU: ownCPU(), RSS: uint64(proc.Resident(os.Getpid()))}
+	return sum
 }
 
 // halt sends what an open loop should have sent by now, and nothing more. It returns what each connection has sent: connection first+i the i-th.
-func (g *generator) halt() ([]uint32, error) {
+func (g *generator) halt() []uint32 {
 	g.halted.Store(true)
 	sent := make([]uint32, g.end-g.first)
 	g.each(func(l *lane) {
@@ -36,11 +37,11 @@ func (g *generator) halt() ([]uint32, error) {
 			sent[c.id-g.first] = c.sent.Load()
 		}
 	})
-	return sent, nil
+	return sent
 }
 
 // audit closes the books as of now. sent is what each connection of the whole run has sent.
-func (g *generator) audit(sent []uint32) (audited, error) {
+func (g *generator) audit(sent []uint32) audited {
 	var dialling uint64
 	if g.opts.shortLived() { // people who come back have their accounts
 		dialling = uint64(g.underway.Load()) // first: whoever comes in meanwhile must be in one of the two
@@ -61,31 +62,30 @@ func (g *generator) audit(sent []uint32) (audited, error) {
 		sum.add(p)
 	}
 	sum.Audit.Unanswered += dialling
-	return sum, nil
+	return sum
 }
 
 // close enters what c should have received into the audit, and returns how many messages of that have not come, or not so that they could be read. sent is what each
 // connection of the run has sent; one that comes and goes has sent to itself alone.
 func (c *client) close(sent []uint32, audit *Audit) (missing uint64) {
-	var a Audit
+	lost := audit.Lost
 	switch {
 	case c.person != nil:
-		c.person.close(&a)
+		c.person.close(audit)
 	case c.lane.opts.shortLived():
 		for i := range c.accounts {
-			c.accounts[i].close(c.sent.Load(), &a)
+			c.accounts[i].close(c.sent.Load(), audit)
 		}
 		if !c.conn.Closed() {
-			a.Unanswered++
+			audit.Unanswered++
 		}
 	default:
 		for i := range c.accounts {
-			c.accounts[i].close(sent[c.from+uint32(i)], &a)
+			c.accounts[i].close(sent[c.from+uint32(i)], audit)
 		}
 	}
-	missing = a.Lost
-	a.unread(uint64(c.unread))
-	audit.add(a)
+	missing = audit.Lost - lost
+	audit.unread(uint64(c.unread), missing)
 	return missing
 }
 
@@ -97,7 +97,7 @@ type audited struct {
 }
 
 func (a *audited) add(b audited) {
-	a.Audit.add(b.Audit)
+	addTo(&a.Audit, b.Audit, 1)
 	a.Missing += b.Missing
 	for kind, e := range b.Errors {
 		e.Count += a.Errors[kind].Count
@@ -114,11 +114,6 @@ func (a *audited) errors() []ErrorCount {
 
 // settled tells whether nothing is on its way any more.
 func (a *audited) settled() bool { return a.Missing == 0 && a.Audit.Unanswered == 0 }
-
-// usage is what this process took so far.
-func (g *generator) usage() (usage, error) { return ownUsage(), nil }
-
-func ownUsage() usage { return usage{CPU: ownCPU(), RSS: uint64(proc.Resident(os.Getpid()))} }
 
 // ownCPU is the CPU time of this process.
 func ownCPU() time.Duration {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,7 +27,8 @@ type generator struct {
 	began      time.Time      // of the run
 	deflate    *codec.Deflate // of all WebSockets that compress
 	plan       *plan
-	patience   time.Duration // openWithin
+	control    func(network, address string, c syscall.RawConn) error // of sockets before they are connected
+	patience   time.Duration                                          // openWithin
 	dials      chan *client
 	ctx        context.Context // of everything it runs beside its loops
 	cancel     context.CancelFunc
@@ -65,7 +67,7 @@ func newGenerator(o Options, first, end uint32, began time.Time) (*generator, er
 	}
 	g := &generator{
 		opts: o, first: first, end: end, plan: p, engine: e, began: began, dials: make(chan *client, end-first), all: make(chan struct{}), failure: make(chan error, 1),
-		patience: openWithin, deflate: codec.NewDeflate(),
+		patience: openWithin, deflate: codec.NewDeflate(), control: latePort,
 	}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	for _, l := range e.Loops() {
@@ -91,7 +93,7 @@ func (g *generator) open(ctx context.Context) error {
 	g.opening.Store(true)
 	defer g.opening.Store(false)
 	g.pending.Store(int64(g.end - g.first))
-	for i := g.first; i < g.end; i++ {
+	for i := g.first + uint32(len(g.clients)); i < g.end; i++ {
 		g.clients = append(g.clients, g.newClient(i))
 	}
 	if g.opts.Mode == Chat {
@@ -155,7 +157,11 @@ func (g *generator) dial(ctx context.Context, c *client) error {
 	c.who = g.plan.who(c.id)
 	nc, err := g.connect(ctx, i)
 	if err == nil {
-		err = g.engine.Enroll(c.lane.loop, nc, c, engine.ConnOptions{MaxOutput: maxQueued})
+		var h engine.Handler = c
+		if c.slow != nil {
+			h = c.slow
+		}
+		err = g.engine.Enroll(c.lane.loop, nc, h, engine.ConnOptions{MaxOutput: maxQueued})
 	}
 	if err != nil {
 		return fmt.Errorf("bench: connection %d: %w", i, err)
@@ -207,7 +213,7 @@ func (l *lane) enter(c *client) {
 }
 
 // start lets the load begin; what is sent in the window given, in microseconds since the run began, is measured.
-func (g *generator) start(from, until int64) error {
+func (g *generator) start(from, until int64) {
 	g.from, g.until, g.loaded = from, until, from-g.opts.Warmup.Microseconds()
 	var schedules []schedule
 	if g.opts.Rate > 0 {
@@ -238,7 +244,6 @@ func (g *generator) start(from, until int64) error {
 			}
 		}
 	}
-	return nil
 }
 
 // dialOn dials for connections that come and go until the generator is closed.

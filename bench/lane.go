@@ -236,10 +236,11 @@ func (l *lane) changed(p []byte) {
 	l.failed("changed", fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
 }
 
-// laneSample is what a lane counted so far; its histograms are what came since the last sample.
-type laneSample struct {
-	tally
-	Latency, Lateness *hdrhistogram.Histogram
+// sample is what a lane, or several, counted so far; the histograms are what came since the last sample.
+type sample struct {
+	Tally             tally
+	Latency, Lateness histogram
+	Usage             usage // of the process
 }
 
 type tally struct {
@@ -248,29 +249,44 @@ type tally struct {
 	Open                                    int // now
 }
 
-// minus is what came since t was u.
-func (t tally) minus(u tally) tally {
-	return tally{t.Sent - u.Sent, t.Unsent - u.Unsent, t.Messages - u.Messages, t.Bytes - u.Bytes, t.Failures - u.Failures, t.Acts.minus(u.Acts), t.Open}
+// since is what came since t was u.
+func (t tally) since(u tally) tally {
+	u.Open = 0
+	addTo(&t, u, -1)
+	return t
 }
 
-func (l *lane) sample() laneSample {
-	s := laneSample{tally{l.sent, l.unsent, l.messages, l.bytes, l.failures, l.acts, l.open}, l.latency, l.lateness}
+// usage is what a process took so far, or until it ended.
+type usage struct {
+	CPU   time.Duration
+	RSS   uint64
+	Ended bool // of a server
+}
+
+// histogram is one that goes from process to process.
+type histogram struct{ *hdrhistogram.Histogram }
+
+// GobEncode implements gob.GobEncoder.
+func (h histogram) GobEncode() ([]byte, error) {
+	return h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+}
+
+// GobDecode implements gob.GobDecoder.
+func (h *histogram) GobDecode(b []byte) (err error) {
+	h.Histogram, err = hdrhistogram.Decode(b)
+	return err
+}
+
+func (l *lane) sample() sample {
+	s := sample{Tally: tally{l.sent, l.unsent, l.messages, l.bytes, l.failures, l.acts, l.open}, Latency: histogram{l.latency}, Lateness: histogram{l.lateness}}
 	l.latency, l.lateness = newHistogram(), newHistogram()
 	return s
 }
 
-func (t *tally) add(u tally) {
-	t.Sent += u.Sent
-	t.Unsent += u.Unsent
-	t.Messages += u.Messages
-	t.Bytes += u.Bytes
-	t.Failures += u.Failures
-	t.Acts.add(u.Acts)
-	t.Open += u.Open
-}
-
-func (s *laneSample) add(p laneSample) {
-	s.tally.add(p.tally)
-	s.Latency.Merge(p.Latency)
-	s.Lateness.Merge(p.Lateness)
+func (s *sample) add(p sample) {
+	addTo(&s.Tally, p.Tally, 1)
+	s.Latency.Merge(p.Latency.Histogram)
+	s.Lateness.Merge(p.Lateness.Histogram)
+	s.Usage.CPU += p.Usage.CPU
+	s.Usage.RSS += p.Usage.RSS
 }

@@ -46,6 +46,14 @@ type Report struct {
 	Timeline []Moment       `json:"timeline"`
 }
 
+// Total adds up a figure of all servers.
+func (r *Report) Total(of func(ProcessUsage) float64) (sum float64) {
+	for _, p := range r.Servers {
+		sum += of(p)
+	}
+	return sum
+}
+
 // Machine is where the generator ran.
 type Machine struct {
 	OS, Arch string

@@ -16,24 +16,6 @@ import (
 	"sluice/internal/proc"
 )
 
-// part is a generator's share of a run: one in this process, or one of several in processes of their own.
-type part interface {
-	open(ctx context.Context) error
-	start(from, until int64) error
-	sample() (laneSample, error)
-	halt() (sent []uint32, err error)
-	audit(sent []uint32) (audited, error)
-	usage() (usage, error)
-	close(ctx context.Context) error
-}
-
-// usage is what a process took so far, or until it ended.
-type usage struct {
-	CPU   time.Duration
-	RSS   uint64
-	Ended bool
-}
-
 // run is a run in progress.
 type run struct {
 	opts       Options
@@ -136,14 +118,11 @@ func newParts(o Options, began time.Time) (parts []part, err error) {
 
 // measure opens the connections, warms up, measures the window and closes the books.
 func (r *run) measure(ctx context.Context) error {
-	before, _, err := r.usages()
-	if err != nil {
+	before := r.usages()
+	if _, err := r.ask(ctx, question{Do: doOpen}); err != nil {
 		return err
 	}
-	if err := r.each(func(p part) error { return p.open(ctx) }); err != nil {
-		return err
-	}
-	slow, err := openSlow(ctx, &r.opts)
+	slow, err := openSlow(ctx, r.opts, r.began)
 	defer slow.stop()
 	if err != nil {
 		return err
@@ -153,10 +132,10 @@ func (r *run) measure(ctx context.Context) error {
 	}
 	from := r.last.at + r.opts.Warmup
 	until := from + r.opts.Window
-	if err := r.each(func(p part) error { return p.start(from.Microseconds(), until.Microseconds()) }); err != nil {
+	if _, err := r.ask(context.Background(), question{Do: doStart, From: from.Microseconds(), Until: until.Microseconds()}); err != nil {
 		return err
 	}
-	slow.start(&r.opts)
+	slow.start()
 	if r.opts.Warmup > 0 {
 		if err := r.phase(ctx, r.opts.Warmup, from); err != nil {
 			return err
@@ -178,7 +157,7 @@ func (r *run) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.report.Unsent = end.Unsent
+	r.report.Unsent = end.Tally.Unsent
 	r.sum(first)
 	r.use(before, first)
 	r.report.Foreign = r.foreign(first)
@@ -216,21 +195,18 @@ func (r *run) read() (latency *hdrhistogram.Histogram, err error) {
 	if err != nil {
 		return nil, err
 	}
-	now := reading{at: max(time.Since(r.began), r.last.at+1), tally: s.tally, machine: proc.SpentBy(r.processors)} // no interval is empty
-	if now.servers, now.own, err = r.usages(); err != nil {
-		return nil, err
-	}
+	now := reading{at: max(time.Since(r.began), r.last.at+1), tally: s.Tally, machine: proc.SpentBy(r.processors), servers: r.usages(), own: s.Usage} // no interval is empty
 	if now.mine = now.own.CPU; r.opts.Processes > 1 {
 		now.mine += ownCPU()
 	}
 	r.last = now
-	return s.Latency, nil
+	return s.Latency.Histogram, nil
 }
 
 // moment is what has happened since the reading given, up to the last.
 func (r *run) moment(since reading, latency *hdrhistogram.Histogram) Moment {
 	seconds := (r.last.at - since.at).Seconds()
-	t := r.last.tally.minus(since.tally)
+	t := r.last.tally.since(since.tally)
 	m := Moment{
 		Seconds: seconds, Messages: t.Messages, Sent: t.Sent, Errors: t.Failures, Open: t.Open,
 		P50: latency.ValueAtQuantile(50), P99: latency.ValueAtQuantile(99), Max: latency.Max(),
@@ -245,22 +221,22 @@ func (r *run) moment(since reading, latency *hdrhistogram.Histogram) Moment {
 // generatorName is the name of the generator in Moment.CPU and Report.Own.
 const generatorName = "generator"
 
-func (r *run) sample() (laneSample, error) {
-	sum := laneSample{Latency: newHistogram(), Lateness: newHistogram()}
-	for _, p := range r.parts {
-		s, err := p.sample()
-		if err != nil {
-			return sum, err
-		}
-		sum.add(s)
+func (r *run) sample() (sample, error) {
+	answers, err := r.ask(context.Background(), question{Do: doSample})
+	if err != nil {
+		return sample{}, err
 	}
-	r.latency.Merge(sum.Latency)
-	r.lateness.Merge(sum.Lateness)
+	sum := answers[0].Sample
+	for _, a := range answers[1:] {
+		sum.add(a.Sample)
+	}
+	r.latency.Merge(sum.Latency.Histogram)
+	r.lateness.Merge(sum.Lateness.Histogram)
 	return sum, nil
 }
 
-// usages are what the servers and all generators took so far.
-func (r *run) usages() (servers []usage, own usage, err error) {
+// usages are what the servers took so far.
+func (r *run) usages() (servers []usage) {
 	for i, p := range r.opts.PIDs {
 		u := usage{CPU: proc.CPUTime(p.PID), RSS: uint64(proc.Resident(p.PID))}
 		if r.last.servers != nil {
@@ -271,20 +247,12 @@ func (r *run) usages() (servers []usage, own usage, err error) {
 		}
 		servers = append(servers, u)
 	}
-	for _, p := range r.parts {
-		u, err := p.usage()
-		if err != nil {
-			return nil, own, err
-		}
-		own.CPU += u.CPU
-		own.RSS += u.RSS
-	}
-	return servers, own, nil
+	return servers
 }
 
 // sum enters what was counted from the first reading to the last, the window.
 func (r *run) sum(first reading) {
-	rep, s := r.report, r.last.tally.minus(first.tally)
+	rep, s := r.report, r.last.tally.since(first.tally)
 	rep.Seconds = (r.last.at - first.at).Seconds()
 	rep.Messages, rep.Bytes, rep.Opened = s.Messages, s.Bytes, r.opts.Conns
 	if r.opts.Mode == Idle {
@@ -328,24 +296,24 @@ func (r *run) use(before []usage, first reading) {
 
 // settle sends nothing more and waits, at most as long as Options.Drain says, until all that was sent has arrived.
 func (r *run) settle(ctx context.Context) error {
+	halted, err := r.ask(context.Background(), question{Do: doHalt})
+	if err != nil {
+		return err
+	}
 	var sent []uint32
-	for _, p := range r.parts {
-		s, err := p.halt()
-		if err != nil {
-			return err
-		}
-		sent = append(sent, s...)
+	for _, a := range halted {
+		sent = append(sent, a.Sent...)
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Drain)
 	defer cancel()
 	for {
+		answers, err := r.ask(context.Background(), question{Do: doAudit, Sent: sent})
+		if err != nil {
+			return err
+		}
 		total := audited{Errors: make(map[string]ErrorCount)}
-		for _, p := range r.parts {
-			a, err := p.audit(sent)
-			if err != nil {
-				return err
-			}
-			total.add(a)
+		for _, a := range answers {
+			total.add(a.Audited)
 		}
 		if total.settled() || ctx.Err() != nil {
 			r.report.Audit, r.report.Errors = total.Audit, append(total.errors(), r.ended()...)
@@ -369,10 +337,15 @@ func (r *run) ended() (all []ErrorCount) {
 // auditEvery is how often the books are looked at while messages are still on their way.
 const auditEvery = 10 * time.Millisecond
 
-func (r *run) each(f func(part) error) error {
+// ask asks all parts at once; the answers are in their order.
+func (r *run) ask(ctx context.Context, q question) ([]answer, error) {
 	var all errgroup.Group
-	for _, p := range r.parts {
-		all.Go(func() error { return f(p) })
+	answers := make([]answer, len(r.parts))
+	for i, p := range r.parts {
+		all.Go(func() (err error) {
+			answers[i], err = p.ask(ctx, q)
+			return err
+		})
 	}
-	return all.Wait()
+	return answers, all.Wait()
 }

@@ -75,10 +75,7 @@ func (r *Report) judgeAudit() {
 
 // judgeGenerator tells whether the generator was the limit.
 func (r *Report) judgeGenerator() {
-	total := r.Own.Cores
-	for _, s := range r.Servers {
-		total += s.Cores
-	}
+	total := r.Own.Cores + r.Total(func(p ProcessUsage) float64 { return p.Cores })
 	if why := r.limit(r.Own.Cores, total); why != "" {
 		r.Verdict.invalid("%s", why)
 	}

@@ -30,19 +30,13 @@ const runsName = "runs.jsonl"
 func (r record) ok() bool { return r.Skipped == "" && r.Failed == "" && r.Report != nil }
 
 // perMessage is the CPU time of all server processes, in microseconds.
-func perMessage(r *bench.Report) (sum float64) {
-	for _, s := range r.Servers {
-		sum += s.PerMessage
-	}
-	return sum
+func perMessage(r *bench.Report) float64 {
+	return r.Total(func(p bench.ProcessUsage) float64 { return p.PerMessage })
 }
 
 // perConn is the memory of all server processes, in bytes.
-func perConn(r *bench.Report) (sum float64) {
-	for _, s := range r.Servers {
-		sum += s.PerConn
-	}
-	return sum
+func perConn(r *bench.Report) float64 {
+	return r.Total(func(p bench.ProcessUsage) float64 { return p.PerConn })
 }
 
 // String is the line that tells of its end.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sluice/bench"
+	"sluice/internal/stat"
 )
 
 // tableName is the file of the tables.
@@ -52,16 +53,7 @@ func (c cell) median(of func(*bench.Report) float64) float64 {
 	for _, r := range c.runs {
 		v = append(v, of(r))
 	}
-	return median(v)
-}
-
-// median is the middle one, or the mean of the two in the middle; 0 of none.
-func median(v []float64) float64 {
-	if len(v) == 0 {
-		return 0
-	}
-	s := slices.Sorted(slices.Values(v))
-	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+	return stat.Median(v)
 }
 
 // cost is CPU time a message and its ratio to the floor's, with a warning of runs that are not in it.
@@ -75,7 +67,7 @@ func (c cell) cost() string {
 		text = fmt.Sprintf("%.2f µs", v)
 	}
 	if len(c.ratios) > 0 {
-		text += fmt.Sprintf(" (%.2f)", median(c.ratios))
+		text += fmt.Sprintf(" (%.2f)", stat.Median(c.ratios))
 	}
 	if c.trouble != "" {
 		text += "; once " + c.trouble

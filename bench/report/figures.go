@@ -25,8 +25,8 @@ type unit struct {
 }
 
 var (
-	asCount  = unit{Count, suffixed, 1}
-	asWhole  = unit{func(v float64) string { return whole(uint64(v)) }, suffixed, 1}
+	asCount  = unit{Count, ParseNumber, 1}
+	asWhole  = unit{func(v float64) string { return whole(uint64(v)) }, ParseNumber, 1}
 	asMicros = unit{func(v float64) string { return Micros(int64(v)) }, microseconds, 1e6}
 	asCPU    = unit{cpuTime, microseconds, 1e6}
 	asBytes  = unit{Size, nil, 1}

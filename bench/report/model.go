@@ -85,10 +85,7 @@ func headline(r *bench.Report) []pair {
 	o := r.Options
 	all := []pair{{o.Mode.Units() + " a second", unless(r.Rate == 0, Count(r.Rate))}}
 	if o.Mode == bench.Idle {
-		var memory float64
-		for _, p := range r.Servers {
-			memory += p.PerConn
-		}
+		memory := r.Total(func(p bench.ProcessUsage) float64 { return p.PerConn })
 		all = []pair{{"connections", whole(uint64(max(r.Opened, 0)))}, {"server memory a connection", unless(memory == 0, Size(memory))}}
 	}
 	for _, f := range latencyFigures {

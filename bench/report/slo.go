@@ -69,13 +69,7 @@ func failures(r *bench.Report) float64 {
 }
 
 // serverCPU is what all servers together took for each, as cpuEach says, in microseconds.
-func serverCPU(r *bench.Report) float64 {
-	var sum float64
-	for _, p := range r.Servers {
-		sum += cpuOf(p)
-	}
-	return sum
-}
+func serverCPU(r *bench.Report) float64 { return r.Total(cpuOf) }
 
 // ParseSLO reads an objective: p50, p90, p99, p99.9, max or mean and a duration; cpu, of all servers a message or, in mode idle, a connection and second, and a duration; rate, errors or
 // a figure of the audit, such as lost, and a number with an optional k or M; errors and a percentage of the messages, or of the connections if they are more. Between them stands <, <=, > or >=.
@@ -138,8 +132,8 @@ func microseconds(s string) (float64, error) {
 	return float64(d) / float64(time.Microsecond), nil
 }
 
-// suffixed reads a number with an optional k for thousands or M for millions, in either case, as the flag of a rate is read.
-func suffixed(s string) (float64, error) {
+// ParseNumber reads a number of 0 or more with an optional k for thousands or M for millions, in either case.
+func ParseNumber(s string) (float64, error) {
 	number, factor := strings.ToLower(s), 1.0
 	for suffix, f := range map[string]float64{"k": 1e3, "m": 1e6} {
 		if rest, ok := strings.CutSuffix(number, suffix); ok {

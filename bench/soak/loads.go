@@ -95,7 +95,7 @@ func (s *soak) round(ctx context.Context) error {
 		return err
 	}
 	state := s.settled(ctx, before)
-	r := round{time.Since(s.began), reports, state, s.watch.take()}
+	r := round{time.Since(s.began), reports, state, s.fleet.peaks()}
 	s.rounds = append(s.rounds, r)
 	s.print(r)
 	return nil

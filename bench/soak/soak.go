@@ -61,7 +61,6 @@ type soak struct {
 	o      Options
 	out    io.Writer
 	fleet  *fleet
-	watch  *watch
 	bound  int // bytes that a gateway may hold
 	began  time.Time
 	rounds []round
@@ -82,7 +81,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	if err := o.defaults(); err != nil {
 		return err
 	}
-	s := &soak{o: o, out: out, watch: &watch{most: make([]int, o.Gateways)}}
+	s := &soak{o: o, out: out}
 	var parts []addend
 	s.bound, parts = bound(o.setup())
 	_, _ = fmt.Fprint(out, table(s.bound, parts))
@@ -95,7 +94,6 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	beside, stop := context.WithCancel(ctx)
 	var faults errgroup.Group
 	faults.Go(func() error { return s.disturb(beside) })
-	faults.Go(func() error { s.watch.run(beside, s.fleet.gateways); return nil })
 	for end := time.Now().Add(o.For); ctx.Err() == nil && !s.over && time.Until(end) > o.Round/2; {
 		if err = s.round(ctx); err != nil {
 			break

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"sluice/internal/child"
@@ -28,6 +27,14 @@ func (f *fleet) usages() (all []usage) {
 	defer func() { f.workers <- workers }()
 	for i, p := range workers {
 		all = append(all, usageOf(fmt.Sprintf("worker-%d", i+1), p, false))
+	}
+	return all
+}
+
+// peaks are the most that each gateway has held since the last call.
+func (f *fleet) peaks() (all []int) {
+	for _, p := range f.gateways {
+		all = append(all, proc.TakePeak(p.PID))
 	}
 	return all
 }
@@ -56,12 +63,7 @@ func usageOf(name string, p *child.Process, lasting bool) usage {
 	if list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID)); err == nil {
 		u.descriptors = len(list)
 	}
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "Threads:"); ok {
-			u.threads, _ = strconv.Atoi(strings.TrimSpace(rest))
-		}
-	}
+	u.threads, _ = strconv.Atoi(proc.Status(p.PID, "Threads"))
 	return u
 }
 

@@ -28,11 +28,8 @@ func (t Trial) Rate() []float64 { return t.each(func(r *bench.Report) float64 { 
 
 // CPU is what all servers together took for a message in each run, in microseconds.
 func (t Trial) CPU() []float64 {
-	return t.each(func(r *bench.Report) (sum float64) {
-		for _, p := range r.Servers {
-			sum += p.PerMessage
-		}
-		return sum
+	return t.each(func(r *bench.Report) float64 {
+		return r.Total(func(p bench.ProcessUsage) float64 { return p.PerMessage })
 	})
 }
 

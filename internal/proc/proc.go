@@ -35,16 +35,32 @@ func CPUTime(pid int) time.Duration {
 }
 
 // Resident is a process's resident memory in bytes (VmRSS); 0 where there is no /proc.
-func Resident(pid int) int {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
+func Resident(pid int) int { return Bytes(Status(pid, "VmRSS")) }
+
+// TakePeak is the most that a process was resident since the last call, or since it began where the system does not let the mark be reset (VmHWM, /proc/PID/clear_refs); in
+// bytes, 0 where there is no /proc.
+func TakePeak(pid int) int {
+	peak := Bytes(Status(pid, "VmHWM"))
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
+	return peak
+}
+
+// Status is what the line of a key says in /proc/PID/status (proc(5)); empty where there is none.
+func Status(pid int, key string) string { return Field(fmt.Sprintf("/proc/%d/status", pid), key) }
+
+// Field is the value of the first line "key: value" of a file; empty where there is none.
+func Field(file, key string) string {
+	b, _ := os.ReadFile(file)
 	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(rest), " kB"))
-			return kb << 10
+		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == key {
+			return strings.TrimSpace(v)
 		}
 	}
-	return 0
+	return ""
+}
+
+// Bytes reads a size as /proc writes it, "123 kB"; 0 for anything else.
+func Bytes(v string) int {
+	kb, _ := strconv.Atoi(strings.TrimSuffix(v, " kB"))
+	return kb << 10
 }

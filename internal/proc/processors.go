@@ -1,7 +1,6 @@
 package proc
 
 import (
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -12,15 +11,7 @@ import (
 func Processors(pids ...int) map[int]bool {
 	all := make(map[int]bool)
 	for _, pid := range pids {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(b)) {
-			if list, ok := strings.CutPrefix(line, "Cpus_allowed_list:"); ok {
-				addList(all, strings.TrimSpace(list))
-			}
-		}
+		addList(all, Status(pid, "Cpus_allowed_list"))
 	}
 	return all
 }

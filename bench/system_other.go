@@ -2,6 +2,11 @@
 
 package bench
 
-import "syscall"
+import (
+	"syscall"
+	"time"
+)
 
 func latePort(_, _ string, _ syscall.RawConn) error { return nil }
+
+func nap(d time.Duration) { time.Sleep(d) }
