@@ -54,7 +54,7 @@ func TestMix(t *testing.T) {
 	}
 }
 
-// Broadcasts of one run reach the clients of another, who take them for what they are when they expect them, and for changed messages otherwise.
+// Broadcasts of one run reach the clients of another, who take them for what they are when they expect them, and for unexpected messages otherwise.
 func TestOverheard(t *testing.T) {
 	t.Parallel()
 	mix := mixed(t)
@@ -71,7 +71,7 @@ func TestOverheard(t *testing.T) {
 		if size > 0 && (err != nil || !r.Audit.Clean() || len(r.Errors) > 0) {
 			t.Errorf("what was announced: %+v, error %v", r, err)
 		}
-		if size == 0 && err == nil && r.Audit.Changed == 0 { // it may come while the connections open, which ends the run
+		if size == 0 && err == nil && r.Audit.Unexpected == 0 { // it may come while the connections open, which ends the run
 			t.Errorf("what nobody has announced is not noticed: %+v", r.Audit)
 		}
 	}
