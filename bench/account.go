@@ -121,4 +121,5 @@ func (a *Audit) add(b Audit) {
 	a.Changed += b.Changed
 	a.Unexpected += b.Unexpected
 	a.Unanswered += b.Unanswered
+	a.Ignored += b.Ignored
 }

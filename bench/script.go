@@ -15,10 +15,11 @@ import (
 // script is an Envelope ready for use. It is static.
 type script struct {
 	opening           []step
-	names             []string // of what is captured
-	before, after     template // of what is sent
-	inBefore, inAfter template // of what arrives
-	fixed             bool     // what is sent is the same each time, but for the message
+	names             []string       // of what is captured
+	before, after     template       // of what is sent
+	inBefore, inAfter template       // of what arrives
+	fixed             bool           // what is sent is the same each time, but for the message
+	ignore            *regexp.Regexp // nil: nothing
 	bare, unaudited   bool
 	asSent            bool
 }
@@ -47,6 +48,12 @@ func (o *Options) script() (*script, error) {
 			return nil, fmt.Errorf("login, step %d: %w", i+1, err)
 		}
 		s.opening = append(s.opening, t)
+	}
+	if e.Ignore != "" {
+		var err error
+		if s.ignore, err = regexp.Compile(e.Ignore); err != nil {
+			return nil, fmt.Errorf("ignore: %w", err)
+		}
 	}
 	allowed := append(slices.Clone(atHandshake), "seq")
 	for _, part := range []struct {
