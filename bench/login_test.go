@@ -244,6 +244,8 @@ func TestLoginScriptRefuses(t *testing.T) {
 		{message: "{message} {line}"},
 		{message: "{message}\n", Options: bench.Options{Codec: bench.Text}},
 		{message: "x{message}", Options: bench.Options{Codec: bench.JSON}},
+		{message: `{"by":{conn},"text":{message}}`, Options: bench.Options{Codec: bench.JSONLines}},
+		{message: `{"n":{seq}`, reply: "any", Options: bench.Options{Codec: bench.JSONLines}},
 		{message: "\xff{message}"},
 		{message: "x{message}", Options: bench.Options{Mode: bench.Rooms}},
 		{message: "{ping}", reply: "any"},
