@@ -13,7 +13,7 @@ import (
 
 // benchTarget is what the command line says of a server that is there already, beside what is in the options.
 type benchTarget struct {
-	message, payload, reply, login string
+	message, payload, reply, login, ignore string
 }
 
 // templatesHelp says once what the flags with templates have in common.
@@ -46,6 +46,7 @@ func (b *benchRun) targetFlags(c *cobra.Command) {
 	f.StringSliceVar(&b.Subprotocols, "subprotocol", nil, "NAME[,…] to offer in the WebSocket handshake; the server has to choose one")
 	f.StringVar(&b.Data, "data", "", "a file with a line for each connection, {line} in templates: a token, for example")
 	f.StringVar(&b.target.login, "login", "", "a file of send, expect and capture lines, for each connection before the load")
+	f.StringVar(&b.target.ignore, "ignore", "", "a regular expression: messages of the server that match, and are no answer, such as who came and who left; they are counted and no more")
 	f.BoolVar(&b.TLS.Insecure, "insecure", false, "take any certificate of a wss or tls target")
 	f.StringVar(&b.TLS.CA, "ca", "", "a file of certificates, PEM, to trust instead of the system's")
 	f.StringVar(&b.TLS.ServerName, "server-name", "", "to ask for and to verify in TLS (default: the target's host)")
@@ -78,7 +79,12 @@ func (t *benchTarget) parse(o *bench.Options) (err error) {
 			return err
 		}
 	}
-	o.Envelope, err = bench.ParseEnvelope(message, t.reply, login)
+	if o.Envelope, err = bench.ParseEnvelope(message, t.reply, login); err == nil && t.ignore != "" {
+		if o.Envelope == nil {
+			o.Envelope = &bench.Envelope{AsSent: true}
+		}
+		o.Envelope.Ignore = t.ignore
+	}
 	return err
 }
 

@@ -21,6 +21,7 @@ type Envelope struct {
 	// Unaudited has any message that arrives be the answer to the oldest that has none. No byte of it is looked at. Modes echo, connect and churn only.
 	Unaudited bool   `json:"unaudited,omitempty"`
 	Bare      bool   `json:"bare,omitempty"`      // with Unaudited: Out.Before is all that is sent
+	Ignore    string `json:"ignore,omitempty"`    // a regular expression: what arrives and matches it, and is no answer, is counted and no more
 	Separator string `json:"separator,omitempty"` // between several that arrive as one message
 	Ping      string `json:"ping,omitempty"`      // of the server, and what answers it
 	Pong      string `json:"pong,omitempty"`
@@ -55,7 +56,7 @@ func (w Wrap) around(p []byte) (whole, inner []byte) {
 
 // wraps tells whether there is something around a message, or no knowing what is sent: the modes in which the bench's worker has to understand it are not to be had then.
 func (e *Envelope) wraps() bool {
-	return e != nil && (e.Out != Wrap{} || e.In != Wrap{} || e.Unaudited || e.Ping != "" || e.Separator != "")
+	return e != nil && (e.Out != Wrap{} || e.In != Wrap{} || e.Unaudited || e.Ignore != "" || e.Ping != "" || e.Separator != "")
 }
 
 // enveloped tells whether a mode can run in an envelope: those in which no client has a name.
@@ -91,13 +92,17 @@ func (c *client) unwrap(e *Envelope, p []byte) {
 	s := c.lane.run.plan.script
 	switch {
 	case c.step < len(s.opening):
-		c.login(&s.opening[c.step], p)
+		if !c.ignored(p) {
+			c.login(&s.opening[c.step], p)
+		}
 	case e.Ping != "" && string(p) == e.Ping:
 		c.write([]byte(e.Pong))
 	case !e.wraps():
 		c.arrived(p)
 	case e.Unaudited:
-		c.answeredByAny()
+		if !c.ignored(p) {
+			c.answeredByAny()
+		}
 	default:
 		inner, ok := s.open(p, &c.who, c.lane)
 		switch {
@@ -105,10 +110,29 @@ func (c *client) unwrap(e *Envelope, p []byte) {
 			c.arrived(inner)
 		case string(p) == overloaded:
 			c.turnedAway(errOverloaded)
-		default:
-			c.garbled(fmt.Errorf("%q arrived, in no envelope of ours", p[:min(len(p), 64)]))
+		case !c.ignored(p):
+			c.garbled(fmt.Errorf("%q arrived, which is not the reply that is expected", excerpt(p)))
 		}
 	}
+}
+
+// ignored tells whether p is of those messages that are no answer, and counts it.
+func (c *client) ignored(p []byte) bool {
+	re := c.lane.run.plan.script.ignore
+	if re == nil || !re.Match(p) {
+		return false
+	}
+	c.lane.audit.Ignored++
+	return true
+}
+
+// excerpt is p for an error: what stands before and after a message's padding is in it.
+func excerpt(p []byte) string {
+	const most = 128
+	if len(p) <= 2*most {
+		return string(p)
+	}
+	return string(p[:most]) + " … " + string(p[len(p)-most:])
 }
 
 // packed is the packet of message seq, due at the time given, in microseconds since the run began. The message itself is in the lane.

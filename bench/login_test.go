@@ -111,6 +111,49 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// A server says more than it is asked for, in the login and later: what is to be ignored is, and what is not is no answer.
+func TestIgnore(t *testing.T) {
+	t.Parallel()
+	gossip := func(g *guest) error {
+		if err := g.say("* somebody came"); err != nil {
+			return err
+		}
+		said, err := g.hear()
+		for n := 0; err == nil; n++ {
+			if n%3 == 1 {
+				err = g.say("* somebody left")
+			}
+			if err == nil {
+				err = g.say(said)
+			}
+			if err == nil {
+				said, err = g.hear()
+			}
+		}
+		return err
+	}
+	for name, c := range map[string]struct{ message, reply string }{"bare": {}, "template": {"say {message}", ""}, "any": {"say {message}", "any"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := envelope(t, c.message, c.reply, "send hello\nexpect hello")
+			e.Ignore = `^\* somebody (came|left)$`
+			o := few(bench.Options{Codec: bench.Text, Targets: []string{host(t, bench.Text, gossip)}, Envelope: e, InFlight: 2, Drain: 100 * time.Millisecond})
+			r := run(t, o)
+			if a := r.Audit; r.Messages == 0 || a.Ignored < a.Sent/3 || a.Received != a.Sent || !strings.Contains(strings.Join(r.Verdict.Reasons, "\n"), fmt.Sprint(a.Ignored, " messages that arrived were ignored")) {
+				t.Errorf("%d messages, %+v, %q", r.Messages, r.Audit, r.Verdict.Reasons)
+			}
+			if c.reply == "any" {
+				return
+			}
+			e.Ignore = "came"
+			r, err := bench.Run(t.Context(), o, nil)
+			if err != nil || r.Audit.Unexpected+r.Audit.Changed == 0 || !r.Verdict.Failed {
+				t.Errorf("%v, %+v", err, r)
+			}
+		})
+	}
+}
+
 // A login alone leaves the messages as they are.
 func TestLoginAlone(t *testing.T) {
 	t.Parallel()
@@ -187,11 +230,12 @@ func TestLoginScriptRefuses(t *testing.T) {
 		t.Errorf("%+v, %v", e, err)
 	}
 	for _, c := range []struct {
-		message, reply, login string
+		message, reply, login, ignore string
 		bench.Options
 	}{
 		{login: "expect x\ncapture a /b/"},
 		{login: "expect /(/"},
+		{ignore: "("},
 		{login: "expect x\ncapture seq /(b)/"},
 		{login: "expect x\ncapture a-b /(b)/"},
 		{login: "send {seq}"},
@@ -200,6 +244,8 @@ func TestLoginScriptRefuses(t *testing.T) {
 		{message: "{message} {line}"},
 		{message: "{message}\n", Options: bench.Options{Codec: bench.Text}},
 		{message: "x{message}", Options: bench.Options{Codec: bench.JSON}},
+		{message: `{"by":{conn},"text":{message}}`, Options: bench.Options{Codec: bench.JSONLines}},
+		{message: `{"n":{seq}`, reply: "any", Options: bench.Options{Codec: bench.JSONLines}},
 		{message: "\xff{message}"},
 		{message: "x{message}", Options: bench.Options{Mode: bench.Rooms}},
 		{message: "{ping}", reply: "any"},
@@ -210,6 +256,9 @@ func TestLoginScriptRefuses(t *testing.T) {
 	} {
 		o := c.Options
 		o.Targets, o.Envelope = []string{"127.0.0.1:1"}, envelope(t, c.message, c.reply, c.login)
+		if c.ignore != "" {
+			o.Envelope = &bench.Envelope{Ignore: c.ignore}
+		}
 		if _, err := bench.Run(t.Context(), o, nil); !errors.Is(err, bench.ErrOptions) {
 			t.Errorf("%+v: %v", c, err)
 		}

@@ -287,5 +287,8 @@ func (r *Report) remarks() []string {
 	if e := r.Options.Envelope; e != nil && e.Unaudited {
 		all = append(all, "not audited: any message that arrived was taken for the answer to the oldest one, and its bytes were not looked at")
 	}
+	if e := r.Options.Envelope; e != nil && e.Ignore != "" {
+		all = append(all, fmt.Sprintf("%d messages that arrived were ignored: they match /%s/", r.Audit.Ignored, e.Ignore))
+	}
 	return all
 }

@@ -77,15 +77,16 @@ type Verdict struct {
 
 // Audit is the account of every message of the run, warm-up included.
 type Audit struct {
-	Sent       uint64 `json:"sent"`       // messages; where each has one answer, as many are expected
-	Expected   uint64 `json:"expected"`   // deliveries due for what was sent
-	Received   uint64 `json:"received"`   // all that arrived but answers to commands: Expected - Lost + Duplicated + Unexpected
-	Lost       uint64 `json:"lost"`       // did not arrive before Options.Drain had passed
-	Duplicated uint64 `json:"duplicated"` // arrived again
-	Reordered  uint64 `json:"reordered"`  // arrived after one that was sent later
-	Changed    uint64 `json:"changed"`    // arrived, and not as it was sent
-	Unexpected uint64 `json:"unexpected"` // not for this connection, or never sent
-	Unanswered uint64 `json:"unanswered"` // connections that came for a while and still waited for an answer at the end; people whose command was not answered
+	Sent       uint64 `json:"sent"`              // messages; where each has one answer, as many are expected
+	Expected   uint64 `json:"expected"`          // deliveries due for what was sent
+	Received   uint64 `json:"received"`          // all that arrived but answers to commands: Expected - Lost + Duplicated + Unexpected
+	Lost       uint64 `json:"lost"`              // did not arrive before Options.Drain had passed
+	Duplicated uint64 `json:"duplicated"`        // arrived again
+	Reordered  uint64 `json:"reordered"`         // arrived after one that was sent later
+	Changed    uint64 `json:"changed"`           // arrived, and not as it was sent
+	Unexpected uint64 `json:"unexpected"`        // not for this connection, or never sent
+	Unanswered uint64 `json:"unanswered"`        // connections that came for a while and still waited for an answer at the end; people whose command was not answered
+	Ignored    uint64 `json:"ignored,omitempty"` // matched Envelope.Ignore; in none of the other figures, and no fault
 }
 
 // A Fault is something that an audit can find wrong.

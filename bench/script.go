@@ -15,10 +15,11 @@ import (
 // script is an Envelope ready for use. It is static.
 type script struct {
 	opening           []step
-	names             []string // of what is captured
-	before, after     template // of what is sent
-	inBefore, inAfter template // of what arrives
-	fixed             bool     // what is sent is the same each time, but for the message
+	names             []string       // of what is captured
+	before, after     template       // of what is sent
+	inBefore, inAfter template       // of what arrives
+	fixed             bool           // what is sent is the same each time, but for the message
+	ignore            *regexp.Regexp // nil: nothing
 	bare, unaudited   bool
 	asSent            bool
 }
@@ -47,6 +48,12 @@ func (o *Options) script() (*script, error) {
 			return nil, fmt.Errorf("login, step %d: %w", i+1, err)
 		}
 		s.opening = append(s.opening, t)
+	}
+	if e.Ignore != "" {
+		var err error
+		if s.ignore, err = regexp.Compile(e.Ignore); err != nil {
+			return nil, fmt.Errorf("ignore: %w", err)
+		}
 	}
 	allowed := append(slices.Clone(atHandshake), "seq")
 	for _, part := range []struct {
@@ -117,16 +124,22 @@ func (s *script) check(o *Options) error {
 		return nil
 	}
 	sample := e.Out.Before + strings.Repeat("x", stampLen) + e.Out.After
+	if e.Bare {
+		sample = e.Out.Before
+	}
 	switch {
 	case o.Codec != Frame && !utf8.ValidString(sample):
 		return fmt.Errorf("a message over codec %s is text, in UTF-8", o.Codec)
 	case (o.Codec == Text || o.Codec == JSONLines) && strings.Contains(sample, "\n"):
 		return fmt.Errorf("a message over codec %s is one line", o.Codec)
-	case o.Codec.isJSON() && s.fixed && !json.Valid([]byte(sample)):
+	case o.Codec.isJSON() && !s.before.has(lineOf, captured) && !s.after.has(lineOf, captured) && !json.Valid(numbers.ReplaceAll([]byte(sample), []byte("0"))):
 		return fmt.Errorf("a message over codec %s has to be a JSON document", o.Codec)
 	}
 	return nil
 }
+
+// numbers are the placeholders that numbers take the place of.
+var numbers = regexp.MustCompile(`\{(conn|seq|time)\}`)
 
 // open takes the wrap off a message that w received in lane l. The message's own numbers have to be those in the wrap, where it has some.
 func (s *script) open(p []byte, w *who, l *lane) (inner []byte, ok bool) {

@@ -132,15 +132,18 @@ func TestCompareSettings(t *testing.T) {
 		r.Options.Targets, r.Options.Label, r.Options.PIDs = []string{"127.0.0.1:4711"}, "a", []bench.PID{{Name: "gateway", PID: 7}}
 	}
 	for want, change := range map[string]func(*bench.Report){
-		unlike + "mode is echo in A and rooms in B":                                                     func(r *bench.Report) { r.Options.Mode = bench.Rooms },
-		unlike + "codec is ws in A and text in B":                                                       func(r *bench.Report) { r.Options.Codec = bench.Text },
-		unlike + "conns is 1000 in A and 50 in B":                                                       func(r *bench.Report) { r.Options.Conns = 50 },
-		unlike + "in flight is 1 in A and 2 in B":                                                       func(r *bench.Report) { r.Options.InFlight = 2 },
-		unlike + "in flight is 1 in A and none in B\n  rate is none in A and 100 in B":                  func(r *bench.Report) { r.Options.Rate = 100 },
-		unlike + "size is 128 in A and 64 in B":                                                         func(r *bench.Report) { r.Options.Size = 64 },
-		unlike + "senders is none in A and 2 in B":                                                      func(r *bench.Report) { r.Options.Senders = 2 },
-		unlike + "room size is none in A and 5 in B":                                                    func(r *bench.Report) { r.Options.RoomSize = 5 },
-		unlike + "per conn is none in A and 5 in B":                                                     func(r *bench.Report) { r.Options.PerConn = 5 },
+		unlike + "mode is echo in A and rooms in B":                                    func(r *bench.Report) { r.Options.Mode = bench.Rooms },
+		unlike + "codec is ws in A and text in B":                                      func(r *bench.Report) { r.Options.Codec = bench.Text },
+		unlike + "conns is 1000 in A and 50 in B":                                      func(r *bench.Report) { r.Options.Conns = 50 },
+		unlike + "in flight is 1 in A and 2 in B":                                      func(r *bench.Report) { r.Options.InFlight = 2 },
+		unlike + "in flight is 1 in A and none in B\n  rate is none in A and 100 in B": func(r *bench.Report) { r.Options.Rate = 100 },
+		unlike + "size is 128 in A and 64 in B":                                        func(r *bench.Report) { r.Options.Size = 64 },
+		unlike + "senders is none in A and 2 in B":                                     func(r *bench.Report) { r.Options.Senders = 2 },
+		unlike + "room size is none in A and 5 in B":                                   func(r *bench.Report) { r.Options.RoomSize = 5 },
+		unlike + "per conn is none in A and 5 in B":                                    func(r *bench.Report) { r.Options.PerConn = 5 },
+		unlike + `envelope is none in A and {"out":{"before":"say ","after":""},"in":{"before":"","after":""}} in B`: func(r *bench.Report) {
+			r.Options.Envelope = &bench.Envelope{Out: bench.Wrap{Before: "say "}}
+		},
 		unlike + "slow readers is none in A and 3 in B":                                                 func(r *bench.Report) { r.Options.SlowReaders = 3 },
 		unlike + "think is none in A and 1s in B":                                                       func(r *bench.Report) { r.Options.Think = 1e9 },
 		unlike + "CPU is Some CPU in A and a \u202eb in B":                                              nil,

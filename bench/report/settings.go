@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -49,8 +50,15 @@ func fields(v reflect.Value) (all []setting) {
 			continue
 		}
 		value := "none"
-		if !v.IsZero() || v.Kind() == reflect.Bool {
-			value = fmt.Sprint(reflect.Indirect(v))
+		switch {
+		case v.Kind() == reflect.Pointer && !v.IsNil(): // it has many fields of its own
+			b, err := json.Marshal(v.Interface())
+			value = string(b)
+			if err != nil {
+				value = err.Error()
+			}
+		case !v.IsZero() || v.Kind() == reflect.Bool:
+			value = fmt.Sprint(v)
 		}
 		all = append(all, setting{strings.ReplaceAll(strings.TrimSuffix(name, "_ns"), "_", " "), value})
 	}
