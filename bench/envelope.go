@@ -89,7 +89,7 @@ func (c *client) unwrap(e *Envelope, p []byte) {
 	s := c.lane.run.plan.script
 	switch {
 	case c.step < len(s.opening):
-		c.login(&s.opening[c.step], p)
+		c.loggedIn(&s.opening[c.step], p)
 	case e.Ping != "" && string(p) == e.Ping:
 		c.write([]byte(e.Pong))
 	case !e.wraps():

@@ -262,10 +262,14 @@ func (o *Options) reach() error {
 			return bad("of %d connections a gateway of %d descriptors holds %d: start %d gateways", o.Conns, limit.Cur, most, need)
 		}
 	}
-	places, loopback, err := o.places()
-	if err != nil || !loopback {
-		return err // which addresses this machine has there, only its owner knows
+	addrs, err := o.addrs()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
+	if slices.ContainsFunc(addrs, func(addr string) bool { ip := ipOf(addr); return !ip.Is4() || !ip.IsLoopback() }) {
+		return nil // which addresses this machine has there, only its owner knows
+	}
+	places := len(addrs)
 	if len(o.Targets) == 0 {
 		places = o.Servers.Gateways
 	}

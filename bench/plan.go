@@ -213,25 +213,6 @@ func (p *plan) who(i uint32) who {
 	return w
 }
 
-// dialOptions are those of the handshake in a format.
-func (p *plan) dialOptions(f WireFormat, d *codec.Deflate) *codec.DialOptions {
-	o := f.dialOptions(d)
-	o.Subprotocols = p.subprotocols
-	return o
-}
-
-// upgrade is the request of w for a WebSocket at t, at the time given in milliseconds since 1970.
-func (p *plan) upgrade(t *target, w *who, key string, o *codec.DialOptions, now int64) []byte {
-	for _, h := range p.headers {
-		o.Headers = append(o.Headers, string(h.append(nil, w, 0, now)))
-	}
-	host := t.asked
-	if p.host != "" {
-		host = p.host
-	}
-	return codec.AppendUpgrade(nil, host, string(t.path.appendEscaped(nil, w, now)), key, o)
-}
-
 // agreed wants one of the subprotocols that were offered, as browsers do: without it the load would be of another protocol.
 func (p *plan) agreed(ws *codec.WebSocket) error {
 	if len(p.subprotocols) > 0 && ws.Subprotocol() == "" {
