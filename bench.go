@@ -95,7 +95,6 @@ func benchModeCommand(m bench.Mode) *cobra.Command {
 // benchRun is one run, as the command line asks for it.
 type benchRun struct {
 	bench.Options
-	codec      string
 	pids       []string
 	objectives []string
 	slos       []report.SLO
@@ -105,7 +104,7 @@ type benchRun struct {
 
 func (b *benchRun) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&b.codec, "codec", "", "text, json, jsonl, frame or ws (default: ws; of a tcp or tls target text)")
+	f.StringVar((*string)(&b.Codec), "codec", "", "text, json, jsonl, frame or ws (default: ws; of a tcp or tls target text)")
 	b.targetFlags(c)
 	f.VarP((*count)(&b.Conns), "conns", "c", "connections")
 	if b.Mode == bench.Chat {
@@ -183,7 +182,7 @@ func (b *benchRun) run(c *cobra.Command) error {
 
 // parse reads the flags that have a form of their own.
 func (b *benchRun) parse(c *cobra.Command) error {
-	if b.Codec = bench.Codec(b.codec); b.codec == "" {
+	if b.Codec == "" {
 		b.Codec = bench.DefaultCodec(b.Targets)
 	}
 	if err := cmp.Or(b.zeros(c), b.target.parse(&b.Options)); err != nil {

@@ -17,7 +17,6 @@ import (
 // benchTune sweeps what can be set and says what to set.
 type benchTune struct {
 	benchRun
-	mode  string
 	sweep tune.Sweep
 	page  string
 }
@@ -44,8 +43,8 @@ loop has, written at its end, whose size has no knob.`,
 		RunE: func(c *cobra.Command, _ []string) error { return b.run(c) },
 	}
 	f := c.Flags()
-	f.StringVar(&b.mode, "mode", string(bench.Echo), "the load: echo, push, broadcast or rooms")
-	f.StringVar(&b.codec, "codec", string(bench.WebSocket), "text, json, jsonl, frame or ws")
+	f.StringVar((*string)(&b.Mode), "mode", string(bench.Echo), "the load: echo, push, broadcast or rooms")
+	f.StringVar((*string)(&b.Codec), "codec", string(bench.WebSocket), "text, json, jsonl, frame or ws")
 	f.VarP((*count)(&b.Conns), "conns", "c", "connections")
 	f.IntVarP(&b.InFlight, "in-flight", "P", 1, "messages in flight per sender")
 	f.IntVarP(&b.Size, "size", "s", 128, "payload of a message, in bytes")
@@ -63,7 +62,6 @@ loop has, written at its end, whose size has no knob.`,
 }
 
 func (b *benchTune) run(c *cobra.Command) error {
-	b.Mode, b.Codec = bench.Mode(b.mode), bench.Codec(b.codec)
 	if err := b.check(c); err != nil {
 		return usageError{err}
 	}
@@ -100,7 +98,7 @@ func (b *benchTune) check(c *cobra.Command) error {
 	switch b.Mode {
 	case bench.Echo, bench.Push, bench.Broadcast, bench.Rooms:
 	default:
-		return fmt.Errorf("--mode: %q cannot be tuned for", b.mode)
+		return fmt.Errorf("--mode: %q cannot be tuned for", b.Mode)
 	}
 	if b.sweep.Rounds < 1 {
 		return errors.New("--rounds: at least one")

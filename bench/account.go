@@ -88,16 +88,11 @@ func (a *account) fill(seq uint32) bool {
 }
 
 // close enters how many messages the stream had; those that did not arrive are lost, and those beyond were never sent.
-func (a *account) close(sent uint32, audit *Audit) {
-	excused := a.excused
-	next := a.next
-	if to := min(sent, a.since); to > next {
-		excused += to - next
-		next = to
-	}
-	audit.Expected += uint64(sent - excused)
-	lost := uint64(sent - min(next, sent))
-	beyond := uint64(next - min(next, sent))
+func (a account) close(sent uint32, audit *Audit) {
+	a.excuse(sent) // of a copy: more may arrive, and the account is closed again
+	audit.Expected += uint64(sent - a.excused)
+	lost := uint64(sent - min(a.next, sent))
+	beyond := uint64(a.next - min(a.next, sent))
 	for _, g := range a.gaps {
 		lost += uint64(min(g.end, sent) - min(g.first, sent))
 		beyond -= uint64(g.end-g.first) - uint64(min(g.end, sent)-min(g.first, sent))

@@ -49,7 +49,7 @@ var errBye = errors.New("done")
 func (c *client) OnOpen(conn *engine.Conn) {
 	l := c.lane
 	l.tick()
-	c.conn, c.over = conn, false
+	c.conn, c.over, c.step = conn, false, 0
 	l.open++
 	if l.opts.shortLived() {
 		l.enter(c)
@@ -167,20 +167,13 @@ func (c *client) fail(kind string, err error) {
 	c.conn.Close(err)
 }
 
-// introduce makes sure that the server knows the client before anything is sent to it, and by which name, where the mode sends to others; the answer comes back
-// in arrived. Otherwise the client is ready.
+// introduce goes on with the login, if there is one, and then makes sure that the server knows the client before anything is sent to it, and by which name, where the mode
+// sends to others; the answer comes back in arrived. Otherwise the client is ready.
 func (c *client) introduce() {
-	if c.lane.opts.Envelope != nil {
-		c.step = 0
-		c.openNext()
+	l := c.lane
+	if s := l.run.plan.script; s != nil && !c.login(s.opening) {
 		return
 	}
-	c.greet()
-}
-
-// greet does it after a login.
-func (c *client) greet() {
-	l := c.lane
 	if !l.layout.verb() || l.opts.Envelope.wraps() {
 		c.begin()
 		return
@@ -225,8 +218,18 @@ func (c *client) answered(p []byte) bool {
 
 // begin makes the client ready, and a part of the load if that runs already.
 func (c *client) begin() {
+	l := c.lane
 	c.ready = true
-	c.lane.readied(c)
+	if c.dialled == 0 && c.life == 0 {
+		l.run.opened(nil)
+	}
+	switch {
+	case c.life > 0 && !l.running: // it was dialled when nothing is sent any more
+		c.over = true
+		c.conn.Close(errBye)
+	case l.running && c.sender:
+		l.fill(c)
+	}
 }
 
 // arrived checks one message, and in a closed loop answers with the next.

@@ -43,15 +43,27 @@ func setOption(c syscall.RawConn, level, option, value int) (err error) {
 
 // upgrade is c's request for a WebSocket.
 func (c *client) upgrade() []byte {
-	g := c.lane.run
+	g, o := c.lane.run, c.dialOptions()
 	t, _ := g.plan.target(&g.opts, int(c.id))
-	return g.plan.upgrade(t, &c.who, c.key, c.dialOptions(), g.epoch(c.lane.now))
+	now := g.epoch(c.lane.now)
+	for _, h := range g.plan.headers {
+		o.Headers = append(o.Headers, string(h.append(nil, &c.who, 0, now)))
+	}
+	host := t.asked
+	if len(g.plan.host) > 0 {
+		host = string(g.plan.host.append(nil, &c.who, 0, now))
+	}
+	return codec.AppendUpgrade(nil, host, string(t.path.appendEscaped(nil, &c.who, now)), c.key, o)
 }
 
 // dialOptions are those of c's handshake.
 func (c *client) dialOptions() *codec.DialOptions {
 	g := c.lane.run
-	return g.plan.dialOptions(g.opts.format(c.id), g.deflate)
+	o := &codec.DialOptions{MaxMessage: maxMessage, Subprotocols: g.plan.subprotocols}
+	if f := g.opts.format(c.id); f.Deflate {
+		o.Deflate, o.Window = g.deflate, f.Window
+	}
+	return o
 }
 
 // Why a connection could not be made, where the system's own words do not say it.

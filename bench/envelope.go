@@ -93,7 +93,7 @@ func (c *client) unwrap(e *Envelope, p []byte) {
 	switch {
 	case c.step < len(s.opening):
 		if !c.ignored(p) {
-			c.login(&s.opening[c.step], p)
+			c.loggedIn(&s.opening[c.step], p)
 		}
 	case e.Ping != "" && string(p) == e.Ping:
 		c.write([]byte(e.Pong))

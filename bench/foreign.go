@@ -49,25 +49,13 @@ func (o *Options) processors() map[int]bool {
 
 // isHere tells whether one of the targets is on this machine; true where that is not certain.
 func (o *Options) isHere() bool {
-	targets, err := o.targets()
+	addrs, err := o.addrs()
 	own, err2 := net.InterfaceAddrs()
-	if err != nil || err2 != nil {
-		return true
-	}
-	for _, t := range targets {
-		for _, addr := range t.addrs {
-			to, err := netip.ParseAddrPort(addr)
-			if err != nil {
-				return true
-			}
-			ip := to.Addr().Unmap().WithZone("")
-			if ip.IsLoopback() || ip.IsUnspecified() || slices.ContainsFunc(own, func(n net.Addr) bool {
-				p, err := netip.ParsePrefix(n.String())
-				return err != nil || p.Addr().Unmap() == ip
-			}) {
-				return true
-			}
-		}
-	}
-	return false
+	return err != nil || err2 != nil || slices.ContainsFunc(addrs, func(addr string) bool {
+		ip := ipOf(addr).WithZone("")
+		return !ip.IsValid() || ip.IsLoopback() || ip.IsUnspecified() || slices.ContainsFunc(own, func(n net.Addr) bool {
+			p, err := netip.ParsePrefix(n.String())
+			return err != nil || p.Addr().Unmap() == ip
+		})
+	})
 }

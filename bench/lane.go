@@ -70,20 +70,6 @@ var verbs = map[Mode]byte{Push: verbPush, Rooms: verbRoom, Broadcast: verbBroadc
 // tick takes the time for everything that happens in one callback.
 func (l *lane) tick() { l.now = time.Since(l.run.began).Microseconds() }
 
-// readied takes in a client that may send.
-func (l *lane) readied(c *client) {
-	if c.dialled == 0 && c.life == 0 {
-		l.run.opened(nil)
-	}
-	switch {
-	case c.life > 0 && !l.running: // it was dialled when nothing is sent any more
-		c.over = true
-		c.conn.Close(errBye)
-	case l.running && c.sender:
-		l.fill(c)
-	}
-}
-
 // fill gives a closed-loop sender its first messages, or a short-lived one its first; a person thinks first.
 func (l *lane) fill(c *client) {
 	if c.person != nil {

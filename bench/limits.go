@@ -3,6 +3,7 @@ package bench
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"strconv"
@@ -69,29 +70,16 @@ func (o *Options) settings() []setting {
 
 // fill sets what is not given.
 func (s *setting) fill() {
-	switch p := s.field.(type) {
-	case *int:
-		set(p, int(s.unset))
-	case *float64:
-		set(p, s.unset)
-	case *time.Duration:
-		set(p, time.Duration(s.unset))
+	if field := reflect.ValueOf(s.field).Elem(); field.IsZero() {
+		field.Set(reflect.ValueOf(s.unset).Convert(field.Type()))
 	}
 }
 
 // check tells what is wrong with the setting in a mode.
 func (s *setting) check(m Mode) error {
-	var v float64
-	var given any
-	show := func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
-	switch p := s.field.(type) {
-	case *int:
-		v, given = float64(*p), *p
-	case *float64:
-		v, given = *p, *p
-	case *time.Duration:
-		v, given, show = float64(*p), *p, func(v float64) string { return time.Duration(v).String() }
-	}
+	field := reflect.ValueOf(s.field).Elem()
+	v := field.Convert(reflect.TypeFor[float64]()).Float()
+	show := func(v float64) any { return reflect.ValueOf(v).Convert(field.Type()) } // in its own unit
 	meant := s.modes == nil || slices.Contains(s.modes, m)
 	switch {
 	case v == 0 && s.unset == 0, !meant && s.unset != 0:
@@ -99,9 +87,9 @@ func (s *setting) check(m Mode) error {
 	case !meant:
 		return bad("mode %s has no %s", m, s.name)
 	case v < s.least:
-		return bad("%s is %v, and must be at least %s", s.name, given, show(s.least))
+		return bad("%s is %v, and must be at least %v", s.name, field, show(s.least))
 	case v > s.most:
-		return bad("%s is %v, and must be at most %s", s.name, given, show(s.most))
+		return bad("%s is %v, and must be at most %v", s.name, field, show(s.most))
 	}
 	return nil
 }
@@ -262,10 +250,14 @@ func (o *Options) reach() error {
 			return bad("of %d connections a gateway of %d descriptors holds %d: start %d gateways", o.Conns, limit.Cur, most, need)
 		}
 	}
-	places, loopback, err := o.places()
-	if err != nil || !loopback {
-		return err // which addresses this machine has there, only its owner knows
+	addrs, err := o.addrs()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
+	if slices.ContainsFunc(addrs, func(addr string) bool { ip := ipOf(addr); return !ip.Is4() || !ip.IsLoopback() }) {
+		return nil // which addresses this machine has there, only its owner knows
+	}
+	places := len(addrs)
 	if len(o.Targets) == 0 {
 		places = o.Servers.Gateways
 	}

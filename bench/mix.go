@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"sluice/codec"
 )
 
 // Mixed is Options.Codec of a run whose clients speak the formats of Options.Mix. Each message is a JSON document then, which all of them can carry.
@@ -66,15 +64,6 @@ func (f WireFormat) check() error {
 		return fmt.Errorf("format %s: only WebSocket compresses, with a window of 8 to 15 bits", f)
 	}
 	return nil
-}
-
-// dialOptions are those of the WebSocket handshake.
-func (f WireFormat) dialOptions(d *codec.Deflate) *codec.DialOptions {
-	o := &codec.DialOptions{MaxMessage: maxMessage}
-	if f.Deflate {
-		o.Deflate, o.Window = d, f.Window
-	}
-	return o
 }
 
 // format is that of connection i.

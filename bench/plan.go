@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -156,18 +157,15 @@ const maxSources = 1 << 16
 // addresses reads IP addresses, ranges FIRST-LAST and prefixes such as 127.0.1.0/28, of which it takes all.
 func addresses(list []string) (all []net.Addr, err error) {
 	for _, s := range list {
-		first, last, err := span(s)
+		first, has, err := span(s)
 		if err != nil {
 			return nil, fmt.Errorf("%q is no address, range of addresses or prefix", s)
 		}
-		for ip := first; ; ip = ip.Next() {
+		for ip := first; has(ip); ip = ip.Next() {
 			if len(all) == maxSources {
 				return nil, fmt.Errorf("%q: that is more than %d addresses", s, maxSources)
 			}
 			all = append(all, net.TCPAddrFromAddrPort(netip.AddrPortFrom(ip, 0)))
-			if ip == last {
-				break
-			}
 		}
 	}
 	return all, nil
@@ -208,31 +206,21 @@ func (s *sources) source(i int, addr string) (net.Addr, error) {
 
 var errSpan = errors.New("no span of addresses")
 
-// span is the first and the last address of s.
-func span(s string) (first, last netip.Addr, err error) {
-	if from, to, ok := strings.Cut(s, "-"); ok {
-		first, err = netip.ParseAddr(from)
-		if err == nil {
-			last, err = netip.ParseAddr(to)
-		}
-		if err == nil && (first.BitLen() != last.BitLen() || last.Less(first)) {
-			err = errSpan
-		}
-		return first, last, err
+// span is the first address of s, and tells of those that follow whether they are in it too.
+func span(s string) (first netip.Addr, has func(netip.Addr) bool, err error) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return p.Masked().Addr(), p.Contains, nil
 	}
-	if !strings.Contains(s, "/") {
-		first, err = netip.ParseAddr(s)
-		return first, first, err
+	from, to, isRange := strings.Cut(s, "-")
+	if !isRange {
+		to = from
 	}
-	p, err := netip.ParsePrefix(s)
-	if err != nil || p.Addr().BitLen()-p.Bits() > 16 {
-		return first, last, errSpan
+	first, err = netip.ParseAddr(from)
+	last, err2 := netip.ParseAddr(to)
+	if err == nil && err2 == nil && (first.BitLen() != last.BitLen() || last.Less(first)) {
+		err = errSpan
 	}
-	first = p.Masked().Addr()
-	for last = first; p.Contains(last.Next()); {
-		last = last.Next()
-	}
-	return first, last, nil
+	return first, func(ip netip.Addr) bool { return ip.IsValid() && !last.Less(ip) }, cmp.Or(err, err2) // behind the last of all there is none
 }
 
 // target is where connection i goes, and at which of its addresses.
@@ -252,25 +240,6 @@ func (p *plan) who(i uint32) who {
 		w.captured = make([]string, len(p.script.names))
 	}
 	return w
-}
-
-// dialOptions are those of the handshake in a format.
-func (p *plan) dialOptions(f WireFormat, d *codec.Deflate) *codec.DialOptions {
-	o := f.dialOptions(d)
-	o.Subprotocols = p.subprotocols
-	return o
-}
-
-// upgrade is the request of w for a WebSocket at t, at the time given in milliseconds since 1970.
-func (p *plan) upgrade(t *target, w *who, key string, o *codec.DialOptions, now int64) []byte {
-	for _, h := range p.headers {
-		o.Headers = append(o.Headers, string(h.append(nil, w, 0, now)))
-	}
-	host := t.asked
-	if len(p.host) > 0 {
-		host = string(p.host.append(nil, w, 0, now))
-	}
-	return codec.AppendUpgrade(nil, host, string(t.path.appendEscaped(nil, w, now)), key, o)
 }
 
 // agreed wants one of the subprotocols that were offered, as browsers do: without it the load would be of another protocol.

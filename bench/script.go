@@ -29,12 +29,12 @@ type step struct {
 	send    template
 	silent  bool
 	await   string
-	match   *regexp.Regexp // nil: none
-	capture []capture
+	matches []capture
 }
 
+// capture is what an answer has to match.
 type capture struct {
-	at    int // in who.captured
+	at    int // of its one group in who.captured; -1: that is not wanted
 	match *regexp.Regexp
 }
 
@@ -78,9 +78,11 @@ func (s *script) step(x Exchange) (t step, err error) {
 		return t, err
 	}
 	if x.Match != "" {
-		if t.match, err = regexp.Compile(x.Match); err != nil {
+		re, err := regexp.Compile(x.Match)
+		if err != nil {
 			return t, err
 		}
+		t.matches = append(t.matches, capture{-1, re})
 	}
 	for _, c := range x.Capture {
 		re, err := regexp.Compile(c.Match)
@@ -97,7 +99,7 @@ func (s *script) step(x Exchange) (t step, err error) {
 			at = len(s.names)
 			s.names = append(s.names, c.Name)
 		}
-		t.capture = append(t.capture, capture{at, re})
+		t.matches = append(t.matches, capture{at, re})
 	}
 	return t, nil
 }
@@ -163,45 +165,50 @@ func (s *script) open(p []byte, w *who, l *lane) (inner []byte, ok bool) {
 	return inner, n.agree(stamp, due)
 }
 
-// login takes the answer to a step of the opening.
-func (c *client) login(s *step, p []byte) {
-	shown := p[:min(len(p), 64)]
-	switch {
-	case string(p) == overloaded:
+// loggedIn takes p, the answer to a step of the opening, and goes on with the next.
+func (c *client) loggedIn(s *step, p []byte) {
+	if string(p) == overloaded {
 		c.turnedAway(errOverloaded)
 		return
-	case !bytes.HasPrefix(p, []byte(s.await)):
-		c.fail("login", fmt.Errorf("%w: %q instead of %q", errOpening, shown, s.await))
-		return
-	case s.match != nil && !s.match.Match(p):
-		c.fail("login", fmt.Errorf("%w: %q does not match /%s/", errOpening, shown, s.match))
-		return
 	}
-	for _, x := range s.capture {
-		m := x.match.FindSubmatch(p)
-		if m == nil {
-			c.fail("login", fmt.Errorf("%w: %q does not match /%s/", errOpening, shown, x.match))
-			return
-		}
-		c.who.captured[x.at] = string(m[1])
+	if err := s.answered(p, c.who.captured); err != nil {
+		c.fail("login", fmt.Errorf("%w: %q %w", errOpening, p[:min(len(p), 64)], err))
+		return
 	}
 	c.step++
-	c.openNext()
+	c.introduce()
 }
 
-// openNext sends the next step of the opening; after the last the client goes on as without one.
-func (c *client) openNext() {
+// answered takes what is to be captured out of the answer to s, and tells what is wrong with it.
+func (s *step) answered(p []byte, captured []string) error {
+	if !bytes.HasPrefix(p, []byte(s.await)) {
+		return fmt.Errorf("instead of %q", s.await)
+	}
+	for _, x := range s.matches {
+		m := x.match.FindSubmatch(p)
+		if m == nil {
+			return fmt.Errorf("does not match /%s/", x.match)
+		}
+		if x.at >= 0 {
+			captured[x.at] = string(m[1])
+		}
+	}
+	return nil
+}
+
+// login sends the next step of the opening, and tells whether there is none left.
+func (c *client) login(opening []step) (over bool) {
 	l := c.lane
-	for opening := l.run.plan.script.opening; c.step < len(opening); c.step++ {
+	for ; c.step < len(opening); c.step++ {
 		s := &opening[c.step]
 		if len(s.send) > 0 {
 			c.write(s.send.append(nil, &c.who, 0, l.run.epoch(l.now)))
 		}
 		if !s.silent {
-			return
+			return false
 		}
 	}
-	c.greet()
+	return true
 }
 
 // epoch is a time of the run in milliseconds since 1970; at is in microseconds since the run began.

@@ -248,21 +248,19 @@ func (t *target) probe(ctx context.Context, ips []string, from *sources) (accept
 	return accept, refused
 }
 
-// places is how many different HOST:PORT there are to dial, and whether all of them are on IPv4's loopback.
-func (o *Options) places() (n int, loopback bool, err error) {
+// addrs are all different HOST:PORT that there are to dial.
+func (o *Options) addrs() (all []string, err error) {
 	targets, err := o.targets()
-	if err != nil {
-		return 0, false, fmt.Errorf("%w: %w", ErrOptions, err)
-	}
-	distinct := make(map[string]bool)
-	loopback = true
 	for _, t := range targets {
-		for _, addr := range t.addrs {
-			distinct[addr] = true
-			host, _, _ := net.SplitHostPort(addr)
-			ip, err := netip.ParseAddr(host)
-			loopback = loopback && err == nil && ip.Unmap().Is4() && ip.IsLoopback()
-		}
+		all = append(all, t.addrs...)
 	}
-	return len(distinct), loopback, nil
+	slices.Sort(all)
+	return slices.Compact(all), err
+}
+
+// ipOf is the address in HOST:PORT; of a name, or of none, the zero value.
+func ipOf(addr string) netip.Addr {
+	host, _, _ := net.SplitHostPort(addr)
+	ip, _ := netip.ParseAddr(host)
+	return ip.Unmap()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -88,17 +89,13 @@ func socketPair() (near net.Conn, far *net.UnixConn, err error) {
 	if err != nil {
 		return nil, nil, os.NewSyscallError("socketpair", err)
 	}
-	var ends [2]net.Conn
+	ends, errs := [2]net.Conn{}, [2]error{}
 	for i, fd := range fds {
 		f := os.NewFile(uintptr(fd), "pair")
-		if c, e := net.FileConn(f); e == nil { // on a descriptor of its own
-			ends[i] = c
-		} else {
-			err = e
-		}
+		ends[i], errs[i] = net.FileConn(f) // on a descriptor of its own
 		_ = f.Close()
 	}
-	if err != nil {
+	if err := errors.Join(errs[:]...); err != nil {
 		for _, c := range ends {
 			if c != nil {
 				_ = c.Close()
