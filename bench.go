@@ -13,9 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sluice/bench"
-	"sluice/bench/report"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench/report"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // benchShort says what each mode does.

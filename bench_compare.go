@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sluice/bench"
-	"sluice/bench/report"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench/report"
 )
 
 func benchCompareCommand() *cobra.Command {

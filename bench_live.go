@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sluice/bench"
-	"sluice/bench/report"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench/report"
 )
 
 // watch shows a run in progress: a view that is drawn in place on a terminal, a line for each interval elsewhere. What stop leaves behind is a terminal as it was.

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // terminal is a pseudo-terminal of 100 columns: what is written on it can be read from the other side.

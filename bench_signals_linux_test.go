@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/bench/report"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench/report"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // children are the processes that a process has started and that are still there.

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sluice/bench"
-	"sluice/bench/soak"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench/soak"
 )
 
 func benchSoakCommand() *cobra.Command {

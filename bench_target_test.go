@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // TestBenchTargetURL drives an echo by its URL, with a login, tokens and messages of another shape, from two generator processes.

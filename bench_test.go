@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // sluice runs the program to its end and returns what it printed and its exit code.

@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sluice/bench"
-	"sluice/bench/report"
-	"sluice/bench/tune"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench/report"
+	"github.com/seed-7410fe32/sluice/bench/tune"
 )
 
 // benchTune sweeps what can be set and says what to set.

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // echo sends every message back as it came, or to everybody when it begins with the prefix.

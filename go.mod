@@ -1,4 +1,4 @@
-module sluice
+module github.com/seed-7410fe32/sluice
 
 go 1.26.0
 

@@ -14,10 +14,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sluice/chat"
-	"sluice/internal/build"
-	"sluice/internal/logs"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/chat"
+	"github.com/seed-7410fe32/sluice/internal/build"
+	"github.com/seed-7410fe32/sluice/internal/logs"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // How long the end of the process waits for the log, which flows or does not.

@@ -19,11 +19,11 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
-	"sluice/engine"
-	"sluice/gateway"
-	"sluice/internal/spare"
-	"sluice/internal/valid"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/spare"
+	"github.com/seed-7410fe32/sluice/internal/valid"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // options are what the command line says of a gateway, a worker, or both.

@@ -14,8 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sluice/internal/child"
-	"sluice/internal/supervise"
+	"github.com/seed-7410fe32/sluice/internal/child"
+	"github.com/seed-7410fe32/sluice/internal/supervise"
 )
 
 // hangUps are the SIGHUPs of this process: one waits while a reload is under way.

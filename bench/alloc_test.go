@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"sluice/gateway"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // A message's way up to a worker and its answer's way down, through a whole gateway and a whole worker, allocate nothing: what is counted is of the turns of loops, which

@@ -4,7 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine"
 )
 
 // Mode chat is people in rooms who do what the package comment says. In a closed loop a person thinks after each answer, for a time that is exponentially distributed

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/internal/proctest"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // wrongWorker makes the bench's worker do one thing wrong: wrong does it, and tells that it has.

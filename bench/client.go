@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"sluice/codec"
-	"sluice/engine"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
 )
 
 // client is one connection of the load and the handler of it. All of it belongs to its lane's loop once it is enrolled.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // A side is a server in a comparison and the load that is made on it.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // stranger is the protocol of a server of another make: it speaks first, wants a name, says "?" now and then and hears "!", and may put it behind an answer in the same message.

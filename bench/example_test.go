@@ -7,8 +7,8 @@ import (
 	"os"
 	"time"
 
-	"sluice/bench"
-	"sluice/bench/report"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench/report"
 )
 
 // A server that runs on port 9000 gets 10,000 messages a second from 1,000 connections.

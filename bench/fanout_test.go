@@ -6,8 +6,8 @@ import (
 	"runtime"
 	"testing"
 
-	"sluice/bench"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // BenchmarkFanOut compares a broadcast to 1,000 clients, in text lines and in WebSocket, with a loop of write(2) of the same: CPU time per delivery of all server processes.

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/proc"
 )
 
 // sample adds up what all lanes counted.

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sluice/codec"
+	"github.com/seed-7410fe32/sluice/codec"
 )
 
 // fanOutFloor is the least that a fan-out can cost: for what one read returned one write(2) to each client. It has no buffers, no state of a client but the codec of

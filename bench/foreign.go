@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/proc"
 )
 
 // Foreign is what the processors did in the window for others than the generator and the measured servers. It is of the processors that those may run on.

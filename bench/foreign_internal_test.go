@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/proc"
 )
 
 // TestForeign takes from what the processors did what was the run's own.

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // TestRunBesideBusyProgram has another program take a quarter of the machine: the run is INVALID, and says how much that took, if it can tell the other program from the server.

@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"sluice/codec"
-	"sluice/engine"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
 )
 
 // generator is the load of one process: an engine whose loops each drive a lane of clients. It is a part of the run.

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/codec"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/codec"
 )
 
 // wire is what all codecs have in common.

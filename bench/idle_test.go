@@ -16,13 +16,13 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/codec"
-	"sluice/engine"
-	"sluice/gateway"
-	"sluice/internal/proc"
-	"sluice/internal/proctest"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // idleEnv makes this test binary a gateway, or the worker of the gateway that it names, with a page that tells the process's live heap.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // TestRunInterruptedAt ends a run at each of its moments: what was measured is reported, and where nothing was there is the error alone.

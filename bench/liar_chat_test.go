@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // People come and go, and what is said while somebody goes need not reach them. When somebody has decided to go, only the generator knows. So a lie about a message to somebody counts

@@ -4,9 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/internal/proc"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // TestCPU holds the CPU time that a report says of a server against what the system says of that process before and after the run: it is a part of it, and without a warm-up most of it.

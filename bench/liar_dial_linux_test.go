@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // TestLatencyLeavesTheDialOut has connections that come and go, over a codec without a handshake, and a dial that takes long: the server's backlog is full when the second connection is

@@ -8,7 +8,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // served is an answer whose time was taken. Its client had it between the two: it reads the ping that is written behind the answer with it, or after it.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // A lie is one thing that a liar does wrong.

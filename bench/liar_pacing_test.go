@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // TestPacing has open loops of one and more processes and event loops, with shares that are even or not, and looks at what comes to the server. The times at which the messages of all parts

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/codec"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/codec"
 )
 
 // A liar is a server that errs on purpose and knows how often. It speaks every codec and does the business of bench.Worker for all clients that are connected to it; what it does wrong

@@ -12,8 +12,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sluice/internal/proc"
-	"sluice/internal/valid"
+	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
 // setting is a number among the options: what it is when it is not given, and what it may be. Durations are in nanoseconds.

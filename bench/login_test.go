@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 const loginScript = `# everybody has a token of their own

@@ -5,7 +5,7 @@ import (
 	"runtime"
 	"strings"
 
-	"sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/proc"
 )
 
 // machine describes this one, as far as it tells.

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // mixed starts a gateway that speaks everything, and a worker. It returns the formats with their addresses.

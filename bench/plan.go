@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"sluice/codec"
+	"github.com/seed-7410fe32/sluice/codec"
 )
 
 // plan is what the options say of the other side, ready for use: where it is, how to come in, and what is spoken there. It is static.

@@ -12,8 +12,8 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sync/errgroup"
 
-	"sluice/internal/build"
-	"sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/build"
+	"github.com/seed-7410fe32/sluice/internal/proc"
 )
 
 // run is a run in progress.

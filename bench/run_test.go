@@ -13,9 +13,9 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
-	"sluice/bench"
-	"sluice/internal/proctest"
-	"sluice/internal/validtest"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/validtest"
 )
 
 // short is a run that is long enough to tell that the tool works, and too short to tell a speed.

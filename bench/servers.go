@@ -10,8 +10,8 @@ import (
 	"sync"
 	"syscall"
 
-	"sluice/codec"
-	"sluice/internal/child"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/internal/child"
 )
 
 // errServerEnded is returned by Run, with its report if there is something to report on, when a server that it started has ended before it was told to.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/panjf2000/gnet/v2"
 
-	"sluice/internal/leak"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // Each makes this test binary a server when it is set.

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine"
 )
 
 // Slow are the readers that read nothing, and what became of them.

@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"sluice/internal/valid"
+	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
 // target is one of Options.Targets, taken apart. It is static.

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/codec"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/codec"
 )
 
 // What a target's URL, the headers and the lines of a file say arrives at the server, for each connection its own.

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // A newcomer that is turned away, and told so, is a failure by that name: nothing of it is lost, changed or closed.

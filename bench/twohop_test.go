@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"testing"
 
-	"sluice/bench"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // A load is what a sub-benchmark makes on all sides of it.

@@ -3,7 +3,7 @@ package bench
 import (
 	"bytes"
 
-	"sluice/codec"
+	"github.com/seed-7410fe32/sluice/codec"
 )
 
 // wire is the client's side of a codec: what all of package codec's have in common.

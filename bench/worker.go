@@ -3,7 +3,7 @@ package bench
 import (
 	"context"
 
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // The verbs that a message begins with, after JSON's quote, where the mode needs the bench worker.

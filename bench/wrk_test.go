@@ -14,8 +14,8 @@ import (
 
 	"github.com/panjf2000/gnet/v2"
 
-	"sluice/bench"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // httpEnv makes the raw server answer HTTP: a response of 128 bytes for each request.

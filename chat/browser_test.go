@@ -12,7 +12,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"sluice/gateway"
+	"github.com/seed-7410fe32/sluice/gateway"
 )
 
 // browser is the Chromium that these tests drive. Without one they skip, but not in CI.

@@ -21,8 +21,8 @@ import (
 	"fmt"
 	"time"
 
-	"sluice/worker"
-	"sluice/worker/store"
+	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/store"
 )
 
 // chat is the business: its methods connect, message and close are those of the worker.Handler.

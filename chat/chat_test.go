@@ -13,9 +13,9 @@ import (
 	"time"
 	"unicode"
 
-	"sluice/chat"
-	"sluice/worker"
-	"sluice/worker/workertest"
+	"github.com/seed-7410fe32/sluice/chat"
+	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 func newChat(t *testing.T) *workertest.Gateway {

@@ -6,7 +6,7 @@ import (
 	"crypto/subtle"
 	"strings"
 
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // login gives a client its name. A name belongs to one client at a time, whatever its case; who comes back with the token of its last login takes it over, so that a lost

@@ -12,7 +12,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/coder/websocket"
 
-	"sluice/chat"
+	"github.com/seed-7410fe32/sluice/chat"
 )
 
 // The page's socket is found from wherever a proxy has the page: the way from one to the other is the same on both sides of it.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // watch has a window remember what it shows of its connection, and what it complains about.

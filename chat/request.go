@@ -9,8 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"sluice/codec"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // maxRefused is the size in bytes up to which a request that comes too fast is read for its ref:

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 const (

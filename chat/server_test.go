@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"sluice/chat"
-	"sluice/codec"
-	"sluice/gateway"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/chat"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // server is the whole thing in this process: a gateway and a worker with the chat.

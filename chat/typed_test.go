@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/worker"
-	"sluice/worker/workertest"
+	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 // TestTyped lets somebody with no more than telnet do everything: commands without a room mean the one joined last, and names may have spaces.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"sluice/worker/workertest"
+	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 // These tests are about what somebody has typed and what is not said: it may not vanish.

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/suite"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 // The cases of the Autobahn test suite, built anew from its public list

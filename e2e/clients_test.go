@@ -23,9 +23,9 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"sluice/codec"
-	"sluice/internal/proctest"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // realClients are WebSocket clients of others: ws and undici of npm, Node.js's own WebSocket, and python3-websockets, each by a program in testdata/realclients; and Chromium.

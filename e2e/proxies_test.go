@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"sluice/internal/child"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/child"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // need skips a test where a program is not installed, but not in CI. It returns where the first of them is that is.

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/validtest"
+	"github.com/seed-7410fe32/sluice/internal/validtest"
 )
 
 func TestNewChecksItsConfig(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leak"
 )
 
 func TestMain(m *testing.M) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
+	"github.com/seed-7410fe32/sluice/gateway"
 )
 
 // A witness is a client that behaves. It must notice nothing of what others do.

@@ -1,6 +1,6 @@
 package gateway
 
-import "sluice/internal/link"
+import "github.com/seed-7410fe32/sluice/internal/link"
 
 // A client is let in by a worker: by its Handler.Connect, which has returned nil, and whose effects are applied, when the ATTACH is acknowledged. Until then the client hears what it is sent
 // itself, or by way of a group or uid that a worker has given it, but nothing that is for all. It fails closed: a client whose Connect has failed, or whose coming was set aside, is

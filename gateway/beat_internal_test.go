@@ -9,9 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"sluice/codec"
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // A link whose worker sends faster than another loop takes it lives on, however long that loop takes: while the gateway does not read it, it does not miss what it cannot

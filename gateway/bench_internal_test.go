@@ -7,9 +7,9 @@ import (
 	"net/netip"
 	"testing"
 
-	"sluice/codec"
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // BenchmarkMessage is a message of 128 bytes up to the worker and its answer down, without a kernel: ns/op is what the gateway's own code takes, with the test's copies and

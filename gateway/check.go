@@ -3,7 +3,7 @@ package gateway
 import (
 	"fmt"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // rule is what SPEC.md says of one type of frame from a worker.

@@ -5,8 +5,8 @@ import (
 	"hash/maphash"
 	"testing"
 
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // Whatever a worker sends, check sees to it that carrying it out reads nothing that is not there, and the message that a client gets is the payload's end.

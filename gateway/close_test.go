@@ -11,8 +11,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"sluice/gateway"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // attached waits for the attachment of the one client there is, and returns a frame that names it.

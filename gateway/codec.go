@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
-	"sluice/codec"
+	"github.com/seed-7410fe32/sluice/codec"
 )
 
 // Codec is a wire format of one's own, for a Listener with a tcp:// URL. It holds no state: all clients of the listener share it, on all loops. Package codec has the

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // netstring is a format of one's own: a length in digits, a colon, so many bytes and a comma. "5:hello,"

@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"time"
 
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // command carries out a worker's command that has been checked, here or on the loop it is for.

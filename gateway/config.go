@@ -15,10 +15,10 @@ import (
 	"syscall"
 	"time"
 
-	"sluice/codec"
-	"sluice/engine"
-	"sluice/internal/link"
-	"sluice/internal/valid"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
 // Config says what a gateway is. Only Listeners is needed. No number may be negative.

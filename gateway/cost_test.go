@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // echoAll sends each message back, without an allocation for any of them. It ends with the link.

@@ -5,9 +5,9 @@ import (
 	"hash/maphash"
 	"unicode/utf8"
 
-	"sluice/codec"
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // deliver writes a worker's message to the client. It reports whether the connection took it.

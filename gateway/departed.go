@@ -1,6 +1,6 @@
 package gateway
 
-import "sluice/internal/link"
+import "github.com/seed-7410fe32/sluice/internal/link"
 
 // A client that is gone is kept until a worker has acknowledged that it has gone, and has handled what it sent before. When handlers hang, or a worker acknowledges nothing, clients may
 // come and go meanwhile without end. So there are two bounds.

@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"sluice/codec"
-	"sluice/engine"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
 )
 
 // arrive is a text client that comes while the worker handles nothing.

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // A gateway that closes down takes no new clients, and bids those it has farewell at a pace. A client that has been bidden is not read any more; when all that was read

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"strings"
 
-	"sluice/codec"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // A client that breaks its protocol is not read any more. What came whole before is handed on as ever, and the client is closed when all of that has been handled and answered,

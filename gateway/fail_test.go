@@ -11,10 +11,10 @@ import (
 
 	"github.com/coder/websocket"
 
-	"sluice/codec"
-	"sluice/gateway"
-	"sluice/internal/link"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // What came whole before something that is wrong is handled and answered, in order; then the client hears what is wrong, and is closed. What comes behind is not looked at.

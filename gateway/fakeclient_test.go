@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/codec"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // fakeClient is a client of any listener.

@@ -1,9 +1,9 @@
 package gateway
 
 import (
-	"sluice/engine"
-	"sluice/internal/link"
-	"sluice/internal/roster"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/roster"
 )
 
 // fanout is one message on its way to many clients of a loop. It is encoded once for each encoding that its clients' codecs have.

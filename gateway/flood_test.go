@@ -6,9 +6,9 @@ import (
 	"runtime"
 	"testing"
 
-	"sluice/codec"
-	"sluice/gateway"
-	"sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/leak"
 )
 
 // A flood of connections that end at any point of their handshake leaves no goroutine, no descriptor, no session and no memory. The test runs beside no other, for it looks at the

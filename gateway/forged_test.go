@@ -3,8 +3,8 @@ package gateway_test
 import (
 	"testing"
 
-	"sluice/gateway"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // A client id that was guessed, or is of a client that is gone, names nobody.

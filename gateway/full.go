@@ -3,7 +3,7 @@ package gateway
 import (
 	"slices"
 
-	"sluice/codec"
+	"github.com/seed-7410fe32/sluice/codec"
 )
 
 // What clients have sent waits in their queues when it comes faster than workers take it. Past

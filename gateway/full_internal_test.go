@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // lines are n lines of a text client, of size bytes each.

@@ -12,9 +12,9 @@ import (
 	"github.com/valyala/bytebufferpool"
 	xrate "golang.org/x/time/rate"
 
-	"sluice/codec"
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // small is a gateway with two loops on a simulated engine, whose tokens are known.

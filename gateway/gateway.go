@@ -15,7 +15,7 @@ import (
 	"github.com/valyala/bytebufferpool"
 	xrate "golang.org/x/time/rate"
 
-	"sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine"
 )
 
 // Gateway holds clients and passes their messages to workers.

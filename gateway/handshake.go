@@ -5,8 +5,8 @@ import (
 	"errors"
 	"net/http"
 
-	"sluice/codec"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // handshake reads a WebSocket client's HTTP request and answers it: by an upgrade, a page, or a refusal. It returns the bytes taken.

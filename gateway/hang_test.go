@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/gateway"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // Handlers of some clients hang, with so many messages that the window of their link is full. The worker's other clients wait until that has lasted for two heartbeats, and are served then.

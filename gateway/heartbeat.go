@@ -1,6 +1,6 @@
 package gateway
 
-import "sluice/internal/link"
+import "github.com/seed-7410fe32/sluice/internal/link"
 
 // pulse is what has come of a client since the last heartbeat, and gone to it, as bits.
 type pulse uint8

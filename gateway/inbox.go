@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"sync"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // inboxLimit is how many bytes may wait in an inbox before the links that fill it are paused.

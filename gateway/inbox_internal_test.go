@@ -5,7 +5,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // An inbox takes turns with two buffers as long as a flood lasts, and gives them up when it is over.

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // fairHello is how long a peer may take over its hello while others wait; link.Accept gives it 5 s.

@@ -3,8 +3,8 @@ package gateway
 import (
 	"slices"
 
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // kept is what was written to a link and not all of it acknowledged: the buffers that went out, so that a message that no worker loses costs no copy of its own.

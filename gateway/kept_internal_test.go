@@ -9,9 +9,9 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"sluice/codec"
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // A handler that hangs keeps its own message alive and not all that comes after it; when its link ends, that message and those that are out too go to the next worker.

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
-	"sluice/internal/leak"
-	"sluice/internal/suite"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 func TestMain(m *testing.M) {

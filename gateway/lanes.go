@@ -3,7 +3,7 @@ package gateway
 import (
 	"fmt"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // lanes are the clients that wait for a link's credit. Those whose next message is large, which goes beside the window, one at a time (link.Sent), have a lane of their own: what is

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // All that a window bounds follows CREDIT.

@@ -7,9 +7,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"sluice/codec"
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // A WebSocket that the gateway closes is gone for its worker at once, and its slot is free. Its connection is not ended before the client has answered the close frame, and

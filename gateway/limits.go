@@ -5,9 +5,9 @@ import (
 	"syscall"
 	"time"
 
-	"sluice/codec"
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // What a client may do is bounded here in time: how long it may take over a message, and how fast it may send. What it may hold is bounded where that is held.

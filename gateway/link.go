@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // workerLink is the link of one worker to one loop: the handler of its connection. Everything in it is owned by the loop.

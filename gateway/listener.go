@@ -7,8 +7,8 @@ import (
 	"net/url"
 	"strings"
 
-	"sluice/codec"
-	"sluice/engine"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
 )
 
 // protocols are the codecs by the scheme of a listener's URL. A WebSocket's codec is made by its upgrade.

@@ -1,6 +1,6 @@
 package gateway
 
-import "sluice/internal/link"
+import "github.com/seed-7410fe32/sluice/internal/link"
 
 // liveness is what a gateway knows of the other end of a link: whether that lives. Owned by the loop.
 type liveness struct {

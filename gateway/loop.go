@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"sluice/engine"
-	"sluice/internal/link"
-	"sluice/internal/roster"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/roster"
 )
 
 // loop is a small gateway of its own: everything that belongs to one event loop. Only its inbox, served and told are touched from other goroutines.

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
+	"github.com/seed-7410fe32/sluice/gateway"
 )
 
 // What a gateway has refused is told in its log, and told once.

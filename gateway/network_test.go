@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
-	"sluice/internal/link"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // A client whose host vanishes without a word is gone within its heartbeats and the time for its last bytes; its worker hears of it once.

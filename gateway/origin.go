@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"strings"
 
-	"sluice/codec"
+	"github.com/seed-7410fe32/sluice/codec"
 )
 
 // refuseOrigin refuses a WebSocket that a page of a foreign origin asks for.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
+	"github.com/seed-7410fe32/sluice/gateway"
 )
 
 // request sends a request by hand and returns the status of the answer.

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // outbox is what is to be done at another gateway, in order: RELAY frames, kept until that gateway has confirmed them. It is data and nothing else: one owner, no clock, no I/O.

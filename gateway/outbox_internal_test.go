@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // Whatever is confirmed, in whichever steps, and however often the link is another: what has not been confirmed is there, in order, and the links are given it once each.

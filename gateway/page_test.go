@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
+	"github.com/seed-7410fe32/sluice/gateway"
 )
 
 // The answer to a plain request is what HTTP has for its status and method: a body, and a length of it, only where there may be one (RFC 9110 sections 6.4.1, 8.6, 9.3.2 and 15.2).

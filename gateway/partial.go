@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // holder is an address with the clients of a loop that hold something unfinished.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine"
 )
 
 // Who is cut first, by address, by what each holds, by how long it has taken; and as many at once as a pass is worth.

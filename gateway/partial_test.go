@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
+	"github.com/seed-7410fe32/sluice/gateway"
 )
 
 // Many begin large messages and begin anew whenever they are cut, while an honest client, the oldest of all, uploads slowly. It is not cut where each of them holds more; and where

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"sluice/codec"
+	"github.com/seed-7410fe32/sluice/codec"
 )
 
 // upgradePath is the paths on which a listener opens WebSockets. The zero value is all of them.

@@ -3,7 +3,7 @@ package gateway
 import (
 	"unicode/utf8"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // payload is what a frame from a worker carries, as SPEC.md has it.

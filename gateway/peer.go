@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // What a handler does to clients of other gateways than its client's comes in the unit, like everything it does, to the loop that has its client. That loop is the one

@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // passing is a loop with an outbox for another gateway, which the test plays.

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // peerOf is another gateway, played by the test: one of its loops.

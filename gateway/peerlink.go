@@ -4,8 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // peerLink is what both ends of a link between gateways have in common. It is owned by the loop.

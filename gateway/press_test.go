@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"testing"
 
-	"sluice/codec"
-	"sluice/gateway"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // Commands that another loop cannot take as fast as they come wait within bounds: the link they come by is not read meanwhile, other links are, and

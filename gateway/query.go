@@ -3,8 +3,8 @@ package gateway
 import (
 	"encoding/binary"
 
-	"sluice/internal/link"
-	"sluice/internal/roster"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/roster"
 )
 
 // gather is a question put to all loops, on the loop that was asked: each answers with as many numbers, which are added up. Or it is put to another loop, for a page of its clients.

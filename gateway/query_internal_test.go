@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // asker is a gateway of two loops with a link to the first. The second one has a turn only when the test gives it one.

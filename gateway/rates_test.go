@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
+	"github.com/seed-7410fe32/sluice/gateway"
 )
 
 // Who sends faster than allowed is slowed down, and loses nothing by it; others are not.

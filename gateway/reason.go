@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io"
 
-	"sluice/codec"
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // closing is why the gateway closes a connection, as the error that the engine carries to OnClose.

@@ -1,6 +1,6 @@
 package gateway
 
-import "sluice/internal/link"
+import "github.com/seed-7410fe32/sluice/internal/link"
 
 // What a link's worker has not acknowledged when the link ends, another worker gets, in each client's order and before anything newer of that client: messages from
 // what the link has kept, marked as redelivered, and the client's coming and going as often as it takes until one worker has handled them.

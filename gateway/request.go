@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"sluice/codec"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // KeptHeaders are the header fields that a Listener keeps by default of its WebSockets' requests.

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"sluice/codec"
-	"sluice/gateway"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // What is kept of a request is the target and the fields that the listener keeps; OnUpgrade sees all of it.

@@ -4,7 +4,7 @@ import (
 	"math/rand/v2"
 	"strings"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // Client is what a Router knows of the client it picks a worker for.

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"sluice/codec"
-	"sluice/internal/link"
-	"sluice/internal/validtest"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/validtest"
 )
 
 var (

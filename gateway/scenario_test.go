@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // TestScenarios plays the dialogues of testdata/*.txt. A file starts with a paragraph that says what it protects; then each line is a step:

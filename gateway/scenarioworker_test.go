@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // scenarioWorker plays the steps of a worker:

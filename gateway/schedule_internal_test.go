@@ -14,9 +14,9 @@ import (
 
 	xrate "golang.org/x/time/rate"
 
-	"sluice/codec"
-	"sluice/engine"
-	"sluice/internal/suite"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 // Whatever clients, workers, links and time do, and in whichever order loops come to see it: what a gateway promises holds. Everything of a schedule comes from

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // world is a schedule: gateways, workers and clients, and what is known of them.

@@ -6,9 +6,9 @@ import (
 	"math"
 	"net/netip"
 
-	"sluice/codec"
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // simClient is a client of a schedule, and what is known of what became of its messages.

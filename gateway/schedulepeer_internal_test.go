@@ -4,8 +4,8 @@ import (
 	"net/netip"
 	"slices"
 
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // simPeering is the link of one loop to another gateway, as a schedule has it: bytes come late and in pieces, and it breaks.

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 	"slices"
 
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // simWorker is a worker of a schedule: it does what SPEC.md asks of one, as late and in as many pieces as the schedule says.

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"testing"
 
-	"sluice/gateway"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // question is a Select.

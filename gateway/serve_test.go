@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"sluice/codec"
-	"sluice/gateway"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // Closing down, a gateway is not ready any more; workers are told first that it goes, then of every client's end, then that this was the last.

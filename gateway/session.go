@@ -3,10 +3,10 @@ package gateway
 import (
 	"math/rand/v2"
 
-	"sluice/codec"
-	"sluice/engine"
-	"sluice/internal/link"
-	"sluice/internal/roster"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/roster"
 )
 
 // phase is where a session stands in its life.

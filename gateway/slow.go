@@ -1,6 +1,6 @@
 package gateway
 
-import "sluice/engine"
+import "github.com/seed-7410fe32/sluice/engine"
 
 // Slow is about those that read more slowly than they are written to.
 type Slow struct {

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"sluice/codec"
-	"sluice/engine"
-	"sluice/gateway"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // publisher is a link that publishes to all and never listens.

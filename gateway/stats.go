@@ -6,8 +6,8 @@ import (
 	"reflect"
 	"time"
 
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // LoopStats counts what one loop has seen since it started; what is an int is as of now.

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"testing"
 
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // notLost are the counters that are no loss: what came and went, what waits, and what is told elsewhere.

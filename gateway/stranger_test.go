@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // logbook is a log that a test reads.

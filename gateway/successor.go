@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // A gateway that drains keeps its inner port until a successor asks for it: another process that

@@ -5,10 +5,10 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/codec"
-	"sluice/gateway"
-	"sluice/internal/link"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // A text that is not valid UTF-8 ends nobody's WebSocket: what is not becomes U+FFFD where the format

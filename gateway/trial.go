@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine"
 )
 
 // A message may kill each worker that gets it. Which one it was nobody sees: with the worker dies everything that it was handling. So what was out in

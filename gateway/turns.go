@@ -3,7 +3,7 @@ package gateway
 import (
 	"math/bits"
 
-	"sluice/codec"
+	"github.com/seed-7410fe32/sluice/codec"
 )
 
 // Each client has its turn: what one sends must not hold up the others of its loop. The work that

@@ -10,9 +10,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"sluice/codec"
-	"sluice/engine"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // rush is a gateway of one loop with a worker that handles so many messages in each turn, and

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/gateway"
+	"github.com/seed-7410fe32/sluice/gateway"
 )
 
 // A gateway that has no worker says so, at its start and when the last one goes: once however many loops it has, with

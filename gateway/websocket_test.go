@@ -11,10 +11,10 @@ import (
 
 	"github.com/coder/websocket"
 
-	"sluice/codec"
-	"sluice/gateway"
-	"sluice/internal/link"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // onMessage is business that hears messages and nothing else, and does not fail.

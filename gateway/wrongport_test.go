@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/gateway"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // A worker that dials a port for clients is told which one it is to dial; a client on the port for workers is known in the gateway's log for what it speaks.

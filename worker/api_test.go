@@ -10,7 +10,7 @@ import (
 	"slices"
 	"testing"
 
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // errands is business that does what the test hands it, for whichever client speaks.

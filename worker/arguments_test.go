@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/worker"
-	"sluice/worker/workertest"
+	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 // harmless are the methods whose arguments all fit in a frame, whatever they are, or have none.

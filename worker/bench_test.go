@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/link"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // BenchmarkEcho is the worker's side of one message and its answer, with 16 clients in flight a batch, over a Unix socket. cpu-ns/op is of the whole process: the

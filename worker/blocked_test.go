@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/worker"
-	"sluice/worker/workertest"
+	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 // However many handlers block, the clients of all others are answered, those too that talk just after one has blocked. How many block can be seen, and all that are slow are

@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // Call is one event of one client, while its handler runs. It is a value of two words.

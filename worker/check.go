@@ -3,7 +3,7 @@ package worker
 import (
 	"fmt"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // rule is what SPEC.md says of one type of frame from a gateway, as far as its header goes.

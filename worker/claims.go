@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // Two addresses may lead to the same gateway: localhost and 127.0.0.1, or a name that has been given another address. Links by both would replace each other without end,

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // names are addresses that lead where a test says.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"sync"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // Close closes clients after what was sent to them has gone out. For a Target of one client that is

@@ -9,8 +9,8 @@ import (
 	"os"
 	"time"
 
-	"sluice/internal/link"
-	"sluice/internal/valid"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
 // Config configures a Worker. Only Gateways is required. A number of 0 means the default. A negative

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/internal/validtest"
+	"github.com/seed-7410fe32/sluice/internal/validtest"
 )
 
 // What a worker's Config says is refused by name, and an address that is meant otherwise is told how it is written.

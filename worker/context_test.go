@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/worker"
-	"sluice/worker/workertest"
+	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 type traceKey struct{}

@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
-	"sluice/internal/proctest"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // fiddler changes its clients' uid and attributes in every way there is, as chance has it. Each worker of the test is one.

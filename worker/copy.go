@@ -1,7 +1,7 @@
 package worker
 
 import (
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // A session keeps a copy of its client's uid and attributes, each with the version that the gateway gave it. A change that the worker makes itself it makes in its copy at once,

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // How a message gets to its handler.

@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/leak"
-	"sluice/internal/suite"
-	"sluice/worker"
-	"sluice/worker/workertest"
+	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/suite"
+	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 func TestMain(m *testing.M) {

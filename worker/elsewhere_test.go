@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/wire"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/internal/wire"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // What handlers do at another gateway outlives the links to it: however often they are cut, it comes once and in order.

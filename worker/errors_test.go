@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/worker"
-	"sluice/worker/workertest"
+	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 var errOnPurpose = errors.New("on purpose")

@@ -7,7 +7,7 @@ import (
 	"log"
 	"log/slog"
 
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // A worker of one function: whatever a client says goes to everyone.

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
-	"sluice/internal/proctest"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // logins is business in which a name has one client.

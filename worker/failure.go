@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // What follows when a call fails, and what makes it fail besides its handler.

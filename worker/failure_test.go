@@ -13,9 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"sluice/internal/link"
-	"sluice/worker"
-	"sluice/worker/workertest"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 // What a call that panics changed in the worker's copy of a client is taken back with what it sent.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // recorded is a connection on which everything has come already, in two pieces, and then ends. What is written to it is parsed.

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // gateway is one address of Config.Gateways. For each loop of the gateway there a goroutine keeps a link up.

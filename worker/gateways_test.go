@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/gateway"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // realGateway starts a gateway with a text listener; stop ends it.

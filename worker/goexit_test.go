@@ -5,8 +5,8 @@ import (
 	"runtime"
 	"testing"
 
-	"sluice/worker"
-	"sluice/worker/workertest"
+	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 // A call that ends its goroutine (t.FailNow does, some libraries do) fails like one that panics: wherever it ran, its client and all others go on.

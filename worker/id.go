@@ -1,6 +1,6 @@
 package worker
 
-import "sluice/internal/link"
+import "github.com/seed-7410fe32/sluice/internal/link"
 
 // ClientID names one client for the time of its connection. It is opaque, cannot be guessed, and is
 // never used again. The zero ClientID names nobody.

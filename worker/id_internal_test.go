@@ -3,7 +3,7 @@ package worker
 import (
 	"testing"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // The reasons are those of links.

@@ -11,9 +11,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"sluice/gateway"
-	"sluice/internal/proctest"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // Workers are killed under load, again and again: what their handlers say reaches the clients of all gateways once and in order, and each message is answered once.

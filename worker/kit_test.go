@@ -3,7 +3,7 @@ package worker_test
 import (
 	"context"
 
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // onMessage is business that hears messages and nothing else, and does not fail.

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/worker"
-	"sluice/worker/workertest"
+	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 // fragile panics where it is told to.

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // gwLink is the link to one loop of a gateway. Its leader, one goroutine at a time, reads it and runs handlers (dispatch.go).

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // Message is one message, from a client or to clients. It is a value: a changed copy does not change

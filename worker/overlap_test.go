@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"sluice/internal/link"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // A link dies while a client's call runs, and the next link brings the client again with what was not acknowledged: that waits until the call has returned.

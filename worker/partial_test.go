@@ -8,9 +8,9 @@ import (
 	"net"
 	"testing"
 
-	"sluice/gateway"
-	"sluice/internal/link"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // A client in as many groups as it may be in gets no further, and whoever waits for the gateway's word is told. What is asked of it comes whole, and others are none the worse.

@@ -9,10 +9,10 @@ import (
 	"sync"
 	"testing"
 
-	"sluice/gateway"
-	"sluice/internal/link"
-	"sluice/internal/proctest"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // idTeller puts its clients into the room and tells the test who they are. "flood N" sends N numbers to the client that came first, from 8 goroutines of the call.

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"sync"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // Fields say what Select returns of a client besides its id.

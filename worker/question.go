@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // question is a command that waits for its Reply.

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"testing"
 
-	"sluice/worker"
-	"sluice/worker/store"
+	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/store"
 )
 
 // cutter dials for a worker, and cuts what it has dialled.

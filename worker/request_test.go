@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"testing"
 
-	"sluice/worker"
-	"sluice/worker/workertest"
+	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 // wanderer says what it was asked with. It does not look whether there was a request: the same code serves clients of every protocol.

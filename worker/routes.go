@@ -8,7 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // routes are the ways to the gateways that are known. Readers see an immutable table and take no lock.

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/link"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // readLink reads one frame of a worker.

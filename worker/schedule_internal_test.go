@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/link"
-	"sluice/internal/suite"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 // Whatever handlers do, however frames are cut and whenever links die: calls for one client never overlap and come in order, each message is acknowledged

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // Publish sends a message to clients, at all gateways. It returns when the message is on its way: not

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // session is one client that a gateway has given to this worker.

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // A gateway that drains may leave its address to a successor, and take links on another port of

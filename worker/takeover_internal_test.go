@@ -4,7 +4,7 @@ import (
 	"net"
 	"testing"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // A goroutine that a handler left behind asks something in the moment in which the call has returned and its unit is not yet closed: there is no call to take

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // Target says which clients are meant: Client, Clients, Group, Groups, UID, UIDs or Everyone. It is

@@ -3,7 +3,7 @@ package worker
 import (
 	"time"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // item is one thing to be done for a client, in its order.

@@ -3,7 +3,7 @@ package worker
 import (
 	"sync"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // unit is what handler calls did, as frames, and the acknowledgement of the messages they were for: one or more UNIT frames, the last one open.

@@ -1,8 +1,8 @@
-module sluice/bench/peers
+module github.com/seed-7410fe32/sluice/bench/peers
 
 go 1.26.0
 
-replace sluice => ../..
+replace github.com/seed-7410fe32/sluice => ../..
 
 require (
 	github.com/centrifugal/centrifuge v0.40.1
@@ -12,7 +12,7 @@ require (
 	github.com/lxzan/gws v1.8.9
 	github.com/olahol/melody v1.1.4
 	github.com/panjf2000/gnet/v2 v2.9.7
-	sluice v0.0.0
+	github.com/seed-7410fe32/sluice v0.0.0
 )
 
 require (

@@ -14,9 +14,9 @@ import (
 	"strings"
 	"time"
 
-	"sluice/bench"
-	"sluice/internal/build"
-	"sluice/internal/child"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/build"
+	"github.com/seed-7410fe32/sluice/internal/child"
 )
 
 // measurement is what the command line asks for.
@@ -229,7 +229,7 @@ func (m *measurement) version(p peer) string {
 
 // buildSluice builds the program into a folder, from the module that this one replaces.
 func buildSluice(ctx context.Context, into string) (string, error) {
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "sluice").Output()
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/seed-7410fe32/sluice").Output()
 	if err != nil {
 		return "", fmt.Errorf("where is sluice: %w", err)
 	}

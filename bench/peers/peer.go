@@ -4,7 +4,7 @@ import (
 	"context"
 	"net"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // A peer is an echo server of another make, or sluice itself, and how to drive it.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // TestMain makes this test binary a server when a measurement starts it as one.

@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"os"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // A record is one run and what came of it: a line of runs.jsonl.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"sluice/bench"
-	"sluice/internal/stat"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/stat"
 )
 
 // tableName is the file of the tables.

@@ -20,7 +20,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // heard is what a form says, by name, in seconds, bytes and numbers of things.

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // curve is a figure of each moment of a run.

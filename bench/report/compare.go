@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"sluice/bench"
-	"sluice/internal/stat"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/stat"
 )
 
 // figure is a row of a comparison. NaN is what was not measured.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // lineOf is what a comparison of the two sides says of the figure; without a line of it "none".

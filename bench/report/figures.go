@@ -3,7 +3,7 @@ package report
 import (
 	"fmt"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // measure is a number that a T has: a report or a part of it. Every form of a report takes from here what the number is called and told in.

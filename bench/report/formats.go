@@ -12,7 +12,7 @@ import (
 	"strings"
 	"unicode"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // ErrFormat is returned by Read for what is no report of this version.
@@ -92,7 +92,7 @@ func processes(r *bench.Report) []string {
 // runs of different labels are the same benchmark: benchstat -col label sets them side by side.
 func GoBench(w io.Writer, r *bench.Report) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "goos: %s\ngoarch: %s\npkg: sluice/bench\ncpu: %s\n", clean(r.Machine.OS), clean(r.Machine.Arch), clean(r.Machine.CPU))
+	fmt.Fprintf(&b, "goos: %s\ngoarch: %s\npkg: github.com/seed-7410fe32/sluice/bench\ncpu: %s\n", clean(r.Machine.OS), clean(r.Machine.Arch), clean(r.Machine.CPU))
 	if r.Label != "" {
 		fmt.Fprintf(&b, "label: %s\n", clean(r.Label))
 	}

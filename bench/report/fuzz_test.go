@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // A file that is no report is refused; of what is taken every form can be made.

@@ -7,7 +7,7 @@ import (
 	"html/template"
 	"io"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 //go:embed page.html

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // TestHTML checks that the drawings are whole, that nothing is loaded from elsewhere and that foreign text stays text.

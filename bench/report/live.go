@@ -9,7 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // Live is a run in progress as a terminal shows it: some lines that are drawn anew in place. It only makes the lines; who draws them has the terminal.

@@ -6,7 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // TestLive has a run go by and looks at what a terminal shows.

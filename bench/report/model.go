@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // model is what a report says in words. Text and page are written from it; nothing foreign in it can act on a terminal.

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // Prometheus writes the figures in Prometheus' text format, version 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats), for a textfile collector or a

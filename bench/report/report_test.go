@@ -13,7 +13,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // sample is a report such as a run makes, of n messages that took 1 ms to n µs more.
@@ -192,7 +192,7 @@ func TestGoBench(t *testing.T) {
 			t.Errorf("%q is no number", fields[i])
 		}
 	}
-	for _, want := range []string{"label: a <b> & \"c\"\n", "\npkg: sluice/bench\n", " 2000000.0 ns/op 500.0 msg/s ", " p99.9-us ", " 9.000 cpu-us/msg-gateway 2048 B/conn-gateway"} {
+	for _, want := range []string{"label: a <b> & \"c\"\n", "\npkg: github.com/seed-7410fe32/sluice/bench\n", " 2000000.0 ns/op 500.0 msg/s ", " p99.9-us ", " 9.000 cpu-us/msg-gateway 2048 B/conn-gateway"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, &b)
 		}

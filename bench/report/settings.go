@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // setting is something that a run was given, or where it ran.

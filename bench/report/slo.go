@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // ErrSLO is returned by ParseSLO for an expression it does not understand.

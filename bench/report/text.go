@@ -6,7 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // Text writes the summary that a person reads: what ran, how fast, how late, whether all arrived, what it took, and last the verdict.

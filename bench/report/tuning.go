@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"sluice/bench/tune"
-	"sluice/internal/stat"
+	"github.com/seed-7410fe32/sluice/bench/tune"
+	"github.com/seed-7410fe32/sluice/internal/stat"
 )
 
 //go:embed tuning.html

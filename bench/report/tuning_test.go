@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/bench"
-	"sluice/bench/tune"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench/tune"
 )
 
 // tuned is a tuning of two knobs on a made-up machine. Of 1, 2 and 4 reactors, 4 are the default, 2 are better, and 1 is the fastest but had the generator as its limit.

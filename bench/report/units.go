@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // Micros is a duration given in microseconds, with three digits that count.

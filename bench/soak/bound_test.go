@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 func defaults() Options {

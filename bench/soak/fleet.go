@@ -11,9 +11,9 @@ import (
 	"syscall"
 	"time"
 
-	"sluice/bench"
-	"sluice/internal/child"
-	"sluice/internal/wire"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/child"
+	"github.com/seed-7410fe32/sluice/internal/wire"
 )
 
 // fleet is gateways and workers, each a process, with a bad wire to each gateway. Processes and wires belong to whoever does the faults; only it may touch them

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // Sizes of messages, in bytes. Broadcasts reach the clients of all loads, who know them by their size.

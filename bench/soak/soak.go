@@ -15,8 +15,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"sluice/bench"
-	"sluice/internal/valid"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
 // Options say what to soak, and how. What is zero gets its default from Run, and what is negative is bench.ErrOptions.

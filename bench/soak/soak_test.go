@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/bench"
-	"sluice/internal/leak"
-	"sluice/internal/validtest"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/validtest"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }

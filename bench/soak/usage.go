@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"time"
 
-	"sluice/internal/child"
-	"sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/child"
+	"github.com/seed-7410fe32/sluice/internal/proc"
 )
 
 // usage is what a process holds, as proc(5) has it; 0 where there is none. Goroutines do not show there, threads do.

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"sluice/bench"
-	"sluice/internal/stat"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/stat"
 )
 
 // A Stage is one knob tried: a trial for each value, all else as it was best until then.

@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"strings"
 
-	"sluice/bench"
-	"sluice/internal/valid"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
 // A Setting is what Run tries.

@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/bench/tune"
-	"sluice/internal/leak"
-	"sluice/internal/proctest"
-	"sluice/internal/validtest"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/bench/tune"
+	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/validtest"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }

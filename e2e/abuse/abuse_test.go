@@ -20,9 +20,9 @@ import (
 
 	"github.com/coder/websocket"
 
-	"sluice/codec"
-	"sluice/internal/proctest"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // status reads a figure of a process, in kilobytes where it has a unit: VmRSS is what it has in memory now, VmHWM the most it ever had.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // TestDescriptorsRunOut gives a gateway fewer descriptors than there are dials: clients that are connected go on undisturbed, and those that dialled are

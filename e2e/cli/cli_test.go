@@ -16,7 +16,7 @@ import (
 
 	"github.com/coder/websocket"
 
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // TestWhatWasMeant refuses what is almost right with exit code 2, names the flag, and says how it is written.

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/codec"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // TestKeyFile lets a worker in that holds the key, and keeps one out that does not.

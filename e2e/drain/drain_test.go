@@ -19,8 +19,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"sluice/internal/proctest"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // leaver is a client that keeps some messages in flight until it is told to go.

@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/proctest"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // proxyLag is how long a proxy's bytes are on their way to a client.

@@ -5,10 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/e2e/internal/fleet"
-	"sluice/internal/proctest"
-	"sluice/internal/suite"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/e2e/internal/fleet"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 // The wall clocks of a gateway and its workers jump by hours, each for itself, while workers are killed: nobody is timed out, nothing that waits is given up, and each message comes back once.

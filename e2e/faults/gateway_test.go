@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // A gateway is killed with all its clients and comes back at the same place: the workers find it again by themselves, everybody is back at once, and nobody finds that a ghost still

@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leak"
 )
 
 func TestMain(m *testing.M) {

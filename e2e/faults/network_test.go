@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/e2e/internal/fleet"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/e2e/internal/fleet"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // The network between a gateway and one of its two workers is parted, without a word to either, and heals: each message comes back once and in order. What the cut-off worker was

@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/codec"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // returner is a client that comes back whenever its connection ends, and then has a message of its own echoed.

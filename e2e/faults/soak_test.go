@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/internal/proctest"
-	"sluice/internal/suite"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 // The soak in its shortest form: clients of all wire formats, slow ones among them, are echoed to, talk in rooms and hear broadcasts at once while faults happen. Every

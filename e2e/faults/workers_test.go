@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/e2e/internal/fleet"
-	"sluice/internal/proctest"
-	"sluice/internal/suite"
-	"sluice/internal/wire"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/e2e/internal/fleet"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/suite"
+	"github.com/seed-7410fe32/sluice/internal/wire"
 )
 
 // shaken is a fleet with things being done to its workers while clients talk.

@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"sluice/e2e/internal/fleet"
-	"sluice/internal/proctest"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/e2e/internal/fleet"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // audience is clients of all wire formats, and a worker that broadcasts to them.

@@ -7,8 +7,8 @@ import (
 	"net"
 	"testing"
 
-	"sluice/bench"
-	"sluice/codec"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/codec"
 )
 
 // varied are wire formats for n clients: those that are compressed once and in turn with the others, of them only the first where clients read fast, for that is what

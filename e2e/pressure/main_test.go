@@ -4,7 +4,7 @@ package pressure_test
 import (
 	"testing"
 
-	"sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leak"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }

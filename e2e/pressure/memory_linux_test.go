@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/proc"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // After a burst of large messages a process that is quiet gives back within seconds what the burst took, and does not wait for the collector's two minutes.

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/proc"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 const mib = 1 << 20

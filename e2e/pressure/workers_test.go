@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/link"
-	"sluice/internal/proc"
-	"sluice/internal/proctest"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // flooder sends numbered lines of 1 KB as fast as they are taken, and checks that each comes back, in order.

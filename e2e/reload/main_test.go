@@ -4,8 +4,8 @@ package reload_test
 import (
 	"testing"
 
-	"sluice/internal/leak"
-	"sluice/internal/suite"
+	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 func TestMain(m *testing.M) {

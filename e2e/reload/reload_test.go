@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"sluice/bench"
-	"sluice/e2e/internal/fleet"
-	"sluice/internal/proctest"
-	"sluice/internal/suite"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/e2e/internal/fleet"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 // SIGHUP replaces all workers of a host, one after the other, under load: each message comes back, once, in order and unchanged, and nobody is disconnected.

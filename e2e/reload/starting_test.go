@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // held starts a command that reads its key from a pipe, and returns while it waits for that: it has begun and serves nothing yet. goOn gives it the key, which its children find in a file.

@@ -3,7 +3,7 @@ package link
 import (
 	"testing"
 
-	"sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leak"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }

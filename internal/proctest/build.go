@@ -15,7 +15,7 @@ import (
 // Build builds the program and returns where it is. However many tests and packages ask, it is linked once.
 func Build(tb testing.TB) string {
 	tb.Helper()
-	return cached(tb, "sluice")
+	return cached(tb, "github.com/seed-7410fe32/sluice")
 }
 
 // BuildTest builds a program that is for tests, in a directory below the test's own, and returns where it is.

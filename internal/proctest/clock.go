@@ -38,5 +38,5 @@ func BuildWithJumpingClock(tb testing.TB) string {
 			tb.Fatal(err)
 		}
 	}
-	return buildHere(tb, "sluice", "-overlay", overlay)
+	return buildHere(tb, "github.com/seed-7410fe32/sluice", "-overlay", overlay)
 }

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/child"
+	"github.com/seed-7410fe32/sluice/internal/child"
 )
 
 // Process is a running program that has said it is ready.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // StartWorker runs a worker for a gateway, in this process, until the test ends: message is called for each message. release lets what blocks in it go, at the end.

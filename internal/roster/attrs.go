@@ -3,7 +3,7 @@ package roster
 import (
 	"slices"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // Attrs are m's attributes, in no order. They are never changed in place.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"maps"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // meant are the members that an address names, by the naive twin.

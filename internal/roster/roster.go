@@ -5,7 +5,7 @@ package roster
 import (
 	"cmp"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // Roster is the clients of one loop. Everything in it and in its members is owned by that loop.

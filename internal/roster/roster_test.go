@@ -8,7 +8,7 @@ import (
 	"testing"
 	"unsafe"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // filled is a roster with n members in slots 0 … n-1, all in the group "all" and each under a uid of its own.

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // Walk calls f once for each member that is meant: all, or those in any of the groups, of any of the uids, or with one of the 16-byte client ids

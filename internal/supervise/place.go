@@ -8,7 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"sluice/internal/child"
+	"github.com/seed-7410fe32/sluice/internal/child"
 )
 
 // place is one of the processes and its successors.

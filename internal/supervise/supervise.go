@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"sluice/internal/valid"
+	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
 // Config says what is run. N, Command and Ready are needed.

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/proctest"
-	"sluice/internal/supervise"
-	"sluice/internal/validtest"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/supervise"
+	"github.com/seed-7410fe32/sluice/internal/validtest"
 )
 
 // journal is a log that can be read while it is written.

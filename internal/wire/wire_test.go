@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/leak"
-	"sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"log"
 
-	"sluice/worker"
-	"sluice/worker/store"
+	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/store"
 )
 
 // bank is business with an effect outside of the gateways, which must happen once, though a message may be delivered again.

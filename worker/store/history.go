@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 
-	"sluice/internal/valid"
+	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
 // ErrHistory is returned when the value of a key is no list of items.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/allegro/bigcache/v3"
 
-	"sluice/internal/valid"
+	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
 // MemoryConfig says how much a Memory may hold and for how long.

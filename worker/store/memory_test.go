@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"sluice/internal/validtest"
+	"github.com/seed-7410fe32/sluice/internal/validtest"
 )
 
 var _ Store = (*Memory)(nil)

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/worker/store"
-	"sluice/worker/workertest"
+	"github.com/seed-7410fe32/sluice/worker/store"
+	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 func TestOnce(t *testing.T) {

@@ -6,9 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"sluice/internal/link"
-	"sluice/internal/roster"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/roster"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // Request is what a client comes with.

@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"sluice/internal/link"
-	"sluice/internal/roster"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/roster"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // frame acts on what the worker sent. It reports false when the link is to end.

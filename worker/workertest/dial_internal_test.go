@@ -4,7 +4,7 @@ import (
 	"context"
 	"testing"
 
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // A client that dials while no worker is there is held until one comes.

@@ -7,8 +7,8 @@ import (
 	"sync"
 	"testing"
 
-	"sluice/worker"
-	"sluice/worker/workertest"
+	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 // listener is a test whose output is heard.

@@ -30,9 +30,9 @@ import (
 	"testing"
 	"time"
 
-	"sluice/internal/link"
-	"sluice/internal/roster"
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/roster"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // Timeout is how long Expect and its like wait before the test fails.

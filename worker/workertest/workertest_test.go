@@ -7,9 +7,9 @@ import (
 	"slices"
 	"testing"
 
-	"sluice/internal/leak"
-	"sluice/worker"
-	"sluice/worker/workertest"
+	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }

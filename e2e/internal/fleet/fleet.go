@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"sluice/bench"
-	"sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
 // Fleet is gateways, and what workers and clients need to find them. One goroutine uses it.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"syscall"
 
-	"sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // crowd lets clients hear each other.

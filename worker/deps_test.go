@@ -1,0 +1,29 @@
+package worker_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Who imports the worker, its test kit or its store gets hardly more than the standard library: nothing that only the gateway, the command or tests need.
+func TestImportsAreFew(t *testing.T) {
+	t.Parallel()
+	list := func(args ...string) []string {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Fields(string(out))
+	}
+	module := list("-m")[0]
+	others := []string{"golang.org/x/sys/unix", "github.com/allegro/bigcache/v3", "github.com/allegro/bigcache/v3/queue"} // the links' sockets, and what the store is made of
+	for _, path := range list("-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".", "./workertest", "./store") {
+		inside, ours := strings.CutPrefix(path, module+"/")
+		if top, _, _ := strings.Cut(inside, "/"); !slices.Contains(others, path) && (!ours || top != "worker" && top != "internal") {
+			t.Errorf("%s is imported", path)
+		}
+	}
+}
