@@ -77,8 +77,8 @@ func (w *Worker) Counts(ctx context.Context, targets []Target) ([]int, error) {
 
 // countQuestion is what a COUNT asks: for some keys, each once, else it would count as often.
 type countQuestion struct {
-	keys []string
-	of   map[string][]int // by key: the targets that it is of
+	keys []string         // bound: none, the caller's
+	of   map[string][]int // by key: the targets that it is of; bound: none, the caller's
 }
 
 // ask adds the keys of target i.

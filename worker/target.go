@@ -13,10 +13,10 @@ import (
 type Target struct {
 	kind   targetKind
 	name   string     // one group or uid
-	names  []string   // several
+	names  []string   // several; bound: none, the caller's
 	id     ClientID   // one client
-	ids    []ClientID // several
-	except []ClientID
+	ids    []ClientID // several; bound: none, the caller's
+	except []ClientID // bound: none, the caller's
 }
 
 type targetKind uint8

@@ -88,7 +88,7 @@ func TestOverTheBound(t *testing.T) {
 	s := &soak{out: &out, fleet: &fleet{counts: make(chan map[string]int, 1)}, bound: 100 << 20}
 	s.fleet.counts <- nil
 	for _, most := range [][]int{{99 << 20, 0}, {101 << 20, 99 << 20}} {
-		r := round{loads: []*bench.Report{{Audit: bench.Audit{Received: 1}}}, most: most}
+		r := round{loads: []*bench.Report{{Audit: bench.Audit{Expected: 1, Received: 1}}}, most: most}
 		s.rounds = append(s.rounds, r)
 		if s.print(r); s.over != (most[0] > s.bound) {
 			t.Errorf("%v: over is %v", most, s.over)
