@@ -91,7 +91,7 @@ func (p *person) free() bool {
 // act has p do something, which was due at the time given.
 func (p *person) act(due int64) {
 	l := p.client.lane
-	l.sent++
+	l.Sent++
 	if p.place == away {
 		p.place = joining
 		p.client.command(verbJoin, p.client.target)
@@ -99,18 +99,18 @@ func (p *person) act(due int64) {
 	}
 	switch n := l.rand.IntN(100); {
 	case n < reconnectsOf:
-		l.acts.Reconnected++
+		l.Acts.Reconnected++
 		p.depart(hangingUp)
 	case n < reconnectsOf+leavesOf:
-		l.acts.Left++
+		l.Acts.Left++
 		p.depart(leaving)
 	case n < reconnectsOf+leavesOf+whispersOf && len(p.room) > 1:
-		l.acts.Whispered++
+		l.Acts.Whispered++
 		_, to := p.neighbours()
 		p.whispered++
 		p.client.speak(verbWhisper, &to.name, p.whispered-1, due)
 	default:
-		l.acts.Said++
+		l.Acts.Said++
 		seq := p.client.sent.Load()
 		p.client.sent.Store(seq + 1)
 		p.client.speak(verbRoom, &p.client.target, seq, due)

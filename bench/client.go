@@ -50,7 +50,7 @@ func (c *client) OnOpen(conn *engine.Conn) {
 	l := c.lane
 	l.tick()
 	c.conn, c.over, c.step = conn, false, 0
-	l.open++
+	l.Open++
 	if l.opts.shortLived() {
 		l.enter(c)
 	}
@@ -125,7 +125,7 @@ var (
 
 // OnClose implements engine.Handler.
 func (c *client) OnClose(_ *engine.Conn, reason error) {
-	c.lane.open--
+	c.lane.Open--
 	if ws, ok := c.wire.(*codec.WebSocket); ok {
 		ws.Release()
 		c.wire = nil
@@ -311,7 +311,7 @@ func (c *client) send(due int64) {
 	seq := c.sent.Load()
 	c.sent.Store(seq + 1)
 	c.inFlight++
-	l.sent++
+	l.Sent++
 	c.speak(l.verb, &c.target, seq, due)
 }
 

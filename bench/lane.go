@@ -35,16 +35,10 @@ type lane struct {
 	due      float64  // open loop: when the next message is to be sent
 	paced    int      // open loop: messages whose time has come
 	schedule schedule // open loop
-	open     int
-	sent     uint64
-	unsent   uint64 // were due on connections that were closed
-	messages uint64 // arrived and checked
-	bytes    uint64
-	acts     Acts // mode chat
+	tally
 	rand     *rand.Rand
 	audit    Audit
 	errors   map[string]*ErrorCount
-	failures uint64
 	latency  *hdrhistogram.Histogram // since the last sample
 	lateness *hdrhistogram.Histogram
 }
@@ -122,8 +116,8 @@ func (l *lane) intact(p []byte, verb byte, target *[targetLen]byte) bool {
 
 // count enters one finished thing that was begun at the time given.
 func (l *lane) count(begun int64) {
-	l.messages++
-	l.bytes += uint64(l.layout.size)
+	l.Messages++
+	l.Bytes += uint64(l.layout.size)
 	if begun >= l.run.from && begun < l.run.until {
 		_ = l.latency.RecordValue(min(max(l.now-begun, 1), l.latency.HighestTrackableValue()))
 	}
@@ -176,7 +170,7 @@ func (l *lane) pace() {
 				c.send(due)
 			}
 		case l.opts.Mode != Chat: // of people somebody else would have been asked
-			l.unsent++
+			l.Unsent++
 		}
 		l.paced++
 		l.due = l.schedule.due(l.paced)
@@ -206,7 +200,7 @@ func (l *lane) next() *client {
 }
 
 func (l *lane) failed(kind string, err error) {
-	l.failures++
+	l.Failures++
 	e := l.errors[kind]
 	if e == nil {
 		e = &ErrorCount{Kind: kind, Example: err.Error()}
@@ -229,10 +223,15 @@ type sample struct {
 	Usage             usage // of the process
 }
 
+// tally is what is counted all the time.
 type tally struct {
-	Sent, Unsent, Messages, Bytes, Failures uint64
-	Acts                                    Acts
-	Open                                    int // now
+	Sent     uint64
+	Unsent   uint64 // were due on connections that were closed
+	Messages uint64 // arrived and checked
+	Bytes    uint64
+	Failures uint64
+	Acts     Acts // mode chat
+	Open     int  // connections, now
 }
 
 // since is what came since t was u.
@@ -264,7 +263,7 @@ func (h *histogram) GobDecode(b []byte) (err error) {
 }
 
 func (l *lane) sample() sample {
-	s := sample{Tally: tally{l.sent, l.unsent, l.messages, l.bytes, l.failures, l.acts, l.open}, Latency: histogram{l.latency}, Lateness: histogram{l.lateness}}
+	s := sample{Tally: l.tally, Latency: histogram{l.latency}, Lateness: histogram{l.lateness}}
 	l.latency, l.lateness = newHistogram(), newHistogram()
 	return s
 }

@@ -13,6 +13,8 @@ import (
 //go:embed page.html
 var page string
 
+var pageTemplate = template.Must(template.New("page").Parse(page))
+
 //go:embed page.css
 var style string
 
@@ -20,10 +22,6 @@ var style string
 func HTML(w io.Writer, reports ...*bench.Report) error {
 	if len(reports) == 0 {
 		return errors.New("report: a page of no report")
-	}
-	t, err := template.New("page").Parse(page)
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
 	}
 	v := view{Style: template.CSS(style)} // the style is our own file
 	for i, r := range reports {
@@ -33,6 +31,7 @@ func HTML(w io.Writer, reports ...*bench.Report) error {
 		}
 		v.Runs = append(v.Runs, run)
 	}
+	var err error
 	if v.Plots, err = charts(reports); err != nil {
 		return err
 	}
@@ -42,7 +41,7 @@ func HTML(w io.Writer, reports ...*bench.Report) error {
 			v.Differences = append(v.Differences, fmt.Sprintf("A = %s, B = %s: %s", v.Runs[0].Name, v.Runs[i+1].Name, s))
 		}
 	}
-	return t.Execute(w, v)
+	return pageTemplate.Execute(w, v)
 }
 
 // view is what the page's template is filled with.
