@@ -106,7 +106,6 @@ func shot(t *testing.T, ctx context.Context, name string) {
 
 // TestPage lets two people with a browser each and a third with a text client talk to each other.
 func TestPage(t *testing.T) {
-	t.Parallel()
 	browser(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada, bob := window(t, 1280, 800), window(t, 390, 844)
@@ -191,7 +190,6 @@ func TestPageReconnects(t *testing.T) {
 // TestPageTwins opens the page in a second window with what the first one remembers, as a browser does that doubles a tab: the newer one has the name, and
 // the older one does not come back to take it.
 func TestPageTwins(t *testing.T) {
-	t.Parallel()
 	browser(t)
 	s := startServer(t, "127.0.0.1:0")
 	older, newer := window(t, 1280, 800), window(t, 1280, 800)
@@ -209,7 +207,6 @@ func TestPageTwins(t *testing.T) {
 
 // TestPageOnAPhoneOnItsSide has room for everything that is needed: to step in, to read, and to see who is there.
 func TestPageOnAPhoneOnItsSide(t *testing.T) {
-	t.Parallel()
 	browser(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := window(t, 844, 390)
@@ -230,7 +227,6 @@ func TestPageOnAPhoneOnItsSide(t *testing.T) {
 
 // TestPageKeepsFocus lets a message come while somebody is about to press a button with the keyboard. The WebSocket is on a path of its own.
 func TestPageKeepsFocus(t *testing.T) {
-	t.Parallel()
 	browser(t)
 	s := startServer(t, "127.0.0.1:0/chat/ws")
 	ada := window(t, 1280, 800)
@@ -247,7 +243,6 @@ func TestPageKeepsFocus(t *testing.T) {
 // TestPageWithoutWorker lets somebody come while no worker is there, and say something when it has gone again: the page says that nobody answers, and goes on by
 // itself when somebody does.
 func TestPageWithoutWorker(t *testing.T) {
-	t.Parallel()
 	browser(t)
 	s := startGateway(t, gateway.Config{HoldFor: 200 * time.Millisecond}, "127.0.0.1:0")
 	ada := window(t, 1280, 800)
@@ -267,7 +262,6 @@ func TestPageWithoutWorker(t *testing.T) {
 
 // TestPageRooms goes from room to room: one that cannot be entered takes nobody out of the one they are in, and who has left the last one is told what to do.
 func TestPageRooms(t *testing.T) {
-	t.Parallel()
 	browser(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := window(t, 390, 844)

@@ -72,7 +72,6 @@ func proxy(t *testing.T, to string, keep bool) string {
 
 // Behind a proxy that has the chat under a path of its own, all that the page asks for is there, its socket too.
 func TestPageBehindAProxy(t *testing.T) {
-	t.Parallel()
 	for _, keep := range []bool{false, true} {
 		s := startServer(t, "127.0.0.1:0")
 		front := proxy(t, s.page(), keep)
@@ -98,7 +97,6 @@ func TestPageBehindAProxy(t *testing.T) {
 
 // TestPageUnderAPath talks through such a proxy in a browser.
 func TestPageUnderAPath(t *testing.T) {
-	t.Parallel()
 	browser(t)
 	for _, web := range []string{"127.0.0.1:0", "127.0.0.1:0/chat/ws"} {
 		s := startServer(t, web)

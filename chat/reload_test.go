@@ -55,7 +55,6 @@ func hasHeard(name string, count int) step {
 // TestPageReload replaces the worker, a process of its own, three times while two people talk: each sees every message once and in order, and neither page
 // shows anything of it.
 func TestPageReload(t *testing.T) {
-	t.Parallel()
 	browser(t)
 	bin := proctest.Build(t)
 	gateway := proctest.Start(t, nil, bin, "gateway", "--chat-page", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")

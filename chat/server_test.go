@@ -160,7 +160,6 @@ func (c *textClient) expect(kind string) map[string]any {
 
 // TestJSONSocket chats over length-prefixed documents with somebody on text lines.
 func TestJSONSocket(t *testing.T) {
-	t.Parallel()
 	s := startServer(t, "127.0.0.1:0")
 	conn, err := net.Dial("tcp", s.json)
 	if err != nil {

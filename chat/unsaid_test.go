@@ -185,7 +185,6 @@ func overWire(t *testing.T, width, height int) (s *server, w *wire, ada context.
 // TestPageQuickTypist types fifteen lines as fast as it can, more than the server takes at once:
 // all arrive, in order.
 func TestPageQuickTypist(t *testing.T) {
-	t.Parallel()
 	browser(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := window(t, 1280, 800)
@@ -216,7 +215,6 @@ func TestPageQuickTypist(t *testing.T) {
 // TestPageDrafts goes into another conversation with something half written: it stays where it was
 // written, over a reload and a leave too.
 func TestPageDrafts(t *testing.T) {
-	t.Parallel()
 	browser(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := window(t, 1280, 800)
@@ -242,7 +240,6 @@ func TestPageDrafts(t *testing.T) {
 // TestPageTooLong pastes more than a message may have: it stays whole, is not sent, and it is said
 // by how much it is too long. Characters are counted as the server does.
 func TestPageTooLong(t *testing.T) {
-	t.Parallel()
 	browser(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := window(t, 390, 844)
@@ -262,7 +259,6 @@ func TestPageTooLong(t *testing.T) {
 
 // TestPageRefused is told for each refusal why, and has its words back.
 func TestPageRefused(t *testing.T) {
-	t.Parallel()
 	browser(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := window(t, 1280, 800)
@@ -280,7 +276,6 @@ func TestPageRefused(t *testing.T) {
 // TestPageOffline presses Enter while there is no connection: the text stays in the box, with a
 // word, and goes out when it is sent again.
 func TestPageOffline(t *testing.T) {
-	t.Parallel()
 	browser(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := window(t, 390, 844)
@@ -298,7 +293,6 @@ func TestPageOffline(t *testing.T) {
 // box, the other is shown above it, and so is the first where something has been typed since. None
 // of it is sent unless the user does.
 func TestPageDeadLine(t *testing.T) {
-	t.Parallel()
 	s, w, ada := overWire(t, 390, 844)
 	grace := dialText(t, s.text)
 	grace.send("/login Grace", "/join lobby")
@@ -331,7 +325,6 @@ func TestPageDeadLine(t *testing.T) {
 // TestPageLateEcho loses the answer and not the message: what comes back into the box is taken out
 // of it when the history shows that it has been said.
 func TestPageLateEcho(t *testing.T) {
-	t.Parallel()
 	s, w, ada := overWire(t, 1280, 800)
 	grace := dialText(t, s.text)
 	grace.send("/login Grace", "/join lobby")
@@ -349,7 +342,6 @@ func TestPageLateEcho(t *testing.T) {
 // TestPageReloaded loads the page anew with a message under way on a dead line: it is still there,
 // and is not sent by itself.
 func TestPageReloaded(t *testing.T) {
-	t.Parallel()
 	s, w, ada := overWire(t, 1280, 800)
 	grace := dialText(t, s.text)
 	grace.send("/login Grace", "/join lobby")
