@@ -72,9 +72,9 @@ func (e *retryError) Unwrap() error { return e.err }
 
 // Refuse is the error by which Connect refuses a client. A WebSocket is closed with code, which
 // must be within 3000 and 4999 or be 1008 (RFC 6455 section 7.4), and text, of at most 123 bytes of
-// UTF-8; other arguments make an error that wraps ErrInvalid. Clients of other protocols get {"type":"sluice.closed","reason":"refused"} with both. The
-// refusal is counted (Stats.Refused) and not logged. Error is called, and its effects reach the
-// client before it is closed.
+// UTF-8; other arguments make an error that wraps ErrInvalid. Clients of other protocols get
+// {"type":"sluice.closed","reason":"refused"} with both. The refusal is counted (Stats.Refused) and
+// not logged. Error is called, and its effects reach the client before it is closed.
 func Refuse(code int, text string) error {
 	if code != 1008 && (code < 3000 || code > 4999) || len(text) > maxRefusal || !utf8.ValidString(text) {
 		return fmt.Errorf("%w: Refuse(%d, %q)", ErrInvalid, code, text)

@@ -11,11 +11,16 @@ import (
 	"github.com/seed-7410fe32/sluice/bench/soak"
 )
 
+// benchSoak is a soak, as the command line asks for it.
+type benchSoak struct {
+	soak.Options
+	logs    string
+	calm    bool
+	formats []string
+}
+
 func benchSoakCommand() *cobra.Command {
-	var o soak.Options
-	var logs string
-	var calm bool
-	var formats []string
+	var o benchSoak
 	c := &cobra.Command{
 		Use:   "soak",
 		Short: "run for long while workers and links fail, and account for every message",
@@ -31,33 +36,7 @@ client that reads was disconnected, more newcomers were turned away than answere
   sluice bench soak --calm                   the same load without faults
   sluice bench soak --codec ws,ws-deflate-9  clients of these formats alone`,
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) (err error) {
-			if o.Binary == "" {
-				if o.Binary, err = os.Executable(); err != nil {
-					return err
-				}
-			}
-			o.Faults = !calm
-			for _, name := range formats {
-				f, err := bench.ParseWireFormat(name)
-				if err != nil {
-					return usageError{fmt.Errorf("--codec: %w", err)}
-				}
-				o.Formats = append(o.Formats, f)
-			}
-			if logs != "" {
-				f, err := os.Create(logs)
-				if err != nil {
-					return err
-				}
-				defer f.Close()
-				o.Log = f
-			}
-			if err = soak.Run(c.Context(), o, os.Stdout); errors.Is(err, bench.ErrOptions) {
-				return usageError{err}
-			}
-			return err
-		},
+		RunE: func(c *cobra.Command, _ []string) error { return o.run(c) },
 	}
 	f := c.Flags()
 	f.DurationVar(&o.For, "for", 0, "how long (default 10m)")
@@ -66,11 +45,39 @@ client that reads was disconnected, more newcomers were turned away than answere
 	f.IntVar(&o.Gateways, "gateways", 0, "gateways (default 2)")
 	f.IntVar(&o.Workers, "workers", 0, "workers (default 3)")
 	f.VarP((*count)(&o.Conns), "conns", "c", "clients at a time, about (default 100)")
-	f.StringSliceVar(&formats, "codec", nil, "what the clients speak: of text, json, jsonl, frame, ws, ws-deflate, and ws-deflate-9, -12, -15 with a window of so many bits (default all)")
+	f.StringSliceVar(&o.formats, "codec", nil, "what the clients speak: of text, json, jsonl, frame, ws, ws-deflate, and ws-deflate-9, -12, -15 with a window of so many bits (default all)")
 	f.VarP((*rate)(&o.Rate), "rate", "R", "messages a second (default 2k)")
 	f.Uint64Var(&o.Seed, "seed", 1, "of the order of the faults")
-	f.BoolVar(&calm, "calm", false, "no faults")
-	f.StringVar(&logs, "log", "", "a file for what the processes log")
+	f.BoolVar(&o.calm, "calm", false, "no faults")
+	f.StringVar(&o.logs, "log", "", "a file for what the processes log")
 	f.StringVar(&o.Binary, "binary", "", "the sluice program to soak (default: this one)")
 	return c
+}
+
+func (o *benchSoak) run(c *cobra.Command) (err error) {
+	if o.Binary == "" {
+		if o.Binary, err = os.Executable(); err != nil {
+			return err
+		}
+	}
+	o.Faults = !o.calm
+	for _, name := range o.formats {
+		f, err := bench.ParseWireFormat(name)
+		if err != nil {
+			return usageError{fmt.Errorf("--codec: %w", err)}
+		}
+		o.Formats = append(o.Formats, f)
+	}
+	if o.logs != "" {
+		f, err := os.Create(o.logs)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		o.Log = f
+	}
+	if err = soak.Run(c.Context(), o.Options, os.Stdout); errors.Is(err, bench.ErrOptions) {
+		return usageError{err}
+	}
+	return err
 }
