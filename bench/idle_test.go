@@ -37,11 +37,11 @@ func serveIdle() error {
 	if of := os.Getenv(idleEnv); of != idleGateway {
 		return serveIdleWorker(ctx, of)
 	}
-	g, err := gateway.New(gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(tellHeap)}}})
+	g, err := gateway.New(gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(tellHeap)}}})
 	if err != nil {
 		return err
 	}
-	fmt.Println("ready", g.Addrs()[0], "inner://"+g.InnerAddr())
+	fmt.Println("ready", g.Addrs()[0], "inner://"+g.WorkerAddr())
 	return g.Serve(ctx)
 }
 

@@ -61,7 +61,7 @@ func counted(payload string) string {
 }
 
 // everyProtocol has a listener of each.
-func everyProtocol(l gateway.Listener) gateway.Config {
+func everyProtocol(l gateway.ListenerConfig) gateway.Config {
 	var cfg gateway.Config
 	for _, scheme := range []string{"ws", "text", "json", "jsonl", "frame"} {
 		l.URL = scheme + "://127.0.0.1:0"
@@ -84,7 +84,7 @@ func listeners(g *gateway.Gateway) map[string]string {
 func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 	t.Parallel()
 	const largest = 4096
-	cfg := everyProtocol(gateway.Listener{MaxMessage: largest, Compress: true})
+	cfg := everyProtocol(gateway.ListenerConfig{MaxMessage: largest, Compress: true})
 	g, _ := start(t, cfg)
 	runWorker(t, g, echo)
 	at := listeners(g)
@@ -173,7 +173,7 @@ func dialRaw(t testing.TB, url string) *fakeClient {
 // Who begins a message and does not finish it loses the connection after a while, though it sends a byte now and then.
 func TestMessagesThatAreNeverWhole(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, everyProtocol(gateway.Listener{MessageTimeout: time.Second}))
+	g, _ := start(t, everyProtocol(gateway.ListenerConfig{MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
 	at := listeners(g)
 	w := newWitness(t, at["text"])
@@ -231,7 +231,7 @@ func TestMessagesThatAreNeverWhole(t *testing.T) {
 // A message that comes slowly but steadily has more time, the longer it is; and the next one has its own.
 func TestALongMessageHasMoreTime(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, text(gateway.Listener{MessageTimeout: time.Second}))
+	g, _ := start(t, text(gateway.ListenerConfig{MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
 	c := dialClient(t, g.Addrs()[0])
 	want := strings.Repeat("x", 100_000)
@@ -253,7 +253,7 @@ func TestALongMessageHasMoreTime(t *testing.T) {
 // Where a client must speak first, one that does not is cut; one that has may listen for ever.
 func TestFirstMessage(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, everyProtocol(gateway.Listener{FirstMessage: time.Second, MessageTimeout: -1}))
+	g, _ := start(t, everyProtocol(gateway.ListenerConfig{FirstMessageTimeout: time.Second, MessageTimeout: -1}))
 	runWorker(t, g, echo)
 	at := listeners(g)
 	w := newWitness(t, at["text"])
@@ -276,8 +276,8 @@ func TestFirstMessage(t *testing.T) {
 // What is held of messages that have not come whole is bounded.
 func TestPartialMessagesAreBounded(t *testing.T) {
 	t.Parallel()
-	cfg := everyProtocol(gateway.Listener{})
-	cfg.PartialBytes = 100_000
+	cfg := everyProtocol(gateway.ListenerConfig{})
+	cfg.MaxPartialBytes = 100_000
 	g, _ := start(t, cfg)
 	runWorker(t, g, echo)
 	at := listeners(g)
@@ -308,7 +308,7 @@ func TestPartialMessagesAreBounded(t *testing.T) {
 		greedy = append(greedy, c)
 	}
 	wait(t, "the greedy cut", func() bool { return g.Stats().PartialCut >= many-10 })
-	if s := g.Stats(); s.Partial > cfg.PartialBytes {
+	if s := g.Stats(); s.Partial > cfg.MaxPartialBytes {
 		t.Errorf("%d bytes held", s.Partial)
 	}
 	w.isServed()

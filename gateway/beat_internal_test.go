@@ -84,7 +84,7 @@ func TestClientsThatCameTogetherArePingedApart(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				g := newGate(t, Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
-				g.lis.Heartbeat, g.lis.Misses, g.lis.Ping = heartbeat*time.Second, 1, "ping"
+				g.lis.Heartbeat, g.lis.MaxMissedPings, g.lis.Ping = heartbeat*time.Second, 1, "ping"
 				if c.upgrades {
 					g.lis.codec = nil
 				}
@@ -129,7 +129,7 @@ func TestWhoTalksAndHearsNothingIsPinged(t *testing.T) {
 	for _, told := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRush(t, Config{}, window)
-			r.g.lis.Heartbeat, r.g.lis.Misses, r.g.lis.Ping = 25*time.Second, 1, "ping"
+			r.g.lis.Heartbeat, r.g.lis.MaxMissedPings, r.g.lis.Ping = 25*time.Second, 1, "ping"
 			c := r.client("text")
 			last, longest, pings := time.Now(), time.Duration(0), 0
 			for range 600 {
@@ -164,7 +164,7 @@ func TestWhoTakesSlowlyIsNotSilent(t *testing.T) {
 	for _, misses := range []int{1, 2, 3} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRush(t, Config{}, window)
-			r.g.lis.Heartbeat, r.g.lis.Misses = time.Second, misses
+			r.g.lis.Heartbeat, r.g.lis.MaxMissedPings = time.Second, misses
 			c := r.client("ws")
 			c.Limit(32 << 10)
 			large := make([]byte, 1<<20) // which does not deflate

@@ -68,7 +68,7 @@ func (b backwards) Append(dst, payload []byte, text bool) []byte {
 // Clients of formats that the program adds are clients like all others.
 func TestACodecOfOnesOwn(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Loops: 1, Listeners: []gateway.Listener{
+	g, _ := start(t, gateway.Config{Loops: 1, Listeners: []gateway.ListenerConfig{
 		{URL: "tcp://127.0.0.1:0", Codec: netstring{}, MaxMessage: 1000},
 		{URL: "tcp://127.0.0.1:0", Codec: backwards{}},
 		{URL: "text://127.0.0.1:0"},
@@ -148,7 +148,7 @@ func (c counting) Append(dst, payload []byte, text bool) []byte {
 func TestABroadcastIsEncodedOnce(t *testing.T) {
 	t.Parallel()
 	format := counting{encoded: new(atomic.Int32)}
-	g, _ := start(t, gateway.Config{Loops: 1, Listeners: []gateway.Listener{{URL: "tcp://127.0.0.1:0", Codec: format}}})
+	g, _ := start(t, gateway.Config{Loops: 1, Listeners: []gateway.ListenerConfig{{URL: "tcp://127.0.0.1:0", Codec: format}}})
 	w := runWorker(t, g, worker.Handler{})
 	var all []net.Conn
 	for range 20 {

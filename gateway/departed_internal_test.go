@@ -28,7 +28,7 @@ func TestWhoComesAndGoesIsNotKept(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r := newRush(t, Config{HoldFor: time.Minute}, window)
+				r := newRush(t, Config{QueueTimeout: time.Minute}, window)
 				const maxGone, maxDeparted = 50, 200
 				r.l.maxGone, r.l.maxDeparted = maxGone, maxDeparted
 				for i := range 2000 {

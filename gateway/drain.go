@@ -14,11 +14,11 @@ import (
 // of it has been handled and answered it is told and closed. So what it sent and has no answer to when it hears of the end was not taken: it may send it again, to
 // another gateway. Workers serve to the end, and may come and go meanwhile.
 
-// ErrCut is returned by Serve when clients had not gone by the end of Config.DrainFor. They were told and cut.
+// ErrCut is returned by Serve when clients had not gone by the end of Config.DrainTimeout. They were told and cut.
 var ErrCut = errors.New("gateway: clients were cut at the end of the drain")
 
 const (
-	leastPace = 100                   // clients a second, where Config.DrainPace does not say
+	leastPace = 100                   // clients a second, where Config.DrainRate does not say
 	paceStep  = 20 * time.Millisecond // between two handfuls of clients
 	lastWords = time.Second           // for clients and workers to take the last they are told
 )
@@ -73,8 +73,8 @@ func (g *Gateway) drain() (cut int) {
 	clients := sum(ask(g, (*loop).beginDrain))
 	g.yields.Store(true)
 	pace := g.pace(clients)
-	g.log.Info("draining", "clients", clients, "pace", pace, "for", g.cfg.DrainFor)
-	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.DrainFor)
+	g.log.Info("draining", "clients", clients, "pace", pace, "for", g.cfg.DrainTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.DrainTimeout)
 	defer cancel()
 	g.bidFarewell(ctx, pace)
 	if !g.await(ctx, (*loop).clients) {
@@ -94,13 +94,13 @@ func (g *Gateway) drain() (cut int) {
 
 // pace is how many clients are told to go in a second.
 func (g *Gateway) pace(clients int) int {
-	if g.cfg.DrainPace > 0 {
-		if need := time.Duration(clients/g.cfg.DrainPace) * time.Second; need > g.cfg.DrainFor {
-			g.log.Warn("the pace is too slow to tell all clients in time", "pace", g.cfg.DrainPace, "needs", need)
+	if g.cfg.DrainRate > 0 {
+		if need := time.Duration(clients/g.cfg.DrainRate) * time.Second; need > g.cfg.DrainTimeout {
+			g.log.Warn("the pace is too slow to tell all clients in time", "pace", g.cfg.DrainRate, "needs", need)
 		}
-		return g.cfg.DrainPace
+		return g.cfg.DrainRate
 	}
-	return max(leastPace, int(2*float64(clients)/g.cfg.DrainFor.Seconds()))
+	return max(leastPace, int(2*float64(clients)/g.cfg.DrainTimeout.Seconds()))
 }
 
 // bidFarewell bids all clients farewell, so many a second, in the order of their slots on each loop, until ctx ends.

@@ -20,7 +20,7 @@ import (
 // What came whole before something that is wrong is handled and answered, in order; then the client hears what is wrong, and is closed. What comes behind is not looked at.
 func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, everyProtocol(gateway.Listener{MaxMessage: 1000}))
+	g, _ := start(t, everyProtocol(gateway.ListenerConfig{MaxMessage: 1000}))
 	at := listeners(g)
 	held := make(chan struct{})
 	runWorker(t, g, slowEcho(held))
@@ -78,8 +78,8 @@ func slowEcho(held chan struct{}) worker.Handler {
 // A client that has broken its protocol may be closed for something else while its answers are awaited, or go by itself; it hears what was wrong.
 func TestWhoHasBrokenTheProtocolMayBeKickedFirst(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, everyProtocol(gateway.Listener{}))
-	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	g, _ := start(t, everyProtocol(gateway.ListenerConfig{}))
+	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	conn := dial(t, hostport(listeners(g)["jsonl"]))
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	_, _ = io.WriteString(conn, "1\n{]\n")
@@ -99,7 +99,7 @@ func TestWhoHasBrokenTheProtocolMayBeKickedFirst(t *testing.T) {
 func TestByteOrderMarks(t *testing.T) {
 	t.Parallel()
 	const mark = "\xEF\xBB\xBF"
-	g, _ := start(t, everyProtocol(gateway.Listener{}))
+	g, _ := start(t, everyProtocol(gateway.ListenerConfig{}))
 	runWorker(t, g, echo)
 	at := listeners(g)
 	for _, c := range []struct{ protocol, sent, heard string }{
@@ -133,8 +133,8 @@ func TestByteOrderMarks(t *testing.T) {
 // Clients compress with context takeover where that is allowed, until what may be kept for it is taken; those that go give it back.
 func TestClientTakeover(t *testing.T) {
 	t.Parallel()
-	cfg := ws(gateway.Listener{Compress: true})
-	cfg.TakeoverBytes = 2*codec.WindowSize + 100
+	cfg := ws(gateway.ListenerConfig{Compress: true})
+	cfg.MaxTakeoverBytes = 2*codec.WindowSize + 100
 	g, _ := start(t, cfg)
 	runWorker(t, g, echo)
 	open := func(takeover bool) *websocket.Conn {

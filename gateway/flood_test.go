@@ -14,7 +14,7 @@ import (
 // A flood of connections that end at any point of their handshake leaves no goroutine, no descriptor, no session and no memory. The test runs beside no other, for it looks at the
 // whole process; real processes are looked at in the test of the same name in e2e/abuse.
 func TestConnectionFlood(t *testing.T) {
-	g, _ := start(t, ws(gateway.Listener{}))
+	g, _ := start(t, ws(gateway.ListenerConfig{}))
 	request := codec.AppendUpgrade(nil, "gateway.example", "/", codec.NewKey(), &codec.DialOptions{})
 	began := 0
 	flood := func(n int) {

@@ -22,12 +22,12 @@ func TestTheLongestTimeIsForEver(t *testing.T) {
 		cfg.LinkHeartbeat = 0 // has a range
 		g := newGate(t, cfg)
 		g.g.started = time.Now()
-		forEver(&g.lis.Listener)
+		forEver(&g.lis.ListenerConfig)
 		web := *g.lis
 		web.URL, web.codec = "ws://127.0.0.1:0", nil
 		open := func(lis *listener, says []byte) *session {
 			s := &session{lis: lis}
-			p := g.sim.Open(0, netip.AddrPort{}, s, engine.ConnOptions{MaxInput: 1 << 20, MaxOutput: 1 << 20, Stall: lis.Stall})
+			p := g.sim.Open(0, netip.AddrPort{}, s, engine.ConnOptions{MaxInput: 1 << 20, MaxOutput: 1 << 20, Stall: lis.WriteTimeout})
 			p.Send(says)
 			p.Read(1 << 20)
 			g.sim.Turn(0)

@@ -98,7 +98,7 @@ func (g *Gateway) listen() (err error) {
 		return err
 	}
 	if len(g.cfg.Key) == 0 {
-		g.log.Info("no key: workers are accepted from this machine only", "inner", g.InnerAddr())
+		g.log.Info("no key: workers are accepted from this machine only", "inner", g.WorkerAddr())
 	}
 	return nil
 }
@@ -112,8 +112,8 @@ func (g *Gateway) Addrs() []string {
 	return addrs
 }
 
-// InnerAddr is the host:port where workers connect.
-func (g *Gateway) InnerAddr() string { return g.inner.ln.Addr().String() }
+// WorkerAddr is the host:port where workers connect.
+func (g *Gateway) WorkerAddr() string { return g.inner.ln.Addr().String() }
 
 // stop ends everything that New started.
 func (g *Gateway) stop() {

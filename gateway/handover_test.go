@@ -65,14 +65,14 @@ func TestHandOversLoseNothing(t *testing.T) {
 	t.Parallel()
 	const clients, messages, workers = 20, 400, 12
 	g, _ := start(t, gateway.Config{
-		Loops: 2, MaxUnacked: 300, Router: gateway.RoundRobin, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}},
+		Loops: 2, MaxUnacked: 300, Router: gateway.RoundRobin, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
 	})
 	b := &ledger{next: map[string]int{}}
 	var all sync.WaitGroup
 	t.Cleanup(all.Wait)
 	join := func(i int) (conns []net.Conn) {
 		for loop := range uint16(2) {
-			conn := dial(t, g.InnerAddr())
+			conn := dial(t, g.WorkerAddr())
 			hello := link.WorkerHello{Role: link.RoleWorker, Loop: loop, Weight: 100, Window: uint32(200 + 100*(i%3)), ID: [16]byte{byte(i + 1)}}
 			if _, err := link.Connect(conn, nil, hello); err != nil {
 				t.Fatal(err)
@@ -119,8 +119,8 @@ func TestHandOversLoseNothing(t *testing.T) {
 func TestAWorkerGetsNoMoreClientsAtATimeThanItsLinkTakes(t *testing.T) {
 	t.Parallel()
 	const clients, size = 100, 512 << 10
-	g, _ := start(t, gateway.Config{HoldFor: time.Minute, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
-	first := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	g, _ := start(t, gateway.Config{QueueTimeout: time.Minute, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+	first := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	attributes := link.AppendAttributes([]byte{0, 0, 0, 0}, []link.Attribute{{Key: "much", Value: strings.Repeat("x", size)}})
 	all := make([]*fakeClient, clients)
 	for i := range all {
@@ -137,7 +137,7 @@ func TestAWorkerGetsNoMoreClientsAtATimeThanItsLinkTakes(t *testing.T) {
 	}
 	wait(t, "messages that wait", func() bool { return g.Stats().Held == clients })
 
-	second := dial(t, g.InnerAddr())
+	second := dial(t, g.WorkerAddr())
 	hello := oneWorker
 	hello.ID, hello.Window = [16]byte{2}, 64<<10
 	if _, err := link.Connect(second, nil, hello); err != nil {

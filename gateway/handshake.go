@@ -38,7 +38,7 @@ func (s *session) handshake(in []byte) int {
 		}
 	}
 	options := s.lis.upgrade
-	options.ClientTakeover = s.loop.windows+codec.WindowSize <= s.loop.g.cfg.TakeoverBytes
+	options.ClientTakeover = s.loop.windows+codec.WindowSize <= s.loop.g.cfg.MaxTakeoverBytes
 	ws, response, err := codec.Upgrade(req, &options)
 	switch {
 	case errors.Is(err, codec.ErrOrigin):
@@ -55,7 +55,7 @@ func (s *session) handshake(in []byte) int {
 	switch l := s.loop; {
 	case ws.ClientTakeover():
 		l.windows += codec.WindowSize // until OnClose
-	case !options.ClientTakeover && l.g.cfg.TakeoverBytes > 0 && s.lis.Compress && req.Header("Sec-WebSocket-Extensions") != "":
+	case !options.ClientTakeover && l.g.cfg.MaxTakeoverBytes > 0 && s.lis.Compress && req.Header("Sec-WebSocket-Extensions") != "":
 		l.stats.TakeoversRefused++
 	}
 	s.open()

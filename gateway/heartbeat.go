@@ -21,7 +21,7 @@ func (s *session) heartbeat() {
 	quiet, told := s.pulse&active == 0 && s.pauses == 0, s.pulse&spoken != 0
 	s.pulse = 0
 	switch {
-	case quiet && int(s.misses) >= s.lis.Misses && !s.conn.Arrived(): // else it is we who are late
+	case quiet && int(s.misses) >= s.lis.MaxMissedPings && !s.conn.Arrived(): // else it is we who are late
 		s.end(link.ReasonIdle)
 		return
 	case quiet:
@@ -53,7 +53,7 @@ func (s *session) speaks() {
 
 // mark notes how much a client has taken that is closed at the next heartbeat if it goes on like this.
 func (s *session) mark() {
-	if int(s.misses) < s.lis.Misses {
+	if int(s.misses) < s.lis.MaxMissedPings {
 		delete(s.loop.taken, s)
 		return
 	}

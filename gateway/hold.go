@@ -7,7 +7,7 @@ import "fmt"
 func (s *session) hold(payload []byte, flags uint8) {
 	l := s.loop
 	n := recordHeader + len(payload)
-	if l.held+n > l.g.cfg.HoldBytes && s.link == nil && l.workerless() {
+	if l.held+n > l.g.cfg.MaxUnroutedBytes && s.link == nil && l.workerless() {
 		l.stats.Refused++
 		s.refuse(refusedHoldFull, 1)
 		return
@@ -28,10 +28,10 @@ func (s *session) hold(payload []byte, flags uint8) {
 	}
 }
 
-// wait puts the session into the list of those that have something for a worker: its worker's list, else the loop's. A client that is gone waits no longer than HoldFor.
+// wait puts the session into the list of those that have something for a worker: its worker's list, else the loop's. A client that is gone waits no longer than QueueTimeout.
 func (s *session) wait() {
 	if s.phase == phaseGone && !s.timer.Scheduled() {
-		s.loop.el.Schedule(&s.timer, s.loop.g.cfg.HoldFor)
+		s.loop.el.Schedule(&s.timer, s.loop.g.cfg.QueueTimeout)
 	}
 	if s.waiting {
 		return
@@ -88,13 +88,13 @@ func (s *session) dropHeld() int {
 	return messages
 }
 
-// expireHeld refuses what has waited longer than HoldFor, when no worker is there. It returns the clients of the list that go on waiting: those that have yet to be given to a
+// expireHeld refuses what has waited longer than QueueTimeout, when no worker is there. It returns the clients of the list that go on waiting: those that have yet to be given to a
 // worker too.
 func (l *loop) expireHeld(list []*session) []*session {
 	now, alone := l.el.Now(), l.workerless()
 	kept := list[:0]
 	for _, s := range list {
-		if q := s.queue; alone && q != nil && now.Sub(q.since) > l.g.cfg.HoldFor {
+		if q := s.queue; alone && q != nil && now.Sub(q.since) > l.g.cfg.QueueTimeout {
 			count := s.dropHeld()
 			if s.phase == phaseOpen {
 				s.refuse(refusedNoWorker, count)
@@ -113,8 +113,8 @@ func (l *loop) expireHeld(list []*session) []*session {
 
 // Why a client's message was not taken.
 const (
-	refusedNoWorker = "no_worker" // none came within HoldFor
-	refusedHoldFull = "hold_full" // none is there, and HoldBytes wait for one already
+	refusedNoWorker = "no_worker" // none came within QueueTimeout
+	refusedHoldFull = "hold_full" // none is there, and MaxUnroutedBytes wait for one already
 	refusedPoison   = "poison"    // each worker that got it has died
 	refusedDraining = "draining"  // no worker came before the gateway closed down
 )

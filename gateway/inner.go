@@ -43,7 +43,7 @@ func (g *Gateway) listenInner() (*inner, error) {
 		early: make(map[net.Conn]early), peers: make(map[net.Conn]struct{}),
 	}
 	if err := n.listenOrSucceed(); err != nil {
-		return nil, &ListenError{"Inner", g.cfg.Inner, err}
+		return nil, &ListenError{"WorkerAddr", g.cfg.WorkerAddr, err}
 	}
 	n.wg.Add(1)
 	go n.accept(n.ln)

@@ -12,15 +12,15 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-func text(l gateway.Listener) gateway.Config {
+func text(l gateway.ListenerConfig) gateway.Config {
 	l.URL = "text://127.0.0.1:0"
-	return gateway.Config{Listeners: []gateway.Listener{l}}
+	return gateway.Config{Listeners: []gateway.ListenerConfig{l}}
 }
 
 // Strangers on the inner port are cut, counted, told nothing, and in nobody's way.
 func TestStrangersOnTheInnerPort(t *testing.T) {
 	t.Parallel()
-	cfg := text(gateway.Listener{})
+	cfg := text(gateway.ListenerConfig{})
 	cfg.Key = []byte("the key of this test")
 	g, _ := start(t, cfg)
 	refused := uint64(0)
@@ -33,7 +33,7 @@ func TestStrangersOnTheInnerPort(t *testing.T) {
 		"half a hello":    "\x00\x28SLUICE",
 		"nothing":         "",
 	} {
-		conn := dial(t, g.InnerAddr())
+		conn := dial(t, g.WorkerAddr())
 		if _, err := conn.Write([]byte(said)); err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +48,7 @@ func TestStrangersOnTheInnerPort(t *testing.T) {
 		wait(t, name+" counted", func() bool { return g.Stats().RefusedPeers == refused })
 	}
 	for _, key := range [][]byte{nil, []byte("another key"), cfg.Key[1:]} {
-		if _, err := dialLink(t, g.InnerAddr(), key, oneWorker); err == nil {
+		if _, err := dialLink(t, g.WorkerAddr(), key, oneWorker); err == nil {
 			t.Errorf("the key %q is taken", key)
 		}
 		refused++
@@ -56,18 +56,18 @@ func TestStrangersOnTheInnerPort(t *testing.T) {
 	}
 	hello := oneWorker
 	hello.Loop = 7
-	if _, err := dialLink(t, g.InnerAddr(), cfg.Key, hello); err == nil {
+	if _, err := dialLink(t, g.WorkerAddr(), cfg.Key, hello); err == nil {
 		t.Error("a loop that is not there is taken")
 	}
-	dialWorker(t, g.InnerAddr(), cfg.Key, oneWorker)
+	dialWorker(t, g.WorkerAddr(), cfg.Key, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 }
 
 // Who says nothing at all is cut after the 5 s that a hello may take.
 func TestASilentPeerIsCut(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, text(gateway.Listener{}))
-	conn := dial(t, g.InnerAddr())
+	g, _ := start(t, text(gateway.ListenerConfig{}))
+	conn := dial(t, g.WorkerAddr())
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	if n, err := conn.Read(make([]byte, 1)); n > 0 || !ended(err) {
 		t.Errorf("%d bytes, %v", n, err)
@@ -77,10 +77,10 @@ func TestASilentPeerIsCut(t *testing.T) {
 
 func TestAProbeIsAnsweredAndNotKept(t *testing.T) {
 	t.Parallel()
-	cfg := text(gateway.Listener{})
+	cfg := text(gateway.ListenerConfig{})
 	cfg.Loops, cfg.ID, cfg.Name, cfg.LinkHeartbeat = 3, 77, "gw", 7*time.Second
 	g, _ := start(t, cfg)
-	conn := dial(t, g.InnerAddr())
+	conn := dial(t, g.WorkerAddr())
 	hello, err := link.Connect(conn, nil, link.WorkerHello{Role: link.RoleProbe, Loop: link.AnyLoop})
 	if err != nil || hello.ID != 77 || hello.Loops != 3 || hello.Name != "gw" || hello.Heartbeat != 7*time.Second || hello.Epoch == 0 {
 		t.Errorf("%+v, %v", hello, err)
@@ -97,10 +97,10 @@ func TestAProbeIsAnsweredAndNotKept(t *testing.T) {
 // A link on which nothing is heard for two heartbeats is cut, and its clients go elsewhere.
 func TestASilentLinkIsCut(t *testing.T) {
 	t.Parallel()
-	cfg := text(gateway.Listener{})
+	cfg := text(gateway.ListenerConfig{})
 	cfg.LinkHeartbeat = time.Second
 	g, _ := start(t, cfg)
-	conn := dial(t, g.InnerAddr())
+	conn := dial(t, g.WorkerAddr())
 	if _, err := link.Connect(conn, nil, oneWorker); err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestASilentLinkIsCut(t *testing.T) {
 func TestWindowsAreBounded(t *testing.T) {
 	t.Parallel()
 	var log logbook
-	cfg := text(gateway.Listener{})
+	cfg := text(gateway.ListenerConfig{})
 	cfg.Logger = log.logger()
 	g, _ := start(t, cfg)
 	for _, c := range []struct {
@@ -130,7 +130,7 @@ func TestWindowsAreBounded(t *testing.T) {
 	} {
 		hello := oneWorker
 		hello.Role, hello.Window = c.role, c.window
-		conn := dial(t, g.InnerAddr())
+		conn := dial(t, g.WorkerAddr())
 		if _, err := link.Connect(conn, nil, hello); err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func TestWindowsAreBounded(t *testing.T) {
 	}
 	wait(t, "nobody left", func() bool { return g.Stats().Workers == 0 })
 	for _, window := range []uint32{0, 256<<20 + 1} {
-		w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+		w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 		w.links[0].write(&link.Frame{Type: link.Credit, Slot: window})
 		if _, f := w.take("goaway", func(_ int, f *link.Frame) bool { return f.Type == link.GoAway }); link.Status(f.Code) != link.Protocol {
 			t.Errorf("CREDIT %d: %v", window, link.Status(f.Code))
@@ -161,7 +161,7 @@ func TestWindowsAreBounded(t *testing.T) {
 
 func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
-	for name, lis := range map[string]gateway.Listener{"in total": {MaxConns: 2}, "of one address": {MaxPerIP: 2}} {
+	for name, lis := range map[string]gateway.ListenerConfig{"in total": {MaxConns: 2}, "of one address": {MaxPerIP: 2}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g, _ := start(t, text(lis))
@@ -183,8 +183,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 func TestADrainOfMany(t *testing.T) {
 	t.Parallel()
 	const clients = 150
-	g, _ := start(t, text(gateway.Listener{}))
-	old := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	g, _ := start(t, text(gateway.ListenerConfig{}))
+	old := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	for range clients {
 		dialClient(t, g.Addrs()[0]).say("hi")
@@ -212,8 +212,8 @@ func TestADrainOfMany(t *testing.T) {
 // A link that is replaced gets nothing more, however long its peer takes to hang up.
 func TestAReplacedLinkGetsNothingMore(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, text(gateway.Listener{}))
-	old := dial(t, g.InnerAddr())
+	g, _ := start(t, text(gateway.ListenerConfig{}))
+	old := dial(t, g.WorkerAddr())
 	if _, err := link.Connect(old, nil, oneWorker); err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestAReplacedLinkGetsNothingMore(t *testing.T) {
 	if f, err := readFrame(old); err != nil || f.Type != link.Attach {
 		t.Fatalf("%v, %v", f.Type, err)
 	}
-	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	if f, err := readFrame(old); err != nil || f.Type != link.GoAway || f.Code != uint16(link.Replaced) {
 		t.Fatalf("%v, %v", f.Type, err)
 	}

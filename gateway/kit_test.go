@@ -50,8 +50,8 @@ func start(t testing.TB, cfg gateway.Config) (*gateway.Gateway, func()) {
 	if cfg.Loops == 0 {
 		cfg.Loops = 1
 	}
-	if cfg.DrainFor == 0 {
-		cfg.DrainFor = 200 * time.Millisecond
+	if cfg.DrainTimeout == 0 {
+		cfg.DrainTimeout = 200 * time.Millisecond
 	}
 	g, err := gateway.New(cfg)
 	if err != nil {

@@ -18,11 +18,11 @@ const slowest = 4 << 10
 // limit begins to watch a client that has opened.
 func (s *session) limit() {
 	s.begun = 0 // of its handshake
-	if s.lis.FirstMessage > 0 {
+	if s.lis.FirstMessageTimeout > 0 {
 		s.mute, s.begun = true, s.loop.seconds
 		s.watch()
 	}
-	if s.lis.MaxRate > 0 || s.lis.MaxByteRate > 0 {
+	if s.lis.MessageRate > 0 || s.lis.ByteRate > 0 {
 		s.pace = &pace{session: s}
 		s.pace.timer.Target = s.pace
 	}
@@ -107,7 +107,7 @@ func (s *session) overdue() bool {
 		return false
 	}
 	owed := time.Duration(l.seconds-s.begun-1) * tickEvery // at least
-	if s.mute && owed >= s.lis.FirstMessage {
+	if s.mute && owed >= s.lis.FirstMessageTimeout {
 		l.stats.Mute++
 		s.end(link.ReasonHandshake)
 		return true
@@ -127,8 +127,8 @@ func (s *session) messageTime() time.Duration {
 	if s.pace != nil {
 		more = burst // it may owe as much of what it sent before
 	}
-	if s.lis.MaxByteRate > 0 {
-		rate = min(rate, s.lis.MaxByteRate)
+	if s.lis.ByteRate > 0 {
+		rate = min(rate, s.lis.ByteRate)
 	}
 	return later(s.lis.MessageTimeout, more+time.Duration(int(s.partial)/rate)*time.Second)
 }
@@ -178,11 +178,11 @@ func (p *pace) spend(ev codec.Event, n, inflated int) {
 	s := p.session
 	now := s.loop.el.Now().Sub(s.loop.g.started)
 	var behind time.Duration
-	if rate := s.lis.MaxRate; rate > 0 && (ev != codec.None || n <= smallPiece) {
+	if rate := s.lis.MessageRate; rate > 0 && (ev != codec.None || n <= smallPiece) {
 		p.messages = max(p.messages, now) + time.Second/time.Duration(rate)
 		behind = p.messages - now
 	}
-	if rate := s.lis.MaxByteRate; rate > 0 {
+	if rate := s.lis.ByteRate; rate > 0 {
 		p.bytes = max(p.bytes, now) + time.Duration(inflated)*time.Second/time.Duration(rate)
 		behind = max(behind, p.bytes-now)
 	}

@@ -74,7 +74,7 @@ func brief(value string) string {
 }
 
 // checkHTTP checks what is for the requests by which WebSockets come.
-func (l *Listener) checkHTTP() *ConfigError {
+func (l *ListenerConfig) checkHTTP() *ConfigError {
 	if l.KeepHeaders == nil {
 		l.KeepHeaders = KeptHeaders()
 	}

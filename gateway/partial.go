@@ -33,7 +33,7 @@ func (h *holders) Pop() any {
 // holds most, of equals the one that has taken longest. So many clients of one address are cut before one of another that uploads slowly, however little each holds and however
 // often they begin anew. It goes on to seven eighths of the bound, so that clients are looked through once for many bytes. One message alone may be of any size.
 func (l *loop) trimPartial() {
-	bound := l.g.cfg.PartialBytes
+	bound := l.g.cfg.MaxPartialBytes
 	if l.partial <= bound {
 		return
 	}

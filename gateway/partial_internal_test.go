@@ -43,7 +43,7 @@ func TestWhoHoldsMostGoesFirst(t *testing.T) {
 			s.owe(k.holds, 0)
 			all = append(all, s)
 		}
-		g.g.cfg.PartialBytes = 1000
+		g.g.cfg.MaxPartialBytes = 1000
 		l.trimPartial()
 		var cut []int
 		for i, s := range all {

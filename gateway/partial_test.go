@@ -25,7 +25,7 @@ func TestAnHonestSlowUploadFinishes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			g, _ := start(t, gateway.Config{PartialBytes: 16 << 20, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+			g, _ := start(t, gateway.Config{MaxPartialBytes: 16 << 20, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
 			runWorker(t, g, echo)
 			dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(c.from)}}
 			if conn, err := dialer.Dial("tcp", hostport(g.Addrs()[0])); err != nil {
@@ -89,7 +89,7 @@ func attack(d *net.Dialer, addr string, size int, quit <-chan struct{}) {
 // A message that is begun counts, and its time runs, also when its client was not read for a while because it sent too fast.
 func TestWhoIsPacedStillOwesItsMessage(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, ws(gateway.Listener{MaxByteRate: 1000, MessageTimeout: time.Second}))
+	g, _ := start(t, ws(gateway.ListenerConfig{ByteRate: 1000, MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
 	c := dialClient(t, g.Addrs()[0])
 	c.write([]byte(masked(0x02, strings.Repeat("x", 3000)))) // a second more than may come at once
@@ -105,7 +105,7 @@ func TestWhoIsPacedStillOwesItsMessage(t *testing.T) {
 // Fragments without a byte of payload make no message longer. Who sends them faster than it may is paused each time, and its time for the message is not given back by that.
 func TestWhoIsPacedAgainAndAgainIsCut(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, ws(gateway.Listener{MaxRate: 10, MessageTimeout: time.Second}))
+	g, _ := start(t, ws(gateway.ListenerConfig{MessageRate: 10, MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
 	c := dialClient(t, g.Addrs()[0])
 	c.write([]byte{0x02, 0x81, 0, 0, 0, 0, 'x'}) // one byte, and more to follow
@@ -128,7 +128,7 @@ func TestWhoIsPacedAgainAndAgainIsCut(t *testing.T) {
 // A message that takes longer because its client has to keep to its rate is not cut for that.
 func TestWhoIsPacedHasTimeForItsMessage(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, ws(gateway.Listener{MaxByteRate: 1000, MessageTimeout: time.Second}))
+	g, _ := start(t, ws(gateway.ListenerConfig{ByteRate: 1000, MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
 	c := dialClient(t, g.Addrs()[0])
 	frame := masked(0x82, strings.Repeat("x", 9000))
@@ -144,8 +144,8 @@ func TestWhoIsPacedHasTimeForItsMessage(t *testing.T) {
 func TestWhoIsPacedHoldsNoMore(t *testing.T) {
 	t.Parallel()
 	const bound, clients = 1 << 20, 8
-	cfg := ws(gateway.Listener{MaxByteRate: 256 << 10})
-	cfg.PartialBytes = bound
+	cfg := ws(gateway.ListenerConfig{ByteRate: 256 << 10})
+	cfg.MaxPartialBytes = bound
 	g, _ := start(t, cfg)
 	runWorker(t, g, echo)
 	frame := masked(0x82, strings.Repeat("x", 1<<20))

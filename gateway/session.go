@@ -242,7 +242,7 @@ func (s *session) attach() bool {
 	if s.link != nil {
 		return true
 	}
-	k := s.loop.pool.pick(Client{Remote: s.remote(), Listener: s.lis.URL, Target: s.target(), UID: s.member.UID()})
+	k := s.loop.pool.pick(RouteRequest{Remote: s.remote(), Listener: s.lis.URL, Target: s.target(), UID: s.member.UID()})
 	if k == nil || k.crowded() {
 		return false
 	}
@@ -355,7 +355,7 @@ func (s *session) OnTimer(*engine.Timer) {
 		s.conn.Close(closing(link.ReasonHandshake))
 	case phaseGone:
 		if s.link != nil || !s.loop.workerless() {
-			s.loop.el.Schedule(&s.timer, s.loop.g.cfg.HoldFor) // its last messages wait for their turn
+			s.loop.el.Schedule(&s.timer, s.loop.g.cfg.QueueTimeout) // its last messages wait for their turn
 			return
 		}
 		s.dropHeld() // no worker came in time to take them

@@ -2,8 +2,8 @@ package gateway
 
 import "github.com/seed-7410fe32/sluice/engine"
 
-// Slow is about those that read more slowly than they are written to.
-type Slow struct {
+// SlowConsumerStats is about those that read more slowly than they are written to.
+type SlowConsumerStats struct {
 	Blocked       int    // connections that take no more now, links too
 	Unsent        int    // bytes that wait for clients among them now, with 16 to 64 for each message that may be dropped
 	Overloaded    int    // loops that take nobody now, for it is more than three quarters of Config.MaxBuffered, or was and is more than half
@@ -13,7 +13,7 @@ type Slow struct {
 	Conflated     uint64 // messages dropped because a newer one of their key came
 	SlowCloses    uint64 // clients closed because a message did not fit
 	LinkOverflows uint64 // links ended because their worker or publisher did not read: more waited than twice its window, 16 MiB and 64 KiB
-	StallCloses   uint64 // clients closed because they took nothing for Listener.Stall
+	StallCloses   uint64 // clients closed because they took nothing for ListenerConfig.WriteTimeout
 	BudgetCloses  uint64 // clients closed because most waited for them when it was more than Config.MaxBuffered together, or its loop was overloaded for 10 s
 }
 
@@ -32,10 +32,10 @@ func (l *loop) overloaded() bool {
 	return true
 }
 
-func slowFigures(s engine.LoopStats) Slow {
+func slowFigures(s engine.LoopStats) SlowConsumerStats {
 	overloaded := 0
 	if s.Overloaded {
 		overloaded = 1
 	}
-	return Slow{s.Blocked, s.Unsent, overloaded, s.Overloads, s.DroppedOldest, s.DroppedNewest, s.Conflated, s.SlowCloses, s.OwnBoundCloses, s.StallCloses, s.BudgetCloses}
+	return SlowConsumerStats{s.Blocked, s.Unsent, overloaded, s.Overloads, s.DroppedOldest, s.DroppedNewest, s.Conflated, s.SlowCloses, s.OwnBoundCloses, s.StallCloses, s.BudgetCloses}
 }

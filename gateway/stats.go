@@ -28,7 +28,7 @@ type LoopStats struct {
 	InvalidTexts     uint64            // texts of workers that were not valid UTF-8 and went to clients with U+FFFD in place of what was not; a publish counts once on each loop
 	PeerErrors       uint64            // of Ends "peer": WebSockets whose clients closed over what they were sent, with code 1002, 1003, 1007 or 1009; the log has the code
 	Held             uint64            // messages that had to wait
-	Refused          uint64            // messages that no worker took in time, or past Config.HoldBytes; their clients were told, if they were still there
+	Refused          uint64            // messages that no worker took in time, or past Config.MaxUnroutedBytes; their clients were told, if they were still there
 	Unheard          uint64            // clients whose end no worker came to hear of, or perhaps none
 	Behind           uint64            // times that a worker got no more clients, for it had not acknowledged that 4,096 of its had gone
 	Unacked          uint64            // sequenced frames on links that ended before they were acknowledged
@@ -44,7 +44,7 @@ type LoopStats struct {
 	Paused           uint64            // times that a client's reads were paused
 	QueueFull        uint64            // times that Config.MaxQueueBytes began to wait in the queues of a loop
 	Pressed          uint64            // times that a link was paused because another loop was behind
-	Pages            uint64            // plain HTTP requests given to Listener.Page
+	Pages            uint64            // plain HTTP requests given to ListenerConfig.Page
 	PagesRefused     uint64            // of Refusals: pages, for there were 64 at once
 	PagesFailed      uint64            // their handler panicked, or made more than 512 KiB: 500
 	PagesCut         uint64            // they were not there within 30 s
@@ -66,9 +66,9 @@ type LoopStats struct {
 	MailboxRejects   uint64            // functions that the loop's mailbox had no room for
 	Panics           uint64            // in callbacks; each but those of posted functions ends a connection
 	Windows          int               // bytes that may be kept now for clients with context takeover: 32 KiB each
-	TakeoversRefused uint64            // WebSockets opened without context takeover, because Config.TakeoverBytes was reached
+	TakeoversRefused uint64            // WebSockets opened without context takeover, because Config.MaxTakeoverBytes was reached
 	Ends             map[string]uint64 // of connections, clients or not, by reason
-	Slow
+	SlowConsumerStats
 }
 
 // Stats are a gateway's figures: the sums over its loops, and each loop's own. Of Workers,
@@ -219,7 +219,7 @@ func (l *loop) snapshot() *snapshot {
 	}
 	e := l.el.Stats()
 	s.MailboxRejects, s.Panics = e.MailboxRejects, e.Panics
-	s.Slow = slowFigures(e)
+	s.SlowConsumerStats = slowFigures(e)
 	return s
 }
 

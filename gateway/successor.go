@@ -13,7 +13,7 @@ import (
 )
 
 // A gateway that drains keeps its inner port until a successor asks for it: another process that
-// was started with the same Config.Inner, and holds the key. Then it takes links on a port of its
+// was started with the same Config.WorkerAddr, and holds the key. Then it takes links on a port of its
 // own, tells its workers which, and closes the inner port. The successor tells its workers, who
 // serve both gateways until the old one has drained. While nobody drains, the port is in use.
 
@@ -38,13 +38,13 @@ func (p predecessor) drain() *link.Frame {
 
 // listenOrSucceed opens the inner port. From a gateway that has it and drains it takes it over.
 func (n *inner) listenOrSucceed() error {
-	ln, err := net.Listen("tcp", n.g.cfg.Inner)
+	ln, err := net.Listen("tcp", n.g.cfg.WorkerAddr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		old, conn, asked := n.succeed()
 		if asked != nil {
 			return fmt.Errorf("%w (no gateway there gives it up: %w)", inUse(err), asked)
 		}
-		if ln, err = net.Listen("tcp", n.g.cfg.Inner); err != nil {
+		if ln, err = net.Listen("tcp", n.g.cfg.WorkerAddr); err != nil {
 			_ = conn.Close()
 			return inUse(err)
 		}
@@ -59,7 +59,7 @@ func (n *inner) listenOrSucceed() error {
 // succeed asks whoever has the inner port for it. The connection lives as long as that gateway
 // drains.
 func (n *inner) succeed() (predecessor, net.Conn, error) {
-	conn, err := net.DialTimeout("tcp", n.g.cfg.Inner, askWithin)
+	conn, err := net.DialTimeout("tcp", n.g.cfg.WorkerAddr, askWithin)
 	if err != nil {
 		return predecessor{}, nil, err
 	}
@@ -104,7 +104,7 @@ func (n *inner) ask(conn net.Conn) (old predecessor, err error) {
 // follow has all workers know of the predecessor until it has drained.
 func (n *inner) follow(old predecessor, conn net.Conn) {
 	defer n.wg.Done()
-	n.g.log.Info("has taken over from a gateway that drains", "inner", n.g.cfg.Inner, "gateway", old.id, "port", old.port)
+	n.g.log.Info("has taken over from a gateway that drains", "inner", n.g.cfg.WorkerAddr, "gateway", old.id, "port", old.port)
 	n.tellLoops(func(l *loop) {
 		l.before = old
 		for _, k := range l.links {
@@ -144,7 +144,7 @@ func (n *inner) yield(conn net.Conn) error {
 		return 0
 	})
 	_ = n.ln.Close()
-	n.g.log.Info("a successor takes the inner port over", "inner", n.g.cfg.Inner, "port", port)
+	n.g.log.Info("a successor takes the inner port over", "inner", n.g.cfg.WorkerAddr, "port", port)
 	if _, err := conn.Write(link.Append(nil, me.drain())); err != nil {
 		return err
 	}

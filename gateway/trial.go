@@ -8,7 +8,7 @@ import (
 )
 
 // A message may kill each worker that gets it. Which one it was nobody sees: with the worker dies everything that it was handling. So what was out in
-// suspectAfter links that ended is tried alone, one client's oldest event at a time on each loop, until it is acknowledged or has ended MaxTries links. Then it is set
+// suspectAfter links that ended is tried alone, one client's oldest event at a time on each loop, until it is acknowledged or has ended MaxDeliveries links. Then it is set
 // aside: counted, logged, and the client told. A client whose coming is set aside was let in by nobody: it is closed. All else goes on meanwhile.
 
 const (
@@ -67,7 +67,7 @@ func (s *session) failed() {
 		l.trials.now = nil
 		l.el.Schedule(&l.trials.pause, time.Duration(l.tokens.Uint64()%uint64(trialPause)))
 	}
-	if int(s.tries) >= l.g.cfg.MaxTries {
+	if int(s.tries) >= l.g.cfg.MaxDeliveries {
 		s.setAside()
 	}
 }

@@ -78,7 +78,7 @@ func (g *Gateway) watchWorkers(ctx context.Context) {
 		since := v.since
 		tell, over, next := v.look(time.Now(), without > 0)
 		if tell {
-			g.log.Warn("no worker takes clients: what they send waits, and is refused in the end", "inner", g.InnerAddr(),
+			g.log.Warn("no worker takes clients: what they send waits, and is refused in the end", "inner", g.WorkerAddr(),
 				"loops-without", without, "loops", len(g.loops), "clients-waiting", sum(ask(g, (*loop).waitingClients)), "for", time.Since(v.since).Round(time.Second))
 		}
 		if over {

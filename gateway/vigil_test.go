@@ -16,7 +16,7 @@ func TestNoWorkerIsSaid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var log logbook
-			g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}, Logger: log.logger()})
+			g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}, Logger: log.logger()})
 			says := func(what string) (lines []string) {
 				for _, line := range log.lines() {
 					if strings.Contains(line, what) {
@@ -26,7 +26,7 @@ func TestNoWorkerIsSaid(t *testing.T) {
 				return lines
 			}
 			if hadOne {
-				w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+				w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 				wait(t, "the worker", func() bool { return workerLinks(g) == 2 })
 				w.die()
 				wait(t, "its end", func() bool { return g.Stats().Workers == 0 })
@@ -35,10 +35,10 @@ func TestNoWorkerIsSaid(t *testing.T) {
 				dialClient(t, g.Addrs()[0])
 			}
 			wait(t, "that there is none", func() bool { return len(says(none)) > 0 })
-			dialWorker(t, g.InnerAddr(), nil, oneWorker)
+			dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 			wait(t, "that it is over", func() bool { return len(says(again)) == 1 })
 			lines := says(none)
-			if len(lines) != 1 || !strings.Contains(lines[0], "clients-waiting=3") || !strings.Contains(lines[0], "loops-without=2") || !strings.Contains(lines[0], g.InnerAddr()) {
+			if len(lines) != 1 || !strings.Contains(lines[0], "clients-waiting=3") || !strings.Contains(lines[0], "loops-without=2") || !strings.Contains(lines[0], g.WorkerAddr()) {
 				t.Errorf("%q", lines)
 			}
 		})
@@ -49,8 +49,8 @@ func TestNoWorkerIsSaid(t *testing.T) {
 func TestAWorkerInTimeIsNoNews(t *testing.T) {
 	t.Parallel()
 	var log logbook
-	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}, Logger: log.logger()})
-	dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}, Logger: log.logger()})
+	dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return workerLinks(g) == 2 })
 	stop()
 	if all := strings.Join(log.lines(), "\n"); strings.Contains(all, "take clients") || strings.Contains(all, "takes clients") {

@@ -89,7 +89,7 @@ func (n *names) come(t *testing.T, what string, done func() bool) {
 func TestOneGatewayUnderManyNames(t *testing.T) {
 	t.Parallel()
 	g, stop := realGateway(t, 1, "127.0.0.1:0", nil)
-	n := &names{to: map[string]string{"one:1": g.InnerAddr(), "two:2": g.InnerAddr(), "three:3": g.InnerAddr()}}
+	n := &names{to: map[string]string{"one:1": g.WorkerAddr(), "two:2": g.WorkerAddr(), "three:3": g.WorkerAddr()}}
 	w := n.runAt(t, crowd, "one:1", "two:2", "three:3")
 	<-w.Ready()
 	n.come(t, "each name but one stands by", func() bool { return n.logged("two addresses lead to the same gateway") == 2 })
@@ -117,7 +117,7 @@ func TestOneGatewayUnderManyNames(t *testing.T) {
 	g, _ = realGateway(t, 1, "127.0.0.1:0", nil)
 	for _, name := range all {
 		if name != kept {
-			n.lead(name, g.InnerAddr())
+			n.lead(name, g.WorkerAddr())
 		}
 	}
 	n.come(t, "another name has the links", func() bool { return w.Stats().Links == 2 })
@@ -131,10 +131,10 @@ func TestANameMovesToAnotherGateway(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, stop2 := realGateway(t, 2, "127.0.0.1:0", nil)
-	n := &names{to: map[string]string{"one:1": g1.InnerAddr(), "two:2": g2.InnerAddr()}}
+	n := &names{to: map[string]string{"one:1": g1.WorkerAddr(), "two:2": g2.WorkerAddr()}}
 	w := n.runAt(t, crowd, "one:1", "two:2")
 	<-w.Ready()
-	n.lead("two:2", g1.InnerAddr())
+	n.lead("two:2", g1.WorkerAddr())
 	stop2()
 	n.come(t, "it stands by", func() bool { return n.logged("two addresses lead to the same gateway") == 1 })
 	if s := w.Stats(); s.Links != 2 || g1.Stats().Unacked != 0 || n.logged("link up") != 4 {
@@ -152,7 +152,7 @@ func TestTwoGatewaysWithOneID(t *testing.T) {
 	n := &names{to: map[string]string{}}
 	for _, name := range []string{"one:1", "two:2"} {
 		g, _ := realGateway(t, 7, "127.0.0.1:0", nil)
-		n.to[name], gs = g.InnerAddr(), append(gs, g)
+		n.to[name], gs = g.WorkerAddr(), append(gs, g)
 	}
 	w := n.runAt(t, crowd, "one:1", "two:2")
 	<-w.Ready()
@@ -178,14 +178,14 @@ func TestTwoGatewaysWithOneID(t *testing.T) {
 func TestReadyWithoutAGatewayThatIsDown(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
-	n := &names{to: map[string]string{"one:1": g1.InnerAddr()}}
+	n := &names{to: map[string]string{"one:1": g1.WorkerAddr()}}
 	w := n.runAt(t, crowd, "one:1", "two:2")
 	<-w.Ready()
 	if n.logged("ready without some gateways") != 1 || n.logged("missing=[two:2]") != 1 {
 		t.Errorf("the log does not say what is missing:\n%s", &n.log)
 	}
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
-	n.lead("two:2", g2.InnerAddr())
+	n.lead("two:2", g2.WorkerAddr())
 	c := dial(t, g2)
 	c.say("x")
 	c.hears("ok")

@@ -16,7 +16,7 @@ import (
 // Config configures a Worker. Only Gateways is required. A number of 0 means the default. A negative
 // number is refused, except for SlowHandlerThreshold.
 type Config struct {
-	// Gateways are the worker addresses of the gateways (gateway.Config.Inner), host:port. Of two
+	// Gateways are the worker addresses of the gateways (gateway.Config.WorkerAddr), host:port. Of two
 	// addresses that lead to the same gateway one is used.
 	Gateways []string
 	// Key authenticates the worker to the gateways, which have the same key.

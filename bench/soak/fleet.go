@@ -39,7 +39,7 @@ func start(o Options) (*fleet, error) {
 	var workers []*child.Process
 	defer func() { f.workers <- workers }()
 	for range o.Gateways {
-		args := []string{"gateway", "--inner", "127.0.0.1:0", "--overflow", "oldest", "--stall", stall.String()}
+		args := []string{"gateway", "--inner", "127.0.0.1:0", "--overflow", "oldest", "--write-timeout", stall.String()}
 		for flag, n := range map[string]int{
 			"reactors": loops, "max-message": maxMessage, "max-output": maxOutput, "max-buffered": maxBuffered, "hold-bytes": queueBytes, "queue-bytes": queueBytes, "partial-bytes": partialBytes,
 		} {

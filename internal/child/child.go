@@ -42,7 +42,7 @@ var (
 // Leash has cmd, one of the program's servers, drain when this process ends in whatever way: its standard input is a pipe that breaks then. What is typed at the terminal is
 // for this process alone, which tells its children in its own time.
 func Leash(cmd *exec.Cmd) {
-	cmd.Args = append(cmd.Args, "--leash")
+	cmd.Args = append(cmd.Args, "--exit-with-parent")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	_, _ = cmd.StdinPipe() // it fails only when there is a standard input already
 }

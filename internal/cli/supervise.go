@@ -77,8 +77,8 @@ func (o *options) workerName() string {
 	return host
 }
 
-// followLeash has this process drain when standard input ends, or end at once when it drains already.
-func followLeash() {
+// followParent has this process drain when standard input ends, or end at once when it drains already.
+func followParent() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
 }
