@@ -88,7 +88,7 @@ func (g *Gateway) listen() (err error) {
 		}
 	}
 	for i, cfg := range g.cfg.Listeners {
-		l, err := g.listenClients(cfg, uint8(encodings+owns(g.cfg.Listeners[:i])))
+		l, err := g.listenClients(cfg, uint8(encodings+customCodecs(g.cfg.Listeners[:i])))
 		if err != nil {
 			return listenError(fmt.Sprintf("Listeners[%d].URL", i), cfg.URL, err)
 		}

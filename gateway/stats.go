@@ -49,11 +49,11 @@ type LoopStats struct {
 	PagesFailed      uint64            // their handler panicked, or made more than 512 KiB: 500
 	PagesCut         uint64            // they were not there within 30 s
 	Refusals         uint64            // handshakes and pages refused, and clients that came when the gateway was closing down or overloaded
-	HandshakesCut    uint64            // they took longer than Listener.HandshakeTimeout
+	HandshakesCut    uint64            // they took longer than ListenerConfig.HandshakeTimeout
 	SlotsRefused     uint64            // connections closed because their loop had 16,777,216 clients
 	TurnedAway       uint64            // of Refusals: clients that came when their loop was overloaded
 	Foreign          uint64            // of Refusals: WebSockets asked for by pages of foreign origins, and pages by names that are not the gateway's
-	RequestsTooLarge uint64            // of Refusals: WebSockets whose requests leave more to keep than Listener.MaxRequest
+	RequestsTooLarge uint64            // of Refusals: WebSockets whose requests leave more to keep than ListenerConfig.MaxRequest
 	Probes           uint64            // plain requests for /livez, /readyz and /healthz, answered
 	Mute             uint64            // clients cut because their first message did not come in time
 	Unfinished       uint64            // clients cut because a message of theirs was not whole in time

@@ -207,7 +207,7 @@ func TestWrongKey(t *testing.T) {
 	t.Parallel()
 	key := []byte("a key that both sides share")
 	g, _ := realGateway(t, 1, "127.0.0.1:0", key)
-	stranger := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Key: []byte("another")}, crowd)
+	stranger := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Key: []byte("another key than theirs")}, crowd)
 	await(t, func() bool { return g.Stats().RefusedPeers > 0 })
 	friend := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Key: key}, crowd)
 	<-friend.Ready()

@@ -171,7 +171,7 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 	}
 	for _, addr := range o.gateways {
 		if err := valid.HostPort(addr); err != nil {
-			return usageError{fmt.Errorf("--gateway: %w (workers dial what a gateway has as --inner, not where clients connect)", err)}
+			return usageError{fmt.Errorf("--gateway: %w (workers connect to a gateway's --inner address, not to --listen)", err)}
 		}
 	}
 	return nil
@@ -295,6 +295,9 @@ func (o *options) listeners(page pageOn) (all []gateway.ListenerConfig) {
 			}
 		} else {
 			l.Heartbeat = o.idle / (idleMisses + 1) // closed when the last of them is over
+			if o.idle < 0 {
+				l.Heartbeat = -1 // never, also where the division gives 0
+			}
 			l.MaxMissedPings = idleMisses
 		}
 		all = append(all, l)
