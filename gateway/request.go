@@ -82,7 +82,7 @@ func (s *session) probe(req *codec.Request) bool {
 		return false
 	}
 	status := http.StatusOK
-	if path != probeLive && (l.ending || !l.g.Ready()) || path == probeReady && l.overloaded() {
+	if path != probeLive && (l.ending || l.g.Draining()) || path == probeReady && l.overloaded() {
 		status = http.StatusServiceUnavailable
 	}
 	l.stats.Probes++

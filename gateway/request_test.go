@@ -200,7 +200,7 @@ func TestProbesOfAGatewayThatClosesDown(t *testing.T) {
 	}
 	wait(t, "all are in", func() bool { s := g.Stats(); return s.Accepted == 4 && s.Held == 1 })
 	go stop()
-	wait(t, "the drain", func() bool { return !g.Ready() })
+	wait(t, "the drain", func() bool { return g.Draining() })
 	for path, conn := range probes {
 		_ = conn.SetDeadline(time.Now().Add(patience))
 		_, _ = io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")

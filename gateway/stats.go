@@ -88,8 +88,11 @@ type ListenerStats struct {
 
 // Stats asks each loop for its figures. Of a loop that does not answer within a second, for it is
 // busy or has stopped, they are those of its last answer: a counter never goes back. Any goroutine
-// but a loop's may call it.
+// but a loop's may call it. Before Ready all figures are 0.
 func (g *Gateway) Stats() Stats {
+	if !g.isReady() {
+		return Stats{}
+	}
 	ask(g, (*loop).tellStats)
 	all := Stats{RefusedPeers: g.refusedPeers.Load()}
 	staff := make(map[stint]struct{})

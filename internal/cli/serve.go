@@ -203,19 +203,25 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 	if err != nil {
 		return err
 	}
-	if o.workers == 0 {
-		makeRoom(len(g.Stats().Loops))
-	}
 	// The gateway drains before the workers go, so that nothing taken is left unanswered.
 	gatewayCtx, stopGateway := context.WithCancel(ctx)
 	workerCtx, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	var both errgroup.Group
 	both.Go(func() error {
 		defer stopWorkers()
-		return g.Serve(gatewayCtx)
+		return runGateway(gatewayCtx, g)
 	})
 	both.Go(func() error {
 		defer stopGateway()
+		select {
+		case <-g.Ready():
+		case <-workerCtx.Done(): // it could not listen
+			return nil
+		}
+		o.tellPages(g, page)
+		if o.workers == 0 {
+			makeRoom(len(g.Stats().Loops))
+		}
 		return o.work(workerCtx, business, key, []string{g.WorkerAddr()}, func() { o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr())) })
 	})
 	return both.Wait()
@@ -262,8 +268,38 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if o.exitWithParent {
 		go followParent()
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- runGateway(c.Context(), g) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-g.Ready():
+	}
+	o.tellPages(g, page)
 	o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr()))
-	return g.Serve(c.Context())
+	return <-ended
+}
+
+// runGateway runs g. An address that cannot be listened on is named by its flag.
+func runGateway(ctx context.Context, g *gateway.Gateway) error {
+	err := g.Run(ctx)
+	if bad, ok := errors.AsType[*gateway.ListenError](err); ok {
+		return fmt.Errorf("%s %s: %w", flagOf(bad.Field), bad.Addr, bad.Err)
+	}
+	return err
+}
+
+// tellPages logs the addresses of the chat's page, if there is one.
+func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
+	if page == nil {
+		return
+	}
+	for _, addr := range g.Addrs() {
+		if web, ok := strings.CutPrefix(addr, "ws://"); ok {
+			host, _, _ := strings.Cut(web, "/")
+			o.log.Info("the chat's page", "address", "http://"+host)
+		}
+	}
 }
 
 // announce prints the one line that says that everything listens. Nobody waits for it: standard
@@ -340,19 +376,8 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 	}
 	cfg.Listeners = o.listeners(page)
 	g, err := gateway.New(cfg)
-	if err == nil && page != nil {
-		for _, addr := range g.Addrs() {
-			if web, ok := strings.CutPrefix(addr, "ws://"); ok {
-				host, _, _ := strings.Cut(web, "/")
-				o.log.Info("the chat's page", "address", "http://"+host)
-			}
-		}
-	}
 	if bad, ok := errors.AsType[*gateway.ConfigError](err); ok {
 		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
-	}
-	if bad, ok := errors.AsType[*gateway.ListenError](err); ok {
-		return nil, fmt.Errorf("%s %s: %w", flagOf(bad.Field), bad.Addr, bad.Err)
 	}
 	return g, err
 }
