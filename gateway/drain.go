@@ -186,6 +186,7 @@ func (l *loop) unheeding() int {
 // beginDrain lets nobody else in, and tells the workers that the gateway is closing down.
 func (l *loop) beginDrain() int {
 	l.ending = true
+	l.refuseUpgrades()
 	for _, k := range l.links {
 		k.send(&link.Frame{Type: link.Drain})
 	}

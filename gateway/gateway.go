@@ -39,7 +39,7 @@ type Gateway struct {
 	listeners []*listener // bound: none, fixed by Run
 	inner     *inner
 	reserve   int             // descriptors that clients leave for workers
-	pageCtx   context.Context // of all requests for pages
+	pageCtx   context.Context // of all requests that handlers of the listeners answer
 	stopPages context.CancelFunc
 	peerCtx   context.Context // of all links to other gateways
 	stopPeers context.CancelFunc

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -44,8 +45,16 @@ type ListenerConfig struct {
 	Subprotocols []string
 	// Compress enables permessage-deflate (RFC 7692). Other protocols than ws:// ignore it.
 	Compress bool
-	// OnUpgrade may refuse an upgrade before the 101 by returning an HTTP status; 0 goes on. It runs on the loop and must not block.
-	OnUpgrade func(*codec.Request) int
+	// OnUpgrade decides whether a WebSocket is opened, and says who its client is. It sees the whole
+	// request, after the checks of URL, Origins and MaxRequest. The worker has the Identity before it
+	// is told of the client. An error refuses the WebSocket: Refuse with a status of its choice, any
+	// other error and a panic with status 500, which are logged.
+	//
+	// OnUpgrade runs on a goroutine of its own and may block. At most 256 calls run at a time for each
+	// loop; further upgrades wait. HandshakeTimeout covers the wait and the call: then the client gets
+	// status 503. The context is canceled then, and when the client has gone or the gateway drains. Run
+	// waits for calls that have not returned. Nil means every WebSocket is opened. ws:// only.
+	OnUpgrade func(ctx context.Context, r *http.Request) (Identity, error)
 	// KeepHeaders are the header fields of a WebSocket's request that workers see in worker.Request, in
 	// any letter case. * means all. They are kept in memory until the client has gone. Defaults to
 	// KeptHeaders. ws:// only.

@@ -15,7 +15,7 @@ type loss struct {
 }
 
 // losses are the counters of what did not come whole or at all, all that Stats has but those that a test names as none. Who sent what the
-// protocol forbids, or was idle, is none. origins-refused, requests-too-large and pages-refused are among clients-refused, as are those that were turned away.
+// protocol forbids, or was idle, is none. origins-refused, requests-too-large, those of upgrades and pages-refused are among clients-refused, as are those that were turned away.
 var losses = []loss{
 	{"messages-refused", func(s *Stats) uint64 { return s.Refused }},
 	{"messages-poisoned", func(s *Stats) uint64 { return s.Poisoned }},
@@ -40,6 +40,9 @@ var losses = []loss{
 	{"clients-refused", func(s *Stats) uint64 { return s.Refusals }},
 	{"origins-refused", func(s *Stats) uint64 { return s.Foreign }},
 	{"requests-too-large", func(s *Stats) uint64 { return s.RequestsTooLarge }},
+	{"upgrades-rejected", func(s *Stats) uint64 { return s.UpgradesRejected }},
+	{"upgrades-failed", func(s *Stats) uint64 { return s.UpgradeErrors }},
+	{"upgrades-timed-out", func(s *Stats) uint64 { return s.UpgradeTimeouts }},
 	{"connections-refused", (*Stats).refusedConnections},
 	{"handshakes-cut", func(s *Stats) uint64 { return s.HandshakesCut }},
 	{"pages-refused", func(s *Stats) uint64 { return s.PagesRefused }},

@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -68,7 +70,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"Listeners[0].Codec: \"text://h:1\"":      one(ListenerConfig{URL: "text://h:1", Codec: netstring{}}),
 		"17 have a Codec":                         {Listeners: slices.Repeat([]ListenerConfig{{URL: "tcp://:0", Codec: netstring{}}}, 17)},
 		"ws:// listener has a path or":            one(ListenerConfig{URL: "text://h:1/path"}),
-		"OnUpgrade: \"json://h:1\": only a ws://": one(ListenerConfig{URL: "json://h:1", OnUpgrade: func(*codec.Request) int { return 0 }}),
+		"OnUpgrade: \"json://h:1\": only a ws://": one(ListenerConfig{URL: "json://h:1", OnUpgrade: func(context.Context, *http.Request) (Identity, error) { return Identity{}, nil }}),
 		"Listeners[0].MaxMessage":                 one(ListenerConfig{URL: "text://h:1", MaxMessage: link.MaxMessage + 1}),
 		"Listeners[0].MaxRequest: -1 is":          one(ListenerConfig{URL: "ws://h:1", MaxRequest: -1}),
 		"Listeners[0].KeepHeaders: \"a b\"":       one(ListenerConfig{URL: "ws://h:1", KeepHeaders: []string{"a b"}}),

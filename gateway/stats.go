@@ -54,6 +54,11 @@ type LoopStats struct {
 	TurnedAway       uint64            // of Refusals: clients that came when their loop was overloaded
 	Foreign          uint64            // of Refusals: WebSockets asked for by pages of foreign origins, and pages by names that are not the gateway's
 	RequestsTooLarge uint64            // of Refusals: WebSockets whose requests leave more to keep than ListenerConfig.MaxRequest
+	UpgradesPending  int               // WebSockets for which ListenerConfig.OnUpgrade has not returned
+	UpgradesQueued   uint64            // times that one had to wait, since 256 calls of OnUpgrade ran on its loop
+	UpgradesRejected uint64            // of Refusals: WebSockets that OnUpgrade has refused by Refuse
+	UpgradeErrors    uint64            // of Refusals: OnUpgrade has returned another error, or panicked: 500
+	UpgradeTimeouts  uint64            // of Refusals: OnUpgrade has not returned within ListenerConfig.HandshakeTimeout: 503
 	Probes           uint64            // plain requests for /livez, /readyz and /healthz, answered
 	Mute             uint64            // clients cut because their first message did not come in time
 	Unfinished       uint64            // clients cut because a message of theirs was not whole in time
@@ -211,6 +216,7 @@ func (l *loop) snapshot() *snapshot {
 	}
 	s.Asking = l.asking
 	s.Leaving = l.leaving
+	s.UpgradesPending = len(l.upgrades.of)
 	s.Queued = l.held
 	s.Partial = l.partial
 	s.Windows = l.windows

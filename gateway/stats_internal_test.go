@@ -19,6 +19,7 @@ var notLost = []string{
 	"Gone",                        // a message may cross its receiver's end at any time
 	"HalfClosed", "CloseTimeouts", // they have been told all there was
 	"TurnedAway",       // among Refusals
+	"UpgradesQueued",   // they had their turn, or are among UpgradeTimeouts
 	"TakeoversRefused", // they compress without
 }
 
