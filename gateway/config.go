@@ -324,7 +324,7 @@ func (l *ListenerConfig) setDefaults() *ConfigError {
 	case l.Codec != nil && scheme != "tcp":
 		return invalid("Codec", "%q: only tcp:// has one", l.URL)
 	case l.Codec == nil && (!ok || protocols[scheme] == nil):
-		return invalid("URL", "%q does not begin with one of ws://, text://, json://, jsonl://, frame://%s", l.URL, meant(scheme, rest, ok))
+		return invalid("URL", "%q does not begin with one of ws://, text://, json://, jsonl://, frame://%s", l.URL, suggestScheme(scheme, rest, ok))
 	}
 	u, err := url.Parse(l.URL)
 	if err != nil {
@@ -342,8 +342,8 @@ func (l *ListenerConfig) setDefaults() *ConfigError {
 	return l.takeOptions(u)
 }
 
-// meant suggests what a URL that no listener has may have been meant as.
-func meant(scheme, rest string, hasScheme bool) string {
+// suggestScheme suggests what a URL that no listener has may have been meant as.
+func suggestScheme(scheme, rest string, hasScheme bool) string {
 	switch {
 	case !hasScheme && scheme == "":
 		return ""

@@ -28,7 +28,7 @@ type Gateway struct {
 	engine    *engine.Engine
 	loops     []*loop     // bound: none, fixed by New
 	listeners []*listener // bound: none, fixed by New
-	inner     *inner
+	inner     *workerPort
 	keys      maphash.Seed         // of the hashes of messages' keys
 	complain  *xrate.Limiter       // of what strangers on the inner port can make us log
 	grumble   *xrate.Limiter       // of what clients can
@@ -44,7 +44,7 @@ type Gateway struct {
 	stopPeers context.CancelFunc
 	keepers   sync.WaitGroup
 
-	refusedPeers atomic.Uint64
+	authFailures atomic.Uint64
 	served       atomic.Bool // Serve has been called
 	leaving      atomic.Bool // the context of Serve has ended: nobody else should come
 	yields       atomic.Bool // and a successor may have the inner port

@@ -56,7 +56,7 @@ func (s *session) handshake(in []byte) int {
 	case ws.ClientTakeover():
 		l.windows += codec.WindowSize // until OnClose
 	case !options.ClientTakeover && l.g.cfg.MaxTakeoverBytes > 0 && s.lis.Compress && req.Header("Sec-WebSocket-Extensions") != "":
-		l.stats.TakeoversRefused++
+		l.stats.TakeoversRejected++
 	}
 	s.open()
 	return n
@@ -64,7 +64,7 @@ func (s *session) handshake(in []byte) int {
 
 // refuseHTTP answers a request with a response that ends the connection; req is nil of one that cannot be read.
 func (s *session) refuseHTTP(req *codec.Request, response []byte) {
-	s.loop.stats.Refusals++
+	s.loop.stats.HandshakesRejected++
 	_ = s.conn.Write(answerTo(req, response))
 	s.end(link.ReasonHandshake)
 }
