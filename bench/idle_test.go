@@ -20,7 +20,7 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
 	"github.com/seed-7410fe32/sluice/gateway"
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 	"github.com/seed-7410fe32/sluice/worker"
 )
@@ -171,7 +171,7 @@ func dial(b *testing.B, e *engine.Engine, addr string, n int) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := e.Enroll(nil, nc, &idler{key: codec.NewKey(), open: &open}, engine.ConnOptions{}); err != nil {
+		if err := e.Register(nil, nc, &idler{key: codec.NewKey(), open: &open}, engine.ConnOptions{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -195,5 +195,5 @@ func memory(b *testing.B, p *proctest.Process, scheme string) (heap, rss float64
 	if err != nil {
 		b.Fatal(err)
 	}
-	return float64(n), float64(proc.Resident(p.PID))
+	return float64(n), float64(procfs.Resident(p.PID))
 }

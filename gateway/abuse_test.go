@@ -149,7 +149,7 @@ func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 				t.Errorf("%s: the sender hears %q, want %q", c.name, got, want)
 			}
 			ends[c.reason]++
-			wait(t, c.name+": counted", func() bool { return g.Stats().Ends[c.reason] == ends[c.reason] })
+			wait(t, c.name+": counted", func() bool { return g.Stats().ClosesByReason[c.reason] == ends[c.reason] })
 		}
 		w.isServed()
 	}
@@ -222,7 +222,7 @@ func TestMessagesThatAreNeverWhole(t *testing.T) {
 	t.Logf("%d slow clients cut within %v", len(slow), time.Since(began).Round(10*time.Millisecond))
 	wait(t, "all counted, and nothing held", func() bool {
 		s, n := g.Stats(), uint64(len(slow))
-		return s.Unfinished == n && s.Ends["limit"] == n && s.Partial == 0
+		return s.MessageTimeouts == n && s.ClosesByReason["limit"] == n && s.PartialBytes == 0
 	})
 	w.isServed()
 	idle.isServed()
@@ -245,8 +245,8 @@ func TestALongMessageHasMoreTime(t *testing.T) {
 	if got := c.hear(); got != want {
 		t.Errorf("hears %.50q", got)
 	}
-	if s := g.Stats(); s.Unfinished != 0 {
-		t.Errorf("%d cut", s.Unfinished)
+	if s := g.Stats(); s.MessageTimeouts != 0 {
+		t.Errorf("%d cut", s.MessageTimeouts)
 	}
 }
 
@@ -269,7 +269,7 @@ func TestFirstMessage(t *testing.T) {
 	if got := half.hear(); got != closedFor("handshake") {
 		t.Errorf("who has sent half a message hears %q", got)
 	}
-	wait(t, "three counted", func() bool { s := g.Stats(); return s.Mute == 3 && s.Ends["handshake"] == 3 })
+	wait(t, "three counted", func() bool { s := g.Stats(); return s.FirstMessageTimeouts == 3 && s.ClosesByReason["handshake"] == 3 })
 	w.isServed()
 }
 
@@ -285,7 +285,7 @@ func TestPartialMessagesAreBounded(t *testing.T) {
 	large := dialClient(t, at["text"]) // may be larger than the bound while it is alone
 	text := strings.Repeat("x", 200_000)
 	large.write([]byte(text))
-	wait(t, "all of it held", func() bool { return g.Stats().Partial == len(text) })
+	wait(t, "all of it held", func() bool { return g.Stats().PartialBytes == len(text) })
 	large.write([]byte("\n"))
 	if got := large.hear(); got != text {
 		t.Fatalf("hears %.50q", got)
@@ -307,9 +307,9 @@ func TestPartialMessagesAreBounded(t *testing.T) {
 		}
 		greedy = append(greedy, c)
 	}
-	wait(t, "the greedy cut", func() bool { return g.Stats().PartialCut >= many-10 })
-	if s := g.Stats(); s.Partial > cfg.MaxPartialBytes {
-		t.Errorf("%d bytes held", s.Partial)
+	wait(t, "the greedy cut", func() bool { return g.Stats().PartialEvictions >= many-10 })
+	if s := g.Stats(); s.PartialBytes > cfg.MaxPartialBytes {
+		t.Errorf("%d bytes held", s.PartialBytes)
 	}
 	w.isServed()
 	for _, c := range greedy {
@@ -317,6 +317,6 @@ func TestPartialMessagesAreBounded(t *testing.T) {
 	}
 	wait(t, "nothing held", func() bool {
 		s := g.Stats()
-		return s.Partial == 0 && s.Clients == 2 && s.Ends["limit"] == s.PartialCut
+		return s.PartialBytes == 0 && s.Clients == 2 && s.ClosesByReason["limit"] == s.PartialEvictions
 	})
 }

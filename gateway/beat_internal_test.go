@@ -136,7 +136,7 @@ func TestWhoTalksAndHearsNothingIsPinged(t *testing.T) {
 				time.Sleep(time.Second)
 				c.say("here")
 				if told {
-					c.s.deliver([]byte("news"), link.FlagText, engine.Class{})
+					c.s.deliver([]byte("news"), link.FlagText, engine.SendOptions{})
 				}
 				r.turn(10, c)
 				if heard := c.Take(); len(heard) > 0 {
@@ -169,7 +169,7 @@ func TestWhoTakesSlowlyIsNotSilent(t *testing.T) {
 			c.Limit(32 << 10)
 			large := make([]byte, 1<<20) // which does not deflate
 			_, _ = rand.NewChaCha8([32]byte{}).Read(large)
-			c.s.deliver(large, 0, engine.Class{})
+			c.s.deliver(large, 0, engine.SendOptions{})
 			taken := 0
 			for taken < 1<<20 && !c.Closed() {
 				time.Sleep(500 * time.Millisecond)
@@ -179,7 +179,7 @@ func TestWhoTakesSlowlyIsNotSilent(t *testing.T) {
 			if taken < 1<<20 {
 				t.Fatalf("misses %d: closed when it had taken %d bytes", misses, taken)
 			}
-			c.s.deliver(large, 0, engine.Class{})
+			c.s.deliver(large, 0, engine.SendOptions{})
 			began := time.Now()
 			for c.s.phase == phaseOpen && time.Since(began) < time.Minute {
 				time.Sleep(100 * time.Millisecond)

@@ -149,7 +149,7 @@ func TestAPausedClientIsNotIdle(t *testing.T) {
 	dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	dialClient(t, g.Addrs()[0]).say("more than ten bytes")
-	wait(t, "the pause", func() bool { return g.Stats().Paused == 1 })
+	wait(t, "the pause", func() bool { return g.Stats().ReadPauses == 1 })
 	for range 2 { // clients that fall idle tell the time
 		if got := dialClient(t, g.Addrs()[0]).hear(); got != closedFor("idle") {
 			t.Errorf("hears %q", got)
@@ -205,7 +205,7 @@ func TestBrokenHandshakes(t *testing.T) {
 			t.Errorf("%.60q is answered %.60q, %v", request, answer, err)
 		}
 	}
-	wait(t, "refusals", func() bool { return g.Stats().Refusals == 7 })
+	wait(t, "refusals", func() bool { return g.Stats().HandshakesRejected == 7 })
 }
 
 func readAll(conn net.Conn) (string, error) {

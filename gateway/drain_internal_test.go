@@ -26,7 +26,7 @@ func TestShare(t *testing.T) {
 		for of := 1; of < 6; of++ {
 			whole := 0
 			for i := range of {
-				part := share(n, i, of)
+				part := portionOf(n, i, of)
 				whole += part
 				if part != n/of && part != n/of+1 {
 					t.Errorf("part %d of %d for %d is %d", i, of, n, part)

@@ -63,7 +63,7 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 	}
 	wait(t, "the reasons", func() bool {
 		s := g.Stats()
-		return s.Ends["protocol"] == 5 && s.Ends["too big"] == 2 && s.Clients == 0
+		return s.ClosesByReason["protocol"] == 5 && s.ClosesByReason["too big"] == 2 && s.Clients == 0
 	})
 }
 
@@ -160,15 +160,15 @@ func TestClientTakeover(t *testing.T) {
 	first := open(true)
 	open(true)
 	open(false)
-	if s := g.Stats(); s.Windows != 2*codec.WindowSize || s.TakeoversRefused != 1 {
-		t.Errorf("%d bytes may be kept, %d clients were refused it", s.Windows, s.TakeoversRefused)
+	if s := g.Stats(); s.TakeoverBytes != 2*codec.WindowSize || s.TakeoversRejected != 1 {
+		t.Errorf("%d bytes may be kept, %d clients were refused it", s.TakeoverBytes, s.TakeoversRejected)
 	}
 	_ = first.CloseNow()
-	wait(t, "it is given back", func() bool { return g.Stats().Windows == codec.WindowSize })
+	wait(t, "it is given back", func() bool { return g.Stats().TakeoverBytes == codec.WindowSize })
 	broken := open(true) // one that breaks the protocol gives it back as well
 	_ = broken.Write(within(t), websocket.MessageText, []byte("\xff"))
 	if _, _, err := broken.Read(within(t)); websocket.CloseStatus(err) != 1007 {
 		t.Errorf("text that is none: %v", err)
 	}
-	wait(t, "it is given back", func() bool { s := g.Stats(); return s.Windows == codec.WindowSize && s.Clients == 2 })
+	wait(t, "it is given back", func() bool { s := g.Stats(); return s.TakeoverBytes == codec.WindowSize && s.Clients == 2 })
 }

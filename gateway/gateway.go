@@ -37,14 +37,14 @@ type Gateway struct {
 	engine    *engine.Engine
 	loops     []*loop     // bound: none, fixed by Run
 	listeners []*listener // bound: none, fixed by Run
-	inner     *inner
+	inner     *workerPort
 	reserve   int             // descriptors that clients leave for workers
 	pageCtx   context.Context // of all requests that handlers of the listeners answer
 	stopPages context.CancelFunc
 	peerCtx   context.Context // of all links to other gateways
 	stopPeers context.CancelFunc
 
-	refusedPeers atomic.Uint64
+	authFailures atomic.Uint64
 	ran          atomic.Bool // Run has been called
 	leaving      atomic.Bool // the context of Run has ended: nobody else should come
 	yields       atomic.Bool // and a successor may have the inner port

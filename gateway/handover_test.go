@@ -104,14 +104,14 @@ func TestHandOversLoseNothing(t *testing.T) {
 		}
 	}
 	wait(t, "all messages", func() bool { return b.count() >= clients*messages })
-	wait(t, "nothing waiting", func() bool { return g.Stats().Queued == 0 })
+	wait(t, "nothing waiting", func() bool { return g.Stats().QueuedBytes == 0 })
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.wrong) > 0 || b.seen != clients*messages {
 		t.Errorf("%d of %d messages; out of order: %d, the first %v", b.seen, clients*messages, len(b.wrong), b.wrong[:min(3, len(b.wrong))])
 	}
-	if s := g.Stats(); s.Paused == 0 || s.Held == 0 || s.Refused > 0 {
-		t.Errorf("paused %d, held %d, refused %d: the bounds were not met", s.Paused, s.Held, s.Refused)
+	if s := g.Stats(); s.ReadPauses == 0 || s.QueuedTotal == 0 || s.MessagesRejected > 0 {
+		t.Errorf("paused %d, held %d, refused %d: the bounds were not met", s.ReadPauses, s.QueuedTotal, s.MessagesRejected)
 	}
 }
 
@@ -135,7 +135,7 @@ func TestAWorkerGetsNoMoreClientsAtATimeThanItsLinkTakes(t *testing.T) {
 	for i, c := range all {
 		c.say(fmt.Sprintf("%d 0", i))
 	}
-	wait(t, "messages that wait", func() bool { return g.Stats().Held == clients })
+	wait(t, "messages that wait", func() bool { return g.Stats().QueuedTotal == clients })
 
 	second := dial(t, g.WorkerAddr())
 	hello := oneWorker

@@ -71,7 +71,7 @@ func (s *session) finishUpgrade(req *codec.Request, id *Identity) {
 	case ws.ClientTakeover():
 		l.windows += codec.WindowSize // until OnClose
 	case !options.ClientTakeover && l.g.cfg.MaxTakeoverBytes > 0 && s.lis.Compress && req.Header("Sec-WebSocket-Extensions") != "":
-		l.stats.TakeoversRefused++
+		l.stats.TakeoversRejected++
 	}
 	s.open(id)
 }
@@ -87,7 +87,7 @@ func (s *session) refuseUpgrade(req *codec.Request, response []byte, err error) 
 
 // refuseHTTP answers a request with a response that ends the connection; req is nil of one that cannot be read.
 func (s *session) refuseHTTP(req *codec.Request, response []byte) {
-	s.loop.stats.Refusals++
+	s.loop.stats.HandshakesRejected++
 	_ = s.conn.Write(answerTo(req, response))
 	s.end(link.ReasonHandshake)
 }

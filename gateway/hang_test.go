@@ -23,7 +23,7 @@ func TestHandlersThatHangLeaveOthersCredit(t *testing.T) {
 			c.say(message)
 		}
 	}
-	wait(t, "messages that wait for credit", func() bool { return g.Stats().Held > 0 })
+	wait(t, "messages that wait for credit", func() bool { return g.Stats().QueuedTotal > 0 })
 	for i := range 3 {
 		c := dialClient(t, g.Addrs()[0])
 		hi := fmt.Sprint("hi ", i)

@@ -36,16 +36,16 @@ func (s *session) heartbeat() {
 
 func (s *session) ping() {
 	if s.lis.Ping != "" && !s.lis.upgrades() {
-		s.tell([]byte(s.lis.Ping))
+		s.sendText([]byte(s.lis.Ping))
 	} else if b := s.codec.AppendPing(s.loop.out[:0]); len(b) > 0 {
 		s.loop.out = b
-		s.speaks()
+		s.noteWrite()
 		_ = s.conn.Write(b)
 	}
 }
 
-// speaks notes that something is written to the client.
-func (s *session) speaks() {
+// noteWrite notes that something is written to the client.
+func (s *session) noteWrite() {
 	if s.pulse&spoken == 0 { // else a fan-out would write to each client's memory each time
 		s.pulse |= spoken
 	}

@@ -11,13 +11,13 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/gateway"
-	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 func TestMain(m *testing.M) {
 	suite.Beside(4)
-	leak.Main(m)
+	leaktest.Main(m)
 }
 
 // patience is how long a test waits for what must happen.

@@ -57,7 +57,7 @@ func (g *Gateway) listenClients(cfg ListenerConfig, encoding uint8) (*listener, 
 		}
 	}
 	l.ln, err = g.engine.Listen("tcp", u.Host, engine.ListenOptions{
-		Conn:     engine.ConnOptions{MaxInput: cfg.MaxMessage + handshakeRoom, MaxOutput: cfg.MaxOutput, Overflow: cfg.Overflow, Stall: max(cfg.WriteTimeout, 0)},
+		Conn:     engine.ConnOptions{MaxInput: cfg.MaxMessage + handshakeRoom, MaxOutput: cfg.MaxOutput, Overflow: cfg.Overflow, WriteTimeout: max(cfg.WriteTimeout, 0)},
 		Accept:   l.accept,
 		MaxConns: cfg.MaxConns, MaxPerIP: cfg.MaxPerIP, PerIPRate: cfg.ConnectRate,
 		Reserve: g.reserve,

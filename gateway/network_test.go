@@ -87,7 +87,7 @@ func TestWithoutAKeyOtherHostsAreRefused(t *testing.T) {
 	if _, err := link.Connect(conn, nil, oneWorker); err == nil {
 		t.Error("it was let in")
 	}
-	wait(t, "it counted", func() bool { return g.Stats().RefusedPeers == 1 })
+	wait(t, "it counted", func() bool { return g.Stats().WorkerAuthFailures == 1 })
 	dialWorker(t, net.JoinHostPort("127.0.0.1", port), nil, oneWorker)
 	wait(t, "the worker of this host", func() bool { return g.Stats().Workers == 1 })
 }

@@ -109,7 +109,7 @@ func TestARefusedOriginIsLogged(t *testing.T) {
 				t.Fatalf("%+v is answered %s", c, got)
 			}
 		}
-		wait(t, "all counted", func() bool { s := g.Stats(); return s.Foreign == times && s.Refusals == times })
+		wait(t, "all counted", func() bool { s := g.Stats(); return s.OriginsRejected == times && s.HandshakesRejected == times })
 		stop()
 		lines := 0
 		for _, line := range log.lines() {

@@ -47,7 +47,7 @@ func (l *loop) trimPartial() {
 		h.clients = h.clients[1:]
 		h.bytes -= int(worst.partial)
 		heap.Fix(&all, 0)
-		l.stats.PartialCut++
+		l.stats.PartialEvictions++
 		worst.end(link.ReasonLimit)
 	}
 }
@@ -56,7 +56,7 @@ func (l *loop) trimPartial() {
 func (l *loop) holders() holders {
 	var all holders
 	by := make(map[netip.Addr]*holder)
-	for _, s := range l.owing {
+	for _, s := range l.deadlines {
 		if s.partial == 0 {
 			continue
 		}

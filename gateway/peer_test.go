@@ -136,8 +136,8 @@ func TestAPeersNonsense(t *testing.T) {
 	}
 	p.relay(9, toAll("still there"))
 	c.hears("still there")
-	if s := g.Stats(); s.Unreached != 8 {
-		t.Errorf("%d commands were counted as lost", s.Unreached)
+	if s := g.Stats(); s.CommandsDropped != 8 {
+		t.Errorf("%d commands were counted as lost", s.CommandsDropped)
 	}
 	for name, f := range map[string]*link.Frame{
 		"a sequence again": {Type: link.Relay, Token: 9, Payload: link.Append(nil, publish)},

@@ -70,7 +70,7 @@ func testPress(t *testing.T, flags uint8) {
 	}()
 	wait(t, "the link being paused", func() bool {
 		for _, s := range g.Stats().Loops {
-			if s.Pressed > 0 {
+			if s.InboxBackpressure > 0 {
 				return true
 			}
 		}

@@ -41,7 +41,7 @@ func TestRates(t *testing.T) {
 			}
 			began := time.Now()
 			c.write([]byte(flood.String()))
-			wait(t, "it is paced", func() bool { return g.Stats().Paced > 0 })
+			wait(t, "it is paced", func() bool { return g.Stats().RateLimited > 0 })
 			w.isServed()
 			for i := range n {
 				if got := c.hear(); got != want(i) {

@@ -82,7 +82,7 @@ func TestRequestsAreBounded(t *testing.T) {
 			refused++
 		}
 	}
-	wait(t, "counted", func() bool { s := g.Stats(); return s.RequestsTooLarge == refused && s.Refusals == refused })
+	wait(t, "counted", func() bool { s := g.Stats(); return s.RequestsTooLarge == refused && s.HandshakesRejected == refused })
 	stop()
 	told := strings.Join(log.lines(), "\n")
 	for _, want := range []string{"bytes=1001 most=1000", "--max-request", "requests-too-large=3"} {
@@ -176,7 +176,7 @@ func TestProbes(t *testing.T) {
 	}
 	wait(t, "counted", func() bool {
 		s := g.Stats()
-		return s.Probes == probes && s.Pages == 0 && s.Refusals == 6 && s.Opened == 1
+		return s.Probes == probes && s.Pages == 0 && s.HandshakesRejected == 6 && s.Opened == 1
 	})
 
 	stop()
@@ -198,7 +198,7 @@ func TestProbesOfAGatewayThatClosesDown(t *testing.T) {
 	for path := range asked {
 		probes[path] = dial(t, hostport(g.Addrs()[0]))
 	}
-	wait(t, "all are in", func() bool { s := g.Stats(); return s.Accepted == 4 && s.Held == 1 })
+	wait(t, "all are in", func() bool { s := g.Stats(); return s.Accepted == 4 && s.QueuedTotal == 1 })
 	go stop()
 	wait(t, "the drain", func() bool { return g.Draining() })
 	for path, conn := range probes {

@@ -173,10 +173,10 @@ func (p *pool) remove(k *workerLink) bool {
 func (p *pool) show() {
 	p.shown = p.shown[:0]
 	for _, k := range p.links {
-		p.shown = append(p.shown, shown(&k.hello))
+		p.shown = append(p.shown, candidate(&k.hello))
 	}
 }
 
-func shown(h *link.WorkerHello) Candidate {
+func candidate(h *link.WorkerHello) Candidate {
 	return Candidate{ID: h.ID, Name: h.Name, Build: h.Build, Weight: int(h.Weight)}
 }

@@ -199,8 +199,8 @@ func TestPagesAreBounded(t *testing.T) {
 			t.Errorf("hears %.30q", b)
 		}
 	}
-	if s := g.Stats(); s.Pages != bound || s.PagesRefused != 1 {
-		t.Errorf("%d pages, %d refused", s.Pages, s.PagesRefused)
+	if s := g.Stats(); s.Pages != bound || s.PagesRejected != 1 {
+		t.Errorf("%d pages, %d refused", s.Pages, s.PagesRejected)
 	}
 }
 
@@ -276,7 +276,7 @@ func TestAfterServe(t *testing.T) {
 	}
 	stop()
 	s := g.Stats()
-	if s.MessagesIn != 4 || s.Opened != 4 || s.Closed != 4 || s.Ends["draining"] != 4 || s.Clients != 0 || len(s.Loops) != 2 {
+	if s.MessagesIn != 4 || s.Opened != 4 || s.Closed != 4 || s.ClosesByReason["draining"] != 4 || s.Clients != 0 || len(s.Loops) != 2 {
 		t.Errorf("after Run: %+v", s)
 	}
 	if err := g.Run(t.Context()); err == nil {

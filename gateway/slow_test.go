@@ -135,7 +135,7 @@ func TestTheLatestOfAKeyWaits(t *testing.T) {
 					t.Errorf("%s: the newest that came is %d of %d", key, next-1, rounds)
 				}
 			}
-			if s := g.Stats(); s.Conflated != uint64(conflated) || s.DroppedOldest+s.DroppedNewest+s.SlowCloses > 0 {
+			if s := g.Stats(); s.Conflated != uint64(conflated) || s.DroppedOldest+s.DroppedNewest+s.SlowConsumerCloses > 0 {
 				t.Errorf("%d are missing; %+v", conflated, s.SlowConsumerStats)
 			}
 		})
@@ -161,12 +161,12 @@ func TestBroadcastsFasterThanAClient(t *testing.T) {
 					p.publish(0, "", long(strconv.Itoa(count), 8<<10))
 					count++
 				}
-				if s := g.Stats(); s.Unsent > bound {
-					t.Fatalf("%d bytes wait", s.Unsent)
+				if s := g.Stats(); s.BufferedBytes > bound {
+					t.Fatalf("%d bytes wait", s.BufferedBytes)
 				}
 			}
 			read()
-			wait(t, "what waited", func() bool { return g.Stats().Unsent == 0 })
+			wait(t, "what waited", func() bool { return g.Stats().BufferedBytes == 0 })
 			p.publish(0, "", "end")
 			came, last := 0, -1
 			for got := slow.hear(); got != "end"; got = slow.hear() {
@@ -206,7 +206,7 @@ func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 		id++
 		return status(id, flags)
 	}
-	for g.Stats().Unsent < 1<<20-150<<10 {
+	for g.Stats().BufferedBytes < 1<<20-150<<10 {
 		if got := next(link.OverflowClose); got != link.OK {
 			t.Fatalf("with room: %v", got)
 		}
@@ -223,7 +223,7 @@ func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 	send(0, link.OverflowClose, 100<<10) // the one before may be dropped for it
 	send(0, link.OverflowClose, 100<<10)
 	_, d := w.take("detach", func(_ int, f *link.Frame) bool { return f.Type == link.Detach })
-	if link.Reason(d.Code) != link.ReasonSlowConsumer || g.Stats().SlowCloses != 1 {
+	if link.Reason(d.Code) != link.ReasonSlowConsumer || g.Stats().SlowConsumerCloses != 1 {
 		t.Errorf("closed: %v, %+v", link.Reason(d.Code), g.Stats().SlowConsumerStats)
 	}
 }
@@ -237,14 +237,14 @@ func TestAStalledClientIsClosed(t *testing.T) {
 	_, _ = lazyClient(t, g.Addrs()[0])
 	_, f := w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
 	line := bytes.Repeat([]byte("x"), 64<<10)
-	for g.Stats().Unsent == 0 {
+	for g.Stats().BufferedBytes == 0 {
 		w.links[0].write(&link.Frame{Type: link.Send, Slot: f.Slot, Token: f.Token, Payload: line})
 	}
 	_, d := w.take("detach", func(_ int, f *link.Frame) bool { return f.Type == link.Detach })
 	if link.Reason(d.Code) != link.ReasonSlowConsumer {
 		t.Errorf("closed: %v", link.Reason(d.Code))
 	}
-	if s := g.Stats(); s.StallCloses != 1 || s.SlowCloses+s.BudgetCloses != 0 {
+	if s := g.Stats(); s.WriteTimeoutCloses != 1 || s.SlowConsumerCloses+s.MemoryLimitCloses != 0 {
 		t.Errorf("%+v", s.SlowConsumerStats)
 	}
 }
@@ -261,16 +261,16 @@ func TestTooMuchWaitsForAll(t *testing.T) {
 	}
 	quick := dialClient(t, g.Addrs()[0])
 	letIn(t, g, clients+1)
-	for i := 0; g.Stats().BudgetCloses == 0; i++ {
+	for i := 0; g.Stats().MemoryLimitCloses == 0; i++ {
 		p.publish(0, "", long(strconv.Itoa(i), 32<<10))
 		if got := quick.hear(); !strings.HasPrefix(got, strconv.Itoa(i)+" ") {
 			t.Fatalf("the quick client hears %.20q in place of %d", got, i)
 		}
-		if s := g.Stats(); s.Unsent > bound {
-			t.Fatalf("%d bytes wait", s.Unsent)
+		if s := g.Stats(); s.BufferedBytes > bound {
+			t.Fatalf("%d bytes wait", s.BufferedBytes)
 		}
 	}
-	if s := g.Stats(); s.BudgetCloses > clients/2 || s.Unsent < bound/2 {
+	if s := g.Stats(); s.MemoryLimitCloses > clients/2 || s.BufferedBytes < bound/2 {
 		t.Errorf("more was cut than needed: %+v", s.SlowConsumerStats)
 	}
 }
@@ -312,7 +312,7 @@ func TestNewcomersAreTurnedAwayFirst(t *testing.T) {
 		t.Errorf("a newcomer with a WebSocket hears %q, %v", b, err)
 	}
 	talk(n)
-	if s := g.Stats(); s.TurnedAway != 2 || s.Refusals != 2 || s.Overloads != 1 || s.BudgetCloses > 0 || s.Clients != clients+1 || s.Ends["limit"] != 1 {
+	if s := g.Stats(); s.LoadShed != 2 || s.HandshakesRejected != 2 || s.OverloadEvents != 1 || s.MemoryLimitCloses > 0 || s.Clients != clients+1 || s.ClosesByReason["limit"] != 1 {
 		t.Errorf("%+v", s.LoopStats)
 	}
 	for _, read := range reads {

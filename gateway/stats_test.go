@@ -38,7 +38,7 @@ func TestFiguresOfABusyLoop(t *testing.T) {
 	h.end <- struct{}{}
 	wait(t, "both", func() bool { return g.Stats().Opened == 2 })
 	stop()
-	if s := g.Stats(); s.Opened != 2 || s.Closed != 2 || s.Ends["draining"] != 2 {
+	if s := g.Stats(); s.Opened != 2 || s.Closed != 2 || s.ClosesByReason["draining"] != 2 {
 		t.Errorf("when it has ended: %+v", s)
 	}
 }
@@ -95,8 +95,8 @@ func TestMessagesOut(t *testing.T) {
 			heard++
 		}
 	}
-	if s := g.Stats(); s.MessagesOut != 2 || s.Unsendable != 2 {
-		t.Errorf("%d out, %d unsendable; want 2 and 2", s.MessagesOut, s.Unsendable)
+	if s := g.Stats(); s.MessagesOut != 2 || s.EncodeErrors != 2 {
+		t.Errorf("%d out, %d unsendable; want 2 and 2", s.MessagesOut, s.EncodeErrors)
 	}
 }
 
@@ -121,12 +121,12 @@ func TestPagesAndHandshakesAreCounted(t *testing.T) {
 			t.Errorf("%s: %d, want %d", path, r.StatusCode, want)
 		}
 	}
-	if s := g.Stats(); s.Pages != 3 || s.PagesFailed != 2 {
-		t.Errorf("%d pages, %d failed", s.Pages, s.PagesFailed)
+	if s := g.Stats(); s.Pages != 3 || s.PageErrors != 2 {
+		t.Errorf("%d pages, %d failed", s.Pages, s.PageErrors)
 	}
 	_, _ = dial(t, hostport(g.Addrs()[0])).Write([]byte("GET / HT"))
-	wait(t, "the cut", func() bool { return g.Stats().HandshakesCut == 1 })
-	if n := g.Stats().Ends["handshake"]; n != 1 {
+	wait(t, "the cut", func() bool { return g.Stats().HandshakeTimeouts == 1 })
+	if n := g.Stats().ClosesByReason["handshake"]; n != 1 {
 		t.Errorf("%d ends", n)
 	}
 }

@@ -84,7 +84,7 @@ func TestAReplayedHelloIsRefused(t *testing.T) {
 		told(t, "replayed", conn)
 		refused++
 	}
-	wait(t, "all refused", func() bool { return g.Stats().RefusedPeers == refused })
+	wait(t, "all refused", func() bool { return g.Stats().WorkerAuthFailures == refused })
 	if s := g.Stats(); s.Workers != 1 {
 		t.Errorf("%d workers", s.Workers)
 	}
@@ -135,7 +135,7 @@ func TestManyStrangersKeepNobodyOut(t *testing.T) {
 	}
 	all.Wait()
 	t.Logf("a worker was in after %v, beside %d strangers; the last of them was gone after %v", took.Round(time.Millisecond), 5*each, time.Since(began).Round(time.Millisecond))
-	wait(t, "all refused", func() bool { return g.Stats().RefusedPeers == 5*each })
+	wait(t, "all refused", func() bool { return g.Stats().WorkerAuthFailures == 5*each })
 	w.barrier(1)
 	if n := len(book.lines()); n > 30 {
 		t.Errorf("%d lines in the log", n)

@@ -82,7 +82,7 @@ func TestAClientThatClosesOverWhatItWasSent(t *testing.T) {
 		c := dialClient(t, g.Addrs()[0])
 		c.write(c.codec.AppendClose(nil, code, "why"))
 		c.hear()
-		wait(t, "its end", func() bool { return g.Stats().Ends["peer"] == uint64(i+1) })
+		wait(t, "its end", func() bool { return g.Stats().ClosesByReason["peer"] == uint64(i+1) })
 	}
 	if n := g.Stats().PeerErrors; n != 4 {
 		t.Errorf("%d counted, want 4", n)

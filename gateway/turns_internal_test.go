@@ -178,8 +178,8 @@ func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 				}
 			}
 		}
-		if s := r.l.stats; s.Refused > 0 || r.l.held+r.l.turns.waiting > 0 {
-			t.Errorf("%d messages were refused, %d bytes wait, %d clients for their turn", s.Refused, r.l.held, r.l.turns.waiting)
+		if s := r.l.stats; s.MessagesRejected > 0 || r.l.held+r.l.turns.waiting > 0 {
+			t.Errorf("%d messages were refused, %d bytes wait, %d clients for their turn", s.MessagesRejected, r.l.held, r.l.turns.waiting)
 		}
 		if most := bound + bound/4 + size; r.held > most {
 			t.Errorf("%d bytes waited in queues, at most %d are meant", r.held, most)
@@ -229,8 +229,8 @@ func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
 				t.Fatalf("a client of which %d messages came is paused for %b", len(r.heard[c.s.slot]), c.s.pauses)
 			}
 		}
-		if s := r.l.stats; s.Refused > 0 || s.QueueFull == 0 || r.l.held > 0 {
-			t.Errorf("%d refused, queues full %d times, %d bytes wait", s.Refused, s.QueueFull, r.l.held)
+		if s := r.l.stats; s.MessagesRejected > 0 || s.QueueFull == 0 || r.l.held > 0 {
+			t.Errorf("%d refused, queues full %d times, %d bytes wait", s.MessagesRejected, s.QueueFull, r.l.held)
 		}
 	})
 }

@@ -160,7 +160,7 @@ func (l *loop) upgraded(u *upgrade, id Identity, err error) {
 		return // it has gone
 	}
 	delete(l.upgrades.of, s)
-	s.owe(0, 0)
+	s.startDeadline(0, 0)
 	s.phase = phaseHandshake
 	switch refused, ok := errors.AsType[*refusal](err); {
 	case l.overloaded():

@@ -235,7 +235,7 @@ func TestUpgradesAreBounded(t *testing.T) {
 	if got := quick.hear(); got != "is the loop free?" {
 		t.Errorf("another client hears %q", got)
 	}
-	if s := g.Stats(); s.Partial == 0 {
+	if s := g.Stats(); s.PartialBytes == 0 {
 		t.Error("the requests that wait count nothing")
 	}
 	for _, i := range []int{bound, bound + 2, bound + 3, bound + 4, bound + 5, bound + 6} { // most of those that wait
@@ -258,7 +258,7 @@ func TestUpgradesAreBounded(t *testing.T) {
 			t.Fatalf("client %d gets %s %s", i, status, body)
 		}
 	}
-	if s := g.Stats(); len(entered) > 0 || most.Load() != bound || s.UpgradesPending != 0 || s.Partial != 0 || s.Opened != bound+2 {
+	if s := g.Stats(); len(entered) > 0 || most.Load() != bound || s.UpgradesPending != 0 || s.PartialBytes != 0 || s.Opened != bound+2 {
 		t.Errorf("%d more calls, %d at a time, %+v", len(entered), most.Load(), s.LoopStats)
 	}
 }
@@ -327,7 +327,7 @@ func TestUpgradeKeepsWhatComesBehind(t *testing.T) {
 	if _, err := conn.Write([]byte(masked(0x81, "two"))); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "the second one", func() bool { return g.Stats().Partial >= len(b)+len(masked(0x81, "one"))+len(masked(0x81, "two")) })
+	wait(t, "the second one", func() bool { return g.Stats().PartialBytes >= len(b)+len(masked(0x81, "one"))+len(masked(0x81, "two")) })
 	close(release)
 	in := make([]byte, 0, 4096)
 	for !strings.Contains(string(in), "one") || !strings.Contains(string(in), "two") {

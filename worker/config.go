@@ -45,7 +45,7 @@ type Config struct {
 	QueryTimeout time.Duration
 	// DrainTimeout bounds how long Run goes on after its context has ended. Then the contexts of
 	// handlers are done. A handler that has not returned a second later is left behind: Run returns
-	// ErrStuck. Defaults to 10 s.
+	// ErrHandlersRunning. Defaults to 10 s.
 	DrainTimeout time.Duration
 	// Dial connects to a gateway. Defaults to TCP, whose connections the worker then reads in a way
 	// that costs less under load.

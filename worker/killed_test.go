@@ -197,8 +197,8 @@ func (r *room) end(t *testing.T) {
 	for _, g := range r.gateways {
 		s := g.Stats()
 		redelivered += s.Redelivered
-		if s.Unreached+s.Refused+s.Poisoned > 0 {
-			t.Errorf("unreached %d, refused %d, poisoned %d", s.Unreached, s.Refused, s.Poisoned)
+		if s.CommandsDropped+s.MessagesRejected+s.DeadLettered > 0 {
+			t.Errorf("unreached %d, refused %d, poisoned %d", s.CommandsDropped, s.MessagesRejected, s.DeadLettered)
 		}
 	}
 	t.Logf("%d said, %d redelivered", total, redelivered)

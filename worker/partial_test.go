@@ -46,7 +46,7 @@ func TestGroupsOfAClientAreBounded(t *testing.T) {
 		t.Errorf("a group that it is in: %v", err)
 	}
 	var figures gateway.Stats
-	await(t, func() bool { figures = g1.Stats(); return figures.GroupsRefused == 4 })
+	await(t, func() bool { figures = g1.Stats(); return figures.JoinsRejected == 4 })
 	for _, err := range []error{w.Leave(ctx, first, name(0)), w.Join(ctx, first, "one more"), w.Join(ctx, second, "one")} {
 		if err != nil {
 			t.Error(err)

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -28,7 +28,7 @@ type gauge struct {
 }
 
 func newGauge(t *testing.T, pid int) *gauge {
-	g := &gauge{pid: pid, first: proc.Resident(pid)}
+	g := &gauge{pid: pid, first: procfs.Resident(pid)}
 	if g.first == 0 {
 		t.Skip("no /proc")
 	}
@@ -38,7 +38,7 @@ func newGauge(t *testing.T, pid int) *gauge {
 		beat := time.NewTicker(20 * time.Millisecond)
 		defer beat.Stop()
 		for ctx.Err() == nil {
-			g.most.Store(max(g.most.Load(), int64(proc.Resident(pid))))
+			g.most.Store(max(g.most.Load(), int64(procfs.Resident(pid))))
 			<-beat.C
 		}
 	})
