@@ -67,7 +67,7 @@ func verdict(c *cobra.Command, err error) (last string, code int) {
 	case err == nil:
 		return "", 0
 	case errors.As(err, &usage):
-		return fmt.Sprintf("sluice: %v\nRun '%s --help' for what there is.\n", err, c.CommandPath()), 2
+		return fmt.Sprintf("sluice: %v\nRun '%s --help' for usage.\n", err, c.CommandPath()), 2
 	case errors.Is(err, errSLO):
 		code = sloExit
 	default:
@@ -102,14 +102,17 @@ func chatCommand(log *slog.Logger, hup hangUps) *cobra.Command {
 	o := options{log: log, reload: hup}
 	c := &cobra.Command{
 		Use:   "chat",
-		Short: "the chat: page and WebSocket on http://127.0.0.1:7272, text lines, commands or JSON, on 127.0.0.1:7273",
-		Args:  noArgs,
+		Short: "run the chat: a page on http://127.0.0.1:7272, and lines of text on 127.0.0.1:7273",
+		Long: `Run the chat: a gateway and a worker in one process, or with --worker a worker only. The page is on
+http://127.0.0.1:7272, and lines of text, commands or JSON, are on 127.0.0.1:7273.
+` + clientHelp(),
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return o.serve(c, newChat, chat.Page)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:0")
-	o.innerFlags(c)
+	o.linkFlags(c)
 	o.workerFlags(c)
 	return c
 }
@@ -127,16 +130,19 @@ func echoCommand(log *slog.Logger, hup hangUps) *cobra.Command {
 	var e echo
 	c := &cobra.Command{
 		Use:   "echo",
-		Short: "an echo: every message goes back to its sender unchanged, for tests, conformance and benchmarks",
-		Args:  noArgs,
+		Short: "run an echo server, for tests and benchmarks",
+		Long: `Run an echo server: every message goes back to its sender unchanged. It is a gateway and a worker in
+one process, or with --worker a worker only.
+` + clientHelp(),
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return o.serve(c, func() (worker.Handler, error) { return e.handler(), nil }, nil)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:0")
-	o.innerFlags(c)
+	o.linkFlags(c)
 	o.workerFlags(c)
-	c.Flags().StringVar(&e.broadcastPrefix, "broadcast-prefix", "", "messages that begin with this go unchanged to every client")
+	c.Flags().StringVar(&e.broadcastPrefix, "broadcast-prefix", "", "messages that begin with this `prefix` go unchanged to every client")
 	return c
 }
 
@@ -145,8 +151,11 @@ func gatewayCommand(log *slog.Logger) *cobra.Command {
 	var page bool
 	c := &cobra.Command{
 		Use:   "gateway",
-		Short: "a gateway alone; workers connect to its inner port",
-		Args:  noArgs,
+		Short: "run a gateway only; workers connect to --inner",
+		Long: `Run a gateway only. It holds the connections of clients and passes their messages to workers, which
+connect to --inner.
+` + clientHelp(),
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := noZeros(c.Flags()); err != nil {
 				return err
@@ -158,7 +167,7 @@ func gatewayCommand(log *slog.Logger) *cobra.Command {
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:2300")
-	o.innerFlags(c)
+	o.linkFlags(c)
 	c.Flags().BoolVar(&page, "chat-page", false, "serve the chat's page on ws listeners")
 	return c
 }
@@ -166,7 +175,7 @@ func gatewayCommand(log *slog.Logger) *cobra.Command {
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "what this binary was built from",
+		Short: "print what this binary was built from",
 		Args:  noArgs,
 		Run:   func(*cobra.Command, []string) { fmt.Println("sluice", version()) },
 	}
@@ -183,7 +192,7 @@ func version() string {
 
 func noArgs(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usageError{fmt.Errorf("%q is not understood", args[0])}
+		return usageError{fmt.Errorf("unknown argument %q", args[0])}
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func (o *options) superviseWorkers(ctx context.Context, gateways []string, up fu
 		return fmt.Errorf("supervise: %w", err)
 	}
 	return supervisor.Run(ctx, supervisor.Config{
-		N: o.workers, Ready: up, StopWithin: o.drainFor + 5*time.Second, Logger: o.log,
+		N: o.workers, Ready: up, StopWithin: o.drainTimeout + 5*time.Second, Logger: o.log,
 		Command: func(place int) *exec.Cmd { return o.workerProcess(program, place, gateways) },
 	}, o.reload)
 }
