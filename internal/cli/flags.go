@@ -125,7 +125,7 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 	f.StringVar(&g.WorkerAddr, "inner", inner, "`HOST:PORT` where workers connect")
 	f.StringVar(&g.Advertise, "advertise", "", "`HOST:PORT` where other gateways reach --inner (default: the address that workers use)")
 	f.StringVar(&o.router, "router", "least", "`policy` that picks the worker of a new client: least (fewest clients for its weight), round-robin, random (by weight), path (same first path segment, same worker)")
-	f.DurationVar(&g.DrainDelay, "drain-delay", 0, "`time` that new clients are still accepted, while /readyz reports 503 to load balancers")
+	f.DurationVar(&g.DrainDelay, "drain-delay", 0, "`time` that new clients are still accepted, while /readyz reports 503 to load balancers; 0: none")
 	f.IntVar(&g.DrainRate, "drain-rate", 0, "`clients` a second that are told to go; 0: all within half of --drain-timeout, at least 100")
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }

@@ -11,13 +11,16 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// Request is what a client comes with.
+// Request is what a client connects with.
 type Request struct {
 	Target string            // path and query; empty: not a WebSocket
-	Header map[string]string // Cookie too; of those that the gateway keeps (worker.Request), which this one leaves to the test
+	Header map[string]string // the header fields that the gateway keeps (worker.Request), Cookie for example
 	Remote string            // host:port. Defaults to 192.0.2.1:1234.
 
-	Subprotocol string // of a WebSocket, that was agreed to; empty: none
+	Subprotocol string // the selected subprotocol of a WebSocket; empty: none
+
+	UID   string            // of gateway.ListenerConfig.OnUpgrade; empty: none
+	Attrs map[string]string // the same
 }
 
 func (r *Request) headers() (list []link.Header) {
@@ -26,6 +29,14 @@ func (r *Request) headers() (list []link.Header) {
 	}
 	if r.Subprotocol != "" {
 		list = append(list, link.Header{Name: link.SubprotocolHeader, Value: r.Subprotocol})
+	}
+	return list
+}
+
+// attributes returns Attrs as a gateway has them.
+func (r *Request) attributes() (list []link.Attribute) {
+	for key, value := range r.Attrs {
+		list = append(list, link.Attribute{Key: key, Value: value})
 	}
 	return list
 }

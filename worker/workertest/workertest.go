@@ -203,6 +203,13 @@ func (g *Gateway) Dial(r Request) *Client {
 	c.member.ID = link.MakeClientID(gatewayID, 0, uint32(len(g.sessions)), rand.Uint64())
 	g.sessions = append(g.sessions, c)
 	g.members.Add(&c.member)
+	if r.UID != "" {
+		g.clock++
+		g.members.Bind(&c.member, r.UID, g.clock)
+	}
+	if len(r.Attrs) > 0 && !g.members.Set(&c.member, r.attributes(), false) {
+		g.tb.Fatalf("workertest: Request.Attrs: %d bytes: must be at most %d", link.AttributesSize(r.attributes()), link.MaxAttributes)
+	}
 	g.attach(c)
 	return c
 }
