@@ -10,7 +10,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A gateway that closes down takes no new clients, and bids those it has farewell at a pace. A client that has been bidden is not read any more; when all that was read
+// A gateway that drains takes no new clients, and tells those it has to go, at a rate. A client that has been bidden is not read any more; when all that was read
 // of it has been handled and answered it is told and closed. So what it sent and has no answer to when it hears of the end was not taken: it may send it again, to
 // another gateway. Workers serve to the end, and may come and go meanwhile.
 
@@ -70,7 +70,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 func (g *Gateway) prepare() {
 	g.leaving.Store(true)
 	if delay := g.cfg.DrainDelay; delay > 0 {
-		g.log.Info("not ready any more: whoever comes is taken until the drain begins", "in", delay)
+		g.log.Info("not ready: new clients are accepted until the drain begins", "in", delay)
 		time.Sleep(delay)
 	}
 }
@@ -81,13 +81,13 @@ func (g *Gateway) drain() (cut int) {
 	clients := sum(ask(g, (*loop).beginDrain))
 	g.yields.Store(true)
 	pace := g.pace(clients)
-	g.log.Info("draining", "clients", clients, "pace", pace, "for", g.cfg.DrainTimeout)
+	g.log.Info("draining", "clients", clients, "rate", pace, "timeout", g.cfg.DrainTimeout)
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.DrainTimeout)
 	defer cancel()
 	g.closeClients(ctx, pace)
 	if !g.await(ctx, (*loop).clients) {
 		if cut = sum(ask(g, (*loop).stillClosing)); cut > 0 {
-			g.log.Warn("the time to drain is over: the clients that are left are cut", "clients", cut)
+			g.log.Warn("drain timeout: the remaining clients are closed", "clients", cut)
 		}
 	}
 	g.finalStep((*loop).closeRemaining, (*loop).clients)
@@ -104,7 +104,7 @@ func (g *Gateway) drain() (cut int) {
 func (g *Gateway) pace(clients int) int {
 	if g.cfg.DrainRate > 0 {
 		if need := time.Duration(clients/g.cfg.DrainRate) * time.Second; need > g.cfg.DrainTimeout {
-			g.log.Warn("the pace is too slow to tell all clients in time", "pace", g.cfg.DrainRate, "needs", need)
+			g.log.Warn("drain rate too low to tell all clients in time", "rate", g.cfg.DrainRate, "needs", need)
 		}
 		return g.cfg.DrainRate
 	}

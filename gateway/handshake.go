@@ -104,8 +104,8 @@ func answerTo(req *codec.Request, response []byte) []byte {
 // refusePath refuses a WebSocket on a path on which the listener opens none.
 func (s *session) refusePath(req *codec.Request) {
 	if g := s.loop.g; g.grumble.Allow() {
-		g.log.Warn("a WebSocket was refused: the listener opens none on this path", "path", brief(req.Path()), "listener", s.lis.URL, "remote", s.remote(),
-			"fix", "ask for the path in the listener's URL, or end that in /* for all paths below it")
+		g.log.Warn("WebSocket rejected: the listener has another path", "path", brief(req.Path()), "listener", s.lis.URL, "remote", s.remote(),
+			"fix", "connect to the path of the listener's URL, or end that in /* for all paths below it")
 	}
-	s.refuseHTTP(req, codec.Status(http.StatusNotFound, "no WebSocket is opened on this path"))
+	s.refuseHTTP(req, codec.Status(http.StatusNotFound, "no WebSocket on this path"))
 }

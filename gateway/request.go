@@ -54,10 +54,10 @@ func (s *session) keepRequest(req *codec.Request, subprotocol string) bool {
 	if n := len(s.loop.out); n > s.lis.MaxRequest {
 		s.loop.stats.RequestsTooLarge++
 		if g := s.loop.g; g.grumble.Allow() {
-			g.log.Warn("a WebSocket was refused: what is to be kept of its request is too large", "bytes", n, "most", s.lis.MaxRequest, "remote", s.remote(),
+			g.log.Warn("WebSocket rejected: its request is too large", "bytes", n, "max", s.lis.MaxRequest, "remote", s.remote(),
 				"fix", "allow it with --max-request (ListenerConfig.MaxRequest), or keep less of it (ListenerConfig.KeepHeaders)")
 		}
-		s.refuseHTTP(req, codec.Status(http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("%d bytes are to be kept of the request, at most %d may", n, s.lis.MaxRequest)))
+		s.refuseHTTP(req, codec.Status(http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("%d bytes of the request are for workers: must be at most %d", n, s.lis.MaxRequest)))
 		return false
 	}
 	s.request = string(s.loop.out) // of just its size: it stays as long as the client
