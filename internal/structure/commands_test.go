@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	command = regexp.MustCompile("go test((?: '[^']*'| [^ `|)]+)+)")
+	command = regexp.MustCompile("go test((?: '[^'\n]*'| [^ `|)\n]+)+)")
 	pattern = regexp.MustCompile(`-(?:run|bench) (?:'([^']*)'|(\S+))`)
 	defined = regexp.MustCompile(`(?m)^func ((?:Test|Benchmark|Fuzz|Example)\w*)\(`)
 )
