@@ -204,14 +204,11 @@ func (n *inner) leave(conn net.Conn) {
 }
 
 func loopback(a net.Addr) bool {
-	if _, unix := a.(*net.UnixAddr); unix {
-		return true
-	}
 	ap, err := netip.ParseAddrPort(a.String())
 	return err == nil && ap.Addr().Unmap().IsLoopback()
 }
 
-// addressOf is where a peer comes from, zero for a Unix socket.
+// addressOf is where a peer comes from.
 func addressOf(conn net.Conn) netip.Addr {
 	ap, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
 	return ap.Addr().Unmap()
