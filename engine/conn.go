@@ -134,13 +134,6 @@ func (c *Conn) Origin() netip.Addr { return origin(c.remote) }
 // RemoteAddr is the peer's address, also after the end; zero for anything but TCP.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
 
-// SetMaxOutput changes ConnOptions.MaxOutput for this connection, n > 0. It holds from the next write on.
-func (c *Conn) SetMaxOutput(n int) {
-	o := *c.options
-	o.MaxOutput = n
-	c.options = &o
-}
-
 // Handler is who is told about c.
 func (c *Conn) Handler() Handler { return c.handler }
 

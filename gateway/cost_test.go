@@ -77,7 +77,7 @@ func BenchmarkFanout(b *testing.B) {
 	for _, clients := range []int{1000} {
 		b.Run(fmt.Sprint(clients), func(b *testing.B) {
 			g, _ := start(b, gateway.Config{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
-			w := dialWorker(b, g.InnerAddr(), nil, link.WorkerHello{Role: link.RolePublisher, ID: [16]byte{1}})
+			w := newPublisher(b, g)
 			message := bytes.Repeat([]byte("x"), 99)
 			conns := make([]net.Conn, clients)
 			for i := range conns {
@@ -88,7 +88,7 @@ func BenchmarkFanout(b *testing.B) {
 			heard := make([]byte, len(message)+1)
 			b.ReportAllocs()
 			for b.Loop() {
-				w.links[0].write(f)
+				w.write(f)
 				for _, conn := range conns {
 					if _, err := io.ReadFull(conn, heard); err != nil {
 						b.Fatal(err)

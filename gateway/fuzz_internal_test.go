@@ -79,7 +79,7 @@ func FuzzLink(f *testing.F) {
 		link.Append(nil, &link.Frame{Type: link.Select, Payload: append([]byte{7, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0}, link.AppendList[string](nil, nil)...)}),
 		link.Append(nil, &link.Frame{Type: link.Relay, Slot: 9, Payload: about(link.Send, ann, 0, []byte("x"))}),
 		link.Append(nil, &link.Frame{Type: link.Peers, Payload: link.AppendPeers(nil, []link.Peer{{ID: 9, Addr: "nowhere:1"}})}),
-		link.Append(nil, &link.Frame{Type: link.Credit, Slot: 100}), link.Append(nil, &link.Frame{Type: link.Drain}), link.Append(nil, &link.Frame{Type: link.GoAway}),
+		link.Append(nil, &link.Frame{Type: link.Drain}), link.Append(nil, &link.Frame{Type: link.GoAway}),
 	}
 	for i, c := range commands {
 		f.Add(c, uint16(i))

@@ -130,23 +130,7 @@ func (n *inner) hello(conn net.Conn) {
 	})
 	n.leave(conn)
 	if err == nil {
-		if err = checkHello(&hello); err != nil {
-			refuse(conn, err)
-		}
-	}
-	if err == nil && hello.Role == link.RoleProbe {
-		_ = conn.Close()
-		return
-	}
-	if err == nil && hello.Role == link.RoleSuccessor {
-		err = n.yield(conn)
-	} else if err == nil && hello.Role == link.RolePeer {
-		err = n.g.engine.Enroll(to.el, conn, newInLink(to, hello), engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10, OwnBound: true})
-	} else if err == nil {
-		k := newWorkerLink(to, hello)
-		err = n.g.engine.Enroll(to.el, conn, k, engine.ConnOptions{
-			MaxInput: maxLinkInput, MaxOutput: maxLinkOutput(hello.Window), Retain: true, OwnBound: true,
-		})
+		err = n.admit(conn, hello, to)
 	}
 	if err != nil {
 		_ = conn.Close()
@@ -157,12 +141,24 @@ func (n *inner) hello(conn net.Conn) {
 	}
 }
 
-// checkHello refuses a peer whose limits cannot work. Only workers have messages sent to them, and need a window.
-func checkHello(h *link.WorkerHello) error {
-	if h.Role == link.RoleWorker || h.Window > maxWindow {
-		return checkWindow(h.Window)
+// admit gives the connection of a peer that has proved itself to whom it is for.
+func (n *inner) admit(conn net.Conn, hello link.WorkerHello, to *loop) error {
+	switch hello.Role {
+	case link.RoleProbe:
+		_ = conn.Close()
+		return nil
+	case link.RoleSuccessor:
+		return n.yield(conn)
+	case link.RolePeer:
+		return n.g.engine.Enroll(to.el, conn, newInLink(to, hello), engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10, OwnBound: true})
 	}
-	return nil
+	if err := checkWindow(hello.Window); err != nil {
+		refuse(conn, err)
+		return err
+	}
+	return n.g.engine.Enroll(to.el, conn, newWorkerLink(to, hello), engine.ConnOptions{
+		MaxInput: maxLinkInput, MaxOutput: maxLinkOutput(hello.Window), Retain: true, OwnBound: true,
+	})
 }
 
 // refuse tells a peer that has proved itself why it is refused all the same.

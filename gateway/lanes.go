@@ -46,23 +46,6 @@ func checkWindow(n uint32) error {
 	return nil
 }
 
-// credit changes the worker's window.
-func (k *workerLink) credit(window uint32) error {
-	if err := checkWindow(window); err != nil {
-		return err
-	}
-	k.setWindow(window)
-	k.conn.SetMaxOutput(maxLinkOutput(window))
-	return nil
-}
-
-// setWindow has all that a window bounds follow it.
-func (k *workerLink) setWindow(window uint32) {
-	k.sent.SetWindow(window)
-	k.window = int(window)
-	k.share = max(k.window/64, 16<<10)
-}
-
 // maxLinkOutput bounds what waits to be written to a worker, in bytes: a window of messages, one that goes beside it, and clients and answers.
 func maxLinkOutput(window uint32) int { return 2*int(window) + link.MaxFrame }
 

@@ -39,9 +39,9 @@ type workerLink struct {
 }
 
 func newWorkerLink(l *loop, hello link.WorkerHello) *workerLink {
-	k := &workerLink{loop: l, hello: hello}
+	k := &workerLink{loop: l, hello: hello, window: int(hello.Window)}
+	k.share = max(k.window/64, 16<<10)
 	k.sent.Init(hello.Window)
-	k.setWindow(hello.Window)
 	k.ack = k.acknowledged
 	k.timer.Target = k
 	return k
@@ -68,11 +68,9 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 	if l.before.port != 0 {
 		k.send(l.before.drain())
 	}
-	if k.hello.Role == link.RoleWorker {
-		l.pool.add(k)
-		l.noteWorkers()
-		l.pumpWaiting()
-	}
+	l.pool.add(k)
+	l.noteWorkers()
+	l.pumpWaiting()
 	l.g.log.Info("link open", "worker", k.hello.Name, "build", k.hello.Build, "loop", l.index, "remote", c.RemoteAddr().String())
 }
 
@@ -155,8 +153,6 @@ func (k *workerLink) frame(f *link.Frame) error {
 	switch f.Type {
 	case link.Unit:
 		return k.unit(f)
-	case link.Credit:
-		return k.credit(f.Slot)
 	case link.Ping:
 		k.send(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Pong:

@@ -142,7 +142,7 @@ func TestAPeersNonsense(t *testing.T) {
 	for name, f := range map[string]*link.Frame{
 		"a sequence again": {Type: link.Relay, Token: 9, Payload: link.Append(nil, publish)},
 		"no frame within":  {Type: link.Relay, Token: 10, Payload: []byte("x")},
-		"a worker's":       {Type: link.Credit, Slot: 1},
+		"a worker's":       {Type: link.Unit, ID: 1, Slot: 1},
 	} {
 		p := dialPeer(t, g, 1)
 		p.confirms(9)

@@ -20,8 +20,18 @@ import (
 type publisher struct{ *fakeLink }
 
 func newPublisher(t testing.TB, g *gateway.Gateway) publisher {
-	w := dialWorker(t, g.InnerAddr(), nil, link.WorkerHello{Role: link.RolePublisher, ID: [16]byte{1}})
-	return publisher{w.links[0]}
+	return publisher{asks(t, g, dialWorker(t, g.InnerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Window: 1 << 20, ID: [16]byte{1}})).links[0]}
+}
+
+// asks has a worker drain, so that it is given no clients, and still asks and sends.
+func asks(t testing.TB, g *gateway.Gateway, w *fakeWorker) *fakeWorker {
+	t.Helper()
+	drain := g.Stats().WorkersDraining + 1
+	for _, l := range w.links {
+		l.write(&link.Frame{Type: link.Drain})
+	}
+	wait(t, "the drain", func() bool { return g.Stats().WorkersDraining == drain })
+	return w
 }
 
 // letIn has a worker let so many clients in, which have come.

@@ -20,7 +20,6 @@ const (
 // Frame types from a worker to a gateway.
 const (
 	Unit     Type = 16
-	Credit   Type = 17
 	Relay    Type = 18 // between gateways, too
 	Peers    Type = 19
 	Send     Type = 20

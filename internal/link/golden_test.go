@@ -51,7 +51,6 @@ func goldens() []golden {
 		{"a count that one loop has not answered", Frame{Type: Reply, Flags: FlagPartial, ID: 81, Payload: []byte{0, 0, 0, 7, 0, 0, 0, 0}}},
 		{"acknowledgement with a join", Frame{Type: Unit, ID: 3, Slot: 5, Payload: join}},
 		{"acknowledgement alone", Frame{Type: Unit, ID: 6, Slot: 6}},
-		{"window", Frame{Type: Credit, Slot: 1 << 20}},
 		{"join, for another gateway", Frame{Type: Relay, Slot: 8, Payload: join}},
 		{"join, from another gateway", Frame{Type: Relay, Token: 18, Payload: join}},
 		{"two gateways", Frame{Type: Peers, Payload: AppendPeers(nil, []Peer{{7, "10.0.0.1:2300"}, {8, "[::1]:2301"}})}},

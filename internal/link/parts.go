@@ -21,7 +21,6 @@ const (
 	Draining
 	Replaced
 	NoHeartbeat
-	Internal
 )
 
 // Reason says why a client's connection ended.
