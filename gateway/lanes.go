@@ -29,9 +29,6 @@ func (w *lanes) remove(s *session) bool { return w.small.remove(s) || w.large.re
 // isFirst reports whether a client is the next of its lane.
 func (w *lanes) isFirst(s *session) bool { return w.small.isFirst(s) || w.large.isFirst(s) }
 
-// len is how many wait.
-func (w *lanes) len() int { return len(w.small.heap) + len(w.large.heap) }
-
 // Bounds of a worker's window, in bytes. One that is smaller than its messages works, one message at a time.
 const (
 	minWindow = 1

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"github.com/seed-7410fe32/sluice/engine"
@@ -261,9 +260,7 @@ func (k *workerLink) refresh(s *session) {
 	f := link.Frame{Type: link.Attrs, Slot: s.slot, Token: s.token()}
 	b := k.conn.Begin(0)
 	start := len(b)
-	b = binary.BigEndian.AppendUint32(link.Begin(b, &f), s.member.Version())
-	b = binary.BigEndian.AppendUint32(b, s.member.UIDVersion())
-	b = link.AppendAttributes(link.AppendBytes(b, s.member.UID()), s.member.Attrs())
+	b = s.member.AppendState(link.Begin(b, &f))
 	link.Finish(b, start)
 	_ = k.conn.Commit(b)
 	k.trim()

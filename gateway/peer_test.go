@@ -81,7 +81,7 @@ func (p peerOf) confirms(sequence uint64) {
 }
 
 func toAll(text string) *link.Frame {
-	return &link.Frame{Type: link.Publish, Flags: link.FlagText, Payload: append(link.AppendIDs(link.AppendList[string](nil, nil), nil), text...)}
+	return &link.Frame{Type: link.Publish, Flags: link.FlagText, Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), text...)}
 }
 
 // A gateway says at the beginning of each link what it has carried out for the other one's loop, so that a link which breaks costs nothing. Another stream is counted anew.

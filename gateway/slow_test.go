@@ -49,7 +49,7 @@ func letIn(t testing.TB, g *gateway.Gateway, clients int) {
 
 // publish sends text to all. With a key it is the latest of it.
 func (p publisher) publish(flags uint8, key, text string) {
-	b := link.AppendIDs(link.AppendList[string](nil, nil), nil)
+	b := link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil)
 	if key != "" {
 		b = link.AppendBytes(b, key)
 		flags |= link.FlagLatest
