@@ -134,11 +134,7 @@ func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	var on stream = conn
-	if g.w.cfg.Dial == nil { // else whoever dialled may have plans with it
-		on = takeOver(conn)
-	}
-	l := newLink(g.w, on, g.reached(hello.Advertise), hello)
+	l := newLink(g.w, conn, g.reached(hello.Advertise), hello)
 	g.enter(ctx, l)
 	return l, nil
 }
@@ -198,7 +194,11 @@ func (g *gateway) connect(ctx context.Context) (net.Conn, error) {
 		return g.w.cfg.Dial(ctx, g.addr)
 	}
 	var d net.Dialer
-	return d.DialContext(ctx, "tcp", g.addr)
+	conn, err := d.DialContext(ctx, "tcp", g.addr)
+	if err != nil {
+		return nil, err
+	}
+	return poll(conn, &g.w.polling), nil
 }
 
 // enter notes what a hello says, starts keepers for loops that have none, and puts the link into the routes.
