@@ -102,7 +102,7 @@ func TestTheLatestOfAKeyWaits(t *testing.T) {
 			rounds := 0
 			for ; g.Stats().Conflated < 20; rounds++ { // the kernel takes some megabytes first
 				for key := range keys {
-					p.publish(link.OverflowClose, "key"+strconv.Itoa(key), long(fmt.Sprintf("key%d %d", key, rounds), size))
+					p.publish(0x10, "key"+strconv.Itoa(key), long(fmt.Sprintf("key%d %d", key, rounds), size))
 				}
 				p.publish(0, "", "note "+strconv.Itoa(rounds))
 				for key := range keys { // at once: nothing waits for who is quick
@@ -217,7 +217,7 @@ func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 		return status(id, flags)
 	}
 	for g.Stats().Unsent < 1<<20-150<<10 {
-		if got := next(link.OverflowClose); got != link.OK {
+		if got := next(0x10); got != link.OK {
 			t.Fatalf("with room: %v", got)
 		}
 	}
@@ -227,11 +227,11 @@ func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 	if got := next(0); got != link.Refused {
 		t.Errorf("dropped by the listener's policy: %v", got)
 	}
-	if got := next(link.OverflowNewest); got != link.Refused {
+	if got := next(0x30); got != link.Refused {
 		t.Errorf("dropped by its own: %v", got)
 	}
-	send(0, link.OverflowClose, 100<<10) // the one before may be dropped for it
-	send(0, link.OverflowClose, 100<<10)
+	send(0, 0x10, 100<<10) // the one before may be dropped for it
+	send(0, 0x10, 100<<10)
 	_, d := w.take("detach", func(_ int, f *link.Frame) bool { return f.Type == link.Detach })
 	if link.Reason(d.Code) != link.ReasonSlowConsumer || g.Stats().SlowCloses != 1 {
 		t.Errorf("closed: %v, %+v", link.Reason(d.Code), g.Stats().Slow)
