@@ -63,7 +63,7 @@ func linkTimes(t *testing.T, inner string, times int) {
 			t.Error(err)
 			return
 		}
-		hello := link.WorkerHello{Role: link.RolePublisher, Weight: 1, Window: 1 << 20, ID: [16]byte{1}}
+		hello := link.WorkerHello{Role: link.RoleWorker, Window: 1 << 20, ID: [16]byte{1}} // of weight 0
 		if _, err := link.Connect(c, nil, hello); err != nil {
 			t.Error(err)
 		}
@@ -159,7 +159,7 @@ func TestUnreadLogAtTheEnd(t *testing.T) {
 	})
 	t.Run("second signal", func(t *testing.T) {
 		t.Parallel()
-		gateway, _ := unread(t, "--drain-for", "10m")
+		gateway, _ := unread(t, "--drain-timeout", "10m")
 		inside, release := make(chan struct{}), make(chan struct{})
 		proctest.StartWorker(t, gateway.Addrs["inner"], func() { close(release) }, func(worker.Call, worker.Message) {
 			close(inside)

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
-	"github.com/seed-7410fe32/sluice/internal/roster"
+	"github.com/seed-7410fe32/sluice/internal/registry"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -133,7 +133,7 @@ func (g *Gateway) clientCommand(f *link.Frame, reply *link.Frame) link.Status {
 	return link.OK
 }
 
-func (g *Gateway) set(m *roster.Member, f *link.Frame, reply *link.Frame) link.Status {
+func (g *Gateway) set(m *registry.Member, f *link.Frame, reply *link.Frame) link.Status {
 	status, tell := g.members.ChangeAttrs(m, f, f.Has(link.FlagOwn))
 	if status == link.Conflict {
 		reply.Payload = m.AppendAttrs(nil)
@@ -144,11 +144,11 @@ func (g *Gateway) set(m *roster.Member, f *link.Frame, reply *link.Frame) link.S
 	return status
 }
 
-func (g *Gateway) changeUID(m *roster.Member, f *link.Frame) {
+func (g *Gateway) changeUID(m *registry.Member, f *link.Frame) {
 	g.clock++
 	tell := g.members.ChangeUID(m, f, f.Has(link.FlagOwn), g.clock)
 	if f.Has(link.FlagExclusive) {
-		g.members.Older([]byte(m.UID()), link.Claim{Time: g.clock, Client: m.ID}, func(old *roster.Member) {
+		g.members.Older([]byte(m.UID()), link.Claim{Time: g.clock, Client: m.ID}, func(old *registry.Member) {
 			g.sessions[old.ID.Slot()].end(worker.ReasonReplaced)
 		})
 	}
@@ -158,7 +158,7 @@ func (g *Gateway) changeUID(m *roster.Member, f *link.Frame) {
 }
 
 // refresh tells the worker of attributes and uid that it did not change in its own copy.
-func (g *Gateway) refresh(m *roster.Member) {
+func (g *Gateway) refresh(m *registry.Member) {
 	if g.link == nil {
 		return
 	}
@@ -177,7 +177,7 @@ func (g *Gateway) publish(f *link.Frame) (delivered uint32) {
 		g.tb.Error("workertest: the worker sent a malformed PUBLISH")
 		return 0
 	}
-	g.members.Walk(f.Code, keys, except, func(m *roster.Member) {
+	g.members.Walk(f.Code, keys, except, func(m *registry.Member) {
 		if f.Code == link.TargetAll && !g.sessions[m.ID.Slot()].letIn {
 			return
 		}
