@@ -27,6 +27,9 @@ func TestTheWholePathAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var both errgroup.Group
+	both.Go(func() error { return g.Run(ctx) })
+	<-g.Ready()
 	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Logger: log}, worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
 		c.Send(m)
 		return nil
@@ -34,8 +37,6 @@ func TestTheWholePathAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var both errgroup.Group
-	both.Go(func() error { return g.Serve(ctx) })
 	both.Go(func() error { return w.Run(ctx) })
 	t.Cleanup(func() {
 		cancel()

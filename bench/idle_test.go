@@ -41,8 +41,11 @@ func serveIdle() error {
 	if err != nil {
 		return err
 	}
-	fmt.Println("ready", g.Addrs()[0], "inner://"+g.WorkerAddr())
-	return g.Serve(ctx)
+	go func() {
+		<-g.Ready()
+		fmt.Println("ready", g.Addrs()[0], "inner://"+g.WorkerAddr())
+	}()
+	return g.Run(ctx)
 }
 
 func serveIdleWorker(ctx context.Context, of string) error {

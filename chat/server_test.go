@@ -60,14 +60,23 @@ func startGateway(t *testing.T, cfg gateway.Config, web string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{web: g.Addrs()[0], text: strings.TrimPrefix(g.Addrs()[1], "text://"), json: strings.TrimPrefix(g.Addrs()[2], "json://"), inner: g.WorkerAddr()}
-	s.stop = start(t, func(ctx context.Context) error {
-		if err := g.Serve(ctx); !errors.Is(err, gateway.ErrCut) { // a browser may take its time
+	failed := make(chan struct{})
+	stop := start(t, func(ctx context.Context) error {
+		defer close(failed)
+		if err := g.Run(ctx); !errors.Is(err, gateway.ErrCut) { // a browser may take its time
 			return err
 		}
 		return nil
 	})
-	return s
+	select {
+	case <-g.Ready():
+	case <-failed:
+		t.FailNow()
+	}
+	return &server{
+		web: g.Addrs()[0], text: strings.TrimPrefix(g.Addrs()[1], "text://"),
+		json: strings.TrimPrefix(g.Addrs()[2], "json://"), inner: g.WorkerAddr(), stop: stop,
+	}
 }
 
 // startWorker starts a worker with the chat and waits until it is there.

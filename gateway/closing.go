@@ -30,7 +30,7 @@ func (s *session) end(reason link.Reason) {
 
 // endSaying is end with a code and a text of the business for a WebSocket.
 func (s *session) endSaying(reason link.Reason, code uint16, text string) {
-	if s.phase != phaseOpen && s.phase != phaseHandshake {
+	if s.phase > phaseOpen {
 		return
 	}
 	client := s.phase == phaseOpen

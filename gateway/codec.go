@@ -62,7 +62,7 @@ func (o own) Decode(in, out []byte) (ev codec.Event, payload []byte, n int, repl
 // AppendClose implements messageCodec.
 func (own) AppendClose(dst []byte, _ uint16, _ string) []byte { return dst }
 
-// AppendPing implements messageCodec: Listener.Ping is the ping, if there is one.
+// AppendPing implements messageCodec: ListenerConfig.Ping is the ping, if there is one.
 func (own) AppendPing(dst []byte) []byte { return dst }
 
 // Encoding implements messageCodec.

@@ -14,7 +14,8 @@ import (
 // of it has been handled and answered it is told and closed. So what it sent and has no answer to when it hears of the end was not taken: it may send it again, to
 // another gateway. Workers serve to the end, and may come and go meanwhile.
 
-// ErrCut is returned by Serve when clients had not gone by the end of Config.DrainTimeout. They were told and cut.
+// ErrCut is returned by Run when clients had not gone at the end of Config.DrainTimeout. They were
+// told and closed.
 var ErrCut = errors.New("gateway: clients were cut at the end of the drain")
 
 const (
@@ -23,18 +24,25 @@ const (
 	finalGrace = time.Second           // for clients and workers to take the last they are told
 )
 
-var errServed = errors.New("gateway: Serve has been called before")
+var errRan = errors.New("gateway: Run has been called before")
 
-// Ready reports whether new clients should be sent here: from New until the context of Serve ends. With Config.DrainDelay those that come for a while yet are taken. Any goroutine
-// may call it.
-func (g *Gateway) Ready() bool { return !g.leaving.Load() }
+// Draining reports whether the context of Run has ended: load balancers should send new clients to
+// other gateways. They are still accepted here for Config.DrainDelay. Any goroutine may call it.
+func (g *Gateway) Draining() bool { return g.leaving.Load() }
 
-// Serve runs until ctx ends, and for Config.DrainDelay longer. Then it takes no new clients, bids farewell to those it has, and returns when every goroutine and descriptor is gone: with
-// ErrCut if not all clients had gone in time. It is called once: a second call returns an error at once.
-func (g *Gateway) Serve(ctx context.Context) error {
-	if g.served.Swap(true) {
-		return errServed
+// Run listens, and serves clients and workers until ctx ends. Then it drains: after
+// Config.DrainDelay it takes no new clients, tells those it has to go, and closes them when their
+// messages are handled. It returns when all its goroutines have ended and all its descriptors are
+// closed: with a *ListenError when it cannot listen, with ErrCut when clients had not gone in time.
+// Run is called once: a second call returns an error.
+func (g *Gateway) Run(ctx context.Context) error {
+	if g.ran.Swap(true) {
+		return errRan
 	}
+	if err := g.open(); err != nil {
+		return err
+	}
+	close(g.ready)
 	serving, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	context.AfterFunc(ctx, func() {
@@ -51,7 +59,7 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	}
 	cut := g.drain()
 	losses.log()
-	g.stop()
+	g.close()
 	if cut > 0 {
 		return fmt.Errorf("%w: %d", ErrCut, cut)
 	}
@@ -180,6 +188,7 @@ func (l *loop) stillClosing() int {
 // beginDrain lets nobody else in, and tells the workers that the gateway is closing down.
 func (l *loop) beginDrain() int {
 	l.ending = true
+	l.refuseUpgrades()
 	for _, k := range l.links {
 		k.send(&link.Frame{Type: link.Drain})
 	}

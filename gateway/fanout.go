@@ -33,7 +33,7 @@ type encoded struct {
 
 func (p *fanout) init(l *loop) {
 	p.loop, p.send = l, p.to
-	p.encoded = make([]encoded, encodings+owns(l.g.cfg.Listeners))
+	p.encoded = make([]encoded, encodings+customCodecs(l.g.cfg.Listeners))
 }
 
 // to writes the message to one client.

@@ -18,40 +18,41 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// Gateway holds clients and passes their messages to workers.
+// Gateway holds the connections of clients and passes their messages to workers.
 type Gateway struct {
 	// Static after New.
-	cfg       Config
-	log       *slog.Logger
-	epoch     uint64 // differs at each start
-	started   time.Time
+	cfg      Config
+	log      *slog.Logger
+	epoch    uint64 // differs at each start
+	started  time.Time
+	keys     maphash.Seed         // of the hashes of messages' keys
+	complain *xrate.Limiter       // of what strangers on the inner port can make us log
+	grumble  *xrate.Limiter       // of what clients can
+	buffers  *bytebufferpool.Pool // of pages, any goroutine; a pointer, for it has to be aligned
+	staff    chan struct{}        // of one: a loop has got its first worker, or lost its last
+	pages    chan struct{}        // one token a plain HTTP request being answered
+	ready    chan struct{}        // closed when it listens
+
+	// Static after ready is closed.
 	engine    *engine.Engine
-	loops     []*loop     // bound: none, fixed by New
-	listeners []*listener // bound: none, fixed by New
+	loops     []*loop     // bound: none, fixed by Run
+	listeners []*listener // bound: none, fixed by Run
 	inner     *workerPort
-	keys      maphash.Seed         // of the hashes of messages' keys
-	complain  *xrate.Limiter       // of what strangers on the inner port can make us log
-	grumble   *xrate.Limiter       // of what clients can
-	buffers   *bytebufferpool.Pool // of pages, any goroutine; a pointer, for it has to be aligned
-	reserve   int                  // descriptors that clients leave for workers
-	staff     chan struct{}        // of one: a loop has got its first worker, or lost its last
-	pages     chan struct{}        // one token a plain HTTP request being answered
-
-	pageCtx   context.Context // of all requests for pages
+	reserve   int             // descriptors that clients leave for workers
+	pageCtx   context.Context // of all requests that handlers of the listeners answer
 	stopPages context.CancelFunc
-
 	peerCtx   context.Context // of all links to other gateways
 	stopPeers context.CancelFunc
-	keepers   sync.WaitGroup
 
 	authFailures atomic.Uint64
-	served       atomic.Bool // Serve has been called
-	leaving      atomic.Bool // the context of Serve has ended: nobody else should come
+	ran          atomic.Bool // Run has been called
+	leaving      atomic.Bool // the context of Run has ended: nobody else should come
 	yields       atomic.Bool // and a successor may have the inner port
+	keepers      sync.WaitGroup
 	pagesWG      sync.WaitGroup
 }
 
-// New starts a gateway: when it returns, clients and workers can connect. Serve must be called to end it.
+// New checks cfg and makes a Gateway. It opens nothing: Run does. An error is a *ConfigError.
 func New(cfg Config) (*Gateway, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
@@ -59,28 +60,33 @@ func New(cfg Config) (*Gateway, error) {
 	if cfg.Name == "" {
 		cfg.Name, _ = os.Hostname()
 	}
-	e, err := engine.New(engine.Config{Loops: cfg.Loops, PinCPUs: cfg.PinCPUs, MaxBuffered: cfg.MaxBuffered, Logger: cfg.Logger})
-	if err != nil {
-		return nil, fmt.Errorf("gateway: %w", err)
-	}
-	g := &Gateway{
-		cfg: cfg, log: cfg.Logger, epoch: rand.Uint64(), started: time.Now(), engine: e, keys: maphash.MakeSeed(), buffers: new(bytebufferpool.Pool),
-		complain: xrate.NewLimiter(1, 5), grumble: xrate.NewLimiter(1, 5), reserve: reserve(), staff: make(chan struct{}, 1), pages: make(chan struct{}, maxPages),
-	}
-	g.pageCtx, g.stopPages = context.WithCancel(context.Background())
-	g.peerCtx, g.stopPeers = context.WithCancel(context.Background())
-	for i, el := range e.Loops() {
-		g.loops = append(g.loops, newLoop(g, el, uint8(i)))
-	}
-	if err := g.listen(); err != nil {
-		g.stop()
-		return nil, err
-	}
-	return g, nil
+	return &Gateway{
+		cfg: cfg, log: cfg.Logger, epoch: rand.Uint64(), started: time.Now(), keys: maphash.MakeSeed(), buffers: new(bytebufferpool.Pool),
+		complain: xrate.NewLimiter(1, 5), grumble: xrate.NewLimiter(1, 5),
+		staff: make(chan struct{}, 1), pages: make(chan struct{}, maxPages), ready: make(chan struct{}),
+	}, nil
 }
 
-// listen starts the loops' ticks, then opens the listeners and the inner port. That comes last: who
-// fails to start must not have taken it from a gateway that drains.
+// open starts the loops and listens. Where it fails nothing is left open.
+func (g *Gateway) open() (err error) {
+	g.engine, err = engine.New(engine.Config{Loops: g.cfg.Loops, PinCPUs: g.cfg.PinCPUs, MaxBuffered: g.cfg.MaxBuffered, Logger: g.log})
+	if err != nil {
+		return fmt.Errorf("gateway: %w", err)
+	}
+	g.reserve = reserve()
+	g.pageCtx, g.stopPages = context.WithCancel(context.Background())
+	g.peerCtx, g.stopPeers = context.WithCancel(context.Background())
+	for i, el := range g.engine.Loops() {
+		g.loops = append(g.loops, newLoop(g, el, uint8(i)))
+	}
+	if err = g.listen(); err != nil {
+		g.close()
+	}
+	return err
+}
+
+// listen starts the loops' ticks, then opens the listeners and the inner port. The inner port comes
+// last: a gateway that fails to start must not have taken it from one that drains.
 func (g *Gateway) listen() (err error) {
 	for _, l := range g.loops {
 		if err := l.el.Post(func() { l.el.Schedule(&l.tick, tickEvery) }); err != nil {
@@ -88,7 +94,7 @@ func (g *Gateway) listen() (err error) {
 		}
 	}
 	for i, cfg := range g.cfg.Listeners {
-		l, err := g.listenClients(cfg, uint8(encodings+owns(g.cfg.Listeners[:i])))
+		l, err := g.listenClients(cfg, uint8(encodings+customCodecs(g.cfg.Listeners[:i])))
 		if err != nil {
 			return listenError(fmt.Sprintf("Listeners[%d].URL", i), cfg.URL, err)
 		}
@@ -98,13 +104,31 @@ func (g *Gateway) listen() (err error) {
 		return err
 	}
 	if len(g.cfg.Key) == 0 {
-		g.log.Info("no key: workers are accepted from this machine only", "inner", g.WorkerAddr())
+		g.log.Info("no key: workers are accepted from this machine only", "inner", g.inner.ln.Addr().String())
 	}
 	return nil
 }
 
-// Addrs are the listeners' URLs with the ports that are open, in the order of Config.Listeners.
+// Ready returns a channel that is closed when Run listens on all addresses. It stays open when Run
+// fails to.
+func (g *Gateway) Ready() <-chan struct{} { return g.ready }
+
+// isReady reports whether Ready is closed.
+func (g *Gateway) isReady() bool {
+	select {
+	case <-g.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// Addrs returns the listeners' URLs with the ports that are open, in the order of Config.Listeners.
+// Before Ready it returns nil.
 func (g *Gateway) Addrs() []string {
+	if !g.isReady() {
+		return nil
+	}
 	addrs := make([]string, len(g.listeners))
 	for i, l := range g.listeners {
 		addrs[i] = l.URL
@@ -112,11 +136,16 @@ func (g *Gateway) Addrs() []string {
 	return addrs
 }
 
-// WorkerAddr is the host:port where workers connect.
-func (g *Gateway) WorkerAddr() string { return g.inner.ln.Addr().String() }
+// WorkerAddr returns the host:port where workers connect. Before Ready it returns an empty string.
+func (g *Gateway) WorkerAddr() string {
+	if !g.isReady() {
+		return ""
+	}
+	return g.inner.ln.Addr().String()
+}
 
-// stop ends everything that New started.
-func (g *Gateway) stop() {
+// close ends everything that open started.
+func (g *Gateway) close() {
 	for _, l := range g.listeners {
 		_ = l.ln.Close()
 	}

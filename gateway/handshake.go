@@ -31,25 +31,40 @@ func (s *session) handshake(in []byte) int {
 		s.refusePath(req)
 		return len(in)
 	}
-	if s.lis.OnUpgrade != nil {
-		if status := s.lis.OnUpgrade(req); status != 0 {
-			s.refuseHTTP(req, codec.Status(status, ""))
-			return len(in)
-		}
+	if s.lis.OnUpgrade == nil {
+		s.finishUpgrade(req, nil)
+		return s.handshaken(n, len(in))
 	}
+	ws, response, err := codec.Upgrade(req, &s.lis.upgrade)
+	if err != nil {
+		s.refuseUpgrade(req, response, err)
+	} else if s.keepRequest(req, ws.Subprotocol()) {
+		s.askUpgrade(req, n)
+	}
+	return s.handshaken(n, len(in))
+}
+
+// handshaken is what is taken of the input: the request, and all of it when the session is not to be
+// a client.
+func (s *session) handshaken(request, all int) int {
+	if s.phase > phaseOpen {
+		return all
+	}
+	return request
+}
+
+// finishUpgrade opens the WebSocket that a request asks for. id is what OnUpgrade has said of it;
+// nil: it was not called.
+func (s *session) finishUpgrade(req *codec.Request, id *Identity) {
 	options := s.lis.upgrade
 	options.ClientTakeover = s.loop.windows+codec.WindowSize <= s.loop.g.cfg.MaxTakeoverBytes
 	ws, response, err := codec.Upgrade(req, &options)
-	switch {
-	case errors.Is(err, codec.ErrOrigin):
-		s.refuseOrigin(req, response)
-		return len(in)
-	case err != nil:
-		s.refuseHTTP(req, response)
-		return len(in)
+	if err != nil {
+		s.refuseUpgrade(req, response, err)
+		return
 	}
-	if !s.keepRequest(req, ws.Subprotocol()) || s.conn.Write(response) != nil {
-		return len(in)
+	if id == nil && !s.keepRequest(req, ws.Subprotocol()) || s.conn.Write(response) != nil {
+		return
 	}
 	s.codec = ws
 	switch l := s.loop; {
@@ -58,8 +73,16 @@ func (s *session) handshake(in []byte) int {
 	case !options.ClientTakeover && l.g.cfg.MaxTakeoverBytes > 0 && s.lis.Compress && req.Header("Sec-WebSocket-Extensions") != "":
 		l.stats.TakeoversRejected++
 	}
-	s.open()
-	return n
+	s.open(id)
+}
+
+// refuseUpgrade refuses a request that codec.Upgrade has refused.
+func (s *session) refuseUpgrade(req *codec.Request, response []byte, err error) {
+	if errors.Is(err, codec.ErrOrigin) {
+		s.refuseOrigin(req, response)
+	} else {
+		s.refuseHTTP(req, response)
+	}
 }
 
 // refuseHTTP answers a request with a response that ends the connection; req is nil of one that cannot be read.

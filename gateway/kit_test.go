@@ -59,19 +59,25 @@ func start(t testing.TB, cfg gateway.Config) (*gateway.Gateway, func()) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- g.Serve(ctx) }()
+	go func() { done <- g.Run(ctx) }()
 	stop := sync.OnceFunc(func() {
 		cancel()
 		select {
 		case err := <-done:
 			if err != nil && !errors.Is(err, gateway.ErrCut) { // fake workers leave messages unacknowledged
-				t.Errorf("Serve: %v", err)
+				t.Errorf("Run: %v", err)
 			}
 		case <-time.After(patience):
-			t.Error("Serve does not return")
+			t.Error("Run does not return")
 		}
 	})
 	t.Cleanup(stop)
+	select {
+	case <-g.Ready():
+	case err := <-done:
+		done <- nil
+		t.Fatal(err)
+	}
 	return g, stop
 }
 

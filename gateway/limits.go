@@ -82,6 +82,7 @@ func (s *session) clearDeadline() {
 	s.removeFromChecked()
 	delete(s.loop.taken, s)
 	s.loop.turns.leave(s)
+	s.loop.dropUpgrade(s)
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
 		ws.Discard()
 	}
@@ -102,7 +103,7 @@ func (l *loop) cutOverdue() {
 // overdue reports whether the client's time is up, and then cuts it.
 func (s *session) overdue() bool {
 	l := s.loop
-	if s.pauses&^pausedByRate != 0 || s.turn&yielded != 0 {
+	if s.pauses&^pausedByRate != 0 || s.turn&yielded != 0 || s.phase == phaseUpgrading {
 		s.begun++ // the gateway does not take what has come: the time stands still. It does not begin anew, or who is held up again and again would have it for ever
 		return false
 	}

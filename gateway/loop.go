@@ -45,6 +45,7 @@ type loop struct {
 	windows      int                    // bytes that may be kept for clients with context takeover
 	taken        map[*session]uint64    // bytes that a client had taken, of those that are closed at their next heartbeat if they do not answer; bound: lists of clients
 	turns        turns
+	upgrades     upgrades
 	seconds      uint32 // ticks, from 1
 	queues       queues
 	trials       poisonTrials

@@ -28,7 +28,7 @@ func (s *session) refuseOrigin(req *codec.Request, response []byte) {
 func (s *session) refuseHost(req *codec.Request) {
 	fix := "only a request by the gateway's own name is allowed"
 	if u, err := url.Parse("//" + req.Header("Host")); err == nil && isPlainHost(u.Host) {
-		fix = "allow it with --host " + u.Hostname() + " (Listener.Hosts)"
+		fix = "allow it with --host " + u.Hostname() + " (ListenerConfig.Hosts)"
 	}
 	s.originRejected("a page was refused: it was asked for by a name that is not the gateway's", req, fix)
 	s.refuseHTTP(req, codec.Status(http.StatusMisdirectedRequest, fmt.Sprintf("%q is not a name of this server", req.Header("Host"))))
@@ -49,7 +49,7 @@ func allowOrigin(origin string) string {
 	if err != nil || !isPlainHost(u.Host) {
 		return `it names no host: nothing allows it but --origin "*", which lets every page in`
 	}
-	return "allow it with --origin " + u.Host + " (Listener.Origins)"
+	return "allow it with --origin " + u.Host + " (ListenerConfig.Origins)"
 }
 
 // isPlainHost reports whether a host that a stranger has sent can stand in a command for somebody to copy.
@@ -71,38 +71,4 @@ func brief(value string) string {
 		return value[:mostLogged] + "…"
 	}
 	return value
-}
-
-// checkHTTP checks what is for the requests by which WebSockets come.
-func (l *ListenerConfig) checkHTTP() *ConfigError {
-	if l.KeepHeaders == nil {
-		l.KeepHeaders = KeptHeaders()
-	}
-	if l.MaxRequest == 0 {
-		l.MaxRequest = 8 << 10
-	}
-	for _, name := range l.KeepHeaders {
-		switch {
-		case !codec.IsToken(name):
-			return invalid("KeepHeaders", "%q is no name of a header field", name)
-		case holds(upgradeHeaders, name):
-			return invalid("KeepHeaders", "%q is for the gateway, and is never kept", name)
-		}
-	}
-	for _, host := range l.Hosts {
-		if !isPlainHost(strings.TrimPrefix(host, "*.")) {
-			return invalid("Hosts", "%q is neither a host nor host:port, such as chat.example or *.chat.example", host)
-		}
-	}
-	for _, origin := range l.Origins {
-		host := origin
-		if _, rest, ok := strings.Cut(origin, "://"); ok {
-			host = rest
-		}
-		if origin != "*" && !isPlainHost(strings.TrimPrefix(strings.TrimSuffix(host, "/"), "*.")) {
-			return invalid("Origins", "%q is no origin: chat.example, chat.example:8443, https://chat.example "+
-				"(no path but /) and *.chat.example are, and * is every page", origin)
-		}
-	}
-	return nil
 }

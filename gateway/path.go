@@ -2,10 +2,7 @@ package gateway
 
 import (
 	"net/url"
-	"slices"
 	"strings"
-
-	"github.com/seed-7410fe32/sluice/codec"
 )
 
 // upgradePath is the paths on which a listener opens WebSockets. The zero value is all of them.
@@ -59,29 +56,4 @@ func normal(path string) string {
 		b.WriteByte(path[i])
 	}
 	return b.String()
-}
-
-// takeOptions takes over what the query of a listener's URL says: subprotocol=NAME[,NAME], which stands before the field.
-func (l *ListenerConfig) takeOptions(u *url.URL) *ConfigError {
-	options, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return invalid("URL", "%q: %w", l.URL, err)
-	}
-	for name, values := range options {
-		switch name {
-		case "subprotocol":
-			l.Subprotocols = strings.Split(strings.Join(values, ","), ",")
-		default:
-			return invalid("URL", "%q: there is no option %q, only subprotocol=NAME[,NAME]", l.URL, name)
-		}
-	}
-	for i, name := range l.Subprotocols {
-		switch {
-		case !codec.IsToken(name):
-			return invalid("Subprotocols", "%q is no name of a sub-protocol", name)
-		case slices.Contains(l.Subprotocols[:i], name):
-			return invalid("Subprotocols", "%q stands there twice", name)
-		}
-	}
-	return nil
 }

@@ -2,9 +2,9 @@ package gateway_test
 
 import (
 	"bytes"
+	"io"
 	"testing"
 
-	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
@@ -21,15 +21,21 @@ func TestALinkThatPressesAnotherLoop(t *testing.T) {
 	}
 }
 
+// blocking is a Codec that calls itself for the first byte, and so holds its loop up.
+type blocking func()
+
+func (b blocking) Decode([]byte) (payload []byte, text bool, n int, err error) {
+	b()
+	return nil, false, 0, io.EOF
+}
+
+func (b blocking) Append(dst, _ []byte, _ bool) []byte { return dst }
+
 func testPress(t *testing.T, flags uint8) {
 	stuck, release := make(chan struct{}), make(chan struct{})
 	g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.ListenerConfig{
 		{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20},
-		{URL: "ws://127.0.0.1:0", OnUpgrade: func(*codec.Request) int { // holds its loop up
-			close(stuck)
-			<-release
-			return 403
-		}},
+		{URL: "tcp://127.0.0.1:0", Codec: blocking(func() { close(stuck); <-release })},
 	}})
 	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return workerLinks(g) == 2 })
@@ -44,7 +50,7 @@ func testPress(t *testing.T, flags uint8) {
 		t.Fatal("alice is on loop 1")
 	}
 	blocker := dial(t, hostport(g.Addrs()[1]))
-	if _, err := blocker.Write(codec.AppendUpgrade(nil, "x", "/", codec.NewKey(), &codec.DialOptions{})); err != nil {
+	if _, err := blocker.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	<-stuck

@@ -55,7 +55,7 @@ func (s *session) keepRequest(req *codec.Request, subprotocol string) bool {
 		s.loop.stats.RequestsTooLarge++
 		if g := s.loop.g; g.grumble.Allow() {
 			g.log.Warn("a WebSocket was refused: what is to be kept of its request is too large", "bytes", n, "most", s.lis.MaxRequest, "remote", s.remote(),
-				"fix", "allow it with --max-request (Listener.MaxRequest), or keep less of it (Listener.KeepHeaders)")
+				"fix", "allow it with --max-request (ListenerConfig.MaxRequest), or keep less of it (ListenerConfig.KeepHeaders)")
 		}
 		s.refuseHTTP(req, codec.Status(http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("%d bytes are to be kept of the request, at most %d may", n, s.lis.MaxRequest)))
 		return false
@@ -82,7 +82,7 @@ func (s *session) probe(req *codec.Request) bool {
 		return false
 	}
 	status := http.StatusOK
-	if path != probeLive && (l.ending || !l.g.Ready()) || path == probeReady && l.overloaded() {
+	if path != probeLive && (l.ending || l.g.Draining()) || path == probeReady && l.overloaded() {
 		status = http.StatusServiceUnavailable
 	}
 	l.stats.Probes++

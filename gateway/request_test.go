@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -9,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
@@ -28,9 +28,9 @@ func TestKeptHeaders(t *testing.T) {
 		{[]string{"*"}, "X-Key Cookie X-Padding"},
 	} {
 		seen := make(chan string, 1)
-		g, _ := start(t, ws(gateway.ListenerConfig{KeepHeaders: c.keep, MaxRequest: 16 << 10, OnUpgrade: func(r *codec.Request) int {
-			seen <- r.Header("X-Padding")
-			return 0
+		g, _ := start(t, ws(gateway.ListenerConfig{KeepHeaders: c.keep, MaxRequest: 16 << 10, OnUpgrade: func(_ context.Context, r *http.Request) (gateway.Identity, error) {
+			seen <- r.Header.Get("X-Padding")
+			return gateway.Identity{}, nil
 		}}))
 		w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 		padding := strings.Repeat("x", 10_000)
@@ -200,7 +200,7 @@ func TestProbesOfAGatewayThatClosesDown(t *testing.T) {
 	}
 	wait(t, "all are in", func() bool { s := g.Stats(); return s.Accepted == 4 && s.QueuedTotal == 1 })
 	go stop()
-	wait(t, "the drain", func() bool { return !g.Ready() })
+	wait(t, "the drain", func() bool { return g.Draining() })
 	for path, conn := range probes {
 		_ = conn.SetDeadline(time.Now().Add(patience))
 		_, _ = io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -74,7 +74,7 @@ func (s *scenario) play() {
 	actor, rest, _ := strings.Cut(s.step, " ")
 	if s.step == "gateway drains" {
 		go s.stop()
-		wait(s.T, s.step, func() bool { return !s.g.Ready() })
+		wait(s.T, s.step, func() bool { return s.g.Draining() })
 		return
 	}
 	if actor == "gateway" {

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -27,12 +28,12 @@ func TestServeSaysGoodbye(t *testing.T) {
 	}
 	dial(t, hostport(g.Addrs()[1])) // never says a word
 	wait(t, "the clients", func() bool { return g.Stats().Clients == 10 })
-	if !g.Ready() {
-		t.Error("it is not ready, and serves")
+	if g.Draining() {
+		t.Error("it drains, and serves")
 	}
 	stop()
-	if g.Ready() {
-		t.Error("it is ready, and has closed down")
+	if !g.Draining() {
+		t.Error("it does not drain, and has closed down")
 	}
 	for i, c := range clients {
 		if got, want := c.hear(), []string{`{"type":"sluice.draining"}`, "close 1012 draining"}[i%2]; got != want {
@@ -71,7 +72,7 @@ func TestServeSaysGoodbye(t *testing.T) {
 	}
 }
 
-// A client that takes nothing does not hold Serve up for longer than DrainTimeout and the last words to workers; its worker hears of its end.
+// A client that takes nothing does not hold Run up for longer than DrainTimeout and the last words to workers; its worker hears of its end.
 func TestServeDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{MaxOutput: 64 << 20})
@@ -203,8 +204,8 @@ func TestPagesAreBounded(t *testing.T) {
 	}
 }
 
-// A New that fails half-way leaves nothing behind, which the package's end looks at.
-func TestNewFailsCleanly(t *testing.T) {
+// A Run that fails half-way leaves nothing behind, which the package's end looks at.
+func TestRunFailsCleanly(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, text(gateway.ListenerConfig{}))
 	for _, cfg := range []gateway.Config{
@@ -212,16 +213,53 @@ func TestNewFailsCleanly(t *testing.T) {
 		{WorkerAddr: g.WorkerAddr(), Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}},
 	} {
 		cfg.Logger = slog.New(slog.DiscardHandler)
-		if g, err := gateway.New(cfg); err == nil {
-			t.Error("a port is open twice")
-			ctx, cancel := context.WithCancel(context.Background())
-			cancel()
-			_ = g.Serve(ctx)
+		g, err := gateway.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { // it must not serve
+			select {
+			case <-g.Ready():
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		err = g.Run(ctx)
+		cancel()
+		if bad, ok := errors.AsType[*gateway.ListenError](err); !ok || bad.Field == "" {
+			t.Errorf("a port is open twice: %v", err)
+		}
+		if g.Addrs() != nil || g.WorkerAddr() != "" || g.Stats().Loops != nil {
+			t.Errorf("it has addresses: %v, %q", g.Addrs(), g.WorkerAddr())
 		}
 	}
 }
 
-// What Serve has seen is there to be read when it has returned; a second call is an error and not a gateway that hangs.
+// A gateway that is made and never run has opened nothing: the same address serves another one. The package's end looks for goroutines and descriptors.
+func TestNewOpensNothing(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	addr := ln.Addr().String() // in use: to open it would fail
+	g, err := gateway.New(gateway.Config{WorkerAddr: addr, Listeners: []gateway.ListenerConfig{{URL: "text://" + addr}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-g.Ready():
+		t.Error("it is ready, and was not run")
+	default:
+	}
+	if g.Draining() || g.Addrs() != nil || g.WorkerAddr() != "" || g.Stats().Accepted != 0 {
+		t.Errorf("before Run: draining %v, %v, %q", g.Draining(), g.Addrs(), g.WorkerAddr())
+	}
+}
+
+// What Run has seen is there to be read when it has returned; a second call is an error and not a gateway that hangs.
 func TestAfterServe(t *testing.T) {
 	t.Parallel()
 	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
@@ -233,15 +271,15 @@ func TestAfterServe(t *testing.T) {
 			t.Fatalf("hears %q", got)
 		}
 	}
-	if err := g.Serve(t.Context()); err == nil {
-		t.Error("a second Serve beside the first is no error")
+	if err := g.Run(t.Context()); err == nil {
+		t.Error("a second Run beside the first is no error")
 	}
 	stop()
 	s := g.Stats()
 	if s.MessagesIn != 4 || s.Opened != 4 || s.Closed != 4 || s.ClosesByReason["draining"] != 4 || s.Clients != 0 || len(s.Loops) != 2 {
-		t.Errorf("after Serve: %+v", s)
+		t.Errorf("after Run: %+v", s)
 	}
-	if err := g.Serve(t.Context()); err == nil {
-		t.Error("a second Serve after the first is no error")
+	if err := g.Run(t.Context()); err == nil {
+		t.Error("a second Run after the first is no error")
 	}
 }

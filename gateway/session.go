@@ -14,6 +14,7 @@ type phase uint8
 
 const (
 	phaseHandshake phase = iota // a WebSocket that has not been upgraded
+	phaseUpgrading              // and whose listener's OnUpgrade has yet to return
 	phaseOpen
 	phaseEnding // its last bytes are being written; what it still sends is not read
 	phaseGone   // the connection has ended; the worker has yet to hear of it
@@ -84,7 +85,7 @@ func (s *session) OnOpen(c *engine.Conn) {
 	case s.loop.overloaded():
 		s.refuseNew(overloadedMessage, link.ReasonLimit)
 	default:
-		s.open()
+		s.open(nil)
 	}
 }
 
@@ -96,12 +97,19 @@ func (s *session) refuseNew(text string, why link.Reason) {
 	s.conn.CloseAfterFlush(closing(why), lastBytes)
 }
 
-// open makes the client known: from here on its worker hears of it.
-func (s *session) open() {
+// open makes the client known: from here on its worker hears of it, with what OnUpgrade has said of
+// it; nil: nothing.
+func (s *session) open(id *Identity) {
 	l := s.loop
 	s.phase = phaseOpen
 	l.open(s)
 	l.members.Add(&s.member)
+	if id != nil && id.UID != "" {
+		l.members.Bind(&s.member, id.UID, l.bindTime())
+	}
+	if id != nil && len(id.Attrs) > 0 {
+		l.members.Set(&s.member, id.attributes(), false) // their size was checked
+	}
 	l.stats.Opened++
 	l.asking++
 	s.limit()
@@ -126,6 +134,10 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 			s.startDeadline(len(in), 0)
 			return 0
 		}
+	}
+	if s.phase == phaseUpgrading {
+		s.startDeadline(len(in)-taken, s.upgradeBytes())
+		return taken
 	}
 	t := &s.loop.turns
 	if !t.begin(s) {
@@ -344,6 +356,8 @@ func (s *session) OnTimer(*engine.Timer) {
 		s.loop.stats.HandshakeTimeouts++
 		s.phase = phaseEnding
 		s.conn.Close(closing(link.ReasonHandshake))
+	case phaseUpgrading:
+		s.upgradeTimedOut()
 	case phaseOpen:
 		if s.pauses&hungUp != 0 || s.reason != 0 {
 			s.stopAnswering()

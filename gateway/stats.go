@@ -48,11 +48,16 @@ type LoopStats struct {
 	PageErrors           uint64            // their handler panicked, or made more than 512 KiB: 500
 	PageTimeouts         uint64            // they were not there within 30 s
 	HandshakesRejected   uint64            // handshakes and pages refused, and clients that came when the gateway was closing down or overloaded
-	HandshakeTimeouts    uint64            // they took longer than Listener.HandshakeTimeout
+	HandshakeTimeouts    uint64            // they took longer than ListenerConfig.HandshakeTimeout
 	SlotsExhausted       uint64            // connections closed because their loop had 16,777,216 clients
 	LoadShed             uint64            // of HandshakesRejected: clients that came when their loop was overloaded
 	OriginsRejected      uint64            // of HandshakesRejected: WebSockets asked for by pages of foreign origins, and pages by names that are not the gateway's
-	RequestsTooLarge     uint64            // of HandshakesRejected: WebSockets whose requests leave more to keep than Listener.MaxRequest
+	RequestsTooLarge     uint64            // of HandshakesRejected: WebSockets whose requests leave more to keep than ListenerConfig.MaxRequest
+	UpgradesPending      int               // WebSockets for which ListenerConfig.OnUpgrade has not returned
+	UpgradesQueued       uint64            // times that one had to wait, since 256 calls of OnUpgrade ran on its loop
+	UpgradesRejected     uint64            // of HandshakesRejected: WebSockets that OnUpgrade has refused by Refuse
+	UpgradeErrors        uint64            // of HandshakesRejected: OnUpgrade has returned another error, or panicked: 500
+	UpgradeTimeouts      uint64            // of HandshakesRejected: OnUpgrade has not returned within ListenerConfig.HandshakeTimeout: 503
 	Probes               uint64            // plain requests for /livez, /readyz and /healthz, answered
 	FirstMessageTimeouts uint64            // clients cut because their first message did not come in time
 	MessageTimeouts      uint64            // clients cut because a message of theirs was not whole in time
@@ -87,8 +92,11 @@ type ListenerStats struct {
 
 // Stats asks each loop for its figures. Of a loop that does not answer within a second, for it is
 // busy or has stopped, they are those of its last answer: a counter never goes back. Any goroutine
-// but a loop's may call it.
+// but a loop's may call it. Before Ready all figures are 0.
 func (g *Gateway) Stats() Stats {
+	if !g.isReady() {
+		return Stats{}
+	}
 	ask(g, (*loop).tellStats)
 	all := Stats{WorkerAuthFailures: g.authFailures.Load()}
 	staff := make(map[stint]struct{})
@@ -183,6 +191,7 @@ func (l *loop) snapshot() *snapshot {
 		*s.workers(k.draining)++
 	}
 	s.Pending = l.asking
+	s.UpgradesPending = len(l.upgrades.of)
 	s.Closing = l.closingConns
 	s.QueuedBytes = l.held
 	s.PartialBytes = l.partial

@@ -19,6 +19,7 @@ var notLost = []string{
 	"StaleTargets",                // a message may cross its receiver's end at any time
 	"HalfClosed", "CloseTimeouts", // they have been told all there was
 	"LoadShed",          // among HandshakesRejected
+	"UpgradesQueued",    // they had their turn, or are among UpgradeTimeouts
 	"TakeoversRejected", // they compress without
 }
 

@@ -112,11 +112,11 @@ func TestUpgradesAndTheirRefusals(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.ListenerConfig{
 		URL: "ws://127.0.0.1:0/chat", Subprotocols: []string{"v2", "v1"}, Origins: []string{"*.example.org"},
-		OnUpgrade: func(r *codec.Request) int {
-			if r.Header("X-Banned") != "" {
-				return http.StatusForbidden
+		OnUpgrade: func(_ context.Context, r *http.Request) (gateway.Identity, error) {
+			if r.Header.Get("X-Banned") != "" {
+				return gateway.Identity{}, gateway.Refuse(http.StatusForbidden, "")
 			}
-			return 0
+			return gateway.Identity{}, nil
 		},
 	}))
 	base := "ws://" + hostport(g.Addrs()[0])

@@ -16,10 +16,11 @@ import (
 // Config configures a Worker. Only Gateways is required. A number of 0 means the default. A negative
 // number is refused, except for SlowHandlerThreshold.
 type Config struct {
-	// Gateways are the worker addresses of the gateways (gateway.Config.WorkerAddr), host:port. Of two
-	// addresses that lead to the same gateway one is used.
+	// Gateways are the addresses where the gateways accept workers (gateway.Config.WorkerAddr),
+	// host:port. Of two addresses that lead to the same gateway one is used.
 	Gateways []string
-	// Key authenticates the worker to the gateways, which have the same key.
+	// Key authenticates worker and gateways to each other. It has at least 16 bytes and is the same
+	// for all of them. Without a key a worker can only connect to gateways on its own machine.
 	Key []byte
 	// Name is the worker's name in logs, at most 200 bytes. Defaults to the name of the host.
 	Name string
@@ -83,13 +84,16 @@ func (c *Config) setDefaults() error {
 	}
 	for _, addr := range c.Gateways {
 		if err := valid.HostPort(addr); err != nil && c.Dial == nil {
-			return invalid("Gateways", "%w (workers dial the inner address of a gateway, not where clients connect)", err)
+			return invalid("Gateways", "%w (workers connect to a gateway's WorkerAddr, not to where clients connect)", err)
 		}
 	}
 	for field, s := range map[string]string{"Name": c.Name, "Build": c.Build} {
 		if len(s) > link.MaxName {
-			return invalid(field, "%d bytes are too long, at most %d are sent to gateways", len(s), link.MaxName)
+			return invalid(field, "%d bytes: must be at most %d", len(s), link.MaxName)
 		}
+	}
+	if err := valid.Key(c.Key); err != nil {
+		return &ConfigError{"Key", err}
 	}
 	if c.Name == "" {
 		c.Name, _ = os.Hostname()

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/seed-7410fe32/sluice/internal/link"
 	"github.com/seed-7410fe32/sluice/internal/validtest"
 )
 
@@ -14,16 +16,12 @@ func TestConfigIsChecked(t *testing.T) {
 	at := []string{"127.0.0.1:2300"}
 	long := strings.Repeat("n", 201)
 	h := Handler{}
-	validtest.Negative(t, Config{Gateways: at}, func(cfg Config) error {
-		_, err := New(cfg, h)
-		return err
-	}, "SlowHandlerThreshold")
 	for want, cfg := range map[string]Config{
 		"Config.Gateways: at least one":                       {},
 		"Config.Gateways: \"here\" needs host:port":           {Gateways: []string{"here"}},
-		"alone: 127.0.0.1:7272 (workers dial":                 {Gateways: []string{"ws://127.0.0.1:7272/chat"}},
-		"alone: 10.0.0.5:2300":                                {Gateways: []string{"127.0.0.1:2300", "gateway://10.0.0.5:2300"}},
-		"within 0…65535":                                      {Gateways: []string{"127.0.0.1:72720"}},
+		"alone, 127.0.0.1:7272 (workers connect":              {Gateways: []string{"ws://127.0.0.1:7272/chat"}},
+		"alone, 10.0.0.5:2300":                                {Gateways: []string{"127.0.0.1:2300", "gateway://10.0.0.5:2300"}},
+		"within 0 and 65535":                                  {Gateways: []string{"127.0.0.1:72720"}},
 		"Config.Name: 201 bytes":                              {Gateways: at, Name: long},
 		"Config.Build: 201 bytes":                             {Gateways: at, Build: long},
 		"Config.MaxDeliveries: 256: must be within 1 and 255": {Gateways: at, MaxDeliveries: 256},
@@ -39,4 +37,26 @@ func TestConfigIsChecked(t *testing.T) {
 			t.Errorf("%v is no ConfigError that names its field", err)
 		}
 	}
+}
+
+// Every field of a Config has a default, and refuses what is not possible. A new field has to be
+// added here.
+func TestConfigFields(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("n", link.MaxName+1)
+	check := func(c *Config) error { return c.setDefaults() }
+	validtest.Fields(t, Config{Gateways: []string{"127.0.0.1:2300"}}, check, map[string]validtest.Field{
+		"Gateways":             {Good: []any{[]string{":1", "[::1]:2300"}}, Bad: []any{[]string(nil), []string{"host"}, []string{":1", "ws://:1"}}},
+		"Key":                  {Good: []any{[]byte(nil), make([]byte, 16)}, Bad: []any{make([]byte, 1), make([]byte, 15)}},
+		"Name":                 {Good: []any{"", "n"}, Bad: []any{long}},
+		"Build":                {Good: []any{"", "b"}, Bad: []any{long}},
+		"Weight":               {Default: 100, Max: 65535},
+		"Window":               {Default: 4 << 20, Min: 64 << 10, Max: 256 << 20},
+		"MaxDeliveries":        {Default: 5, Max: 255},
+		"SlowHandlerThreshold": {Default: int64(5 * time.Second), Off: true},
+		"QueryTimeout":         {Default: int64(5 * time.Second)},
+		"DrainTimeout":         {Default: int64(10 * time.Second)},
+		"Dial":                 {},
+		"Logger":               {},
+	})
 }

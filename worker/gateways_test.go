@@ -42,7 +42,7 @@ func serveUntil(t *testing.T, cfg gateway.Config) (g *gateway.Gateway, stop func
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- g.Serve(ctx) }()
+	go func() { done <- g.Run(ctx) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil && !errors.Is(err, gateway.ErrCut) { // clients here do not go by themselves
@@ -50,6 +50,12 @@ func serveUntil(t *testing.T, cfg gateway.Config) (g *gateway.Gateway, stop func
 		}
 	})
 	t.Cleanup(stop)
+	select {
+	case <-g.Ready():
+	case err := <-done:
+		done <- nil
+		t.Fatal(err)
+	}
 	return g, stop
 }
 
@@ -207,7 +213,7 @@ func TestWrongKey(t *testing.T) {
 	t.Parallel()
 	key := []byte("a key that both sides share")
 	g, _ := realGateway(t, 1, "127.0.0.1:0", key)
-	stranger := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Key: []byte("another")}, poolAfter)
+	stranger := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Key: []byte("another key than theirs")}, poolAfter)
 	await(t, func() bool { return g.Stats().WorkerAuthFailures > 0 })
 	friend := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Key: key}, poolAfter)
 	<-friend.Ready()

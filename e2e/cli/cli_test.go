@@ -24,32 +24,25 @@ func TestWhatWasMeant(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
 	for _, c := range []struct{ line, says string }{
-		{"echo --worker --gateway here", "--gateway: \"here\" needs host:port, here:2300"},
-		{"echo --worker --gateway ws://127.0.0.1:7272", "needs host:port alone: 127.0.0.1:7272 (workers dial what a gateway has as --inner"},
+		{"echo --worker --gateway here", "--gateway: \"here\" needs host:port, for example here:2300"},
+		{"echo --worker --gateway ws://127.0.0.1:7272", "write host:port alone, 127.0.0.1:7272 (workers connect to"},
 		{"echo --worker --drain-timeout -1s", "--drain-timeout: -1s is negative"},
 		{"echo --worker --name " + strings.Repeat("n", 201), "--name"},
-		{"gateway --inner ws://127.0.0.1:2300", "--inner: \"ws://127.0.0.1:2300\" has a scheme, and needs host:port alone"},
+		{"gateway --inner ws://127.0.0.1:2300", "--inner: \"ws://127.0.0.1:2300\" has a scheme: write host:port alone"},
 		{"gateway --inner 2300", "127.0.0.1:2300"},
 		{"gateway --listen wss://127.0.0.1:7272/chat", "a proxy in front of the gateway, which listens on ws://127.0.0.1:7272/chat"},
 		{"gateway --listen 127.0.0.1:7272", "write ws://127.0.0.1:7272"},
 		{"gateway --listen http://127.0.0.1:7272", "write ws://127.0.0.1:7272"},
 		{"gateway --listen tcp://127.0.0.1:7272", "write text://127.0.0.1:7272"},
 		{"gateway --listen ws://127.0.0.1:0/chat?room=a", "there is no option \"room\", only subprotocol=NAME[,NAME]"},
-		{"gateway --listen ws://127.0.0.1:0?subprotocol=a,a", "--listen: \"a\" stands there twice"},
-		{"gateway --origin https://chat.example/room", "--origin: \"https://chat.example/room\" is no origin"},
-		{"gateway --max-takeover-bytes -1", "--max-takeover-bytes: -1 is negative"},
+		{"gateway --listen ws://127.0.0.1:0?subprotocol=a,a", "--listen: \"a\" is there twice"},
+		{"gateway --origin https://chat.example/room", "--origin: \"https://chat.example/room\" is not an origin"},
 		{"gateway --max-output -1", "--max-output: -1 is negative"},
 		{"gateway --max-output 0", "--max-output: 0 is too little (default 1048576)"},
 		{"gateway --idle-timeout 0", "--idle-timeout: 0 is too little (default 10m0s)"},
 		{"echo --worker --drain-timeout 0s", "--drain-timeout: 0 is too little (default 10s)"},
-		{"gateway --max-groups 65536", "--max-groups: 65536 is not within 0…65535"},
-		{"gateway --max-group-bytes 1048561", "--max-group-bytes: 1048561 is not within 0…1048560"},
-		{"gateway --max-conns -1", "--max-conns"},
-		{"gateway --max-per-ip -1", "--max-per-ip"},
-		{"gateway --connect-rate -1", "--connect-rate"},
-		{"gateway --message-rate -1", "--message-rate"},
-		{"gateway --byte-rate -1", "--byte-rate"},
-		{"gateway --first-message-timeout -1s", "--first-message-timeout"},
+		{"gateway --max-groups 65536", "--max-groups: 65536: must be within 1 and 65535"},
+		{"gateway --max-group-bytes 1048561", "--max-group-bytes: 1048561: must be within 1 and 1048560"},
 		{"gateway --drain-rate -1", "--drain-rate"},
 		{"bench soak --workers -1", "Workers: -1 is negative"},
 	} {
@@ -59,6 +52,19 @@ func TestWhatWasMeant(t *testing.T) {
 			t.Errorf("sluice %s: exit code %d, not 2, or without %q: %s", c.line, cmd.ProcessState.ExitCode(), c.says, out)
 		}
 	}
+}
+
+// TestNegativeIsOff starts a gateway with each limit that can be turned off, by a negative number.
+func TestNegativeIsOff(t *testing.T) {
+	t.Parallel()
+	args := []string{"gateway", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1"}
+	for _, flag := range []string{"max-takeover-bytes", "max-conns", "max-per-ip", "connect-rate", "message-rate", "byte-rate"} {
+		args = append(args, "--"+flag, "-1")
+	}
+	for _, flag := range []string{"first-message-timeout", "message-timeout", "write-timeout", "heartbeat", "idle-timeout", "drain-delay"} {
+		args = append(args, "--"+flag, "-1ns") // as little below zero as there is
+	}
+	proctest.Start(t, nil, proctest.Build(t), args...)
 }
 
 // TestListenURLs opens WebSockets on the path and with the sub-protocol that --listen names, and has the chat's page find its socket there.
@@ -172,7 +178,7 @@ func TestPortInUse(t *testing.T) {
 		flag := line[strings.LastIndex(line, "--"):]
 		cmd := exec.Command(bin, strings.Fields(line)...)
 		out, err := cmd.CombinedOutput()
-		if err == nil || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), flag+": ") || !strings.Contains(string(out), "already in use: stop what listens there") {
+		if err == nil || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), flag+": ") || !strings.Contains(string(out), "already in use: stop the program that listens there") {
 			t.Errorf("sluice %s: exit code %d, %s", line, cmd.ProcessState.ExitCode(), out)
 		}
 	}

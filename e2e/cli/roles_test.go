@@ -62,7 +62,6 @@ func TestUsage(t *testing.T) {
 		{"gateway --max-message 0", "--max-message: 0 is too little"},
 		{"echo --worker --drain-timeout 0s", "--drain-timeout: 0 is too little"},
 		{"chat --idle-timeout 0s", "--idle-timeout: 0 is too little"},
-		{"gateway --drain-delay -1s", "--drain-delay: -1s is negative"},
 		{"echo --worker --weight 0", "--weight"},
 		{"gateway --max-buffered -1", "--max-buffered"},
 		{"chat --gateway 127.0.0.1:2300", "--worker"},

@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
-// The shortest key that is taken, and the longest file that is read for one, in bytes.
-const (
-	minKey     = 16
-	maxKeyFile = 4 << 10
-)
+// maxKeyFile is the size of the largest key file, in bytes.
+const maxKeyFile = 4 << 10
 
 // key reads the key of the inner links; nil: there is none.
 func (o *options) key() ([]byte, error) {
@@ -45,10 +44,10 @@ func readKey(path string) ([]byte, error) {
 		return nil, err
 	}
 	if len(key) > maxKeyFile {
-		return nil, fmt.Errorf("holds more than %d bytes, a key of %d to %d is needed", maxKeyFile, minKey, maxKeyFile)
+		return nil, fmt.Errorf("holds more than %d bytes, a key of %d to %d is needed", maxKeyFile, valid.MinKey, maxKeyFile)
 	}
-	if key = bytes.TrimSpace(key); len(key) < minKey {
-		return nil, fmt.Errorf("holds %d bytes, at least %d are needed", len(key), minKey)
+	if key = bytes.TrimSpace(key); len(key) < valid.MinKey {
+		return nil, fmt.Errorf("holds %d bytes, at least %d are needed", len(key), valid.MinKey)
 	}
 	return key, nil
 }

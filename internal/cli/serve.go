@@ -173,7 +173,7 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 	}
 	for _, addr := range o.gateways {
 		if err := valid.HostPort(addr); err != nil {
-			return usageError{fmt.Errorf("--gateway: %w (workers dial what a gateway has as --inner, not where clients connect)", err)}
+			return usageError{fmt.Errorf("--gateway: %w (workers connect to a gateway's --inner address, not to --listen)", err)}
 		}
 	}
 	return nil
@@ -212,10 +212,19 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 	var both errgroup.Group
 	both.Go(func() error {
 		defer stopWorkers()
-		return g.Serve(gatewayCtx)
+		return runGateway(gatewayCtx, g)
 	})
 	both.Go(func() error {
 		defer stopGateway()
+		select {
+		case <-g.Ready():
+		case <-workerCtx.Done(): // it could not listen
+			return nil
+		}
+		o.tellPages(g, page)
+		if o.workers == 0 {
+			makeRoom(len(g.Stats().Loops))
+		}
 		return o.work(workerCtx, business, key, []string{g.WorkerAddr()}, func() { o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr())) })
 	})
 	return both.Wait()
@@ -258,8 +267,38 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if o.exitWithParent {
 		go followParent()
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- runGateway(c.Context(), g) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-g.Ready():
+	}
+	o.tellPages(g, page)
 	o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr()))
-	return g.Serve(c.Context())
+	return <-ended
+}
+
+// runGateway runs g. An address that cannot be listened on is named by its flag.
+func runGateway(ctx context.Context, g *gateway.Gateway) error {
+	err := g.Run(ctx)
+	if bad, ok := errors.AsType[*gateway.ListenError](err); ok {
+		return fmt.Errorf("%s %s: %w", flagOf(bad.Field), bad.Addr, bad.Err)
+	}
+	return err
+}
+
+// tellPages logs the addresses of the chat's page, if there is one.
+func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
+	if page == nil {
+		return
+	}
+	for _, addr := range g.Addrs() {
+		if web, ok := strings.CutPrefix(addr, "ws://"); ok {
+			host, _, _ := strings.Cut(web, "/")
+			o.log.Info("the chat's page", "address", "http://"+host)
+		}
+	}
 }
 
 // announce prints the one line that says that everything listens. Nobody waits for it: standard
@@ -291,6 +330,9 @@ func (o *options) listeners(page pageOn) (all []gateway.ListenerConfig) {
 			}
 		} else {
 			l.Heartbeat = o.idle / (idleMisses + 1) // closed when the last of them is over
+			if o.idle < 0 {
+				l.Heartbeat = -1 // never, also where the division gives 0
+			}
 			l.MaxMissedPings = idleMisses
 		}
 		all = append(all, l)
@@ -336,19 +378,8 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 	}
 	cfg.Listeners = o.listeners(page)
 	g, err := gateway.New(cfg)
-	if err == nil && page != nil {
-		for _, addr := range g.Addrs() {
-			if web, ok := strings.CutPrefix(addr, "ws://"); ok {
-				host, _, _ := strings.Cut(web, "/")
-				o.log.Info("the chat's page", "address", "http://"+host)
-			}
-		}
-	}
 	if bad, ok := errors.AsType[*gateway.ConfigError](err); ok {
 		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
-	}
-	if bad, ok := errors.AsType[*gateway.ListenError](err); ok {
-		return nil, fmt.Errorf("%s %s: %w", flagOf(bad.Field), bad.Addr, bad.Err)
 	}
 	return g, err
 }

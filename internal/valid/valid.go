@@ -1,4 +1,4 @@
-// Package valid checks what a program is configured with.
+// Package valid checks configurations.
 package valid
 
 import (
@@ -12,9 +12,10 @@ import (
 	"strings"
 )
 
-// Numbers looks for a number in a struct that is negative, or not a finite number. It returns the
-// name of the first such field, and what is wrong with it; an empty name: there is none. The fields
-// named may be negative. It looks into structs within the struct, whose fields' names have a dot.
+// Numbers looks for a number in a struct that is negative or not finite. It returns the name of the
+// first such field and what is wrong with it, or an empty name and nil. The fields named in
+// mayBeNegative may be negative. Fields of structs within the struct are checked too; their names
+// have a dot.
 func Numbers(config any, mayBeNegative ...string) (field string, err error) {
 	return numbers(reflect.Indirect(reflect.ValueOf(config)), "", mayBeNegative)
 }
@@ -33,26 +34,26 @@ func numbers(v reflect.Value, prefix string, mayBeNegative []string) (string, er
 		case of.CanInt() && of.Int() < 0, of.CanFloat() && of.Float() < 0:
 			return name, fmt.Errorf("%v is negative, must be 0 or more", of.Interface())
 		case of.CanFloat() && (math.IsNaN(of.Float()) || math.IsInf(of.Float(), 0)):
-			return name, fmt.Errorf("%v is no number", of.Interface())
+			return name, fmt.Errorf("%v is not a finite number", of.Interface())
 		}
 	}
 	return "", nil
 }
 
-// HostPort returns an error for what is no HOST:PORT, which says how that is written.
+// HostPort returns an error for an address that is not host:port. The error says how it is written.
 func HostPort(addr string) error {
 	if _, rest, ok := strings.Cut(addr, "://"); ok {
 		rest, _, _ = strings.Cut(rest, "/")
-		return fmt.Errorf("%q has a scheme, and needs host:port alone: %s", addr, rest)
+		return fmt.Errorf("%q has a scheme: write host:port alone, %s", addr, rest)
 	}
 	_, port, err := net.SplitHostPort(addr)
 	switch {
 	case err != nil && isNumber(addr):
-		return fmt.Errorf("%q needs host:port, 127.0.0.1:%s for example", addr, addr)
+		return fmt.Errorf("%q needs host:port, for example 127.0.0.1:%s", addr, addr)
 	case err != nil && strings.Contains(addr, ":"):
-		return fmt.Errorf("%q needs host:port, an IPv6 address in brackets: [::1]:2300 for example", addr)
+		return fmt.Errorf("%q needs host:port, with an IPv6 address in brackets: for example [::1]:2300", addr)
 	case err != nil:
-		return fmt.Errorf("%q needs host:port, %s:2300 for example", addr, addr)
+		return fmt.Errorf("%q needs host:port, for example %s:2300", addr, addr)
 	}
 	if err := Port(port); err != nil {
 		return fmt.Errorf("%q: %w", addr, err)
@@ -60,13 +61,24 @@ func HostPort(addr string) error {
 	return nil
 }
 
-// Port returns an error for what is neither a port nor, perhaps, the name of one.
+// Port returns an error for a port that is missing or a number past 65535. A name is valid.
 func Port(port string) error {
 	if port == "" {
 		return errors.New("the port is missing")
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil && isNumber(port) {
-		return fmt.Errorf("port %s is not within 0…65535", port)
+		return fmt.Errorf("port %s: must be within 0 and 65535", port)
+	}
+	return nil
+}
+
+// MinKey is the length of the shortest key that gateways and workers accept, in bytes.
+const MinKey = 16
+
+// Key returns an error for a key that is too short. No key at all is valid.
+func Key(key []byte) error {
+	if len(key) > 0 && len(key) < MinKey {
+		return fmt.Errorf("%d bytes: must be at least %d", len(key), MinKey)
 	}
 	return nil
 }

@@ -32,8 +32,8 @@ func TestNumbers(t *testing.T) {
 		"int":             {config{Int: -1}, "Int", "-1 is negative"},
 		"duration":        {config{Wait: -time.Second}, "Wait", "-1s is negative"},
 		"float":           {config{Rate: -0.5}, "Rate", "-0.5 is negative"},
-		"not a number":    {config{Rate: math.NaN()}, "Rate", "NaN is no number"},
-		"endless":         {config{Rate: math.Inf(1)}, "Rate", "+Inf is no number"},
+		"not a number":    {config{Rate: math.NaN()}, "Rate", "NaN is not a finite"},
+		"endless":         {config{Rate: math.Inf(1)}, "Rate", "+Inf is not a finite"},
 		"within":          {config{In: inner{-3}}, "In.Deep", "-3 is negative"},
 		"may be negative": {config{Negative: -1, hidden: -1}, "", ""},
 	} {
@@ -54,8 +54,8 @@ func TestHostPort(t *testing.T) {
 		"2300":                 "127.0.0.1:2300",
 		"::1":                  "[::1]:2300",
 		"host:":                "port is missing",
-		"host:65536":           "within 0…65535",
-		"ws://127.0.0.1:7272/": "alone: 127.0.0.1:7272",
+		"host:65536":           "within 0 and 65535",
+		"ws://127.0.0.1:7272/": "alone, 127.0.0.1:7272",
 	} {
 		if err := HostPort(addr); (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, want %q", addr, err, says)

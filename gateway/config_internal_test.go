@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
+	"github.com/seed-7410fe32/sluice/internal/validtest"
+)
+
+// Every field of a Config has a default, and refuses what is not possible. A new field has to be
+// added here.
+func TestConfigFields(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("n", link.MaxName+1)
+	good := Config{Listeners: []ListenerConfig{{URL: "text://127.0.0.1:0"}}}
+	validtest.Fields(t, good, func(c *Config) error { return c.setDefaults() }, map[string]validtest.Field{
+		"ID":   {Random: true},
+		"Name": {Good: []any{"", "n"}, Bad: []any{long}},
+		"Listeners": {
+			Good: []any{[]ListenerConfig{{URL: "ws://:0"}, {URL: "frame://:0"}}},
+			Bad:  []any{[]ListenerConfig(nil), []ListenerConfig{{}}, make([]ListenerConfig, 1)},
+		},
+		"WorkerAddr":       {Good: []any{"", ":2300", "[::1]:0"}, Bad: []any{"host", ":65536", "ws://:1"}},
+		"Advertise":        {Good: []any{"", "host:1"}, Bad: []any{"host", long + ":1"}},
+		"Key":              {Good: []any{[]byte(nil), make([]byte, 16)}, Bad: []any{make([]byte, 1), make([]byte, 15)}},
+		"Loops":            {Max: 255},
+		"PinCPUs":          {Good: []any{true}},
+		"Router":           {Good: []any{(func() Router)(nil), RoundRobin}},
+		"QueueTimeout":     {Default: int64(10 * time.Second)},
+		"MaxUnroutedBytes": {Default: 64 << 20},
+		"MaxQueueBytes":    {Default: 64 << 20},
+		"MaxPartialBytes":  {Default: 64 << 20},
+		"MaxTakeoverBytes": {Off: true},
+		"MaxUnacked":       {Default: 256 << 10},
+		"MaxGroups":        {Default: 4096, Max: 65535},
+		"MaxGroupBytes":    {Default: 256 << 10, Max: 1048560},
+		"MaxBuffered":      {},
+		"MaxDeliveries":    {Default: 5, Min: 3, Max: 255},
+		"LinkHeartbeat": {
+			Default: int64(time.Second), Min: int64(time.Second), Max: int64(65535 * time.Second), Bad: []any{1500 * time.Millisecond},
+		},
+		"DrainDelay":   {Off: true},
+		"DrainTimeout": {Default: int64(10 * time.Second)},
+		"DrainRate":    {},
+		"Logger":       {},
+	})
+}
+
+// Every field of a ListenerConfig has a default, and refuses what is not possible. A new field has
+// to be added here.
+func TestListenerConfigFields(t *testing.T) {
+	t.Parallel()
+	check := func(c *ListenerConfig) error {
+		if err := c.setDefaults(); err != nil {
+			return err
+		}
+		return nil
+	}
+	fields := map[string]validtest.Field{
+		"URL":          {Good: []any{"ws://:0/chat/*?subprotocol=a"}, Bad: []any{"", ":0", "ws://host", "wss://:0", "tcp://:0", "text://:0/chat", "text://:0?subprotocol=a"}},
+		"Codec":        {Bad: []any{netstring{}}}, // of a ws:// URL
+		"Origins":      {Good: []any{[]string{"*", "*.a", "https://a:1/"}}, Bad: []any{[]string{""}, []string{"a/b"}}},
+		"Hosts":        {Good: []any{[]string{"*.a", "a:1"}}, Bad: []any{[]string{""}, []string{"https://a"}}},
+		"Subprotocols": {Good: []any{[]string{"a", "b"}}, Bad: []any{[]string{""}, []string{"a", "a"}}},
+		"Compress":     {Good: []any{true}},
+		"OnUpgrade":    {},
+		"KeepHeaders":  {Good: []any{[]string{"*"}, []string{}}, Bad: []any{[]string{"a b"}, []string{"upgrade"}}},
+		"MaxRequest":   {Default: 8 << 10},
+		"Page":         {},
+		"MaxMessage":   {Default: 1 << 20, Max: 16 << 20},
+		"MaxOutput":    {Default: 1 << 20},
+		"Overflow":     {Max: int64(engine.DropNewest)},
+		"WriteTimeout": {Default: int64(10 * time.Second), Off: true},
+		"MaxConns":     {Off: true}, "MaxPerIP": {Off: true}, "ConnectRate": {Off: true},
+		"MessageRate": {Off: true}, "ByteRate": {Off: true},
+		"HandshakeTimeout":    {Default: int64(10 * time.Second)},
+		"FirstMessageTimeout": {Off: true},
+		"MessageTimeout":      {Default: int64(30 * time.Second), Off: true},
+		"Heartbeat":           {Default: int64(25 * time.Second), Off: true},
+		"MaxMissedPings":      {Default: 2, Max: 255},
+		"Ping":                {Good: []any{"ping"}},
+	}
+	validtest.Fields(t, ListenerConfig{URL: "ws://127.0.0.1:0"}, check, fields)
+
+	// Where there is no WebSocket, its fields are refused: they would have no effect.
+	for _, l := range []ListenerConfig{
+		{Origins: []string{"a"}}, {Hosts: []string{"a"}}, {Subprotocols: []string{"a"}},
+		{KeepHeaders: []string{"a"}},
+	} {
+		l.URL = "text://127.0.0.1:0"
+		if err := l.setDefaults(); err == nil {
+			t.Errorf("%+v is valid", l)
+		}
+	}
+}

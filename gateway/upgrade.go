@@ -1,0 +1,231 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/seed-7410fe32/sluice/codec"
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
+)
+
+// Identity is what OnUpgrade knows of a client. The zero value is a client of which nothing is
+// known.
+type Identity struct {
+	// UID is bound to the client before its worker is called, at most 1,024 bytes. Empty means none.
+	// A Router sees it too.
+	UID string
+	// Attrs are the client's first attributes. No key may be empty.
+	Attrs map[string]string
+}
+
+// Refuse returns the error by which OnUpgrade refuses a WebSocket. The client gets the HTTP status,
+// which must be within 400 and 599, and the text, which is cut after 1 KiB. Browsers show
+// neither to the page. The refusal is counted (UpgradesRejected) and not logged.
+func Refuse(status int, text string) error { return &refusal{status, text} }
+
+type refusal struct {
+	status int
+	text   string
+}
+
+func (r *refusal) Error() string { return fmt.Sprintf("gateway: refused (%d): %s", r.status, r.text) }
+
+// maxUpgrades bounds the calls of OnUpgrade that a loop has running. Further upgrades wait.
+const maxUpgrades = 256
+
+// upgrade is a WebSocket for which OnUpgrade is called, or is to be. Owned by the loop.
+type upgrade struct {
+	session *session
+	head    *codec.Request
+	request *http.Request
+	size    int                // bytes that the request had
+	cancel  context.CancelFunc // nil: the call has not begun
+}
+
+// upgrades are those of a loop.
+type upgrades struct {
+	of      map[*session]*upgrade // bound: calls of OnUpgrade
+	running int                   // calls, those too whose client has gone
+	queue   []*upgrade            // oldest first, those too whose client has gone; bound: calls of OnUpgrade
+	stale   int                   // how many of queue are those
+}
+
+// askUpgrade has OnUpgrade called for the session, whose request had so many bytes: now, or when a
+// call has returned.
+func (s *session) askUpgrade(req *codec.Request, size int) {
+	r, err := httpRequest(req, s.remote())
+	if err != nil {
+		s.refuseHTTP(req, codec.Status(http.StatusBadRequest, ""))
+		return
+	}
+	u, l := &upgrade{session: s, head: req, request: r, size: size}, s.loop
+	s.phase = phaseUpgrading
+	if l.upgrades.of == nil {
+		l.upgrades.of = make(map[*session]*upgrade)
+	}
+	l.upgrades.of[s] = u
+	if l.upgrades.running < maxUpgrades {
+		l.callOnUpgrade(u)
+		return
+	}
+	l.stats.UpgradesQueued++
+	l.upgrades.queue = append(l.upgrades.queue, u)
+}
+
+// upgradeBytes is how much of an upgrade is held, in bytes.
+func (s *session) upgradeBytes() int {
+	if u := s.loop.upgrades.of[s]; u != nil {
+		return u.size
+	}
+	return 0
+}
+
+// callOnUpgrade calls OnUpgrade on a goroutine of its own.
+func (l *loop) callOnUpgrade(u *upgrade) {
+	l.upgrades.running++
+	lis := u.session.lis
+	ctx, cancel := context.WithTimeout(l.g.pageCtx, lis.HandshakeTimeout)
+	u.cancel = cancel
+	l.g.pagesWG.Add(1)
+	go func() {
+		defer l.g.pagesWG.Done()
+		defer cancel()
+		id, err := Identity{}, errUpgradeEnded
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+			if ctx.Err() != nil {
+				err = errUpgradeLate // whatever it has returned
+			}
+			l.postUpgrade(func() { l.upgraded(u, id, err) })
+		}()
+		if id, err = lis.OnUpgrade(ctx, u.request.WithContext(ctx)); err == nil {
+			err = id.check()
+		}
+	}()
+}
+
+var (
+	errUpgradeEnded = errors.New("OnUpgrade has not returned") // it has ended its goroutine (runtime.Goexit)
+	errUpgradeLate  = errors.New("OnUpgrade took too long")
+)
+
+// postUpgrade has f run on the loop. When the mailbox is full it waits: a call must not be counted
+// for ever.
+func (l *loop) postUpgrade(f func()) {
+	for errors.Is(l.el.Post(f), engine.ErrMailboxFull) {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// check refuses what no client can have.
+func (id *Identity) check() error {
+	if len(id.UID) > link.MaxKey {
+		return fmt.Errorf("Identity.UID: %d bytes: must be at most %d", len(id.UID), link.MaxKey)
+	}
+	for key := range id.Attrs {
+		if key == "" || len(key) > 0xFFFF {
+			return fmt.Errorf("Identity.Attrs: key of %d bytes: must be within 1 and 65535", len(key))
+		}
+	}
+	if n := link.AttributesSize(id.attributes()); n > link.MaxAttributes {
+		return fmt.Errorf("Identity.Attrs: %d bytes: must be at most %d", n, link.MaxAttributes)
+	}
+	return nil
+}
+
+// attributes returns Attrs in order of their keys.
+func (id *Identity) attributes() []link.Attribute {
+	attrs := make([]link.Attribute, 0, len(id.Attrs))
+	for _, key := range slices.Sorted(maps.Keys(id.Attrs)) {
+		attrs = append(attrs, link.Attribute{Key: key, Value: id.Attrs[key]})
+	}
+	return attrs
+}
+
+// upgraded goes on with a session whose OnUpgrade has returned, and calls the next one.
+func (l *loop) upgraded(u *upgrade, id Identity, err error) {
+	l.upgrades.running--
+	l.nextUpgrade()
+	s := u.session
+	if l.upgrades.of[s] != u {
+		return // it has gone
+	}
+	delete(l.upgrades.of, s)
+	s.startDeadline(0, 0)
+	s.phase = phaseHandshake
+	switch refused, ok := errors.AsType[*refusal](err); {
+	case l.overloaded():
+		s.refuseHTTP(u.head, codec.Status(http.StatusServiceUnavailable, ""))
+	case err == errUpgradeLate:
+		s.upgradeTimedOut()
+	case err == nil:
+		s.finishUpgrade(u.head, &id)
+	case ok && refused.status >= 400 && refused.status <= 599:
+		l.stats.UpgradesRejected++
+		s.refuseHTTP(u.head, codec.Status(refused.status, refused.text))
+	default:
+		l.stats.UpgradeErrors++
+		if l.g.grumble.Allow() {
+			l.g.log.Error("OnUpgrade failed", "err", err, "target", brief(u.head.Target), "remote", s.remote())
+		}
+		s.refuseHTTP(u.head, codec.Status(http.StatusInternalServerError, ""))
+	}
+	if s.phase == phaseOpen {
+		s.conn.Pause() // so that what came behind the request is offered
+		s.conn.Resume()
+	}
+}
+
+// nextUpgrade calls OnUpgrade for those that wait, as far as there is room.
+func (l *loop) nextUpgrade() {
+	q := &l.upgrades
+	for q.running < maxUpgrades && len(q.queue) > 0 {
+		u := q.queue[0]
+		q.queue[0] = nil
+		if q.queue = q.queue[1:]; q.of[u.session] == u {
+			l.callOnUpgrade(u)
+		} else {
+			q.stale--
+		}
+	}
+}
+
+// dropUpgrade ends the upgrade of a session that goes. The context of its call is canceled.
+func (l *loop) dropUpgrade(s *session) {
+	q := &l.upgrades
+	u := q.of[s]
+	if u == nil {
+		return
+	}
+	delete(q.of, s)
+	if u.cancel != nil {
+		u.cancel()
+		return
+	}
+	if q.stale++; q.stale > len(q.queue)/2 {
+		q.queue = slices.DeleteFunc(q.queue, func(u *upgrade) bool { return q.of[u.session] != u })
+		q.stale = 0
+	}
+}
+
+// refuseUpgrades answers all upgrades with 503: the gateway drains.
+func (l *loop) refuseUpgrades() {
+	for s, u := range l.upgrades.of {
+		s.refuseHTTP(u.head, codec.Status(http.StatusServiceUnavailable, ""))
+	}
+}
+
+// upgradeTimedOut refuses a session whose OnUpgrade has not returned in time.
+func (s *session) upgradeTimedOut() {
+	s.loop.stats.UpgradeTimeouts++
+	s.refuseHTTP(nil, codec.Status(http.StatusServiceUnavailable, "the request was not decided in time"))
+}
