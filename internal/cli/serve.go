@@ -222,9 +222,6 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 			return nil
 		}
 		o.tellPages(g, page)
-		if o.workers == 0 {
-			makeRoom(len(g.Stats().Loops))
-		}
 		return o.work(workerCtx, business, key, []string{g.WorkerAddr()}, func() { o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr())) })
 	})
 	return both.Wait()
