@@ -153,7 +153,7 @@ func (h *chat) do(ctx context.Context, c worker.Call, req *request) *event {
 	case "join":
 		return h.join(ctx, c, req.Room)
 	case "leave":
-		return h.leave(c, cmp.Or(req.Room, here(c)))
+		return h.leave(c, cmp.Or(req.Room, currentRoom(c)))
 	case "say":
 		return h.say(ctx, c, req)
 	case "private":
@@ -163,7 +163,7 @@ func (h *chat) do(ctx context.Context, c worker.Call, req *request) *event {
 	case "rooms":
 		return h.rooms(ctx, c)
 	case "users":
-		return h.users(ctx, c, cmp.Or(req.Room, here(c)))
+		return h.users(ctx, c, cmp.Or(req.Room, currentRoom(c)))
 	case "ping":
 		return &event{Type: "pong"}
 	case "quit":

@@ -40,7 +40,7 @@ func (h *chat) login(ctx context.Context, c worker.Call, req *request) *event {
 	send(c, &event{Type: "welcome", Name: who, Token: token})
 	for _, room := range rooms(c) {
 		c.Join(group(room))
-		send(c, h.look(ctx, c, room))
+		send(c, h.showRoom(ctx, c, room))
 	}
 	if req.Room == "" {
 		return nil

@@ -26,8 +26,8 @@ func rooms(c worker.Call) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == '\n' })
 }
 
-// here is the room joined last, empty when there is none.
-func here(c worker.Call) string {
+// currentRoom is the room joined last, empty when there is none.
+func currentRoom(c worker.Call) string {
 	in := rooms(c)
 	if len(in) == 0 {
 		return ""
@@ -53,11 +53,11 @@ func (h *chat) join(ctx context.Context, c worker.Call, room string) *event {
 		c.Join(group(room))
 		publish(c, room, &event{Type: "joined", Room: room, Name: name(c)})
 	}
-	return h.look(ctx, c, room)
+	return h.showRoom(ctx, c, room)
 }
 
-// look sends what was said in a room, and returns who is there.
-func (h *chat) look(ctx context.Context, c worker.Call, room string) *event {
+// showRoom sends what was said in a room, and returns who is there.
+func (h *chat) showRoom(ctx context.Context, c worker.Call, room string) *event {
 	said, err := h.history.Items(ctx, group(room))
 	if err != nil {
 		said = nil // a history is a convenience
@@ -87,7 +87,7 @@ func (h *chat) leave(c worker.Call, room string) *event {
 }
 
 func (h *chat) say(ctx context.Context, c worker.Call, req *request) *event {
-	req.Room = cmp.Or(req.Room, here(c)) // a telnet user just types
+	req.Room = cmp.Or(req.Room, currentRoom(c)) // a telnet user just types
 	if !slices.Contains(rooms(c), req.Room) {
 		return problem("not_in_room", "join the room first")
 	}

@@ -96,11 +96,11 @@ func (c Call) Send(m Message) {
 // Publish sends a message to clients, at all gateways. In Connect, a message to Everyone also
 // reaches c's client, which is about to be admitted.
 func (c Call) Publish(t Target, m Message) {
-	if id, ok := t.one(); ok {
+	if id, ok := t.single(); ok {
 		c.sendTo(&id, &m)
 		return
 	}
-	if t.isNobody() {
+	if t.isEmpty() {
 		return
 	}
 	var room [256]byte
@@ -197,7 +197,7 @@ func (c Call) Flush(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	if err == nil {
-		err = s.link.frames(ctx, frames)
+		err = s.link.sendFrames(ctx, frames)
 	}
 	if err != nil {
 		s.mu.Lock()
@@ -244,7 +244,7 @@ func (c Call) setUID(t link.Type, flags uint8, uid string, err error) {
 		if err := u.add(&f, nil, append(binary.BigEndian.AppendUint32(nil, s.known.uidVersion), uid...)); err != nil {
 			return err
 		}
-		s.remember()
+		s.saveUndo()
 		s.known.uid = uid
 		s.known.uidVersion++
 		return nil
@@ -264,7 +264,7 @@ func (c Call) set(attrs map[string]string, flags uint8) {
 		if err := u.add(&f, nil, appendVersioned(nil, s.known.version, list)); err != nil {
 			return err
 		}
-		s.remember()
+		s.saveUndo()
 		s.known.attrs = next
 		s.known.version++
 		return nil

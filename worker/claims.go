@@ -48,7 +48,7 @@ func (c *claims) take(g *gateway, hello *link.GatewayHello) (holder claim, mine 
 // holds reports whether an address keeps the links to a gateway: one is up, or is to be in a moment. Called with mu.
 func (c *claims) holds(id uint32) bool {
 	held, ok := c.of[id]
-	return ok && (c.routes.any(id) != nil || time.Since(held.since) < helloTime)
+	return ok && (c.routes.any(id) != nil || time.Since(held.since) < dialTimeout)
 }
 
 // held reports whether an address keeps the links to a gateway.
@@ -70,28 +70,28 @@ func (c *claims) linked(g *gateway) bool {
 	return false
 }
 
-// elsewhere is why an address gets no links: another one keeps those to a gateway of this id.
-type elsewhere struct {
+// heldElsewhere is why an address gets no links: another one keeps those to a gateway of this id.
+type heldElsewhere struct {
 	gateway uint32
 	holder  string // the other address
-	stance  stance
+	relation  relation
 }
 
-func (e *elsewhere) Error() string {
+func (e *heldElsewhere) Error() string {
 	return fmt.Sprintf("worker: the links to gateway %d are kept by way of %s", e.gateway, e.holder)
 }
 
-// stance is what two addresses where gateways of the same id answer are to each other.
-type stance uint8
+// relation is what two addresses where gateways of the same id answer are to each other.
+type relation uint8
 
 const (
-	unknown  stance = iota // the gateway may have been started anew, and not be known as gone there
-	oneTwice               // they lead to the same gateway
-	namesake               // they lead to two gateways that were given the same id
+	unknownRelation  relation = iota // the gateway may have been started anew, and not be known as gone there
+	sameGateway               // they lead to the same gateway
+	sameID               // they lead to two gateways that were given the same id
 )
 
-// identify finds out who answers at the address, unless it is known or nobody else could be at it. An error is *elsewhere, or says why nobody answered.
-func (g *gateway) identify(ctx context.Context) error {
+// claimAddress finds out who answers at the address, unless it is known or nobody else could be at it. An error is *elsewhere, or says why nobody answered.
+func (g *gateway) claimAddress(ctx context.Context) error {
 	if len(g.w.cfg.Gateways) == 1 || g.leaving != 0 || g.w.claims.linked(g) {
 		return nil
 	}
@@ -120,47 +120,47 @@ func (g *gateway) claim(ctx context.Context, hello *link.GatewayHello) error {
 	if mine {
 		return nil
 	}
-	e := &elsewhere{gateway: hello.ID, holder: holder.by.addr, stance: oneTwice}
+	e := &heldElsewhere{gateway: hello.ID, holder: holder.by.addr, relation: sameGateway}
 	if holder.epoch != hello.Epoch {
 		switch there, err := holder.by.probe(ctx); {
 		case err != nil || there.ID != hello.ID:
-			e.stance = unknown
+			e.relation = unknownRelation
 		case there.Epoch != hello.Epoch:
-			e.stance = namesake
+			e.relation = sameID
 		}
 	}
 	return e
 }
 
-// askEvery is how often an address that stands by is asked whether it leads to the same gateway still.
-const askEvery = 10 * time.Second
+// recheckEvery is how often an address that stands by is asked whether it leads to the same gateway still.
+const recheckEvery = 10 * time.Second
 
 // standBy waits until no other address keeps the gateway's links, or it is time to ask again.
-func (g *gateway) standBy(ctx context.Context, e *elsewhere) {
-	g.note(e)
-	for until := time.Now().Add(askEvery); ctx.Err() == nil && time.Now().Before(until) && g.w.claims.held(e.gateway); {
+func (g *gateway) standBy(ctx context.Context, e *heldElsewhere) {
+	g.noteHolder(e)
+	for until := time.Now().Add(recheckEvery); ctx.Err() == nil && time.Now().Before(until) && g.w.claims.held(e.gateway); {
 		pause(ctx, time.Second)
 	}
 }
 
-// note says in the log, and to whoever waits for the worker to be ready, why the address has no links.
-func (g *gateway) note(e *elsewhere) {
+// noteHolder says in the log, and to whoever waits for the worker to be ready, why the address has no links.
+func (g *gateway) noteHolder(e *heldElsewhere) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.id != 0 && g.id != e.gateway {
 		g.w.routes.forget(g.id)
 	}
 	g.id, g.loops = 0, 0
-	switch e.stance {
-	case oneTwice:
+	switch e.relation {
+	case sameGateway:
 		g.noteAnswer()
 		g.w.readiness.set(g, settled)
-		if g.twin != e.holder {
-			g.twin = e.holder
+		if g.holder != e.holder {
+			g.holder = e.holder
 			g.w.log.Warn("two addresses lead to the same gateway: one of them keeps the links", "gateway", e.gateway, "addr", e.holder, "other", g.addr)
 		}
-	case namesake:
-		g.w.readiness.set(g, silent)
+	case sameID:
+		g.w.readiness.set(g, unreachable)
 		g.w.log.Error("two gateways have the same id: only one of them is served, give each an id of its own", "gateway", e.gateway, "served", e.holder, "not", g.addr)
 	}
 }

@@ -12,7 +12,7 @@ import (
 // Close closes clients after what was sent to them has gone out. For a Target of one client that is
 // not connected it returns ErrGone.
 func (w *Worker) Close(ctx context.Context, t Target) error {
-	return w.each(ctx, t, link.Kick, 0, nil)
+	return w.forEach(ctx, t, link.Kick, 0, nil)
 }
 
 // CloseWith sends clients a last message and closes them, as one: a client that is being closed already
@@ -21,13 +21,13 @@ func (w *Worker) CloseWith(ctx context.Context, t Target, last Message) error {
 	if len(last.Data) > link.MaxMessage {
 		return ErrTooBig
 	}
-	return w.each(ctx, t, link.Kick, last.flags()&link.FlagText|link.FlagLast, last.Data)
+	return w.forEach(ctx, t, link.Kick, last.flags()&link.FlagText|link.FlagLast, last.Data)
 }
 
 // CloseNow closes clients at once. What has not gone out to them is lost. It returns what Close
 // returns.
 func (w *Worker) CloseNow(ctx context.Context, t Target) error {
-	return w.each(ctx, t, link.Kick, link.FlagNow, nil)
+	return w.forEach(ctx, t, link.Kick, link.FlagNow, nil)
 }
 
 // Join adds clients to a group. It returns when their gateways have done so: ErrRefused when a client
@@ -37,7 +37,7 @@ func (w *Worker) Join(ctx context.Context, t Target, group string) error {
 	if err := checkKey(group); err != nil {
 		return err
 	}
-	return w.each(ctx, t, link.Join, 0, []byte(group))
+	return w.forEach(ctx, t, link.Join, 0, []byte(group))
 }
 
 // Leave removes clients from a group. It returns when their gateways have done so: ErrGone for a
@@ -46,7 +46,7 @@ func (w *Worker) Leave(ctx context.Context, t Target, group string) error {
 	if err := checkKey(group); err != nil {
 		return err
 	}
-	return w.each(ctx, t, link.Leave, 0, []byte(group))
+	return w.forEach(ctx, t, link.Leave, 0, []byte(group))
 }
 
 // Bind gives a client a uid. It returns ErrGone when the client is not connected.
@@ -140,9 +140,9 @@ func outcome(t link.Type, status link.Status) error {
 // askAtOnce is how many commands about several clients wait for their results at a time.
 const askAtOnce = 64
 
-// each sends a command about each client of a target, and returns when all have been carried out.
-func (w *Worker) each(ctx context.Context, t Target, command link.Type, flags uint8, payload []byte) error {
-	if id, ok := t.one(); ok {
+// forEach sends a command about each client of a target, and returns when all have been carried out.
+func (w *Worker) forEach(ctx context.Context, t Target, command link.Type, flags uint8, payload []byte) error {
+	if id, ok := t.single(); ok {
 		return w.commandClient(ctx, id, command, flags, payload)
 	}
 	var all sync.WaitGroup

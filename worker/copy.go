@@ -17,8 +17,8 @@ type known struct {
 	attrs      []link.Attribute
 }
 
-// learn takes over what is newer.
-func (k *known) learn(o *known) {
+// update takes over what is newer.
+func (k *known) update(o *known) {
 	if link.Newer(o.uidVersion, k.uidVersion) {
 		k.uid, k.uidVersion = o.uid, o.uidVersion
 	}
@@ -36,15 +36,15 @@ func (s *session) refresh(f *link.Frame) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.known.learn(&o)
+	s.known.update(&o)
 	if s.undo != nil {
-		s.undo.learn(&o)
+		s.undo.update(&o)
 	}
 	return nil
 }
 
-// remember is called with mu before the copy changes by a unit: a call that fails takes back what its unit would have made so.
-func (s *session) remember() {
+// saveUndo is called with mu before the copy changes by a unit: a call that fails takes back what its unit would have made so.
+func (s *session) saveUndo() {
 	if s.undo == nil {
 		k := s.known
 		s.undo = &k
@@ -73,7 +73,7 @@ func (s *session) acceptAttrs(version uint32, attrs []link.Attribute) {
 	defer s.mu.Unlock()
 	o := known{version: version, attrs: attrs, uid: s.known.uid, uidVersion: s.known.uidVersion}
 	if s.undo == nil || s.undo.version == s.known.version || link.Newer(s.undo.version, version) {
-		s.known.learn(&o)
+		s.known.update(&o)
 		return
 	}
 	s.undo.version, s.undo.attrs = version, attrs

@@ -46,13 +46,13 @@ type leader struct {
 	goroutine string     // the leading one's label
 	batch     unit
 	batches   uint64   // pushed so far
-	left      int32    // clients that are gone with this batch
-	came      int      // messages since the last read
+	clientsLeft      int32    // clients that are gone with this batch
+	messages      int      // messages since the last read
 	handled   uint64   // messages that the worker's figures lack: all links share those, so they are told once a read
 	running   *session // in a call: whose
-	pooled    uint64   // the watch's tick until which messages go to the pool
+	pooledUntil    uint64   // the watch's tick until which messages go to the pool
 
-	handing sync.Mutex // held while the leadership goes over
+	handoff sync.Mutex // held while the leadership goes over
 }
 
 const (
@@ -74,7 +74,7 @@ func (d *leader) init() { d.buf = make([]byte, readSize) }
 func (l *gwLink) lead() {
 	defer l.w.tasks.Done()
 	d := &l.leader
-	d.goroutine = l.w.watch.name()
+	d.goroutine = l.w.watch.labelGoroutine()
 	select {
 	case <-l.w.Ready():
 	case <-l.w.late:
@@ -93,14 +93,14 @@ func (l *gwLink) lead() {
 			err = l.fill()
 		}
 		if err != nil {
-			l.quit(err)
+			l.fail(err)
 			for _, s := range d.sessions {
 				if s != nil {
 					s.stopTimers()
 					s.linger()
 				}
 			}
-			l.w.watch.remove(l)
+			l.w.watch.removeLink(l)
 			close(l.done)
 			return
 		}
@@ -117,14 +117,14 @@ func (l *gwLink) fill() error {
 	} else if rest == 0 && len(d.buf) > readSize {
 		d.buf = make([]byte, readSize)
 	}
-	if d.came >= poolAfter {
+	if d.messages >= poolAfter {
 		yield()
 	}
-	d.came = 0
+	d.messages = 0
 	n, err := l.conn.Read(d.buf[rest:])
 	d.have += n
 	if n > 0 {
-		l.heard.Store(true)
+		l.received.Store(true)
 		return nil
 	}
 	return err
@@ -162,12 +162,12 @@ func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
 		}
 		return true, nil
 	case link.Reply:
-		l.answered(f)
+		l.handleReply(f)
 		return true, nil
 	case link.Ping:
 		return true, l.sendPlain(context.Background(), &link.Frame{Type: link.Pong, ID: f.ID}, nil, nil)
 	case link.Pong:
-		l.ponged(f.ID)
+		l.handlePong(f.ID)
 		return true, nil
 	case link.Drain:
 		l.noteSuccessor(f)
@@ -237,7 +237,7 @@ func (l *gwLink) message(f *link.Frame) (bool, error) {
 	if s == nil {
 		return true, fmt.Errorf("%w: a message of no client", link.ErrFrame)
 	}
-	l.leader.came++
+	l.leader.messages++
 	s.number++
 	return l.dispatch(s, &item{kind: itemMessage, seq: f.ID, number: s.number, flags: f.Flags, data: f.Payload}), nil
 }
@@ -259,7 +259,7 @@ func (l *gwLink) detach(f *link.Frame) (bool, error) {
 func (l *gwLink) dispatch(s *session, it *item) (still bool) {
 	d := &l.leader
 	s.mu.Lock()
-	if s.busy || d.pooled != 0 && l.stayPooled() {
+	if s.busy || d.pooledUntil != 0 && l.stayPooled() {
 		it.data = append([]byte(nil), it.data...)
 		s.queue = append(s.queue, *it)
 		start := !s.busy
@@ -303,9 +303,9 @@ func (l *gwLink) runAsLeader(s *session, it *item) (still bool) {
 func (l *gwLink) finish(s *session, it *item, call uint64) (still bool) {
 	d := &l.leader
 	if !d.call.CompareAndSwap(call, call+1) {
-		d.handing.Lock()
+		d.handoff.Lock()
 		//lint:ignore SA2001 waits until the one who took over has done so
-		d.handing.Unlock()
+		d.handoff.Unlock()
 		s.endCall(it)
 		return false
 	}
@@ -318,7 +318,7 @@ func (l *gwLink) finish(s *session, it *item, call uint64) (still bool) {
 		s.requeue(it)
 	case it.isLast():
 		d.batch.done(it.seq)
-		d.left++
+		d.clientsLeft++
 	default:
 		d.batch.done(it.seq)
 		if it.end == done && it.kind == itemMessage {
@@ -344,10 +344,10 @@ func (l *gwLink) toPool(s *session) {
 }
 
 func (l *gwLink) stayPooled() bool {
-	if l.w.watch.now.Load() < l.leader.pooled {
+	if l.w.watch.now.Load() < l.leader.pooledUntil {
 		return true
 	}
-	l.leader.pooled = 0
+	l.leader.pooledUntil = 0
 	return false
 }
 
@@ -361,7 +361,7 @@ func (l *gwLink) commit() {
 func (l *gwLink) pushBatch() {
 	l.mu.Lock()
 	if len(l.leader.batch.buf) > 0 {
-		_ = l.room(context.Background())
+		_ = l.awaitRoom(context.Background())
 	}
 	l.mu.Unlock()
 	l.takeBatch()
@@ -374,14 +374,14 @@ func (l *gwLink) takeBatch() {
 	d.batches++
 	l.mu.Lock()
 	if len(d.batch.buf) > 0 {
-		l.take(&d.batch.buf)
+		l.appendOut(&d.batch.buf)
 	}
 	l.pushed = d.batches
 	l.space.Broadcast()
 	l.mu.Unlock()
-	if d.left > 0 {
-		l.noteClientsLeft(d.left)
-		d.left = 0
+	if d.clientsLeft > 0 {
+		l.noteClientsLeft(d.clientsLeft)
+		d.clientsLeft = 0
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 
 // What follows when a call fails, and what makes it fail besides its handler.
 
-// caught makes an error of a panic, or of a goroutine that has been ended.
-func (s *session) caught(it *item, reason any) error {
+// panicError makes an error of a panic, or of a goroutine that has been ended.
+func (s *session) panicError(it *item, reason any) error {
 	w := s.link.w
 	w.stats.panics.Add(1)
 	what, err := "handler panicked", fmt.Errorf("%w: %v", ErrPanic, reason)
@@ -70,7 +70,7 @@ func (s *session) callError(it *item, err error) {
 	returned := false
 	defer func() {
 		if !returned {
-			_ = s.caught(it, recover())
+			_ = s.panicError(it, recover())
 			s.rollBack()
 		}
 	}()

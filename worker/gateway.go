@@ -25,10 +25,10 @@ type gateway struct {
 	mu    sync.Mutex
 	id    uint32       // guarded by mu: 0 before the first hello
 	loops int          // guarded by mu
-	seen  bool         // guarded by mu: a gateway has answered
+	answered  bool         // guarded by mu: a gateway has answered
 	kept  map[int]bool // guarded by mu: loops that have a keeper; bound: none, one for each loop
 	up    map[int]bool // guarded by mu: loops whose link has been up; nil once all have; bound: none, one for each loop
-	twin  string       // guarded by mu: the address that keeps the links to the gateway here, as the log has it
+	holder  string       // guarded by mu: the address that keeps the links to the gateway here, as the log has it
 }
 
 func newGateway(w *Worker, addr string) *gateway {
@@ -50,11 +50,11 @@ const (
 	lastBackoff  = 800 * time.Millisecond // with its jitter a second
 )
 
-// goneAfter is how long a gateway that drains behind a successor may not answer before it is taken for gone.
-const goneAfter = 10 * time.Second
+// assumeGoneAfter is how long a gateway that drains behind a successor may not answer before it is taken for gone.
+const assumeGoneAfter = 10 * time.Second
 
-// tellEvery is how often a worker that dials in vain says so.
-const tellEvery = 10 * time.Second
+// logEvery is how often a worker that dials in vain says so.
+const logEvery = 10 * time.Second
 
 // retryDelay is how long to wait before the next attempt after so many that failed: it doubles, most of it is jitter, and it is never more than a second, so
 // that a gateway that is back is dialled within one.
@@ -69,7 +69,7 @@ func (g *gateway) keepLoop(ctx context.Context, loop int) {
 	var told, failing time.Time
 	for ctx.Err() == nil && g.keeps(loop) {
 		if g.leaving != 0 {
-			g.awaitEnd(loop)
+			g.awaitOldLink(loop)
 		}
 		l, err := g.dial(ctx, loop)
 		if err == nil {
@@ -78,22 +78,22 @@ func (g *gateway) keepLoop(ctx context.Context, loop int) {
 				l.end(ctx.Err()) // Run may have looked for links to end before this one was there
 			}
 			l.start()
-			if g.stay(ctx, l) && ctx.Err() == nil {
+			if g.awaitLinkEnd(ctx, l) && ctx.Err() == nil {
 				g.w.stats.reconnects.Add(1)
 			}
-		} else if other, ok := errors.AsType[*elsewhere](err); ok {
+		} else if other, ok := errors.AsType[*heldElsewhere](err); ok {
 			g.standBy(ctx, other)
 			continue
 		} else if ctx.Err() == nil {
-			g.w.readiness.set(g, silent)
+			g.w.readiness.set(g, unreachable)
 			if failures++; failures == 1 {
 				failing = time.Now()
 			}
 			if g.leaving != 0 {
-				if isGone(err) || time.Since(failing) > goneAfter {
+				if isGone(err) || time.Since(failing) > assumeGoneAfter {
 					return
 				}
-			} else if failures == 1 || time.Since(told) >= tellEvery {
+			} else if failures == 1 || time.Since(told) >= logEvery {
 				told = time.Now()
 				g.w.log.Warn("no link: trying on", "gateway", g.addr, "loop", loop, "attempts", failures, "err", err)
 			}
@@ -113,12 +113,12 @@ func (g *gateway) keeps(loop int) bool {
 	return false
 }
 
-// helloTime bounds dialling; the hello has its own bound.
-const helloTime = 5 * time.Second
+// dialTimeout bounds dialling; the hello has its own bound.
+const dialTimeout = 5 * time.Second
 
 // dial opens the link to one loop.
 func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
-	if err := g.identify(ctx); err != nil {
+	if err := g.claimAddress(ctx); err != nil {
 		return nil, err
 	}
 	conn, hello, err := g.handshake(ctx, link.RoleWorker, loop)
@@ -138,13 +138,13 @@ func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
 	if g.w.cfg.Dial == nil { // else whoever dialled may have plans with it
 		on = takeOver(conn)
 	}
-	l := newLink(g.w, on, g.reached(hello.Advertise), hello)
-	g.enter(ctx, l)
+	l := newLink(g.w, on, g.peerAddr(hello.Advertise), hello)
+	g.register(ctx, l)
 	return l, nil
 }
 
-// reached is where other gateways reach this one.
-func (g *gateway) reached(advertised string) string {
+// peerAddr is where other gateways reach this one.
+func (g *gateway) peerAddr(advertised string) string {
 	if advertised == "" {
 		return g.addr
 	}
@@ -157,7 +157,7 @@ func (g *gateway) reached(advertised string) string {
 
 // handshake connects to the gateway and exchanges hellos with it.
 func (g *gateway) handshake(ctx context.Context, role link.Role, loop int) (net.Conn, link.GatewayHello, error) {
-	dialling, cancel := context.WithTimeout(ctx, helloTime)
+	dialling, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	conn, err := g.connect(dialling)
 	if err != nil {
@@ -177,7 +177,7 @@ func (g *gateway) handshake(ctx context.Context, role link.Role, loop int) (net.
 		return nil, hello, err
 	}
 	if err := checkLargestFrame(hello.MaxFrame); err != nil {
-		_ = conn.SetWriteDeadline(time.Now().Add(goAwayWithin))
+		_ = conn.SetWriteDeadline(time.Now().Add(goAwayTimeout))
 		_, _ = conn.Write(link.Append(nil, &link.Frame{Type: link.GoAway, Code: uint16(link.Refused), Payload: []byte(err.Error())}))
 		_ = conn.Close()
 		return nil, hello, err
@@ -201,8 +201,8 @@ func (g *gateway) connect(ctx context.Context) (net.Conn, error) {
 	return d.DialContext(ctx, "tcp", g.addr)
 }
 
-// enter notes what a hello says, starts keepers for loops that have none, and puts the link into the routes.
-func (g *gateway) enter(ctx context.Context, l *gwLink) {
+// register notes what a hello says, starts keepers for loops that have none, and puts the link into the routes.
+func (g *gateway) register(ctx context.Context, l *gwLink) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.id != 0 && g.id != l.gateway {
@@ -210,7 +210,7 @@ func (g *gateway) enter(ctx context.Context, l *gwLink) {
 	}
 	g.noteAnswer()
 	g.w.readiness.set(g, answering)
-	g.id, g.loops, g.twin = l.gateway, int(l.loops), ""
+	g.id, g.loops, g.holder = l.gateway, int(l.loops), ""
 	for loop := range g.loops {
 		if !g.kept[loop] {
 			g.kept[loop] = true
@@ -223,9 +223,9 @@ func (g *gateway) enter(ctx context.Context, l *gwLink) {
 
 // noteAnswer notes that a gateway has answered. Called with mu.
 func (g *gateway) noteAnswer() {
-	if !g.seen {
-		g.seen = true
-		g.w.unseen.Add(-1)
+	if !g.answered {
+		g.answered = true
+		g.w.unanswered.Add(-1)
 	}
 }
 

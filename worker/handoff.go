@@ -3,8 +3,8 @@ package worker
 // takeOver gives the leadership to a new goroutine, for the call with the number given has blocked. Nothing happens if it has returned meanwhile.
 func (l *gwLink) takeOver(call uint64) {
 	d := &l.leader
-	d.handing.Lock()
-	defer d.handing.Unlock()
+	d.handoff.Lock()
+	defer d.handoff.Unlock()
 	if !d.call.CompareAndSwap(call, call+1) {
 		return
 	}
@@ -18,8 +18,8 @@ func (l *gwLink) takeOver(call uint64) {
 	rest := d.buf[d.pos:d.have]
 	d.buf = make([]byte, max(readSize, len(rest)))
 	d.pos, d.have = 0, copy(d.buf, rest)
-	d.pooled = l.w.watch.now.Load() + poolTicks
-	l.w.watch.enter(s, d.goroutine)
+	d.pooledUntil = l.w.watch.now.Load() + poolTicks
+	l.w.watch.addCall(s, d.goroutine)
 	l.w.stats.handoffs.Add(1)
 	l.w.tasks.Add(1)
 	go l.lead()

@@ -38,7 +38,7 @@ type gwLink struct {
 
 	clients atomic.Int32
 	leaving atomic.Int32 // of clients: those that are gone, or have moved, and whose last call has not returned
-	heard   atomic.Bool  // since the last heartbeat
+	received   atomic.Bool  // since the last heartbeat
 
 	mu         sync.Mutex
 	out        []byte               // guarded by mu: frames that wait to be written; bound: what a worker has not yet written to a link
@@ -83,7 +83,7 @@ func newLink(w *Worker, conn stream, addr string, hello link.GatewayHello) *gwLi
 // next knows of those (linger.go).
 func (l *gwLink) start() {
 	l.w.log.Info("link up", "gateway", l.gateway, "loop", l.loop, "remote", l.conn.RemoteAddr().String())
-	l.w.watch.add(l)
+	l.w.watch.addLink(l)
 	l.w.tasks.Add(3)
 	go l.write()
 	go l.runHeartbeat()
@@ -135,13 +135,13 @@ func (l *gwLink) push(b *[]byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(*b) > 0 {
-		_ = l.room(context.Background()) // a link that has ended takes it and writes nothing
-		l.take(b)
+		_ = l.awaitRoom(context.Background()) // a link that has ended takes it and writes nothing
+		l.appendOut(b)
 	}
 }
 
-// take is push without waiting. Called with mu.
-func (l *gwLink) take(b *[]byte) {
+// appendOut is push without waiting. Called with mu.
+func (l *gwLink) appendOut(b *[]byte) {
 	if len(l.out) == 0 {
 		l.out, *b = *b, l.out
 	} else {
@@ -152,8 +152,8 @@ func (l *gwLink) take(b *[]byte) {
 	}
 }
 
-// room waits until less than maxOut waits. An error says that the link or ctx has ended. Called with mu.
-func (l *gwLink) room(ctx context.Context) error {
+// awaitRoom waits until less than maxOut waits. An error says that the link or ctx has ended. Called with mu.
+func (l *gwLink) awaitRoom(ctx context.Context) error {
 	if len(l.out) > maxOut && !l.ended {
 		stop := context.AfterFunc(ctx, func() {
 			l.mu.Lock()
@@ -214,7 +214,7 @@ func (l *gwLink) writeAll(b []byte) error {
 		}
 		b = b[n:]
 		if len(b) > 0 {
-			l.heard.Store(true)
+			l.received.Store(true)
 		}
 	}
 	return nil
@@ -224,7 +224,7 @@ func (l *gwLink) writeAll(b []byte) error {
 func (l *gwLink) sendPlain(ctx context.Context, f *link.Frame, head, body []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.room(ctx); err != nil {
+	if err := l.awaitRoom(ctx); err != nil {
 		return err
 	}
 	l.out = appendFrame(l.out, f, head, body)
@@ -234,11 +234,11 @@ func (l *gwLink) sendPlain(ctx context.Context, f *link.Frame, head, body []byte
 	return nil
 }
 
-// frames sends whole frames by themselves, as plain does.
-func (l *gwLink) frames(ctx context.Context, b []byte) error {
+// sendFrames sends whole frames by themselves, as plain does.
+func (l *gwLink) sendFrames(ctx context.Context, b []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.room(ctx); err != nil {
+	if err := l.awaitRoom(ctx); err != nil {
 		return err
 	}
 	l.out = append(l.out, b...)
@@ -248,8 +248,8 @@ func (l *gwLink) frames(ctx context.Context, b []byte) error {
 	return nil
 }
 
-// urgent sends a frame even when too much waits: what keeps a link in check must not wait for a gateway that does not read.
-func (l *gwLink) urgent(f link.Frame) {
+// sendUrgent sends a frame even when too much waits: what keeps a link in check must not wait for a gateway that does not read.
+func (l *gwLink) sendUrgent(f link.Frame) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
@@ -283,14 +283,14 @@ func (l *gwLink) runHeartbeat() {
 		case <-t.C:
 		}
 		switch {
-		case l.heard.Swap(false):
+		case l.received.Swap(false):
 			asked = false
 		case asked:
 			l.end(fmt.Errorf("nothing heard for two heartbeats of %v", l.heartbeat))
 			return
 		default:
 			asked = true
-			l.urgent(link.Frame{Type: link.Ping})
+			l.sendUrgent(link.Frame{Type: link.Ping})
 		}
 	}
 }
@@ -305,13 +305,13 @@ func (l *gwLink) startDrain() {
 	l.draining = true
 	l.mu.Unlock()
 	if first {
-		l.urgent(link.Frame{Type: link.Drain})
-		l.urgent(link.Frame{Type: link.Ping, ID: drainPing})
+		l.sendUrgent(link.Frame{Type: link.Drain})
+		l.sendUrgent(link.Frame{Type: link.Ping, ID: drainPing})
 	}
 }
 
-// ponged notes the answer to a PING.
-func (l *gwLink) ponged(id uint32) {
+// handlePong notes the answer to a PING.
+func (l *gwLink) handlePong(id uint32) {
 	if id != drainPing {
 		return
 	}
@@ -345,12 +345,12 @@ func (l *gwLink) checkDrained() {
 // errDrained is how a link ends that its worker has done with.
 var errDrained = errors.New("worker: drained")
 
-// goAwayWithin is how long a last frame may take.
-const goAwayWithin = time.Second
+// goAwayTimeout is how long a last frame may take.
+const goAwayTimeout = time.Second
 
 // goAway ends the link when what waits has been written, with a last frame that says why.
 func (l *gwLink) goAway(status link.Status, why error) {
-	late := time.AfterFunc(goAwayWithin, func() { l.end(why) })
+	late := time.AfterFunc(goAwayTimeout, func() { l.end(why) })
 	defer late.Stop()
 	f := link.Frame{Type: link.GoAway, Code: uint16(status)}
 	if status != link.Draining {
@@ -370,8 +370,8 @@ func (l *gwLink) goAway(status link.Status, why error) {
 	l.end(why)
 }
 
-// quit ends the link that its leader cannot go on with. The gateway is told what it did wrong.
-func (l *gwLink) quit(err error) {
+// fail ends the link that its leader cannot go on with. The gateway is told what it did wrong.
+func (l *gwLink) fail(err error) {
 	if errors.Is(err, link.ErrFrame) {
 		l.goAway(link.Protocol, err)
 		return

@@ -137,7 +137,7 @@ func (r *routes) change(f func(map[uint32]route), fresh *gwLink) {
 	for _, to := range t {
 		for _, l := range to.loops {
 			if l != nil && (changed || l == fresh) {
-				l.urgent(told)
+				l.sendUrgent(told)
 			}
 		}
 	}

@@ -20,6 +20,6 @@ func (p *pool) work(s *session) {
 			p.start(s)
 		}
 	}()
-	s.run(p.w.watch.name())
+	s.run(p.w.watch.labelGoroutine())
 	over = true
 }

@@ -53,7 +53,7 @@ func (w *Worker) Counts(ctx context.Context, targets []Target) ([]int, error) {
 			errs = append(errs, err)
 		case len(t.names) > 0xFFFF || len(t.ids) > 0xFFFF:
 			errs = append(errs, ErrTooBig)
-		case t.isNobody():
+		case t.isEmpty():
 		case len(t.except) > 0 || t.kind == targetGroups: // who is in several groups counts once
 			for _, err := range w.Select(ctx, *t, 0) {
 				if err != nil {
@@ -139,7 +139,7 @@ func (w *Worker) count(ctx context.Context, code uint16, q *countQuestion, n []i
 				return
 			}
 			if partial {
-				down, cause = down+1, errLoopSilent
+				down, cause = down+1, errLoopTimeout
 			}
 			for k := range len(answer) / 4 {
 				for _, i := range q.of[keys[k]] {
@@ -251,7 +251,7 @@ func (w *Worker) pages(ctx context.Context, t *Target, fields uint8, page int, r
 	case err != nil:
 		fail(err)
 		return
-	case t.isNobody():
+	case t.isEmpty():
 		return
 	case len(gateways) == 0:
 		fail(ErrLinkDown)
@@ -284,8 +284,8 @@ func (w *Worker) pages(ctx context.Context, t *Target, fields uint8, page int, r
 	}
 }
 
-// errLoopSilent is why an answer of a gateway is not all there is.
-var errLoopSilent = errors.New("worker: an event loop of the gateway has not answered in time")
+// errLoopTimeout is why an answer of a gateway is not all there is.
+var errLoopTimeout = errors.New("worker: an event loop of the gateway has not answered in time")
 
 func (f Fields) read(c *link.Cursor) (info ClientInfo, err error) {
 	info.ID = ClientID(c.ID())
@@ -332,7 +332,7 @@ func (w *Worker) queryGateway(ctx context.Context, gateway uint32, f link.Frame,
 // gateways are the ids of the gateways that can be asked, and how many there are that cannot.
 func (w *Worker) gateways() (up []uint32, down int) {
 	up, down = w.routes.gateways()
-	return up, down + int(w.unseen.Load())
+	return up, down + int(w.unanswered.Load())
 }
 
 // partial is the error of an answer that some gateways did not give; cause is why the last one that was asked did not, nil when there was none to ask.

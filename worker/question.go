@@ -60,8 +60,8 @@ func (w *Worker) question(ctx context.Context, l *gwLink, f link.Frame, payload 
 	}
 }
 
-// answered hands a Reply to who asked; who has given up hears nothing.
-func (l *gwLink) answered(f *link.Frame) {
+// handleReply hands a Reply to who asked; who has given up hears nothing.
+func (l *gwLink) handleReply(f *link.Frame) {
 	l.mu.Lock()
 	q := l.requests[f.ID]
 	delete(l.requests, f.ID)

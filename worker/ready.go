@@ -2,11 +2,11 @@ package worker
 
 import "sync"
 
-// standing is how far a worker that starts has come with an address of Config.Gateways.
-type standing uint8
+// gatewayState is how far a worker that starts has come with an address of Config.Gateways.
+type gatewayState uint8
 
 const (
-	silent    standing = iota // nobody answers there
+	unreachable    gatewayState = iota // nobody answers there
 	answering                 // a gateway has answered, and not all links to it have been up
 	settled                   // all have been, or they are kept by way of another address
 )
@@ -17,25 +17,25 @@ type readiness struct {
 	ready chan struct{} // closed when it is
 
 	mu   sync.Mutex            // nothing else is locked under it
-	all  map[*gateway]standing // bound: none, one for each gateway
+	states  map[*gateway]gatewayState // bound: none, one for each gateway
 	late bool                  // answerWithin has passed
-	over bool                  // ready is closed
-	tell func(missing []string)
+	isReady bool                  // ready is closed
+	onMissing func(missing []string)
 }
 
 func (r *readiness) init(gateways []*gateway, tell func(missing []string)) {
-	r.ready, r.all, r.tell = make(chan struct{}), make(map[*gateway]standing), tell
+	r.ready, r.states, r.onMissing = make(chan struct{}), make(map[*gateway]gatewayState), tell
 	for _, g := range gateways {
-		r.all[g] = silent
+		r.states[g] = unreachable
 	}
 }
 
 // set notes how far it is with an address. What has settled stays so.
-func (r *readiness) set(g *gateway, s standing) {
+func (r *readiness) set(g *gateway, s gatewayState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if was, ok := r.all[g]; ok && was != settled {
-		r.all[g] = s
+	if was, ok := r.states[g]; ok && was != settled {
+		r.states[g] = s
 		r.check()
 	}
 }
@@ -52,7 +52,7 @@ func (r *readiness) expire() {
 func (r *readiness) check() {
 	var missing []string
 	there := 0
-	for g, s := range r.all {
+	for g, s := range r.states {
 		switch s {
 		case settled:
 			there++
@@ -62,12 +62,12 @@ func (r *readiness) check() {
 			missing = append(missing, g.addr)
 		}
 	}
-	if r.over || there == 0 || len(missing) > 0 && !r.late {
+	if r.isReady || there == 0 || len(missing) > 0 && !r.late {
 		return
 	}
-	r.over = true
+	r.isReady = true
 	if len(missing) > 0 {
-		r.tell(missing)
+		r.onMissing(missing)
 	}
 	close(r.ready)
 }

@@ -16,7 +16,7 @@ func (w *Worker) Publish(ctx context.Context, t Target, m Message) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if id, ok := t.one(); ok {
+	if id, ok := t.single(); ok {
 		var room [64]byte
 		key, err := m.appendKey(room[:0])
 		if err != nil {
@@ -26,7 +26,7 @@ func (w *Worker) Publish(ctx context.Context, t Target, m Message) error {
 		id.address(&f, link.Send, m.flags())
 		return w.command(ctx, &id, &f, key, m.Data)
 	}
-	if t.isNobody() {
+	if t.isEmpty() {
 		return nil
 	}
 	var room [256]byte
@@ -34,7 +34,7 @@ func (w *Worker) Publish(ctx context.Context, t Target, m Message) error {
 	if err != nil {
 		return err
 	}
-	return w.everywhere(ctx, &link.Frame{Type: link.Publish, Flags: m.flags(), Code: code}, head, m.Data)
+	return w.sendToAll(ctx, &link.Frame{Type: link.Publish, Flags: m.flags(), Code: code}, head, m.Data)
 }
 
 // DeleteGroup removes all members from a group, at all gateways. It returns when that is on its way.
@@ -42,17 +42,17 @@ func (w *Worker) DeleteGroup(ctx context.Context, group string) error {
 	if err := checkKey(group); err != nil {
 		return err
 	}
-	return w.everywhere(ctx, &link.Frame{Type: link.Dissolve}, nil, []byte(group))
+	return w.sendToAll(ctx, &link.Frame{Type: link.Dissolve}, nil, []byte(group))
 }
 
-// everywhere sends a command to each loop of each gateway, down that loop's own link: so it comes in order with what else goes there by itself.
-func (w *Worker) everywhere(ctx context.Context, f *link.Frame, head, body []byte) error {
+// sendToAll sends a command to each loop of each gateway, down that loop's own link: so it comes in order with what else goes there by itself.
+func (w *Worker) sendToAll(ctx context.Context, f *link.Frame, head, body []byte) error {
 	if len(head)+len(body) > link.MaxMessage {
 		return ErrTooBig
 	}
 	reached := false
 	for _, to := range *w.routes.table.Load() {
-		if w.toAll(ctx, to, f, head, body) {
+		if w.sendToGateway(ctx, to, f, head, body) {
 			reached = true
 		} else if err := ctx.Err(); err != nil {
 			return fmt.Errorf("worker: not all gateways have taken it: %w", context.Cause(ctx))
@@ -66,8 +66,8 @@ func (w *Worker) everywhere(ctx context.Context, f *link.Frame, head, body []byt
 	return nil
 }
 
-// toAll sends a command to each loop of a gateway; those whose link is down get it by another one. It reports false when there is none that takes it.
-func (w *Worker) toAll(ctx context.Context, to route, f *link.Frame, head, body []byte) bool {
+// sendToGateway sends a command to each loop of a gateway; those whose link is down get it by another one. It reports false when there is none that takes it.
+func (w *Worker) sendToGateway(ctx context.Context, to route, f *link.Frame, head, body []byte) bool {
 	for i, l := range to.loops {
 		f.Slot = uint32(i + 1)
 		if l != nil && l.sendPlain(ctx, f, head, body) == nil {

@@ -28,27 +28,27 @@ type slowCall struct {
 // findSlow counts the calls that have run too long, each once, and logs the stacks of some.
 func (t *watchdog) findSlow() {
 	now := time.Now()
-	if t.w.cfg.SlowHandlerThreshold < 0 || now.Sub(t.looked) < min(slowLook, t.w.cfg.SlowHandlerThreshold/4) {
+	if t.w.cfg.SlowHandlerThreshold < 0 || now.Sub(t.lastLook) < min(slowLook, t.w.cfg.SlowHandlerThreshold/4) {
 		return
 	}
-	t.looked = now
+	t.lastLook = now
 	slow := t.newlySlow(now)
 	t.w.stats.slow.Add(uint64(len(slow)))
 	if len(slow)+t.unlogged == 0 {
 		return
 	}
-	if now.Sub(t.logged) < slowPause || t.telling.Load() {
+	if now.Sub(t.lastLog) < slowPause || t.logging.Load() {
 		t.unlogged += len(slow)
 		return
 	}
-	t.logged = now
-	t.telling.Store(true)
+	t.lastLog = now
+	t.logging.Store(true)
 	shown := slow[:min(len(slow), slowLines)]
 	more := t.unlogged + len(slow) - len(shown)
 	t.unlogged = 0
-	t.tellers.Go(func() {
+	t.loggers.Go(func() {
 		t.logSlow(shown, more)
-		t.telling.Store(false)
+		t.logging.Store(false)
 	})
 }
 
@@ -79,8 +79,8 @@ func (t *watchdog) newlySlow(now time.Time) (slow []slowCall) {
 	return slow
 }
 
-// stuck is the error about calls that do not return: how many there are, and where the oldest is.
-func (t *watchdog) stuck() error {
+// runningError is the error about calls that do not return: how many there are, and where the oldest is.
+func (t *watchdog) runningError() error {
 	t.mu.Lock()
 	var oldest *session
 	for s, c := range t.running {
@@ -96,11 +96,11 @@ func (t *watchdog) stuck() error {
 	c := *t.running[oldest]
 	t.mu.Unlock()
 	return fmt.Errorf("%w: calls: %d; the oldest, for client %v, has run for %v: %s",
-		ErrHandlersRunning, n, oldest.id, time.Since(c.since).Round(time.Millisecond), business(stacksNow().of(c.goroutine)))
+		ErrHandlersRunning, n, oldest.id, time.Since(c.since).Round(time.Millisecond), handlerFrames(stacksNow().of(c.goroutine)))
 }
 
-// business names the functions of a stack, innermost first, down to the handler's: what is below it is ours.
-func business(stack string) string {
+// handlerFrames names the functions of a stack, innermost first, down to the handler's: what is below it is ours.
+func handlerFrames(stack string) string {
 	var names []string
 	for line := range strings.Lines(stack) {
 		part := strings.Split(strings.TrimSpace(line), "\t") // #, address, function+offset, file:line

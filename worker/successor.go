@@ -38,9 +38,9 @@ func (l *gwLink) noteSuccessor(f *link.Frame) {
 	}
 }
 
-// stay waits until the link has ended, and reports whether it has: it returns false when the link
+// awaitLinkEnd waits until the link has ended, and reports whether it has: it returns false when the link
 // has got another keeper, for the address is a successor's.
-func (g *gateway) stay(ctx context.Context, l *gwLink) bool {
+func (g *gateway) awaitLinkEnd(ctx context.Context, l *gwLink) bool {
 	for {
 		select {
 		case <-l.done:
@@ -84,7 +84,7 @@ func (g *gateway) follow(ctx context.Context, id uint32, addr string) {
 		return
 	}
 	w.leaving[addr] = true
-	old := &gateway{w: w, addr: addr, leaving: id, id: id, seen: true, loops: max(w.routes.loops(id), 1), kept: make(map[int]bool)}
+	old := &gateway{w: w, addr: addr, leaving: id, id: id, answered: true, loops: max(w.routes.loops(id), 1), kept: make(map[int]bool)}
 	for loop := range old.loops {
 		old.kept[loop] = true
 	}
@@ -98,10 +98,10 @@ func (g *gateway) follow(ctx context.Context, id uint32, addr string) {
 	})
 }
 
-// awaitEnd waits until the link to a loop that another keeper has dialled has ended, and its leader
+// awaitOldLink waits until the link to a loop that another keeper has dialled has ended, and its leader
 // has.
-func (g *gateway) awaitEnd(loop int) {
-	if l := g.w.watch.leads(g.leaving, uint8(loop)); l != nil {
+func (g *gateway) awaitOldLink(loop int) {
+	if l := g.w.watch.linkOf(g.leaving, uint8(loop)); l != nil {
 		<-l.done
 	}
 }

@@ -77,8 +77,8 @@ func (t *Target) code() (uint16, error) {
 	return 0, fmt.Errorf("%w: the zero Target", ErrInvalid)
 }
 
-// isNobody reports whether the target is a list of none.
-func (t *Target) isNobody() bool {
+// isEmpty reports whether the target is a list of none.
+func (t *Target) isEmpty() bool {
 	switch t.kind {
 	case targetClients:
 		return len(t.ids) == 0
@@ -88,8 +88,8 @@ func (t *Target) isNobody() bool {
 	return false
 }
 
-// one returns the client that is meant, if the target is one client that is not excepted.
-func (t *Target) one() (id ClientID, ok bool) {
+// single returns the client that is meant, if the target is one client that is not excepted.
+func (t *Target) single() (id ClientID, ok bool) {
 	switch {
 	case t.kind == targetClient:
 		id = t.id

@@ -69,8 +69,8 @@ func (t *Timer) cancel() {
 	}
 }
 
-// begins takes the timer, whose turn has come, from those that wait. It reports false when it has been stopped.
-func (t *Timer) begins() bool {
+// claim takes the timer, whose turn has come, from those that wait. It reports false when it has been stopped.
+func (t *Timer) start() bool {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
 	_, waits := t.s.timers[t]

@@ -63,7 +63,7 @@ func (s *session) call(it *item) {
 	returned := false
 	defer func() {
 		if !returned {
-			s.fail(it, s.caught(it, recover()))
+			s.fail(it, s.panicError(it, recover()))
 		}
 	}()
 	it.end = done
@@ -93,7 +93,7 @@ func (s *session) handle(it *item) error {
 	case it.kind == itemConnect:
 		return h.Connect(ctx, c)
 	case it.kind == itemTask:
-		if !it.timer.begins() {
+		if !it.timer.start() {
 			return nil
 		}
 		return it.timer.f(ctx, c)
@@ -115,7 +115,7 @@ func (s *session) endCall(it *item) {
 		s.requeue(it)
 	}
 	s.mu.Unlock()
-	w.watch.leave(s)
+	w.watch.removeCall(s)
 	if it.end == retried {
 		w.units.put(u)
 		return
@@ -157,7 +157,7 @@ func (s *session) turn(it *item) {
 // run handles what is queued, in order, and ends the session's turn. The goroutine, whose label is given, is the one that made the session busy.
 func (s *session) run(goroutine string) {
 	for {
-		it, ok := s.oldest()
+		it, ok := s.dequeue()
 		if !ok {
 			return
 		}
@@ -171,20 +171,20 @@ func (s *session) run(goroutine string) {
 		s.mu.Lock()
 		s.beginUnit(s.link.w.units.take(), &it)
 		s.mu.Unlock()
-		s.link.w.watch.enter(s, goroutine)
+		s.link.w.watch.addCall(s, goroutine)
 		s.link.w.stats.offloaded.Add(1)
 		s.turn(&it)
 	}
 }
 
-// oldest takes the first item that is queued. When there is none it ends the session's turn.
-func (s *session) oldest() (it item, ok bool) {
+// dequeue takes the first item that is queued. When there is none it ends the session's turn.
+func (s *session) dequeue() (it item, ok bool) {
 	s.mu.Lock()
 	if len(s.queue) == 0 {
 		s.queue, s.busy = nil, false
 		next := s.endLinger()
 		s.mu.Unlock()
-		next.begin()
+		next.startQueued()
 		return it, false
 	}
 	it = s.queue[0]
@@ -225,11 +225,11 @@ func (s *session) abandon() {
 	next := s.endLinger()
 	s.mu.Unlock()
 	s.stopTimers()
-	next.begin()
+	next.startQueued()
 }
 
-// begin has the pool run what has queued for a session that had to wait for another; nil: for none.
-func (s *session) begin() {
+// startQueued has the pool run what has queued for a session that had to wait for another; nil: for none.
+func (s *session) startQueued() {
 	if s != nil {
 		s.link.w.pool.start(s)
 	}

@@ -11,7 +11,7 @@ import (
 type unit struct {
 	buf   []byte // bound: a handler call's outputs
 	start int    // of the open UNIT in buf
-	floor int    // where the running call's frames begin
+	callStart int    // where the running call's frames begin
 	first uint32 // sequence that the open UNIT begins with
 	next  uint32 // sequence that would carry it on
 	open  bool
@@ -32,18 +32,18 @@ func (u *unit) begin(seq uint32) {
 		var header [link.HeaderSize]byte // written by seal
 		u.buf = append(u.buf, header[:]...)
 	}
-	u.floor = len(u.buf)
+	u.callStart = len(u.buf)
 }
 
 // done acknowledges the message.
 func (u *unit) done(seq uint32) { u.next = seq + 1 }
 
 // discard forgets what the running call did.
-func (u *unit) discard() { u.buf = u.buf[:u.floor] }
+func (u *unit) discard() { u.buf = u.buf[:u.callStart] }
 
 // cut takes out what the running call did so far, as frames.
 func (u *unit) cut() []byte {
-	b := append([]byte(nil), u.buf[u.floor:]...)
+	b := append([]byte(nil), u.buf[u.callStart:]...)
 	u.discard()
 	return b
 }
@@ -51,7 +51,7 @@ func (u *unit) cut() []byte {
 // split moves the running call and what it did so far into own, which is empty.
 func (u *unit) split(own *unit) *unit {
 	own.begin(u.next)
-	own.buf = append(own.buf, u.buf[u.floor:]...)
+	own.buf = append(own.buf, u.buf[u.callStart:]...)
 	u.discard()
 	return own
 }
@@ -72,7 +72,7 @@ func (u *unit) seal() {
 
 // add appends a frame of the running call.
 func (u *unit) add(f *link.Frame, head, body []byte) error {
-	if done := len(u.buf) - u.floor; done > 0 && done+link.HeaderSize+len(head)+len(body) > maxUnit {
+	if done := len(u.buf) - u.callStart; done > 0 && done+link.HeaderSize+len(head)+len(body) > maxUnit {
 		return ErrUnitTooLarge
 	}
 	u.buf = appendFrame(u.buf, f, head, body)

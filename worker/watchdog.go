@@ -23,12 +23,12 @@ type watchdog struct {
 
 	// Owned by run.
 	leading  []*gwLink // the links, at a tick; bound: none, one for each link
-	looked   time.Time // when it looked for slow calls last
-	logged   time.Time // when it said last which those are
+	lastLook   time.Time // when it looked for slow calls last
+	lastLog   time.Time // when it said last which those are
 	unlogged int       // slow calls that it has said nothing of
 
-	telling atomic.Bool    // a goroutine says which are slow
-	tellers sync.WaitGroup // that goroutine
+	logging atomic.Bool    // a goroutine says which are slow
+	loggers sync.WaitGroup // that goroutine
 
 	named atomic.Uint64 // goroutines that have a label
 }
@@ -64,7 +64,7 @@ func (t *watchdog) ensureTicking() {
 
 // run is the watch's goroutine.
 func (t *watchdog) run(ctx context.Context) {
-	defer t.tellers.Wait()
+	defer t.loggers.Wait()
 	for {
 		select {
 		case <-ctx.Done():
@@ -88,8 +88,8 @@ func (t *watchdog) run(ctx context.Context) {
 	}
 }
 
-// leads returns the link to a gateway's loop that has a leader; nil: there is none.
-func (t *watchdog) leads(gateway uint32, loop uint8) *gwLink {
+// linkOf returns the link to a gateway's loop that has a leader; nil: there is none.
+func (t *watchdog) linkOf(gateway uint32, loop uint8) *gwLink {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for l := range t.links {
@@ -124,14 +124,14 @@ func (t *watchdog) tick() (active bool) {
 	return t.count() > 0 || active
 }
 
-// add has the watch look at a link's leader, from before it leads to its end, which may be after the link's.
-func (t *watchdog) add(l *gwLink) {
+// addLink has the watch look at a link's leader, from before it leads to its end, which may be after the link's.
+func (t *watchdog) addLink(l *gwLink) {
 	t.mu.Lock()
 	t.links[l] = struct{}{}
 	t.mu.Unlock()
 }
 
-func (t *watchdog) remove(l *gwLink) {
+func (t *watchdog) removeLink(l *gwLink) {
 	t.mu.Lock()
 	delete(t.links, l)
 	t.mu.Unlock()
@@ -140,15 +140,15 @@ func (t *watchdog) remove(l *gwLink) {
 // label is the name, in profiles and for the watch, of goroutines that run handlers.
 const label = "sluice.worker"
 
-// name labels the calling goroutine, which runs handlers from now on.
-func (t *watchdog) name() string {
+// labelGoroutine labels the calling goroutine, which runs handlers from now on.
+func (t *watchdog) labelGoroutine() string {
 	name := fmt.Sprintf("%x-%d", t.w.id[:4], t.named.Add(1)) // of all workers in this process
 	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(label, name)))
 	return name
 }
 
-// enter notes a call that runs outside of a leader, on the goroutine named.
-func (t *watchdog) enter(s *session, goroutine string) {
+// addCall notes a call that runs outside of a leader, on the goroutine named.
+func (t *watchdog) addCall(s *session, goroutine string) {
 	t.mu.Lock()
 	t.running[s] = &running{goroutine: goroutine, since: time.Now()}
 	t.mu.Unlock()
@@ -162,8 +162,8 @@ func (t *watchdog) count() int {
 	return len(t.running)
 }
 
-// leave notes its end.
-func (t *watchdog) leave(s *session) {
+// removeCall notes its end.
+func (t *watchdog) removeCall(s *session) {
 	t.mu.Lock()
 	delete(t.running, s)
 	t.mu.Unlock()

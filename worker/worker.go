@@ -33,7 +33,7 @@ type Worker struct {
 	retryIn time.Duration // the first pause before a delivery that a handler has asked for; it doubles
 
 	life context.Context // static after Run has begun: of its links; done when the drain has taken too long
-	end  context.CancelCauseFunc
+	cancelLife  context.CancelCauseFunc
 
 	routes    routes
 	claims    claims
@@ -54,7 +54,7 @@ type Worker struct {
 
 	ran atomic.Bool // Run has been called
 
-	unseen atomic.Int32 // addresses that no gateway has answered at yet
+	unanswered atomic.Int32 // addresses that no gateway has answered at yet
 }
 
 // New checks cfg and makes a worker. It opens nothing: Run does. An error is a *ConfigError.
@@ -63,8 +63,8 @@ func New(cfg Config, h Handler) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{cfg: cfg, log: cfg.Logger, handler: h, late: make(chan struct{}), retryIn: firstRetry, leaving: make(map[string]bool)}
-	w.life, w.end = context.WithCancelCause(context.Background())
-	w.unseen.Store(int32(len(cfg.Gateways)))
+	w.life, w.cancelLife = context.WithCancelCause(context.Background())
+	w.unanswered.Store(int32(len(cfg.Gateways)))
 	w.routes.init()
 	w.claims.init(&w.routes)
 	for _, addr := range cfg.Gateways {
@@ -94,8 +94,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer late.Stop()
 	answered := time.AfterFunc(answerWithin, w.readiness.expire)
 	defer answered.Stop()
-	w.life, w.end = context.WithCancelCause(context.WithoutCancel(ctx))
-	defer w.end(nil)
+	w.life, w.cancelLife = context.WithCancelCause(context.WithoutCancel(ctx))
+	defer w.cancelLife(nil)
 	watching, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	watched := make(chan struct{})
@@ -121,8 +121,8 @@ const readyWithin = time.Second
 // answerWithin is how long a worker that starts waits for gateways that do not answer before it is ready without them: a connection whose first packet was lost is there after a second.
 const answerWithin = 3 * time.Second
 
-// stuckAfter is what handlers have to return in, at least, after their links have ended.
-const stuckAfter = time.Second
+// minReturnTime is what handlers have to return in, at least, after their links have ended.
+const minReturnTime = time.Second
 
 // finish waits until all goroutines have ended, but not for ever.
 func (w *Worker) finish(dialling *sync.WaitGroup, deadline time.Time) error {
@@ -132,13 +132,13 @@ func (w *Worker) finish(dialling *sync.WaitGroup, deadline time.Time) error {
 		w.tasks.Wait()
 		close(ended)
 	}()
-	limit := time.NewTimer(max(time.Until(deadline), stuckAfter))
+	limit := time.NewTimer(max(time.Until(deadline), minReturnTime))
 	defer limit.Stop()
 	select {
 	case <-ended:
 		return nil
 	case <-limit.C:
-		return w.watch.stuck()
+		return w.watch.runningError()
 	}
 }
 
@@ -161,7 +161,7 @@ func (w *Worker) drain(deadline time.Time) {
 		case <-l.drained:
 		case <-l.gone:
 		case <-late.C:
-			w.end(ErrDrainTimeout)
+			w.cancelLife(ErrDrainTimeout)
 			w.log.Warn("worker: clients left at the end of the drain", "worker", w.cfg.Name)
 			late.Reset(0)
 		}

@@ -22,8 +22,8 @@ import (
 
 // How long the end of the process waits for the log, which flows or does not.
 const (
-	lastLines = time.Second
-	atOnce    = 100 * time.Millisecond // after a second signal; also within which two are one
+	logCloseTimeout = time.Second
+	sameSignalWithin    = 100 * time.Millisecond // after a second signal; also within which two are one
 )
 
 // Main runs the command line of this process, os.Args, to its end and returns the exit code. The process's signals, standard output and standard error are its own from
@@ -38,30 +38,30 @@ func Main() (exitCode int) {
 	go func() {
 		first := <-signals
 		drain()
-		s, _ := second(signals, first).(syscall.Signal)
-		out.Close("", atOnce)
+		s, _ := nextSignal(signals, first).(syscall.Signal)
+		out.Close("", sameSignalWithin)
 		os.Exit(128 + int(s)) // as the shell has it
 	}()
 	c, err := command(slog.New(slog.NewTextHandler(out, nil)), hup).ExecuteContextC(ctx)
-	last, code := verdict(c, err)
-	out.Close(last, lastLines)
+	last, code := outcome(c, err)
+	out.Close(last, logCloseTimeout)
 	return code
 }
 
-// second is the next signal. A bench takes the same one, when it comes at once, for the first: timeout(1) sends it twice, to its child and to the group that this is in, and the
+// nextSignal is the next signal. A bench takes the same one, when it comes at once, for the first: timeout(1) sends it twice, to its child and to the group that this is in, and the
 // report would be lost.
-func second(signals <-chan os.Signal, first os.Signal) os.Signal {
+func nextSignal(signals <-chan os.Signal, first os.Signal) os.Signal {
 	since := time.Now()
 	for s := range signals {
-		if s != first || len(os.Args) < 2 || os.Args[1] != "bench" || time.Since(since) > atOnce {
+		if s != first || len(os.Args) < 2 || os.Args[1] != "bench" || time.Since(since) > sameSignalWithin {
 			return s
 		}
 	}
 	return nil
 }
 
-// verdict is the last line of a command and its exit code.
-func verdict(c *cobra.Command, err error) (last string, code int) {
+// outcome is the last line of a command and its exit code.
+func outcome(c *cobra.Command, err error) (last string, code int) {
 	var usage usageError
 	switch {
 	case err == nil:

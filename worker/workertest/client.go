@@ -38,10 +38,10 @@ type Client struct {
 	// Guarded by the Gateway's mu.
 	member registry.Member
 	state  state
-	letIn  bool // the worker has acknowledged that it is there
+	admitted  bool // the worker has acknowledged that it is there
 	reason worker.Reason
-	said   string // by worker.Refuse
-	heard  []worker.Message
+	refusalText   string // by worker.Refuse
+	received  []worker.Message
 	more   sync.Cond
 }
 
@@ -87,14 +87,14 @@ func (c *Client) Next() worker.Message {
 	c.g.tb.Helper()
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
-	if !c.await(func() bool { return len(c.heard) > 0 || c.state == closed }) {
+	if !c.await(func() bool { return len(c.received) > 0 || c.state == closed }) {
 		c.g.tb.Fatal("workertest: the client got no message")
 	}
-	if len(c.heard) == 0 {
+	if len(c.received) == 0 {
 		c.g.tb.Fatalf("workertest: the client was closed (%v) and got no message", c.reason)
 	}
-	m := c.heard[0]
-	c.heard = c.heard[1:]
+	m := c.received[0]
+	c.received = c.received[1:]
 	return m
 }
 
@@ -123,8 +123,8 @@ func (c *Client) ExpectRefused(text string) {
 	c.ExpectClosed(worker.ReasonRefused)
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
-	if c.said != text {
-		c.g.tb.Fatalf("workertest: the client was refused with %q, not %q", c.said, text)
+	if c.refusalText != text {
+		c.g.tb.Fatalf("workertest: the client was refused with %q, not %q", c.refusalText, text)
 	}
 }
 
@@ -133,11 +133,11 @@ func (c *Client) ExpectClosed(reason worker.Reason) {
 	c.g.tb.Helper()
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
-	if !c.await(func() bool { return c.state == closed || len(c.heard) > 0 }) {
+	if !c.await(func() bool { return c.state == closed || len(c.received) > 0 }) {
 		c.g.tb.Fatal("workertest: the client was not closed")
 	}
-	if len(c.heard) > 0 {
-		c.g.tb.Fatalf("workertest: the client got %q, and was not just closed", c.heard[0].Data)
+	if len(c.received) > 0 {
+		c.g.tb.Fatalf("workertest: the client got %q, and was not just closed", c.received[0].Data)
 	}
 	if c.reason != reason {
 		c.g.tb.Fatalf("workertest: the client was closed because of %v, not %v", c.reason, reason)
@@ -148,7 +148,7 @@ func (c *Client) ExpectClosed(reason worker.Reason) {
 func (c *Client) Pending() int {
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
-	return len(c.heard)
+	return len(c.received)
 }
 
 // Drop ends the connection from the client's side.
@@ -174,8 +174,8 @@ func (c *Client) await(done func() bool) bool {
 	return done()
 }
 
-// hear takes a message of the worker. Called with mu.
-func (c *Client) hear(payload []byte, flags uint8) bool {
+// receive takes a message of the worker. Called with mu.
+func (c *Client) receive(payload []byte, flags uint8) bool {
 	if c.state != open {
 		return false
 	}
@@ -189,7 +189,7 @@ func (c *Client) hear(payload []byte, flags uint8) bool {
 	if !m.Binary && flags&link.FlagRaw == 0 {
 		m.Data = bytes.ToValidUTF8(m.Data, []byte("\uFFFD")) // as a gateway gives it to a WebSocket
 	}
-	c.heard = append(c.heard, m)
+	c.received = append(c.received, m)
 	c.more.Broadcast()
 	return true
 }

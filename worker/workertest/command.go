@@ -22,7 +22,7 @@ func (g *Gateway) frame(w *wire, f *link.Frame) bool {
 			in = in[n:]
 			g.command(w, &inner)
 		}
-		g.welcome(w, f.ID, f.Slot)
+		g.admit(w, f.ID, f.Slot)
 	case link.Ping:
 		w.send(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Drain:
@@ -35,15 +35,15 @@ func (g *Gateway) frame(w *wire, f *link.Frame) bool {
 	return true
 }
 
-// welcome lets those in whose coming the worker has acknowledged.
-func (g *Gateway) welcome(w *wire, first, last uint32) {
+// admit lets those in whose coming the worker has acknowledged.
+func (g *Gateway) admit(w *wire, first, last uint32) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	w.coming = slices.DeleteFunc(w.coming, func(c coming) bool {
+	w.pendingConnects = slices.DeleteFunc(w.pendingConnects, func(c pendingConnect) bool {
 		if c.seq-first > last-first {
 			return false
 		}
-		c.client.letIn = true
+		c.client.admitted = true
 		return true
 	})
 }
@@ -101,19 +101,19 @@ func (g *Gateway) clientCommand(f *link.Frame, reply *link.Frame) link.Status {
 	m := &c.member
 	switch f.Type {
 	case link.Send:
-		c.hear(f.Payload, f.Flags)
+		c.receive(f.Payload, f.Flags)
 	case link.Kick:
 		switch r := link.Read(f.Payload); {
 		case !f.Has(link.FlagRefused):
 			if f.Has(link.FlagLast) && !f.Has(link.FlagNow) {
-				c.hear(f.Payload, f.Flags&link.FlagText)
+				c.receive(f.Payload, f.Flags&link.FlagText)
 			}
 			c.end(worker.ReasonKicked)
 		case len(f.Payload) == 0:
 			c.end(worker.ReasonInternal)
 		default:
 			_ = r.U16() // the code
-			c.said = string(r.Rest())
+			c.refusalText = string(r.Rest())
 			c.end(worker.ReasonRefused)
 		}
 	case link.Bind, link.Unbind:
@@ -201,10 +201,10 @@ func (g *Gateway) publish(f *link.Frame) (delivered uint32) {
 		return 0
 	}
 	g.members.Walk(f.Code, keys, except, func(m *registry.Member) {
-		if f.Code == link.TargetAll && !g.sessions[m.ID.Slot()].letIn {
+		if f.Code == link.TargetAll && !g.sessions[m.ID.Slot()].admitted {
 			return
 		}
-		if g.sessions[m.ID.Slot()].hear(message, f.Flags) {
+		if g.sessions[m.ID.Slot()].receive(message, f.Flags) {
 			delivered++
 		}
 	})

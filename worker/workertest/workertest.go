@@ -176,7 +176,7 @@ func (g *Gateway) accept(conn net.Conn) {
 // attach gives the worker a client. Called with mu.
 func (g *Gateway) attach(c *Client) {
 	f := link.Frame{Type: link.Attach, Code: uint16(c.member.Version()), Slot: c.member.ID.Slot(), Token: c.member.ID.Token()}
-	if !c.letIn {
+	if !c.admitted {
 		f.Flags = link.FlagNew
 	}
 	f.Payload = link.AppendAttachment(nil, &link.Attachment{
@@ -184,8 +184,8 @@ func (g *Gateway) attach(c *Client) {
 		Target: c.request.Target, Headers: c.request.headers(), Attrs: c.member.Attrs(),
 	})
 	seq := g.link.sequenced(&f)
-	if !c.letIn {
-		g.link.coming = append(g.link.coming, coming{seq, c})
+	if !c.admitted {
+		g.link.pendingConnects = append(g.link.pendingConnects, pendingConnect{seq, c})
 	}
 }
 
@@ -216,11 +216,11 @@ type wire struct {
 	seq  uint32 // guarded by mu
 	done bool   // guarded by mu
 
-	coming []coming // guarded by the Gateway's mu: clients that the worker has yet to let in
+	pendingConnects []pendingConnect // guarded by the Gateway's mu: clients that the worker has yet to let in
 }
 
-// coming is a client whose coming has been told with a sequence.
-type coming struct {
+// pendingConnect is a client whose coming has been told with a sequence.
+type pendingConnect struct {
 	seq    uint32
 	client *Client
 }
