@@ -72,9 +72,9 @@ func (c *claims) linked(g *gateway) bool {
 
 // heldElsewhere is why an address gets no links: another one keeps those to a gateway of this id.
 type heldElsewhere struct {
-	gateway uint32
-	holder  string // the other address
-	relation  relation
+	gateway  uint32
+	holder   string // the other address
+	relation relation
 }
 
 func (e *heldElsewhere) Error() string {
@@ -85,9 +85,9 @@ func (e *heldElsewhere) Error() string {
 type relation uint8
 
 const (
-	unknownRelation  relation = iota // the gateway may have been started anew, and not be known as gone there
-	sameGateway               // they lead to the same gateway
-	sameID               // they lead to two gateways that were given the same id
+	unknownRelation relation = iota // the gateway may have been started anew, and not be known as gone there
+	sameGateway                     // they lead to the same gateway
+	sameID                          // they lead to two gateways that were given the same id
 )
 
 // claimAddress finds out who answers at the address, unless it is known or nobody else could be at it. An error is *elsewhere, or says why nobody answered.

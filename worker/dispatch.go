@@ -38,19 +38,19 @@ import (
 type leader struct {
 	call atomic.Uint64
 
-	buf       []byte // read and not handled: buf[pos:have]; bound: what a worker has read
-	pos       int
-	have      int
-	seq       uint32     // of the last ATTACH, MESSAGE or DETACH
-	sessions  []*session // by slot; bound: lists of clients
-	goroutine string     // the leading one's label
-	batch     unit
-	batches   uint64   // pushed so far
-	clientsLeft      int32    // clients that are gone with this batch
-	messages      int      // messages since the last read
-	handled   uint64   // messages that the worker's figures lack: all links share those, so they are told once a read
-	running   *session // in a call: whose
-	pooledUntil    uint64   // the watch's tick until which messages go to the pool
+	buf         []byte // read and not handled: buf[pos:have]; bound: what a worker has read
+	pos         int
+	have        int
+	seq         uint32     // of the last ATTACH, MESSAGE or DETACH
+	sessions    []*session // by slot; bound: lists of clients
+	goroutine   string     // the leading one's label
+	batch       unit
+	batches     uint64   // pushed so far
+	clientsLeft int32    // clients that are gone with this batch
+	messages    int      // messages since the last read
+	handled     uint64   // messages that the worker's figures lack: all links share those, so they are told once a read
+	running     *session // in a call: whose
+	pooledUntil uint64   // the watch's tick until which messages go to the pool
 
 	handoff sync.Mutex // held while the leadership goes over
 }

@@ -22,13 +22,13 @@ type gateway struct {
 
 	keepers sync.WaitGroup
 
-	mu    sync.Mutex
-	id    uint32       // guarded by mu: 0 before the first hello
-	loops int          // guarded by mu
-	answered  bool         // guarded by mu: a gateway has answered
-	kept  map[int]bool // guarded by mu: loops that have a keeper; bound: none, one for each loop
-	up    map[int]bool // guarded by mu: loops whose link has been up; nil once all have; bound: none, one for each loop
-	holder  string       // guarded by mu: the address that keeps the links to the gateway here, as the log has it
+	mu       sync.Mutex
+	id       uint32       // guarded by mu: 0 before the first hello
+	loops    int          // guarded by mu
+	answered bool         // guarded by mu: a gateway has answered
+	kept     map[int]bool // guarded by mu: loops that have a keeper; bound: none, one for each loop
+	up       map[int]bool // guarded by mu: loops whose link has been up; nil once all have; bound: none, one for each loop
+	holder   string       // guarded by mu: the address that keeps the links to the gateway here, as the log has it
 }
 
 func newGateway(w *Worker, addr string) *gateway {

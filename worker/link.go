@@ -36,9 +36,9 @@ type gwLink struct {
 	leader leader // of the one that leads
 	seen   uint64 // owned by the watch: the leader's call at the last tick
 
-	clients atomic.Int32
-	leaving atomic.Int32 // of clients: those that are gone, or have moved, and whose last call has not returned
-	received   atomic.Bool  // since the last heartbeat
+	clients  atomic.Int32
+	leaving  atomic.Int32 // of clients: those that are gone, or have moved, and whose last call has not returned
+	received atomic.Bool  // since the last heartbeat
 
 	mu         sync.Mutex
 	out        []byte               // guarded by mu: frames that wait to be written; bound: what a worker has not yet written to a link

@@ -6,9 +6,9 @@ import "sync"
 type gatewayState uint8
 
 const (
-	unreachable    gatewayState = iota // nobody answers there
-	answering                 // a gateway has answered, and not all links to it have been up
-	settled                   // all have been, or they are kept by way of another address
+	unreachable gatewayState = iota // nobody answers there
+	answering                       // a gateway has answered, and not all links to it have been up
+	settled                         // all have been, or they are kept by way of another address
 )
 
 // readiness says when a worker that starts is ready: when it is linked to all of its gateways; or, answerWithin after its start, to those that answer, and there is one.
@@ -16,10 +16,10 @@ const (
 type readiness struct {
 	ready chan struct{} // closed when it is
 
-	mu   sync.Mutex            // nothing else is locked under it
-	states  map[*gateway]gatewayState // bound: none, one for each gateway
-	late bool                  // answerWithin has passed
-	isReady bool                  // ready is closed
+	mu        sync.Mutex                // nothing else is locked under it
+	states    map[*gateway]gatewayState // bound: none, one for each gateway
+	late      bool                      // answerWithin has passed
+	isReady   bool                      // ready is closed
 	onMissing func(missing []string)
 }
 

@@ -9,12 +9,12 @@ import (
 // unit is what handler calls did, as frames, and the acknowledgement of the messages they were for: one or more UNIT frames, the last one open.
 // It belongs to the session whose call is running (under its mu), else to the goroutine that runs sessions.
 type unit struct {
-	buf   []byte // bound: a handler call's outputs
-	start int    // of the open UNIT in buf
+	buf       []byte // bound: a handler call's outputs
+	start     int    // of the open UNIT in buf
 	callStart int    // where the running call's frames begin
-	first uint32 // sequence that the open UNIT begins with
-	next  uint32 // sequence that would carry it on
-	open  bool
+	first     uint32 // sequence that the open UNIT begins with
+	next      uint32 // sequence that would carry it on
+	open      bool
 }
 
 // unitSize is where a UNIT frame ends and the next one begins, in bytes: a gateway applies it when it is whole.

@@ -23,8 +23,8 @@ type watchdog struct {
 
 	// Owned by run.
 	leading  []*gwLink // the links, at a tick; bound: none, one for each link
-	lastLook   time.Time // when it looked for slow calls last
-	lastLog   time.Time // when it said last which those are
+	lastLook time.Time // when it looked for slow calls last
+	lastLog  time.Time // when it said last which those are
 	unlogged int       // slow calls that it has said nothing of
 
 	logging atomic.Bool    // a goroutine says which are slow
