@@ -1,6 +1,7 @@
 package worker
 
-// takeOver gives the leadership to a new goroutine, for the call with the number given has blocked. Nothing happens if it has returned meanwhile.
+// takeOver gives the leadership to a new goroutine because the call with the given number has
+// blocked. It does nothing if that call has returned.
 func (l *gwLink) takeOver(call uint64) {
 	d := &l.leader
 	d.handoff.Lock()
@@ -13,8 +14,10 @@ func (l *gwLink) takeOver(call uint64) {
 	s.mu.Lock()
 	s.unit = d.batch.split(l.w.units.take())
 	s.mu.Unlock()
-	l.takeBatch() // its client sees what was before it first; the watch must not wait for room
-	// The call's view of its message stays where it is.
+	// Earlier effects for the client must go out first. This must not wait for room, because the
+	// watchdog calls it.
+	l.takeBatch()
+	// The call's view of its message stays valid: the new leader gets another buffer.
 	rest := d.buf[d.pos:d.have]
 	d.buf = make([]byte, max(readSize, len(rest)))
 	d.pos, d.have = 0, copy(d.buf, rest)
@@ -25,10 +28,10 @@ func (l *gwLink) takeOver(call uint64) {
 	go l.lead()
 }
 
-// replace has other goroutines go on for the one that led when the call began, and that its handler has ended (runtime.Goexit).
+// replace continues the work of a leader whose goroutine the handler has ended (runtime.Goexit).
 func (l *gwLink) replace(s *session, it *item, call uint64) {
 	if !l.finish(s, it, call) {
-		l.w.pool.start(s) // busy, and nobody's
+		l.w.pool.start(s) // the session is busy and has no goroutine
 		return
 	}
 	l.w.tasks.Add(1)
