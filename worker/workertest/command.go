@@ -9,7 +9,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// frame acts on what the worker sent. It reports false when the link is to end.
+// frame handles a frame from the worker. It returns false if the link must end.
 func (g *Gateway) frame(w *wire, f *link.Frame) bool {
 	switch f.Type {
 	case link.Unit:
@@ -35,7 +35,7 @@ func (g *Gateway) frame(w *wire, f *link.Frame) bool {
 	return true
 }
 
-// admit lets those in whose coming the worker has acknowledged.
+// admit admits the clients whose Connect the worker has acknowledged.
 func (g *Gateway) admit(w *wire, first, last uint32) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -48,13 +48,15 @@ func (g *Gateway) admit(w *wire, first, last uint32) {
 	})
 }
 
-// handOver takes all clients from a worker that drains; the next one gets them.
+// handOver takes all clients from a worker that drains. The next worker gets them.
 func (g *Gateway) handOver(w *wire) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, c := range g.sessions {
 		if c.state == open {
-			w.sequenced(&link.Frame{Type: link.Detach, Flags: link.FlagMoved, Slot: c.member.ID.Slot(), Token: c.member.ID.Token()})
+			w.sequenced(&link.Frame{
+				Type: link.Detach, Flags: link.FlagMoved, Slot: c.member.ID.Slot(), Token: c.member.ID.Token(),
+			})
 		}
 	}
 	if g.link == w {
@@ -62,7 +64,7 @@ func (g *Gateway) handOver(w *wire) {
 	}
 }
 
-// command carries out one command, and answers if that is asked for.
+// command carries out a command and sends a Reply if one is requested.
 func (g *Gateway) command(w *wire, f *link.Frame) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -72,7 +74,7 @@ func (g *Gateway) command(w *wire, f *link.Frame) {
 		reply.Payload = binary.BigEndian.AppendUint32(nil, g.publish(f))
 	case link.Dissolve:
 		reply.Payload = binary.BigEndian.AppendUint32(nil, uint32(g.members.Dissolve(string(f.Payload))))
-	case link.Peers: // there are none
+	case link.Peers: // ignored: there is only one gateway
 	case link.Count:
 		c := link.Read(f.Payload)
 		reply.Payload = g.members.Count(f.Code, list(&c), nil)
@@ -94,10 +96,13 @@ func (g *Gateway) command(w *wire, f *link.Frame) {
 
 // clientCommand carries out a command about one client.
 func (g *Gateway) clientCommand(f *link.Frame, reply *link.Frame) link.Status {
-	if f.Slot >= uint32(len(g.sessions)) || g.sessions[f.Slot].member.ID.Token() != f.Token || g.sessions[f.Slot].state != open {
+	if f.Slot >= uint32(len(g.sessions)) {
 		return link.Gone
 	}
 	c := g.sessions[f.Slot]
+	if c.member.ID.Token() != f.Token || c.state != open {
+		return link.Gone
+	}
 	m := &c.member
 	switch f.Type {
 	case link.Send:
@@ -177,7 +182,8 @@ func (g *Gateway) changeUID(m *registry.Member, f *link.Frame) {
 	}
 }
 
-// refresh tells the worker of attributes and uid that it did not change in its own copy.
+// refresh sends the worker the uid and attributes of a client when they differ from what the worker
+// knows.
 func (g *Gateway) refresh(m *registry.Member) {
 	if g.link == nil {
 		return
