@@ -161,7 +161,7 @@ func TestTwoGatewaysWithOneID(t *testing.T) {
 		t.Error("which gateway is missing is not told")
 	}
 	served, not := gs[0], gs[1]
-	if n.logged("served=two:2") > 0 {
+	if n.logged("addr=two:2 unused=one:1") > 0 {
 		served, not = not, served
 	}
 	c := dial(t, served)
