@@ -115,7 +115,7 @@ func TestBenchRefuses(t *testing.T) {
 	} {
 		cmd := exec.CommandContext(t.Context(), bin, append([]string{"bench"}, args...)...)
 		out, err := cmd.CombinedOutput()
-		if code := cmd.ProcessState.ExitCode(); code != 2 || !strings.HasSuffix(string(out), "\nRun 'sluice bench "+args[0]+" --help' for what there is.\n") || strings.Count(string(out), "\n") != 2 {
+		if code := cmd.ProcessState.ExitCode(); code != 2 || !strings.HasSuffix(string(out), "\nRun 'sluice bench "+args[0]+" --help' for usage.\n") || strings.Count(string(out), "\n") != 2 {
 			t.Errorf("%v: exit code %d, %v\n%s", args, code, err, out)
 		}
 	}
