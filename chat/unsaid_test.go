@@ -268,8 +268,8 @@ func TestPageRefused(t *testing.T) {
 	bob.expect("users")
 	run(t, ada, click(`#users [data-name="Bob"]`), shows("#title", "Bob"))
 	bob.send("/quit")
-	run(t, ada, paste("are you there"), enterKey(), shows("#say-note", "Bob is not here"), boxHolds("are you there"))
-	run(t, ada, click(`[data-conversation="room:lobby"] button`), paste("red\u001b[31m"), enterKey(), shows("#say-note", "no control characters"), boxHolds("red\u001b[31m"))
+	run(t, ada, paste("are you there"), enterKey(), shows("#say-note", "Bob is not online"), boxHolds("are you there"))
+	run(t, ada, click(`[data-conversation="room:lobby"] button`), paste("red\u001b[31m"), enterKey(), shows("#say-note", "must not contain control characters"), boxHolds("red\u001b[31m"))
 	shot(t, ada, "refused")
 }
 

@@ -30,7 +30,7 @@ func (ln *Listener) enter(remote netip.AddrPort) bool {
 		ln.figures.OverMaxConns++
 		return false
 	}
-	if ln.limits.perIP > 0 && remote.IsValid() {
+	if ln.limits.perIP > 0 {
 		from := origin(remote)
 		if ln.census.perIP[from] >= ln.limits.perIP {
 			ln.figures.OverMaxPerIP++
@@ -47,7 +47,7 @@ func (ln *Listener) left(remote netip.AddrPort) {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	ln.census.total--
-	if ln.limits.perIP == 0 || !remote.IsValid() {
+	if ln.limits.perIP == 0 {
 		return
 	}
 	from := origin(remote)

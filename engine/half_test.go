@@ -101,7 +101,7 @@ func TestASlowHalfClosedPeerGetsAll(t *testing.T) {
 	h := enders{funcs{
 		data: func(c *Conn, in []byte) int {
 			_ = c.Write(before)
-			c.Flush() // what the kernel takes, and 64 KiB to gnet
+			c.flush() // what the kernel takes, and 64 KiB to gnet
 			if c.Buffered() < 64<<10 {
 				t.Error("nothing waits here")
 			}

@@ -134,8 +134,8 @@ func (c *Conn) Arrived() bool {
 	return err == nil
 }
 
-// Unread is the number of bytes that were read and that OnData has left.
-func (c *Conn) Unread() int { return len(c.unconsumed) - int(c.taken) }
+// unread is the number of bytes that were read and that OnData has left.
+func (c *Conn) unread() int { return len(c.unconsumed) - int(c.taken) }
 
 // keep appends to the carry.
 func (c *Conn) keep(in []byte) {

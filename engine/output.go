@@ -162,13 +162,6 @@ func (c *Conn) exceedsBound(last int) bool {
 	return n > c.options.MaxOutput && n > last
 }
 
-// Flush writes out what waits without waiting for the end of the turn.
-func (c *Conn) Flush() {
-	if !c.ended {
-		c.flush()
-	}
-}
-
 // Buffered is the number of bytes written that the kernel has not taken.
 func (c *Conn) Buffered() int {
 	n := len(c.out) - c.sent
@@ -181,18 +174,13 @@ func (c *Conn) Buffered() int {
 	return n
 }
 
-// markDirty has c flushed soon: at the end of the turn or, if c is prompt, of the
-// callback in progress.
+// markDirty has c flushed at the end of the turn.
 func (c *Conn) markDirty() {
 	if c.dirty {
 		return
 	}
 	c.dirty = true
 	l := c.loop
-	if c.options.Prompt && l.busy {
-		l.prompt = append(l.prompt, c)
-		return
-	}
 	l.dirty = append(l.dirty, c)
 	if !l.armed {
 		l.arm()

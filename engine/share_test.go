@@ -39,7 +39,7 @@ func TestSharedMessages(t *testing.T) {
 					want[one] = append(want[one], next)
 					continue
 				case 1:
-					all[one].Flush()
+					all[one].flush()
 				}
 				shared := memory.Commit(append(memory.Begin(), message...))
 				for i, c := range all {

@@ -15,7 +15,7 @@ func fill(t *testing.T, c *Conn, n int) {
 	on(t, c.Loop(), func() {
 		for c.Buffered() < n && !c.Closed() {
 			_ = c.Write(make([]byte, 64<<10))
-			c.Flush()
+			c.flush()
 		}
 	})
 }

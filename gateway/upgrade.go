@@ -51,9 +51,9 @@ type upgrade struct {
 
 // upgrades are those of a loop.
 type upgrades struct {
-	of      map[*session]*upgrade // bound: calls of OnUpgrade
+	of      map[*session]*upgrade // bound: calls of `OnUpgrade`
 	running int                   // calls, those too whose client has gone
-	queue   []*upgrade            // oldest first, those too whose client has gone; bound: calls of OnUpgrade
+	queue   []*upgrade            // oldest first, those too whose client has gone; bound: calls of `OnUpgrade`
 	stale   int                   // how many of queue are those
 }
 

@@ -8,12 +8,12 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// appendVersioned appends a version and attributes, as a Set frame carries them.
+// appendVersioned appends a version and attributes, in the format of a Set frame.
 func appendVersioned(dst []byte, version uint32, list []link.Attribute) []byte {
 	return link.AppendAttributes(binary.BigEndian.AppendUint32(dst, version), list)
 }
 
-// attrList checks attributes and puts them in order.
+// attrList checks attributes and returns them in the order of their keys.
 func attrList(attrs map[string]string) ([]link.Attribute, error) {
 	for k := range attrs {
 		if err := checkName(k); err != nil {
@@ -36,7 +36,8 @@ func inOrder(attrs map[string]string) []link.Attribute {
 	return list
 }
 
-// merged is what the gateway makes of attributes that are set.
+// merged returns the attributes that the gateway has after old were set to list or, if merge is
+// true, merged with it.
 func merged(old, list []link.Attribute, merge bool) []link.Attribute {
 	m := attrMap(nil)
 	if merge {

@@ -132,7 +132,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestKept makes the tables of the runs that are kept anew: theirs, and those of the README, say what the runs say.
+// TestKept makes the tables of the runs that are kept anew: theirs, and those of docs/performance.md, say what the runs say.
 func TestKept(t *testing.T) {
 	t.Parallel()
 	const kept = "../../docs/runs/peers/"
@@ -145,7 +145,7 @@ func TestKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	var tables [3]string
-	for i, name := range []string{m.file(tableName), kept + tableName, "../../README.md"} {
+	for i, name := range []string{m.file(tableName), kept + tableName, "../../docs/performance.md"} {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -160,11 +160,11 @@ func TestKept(t *testing.T) {
 		of := func(scenario string) cell { return c[[2]string{scenario, p.name}] }
 		fan, _, _ := strings.Cut(of(fanout).cost(), " (")
 		if row := fmt.Sprintf("| %d | %s | %s | %s | %s |", p.hops, of(echo1).cost(), of(echo16).cost(), fan, of(idle).memory()); !strings.Contains(tables[2], row) {
-			t.Errorf("the README has no row of %s with %s", p.name, row)
+			t.Errorf("docs/performance.md has no row of %s with %s", p.name, row)
 		}
 	}
 	if !strings.Contains(tables[2], "go run . -loops 1 -rounds 2\n") {
-		t.Error("the README has not the command of the runs")
+		t.Error("docs/performance.md has not the command of the runs")
 	}
 }
 

@@ -184,11 +184,11 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
-// The bytes that README and --help give as examples are messages, as a client that is written by them sends them.
+// The bytes that docs/operating.md and --help give as examples are messages, as a client that is written by them sends them.
 func TestExamplesOfLengths(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
-	readme, err := os.ReadFile("../../README.md")
+	guide, err := os.ReadFile("../../docs/operating.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,9 +198,9 @@ func TestExamplesOfLengths(t *testing.T) {
 	}
 	echo := proctest.Start(t, nil, bin, "echo", "--listen", "frame://127.0.0.1:0", "--listen", "json://127.0.0.1:0", "--reactors", "1")
 	for _, c := range []struct{ scheme, text, payload, in string }{
-		{"frame", "00 00 00 09 68 65 6c 6c 6f", "hello", string(readme)},
+		{"frame", "00 00 00 09 68 65 6c 6c 6f", "hello", string(guide)},
 		{"frame", "00 00 00 09 68 65 6c 6c 6f", "hello", string(help)},
-		{"json", "00 00 00 06 7b 7d", "{}", string(readme)},
+		{"json", "00 00 00 06 7b 7d", "{}", string(guide)},
 	} {
 		if !strings.Contains(c.in, c.text) {
 			t.Errorf("%s is not explained by %q", c.scheme, c.text)

@@ -1,4 +1,5 @@
-// Package cli is the sluice command: what its command line says, and the gateways, workers and benches that it starts.
+// Package cli is the sluice command. It parses the command line and starts gateways, workers and
+// benchmarks.
 package cli
 
 import (
@@ -20,16 +21,18 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// How long the end of the process waits for the log, which flows or does not.
+// Time limits of the end of the process.
 const (
-	lastLines = time.Second
-	atOnce    = 100 * time.Millisecond // after a second signal; also within which two are one
+	logCloseTimeout  = time.Second            // for writing the rest of the log
+	logCloseAtOnce   = 100 * time.Millisecond // the same, after a second signal
+	sameSignalWithin = 100 * time.Millisecond // within which bench takes two signals for one
 )
 
-// Main runs the command line of this process, os.Args, to its end and returns the exit code. The process's signals, standard output and standard error are its own from
-// here on. SIGINT or SIGTERM has it drain. The second one ends the process here, with 128 and the signal's number.
+// Main runs the command line of this process, os.Args, and returns the exit code. From then on it
+// owns the signals, the standard output and the standard error of the process. SIGINT and SIGTERM
+// start a drain. A second signal ends the process with exit code 128 plus the number of the signal.
 func Main() (exitCode int) {
-	// Signals are taken before anything else: what comes while the program starts must not end it where a moment later it would not.
+	// Catch signals first, so that a signal during the start drains the process as a later one does.
 	signals, hup := make(chan os.Signal, 2), make(hangUps, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -38,30 +41,31 @@ func Main() (exitCode int) {
 	go func() {
 		first := <-signals
 		drain()
-		s, _ := second(signals, first).(syscall.Signal)
-		out.Close("", atOnce)
-		os.Exit(128 + int(s)) // as the shell has it
+		s, _ := nextSignal(signals, first).(syscall.Signal)
+		out.Close("", logCloseAtOnce)
+		os.Exit(128 + int(s)) // as a shell reports it
 	}()
 	c, err := command(slog.New(slog.NewTextHandler(out, nil)), hup).ExecuteContextC(ctx)
-	last, code := verdict(c, err)
-	out.Close(last, lastLines)
+	last, code := outcome(c, err)
+	out.Close(last, logCloseTimeout)
 	return code
 }
 
-// second is the next signal. A bench takes the same one, when it comes at once, for the first: timeout(1) sends it twice, to its child and to the group that this is in, and the
+// nextSignal returns the next signal. If the command is bench and the same signal comes again at
+// once, it is ignored: timeout(1) sends it twice, to its child and to the process group, and the
 // report would be lost.
-func second(signals <-chan os.Signal, first os.Signal) os.Signal {
+func nextSignal(signals <-chan os.Signal, first os.Signal) os.Signal {
 	since := time.Now()
 	for s := range signals {
-		if s != first || len(os.Args) < 2 || os.Args[1] != "bench" || time.Since(since) > atOnce {
+		if s != first || len(os.Args) < 2 || os.Args[1] != "bench" || time.Since(since) > sameSignalWithin {
 			return s
 		}
 	}
 	return nil
 }
 
-// verdict is the last line of a command and its exit code.
-func verdict(c *cobra.Command, err error) (last string, code int) {
+// outcome returns the last line of output of a command and its exit code.
+func outcome(c *cobra.Command, err error) (last string, code int) {
 	var usage usageError
 	switch {
 	case err == nil:
@@ -76,7 +80,7 @@ func verdict(c *cobra.Command, err error) (last string, code int) {
 	return fmt.Sprintf("sluice: %v\n", err), code
 }
 
-// usageError is a command line that cannot be carried out.
+// usageError is an error of the command line. The exit code is 2.
 type usageError struct{ error }
 
 func command(log *slog.Logger, hup hangUps) *cobra.Command {
@@ -94,7 +98,9 @@ func command(log *slog.Logger, hup hangUps) *cobra.Command {
 		}
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log), benchCommand(log, hup), versionCommand())
+	root.AddCommand(
+		chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log), benchCommand(log, hup), versionCommand(),
+	)
 	return root
 }
 
@@ -168,20 +174,21 @@ connect to --inner.
 	}
 	o.gatewayFlags(c, "127.0.0.1:2300")
 	o.linkFlags(c)
-	c.Flags().BoolVar(&page, "chat-page", false, "serve the chat's page on ws listeners")
+	c.Flags().BoolVar(&page, "chat-page", false, "serve the web page of the chat on ws listeners")
 	return c
 }
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "print what this binary was built from",
+		Short: "print the version",
 		Args:  noArgs,
 		Run:   func(*cobra.Command, []string) { fmt.Println("sluice", version()) },
 	}
 }
 
-// version is what this program was built from, as far as the build recorded it.
+// version returns the version that this program was built from, as far as the build has recorded
+// it.
 func version() string {
 	v := build.Version()
 	if v == "" {
@@ -192,7 +199,7 @@ func version() string {
 
 func noArgs(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usageError{fmt.Errorf("unknown argument %q", args[0])}
+		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
 	}
 	return nil
 }

@@ -40,6 +40,8 @@ type options struct {
 	window         int // of bench serve
 	router         string
 
+	handlersHere bool // a worker runs in this process, beside the gateway
+
 	ofGateway []string // names of flags
 }
 
@@ -56,7 +58,7 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	o.limitFlags(c)
 	o.timeFlags(c)
 	o.bufferFlags(c)
-	f.StringVar(&o.reactors, "reactors", "auto", "`number` of event loops; auto: one for each processor")
+	f.StringVar(&o.reactors, "reactors", "auto", "`number` of event loops; auto: one for each processor, one fewer if handlers run in this process")
 	f.BoolVar(&o.gateway.PinCPUs, "pin", false, "bind each event loop to a processor (Linux only)")
 }
 

@@ -38,7 +38,7 @@ func TestRenamedFlags(t *testing.T) {
 				root.SetOut(io.Discard)
 				root.SetErr(io.Discard)
 				c, err := root.ExecuteC()
-				if last, code := verdict(c, err); code != 2 || err == nil || err.Error() != "--"+old+" is now --"+now {
+				if last, code := outcome(c, err); code != 2 || err == nil || err.Error() != "--"+old+" is now --"+now {
 					t.Errorf("sluice %s %s: exit code %d, %q", name, arg, code, last)
 				}
 				if c.Flags().Lookup(now) == nil || c.Flags().Lookup(old) != nil {

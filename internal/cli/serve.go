@@ -44,6 +44,7 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 		}
 		return o.work(ctx, business, key, o.gateways, func() { o.announce(addrs) })
 	}
+	o.handlersHere = o.workers == 0
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err
@@ -64,18 +65,10 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 			return nil
 		}
 		o.tellPages(g, page)
-		if o.workers == 0 {
-			makeRoom(len(g.Stats().Loops))
-		}
 		return o.work(workerCtx, business, key, []string{g.WorkerAddr()}, func() { o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr())) })
 	})
 	return both.Wait()
 }
-
-// makeRoom raises GOMAXPROCS by two for each event loop. A loop, and the goroutine that reads its
-// link, may wait in the kernel while they hold a processor of the Go runtime, which takes it back
-// late. When none was left for handlers a message took 5 ms.
-func makeRoom(loops int) { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2*loops) }
 
 // work runs the business code until ctx ends: as a worker in this process or, with --workers, in
 // processes of their own. up is called when all links are up.
@@ -222,6 +215,9 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 			return nil, usageError{fmt.Errorf("--reactors: %q: must be auto or a number from 1", o.reactors)}
 		}
 		cfg.Loops = n
+	} else if o.handlersHere {
+		// A loop waits in the kernel with a processor of Go's in hand, which the runtime takes back late: with none left for handlers a message took 5 ms.
+		cfg.Loops = max(runtime.GOMAXPROCS(0)-1, 1)
 	}
 	cfg.Listeners = o.listeners(page)
 	g, err := gateway.New(cfg)

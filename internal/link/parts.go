@@ -21,7 +21,6 @@ const (
 	Draining
 	Replaced
 	NoHeartbeat
-	Internal
 )
 
 // Reason says why a client's connection ended.
@@ -100,7 +99,7 @@ func AppendList[T string | []byte](dst []byte, list []T) []byte {
 }
 
 // AppendIDs appends a u16 count and the client ids.
-func AppendIDs(dst []byte, ids []ClientID) []byte {
+func AppendIDs[ID ~[16]byte](dst []byte, ids []ID) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(ids)))
 	for i := range ids {
 		dst = append(dst, ids[i][:]...)
@@ -183,6 +182,15 @@ func (c *Cursor) U64() uint64 {
 
 // Bytes reads a u16 length and that many bytes.
 func (c *Cursor) Bytes() []byte { return c.Take(int(c.U16())) }
+
+// List reads what AppendList appended.
+func (c *Cursor) List() [][]byte {
+	list := make([][]byte, c.U16())
+	for i := range list {
+		list[i] = c.Bytes()
+	}
+	return list
+}
 
 // ID reads a client id.
 func (c *Cursor) ID() (id ClientID) {

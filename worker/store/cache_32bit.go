@@ -10,20 +10,20 @@ import (
 	"github.com/allegro/bigcache/v3"
 )
 
-// cache does what Memory needs of bigcache, whose counters are not aligned
-// where an int has 32 bits: its first Get would panic.
+// cache provides the parts of bigcache that Memory uses. bigcache's own counters are not aligned
+// where an int has 32 bits, so that its first Get would panic.
 type cache struct {
 	// Static after newCache.
 	m      *Memory
 	shards []shard
 }
 
-// shard is the share of the keys that have a lock in common.
+// shard holds a part of the keys under one lock.
 type shard struct {
 	mu    sync.Mutex
 	of    map[uint64]*list.Element // guarded by mu: by the key's hash; bound: none, by bytes
 	order list.List                // guarded by mu: of *cached, the oldest first
-	bytes int                      // guarded by mu: of all, overhead included
+	bytes int                      // guarded by mu: size of all entries, overhead included
 	limit int
 }
 
@@ -33,8 +33,8 @@ type cached struct {
 	entry []byte
 }
 
-// entryOverhead is what an entry costs besides key and value, in bytes: its
-// places in map and list, and what allocations are rounded up to.
+// entryOverhead is the cost of an entry in bytes besides key and value: its places in map and list,
+// and the rounding of allocations.
 const entryOverhead = 96
 
 func (c *cached) cost() int { return len(c.key) + len(c.entry) + entryOverhead }
@@ -48,7 +48,7 @@ func newCache(m *Memory, cfg MemoryConfig, megabytes int) (*cache, error) {
 	return c, nil
 }
 
-// lock returns the key's shard, locked, and its hash.
+// lock returns the key's shard, which it has locked, and the key's hash.
 func (c *cache) lock(key string) (*shard, uint64) {
 	hash := c.m.hash.Sum64(key)
 	s := &c.shards[hash&uint64(len(c.shards)-1)]
@@ -61,36 +61,36 @@ func (c *cache) Get(key string) ([]byte, error) {
 	s, hash := c.lock(key)
 	defer s.mu.Unlock()
 	if e := s.of[hash]; e != nil {
-		if has := e.Value.(*cached); has.key == key {
-			return bytes.Clone(has.entry), nil
+		if found := e.Value.(*cached); found.key == key {
+			return bytes.Clone(found.entry), nil
 		}
 	}
 	return nil, bigcache.ErrEntryNotFound
 }
 
-// Set takes over entry, in place of what has the same hash. What is over goes,
-// then the oldest until there is room.
+// Set stores entry, which it then owns, in place of an entry with the same hash. It removes expired
+// entries, then the oldest ones until there is room.
 func (c *cache) Set(key string, entry []byte) error {
 	s, hash := c.lock(key)
 	defer s.mu.Unlock()
 	if e := s.of[hash]; e != nil {
 		s.remove(e)
 	}
-	has := &cached{hash, key, entry}
+	added := &cached{hash, key, entry}
 	for e := s.order.Front(); e != nil; e = s.order.Front() {
 		oldest := e.Value.(*cached)
-		if !c.m.expired(oldest.entry) && s.bytes+has.cost() <= s.limit {
+		if !c.m.expired(oldest.entry) && s.bytes+added.cost() <= s.limit {
 			break
 		}
 		s.remove(e)
 		c.m.removed(oldest.key, oldest.entry, bigcache.NoSpace)
 	}
-	s.of[hash] = s.order.PushBack(has)
-	s.bytes += has.cost()
+	s.of[hash] = s.order.PushBack(added)
+	s.bytes += added.cost()
 	return nil
 }
 
-// Delete takes away what has the key's hash.
+// Delete removes the entry with the key's hash.
 func (c *cache) Delete(key string) error {
 	s, hash := c.lock(key)
 	defer s.mu.Unlock()
@@ -98,25 +98,25 @@ func (c *cache) Delete(key string) error {
 	if e == nil {
 		return bigcache.ErrEntryNotFound
 	}
-	has := s.remove(e)
-	c.m.removed(has.key, has.entry, bigcache.Deleted)
+	removed := s.remove(e)
+	c.m.removed(removed.key, removed.entry, bigcache.Deleted)
 	return nil
 }
 
 func (s *shard) remove(e *list.Element) *cached {
-	has := s.order.Remove(e).(*cached)
-	delete(s.of, has.hash)
-	s.bytes -= has.cost()
-	return has
+	removed := s.order.Remove(e).(*cached)
+	delete(s.of, removed.hash)
+	s.bytes -= removed.cost()
+	return removed
 }
 
-// Len is how many entries there are.
+// Len returns the number of entries.
 func (c *cache) Len() (n int) {
 	c.each(func(s *shard) { n += len(s.of) })
 	return n
 }
 
-// Capacity is how many bytes they take.
+// Capacity returns the size of all entries in bytes.
 func (c *cache) Capacity() (n int) {
 	c.each(func(s *shard) { n += s.bytes })
 	return n

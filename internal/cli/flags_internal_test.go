@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Flags that documents name are flags of some command, and in its help.
+func TestFlagsInDocuments(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{
+		"help":             true, // cobra's own
+		"exit-with-parent": true, // hidden: the parent of workers gives it to them
+	}
+	note(command(slog.New(slog.DiscardHandler), nil), known)
+	names, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "bench/peers/README.md"} {
+		names = append(names, "../../"+name)
+	}
+	flag, found := regexp.MustCompile("(?m)(?:^|[ `(])--([a-z][a-z-]*)"), 0
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at, l := range strings.Split(string(text), "\n") {
+			if strings.Contains(l, "grep ") || strings.Contains(l, "npm ") || strings.Contains(l, "curl ") {
+				continue // theirs
+			}
+			for _, m := range flag.FindAllStringSubmatch(l, -1) {
+				if found++; !known[m[1]] {
+					t.Errorf("%s:%d: no command has --%s", strings.TrimPrefix(name, "../../"), at+1, m[1])
+				}
+			}
+		}
+	}
+	if found < 100 {
+		t.Errorf("%d flags found: that cannot be all", found)
+	}
+}
+
+// note enters the flags of a command and of those below it that its help shows.
+func note(c *cobra.Command, known map[string]bool) {
+	enter := func(f *pflag.Flag) { known[f.Name] = known[f.Name] || !f.Hidden }
+	c.Flags().VisitAll(enter)
+	c.PersistentFlags().VisitAll(enter)
+	for _, below := range c.Commands() {
+		note(below, known)
+	}
+}
