@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -86,8 +87,8 @@ func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
 		most    float64 // MiB that the gateway may grow by: on a busy machine some waits for the quick ones too
 	}{
 		{"close", nil, plain, 192},
-		{"drop the oldest, cut by the deadline", []string{"--overflow", "oldest", "--stall", "3s"}, plain, 192},
-		{"the latest of 5 keys, cut by the deadline", []string{"--stall", "3s"}, latest, 192},
+		{"drop the oldest, cut by the deadline", []string{"--overflow", "oldest", "--stall", "2s"}, plain, 192},
+		{"the latest of 5 keys, cut by the deadline", []string{"--stall", "2s"}, latest, 192},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a, g := stage(t, append(test.flags, "--reactors", "2")...)
@@ -131,7 +132,7 @@ func TestPressureOfBroadcasts(t *testing.T) {
 		more    = 64  // MiB of it in the second half
 		here    = 32  // MiB that the worker's heap may grow by, the clients' with it
 	)
-	lasts := 6 * time.Second
+	lasts := time.Duration(suite.Of(t, 4, 6, "seconds")) * time.Second
 	if d, err := time.ParseDuration(os.Getenv("SLUICE_PRESSURE")); err == nil {
 		lasts = d
 	}
