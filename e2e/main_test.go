@@ -5,6 +5,10 @@ import (
 	"testing"
 
 	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) {
+	suite.Beside(2)
+	leak.Main(m)
+}
