@@ -16,7 +16,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	suite.Beside(4)
+	suite.Beside(8)
 	leak.Main(m)
 }
 

@@ -14,26 +14,29 @@ import (
 )
 
 // Main runs a package's tests and ends the process, to be called by TestMain. Whoever passed must leave nothing.
-func Main(m *testing.M) {
+func Main(m *testing.M) { os.Exit(run(m, patience)) }
+
+// run returns the exit code. What the tests have ended has so long to go.
+func run(m *testing.M, patience time.Duration) int {
 	if ln, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
 		_ = ln.Close() // the runtime's own poller opens its descriptors with the first socket
 	}
 	before := len(Descriptors())
 	code := m.Run()
 	if code == 0 {
-		if err := left(before); err != nil {
+		if err := left(before, patience); err != nil {
 			_, _ = fmt.Fprintln(os.Stderr, "the tests leave something behind:", err)
 			code = 1
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 // patience is how long what the tests have ended may take to go.
 const patience = 5 * time.Second
 
 // left says what is left, once it has had time to go.
-func left(before int) (err error) {
+func left(before int, patience time.Duration) (err error) {
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		open, running := Descriptors(), children()
 		switch {
