@@ -4,11 +4,12 @@ package e2e_test
 import (
 	"testing"
 
+	"github.com/seed-7410fe32/sluice/internal/browsertest"
 	"github.com/seed-7410fe32/sluice/internal/leak"
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 func TestMain(m *testing.M) {
 	suite.Beside(2)
-	leak.Main(m)
+	leak.Main(m, browsertest.End)
 }

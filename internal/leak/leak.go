@@ -13,16 +13,19 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Main runs a package's tests and ends the process, to be called by TestMain. Whoever passed must leave nothing.
-func Main(m *testing.M) { os.Exit(run(m, patience)) }
+// Main runs a package's tests and ends the process, to be called by TestMain. Tests that passed must leave nothing, once what they shared has been ended.
+func Main(m *testing.M, end ...func()) { os.Exit(run(m, patience, end...)) }
 
 // run returns the exit code. What the tests have ended has so long to go.
-func run(m *testing.M, patience time.Duration) int {
+func run(m *testing.M, patience time.Duration, end ...func()) int {
 	if ln, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
 		_ = ln.Close() // the runtime's own poller opens its descriptors with the first socket
 	}
 	before := len(Descriptors())
 	code := m.Run()
+	for _, f := range end {
+		f()
+	}
 	if code == 0 {
 		if err := left(before, patience); err != nil {
 			_, _ = fmt.Fprintln(os.Stderr, "the tests leave something behind:", err)
