@@ -269,7 +269,7 @@ func TestAWorkerComesBackThoughDescriptorsAreOut(t *testing.T) {
 		files = now
 	}
 	first.Kill()
-	time.Sleep(100 * time.Millisecond) // whatever the worker's end has freed may be taken
+	gateway.AwaitLog(`msg="link closed"`, 1) // what that has freed may be taken
 	worker()
 	served("after")
 }
