@@ -1,6 +1,8 @@
 package leak
 
 import (
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -45,6 +47,8 @@ func TestLeak(t *testing.T) {
 			t.Fatal(err)
 		}
 		kept = f
+	case "nothing": // but what package net keeps in a pool
+		splice(t)
 	case "process":
 		cmd := exec.Command("cat") // ends with this process
 		if _, err := cmd.StdinPipe(); err != nil {
@@ -57,3 +61,34 @@ func TestLeak(t *testing.T) {
 }
 
 var kept *os.File // or it would be closed when it is collected
+
+// splice has a byte go from one TCP connection to another, inside the kernel.
+func splice(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	pair := func() (near, far net.Conn) {
+		near, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = near.Close() })
+		if far, err = ln.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = far.Close() })
+		return near, far
+	}
+	a, in := pair()
+	out, b := pair()
+	if _, err := a.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	_ = a.Close()
+	if n, err := io.Copy(out, in); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	_, _ = b.Read(make([]byte, 1))
+}
