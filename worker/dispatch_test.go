@@ -20,7 +20,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	suite.Beside(8)
+	suite.Beside(4)
 	leak.Main(m)
 }
 

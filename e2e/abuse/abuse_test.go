@@ -30,7 +30,7 @@ func status(t *testing.T, pid int, name string) int {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		t.Skip("SKIPPED: the system does not tell about processes: ", err)
+		t.Skip("NOT TESTED: the system does not tell about processes: ", err)
 	}
 	_, rest, _ := strings.Cut(string(b), "\n"+name+":")
 	n, err := strconv.Atoi(strings.Fields(rest)[0])

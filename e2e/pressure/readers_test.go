@@ -31,7 +31,7 @@ type gauge struct {
 func newGauge(t *testing.T, pid int) *gauge {
 	g := &gauge{pid: pid, first: proc.Resident(pid)}
 	if g.first == 0 {
-		t.Skip("no /proc")
+		t.Skip("NOT TESTED: there is no /proc")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup

@@ -1,6 +1,7 @@
 // Package suite says how much of the long test suites runs: a short representative, or with SLUICE_TEST=full everything. The gate (.ci/run) runs everything.
 //
-// What is left out says so: such a test logs a line that begins with "SHORTENED".
+// A test that leaves something out says so: it logs a line that begins with "SHORTENED". A test that is skipped, for something is missing that it needs, logs one that begins with
+// "NOT TESTED". "go test" shows neither without -v; README.md has the command that prints these lines.
 package suite
 
 import (
