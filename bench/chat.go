@@ -63,7 +63,7 @@ func (p *person) neighbours() (before, after *client) {
 	return p.room[(i+n-1)%n], p.room[(i+1)%n]
 }
 
-// OnTimer implements engine.Expirer: the thinking is over.
+// OnTimer implements engine.TimerHandler: the thinking is over.
 func (p *person) OnTimer(*engine.Timer) {
 	l := p.client.lane
 	l.tick()

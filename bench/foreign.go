@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
 
 // Foreign is what the processors did in the window for others than the generator and the measured servers. It is of the processors that those may run on.
@@ -44,7 +44,7 @@ func (o *Options) processors() map[int]bool {
 	for _, p := range o.PIDs {
 		pids = append(pids, p.PID)
 	}
-	return proc.Processors(pids...)
+	return procfs.Processors(pids...)
 }
 
 // isHere tells whether one of the targets is on this machine; true where that is not certain.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/bench"
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
@@ -19,8 +19,8 @@ func TestCPU(t *testing.T) {
 	o := bench.Options{Mode: bench.Echo, Codec: bench.Text, Conns: 8, InFlight: 4, Loops: 1, Warmup: -1, Window: time.Minute, Targets: []string{p.Addrs["text"]}, PIDs: []bench.PID{{Name: "echo", PID: p.PID}}}
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
-	before := proc.CPUTime(p.PID)
-	taken := func() time.Duration { return proc.CPUTime(p.PID) - before }
+	before := procfs.CPUTime(p.PID)
+	taken := func() time.Duration { return procfs.CPUTime(p.PID) - before }
 	r, err := bench.Run(ctx, o, func(bench.Moment) {
 		if taken() >= enough {
 			end()

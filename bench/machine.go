@@ -5,7 +5,7 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
 
 // machine describes this one, as far as it tells.
@@ -14,7 +14,7 @@ func machine() Machine {
 	return Machine{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version(),
 		Kernel: strings.TrimSpace(string(kernel)),
-		CPU:    proc.Field("/proc/cpuinfo", "model name"),
-		Memory: uint64(proc.Bytes(proc.Field("/proc/meminfo", "MemTotal"))),
+		CPU:    procfs.Field("/proc/cpuinfo", "model name"),
+		Memory: uint64(procfs.Bytes(procfs.Field("/proc/meminfo", "MemTotal"))),
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-7410fe32/sluice/internal/build"
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
 
 // run is a run in progress.
@@ -36,7 +36,7 @@ type reading struct {
 	servers []usage       // one for each of opts.PIDs
 	own     usage         // all generators
 	mine    time.Duration // CPU time of generators and of this process, which may be none
-	machine proc.Spent
+	machine procfs.Spent
 }
 
 // Run makes the load that the options say and reports on it. watch, unless it is nil, is told of each interval as it ends, on Run's goroutine. Without targets Run
@@ -195,7 +195,7 @@ func (r *run) read() (latency *hdrhistogram.Histogram, err error) {
 	if err != nil {
 		return nil, err
 	}
-	now := reading{at: max(time.Since(r.began), r.last.at+1), tally: s.Tally, machine: proc.SpentBy(r.processors), servers: r.usages(), own: s.Usage} // no interval is empty
+	now := reading{at: max(time.Since(r.began), r.last.at+1), tally: s.Tally, machine: procfs.SpentBy(r.processors), servers: r.usages(), own: s.Usage} // no interval is empty
 	if now.mine = now.own.CPU; r.opts.Processes > 1 {
 		now.mine += ownCPU()
 	}
@@ -238,9 +238,9 @@ func (r *run) sample() (sample, error) {
 // usages are what the servers took so far.
 func (r *run) usages() (servers []usage) {
 	for i, p := range r.opts.PIDs {
-		u := usage{CPU: proc.CPUTime(p.PID), RSS: uint64(proc.Resident(p.PID))}
+		u := usage{CPU: procfs.CPUTime(p.PID), RSS: uint64(procfs.Resident(p.PID))}
 		if r.last.servers != nil {
-			if was := r.last.servers[i]; was.Ended || u.RSS == 0 && was.RSS > 0 || !proc.Exists(p.PID) { // a zombie has no memory
+			if was := r.last.servers[i]; was.Ended || u.RSS == 0 && was.RSS > 0 || !procfs.Exists(p.PID) { // a zombie has no memory
 				u = was
 				u.Ended = true
 			}

@@ -11,7 +11,7 @@ import (
 	"syscall"
 
 	"github.com/seed-7410fe32/sluice/codec"
-	"github.com/seed-7410fe32/sluice/internal/child"
+	"github.com/seed-7410fe32/sluice/internal/childproc"
 )
 
 // errServerEnded is returned by Run, with its report if there is something to report on, when a server that it started has ended before it was told to.
@@ -19,7 +19,7 @@ var errServerEnded = errors.New("bench: a server has ended in the middle of the 
 
 // servers are the processes that Run started.
 type servers struct {
-	all   []*child.Process // the gateways first
+	all   []*childproc.Process // the gateways first
 	names []string
 	logs  []*tail
 	ended func(error) // told when one ends, also when it is stopped
@@ -85,16 +85,16 @@ func numbered(kind string, n int) []string {
 }
 
 // start starts a server.
-func (s *servers) start(o *Options, name, program string, env, args []string) (*child.Process, error) {
+func (s *servers) start(o *Options, name, program string, env, args []string) (*childproc.Process, error) {
 	log := &tail{}
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what is typed at the terminal is for the run
 	if o.Servers.Binary == "" {                           // another build may have no leash
-		child.Leash(cmd)
+		childproc.Leash(cmd)
 	}
 	cmd.Stderr = log
-	p, err := child.Start(cmd)
+	p, err := childproc.Start(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w%s", err, log)
 	}

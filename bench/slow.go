@@ -93,7 +93,7 @@ func (r *slowReader) OnData(conn *engine.Conn, in []byte) int {
 // lookEvery is how exactly the time of a cut is known.
 const lookEvery = 100 * time.Millisecond
 
-// OnTimer implements engine.Expirer. It writes something now and then: a server that has closed the connection answers that with a reset, which comes although nothing is
+// OnTimer implements engine.TimerHandler. It writes something now and then: a server that has closed the connection answers that with a reset, which comes although nothing is
 // read. A reader without a connection gets a new one.
 func (r *slowReader) OnTimer(*engine.Timer) {
 	switch {

@@ -5,11 +5,11 @@ import (
 	"testing"
 
 	"github.com/seed-7410fe32/sluice/internal/browsertest"
-	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 func TestMain(m *testing.M) {
 	suite.Beside(2)
-	leak.Main(m, browsertest.End)
+	leaktest.Main(m, browsertest.End)
 }

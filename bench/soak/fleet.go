@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/bench"
-	"github.com/seed-7410fe32/sluice/internal/child"
-	"github.com/seed-7410fe32/sluice/internal/wire"
+	"github.com/seed-7410fe32/sluice/internal/childproc"
+	"github.com/seed-7410fe32/sluice/internal/faultproxy"
 )
 
 // fleet is gateways and workers, each a process, with a bad wire to each gateway. Processes and wires belong to whoever does the faults; only it may touch them
@@ -22,11 +22,11 @@ type fleet struct {
 	// Static after start.
 	o        Options
 	targets  map[bench.Codec][]string // by gateway
-	gateways []*child.Process
-	wires    []*wire.Wire
+	gateways []*childproc.Process
+	wires    []*faultproxy.Wire
 
-	workers chan []*child.Process // holds the one list, which is taken to be changed or looked at
-	counts  chan map[string]int   // holds the one map: faults so far, by name
+	workers chan []*childproc.Process // holds the one list, which is taken to be changed or looked at
+	counts  chan map[string]int       // holds the one map: faults so far, by name
 }
 
 // stall is how long a client may take nothing.
@@ -34,12 +34,12 @@ const stall = 3 * time.Second
 
 // start starts everything; what it returns is to be stopped, also after an error.
 func start(o Options) (*fleet, error) {
-	f := &fleet{o: o, targets: map[bench.Codec][]string{}, workers: make(chan []*child.Process, 1), counts: make(chan map[string]int, 1)}
+	f := &fleet{o: o, targets: map[bench.Codec][]string{}, workers: make(chan []*childproc.Process, 1), counts: make(chan map[string]int, 1)}
 	f.counts <- map[string]int{}
-	var workers []*child.Process
+	var workers []*childproc.Process
 	defer func() { f.workers <- workers }()
 	for range o.Gateways {
-		args := []string{"gateway", "--inner", "127.0.0.1:0", "--overflow", "oldest", "--stall", stall.String()}
+		args := []string{"gateway", "--inner", "127.0.0.1:0", "--overflow", "oldest", "--write-timeout", stall.String()}
 		for flag, n := range map[string]int{
 			"reactors": loops, "max-message": maxMessage, "max-output": maxOutput, "max-buffered": maxBuffered, "hold-bytes": queueBytes, "queue-bytes": queueBytes, "partial-bytes": partialBytes,
 		} {
@@ -57,7 +57,7 @@ func start(o Options) (*fleet, error) {
 		for _, c := range codecs {
 			f.targets[c] = append(f.targets[c], g.Addrs[string(c)])
 		}
-		w, err := wire.New(g.Addrs["inner"], wire.Faults{})
+		w, err := faultproxy.New(g.Addrs["inner"], faultproxy.Faults{})
 		if err != nil {
 			return f, fmt.Errorf("soak: %w", err)
 		}
@@ -73,18 +73,18 @@ func start(o Options) (*fleet, error) {
 	return f, nil
 }
 
-func (f *fleet) process(args ...string) (*child.Process, error) {
+func (f *fleet) process(args ...string) (*childproc.Process, error) {
 	cmd := exec.Command(f.o.Binary, args...)
 	cmd.Stderr = f.o.Log
-	child.Leash(cmd)
-	p, err := child.Start(cmd)
+	childproc.Leash(cmd)
+	p, err := childproc.Start(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("soak: %w", err)
 	}
 	return p, nil
 }
 
-func (f *fleet) worker() (*child.Process, error) {
+func (f *fleet) worker() (*childproc.Process, error) {
 	var inner []string
 	for _, w := range f.wires {
 		inner = append(inner, w.Addr())
@@ -118,10 +118,10 @@ var faults = []struct {
 	{"cut", 15, func(f *fleet, _ context.Context, rng *rand.Rand) error { f.some(rng).Cut(); return nil }},
 	{"corrupted", 10, func(f *fleet, _ context.Context, rng *rand.Rand) error { f.some(rng).Corrupt(1); return nil }},
 	{"delayed", 5, func(f *fleet, ctx context.Context, rng *rand.Rand) error {
-		return f.slow(ctx, rng, wire.Faults{Delay: 500 * time.Millisecond})
+		return f.slow(ctx, rng, faultproxy.Faults{Delay: 500 * time.Millisecond})
 	}},
 	{"trickled", 5, func(f *fleet, ctx context.Context, rng *rand.Rand) error {
-		return f.slow(ctx, rng, wire.Faults{Rate: 1})
+		return f.slow(ctx, rng, faultproxy.Faults{Rate: 1})
 	}},
 }
 
@@ -144,10 +144,10 @@ func (f *fleet) fault(ctx context.Context, rng *rand.Rand) error {
 }
 
 // some is one of the wires.
-func (f *fleet) some(rng *rand.Rand) *wire.Wire { return f.wires[rng.IntN(len(f.wires))] }
+func (f *fleet) some(rng *rand.Rand) *faultproxy.Wire { return f.wires[rng.IntN(len(f.wires))] }
 
 // renew ends one of the workers and starts another in its place.
-func (f *fleet) renew(rng *rand.Rand, end func(*child.Process) error) error {
+func (f *fleet) renew(rng *rand.Rand, end func(*childproc.Process) error) error {
 	workers := <-f.workers
 	defer func() { f.workers <- workers }()
 	i := rng.IntN(len(workers))
@@ -162,11 +162,11 @@ func (f *fleet) renew(rng *rand.Rand, end func(*child.Process) error) error {
 }
 
 func (f *fleet) kill(_ context.Context, rng *rand.Rand) error {
-	return f.renew(rng, func(p *child.Process) error { p.Kill(); return nil })
+	return f.renew(rng, func(p *childproc.Process) error { p.Kill(); return nil })
 }
 
 func (f *fleet) replace(_ context.Context, rng *rand.Rand) error {
-	return f.renew(rng, (*child.Process).Stop)
+	return f.renew(rng, (*childproc.Process).Stop)
 }
 
 // freeze stops a worker for longer than its links' heartbeats allow.
@@ -185,11 +185,11 @@ func (f *fleet) freeze(ctx context.Context, rng *rand.Rand) error {
 }
 
 // slow makes a wire a bad one for a while.
-func (f *fleet) slow(ctx context.Context, rng *rand.Rand, how wire.Faults) error {
+func (f *fleet) slow(ctx context.Context, rng *rand.Rand, how faultproxy.Faults) error {
 	w := f.some(rng)
 	w.Set(how)
 	pause(ctx, 3*time.Second)
-	w.Set(wire.Faults{})
+	w.Set(faultproxy.Faults{})
 	return nil
 }
 

@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
@@ -15,5 +15,5 @@ func TestMain(m *testing.M) {
 		return
 	}
 	suite.Beside(3)
-	leak.Main(m)
+	leaktest.Main(m)
 }
