@@ -22,6 +22,7 @@ type Loop struct {
 	reactor gnet.EventLoop
 	wakeup  int // our end of the socket the loop wakes itself with
 	poll    poller
+	kernel  kernel
 
 	// Owned by the loop.
 	conns     []*Conn  // by slot, nil where free; bound: lists of clients
@@ -67,7 +68,7 @@ type Loop struct {
 }
 
 func newLoop(e *Engine, index int) (*Loop, error) {
-	l := &Loop{engine: e, index: index}
+	l := &Loop{engine: e, index: index, kernel: system{}}
 	l.timers.init(l)
 	near, far, err := wakeupPair()
 	if err != nil {
