@@ -52,7 +52,7 @@ func TestSharedMessages(t *testing.T) {
 			}
 		})
 	}
-	if s := e.Stats()[0]; s.SlowConns == 0 {
+	if s := figures(e)[0]; s.SlowConns == 0 {
 		t.Error("nobody was slow")
 	}
 	on(t, all[0].Loop(), func() {
