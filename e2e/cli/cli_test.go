@@ -111,14 +111,14 @@ func TestKeyFiles(t *testing.T) {
 	good := key("good", "a key of more than sixteen bytes\n")
 	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--key-file", good)
 	for path, says := range map[string]string{
-		key("short", "short"):                    "holds 5 bytes, at least 16",
-		key("empty", ""):                         "holds 0 bytes, at least 16",
-		key("blank", strings.Repeat(" \n", 100)): "holds 0 bytes",
+		key("short", "short"):                    "5 bytes: a key must have at least 16",
+		key("empty", ""):                         "0 bytes: a key must have at least 16",
+		key("blank", strings.Repeat(" \n", 100)): "0 bytes: a key",
 		key("long", strings.Repeat("x", 4097)):   "more than 4096 bytes",
 		filepath.Join(dir, "no-such-file"):       "no such file",
 		dir:                                      "is a directory",
 		"/dev/zero":                              "more than 4096 bytes",
-		"/dev/null":                              "holds 0 bytes",
+		"/dev/null":                              "0 bytes: a key",
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // it reads no file for ever
 		out, err := exec.CommandContext(ctx, bin, "echo", "--worker", "--key-file", path).CombinedOutput()
