@@ -16,13 +16,13 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
-// harmless are the methods whose arguments all fit in a frame, whatever they are, or have none.
+// harmless are the methods that have no arguments, or whose arguments always fit in a frame.
 var harmless = []string{
 	"Attr", "Attrs", "Version", "ID", "UID", "RemoteAddr", "Listener", "Request", "Worker", "Flush", "Close", "CloseNow", "Unbind", "After",
 	"Run", "Ready", "Stats",
 }
 
-// misfits are arguments that a frame has no room for, and such as mean nothing.
+// misfits are arguments that do not fit in a frame, or that are invalid.
 type misfits struct {
 	long           string
 	names          []string
@@ -46,7 +46,7 @@ func newMisfits() (m misfits) {
 	return m
 }
 
-// targets are those that a frame has no room for.
+// targets are targets that do not fit in a frame.
 func (m *misfits) targets() []worker.Target {
 	return []worker.Target{
 		worker.Group(m.long), worker.Groups(m.names...), worker.Groups("g", m.long), worker.UID(m.long), worker.UIDs(m.names...), worker.UIDs(m.long), worker.Clients(m.ids...),
@@ -55,7 +55,8 @@ func (m *misfits) targets() []worker.Target {
 
 var small = worker.Text("small")
 
-// ofCall are the calls of a Call's methods that fail, by the name of the method, and the error of each.
+// ofCall are calls of methods of Call that must fail, by the name of the method, with the error of
+// each.
 func (m *misfits) ofCall() map[string]map[error][]func(worker.Call) {
 	all := map[string]map[error][]func(worker.Call){
 		"Send": {
@@ -90,7 +91,7 @@ func (m *misfits) ofCall() map[string]map[error][]func(worker.Call) {
 	return all
 }
 
-// ofWorker are the same of a Worker's methods.
+// ofWorker are the same for methods of Worker.
 func (m *misfits) ofWorker(ctx context.Context, w *worker.Worker, id worker.ClientID) map[string]map[error][]error {
 	only := func(_ any, err error) error { return err }
 	firstOf := func(all iter.Seq2[string, error]) error {
@@ -159,7 +160,9 @@ func (m *misfits) ofWorker(ctx context.Context, w *worker.Worker, id worker.Clie
 	return all
 }
 
-// TestArgumentsThatDoNotFit gives each method of the API what a frame has no room for. A Worker's returns an error; a Call's makes the call fail, with all that it did besides.
+// TestArgumentsThatDoNotFit calls each method of the API with arguments that do not fit in a frame.
+// A method of Worker returns an error. A method of Call fails the call, and all its effects are
+// discarded.
 func TestArgumentsThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	m := newMisfits()
@@ -227,8 +230,9 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 	}
 }
 
-// TestAttributesAreBounded goes over the bound of a client's attributes by merging, one way and the other: an error, and no effect at the worker or the gateway. What another worker has set
-// at the same moment, so that only the gateway can know, changes the worker's copy to what stands.
+// TestAttributesAreBounded merges attributes beyond the bound, with a Call and with the Worker: an
+// error, and no effect at the worker or the gateway. When another worker has set attributes at the
+// same time, only the gateway can detect it, and the worker's copy becomes what the gateway has.
 func TestAttributesAreBounded(t *testing.T) {
 	t.Parallel()
 	mega := func(n int) string { return strings.Repeat("x", n<<10) }
@@ -302,7 +306,7 @@ func TestAttributesAreBounded(t *testing.T) {
 			}
 			both("3 1 false true false")
 
-			// A change of somebody else's that the worker did not know of when it made its own.
+			// A change by another worker, of which the worker did not know when it made its own.
 			does(func(ctx context.Context, c worker.Call) {
 				c.MergeAttrs(map[string]string{"c": mega(400)})
 				if err := w.MergeAttrs(ctx, id, map[string]string{"a": mega(400)}); err != nil {

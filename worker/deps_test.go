@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Who imports the worker, its test kit or its store gets hardly more than the standard library: nothing that only the gateway, the command or tests need.
+// The packages worker, workertest and store depend on little more than the standard library, and on
+// nothing that only the gateway, the command or tests need.
 func TestImportsAreFew(t *testing.T) {
 	t.Parallel()
 	list := func(args ...string) []string {

@@ -9,7 +9,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
-// wanderer says what it was asked with. It does not look whether there was a request: the same code serves clients of every protocol.
+// wanderer answers with the details of the request. It does not check that there is one: the same
+// code serves clients of all protocols.
 var wanderer = worker.Handler{Connect: func(_ context.Context, c worker.Call) error {
 	r := c.Request()
 	c.Send(worker.Text(fmt.Sprintf("%q %q %q %q %q", r.Path(), r.Query("room"), r.Header("X-Client"), r.Cookie("id"), r.Subprotocol())))

@@ -17,7 +17,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// readLink reads one frame of a worker.
+// readLink reads one frame from a worker.
 func readLink(r io.Reader) (f link.Frame, err error) {
 	var size [4]byte
 	if _, err = io.ReadFull(r, size[:]); err != nil {
@@ -45,7 +45,8 @@ func lastWord(t *testing.T, conn net.Conn) (last link.Frame) {
 	}
 }
 
-// Whatever a gateway sends that the protocol forbids ends the link with GOAWAY protocol, which says what was wrong.
+// Any frame that the protocol forbids to a gateway ends the link with GOAWAY protocol, which says
+// what was wrong.
 func TestBrokenFramesOfAGateway(t *testing.T) {
 	t.Parallel()
 	attachment := link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})
@@ -107,7 +108,7 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 	})
 }
 
-// An answer that has not one number for each key fails the question, and nothing else.
+// An answer that does not have one number for each key fails the query, and nothing else.
 func TestAnAnswerOfAnotherLength(t *testing.T) {
 	t.Parallel()
 	conns, w := rawPeer(t, 0, worker.Handler{})
@@ -142,7 +143,8 @@ func TestAnAnswerOfAnotherLength(t *testing.T) {
 	}
 }
 
-// A gateway whose largest frame is less than what handlers may send is refused, and both logs have both figures.
+// A gateway whose largest frame is less than what handlers may send is refused. The logs of both
+// sides have both sizes.
 func TestALargestFrameThatIsTooSmall(t *testing.T) {
 	t.Parallel()
 	var logs lockedBuffer

@@ -34,7 +34,8 @@ func (o stuckOffice) message(context.Context, worker.Call, worker.Message) error
 
 func waitsForever(never chan struct{}) { <-never }
 
-// Handlers that never return do not keep Run from returning: it says which they are, wherever their call ran, also when their link has died.
+// Handlers that never return do not keep Run from returning. The error names them, wherever their
+// calls ran, even if their link has ended.
 func TestStuckHandlerAtDrain(t *testing.T) {
 	t.Parallel()
 	for _, dies := range []bool{false, true} {
