@@ -78,7 +78,7 @@ type wire struct {
 	ended bool
 }
 
-// flow is one direction of a connection, named by the end that is read.
+// flow is the state of the data that is read from one connection.
 type flow struct{ toServer, held bool }
 
 func newWire(t *testing.T, server string) *wire {
