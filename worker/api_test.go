@@ -103,10 +103,19 @@ func TestAPI(t *testing.T) {
 		return n
 	}
 	nobody := worker.ClientID{9}
-	is("uids", counts(worker.UID("ann"), worker.UID("bob"), worker.UID("zed"), worker.UIDs("ann", "bob", "ann"), worker.UIDs()), nil, "[2 1 0 3 0]")
-	is("groups", counts(worker.Group("red"), worker.Group("blue"), worker.Groups("red", "blue"), worker.Groups()), nil, "[2 2 3 0]")
-	is("clients", counts(worker.Client(annID), worker.Client(nobody), worker.Clients(annID, farID, farID, nobody), worker.Clients()), nil, "[1 0 2 0]")
-	is("all", counts(worker.Everyone(), worker.Everyone().Except(bobID), worker.Group("red").Except(bobID, farID), worker.Client(annID).Except(annID)), nil, "[3 2 1 0]")
+	is("uids", counts(
+		worker.UID("ann"), worker.UID("bob"), worker.UID("zed"), worker.UIDs("ann", "bob", "ann"), worker.UIDs(),
+	), nil, "[2 1 0 3 0]")
+	is("groups", counts(
+		worker.Group("red"), worker.Group("blue"), worker.Groups("red", "blue"), worker.Groups(),
+	), nil, "[2 2 3 0]")
+	is("clients", counts(
+		worker.Client(annID), worker.Client(nobody), worker.Clients(annID, farID, farID, nobody), worker.Clients(),
+	), nil, "[1 0 2 0]")
+	is("all", counts(
+		worker.Everyone(), worker.Everyone().Except(bobID), worker.Group("red").Except(bobID, farID),
+		worker.Client(annID).Except(annID),
+	), nil, "[3 2 1 0]")
 	is("UIDs", sorted(w.UIDs(ctx, worker.Everyone())), nil, "[ann bob]")
 	is("UIDs of a group", sorted(w.UIDs(ctx, worker.Group("blue"))), nil, "[ann]")
 	is("UIDs of a client", sorted(w.UIDs(ctx, worker.Client(bobID))), nil, "[bob]")
@@ -140,7 +149,9 @@ func TestAPI(t *testing.T) {
 	far.hears("one")
 	sends(func(worker.Call) worker.Target { return worker.Everyone().Except(annID) }, "all", "all")
 	far.hears("all")
-	for i, target := range []worker.Target{worker.UID("ann"), worker.Clients(annID, farID), worker.Everyone().Except(bobID), worker.Groups("blue", "blue")} {
+	for i, target := range []worker.Target{
+		worker.UID("ann"), worker.Clients(annID, farID), worker.Everyone().Except(bobID), worker.Groups("blue", "blue"),
+	} {
 		is("Publish", nil, w.Publish(ctx, target, m(fmt.Sprint(i))), "<nil>")
 		ann.hears(fmt.Sprint(i))
 		far.hears(fmt.Sprint(i))

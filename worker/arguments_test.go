@@ -49,7 +49,8 @@ func newMisfits() (m misfits) {
 // targets are targets that do not fit in a frame.
 func (m *misfits) targets() []worker.Target {
 	return []worker.Target{
-		worker.Group(m.long), worker.Groups(m.names...), worker.Groups("g", m.long), worker.UID(m.long), worker.UIDs(m.names...), worker.UIDs(m.long), worker.Clients(m.ids...),
+		worker.Group(m.long), worker.Groups(m.names...), worker.Groups("g", m.long),
+		worker.UID(m.long), worker.UIDs(m.names...), worker.UIDs(m.long), worker.Clients(m.ids...),
 	}
 }
 
@@ -66,10 +67,17 @@ func (m *misfits) ofCall() map[string]map[error][]func(worker.Call) {
 		"Publish": {
 			worker.ErrTooBig: {
 				func(c worker.Call) { c.Publish(worker.Group("g"), m.large) }, func(c worker.Call) { c.Publish(worker.Group("g"), m.keyed) },
-				func(c worker.Call) { c.Publish(worker.Client(c.ID()), m.large) }, func(c worker.Call) { c.Publish(worker.Everyone().Except(m.ids...), small) },
+				func(c worker.Call) { c.Publish(worker.Client(c.ID()), m.large) },
+				func(c worker.Call) { c.Publish(worker.Everyone().Except(m.ids...), small) },
 			},
-			worker.ErrInvalid: {func(c worker.Call) { c.Publish(worker.Target{}, small) }, func(c worker.Call) { c.Publish(worker.Everyone(), m.classed) }},
-			worker.ErrEmpty:   {func(c worker.Call) { c.Publish(worker.Group(""), small) }, func(c worker.Call) { c.Publish(worker.UIDs("u", ""), small) }},
+			worker.ErrInvalid: {
+				func(c worker.Call) { c.Publish(worker.Target{}, small) },
+				func(c worker.Call) { c.Publish(worker.Everyone(), m.classed) },
+			},
+			worker.ErrEmpty: {
+				func(c worker.Call) { c.Publish(worker.Group(""), small) },
+				func(c worker.Call) { c.Publish(worker.UIDs("u", ""), small) },
+			},
 		},
 		"SetAttrs":   {worker.ErrEmpty: {func(c worker.Call) { c.SetAttrs(map[string]string{"": "v"}) }}},
 		"MergeAttrs": {worker.ErrEmpty: {func(c worker.Call) { c.MergeAttrs(map[string]string{"": "v"}) }}},
@@ -108,7 +116,10 @@ func (m *misfits) ofWorker(ctx context.Context, w *worker.Worker, id worker.Clie
 	}
 	all := map[string]map[error][]error{
 		"Publish": {
-			worker.ErrTooBig:  {w.Publish(ctx, worker.Client(id), m.large), w.Publish(ctx, worker.Everyone(), m.keyed), w.Publish(ctx, worker.Everyone().Except(m.ids...), small)},
+			worker.ErrTooBig: {
+				w.Publish(ctx, worker.Client(id), m.large), w.Publish(ctx, worker.Everyone(), m.keyed),
+				w.Publish(ctx, worker.Everyone().Except(m.ids...), small),
+			},
 			worker.ErrInvalid: {w.Publish(ctx, worker.Target{}, small), w.Publish(ctx, worker.Client(id), m.classed)},
 			worker.ErrEmpty:   {w.Publish(ctx, worker.UID(""), small)},
 		},
@@ -116,13 +127,16 @@ func (m *misfits) ofWorker(ctx context.Context, w *worker.Worker, id worker.Clie
 			worker.ErrTooBig:  {only(w.Deliver(ctx, id, m.large)), only(w.Deliver(ctx, id, m.keyed))},
 			worker.ErrInvalid: {only(w.Deliver(ctx, id, m.classed))},
 		},
-		"Select":      {worker.ErrInvalid: {selects(worker.Everyone(), 0x10), selects(worker.Target{}, 0)}},
-		"Count":       {worker.ErrInvalid: {only(w.Count(ctx, worker.Target{}))}},
-		"Counts":      {worker.ErrInvalid: {only(w.Counts(ctx, []worker.Target{worker.Everyone(), {}}))}},
-		"UIDs":        {worker.ErrInvalid: {firstOf(w.UIDs(ctx, worker.Target{}))}},
-		"Groups":      {worker.ErrInvalid: {firstOf(w.Groups(ctx, worker.Target{}))}},
-		"Close":       {worker.ErrInvalid: {w.Close(ctx, worker.Target{})}},
-		"CloseWith":   {worker.ErrInvalid: {w.CloseWith(ctx, worker.Target{}, small)}, worker.ErrTooBig: {w.CloseWith(ctx, worker.Client(id), m.large)}},
+		"Select": {worker.ErrInvalid: {selects(worker.Everyone(), 0x10), selects(worker.Target{}, 0)}},
+		"Count":  {worker.ErrInvalid: {only(w.Count(ctx, worker.Target{}))}},
+		"Counts": {worker.ErrInvalid: {only(w.Counts(ctx, []worker.Target{worker.Everyone(), {}}))}},
+		"UIDs":   {worker.ErrInvalid: {firstOf(w.UIDs(ctx, worker.Target{}))}},
+		"Groups": {worker.ErrInvalid: {firstOf(w.Groups(ctx, worker.Target{}))}},
+		"Close":  {worker.ErrInvalid: {w.Close(ctx, worker.Target{})}},
+		"CloseWith": {
+			worker.ErrInvalid: {w.CloseWith(ctx, worker.Target{}, small)},
+			worker.ErrTooBig:  {w.CloseWith(ctx, worker.Client(id), m.large)},
+		},
 		"CloseNow":    {worker.ErrInvalid: {w.CloseNow(ctx, worker.Target{})}},
 		"DeleteGroup": {worker.ErrTooBig: {w.DeleteGroup(ctx, m.long)}, worker.ErrEmpty: {w.DeleteGroup(ctx, "")}},
 		"Bind":        {worker.ErrTooBig: {w.Bind(ctx, id, m.long)}, worker.ErrEmpty: {w.Bind(ctx, id, "")}},
@@ -130,10 +144,14 @@ func (m *misfits) ofWorker(ctx context.Context, w *worker.Worker, id worker.Clie
 			worker.ErrTooBig: {w.BindExclusive(ctx, id, m.long)}, worker.ErrEmpty: {w.BindExclusive(ctx, id, "")},
 		},
 		"Join": {
-			worker.ErrTooBig: {w.Join(ctx, worker.Client(id), m.long)}, worker.ErrEmpty: {w.Join(ctx, worker.Client(id), "")}, worker.ErrInvalid: {w.Join(ctx, worker.Target{}, "g")},
+			worker.ErrTooBig:  {w.Join(ctx, worker.Client(id), m.long)},
+			worker.ErrEmpty:   {w.Join(ctx, worker.Client(id), "")},
+			worker.ErrInvalid: {w.Join(ctx, worker.Target{}, "g")},
 		},
 		"Leave": {
-			worker.ErrTooBig: {w.Leave(ctx, worker.Client(id), m.long)}, worker.ErrEmpty: {w.Leave(ctx, worker.Client(id), "")}, worker.ErrInvalid: {w.Leave(ctx, worker.Target{}, "g")},
+			worker.ErrTooBig:  {w.Leave(ctx, worker.Client(id), m.long)},
+			worker.ErrEmpty:   {w.Leave(ctx, worker.Client(id), "")},
+			worker.ErrInvalid: {w.Leave(ctx, worker.Target{}, "g")},
 		},
 		"SetAttrs": {}, "MergeAttrs": {}, "CompareAndSet": {},
 	}

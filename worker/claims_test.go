@@ -102,7 +102,8 @@ func TestOneGatewayUnderManyNames(t *testing.T) {
 	if count, err := w.Count(t.Context(), worker.Everyone()); count != 1 || err != nil {
 		t.Errorf("Count: %d, %v", count, err)
 	}
-	if s, of := w.Stats(), g.Stats(); s.Links != 2 || s.Reconnects != 0 || of.UnackedAtLinkLoss != 0 || n.logged("link up") != 2 {
+	s, of := w.Stats(), g.Stats()
+	if s.Links != 2 || s.Reconnects != 0 || of.UnackedAtLinkLoss != 0 || n.logged("link up") != 2 {
 		t.Errorf("%d links, %d redials, %d frames unacknowledged", s.Links, s.Reconnects, of.UnackedAtLinkLoss)
 	}
 

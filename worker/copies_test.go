@@ -115,7 +115,8 @@ func difference(ctx context.Context, c worker.Call) string {
 			return err.Error()
 		}
 		if mine := maps.Collect(c.Attrs()); row.UID != c.UID() || row.Version != c.Version() || !maps.Equal(row.Attrs, mine) {
-			return fmt.Sprintf("the copy is %q, %d %v; at the gateway stands %q, %d %v", c.UID(), c.Version(), mine, row.UID, row.Version, row.Attrs)
+			return fmt.Sprintf("the copy is %q, %d %v; the gateway has %q, %d %v",
+				c.UID(), c.Version(), mine, row.UID, row.Version, row.Attrs)
 		}
 		return "equal"
 	}
@@ -162,7 +163,10 @@ func (b *breaker) cut() {
 func TestCopiesEndEqual(t *testing.T) {
 	t.Parallel()
 	for range 3 {
-		g := serve(t, gateway.Config{ID: 7, Loops: 2, MaxDeliveries: 255, Logger: slog.New(slog.DiscardHandler), Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+		g := serve(t, gateway.Config{
+			ID: 7, Loops: 2, MaxDeliveries: 255, Logger: slog.New(slog.DiscardHandler),
+			Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
+		})
 		var fiddlers [3]*fiddler
 		var breakers [3]*breaker
 		var workers [3]*worker.Worker

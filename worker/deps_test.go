@@ -20,7 +20,8 @@ func TestImportsAreFew(t *testing.T) {
 		return strings.Fields(string(out))
 	}
 	module := list("-m")[0]
-	others := []string{"golang.org/x/sys/unix", "github.com/allegro/bigcache/v3", "github.com/allegro/bigcache/v3/queue"} // the links' sockets, and what the store is made of
+	// For the sockets of links, and for the store.
+	others := []string{"golang.org/x/sys/unix", "github.com/allegro/bigcache/v3", "github.com/allegro/bigcache/v3/queue"}
 	for _, path := range list("-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".", "./workertest", "./store") {
 		inside, ours := strings.CutPrefix(path, module+"/")
 		if top, _, _ := strings.Cut(inside, "/"); !slices.Contains(others, path) && (!ours || top != "worker" && top != "internal") {

@@ -106,7 +106,9 @@ func TestAFailedCallHasNoEffect(t *testing.T) {
 	if s := g.Worker().Stats(); s.Errors != 6 || s.Panics != 3 || s.Handled != 7 {
 		t.Errorf("%+v", s)
 	}
-	if said := logs.String(); !strings.Contains(said, `msg="handler failed" event=message`) || !strings.Contains(said, "on purpose") || strings.Count(said, "handler panicked") != 2 || !strings.Contains(said, "handler ended its goroutine") {
+	said := logs.String()
+	if !strings.Contains(said, `msg="handler failed" event=message`) || !strings.Contains(said, "on purpose") ||
+		strings.Count(said, "handler panicked") != 2 || !strings.Contains(said, "handler ended its goroutine") {
 		t.Errorf("the log has:\n%s", said)
 	}
 }
@@ -126,7 +128,8 @@ func TestErrorsDoNotFloodTheLog(t *testing.T) {
 	}
 	c.Send("what")
 	c.Expect("/")
-	if n, most := strings.Count(logs.String(), "handler failed"), 1+int(time.Since(begun)/time.Second); n < 1 || n > most || len(failed) > 0 {
+	n, most := strings.Count(logs.String(), "handler failed"), 1+int(time.Since(begun)/time.Second)
+	if n < 1 || n > most || len(failed) > 0 {
 		t.Errorf("%d lines in the log for %d errors, at most %d are due", n, errs, most)
 	}
 	if s := g.Worker().Stats(); s.Errors != errs {
@@ -193,7 +196,8 @@ func TestRetry(t *testing.T) {
 	a.Expect("what follows")
 	mu.Lock()
 	defer mu.Unlock()
-	if got := tries["twice"]; len(got) != 3 || !strings.HasSuffix(got[0], "-2 2 false") || got[1] != strings.Replace(got[0], "false", "true", 1) || got[2] != got[1] {
+	if got := tries["twice"]; len(got) != 3 || !strings.HasSuffix(got[0], "-2 2 false") ||
+		got[1] != strings.Replace(got[0], "false", "true", 1) || got[2] != got[1] {
 		t.Errorf("the calls were of %q", got)
 	}
 	if len(tries["connect"]) != 3 || len(tries["close"]) != 2 {

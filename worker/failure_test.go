@@ -43,6 +43,14 @@ func TestPanicTakesBack(t *testing.T) {
 	c.Expect("u/v")
 }
 
+// attachFrame gives the worker a client with token 7.
+func attachFrame(seq, slot uint32) *link.Frame {
+	return &link.Frame{
+		Type: link.Attach, ID: seq, Slot: slot, Token: 7,
+		Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"}),
+	}
+}
+
 // rawPeer is a gateway of one loop, played by the test. It gives each connection to the test after
 // the hello.
 func rawPeer(t *testing.T, heartbeat time.Duration, h worker.Handler) (conns chan net.Conn, w *worker.Worker) {
@@ -156,7 +164,7 @@ func TestSlowGatewayIsNotCut(t *testing.T) {
 		defer saying.Wait()
 		defer conn.Close()
 		saying.Go(func() {
-			b := link.Append(nil, &link.Frame{Type: link.Attach, ID: 1, Slot: 1, Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})
+			b := link.Append(nil, attachFrame(1, 1))
 			for i := range messages {
 				b = link.Append(b, &link.Frame{Type: link.Message, ID: uint32(2 + i), Slot: 1, Token: 7, Payload: make([]byte, size)})
 				if _, err := conn.Write(b); err != nil {
@@ -209,7 +217,7 @@ func TestAFloodDoesNotDeafenALink(t *testing.T) {
 		}
 	}
 	// The leader writes the acknowledgement until it is read.
-	write(&link.Frame{Type: link.Attach, ID: 1, Slot: 1, Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})
+	write(attachFrame(1, 1))
 	var sent atomic.Int64
 	var flooding sync.WaitGroup
 	flooding.Go(func() {
@@ -238,7 +246,7 @@ func TestHandledBeforeTheEnd(t *testing.T) {
 	conns, w := rawPeer(t, 0, worker.Handler{})
 	conn := <-conns
 	<-w.Ready()
-	b := link.Append(nil, &link.Frame{Type: link.Attach, ID: 1, Slot: 1, Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})
+	b := link.Append(nil, attachFrame(1, 1))
 	b = link.Append(b, &link.Frame{Type: link.Message, ID: 2, Slot: 1, Token: 7, Payload: []byte("x")})
 	b = link.Append(b, &link.Frame{Type: link.GoAway, Code: uint16(link.Draining)})
 	if _, err := conn.Write(b); err != nil {
@@ -273,7 +281,7 @@ func TestQueueOfDeadLink(t *testing.T) {
 			}))
 			conn := <-conns
 			<-w.Ready()
-			b := link.Append(nil, &link.Frame{Type: link.Attach, ID: 1, Slot: 1, Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})
+			b := link.Append(nil, attachFrame(1, 1))
 			for i := range uint32(messages) {
 				b = link.Append(b, &link.Frame{Type: link.Message, ID: i + 2, Slot: 1, Token: 7, Payload: []byte("x")})
 			}

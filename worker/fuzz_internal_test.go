@@ -46,7 +46,8 @@ func (*recorded) SetWriteDeadline(time.Time) error { return nil }
 // For any data from a gateway, in any pieces, the worker does not panic, acknowledges each frame
 // once and in order, and sends complete frames.
 func FuzzGateway(f *testing.F) {
-	w, err := New(Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.DiscardHandler)}, Handler{Message: func(_ context.Context, c Call, m Message) error {
+	cfg := Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.DiscardHandler)}
+	w, err := New(cfg, Handler{Message: func(_ context.Context, c Call, m Message) error {
 		c.Send(m)
 		c.Join("group")
 		if r := c.Request(); r != nil {
@@ -58,7 +59,9 @@ func FuzzGateway(f *testing.F) {
 		f.Fatal(err)
 	}
 	close(w.late)
-	attachment := link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l", Target: "/x?a=1", Headers: []link.Header{{Name: "Cookie", Value: "c=d"}}})
+	attachment := link.AppendAttachment(nil, &link.Attachment{
+		Remote: "r", Listener: "l", Target: "/x?a=1", Headers: []link.Header{{Name: "Cookie", Value: "c=d"}},
+	})
 	attach := link.Append(nil, &link.Frame{Type: link.Attach, Flags: link.FlagNew, ID: 1, Slot: 2, Token: 3, Payload: attachment})
 	whole := link.Append(attach, &link.Frame{Type: link.Message, ID: 2, Slot: 2, Token: 3, Payload: []byte("hello")})
 	whole = link.Append(whole, &link.Frame{Type: link.Attrs, Slot: 2, Token: 3, Payload: []byte{0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0}})

@@ -170,7 +170,8 @@ func TestTwoGateways(t *testing.T) {
 	if len(ids) != 3 {
 		t.Errorf("Select: %d rows", len(ids))
 	}
-	if n, err := w.Counts(ctx, []worker.Target{worker.Client(ids[0]), worker.Client(worker.ClientID{9})}); err != nil || n[0] != 1 || n[1] != 0 {
+	n, err := w.Counts(ctx, []worker.Target{worker.Client(ids[0]), worker.Client(worker.ClientID{9})})
+	if err != nil || n[0] != 1 || n[1] != 0 {
 		t.Errorf("Counts of clients: %v, %v", n, err)
 	}
 	if d, err := w.Deliver(ctx, ids[0], worker.Text("for you")); d != worker.Delivered || err != nil {

@@ -33,7 +33,9 @@ func (f fragile) handler() worker.Handler {
 // A panic in Start ends Run with an error that says so, like an error of Start.
 func TestPanicInStart(t *testing.T) {
 	t.Parallel()
-	w, err := worker.New(worker.Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, fragile{start: true}.handler())
+	w, err := worker.New(worker.Config{
+		Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}, fragile{start: true}.handler())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,10 @@ func (h *idTeller) message(c worker.Call, m worker.Message) {
 // roomy is the configuration of a gateway that buffers much output for slow clients.
 func roomy(t *testing.T, id uint32) *gateway.Gateway {
 	t.Helper()
-	return serve(t, gateway.Config{ID: id, Loops: 2, Logger: slog.New(slog.DiscardHandler), Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}}})
+	return serve(t, gateway.Config{
+		ID: id, Loops: 2, Logger: slog.New(slog.DiscardHandler),
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}},
+	})
 }
 
 // Messages of one goroutine to one client arrive in order, whether they are for the client alone or

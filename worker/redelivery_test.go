@@ -158,7 +158,8 @@ func TestSendsFromOtherGoroutines(t *testing.T) {
 		go func() { defer close(done); f() }()
 		<-done
 	}
-	w := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}, worker.Handler{Message: func(ctx context.Context, c worker.Call, m worker.Message) error {
+	cfg := worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}
+	w := run(t, cfg, worker.Handler{Message: func(ctx context.Context, c worker.Call, m worker.Message) error {
 		if string(m.Data) == "later" {
 			old := <-late
 			inAnother(func() {

@@ -20,6 +20,8 @@ var wanderer = worker.Handler{Connect: func(_ context.Context, c worker.Call) er
 func TestRequestOfAnyProtocol(t *testing.T) {
 	t.Parallel()
 	g := workertest.New(t, wanderer)
-	g.Dial(workertest.Request{Target: "/a?room=b", Header: map[string]string{"x-client": "c", "Cookie": "x=y; id=d"}, Subprotocol: "v1"}).Expect(`"/a" "b" "c" "d" "v1"`)
+	g.Dial(workertest.Request{
+		Target: "/a?room=b", Header: map[string]string{"x-client": "c", "Cookie": "x=y; id=d"}, Subprotocol: "v1",
+	}).Expect(`"/a" "b" "c" "d" "v1"`)
 	g.Dial(workertest.Request{}).Expect(`"" "" "" "" ""`)
 }

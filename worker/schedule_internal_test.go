@@ -99,7 +99,8 @@ func newSchedule(t *testing.T, w *Worker, seed uint64) *schedule {
 	s := &schedule{t: t, w: w, rng: rand.New(rand.NewPCG(seed, 1))}
 	clients := 1 + s.rng.IntN(4)
 	s.running = make([]atomic.Int32, clients)
-	s.called, s.again, s.closed, s.echoes = make(map[*session][]int), make(map[at]bool), make([]int, clients), make([][]int, clients)
+	s.called, s.again = make(map[*session][]int), make(map[at]bool)
+	s.closed, s.echoes = make([]int, clients), make([][]int, clients)
 	wild := s.rng.IntN(4) == 0
 	for range clients {
 		n := s.rng.IntN(16)

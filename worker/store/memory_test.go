@@ -58,7 +58,9 @@ func TestMemoryConfig(t *testing.T) {
 		_, err := NewMemory(cfg)
 		return err
 	})
-	validtest.Negative(t, History{Store: newStore(t, MemoryConfig{})}, func(h History) error { return h.Append(t.Context(), "k", []byte("v")) })
+	validtest.Negative(t, History{Store: newStore(t, MemoryConfig{})}, func(h History) error {
+		return h.Append(t.Context(), "k", []byte("v"))
+	})
 	for _, cfg := range []MemoryConfig{{Shards: 1024, MaxBytes: 2 << 20}, {Shards: -2}, {Shards: 1 << 17}} {
 		if _, err := NewMemory(cfg); err == nil {
 			t.Errorf("%+v: no error", cfg)
