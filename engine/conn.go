@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
-	"golang.org/x/sys/unix"
 )
 
 // Handler is told what happens to a connection, on its loop: OnOpen, then OnData
@@ -58,11 +57,6 @@ type ConnOptions struct {
 	// their protocol bounds, which must not be cut for what others do. One that is
 	// cut for what waits counts as ExcludedCloses, not as SlowConsumerCloses.
 	ExcludeFromBudget bool
-	// Prompt has what is written inside OnOpen, OnData or OnClose leave when that
-	// callback returns, not at the end of the turn. It is for connections written
-	// to by few others: a reply leaves sooner, and a turn without other output
-	// needs no end. One that many write to in a turn is better gathered.
-	Prompt bool
 	// Retain keeps what was written when it has gone out, for protocols that send again what was not acknowledged: see Conn.TakeFlushed. Overflow is CloseSlow then.
 	// What the peer had sent before the connection broke comes in a last OnData, in which nothing can be written any more, also when it was a write that found the end.
 	Retain bool
@@ -134,43 +128,14 @@ func newConn(l *Loop, h Handler, o *ConnOptions, ln *Listener, remote netip.Addr
 // Loop is the loop c belongs to for life. Any goroutine may ask.
 func (c *Conn) Loop() *Loop { return c.loop }
 
-// Slot is c's index in its loop, for Loop.Conn. It is another's after OnClose.
-func (c *Conn) Slot() uint32 { return c.slot }
-
-// Origin is who a limit per address counts the peer as: its IPv4 address or IPv6 /64; zero for unix sockets.
+// Origin is who a limit per address counts the peer as: its IPv4 address or IPv6 /64; zero for anything but TCP.
 func (c *Conn) Origin() netip.Addr { return origin(c.remote) }
 
-// RemoteAddr is the peer's address, also after the end; zero for unix sockets.
+// RemoteAddr is the peer's address, also after the end; zero for anything but TCP.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
-
-// LocalAddr is the address the peer reached, without a zone; zero for unix
-// sockets and after the end. It costs a system call.
-func (c *Conn) LocalAddr() netip.AddrPort {
-	if c.g == nil {
-		return netip.AddrPort{}
-	}
-	local, _ := unix.Getsockname(c.g.Fd())
-	switch a := local.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
-	}
-	return netip.AddrPort{}
-}
-
-// SetMaxOutput changes ConnOptions.MaxOutput for this connection, n > 0. It holds from the next write on.
-func (c *Conn) SetMaxOutput(n int) {
-	o := *c.options
-	o.MaxOutput = n
-	c.options = &o
-}
 
 // Handler is who is told about c.
 func (c *Conn) Handler() Handler { return c.handler }
-
-// SetHandler has h told from the next callback on.
-func (c *Conn) SetHandler(h Handler) { c.handler = h }
 
 // Closed tells whether c takes no more writes.
 func (c *Conn) Closed() bool { return c.ended || c.drain != nil }

@@ -11,8 +11,8 @@
 // A loop asks the kernel what is ready, reads each ready connection once and
 // hands the bytes to its Handler. What handlers write is collected in buffers
 // and leaves at the end of the turn, one write per connection, whatever the
-// number of messages; sooner when it is much, and at the end of the callback on
-// connections that are Prompt. Posted functions and timers run between turns.
+// number of messages; sooner when it is much. Posted functions and timers run
+// between turns.
 //
 // What the kernel does not take waits, at most MaxOutput bytes per connection and
 // MaxBuffered per loop, and is tried again every few milliseconds. What does not

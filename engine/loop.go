@@ -22,6 +22,7 @@ type Loop struct {
 	reactor gnet.EventLoop
 	wakeup  int // our end of the socket the loop wakes itself with
 	poll    poller
+	kernel  kernel
 
 	// Owned by the loop.
 	conns     []*Conn  // by slot, nil where free; bound: lists of clients
@@ -34,7 +35,6 @@ type Loop struct {
 	armed     bool       // the end of the turn is arranged
 	kicked    bool       // a byte to ourselves is under way
 	dirty     []*Conn    // have bytes to flush at the end of the turn; bound: lists of clients
-	prompt    []*Conn    // have bytes to flush at the end of the callback; bound: lists of clients
 	blocked   []*Conn    // the kernel took no more of these; bound: lists of clients
 	backlogs  []*backlog // for the next of them; bound: buffers kept for the next
 	shared    []*Shared  // by id, less 1; bound: memory that broadcasts
@@ -57,18 +57,16 @@ type Loop struct {
 	wantsHurry atomic.Bool  // blocked conns wait
 
 	mu      sync.Mutex
-	inbox   []func()         // Guarded by mu; bound: a loop's mailbox
-	waiting int              // Guarded by mu. Functions of batch not run yet.
-	mailed  bool             // Guarded by mu. A run for the mailbox is arranged.
-	poked   bool             // Guarded by mu. A run for the pacemaker is arranged.
-	ended   bool             // Guarded by mu.
-	rejects uint64           // Guarded by mu.
-	askers  []chan LoopStats // Guarded by mu; bound: none, one for each call of Stats
-	last    LoopStats        // Guarded by mu. The figures of the last answer.
+	inbox   []func() // Guarded by mu; bound: a loop's mailbox
+	waiting int      // Guarded by mu. Functions of batch not run yet.
+	mailed  bool     // Guarded by mu. A run for the mailbox is arranged.
+	poked   bool     // Guarded by mu. A run for the pacemaker is arranged.
+	ended   bool     // Guarded by mu.
+	rejects uint64   // Guarded by mu.
 }
 
 func newLoop(e *Engine, index int) (*Loop, error) {
-	l := &Loop{engine: e, index: index}
+	l := &Loop{engine: e, index: index, kernel: system{}}
 	l.timers.init(l)
 	near, far, err := wakeupPair()
 	if err != nil {
@@ -93,14 +91,6 @@ func newLoop(e *Engine, index int) (*Loop, error) {
 
 // Index tells the loop's place in Engine.Loops.
 func (l *Loop) Index() int { return l.index }
-
-// Conn is the connection at slot, nil if the slot is free. Loop only.
-func (l *Loop) Conn(slot uint32) *Conn {
-	if slot >= uint32(len(l.conns)) {
-		return nil
-	}
-	return l.conns[slot]
-}
 
 // Conns walks all connections. Loop only; they may be closed on the way.
 func (l *Loop) Conns() iter.Seq[*Conn] {
@@ -156,9 +146,8 @@ func (l *Loop) run() {
 	l.finish()
 	l.written = 0
 	crowded := len(l.dirty) >= crowd
-	for len(l.dirty)+len(l.prompt)+len(l.ending) > 0 {
+	for len(l.dirty)+len(l.ending) > 0 {
 		l.dirty = flushAll(l.dirty)
-		l.prompt = flushAll(l.prompt)
 		l.finish()
 	}
 	l.busy, l.armed = false, false
@@ -182,13 +171,10 @@ const crowd = 4
 // at a system call, and look what all are doing every 20 µs for a while: some 5 % of what a busy loop costs.
 const slice = 4 * time.Millisecond
 
-// endCallback ends a callback of gnet's: OnClose of what ended, then what is prompt,
-// then all the rest if it is more than the CPU's caches hold well.
+// endCallback ends a callback of gnet's: OnClose of what ended, then the output of all
+// conns if it is more than the CPU's caches hold well.
 func (l *Loop) endCallback() {
-	for len(l.ending)+len(l.prompt) > 0 {
-		l.finish()
-		l.prompt = flushAll(l.prompt)
-	}
+	l.finish()
 	if l.written >= turnFlush {
 		l.written = 0
 		l.dirty = flushAll(l.dirty)
@@ -298,7 +284,6 @@ func (l *Loop) end() {
 			c.Close(ErrStopped)
 		}
 		l.finish()
-		l.answer()
 		l.busy = false
 		return nil
 	}))

@@ -43,7 +43,7 @@ func (l *Loop) offerYielded() {
 		if c.Closed() || c.paused { // Resume has the rest offered
 			continue
 		}
-		before := c.Unread()
+		before := c.unread()
 		c.offered = true
 		c.offer()
 		c.offered = false
@@ -51,7 +51,7 @@ func (l *Loop) offerYielded() {
 		case c.Closed():
 		case !c.yielded:
 			c.listen()
-		case c.Unread() == before: // no more in this turn
+		case c.unread() == before: // no more in this turn
 			l.yielded.push(yielded{max(l.again, y.at), y.nth, c})
 			return
 		default:

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-7410fe32/sluice/internal/backoff"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -147,7 +148,7 @@ func (g *gateway) standBy(ctx context.Context, e *heldElsewhere) {
 	g.noteHolder(e)
 	until := time.Now().Add(recheckEvery)
 	for ctx.Err() == nil && time.Now().Before(until) && g.w.claims.held(e.gateway) {
-		pause(ctx, time.Second)
+		backoff.Sleep(ctx, time.Second)
 	}
 }
 

@@ -70,9 +70,6 @@ const (
 	yieldAfter = 8
 )
 
-// maxSlots is the number of slots that a client id can express.
-const maxSlots = 1 << 24
-
 func (d *leader) init() { d.buf = make([]byte, readSize) }
 
 // lead handles what has been read, writes the effects and reads on, until the link ends or another
@@ -220,8 +217,8 @@ func (l *gwLink) attach(f *link.Frame) (bool, error) {
 	if err != nil {
 		return true, err
 	}
-	if f.Slot >= maxSlots {
-		return true, fmt.Errorf("%w: slot %d must be less than %d", link.ErrFrame, f.Slot, maxSlots)
+	if f.Slot >= link.MaxSlots {
+		return true, fmt.Errorf("%w: slot %d must be less than %d", link.ErrFrame, f.Slot, link.MaxSlots)
 	}
 	for int(f.Slot) >= len(d.sessions) {
 		d.sessions = append(d.sessions, nil)

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-7410fe32/sluice/internal/backoff"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -47,8 +48,8 @@ func (g *gateway) keep(ctx context.Context) {
 }
 
 const (
-	firstBackoff = 50 * time.Millisecond
-	lastBackoff  = 800 * time.Millisecond // a second with jitter
+	firstRedial = 50 * time.Millisecond
+	lastRedial  = 800 * time.Millisecond // a second with jitter
 )
 
 // assumeGoneAfter is how long a draining gateway may fail to answer before it counts as gone.
@@ -61,8 +62,8 @@ const logEvery = 10 * time.Second
 // doubles, most of it is jitter, and it is never more than a second, so that a gateway that returns
 // is dialled within a second.
 func retryDelay(failures int) time.Duration {
-	backoff := min(firstBackoff<<min(failures, 8), lastBackoff)
-	return backoff/4 + rand.N(backoff)
+	d := backoff.Delay(firstRedial, lastRedial, failures+1)
+	return d/4 + rand.N(d)
 }
 
 // keepLoop keeps the link to one loop up.
@@ -101,7 +102,7 @@ func (g *gateway) keepLoop(ctx context.Context, loop int) {
 					"addr", g.addr, "loop", loop, "attempts", failures, "err", err)
 			}
 		}
-		pause(ctx, retryDelay(failures))
+		backoff.Sleep(ctx, retryDelay(failures))
 	}
 }
 
@@ -138,11 +139,7 @@ func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	var on stream = conn
-	if g.w.cfg.Dial == nil { // a conn of Config.Dial is used as it is
-		on = takeOver(conn)
-	}
-	l := newLink(g.w, on, g.peerAddr(hello.Advertise), hello)
+	l := newLink(g.w, conn, g.peerAddr(hello.Advertise), hello)
 	g.register(ctx, l)
 	return l, nil
 }
@@ -203,7 +200,11 @@ func (g *gateway) connect(ctx context.Context) (net.Conn, error) {
 		return g.w.cfg.Dial(ctx, g.addr)
 	}
 	var d net.Dialer
-	return d.DialContext(ctx, "tcp", g.addr)
+	conn, err := d.DialContext(ctx, "tcp", g.addr)
+	if err != nil {
+		return nil, err
+	}
+	return poll(conn, &g.w.polling), nil
 }
 
 // register records what a hello says, starts keepers for new loops, and adds the link to the
@@ -249,14 +250,4 @@ func (g *gateway) noteUp(loop int) {
 	}
 	g.up = nil
 	g.w.readiness.set(g, settled)
-}
-
-// pause waits for d or until ctx is done.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

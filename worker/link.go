@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -18,7 +17,7 @@ import (
 type gwLink struct {
 	// Static after newLink.
 	w         *Worker
-	conn      stream
+	conn      net.Conn
 	gateway   uint32
 	addr      string // address at which other gateways reach the gateway
 	epoch     uint64 // of the gateway; it changes with each start
@@ -61,13 +60,7 @@ const (
 	maxSpare = 1 << 20 // capacity of a buffer that is kept for reuse
 )
 
-// stream is the connection of a link.
-type stream interface {
-	io.ReadWriteCloser
-	RemoteAddr() net.Addr
-}
-
-func newLink(w *Worker, conn stream, addr string, hello link.GatewayHello) *gwLink {
+func newLink(w *Worker, conn net.Conn, addr string, hello link.GatewayHello) *gwLink {
 	l := &gwLink{
 		w: w, conn: conn, gateway: hello.ID, addr: addr, epoch: hello.Epoch, loop: uint8(hello.Loop), loops: hello.Loops,
 		maxFrame: int(hello.MaxFrame), heartbeat: hello.Heartbeat,

@@ -76,7 +76,7 @@ func (m *Message) flags() (f uint8) {
 	if m.Conflate != "" {
 		f |= link.FlagLatest
 	}
-	return f | uint8(m.Overflow)<<4&link.FlagOverflow
+	return f | uint8(m.Overflow)<<link.OverflowShift&link.FlagOverflow
 }
 
 // appendKey appends the bytes that precede Data on a link.

@@ -143,11 +143,7 @@ func (t *Target) appendExcept(dst []byte) ([]byte, error) {
 	if len(t.except) > 0xFFFF {
 		return nil, ErrTooBig
 	}
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(t.except)))
-	for i := range t.except {
-		dst = append(dst, t.except[i][:]...)
-	}
-	return dst, nil
+	return link.AppendIDs(dst, t.except), nil
 }
 
 // publish returns the code of a PUBLISH to the target and appends to dst what precedes the

@@ -57,6 +57,7 @@ type Worker struct {
 
 	ran atomic.Bool // Run has been called
 
+	polling    atomic.Int32 // readers of links that wait in poll(2)
 	unanswered atomic.Int32 // addresses at which no gateway has answered yet
 }
 

@@ -47,9 +47,6 @@ func (s *AckWindow) Init(window uint32) {
 	*s = AckWindow{ring: make([]sent, firstRing), first: 1, next: 1, window: WindowBytes(window), marks: [2]uint32{1, 1}}
 }
 
-// SetWindow changes the window.
-func (s *AckWindow) SetWindow(window uint32) { s.window = WindowBytes(window) }
-
 // WindowBytes is a window in bytes, as it can be reckoned with here: where an int has 32 bits no more than 256 MiB.
 func WindowBytes(window uint32) int { return int(min(uint64(window), math.MaxInt/(2*lateWindows))) }
 

@@ -4,7 +4,7 @@ import "strconv"
 
 var typeNames = [...]string{
 	Attach: "ATTACH", Message: "MESSAGE", Detach: "DETACH", Attrs: "ATTRS", Reply: "REPLY",
-	Unit: "UNIT", Credit: "CREDIT", Relay: "RELAY", Peers: "PEERS", Send: "SEND", Kick: "KICK", Bind: "BIND", Unbind: "UNBIND", Join: "JOIN", Leave: "LEAVE", Set: "SET",
+	Unit: "UNIT", Relay: "RELAY", Peers: "PEERS", Send: "SEND", Kick: "KICK", Bind: "BIND", Unbind: "UNBIND", Join: "JOIN", Leave: "LEAVE", Set: "SET",
 	Publish: "PUBLISH", Dissolve: "DISSOLVE", Evict: "EVICT", Count: "COUNT", Select: "SELECT",
 	Ping: "PING", Pong: "PONG", Drain: "DRAIN", GoAway: "GOAWAY", Confirm: "CONFIRM",
 }
@@ -18,7 +18,7 @@ func (t Type) String() string {
 }
 
 var statusNames = [...]string{
-	"ok", "gone", "refused", "conflict", "bad request", "timeout", "protocol", "draining", "replaced", "no heartbeat", "internal",
+	"ok", "gone", "refused", "conflict", "bad request", "timeout", "protocol", "draining", "replaced", "no heartbeat",
 }
 
 // String is the status in words.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"iter"
+	"slices"
+	"strings"
 )
 
 // Status is the outcome of a request, and why a link ends.
@@ -21,7 +23,6 @@ const (
 	Draining
 	Replaced
 	NoHeartbeat
-	Internal
 )
 
 // Reason says why a client's connection ended.
@@ -65,6 +66,32 @@ func AttributesSize(attrs []Attribute) int {
 	return n
 }
 
+// ChangedAttributes is what becomes of old attributes when some are set, in the order of their keys: with merge those that are set stand in place of those of equal keys, and an empty
+// value removes its key; else they are all there are. Of equal keys the last stands. Neither list is changed.
+func ChangedAttributes(old, set []Attribute, merge bool) []Attribute {
+	byKey := func(a, b Attribute) int { return strings.Compare(a.Key, b.Key) }
+	set = slices.Clone(set)
+	slices.Reverse(set)
+	slices.SortStableFunc(set, byKey)
+	set = slices.CompactFunc(set, func(a, b Attribute) bool { return a.Key == b.Key })
+	if !merge {
+		return set
+	}
+	all := make([]Attribute, 0, len(old)+len(set))
+	for _, a := range old {
+		if _, found := slices.BinarySearchFunc(set, a, byKey); !found {
+			all = append(all, a)
+		}
+	}
+	for _, a := range set {
+		if a.Value != "" {
+			all = append(all, a)
+		}
+	}
+	slices.SortFunc(all, byKey)
+	return all
+}
+
 // MaxKey is the most bytes of a uid, or of a group's name.
 const MaxKey = 1024
 
@@ -100,7 +127,7 @@ func AppendList[T string | []byte](dst []byte, list []T) []byte {
 }
 
 // AppendIDs appends a u16 count and the client ids.
-func AppendIDs(dst []byte, ids []ClientID) []byte {
+func AppendIDs[ID ~[16]byte](dst []byte, ids []ID) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(ids)))
 	for i := range ids {
 		dst = append(dst, ids[i][:]...)
@@ -183,6 +210,15 @@ func (c *Cursor) U64() uint64 {
 
 // Bytes reads a u16 length and that many bytes.
 func (c *Cursor) Bytes() []byte { return c.Take(int(c.U16())) }
+
+// List reads what AppendList appended.
+func (c *Cursor) List() [][]byte {
+	list := make([][]byte, c.U16())
+	for i := range list {
+		list[i] = c.Bytes()
+	}
+	return list
+}
 
 // ID reads a client id.
 func (c *Cursor) ID() (id ClientID) {

@@ -1,12 +1,12 @@
 package registry
 
 import (
-	"slices"
+	"encoding/binary"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Attrs are m's attributes, in no order. They are never changed in place.
+// Attrs are m's attributes, in the order of their keys. They are never changed in place.
 func (m *Member) Attrs() []link.Attribute {
 	if m.attrs == nil {
 		return nil
@@ -23,12 +23,54 @@ func (m *Member) UIDVersion() uint32 { return m.uidVersion }
 // A worker changes its copy of the attributes and of the uid before the gateway has heard of it, and takes it that their version is one more then. Where that was not so,
 // because somebody else's change had come first or this one was refused, it has to learn what stands; and by a version that it cannot have come to by itself.
 
-// Outrun makes the version of the attributes newer than that of a copy that has been changed after base.
-func (m *Member) Outrun(base uint32) { m.version = outrun(m.version, base) }
+// ChangeAttrs carries out a SET about m. own: the sender is m's worker, and has changed its copy. tell reports whether m's worker has to be told what stands now. The status is
+// Conflict when a comparison has failed, and Refused when m would have too many attributes.
+func (r *Registry) ChangeAttrs(m *Member, f *link.Frame, own bool) (status link.Status, tell bool) {
+	c := link.Read(f.Payload)
+	base, attrs := c.U32(), c.Attributes()
+	stale := base != m.version
+	if stale && f.Has(link.FlagCompare) {
+		return link.Conflict, false
+	}
+	if !r.Set(m, attrs, f.Has(link.FlagMerge)) {
+		status = link.Refused
+	}
+	refused := status == link.Refused
+	if own && (stale || refused) {
+		m.version = outrun(m.version, base)
+	}
+	return status, own && (stale || refused) || !own && !refused
+}
 
-// OutrunUID makes the version of the uid newer than that of a copy that has been changed after base.
-func (m *Member) OutrunUID(base uint32) { m.uidVersion = outrun(m.uidVersion, base) }
+// ChangeUID carries out a BIND, at a time that Older goes by, or an UNBIND about m. own and tell are as those of ChangeAttrs.
+func (r *Registry) ChangeUID(m *Member, f *link.Frame, own bool, at uint64) (tell bool) {
+	c := link.Read(f.Payload)
+	base := c.U32()
+	stale := base != m.uidVersion
+	if f.Type == link.Unbind {
+		r.Unbind(m)
+	} else {
+		r.Bind(m, string(c.Rest()), at)
+	}
+	if own && stale {
+		m.uidVersion = outrun(m.uidVersion, base)
+	}
+	return stale || !own
+}
 
+// AppendAttrs appends m's attributes behind their version, as the REPLY to a comparison that has failed carries them.
+func (m *Member) AppendAttrs(dst []byte) []byte {
+	return link.AppendAttributes(binary.BigEndian.AppendUint32(dst, m.version), m.Attrs())
+}
+
+// AppendState appends m's uid and attributes with their versions, as an ATTRS frame carries them.
+func (m *Member) AppendState(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, m.version)
+	dst = binary.BigEndian.AppendUint32(dst, m.uidVersion)
+	return link.AppendAttributes(link.AppendBytes(dst, m.UID()), m.Attrs())
+}
+
+// outrun is a version that is newer than that of a copy which has been changed after base.
 func outrun(version, base uint32) uint32 {
 	if link.Newer(base, version) {
 		version = base
@@ -40,83 +82,13 @@ func outrun(version, base uint32) uint32 {
 // removing its key, or in place of them. Of equal keys the last stands. When the outcome is more
 // than link.MaxAttributes it changes nothing and returns false.
 func (r *Registry) Set(m *Member, attrs []link.Attribute, merge bool) bool {
-	var t table
-	if merge {
-		t.list = slices.Clone(m.Attrs())
-	}
-	if len(t.list)+len(attrs) > manyAttributes {
-		t.index()
-	}
-	for _, a := range attrs {
-		if merge && a.Value == "" {
-			t.remove(a.Key)
-		} else {
-			t.put(a)
-		}
-	}
-	if link.AttributesSize(t.list) > link.MaxAttributes {
+	list := link.ChangedAttributes(m.Attrs(), attrs, merge)
+	if link.AttributesSize(list) > link.MaxAttributes {
 		return false
 	}
-	if m.attrs = nil; len(t.list) > 0 {
-		m.attrs = &t.list
+	if m.attrs = nil; len(list) > 0 {
+		m.attrs = &list
 	}
 	m.version++
 	return true
-}
-
-// manyAttributes is from where on looking through all of them would take longer than an index.
-const manyAttributes = 64
-
-// table is a list of attributes while it is changed.
-type table struct {
-	list []link.Attribute // bound: attributes of a client
-	at   map[string]int   // nil while there are few; bound: attributes of a client
-}
-
-func (t *table) index() {
-	t.at = make(map[string]int, len(t.list))
-	for i := range t.list {
-		t.at[t.list[i].Key] = i
-	}
-}
-
-// find is where the key stands, -1: nowhere.
-func (t *table) find(key string) int {
-	if t.at == nil {
-		return slices.IndexFunc(t.list, func(a link.Attribute) bool { return a.Key == key })
-	}
-	if i, ok := t.at[key]; ok {
-		return i
-	}
-	return -1
-}
-
-func (t *table) put(a link.Attribute) {
-	i := t.find(a.Key)
-	if i >= 0 {
-		t.list[i] = a
-		return
-	}
-	t.list = append(t.list, a)
-	if t.at != nil {
-		t.at[a.Key] = len(t.list) - 1
-	}
-}
-
-// remove takes a key out; the last one moves there.
-func (t *table) remove(key string) {
-	i := t.find(key)
-	if i < 0 {
-		return
-	}
-	last := len(t.list) - 1
-	t.list[i] = t.list[last]
-	t.list[last] = link.Attribute{}
-	t.list = t.list[:last]
-	if t.at != nil {
-		if i < last {
-			t.at[t.list[i].Key] = i
-		}
-		delete(t.at, key)
-	}
 }

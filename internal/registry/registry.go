@@ -121,15 +121,6 @@ func (m *Member) UID() string {
 	return m.uid.name
 }
 
-// Groups are the names of m's groups, in no order.
-func (m *Member) Groups() []string {
-	names := make([]string, len(m.groups))
-	for i, p := range m.groups {
-		names[i] = p.set.name
-	}
-	return names
-}
-
 // Bind gives m the uid, in place of the one it had, at a time that Older goes by. The uid is not empty.
 func (r *Registry) Bind(m *Member, uid string, at uint64) {
 	if !m.present {

@@ -185,7 +185,7 @@ func (c *Client) receive(payload []byte, flags uint8) bool {
 	}
 	m := worker.Message{
 		Binary: flags&link.FlagText == 0, Raw: flags&link.FlagRaw != 0,
-		Overflow: worker.Overflow(flags & link.FlagOverflow >> 4),
+		Overflow: worker.Overflow(flags & link.FlagOverflow >> link.OverflowShift),
 	}
 	if flags&link.FlagLatest != 0 {
 		key := link.Read(payload)
