@@ -26,16 +26,17 @@ func (f Frame) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []
 	return MessageBinary, payload, n, out, nil
 }
 
-// Append appends payload as one frame. Beyond 4 GiB, where the length has no
-// form, nothing is appended.
+// Append appends payload as one frame. A payload of more than 4 GiB has no form in the format, and
+// nothing is appended.
 func (f Frame) Append(dst, payload []byte, text bool) []byte {
 	return appendCounted(dst, payload)
 }
 
-// AppendClose appends nothing: there is no farewell in the format.
+// AppendClose appends nothing: the format has no close message.
 func (f Frame) AppendClose(dst []byte, code uint16, reason string) []byte { return dst }
 
-// AppendPing appends nothing: the format has no ping, the application sends a message of its own.
+// AppendPing appends nothing: the format has no ping. An application may send a message of its own
+// instead.
 func (f Frame) AppendPing(dst []byte) []byte { return dst }
 
 // Encoding is the same for every Frame.
@@ -45,8 +46,8 @@ const lengthSize = 4
 
 var errShort = fmt.Errorf("%w: a length below 4, which counts its own four bytes", ErrProtocol)
 
-// counted cuts a payload behind its length off in, and returns the bytes taken,
-// 0 when it is not all there yet.
+// counted cuts a payload with a length in front from in. It returns the number of bytes taken, 0
+// when the payload has not come whole.
 func counted(in []byte, limit int) ([]byte, int, error) {
 	if len(in) < lengthSize {
 		return nil, 0, nil

@@ -28,9 +28,9 @@ func (j JSON) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []b
 	return MessageText, payload, n, out, nil
 }
 
-// Append appends payload, which must be a document whether it is called text
-// or binary. One that CheckDocument refuses would make every receiver hang up,
-// so nothing is appended and dst comes back as it was. Invalid UTF-8 is such.
+// Append appends payload, which must be a document even when text is false. One that CheckDocument
+// refuses would make every receiver close the connection. Nothing is appended then, and dst is
+// returned unchanged. Invalid UTF-8 is such a payload.
 func (j JSON) Append(dst, payload []byte, text bool) []byte {
 	if CheckDocument(payload) != nil {
 		return dst
@@ -38,10 +38,11 @@ func (j JSON) Append(dst, payload []byte, text bool) []byte {
 	return appendCounted(dst, payload)
 }
 
-// AppendClose appends nothing: there is no farewell in the format.
+// AppendClose appends nothing: the format has no close message.
 func (j JSON) AppendClose(dst []byte, code uint16, reason string) []byte { return dst }
 
-// AppendPing appends nothing: the format has no ping, the application sends a message of its own.
+// AppendPing appends nothing: the format has no ping. An application may send a message of its own
+// instead.
 func (j JSON) AppendPing(dst []byte) []byte { return dst }
 
 // Encoding is the same for every JSON.
