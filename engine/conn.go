@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -169,9 +170,6 @@ func (c *Conn) SetMaxOutput(n int) {
 // Handler is who is told about c.
 func (c *Conn) Handler() Handler { return c.handler }
 
-// SetHandler has h told from the next callback on.
-func (c *Conn) SetHandler(h Handler) { c.handler = h }
-
 // Closed tells whether c takes no more writes.
 func (c *Conn) Closed() bool { return c.ended || c.drain != nil }
 
@@ -185,7 +183,7 @@ func (c *Conn) markEnded(reason error) {
 	if c.ended {
 		return
 	}
-	if c.drain != nil && reason != ErrPanic && reason != ErrStopped {
+	if c.drain != nil && !errors.Is(reason, ErrPanic) && !errors.Is(reason, ErrStopped) {
 		reason = c.drain.reason
 	}
 	c.ended = true

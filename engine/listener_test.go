@@ -129,7 +129,7 @@ func TestListenerPauses(t *testing.T) {
 		t.Error("what was queued is lost")
 	}
 	ln.Pause()
-	ln.Close()
+	_ = ln.Close()
 	if !alive(before) {
 		t.Error("Close of the listener ended a conn")
 	}
@@ -210,7 +210,7 @@ func TestUnixListener(t *testing.T) {
 	if !alive(dial(t, ln)) {
 		t.Error("the second Listen harmed the first")
 	}
-	ln.Close()
+	_ = ln.Close()
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Close left the socket: %v", err)
 	}
@@ -243,7 +243,7 @@ func TestUnixListenerLeavesOtherFilesAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	stale.SetUnlinkOnClose(false)
-	stale.Close()
+	_ = stale.Close()
 	ln, err := e.Listen("unix", path, accept)
 	if err != nil {
 		t.Fatalf("Listen on a stale socket: %v", err)
@@ -255,7 +255,7 @@ func TestUnixListenerLeavesOtherFilesAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln.Close()
+	_ = ln.Close()
 	if !alive(dial(t, next)) {
 		t.Error("Close removed the successor's socket")
 	}

@@ -112,7 +112,7 @@ func (s *socket) Read(b []byte) (int, error) {
 	}
 	s.in.b = b
 	err := s.raw.Read(s.in.now)
-	for err == nil && s.in.err == syscall.EAGAIN {
+	for err == nil && errors.Is(s.in.err, syscall.EAGAIN) {
 		err = s.wait()
 		now := time.Now()
 		s.brisk = now.Sub(since) < patience
@@ -169,7 +169,7 @@ func (s *socket) stopWaiting() {
 func (s *socket) Write(b []byte) (n int, err error) {
 	for n < len(b) && err == nil {
 		s.out.b = b[n:]
-		if err = s.raw.Write(s.out.now); err == nil && s.out.err == syscall.EAGAIN {
+		if err = s.raw.Write(s.out.now); err == nil && errors.Is(s.out.err, syscall.EAGAIN) {
 			err = s.writeBlocked()
 		}
 		if err == nil {
@@ -229,10 +229,10 @@ type attempt struct {
 func (a *attempt) init(call func(fd int, b []byte) (int, error)) {
 	a.done = func(fd uintptr) bool {
 		a.n, a.err = call(int(fd), a.b)
-		for a.err == syscall.EINTR {
+		for errors.Is(a.err, syscall.EINTR) {
 			a.n, a.err = call(int(fd), a.b)
 		}
-		return a.err != syscall.EAGAIN
+		return !errors.Is(a.err, syscall.EAGAIN)
 	}
 	a.now = func(fd uintptr) bool {
 		a.done(fd)

@@ -158,7 +158,7 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 	case o.workers < 0:
 		return usageError{fmt.Errorf("--workers: %d is less than 0", o.workers)}
 	case o.weight < 1 || o.weight > 0xFFFF:
-		return usageError{fmt.Errorf("--weight: %d is not within 1…65535", o.weight)}
+		return usageError{fmt.Errorf("--weight: %d is not between 1 and 65535", o.weight)}
 	case f.Changed("gateway") && !o.worker:
 		return usageError{errors.New("--gateway is for --worker: without it this is a gateway of its own")}
 	case !o.worker || o.exitWithParent: // a supervised worker has its parent's command line
