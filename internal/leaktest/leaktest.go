@@ -1,4 +1,5 @@
-// Package leaktest fails the tests of a package that leaves goroutines, descriptors or child processes behind.
+// Package leaktest fails the tests of a package that leaves goroutines, descriptors or child
+// processes behind.
 package leaktest
 
 import (
@@ -13,7 +14,8 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Main runs a package's tests and ends the process, to be called by TestMain. Whoever passed must leave nothing.
+// Main runs a package's tests and exits. TestMain calls it. When the tests pass, it checks that
+// nothing is left.
 func Main(m *testing.M) {
 	if ln, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
 		_ = ln.Close() // the runtime's own poller opens its descriptors with the first socket
@@ -29,10 +31,10 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// patience is how long what the tests have ended may take to go.
+// patience is how long goroutines, descriptors and processes may take to end after the tests.
 const patience = 5 * time.Second
 
-// left says what is left, once it has had time to go.
+// left returns an error that names what is left after that time.
 func left(before int) (err error) {
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		open, running := Descriptors(), children()
@@ -42,7 +44,7 @@ func left(before int) (err error) {
 		case len(open) > before:
 			err = fmt.Errorf("%d descriptors, of\n%s", len(open)-before, strings.Join(open, "\n"))
 		default:
-			return goleak.Find( // which has a patience of its own
+			return goleak.Find( // which waits, too
 				// The pool of gnet's Enroll: one per process, for its whole life.
 				goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
 				goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
@@ -52,7 +54,8 @@ func left(before int) (err error) {
 	return err
 }
 
-// Descriptors are what the process holds open; none where the system does not tell.
+// Descriptors returns the descriptors that the process has open; none where the system does not
+// list them.
 func Descriptors() (open []string) {
 	list, _ := os.ReadDir("/proc/self/fd")
 	for _, e := range list {
@@ -63,7 +66,8 @@ func Descriptors() (open []string) {
 	return open
 }
 
-// children are the processes that this one has started and not waited for; none where the system does not tell.
+// children returns the processes that this one has started and not waited for; none where the
+// system does not list them.
 func children() (pids []string) {
 	lists, _ := filepath.Glob("/proc/self/task/*/children")
 	for _, list := range lists {

@@ -14,19 +14,23 @@ func (m *Member) Attrs() []link.Attribute {
 	return *m.attrs
 }
 
-// Version is that of the attributes: it grows with each change.
+// Version is the version of the attributes. It grows with each change.
 func (m *Member) Version() uint32 { return m.version }
 
-// UIDVersion is that of the uid.
+// UIDVersion is the version of the uid.
 func (m *Member) UIDVersion() uint32 { return m.uidVersion }
 
-// A worker changes its copy of the attributes and of the uid before the gateway has heard of it, and takes it that their version is one more then. Where that was not so,
-// because somebody else's change had come first or this one was refused, it has to learn what stands; and by a version that it cannot have come to by itself.
+// A worker changes its copy of the attributes and of the uid before the gateway knows of the
+// change, and assumes that their version is then one more. Where another change has come first, or
+// this one was refused, the worker must receive the valid state, with a version that it cannot have
+// reached by itself.
 
-// Outrun makes the version of the attributes newer than that of a copy that has been changed after base.
+// Outrun makes the version of the attributes newer than that of a copy that has been changed after
+// base.
 func (m *Member) Outrun(base uint32) { m.version = outrun(m.version, base) }
 
-// OutrunUID makes the version of the uid newer than that of a copy that has been changed after base.
+// OutrunUID makes the version of the uid newer than that of a copy that has been changed after
+// base.
 func (m *Member) OutrunUID(base uint32) { m.uidVersion = outrun(m.uidVersion, base) }
 
 func outrun(version, base uint32) uint32 {
@@ -36,9 +40,9 @@ func outrun(version, base uint32) uint32 {
 	return version + 2
 }
 
-// Set changes m's attributes, and their version: merged into those that are there, an empty value
-// removing its key, or in place of them. Of equal keys the last stands. When the outcome is more
-// than link.MaxAttributes it changes nothing and returns false.
+// Set changes m's attributes and their version. With merge they are added to the present ones, and
+// an empty value removes its key; without it they replace them. The last of equal keys counts. When
+// the result is more than link.MaxAttributes it changes nothing and returns false.
 func (r *Registry) Set(m *Member, attrs []link.Attribute, merge bool) bool {
 	var t table
 	if merge {
@@ -64,10 +68,11 @@ func (r *Registry) Set(m *Member, attrs []link.Attribute, merge bool) bool {
 	return true
 }
 
-// manyAttributes is from where on looking through all of them would take longer than an index.
+// manyAttributes is the number of attributes from which an index is faster than a search through
+// all of them.
 const manyAttributes = 64
 
-// table is a list of attributes while it is changed.
+// table is a list of attributes during a change.
 type table struct {
 	list []link.Attribute // bound: attributes of a client
 	at   map[string]int   // nil while there are few; bound: attributes of a client
@@ -80,7 +85,7 @@ func (t *table) index() {
 	}
 }
 
-// find is where the key stands, -1: nowhere.
+// find returns the place of a key, -1 without one.
 func (t *table) find(key string) int {
 	if t.at == nil {
 		return slices.IndexFunc(t.list, func(a link.Attribute) bool { return a.Key == key })
@@ -103,7 +108,7 @@ func (t *table) put(a link.Attribute) {
 	}
 }
 
-// remove takes a key out; the last one moves there.
+// remove removes a key; the last one moves to its place.
 func (t *table) remove(key string) {
 	i := t.find(key)
 	if i < 0 {
