@@ -2,7 +2,6 @@ package worker_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -34,7 +33,7 @@ func (f fragile) handler() worker.Handler {
 func TestPanicInStart(t *testing.T) {
 	t.Parallel()
 	w, err := worker.New(worker.Config{
-		Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.DiscardHandler),
 	}, fragile{start: true}.handler())
 	if err != nil {
 		t.Fatal(err)
