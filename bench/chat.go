@@ -12,7 +12,7 @@ import (
 //
 // The audit is exact although people come and go. Who wants to leave or to hang up first waits for everything that had been said by the time of the decision: that has to
 // arrive. Who comes back has to get everything that is said after the answer to its join (its login, for private messages). What was said in between may arrive or not, but
-// without a gap. Nothing may arrive from a room that has answered the leave. All people of a room are in one lane, which therefore knows who has said how much.
+// without a gap. Nothing may arrive from a room that has answered the leave. All people of a room are in one shard, which therefore knows who has said how much.
 //
 // It does not drive the chat of package chat, whose limits of rates are made against such a load, but the bench's Worker.
 
@@ -23,8 +23,8 @@ const (
 	reconnectsOf = 1
 )
 
-// Acts are how often each thing was done in mode chat.
-type Acts struct {
+// ActionCounts are how often each thing was done in mode chat.
+type ActionCounts struct {
 	Said, Whispered, Left, Reconnected uint64
 }
 
@@ -41,7 +41,7 @@ const (
 	away                      // out of the room
 )
 
-// chatRoom is the people of a room, all in one lane.
+// chatRoom is the people of a room, all in one shard.
 type chatRoom []*client
 
 // A person is what a client is besides, in mode chat. It belongs to the client's loop.
@@ -65,7 +65,7 @@ func (p *person) neighbours() (before, after *client) {
 
 // OnTimer implements engine.Expirer: the thinking is over.
 func (p *person) OnTimer(*engine.Timer) {
-	l := p.client.lane
+	l := p.client.shard
 	l.tick()
 	if l.running && p.free() {
 		p.act(l.now)
@@ -74,7 +74,7 @@ func (p *person) OnTimer(*engine.Timer) {
 
 // rest has p think, in a closed loop, and then do something.
 func (p *person) rest() {
-	l := p.client.lane
+	l := p.client.shard
 	if l.opts.Rate > 0 || !l.running {
 		return
 	}
@@ -90,7 +90,7 @@ func (p *person) free() bool {
 
 // act has p do something, which was due at the time given.
 func (p *person) act(due int64) {
-	l := p.client.lane
+	l := p.client.shard
 	l.Sent++
 	if p.place == away {
 		p.place = joining
@@ -99,18 +99,18 @@ func (p *person) act(due int64) {
 	}
 	switch n := l.rand.IntN(100); {
 	case n < reconnectsOf:
-		l.Acts.Reconnected++
+		l.Actions.Reconnected++
 		p.depart(hangingUp)
 	case n < reconnectsOf+leavesOf:
-		l.Acts.Left++
+		l.Actions.Left++
 		p.depart(leaving)
 	case n < reconnectsOf+leavesOf+whispersOf && len(p.room) > 1:
-		l.Acts.Whispered++
+		l.Actions.Whispered++
 		_, to := p.neighbours()
 		p.whispered++
 		p.client.speak(verbWhisper, &to.name, p.whispered-1, due)
 	default:
-		l.Acts.Said++
+		l.Actions.Said++
 		seq := p.client.sent.Load()
 		p.client.sent.Store(seq + 1)
 		p.client.speak(verbRoom, &p.client.target, seq, due)
@@ -153,7 +153,7 @@ func (p *person) part() {
 // answered takes in that the server has done what a command said, if message m tells so.
 func (p *person) answered(m []byte) bool {
 	c := p.client
-	switch l := c.lane; {
+	switch l := c.shard; {
 	case p.place == offline && l.answers(m, verbLogin, c.name):
 		before, _ := p.neighbours()
 		p.whispers.resume(before.person.whispered)
@@ -183,7 +183,7 @@ func heard(verb byte) bool { return verb == verbRoom || verb == verbWhisper }
 
 // heard enters message m.
 func (p *person) heard(m []byte, s stamp) {
-	c, l := p.client, p.client.lane
+	c, l := p.client, p.client.shard
 	verb := m[l.layout.quote]
 	a, sent, target := p.account(verb, s.stream)
 	if a == nil {
@@ -261,5 +261,5 @@ func settle(clients []*client) {
 	}
 }
 
-// seeded is a lane's source of chance: the same in each run.
-func seeded(lane int) *rand.Rand { return rand.New(rand.NewPCG(uint64(lane), 0)) }
+// seeded is a shard's source of chance: the same in each run.
+func seeded(shard int) *rand.Rand { return rand.New(rand.NewPCG(uint64(shard), 0)) }

@@ -101,7 +101,7 @@ func TestChatAudit(t *testing.T) {
 			if !c.want(r.Audit) || r.Verdict.Failed == r.Audit.Clean() {
 				t.Errorf("%+v %+v", r.Audit, r.Verdict)
 			}
-			if a := r.Acts; a.Said == 0 || a.Whispered == 0 || a.Left == 0 {
+			if a := r.Actions; a.Said == 0 || a.Whispered == 0 || a.Left == 0 {
 				t.Errorf("%+v", a)
 			}
 		})

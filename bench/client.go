@@ -10,11 +10,11 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// client is one connection of the load and the handler of it. All of it belongs to its lane's loop once it is enrolled.
+// client is one connection of the load and the handler of it. All of it belongs to its shard's loop once it is enrolled.
 type client struct {
-	lane *lane
-	id   uint32 // its stream
-	from uint32 // the first stream whose messages are for it; accounts[i] is of stream from+i
+	shard *shard
+	id    uint32 // its stream
+	from  uint32 // the first stream whose messages are for it; accounts[i] is of stream from+i
 
 	conn     *engine.Conn
 	wire     wire   // nil until the WebSocket handshake is done
@@ -37,7 +37,7 @@ type client struct {
 	unread   uint32  // messages that could not be read
 	ahead    uint32  // of these, the ones that were taken for an answer and have not turned out to be one
 	mistyped bool    // the message at hand is not of the WebSocket type it was sent as
-	slot     int     // in the lane's clients
+	slot     int     // in the shard's clients
 	life     int     // messages left until it is replaced by a new connection; 0: lives on
 	dialled  int64   // connect: when the dial began, microseconds since the run began
 }
@@ -47,7 +47,7 @@ var errBye = errors.New("done")
 
 // OnOpen implements engine.Handler.
 func (c *client) OnOpen(conn *engine.Conn) {
-	l := c.lane
+	l := c.shard
 	l.tick()
 	c.conn, c.over, c.step = conn, false, 0
 	l.Open++
@@ -66,7 +66,7 @@ func (c *client) OnOpen(conn *engine.Conn) {
 
 // OnData implements engine.Handler.
 func (c *client) OnData(conn *engine.Conn, in []byte) int {
-	c.lane.tick()
+	c.shard.tick()
 	taken := 0
 	if c.wire == nil {
 		ws, n, err := codec.ReadResponse(in, c.key, c.dialOptions())
@@ -75,7 +75,7 @@ func (c *client) OnData(conn *engine.Conn, in []byte) int {
 			return len(in)
 		}
 		if err == nil && n > 0 {
-			err = c.lane.run.plan.agreed(ws)
+			err = c.shard.run.plan.agreed(ws)
 		}
 		if err != nil {
 			c.fail("handshake", err)
@@ -106,7 +106,7 @@ func (c *client) OnData(conn *engine.Conn, in []byte) int {
 		}
 		taken += n
 		if ev == codec.MessageText || ev == codec.MessageBinary {
-			c.mistyped = c.lane.typed && (ev == codec.MessageText) != c.lane.text
+			c.mistyped = c.shard.typed && (ev == codec.MessageText) != c.shard.text
 			c.received(payload)
 		}
 	}
@@ -125,7 +125,7 @@ var (
 
 // OnClose implements engine.Handler.
 func (c *client) OnClose(_ *engine.Conn, reason error) {
-	c.lane.Open--
+	c.shard.Open--
 	if ws, ok := c.wire.(*codec.WebSocket); ok {
 		ws.Release()
 		c.wire = nil
@@ -136,15 +136,15 @@ func (c *client) OnClose(_ *engine.Conn, reason error) {
 	switch {
 	case c.over:
 	case errors.Is(reason, engine.ErrSlowConsumer):
-		c.lane.failed("backlog", fmt.Errorf("the server takes less than is sent: %w", reason))
+		c.shard.failed("backlog", fmt.Errorf("the server takes less than is sent: %w", reason))
 	default:
-		c.lane.failed("closed", reason)
+		c.shard.failed("closed", reason)
 	}
 	switch {
-	case c.lane.opts.shortLived():
-		c.lane.replace(c)
+	case c.shard.opts.shortLived():
+		c.shard.replace(c)
 	case errors.Is(reason, errBye):
-		c.lane.run.redial(c)
+		c.shard.run.redial(c)
 	}
 }
 
@@ -154,7 +154,7 @@ const overloaded = `{"type":"sluice.overloaded"}`
 // turnedAway ends a newcomer that the server has no room for, and has told so: nothing of what it has sent has to arrive, if it came for a while only. Whoever has got an answer
 // is no newcomer.
 func (c *client) turnedAway(err error) {
-	if l := c.lane; l.opts.shortLived() && len(c.accounts) > 0 && c.accounts[0].next == 0 {
+	if l := c.shard; l.opts.shortLived() && len(c.accounts) > 0 && c.accounts[0].next == 0 {
 		c.accounts = nil
 		l.audit.Sent -= uint64(c.sent.Load())
 	}
@@ -162,7 +162,7 @@ func (c *client) turnedAway(err error) {
 }
 
 func (c *client) fail(kind string, err error) {
-	c.lane.failed(kind, err)
+	c.shard.failed(kind, err)
 	c.over = true
 	c.conn.Close(err)
 }
@@ -170,7 +170,7 @@ func (c *client) fail(kind string, err error) {
 // introduce goes on with the login, if there is one, and then makes sure that the server knows the client before anything is sent to it, and by which name, where the mode
 // sends to others; the answer comes back in arrived. Otherwise the client is ready.
 func (c *client) introduce() {
-	l := c.lane
+	l := c.shard
 	if s := l.run.plan.script; s != nil && !c.login(s.opening) {
 		return
 	}
@@ -186,13 +186,13 @@ var intros = map[Mode]byte{Push: verbLogin, Rooms: verbJoin, Broadcast: verbNoth
 
 // command tells the bench worker something that it answers.
 func (c *client) command(verb byte, name [targetLen]byte) {
-	l := c.lane
+	l := c.shard
 	l.layout.address(l.hello, verb, &name)
 	c.write(l.hello)
 }
 
 // answers tells whether p is the answer to a command: the same.
-func (l *lane) answers(p []byte, verb byte, name [targetLen]byte) bool {
+func (l *shard) answers(p []byte, verb byte, name [targetLen]byte) bool {
 	if p[l.layout.quote] != verb {
 		return false
 	}
@@ -208,7 +208,7 @@ func (c *client) answered(p []byte) bool {
 	if c.ready {
 		return false
 	}
-	if !c.lane.answers(p, intros[c.lane.opts.Mode], c.name) {
+	if !c.shard.answers(p, intros[c.shard.opts.Mode], c.name) {
 		c.fail("handshake", fmt.Errorf("%q is not the answer to its first command", p[:min(len(p), 64)]))
 		return true
 	}
@@ -218,7 +218,7 @@ func (c *client) answered(p []byte) bool {
 
 // begin makes the client ready, and a part of the load if that runs already.
 func (c *client) begin() {
-	l := c.lane
+	l := c.shard
 	c.ready = true
 	if c.dialled == 0 && c.life == 0 {
 		l.run.opened(nil)
@@ -234,7 +234,7 @@ func (c *client) begin() {
 
 // arrived checks one message, and in a closed loop answers with the next.
 func (c *client) arrived(p []byte) {
-	l := c.lane
+	l := c.shard
 	if len(p) != l.layout.size {
 		if l.overheard(p) {
 			return
@@ -286,7 +286,7 @@ func (c *client) sentBy(stream uint32) uint32 {
 	if stream == c.id {
 		return c.sent.Load()
 	}
-	g := c.lane.run
+	g := c.shard.run
 	if stream < g.first || stream >= g.end {
 		return unknown
 	}
@@ -295,7 +295,7 @@ func (c *client) sentBy(stream uint32) uint32 {
 
 // garbled takes in a message that cannot be read. Where each message has one answer it is taken for that, so that the load goes on.
 func (c *client) garbled(err error) {
-	l := c.lane
+	l := c.shard
 	l.audit.Received++
 	l.failed("unreadable", err)
 	c.unread++
@@ -307,7 +307,7 @@ func (c *client) garbled(err error) {
 
 // send sends the next message, which was due at the time given, in microseconds since the run began.
 func (c *client) send(due int64) {
-	l := c.lane
+	l := c.shard
 	seq := c.sent.Load()
 	c.sent.Store(seq + 1)
 	c.inFlight++
@@ -317,7 +317,7 @@ func (c *client) send(due int64) {
 
 // speak sends one message of the client's stream.
 func (c *client) speak(verb byte, target *[targetLen]byte, seq uint32, due int64) {
-	l := c.lane
+	l := c.shard
 	l.audit.Sent++
 	stamp{stream: c.id, seq: seq, at: uint32(due)}.put(l.message[l.layout.stamp:])
 	l.layout.address(l.message, verb, target)
@@ -325,5 +325,5 @@ func (c *client) speak(verb byte, target *[targetLen]byte, seq uint32, due int64
 }
 
 func (c *client) write(p []byte) {
-	_ = c.conn.Commit(c.wire.Append(c.conn.Begin(len(p)), p, c.lane.text)) // a failure closes the connection, and OnClose tells
+	_ = c.conn.Commit(c.wire.Append(c.conn.Begin(len(p)), p, c.shard.text)) // a failure closes the connection, and OnClose tells
 }

@@ -43,9 +43,9 @@ func setOption(c syscall.RawConn, level, option, value int) (err error) {
 
 // upgrade is c's request for a WebSocket.
 func (c *client) upgrade() []byte {
-	g, o := c.lane.run, c.dialOptions()
+	g, o := c.shard.run, c.dialOptions()
 	t, _ := g.plan.target(&g.opts, int(c.id))
-	now := g.epoch(c.lane.now)
+	now := g.epoch(c.shard.now)
 	for _, h := range g.plan.headers {
 		o.Headers = append(o.Headers, string(h.append(nil, &c.who, 0, now)))
 	}
@@ -58,7 +58,7 @@ func (c *client) upgrade() []byte {
 
 // dialOptions are those of c's handshake.
 func (c *client) dialOptions() *codec.DialOptions {
-	g := c.lane.run
+	g := c.shard.run
 	o := &codec.DialOptions{MaxMessage: maxMessage, Subprotocols: g.plan.subprotocols}
 	if f := g.opts.format(c.id); f.Deflate {
 		o.Deflate, o.Window = g.deflate, f.Window

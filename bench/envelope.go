@@ -14,8 +14,8 @@ import (
 // arrives have to be those of the message between.
 type Envelope struct {
 	Opening []Exchange `json:"opening,omitempty"` // what comes before the first message, in turn: a login
-	Out     Wrap       `json:"out"`               // around what is sent
-	In      Wrap       `json:"in"`                // around what arrives
+	Out     Framing    `json:"out"`               // around what is sent
+	In      Framing    `json:"in"`                // around what arrives
 	// AsSent has what arrives be what was sent, byte for byte: In is Out, and {time} in it is looked at too. Without it {time} of what arrives may be any number.
 	AsSent bool `json:"as_sent,omitempty"`
 	// Unaudited has any message that arrives be the answer to the oldest that has none. No byte of it is looked at. Modes echo, connect and churn only.
@@ -42,21 +42,21 @@ type Capture struct {
 	Match string `json:"match"`
 }
 
-// Wrap is what stands before and after a message.
-type Wrap struct {
+// Framing is what stands before and after a message.
+type Framing struct {
 	Before string `json:"before"`
 	After  string `json:"after"`
 }
 
 // around is the message p in its wrap, and the part of it that is p.
-func (w Wrap) around(p []byte) (whole, inner []byte) {
+func (w Framing) around(p []byte) (whole, inner []byte) {
 	whole = slices.Concat([]byte(w.Before), p, []byte(w.After))
 	return whole, whole[len(w.Before) : len(w.Before)+len(p)]
 }
 
 // wraps tells whether there is something around a message, or no knowing what is sent: the modes in which the bench's worker has to understand it are not to be had then.
 func (e *Envelope) wraps() bool {
-	return e != nil && (e.Out != Wrap{} || e.In != Wrap{} || e.Unaudited || e.Ignore != "" || e.Ping != "" || e.Separator != "")
+	return e != nil && (e.Out != Framing{} || e.In != Framing{} || e.Unaudited || e.Ignore != "" || e.Ping != "" || e.Separator != "")
 }
 
 // enveloped tells whether a mode can run in an envelope: those in which no client has a name.
@@ -72,7 +72,7 @@ func (o *Options) inner() Codec {
 
 // received takes what arrived as one message of the wire.
 func (c *client) received(p []byte) {
-	e := c.lane.opts.Envelope
+	e := c.shard.opts.Envelope
 	switch {
 	case e == nil:
 		c.arrived(p)
@@ -89,7 +89,7 @@ func (c *client) received(p []byte) {
 
 // unwrap takes one message of the other protocol: a step of the opening, a ping, or one of ours in its wrap.
 func (c *client) unwrap(e *Envelope, p []byte) {
-	s := c.lane.run.plan.script
+	s := c.shard.run.plan.script
 	switch {
 	case c.step < len(s.opening):
 		if !c.ignored(p) {
@@ -104,7 +104,7 @@ func (c *client) unwrap(e *Envelope, p []byte) {
 			c.answeredByAny()
 		}
 	default:
-		inner, ok := s.open(p, &c.who, c.lane)
+		inner, ok := s.open(p, &c.who, c.shard)
 		switch {
 		case ok:
 			c.arrived(inner)
@@ -118,11 +118,11 @@ func (c *client) unwrap(e *Envelope, p []byte) {
 
 // ignored tells whether p is of those messages that are no answer, and counts it.
 func (c *client) ignored(p []byte) bool {
-	re := c.lane.run.plan.script.ignore
+	re := c.shard.run.plan.script.ignore
 	if re == nil || !re.Match(p) {
 		return false
 	}
-	c.lane.audit.Ignored++
+	c.shard.audit.Ignored++
 	return true
 }
 
@@ -135,9 +135,9 @@ func excerpt(p []byte) string {
 	return string(p[:most]) + " … " + string(p[len(p)-most:])
 }
 
-// packed is the packet of message seq, due at the time given, in microseconds since the run began. The message itself is in the lane.
+// packed is the packet of message seq, due at the time given, in microseconds since the run began. The message itself is in the shard.
 func (c *client) packed(seq uint32, due int64) []byte {
-	l := c.lane
+	l := c.shard
 	s := l.run.plan.script
 	if s == nil || s.fixed {
 		return l.packet
@@ -181,7 +181,7 @@ func (c *client) await(due int64) {
 
 // answeredByAny takes whatever arrived as the answer to the oldest message that has none, as if that had come back as it was sent.
 func (c *client) answeredByAny() {
-	l, w := c.lane, &c.waiting
+	l, w := c.shard, &c.waiting
 	if w.first == len(w.at) {
 		l.audit.Received++
 		l.audit.Unexpected++

@@ -17,7 +17,7 @@ import (
 // stranger is the protocol of a server of another make: it speaks first, wants a name, says "?" now and then and hears "!", and may put it behind an answer in the same message.
 var stranger = bench.Envelope{
 	Opening: []bench.Exchange{{Await: "who"}, {Send: "I am", Await: "then welcome"}},
-	Out:     bench.Wrap{Before: "say(", After: ")"}, In: bench.Wrap{Before: "said[", After: "]"},
+	Out:     bench.Framing{Before: "say(", After: ")"}, In: bench.Framing{Before: "said[", After: "]"},
 	Separator: "\n", Ping: "?", Pong: "!",
 }
 

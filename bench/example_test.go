@@ -15,7 +15,7 @@ import (
 func ExampleRun() {
 	r, err := bench.Run(context.Background(), bench.Options{
 		Mode: bench.Echo, Codec: bench.WebSocket, Targets: []string{"127.0.0.1:9000"}, Conns: 1000, Rate: 10_000, Window: 30 * time.Second,
-	}, func(m bench.Moment) { fmt.Printf("%.0f a second\n", m.Rate()) })
+	}, func(m bench.Interval) { fmt.Printf("%.0f a second\n", m.Rate()) })
 	if err != nil {
 		log.Fatal(err)
 	}

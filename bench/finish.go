@@ -12,10 +12,10 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proc"
 )
 
-// sample adds up what all lanes counted.
+// sample adds up what all shards counted.
 func (g *generator) sample() sample {
-	parts := make([]sample, len(g.lanes))
-	g.each(func(l *lane) { parts[l.loop.Index()] = l.sample() })
+	parts := make([]sample, len(g.shards))
+	g.each(func(l *shard) { parts[l.loop.Index()] = l.sample() })
 	sum := parts[0]
 	for _, p := range parts[1:] {
 		sum.add(p)
@@ -28,7 +28,7 @@ func (g *generator) sample() sample {
 func (g *generator) halt() []uint32 {
 	g.halted.Store(true)
 	sent := make([]uint32, g.end-g.first)
-	g.each(func(l *lane) {
+	g.each(func(l *shard) {
 		if l.schedule.period > 0 {
 			l.pace()
 		}
@@ -46,8 +46,8 @@ func (g *generator) audit(sent []uint32) audited {
 	if g.opts.shortLived() { // people who come back have their accounts
 		dialling = uint64(g.underway.Load()) // first: whoever comes in meanwhile must be in one of the two
 	}
-	parts := make([]audited, len(g.lanes))
-	g.each(func(l *lane) {
+	parts := make([]audited, len(g.shards))
+	g.each(func(l *shard) {
 		p := audited{Audit: l.audit, Errors: make(map[string]ErrorCount, len(l.errors))}
 		for _, c := range l.clients {
 			p.Missing += c.close(sent, &p.Audit)
@@ -72,7 +72,7 @@ func (c *client) close(sent []uint32, audit *Audit) (missing uint64) {
 	switch {
 	case c.person != nil:
 		c.person.close(audit)
-	case c.lane.opts.shortLived():
+	case c.shard.opts.shortLived():
 		for i := range c.accounts {
 			c.accounts[i].close(c.sent.Load(), audit)
 		}

@@ -16,13 +16,13 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// generator is the load of one process: an engine whose loops each drive a lane of clients. It is a part of the run.
+// generator is the load of one process: an engine whose loops each drive a shard of clients. It is a part of the run.
 type generator struct {
 	// Static after newGenerator.
 	opts       Options
 	first, end uint32 // the connections of the run that are its own
 	engine     *engine.Engine
-	lanes      []*lane
+	shards     []*shard
 	clients    []*client      // by id, from first on; of connections that come and go there are none
 	began      time.Time      // of the run
 	deflate    *codec.Deflate // of all WebSockets that compress
@@ -71,12 +71,12 @@ func newGenerator(o Options, first, end uint32, began time.Time) (*generator, er
 	}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	for _, l := range e.Loops() {
-		g.lanes = append(g.lanes, newLane(g, l))
+		g.shards = append(g.shards, newShard(g, l))
 	}
 	return g, nil
 }
 
-// diallers is how many connections are dialled at once, and how many short-lived ones per lane at most.
+// diallers is how many connections are dialled at once, and how many short-lived ones per shard at most.
 const diallers = 32
 
 // errMute is returned by Run when connections stand and nothing comes.
@@ -109,7 +109,7 @@ func (g *generator) open(ctx context.Context) error {
 			if err := g.dial(one, c); err != nil {
 				return err
 			}
-			return c.lane.loop.Post(func() { c.lane.enter(c) })
+			return c.shard.loop.Post(func() { c.shard.enter(c) })
 		})
 	}
 	if err := dials.Wait(); err != nil {
@@ -161,7 +161,7 @@ func (g *generator) dial(ctx context.Context, c *client) error {
 		if c.slow != nil {
 			h = c.slow
 		}
-		err = g.engine.Enroll(c.lane.loop, nc, h, engine.ConnOptions{MaxOutput: maxQueued})
+		err = g.engine.Enroll(c.shard.loop, nc, h, engine.ConnOptions{MaxOutput: maxQueued})
 	}
 	if err != nil {
 		return fmt.Errorf("bench: connection %d: %w", i, err)
@@ -172,7 +172,7 @@ func (g *generator) dial(ctx context.Context, c *client) error {
 // newClient says what client number i does in this mode.
 func (g *generator) newClient(i uint32) *client {
 	n, room := uint32(g.opts.Conns), uint32(g.opts.RoomSize)
-	c := &client{lane: g.lanes[int(i)/g.opts.together()%len(g.lanes)], id: i, from: i, sender: g.opts.sends(i)}
+	c := &client{shard: g.shards[int(i)/g.opts.together()%len(g.shards)], id: i, from: i, sender: g.opts.sends(i)}
 	streams := 1
 	switch g.opts.Mode {
 	case Connect:
@@ -204,7 +204,7 @@ func nameOf(i uint32) (name [targetLen]byte) {
 }
 
 // enter opens the accounts of a client.
-func (l *lane) enter(c *client) {
+func (l *shard) enter(c *client) {
 	c.slot = len(l.clients)
 	l.clients = append(l.clients, c)
 	if c.sender && !l.opts.shortLived() {
@@ -220,7 +220,7 @@ func (g *generator) start(from, until int64) {
 		schedules = g.opts.schedules(g.opts.process(g.first), g.loaded)
 		g.dialDue = schedules[0]
 	}
-	g.each(func(l *lane) {
+	g.each(func(l *shard) {
 		l.tick()
 		l.running = true
 		for _, c := range l.senders {
@@ -240,7 +240,7 @@ func (g *generator) start(from, until int64) {
 	case g.opts.Rate > 0:
 		for i, s := range schedules {
 			if len(s.slots) > 0 {
-				g.dialling.Go(func() { g.pace(g.lanes[i], s) })
+				g.dialling.Go(func() { g.pace(g.shards[i], s) })
 			}
 		}
 	}
@@ -261,7 +261,7 @@ func (g *generator) dialOn() {
 			err := g.dial(g.ctx, c)
 			g.underway.Add(-1)
 			if err != nil && g.ctx.Err() == nil {
-				l := c.lane
+				l := c.shard
 				_ = l.loop.Post(func() { l.failed(kindOf(err), err) }) // only a stopped engine refuses
 				pause(g.ctx, redialAfter)
 				g.dials <- c
@@ -279,7 +279,7 @@ func (g *generator) take(c *client) {
 	g.await(time.Duration(due) * time.Microsecond)
 	c.dialled = max(due, 1)
 	if late := time.Since(g.began).Microseconds() - due; due >= g.from && due < g.until && g.ctx.Err() == nil {
-		l := c.lane
+		l := c.shard
 		_ = l.loop.Post(func() { l.late(late) }) // only a stopped engine refuses
 	}
 }
@@ -304,8 +304,8 @@ func (g *generator) redial(c *client) {
 	}
 }
 
-// pace wakes a lane whenever a message of it is due, in an open loop. One wake-up at a time is on its way.
-func (g *generator) pace(l *lane, s schedule) {
+// pace wakes a shard whenever a message of it is due, in an open loop. One wake-up at a time is on its way.
+func (g *generator) pace(l *shard, s schedule) {
 	woken := make(chan float64, 1)
 	_ = l.loop.Post(func() { l.schedule, l.due = s, s.due(0) }) // only a stopped engine refuses
 	for {
@@ -335,9 +335,9 @@ func (g *generator) await(moment time.Duration) {
 }
 
 // each runs f on every loop and waits for all. It must not be called on a loop.
-func (g *generator) each(f func(*lane)) {
+func (g *generator) each(f func(*shard)) {
 	var done sync.WaitGroup
-	for _, l := range g.lanes {
+	for _, l := range g.shards {
 		done.Add(1)
 		if l.loop.Post(func() { defer done.Done(); f(l) }) != nil {
 			done.Done() // stopped

@@ -182,8 +182,8 @@ func TestLoginModes(t *testing.T) {
 	for _, mode := range []bench.Mode{bench.Push, bench.Rooms, bench.Broadcast, bench.Chat} { // one after the other: a broadcast reaches all
 		o := few(bench.Options{Mode: mode, RoomSize: 4, Targets: []string{gateway.Addrs["ws"]}, Envelope: envelope(t, "", "", "send ?token {conn}\nexpect ?token")})
 		o.Think = time.Millisecond
-		if r := run(t, o); r.Messages == 0 || mode == bench.Chat && r.Acts.Said > 1000 && r.Acts.Reconnected == 0 {
-			t.Errorf("%s: %d messages, %+v", mode, r.Messages, r.Acts)
+		if r := run(t, o); r.Messages == 0 || mode == bench.Chat && r.Actions.Said > 1000 && r.Actions.Reconnected == 0 {
+			t.Errorf("%s: %d messages, %+v", mode, r.Messages, r.Actions)
 		}
 	}
 }

@@ -82,7 +82,7 @@ func (o *Options) target(i int) string {
 
 // overheard tells whether p is a whole broadcast of another run, which the options have announced. Those are told from the run's own messages by their size, so that these
 // cost nothing more.
-func (l *lane) overheard(p []byte) bool {
+func (l *shard) overheard(p []byte) bool {
 	if len(p) != l.opts.Overheard {
 		return false
 	}

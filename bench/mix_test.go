@@ -88,10 +88,10 @@ func TestSlowReadersAreReplaced(t *testing.T) {
 	o := short(bench.Options{Mode: bench.Broadcast, Mix: mix, Rate: 200, SlowReaders: 4, SlowMixed: true})
 	o.Conns, o.Size, o.Window, o.Drain = 3, 16<<10, 5*time.Second, 30*time.Second
 	r := clean(t, o)
-	if r.Slow == nil || r.Slow.Cut < 3 {
-		t.Errorf("of two that read nothing, and whoever replaced them, were cut: %+v", r.Slow)
+	if r.SlowReaders == nil || r.SlowReaders.Cut < 3 {
+		t.Errorf("of two that read nothing, and whoever replaced them, were cut: %+v", r.SlowReaders)
 	}
-	t.Logf("%+v", r.Slow)
+	t.Logf("%+v", r.SlowReaders)
 }
 
 // Formats have names; what is no format, or cannot be, is refused.

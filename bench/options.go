@@ -132,7 +132,7 @@ var ErrOptions = errors.New("bench: bad options")
 // shortLived tells whether connections come and go.
 func (o *Options) shortLived() bool { return o.Mode == Connect || o.Mode == Churn }
 
-// together is how many connections, one after the other, have to be in one lane.
+// together is how many connections, one after the other, have to be in one shard.
 func (o *Options) together() int {
 	if o.Mode == Chat {
 		return o.RoomSize

@@ -29,21 +29,21 @@ type Report struct {
 	Offered  float64   `json:"offered"`  // messages a second that were to be sent; 0 in a closed loop
 	Sent     float64   `json:"sent"`     // messages a second that were sent
 	// Unsent are the messages of the run that were due on connections that were closed, warm-up included; open loop only.
-	Unsent uint64 `json:"unsent,omitempty"`
-	Acts   *Acts  `json:"acts,omitempty"` // mode chat: what people did in the window
+	Unsent  uint64        `json:"unsent,omitempty"`
+	Actions *ActionCounts `json:"acts,omitempty"` // mode chat: what people did in the window
 	// Interrupted tells that the run was ended in the middle: its figures are of the time until then.
 	Interrupted bool `json:"interrupted,omitempty"`
 
 	Unreachable []string `json:"unreachable,omitempty"` // addresses of targets that accepted nothing before the run and got no connections: a sentence each
 
-	Slow     *Slow          `json:"slow_readers,omitempty"` // until the window's end; no part of the audit
-	Latency  Latency        `json:"latency"`                // of what was begun in the window, or was due in it, and has arrived before Options.Drain had passed
-	Lateness Latency        `json:"lateness"`               // from the intended to the real send of what was due in the window; open loop only
-	Errors   []ErrorCount   `json:"errors,omitempty"`
-	Servers  []ProcessUsage `json:"servers,omitempty"` // measured ones
-	Own      ProcessUsage   `json:"generator"`         // all generator processes together
-	Foreign  *Foreign       `json:"foreign,omitempty"` // what other programs took; nil where it is not known, and for a window of less than a second
-	Timeline []Moment       `json:"timeline"`
+	SlowReaders *SlowReaderResult `json:"slow_readers,omitempty"` // until the window's end; no part of the audit
+	Latency     Latency           `json:"latency"`                // of what was begun in the window, or was due in it, and has arrived before Options.Drain had passed
+	Lateness    Latency           `json:"lateness"`               // from the intended to the real send of what was due in the window; open loop only
+	Errors      []ErrorCount      `json:"errors,omitempty"`
+	Servers     []ProcessUsage    `json:"servers,omitempty"` // measured ones
+	Own         ProcessUsage      `json:"generator"`         // all generator processes together
+	Foreign     *Foreign          `json:"foreign,omitempty"` // what other programs took; nil where it is not known, and for a window of less than a second
+	Timeline    []Interval        `json:"timeline"`
 }
 
 // Total adds up a figure of all servers.
@@ -178,8 +178,8 @@ type ProcessUsage struct {
 	PerConnSecond float64 `json:"cpu_us_per_conn_second,omitempty"`
 }
 
-// Moment is one interval of the run: a second, or less in short runs. Those before the window are the warm-up.
-type Moment struct {
+// Interval is one interval of the run: a second, or less in short runs. Those before the window are the warm-up.
+type Interval struct {
 	At       float64            `json:"at"`      // seconds from the window's start, of its end; negative in the warm-up
 	Seconds  float64            `json:"seconds"` // its length
 	Messages uint64             `json:"messages"`
@@ -193,4 +193,4 @@ type Moment struct {
 }
 
 // Rate is the messages a second of the interval.
-func (m Moment) Rate() float64 { return float64(m.Messages) / m.Seconds }
+func (m Interval) Rate() float64 { return float64(m.Messages) / m.Seconds }

@@ -19,7 +19,7 @@ import (
 // run is a run in progress.
 type run struct {
 	opts       Options
-	watch      func(Moment)
+	watch      func(Interval)
 	parts      []part
 	report     *Report
 	began      time.Time
@@ -43,7 +43,7 @@ type reading struct {
 // starts the servers and ends them. The report stands also when its verdict is bad; the error tells why there is none. There are both when ctx, or a server that Run
 // started, ends while the window is measured, and the report is of what was measured until then; and when such a server does not end well after the run. Before the window
 // there is the error alone, and after it ctx ends nothing: what is on its way is waited for. Options that make no sense are ErrOptions, before anything is started.
-func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err error) {
+func Run(ctx context.Context, o Options, watch func(Interval)) (_ *Report, err error) {
 	defer func() {
 		if err != nil && ctx.Err() != nil { // what servers and generators say when they are stopped in the middle is no news
 			err = fmt.Errorf("bench: interrupted: %w", ctx.Err())
@@ -149,7 +149,7 @@ func (r *run) measure(ctx context.Context) error {
 		return err
 	}
 	r.report.Interrupted = ctx.Err() != nil
-	r.report.Slow = slow.stop()
+	r.report.SlowReaders = slow.stop()
 	if err := r.settle(context.WithoutCancel(ctx)); err != nil { // what was measured wants its audit
 		return err
 	}
@@ -204,10 +204,10 @@ func (r *run) read() (latency *hdrhistogram.Histogram, err error) {
 }
 
 // moment is what has happened since the reading given, up to the last.
-func (r *run) moment(since reading, latency *hdrhistogram.Histogram) Moment {
+func (r *run) moment(since reading, latency *hdrhistogram.Histogram) Interval {
 	seconds := (r.last.at - since.at).Seconds()
 	t := r.last.tally.since(since.tally)
-	m := Moment{
+	m := Interval{
 		Seconds: seconds, Messages: t.Messages, Sent: t.Sent, Errors: t.Failures, Open: t.Open,
 		P50: latency.ValueAtQuantile(50), P99: latency.ValueAtQuantile(99), Max: latency.Max(),
 		CPU: map[string]float64{generatorName: (r.last.own.CPU - since.own.CPU).Seconds() / seconds},
@@ -218,7 +218,7 @@ func (r *run) moment(since reading, latency *hdrhistogram.Histogram) Moment {
 	return m
 }
 
-// generatorName is the name of the generator in Moment.CPU and Report.Own.
+// generatorName is the name of the generator in Interval.CPU and Report.Own.
 const generatorName = "generator"
 
 func (r *run) sample() (sample, error) {
@@ -264,7 +264,7 @@ func (r *run) sum(first reading) {
 	}
 	rep.Offered = r.opts.Rate
 	if r.opts.Mode == Chat {
-		rep.Acts = &s.Acts
+		rep.Actions = &s.Actions
 	}
 	rep.Latency, rep.Lateness = latencyOf(r.latency), latencyOf(r.lateness)
 }

@@ -86,8 +86,8 @@ func TestRunLarge(t *testing.T) {
 // run makes a run that must go well. Whether the generator was its limit is not asked: a loaded test machine may make it so.
 func run(t *testing.T, o bench.Options) *bench.Report {
 	t.Helper()
-	var moments []bench.Moment
-	r, err := bench.Run(t.Context(), o, func(m bench.Moment) { moments = append(moments, m) })
+	var moments []bench.Interval
+	r, err := bench.Run(t.Context(), o, func(m bench.Interval) { moments = append(moments, m) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestRunMeasuresTime(t *testing.T) {
 	for _, rate := range []float64{0, 1000} {
 		held := false
 		o := bench.Options{Codec: bench.Text, Conns: 1, Size: 64, Rate: rate, Warmup: -1, Window: window, Targets: []string{echo}}
-		r, err := bench.Run(t.Context(), o, func(m bench.Moment) {
+		r, err := bench.Run(t.Context(), o, func(m bench.Interval) {
 			if !held && m.At < window.Seconds() {
 				held = true
 				time.Sleep(hold) // the fault
@@ -366,7 +366,7 @@ func TestRunServerDies(t *testing.T) {
 	p := proctest.Start(t, nil, proctest.Build(t), "echo", "--listen", "frame://127.0.0.1:0")
 	o := short(bench.Options{Codec: bench.Frame, Targets: []string{p.Addrs["frame"]}, PIDs: []bench.PID{{Name: "echo", PID: p.PID}}, Drain: 200 * time.Millisecond})
 	killed := false
-	r, err := bench.Run(t.Context(), o, func(bench.Moment) {
+	r, err := bench.Run(t.Context(), o, func(bench.Interval) {
 		if !killed {
 			killed = true
 			p.Kill()
@@ -398,7 +398,7 @@ func TestRunInterrupted(t *testing.T) {
 		o := short(bench.Options{Processes: processes, InFlight: 3, Servers: bench.Servers{Binary: bin}})
 		o.Window = time.Hour
 		var last float64
-		r, err := bench.Run(ctx, o, func(m bench.Moment) {
+		r, err := bench.Run(ctx, o, func(m bench.Interval) {
 			if last = m.At; m.At > 0 {
 				interrupt()
 			}

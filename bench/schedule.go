@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// A schedule says when the messages of one part of an open loop are due: a lane's messages, or in mode connect a process's dials. All parts of a run, in whatever process,
+// A schedule says when the messages of one part of an open loop are due: a shard's messages, or in mode connect a process's dials. All parts of a run, in whatever process,
 // share one grid: its slots are 1/Rate apart, and in each round every sender has one.
 type schedule struct {
 	slots  []uint32 // of the part, in a round
@@ -40,7 +40,7 @@ func grid(senders []int) [][]uint32 {
 	return slots
 }
 
-// schedules are those of all parts of generator process number i: of each lane, or in mode connect one for all.
+// schedules are those of all parts of generator process number i: of each shard, or in mode connect one for all.
 func (o *Options) schedules(process int, start int64) []schedule {
 	parts := o.Loops // of a process
 	if o.Mode == Connect {

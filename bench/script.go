@@ -143,8 +143,8 @@ func (s *script) check(o *Options) error {
 // numbers are the placeholders that numbers take the place of.
 var numbers = regexp.MustCompile(`\{(conn|seq|time)\}`)
 
-// open takes the wrap off a message that w received in lane l. The message's own numbers have to be those in the wrap, where it has some.
-func (s *script) open(p []byte, w *who, l *lane) (inner []byte, ok bool) {
+// open takes the wrap off a message that w received in shard l. The message's own numbers have to be those in the wrap, where it has some.
+func (s *script) open(p []byte, w *who, l *shard) (inner []byte, ok bool) {
 	var n claims
 	rest, ok := s.inBefore.match(p, w, &n)
 	if !ok || len(rest) < l.layout.size {
@@ -198,7 +198,7 @@ func (s *step) answered(p []byte, captured []string) error {
 
 // login sends the next step of the opening, and tells whether there is none left.
 func (c *client) login(opening []step) (over bool) {
-	l := c.lane
+	l := c.shard
 	for ; c.step < len(opening); c.step++ {
 		s := &opening[c.step]
 		if len(s.send) > 0 {
@@ -229,7 +229,7 @@ func ParseEnvelope(message, reply, login string) (*Envelope, error) {
 	}
 	if message != "" {
 		if e.Out, err = parseWrap(message); err != nil && e.Unaudited && !strings.Contains(message, theMessage) {
-			e.Out, e.Bare, err = Wrap{Before: message}, true, nil
+			e.Out, e.Bare, err = Framing{Before: message}, true, nil
 		}
 		e.In, e.AsSent = e.Out, reply == ""
 	}
@@ -245,7 +245,7 @@ func ParseEnvelope(message, reply, login string) (*Envelope, error) {
 // theMessage is the placeholder for stamp and padding.
 const theMessage = "{message}"
 
-func parseWrap(s string) (w Wrap, err error) {
+func parseWrap(s string) (w Framing, err error) {
 	w.Before, w.After, _ = strings.Cut(s, theMessage)
 	if strings.Count(s, theMessage) != 1 {
 		return w, fmt.Errorf("%q has to have {message} in it, once", s)

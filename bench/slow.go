@@ -12,8 +12,8 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// Slow are the readers that read nothing, and what became of them.
-type Slow struct {
+// SlowReaderResult are the readers that read nothing, and what became of them.
+type SlowReaderResult struct {
 	Readers int     `json:"readers"`
 	Cut     int     `json:"cut"`                   // by the server, those that replaced others among them
 	First   float64 `json:"first_cut_s,omitempty"` // seconds from the load's start
@@ -47,7 +47,7 @@ func openSlow(ctx context.Context, o Options, began time.Time) (*slowReaders, er
 	}
 	s := &slowReaders{g}
 	g.control = littleBuffer
-	g.lanes[0].layout.size = -1 // of what arrives nothing is looked at
+	g.shards[0].layout.size = -1 // of what arrives nothing is looked at
 	for i := range uint32(o.SlowReaders) {
 		c := g.newClient(first + i)
 		c.name = nameOf(i % rooms * room)
@@ -85,7 +85,7 @@ func (r *slowReader) OnData(conn *engine.Conn, in []byte) int {
 	}
 	if r.ready {
 		conn.Pause()
-		r.lane.loop.Schedule(&r.look, lookEvery)
+		r.shard.loop.Schedule(&r.look, lookEvery)
 	}
 	return n
 }
@@ -98,7 +98,7 @@ const lookEvery = 100 * time.Millisecond
 func (r *slowReader) OnTimer(*engine.Timer) {
 	switch {
 	case r.conn.Closed():
-		r.lane.run.redial(r.client)
+		r.shard.run.redial(r.client)
 		return
 	case r.ready && r.conn.Buffered() == 0:
 		r.command(verbNothing, r.name)
@@ -106,7 +106,7 @@ func (r *slowReader) OnTimer(*engine.Timer) {
 	if r.taste {
 		r.conn.Resume()
 	}
-	r.lane.loop.Schedule(&r.look, lookEvery)
+	r.shard.loop.Schedule(&r.look, lookEvery)
 }
 
 // OnClose implements engine.Handler. With Options.SlowMixed another takes the reader's place, in the format that comes next to it, of its own kind.
@@ -115,22 +115,22 @@ func (r *slowReader) OnClose(conn *engine.Conn, reason error) {
 	r.client.OnClose(conn, reason)
 	r.ready, r.wire = false, nil
 	if cut {
-		r.lane.tick()
-		r.cuts = append(r.cuts, r.lane.now)
+		r.shard.tick()
+		r.cuts = append(r.cuts, r.shard.now)
 		r.id += 2
 	}
-	if r.lane.opts.SlowMixed {
-		r.lane.loop.Schedule(&r.look, lookEvery)
+	if r.shard.opts.SlowMixed {
+		r.shard.loop.Schedule(&r.look, lookEvery)
 	}
 }
 
 // stop ends them and tells what became of them; nil if there were none.
-func (s *slowReaders) stop() *Slow {
+func (s *slowReaders) stop() *SlowReaderResult {
 	if s == nil {
 		return nil
 	}
-	sum := &Slow{Readers: len(s.clients)}
-	s.each(func(*lane) {
+	sum := &SlowReaderResult{Readers: len(s.clients)}
+	s.each(func(*shard) {
 		for _, c := range s.clients {
 			for _, cut := range c.slow.cuts {
 				at := max(float64(cut-s.loaded), 0) / 1e6

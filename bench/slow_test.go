@@ -20,8 +20,8 @@ func TestSlowReaders(t *testing.T) {
 		for _, c := range []bench.Codec{bench.WebSocket, bench.JSON} {
 			t.Run(string(mode)+"/"+string(c), func(t *testing.T) {
 				r := run(t, short(bench.Options{Mode: mode, Codec: c, RoomSize: 10, SlowReaders: 3, Servers: bench.Servers{Binary: bin}}))
-				if r.Slow == nil || r.Slow.Readers != 3 || r.Slow.Cut > 0 {
-					t.Errorf("so little fits into buffers, and of the slow readers there is %+v", r.Slow)
+				if r.SlowReaders == nil || r.SlowReaders.Readers != 3 || r.SlowReaders.Cut > 0 {
+					t.Errorf("so little fits into buffers, and of the slow readers there is %+v", r.SlowReaders)
 				}
 			})
 		}
@@ -61,7 +61,7 @@ func TestSlowReaderCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := r.Slow; s == nil || s.Readers != probes || s.Cut != 1 || s.First <= 0 || s.First != s.Last {
+	if s := r.SlowReaders; s == nil || s.Readers != probes || s.Cut != 1 || s.First <= 0 || s.First != s.Last {
 		t.Errorf("%+v", s)
 	}
 }

@@ -244,14 +244,14 @@ func TestTemplateAllocatesNothing(t *testing.T) {
 	o := Options{Codec: WebSocket, Targets: []string{"127.0.0.1:1"}, Envelope: &Envelope{
 		Opening: []Exchange{{Capture: []Capture{{"user", "(.*)"}}}},
 		AsSent:  true,
-		Out:     Wrap{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`}, In: Wrap{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`},
+		Out:     Framing{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`}, In: Framing{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`},
 	}}
 	o.defaults()
 	s, err := o.script()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, l := &who{conn: 17, captured: []string{"ann"}}, &lane{layout: layoutOf(o.Mode, o.inner(), o.Size), run: &generator{began: time.UnixMilli(1_700_000_000_000)}, now: 900}
+	w, l := &who{conn: 17, captured: []string{"ann"}}, &shard{layout: layoutOf(o.Mode, o.inner(), o.Size), run: &generator{began: time.UnixMilli(1_700_000_000_000)}, now: 900}
 	message := l.layout.template()
 	stamp{stream: 17, seq: 4, at: 400}.put(message)
 	var p []byte

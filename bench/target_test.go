@@ -224,7 +224,7 @@ func TestTLS(t *testing.T) {
 		t.Parallel()
 		ctx, enough := context.WithCancel(t.Context())
 		defer enough()
-		r, err := bench.Run(ctx, bench.Options{Mode: bench.Connect, Conns: 1, Targets: []string{ws}, Warmup: -1, Window: time.Minute, Drain: -1}, func(m bench.Moment) {
+		r, err := bench.Run(ctx, bench.Options{Mode: bench.Connect, Conns: 1, Targets: []string{ws}, Warmup: -1, Window: time.Minute, Drain: -1}, func(m bench.Interval) {
 			if m.Errors > 0 {
 				enough()
 			}

@@ -83,7 +83,7 @@ func TestTurnedAwayOnReturn(t *testing.T) {
 	defer enough()
 	r, err := bench.Run(ctx, bench.Options{
 		Mode: bench.Chat, Codec: bench.WebSocket, Targets: []string{addr}, Conns: conns, RoomSize: 8, Think: time.Millisecond, Warmup: -1, Window: 20 * time.Second, Drain: -1,
-	}, func(m bench.Moment) {
+	}, func(m bench.Interval) {
 		if m.Errors > 0 {
 			enough()
 		}
@@ -92,7 +92,7 @@ func TestTurnedAwayOnReturn(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(r.Errors) != 1 || r.Errors[0].Kind != bench.TurnedAway || !r.Verdict.Failed {
-		t.Errorf("%d reconnected: %+v, %+v", r.Acts.Reconnected, r.Errors, r.Verdict)
+		t.Errorf("%d reconnected: %+v, %+v", r.Actions.Reconnected, r.Errors, r.Verdict)
 	}
 }
 

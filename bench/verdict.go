@@ -111,7 +111,7 @@ func (r *Report) has(kind string) bool {
 
 // limitAtFailure says why the generator was the limit in the interval of the first failure, or in the one before; nothing if it was not.
 func (r *Report) limitAtFailure() string {
-	first := slices.IndexFunc(r.Timeline, func(m Moment) bool { return m.Errors > 0 })
+	first := slices.IndexFunc(r.Timeline, func(m Interval) bool { return m.Errors > 0 })
 	if first < 0 {
 		return ""
 	}

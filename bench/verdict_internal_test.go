@@ -10,13 +10,13 @@ import (
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	closed := []ErrorCount{{"closed", 3, "EOF"}}
-	busy := func(own ...float64) (all []Moment) {
+	busy := func(own ...float64) (all []Interval) {
 		for _, cores := range own {
-			all = append(all, Moment{Seconds: 1, CPU: map[string]float64{generatorName: cores, "server": 1}})
+			all = append(all, Interval{Seconds: 1, CPU: map[string]float64{generatorName: cores, "server": 1}})
 		}
 		return all
 	}
-	cut := func(own ...float64) []Moment { // after the last, but one
+	cut := func(own ...float64) []Interval { // after the last, but one
 		all := busy(own...)
 		all[len(all)-2].Errors = 3
 		return all

@@ -36,7 +36,7 @@ const floor = "gnet"
 func peers() []peer {
 	socketio := &bench.Envelope{
 		Opening: []bench.Exchange{{Await: "0{"}, {Send: "40", Await: "40{"}},
-		Out:     bench.Wrap{Before: `42["m","`, After: `"]`}, In: bench.Wrap{Before: `42["m","`, After: `"]`},
+		Out:     bench.Framing{Before: `42["m","`, After: `"]`}, In: bench.Framing{Before: `42["m","`, After: `"]`},
 		Ping: "2", Pong: "3",
 	}
 	return []peer{
@@ -51,9 +51,9 @@ func peers() []peer {
 		{name: "melody", module: "github.com/olahol/melody", hops: 1, note: "defaults; Broadcast", codec: bench.WebSocket, fansOut: true, serve: serveMelody},
 		{
 			name: "centrifuge", module: "github.com/centrifugal/centrifuge", hops: 1, note: "its JSON protocol: RPC, channel; write buffer pool", codec: bench.WebSocket, fansOut: true, serve: serveCentrifuge,
-			echo: centrifugeEnvelope(bench.Wrap{Before: `{"id":2,"rpc":{"data":"`, After: `"}}`}, bench.Wrap{Before: `{"id":2,"rpc":{"data":"`, After: `"}}`}),
-			fanout: centrifugeEnvelope(bench.Wrap{Before: `{"send":{"data":"`, After: `"}}`},
-				bench.Wrap{Before: `{"push":{"channel":"` + centrifugeChannel + `","pub":{"data":"`, After: `"}}}`}),
+			echo: centrifugeEnvelope(bench.Framing{Before: `{"id":2,"rpc":{"data":"`, After: `"}}`}, bench.Framing{Before: `{"id":2,"rpc":{"data":"`, After: `"}}`}),
+			fanout: centrifugeEnvelope(bench.Framing{Before: `{"send":{"data":"`, After: `"}}`},
+				bench.Framing{Before: `{"push":{"channel":"` + centrifugeChannel + `","pub":{"data":"`, After: `"}}}`}),
 		},
 		{name: "node-ws", module: "ws", hops: 1, note: "Node.js, ws with bufferutil", codec: bench.WebSocket, fansOut: true, script: "ws.js"},
 		{name: "socket.io", module: "socket.io", hops: 1, note: "Node.js, its own protocol over WebSocket", codec: bench.WebSocket, path: "/socket.io/?EIO=4&transport=websocket", fansOut: true, script: "socketio.js", echo: socketio, fanout: socketio},
@@ -63,7 +63,7 @@ func peers() []peer {
 // centrifugeEnvelope is its JSON protocol: a connect command first, answers a line each when several share a frame, an empty object as ping and pong.
 // The answer to connect is written before the client is subscribed, and what is published in between does not reach it. The next command is taken after
 // that, so its answer tells that the client hears everything from here on.
-func centrifugeEnvelope(out, in bench.Wrap) *bench.Envelope {
+func centrifugeEnvelope(out, in bench.Framing) *bench.Envelope {
 	return &bench.Envelope{
 		Opening: []bench.Exchange{{Send: `{"id":1,"connect":{}}`, Await: `{"id":1,"connect":`}, {Send: `{"id":2,"rpc":{"data":"subscribed?"}}`, Await: `{"id":2,"rpc":`}},
 		Out:     out, In: in, Separator: "\n", Ping: "{}", Pong: "{}",

@@ -80,11 +80,11 @@ func said(r *bench.Report) heard {
 			f[name] = v
 		}
 	}
-	if r.Acts != nil {
-		f["act said"], f["act whispered"], f["act left"], f["act reconnected"] = float64(r.Acts.Said), float64(r.Acts.Whispered), float64(r.Acts.Left), float64(r.Acts.Reconnected)
+	if r.Actions != nil {
+		f["act said"], f["act whispered"], f["act left"], f["act reconnected"] = float64(r.Actions.Said), float64(r.Actions.Whispered), float64(r.Actions.Left), float64(r.Actions.Reconnected)
 	}
-	if r.Slow != nil {
-		f["slow"], f["slow cut"] = float64(r.Slow.Readers), float64(r.Slow.Cut)
+	if r.SlowReaders != nil {
+		f["slow"], f["slow cut"] = float64(r.SlowReaders.Readers), float64(r.SlowReaders.Cut)
 	}
 	if r.Options.Mode == bench.Idle {
 		f["held"] = float64(r.Opened)
@@ -498,13 +498,15 @@ func TestSyntheticFormsAgree(t *testing.T) {
 			r.Options.Mode, r.Options.Rate, r.Offered, r.Sent = bench.Connect, 700, 700, 699
 		},
 		"chat": func(r *bench.Report) {
-			r.Options.Mode, r.Acts = bench.Chat, &bench.Acts{Said: 1000, Whispered: 7, Left: 3, Reconnected: 1}
+			r.Options.Mode, r.Actions = bench.Chat, &bench.ActionCounts{Said: 1000, Whispered: 7, Left: 3, Reconnected: 1}
 		},
-		"slow readers":            func(r *bench.Report) { r.Slow = &bench.Slow{Readers: 5, Cut: 2, First: 1.5, Last: 3} },
-		"all slow readers stayed": func(r *bench.Report) { r.Slow = &bench.Slow{Readers: 1} },
+		"slow readers": func(r *bench.Report) {
+			r.SlowReaders = &bench.SlowReaderResult{Readers: 5, Cut: 2, First: 1.5, Last: 3}
+		},
+		"all slow readers stayed": func(r *bench.Report) { r.SlowReaders = &bench.SlowReaderResult{Readers: 1} },
 		"idle": func(r *bench.Report) {
 			*r = bench.Report{
-				Format: bench.Format, Options: bench.Options{Mode: bench.Idle, Codec: bench.WebSocket, Conns: 1000}, Opened: 1000, Messages: 1000, Seconds: 25, Timeline: []bench.Moment{{At: 25, Seconds: 25, Open: 1000}},
+				Format: bench.Format, Options: bench.Options{Mode: bench.Idle, Codec: bench.WebSocket, Conns: 1000}, Opened: 1000, Messages: 1000, Seconds: 25, Timeline: []bench.Interval{{At: 25, Seconds: 25, Open: 1000}},
 				Servers: []bench.ProcessUsage{{Name: "gateway", PerConnSecond: .75, Cores: .1, PerConn: -100, RSS: 1 << 30}, {Name: "worker"}}, Own: bench.ProcessUsage{Name: "generator"},
 			}
 		},

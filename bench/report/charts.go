@@ -13,7 +13,7 @@ import (
 // curve is a figure of each moment of a run.
 type curve struct {
 	name string
-	of   func(bench.Moment) float64
+	of   func(bench.Interval) float64
 }
 
 // charts are the plots of a page; those without a curve are left out.
@@ -65,7 +65,7 @@ func rates(_ []*bench.Report, r *bench.Report) []curve {
 	if r.Options.Mode == bench.Idle {
 		return nil
 	}
-	return []curve{{r.Options.Mode.Units() + " a second", bench.Moment.Rate}}
+	return []curve{{r.Options.Mode.Units() + " a second", bench.Interval.Rate}}
 }
 
 // latencies are three quantiles, or two where there are so many runs that more could not be told apart.
@@ -74,8 +74,8 @@ func latencies(reports []*bench.Report, r *bench.Report) []curve {
 		return nil
 	}
 	all := []curve{
-		{"p50", func(m bench.Moment) float64 { return float64(m.P50) }}, {"p99", func(m bench.Moment) float64 { return float64(m.P99) }},
-		{"max", func(m bench.Moment) float64 { return float64(m.Max) }},
+		{"p50", func(m bench.Interval) float64 { return float64(m.P50) }}, {"p99", func(m bench.Interval) float64 { return float64(m.P99) }},
+		{"max", func(m bench.Interval) float64 { return float64(m.Max) }},
 	}
 	if len(reports) > 2 {
 		return all[:2]
@@ -87,18 +87,18 @@ func latencies(reports []*bench.Report, r *bench.Report) []curve {
 func cpus(reports []*bench.Report, r *bench.Report) (all []curve) {
 	names := processes(r)
 	if len(reports) > 1 && len(names) > 0 {
-		return []curve{{"servers", serverCores}, {generatorName, func(m bench.Moment) float64 { return m.CPU[generatorName] }}}
+		return []curve{{"servers", serverCores}, {generatorName, func(m bench.Interval) float64 { return m.CPU[generatorName] }}}
 	}
 	for _, name := range names {
-		all = append(all, curve{clean(name), func(m bench.Moment) float64 { return m.CPU[name] }})
+		all = append(all, curve{clean(name), func(m bench.Interval) float64 { return m.CPU[name] }})
 	}
 	return all
 }
 
-// generatorName is the generator's in Moment.CPU.
+// generatorName is the generator's in Interval.CPU.
 const generatorName = "generator"
 
-func serverCores(m bench.Moment) float64 {
+func serverCores(m bench.Interval) float64 {
 	var sum float64
 	for name, cores := range m.CPU {
 		if name != generatorName {

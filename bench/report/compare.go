@@ -17,7 +17,7 @@ type figure struct {
 	name         string
 	show         func(float64) string
 	of           func(*bench.Report) float64
-	at           func(bench.Moment) float64 // the same of an interval; nil: intervals do not have it
+	at           func(bench.Interval) float64 // the same of an interval; nil: intervals do not have it
 	moreIsBetter bool
 }
 
@@ -77,15 +77,15 @@ func reasons(name string, runs []*bench.Report) (all []string) {
 // figures are those of the runs as a whole, and what each process took.
 func figures(a []*bench.Report) (all []figure) {
 	mode := a[0].Options.Mode
-	each := func(cores float64, m bench.Moment) float64 { // CPU time, as cpuEach says
+	each := func(cores float64, m bench.Interval) float64 { // CPU time, as cpuEach says
 		if mode == bench.Idle {
 			return cores * 1e6 / float64(m.Open)
 		}
 		return cores * 1e6 / m.Rate()
 	}
-	intervals := map[string]func(bench.Moment) float64{
-		"rate": bench.Moment.Rate, "p50": func(m bench.Moment) float64 { return measured(float64(m.P50)) }, "p99": func(m bench.Moment) float64 { return measured(float64(m.P99)) },
-		"max": func(m bench.Moment) float64 { return measured(float64(m.Max)) }, "cpu": func(m bench.Moment) float64 { return each(serverCores(m), m) },
+	intervals := map[string]func(bench.Interval) float64{
+		"rate": bench.Interval.Rate, "p50": func(m bench.Interval) float64 { return measured(float64(m.P50)) }, "p99": func(m bench.Interval) float64 { return measured(float64(m.P99)) },
+		"max": func(m bench.Interval) float64 { return measured(float64(m.Max)) }, "cpu": func(m bench.Interval) float64 { return each(serverCores(m), m) },
 	}
 	titles := map[string]string{"rate": mode.Units() + " a second", "cpu": cpuEach(mode) + ", all servers"}
 	for _, name := range []string{"rate", "p50", "p90", "p99", "p99.9", "max", "errors", "cpu"} {
@@ -99,7 +99,7 @@ func figures(a []*bench.Report) (all []figure) {
 	for _, p := range a[0].Servers {
 		name := ", " + clean(p.Name)
 		all = append(all,
-			figure{cpuEach(mode) + name, cpuTime, func(r *bench.Report) float64 { return measured(cpuOf(usage(r, p.Name))) }, func(m bench.Moment) float64 { return each(m.CPU[p.Name], m) }, false},
+			figure{cpuEach(mode) + name, cpuTime, func(r *bench.Report) float64 { return measured(cpuOf(usage(r, p.Name))) }, func(m bench.Interval) float64 { return each(m.CPU[p.Name], m) }, false},
 			figure{"memory a connection" + name, Size, func(r *bench.Report) float64 { return measured(usage(r, p.Name).PerConn) }, nil, false})
 	}
 	return all

@@ -35,7 +35,7 @@ func side(t *testing.T, change func(*bench.Report), rates ...float64) (runs []*b
 		r.Timeline = nil
 		for i := range 5 { // two of the warm-up and three of the window, which differ by 1 %
 			of := rate * (1 + float64(i-3)/100)
-			m := bench.Moment{
+			m := bench.Interval{
 				At: float64(i - 1), Seconds: 1, Messages: uint64(of), P50: int64(1e6 / of), P99: int64(2e6 / of), Max: 90000, Open: 1000, CPU: map[string]float64{"gateway": .1, "generator": .3},
 			}
 			r.Timeline = append(r.Timeline, m)
@@ -142,7 +142,7 @@ func TestCompareSettings(t *testing.T) {
 		unlike + "room size is none in A and 5 in B":                                   func(r *bench.Report) { r.Options.RoomSize = 5 },
 		unlike + "per conn is none in A and 5 in B":                                    func(r *bench.Report) { r.Options.PerConn = 5 },
 		unlike + `envelope is none in A and {"out":{"before":"say ","after":""},"in":{"before":"","after":""}} in B`: func(r *bench.Report) {
-			r.Options.Envelope = &bench.Envelope{Out: bench.Wrap{Before: "say "}}
+			r.Options.Envelope = &bench.Envelope{Out: bench.Framing{Before: "say "}}
 		},
 		unlike + "slow readers is none in A and 3 in B":                                                 func(r *bench.Report) { r.Options.SlowReaders = 3 },
 		unlike + "think is none in A and 1s in B":                                                       func(r *bench.Report) { r.Options.Think = 1e9 },

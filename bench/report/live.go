@@ -17,7 +17,7 @@ type Live struct {
 	Colour bool // may lines hold escape sequences for colours?
 
 	opts    bench.Options
-	moments []bench.Moment
+	moments []bench.Interval
 	top     map[string]float64 // the most cores that each process kept busy
 }
 
@@ -25,7 +25,7 @@ type Live struct {
 func NewLive(o bench.Options) *Live { return &Live{opts: o, top: make(map[string]float64)} }
 
 // Add takes an interval in.
-func (l *Live) Add(m bench.Moment) {
+func (l *Live) Add(m bench.Interval) {
 	l.moments = append(l.moments, m)
 	for name, cores := range m.CPU {
 		l.top[name] = max(l.top[name], cores)
@@ -83,24 +83,24 @@ func (l *Live) progress(since time.Duration, columns int) []cell {
 	return []cell{label(name), {style, full}, {dim, rest}, {plain, done}}
 }
 
-func (l *Live) rate(m bench.Moment, columns int) []cell {
+func (l *Live) rate(m bench.Interval, columns int) []cell {
 	if l.opts.Mode == bench.Idle {
 		return []cell{label("held"), {bold, whole(uint64(max(m.Open, 0))) + " connections"}}
 	}
 	now := fmt.Sprintf("%-7s", Count(m.Rate()))
 	unit := " " + l.opts.Mode.Units() + " a second  "
-	return []cell{label("rate"), {bold, now}, {plain, unit}, {strong, l.spark(bench.Moment.Rate, columns-labelWide-len(now)-len(unit))}}
+	return []cell{label("rate"), {bold, now}, {plain, unit}, {strong, l.spark(bench.Interval.Rate, columns-labelWide-len(now)-len(unit))}}
 }
 
-func (l *Live) latency(m bench.Moment, columns int) []cell {
+func (l *Live) latency(m bench.Interval, columns int) []cell {
 	if m.Max == 0 {
 		return []cell{label("latency"), {dim, "not measured yet"}}
 	}
 	text := fmt.Sprintf("p50 %-8s p99 %-8s max %-8s  ", Micros(m.P50), Micros(m.P99), Micros(m.Max))
-	return []cell{label("latency"), {plain, text}, {strong, l.spark(func(m bench.Moment) float64 { return float64(m.P99) }, columns-labelWide-utf8.RuneCountInString(text))}}
+	return []cell{label("latency"), {plain, text}, {strong, l.spark(func(m bench.Interval) float64 { return float64(m.P99) }, columns-labelWide-utf8.RuneCountInString(text))}}
 }
 
-func (l *Live) clients(m bench.Moment) []cell {
+func (l *Live) clients(m bench.Interval) []cell {
 	var errors uint64
 	for _, m := range l.moments {
 		errors += m.Errors
@@ -113,7 +113,7 @@ func (l *Live) clients(m bench.Moment) []cell {
 }
 
 // cores are the processes, the servers first, as many on a line as there is room for.
-func (l *Live) cores(m bench.Moment, columns int) [][]cell {
+func (l *Live) cores(m bench.Interval, columns int) [][]cell {
 	names := slices.SortedFunc(maps.Keys(m.CPU), func(a, b string) int {
 		return cmp.Or(cmp.Compare(truth(a == generatorName), truth(b == generatorName)), strings.Compare(a, b))
 	})
@@ -137,7 +137,7 @@ func (l *Live) cores(m bench.Moment, columns int) [][]cell {
 }
 
 // spark is the last values as a row of small columns, at most so many, the highest of them in full; nothing is a gap.
-func (l *Live) spark(value func(bench.Moment) float64, columns int) string {
+func (l *Live) spark(value func(bench.Interval) float64, columns int) string {
 	shown := l.moments[max(len(l.moments)-max(columns, 0), 0):]
 	var top float64
 	for _, m := range shown {

@@ -14,7 +14,7 @@ func TestLive(t *testing.T) {
 	t.Parallel()
 	l := NewLive(bench.Options{Mode: bench.Echo, Codec: bench.Text, Conns: 1000, InFlight: 2, Size: 128, Warmup: 2 * time.Second, Window: 10 * time.Second})
 	moment := func(at float64, rate, errors uint64, p99 int64) {
-		l.Add(bench.Moment{At: at, Seconds: 1, Messages: rate, Errors: errors, Open: 1000, P50: p99 / 2, P99: p99, Max: p99, CPU: map[string]float64{"gateway": 0.5, "worker": 0.25, "generator": 2}})
+		l.Add(bench.Interval{At: at, Seconds: 1, Messages: rate, Errors: errors, Open: 1000, P50: p99 / 2, P99: p99, Max: p99, CPU: map[string]float64{"gateway": 0.5, "worker": 0.25, "generator": 2}})
 	}
 	look := func(since time.Duration, columns int, want ...string) {
 		t.Helper()
@@ -65,7 +65,7 @@ func TestLive(t *testing.T) {
 func TestLiveForeign(t *testing.T) {
 	t.Parallel()
 	l := NewLive(bench.Options{Mode: bench.Idle, Label: "\x1b[2Jx", Window: time.Second})
-	l.Add(bench.Moment{At: 1, Seconds: 1, Open: 7, CPU: map[string]float64{"a\x1b[2Jb": 1}})
+	l.Add(bench.Interval{At: 1, Seconds: 1, Open: 7, CPU: map[string]float64{"a\x1b[2Jb": 1}})
 	got := strings.Join(l.Lines(0, 200), "\n")
 	if strings.Contains(got, "\x1b") || !strings.Contains(got, "held      7 connections") {
 		t.Errorf("%q", got)

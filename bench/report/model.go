@@ -112,17 +112,17 @@ func speed(r *bench.Report) []pair {
 	if r.Unsent > 0 {
 		all = append(all, pair{"not sent", whole(r.Unsent) + " of all that were due were not sent: their connection was closed"})
 	}
-	if a := r.Acts; a != nil {
+	if a := r.Actions; a != nil {
 		all = append(all, pair{"people", fmt.Sprintf("%s said, %s whispered, %s left and came back, %s connected anew", whole(a.Said), whole(a.Whispered), whole(a.Left), whole(a.Reconnected))})
 	}
-	if r.Slow != nil {
-		all = append(all, pair{"slow readers", slow(r.Slow)})
+	if r.SlowReaders != nil {
+		all = append(all, pair{"slow readers", slow(r.SlowReaders)})
 	}
 	return all
 }
 
 // slow is what became of those that read nothing.
-func slow(s *bench.Slow) string {
+func slow(s *bench.SlowReaderResult) string {
 	text := plural(s.Readers, "reader") + " that read nothing: "
 	switch s.Cut {
 	case 0:

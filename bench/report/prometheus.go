@@ -32,12 +32,12 @@ func Prometheus(w io.Writer, r *bench.Report) error {
 	for _, u := range slices.Concat(r.Servers, []bench.ProcessUsage{r.Own}) {
 		addFigures(&p, processFigures(r.Options.Mode), u, "process", u.Name)
 	}
-	if a := r.Acts; a != nil {
+	if a := r.Actions; a != nil {
 		for i, n := range []uint64{a.Said, a.Whispered, a.Left, a.Reconnected} {
 			p.add("acts_total", "What the people of mode chat did in the window.", float64(n), "act", []string{"said", "whispered", "left", "reconnected"}[i])
 		}
 	}
-	if s := r.Slow; s != nil {
+	if s := r.SlowReaders; s != nil {
 		p.add("slow_readers", "Connections that read nothing.", float64(s.Readers))
 		p.add("slow_readers_cut_total", "Connections that read nothing and were cut off.", float64(s.Cut))
 	}

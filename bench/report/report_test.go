@@ -42,7 +42,7 @@ func sample(t *testing.T, n int64) *bench.Report {
 		Own:     bench.ProcessUsage{Name: "generator", Cores: .4, CoresLimit: 1},
 	}
 	for i := range 4 {
-		r.Timeline = append(r.Timeline, bench.Moment{
+		r.Timeline = append(r.Timeline, bench.Interval{
 			At: float64(i) - 1, Seconds: 1, Messages: 500 + uint64(i), P50: 1000, P99: 4000 * int64(i+1), Max: 90000, Open: 1000,
 			CPU: map[string]float64{"gateway": .5, "worker": .1, "generator": .4},
 		})

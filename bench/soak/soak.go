@@ -146,8 +146,8 @@ func (s *soak) print(r round) {
 		if n := turnedAway(load); n > 0 {
 			line += fmt.Sprintf(", %d %s turned away", n, load.Options.Label)
 		}
-		if load.Slow != nil {
-			line += fmt.Sprintf(", %d slow readers cut", load.Slow.Cut)
+		if load.SlowReaders != nil {
+			line += fmt.Sprintf(", %d slow readers cut", load.SlowReaders.Cut)
 		}
 	}
 	for i, most := range r.most {

@@ -18,7 +18,7 @@ import (
 )
 
 // watch shows a run in progress: a view that is drawn in place on a terminal, a line for each interval elsewhere. What stop leaves behind is a terminal as it was.
-func watch(ctx context.Context, f *os.File, o bench.Options) (moment func(bench.Moment), stop func()) {
+func watch(ctx context.Context, f *os.File, o bench.Options) (moment func(bench.Interval), stop func()) {
 	if columns(f) == 0 || os.Getenv("TERM") == "dumb" {
 		return progress(f), func() {}
 	}
@@ -44,8 +44,8 @@ const (
 )
 
 // draw draws a view on w until stop is called or ctx ends: then it is gone and the cursor is there again.
-func draw(ctx context.Context, w io.Writer, o bench.Options, columns func() int) (moment func(bench.Moment), stop func()) {
-	moments, over := make(chan bench.Moment), make(chan struct{})
+func draw(ctx context.Context, w io.Writer, o bench.Options, columns func() int) (moment func(bench.Interval), stop func()) {
+	moments, over := make(chan bench.Interval), make(chan struct{})
 	var drawing sync.WaitGroup
 	drawing.Go(func() {
 		view := report.NewLive(o)
@@ -70,7 +70,7 @@ func draw(ctx context.Context, w io.Writer, o bench.Options, columns func() int)
 			}
 		}
 	})
-	moment = func(m bench.Moment) {
+	moment = func(m bench.Interval) {
 		select {
 		case moments <- m:
 		case <-ctx.Done():
@@ -88,8 +88,8 @@ func up(lines int) string {
 }
 
 // progress prints a line for each interval.
-func progress(w io.Writer) func(bench.Moment) {
-	return func(m bench.Moment) {
+func progress(w io.Writer) func(bench.Interval) {
+	return func(m bench.Interval) {
 		phase := "warm-up"
 		if m.At > 0 {
 			phase = fmt.Sprintf("%6.1fs", m.At)
@@ -103,7 +103,7 @@ func progress(w io.Writer) func(bench.Moment) {
 }
 
 // micros is one of the interval's latencies, or a dash where none was taken: in the warm-up, or when nothing came back.
-func micros(m bench.Moment, v int64) string {
+func micros(m bench.Interval, v int64) string {
 	if m.Max == 0 {
 		return "-"
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// A lane is the share of one event loop in a run: its clients and what they counted. All of it belongs to the loop.
-type lane struct {
-	// Static after newLane.
+// A shard is the share of one event loop in a run: its clients and what they counted. All of it belongs to the loop.
+type shard struct {
+	// Static after newShard.
 	run     *generator
 	loop    *engine.Loop
 	opts    *Options
@@ -43,9 +43,9 @@ type lane struct {
 	lateness *hdrhistogram.Histogram
 }
 
-func newLane(g *generator, loop *engine.Loop) *lane {
+func newShard(g *generator, loop *engine.Loop) *shard {
 	o := &g.opts
-	l := &lane{
+	l := &shard{
 		run: g, loop: loop, opts: o, layout: layoutOf(o.Mode, o.inner(), o.Size), text: o.Codec.isText() || o.Envelope != nil, verb: verbs[o.Mode], rand: seeded(loop.Index()),
 		errors: make(map[string]*ErrorCount), latency: newHistogram(), lateness: newHistogram(),
 	}
@@ -62,10 +62,10 @@ func newLane(g *generator, loop *engine.Loop) *lane {
 var verbs = map[Mode]byte{Push: verbPush, Rooms: verbRoom, Broadcast: verbBroadcast}
 
 // tick takes the time for everything that happens in one callback.
-func (l *lane) tick() { l.now = time.Since(l.run.began).Microseconds() }
+func (l *shard) tick() { l.now = time.Since(l.run.began).Microseconds() }
 
 // fill gives a closed-loop sender its first messages, or a short-lived one its first; a person thinks first.
-func (l *lane) fill(c *client) {
+func (l *shard) fill(c *client) {
 	if c.person != nil {
 		c.person.rest()
 		return
@@ -84,7 +84,7 @@ func (l *lane) fill(c *client) {
 }
 
 // arrived enters a message that c received and that had not come before, and in a closed loop sends the next. What is not whole counts for no figure but the audit.
-func (l *lane) arrived(c *client, s stamp, whole bool) {
+func (l *shard) arrived(c *client, s stamp, whole bool) {
 	if whole && l.opts.Mode != Connect {
 		l.count(s.since(l.now))
 	}
@@ -97,7 +97,7 @@ func (l *lane) arrived(c *client, s stamp, whole bool) {
 }
 
 // follow has what comes after an answer follow: the next message, or the end of a short life.
-func (l *lane) follow(c *client, whole bool) {
+func (l *shard) follow(c *client, whole bool) {
 	c.inFlight--
 	switch {
 	case c.life > 0:
@@ -108,14 +108,14 @@ func (l *lane) follow(c *client, whole bool) {
 }
 
 // intact tells whether a message whose stamp could be read is otherwise as it was sent.
-func (l *lane) intact(p []byte, verb byte, target *[targetLen]byte) bool {
+func (l *shard) intact(p []byte, verb byte, target *[targetLen]byte) bool {
 	o := &l.layout
 	return (o.quote == 0 || p[0] == '"') && (!o.verb() || p[o.quote] == verb) && (o.target == 0 || [targetLen]byte(p[o.target:]) == *target) &&
 		bytes.Equal(p[o.stamp+stampLen:], l.message[o.stamp+stampLen:])
 }
 
 // count enters one finished thing that was begun at the time given.
-func (l *lane) count(begun int64) {
+func (l *shard) count(begun int64) {
 	l.Messages++
 	l.Bytes += uint64(l.layout.size)
 	if begun >= l.run.from && begun < l.run.until {
@@ -124,7 +124,7 @@ func (l *lane) count(begun int64) {
 }
 
 // shorten takes a message off the life of a client and ends it with the last one.
-func (l *lane) shorten(c *client, whole bool) {
+func (l *shard) shorten(c *client, whole bool) {
 	c.life--
 	switch {
 	case c.life == 0:
@@ -138,7 +138,7 @@ func (l *lane) shorten(c *client, whole bool) {
 }
 
 // replace closes the books of a client that is over and dials the next in its place.
-func (l *lane) replace(c *client) {
+func (l *shard) replace(c *client) {
 	last := l.clients[len(l.clients)-1]
 	l.clients[c.slot], last.slot = last, c.slot
 	l.clients = l.clients[:len(l.clients)-1]
@@ -148,11 +148,11 @@ func (l *lane) replace(c *client) {
 	}
 }
 
-// atOnce is how many messages of an open loop are sent before the loop looks at its connections again. A lane that is far behind would read nothing otherwise.
+// atOnce is how many messages of an open loop are sent before the loop looks at its connections again. A shard that is far behind would read nothing otherwise.
 const atOnce = 256
 
 // pace sends the messages that are due by now, in an open loop, as many as go at once.
-func (l *lane) pace() {
+func (l *shard) pace() {
 	l.tick()
 	for range atOnce {
 		if !l.running || l.due > float64(l.now) || len(l.senders) == 0 {
@@ -178,12 +178,12 @@ func (l *lane) pace() {
 }
 
 // late enters by how much something was sent after it was due, in microseconds.
-func (l *lane) late(us int64) {
+func (l *shard) late(us int64) {
 	_ = l.lateness.RecordValue(min(max(us, 1), l.lateness.HighestTrackableValue()))
 }
 
 // next is whose turn it is; nil if that one cannot send. Of people it is the next who can.
-func (l *lane) next() *client {
+func (l *shard) next() *client {
 	for range l.senders {
 		c := l.senders[l.turn]
 		if l.turn++; l.turn == len(l.senders) {
@@ -199,7 +199,7 @@ func (l *lane) next() *client {
 	return nil
 }
 
-func (l *lane) failed(kind string, err error) {
+func (l *shard) failed(kind string, err error) {
 	l.Failures++
 	e := l.errors[kind]
 	if e == nil {
@@ -211,12 +211,12 @@ func (l *lane) failed(kind string, err error) {
 }
 
 // changed enters a message that is not as it was sent.
-func (l *lane) changed(p []byte) {
+func (l *shard) changed(p []byte) {
 	l.audit.Changed++
 	l.failed("changed", fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
 }
 
-// sample is what a lane, or several, counted so far; the histograms are what came since the last sample.
+// sample is what a shard, or several, counted so far; the histograms are what came since the last sample.
 type sample struct {
 	Tally             tally
 	Latency, Lateness histogram
@@ -230,8 +230,8 @@ type tally struct {
 	Messages uint64 // arrived and checked
 	Bytes    uint64
 	Failures uint64
-	Acts     Acts // mode chat
-	Open     int  // connections, now
+	Actions  ActionCounts // mode chat
+	Open     int          // connections, now
 }
 
 // since is what came since t was u.
@@ -262,7 +262,7 @@ func (h *histogram) GobDecode(b []byte) (err error) {
 	return err
 }
 
-func (l *lane) sample() sample {
+func (l *shard) sample() sample {
 	s := sample{Tally: l.tally, Latency: histogram{l.latency}, Lateness: histogram{l.lateness}}
 	l.latency, l.lateness = newHistogram(), newHistogram()
 	return s
