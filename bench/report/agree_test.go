@@ -271,7 +271,7 @@ func readHTML(t *testing.T, page string) heard {
 	large := make(heard)
 	for _, m := range regexp.MustCompile(`<b>(.*?)</b><span>(.*?)</span>`).FindAllStringSubmatch(page, -1) {
 		large[strip(m[2])] = number(t, strip(m[1]))
-		if name := strip(m[2]); name == "lost" || slices.ContainsFunc(auditFigures, func(a measure[bench.Audit]) bool { return a.name == name }) {
+		if name := strip(m[2]); name == "lost" || slices.ContainsFunc(auditFigures, func(a figure) bool { return a.name == name }) {
 			f["audit "+name] = number(t, strip(m[1]))
 		}
 	}

@@ -182,7 +182,7 @@ func TestCompareSettings(t *testing.T) {
 		if err := Compare(&out, a, b); err != nil {
 			t.Fatal(err)
 		}
-		if _, got, _ := strings.Cut(out.String(), "how runs differ is not in it\n"); want == "" && got != "" || !strings.HasPrefix(got, want) {
+		if _, got, _ := strings.Cut(out.String(), "it does not tell how runs differ\n"); want == "" && got != "" || !strings.HasPrefix(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

@@ -44,7 +44,7 @@ func TestTuning(t *testing.T) {
 	for _, want := range []string{
 		"reactors  messages a second     ±  CPU a message     ±      p99", "\n  1                      300k   3 %        5.33 µs   2 %", "\n  2                      100k  10 %       12.00 µs   9 %", "███████▍ best\n",
 		"\n  reactors 1 left out, INVALID: the generator was  [31m the limit\n", "\n  reactors 2 is better by more than the spread of its runs\n\n  pin  ",
-		"█ kept\n", "\n  no difference past the spread of the runs: keep pin false\n",
+		"█ kept\n", "\n  no difference beyond the spread of the runs: keep pin false\n",
 		"Use\n  sluice gateway --reactors 2\n  gateway.Config{Loops: 2}\n  GOMAXPROCS=8 sluice chat --worker  # 2 of these\n",
 	} {
 		if !strings.Contains(text.String(), want) {
@@ -59,7 +59,7 @@ func TestTuning(t *testing.T) {
 	complete(t, "tuning", page.String(), 4)
 	for _, want := range []string{
 		"sluice gateway --reactors 2 --pin", `<tr class="best"><td>2</td>`, `<tr class="out"><td>1</td>`, "left out, FAILED: &lt;3 lost&gt;", "with workers=2 worker-procs=8 pin=false",
-		"nothing to compare with, for pin true was left out: keep it",
+		"pin true was left out, so there is nothing to compare with: keep it",
 	} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("no %q on the page", want)
