@@ -14,7 +14,7 @@ func TestAwait(t *testing.T) {
 	t.Parallel()
 	g := &generator{began: time.Now()}
 	g.ctx, g.cancel = context.WithCancel(t.Context())
-	for _, moment := range []time.Duration{-time.Second, 0, 100 * time.Microsecond, unpunctual, 3 * unpunctual} {
+	for _, moment := range []time.Duration{-time.Second, 0, 100 * time.Microsecond, timerSlack, 3 * timerSlack} {
 		moment += time.Since(g.began)
 		if g.await(moment); time.Since(g.began) < moment {
 			t.Errorf("%v early", moment-time.Since(g.began))

@@ -11,29 +11,30 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// A shard is the share of one event loop in a run: its clients and what they counted. All of it belongs to the loop.
+// A shard is the part of a generator that runs on one event loop: its clients and their counters. The
+// loop owns all of it.
 type shard struct {
 	// Static after newShard.
 	run     *generator
 	loop    *engine.Loop
 	opts    *Options
 	layout  layout
-	text    bool   // messages go as text
-	typed   bool   // and come back as they went: the codec tells text from binary
+	text    bool   // messages are sent as text
+	typed   bool   // the codec tells text from binary, and messages must come back as they were sent
 	verb    byte   // of a message
 	message []byte // the next one; only verb, target and stamp change
-	packet  []byte // message with the envelope around it, if there is one
-	scratch []byte // the packet where the envelope changes from one to the next
+	packet  []byte // message with its envelope
+	scratch []byte // packet, if its envelope changes
 	hello   []byte // the next command
 
 	// Owned by the loop.
-	now      int64     // microseconds since the run began, as of the callback in progress
+	now      int64     // microseconds since the start of the run, as of this callback
 	running  bool      // messages may be sent
-	clients  []*client // those whose accounts are open: all, or of connections that come and go those that stand
-	senders  []*client // in the order of their next turn, for the open loop
+	clients  []*client // with an open account: all, or of short-lived connections those that are open
+	senders  []*client // in the order of their turns, for the open loop
 	turn     int
-	due      float64  // open loop: when the next message is to be sent
-	paced    int      // open loop: messages whose time has come
+	due      float64  // open loop: when the next message is due
+	paced    int      // open loop: messages that were due
 	schedule schedule // open loop
 	tally
 	rand     *rand.Rand
@@ -45,210 +46,216 @@ type shard struct {
 
 func newShard(g *generator, loop *engine.Loop) *shard {
 	o := &g.opts
-	l := &shard{
-		run: g, loop: loop, opts: o, layout: layoutOf(o.Mode, o.inner(), o.Size), text: o.Codec.isText() || o.Envelope != nil, verb: verbs[o.Mode], rand: seeded(loop.Index()),
+	sh := &shard{
+		run: g, loop: loop, opts: o, layout: layoutOf(o.Mode, o.inner(), o.Size),
+		text: o.Codec.isText() || o.Envelope != nil, typed: o.Codec == WebSocket, verb: verbs[o.Mode],
+		rand:   rand.New(rand.NewPCG(uint64(loop.Index()), 0)), // the same in each run
 		errors: make(map[string]*ErrorCount), latency: newHistogram(), lateness: newHistogram(),
 	}
-	l.typed = o.Codec == WebSocket
-	l.message, l.hello = l.layout.template(), l.layout.template()
-	l.packet = l.message
+	sh.message, sh.hello = sh.layout.template(), sh.layout.template()
+	sh.packet = sh.message
 	if o.Envelope != nil {
-		l.packet, l.message = o.Envelope.Out.around(l.message)
+		sh.packet, sh.message = o.Envelope.Out.around(sh.message)
 	}
-	return l
+	return sh
 }
 
-// verbs are what the bench worker is told in each mode.
+// verbs are those of messages, by mode.
 var verbs = map[Mode]byte{Push: verbPush, Rooms: verbRoom, Broadcast: verbBroadcast}
 
-// tick takes the time for everything that happens in one callback.
-func (l *shard) tick() { l.now = time.Since(l.run.began).Microseconds() }
+// tick sets the time of a callback.
+func (sh *shard) tick() { sh.now = time.Since(sh.run.began).Microseconds() }
 
-// fill gives a closed-loop sender its first messages, or a short-lived one its first; a person thinks first.
-func (l *shard) fill(c *client) {
-	if c.person != nil {
-		c.person.rest()
+// fill sends the first messages of a client, in a closed loop or on a short-lived connection. A user
+// of mode chat thinks first.
+func (sh *shard) fill(c *client) {
+	if c.user != nil {
+		c.user.think()
 		return
 	}
-	if l.opts.Rate > 0 && c.life == 0 {
+	if sh.opts.Rate > 0 && c.life == 0 {
 		return
 	}
-	n := l.opts.InFlight
+	n := sh.opts.InFlight
 	if c.life > 0 {
 		n = min(n, c.life)
 	}
-	l.tick() // what was sent to others before took its time
+	sh.tick() // the sends of other clients took time
 	for range n {
-		c.send(l.now)
+		c.send(sh.now)
 	}
 }
 
-// arrived enters a message that c received and that had not come before, and in a closed loop sends the next. What is not whole counts for no figure but the audit.
-func (l *shard) arrived(c *client, s stamp, whole bool) {
-	if whole && l.opts.Mode != Connect {
-		l.count(s.since(l.now))
+// arrived counts a message that c had not received before, and in a closed loop sends the next one. A
+// message that is not whole counts only in the audit.
+func (sh *shard) arrived(c *client, s stamp, whole bool) {
+	if whole && sh.opts.Mode != Connect {
+		sh.count(s.since(sh.now))
 	}
 	switch {
 	case c.ahead > 0:
-		c.ahead-- // something else has been taken for this one, and the next is sent
-	case l.opts.Mode == Push || s.stream == c.id:
-		l.follow(c, whole)
+		c.ahead-- // an unreadable message was taken for this one, and the next is sent
+	case sh.opts.Mode == Push || s.stream == c.id:
+		sh.follow(c, whole)
 	}
 }
 
-// follow has what comes after an answer follow: the next message, or the end of a short life.
-func (l *shard) follow(c *client, whole bool) {
+// follow handles an answer: it sends the next message, or ends a short life.
+func (sh *shard) follow(c *client, whole bool) {
 	c.inFlight--
 	switch {
 	case c.life > 0:
-		l.shorten(c, whole)
-	case l.opts.Rate == 0 && l.running:
-		c.send(l.now)
+		sh.shorten(c, whole)
+	case sh.opts.Rate == 0 && sh.running:
+		c.send(sh.now)
 	}
 }
 
-// intact tells whether a message whose stamp could be read is otherwise as it was sent.
-func (l *shard) intact(p []byte, verb byte, target *[targetLen]byte) bool {
-	o := &l.layout
-	return (o.quote == 0 || p[0] == '"') && (!o.verb() || p[o.quote] == verb) && (o.target == 0 || [targetLen]byte(p[o.target:]) == *target) &&
-		bytes.Equal(p[o.stamp+stampLen:], l.message[o.stamp+stampLen:])
+// intact reports whether a message with a readable stamp is otherwise as it was sent.
+func (sh *shard) intact(p []byte, verb byte, target *[targetLen]byte) bool {
+	o := &sh.layout
+	return (o.quote == 0 || p[0] == '"') && (!o.verb() || p[o.quote] == verb) &&
+		(o.target == 0 || [targetLen]byte(p[o.target:]) == *target) &&
+		bytes.Equal(p[o.stamp+stampLen:], sh.message[o.stamp+stampLen:])
 }
 
-// count enters one finished thing that was begun at the time given.
-func (l *shard) count(begun int64) {
-	l.Messages++
-	l.Bytes += uint64(l.layout.size)
-	if begun >= l.run.from && begun < l.run.until {
-		_ = l.latency.RecordValue(min(max(l.now-begun, 1), l.latency.HighestTrackableValue()))
+// count enters one message, or connection, that began at the time given.
+func (sh *shard) count(begun int64) {
+	sh.Messages++
+	sh.Bytes += uint64(sh.layout.size)
+	if begun >= sh.run.from && begun < sh.run.until {
+		_ = sh.latency.RecordValue(min(max(sh.now-begun, 1), sh.latency.HighestTrackableValue()))
 	}
 }
 
-// shorten takes a message off the life of a client and ends it with the last one.
-func (l *shard) shorten(c *client, whole bool) {
+// shorten takes a message off the life of a client. The last one ends it.
+func (sh *shard) shorten(c *client, whole bool) {
 	c.life--
 	switch {
 	case c.life == 0:
-		if whole && l.opts.Mode == Connect {
-			l.count(c.dialled)
+		if whole && sh.opts.Mode == Connect {
+			sh.count(c.dialled)
 		}
 		c.over = true
 	case int32(c.life) > c.inFlight:
-		c.send(l.now)
+		c.send(sh.now)
 	}
 }
 
-// replace closes the books of a client that is over and dials the next in its place.
-func (l *shard) replace(c *client) {
-	last := l.clients[len(l.clients)-1]
-	l.clients[c.slot], last.slot = last, c.slot
-	l.clients = l.clients[:len(l.clients)-1]
-	c.close(nil, &l.audit)
-	if l.running {
-		l.run.redial(l.run.newClient(c.id))
+// replace closes the account of a short-lived client and dials the next one.
+func (sh *shard) replace(c *client) {
+	last := sh.clients[len(sh.clients)-1]
+	sh.clients[c.slot], last.slot = last, c.slot
+	sh.clients = sh.clients[:len(sh.clients)-1]
+	c.close(nil, &sh.audit)
+	if sh.running {
+		sh.run.redial(sh.run.newClient(c.id))
 	}
 }
 
-// atOnce is how many messages of an open loop are sent before the loop looks at its connections again. A shard that is far behind would read nothing otherwise.
-const atOnce = 256
+// burst bounds the messages of an open loop that are sent in one callback, so that a shard that is
+// behind still reads.
+const burst = 256
 
-// pace sends the messages that are due by now, in an open loop, as many as go at once.
-func (l *shard) pace() {
-	l.tick()
-	for range atOnce {
-		if !l.running || l.due > float64(l.now) || len(l.senders) == 0 {
+// pace sends the messages of an open loop that are due.
+func (sh *shard) pace() {
+	sh.tick()
+	for range burst {
+		if !sh.running || sh.due > float64(sh.now) || len(sh.senders) == 0 {
 			return
 		}
-		due := int64(l.due)
-		switch c := l.next(); {
+		due := int64(sh.due)
+		switch c := sh.next(); {
 		case c != nil:
-			if due >= l.run.from && due < l.run.until {
-				l.late(l.now - due)
+			if due >= sh.run.from && due < sh.run.until {
+				sh.late(sh.now - due)
 			}
-			if c.person != nil {
-				c.person.act(due)
+			if c.user != nil {
+				c.user.act(due)
 			} else {
 				c.send(due)
 			}
-		case l.opts.Mode != Chat: // of people somebody else would have been asked
-			l.Unsent++
+		case sh.opts.Mode != Chat: // another user will do it
+			sh.Unsent++
 		}
-		l.paced++
-		l.due = l.schedule.due(l.paced)
+		sh.paced++
+		sh.due = sh.schedule.due(sh.paced)
 	}
 }
 
-// late enters by how much something was sent after it was due, in microseconds.
-func (l *shard) late(us int64) {
-	_ = l.lateness.RecordValue(min(max(us, 1), l.lateness.HighestTrackableValue()))
+// late records how late something was sent, in microseconds.
+func (sh *shard) late(us int64) {
+	_ = sh.lateness.RecordValue(min(max(us, 1), sh.lateness.HighestTrackableValue()))
 }
 
-// next is whose turn it is; nil if that one cannot send. Of people it is the next who can.
-func (l *shard) next() *client {
-	for range l.senders {
-		c := l.senders[l.turn]
-		if l.turn++; l.turn == len(l.senders) {
-			l.turn = 0
+// next returns the sender whose turn it is; nil if its connection is closed. In mode chat it returns
+// the next user who is free.
+func (sh *shard) next() *client {
+	for range sh.senders {
+		c := sh.senders[sh.turn]
+		if sh.turn++; sh.turn == len(sh.senders) {
+			sh.turn = 0
 		}
 		switch {
-		case c.person == nil && c.conn.Closed():
+		case c.user == nil && c.conn.Closed():
 			return nil
-		case c.person == nil || c.person.free():
+		case c.user == nil || c.user.free():
 			return c
 		}
 	}
 	return nil
 }
 
-func (l *shard) failed(kind string, err error) {
-	l.Failures++
-	e := l.errors[kind]
+func (sh *shard) failed(kind string, err error) {
+	sh.Failures++
+	e := sh.errors[kind]
 	if e == nil {
 		e = &ErrorCount{Kind: kind, Example: err.Error()}
-		l.errors[kind] = e
+		sh.errors[kind] = e
 	}
 	e.Count++
-	l.run.opened(err)
+	sh.run.opened(err)
 }
 
-// changed enters a message that is not as it was sent.
-func (l *shard) changed(p []byte) {
-	l.audit.Changed++
-	l.failed("changed", fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
+// changed counts a message that is not as it was sent.
+func (sh *shard) changed(p []byte) {
+	sh.audit.Changed++
+	sh.failed("changed", fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
 }
 
-// sample is what a shard, or several, counted so far; the histograms are what came since the last sample.
+// sample is the counters of a shard, or of several. The histograms cover the time since the last sample.
 type sample struct {
 	Tally             tally
 	Latency, Lateness histogram
 	Usage             usage // of the process
 }
 
-// tally is what is counted all the time.
+// tally is the counters of a run.
 type tally struct {
 	Sent     uint64
-	Unsent   uint64 // were due on connections that were closed
-	Messages uint64 // arrived and checked
+	Unsent   uint64 // due on a connection that was closed
+	Messages uint64 // received and checked
 	Bytes    uint64
 	Failures uint64
 	Actions  ActionCounts // mode chat
 	Open     int          // connections, now
 }
 
-// since is what came since t was u.
+// since returns the difference to an earlier tally.
 func (t tally) since(u tally) tally {
 	u.Open = 0
 	addTo(&t, u, -1)
 	return t
 }
 
-// usage is what a process took so far, or until it ended.
+// usage is what a process used up to now, or to its end.
 type usage struct {
 	CPU   time.Duration
 	RSS   uint64
 	Ended bool // of a server
 }
 
-// histogram is one that goes from process to process.
+// histogram can be sent to another process.
 type histogram struct{ *hdrhistogram.Histogram }
 
 // GobEncode implements gob.GobEncoder.
@@ -262,9 +269,9 @@ func (h *histogram) GobDecode(b []byte) (err error) {
 	return err
 }
 
-func (l *shard) sample() sample {
-	s := sample{Tally: l.tally, Latency: histogram{l.latency}, Lateness: histogram{l.lateness}}
-	l.latency, l.lateness = newHistogram(), newHistogram()
+func (sh *shard) sample() sample {
+	s := sample{Tally: sh.tally, Latency: histogram{sh.latency}, Lateness: histogram{sh.lateness}}
+	sh.latency, sh.lateness = newHistogram(), newHistogram()
 	return s
 }
 

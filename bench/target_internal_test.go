@@ -42,7 +42,7 @@ func TestParseTarget(t *testing.T) {
 			continue
 		}
 		x := all[given]
-		if path := string(x.path.appendEscaped(nil, &who{}, 0)); x.asked != want.asked || x.addrs[0] != want.addr || path != want.path {
+		if path := string(x.path.appendEscaped(nil, &values{}, 0)); x.asked != want.asked || x.addrs[0] != want.addr || path != want.path {
 			t.Errorf("%s: Host %s, path %s at %v", given, x.asked, path, x.addrs)
 		}
 	}
@@ -82,9 +82,12 @@ func TestAddresses(t *testing.T) {
 		"255.255.255.254/31":              "255.255.255.254 255.255.255.255",
 		"255.255.255.255-255.255.255.255": "255.255.255.255",
 	} {
-		all, err := addresses(strings.Split(list, ","))
+		all, err := (&Options{Sources: strings.Split(list, ",")}).sources()
+		if err != nil {
+			t.Fatal(err)
+		}
 		var got []string
-		for _, a := range all {
+		for _, a := range all.all {
 			got = append(got, a.(*net.TCPAddr).IP.String())
 		}
 		if err != nil || strings.Join(got, " ") != want {
@@ -92,8 +95,8 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	for _, list := range []string{"", "x", "127.0.0.2-127.0.0.1", "127.0.0.1-::1", "10.0.0.0/15", "10.0.0.0/33", "10.0.0.0-10.1.0.0"} {
-		if all, err := addresses([]string{list}); err == nil {
-			t.Errorf("%q: %d addresses", list, len(all))
+		if all, err := (&Options{Sources: []string{list}}).sources(); err == nil {
+			t.Errorf("%q: %d addresses", list, len(all.all))
 		}
 	}
 }
@@ -101,20 +104,20 @@ func TestAddresses(t *testing.T) {
 // A connection comes from a local address of the family that it goes to, or there is none.
 func TestSource(t *testing.T) {
 	t.Parallel()
-	all, err := addresses([]string{"127.0.0.1", "::1", "127.0.0.2"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
-		from []net.Addr
+		from string
 		i    int
 		addr string
 		want string
 	}{
-		{all, 0, "127.0.0.1:80", "127.0.0.1:0"}, {all, 1, "127.0.0.1:80", "127.0.0.2:0"}, {all, 2, "127.0.0.1:80", "127.0.0.1:0"}, {all, 5, "[::1]:80", "[::1]:0"}, {all, 0, "[::ffff:127.0.0.1]:80", "127.0.0.1:0"},
-		{all, 1, "localhost:80", "[::1]:0"}, {all[:1], 3, "[fe80::1%lo]:80", "none"}, {all[1:2], 3, "10.0.0.1:80", "none"}, {nil, 3, "10.0.0.1:80", "any"},
+		{"127.0.0.1 ::1 127.0.0.2", 0, "127.0.0.1:80", "127.0.0.1:0"}, {"127.0.0.1 ::1 127.0.0.2", 1, "127.0.0.1:80", "127.0.0.2:0"}, {"127.0.0.1 ::1 127.0.0.2", 2, "127.0.0.1:80", "127.0.0.1:0"}, {"127.0.0.1 ::1 127.0.0.2", 5, "[::1]:80", "[::1]:0"}, {"127.0.0.1 ::1 127.0.0.2", 0, "[::ffff:127.0.0.1]:80", "127.0.0.1:0"},
+		{"127.0.0.1 ::1 127.0.0.2", 1, "localhost:80", "[::1]:0"}, {"127.0.0.1", 3, "[fe80::1%lo]:80", "none"}, {"::1", 3, "10.0.0.1:80", "none"}, {"", 3, "10.0.0.1:80", "any"},
 	} {
-		a, err := newSources(c.from).source(c.i, c.addr)
+		from, err := (&Options{Sources: strings.Fields(c.from)}).sources()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := from.pick(c.i, c.addr)
 		got := "any"
 		switch {
 		case errors.Is(err, errFamily):
@@ -251,7 +254,7 @@ func TestTemplateAllocatesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, l := &who{conn: 17, captured: []string{"ann"}}, &shard{layout: layoutOf(o.Mode, o.inner(), o.Size), run: &generator{began: time.UnixMilli(1_700_000_000_000)}, now: 900}
+	w, l := &values{conn: 17, captured: []string{"ann"}}, &shard{layout: layoutOf(o.Mode, o.inner(), o.Size), run: &generator{began: time.UnixMilli(1_700_000_000_000)}, now: 900}
 	message := l.layout.template()
 	stamp{stream: 17, seq: 4, at: 400}.put(message)
 	var p []byte
@@ -287,7 +290,7 @@ func TestTemplateAllocatesNothing(t *testing.T) {
 // Braces around anything but a name stand for themselves.
 func TestParseTemplate(t *testing.T) {
 	t.Parallel()
-	w := &who{conn: 3, line: "a/b +", captured: []string{"ann"}}
+	w := &values{conn: 3, line: "a/b +", captured: []string{"ann"}}
 	for _, c := range [][2]string{{"", ""}, {"x", "x"}, {"{conn}", "3"}, {`{"a":{"b":{}}}`, `{"a":{"b":{}}}`}, {"{{conn}}", "{3}"}, {"{user}{line}", "anna/b +"}, {"{ conn }{1}{", "{ conn }{1}{"}, {"{time}", "7"}} {
 		p, err := parseTemplate(c[0], atHandshake, []string{"user"})
 		if err != nil || string(p.append(nil, w, 0, 7)) != c[1] {
