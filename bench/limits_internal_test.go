@@ -33,7 +33,7 @@ func TestSettings(t *testing.T) {
 			step = 1e-6
 		}
 		put(0)
-		if s.fill(); reflect.ValueOf(s.Field).Elem().IsZero() != (s.Default == 0) {
+		if s.Fill(); reflect.ValueOf(s.Field).Elem().IsZero() != (s.Default == 0) {
 			t.Errorf("%s: nothing was filled in", s.Name)
 		}
 		for _, c := range []struct {

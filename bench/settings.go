@@ -75,8 +75,8 @@ func without(all []Mode, m Mode) []Mode {
 // In reports whether the setting applies in a mode.
 func (s *Setting) In(m Mode) bool { return s.Modes == nil || slices.Contains(s.Modes, m) }
 
-// fill sets the default if the field is zero.
-func (s *Setting) fill() {
+// Fill sets the default if the field is zero.
+func (s *Setting) Fill() {
 	if field := reflect.ValueOf(s.Field).Elem(); field.IsZero() {
 		field.Set(reflect.ValueOf(s.Default).Convert(field.Type()))
 	}
@@ -120,7 +120,7 @@ func (o *Options) defaults() {
 	o.Path = cmp.Or(o.Path, "/")
 	o.Servers.Reactors = cmp.Or(o.Servers.Reactors, autoReactors)
 	for _, s := range o.Settings() {
-		s.fill()
+		s.Fill()
 	}
 	for _, d := range []*time.Duration{&o.Warmup, &o.Drain, &o.Think} {
 		*d = max(*d, 0) // negative: none

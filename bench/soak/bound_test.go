@@ -85,10 +85,9 @@ func TestSetup(t *testing.T) {
 func TestOverTheBound(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	s := &soak{out: &out, fleet: &fleet{counts: make(chan map[string]int, 1)}, bound: 100 << 20}
-	s.fleet.counts <- nil
+	s := &soak{out: &out, fleet: &fleet{}, bound: 100 << 20}
 	for _, most := range [][]int{{99 << 20, 0}, {101 << 20, 99 << 20}} {
-		r := round{loads: []*bench.Report{{Audit: bench.Audit{Expected: 1, Received: 1}}}, most: most}
+		r := round{loads: []*bench.Report{{Audit: bench.Audit{Expected: 1, Received: 1}}}, peaks: most}
 		s.rounds = append(s.rounds, r)
 		if s.print(r); s.over != (most[0] > s.bound) {
 			t.Errorf("%v: over is %v", most, s.over)

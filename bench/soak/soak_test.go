@@ -40,8 +40,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		"echo 5 FAILED (the account does not add up: ": {Audit: bench.Audit{Expected: 6, Received: 5}},
 	} {
 		var out bytes.Buffer
-		s := &soak{out: &out, fleet: &fleet{counts: make(chan map[string]int, 1)}, bound: 100 << 20}
-		s.fleet.counts <- nil
+		s := &soak{out: &out, fleet: &fleet{}, bound: 100 << 20}
 		r.Options.Label = "echo"
 		s.rounds = []round{{loads: []*bench.Report{&r}}}
 		s.print(s.rounds[0])
