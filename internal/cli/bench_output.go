@@ -25,7 +25,7 @@ func (o *benchOutput) flags(c *cobra.Command) {
 	f.StringVar(&o.format, "format", "text", "format to print: text, json, csv, gobench, hgrm, prometheus or html")
 	o.files = make(map[string]*string)
 	for format, content := range map[string]string{
-		"json": "the whole report as JSON, for compare", "html": "a page with plots", "csv": "the timeline",
+		"json": "the whole report (JSON, for compare)", "html": "a page with plots", "csv": "the timeline",
 		"gobench": "a benchmark line for benchstat", "hgrm": "the latency percentiles",
 		"prometheus": "metrics for a Prometheus textfile collector or pushgateway",
 	} {
