@@ -23,11 +23,11 @@ func TestTheWholePathAllocatesNothing(t *testing.T) {
 	const batch, rounds = 256, 100
 	log := slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithCancel(t.Context())
-	g, err := gateway.New(gateway.Config{Loops: 1, Logger: log, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+	g, err := gateway.New(gateway.Config{Loops: 1, Logger: log, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, Logger: log}, worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
+	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Logger: log}, worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
 		c.Send(m)
 		return nil
 	}})

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
 
 // sample adds up the counters of all shards.
@@ -20,7 +20,7 @@ func (g *generator) sample() sample {
 	for _, p := range parts[1:] {
 		sum.add(p)
 	}
-	sum.Usage = usage{CPU: ownCPU(), RSS: uint64(proc.Resident(os.Getpid()))}
+	sum.Usage = usage{CPU: ownCPU(), RSS: uint64(procfs.Resident(os.Getpid()))}
 	return sum
 }
 

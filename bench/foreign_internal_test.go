@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
 
 // TestForeign takes from what the processors did what was the run's own.
@@ -13,8 +13,8 @@ func TestForeign(t *testing.T) {
 	const s = time.Second
 	cpus := map[int]bool{0: true, 1: true, 2: true, 3: true}
 	pids := []PID{{"a", 1}, {"b", 2}}
-	first := reading{at: 3 * s, mine: s, servers: []usage{{CPU: 5 * s}, {CPU: 0}}, machine: proc.Spent{Busy: 100 * s, Steal: 7 * s}}
-	last := reading{at: 5 * s, mine: 2 * s, servers: []usage{{CPU: 6 * s}, {CPU: 2 * s}}, machine: proc.Spent{Busy: 107 * s, Steal: 8 * s}}
+	first := reading{at: 3 * s, mine: s, servers: []usage{{CPU: 5 * s}, {CPU: 0}}, machine: procfs.Spent{Busy: 100 * s, Steal: 7 * s}}
+	last := reading{at: 5 * s, mine: 2 * s, servers: []usage{{CPU: 6 * s}, {CPU: 2 * s}}, machine: procfs.Spent{Busy: 107 * s, Steal: 8 * s}}
 	shorter := last
 	shorter.at = first.at + foreignLeast - 1
 	less := last

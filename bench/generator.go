@@ -165,7 +165,7 @@ func (g *generator) dial(ctx context.Context, c *client) error {
 		if c.slow != nil {
 			h = c.slow
 		}
-		err = g.engine.Enroll(c.shard.loop, nc, h, engine.ConnOptions{MaxOutput: maxQueued})
+		err = g.engine.Register(c.shard.loop, nc, h, engine.ConnOptions{MaxOutput: maxQueued})
 	}
 	if err != nil {
 		return fmt.Errorf("bench: connection %d: %w", i, err)

@@ -20,7 +20,7 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
 	"github.com/seed-7410fe32/sluice/gateway"
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 	"github.com/seed-7410fe32/sluice/worker"
 )
@@ -37,11 +37,11 @@ func serveIdle() error {
 	if of := os.Getenv(idleEnv); of != idleGateway {
 		return serveIdleWorker(ctx, of)
 	}
-	g, err := gateway.New(gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(tellHeap)}}})
+	g, err := gateway.New(gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(tellHeap)}}})
 	if err != nil {
 		return err
 	}
-	fmt.Println("ready", g.Addrs()[0], "inner://"+g.InnerAddr())
+	fmt.Println("ready", g.Addrs()[0], "inner://"+g.WorkerAddr())
 	return g.Serve(ctx)
 }
 
@@ -168,7 +168,7 @@ func dial(b *testing.B, e *engine.Engine, addr string, n int) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := e.Enroll(nil, nc, &idler{key: codec.NewKey(), open: &open}, engine.ConnOptions{}); err != nil {
+		if err := e.Register(nil, nc, &idler{key: codec.NewKey(), open: &open}, engine.ConnOptions{}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -192,5 +192,5 @@ func memory(b *testing.B, p *proctest.Process, scheme string) (heap, rss float64
 	if err != nil {
 		b.Fatal(err)
 	}
-	return float64(n), float64(proc.Resident(p.PID))
+	return float64(n), float64(procfs.Resident(p.PID))
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/bench"
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
@@ -16,9 +16,9 @@ func TestCPU(t *testing.T) {
 	p := proctest.Start(t, nil, proctest.Build(t), "echo", "--listen", "text://127.0.0.1:0")
 	o := bench.Options{Mode: bench.Echo, Codec: bench.Text, Conns: 8, InFlight: 4, Loops: 1, Warmup: -1, Window: time.Second, Targets: []string{p.Addrs["text"]}, PIDs: []bench.PID{{Name: "echo", PID: p.PID}}}
 	for range 3 {
-		before := proc.CPUTime(p.PID)
+		before := procfs.CPUTime(p.PID)
 		r, err := bench.Run(t.Context(), o, nil)
-		own := (proc.CPUTime(p.PID) - before).Seconds()
+		own := (procfs.CPUTime(p.PID) - before).Seconds()
 		if err != nil || r.Verdict.Failed {
 			t.Fatal(err, r)
 		}

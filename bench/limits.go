@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
@@ -93,7 +93,7 @@ func (o *Options) checkPIDs() error {
 	}
 	for _, p := range o.PIDs {
 		switch {
-		case p.PID < 1 || !proc.Exists(p.PID):
+		case p.PID < 1 || !procfs.Exists(p.PID):
 			return bad("there is no process %d to measure as %s", p.PID, p.Name)
 		case strings.TrimSpace(p.Name) == "":
 			return bad("process %d needs a name", p.PID)

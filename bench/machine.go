@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
 
 // machine describes this machine, as far as the system tells.
@@ -18,8 +18,8 @@ func machine() Machine {
 	return Machine{
 		OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Go: runtime.Version(),
 		Kernel: strings.TrimSpace(string(kernel)),
-		CPU:    proc.Field("/proc/cpuinfo", "model name"),
-		Memory: uint64(proc.Bytes(proc.Field("/proc/meminfo", "MemTotal"))),
+		CPU:    procfs.Field("/proc/cpuinfo", "model name"),
+		Memory: uint64(procfs.Bytes(procfs.Field("/proc/meminfo", "MemTotal"))),
 	}
 }
 
@@ -60,7 +60,7 @@ func (o *Options) usableProcessors() map[int]bool {
 	for _, p := range o.PIDs {
 		pids = append(pids, p.PID)
 	}
-	return proc.Processors(pids...)
+	return procfs.Processors(pids...)
 }
 
 // isHere reports whether a target may be on this machine.

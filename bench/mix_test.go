@@ -83,7 +83,7 @@ func TestOverheard(t *testing.T) {
 // Of slow readers some read a little; those that are cut are replaced, in another format.
 func TestSlowReadersAreReplaced(t *testing.T) {
 	t.Parallel()
-	mix := mixed(t, "--stall", "500ms", "--max-output", "67108864")
+	mix := mixed(t, "--write-timeout", "500ms", "--max-output", "67108864")
 	mix = []bench.WireFormat{mix[0], mix[3], mix[4]} // those that cost a client little
 	o := short(bench.Options{Mode: bench.Broadcast, Mix: mix, Rate: 200, SlowReaders: 4, SlowMixed: true})
 	o.Conns, o.Size, o.Window, o.Drain = 3, 16<<10, 5*time.Second, 30*time.Second

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-7410fe32/sluice/internal/build"
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
 
 // run is a run in progress.
@@ -36,7 +36,7 @@ type reading struct {
 	servers []usage       // of opts.PIDs
 	own     usage         // of all generators
 	mine    time.Duration // CPU time of the generators and of this process
-	machine proc.Spent
+	machine procfs.Spent
 }
 
 // closeWithin bounds the end of the generators.
@@ -215,7 +215,7 @@ func (r *run) read() (latency *hdrhistogram.Histogram, err error) {
 	}
 	now := reading{
 		at:    max(time.Since(r.began), r.last.at+1), // no interval is empty
-		tally: s.Tally, machine: proc.SpentBy(r.processors), servers: r.usages(), own: s.Usage, mine: s.Usage.CPU,
+		tally: s.Tally, machine: procfs.SpentBy(r.processors), servers: r.usages(), own: s.Usage, mine: s.Usage.CPU,
 	}
 	if r.opts.Processes > 1 {
 		now.mine += ownCPU()
@@ -257,11 +257,11 @@ func (r *run) sample() (sample, error) {
 // usages returns what the servers have used. That of a server that has ended stays as it was.
 func (r *run) usages() (servers []usage) {
 	for i, p := range r.opts.PIDs {
-		u := usage{CPU: proc.CPUTime(p.PID), RSS: uint64(proc.Resident(p.PID))}
+		u := usage{CPU: procfs.CPUTime(p.PID), RSS: uint64(procfs.Resident(p.PID))}
 		if r.last.servers != nil {
 			last := r.last.servers[i]
 			zombie := u.RSS == 0 && last.RSS > 0
-			if last.Ended || zombie || !proc.Exists(p.PID) {
+			if last.Ended || zombie || !procfs.Exists(p.PID) {
 				u = last
 				u.Ended = true
 			}

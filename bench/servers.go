@@ -11,7 +11,7 @@ import (
 	"syscall"
 
 	"github.com/seed-7410fe32/sluice/codec"
-	"github.com/seed-7410fe32/sluice/internal/child"
+	"github.com/seed-7410fe32/sluice/internal/childproc"
 )
 
 // errServerEnded is returned by Run if a server that it started ends before it is stopped.
@@ -19,7 +19,7 @@ var errServerEnded = errors.New("bench: a server has ended in the middle of the 
 
 // servers are the processes that Run has started.
 type servers struct {
-	all   []*child.Process // gateways first
+	all   []*childproc.Process // gateways first
 	names []string
 	logs  []*tail
 	ended func(error) // called when one ends, also when it is stopped
@@ -80,16 +80,16 @@ func numbered(kind string, n int) (names []string) {
 	return names
 }
 
-func (s *servers) start(o *Options, name, program string, env, args []string) (*child.Process, error) {
+func (s *servers) start(o *Options, name, program string, env, args []string) (*childproc.Process, error) {
 	log := &tail{}
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the run
 	if o.Servers.Binary == "" {                           // another build may not support it
-		child.Leash(cmd)
+		childproc.Leash(cmd)
 	}
 	cmd.Stderr = log
-	p, err := child.Start(cmd)
+	p, err := childproc.Start(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w%s", err, log)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/panjf2000/gnet/v2"
 
-	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	leak.Main(m)
+	leaktest.Main(m)
 }
 
 // serveBusy ends by itself, in case that nobody ends it.

@@ -244,7 +244,7 @@ func TestPageKeepsFocus(t *testing.T) {
 // itself when somebody does.
 func TestPageWithoutWorker(t *testing.T) {
 	browser(t)
-	s := startGateway(t, gateway.Config{HoldFor: 200 * time.Millisecond}, "127.0.0.1:0")
+	s := startGateway(t, gateway.Config{QueueTimeout: 200 * time.Millisecond}, "127.0.0.1:0")
 	ada := window(t, 1280, 800)
 	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")),
 		chromedp.SetValue(chromedp.CSS("#login-name"), "Ada"), click("#login-button"), shows("#login-error", "does not answer"))

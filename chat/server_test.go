@@ -53,14 +53,14 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 // startGateway starts a gateway without a worker.
 func startGateway(t *testing.T, cfg gateway.Config, web string) *server {
 	t.Helper()
-	cfg.Loops, cfg.Logger, cfg.DrainFor = 2, quiet, 200*time.Millisecond
+	cfg.Loops, cfg.Logger, cfg.DrainTimeout = 2, quiet, 200*time.Millisecond
 	path := strings.TrimLeft(web, "0123456789.:")
-	cfg.Listeners = []gateway.Listener{{URL: "ws://" + web, Page: chat.Page(path)}, {URL: "text://127.0.0.1:0"}, {URL: "json://127.0.0.1:0"}}
+	cfg.Listeners = []gateway.ListenerConfig{{URL: "ws://" + web, Page: chat.Page(path)}, {URL: "text://127.0.0.1:0"}, {URL: "json://127.0.0.1:0"}}
 	g, err := gateway.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{web: g.Addrs()[0], text: strings.TrimPrefix(g.Addrs()[1], "text://"), json: strings.TrimPrefix(g.Addrs()[2], "json://"), inner: g.InnerAddr()}
+	s := &server{web: g.Addrs()[0], text: strings.TrimPrefix(g.Addrs()[1], "text://"), json: strings.TrimPrefix(g.Addrs()[2], "json://"), inner: g.WorkerAddr()}
 	s.stop = start(t, func(ctx context.Context) error {
 		if err := g.Serve(ctx); !errors.Is(err, gateway.ErrCut) { // a browser may take its time
 			return err

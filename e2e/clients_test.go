@@ -189,7 +189,7 @@ func TestRealClients(t *testing.T) {
 // testTalk has each client open WebSockets, send messages of all kinds and sizes, also compressed ones, and end them in both ways.
 func testTalk(t *testing.T, bin string) {
 	alone, _ := startMirror(t, bin)
-	takeover, _ := startMirror(t, bin, "--takeover-bytes", "16777216")
+	takeover, _ := startMirror(t, bin, "--max-takeover-bytes", "16777216")
 	for i, gateway := range []*proctest.Process{alone, alone, takeover, takeover} { // each both directly and by way of a proxy
 		way, name := ways[i%len(ways)], ways[i%len(ways)].name
 		if gateway == takeover {
@@ -318,7 +318,7 @@ func testDrain(t *testing.T, bin string) {
 						return all
 					}
 				}
-				gateway, h := startMirror(t, bin, "--drain-pace", "200", "--drain-for", "30s")
+				gateway, h := startMirror(t, bin, "--drain-rate", "200", "--drain-timeout", "30s")
 				addr := way.open(t, gateway)
 				var ending sync.WaitGroup
 				defer ending.Wait()

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/seed-7410fe32/sluice/internal/child"
+	"github.com/seed-7410fe32/sluice/internal/childproc"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
@@ -58,7 +58,7 @@ func startServerOf(t *testing.T, config, content string, env []string, sockets [
 	}
 	cmd := exec.Command(name, args...)
 	cmd.Env, cmd.Stderr, cmd.ExtraFiles = append(os.Environ(), env...), logs, sockets
-	p, err := child.Launch(cmd)
+	p, err := childproc.Launch(cmd)
 	for _, s := range sockets { // so that nobody waits there when it ends
 		_ = s.Close()
 	}

@@ -44,9 +44,9 @@ const (
 	keyEntry  = 48 // of keys, with the room that a map leaves free
 )
 
-// books is the memory that knowing where messages begin takes. Of small messages
+// overhead is the memory that knowing where messages begin takes. Of small messages
 // it is more than they are.
-func (b *backlog) books() int { return cap(b.list)*listEntry + len(b.keys)*keyEntry }
+func (b *backlog) overhead() int { return cap(b.list)*listEntry + len(b.keys)*keyEntry }
 
 const (
 	keptBacklogs = 64  // that a loop keeps for the next slow conns
@@ -57,12 +57,12 @@ const (
 // whether it took the place of one of its key, and what is to become of it: in
 // the place of one that may not be dropped it may not be either, or there would
 // be neither the older nor the newer one.
-func (b *backlog) push(c *Conn, n int, class Class) (policy Overflow, replaced bool) {
+func (b *backlog) push(c *Conn, n int, class SendOptions) (policy Overflow, replaced bool) {
 	if n == 0 {
 		return class.Overflow, false
 	}
-	if class.Key != 0 {
-		if at, waits := b.keys[class.Key]; waits {
+	if class.ConflateKey != 0 {
+		if at, waits := b.keys[class.ConflateKey]; waits {
 			if !b.list[at-b.base].may {
 				class.Overflow = CloseSlow
 			}
@@ -86,13 +86,13 @@ func (b *backlog) push(c *Conn, n int, class Class) (policy Overflow, replaced b
 		b.base += b.head
 		b.head = 0
 	}
-	if class.Key != 0 {
+	if class.ConflateKey != 0 {
 		if b.keys == nil {
 			b.keys = make(map[uint64]int)
 		}
-		b.keys[class.Key] = b.base + len(b.list)
+		b.keys[class.ConflateKey] = b.base + len(b.list)
 	}
-	b.list = append(b.list, waiting{key: class.Key, size: uint32(n), may: class.Overflow != CloseSlow})
+	b.list = append(b.list, waiting{key: class.ConflateKey, size: uint32(n), may: class.Overflow != CloseSlow})
 	return class.Overflow, replaced
 }
 
@@ -129,7 +129,7 @@ func (b *backlog) next(c *Conn) []byte {
 	}
 	c.sent = b.from
 	end := b.from
-	for i := b.head; i < len(b.list) && !b.list[i].gone && end-b.from < piece; i++ {
+	for i := b.head; i < len(b.list) && !b.list[i].gone && end-b.from < maxHandOver; i++ {
 		end += int(b.list[i].size)
 	}
 	return c.out[b.from:end]
@@ -244,7 +244,7 @@ func (c *Conn) dropBacklog() {
 	}
 	c.backlog = nil
 	l := c.loop
-	l.weigh(-b.counted)
+	l.addBuffered(-b.counted)
 	if len(l.backlogs) < keptBacklogs && cap(b.list) <= keptEntries && len(b.keys) == 0 {
 		*b = backlog{list: b.list[:0], keys: b.keys}
 		l.backlogs = append(l.backlogs, b)

@@ -64,7 +64,7 @@ func turn(l *Loop) {
 // sent is one message that a model has written.
 type sent struct {
 	number, size int
-	class        Class
+	class        SendOptions
 	err          error
 }
 
@@ -78,7 +78,7 @@ func FuzzBacklog(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0x61, 0x62, 0x63, 0x64, 0x15}, 80), uint8(2))
 	f.Add(bytes.Repeat([]byte{0x0F, 0x2F, 0x4F, 0x6F, 0xE1}, 80), uint8(0))
 	f.Fuzz(func(t *testing.T, ops []byte, policy uint8) {
-		const bound = 2 * piece
+		const bound = 2 * maxHandOver
 		ops = ops[:min(len(ops), 300)]
 		o := ConnOptions{MaxOutput: bound, Overflow: CloseSlow + Overflow(policy%3)}
 		c, s := slowConn(o)
@@ -107,7 +107,7 @@ func fuzzWrites(t *testing.T, c *Conn, s *fakeSocket, ops []byte) (all []sent) {
 		m := sent{number: i, size: 8 + int(op&0x0F)*2500}
 		m.class.Overflow = Overflow(op >> 4 & 3)
 		if op&0x40 != 0 {
-			m.class.Key = uint64(1 + op%3)
+			m.class.ConflateKey = uint64(1 + op%3)
 		}
 		if i&1 == 0 {
 			m.err = c.WriteAs(numbered(i, m.size), m.class)
@@ -170,7 +170,7 @@ func TestSmallMessagesCountWhatTheyCost(t *testing.T) {
 		_ = c.Write(make([]byte, 64)) // and it is slow
 		turn(c.loop)
 		for i := range uint64(messages) {
-			if err := c.WriteAs([]byte("tick\n"), Class{Overflow: DropOldest, Key: key * (1 + i)}); err != nil {
+			if err := c.WriteAs([]byte("tick\n"), SendOptions{Overflow: DropOldest, ConflateKey: key * (1 + i)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -213,8 +213,8 @@ func checkArrivals(t *testing.T, c *Conn, out []byte, all []sent) {
 	missing := 0
 	newest := map[uint64]int{}
 	for _, m := range all {
-		if m.class.Key != 0 && m.err == nil {
-			newest[m.class.Key] = m.number
+		if m.class.ConflateKey != 0 && m.err == nil {
+			newest[m.class.ConflateKey] = m.number
 		}
 	}
 	for _, m := range all {
@@ -229,7 +229,7 @@ func checkArrivals(t *testing.T, c *Conn, out []byte, all []sent) {
 		if policy == 0 {
 			policy = c.options.Overflow
 		}
-		if policy == CloseSlow && (m.class.Key == 0 || newest[m.class.Key] == m.number) {
+		if policy == CloseSlow && (m.class.ConflateKey == 0 || newest[m.class.ConflateKey] == m.number) {
 			t.Fatalf("message %d is missing, which may not be dropped", m.number)
 		}
 	}
@@ -244,7 +244,7 @@ func checkArrivals(t *testing.T, c *Conn, out []byte, all []sent) {
 func TestClasses(t *testing.T) {
 	t.Parallel()
 	const must, may, drop, usual = "must", "may", "drop", "usual" // close, oldest, newest, as the conn
-	classes := map[string]Class{must: {Overflow: CloseSlow}, may: {Overflow: DropOldest}, drop: {Overflow: DropNewest}, usual: {}}
+	classes := map[string]SendOptions{must: {Overflow: CloseSlow}, may: {Overflow: DropOldest}, drop: {Overflow: DropNewest}, usual: {}}
 	for i, test := range []struct {
 		conn   Overflow
 		writes string // six fit
@@ -297,8 +297,8 @@ func TestWhatReplacesAMessageThatMustGoMustGo(t *testing.T) {
 	_ = c.Write(make([]byte, 64))
 	turn(c.loop)
 	_ = c.Write(numbered(1, 2<<10))
-	_ = c.WriteAs(numbered(2, 1<<10), Class{Key: 7, Overflow: CloseSlow})
-	if err := c.WriteAs(numbered(3, 3<<10), Class{Key: 7, Overflow: DropOldest}); err != ErrSlowConsumer || !c.ended {
+	_ = c.WriteAs(numbered(2, 1<<10), SendOptions{ConflateKey: 7, Overflow: CloseSlow})
+	if err := c.WriteAs(numbered(3, 3<<10), SendOptions{ConflateKey: 7, Overflow: DropOldest}); err != ErrSlowConsumer || !c.ended {
 		t.Errorf("%v, ended %v", err, c.ended)
 	}
 }
@@ -315,7 +315,7 @@ func TestTheLatestOfAKey(t *testing.T) {
 	step := func() {
 		for k := range keys {
 			last++
-			if err := c.WriteAs(numbered(last, 1000+k), Class{Key: uint64(k + 1)}); err != nil {
+			if err := c.WriteAs(numbered(last, 1000+k), SendOptions{ConflateKey: uint64(k + 1)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -332,7 +332,7 @@ func TestTheLatestOfAKey(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() {
 		for k := range keys {
-			_ = c.WriteAs(c.out[:1000:1000], Class{Key: uint64(k + 1)})
+			_ = c.WriteAs(c.out[:1000:1000], SendOptions{ConflateKey: uint64(k + 1)})
 		}
 	}); n > 0 {
 		t.Errorf("%v allocations", n)

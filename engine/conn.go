@@ -23,7 +23,7 @@ type Handler interface {
 }
 
 // Overflow is what to do with a message that would not fit in MaxOutput. Zero is
-// the default: CloseSlow in ConnOptions, and in a Class what those say.
+// the default: CloseSlow in ConnOptions, and in SendOptions what those say.
 type Overflow uint8
 
 const (
@@ -38,12 +38,12 @@ const (
 	DropNewest
 )
 
-// Class says how one message is treated while its connection is slow.
-type Class struct {
+// SendOptions says how one message is treated while its connection is slow.
+type SendOptions struct {
 	Overflow Overflow // instead of that of the ConnOptions
-	// Key, if not 0, has the message drop the one of the same key that still
+	// ConflateKey, if not 0, has the message drop the one of the same key that still
 	// waits whole. It goes behind all others, so that their order holds.
-	Key uint64
+	ConflateKey uint64
 }
 
 // ConnOptions bound what a connection may hold in memory, and how long.
@@ -51,13 +51,13 @@ type ConnOptions struct {
 	MaxInput  int // Bytes OnData may leave. Defaults to 16 MiB + 64 KiB.
 	MaxOutput int // Bytes not yet taken by the kernel. Defaults to 1 MiB. A single message may be larger when nothing else waits.
 	Overflow  Overflow
-	// Stall is how long bytes may wait while the peer takes none; then the
-	// connection ends with ErrStalled. Zero means no limit.
-	Stall time.Duration
-	// OwnBound keeps what waits out of Config.MaxBuffered: for connections that
+	// WriteTimeout is how long bytes may wait while the peer takes none; then the
+	// connection ends with ErrWriteTimeout. Zero means no limit.
+	WriteTimeout time.Duration
+	// ExcludeFromBudget keeps what waits out of Config.MaxBuffered: for connections that
 	// their protocol bounds, which must not be cut for what others do. One that is
-	// cut for what waits counts as OwnBoundCloses, not as SlowCloses.
-	OwnBound bool
+	// cut for what waits counts as ExcludedCloses, not as SlowConsumerCloses.
+	ExcludeFromBudget bool
 	// Prompt has what is written inside OnOpen, OnData or OnClose leave when that
 	// callback returns, not at the end of the turn. It is for connections written
 	// to by few others: a reply leaves sooner, and a turn without other output
@@ -70,7 +70,7 @@ type ConnOptions struct {
 
 // check refuses what cannot be, and fills in the defaults. Errors name the options so.
 func (o ConnOptions) check(of string) (ConnOptions, error) {
-	err := checkNumbers(of, number{"MaxInput", int64(o.MaxInput)}, number{"MaxOutput", int64(o.MaxOutput)}, number{"Stall", int64(o.Stall)})
+	err := checkNumbers(of, number{"MaxInput", int64(o.MaxInput)}, number{"MaxOutput", int64(o.MaxOutput)}, number{"WriteTimeout", int64(o.WriteTimeout)})
 	if err != nil {
 		return o, err
 	}
@@ -96,26 +96,26 @@ type Conn struct {
 	options *ConnOptions // shared by a listener's conns
 
 	// Owned by the loop. What each message touches stands together.
-	handler Handler
-	g       gnet.Conn // nil once gnet has closed it
-	out     []byte    // written and not with gnet, nil when empty; bound: unsent output of a client
-	sent    int       // bytes of out that gnet has
-	carry   []byte    // read and not consumed, nil when empty; bound: unconsumed input of a connection
-	taken   uint32    // bytes of carry the handler is done with
-	usual   uint32    // bytes the last flush had, at most mostUsual
-	drain   *drain    // CloseAfterFlush is under way
-	backlog *backlog  // only while the kernel takes no more
-	opened  bool      // OnOpen was due
-	ended   bool      // OnClose is due or was
-	dirty   bool      // in loop.dirty
-	slow    bool      // in loop.blocked
-	paused  bool      // reads nothing
-	resumed bool      // in loop.resumed
-	yielded bool      // in loop.yielded: reads nothing either
-	offered bool      // its turn has come, and OnData is running
-	deaf    bool      // the poller does not look for input
-	peer    peerEnd   // whether the peer has ended its side
-	shared  uint16    // id of the Shared that out is a view of; 0: of none
+	handler    Handler
+	g          gnet.Conn // nil once gnet has closed it
+	out        []byte    // written and not with gnet, nil when empty; bound: unsent output of a client
+	sent       int       // bytes of out that gnet has
+	unconsumed []byte    // read and not consumed, nil when empty; bound: unconsumed input of a connection
+	taken      uint32    // bytes of carry the handler is done with
+	usual      uint32    // bytes the last flush had, at most mostUsual
+	drain      *drain    // CloseAfterFlush is under way
+	backlog    *backlog  // only while the kernel takes no more
+	opened     bool      // OnOpen was due
+	ended      bool      // OnClose is due or was
+	dirty      bool      // in loop.dirty
+	slow       bool      // in loop.blocked
+	paused     bool      // reads nothing
+	resumed    bool      // in loop.resumed
+	yielded    bool      // in loop.yielded: reads nothing either
+	offered    bool      // its turn has come, and OnData is running
+	deaf       bool      // the poller does not look for input
+	peer       peerEnd   // whether the peer has ended its side
+	shared     uint16    // id of the Shared that out is a view of; 0: of none
 
 	slot     uint32         // in loop.conns
 	retained *retained      // nil without ConnOptions.Retain
@@ -202,12 +202,12 @@ type ending struct {
 // finish releases what c holds and tells the handler.
 func (c *Conn) finish(reason error) {
 	l := c.loop
-	c.hearOut()
+	c.deliverRemaining()
 	if g := c.g; g != nil {
 		c.g = nil
 		l.release(g)
 	}
-	l.buffers.put(c.carry)
+	l.buffers.put(c.unconsumed)
 	if c.shared != 0 {
 		c.unshare()
 	}
@@ -215,7 +215,7 @@ func (c *Conn) finish(reason error) {
 		l.buffers.put(c.out)
 		c.out, c.sent = nil, 0
 	}
-	c.carry, c.taken = nil, 0
+	c.unconsumed, c.taken = nil, 0
 	c.dropBacklog()
 	if c.drain != nil {
 		l.Cancel(&c.drain.Timer)
@@ -225,7 +225,7 @@ func (c *Conn) finish(reason error) {
 	}
 	c.callClose(c.handler, reason)
 	c.out = nil
-	l.dismiss(c)
+	l.forgetConn(c)
 }
 
 func (c *Conn) callOpen() {
@@ -273,8 +273,8 @@ func (c *Conn) CloseAfterFlush(reason error, within time.Duration) {
 	c.drain = &drain{conn: c, reason: reason, deadline: time.Now().Add(within)}
 	c.drain.Target = c.drain
 	c.loop.Schedule(&c.drain.Timer, within)
-	c.loop.buffers.put(c.carry)
-	c.carry, c.taken = nil, 0
+	c.loop.buffers.put(c.unconsumed)
+	c.unconsumed, c.taken = nil, 0
 	c.paused, c.yielded = false, false
 	c.listen()
 	c.markDirty()

@@ -16,7 +16,7 @@
 //
 // What the kernel does not take waits, at most MaxOutput bytes per connection and
 // MaxBuffered per loop, and is tried again every few milliseconds. What does not
-// fit is dropped, or ends the connection, as its Class or its Overflow says.
+// fit is dropped, or ends the connection, as its SendOptions or its Overflow says.
 //
 // # Buffers
 //

@@ -23,10 +23,10 @@ var (
 	// every method that needs a running engine afterwards.
 	ErrStopped = errors.New("engine: stopped")
 	// ErrSlowConsumer is given when more than MaxOutput bytes waited to be sent.
-	// ErrStalled and ErrOverBudget are ErrSlowConsumers too.
+	// ErrWriteTimeout and ErrOverBudget are ErrSlowConsumers too.
 	ErrSlowConsumer = errors.New("engine: slow consumer")
-	// ErrStalled is given when the peer took nothing for ConnOptions.Stall.
-	ErrStalled = fmt.Errorf("%w: stalled", ErrSlowConsumer)
+	// ErrWriteTimeout is given when the peer took nothing for ConnOptions.WriteTimeout.
+	ErrWriteTimeout = fmt.Errorf("%w: stalled", ErrSlowConsumer)
 	// ErrOverBudget is given to the connections with most bytes waiting when a
 	// loop's were more than Config.MaxBuffered together, or near it for long.
 	ErrOverBudget = fmt.Errorf("%w: over the loop's budget", ErrSlowConsumer)
@@ -150,7 +150,7 @@ func New(cfg Config) (*Engine, error) {
 			l.pin()
 		}
 	}
-	go e.pace()
+	go e.tick()
 	return e, nil
 }
 
@@ -161,18 +161,18 @@ func (e *Engine) abandon() {
 	}
 	e.client.Stop()
 	for _, l := range e.loops {
-		l.releaseKick()
+		l.closeWakeup()
 	}
 }
 
 // Loops are the engine's loops, by Index.
 func (e *Engine) Loops() []*Loop { return e.loops }
 
-// Enroll takes nc over and makes it a Conn of l; with l nil, of the loop that
+// Register takes nc over and makes it a Conn of l; with l nil, of the loop that
 // has the fewest. OnOpen has run when it returns nil. nc is closed in any case,
 // and no longer knows its addresses when it has become a Conn. It waits for the
 // loop, so it must not be called on one.
-func (e *Engine) Enroll(l *Loop, nc net.Conn, h Handler, o ConnOptions) error {
+func (e *Engine) Register(l *Loop, nc net.Conn, h Handler, o ConnOptions) error {
 	if l == nil {
 		l = e.idlest()
 	}
@@ -182,15 +182,15 @@ func (e *Engine) Enroll(l *Loop, nc net.Conn, h Handler, o ConnOptions) error {
 		return err
 	}
 	c := newConn(l, h, &o, nil, remoteOf(nc))
-	result, err := e.enroll(c, nc)
+	result, err := e.register(c, nc)
 	if err != nil {
 		return err
 	}
 	return e.enrolled(c, <-result)
 }
 
-// enroll hands nc to the reactor. Each success is followed by one enrolled.
-func (e *Engine) enroll(c *Conn, nc net.Conn) (<-chan gnet.RegisteredResult, error) {
+// register hands nc to the reactor. Each success is followed by one enrolled.
+func (e *Engine) register(c *Conn, nc net.Conn) (<-chan gnet.RegisteredResult, error) {
 	e.mu.Lock()
 	if e.stopping {
 		e.mu.Unlock()
@@ -279,7 +279,7 @@ func (e *Engine) stop() {
 		e.cfg.Logger.Error("engine: a loop had failed", "error", err)
 	}
 	for _, l := range e.loops {
-		l.releaseKick()
+		l.closeWakeup()
 	}
 	close(e.stopped)
 }

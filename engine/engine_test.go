@@ -35,7 +35,7 @@ func TestNewChecksItsConfig(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return e.Enroll(nil, nc, funcs{}, o)
+		return e.Register(nil, nc, funcs{}, o)
 	})
 	validtest.Negative(t, ListenOptions{Accept: func(netip.AddrPort) Handler { return nil }}, func(o ListenOptions) error {
 		ln, err := e.Listen("tcp", "127.0.0.1:0", o)
@@ -102,7 +102,7 @@ func TestStopUnderLoad(t *testing.T) {
 	}
 	near, far := net.Pipe()
 	defer far.Close()
-	if err := e.Enroll(nil, near, h, ConnOptions{}); err != ErrStopped {
+	if err := e.Register(nil, near, h, ConnOptions{}); err != ErrStopped {
 		t.Errorf("Enroll: %v", err)
 	}
 	if s := e.Stats(); len(s) != 2 || s[0].Conns != 0 || s[0].Opened == 0 {
@@ -200,7 +200,7 @@ func TestEnrollOnAGivenLoop(t *testing.T) {
 			defer far.Close()
 			var ran *Loop
 			h := funcs{open: func(c *Conn) { ran = c.Loop() }, data: echo}
-			if err := e.Enroll(l, near, h, ConnOptions{}); err != nil {
+			if err := e.Register(l, near, h, ConnOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			if ran == nil || l != nil && ran != l {
@@ -222,7 +222,7 @@ func TestEnrollRefusesWhatIsNoSocket(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})
 	near, far := net.Pipe()
-	if err := e.Enroll(nil, near, funcs{}, ConnOptions{}); err == nil {
+	if err := e.Register(nil, near, funcs{}, ConnOptions{}); err == nil {
 		t.Error("a pipe was enrolled")
 	}
 	if _, err := far.Write([]byte("x")); err == nil {

@@ -61,9 +61,9 @@ func (h *half) Write(b []byte) (int, error) {
 // when the poller found the connection broken, a bare io.EOF.
 func isFIN(err error) bool { return err != io.EOF && errors.Is(err, io.EOF) }
 
-// outlive is called when the FIN has come and gnet is about to close g, c's. It
+// continueHalf is called when the FIN has come and gnet is about to close g, c's. It
 // tells whether c goes on without gnet.
-func (c *Conn) outlive(g gnet.Conn) bool {
+func (c *Conn) continueHalf(g gnet.Conn) bool {
 	if c.ended || c.retained != nil || c.drain != nil && c.drain.shut {
 		return false
 	}
@@ -74,7 +74,7 @@ func (c *Conn) outlive(g gnet.Conn) bool {
 		c.g = &half{conn: c, fd: g.Fd()} // gnet's, until we know that we need our own
 	}
 	if ender && c.reading() {
-		c.tellEnd()
+		c.callOnEnd()
 	}
 	c.flush()
 	switch {
@@ -96,8 +96,8 @@ func (c *Conn) outlive(g gnet.Conn) bool {
 	return true
 }
 
-// tellEnd calls OnEnd, once.
-func (c *Conn) tellEnd() {
+// callOnEnd calls OnEnd, once.
+func (c *Conn) callOnEnd() {
 	e, ok := c.handler.(Ender)
 	if !ok || c.peer != peerDone || c.Closed() {
 		return

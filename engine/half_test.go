@@ -135,7 +135,7 @@ func countedLines(first, n int) (b []byte) {
 	return b
 }
 
-// A peer that has ended its side and then goes is found out by the next write, and one that takes nothing by Stall. No descriptor is left behind.
+// A peer that has ended its side and then goes is found out by the next write, and one that takes nothing by WriteTimeout. No descriptor is left behind.
 func TestAHalfClosedPeerThatGoes(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -143,14 +143,14 @@ func TestAHalfClosedPeerThatGoes(t *testing.T) {
 		want  error
 	}{
 		"gone":    {func(nc net.Conn) { _ = nc.(*net.TCPConn).SetLinger(0); nc.Close() }, nil},
-		"stalled": {func(net.Conn) {}, ErrStalled},
+		"stalled": {func(net.Conn) {}, ErrWriteTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := start(t, Config{Loops: 1, Tick: 10 * time.Millisecond})
 			conns, closed := make(chan *Conn, 1), make(chan error, 1)
 			h := enders{funcs{close: func(_ *Conn, err error) { closed <- err }}, func(c *Conn) { conns <- c }}
-			ln := serve(t, e, h, ListenOptions{Conn: ConnOptions{MaxOutput: 64 << 20, Stall: 200 * time.Millisecond}})
+			ln := serve(t, e, h, ListenOptions{Conn: ConnOptions{MaxOutput: 64 << 20, WriteTimeout: 200 * time.Millisecond}})
 			nc := dial(t, ln)
 			hangUp(t, nc)
 			conn := receive(t, conns)
@@ -164,7 +164,7 @@ func TestAHalfClosedPeerThatGoes(t *testing.T) {
 				case <-time.After(10 * time.Millisecond):
 				}
 			}
-			if c.want != nil && !errors.Is(err, c.want) || c.want == nil && errors.Is(err, ErrStalled) {
+			if c.want != nil && !errors.Is(err, c.want) || c.want == nil && errors.Is(err, ErrWriteTimeout) {
 				t.Errorf("OnClose got %v", err)
 			}
 			eventually(t, "it is gone", func() bool { return e.Stats()[0].Conns == 0 })

@@ -23,12 +23,12 @@ func (c *Conn) receive(in []byte) {
 	if c.Closed() {
 		return
 	}
-	if len(c.carry) > 0 || !c.reading() {
+	if len(c.unconsumed) > 0 || !c.reading() {
 		c.keep(in)
 		switch {
 		case c.reading():
 			c.offer()
-		case len(c.carry)-int(c.taken) > c.options.MaxInput+unasked:
+		case len(c.unconsumed)-int(c.taken) > c.options.MaxInput+unasked:
 			c.markEnded(ErrInputTooLarge)
 		}
 		if c.deaf {
@@ -43,37 +43,37 @@ func (c *Conn) receive(in []byte) {
 
 // offer hands the carry to the handler.
 func (c *Conn) offer() {
-	if c.Closed() || !c.reading() || len(c.carry) == 0 {
+	if c.Closed() || !c.reading() || len(c.unconsumed) == 0 {
 		return
 	}
-	rest := c.consume(c.carry[c.taken:])
-	if c.Closed() && !c.unheard() {
+	rest := c.consume(c.unconsumed[c.taken:])
+	if c.Closed() && !c.hasUndelivered() {
 		return // the carry goes, or went, with it
 	}
 	if len(rest) == 0 {
-		c.loop.buffers.put(c.carry)
-		c.carry, c.taken = nil, 0
+		c.loop.buffers.put(c.unconsumed)
+		c.unconsumed, c.taken = nil, 0
 		return
 	}
-	c.taken = uint32(len(c.carry) - len(rest))
+	c.taken = uint32(len(c.unconsumed) - len(rest))
 	c.shrink(rest)
 }
 
 // shrink moves what is left of the carry into a buffer of its size, where most of a large one is free: a conn must not keep the room of a large message for the first byte of the
 // next one.
 func (c *Conn) shrink(rest []byte) {
-	if cap(c.carry) <= minBuffer || len(rest) > cap(c.carry)/4 {
+	if cap(c.unconsumed) <= minBuffer || len(rest) > cap(c.unconsumed)/4 {
 		return
 	}
 	small := append(c.loop.buffers.get(len(rest)), rest...)
-	c.loop.buffers.put(c.carry)
-	c.carry, c.taken = small, 0
+	c.loop.buffers.put(c.unconsumed)
+	c.unconsumed, c.taken = small, 0
 }
 
 // consume calls the handler and returns what it left; nothing once c has ended and all is heard.
 func (c *Conn) consume(in []byte) (rest []byte) {
 	n := c.callData(in)
-	if c.Closed() && !c.unheard() {
+	if c.Closed() && !c.hasUndelivered() {
 		return nil
 	}
 	rest = in[min(max(n, 0), len(in)):]
@@ -84,18 +84,18 @@ func (c *Conn) consume(in []byte) (rest []byte) {
 	return rest
 }
 
-// unheard tells whether c has ended with something of its peer that the handler has not been given.
-func (c *Conn) unheard() bool { return c.retained != nil && c.retained.last != nil }
+// hasUndelivered tells whether c has ended with something of its peer that the handler has not been given.
+func (c *Conn) hasUndelivered() bool { return c.retained != nil && c.retained.last != nil }
 
-// hearOut hands the handler what the peer had sent before its end, whole messages of which may be there. Without it a write that meets the end before the
+// deliverRemaining hands the handler what the peer had sent before its end, whole messages of which may be there. Without it a write that meets the end before the
 // next read does would have the kernel throw that away.
-func (c *Conn) hearOut() {
-	if !c.unheard() {
+func (c *Conn) deliverRemaining() {
+	if !c.hasUndelivered() {
 		return
 	}
 	c.keep(c.retained.last)
 	c.retained.last = nil
-	c.callData(c.carry[c.taken:])
+	c.callData(c.unconsumed[c.taken:])
 }
 
 // unreadOf is what the kernel still has from the peer of a broken connection, at most some bytes more than the bound. The descriptor is still ours.
@@ -135,15 +135,15 @@ func (c *Conn) Arrived() bool {
 }
 
 // Unread is the number of bytes that were read and that OnData has left.
-func (c *Conn) Unread() int { return len(c.carry) - int(c.taken) }
+func (c *Conn) Unread() int { return len(c.unconsumed) - int(c.taken) }
 
 // keep appends to the carry.
 func (c *Conn) keep(in []byte) {
-	if c.taken > 0 && len(c.carry)+len(in) > cap(c.carry) {
-		n := copy(c.carry, c.carry[c.taken:])
-		c.carry, c.taken = c.carry[:n], 0
+	if c.taken > 0 && len(c.unconsumed)+len(in) > cap(c.unconsumed) {
+		n := copy(c.unconsumed, c.unconsumed[c.taken:])
+		c.unconsumed, c.taken = c.unconsumed[:n], 0
 	}
-	c.carry = append(c.loop.buffers.grow(c.carry, len(in)), in...)
+	c.unconsumed = append(c.loop.buffers.grow(c.unconsumed, len(in)), in...)
 }
 
 // Pause stops reading: the kernel's buffers fill and TCP slows the peer down.
@@ -154,7 +154,7 @@ func (c *Conn) Pause() {
 		return
 	}
 	c.paused = true
-	c.deafen()
+	c.stopPolling()
 }
 
 // Resume goes on. What was read before and not consumed is offered at the end of
@@ -174,8 +174,8 @@ func (c *Conn) Resume() {
 	c.loop.arm()
 }
 
-// deafen has the poller not look for input.
-func (c *Conn) deafen() {
+// stopPolling has the poller not look for input.
+func (c *Conn) stopPolling() {
 	if !c.deaf {
 		c.deaf = true
 		c.loop.poll.pause(c)
@@ -187,7 +187,7 @@ func (c *Conn) listen() {
 	switch {
 	case !c.deaf || !c.reading() || c.ended:
 	case c.peer != peerSends: // deaf for ever
-		c.tellEnd()
+		c.callOnEnd()
 	default:
 		c.deaf = false
 		c.loop.poll.resume(c)

@@ -63,7 +63,7 @@ type Listener struct {
 
 	// Owned by the accept goroutine.
 	enrolling []enrolment // oldest first; bound: connections between
-	influx    *influx     // nil: no limit
+	influx    *connRate   // nil: no limit
 
 	mu      sync.Mutex
 	paused  chan struct{} // Guarded by mu. Closed by Resume; nil: accepting.
@@ -111,7 +111,7 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 		maxFD:  descriptorLimit(o.Reserve),
-		influx: newInflux(o.PerIPRate),
+		influx: newConnRate(o.PerIPRate),
 		census: census{perIP: make(map[netip.Addr]int)},
 	}
 	e.mu.Lock()
@@ -181,7 +181,7 @@ func (ln *Listener) Stats() ListenerStats {
 // run is the accept goroutine.
 func (ln *Listener) run() {
 	defer close(ln.done)
-	defer ln.settle(0)
+	defer ln.collectRegistrations(0)
 	backoff := firstBackoff
 	for {
 		nc, err := ln.socket.Accept()
@@ -191,14 +191,14 @@ func (ln *Listener) run() {
 				nc.Close()
 				return
 			}
-			tight := ln.isTight(nc)
-			if tight && !ln.awaitRoom(nc) {
+			tight := ln.nearDescriptorLimit(nc)
+			if tight && !ln.awaitDescriptor(nc) {
 				nc.Close()
 				return
 			}
 			ln.admit(nc)
 			if tight {
-				ln.settle(0) // before the next accept takes what it needs
+				ln.collectRegistrations(0) // before the next accept takes what it needs
 			}
 			continue
 		}
@@ -227,7 +227,7 @@ func (ln *Listener) run() {
 // admit lets nc in or closes it.
 func (ln *Listener) admit(nc net.Conn) {
 	remote := remoteOf(nc)
-	if f := ln.influx; f != nil && remote.IsValid() && !f.admits(origin(remote), time.Since(f.start)) {
+	if f := ln.influx; f != nil && remote.IsValid() && !f.allow(origin(remote), time.Since(f.start)) {
 		ln.count(func(s *ListenerStats) { s.OverRate++ })
 		nc.Close()
 		return
@@ -244,13 +244,13 @@ func (ln *Listener) admit(nc net.Conn) {
 		return
 	}
 	c := newConn(ln.engine.idlest(), h, &ln.conn, ln, remote)
-	result, err := ln.engine.enroll(c, nc)
+	result, err := ln.engine.register(c, nc)
 	if err != nil {
 		ln.lost(c)
 		return
 	}
 	ln.enrolling = append(ln.enrolling, enrolment{c, result})
-	ln.settle(maxEnrolling)
+	ln.collectRegistrations(maxEnrolling)
 }
 
 // ask calls Accept; a panic in it refuses the connection.
@@ -264,10 +264,10 @@ func (ln *Listener) ask(remote netip.AddrPort) (h Handler) {
 	return ln.accept(remote)
 }
 
-// settle looks at the enrolments that are done, and waits for some until at most
+// collectRegistrations looks at the enrolments that are done, and waits for some until at most
 // bound are under way. Nobody else needs their outcome sooner: what a failed one
 // still counts for matters only to the next that comes.
-func (ln *Listener) settle(bound int) {
+func (ln *Listener) collectRegistrations(bound int) {
 	n := 0
 	for _, e := range ln.enrolling {
 		var r gnet.RegisteredResult

@@ -20,7 +20,7 @@ type Loop struct {
 	engine  *Engine
 	index   int
 	reactor gnet.EventLoop
-	kick    int // our end of the socket the loop wakes itself with
+	wakeup  int // our end of the socket the loop wakes itself with
 	poll    poller
 
 	// Owned by the loop.
@@ -70,20 +70,20 @@ type Loop struct {
 func newLoop(e *Engine, index int) (*Loop, error) {
 	l := &Loop{engine: e, index: index}
 	l.timers.init(l)
-	near, far, err := kickPair()
+	near, far, err := wakeupPair()
 	if err != nil {
 		return nil, err
 	}
 	// The client spreads by the number of conns, so the i-th goes to loop i.
 	g, err := e.client.EnrollContext(far, l)
 	if err != nil {
-		closeKick(near)
+		closeWakeupPair(near)
 		return nil, err
 	}
-	l.kick, l.reactor = near, g.EventLoop()
+	l.wakeup, l.reactor = near, g.EventLoop()
 	for _, other := range e.loops {
 		if other.reactor == l.reactor {
-			closeKick(near)
+			closeWakeupPair(near)
 			return nil, fmt.Errorf("loops %d and %d are one", other.index, index)
 		}
 	}
@@ -163,7 +163,7 @@ func (l *Loop) run() {
 	}
 	l.busy, l.armed = false, false
 	if again || len(l.resumed)+len(l.yielded) > 0 {
-		l.kickSelf()
+		l.wakeSelf()
 	}
 	if crowded {
 		yield()
@@ -182,14 +182,14 @@ const crowd = 4
 // at a system call, and look what all are doing every 20 µs for a while: some 5 % of what a busy loop costs.
 const slice = 4 * time.Millisecond
 
-// settle ends a callback of gnet's: OnClose of what ended, then what is prompt,
+// endCallback ends a callback of gnet's: OnClose of what ended, then what is prompt,
 // then all the rest if it is more than the CPU's caches hold well.
-func (l *Loop) settle() {
+func (l *Loop) endCallback() {
 	for len(l.ending)+len(l.prompt) > 0 {
 		l.finish()
 		l.prompt = flushAll(l.prompt)
 	}
-	if l.written >= warm {
+	if l.written >= turnFlush {
 		l.written = 0
 		l.dirty = flushAll(l.dirty)
 		l.finish()
@@ -264,7 +264,7 @@ func forgetAddresses(g gnet.Conn) {
 	}
 }
 
-func (l *Loop) dismiss(c *Conn) {
+func (l *Loop) forgetConn(c *Conn) {
 	l.conns[c.slot] = nil
 	l.free = append(l.free, c.slot)
 	l.count--

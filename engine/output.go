@@ -8,26 +8,26 @@ import (
 )
 
 const (
-	piece     = 64 << 10  // most bytes gnet is given at once, and so most it holds
-	early     = 1 << 20   // bytes of one conn that do not wait for the turn's end
-	warm      = 112 << 10 // bytes of all conns that do not wait for the turn's end: of a link some 128 KiB with what the last callback adds
-	flood     = 16 << 20  // bytes of all conns that do not even wait for the callback's end
-	roomAhead = 256       // bytes Begin has ready at least
-	around    = 64        // bytes Begin has ready for what a format puts around a message
-	mostUsual = 8 << 10   // most bytes a buffer begins with because the last one had to grow
+	maxHandOver    = 64 << 10  // most bytes gnet is given at once, and so most it holds
+	earlyFlush     = 1 << 20   // bytes of one conn that do not wait for the turn's end
+	turnFlush      = 112 << 10 // bytes of all conns that do not wait for the turn's end: of a link some 128 KiB with what the last callback adds
+	immediateFlush = 16 << 20  // bytes of all conns that do not even wait for the callback's end
+	roomAhead      = 256       // bytes Begin has ready at least
+	envelopeRoom   = 64        // bytes Begin has ready for what a format puts around a message
+	mostUsual      = 8 << 10   // most bytes a buffer begins with because the last one had to grow
 )
 
 // Write appends p to what goes out at the end of the turn, as one message. It
 // copies. After the end of c it returns net.ErrClosed, and ErrDropped when a
 // policy dropped the message at once.
-func (c *Conn) Write(p []byte) error { return c.WriteAs(p, Class{}) }
+func (c *Conn) Write(p []byte) error { return c.WriteAs(p, SendOptions{}) }
 
 // WriteAs is Write of a message of the class.
-func (c *Conn) WriteAs(p []byte, class Class) error {
+func (c *Conn) WriteAs(p []byte, class SendOptions) error {
 	if c.Closed() {
 		return net.ErrClosed
 	}
-	c.room(len(p))
+	c.reserve(len(p))
 	return c.commit(append(c.out, p...), class)
 }
 
@@ -43,16 +43,16 @@ func (c *Conn) Begin(n int) []byte {
 	if c.Closed() {
 		return nil
 	}
-	c.room(max(n+around, roomAhead))
+	c.reserve(max(n+envelopeRoom, roomAhead))
 	return c.out
 }
 
 // Commit takes back what Begin lent, with the message appended. It returns what
 // Write does.
-func (c *Conn) Commit(b []byte) error { return c.CommitAs(b, Class{}) }
+func (c *Conn) Commit(b []byte) error { return c.CommitAs(b, SendOptions{}) }
 
 // CommitAs is Commit of a message of the class.
-func (c *Conn) CommitAs(b []byte, class Class) error {
+func (c *Conn) CommitAs(b []byte, class SendOptions) error {
 	if c.Closed() {
 		return net.ErrClosed
 	}
@@ -62,10 +62,10 @@ func (c *Conn) CommitAs(b []byte, class Class) error {
 	return c.commit(b, class)
 }
 
-// room makes place for n bytes behind out.
-func (c *Conn) room(n int) {
+// reserve makes place for n bytes behind out.
+func (c *Conn) reserve(n int) {
 	if c.shared != 0 {
-		c.own(n)
+		c.unshareOut(n)
 	}
 	if c.out == nil { // most turns are like the one before
 		c.out = c.loop.buffers.get(max(n, int(c.usual)))
@@ -77,7 +77,7 @@ func (c *Conn) room(n int) {
 }
 
 // commit makes b the out-buffer. What it has more than before is one message.
-func (c *Conn) commit(b []byte, class Class) error {
+func (c *Conn) commit(b []byte, class SendOptions) error {
 	last := len(b) - len(c.out)
 	c.out = b
 	l := c.loop
@@ -85,13 +85,13 @@ func (c *Conn) commit(b []byte, class Class) error {
 	l.written += last
 	if c.retained != nil && c.sent > 0 {
 		c.retained.begins(len(b)-last, c.sent)
-		c.part()
+		c.retainSent()
 	}
-	if waiting := len(c.out) - c.sent; waiting >= early || waiting > c.options.MaxOutput || c.backlog != nil {
+	if waiting := len(c.out) - c.sent; waiting >= earlyFlush || waiting > c.options.MaxOutput || c.backlog != nil {
 		return c.bound(last, class)
 	}
 	c.markDirty()
-	if l.written >= flood {
+	if l.written >= immediateFlush {
 		l.written = 0
 		l.dirty = flushAll(l.dirty)
 	}
@@ -100,7 +100,7 @@ func (c *Conn) commit(b []byte, class Class) error {
 
 // bound keeps what waits below MaxOutput, and is the one place that judges a
 // slow consumer. last is the size of the message that was added just now.
-func (c *Conn) bound(last int, class Class) error {
+func (c *Conn) bound(last int, class SendOptions) error {
 	if class.Overflow == 0 {
 		class.Overflow = c.options.Overflow
 	}
@@ -108,7 +108,7 @@ func (c *Conn) bound(last int, class Class) error {
 	if known {
 		class.Overflow, replaced = c.backlog.push(c, last, class)
 	}
-	if c.over(last) || len(c.out)-c.sent >= early {
+	if c.exceedsBound(last) || len(c.out)-c.sent >= earlyFlush {
 		c.flush() // a burst to a fast reader is no offence
 		if c.ended {
 			return net.ErrClosed
@@ -134,7 +134,7 @@ func (c *Conn) bound(last int, class Class) error {
 func (c *Conn) makeRoom(last int, policy Overflow) error {
 	b, n := c.backlog, &c.loop.counters
 	switch {
-	case b == nil || !c.over(last):
+	case b == nil || !c.exceedsBound(last):
 		return nil
 	case policy == DropNewest && b.dropNewest(c):
 		n.DroppedNewest++
@@ -143,11 +143,11 @@ func (c *Conn) makeRoom(last int, policy Overflow) error {
 		return nil
 	}
 	n.DroppedOldest += uint64(b.dropOldest(c, last))
-	if policy == CloseSlow && c.over(last) {
-		if c.options.OwnBound {
-			n.OwnBoundCloses++
+	if policy == CloseSlow && c.exceedsBound(last) {
+		if c.options.ExcludeFromBudget {
+			n.ExcludedCloses++
 		} else {
-			n.SlowCloses++
+			n.SlowConsumerCloses++
 		}
 		c.markEnded(ErrSlowConsumer)
 	} else if b.lostNewest() {
@@ -156,8 +156,8 @@ func (c *Conn) makeRoom(last int, policy Overflow) error {
 	return nil
 }
 
-// over tells whether too much waits. One message alone may be of any size.
-func (c *Conn) over(last int) bool {
+// exceedsBound tells whether too much waits. One message alone may be of any size.
+func (c *Conn) exceedsBound(last int) bool {
 	n := c.Buffered()
 	return n > c.options.MaxOutput && n > last
 }
@@ -205,13 +205,13 @@ func (c *Conn) flush() {
 	if c.g == nil || c.ended {
 		return
 	}
-	for c.g.OutboundBuffered() == 0 && !c.tooEarly() {
+	for c.g.OutboundBuffered() == 0 && !c.retryLater() {
 		p := c.next()
 		if len(p) == 0 {
 			c.flushed()
 			return
 		}
-		p = p[:min(len(p), piece)]
+		p = p[:min(len(p), maxHandOver)]
 		n := c.send(p)
 		if c.ended {
 			return
@@ -300,7 +300,7 @@ func (c *Conn) emptied() {
 	}
 	if c.out != nil {
 		if c.retained != nil {
-			c.usual = uint32(min(len(c.out), 2*piece))
+			c.usual = uint32(min(len(c.out), 2*maxHandOver))
 			c.retain()
 		} else {
 			c.usual = uint32(min(len(c.out), mostUsual))

@@ -95,7 +95,7 @@ func TestSlowConsumerIsClosed(t *testing.T) {
 func slowConsumerIsClosed(t *testing.T, ownBound bool) {
 	e := start(t, Config{})
 	reasons := make(chan error, 1)
-	c, _ := opened(t, e, funcs{close: func(_ *Conn, err error) { reasons <- err }}, ConnOptions{MaxOutput: 256 << 10, OwnBound: ownBound})
+	c, _ := opened(t, e, funcs{close: func(_ *Conn, err error) { reasons <- err }}, ConnOptions{MaxOutput: 256 << 10, ExcludeFromBudget: ownBound})
 	chunk := make([]byte, 32<<10)
 	most := 0
 	var last error
@@ -121,7 +121,7 @@ func slowConsumerIsClosed(t *testing.T, ownBound bool) {
 	if ownBound {
 		slow, own = own, slow
 	}
-	if s := e.Stats()[c.Loop().Index()]; s.SlowCloses != slow || s.OwnBoundCloses != own || s.BufferBytes > poolBound {
+	if s := e.Stats()[c.Loop().Index()]; s.SlowConsumerCloses != slow || s.ExcludedCloses != own || s.BufferBytes > poolBound {
 		t.Errorf("stats: %+v", s)
 	}
 }

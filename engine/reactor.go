@@ -56,7 +56,7 @@ func (events) OnOpen(g gnet.Conn) ([]byte, gnet.Action) {
 	l.busy = true
 	l.adopt(c, g)
 	c.callOpen()
-	l.settle()
+	l.endCallback()
 	return nil, gnet.None
 }
 
@@ -73,7 +73,7 @@ func (events) OnTraffic(g gnet.Conn) gnet.Action {
 	l := c.loop
 	l.busy = true
 	c.receive(in)
-	l.settle()
+	l.endCallback()
 	return gnet.None
 }
 
@@ -85,7 +85,7 @@ func (events) OnClose(g gnet.Conn, err error) gnet.Action {
 	l := c.loop
 	idle := !l.busy
 	l.busy = true
-	if !isFIN(err) || !c.outlive(g) {
+	if !isFIN(err) || !c.continueHalf(g) {
 		if err != nil && !c.Closed() && c.retained != nil {
 			c.retained.last = unreadOf(g, c.options.MaxInput)
 		}
@@ -93,7 +93,7 @@ func (events) OnClose(g gnet.Conn, err error) gnet.Action {
 		c.markEnded(plainEnd(err))
 	}
 	if idle {
-		l.settle()
+		l.endCallback()
 	}
 	return gnet.None
 }

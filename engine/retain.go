@@ -52,8 +52,8 @@ func (r *retained) begins(at, sent int) {
 	}
 }
 
-// part retains the messages of out that are sent, as far as the seams tell, when that is much.
-func (c *Conn) part() {
+// retainSent retains the messages of out that are sent, as far as the seams tell, when that is much.
+func (c *Conn) retainSent() {
 	r := c.retained
 	if r.seam < mostSent || r.seam < len(c.out)/2 {
 		return

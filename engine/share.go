@@ -55,7 +55,7 @@ func (s *Shared) Commit(b []byte) []byte {
 }
 
 // WriteShared is WriteAs of a message that s's Commit returned.
-func (c *Conn) WriteShared(s *Shared, message []byte, class Class) error {
+func (c *Conn) WriteShared(s *Shared, message []byte, class SendOptions) error {
 	switch {
 	case c.Closed():
 		return net.ErrClosed
@@ -75,8 +75,8 @@ func follows(a, b []byte) bool {
 	return cap(a)-len(a) == cap(b) && cap(b) > 0 && &a[:cap(a)][cap(a)-1] == &b[:cap(b)][cap(b)-1]
 }
 
-// own copies what c has a view of, and makes room for n bytes behind it.
-func (c *Conn) own(n int) {
+// unshareOut copies what c has a view of, and makes room for n bytes behind it.
+func (c *Conn) unshareOut(n int) {
 	view := c.out
 	c.unshare()
 	c.out = append(c.loop.buffers.get(max(len(view)+n, int(c.usual))), view...)

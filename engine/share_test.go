@@ -44,14 +44,14 @@ func TestSharedMessages(t *testing.T) {
 				shared := memory.Commit(append(memory.Begin(), message...))
 				for i, c := range all {
 					if i != one || rng.IntN(2) == 0 { // some miss some
-						_ = c.WriteShared(memory, shared, Class{})
+						_ = c.WriteShared(memory, shared, SendOptions{})
 						want[i] = append(want[i], next)
 					}
 				}
 			}
 		})
 	}
-	if s := e.Stats()[0]; s.Blocked == 0 {
+	if s := e.Stats()[0]; s.SlowConns == 0 {
 		t.Error("nobody was slow")
 	}
 	on(t, all[0].Loop(), func() {
@@ -81,7 +81,7 @@ func TestSharedMessageOfAConnThatEnds(t *testing.T) {
 	var memory *Shared
 	on(t, c.Loop(), func() {
 		memory = c.Loop().NewShared()
-		_ = c.WriteShared(memory, memory.Commit(append(memory.Begin(), "message"...)), Class{})
+		_ = c.WriteShared(memory, memory.Commit(append(memory.Begin(), "message"...)), SendOptions{})
 		c.Close(nil)
 	})
 	on(t, c.Loop(), func() {
@@ -124,8 +124,8 @@ func TestSharedMemoryOfSeveralEncodings(t *testing.T) {
 			for range 3 {
 				for i, m := range memories {
 					message := m.Commit(append(m.Begin(), make([]byte, size)...))
-					_ = conns[i].WriteShared(m, message, Class{})
-					_ = conns[encodings+i].WriteShared(m, message, Class{})
+					_ = conns[i].WriteShared(m, message, SendOptions{})
+					_ = conns[encodings+i].WriteShared(m, message, SendOptions{})
 				}
 			}
 			if n := held(); n > encodings*keptShared {
@@ -135,7 +135,7 @@ func TestSharedMemoryOfSeveralEncodings(t *testing.T) {
 	}
 	on(t, loop, func() {
 		for i, m := range memories { // more than is kept
-			_ = conns[i].WriteShared(m, m.Commit(append(m.Begin(), make([]byte, 2*keptShared)...)), Class{})
+			_ = conns[i].WriteShared(m, m.Commit(append(m.Begin(), make([]byte, 2*keptShared)...)), SendOptions{})
 		}
 		for _, c := range conns {
 			c.Close(nil)

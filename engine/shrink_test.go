@@ -29,7 +29,7 @@ func TestALargeMessageLeavesNoLargeBuffer(t *testing.T) {
 		eventually(t, "what is left is there", func() (there bool) {
 			on(t, c.Loop(), func() {
 				there = c.Unread() == rest
-				if room := cap(c.carry); there && room > max(minBuffer, 4*rest) {
+				if room := cap(c.unconsumed); there && room > max(minBuffer, 4*rest) {
 					t.Errorf("%d bytes are left, in a buffer of %d", rest, room)
 				}
 			})

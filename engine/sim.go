@@ -35,7 +35,7 @@ func NewSim(cfg Config) (*Sim, error) {
 	s := &Sim{e: &Engine{cfg: cfg, start: time.Now(), nudge: make(chan struct{}, 1)}}
 	for i := range cfg.Loops {
 		reactor := &simLoop{}
-		l := &Loop{engine: s.e, index: i, reactor: reactor, poll: pollerOf(nil), kick: -1, kicked: true} // it need not wake itself: Turn comes
+		l := &Loop{engine: s.e, index: i, reactor: reactor, poll: pollerOf(nil), wakeup: -1, kicked: true} // it need not wake itself: Turn comes
 		l.timers.init(l)
 		s.e.loops = append(s.e.loops, l)
 		s.loops = append(s.loops, reactor)

@@ -12,7 +12,7 @@ func (c *Conn) block() {
 		c.emptied()
 	}
 	if c.shared != 0 {
-		c.own(0)
+		c.unshareOut(0)
 	}
 	if c.backlog == nil {
 		c.takeBacklog()
@@ -23,7 +23,7 @@ func (c *Conn) block() {
 	if !c.slow {
 		c.slow = true
 		c.loop.blocked = append(c.loop.blocked, c)
-		c.loop.hurry()
+		c.loop.pollFast()
 	}
 	c.account()
 }
@@ -40,8 +40,8 @@ func (c *Conn) refused() {
 	c.backlog.refused = max(c.loop.engine.clock.Load(), 1)
 }
 
-// tooEarly tells whether a deaf conn need not be tried again yet.
-func (c *Conn) tooEarly() bool {
+// retryLater tells whether a deaf conn need not be tried again yet.
+func (c *Conn) retryLater() bool {
 	b, pause := c.backlog, int64(1)
 	if c.paused || c.peer != peerSends {
 		pause = int64(deafRetry)
@@ -49,8 +49,8 @@ func (c *Conn) tooEarly() bool {
 	return c.deaf && b != nil && b.refused > 0 && c.loop.engine.clock.Load()-b.refused < pause
 }
 
-// hurry has the pacemaker come by every few milliseconds.
-func (l *Loop) hurry() {
+// pollFast has the pacemaker come by every few milliseconds.
+func (l *Loop) pollFast() {
 	if l.hurrying {
 		return
 	}
@@ -90,7 +90,7 @@ func (c *Conn) stillBlocked(now int64) bool {
 	if c.ended || c.backlog == nil {
 		return false
 	}
-	if c.g.OutboundBuffered() == 0 && !c.tooEarly() {
+	if c.g.OutboundBuffered() == 0 && !c.retryLater() {
 		if c.deaf {
 			c.loop.poll.pause(c) // gnet turned reading on when it had drained
 		}
@@ -99,9 +99,9 @@ func (c *Conn) stillBlocked(now int64) bool {
 			return false
 		}
 	}
-	if c.stalled(now) {
-		c.loop.counters.StallCloses++
-		c.markEnded(ErrStalled)
+	if c.writeTimedOut(now) {
+		c.loop.counters.WriteTimeoutCloses++
+		c.markEnded(ErrWriteTimeout)
 	} else {
 		c.account()
 	}
@@ -113,8 +113,8 @@ const lookAgain = time.Second
 
 // stalled tells whether the kernel has got rid of nothing of c's for too long. A
 // conn that drains has a deadline of its own.
-func (c *Conn) stalled(now int64) bool {
-	b, limit := c.backlog, int64(c.options.Stall)
+func (c *Conn) writeTimedOut(now int64) bool {
+	b, limit := c.backlog, int64(c.options.WriteTimeout)
 	if limit <= 0 || c.drain != nil {
 		return false
 	}
@@ -137,11 +137,11 @@ func (c *Conn) stalled(now int64) bool {
 // with most waiting are cut.
 func (c *Conn) account() {
 	b, l := c.backlog, c.loop
-	if b == nil || c.options.OwnBound {
+	if b == nil || c.options.ExcludeFromBudget {
 		return
 	}
-	n := c.Buffered() + b.books()
-	l.weigh(n - b.counted)
+	n := c.Buffered() + b.overhead()
+	l.addBuffered(n - b.counted)
 	b.counted = n
 	if bound := l.engine.cfg.MaxBuffered; l.unsent > bound {
 		l.cutWorst(bound - bound/8) // the next time is not at once
@@ -158,14 +158,14 @@ const overloadTime = 10 * time.Second
 // should be let in. Any goroutine may ask.
 func (l *Loop) Overloaded() bool { return l.overloaded.Load() }
 
-// weigh counts n bytes more, or fewer, that wait for conns.
-func (l *Loop) weigh(n int) {
+// addBuffered counts n bytes more, or fewer, that wait for conns.
+func (l *Loop) addBuffered(n int) {
 	l.unsent += n
 	bound := l.engine.cfg.MaxBuffered
 	switch over := l.Overloaded(); {
 	case !over && l.unsent > bound-bound/4:
 		l.since = l.engine.clock.Load()
-		l.counters.Overloads++
+		l.counters.OverloadEvents++
 		l.overloaded.Store(true)
 	case over && l.unsent <= bound/2:
 		l.overloaded.Store(false)
@@ -185,7 +185,7 @@ func (l *Loop) cutWorst(rest int) {
 		if c.ended {
 			continue // it stood in the list twice
 		}
-		l.counters.BudgetCloses++
+		l.counters.MemoryLimitCloses++
 		c.markEnded(ErrOverBudget)
 		// The memory must be free now, not when the callback has returned. It is
 		// the collector's: somebody may have it from Begin.

@@ -29,16 +29,16 @@ func TestAStalledPeerIsCut(t *testing.T) {
 			e := start(t, Config{Tick: 10 * time.Millisecond})
 			reasons := make(chan error, 1)
 			c, _ := opened(t, e, funcs{close: func(_ *Conn, err error) { reasons <- err }},
-				ConnOptions{MaxOutput: 64 << 20, Overflow: policy, Stall: 300 * time.Millisecond})
+				ConnOptions{MaxOutput: 64 << 20, Overflow: policy, WriteTimeout: 300 * time.Millisecond})
 			fill(t, c, 100<<10)
 			begun := time.Now()
-			if err := receive(t, reasons); err != ErrStalled || !errors.Is(err, ErrSlowConsumer) {
+			if err := receive(t, reasons); err != ErrWriteTimeout || !errors.Is(err, ErrSlowConsumer) {
 				t.Errorf("OnClose got %v", err)
 			}
 			if took := time.Since(begun); took < 250*time.Millisecond {
 				t.Errorf("after %v", took)
 			}
-			if s := e.Stats()[c.Loop().Index()]; s.StallCloses != 1 || s.SlowCloses != 0 || s.Unsent != 0 || s.Blocked != 0 {
+			if s := e.Stats()[c.Loop().Index()]; s.WriteTimeoutCloses != 1 || s.SlowConsumerCloses != 0 || s.BufferedBytes != 0 || s.SlowConns != 0 {
 				t.Errorf("stats: %+v", s)
 			}
 		})
@@ -52,7 +52,7 @@ func TestASlowPeerIsNotStalled(t *testing.T) {
 	e := start(t, Config{Tick: 10 * time.Millisecond})
 	const stall, rounds = 2 * time.Second, 25
 	reasons := make(chan error, 1)
-	c, nc := opened(t, e, funcs{close: func(_ *Conn, err error) { reasons <- err }}, ConnOptions{MaxOutput: 64 << 20, Stall: stall})
+	c, nc := opened(t, e, funcs{close: func(_ *Conn, err error) { reasons <- err }}, ConnOptions{MaxOutput: 64 << 20, WriteTimeout: stall})
 	_ = nc.(*net.TCPConn).SetReadBuffer(16 << 10)
 	fill(t, c, 8<<20)
 	beat := time.NewTicker(4 * stall / rounds / 2)
@@ -76,7 +76,7 @@ func TestTheWorstAreCutFirst(t *testing.T) {
 	e := start(t, Config{Loops: 1, MaxBuffered: bound})
 	reasons := make(map[*Conn]error)
 	note := funcs{close: func(c *Conn, err error) { reasons[c] = err }}
-	exempt, _ := opened(t, e, note, ConnOptions{MaxOutput: 64 << 20, OwnBound: true})
+	exempt, _ := opened(t, e, note, ConnOptions{MaxOutput: 64 << 20, ExcludeFromBudget: true})
 	fill(t, exempt, bound+1<<20)
 	var conns []*Conn
 	for i := range 4 { // 1, 2, 3, 1 MiB
@@ -88,14 +88,14 @@ func TestTheWorstAreCutFirst(t *testing.T) {
 		if len(reasons) > 0 {
 			t.Errorf("cut with room to spare: %v", reasons)
 		}
-		if s := conns[0].Loop().Stats(); s.Unsent < 7<<20 || s.Unsent > bound || s.Blocked != 5 {
+		if s := conns[0].Loop().Stats(); s.BufferedBytes < 7<<20 || s.BufferedBytes > bound || s.SlowConns != 5 {
 			t.Errorf("stats: %+v", s)
 		}
 		for range 3 << 4 { // another 3 MiB
 			_ = conns[0].Write(make([]byte, 64<<10))
 		}
 	})
-	eventually(t, "the worst is cut", func() bool { return e.Stats()[0].BudgetCloses > 0 })
+	eventually(t, "the worst is cut", func() bool { return e.Stats()[0].MemoryLimitCloses > 0 })
 	on(t, conns[0].Loop(), func() {
 		first := conns[2]
 		if reasons[first] != ErrOverBudget || !errors.Is(reasons[first], ErrSlowConsumer) {
@@ -106,7 +106,7 @@ func TestTheWorstAreCutFirst(t *testing.T) {
 				t.Errorf("one with less got %v", err)
 			}
 		}
-		if s := conns[0].Loop().Stats(); s.BudgetCloses > 2 || s.Unsent > bound {
+		if s := conns[0].Loop().Stats(); s.MemoryLimitCloses > 2 || s.BufferedBytes > bound {
 			t.Errorf("stats: %+v", s)
 		}
 	})
@@ -146,8 +146,8 @@ func TestOverload(t *testing.T) {
 		}
 		expect := func(over bool, times uint64) {
 			t.Helper()
-			if got := l.Stats(); got.Overloaded != over || l.Overloaded() != over || got.Overloads != times {
-				t.Fatalf("with %d of %d bytes: overloaded %v, %d times", got.Unsent, bound, got.Overloaded, got.Overloads)
+			if got := l.Stats(); got.Overloaded != over || l.Overloaded() != over || got.OverloadEvents != times {
+				t.Fatalf("with %d of %d bytes: overloaded %v, %d times", got.BufferedBytes, bound, got.Overloaded, got.OverloadEvents)
 			}
 		}
 		waits(0, 3*mib)
@@ -172,7 +172,7 @@ func TestOverload(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		s.Turn(0)
-		if expect(false, 2); len(reasons) != 1 || reasons[conns[1]] != ErrOverBudget || l.Stats().BudgetCloses != 1 {
+		if expect(false, 2); len(reasons) != 1 || reasons[conns[1]] != ErrOverBudget || l.Stats().MemoryLimitCloses != 1 {
 			t.Errorf("cut were %v", reasons)
 		}
 	})
@@ -228,7 +228,7 @@ func TestAFloodDoesNotWait(t *testing.T) {
 			}
 			most = max(most, waiting)
 		}
-		if want := flood + flood/2; most > want {
+		if want := immediateFlush + immediateFlush/2; most > want {
 			t.Errorf("up to %d bytes waited", most)
 		}
 	})

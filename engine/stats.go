@@ -4,29 +4,29 @@ import "time"
 
 // LoopStats are a loop's figures since New.
 type LoopStats struct {
-	Conns          int    // open now
-	Opened, Closed uint64 // connections
-	Blocked        int    // conns the kernel takes no more of now
-	Unsent         int    // bytes that wait for them, with 16 to 64 for each message that may be dropped; but for those with an OwnBound
-	Overloaded     bool   // now: see Loop.Overloaded
-	Overloads      uint64 // times that it began to be
-	Timers         int    // scheduled now
-	TimersFired    uint64
-	Turns          uint64 // ends of a turn
-	Reads, BytesIn uint64 // reads that brought something
-	MessagesOut    uint64 // Writes and Commits
-	Writes         uint64 // system calls
-	BytesOut       uint64
-	DroppedOldest  uint64 // messages dropped to make room, oldest first
-	DroppedNewest  uint64 // messages dropped because they did not fit
-	Conflated      uint64 // messages dropped because a newer one of their key came
-	SlowCloses     uint64 // connections ended because more than MaxOutput waited, but for those with an OwnBound
-	OwnBoundCloses uint64 // connections with an OwnBound ended because more than MaxOutput waited
-	StallCloses    uint64 // connections ended with ErrStalled
-	BudgetCloses   uint64 // connections ended with ErrOverBudget
-	MailboxRejects uint64 // Posts refused with ErrMailboxFull
-	Panics         uint64
-	BufferBytes    int // kept for reuse now
+	Conns              int    // open now
+	Opened, Closed     uint64 // connections
+	SlowConns          int    // conns the kernel takes no more of now
+	BufferedBytes      int    // bytes that wait for them, with 16 to 64 for each message that may be dropped; but for those with an ExcludeFromBudget
+	Overloaded         bool   // now: see Loop.Overloaded
+	OverloadEvents     uint64 // times that it began to be
+	Timers             int    // scheduled now
+	TimersFired        uint64
+	Turns              uint64 // ends of a turn
+	Reads, BytesIn     uint64 // reads that brought something
+	MessagesOut        uint64 // Writes and Commits
+	Writes             uint64 // system calls
+	BytesOut           uint64
+	DroppedOldest      uint64 // messages dropped to make room, oldest first
+	DroppedNewest      uint64 // messages dropped because they did not fit
+	Conflated          uint64 // messages dropped because a newer one of their key came
+	SlowConsumerCloses uint64 // connections ended because more than MaxOutput waited, but for those with an ExcludeFromBudget
+	ExcludedCloses     uint64 // connections with an ExcludeFromBudget ended because more than MaxOutput waited
+	WriteTimeoutCloses uint64 // connections ended with ErrWriteTimeout
+	MemoryLimitCloses  uint64 // connections ended with ErrOverBudget
+	MailboxRejects     uint64 // Posts refused with ErrMailboxFull
+	Panics             uint64
+	BufferBytes        int // kept for reuse now
 }
 
 // answerTime is how long Stats waits for a loop that is busy.
@@ -83,8 +83,8 @@ func (l *Loop) lastAnswer() LoopStats {
 // Stats are the loop's figures. Loop only; others ask Engine.Stats.
 func (l *Loop) Stats() LoopStats {
 	s := l.counters
-	s.Conns, s.Blocked, s.Timers = l.count, len(l.blocked), l.timers.count
-	s.Unsent, s.Overloaded, s.BufferBytes = l.unsent, l.Overloaded(), l.buffers.held
+	s.Conns, s.SlowConns, s.Timers = l.count, len(l.blocked), l.timers.count
+	s.BufferedBytes, s.Overloaded, s.BufferBytes = l.unsent, l.Overloaded(), l.buffers.held
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.MailboxRejects = l.rejects

@@ -9,14 +9,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leaktest"
 )
 
 func TestMain(m *testing.M) {
 	if childMain() {
 		return
 	}
-	leak.Main(m)
+	leaktest.Main(m)
 }
 
 // patience is how long a test waits for what must happen.

@@ -10,13 +10,13 @@ const (
 	timerPortion = 4096 // timers fired before I/O has its turn again
 )
 
-// Expirer is told when a Timer runs out, on the timer's loop.
-type Expirer interface{ OnTimer(t *Timer) }
+// TimerHandler is told when a Timer runs out, on the timer's loop.
+type TimerHandler interface{ OnTimer(t *Timer) }
 
 // Timer is a place in a loop's wheel, to be embedded in what it times. Owned by
 // the loop it was scheduled on.
 type Timer struct {
-	Target Expirer // who is told; set before Schedule
+	Target TimerHandler // who is told; set before Schedule
 
 	next *Timer
 	back **Timer // what points here; nil: not scheduled

@@ -25,7 +25,7 @@ func (c *Conn) Yield(at uint64) {
 		l.again = at
 		return
 	}
-	c.deafen()
+	c.stopPolling()
 	l.yields++
 	l.yielded.push(yielded{at, l.yields, c})
 	l.arm()

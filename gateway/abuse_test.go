@@ -61,7 +61,7 @@ func counted(payload string) string {
 }
 
 // everyProtocol has a listener of each.
-func everyProtocol(l gateway.Listener) gateway.Config {
+func everyProtocol(l gateway.ListenerConfig) gateway.Config {
 	var cfg gateway.Config
 	for _, scheme := range []string{"ws", "text", "json", "jsonl", "frame"} {
 		l.URL = scheme + "://127.0.0.1:0"
@@ -84,7 +84,7 @@ func listeners(g *gateway.Gateway) map[string]string {
 func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 	t.Parallel()
 	const largest = 4096
-	cfg := everyProtocol(gateway.Listener{MaxMessage: largest, Compress: true})
+	cfg := everyProtocol(gateway.ListenerConfig{MaxMessage: largest, Compress: true})
 	g, _ := start(t, cfg)
 	runWorker(t, g, echo)
 	at := listeners(g)
@@ -149,7 +149,7 @@ func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 				t.Errorf("%s: the sender hears %q, want %q", c.name, got, want)
 			}
 			ends[c.reason]++
-			wait(t, c.name+": counted", func() bool { return g.Stats().Ends[c.reason] == ends[c.reason] })
+			wait(t, c.name+": counted", func() bool { return g.Stats().ClosesByReason[c.reason] == ends[c.reason] })
 		}
 		w.isServed()
 	}
@@ -173,7 +173,7 @@ func dialRaw(t testing.TB, url string) *fakeClient {
 // Who begins a message and does not finish it loses the connection after a while, though it sends a byte now and then.
 func TestMessagesThatAreNeverWhole(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, everyProtocol(gateway.Listener{MessageTimeout: time.Second}))
+	g, _ := start(t, everyProtocol(gateway.ListenerConfig{MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
 	at := listeners(g)
 	w := newWitness(t, at["text"])
@@ -222,7 +222,7 @@ func TestMessagesThatAreNeverWhole(t *testing.T) {
 	t.Logf("%d slow clients cut within %v", len(slow), time.Since(began).Round(10*time.Millisecond))
 	wait(t, "all counted, and nothing held", func() bool {
 		s, n := g.Stats(), uint64(len(slow))
-		return s.Unfinished == n && s.Ends["limit"] == n && s.Partial == 0
+		return s.MessageTimeouts == n && s.ClosesByReason["limit"] == n && s.PartialBytes == 0
 	})
 	w.isServed()
 	idle.isServed()
@@ -231,7 +231,7 @@ func TestMessagesThatAreNeverWhole(t *testing.T) {
 // A message that comes slowly but steadily has more time, the longer it is; and the next one has its own.
 func TestALongMessageHasMoreTime(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, text(gateway.Listener{MessageTimeout: time.Second}))
+	g, _ := start(t, text(gateway.ListenerConfig{MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
 	c := dialClient(t, g.Addrs()[0])
 	want := strings.Repeat("x", 100_000)
@@ -245,15 +245,15 @@ func TestALongMessageHasMoreTime(t *testing.T) {
 	if got := c.hear(); got != want {
 		t.Errorf("hears %.50q", got)
 	}
-	if s := g.Stats(); s.Unfinished != 0 {
-		t.Errorf("%d cut", s.Unfinished)
+	if s := g.Stats(); s.MessageTimeouts != 0 {
+		t.Errorf("%d cut", s.MessageTimeouts)
 	}
 }
 
 // Where a client must speak first, one that does not is cut; one that has may listen for ever.
 func TestFirstMessage(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, everyProtocol(gateway.Listener{FirstMessage: time.Second, MessageTimeout: -1}))
+	g, _ := start(t, everyProtocol(gateway.ListenerConfig{FirstMessageTimeout: time.Second, MessageTimeout: -1}))
 	runWorker(t, g, echo)
 	at := listeners(g)
 	w := newWitness(t, at["text"])
@@ -269,15 +269,15 @@ func TestFirstMessage(t *testing.T) {
 	if got := half.hear(); got != closedFor("handshake") {
 		t.Errorf("who has sent half a message hears %q", got)
 	}
-	wait(t, "three counted", func() bool { s := g.Stats(); return s.Mute == 3 && s.Ends["handshake"] == 3 })
+	wait(t, "three counted", func() bool { s := g.Stats(); return s.FirstMessageTimeouts == 3 && s.ClosesByReason["handshake"] == 3 })
 	w.isServed()
 }
 
 // What is held of messages that have not come whole is bounded.
 func TestPartialMessagesAreBounded(t *testing.T) {
 	t.Parallel()
-	cfg := everyProtocol(gateway.Listener{})
-	cfg.PartialBytes = 100_000
+	cfg := everyProtocol(gateway.ListenerConfig{})
+	cfg.MaxPartialBytes = 100_000
 	g, _ := start(t, cfg)
 	runWorker(t, g, echo)
 	at := listeners(g)
@@ -285,7 +285,7 @@ func TestPartialMessagesAreBounded(t *testing.T) {
 	large := dialClient(t, at["text"]) // may be larger than the bound while it is alone
 	text := strings.Repeat("x", 200_000)
 	large.write([]byte(text))
-	wait(t, "all of it held", func() bool { return g.Stats().Partial == len(text) })
+	wait(t, "all of it held", func() bool { return g.Stats().PartialBytes == len(text) })
 	large.write([]byte("\n"))
 	if got := large.hear(); got != text {
 		t.Fatalf("hears %.50q", got)
@@ -307,9 +307,9 @@ func TestPartialMessagesAreBounded(t *testing.T) {
 		}
 		greedy = append(greedy, c)
 	}
-	wait(t, "the greedy cut", func() bool { return g.Stats().PartialCut >= many-10 })
-	if s := g.Stats(); s.Partial > cfg.PartialBytes {
-		t.Errorf("%d bytes held", s.Partial)
+	wait(t, "the greedy cut", func() bool { return g.Stats().PartialEvictions >= many-10 })
+	if s := g.Stats(); s.PartialBytes > cfg.MaxPartialBytes {
+		t.Errorf("%d bytes held", s.PartialBytes)
 	}
 	w.isServed()
 	for _, c := range greedy {
@@ -317,6 +317,6 @@ func TestPartialMessagesAreBounded(t *testing.T) {
 	}
 	wait(t, "nothing held", func() bool {
 		s := g.Stats()
-		return s.Partial == 0 && s.Clients == 2 && s.Ends["limit"] == s.PartialCut
+		return s.PartialBytes == 0 && s.Clients == 2 && s.ClosesByReason["limit"] == s.PartialEvictions
 	})
 }

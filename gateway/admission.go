@@ -15,20 +15,20 @@ const (
 	rejected              // it is not to come in
 )
 
-// welcome notes that a worker has acknowledged that the client is there.
-func (s *session) welcome() {
+// admitted notes that a worker has acknowledged that the client is there.
+func (s *session) admitted() {
 	switch s.entry {
 	case letIn:
 		return // it has moved
 	case asked:
-		s.asksNoMore()
+		s.notPending()
 		s.entry = letIn
 	}
-	s.passed()
+	s.oldestHandled()
 }
 
-// asksNoMore is called before a client that is there is let in or not, or goes.
-func (s *session) asksNoMore() {
+// notPending is called before a client that is there is let in or not, or goes.
+func (s *session) notPending() {
 	if s.phase == phaseOpen && s.entry == asked {
 		s.loop.asking--
 	}
@@ -37,7 +37,7 @@ func (s *session) asksNoMore() {
 // reject closes a client that is not to come in. What it is told of that is what a KICK with REFUSED carries; nothing: that something has failed.
 func (s *session) reject(refusal []byte) {
 	s.dropHeld()
-	s.asksNoMore()
+	s.notPending()
 	s.entry = rejected
 	if c := link.Read(refusal); len(refusal) > 0 {
 		s.endSaying(link.ReasonRefused, c.U16(), string(c.Rest()))

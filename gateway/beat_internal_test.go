@@ -84,7 +84,7 @@ func TestClientsThatCameTogetherArePingedApart(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				g := newGate(t, Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
-				g.lis.Heartbeat, g.lis.Misses, g.lis.Ping = heartbeat*time.Second, 1, "ping"
+				g.lis.Heartbeat, g.lis.MaxMissedPings, g.lis.Ping = heartbeat*time.Second, 1, "ping"
 				if c.upgrades {
 					g.lis.codec = nil
 				}
@@ -129,14 +129,14 @@ func TestWhoTalksAndHearsNothingIsPinged(t *testing.T) {
 	for _, told := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRush(t, Config{}, window)
-			r.g.lis.Heartbeat, r.g.lis.Misses, r.g.lis.Ping = 25*time.Second, 1, "ping"
+			r.g.lis.Heartbeat, r.g.lis.MaxMissedPings, r.g.lis.Ping = 25*time.Second, 1, "ping"
 			c := r.client("text")
 			last, longest, pings := time.Now(), time.Duration(0), 0
 			for range 600 {
 				time.Sleep(time.Second)
 				c.say("here")
 				if told {
-					c.s.deliver([]byte("news"), link.FlagText, engine.Class{})
+					c.s.deliver([]byte("news"), link.FlagText, engine.SendOptions{})
 				}
 				r.turn(10, c)
 				if heard := c.Take(); len(heard) > 0 {
@@ -164,12 +164,12 @@ func TestWhoTakesSlowlyIsNotSilent(t *testing.T) {
 	for _, misses := range []int{1, 2, 3} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRush(t, Config{}, window)
-			r.g.lis.Heartbeat, r.g.lis.Misses = time.Second, misses
+			r.g.lis.Heartbeat, r.g.lis.MaxMissedPings = time.Second, misses
 			c := r.client("ws")
 			c.Limit(32 << 10)
 			large := make([]byte, 1<<20) // which does not deflate
 			_, _ = rand.NewChaCha8([32]byte{}).Read(large)
-			c.s.deliver(large, 0, engine.Class{})
+			c.s.deliver(large, 0, engine.SendOptions{})
 			taken := 0
 			for taken < 1<<20 && !c.Closed() {
 				time.Sleep(500 * time.Millisecond)
@@ -179,7 +179,7 @@ func TestWhoTakesSlowlyIsNotSilent(t *testing.T) {
 			if taken < 1<<20 {
 				t.Fatalf("misses %d: closed when it had taken %d bytes", misses, taken)
 			}
-			c.s.deliver(large, 0, engine.Class{})
+			c.s.deliver(large, 0, engine.SendOptions{})
 			began := time.Now()
 			for c.s.phase == phaseOpen && time.Since(began) < time.Minute {
 				time.Sleep(100 * time.Millisecond)

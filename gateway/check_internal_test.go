@@ -31,7 +31,7 @@ func FuzzCheck(f *testing.F) {
 		case link.Publish:
 			p.parse(g, &frame)
 		case link.Send:
-			p.class, p.message = g.classOf(flags, payload)
+			p.class, p.message = g.sendOptionsOf(flags, payload)
 			if c := link.Read(payload); flags&link.FlagLatest != 0 && (len(c.Bytes()) > len(payload) || c.Bad()) {
 				t.Fatalf("a key that is cut has passed: %x", payload)
 			}
@@ -41,7 +41,7 @@ func FuzzCheck(f *testing.F) {
 		if !bytes.HasSuffix(payload, p.message) || frame.Type == link.Send && flags&link.FlagLatest == 0 && len(p.message) != len(payload) {
 			t.Fatalf("the message is %x of %x", p.message, payload)
 		}
-		if (p.class.Key != 0) != (flags&link.FlagLatest != 0) || p.class.Overflow > engine.DropNewest {
+		if (p.class.ConflateKey != 0) != (flags&link.FlagLatest != 0) || p.class.Overflow > engine.DropNewest {
 			t.Fatalf("class %+v of flags %x", p.class, flags)
 		}
 	})
@@ -54,14 +54,14 @@ func TestClassOf(t *testing.T) {
 	for flags, want := range map[uint8]engine.Overflow{
 		link.OverflowDefault: 0, link.OverflowClose: engine.CloseSlow, link.OverflowOldest: engine.DropOldest, link.OverflowNewest: engine.DropNewest,
 	} {
-		if class, message := g.classOf(flags|link.FlagText, []byte("hi")); class != (engine.Class{Overflow: want}) || string(message) != "hi" {
+		if class, message := g.sendOptionsOf(flags|link.FlagText, []byte("hi")); class != (engine.SendOptions{Overflow: want}) || string(message) != "hi" {
 			t.Errorf("flags %x: %+v %q", flags, class, message)
 		}
 	}
-	a, message := g.classOf(link.FlagLatest, append(link.AppendBytes(nil, "a"), "hi"...))
-	b, _ := g.classOf(link.FlagLatest, append(link.AppendBytes(nil, "b"), "hi"...))
-	again, _ := g.classOf(link.FlagLatest, link.AppendBytes(nil, "a"))
-	if string(message) != "hi" || a.Key == 0 || a.Key == b.Key || a != again {
+	a, message := g.sendOptionsOf(link.FlagLatest, append(link.AppendBytes(nil, "a"), "hi"...))
+	b, _ := g.sendOptionsOf(link.FlagLatest, append(link.AppendBytes(nil, "b"), "hi"...))
+	again, _ := g.sendOptionsOf(link.FlagLatest, link.AppendBytes(nil, "a"))
+	if string(message) != "hi" || a.ConflateKey == 0 || a.ConflateKey == b.ConflateKey || a != again {
 		t.Errorf("%q, %+v, %+v, %+v", message, a, b, again)
 	}
 }

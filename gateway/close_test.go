@@ -35,7 +35,7 @@ func TestClientsAndWorkersHearWhyAConnectionEnds(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
-		lis    gateway.Listener
+		lis    gateway.ListenerConfig
 		do     func(w *fakeWorker, ws *websocket.Conn, client link.Frame, stop func())
 		code   websocket.StatusCode
 		reason link.Reason
@@ -44,8 +44,8 @@ func TestClientsAndWorkersHearWhyAConnectionEnds(t *testing.T) {
 			f.Type = link.Kick
 			w.links[0].write(&f)
 		}},
-		{name: "idle", code: 4003, reason: link.ReasonIdle, lis: gateway.Listener{Heartbeat: 100 * time.Millisecond, Misses: 1}},
-		{name: "too big", code: 1009, reason: link.ReasonTooBig, lis: gateway.Listener{MaxMessage: 10},
+		{name: "idle", code: 4003, reason: link.ReasonIdle, lis: gateway.ListenerConfig{Heartbeat: 100 * time.Millisecond, MaxMissedPings: 1}},
+		{name: "too big", code: 1009, reason: link.ReasonTooBig, lis: gateway.ListenerConfig{MaxMessage: 10},
 			do: func(w *fakeWorker, ws *websocket.Conn, _ link.Frame, _ func()) {
 				_ = ws.Write(within(w.t), websocket.MessageText, []byte("more than ten bytes"))
 			}},
@@ -56,7 +56,7 @@ func TestClientsAndWorkersHearWhyAConnectionEnds(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			g, stop := start(t, ws(c.lis))
-			w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+			w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 			// The client does not answer pings until it reads.
 			ws := openWebSocket(t, g.Addrs()[0], nil)
 			f := attached(w)
@@ -88,7 +88,7 @@ func detachedWhile(w *fakeWorker, ws *websocket.Conn, code websocket.StatusCode)
 
 func TestAClientThatAnswersPingsStays(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, ws(gateway.Listener{Heartbeat: 100 * time.Millisecond, Misses: 1}))
+	g, _ := start(t, ws(gateway.ListenerConfig{Heartbeat: 100 * time.Millisecond, MaxMissedPings: 1}))
 	pings := make(chan struct{}, 100)
 	ws := openWebSocket(t, g.Addrs()[0], &websocket.DialOptions{OnPingReceived: func(context.Context, []byte) bool {
 		pings <- struct{}{}
@@ -111,17 +111,17 @@ func TestASilentTextClientIsPingedThenClosed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
-		lis  gateway.Listener
+		lis  gateway.ListenerConfig
 		want []string
 	}{
-		{"ping", gateway.Listener{Ping: `{"type":"ping"}`, Heartbeat: 100 * time.Millisecond, Misses: 2}, []string{`{"type":"ping"}`, `{"type":"ping"}`, closedFor("idle")}},
-		{"timed only", gateway.Listener{Heartbeat: 100 * time.Millisecond, Misses: 1}, []string{closedFor("idle")}},
+		{"ping", gateway.ListenerConfig{Ping: `{"type":"ping"}`, Heartbeat: 100 * time.Millisecond, MaxMissedPings: 2}, []string{`{"type":"ping"}`, `{"type":"ping"}`, closedFor("idle")}},
+		{"timed only", gateway.ListenerConfig{Heartbeat: 100 * time.Millisecond, MaxMissedPings: 1}, []string{closedFor("idle")}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			c.lis.URL = "text://127.0.0.1:0"
-			g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{c.lis}})
-			w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+			g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{c.lis}})
+			w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 			conn := dial(t, hostport(g.Addrs()[0]))
 			_ = conn.SetReadDeadline(time.Now().Add(patience))
 			var heard []string
@@ -143,13 +143,13 @@ func TestASilentTextClientIsPingedThenClosed(t *testing.T) {
 // A client whose reads are paused, for its worker is slow, cannot be heard and is not idle.
 func TestAPausedClientIsNotIdle(t *testing.T) {
 	t.Parallel()
-	cfg := text(gateway.Listener{Heartbeat: 100 * time.Millisecond, Misses: 1})
+	cfg := text(gateway.ListenerConfig{Heartbeat: 100 * time.Millisecond, MaxMissedPings: 1})
 	cfg.MaxUnacked = 10
 	g, _ := start(t, cfg)
-	dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	dialClient(t, g.Addrs()[0]).say("more than ten bytes")
-	wait(t, "the pause", func() bool { return g.Stats().Paused == 1 })
+	wait(t, "the pause", func() bool { return g.Stats().ReadPauses == 1 })
 	for range 2 { // clients that fall idle tell the time
 		if got := dialClient(t, g.Addrs()[0]).hear(); got != closedFor("idle") {
 			t.Errorf("hears %q", got)
@@ -160,7 +160,7 @@ func TestAPausedClientIsNotIdle(t *testing.T) {
 
 func TestNoHeartbeat(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0", Heartbeat: -1, Ping: "ping"}}})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", Heartbeat: -1, Ping: "ping"}}})
 	conn := dial(t, hostport(g.Addrs()[0]))
 	_ = conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
 	if _, err := conn.Read(make([]byte, 1)); ended(err) || err == nil {
@@ -170,7 +170,7 @@ func TestNoHeartbeat(t *testing.T) {
 
 func TestAHandshakeThatTakesTooLongIsCut(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, ws(gateway.Listener{HandshakeTimeout: 100 * time.Millisecond}))
+	g, _ := start(t, ws(gateway.ListenerConfig{HandshakeTimeout: 100 * time.Millisecond}))
 	for _, said := range []string{"", "GET / HTTP/1.1\r\nHost: x\r\n"} {
 		conn := dial(t, hostport(g.Addrs()[0]))
 		if _, err := conn.Write([]byte(said)); err != nil {
@@ -185,7 +185,7 @@ func TestAHandshakeThatTakesTooLongIsCut(t *testing.T) {
 
 func TestBrokenHandshakes(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, ws(gateway.Listener{}))
+	g, _ := start(t, ws(gateway.ListenerConfig{}))
 	for request, status := range map[string]string{
 		"hello\r\n\r\n": "400",
 		"PROXY TCP4 203.0.113.7 203.0.113.8 4711 80\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n":                                                                           "400",
@@ -205,7 +205,7 @@ func TestBrokenHandshakes(t *testing.T) {
 			t.Errorf("%.60q is answered %.60q, %v", request, answer, err)
 		}
 	}
-	wait(t, "refusals", func() bool { return g.Stats().Refusals == 7 })
+	wait(t, "refusals", func() bool { return g.Stats().HandshakesRejected == 7 })
 }
 
 func readAll(conn net.Conn) (string, error) {

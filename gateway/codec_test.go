@@ -68,7 +68,7 @@ func (b backwards) Append(dst, payload []byte, text bool) []byte {
 // Clients of formats that the program adds are clients like all others.
 func TestACodecOfOnesOwn(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Loops: 1, Listeners: []gateway.Listener{
+	g, _ := start(t, gateway.Config{Loops: 1, Listeners: []gateway.ListenerConfig{
 		{URL: "tcp://127.0.0.1:0", Codec: netstring{}, MaxMessage: 1000},
 		{URL: "tcp://127.0.0.1:0", Codec: backwards{}},
 		{URL: "text://127.0.0.1:0"},
@@ -112,7 +112,7 @@ func TestACodecOfOnesOwn(t *testing.T) {
 	hears(ann, "10:all of you,9:all again,")
 	hears(bob, ",uoy fo lla:01,niaga lla:9")
 	hears(telnet, "all of you\nall unsayable things\nall again\n")
-	if n := g.Stats().Unsendable; n != 2 {
+	if n := g.Stats().EncodeErrors; n != 2 {
 		t.Errorf("%d messages that a format cannot carry were counted, want one for each of two formats", n)
 	}
 
@@ -122,12 +122,12 @@ func TestACodecOfOnesOwn(t *testing.T) {
 		{"5:panic,", "", "internal"},
 	} {
 		conn := open(0)
-		before := g.Stats().Ends[c.reason]
+		before := g.Stats().ClosesByReason[c.reason]
 		says(conn, c.says)
 		if told, err := io.ReadAll(conn); string(told) != c.hears || err != nil && !ended(err) {
 			t.Errorf("who says %.10q hears %q, %v", c.says, told, err)
 		}
-		wait(t, c.reason, func() bool { return g.Stats().Ends[c.reason] == before+1 })
+		wait(t, c.reason, func() bool { return g.Stats().ClosesByReason[c.reason] == before+1 })
 	}
 	says(ann, "5:still,")
 	hears(ann, "5:still,")
@@ -148,13 +148,13 @@ func (c counting) Append(dst, payload []byte, text bool) []byte {
 func TestABroadcastIsEncodedOnce(t *testing.T) {
 	t.Parallel()
 	format := counting{encoded: new(atomic.Int32)}
-	g, _ := start(t, gateway.Config{Loops: 1, Listeners: []gateway.Listener{{URL: "tcp://127.0.0.1:0", Codec: format}}})
+	g, _ := start(t, gateway.Config{Loops: 1, Listeners: []gateway.ListenerConfig{{URL: "tcp://127.0.0.1:0", Codec: format}}})
 	w := runWorker(t, g, worker.Handler{})
 	var all []net.Conn
 	for range 20 {
 		all = append(all, dial(t, hostport(g.Addrs()[0])))
 	}
-	wait(t, "everybody", func() bool { s := g.Stats(); return s.Clients == len(all) && s.Asking == 0 })
+	wait(t, "everybody", func() bool { s := g.Stats(); return s.Clients == len(all) && s.Pending == 0 })
 	if err := w.Publish(t.Context(), worker.Everyone(), worker.Text("to all")); err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func (l *loop) command(o origin, f *link.Frame) {
 		return
 	}
 	if s == nil || s.phase != phaseOpen {
-		l.stats.Gone++
+		l.stats.StaleTargets++
 		l.status(o, f, link.Gone)
 		return
 	}
@@ -51,9 +51,9 @@ func (l *loop) command(o origin, f *link.Frame) {
 func (l *loop) send(o origin, f *link.Frame) {
 	status := link.OK
 	if s := l.session(f.Slot, f.Token); s == nil || s.phase != phaseOpen {
-		l.stats.Gone++
+		l.stats.StaleTargets++
 		status = link.Gone
-	} else if class, message := l.g.classOf(f.Flags, f.Payload); !s.deliver(message, f.Flags, class) {
+	} else if class, message := l.g.sendOptionsOf(f.Flags, f.Payload); !s.deliver(message, f.Flags, class) {
 		status = link.Refused
 	}
 	l.status(o, f, status)
@@ -68,7 +68,7 @@ func (l *loop) clientCommand(o origin, f *link.Frame, s *session) link.Status {
 		return l.changeUID(o, f, s)
 	case link.Join:
 		if !l.members.Join(&s.member, string(f.Payload)) {
-			l.stats.GroupsRefused++
+			l.stats.JoinsRejected++
 			return link.Refused
 		}
 	case link.Leave:
@@ -80,11 +80,11 @@ func (l *loop) clientCommand(o origin, f *link.Frame, s *session) link.Status {
 // kick closes a client, with a last message where there is one.
 func (s *session) kick(f *link.Frame) {
 	if f.Has(link.FlagNow) {
-		s.destroy(link.ReasonKicked)
+		s.closeNow(link.ReasonKicked)
 		return
 	}
 	if f.Has(link.FlagLast) {
-		s.deliver(f.Payload, f.Flags&link.FlagText, engine.Class{})
+		s.deliver(f.Payload, f.Flags&link.FlagText, engine.SendOptions{})
 	}
 	s.end(link.ReasonKicked)
 }
@@ -110,11 +110,11 @@ func (l *loop) changeUID(o origin, f *link.Frame, s *session) link.Status {
 
 // bind gives a client its uid. Where only one client may have it, all loops of all gateways hear of the claim: whichever of two they hear of first, the same one wins.
 func (l *loop) bind(o origin, s *session, uid []byte, exclusive bool) {
-	claim := link.Claim{Time: l.stamp(), Client: s.member.ID}
+	claim := link.Claim{Time: l.bindTime(), Client: s.member.ID}
 	l.members.Bind(&s.member, string(uid), claim.Time)
 	if exclusive {
 		e := link.Frame{Type: link.Evict, Payload: link.AppendEvict(nil, uid, claim)}
-		l.spread(o, &e)
+		l.relayToAll(o, &e)
 		here := origin{loop: l.index}
 		if o.loop == l.index {
 			here.serial = o.serial // which is not read while an inbox is full
@@ -123,9 +123,9 @@ func (l *loop) bind(o origin, s *session, uid []byte, exclusive bool) {
 	}
 }
 
-// stamp is the time of a binding, after all that the loop has heard of: a hybrid logical clock (Kulkarni and others, 2014), so that of two bindings of which one saw the other
+// bindTime is the time of a binding, after all that the loop has heard of: a hybrid logical clock (Kulkarni and others, 2014), so that of two bindings of which one saw the other
 // that one is later on every gateway, and else the clock decides.
-func (l *loop) stamp() uint64 {
+func (l *loop) bindTime() uint64 {
 	l.bound = max(l.bound+1, l.now())
 	return l.bound
 }
@@ -133,8 +133,8 @@ func (l *loop) stamp() uint64 {
 // now is the time by the clock of bindings, in nanoseconds since 1970.
 func (l *loop) now() uint64 { return uint64(time.Now().UnixNano()) + l.ahead }
 
-// hearTime goes by another gateway's clock where that is ahead: a binding there that nobody has told of, since it evicts nobody, must not be later than one which comes after it here.
-func (l *loop) hearTime(t uint64) {
+// advanceClock goes by another gateway's clock where that is ahead: a binding there that nobody has told of, since it evicts nobody, must not be later than one which comes after it here.
+func (l *loop) advanceClock(t uint64) {
 	if now := l.now(); t > now {
 		l.ahead += t - now
 	}
@@ -157,7 +157,7 @@ func (l *loop) set(o origin, f *link.Frame, s *session) {
 	}
 	status := link.OK
 	if !done {
-		l.stats.AttrsRefused++
+		l.stats.AttrsRejected++
 		status = link.Refused
 	}
 	if s.link != nil && (done || own) && (stale || !done || !own) {
@@ -188,12 +188,12 @@ func (l *loop) passOrPause(to uint8, o origin, f *link.Frame, serial uint32) {
 		serial = 0
 	}
 	if !l.pass(to, o, f, serial) {
-		l.press(serial)
+		l.pauseLink(serial)
 	}
 }
 
-// press stops reading the link with the serial, which fills another loop's inbox faster than that is emptied.
-func (l *loop) press(serial uint32) {
+// pauseLink stops reading the link with the serial, which fills another loop's inbox faster than that is emptied.
+func (l *loop) pauseLink(serial uint32) {
 	if k := l.links[serial]; k != nil {
 		k.pressing = true
 		k.conn.Pause()
@@ -203,11 +203,11 @@ func (l *loop) press(serial uint32) {
 	} else {
 		return
 	}
-	l.stats.Pressed++
+	l.stats.InboxBackpressure++
 }
 
-// relieve reads the link with the serial again, unless something else forbids it.
-func (l *loop) relieve(serial uint32) {
+// resumeLink reads the link with the serial again, unless something else forbids it.
+func (l *loop) resumeLink(serial uint32) {
 	if k := l.links[serial]; k != nil {
 		k.pressing = false
 		k.readOn()

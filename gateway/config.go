@@ -28,10 +28,10 @@ type Config struct {
 	// Name is for logs, at most 200 bytes. Defaults to the host's name.
 	Name string
 	// Listeners are where clients connect.
-	Listeners []Listener
-	// Inner is the host:port where workers connect. Defaults to 127.0.0.1:0. Where a gateway listens
+	Listeners []ListenerConfig
+	// WorkerAddr is the host:port where workers connect. Defaults to 127.0.0.1:0. Where a gateway listens
 	// that drains, with the same Key and another ID, New takes the port over from it.
-	Inner string
+	WorkerAddr string
 	// Advertise is the host:port where other gateways reach Inner. They link to it to pass on what is
 	// done for clients of theirs. Defaults to the address that the workers have of it.
 	Advertise string
@@ -43,25 +43,25 @@ type Config struct {
 	PinCPUs bool
 	// Router makes the router of one loop. Defaults to LeastClients.
 	Router func() Router
-	// HoldFor is how long a client's messages wait for a worker before the client is told that they were refused. Defaults to 10 s.
-	HoldFor time.Duration
-	// HoldBytes bounds the messages that wait while no worker is there, in bytes a loop; beyond it they are refused at once. Defaults to 64 MiB.
-	HoldBytes int
+	// QueueTimeout is how long a client's messages wait for a worker before the client is told that they were refused. Defaults to 10 s.
+	QueueTimeout time.Duration
+	// MaxUnroutedBytes bounds the messages that wait while no worker is there, in bytes a loop; beyond it they are refused at once. Defaults to 64 MiB.
+	MaxUnroutedBytes int
 	// MaxQueueBytes bounds the messages that wait while a worker is there, in bytes a loop. Past it
 	// clients of which one waits, or that send much, are not read until half of it is free or their
 	// worker has credit for them, so that TCP holds them up. Nothing is refused. Defaults to 64 MiB.
 	MaxQueueBytes int
-	// PartialBytes bounds the messages that have not come whole, in bytes a loop. Past it those that hold
+	// MaxPartialBytes bounds the messages that have not come whole, in bytes a loop. Past it those that hold
 	// most are cut until seven eighths of it are left: of the address that holds most (an IPv6 /64 counts
 	// as one) the client that holds most, of equals the one that has taken longest. Behind a proxy all
 	// clients have its address: then the client that holds most goes. The buffers that the messages are in
 	// may be four times as large. Defaults to 64 MiB.
-	PartialBytes int
-	// TakeoverBytes lets clients compress with context takeover (RFC 7692 section 7.1.1.2) on listeners that Compress, and bounds what is kept for it, in bytes a loop: 32 KiB for each
+	MaxPartialBytes int
+	// MaxTakeoverBytes lets clients compress with context takeover (RFC 7692 section 7.1.1.2) on listeners that Compress, and bounds what is kept for it, in bytes a loop: 32 KiB for each
 	// client that it is agreed to with, as long as that is there. Past it, further clients are answered client_no_context_takeover, as all are by default: each message is then to be
 	// compressed by itself, and nothing is kept. Defaults to 0. There are clients that compress with context takeover whatever they are answered: theirs are closed with 1007, and
 	// told why.
-	TakeoverBytes int
+	MaxTakeoverBytes int
 	// MaxUnacked bounds what of one client no worker has acknowledged yet, in bytes; beyond it the client's reads pause. Defaults to 256 KiB.
 	MaxUnacked int
 	// MaxGroups and MaxGroupBytes bound the groups that one client is in: how many, at most 65,535, and
@@ -75,20 +75,20 @@ type Config struct {
 	// none they are refused: a WebSocket, and a page, by 503, others by {"type":"sluice.overloaded"}. A loop that has been overloaded for 10 s closes those with most waiting
 	// until it is not, so that who does not read keeps nobody out for longer.
 	MaxBuffered int
-	// MaxTries is how many links may end with a message out, and unacknowledged, before it is set aside and its client told; a client whose coming is set aside, so that no Connect has returned, is closed. Within 3…255. Defaults to 5.
+	// MaxDeliveries is how many links may end with a message out, and unacknowledged, before it is set aside and its client told; a client whose coming is set aside, so that no Connect has returned, is closed. Within 3…255. Defaults to 5.
 	// A link that its own worker has replaced does not count.
 	// What came before it of the client and no worker has acknowledged is tried first: the first message of a new client, whose coming was out with it, uses up to three more.
-	MaxTries int
+	MaxDeliveries int
 	// LinkHeartbeat is the longest silence on a link before a ping; after two the link is cut, so that a worker which hangs is noticed within three. Whole seconds, at most 65,535. Defaults to 1 s.
 	LinkHeartbeat time.Duration
 	// DrainDelay is how long new clients are still taken after the context of Serve has ended, while Ready, /readyz and /healthz say already that none should come: what a load balancer
 	// takes to notice. Then the drain begins. Zero: at once.
 	DrainDelay time.Duration
-	// DrainFor is how long clients may take to go when the drain has begun; who is there still is then told at once, and cut a second later. Defaults to 10 s.
-	DrainFor time.Duration
-	// DrainPace is how many clients are told to go in a second when Serve ends, so that they do not all come to other gateways at once. Defaults to what tells all in half of
-	// DrainFor, and at least 100.
-	DrainPace int
+	// DrainTimeout is how long clients may take to go when the drain has begun; who is there still is then told at once, and cut a second later. Defaults to 10 s.
+	DrainTimeout time.Duration
+	// DrainRate is how many clients are told to go in a second when Serve ends, so that they do not all come to other gateways at once. Defaults to what tells all in half of
+	// DrainTimeout, and at least 100.
+	DrainRate int
 	// Logger defaults to slog.Default(). Its handler is called on the event loops and must not block:
 	// a loop serves nobody while it waits. The handlers of log/slog do block when what they write to
 	// is a full pipe, and the process dies of SIGPIPE when standard error has no reader. The gateway
@@ -96,8 +96,8 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Listener is one address where clients of one protocol connect. No number may be negative where it does not say so.
-type Listener struct {
+// ListenerConfig is one address where clients of one protocol connect. No number may be negative where it does not say so.
+type ListenerConfig struct {
 	// URL is ws://, text://, json://, jsonl:// or frame:// with host:port; or tcp:// where there is a Codec. For ws a path may follow, on which WebSockets are opened: /chat is /chat
 	// and /chat/, /chat/* these and all paths below, none is any. How a character is escaped makes no difference. Behind it ?subprotocol=NAME[,NAME] stands for Subprotocols.
 	URL string
@@ -135,34 +135,34 @@ type Listener struct {
 	MaxOutput int
 	// Overflow says what happens when MaxOutput is reached, where a message does not say it by itself. Defaults to closing the client.
 	Overflow engine.Overflow
-	// Stall is how long something may wait for a client that takes nothing before it is closed, whatever Overflow is. Defaults to 10 s; negative: for ever.
-	Stall time.Duration
+	// WriteTimeout is how long something may wait for a client that takes nothing before it is closed, whatever Overflow is. Defaults to 10 s; negative: for ever.
+	WriteTimeout time.Duration
 	// MaxConns and MaxPerIP bound the connections, in total and of one IPv4 address or IPv6 /64. Zero means no limit: as many as there are descriptors, some of which are
 	// kept for workers. Behind a proxy all clients have its address.
 	MaxConns, MaxPerIP int
-	// PerIPRate is how many connections a second one IPv4 address or IPv6 /64 may open, and twice as many at once. Zero means no limit.
-	PerIPRate int
-	// MaxRate and MaxByteRate are how many messages and bytes a second a client may send, and those of two seconds at once. Of a compressed message the bytes count that it has when inflated. One that is faster is not read for a while, so that
+	// ConnectRate is how many connections a second one IPv4 address or IPv6 /64 may open, and twice as many at once. Zero means no limit.
+	ConnectRate int
+	// MessageRate and ByteRate are how many messages and bytes a second a client may send, and those of two seconds at once. Of a compressed message the bytes count that it has when inflated. One that is faster is not read for a while, so that
 	// TCP slows it down; nothing is lost. Zero means no limit.
-	MaxRate, MaxByteRate int
+	MessageRate, ByteRate int
 	// HandshakeTimeout bounds the time until a WebSocket is open. Defaults to 10 s.
 	HandshakeTimeout time.Duration
-	// FirstMessage bounds the time until a client's first message. Zero means no limit, for a client may do nothing but listen.
-	FirstMessage time.Duration
+	// FirstMessageTimeout bounds the time until a client's first message. Zero means no limit, for a client may do nothing but listen.
+	FirstMessageTimeout time.Duration
 	// MessageTimeout bounds the time from a message's first byte to its last, with a second more for each 4 KiB of it. A client that is not read for a while since it
-	// sends too fast has besides what the message takes at MaxByteRate; while the gateway takes nothing for reasons of its own the time stands still. Defaults to 30 s; negative: no limit.
+	// sends too fast has besides what the message takes at ByteRate; while the gateway takes nothing for reasons of its own the time stands still. Defaults to 30 s; negative: no limit.
 	MessageTimeout time.Duration
 	// Heartbeat is how often a client is looked at: one of which no message has come since the last time is pinged, and one to which nothing was written, so that no proxy takes
 	// the connection for one that is not used: with a Ping, or a WebSocket, something is written within two heartbeats. Defaults to 25 s; negative: never.
 	Heartbeat time.Duration
-	// Misses is how many pings in a row may stay unanswered before the client is closed: one that still takes what was written before them has answered. Within 1…255. Defaults to 2.
-	Misses int
+	// MaxMissedPings is how many pings in a row may stay unanswered before the client is closed: one that still takes what was written before them has answered. Within 1…255. Defaults to 2.
+	MaxMissedPings int
 	// Ping is the message that pings a client whose protocol has no ping of its own. Empty: such clients are only timed.
 	Ping string
 }
 
 // owns is the number of listeners with a Codec.
-func owns(listeners []Listener) (n int) {
+func owns(listeners []ListenerConfig) (n int) {
 	for i := range listeners {
 		if listeners[i].Codec != nil {
 			n++
@@ -222,17 +222,17 @@ func (c *Config) setDefaults() error {
 	if field, err := valid.Numbers(c); err != nil {
 		return &ConfigError{field, err}
 	}
-	c.Inner = cmp.Or(c.Inner, "127.0.0.1:0")
-	c.HoldFor = cmp.Or(c.HoldFor, 10*time.Second)
-	c.HoldBytes = cmp.Or(c.HoldBytes, 64<<20)
+	c.WorkerAddr = cmp.Or(c.WorkerAddr, "127.0.0.1:0")
+	c.QueueTimeout = cmp.Or(c.QueueTimeout, 10*time.Second)
+	c.MaxUnroutedBytes = cmp.Or(c.MaxUnroutedBytes, 64<<20)
 	c.MaxQueueBytes = cmp.Or(c.MaxQueueBytes, 64<<20)
-	c.PartialBytes = cmp.Or(c.PartialBytes, 64<<20)
+	c.MaxPartialBytes = cmp.Or(c.MaxPartialBytes, 64<<20)
 	c.MaxUnacked = cmp.Or(c.MaxUnacked, 256<<10)
 	c.MaxGroups = cmp.Or(c.MaxGroups, link.DefaultGroups)
 	c.MaxGroupBytes = cmp.Or(c.MaxGroupBytes, link.DefaultGroupBytes)
-	c.MaxTries = cmp.Or(c.MaxTries, 5)
+	c.MaxDeliveries = cmp.Or(c.MaxDeliveries, 5)
 	c.LinkHeartbeat = cmp.Or(c.LinkHeartbeat, time.Second)
-	c.DrainFor = cmp.Or(c.DrainFor, 10*time.Second)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 10*time.Second)
 	if c.Router == nil {
 		c.Router = LeastClients
 	}
@@ -266,8 +266,8 @@ func (c *Config) check() error {
 	if n := owns(c.Listeners); n > maxOwn {
 		return invalid("Listeners", "%d have a Codec, at most %d may", n, maxOwn)
 	}
-	if err := valid.HostPort(c.Inner); err != nil {
-		return &ConfigError{"Inner", err}
+	if err := valid.HostPort(c.WorkerAddr); err != nil {
+		return &ConfigError{"WorkerAddr", err}
 	}
 	if err := valid.HostPort(c.Advertise); c.Advertise != "" && err != nil {
 		return &ConfigError{"Advertise", err}
@@ -281,8 +281,8 @@ func (c *Config) check() error {
 	if c.MaxGroupBytes > link.MaxGroupBytes {
 		return invalid("MaxGroupBytes", "%d is not within 0…%d", c.MaxGroupBytes, link.MaxGroupBytes)
 	}
-	if c.MaxTries <= suspectAfter || c.MaxTries > 255 {
-		return invalid("MaxTries", "%d is not within 3…255", c.MaxTries)
+	if c.MaxDeliveries <= suspectAfter || c.MaxDeliveries > 255 {
+		return invalid("MaxDeliveries", "%d is not within 3…255", c.MaxDeliveries)
 	}
 	if c.LinkHeartbeat%time.Second != 0 || c.LinkHeartbeat > link.MaxHeartbeat {
 		return invalid("LinkHeartbeat", "%v is not a number of whole seconds within 1…%.0f", c.LinkHeartbeat, link.MaxHeartbeat.Seconds())
@@ -294,19 +294,19 @@ func (c *Config) check() error {
 const maxLoops = 255
 
 // negativeIsOff are the fields of a Listener that may be negative.
-var negativeIsOff = []string{"Stall", "MessageTimeout", "Heartbeat"}
+var negativeIsOff = []string{"WriteTimeout", "MessageTimeout", "Heartbeat"}
 
-func (l *Listener) setDefaults() *ConfigError {
+func (l *ListenerConfig) setDefaults() *ConfigError {
 	if field, err := valid.Numbers(l, negativeIsOff...); err != nil {
 		return &ConfigError{field, err}
 	}
 	l.MaxMessage = cmp.Or(l.MaxMessage, 1<<20)
 	l.MaxOutput = cmp.Or(l.MaxOutput, 1<<20)
-	l.Stall = cmp.Or(l.Stall, 10*time.Second)
+	l.WriteTimeout = cmp.Or(l.WriteTimeout, 10*time.Second)
 	l.HandshakeTimeout = cmp.Or(l.HandshakeTimeout, 10*time.Second)
 	l.MessageTimeout = cmp.Or(l.MessageTimeout, 30*time.Second)
 	l.Heartbeat = cmp.Or(l.Heartbeat, 25*time.Second)
-	l.Misses = cmp.Or(l.Misses, 2)
+	l.MaxMissedPings = cmp.Or(l.MaxMissedPings, 2)
 	if l.MaxMessage > link.MaxMessage {
 		return invalid("MaxMessage", "%d is not within 0…%d", l.MaxMessage, link.MaxMessage)
 	}
@@ -316,15 +316,15 @@ func (l *Listener) setDefaults() *ConfigError {
 	if l.Overflow > engine.DropNewest {
 		return invalid("Overflow", "%d is none of the policies", l.Overflow)
 	}
-	if l.Misses > 255 {
-		return invalid("Misses", "%d is not within 0…255", l.Misses)
+	if l.MaxMissedPings > 255 {
+		return invalid("MaxMissedPings", "%d is not within 0…255", l.MaxMissedPings)
 	}
 	scheme, rest, ok := strings.Cut(l.URL, "://")
 	switch {
 	case l.Codec != nil && scheme != "tcp":
 		return invalid("Codec", "%q: only tcp:// has one", l.URL)
 	case l.Codec == nil && (!ok || protocols[scheme] == nil):
-		return invalid("URL", "%q does not begin with one of ws://, text://, json://, jsonl://, frame://%s", l.URL, meant(scheme, rest, ok))
+		return invalid("URL", "%q does not begin with one of ws://, text://, json://, jsonl://, frame://%s", l.URL, suggestScheme(scheme, rest, ok))
 	}
 	u, err := url.Parse(l.URL)
 	if err != nil {
@@ -342,8 +342,8 @@ func (l *Listener) setDefaults() *ConfigError {
 	return l.takeOptions(u)
 }
 
-// meant suggests what a URL that no listener has may have been meant as.
-func meant(scheme, rest string, hasScheme bool) string {
+// suggestScheme suggests what a URL that no listener has may have been meant as.
+func suggestScheme(scheme, rest string, hasScheme bool) string {
 	switch {
 	case !hasScheme && scheme == "":
 		return ""

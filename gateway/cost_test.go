@@ -34,8 +34,8 @@ func echoAll(conn net.Conn) {
 // A message up to the worker and its reply down cost the gateway no allocation; a turn of a loop costs two, in gnet, which many messages share. The test runs beside no other, for it looks at the whole process.
 func TestAMessageCostsNoAllocation(t *testing.T) {
 	const batch, rounds = 256, 100
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
-	conn := dial(t, g.InnerAddr())
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+	conn := dial(t, g.WorkerAddr())
 	if _, err := link.Connect(conn, nil, oneWorker); err != nil {
 		t.Fatal(err)
 	}
@@ -76,8 +76,8 @@ func TestAMessageCostsNoAllocation(t *testing.T) {
 func BenchmarkFanout(b *testing.B) {
 	for _, clients := range []int{1000} {
 		b.Run(fmt.Sprint(clients), func(b *testing.B) {
-			g, _ := start(b, gateway.Config{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
-			w := dialWorker(b, g.InnerAddr(), nil, link.WorkerHello{Role: link.RolePublisher, ID: [16]byte{1}})
+			g, _ := start(b, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+			w := dialWorker(b, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RolePublisher, ID: [16]byte{1}})
 			message := bytes.Repeat([]byte("x"), 99)
 			conns := make([]net.Conn, clients)
 			for i := range conns {

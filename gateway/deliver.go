@@ -11,7 +11,7 @@ import (
 )
 
 // deliver writes a worker's message to the client. It reports whether the connection took it.
-func (s *session) deliver(payload []byte, flags uint8, class engine.Class) bool {
+func (s *session) deliver(payload []byte, flags uint8, class engine.SendOptions) bool {
 	if !s.write(payload, flags, class) {
 		return false
 	}
@@ -20,11 +20,11 @@ func (s *session) deliver(payload []byte, flags uint8, class engine.Class) bool 
 }
 
 // write writes a message to the client. It reports whether the connection took it.
-func (s *session) write(payload []byte, flags uint8, class engine.Class) bool {
+func (s *session) write(payload []byte, flags uint8, class engine.SendOptions) bool {
 	if s.phase != phaseOpen {
 		return false
 	}
-	s.speaks()
+	s.noteWrite()
 	if flags&link.FlagRaw != 0 {
 		return s.conn.WriteAs(payload, class) == nil
 	}
@@ -36,14 +36,14 @@ func (s *session) write(payload []byte, flags uint8, class engine.Class) bool {
 	before := len(b)
 	b = s.codec.Append(b, payload, text)
 	if len(b) == before { // the format cannot carry it
-		s.loop.stats.Unsendable++
+		s.loop.stats.EncodeErrors++
 		return false
 	}
 	return s.conn.CommitAs(b, class) == nil
 }
 
-// tell writes a text of the gateway's own.
-func (s *session) tell(text []byte) { s.write(text, link.FlagText, engine.Class{}) }
+// sendText writes a text of the gateway's own.
+func (s *session) sendText(text []byte) { s.write(text, link.FlagText, engine.SendOptions{}) }
 
 // needsUTF8 reports whether a peer of the format fails the connection over text that is not valid
 // UTF-8, or refuses the document: the peers of all formats but those whose payload is any bytes.
@@ -69,11 +69,11 @@ func (l *loop) validText(payload []byte) []byte {
 
 // classOf reads what a Send or Publish that has been checked says of slow clients, and returns the message behind it. The engine's key is a hash that nobody outside
 // can aim at.
-func (g *Gateway) classOf(flags uint8, payload []byte) (engine.Class, []byte) {
-	class := engine.Class{Overflow: overflowOf(flags)}
+func (g *Gateway) sendOptionsOf(flags uint8, payload []byte) (engine.SendOptions, []byte) {
+	class := engine.SendOptions{Overflow: overflowOf(flags)}
 	if flags&link.FlagLatest != 0 {
 		c := link.Read(payload)
-		class.Key = max(maphash.Bytes(g.keys, c.Bytes()), 1)
+		class.ConflateKey = max(maphash.Bytes(g.keys, c.Bytes()), 1)
 		payload = c.Rest()
 	}
 	return class, payload

@@ -20,7 +20,7 @@ func (k *workerLink) lose() {
 	k.behind = true
 	l.pool.remove(k)
 	l.noteWorkers()
-	l.stats.Behind++
+	l.stats.WorkersBehind++
 	l.g.log.Warn("a worker gets no more clients: it has not acknowledged that so many have gone", "worker", k.hello.Name, "loop", l.index, "gone", k.gone)
 }
 
@@ -40,10 +40,10 @@ func (k *workerLink) catchUp() {
 // giveUp ends a client that is gone and waits, where too many do: what it sent is refused, and its worker, if it has one, told.
 func (s *session) giveUp() {
 	s.dropHeld()
-	if s.link != nil && !s.told {
+	if s.link != nil && !s.detachSent {
 		s.link.detach(s) // which forgets it
 		return
 	}
-	s.loop.stats.Unheard++
+	s.loop.stats.DetachesUndelivered++
 	s.loop.forget(s)
 }

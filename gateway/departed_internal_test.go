@@ -28,7 +28,7 @@ func TestWhoComesAndGoesIsNotKept(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r := newRush(t, Config{HoldFor: time.Minute}, window)
+				r := newRush(t, Config{QueueTimeout: time.Minute}, window)
 				const maxGone, maxDeparted = 50, 200
 				r.l.maxGone, r.l.maxDeparted = maxGone, maxDeparted
 				for i := range 2000 {
@@ -53,8 +53,8 @@ func TestWhoComesAndGoesIsNotKept(t *testing.T) {
 				if n := r.k.waiting.len(); n > maxGone {
 					t.Errorf("%d wait for credit", n)
 				}
-				if s := r.l.stats; s.Behind != 1 || s.Unheard < 2000-maxDeparted-maxGone-1 {
-					t.Errorf("behind %d times, %d unheard", s.Behind, s.Unheard)
+				if s := r.l.stats; s.WorkersBehind != 1 || s.DetachesUndelivered < 2000-maxDeparted-maxGone-1 {
+					t.Errorf("behind %d times, %d unheard", s.WorkersBehind, s.DetachesUndelivered)
 				}
 				for range 100 {
 					r.turn(1000)

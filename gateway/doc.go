@@ -6,13 +6,13 @@
 // held, bounded in bytes and time, and then refused with a word to the client.
 //
 // Everything of a loop's clients is owned by the loop: no lock is taken and nothing allocated for a message. OnUpgrade and Router.Pick run on loops and must not block;
-// Listener.Page runs on goroutines of its own. A loop that waits for its clients does so in the kernel, with one of Go's processors in hand, which the runtime takes back late: a
+// ListenerConfig.Page runs on goroutines of its own. A loop that waits for its clients does so in the kernel, with one of Go's processors in hand, which the runtime takes back late: a
 // program that does more than hold clients, runs a worker say, should have more of them than loops (runtime.GOMAXPROCS), or what it does may wait for some milliseconds.
 //
 //	g, err := gateway.New(gateway.Config{
-//		Inner:     "10.0.0.5:2300",
-//		Key:       key,
-//		Listeners: []gateway.Listener{{URL: "ws://0.0.0.0:7272"}, {URL: "text://0.0.0.0:7273"}},
+//		WorkerAddr: "10.0.0.5:2300",
+//		Key:        key,
+//		Listeners:  []gateway.ListenerConfig{{URL: "ws://0.0.0.0:7272"}, {URL: "text://0.0.0.0:7273"}},
 //	})
 //	…
 //	err = g.Serve(ctx) // until ctx ends, and then until the clients have been told to go, at a pace, and have gone
@@ -31,6 +31,6 @@
 // or {"type":"sluice.draining"}; none when they or the business ended it. One that takes nothing any more is cut without a word. Who sends what cannot be read is not read any
 // further; when all that came before is handled and answered it hears what is wrong, in a WebSocket's close frame or as "detail" of the message
 // (a message of more than 1000 bytes, for example), and is closed.
-// {"type":"sluice.refused","code":…,"count":…} says to clients of all protocols that so many of their messages were not handled: no_worker (none came within HoldFor),
-// hold_full (none is there, and HoldBytes wait for one), poison (each worker that got it died, or gave it up: worker.Retry), draining. {"type":"sluice.overloaded"} turns newcomers away.
+// {"type":"sluice.refused","code":…,"count":…} says to clients of all protocols that so many of their messages were not handled: no_worker (none came within QueueTimeout),
+// hold_full (none is there, and MaxUnroutedBytes wait for one), poison (each worker that got it died, or gave it up: worker.Retry), draining. {"type":"sluice.overloaded"} turns newcomers away.
 package gateway

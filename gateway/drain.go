@@ -14,13 +14,13 @@ import (
 // of it has been handled and answered it is told and closed. So what it sent and has no answer to when it hears of the end was not taken: it may send it again, to
 // another gateway. Workers serve to the end, and may come and go meanwhile.
 
-// ErrCut is returned by Serve when clients had not gone by the end of Config.DrainFor. They were told and cut.
+// ErrCut is returned by Serve when clients had not gone by the end of Config.DrainTimeout. They were told and cut.
 var ErrCut = errors.New("gateway: clients were cut at the end of the drain")
 
 const (
-	leastPace = 100                   // clients a second, where Config.DrainPace does not say
-	paceStep  = 20 * time.Millisecond // between two handfuls of clients
-	lastWords = time.Second           // for clients and workers to take the last they are told
+	leastPace  = 100                   // clients a second, where Config.DrainRate does not say
+	paceStep   = 20 * time.Millisecond // between two handfuls of clients
+	finalGrace = time.Second           // for clients and workers to take the last they are told
 )
 
 var errServed = errors.New("gateway: Serve has been called before")
@@ -43,14 +43,14 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	})
 	var watch sync.WaitGroup
 	watch.Go(func() { g.watchWorkers(serving) })
-	losses := newTeller(g)
-	losses.until(serving)
+	losses := newLossLog(g)
+	losses.runUntil(serving)
 	watch.Wait()
 	for _, l := range g.listeners {
 		_ = l.ln.Close()
 	}
 	cut := g.drain()
-	losses.tell()
+	losses.log()
 	g.stop()
 	if cut > 0 {
 		return fmt.Errorf("%w: %d", ErrCut, cut)
@@ -73,45 +73,47 @@ func (g *Gateway) drain() (cut int) {
 	clients := sum(ask(g, (*loop).beginDrain))
 	g.yields.Store(true)
 	pace := g.pace(clients)
-	g.log.Info("draining", "clients", clients, "pace", pace, "for", g.cfg.DrainFor)
-	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.DrainFor)
+	g.log.Info("draining", "clients", clients, "pace", pace, "for", g.cfg.DrainTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.DrainTimeout)
 	defer cancel()
-	g.bidFarewell(ctx, pace)
+	g.closeClients(ctx, pace)
 	if !g.await(ctx, (*loop).clients) {
-		if cut = sum(ask(g, (*loop).unheeding)); cut > 0 {
+		if cut = sum(ask(g, (*loop).stillClosing)); cut > 0 {
 			g.log.Warn("the time to drain is over: the clients that are left are cut", "clients", cut)
 		}
 	}
-	g.lastly((*loop).hurryClients, (*loop).clients)
-	g.lastly((*loop).cutClients, (*loop).clients)
+	g.finalStep((*loop).closeRemaining, (*loop).clients)
+	g.finalStep((*loop).cutClients, (*loop).clients)
 	g.inner.close()
-	g.lastly((*loop).unsaid, (*loop).unsaid)
+	g.finalStep((*loop).unconfirmedEffects, (*loop).unconfirmedEffects)
 	g.stopPeers()
-	g.lastly((*loop).endLinks, func(l *loop) int { return l.linked })
+	g.finalStep((*loop).endLinks, func(l *loop) int { return l.linked })
 	g.log.Info("drained", "clients", clients, "cut", cut, "took", time.Since(began).Round(time.Millisecond))
 	return cut
 }
 
 // pace is how many clients are told to go in a second.
 func (g *Gateway) pace(clients int) int {
-	if g.cfg.DrainPace > 0 {
-		if need := time.Duration(clients/g.cfg.DrainPace) * time.Second; need > g.cfg.DrainFor {
-			g.log.Warn("the pace is too slow to tell all clients in time", "pace", g.cfg.DrainPace, "needs", need)
+	if g.cfg.DrainRate > 0 {
+		if need := time.Duration(clients/g.cfg.DrainRate) * time.Second; need > g.cfg.DrainTimeout {
+			g.log.Warn("the pace is too slow to tell all clients in time", "pace", g.cfg.DrainRate, "needs", need)
 		}
-		return g.cfg.DrainPace
+		return g.cfg.DrainRate
 	}
-	return max(leastPace, int(2*float64(clients)/g.cfg.DrainFor.Seconds()))
+	return max(leastPace, int(2*float64(clients)/g.cfg.DrainTimeout.Seconds()))
 }
 
-// bidFarewell bids all clients farewell, so many a second, in the order of their slots on each loop, until ctx ends.
-func (g *Gateway) bidFarewell(ctx context.Context, pace int) {
+// closeClients bids all clients farewell, so many a second, in the order of their slots on each loop, until ctx ends.
+func (g *Gateway) closeClients(ctx context.Context, pace int) {
 	began := time.Now()
 	step := time.NewTicker(paceStep)
 	defer step.Stop()
 	for told, first := 0, 0; ; first++ {
 		due := 1 + int(time.Since(began).Seconds()*float64(pace)) - told
 		left := 0
-		answers := ask(g, func(l *loop) farewells { return l.bid(share(due, (int(l.index)+first)%len(g.loops), len(g.loops))) })
+		answers := ask(g, func(l *loop) closeProgress {
+			return l.closeSome(portionOf(due, (int(l.index)+first)%len(g.loops), len(g.loops)))
+		})
 		for _, n := range answers {
 			told, left = told+n.told, left+n.left
 		}
@@ -126,8 +128,8 @@ func (g *Gateway) bidFarewell(ctx context.Context, pace int) {
 	}
 }
 
-// share is the part of n for number i of so many.
-func share(n, i, of int) int { return (n + of - 1 - i) / of }
+// portionOf is the part of n for number i of so many.
+func portionOf(n, i, of int) int { return (n + of - 1 - i) / of }
 
 // await polls until all loops say that a figure is 0, and reports whether they did before ctx ended. A loop too busy to say so has not.
 func (g *Gateway) await(ctx context.Context, figure func(*loop) int) bool {
@@ -145,10 +147,10 @@ func (g *Gateway) await(ctx context.Context, figure func(*loop) int) bool {
 	}
 }
 
-// lastly has each loop do something and gives what comes of it its last second.
-func (g *Gateway) lastly(do, figure func(*loop) int) {
+// finalStep has each loop do something and gives what comes of it its last second.
+func (g *Gateway) finalStep(do, figure func(*loop) int) {
 	ask(g, do)
-	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	ctx, cancel := context.WithTimeout(context.Background(), finalGrace)
 	defer cancel()
 	g.await(ctx, figure)
 }
@@ -161,13 +163,13 @@ func sum(figures []int) (n int) {
 }
 
 // clients is how many connections of clients there are, those that are taking their last bytes too.
-func (l *loop) clients() int { return int(l.stats.Opened-l.stats.Closed) + l.leaving }
+func (l *loop) clients() int { return int(l.stats.Opened-l.stats.Closed) + l.closingConns }
 
-// unheeding is how many of them have not been told the end, or have not taken what they were told. Those that have, and
+// stillClosing is how many of them have not been told the end, or have not taken what they were told. Those that have, and
 // do not close, are not waited for.
-func (l *loop) unheeding() int {
+func (l *loop) stillClosing() int {
 	n := int(l.stats.Opened - l.stats.Closed)
-	for v := range l.leaves {
+	for v := range l.closing {
 		if v.conn.Buffered() > 0 {
 			n++
 		}
@@ -184,18 +186,18 @@ func (l *loop) beginDrain() int {
 	return l.clients()
 }
 
-// farewells are how many clients were told to go, and how many are yet to be, at most.
-type farewells struct{ told, left int }
+// closeProgress are how many clients were told to go, and how many are yet to be, at most.
+type closeProgress struct{ told, left int }
 
-// bid bids at most so many clients farewell. Nobody comes any more, so it walks the slots once.
-func (l *loop) bid(most int) farewells {
+// closeSome bids at most so many clients farewell. Nobody comes any more, so it walks the slots once.
+func (l *loop) closeSome(most int) closeProgress {
 	told := 0
-	for ; told < most && l.bidden < len(l.sessions); l.bidden++ {
-		if s := l.sessions[l.bidden]; s != nil && s.leave() {
+	for ; told < most && l.closedBelow < len(l.sessions); l.closedBelow++ {
+		if s := l.sessions[l.closedBelow]; s != nil && s.leave() {
 			told++
 		}
 	}
-	return farewells{told, len(l.sessions) - l.bidden}
+	return closeProgress{told, len(l.sessions) - l.closedBelow}
 }
 
 // leave has the client go: nothing more of it is read, and it is told as soon as nothing of it waits for a worker. It reports whether the client was there.
@@ -208,8 +210,8 @@ func (s *session) leave() bool {
 	return true
 }
 
-// hurryClients tells the clients that are left, whatever they wait for. What no worker has been given is refused.
-func (l *loop) hurryClients() int {
+// closeRemaining tells the clients that are left, whatever they wait for. What no worker has been given is refused.
+func (l *loop) closeRemaining() int {
 	for _, s := range l.sessions {
 		if s == nil || s.phase != phaseOpen {
 			continue
@@ -226,17 +228,17 @@ func (l *loop) hurryClients() int {
 func (l *loop) cutClients() int {
 	for _, s := range l.sessions {
 		if s != nil {
-			s.destroy(link.ReasonDraining)
+			s.closeNow(link.ReasonDraining)
 		}
 	}
-	for v := range l.leaves {
+	for v := range l.closing {
 		v.conn.Close(closing(link.ReasonDraining))
 	}
 	return l.clients()
 }
 
-// unsaid is what clients of other gateways may have to hear yet: of clients that are gone, whose workers have not said what that does, and what those gateways have not confirmed.
-func (l *loop) unsaid() int {
+// unconfirmedEffects is what clients of other gateways may have to hear yet: of clients that are gone, whose workers have not said what that does, and what those gateways have not confirmed.
+func (l *loop) unconfirmedEffects() int {
 	n := l.unconfirmed()
 	if len(l.links) > 0 {
 		n += l.departed

@@ -12,7 +12,7 @@ func TestPace(t *testing.T) {
 	for _, c := range []struct{ given, clients, want int }{
 		{0, 0, 100}, {0, 1, 100}, {0, 500, 100}, {0, 501, 100}, {0, 10_000, 2000}, {0, 1_000_000, 200_000}, {50, 10_000, 50}, {5000, 10, 5000},
 	} {
-		g := Gateway{cfg: Config{DrainFor: 10 * time.Second, DrainPace: c.given}, log: slog.New(slog.DiscardHandler)}
+		g := Gateway{cfg: Config{DrainTimeout: 10 * time.Second, DrainRate: c.given}, log: slog.New(slog.DiscardHandler)}
 		if got := g.pace(c.clients); got != c.want {
 			t.Errorf("%d clients, %d given: %d a second, want %d", c.clients, c.given, got, c.want)
 		}
@@ -26,7 +26,7 @@ func TestShare(t *testing.T) {
 		for of := 1; of < 6; of++ {
 			whole := 0
 			for i := range of {
-				part := share(n, i, of)
+				part := portionOf(n, i, of)
 				whole += part
 				if part != n/of && part != n/of+1 {
 					t.Errorf("part %d of %d for %d is %d", i, of, n, part)

@@ -13,14 +13,14 @@ import (
 // A client that breaks its protocol is not read any more. What came whole before is handed on as ever, and the client is closed when all of that has been handled and answered,
 // as one that a drain has leave: a program that is piped into a client gets its answers up to the line that is wrong, and then hears what is wrong with that.
 
-// condemned is the codec of such a client: its last words are there already.
-type condemned struct {
+// closeReason is the codec of such a client: its last words are there already.
+type closeReason struct {
 	messageCodec
 	words []byte // as they go over the wire; bound: none, made once
 }
 
 // AppendClose implements messageCodec.
-func (c *condemned) AppendClose(dst []byte, _ uint16, _ string) []byte {
+func (c *closeReason) AppendClose(dst []byte, _ uint16, _ string) []byte {
 	return append(dst, c.words...)
 }
 
@@ -30,10 +30,10 @@ func (s *session) fail(err error, reply []byte, decoded, all int) (taken int) {
 	reason := reasonOf(err)
 	words := append([]byte(nil), reply...)
 	if len(words) == 0 {
-		words = s.codec.Append(nil, closedMessage(reason, s.faultIn(err)), true)
+		words = s.codec.Append(nil, closedMessage(reason, s.decodeError(err)), true)
 	}
-	s.forgive()
-	s.codec, s.reason = &condemned{s.codec, words}, reason
+	s.clearDeadline()
+	s.codec, s.reason = &closeReason{s.codec, words}, reason
 	s.loop.el.Schedule(&s.timer, answersFor)
 	s.leave()
 	if s.webSocket() == nil {
@@ -45,7 +45,7 @@ func (s *session) fail(err error, reply []byte, decoded, all int) (taken int) {
 // webSocket is the session's codec where that is a WebSocket, else nil.
 func (s *session) webSocket() *codec.WebSocket {
 	c := s.codec
-	if gone, ok := c.(*condemned); ok {
+	if gone, ok := c.(*closeReason); ok {
 		c = gone.messageCodec
 	}
 	ws, _ := c.(*codec.WebSocket)
@@ -55,8 +55,8 @@ func (s *session) webSocket() *codec.WebSocket {
 // maxFault is how much a client is told of what is wrong, in bytes: a Codec of one's own may say as much as it likes.
 const maxFault = 200
 
-// faultIn says what is wrong with what a client has sent.
-func (s *session) faultIn(err error) string {
+// decodeError says what is wrong with what a client has sent.
+func (s *session) decodeError(err error) string {
 	switch {
 	case errors.Is(err, codec.ErrTooBig):
 		return fmt.Sprintf("a message of more than %d bytes", s.lis.MaxMessage)

@@ -20,7 +20,7 @@ import (
 // What came whole before something that is wrong is handled and answered, in order; then the client hears what is wrong, and is closed. What comes behind is not looked at.
 func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, everyProtocol(gateway.Listener{MaxMessage: 1000}))
+	g, _ := start(t, everyProtocol(gateway.ListenerConfig{MaxMessage: 1000}))
 	at := listeners(g)
 	held := make(chan struct{})
 	runWorker(t, g, slowEcho(held))
@@ -63,7 +63,7 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 	}
 	wait(t, "the reasons", func() bool {
 		s := g.Stats()
-		return s.Ends["protocol"] == 5 && s.Ends["too big"] == 2 && s.Clients == 0
+		return s.ClosesByReason["protocol"] == 5 && s.ClosesByReason["too big"] == 2 && s.Clients == 0
 	})
 }
 
@@ -78,8 +78,8 @@ func slowEcho(held chan struct{}) worker.Handler {
 // A client that has broken its protocol may be closed for something else while its answers are awaited, or go by itself; it hears what was wrong.
 func TestWhoHasBrokenTheProtocolMayBeKickedFirst(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, everyProtocol(gateway.Listener{}))
-	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	g, _ := start(t, everyProtocol(gateway.ListenerConfig{}))
+	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	conn := dial(t, hostport(listeners(g)["jsonl"]))
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	_, _ = io.WriteString(conn, "1\n{]\n")
@@ -99,7 +99,7 @@ func TestWhoHasBrokenTheProtocolMayBeKickedFirst(t *testing.T) {
 func TestByteOrderMarks(t *testing.T) {
 	t.Parallel()
 	const mark = "\xEF\xBB\xBF"
-	g, _ := start(t, everyProtocol(gateway.Listener{}))
+	g, _ := start(t, everyProtocol(gateway.ListenerConfig{}))
 	runWorker(t, g, echo)
 	at := listeners(g)
 	for _, c := range []struct{ protocol, sent, heard string }{
@@ -133,8 +133,8 @@ func TestByteOrderMarks(t *testing.T) {
 // Clients compress with context takeover where that is allowed, until what may be kept for it is taken; those that go give it back.
 func TestClientTakeover(t *testing.T) {
 	t.Parallel()
-	cfg := ws(gateway.Listener{Compress: true})
-	cfg.TakeoverBytes = 2*codec.WindowSize + 100
+	cfg := ws(gateway.ListenerConfig{Compress: true})
+	cfg.MaxTakeoverBytes = 2*codec.WindowSize + 100
 	g, _ := start(t, cfg)
 	runWorker(t, g, echo)
 	open := func(takeover bool) *websocket.Conn {
@@ -160,15 +160,15 @@ func TestClientTakeover(t *testing.T) {
 	first := open(true)
 	open(true)
 	open(false)
-	if s := g.Stats(); s.Windows != 2*codec.WindowSize || s.TakeoversRefused != 1 {
-		t.Errorf("%d bytes may be kept, %d clients were refused it", s.Windows, s.TakeoversRefused)
+	if s := g.Stats(); s.TakeoverBytes != 2*codec.WindowSize || s.TakeoversRejected != 1 {
+		t.Errorf("%d bytes may be kept, %d clients were refused it", s.TakeoverBytes, s.TakeoversRejected)
 	}
 	_ = first.CloseNow()
-	wait(t, "it is given back", func() bool { return g.Stats().Windows == codec.WindowSize })
+	wait(t, "it is given back", func() bool { return g.Stats().TakeoverBytes == codec.WindowSize })
 	broken := open(true) // one that breaks the protocol gives it back as well
 	_ = broken.Write(within(t), websocket.MessageText, []byte("\xff"))
 	if _, _, err := broken.Read(within(t)); websocket.CloseStatus(err) != 1007 {
 		t.Errorf("text that is none: %v", err)
 	}
-	wait(t, "it is given back", func() bool { s := g.Stats(); return s.Windows == codec.WindowSize && s.Clients == 2 })
+	wait(t, "it is given back", func() bool { s := g.Stats(); return s.TakeoverBytes == codec.WindowSize && s.Clients == 2 })
 }

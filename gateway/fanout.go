@@ -3,20 +3,20 @@ package gateway
 import (
 	"github.com/seed-7410fe32/sluice/engine"
 	"github.com/seed-7410fe32/sluice/internal/link"
-	"github.com/seed-7410fe32/sluice/internal/roster"
+	"github.com/seed-7410fe32/sluice/internal/registry"
 )
 
 // fanout is one message on its way to many clients of a loop. It is encoded once for each encoding that its clients' codecs have.
 type fanout struct {
 	// Static after init.
 	loop *loop
-	send func(*roster.Member) // made once
+	send func(*registry.Member) // made once
 
 	// Owned by the loop.
 	message   []byte
 	flags     uint8
 	all       bool // it is for all who were let in
-	class     engine.Class
+	class     engine.SendOptions
 	delivered uint32
 	text      []byte          // the message where it has to be valid UTF-8; nil: not yet needed
 	refused   uint32          // encodings that cannot carry it, a bit each
@@ -37,7 +37,7 @@ func (p *fanout) init(l *loop) {
 }
 
 // to writes the message to one client.
-func (p *fanout) to(m *roster.Member) {
+func (p *fanout) to(m *registry.Member) {
 	s := p.loop.sessions[m.ID.Slot()]
 	if s.phase != phaseOpen || p.all && s.entry != letIn {
 		return
@@ -58,10 +58,10 @@ func (p *fanout) to(m *roster.Member) {
 	}
 	if len(e.message) == 0 { // the format cannot carry it
 		p.refused |= 1 << encoding
-		s.loop.stats.Unsendable++
+		s.loop.stats.EncodeErrors++
 		return
 	}
-	s.speaks()
+	s.noteWrite()
 	if s.conn.WriteShared(e.memory, e.message, p.class) == nil {
 		s.loop.stats.MessagesOut++
 		p.delivered++
@@ -90,7 +90,7 @@ func (p *fanout) parse(g *Gateway, f *link.Frame) {
 		p.except = append(p.except, c.ID())
 	}
 	p.flags, p.all = f.Flags, f.Code == link.TargetAll
-	p.class, p.message = g.classOf(f.Flags, c.Rest())
+	p.class, p.message = g.sendOptionsOf(f.Flags, c.Rest())
 }
 
 // publish sends a message to all clients of this loop that it is for, one copy each. It returns how many connections took it.

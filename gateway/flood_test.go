@@ -8,13 +8,13 @@ import (
 
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/gateway"
-	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leaktest"
 )
 
 // A flood of connections that end at any point of their handshake leaves no goroutine, no descriptor, no session and no memory. The test runs beside no other, for it looks at the
 // whole process; real processes are looked at in the test of the same name in e2e/abuse.
 func TestConnectionFlood(t *testing.T) {
-	g, _ := start(t, ws(gateway.Listener{}))
+	g, _ := start(t, ws(gateway.ListenerConfig{}))
 	request := codec.AppendUpgrade(nil, "gateway.example", "/", codec.NewKey(), &codec.DialOptions{})
 	began := 0
 	flood := func(n int) {
@@ -34,7 +34,7 @@ func TestConnectionFlood(t *testing.T) {
 		wait(t, "all gone", func() bool {
 			s := g.Stats()
 			ends := uint64(0)
-			for _, n := range s.Ends {
+			for _, n := range s.ClosesByReason {
 				ends += n
 			}
 			return s.Accepted+s.Listeners[0].Failed == uint64(began) && ends == s.Accepted && s.Clients == 0 && s.Listeners[0].Conns == 0
@@ -48,11 +48,11 @@ func TestConnectionFlood(t *testing.T) {
 		return int(m.HeapAlloc)
 	}
 	flood(1000)
-	goroutines, files, memory := runtime.NumGoroutine(), len(leak.Descriptors()), heap()
+	goroutines, files, memory := runtime.NumGoroutine(), len(leaktest.Descriptors()), heap()
 	flood(3000)
 	const spare = 512 // of the pool in gnet that enrols connections: it has as many as were on their way at once, and the engine lets no more be
 	wait(t, "no goroutine and no descriptor left", func() bool {
-		return runtime.NumGoroutine() <= goroutines+spare && len(leak.Descriptors()) <= files
+		return runtime.NumGoroutine() <= goroutines+spare && len(leaktest.Descriptors()) <= files
 	})
 	if grown := heap() - memory; grown > 1<<20 {
 		t.Errorf("the heap grew by %d KB", grown>>10)

@@ -22,12 +22,12 @@ func TestTheLongestTimeIsForEver(t *testing.T) {
 		cfg.LinkHeartbeat = 0 // has a range
 		g := newGate(t, cfg)
 		g.g.started = time.Now()
-		forEver(&g.lis.Listener)
+		forEver(&g.lis.ListenerConfig)
 		web := *g.lis
 		web.URL, web.codec = "ws://127.0.0.1:0", nil
 		open := func(lis *listener, says []byte) *session {
 			s := &session{lis: lis}
-			p := g.sim.Open(0, netip.AddrPort{}, s, engine.ConnOptions{MaxInput: 1 << 20, MaxOutput: 1 << 20, Stall: lis.Stall})
+			p := g.sim.Open(0, netip.AddrPort{}, s, engine.ConnOptions{MaxInput: 1 << 20, MaxOutput: 1 << 20, WriteTimeout: lis.WriteTimeout})
 			p.Send(says)
 			p.Read(1 << 20)
 			g.sim.Turn(0)
@@ -47,7 +47,7 @@ func TestTheLongestTimeIsForEver(t *testing.T) {
 		if begun.partial == 0 || said.queue == nil || l.seconds < 50 {
 			t.Errorf("nothing is waited for: %d bytes of a message, a queue %v, %d seconds", begun.partial, said.queue != nil, l.seconds)
 		}
-		if l.stats.Refused+l.stats.Mute+l.stats.Unfinished > 0 {
+		if l.stats.MessagesRejected+l.stats.FirstMessageTimeouts+l.stats.MessageTimeouts > 0 {
 			t.Errorf("%+v", l.stats)
 		}
 	})

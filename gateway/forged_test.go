@@ -10,10 +10,10 @@ import (
 // A client id that was guessed, or is of a client that is gone, names nobody.
 func TestForgedIDs(t *testing.T) {
 	t.Parallel()
-	cfg := text(gateway.Listener{})
+	cfg := text(gateway.ListenerConfig{})
 	cfg.ID = 4711
 	g, stop := start(t, cfg)
-	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	c := dialClient(t, g.Addrs()[0])
 	f := attached(w)
@@ -43,7 +43,7 @@ func TestForgedIDs(t *testing.T) {
 	stop()
 	again, _ := start(t, cfg) // under the same id
 	epoch := w.links[0].hello.Epoch
-	w = dialWorker(t, again.InnerAddr(), nil, oneWorker)
+	w = dialWorker(t, again.WorkerAddr(), nil, oneWorker)
 	if w.links[0].hello.Epoch == epoch {
 		t.Error("two starts have one epoch")
 	}

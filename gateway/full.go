@@ -26,7 +26,7 @@ func (l *loop) checkQueues() {
 		l.stats.QueueFull++
 	case l.full && l.held <= bound/2:
 		l.full = false
-		l.goOn(nil)
+		l.resumeStalled(nil)
 	}
 }
 
@@ -38,7 +38,7 @@ func (k *workerLink) checkAhead() {
 	case k.ahead && waiting <= bound/2:
 		k.ahead = false
 		if !k.loop.full { // else those that have stalled would do so again
-			k.loop.goOn(k)
+			k.loop.resumeStalled(k)
 		}
 	}
 }
@@ -61,9 +61,9 @@ func (s *session) stall() {
 	l.stalled = append(l.stalled, s)
 }
 
-// goOn has the clients of a link, or with nil all, that have stalled read on, in the order in which
+// resumeStalled has the clients of a link, or with nil all, that have stalled read on, in the order in which
 // they came: who comes last must not find the queues full each time.
-func (l *loop) goOn(k *workerLink) {
+func (l *loop) resumeStalled(k *workerLink) {
 	kept := l.stalled[:0]
 	for _, s := range l.stalled {
 		if k != nil && s.link != k && s.phase == phaseOpen {
@@ -88,7 +88,7 @@ func (s *session) mayAdd(in []byte, work int) bool {
 	l, ahead := s.loop, s.link != nil && s.link.ahead
 	ws, ok := s.codec.(*codec.WebSocket)
 	compressed := ok && ws.Compressed(in) // nobody knows what is in it
-	if ahead && compressed && s.turn.lastWork() > lightWork {
+	if ahead && compressed && s.turn.lastCost() > lightWork {
 		return false
 	}
 	return !l.full || s.queue == nil && (s.isTaken(in, ws, compressed) || s.isLight(in, work, ws, compressed))
@@ -103,7 +103,7 @@ func (s *session) isTaken(in []byte, ws *codec.WebSocket, compressed bool) bool 
 	case ws != nil:
 		most += ws.Unfinished()
 	}
-	return !s.suspect() && s.attach() && s.link.fitsUpTo(most) && s.link.allows(s, most)
+	return !s.isSuspect() && s.attach() && s.link.fitsUpTo(most) && s.link.allows(s, most)
 }
 
 // isLight reports whether the client sends little.
@@ -113,10 +113,10 @@ func (s *session) isLight(in []byte, work int, ws *codec.WebSocket, compressed b
 	case work+len(in) > lightWork:
 		return false
 	case compressed:
-		return s.turn.lastWork() <= lightWork && s.loop.held <= bound+bound/4
+		return s.turn.lastCost() <= lightWork && s.loop.held <= bound+bound/4
 	}
 	return ws == nil || ws.Unfinished() <= lightWork
 }
 
-// workerless reports whether no worker is there to take a client.
-func (l *loop) workerless() bool { return len(l.pool.links) == 0 }
+// unassigned reports whether no worker is there to take a client.
+func (l *loop) unassigned() bool { return len(l.pool.links) == 0 }

@@ -92,7 +92,7 @@ func TestFullQueuesDoNotKeepAClientWithoutAWorker(t *testing.T) {
 		r := newRush(t, Config{}, 1<<20)
 		first := r.client("text")
 		r.l.full = true // and stays so
-		r.k.crowd = true
+		r.k.backlogged = true
 		c := r.client("text")
 		c.Send(lines(1, 8000))
 		r.turn(10, c)

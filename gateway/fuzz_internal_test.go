@@ -24,7 +24,7 @@ func small(t testing.TB, url string) (*world, *listener) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{ID: 1, Loops: w.loops, Logger: slog.New(asideLog{w}), Listeners: []Listener{{URL: url, MaxMessage: 4000, Heartbeat: -1, Compress: true}}}
+	cfg := Config{ID: 1, Loops: w.loops, Logger: slog.New(asideLog{w}), Listeners: []ListenerConfig{{URL: url, MaxMessage: 4000, Heartbeat: -1, Compress: true}}}
 	if err := cfg.setDefaults(); err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func small(t testing.TB, url string) (*world, *listener) {
 		l.tokens = rand.NewChaCha8([32]byte{byte(i)})
 		g.loops = append(g.loops, l)
 	}
-	lis := &listener{Listener: g.cfg.Listeners[0], g: g, upgrade: codec.UpgradeOptions{MaxMessage: 4000, Deflate: codec.NewDeflate()}}
+	lis := &listener{ListenerConfig: g.cfg.Listeners[0], g: g, upgrade: codec.UpgradeOptions{MaxMessage: 4000, Deflate: codec.NewDeflate()}}
 	for scheme, of := range protocols {
 		if len(url) > len(scheme) && url[:len(scheme)+1] == scheme+":" {
 			lis.codec = of(4000)
@@ -175,7 +175,7 @@ func FuzzListenerURL(f *testing.F) {
 		f.Add(url)
 	}
 	f.Fuzz(func(t *testing.T, url string) {
-		l := Listener{URL: url}
+		l := ListenerConfig{URL: url}
 		if l.setDefaults() == nil && (l.MaxMessage <= 0 || len(url) < len("ws://:")) {
 			t.Fatalf("%q is taken: %+v", url, l)
 		}

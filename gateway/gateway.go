@@ -28,7 +28,7 @@ type Gateway struct {
 	engine    *engine.Engine
 	loops     []*loop     // bound: none, fixed by New
 	listeners []*listener // bound: none, fixed by New
-	inner     *inner
+	inner     *workerPort
 	keys      maphash.Seed         // of the hashes of messages' keys
 	complain  *xrate.Limiter       // of what strangers on the inner port can make us log
 	grumble   *xrate.Limiter       // of what clients can
@@ -44,7 +44,7 @@ type Gateway struct {
 	stopPeers context.CancelFunc
 	keepers   sync.WaitGroup
 
-	refusedPeers atomic.Uint64
+	authFailures atomic.Uint64
 	served       atomic.Bool // Serve has been called
 	leaving      atomic.Bool // the context of Serve has ended: nobody else should come
 	yields       atomic.Bool // and a successor may have the inner port
@@ -98,7 +98,7 @@ func (g *Gateway) listen() (err error) {
 		return err
 	}
 	if len(g.cfg.Key) == 0 {
-		g.log.Info("no key: workers are accepted from this machine only", "inner", g.InnerAddr())
+		g.log.Info("no key: workers are accepted from this machine only", "inner", g.WorkerAddr())
 	}
 	return nil
 }
@@ -112,8 +112,8 @@ func (g *Gateway) Addrs() []string {
 	return addrs
 }
 
-// InnerAddr is the host:port where workers connect.
-func (g *Gateway) InnerAddr() string { return g.inner.ln.Addr().String() }
+// WorkerAddr is the host:port where workers connect.
+func (g *Gateway) WorkerAddr() string { return g.inner.ln.Addr().String() }
 
 // stop ends everything that New started.
 func (g *Gateway) stop() {

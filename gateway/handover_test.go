@@ -65,14 +65,14 @@ func TestHandOversLoseNothing(t *testing.T) {
 	t.Parallel()
 	const clients, messages, workers = 20, 400, 12
 	g, _ := start(t, gateway.Config{
-		Loops: 2, MaxUnacked: 300, Router: gateway.RoundRobin, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}},
+		Loops: 2, MaxUnacked: 300, Router: gateway.RoundRobin, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
 	})
 	b := &ledger{next: map[string]int{}}
 	var all sync.WaitGroup
 	t.Cleanup(all.Wait)
 	join := func(i int) (conns []net.Conn) {
 		for loop := range uint16(2) {
-			conn := dial(t, g.InnerAddr())
+			conn := dial(t, g.WorkerAddr())
 			hello := link.WorkerHello{Role: link.RoleWorker, Loop: loop, Weight: 100, Window: uint32(200 + 100*(i%3)), ID: [16]byte{byte(i + 1)}}
 			if _, err := link.Connect(conn, nil, hello); err != nil {
 				t.Fatal(err)
@@ -104,14 +104,14 @@ func TestHandOversLoseNothing(t *testing.T) {
 		}
 	}
 	wait(t, "all messages", func() bool { return b.count() >= clients*messages })
-	wait(t, "nothing waiting", func() bool { return g.Stats().Queued == 0 })
+	wait(t, "nothing waiting", func() bool { return g.Stats().QueuedBytes == 0 })
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.wrong) > 0 || b.seen != clients*messages {
 		t.Errorf("%d of %d messages; out of order: %d, the first %v", b.seen, clients*messages, len(b.wrong), b.wrong[:min(3, len(b.wrong))])
 	}
-	if s := g.Stats(); s.Paused == 0 || s.Held == 0 || s.Refused > 0 {
-		t.Errorf("paused %d, held %d, refused %d: the bounds were not met", s.Paused, s.Held, s.Refused)
+	if s := g.Stats(); s.ReadPauses == 0 || s.QueuedTotal == 0 || s.MessagesRejected > 0 {
+		t.Errorf("paused %d, held %d, refused %d: the bounds were not met", s.ReadPauses, s.QueuedTotal, s.MessagesRejected)
 	}
 }
 
@@ -119,8 +119,8 @@ func TestHandOversLoseNothing(t *testing.T) {
 func TestAWorkerGetsNoMoreClientsAtATimeThanItsLinkTakes(t *testing.T) {
 	t.Parallel()
 	const clients, size = 100, 512 << 10
-	g, _ := start(t, gateway.Config{HoldFor: time.Minute, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
-	first := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	g, _ := start(t, gateway.Config{QueueTimeout: time.Minute, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+	first := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	attributes := link.AppendAttributes([]byte{0, 0, 0, 0}, []link.Attribute{{Key: "much", Value: strings.Repeat("x", size)}})
 	all := make([]*fakeClient, clients)
 	for i := range all {
@@ -135,9 +135,9 @@ func TestAWorkerGetsNoMoreClientsAtATimeThanItsLinkTakes(t *testing.T) {
 	for i, c := range all {
 		c.say(fmt.Sprintf("%d 0", i))
 	}
-	wait(t, "messages that wait", func() bool { return g.Stats().Held == clients })
+	wait(t, "messages that wait", func() bool { return g.Stats().QueuedTotal == clients })
 
-	second := dial(t, g.InnerAddr())
+	second := dial(t, g.WorkerAddr())
 	hello := oneWorker
 	hello.ID, hello.Window = [16]byte{2}, 64<<10
 	if _, err := link.Connect(second, nil, hello); err != nil {

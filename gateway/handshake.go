@@ -38,7 +38,7 @@ func (s *session) handshake(in []byte) int {
 		}
 	}
 	options := s.lis.upgrade
-	options.ClientTakeover = s.loop.windows+codec.WindowSize <= s.loop.g.cfg.TakeoverBytes
+	options.ClientTakeover = s.loop.windows+codec.WindowSize <= s.loop.g.cfg.MaxTakeoverBytes
 	ws, response, err := codec.Upgrade(req, &options)
 	switch {
 	case errors.Is(err, codec.ErrOrigin):
@@ -55,8 +55,8 @@ func (s *session) handshake(in []byte) int {
 	switch l := s.loop; {
 	case ws.ClientTakeover():
 		l.windows += codec.WindowSize // until OnClose
-	case !options.ClientTakeover && l.g.cfg.TakeoverBytes > 0 && s.lis.Compress && req.Header("Sec-WebSocket-Extensions") != "":
-		l.stats.TakeoversRefused++
+	case !options.ClientTakeover && l.g.cfg.MaxTakeoverBytes > 0 && s.lis.Compress && req.Header("Sec-WebSocket-Extensions") != "":
+		l.stats.TakeoversRejected++
 	}
 	s.open()
 	return n
@@ -64,7 +64,7 @@ func (s *session) handshake(in []byte) int {
 
 // refuseHTTP answers a request with a response that ends the connection; req is nil of one that cannot be read.
 func (s *session) refuseHTTP(req *codec.Request, response []byte) {
-	s.loop.stats.Refusals++
+	s.loop.stats.HandshakesRejected++
 	_ = s.conn.Write(answerTo(req, response))
 	s.end(link.ReasonHandshake)
 }

@@ -12,10 +12,10 @@ import (
 // Handlers of some clients hang, with so many messages that the window of their link is full. The worker's other clients wait until that has lasted for two heartbeats, and are served then.
 func TestHandlersThatHangLeaveOthersCredit(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
 	hello := oneWorker
 	hello.Window = 64 << 10 // 16 KiB of it a client's
-	w := dialWorker(t, g.InnerAddr(), nil, hello)
+	w := dialWorker(t, g.WorkerAddr(), nil, hello)
 	message := strings.Repeat("x", 1000)
 	for range 6 {
 		c := dialClient(t, g.Addrs()[0])
@@ -23,7 +23,7 @@ func TestHandlersThatHangLeaveOthersCredit(t *testing.T) {
 			c.say(message)
 		}
 	}
-	wait(t, "messages that wait for credit", func() bool { return g.Stats().Held > 0 })
+	wait(t, "messages that wait for credit", func() bool { return g.Stats().QueuedTotal > 0 })
 	for i := range 3 {
 		c := dialClient(t, g.Addrs()[0])
 		hi := fmt.Sprint("hi ", i)

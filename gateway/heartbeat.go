@@ -21,7 +21,7 @@ func (s *session) heartbeat() {
 	quiet, told := s.pulse&active == 0 && s.pauses == 0, s.pulse&spoken != 0
 	s.pulse = 0
 	switch {
-	case quiet && int(s.misses) >= s.lis.Misses && !s.conn.Arrived(): // else it is we who are late
+	case quiet && int(s.misses) >= s.lis.MaxMissedPings && !s.conn.Arrived(): // else it is we who are late
 		s.end(link.ReasonIdle)
 		return
 	case quiet:
@@ -36,16 +36,16 @@ func (s *session) heartbeat() {
 
 func (s *session) ping() {
 	if s.lis.Ping != "" && !s.lis.upgrades() {
-		s.tell([]byte(s.lis.Ping))
+		s.sendText([]byte(s.lis.Ping))
 	} else if b := s.codec.AppendPing(s.loop.out[:0]); len(b) > 0 {
 		s.loop.out = b
-		s.speaks()
+		s.noteWrite()
 		_ = s.conn.Write(b)
 	}
 }
 
-// speaks notes that something is written to the client.
-func (s *session) speaks() {
+// noteWrite notes that something is written to the client.
+func (s *session) noteWrite() {
 	if s.pulse&spoken == 0 { // else a fan-out would write to each client's memory each time
 		s.pulse |= spoken
 	}
@@ -53,7 +53,7 @@ func (s *session) speaks() {
 
 // mark notes how much a client has taken that is closed at the next heartbeat if it goes on like this.
 func (s *session) mark() {
-	if int(s.misses) < s.lis.Misses {
+	if int(s.misses) < s.lis.MaxMissedPings {
 		delete(s.loop.taken, s)
 		return
 	}

@@ -7,8 +7,8 @@ import "fmt"
 func (s *session) hold(payload []byte, flags uint8) {
 	l := s.loop
 	n := recordHeader + len(payload)
-	if l.held+n > l.g.cfg.HoldBytes && s.link == nil && l.workerless() {
-		l.stats.Refused++
+	if l.held+n > l.g.cfg.MaxUnroutedBytes && s.link == nil && l.unassigned() {
+		l.stats.MessagesRejected++
 		s.refuse(refusedHoldFull, 1)
 		return
 	}
@@ -18,7 +18,7 @@ func (s *session) hold(payload []byte, flags uint8) {
 	}
 	s.queue.push(payload, flags)
 	l.held += n
-	l.stats.Held++
+	l.stats.QueuedTotal++
 	l.checkQueues()
 	if !s.waiting && !s.pump() { // else it waits for what its worker has of it to be handled, and in nobody's way
 		s.wait()
@@ -28,16 +28,16 @@ func (s *session) hold(payload []byte, flags uint8) {
 	}
 }
 
-// wait puts the session into the list of those that have something for a worker: its worker's list, else the loop's. A client that is gone waits no longer than HoldFor.
+// wait puts the session into the list of those that have something for a worker: its worker's list, else the loop's. A client that is gone waits no longer than QueueTimeout.
 func (s *session) wait() {
 	if s.phase == phaseGone && !s.timer.Scheduled() {
-		s.loop.el.Schedule(&s.timer, s.loop.g.cfg.HoldFor)
+		s.loop.el.Schedule(&s.timer, s.loop.g.cfg.QueueTimeout)
 	}
 	if s.waiting {
 		return
 	}
 	s.waiting = true
-	if s.suspect() && s.loop.trials.now != s {
+	if s.isSuspect() && s.loop.trials.now != s {
 		s.loop.trials.next = append(s.loop.trials.next, s)
 		return
 	}
@@ -78,23 +78,23 @@ func (s *session) dropHeld() int {
 	s.queue = nil
 	l.held -= bytes
 	l.checkQueues()
-	l.stats.Refused += uint64(messages)
+	l.stats.MessagesRejected += uint64(messages)
 	if s.out == 0 {
 		s.handled += uint32(messages) // their numbers may be known elsewhere; behind messages that are out they are the last there are
 		if s.entry != asked {         // else its coming is on trial still
-			s.quitTrial()
+			s.endTrial()
 		}
 	}
 	return messages
 }
 
-// expireHeld refuses what has waited longer than HoldFor, when no worker is there. It returns the clients of the list that go on waiting: those that have yet to be given to a
+// expireHeld refuses what has waited longer than QueueTimeout, when no worker is there. It returns the clients of the list that go on waiting: those that have yet to be given to a
 // worker too.
 func (l *loop) expireHeld(list []*session) []*session {
-	now, alone := l.el.Now(), l.workerless()
+	now, alone := l.el.Now(), l.unassigned()
 	kept := list[:0]
 	for _, s := range list {
-		if q := s.queue; alone && q != nil && now.Sub(q.since) > l.g.cfg.HoldFor {
+		if q := s.queue; alone && q != nil && now.Sub(q.since) > l.g.cfg.QueueTimeout {
 			count := s.dropHeld()
 			if s.phase == phaseOpen {
 				s.refuse(refusedNoWorker, count)
@@ -113,21 +113,21 @@ func (l *loop) expireHeld(list []*session) []*session {
 
 // Why a client's message was not taken.
 const (
-	refusedNoWorker = "no_worker" // none came within HoldFor
-	refusedHoldFull = "hold_full" // none is there, and HoldBytes wait for one already
+	refusedNoWorker = "no_worker" // none came within QueueTimeout
+	refusedHoldFull = "hold_full" // none is there, and MaxUnroutedBytes wait for one already
 	refusedPoison   = "poison"    // each worker that got it has died
 	refusedDraining = "draining"  // no worker came before the gateway closed down
 )
 
 // refuse tells the client that messages of its were not taken.
 func (s *session) refuse(code string, count int) {
-	s.tell(fmt.Appendf(nil, `{"type":"sluice.refused","code":%q,"count":%d}`, code, count))
+	s.sendText(fmt.Appendf(nil, `{"type":"sluice.refused","code":%q,"count":%d}`, code, count))
 }
 
 // pumpWaiting gives those that wait for any worker to the workers that are there. Who has stalled may
 // be one of them.
 func (l *loop) pumpWaiting() {
-	l.goOn(nil)
+	l.resumeStalled(nil)
 	list := l.waiting
 	l.waiting = nil
 	for _, s := range list {

@@ -121,7 +121,7 @@ func (l *loop) note(o origin, f *link.Frame) {
 	case noteSum:
 		l.gathered(o.serial, f)
 	case noteRelease:
-		l.relieve(o.serial)
+		l.resumeLink(o.serial)
 	}
 }
 

@@ -11,13 +11,13 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/gateway"
-	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 func TestMain(m *testing.M) {
 	suite.Beside(4)
-	leak.Main(m)
+	leaktest.Main(m)
 }
 
 // patience is how long a test waits for what must happen.
@@ -50,8 +50,8 @@ func start(t testing.TB, cfg gateway.Config) (*gateway.Gateway, func()) {
 	if cfg.Loops == 0 {
 		cfg.Loops = 1
 	}
-	if cfg.DrainFor == 0 {
-		cfg.DrainFor = 200 * time.Millisecond
+	if cfg.DrainTimeout == 0 {
+		cfg.DrainTimeout = 200 * time.Millisecond
 	}
 	g, err := gateway.New(cfg)
 	if err != nil {

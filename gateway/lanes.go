@@ -111,7 +111,7 @@ func (k *workerLink) pumpWaiting() {
 	k.checkAhead()
 	if k.stalls && k.fits(max(k.window/2-link.HeaderSize, 0)) {
 		k.stalls = false
-		k.loop.goOn(k)
+		k.loop.resumeStalled(k)
 	}
 }
 

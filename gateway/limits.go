@@ -18,19 +18,19 @@ const slowest = 4 << 10
 // limit begins to watch a client that has opened.
 func (s *session) limit() {
 	s.begun = 0 // of its handshake
-	if s.lis.FirstMessage > 0 {
-		s.mute, s.begun = true, s.loop.seconds
-		s.watch()
+	if s.lis.FirstMessageTimeout > 0 {
+		s.awaitsFirst, s.begun = true, s.loop.seconds
+		s.addToChecked()
 	}
-	if s.lis.MaxRate > 0 || s.lis.MaxByteRate > 0 {
+	if s.lis.MessageRate > 0 || s.lis.ByteRate > 0 {
 		s.pace = &pace{session: s}
 		s.pace.timer.Target = s.pace
 	}
 }
 
-// owe notes, once all that came has been decoded, that left bytes of input and assembled ones in the codec are held for the rest of a message or handshake. The time it has runs
+// startDeadline notes, once all that came has been decoded, that left bytes of input and assembled ones in the codec are held for the rest of a message or handshake. The time it has runs
 // until that is whole, however many bytes come meanwhile; while the gateway does not take more it stands still (overdue), and the input may be whole messages.
-func (s *session) owe(left, assembled int) {
+func (s *session) startDeadline(left, assembled int) {
 	if s.phase > phaseOpen {
 		return
 	}
@@ -46,40 +46,40 @@ func (s *session) owe(left, assembled int) {
 		if s.begun == 0 {
 			s.begun = l.seconds
 		}
-		s.watch()
+		s.addToChecked()
 		l.trimPartial()
-	case !s.mute:
+	case !s.awaitsFirst:
 		s.begun = 0
 	}
 }
 
-// watch puts the client into the list that is looked through each second.
-func (s *session) watch() {
-	if l := s.loop; s.owing == 0 {
-		l.owing = append(l.owing, s)
-		s.owing = uint32(len(l.owing))
+// addToChecked puts the client into the list that is looked through each second.
+func (s *session) addToChecked() {
+	if l := s.loop; s.deadlineAt == 0 {
+		l.deadlines = append(l.deadlines, s)
+		s.deadlineAt = uint32(len(l.deadlines))
 	}
 }
 
-// unwatch takes it out again: the last one takes its place.
-func (s *session) unwatch() {
-	if s.owing == 0 {
+// removeFromChecked takes it out again: the last one takes its place.
+func (s *session) removeFromChecked() {
+	if s.deadlineAt == 0 {
 		return
 	}
 	l := s.loop
-	last := len(l.owing) - 1
-	l.owing[s.owing-1] = l.owing[last]
-	l.owing[last].owing = s.owing
-	l.owing[last] = nil
-	l.owing = l.owing[:last]
-	s.owing = 0
+	last := len(l.deadlines) - 1
+	l.deadlines[s.deadlineAt-1] = l.deadlines[last]
+	l.deadlines[last].deadlineAt = s.deadlineAt
+	l.deadlines[last] = nil
+	l.deadlines = l.deadlines[:last]
+	s.deadlineAt = 0
 }
 
-// forgive ends what the client owes, and what it holds.
-func (s *session) forgive() {
+// clearDeadline ends what the client owes, and what it holds.
+func (s *session) clearDeadline() {
 	s.loop.partial -= int(s.partial)
-	s.partial, s.begun, s.mute = 0, 0, false
-	s.unwatch()
+	s.partial, s.begun, s.awaitsFirst = 0, 0, false
+	s.removeFromChecked()
 	delete(s.loop.taken, s)
 	s.loop.turns.leave(s)
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
@@ -90,11 +90,11 @@ func (s *session) forgive() {
 	}
 }
 
-// dun cuts the clients that have owed the rest of a message, or their first one, for too long.
-func (l *loop) dun() {
-	for i := len(l.owing) - 1; i >= 0; i-- { // so that whoever takes the place of one that goes has been looked at
-		if s := l.owing[i]; s.begun == 0 && s.partial == 0 || s.begun > 0 && s.overdue() {
-			s.unwatch()
+// cutOverdue cuts the clients that have owed the rest of a message, or their first one, for too long.
+func (l *loop) cutOverdue() {
+	for i := len(l.deadlines) - 1; i >= 0; i-- { // so that whoever takes the place of one that goes has been looked at
+		if s := l.deadlines[i]; s.begun == 0 && s.partial == 0 || s.begun > 0 && s.overdue() {
+			s.removeFromChecked()
 		}
 	}
 }
@@ -107,13 +107,13 @@ func (s *session) overdue() bool {
 		return false
 	}
 	owed := time.Duration(l.seconds-s.begun-1) * tickEvery // at least
-	if s.mute && owed >= s.lis.FirstMessage {
-		l.stats.Mute++
+	if s.awaitsFirst && owed >= s.lis.FirstMessageTimeout {
+		l.stats.FirstMessageTimeouts++
 		s.end(link.ReasonHandshake)
 		return true
 	}
 	if s.partial > 0 && s.lis.MessageTimeout > 0 && owed >= s.messageTime() {
-		l.stats.Unfinished++
+		l.stats.MessageTimeouts++
 		s.end(link.ReasonLimit)
 		return true
 	}
@@ -127,14 +127,14 @@ func (s *session) messageTime() time.Duration {
 	if s.pace != nil {
 		more = burst // it may owe as much of what it sent before
 	}
-	if s.lis.MaxByteRate > 0 {
-		rate = min(rate, s.lis.MaxByteRate)
+	if s.lis.ByteRate > 0 {
+		rate = min(rate, s.lis.ByteRate)
 	}
-	return later(s.lis.MessageTimeout, more+time.Duration(int(s.partial)/rate)*time.Second)
+	return addDurations(s.lis.MessageTimeout, more+time.Duration(int(s.partial)/rate)*time.Second)
 }
 
-// later is d and more, neither of them negative; at most the longest time there is.
-func later(d, more time.Duration) time.Duration { return d + min(more, math.MaxInt64-d) }
+// addDurations is d and more, neither of them negative; at most the longest time there is.
+func addDurations(d, more time.Duration) time.Duration { return d + min(more, math.MaxInt64-d) }
 
 // pauses are the reasons why a client is not read, as bits.
 type pauses uint8
@@ -178,16 +178,16 @@ func (p *pace) spend(ev codec.Event, n, inflated int) {
 	s := p.session
 	now := s.loop.el.Now().Sub(s.loop.g.started)
 	var behind time.Duration
-	if rate := s.lis.MaxRate; rate > 0 && (ev != codec.None || n <= smallPiece) {
+	if rate := s.lis.MessageRate; rate > 0 && (ev != codec.None || n <= smallPiece) {
 		p.messages = max(p.messages, now) + time.Second/time.Duration(rate)
 		behind = p.messages - now
 	}
-	if rate := s.lis.MaxByteRate; rate > 0 {
+	if rate := s.lis.ByteRate; rate > 0 {
 		p.bytes = max(p.bytes, now) + time.Duration(inflated)*time.Second/time.Duration(rate)
 		behind = max(behind, p.bytes-now)
 	}
 	if behind > burst {
-		s.loop.stats.Paced++
+		s.loop.stats.RateLimited++
 		s.pause(pausedByRate)
 		s.loop.el.Schedule(&p.timer, behind-burst)
 	}
@@ -196,7 +196,7 @@ func (p *pace) spend(ev codec.Event, n, inflated int) {
 // smallPiece is larger than any control frame.
 const smallPiece = 256
 
-// OnTimer implements engine.Expirer: the client may go on.
+// OnTimer implements engine.TimerHandler: the client may go on.
 func (p *pace) OnTimer(*engine.Timer) { p.session.resume(pausedByRate) }
 
 // reserve is how many descriptors clients leave for workers: with none a worker that was lost could not come back.

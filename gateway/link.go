@@ -15,27 +15,27 @@ type workerLink struct {
 	hello link.WorkerHello
 
 	liveness
-	conn     *engine.Conn
-	serial   uint32
-	sent     link.Sent
-	kept     kept
-	ack      func(link.Acked) // acknowledged, made once
-	clients  int
-	peers    []uint32 // other gateways that the worker knows; bound: gateways that a loop knows
-	gone     int      // clients that are gone, and it has not acknowledged it
-	behind   bool     // those are so many that it gets no more clients
-	window   int      // bytes
-	share    int      // of the window, in bytes, that one client may have: a handler that hangs must not leave the others without credit
-	waiting  lanes    // those who wait for credit
-	ahead    bool     // a window waits for credit: nothing large is inflated for it
-	stalls   bool     // clients of it may have stalled since it had credit last
-	timer    engine.Timer
-	crowd    bool // takes no more clients before half of what waits for it has gone
-	pressing bool // it has filled another loop's inbox, and is not read until that is empty
-	crams    int  // outboxes that it has filled, and is not read until they have room
-	draining bool
-	replaced bool // by its own worker
-	over     bool // has left: what still comes is of no effect, for others have its clients
+	conn       *engine.Conn
+	serial     uint32
+	sent       link.AckWindow
+	kept       unackedLog
+	ack        func(link.Acked) // acknowledged, made once
+	clients    int
+	peers      []uint32 // other gateways that the worker knows; bound: gateways that a loop knows
+	gone       int      // clients that are gone, and it has not acknowledged it
+	behind     bool     // those are so many that it gets no more clients
+	window     int      // bytes
+	share      int      // of the window, in bytes, that one client may have: a handler that hangs must not leave the others without credit
+	waiting    lanes    // those who wait for credit
+	ahead      bool     // a window waits for credit: nothing large is inflated for it
+	stalls     bool     // clients of it may have stalled since it had credit last
+	timer      engine.Timer
+	backlogged bool // takes no more clients before half of what waits for it has gone
+	pressing   bool // it has filled another loop's inbox, and is not read until that is empty
+	crams      int  // outboxes that it has filled, and is not read until they have room
+	draining   bool
+	replaced   bool // by its own worker
+	over       bool // has left: what still comes is of no effect, for others have its clients
 }
 
 func newWorkerLink(l *loop, hello link.WorkerHello) *workerLink {
@@ -94,15 +94,15 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 		}
 		taken += n
 	}
-	k.took(len(in), taken)
+	k.noteRead(len(in), taken)
 	if k.over {
 		return len(in)
 	}
 	k.trim()
 	k.pumpWaiting()
 	k.catchUp()
-	if k.crowd && k.conn.Buffered() <= k.window/2 {
-		k.crowd = false
+	if k.backlogged && k.conn.Buffered() <= k.window/2 {
+		k.backlogged = false
 		k.loop.pumpWaiting()
 	}
 	return taken
@@ -113,7 +113,7 @@ func (k *workerLink) OnClose(c *engine.Conn, reason error) {
 	k.leave()
 	k.loop.linked--
 	lost, _ := k.sent.Outstanding()
-	k.loop.stats.Unacked += uint64(lost)
+	k.loop.stats.UnackedAtLinkLoss += uint64(lost)
 	k.loop.g.log.Info("link closed", "worker", k.hello.Name, "loop", k.loop.index, "remote", c.RemoteAddr().String(), "unacknowledged", lost, "reason", reason)
 }
 
@@ -162,11 +162,11 @@ func (k *workerLink) frame(f *link.Frame) error {
 	case link.Pong:
 		k.asked = false
 	case link.Peers:
-		return k.learn(f)
+		return k.learnPeers(f)
 	case link.Drain:
 		k.drain()
 	case link.GoAway:
-		k.goneAway(f)
+		k.workerGoaway(f)
 	default:
 		return fmt.Errorf("%w: %v from a worker", link.ErrFrame, f.Type)
 	}
@@ -209,7 +209,7 @@ func (k *workerLink) allows(s *session, n int) bool {
 
 // message sends a client's message, which fits.
 func (k *workerLink) message(s *session, payload []byte, flags uint8) {
-	s.owed++
+	s.unackedFrames++
 	s.out++
 	s.unacked += int32(link.HeaderSize + len(payload))
 	token := s.token()
@@ -220,11 +220,11 @@ func (k *workerLink) message(s *session, payload []byte, flags uint8) {
 	_ = k.conn.Commit(append(b, payload...)) // the link's bound is its window: an overflow ends the link
 }
 
-// crowded reports whether so much waits for the worker to take it that it gets no more clients before half of that has gone. Unlike messages, clients wait for no credit: there may be many at
+// isBacklogged reports whether so much waits for the worker to take it that it gets no more clients before half of that has gone. Unlike messages, clients wait for no credit: there may be many at
 // once, each with much to tell of it, and they must not make the link overflow.
-func (k *workerLink) crowded() bool {
-	k.crowd = k.crowd || k.conn.Buffered() > k.window
-	return k.crowd
+func (k *workerLink) isBacklogged() bool {
+	k.backlogged = k.backlogged || k.conn.Buffered() > k.window
+	return k.backlogged
 }
 
 // attach gives the worker a client.
@@ -242,7 +242,7 @@ func (k *workerLink) attach(s *session) {
 	b = link.AppendAttachment(link.Begin(b, &f), &a)
 	link.Finish(b, start)
 	link.SetID(b[start:], k.sent.Push(link.Attach, s.slot, s.token(), len(b)-start))
-	s.owed++
+	s.unackedFrames++
 	_ = k.conn.Commit(b)
 }
 
@@ -252,12 +252,12 @@ func (k *workerLink) detach(s *session) {
 	f.ID = k.sent.Push(link.Detach, s.slot, s.token(), link.HeaderSize)
 	k.send(&f)
 	if k.loop.departed > k.loop.maxDeparted {
-		k.loop.stats.Unheard++ // perhaps
+		k.loop.stats.DetachesUndelivered++ // perhaps
 		k.loop.forget(s)
 		return
 	}
-	s.owed++
-	s.told = true
+	s.unackedFrames++
+	s.detachSent = true
 }
 
 // refresh tells the worker of attributes and uid that somebody else changed.
@@ -287,7 +287,7 @@ func (k *workerLink) drain() {
 	k.loop.pool.remove(k)
 	k.loop.noteWorkers()
 	for _, s := range k.loop.sessions {
-		if s != nil && s.link == k && s.owed == 0 {
+		if s != nil && s.link == k && s.unackedFrames == 0 {
 			k.handOver(s)
 		}
 	}
@@ -312,8 +312,8 @@ func (k *workerLink) handOver(s *session) {
 	}
 }
 
-// goneAway takes the worker's last frame.
-func (k *workerLink) goneAway(f *link.Frame) {
+// workerGoaway takes the worker's last frame.
+func (k *workerLink) workerGoaway(f *link.Frame) {
 	if status := link.Status(f.Code); status != link.Draining {
 		why := f.Payload[:min(len(f.Payload), maxWhy)]
 		k.loop.g.log.Warn("the worker ended the link", "worker", k.hello.Name, "loop", k.loop.index, "status", status.String(), "why", string(why))
@@ -338,9 +338,9 @@ func (k *workerLink) end(status link.Status, text string, reason link.Reason) {
 	k.leave()
 }
 
-// OnTimer implements engine.Expirer: the link's heartbeat.
+// OnTimer implements engine.TimerHandler: the link's heartbeat.
 func (k *workerLink) OnTimer(*engine.Timer) {
-	send, alive := k.beat(k.pressing || k.crams > 0 || k.asked && k.conn.Arrived())
+	send, alive := k.tick(k.pressing || k.crams > 0 || k.asked && k.conn.Arrived())
 	if !alive {
 		k.goAway(link.NoHeartbeat, "nothing heard for two heartbeats")
 		return

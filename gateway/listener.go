@@ -23,13 +23,13 @@ var protocols = map[string]func(maxMessage int) messageCodec{ // bound: none, co
 // listener is one open Listener.
 type listener struct {
 	// Static after listenClients.
-	Listener // URL has the real port, and no options
-	g        *Gateway
-	ln       *engine.Listener
-	codec    messageCodec // nil: WebSocket
-	path     upgradePath  // WebSocket
-	upgrade  codec.UpgradeOptions
-	ready    chan struct{} // closed when all of the above is there
+	ListenerConfig // URL has the real port, and no options
+	g              *Gateway
+	ln             *engine.Listener
+	codec          messageCodec // nil: WebSocket
+	path           upgradePath  // WebSocket
+	upgrade        codec.UpgradeOptions
+	ready          chan struct{} // closed when all of the above is there
 }
 
 // upgrades reports whether clients come by HTTP.
@@ -38,12 +38,12 @@ func (l *listener) upgrades() bool { return l.codec == nil }
 // handshakeRoom is what a client may have sent beyond one largest message: frame headers, and what came after it in the same read.
 const handshakeRoom = 128 << 10
 
-func (g *Gateway) listenClients(cfg Listener, encoding uint8) (*listener, error) {
+func (g *Gateway) listenClients(cfg ListenerConfig, encoding uint8) (*listener, error) {
 	u, err := url.Parse(cfg.URL)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: listen: %w", err)
 	}
-	l := &listener{Listener: cfg, g: g, path: newUpgradePath(u.EscapedPath()), ready: make(chan struct{})}
+	l := &listener{ListenerConfig: cfg, g: g, path: newUpgradePath(u.EscapedPath()), ready: make(chan struct{})}
 	defer close(l.ready)
 	if cfg.Codec != nil {
 		l.codec = own{cfg.Codec, cfg.MaxMessage, encoding}
@@ -57,9 +57,9 @@ func (g *Gateway) listenClients(cfg Listener, encoding uint8) (*listener, error)
 		}
 	}
 	l.ln, err = g.engine.Listen("tcp", u.Host, engine.ListenOptions{
-		Conn:     engine.ConnOptions{MaxInput: cfg.MaxMessage + handshakeRoom, MaxOutput: cfg.MaxOutput, Overflow: cfg.Overflow, Stall: max(cfg.Stall, 0)},
+		Conn:     engine.ConnOptions{MaxInput: cfg.MaxMessage + handshakeRoom, MaxOutput: cfg.MaxOutput, Overflow: cfg.Overflow, WriteTimeout: max(cfg.WriteTimeout, 0)},
 		Accept:   l.accept,
-		MaxConns: cfg.MaxConns, MaxPerIP: cfg.MaxPerIP, PerIPRate: cfg.PerIPRate,
+		MaxConns: cfg.MaxConns, MaxPerIP: cfg.MaxPerIP, PerIPRate: cfg.ConnectRate,
 		Reserve: g.reserve,
 	})
 	if err != nil {

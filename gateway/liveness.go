@@ -10,16 +10,16 @@ type liveness struct {
 	asked bool // a ping is unanswered
 }
 
-// took notes a read after which so many bytes wait, of which so many are done with.
-func (v *liveness) took(waited, taken int) {
+// noteRead notes a read after which so many bytes wait, of which so many are done with.
+func (v *liveness) noteRead(waited, taken int) {
 	v.came += waited - v.rest
 	v.rest = waited - taken
 	v.heard = v.heard || taken > 0 || v.came >= slowest
 }
 
-// beat is called once a heartbeat, and says what is to be sent: a PONG that nobody has asked for, since the other end's PING may stand behind megabytes and be answered too late, or
+// tick is called once a heartbeat, and says what is to be sent: a PONG that nobody has asked for, since the other end's PING may stand behind megabytes and be answered too late, or
 // a PING. It reports false when the other end is dead. deaf: it is not read just now, or has sent what has not been read yet, so that it cannot be heard.
-func (v *liveness) beat(deaf bool) (send link.Type, alive bool) {
+func (v *liveness) tick(deaf bool) (send link.Type, alive bool) {
 	v.came = 0
 	switch {
 	case v.heard || deaf:

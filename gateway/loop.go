@@ -7,7 +7,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/engine"
 	"github.com/seed-7410fe32/sluice/internal/link"
-	"github.com/seed-7410fe32/sluice/internal/roster"
+	"github.com/seed-7410fe32/sluice/internal/registry"
 )
 
 // loop is a small gateway of its own: everything that belongs to one event loop. Only its inbox, served and told are touched from other goroutines.
@@ -20,50 +20,50 @@ type loop struct {
 
 	maxDeparted, maxGone int // the constants; less in tests
 
-	served atomic.Bool              // it has a worker that takes clients; set by the loop when that changes
-	told   atomic.Pointer[snapshot] // its last figures; set by the loop when it is asked
+	served   atomic.Bool              // it has a worker that takes clients; set by the loop when that changes
+	answered atomic.Pointer[snapshot] // its last figures; set by the loop when it is asked
 
 	// Owned by the loop.
-	sessions []*session // by slot; nil: free; bound: clients, per loop
-	free     []uint32   // slots, the last freed is the first used; bound: clients, per loop
-	members  *roster.Roster
-	pool     pool
-	links    map[uint32]*workerLink // by serial; bound: links that have proved
-	serials  uint32                 // of links and gathers
-	gathers  map[uint32]*gather     // bound: questions that wait for another loop
-	pending  int                    // bytes that they count
-	peers    map[uint32]*peer       // other gateways, by id; bound: gateways that a loop knows
-	comers   map[uint32]*inLink     // of other gateways, by serial; bound: links that have proved
-	arrivals map[from]*arrival      // bound: what a loop remembers
-	bound    uint64                 // the time of the last binding that was noted or heard of
-	ahead    uint64                 // nanoseconds that the clock of bindings is ahead of this machine's: of gateways' clocks it is the one that is furthest ahead
-	waiting  []*session             // that have something for a worker while none is there, oldest first; bound: lists of clients
-	owing    []*session             // that have a message unfinished, or the first one to send; bound: lists of clients
-	partial  int                    // bytes held of messages that have not come whole
-	full     bool                   // too much waits in queues: more is decoded only of clients that send little, or whose worker has credit
-	stalled  []*session             // that are not read until it does not, the one that has waited longest first; bound: lists of clients
-	windows  int                    // bytes that may be kept for clients with context takeover
-	taken    map[*session]uint64    // bytes that a client had taken, of those that are closed at their next heartbeat if they do not answer; bound: lists of clients
-	turns    turns
-	seconds  uint32 // ticks, from 1
-	queues   queues
-	trials   trials
-	held     int // bytes in the sessions' queues that wait
-	asking   int // clients that no worker has let in yet
-	departed int // clients that are gone, and no worker has acknowledged it
-	tick     engine.Timer
-	tokens   *rand.ChaCha8
-	fan      fanout
-	out      []byte // scratch: control replies of codecs
-	rows     []byte // scratch: answers; bound: an answer
-	stats    LoopStats
-	ends     [link.ReasonRefused + 1]uint64 // of connections
-	leaving  int                            // connections of clients that the gateway has closed
-	linked   int                            // connections of workers
-	bidden   int                            // slots below it have been told to go
-	ending   bool                           // the gateway is closing down: nobody else gets in
-	port     uint16                         // where it takes links, once a successor has the inner port
-	before   predecessor                    // that drains still; zero: none
+	sessions     []*session // by slot; nil: free; bound: clients, per loop
+	free         []uint32   // slots, the last freed is the first used; bound: clients, per loop
+	members      *registry.Registry
+	pool         pool
+	links        map[uint32]*workerLink // by serial; bound: links that have proved
+	serials      uint32                 // of links and gathers
+	gathers      map[uint32]*gather     // bound: questions that wait for another loop
+	pending      int                    // bytes that they count
+	peers        map[uint32]*peer       // other gateways, by id; bound: gateways that a loop knows
+	comers       map[uint32]*inLink     // of other gateways, by serial; bound: links that have proved
+	arrivals     map[from]*arrival      // bound: what a loop remembers
+	bound        uint64                 // the time of the last binding that was noted or heard of
+	ahead        uint64                 // nanoseconds that the clock of bindings is ahead of this machine's: of gateways' clocks it is the one that is furthest ahead
+	waiting      []*session             // that have something for a worker while none is there, oldest first; bound: lists of clients
+	deadlines    []*session             // that have a message unfinished, or the first one to send; bound: lists of clients
+	partial      int                    // bytes held of messages that have not come whole
+	full         bool                   // too much waits in queues: more is decoded only of clients that send little, or whose worker has credit
+	stalled      []*session             // that are not read until it does not, the one that has waited longest first; bound: lists of clients
+	windows      int                    // bytes that may be kept for clients with context takeover
+	taken        map[*session]uint64    // bytes that a client had taken, of those that are closed at their next heartbeat if they do not answer; bound: lists of clients
+	turns        turns
+	seconds      uint32 // ticks, from 1
+	queues       queues
+	trials       poisonTrials
+	held         int // bytes in the sessions' queues that wait
+	asking       int // clients that no worker has let in yet
+	departed     int // clients that are gone, and no worker has acknowledged it
+	tick         engine.Timer
+	tokens       *rand.ChaCha8
+	fan          fanout
+	out          []byte // scratch: control replies of codecs
+	rows         []byte // scratch: answers; bound: an answer
+	stats        LoopStats
+	ends         [link.ReasonRefused + 1]uint64 // of connections
+	closingConns int                            // connections of clients that the gateway has closed
+	linked       int                            // connections of workers
+	closedBelow  int                            // slots below it have been told to go
+	ending       bool                           // the gateway is closing down: nobody else gets in
+	port         uint16                         // where it takes links, once a successor has the inner port
+	before       predecessor                    // that drains still; zero: none
 
 	inbox inbox
 }
@@ -76,7 +76,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 	readRandom(seed[:])
 	l := &loop{
 		g: g, el: el, index: index,
-		members: roster.New(roster.Limits{Groups: g.cfg.MaxGroups, GroupBytes: g.cfg.MaxGroupBytes}),
+		members: registry.New(registry.Limits{Groups: g.cfg.MaxGroups, GroupBytes: g.cfg.MaxGroupBytes}),
 		links:   make(map[uint32]*workerLink),
 		gathers: make(map[uint32]*gather),
 		peers:   make(map[uint32]*peer), comers: make(map[uint32]*inLink), arrivals: make(map[from]*arrival),
@@ -98,9 +98,9 @@ func (l *loop) OnTimer(*engine.Timer) {
 	l.seconds++
 	l.drainInbox()
 	l.inbox.trim()
-	l.dun()
+	l.cutOverdue()
 	l.expireGathers()
-	l.goOn(nil) // those that stalled look for credit that others may not leave half of
+	l.resumeStalled(nil) // those that stalled look for credit that others may not leave half of
 	l.waiting = l.expireHeld(l.waiting)
 	l.trials.next = l.expireHeld(l.trials.next)
 	l.trials.OnTimer(nil)
@@ -127,8 +127,8 @@ func (l *loop) forget(s *session) {
 	if s.phase == phaseGone {
 		l.departed--
 	}
-	s.phase, s.told = phaseForgotten, false
-	s.quitTrial()
+	s.phase, s.detachSent = phaseForgotten, false
+	s.endTrial()
 	s.queue = nil
 	l.el.Cancel(&s.timer)
 	if s.link != nil {
@@ -157,8 +157,8 @@ func (l *loop) session(slot uint32, token uint64) *session {
 // maxSlots is what a client id has room for.
 const maxSlots = 1 << 24
 
-// crammed reports whether no further client can get a slot.
-func (l *loop) crammed() bool { return len(l.free) == 0 && len(l.sessions) >= maxSlots }
+// slotsFull reports whether no further client can get a slot.
+func (l *loop) slotsFull() bool { return len(l.free) == 0 && len(l.sessions) >= maxSlots }
 
 // reply sends an answer down a link of this loop; a link that has ended hears nothing.
 func (l *loop) reply(serial uint32, f *link.Frame) {

@@ -16,10 +16,10 @@ func TestAClientThatVanishesIsNoticed(t *testing.T) {
 	t.Parallel()
 	network := proctest.NewNetwork(t)
 	const heartbeat, misses = 500 * time.Millisecond, 2
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{
-		{URL: "text://" + network.Here + ":0", Heartbeat: heartbeat, Misses: misses, Ping: "ping"},
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{
+		{URL: "text://" + network.Here + ":0", Heartbeat: heartbeat, MaxMissedPings: misses, Ping: "ping"},
 	}})
-	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	var vanishing []net.Conn
 	for range 10 {
 		conn, err := network.Dial(hostport(g.Addrs()[0]))
@@ -72,10 +72,10 @@ func TestAClientThatVanishesIsNoticed(t *testing.T) {
 func TestWithoutAKeyOtherHostsAreRefused(t *testing.T) {
 	t.Parallel()
 	network := proctest.NewNetwork(t)
-	cfg := text(gateway.Listener{})
-	cfg.Inner = "0.0.0.0:0"
+	cfg := text(gateway.ListenerConfig{})
+	cfg.WorkerAddr = "0.0.0.0:0"
 	g, _ := start(t, cfg)
-	_, port, err := net.SplitHostPort(g.InnerAddr())
+	_, port, err := net.SplitHostPort(g.WorkerAddr())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestWithoutAKeyOtherHostsAreRefused(t *testing.T) {
 	if _, err := link.Connect(conn, nil, oneWorker); err == nil {
 		t.Error("it was let in")
 	}
-	wait(t, "it counted", func() bool { return g.Stats().RefusedPeers == 1 })
+	wait(t, "it counted", func() bool { return g.Stats().WorkerAuthFailures == 1 })
 	dialWorker(t, net.JoinHostPort("127.0.0.1", port), nil, oneWorker)
 	wait(t, "the worker of this host", func() bool { return g.Stats().Workers == 1 })
 }

@@ -20,7 +20,7 @@ func (s *session) refuseOrigin(req *codec.Request, response []byte) {
 	if origins > 1 {
 		fix = "nothing allows it: a browser sends one Origin"
 	}
-	s.foreign("a WebSocket was refused: the page that asks for it is of a foreign origin", req, fix)
+	s.originRejected("a WebSocket was refused: the page that asks for it is of a foreign origin", req, fix)
 	s.refuseHTTP(req, response)
 }
 
@@ -30,14 +30,14 @@ func (s *session) refuseHost(req *codec.Request) {
 	if u, err := url.Parse("//" + req.Header("Host")); err == nil && isPlainHost(u.Host) {
 		fix = "allow it with --host " + u.Hostname() + " (Listener.Hosts)"
 	}
-	s.foreign("a page was refused: it was asked for by a name that is not the gateway's", req, fix)
+	s.originRejected("a page was refused: it was asked for by a name that is not the gateway's", req, fix)
 	s.refuseHTTP(req, codec.Status(http.StatusMisdirectedRequest, fmt.Sprintf("%q is not a name of this server", req.Header("Host"))))
 }
 
-// foreign counts who came by a wrong name, and tells it in the log now and then. What these clients make us log has a limit of its own, so that it hides nothing about workers.
-func (s *session) foreign(what string, req *codec.Request, fix string) {
+// originRejected counts who came by a wrong name, and tells it in the log now and then. What these clients make us log has a limit of its own, so that it hides nothing about workers.
+func (s *session) originRejected(what string, req *codec.Request, fix string) {
 	g := s.loop.g
-	s.loop.stats.Foreign++
+	s.loop.stats.OriginsRejected++
 	if g.grumble.Allow() {
 		g.log.Warn(what, "origin", brief(req.Header("Origin")), "host", brief(req.Header("Host")), "remote", s.remote(), "fix", fix)
 	}
@@ -74,7 +74,7 @@ func brief(value string) string {
 }
 
 // checkHTTP checks what is for the requests by which WebSockets come.
-func (l *Listener) checkHTTP() *ConfigError {
+func (l *ListenerConfig) checkHTTP() *ConfigError {
 	if l.KeepHeaders == nil {
 		l.KeepHeaders = KeptHeaders()
 	}

@@ -41,7 +41,7 @@ func ask(t *testing.T, url, head string) string {
 func TestForeignNamesAreRefused(t *testing.T) {
 	t.Parallel()
 	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a page") })
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{
 		{URL: "ws://127.0.0.1:0", Page: page},
 		{URL: "ws://127.0.0.1:0", Page: page, Hosts: []string{"chat.example"}, Origins: []string{"friend.example"}},
 		{URL: "ws://0.0.0.0:0", Page: page}, // reached by 127.0.0.1 here: the address it is bound to counts
@@ -98,7 +98,7 @@ func TestARefusedOriginIsLogged(t *testing.T) {
 		{"chat.example:80", "", false, []string{"host=chat.example:80", `fix="allow it with --host chat.example (Listener.Hosts)"`}},
 	} {
 		var log logbook
-		g, stop := start(t, gateway.Config{Logger: log.logger(), Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0", Page: http.NotFoundHandler()}}})
+		g, stop := start(t, gateway.Config{Logger: log.logger(), Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: http.NotFoundHandler()}}})
 		const times = 30
 		for range times {
 			headers := []string{"Host: " + c.host}
@@ -109,7 +109,7 @@ func TestARefusedOriginIsLogged(t *testing.T) {
 				t.Fatalf("%+v is answered %s", c, got)
 			}
 		}
-		wait(t, "all counted", func() bool { s := g.Stats(); return s.Foreign == times && s.Refusals == times })
+		wait(t, "all counted", func() bool { s := g.Stats(); return s.OriginsRejected == times && s.HandshakesRejected == times })
 		stop()
 		lines := 0
 		for _, line := range log.lines() {

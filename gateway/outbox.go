@@ -29,8 +29,8 @@ func (b *outbox) push(f *link.Frame) {
 // size is what is kept, in bytes.
 func (b *outbox) size() int { return len(b.buf) - b.head }
 
-// give is what the present link is to be given next, a view: whole frames, about as many bytes as said. What else goes by the link may so come between.
-func (b *outbox) give(most int) []byte {
+// nextFrames is what the present link is to be given next, a view: whole frames, about as many bytes as said. What else goes by the link may so come between.
+func (b *outbox) nextFrames(most int) []byte {
 	rest := b.buf[b.head+b.sent:]
 	n := 0
 	for n < len(rest) && n < most {
@@ -75,8 +75,8 @@ func (b *outbox) drop() uint64 {
 	return n
 }
 
-// sift forgets all commands but evictions, which come anew, and returns how many it has forgotten.
-func (b *outbox) sift() uint64 {
+// dropStale forgets all commands but evictions, which come anew, and returns how many it has forgotten.
+func (b *outbox) dropStale() uint64 {
 	old, n := b.buf[b.head:], b.drop()
 	for len(old) > 0 {
 		var outer, inner link.Frame

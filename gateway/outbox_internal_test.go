@@ -32,7 +32,7 @@ func TestOutbox(t *testing.T) {
 				for ; given < len(kept) && len(want) < room; given++ {
 					want = append(want, kept[given]...)
 				}
-				if got := b.give(room); !bytes.Equal(got, want) {
+				if got := b.nextFrames(room); !bytes.Equal(got, want) {
 					t.Fatalf("seed %d: a link is given %d bytes where it has room for %d; want %d", seed, len(got), room, len(want))
 				}
 			case 3:
@@ -107,8 +107,8 @@ func TestAnOutboxIsBounded(t *testing.T) {
 		for range 5 {
 			r.relays(1 << 20)
 		}
-		if r.l.stats.Pressed != 1 || r.l.stats.Unreached != 0 || r.k.crams != 1 {
-			t.Fatalf("pressed %d times, %d lost, by %d", r.l.stats.Pressed, r.l.stats.Unreached, r.k.crams)
+		if r.l.stats.InboxBackpressure != 1 || r.l.stats.CommandsDropped != 0 || r.k.crams != 1 {
+			t.Fatalf("pressed %d times, %d lost, by %d", r.l.stats.InboxBackpressure, r.l.stats.CommandsDropped, r.k.crams)
 		}
 		r.worker.Send(link.Append(nil, &link.Frame{Type: link.Ping}))
 		if r.worker.Read(1 << 20) {
@@ -130,15 +130,15 @@ func TestAnOutboxIsBounded(t *testing.T) {
 		for range 6 {
 			r.relays(1 << 20)
 		}
-		if s := r.l.stats; s.Unreached == 0 || s.Pressed != 1 || r.p.out.size() > maxOutbox+2<<20 {
-			t.Errorf("%d lost, pressed %d times, %d bytes kept", s.Unreached, s.Pressed, r.p.out.size())
+		if s := r.l.stats; s.CommandsDropped == 0 || s.InboxBackpressure != 1 || r.p.out.size() > maxOutbox+2<<20 {
+			t.Errorf("%d lost, pressed %d times, %d bytes kept", s.CommandsDropped, s.InboxBackpressure, r.p.out.size())
 		}
-		lost := r.l.stats.Unreached
+		lost := r.l.stats.CommandsDropped
 		time.Sleep(peerGrace + 2*time.Second)
 		r.p.listed = r.l.seconds
 		r.g.sim.Settle()
-		if r.p.out.size() != 0 || r.l.stats.Unreached <= lost {
-			t.Errorf("%d bytes are kept for a gateway that is away, %d lost", r.p.out.size(), r.l.stats.Unreached)
+		if r.p.out.size() != 0 || r.l.stats.CommandsDropped <= lost {
+			t.Errorf("%d bytes are kept for a gateway that is away, %d lost", r.p.out.size(), r.l.stats.CommandsDropped)
 		}
 	})
 }
@@ -160,8 +160,8 @@ func TestAnOutboxIsForOneStart(t *testing.T) {
 			}
 			r.far.Reset()
 			r.dial(c.epoch, 0)
-			if got := len(r.far.Take()); got/148 != c.bytes || r.l.stats.Unreached != uint64(2-c.bytes) {
-				t.Errorf("%s: the next link is given %d bytes, %d lost", name, got, r.l.stats.Unreached)
+			if got := len(r.far.Take()); got/148 != c.bytes || r.l.stats.CommandsDropped != uint64(2-c.bytes) {
+				t.Errorf("%s: the next link is given %d bytes, %d lost", name, got, r.l.stats.CommandsDropped)
 			}
 		})
 	}

@@ -40,14 +40,14 @@ func (s *session) page(req *codec.Request) {
 	select {
 	case g.pages <- struct{}{}:
 	default:
-		l.stats.PagesRefused++
+		l.stats.PagesRejected++
 		s.refuseHTTP(req, codec.Status(http.StatusServiceUnavailable, ""))
 		return
 	}
 	l.stats.Pages++
 	l.el.Schedule(&s.timer, maxPageTime)
 	s.phase = phaseEnding
-	s.forgive()
+	s.clearDeadline()
 	g.pagesWG.Add(1)
 	go func() {
 		defer g.pagesWG.Done()
@@ -62,7 +62,7 @@ func (s *session) page(req *codec.Request) {
 		_ = l.el.Post(func() { // where it fails, the loop has stopped or the timer ends the connection
 			l.el.Cancel(&s.timer)
 			if w.failed {
-				l.stats.PagesFailed++
+				l.stats.PageErrors++
 			}
 			_ = s.conn.Write(b.B)
 			g.buffers.Put(b) // Write has copied it

@@ -42,7 +42,7 @@ func TestPagesAsHTTPHasThem(t *testing.T) {
 	})
 	page.HandleFunc("/host", func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, r.Host, len(r.Header["Host"])) })
 	page.HandleFunc("/none", func(http.ResponseWriter, *http.Request) {})
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0/ws", Page: page}, {URL: "ws://127.0.0.1:0"}}})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0/ws", Page: page}, {URL: "ws://127.0.0.1:0"}}})
 	for _, c := range []struct {
 		listener                     int
 		request, status, length, say string // length "-": no such field

@@ -33,7 +33,7 @@ func (h *holders) Pop() any {
 // holds most, of equals the one that has taken longest. So many clients of one address are cut before one of another that uploads slowly, however little each holds and however
 // often they begin anew. It goes on to seven eighths of the bound, so that clients are looked through once for many bytes. One message alone may be of any size.
 func (l *loop) trimPartial() {
-	bound := l.g.cfg.PartialBytes
+	bound := l.g.cfg.MaxPartialBytes
 	if l.partial <= bound {
 		return
 	}
@@ -47,7 +47,7 @@ func (l *loop) trimPartial() {
 		h.clients = h.clients[1:]
 		h.bytes -= int(worst.partial)
 		heap.Fix(&all, 0)
-		l.stats.PartialCut++
+		l.stats.PartialEvictions++
 		worst.end(link.ReasonLimit)
 	}
 }
@@ -56,7 +56,7 @@ func (l *loop) trimPartial() {
 func (l *loop) holders() holders {
 	var all holders
 	by := make(map[netip.Addr]*holder)
-	for _, s := range l.owing {
+	for _, s := range l.deadlines {
 		if s.partial == 0 {
 			continue
 		}

@@ -40,10 +40,10 @@ func TestWhoHoldsMostGoesFirst(t *testing.T) {
 			s := &session{lis: g.lis}
 			g.sim.Open(0, netip.MustParseAddrPort(k.from), s, engine.ConnOptions{})
 			l.seconds = k.begun
-			s.owe(k.holds, 0)
+			s.startDeadline(k.holds, 0)
 			all = append(all, s)
 		}
-		g.g.cfg.PartialBytes = 1000
+		g.g.cfg.MaxPartialBytes = 1000
 		l.trimPartial()
 		var cut []int
 		for i, s := range all {
@@ -51,8 +51,8 @@ func TestWhoHoldsMostGoesFirst(t *testing.T) {
 				cut = append(cut, i)
 			}
 		}
-		if l.partial > 1000 && len(all)-len(cut) > 1 || l.stats.PartialCut != uint64(len(cut)) {
-			t.Errorf("%s: %d bytes held, %d cut, %d counted", name, l.partial, len(cut), l.stats.PartialCut)
+		if l.partial > 1000 && len(all)-len(cut) > 1 || l.stats.PartialEvictions != uint64(len(cut)) {
+			t.Errorf("%s: %d bytes held, %d cut, %d counted", name, l.partial, len(cut), l.stats.PartialEvictions)
 		}
 		if c.want != nil && fmt.Sprint(cut) != fmt.Sprint(c.want) {
 			t.Errorf("%s: cut %v, want %v", name, cut, c.want)
@@ -73,7 +73,7 @@ func BenchmarkTrimPartial(b *testing.B) {
 				s := &session{lis: g.lis}
 				from := netip.AddrFrom4([4]byte{10, byte(i >> 12), byte(i >> 4), 0})
 				g.sim.Open(0, netip.AddrPortFrom(from, 1), s, engine.ConnOptions{})
-				s.owe(1000+i, 0)
+				s.startDeadline(1000+i, 0)
 			}
 			b.ResetTimer()
 			for b.Loop() {

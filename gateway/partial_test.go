@@ -25,7 +25,7 @@ func TestAnHonestSlowUploadFinishes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			g, _ := start(t, gateway.Config{PartialBytes: 16 << 20, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+			g, _ := start(t, gateway.Config{MaxPartialBytes: 16 << 20, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
 			runWorker(t, g, echo)
 			dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(c.from)}}
 			if conn, err := dialer.Dial("tcp", hostport(g.Addrs()[0])); err != nil {
@@ -37,7 +37,7 @@ func TestAnHonestSlowUploadFinishes(t *testing.T) {
 			text := strings.Repeat("x", 900_000)
 			const pieces = 45
 			honest.write([]byte(text[:len(text)/pieces])) // it is the oldest
-			wait(t, "its beginning", func() bool { return g.Stats().Partial > 0 })
+			wait(t, "its beginning", func() bool { return g.Stats().PartialBytes > 0 })
 			quit := make(chan struct{})
 			var all sync.WaitGroup
 			defer all.Wait()
@@ -46,7 +46,7 @@ func TestAnHonestSlowUploadFinishes(t *testing.T) {
 				all.Go(func() { attack(&dialer, hostport(g.Addrs()[0]), c.size, quit) })
 			}
 			for i := 1; i < pieces; i++ {
-				wait(t, "more attackers cut", func() bool { return g.Stats().PartialCut >= uint64(2*i) })
+				wait(t, "more attackers cut", func() bool { return g.Stats().PartialEvictions >= uint64(2*i) })
 				honest.write([]byte(text[:len(text)/pieces]))
 			}
 			honest.write([]byte("\n"))
@@ -54,7 +54,7 @@ func TestAnHonestSlowUploadFinishes(t *testing.T) {
 				t.Fatalf("the honest client hears %.60q", got)
 			}
 			s := g.Stats()
-			t.Logf("%d attackers of %d bytes, cut %d times; the honest one was heard", c.attackers, c.size, s.PartialCut)
+			t.Logf("%d attackers of %d bytes, cut %d times; the honest one was heard", c.attackers, c.size, s.PartialEvictions)
 		})
 	}
 }
@@ -89,23 +89,23 @@ func attack(d *net.Dialer, addr string, size int, quit <-chan struct{}) {
 // A message that is begun counts, and its time runs, also when its client was not read for a while because it sent too fast.
 func TestWhoIsPacedStillOwesItsMessage(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, ws(gateway.Listener{MaxByteRate: 1000, MessageTimeout: time.Second}))
+	g, _ := start(t, ws(gateway.ListenerConfig{ByteRate: 1000, MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
 	c := dialClient(t, g.Addrs()[0])
 	c.write([]byte(masked(0x02, strings.Repeat("x", 3000)))) // a second more than may come at once
-	wait(t, "the client is not read, and what it holds is counted", func() bool { s := g.Stats(); return s.Paced == 1 && s.Partial >= 3000 })
+	wait(t, "the client is not read, and what it holds is counted", func() bool { s := g.Stats(); return s.RateLimited == 1 && s.PartialBytes >= 3000 })
 	if got := c.hear(); got != "close 1008 limit" {
 		t.Errorf("it hears %q", got)
 	}
-	if s := g.Stats(); s.Unfinished != 1 || s.Partial != 0 {
-		t.Errorf("%d cut as unfinished, %d bytes held", s.Unfinished, s.Partial)
+	if s := g.Stats(); s.MessageTimeouts != 1 || s.PartialBytes != 0 {
+		t.Errorf("%d cut as unfinished, %d bytes held", s.MessageTimeouts, s.PartialBytes)
 	}
 }
 
 // Fragments without a byte of payload make no message longer. Who sends them faster than it may is paused each time, and its time for the message is not given back by that.
 func TestWhoIsPacedAgainAndAgainIsCut(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, ws(gateway.Listener{MaxRate: 10, MessageTimeout: time.Second}))
+	g, _ := start(t, ws(gateway.ListenerConfig{MessageRate: 10, MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
 	c := dialClient(t, g.Addrs()[0])
 	c.write([]byte{0x02, 0x81, 0, 0, 0, 0, 'x'}) // one byte, and more to follow
@@ -119,8 +119,8 @@ func TestWhoIsPacedAgainAndAgainIsCut(t *testing.T) {
 			}
 		}
 	})
-	wait(t, "the client is cut", func() bool { return g.Stats().Unfinished == 1 })
-	if s := g.Stats(); s.Paced == 0 {
+	wait(t, "the client is cut", func() bool { return g.Stats().MessageTimeouts == 1 })
+	if s := g.Stats(); s.RateLimited == 0 {
 		t.Error("it has never been paced: the test shows nothing")
 	}
 }
@@ -128,12 +128,12 @@ func TestWhoIsPacedAgainAndAgainIsCut(t *testing.T) {
 // A message that takes longer because its client has to keep to its rate is not cut for that.
 func TestWhoIsPacedHasTimeForItsMessage(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, ws(gateway.Listener{MaxByteRate: 1000, MessageTimeout: time.Second}))
+	g, _ := start(t, ws(gateway.ListenerConfig{ByteRate: 1000, MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
 	c := dialClient(t, g.Addrs()[0])
 	frame := masked(0x82, strings.Repeat("x", 9000))
 	c.write([]byte(frame[:8000])) // six seconds more than may come at once
-	wait(t, "the client is paced", func() bool { return g.Stats().Paced == 1 })
+	wait(t, "the client is paced", func() bool { return g.Stats().RateLimited == 1 })
 	c.write([]byte(frame[8000:]))
 	if got := c.hear(); got != frame[len(frame)-9000:] {
 		t.Errorf("it hears %.40q", got)
@@ -144,8 +144,8 @@ func TestWhoIsPacedHasTimeForItsMessage(t *testing.T) {
 func TestWhoIsPacedHoldsNoMore(t *testing.T) {
 	t.Parallel()
 	const bound, clients = 1 << 20, 8
-	cfg := ws(gateway.Listener{MaxByteRate: 256 << 10})
-	cfg.PartialBytes = bound
+	cfg := ws(gateway.ListenerConfig{ByteRate: 256 << 10})
+	cfg.MaxPartialBytes = bound
 	g, _ := start(t, cfg)
 	runWorker(t, g, echo)
 	frame := masked(0x82, strings.Repeat("x", 1<<20))
@@ -157,9 +157,9 @@ func TestWhoIsPacedHoldsNoMore(t *testing.T) {
 	}
 	wait(t, "those that are too many are cut, the others paced", func() bool {
 		s := g.Stats()
-		if s.Partial > bound {
-			t.Fatalf("%d bytes are held", s.Partial)
+		if s.PartialBytes > bound {
+			t.Fatalf("%d bytes are held", s.PartialBytes)
 		}
-		return s.PartialCut > 0 && s.Paced > 0 && s.PartialCut+uint64(s.Clients) == clients && s.Clients <= 2
+		return s.PartialEvictions > 0 && s.RateLimited > 0 && s.PartialEvictions+uint64(s.Clients) == clients && s.Clients <= 2
 	})
 }

@@ -62,7 +62,7 @@ func normal(path string) string {
 }
 
 // takeOptions takes over what the query of a listener's URL says: subprotocol=NAME[,NAME], which stands before the field.
-func (l *Listener) takeOptions(u *url.URL) *ConfigError {
+func (l *ListenerConfig) takeOptions(u *url.URL) *ConfigError {
 	options, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return invalid("URL", "%q: %w", l.URL, err)

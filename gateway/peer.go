@@ -44,8 +44,8 @@ const (
 	peerGrace  = 10 * time.Second // a gateway may be away, or known to no worker, before what was for it is given up
 )
 
-// learn takes over what a worker knows of other gateways.
-func (k *workerLink) learn(f *link.Frame) error {
+// learnPeers takes over what a worker knows of other gateways.
+func (k *workerLink) learnPeers(f *link.Frame) error {
 	c := link.Read(f.Payload)
 	peers := c.Peers()
 	if !c.End() || len(peers) > maxPeers {
@@ -55,14 +55,14 @@ func (k *workerLink) learn(f *link.Frame) error {
 	for _, p := range peers {
 		if p.ID != k.loop.g.cfg.ID {
 			k.peers = append(k.peers, p.ID)
-			k.loop.meet(p)
+			k.loop.addPeer(p)
 		}
 	}
 	return nil
 }
 
-// meet notes where another gateway is.
-func (l *loop) meet(at link.Peer) {
+// addPeer notes where another gateway is.
+func (l *loop) addPeer(at link.Peer) {
 	p := l.peers[at.ID]
 	if p == nil {
 		if len(l.peers) >= maxPeers {
@@ -110,7 +110,7 @@ func (l *loop) tickPeers() {
 func (l *loop) relay(o origin, f *link.Frame) {
 	p := l.peers[f.Slot]
 	if p == nil {
-		l.stats.Unreached++
+		l.stats.CommandsDropped++
 		return
 	}
 	var inner link.Frame
@@ -118,8 +118,8 @@ func (l *loop) relay(o origin, f *link.Frame) {
 	p.push(o, &inner)
 }
 
-// spread passes a command on to all other gateways.
-func (l *loop) spread(o origin, f *link.Frame) {
+// relayToAll passes a command on to all other gateways.
+func (l *loop) relayToAll(o origin, f *link.Frame) {
 	far := *f
 	far.Flags &^= link.FlagFar | link.FlagResult // the answer is of the gateway that is asked
 	for _, p := range l.peers {
@@ -137,7 +137,7 @@ func (p *peer) push(o origin, f *link.Frame) {
 		from = nil
 	}
 	if p.link == nil && (p.lost || p.out.size() > maxOutbox) || from == nil && p.out.size() > maxUnheld {
-		l.stats.Unreached++
+		l.stats.CommandsDropped++
 		return
 	}
 	p.out.push(f)
@@ -147,7 +147,7 @@ func (p *peer) push(o origin, f *link.Frame) {
 		p.pressed = append(p.pressed, o.serial)
 		from.crams++
 		from.conn.Pause()
-		l.stats.Pressed++
+		l.stats.InboxBackpressure++
 	}
 }
 
@@ -158,7 +158,7 @@ func (p *peer) pump() {
 	}
 	for {
 		room := aheadOfAck - p.link.conn.Buffered()
-		b := p.out.give(room)
+		b := p.out.nextFrames(room)
 		if len(b) == 0 || p.link.conn.Write(b) != nil {
 			return // it goes on with the next confirmation, which there will be, or the next link
 		}
@@ -180,7 +180,7 @@ func (p *peer) confirmed(last uint64) error {
 // reached goes on with a new link: the gateway has said what it has carried out.
 func (p *peer) reached(k *outLink, last uint64) error {
 	if p.epoch != k.epoch && p.epoch != 0 {
-		p.loop.stats.Unreached += p.out.sift() // its clients were those of another start; but a uid may have a new one there, who came before it was to be evicted
+		p.loop.stats.CommandsDropped += p.out.dropStale() // its clients were those of another start; but a uid may have a new one there, who came before it was to be evicted
 		p.release()
 		last = 0
 	}
@@ -204,7 +204,7 @@ func (p *peer) unreached(k *outLink) {
 
 // giveUp drops what is kept.
 func (p *peer) giveUp() {
-	p.loop.stats.Unreached += p.out.drop()
+	p.loop.stats.CommandsDropped += p.out.drop()
 	p.release()
 }
 

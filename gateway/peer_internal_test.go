@@ -176,8 +176,8 @@ func TestWhatFillsAnOutboxWaits(t *testing.T) {
 		if n := x.p.out.size(); n <= maxOutbox || n > maxOutbox+1<<20 || worker.Unread() == 0 {
 			t.Fatalf("%d bytes are kept, %d not read", n, worker.Unread())
 		}
-		x.l.press(k.serial)
-		x.l.relieve(k.serial)
+		x.l.pauseLink(k.serial)
+		x.l.resumeLink(k.serial)
 		if left := worker.Unread(); worker.Read(1<<20) && worker.Unread() != left || len(x.p.pressed) != 1 {
 			t.Errorf("the link is read though the outbox is full, which holds up %d links", len(x.p.pressed))
 		}
@@ -229,8 +229,8 @@ func TestAnEvictionOutlivesARestart(t *testing.T) {
 		x.confirm()
 		x.last = x.p.out.first - 1
 		commands, _ := x.hear()
-		if len(commands) != 2 || string(commands[0]) != "ann" || string(commands[1]) != "bob" || x.l.stats.Unreached != 3 {
-			t.Errorf("it is told %q, and %d are counted as lost", commands, x.l.stats.Unreached)
+		if len(commands) != 2 || string(commands[0]) != "ann" || string(commands[1]) != "bob" || x.l.stats.CommandsDropped != 3 {
+			t.Errorf("it is told %q, and %d are counted as lost", commands, x.l.stats.CommandsDropped)
 		}
 		if x.hear(); x.p.out.size() > 0 || x.k.over {
 			t.Errorf("%d bytes are kept; the link has ended: %v", x.p.out.size(), x.k.over)
@@ -246,7 +246,7 @@ func TestTheClockThatIsAhead(t *testing.T) {
 		x := newPassing(t, 1)
 		x.dial(64 << 10)
 		time.Sleep(time.Second)
-		before := x.l.stamp()
+		before := x.l.bindTime()
 		in := newInLink(x.l, link.WorkerHello{Role: link.RolePeer, ID: [16]byte{3: 3}})
 		comer := x.g.sim.Open(0, netip.AddrPort{}, in, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10})
 		x.g.sim.Turn(0)
@@ -259,7 +259,7 @@ func TestTheClockThatIsAhead(t *testing.T) {
 		x.far.Send(link.Append(nil, &link.Frame{Type: link.Pong, Token: before})) // another one's, that is behind
 		x.far.Read(64 << 10)
 		time.Sleep(10 * time.Second)
-		if at := x.l.stamp(); at < ahead+uint64(10*time.Second) || at > ahead+uint64(11*time.Second) {
+		if at := x.l.bindTime(); at < ahead+uint64(10*time.Second) || at > ahead+uint64(11*time.Second) {
 			t.Errorf("%v after it has heard of the time that is an hour ahead", time.Duration(at-ahead))
 		}
 	})

@@ -21,7 +21,7 @@ type peerOf struct {
 // dialPeer links to a gateway as another one does.
 func dialPeer(t *testing.T, g *gateway.Gateway, stream uint64) peerOf {
 	t.Helper()
-	conn, err := net.Dial("tcp", g.InnerAddr())
+	conn, err := net.Dial("tcp", g.WorkerAddr())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func toAll(text string) *link.Frame {
 // A gateway says at the beginning of each link what it has carried out for the other one's loop, so that a link which breaks costs nothing. Another stream is counted anew.
 func TestAPeerGoesOnWhereItWas(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+	g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
 	c := connect(t, g)
 	p := dialPeer(t, g, 1)
 	p.confirms(0)
@@ -116,7 +116,7 @@ func TestAPeerGoesOnWhereItWas(t *testing.T) {
 // A command that makes no sense here is confirmed all the same, else it would come again for ever; what is no such frame ends the link.
 func TestAPeersNonsense(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+	g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
 	c := connect(t, g)
 	p := dialPeer(t, g, 1)
 	p.confirms(0)
@@ -136,8 +136,8 @@ func TestAPeersNonsense(t *testing.T) {
 	}
 	p.relay(9, toAll("still there"))
 	c.hears("still there")
-	if s := g.Stats(); s.Unreached != 8 {
-		t.Errorf("%d commands were counted as lost", s.Unreached)
+	if s := g.Stats(); s.CommandsDropped != 8 {
+		t.Errorf("%d commands were counted as lost", s.CommandsDropped)
 	}
 	for name, f := range map[string]*link.Frame{
 		"a sequence again": {Type: link.Relay, Token: 9, Payload: link.Append(nil, publish)},
@@ -157,12 +157,12 @@ func TestAPeersNonsense(t *testing.T) {
 func TestAdvertise(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"nowhere", "http://host:1"} {
-		if _, err := gateway.New(gateway.Config{Advertise: bad, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}}); err == nil {
+		if _, err := gateway.New(gateway.Config{Advertise: bad, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}}); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 	}
-	g, _ := start(t, gateway.Config{Advertise: "gw.example:2300", Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
-	conn, err := net.Dial("tcp", g.InnerAddr())
+	g, _ := start(t, gateway.Config{Advertise: "gw.example:2300", Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+	conn, err := net.Dial("tcp", g.WorkerAddr())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +179,7 @@ type hearing struct{ *fakeClient }
 // connect makes one that a worker has let in.
 func connect(t *testing.T, g *gateway.Gateway) hearing {
 	t.Helper()
-	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	c := dialClient(t, g.Addrs()[0])
 	w.letIn()
 	return hearing{c}

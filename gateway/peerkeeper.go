@@ -74,7 +74,7 @@ func (p *peer) dial(ctx context.Context, k *outLink) error {
 		return err
 	}
 	k.epoch = hello.Epoch
-	return g.engine.Enroll(p.loop.el, conn, k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead, OwnBound: true})
+	return g.engine.Register(p.loop.el, conn, k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead, ExcludeFromBudget: true})
 }
 
 // from names this end of the link: the gateway, the loop and the outbox.

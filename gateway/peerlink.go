@@ -45,10 +45,10 @@ func (k *peerLink) frames(in []byte, take func(*link.Frame) error) (taken int) {
 		switch {
 		case err != nil:
 		case f.Type == link.Ping:
-			k.loop.hearTime(f.Token)
-			k.tell(link.Pong, f.ID)
+			k.loop.advanceClock(f.Token)
+			k.sendControl(link.Pong, f.ID)
 		case f.Type == link.Pong:
-			k.loop.hearTime(f.Token)
+			k.loop.advanceClock(f.Token)
 		case f.Type == link.GoAway:
 			k.close(link.ReasonPeer)
 		default:
@@ -60,7 +60,7 @@ func (k *peerLink) frames(in []byte, take func(*link.Frame) error) (taken int) {
 		}
 		taken += n
 	}
-	k.took(len(in), taken)
+	k.noteRead(len(in), taken)
 	if k.over {
 		return len(in)
 	}
@@ -71,8 +71,8 @@ func (k *peerLink) send(f *link.Frame) {
 	_ = k.conn.Commit(link.Append(k.conn.Begin(len(f.Payload)), f)) // an overflow ends the link by itself
 }
 
-// tell sends what keeps the link alive, and tells the time.
-func (k *peerLink) tell(t link.Type, id uint32) {
+// sendControl sends what keeps the link alive, and tells the time.
+func (k *peerLink) sendControl(t link.Type, id uint32) {
 	k.send(&link.Frame{Type: t, ID: id, Token: k.loop.now()})
 }
 
@@ -81,17 +81,17 @@ func (k *peerLink) close(reason link.Reason) {
 	k.conn.Close(closing(reason))
 }
 
-// OnTimer implements engine.Expirer: the heartbeat.
+// OnTimer implements engine.TimerHandler: the heartbeat.
 func (k *peerLink) OnTimer(*engine.Timer) {
 	if k.over {
 		return
 	}
-	send, alive := k.beat(k.pressing || k.asked && k.conn.Arrived())
+	send, alive := k.tick(k.pressing || k.asked && k.conn.Arrived())
 	if !alive {
 		k.close(link.ReasonIdle)
 		return
 	}
-	k.tell(send, 0)
+	k.sendControl(send, 0)
 	k.loop.el.Schedule(&k.timer, k.loop.g.cfg.LinkHeartbeat)
 }
 
@@ -188,22 +188,22 @@ func (k *inLink) OnOpen(c *engine.Conn) {
 		a.link.close(link.ReasonPeer) // it is broken, and we have not noticed
 	}
 	a.link, k.of = k, a
-	k.tell(link.Pong, 0)
+	k.sendControl(link.Pong, 0)
 	k.send(&link.Frame{Type: link.Confirm, Token: a.last})
 }
 
 // OnData implements engine.Handler.
 func (k *inLink) OnData(_ *engine.Conn, in []byte) int {
 	before := k.of.last
-	taken := k.frames(in, k.take)
+	taken := k.frames(in, k.execute)
 	if !k.over && k.of.last != before {
 		k.send(&link.Frame{Type: link.Confirm, Token: k.of.last})
 	}
 	return taken
 }
 
-// take carries out a command. None comes twice: the other gateway goes on behind what OnOpen has confirmed.
-func (k *inLink) take(f *link.Frame) error {
+// execute carries out a command. None comes twice: the other gateway goes on behind what OnOpen has confirmed.
+func (k *inLink) execute(f *link.Frame) error {
 	l := k.loop
 	inner, err := within(f)
 	if err != nil {
@@ -214,7 +214,7 @@ func (k *inLink) take(f *link.Frame) error {
 	}
 	k.of.last = f.Token
 	if err := l.g.checkArrival(&inner); err != nil { // it would come again by the next link
-		l.stats.Unreached++
+		l.stats.CommandsDropped++
 		if l.g.complain.Allow() {
 			l.g.log.Warn("a command of another gateway makes no sense here", "gateway", binary.BigEndian.Uint32(k.hello.ID[:]), "err", err)
 		}

@@ -23,7 +23,7 @@ func TestALinkThatPressesAnotherLoop(t *testing.T) {
 
 func testPress(t *testing.T, flags uint8) {
 	stuck, release := make(chan struct{}), make(chan struct{})
-	g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{
+	g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.ListenerConfig{
 		{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20},
 		{URL: "ws://127.0.0.1:0", OnUpgrade: func(*codec.Request) int { // holds its loop up
 			close(stuck)
@@ -31,7 +31,7 @@ func testPress(t *testing.T, flags uint8) {
 			return 403
 		}},
 	}})
-	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return workerLinks(g) == 2 })
 	alice := dialClient(t, g.Addrs()[0])
 	loop, f := w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
@@ -64,7 +64,7 @@ func testPress(t *testing.T, flags uint8) {
 	}()
 	wait(t, "the link being paused", func() bool {
 		for _, s := range g.Stats().Loops {
-			if s.Pressed > 0 {
+			if s.InboxBackpressure > 0 {
 				return true
 			}
 		}

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
-	"github.com/seed-7410fe32/sluice/internal/roster"
+	"github.com/seed-7410fe32/sluice/internal/registry"
 )
 
 // gather is a question put to all loops, on the loop that was asked: each answers with as many numbers, which are added up. Or it is put to another loop, for a page of its clients.
@@ -28,7 +28,7 @@ const (
 // gather begins one, whose answers come to the origin that it returns. It reports false, and has told the asker, when too much is being gathered.
 func (l *loop) gather(o origin, f *link.Frame, loops, size int) (origin, bool) {
 	if l.pending+size > maxGathering {
-		l.stats.QuestionsRefused++
+		l.stats.QueriesRejected++
 		l.answer(o, &link.Frame{ID: f.ID, Code: uint16(link.Refused)})
 		return o, false
 	}
@@ -56,11 +56,11 @@ func (l *loop) everywhere(o origin, f *link.Frame) {
 		return
 	}
 	if one || o.kind == notePart || o.loop != l.index {
-		l.share(o, f)
+		l.executeShare(o, f)
 		return
 	}
 	if f.Has(link.FlagFar) {
-		l.spread(o, f)
+		l.relayToAll(o, f)
 	}
 	part := origin{loop: l.index, kind: noteCommand, serial: o.serial}
 	if f.Has(link.FlagResult) || f.Type == link.Count {
@@ -74,7 +74,7 @@ func (l *loop) everywhere(o origin, f *link.Frame) {
 			l.passOrPause(to, part, f, o.serial)
 		}
 	}
-	l.share(part, f)
+	l.executeShare(part, f)
 }
 
 // onlyLoop is the one loop that a command is for, where it is not for all.
@@ -83,8 +83,8 @@ func onlyLoop(f *link.Frame) (loop uint8, one bool) {
 	return uint8(f.Slot - 1), one
 }
 
-// share carries out this loop's share of a command that concerns all.
-func (l *loop) share(o origin, f *link.Frame) {
+// executeShare carries out this loop's share of a command that concerns all.
+func (l *loop) executeShare(o origin, f *link.Frame) {
 	l.rows = l.rows[:0]
 	switch f.Type {
 	case link.Publish:
@@ -106,7 +106,7 @@ func (l *loop) share(o origin, f *link.Frame) {
 func (l *loop) evict(c link.Cursor) {
 	uid, claim := c.Evict()
 	l.bound = max(l.bound, claim.Time)
-	l.members.Older(uid, claim, func(m *roster.Member) {
+	l.members.Older(uid, claim, func(m *registry.Member) {
 		l.sessions[m.ID.Slot()].end(link.ReasonReplaced)
 	})
 }
@@ -155,7 +155,7 @@ func (l *loop) expireGathers() {
 		if l.seconds-g.born <= gatherFor {
 			continue
 		}
-		l.stats.QuestionsCut++
+		l.stats.QueriesPartial++
 		if g.page {
 			l.gatherEnds(serial, g)
 			l.reply(g.serial, &link.Frame{Type: link.Reply, ID: g.id, Code: uint16(link.Timeout)})

@@ -25,7 +25,7 @@ func newAsker(t *testing.T) *asker {
 	g := newGate(t, Config{Loops: 2, Logger: slog.New(slog.DiscardHandler)})
 	k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RolePublisher, Weight: 100, Window: 1 << 20, ID: [16]byte{1}})
 	a := &asker{t: t, g: g, l: g.g.loops[0]}
-	a.peer = g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 20, Retain: true, OwnBound: true})
+	a.peer = g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 20, Retain: true, ExcludeFromBudget: true})
 	a.peer.Limit(64 << 20)
 	a.turn(0)
 	return a
@@ -99,8 +99,8 @@ func TestALoopThatDoesNotAnswer(t *testing.T) {
 			t.Errorf("in the end %q, want %q in it", got, want)
 		}
 	}
-	if len(a.l.gathers) != 0 || a.l.pending != 0 || a.l.stats.QuestionsCut != 3 {
-		t.Errorf("%d questions left, of %d bytes, %d counted", len(a.l.gathers), a.l.pending, a.l.stats.QuestionsCut)
+	if len(a.l.gathers) != 0 || a.l.pending != 0 || a.l.stats.QueriesPartial != 3 {
+		t.Errorf("%d questions left, of %d bytes, %d counted", len(a.l.gathers), a.l.pending, a.l.stats.QueriesPartial)
 	}
 	a.turn(1)
 	if got := a.hears(); got != "" {
@@ -127,8 +127,8 @@ func TestQuestionsAreBounded(t *testing.T) {
 		t.Fatalf("within the bound: %s", got)
 	}
 	a.asks(pageOf(9001), countOf(9002, "a"))
-	if got := a.hears(); got != "9001 refused 0x0 0, 9002 refused 0x0 0" || a.l.stats.QuestionsRefused != 2 {
-		t.Errorf("past it: %s; %d counted", got, a.l.stats.QuestionsRefused)
+	if got := a.hears(); got != "9001 refused 0x0 0, 9002 refused 0x0 0" || a.l.stats.QueriesRejected != 2 {
+		t.Errorf("past it: %s; %d counted", got, a.l.stats.QueriesRejected)
 	}
 	a.turn(1)
 	if got := strings.Count(a.hears(), " ok "); got != fit || a.l.pending != 0 {

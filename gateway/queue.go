@@ -6,7 +6,7 @@ import (
 )
 
 // queue is what waits of a client's messages for a worker or for its credit, oldest first: copies, as flags u8 · length u32 · payload. Together with what a worker has and
-// has not acknowledged its bound is the client's MaxUnacked, past which the client's reads pause; by itself also the loop's HoldBytes, past which messages are refused.
+// has not acknowledged its bound is the client's MaxUnacked, past which the client's reads pause; by itself also the loop's MaxUnroutedBytes, past which messages are refused.
 type queue struct {
 	records []byte    // bound: messages in clients' queues
 	first   int       // offset of the oldest record

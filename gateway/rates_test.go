@@ -13,10 +13,10 @@ import (
 // Who sends faster than allowed is slowed down, and loses nothing by it; others are not.
 func TestRates(t *testing.T) {
 	t.Parallel()
-	for name, lis := range map[string]gateway.Listener{
-		"messages": {MaxRate: 100},
-		"bytes":    {MaxByteRate: 1000},
-		"pings":    {MaxRate: 100},
+	for name, lis := range map[string]gateway.ListenerConfig{
+		"messages": {MessageRate: 100},
+		"bytes":    {ByteRate: 1000},
+		"pings":    {MessageRate: 100},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -41,7 +41,7 @@ func TestRates(t *testing.T) {
 			}
 			began := time.Now()
 			c.write([]byte(flood.String()))
-			wait(t, "it is paced", func() bool { return g.Stats().Paced > 0 })
+			wait(t, "it is paced", func() bool { return g.Stats().RateLimited > 0 })
 			w.isServed()
 			for i := range n {
 				if got := c.hear(); got != want(i) {
@@ -61,8 +61,8 @@ func TestRates(t *testing.T) {
 // What a listener refuses is in the gateway's figures.
 func TestListenersFiguresAreTold(t *testing.T) {
 	t.Parallel()
-	cfg := text(gateway.Listener{MaxPerIP: 1})
-	cfg.Listeners = append(cfg.Listeners, gateway.Listener{URL: "frame://127.0.0.1:0", PerIPRate: 1})
+	cfg := text(gateway.ListenerConfig{MaxPerIP: 1})
+	cfg.Listeners = append(cfg.Listeners, gateway.ListenerConfig{URL: "frame://127.0.0.1:0", ConnectRate: 1})
 	g, _ := start(t, cfg)
 	one := dialClient(t, g.Addrs()[0])
 	wait(t, "one client", func() bool { return g.Stats().Clients == 1 })

@@ -39,9 +39,9 @@ func reasonOf(err error) link.Reason {
 	return link.ReasonNetwork
 }
 
-// farewell is the WebSocket close code and text that a client is told (RFC 6455 section 7.4). Codes below 4000 are the registered ones; a reason
+// closeCodeAndText is the WebSocket close code and text that a client is told (RFC 6455 section 7.4). Codes below 4000 are the registered ones; a reason
 // without a fitting one has 4000 + its number.
-func farewell(r link.Reason) (code uint16, text string) {
+func closeCodeAndText(r link.Reason) (code uint16, text string) {
 	switch r {
 	case link.ReasonPeer, link.ReasonKicked:
 		code = 1000
@@ -61,10 +61,10 @@ func farewell(r link.Reason) (code uint16, text string) {
 	return code, r.String()
 }
 
-// hearBlame notes a close frame by which the client says that what it was sent is wrong: the codes of
+// noteProtocolBlame notes a close frame by which the client says that what it was sent is wrong: the codes of
 // RFC 6455 section 7.4.1 for a broken protocol, data it cannot take, text that is not UTF-8, and a
 // message that is too big for it.
-func (s *session) hearBlame(payload []byte) {
+func (s *session) noteProtocolBlame(payload []byte) {
 	if len(payload) < 2 {
 		return
 	}

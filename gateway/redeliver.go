@@ -14,10 +14,10 @@ func (k *workerLink) acknowledged(a link.Acked) {
 	if s == nil || s.link != k {
 		return // handed over, or not waited for
 	}
-	s.owed -= int32(a.Frames)
+	s.unackedFrames -= int32(a.Frames)
 	switch a.Type {
 	case link.Attach:
-		s.welcome()
+		s.admitted()
 	case link.Message:
 		s.out -= int32(a.Frames)
 		s.unacked -= int32(a.Bytes)
@@ -25,7 +25,7 @@ func (k *workerLink) acknowledged(a link.Acked) {
 		if s.pauses != 0 {
 			s.throttle()
 		}
-		s.passed()
+		s.oldestHandled()
 		if s.queue != nil && !s.waiting && !s.pump() {
 			s.wait()
 		}
@@ -34,7 +34,7 @@ func (k *workerLink) acknowledged(a link.Acked) {
 		k.loop.trials.OnTimer(nil)
 		return
 	}
-	if k.draining && s.owed == 0 {
+	if k.draining && s.unackedFrames == 0 {
 		k.handOver(s)
 	}
 }
@@ -44,9 +44,9 @@ func (k *workerLink) acknowledged(a link.Acked) {
 func (s *session) orphan(suspicious bool) {
 	l := s.loop
 	tried := suspicious && s.eventOut()
-	due := s.owed > 0 || s.queue != nil
-	s.link, s.owed, s.out, s.unacked = nil, 0, 0, 0
-	s.told = false
+	due := s.unackedFrames > 0 || s.queue != nil
+	s.link, s.unackedFrames, s.out, s.unacked = nil, 0, 0, 0
+	s.detachSent = false
 	if s.queue != nil {
 		s.queue.since = l.el.Now()
 	}

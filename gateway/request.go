@@ -22,7 +22,7 @@ func KeptHeaders() []string {
 var upgradeHeaders = []string{"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions"}
 
 // keeps reports whether what is kept of a request has the field.
-func (l *Listener) keeps(field string) bool {
+func (l *ListenerConfig) keeps(field string) bool {
 	if slices.Contains(l.KeepHeaders, "*") {
 		return !holds(upgradeHeaders, field)
 	}

@@ -28,11 +28,11 @@ func TestKeptHeaders(t *testing.T) {
 		{[]string{"*"}, "X-Key Cookie X-Padding"},
 	} {
 		seen := make(chan string, 1)
-		g, _ := start(t, ws(gateway.Listener{KeepHeaders: c.keep, MaxRequest: 16 << 10, OnUpgrade: func(r *codec.Request) int {
+		g, _ := start(t, ws(gateway.ListenerConfig{KeepHeaders: c.keep, MaxRequest: 16 << 10, OnUpgrade: func(r *codec.Request) int {
 			seen <- r.Header("X-Padding")
 			return 0
 		}}))
-		w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+		w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 		padding := strings.Repeat("x", 10_000)
 		conn := dial(t, hostport(g.Addrs()[0]))
 		_, _ = io.WriteString(conn, upgradeHead("X-Key: k\r\nCookie: c=d\r\nX-Padding: "+padding+"\r\n"))
@@ -63,7 +63,7 @@ func upgradeHead(headers string) string {
 func TestRequestsAreBounded(t *testing.T) {
 	t.Parallel()
 	var log logbook
-	cfg := ws(gateway.Listener{MaxRequest: 1000})
+	cfg := ws(gateway.ListenerConfig{MaxRequest: 1000})
 	cfg.Logger = log.logger()
 	g, stop := start(t, cfg)
 	kept := len(link.AppendRequest(nil, "/?a=b", []link.Header{{Name: "Host", Value: "localhost"}, {Name: "Cookie"}}))
@@ -82,7 +82,7 @@ func TestRequestsAreBounded(t *testing.T) {
 			refused++
 		}
 	}
-	wait(t, "counted", func() bool { s := g.Stats(); return s.RequestsTooLarge == refused && s.Refusals == refused })
+	wait(t, "counted", func() bool { s := g.Stats(); return s.RequestsTooLarge == refused && s.HandshakesRejected == refused })
 	stop()
 	told := strings.Join(log.lines(), "\n")
 	for _, want := range []string{"bytes=1001 most=1000", "--max-request", "requests-too-large=3"} {
@@ -103,7 +103,7 @@ func TestRequestsTakeNoMoreMemoryThanIsKept(t *testing.T) {
 		{"not kept, in small pieces", strings.Repeat("a:\r\n", 3900), 6 << 10},
 		{"kept, in small pieces", strings.Repeat("cookie:\r\n", 800), 6<<10 + 2*8<<10},
 	} {
-		g, stop := start(t, ws(gateway.Listener{}))
+		g, stop := start(t, ws(gateway.ListenerConfig{}))
 		w := runWorker(t, g, echo)
 		before := heap()
 		const clients = 300
@@ -147,7 +147,7 @@ func heap() int {
 func TestProbes(t *testing.T) {
 	t.Parallel()
 	var log logbook
-	g, stop := start(t, gateway.Config{Logger: log.logger(), Listeners: []gateway.Listener{
+	g, stop := start(t, gateway.Config{Logger: log.logger(), Listeners: []gateway.ListenerConfig{
 		{URL: "ws://127.0.0.1:0"},
 		{URL: "ws://127.0.0.1:0/ws", Page: http.NotFoundHandler(), Hosts: []string{"chat.example"}},
 		{URL: "ws://127.0.0.1:0/healthz"},
@@ -176,7 +176,7 @@ func TestProbes(t *testing.T) {
 	}
 	wait(t, "counted", func() bool {
 		s := g.Stats()
-		return s.Probes == probes && s.Pages == 0 && s.Refusals == 6 && s.Opened == 1
+		return s.Probes == probes && s.Pages == 0 && s.HandshakesRejected == 6 && s.Opened == 1
 	})
 
 	stop()
@@ -190,7 +190,7 @@ func TestProbes(t *testing.T) {
 // A gateway that closes down says so to a probe that is connected already.
 func TestProbesOfAGatewayThatClosesDown(t *testing.T) {
 	t.Parallel()
-	g, stop := start(t, gateway.Config{DrainFor: patience, HoldFor: time.Minute, Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}}})
+	g, stop := start(t, gateway.Config{DrainTimeout: patience, QueueTimeout: time.Minute, Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}}})
 	c := dialClient(t, g.Addrs()[1])
 	c.say("with no worker there this is held, and the drain waits for it")
 	asked := map[string]string{"/healthz": "503", "/readyz": "503", "/livez": "200"}
@@ -198,7 +198,7 @@ func TestProbesOfAGatewayThatClosesDown(t *testing.T) {
 	for path := range asked {
 		probes[path] = dial(t, hostport(g.Addrs()[0]))
 	}
-	wait(t, "all are in", func() bool { s := g.Stats(); return s.Accepted == 4 && s.Held == 1 })
+	wait(t, "all are in", func() bool { s := g.Stats(); return s.Accepted == 4 && s.QueuedTotal == 1 })
 	go stop()
 	wait(t, "the drain", func() bool { return !g.Ready() })
 	for path, conn := range probes {

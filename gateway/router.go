@@ -7,16 +7,16 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Client is what a Router knows of the client it picks a worker for.
-type Client struct {
+// RouteRequest is what a Router knows of the client it picks a worker for.
+type RouteRequest struct {
 	Remote   string // host:port
 	Listener string // the listener's URL
 	Target   string // WebSocket: the request target, path and query
 	UID      string // empty: not bound
 }
 
-// Worker is what a Router knows of a worker it may pick.
-type Worker struct {
+// Candidate is what a Router knows of a worker it may pick.
+type Candidate struct {
 	ID      [16]byte
 	Name    string
 	Build   string // the version of its business code
@@ -27,7 +27,7 @@ type Worker struct {
 // Router picks the worker that a client sticks to. Each loop has its own, so Pick runs on one goroutine and must not block.
 type Router interface {
 	// Pick returns an index of workers, which is never empty and stands in order of ID.
-	Pick(c Client, workers []Worker) int
+	Pick(c RouteRequest, workers []Candidate) int
 }
 
 // LeastClients picks the worker that will have the fewest clients for its weight.
@@ -41,15 +41,15 @@ func Random() Router { return random{} }
 
 // Hash picks by a key of the client, so that equal keys share a worker, and a worker that comes or goes moves only its own share
 // (rendezvous hashing, in proportion to the weights is not attempted). An empty key falls back to LeastClients.
-func Hash(key func(Client) string) func() Router {
+func Hash(key func(RouteRequest) string) func() Router {
 	return func() Router { return hash{key} }
 }
 
 // KeyUID is the client's uid, for Hash.
-func KeyUID(c Client) string { return c.UID }
+func KeyUID(c RouteRequest) string { return c.UID }
 
 // KeyPath is the first segment of the request's path, for Hash: /room7/… and /room7?x=1 are room7.
-func KeyPath(c Client) string {
+func KeyPath(c RouteRequest) string {
 	path := strings.TrimPrefix(c.Target, "/")
 	if i := strings.IndexAny(path, "/?"); i >= 0 {
 		path = path[:i]
@@ -59,7 +59,7 @@ func KeyPath(c Client) string {
 
 type leastClients struct{}
 
-func (leastClients) Pick(_ Client, workers []Worker) int {
+func (leastClients) Pick(_ RouteRequest, workers []Candidate) int {
 	best := 0
 	for i := range workers {
 		// clients/weight compared crosswise, without division; the new one counts, so that weight 0 gets nobody while others are there
@@ -72,14 +72,14 @@ func (leastClients) Pick(_ Client, workers []Worker) int {
 
 type roundRobin struct{ next int }
 
-func (r *roundRobin) Pick(_ Client, workers []Worker) int {
+func (r *roundRobin) Pick(_ RouteRequest, workers []Candidate) int {
 	r.next++
 	return r.next % len(workers)
 }
 
 type random struct{}
 
-func (random) Pick(_ Client, workers []Worker) int {
+func (random) Pick(_ RouteRequest, workers []Candidate) int {
 	total := 0
 	for i := range workers {
 		total += workers[i].Weight
@@ -96,9 +96,9 @@ func (random) Pick(_ Client, workers []Worker) int {
 	return 0
 }
 
-type hash struct{ key func(Client) string }
+type hash struct{ key func(RouteRequest) string }
 
-func (h hash) Pick(c Client, workers []Worker) int {
+func (h hash) Pick(c RouteRequest, workers []Candidate) int {
 	key := h.key(c)
 	if key == "" {
 		return leastClients{}.Pick(c, workers)
@@ -132,11 +132,11 @@ type pool struct {
 	// Owned by the loop.
 	router Router
 	links  []*workerLink // that take new clients, in order of worker id; bound: links that have proved
-	shown  []Worker      // the same workers, as the router sees them; bound: links that have proved
+	shown  []Candidate   // the same workers, as the router sees them; bound: links that have proved
 }
 
 // pick returns the link for a client, nil when no worker is there.
-func (p *pool) pick(c Client) *workerLink {
+func (p *pool) pick(c RouteRequest) *workerLink {
 	if len(p.links) == 0 {
 		return nil
 	}
@@ -173,10 +173,10 @@ func (p *pool) remove(k *workerLink) bool {
 func (p *pool) show() {
 	p.shown = p.shown[:0]
 	for _, k := range p.links {
-		p.shown = append(p.shown, shown(&k.hello))
+		p.shown = append(p.shown, candidate(&k.hello))
 	}
 }
 
-func shown(h *link.WorkerHello) Worker {
-	return Worker{ID: h.ID, Name: h.Name, Build: h.Build, Weight: int(h.Weight)}
+func candidate(h *link.WorkerHello) Candidate {
+	return Candidate{ID: h.ID, Name: h.Name, Build: h.Build, Weight: int(h.Weight)}
 }

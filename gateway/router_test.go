@@ -10,22 +10,22 @@ func TestRouters(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		router  Router
-		workers []Worker
+		workers []Candidate
 		want    []int
 	}{
-		{"least: fewest", LeastClients(), []Worker{{Weight: 100, Clients: 3}, {Weight: 100, Clients: 1}, {Weight: 100, Clients: 2}}, []int{1, 1}},
-		{"least: first of equals", LeastClients(), []Worker{{Weight: 100}, {Weight: 100}}, []int{0, 0}},
-		{"least: for its weight", LeastClients(), []Worker{{Weight: 100, Clients: 9}, {Weight: 300, Clients: 20}}, []int{1}},
-		{"least: the heavier begins", LeastClients(), []Worker{{Weight: 100}, {Weight: 300}}, []int{1}},
-		{"least: weight 0 last", LeastClients(), []Worker{{Weight: 0}, {Weight: 1, Clients: 1000}}, []int{1}},
-		{"least: weight 0 alone", LeastClients(), []Worker{{Weight: 0, Clients: 5}}, []int{0}},
-		{"round robin", RoundRobin(), make([]Worker, 3), []int{1, 2, 0, 1}},
-		{"random: the only one with weight", Random(), []Worker{{Weight: 0}, {Weight: 7}, {Weight: 0}}, []int{1, 1, 1, 1, 1}},
-		{"random: alone", Random(), []Worker{{Weight: 0}}, []int{0}},
-		{"hash: no key, so the fewest", Hash(KeyUID)(), []Worker{{Weight: 100, Clients: 3}, {Weight: 100, Clients: 1}}, []int{1}},
+		{"least: fewest", LeastClients(), []Candidate{{Weight: 100, Clients: 3}, {Weight: 100, Clients: 1}, {Weight: 100, Clients: 2}}, []int{1, 1}},
+		{"least: first of equals", LeastClients(), []Candidate{{Weight: 100}, {Weight: 100}}, []int{0, 0}},
+		{"least: for its weight", LeastClients(), []Candidate{{Weight: 100, Clients: 9}, {Weight: 300, Clients: 20}}, []int{1}},
+		{"least: the heavier begins", LeastClients(), []Candidate{{Weight: 100}, {Weight: 300}}, []int{1}},
+		{"least: weight 0 last", LeastClients(), []Candidate{{Weight: 0}, {Weight: 1, Clients: 1000}}, []int{1}},
+		{"least: weight 0 alone", LeastClients(), []Candidate{{Weight: 0, Clients: 5}}, []int{0}},
+		{"round robin", RoundRobin(), make([]Candidate, 3), []int{1, 2, 0, 1}},
+		{"random: the only one with weight", Random(), []Candidate{{Weight: 0}, {Weight: 7}, {Weight: 0}}, []int{1, 1, 1, 1, 1}},
+		{"random: alone", Random(), []Candidate{{Weight: 0}}, []int{0}},
+		{"hash: no key, so the fewest", Hash(KeyUID)(), []Candidate{{Weight: 100, Clients: 3}, {Weight: 100, Clients: 1}}, []int{1}},
 	} {
 		for i, want := range c.want {
-			if got := c.router.Pick(Client{}, c.workers); got != want {
+			if got := c.router.Pick(RouteRequest{}, c.workers); got != want {
 				t.Errorf("%s: pick %d is %d, want %d", c.name, i, got, want)
 			}
 		}
@@ -34,10 +34,10 @@ func TestRouters(t *testing.T) {
 
 func TestRandomFollowsTheWeights(t *testing.T) {
 	t.Parallel()
-	workers := []Worker{{Weight: 100}, {Weight: 300}}
+	workers := []Candidate{{Weight: 100}, {Weight: 300}}
 	var picks [2]int
 	for range 10_000 {
-		picks[Random().Pick(Client{}, workers)]++
+		picks[Random().Pick(RouteRequest{}, workers)]++
 	}
 	if picks[1] < 7200 || picks[1] > 7800 { // 7,500, and about seven standard deviations
 		t.Errorf("picks %v, want about 1:3", picks)
@@ -48,16 +48,16 @@ func TestRandomFollowsTheWeights(t *testing.T) {
 func TestRendezvousMovesOnlyWhatItMust(t *testing.T) {
 	t.Parallel()
 	const keys, gone = 10_000, 3
-	var workers []Worker
+	var workers []Candidate
 	for i := range 8 {
-		workers = append(workers, Worker{ID: [16]byte{byte(i)}, Weight: 100})
+		workers = append(workers, Candidate{ID: [16]byte{byte(i)}, Weight: 100})
 	}
-	fewer := append(append([]Worker(nil), workers[:gone]...), workers[gone+1:]...)
+	fewer := append(append([]Candidate(nil), workers[:gone]...), workers[gone+1:]...)
 	router := Hash(KeyUID)()
 	share := map[[16]byte]int{}
 	moved := map[[16]byte]int{}
 	for i := range keys {
-		c := Client{UID: fmt.Sprintf("user%d", i)}
+		c := RouteRequest{UID: fmt.Sprintf("user%d", i)}
 		before, after := workers[router.Pick(c, workers)].ID, fewer[router.Pick(c, fewer)].ID
 		share[before]++
 		if before == workers[gone].ID {
@@ -79,7 +79,7 @@ func TestRendezvousMovesOnlyWhatItMust(t *testing.T) {
 func TestKeyPath(t *testing.T) {
 	t.Parallel()
 	for target, want := range map[string]string{"": "", "/": "", "/room7": "room7", "/room7/x": "room7", "/room7?x=1": "room7", "/?x": ""} {
-		if got := KeyPath(Client{Target: target}); got != want {
+		if got := KeyPath(RouteRequest{Target: target}); got != want {
 			t.Errorf("KeyPath of %q is %q, want %q", target, got, want)
 		}
 	}
@@ -88,7 +88,7 @@ func TestKeyPath(t *testing.T) {
 // A router's answer out of range must not crash the loop, and workers are shown in order of their ids.
 func TestPool(t *testing.T) {
 	t.Parallel()
-	p := pool{router: routerFunc(func(_ Client, w []Worker) int {
+	p := pool{router: routerFunc(func(_ RouteRequest, w []Candidate) int {
 		for i := range w[1:] {
 			if string(w[i].ID[:]) >= string(w[i+1].ID[:]) {
 				t.Errorf("out of order: %v", w)
@@ -96,7 +96,7 @@ func TestPool(t *testing.T) {
 		}
 		return 99
 	})}
-	if p.pick(Client{}) != nil {
+	if p.pick(RouteRequest{}) != nil {
 		t.Error("a worker out of nowhere")
 	}
 	var links []*workerLink
@@ -106,7 +106,7 @@ func TestPool(t *testing.T) {
 		links = append(links, k)
 		p.add(k)
 	}
-	if p.pick(Client{}) != links[1] {
+	if p.pick(RouteRequest{}) != links[1] {
 		t.Error("not the first")
 	}
 	if !p.remove(links[1]) || p.remove(links[1]) || len(p.links) != 3 || len(p.shown) != 3 {
@@ -114,6 +114,6 @@ func TestPool(t *testing.T) {
 	}
 }
 
-type routerFunc func(Client, []Worker) int
+type routerFunc func(RouteRequest, []Candidate) int
 
-func (f routerFunc) Pick(c Client, w []Worker) int { return f(c, w) }
+func (f routerFunc) Pick(c RouteRequest, w []Candidate) int { return f(c, w) }

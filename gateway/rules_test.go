@@ -41,51 +41,51 @@ func TestLoopback(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
-	one := func(l Listener) Config { return Config{Listeners: []Listener{l}} }
+	one := func(l ListenerConfig) Config { return Config{Listeners: []ListenerConfig{l}} }
 	for want, cfg := range map[string]Config{
-		"Config.Listeners:":                  {},
-		"Config.Loops":                       {Loops: 256, Listeners: []Listener{{URL: "text://:0"}}},
-		"Config.LinkHeartbeat":               {LinkHeartbeat: time.Millisecond, Listeners: []Listener{{URL: "text://:0"}}},
-		"within 1…65535":                     {LinkHeartbeat: 65536 * time.Second, Listeners: []Listener{{URL: "text://:0"}}},
-		"Config.LinkHeartbeat: 1.5s":         {LinkHeartbeat: 1500 * time.Millisecond, Listeners: []Listener{{URL: "text://:0"}}},
-		"Config.Name: 201 bytes":             {Name: strings.Repeat("n", 201), Listeners: []Listener{{URL: "text://:0"}}},
-		"alone: 127.0.0.1:2300":              {Inner: "ws://127.0.0.1:2300", Listeners: []Listener{{URL: "text://:0"}}},
-		"write ws://127.0.0.1:80":            one(Listener{URL: "127.0.0.1:80"}),
-		"proxy in front":                     one(Listener{URL: "wss://127.0.0.1:443/chat"}),
-		"listens on ws://h:443":              one(Listener{URL: "https://h:443"}),
-		"write ws://h:80":                    one(Listener{URL: "http://h:80"}),
-		"write text://h:23":                  one(Listener{URL: "tcp://h:23"}),
-		"ws://[::1]:7272 for example":        one(Listener{URL: "ws://[::1]"}),
-		"is not within 0…65535":              one(Listener{URL: "ws://h:65536"}),
-		"Config.Inner: \"here\" needs":       {Inner: "here", Listeners: []Listener{{URL: "text://:0"}}},
-		"Config.DrainFor: -1s is negative":   {DrainFor: -time.Second, Listeners: []Listener{{URL: "text://:0"}}},
-		"Config.MaxBuffered: -1":             {MaxBuffered: -1, Listeners: []Listener{{URL: "text://:0"}}},
-		"Listeners[0].URL: \"\" does not":    one(Listener{}),
-		"\"127.0.0.1:80\" does not begin":    one(Listener{URL: "127.0.0.1:80"}),
-		"Listeners[0].HandshakeTimeout: -1":  one(Listener{URL: "text://h:1", HandshakeTimeout: -time.Second}),
-		"Listeners[0].FirstMessage: -1s":     one(Listener{URL: "text://h:1", FirstMessage: -time.Second}),
-		"Listeners[0].URL: \"text://host\"":  one(Listener{URL: "text://host"}),
-		"\"ftp://h:1\" does not begin":       one(Listener{URL: "ftp://h:1"}),
-		"\"tcp://h:1\" does not begin":       one(Listener{URL: "tcp://h:1"}),
-		"Listeners[0].Codec: \"text://h:1\"": one(Listener{URL: "text://h:1", Codec: netstring{}}),
-		"17 have a Codec":                    {Listeners: slices.Repeat([]Listener{{URL: "tcp://:0", Codec: netstring{}}}, 17)},
-		"only ws has paths":                  one(Listener{URL: "text://h:1/path"}),
-		"only ws has paths, pages":           one(Listener{URL: "json://h:1", OnUpgrade: func(*codec.Request) int { return 0 }}),
-		"Listeners[0].MaxMessage":            one(Listener{URL: "text://h:1", MaxMessage: link.MaxMessage + 1}),
-		"Listeners[0].MaxRate":               one(Listener{URL: "text://h:1", MaxRate: -1}),
-		"Listeners[0].MaxRequest: -1 is":     one(Listener{URL: "ws://h:1", MaxRequest: -1}),
-		"Listeners[0].KeepHeaders: \"a b\"":  one(Listener{URL: "ws://h:1", KeepHeaders: []string{"a b"}}),
-		"\"upgrade\" is for the gateway":     one(Listener{URL: "ws://h:1", KeepHeaders: []string{"upgrade"}}),
-		"Listeners[0].Origins: \"http://a/b": one(Listener{URL: "ws://h:1", Origins: []string{"*", "https://a.example:1/", "*.b", "http://a/b"}}),
-		"Listeners[0].Origins: \"http://a//": one(Listener{URL: "ws://h:1", Origins: []string{"http://a//"}}),
-		"no option \"sub\", only":            one(Listener{URL: "ws://h:1/chat?sub=a"}),
-		"Subprotocols: \"\" is no name":      one(Listener{URL: "ws://h:1?subprotocol="}),
-		"Subprotocols: \"a b\" is no name":   one(Listener{URL: "ws://h:1", Subprotocols: []string{"a b"}}),
-		"Subprotocols: \"a\" stands there":   one(Listener{URL: "ws://h:1?subprotocol=a,b&subprotocol=a"}),
-		"paths, pages, options":              one(Listener{URL: "text://h:1?subprotocol=a"}),
-		"Listeners[0].Origins: \"\"":         one(Listener{URL: "ws://h:1", Origins: []string{""}}),
-		"Listeners[0].Hosts: \"https://h\"":  one(Listener{URL: "ws://h:1", Hosts: []string{"https://h"}}),
-		"Listeners[0].Misses":                one(Listener{URL: "text://h:1", Misses: 256}),
+		"Config.Listeners:":                     {},
+		"Config.Loops":                          {Loops: 256, Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"Config.LinkHeartbeat":                  {LinkHeartbeat: time.Millisecond, Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"within 1…65535":                        {LinkHeartbeat: 65536 * time.Second, Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"Config.LinkHeartbeat: 1.5s":            {LinkHeartbeat: 1500 * time.Millisecond, Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"Config.Name: 201 bytes":                {Name: strings.Repeat("n", 201), Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"alone: 127.0.0.1:2300":                 {WorkerAddr: "ws://127.0.0.1:2300", Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"write ws://127.0.0.1:80":               one(ListenerConfig{URL: "127.0.0.1:80"}),
+		"proxy in front":                        one(ListenerConfig{URL: "wss://127.0.0.1:443/chat"}),
+		"listens on ws://h:443":                 one(ListenerConfig{URL: "https://h:443"}),
+		"write ws://h:80":                       one(ListenerConfig{URL: "http://h:80"}),
+		"write text://h:23":                     one(ListenerConfig{URL: "tcp://h:23"}),
+		"ws://[::1]:7272 for example":           one(ListenerConfig{URL: "ws://[::1]"}),
+		"is not within 0…65535":                 one(ListenerConfig{URL: "ws://h:65536"}),
+		"Config.WorkerAddr: \"here\" needs":     {WorkerAddr: "here", Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"Config.DrainTimeout: -1s is negative":  {DrainTimeout: -time.Second, Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"Config.MaxBuffered: -1":                {MaxBuffered: -1, Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"Listeners[0].URL: \"\" does not":       one(ListenerConfig{}),
+		"\"127.0.0.1:80\" does not begin":       one(ListenerConfig{URL: "127.0.0.1:80"}),
+		"Listeners[0].HandshakeTimeout: -1":     one(ListenerConfig{URL: "text://h:1", HandshakeTimeout: -time.Second}),
+		"Listeners[0].FirstMessageTimeout: -1s": one(ListenerConfig{URL: "text://h:1", FirstMessageTimeout: -time.Second}),
+		"Listeners[0].URL: \"text://host\"":     one(ListenerConfig{URL: "text://host"}),
+		"\"ftp://h:1\" does not begin":          one(ListenerConfig{URL: "ftp://h:1"}),
+		"\"tcp://h:1\" does not begin":          one(ListenerConfig{URL: "tcp://h:1"}),
+		"Listeners[0].Codec: \"text://h:1\"":    one(ListenerConfig{URL: "text://h:1", Codec: netstring{}}),
+		"17 have a Codec":                       {Listeners: slices.Repeat([]ListenerConfig{{URL: "tcp://:0", Codec: netstring{}}}, 17)},
+		"only ws has paths":                     one(ListenerConfig{URL: "text://h:1/path"}),
+		"only ws has paths, pages":              one(ListenerConfig{URL: "json://h:1", OnUpgrade: func(*codec.Request) int { return 0 }}),
+		"Listeners[0].MaxMessage":               one(ListenerConfig{URL: "text://h:1", MaxMessage: link.MaxMessage + 1}),
+		"Listeners[0].MessageRate":              one(ListenerConfig{URL: "text://h:1", MessageRate: -1}),
+		"Listeners[0].MaxRequest: -1 is":        one(ListenerConfig{URL: "ws://h:1", MaxRequest: -1}),
+		"Listeners[0].KeepHeaders: \"a b\"":     one(ListenerConfig{URL: "ws://h:1", KeepHeaders: []string{"a b"}}),
+		"\"upgrade\" is for the gateway":        one(ListenerConfig{URL: "ws://h:1", KeepHeaders: []string{"upgrade"}}),
+		"Listeners[0].Origins: \"http://a/b":    one(ListenerConfig{URL: "ws://h:1", Origins: []string{"*", "https://a.example:1/", "*.b", "http://a/b"}}),
+		"Listeners[0].Origins: \"http://a//":    one(ListenerConfig{URL: "ws://h:1", Origins: []string{"http://a//"}}),
+		"no option \"sub\", only":               one(ListenerConfig{URL: "ws://h:1/chat?sub=a"}),
+		"Subprotocols: \"\" is no name":         one(ListenerConfig{URL: "ws://h:1?subprotocol="}),
+		"Subprotocols: \"a b\" is no name":      one(ListenerConfig{URL: "ws://h:1", Subprotocols: []string{"a b"}}),
+		"Subprotocols: \"a\" stands there":      one(ListenerConfig{URL: "ws://h:1?subprotocol=a,b&subprotocol=a"}),
+		"paths, pages, options":                 one(ListenerConfig{URL: "text://h:1?subprotocol=a"}),
+		"Listeners[0].Origins: \"\"":            one(ListenerConfig{URL: "ws://h:1", Origins: []string{""}}),
+		"Listeners[0].Hosts: \"https://h\"":     one(ListenerConfig{URL: "ws://h:1", Hosts: []string{"https://h"}}),
+		"Listeners[0].MaxMissedPings":           one(ListenerConfig{URL: "text://h:1", MaxMissedPings: 256}),
 	} {
 		err := cfg.setDefaults()
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -95,12 +95,12 @@ func TestConfigIsChecked(t *testing.T) {
 			t.Errorf("%v is no ConfigError that names its field", err)
 		}
 	}
-	validtest.Negative(t, one(Listener{URL: "text://127.0.0.1:0"}), func(cfg Config) error { return cfg.setDefaults() })
-	validtest.Negative(t, Listener{URL: "text://127.0.0.1:0"}, func(l Listener) error {
+	validtest.Negative(t, one(ListenerConfig{URL: "text://127.0.0.1:0"}), func(cfg Config) error { return cfg.setDefaults() })
+	validtest.Negative(t, ListenerConfig{URL: "text://127.0.0.1:0"}, func(l ListenerConfig) error {
 		cfg := one(l)
 		return cfg.setDefaults()
-	}, "Stall", "MessageTimeout", "Heartbeat")
-	given := one(Listener{URL: "text://127.0.0.1:0"})
+	}, "WriteTimeout", "MessageTimeout", "Heartbeat")
+	given := one(ListenerConfig{URL: "text://127.0.0.1:0"})
 	cfg := given
 	if err := cfg.setDefaults(); err != nil || given.Listeners[0].MaxMessage != 0 || cfg.Listeners[0].MaxMessage == 0 {
 		t.Errorf("%v: the caller's %+v became %+v", err, given.Listeners[0], cfg.Listeners[0])

@@ -106,9 +106,9 @@ func (s *scenario) play() {
 }
 
 func (s *scenario) gateway(args []string) {
-	cfg := gateway.Config{HoldFor: time.Minute}
+	cfg := gateway.Config{QueueTimeout: time.Minute}
 	for _, l := range []string{"text", "jsonl", "frame", "ws"} {
-		cfg.Listeners = append(cfg.Listeners, gateway.Listener{URL: l + "://127.0.0.1:0"})
+		cfg.Listeners = append(cfg.Listeners, gateway.ListenerConfig{URL: l + "://127.0.0.1:0"})
 	}
 	for _, arg := range args {
 		key, value, _ := strings.Cut(arg, "=")
@@ -117,15 +117,15 @@ func (s *scenario) gateway(args []string) {
 		case "loops":
 			cfg.Loops = n
 		case "hold":
-			cfg.HoldFor, _ = time.ParseDuration(value)
+			cfg.QueueTimeout, _ = time.ParseDuration(value)
 		case "drain":
-			cfg.DrainFor, _ = time.ParseDuration(value)
+			cfg.DrainTimeout, _ = time.ParseDuration(value)
 		case "holdbytes":
-			cfg.HoldBytes = n
+			cfg.MaxUnroutedBytes = n
 		case "unacked":
 			cfg.MaxUnacked = n
 		case "tries":
-			cfg.MaxTries = n
+			cfg.MaxDeliveries = n
 		case "router":
 			cfg.Router = gateway.RoundRobin
 		default:
@@ -154,7 +154,7 @@ func (s *scenario) worker(args []string) {
 		}
 	}
 	workers := workerLinks(s.g)
-	w := dialWorker(s.T, s.g.InnerAddr(), nil, hello)
+	w := dialWorker(s.T, s.g.WorkerAddr(), nil, hello)
 	if !replaces && hello.Role == link.RoleWorker {
 		wait(s.T, s.step, func() bool { return workerLinks(s.g) == workers+len(w.links) })
 	}

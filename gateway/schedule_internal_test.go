@@ -84,8 +84,8 @@ func newWorld(t *testing.T, seed uint64) *world {
 // addGateway makes a gateway with bounds so small that they are met.
 func (w *world) addGateway(id uint32) {
 	cfg := Config{
-		ID: id, Loops: w.loops, Logger: slog.New(asideLog{w}), MaxTries: 3 + w.rng.IntN(3),
-		HoldFor: time.Duration(1+w.rng.IntN(4)) * time.Second, HoldBytes: 500 + w.rng.IntN(8000), MaxUnacked: 200 + w.rng.IntN(3000),
+		ID: id, Loops: w.loops, Logger: slog.New(asideLog{w}), MaxDeliveries: 3 + w.rng.IntN(3),
+		QueueTimeout: time.Duration(1+w.rng.IntN(4)) * time.Second, MaxUnroutedBytes: 500 + w.rng.IntN(8000), MaxUnacked: 200 + w.rng.IntN(3000),
 		MaxQueueBytes: 200 + w.rng.IntN(4000),
 	}
 	if w.rng.IntN(2) == 0 {
@@ -107,7 +107,7 @@ func (w *world) addGateway(id uint32) {
 // newGate makes a gateway on a simulated engine. Its one listener is of frames.
 func newGate(t testing.TB, cfg Config) gate {
 	t.Helper()
-	cfg.Listeners = []Listener{{URL: "frame://127.0.0.1:0", Heartbeat: -1}}
+	cfg.Listeners = []ListenerConfig{{URL: "frame://127.0.0.1:0", Heartbeat: -1}}
 	if err := cfg.setDefaults(); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func newGate(t testing.TB, cfg Config) gate {
 		el.Schedule(&l.tick, tickEvery)
 		g.loops = append(g.loops, l)
 	}
-	return gate{g: g, sim: sim, lis: &listener{Listener: cfg.Listeners[0], g: g, codec: codec.Frame{MaxMessage: 1 << 20}}}
+	return gate{g: g, sim: sim, lis: &listener{ListenerConfig: cfg.Listeners[0], g: g, codec: codec.Frame{MaxMessage: 1 << 20}}}
 }
 
 // play is a schedule: faults of all kinds in any order, then a time without any, after which everything must have come to its end.

@@ -67,7 +67,7 @@ func (w *world) stats() (sum LoopStats) {
 // refusals is how many messages were not taken, or set aside.
 func (w *world) refusals() uint64 {
 	s := w.stats()
-	return s.Refused + s.Poisoned
+	return s.MessagesRejected + s.DeadLettered
 }
 
 // applied is called when a gateway takes the acknowledgement of a frame.
@@ -128,7 +128,7 @@ func (w *world) checkLoop(l *loop) {
 			clients[s.link]++
 		}
 	}
-	for _, s := range l.owing { // those in their handshake too
+	for _, s := range l.deadlines { // those in their handshake too
 		partial += int(s.partial)
 	}
 	switch {
@@ -158,7 +158,7 @@ func (w *world) checkLoop(l *loop) {
 			if s.link != k && s.phase != phaseForgotten {
 				w.fail("client %s waits for the credit of a worker that is not its own", s.remote())
 			}
-			if s.suspect() && s.eventOut() {
+			if s.isSuspect() && s.eventOut() {
 				w.fail("client %s, which is being tried, holds up those behind it", s.remote())
 			}
 		}
@@ -180,7 +180,7 @@ func (w *world) checkSession(s *session) {
 			}
 		}
 	}
-	tried := s.suspect() && s.eventOut()
+	tried := s.isSuspect() && s.eventOut()
 	if s.link != nil && w.linked != nil {
 		w.linked[s] = s.loop.el.Now()
 	}
@@ -193,14 +193,14 @@ func (w *world) checkSession(s *session) {
 		w.fail("client %s: messages are out and no worker has it", s.remote())
 	case s.link != nil && s.link.over:
 		w.fail("client %s is with a worker that is gone", s.remote())
-	case s.phase == phaseGone && !s.told && !tried && s.out == 0 && !s.timer.Scheduled():
+	case s.phase == phaseGone && !s.detachSent && !tried && s.out == 0 && !s.timer.Scheduled():
 		w.fail("client %s is gone and nobody will ever be told", s.remote())
 	case s.queue != nil && s.queue.waiting == 0:
 		w.fail("client %s keeps an empty queue", s.remote())
 	case s.queue != nil && s.link == nil && s.queue.since.Before(w.linked[s]):
 		w.fail("client %s has waited for a worker since before it lost the last one", s.remote())
-	case s.owed < 0, s.out < 0, s.unacked < 0, s.out == 0 && s.unacked != 0:
-		w.fail("client %s is owed %d", s.remote(), s.owed)
+	case s.unackedFrames < 0, s.out < 0, s.unacked < 0, s.out == 0 && s.unacked != 0:
+		w.fail("client %s is owed %d", s.remote(), s.unackedFrames)
 	case s.pauses&pausedToLeave != 0 && s.phase == phaseOpen && s.queue == nil && s.out == 0:
 		w.fail("client %s is to go, nothing of it waits, and it is not told", s.remote())
 	case s.pauses&(pausedByWorker|pausedToLeave) == pausedByWorker && s.phase == phaseOpen && int(s.unacked)+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
@@ -233,12 +233,12 @@ func (w *world) unrest() string {
 			return fmt.Sprintf("loop %d: %d bytes wait, %d clients are gone, %d wait for a worker, %d for their trial", l.index, l.held, l.departed, len(l.waiting), len(l.trials.next))
 		}
 		for _, s := range l.sessions {
-			if s != nil && (s.owed > 0 || s.phase != phaseOpen || s.pauses != 0 || s.turn&yielded != 0) {
-				return fmt.Sprintf("client %s is owed %d, phase %d, not read for %b, turn %b", s.remote(), s.owed, s.phase, s.pauses, s.turn)
+			if s != nil && (s.unackedFrames > 0 || s.phase != phaseOpen || s.pauses != 0 || s.turn&yielded != 0) {
+				return fmt.Sprintf("client %s is owed %d, phase %d, not read for %b, turn %b", s.remote(), s.unackedFrames, s.phase, s.pauses, s.turn)
 			}
 		}
-		if l.leaving > 0 {
-			return fmt.Sprintf("loop %d: %d clients have been told to go, and not closed", l.index, l.leaving)
+		if l.closingConns > 0 {
+			return fmt.Sprintf("loop %d: %d clients have been told to go, and not closed", l.index, l.closingConns)
 		}
 		for _, k := range l.links {
 			if n, _ := k.sent.Outstanding(); n > 0 {
@@ -280,7 +280,7 @@ func (w *world) checkAccounts() {
 			}
 		}
 	}
-	if lost := w.stats().Unreached; len(unheard) > int(lost) {
+	if lost := w.stats().CommandsDropped; len(unheard) > int(lost) {
 		w.fail("never heard: %+v; of %d it is known that they were lost", unheard, lost)
 	}
 	messages := 0
@@ -291,8 +291,8 @@ func (w *world) checkAccounts() {
 			}
 		}
 	}
-	if s := w.stats(); s.MessagesIn != uint64(messages+w.aside["message"])+s.Refused && !w.tight {
-		w.fail("%d messages came in; %d were handled, %d set aside, %d refused", s.MessagesIn, messages, w.aside["message"], s.Refused)
+	if s := w.stats(); s.MessagesIn != uint64(messages+w.aside["message"])+s.MessagesRejected && !w.tight {
+		w.fail("%d messages came in; %d were handled, %d set aside, %d refused", s.MessagesIn, messages, w.aside["message"], s.MessagesRejected)
 	}
 }
 
@@ -307,8 +307,8 @@ func (w *world) checkNothingLeft() {
 			went++
 		}
 	}
-	if s := w.stats(); went > len(w.clients) || went+int(s.Unheard)+w.aside["close"] < came {
-		w.fail("of %d clients workers have handled that they came; that they went, of %d, perhaps not of %d, and %d were set aside", came, went, s.Unheard, w.aside["close"])
+	if s := w.stats(); went > len(w.clients) || went+int(s.DetachesUndelivered)+w.aside["close"] < came {
+		w.fail("of %d clients workers have handled that they came; that they went, of %d, perhaps not of %d, and %d were set aside", came, went, s.DetachesUndelivered, w.aside["close"])
 	}
 	for _, l := range w.all() {
 		switch {
@@ -341,9 +341,9 @@ type coverage struct {
 func (c *coverage) add(w *world) {
 	s := w.stats()
 	o := w.seen
-	o.Held, o.Refused, o.Redelivered, o.Poisoned = s.Held, s.Refused, s.Redelivered, s.Poisoned
-	o.Unheard, o.Paused, o.QueueFull, o.Relayed = s.Unheard, s.Paused, s.QueueFull, s.Relayed
-	o.Behind = s.Behind
+	o.Held, o.Refused, o.Redelivered, o.Poisoned = s.QueuedTotal, s.MessagesRejected, s.Redelivered, s.DeadLettered
+	o.Unheard, o.Paused, o.QueueFull, o.Relayed = s.DetachesUndelivered, s.ReadPauses, s.QueueFull, s.Relayed
+	o.Behind = s.WorkersBehind
 	o.Connects, o.Messages, o.Closes = uint64(w.aside["connect"]), uint64(w.aside["message"]), uint64(w.aside["close"])
 	to, from := reflect.ValueOf(c).Elem(), reflect.ValueOf(o)
 	for i := range to.NumField() {

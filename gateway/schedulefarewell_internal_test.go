@@ -17,13 +17,13 @@ func (w *world) drainGateway() {
 // bid has a loop bid at most so many clients farewell, if the gateway drains.
 func (g gate) bid(loop, most int) {
 	if g.draining {
-		g.g.loops[loop].bid(most)
+		g.g.loops[loop].closeSome(most)
 	}
 }
 
 // checkAnswered checks what is promised to clients that have ended their side: they have the answers to all that was handled before they were closed, if that did not take too long.
 func (w *world) checkAnswered() {
-	if w.stats().Unanswered > 0 {
+	if w.stats().HalfClosesUnanswered > 0 {
 		return // nobody knows whose
 	}
 	for _, c := range w.clients {

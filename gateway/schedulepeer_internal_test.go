@@ -43,7 +43,7 @@ func (x *simPeering) dial() {
 	}
 	x.cut()
 	hello := link.WorkerHello{Role: link.RolePeer, ID: x.p.from()}
-	_, l, err := x.there.g.greet(hello)
+	_, l, err := x.there.g.acceptWorker(hello)
 	if err != nil {
 		x.w.fail("%v", err)
 	}

@@ -35,10 +35,10 @@ func page(w *fakeWorker, at int, id uint32, q question, cursor uint64) (rows []b
 func TestSelectPagesOverAllLoops(t *testing.T) {
 	t.Parallel()
 	const clients = 20
-	cfg := text(gateway.Listener{})
+	cfg := text(gateway.ListenerConfig{})
 	cfg.Loops = 3
 	g, _ := start(t, cfg)
-	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return workerLinks(g) == 3 })
 	want := map[string]string{} // uid of each id
 	for i := range clients {

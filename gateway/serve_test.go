@@ -18,8 +18,8 @@ import (
 // Closing down, a gateway is not ready any more; workers are told first that it goes, then of every client's end, then that this was the last.
 func TestServeSaysGoodbye(t *testing.T) {
 	t.Parallel()
-	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"}}})
-	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"}}})
+	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return workerLinks(g) == 2 })
 	var clients []*fakeClient
 	for i := range 10 {
@@ -71,13 +71,13 @@ func TestServeSaysGoodbye(t *testing.T) {
 	}
 }
 
-// A client that takes nothing does not hold Serve up for longer than DrainFor and the last words to workers; its worker hears of its end.
+// A client that takes nothing does not hold Serve up for longer than DrainTimeout and the last words to workers; its worker hears of its end.
 func TestServeDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
 	t.Parallel()
-	cfg := text(gateway.Listener{MaxOutput: 64 << 20})
-	cfg.DrainFor = 100 * time.Millisecond
+	cfg := text(gateway.ListenerConfig{MaxOutput: 64 << 20})
+	cfg.DrainTimeout = 100 * time.Millisecond
 	g, stop := start(t, cfg)
-	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	dial(t, hostport(g.Addrs()[0]))
 	f := attached(w)
@@ -97,10 +97,10 @@ func TestServeDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
 // Whoever has not finished its handshake when the gateway begins to close down is told so.
 func TestNobodyGetsInWhileTheGatewayClosesDown(t *testing.T) {
 	t.Parallel()
-	g, stop := start(t, gateway.Config{DrainFor: patience, Listeners: []gateway.Listener{
+	g, stop := start(t, gateway.Config{DrainTimeout: patience, Listeners: []gateway.ListenerConfig{
 		{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}, {URL: "ws://127.0.0.1:0"},
 	}})
-	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	stuck := dial(t, hostport(g.Addrs()[0]))                             // takes nothing, and so holds the end up
 	if err := stuck.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil { // its kernel, too, takes little
 		t.Fatal(err)
@@ -126,7 +126,7 @@ func TestNobodyGetsInWhileTheGatewayClosesDown(t *testing.T) {
 func TestAHalfClosedClientHasItsPage(t *testing.T) {
 	t.Parallel()
 	asked, seen := make(chan struct{}), make(chan struct{})
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(
 		func(w http.ResponseWriter, _ *http.Request) {
 			close(asked)
 			<-seen
@@ -154,7 +154,7 @@ func TestAHalfClosedClientHasItsPage(t *testing.T) {
 func TestServeEndsPages(t *testing.T) {
 	t.Parallel()
 	inside := make(chan struct{})
-	g, stop := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(
+	g, stop := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(
 		func(_ http.ResponseWriter, r *http.Request) {
 			close(inside)
 			<-r.Context().Done()
@@ -172,7 +172,7 @@ func TestPagesAreBounded(t *testing.T) {
 	t.Parallel()
 	const bound = 64
 	inside, release := make(chan struct{}, bound), make(chan struct{})
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(
 		func(w http.ResponseWriter, r *http.Request) {
 			inside <- struct{}{}
 			<-release
@@ -198,18 +198,18 @@ func TestPagesAreBounded(t *testing.T) {
 			t.Errorf("hears %.30q", b)
 		}
 	}
-	if s := g.Stats(); s.Pages != bound || s.PagesRefused != 1 {
-		t.Errorf("%d pages, %d refused", s.Pages, s.PagesRefused)
+	if s := g.Stats(); s.Pages != bound || s.PagesRejected != 1 {
+		t.Errorf("%d pages, %d refused", s.Pages, s.PagesRejected)
 	}
 }
 
 // A New that fails half-way leaves nothing behind, which the package's end looks at.
 func TestNewFailsCleanly(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, text(gateway.Listener{}))
+	g, _ := start(t, text(gateway.ListenerConfig{}))
 	for _, cfg := range []gateway.Config{
-		{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}, {URL: g.Addrs()[0]}}},
-		{Inner: g.InnerAddr(), Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}},
+		{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}, {URL: g.Addrs()[0]}}},
+		{WorkerAddr: g.WorkerAddr(), Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}},
 	} {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 		if g, err := gateway.New(cfg); err == nil {
@@ -224,7 +224,7 @@ func TestNewFailsCleanly(t *testing.T) {
 // What Serve has seen is there to be read when it has returned; a second call is an error and not a gateway that hangs.
 func TestAfterServe(t *testing.T) {
 	t.Parallel()
-	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
 	runWorker(t, g, echo)
 	for range 4 {
 		c := dialClient(t, g.Addrs()[0])
@@ -238,7 +238,7 @@ func TestAfterServe(t *testing.T) {
 	}
 	stop()
 	s := g.Stats()
-	if s.MessagesIn != 4 || s.Opened != 4 || s.Closed != 4 || s.Ends["draining"] != 4 || s.Clients != 0 || len(s.Loops) != 2 {
+	if s.MessagesIn != 4 || s.Opened != 4 || s.Closed != 4 || s.ClosesByReason["draining"] != 4 || s.Clients != 0 || len(s.Loops) != 2 {
 		t.Errorf("after Serve: %+v", s)
 	}
 	if err := g.Serve(t.Context()); err == nil {

@@ -6,7 +6,7 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
 	"github.com/seed-7410fe32/sluice/internal/link"
-	"github.com/seed-7410fe32/sluice/internal/roster"
+	"github.com/seed-7410fe32/sluice/internal/registry"
 )
 
 // phase is where a session stands in its life.
@@ -28,30 +28,30 @@ type session struct {
 	codec messageCodec
 
 	// What each message touches stands together: a loop has more sessions than the processor's caches have room for.
-	link    *workerLink // nil: given to no worker at present
-	queue   *queue      // messages that wait for a worker or its credit; nil: there are none
-	pace    *pace       // nil: it may send as fast as it likes
-	unacked int32       // bytes of the messages that are out, as frames: a share of the window, or one message
-	place   uint32      // its place in its link's creditQueue
-	slot    uint32      // static
-	owed    int32       // frames about it that its worker has not acknowledged
-	out     int32       // messages among them
-	handled uint32      // messages of its that were acknowledged, set aside or refused after they had waited
-	partial uint32      // bytes held of a message that has not come whole; of one that is not read, those in its codec
-	begun   uint32      // the loop's second in which that message began, or in which the first one was to begin; 0: its time does not run
-	phase   phase
-	pauses  pauses // why it is not read; 0: it is
-	misses  uint8
-	tries   uint8 // links that ended with its oldest event out
-	pulse   pulse
-	entry   entry         // whether a worker has let it in
-	told    bool          // its worker was told that it is gone
-	waiting bool          // stands in a waiting list
-	mute    bool          // the first message is still to come, and has a deadline
-	turn    turn          // whether it has yielded or stalled, and how much its last input was
-	reason  link.Reason   // why it ended
-	owing   uint32        // 1 + its place in the loop's list of those that owe something; 0: it is not there
-	member  roster.Member // id, uid, groups, attributes
+	link          *workerLink // nil: given to no worker at present
+	queue         *queue      // messages that wait for a worker or its credit; nil: there are none
+	pace          *pace       // nil: it may send as fast as it likes
+	unacked       int32       // bytes of the messages that are out, as frames: a share of the window, or one message
+	place         uint32      // its place in its link's creditQueue
+	slot          uint32      // static
+	unackedFrames int32       // frames about it that its worker has not acknowledged
+	out           int32       // messages among them
+	handled       uint32      // messages of its that were acknowledged, set aside or refused after they had waited
+	partial       uint32      // bytes held of a message that has not come whole; of one that is not read, those in its codec
+	begun         uint32      // the loop's second in which that message began, or in which the first one was to begin; 0: its time does not run
+	phase         phase
+	pauses        pauses // why it is not read; 0: it is
+	misses        uint8
+	tries         uint8 // links that ended with its oldest event out
+	pulse         pulse
+	entry         entry           // whether a worker has let it in
+	detachSent    bool            // its worker was told that it is gone
+	waiting       bool            // stands in a waiting list
+	awaitsFirst   bool            // the first message is still to come, and has a deadline
+	turn          turn            // whether it has yielded or stalled, and how much its last input was
+	reason        link.Reason     // why it ended
+	deadlineAt    uint32          // 1 + its place in the loop's list of those that owe something; 0: it is not there
+	member        registry.Member // id, uid, groups, attributes
 
 	timer   engine.Timer
 	lis     *listener // static
@@ -67,8 +67,8 @@ func (s *session) OnOpen(c *engine.Conn) {
 	s.loop = s.lis.g.loops[c.Loop().Index()]
 	s.timer.Target = s
 	s.loop.stats.Accepted++
-	if s.loop.crammed() {
-		s.loop.stats.SlotsRefused++
+	if s.loop.slotsFull() {
+		s.loop.stats.SlotsExhausted++
 		s.phase = phaseEnding
 		c.Close(closing(link.ReasonLimit))
 		return
@@ -80,17 +80,17 @@ func (s *session) OnOpen(c *engine.Conn) {
 	s.codec = s.lis.codec
 	switch {
 	case s.loop.ending:
-		s.turnAway(farewellMessage(link.ReasonDraining, 0, ""), link.ReasonDraining)
+		s.refuseNew(farewellMessage(link.ReasonDraining, 0, ""), link.ReasonDraining)
 	case s.loop.overloaded():
-		s.turnAway(overloadedMessage, link.ReasonLimit)
+		s.refuseNew(overloadedMessage, link.ReasonLimit)
 	default:
 		s.open()
 	}
 }
 
-// turnAway tells a client that has come when nobody is to come, and closes it.
-func (s *session) turnAway(text string, why link.Reason) {
-	s.loop.stats.Refusals++
+// refuseNew tells a client that has come when nobody is to come, and closes it.
+func (s *session) refuseNew(text string, why link.Reason) {
+	s.loop.stats.HandshakesRejected++
 	s.phase = phaseEnding
 	_ = s.conn.Write(s.codec.Append(nil, []byte(text), true))
 	s.conn.CloseAfterFlush(closing(why), lastBytes)
@@ -123,7 +123,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	taken := 0
 	if s.phase == phaseHandshake {
 		if taken = s.handshake(in); taken == 0 {
-			s.owe(len(in), 0)
+			s.startDeadline(len(in), 0)
 			return 0
 		}
 	}
@@ -133,7 +133,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	}
 	mark, whole := s.skipMark(in)
 	if !whole {
-		s.rest(len(in))
+		s.heldInput(len(in))
 		return 0
 	}
 	taken += mark
@@ -153,13 +153,13 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 		}
 		if len(reply) > 0 {
 			s.loop.out = reply
-			s.speaks()
+			s.noteWrite()
 			_ = c.Write(reply) // an overflow ends the client by itself
 		}
 		if n == 0 {
 			break
 		}
-		done := s.workOf(n, payload)
+		done := s.inputCost(n, payload)
 		work += done
 		if s.pace != nil {
 			s.pace.spend(ev, n, done-messageWork)
@@ -172,7 +172,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	if s.phase > phaseOpen && s.member.ID.IsZero() { // no client, and never to be one
 		return len(in)
 	}
-	s.rest(len(in) - taken)
+	s.heldInput(len(in) - taken)
 	return taken
 }
 
@@ -184,28 +184,28 @@ func (s *session) event(ev codec.Event, payload []byte) (closed bool) {
 	case codec.MessageBinary:
 		s.forward(payload, 0)
 	case codec.Closed:
-		s.hearBlame(payload)
+		s.noteProtocolBlame(payload)
 		s.end(link.ReasonPeer)
 	}
 	return ev == codec.Closed
 }
 
-// rest notes that left bytes of input are held.
-func (s *session) rest(left int) {
+// heldInput notes that left bytes of input are held.
+func (s *session) heldInput(left int) {
 	assembled := 0
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
 		ws.Release() // the next message may be long in coming
 		assembled = ws.Unfinished()
 	}
 	if left+assembled > 0 || s.partial > 0 {
-		s.owe(left, assembled)
+		s.startDeadline(left, assembled)
 	}
 }
 
 // OnClose implements engine.Handler.
 func (s *session) OnClose(_ *engine.Conn, reason error) {
 	s.loop.el.Cancel(&s.timer)
-	s.forgive()
+	s.clearDeadline()
 	if ws := s.webSocket(); ws != nil && ws.ClientTakeover() {
 		s.loop.windows -= codec.WindowSize
 	}
@@ -217,7 +217,7 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	if s.codec == nil || s.member.ID.IsZero() {
 		return // never became a client
 	}
-	s.asksNoMore()
+	s.notPending()
 	s.phase = phaseGone
 	l.stats.Closed++
 	l.members.Remove(&s.member)
@@ -242,8 +242,8 @@ func (s *session) attach() bool {
 	if s.link != nil {
 		return true
 	}
-	k := s.loop.pool.pick(Client{Remote: s.remote(), Listener: s.lis.URL, Target: s.target(), UID: s.member.UID()})
-	if k == nil || k.crowded() {
+	k := s.loop.pool.pick(RouteRequest{Remote: s.remote(), Listener: s.lis.URL, Target: s.target(), UID: s.member.UID()})
+	if k == nil || k.isBacklogged() {
 		return false
 	}
 	s.link, s.place = k, uint32(k.waiting.small.now/placeUnit)
@@ -261,9 +261,9 @@ func (s *session) remote() string { return s.conn.RemoteAddr().String() }
 // forward passes a message on to the client's worker, or lets it wait.
 func (s *session) forward(payload []byte, flags uint8) {
 	s.loop.stats.MessagesIn++
-	s.begun, s.mute = 0, false
+	s.begun, s.awaitsFirst = 0, false
 	s.pulse |= active
-	if s.queue == nil && !s.suspect() && s.attach() && s.link.fits(len(payload)) && s.link.allows(s, len(payload)) {
+	if s.queue == nil && !s.isSuspect() && s.attach() && s.link.fits(len(payload)) && s.link.allows(s, len(payload)) {
 		s.link.message(s, payload, flags)
 	} else {
 		s.hold(payload, flags)
@@ -291,7 +291,7 @@ func (s *session) throttle() {
 	pending := int(s.unacked) + s.queue.size()
 	switch limit := s.loop.g.cfg.MaxUnacked; {
 	case s.pauses&pausedByWorker == 0 && pending > limit:
-		s.loop.stats.Paused++
+		s.loop.stats.ReadPauses++
 		s.pause(pausedByWorker)
 	case s.pauses&pausedByWorker != 0 && pending <= limit/2:
 		s.resume(pausedByWorker)
@@ -301,19 +301,19 @@ func (s *session) throttle() {
 // pump passes on what waits, in order, as far as a worker is there and has credit. It reports whether nothing waits any more, but for the worker
 // to handle what it has of this client.
 func (s *session) pump() bool {
-	if s.phase == phaseForgotten || s.told {
+	if s.phase == phaseForgotten || s.detachSent {
 		return true
 	}
-	if s.suspect() && !s.mayTry() {
+	if s.isSuspect() && !s.hasTrialTurn() {
 		return false
 	}
-	if s.suspect() && s.eventOut() {
+	if s.isSuspect() && s.eventOut() {
 		return true
 	}
 	if !s.attach() {
 		return false
 	}
-	if s.suspect() && s.entry == asked {
+	if s.isSuspect() && s.entry == asked {
 		return true
 	}
 	for s.queue != nil {
@@ -326,7 +326,7 @@ func (s *session) pump() bool {
 		}
 		s.link.message(s, payload, flags)
 		s.dequeue(len(payload))
-		if s.suspect() {
+		if s.isSuspect() {
 			return true
 		}
 	}
@@ -337,11 +337,11 @@ func (s *session) pump() bool {
 	return true
 }
 
-// OnTimer implements engine.Expirer: the handshake has taken too long, a heartbeat is due, or nobody took the client's last messages.
+// OnTimer implements engine.TimerHandler: the handshake has taken too long, a heartbeat is due, or nobody took the client's last messages.
 func (s *session) OnTimer(*engine.Timer) {
 	switch s.phase {
 	case phaseHandshake:
-		s.loop.stats.HandshakesCut++
+		s.loop.stats.HandshakeTimeouts++
 		s.phase = phaseEnding
 		s.conn.Close(closing(link.ReasonHandshake))
 	case phaseOpen:
@@ -351,15 +351,15 @@ func (s *session) OnTimer(*engine.Timer) {
 			s.heartbeat()
 		}
 	case phaseEnding: // nobody made the page in time
-		s.loop.stats.PagesCut++
+		s.loop.stats.PageTimeouts++
 		s.conn.Close(closing(link.ReasonHandshake))
 	case phaseGone:
-		if s.link != nil || !s.loop.workerless() {
-			s.loop.el.Schedule(&s.timer, s.loop.g.cfg.HoldFor) // its last messages wait for their turn
+		if s.link != nil || !s.loop.unassigned() {
+			s.loop.el.Schedule(&s.timer, s.loop.g.cfg.QueueTimeout) // its last messages wait for their turn
 			return
 		}
 		s.dropHeld() // no worker came in time to take them
-		s.loop.stats.Unheard++
+		s.loop.stats.DetachesUndelivered++
 		s.loop.forget(s)
 	}
 }

@@ -20,14 +20,14 @@ import (
 type publisher struct{ *fakeLink }
 
 func newPublisher(t testing.TB, g *gateway.Gateway) publisher {
-	w := dialWorker(t, g.InnerAddr(), nil, link.WorkerHello{Role: link.RolePublisher, ID: [16]byte{1}})
+	w := dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RolePublisher, ID: [16]byte{1}})
 	return publisher{w.links[0]}
 }
 
 // letIn has a worker let so many clients in, which have come.
 func letIn(t testing.TB, g *gateway.Gateway, clients int) {
 	t.Helper()
-	w := dialWorker(t, g.InnerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Weight: 1, Window: 1 << 20, ID: [16]byte{2}})
+	w := dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Weight: 1, Window: 1 << 20, ID: [16]byte{2}})
 	for range clients {
 		w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
 	}
@@ -83,7 +83,7 @@ func TestTheLatestOfAKeyWaits(t *testing.T) {
 	for _, url := range []string{"text://127.0.0.1:0", "frame://127.0.0.1:0", "ws://127.0.0.1:0"} {
 		t.Run(url[:4], func(t *testing.T) {
 			t.Parallel()
-			g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: url, Compress: true, Stall: -1}}})
+			g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: url, Compress: true, WriteTimeout: -1}}})
 			p := newPublisher(t, g)
 			slow, read := lazyClient(t, g.Addrs()[0])
 			quick := dialClient(t, g.Addrs()[0])
@@ -135,8 +135,8 @@ func TestTheLatestOfAKeyWaits(t *testing.T) {
 					t.Errorf("%s: the newest that came is %d of %d", key, next-1, rounds)
 				}
 			}
-			if s := g.Stats(); s.Conflated != uint64(conflated) || s.DroppedOldest+s.DroppedNewest+s.SlowCloses > 0 {
-				t.Errorf("%d are missing; %+v", conflated, s.Slow)
+			if s := g.Stats(); s.Conflated != uint64(conflated) || s.DroppedOldest+s.DroppedNewest+s.SlowConsumerCloses > 0 {
+				t.Errorf("%d are missing; %+v", conflated, s.SlowConsumerStats)
 			}
 		})
 	}
@@ -150,7 +150,7 @@ func TestBroadcastsFasterThanAClient(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const bound = 256 << 10
-			g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "frame://127.0.0.1:0", MaxOutput: bound, Overflow: policy, Stall: -1}}})
+			g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0", MaxOutput: bound, Overflow: policy, WriteTimeout: -1}}})
 			p := newPublisher(t, g)
 			slow, read := lazyClient(t, g.Addrs()[0])
 			letIn(t, g, 1)
@@ -161,12 +161,12 @@ func TestBroadcastsFasterThanAClient(t *testing.T) {
 					p.publish(0, "", long(strconv.Itoa(count), 8<<10))
 					count++
 				}
-				if s := g.Stats(); s.Unsent > bound {
-					t.Fatalf("%d bytes wait", s.Unsent)
+				if s := g.Stats(); s.BufferedBytes > bound {
+					t.Fatalf("%d bytes wait", s.BufferedBytes)
 				}
 			}
 			read()
-			wait(t, "what waited", func() bool { return g.Stats().Unsent == 0 })
+			wait(t, "what waited", func() bool { return g.Stats().BufferedBytes == 0 })
 			p.publish(0, "", "end")
 			came, last := 0, -1
 			for got := slow.hear(); got != "end"; got = slow.hear() {
@@ -188,8 +188,8 @@ func TestBroadcastsFasterThanAClient(t *testing.T) {
 // A message says by itself what becomes of it at a client without room: it is dropped, and who asked is told, or the client is closed.
 func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, Stall: -1}}})
-	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, WriteTimeout: -1}}})
+	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	_, _ = lazyClient(t, g.Addrs()[0])
 	_, f := w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
@@ -206,7 +206,7 @@ func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 		id++
 		return status(id, flags)
 	}
-	for g.Stats().Unsent < 1<<20-150<<10 {
+	for g.Stats().BufferedBytes < 1<<20-150<<10 {
 		if got := next(link.OverflowClose); got != link.OK {
 			t.Fatalf("with room: %v", got)
 		}
@@ -223,29 +223,29 @@ func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 	send(0, link.OverflowClose, 100<<10) // the one before may be dropped for it
 	send(0, link.OverflowClose, 100<<10)
 	_, d := w.take("detach", func(_ int, f *link.Frame) bool { return f.Type == link.Detach })
-	if link.Reason(d.Code) != link.ReasonSlowConsumer || g.Stats().SlowCloses != 1 {
-		t.Errorf("closed: %v, %+v", link.Reason(d.Code), g.Stats().Slow)
+	if link.Reason(d.Code) != link.ReasonSlowConsumer || g.Stats().SlowConsumerCloses != 1 {
+		t.Errorf("closed: %v, %+v", link.Reason(d.Code), g.Stats().SlowConsumerStats)
 	}
 }
 
 // A client that takes nothing is closed whatever the policy, and its worker hears why.
 func TestAStalledClientIsClosed(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0", Overflow: engine.DropOldest, Stall: 300 * time.Millisecond}}})
-	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", Overflow: engine.DropOldest, WriteTimeout: 300 * time.Millisecond}}})
+	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	_, _ = lazyClient(t, g.Addrs()[0])
 	_, f := w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
 	line := bytes.Repeat([]byte("x"), 64<<10)
-	for g.Stats().Unsent == 0 {
+	for g.Stats().BufferedBytes == 0 {
 		w.links[0].write(&link.Frame{Type: link.Send, Slot: f.Slot, Token: f.Token, Payload: line})
 	}
 	_, d := w.take("detach", func(_ int, f *link.Frame) bool { return f.Type == link.Detach })
 	if link.Reason(d.Code) != link.ReasonSlowConsumer {
 		t.Errorf("closed: %v", link.Reason(d.Code))
 	}
-	if s := g.Stats(); s.StallCloses != 1 || s.SlowCloses+s.BudgetCloses != 0 {
-		t.Errorf("%+v", s.Slow)
+	if s := g.Stats(); s.WriteTimeoutCloses != 1 || s.SlowConsumerCloses+s.MemoryLimitCloses != 0 {
+		t.Errorf("%+v", s.SlowConsumerStats)
 	}
 }
 
@@ -253,7 +253,7 @@ func TestAStalledClientIsClosed(t *testing.T) {
 func TestTooMuchWaitsForAll(t *testing.T) {
 	t.Parallel()
 	const bound = 4 << 20
-	g, _ := start(t, gateway.Config{MaxBuffered: bound, Listeners: []gateway.Listener{{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, Stall: -1}}})
+	g, _ := start(t, gateway.Config{MaxBuffered: bound, Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, WriteTimeout: -1}}})
 	p := newPublisher(t, g)
 	const clients = 8 // each may have 1 MiB
 	for range clients {
@@ -261,25 +261,25 @@ func TestTooMuchWaitsForAll(t *testing.T) {
 	}
 	quick := dialClient(t, g.Addrs()[0])
 	letIn(t, g, clients+1)
-	for i := 0; g.Stats().BudgetCloses == 0; i++ {
+	for i := 0; g.Stats().MemoryLimitCloses == 0; i++ {
 		p.publish(0, "", long(strconv.Itoa(i), 32<<10))
 		if got := quick.hear(); !strings.HasPrefix(got, strconv.Itoa(i)+" ") {
 			t.Fatalf("the quick client hears %.20q in place of %d", got, i)
 		}
-		if s := g.Stats(); s.Unsent > bound {
-			t.Fatalf("%d bytes wait", s.Unsent)
+		if s := g.Stats(); s.BufferedBytes > bound {
+			t.Fatalf("%d bytes wait", s.BufferedBytes)
 		}
 	}
-	if s := g.Stats(); s.BudgetCloses > clients/2 || s.Unsent < bound/2 {
-		t.Errorf("more was cut than needed: %+v", s.Slow)
+	if s := g.Stats(); s.MemoryLimitCloses > clients/2 || s.BufferedBytes < bound/2 {
+		t.Errorf("more was cut than needed: %+v", s.SlowConsumerStats)
 	}
 }
 
 // Before anybody is cut for what waits for all, newcomers are turned away and told why, until enough of it has gone. Those who are there notice nothing of that.
 func TestNewcomersAreTurnedAwayFirst(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Loops: 1, MaxBuffered: 4 << 20, Listeners: []gateway.Listener{
-		{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, Stall: -1}, {URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"},
+	g, _ := start(t, gateway.Config{Loops: 1, MaxBuffered: 4 << 20, Listeners: []gateway.ListenerConfig{
+		{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, WriteTimeout: -1}, {URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"},
 	}})
 	p := newPublisher(t, g)
 	const clients = 6 // each may have 1 MiB
@@ -312,7 +312,7 @@ func TestNewcomersAreTurnedAwayFirst(t *testing.T) {
 		t.Errorf("a newcomer with a WebSocket hears %q, %v", b, err)
 	}
 	talk(n)
-	if s := g.Stats(); s.TurnedAway != 2 || s.Refusals != 2 || s.Overloads != 1 || s.BudgetCloses > 0 || s.Clients != clients+1 || s.Ends["limit"] != 1 {
+	if s := g.Stats(); s.LoadShed != 2 || s.HandshakesRejected != 2 || s.OverloadEvents != 1 || s.MemoryLimitCloses > 0 || s.Clients != clients+1 || s.ClosesByReason["limit"] != 1 {
 		t.Errorf("%+v", s.LoopStats)
 	}
 	for _, read := range reads {

@@ -13,13 +13,13 @@ import (
 
 // notLost are the counters that are no loss: what came and went, what waits, and what is told elsewhere.
 var notLost = []string{
-	"Accepted", "Opened", "Closed", "MessagesIn", "MessagesOut", "Held", "Paused", "QueueFull", "Pressed", "Paced", "Pages", "Probes", "Overloads",
-	"Redelivered", "Relayed", "Unacked", // they come, or have come, all the same
-	"Behind",                      // its clients go to other workers
-	"Gone",                        // a message may cross its receiver's end at any time
+	"Accepted", "Opened", "Closed", "MessagesIn", "MessagesOut", "QueuedTotal", "ReadPauses", "QueueFull", "InboxBackpressure", "RateLimited", "Pages", "Probes", "OverloadEvents",
+	"Redelivered", "Relayed", "UnackedAtLinkLoss", // they come, or have come, all the same
+	"WorkersBehind",               // its clients go to other workers
+	"StaleTargets",                // a message may cross its receiver's end at any time
 	"HalfClosed", "CloseTimeouts", // they have been told all there was
-	"TurnedAway",       // among Refusals
-	"TakeoversRefused", // they compress without
+	"LoadShed",          // among HandshakesRejected
+	"TakeoversRejected", // they compress without
 }
 
 // counters calls f for each counter of the figures.
@@ -54,7 +54,7 @@ func TestEveryLossIsTold(t *testing.T) {
 // Every figure of the loops is in the sums.
 func TestSumsHaveAllFigures(t *testing.T) {
 	t.Parallel()
-	one := LoopStats{Ends: map[string]uint64{"peer": 1}}
+	one := LoopStats{ClosesByReason: map[string]uint64{"peer": 1}}
 	counters(reflect.ValueOf(&one).Elem(), func(_ string, n reflect.Value) {
 		if n.Kind() == reflect.Uint64 {
 			n.SetUint(1)
@@ -70,8 +70,8 @@ func TestSumsHaveAllFigures(t *testing.T) {
 			t.Errorf("the sum of %s is %v", name, n)
 		}
 	})
-	if sum.Ends["peer"] != 2 {
-		t.Errorf("the sum of Ends is %v", sum.Ends)
+	if sum.ClosesByReason["peer"] != 2 {
+		t.Errorf("the sum of Ends is %v", sum.ClosesByReason)
 	}
 }
 
@@ -81,7 +81,7 @@ func TestALinkThatOverflowsIsNoClient(t *testing.T) {
 	g := newGate(t, Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
 	l := g.g.loops[0]
 	k := newWorkerLink(l, link.WorkerHello{Role: link.RolePublisher, Window: 1 << 16, ID: [16]byte{1}})
-	peer := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 10, Retain: true, OwnBound: true})
+	peer := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 10, Retain: true, ExcludeFromBudget: true})
 	peer.Limit(0)
 	g.sim.Settle()
 	for range 1 << 20 / link.HeaderSize {
@@ -91,7 +91,7 @@ func TestALinkThatOverflowsIsNoClient(t *testing.T) {
 		g.sim.Turn(0)
 	}
 	g.sim.Settle()
-	if s := l.snapshot(); s.LinkOverflows != 1 || s.SlowCloses != 0 || s.Links != 0 {
+	if s := l.snapshot(); s.LinkOverflows != 1 || s.SlowConsumerCloses != 0 || s.Links != 0 {
 		t.Errorf("%+v", s.LoopStats)
 	}
 }

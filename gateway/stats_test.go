@@ -12,7 +12,7 @@ import (
 // hangs is a Router that takes as long as it is let.
 type hangs struct{ began, end chan struct{} }
 
-func (h hangs) Pick(gateway.Client, []gateway.Worker) int {
+func (h hangs) Pick(gateway.RouteRequest, []gateway.Candidate) int {
 	h.began <- struct{}{}
 	<-h.end
 	return 0
@@ -22,9 +22,9 @@ func (h hangs) Pick(gateway.Client, []gateway.Worker) int {
 func TestFiguresOfABusyLoop(t *testing.T) {
 	t.Parallel()
 	h := hangs{make(chan struct{}), make(chan struct{})}
-	cfg := gateway.Config{Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}, Router: func() gateway.Router { return h }}
+	cfg := gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}, Router: func() gateway.Router { return h }}
 	g, stop := start(t, cfg)
-	dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	dial(t, hostport(g.Addrs()[0]))
 	<-h.began
@@ -38,7 +38,7 @@ func TestFiguresOfABusyLoop(t *testing.T) {
 	h.end <- struct{}{}
 	wait(t, "both", func() bool { return g.Stats().Opened == 2 })
 	stop()
-	if s := g.Stats(); s.Opened != 2 || s.Closed != 2 || s.Ends["draining"] != 2 {
+	if s := g.Stats(); s.Opened != 2 || s.Closed != 2 || s.ClosesByReason["draining"] != 2 {
 		t.Errorf("when it has ended: %+v", s)
 	}
 }
@@ -46,7 +46,7 @@ func TestFiguresOfABusyLoop(t *testing.T) {
 // A worker counts once, however many loops it has links to, whatever it does there.
 func TestWorkersCountOnce(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Loops: 3, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+	g, _ := start(t, gateway.Config{Loops: 3, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
 	figures := func(workers, draining, publishers, links int) {
 		t.Helper()
 		var s gateway.Stats
@@ -60,10 +60,10 @@ func TestWorkersCountOnce(t *testing.T) {
 	hello := func(id byte, role link.Role) link.WorkerHello {
 		return link.WorkerHello{Role: role, Weight: 100, Window: 1 << 20, ID: [16]byte{id}}
 	}
-	one := dialWorker(t, g.InnerAddr(), nil, hello(1, link.RoleWorker))
+	one := dialWorker(t, g.WorkerAddr(), nil, hello(1, link.RoleWorker))
 	figures(1, 0, 0, 3)
-	two := dialWorker(t, g.InnerAddr(), nil, hello(2, link.RoleWorker))
-	dialWorker(t, g.InnerAddr(), nil, hello(3, link.RolePublisher))
+	two := dialWorker(t, g.WorkerAddr(), nil, hello(2, link.RoleWorker))
+	dialWorker(t, g.WorkerAddr(), nil, hello(3, link.RolePublisher))
 	figures(2, 0, 1, 9)
 	for _, l := range one.links {
 		l.write(&link.Frame{Type: link.Drain})
@@ -77,8 +77,8 @@ func TestWorkersCountOnce(t *testing.T) {
 // dropped, nor the gateway's own words.
 func TestMessagesOut(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{HoldFor: time.Hour, Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0", Heartbeat: 50 * time.Millisecond, Misses: 255, Ping: "ping"}}})
-	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	g, _ := start(t, gateway.Config{QueueTimeout: time.Hour, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", Heartbeat: 50 * time.Millisecond, MaxMissedPings: 255, Ping: "ping"}}})
+	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	c := dialClient(t, g.Addrs()[0])
 	f := w.letIn()
 	if got := c.hear(); got != "ping" {
@@ -95,8 +95,8 @@ func TestMessagesOut(t *testing.T) {
 			heard++
 		}
 	}
-	if s := g.Stats(); s.MessagesOut != 2 || s.Unsendable != 2 {
-		t.Errorf("%d out, %d unsendable; want 2 and 2", s.MessagesOut, s.Unsendable)
+	if s := g.Stats(); s.MessagesOut != 2 || s.EncodeErrors != 2 {
+		t.Errorf("%d out, %d unsendable; want 2 and 2", s.MessagesOut, s.EncodeErrors)
 	}
 }
 
@@ -110,7 +110,7 @@ func TestPagesAndHandshakesAreCounted(t *testing.T) {
 		}
 		_, _ = w.Write(make([]byte, size[r.URL.Path]))
 	})
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0", Page: page, HandshakeTimeout: time.Second}}})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: page, HandshakeTimeout: time.Second}}})
 	for path, want := range map[string]int{"/most": 200, "/more": 500, "/panic": 500} {
 		r, err := http.Get("http://" + hostport(g.Addrs()[0]) + path)
 		if err != nil {
@@ -121,12 +121,12 @@ func TestPagesAndHandshakesAreCounted(t *testing.T) {
 			t.Errorf("%s: %d, want %d", path, r.StatusCode, want)
 		}
 	}
-	if s := g.Stats(); s.Pages != 3 || s.PagesFailed != 2 {
-		t.Errorf("%d pages, %d failed", s.Pages, s.PagesFailed)
+	if s := g.Stats(); s.Pages != 3 || s.PageErrors != 2 {
+		t.Errorf("%d pages, %d failed", s.Pages, s.PageErrors)
 	}
 	_, _ = dial(t, hostport(g.Addrs()[0])).Write([]byte("GET / HT"))
-	wait(t, "the cut", func() bool { return g.Stats().HandshakesCut == 1 })
-	if n := g.Stats().Ends["handshake"]; n != 1 {
+	wait(t, "the cut", func() bool { return g.Stats().HandshakeTimeouts == 1 })
+	if n := g.Stats().ClosesByReason["handshake"]; n != 1 {
 		t.Errorf("%d ends", n)
 	}
 }

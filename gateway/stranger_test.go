@@ -65,10 +65,10 @@ func (r *recorder) Write(p []byte) (int, error) {
 // What a worker once said to prove itself proves nothing when it is said again, in part, changed, or to somebody else.
 func TestAReplayedHelloIsRefused(t *testing.T) {
 	t.Parallel()
-	cfg := text(gateway.Listener{})
+	cfg := text(gateway.ListenerConfig{})
 	cfg.Key = []byte("the key of this test")
 	g, _ := start(t, cfg)
-	r := &recorder{Conn: dial(t, g.InnerAddr())}
+	r := &recorder{Conn: dial(t, g.WorkerAddr())}
 	if _, err := link.Connect(r, cfg.Key, oneWorker); err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestAReplayedHelloIsRefused(t *testing.T) {
 	whole := bytes.Join(r.said, nil)
 	refused := uint64(0)
 	for n := len(whole); n > 0; n -= max(1, n/7) {
-		conn := dial(t, g.InnerAddr())
+		conn := dial(t, g.WorkerAddr())
 		if _, err := conn.Write(whole[:n]); err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +84,7 @@ func TestAReplayedHelloIsRefused(t *testing.T) {
 		told(t, "replayed", conn)
 		refused++
 	}
-	wait(t, "all refused", func() bool { return g.Stats().RefusedPeers == refused })
+	wait(t, "all refused", func() bool { return g.Stats().WorkerAuthFailures == refused })
 	if s := g.Stats(); s.Workers != 1 {
 		t.Errorf("%d workers", s.Workers)
 	}
@@ -95,7 +95,7 @@ func TestAReplayedHelloIsRefused(t *testing.T) {
 func TestManyStrangersKeepNobodyOut(t *testing.T) {
 	t.Parallel()
 	book := new(logbook)
-	cfg := text(gateway.Listener{})
+	cfg := text(gateway.ListenerConfig{})
 	cfg.Key, cfg.Logger = []byte("the key of this test"), book.logger()
 	g, _ := start(t, cfg)
 	const each = 130 // more than have a place at once
@@ -103,7 +103,7 @@ func TestManyStrangersKeepNobodyOut(t *testing.T) {
 	var all sync.WaitGroup
 	stranger := func(what string, f func(conn net.Conn)) {
 		for range each {
-			conn := dial(t, g.InnerAddr())
+			conn := dial(t, g.WorkerAddr())
 			all.Go(func() {
 				f(conn)
 				told(t, what, conn)
@@ -127,7 +127,7 @@ func TestManyStrangersKeepNobodyOut(t *testing.T) {
 		}
 	})
 	dialing := time.Now()
-	w := dialWorker(t, g.InnerAddr(), cfg.Key, oneWorker)
+	w := dialWorker(t, g.WorkerAddr(), cfg.Key, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	took := time.Since(dialing)
 	if took > 4*time.Second { // strangers have 5 s
@@ -135,7 +135,7 @@ func TestManyStrangersKeepNobodyOut(t *testing.T) {
 	}
 	all.Wait()
 	t.Logf("a worker was in after %v, beside %d strangers; the last of them was gone after %v", took.Round(time.Millisecond), 5*each, time.Since(began).Round(time.Millisecond))
-	wait(t, "all refused", func() bool { return g.Stats().RefusedPeers == 5*each })
+	wait(t, "all refused", func() bool { return g.Stats().WorkerAuthFailures == 5*each })
 	w.barrier(1)
 	if n := len(book.lines()); n > 30 {
 		t.Errorf("%d lines in the log", n)
@@ -145,12 +145,12 @@ func TestManyStrangersKeepNobodyOut(t *testing.T) {
 // A link that is alive by a byte now and then is cut like one that is silent; one that is slow with a large frame is not.
 func TestALinkIsAliveByWhatItBrings(t *testing.T) {
 	t.Parallel()
-	cfg := text(gateway.Listener{})
+	cfg := text(gateway.ListenerConfig{})
 	cfg.LinkHeartbeat = time.Second
 	g, _ := start(t, cfg)
 	frame := link.Append(nil, &link.Frame{Type: link.Send, Payload: make([]byte, 50<<10)})
 	trickle := func(piece int) time.Duration {
-		conn := dial(t, g.InnerAddr())
+		conn := dial(t, g.WorkerAddr())
 		if _, err := link.Connect(conn, nil, oneWorker); err != nil {
 			t.Fatal(err)
 		}
@@ -180,17 +180,17 @@ func TestALinkIsAliveByWhatItBrings(t *testing.T) {
 func TestNothingIsWrittenIntoTheLogByNames(t *testing.T) {
 	t.Parallel()
 	book := new(logbook)
-	cfg := text(gateway.Listener{})
+	cfg := text(gateway.ListenerConfig{})
 	cfg.Logger = book.logger()
 	g, _ := start(t, cfg)
 	hello := oneWorker
 	hello.Name = "w\nlevel=ERROR msg=\"all is lost\"\r\x1b[2J\u202e\x00"
 	hello.Build = "1.0\nlevel=ERROR"
-	w := dialWorker(t, g.InnerAddr(), nil, hello)
+	w := dialWorker(t, g.WorkerAddr(), nil, hello)
 	w.barrier(1)
 	w.links[0].write(&link.Frame{Type: 99})
 	wait(t, "the link ended", w.isOver)
-	bad := dial(t, g.InnerAddr())
+	bad := dial(t, g.WorkerAddr())
 	_, _ = io.WriteString(bad, "\x00\x10\n\x1b[31mred\nlines\n")
 	_ = bad.(*net.TCPConn).CloseWrite()
 	told(t, "stranger", bad)
@@ -206,7 +206,7 @@ func TestNothingIsWrittenIntoTheLogByNames(t *testing.T) {
 func TestFlippedBits(t *testing.T) {
 	t.Parallel()
 	book := new(logbook)
-	cfg := text(gateway.Listener{})
+	cfg := text(gateway.ListenerConfig{})
 	cfg.Logger = book.logger()
 	g, _ := start(t, cfg)
 	runWorker(t, g, echo)
@@ -226,7 +226,7 @@ func TestFlippedBits(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
-		conn := dial(t, g.InnerAddr())
+		conn := dial(t, g.WorkerAddr())
 		hello := oneWorker
 		hello.ID, hello.Role = [16]byte{byte(r.Uint32()), 9}, link.RolePublisher
 		if _, err := link.Connect(conn, nil, hello); err != nil {
@@ -254,7 +254,7 @@ func TestFlippedBits(t *testing.T) {
 // A frame of a worker that breaks the rules ends its link, whatever is broken, with a reason and without effect.
 func TestBrokenFramesEndTheLink(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, text(gateway.Listener{}))
+	g, _ := start(t, text(gateway.ListenerConfig{}))
 	runWorker(t, g, echo)
 	w := newWitness(t, g.Addrs()[0])
 	whole := link.Append(nil, &link.Frame{Type: link.Unit, ID: 1, Slot: 1, Payload: link.Append(nil, &link.Frame{Type: link.Send, Payload: []byte("x")})})
@@ -274,7 +274,7 @@ func TestBrokenFramesEndTheLink(t *testing.T) {
 		"garbage":                   []byte(strings.Repeat("garbage!", 10)),
 		"HTTP":                      []byte("GET / HTTP/1.1\r\nHost: gateway.example\r\nUser-Agent: curl/8.0\r\n\r\n"),
 	} {
-		conn := dial(t, g.InnerAddr())
+		conn := dial(t, g.WorkerAddr())
 		hello := oneWorker
 		hello.ID, hello.Role = [16]byte{9}, link.RolePublisher
 		if _, err := link.Connect(conn, nil, hello); err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // A gateway that drains keeps its inner port until a successor asks for it: another process that
-// was started with the same Config.Inner, and holds the key. Then it takes links on a port of its
+// was started with the same Config.WorkerAddr, and holds the key. Then it takes links on a port of its
 // own, tells its workers which, and closes the inner port. The successor tells its workers, who
 // serve both gateways until the old one has drained. While nobody drains, the port is in use.
 
@@ -36,15 +36,15 @@ func (p predecessor) drain() *link.Frame {
 	return &link.Frame{Type: link.Drain, ID: p.id, Code: p.port}
 }
 
-// listenOrSucceed opens the inner port. From a gateway that has it and drains it takes it over.
-func (n *inner) listenOrSucceed() error {
-	ln, err := net.Listen("tcp", n.g.cfg.Inner)
+// listenOrTakeOver opens the inner port. From a gateway that has it and drains it takes it over.
+func (n *workerPort) listenOrTakeOver() error {
+	ln, err := net.Listen("tcp", n.g.cfg.WorkerAddr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		old, conn, asked := n.succeed()
+		old, conn, asked := n.takeOverPort()
 		if asked != nil {
 			return fmt.Errorf("%w (no gateway there gives it up: %w)", inUse(err), asked)
 		}
-		if ln, err = net.Listen("tcp", n.g.cfg.Inner); err != nil {
+		if ln, err = net.Listen("tcp", n.g.cfg.WorkerAddr); err != nil {
 			_ = conn.Close()
 			return inUse(err)
 		}
@@ -56,10 +56,10 @@ func (n *inner) listenOrSucceed() error {
 	return err
 }
 
-// succeed asks whoever has the inner port for it. The connection lives as long as that gateway
+// takeOverPort asks whoever has the inner port for it. The connection lives as long as that gateway
 // drains.
-func (n *inner) succeed() (predecessor, net.Conn, error) {
-	conn, err := net.DialTimeout("tcp", n.g.cfg.Inner, askWithin)
+func (n *workerPort) takeOverPort() (predecessor, net.Conn, error) {
+	conn, err := net.DialTimeout("tcp", n.g.cfg.WorkerAddr, askWithin)
 	if err != nil {
 		return predecessor{}, nil, err
 	}
@@ -74,7 +74,7 @@ func (n *inner) succeed() (predecessor, net.Conn, error) {
 	return old, conn, nil
 }
 
-func (n *inner) ask(conn net.Conn) (old predecessor, err error) {
+func (n *workerPort) ask(conn net.Conn) (old predecessor, err error) {
 	hello, err := link.Connect(conn, n.g.cfg.Key, link.WorkerHello{
 		Role: link.RoleSuccessor, Loop: link.AnyLoop, Name: n.g.cfg.Name,
 	})
@@ -102,9 +102,9 @@ func (n *inner) ask(conn net.Conn) (old predecessor, err error) {
 }
 
 // follow has all workers know of the predecessor until it has drained.
-func (n *inner) follow(old predecessor, conn net.Conn) {
+func (n *workerPort) follow(old predecessor, conn net.Conn) {
 	defer n.wg.Done()
-	n.g.log.Info("has taken over from a gateway that drains", "inner", n.g.cfg.Inner, "gateway", old.id, "port", old.port)
+	n.g.log.Info("has taken over from a gateway that drains", "inner", n.g.cfg.WorkerAddr, "gateway", old.id, "port", old.port)
 	n.tellLoops(func(l *loop) {
 		l.before = old
 		for _, k := range l.links {
@@ -116,15 +116,15 @@ func (n *inner) follow(old predecessor, conn net.Conn) {
 	n.tellLoops(func(l *loop) { l.before = predecessor{} })
 }
 
-func (n *inner) tellLoops(f func(*loop)) {
+func (n *workerPort) tellLoops(f func(*loop)) {
 	for _, l := range n.g.loops {
 		_ = l.el.Post(func() { f(l) }) // it fails when the gateway ends
 	}
 }
 
-// yield gives the inner port to a successor, and keeps the connection to it until the drain is
+// handOverPort gives the inner port to a successor, and keeps the connection to it until the drain is
 // over.
-func (n *inner) yield(conn net.Conn) error {
+func (n *workerPort) handOverPort(conn net.Conn) error {
 	n.mu.Lock()
 	port, err := n.move()
 	if err == nil {
@@ -144,7 +144,7 @@ func (n *inner) yield(conn net.Conn) error {
 		return 0
 	})
 	_ = n.ln.Close()
-	n.g.log.Info("a successor takes the inner port over", "inner", n.g.cfg.Inner, "port", port)
+	n.g.log.Info("a successor takes the inner port over", "inner", n.g.cfg.WorkerAddr, "port", port)
 	if _, err := conn.Write(link.Append(nil, me.drain())); err != nil {
 		return err
 	}
@@ -153,8 +153,8 @@ func (n *inner) yield(conn net.Conn) error {
 }
 
 // move opens the port that links are taken on while the gateway drains. Called with mu.
-func (n *inner) move() (port uint16, err error) {
-	if n.early == nil {
+func (n *workerPort) move() (port uint16, err error) {
+	if n.handshaking == nil {
 		return 0, net.ErrClosed
 	}
 	host, _, err := net.SplitHostPort(n.ln.Addr().String())
@@ -178,7 +178,7 @@ func (n *inner) move() (port uint16, err error) {
 }
 
 // forget closes the connection to another gateway.
-func (n *inner) forget(conn net.Conn) {
+func (n *workerPort) forget(conn net.Conn) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.peers, conn)

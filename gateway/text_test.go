@@ -15,11 +15,11 @@ import (
 // needs it, once for all who get it, and is counted. Lines and frames carry any bytes, as they are.
 func TestTextIsUTF8WhereTheFormatNeedsIt(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{
 		{URL: "ws://127.0.0.1:0", Compress: true}, {URL: "jsonl://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}, {URL: "frame://127.0.0.1:0"},
 		{URL: "tcp://127.0.0.1:0", Codec: netstring{}},
 	}})
-	w := dialWorker(t, g.InnerAddr(), nil, oneWorker)
+	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	to := w.links[0]
 	open := func(url string) *fakeClient {
@@ -77,12 +77,12 @@ func TestTextIsUTF8WhereTheFormatNeedsIt(t *testing.T) {
 func TestAClientThatClosesOverWhatItWasSent(t *testing.T) {
 	t.Parallel()
 	var log logbook
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0"}}, Logger: log.logger()})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0"}}, Logger: log.logger()})
 	for i, code := range []uint16{1000, 1001, 4000, 1002, 1003, 1007, 1009} {
 		c := dialClient(t, g.Addrs()[0])
 		c.write(c.codec.AppendClose(nil, code, "why"))
 		c.hear()
-		wait(t, "its end", func() bool { return g.Stats().Ends["peer"] == uint64(i+1) })
+		wait(t, "its end", func() bool { return g.Stats().ClosesByReason["peer"] == uint64(i+1) })
 	}
 	if n := g.Stats().PeerErrors; n != 4 {
 		t.Errorf("%d counted, want 4", n)
@@ -115,7 +115,7 @@ var greeter = worker.Handler{
 // One client with a name, or a line, that is not UTF-8 closes nobody in its room.
 func TestARoomOutlivesInvalidText(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}}})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}}})
 	runWorker(t, g, greeter)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	bob, telnet := dialClient(t, g.Addrs()[0]), dialClient(t, g.Addrs()[1])

@@ -85,8 +85,8 @@ func (t *turns) end(s *session, work int, more bool) {
 	}
 }
 
-// lastWork is the work that the client's last input took, within a factor of two.
-func (t turn) lastWork() int { return 1 << (t >> workShift) << 10 >> 1 }
+// lastCost is the work that the client's last input took, within a factor of two.
+func (t turn) lastCost() int { return 1 << (t >> workShift) << 10 >> 1 }
 
 // leave notes that a client waits no longer.
 func (t *turns) leave(s *session) {
@@ -96,8 +96,8 @@ func (t *turns) leave(s *session) {
 	}
 }
 
-// workOf is the work for what Decode took: n bytes, and what it made of them.
-func (s *session) workOf(n int, payload []byte) int {
+// inputCost is the work for what Decode took: n bytes, and what it made of them.
+func (s *session) inputCost(n int, payload []byte) int {
 	work := n + messageWork
 	if len(payload) > n { // not as it came in one piece
 		if ws, ok := s.codec.(*codec.WebSocket); ok {

@@ -124,7 +124,7 @@ func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const heavies, each, size, bound = 40, 8, 256 << 10, 2 << 20
-		r := newRush(t, Config{MaxQueueBytes: bound, HoldBytes: 1}, 1<<20)
+		r := newRush(t, Config{MaxQueueBytes: bound, MaxUnroutedBytes: 1}, 1<<20)
 		var all []*rushClient
 		text, ws := r.client("text"), r.client("ws")
 		light := []*rushClient{text, ws}
@@ -178,8 +178,8 @@ func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 				}
 			}
 		}
-		if s := r.l.stats; s.Refused > 0 || r.l.held+r.l.turns.waiting > 0 {
-			t.Errorf("%d messages were refused, %d bytes wait, %d clients for their turn", s.Refused, r.l.held, r.l.turns.waiting)
+		if s := r.l.stats; s.MessagesRejected > 0 || r.l.held+r.l.turns.waiting > 0 {
+			t.Errorf("%d messages were refused, %d bytes wait, %d clients for their turn", s.MessagesRejected, r.l.held, r.l.turns.waiting)
 		}
 		if most := bound + bound/4 + size; r.held > most {
 			t.Errorf("%d bytes waited in queues, at most %d are meant", r.held, most)
@@ -193,7 +193,7 @@ func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const clients, each, size, bound = 100, 20, 16_000, 256 << 10
-		r := newRush(t, Config{MaxQueueBytes: bound, HoldBytes: 1, HoldFor: time.Second}, 64<<10)
+		r := newRush(t, Config{MaxQueueBytes: bound, MaxUnroutedBytes: 1, QueueTimeout: time.Second}, 64<<10)
 		var all []*rushClient
 		for range clients {
 			all = append(all, r.client("text"))
@@ -216,7 +216,7 @@ func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
 				t.Fatalf("%d bytes wait in queues", r.l.held)
 			}
 			if turns%100 == 0 {
-				time.Sleep(200 * time.Millisecond) // in all, longer than HoldFor
+				time.Sleep(200 * time.Millisecond) // in all, longer than QueueTimeout
 			}
 		}
 		for _, c := range all {
@@ -229,8 +229,8 @@ func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
 				t.Fatalf("a client of which %d messages came is paused for %b", len(r.heard[c.s.slot]), c.s.pauses)
 			}
 		}
-		if s := r.l.stats; s.Refused > 0 || s.QueueFull == 0 || r.l.held > 0 {
-			t.Errorf("%d refused, queues full %d times, %d bytes wait", s.Refused, s.QueueFull, r.l.held)
+		if s := r.l.stats; s.MessagesRejected > 0 || s.QueueFull == 0 || r.l.held > 0 {
+			t.Errorf("%d refused, queues full %d times, %d bytes wait", s.MessagesRejected, s.QueueFull, r.l.held)
 		}
 	})
 }
@@ -264,7 +264,7 @@ func TestTheRateCountsInflatedBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{}, 64<<20)
 		c := r.client("ws")
-		c.s.lis.MaxByteRate = 100_000
+		c.s.lis.ByteRate = 100_000
 		c.s.limit()
 		for range 10 {
 			c.say(string(bytes.Repeat([]byte("c"), 100_000))) // some 100 bytes on the wire

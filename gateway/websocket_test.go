@@ -31,7 +31,7 @@ var echo = onMessage(func(c worker.Call, m worker.Message) { c.Send(m) })
 // runWorker runs a real worker until the test ends.
 func runWorker(t testing.TB, g *gateway.Gateway, h worker.Handler) *worker.Worker {
 	t.Helper()
-	w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, DrainTimeout: time.Second, Logger: slog.New(slog.DiscardHandler)}, h)
+	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, DrainTimeout: time.Second, Logger: slog.New(slog.DiscardHandler)}, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,16 +65,16 @@ func openWebSocket(t testing.TB, url string, o *websocket.DialOptions) *websocke
 	return ws
 }
 
-func ws(l gateway.Listener) gateway.Config {
+func ws(l gateway.ListenerConfig) gateway.Config {
 	if l.URL == "" {
 		l.URL = "ws://127.0.0.1:0"
 	}
-	return gateway.Config{Listeners: []gateway.Listener{l}}
+	return gateway.Config{Listeners: []gateway.ListenerConfig{l}}
 }
 
 func TestWebSocketEchoesThroughARealWorker(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.Listener{
+	g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.ListenerConfig{
 		{URL: "ws://127.0.0.1:0/plain"}, {URL: "ws://127.0.0.1:0/small", Compress: true},
 	}})
 	runWorker(t, g, echo)
@@ -110,7 +110,7 @@ func TestWebSocketEchoesThroughARealWorker(t *testing.T) {
 
 func TestUpgradesAndTheirRefusals(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, ws(gateway.Listener{
+	g, _ := start(t, ws(gateway.ListenerConfig{
 		URL: "ws://127.0.0.1:0/chat", Subprotocols: []string{"v2", "v1"}, Origins: []string{"*.example.org"},
 		OnUpgrade: func(r *codec.Request) int {
 			if r.Header("X-Banned") != "" {
@@ -173,7 +173,7 @@ var agreed = worker.Handler{Connect: func(_ context.Context, c worker.Call) erro
 // The best sub-protocol of the listener's that a client names is agreed to, told in the answer, and seen by the worker, beside what the client has offered.
 func TestSubprotocols(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{
 		{URL: "ws://127.0.0.1:0/chat?subprotocol=v2,v1.json", Subprotocols: []string{"v9"}}, {URL: "ws://127.0.0.1:0?subprotocol=v2&subprotocol=v1.json"}, {URL: "ws://127.0.0.1:0", KeepHeaders: []string{}},
 	}})
 	runWorker(t, g, agreed)
@@ -203,7 +203,7 @@ func TestSubprotocols(t *testing.T) {
 func TestTheWrongPathIsTold(t *testing.T) {
 	t.Parallel()
 	var log logbook
-	g, stop := start(t, gateway.Config{Logger: log.logger(), Listeners: []gateway.Listener{{URL: "ws://127.0.0.1:0/chat"}}})
+	g, stop := start(t, gateway.Config{Logger: log.logger(), Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0/chat"}}})
 	url, _, _ := strings.Cut(g.Addrs()[0], "/chat")
 	for range 30 {
 		conn := dial(t, hostport(url))
@@ -227,8 +227,8 @@ func TestTheWrongPathIsTold(t *testing.T) {
 
 func TestTheWorkerSeesTheRequest(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, ws(gateway.Listener{}))
-	w := dialWorker(t, g.InnerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20})
+	g, _ := start(t, ws(gateway.ListenerConfig{}))
+	w := dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20})
 	openWebSocket(t, g.Addrs()[0]+"/room/7?as=ann", &websocket.DialOptions{HTTPHeader: http.Header{"Cookie": {"session=1"}}, Subprotocols: []string{"chat"}})
 	_, f := w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
 	c := link.Read(f.Payload)
@@ -259,7 +259,7 @@ func TestPages(t *testing.T) {
 		w.Header().Set("Content-Length", "600000")
 		_, _ = w.Write(make([]byte, 600_000))
 	})
-	g, _ := start(t, gateway.Config{Listeners: []gateway.Listener{
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{
 		{URL: "ws://127.0.0.1:0/ws", Page: page}, {URL: "ws://127.0.0.1:0"},
 	}})
 	with, without := "http://"+hostport(g.Addrs()[0]), "http://"+hostport(g.Addrs()[1])
@@ -307,7 +307,7 @@ func TestPages(t *testing.T) {
 // Behind a WebSocket's close frame nothing comes, whoever has made it.
 func TestNothingFollowsACloseFrame(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, ws(gateway.Listener{}))
+	g, _ := start(t, ws(gateway.ListenerConfig{}))
 	for sent, told := range map[string]string{
 		"\x81\x02hi":             "\x88\x2e\x03\xeaa client masks its frames, a server does not", // 1002
 		masked(0x81, "\xff"):     "\x88\x13\x03\xeftext is not UTF-8",                            // 1007

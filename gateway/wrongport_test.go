@@ -14,7 +14,7 @@ func TestTheWrongPort(t *testing.T) {
 	var log logbook
 	cfg := gateway.Config{Logger: log.logger()}
 	for _, scheme := range []string{"ws", "text", "json", "jsonl", "frame"} {
-		cfg.Listeners = append(cfg.Listeners, gateway.Listener{URL: scheme + "://127.0.0.1:0"})
+		cfg.Listeners = append(cfg.Listeners, gateway.ListenerConfig{URL: scheme + "://127.0.0.1:0"})
 	}
 	g, _ := start(t, cfg)
 	for _, url := range g.Addrs() {
@@ -28,7 +28,7 @@ func TestTheWrongPort(t *testing.T) {
 		})
 	}
 	for said, want := range map[string]string{"GET / HTTP/1.1\r\n\r\n": "speaks HTTP", "\x16\x03\x01\x02\x00\x01": "speaks TLS", `{"type":"hello"}` + "\n": "speaks JSON"} {
-		conn := dial(t, g.InnerAddr())
+		conn := dial(t, g.WorkerAddr())
 		if _, err := conn.Write([]byte(said)); err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ func TestAPI(t *testing.T) {
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
 	e := make(errands, 1)
-	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, e.handler())
+	w := run(t, worker.Config{Gateways: []string{g1.WorkerAddr(), g2.WorkerAddr()}}, e.handler())
 	<-w.Ready()
 	ctx := t.Context()
 

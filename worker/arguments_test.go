@@ -240,7 +240,7 @@ func TestAttributesAreBounded(t *testing.T) {
 		},
 		"gateway": func(t *testing.T, h worker.Handler) (*worker.Worker, func(string), func(string)) {
 			g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
-			w := run(t, worker.Config{Gateways: []string{g.InnerAddr()}}, h)
+			w := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}}, h)
 			<-w.Ready()
 			l := dial(t, g)
 			return w, l.say, l.hears

@@ -146,7 +146,7 @@ func (c Call) CloseNow() { c.command(link.Kick, link.FlagNow, nil, nil) }
 
 // Join adds the client to a group, whose name has 1 to 1,024 bytes. A client that is in as many
 // groups as its gateway allows (gateway.Config.MaxGroups and MaxGroupBytes: 4,096 groups, 256 KiB of
-// names) stays out. The gateway counts that (GroupsRefused); Worker.Join returns it as an error.
+// names) stays out. The gateway counts that (JoinsRejected); Worker.Join returns it as an error.
 func (c Call) Join(group string) { c.command(link.Join, 0, []byte(group), checkKey(group)) }
 
 // Leave removes the client from a group.
@@ -161,7 +161,7 @@ func (c Call) Bind(uid string) { c.setUID(link.Bind, 0, uid, checkKey(uid)) }
 // this call has sent to the others before reaches them first.
 //
 // Gateways that cannot reach each other for more than 10 s do not learn of each other's bindings
-// (gateway.LoopStats.Unreached): then each of them may keep a client.
+// (gateway.LoopStats.CommandsDropped): then each of them may keep a client.
 func (c Call) BindExclusive(uid string) { c.setUID(link.Bind, link.FlagExclusive, uid, checkKey(uid)) }
 
 // Unbind takes the client's uid away.
@@ -174,7 +174,7 @@ func (c Call) SetAttrs(attrs map[string]string) { c.set(attrs, 0) }
 // MergeAttrs changes the attributes given and leaves the others. An empty value removes its
 // attribute. The limit is that of SetAttrs, for all attributes that the client has then, as far as
 // this worker knows; when somebody else sets attributes at the same moment, the gateway may refuse
-// what is too much together. Then nothing has changed, and the gateway counts it (AttrsRefused).
+// what is too much together. Then nothing has changed, and the gateway counts it (AttrsRejected).
 func (c Call) MergeAttrs(attrs map[string]string) { c.set(attrs, link.FlagMerge) }
 
 // Flush sends the effects of the call so far, at once: for a handler that shows progress. It returns
@@ -186,10 +186,10 @@ func (c Call) Flush(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.runs(c) {
 		s.mu.Unlock()
-		s.late()
+		s.noteLateUse()
 		return ErrCallEnded
 	}
-	err := cmp.Or(s.spoilt(), ctx.Err())
+	err := cmp.Or(s.callFailure(), ctx.Err())
 	var frames []byte
 	if err == nil {
 		frames = s.unit.cut()
@@ -203,7 +203,7 @@ func (c Call) Flush(ctx context.Context) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.runs(c) {
-			s.spoil(err)
+			s.failCall(err)
 		}
 	}
 	return err
@@ -228,11 +228,11 @@ func (c Call) add(f *link.Frame, head, body []byte, err error) {
 		err = s.unit.add(f, head, body)
 	}
 	if runs && err != nil {
-		s.spoil(err)
+		s.failCall(err)
 	}
 	s.mu.Unlock()
 	if !runs {
-		s.late()
+		s.noteLateUse()
 	}
 }
 
@@ -280,11 +280,11 @@ func (c Call) change(err error, f func(*session, *unit) error) {
 		err = f(s, s.unit)
 	}
 	if runs && err != nil {
-		s.spoil(err)
+		s.failCall(err)
 	}
 	s.mu.Unlock()
 	if !runs {
-		s.late()
+		s.noteLateUse()
 	}
 }
 

@@ -104,7 +104,7 @@ func (g *gateway) identify(ctx context.Context) error {
 
 // probe asks for the hello of the gateway at the address.
 func (g *gateway) probe(ctx context.Context) (link.GatewayHello, error) {
-	conn, hello, err := g.greet(ctx, link.RoleProbe, 0)
+	conn, hello, err := g.handshake(ctx, link.RoleProbe, 0)
 	if err == nil {
 		_ = conn.Close()
 	}
@@ -153,7 +153,7 @@ func (g *gateway) note(e *elsewhere) {
 	g.id, g.loops = 0, 0
 	switch e.stance {
 	case oneTwice:
-		g.sees()
+		g.noteAnswer()
 		g.w.readiness.set(g, settled)
 		if g.twin != e.holder {
 			g.twin = e.holder

@@ -89,8 +89,8 @@ func (n *names) come(t *testing.T, what string, done func() bool) {
 func TestOneGatewayUnderManyNames(t *testing.T) {
 	t.Parallel()
 	g, stop := realGateway(t, 1, "127.0.0.1:0", nil)
-	n := &names{to: map[string]string{"one:1": g.InnerAddr(), "two:2": g.InnerAddr(), "three:3": g.InnerAddr()}}
-	w := n.runAt(t, crowd, "one:1", "two:2", "three:3")
+	n := &names{to: map[string]string{"one:1": g.WorkerAddr(), "two:2": g.WorkerAddr(), "three:3": g.WorkerAddr()}}
+	w := n.runAt(t, poolAfter, "one:1", "two:2", "three:3")
 	<-w.Ready()
 	n.come(t, "each name but one stands by", func() bool { return n.logged("two addresses lead to the same gateway") == 2 })
 	c := dial(t, g)
@@ -101,8 +101,8 @@ func TestOneGatewayUnderManyNames(t *testing.T) {
 	if count, err := w.Count(t.Context(), worker.Everyone()); count != 1 || err != nil {
 		t.Errorf("Count: %d, %v", count, err)
 	}
-	if s, of := w.Stats(), g.Stats(); s.Links != 2 || s.Reconnects != 0 || of.Unacked != 0 || n.logged("link up") != 2 {
-		t.Errorf("%d links, %d redials, %d frames unacknowledged", s.Links, s.Reconnects, of.Unacked)
+	if s, of := w.Stats(), g.Stats(); s.Links != 2 || s.Reconnects != 0 || of.UnackedAtLinkLoss != 0 || n.logged("link up") != 2 {
+		t.Errorf("%d links, %d redials, %d frames unacknowledged", s.Links, s.Reconnects, of.UnackedAtLinkLoss)
 	}
 
 	all := []string{"one:1", "two:2", "three:3"}
@@ -117,7 +117,7 @@ func TestOneGatewayUnderManyNames(t *testing.T) {
 	g, _ = realGateway(t, 1, "127.0.0.1:0", nil)
 	for _, name := range all {
 		if name != kept {
-			n.lead(name, g.InnerAddr())
+			n.lead(name, g.WorkerAddr())
 		}
 	}
 	n.come(t, "another name has the links", func() bool { return w.Stats().Links == 2 })
@@ -131,13 +131,13 @@ func TestANameMovesToAnotherGateway(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, stop2 := realGateway(t, 2, "127.0.0.1:0", nil)
-	n := &names{to: map[string]string{"one:1": g1.InnerAddr(), "two:2": g2.InnerAddr()}}
-	w := n.runAt(t, crowd, "one:1", "two:2")
+	n := &names{to: map[string]string{"one:1": g1.WorkerAddr(), "two:2": g2.WorkerAddr()}}
+	w := n.runAt(t, poolAfter, "one:1", "two:2")
 	<-w.Ready()
-	n.lead("two:2", g1.InnerAddr())
+	n.lead("two:2", g1.WorkerAddr())
 	stop2()
 	n.come(t, "it stands by", func() bool { return n.logged("two addresses lead to the same gateway") == 1 })
-	if s := w.Stats(); s.Links != 2 || g1.Stats().Unacked != 0 || n.logged("link up") != 4 {
+	if s := w.Stats(); s.Links != 2 || g1.Stats().UnackedAtLinkLoss != 0 || n.logged("link up") != 4 {
 		t.Errorf("%d links, %d links were up", s.Links, n.logged("link up"))
 	}
 	if _, err := w.Count(t.Context(), worker.Everyone()); err != nil { // the gateway that was there is not missed
@@ -152,9 +152,9 @@ func TestTwoGatewaysWithOneID(t *testing.T) {
 	n := &names{to: map[string]string{}}
 	for _, name := range []string{"one:1", "two:2"} {
 		g, _ := realGateway(t, 7, "127.0.0.1:0", nil)
-		n.to[name], gs = g.InnerAddr(), append(gs, g)
+		n.to[name], gs = g.WorkerAddr(), append(gs, g)
 	}
-	w := n.runAt(t, crowd, "one:1", "two:2")
+	w := n.runAt(t, poolAfter, "one:1", "two:2")
 	<-w.Ready()
 	n.come(t, "the error is told", func() bool { return n.logged("level=ERROR msg=\"two gateways have the same id") > 0 })
 	if n.logged("ready without some gateways") != 1 {
@@ -178,14 +178,14 @@ func TestTwoGatewaysWithOneID(t *testing.T) {
 func TestReadyWithoutAGatewayThatIsDown(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
-	n := &names{to: map[string]string{"one:1": g1.InnerAddr()}}
-	w := n.runAt(t, crowd, "one:1", "two:2")
+	n := &names{to: map[string]string{"one:1": g1.WorkerAddr()}}
+	w := n.runAt(t, poolAfter, "one:1", "two:2")
 	<-w.Ready()
 	if n.logged("ready without some gateways") != 1 || n.logged("missing=[two:2]") != 1 {
 		t.Errorf("the log does not say what is missing:\n%s", &n.log)
 	}
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
-	n.lead("two:2", g2.InnerAddr())
+	n.lead("two:2", g2.WorkerAddr())
 	c := dial(t, g2)
 	c.say("x")
 	c.hears("ok")

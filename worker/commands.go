@@ -70,7 +70,7 @@ func (w *Worker) setUID(ctx context.Context, id ClientID, t link.Type, flags uin
 	if err != nil {
 		return err
 	}
-	return w.tell(ctx, id, t, flags, append(make([]byte, 4), uid...))
+	return w.commandClient(ctx, id, t, flags, append(make([]byte, 4), uid...))
 }
 
 // SetAttrs replaces all attributes of a client. It returns ErrTooBig for more than 1 MiB, ErrRefused
@@ -90,7 +90,7 @@ func (w *Worker) setAttrs(ctx context.Context, id ClientID, attrs map[string]str
 	if err != nil {
 		return err
 	}
-	return w.tell(ctx, id, link.Set, flags, appendVersioned(nil, 0, list))
+	return w.commandClient(ctx, id, link.Set, flags, appendVersioned(nil, 0, list))
 }
 
 // CompareAndSet replaces all attributes of a client if their version is still the one given. Else it
@@ -112,13 +112,13 @@ func (w *Worker) CompareAndSet(ctx context.Context, id ClientID, version uint32,
 	r := link.Read(answer)
 	present, now := r.U32(), r.Attributes()
 	if s := sessionOf(ctx); s != nil && s.id == id && !r.Bad() {
-		s.concede(present, now)
+		s.acceptAttrs(present, now)
 	}
 	return ErrConflict
 }
 
-// tell sends a command about a client, and returns when it has been carried out.
-func (w *Worker) tell(ctx context.Context, id ClientID, t link.Type, flags uint8, payload []byte) error {
+// commandClient sends a command about a client, and returns when it has been carried out.
+func (w *Worker) commandClient(ctx context.Context, id ClientID, t link.Type, flags uint8, payload []byte) error {
 	status, _, err := w.ask(ctx, id, t, flags, payload)
 	if err != nil {
 		return err
@@ -143,7 +143,7 @@ const askAtOnce = 64
 // each sends a command about each client of a target, and returns when all have been carried out.
 func (w *Worker) each(ctx context.Context, t Target, command link.Type, flags uint8, payload []byte) error {
 	if id, ok := t.one(); ok {
-		return w.tell(ctx, id, command, flags, payload)
+		return w.commandClient(ctx, id, command, flags, payload)
 	}
 	var all sync.WaitGroup
 	var first firstError
@@ -156,7 +156,7 @@ func (w *Worker) each(ctx context.Context, t Target, command link.Type, flags ui
 		room <- struct{}{}
 		all.Go(func() {
 			defer func() { <-room }()
-			if err := w.tell(ctx, who.ID, command, flags, payload); err != nil && !errors.Is(err, ErrGone) {
+			if err := w.commandClient(ctx, who.ID, command, flags, payload); err != nil && !errors.Is(err, ErrGone) {
 				first.set(err)
 			}
 		})

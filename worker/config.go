@@ -16,7 +16,7 @@ import (
 // Config configures a Worker. Only Gateways is required. A number of 0 means the default. A negative
 // number is refused, except for SlowHandlerThreshold.
 type Config struct {
-	// Gateways are the worker addresses of the gateways (gateway.Config.Inner), host:port. Of two
+	// Gateways are the worker addresses of the gateways (gateway.Config.WorkerAddr), host:port. Of two
 	// addresses that lead to the same gateway one is used.
 	Gateways []string
 	// Key authenticates the worker to the gateways, which have the same key.
@@ -44,7 +44,7 @@ type Config struct {
 	QueryTimeout time.Duration
 	// DrainTimeout bounds how long Run goes on after its context has ended. Then the contexts of
 	// handlers are done. A handler that has not returned a second later is left behind: Run returns
-	// ErrStuck. Defaults to 10 s.
+	// ErrHandlersRunning. Defaults to 10 s.
 	DrainTimeout time.Duration
 	// Dial connects to a gateway. Defaults to TCP, whose connections the worker then reads in a way
 	// that costs less under load.

@@ -43,7 +43,7 @@ func TestAContextEndsWithTheLink(t *testing.T) {
 		c.Send(m)
 		return nil
 	}}
-	w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial, Logger: slog.New(slog.DiscardHandler)}, h)
+	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial, Logger: slog.New(slog.DiscardHandler)}, h)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -160,13 +160,13 @@ func (b *breaker) cut() {
 func TestCopiesEndEqual(t *testing.T) {
 	t.Parallel()
 	for range 3 {
-		g := serve(t, gateway.Config{ID: 7, Loops: 2, MaxTries: 255, Logger: slog.New(slog.DiscardHandler), Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}}})
+		g := serve(t, gateway.Config{ID: 7, Loops: 2, MaxDeliveries: 255, Logger: slog.New(slog.DiscardHandler), Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
 		var fiddlers [3]*fiddler
 		var breakers [3]*breaker
 		var workers [3]*worker.Worker
 		for i := range workers {
 			fiddlers[i], breakers[i] = &fiddler{}, &breaker{}
-			workers[i] = run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: breakers[i].dial}, worker.Handler{Message: fiddlers[i].message})
+			workers[i] = run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: breakers[i].dial}, worker.Handler{Message: fiddlers[i].message})
 			<-workers[i].Ready()
 		}
 		var people [6]*line

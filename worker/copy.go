@@ -66,9 +66,9 @@ func (s *session) attrs() []link.Attribute {
 	return s.known.attrs
 }
 
-// concede takes over the attributes that a comparison has found at the gateway. Changes that the running call has made and not sent would keep them out, and the next comparison
+// acceptAttrs takes over the attributes that a comparison has found at the gateway. Changes that the running call has made and not sent would keep them out, and the next comparison
 // from succeeding: these give way, and the gateway is asked to say what stands when it has made them.
-func (s *session) concede(version uint32, attrs []link.Attribute) {
+func (s *session) acceptAttrs(version uint32, attrs []link.Attribute) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := known{version: version, attrs: attrs, uid: s.known.uid, uidVersion: s.known.uidVersion}

@@ -60,9 +60,9 @@ const (
 	flushEarly = 256 << 10 // bytes of output that do not wait for the batch's end
 	poolTicks  = 50        // watch ticks that a link stays pooled after a call that blocked
 
-	// crowd is how many messages a batch has on a link under load. After such a batch whoever waits for this processor goes first, which lets more messages come
+	// poolAfter is how many messages a batch has on a link under load. After such a batch whoever waits for this processor goes first, which lets more messages come
 	// together: sleeping and being woken for each few costs more than they do.
-	crowd = 8
+	poolAfter = 8
 )
 
 // maxSlots is what a client id has room for.
@@ -81,7 +81,7 @@ func (l *gwLink) lead() {
 	case <-l.gone:
 	}
 	for {
-		l.w.watch.kick()
+		l.w.watch.ensureTicking()
 		still, err := l.handle()
 		if !still {
 			return
@@ -117,7 +117,7 @@ func (l *gwLink) fill() error {
 	} else if rest == 0 && len(d.buf) > readSize {
 		d.buf = make([]byte, readSize)
 	}
-	if d.came >= crowd {
+	if d.came >= poolAfter {
 		yield()
 	}
 	d.came = 0
@@ -165,12 +165,12 @@ func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
 		l.answered(f)
 		return true, nil
 	case link.Ping:
-		return true, l.plain(context.Background(), &link.Frame{Type: link.Pong, ID: f.ID}, nil, nil)
+		return true, l.sendPlain(context.Background(), &link.Frame{Type: link.Pong, ID: f.ID}, nil, nil)
 	case link.Pong:
 		l.ponged(f.ID)
 		return true, nil
 	case link.Drain:
-		l.hint(f)
+		l.noteSuccessor(f)
 		return true, nil
 	case link.GoAway:
 		why := link.Status(f.Code).String()
@@ -218,7 +218,7 @@ func (l *gwLink) attach(f *link.Frame) (bool, error) {
 	for int(f.Slot) >= len(d.sessions) {
 		d.sessions = append(d.sessions, nil)
 	}
-	s.succeed()
+	s.awaitPredecessor()
 	d.sessions[f.Slot] = s
 	l.clients.Add(1)
 	if l.w.handler.Connect == nil || !f.Has(link.FlagNew) {
@@ -274,11 +274,11 @@ func (l *gwLink) dispatch(s *session, it *item) (still bool) {
 	s.ranIn = d.batches + 1
 	s.beginUnit(&d.batch, it)
 	s.mu.Unlock()
-	return l.lend(s, it)
+	return l.runAsLeader(s, it)
 }
 
-// lend runs an item on the leading goroutine. It reports false when the leadership was lost meanwhile.
-func (l *gwLink) lend(s *session, it *item) (still bool) {
+// runAsLeader runs an item on the leading goroutine. It reports false when the leadership was lost meanwhile.
+func (l *gwLink) runAsLeader(s *session, it *item) (still bool) {
 	d := &l.leader
 	d.running = s
 	goroutine := d.goroutine
@@ -306,7 +306,7 @@ func (l *gwLink) finish(s *session, it *item, call uint64) (still bool) {
 		d.handing.Lock()
 		//lint:ignore SA2001 waits until the one who took over has done so
 		d.handing.Unlock()
-		s.settle(it)
+		s.endCall(it)
 		return false
 	}
 	d.running = nil
@@ -380,7 +380,7 @@ func (l *gwLink) takeBatch() {
 	l.space.Broadcast()
 	l.mu.Unlock()
 	if d.left > 0 {
-		l.left(d.left)
+		l.noteClientsLeft(d.left)
 		d.left = 0
 	}
 }

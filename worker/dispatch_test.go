@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/internal/suite"
 	"github.com/seed-7410fe32/sluice/worker"
 	"github.com/seed-7410fe32/sluice/worker/workertest"
@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) {
 	suite.Beside(4)
-	leak.Main(m)
+	leaktest.Main(m)
 }
 
 // A handler that blocks holds up its own client and nobody else; what comes for that client meanwhile is handled afterwards, in order.

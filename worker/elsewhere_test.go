@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/internal/wire"
+	"github.com/seed-7410fe32/sluice/internal/faultproxy"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -17,12 +17,12 @@ func TestEffectsElsewhereOutliveLinks(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
-	far, err := wire.New(g2.InnerAddr(), wire.Faults{Delay: 5 * time.Millisecond})
+	far, err := faultproxy.New(g2.WorkerAddr(), faultproxy.Faults{Delay: 5 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(far.Close)
-	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), far.Addr()}}, crowd)
+	w := run(t, worker.Config{Gateways: []string{g1.WorkerAddr(), far.Addr()}}, poolAfter)
 	<-w.Ready()
 	var speakers [3]*line
 	for i := range speakers {
@@ -53,8 +53,8 @@ func TestEffectsElsewhereOutliveLinks(t *testing.T) {
 		}
 		next[who]++
 	}
-	if s := g1.Stats(); s.Relayed < words*uint64(len(speakers)) || s.Unreached > 0 {
-		t.Errorf("%d commands were passed on, %d given up", s.Relayed, s.Unreached)
+	if s := g1.Stats(); s.Relayed < words*uint64(len(speakers)) || s.CommandsDropped > 0 {
+		t.Errorf("%d commands were passed on, %d given up", s.Relayed, s.CommandsDropped)
 	}
 }
 
@@ -63,13 +63,13 @@ func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
-	slow, err := wire.New(g2.InnerAddr(), wire.Faults{Delay: 50 * time.Millisecond})
+	slow, err := faultproxy.New(g2.WorkerAddr(), faultproxy.Faults{Delay: 50 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(slow.Close)
 	start := func(far string) (stop func()) {
-		w, err := worker.New(worker.Config{Gateways: []string{g1.InnerAddr(), far}, Logger: slog.New(slog.DiscardHandler)}, crowd)
+		w, err := worker.New(worker.Config{Gateways: []string{g1.WorkerAddr(), far}, Logger: slog.New(slog.DiscardHandler)}, poolAfter)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +85,7 @@ func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
 		})
 	}
 	hearer := func() *line {
-		defer start(g2.InnerAddr())() // joins by a worker of its own
+		defer start(g2.WorkerAddr())() // joins by a worker of its own
 		c := dial(t, g2)
 		c.say("join room")
 		c.hears("ok")
@@ -110,7 +110,7 @@ func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
 		}
 	})
 	for i := range 4 {
-		next := start([]string{g2.InnerAddr(), slow.Addr()}[i%2])
+		next := start([]string{g2.WorkerAddr(), slow.Addr()}[i%2])
 		stop()
 		stop = next
 	}
@@ -136,7 +136,7 @@ func TestAnIDOfNobody(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
-	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, whisperer)
+	w := run(t, worker.Config{Gateways: []string{g1.WorkerAddr(), g2.WorkerAddr()}}, whisperer)
 	<-w.Ready()
 	c := dial(t, g1)
 	for _, gateway := range []byte{1, 2, 3} {
@@ -152,7 +152,7 @@ func TestAnIDOfNobody(t *testing.T) {
 }
 
 // mourners tell the room of each client that goes, after a while.
-var mourners = worker.Handler{Message: crowd.Message, Close: func(_ context.Context, c worker.Call, _ worker.Reason) error {
+var mourners = worker.Handler{Message: poolAfter.Message, Close: func(_ context.Context, c worker.Call, _ worker.Reason) error {
 	if c.UID() == "" {
 		return nil
 	}
@@ -166,7 +166,7 @@ func TestTheLastToGoAreHeardOfElsewhere(t *testing.T) {
 	t.Parallel()
 	g1, stop := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
-	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, mourners)
+	w := run(t, worker.Config{Gateways: []string{g1.WorkerAddr(), g2.WorkerAddr()}}, mourners)
 	<-w.Ready()
 	hearer := dial(t, g2)
 	hearer.say("join room")

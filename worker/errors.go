@@ -36,6 +36,6 @@ var (
 	// ErrDrainTimeout is the cause (context.Cause) of a handler's context that is done because Run has
 	// waited for Config.DrainTimeout.
 	ErrDrainTimeout = errors.New("worker: drain timeout")
-	// ErrStuck is returned by Run when handlers have not returned in time. They go on, without a link.
-	ErrStuck = errors.New("worker: handlers have not returned")
+	// ErrHandlersRunning is returned by Run when handlers have not returned in time. They go on, without a link.
+	ErrHandlersRunning = errors.New("worker: handlers have not returned")
 )

@@ -257,7 +257,7 @@ func TestRetryAcrossWorkers(t *testing.T) {
 		}
 		return nil
 	}}
-	run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial, MaxDeliveries: 255}, h)
+	run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial, MaxDeliveries: 255}, h)
 	c := dial(t, g)
 	c.say("one")
 	c.say("two")

@@ -45,7 +45,7 @@ func TestOneStays(t *testing.T) {
 	var inner []string
 	for id := range uint32(3) {
 		g, _ := realGateway(t, id+1, "127.0.0.1:0", nil)
-		gateways, inner = append(gateways, g), append(inner, g.InnerAddr())
+		gateways, inner = append(gateways, g), append(inner, g.WorkerAddr())
 	}
 	var w *worker.Worker
 	for range 2 {
@@ -94,7 +94,7 @@ func TestAFailedLoginEvictsNobody(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
-	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, logins)
+	w := run(t, worker.Config{Gateways: []string{g1.WorkerAddr(), g2.WorkerAddr()}}, logins)
 	<-w.Ready()
 	ann, other := dial(t, g1), dial(t, g2)
 	ann.say("login ann")
@@ -115,7 +115,7 @@ func TestAnEvictionKeepsItsPlace(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
-	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, logins)
+	w := run(t, worker.Config{Gateways: []string{g1.WorkerAddr(), g2.WorkerAddr()}}, logins)
 	<-w.Ready()
 	for range 20 {
 		old, next := dial(t, g2), dial(t, g1)

@@ -76,7 +76,7 @@ func (s *session) callError(it *item, err error) {
 	}()
 	s.link.w.handler.Error((*callContext)(s), Call{s, s.calls}, err)
 	returned = true
-	if broken := s.spoilt(); broken != nil {
+	if broken := s.callFailure(); broken != nil {
 		s.rollBack()
 		s.report(it, fmt.Errorf("Handler.Error: %w", broken), false)
 	}
@@ -128,19 +128,19 @@ func (s *session) commit() {
 // runs reports whether the call runs. Called with mu.
 func (s *session) runs(c Call) bool { return s.unit != nil && s.calls == c.n }
 
-// spoil makes the running call fail, when it has returned. Called with mu.
-func (s *session) spoil(err error) { s.failed.CompareAndSwap(nil, &err) }
+// failCall makes the running call fail, when it has returned. Called with mu.
+func (s *session) failCall(err error) { s.failed.CompareAndSwap(nil, &err) }
 
-// spoilt is why the running call fails; nil: it does not.
-func (s *session) spoilt() error {
+// callFailure is why the running call fails; nil: it does not.
+func (s *session) callFailure() error {
 	if err := s.failed.Load(); err != nil {
 		return *err
 	}
 	return nil
 }
 
-// late notes that somebody uses a Call that has ended.
-func (s *session) late() {
+// noteLateUse notes that somebody uses a Call that has ended.
+func (s *session) noteLateUse() {
 	w := s.link.w
 	w.stats.late.Add(1)
 	if more, ok := w.lateness.allow(); ok {

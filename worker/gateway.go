@@ -121,7 +121,7 @@ func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
 	if err := g.identify(ctx); err != nil {
 		return nil, err
 	}
-	conn, hello, err := g.greet(ctx, link.RoleWorker, loop)
+	conn, hello, err := g.handshake(ctx, link.RoleWorker, loop)
 	if err != nil {
 		return nil, err
 	}
@@ -155,8 +155,8 @@ func (g *gateway) reached(advertised string) string {
 	return advertised
 }
 
-// greet connects to the gateway and exchanges hellos with it.
-func (g *gateway) greet(ctx context.Context, role link.Role, loop int) (net.Conn, link.GatewayHello, error) {
+// handshake connects to the gateway and exchanges hellos with it.
+func (g *gateway) handshake(ctx context.Context, role link.Role, loop int) (net.Conn, link.GatewayHello, error) {
 	dialling, cancel := context.WithTimeout(ctx, helloTime)
 	defer cancel()
 	conn, err := g.connect(dialling)
@@ -208,7 +208,7 @@ func (g *gateway) enter(ctx context.Context, l *gwLink) {
 	if g.id != 0 && g.id != l.gateway {
 		g.w.routes.forget(g.id)
 	}
-	g.sees()
+	g.noteAnswer()
 	g.w.readiness.set(g, answering)
 	g.id, g.loops, g.twin = l.gateway, int(l.loops), ""
 	for loop := range g.loops {
@@ -221,8 +221,8 @@ func (g *gateway) enter(ctx context.Context, l *gwLink) {
 	g.noteUp(int(l.loop))
 }
 
-// sees notes that a gateway has answered. Called with mu.
-func (g *gateway) sees() {
+// noteAnswer notes that a gateway has answered. Called with mu.
+func (g *gateway) noteAnswer() {
 	if !g.seen {
 		g.seen = true
 		g.w.unseen.Add(-1)

@@ -21,8 +21,8 @@ import (
 func realGateway(t *testing.T, id uint32, inner string, key []byte) (g *gateway.Gateway, stop func()) {
 	t.Helper()
 	return serveUntil(t, gateway.Config{
-		ID: id, Inner: inner, Key: key, Loops: 2, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0"}},
+		ID: id, WorkerAddr: inner, Key: key, Loops: 2, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
 	})
 }
 
@@ -35,7 +35,7 @@ func serve(t *testing.T, cfg gateway.Config) *gateway.Gateway {
 
 func serveUntil(t *testing.T, cfg gateway.Config) (g *gateway.Gateway, stop func()) {
 	t.Helper()
-	cfg.DrainFor = 100 * time.Millisecond
+	cfg.DrainTimeout = 100 * time.Millisecond
 	g, err := gateway.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -114,8 +114,8 @@ func (l *line) next() string {
 	return strings.TrimSuffix(text, "\n")
 }
 
-// crowd is business that reaches over gateways.
-var crowd = onMessage(func(c worker.Call, m worker.Message) {
+// poolAfter is business that reaches over gateways.
+var poolAfter = onMessage(func(c worker.Call, m worker.Message) {
 	verb, rest, _ := strings.Cut(string(m.Data), " ")
 	switch verb {
 	case "join":
@@ -134,7 +134,7 @@ func TestTwoGateways(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, stop2 := realGateway(t, 2, "127.0.0.1:0", nil)
-	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, crowd)
+	w := run(t, worker.Config{Gateways: []string{g1.WorkerAddr(), g2.WorkerAddr()}}, poolAfter)
 	<-w.Ready()
 	ctx := t.Context()
 	var all []*line
@@ -188,8 +188,8 @@ func TestTwoGateways(t *testing.T) {
 func TestGatewayComesBack(t *testing.T) {
 	t.Parallel()
 	g, stop := realGateway(t, 1, "127.0.0.1:0", nil)
-	inner := g.InnerAddr()
-	w := run(t, worker.Config{Gateways: []string{inner}}, crowd)
+	inner := g.WorkerAddr()
+	w := run(t, worker.Config{Gateways: []string{inner}}, poolAfter)
 	<-w.Ready()
 	stop()
 	await(t, func() bool { return w.Stats().Links == 0 })
@@ -207,9 +207,9 @@ func TestWrongKey(t *testing.T) {
 	t.Parallel()
 	key := []byte("a key that both sides share")
 	g, _ := realGateway(t, 1, "127.0.0.1:0", key)
-	stranger := run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Key: []byte("another")}, crowd)
-	await(t, func() bool { return g.Stats().RefusedPeers > 0 })
-	friend := run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Key: key}, crowd)
+	stranger := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Key: []byte("another")}, poolAfter)
+	await(t, func() bool { return g.Stats().WorkerAuthFailures > 0 })
+	friend := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Key: key}, poolAfter)
 	<-friend.Ready()
 	select {
 	case <-stranger.Ready():
@@ -224,7 +224,7 @@ func TestDrain(t *testing.T) {
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	echo := onMessage(func(c worker.Call, m worker.Message) { c.Send(m) })
 	start := func() (stop func()) {
-		w, err := worker.New(worker.Config{Gateways: []string{g.InnerAddr()}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, echo)
+		w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, echo)
 		if err != nil {
 			t.Fatal(err)
 		}

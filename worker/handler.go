@@ -33,7 +33,7 @@ type Handler struct {
 	// discarded too.
 	Error func(ctx context.Context, c Call, err error)
 	// Stop is called after the last call, or when Run has given up on calls that do not return
-	// (ErrStuck). ctx has no end of its own.
+	// (ErrHandlersRunning). ctx has no end of its own.
 	Stop func(ctx context.Context, w *Worker)
 }
 

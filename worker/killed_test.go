@@ -118,10 +118,10 @@ func newRoom(t *testing.T, gateways int) *room {
 	r := &room{}
 	for id := range gateways {
 		g := serve(t, gateway.Config{
-			ID: uint32(id + 1), Loops: 2, MaxTries: 255, Logger: slog.New(slog.DiscardHandler),
-			Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}},
+			ID: uint32(id + 1), Loops: 2, MaxDeliveries: 255, Logger: slog.New(slog.DiscardHandler),
+			Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}},
 		})
-		r.gateways, r.inner = append(r.gateways, g), append(r.inner, g.InnerAddr())
+		r.gateways, r.inner = append(r.gateways, g), append(r.inner, g.WorkerAddr())
 	}
 	return r
 }
@@ -197,8 +197,8 @@ func (r *room) end(t *testing.T) {
 	for _, g := range r.gateways {
 		s := g.Stats()
 		redelivered += s.Redelivered
-		if s.Unreached+s.Refused+s.Poisoned > 0 {
-			t.Errorf("unreached %d, refused %d, poisoned %d", s.Unreached, s.Refused, s.Poisoned)
+		if s.CommandsDropped+s.MessagesRejected+s.DeadLettered > 0 {
+			t.Errorf("unreached %d, refused %d, poisoned %d", s.CommandsDropped, s.MessagesRejected, s.DeadLettered)
 		}
 	}
 	t.Logf("%d said, %d redelivered", total, redelivered)

@@ -30,8 +30,8 @@ func (s *session) linger() {
 	g.of[s.id] = s
 }
 
-// succeed makes a new session wait for the one of the same client that lingers, if one does.
-func (s *session) succeed() {
+// awaitPredecessor makes a new session wait for the one of the same client that lingers, if one does.
+func (s *session) awaitPredecessor() {
 	g := &s.link.w.lingering
 	g.mu.Lock()
 	old := g.of[s.id]
@@ -47,8 +47,8 @@ func (s *session) succeed() {
 	}
 }
 
-// cease ends a session's lingering: nothing of it runs any more. It returns the one that has waited for that, which is the caller's to start. Called with mu.
-func (s *session) cease() (next *session) {
+// endLinger ends a session's lingering: nothing of it runs any more. It returns the one that has waited for that, which is the caller's to start. Called with mu.
+func (s *session) endLinger() (next *session) {
 	if !s.lingers {
 		return nil
 	}

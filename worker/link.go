@@ -40,18 +40,18 @@ type gwLink struct {
 	leaving atomic.Int32 // of clients: those that are gone, or have moved, and whose last call has not returned
 	heard   atomic.Bool  // since the last heartbeat
 
-	mu       sync.Mutex
-	out      []byte               // guarded by mu: frames that wait to be written; bound: what a worker has not yet written to a link
-	spare    []byte               // guarded by mu
-	pushed   uint64               // guarded by mu: the leader's batches that are in out, or were
-	writing  bool                 // guarded by mu: a goroutine writes to the socket
-	space    sync.Cond            // on mu: out has been taken, or all is written
-	work     sync.Cond            // on mu: out is not empty, or the link has ended
-	ended    bool                 // guarded by mu
-	draining bool                 // guarded by mu
-	told     bool                 // guarded by mu: the gateway has heard of the drain, and what it sent before has been read
-	request  uint32               // guarded by mu: the last request's id
-	requests map[uint32]*question // guarded by mu; bound: questions of a worker
+	mu         sync.Mutex
+	out        []byte               // guarded by mu: frames that wait to be written; bound: what a worker has not yet written to a link
+	spare      []byte               // guarded by mu
+	pushed     uint64               // guarded by mu: the leader's batches that are in out, or were
+	writing    bool                 // guarded by mu: a goroutine writes to the socket
+	space      sync.Cond            // on mu: out has been taken, or all is written
+	work       sync.Cond            // on mu: out is not empty, or the link has ended
+	ended      bool                 // guarded by mu
+	draining   bool                 // guarded by mu
+	drainNoted bool                 // guarded by mu: the gateway has heard of the drain, and what it sent before has been read
+	request    uint32               // guarded by mu: the last request's id
+	requests   map[uint32]*question // guarded by mu; bound: questions of a worker
 }
 
 const (
@@ -86,7 +86,7 @@ func (l *gwLink) start() {
 	l.w.watch.add(l)
 	l.w.tasks.Add(3)
 	go l.write()
-	go l.beat()
+	go l.runHeartbeat()
 	go l.lead()
 }
 
@@ -220,8 +220,8 @@ func (l *gwLink) writeAll(b []byte) error {
 	return nil
 }
 
-// plain sends a frame by itself: payload is head and body. It blocks while too much waits, until there is room, or the link or ctx has ended.
-func (l *gwLink) plain(ctx context.Context, f *link.Frame, head, body []byte) error {
+// sendPlain sends a frame by itself: payload is head and body. It blocks while too much waits, until there is room, or the link or ctx has ended.
+func (l *gwLink) sendPlain(ctx context.Context, f *link.Frame, head, body []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.room(ctx); err != nil {
@@ -267,8 +267,8 @@ func appendFrame(dst []byte, f *link.Frame, head, body []byte) []byte {
 	return append(dst, body...)
 }
 
-// beat is the goroutine of the heartbeat.
-func (l *gwLink) beat() {
+// runHeartbeat is the goroutine of the heartbeat.
+func (l *gwLink) runHeartbeat() {
 	defer l.w.tasks.Done()
 	if l.heartbeat <= 0 {
 		return
@@ -317,13 +317,13 @@ func (l *gwLink) ponged(id uint32) {
 	}
 	l.pushBatch()
 	l.mu.Lock()
-	l.told = true
+	l.drainNoted = true
 	l.mu.Unlock()
 	l.checkDrained()
 }
 
-// left counts clients out whose last effects are on their way.
-func (l *gwLink) left(n int32) {
+// noteClientsLeft counts clients out whose last effects are on their way.
+func (l *gwLink) noteClientsLeft(n int32) {
 	l.clients.Add(-n)
 	l.leaving.Add(-n)
 	l.checkDrained()
@@ -333,7 +333,7 @@ func (l *gwLink) left(n int32) {
 func (l *gwLink) checkDrained() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.draining && l.told && l.clients.Load() == 0 {
+	if l.draining && l.drainNoted && l.clients.Load() == 0 {
 		select {
 		case <-l.drained:
 		default:

@@ -19,7 +19,7 @@ func TestGroupsOfAClientAreBounded(t *testing.T) {
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
 	e := make(errands, 1)
-	w := run(t, worker.Config{Gateways: []string{g1.InnerAddr(), g2.InnerAddr()}}, e.handler())
+	w := run(t, worker.Config{Gateways: []string{g1.WorkerAddr(), g2.WorkerAddr()}}, e.handler())
 	<-w.Ready()
 	ids := make([]worker.ClientID, 2)
 	for i := range ids {
@@ -46,7 +46,7 @@ func TestGroupsOfAClientAreBounded(t *testing.T) {
 		t.Errorf("a group that it is in: %v", err)
 	}
 	var figures gateway.Stats
-	await(t, func() bool { figures = g1.Stats(); return figures.GroupsRefused == 4 })
+	await(t, func() bool { figures = g1.Stats(); return figures.JoinsRejected == 4 })
 	for _, err := range []error{w.Leave(ctx, first, name(0)), w.Join(ctx, first, "one more"), w.Join(ctx, second, "one")} {
 		if err != nil {
 			t.Error(err)

@@ -44,7 +44,7 @@ func (h *idTeller) message(c worker.Call, m worker.Message) {
 // roomy is a gateway whose clients may be behind.
 func roomy(t *testing.T, id uint32) *gateway.Gateway {
 	t.Helper()
-	return serve(t, gateway.Config{ID: id, Loops: 2, Logger: slog.New(slog.DiscardHandler), Listeners: []gateway.Listener{{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}}})
+	return serve(t, gateway.Config{ID: id, Loops: 2, Logger: slog.New(slog.DiscardHandler), Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}}})
 }
 
 // What one goroutine sends to one client arrives in order, whether it is for the client alone or for many.
@@ -52,7 +52,7 @@ func TestPlainSendsKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	g := roomy(t, 1)
 	h := &idTeller{ids: make(chan worker.ClientID, 4)}
-	w := run(t, worker.Config{Gateways: []string{g.InnerAddr()}}, onMessage(h.message))
+	w := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}}, onMessage(h.message))
 	<-w.Ready()
 	loops := map[uint8]bool{}
 	for range 2 {
@@ -88,7 +88,7 @@ func TestACallSendsMuchElsewhere(t *testing.T) {
 	t.Parallel()
 	near, far := roomy(t, 1), roomy(t, 2)
 	h := &idTeller{ids: make(chan worker.ClientID, 4)}
-	w := run(t, worker.Config{Gateways: []string{near.InnerAddr(), far.InnerAddr()}}, onMessage(h.message))
+	w := run(t, worker.Config{Gateways: []string{near.WorkerAddr(), far.WorkerAddr()}}, onMessage(h.message))
 	<-w.Ready()
 	hearer, speaker := dial(t, far), dial(t, near)
 	hearer.say("hello")
@@ -117,16 +117,16 @@ func TestAPublishReachesTheOtherGateways(t *testing.T) {
 	others := []*gateway.Gateway{roomy(t, 2), roomy(t, 3)}
 	h := &idTeller{ids: make(chan worker.ClientID, 4)}
 	w := run(t, worker.Config{
-		Gateways: []string{near.InnerAddr(), others[0].InnerAddr(), others[1].InnerAddr()},
+		Gateways: []string{near.WorkerAddr(), others[0].WorkerAddr(), others[1].WorkerAddr()},
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			if cut && addr == near.InnerAddr() {
+			if cut && addr == near.WorkerAddr() {
 				return nil, net.ErrClosed
 			}
 			var d net.Dialer
 			c, err := d.DialContext(ctx, "tcp", addr)
-			if err == nil && addr == near.InnerAddr() {
+			if err == nil && addr == near.WorkerAddr() {
 				conns = append(conns, c)
 			}
 			return c, err

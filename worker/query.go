@@ -128,7 +128,7 @@ func (w *Worker) count(ctx context.Context, code uint16, q *countQuestion, n []i
 	var all sync.WaitGroup
 	for _, id := range gateways {
 		all.Go(func() {
-			answer, partial, err := w.inquire(ctx, id, link.Frame{Type: link.Count, Code: code}, payload)
+			answer, partial, err := w.queryGateway(ctx, id, link.Frame{Type: link.Count, Code: code}, payload)
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil && len(answer) != 4*len(keys) && !(partial && len(answer) == 0) {
@@ -262,7 +262,7 @@ func (w *Worker) pages(ctx context.Context, t *Target, fields uint8, page int, r
 		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
 			payload := append([]byte{fields}, binary.BigEndian.AppendUint32(nil, uint32(min(uint64(page), math.MaxUint32)))...)
 			payload = append(binary.BigEndian.AppendUint64(payload, cursor), list...)
-			answer, _, err := w.inquire(ctx, id, link.Frame{Type: link.Select, Code: code}, payload)
+			answer, _, err := w.queryGateway(ctx, id, link.Frame{Type: link.Select, Code: code}, payload)
 			if err != nil {
 				down, cause = down+1, err
 				break
@@ -310,8 +310,8 @@ func (f Fields) read(c *link.Cursor) (info ClientInfo, err error) {
 	return info, nil
 }
 
-// inquire asks one gateway. The answer is partial when not all of its loops have given one.
-func (w *Worker) inquire(ctx context.Context, gateway uint32, f link.Frame, payload []byte) (answer []byte, partial bool, err error) {
+// queryGateway asks one gateway. The answer is partial when not all of its loops have given one.
+func (w *Worker) queryGateway(ctx context.Context, gateway uint32, f link.Frame, payload []byte) (answer []byte, partial bool, err error) {
 	l := w.routes.any(gateway)
 	if s := sessionOf(ctx); s != nil && s.link.gateway == gateway {
 		l = s.link // behind what was done for the client before

@@ -43,7 +43,7 @@ func (w *Worker) question(ctx context.Context, l *gwLink, f link.Frame, payload 
 	f.ID = l.request
 	l.requests[f.ID] = q
 	l.mu.Unlock()
-	if err := l.plain(ctx, &f, nil, payload); err != nil {
+	if err := l.sendPlain(ctx, &f, nil, payload); err != nil {
 		return 0, nil, err
 	}
 	select {

@@ -49,7 +49,7 @@ func TestEffectsOfAnUnfinishedCallAreNone(t *testing.T) {
 		redelivered bool
 	}
 	calls, release := make(chan delivery, 8), make(chan struct{})
-	run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial}, onMessage(func(c worker.Call, m worker.Message) {
+	run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}, onMessage(func(c worker.Call, m worker.Message) {
 		c.Send(worker.Text(fmt.Sprintf("%s again=%v", m.Data, m.Redelivered)))
 		calls <- delivery{string(m.Data), m.Key(c), m.Number, m.Redelivered}
 		if string(m.Data) == "two" && !m.Redelivered {
@@ -85,7 +85,7 @@ func TestAnEffectOutsideIsMadeOnce(t *testing.T) {
 	}
 	var k cutter
 	effects, made, release := 0, make(chan struct{}, 8), make(chan struct{})
-	run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial}, onMessage(func(c worker.Call, m worker.Message) {
+	run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}, onMessage(func(c worker.Call, m worker.Message) {
 		if _, err := store.Once(context.Background(), seen, m.Key(c), func() error {
 			effects++ // calls for one client do not overlap
 			return nil
@@ -112,7 +112,7 @@ func TestFlush(t *testing.T) {
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	var k cutter
 	release := make(chan struct{}, 2)
-	run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial}, onMessage(func(c worker.Call, m worker.Message) {
+	run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}, onMessage(func(c worker.Call, m worker.Message) {
 		c.Send(worker.Text("before"))
 		if string(m.Data) == "quick" {
 			return
@@ -153,7 +153,7 @@ func TestSendsFromOtherGoroutines(t *testing.T) {
 		go func() { defer close(done); f() }()
 		<-done
 	}
-	w := run(t, worker.Config{Gateways: []string{g.InnerAddr()}, Dial: k.dial}, worker.Handler{Message: func(ctx context.Context, c worker.Call, m worker.Message) error {
+	w := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}, worker.Handler{Message: func(ctx context.Context, c worker.Call, m worker.Message) error {
 		if string(m.Data) == "later" {
 			old := <-late
 			inAnother(func() {

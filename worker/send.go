@@ -70,10 +70,10 @@ func (w *Worker) everywhere(ctx context.Context, f *link.Frame, head, body []byt
 func (w *Worker) toAll(ctx context.Context, to route, f *link.Frame, head, body []byte) bool {
 	for i, l := range to.loops {
 		f.Slot = uint32(i + 1)
-		if l != nil && l.plain(ctx, f, head, body) == nil {
+		if l != nil && l.sendPlain(ctx, f, head, body) == nil {
 			continue
 		}
-		if !slices.ContainsFunc(to.loops, func(other *gwLink) bool { return other != nil && other.plain(ctx, f, head, body) == nil }) {
+		if !slices.ContainsFunc(to.loops, func(other *gwLink) bool { return other != nil && other.sendPlain(ctx, f, head, body) == nil }) {
 			return false
 		}
 	}
@@ -89,7 +89,7 @@ func (w *Worker) command(ctx context.Context, id *ClientID, f *link.Frame, head,
 	if l == nil {
 		return ErrLinkDown
 	}
-	return l.plain(ctx, f, head, body)
+	return l.sendPlain(ctx, f, head, body)
 }
 
 // Delivery says what happened to a message.

@@ -26,7 +26,7 @@ type slowCall struct {
 }
 
 // findSlow counts the calls that have run too long, each once, and logs the stacks of some.
-func (t *watch) findSlow() {
+func (t *watchdog) findSlow() {
 	now := time.Now()
 	if t.w.cfg.SlowHandlerThreshold < 0 || now.Sub(t.looked) < min(slowLook, t.w.cfg.SlowHandlerThreshold/4) {
 		return
@@ -34,26 +34,26 @@ func (t *watch) findSlow() {
 	t.looked = now
 	slow := t.newlySlow(now)
 	t.w.stats.slow.Add(uint64(len(slow)))
-	if len(slow)+t.untold == 0 {
+	if len(slow)+t.unlogged == 0 {
 		return
 	}
-	if now.Sub(t.told) < slowPause || t.telling.Load() {
-		t.untold += len(slow)
+	if now.Sub(t.logged) < slowPause || t.telling.Load() {
+		t.unlogged += len(slow)
 		return
 	}
-	t.told = now
+	t.logged = now
 	t.telling.Store(true)
 	shown := slow[:min(len(slow), slowLines)]
-	more := t.untold + len(slow) - len(shown)
-	t.untold = 0
+	more := t.unlogged + len(slow) - len(shown)
+	t.unlogged = 0
 	t.tellers.Go(func() {
-		t.tell(shown, more)
+		t.logSlow(shown, more)
 		t.telling.Store(false)
 	})
 }
 
-// tell logs slow calls, and how many more there are. It runs on a goroutine of its own: the stacks of many goroutines take a while to get.
-func (t *watch) tell(shown []slowCall, more int) {
+// logSlow logs slow calls, and how many more there are. It runs on a goroutine of its own: the stacks of many goroutines take a while to get.
+func (t *watchdog) logSlow(shown []slowCall, more int) {
 	if len(shown) > 0 {
 		all := stacksNow()
 		for _, c := range shown {
@@ -66,7 +66,7 @@ func (t *watch) tell(shown []slowCall, more int) {
 }
 
 // newlySlow returns the calls that have become slow since the last look, the oldest first.
-func (t *watch) newlySlow(now time.Time) (slow []slowCall) {
+func (t *watchdog) newlySlow(now time.Time) (slow []slowCall) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for s, c := range t.running {
@@ -80,7 +80,7 @@ func (t *watch) newlySlow(now time.Time) (slow []slowCall) {
 }
 
 // stuck is the error about calls that do not return: how many there are, and where the oldest is.
-func (t *watch) stuck() error {
+func (t *watchdog) stuck() error {
 	t.mu.Lock()
 	var oldest *session
 	for s, c := range t.running {
@@ -91,12 +91,12 @@ func (t *watch) stuck() error {
 	n := len(t.running)
 	if oldest == nil {
 		t.mu.Unlock()
-		return fmt.Errorf("%w: no call is known, so that it must be Config.Dial", ErrStuck)
+		return fmt.Errorf("%w: no call is known, so that it must be Config.Dial", ErrHandlersRunning)
 	}
 	c := *t.running[oldest]
 	t.mu.Unlock()
 	return fmt.Errorf("%w: calls: %d; the oldest, for client %v, has run for %v: %s",
-		ErrStuck, n, oldest.id, time.Since(c.since).Round(time.Millisecond), business(stacksNow().of(c.goroutine)))
+		ErrHandlersRunning, n, oldest.id, time.Since(c.since).Round(time.Millisecond), business(stacksNow().of(c.goroutine)))
 }
 
 // business names the functions of a stack, innermost first, down to the handler's: what is below it is ours.

@@ -133,7 +133,7 @@ func (s *socket) Read(b []byte) (int, error) {
 func (s *socket) wait() error {
 	if s.brisk && places.take() {
 		defer places.leave()
-		s.awake()
+		s.stopWaiting()
 		return s.raw.Read(s.polled)
 	}
 	s.mu.Lock()
@@ -155,8 +155,8 @@ func (s *socket) wait() error {
 	return raw.Read(s.in.done)
 }
 
-// awake has the poller forget the socket.
-func (s *socket) awake() {
+// stopWaiting has the poller forget the socket.
+func (s *socket) stopWaiting() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.asleep != nil {
@@ -170,7 +170,7 @@ func (s *socket) Write(b []byte) (n int, err error) {
 	for n < len(b) && err == nil {
 		s.out.b = b[n:]
 		if err = s.raw.Write(s.out.now); err == nil && s.out.err == syscall.EAGAIN {
-			err = s.press()
+			err = s.writeBlocked()
 		}
 		if err == nil {
 			n, err = n+max(s.out.n, 0), s.out.err
@@ -179,8 +179,8 @@ func (s *socket) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
-// press writes when the peer, which has not read for a while, takes more.
-func (s *socket) press() error {
+// writeBlocked writes when the peer, which has not read for a while, takes more.
+func (s *socket) writeBlocked() error {
 	f, err := duplicate(s.raw)
 	if err != nil { // out of descriptors
 		s.out.n, s.out.err = 0, nil
@@ -206,7 +206,7 @@ func (s *socket) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	s.awake()
+	s.stopWaiting()
 	return err
 }
 

@@ -79,7 +79,7 @@ func TestStuckHandlerAtDrain(t *testing.T) {
 			case <-time.After(10 * time.Second):
 				t.Fatal("Run waits for the handler")
 			}
-			if !errors.Is(err, worker.ErrStuck) || !strings.Contains(err.Error(), "waitsForever (stuck_test.go:") || !strings.Contains(err.Error(), "stuckOffice.message") {
+			if !errors.Is(err, worker.ErrHandlersRunning) || !strings.Contains(err.Error(), "waitsForever (stuck_test.go:") || !strings.Contains(err.Error(), "stuckOffice.message") {
 				t.Errorf("Run: %v", err)
 			}
 			if !dies && !strings.Contains(err.Error(), "calls: 5") {

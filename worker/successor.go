@@ -27,8 +27,8 @@ const maxHints = 4
 // errGone is returned when another answers where a gateway drained.
 var errGone = errors.New("worker: the gateway has drained")
 
-// hint passes on what a DRAIN says, if it says where.
-func (l *gwLink) hint(f *link.Frame) {
+// noteSuccessor passes on what a DRAIN says, if it says where.
+func (l *gwLink) noteSuccessor(f *link.Frame) {
 	if f.Code == 0 {
 		return
 	}
@@ -46,16 +46,16 @@ func (g *gateway) stay(ctx context.Context, l *gwLink) bool {
 		case <-l.done:
 			return true
 		case h := <-l.hints:
-			if g.heed(ctx, l, h) {
+			if g.followSuccessor(ctx, l, h) {
 				return false
 			}
 		}
 	}
 }
 
-// heed has somebody keep the links to a gateway that drains. It reports whether that is the one at
+// followSuccessor has somebody keep the links to a gateway that drains. It reports whether that is the one at
 // the link's other end, whose address this is no more.
-func (g *gateway) heed(ctx context.Context, l *gwLink, h hint) bool {
+func (g *gateway) followSuccessor(ctx context.Context, l *gwLink, h hint) bool {
 	host, _, err := net.SplitHostPort(g.addr)
 	addr := net.JoinHostPort(host, strconv.Itoa(int(h.port)))
 	if err != nil || addr == g.addr {

@@ -38,7 +38,7 @@ func (c Call) After(d time.Duration, f func(ctx context.Context, c Call) error) 
 	switch {
 	case !runs || s.gone:
 	case len(s.timers) >= MaxTimers:
-		s.spoil(ErrTooMany)
+		s.failCall(ErrTooMany)
 	default:
 		if s.timers == nil {
 			s.timers = make(map[*Timer]struct{})
@@ -48,7 +48,7 @@ func (c Call) After(d time.Duration, f func(ctx context.Context, c Call) error) 
 	}
 	s.mu.Unlock()
 	if !runs {
-		s.late()
+		s.noteLateUse()
 	}
 	return t
 }

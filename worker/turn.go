@@ -69,7 +69,7 @@ func (s *session) call(it *item) {
 	it.end = done
 	err := s.handle(it)
 	if err == nil {
-		err = s.spoilt()
+		err = s.callFailure()
 	}
 	returned = true
 	if err != nil {
@@ -105,8 +105,8 @@ func (s *session) handle(it *item) error {
 	})
 }
 
-// settle ends a call that had a unit of its own: outputs and acknowledgement go out, or it is queued once more.
-func (s *session) settle(it *item) {
+// endCall ends a call that had a unit of its own: outputs and acknowledgement go out, or it is queued once more.
+func (s *session) endCall(it *item) {
 	w := s.link.w
 	s.mu.Lock()
 	u := s.unit
@@ -127,7 +127,7 @@ func (s *session) settle(it *item) {
 		u.done(it.seq)
 		u.seal()
 	}
-	s.pass(u, it.isLast())
+	s.sendUnit(u, it.isLast())
 }
 
 // requeue puts an item in front of what is queued, to be handled once more after a pause. Called with mu.
@@ -137,20 +137,20 @@ func (s *session) requeue(it *item) {
 	s.queue = append([]item{*it}, s.queue...)
 }
 
-// pass sends what a call with a unit of its own has done, and the acknowledgement.
-func (s *session) pass(u *unit, last bool) {
+// sendUnit sends what a call with a unit of its own has done, and the acknowledgement.
+func (s *session) sendUnit(u *unit, last bool) {
 	l := s.link
 	l.push(&u.buf)
 	l.flush()
 	l.w.units.put(u)
 	if last {
-		l.left(1)
+		l.noteClientsLeft(1)
 	}
 }
 
 // turn runs an item that has a unit of its own, and settles it, also when the handler ends the goroutine.
 func (s *session) turn(it *item) {
-	defer s.settle(it)
+	defer s.endCall(it)
 	s.call(it)
 }
 
@@ -182,7 +182,7 @@ func (s *session) oldest() (it item, ok bool) {
 	s.mu.Lock()
 	if len(s.queue) == 0 {
 		s.queue, s.busy = nil, false
-		next := s.cease()
+		next := s.endLinger()
 		s.mu.Unlock()
 		next.begin()
 		return it, false
@@ -222,7 +222,7 @@ func (s *session) abandon() {
 	<-s.link.done // all that was read has been queued
 	s.mu.Lock()
 	s.queue, s.unit = nil, nil
-	next := s.cease()
+	next := s.endLinger()
 	s.mu.Unlock()
 	s.stopTimers()
 	next.begin()

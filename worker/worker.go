@@ -39,7 +39,7 @@ type Worker struct {
 	claims    claims
 	readiness readiness
 	pool      pool
-	watch     watch
+	watch     watchdog
 	units     units
 
 	lingering lingering
@@ -81,7 +81,7 @@ func New(cfg Config, h Handler) (*Worker, error) {
 
 // Run dials the gateways and calls the handler until ctx ends. Then it drains: it takes no new
 // clients, finishes what it was given, and hands its clients over. It returns when all its goroutines
-// have ended, or with ErrStuck when handlers do not return. Run is called once: a second call returns
+// have ended, or with ErrHandlersRunning when handlers do not return. Run is called once: a second call returns
 // an error.
 func (w *Worker) Run(ctx context.Context) error {
 	if w.ran.Swap(true) {

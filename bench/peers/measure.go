@@ -16,7 +16,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/bench"
 	"github.com/seed-7410fe32/sluice/internal/build"
-	"github.com/seed-7410fe32/sluice/internal/child"
+	"github.com/seed-7410fe32/sluice/internal/childproc"
 )
 
 // measurement is what the command line asks for.
@@ -174,7 +174,7 @@ func (m *measurement) load(ctx context.Context, p peer, o bench.Options) (*bench
 }
 
 // start starts the server of a peer: this program again, or a script.
-func (m *measurement) start(p peer) (*child.Process, error) {
+func (m *measurement) start(p peer) (*childproc.Process, error) {
 	const anywhere = "127.0.0.1:0"
 	self, err := os.Executable()
 	if err != nil {
@@ -186,7 +186,7 @@ func (m *measurement) start(p peer) (*child.Process, error) {
 		cmd.Dir = m.scripts
 	}
 	cmd.Stderr = os.Stderr
-	return child.Start(cmd)
+	return childproc.Start(cmd)
 }
 
 // missing says why the peer cannot be measured on this machine; nothing if it can.

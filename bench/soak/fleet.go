@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/bench"
-	"github.com/seed-7410fe32/sluice/internal/child"
-	"github.com/seed-7410fe32/sluice/internal/wire"
+	"github.com/seed-7410fe32/sluice/internal/childproc"
+	"github.com/seed-7410fe32/sluice/internal/faultproxy"
 )
 
 // fleet is gateways and workers, each a process, with a faulty proxy before each gateway.
@@ -22,12 +22,12 @@ type fleet struct {
 	// Static after start.
 	o        Options
 	targets  map[bench.Codec][]string // by gateway
-	gateways []*child.Process
-	wires    []*wire.Wire
+	gateways []*childproc.Process
+	wires    []*faultproxy.Wire
 
 	mu      sync.Mutex
-	workers []*child.Process // guarded by mu
-	counts  map[string]int   // faults so far; guarded by mu
+	workers []*childproc.Process // guarded by mu
+	counts  map[string]int       // faults so far; guarded by mu
 }
 
 // stall is how long a client may read nothing.
@@ -36,10 +36,10 @@ const stall = 3 * time.Second
 // start starts all processes. The caller stops the fleet, also after an error.
 func start(o Options) (*fleet, error) {
 	f := &fleet{o: o, targets: map[bench.Codec][]string{}, counts: map[string]int{}}
-	args := []string{"gateway", "--inner", "127.0.0.1:0", "--overflow", "oldest", "--stall", stall.String()}
+	args := []string{"gateway", "--inner", "127.0.0.1:0", "--overflow", "oldest", "--write-timeout", stall.String()}
 	for flag, n := range map[string]int{
 		"reactors": loops, "max-message": maxMessage, "max-output": maxOutput, "max-buffered": maxBuffered,
-		"hold-bytes": queueBytes, "queue-bytes": queueBytes, "partial-bytes": partialBytes,
+		"max-unrouted-bytes": queueBytes, "max-queue-bytes": queueBytes, "max-partial-bytes": partialBytes,
 	} {
 		args = append(args, fmt.Sprintf("--%s=%d", flag, n))
 	}
@@ -55,7 +55,7 @@ func start(o Options) (*fleet, error) {
 		for _, c := range o.codecs() {
 			f.targets[c] = append(f.targets[c], g.Addrs[string(c)])
 		}
-		w, err := wire.New(g.Addrs["inner"], wire.Faults{})
+		w, err := faultproxy.New(g.Addrs["inner"], faultproxy.Faults{})
 		if err != nil {
 			return f, fmt.Errorf("soak: %w", err)
 		}
@@ -71,18 +71,18 @@ func start(o Options) (*fleet, error) {
 	return f, nil
 }
 
-func (f *fleet) process(args ...string) (*child.Process, error) {
+func (f *fleet) process(args ...string) (*childproc.Process, error) {
 	cmd := exec.Command(f.o.Binary, args...)
 	cmd.Stderr = f.o.Log
-	child.Leash(cmd)
-	p, err := child.Start(cmd)
+	childproc.Leash(cmd)
+	p, err := childproc.Start(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("soak: %w", err)
 	}
 	return p, nil
 }
 
-func (f *fleet) worker() (*child.Process, error) {
+func (f *fleet) worker() (*childproc.Process, error) {
 	var inner []string
 	for _, w := range f.wires {
 		inner = append(inner, w.Addr())
@@ -111,17 +111,19 @@ var faults = []struct {
 	do    func(*fleet, context.Context, *rand.Rand) error
 }{
 	{"killed", 40, func(f *fleet, _ context.Context, rng *rand.Rand) error {
-		return f.renew(rng, func(p *child.Process) error { p.Kill(); return nil })
+		return f.renew(rng, func(p *childproc.Process) error { p.Kill(); return nil })
 	}},
-	{"replaced", 15, func(f *fleet, _ context.Context, rng *rand.Rand) error { return f.renew(rng, (*child.Process).Stop) }},
+	{"replaced", 15, func(f *fleet, _ context.Context, rng *rand.Rand) error {
+		return f.renew(rng, (*childproc.Process).Stop)
+	}},
 	{"frozen", 10, (*fleet).freeze},
 	{"cut", 15, func(f *fleet, _ context.Context, rng *rand.Rand) error { f.wire(rng).Cut(); return nil }},
 	{"corrupted", 10, func(f *fleet, _ context.Context, rng *rand.Rand) error { f.wire(rng).Corrupt(1); return nil }},
 	{"delayed", 5, func(f *fleet, ctx context.Context, rng *rand.Rand) error {
-		return f.slow(ctx, rng, wire.Faults{Delay: 500 * time.Millisecond})
+		return f.slow(ctx, rng, faultproxy.Faults{Delay: 500 * time.Millisecond})
 	}},
 	{"trickled", 5, func(f *fleet, ctx context.Context, rng *rand.Rand) error {
-		return f.slow(ctx, rng, wire.Faults{Rate: 1})
+		return f.slow(ctx, rng, faultproxy.Faults{Rate: 1})
 	}},
 }
 
@@ -142,10 +144,10 @@ func (f *fleet) fault(ctx context.Context, rng *rand.Rand) error {
 }
 
 // wire returns one of the proxies.
-func (f *fleet) wire(rng *rand.Rand) *wire.Wire { return f.wires[rng.IntN(len(f.wires))] }
+func (f *fleet) wire(rng *rand.Rand) *faultproxy.Wire { return f.wires[rng.IntN(len(f.wires))] }
 
 // renew ends one of the workers and starts another in its place.
-func (f *fleet) renew(rng *rand.Rand, end func(*child.Process) error) error {
+func (f *fleet) renew(rng *rand.Rand, end func(*childproc.Process) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	i := rng.IntN(len(f.workers))
@@ -173,11 +175,11 @@ func (f *fleet) freeze(ctx context.Context, rng *rand.Rand) error {
 }
 
 // slow makes a link slow for a while.
-func (f *fleet) slow(ctx context.Context, rng *rand.Rand, how wire.Faults) error {
+func (f *fleet) slow(ctx context.Context, rng *rand.Rand, how faultproxy.Faults) error {
 	w := f.wire(rng)
 	w.Set(how)
 	pause(ctx, 3*time.Second)
-	w.Set(wire.Faults{})
+	w.Set(faultproxy.Faults{})
 	return nil
 }
 

@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/internal/child"
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/childproc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
 
 // usage is what a process holds (proc(5)); 0 if it has ended.
@@ -34,7 +34,7 @@ func (f *fleet) usages() (all []usage) {
 // peaks are the most bytes that each gateway has held since the last call.
 func (f *fleet) peaks() (all []int) {
 	for _, p := range f.gateways {
-		all = append(all, proc.TakePeak(p.PID))
+		all = append(all, procfs.TakePeak(p.PID))
 	}
 	return all
 }
@@ -59,12 +59,12 @@ func (s *soak) settled(ctx context.Context, before []usage) []usage {
 	}
 }
 
-func usageOf(name string, p *child.Process, lasting bool) usage {
-	u := usage{name: name, rss: proc.Resident(p.PID), lasting: lasting}
+func usageOf(name string, p *childproc.Process, lasting bool) usage {
+	u := usage{name: name, rss: procfs.Resident(p.PID), lasting: lasting}
 	if list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID)); err == nil {
 		u.descriptors = len(list)
 	}
-	u.threads, _ = strconv.Atoi(proc.Status(p.PID, "Threads"))
+	u.threads, _ = strconv.Atoi(procfs.Status(p.PID, "Threads"))
 	return u
 }
 

@@ -9,12 +9,12 @@ import (
 
 	"github.com/seed-7410fe32/sluice/bench"
 	"github.com/seed-7410fe32/sluice/bench/tune"
-	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 	"github.com/seed-7410fe32/sluice/internal/validtest"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // TestSweepIsChecked has numbers that cannot be, and ends before the first run.
 func TestSweepIsChecked(t *testing.T) {

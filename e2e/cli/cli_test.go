@@ -26,7 +26,7 @@ func TestWhatWasMeant(t *testing.T) {
 	for _, c := range []struct{ line, says string }{
 		{"echo --worker --gateway here", "--gateway: \"here\" needs host:port, here:2300"},
 		{"echo --worker --gateway ws://127.0.0.1:7272", "needs host:port alone: 127.0.0.1:7272 (workers dial what a gateway has as --inner"},
-		{"echo --worker --drain-for -1s", "--drain-for: -1s is negative"},
+		{"echo --worker --drain-timeout -1s", "--drain-timeout: -1s is negative"},
 		{"echo --worker --name " + strings.Repeat("n", 201), "--name"},
 		{"gateway --inner ws://127.0.0.1:2300", "--inner: \"ws://127.0.0.1:2300\" has a scheme, and needs host:port alone"},
 		{"gateway --inner 2300", "127.0.0.1:2300"},
@@ -37,11 +37,11 @@ func TestWhatWasMeant(t *testing.T) {
 		{"gateway --listen ws://127.0.0.1:0/chat?room=a", "there is no option \"room\", only subprotocol=NAME[,NAME]"},
 		{"gateway --listen ws://127.0.0.1:0?subprotocol=a,a", "--listen: \"a\" stands there twice"},
 		{"gateway --origin https://chat.example/room", "--origin: \"https://chat.example/room\" is no origin"},
-		{"gateway --takeover-bytes -1", "--takeover-bytes: -1 is negative"},
+		{"gateway --max-takeover-bytes -1", "--max-takeover-bytes: -1 is negative"},
 		{"gateway --max-output -1", "--max-output: -1 is negative"},
 		{"gateway --max-output 0", "--max-output: 0 is too little (default 1048576)"},
-		{"gateway --idle 0", "--idle: 0 is too little (default 10m0s)"},
-		{"echo --worker --drain-for 0s", "--drain-for: 0 is too little (default 10s)"},
+		{"gateway --idle-timeout 0", "--idle-timeout: 0 is too little (default 10m0s)"},
+		{"echo --worker --drain-timeout 0s", "--drain-timeout: 0 is too little (default 10s)"},
 		{"gateway --max-groups 65536", "--max-groups: 65536 is not within 0…65535"},
 		{"gateway --max-group-bytes 1048561", "--max-group-bytes: 1048561 is not within 0…1048560"},
 		{"gateway --max-conns -1", "--max-conns"},
@@ -49,8 +49,8 @@ func TestWhatWasMeant(t *testing.T) {
 		{"gateway --connect-rate -1", "--connect-rate"},
 		{"gateway --message-rate -1", "--message-rate"},
 		{"gateway --byte-rate -1", "--byte-rate"},
-		{"gateway --first-message -1s", "--first-message"},
-		{"gateway --drain-pace -1", "--drain-pace"},
+		{"gateway --first-message-timeout -1s", "--first-message-timeout"},
+		{"gateway --drain-rate -1", "--drain-rate"},
 		{"bench soak --workers -1", "Workers: -1 is negative"},
 	} {
 		cmd := exec.Command(bin, strings.Fields(c.line)...)
@@ -72,7 +72,7 @@ func TestListenURLs(t *testing.T) {
 		{"ws://127.0.0.1:0/chat/*?subprotocol=v2,v1", "./chat/", "/chat/room?a=b", "v1,v2", "v2"},
 		{"ws://127.0.0.1:0?subprotocol=v2", "./", "/", "chat", ""},
 	} {
-		server := proctest.Start(t, nil, bin, "chat", "--listen", c.url, "--takeover-bytes", "32768")
+		server := proctest.Start(t, nil, bin, "chat", "--listen", c.url, "--max-takeover-bytes", "32768")
 		addr, _, _ := strings.Cut(strings.TrimPrefix(server.Addrs["ws"], "ws://"), "/")
 		page, err := http.Get("http://" + addr + "/")
 		if err != nil {

@@ -4,11 +4,11 @@ package cli_test
 import (
 	"testing"
 
-	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 func TestMain(m *testing.M) {
 	suite.Beside(2)
-	leak.Main(m)
+	leaktest.Main(m)
 }

@@ -55,13 +55,13 @@ func TestUsage(t *testing.T) {
 		{"gateway --inner here", "--inner"},
 		{"gateway --listen ws://127.0.0.1:0 --max-message 16777217", "--max-message"},
 		{"gateway --listen ws://127.0.0.1:0 --handshake-timeout -1s", "--handshake-timeout"},
-		{"gateway --drain-for -1s", "--drain-for"},
+		{"gateway --drain-timeout -1s", "--drain-timeout"},
 		{"gateway --router best", "--router"},
-		{"gateway --drain-for 0s", "--drain-for: 0 is too little (default 10s)"},
+		{"gateway --drain-timeout 0s", "--drain-timeout: 0 is too little (default 10s)"},
 		{"gateway --heartbeat 0", "--heartbeat: 0 is too little"},
 		{"gateway --max-message 0", "--max-message: 0 is too little"},
-		{"echo --worker --drain-for 0s", "--drain-for: 0 is too little"},
-		{"chat --idle 0s", "--idle: 0 is too little"},
+		{"echo --worker --drain-timeout 0s", "--drain-timeout: 0 is too little"},
+		{"chat --idle-timeout 0s", "--idle-timeout: 0 is too little"},
 		{"gateway --drain-delay -1s", "--drain-delay: -1s is negative"},
 		{"echo --worker --weight 0", "--weight"},
 		{"gateway --max-buffered -1", "--max-buffered"},
@@ -128,7 +128,7 @@ func TestRouterAndWeight(t *testing.T) {
 	}
 }
 
-// TestSilence closes WebSockets that answer no pings by --heartbeat, and clients that cannot be pinged by --idle.
+// TestSilence closes WebSockets that answer no pings by --heartbeat, and clients that cannot be pinged by --idle-timeout.
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -160,13 +160,13 @@ func TestSilence(t *testing.T) {
 			t.Errorf("of %q came back %q, %v", sent, got, err)
 		}
 	}
-	ws, text := start("--heartbeat", "100ms", "--idle", "10m")
+	ws, text := start("--heartbeat", "100ms", "--idle-timeout", "10m")
 	if told, err := io.ReadAll(ws); err != nil || !strings.HasSuffix(string(told), "\x88\x06\x0f\xa3idle") { // a close frame, 4003
 		t.Errorf("the silent WebSocket hears %q, %v", told, err)
 	}
 	echoes(text, "here\n", "here\n")
 
-	ws, text = start("--heartbeat", "10m", "--idle", "300ms")
+	ws, text = start("--heartbeat", "10m", "--idle-timeout", "300ms")
 	if told, err := io.ReadAll(text); err != nil || string(told) != `{"type":"sluice.closed","reason":"idle"}`+"\n" {
 		t.Errorf("the silent text client hears %q, %v", told, err)
 	}

@@ -103,7 +103,7 @@ func TestGatewayDrains(t *testing.T) {
 	t.Parallel()
 	const n, pace = 100, 50
 	gateway := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0",
-		"--reactors", "2", "--drain-pace", strconv.Itoa(pace), "--drain-for", "30s")
+		"--reactors", "2", "--drain-rate", strconv.Itoa(pace), "--drain-timeout", "30s")
 	var mu sync.Mutex
 	handled := make(map[string]int) // by client; guarded by mu
 	proctest.StartWorker(t, gateway.Addrs["inner"], func() {}, func(c worker.Call, m worker.Message) {
@@ -185,7 +185,7 @@ func blocked(t *testing.T, args ...string) (*proctest.Process, *bufio.Reader) {
 // A client whose message is not handled in time is told to go all the same, and the exit code says that the drain was not complete.
 func TestGatewayDrainHasAnEnd(t *testing.T) {
 	t.Parallel()
-	gateway, client := blocked(t, "--drain-for", "300ms")
+	gateway, client := blocked(t, "--drain-timeout", "300ms")
 	gateway.Signal(syscall.SIGTERM)
 	if told, err := io.ReadAll(client); err != nil || string(told) != "{\"type\":\"sluice.draining\"}\n" {
 		t.Errorf("the client was told %q, %v", told, err)
@@ -201,7 +201,7 @@ func TestSecondSignal(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
-			gateway, client := blocked(t, "--drain-for", "10m")
+			gateway, client := blocked(t, "--drain-timeout", "10m")
 			gateway.Signal(s)
 			gateway.AwaitLog("msg=draining", 1)
 			gateway.Signal(s)
@@ -220,7 +220,7 @@ func TestSecondSignalToSupervisor(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
 	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
-	workers := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "1", "--gateway", gateway.Addrs["inner"], "--drain-for", "10m")
+	workers := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "1", "--gateway", gateway.Addrs["inner"], "--drain-timeout", "10m")
 	pid := workers.WorkerPIDs(1)[0]
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil { // it will be long in draining
 		t.Fatal(err)

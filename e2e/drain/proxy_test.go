@@ -91,7 +91,7 @@ func passDown(client *net.TCPConn, server net.Conn) {
 func TestGatewayDrainsBehindAProxy(t *testing.T) {
 	t.Parallel()
 	const n = 40
-	gateway := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "2", "--drain-for", "30s")
+	gateway := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "2", "--drain-timeout", "30s")
 	proxy := startProxy(t, gateway.Addrs["ws"])
 	var mu sync.Mutex
 	handled := make(map[string]int) // by client; guarded by mu

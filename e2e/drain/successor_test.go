@@ -33,7 +33,7 @@ func onPorts(old *proctest.Process) []string {
 func TestSuccessorWithAnotherWorker(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
-	old := proctest.Start(t, nil, bin, "gateway", "--reactors", "2", "--drain-for", "1m",
+	old := proctest.Start(t, nil, bin, "gateway", "--reactors", "2", "--drain-timeout", "1m",
 		"--inner", "127.0.0.1:0", "--listen", "text://127.0.0.1:0")
 	inner := old.Addrs["inner"]
 	worker := func() *proctest.Process { return proctest.Start(t, nil, bin, "echo", "--worker", "--gateway", inner) }
@@ -79,7 +79,7 @@ func TestSuccessorUnderLoad(t *testing.T) {
 	t.Parallel()
 	const n = 60
 	bin := proctest.Build(t)
-	old := proctest.Start(t, nil, bin, "gateway", "--reactors", "2", "--drain-pace", "20", "--drain-for", "1m",
+	old := proctest.Start(t, nil, bin, "gateway", "--reactors", "2", "--drain-rate", "20", "--drain-timeout", "1m",
 		"--inner", "127.0.0.1:0", "--listen", "text://127.0.0.1:0")
 	var mu sync.Mutex
 	handled := make(map[string]int) // by client; guarded by mu
@@ -136,7 +136,7 @@ func TestSuccessorUnderLoad(t *testing.T) {
 func TestASuccessorThatFailsTakesNothing(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
-	old := proctest.Start(t, nil, bin, "gateway", "--reactors", "1", "--drain-for", "1m",
+	old := proctest.Start(t, nil, bin, "gateway", "--reactors", "1", "--drain-timeout", "1m",
 		"--inner", "127.0.0.1:0", "--listen", "text://127.0.0.1:0")
 	client := proctest.Dial(t, old.Addrs["text"])
 	if _, err := client.Write([]byte("unanswered\n")); err != nil {

@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leaktest"
 )
 
 func TestMain(m *testing.M) {
@@ -13,5 +13,5 @@ func TestMain(m *testing.M) {
 		runMortal(inner)
 		return
 	}
-	leak.Main(m)
+	leaktest.Main(m)
 }

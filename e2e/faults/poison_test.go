@@ -115,7 +115,7 @@ func TestPoison(t *testing.T) {
 		}
 	}
 	t.Logf("%d workers died of it, or were the first that did not", workers)
-	const tries = 5 // gateway.Config.MaxTries; a client's coming, which was out with its message, is tried before that
+	const tries = 5 // gateway.Config.MaxDeliveries; a client's coming, which was out with its message, is tried before that
 	if workers < tries || workers > 2*tries {
 		t.Errorf("with %d tries for a message", tries)
 	}
@@ -165,7 +165,7 @@ func TestNoWorkerForLong(t *testing.T) {
 	proctest.Say(t, c, "one", "two")
 	_ = c.SetReadDeadline(began.Add(20 * time.Second))
 	line, err := bufio.NewReader(c).ReadString('\n')
-	const held = 10 * time.Second // gateway.Config.HoldFor
+	const held = 10 * time.Second // gateway.Config.QueueTimeout
 	if took := time.Since(began); line != `{"type":"sluice.refused","code":"no_worker","count":2}`+"\n" || err != nil || took < held {
 		t.Fatalf("after %v the client hears %q, %v", took, line, err)
 	}

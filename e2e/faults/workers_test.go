@@ -8,17 +8,17 @@ import (
 
 	"github.com/seed-7410fe32/sluice/bench"
 	"github.com/seed-7410fe32/sluice/e2e/internal/fleet"
+	"github.com/seed-7410fe32/sluice/internal/faultproxy"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 	"github.com/seed-7410fe32/sluice/internal/suite"
-	"github.com/seed-7410fe32/sluice/internal/wire"
 )
 
 // shaken is a fleet with things being done to its workers while clients talk.
 type shaken struct {
 	*fleet.Fleet
 	workers []*proctest.Process
-	wires   []*wire.Wire // to the gateways; none: workers connect to them
-	killed  int          // how often something was done
+	wires   []*faultproxy.Wire // to the gateways; none: workers connect to them
+	killed  int                // how often something was done
 }
 
 func newShaken(t *testing.T, bin string, codec bench.Codec, gateways int) *shaken {
@@ -58,10 +58,10 @@ func TestWorkersFail(t *testing.T) {
 		window, short     time.Duration // in full, and else
 		times             int           // at least, in full; else a fifth of it
 		fault             func(*shaken)
-		wire              *wire.Faults  // between the workers and the gateways; nil: none
-		rooms             float64       // messages a second of 100 more clients, to rooms: handlers that publish beside those that reply
-		deaf              int           // readers who stall, besides
-		longest           time.Duration // that a client may wait; 0: not looked at
+		wire              *faultproxy.Faults // between the workers and the gateways; nil: none
+		rooms             float64            // messages a second of 100 more clients, to rooms: handlers that publish beside those that reply
+		deaf              int                // readers who stall, besides
+		longest           time.Duration      // that a client may wait; 0: not looked at
 	}{
 		{"killed", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 18 * time.Second, 4 * time.Second, 100, (*shaken).kill, nil, 100, 0, 5 * time.Second},
 		{"killed now and then", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 16 * time.Second, 4 * time.Second, 20, (*shaken).killSeldom, nil, 0, 0, 3 * time.Second},
@@ -71,12 +71,12 @@ func TestWorkersFail(t *testing.T) {
 		{"killed while readers stall", bench.Rooms, bench.Mixed, 1, 2, 200, 100, 5 * time.Second, 3 * time.Second, 20, (*shaken).kill, nil, 0, 10, 0},
 		{"killed while they push", bench.Push, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
 		{"replaced", bench.Echo, bench.Mixed, 1, 2, 200, 5000, 4 * time.Second, 2 * time.Second, 10, (*shaken).replace, nil, 0, 0, 0},
-		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 8 * time.Second, 2 * time.Second, 20, (*shaken).cut, &wire.Faults{}, 0, 0, 0},
-		{"cut off, over a slow wire", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 5 * time.Second, 3 * time.Second, 8, (*shaken).cutSeldom, &wire.Faults{Delay: 10 * time.Millisecond}, 0, 0, 0},
-		{"cut off while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 1, 200, 200, 5 * time.Second, 2 * time.Second, 20, (*shaken).cut, &wire.Faults{Delay: 2 * time.Millisecond}, 0, 0, 0},
-		{"delayed by half a second", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 4 * time.Second, 2 * time.Second, 1, (*shaken).wait, &wire.Faults{Delay: 500 * time.Millisecond}, 0, 0, 0},
-		{"trickled to", bench.Echo, bench.WebSocket, 1, 2, 200, 1000, 10 * time.Second, 5 * time.Second, 2, (*shaken).trickle, &wire.Faults{}, 0, 0, 0},
-		{"sent what is no frame", bench.Echo, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 8, (*shaken).corrupt, &wire.Faults{}, 0, 0, 0},
+		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 8 * time.Second, 2 * time.Second, 20, (*shaken).cut, &faultproxy.Faults{}, 0, 0, 0},
+		{"cut off, over a slow wire", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 5 * time.Second, 3 * time.Second, 8, (*shaken).cutSeldom, &faultproxy.Faults{Delay: 10 * time.Millisecond}, 0, 0, 0},
+		{"cut off while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 1, 200, 200, 5 * time.Second, 2 * time.Second, 20, (*shaken).cut, &faultproxy.Faults{Delay: 2 * time.Millisecond}, 0, 0, 0},
+		{"delayed by half a second", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 4 * time.Second, 2 * time.Second, 1, (*shaken).wait, &faultproxy.Faults{Delay: 500 * time.Millisecond}, 0, 0, 0},
+		{"trickled to", bench.Echo, bench.WebSocket, 1, 2, 200, 1000, 10 * time.Second, 5 * time.Second, 2, (*shaken).trickle, &faultproxy.Faults{}, 0, 0, 0},
+		{"sent what is no frame", bench.Echo, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 8, (*shaken).corrupt, &faultproxy.Faults{}, 0, 0, 0},
 		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 12 * time.Second, 6 * time.Second, 2, (*shaken).freeze, nil, 0, 0, frozen - 500*time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -151,9 +151,9 @@ func (f *shaken) shake(fault func(*shaken), done <-chan *bench.Report, end time.
 }
 
 // rewire puts bad wires between the gateways and the workers to come.
-func (f *shaken) rewire(faults wire.Faults) {
+func (f *shaken) rewire(faults faultproxy.Faults) {
 	for i, addr := range f.Inner {
-		w, err := wire.New(addr, faults)
+		w, err := faultproxy.New(addr, faults)
 		if err != nil {
 			f.TB.Fatal(err)
 		}
@@ -164,7 +164,7 @@ func (f *shaken) rewire(faults wire.Faults) {
 }
 
 // wire is the one whose turn it is.
-func (f *shaken) wire() *wire.Wire { return f.wires[f.killed%len(f.wires)] }
+func (f *shaken) wire() *faultproxy.Wire { return f.wires[f.killed%len(f.wires)] }
 
 func (f *shaken) cut() {
 	time.Sleep(100*time.Millisecond + 2*f.awaitTraffic())
@@ -197,9 +197,9 @@ func (f *shaken) wait() {
 
 // trickle makes a link slower than its heartbeat: it is given up, and so is each that is dialled meanwhile.
 func (f *shaken) trickle() {
-	f.wire().Set(wire.Faults{Rate: 1})
+	f.wire().Set(faultproxy.Faults{Rate: 1})
 	time.Sleep(3 * time.Second)
-	f.wire().Set(wire.Faults{})
+	f.wire().Set(faultproxy.Faults{})
 	time.Sleep(2 * time.Second)
 	f.killed++
 }

@@ -159,7 +159,7 @@ func TestUnreadLogAtTheEnd(t *testing.T) {
 	})
 	t.Run("second signal", func(t *testing.T) {
 		t.Parallel()
-		gateway, _ := unread(t, "--drain-for", "10m")
+		gateway, _ := unread(t, "--drain-timeout", "10m")
 		inside, release := make(chan struct{}), make(chan struct{})
 		proctest.StartWorker(t, gateway.Addrs["inner"], func() { close(release) }, func(worker.Call, worker.Message) {
 			close(inside)

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
@@ -17,7 +17,7 @@ func TestMemoryComesBackAfterABurst(t *testing.T) {
 	t.Parallel()
 	const clients, size, rounds = 24, 4 << 20, 4
 	p := proctest.Start(t, nil, proctest.Build(t), "echo", "--listen", "text://127.0.0.1:0", "--reactors", "2", "--max-message", "5000000", "--max-output", "6000000")
-	before := proc.Resident(p.PID)
+	before := procfs.Resident(p.PID)
 	var talking sync.WaitGroup
 	message := append(bytes.Repeat([]byte("x"), size), '\n')
 	for range clients {
@@ -38,11 +38,11 @@ func TestMemoryComesBackAfterABurst(t *testing.T) {
 		})
 	}
 	talking.Wait()
-	most, began := proc.Resident(p.PID), time.Now()
+	most, began := procfs.Resident(p.PID), time.Now()
 	if most < before+64<<20 {
 		t.Fatalf("the burst took from %d to %d MiB: it is none", before>>20, most>>20)
 	}
 	bound := before + 24<<20
-	proctest.Await(t, "the memory comes back", func() bool { return proc.Resident(p.PID) < bound })
+	proctest.Await(t, "the memory comes back", func() bool { return procfs.Resident(p.PID) < bound })
 	t.Logf("%d MiB before, %d MiB after the burst, less than %d MiB after %v", before>>20, most>>20, bound>>20, time.Since(began).Round(100*time.Millisecond))
 }

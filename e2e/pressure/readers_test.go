@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -28,7 +28,7 @@ type gauge struct {
 }
 
 func newGauge(t *testing.T, pid int) *gauge {
-	g := &gauge{pid: pid, first: proc.Resident(pid)}
+	g := &gauge{pid: pid, first: procfs.Resident(pid)}
 	if g.first == 0 {
 		t.Skip("no /proc")
 	}
@@ -38,7 +38,7 @@ func newGauge(t *testing.T, pid int) *gauge {
 		beat := time.NewTicker(20 * time.Millisecond)
 		defer beat.Stop()
 		for ctx.Err() == nil {
-			g.most.Store(max(g.most.Load(), int64(proc.Resident(pid))))
+			g.most.Store(max(g.most.Load(), int64(procfs.Resident(pid))))
 			<-beat.C
 		}
 	})
@@ -86,8 +86,8 @@ func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
 		most    float64 // MiB that the gateway may grow by: on a busy machine some waits for the quick ones too
 	}{
 		{"close", nil, plain, 192},
-		{"drop the oldest, cut by the deadline", []string{"--overflow", "oldest", "--stall", "3s"}, plain, 192},
-		{"the latest of 5 keys, cut by the deadline", []string{"--stall", "3s"}, latest, 192},
+		{"drop the oldest, cut by the deadline", []string{"--overflow", "oldest", "--write-timeout", "3s"}, plain, 192},
+		{"the latest of 5 keys, cut by the deadline", []string{"--write-timeout", "3s"}, latest, 192},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a, g := stage(t, append(test.flags, "--reactors", "2")...)
@@ -218,7 +218,7 @@ func TestPressureOnTheBudget(t *testing.T) {
 	}
 	t.Parallel()
 	const slow, budget = 60, 16
-	a, g := stage(t, "--overflow", "oldest", "--stall", "-1s", "--reactors", "1", "--max-buffered", strconv.Itoa(budget*mib))
+	a, g := stage(t, "--overflow", "oldest", "--write-timeout", "-1s", "--reactors", "1", "--max-buffered", strconv.Itoa(budget*mib))
 	addr := g.Addrs["frame"]
 	quick := a.join(g, 5, 0)
 	m := newGauge(t, g.PID)

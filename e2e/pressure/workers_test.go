@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
-	"github.com/seed-7410fe32/sluice/internal/proc"
+	"github.com/seed-7410fe32/sluice/internal/procfs"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 	"github.com/seed-7410fe32/sluice/worker"
 )
@@ -262,9 +262,9 @@ func TestPressureOfADeafWorker(t *testing.T) {
 	quiet := talkOn(t, others, time.Second)
 	deaf.start()
 	deaf.settle(t)
-	full := proc.Resident(g.PID)
+	full := procfs.Resident(g.PID)
 	longest := talkOn(t, others, 3*time.Second)
-	flat := float64(proc.Resident(g.PID)-full) / mib
+	flat := float64(procfs.Resident(g.PID)-full) / mib
 	t.Logf("%d clients of a worker that reads nothing sent %.1f MiB before their reads were paused; the gateway grew by %.1f MiB, and in the next 3 s by %.1f MiB; the longest answer to others took %v, before it %v",
 		len(deaf.all), float64(deaf.sent())/1024, m.growth(), flat, longest.Round(time.Millisecond), quiet.Round(time.Millisecond))
 	if m.growth() > 64 || flat > 16 {
@@ -293,10 +293,10 @@ func TestPressureOfStuckHandlers(t *testing.T) {
 	stuck.start()
 	stuck.settle(t)
 	longest := talkOn(t, others, 2*time.Second) // the buffers of what was sent to the worker find their size
-	full := proc.Resident(g.PID)
+	full := procfs.Resident(g.PID)
 	grown := ownHeap() - heap
 	longest = max(longest, talkOn(t, others, 2*time.Second))
-	flat := float64(proc.Resident(g.PID)-full) / mib
+	flat := float64(procfs.Resident(g.PID)-full) / mib
 	t.Logf("%d clients of handlers that do not return sent %.1f MiB before their reads were paused; the gateway grew by %.1f MiB, in the last 2 s by %.1f MiB; the worker's heap by %.1f MiB; the longest answer to others took %v, before it %v",
 		len(stuck.all), float64(stuck.sent())/1024, m.growth(), flat, float64(grown)/mib, longest.Round(time.Millisecond), quiet.Round(time.Millisecond))
 	if m.growth() > 192 || grown > 32*mib {

@@ -28,39 +28,39 @@ import (
 
 // options are what the command line says of a gateway, a worker, or both.
 type options struct {
-	log       *slog.Logger
-	reload    <-chan os.Signal // replaces the workers of --workers
-	listen    []string
-	origins   []string
-	hosts     []string
-	keep      []string
-	compress  bool
-	limits    gateway.Listener // of each listener
-	overflow  string
-	buffered  int
-	held      int
-	queued    int
-	partial   int
-	takeover  int
-	groups    int
-	names     int
-	window    int
-	reactors  string
-	pin       bool
-	inner     string
-	advertise string
-	keyFile   string
-	delay     time.Duration
-	drainFor  time.Duration
-	pace      int
-	idle      time.Duration
-	worker    bool
-	workers   int
-	leash     bool
-	gateways  []string
-	name      string
-	weight    int
-	router    string
+	log            *slog.Logger
+	reload         <-chan os.Signal // replaces the workers of --workers
+	listen         []string
+	origins        []string
+	hosts          []string
+	keep           []string
+	compress       bool
+	limits         gateway.ListenerConfig // of each listener
+	overflow       string
+	buffered       int
+	held           int
+	queued         int
+	partial        int
+	takeover       int
+	groups         int
+	names          int
+	window         int
+	reactors       string
+	pin            bool
+	inner          string
+	advertise      string
+	keyFile        string
+	delay          time.Duration
+	drainFor       time.Duration
+	pace           int
+	idle           time.Duration
+	worker         bool
+	workers        int
+	exitWithParent bool
+	gateways       []string
+	name           string
+	weight         int
+	router         string
 
 	ofGateway []string // names of flags
 }
@@ -73,7 +73,7 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f.StringArrayVar(&o.keep, "keep-header", nil, "a header field of a WebSocket's request that workers see, besides "+strings.Join(gateway.KeptHeaders(), ", ")+"; * is all; repeatable")
 	f.IntVar(&o.limits.MaxRequest, "max-request", 8<<10, "what is kept of a WebSocket's request as long as it is open, target and kept header fields, in bytes; past it 431")
 	f.BoolVar(&o.compress, "compress", true, "offer permessage-deflate")
-	f.IntVar(&o.takeover, "takeover-bytes", 0, "let clients compress with context takeover: what may be kept for it of all clients of an event loop, in bytes, 32768 each; past it, and with 0, they are to compress each message by itself")
+	f.IntVar(&o.takeover, "max-takeover-bytes", 0, "let clients compress with context takeover: what may be kept for it of all clients of an event loop, in bytes, 32768 each; past it, and with 0, they are to compress each message by itself")
 	o.limitFlags(c)
 	o.slowFlags(c)
 	f.StringVar(&o.reactors, "reactors", "auto", "event loops: a number, or auto for one per processor")
@@ -84,19 +84,19 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 func (o *options) limitFlags(c *cobra.Command) {
 	f, l := c.Flags(), &o.limits
 	f.IntVar(&l.MaxMessage, "max-message", 1<<20, "largest message from a client, in bytes; at most 16777216")
-	f.IntVar(&o.partial, "partial-bytes", 64<<20, "messages that have not come whole, of all clients of an event loop, in bytes; past it those that hold most are cut")
+	f.IntVar(&o.partial, "max-partial-bytes", 64<<20, "messages that have not come whole, of all clients of an event loop, in bytes; past it those that hold most are cut")
 	f.IntVar(&o.groups, "max-groups", 4096, "groups that one client may be in; at most 65535")
 	f.IntVar(&o.names, "max-group-bytes", 256<<10, "names of the groups that one client may be in, in bytes, each a multiple of 16; at most 1048560")
 	f.IntVar(&l.MaxConns, "max-conns", 0, "connections of a listener; 0: as many as there are descriptors, less some for workers")
 	f.IntVar(&l.MaxPerIP, "max-per-ip", 0, "connections of a listener from one IPv4 address or IPv6 /64; 0: no limit")
-	f.IntVar(&l.PerIPRate, "connect-rate", 0, "connections a second from one IPv4 address or IPv6 /64; 0: no limit")
-	f.IntVar(&l.MaxRate, "message-rate", 0, "messages a second from one client, which is slowed down past it; 0: no limit")
-	f.IntVar(&l.MaxByteRate, "byte-rate", 0, "bytes a second from one client, of compressed messages as they are when inflated; it is slowed down past it; 0: no limit")
+	f.IntVar(&l.ConnectRate, "connect-rate", 0, "connections a second from one IPv4 address or IPv6 /64; 0: no limit")
+	f.IntVar(&l.MessageRate, "message-rate", 0, "messages a second from one client, which is slowed down past it; 0: no limit")
+	f.IntVar(&l.ByteRate, "byte-rate", 0, "bytes a second from one client, of compressed messages as they are when inflated; it is slowed down past it; 0: no limit")
 	f.DurationVar(&l.HandshakeTimeout, "handshake-timeout", 10*time.Second, "time until a WebSocket is open")
-	f.DurationVar(&l.FirstMessage, "first-message", 0, "time until a client's first message; 0: it may do nothing but listen")
+	f.DurationVar(&l.FirstMessageTimeout, "first-message-timeout", 0, "time until a client's first message; 0: it may do nothing but listen")
 	f.DurationVar(&l.MessageTimeout, "message-timeout", 30*time.Second, "time from a message's first byte to its last, with a second more for each 4 KiB; negative: no limit")
 	f.DurationVar(&l.Heartbeat, "heartbeat", 25*time.Second, "how often a WebSocket that has sent no message since the last time, or was sent none, is pinged; after two unanswered pings it is closed; negative: never")
-	f.DurationVar(&o.idle, "idle", 10*time.Minute, "how long a client of another protocol may be silent, since it cannot be pinged: it is closed then, or up to a third of that later; negative: never")
+	f.DurationVar(&o.idle, "idle-timeout", 10*time.Minute, "how long a client of another protocol may be silent, since it cannot be pinged: it is closed then, or up to a third of that later; negative: never")
 }
 
 // slowFlags are what becomes of a client that reads slowly.
@@ -104,7 +104,7 @@ func (o *options) slowFlags(c *cobra.Command) {
 	f, l := c.Flags(), &o.limits
 	f.IntVar(&l.MaxOutput, "max-output", 1<<20, "what may wait for a client that reads slowly, in bytes; one message alone may be larger")
 	f.StringVar(&o.overflow, "overflow", "close", "what to do with a message that does not fit: close the client, or drop the oldest or the newest")
-	f.DurationVar(&l.Stall, "stall", 10*time.Second, "close a client that takes nothing for so long while something waits; negative: never")
+	f.DurationVar(&l.WriteTimeout, "write-timeout", 10*time.Second, "close a client that takes nothing for so long while something waits; negative: never")
 	f.IntVar(&o.buffered, "max-buffered", 256<<20, "what may wait for all clients of an event loop, in bytes, with 16 to 64 for each message that may be dropped; at three quarters nobody else gets in, past it those with most are closed")
 }
 
@@ -112,9 +112,10 @@ func (o *options) slowFlags(c *cobra.Command) {
 func (o *options) innerFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.keyFile, "key-file", "", "file or pipe with the shared key of the inner links, 16 bytes to 4 KiB; without it only loopback peers are accepted")
-	f.DurationVar(&o.drainFor, "drain-for", 10*time.Second, "how long clients may take to go, or a worker to finish what it has taken, after SIGTERM")
-	f.BoolVar(&o.leash, "leash", false, "drain when standard input ends: whoever started this process is gone")
-	_ = f.MarkHidden("leash") // it is there
+	f.DurationVar(&o.drainFor, "drain-timeout", 10*time.Second, "how long clients may take to go, or a worker to finish what it has taken, after SIGTERM")
+	c.SetFlagErrorFunc(flagError)
+	f.BoolVar(&o.exitWithParent, "exit-with-parent", false, "drain when standard input ends: whoever started this process is gone")
+	_ = f.MarkHidden("exit-with-parent") // it is there
 }
 
 func (o *options) workerFlags(c *cobra.Command) {
@@ -133,10 +134,10 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 	c.Flags().StringVar(&o.inner, "inner", inner, "HOST:PORT where workers connect")
 	c.Flags().StringVar(&o.advertise, "advertise", "", "HOST:PORT where other gateways reach --inner (default: the address that workers have of it)")
 	c.Flags().StringVar(&o.router, "router", "least", "the worker that a new client gets: least (fewest clients for its weight), round-robin, random (by weight), or path (one for each first segment of a WebSocket's path)")
-	c.Flags().IntVar(&o.held, "hold-bytes", 64<<20, "messages that wait while no worker is there, of all clients of an event loop, in bytes; past it they are refused")
-	c.Flags().IntVar(&o.queued, "queue-bytes", 64<<20, "messages that wait while a worker is there, of all clients of an event loop, in bytes; past it clients that send much are not read")
+	c.Flags().IntVar(&o.held, "max-unrouted-bytes", 64<<20, "messages that wait while no worker is there, of all clients of an event loop, in bytes; past it they are refused")
+	c.Flags().IntVar(&o.queued, "max-queue-bytes", 64<<20, "messages that wait while a worker is there, of all clients of an event loop, in bytes; past it clients that send much are not read")
 	c.Flags().DurationVar(&o.delay, "drain-delay", 0, "how long new clients are still taken after SIGTERM, while /readyz says 503: what a load balancer takes to notice; 0: the drain begins at once")
-	c.Flags().IntVar(&o.pace, "drain-pace", 0, "clients a second that are told to go after SIGTERM; 0: all within half of --drain-for, at least 100")
+	c.Flags().IntVar(&o.pace, "drain-rate", 0, "clients a second that are told to go after SIGTERM; 0: all within half of --drain-timeout, at least 100")
 	c.Flags().VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
 
@@ -160,7 +161,7 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 		return usageError{fmt.Errorf("--weight: %d is not within 1…65535", o.weight)}
 	case f.Changed("gateway") && !o.worker:
 		return usageError{errors.New("--gateway is for --worker: without it this is a gateway of its own")}
-	case !o.worker || o.leash: // a supervised worker has its parent's command line
+	case !o.worker || o.exitWithParent: // a supervised worker has its parent's command line
 		return nil
 	}
 	for _, name := range o.ofGateway {
@@ -215,7 +216,7 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 	})
 	both.Go(func() error {
 		defer stopGateway()
-		return o.work(workerCtx, business, key, []string{g.InnerAddr()}, func() { o.announce(append(g.Addrs(), "inner://"+g.InnerAddr())) })
+		return o.work(workerCtx, business, key, []string{g.WorkerAddr()}, func() { o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr())) })
 	})
 	return both.Wait()
 }
@@ -237,8 +238,8 @@ func (o *options) work(ctx context.Context, business func() (worker.Handler, err
 	if err != nil {
 		return err
 	}
-	if o.leash {
-		go followLeash()
+	if o.exitWithParent {
+		go followParent()
 	}
 	go func() {
 		<-w.Ready()
@@ -258,10 +259,10 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
-	if o.leash {
-		go followLeash()
+	if o.exitWithParent {
+		go followParent()
 	}
-	o.announce(append(g.Addrs(), "inner://"+g.InnerAddr()))
+	o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr()))
 	return g.Serve(c.Context())
 }
 
@@ -281,7 +282,7 @@ func (o *options) announce(addrs []string) {
 func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // listeners are those of the flags.
-func (o *options) listeners(page pageOn) (all []gateway.Listener) {
+func (o *options) listeners(page pageOn) (all []gateway.ListenerConfig) {
 	for _, url := range o.listen {
 		l := o.limits
 		l.URL = url
@@ -294,7 +295,7 @@ func (o *options) listeners(page pageOn) (all []gateway.Listener) {
 			}
 		} else {
 			l.Heartbeat = o.idle / (idleMisses + 1) // closed when the last of them is over
-			l.Misses = idleMisses
+			l.MaxMissedPings = idleMisses
 		}
 		all = append(all, l)
 	}
@@ -312,7 +313,7 @@ func pathOf(listen string) string {
 }
 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
-	cfg := gateway.Config{Inner: o.inner, Advertise: o.advertise, Key: key, PinCPUs: o.pin, DrainDelay: o.delay, DrainFor: o.drainFor, DrainPace: o.pace, MaxBuffered: o.buffered, HoldBytes: o.held, PartialBytes: o.partial, TakeoverBytes: o.takeover, MaxQueueBytes: o.queued, MaxGroups: o.groups, MaxGroupBytes: o.names, Logger: o.log}
+	cfg := gateway.Config{WorkerAddr: o.inner, Advertise: o.advertise, Key: key, PinCPUs: o.pin, DrainDelay: o.delay, DrainTimeout: o.drainFor, DrainRate: o.pace, MaxBuffered: o.buffered, MaxUnroutedBytes: o.held, MaxPartialBytes: o.partial, MaxTakeoverBytes: o.takeover, MaxQueueBytes: o.queued, MaxGroups: o.groups, MaxGroupBytes: o.names, Logger: o.log}
 	switch o.overflow {
 	case "close":
 		o.limits.Overflow = engine.CloseSlow
@@ -357,19 +358,19 @@ var routers = map[string]func() gateway.Router{
 	"least": gateway.LeastClients, "round-robin": gateway.RoundRobin, "random": gateway.Random, "path": gateway.Hash(gateway.KeyPath),
 }
 
-// idleMisses is how many parts --idle has, less one: a client is closed when it was silent for so long, or a part more.
+// idleMisses is how many parts --idle-timeout has, less one: a client is closed when it was silent for so long, or a part more.
 const idleMisses = 2
 
 // flagOf is the flag that fills a field of gateway.Config or worker.Config.
 func flagOf(field string) string {
 	field = field[strings.LastIndexByte(field, '.')+1:]
 	flags := map[string]string{
-		"URL": "listen", "Loops": "reactors", "PerIPRate": "connect-rate", "MaxRate": "message-rate", "MaxByteRate": "byte-rate", "Inner": "inner", "Advertise": "advertise",
+		"URL": "listen", "Loops": "reactors", "ConnectRate": "connect-rate", "MessageRate": "message-rate", "ByteRate": "byte-rate", "WorkerAddr": "inner", "Advertise": "advertise",
 		"MaxMessage": "max-message", "MaxRequest": "max-request", "KeepHeaders": "keep-header", "Hosts": "host", "Origins": "origin",
-		"MaxOutput": "max-output", "MaxBuffered": "max-buffered", "HoldBytes": "hold-bytes",
-		"PartialBytes": "partial-bytes", "TakeoverBytes": "takeover-bytes", "Subprotocols": "listen", "MaxQueueBytes": "queue-bytes", "MaxGroups": "max-groups", "MaxGroupBytes": "max-group-bytes", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
-		"HandshakeTimeout": "handshake-timeout", "FirstMessage": "first-message", "MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "Stall": "stall",
-		"Overflow": "overflow", "DrainFor": "drain-for", "DrainTimeout": "drain-for", "DrainPace": "drain-pace", "DrainDelay": "drain-delay",
+		"MaxOutput": "max-output", "MaxBuffered": "max-buffered", "MaxUnroutedBytes": "max-unrouted-bytes",
+		"MaxPartialBytes": "max-partial-bytes", "MaxTakeoverBytes": "max-takeover-bytes", "Subprotocols": "listen", "MaxQueueBytes": "max-queue-bytes", "MaxGroups": "max-groups", "MaxGroupBytes": "max-group-bytes", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
+		"HandshakeTimeout": "handshake-timeout", "FirstMessageTimeout": "first-message-timeout", "MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "WriteTimeout": "write-timeout",
+		"Overflow": "overflow", "DrainTimeout": "drain-timeout", "DrainRate": "drain-rate", "DrainDelay": "drain-delay",
 		"Gateways": "gateway", "Name": "name", "Weight": "weight",
 	}
 	if flag, ok := flags[field]; ok {

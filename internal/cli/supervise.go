@@ -14,8 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/seed-7410fe32/sluice/internal/child"
-	"github.com/seed-7410fe32/sluice/internal/supervise"
+	"github.com/seed-7410fe32/sluice/internal/childproc"
+	"github.com/seed-7410fe32/sluice/internal/supervisor"
 )
 
 // hangUps are the SIGHUPs of this process: one waits while a reload is under way.
@@ -51,7 +51,7 @@ func (o *options) superviseWorkers(ctx context.Context, gateways []string, up fu
 	if err != nil {
 		return fmt.Errorf("supervise: %w", err)
 	}
-	return supervise.Run(ctx, supervise.Config{
+	return supervisor.Run(ctx, supervisor.Config{
 		N: o.workers, Ready: up, StopWithin: o.drainFor + 5*time.Second, Logger: o.log,
 		Command: func(place int) *exec.Cmd { return o.workerProcess(program, place, gateways) },
 	}, o.reload)
@@ -65,7 +65,7 @@ func (o *options) workerProcess(program string, place int, gateways []string) *e
 	}
 	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
-	child.Leash(cmd)
+	childproc.Leash(cmd)
 	return cmd
 }
 
@@ -77,8 +77,8 @@ func (o *options) workerName() string {
 	return host
 }
 
-// followLeash has this process drain when standard input ends, or end at once when it drains already.
-func followLeash() {
+// followParent has this process drain when standard input ends, or end at once when it drains already.
+func followParent() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
 }

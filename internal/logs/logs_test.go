@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // reader is where the lines go. It takes what the test lets it take.
 type reader struct {

@@ -14,12 +14,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/internal/child"
+	"github.com/seed-7410fe32/sluice/internal/childproc"
 )
 
 // Process is a running program that has said it is ready.
 type Process struct {
-	*child.Process
+	*childproc.Process
 	tb  testing.TB
 	log string // where its standard error is
 }
@@ -54,7 +54,7 @@ func start(tb testing.TB, cmd *exec.Cmd, stderr *os.File) *Process {
 	cmd.Stderr = stderr
 	p := &Process{tb: tb, log: stderr.Name()}
 	var err error
-	if p.Process, err = child.Start(cmd); err != nil {
+	if p.Process, err = childproc.Start(cmd); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = p.Stop() }) // whoever cares how it ends stops it before
@@ -148,7 +148,7 @@ func (p *Process) WorkerPIDs(least int) (pids []int) {
 func (p *Process) Stop() error {
 	p.tb.Helper()
 	err := p.Process.Stop()
-	if errors.Is(err, child.ErrKilled) {
+	if errors.Is(err, childproc.ErrKilled) {
 		p.tb.Errorf("process %d: %v", p.PID, err)
 	}
 	return err

@@ -15,7 +15,7 @@ import (
 )
 
 // bounded are the folders whose queues must be in the table of bounds.
-var bounded = []string{"engine", "codec", "gateway", "worker", "worker/store", "internal/link", "internal/roster", "internal/logs"}
+var bounded = []string{"engine", "codec", "gateway", "worker", "worker/store", "internal/link", "internal/registry", "internal/logs"}
 
 // Each field or package variable that may grow says in a comment on its line which row of ARCHITECTURE.md bounds it, by the beginning of the row,
 //

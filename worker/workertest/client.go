@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
-	"github.com/seed-7410fe32/sluice/internal/roster"
+	"github.com/seed-7410fe32/sluice/internal/registry"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -36,7 +36,7 @@ type Client struct {
 	request Request
 
 	// Guarded by the Gateway's mu.
-	member roster.Member
+	member registry.Member
 	state  state
 	letIn  bool // the worker has acknowledged that it is there
 	reason worker.Reason

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
-	"github.com/seed-7410fe32/sluice/internal/roster"
+	"github.com/seed-7410fe32/sluice/internal/registry"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -133,7 +133,7 @@ func (g *Gateway) clientCommand(f *link.Frame, reply *link.Frame) link.Status {
 	return link.OK
 }
 
-func (g *Gateway) set(m *roster.Member, f *link.Frame, reply *link.Frame) link.Status {
+func (g *Gateway) set(m *registry.Member, f *link.Frame, reply *link.Frame) link.Status {
 	c := link.Read(f.Payload)
 	version, attrs := c.U32(), c.Attributes()
 	own, stale := f.Has(link.FlagOwn), version != m.Version()
@@ -154,7 +154,7 @@ func (g *Gateway) set(m *roster.Member, f *link.Frame, reply *link.Frame) link.S
 	return link.OK
 }
 
-func (g *Gateway) changeUID(m *roster.Member, f *link.Frame) {
+func (g *Gateway) changeUID(m *registry.Member, f *link.Frame) {
 	c := link.Read(f.Payload)
 	base, uid := c.U32(), c.Rest()
 	own, stale := f.Has(link.FlagOwn), base != m.UIDVersion()
@@ -164,7 +164,7 @@ func (g *Gateway) changeUID(m *roster.Member, f *link.Frame) {
 		g.clock++
 		g.members.Bind(m, string(uid), g.clock)
 		if f.Has(link.FlagExclusive) {
-			g.members.Older(uid, link.Claim{Time: g.clock, Client: m.ID}, func(old *roster.Member) {
+			g.members.Older(uid, link.Claim{Time: g.clock, Client: m.ID}, func(old *registry.Member) {
 				g.sessions[old.ID.Slot()].end(worker.ReasonReplaced)
 			})
 		}
@@ -178,7 +178,7 @@ func (g *Gateway) changeUID(m *roster.Member, f *link.Frame) {
 }
 
 // refresh tells the worker of attributes and uid that it did not change in its own copy.
-func (g *Gateway) refresh(m *roster.Member) {
+func (g *Gateway) refresh(m *registry.Member) {
 	if g.link == nil {
 		return
 	}
@@ -200,7 +200,7 @@ func (g *Gateway) publish(f *link.Frame) (delivered uint32) {
 		g.tb.Error("workertest: the worker sent a malformed PUBLISH")
 		return 0
 	}
-	g.members.Walk(f.Code, keys, except, func(m *roster.Member) {
+	g.members.Walk(f.Code, keys, except, func(m *registry.Member) {
 		if f.Code == link.TargetAll && !g.sessions[m.ID.Slot()].letIn {
 			return
 		}

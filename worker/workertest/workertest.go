@@ -31,7 +31,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
-	"github.com/seed-7410fe32/sluice/internal/roster"
+	"github.com/seed-7410fe32/sluice/internal/registry"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -48,11 +48,11 @@ type Gateway struct {
 	stop   func() // the worker, and waits for it
 
 	mu       sync.Mutex
-	members  *roster.Roster // guarded by mu
-	sessions []*Client      // guarded by mu: by slot; never used again
-	link     *wire          // guarded by mu: nil while no worker is there
-	linked   sync.Cond      // on mu: link has been set
-	clock    uint64         // guarded by mu: of bindings
+	members  *registry.Registry // guarded by mu
+	sessions []*Client          // guarded by mu: by slot; never used again
+	link     *wire              // guarded by mu: nil while no worker is there
+	linked   sync.Cond          // on mu: link has been set
+	clock    uint64             // guarded by mu: of bindings
 }
 
 // New starts a gateway and a worker with the handler; both end with the test.
@@ -66,7 +66,7 @@ func New(tb testing.TB, h worker.Handler) *Gateway {
 // the output of the test.
 func NewWithConfig(tb testing.TB, h worker.Handler, cfg worker.Config) *Gateway {
 	tb.Helper()
-	g := &Gateway{tb: tb, handler: h, config: cfg, members: roster.New(roster.Limits{})}
+	g := &Gateway{tb: tb, handler: h, config: cfg, members: registry.New(registry.Limits{})}
 	g.linked.L = &g.mu
 	if g.config.Logger == nil {
 		g.config.Logger = slog.New(newTestLog(tb))

@@ -7,12 +7,12 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/seed-7410fe32/sluice/internal/leak"
+	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/worker"
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // office is business code with a bit of everything.
 func office(t *testing.T) worker.Handler {

@@ -1,0 +1,140 @@
+package gateway
+
+import (
+	"slices"
+
+	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/link"
+)
+
+// unackedLog is what was written to a link and not all of it acknowledged: the buffers that went out, so that a message that no worker loses costs no copy of its own.
+// It is bounded by the link's window: when a handler that hangs keeps more alive than three times what is unacknowledged, only that is kept.
+type unackedLog struct {
+	buffers []engine.Flushed // oldest first; bound: messages a worker has not acknowledged
+	bytes   int
+}
+
+const (
+	keptSlack  = 1 << 20  // bytes kept besides three times what is unacknowledged
+	gatherSize = 64 << 10 // bytes of a buffer that what is unacknowledged is gathered in
+)
+
+// trim forgets what has been acknowledged, and what never is.
+func (k *workerLink) trim() {
+	n := len(k.kept.buffers)
+	if k.kept.buffers = k.conn.TakeFlushed(k.kept.buffers); len(k.kept.buffers) == 0 {
+		return
+	}
+	for _, b := range k.kept.buffers[n:] {
+		k.kept.bytes += cap(b.Bytes)
+	}
+	oldest, done := k.sent.Oldest(), 0
+	for _, b := range k.kept.buffers {
+		if int32(b.Mark-oldest) >= 0 {
+			break
+		}
+		k.kept.bytes -= cap(b.Bytes)
+		k.loop.el.Recycle(b.Bytes)
+		done++
+	}
+	k.kept.buffers = slices.Delete(k.kept.buffers, 0, done)
+	if _, out := k.sent.Outstanding(); k.kept.bytes > 3*out+keptSlack {
+		k.gather()
+	}
+}
+
+// gather keeps the messages that are out, and nothing else of the buffers. A buffer that is half full of such stays as it is, unless they fit behind those before it: what
+// hangs is copied once, however often this comes.
+func (k *workerLink) gather() {
+	old := k.kept.buffers
+	k.kept = unackedLog{}
+	for _, o := range old {
+		size := 0
+		for f := range k.out(o.Bytes) {
+			size += link.HeaderSize + len(f.Payload)
+		}
+		if 2*size >= cap(o.Bytes) && size > k.kept.free() {
+			k.kept.add(o)
+			continue
+		}
+		for f := range k.out(o.Bytes) {
+			n := link.HeaderSize + len(f.Payload)
+			if n > k.kept.free() {
+				k.kept.add(engine.Flushed{Bytes: make([]byte, 0, max(gatherSize, n))})
+			}
+			b := &k.kept.buffers[len(k.kept.buffers)-1]
+			b.Bytes, b.Mark = link.Append(b.Bytes, f), f.ID
+		}
+		k.loop.el.Recycle(o.Bytes)
+	}
+}
+
+func (k *unackedLog) add(b engine.Flushed) {
+	k.buffers = append(k.buffers, b)
+	k.bytes += cap(b.Bytes)
+}
+
+// free is how much fits behind what is in the last buffer.
+func (k *unackedLog) free() int {
+	if len(k.buffers) == 0 {
+		return 0
+	}
+	b := k.buffers[len(k.buffers)-1].Bytes
+	return cap(b) - len(b)
+}
+
+// out walks the messages in a buffer that are not acknowledged.
+func (k *workerLink) out(b []byte) func(func(*link.Frame) bool) {
+	return func(yield func(*link.Frame) bool) {
+		for len(b) > 0 {
+			var f link.Frame
+			n, err := link.Next(b, link.MaxFrame, &f)
+			if n == 0 || err != nil {
+				return // never: they are frames as they were written
+			}
+			b = b[n:]
+			if f.Type == link.Message && k.sent.Out(f.ID) && !yield(&f) {
+				return
+			}
+		}
+	}
+}
+
+// takeBack gives each client, in front of what waits, the messages that its worker has not acknowledged, marked as redelivered.
+func (k *workerLink) takeBack() {
+	l := k.loop
+	back := make(map[*session]*queue)
+	take := func(b []byte) {
+		for f := range k.out(b) {
+			s := l.session(f.Slot, f.Token)
+			if s == nil || s.link != k {
+				continue // not waited for
+			}
+			if s.entry == rejected {
+				l.stats.MessagesRejected++
+				continue
+			}
+			q := back[s]
+			if q == nil {
+				q = l.queues.take()
+				back[s] = q
+			}
+			q.push(f.Payload, f.Flags|link.FlagRedelivered)
+			l.stats.Redelivered++
+		}
+	}
+	k.kept.buffers = k.conn.TakeFlushed(k.kept.buffers)
+	for _, b := range k.kept.buffers {
+		take(b.Bytes)
+	}
+	take(k.conn.Unflushed())
+	k.kept = unackedLog{}
+	for s, q := range back {
+		l.held += q.size()
+		if s.queue != nil {
+			q.join(s.queue)
+			l.queues.put(s.queue)
+		}
+		s.queue = q
+	}
+}

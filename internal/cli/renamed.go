@@ -1,0 +1,35 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// renamed has the flags of chat, echo and gateway that had another name before, with their present
+// one.
+var renamed = map[string]string{
+	"drain-for":      "drain-timeout",
+	"drain-pace":     "drain-rate",
+	"first-message":  "first-message-timeout",
+	"hold-bytes":     "max-unrouted-bytes",
+	"idle":           "idle-timeout",
+	"leash":          "exit-with-parent",
+	"partial-bytes":  "max-partial-bytes",
+	"queue-bytes":    "max-queue-bytes",
+	"stall":          "write-timeout",
+	"takeover-bytes": "max-takeover-bytes",
+}
+
+// flagError returns the usage error for a command line that cannot be parsed. An old name of a flag
+// is answered with the new one.
+func flagError(_ *cobra.Command, err error) error {
+	if missing, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		if now := renamed[missing.GetSpecifiedName()]; now != "" {
+			err = fmt.Errorf("--%s is now --%s", missing.GetSpecifiedName(), now)
+		}
+	}
+	return usageError{err}
+}

@@ -1,0 +1,83 @@
+package procfs
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Processors are the numbers of those that at least one of the processes may run on (proc(5), Cpus_allowed_list of /proc/PID/status); empty where there is no /proc.
+func Processors(pids ...int) map[int]bool {
+	all := make(map[int]bool)
+	for _, pid := range pids {
+		addList(all, Status(pid, "Cpus_allowed_list"))
+	}
+	return all
+}
+
+// addList adds the numbers of a list such as 0-3,8.
+func addList(all map[int]bool, list string) {
+	for part := range strings.SplitSeq(list, ",") {
+		from, to, isRange := strings.Cut(part, "-")
+		if !isRange {
+			to = from
+		}
+		first, err := strconv.Atoi(from)
+		last, err2 := strconv.Atoi(to)
+		if err != nil || err2 != nil {
+			continue
+		}
+		for n := first; n <= last; n++ {
+			all[n] = true
+		}
+	}
+}
+
+// Spent is what processors have done since the system started.
+type Spent struct {
+	Busy  time.Duration // for programs: user, nice and system time
+	Steal time.Duration // a hypervisor gave them to another machine meanwhile
+}
+
+// SpentBy is what the processors of these numbers have done (proc(5), /proc/stat, in ticks of 10 ms); 0 where there is no /proc. The time of interrupts is left out: some
+// kernels count it for the program that was interrupted too (CONFIG_IRQ_TIME_ACCOUNTING tells), so that it is nobody's for certain.
+func SpentBy(processors map[int]bool) Spent {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return Spent{}
+	}
+	return spent(string(b), processors)
+}
+
+// The fields of a processor's line in /proc/stat.
+const (
+	statUser = 1 + iota
+	statNice
+	statSystem
+	statIdle
+	statIOWait
+	statIRQ
+	statSoftIRQ
+	statSteal
+)
+
+func spent(stat string, processors map[int]bool) (sum Spent) {
+	for line := range strings.Lines(stat) {
+		f := strings.Fields(line)
+		if len(f) <= statSteal {
+			continue
+		}
+		number, isProcessor := strings.CutPrefix(f[0], "cpu")
+		if n, err := strconv.Atoi(number); !isProcessor || err != nil || !processors[n] {
+			continue
+		}
+		ticks := func(i int) time.Duration {
+			n, _ := strconv.ParseInt(f[i], 10, 64)
+			return time.Duration(n) * tick
+		}
+		sum.Busy += ticks(statUser) + ticks(statNice) + ticks(statSystem)
+		sum.Steal += ticks(statSteal)
+	}
+	return sum
+}
