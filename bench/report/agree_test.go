@@ -103,7 +103,7 @@ func words(form string, r *bench.Report, name string) bool {
 func agree(t *testing.T, r *bench.Report) {
 	t.Helper()
 	var whole bytes.Buffer
-	if err := JSON(&whole, r); err != nil {
+	if err := writeJSON(&whole, r); err != nil {
 		t.Fatal(err)
 	}
 	back, err := Read(&whole)
@@ -557,7 +557,7 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	var metrics strings.Builder
-	if err := Prometheus(&metrics, sample(t, 10)); err != nil {
+	if err := writePrometheus(&metrics, sample(t, 10)); err != nil {
 		t.Fatal(err)
 	}
 	named := regexp.MustCompile(`sluice_bench_\w+[a-z]\b`).FindAllString(string(b), -1)

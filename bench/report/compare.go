@@ -33,7 +33,7 @@ func Compare(w io.Writer, a, b []*bench.Report) error {
 	for i, side := range [][]*bench.Report{a, b} {
 		for j, r := range side {
 			name, verdict := unless(j > 0, string(rune('A'+i))), unless(Verdict(r) == "OK", "  "+Verdict(r))
-			fmt.Fprintf(&out, "%-2s %s  %s%s\n", name, r.Started.Format("2006-01-02 15:04"), Title(r), verdict)
+			fmt.Fprintf(&out, "%-2s %s  %s%s\n", name, r.Started.Format("2006-01-02 15:04"), titleOf(r), verdict)
 		}
 	}
 	out.WriteByte('\n')
@@ -116,7 +116,7 @@ func comparedFigures(a []*bench.Report) (all []compared) {
 		cpu := func(m bench.Interval) float64 { return cpuOf(m.CPU[p.Name], m) }
 		name := ", " + clean(p.Name)
 		all = append(all, compared{cpuEach(mode) + name, cpuTime, of(serverCPU), cpu, false},
-			compared{"memory a connection" + name, Size, of(sum("PerConn")), nil, false})
+			compared{"memory a connection" + name, sizeOf, of(sum("PerConn")), nil, false})
 	}
 	return all
 }

@@ -33,7 +33,7 @@ var (
 	asWhole  = unit{func(v float64) string { return whole(uint64(v)) }, ParseNumber, 1}
 	asMicros = unit{func(v float64) string { return Micros(int64(v)) }, microseconds, 1e6}
 	asCPU    = unit{cpuTime, microseconds, 1e6}
-	asBytes  = unit{Size, nil, 1}
+	asBytes  = unit{sizeOf, nil, 1}
 	asCores  = unit{func(v float64) string { return fmt.Sprintf("%.2f", v) }, nil, 1}
 )
 

@@ -20,18 +20,18 @@ var ErrFormat = errors.New("report: not a report of this version")
 
 // Writers are the formats of a report, by name.
 var Writers = map[string]func(io.Writer, *bench.Report) error{
-	"text": Text, "json": JSON, "csv": CSV, "gobench": GoBench, "hgrm": HGRM, "prometheus": Prometheus,
-	"html": func(w io.Writer, r *bench.Report) error { return HTML(w, r) },
+	"text": writeText, "json": writeJSON, "csv": writeCSV, "gobench": writeGoBench, "hgrm": writeHGRM,
+	"prometheus": writePrometheus, "html": func(w io.Writer, r *bench.Report) error { return HTML(w, r) },
 }
 
-// JSON writes the whole report. Read reads it back.
-func JSON(w io.Writer, r *bench.Report) error {
+// writeJSON writes the whole report. Read reads it back.
+func writeJSON(w io.Writer, r *bench.Report) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(r)
 }
 
-// Read reads a report that JSON has written. Its error is ErrFormat.
+// Read reads a report in JSON. Its error is ErrFormat.
 func Read(r io.Reader) (*bench.Report, error) {
 	rep := new(bench.Report)
 	d := json.NewDecoder(r)
@@ -55,8 +55,8 @@ func Read(r io.Reader) (*bench.Report, error) {
 	return rep, nil
 }
 
-// CSV writes the timeline, one line per interval.
-func CSV(w io.Writer, r *bench.Report) error {
+// writeCSV writes the timeline, one line per interval.
+func writeCSV(w io.Writer, r *bench.Report) error {
 	decimal := func(v float64) string { return strconv.FormatFloat(v, 'f', 3, 64) }
 	names := processes(r)
 	head := []string{"at_s", "seconds", "rate", "sent_rate", "errors", "open", "p50_us", "p99_us", "max_us"}
@@ -87,9 +87,9 @@ func processes(r *bench.Report) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// GoBench writes the report as a benchmark result for benchstat (golang.org/design/14313-benchmark-format).
+// writeGoBench writes the report as a benchmark result for benchstat (golang.org/design/14313-benchmark-format).
 // The label is a line of the head: benchstat -col label sets runs of different labels side by side.
-func GoBench(w io.Writer, r *bench.Report) error {
+func writeGoBench(w io.Writer, r *bench.Report) error {
 	var b strings.Builder
 	figures := func(all []figure, r *bench.Report, suffix string) {
 		for _, f := range all {
@@ -150,8 +150,8 @@ func word(s string) string {
 	}, s)
 }
 
-// HGRM writes the latency percentiles in milliseconds, for the plotter of HdrHistogram.
-func HGRM(w io.Writer, r *bench.Report) error {
+// writeHGRM writes the latency percentiles in milliseconds, for the plotter of HdrHistogram.
+func writeHGRM(w io.Writer, r *bench.Report) error {
 	h, err := r.Latency.Histogram()
 	if err != nil {
 		return fmt.Errorf("report: %w", err)

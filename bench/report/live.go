@@ -50,7 +50,7 @@ func (l *Live) Lines(since time.Duration, columns int) (lines []string) {
 		}
 		lines = append(lines, l.join(cells, columns))
 	}
-	title := Title(&bench.Report{Options: l.opts, Label: l.opts.Label})
+	title := titleOf(&bench.Report{Options: l.opts, Label: l.opts.Label})
 	how, _, _ := strings.Cut("  "+loop(l.opts), ":")
 	if utf8.RuneCountInString(title+how) > columns {
 		how = ""

@@ -27,7 +27,7 @@ type pair struct{ Name, Value string }
 
 func modelOf(r *bench.Report) model {
 	m := model{
-		Title: Title(r), Loop: loop(r.Options), When: r.Started.Format("2006-01-02 15:04 MST"), Verdict: Verdict(r),
+		Title: titleOf(r), Loop: loop(r.Options), When: r.Started.Format("2006-01-02 15:04 MST"), Verdict: Verdict(r),
 		Figures: headline(r), Speed: speed(r), Facts: facts(r),
 	}
 	m.Class = map[string]string{"OK": "ok", "FAILED": "failed", "INVALID": "invalid", "INTERRUPTED": "invalid"}[m.Verdict]
@@ -86,7 +86,7 @@ func headline(r *bench.Report) []pair {
 		memory := sum("PerConn")(r)
 		all = []pair{
 			{"connections", whole(uint64(max(r.Opened, 0)))},
-			{"server memory a connection", unless(memory == 0, Size(memory))},
+			{"server memory a connection", unless(memory == 0, sizeOf(memory))},
 		}
 	}
 	for _, f := range latencyFigures {
@@ -146,7 +146,7 @@ func facts(r *bench.Report) []pair {
 	}
 	times := fmt.Sprintf("warm-up %s, window %.1f s, drain at most %s",
 		o.Warmup.Round(time.Millisecond), r.Seconds, o.Drain.Round(time.Millisecond))
-	cpu := fmt.Sprintf("%s, %s, %s", m.CPU, plural(m.CPUs, "processor"), unless(m.Memory == 0, Size(float64(m.Memory))))
+	cpu := fmt.Sprintf("%s, %s, %s", m.CPU, plural(m.CPUs, "processor"), unless(m.Memory == 0, sizeOf(float64(m.Memory))))
 	all := []pair{
 		{"command", strings.Join(r.Command, " ")}, {"version", r.Version}, {"load", load(o)}, {"servers", servers},
 		{"targets", some(o.Targets)}, {"sources", some(o.Sources)},
@@ -157,12 +157,12 @@ func facts(r *bench.Report) []pair {
 	return slices.DeleteFunc(all, func(p pair) bool { return p.Value == "" })
 }
 
-// Title says in a line what was run.
-func Title(r *bench.Report) string {
+// titleOf says in a line what was run.
+func titleOf(r *bench.Report) string {
 	o := r.Options
 	s := fmt.Sprintf("%s over %s, %s connections", o.Mode, o.Codec, Count(float64(o.Conns)))
 	if o.Mode != bench.Idle {
-		s += ", " + Size(float64(o.Size))
+		s += ", " + sizeOf(float64(o.Size))
 	}
 	return clean(unless(r.Label == "", r.Label+": ") + s)
 }

@@ -31,8 +31,8 @@ func three(v float64) string {
 // Count formats a number: 12.3k.
 func Count(v float64) string { return scaled(v, 1000, "", "k", "M", "G") }
 
-// Size formats a number of bytes: 1.5 KiB.
-func Size(v float64) string { return scaled(v, 1024, " B", " KiB", " MiB", " GiB") }
+// sizeOf formats a number of bytes: 1.5 KiB.
+func sizeOf(v float64) string { return scaled(v, 1024, " B", " KiB", " MiB", " GiB") }
 
 func scaled(v, step float64, units ...string) string {
 	if v < 0 {
