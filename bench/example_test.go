@@ -19,7 +19,7 @@ func ExampleRun() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := report.Writers["text"](os.Stdout, r); err != nil {
+	if err := report.Text(os.Stdout, r); err != nil {
 		log.Fatal(err)
 	}
 	if r.Verdict.Failed || r.Latency.P99 > 5000 {

@@ -119,7 +119,7 @@ func (s *script) check(o *Options) error {
 	}
 	for _, t := range []template{s.inBefore, s.inAfter} {
 		if name, ok := t.ambiguous(); ok && !e.Unaudited {
-			return fmt.Errorf("in a reply a digit or a placeholder must not follow {%s}: the end of the number is not known", name)
+			return fmt.Errorf("in a reply a digit or a placeholder must not follow {%s}: where does the number end?", name)
 		}
 	}
 	if !e.wraps() {
@@ -294,7 +294,7 @@ func parseLogin(script string) (all []Exchange, err error) {
 			x := &all[len(all)-1]
 			x.Capture = append(x.Capture, Capture{name, re})
 		default:
-			return nil, fmt.Errorf("line %d: %q is not send TEXT, expect PREFIX, expect /REGEXP/ or capture NAME /REGEXP/", n, text)
+			return nil, fmt.Errorf("line %d: %q is not send TEXT, expect PREFIX or /REGEXP/, or capture NAME /REGEXP/", n, text)
 		}
 	}
 	return all, nil

@@ -62,14 +62,16 @@ func (r *Report) judgeAudit() {
 		"%d received are not %d expected - %d lost + %d duplicated + %d unexpected",
 		a.Received, a.Expected, a.Lost, a.Duplicated, a.Unexpected)
 	oneAnswer := mode == Echo || mode == Connect || mode == Churn || mode == Push
-	v.failed(oneAnswer && a.Sent != a.Expected, "the audit does not add up: %d sent, and %d answers expected", a.Sent, a.Expected)
+	v.failed(oneAnswer && a.Sent != a.Expected,
+		"the audit does not add up: %d sent, and %d answers expected", a.Sent, a.Expected)
 	for _, e := range r.Errors {
 		v.failed(true, "%d × %s: %s", e.Count, e.Kind, e.Example)
 	}
 	v.failed(r.Unsent > 0, "%d messages were due and not sent: their connection was closed", r.Unsent)
 	v.Reasons = append(v.Reasons, r.remarks()...)
 	if r.Interrupted {
-		v.Reasons = append(v.Reasons, fmt.Sprintf("the run was ended after %.1f of %.1f s", r.Seconds, r.Options.Window.Seconds()))
+		early := fmt.Sprintf("the run was ended after %.1f of %.1f s", r.Seconds, r.Options.Window.Seconds())
+		v.Reasons = append(v.Reasons, early)
 	}
 	v.failed(!r.Interrupted && r.Messages == 0, "nothing arrived in the window")
 }

@@ -16,14 +16,20 @@ type curve struct {
 	of   func(bench.Interval) float64
 }
 
-// charts returns the plots of a page. It leaves out those without a curve.
+func fieldCurve(name, field string) curve {
+	return curve{name, func(m bench.Interval) float64 { return lookup(m, field) }}
+}
+
+// charts returns the plots of a page, without those that have no curve. Each of several runs has one
+// curve in a plot.
 func charts(reports []*bench.Report) ([]plot, error) {
+	several := len(reports) > 1
 	units := reports[0].Options.Mode.Units() + " a second"
 	rate := overTime("Throughput", units, reports, func(r *bench.Report) []curve {
 		if r.Options.Mode == bench.Idle {
 			return nil
 		}
-		return []curve{{r.Options.Mode.Units() + " a second", bench.Interval.Rate}}
+		return []curve{{units, bench.Interval.Rate}}
 	}).fromZero(0, 5, Count)
 	for i, r := range reports {
 		for _, m := range r.Timeline {
@@ -34,28 +40,26 @@ func charts(reports []*bench.Report) ([]plot, error) {
 		}
 	}
 	for i := range rate.lines {
-		rate.lines[i].filled = len(reports) == 1
+		rate.lines[i].filled = !several
 	}
-	latency := overTime("Latency over time", "logarithmic", reports, func(r *bench.Report) []curve {
-		all := []curve{
-			{"p50", func(m bench.Interval) float64 { return float64(m.P50) }},
-			{"p99", func(m bench.Interval) float64 { return float64(m.P99) }},
-			{"max", func(m bench.Interval) float64 { return float64(m.Max) }},
-		}
+	note := unless(!several, "p99, ") + "logarithmic"
+	latency := overTime("Latency over time", note, reports, func(r *bench.Report) []curve {
+		all := []curve{fieldCurve("p50", "P50"), fieldCurve("p99", "P99"), fieldCurve("max", "Max")}
 		switch {
 		case r.Latency.Count == 0:
 			return nil
-		case len(reports) > 2:
-			return all[:2] // more could not be told apart
+		case several:
+			return all[1:2]
 		}
 		return all
 	}).logarithmic()
-	cpu := overTime("Processor", "cores kept busy", reports, func(r *bench.Report) (all []curve) {
+	note = "cores kept busy" + unless(!several, " by the servers")
+	cpu := overTime("Processor", note, reports, func(r *bench.Report) (all []curve) {
 		for _, name := range processes(r) {
 			all = append(all, curve{clean(name), func(m bench.Interval) float64 { return m.CPU[name] }})
 		}
-		if len(reports) > 1 && len(all) > 0 {
-			all = []curve{{"servers", serverCores}, {generatorName, func(m bench.Interval) float64 { return m.CPU[generatorName] }}}
+		if several && len(all) > 0 {
+			return []curve{{"servers", serverCores}}
 		}
 		return all
 	}).fromZero(0.1, 4, func(v float64) string { return fmt.Sprintf("%g", math.Round(v*1000)/1000) })
@@ -64,18 +68,13 @@ func charts(reports []*bench.Report) ([]plot, error) {
 	return slices.DeleteFunc(all, func(p plot) bool { return len(p.lines) == 0 }), err
 }
 
-// overTime returns a chart with time on the x axis; the figure of an interval is drawn at its middle.
-// The curves of a single run differ in colour. Those of several runs have the colour of their run and
-// differ in dash pattern.
+// overTime returns a chart with time on the x axis. The figure of an interval is drawn at its middle.
 func overTime(title, note string, reports []*bench.Report, curves func(*bench.Report) []curve) plot {
 	p := plot{Title: title, Note: note}
 	var from, to float64
 	for i, r := range reports {
 		for j, c := range curves(r) {
-			l := line{run: runName(reports, i), name: c.name, class: i, dash: j}
-			if len(reports) == 1 {
-				l.class, l.dash = j, 0
-			}
+			l := line{name: cmp.Or(runName(reports, i), c.name), class: i + j}
 			for _, m := range r.Timeline {
 				l.x, l.y = append(l.x, m.At-m.Seconds/2), append(l.y, c.of(m))
 				from, to = min(from, m.At-m.Seconds), max(to, m.At)
@@ -170,7 +169,7 @@ func percentiles(reports []*bench.Report) (plot, error) {
 		if h.TotalCount() == 0 {
 			continue
 		}
-		l := line{run: runName(reports, i), name: "latency", class: i}
+		l := line{name: cmp.Or(runName(reports, i), "latency"), class: i}
 		last := max(math.Log10(float64(h.TotalCount())), 1)
 		for x := 0.0; x < last+step; x += step {
 			x := min(x, last)

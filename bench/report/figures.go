@@ -78,7 +78,8 @@ var latencyFigures = []figure{
 	{name: "p50", value: field("Latency.P50"), unit: asMicros, optional: true, gobench: "%.0f p50-us", metric: "0.5"},
 	{name: "p90", value: field("Latency.P90"), unit: asMicros, optional: true, gobench: "%.0f p90-us", metric: "0.9"},
 	{name: "p99", value: field("Latency.P99"), unit: asMicros, optional: true, gobench: "%.0f p99-us", metric: "0.99"},
-	{name: "p99.9", value: field("Latency.P999"), unit: asMicros, optional: true, gobench: "%.0f p99.9-us", metric: "0.999"},
+	{name: "p99.9", value: field("Latency.P999"), unit: asMicros, optional: true, gobench: "%.0f p99.9-us",
+		metric: "0.999"},
 	{name: "max", value: field("Latency.Max"), unit: asMicros, optional: true, gobench: "%.0f max-us", metric: "1"},
 	{name: "mean", value: field("Latency.Mean"), unit: asMicros, optional: true},
 }

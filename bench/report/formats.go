@@ -20,7 +20,7 @@ var ErrFormat = errors.New("report: not a report of this version")
 
 // Writers are the formats of a report, by name.
 var Writers = map[string]func(io.Writer, *bench.Report) error{
-	"text": writeText, "json": writeJSON, "csv": writeCSV, "gobench": writeGoBench, "hgrm": writeHGRM,
+	"text": Text, "json": writeJSON, "csv": writeCSV, "gobench": writeGoBench, "hgrm": writeHGRM,
 	"prometheus": writePrometheus, "html": func(w io.Writer, r *bench.Report) error { return HTML(w, r) },
 }
 

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,25 +17,18 @@ type Live struct {
 
 	opts      bench.Options
 	intervals []bench.Interval
-	top       float64 // the most cores that a process kept busy; at least 1
 }
 
 // NewLive returns the view of a run with these options. Their times must be set.
-func NewLive(o bench.Options) *Live { return &Live{opts: o, top: 1} }
+func NewLive(o bench.Options) *Live { return &Live{opts: o} }
 
 // Add adds an interval.
-func (l *Live) Add(m bench.Interval) {
-	l.intervals = append(l.intervals, m)
-	for _, cores := range m.CPU {
-		l.top = max(l.top, cores)
-	}
-}
+func (l *Live) Add(m bench.Interval) { l.intervals = append(l.intervals, m) }
 
 // Widths of the view, in columns.
 const (
 	labelWide = 10
 	barWide   = 40 // at most
-	coreWide  = 8
 	leastWide = 30
 )
 
@@ -89,9 +81,11 @@ func (l *Live) Lines(since time.Duration, columns int) (lines []string) {
 		style = alarm
 	}
 	add("clients", cell{plain, open + " open   "}, cell{style, plural(errors, "error")})
-	for i, cells := range l.cores(last, columns) {
-		add([]string{"cores", " "}[min(i, 1)], cells...)
+	var cores []cell
+	for _, name := range slices.Sorted(maps.Keys(last.CPU)) {
+		cores = append(cores, cell{dim, clean(name) + " "}, cell{strong, fmt.Sprintf("%.2f   ", last.CPU[name])})
 	}
+	add("cores", cores...)
 	return lines
 }
 
@@ -105,26 +99,6 @@ func (l *Live) phase(last, since float64) (name, style string, at, length float6
 		return "finishing", strong, window, window
 	}
 	return "measuring", strong, min(at, window), window
-}
-
-// cores shows the processes, the generator last, as many on a line as there is room for.
-func (l *Live) cores(m bench.Interval, columns int) [][]cell {
-	names := slices.SortedFunc(maps.Keys(m.CPU), func(a, b string) int {
-		return cmp.Or(cmp.Compare(truth(a == generatorName), truth(b == generatorName)), strings.Compare(a, b))
-	})
-	rows, used := [][]cell{nil}, labelWide
-	for _, name := range names {
-		text, number := clean(name)+" ", fmt.Sprintf(" %.2f   ", m.CPU[name])
-		wide := utf8.RuneCountInString(text) + coreWide + len(number)
-		if used+wide > columns && used > labelWide {
-			rows, used = append(rows, nil), labelWide
-		}
-		full, rest := bar(m.CPU[name]/l.top, coreWide)
-		row := &rows[len(rows)-1]
-		*row = append(*row, cell{dim, text}, cell{strong, full}, cell{dim, rest}, cell{plain, number})
-		used += wide
-	}
-	return rows
 }
 
 // spark draws the last values, at most so many, as columns of text. The highest is full.

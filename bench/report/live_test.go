@@ -32,8 +32,7 @@ func TestLive(t *testing.T) {
 		"rate      1k      messages a second  █",
 		"latency   not measured yet",
 		"clients   1,000 open   0 errors",
-		"cores     gateway ██······ 0.50   worker █······· 0.25",
-		"          generator ████████ 2.00")
+		"cores     gateway 0.50   generator 2.00   worker 0.25")
 	moment(0, 2000, 0, 0)
 	moment(1, 500, 1, 4000)
 	moment(2, 4000, 0, 1000)
@@ -43,7 +42,7 @@ func TestLive(t *testing.T) {
 		"rate      4k      messages a second  ▃▅▂█",
 		"latency   p50 500 µs   p99 1.00 ms  max 1.00 ms     █▃",
 		"clients   1,000 open   1 error",
-		"cores     gateway ██······ 0.50   worker █······· 0.25   generator ████████ 2.00")
+		"cores     gateway 0.50   generator 2.00   worker 0.25")
 	moment(10, 4000, 0, 1000)
 	if got := l.Lines(time.Minute, 80)[1]; got != "finishing ████████████████████████████████████████  10.0 of 10.0 s" {
 		t.Errorf("at the end: %s", got)

@@ -128,7 +128,8 @@ func speed(r *bench.Report) (all []string) {
 	case s.Cut == 1:
 		add("%s that read nothing: 1 was cut off, after %.1f s", plural(s.Readers, "reader"), s.First)
 	default:
-		add("%s that read nothing: %d were cut off, after %.1f to %.1f s", plural(s.Readers, "reader"), s.Cut, s.First, s.Last)
+		add("%s that read nothing: %d were cut off, after %.1f to %.1f s",
+			plural(s.Readers, "reader"), s.Cut, s.First, s.Last)
 	}
 	return all
 }

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"html/template"
 	"math"
@@ -21,12 +20,11 @@ type plot struct {
 
 // line is a curve. A NaN interrupts it.
 type line struct {
-	run, name string
-	class     int  // index of the colour
-	dash      int  // index of the dash pattern; 0: solid
-	filled    bool // fill the area below
-	loose     bool // draw the points and do not join them
-	x, y      []float64
+	name   string
+	class  int  // index of the colour
+	filled bool // fill the area below
+	loose  bool // draw the points and do not join them
+	x, y   []float64
 }
 
 // mark is a vertical line.
@@ -39,9 +37,9 @@ type mark struct {
 const (
 	width, height            = 560, 290
 	left, right, top, bottom = 70, width - 16, 14, height - 34
-	colours, dashes          = 8, 4 // that page.css defines
-	pointsDrawn              = 600  // of a curve
-	pointsNamed              = 400  // of all curves: points that show their value under the pointer
+	colours                  = 8   // that page.css defines
+	pointsDrawn              = 600 // of a curve
+	pointsNamed              = 400 // of all curves: points that show their value under the pointer
 )
 
 func (p plot) px(v float64) float64 { return left + p.x.at(v)*(right-left) }
@@ -119,7 +117,7 @@ func (p plot) curve(b *svg, l line) {
 		b.put(`<path class="area c%d" d="%s"/>`, l.class%colours, area.String())
 	}
 	if path.Len() > 0 {
-		b.put(`<path class="curve c%d d%d" d="%s"/>`, l.class%colours, l.dash%dashes, path.String())
+		b.put(`<path class="curve c%d" d="%s"/>`, l.class%colours, path.String())
 	}
 }
 
@@ -132,8 +130,7 @@ func (p plot) points(b *svg, l line, named bool) {
 	for i, x := range l.x {
 		if (l.loose || named) && p.shows(l.y[i]) {
 			b.put(`<circle class="%s c%d" cx="%.1f" cy="%.1f" r="5">`, class, l.class%colours, p.px(x), p.py(l.y[i]))
-			name := strings.TrimSpace(l.run + " " + l.name)
-			b.put(`<title>%s %s at %s</title></circle>`, name, p.y.show(l.y[i]), p.x.show(x))
+			b.put(`<title>%s %s at %s</title></circle>`, l.name, p.y.show(l.y[i]), p.x.show(x))
 		}
 	}
 }
@@ -158,23 +155,13 @@ func (l line) thin() line {
 
 type legend struct{ Name, Class string }
 
-// Legend names the curves. With several runs it names the runs by colour, then the curves by dash pattern.
+// Legend names the curves.
 func (p plot) Legend() (all []legend) {
-	add := func(name, class string) {
-		if l := (legend{name, class}); !slices.Contains(all, l) {
-			all = append(all, l)
-		}
-	}
 	for _, l := range p.lines {
-		add(cmp.Or(l.run, l.name), fmt.Sprintf("c%d", l.class%colours)+unless(!l.loose, " points"))
-	}
-	for _, l := range p.lines {
-		if l.run != "" {
-			add(l.name, fmt.Sprintf("ink d%d", l.dash%dashes))
-		}
+		all = append(all, legend{l.name, fmt.Sprintf("c%d", l.class%colours) + unless(!l.loose, " points")})
 	}
 	if len(p.marks) > 0 {
-		add("errors", "marked")
+		all = append(all, legend{"errors", "marked"})
 	}
 	return all
 }

@@ -55,7 +55,7 @@ func TestText(t *testing.T) {
 	r := sample(t, 1000)
 	r.Errors = []bench.ErrorCount{{Kind: "closed", Count: 3, Example: "gone\x1b[31m"}}
 	var b strings.Builder
-	if err := writeText(&b, r); err != nil {
+	if err := Text(&b, r); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"echo over ws, 1k connections, 128 B", "closed loop", "500 messages a second, 1,000 in 2.0 s", "1.50 ms", "2,000     2,000     0", "9.00 µs", "2 KiB", "3 × closed: gone [31m", "\nOK\n"} {
@@ -99,7 +99,7 @@ func TestIdleCPU(t *testing.T) {
 		write func(io.Writer) error
 		want  []string
 	}{
-		"text":    {func(w io.Writer) error { return writeText(w, r) }, []string{"CPU a connection and second", "gateway                        0.75 µs"}},
+		"text":    {func(w io.Writer) error { return Text(w, r) }, []string{"CPU a connection and second", "gateway                        0.75 µs"}},
 		"json":    {func(w io.Writer) error { return writeJSON(w, r) }, []string{`"cpu_us_per_conn_second": 0.75`}},
 		"gobench": {func(w io.Writer) error { return writeGoBench(w, r) }, []string{" 0.750 cpu-us/conn/s-gateway 1024 B/conn-gateway 0.250 cpu-us/conn/s-worker"}},
 		"html":    {func(w io.Writer) error { return HTML(w, r) }, []string{"<b>1.00 µs</b><span>server CPU a connection and second</span>", "<b>1 KiB</b><span>server memory a connection</span>", "<td>gateway</td><td>0.75 µs</td>"}},

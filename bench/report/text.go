@@ -9,8 +9,8 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// writeText writes a summary for people. The last part is the verdict.
-func writeText(w io.Writer, r *bench.Report) error {
+// Text writes a summary for people. The last part is the verdict.
+func Text(w io.Writer, r *bench.Report) error {
 	var b strings.Builder
 	m := modelOf(r)
 	fmt.Fprintf(&b, "%s\n%s\n\n", m.Title, m.Loop)

@@ -32,7 +32,6 @@ type trialRow struct {
 	Class string // best, or out for a value that was left out
 	Cells []string
 	Note  string
-	rate  float64
 }
 
 func stageOf(s tune.Stage) stageView {
@@ -57,9 +56,9 @@ func stageOf(s tune.Stage) stageView {
 	rest = slices.DeleteFunc(rest, func(f string) bool { return strings.HasPrefix(f, s.Knob+"=") })
 	v.Rest = strings.Join(rest, " ")
 	for _, t := range s.Trials {
-		row := trialRow{Note: clean(t.LeftOut()), rate: stat.Median(t.Rate())}
+		row := trialRow{Note: clean(t.LeftOut())}
 		row.Cells = []string{
-			t.Value, Count(row.rate), deviation(t.Rate()), cpuTime(stat.Median(t.CPU())), deviation(t.CPU()),
+			t.Value, Count(stat.Median(t.Rate())), deviation(t.Rate()), cpuTime(stat.Median(t.CPU())), deviation(t.CPU()),
 			Micros(int64(stat.Median(t.P99()))),
 		}
 		switch {
@@ -105,14 +104,9 @@ func Tuning(w io.Writer, stages []tune.Stage) error {
 	var b strings.Builder
 	for _, s := range stages {
 		v := stageOf(s)
-		top := 1.0
-		for _, r := range v.Rows {
-			top = max(top, r.rate)
-		}
 		rows, notes := [][]string{append(v.Head, "")}, ""
 		for _, r := range v.Rows {
-			full, _ := bar(r.rate/top, 22)
-			rows = append(rows, append(r.Cells, fmt.Sprintf("  %-28s", full+" "+unless(r.Class == "out", r.Note))))
+			rows = append(rows, append(r.Cells, fmt.Sprintf("%-4s", unless(r.Class == "out", r.Note))))
 			if r.Class == "out" {
 				notes += fmt.Sprintf("  %s %s %s\n", v.Knob, r.Cells[0], r.Note)
 			}
@@ -141,7 +135,7 @@ func TuningHTML(w io.Writer, stages []tune.Stage) error {
 	reports := stages[0].Trials[0].Reports
 	v := tuningView{
 		Title: "Tuning: " + load(reports[0].Options), Config: configLines(stages),
-		Sub: fmt.Sprintf("%s · median of %s", reports[0].Started.Format("2006-01-02 15:04 MST"), plural(len(reports), "round")),
+		Sub: reports[0].Started.Format("2006-01-02 15:04 MST") + " · median of " + plural(len(reports), "round"),
 	}
 	for _, p := range facts(reports[0]) {
 		if slices.Contains([]string{"machine", "system", "command", "version", "generator"}, p.Name) {

@@ -42,9 +42,9 @@ func TestTuning(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"reactors  messages a second     ±  CPU a message     ±      p99", "\n  1                      300k   3 %        5.33 µs   2 %", "\n  2                      100k  10 %       12.00 µs   9 %", "███████▍ best\n",
+		"reactors  messages a second     ±  CPU a message     ±      p99", "\n  1                      300k   3 %        5.33 µs   2 %", "\n  2                      100k  10 %       12.00 µs   9 %", "  best\n",
 		"\n  reactors 1 left out, INVALID: the generator was  [31m the limit\n", "\n  reactors 2 is better by more than the spread of its runs\n\n  pin  ",
-		"█ kept\n", "\n  no difference beyond the spread of the runs: keep pin false\n",
+		"  kept\n", "\n  no difference beyond the spread of the runs: keep pin false\n",
 		"Use\n  sluice gateway --reactors 2\n  gateway.Config{Loops: 2}\n  GOMAXPROCS=8 sluice chat --worker  # 2 of these\n",
 	} {
 		if !strings.Contains(text.String(), want) {

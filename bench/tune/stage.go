@@ -87,7 +87,9 @@ func (s Stage) Best() (best Trial, sure bool) {
 		return before, len(others) > 0 && !slices.ContainsFunc(others, func(t Trial) bool { return !before.beats(t) })
 	}
 	better = slices.DeleteFunc(better, func(t Trial) bool { return stat.Median(t.Rate()) < asGood*top })
-	return slices.MinFunc(better, func(a, b Trial) int { return cmp.Compare(stat.Median(a.CPU()), stat.Median(b.CPU())) }), true
+	return slices.MinFunc(better, func(a, b Trial) int {
+		return cmp.Compare(stat.Median(a.CPU()), stat.Median(b.CPU()))
+	}), true
 }
 
 // beats reports whether t is better than u by more than the spread of their runs.

@@ -105,8 +105,8 @@ func (w *Sweep) around(s Setting, k int) (all []Setting) {
 		}
 		return all
 	}
-	field, values := [...]*int{&s.Reactors, &s.Workers, &s.WorkerProcs}[k], [...][]int{w.Reactors, w.Workers, w.WorkerProcs}[k]
-	for _, *field = range values {
+	field := [...]*int{&s.Reactors, &s.Workers, &s.WorkerProcs}[k]
+	for _, *field = range [...][]int{w.Reactors, w.Workers, w.WorkerProcs}[k] {
 		all = append(all, s)
 	}
 	return all

@@ -92,7 +92,8 @@ func benchCommand(log *slog.Logger, hup hangUps) *cobra.Command {
 	for _, m := range bench.Modes {
 		c.AddCommand(benchModeCommand(m))
 	}
-	serve, o := benchSub("serve", "a gateway and the bench's worker, or with --worker the worker alone"), options{log: log, reload: hup}
+	o := options{log: log, reload: hup}
+	serve := benchSub("serve", "a gateway and the bench's worker, or with --worker the worker alone")
 	serve.RunE = func(c *cobra.Command, _ []string) error {
 		return o.serve(c, func() (worker.Handler, error) { return bench.Worker(), nil }, nil)
 	}
@@ -135,7 +136,7 @@ type benchRun struct {
 
 func (b *benchRun) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar((*string)(&b.Codec), "codec", "", "text, json, jsonl, frame or ws (default: ws; for a tcp or tls target text)")
+	f.StringVar((*string)(&b.Codec), "codec", "", "text, json, jsonl, frame or ws (default: ws; text for tcp and tls)")
 	b.targetFlags(c)
 	for _, s := range b.Settings() {
 		if s.In(b.Mode) {

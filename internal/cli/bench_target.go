@@ -53,12 +53,12 @@ func (b *benchRun) targetFlags(c *cobra.Command) {
 	f.StringSliceVar(&b.Subprotocols, "subprotocol", nil,
 		"NAME[,...] to offer in the WebSocket handshake; the server must choose one")
 	f.StringVar(&b.Data, "data", "", "file with a line for each connection, {line} in templates, for example a token")
-	f.StringVar(&b.target.login, "login", "", "file of send, expect and capture lines, for each connection before the load")
+	f.StringVar(&b.target.login, "login", "", "file of send, expect and capture lines, for each connection")
 	f.StringVar(&b.target.ignore, "ignore", "",
 		"regular expression: messages that match and are not an answer are only counted")
 	f.BoolVar(&b.TLS.Insecure, "insecure", false, "accept any certificate of a wss or tls target")
 	f.StringVar(&b.TLS.CA, "ca", "", "file of trusted certificates (PEM), instead of the system's")
-	f.StringVar(&b.TLS.ServerName, "server-name", "", "TLS server name to send and to verify (default: host of the target)")
+	f.StringVar(&b.TLS.ServerName, "server-name", "", "TLS server name to send and verify (default: host of the target)")
 	f.StringSliceVar(&b.Sources, "source", nil,
 		"local addresses to dial from: ADDRESS, FIRST-LAST or a prefix such as 10.0.0.0/28[,...]")
 	switch b.Mode {
