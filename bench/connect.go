@@ -51,7 +51,7 @@ func (c *client) upgrade() []byte {
 		o.Headers = append(o.Headers, string(h.append(nil, &c.values, 0, now)))
 	}
 	host := cmp.Or(string(g.plan.host.append(nil, &c.values, 0, now)), t.asked)
-	return codec.AppendUpgrade(nil, host, string(t.path.appendEscaped(nil, &c.values, now)), c.key, o)
+	return codec.AppendUpgrade(nil, host, t.path.escaped(&c.values, now), c.key, o)
 }
 
 func (c *client) dialOptions() *codec.DialOptions {

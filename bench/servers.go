@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -105,8 +106,8 @@ func (s *servers) start(o *Options, name, program string, env, args []string) (*
 // stop ends the workers, then the gateways.
 func (s *servers) stop() error {
 	var errs []error
-	for i := len(s.all) - 1; i >= 0; i-- {
-		if err := s.all[i].Stop(); err != nil {
+	for i, server := range slices.Backward(s.all) {
+		if err := server.Stop(); err != nil {
 			errs = append(errs, fmt.Errorf("bench: the %s did not end well: %w%s", s.names[i], err, s.logs[i]))
 		}
 	}
@@ -114,11 +115,12 @@ func (s *servers) stop() error {
 }
 
 // lastLog returns the last log lines of all servers, for an error message.
-func (s *servers) lastLog() (text string) {
+func (s *servers) lastLog() string {
+	var b strings.Builder
 	for _, l := range s.logs {
-		text += l.String()
+		b.WriteString(l.String())
 	}
-	return text
+	return b.String()
 }
 
 // tail keeps the last bytes written to it. Several goroutines may use it.

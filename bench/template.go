@@ -100,8 +100,9 @@ func (p *piece) word(v *values) string {
 	return p.text
 }
 
-// appendEscaped is append for a URL: it percent-encodes what is filled in (RFC 3986 section 2.1).
-func (t template) appendEscaped(dst []byte, v *values, due int64) []byte {
+// escaped fills in the template for a URL: it percent-encodes the values (RFC 3986 section 2.1).
+func (t template) escaped(v *values, due int64) string {
+	var dst []byte
 	for i := range t {
 		if p := t[i : i+1]; p[0].kind == literal {
 			dst = append(dst, p[0].text...)
@@ -110,7 +111,7 @@ func (t template) appendEscaped(dst []byte, v *values, due int64) []byte {
 			dst = append(dst, strings.ReplaceAll(word, "+", "%20")...)
 		}
 	}
-	return dst
+	return string(dst)
 }
 
 // claims are the numbers beside a received message, by the kind of their placeholder.

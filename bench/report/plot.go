@@ -58,7 +58,7 @@ func (b *svg) put(format string, args ...any) {
 			args[i] = template.HTMLEscapeString(text)
 		}
 	}
-	fmt.Fprintf(b, format, args...)
+	_, _ = fmt.Fprintf(b, format, args...)
 }
 
 // SVG draws the chart. On a narrow screen page.css hides every other label of the x axis.

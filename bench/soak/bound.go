@@ -75,11 +75,11 @@ func bound(s setup) (total int, parts []addend) {
 
 // table formats a bound.
 func table(total int, parts []addend) string {
-	text := "memory that a gateway may use:\n"
+	text := []byte("memory that a gateway may use:\n")
 	for _, p := range parts {
-		text += fmt.Sprintf("%8.1f MiB  %s\n", mib(p.bytes), p.name)
+		text = fmt.Appendf(text, "%8.1f MiB  %s\n", mib(p.bytes), p.name)
 	}
-	return text + fmt.Sprintf("%8.1f MiB\n", mib(total))
+	return string(fmt.Appendf(text, "%8.1f MiB\n", mib(total)))
 }
 
 func mib(n int) float64 { return float64(n) / (1 << 20) }

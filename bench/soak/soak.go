@@ -144,38 +144,38 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // print prints the line of a round.
 func (s *soak) print(r round) {
-	line := fmt.Sprintf("%8s ", r.end.Round(time.Second))
+	var line strings.Builder
+	add := func(format string, args ...any) { _, _ = fmt.Fprintf(&line, format, args...) }
+	add("%8s ", r.end.Round(time.Second))
 	for _, load := range r.loads {
-		line += fmt.Sprintf(" %s %d", load.Options.Label, load.Audit.Received)
-		if wrong := wrong(load); wrong == "" {
-			line += " ok,"
-		} else {
-			s.failed = true
-			line += " FAILED (" + wrong + "),"
+		result := "ok"
+		if wrong := wrong(load); wrong != "" {
+			s.failed, result = true, "FAILED ("+wrong+")"
 		}
+		add(" %s %d %s,", load.Options.Label, load.Audit.Received, result)
 	}
-	line += " " + s.fleet.done()
+	add(" %s", s.fleet.done())
 	for _, load := range r.loads {
 		for _, e := range load.Errors {
 			if e.Kind == bench.TurnedAway {
-				line += fmt.Sprintf(", %d %s turned away", e.Count, load.Options.Label)
+				add(", %d %s turned away", e.Count, load.Options.Label)
 			}
 		}
 		if load.SlowReaders != nil {
-			line += fmt.Sprintf(", %d slow readers cut", load.SlowReaders.Cut)
+			add(", %d slow readers cut", load.SlowReaders.Cut)
 		}
 	}
 	for i, peak := range r.peaks {
-		line += fmt.Sprintf(", gateway-%d at most %.0f of %.0f MiB", i+1, mib(peak), mib(s.bound))
+		add(", gateway-%d at most %.0f of %.0f MiB", i+1, mib(peak), mib(s.bound))
 		if peak > s.bound {
 			s.failed, s.over = true, true
-			line += " FAILED (memory is not bounded)"
+			add(" FAILED (memory is not bounded)")
 		}
 	}
 	for _, u := range r.usages {
-		line += fmt.Sprintf("  %s %d MiB %d fds %d threads", u.name, u.rss>>20, u.descriptors, u.threads)
+		add("  %s %d MiB %d fds %d threads", u.name, u.rss>>20, u.descriptors, u.threads)
 	}
-	_, _ = fmt.Fprintln(s.out, line)
+	_, _ = fmt.Fprintln(s.out, line.String())
 }
 
 // wrong says what failed in a load; empty if nothing did.
