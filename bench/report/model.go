@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/seed-7410fe32/sluice/bench"
 )
@@ -134,28 +133,19 @@ func speed(r *bench.Report) (all []string) {
 	return all
 }
 
+// facts are the command, what others took of the machine, and all settings.
 func facts(r *bench.Report) []pair {
-	m, o, s := r.Machine, r.Options, r.Options.Servers
-	var servers, foreign string
-	if s.Gateways > 0 {
-		servers = plural(s.Gateways, "gateway") + ", reactors " + s.Reactors + unless(!s.Pin, ", pinned") + "; " +
-			plural(s.Workers, "worker") + unless(s.Procs == 0, fmt.Sprintf(", GOMAXPROCS %d", s.Procs))
-	}
+	all := []pair{{"command", strings.Join(r.Command, " ")}, {"seconds", fmt.Sprintf("%.1f", r.Seconds)}}
 	if f := r.Foreign; f != nil {
-		foreign = fmt.Sprintf("%.2f of %s busy%s, %.2f taken by the hypervisor", f.Cores, plural(f.CPUs, "processor"),
-			unless(!f.Servers, ", perhaps including the servers"), f.Steal)
+		all = append(all, pair{"other programs", fmt.Sprintf("%.2f of %s busy%s, %.2f taken by the hypervisor",
+			f.Cores, plural(f.CPUs, "processor"), unless(!f.Servers, ", perhaps including the servers"), f.Steal)})
 	}
-	times := fmt.Sprintf("warm-up %s, window %.1f s, drain at most %s",
-		o.Warmup.Round(time.Millisecond), r.Seconds, o.Drain.Round(time.Millisecond))
-	cpu := fmt.Sprintf("%s, %s, %s", m.CPU, plural(m.CPUs, "processor"), unless(m.Memory == 0, sizeOf(float64(m.Memory))))
-	all := []pair{
-		{"command", strings.Join(r.Command, " ")}, {"version", r.Version}, {"load", load(o)}, {"servers", servers},
-		{"targets", some(o.Targets)}, {"sources", some(o.Sources)},
-		{"generator", plural(max(o.Processes, 1), "process") + " of " + plural(o.Loops, "loop")}, {"times", times},
-		{"other programs", foreign}, {"machine", strings.Trim(cpu, ", ")},
-		{"system", strings.Join(strings.Fields(strings.Join([]string{m.OS, m.Arch, m.Kernel, m.Go}, " ")), " ")},
+	for _, s := range settings(r) {
+		if s.value != "none" && s.value != "false" && s.value != "" {
+			all = append(all, pair{s.name, clean(s.value)})
+		}
 	}
-	return slices.DeleteFunc(all, func(p pair) bool { return p.Value == "" })
+	return all
 }
 
 // titleOf says in a line what was run.
@@ -181,38 +171,6 @@ func loop(o bench.Options) string {
 		return fmt.Sprintf("closed loop, users think %s after each answer: latency hides queueing", o.Think)
 	}
 	return fmt.Sprintf("closed loop, %d in flight: latency hides queueing", o.InFlight)
-}
-
-// load says in full what the connections do.
-func load(o bench.Options) string {
-	s := fmt.Sprintf("%s over %s, %s connections", o.Mode, o.Codec, whole(uint64(max(o.Conns, 0))))
-	if o.Mode == bench.Idle {
-		return s
-	}
-	s += fmt.Sprintf(", %d B", o.Size)
-	switch o.Mode {
-	case bench.Broadcast:
-		s += ", " + plural(o.Senders, "sender")
-	case bench.Rooms, bench.Chat:
-		s += fmt.Sprintf(", rooms of %d", o.RoomSize)
-	case bench.Churn:
-		s += fmt.Sprintf(", %s each", plural(o.PerConn, "message"))
-	}
-	switch {
-	case o.Rate > 0:
-		return s + ", " + Count(o.Rate) + " a second"
-	case o.Mode == bench.Chat:
-		return s + ", thinking " + o.Think.String()
-	}
-	return s + fmt.Sprintf(", %d in flight", o.InFlight)
-}
-
-// some lists the first four names.
-func some(names []string) string {
-	if n := len(names); n > 4 {
-		return strings.Join(names[:4], ", ") + fmt.Sprintf(" and %d more", n-4)
-	}
-	return strings.Join(names, ", ")
 }
 
 // Verdict is one word for the run: FAILED, INTERRUPTED, INVALID or OK, the first that applies. A run

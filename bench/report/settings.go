@@ -57,6 +57,8 @@ func fields(v reflect.Value) (all []setting) {
 			if err != nil {
 				value = err.Error()
 			}
+		case name == "Memory" && !v.IsZero():
+			value = sizeOf(float64(v.Uint()))
 		case !v.IsZero() || v.Kind() == reflect.Bool:
 			value = fmt.Sprint(v)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/seed-7410fe32/sluice/bench"
 	"github.com/seed-7410fe32/sluice/bench/tune"
 	"github.com/seed-7410fe32/sluice/internal/stat"
 )
@@ -134,11 +135,11 @@ func configLines(stages []tune.Stage) []string {
 func TuningHTML(w io.Writer, stages []tune.Stage) error {
 	reports := stages[0].Trials[0].Reports
 	v := tuningView{
-		Title: "Tuning: " + load(reports[0].Options), Config: configLines(stages),
+		Title: "Tuning: " + titleOf(&bench.Report{Options: reports[0].Options}), Config: configLines(stages),
 		Sub: reports[0].Started.Format("2006-01-02 15:04 MST") + " · median of " + plural(len(reports), "round"),
 	}
 	for _, p := range facts(reports[0]) {
-		if slices.Contains([]string{"machine", "system", "command", "version", "generator"}, p.Name) {
+		if slices.Contains([]string{"command", "version", "CPU", "CPUs", "Kernel", "Go", "loops"}, p.Name) {
 			v.Facts = append(v.Facts, p)
 		}
 	}
