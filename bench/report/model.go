@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -133,14 +134,20 @@ func speed(r *bench.Report) (all []string) {
 	return all
 }
 
-// facts are the command, what others took of the machine, and all settings.
+// facts are the command, what others took of the machine, and all settings that apply to the mode.
 func facts(r *bench.Report) []pair {
+	applied := *r
+	for _, s := range applied.Options.Settings() {
+		if !s.In(r.Options.Mode) {
+			reflect.ValueOf(s.Field).Elem().SetZero()
+		}
+	}
 	all := []pair{{"command", strings.Join(r.Command, " ")}, {"seconds", fmt.Sprintf("%.1f", r.Seconds)}}
 	if f := r.Foreign; f != nil {
 		all = append(all, pair{"other programs", fmt.Sprintf("%.2f of %s busy%s, %.2f taken by the hypervisor",
 			f.Cores, plural(f.CPUs, "processor"), unless(!f.Servers, ", perhaps including the servers"), f.Steal)})
 	}
-	for _, s := range settings(r) {
+	for _, s := range settings(&applied) {
 		if s.value != "none" && s.value != "false" && s.value != "" {
 			all = append(all, pair{s.name, clean(s.value)})
 		}
