@@ -37,12 +37,10 @@ type generator struct {
 	from, until int64 // the measured window, in microseconds since began
 	loaded      int64 // when the load begins, likewise
 
-	pending  atomic.Int64  // clients that are not ready
-	all      chan struct{} // closed when pending reaches 0
-	failure  chan error    // of a client while the others open
-	opening  atomic.Bool
-	dialDue  schedule     // open loop of connections
-	attempts atomic.Int64 // of those, the ones that had their turn
+	ready    chan struct{} // has one for each client that is ready
+	failure  chan error    // the first failure of a client
+	dialDue  schedule      // open loop of connections
+	attempts atomic.Int64  // of those, the ones that had their turn
 	halted   atomic.Bool
 	underway atomic.Int64 // dials and TLS handshakes of dialOn
 	dialling sync.WaitGroup
@@ -53,7 +51,7 @@ const (
 	thinkTick = 10 * time.Millisecond
 	// diallers is how many connections are dialled at once.
 	diallers = 32
-	// openWithin bounds a dial. If the opening makes no progress for so long, or twice as long, it fails.
+	// openWithin bounds a dial, and how long the opening may make no progress.
 	openWithin = 10 * time.Second
 	// redialAfter is the pause of a dialler after a failure.
 	redialAfter = 100 * time.Millisecond
@@ -79,8 +77,8 @@ func newGenerator(o Options, first, end uint32, began time.Time) (*generator, er
 	}
 	g := &generator{
 		opts: o, first: first, end: end, plan: p, engine: e, began: began, dials: make(chan *client, end-first),
-		all: make(chan struct{}), failure: make(chan error, 1), patience: openWithin, deflate: codec.NewDeflate(),
-		control: latePort,
+		ready: make(chan struct{}, end-first), failure: make(chan error, 1), patience: openWithin,
+		deflate: codec.NewDeflate(), control: latePort,
 	}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	for _, l := range e.Loops() {
@@ -94,9 +92,6 @@ func (g *generator) open(ctx context.Context) error {
 	if g.opts.shortLived() {
 		return nil
 	}
-	g.opening.Store(true)
-	defer g.opening.Store(false)
-	g.pending.Store(int64(g.end - g.first))
 	for i := g.first + uint32(len(g.clients)); i < g.end; i++ {
 		g.clients = append(g.clients, g.newClient(i))
 	}
@@ -119,36 +114,35 @@ func (g *generator) open(ctx context.Context) error {
 	if err := dials.Wait(); err != nil {
 		return err
 	}
-	progress := time.NewTicker(g.patience)
+	progress := time.NewTimer(g.patience)
 	defer progress.Stop()
-	for last := int64(-1); ; {
+	for left := len(g.clients); left > 0; left-- {
 		select {
-		case <-g.all:
-			return nil
+		case <-g.ready:
+			progress.Reset(g.patience)
 		case err := <-g.failure:
 			return fmt.Errorf("bench: while the connections opened: %w", err)
 		case <-ctx.Done():
-			return fmt.Errorf("bench: %d connections are not ready: %w", g.pending.Load(), ctx.Err())
+			return fmt.Errorf("bench: %d connections are not ready: %w", left, ctx.Err())
 		case <-progress.C:
-			n := g.pending.Load()
-			if n == last {
-				return fmt.Errorf("%w: %d of %d", errMute, n, g.end-g.first)
-			}
-			last = n
+			return fmt.Errorf("%w: %d of %d", errMute, left, len(g.clients))
 		}
 	}
+	return nil
 }
 
-// opened tells open that a client is ready, or why it never will be.
+// opened tells open that a client is ready, or why it never will be. Later it has no effect.
 func (g *generator) opened(err error) {
-	switch {
-	case err != nil && g.opening.Load():
+	if err == nil {
 		select {
-		case g.failure <- err:
+		case g.ready <- struct{}{}:
 		default:
 		}
-	case err == nil && g.pending.Add(-1) == 0:
-		close(g.all)
+		return
+	}
+	select {
+	case g.failure <- err:
+	default:
 	}
 }
 
