@@ -7,7 +7,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
 
-// TestForeign takes from what the processors did what was the run's own.
+// TestForeign subtracts the CPU time of the run from that of the processors.
 func TestForeign(t *testing.T) {
 	t.Parallel()
 	const s = time.Second
@@ -38,7 +38,7 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestIsHere has addresses of this machine, of another, and what is none.
+// TestIsHere has addresses of this machine and of others, and bad addresses.
 func TestIsHere(t *testing.T) {
 	t.Parallel()
 	for target, want := range map[string]bool{

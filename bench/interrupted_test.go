@@ -12,7 +12,8 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// TestRunInterruptedAt ends a run at each of its moments: what was measured is reported, and where nothing was there is the error alone.
+// TestRunInterruptedAt ends a run in each of its phases. What was measured is reported; without a
+// measurement there is only an error.
 func TestRunInterruptedAt(t *testing.T) {
 	t.Parallel()
 	echo := serve(t, func(nc net.Conn) { _, _ = io.Copy(nc, nc) })
@@ -60,7 +61,7 @@ func TestRunInterruptedAt(t *testing.T) {
 	}
 }
 
-// checkReport looks at what must be true of every report.
+// checkReport checks what is true of every report.
 func checkReport(t *testing.T, r *bench.Report) {
 	t.Helper()
 	if _, err := json.Marshal(r); err != nil { // NaN has no form
@@ -79,7 +80,7 @@ func checkReport(t *testing.T, r *bench.Report) {
 	}
 }
 
-// TestRunInterruptedWhenever ends runs after one time and another, wherever they are then.
+// TestRunInterruptedWhenever ends runs at various times.
 func TestRunInterruptedWhenever(t *testing.T) {
 	t.Parallel()
 	echo := serve(t, func(nc net.Conn) { _, _ = io.Copy(nc, nc) })
@@ -99,7 +100,8 @@ func TestRunInterruptedWhenever(t *testing.T) {
 	}
 }
 
-// TestRunInterruptedInDrain waits for an answer that does not come when the run is interrupted: all of the window was measured, and the report says so.
+// TestRunInterruptedInDrain interrupts a run that waits for a missing answer: the window is
+// complete, and the report says so.
 func TestRunInterruptedInDrain(t *testing.T) {
 	t.Parallel()
 	ctx, interrupt := context.WithCancel(t.Context())

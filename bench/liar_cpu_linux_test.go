@@ -9,8 +9,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestCPU holds the CPU time that a report says of a server against what the system says of that process before and after the run: it is a part of it, and without a warm-up most of it.
-// On a machine that is so busy that the server took next to nothing, the run is made again, longer.
+// TestCPU compares the CPU time of a server in a report with that of the process over the whole
+// run: it is a part of it, and without a warm-up most of it. If the machine is so busy that the
+// server used almost nothing, the run is repeated with more time.
 func TestCPU(t *testing.T) {
 	t.Parallel()
 	p := proctest.Start(t, nil, proctest.Build(t), "echo", "--listen", "text://127.0.0.1:0")

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// TestSettings has each setting at its bounds and beyond them, in a mode in which it means something and in one in which it does not.
+// TestSettings has each setting at its bounds and beyond them, in a mode in which it applies and
+// in one in which it does not.
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	o := Options{Mode: Broadcast, Codec: Text, Conns: 50}
@@ -61,7 +62,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestSettingsAreAll finds each number among the options in the table: one that is new is to be bounded.
+// TestSettingsAreAll finds each number among the options in the table: a new one needs bounds.
 func TestSettingsAreAll(t *testing.T) {
 	t.Parallel()
 	var o Options
@@ -78,7 +79,7 @@ func TestSettingsAreAll(t *testing.T) {
 	}
 }
 
-// TestCheck has options of which each makes sense by itself.
+// TestCheck has options that are valid alone, and may contradict each other.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	self := os.Getpid()

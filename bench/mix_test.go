@@ -10,7 +10,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// mixed starts a gateway that speaks everything, and a worker. It returns the formats with their addresses.
+// mixed starts a gateway with all formats, and a worker. It returns the formats with their
+// addresses.
 func mixed(t *testing.T, flags ...string) []bench.WireFormat {
 	t.Helper()
 	args := append([]string{"bench", "serve"}, flags...)
@@ -25,7 +26,7 @@ func mixed(t *testing.T, flags ...string) []bench.WireFormat {
 	return mix
 }
 
-// clean runs what has to have a clean audit.
+// clean makes a run whose audit must be clean.
 func clean(t *testing.T, o bench.Options) *bench.Report {
 	t.Helper()
 	r, err := bench.Run(t.Context(), o, nil)
@@ -38,7 +39,8 @@ func clean(t *testing.T, o bench.Options) *bench.Report {
 	return r
 }
 
-// Clients of all formats are in one run: what one says, in its format, the others hear in theirs, and each message is accounted for.
+// Clients of all formats are in one run. What one sends in its format the others receive in
+// theirs, and each message is accounted for.
 func TestMix(t *testing.T) {
 	t.Parallel()
 	mix := mixed(t)
@@ -54,7 +56,8 @@ func TestMix(t *testing.T) {
 	}
 }
 
-// Broadcasts of one run reach the clients of another, who take them for what they are when they expect them, and for unexpected messages otherwise.
+// Broadcasts of one run reach the clients of another. They recognize them if they expect them;
+// otherwise they are unexpected.
 func TestOverheard(t *testing.T) {
 	t.Parallel()
 	mix := mixed(t)
@@ -80,7 +83,7 @@ func TestOverheard(t *testing.T) {
 	}
 }
 
-// Of slow readers some read a little; those that are cut are replaced, in another format.
+// Some slow readers read a little. Those that are cut are replaced by others of another format.
 func TestSlowReadersAreReplaced(t *testing.T) {
 	t.Parallel()
 	mix := mixed(t, "--write-timeout", "500ms", "--max-output", "67108864")
@@ -94,7 +97,7 @@ func TestSlowReadersAreReplaced(t *testing.T) {
 	t.Logf("%+v", r.SlowReaders)
 }
 
-// Formats have names; what is no format, or cannot be, is refused.
+// Formats have names. A name or a format that does not exist is refused.
 func TestWireFormats(t *testing.T) {
 	t.Parallel()
 	var names []string

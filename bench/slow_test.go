@@ -12,7 +12,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestSlowReaders has readers that read nothing beside others in rooms: all goes on for the others.
+// TestSlowReaders has slow readers in rooms: the load of the others goes on.
 func TestSlowReaders(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -28,7 +28,7 @@ func TestSlowReaders(t *testing.T) {
 	}
 }
 
-// TestSlowReaderCut has a server that cuts off one of the readers as soon as it has joined.
+// TestSlowReaderCut has a server that closes one of the readers as soon as it has joined.
 func TestSlowReaderCut(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -17,7 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The Host header is the name as given, with the port only where it is not the scheme's; the path is the target's own, or the common one.
+// The Host header is the name as given, with the port if it is not the default of the scheme. The
+// path is that of the target, or Options.Path.
 func TestParseTarget(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]struct{ asked, addr, path string }{
@@ -48,7 +49,7 @@ func TestParseTarget(t *testing.T) {
 	}
 }
 
-// Local ports that run out are said in words, with what helps, and so is an address that this machine does not have.
+// Errors for missing local ports and for a missing local address say what helps.
 func TestExplain(t *testing.T) {
 	t.Parallel()
 	failed := func(call string, errno syscall.Errno) error {
@@ -101,7 +102,7 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// A connection comes from a local address of the family that it goes to, or there is none.
+// A connection has a local address of the server's address family, or there is an error.
 func TestSource(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -147,7 +148,8 @@ func TestReachTLS(t *testing.T) {
 	}
 }
 
-// Either side of a TLS connection may end its sending first: the other is heard to its end. What is closed is closed on both sides, also when the generator ends in the middle.
+// Either side of a TLS connection may close its sending side first: the other side is read to its
+// end. Everything is closed on both sides, also if the generator ends.
 func TestBridge(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewTLSServer(nil) // for its certificate
@@ -220,7 +222,7 @@ func TestBridge(t *testing.T) {
 	}
 }
 
-// A login that is never answered does not go on for ever.
+// A login that is never answered ends the run.
 func TestLoginMute(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -242,7 +244,7 @@ func TestLoginMute(t *testing.T) {
 	}
 }
 
-// A message in a template of its own is made and taken apart without allocations.
+// A message with a template is made and parsed without allocations.
 func TestTemplateAllocatesNothing(t *testing.T) {
 	o := Options{Codec: WebSocket, Targets: []string{"127.0.0.1:1"}, Envelope: &Envelope{
 		Opening: []Exchange{{Capture: []Capture{{"user", "(.*)"}}}},
@@ -287,7 +289,7 @@ func TestTemplateAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Braces around anything but a name stand for themselves.
+// Braces around anything but a name are literal.
 func TestParseTemplate(t *testing.T) {
 	t.Parallel()
 	w := &values{conn: 3, line: "a/b +", captured: []string{"ann"}}
@@ -306,7 +308,7 @@ func TestParseTemplate(t *testing.T) {
 	}
 }
 
-// Answers wait in the order of what they answer, in no more memory than the most that has waited.
+// Unanswered messages are kept in order, in no more memory than the most at a time.
 func TestWaiting(t *testing.T) {
 	t.Parallel()
 	c := &client{}

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// TestJudge has made-up reports of which something is not as it should be. The machine has 4 processors and the generator 2 loops.
+// TestJudge has reports with one thing wrong. The machine has 4 processors and the generator 2
+// loops.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	closed := []ErrorCount{{"closed", 3, "EOF"}}
@@ -116,7 +117,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestBalanced has accounts that add up, and some that do not.
+// TestBalanced has audits that add up, and some that do not.
 func TestBalanced(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -8,7 +8,7 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// lineOf is what a comparison of the two sides says of the figure; without a line of it "none".
+// lineOf returns the line of a figure in a comparison; "none" without one.
 func lineOf(t *testing.T, figure string, a, b []*bench.Report) string {
 	t.Helper()
 	var out strings.Builder
@@ -23,8 +23,8 @@ func lineOf(t *testing.T, figure string, a, b []*bench.Report) string {
 	return "none"
 }
 
-// side is runs of one load, one for each rate; p50, p99 and CPU time a message are in inverse proportion to it, in the run and, unless it is without a timeline, in each
-// interval.
+// side returns runs of one load, one for each rate. p50, p99 and CPU time per message are
+// inversely proportional to the rate, in the run and in each interval of its timeline.
 func side(t *testing.T, change func(*bench.Report), rates ...float64) (runs []*bench.Report) {
 	t.Helper()
 	for _, rate := range rates {
@@ -48,7 +48,8 @@ func side(t *testing.T, change func(*bench.Report), rates ...float64) (runs []*b
 	return runs
 }
 
-// TestCompareWords has each figure's word, with runs that differ from each other and with single ones whose intervals do.
+// TestCompareWords checks the word for each figure, with several runs and with the intervals of
+// single runs.
 func TestCompareWords(t *testing.T) {
 	t.Parallel()
 	flat := func(r *bench.Report) { r.Timeline = nil }
@@ -85,7 +86,8 @@ func TestCompareWords(t *testing.T) {
 	}
 }
 
-// TestCompareOnlyWhatIsComparable has figures that were not measured, that no percentage is of, and runs that no word is for.
+// TestCompareOnlyWhatIsComparable has figures without a percentage, because they were not
+// measured, and runs without a word.
 func TestCompareOnlyWhatIsComparable(t *testing.T) {
 	t.Parallel()
 	three := func(change func(*bench.Report)) []*bench.Report { return side(t, change, 1000, 1000, 1000) }
@@ -123,7 +125,8 @@ func TestCompareOnlyWhatIsComparable(t *testing.T) {
 	}
 }
 
-// TestCompareSettings changes one thing at a time: it is named, as what keeps the runs from being compared or as what they may differ in.
+// TestCompareSettings changes one setting at a time. It is listed as one that makes runs
+// incomparable, or as a difference.
 func TestCompareSettings(t *testing.T) {
 	t.Parallel()
 	const unlike, others = "\nThese are not comparable:\n  ", "\nThese differ:\n  "
@@ -199,7 +202,7 @@ func TestCompareSettings(t *testing.T) {
 	}
 }
 
-// TestCompareMarks names each run that did not go well, where it stands and why.
+// TestCompareMarks names each run that is not OK, its place and its reason.
 func TestCompareMarks(t *testing.T) {
 	t.Parallel()
 	a, b := side(t, nil, 1000), side(t, nil, 1000, 1000)

@@ -9,7 +9,7 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// TestLive has a run go by and looks at what a terminal shows.
+// TestLive checks the view of a run in progress.
 func TestLive(t *testing.T) {
 	t.Parallel()
 	l := NewLive(bench.Options{Mode: bench.Echo, Codec: bench.Text, Conns: 1000, InFlight: 2, Size: 128, Warmup: 2 * time.Second, Window: 10 * time.Second})
@@ -60,7 +60,7 @@ func TestLive(t *testing.T) {
 	}
 }
 
-// TestLiveForeign has texts of the user's in the view: they cannot act on the terminal.
+// TestLiveForeign has text with control characters: it must not reach the terminal.
 func TestLiveForeign(t *testing.T) {
 	t.Parallel()
 	l := NewLive(bench.Options{Mode: bench.Idle, Label: "\x1b[2Jx", Window: time.Second})

@@ -16,7 +16,7 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// sample is a report such as a run makes, of n messages that took 1 ms to n µs more.
+// sample returns a report of n messages that took from 1 ms to n µs more.
 func sample(t *testing.T, n int64) *bench.Report {
 	t.Helper()
 	h := hdrhistogram.New(1, 120_000_000, 3)
@@ -68,8 +68,8 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestVerdict has the word agree with the exit code, 1 for a run that failed or was interrupted, whatever else was wrong with it; but for one that failed by the generator's
-// own fault, which is INVALID.
+// TestVerdict checks that the word matches the exit code: 1 for a run that failed or was
+// interrupted. A run that failed by the generator's own fault is INVALID.
 func TestVerdict(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -87,7 +87,8 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestIdleCPU finds what a connection takes a second wherever a message's CPU time stands in other modes.
+// TestIdleCPU finds the CPU time per connection and second where other modes have the CPU time per
+// message.
 func TestIdleCPU(t *testing.T) {
 	t.Parallel()
 	r := sample(t, 0)
@@ -199,7 +200,7 @@ func TestGoBench(t *testing.T) {
 	}
 }
 
-// TestHGRM reads the lines as the plotters do: value, percentile, count up to it, 1/(1-percentile).
+// TestHGRM reads the lines as plotters do: value, percentile, count up to it, 1/(1-percentile).
 func TestHGRM(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int64{0, 1, 1000} {

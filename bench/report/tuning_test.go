@@ -10,7 +10,8 @@ import (
 	"github.com/seed-7410fe32/sluice/bench/tune"
 )
 
-// tuned is a tuning of two knobs on a made-up machine. Of 1, 2 and 4 reactors, 4 are the default, 2 are better, and 1 is the fastest but had the generator as its limit.
+// tuned is a tuning of two knobs. Of 1, 2 and 4 reactors, 4 is the default, 2 is better, and 1 is
+// the fastest but was limited by the generator.
 func tuned(t *testing.T) []tune.Stage {
 	trial := func(value string, s tune.Setting, rates ...float64) tune.Trial {
 		x := tune.Trial{Value: value, Setting: s}
@@ -67,7 +68,8 @@ func TestTuning(t *testing.T) {
 	}
 }
 
-// TestKnobPlot has a curve through values that have an order, with a gap where one was left out, and none through those that have none.
+// TestKnobPlot joins values that have an order, with a gap for one that was left out, and does not
+// join others.
 func TestKnobPlot(t *testing.T) {
 	t.Parallel()
 	for i, want := range []struct{ curves, moves, lines, points int }{{1, 1, 1, 12}, {0, 0, 0, 6 + 2}} {

@@ -24,7 +24,8 @@ func TestOptionsAreChecked(t *testing.T) {
 	})
 }
 
-// A round whose audit is not clean, or whose clients met an error, is printed as failed and fails the run.
+// A round whose audit is not clean, or whose clients met an error, is printed as failed and fails
+// the run.
 func TestWhatIsWrongIsSaid(t *testing.T) {
 	t.Parallel()
 	for want, r := range map[string]bench.Report{
@@ -51,7 +52,8 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 	}
 }
 
-// Memory or descriptors that grow are found, what goes up and down or belongs to processes that come and go is not.
+// Memory or descriptors that grow are found. Those that go up and down, or belong to processes
+// that are replaced, are not.
 func TestGrowth(t *testing.T) {
 	t.Parallel()
 	const mib = 1 << 20
