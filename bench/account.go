@@ -9,8 +9,8 @@ import (
 // filled; then it was reordered.
 type account struct {
 	next uint32
-	// since excuses an absence of the receiver: messages sent before this one need not arrive. Those
-	// that do must arrive without a gap.
+	// since excuses an absence of the receiver: messages sent before this one need not arrive.
+	// Those that do must arrive without a gap.
 	since   uint32
 	excused uint32 // messages that did not have to arrive, and did not
 	mark    uint32 // the receiver waits for the messages sent before this one
@@ -23,8 +23,8 @@ type gap struct{ first, end uint32 }
 // unknown is the number of messages a stream has sent if another process knows it.
 const unknown = math.MaxUint32
 
-// farthest bounds the messages of a stream that can be missing in a row. A sequence number beyond it
-// counts as one that was never sent.
+// farthest bounds the messages of a stream that can be missing in a row. A sequence number beyond
+// it counts as one that was never sent.
 const farthest = 1 << 20
 
 // arrived enters message seq of a stream that has sent so many. fresh reports that the message was
@@ -91,8 +91,8 @@ func (a *account) fill(seq uint32) bool {
 	return false
 }
 
-// close compares the account with the number of messages sent. It has a copy of the account, because
-// more messages may arrive before it is called again.
+// close compares the account with the number of messages sent. It has a copy of the account,
+// because more messages may arrive before it is called again.
 func (a account) close(sent uint32, audit *Audit) {
 	a.excuse(sent)
 	audit.Expected += uint64(sent - a.excused)

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// A part is a generator with its share of a run: in this process, or in an agent process. It is asked
-// one thing at a time, first to open. Runs that need more descriptors than a process has use agents;
-// a question goes to the standard input of an agent about once a second.
+// A part is a generator with its share of a run: in this process, or in an agent process. It is
+// asked one thing at a time, first to open. Runs that need more descriptors than a process has use
+// agents; a question goes to the standard input of an agent about once a second.
 type part interface {
 	ask(ctx context.Context, q question) (answer, error)
 	close(ctx context.Context) error
@@ -67,7 +67,8 @@ func (g *generator) ask(ctx context.Context, q question) (a answer, err error) {
 	return a, err
 }
 
-// ServeAgent runs an agent. It reads questions from in and writes answers to out, until in or ctx ends.
+// ServeAgent runs an agent. It reads questions from in and writes
+// answers to out, until in or ctx ends.
 func ServeAgent(ctx context.Context, in io.ReadCloser, out io.Writer) (err error) {
 	stop := context.AfterFunc(ctx, func() { _ = in.Close() })
 	defer stop()
@@ -133,7 +134,8 @@ func startAgent(program string, s share) (*agent, error) {
 	return a, nil
 }
 
-// ask implements part. If ctx ends before the answer, the process is killed: it does not listen meanwhile.
+// ask implements part. If ctx ends before the answer, the process is
+// killed: it does not listen meanwhile.
 func (a *agent) ask(ctx context.Context, q question) (r answer, err error) {
 	defer context.AfterFunc(ctx, a.kill)()
 	if q.Do == doOpen {

@@ -6,17 +6,19 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// Mode chat has users in rooms, as the package comment describes. In a closed loop a user thinks after
-// each answer, for a time that is exponentially distributed around Options.Think. In an open loop the
-// next user who is free does what is due.
+// Mode chat has users in rooms, as the package comment describes. In a closed loop a user thinks
+// after each answer, for a time that is exponentially distributed around Options.Think. In an open
+// loop the next user who is free does what is due.
 //
 // The audit is exact although users come and go. A user who decides to leave or to reconnect first
-// waits for everything sent up to that decision; all of it must arrive. A user who returns must receive
-// everything sent after the answer to its join (for private messages: to its login). What was sent in
-// between may arrive or not, but without a gap. Nothing may arrive from a room that has answered the
-// leave. All users of a room are in one shard, which therefore knows what each has sent.
+// waits for everything sent up to that decision; all of it must arrive. A user who returns must
+// receive everything sent after the answer to its join (for private messages: to its login). What
+// was sent in between may arrive or not, but without a gap. Nothing may arrive from a room that has
+// answered the leave. All users of a room are in one shard, which therefore knows what each has
+// sent.
 //
-// The mode uses the bench's Worker, not the server of package chat, whose rate limits reject such a load.
+// The mode uses the bench's Worker, not the server of package chat, whose rate limits reject such a
+// load.
 
 // Of 100 actions. The rest are messages to the room.
 const (
@@ -210,8 +212,8 @@ func (u *user) received(m []byte, s stamp) {
 	}
 }
 
-// account returns the account of a message, how many were sent, and their target; nil if the message
-// must not arrive.
+// account returns the account of a message, how many were sent, and their target;
+// nil if the message must not arrive.
 func (u *user) account(verb byte, stream uint32) (a *account, sent uint32, target *[targetLen]byte) {
 	c := u.client
 	before, after := u.neighbours()

@@ -10,8 +10,8 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// client is one connection of the load, and its handler. The loop of its shard owns all of it once it
-// is registered.
+// client is one connection of the load, and its handler. The loop of its shard owns
+// all of it once it is registered.
 type client struct {
 	shard *shard
 	id    uint32 // its stream
@@ -156,12 +156,12 @@ func (c *client) OnClose(_ *engine.Conn, reason error) {
 	}
 }
 
-// overloaded is what an overloaded gateway sends to a new connection whose codec has no handshake
-// (package gateway).
+// overloaded is what an overloaded gateway sends to a new connection whose codec
+// has no handshake (package gateway).
 const overloaded = `{"type":"sluice.overloaded"}`
 
-// turnedAway ends a new connection that the server has no room for. What a short-lived client has sent
-// on it need not arrive. A client that has an answer is not new.
+// turnedAway ends a new connection that the server has no room for. What a short-lived client has
+// sent on it need not arrive. A client that has an answer is not new.
 func (c *client) turnedAway(err error) {
 	if sh := c.shard; sh.opts.shortLived() && len(c.accounts) > 0 && c.accounts[0].next == 0 {
 		c.accounts = nil
@@ -176,8 +176,8 @@ func (c *client) fail(kind string, err error) {
 	c.conn.Close(err)
 }
 
-// introduce goes on with the login. Then, in a mode with named clients, it sends a command that tells
-// the server the name; the answer arrives in arrived. Otherwise the client is ready.
+// introduce goes on with the login. Then, in a mode with named clients, it sends a command that
+// tells the server the name; the answer arrives in arrived. Otherwise the client is ready.
 func (c *client) introduce() {
 	sh := c.shard
 	if s := sh.run.plan.script; s != nil && !c.login(s.opening) {
@@ -209,8 +209,8 @@ func (sh *shard) answers(p []byte, verb byte, name [targetLen]byte) bool {
 	return bytes.Equal(p, sh.hello)
 }
 
-// answered handles the answer to a command, if p is one. Before its first answer a client receives
-// nothing else.
+// answered handles the answer to a command, if p is one. Before its first
+// answer a client receives nothing else.
 func (c *client) answered(p []byte) bool {
 	if c.user != nil {
 		return c.user.answered(p)
@@ -304,8 +304,8 @@ func (c *client) sentBy(stream uint32) uint32 {
 	return g.clients[stream-g.first].sent.Load()
 }
 
-// garbled counts a message that cannot be read. Where each message has one answer it is taken for the
-// answer, so that the load goes on.
+// garbled counts a message that cannot be read. Where each message has one answer it is taken for
+// the answer, so that the load goes on.
 func (c *client) garbled(err error) {
 	sh := c.shard
 	sh.audit.Received++

@@ -39,9 +39,9 @@ var (
 // rounds is how often each side runs, in turn.
 const rounds = 5
 
-// compare runs all sides in turn, round after round. It prints the median figures of each side,
-// and of its ratios to the floor of the same round the median, the lowest and the highest. With -v
-// it prints every run.
+// compare runs all sides in turn, round after round. It prints the median figures of each
+// side, and of its ratios to the floor of the same round the median, the lowest and the
+// highest. With -v it prints every run.
 func compare(b *testing.B, sides []side, figures ...figure) {
 	b.Helper()
 	runs := make(map[string][]*bench.Report, len(sides))

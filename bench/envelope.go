@@ -12,8 +12,8 @@ import (
 //
 // Send, Out and In are templates. {conn} is the number of the connection, {line} its line of
 // Options.Data, {time} when a message was due in milliseconds since 1970, {seq} the number of the
-// message on its connection, and {NAME} what an Exchange has captured. Send cannot use {seq}. {conn}
-// and {seq} of what arrives must be those of the message.
+// message on its connection, and {NAME} what an Exchange has captured. Send cannot use {seq}.
+// {conn} and {seq} of what arrives must be those of the message.
 type Envelope struct {
 	Opening []Exchange `json:"opening,omitempty"` // before the first message, in turn: a login
 	Out     Framing    `json:"out"`               // around a sent message
@@ -25,7 +25,8 @@ type Envelope struct {
 	// looking at its bytes. Only in modes Echo, Connect, Churn and Idle.
 	Unaudited bool `json:"unaudited,omitempty"`
 	Bare      bool `json:"bare,omitempty"` // with Unaudited: send only Out.Before
-	// Ignore is a regular expression. Messages that match it and are not an answer are only counted.
+	// Ignore is a regular expression. Messages that match it and
+	// are not an answer are only counted.
 	Ignore    string `json:"ignore,omitempty"`
 	Separator string `json:"separator,omitempty"` // between several messages that arrive as one
 	Ping      string `json:"ping,omitempty"`      // of the server; Pong answers it
@@ -64,8 +65,8 @@ func (e *Envelope) wraps() bool {
 	return e != nil && (e.Out != Framing{} || e.In != Framing{} || e.Unaudited || e.Ignore+e.Ping+e.Separator != "")
 }
 
-// inner is the codec that determines the layout of a message. Inside an envelope a message has no
-// quotes of its own.
+// inner is the codec that determines the layout of a message. Inside an envelope a
+// message has no quotes of its own.
 func (o *Options) inner() Codec {
 	if o.Envelope.wraps() {
 		return Text
@@ -138,8 +139,8 @@ func excerpt(p []byte) string {
 	return string(p[:most]) + " ... " + string(p[len(p)-most:])
 }
 
-// packed returns message seq with its envelope. due is in microseconds since the start of the run. The
-// shard has the message.
+// packed returns message seq with its envelope. due is in microseconds since the start of the run.
+// The shard has the message.
 func (c *client) packed(seq uint32, due int64) []byte {
 	s := c.shard
 	script := s.run.plan.script

@@ -33,8 +33,8 @@ func TestRunEnvelope(t *testing.T) {
 	}
 }
 
-// TestRunEnvelopeRefuses has a wrong answer to the opening, answers with wrong framing, and modes
-// with named clients.
+// TestRunEnvelopeRefuses has a wrong answer to the opening, answers with wrong
+// framing, and modes with named clients.
 func TestRunEnvelopeRefuses(t *testing.T) {
 	t.Parallel()
 	e := stranger
@@ -59,8 +59,7 @@ func TestRunEnvelopeRefuses(t *testing.T) {
 	}
 }
 
-// strangerServer serves the protocol and returns its address. welcome is its answer to the
-// opening.
+// strangerServer serves the protocol and returns its address. welcome is its answer to the opening.
 func strangerServer(t *testing.T, welcome string) string {
 	s := httptest.NewServer(strangerHandler(welcome))
 	t.Cleanup(s.Close)

@@ -45,8 +45,8 @@ func (g *generator) halt() []uint32 {
 func (g *generator) audit(sent []uint32) audited {
 	var dialling uint64
 	if g.opts.shortLived() {
-		// Read first: a client that is entered meanwhile must be counted in one of the two. Users of
-		// mode chat who come back have an account.
+		// Read first: a client that is entered meanwhile must be counted in one of the two. Users
+		// of mode chat who come back have an account.
 		dialling = uint64(g.underway.Load())
 	}
 	parts := make([]audited, len(g.shards))
@@ -68,8 +68,8 @@ func (g *generator) audit(sent []uint32) audited {
 	return sum
 }
 
-// close enters what c should have received into the audit. It returns how many of these messages are
-// missing or could not be read. A short-lived connection receives only what it has sent itself.
+// close enters what c should have received into the audit. It returns how many of these messages
+// are missing or could not be read. A short-lived connection receives only what it has sent itself.
 func (c *client) close(sent []uint32, audit *Audit) (missing uint64) {
 	lost := audit.Lost
 	switch {

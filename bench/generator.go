@@ -61,7 +61,8 @@ const (
 var errMute = errors.New("bench: connections are open, but the server does not answer on them: " +
 	"check its codec, the mode, and its limit of connections")
 
-// newGenerator returns the generator of the connections from first to before end. Times count from began.
+// newGenerator returns the generator of the connections from first to
+// before end. Times count from began.
 func newGenerator(o Options, first, end uint32, began time.Time) (*generator, error) {
 	cfg := engine.Config{Loops: o.Loops}
 	if o.Mode == Chat {
@@ -87,7 +88,8 @@ func newGenerator(o Options, first, end uint32, began time.Time) (*generator, er
 	return g, nil
 }
 
-// open opens all connections that live on, and returns when each is ready. None has sent anything yet.
+// open opens all connections that live on, and returns when each is
+// ready. None has sent anything yet.
 func (g *generator) open(ctx context.Context) error {
 	if g.opts.shortLived() {
 		return nil
@@ -269,8 +271,8 @@ func (g *generator) dialOn() {
 	}
 }
 
-// awaitTurn waits until the dial of c is due, in an open loop of connections. Its latency counts from
-// that time.
+// awaitTurn waits until the dial of c is due, in an open loop of connections.
+// Its latency counts from that time.
 func (g *generator) awaitTurn(c *client) {
 	if g.opts.Mode != Connect || g.opts.Rate == 0 {
 		return
@@ -300,8 +302,8 @@ func (g *generator) redial(c *client) {
 	}
 }
 
-// pace wakes a shard whenever one of its messages is due, in an open loop. At most one wake-up is in
-// the mailbox of the loop.
+// pace wakes a shard whenever one of its messages is due, in an open loop. At most one wake-up is
+// in the mailbox of the loop.
 func (g *generator) pace(sh *shard, s schedule) {
 	woken := make(chan float64, 1)
 	_ = sh.loop.Post(func() { sh.schedule, sh.due = s, s.due(0) }) // fails only if the engine has stopped
@@ -318,11 +320,12 @@ func (g *generator) pace(sh *shard, s schedule) {
 	}
 }
 
-// timerSlack is how late Go's timers may be: an idle program rounds them up to the millisecond that
-// epoll_wait(2) counts in.
+// timerSlack is how late Go's timers may be: an idle program rounds them up to the
+// millisecond that epoll_wait(2) counts in.
 const timerSlack = 2 * time.Millisecond
 
-// await returns at a time since the start of the run, or when the generator is closed. It is never early.
+// await returns at a time since the start of the run, or when the
+// generator is closed. It is never early.
 func (g *generator) await(at time.Duration) {
 	if left := at - time.Since(g.began); left > timerSlack {
 		pause(g.ctx, left-timerSlack)

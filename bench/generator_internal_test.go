@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A message of an open loop is never sent early. A generator that is closed does not wait for the
-// next one.
+// A message of an open loop is never sent early. A generator that is
+// closed does not wait for the next one.
 func TestAwait(t *testing.T) {
 	t.Parallel()
 	g := &generator{began: time.Now()}

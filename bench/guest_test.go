@@ -103,8 +103,8 @@ func (g *guest) say(s string) error {
 	return err
 }
 
-// host serves a codec on loopback. It calls talk for each guest until it fails. It returns
-// HOST:PORT.
+// host serves a codec on loopback. It calls talk for each guest
+// until it fails. It returns HOST:PORT.
 func host(t *testing.T, c bench.Codec, talk func(*guest) error) string {
 	t.Helper()
 	return serve(t, func(nc net.Conn) {
@@ -124,8 +124,7 @@ func echo(g *guest) error {
 	return g.say(said)
 }
 
-// certificate returns a self-signed certificate for 127.0.0.1 and peer.example, and a file with
-// it.
+// certificate returns a self-signed certificate for 127.0.0.1 and peer.example, and a file with it.
 func certificate(t *testing.T) (server *tls.Config, ca string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hopsFloor is the least cost of a second hop. What one read of a client returned goes down one
-// connection to a peer, shared by many clients, after its length and the client's socket, and
-// comes back the same way. It looks at no message and keeps no state of a client. What it has sent
-// is lost if the peer dies.
+// hopsFloor is the least cost of a second hop. What one read of a client returned goes down
+// one connection to a peer, shared by many clients, after its length and the client's socket,
+// and comes back the same way. It looks at no message and keeps no state of a client. What it
+// has sent is lost if the peer dies.
 type hopsFloor struct {
 	bareServer
 	link     int // to the peer

@@ -16,8 +16,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// loads are the runs with faults, one for each mode but chat (TestLiarChat) and idle, which sends
-// nothing.
+// loads are the runs with faults, one for each mode but chat
+// (TestLiarChat) and idle, which sends nothing.
 var loads = []bench.Options{
 	{Mode: bench.Echo, Conns: 6, Rate: 600},
 	{Mode: bench.Churn, Conns: 6, PerConn: 5, InFlight: 2},

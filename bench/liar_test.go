@@ -15,9 +15,9 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 )
 
-// A liar is a server that causes faults on purpose and counts them. It speaks every codec and does
-// what bench.Worker does. A run has one kind of fault. So a report can be compared with what was
-// done.
+// A liar is a server that causes faults on purpose and counts them. It speaks every
+// codec and does what bench.Worker does. A run has one kind of fault. So a report
+// can be compared with what was done.
 type liar struct {
 	mode  bench.Mode
 	codec bench.Codec
@@ -60,8 +60,8 @@ func newLiar(t *testing.T, o bench.Options, l lie) *liar {
 	return s
 }
 
-// stop ends the liar when all its clients have closed, including those not accepted yet. Then its
-// counts are final.
+// stop ends the liar when all its clients have closed, including those not
+// accepted yet. Then its counts are final.
 func (s *liar) stop() {
 	s.mu.Lock()
 	if last, err := net.Dial("tcp", s.ln.Addr().String()); err == nil { // else it is over already

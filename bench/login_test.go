@@ -24,8 +24,8 @@ send join {room}
 expect joined {room
 `
 
-// bouncer wants the login above, then messages with the values it sent, and answers in another
-// form.
+// bouncer wants the login above, then messages with the values it
+// sent, and answers in another form.
 func bouncer(g *guest) error {
 	want := func(re string) ([]string, error) {
 		said, err := g.hear()

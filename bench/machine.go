@@ -23,18 +23,19 @@ func machine() Machine {
 	}
 }
 
-// Foreign is what the processors did in the window besides the generator and the measured servers. It
-// covers the processors that these may run on.
+// Foreign is what the processors did in the window besides the generator and the measured servers.
+// It covers the processors that these may run on.
 type Foreign struct {
 	CPUs  int     `json:"cpus"`  // number of these processors
 	Cores float64 `json:"cores"` // kept busy by other programs
 	Steal float64 `json:"steal"` // taken by the hypervisor
-	// Servers means that the servers may be among the other programs: they may be on this machine, and
-	// Options.PIDs names no process.
+	// Servers means that the servers may be among the other programs: they may be on this machine,
+	// and Options.PIDs names no process.
 	Servers bool `json:"servers,omitempty"`
 }
 
-// foreignLeast is the shortest window with foreign CPU time, which the system counts in ticks of 10 ms.
+// foreignLeast is the shortest window with foreign CPU time, which the
+// system counts in ticks of 10 ms.
 const foreignLeast = time.Second
 
 // foreign returns what others used since the first reading; nil if that is not known.

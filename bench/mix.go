@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Mixed is Options.Codec of a run with Options.Mix. Each message is a JSON document: all formats can
-// carry it.
+// Mixed is Options.Codec of a run with Options.Mix. Each message is a JSON
+// document: all formats can carry it.
 const Mixed Codec = "mixed"
 
 // A WireFormat is how some of a run's clients speak, and to which server.
@@ -19,8 +19,8 @@ type WireFormat struct {
 	Targets []string `json:"targets,omitempty"` // HOST:PORT; the clients of this format are spread over them
 }
 
-// WireFormats returns all codecs, and WebSocket with permessage-deflate and several windows, without
-// targets.
+// WireFormats returns all codecs, and WebSocket with permessage-deflate and
+// several windows, without targets.
 func WireFormats() (all []WireFormat) {
 	for _, c := range Codecs {
 		all = append(all, WireFormat{Codec: c})
@@ -43,7 +43,8 @@ func (f WireFormat) String() string {
 	return name
 }
 
-// ParseWireFormat returns the one of WireFormats with this name. Its error, ErrOptions, lists the names.
+// ParseWireFormat returns the one of WireFormats with this name. Its
+// error, ErrOptions, lists the names.
 func ParseWireFormat(name string) (WireFormat, error) {
 	var names []string
 	for _, f := range WireFormats() {

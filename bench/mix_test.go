@@ -10,8 +10,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// mixed starts a gateway with all formats, and a worker. It returns the formats with their
-// addresses.
+// mixed starts a gateway with all formats, and a worker. It returns
+// the formats with their addresses.
 func mixed(t *testing.T, flags ...string) []bench.WireFormat {
 	t.Helper()
 	args := append([]string{"bench", "serve"}, flags...)

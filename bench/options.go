@@ -25,8 +25,8 @@ type Options struct {
 	// Data is a file with a line for each connection, {line} in templates. With fewer lines than
 	// connections they are used again from the first.
 	Data string `json:"data,omitempty"`
-	// Mix makes connection i speak format i modulo their number. It sets Codec and Targets. If it is
-	// empty, all connections speak Codec.
+	// Mix makes connection i speak format i modulo their number. It sets Codec and Targets. If it
+	// is empty, all connections speak Codec.
 	Mix []WireFormat `json:"mix,omitempty"`
 	// Envelope is the protocol around a message. Nil sends the message alone.
 	Envelope *Envelope `json:"envelope,omitempty"`
@@ -40,30 +40,31 @@ type Options struct {
 	Senders  int     `json:"senders,omitempty"`   // Broadcast: connections that send. Defaults to 1.
 	RoomSize int     `json:"room_size,omitempty"` // Rooms and Chat: members of a room. Defaults to 50.
 	PerConn  int     `json:"per_conn,omitempty"`  // Churn: messages per connection. Defaults to 10.
-	// SlowReaders are additional connections in Broadcast, Rooms and Chat that stop reading when
-	// the load starts.
+	// SlowReaders are additional connections in Broadcast, Rooms and Chat that
+	// stop reading when the load starts.
 	SlowReaders int `json:"slow_readers,omitempty"`
-	// SlowMixed makes every other slow reader read a little, and replaces one that was closed by one
-	// of the next format.
+	// SlowMixed makes every other slow reader read a little, and replaces one that was
+	// closed by one of the next format.
 	SlowMixed bool `json:"slow_mixed,omitempty"`
 	// Overheard is the size of broadcasts of another run that reach the clients of this one. They
 	// are checked and not counted. 0: there are none.
 	Overheard int `json:"overheard,omitempty"`
-	// Think is how long a user thinks on average in mode Chat, closed loop. Defaults to 1 s.
-	// Negative: not at all.
+	// Think is how long a user thinks on average in mode Chat, closed loop.
+	// Defaults to 1 s. Negative: not at all.
 	Think  time.Duration `json:"think_ns,omitempty"`
 	Warmup time.Duration `json:"warmup_ns"` // Defaults to 2 s. Negative: none.
-	// Window is how long to measure. Defaults to 10 s; in mode Idle to 25 s, in which a gateway pings
-	// each WebSocket once.
+	// Window is how long to measure. Defaults to 10 s; in mode Idle to 25 s, in which a gateway
+	// pings each WebSocket once.
 	Window time.Duration `json:"window_ns"`
-	// Drain is how long to wait for messages in flight at the end. Defaults to 5 s. Negative: not at all.
+	// Drain is how long to wait for messages in flight at the end.
+	// Defaults to 5 s. Negative: not at all.
 	Drain time.Duration `json:"drain_ns"`
 
 	Loops     int `json:"loops"`     // event loops of a generator process. Defaults to half the processors.
 	Processes int `json:"processes"` // generators. Defaults to what the descriptor limit asks for.
 	// Sources are local addresses to dial from: addresses, ranges FIRST-LAST, or prefixes such as
-	// 127.0.1.0/28. For a target on loopback they default to 127.0.0.1, 127.0.0.2 and so on, as many
-	// as the number of ports asks for.
+	// 127.0.1.0/28. For a target on loopback they default to 127.0.0.1, 127.0.0.2 and so on, as
+	// many as the number of ports asks for.
 	Sources []string `json:"sources,omitempty"`
 	PIDs    []PID    `json:"pids,omitempty"` // processes to measure, in addition to those that Run starts
 	Servers Servers  `json:"servers_started"`

@@ -10,7 +10,8 @@ import (
 // Format is the Report.Format of this version.
 const Format = 1
 
-// A Report is what one run measured, without its warm-up, and what is needed to judge and to repeat it.
+// A Report is what one run measured, without its warm-up, and what is
+// needed to judge and to repeat it.
 type Report struct {
 	Format   int       `json:"format"`
 	Label    string    `json:"label,omitempty"`
@@ -28,13 +29,15 @@ type Report struct {
 	Rate     float64   `json:"rate"`     // Messages per second
 	Offered  float64   `json:"offered"`  // messages due per second; 0 in a closed loop
 	Sent     float64   `json:"sent"`     // messages sent per second
-	// Unsent are messages of an open loop that were due on a closed connection, including the warm-up.
+	// Unsent are messages of an open loop that were due on a closed
+	// connection, including the warm-up.
 	Unsent  uint64        `json:"unsent,omitempty"`
 	Actions *ActionCounts `json:"acts,omitempty"` // mode Chat: in the window
 	// Interrupted means that the run was ended early: the figures cover the time until then.
 	Interrupted bool `json:"interrupted,omitempty"`
 
-	// Unreachable has a sentence for each address of a target that accepted no connection before the run.
+	// Unreachable has a sentence for each address of a target that
+	// accepted no connection before the run.
 	Unreachable []string          `json:"unreachable,omitempty"`
 	SlowReaders *SlowReaderResult `json:"slow_readers,omitempty"` // until the end of the window
 
@@ -67,12 +70,12 @@ type Machine struct {
 
 // Verdict says whether the figures can be trusted.
 type Verdict struct {
-	// Valid is false if the figures do not describe the servers: the generator was the limit or did not
-	// make the load, or other programs took too much of the machine.
+	// Valid is false if the figures do not describe the servers: the generator was the limit or did
+	// not make the load, or other programs took too much of the machine.
 	Valid  bool `json:"valid"`
 	Failed bool `json:"failed"` // the audit or a connection failed
-	// OwnFault means that the failure proves nothing about the server: no local port was left, or the
-	// server closed connections while the generator was the limit, and nothing else failed.
+	// OwnFault means that the failure proves nothing about the server: no local port was left, or
+	// the server closed connections while the generator was the limit, and nothing else failed.
 	OwnFault bool     `json:"own_fault,omitempty"`
 	Reasons  []string `json:"reasons,omitempty"` // sentences
 }
@@ -105,7 +108,8 @@ func (a Audit) Faults() []Fault {
 	}
 }
 
-// Clean reports whether every message arrived once, in order and unchanged, and everything was answered.
+// Clean reports whether every message arrived once, in order and
+// unchanged, and everything was answered.
 func (a Audit) Clean() bool {
 	return !slices.ContainsFunc(a.Faults(), func(f Fault) bool { return f.Count > 0 })
 }
@@ -125,7 +129,8 @@ type Latency struct {
 	P99    int64   `json:"p99_us"`
 	P999   int64   `json:"p999_us"`
 	Max    int64   `json:"max_us"`
-	// Encoded is the whole distribution as HdrHistogram's compressed V2 encoding in base64; see Histogram.
+	// Encoded is the whole distribution as HdrHistogram's compressed V2
+	// encoding in base64; see Histogram.
 	Encoded string `json:"hdr,omitempty"`
 }
 
@@ -157,9 +162,9 @@ func latencyOf(h *hdrhistogram.Histogram) Latency {
 // TurnedAway is the ErrorCount.Kind of new connections that the server said it had no room for.
 const TurnedAway = "turned away"
 
-// ErrorCount is a kind of failure with one example. The kinds are dial, ports (no local port is left),
-// tls, handshake, login, TurnedAway, closed, backlog (the server does not read), unanswered (too many
-// messages), protocol, changed, unreadable, and ended (a server process).
+// ErrorCount is a kind of failure with one example. The kinds are dial, ports (no local port is
+// left), tls, handshake, login, TurnedAway, closed, backlog (the server does not read), unanswered
+// (too many messages), protocol, changed, unreadable, and ended (a server process).
 type ErrorCount struct {
 	Kind    string `json:"kind"`
 	Count   uint64 `json:"count"`
@@ -177,8 +182,8 @@ type ProcessUsage struct {
 	RSS        uint64  `json:"rss"`                   // at the end of the window
 	PerConn    float64 `json:"rss_per_conn"`          // the difference over Report.Opened, in bytes
 	CoresLimit float64 `json:"cores_limit,omitempty"` // of a generator: the most it can use
-	// PerConnSecond is CPU over Report.Opened and Report.Seconds in microseconds, including what the
-	// process uses without connections. Mode Idle only.
+	// PerConnSecond is CPU over Report.Opened and Report.Seconds in microseconds, including what
+	// the process uses without connections. Mode Idle only.
 	PerConnSecond float64 `json:"cpu_us_per_conn_second,omitempty"`
 }
 

@@ -48,14 +48,14 @@ const auditEvery = 10 * time.Millisecond
 // generatorName is the name of the generator in Interval.CPU and Report.Own.
 const generatorName = "generator"
 
-// Run makes the load and reports on it. It calls watch, unless that is nil, with each interval when it
-// ends, on its own goroutine. Without targets it starts servers and stops them. Bad options are
+// Run makes the load and reports on it. It calls watch, unless that is nil, with each interval when
+// it ends, on its own goroutine. Without targets it starts servers and stops them. Bad options are
 // ErrOptions, before anything is started.
 //
-// There is a report whatever its verdict is; an error says why there is none. Both are returned if ctx
-// or a started server ends in the window: then the report covers the time until then. Both are also
-// returned if such a server fails after the run. After the window ctx ends nothing: messages in flight
-// are waited for.
+// There is a report whatever its verdict is; an error says why there is none. Both are returned if
+// ctx or a started server ends in the window: then the report covers the time until then. Both are
+// also returned if such a server fails after the run. After the window ctx ends nothing: messages
+// in flight are waited for.
 func Run(ctx context.Context, o Options, watch func(Interval)) (_ *Report, err error) {
 	defer func() {
 		if err != nil && ctx.Err() != nil { // errors of interrupted servers and generators are not of interest
@@ -110,7 +110,8 @@ func Run(ctx context.Context, o Options, watch func(Interval)) (_ *Report, err e
 	return r.report, err
 }
 
-// newParts returns a generator in this process, or agents. The caller closes them, also after an error.
+// newParts returns a generator in this process, or agents. The caller
+// closes them, also after an error.
 func newParts(o Options, began time.Time) (parts []part, err error) {
 	if o.Processes == 1 {
 		g, err := newGenerator(o, 0, uint32(o.Conns), began)
@@ -182,8 +183,9 @@ func (r *run) measure(ctx context.Context) error {
 	return nil
 }
 
-// phase follows a part of the run of this length, and takes a reading about once a second, also when
-// ctx ends. window is when the window begins; intervals of the warm-up end there at the latest.
+// phase follows a part of the run of this length, and takes a reading about once a
+// second, also when ctx ends. window is when the window begins; intervals of the
+// warm-up end there at the latest.
 func (r *run) phase(ctx context.Context, length, window time.Duration) error {
 	end := r.last.at + length
 	for n := max(int(math.Ceil(length.Seconds())), 4); ; n-- { // parts of what is left

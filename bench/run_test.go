@@ -77,8 +77,8 @@ func TestRunProcesses(t *testing.T) {
 	}
 }
 
-// TestRunLarge sends messages larger than the default limit of a gateway: servers that are started
-// accept them.
+// TestRunLarge sends messages larger than the default limit of a gateway:
+// servers that are started accept them.
 func TestRunLarge(t *testing.T) {
 	t.Parallel()
 	o := short(bench.Options{Codec: bench.Frame, Servers: bench.Servers{Binary: proctest.Build(t)}})
@@ -86,8 +86,8 @@ func TestRunLarge(t *testing.T) {
 	run(t, o)
 }
 
-// run makes a run that must not fail. It may be INVALID: a busy test machine may make the
-// generator the limit.
+// run makes a run that must not fail. It may be INVALID: a busy test machine
+// may make the generator the limit.
 func run(t *testing.T, o bench.Options) *bench.Report {
 	t.Helper()
 	var moments []bench.Interval
@@ -272,8 +272,8 @@ func resting(t *testing.T, after, rest time.Duration) string {
 	})
 }
 
-// TestRunLoses has an echo server that drops, repeats, swaps or changes one message: the audit
-// must find it.
+// TestRunLoses has an echo server that drops, repeats, swaps or changes one
+// message: the audit must find it.
 func TestRunLoses(t *testing.T) {
 	t.Parallel()
 	line := func(p []byte) (first, rest []byte) {

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// A schedule says when the messages of a shard are due in an open loop, or in mode connect the dials
-// of a process. All of them share one grid: its slots are 1/Rate apart, and in each round every sender
-// has one.
+// A schedule says when the messages of a shard are due in an open loop, or in mode connect
+// the dials of a process. All of them share one grid: its slots are 1/Rate apart, and in
+// each round every sender has one.
 type schedule struct {
 	slots  []uint32 // of this part, in a round
 	round  int      // slots in a round: the senders of the whole run
@@ -21,8 +21,8 @@ func (s *schedule) due(n int) float64 {
 	return s.start + float64(n/of*s.round+int(s.slots[n%of]))*s.period
 }
 
-// grid shares the slots of a round among parts with so many senders each. A part gets as many slots as
-// it has senders, spread evenly.
+// grid shares the slots of a round among parts with so many senders each. A part gets as many slots
+// as it has senders, spread evenly.
 func grid(senders []int) [][]uint32 {
 	type turn struct {
 		at   float64 // in the round, from 0 to 1

@@ -141,7 +141,8 @@ func (s *script) check(o *Options) error {
 	return nil
 }
 
-// open returns the message inside p, which shard sh received. The numbers around it must be its own.
+// open returns the message inside p, which shard sh received. The
+// numbers around it must be its own.
 func (s *script) open(p []byte, v *values, sh *shard) (inner []byte, ok bool) {
 	var n claims
 	rest, ok := s.inBefore.match(p, v, &n)

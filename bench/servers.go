@@ -26,8 +26,9 @@ type servers struct {
 	ended func(error) // called when one ends, also when it is stopped
 }
 
-// startServers starts the servers of the options, if there are no targets, and enters their addresses
-// and processes. The caller stops them, also after an error. It calls ended for each that ends.
+// startServers starts the servers of the options, if there are no targets, and
+// enters their addresses and processes. The caller stops them, also after an error.
+// It calls ended for each that ends.
 func startServers(o *Options, ended func(error)) (*servers, error) {
 	s := &servers{ended: ended}
 	if len(o.Targets) > 0 {

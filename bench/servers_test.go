@@ -92,8 +92,7 @@ func startRaw(tb testing.TB, loops int) *proctest.Process {
 	return proctest.Start(tb, []string{rawEnv + "=" + freeAddr(tb), rawLoopsEnv + "=" + strconv.Itoa(loops)}, os.Args[0])
 }
 
-// freeAddr returns an address that was free a moment ago: gnet cannot tell which port it was
-// given.
+// freeAddr returns an address that was free a moment ago: gnet cannot tell which port it was given.
 func freeAddr(tb testing.TB) string {
 	tb.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Setting is a number among the options: its flag, its default and its bounds. Durations are in
-// nanoseconds.
+// Setting is a number among the options: its flag, its default and its
+// bounds. Durations are in nanoseconds.
 type Setting struct {
 	Name, Short, Usage string // of the flag; without Usage there is none
 	Field              any    // *int, *float64 or *time.Duration
@@ -25,8 +25,8 @@ const (
 	maxQueued    = 64 << 20 // bytes that a connection of the generator queues before it is closed
 )
 
-// Settings returns all numbers among the options. A setting without a default must not be given in a
-// mode in which it does not apply; others are ignored there.
+// Settings returns all numbers among the options. A setting without a default must not be given in
+// a mode in which it does not apply; others are ignored there.
 func (o *Options) Settings() []Setting {
 	conns, window, due := 1.0, 10*time.Second, "messages a second of all senders together"
 	switch o.Mode {

@@ -11,8 +11,8 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// A shard is the part of a generator that runs on one event loop: its clients and their counters. The
-// loop owns all of it.
+// A shard is the part of a generator that runs on one event loop: its clients and their
+// counters. The loop owns all of it.
 type shard struct {
 	// Static after newShard.
 	run     *generator
@@ -66,8 +66,8 @@ var verbs = map[Mode]byte{Push: verbPush, Rooms: verbRoom, Broadcast: verbBroadc
 // tick sets the time of a callback.
 func (sh *shard) tick() { sh.now = time.Since(sh.run.began).Microseconds() }
 
-// fill sends the first messages of a client, in a closed loop or on a short-lived connection. A user
-// of mode chat thinks first.
+// fill sends the first messages of a client, in a closed loop or on a short-lived connection. A
+// user of mode chat thinks first.
 func (sh *shard) fill(c *client) {
 	if c.user != nil {
 		c.user.think()
@@ -86,8 +86,8 @@ func (sh *shard) fill(c *client) {
 	}
 }
 
-// arrived counts a message that c had not received before, and in a closed loop sends the next one. A
-// message that is not whole counts only in the audit.
+// arrived counts a message that c had not received before, and in a closed loop sends the next one.
+// A message that is not whole counts only in the audit.
 func (sh *shard) arrived(c *client, s stamp, whole bool) {
 	if whole && sh.opts.Mode != Connect {
 		sh.count(s.since(sh.now))
@@ -153,8 +153,8 @@ func (sh *shard) replace(c *client) {
 	}
 }
 
-// burst bounds the messages of an open loop that are sent in one callback, so that a shard that is
-// behind still reads.
+// burst bounds the messages of an open loop that are sent in one callback, so that a
+// shard that is behind still reads.
 const burst = 256
 
 // pace sends the messages of an open loop that are due.
@@ -188,8 +188,8 @@ func (sh *shard) late(us int64) {
 	_ = sh.lateness.RecordValue(min(max(us, 1), sh.lateness.HighestTrackableValue()))
 }
 
-// next returns the sender whose turn it is; nil if its connection is closed. In mode chat it returns
-// the next user who is free.
+// next returns the sender whose turn it is; nil if its connection is closed. In mode chat it
+// returns the next user who is free.
 func (sh *shard) next() *client {
 	for range sh.senders {
 		c := sh.senders[sh.turn]
@@ -223,7 +223,8 @@ func (sh *shard) changed(p []byte) {
 	sh.failed("changed", fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
 }
 
-// sample is the counters of a shard, or of several. The histograms cover the time since the last sample.
+// sample is the counters of a shard, or of several. The histograms
+// cover the time since the last sample.
 type sample struct {
 	Tally             tally
 	Latency, Lateness histogram

@@ -20,8 +20,8 @@ type SlowReaderResult struct {
 	Last    float64 `json:"last_cut_s,omitempty"`
 }
 
-// slowReader is a client that receives messages to a room or to all, and stops reading. It is not part
-// of the audit. The loop of its shard owns all of it.
+// slowReader is a client that receives messages to a room or to all, and stops reading. It is not
+// part of the audit. The loop of its shard owns all of it.
 type slowReader struct {
 	*client
 	trickle bool         // it reads a little
@@ -37,7 +37,8 @@ const (
 	lookEvery  = 100 * time.Millisecond // how exactly the time of a close is known
 )
 
-// openSlow connects the slow readers; nil if there are none. The caller stops them, also after an error.
+// openSlow connects the slow readers; nil if there are none. The caller
+// stops them, also after an error.
 func openSlow(ctx context.Context, o Options, began time.Time) (*slowReaders, error) {
 	if o.SlowReaders == 0 {
 		return nil, nil
@@ -78,8 +79,8 @@ func (s *slowReaders) start() {
 	s.dialling.Go(s.dialOn)
 }
 
-// OnData implements engine.Handler. The last data it reads is the answer to the command after the
-// handshake.
+// OnData implements engine.Handler. The last data it reads is the answer to
+// the command after the handshake.
 func (r *slowReader) OnData(conn *engine.Conn, in []byte) int {
 	n := len(in)
 	if !r.ready {
@@ -108,7 +109,8 @@ func (r *slowReader) OnTimer(*engine.Timer) {
 	r.shard.loop.Schedule(&r.look, lookEvery)
 }
 
-// OnClose implements engine.Handler. With Options.SlowMixed the reader connects again with another format.
+// OnClose implements engine.Handler. With Options.SlowMixed the reader
+// connects again with another format.
 func (r *slowReader) OnClose(conn *engine.Conn, reason error) {
 	cut := r.ready && !errors.Is(reason, engine.ErrStopped)
 	r.client.OnClose(conn, reason)

@@ -43,7 +43,8 @@ func (s *sources) add(ip netip.Addr) {
 	}
 }
 
-// addressRange returns the first address, and reports for those that follow whether they belong to it.
+// addressRange returns the first address, and reports for those that
+// follow whether they belong to it.
 func addressRange(s string) (first netip.Addr, contains func(netip.Addr) bool, err error) {
 	if p, err := netip.ParsePrefix(s); err == nil {
 		return p.Masked().Addr(), p.Contains, nil
@@ -61,7 +62,8 @@ func addressRange(s string) (first netip.Addr, contains func(netip.Addr) bool, e
 	return first, contains, cmp.Or(err, err2)
 }
 
-// pick returns the local address of connection i to addr, HOST:PORT: one of the same family. Nil means any.
+// pick returns the local address of connection i to addr, HOST:PORT: one
+// of the same family. Nil means any.
 func (s *sources) pick(i int, addr string) (net.Addr, error) {
 	if len(s.all) == 0 {
 		return nil, nil

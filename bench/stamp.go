@@ -7,8 +7,8 @@ import (
 )
 
 // A stamp identifies a message and stands at its head. It is 16 printable characters, so that every
-// codec can carry it: base64 (RFC 4648 section 5) of 24 bits stream, 32 bits sequence number, 32 bits
-// time and 8 bits check.
+// codec can carry it: base64 (RFC 4648 section 5) of 24 bits stream, 32 bits sequence number, 32
+// bits time and 8 bits check.
 type stamp struct {
 	stream uint32 // the connection that sent it, at most maxStreams-1
 	seq    uint32 // within the stream, from 0
@@ -22,9 +22,9 @@ const (
 
 var errStamp = errors.New("no stamp")
 
-// checkPrime is the modulus of the check, the largest prime below 256. A changed character adds d<<n,
-// with d below 64, to the 96 bits of a stamp. That is never a multiple of the prime, so every such
-// change is found. Of other changes it finds 250 of 251.
+// checkPrime is the modulus of the check, the largest prime below 256. A changed character adds
+// d<<n, with d below 64, to the 96 bits of a stamp. That is never a multiple of the prime, so every
+// such change is found. Of other changes it finds 250 of 251.
 const checkPrime = 251
 
 // check returns the remainder of the 88 bits before it.

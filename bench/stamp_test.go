@@ -55,8 +55,7 @@ func TestStampTime(t *testing.T) {
 	}
 }
 
-// TestAccount plays streams with known faults in random order. The account must find exactly
-// those.
+// TestAccount plays streams with known faults in random order. The account must find exactly those.
 func TestAccount(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(1000) {

@@ -37,8 +37,8 @@ var schemes = map[string]scheme{
 	"ws": {ws: true, port: "80"}, "wss": {ws: true, tls: true, port: "443"}, "tcp": {}, "tls": {tls: true},
 }
 
-// schemeOf returns the scheme of a URL in lower case (RFC 3986 section 3.1), and the rest. ok is false
-// for HOST:PORT.
+// schemeOf returns the scheme of a URL in lower case (RFC 3986 section 3.1), and the
+// rest. ok is false for HOST:PORT.
 func schemeOf(given string) (name, rest string, ok bool) {
 	if name, rest, ok = strings.Cut(given, "://"); !ok {
 		return "", given, false
@@ -46,8 +46,8 @@ func schemeOf(given string) (name, rest string, ok bool) {
 	return strings.ToLower(name), rest, true
 }
 
-// DefaultCodec is the codec of options that have none: Text for targets with the schemes tcp and tls,
-// else WebSocket.
+// DefaultCodec is the codec of options that have none: Text for targets with the
+// schemes tcp and tls, else WebSocket.
 func DefaultCodec(targets []string) Codec {
 	if len(targets) > 0 {
 		if name, _, ok := schemeOf(targets[0]); ok && !schemes[name].ws {
@@ -203,8 +203,8 @@ func (o *Options) resolve(ctx context.Context) (unreachable []string, err error)
 	return unreachable, nil
 }
 
-// probe tells the addresses that accept connections from the others. A single address is not tried:
-// the run will tell.
+// probe tells the addresses that accept connections from the others. A single address
+// is not tried: the run will tell.
 func (t *target) probe(ctx context.Context, ips []string, from *sources) (accept []string, refused []error) {
 	if len(ips) == 1 {
 		return ips, nil

@@ -67,8 +67,8 @@ func TestSubprotocolMissing(t *testing.T) {
 	}
 }
 
-// Connections are spread over all addresses of a name. One that accepts no connection is left out
-// and reported.
+// Connections are spread over all addresses of a name. One that accepts no
+// connection is left out and reported.
 func TestTargetAddresses(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

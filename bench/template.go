@@ -32,10 +32,12 @@ const (
 
 var placeholders = map[string]pieceKind{"conn": connOf, "seq": seqOf, "time": timeOf, "line": lineOf}
 
-// placeholder matches a name in braces. Any other braces are literal, so that JSON needs no escapes.
+// placeholder matches a name in braces. Any other braces are
+// literal, so that JSON needs no escapes.
 var placeholder = regexp.MustCompile(`\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
-// parseTemplate parses a template. allowed and names are the placeholders it may use; names are captured.
+// parseTemplate parses a template. allowed and names are the
+// placeholders it may use; names are captured.
 func parseTemplate(s string, allowed, names []string) (t template, err error) {
 	for s != "" {
 		at := placeholder.FindStringSubmatchIndex(s)
@@ -120,8 +122,8 @@ type claims [captured]struct {
 	given bool
 }
 
-// agree reports whether the numbers are those of the message: its stamp, and its due time in
-// milliseconds since 1970.
+// agree reports whether the numbers are those of the message: its stamp, and its due
+// time in milliseconds since 1970.
 func (n *claims) agree(s stamp, due uint64) bool {
 	for kind, want := range [...]uint64{connOf: uint64(s.stream), seqOf: uint64(s.seq), timeOf: due} {
 		if n[kind].given && n[kind].value != want {

@@ -13,8 +13,8 @@ import (
 	"syscall"
 )
 
-// TLS says which certificates of a target with the scheme wss or tls are accepted. The zero value uses
-// the certificates of the system.
+// TLS says which certificates of a target with the scheme wss or tls are accepted. The zero value
+// uses the certificates of the system.
 type TLS struct {
 	Insecure   bool   `json:"insecure,omitempty"`    // accept any certificate
 	CA         string `json:"ca,omitempty"`          // file of trusted certificates, PEM, instead of the system's
@@ -36,8 +36,8 @@ func (t TLS) config() (*tls.Config, error) {
 	return c, nil
 }
 
-// descriptors returns how many a connection takes. With TLS these are its socket and both ends of the
-// socket pair to the engine.
+// descriptors returns how many a connection takes. With TLS these are its socket and both ends of
+// the socket pair to the engine.
 func (o *Options) descriptors() int {
 	if o.overTLS() {
 		return 3
@@ -45,7 +45,8 @@ func (o *Options) descriptors() int {
 	return 1
 }
 
-// cores returns how many processors the generators can use. TLS runs on all of them, outside the loops.
+// cores returns how many processors the generators can use. TLS runs
+// on all of them, outside the loops.
 func (o *Options) cores() float64 {
 	if o.overTLS() {
 		return float64(runtime.NumCPU())
@@ -53,10 +54,10 @@ func (o *Options) cores() float64 {
 	return float64(o.Loops * o.Processes)
 }
 
-// bridge connects the engine, which has no TLS, with a TLS connection. Two goroutines copy between the
-// TLS connection and a socket pair; near is the end for the engine. A server that closes only its
-// sending side still receives what the engine sends. Everything is closed when the engine has closed
-// near, or the generator ends.
+// bridge connects the engine, which has no TLS, with a TLS connection. Two goroutines copy between
+// the TLS connection and a socket pair; near is the end for the engine. A server that closes only
+// its sending side still receives what the engine sends. Everything is closed when the engine has
+// closed near, or the generator ends.
 func (g *generator) bridge(outer *tls.Conn) (near net.Conn, err error) {
 	near, far, err := socketPair()
 	if err != nil {
@@ -79,8 +80,8 @@ func (g *generator) bridge(outer *tls.Conn) (near net.Conn, err error) {
 	return near, nil
 }
 
-// carry copies until from ends or to fails. The engine sees the end as of any connection, so that the
-// error is not needed. The buffer holds a TLS record (RFC 8446 section 5.1).
+// carry copies until from ends or to fails. The engine sees the end as of any connection, so that
+// the error is not needed. The buffer holds a TLS record (RFC 8446 section 5.1).
 func carry(to io.Writer, from io.Reader) { _, _ = io.CopyBuffer(to, from, make([]byte, 16<<10)) }
 
 // socketPair returns a connection within the process.

@@ -14,8 +14,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// A new connection that is turned away, and told so, is a failure of that kind: nothing of it is
-// lost, changed or closed.
+// A new connection that is turned away, and told so, is a failure of that kind: nothing
+// of it is lost, changed or closed.
 func TestTurnedAway(t *testing.T) {
 	t.Parallel()
 	for codec, refuse := range map[bench.Codec]func(net.Conn){
@@ -37,8 +37,8 @@ func TestTurnedAway(t *testing.T) {
 	}
 }
 
-// A connection with an answer is not new: what the server does not answer after that is lost, and
-// the audit adds up.
+// A connection with an answer is not new: what the server does not answer after
+// that is lost, and the audit adds up.
 func TestTurnedAwayLater(t *testing.T) {
 	t.Parallel()
 	addr := serve(t, func(nc net.Conn) {

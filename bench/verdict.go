@@ -76,10 +76,10 @@ func (r *Report) judgeAudit() {
 	v.failed(!r.Interrupted && r.Messages == 0, "nothing arrived in the window")
 }
 
-// judgeFailures decides whether the generator may be the cause of failures. It is if no local port was
-// left. It may be if it was the limit when the first connection was closed: the server may have closed
-// it because of unread or unsent data. The window as a whole does not show that, because the load is
-// less afterwards.
+// judgeFailures decides whether the generator may be the cause of failures. It is if no local port
+// was left. It may be if it was the limit when the first connection was closed: the server may
+// have closed it because of unread or unsent data. The window as a whole does not show that,
+// because the load is less afterwards.
 func (r *Report) judgeFailures() {
 	var own []string // kinds of failure that the generator may have caused
 	if r.has("ports") {
@@ -107,8 +107,8 @@ func (r *Report) has(kind string) bool {
 	return slices.ContainsFunc(r.Errors, func(e ErrorCount) bool { return e.Kind == kind })
 }
 
-// limitAtFailure says why the generator was the limit in the interval of the first failure, or in the
-// interval before; empty if it was not.
+// limitAtFailure says why the generator was the limit in the interval of the first failure, or in
+// the interval before; empty if it was not.
 func (r *Report) limitAtFailure() string {
 	first := slices.IndexFunc(r.Timeline, func(m Interval) bool { return m.Errors > 0 })
 	if first < 0 {

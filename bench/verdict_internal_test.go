@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestJudge has reports with one thing wrong. The machine has 4 processors and the generator 2
-// loops.
+// TestJudge has reports with one thing wrong. The machine has 4
+// processors and the generator 2 loops.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	closed := []ErrorCount{{"closed", 3, "EOF"}}

@@ -18,8 +18,8 @@ const (
 	verbBroadcast = 'b' // send to all; sluice echo --broadcast-prefix b does the same
 )
 
-// Worker returns the handler for the modes Push, Broadcast, Rooms and Chat. It echoes every other
-// message.
+// Worker returns the handler for the modes Push, Broadcast, Rooms and
+// Chat. It echoes every other message.
 func Worker() worker.Handler { return worker.Handler{Message: handle} }
 
 func handle(_ context.Context, c worker.Call, m worker.Message) error {

@@ -95,8 +95,8 @@ end
 request = function() return all end
 `
 
-// runWrk runs wrk for as long as the generator runs, and returns its CPU time per request in
-// microseconds.
+// runWrk runs wrk for as long as the generator runs, and returns its CPU
+// time per request in microseconds.
 func runWrk(b *testing.B, wrk, addr string, inFlight int) float64 {
 	b.Helper()
 	script := filepath.Join(b.TempDir(), "wrk.lua")

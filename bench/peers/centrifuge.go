@@ -11,8 +11,8 @@ import (
 // centrifugeChannel is the channel of all clients.
 const centrifugeChannel = "all"
 
-// serveCentrifuge is an echo on centrifuge with its JSON protocol. It answers an RPC with its data, and
-// publishes a message to the channel that every client subscribes to when it connects.
+// serveCentrifuge is an echo on centrifuge with its JSON protocol. It answers an RPC with its data,
+// and publishes a message to the channel that every client subscribes to when it connects.
 func serveCentrifuge(ctx context.Context, s site) error {
 	node, err := centrifuge.New(centrifuge.Config{})
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// serveCoder is an echo on coder/websocket with its defaults, without compression. The library has no
-// fan-out: a broadcast is a loop over all connections.
+// serveCoder is an echo on coder/websocket with its defaults, without compression. The library has
+// no fan-out: a broadcast is a loop over all connections.
 func serveCoder(ctx context.Context, s site) error {
 	var all everybody[*websocket.Conn]
 	return serveHTTP(ctx, s, func(w http.ResponseWriter, r *http.Request) {

@@ -11,9 +11,9 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// wsEcho is the least of WebSocket (RFC 6455) that an echo needs, on gnet, with one write for all the
-// frames of one read: the cost of the protocol. It has no fragments and no limits, and is not a server
-// for production.
+// wsEcho is the least of WebSocket (RFC 6455) that an echo needs, on gnet, with one write for
+// all the frames of one read: the cost of the protocol. It has no fragments and no limits,
+// and is not a server for production.
 type wsEcho struct{ *gnetSite }
 
 func serveGnetWS(ctx context.Context, s site) error {

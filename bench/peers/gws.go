@@ -7,8 +7,8 @@ import (
 	"github.com/lxzan/gws"
 )
 
-// gwsEcho is an echo on gws with its own server, as in its quick start, without compression. Messages of
-// a connection are handled in order, without ParallelEnabled.
+// gwsEcho is an echo on gws with its own server, as in its quick start, without compression.
+// Messages of a connection are handled in order, without ParallelEnabled.
 type gwsEcho struct {
 	gws.BuiltinEventHandler
 	everybody[*gws.Conn]

@@ -1,5 +1,5 @@
-// Peers measures sluice and other servers with the same load, in turn and in one run, and writes a table
-// of what each message costs the server.
+// Peers measures sluice and other servers with the same load, in turn and in one run, and writes a
+// table of what each message costs the server.
 package main
 
 import (

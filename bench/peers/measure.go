@@ -65,8 +65,8 @@ func (m *measurement) scenarios() []scenario {
 	}
 }
 
-// measure runs every scenario against every peer in turn, round after round, and writes the results. A
-// run that fails is in the table and does not end the measurement.
+// measure runs every scenario against every peer in turn, round after round, and writes the
+// results. A run that fails is in the table and does not end the measurement.
 func (m *measurement) measure(ctx context.Context) (err error) {
 	var all []record
 	if m.add {
@@ -103,8 +103,8 @@ func (m *measurement) measure(ctx context.Context) (err error) {
 	return nil
 }
 
-// floorEvery is after how many other peers the floor is measured again: the speed of a shared machine
-// changes within a minute.
+// floorEvery is after how many other peers the floor is measured again: the speed of a shared
+// machine changes within a minute.
 const floorEvery = 3
 
 // inTurn returns the peers in the order of a round, with the floor repeated.
@@ -209,8 +209,8 @@ func (m *measurement) missing(p peer) string {
 
 func (p peer) isSluice() bool { return p.serve == nil && p.script == "" }
 
-// version returns the version of a peer: from the build of this program, from package.json, or from the
-// sluice program.
+// version returns the version of a peer: from the build of this program, from
+// package.json, or from the sluice program.
 func (m *measurement) version(p peer) string {
 	if p.isSluice() {
 		return build.Of(m.sluice)

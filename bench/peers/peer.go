@@ -22,7 +22,8 @@ type peer struct {
 	script       string                            // for Node.js
 }
 
-// A site is where a server listens and how many event loops it has. The server calls ready once it listens.
+// A site is where a server listens and how many event loops it has. The
+// server calls ready once it listens.
 type site struct {
 	listen string
 	loops  int
@@ -78,10 +79,10 @@ func peers() []peer {
 	return all
 }
 
-// centrifugeEnvelope is its JSON protocol: a connect command first, one answer per line if several share
-// a frame, an empty object as ping and pong. The answer to connect is sent before the client is
-// subscribed, and publications in between do not reach it. The next command is handled after that, so
-// its answer means that the client receives everything from then on.
+// centrifugeEnvelope is its JSON protocol: a connect command first, one answer per line if several
+// share a frame, an empty object as ping and pong. The answer to connect is sent before the client
+// is subscribed, and publications in between do not reach it. The next command is handled after
+// that, so its answer means that the client receives everything from then on.
 func centrifugeEnvelope(out, in bench.Framing) *bench.Envelope {
 	return &bench.Envelope{
 		Opening: []bench.Exchange{

@@ -26,8 +26,8 @@ func shortOne(t *testing.T) measurement {
 	return measurement{short: true, rounds: 1, loops: "auto", out: t.TempDir(), scripts: "node", sluice: "not built"}
 }
 
-// TestPeers runs every scenario against every peer: messages must come back, and the audit must be
-// clean.
+// TestPeers runs every scenario against every peer: messages must come
+// back, and the audit must be clean.
 func TestPeers(t *testing.T) {
 	t.Parallel()
 	m := shortOne(t)
@@ -136,7 +136,8 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestKept makes the tables of the runs that are kept anew: theirs, and those of the README, say what the runs say.
+// TestKept makes the tables of the runs that are kept anew: theirs, and those of
+// the README, say what the runs say.
 func TestKept(t *testing.T) {
 	t.Parallel()
 	const kept = "../../docs/runs/peers/"

@@ -180,7 +180,8 @@ func circumstances(all []record) string {
 		r.Started.Format(time.DateOnly), m.CPUs, m.CPU, m.Kernel, m.Go, all[i].Loops, rounds, load, command)
 }
 
-// losses lists the peers that need less than sluice over WebSocket, and how much less, by the medians.
+// losses lists the peers that need less than sluice over WebSocket,
+// and how much less, by the medians.
 func losses(s cells) string {
 	var b strings.Builder
 	for _, sc := range []struct {

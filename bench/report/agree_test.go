@@ -435,8 +435,8 @@ func readPrometheus(t *testing.T, text string) heard {
 	return f
 }
 
-// TestFormsAgree makes a short run of an open loop on an echo in this process, and compares all
-// formats.
+// TestFormsAgree makes a short run of an open loop on an echo in this
+// process, and compares all formats.
 func TestFormsAgree(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

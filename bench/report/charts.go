@@ -20,8 +20,8 @@ func fieldCurve(name, field string) curve {
 	return curve{name, func(m bench.Interval) float64 { return lookup(m, field) }}
 }
 
-// charts returns the plots of a page, without those that have no curve. Each of several runs has one
-// curve in a plot.
+// charts returns the plots of a page, without those that have no curve. Each of
+// several runs has one curve in a plot.
 func charts(reports []*bench.Report) ([]plot, error) {
 	several := len(reports) > 1
 	units := reports[0].Options.Mode.Units() + " a second"
@@ -68,7 +68,8 @@ func charts(reports []*bench.Report) ([]plot, error) {
 	return slices.DeleteFunc(all, func(p plot) bool { return len(p.lines) == 0 }), err
 }
 
-// overTime returns a chart with time on the x axis. The figure of an interval is drawn at its middle.
+// overTime returns a chart with time on the x axis. The figure of an
+// interval is drawn at its middle.
 func overTime(title, note string, reports []*bench.Report, curves func(*bench.Report) []curve) plot {
 	p := plot{Title: title, Note: note}
 	var from, to float64

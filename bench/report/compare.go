@@ -24,8 +24,8 @@ type compared struct {
 // Compare writes the figures of b's runs against those of a's: the median of each side, the change,
 // and a word. A side is one run or more of one load.
 //
-// A percentage needs a figure that both sides measured, with the same load on the same processors. A
-// word also needs that no run is FAILED, INTERRUPTED or INVALID. From 3 runs a side stat.Differ
+// A percentage needs a figure that both sides measured, with the same load on the same processors.
+// A word also needs that no run is FAILED, INTERRUPTED or INVALID. From 3 runs a side stat.Differ
 // decides over the runs. With fewer, stat.Apart decides over the intervals of their timelines;
 // figures that intervals do not have get no word. Less than 1 % is no difference.
 func Compare(w io.Writer, a, b []*bench.Report) error {
@@ -195,7 +195,8 @@ func (f compared) intervals(runs []*bench.Report) (all []float64) {
 	return all
 }
 
-// deviation is how far the farthest value is from the median, in percent; empty where it means nothing.
+// deviation is how far the farthest value is from the median, in
+// percent; empty where it means nothing.
 func deviation(v []float64) string {
 	m := stat.Median(v)
 	if len(v) < 2 || !(m > 0) {

@@ -48,8 +48,8 @@ func side(t *testing.T, change func(*bench.Report), rates ...float64) (runs []*b
 	return runs
 }
 
-// TestCompareWords checks the word for each figure, with several runs and with the intervals of
-// single runs.
+// TestCompareWords checks the word for each figure, with several runs and
+// with the intervals of single runs.
 func TestCompareWords(t *testing.T) {
 	t.Parallel()
 	flat := func(r *bench.Report) { r.Timeline = nil }

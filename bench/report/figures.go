@@ -156,7 +156,8 @@ func processFigures(m bench.Mode) []figure {
 // only returns a report of one process, for processFigures.
 func only(p bench.ProcessUsage) *bench.Report { return &bench.Report{Servers: []bench.ProcessUsage{p}} }
 
-// serverCPU is the CPU time of all servers per message, or per connection and second, in microseconds.
+// serverCPU is the CPU time of all servers per message, or per
+// connection and second, in microseconds.
 func serverCPU(r *bench.Report) float64 {
 	return r.Total(func(p bench.ProcessUsage) float64 { return cmp.Or(p.PerMessage, p.PerConnSecond) })
 }

@@ -87,8 +87,9 @@ func processes(r *bench.Report) []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// writeGoBench writes the report as a benchmark result for benchstat (golang.org/design/14313-benchmark-format).
-// The label is a line of the head: benchstat -col label sets runs of different labels side by side.
+// writeGoBench writes the report as a benchmark result for benchstat
+// (golang.org/design/14313-benchmark-format). The label is a line of the head: benchstat -col label
+// sets runs of different labels side by side.
 func writeGoBench(w io.Writer, r *bench.Report) error {
 	var b strings.Builder
 	figures := func(all []figure, r *bench.Report, suffix string) {

@@ -14,8 +14,8 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// TestHTML checks that plots are complete, that nothing is loaded from elsewhere, and that text is
-// escaped.
+// TestHTML checks that plots are complete, that nothing is loaded from
+// elsewhere, and that text is escaped.
 func TestHTML(t *testing.T) {
 	t.Parallel()
 	a, b := sample(t, 1000), sample(t, 3000)
@@ -119,8 +119,7 @@ func TestThin(t *testing.T) {
 	}
 }
 
-// TestGap has curves with gaps: each stretch is a path of its own, and the area below ends with
-// it.
+// TestGap has curves with gaps: each stretch is a path of its own, and the area below ends with it.
 func TestGap(t *testing.T) {
 	t.Parallel()
 	nan := math.NaN()

@@ -60,7 +60,8 @@ type row struct {
 	of   *bench.Report
 }
 
-// rowsOf makes a table of the figures that have a name and that a row has. Its first row is the head.
+// rowsOf makes a table of the figures that have a name and that a
+// row has. Its first row is the head.
 func rowsOf(figures []figure, head string, rows ...row) [][]string {
 	all := [][]string{{head}}
 	for _, x := range rows {
@@ -180,8 +181,9 @@ func loop(o bench.Options) string {
 	return fmt.Sprintf("closed loop, %d in flight: latency hides queueing", o.InFlight)
 }
 
-// Verdict is one word for the run: FAILED, INTERRUPTED, INVALID or OK, the first that applies. A run
-// that failed by the generator's own fault is INVALID, because it proves nothing about the server.
+// Verdict is one word for the run: FAILED, INTERRUPTED, INVALID or OK, the first that
+// applies. A run that failed by the generator's own fault is INVALID, because it
+// proves nothing about the server.
 func Verdict(r *bench.Report) string {
 	switch {
 	case r.Verdict.Failed && !r.Verdict.OwnFault:

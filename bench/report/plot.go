@@ -99,7 +99,8 @@ func (p plot) SVG() template.HTML {
 	return template.HTML(b.String()) // put has escaped all text
 }
 
-// curve draws a line that is not loose, and the area below it: one path for each stretch without a gap.
+// curve draws a line that is not loose, and the area below it: one
+// path for each stretch without a gap.
 func (p plot) curve(b *svg, l line) {
 	var path, area strings.Builder
 	for i := 0; i < len(l.x) && !l.loose; i++ {
@@ -121,7 +122,8 @@ func (p plot) curve(b *svg, l line) {
 	}
 }
 
-// points draws the points of a loose line, or invisible ones that show their value under the pointer.
+// points draws the points of a loose line, or invisible ones that
+// show their value under the pointer.
 func (p plot) points(b *svg, l line, named bool) {
 	class := "dot"
 	if l.loose {

@@ -11,9 +11,9 @@ import (
 )
 
 // writePrometheus writes the figures in Prometheus' text format, version 0.0.4
-// (prometheus.io/docs/instrumenting/exposition_formats), for a textfile collector or a pushgateway.
-// Times are in seconds, memory in bytes. Every metric has the labels mode and codec, and label where
-// the run has one.
+// (prometheus.io/docs/instrumenting/exposition_formats), for a textfile collector or a
+// pushgateway. Times are in seconds, memory in bytes. Every metric has the labels mode and codec,
+// and label where the run has one.
 func writePrometheus(w io.Writer, r *bench.Report) error {
 	p := prometheus{labels: []string{"mode", string(r.Options.Mode), "codec", string(r.Options.Codec)}}
 	if r.Label != "" {

@@ -87,8 +87,8 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestIdleCPU finds the CPU time per connection and second where other modes have the CPU time per
-// message.
+// TestIdleCPU finds the CPU time per connection and second where other
+// modes have the CPU time per message.
 func TestIdleCPU(t *testing.T) {
 	t.Parallel()
 	r := sample(t, 0)

@@ -67,8 +67,8 @@ func fields(v reflect.Value) (all []setting) {
 	return all
 }
 
-// differences lists the settings in which two sides differ: those that make them incomparable, and
-// the others.
+// differences lists the settings in which two sides differ: those that make
+// them incomparable, and the others.
 func differences(a, b []*bench.Report) (unlike, others []string) {
 	values := func(runs []*bench.Report, i int) (all []string) {
 		for _, r := range runs {

@@ -24,10 +24,11 @@ type SLO struct {
 }
 
 // ParseSLO reads an objective: a figure, one of < <= > >=, and a limit.
-//   - p50, p90, p99, p99.9, max, mean and cpu take a duration. cpu is the CPU time of all servers per
-//     message, in mode idle per connection and second.
-//   - rate, errors and the figures of the audit, such as lost, take a number with an optional k or M.
-//   - errors also takes a percentage: of the messages, or of the connections if they are more.
+//   - p50, p90, p99, p99.9, max, mean and cpu take a duration. cpu is the CPU time of all servers
+//     per message, or in mode idle per connection and second.
+//   - rate, errors and the figures of the audit, such as lost, take a number with an optional k
+//     or M.
+//   - errors also takes a percentage of the messages, or of the connections if they are more.
 func ParseSLO(s string) (SLO, error) {
 	text := strings.ReplaceAll(s, " ", "")
 	at := strings.IndexAny(text, "<>")
@@ -99,8 +100,8 @@ func microseconds(s string) (float64, error) {
 	return float64(d) / float64(time.Microsecond), nil
 }
 
-// ParseNumber reads a number of 0 or more with an optional k for thousands or M for millions, in
-// either case.
+// ParseNumber reads a number of 0 or more with an optional k for thousands
+// or M for millions, in either case.
 func ParseNumber(s string) (float64, error) {
 	number, factor := strings.ToLower(s), 1.0
 	for suffix, f := range map[string]float64{"k": 1e3, "m": 1e6} {

@@ -75,8 +75,8 @@ func stageOf(s tune.Stage) stageView {
 	return v
 }
 
-// knobPlot has the values of a knob on the x axis. Each run is a point. The medians are joined where
-// the values have an order; a value that was left out has none.
+// knobPlot has the values of a knob on the x axis. Each run is a point. The medians are joined
+// where the values have an order; a value that was left out has none.
 func knobPlot(s tune.Stage, title string, show func(float64) string, figure func(tune.Trial) []float64) plot {
 	p := plot{Title: title, Note: "by " + s.Knob}
 	median, runs := line{name: "median"}, line{name: "each run", loose: true}

@@ -68,8 +68,8 @@ func TestTuning(t *testing.T) {
 	}
 }
 
-// TestKnobPlot joins values that have an order, with a gap for one that was left out, and does not
-// join others.
+// TestKnobPlot joins values that have an order, with a gap for one that was
+// left out, and does not join others.
 func TestKnobPlot(t *testing.T) {
 	t.Parallel()
 	for i, want := range []struct{ curves, moves, lines, points int }{{1, 1, 1, 12}, {0, 0, 0, 6 + 2}} {

@@ -85,8 +85,8 @@ func unless(empty bool, s string) string {
 	return s
 }
 
-// clean replaces characters that can confuse a terminal: control characters and those that change
-// the direction of text.
+// clean replaces characters that can confuse a terminal: control characters and those
+// that change the direction of text.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -2,7 +2,8 @@ package soak
 
 import "fmt"
 
-// Limits that the gateways of a soak are started with. They are low, so that a leak shows within a minute.
+// Limits that the gateways of a soak are started with. They are low, so
+// that a leak shows within a minute.
 const (
 	loops        = 2
 	maxOutput    = 4 << 20
@@ -12,7 +13,8 @@ const (
 	window       = 512 << 10 // of a worker's link
 )
 
-// Defaults and fixed limits of gateways, as in ARCHITECTURE.md ("What happens when something is full").
+// Defaults and fixed limits of gateways, as in ARCHITECTURE.md ("What
+// happens when something is full").
 const (
 	maxMessage  = 1 << 20
 	maxUnacked  = 256 << 10 // of a client; only one message goes beyond it
@@ -47,8 +49,8 @@ type addend struct {
 	bytes int
 }
 
-// bound returns the most memory that one gateway may use: all live data of the table of bounds, times
-// what the garbage collector leaves, and the process.
+// bound returns the most memory that one gateway may use: all live data of the table of bounds,
+// times what the garbage collector leaves, and the process.
 func bound(s setup) (total int, parts []addend) {
 	waiting := s.senders*(maxUnacked+s.sender) + s.big*(maxUnacked+maxMessage)
 	links := s.workers * loops

@@ -10,7 +10,8 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// Sizes of messages, in bytes. Broadcasts reach the clients of all loads, which know them by their size.
+// Sizes of messages, in bytes. Broadcasts reach the clients of all
+// loads, which know them by their size.
 const (
 	echoSize      = 128
 	roomSize      = 400        // compressed, also with a window of 9 bits
@@ -18,8 +19,8 @@ const (
 	bigSize       = 1<<20 - 64 // some KiB where it is compressed
 )
 
-// roomMembers is coprime to the number of formats, so that the first member of a room, which sends, has
-// each format in turn.
+// roomMembers is coprime to the number of formats, so that the first member of a room,
+// which sends, has each format in turn.
 const roomMembers = 10
 
 // slowReaders of each gateway read nothing, or a little, of the broadcasts.
@@ -35,8 +36,8 @@ func (o *Options) codecs() (all []bench.Codec) {
 	return all
 }
 
-// loads run side by side, each with clients of all formats: echoes of small and of big messages, rooms,
-// broadcasts, and clients that connect, send one message and disconnect.
+// loads run side by side, each with clients of all formats: echoes of small and of big messages,
+// rooms, broadcasts, and clients that connect, send one message and disconnect.
 func (o *Options) loads() []bench.Options {
 	const warmup = time.Second
 	window := max(o.Round-warmup, time.Second)

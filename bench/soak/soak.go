@@ -1,7 +1,8 @@
-// Package soak keeps audited load on gateways and workers, each a process, while it kills, freezes and
-// replaces workers, and cuts, slows down and corrupts links. Each kind of load has clients of all wire
-// formats. It reports lost, duplicated and reordered messages, gateways that use more memory than their
-// limits and the load allow (bound.go), and memory or descriptors that grow. Everything is on loopback.
+// Package soak keeps audited load on gateways and workers, each a process, while it kills, freezes
+// and replaces workers, and cuts, slows down and corrupts links. Each kind of load has clients of
+// all wire formats. It reports lost, duplicated and reordered messages, gateways that use more
+// memory than their limits and the load allow (bound.go), and memory or descriptors that grow.
+// Everything is on loopback.
 package soak
 
 import (
@@ -19,7 +20,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
-// Options configure a soak. Run replaces zero values by defaults; negative ones are bench.ErrOptions.
+// Options configure a soak. Run replaces zero values by defaults;
+// negative ones are bench.ErrOptions.
 type Options struct {
 	Binary   string        // the sluice program
 	For      time.Duration // Defaults to 10 minutes.

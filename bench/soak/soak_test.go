@@ -24,8 +24,8 @@ func TestOptionsAreChecked(t *testing.T) {
 	})
 }
 
-// A round whose audit is not clean, or whose clients met an error, is printed as failed and fails
-// the run.
+// A round whose audit is not clean, or whose clients met an error, is
+// printed as failed and fails the run.
 func TestWhatIsWrongIsSaid(t *testing.T) {
 	t.Parallel()
 	for want, r := range map[string]bench.Report{

@@ -45,8 +45,8 @@ const (
 	settleEvery  = 20 * time.Millisecond
 )
 
-// settled returns the usages once the gateways hold about as many descriptors as before, or after
-// settleWithin.
+// settled returns the usages once the gateways hold about as many descriptors
+// as before, or after settleWithin.
 func (s *soak) settled(ctx context.Context, before []usage) []usage {
 	for end := time.Now().Add(settleWithin); ; {
 		now, more := s.fleet.usages(), false
@@ -68,14 +68,15 @@ func usageOf(name string, p *childproc.Process, lasting bool) usage {
 	return u
 }
 
-// What a process may hold more at the end than after the first quarter. Memory may also grow by half.
+// What a process may hold more at the end than after the first
+// quarter. Memory may also grow by half.
 const (
 	moreRSS         = 32 << 20
 	moreDescriptors = 64
 )
 
-// grows compares the last quarter of the rounds with the one after the first, and names what has grown.
-// It needs four rounds.
+// grows compares the last quarter of the rounds with the one after the first, and names what has
+// grown. It needs four rounds.
 func grows(rounds [][]usage) (found []string) {
 	n := len(rounds)
 	if n < 4 {

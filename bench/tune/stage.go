@@ -45,8 +45,8 @@ func (t Trial) each(value func(*bench.Report) float64) (all []float64) {
 	return all
 }
 
-// LeftOut says why the trial cannot be chosen: one of its runs failed or was not valid. It is empty if
-// the trial can be chosen.
+// LeftOut says why the trial cannot be chosen: one of its runs failed or was not valid. It is empty
+// if the trial can be chosen.
 func (t Trial) LeftOut() string {
 	for _, r := range t.Reports {
 		word := "INVALID"
@@ -64,10 +64,10 @@ func (t Trial) LeftOut() string {
 // asGood is the part of a rate that counts as good as the whole.
 const asGood = 0.97
 
-// Best returns the trial to use. It is the one with the setting so far, unless others beat it: they are
-// more than 3 % faster, or as fast for less CPU time per message, and stat.Differ finds the difference.
-// Of those within 3 % of the fastest it is the one with the least CPU time. sure means that there is
-// such a trial, or that the setting so far beats all others in this way.
+// Best returns the trial to use. It is the one with the setting so far, unless others beat it: they
+// are more than 3 % faster, or as fast for less CPU time per message, and stat.Differ finds the
+// difference. Of those within 3 % of the fastest it is the one with the least CPU time. sure means
+// that there is such a trial, or that the setting so far beats all others in this way.
 func (s Stage) Best() (best Trial, sure bool) {
 	before := s.Trials[slices.IndexFunc(s.Trials, func(t Trial) bool { return t.Setting == s.Before })]
 	if before.LeftOut() != "" {

@@ -84,8 +84,8 @@ func orDefault[T any](list, otherwise []T) []T {
 	return list
 }
 
-// start is the first setting: for each knob the servers' default on so many processors if it is among
-// the values, else the last value.
+// start is the first setting: for each knob the servers' default on so many processors if it is
+// among the values, else the last value.
 func (w *Sweep) start(cpus int) Setting {
 	return Setting{pick(w.Reactors, cpus), pick(w.Workers, 1), pick(w.WorkerProcs, cpus), pick(w.Pin, false)}
 }
@@ -126,11 +126,12 @@ func (w Sweep) Runs() (n int, err error) {
 	return w.Rounds * max(n, 1), nil
 }
 
-// Run makes the load of o with each value of one knob after the other, and goes on with the best one
-// (Stage.Best). Within a stage the values take turns, so that a slow moment of the machine affects all
-// of them. A knob with one value is not tried. The best setting of the last stage is the result. Run
-// calls done, unless it is nil, after each run. A run that fails its audit does not end the tuning, but
-// Run returns the error. With an error it returns the stages that were complete.
+// Run makes the load of o with each value of one knob after the other, and goes on with the
+// best one (Stage.Best). Within a stage the values take turns, so that a slow moment of the
+// machine affects all of them. A knob with one value is not tried. The best setting of the
+// last stage is the result. Run calls done, unless it is nil, after each run. A run that
+// fails its audit does not end the tuning, but Run returns the error. With an error it
+// returns the stages that were complete.
 func Run(ctx context.Context, o bench.Options, w Sweep, done func(Setting, *bench.Report)) (stages []Stage, err error) {
 	if err := w.check(); err != nil {
 		return nil, err

@@ -17,8 +17,8 @@ import (
 	"github.com/seed-7410fe32/sluice/bench/report"
 )
 
-// watch shows a run in progress: redrawn in place on a terminal, else as a line for each interval. stop
-// restores the terminal.
+// watch shows a run in progress: redrawn in place on a terminal, else as a line for each interval.
+// stop restores the terminal.
 func watch(ctx context.Context, f *os.File, o bench.Options) (add func(bench.Interval), stop func()) {
 	if columns(f) == 0 || os.Getenv("TERM") == "dumb" {
 		return func(m bench.Interval) { printInterval(f, m) }, func() {}

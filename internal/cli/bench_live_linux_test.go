@@ -13,8 +13,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// terminal is a pseudo-terminal of 100 columns. What is written to inside can be read from
-// outside.
+// terminal is a pseudo-terminal of 100 columns. What is written to inside can be read from outside.
 func terminal(t *testing.T) (inside, outside *os.File) {
 	t.Helper()
 	outside, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)

@@ -29,8 +29,8 @@ func children(pid int) []string {
 	return strings.Fields(string(b))
 }
 
-// startBench starts a run and returns after its first interval. Its report goes to out; the caller
-// reads its log.
+// startBench starts a run and returns after its first interval. Its report goes
+// to out; the caller reads its log.
 func startBench(t *testing.T, out *bytes.Buffer, args ...string) (*exec.Cmd, *bufio.Reader) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), proctest.Build(t), append([]string{"bench"}, args...)...)
@@ -49,8 +49,8 @@ func startBench(t *testing.T, out *bytes.Buffer, args ...string) (*exec.Cmd, *bu
 	return cmd, lines
 }
 
-// TestBenchKilled kills a run with SIGKILL: its gateway, its worker and its generators end by
-// themselves.
+// TestBenchKilled kills a run with SIGKILL: its gateway, its worker and
+// its generators end by themselves.
 func TestBenchKilled(t *testing.T) {
 	t.Parallel()
 	cmd := exec.CommandContext(t.Context(), proctest.Build(t), "bench", "echo", "-c", "10", "--processes", "2", "--warmup", "0s", "-z", "1h")

@@ -26,8 +26,8 @@ func sluice(t *testing.T, bin string, args ...string) (stdout string, code int) 
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// wentWell reports whether a run did not fail. On a busy machine it may be INVALID, because the
-// generator was the limit.
+// wentWell reports whether a run did not fail. On a busy machine it may be INVALID,
+// because the generator was the limit.
 func wentWell(out string) bool {
 	return strings.HasSuffix(out, "\nOK\n") || strings.Contains(out, "\nINVALID\n")
 }
@@ -122,8 +122,8 @@ func TestBenchRefuses(t *testing.T) {
 	}
 }
 
-// TestBenchFiles writes a report in all formats at once. An existing file is not changed before
-// the run is over.
+// TestBenchFiles writes a report in all formats at once. An existing file is
+// not changed before the run is over.
 func TestBenchFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
