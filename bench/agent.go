@@ -165,10 +165,10 @@ func (a *agent) close(ctx context.Context) error {
 	return nil
 }
 
-// program is what servers and agents are started from.
-func (o *Options) program() (string, error) {
-	if o.Servers.Binary != "" {
-		return o.Servers.Binary, nil
+// program returns what servers and agents are started from.
+func (s Servers) program() (string, error) {
+	if s.Binary != "" {
+		return s.Binary, nil
 	}
 	own, err := os.Executable()
 	if err != nil {

@@ -45,7 +45,7 @@ func TestIsHere(t *testing.T) {
 		"127.0.0.1:1": true, "127.8.8.8:1": true, "[::1]:1": true, "[::ffff:127.0.0.1]:1": true, "0.0.0.0:1": true, "localhost:1": true, "nobody.invalid:1": true, "ws://x": true,
 		"192.0.2.1:1": false, "wss://192.0.2.1/chat?a=b:c": false, "ws://127.0.0.1:1/": true, "[2001:db8::1]:1": false,
 	} {
-		if got := (&Options{Targets: []string{target}, Codec: WebSocket}).isHere(); got != want {
+		if got := isHere(&Options{Targets: []string{target}, Codec: WebSocket}); got != want {
 			t.Errorf("%s: %v", target, got)
 		}
 	}

@@ -68,7 +68,7 @@ func newGenerator(o Options, first, end uint32, began time.Time) (*generator, er
 	if o.Mode == Chat {
 		cfg.Tick = thinkTick
 	}
-	p, err := o.plan()
+	p, err := newPlan(&o)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
@@ -218,7 +218,7 @@ func (g *generator) start(from, until int64) {
 	g.from, g.until, g.loaded = from, until, from-g.opts.Warmup.Microseconds()
 	var schedules []schedule
 	if g.opts.Rate > 0 {
-		schedules = g.opts.schedules(g.opts.process(g.first), g.loaded)
+		schedules = schedulesOf(&g.opts, g.opts.process(g.first), g.loaded)
 		g.dialDue = schedules[0]
 	}
 	g.each(func(sh *shard) {

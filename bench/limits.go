@@ -34,7 +34,7 @@ func (o *Options) check() error {
 			return bad("%v", err)
 		}
 	}
-	if _, err := o.plan(); err != nil {
+	if _, err := newPlan(o); err != nil {
 		return bad("%v", err)
 	}
 	return cmp.Or(o.checkTogether(), o.checkInFlight(), o.checkPIDs())
@@ -119,7 +119,7 @@ func (o *Options) reach() error {
 		return fmt.Errorf("bench: %w", err)
 	}
 	room := int(min(limit.Cur, maxStreams))
-	room = max(room-spareDescriptors, room/2) / o.descriptors()
+	room = max(room-spareDescriptors, room/2) / descriptors(o)
 	o.Processes = cmp.Or(o.Processes, (o.Conns+o.SlowReaders+room-1)/room)
 	here := o.SlowReaders // of this process
 	for i := range o.Processes {
@@ -139,7 +139,7 @@ func (o *Options) reach() error {
 				limit.Cur, most, o.Conns, need)
 		}
 	}
-	addrs, err := o.addrs()
+	addrs, err := dialAddrs(o)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}

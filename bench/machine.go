@@ -51,22 +51,22 @@ func (r *run) foreign(first reading) *Foreign {
 	return &Foreign{
 		CPUs: len(r.processors), Cores: max(busy.Seconds(), 0) / window.Seconds(),
 		Steal:   (r.last.machine.Steal - first.machine.Steal).Seconds() / window.Seconds(),
-		Servers: len(r.opts.PIDs) == 0 && r.opts.isHere(),
+		Servers: len(r.opts.PIDs) == 0 && isHere(&r.opts),
 	}
 }
 
 // usableProcessors are those that this process and the measured servers may run on.
-func (o *Options) usableProcessors() map[int]bool {
+func usableProcessors(measured []PID) map[int]bool {
 	pids := []int{os.Getpid()}
-	for _, p := range o.PIDs {
+	for _, p := range measured {
 		pids = append(pids, p.PID)
 	}
 	return procfs.Processors(pids...)
 }
 
 // isHere reports whether a target may be on this machine.
-func (o *Options) isHere() bool {
-	addrs, err := o.addrs()
+func isHere(o *Options) bool {
+	addrs, err := dialAddrs(o)
 	own, err2 := net.InterfaceAddrs()
 	return err != nil || err2 != nil || slices.ContainsFunc(addrs, func(addr string) bool {
 		ip := ipOf(addr).WithZone("")

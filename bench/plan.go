@@ -23,13 +23,13 @@ type plan struct {
 	script       *script // nil: messages are sent as they are
 }
 
-// plan parses the options. Its error is not wrapped in ErrOptions.
-func (o *Options) plan() (p *plan, err error) {
+// newPlan parses the options. Its error is not wrapped in ErrOptions.
+func newPlan(o *Options) (p *plan, err error) {
 	p = &plan{subprotocols: o.Subprotocols}
-	if p.targets, err = o.targets(); err != nil {
+	if p.targets, err = parseTargets(o); err != nil {
 		return nil, err
 	}
-	if p.sources, err = o.sources(); err != nil {
+	if p.sources, err = parseSources(o.Sources); err != nil {
 		return nil, err
 	}
 	if p.lines, err = readLines(o.Data); err != nil {
@@ -49,7 +49,7 @@ func (o *Options) plan() (p *plan, err error) {
 		}
 	}
 	if o.Envelope != nil {
-		if p.script, err = o.script(); err != nil {
+		if p.script, err = parseScript(o); err != nil {
 			return nil, err
 		}
 	}

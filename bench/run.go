@@ -68,7 +68,7 @@ func Run(ctx context.Context, o Options, watch func(Interval)) (_ *Report, err e
 	}
 	load, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	unreachable, err := o.resolve(load)
+	unreachable, err := resolve(load, &o)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func Run(ctx context.Context, o Options, watch func(Interval)) (_ *Report, err e
 		return nil, err
 	}
 	r := &run{
-		opts: o, watch: watch, began: time.Now(), processors: o.usableProcessors(),
+		opts: o, watch: watch, began: time.Now(), processors: usableProcessors(o.PIDs),
 		latency: newHistogram(), lateness: newHistogram(),
 	}
 	r.report = &Report{
@@ -120,7 +120,7 @@ func newParts(o Options, began time.Time) (parts []part, err error) {
 		}
 		return []part{g}, nil
 	}
-	program, err := o.program()
+	program, err := o.Servers.program()
 	if err != nil {
 		return nil, err
 	}
@@ -314,7 +314,7 @@ func (r *run) use(before []usage, first reading) {
 		r.report.Servers = append(r.report.Servers, u)
 	}
 	r.report.Own = of(generatorName, 0, first.own, r.last.own)
-	r.report.Own.CoresLimit = r.opts.cores()
+	r.report.Own.CoresLimit = generatorCores(&r.opts)
 }
 
 // settle stops the load, waits up to Options.Drain for messages in flight, and enters the audit.

@@ -44,8 +44,8 @@ func grid(senders []int) [][]uint32 {
 	return slots
 }
 
-// schedules returns those of each shard of a generator process; in mode connect one for all.
-func (o *Options) schedules(process int, start int64) (own []schedule) {
+// schedulesOf returns those of each shard of a generator process; in mode connect one for all.
+func schedulesOf(o *Options, process int, start int64) (own []schedule) {
 	parts := o.Loops // of a process
 	if o.Mode == Connect {
 		parts = 1

@@ -28,7 +28,7 @@ func TestSchedule(t *testing.T) {
 				if got := o.process(o.border(p)); got != p {
 					t.Fatalf("process %d is taken for %d", p, got)
 				}
-				for _, s := range o.schedules(p, 5000) {
+				for _, s := range schedulesOf(&o, p, 5000) {
 					for i := range 3 * len(s.slots) {
 						due = append(due, s.due(i))
 					}

@@ -38,8 +38,8 @@ type capture struct {
 	match *regexp.Regexp
 }
 
-// script parses the envelope.
-func (o *Options) script() (*script, error) {
+// parseScript parses the envelope.
+func parseScript(o *Options) (*script, error) {
 	e := o.Envelope
 	s := &script{bare: e.Bare, unaudited: e.Unaudited, asSent: e.AsSent}
 	for i, x := range e.Opening {

@@ -35,7 +35,7 @@ func startServers(o *Options, ended func(error)) (*servers, error) {
 		o.Servers = Servers{Binary: o.Servers.Binary} // for agents
 		return s, nil
 	}
-	program, err := o.program()
+	program, err := o.Servers.program()
 	if err != nil {
 		return s, err
 	}

@@ -15,10 +15,10 @@ type sources struct{ all, v4, v6 []net.Addr }
 // maxSources bounds the local addresses of a run.
 const maxSources = 1 << 16
 
-// sources parses Options.Sources: IP addresses, ranges FIRST-LAST, and prefixes.
-func (o *Options) sources() (*sources, error) {
+// parseSources parses Options.Sources: IP addresses, ranges FIRST-LAST, and prefixes.
+func parseSources(list []string) (*sources, error) {
 	s := new(sources)
-	for _, text := range o.Sources {
+	for _, text := range list {
 		first, contains, err := addressRange(text)
 		if err != nil {
 			return nil, fmt.Errorf("source %q is not an address, range of addresses or prefix", text)

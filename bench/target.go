@@ -58,7 +58,7 @@ func DefaultCodec(targets []string) Codec {
 }
 
 // parseTarget parses HOST:PORT or a URL. f is the format of the connections to it.
-func (o *Options) parseTarget(given string, f WireFormat) (*target, error) {
+func parseTarget(o *Options, given string, f WireFormat) (*target, error) {
 	name, authority, isURL := schemeOf(given)
 	s, path := scheme{ws: f.Codec == WebSocket, port: "80"}, ""
 	if isURL {
@@ -134,12 +134,12 @@ func checkPath(path string) error {
 	return nil
 }
 
-// targets parses all targets; the keys are as given.
-func (o *Options) targets() (map[string]*target, error) {
+// parseTargets parses all targets; the keys are as given.
+func parseTargets(o *Options) (map[string]*target, error) {
 	all := make(map[string]*target)
 	for _, f := range o.formats() {
 		for _, given := range f.Targets {
-			t, err := o.parseTarget(given, f)
+			t, err := parseTarget(o, given, f)
 			if err != nil {
 				return nil, fmt.Errorf("target %q: %w", given, err)
 			}
@@ -169,9 +169,9 @@ const probeWithin = 3 * time.Second
 
 // resolve looks up the names of targets once and sets Options.Addresses. If a name has several
 // addresses, those that accept no connection are left out; unreachable has a sentence for each.
-func (o *Options) resolve(ctx context.Context) (unreachable []string, err error) {
-	targets, err := o.targets()
-	from, err2 := o.sources()
+func resolve(ctx context.Context, o *Options) (unreachable []string, err error) {
+	targets, err := parseTargets(o)
+	from, err2 := parseSources(o.Sources)
 	if err := cmp.Or(err, err2); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
@@ -236,9 +236,9 @@ func (t *target) probe(ctx context.Context, ips []string, from *sources) (accept
 	return accept, refused
 }
 
-// addrs returns the distinct HOST:PORT to dial.
-func (o *Options) addrs() (all []string, err error) {
-	targets, err := o.targets()
+// dialAddrs returns the distinct HOST:PORT to dial.
+func dialAddrs(o *Options) (all []string, err error) {
+	targets, err := parseTargets(o)
 	for _, t := range targets {
 		all = append(all, t.addrs...)
 	}

@@ -37,7 +37,7 @@ func TestParseTarget(t *testing.T) {
 		if _, rest, ok := schemeOf(given); ok && strings.ContainsAny(rest, "/?") {
 			o.Path = "/" // one of the two
 		}
-		all, err := o.targets()
+		all, err := parseTargets(&o)
 		if err != nil {
 			t.Errorf("%s: %v", given, err)
 			continue
@@ -83,7 +83,7 @@ func TestAddresses(t *testing.T) {
 		"255.255.255.254/31":              "255.255.255.254 255.255.255.255",
 		"255.255.255.255-255.255.255.255": "255.255.255.255",
 	} {
-		all, err := (&Options{Sources: strings.Split(list, ",")}).sources()
+		all, err := parseSources(strings.Split(list, ","))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +96,7 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	for _, list := range []string{"", "x", "127.0.0.2-127.0.0.1", "127.0.0.1-::1", "10.0.0.0/15", "10.0.0.0/33", "10.0.0.0-10.1.0.0"} {
-		if all, err := (&Options{Sources: []string{list}}).sources(); err == nil {
+		if all, err := parseSources([]string{list}); err == nil {
 			t.Errorf("%q: %d addresses", list, len(all.all))
 		}
 	}
@@ -114,7 +114,7 @@ func TestSource(t *testing.T) {
 		{"127.0.0.1 ::1 127.0.0.2", 0, "127.0.0.1:80", "127.0.0.1:0"}, {"127.0.0.1 ::1 127.0.0.2", 1, "127.0.0.1:80", "127.0.0.2:0"}, {"127.0.0.1 ::1 127.0.0.2", 2, "127.0.0.1:80", "127.0.0.1:0"}, {"127.0.0.1 ::1 127.0.0.2", 5, "[::1]:80", "[::1]:0"}, {"127.0.0.1 ::1 127.0.0.2", 0, "[::ffff:127.0.0.1]:80", "127.0.0.1:0"},
 		{"127.0.0.1 ::1 127.0.0.2", 1, "localhost:80", "[::1]:0"}, {"127.0.0.1", 3, "[fe80::1%lo]:80", "none"}, {"::1", 3, "10.0.0.1:80", "none"}, {"", 3, "10.0.0.1:80", "any"},
 	} {
-		from, err := (&Options{Sources: strings.Fields(c.from)}).sources()
+		from, err := parseSources(strings.Fields(c.from))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,7 +252,7 @@ func TestTemplateAllocatesNothing(t *testing.T) {
 		Out:     Framing{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`}, In: Framing{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`},
 	}}
 	o.defaults()
-	s, err := o.script()
+	s, err := parseScript(&o)
 	if err != nil {
 		t.Fatal(err)
 	}

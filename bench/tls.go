@@ -38,16 +38,16 @@ func (t TLS) config() (*tls.Config, error) {
 
 // descriptors returns how many a connection takes. With TLS these are its socket and both ends of
 // the socket pair to the engine.
-func (o *Options) descriptors() int {
+func descriptors(o *Options) int {
 	if o.overTLS() {
 		return 3
 	}
 	return 1
 }
 
-// cores returns how many processors the generators can use. TLS runs
+// generatorCores returns how many processors the generators can use. TLS runs
 // on all of them, outside the loops.
-func (o *Options) cores() float64 {
+func generatorCores(o *Options) float64 {
 	if o.overTLS() {
 		return float64(runtime.NumCPU())
 	}
