@@ -16,11 +16,17 @@ import (
 func (g *generator) sample() sample {
 	parts := make([]sample, len(g.shards))
 	g.each(func(sh *shard) { parts[sh.loop.Index()] = sh.sample() })
+	sum := total(parts, (*sample).add)
+	sum.Usage = usage{CPU: ownCPU(), RSS: uint64(procfs.Resident(os.Getpid()))}
+	return sum
+}
+
+// total adds up parts. There is at least one.
+func total[T any](parts []T, add func(*T, T)) T {
 	sum := parts[0]
 	for _, p := range parts[1:] {
-		sum.add(p)
+		add(&sum, p)
 	}
-	sum.Usage = usage{CPU: ownCPU(), RSS: uint64(procfs.Resident(os.Getpid()))}
 	return sum
 }
 
@@ -60,10 +66,7 @@ func (g *generator) audit(sent []uint32) audited {
 		}
 		parts[sh.loop.Index()] = p
 	})
-	sum := parts[0]
-	for _, p := range parts[1:] {
-		sum.add(p)
-	}
+	sum := total(parts, (*audited).add)
 	sum.Audit.Unanswered += dialling
 	return sum
 }

@@ -45,7 +45,7 @@ func (o *Options) Settings() []Setting {
 	return []Setting{
 		{"conns", "c", "connections", &o.Conns, 1000, conns, maxStreams, nil},
 		{"in-flight", "P", "closed loop: messages in flight per sender", &o.InFlight, 1, 1, maxQueued / stampLen, all[:6]},
-		{"rate", "R", "open loop: " + due + ", for example 10k", &o.Rate, 0, 1e-3, 1e9, without(all, Churn)},
+		{"rate", "R", "open loop: " + due + ", for example 10k", &o.Rate, 0, 1e-3, 1e9, append(all[:4:4], Rooms, Chat)},
 		{"size", "s", "payload of a message, in bytes", &o.Size, 128, size, maxMessage, all},
 		{"senders", "", "connections that send", &o.Senders, 1, 1, float64(o.Conns), groups[:1]},
 		{"room-size", "", "members of a room", &o.RoomSize, 50, 2, maxStreams, groups[1:]},
@@ -66,10 +66,6 @@ func (o *Options) Settings() []Setting {
 		{"worker-procs", "", "GOMAXPROCS of a worker that is started (default: the number of processors)",
 			&o.Servers.Procs, 0, 1, maxProcesses, nil},
 	}
-}
-
-func without(all []Mode, m Mode) []Mode {
-	return slices.DeleteFunc(slices.Clone(all), func(other Mode) bool { return other == m })
 }
 
 // In reports whether the setting applies in a mode.
