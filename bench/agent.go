@@ -20,7 +20,6 @@ type part interface {
 	close(ctx context.Context) error
 }
 
-// question asks a part to do something.
 type question struct {
 	Do          string   // one of the constants below: a method of generator
 	Share       share    // open: of an agent
@@ -107,7 +106,6 @@ func ServeAgent(ctx context.Context, in io.ReadCloser, out io.Writer) (err error
 	}
 }
 
-// agent is a part in a process of its own.
 type agent struct {
 	share     share
 	cmd       *exec.Cmd

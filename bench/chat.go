@@ -32,7 +32,6 @@ type ActionCounts struct {
 	Said, Whispered, Left, Reconnected uint64
 }
 
-// userState is where a user is.
 type userState uint8
 
 const (
@@ -73,7 +72,6 @@ func (u *user) OnTimer(*engine.Timer) {
 	}
 }
 
-// think schedules the next action, in a closed loop.
 func (u *user) think() {
 	sh := u.client.shard
 	if sh.opts.Rate > 0 || !sh.running {
@@ -84,7 +82,6 @@ func (u *user) think() {
 	sh.loop.Schedule(&u.timer, time.Duration(d*float64(sh.opts.Think)))
 }
 
-// free reports whether the user can act.
 func (u *user) free() bool {
 	return (u.state == present || u.state == away) && !u.client.conn.Closed()
 }
@@ -181,7 +178,6 @@ func (u *user) answered(m []byte) bool {
 // isChat reports whether a message with this verb has an account.
 func isChat(verb byte) bool { return verb == verbRoom || verb == verbWhisper }
 
-// received enters message m.
 func (u *user) received(m []byte, s stamp) {
 	c, sh := u.client, u.client.shard
 	verb := m[sh.layout.quote]

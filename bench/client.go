@@ -292,7 +292,6 @@ func (c *client) oddSize(p []byte) {
 	}
 }
 
-// sentBy returns how many messages a stream has sent.
 func (c *client) sentBy(stream uint32) uint32 {
 	if stream == c.id {
 		return c.sent.Load()
@@ -327,7 +326,6 @@ func (c *client) send(due int64) {
 	c.sendMessage(sh.verb, &c.target, seq, due)
 }
 
-// sendMessage sends one message of the client's stream.
 func (c *client) sendMessage(verb byte, target *[targetLen]byte, seq uint32, due int64) {
 	sh := c.shard
 	sh.audit.Sent++

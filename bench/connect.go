@@ -42,7 +42,6 @@ func setOption(c syscall.RawConn, level, option, value int) (err error) {
 	return err
 }
 
-// upgrade returns the WebSocket handshake of the client.
 func (c *client) upgrade() []byte {
 	g, o := c.shard.run, c.dialOptions()
 	t, _ := g.plan.target(&g.opts, int(c.id))

@@ -74,7 +74,6 @@ func (o *Options) inner() Codec {
 	return o.Codec
 }
 
-// received handles one message of the wire.
 func (c *client) received(p []byte) {
 	e := c.shard.opts.Envelope
 	switch {
@@ -91,7 +90,6 @@ func (c *client) received(p []byte) {
 	}
 }
 
-// unwrap handles one message of the other protocol.
 func (c *client) unwrap(e *Envelope, p []byte) {
 	s := c.shard.run.plan.script
 	switch {
@@ -169,7 +167,6 @@ type waiting struct {
 	first int
 }
 
-// await adds an unanswered message.
 func (c *client) await(due int64) {
 	w := &c.waiting
 	if len(w.at)-w.first == maxUnanswered {

@@ -12,7 +12,6 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
 
-// sample adds up the counters of all shards.
 func (g *generator) sample() sample {
 	parts := make([]sample, len(g.shards))
 	g.each(func(sh *shard) { parts[sh.loop.Index()] = sh.sample() })
@@ -111,7 +110,6 @@ func (a *audited) add(b audited) {
 	}
 }
 
-// errors returns the kinds of failure, the most frequent first.
 func (a *audited) errors() []ErrorCount {
 	return slices.SortedFunc(maps.Values(a.Errors), func(a, b ErrorCount) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Kind, b.Kind))
@@ -121,7 +119,6 @@ func (a *audited) errors() []ErrorCount {
 // settled reports whether nothing is in flight.
 func (a *audited) settled() bool { return a.Missing == 0 && a.Audit.Unanswered == 0 }
 
-// ownCPU returns the CPU time of this process.
 func ownCPU() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {

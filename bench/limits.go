@@ -40,7 +40,6 @@ func (o *Options) check() error {
 	return cmp.Or(o.checkTogether(), o.checkInFlight(), o.checkPIDs())
 }
 
-// checkTogether finds options that contradict each other.
 func (o *Options) checkTogether() error {
 	n, err := strconv.Atoi(o.Servers.Reactors)
 	switch e := o.Envelope; {

@@ -164,7 +164,6 @@ func (o *Options) group() int {
 	return 1
 }
 
-// groups is the number of groups.
 func (o *Options) groups() int { return (o.Conns + o.group() - 1) / o.group() }
 
 // border is the first connection of generator process i.
@@ -180,7 +179,6 @@ func (o *Options) process(i uint32) (p int) {
 	return p
 }
 
-// senders is the number of connections that send.
 func (o *Options) senders() (n int) {
 	for i := range o.Conns {
 		if o.sends(uint32(i)) {
@@ -190,7 +188,6 @@ func (o *Options) senders() (n int) {
 	return n
 }
 
-// sends reports whether connection i sends.
 func (o *Options) sends(i uint32) bool {
 	switch o.Mode {
 	case Idle:

@@ -16,7 +16,6 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
 
-// run is a run in progress.
 type run struct {
 	opts       Options
 	watch      func(Interval)
@@ -241,7 +240,6 @@ func (r *run) interval(since reading, latency *hdrhistogram.Histogram) Interval 
 	return m
 }
 
-// sample adds up the counters of all parts.
 func (r *run) sample() (sample, error) {
 	answers, err := r.ask(context.Background(), question{Do: doSample})
 	if err != nil {

@@ -24,7 +24,6 @@ type script struct {
 	asSent            bool
 }
 
-// step is a parsed Exchange.
 type step struct {
 	send    template
 	silent  bool
@@ -67,7 +66,6 @@ func parseScript(o *Options) (*script, error) {
 	return s, s.check(o)
 }
 
-// step parses an exchange.
 func (s *script) step(x Exchange) (t step, err error) {
 	t = step{silent: x.Silent, await: x.Await}
 	if t.send, err = parseTemplate(x.Send, atHandshake, s.names); err != nil {

@@ -18,7 +18,6 @@ import (
 // errServerEnded is returned by Run if a server that it started ends before it is stopped.
 var errServerEnded = errors.New("bench: a server has ended in the middle of the run")
 
-// servers are the processes that Run has started.
 type servers struct {
 	all   []*childproc.Process // gateways first
 	names []string
@@ -71,7 +70,6 @@ func startServers(o *Options, ended func(error)) (*servers, error) {
 	return s, nil
 }
 
-// numbered returns the names of n servers of a kind.
 func numbered(kind string, n int) (names []string) {
 	if n == 1 {
 		return []string{kind}

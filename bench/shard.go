@@ -63,7 +63,6 @@ func newShard(g *generator, loop *engine.Loop) *shard {
 // verbs are those of messages, by mode.
 var verbs = map[Mode]byte{Push: verbPush, Rooms: verbRoom, Broadcast: verbBroadcast}
 
-// tick sets the time of a callback.
 func (sh *shard) tick() { sh.now = time.Since(sh.run.began).Microseconds() }
 
 // fill sends the first messages of a client, in a closed loop or on a short-lived connection. A
@@ -157,7 +156,6 @@ func (sh *shard) replace(c *client) {
 // shard that is behind still reads.
 const burst = 256
 
-// pace sends the messages of an open loop that are due.
 func (sh *shard) pace() {
 	sh.tick()
 	for range burst {
@@ -183,7 +181,6 @@ func (sh *shard) pace() {
 	}
 }
 
-// late records how late something was sent, in microseconds.
 func (sh *shard) late(us int64) {
 	_ = sh.lateness.RecordValue(min(max(us, 1), sh.lateness.HighestTrackableValue()))
 }
@@ -217,7 +214,6 @@ func (sh *shard) failed(kind string, err error) {
 	sh.run.opened(err)
 }
 
-// changed counts a message that is not as it was sent.
 func (sh *shard) changed(p []byte) {
 	sh.audit.Changed++
 	sh.failed("changed", fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
@@ -231,7 +227,6 @@ type sample struct {
 	Usage             usage // of the process
 }
 
-// tally is the counters of a run.
 type tally struct {
 	Sent     uint64
 	Unsent   uint64 // due on a connection that was closed
@@ -242,7 +237,6 @@ type tally struct {
 	Open     int          // connections, now
 }
 
-// since returns the difference to an earlier tally.
 func (t tally) since(u tally) tally {
 	u.Open = 0
 	addTo(&t, u, -1)

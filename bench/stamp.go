@@ -41,7 +41,6 @@ func (s stamp) put(dst []byte) {
 	base64.RawURLEncoding.Encode(dst[:stampLen], b[:])
 }
 
-// readStamp reads what put has written.
 func readStamp(src []byte) (stamp, error) {
 	var b [12]byte
 	if len(src) < stampLen {

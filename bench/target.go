@@ -156,7 +156,6 @@ func parseTargets(o *Options) (map[string]*target, error) {
 	return all, nil
 }
 
-// overTLS reports whether a target uses TLS.
 func (o *Options) overTLS() bool {
 	return slices.ContainsFunc(o.Targets, func(given string) bool {
 		name, _, _ := schemeOf(given)

@@ -62,7 +62,6 @@ func parseTemplate(s string, allowed, names []string) (t template, err error) {
 	return t, nil
 }
 
-// has reports whether t contains a placeholder of one of the kinds.
 func (t template) has(kinds ...pieceKind) bool {
 	return slices.ContainsFunc(t, func(p piece) bool { return slices.Contains(kinds, p.kind) })
 }

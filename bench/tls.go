@@ -84,7 +84,6 @@ func (g *generator) bridge(outer *tls.Conn) (near net.Conn, err error) {
 // the error is not needed. The buffer holds a TLS record (RFC 8446 section 5.1).
 func carry(to io.Writer, from io.Reader) { _, _ = io.CopyBuffer(to, from, make([]byte, 16<<10)) }
 
-// socketPair returns a connection within the process.
 func socketPair() (near net.Conn, far *net.UnixConn, err error) {
 	syscall.ForkLock.RLock()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)

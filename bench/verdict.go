@@ -21,7 +21,6 @@ const (
 	cutLeast = 0.2
 )
 
-// judge sets the verdict.
 func (r *Report) judge() {
 	r.Verdict = Verdict{Valid: true}
 	r.judgeAudit()
@@ -49,7 +48,6 @@ func (v *Verdict) failed(bad bool, format string, args ...any) {
 	}
 }
 
-// judgeAudit looks for failures.
 func (r *Report) judgeAudit() {
 	v, a, mode := &r.Verdict, r.Audit, r.Options.Mode
 	var faults []string
@@ -102,7 +100,6 @@ func (r *Report) judgeFailures() {
 	r.Verdict.OwnFault = own != nil && a.Duplicated|a.Reordered|a.Changed|a.Unexpected == 0 && a.Balanced() && !others
 }
 
-// has reports whether there were failures of a kind.
 func (r *Report) has(kind string) bool {
 	return slices.ContainsFunc(r.Errors, func(e ErrorCount) bool { return e.Kind == kind })
 }

@@ -66,7 +66,6 @@ func layoutOf(m Mode, c Codec, size int) layout {
 	return l
 }
 
-// verb reports whether a message has a verb.
 func (l *layout) verb() bool { return l.stamp > l.quote }
 
 // address writes the verb and the target, if the layout has them.
@@ -79,7 +78,6 @@ func (l *layout) address(p []byte, verb byte, target *[targetLen]byte) {
 	}
 }
 
-// least is the size of the smallest payload.
 func (l layout) least() int { return l.stamp + stampLen + l.quote }
 
 // template returns a payload with padding in the place of the stamp.

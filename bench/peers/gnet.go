@@ -51,7 +51,6 @@ func (g *gnetSite) OnBoot(e gnet.Engine) gnet.Action {
 	return gnet.None
 }
 
-// run serves until ctx ends.
 func (g *gnetSite) run(ctx context.Context, h gnet.EventHandler) error {
 	serve := func() error { return gnet.Run(h, "tcp4://"+g.listen, gnet.WithNumEventLoop(g.loops)) }
 	return until(ctx, serve, func() error { return nil }) // connections end with the process

@@ -63,7 +63,6 @@ func (*wsEcho) OnTraffic(c gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
-// appendUpgrade appends the answer to a handshake.
 func appendUpgrade(dst, request []byte) []byte {
 	const name, guid = "sec-websocket-key:", "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 	var key []byte

@@ -81,5 +81,4 @@ func choose(only string) (chosen []peer, err error) {
 	return chosen, nil
 }
 
-// file returns the path of a result.
 func (m *measurement) file(name string) string { return filepath.Join(m.out, name) }

@@ -26,7 +26,6 @@ type record struct {
 // runsName is the file of all records.
 const runsName = "runs.jsonl"
 
-// ok reports whether the figures count.
 func (r record) ok() bool { return r.Skipped == "" && r.Failed == "" && r.Report != nil }
 
 // perMessage is the CPU time of all server processes per message, in microseconds.

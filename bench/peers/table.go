@@ -47,7 +47,6 @@ func summarize(all []record) cells {
 	return s
 }
 
-// median returns the median of a figure.
 func (c cell) median(of func(*bench.Report) float64) float64 {
 	var v []float64
 	for _, r := range c.runs {
@@ -100,7 +99,6 @@ func (c cell) spread() string {
 	return fmt.Sprintf("%.2f–%.2f", slices.Min(c.ratios), slices.Max(c.ratios))
 }
 
-// short is the beginning of a reason, for a table.
 func short(s string) string {
 	s = strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "|", "/")
 	if len(s) > 120 {
@@ -134,7 +132,6 @@ These servers need less than sluice's two hops over WebSocket:
 `
 )
 
-// writeTable writes the tables, and where sluice loses.
 func (m *measurement) writeTable(all []record) error {
 	s := summarize(all)
 	var costs, speeds strings.Builder
@@ -160,7 +157,6 @@ func (m *measurement) writeTable(all []record) error {
 	return os.WriteFile(m.file(tableName), []byte(text), 0o644)
 }
 
-// circumstances are the machine, the date and the command.
 func circumstances(all []record) string {
 	i := slices.IndexFunc(all, record.ok)
 	if i < 0 {

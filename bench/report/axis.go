@@ -88,7 +88,6 @@ func nines(high float64) axis {
 	return a
 }
 
-// at returns the position of v.
 func (a axis) at(v float64) float64 {
 	if a.log {
 		return math.Log(max(v, a.min)/a.min) / math.Log(a.max/a.min)

@@ -78,7 +78,6 @@ func writeCSV(w io.Writer, r *bench.Report) error {
 	return csv.NewWriter(w).WriteAll(rows)
 }
 
-// processes returns the sorted names of the processes in the timeline.
 func processes(r *bench.Report) []string {
 	names := make(map[string]float64)
 	for _, m := range r.Timeline {

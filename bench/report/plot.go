@@ -27,7 +27,6 @@ type line struct {
 	x, y   []float64
 }
 
-// mark is a vertical line.
 type mark struct {
 	x    float64
 	name string
@@ -48,7 +47,6 @@ func (p plot) py(v float64) float64 { return bottom - p.y.at(v)*(bottom-top) }
 // shows reports whether v has a position on the y axis.
 func (p plot) shows(v float64) bool { return !math.IsNaN(v) && (v > 0 || !p.y.log) }
 
-// svg builds a drawing.
 type svg struct{ strings.Builder }
 
 // put appends an element. It escapes arguments that are strings.

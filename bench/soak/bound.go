@@ -43,7 +43,6 @@ type setup struct {
 	workers int
 }
 
-// addend is a part of a bound.
 type addend struct {
 	name  string
 	bytes int
@@ -75,7 +74,6 @@ func bound(s setup) (total int, parts []addend) {
 	return collector*total + process, parts
 }
 
-// table formats a bound.
 func table(total int, parts []addend) string {
 	text := []byte("memory that a gateway may use:\n")
 	for _, p := range parts {

@@ -127,7 +127,6 @@ var faults = []struct {
 	}},
 }
 
-// fault causes one of them.
 func (f *fleet) fault(ctx context.Context, rng *rand.Rand) error {
 	n := rng.IntN(100)
 	for _, what := range faults {
@@ -143,10 +142,8 @@ func (f *fleet) fault(ctx context.Context, rng *rand.Rand) error {
 	return nil
 }
 
-// wire returns one of the proxies.
 func (f *fleet) wire(rng *rand.Rand) *faultproxy.Wire { return f.wires[rng.IntN(len(f.wires))] }
 
-// renew ends one of the workers and starts another in its place.
 func (f *fleet) renew(rng *rand.Rand, end func(*childproc.Process) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -174,7 +171,6 @@ func (f *fleet) freeze(ctx context.Context, rng *rand.Rand) error {
 	return nil
 }
 
-// slow makes a link slow for a while.
 func (f *fleet) slow(ctx context.Context, rng *rand.Rand, how faultproxy.Faults) error {
 	w := f.wire(rng)
 	w.Set(how)
@@ -183,7 +179,6 @@ func (f *fleet) slow(ctx context.Context, rng *rand.Rand, how faultproxy.Faults)
 	return nil
 }
 
-// done lists the faults so far.
 func (f *fleet) done() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -60,7 +60,6 @@ func (o *Options) loads() []bench.Options {
 	return []bench.Options{echo, big, rooms, broadcast, visits}
 }
 
-// setup adds up the loads.
 func (o *Options) setup() setup {
 	s := setup{clients: slowReaders, sender: broadcastSize, formats: len(o.Formats), workers: o.Workers}
 	for _, l := range o.loads() {

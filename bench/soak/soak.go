@@ -71,7 +71,6 @@ func (o *Options) defaults() error {
 // ErrFailed is returned by Run if a check failed. The printed lines say which.
 var ErrFailed = errors.New("soak: failed")
 
-// soak is a run in progress.
 type soak struct {
 	o      Options
 	out    io.Writer
@@ -83,7 +82,6 @@ type soak struct {
 	over   bool // a gateway uses more
 }
 
-// round is the result of a round.
 type round struct {
 	end    time.Duration // since the start
 	loads  []*bench.Report
@@ -121,7 +119,6 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	return s.verdict()
 }
 
-// causeFaults causes one fault after the other until ctx ends.
 func (s *soak) causeFaults(ctx context.Context) error {
 	rng := rand.New(rand.NewPCG(s.o.Seed, 5))
 	for s.o.Faults && pause(ctx, s.o.Every) {
@@ -144,7 +141,6 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// print prints the line of a round.
 func (s *soak) print(r round) {
 	var line strings.Builder
 	add := func(format string, args ...any) { _, _ = fmt.Fprintf(&line, format, args...) }
@@ -204,7 +200,6 @@ func wrong(r *bench.Report) string {
 	return strings.Join(what, ", ")
 }
 
-// verdict prints a summary.
 func (s *soak) verdict() error {
 	var received uint64
 	var usages [][]usage

@@ -18,7 +18,6 @@ type usage struct {
 	lasting                   bool // the same process from start to end
 }
 
-// usages are those of all processes.
 func (f *fleet) usages() (all []usage) {
 	for i, p := range f.gateways {
 		all = append(all, usageOf(fmt.Sprintf("gateway-%d", i+1), p, true))

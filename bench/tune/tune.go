@@ -167,7 +167,6 @@ func Run(ctx context.Context, o bench.Options, w Sweep, done func(Setting, *benc
 	return stages, err
 }
 
-// try makes one run. It returns a report and an error if the run failed.
 func try(ctx context.Context, o bench.Options, s Setting) (*bench.Report, error) {
 	o.Servers = bench.Servers{
 		Binary: o.Servers.Binary, Gateways: o.Servers.Gateways, Reactors: strconv.Itoa(s.Reactors),

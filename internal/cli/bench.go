@@ -124,7 +124,6 @@ func benchModeCommand(m bench.Mode) *cobra.Command {
 	return c
 }
 
-// benchRun is one run.
 type benchRun struct {
 	bench.Options
 	pids       []string

@@ -88,7 +88,6 @@ func up(lines int) string {
 	return fmt.Sprintf("\r\x1b[%dA", lines)
 }
 
-// printInterval prints a line.
 func printInterval(w io.Writer, m bench.Interval) {
 	phase := "warm-up"
 	if m.At > 0 {

@@ -11,7 +11,6 @@ import (
 	"github.com/seed-7410fe32/sluice/bench/soak"
 )
 
-// benchSoak is a soak test.
 type benchSoak struct {
 	soak.Options
 	logs     string

@@ -69,7 +69,6 @@ func (b *benchRun) targetFlags(c *cobra.Command) {
 	}
 }
 
-// parse reads the files and sets Options.Envelope.
 func (t *benchTarget) parse(o *bench.Options) (err error) {
 	if t.message != "" && t.payload != "" {
 		return errors.New("--message and --payload exclude each other")

@@ -15,7 +15,6 @@ import (
 	"github.com/seed-7410fe32/sluice/bench/tune"
 )
 
-// benchTune is a tuning.
 type benchTune struct {
 	bench.Options
 	sweep tune.Sweep
@@ -91,7 +90,6 @@ func (b *benchTune) run(c *cobra.Command) error {
 	return errors.Join(report.Tuning(os.Stdout, stages), err, writeFile(b.page, html))
 }
 
-// check returns the number of runs.
 func (b *benchTune) check() (runs int, err error) {
 	if err := writable(b.page); err != nil {
 		return 0, fmt.Errorf("--html: %w", err)
