@@ -80,28 +80,28 @@ func (c *client) received(p []byte) {
 	case e == nil:
 		c.arrived(p)
 	case e.Separator == "":
-		c.unwrap(e, p)
+		c.unwrap(p)
 	default:
 		for part := range bytes.SplitSeq(p, []byte(e.Separator)) {
 			if len(part) > 0 {
-				c.unwrap(e, part)
+				c.unwrap(part)
 			}
 		}
 	}
 }
 
-func (c *client) unwrap(e *Envelope, p []byte) {
+func (c *client) unwrap(p []byte) {
 	s := c.shard.run.plan.script
 	switch {
 	case c.step < len(s.opening):
 		if !c.ignored(p) {
 			c.loginAnswered(&s.opening[c.step], p)
 		}
-	case e.Ping != "" && string(p) == e.Ping:
-		c.write([]byte(e.Pong))
-	case !e.wraps():
+	case s.Ping != "" && string(p) == s.Ping:
+		c.write([]byte(s.Pong))
+	case !s.wraps():
 		c.arrived(p)
-	case e.Unaudited:
+	case s.Unaudited:
 		if !c.ignored(p) {
 			c.answeredByAny()
 		}
@@ -147,11 +147,11 @@ func (c *client) packed(seq uint32, due int64) []byte {
 	}
 	at := s.run.epoch(due)
 	p := script.before.append(s.scratch[:0], &c.values, seq, at)
-	if !script.bare {
+	if !script.Bare {
 		p = append(p, s.message...)
 	}
 	s.scratch = script.after.append(p, &c.values, seq, at)
-	if script.unaudited {
+	if script.Unaudited {
 		c.await(due)
 	}
 	return s.scratch

@@ -14,20 +14,18 @@ import (
 
 // script is a parsed Envelope. It is static.
 type script struct {
+	*Envelope
 	opening           []step
 	names             []string       // of captured values
 	before, after     template       // around a sent message
 	inBefore, inAfter template       // around a received message
 	fixed             bool           // the framing of sent messages never changes
 	ignore            *regexp.Regexp // nil: nothing
-	bare, unaudited   bool
-	asSent            bool
 }
 
 type step struct {
+	Exchange
 	send    template
-	silent  bool
-	await   string
 	matches []capture
 }
 
@@ -40,7 +38,7 @@ type capture struct {
 // parseScript parses the envelope.
 func parseScript(o *Options) (*script, error) {
 	e := o.Envelope
-	s := &script{bare: e.Bare, unaudited: e.Unaudited, asSent: e.AsSent}
+	s := &script{Envelope: e}
 	for i, x := range e.Opening {
 		t, err := s.step(x)
 		if err != nil {
@@ -62,12 +60,12 @@ func parseScript(o *Options) (*script, error) {
 		}
 	}
 	varies := func(t template) bool { return t.has(connOf, seqOf, timeOf, lineOf, captured) }
-	s.fixed = !varies(s.before) && !varies(s.after) && !s.unaudited
+	s.fixed = !varies(s.before) && !varies(s.after) && !s.Unaudited
 	return s, s.check(o)
 }
 
 func (s *script) step(x Exchange) (t step, err error) {
-	t = step{silent: x.Silent, await: x.Await}
+	t = step{Exchange: x}
 	if t.send, err = parseTemplate(x.Send, atHandshake, s.names); err != nil {
 		return t, err
 	}
@@ -156,7 +154,7 @@ func (s *script) open(p []byte, v *values, sh *shard) (inner []byte, ok bool) {
 		return inner, true // the caller finds that it cannot be read
 	}
 	due := n[timeOf].value // any time
-	if s.asSent {
+	if s.AsSent {
 		due = uint64(sh.run.epoch(stamp.since(sh.now)))
 	}
 	return inner, n.agree(stamp, due)
@@ -178,8 +176,8 @@ func (c *client) loginAnswered(s *step, p []byte) {
 
 // answered checks an answer and stores what it captures.
 func (s *step) answered(p []byte, captured []string) error {
-	if !bytes.HasPrefix(p, []byte(s.await)) {
-		return fmt.Errorf("instead of %q", s.await)
+	if !bytes.HasPrefix(p, []byte(s.Await)) {
+		return fmt.Errorf("instead of %q", s.Await)
 	}
 	for _, x := range s.matches {
 		m := x.match.FindSubmatch(p)
@@ -200,7 +198,7 @@ func (c *client) login(opening []step) (over bool) {
 		if len(s.send) > 0 {
 			c.write(s.send.append(nil, &c.values, 0, c.shard.run.epoch(c.shard.now)))
 		}
-		if !s.silent {
+		if !s.Silent {
 			return false
 		}
 	}

@@ -107,7 +107,7 @@ var runFigures = []figure{
 		help: "Messages received a second: echoes, deliveries or connections made."},
 	{name: "errors", value: failures, unit: asCount, metric: "failures_total",
 		help: "Connections and messages that failed."},
-	{name: "cpu", value: serverCPU, unit: asCPU, optional: true},
+	{name: "cpu", value: serverCPU, unit: asCPU},
 	{value: field("Opened"), unit: asWhole, metric: "connections", help: "Connections opened."},
 	{value: field("Messages"), unit: asWhole, metric: "messages_total",
 		help: "Messages received in the window: echoes, deliveries or connections made."},
