@@ -29,7 +29,7 @@ type client struct {
 	slow     *slowReader     // of a client that stops reading
 	name     [targetLen]byte // by which the bench worker knows it
 	target   [targetLen]byte // to which it sends
-	hears    [targetLen]byte // target of the messages that it receives
+	receives [targetLen]byte // target of the messages that it receives
 	sent     atomic.Uint32   // messages, and the next sequence number; only its loop adds, receivers read
 	inFlight int32
 	values   values
@@ -196,8 +196,8 @@ var intros = map[Mode]byte{Push: verbLogin, Rooms: verbJoin, Broadcast: verbNoth
 // command sends a command to the bench worker, which answers it.
 func (c *client) command(verb byte, name [targetLen]byte) {
 	sh := c.shard
-	sh.layout.address(sh.hello, verb, &name)
-	c.write(sh.hello)
+	sh.layout.address(sh.command, verb, &name)
+	c.write(sh.command)
 }
 
 // answers reports whether p is the answer to a command: the command itself.
@@ -205,8 +205,8 @@ func (sh *shard) answers(p []byte, verb byte, name [targetLen]byte) bool {
 	if p[sh.layout.quote] != verb {
 		return false
 	}
-	sh.layout.address(sh.hello, verb, &name)
-	return bytes.Equal(p, sh.hello)
+	sh.layout.address(sh.command, verb, &name)
+	return bytes.Equal(p, sh.command)
 }
 
 // answered handles the answer to a command, if p is one. Before its first
@@ -254,7 +254,7 @@ func (c *client) arrived(p []byte) {
 	}
 	s, err := readStamp(p[sh.layout.stamp:])
 	if err != nil || c.user != nil && !isChat(p[sh.layout.quote]) {
-		c.garbled(fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
+		c.unreadable(fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
 		return
 	}
 	sh.audit.Received++
@@ -271,7 +271,7 @@ func (c *client) arrived(p []byte) {
 	if !fresh {
 		return
 	}
-	whole := !c.mistyped && sh.intact(p, sh.verb, &c.hears)
+	whole := !c.mistyped && sh.intact(p, sh.verb, &c.receives)
 	if !whole {
 		sh.changed(p)
 	}
@@ -286,7 +286,7 @@ func (c *client) oddSize(p []byte) {
 	case string(p) == overloaded:
 		c.turnedAway(errOverloaded)
 	case c.slow == nil:
-		c.garbled(fmt.Errorf("a message of %d bytes arrived, not of %d", len(p), c.shard.layout.size))
+		c.unreadable(fmt.Errorf("a message of %d bytes arrived, not of %d", len(p), c.shard.layout.size))
 	case !c.ready:
 		c.begin()
 	}
@@ -303,9 +303,9 @@ func (c *client) sentBy(stream uint32) uint32 {
 	return g.clients[stream-g.first].sent.Load()
 }
 
-// garbled counts a message that cannot be read. Where each message has one answer it is taken for
+// unreadable counts a message that cannot be read. Where each message has one answer it is taken for
 // the answer, so that the load goes on.
-func (c *client) garbled(err error) {
+func (c *client) unreadable(err error) {
 	sh := c.shard
 	sh.audit.Received++
 	sh.failed("unreadable", err)

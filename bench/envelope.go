@@ -113,7 +113,7 @@ func (c *client) unwrap(p []byte) {
 		case string(p) == overloaded:
 			c.turnedAway(errOverloaded)
 		case !c.ignored(p):
-			c.garbled(fmt.Errorf("%q arrived, not the expected reply", excerpt(p)))
+			c.unreadable(fmt.Errorf("%q arrived, not the expected reply", excerpt(p)))
 		}
 	}
 }

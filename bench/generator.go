@@ -57,8 +57,8 @@ const (
 	redialAfter = 100 * time.Millisecond
 )
 
-// errMute is returned by Run if connections are open and nothing arrives.
-var errMute = errors.New("bench: connections are open, but the server does not answer on them: " +
+// errNoAnswer is returned by Run if connections are open and nothing arrives.
+var errNoAnswer = errors.New("bench: connections are open, but the server does not answer on them: " +
 	"check its codec, the mode, and its limit of connections")
 
 // newGenerator returns the generator of the connections from first to
@@ -127,7 +127,7 @@ func (g *generator) open(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("bench: %d connections are not ready: %w", left, ctx.Err())
 		case <-progress.C:
-			return fmt.Errorf("%w: %d of %d", errMute, left, len(g.clients))
+			return fmt.Errorf("%w: %d of %d", errNoAnswer, left, len(g.clients))
 		}
 	}
 	return nil
@@ -182,11 +182,11 @@ func (g *generator) newClient(i uint32) *client {
 		c.life = g.opts.PerConn
 	case Push: // to the next client
 		c.from = (i + n - 1) % n
-		c.name, c.target, c.hears = nameOf(i), nameOf((i+1)%n), nameOf(i)
+		c.name, c.target, c.receives = nameOf(i), nameOf((i+1)%n), nameOf(i)
 	case Rooms:
 		c.from = i / room * room
 		c.name = nameOf(c.from)
-		c.target, c.hears = c.name, c.name
+		c.target, c.receives = c.name, c.name
 	case Chat:
 		c.from = i / room * room
 		streams = int(min(room, n-c.from))

@@ -25,7 +25,7 @@ type shard struct {
 	message []byte // the next one; only verb, target and stamp change
 	packet  []byte // message with its envelope
 	scratch []byte // packet, if its envelope changes
-	hello   []byte // the next command
+	command []byte // the next command
 
 	// Owned by the loop.
 	now      int64     // microseconds since the start of the run, as of this callback
@@ -52,7 +52,7 @@ func newShard(g *generator, loop *engine.Loop) *shard {
 		rand:   rand.New(rand.NewPCG(uint64(loop.Index()), 0)), // the same in each run
 		errors: make(map[string]*ErrorCount), latency: newHistogram(), lateness: newHistogram(),
 	}
-	sh.message, sh.hello = sh.layout.template(), sh.layout.template()
+	sh.message, sh.command = sh.layout.template(), sh.layout.template()
 	sh.packet = sh.message
 	if o.Envelope != nil {
 		sh.packet, sh.message = o.Envelope.Out.around(sh.message)
