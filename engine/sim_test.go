@@ -297,7 +297,7 @@ func TestHandOver(t *testing.T) {
 		first := funcs{
 			open: func(c *engine.Conn) { conn = c },
 			data: func(c *engine.Conn, in []byte) int {
-				for _, do := range strings.Split(state, ", ") {
+				for do := range strings.SplitSeq(state, ", ") {
 					switch do {
 					case "paused":
 						c.Pause()
@@ -384,7 +384,7 @@ func TestOverload(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		s.Turn(0)
-		if expect(false, 2); len(reasons) != 1 || reasons[conns[1]] != engine.ErrOverBudget || l.Stats().MemoryLimitCloses != 1 {
+		if expect(false, 2); len(reasons) != 1 || !errors.Is(reasons[conns[1]], engine.ErrOverBudget) || l.Stats().MemoryLimitCloses != 1 {
 			t.Errorf("cut were %v", reasons)
 		}
 	})
@@ -580,7 +580,7 @@ func TestIdleConnectionsAreFound(t *testing.T) {
 		if pass(idle / 2); len(reasons) > 0 {
 			t.Fatal("a busy conn was closed")
 		}
-		if pass(idle); len(reasons) != 1 || reasons[0] != errIdle {
+		if pass(idle); len(reasons) != 1 || !errors.Is(reasons[0], errIdle) {
 			t.Errorf("OnClose got %v", reasons)
 		}
 	})

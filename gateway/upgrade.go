@@ -93,9 +93,7 @@ func (l *loop) callOnUpgrade(u *upgrade) {
 	lis := u.session.lis
 	ctx, cancel := context.WithTimeout(l.g.pageCtx, lis.HandshakeTimeout)
 	u.cancel = cancel
-	l.g.pagesWG.Add(1)
-	go func() {
-		defer l.g.pagesWG.Done()
+	l.g.pagesWG.Go(func() {
 		defer cancel()
 		id, err := Identity{}, errUpgradeEnded
 		defer func() {
@@ -110,7 +108,7 @@ func (l *loop) callOnUpgrade(u *upgrade) {
 		if id, err = lis.OnUpgrade(ctx, u.request.WithContext(ctx)); err == nil {
 			err = id.check()
 		}
-	}()
+	})
 }
 
 var (
@@ -165,7 +163,7 @@ func (l *loop) upgraded(u *upgrade, id Identity, err error) {
 	switch refused, ok := errors.AsType[*refusal](err); {
 	case l.overloaded():
 		s.refuseHTTP(u.head, codec.Status(http.StatusServiceUnavailable, ""))
-	case err == errUpgradeLate:
+	case errors.Is(err, errUpgradeLate):
 		s.upgradeTimedOut()
 	case err == nil:
 		s.finishUpgrade(u.head, &id)
