@@ -10,37 +10,37 @@ import "github.com/seed-7410fe32/sluice/internal/link"
 type entry uint8
 
 const (
-	asked    entry = iota // no worker has acknowledged yet that it is there
-	letIn                 // one has
-	rejected              // it is not to come in
+	entryPending  entry = iota // no worker has acknowledged yet that it is there
+	entryAdmitted              // one has
+	entryRejected              // it is not to come in
 )
 
 // admitted notes that a worker has acknowledged that the client is there.
 func (s *session) admitted() {
 	switch s.entry {
-	case letIn:
+	case entryAdmitted:
 		return // it has moved
-	case asked:
+	case entryPending:
 		s.notPending()
-		s.entry = letIn
+		s.entry = entryAdmitted
 	}
 	s.oldestHandled()
 }
 
 // notPending is called before a client that is there is let in or not, or goes.
 func (s *session) notPending() {
-	if s.phase == phaseOpen && s.entry == asked {
-		s.loop.asking--
+	if s.phase == phaseOpen && s.entry == entryPending {
+		s.loop.pendingClients--
 	}
 }
 
 // reject closes a client that is not to come in. What it is told of that is what a KICK with REFUSED carries; nothing: that something has failed.
 func (s *session) reject(refusal []byte) {
-	s.dropHeld()
+	s.dropQueued()
 	s.notPending()
-	s.entry = rejected
+	s.entry = entryRejected
 	if c := link.Read(refusal); len(refusal) > 0 {
-		s.endSaying(link.ReasonRefused, c.U16(), string(c.Rest()))
+		s.endWithCode(link.ReasonRefused, c.U16(), string(c.Rest()))
 	} else {
 		s.end(link.ReasonInternal)
 	}

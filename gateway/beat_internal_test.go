@@ -23,7 +23,7 @@ func TestALinkThatIsNotReadIsNotMissed(t *testing.T) {
 		k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{1}})
 		peer := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
 		publish := link.Frame{Type: link.Publish, Payload: make([]byte, 64<<10)} // to all, which are nobody
-		for sent := 0; !k.pressing; sent++ {
+		for sent := 0; !k.inboxPaused; sent++ {
 			if sent > 2*inboxLimit/len(publish.Payload) {
 				t.Fatal("the other loop's inbox has no bound")
 			}
@@ -53,8 +53,8 @@ func TestALinkThatIsNotReadIsNotMissed(t *testing.T) {
 			t.Errorf("in 10 heartbeats in which its link is not read a worker hears %v", n)
 		}
 		g.sim.Settle() // the other loop empties its inbox
-		if k.pressing || k.over {
-			t.Fatalf("not read %v, at its end %v", k.pressing, k.over)
+		if k.inboxPaused || k.ended {
+			t.Fatalf("not read %v, at its end %v", k.inboxPaused, k.ended)
 		}
 		if n := types(5 * time.Second); n[link.Ping] != 1 || n[link.GoAway] != 1 {
 			t.Errorf("a worker that says nothing hears %v", n)
@@ -188,7 +188,7 @@ func TestWhoTakesSlowlyIsNotSilent(t *testing.T) {
 			if c.s.reason != link.ReasonIdle || time.Since(began) > time.Duration(misses+2)*time.Second {
 				t.Errorf("misses %d: one that takes nothing is closed after %v for %v", misses, time.Since(began), c.s.reason)
 			}
-			if len(r.l.taken) > 0 {
+			if len(r.l.ackedBytes) > 0 {
 				t.Error("it is remembered")
 			}
 		})

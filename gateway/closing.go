@@ -10,26 +10,26 @@ import (
 )
 
 const (
-	// lastBytes is how long a client has to take what was written before it was closed.
-	lastBytes = 5 * time.Second
+	// flushTimeout is how long a client has to take what was written before it was closed.
+	flushTimeout = 5 * time.Second
 	// closeWait is how long a WebSocket that was sent a close frame has to answer with its own.
 	closeWait = 5 * time.Second
 	// closeWaitShort is that of one that has broken a rule or a limit, or says nothing, and how long a client of another protocol that is told of a drain has to close by itself.
 	closeWaitShort = time.Second
-	// lingering is how long one that has not done so is still read when the connection has been ended on this side.
-	lingering = 2 * time.Second
-	// answersFor is how long a client that has ended its side waits at most for the answers to what it has sent.
-	answersFor = 30 * time.Second
+	// lingerTime is how long one that has not done so is still read when the connection has been ended on this side.
+	lingerTime = 2 * time.Second
+	// halfCloseTimeout is how long a client that has ended its side waits at most for the answers to what it has sent.
+	halfCloseTimeout = 30 * time.Second
 )
 
 // end closes the connection once what was written has gone out, with the protocol's farewell.
 func (s *session) end(reason link.Reason) {
 	code, text := closeCodeAndText(reason)
-	s.endSaying(reason, code, text)
+	s.endWithCode(reason, code, text)
 }
 
-// endSaying is end with a code and a text of the business for a WebSocket.
-func (s *session) endSaying(reason link.Reason, code uint16, text string) {
+// endWithCode is end with a code and a text of the business for a WebSocket.
+func (s *session) endWithCode(reason link.Reason, code uint16, text string) {
 	if s.phase > phaseOpen {
 		return
 	}
@@ -51,7 +51,7 @@ func (s *session) endSaying(reason link.Reason, code uint16, text string) {
 	if client {
 		s.startClosing(reason)
 	} else {
-		s.conn.CloseAfterFlush(closing(reason), lastBytes)
+		s.conn.CloseAfterFlush(closing(reason), flushTimeout)
 	}
 }
 
@@ -88,10 +88,10 @@ func (s *session) startClosing(reason link.Reason) {
 	v.ws = s.webSocket()
 	s.loop.closingConns++
 	s.conn.HandOver(v, closing(reason))
-	if wait := v.timeout(); wait > 0 && s.pauses&hungUp == 0 {
+	if wait := v.timeout(); wait > 0 && s.pauses&halfClosed == 0 {
 		s.loop.el.Schedule(&v.timer, wait)
 	} else {
-		v.finish(lastBytes)
+		v.finish(flushTimeout)
 	}
 }
 
@@ -127,20 +127,20 @@ func (v *closingConn) OnData(_ *engine.Conn, in []byte) int {
 	}
 	n, closed := v.ws.AwaitClose(in)
 	if closed {
-		v.finish(lastBytes)
+		v.finish(flushTimeout)
 	}
 	return n
 }
 
 // OnEnd implements engine.Ender: the client has closed.
-func (v *closingConn) OnEnd(*engine.Conn) { v.finish(lastBytes) }
+func (v *closingConn) OnEnd(*engine.Conn) { v.finish(flushTimeout) }
 
 // OnTimer implements engine.TimerHandler: the client has not closed in time.
 func (v *closingConn) OnTimer(*engine.Timer) {
 	if v.ws != nil {
 		v.loop.stats.CloseTimeouts++
 	}
-	v.finish(max(lastBytes-v.timeout(), lingering))
+	v.finish(max(flushTimeout-v.timeout(), lingerTime))
 }
 
 // OnClose implements engine.Handler.
@@ -168,10 +168,10 @@ func (l *loop) closing(yield func(*closingConn) bool) {
 func (s *session) OnEnd(c *engine.Conn) {
 	switch s.phase {
 	case phaseOpen:
-		s.pauses |= hungUp
+		s.pauses |= halfClosed
 		if s.throttle(); s.phase == phaseOpen {
 			s.loop.stats.HalfClosed++
-			s.loop.el.Schedule(&s.timer, answersFor)
+			s.loop.el.Schedule(&s.timer, halfCloseTimeout)
 		}
 	case phaseEnding: // its page is being made, and has a bound of its own
 	default:
@@ -179,8 +179,8 @@ func (s *session) OnEnd(c *engine.Conn) {
 	}
 }
 
-// stopAnswering closes a client that has ended its side, or broken its protocol: not all of what it has sent was answered in time.
-func (s *session) stopAnswering() {
+// closeUnanswered closes a client that has ended its side, or broken its protocol: not all of what it has sent was answered in time.
+func (s *session) closeUnanswered() {
 	s.loop.stats.HalfClosesUnanswered++
 	s.end(cmp.Or(s.reason, link.ReasonPeer))
 }

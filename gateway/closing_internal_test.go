@@ -122,7 +122,7 @@ func TestAHalfClosedClientWaitsForAnswersNotForEver(t *testing.T) {
 				r.worker.Read(1 << 10)
 				time.Sleep(100 * time.Millisecond)
 			}
-			if took := time.Since(began); took < answersFor || took > answersFor+time.Second {
+			if took := time.Since(began); took < halfCloseTimeout || took > halfCloseTimeout+time.Second {
 				t.Errorf("%s: closed after %v", format, took)
 			}
 			r.turn(10)

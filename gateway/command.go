@@ -113,17 +113,17 @@ func (l *loop) changeUID(o origin, f *link.Frame, s *session) {
 // bindTime is the time of a binding, after all that the loop has heard of: a hybrid logical clock (Kulkarni and others, 2014), so that of two bindings of which one saw the other
 // that one is later on every gateway, and else the clock decides.
 func (l *loop) bindTime() uint64 {
-	l.bound = max(l.bound+1, l.now())
-	return l.bound
+	l.lastBind = max(l.lastBind+1, l.now())
+	return l.lastBind
 }
 
 // now is the time by the clock of bindings, in nanoseconds since 1970.
-func (l *loop) now() uint64 { return uint64(time.Now().UnixNano()) + l.ahead }
+func (l *loop) now() uint64 { return uint64(time.Now().UnixNano()) + l.clockOffset }
 
 // advanceClock goes by another gateway's clock where that is ahead: a binding there that nobody has told of, since it evicts nobody, must not be later than one which comes after it here.
 func (l *loop) advanceClock(t uint64) {
 	if now := l.now(); t > now {
-		l.ahead += t - now
+		l.clockOffset += t - now
 	}
 }
 
@@ -165,10 +165,10 @@ func (l *loop) passOrPause(to uint8, o origin, f *link.Frame, serial uint32) {
 // pauseLink stops reading the link with the serial, which fills another loop's inbox faster than that is emptied.
 func (l *loop) pauseLink(serial uint32) {
 	if k := l.links[serial]; k != nil {
-		k.pressing = true
+		k.inboxPaused = true
 		k.conn.Pause()
-	} else if k := l.comers[serial]; k != nil {
-		k.pressing = true
+	} else if k := l.inLinks[serial]; k != nil {
+		k.inboxPaused = true
 		k.conn.Pause()
 	} else {
 		return
@@ -179,10 +179,10 @@ func (l *loop) pauseLink(serial uint32) {
 // resumeLink reads the link with the serial again, unless something else forbids it.
 func (l *loop) resumeLink(serial uint32) {
 	if k := l.links[serial]; k != nil {
-		k.pressing = false
-		k.readOn()
-	} else if k := l.comers[serial]; k != nil {
-		k.pressing = false
+		k.inboxPaused = false
+		k.resumeReads()
+	} else if k := l.inLinks[serial]; k != nil {
+		k.inboxPaused = false
 		k.conn.Resume()
 	}
 }

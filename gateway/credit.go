@@ -56,9 +56,9 @@ func (q *creditQueue) served(w creditWaiter, n int) {
 	}
 }
 
-// again puts back a client that could not be served to the end. One of which nothing was sent keeps
+// requeue puts back a client that could not be served to the end. One of which nothing was sent keeps
 // its place.
-func (q *creditQueue) again(w creditWaiter, sent, share int) {
+func (q *creditQueue) requeue(w creditWaiter, sent, share int) {
 	if sent > 0 {
 		q.push(w.s, share)
 		return

@@ -9,23 +9,23 @@ const (
 	maxGone = 4096
 )
 
-// lose notes that a client which the worker has is gone.
-func (k *workerLink) lose() {
+// clientGone notes that a client which the worker has is gone.
+func (k *workerLink) clientGone() {
 	l := k.loop
-	if k.gone++; k.gone <= l.maxGone || k.behind || k.draining {
+	if k.unackedDetaches++; k.unackedDetaches <= l.maxGone || k.behind || k.draining {
 		return
 	}
 	k.behind = true
 	l.pool.remove(k)
 	l.noteWorkers()
 	l.stats.WorkersBehind++
-	l.g.log.Warn("a worker gets no more clients: it has not acknowledged that so many have gone", "worker", k.hello.Name, "loop", l.index, "gone", k.gone)
+	l.g.log.Warn("a worker gets no more clients: it has not acknowledged that so many have gone", "worker", k.hello.Name, "loop", l.index, "gone", k.unackedDetaches)
 }
 
 // catchUp lets a worker have clients again that has acknowledged enough.
 func (k *workerLink) catchUp() {
 	l := k.loop
-	if !k.behind || k.gone > l.maxGone/2 || k.draining {
+	if !k.behind || k.unackedDetaches > l.maxGone/2 || k.draining {
 		return
 	}
 	k.behind = false
@@ -37,7 +37,7 @@ func (k *workerLink) catchUp() {
 
 // giveUp ends a client that is gone and waits, where too many do: what it sent is refused, and its worker, if it has one, told.
 func (s *session) giveUp() {
-	s.dropHeld()
+	s.dropQueued()
 	if s.link != nil && !s.detachSent {
 		s.link.detach(s) // which forgets it
 		return

@@ -64,8 +64,8 @@ func TestWhoComesAndGoesIsNotKept(t *testing.T) {
 				for range 100 {
 					r.turn(1000, c)
 				}
-				if got := r.heard[c.s.slot]; len(got) == 0 || got[len(got)-1] != "and now?" || r.l.departed != 0 || r.k.gone != 0 || r.k.behind {
-					t.Errorf("the worker has heard %q; %d are gone, of its %d", got, r.l.departed, r.k.gone)
+				if got := r.heard[c.s.slot]; len(got) == 0 || got[len(got)-1] != "and now?" || r.l.departed != 0 || r.k.unackedDetaches != 0 || r.k.behind {
+					t.Errorf("the worker has heard %q; %d are gone, of its %d", got, r.l.departed, r.k.unackedDetaches)
 				}
 			})
 		})
@@ -98,8 +98,8 @@ func TestWhoIsForgottenWaitsForNothing(t *testing.T) {
 		for range 300 {
 			r.turn(1000)
 		}
-		if frames, _ := r.k.sent.Outstanding(); frames > 0 || r.k.gone != 0 || r.k.clients != 0 {
-			t.Errorf("%d frames, %d gone, %d clients", frames, r.k.gone, r.k.clients)
+		if frames, _ := r.k.sent.Outstanding(); frames > 0 || r.k.unackedDetaches != 0 || r.k.clients != 0 {
+			t.Errorf("%d frames, %d gone, %d clients", frames, r.k.unackedDetaches, r.k.clients)
 		}
 	})
 }

@@ -19,16 +19,16 @@ import (
 var ErrCut = errors.New("gateway: clients were cut at the end of the drain")
 
 const (
-	leastPace  = 100                   // clients a second, where Config.DrainRate does not say
-	paceStep   = 20 * time.Millisecond // between two handfuls of clients
-	finalGrace = time.Second           // for clients and workers to take the last they are told
+	minDrainRate = 100                   // clients a second, where Config.DrainRate does not say
+	paceStep     = 20 * time.Millisecond // between two handfuls of clients
+	finalGrace   = time.Second           // for clients and workers to take the last they are told
 )
 
 var errRan = errors.New("gateway: Run has been called before")
 
 // Draining reports whether the context of Run has ended: load balancers should send new clients to
 // other gateways. They are still accepted here for Config.DrainDelay. Any goroutine may call it.
-func (g *Gateway) Draining() bool { return g.leaving.Load() }
+func (g *Gateway) Draining() bool { return g.notReady.Load() }
 
 // Run listens, and serves clients and workers until ctx ends. Then it drains: after
 // Config.DrainDelay it takes no new clients, tells those it has to go, and closes them when their
@@ -68,7 +68,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 // prepare begins the end: the gateway says that it is not ready, and takes who comes all the same until Config.DrainDelay is over.
 func (g *Gateway) prepare() {
-	g.leaving.Store(true)
+	g.notReady.Store(true)
 	if delay := g.cfg.DrainDelay; delay > 0 {
 		g.log.Info("not ready any more: whoever comes is taken until the drain begins", "in", delay)
 		time.Sleep(delay)
@@ -79,7 +79,7 @@ func (g *Gateway) prepare() {
 func (g *Gateway) drain() (cut int) {
 	began := time.Now()
 	clients := sum(ask(g, (*loop).beginDrain))
-	g.yields.Store(true)
+	g.givesPort.Store(true)
 	pace := g.pace(clients)
 	g.log.Info("draining", "clients", clients, "pace", pace, "for", g.cfg.DrainTimeout)
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.DrainTimeout)
@@ -108,7 +108,7 @@ func (g *Gateway) pace(clients int) int {
 		}
 		return g.cfg.DrainRate
 	}
-	return max(leastPace, int(2*float64(clients)/g.cfg.DrainTimeout.Seconds()))
+	return max(minDrainRate, int(2*float64(clients)/g.cfg.DrainTimeout.Seconds()))
 }
 
 // closeClients bids all clients farewell, so many a second, in the order of their slots on each loop, until ctx ends.
@@ -123,7 +123,7 @@ func (g *Gateway) closeClients(ctx context.Context, pace int) {
 			return l.closeSome(portionOf(due, (int(l.index)+first)%len(g.loops), len(g.loops)))
 		})
 		for _, n := range answers {
-			told, left = told+n.told, left+n.left
+			told, left = told+n.closed, left+n.left
 		}
 		if left == 0 && len(answers) == len(g.loops) {
 			return
@@ -187,7 +187,7 @@ func (l *loop) stillClosing() int {
 
 // beginDrain lets nobody else in, and tells the workers that the gateway is closing down.
 func (l *loop) beginDrain() int {
-	l.ending = true
+	l.draining = true
 	l.refuseUpgrades()
 	for _, k := range l.links {
 		k.send(&link.Frame{Type: link.Drain})
@@ -196,25 +196,25 @@ func (l *loop) beginDrain() int {
 }
 
 // closeProgress are how many clients were told to go, and how many are yet to be, at most.
-type closeProgress struct{ told, left int }
+type closeProgress struct{ closed, left int }
 
 // closeSome bids at most so many clients farewell. Nobody comes any more, so it walks the slots once.
 func (l *loop) closeSome(most int) closeProgress {
 	told := 0
 	for ; told < most && l.closedBelow < len(l.sessions); l.closedBelow++ {
-		if s := l.sessions[l.closedBelow]; s != nil && s.leave() {
+		if s := l.sessions[l.closedBelow]; s != nil && s.closeWhenHandled() {
 			told++
 		}
 	}
 	return closeProgress{told, len(l.sessions) - l.closedBelow}
 }
 
-// leave has the client go: nothing more of it is read, and it is told as soon as nothing of it waits for a worker. It reports whether the client was there.
-func (s *session) leave() bool {
-	if s.phase != phaseOpen || s.pauses&pausedToLeave != 0 {
+// closeWhenHandled has the client go: nothing more of it is read, and it is told as soon as nothing of it waits for a worker. It reports whether the client was there.
+func (s *session) closeWhenHandled() bool {
+	if s.phase != phaseOpen || s.pauses&pausedToClose != 0 {
 		return false
 	}
-	s.pause(pausedToLeave)
+	s.pause(pausedToClose)
 	s.throttle()
 	return true
 }
@@ -225,7 +225,7 @@ func (l *loop) closeRemaining() int {
 		if s == nil || s.phase != phaseOpen {
 			continue
 		}
-		if n := s.dropHeld(); n > 0 {
+		if n := s.dropQueued(); n > 0 {
 			s.refuse(refusedDraining, n)
 		}
 		s.end(link.ReasonDraining)
@@ -261,9 +261,9 @@ func (l *loop) endLinks() int {
 		k.end(link.Draining, "", link.ReasonDraining)
 	}
 	for _, p := range l.peers {
-		p.leave()
+		p.stop()
 	}
-	for _, k := range l.comers {
+	for _, k := range l.inLinks {
 		k.close(link.ReasonDraining)
 	}
 	return l.linked

@@ -34,8 +34,8 @@ func (s *session) fail(err error, reply []byte, decoded, all int) (taken int) {
 	}
 	s.clearDeadline()
 	s.codec, s.reason = &closeReason{s.codec, words}, reason
-	s.loop.el.Schedule(&s.timer, answersFor)
-	s.leave()
+	s.loop.el.Schedule(&s.timer, halfCloseTimeout)
+	s.closeWhenHandled()
 	if s.webSocket() == nil {
 		return all
 	}
@@ -52,8 +52,8 @@ func (s *session) webSocket() *codec.WebSocket {
 	return ws
 }
 
-// maxFault is how much a client is told of what is wrong, in bytes: a Codec of one's own may say as much as it likes.
-const maxFault = 200
+// maxDetail is how much a client is told of what is wrong, in bytes: a Codec of one's own may say as much as it likes.
+const maxDetail = 200
 
 // decodeError says what is wrong with what a client has sent.
 func (s *session) decodeError(err error) string {
@@ -64,7 +64,7 @@ func (s *session) decodeError(err error) string {
 		return "not one strict JSON document"
 	}
 	what := strings.TrimPrefix(err.Error(), codec.ErrProtocol.Error()+": ")
-	return strings.ToValidUTF8(what[:min(len(what), maxFault)], "")
+	return strings.ToValidUTF8(what[:min(len(what), maxDetail)], "")
 }
 
 // closedMessage is what a client hears, whose protocol has no farewell of its own, of what it did wrong.

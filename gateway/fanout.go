@@ -39,7 +39,7 @@ func (p *fanout) init(l *loop) {
 // to writes the message to one client.
 func (p *fanout) to(m *registry.Member) {
 	s := p.loop.sessions[m.ID.Slot()]
-	if s.phase != phaseOpen || p.all && s.entry != letIn {
+	if s.phase != phaseOpen || p.all && s.entry != entryAdmitted {
 		return
 	}
 	if p.flags&link.FlagRaw != 0 {

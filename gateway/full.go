@@ -21,23 +21,23 @@ const lightWork = 4 << 10
 // checkQueues is called when more waits in queues, or less.
 func (l *loop) checkQueues() {
 	switch bound := l.g.cfg.MaxQueueBytes; {
-	case !l.full && l.held > bound:
-		l.full = true
+	case !l.queuesFull && l.queuedBytes > bound:
+		l.queuesFull = true
 		l.stats.QueueFull++
-	case l.full && l.held <= bound/2:
-		l.full = false
+	case l.queuesFull && l.queuedBytes <= bound/2:
+		l.queuesFull = false
 		l.resumeStalled(nil)
 	}
 }
 
-// checkAhead is called when more waits for the link's credit, or less.
-func (k *workerLink) checkAhead() {
+// checkCreditFull is called when more waits for the link's credit, or less.
+func (k *workerLink) checkCreditFull() {
 	switch bound, waiting := k.window, k.waiting.small.bytes; {
-	case !k.ahead && waiting > bound:
-		k.ahead = true
-	case k.ahead && waiting <= bound/2:
-		k.ahead = false
-		if !k.loop.full { // else those that have stalled would do so again
+	case !k.creditFull && waiting > bound:
+		k.creditFull = true
+	case k.creditFull && waiting <= bound/2:
+		k.creditFull = false
+		if !k.loop.queuesFull { // else those that have stalled would do so again
 			k.loop.resumeStalled(k)
 		}
 	}
@@ -80,18 +80,18 @@ func (l *loop) resumeStalled(k *workerLink) {
 // mayDecode reports whether a client may be decoded, of whose input in is left after so much work
 // for it.
 func (s *session) mayDecode(in []byte, work int) bool {
-	return !s.loop.full && (s.link == nil || !s.link.ahead) || s.mayAdd(in, work)
+	return !s.loop.queuesFull && (s.link == nil || !s.link.creditFull) || s.mayAdd(in, work)
 }
 
 // mayAdd is mayDecode where much waits.
 func (s *session) mayAdd(in []byte, work int) bool {
-	l, ahead := s.loop, s.link != nil && s.link.ahead
+	l, ahead := s.loop, s.link != nil && s.link.creditFull
 	ws, ok := s.codec.(*codec.WebSocket)
 	compressed := ok && ws.Compressed(in) // nobody knows what is in it
 	if ahead && compressed && s.turn.lastCost() > lightWork {
 		return false
 	}
-	return !l.full || s.queue == nil && (s.isTaken(in, ws, compressed) || s.isLight(in, work, ws, compressed))
+	return !l.queuesFull || s.queue == nil && (s.isTaken(in, ws, compressed) || s.isLight(in, work, ws, compressed))
 }
 
 // isTaken reports whether the client's worker has credit for whatever the next message is.
@@ -113,7 +113,7 @@ func (s *session) isLight(in []byte, work int, ws *codec.WebSocket, compressed b
 	case work+len(in) > lightWork:
 		return false
 	case compressed:
-		return s.turn.lastCost() <= lightWork && s.loop.held <= bound+bound/4
+		return s.turn.lastCost() <= lightWork && s.loop.queuedBytes <= bound+bound/4
 	}
 	return ws == nil || ws.Unfinished() <= lightWork
 }

@@ -91,7 +91,7 @@ func TestFullQueuesDoNotKeepAClientWithoutAWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{}, 1<<20)
 		first := r.client("text")
-		r.l.full = true // and stays so
+		r.l.queuesFull = true // and stays so
 		r.k.backlogged = true
 		c := r.client("text")
 		c.Send(lines(1, 8000))
@@ -126,7 +126,7 @@ func TestWhoHasStalledTriesAgain(t *testing.T) {
 		for range 5 {
 			r.turn(0, busy...)
 		}
-		r.l.full = true // and stays so
+		r.l.queuesFull = true // and stays so
 		c.Send(lines(1, 200<<10))
 		for range 3 {
 			r.turn(0, c)
@@ -195,8 +195,8 @@ func TestAWorkerThatHangsHoldsUpNobodyElse(t *testing.T) {
 		for range 20 {
 			r.turn(1000, all...)
 		}
-		if !r.l.full {
-			t.Fatalf("the queues are not full: %d bytes wait", r.l.held)
+		if !r.l.queuesFull {
+			t.Fatalf("the queues are not full: %d bytes wait", r.l.queuedBytes)
 		}
 		for said := range 50 {
 			for _, c := range well {

@@ -28,7 +28,7 @@ func small(t testing.TB, url string) (*world, *listener) {
 	if err := cfg.setDefaults(); err != nil {
 		t.Fatal(err)
 	}
-	g := &Gateway{cfg: cfg, log: cfg.Logger, engine: sim.Engine(), keys: maphash.MakeSeed(), complain: xrate.NewLimiter(1, 5), grumble: xrate.NewLimiter(1, 5), pages: make(chan struct{}, 1), buffers: new(bytebufferpool.Pool)}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, engine: sim.Engine(), keys: maphash.MakeSeed(), strangerLogs: xrate.NewLimiter(1, 5), clientLogs: xrate.NewLimiter(1, 5), pages: make(chan struct{}, 1), buffers: new(bytebufferpool.Pool)}
 	g.peerCtx, g.stopPeers = context.WithCancel(context.Background())
 	g.stopPeers() // nobody is dialled
 	for i, el := range sim.Engine().Loops() {
@@ -105,7 +105,7 @@ func stay(t *testing.T, clients []*engine.SimPeer, sessions []*session) {
 	t.Helper()
 	for i, c := range clients {
 		s := sessions[i]
-		if c.Take(); c.Closed() && s.reason != link.ReasonKicked && s.reason != link.ReasonReplaced && s.entry != rejected {
+		if c.Take(); c.Closed() && s.reason != link.ReasonKicked && s.reason != link.ReasonReplaced && s.entry != entryRejected {
 			t.Fatalf("client %d is gone: %v", i, s.reason)
 		}
 	}

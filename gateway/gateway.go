@@ -21,17 +21,17 @@ import (
 // Gateway holds the connections of clients and passes their messages to workers.
 type Gateway struct {
 	// Static after New.
-	cfg      Config
-	log      *slog.Logger
-	epoch    uint64 // differs at each start
-	started  time.Time
-	keys     maphash.Seed         // of the hashes of messages' keys
-	complain *xrate.Limiter       // of what strangers on the inner port can make us log
-	grumble  *xrate.Limiter       // of what clients can
-	buffers  *bytebufferpool.Pool // of pages, any goroutine; a pointer, for it has to be aligned
-	staff    chan struct{}        // of one: a loop has got its first worker, or lost its last
-	pages    chan struct{}        // one token a plain HTTP request being answered
-	ready    chan struct{}        // closed when it listens
+	cfg            Config
+	log            *slog.Logger
+	epoch          uint64 // differs at each start
+	started        time.Time
+	keys           maphash.Seed         // of the hashes of messages' keys
+	strangerLogs   *xrate.Limiter       // of what strangers on the inner port can make us log
+	clientLogs     *xrate.Limiter       // of what clients can
+	buffers        *bytebufferpool.Pool // of pages, any goroutine; a pointer, for it has to be aligned
+	workersChanged chan struct{}        // of one: a loop has got its first worker, or lost its last
+	pages          chan struct{}        // one token a plain HTTP request being answered
+	ready          chan struct{}        // closed when it listens
 
 	// Static after ready is closed.
 	engine    *engine.Engine
@@ -46,9 +46,9 @@ type Gateway struct {
 
 	authFailures atomic.Uint64
 	ran          atomic.Bool // Run has been called
-	leaving      atomic.Bool // the context of Run has ended: nobody else should come
-	yields       atomic.Bool // and a successor may have the inner port
-	keepers      sync.WaitGroup
+	notReady     atomic.Bool // the context of Run has ended: nobody else should come
+	givesPort    atomic.Bool // and a successor may have the inner port
+	peersWG      sync.WaitGroup
 	pagesWG      sync.WaitGroup
 }
 
@@ -62,8 +62,8 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	return &Gateway{
 		cfg: cfg, log: cfg.Logger, epoch: rand.Uint64(), started: time.Now(), keys: maphash.MakeSeed(), buffers: new(bytebufferpool.Pool),
-		complain: xrate.NewLimiter(1, 5), grumble: xrate.NewLimiter(1, 5),
-		staff: make(chan struct{}, 1), pages: make(chan struct{}, maxPages), ready: make(chan struct{}),
+		strangerLogs: xrate.NewLimiter(1, 5), clientLogs: xrate.NewLimiter(1, 5),
+		workersChanged: make(chan struct{}, 1), pages: make(chan struct{}, maxPages), ready: make(chan struct{}),
 	}, nil
 }
 
@@ -156,7 +156,7 @@ func (g *Gateway) close() {
 	g.stopPeers()
 	_ = g.engine.Stop(context.Background()) // cuts whoever is still there, so it waits for nobody
 	g.pagesWG.Wait()
-	g.keepers.Wait()
+	g.peersWG.Wait()
 }
 
 // readRandom fills b from the system's generator, which never fails.

@@ -20,7 +20,7 @@ func (s *session) handshake(in []byte) int {
 		return 0
 	case s.probe(req):
 		return len(in)
-	case s.loop.ending || s.loop.overloaded():
+	case s.loop.draining || s.loop.overloaded():
 		s.refuseHTTP(req, codec.Status(http.StatusServiceUnavailable, ""))
 		return len(in)
 	case !req.IsUpgrade():
@@ -57,7 +57,7 @@ func (s *session) handshaken(request, all int) int {
 // nil: it was not called.
 func (s *session) finishUpgrade(req *codec.Request, id *Identity) {
 	options := s.lis.upgrade
-	options.ClientTakeover = s.loop.windows+codec.WindowSize <= s.loop.g.cfg.MaxTakeoverBytes
+	options.ClientTakeover = s.loop.takeoverBytes+codec.WindowSize <= s.loop.g.cfg.MaxTakeoverBytes
 	ws, response, err := codec.Upgrade(req, &options)
 	if err != nil {
 		s.refuseUpgrade(req, response, err)
@@ -69,7 +69,7 @@ func (s *session) finishUpgrade(req *codec.Request, id *Identity) {
 	s.codec = ws
 	switch l := s.loop; {
 	case ws.ClientTakeover():
-		l.windows += codec.WindowSize // until OnClose
+		l.takeoverBytes += codec.WindowSize // until OnClose
 	case !options.ClientTakeover && l.g.cfg.MaxTakeoverBytes > 0 && s.lis.Compress && req.Header("Sec-WebSocket-Extensions") != "":
 		l.stats.TakeoversRejected++
 	}
@@ -103,7 +103,7 @@ func answerTo(req *codec.Request, response []byte) []byte {
 
 // refusePath refuses a WebSocket on a path on which the listener opens none.
 func (s *session) refusePath(req *codec.Request) {
-	if g := s.loop.g; g.grumble.Allow() {
+	if g := s.loop.g; g.clientLogs.Allow() {
 		g.log.Warn("a WebSocket was refused: the listener opens none on this path", "path", brief(req.Path()), "listener", s.lis.URL, "remote", s.remote(),
 			"fix", "ask for the path in the listener's URL, or end that in /* for all paths below it")
 	}

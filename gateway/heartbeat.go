@@ -6,19 +6,19 @@ import "github.com/seed-7410fe32/sluice/internal/link"
 type pulse uint8
 
 const (
-	alive  pulse = 1 << iota // some bytes came: it answers pings
-	active                   // a message came
-	spoken                   // something was written to it
+	alive   pulse = 1 << iota // some bytes came: it answers pings
+	active                    // a message came
+	written                   // something was written to it
 )
 
 // heartbeat pings a client of which no message has come, and closes one that has not answered any ping for so long. Any bytes count as an answer, and those that leave for the
 // client too, for the ping may stand behind them; a paused client cannot be heard. One that talks and has been told nothing is pinged as well, lest somebody between us
 // takes the connection for one that nobody uses; it owes no answer.
 func (s *session) heartbeat() {
-	if s.pulse&(alive|active) != 0 || s.pauses != 0 || s.takes() {
+	if s.pulse&(alive|active) != 0 || s.pauses != 0 || s.isReading() {
 		s.misses = 0
 	}
-	quiet, told := s.pulse&active == 0 && s.pauses == 0, s.pulse&spoken != 0
+	quiet, told := s.pulse&active == 0 && s.pauses == 0, s.pulse&written != 0
 	s.pulse = 0
 	switch {
 	case quiet && int(s.misses) >= s.lis.MaxMissedPings && !s.conn.Arrived(): // else it is we who are late
@@ -30,7 +30,7 @@ func (s *session) heartbeat() {
 	case !told:
 		s.ping()
 	}
-	s.mark()
+	s.noteAcked()
 	s.loop.el.Schedule(&s.timer, s.lis.Heartbeat)
 }
 
@@ -46,24 +46,24 @@ func (s *session) ping() {
 
 // noteWrite notes that something is written to the client.
 func (s *session) noteWrite() {
-	if s.pulse&spoken == 0 { // else a fan-out would write to each client's memory each time
-		s.pulse |= spoken
+	if s.pulse&written == 0 { // else a fan-out would write to each client's memory each time
+		s.pulse |= written
 	}
 }
 
-// mark notes how much a client has taken that is closed at the next heartbeat if it goes on like this.
-func (s *session) mark() {
+// noteAcked notes how much a client has taken that is closed at the next heartbeat if it goes on like this.
+func (s *session) noteAcked() {
 	if int(s.misses) < s.lis.MaxMissedPings {
-		delete(s.loop.taken, s)
+		delete(s.loop.ackedBytes, s)
 		return
 	}
 	acked, _ := s.conn.Taken()
-	s.loop.taken[s] = acked
+	s.loop.ackedBytes[s] = acked
 }
 
-// takes reports whether a client that has been marked has taken something since, of what has not all reached it yet: it reads, but slowly.
-func (s *session) takes() bool {
-	before, marked := s.loop.taken[s]
+// isReading reports whether a client that has been marked has taken something since, of what has not all reached it yet: it reads, but slowly.
+func (s *session) isReading() bool {
+	before, marked := s.loop.ackedBytes[s]
 	if !marked {
 		return false
 	}

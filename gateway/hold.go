@@ -2,12 +2,12 @@ package gateway
 
 import "fmt"
 
-// hold lets a message wait. When no worker is there, and too much waits for one, it is refused,
+// enqueue lets a message wait. When no worker is there, and too much waits for one, it is refused,
 // which the client is told.
-func (s *session) hold(payload []byte, flags uint8) {
+func (s *session) enqueue(payload []byte, flags uint8) {
 	l := s.loop
 	n := recordHeader + len(payload)
-	if l.held+n > l.g.cfg.MaxUnroutedBytes && s.link == nil && l.unassigned() {
+	if l.queuedBytes+n > l.g.cfg.MaxUnroutedBytes && s.link == nil && l.unassigned() {
 		l.stats.MessagesRejected++
 		s.refuse(refusedHoldFull, 1)
 		return
@@ -17,7 +17,7 @@ func (s *session) hold(payload []byte, flags uint8) {
 		s.queue.since = l.el.Now()
 	}
 	s.queue.push(payload, flags)
-	l.held += n
+	l.queuedBytes += n
 	l.stats.QueuedTotal++
 	l.checkQueues()
 	if !s.waiting && !s.pump() { // else it waits for what its worker has of it to be handled, and in nobody's way
@@ -43,7 +43,7 @@ func (s *session) wait() {
 	}
 	if s.link != nil {
 		s.link.enqueue(s)
-		s.link.checkAhead()
+		s.link.checkCreditFull()
 		return
 	}
 	s.loop.waiting = append(s.loop.waiting, s)
@@ -59,7 +59,7 @@ func (s *session) stopWaiting(k *workerLink) {
 // dequeue takes the oldest message that waits, of n bytes, out of the client's queue.
 func (s *session) dequeue(n int) {
 	l := s.loop
-	l.held -= recordHeader + n
+	l.queuedBytes -= recordHeader + n
 	if s.queue.pop(n); s.queue.waiting == 0 {
 		l.queues.put(s.queue)
 		s.queue = nil
@@ -67,8 +67,8 @@ func (s *session) dequeue(n int) {
 	l.checkQueues()
 }
 
-// dropHeld refuses all that waits, without a word to the client, and returns how many messages that was.
-func (s *session) dropHeld() int {
+// dropQueued refuses all that waits, without a word to the client, and returns how many messages that was.
+func (s *session) dropQueued() int {
 	if s.queue == nil {
 		return 0
 	}
@@ -76,32 +76,32 @@ func (s *session) dropHeld() int {
 	messages, bytes := s.queue.clear()
 	l.queues.put(s.queue)
 	s.queue = nil
-	l.held -= bytes
+	l.queuedBytes -= bytes
 	l.checkQueues()
 	l.stats.MessagesRejected += uint64(messages)
 	if s.out == 0 {
 		s.handled += uint32(messages) // their numbers may be known elsewhere; behind messages that are out they are the last there are
-		if s.entry != asked {         // else its coming is on trial still
+		if s.entry != entryPending {  // else its coming is on trial still
 			s.endTrial()
 		}
 	}
 	return messages
 }
 
-// expireHeld refuses what has waited longer than QueueTimeout, when no worker is there. It returns the clients of the list that go on waiting: those that have yet to be given to a
+// expireQueued refuses what has waited longer than QueueTimeout, when no worker is there. It returns the clients of the list that go on waiting: those that have yet to be given to a
 // worker too.
-func (l *loop) expireHeld(list []*session) []*session {
+func (l *loop) expireQueued(list []*session) []*session {
 	now, alone := l.el.Now(), l.unassigned()
 	kept := list[:0]
 	for _, s := range list {
 		if q := s.queue; alone && q != nil && now.Sub(q.since) > l.g.cfg.QueueTimeout {
-			count := s.dropHeld()
+			count := s.dropQueued()
 			if s.phase == phaseOpen {
 				s.refuse(refusedNoWorker, count)
 				s.throttle()
 			}
 		}
-		if s.queue != nil || s.phase == phaseOpen && s.entry == asked || s.phase == phaseGone {
+		if s.queue != nil || s.phase == phaseOpen && s.entry == entryPending || s.phase == phaseGone {
 			kept = append(kept, s)
 		} else {
 			s.waiting = false

@@ -35,9 +35,9 @@ const (
 // What one link's turn may still add is bounded by the link's input buffer.
 type inbox struct {
 	mu      sync.Mutex
-	records []byte    // guarded by mu; bound: a loop's inbox
-	blocked []pressed // guarded by mu: links to release; bound: links that have proved
-	armed   bool      // guarded by mu: a drain is on its way
+	records []byte       // guarded by mu; bound: a loop's inbox
+	blocked []pausedLink // guarded by mu: links to release; bound: links that have proved
+	armed   bool         // guarded by mu: a drain is on its way
 
 	// Owned by the loop.
 	spare []byte
@@ -57,8 +57,8 @@ func (b *inbox) trim() {
 	b.most = 0
 }
 
-// pressed names a link of a loop that is not read until an inbox has been emptied.
-type pressed struct {
+// pausedLink names a link of a loop that is not read until an inbox has been emptied.
+type pausedLink struct {
 	loop   uint8
 	serial uint32
 }
@@ -73,7 +73,7 @@ func (l *loop) pass(to uint8, o origin, f *link.Frame, serial uint32) bool {
 	b.records = binary.BigEndian.AppendUint32(b.records, o.serial)
 	b.records = link.Append(b.records, f)
 	free := serial == 0 || len(b.records) < inboxLimit
-	if by := (pressed{l.index, serial}); !free && (len(b.blocked) == 0 || b.blocked[len(b.blocked)-1] != by) {
+	if by := (pausedLink{l.index, serial}); !free && (len(b.blocked) == 0 || b.blocked[len(b.blocked)-1] != by) {
 		b.blocked = append(b.blocked, by)
 	}
 	arm := !b.armed
@@ -125,6 +125,6 @@ func (l *loop) note(o origin, f *link.Frame) {
 	}
 }
 
-func (l *loop) release(p pressed) {
+func (l *loop) release(p pausedLink) {
 	l.pass(p.loop, origin{p.loop, noteRelease, p.serial}, &link.Frame{Type: link.Pong}, 0)
 }

@@ -88,7 +88,7 @@ func (k *workerLink) enqueue(s *session) {
 func (k *workerLink) pumpWaiting() {
 	for k.pump(&k.waiting.small) || k.pump(&k.waiting.large) {
 	}
-	k.checkAhead()
+	k.checkCreditFull()
 	if k.stalls && k.fits(max(k.window/2-link.HeaderSize, 0)) {
 		k.stalls = false
 		k.loop.resumeStalled(k)
@@ -118,7 +118,7 @@ func (k *workerLink) pump(lane *creditQueue) (moved bool) {
 			moved = true
 			continue
 		}
-		lane.again(w, sent, k.share)
+		lane.requeue(w, sent, k.share)
 		break
 	}
 	return moved

@@ -12,8 +12,8 @@ import (
 
 // What a client may do is bounded here in time: how long it may take over a message, and how fast it may send. What it may hold is bounded where that is held.
 
-// slowest is how many bytes of an unfinished message pay for a second more.
-const slowest = 4 << 10
+// minByteRate is how many bytes of an unfinished message pay for a second more.
+const minByteRate = 4 << 10
 
 // limit begins to watch a client that has opened.
 func (s *session) limit() {
@@ -80,7 +80,7 @@ func (s *session) clearDeadline() {
 	s.loop.partial -= int(s.partial)
 	s.partial, s.begun, s.awaitsFirst = 0, 0, false
 	s.removeFromChecked()
-	delete(s.loop.taken, s)
+	delete(s.loop.ackedBytes, s)
 	s.loop.turns.leave(s)
 	s.loop.dropUpgrade(s)
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
@@ -124,7 +124,7 @@ func (s *session) overdue() bool {
 // messageTime is how long the client may take over the message that it has begun. It runs on while the client is not read since it sends too fast, for that is the client's
 // doing; but what it sends at its rate it has the time for.
 func (s *session) messageTime() time.Duration {
-	rate, more := slowest, time.Duration(0)
+	rate, more := minByteRate, time.Duration(0)
 	if s.pace != nil {
 		more = burst // it may owe as much of what it sent before
 	}
@@ -144,8 +144,8 @@ const (
 	pausedByWorker pauses = 1 << iota // too much of it is not acknowledged
 	pausedByRate                      // it has sent too fast
 	pausedByQueues                    // too much of all waits in queues
-	pausedToLeave                     // it has been told to go, or is as soon as nothing of it waits for a worker
-	hungUp                            // it has ended its side, and is closed as soon as nothing of it waits for a worker
+	pausedToClose                     // it has been told to go, or is as soon as nothing of it waits for a worker
+	halfClosed                        // it has ended its side, and is closed as soon as nothing of it waits for a worker
 )
 
 func (s *session) pause(why pauses) {

@@ -14,27 +14,27 @@ type workerLink struct {
 	hello link.WorkerHello
 
 	liveness
-	conn       *engine.Conn
-	serial     uint32
-	sent       link.AckWindow
-	kept       unackedLog
-	ack        func(link.Acked) // acknowledged, made once
-	clients    int
-	peers      []uint32 // other gateways that the worker knows; bound: gateways that a loop knows
-	gone       int      // clients that are gone, and it has not acknowledged it
-	behind     bool     // those are so many that it gets no more clients
-	window     int      // bytes
-	share      int      // of the window, in bytes, that one client may have: a handler that hangs must not leave the others without credit
-	waiting    lanes    // those who wait for credit
-	ahead      bool     // a window waits for credit: nothing large is inflated for it
-	stalls     bool     // clients of it may have stalled since it had credit last
-	timer      engine.Timer
-	backlogged bool // takes no more clients before half of what waits for it has gone
-	pressing   bool // it has filled another loop's inbox, and is not read until that is empty
-	crams      int  // outboxes that it has filled, and is not read until they have room
-	draining   bool
-	replaced   bool // by its own worker
-	over       bool // has left: what still comes is of no effect, for others have its clients
+	conn            *engine.Conn
+	serial          uint32
+	sent            link.AckWindow
+	kept            unackedLog
+	ack             func(link.Acked) // acknowledged, made once
+	clients         int
+	peers           []uint32 // other gateways that the worker knows; bound: gateways that a loop knows
+	unackedDetaches int      // clients that are gone, and it has not acknowledged it
+	behind          bool     // those are so many that it gets no more clients
+	window          int      // bytes
+	share           int      // of the window, in bytes, that one client may have: a handler that hangs must not leave the others without credit
+	waiting         lanes    // those who wait for credit
+	creditFull      bool     // a window waits for credit: nothing large is inflated for it
+	stalls          bool     // clients of it may have stalled since it had credit last
+	timer           engine.Timer
+	backlogged      bool // takes no more clients before half of what waits for it has gone
+	inboxPaused     bool // it has filled another loop's inbox, and is not read until that is empty
+	fullOutboxes    int  // outboxes that it has filled, and is not read until they have room
+	draining        bool
+	replaced        bool // by its own worker
+	ended           bool // has left: what still comes is of no effect, for others have its clients
 }
 
 func newWorkerLink(l *loop, hello link.WorkerHello) *workerLink {
@@ -61,11 +61,11 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 	}
 	l.links[k.serial] = k
 	l.el.Schedule(&k.timer, l.g.cfg.LinkHeartbeat)
-	if l.ending {
-		k.send(predecessor{l.g.cfg.ID, l.port}.drain())
+	if l.draining {
+		k.send(predecessor{l.g.cfg.ID, l.drainPort}.drain())
 	}
-	if l.before.port != 0 {
-		k.send(l.before.drain())
+	if l.predecessor.port != 0 {
+		k.send(l.predecessor.drain())
 	}
 	l.pool.add(k)
 	l.noteWorkers()
@@ -76,7 +76,7 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 // OnData implements engine.Handler: all frames of one read, then those that waited for the credit they gave back.
 func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 	taken := 0
-	for !k.over {
+	for !k.ended {
 		var f link.Frame
 		n, err := link.Next(in[taken:], link.MaxFrame, &f)
 		if n == 0 && err == nil {
@@ -92,7 +92,7 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 		taken += n
 	}
 	k.noteRead(len(in), taken)
-	if k.over {
+	if k.ended {
 		return len(in)
 	}
 	k.trim()
@@ -107,27 +107,27 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 
 // OnClose implements engine.Handler.
 func (k *workerLink) OnClose(c *engine.Conn, reason error) {
-	k.leave()
+	k.remove()
 	k.loop.linked--
 	lost, _ := k.sent.Outstanding()
 	k.loop.stats.UnackedAtLinkLoss += uint64(lost)
 	k.loop.g.log.Info("link closed", "worker", k.hello.Name, "loop", k.loop.index, "remote", c.RemoteAddr().String(), "unacknowledged", lost, "reason", reason)
 }
 
-// leave takes the link out of everything as soon as it takes no more: its clients live on and go to other workers, at once with what is not acknowledged,
+// remove takes the link out of everything as soon as it takes no more: its clients live on and go to other workers, at once with what is not acknowledged,
 // else with their next event.
-func (k *workerLink) leave() {
+func (k *workerLink) remove() {
 	l := k.loop
-	if k.over {
+	if k.ended {
 		return
 	}
-	k.over = true
+	k.ended = true
 	l.el.Cancel(&k.timer)
 	l.pool.remove(k)
 	l.noteWorkers()
 	delete(l.links, k.serial)
 	k.waiting.clear()
-	k.takeBack()
+	k.requeueUnacked()
 	for _, s := range l.sessions {
 		if s != nil && s.link == k {
 			s.orphan(!k.replaced)
@@ -155,7 +155,7 @@ func (k *workerLink) frame(f *link.Frame) error {
 	case link.Ping:
 		k.send(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Pong:
-		k.asked = false
+		k.pingSent = false
 	case link.Peers:
 		return k.learnPeers(f)
 	case link.Drain:
@@ -187,9 +187,9 @@ func (k *workerLink) unit(f *link.Frame) error {
 	return k.sent.Ack(f.ID, f.Slot, k.ack)
 }
 
-// readOn reads the link again, once nothing that it has filled forbids it.
-func (k *workerLink) readOn() {
-	if !k.pressing && k.crams == 0 {
+// resumeReads reads the link again, once nothing that it has filled forbids it.
+func (k *workerLink) resumeReads() {
+	if !k.inboxPaused && k.fullOutboxes == 0 {
 		k.conn.Resume()
 	}
 }
@@ -225,7 +225,7 @@ func (k *workerLink) isBacklogged() bool {
 // attach gives the worker a client.
 func (k *workerLink) attach(s *session) {
 	f := link.Frame{Type: link.Attach, Code: uint16(s.member.Version()), Slot: s.slot, Token: s.token()}
-	if s.entry == asked {
+	if s.entry == entryPending {
 		f.Flags = link.FlagNew
 	}
 	a := link.Attachment{
@@ -312,7 +312,7 @@ func (k *workerLink) workerGoaway(f *link.Frame) {
 		k.loop.g.log.Warn("the worker ended the link", "worker", k.hello.Name, "loop", k.loop.index, "status", status.String(), "why", string(why))
 	}
 	k.conn.Close(closing(link.ReasonPeer))
-	k.leave()
+	k.remove()
 }
 
 // maxWhy is how much of a worker's last sentence goes into the log, in bytes.
@@ -327,13 +327,13 @@ func (k *workerLink) goAway(status link.Status, text string) {
 // end ends the link with a last frame that says why.
 func (k *workerLink) end(status link.Status, text string, reason link.Reason) {
 	k.send(&link.Frame{Type: link.GoAway, Code: uint16(status), Payload: []byte(text)})
-	k.conn.CloseAfterFlush(closing(reason), lastBytes)
-	k.leave()
+	k.conn.CloseAfterFlush(closing(reason), flushTimeout)
+	k.remove()
 }
 
 // OnTimer implements engine.TimerHandler: the link's heartbeat.
 func (k *workerLink) OnTimer(*engine.Timer) {
-	send, alive := k.tick(k.pressing || k.crams > 0 || k.asked && k.conn.Arrived())
+	send, alive := k.tick(k.inboxPaused || k.fullOutboxes > 0 || k.pingSent && k.conn.Arrived())
 	if !alive {
 		k.goAway(link.NoHeartbeat, "nothing heard for two heartbeats")
 		return

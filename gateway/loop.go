@@ -20,51 +20,51 @@ type loop struct {
 
 	maxDeparted, maxGone int // the constants; less in tests
 
-	served   atomic.Bool              // it has a worker that takes clients; set by the loop when that changes
-	answered atomic.Pointer[snapshot] // its last figures; set by the loop when it is asked
+	hasWorkers atomic.Bool              // it has a worker that takes clients; set by the loop when that changes
+	lastStats  atomic.Pointer[snapshot] // its last figures; set by the loop when it is asked
 
 	// Owned by the loop.
-	sessions     []*session // by slot; nil: free; bound: clients, per loop
-	free         []uint32   // slots, the last freed is the first used; bound: clients, per loop
-	members      *registry.Registry
-	pool         pool
-	links        map[uint32]*workerLink // by serial; bound: links that have proved
-	serials      uint32                 // of links and gathers
-	gathers      map[uint32]*gather     // bound: questions that wait for another loop
-	pending      int                    // bytes that they count
-	peers        map[uint32]*peer       // other gateways, by id; bound: gateways that a loop knows
-	comers       map[uint32]*inLink     // of other gateways, by serial; bound: links that have proved
-	arrivals     map[from]*arrival      // bound: what a loop remembers
-	bound        uint64                 // the time of the last binding that was noted or heard of
-	ahead        uint64                 // nanoseconds that the clock of bindings is ahead of this machine's: of gateways' clocks it is the one that is furthest ahead
-	waiting      []*session             // that have something for a worker while none is there, oldest first; bound: lists of clients
-	deadlines    []*session             // that have a message unfinished, or the first one to send; bound: lists of clients
-	partial      int                    // bytes held of messages that have not come whole
-	full         bool                   // too much waits in queues: more is decoded only of clients that send little, or whose worker has credit
-	stalled      []*session             // that are not read until it does not, the one that has waited longest first; bound: lists of clients
-	windows      int                    // bytes that may be kept for clients with context takeover
-	taken        map[*session]uint64    // bytes that a client had taken, of those that are closed at their next heartbeat if they do not answer; bound: lists of clients
-	turns        turns
-	upgrades     upgrades
-	seconds      uint32 // ticks, from 1
-	queues       queues
-	trials       poisonTrials
-	held         int // bytes in the sessions' queues that wait
-	asking       int // clients that no worker has let in yet
-	departed     int // clients that are gone, and no worker has acknowledged it
-	tick         engine.Timer
-	tokens       *rand.ChaCha8
-	fan          fanout
-	out          []byte // scratch: control replies of codecs
-	rows         []byte // scratch: answers; bound: an answer
-	stats        LoopStats
-	ends         [link.ReasonRefused + 1]uint64 // of connections
-	closingConns int                            // connections of clients that the gateway has closed
-	linked       int                            // connections of workers
-	closedBelow  int                            // slots below it have been told to go
-	ending       bool                           // the gateway is closing down: nobody else gets in
-	port         uint16                         // where it takes links, once a successor has the inner port
-	before       predecessor                    // that drains still; zero: none
+	sessions       []*session // by slot; nil: free; bound: clients, per loop
+	free           []uint32   // slots, the last freed is the first used; bound: clients, per loop
+	members        *registry.Registry
+	pool           pool
+	links          map[uint32]*workerLink // by serial; bound: links that have proved
+	serials        uint32                 // of links and gathers
+	gathers        map[uint32]*gather     // bound: questions that wait for another loop
+	gatherBytes    int                    // bytes that they count
+	peers          map[uint32]*peer       // other gateways, by id; bound: gateways that a loop knows
+	inLinks        map[uint32]*inLink     // of other gateways, by serial; bound: links that have proved
+	arrivals       map[loopKey]*arrival   // bound: what a loop remembers
+	lastBind       uint64                 // the time of the last binding that was noted or heard of
+	clockOffset    uint64                 // nanoseconds that the clock of bindings is ahead of this machine's: of gateways' clocks it is the one that is furthest ahead
+	waiting        []*session             // that have something for a worker while none is there, oldest first; bound: lists of clients
+	deadlines      []*session             // that have a message unfinished, or the first one to send; bound: lists of clients
+	partial        int                    // bytes held of messages that have not come whole
+	queuesFull     bool                   // too much waits in queues: more is decoded only of clients that send little, or whose worker has credit
+	stalled        []*session             // that are not read until it does not, the one that has waited longest first; bound: lists of clients
+	takeoverBytes  int                    // bytes that may be kept for clients with context takeover
+	ackedBytes     map[*session]uint64    // bytes that a client had taken, of those that are closed at their next heartbeat if they do not answer; bound: lists of clients
+	turns          turns
+	upgrades       upgrades
+	seconds        uint32 // ticks, from 1
+	queues         queues
+	trials         poisonTrials
+	queuedBytes    int // bytes in the sessions' queues that wait
+	pendingClients int // clients that no worker has let in yet
+	departed       int // clients that are gone, and no worker has acknowledged it
+	tick           engine.Timer
+	tokens         *rand.ChaCha8
+	fan            fanout
+	out            []byte // scratch: control replies of codecs
+	rows           []byte // scratch: answers; bound: an answer
+	stats          LoopStats
+	closes         [link.ReasonRefused + 1]uint64 // of connections
+	closingConns   int                            // connections of clients that the gateway has closed
+	linked         int                            // connections of workers
+	closedBelow    int                            // slots below it have been told to go
+	draining       bool                           // the gateway is closing down: nobody else gets in
+	drainPort      uint16                         // where it takes links, once a successor has the inner port
+	predecessor    predecessor                    // that drains still; zero: none
 
 	inbox inbox
 }
@@ -80,10 +80,10 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 		members: registry.New(registry.Limits{Groups: g.cfg.MaxGroups, GroupBytes: g.cfg.MaxGroupBytes}),
 		links:   make(map[uint32]*workerLink),
 		gathers: make(map[uint32]*gather),
-		peers:   make(map[uint32]*peer), comers: make(map[uint32]*inLink), arrivals: make(map[from]*arrival),
-		taken:   make(map[*session]uint64),
-		tokens:  rand.NewChaCha8(seed),
-		seconds: 1, maxDeparted: maxDeparted, maxGone: maxGone,
+		peers:   make(map[uint32]*peer), inLinks: make(map[uint32]*inLink), arrivals: make(map[loopKey]*arrival),
+		ackedBytes: make(map[*session]uint64),
+		tokens:     rand.NewChaCha8(seed),
+		seconds:    1, maxDeparted: maxDeparted, maxGone: maxGone,
 	}
 	l.pool.router = g.cfg.Router()
 	l.drain = l.drainInbox
@@ -102,8 +102,8 @@ func (l *loop) OnTimer(*engine.Timer) {
 	l.cutOverdue()
 	l.expireGathers()
 	l.resumeStalled(nil) // those that stalled look for credit that others may not leave half of
-	l.waiting = l.expireHeld(l.waiting)
-	l.trials.next = l.expireHeld(l.trials.next)
+	l.waiting = l.expireQueued(l.waiting)
+	l.trials.next = l.expireQueued(l.trials.next)
 	l.trials.OnTimer(nil)
 	l.queues.trim()
 	l.tickPeers()

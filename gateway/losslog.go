@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// tellEvery is how often a gateway says in its log what has been refused, dropped or cut meanwhile.
-const tellEvery = 10 * time.Second
+// lossLogEvery is how often a gateway says in its log what has been refused, dropped or cut meanwhile.
+const lossLogEvery = 10 * time.Second
 
 // loss is a counter by its name in the log.
 type loss struct {
@@ -73,7 +73,7 @@ func newLossLog(g *Gateway) *lossLog { return &lossLog{g, make([]uint64, len(los
 
 // runUntil tells every tellEvery, until ctx ends.
 func (t *lossLog) runUntil(ctx context.Context) {
-	tick := time.NewTicker(tellEvery)
+	tick := time.NewTicker(lossLogEvery)
 	defer tick.Stop()
 	for {
 		select {

@@ -38,7 +38,7 @@ func (s *session) refuseHost(req *codec.Request) {
 func (s *session) originRejected(what string, req *codec.Request, fix string) {
 	g := s.loop.g
 	s.loop.stats.OriginsRejected++
-	if g.grumble.Allow() {
+	if g.clientLogs.Allow() {
 		g.log.Warn(what, "origin", brief(req.Header("Origin")), "host", brief(req.Header("Host")), "remote", s.remote(), "fix", fix)
 	}
 }
@@ -60,15 +60,15 @@ func isPlainHost(host string) bool {
 			return false
 		}
 	}
-	return host != "" && len(host) <= mostLogged && host[0] != '-'
+	return host != "" && len(host) <= maxLogged && host[0] != '-'
 }
 
-// mostLogged is how much of a header's value stands in the log, in bytes.
-const mostLogged = 200
+// maxLogged is how much of a header's value stands in the log, in bytes.
+const maxLogged = 200
 
 func brief(value string) string {
-	if len(value) > mostLogged {
-		return value[:mostLogged] + "…"
+	if len(value) > maxLogged {
+		return value[:maxLogged] + "…"
 	}
 	return value
 }

@@ -78,7 +78,7 @@ func newFarRush(t *testing.T) *farRush {
 
 // dial opens the link; the other gateway has carried out what is up to a sequence.
 func (r *farRush) dial(epoch, last uint64) {
-	r.far = r.g.sim.Open(0, netip.AddrPort{}, &outLink{peer: r.p, epoch: epoch, ended: make(chan struct{})}, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: 4 * aheadOfAck})
+	r.far = r.g.sim.Open(0, netip.AddrPort{}, &outLink{peer: r.p, epoch: epoch, done: make(chan struct{})}, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: 4 * aheadOfAck})
 	r.far.Limit(64 << 20)
 	r.confirm(last)
 }
@@ -107,8 +107,8 @@ func TestAnOutboxIsBounded(t *testing.T) {
 		for range 5 {
 			r.relays(1 << 20)
 		}
-		if r.l.stats.InboxBackpressure != 1 || r.l.stats.CommandsDropped != 0 || r.k.crams != 1 {
-			t.Fatalf("pressed %d times, %d lost, by %d", r.l.stats.InboxBackpressure, r.l.stats.CommandsDropped, r.k.crams)
+		if r.l.stats.InboxBackpressure != 1 || r.l.stats.CommandsDropped != 0 || r.k.fullOutboxes != 1 {
+			t.Fatalf("pressed %d times, %d lost, by %d", r.l.stats.InboxBackpressure, r.l.stats.CommandsDropped, r.k.fullOutboxes)
 		}
 		r.worker.Send(link.Append(nil, &link.Frame{Type: link.Ping}))
 		if r.worker.Read(1 << 20) {
@@ -116,15 +116,15 @@ func TestAnOutboxIsBounded(t *testing.T) {
 		}
 		r.far.Take()
 		r.confirm(1)
-		if r.k.crams != 1 {
+		if r.k.fullOutboxes != 1 {
 			t.Error("it goes on while more than half is kept")
 		}
 		for last := uint64(2); last <= 4; last++ {
 			r.far.Take()
 			r.confirm(last)
 		}
-		if r.k.crams != 0 || r.p.out.size() > maxOutbox/2 {
-			t.Errorf("%d bytes are kept, the link is held up by %d", r.p.out.size(), r.k.crams)
+		if r.k.fullOutboxes != 0 || r.p.out.size() > maxOutbox/2 {
+			t.Errorf("%d bytes are kept, the link is held up by %d", r.p.out.size(), r.k.fullOutboxes)
 		}
 		r.far.Reset()
 		for range 6 {
@@ -135,7 +135,7 @@ func TestAnOutboxIsBounded(t *testing.T) {
 		}
 		lost := r.l.stats.CommandsDropped
 		time.Sleep(peerGrace + 2*time.Second)
-		r.p.listed = r.l.seconds
+		r.p.lastListed = r.l.seconds
 		r.g.sim.Settle()
 		if r.p.out.size() != 0 || r.l.stats.CommandsDropped <= lost {
 			t.Errorf("%d bytes are kept for a gateway that is away, %d lost", r.p.out.size(), r.l.stats.CommandsDropped)

@@ -66,7 +66,7 @@ func (s *session) page(req *codec.Request) {
 			}
 			_ = s.conn.Write(b.B)
 			g.buffers.Put(b) // Write has copied it
-			s.conn.CloseAfterFlush(closing(link.ReasonPeer), lastBytes)
+			s.conn.CloseAfterFlush(closing(link.ReasonPeer), flushTimeout)
 		})
 	}()
 }

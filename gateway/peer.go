@@ -22,18 +22,18 @@ type peer struct {
 	id     uint32
 	stream uint64                 // names this outbox to the other gateway
 	addr   atomic.Pointer[string] // where it is dialled; the loop changes it
-	forget context.CancelFunc     // ends its keeper
+	cancel context.CancelFunc     // ends its keeper
 
 	// Owned by the loop.
-	out     outbox
-	dialled *outLink // the newest
-	link    *outLink // nil: none, or the other gateway has not said yet what it has
-	epoch   uint64   // its start that the outbox is for; 0: it has never been reached
-	down    time.Time
-	listed  uint32   // the loop's second in which a worker knew it last
-	pressed []uint32 // serials of workers' links that are not read until half of the outbox is free; bound: links that have proved
-	lost    bool     // it has been away for peerGrace: nothing is kept for it
-	left    bool     // no worker knows it
+	out        outbox
+	dialled    *outLink // the newest
+	link       *outLink // nil: none, or the other gateway has not said yet what it has
+	epoch      uint64   // its start that the outbox is for; 0: it has never been reached
+	down       time.Time
+	lastListed uint32   // the loop's second in which a worker knew it last
+	paused     []uint32 // serials of workers' links that are not read until half of the outbox is free; bound: links that have proved
+	lost       bool     // it has been away for peerGrace: nothing is kept for it
+	stopped    bool     // no worker knows it
 }
 
 const (
@@ -71,16 +71,16 @@ func (l *loop) addPeer(at link.Peer) {
 		ctx, cancel := context.WithCancel(l.g.peerCtx)
 		p = newPeer(l, at, cancel)
 		l.peers[at.ID] = p
-		l.g.keepers.Go(func() { p.keep(ctx) })
+		l.g.peersWG.Go(func() { p.keep(ctx) })
 	}
 	if *p.addr.Load() != at.Addr {
 		p.addr.Store(&at.Addr)
 	}
-	p.listed = l.seconds
+	p.lastListed = l.seconds
 }
 
 func newPeer(l *loop, at link.Peer, forget context.CancelFunc) *peer {
-	p := &peer{loop: l, id: at.ID, stream: l.tokens.Uint64(), forget: forget, out: newOutbox(), down: l.el.Now()}
+	p := &peer{loop: l, id: at.ID, stream: l.tokens.Uint64(), cancel: forget, out: newOutbox(), down: l.el.Now()}
 	p.addr.Store(&at.Addr)
 	return p
 }
@@ -90,7 +90,7 @@ func (l *loop) tickPeers() {
 	for _, k := range l.links {
 		for _, id := range k.peers {
 			if p := l.peers[id]; p != nil {
-				p.listed = l.seconds
+				p.lastListed = l.seconds
 			}
 		}
 	}
@@ -99,8 +99,8 @@ func (l *loop) tickPeers() {
 			p.lost = true
 			p.giveUp()
 		}
-		if l.seconds-p.listed > uint32(peerGrace/tickEvery) && p.out.size() == 0 {
-			p.leave()
+		if l.seconds-p.lastListed > uint32(peerGrace/tickEvery) && p.out.size() == 0 {
+			p.stop()
 			delete(l.peers, id)
 		}
 	}
@@ -143,9 +143,9 @@ func (p *peer) push(o origin, f *link.Frame) {
 	p.out.push(f)
 	l.stats.Relayed++
 	p.pump()
-	if p.link != nil && p.out.size() > maxOutbox && from != nil && !slices.Contains(p.pressed, o.serial) {
-		p.pressed = append(p.pressed, o.serial)
-		from.crams++
+	if p.link != nil && p.out.size() > maxOutbox && from != nil && !slices.Contains(p.paused, o.serial) {
+		p.paused = append(p.paused, o.serial)
+		from.fullOutboxes++
 		from.conn.Pause()
 		l.stats.InboxBackpressure++
 	}
@@ -177,8 +177,8 @@ func (p *peer) confirmed(last uint64) error {
 	return nil
 }
 
-// reached goes on with a new link: the gateway has said what it has carried out.
-func (p *peer) reached(k *outLink, last uint64) error {
+// connected goes on with a new link: the gateway has said what it has carried out.
+func (p *peer) connected(k *outLink, last uint64) error {
 	if p.epoch != k.epoch && p.epoch != 0 {
 		p.loop.stats.CommandsDropped += p.out.dropStale() // its clients were those of another start; but a uid may have a new one there, who came before it was to be evicted
 		p.release()
@@ -193,8 +193,8 @@ func (p *peer) reached(k *outLink, last uint64) error {
 	return nil
 }
 
-// unreached notes that the link has ended.
-func (p *peer) unreached(k *outLink) {
+// disconnected notes that the link has ended.
+func (p *peer) disconnected(k *outLink) {
 	if p.link != k {
 		return
 	}
@@ -210,20 +210,20 @@ func (p *peer) giveUp() {
 
 // release has the links that filled the outbox read again.
 func (p *peer) release() {
-	for _, serial := range p.pressed {
+	for _, serial := range p.paused {
 		if k := p.loop.links[serial]; k != nil {
-			k.crams--
-			k.readOn()
+			k.fullOutboxes--
+			k.resumeReads()
 		}
 	}
-	p.pressed = p.pressed[:0]
+	p.paused = p.paused[:0]
 }
 
-// leave ends the link and its keeper.
-func (p *peer) leave() {
-	p.left = true
-	p.forget()
-	if p.dialled != nil && !p.dialled.over {
+// stop ends the link and its keeper.
+func (p *peer) stop() {
+	p.stopped = true
+	p.cancel()
+	if p.dialled != nil && !p.dialled.ended {
 		p.dialled.close(link.ReasonPeer)
 	}
 }

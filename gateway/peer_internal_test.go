@@ -34,7 +34,7 @@ func newPassing(t *testing.T, loops int) *passing {
 
 // dial opens the link; the kernel takes so many bytes at a time.
 func (x *passing) dial(kernel int) {
-	x.k = &outLink{peer: x.p, epoch: 1, ended: make(chan struct{})}
+	x.k = &outLink{peer: x.p, epoch: 1, done: make(chan struct{})}
 	x.far = x.g.sim.Open(0, netip.AddrPort{}, x.k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead})
 	x.far.Limit(kernel)
 	x.confirm()
@@ -111,7 +111,7 @@ func TestCommandsGoOnWhole(t *testing.T) {
 			}
 			x.far.Send(link.Append(nil, &link.Frame{Type: link.Ping})) // which is answered
 			x.far.Read(64 << 10)
-			if x.k.over {
+			if x.k.ended {
 				t.Fatal("the link has ended")
 			}
 		}
@@ -130,9 +130,9 @@ func TestALargeCommandKeepsItsLinkAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newPassing(t, 1)
 		there := newGate(t, Config{ID: 2, Loops: 1, Logger: slog.New(slog.DiscardHandler)})
-		in := newInLink(there.g.loops[0], link.WorkerHello{Role: link.RolePeer, ID: x.p.from()})
+		in := newInLink(there.g.loops[0], link.WorkerHello{Role: link.RolePeer, ID: x.p.helloID()})
 		far := there.sim.Open(0, netip.AddrPort{}, in, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10})
-		x.k = &outLink{peer: x.p, epoch: 1, ended: make(chan struct{})}
+		x.k = &outLink{peer: x.p, epoch: 1, done: make(chan struct{})}
 		near := x.g.sim.Open(0, netip.AddrPort{}, x.k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead})
 		near.Limit(64 << 10)
 		carry := func() {
@@ -146,8 +146,8 @@ func TestALargeCommandKeepsItsLinkAlive(t *testing.T) {
 		carry()
 		x.p.push(origin{}, &link.Frame{Type: link.Publish, Payload: make([]byte, 1<<20)})
 		for i := 0; x.p.out.size() > 0; i++ {
-			if carry(); x.k.over || in.over || i > 100 {
-				t.Fatalf("after %d heartbeats of half a second, and %d bytes there: over here %v, there %v", i, in.rest, x.k.over, in.over)
+			if carry(); x.k.ended || in.ended || i > 100 {
+				t.Fatalf("after %d heartbeats of half a second, and %d bytes there: over here %v, there %v", i, in.partial, x.k.ended, in.ended)
 			}
 			time.Sleep(500 * time.Millisecond)
 		}
@@ -178,8 +178,8 @@ func TestWhatFillsAnOutboxWaits(t *testing.T) {
 		}
 		x.l.pauseLink(k.serial)
 		x.l.resumeLink(k.serial)
-		if left := worker.Unread(); worker.Read(1<<20) && worker.Unread() != left || len(x.p.pressed) != 1 {
-			t.Errorf("the link is read though the outbox is full, which holds up %d links", len(x.p.pressed))
+		if left := worker.Unread(); worker.Read(1<<20) && worker.Unread() != left || len(x.p.paused) != 1 {
+			t.Errorf("the link is read though the outbox is full, which holds up %d links", len(x.p.paused))
 		}
 
 		in := newInLink(x.l, link.WorkerHello{Role: link.RolePeer, ID: [16]byte{3: 3}})
@@ -197,7 +197,7 @@ func TestWhatFillsAnOutboxWaits(t *testing.T) {
 			}
 			x.g.sim.Turn(1)
 		}
-		if x.p.out.size() > 0 || worker.Unread() > 0 || k.crams != 0 {
+		if x.p.out.size() > 0 || worker.Unread() > 0 || k.fullOutboxes != 0 {
 			t.Errorf("%d bytes are kept, %d not read", x.p.out.size(), worker.Unread())
 		}
 	})
@@ -222,7 +222,7 @@ func TestAnEvictionOutlivesARestart(t *testing.T) {
 			x.p.push(origin{}, &link.Frame{Type: link.Evict, Payload: []byte(uid)})
 			x.p.push(origin{}, &link.Frame{Type: link.Publish, Payload: []byte("for nobody")})
 		}
-		x.k = &outLink{peer: x.p, epoch: 2, ended: make(chan struct{})}
+		x.k = &outLink{peer: x.p, epoch: 2, done: make(chan struct{})}
 		x.far = x.g.sim.Open(0, netip.AddrPort{}, x.k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead})
 		x.far.Limit(64 << 10)
 		x.last = 0
@@ -232,8 +232,8 @@ func TestAnEvictionOutlivesARestart(t *testing.T) {
 		if len(commands) != 2 || string(commands[0]) != "ann" || string(commands[1]) != "bob" || x.l.stats.CommandsDropped != 3 {
 			t.Errorf("it is told %q, and %d are counted as lost", commands, x.l.stats.CommandsDropped)
 		}
-		if x.hear(); x.p.out.size() > 0 || x.k.over {
-			t.Errorf("%d bytes are kept; the link has ended: %v", x.p.out.size(), x.k.over)
+		if x.hear(); x.p.out.size() > 0 || x.k.ended {
+			t.Errorf("%d bytes are kept; the link has ended: %v", x.p.out.size(), x.k.ended)
 		}
 	})
 }

@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	firstRedial = 50 * time.Millisecond // after a link to another gateway has ended, and its double after each attempt that fails
-	lastRedial  = time.Second
-	maxAhead    = 2*aheadOfAck + link.MaxFrame // bytes that wait to be written to it: what is given at a time, of which the last frame may be large, and what keeps it alive
-	dialPeer    = 5 * time.Second              // at most, for an attempt
-	tellUnmet   = time.Minute                  // from line to line about a gateway that cannot be reached
+	minRedial      = 50 * time.Millisecond // after a link to another gateway has ended, and its double after each attempt that fails
+	maxRedial      = time.Second
+	maxAhead       = 2*aheadOfAck + link.MaxFrame // bytes that wait to be written to it: what is given at a time, of which the last frame may be large, and what keeps it alive
+	dialPeer       = 5 * time.Second              // at most, for an attempt
+	redialLogEvery = time.Minute                  // from line to line about a gateway that cannot be reached
 )
 
 var errOther = errors.New("gateway: another gateway listens there: it needs an address that is true for all (--advertise)")
@@ -29,18 +29,18 @@ func (p *peer) keep(ctx context.Context) {
 	failures := 1
 	var told time.Time
 	for ctx.Err() == nil {
-		k := &outLink{peer: p, ended: make(chan struct{})}
+		k := &outLink{peer: p, done: make(chan struct{})}
 		err := p.dial(ctx, k)
 		if err == nil {
 			opened := time.Now()
-			if <-k.ended; time.Since(opened) > lastRedial { // else there is something wrong with it
+			if <-k.done; time.Since(opened) > maxRedial { // else there is something wrong with it
 				failures, told = 1, time.Time{}
 			}
-		} else if ctx.Err() == nil && time.Since(told) > tellUnmet {
+		} else if ctx.Err() == nil && time.Since(told) > redialLogEvery {
 			told = time.Now()
 			p.loop.g.log.Warn("no link to another gateway: trying on", "gateway", p.id, "addr", *p.addr.Load(), "loop", p.loop.index, "err", err)
 		}
-		wait := backoff.Delay(firstRedial, lastRedial, failures)
+		wait := backoff.Delay(minRedial, maxRedial, failures)
 		backoff.Sleep(ctx, wait/2+rand.N(wait/2))
 		failures++
 	}
@@ -58,7 +58,7 @@ func (p *peer) dial(ctx context.Context, k *outLink) error {
 	unwatch := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	g := p.loop.g
 	hello, err := link.Connect(conn, g.cfg.Key, link.WorkerHello{
-		Role: link.RolePeer, Loop: link.AnyLoop, Window: maxOutbox, ID: p.from(), Name: g.cfg.Name,
+		Role: link.RolePeer, Loop: link.AnyLoop, Window: maxOutbox, ID: p.helloID(), Name: g.cfg.Name,
 	})
 	if err == nil && !unwatch() {
 		err = ctx.Err()
@@ -74,8 +74,8 @@ func (p *peer) dial(ctx context.Context, k *outLink) error {
 	return g.engine.Register(p.loop.el, conn, k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead, ExcludeFromBudget: true})
 }
 
-// from names this end of the link: the gateway, the loop and the outbox.
-func (p *peer) from() (id [16]byte) {
+// helloID names this end of the link: the gateway, the loop and the outbox.
+func (p *peer) helloID() (id [16]byte) {
 	binary.BigEndian.PutUint32(id[:], p.loop.g.cfg.ID)
 	binary.BigEndian.PutUint32(id[4:], uint32(p.loop.index))
 	binary.BigEndian.PutUint64(id[8:], p.stream)

@@ -14,9 +14,9 @@ type peerLink struct {
 	loop  *loop
 	conn  *engine.Conn
 	timer engine.Timer
-	over  bool // what still comes is of no effect
+	ended bool // what still comes is of no effect
 
-	pressing bool // it has filled another loop's inbox, and is not read until that is empty
+	inboxPaused bool // it has filled another loop's inbox, and is not read until that is empty
 }
 
 // open is called first.
@@ -29,14 +29,14 @@ func (k *peerLink) open(l *loop, c *engine.Conn) {
 
 // closed is called last.
 func (k *peerLink) closed() {
-	k.over = true
+	k.ended = true
 	k.loop.linked--
 	k.loop.el.Cancel(&k.timer)
 }
 
 // frames hands all whole frames to take, but those that keep the link alive.
 func (k *peerLink) frames(in []byte, take func(*link.Frame) error) (taken int) {
-	for !k.over {
+	for !k.ended {
 		var f link.Frame
 		n, err := link.Next(in[taken:], link.MaxFrame, &f)
 		if n == 0 && err == nil {
@@ -61,7 +61,7 @@ func (k *peerLink) frames(in []byte, take func(*link.Frame) error) (taken int) {
 		taken += n
 	}
 	k.noteRead(len(in), taken)
-	if k.over {
+	if k.ended {
 		return len(in)
 	}
 	return taken
@@ -77,16 +77,16 @@ func (k *peerLink) sendControl(t link.Type, id uint32) {
 }
 
 func (k *peerLink) close(reason link.Reason) {
-	k.over = true
+	k.ended = true
 	k.conn.Close(closing(reason))
 }
 
 // OnTimer implements engine.TimerHandler: the heartbeat.
 func (k *peerLink) OnTimer(*engine.Timer) {
-	if k.over {
+	if k.ended {
 		return
 	}
-	send, alive := k.tick(k.pressing || k.asked && k.conn.Arrived())
+	send, alive := k.tick(k.inboxPaused || k.pingSent && k.conn.Arrived())
 	if !alive {
 		k.close(link.ReasonIdle)
 		return
@@ -100,13 +100,13 @@ type outLink struct {
 	peerLink
 	peer  *peer
 	epoch uint64        // of the other gateway
-	ended chan struct{} // closed when the connection is
+	done  chan struct{} // closed when the connection is
 }
 
 // OnOpen implements engine.Handler.
 func (k *outLink) OnOpen(c *engine.Conn) {
 	k.open(k.peer.loop, c)
-	if k.peer.dialled = k; k.peer.left {
+	if k.peer.dialled = k; k.peer.stopped {
 		k.close(link.ReasonPeer)
 	}
 }
@@ -121,19 +121,19 @@ func (k *outLink) OnData(_ *engine.Conn, in []byte) int {
 			return k.peer.confirmed(f.Token)
 		}
 		k.loop.g.log.Info("link to another gateway open", "gateway", k.peer.id, "loop", k.loop.index, "remote", k.conn.RemoteAddr().String())
-		return k.peer.reached(k, f.Token)
+		return k.peer.connected(k, f.Token)
 	})
 }
 
 // OnClose implements engine.Handler.
 func (k *outLink) OnClose(*engine.Conn, error) {
 	k.closed()
-	k.peer.unreached(k)
-	close(k.ended)
+	k.peer.disconnected(k)
+	close(k.done)
 }
 
-// from names what comes from one loop of another gateway.
-type from struct{ gateway, loop uint32 }
+// loopKey names what comes from one loop of another gateway.
+type loopKey struct{ gateway, loop uint32 }
 
 // arrival is what a loop has carried out for one loop of another gateway. It outlives their link.
 type arrival struct {
@@ -143,13 +143,13 @@ type arrival struct {
 	gone   uint32 // the loop's second in which the link ended
 }
 
-// arrivalsFor is how long it is remembered, in seconds, after the link has ended: much longer than the other gateway keeps anything.
-const arrivalsFor = 3600
+// arrivalTTL is how long it is remembered, in seconds, after the link has ended: much longer than the other gateway keeps anything.
+const arrivalTTL = 3600
 
 // forgetArrivals is called once a second.
 func (l *loop) forgetArrivals() {
 	for who, a := range l.arrivals {
-		if a.link == nil && l.seconds-a.gone > arrivalsFor {
+		if a.link == nil && l.seconds-a.gone > arrivalTTL {
 			delete(l.arrivals, who)
 		}
 	}
@@ -173,9 +173,9 @@ func (k *inLink) OnOpen(c *engine.Conn) {
 	k.open(l, c)
 	l.serials++
 	k.serial = l.serials
-	l.comers[k.serial] = k
+	l.inLinks[k.serial] = k
 	id := k.hello.ID
-	who := from{binary.BigEndian.Uint32(id[:]), binary.BigEndian.Uint32(id[4:])}
+	who := loopKey{binary.BigEndian.Uint32(id[:]), binary.BigEndian.Uint32(id[4:])}
 	a := l.arrivals[who]
 	if stream := binary.BigEndian.Uint64(id[8:]); a == nil || a.stream != stream {
 		if a != nil && a.link != nil {
@@ -196,7 +196,7 @@ func (k *inLink) OnOpen(c *engine.Conn) {
 func (k *inLink) OnData(_ *engine.Conn, in []byte) int {
 	before := k.of.last
 	taken := k.frames(in, k.execute)
-	if !k.over && k.of.last != before {
+	if !k.ended && k.of.last != before {
 		k.send(&link.Frame{Type: link.Confirm, Token: k.of.last})
 	}
 	return taken
@@ -215,7 +215,7 @@ func (k *inLink) execute(f *link.Frame) error {
 	k.of.last = f.Token
 	if err := l.g.checkArrival(&inner); err != nil { // it would come again by the next link
 		l.stats.CommandsDropped++
-		if l.g.complain.Allow() {
+		if l.g.strangerLogs.Allow() {
 			l.g.log.Warn("a command of another gateway makes no sense here", "gateway", binary.BigEndian.Uint32(k.hello.ID[:]), "err", err)
 		}
 		return nil
@@ -227,7 +227,7 @@ func (k *inLink) execute(f *link.Frame) error {
 // OnClose implements engine.Handler.
 func (k *inLink) OnClose(*engine.Conn, error) {
 	k.closed()
-	delete(k.loop.comers, k.serial)
+	delete(k.loop.inLinks, k.serial)
 	if k.of.link == k {
 		k.of.link, k.of.gone = nil, k.loop.seconds
 	}

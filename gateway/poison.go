@@ -28,7 +28,7 @@ func (s *session) isSuspect() bool { return s.tries >= suspectAfter }
 
 // eventOut reports whether the worker has the client's oldest event: that it has come, a message, or that it is gone.
 func (s *session) eventOut() bool {
-	return s.unackedFrames > 0 && (s.entry == asked || s.detachSent || s.out > 0 && s.entry == letIn)
+	return s.unackedFrames > 0 && (s.entry == entryPending || s.detachSent || s.out > 0 && s.entry == entryAdmitted)
 }
 
 // hasTrialTurn reports whether it is the client's turn.
@@ -59,8 +59,8 @@ func (s *session) oldestHandled() {
 	}
 }
 
-// failed notes that a link has ended with the client's oldest event out.
-func (s *session) failed() {
+// deliveryFailed notes that a link has ended with the client's oldest event out.
+func (s *session) deliveryFailed() {
 	l := s.loop
 	s.tries++
 	if l.trials.now == s {
@@ -78,7 +78,7 @@ func (s *session) deadLetter() {
 	l.stats.DeadLettered++
 	what, size := "connect", 0
 	switch {
-	case s.entry == asked:
+	case s.entry == entryPending:
 		s.reject(nil)
 	case s.queue != nil:
 		payload, _ := s.queue.oldest()

@@ -19,20 +19,20 @@ type gather struct {
 }
 
 const (
-	gatherFor    = 3        // seconds, at least, until a loop that has not answered is not waited for. A worker waits for 5 by default
-	maxGathering = 64 << 20 // what the gathers of a loop may take, in bytes
-	gatherCost   = 256      // of one without its numbers
-	pageCost     = 64 << 10 // of one for a page, which has four times that at most and mostly less
+	gatherTimeout = 3        // seconds, at least, until a loop that has not answered is not waited for. A worker waits for 5 by default
+	maxGathering  = 64 << 20 // what the gathers of a loop may take, in bytes
+	gatherCost    = 256      // of one without its numbers
+	pageCost      = 64 << 10 // of one for a page, which has four times that at most and mostly less
 )
 
 // gather begins one, whose answers come to the origin that it returns. It reports false, and has told the asker, when too much is being gathered.
 func (l *loop) gather(o origin, f *link.Frame, loops, size int) (origin, bool) {
-	if l.pending+size > maxGathering {
+	if l.gatherBytes+size > maxGathering {
 		l.stats.QueriesRejected++
 		l.answer(o, &link.Frame{ID: f.ID, Code: uint16(link.Refused)})
 		return o, false
 	}
-	l.pending += size
+	l.gatherBytes += size
 	l.serials++
 	l.gathers[l.serials] = &gather{serial: o.serial, id: f.ID, left: loops, born: l.seconds, size: size, page: f.Type == link.Select}
 	return origin{loop: l.index, kind: notePart, serial: l.serials}, true
@@ -105,7 +105,7 @@ func (l *loop) executeShare(o origin, f *link.Frame) {
 // evict closes the clients of a uid that had it before a claim.
 func (l *loop) evict(c link.Cursor) {
 	uid, claim := c.Evict()
-	l.bound = max(l.bound, claim.Time)
+	l.lastBind = max(l.lastBind, claim.Time)
 	l.members.Older(uid, claim, func(m *registry.Member) {
 		l.sessions[m.ID.Slot()].end(link.ReasonReplaced)
 	})
@@ -118,7 +118,7 @@ func (l *loop) gathered(serial uint32, f *link.Frame) {
 		return // not waited for any more
 	}
 	if g.page {
-		l.gatherEnds(serial, g)
+		l.removeGather(serial, g)
 		l.reply(g.serial, &link.Frame{Type: link.Reply, Flags: f.Flags, Code: f.Code, ID: g.id, Payload: f.Payload})
 		return
 	}
@@ -130,13 +130,13 @@ func (l *loop) gathered(serial uint32, f *link.Frame) {
 		g.sums[i] += c.U32()
 	}
 	if g.left--; g.left == 0 {
-		l.tellSums(serial, g, 0)
+		l.answerSums(serial, g, 0)
 	}
 }
 
-// tellSums tells the asker what has been gathered.
-func (l *loop) tellSums(serial uint32, g *gather, flags uint8) {
-	l.gatherEnds(serial, g)
+// answerSums tells the asker what has been gathered.
+func (l *loop) answerSums(serial uint32, g *gather, flags uint8) {
+	l.removeGather(serial, g)
 	l.rows = l.rows[:0]
 	for _, n := range g.sums {
 		l.rows = binary.BigEndian.AppendUint32(l.rows, n)
@@ -144,24 +144,24 @@ func (l *loop) tellSums(serial uint32, g *gather, flags uint8) {
 	l.reply(g.serial, &link.Frame{Type: link.Reply, Flags: flags, ID: g.id, Payload: l.rows})
 }
 
-func (l *loop) gatherEnds(serial uint32, g *gather) {
+func (l *loop) removeGather(serial uint32, g *gather) {
 	delete(l.gathers, serial)
-	l.pending -= g.size
+	l.gatherBytes -= g.size
 }
 
 // expireGathers ends those that a loop has not answered in time: with what the others have said, or without a page.
 func (l *loop) expireGathers() {
 	for serial, g := range l.gathers {
-		if l.seconds-g.born <= gatherFor {
+		if l.seconds-g.born <= gatherTimeout {
 			continue
 		}
 		l.stats.QueriesPartial++
 		if g.page {
-			l.gatherEnds(serial, g)
+			l.removeGather(serial, g)
 			l.reply(g.serial, &link.Frame{Type: link.Reply, ID: g.id, Code: uint16(link.Timeout)})
 			continue
 		}
-		l.tellSums(serial, g, link.FlagPartial)
+		l.answerSums(serial, g, link.FlagPartial)
 	}
 }
 

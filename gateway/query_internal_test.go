@@ -88,7 +88,7 @@ func TestALoopThatDoesNotAnswer(t *testing.T) {
 	if got := a.hears(); got != "" {
 		t.Fatalf("before the other loop has answered: %s", got)
 	}
-	a.wait(gatherFor)
+	a.wait(gatherTimeout)
 	if got := a.hears(); got != "" {
 		t.Fatalf("too early: %s", got)
 	}
@@ -99,8 +99,8 @@ func TestALoopThatDoesNotAnswer(t *testing.T) {
 			t.Errorf("in the end %q, want %q in it", got, want)
 		}
 	}
-	if len(a.l.gathers) != 0 || a.l.pending != 0 || a.l.stats.QueriesPartial != 3 {
-		t.Errorf("%d questions left, of %d bytes, %d counted", len(a.l.gathers), a.l.pending, a.l.stats.QueriesPartial)
+	if len(a.l.gathers) != 0 || a.l.gatherBytes != 0 || a.l.stats.QueriesPartial != 3 {
+		t.Errorf("%d questions left, of %d bytes, %d counted", len(a.l.gathers), a.l.gatherBytes, a.l.stats.QueriesPartial)
 	}
 	a.turn(1)
 	if got := a.hears(); got != "" {
@@ -108,8 +108,8 @@ func TestALoopThatDoesNotAnswer(t *testing.T) {
 	}
 	a.asks(countOf(4, "a", "b"), pageOf(5))
 	a.turn(1)
-	if got := a.hears(); got != "4 ok 0x0 8, 5 ok 0x0 8" || a.l.pending != 0 {
-		t.Errorf("when the loop answers: %s; %d bytes left", got, a.l.pending)
+	if got := a.hears(); got != "4 ok 0x0 8, 5 ok 0x0 8" || a.l.gatherBytes != 0 {
+		t.Errorf("when the loop answers: %s; %d bytes left", got, a.l.gatherBytes)
 	}
 }
 
@@ -131,8 +131,8 @@ func TestQuestionsAreBounded(t *testing.T) {
 		t.Errorf("past it: %s; %d counted", got, a.l.stats.QueriesRejected)
 	}
 	a.turn(1)
-	if got := strings.Count(a.hears(), " ok "); got != fit || a.l.pending != 0 {
-		t.Errorf("%d answers of %d; %d bytes left", got, fit, a.l.pending)
+	if got := strings.Count(a.hears(), " ok "); got != fit || a.l.gatherBytes != 0 {
+		t.Errorf("%d answers of %d; %d bytes left", got, fit, a.l.gatherBytes)
 	}
 	a.asks(countOf(9003, "a"))
 	a.turn(1)

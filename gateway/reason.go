@@ -71,7 +71,7 @@ func (s *session) noteProtocolBlame(payload []byte) {
 	switch code := binary.BigEndian.Uint16(payload); code {
 	case 1002, 1003, 1007, 1009:
 		s.loop.stats.PeerErrors++
-		if s.loop.g.grumble.Allow() {
+		if s.loop.g.clientLogs.Allow() {
 			s.loop.g.log.Warn("a client closed over what it was sent", "remote", s.remote(), "code", code, "reason", string(payload[2:]))
 		}
 	}

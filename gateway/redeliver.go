@@ -8,7 +8,7 @@ import "github.com/seed-7410fe32/sluice/internal/link"
 // acknowledged is called for the frames that the worker has handled: of one client they come in its order.
 func (k *workerLink) acknowledged(a link.Acked) {
 	if a.Type == link.Detach && !k.draining { // else it may have moved
-		k.gone--
+		k.unackedDetaches--
 	}
 	s := k.loop.session(a.Slot, a.Token)
 	if s == nil || s.link != k {
@@ -52,7 +52,7 @@ func (s *session) orphan(suspicious bool) {
 	}
 	s.resume(pausedByQueues) // another worker may have credit
 	if tried {
-		s.failed()
+		s.deliveryFailed()
 	}
 	if due && s.phase != phaseForgotten {
 		s.wait()

@@ -53,7 +53,7 @@ func (s *session) keepRequest(req *codec.Request, subprotocol string) bool {
 	s.loop.out = link.AppendRequest(s.loop.out[:0], req.Target, headers)
 	if n := len(s.loop.out); n > s.lis.MaxRequest {
 		s.loop.stats.RequestsTooLarge++
-		if g := s.loop.g; g.grumble.Allow() {
+		if g := s.loop.g; g.clientLogs.Allow() {
 			g.log.Warn("a WebSocket was refused: what is to be kept of its request is too large", "bytes", n, "most", s.lis.MaxRequest, "remote", s.remote(),
 				"fix", "allow it with --max-request (ListenerConfig.MaxRequest), or keep less of it (ListenerConfig.KeepHeaders)")
 		}
@@ -82,7 +82,7 @@ func (s *session) probe(req *codec.Request) bool {
 		return false
 	}
 	status := http.StatusOK
-	if path != probeLive && (l.ending || l.g.Draining()) || path == probeReady && l.overloaded() {
+	if path != probeLive && (l.draining || l.g.Draining()) || path == probeReady && l.overloaded() {
 		status = http.StatusServiceUnavailable
 	}
 	l.stats.Probes++

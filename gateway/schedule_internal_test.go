@@ -115,7 +115,7 @@ func newGate(t testing.TB, cfg Config) gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Gateway{cfg: cfg, log: cfg.Logger, epoch: 1, engine: sim.Engine(), keys: maphash.MakeSeed(), grumble: xrate.NewLimiter(1, 5), ready: make(chan struct{})}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, epoch: 1, engine: sim.Engine(), keys: maphash.MakeSeed(), clientLogs: xrate.NewLimiter(1, 5), ready: make(chan struct{})}
 	close(g.ready)
 	g.peerCtx, g.stopPeers = context.WithCancel(t.Context())
 	g.stopPeers() // nobody is dialled

@@ -76,7 +76,7 @@ func (w *world) applied(l *simLink, t link.Type, slot uint32, token uint64) {
 	if h == nil || h.slot != slot {
 		w.fail("a frame is acknowledged that no worker got")
 	}
-	if s := l.k.loop.session(slot, token); l.k.over || s == nil || s.link != l.k {
+	if s := l.k.loop.session(slot, token); l.k.ended || s == nil || s.link != l.k {
 		if !h.moved && t != link.Detach && h.client.session.phase != phaseForgotten {
 			w.fail("client %d: an acknowledgement is taken from a worker that does not have it", h.client.index)
 		}
@@ -114,14 +114,14 @@ func (w *world) checkLoop(l *loop) {
 		if s.turn&yielded != 0 {
 			yields++
 		}
-		if s.phase == phaseOpen && s.pauses&pausedByQueues != 0 && (s.turn&stalled == 0 || !l.full && (s.link == nil || !s.link.ahead)) {
+		if s.phase == phaseOpen && s.pauses&pausedByQueues != 0 && (s.turn&stalled == 0 || !l.queuesFull && (s.link == nil || !s.link.creditFull)) {
 			w.fail("client %s is held up, and nobody has it go on", s.remote())
 		}
 		out += int(s.unacked)
 		if s.phase == phaseGone {
 			departed++
 		}
-		if s.phase == phaseOpen && s.entry == asked {
+		if s.phase == phaseOpen && s.entry == entryPending {
 			asking++
 		}
 		if s.link != nil {
@@ -132,14 +132,14 @@ func (w *world) checkLoop(l *loop) {
 		partial += int(s.partial)
 	}
 	switch {
-	case held != l.held:
-		w.fail("loop %d: %d bytes wait, %d are counted", l.index, held, l.held)
+	case held != l.queuedBytes:
+		w.fail("loop %d: %d bytes wait, %d are counted", l.index, held, l.queuedBytes)
 	case yields != l.turns.waiting:
 		w.fail("loop %d: %d clients have yielded, %d are counted", l.index, yields, l.turns.waiting)
 	case partial != l.partial:
 		w.fail("loop %d: %d bytes are of messages that have not come whole, %d are counted", l.index, partial, l.partial)
-	case asking != l.asking:
-		w.fail("loop %d: %d clients are to be let in, %d are counted", l.index, asking, l.asking)
+	case asking != l.pendingClients:
+		w.fail("loop %d: %d clients are to be let in, %d are counted", l.index, asking, l.pendingClients)
 	case departed != l.departed:
 		w.fail("loop %d: %d clients are gone, %d are counted", l.index, departed, l.departed)
 	case departed > l.maxDeparted:
@@ -148,8 +148,8 @@ func (w *world) checkLoop(l *loop) {
 		w.fail("loop %d: nobody is being tried", l.index)
 	}
 	for _, k := range l.links {
-		if k.gone < 0 || k.gone > l.maxGone && !k.behind && !k.draining {
-			w.fail("%d clients of a worker are gone, and it gets more", k.gone)
+		if k.unackedDetaches < 0 || k.unackedDetaches > l.maxGone && !k.behind && !k.draining {
+			w.fail("%d clients of a worker are gone, and it gets more", k.unackedDetaches)
 		}
 		if clients[k] != k.clients {
 			w.fail("a link has %d clients, %d are counted", clients[k], k.clients)
@@ -191,7 +191,7 @@ func (w *world) checkSession(s *session) {
 		w.fail("client %s has something that waits, and waits for nothing", s.remote())
 	case s.out > 0 && s.link == nil:
 		w.fail("client %s: messages are out and no worker has it", s.remote())
-	case s.link != nil && s.link.over:
+	case s.link != nil && s.link.ended:
 		w.fail("client %s is with a worker that is gone", s.remote())
 	case s.phase == phaseGone && !s.detachSent && !tried && s.out == 0 && !s.timer.Scheduled():
 		w.fail("client %s is gone and nobody will ever be told", s.remote())
@@ -201,9 +201,9 @@ func (w *world) checkSession(s *session) {
 		w.fail("client %s has waited for a worker since before it lost the last one", s.remote())
 	case s.unackedFrames < 0, s.out < 0, s.unacked < 0, s.out == 0 && s.unacked != 0:
 		w.fail("client %s is owed %d", s.remote(), s.unackedFrames)
-	case s.pauses&pausedToLeave != 0 && s.phase == phaseOpen && s.queue == nil && s.out == 0:
+	case s.pauses&pausedToClose != 0 && s.phase == phaseOpen && s.queue == nil && s.out == 0:
 		w.fail("client %s is to go, nothing of it waits, and it is not told", s.remote())
-	case s.pauses&(pausedByWorker|pausedToLeave) == pausedByWorker && s.phase == phaseOpen && int(s.unacked)+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
+	case s.pauses&(pausedByWorker|pausedToClose) == pausedByWorker && s.phase == phaseOpen && int(s.unacked)+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
 		w.fail("client %s is paused with %d bytes", s.remote(), int(s.unacked)+s.queue.size())
 	case int(s.unacked)+s.queue.size() > 3*s.loop.g.cfg.MaxUnacked+2*window+300: // what waits is counted with a smaller header than what is out
 		w.fail("client %s has %d bytes", s.remote(), int(s.unacked)+s.queue.size())
@@ -229,8 +229,8 @@ func waitersOf(k *workerLink) (all []*session) {
 // unrest says what is under way still.
 func (w *world) unrest() string {
 	for _, l := range w.all() {
-		if l.held+l.departed+len(l.waiting)+len(l.trials.next) > 0 || l.trials.now != nil {
-			return fmt.Sprintf("loop %d: %d bytes wait, %d clients are gone, %d wait for a worker, %d for their trial", l.index, l.held, l.departed, len(l.waiting), len(l.trials.next))
+		if l.queuedBytes+l.departed+len(l.waiting)+len(l.trials.next) > 0 || l.trials.now != nil {
+			return fmt.Sprintf("loop %d: %d bytes wait, %d clients are gone, %d wait for a worker, %d for their trial", l.index, l.queuedBytes, l.departed, len(l.waiting), len(l.trials.next))
 		}
 		for _, s := range l.sessions {
 			if s != nil && (s.unackedFrames > 0 || s.phase != phaseOpen || s.pauses != 0 || s.turn&yielded != 0) {
@@ -252,7 +252,7 @@ func (w *world) unrest() string {
 		}
 	}
 	for _, l := range w.links {
-		if len(l.events)+len(l.out) > 0 || !l.k.over && l.peer.Unread() > 0 {
+		if len(l.events)+len(l.out) > 0 || !l.k.ended && l.peer.Unread() > 0 {
 			return fmt.Sprintf("a worker has %d events and %d bytes", len(l.events), len(l.out))
 		}
 	}
@@ -320,8 +320,8 @@ func (w *world) checkNothingLeft() {
 			w.fail("loop %d: something is in its inbox", l.index)
 		}
 		for _, k := range l.links {
-			if !k.draining && (k.gone != 0 || k.behind) {
-				w.fail("of a worker's clients %d are gone still", k.gone)
+			if !k.draining && (k.unackedDetaches != 0 || k.behind) {
+				w.fail("of a worker's clients %d are gone still", k.unackedDetaches)
 			}
 			if k.clients != 0 || waitsFor(k) != 0 {
 				w.fail("a link has %d clients, of which %d wait", k.clients, waitsFor(k))

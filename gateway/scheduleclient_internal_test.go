@@ -185,7 +185,7 @@ func (c *simClient) isRefused(payload []byte) {
 }
 
 // isKeptOut reports whether the client's gateway does not let it in.
-func (c *simClient) isKeptOut() bool { return c.session.entry == rejected }
+func (c *simClient) isKeptOut() bool { return c.session.entry == entryRejected }
 
 func (c *simClient) isSent(payload []byte) {
 	at := func(i int) int { return int(int32(binary.BigEndian.Uint32(payload[4*i:]))) }
@@ -215,14 +215,14 @@ func (c *simClient) isSent(payload []byte) {
 
 // attached checks that a worker may be given the client now.
 func (c *simClient) attached(l *simLink, f *link.Frame) {
-	if l.k.over {
+	if l.k.ended {
 		return // it comes late, from a gateway that has given the link up
 	}
 	if f.Has(link.FlagNew) && c.applied[connect] {
 		c.w.fail("client %d is new although a worker has handled that it came", c.index)
 	}
 	for _, other := range c.w.links {
-		if other == l || other.over || other.k.over {
+		if other == l || other.over || other.k.ended {
 			continue
 		}
 		for _, e := range other.events {
@@ -240,7 +240,7 @@ func (c *simClient) delivered(l *simLink, h *holding, f *link.Frame) (n int) {
 		w.fail("a message of client %d comes as one of client %d", of, c.index)
 	}
 	n = int(binary.BigEndian.Uint32(f.Payload[4:]))
-	if l.k.over {
+	if l.k.ended {
 		return n // it comes late
 	}
 	switch again := c.on[n] != nil; {
@@ -274,7 +274,7 @@ func (c *simClient) delivered(l *simLink, h *holding, f *link.Frame) (n int) {
 
 // told checks what a worker hears of the client's end.
 func (c *simClient) told(l *simLink, f *link.Frame) {
-	if !l.k.over && !f.Has(link.FlagMoved) && (!c.left && !c.w.gates[c.gate].draining && !c.isKeptOut() || c.applied[gone]) {
+	if !l.k.ended && !f.Has(link.FlagMoved) && (!c.left && !c.w.gates[c.gate].draining && !c.isKeptOut() || c.applied[gone]) {
 		c.w.fail("client %d is said to be gone", c.index)
 	}
 }

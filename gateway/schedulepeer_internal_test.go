@@ -37,17 +37,17 @@ func (w *world) meet() {
 
 // dial opens the link, unless it is there.
 func (x *simPeering) dial() {
-	x.p.listed = x.p.loop.seconds // by a worker
+	x.p.lastListed = x.p.loop.seconds // by a worker
 	if x.out != nil && !x.out.Closed() && !x.in.Closed() {
 		return
 	}
 	x.cut()
-	hello := link.WorkerHello{Role: link.RolePeer, ID: x.p.from()}
+	hello := link.WorkerHello{Role: link.RolePeer, ID: x.p.helloID()}
 	_, l, err := x.there.g.acceptWorker(hello)
 	if err != nil {
 		x.w.fail("%v", err)
 	}
-	k := &outLink{peer: x.p, epoch: x.there.g.epoch, ended: make(chan struct{})}
+	k := &outLink{peer: x.p, epoch: x.there.g.epoch, done: make(chan struct{})}
 	x.loop = int(l.index)
 	x.out = x.here.sim.Open(int(x.p.loop.index), netip.AddrPort{}, k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead})
 	x.in = x.there.sim.Open(x.loop, netip.AddrPort{}, newInLink(l, hello), engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10})

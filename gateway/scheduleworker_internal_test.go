@@ -106,7 +106,7 @@ func (v *simWorker) dial(gate, loop int) {
 // open are the links that are up, as far as the worker knows.
 func (v *simWorker) open() (up []*simLink) {
 	for _, l := range v.links {
-		if !l.over && !l.k.over {
+		if !l.over && !l.k.ended {
 			up = append(up, l)
 		}
 	}

@@ -80,7 +80,7 @@ func (s *session) OnOpen(c *engine.Conn) {
 	}
 	s.codec = s.lis.codec
 	switch {
-	case s.loop.ending:
+	case s.loop.draining:
 		s.refuseNew(farewellMessage(link.ReasonDraining, 0, ""), link.ReasonDraining)
 	case s.loop.overloaded():
 		s.refuseNew(overloadedMessage, link.ReasonLimit)
@@ -94,7 +94,7 @@ func (s *session) refuseNew(text string, why link.Reason) {
 	s.loop.stats.HandshakesRejected++
 	s.phase = phaseEnding
 	_ = s.conn.Write(s.codec.Append(nil, []byte(text), true))
-	s.conn.CloseAfterFlush(closing(why), lastBytes)
+	s.conn.CloseAfterFlush(closing(why), flushTimeout)
 }
 
 // open makes the client known: from here on its worker hears of it, with what OnUpgrade has said of
@@ -111,11 +111,11 @@ func (s *session) open(id *Identity) {
 		l.members.Set(&s.member, id.attributes(), false) // their size was checked
 	}
 	l.stats.Opened++
-	l.asking++
+	l.pendingClients++
 	s.limit()
 	if s.lis.Heartbeat > 0 {
 		// Clients that came together are not pinged together: the first heartbeat is over at any time, and opening counts as activity in it.
-		s.pulse = active | spoken
+		s.pulse = active | written
 		l.el.Schedule(&s.timer, rand.N(s.lis.Heartbeat))
 	} else {
 		s.loop.el.Cancel(&s.timer)
@@ -219,13 +219,13 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	s.loop.el.Cancel(&s.timer)
 	s.clearDeadline()
 	if ws := s.webSocket(); ws != nil && ws.ClientTakeover() {
-		s.loop.windows -= codec.WindowSize
+		s.loop.takeoverBytes -= codec.WindowSize
 	}
 	if s.reason == 0 {
 		s.reason = reasonOf(reason)
 	}
 	l := s.loop
-	l.ends[s.reason]++
+	l.closes[s.reason]++
 	if s.codec == nil || s.member.ID.IsZero() {
 		return // never became a client
 	}
@@ -235,9 +235,9 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	l.members.Remove(&s.member)
 	l.departed++
 	if s.link != nil {
-		s.link.lose()
+		s.link.clientGone()
 	}
-	if s.queue == nil && s.entry == asked && s.link == nil && s.tries == 0 {
+	if s.queue == nil && s.entry == entryPending && s.link == nil && s.tries == 0 {
 		l.forget(s) // no worker has heard of it
 		return
 	}
@@ -262,7 +262,7 @@ func (s *session) attach() bool {
 	k.clients++
 	k.attach(s)
 	if s.phase == phaseGone {
-		k.lose()
+		k.clientGone()
 	}
 	return true
 }
@@ -278,7 +278,7 @@ func (s *session) forward(payload []byte, flags uint8) {
 	if s.queue == nil && !s.isSuspect() && s.attach() && s.link.fits(len(payload)) && s.link.allows(s, len(payload)) {
 		s.link.message(s, payload, flags)
 	} else {
-		s.hold(payload, flags)
+		s.enqueue(payload, flags)
 	}
 	s.throttle()
 }
@@ -288,12 +288,12 @@ func (s *session) throttle() {
 	if s.phase != phaseOpen {
 		return
 	}
-	if s.pauses&(pausedToLeave|hungUp) != 0 {
+	if s.pauses&(pausedToClose|halfClosed) != 0 {
 		switch {
 		case s.queue != nil || s.out > 0:
 		case s.reason != 0: // it has broken its protocol
 			s.end(s.reason)
-		case s.pauses&hungUp != 0:
+		case s.pauses&halfClosed != 0:
 			s.end(link.ReasonPeer)
 		default:
 			s.end(link.ReasonDraining)
@@ -325,7 +325,7 @@ func (s *session) pump() bool {
 	if !s.attach() {
 		return false
 	}
-	if s.isSuspect() && s.entry == asked {
+	if s.isSuspect() && s.entry == entryPending {
 		return true
 	}
 	for s.queue != nil {
@@ -359,8 +359,8 @@ func (s *session) OnTimer(*engine.Timer) {
 	case phaseUpgrading:
 		s.upgradeTimedOut()
 	case phaseOpen:
-		if s.pauses&hungUp != 0 || s.reason != 0 {
-			s.stopAnswering()
+		if s.pauses&halfClosed != 0 || s.reason != 0 {
+			s.closeUnanswered()
 		} else {
 			s.heartbeat()
 		}
@@ -372,7 +372,7 @@ func (s *session) OnTimer(*engine.Timer) {
 			s.loop.el.Schedule(&s.timer, s.loop.g.cfg.QueueTimeout) // its last messages wait for their turn
 			return
 		}
-		s.dropHeld() // no worker came in time to take them
+		s.dropQueued() // no worker came in time to take them
 		s.loop.stats.DetachesUndelivered++
 		s.loop.forget(s)
 	}

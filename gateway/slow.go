@@ -26,7 +26,7 @@ func (l *loop) overloaded() bool {
 		return false
 	}
 	l.stats.LoadShed++
-	if l.g.complain.Allow() {
+	if l.g.strangerLogs.Allow() {
 		l.g.log.Warn("overloaded: a client is turned away", "loop", l.index)
 	}
 	return true

@@ -34,8 +34,8 @@ func asks(t testing.TB, g *gateway.Gateway, w *fakeWorker) *fakeWorker {
 	return w
 }
 
-// letIn has a worker let so many clients in, which have come.
-func letIn(t testing.TB, g *gateway.Gateway, clients int) {
+// entryAdmitted has a worker let so many clients in, which have come.
+func entryAdmitted(t testing.TB, g *gateway.Gateway, clients int) {
 	t.Helper()
 	w := dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Weight: 1, Window: 1 << 20, ID: [16]byte{2}})
 	for range clients {
@@ -97,7 +97,7 @@ func TestTheLatestOfAKeyWaits(t *testing.T) {
 			p := newPublisher(t, g)
 			slow, read := lazyClient(t, g.Addrs()[0])
 			quick := dialClient(t, g.Addrs()[0])
-			letIn(t, g, 2)
+			entryAdmitted(t, g, 2)
 			const keys, size = 3, 16 << 10
 			rounds := 0
 			for ; g.Stats().Conflated < 20; rounds++ { // the kernel takes some megabytes first
@@ -163,7 +163,7 @@ func TestBroadcastsFasterThanAClient(t *testing.T) {
 			g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0", MaxOutput: bound, Overflow: policy, WriteTimeout: -1}}})
 			p := newPublisher(t, g)
 			slow, read := lazyClient(t, g.Addrs()[0])
-			letIn(t, g, 1)
+			entryAdmitted(t, g, 1)
 			count := 0
 			dropped := func() int { s := g.Stats(); return int(s.DroppedOldest + s.DroppedNewest) }
 			for dropped() < 500 {
@@ -270,7 +270,7 @@ func TestTooMuchWaitsForAll(t *testing.T) {
 		_, _ = lazyClient(t, g.Addrs()[0])
 	}
 	quick := dialClient(t, g.Addrs()[0])
-	letIn(t, g, clients+1)
+	entryAdmitted(t, g, clients+1)
 	for i := 0; g.Stats().MemoryLimitCloses == 0; i++ {
 		p.publish(0, "", long(strconv.Itoa(i), 32<<10))
 		if got := quick.hear(); !strings.HasPrefix(got, strconv.Itoa(i)+" ") {
@@ -299,7 +299,7 @@ func TestNewcomersAreTurnedAwayFirst(t *testing.T) {
 		reads = append(reads, read)
 	}
 	quick := dialClient(t, g.Addrs()[0])
-	letIn(t, g, clients+1)
+	entryAdmitted(t, g, clients+1)
 	talk := func(i int) {
 		p.publish(0, "", long(strconv.Itoa(i), 16<<10))
 		if got := quick.hear(); !strings.HasPrefix(got, strconv.Itoa(i)+" ") {

@@ -97,11 +97,11 @@ func (g *Gateway) Stats() Stats {
 	if !g.isReady() {
 		return Stats{}
 	}
-	ask(g, (*loop).tellStats)
+	ask(g, (*loop).storeStats)
 	all := Stats{WorkerAuthFailures: g.authFailures.Load()}
-	staff := make(map[stint]struct{})
+	states := make(map[workerState]struct{})
 	for _, l := range g.loops {
-		s := l.answered.Load()
+		s := l.lastStats.Load()
 		if s == nil {
 			s = new(snapshot)
 		}
@@ -109,13 +109,13 @@ func (g *Gateway) Stats() Stats {
 		stats.ClosesByReason = maps.Clone(s.ClosesByReason) // the caller's own
 		all.Loops = append(all.Loops, stats)
 		all.add(stats)
-		for _, w := range s.staff {
-			staff[w] = struct{}{}
+		for _, w := range s.workerStates {
+			states[w] = struct{}{}
 		}
 	}
 	all.Workers, all.WorkersDraining = 0, 0
-	for w := range staff {
-		*all.workers(w.drains)++
+	for w := range states {
+		*all.workers(w.draining)++
 	}
 	for _, l := range g.listeners {
 		all.Listeners = append(all.Listeners, ListenerStats{l.URL, l.ln.Stats()})
@@ -126,13 +126,13 @@ func (g *Gateway) Stats() Stats {
 // snapshot is a loop's last answer. It is not changed any more.
 type snapshot struct {
 	LoopStats
-	staff []stint // whose links it has; bound: links that have proved
+	workerStates []workerState // whose links it has; bound: links that have proved
 }
 
-// stint is a worker, and whether it drains.
-type stint struct {
-	id     [16]byte
-	drains bool
+// workerState is a worker, and whether it drains.
+type workerState struct {
+	id       [16]byte
+	draining bool
 }
 
 // workers is the figure that such a worker counts in.
@@ -175,10 +175,10 @@ func ask[T any](g *Gateway, f func(*loop) T) []T {
 	return all
 }
 
-// tellStats makes the loop's figures known, on the loop: a later answer never gives way to an
+// storeStats makes the loop's figures known, on the loop: a later answer never gives way to an
 // earlier one.
-func (l *loop) tellStats() struct{} {
-	l.answered.Store(l.snapshot())
+func (l *loop) storeStats() struct{} {
+	l.lastStats.Store(l.snapshot())
 	return struct{}{}
 }
 
@@ -187,17 +187,17 @@ func (l *loop) snapshot() *snapshot {
 	s.Clients = l.members.Len()
 	s.Links = len(l.links)
 	for _, k := range l.links {
-		s.staff = append(s.staff, stint{k.hello.ID, k.draining})
+		s.workerStates = append(s.workerStates, workerState{k.hello.ID, k.draining})
 		*s.workers(k.draining)++
 	}
-	s.Pending = l.asking
+	s.Pending = l.pendingClients
 	s.UpgradesPending = len(l.upgrades.of)
 	s.Closing = l.closingConns
-	s.QueuedBytes = l.held
+	s.QueuedBytes = l.queuedBytes
 	s.PartialBytes = l.partial
-	s.TakeoverBytes = l.windows
+	s.TakeoverBytes = l.takeoverBytes
 	s.ClosesByReason = make(map[string]uint64)
-	for reason, n := range l.ends {
+	for reason, n := range l.closes {
 		if n > 0 {
 			s.ClosesByReason[link.Reason(reason).String()] = n
 		}

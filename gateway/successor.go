@@ -22,8 +22,8 @@ var (
 	errSameID      = errors.New("gateway: it has the same Config.ID")
 )
 
-// askWithin bounds how long a successor waits for the port.
-const askWithin = 5 * time.Second
+// takeOverTimeout bounds how long a successor waits for the port.
+const takeOverTimeout = 5 * time.Second
 
 // predecessor is a gateway on this host that drains.
 type predecessor struct {
@@ -59,7 +59,7 @@ func (n *workerPort) listenOrTakeOver() error {
 // takeOverPort asks whoever has the inner port for it. The connection lives as long as that gateway
 // drains.
 func (n *workerPort) takeOverPort() (predecessor, net.Conn, error) {
-	conn, err := net.DialTimeout("tcp", n.g.cfg.WorkerAddr, askWithin)
+	conn, err := net.DialTimeout("tcp", n.g.cfg.WorkerAddr, takeOverTimeout)
 	if err != nil {
 		return predecessor{}, nil, err
 	}
@@ -84,7 +84,7 @@ func (n *workerPort) ask(conn net.Conn) (old predecessor, err error) {
 	if hello.ID == n.g.cfg.ID {
 		return old, errSameID
 	}
-	if err := conn.SetDeadline(time.Now().Add(askWithin)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(takeOverTimeout)); err != nil {
 		return old, err
 	}
 	b := make([]byte, link.HeaderSize)
@@ -105,18 +105,18 @@ func (n *workerPort) ask(conn net.Conn) (old predecessor, err error) {
 func (n *workerPort) follow(old predecessor, conn net.Conn) {
 	defer n.wg.Done()
 	n.g.log.Info("has taken over from a gateway that drains", "inner", n.g.cfg.WorkerAddr, "gateway", old.id, "port", old.port)
-	n.tellLoops(func(l *loop) {
-		l.before = old
+	n.postToLoops(func(l *loop) {
+		l.predecessor = old
 		for _, k := range l.links {
 			k.send(old.drain())
 		}
 	})
 	_, _ = io.Copy(io.Discard, conn)
 	n.forget(conn)
-	n.tellLoops(func(l *loop) { l.before = predecessor{} })
+	n.postToLoops(func(l *loop) { l.predecessor = predecessor{} })
 }
 
-func (n *workerPort) tellLoops(f func(*loop)) {
+func (n *workerPort) postToLoops(f func(*loop)) {
 	for _, l := range n.g.loops {
 		_ = l.el.Post(func() { f(l) }) // it fails when the gateway ends
 	}
@@ -137,7 +137,7 @@ func (n *workerPort) handOverPort(conn net.Conn) error {
 	defer n.forget(conn)
 	me := predecessor{n.g.cfg.ID, port}
 	ask(n.g, func(l *loop) int {
-		l.port = port
+		l.drainPort = port
 		for _, k := range l.links {
 			k.send(me.drain())
 		}
@@ -161,15 +161,15 @@ func (n *workerPort) move() (port uint16, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if n.moved == nil {
-		if n.moved, err = net.Listen("tcp", net.JoinHostPort(host, "0")); err != nil {
-			n.moved = nil
+	if n.drainListener == nil {
+		if n.drainListener, err = net.Listen("tcp", net.JoinHostPort(host, "0")); err != nil {
+			n.drainListener = nil
 			return 0, err
 		}
 		n.wg.Add(1)
-		go n.accept(n.moved)
+		go n.accept(n.drainListener)
 	}
-	_, text, err := net.SplitHostPort(n.moved.Addr().String())
+	_, text, err := net.SplitHostPort(n.drainListener.Addr().String())
 	if err != nil {
 		return 0, err
 	}

@@ -92,7 +92,7 @@ func (r *rush) turn(messages int, clients ...*rushClient) {
 		c.Read(128 << 10)
 	}
 	r.g.sim.Turn(0)
-	r.longest, r.held = max(r.longest, r.l.turns.work), max(r.held, r.l.held)
+	r.longest, r.held = max(r.longest, r.l.turns.work), max(r.held, r.l.queuedBytes)
 	r.in = append(r.in, r.worker.Take()...)
 	var out []byte
 	for len(r.in) > 0 && messages > 0 {
@@ -178,8 +178,8 @@ func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 				}
 			}
 		}
-		if s := r.l.stats; s.MessagesRejected > 0 || r.l.held+r.l.turns.waiting > 0 {
-			t.Errorf("%d messages were refused, %d bytes wait, %d clients for their turn", s.MessagesRejected, r.l.held, r.l.turns.waiting)
+		if s := r.l.stats; s.MessagesRejected > 0 || r.l.queuedBytes+r.l.turns.waiting > 0 {
+			t.Errorf("%d messages were refused, %d bytes wait, %d clients for their turn", s.MessagesRejected, r.l.queuedBytes, r.l.turns.waiting)
 		}
 		if most := bound + bound/4 + size; r.held > most {
 			t.Errorf("%d bytes waited in queues, at most %d are meant", r.held, most)
@@ -212,8 +212,8 @@ func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
 			for _, c := range all {
 				handled += len(r.heard[c.s.slot])
 			}
-			if r.l.held > bound+clients*lightWork+size {
-				t.Fatalf("%d bytes wait in queues", r.l.held)
+			if r.l.queuedBytes > bound+clients*lightWork+size {
+				t.Fatalf("%d bytes wait in queues", r.l.queuedBytes)
 			}
 			if turns%100 == 0 {
 				time.Sleep(200 * time.Millisecond) // in all, longer than QueueTimeout
@@ -229,8 +229,8 @@ func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
 				t.Fatalf("a client of which %d messages came is paused for %b", len(r.heard[c.s.slot]), c.s.pauses)
 			}
 		}
-		if s := r.l.stats; s.MessagesRejected > 0 || s.QueueFull == 0 || r.l.held > 0 {
-			t.Errorf("%d refused, queues full %d times, %d bytes wait", s.MessagesRejected, s.QueueFull, r.l.held)
+		if s := r.l.stats; s.MessagesRejected > 0 || s.QueueFull == 0 || r.l.queuedBytes > 0 {
+			t.Errorf("%d refused, queues full %d times, %d bytes wait", s.MessagesRejected, s.QueueFull, r.l.queuedBytes)
 		}
 	})
 }
@@ -297,7 +297,7 @@ func TestALinkIsNotCutForOurOwnSlowness(t *testing.T) {
 			r.worker.Send(link.Append(nil, &link.Frame{Type: link.Pong}))
 			r.g.sim.Turn(0)
 			r.g.sim.Turn(0)
-			if r.k.over {
+			if r.k.ended {
 				t.Fatal("a worker that answers was cut")
 			}
 		}
@@ -307,7 +307,7 @@ func TestALinkIsNotCutForOurOwnSlowness(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 			r.g.sim.Turn(0)
 		}
-		if !r.k.over {
+		if !r.k.ended {
 			t.Error("a worker that says nothing was not cut")
 		}
 	})
@@ -336,7 +336,7 @@ func TestCreditQueue(t *testing.T) {
 		w := q.pop()
 		sent[w.s] += of[w.s]
 		q.served(w, of[w.s])
-		q.again(w, of[w.s], share)
+		q.requeue(w, of[w.s], share)
 		if rng.IntN(1000) == 0 {
 			small := make1(10)
 			q.push(small, share)
@@ -349,7 +349,7 @@ func TestCreditQueue(t *testing.T) {
 						large++
 					}
 					q.served(w, of[w.s])
-					q.again(w, of[w.s], share)
+					q.requeue(w, of[w.s], share)
 				}
 				if large > 1 {
 					t.Fatalf("%d large messages went before a small one", large)

@@ -100,8 +100,8 @@ func (k *workerLink) out(b []byte) func(func(*link.Frame) bool) {
 	}
 }
 
-// takeBack gives each client, in front of what waits, the messages that its worker has not acknowledged, marked as redelivered.
-func (k *workerLink) takeBack() {
+// requeueUnacked gives each client, in front of what waits, the messages that its worker has not acknowledged, marked as redelivered.
+func (k *workerLink) requeueUnacked() {
 	l := k.loop
 	back := make(map[*session]*queue)
 	take := func(b []byte) {
@@ -110,7 +110,7 @@ func (k *workerLink) takeBack() {
 			if s == nil || s.link != k {
 				continue // not waited for
 			}
-			if s.entry == rejected {
+			if s.entry == entryRejected {
 				l.stats.MessagesRejected++
 				continue
 			}
@@ -130,7 +130,7 @@ func (k *workerLink) takeBack() {
 	take(k.conn.Unflushed())
 	k.kept = unackedLog{}
 	for s, q := range back {
-		l.held += q.size()
+		l.queuedBytes += q.size()
 		if s.queue != nil {
 			q.join(s.queue)
 			l.queues.put(s.queue)

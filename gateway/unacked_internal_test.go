@@ -48,7 +48,7 @@ func TestAHangingHandlerKeepsItsMessageOnly(t *testing.T) {
 		w.HangUp()
 		busy.Send(frame("is new"))
 		g.sim.Settle()
-		if !k.over || len(k.kept.buffers) > 0 {
+		if !k.ended || len(k.kept.buffers) > 0 {
 			t.Error("a link that has ended keeps something")
 		}
 		_, w = openLink(g, 2)

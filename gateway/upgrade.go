@@ -174,7 +174,7 @@ func (l *loop) upgraded(u *upgrade, id Identity, err error) {
 		s.refuseHTTP(u.head, codec.Status(refused.status, refused.text))
 	default:
 		l.stats.UpgradeErrors++
-		if l.g.grumble.Allow() {
+		if l.g.clientLogs.Allow() {
 			l.g.log.Error("OnUpgrade failed", "err", err, "target", brief(u.head.Target), "remote", s.remote())
 		}
 		s.refuseHTTP(u.head, codec.Status(http.StatusInternalServerError, ""))

@@ -12,8 +12,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// fairHello is how long a peer may take over its hello while others wait; link.Accept gives it 5 s.
-const fairHello = 250 * time.Millisecond
+// minHelloTime is how long a peer may take over its hello while others wait; link.Accept gives it 5 s.
+const minHelloTime = 250 * time.Millisecond
 
 // workerPort is where workers connect. Its goroutine accepts; each hello has a goroutine of its own. Of those that have not proved themselves there are so many that their
 // descriptors are among the reserved ones. When that is reached, the address that has most of them loses its oldest, if that has had its fair time: strangers
@@ -23,12 +23,12 @@ type workerPort struct {
 	g  *Gateway
 	ln net.Listener
 
-	hellos      chan struct{} // one token a hello
-	wg          sync.WaitGroup
-	mu          sync.Mutex
-	handshaking map[net.Conn]handshaking // guarded by mu: connections in their hello; nil after close; bound: hellos on the inner port
-	moved       net.Listener             // guarded by mu: where links are taken once a successor has the port
-	peers       map[net.Conn]struct{}    // guarded by mu: connections to gateways, a successor or predecessor; bound: links that have proved
+	hellos        chan struct{} // one token a hello
+	wg            sync.WaitGroup
+	mu            sync.Mutex
+	handshaking   map[net.Conn]handshaking // guarded by mu: connections in their hello; nil after close; bound: hellos on the inner port
+	drainListener net.Listener             // guarded by mu: where links are taken once a successor has the port
+	peers         map[net.Conn]struct{}    // guarded by mu: connections to gateways, a successor or predecessor; bound: links that have proved
 }
 
 // handshaking is a peer that has not proved itself.
@@ -65,7 +65,7 @@ func (n *workerPort) accept(ln net.Listener) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if n.g.complain.Allow() {
+		if n.g.strangerLogs.Allow() {
 			n.g.log.Warn("accept of a worker failed", "err", err)
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -106,12 +106,12 @@ func (n *workerPort) evict() time.Duration {
 			worst, age = conn, time.Since(e.since)
 		}
 	}
-	if worst == nil || age < fairHello {
-		return max(fairHello-age, time.Millisecond)
+	if worst == nil || age < minHelloTime {
+		return max(minHelloTime-age, time.Millisecond)
 	}
 	delete(n.handshaking, worst)
 	_ = worst.Close() // its hello fails
-	return fairHello
+	return minHelloTime
 }
 
 // hello lets a worker prove itself, and gives its connection to the loop it is for.
@@ -135,7 +135,7 @@ func (n *workerPort) hello(conn net.Conn) {
 	if err != nil {
 		_ = conn.Close()
 		n.g.authFailures.Add(1)
-		if n.g.complain.Allow() {
+		if n.g.strangerLogs.Allow() {
 			n.g.log.Warn("peer refused on the inner port", "remote", conn.RemoteAddr().String(), "err", err)
 		}
 	}
@@ -163,7 +163,7 @@ func (n *workerPort) serve(conn net.Conn, hello link.WorkerHello, to *loop) erro
 
 // refuse tells a peer that has proved itself why it is refused all the same.
 func refuse(conn net.Conn, why error) {
-	_ = conn.SetWriteDeadline(time.Now().Add(fairHello))
+	_ = conn.SetWriteDeadline(time.Now().Add(minHelloTime))
 	_, _ = conn.Write(link.Append(nil, &link.Frame{Type: link.GoAway, Code: uint16(link.Refused), Payload: []byte(why.Error())}))
 }
 
@@ -178,7 +178,7 @@ var (
 // admit notes a connection in its hello, unless it must not have one.
 func (n *workerPort) admit(conn net.Conn) bool {
 	if len(n.g.cfg.Key) == 0 && !loopback(conn.RemoteAddr()) {
-		if n.g.complain.Allow() {
+		if n.g.strangerLogs.Allow() {
 			n.g.log.Warn("peer refused on the inner port", "remote", conn.RemoteAddr().String(), "err", errNoKey)
 		}
 		n.g.authFailures.Add(1)
@@ -212,7 +212,7 @@ func addressOf(conn net.Conn) netip.Addr {
 
 // acceptWorker answers a worker that has proved itself.
 func (g *Gateway) acceptWorker(h link.WorkerHello) (link.GatewayHello, *loop, error) {
-	if h.Role == link.RoleSuccessor && !g.yields.Load() {
+	if h.Role == link.RoleSuccessor && !g.givesPort.Load() {
 		return link.GatewayHello{}, nil, errNotDraining
 	}
 	i := h.Loop
@@ -243,8 +243,8 @@ func (n *workerPort) close() {
 	for conn := range n.peers {
 		_ = conn.Close()
 	}
-	if n.moved != nil {
-		_ = n.moved.Close()
+	if n.drainListener != nil {
+		_ = n.drainListener.Close()
 	}
 	n.mu.Unlock()
 	n.wg.Wait()

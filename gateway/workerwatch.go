@@ -48,10 +48,10 @@ func (v *workerWatch) check(now time.Time, none bool) (tell, over bool, next tim
 // noteWorkers tells the gateway when the loop has got its first worker that takes clients, or has
 // lost its last one.
 func (l *loop) noteWorkers() {
-	if has := len(l.pool.links) > 0; has != l.served.Load() {
-		l.served.Store(has)
+	if has := len(l.pool.links) > 0; has != l.hasWorkers.Load() {
+		l.hasWorkers.Store(has)
 		select {
-		case l.g.staff <- struct{}{}:
+		case l.g.workersChanged <- struct{}{}:
 		default: // the gateway is about to look
 		}
 	}
@@ -66,12 +66,12 @@ func (g *Gateway) watchWorkers(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-g.staff:
+		case <-g.workersChanged:
 		case <-again.C:
 		}
 		without := 0
 		for _, l := range g.loops {
-			if !l.served.Load() {
+			if !l.hasWorkers.Load() {
 				without++
 			}
 		}
