@@ -43,7 +43,8 @@ func (s *session) endWithCode(reason link.Reason, code uint16, text string) {
 		if b := s.codec.AppendClose(s.loop.out[:0], code, text); len(b) > 0 {
 			s.loop.out = b
 			_ = s.conn.Write(b)
-		} else if word := farewellMessage(reason, code, text); word != "" && !s.lis.upgrades() { // a WebSocket has a close frame instead
+			// A WebSocket has a close frame instead.
+		} else if word := farewellMessage(reason, code, text); word != "" && !s.lis.upgrades() {
 			s.sendText([]byte(word))
 		}
 	}
@@ -122,7 +123,8 @@ func (v *closingConn) timeout() time.Duration {
 // isFault reports whether the reason is a fault of the client.
 func isFault(r link.Reason) bool {
 	switch r {
-	case link.ReasonProtocol, link.ReasonTooBig, link.ReasonLimit, link.ReasonSlowConsumer, link.ReasonIdle, link.ReasonHandshake:
+	case link.ReasonProtocol, link.ReasonTooBig, link.ReasonLimit, link.ReasonSlowConsumer, link.ReasonIdle,
+		link.ReasonHandshake:
 		return true
 	}
 	return false

@@ -2,8 +2,8 @@ package gateway
 
 import "fmt"
 
-// enqueue lets a message wait. When no worker is there, and too much waits for one, it is refused,
-// which the client is told.
+// enqueue queues a message. If no worker is there and too many bytes are queued, the message is
+// rejected and the client is told.
 func (s *session) enqueue(payload []byte, flags uint8) {
 	l := s.loop
 	n := recordHeader + len(payload)
@@ -20,7 +20,7 @@ func (s *session) enqueue(payload []byte, flags uint8) {
 	l.queuedBytes += n
 	l.stats.QueuedTotal++
 	l.checkQueues()
-	if !s.waiting && !s.pump() { // else it waits for what its worker has of it to be handled, and in nobody's way
+	if !s.waiting && !s.pump() { // else it waits only for its own messages to be acknowledged
 		s.wait()
 		if s.link != nil && s.link.waiting.isFirst(s) {
 			s.link.pumpWaiting()
@@ -28,7 +28,8 @@ func (s *session) enqueue(payload []byte, flags uint8) {
 	}
 }
 
-// wait puts the session into the list of those that have something for a worker: its worker's list, else the loop's. A client that is gone waits no longer than QueueTimeout.
+// wait adds the session to a list of clients with events for a worker: that of its worker, else
+// that of the loop. A client that has gone waits for QueueTimeout at most.
 func (s *session) wait() {
 	if s.phase == phaseGone && !s.timer.Scheduled() {
 		s.loop.el.Schedule(&s.timer, s.loop.g.cfg.QueueTimeout)
@@ -49,14 +50,14 @@ func (s *session) wait() {
 	s.loop.waiting = append(s.loop.waiting, s)
 }
 
-// stopWaiting takes the session out of the list of a worker that it leaves.
+// stopWaiting removes the session from the list of a worker that it leaves.
 func (s *session) stopWaiting(k *workerLink) {
 	if k.waiting.remove(s) {
 		s.waiting = false
 	}
 }
 
-// dequeue takes the oldest message that waits, of n bytes, out of the client's queue.
+// dequeue removes the oldest message, of n bytes, from the client's queue.
 func (s *session) dequeue(n int) {
 	l := s.loop
 	l.queuedBytes -= recordHeader + n
@@ -67,7 +68,7 @@ func (s *session) dequeue(n int) {
 	l.checkQueues()
 }
 
-// dropQueued refuses all that waits, without a word to the client, and returns how many messages that was.
+// dropQueued rejects all queued messages, without telling the client. It returns their number.
 func (s *session) dropQueued() int {
 	if s.queue == nil {
 		return 0
@@ -80,16 +81,16 @@ func (s *session) dropQueued() int {
 	l.checkQueues()
 	l.stats.MessagesRejected += uint64(messages)
 	if s.out == 0 {
-		s.handled += uint32(messages) // their numbers may be known elsewhere; behind messages that are out they are the last there are
-		if s.entry != entryPending {  // else its coming is on trial still
+		s.handled += uint32(messages) // workers may know their numbers; behind messages at the worker they are the last ones
+		if s.entry != entryPending {  // else the trial of its connect event goes on
 			s.endTrial()
 		}
 	}
 	return messages
 }
 
-// expireQueued refuses what has waited longer than QueueTimeout, when no worker is there. It returns the clients of the list that go on waiting: those that have yet to be given to a
-// worker too.
+// expireQueued rejects the messages queued for longer than QueueTimeout if no worker is there. It
+// returns the clients that still wait. Among them are those that no worker has been told of.
 func (l *loop) expireQueued(list []*session) []*session {
 	now, alone := l.el.Now(), l.unassigned()
 	kept := list[:0]
@@ -111,21 +112,21 @@ func (l *loop) expireQueued(list []*session) []*session {
 	return kept
 }
 
-// Why a client's message was not taken.
+// Codes of sluice.refused: why a client's message was not handled.
 const (
-	refusedNoWorker = "no_worker" // none came within QueueTimeout
-	refusedHoldFull = "hold_full" // none is there, and MaxUnroutedBytes wait for one already
-	refusedPoison   = "poison"    // each worker that got it has died
-	refusedDraining = "draining"  // no worker came before the gateway closed down
+	refusedNoWorker = "no_worker" // no worker within QueueTimeout
+	refusedHoldFull = "hold_full" // no worker, and MaxUnroutedBytes are queued
+	refusedPoison   = "poison"    // each worker that got it has ended
+	refusedDraining = "draining"  // no worker before the gateway closed
 )
 
-// refuse tells the client that messages of its were not taken.
+// refuse tells the client that messages were rejected.
 func (s *session) refuse(code string, count int) {
 	s.sendText(fmt.Appendf(nil, `{"type":"sluice.refused","code":%q,"count":%d}`, code, count))
 }
 
-// pumpWaiting gives those that wait for any worker to the workers that are there. Who has stalled may
-// be one of them.
+// pumpWaiting assigns the clients that wait for any worker to the workers that are there. Stalled
+// clients may be among them.
 func (l *loop) pumpWaiting() {
 	l.resumeStalled(nil)
 	list := l.waiting

@@ -40,7 +40,7 @@ type loop struct {
 	// clockOffset is how far the clock of bindings is ahead of this machine's, in nanoseconds. The
 	// clock of bindings follows the gateway whose clock is furthest ahead.
 	clockOffset uint64
-	waiting     []*session // clients with events for a worker while there is none, oldest first; bound: lists of clients
+	waiting     []*session // clients with events for any worker, oldest first; bound: lists of clients
 	deadlines   []*session // clients with an incomplete message or without their first one; bound: lists of clients
 	partial     int        // bytes held of incomplete messages
 	// queuesFull: the queues are over their limit. Messages are decoded only of clients that send

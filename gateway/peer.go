@@ -9,9 +9,11 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// What a handler does to clients of other gateways than its client's comes in the unit, like everything it does, to the loop that has its client. That loop is the one
-// place where all that is done for a client is put in order: it carries out what is for its own gateway, and passes on what is for others. It has a link of its own to each
-// of them (peerlink.go), and an outbox for each, which outlives the link: so a worker that dies, or a link that breaks, loses and doubles nothing.
+// Effects of a handler on clients of other gateways come in the unit of the handler's own client,
+// and so to the loop of that client. This loop is the one place that orders everything done for a
+// client. It applies the effects for its own gateway, and relays the others. It has a link of its
+// own to each other gateway (peerlink.go), and an outbox for each. The outbox outlives the link, so
+// that the loss of a worker or of a link neither loses nor repeats an effect.
 //
 // Gateways learn of each other from their workers, which serve all of them (PEERS in SPEC.md).
 
@@ -20,31 +22,33 @@ type peer struct {
 	// Static.
 	loop   *loop
 	id     uint32
-	stream uint64                 // names this outbox to the other gateway
-	addr   atomic.Pointer[string] // where it is dialled; the loop changes it
-	cancel context.CancelFunc     // ends its keeper
+	stream uint64                 // identifies this outbox to the other gateway
+	addr   atomic.Pointer[string] // address to dial; the loop changes it
+	cancel context.CancelFunc     // ends the goroutine that keeps the link
 
 	// Owned by the loop.
 	out        outbox
-	dialled    *outLink // the newest
-	link       *outLink // nil: none, or the other gateway has not said yet what it has
-	epoch      uint64   // its start that the outbox is for; 0: it has never been reached
+	dialled    *outLink // the newest link
+	link       *outLink // nil: none, or its first CONFIRM has not come
+	epoch      uint64   // epoch of the other gateway that the outbox is for; 0: never connected
 	down       time.Time
-	lastListed uint32   // the loop's second in which a worker knew it last
-	paused     []uint32 // serials of workers' links that are not read until half of the outbox is free; bound: links that have proved
-	lost       bool     // it has been away for peerGrace: nothing is kept for it
-	stopped    bool     // no worker knows it
+	lastListed uint32   // the loop's second in which a worker last listed it
+	paused     []uint32 // serials of workers' links not read until half of the outbox is free; bound: links that have proved
+	lost       bool     // disconnected for peerGrace: nothing is kept for it
+	stopped    bool     // no worker lists it
 }
 
 const (
-	maxOutbox  = 4 << 20          // bytes kept for another gateway, before those who fill it have to wait, or there is a loss
-	maxUnheld  = 64 << 20         // the same, for bindings that came by others than a worker's link of the loop
-	aheadOfAck = 1 << 20          // bytes given to its link at a time
-	maxPeers   = 4096             // gateways that a loop knows
-	peerGrace  = 10 * time.Second // a gateway may be away, or known to no worker, before what was for it is given up
+	maxOutbox  = 4 << 20  // bytes kept for a connected gateway before the links that fill it pause; more is lost for a disconnected one
+	maxUnheld  = 64 << 20 // the same, for bindings that did not come by a worker's link of the loop
+	aheadOfAck = 1 << 20  // bytes written to the link and not sent
+	maxPeers   = 4096     // gateways that a loop knows
+	// peerGrace is how long a gateway may be disconnected, or listed by no worker, before its
+	// outbox is dropped.
+	peerGrace = 10 * time.Second
 )
 
-// learnPeers takes over what a worker knows of other gateways.
+// learnPeers adds the other gateways that a worker lists.
 func (k *workerLink) learnPeers(f *link.Frame) error {
 	c := link.Read(f.Payload)
 	peers := c.Peers()
@@ -61,12 +65,12 @@ func (k *workerLink) learnPeers(f *link.Frame) error {
 	return nil
 }
 
-// addPeer notes where another gateway is.
+// addPeer stores the address of another gateway.
 func (l *loop) addPeer(at link.Peer) {
 	p := l.peers[at.ID]
 	if p == nil {
 		if len(l.peers) >= maxPeers {
-			return // what is for it is lost, and counted
+			return // effects for it are lost and counted
 		}
 		ctx, cancel := context.WithCancel(l.g.peerCtx)
 		p = newPeer(l, at, cancel)
@@ -85,7 +89,8 @@ func newPeer(l *loop, at link.Peer, forget context.CancelFunc) *peer {
 	return p
 }
 
-// tickPeers is called once a second: it gives up what has waited too long, and forgets gateways that no worker knows any more.
+// tickPeers is called once a second. It drops the outboxes of gateways that are disconnected for
+// too long, and forgets gateways that no worker lists.
 func (l *loop) tickPeers() {
 	for _, k := range l.links {
 		for _, id := range k.peers {
@@ -106,7 +111,7 @@ func (l *loop) tickPeers() {
 	}
 }
 
-// relay passes a command on to the one gateway that it is for.
+// relay passes a command on to the gateway that it is for.
 func (l *loop) relay(o origin, f *link.Frame) {
 	p := l.peers[f.Slot]
 	if p == nil {
@@ -114,22 +119,24 @@ func (l *loop) relay(o origin, f *link.Frame) {
 		return
 	}
 	var inner link.Frame
-	_, _ = link.Next(f.Payload, link.MaxFrame, &inner) // checked
+	_, _ = link.Next(f.Payload, link.MaxFrame, &inner) // the caller has checked it
 	p.push(o, &inner)
 }
 
 // relayToAll passes a command on to all other gateways.
 func (l *loop) relayToAll(o origin, f *link.Frame) {
 	far := *f
-	far.Flags &^= link.FlagFar | link.FlagResult // the answer is of the gateway that is asked
+	far.Flags &^= link.FlagFar | link.FlagResult // the result is that of this gateway
 	for _, p := range l.peers {
 		p.push(o, &far)
 	}
 }
 
-// push keeps a command for the gateway, and sends it. Where too much is kept, the worker's link that it came by is not read until there is room; one that cannot be reached does not
-// hold up the others: what has no room then is lost, and counted. Links of other gateways are read on in any case, or gateways would wait for each other without end: what comes by
-// them and goes on to others are bindings, which are small.
+// push adds a command to the outbox, and sends it. If the outbox is full, the worker's link that
+// the command came by is not read until there is space. A disconnected gateway does not pause
+// links: a command that does not fit is lost and counted. Links of other gateways are never paused
+// here, because gateways could then wait for each other in a circle. What comes by them and is
+// relayed again are bindings, which are small.
 func (p *peer) push(o origin, f *link.Frame) {
 	l := p.loop
 	from := l.links[o.serial]
@@ -151,7 +158,7 @@ func (p *peer) push(o origin, f *link.Frame) {
 	}
 }
 
-// pump gives the link as much as it may have at a time.
+// pump writes as much to the link as it may have at a time.
 func (p *peer) pump() {
 	if p.link == nil {
 		return
@@ -160,12 +167,12 @@ func (p *peer) pump() {
 		room := aheadOfAck - p.link.conn.Buffered()
 		b := p.out.nextFrames(room)
 		if len(b) == 0 || p.link.conn.Write(b) != nil {
-			return // it goes on with the next confirmation, which there will be, or the next link
+			return // the next CONFIRM or the next link continues here
 		}
 	}
 }
 
-// confirmed forgets what the gateway has carried out.
+// confirmed removes what the other gateway has applied from the outbox.
 func (p *peer) confirmed(last uint64) error {
 	if err := p.out.confirm(last); err != nil {
 		return err
@@ -177,10 +184,12 @@ func (p *peer) confirmed(last uint64) error {
 	return nil
 }
 
-// connected goes on with a new link: the gateway has said what it has carried out.
+// connected continues on a new link, whose first CONFIRM says what the other gateway has applied.
 func (p *peer) connected(k *outLink, last uint64) error {
 	if p.epoch != k.epoch && p.epoch != 0 {
-		p.loop.stats.CommandsDropped += p.out.dropStale() // its clients were those of another start; but a uid may have a new one there, who came before it was to be evicted
+		// The other gateway has restarted, and its former clients are gone. Evictions are kept,
+		// because a client may have connected there since with a uid that it must lose.
+		p.loop.stats.CommandsDropped += p.out.dropStale()
 		p.release()
 		last = 0
 	}
@@ -202,13 +211,13 @@ func (p *peer) disconnected(k *outLink) {
 	p.release()
 }
 
-// giveUp drops what is kept.
+// giveUp drops the outbox.
 func (p *peer) giveUp() {
 	p.loop.stats.CommandsDropped += p.out.drop()
 	p.release()
 }
 
-// release has the links that filled the outbox read again.
+// release reads the links again that filled the outbox.
 func (p *peer) release() {
 	for _, serial := range p.paused {
 		if k := p.loop.links[serial]; k != nil {
@@ -219,7 +228,7 @@ func (p *peer) release() {
 	p.paused = p.paused[:0]
 }
 
-// stop ends the link and its keeper.
+// stop ends the link and the goroutine that keeps it.
 func (p *peer) stop() {
 	p.stopped = true
 	p.cancel()
@@ -228,7 +237,7 @@ func (p *peer) stop() {
 	}
 }
 
-// unconfirmed is how much other gateways that can be reached have not confirmed.
+// unconfirmed is how many bytes connected gateways have not confirmed.
 func (l *loop) unconfirmed() (bytes int) {
 	for _, p := range l.peers {
 		if p.link != nil {

@@ -7,25 +7,28 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/registry"
 )
 
-// gather is a question put to all loops, on the loop that was asked: each answers with as many numbers, which are added up. Or it is put to another loop, for a page of its clients.
+// gather collects the replies to a query on the loop that received it. A count is sent to all
+// loops; each replies with the same number of figures, which are summed. A query for a page of
+// clients is sent to one other loop.
 type gather struct {
-	serial uint32 // of the link that asked
-	id     uint32 // of its request
-	left   int    // loops that have not answered
+	serial uint32 // of the link that sent the query
+	id     uint32 // of the request
+	left   int    // loops that have not replied
 	born   uint32 // the loop's second in which it began
-	size   int    // what it counts in the loop's pending
+	size   int    // what it counts in the loop's gatherBytes
 	page   bool
 	sums   []uint32 // bound: questions that wait for another loop
 }
 
 const (
-	gatherTimeout = 3        // seconds, at least, until a loop that has not answered is not waited for. A worker waits for 5 by default
-	maxGathering  = 64 << 20 // what the gathers of a loop may take, in bytes
-	gatherCost    = 256      // of one without its numbers
-	pageCost      = 64 << 10 // of one for a page, which has four times that at most and mostly less
+	gatherTimeout = 3        // in seconds: how long a loop may take to reply; a worker waits 5 s by default
+	maxGathering  = 64 << 20 // memory for the gathers of a loop, in bytes
+	gatherCost    = 256      // bytes of one without its figures
+	pageCost      = 64 << 10 // bytes of one for a page; a page has at most four times that, and mostly less
 )
 
-// gather begins one, whose answers come to the origin that it returns. It reports false, and has told the asker, when too much is being gathered.
+// gather begins to collect the replies to f. It returns the origin that they go to. If too many
+// bytes are being collected, it refuses the query, and reports false.
 func (l *loop) gather(o origin, f *link.Frame, loops, size int) (origin, bool) {
 	if l.gatherBytes+size > maxGathering {
 		l.stats.QueriesRejected++
@@ -38,7 +41,7 @@ func (l *loop) gather(o origin, f *link.Frame, loops, size int) (origin, bool) {
 	return origin{loop: l.index, kind: notePart, serial: l.serials}, true
 }
 
-// numbers is how many each loop answers a command with.
+// numbers is how many figures each loop replies with.
 func numbers(f *link.Frame) int {
 	if f.Type == link.Count && f.Code != link.TargetAll {
 		c := link.Read(f.Payload)
@@ -47,8 +50,9 @@ func numbers(f *link.Frame) int {
 	return 1
 }
 
-// everywhere carries out a command that concerns all loops: here, and passed on to the others when it came by a link of this loop. Of a Publish or Dissolve the slot may name the one
-// loop that is to do its share: a worker's plain commands go to each loop by itself, in order with what else it sends there.
+// everywhere executes a command that concerns all loops: here, and on the others if it came by a
+// link of this loop. The slot of a PUBLISH or DISSOLVE may name a single loop. A worker sends such
+// a command to each loop by itself, in order with its other commands to that loop.
 func (l *loop) everywhere(o origin, f *link.Frame) {
 	only, one := onlyLoop(f)
 	if one && only != l.index {
@@ -77,13 +81,13 @@ func (l *loop) everywhere(o origin, f *link.Frame) {
 	l.executeShare(part, f)
 }
 
-// onlyLoop is the one loop that a command is for, where it is not for all.
+// onlyLoop is the single loop that a command is for, if it is not for all.
 func onlyLoop(f *link.Frame) (loop uint8, one bool) {
 	one = f.Slot > 0 && (f.Type == link.Publish || f.Type == link.Dissolve)
 	return uint8(f.Slot - 1), one
 }
 
-// executeShare carries out this loop's share of a command that concerns all.
+// executeShare executes a command that concerns all loops, on this one.
 func (l *loop) executeShare(o origin, f *link.Frame) {
 	l.rows = l.rows[:0]
 	switch f.Type {
@@ -102,7 +106,7 @@ func (l *loop) executeShare(o origin, f *link.Frame) {
 	}
 }
 
-// evict closes the clients of a uid that had it before a claim.
+// evict closes the clients that were bound to a uid before the claim.
 func (l *loop) evict(c link.Cursor) {
 	uid, claim := c.Evict()
 	l.lastBind = max(l.lastBind, claim.Time)
@@ -111,11 +115,11 @@ func (l *loop) evict(c link.Cursor) {
 	})
 }
 
-// gathered adds one loop's answer; with the last one the asker is told.
+// gathered adds the reply of one loop. After the last one it sends the reply to the worker.
 func (l *loop) gathered(serial uint32, f *link.Frame) {
 	g := l.gathers[serial]
 	if g == nil {
-		return // not waited for any more
+		return // it has timed out
 	}
 	if g.page {
 		l.removeGather(serial, g)
@@ -134,7 +138,7 @@ func (l *loop) gathered(serial uint32, f *link.Frame) {
 	}
 }
 
-// answerSums tells the asker what has been gathered.
+// answerSums sends the sums to the link that sent the query.
 func (l *loop) answerSums(serial uint32, g *gather, flags uint8) {
 	l.removeGather(serial, g)
 	l.rows = l.rows[:0]
@@ -149,7 +153,8 @@ func (l *loop) removeGather(serial uint32, g *gather) {
 	l.gatherBytes -= g.size
 }
 
-// expireGathers ends those that a loop has not answered in time: with what the others have said, or without a page.
+// expireGathers ends the gathers that have timed out: a count with the figures that have come, a
+// page with status Timeout.
 func (l *loop) expireGathers() {
 	for serial, g := range l.gathers {
 		if l.seconds-g.born <= gatherTimeout {
@@ -165,10 +170,12 @@ func (l *loop) expireGathers() {
 	}
 }
 
-// cursorBits is the part of a Select's cursor that is a place within one loop; above it stands the loop.
+// cursorBits is the size of the part of a Select's cursor that is a position within one loop. The
+// bits above it are the loop.
 const cursorBits = 56
 
-// selectRows answers with one page of clients. A page holds the rows of one loop; the cursor leads through the loops one after the other.
+// selectRows replies with one page of clients. A page has rows of one loop. The cursor leads
+// through the loops one after the other.
 func (l *loop) selectRows(o origin, f *link.Frame) {
 	c := link.Read(f.Payload)
 	fields, limit, cursor := c.U8(), c.U32(), c.U64()

@@ -263,7 +263,9 @@ func (s *session) attach() bool {
 	if s.link != nil {
 		return true
 	}
-	k := s.loop.pool.pick(RouteRequest{Remote: s.remote(), Listener: s.lis.URL, Target: s.target(), UID: s.member.UID()})
+	k := s.loop.pool.pick(RouteRequest{
+		Remote: s.remote(), Listener: s.lis.URL, Target: s.target(), UID: s.member.UID(),
+	})
 	if k == nil || k.isBacklogged() {
 		return false
 	}
