@@ -154,7 +154,8 @@ func (l *loop) set(o origin, f *link.Frame, s *session) {
 // fromOwn reports whether the command came from the client's own worker, which knows the change
 // already.
 func (l *loop) fromOwn(o origin, f *link.Frame, s *session) bool {
-	return f.Has(link.FlagOwn) && s.link != nil && o.kind == noteCommand && o.loop == l.index && o.serial == s.link.serial
+	return f.Has(link.FlagOwn) && s.link != nil &&
+		o.kind == noteCommand && o.loop == l.index && o.serial == s.link.serial
 }
 
 // passOrPause hands a command to another loop. If the inbox there is full, the link with the

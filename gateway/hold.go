@@ -81,8 +81,9 @@ func (s *session) dropQueued() int {
 	l.checkQueues()
 	l.stats.MessagesRejected += uint64(messages)
 	if s.out == 0 {
-		s.handled += uint32(messages) // workers may know their numbers; behind messages at the worker they are the last ones
-		if s.entry != entryPending {  // else the trial of its connect event goes on
+		// Workers may know their numbers. Behind messages at the worker they are the last ones.
+		s.handled += uint32(messages)
+		if s.entry != entryPending { // else the trial of its connect event goes on
 			s.endTrial()
 		}
 	}

@@ -21,11 +21,11 @@ func TestLossesAreTold(t *testing.T) {
 	stop()
 	var told []string
 	for _, line := range log.lines() {
-		if strings.Contains(line, "refused, dropped or cut") {
+		if strings.Contains(line, "losses since") {
 			told = append(told, line)
 		}
 	}
-	if len(told) != 1 || !strings.Contains(told[0], "messages-refused=1") {
+	if len(told) != 1 || !strings.Contains(told[0], "messages-rejected=1") {
 		t.Errorf("%q", told)
 	}
 }

@@ -129,7 +129,7 @@ func TestARefusedOriginIsLogged(t *testing.T) {
 		if lines == 0 || lines > times/2 {
 			t.Errorf("%+v: %d lines for %d refusals", c, lines, times)
 		}
-		if last := strings.Join(log.lines(), "\n"); !strings.Contains(last, fmt.Sprintf("origins-refused=%d", times)) {
+		if last := strings.Join(log.lines(), "\n"); !strings.Contains(last, fmt.Sprintf("origins-rejected=%d", times)) {
 			t.Errorf("the number is not told: %s", last)
 		}
 	}

@@ -32,14 +32,17 @@ type peer struct {
 	link       *outLink // nil: none, or its first CONFIRM has not come
 	epoch      uint64   // epoch of the other gateway that the outbox is for; 0: never connected
 	down       time.Time
-	lastListed uint32   // the loop's second in which a worker last listed it
-	paused     []uint32 // serials of workers' links not read until half of the outbox is free; bound: links that have proved
-	lost       bool     // disconnected for peerGrace: nothing is kept for it
-	stopped    bool     // no worker lists it
+	lastListed uint32 // the loop's second in which a worker last listed it
+	// paused are the serials of workers' links that are not read until half of the outbox is free.
+	paused  []uint32 // bound: links that have proved
+	lost    bool     // disconnected for peerGrace: nothing is kept for it
+	stopped bool     // no worker lists it
 }
 
 const (
-	maxOutbox  = 4 << 20  // bytes kept for a connected gateway before the links that fill it pause; more is lost for a disconnected one
+	// maxOutbox is how many bytes are kept for another gateway. While it is connected, the links
+	// that go over the bound pause. While it is not, commands over the bound are lost.
+	maxOutbox  = 4 << 20
 	maxUnheld  = 64 << 20 // the same, for bindings that did not come by a worker's link of the loop
 	aheadOfAck = 1 << 20  // bytes written to the link and not sent
 	maxPeers   = 4096     // gateways that a loop knows

@@ -220,7 +220,8 @@ func (k *inLink) execute(f *link.Frame) error {
 	if err := l.g.checkArrival(&inner); err != nil { // skipped: an error would make it come again on the next link
 		l.stats.CommandsDropped++
 		if l.g.strangerLogs.Allow() {
-			l.g.log.Warn("invalid command from another gateway", "gateway", binary.BigEndian.Uint32(k.hello.ID[:]), "err", err)
+			l.g.log.Warn("invalid command from another gateway",
+				"gateway", binary.BigEndian.Uint32(k.hello.ID[:]), "err", err)
 		}
 		return nil
 	}

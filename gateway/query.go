@@ -37,7 +37,9 @@ func (l *loop) gather(o origin, f *link.Frame, loops, size int) (origin, bool) {
 	}
 	l.gatherBytes += size
 	l.serials++
-	l.gathers[l.serials] = &gather{serial: o.serial, id: f.ID, left: loops, born: l.seconds, size: size, page: f.Type == link.Select}
+	l.gathers[l.serials] = &gather{
+		serial: o.serial, id: f.ID, left: loops, born: l.seconds, size: size, page: f.Type == link.Select,
+	}
 	return origin{loop: l.index, kind: notePart, serial: l.serials}, true
 }
 

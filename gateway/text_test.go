@@ -89,7 +89,7 @@ func TestAClientThatClosesOverWhatItWasSent(t *testing.T) {
 	}
 	var told []string
 	for _, line := range log.lines() {
-		if strings.Contains(line, "closed over what it was sent") {
+		if strings.Contains(line, "closed because of what it was sent") {
 			told = append(told, line)
 		}
 	}

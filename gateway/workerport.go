@@ -25,12 +25,14 @@ type workerPort struct {
 	g  *Gateway
 	ln net.Listener
 
-	hellos        chan struct{} // one token per hello
-	wg            sync.WaitGroup
-	mu            sync.Mutex
-	handshaking   map[net.Conn]handshaking // guarded by mu: connections in their hello; nil after close; bound: hellos on the inner port
-	drainListener net.Listener             // guarded by mu: listens for links after a successor has taken the port
-	peers         map[net.Conn]struct{}    // guarded by mu: connections to a successor or predecessor; bound: links that have proved
+	hellos chan struct{} // one token per hello
+	wg     sync.WaitGroup
+	mu     sync.Mutex
+	// handshaking has the connections in their hello. Guarded by mu; nil after close.
+	handshaking   map[net.Conn]handshaking // bound: hellos on the inner port
+	drainListener net.Listener             // guarded by mu: for links, after a successor has taken the port
+	// peers has the connections to a successor or predecessor. Guarded by mu.
+	peers map[net.Conn]struct{} // bound: links that have proved
 }
 
 // handshaking is a peer that has not authenticated yet.
@@ -170,7 +172,8 @@ func (n *workerPort) serve(conn net.Conn, hello link.WorkerHello, to *loop) erro
 // refuse sends an authenticated peer the reason why it is refused.
 func refuse(conn net.Conn, why error) {
 	_ = conn.SetWriteDeadline(time.Now().Add(minHelloTime))
-	_, _ = conn.Write(link.Append(nil, &link.Frame{Type: link.GoAway, Code: uint16(link.Refused), Payload: []byte(why.Error())}))
+	f := link.Frame{Type: link.GoAway, Code: uint16(link.Refused), Payload: []byte(why.Error())}
+	_, _ = conn.Write(link.Append(nil, &f))
 }
 
 // maxLinkInput bounds a link's input that has not been applied, in bytes: a unit and the frame
@@ -225,7 +228,8 @@ func (g *Gateway) acceptWorker(h link.WorkerHello) (link.GatewayHello, *loop, er
 	i := h.Loop
 	switch {
 	case h.Role == link.RolePeer:
-		i = uint16(binary.BigEndian.Uint32(h.ID[4:]) % uint32(len(g.loops))) // always the same loop for one loop of the other gateway
+		// One loop of the other gateway always gets the same loop.
+		i = uint16(binary.BigEndian.Uint32(h.ID[4:]) % uint32(len(g.loops)))
 	case i == link.AnyLoop:
 		i = 0
 	}
