@@ -322,7 +322,7 @@ func (h asideLog) WithAttrs([]slog.Attr) slog.Handler     { return h }
 func (h asideLog) WithGroup(string) slog.Handler          { return h }
 func (h asideLog) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "what" {
+		if a.Key == "event" {
 			h.w.aside[a.Value.String()]++
 		}
 		if a.Key == "stack" {
