@@ -50,7 +50,8 @@ func (o own) Decode(in, out []byte) (ev codec.Event, payload []byte, n int, repl
 	case err != nil:
 		return codec.None, nil, 0, out, fmt.Errorf("%w: %w", codec.ErrProtocol, err)
 	case n < 0 || n > len(in):
-		return codec.None, nil, 0, out, fmt.Errorf("%w: the Codec returned %d for %d bytes", codec.ErrProtocol, n, len(in))
+		err = fmt.Errorf("%w: the Codec returned %d for %d bytes", codec.ErrProtocol, n, len(in))
+		return codec.None, nil, 0, out, err
 	case n == 0:
 		return codec.None, nil, 0, out, nil
 	case len(payload) > o.maxMessage:

@@ -52,7 +52,8 @@ func maxLinkOutput(window uint32) int { return 2*int(window) + link.MaxFrame }
 // fits reports whether the worker has credit for a message of n bytes, and does not drain.
 func (k *workerLink) fits(n int) bool {
 	lane := k.lane(n)
-	return !k.draining && !k.conn.Closed() && (k.waiting.serving == lane || len(lane.heap) == 0) && k.sent.Fits(link.HeaderSize+n)
+	return !k.draining && !k.conn.Closed() && (k.waiting.serving == lane || len(lane.heap) == 0) &&
+		k.sent.Fits(link.HeaderSize+n)
 }
 
 // fitsUpTo reports whether a message of any size up to most bytes fits.

@@ -91,9 +91,9 @@ func TestARefusedOriginIsLogged(t *testing.T) {
 	}{
 		{"chat.example", "https://chat.example", true, []string{"origin=https://chat.example", "host=chat.example", `fix="allow it with --origin chat.example (ListenerConfig.Origins)"`}},
 		{"localhost", "https://app.example:8443", true, []string{`"allow it with --origin app.example:8443 (`}},
-		{"localhost", "null", true, []string{"origin=null", "it names no host", `--origin \"*\"`}},
-		{"localhost", "http://$(reboot)", true, []string{"origin=http://$(reboot)", "it names no host"}},
-		{"localhost", "http://" + strings.Repeat("x", 5000) + ".example", true, []string{"it names no host"}},
+		{"localhost", "null", true, []string{"origin=null", "it has no valid host", `--origin \"*\"`}},
+		{"localhost", "http://$(reboot)", true, []string{"origin=http://$(reboot)", "it has no valid host"}},
+		{"localhost", "http://" + strings.Repeat("x", 5000) + ".example", true, []string{"it has no valid host"}},
 		{"localhost", "https://a.example\r\nOrigin: https://b.example", true, []string{"a browser sends one Origin"}},
 		{"chat.example:80", "", false, []string{"host=chat.example:80", `fix="allow it with --host chat.example (ListenerConfig.Hosts)"`}},
 	} {

@@ -16,7 +16,9 @@ import (
 
 const (
 	suspectAfter = 2
-	trialPause   = 500 * time.Millisecond // maximum of a random pause after a failed trial, so that the trials of several loops do not coincide each time
+	// trialPause is the maximum of a random pause after a failed trial, so that the trials of
+	// several loops do not coincide each time.
+	trialPause = 500 * time.Millisecond
 )
 
 // poisonTrials are the trials of a loop.

@@ -85,7 +85,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	wait(t, "counted", func() bool { s := g.Stats(); return s.RequestsTooLarge == refused && s.HandshakesRejected == refused })
 	stop()
 	told := strings.Join(log.lines(), "\n")
-	for _, want := range []string{"bytes=1001 most=1000", "--max-request", "requests-too-large=3"} {
+	for _, want := range []string{"bytes=1001 max=1000", "--max-request", "requests-too-large=3"} {
 		if !strings.Contains(told, want) {
 			t.Errorf("the log lacks %s:\n%s", want, told)
 		}

@@ -17,9 +17,11 @@ import (
 // is the virtual time at which as much work as its last input took would be done.
 
 const (
-	messageWork = 128       // work for a message in addition to its bytes
-	clientTurn  = 160 << 10 // work for one client at a time: more than one read brings, except small or compressed messages
-	loopTurn    = 256 << 10 // work in one turn of a loop, after which clients that can wait do so
+	messageWork = 128 // work for a message in addition to its bytes
+	// clientTurn is the work for one client without a break: more than one read brings, except for
+	// small or compressed messages.
+	clientTurn = 160 << 10
+	loopTurn   = 256 << 10 // work in one turn of a loop, after which clients that can wait do so
 )
 
 // turns are the turns of a loop.

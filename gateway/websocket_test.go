@@ -209,7 +209,7 @@ func TestTheWrongPathIsTold(t *testing.T) {
 		conn := dial(t, hostport(url))
 		_ = conn.SetDeadline(time.Now().Add(patience))
 		_, _ = io.WriteString(conn, strings.Replace(upgradeHead(""), "/?a=b", "/room", 1))
-		if answer, err := readAll(conn); err != nil || !strings.HasPrefix(answer, "HTTP/1.1 404 ") || !strings.HasSuffix(answer, "Not Found: no WebSocket is opened on this path\n") {
+		if answer, err := readAll(conn); err != nil || !strings.HasPrefix(answer, "HTTP/1.1 404 ") || !strings.HasSuffix(answer, "Not Found: no WebSocket on this path\n") {
 			t.Fatalf("%q, %v", answer, err)
 		}
 	}
