@@ -10,11 +10,10 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A gateway that closes down takes no new clients. It tells its clients at a limited rate that it
-// closes, and then no longer reads from them. As soon as the messages read from a client are
-// handled and the answers written, the client is told and closed. So a message without an answer at
-// that time was not handled; the client may send it again to another gateway. Workers stay
-// connected until the end, and may come and go meanwhile.
+// A gateway that closes down takes no new clients. It stops reading from its clients at a limited
+// rate. As soon as the messages read from such a client are handled and answered, the client is
+// told and closed. So a message that has no answer by then was not handled. The client may send it
+// again, to another gateway. Workers stay connected until the end, and may come and go meanwhile.
 
 // ErrCut is returned by Run when clients were still connected at the end of Config.DrainTimeout.
 // They were told and closed.
@@ -22,7 +21,7 @@ var ErrCut = errors.New("gateway: clients still connected at the end of the drai
 
 const (
 	minDrainRate = 100                   // clients a second, if Config.DrainRate is not set
-	paceStep     = 20 * time.Millisecond // interval at which clients are told
+	paceStep     = 20 * time.Millisecond // interval at which closeClients goes on
 	finalGrace   = time.Second           // for clients and workers to take their last bytes
 )
 
@@ -102,7 +101,7 @@ func (g *Gateway) drain() (cut int) {
 	return cut
 }
 
-// pace is how many clients are told each second.
+// pace is how many clients a second closeClients starts to close.
 func (g *Gateway) pace(clients int) int {
 	if g.cfg.DrainRate > 0 {
 		if need := time.Duration(clients/g.cfg.DrainRate) * time.Second; need > g.cfg.DrainTimeout {
@@ -113,8 +112,8 @@ func (g *Gateway) pace(clients int) int {
 	return max(minDrainRate, int(2*float64(clients)/g.cfg.DrainTimeout.Seconds()))
 }
 
-// closeClients tells all clients, at a rate of pace a second, in the order of their slots on each
-// loop, until ctx ends.
+// closeClients starts to close all clients, at a rate of pace a second, in the order of their slots
+// on each loop, until ctx ends.
 func (g *Gateway) closeClients(ctx context.Context, pace int) {
 	began := time.Now()
 	step := time.NewTicker(paceStep)
@@ -177,8 +176,8 @@ func sum(figures []int) (n int) {
 // clients is the number of connections of clients, including those that take their last bytes.
 func (l *loop) clients() int { return int(l.stats.Opened-l.stats.Closed) + l.closingConns }
 
-// stillClosing is how many clients have not been told, or have not taken what was written to them.
-// A client that has taken everything and does not close is not counted.
+// stillClosing is how many clients are still open or have not taken what was written to them. A
+// client that has taken everything and does not close the connection is not counted.
 func (l *loop) stillClosing() int {
 	n := int(l.stats.Opened - l.stats.Closed)
 	for v := range l.closing {
@@ -199,10 +198,11 @@ func (l *loop) beginDrain() int {
 	return l.clients()
 }
 
-// closeProgress is how many clients were told now, and at most how many are left.
+// closeProgress is how many clients closeSome has started to close, and at most how many are left.
 type closeProgress struct{ closed, left int }
 
-// closeSome tells at most that many clients. No new clients come, so it walks the slots once.
+// closeSome starts to close at most that many clients. No new clients come, so it walks the slots
+// once.
 func (l *loop) closeSome(most int) closeProgress {
 	told := 0
 	for ; told < most && l.closedBelow < len(l.sessions); l.closedBelow++ {

@@ -132,7 +132,7 @@ func (s *session) overdue() bool {
 func (s *session) messageTime() time.Duration {
 	rate, more := minByteRate, time.Duration(0)
 	if s.pace != nil {
-		more = burst // time for what the client sent before and has not paid for
+		more = burst // time for earlier messages that it has not paid for
 	}
 	if s.lis.ByteRate > 0 {
 		rate = min(rate, s.lis.ByteRate)

@@ -111,13 +111,13 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 }
 
 // OnClose implements engine.Handler.
-func (k *workerLink) OnClose(c *engine.Conn, reason error) {
+func (k *workerLink) OnClose(c *engine.Conn, err error) {
 	k.remove()
 	k.loop.linked--
 	lost, _ := k.sent.Outstanding()
 	k.loop.stats.UnackedAtLinkLoss += uint64(lost)
 	k.loop.g.log.Info("link closed", "worker", k.hello.Name, "loop", k.loop.index, "remote", c.RemoteAddr().String(),
-		"unacknowledged", lost, "reason", reason)
+		"unacknowledged", lost, "err", err)
 }
 
 // remove takes the link out of the loop as soon as the link accepts no more frames. Its clients
@@ -324,7 +324,7 @@ func (k *workerLink) workerGoaway(f *link.Frame) {
 	if status := link.Status(f.Code); status != link.Draining {
 		why := f.Payload[:min(len(f.Payload), maxWhy)]
 		k.loop.g.log.Warn("the worker ended the link", "worker", k.hello.Name, "loop", k.loop.index,
-			"status", status.String(), "why", string(why))
+			"status", status.String(), "text", string(why))
 	}
 	k.conn.Close(closing(link.ReasonPeer))
 	k.remove()
@@ -336,7 +336,7 @@ const maxWhy = 500
 // goAway ends a link because of an error, and logs it.
 func (k *workerLink) goAway(status link.Status, text string) {
 	k.loop.g.log.Warn("link ended", "worker", k.hello.Name, "loop", k.loop.index,
-		"status", status.String(), "why", text)
+		"status", status.String(), "text", text)
 	k.end(status, text, link.ReasonProtocol)
 }
 

@@ -68,7 +68,7 @@ type loop struct {
 	closes         [link.ReasonRefused + 1]uint64 // connections, by reason
 	closingConns   int                            // connections of clients that the gateway has closed
 	linked         int                            // connections of workers and other gateways
-	closedBelow    int                            // sessions in lower slots were told that the gateway closes
+	closedBelow    int                            // closeSome has handled the lower slots
 	draining       bool                           // the gateway closes down: no new clients
 	drainPort      uint16                         // the port for links while this gateway drains; 0: the inner port
 	predecessor    predecessor                    // the gateway that still drains; zero: none

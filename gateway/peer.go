@@ -129,7 +129,7 @@ func (l *loop) relay(o origin, f *link.Frame) {
 // relayToAll passes a command on to all other gateways.
 func (l *loop) relayToAll(o origin, f *link.Frame) {
 	far := *f
-	far.Flags &^= link.FlagFar | link.FlagResult // the result is that of this gateway
+	far.Flags &^= link.FlagFar | link.FlagResult // push adds a command to the outbox, and sends it. If the outbox is full, the worker's link that the command came by is not read until there is space. A disconnected gateway does not pause links: a command that does not fit is lost and counted. Links of other gateways are never paused here, because gateways could then wait for each other in a circle. Only bindings come by them and are relayed again, and those are small.
 	for _, p := range l.peers {
 		p.push(o, &far)
 	}

@@ -2,9 +2,9 @@ package gateway
 
 import "github.com/seed-7410fe32/sluice/internal/link"
 
-// What a worker has not acknowledged when its link ends goes to another worker, in each client's
-// order, before the client's newer events. Messages come from the link's buffers and are marked as
-// redelivered. Connect and close events are repeated until a worker has handled them.
+// If a link ends, its unacknowledged events go to another worker, in each client's order and before
+// the client's newer events. Messages come from the link's buffers and are marked as redelivered.
+// Connect and close events are repeated until a worker has handled them.
 
 // acknowledged is called for the frames that the worker has handled. Those of one client come in
 // order.

@@ -104,8 +104,8 @@ func (s *session) refuseNew(text string, why link.Reason) {
 	s.conn.CloseAfterFlush(closing(why), flushTimeout)
 }
 
-// open makes the session a client and assigns it to a worker. id is what OnUpgrade returned, nil if
-// it returned nothing or was not called.
+// open makes the session a client and assigns it to a worker. id is what OnUpgrade returned. It is
+// nil if OnUpgrade returned nil or was not called.
 func (s *session) open(id *Identity) {
 	l := s.loop
 	s.phase = phaseOpen
@@ -196,7 +196,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 	return taken
 }
 
-// event handles what was decoded. It reports whether the client is closed by it.
+// event handles a decoded event. It reports whether the event ends the connection.
 func (s *session) event(ev codec.Event, payload []byte) (closed bool) {
 	switch ev {
 	case codec.MessageText:

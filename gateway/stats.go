@@ -50,7 +50,7 @@ type LoopStats struct {
 	// MessagesRejected are messages that no worker took in time, or that came when
 	// Config.MaxUnroutedBytes were queued. Clients still connected were told.
 	MessagesRejected uint64
-	// DetachesUndelivered are clients of whose end no worker was told for certain.
+	// DetachesUndelivered are clients whose close event may not have reached a worker.
 	DetachesUndelivered uint64
 	// WorkersBehind is how often a worker got no more clients, because it had not acknowledged that
 	// 4,096 clients had gone.
