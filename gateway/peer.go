@@ -129,7 +129,7 @@ func (l *loop) relay(o origin, f *link.Frame) {
 // relayToAll passes a command on to all other gateways.
 func (l *loop) relayToAll(o origin, f *link.Frame) {
 	far := *f
-	far.Flags &^= link.FlagFar | link.FlagResult // push adds a command to the outbox, and sends it. If the outbox is full, the worker's link that the command came by is not read until there is space. A disconnected gateway does not pause links: a command that does not fit is lost and counted. Links of other gateways are never paused here, because gateways could then wait for each other in a circle. Only bindings come by them and are relayed again, and those are small.
+	far.Flags &^= link.FlagFar | link.FlagResult // the result is that of this gateway
 	for _, p := range l.peers {
 		p.push(o, &far)
 	}
@@ -138,8 +138,8 @@ func (l *loop) relayToAll(o origin, f *link.Frame) {
 // push adds a command to the outbox, and sends it. If the outbox is full, the worker's link that
 // the command came by is not read until there is space. A disconnected gateway does not pause
 // links: a command that does not fit is lost and counted. Links of other gateways are never paused
-// here, because gateways could then wait for each other in a circle. What comes by them and is
-// relayed again are bindings, which are small.
+// here, because gateways could then wait for each other in a circle. Only bindings come by them and
+// are relayed again, and those are small.
 func (p *peer) push(o origin, f *link.Frame) {
 	l := p.loop
 	from := l.links[o.serial]
