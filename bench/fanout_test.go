@@ -35,7 +35,7 @@ func BenchmarkFanOut(b *testing.B) {
 func startFloor(tb testing.TB, c bench.Codec) *proctest.Process {
 	tb.Helper()
 	if runtime.GOOS != "linux" {
-		tb.Skip("SKIPPED: the floor of a fan-out needs epoll(7)")
+		tb.Skip("NOT TESTED: the floor of a fan-out needs epoll(7)")
 	}
 	return proctest.Start(tb, []string{floorEnv + "=" + string(c)}, os.Args[0])
 }

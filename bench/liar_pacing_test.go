@@ -15,7 +15,7 @@ import (
 // are due make one even grid, and none comes before its time.
 func TestPacing(t *testing.T) {
 	t.Parallel()
-	const rate, window = 100, time.Second
+	const rate, window = 200, 500 * time.Millisecond
 	bin := proctest.Build(t)
 	for _, c := range []struct{ processes, loops, conns int }{{1, 1, 8}, {1, 2, 7}, {2, 1, 8}, {2, 2, 7}, {4, 1, 8}, {4, 2, 11}} {
 		t.Run(fmt.Sprintf("processes=%d/loops=%d/conns=%d", c.processes, c.loops, c.conns), func(t *testing.T) {

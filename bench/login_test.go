@@ -84,7 +84,7 @@ func envelope(t *testing.T, message, reply, login string) *bench.Envelope {
 // few is a run with few connections, for servers that look at each message closely.
 func few(o bench.Options) bench.Options {
 	o = short(o)
-	o.Conns, o.Window = 8, time.Second
+	o.Conns, o.Window = 8, 300*time.Millisecond
 	return o
 }
 

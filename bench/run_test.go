@@ -20,7 +20,7 @@ import (
 
 // short is a run that is long enough to tell that the tool works, and too short to tell a speed.
 func short(o bench.Options) bench.Options {
-	o.Conns, o.Warmup, o.Window, o.Size = max(o.Conns, 40), 50*time.Millisecond, 400*time.Millisecond, 64
+	o.Conns, o.Warmup, o.Window, o.Size = max(o.Conns, 40), 50*time.Millisecond, 200*time.Millisecond, 64
 	o.Think = 20 * time.Millisecond
 	return o
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/internal/leaktest"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 // Each makes this test binary a server when it is set.
@@ -36,6 +37,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	suite.Beside(2)
 	leaktest.Main(m)
 }
 

@@ -56,7 +56,7 @@ func TestSlowReaderCut(t *testing.T) {
 			}()
 		}
 	}()
-	o := bench.Options{Mode: bench.Broadcast, Codec: bench.Text, Conns: conns, Senders: 4, Size: 64, SlowReaders: probes, Targets: []string{ln.Addr().String()}, Warmup: 50 * time.Millisecond, Window: 2 * time.Second, Drain: 10 * time.Millisecond}
+	o := bench.Options{Mode: bench.Broadcast, Codec: bench.Text, Conns: conns, Senders: 4, Size: 64, SlowReaders: probes, Targets: []string{ln.Addr().String()}, Warmup: 50 * time.Millisecond, Window: 500 * time.Millisecond, Drain: 10 * time.Millisecond}
 	r, err := bench.Run(t.Context(), o, nil) // the server echoes instead of broadcasting, which is not the question
 	if err != nil {
 		t.Fatal(err)

@@ -141,7 +141,7 @@ func sluiceSide(name, floor string, o bench.Options, c bench.Codec, bin string, 
 func startHops(tb testing.TB) (hops, peer *proctest.Process) {
 	tb.Helper()
 	if runtime.GOOS != "linux" {
-		tb.Skip("SKIPPED: the floor of two hops needs epoll(7)")
+		tb.Skip("NOT TESTED: the floor of two hops needs epoll(7)")
 	}
 	hops = proctest.Start(tb, []string{hopsEnv + "=1"}, os.Args[0])
 	return hops, proctest.Start(tb, []string{peerEnv + "=" + hops.Addrs["peer"]}, os.Args[0])

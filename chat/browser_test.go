@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,42 +12,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/browsertest"
 )
-
-// browser is the Chromium that these tests drive. Without one they skip, but not in CI.
-func browser(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("no Chromium: CI must have one")
-	}
-	t.Skip("NOT TESTED: the page, for there is no Chromium here")
-	return ""
-}
-
-// window opens a browser of its own: nothing is shared with other windows.
-func window(t *testing.T, width, height int, flags ...chromedp.ExecAllocatorOption) context.Context {
-	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(browser(t)), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(width, height),
-		chromedp.UserDataDir(t.TempDir()),
-		chromedp.Flag("force-prefers-reduced-motion", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
-	allocator, freeAllocator := chromedp.NewExecAllocator(t.Context(), append(options, flags...)...)
-	ctx, closeWindow := chromedp.NewContext(allocator)
-	run(t, ctx, chromedp.EmulateViewport(int64(width), int64(height))) // starts the browser, which lives as long as this context
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	t.Cleanup(func() {
-		cancel()
-		closeWindow()
-		freeAllocator()
-	})
-	return ctx
-}
 
 // step is something that is done in a window.
 type step = chromedp.Action[chromedp.Void]
@@ -106,9 +71,9 @@ func shot(t *testing.T, ctx context.Context, name string) {
 
 // TestPage lets two people with a browser each and a third with a text client talk to each other.
 func TestPage(t *testing.T) {
-	browser(t)
+	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
-	ada, bob := window(t, 1280, 800), window(t, 390, 844)
+	ada, bob := browsertest.Open(t, 1280, 800), browsertest.Open(t, 390, 844)
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
 	run(t, bob, chromedp.Navigate(s.page()))
 	shot(t, bob, "login-phone")
@@ -165,9 +130,9 @@ func TestPage(t *testing.T) {
 
 // TestPageReconnects takes the server away and brings it back: the page comes back by itself, as the same person, into the same room.
 func TestPageReconnects(t *testing.T) {
-	browser(t)
+	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
-	ada := window(t, 390, 844)
+	ada := browsertest.Open(t, 390, 844)
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), say("before"), shows("#messages", "before"))
 	s.stop()
 	run(t, ada, shows("#pill", "reconnecting"), chromedp.WaitVisible(chromedp.CSS("#offline")))
@@ -190,9 +155,9 @@ func TestPageReconnects(t *testing.T) {
 // TestPageTwins opens the page in a second window with what the first one remembers, as a browser does that doubles a tab: the newer one has the name, and
 // the older one does not come back to take it.
 func TestPageTwins(t *testing.T) {
-	browser(t)
+	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
-	older, newer := window(t, 1280, 800), window(t, 1280, 800)
+	older, newer := browsertest.Open(t, 1280, 800), browsertest.Open(t, 1280, 800)
 	run(t, older, chromedp.Navigate(s.page()), logIn("Ada"))
 	saved := ask[string](t, older, `sessionStorage.getItem("sluice.chat")`)
 	run(t, newer, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
@@ -207,9 +172,9 @@ func TestPageTwins(t *testing.T) {
 
 // TestPageOnAPhoneOnItsSide has room for everything that is needed: to step in, to read, and to see who is there.
 func TestPageOnAPhoneOnItsSide(t *testing.T) {
-	browser(t)
+	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
-	ada := window(t, 844, 390)
+	ada := browsertest.Open(t, 844, 390)
 	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
 	shot(t, ada, "login-landscape")
 	if bottom := ask[float64](t, ada, `document.querySelector("#login-button").getBoundingClientRect().bottom`); bottom > 390 {
@@ -227,9 +192,9 @@ func TestPageOnAPhoneOnItsSide(t *testing.T) {
 
 // TestPageKeepsFocus lets a message come while somebody is about to press a button with the keyboard. The WebSocket is on a path of its own.
 func TestPageKeepsFocus(t *testing.T) {
-	browser(t)
+	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0/chat/ws")
-	ada := window(t, 1280, 800)
+	ada := browsertest.Open(t, 1280, 800)
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
 	ask[bool](t, ada, `document.querySelector("#rooms button").focus(), true`)
 	grace := dialText(t, s.text)
@@ -243,9 +208,9 @@ func TestPageKeepsFocus(t *testing.T) {
 // TestPageWithoutWorker lets somebody come while no worker is there, and say something when it has gone again: the page says that nobody answers, and goes on by
 // itself when somebody does.
 func TestPageWithoutWorker(t *testing.T) {
-	browser(t)
+	browsertest.Path(t)
 	s := startGateway(t, gateway.Config{QueueTimeout: 200 * time.Millisecond}, "127.0.0.1:0")
-	ada := window(t, 1280, 800)
+	ada := browsertest.Open(t, 1280, 800)
 	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")),
 		chromedp.SetValue(chromedp.CSS("#login-name"), "Ada"), click("#login-button"), shows("#login-error", "does not answer"))
 	stopWorker := startWorker(t, s.inner)
@@ -262,9 +227,9 @@ func TestPageWithoutWorker(t *testing.T) {
 
 // TestPageRooms goes from room to room: one that cannot be entered takes nobody out of the one they are in, and who has left the last one is told what to do.
 func TestPageRooms(t *testing.T) {
-	browser(t)
+	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
-	ada := window(t, 390, 844)
+	ada := browsertest.Open(t, 390, 844)
 	enter := func(room string) step {
 		return chromedp.Steps(click("#open-sidebar"), chromedp.SetValue(chromedp.CSS("#join-room"), room), click("#join-form button"))
 	}

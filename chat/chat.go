@@ -1,18 +1,23 @@
-// Package chat is a chat server, and the template for a sluice worker of one's own: rooms, private messages, history, presence.
+// Package chat is a chat server: rooms, private messages, history and presence. It is the example
+// to start from when you write a worker.
 //
-// It keeps nothing about clients in memory. Who somebody is stands in the session's attributes and uid, who is in a room in groups: a worker that
-// is replaced loses nothing, and nobody sees it. Only the history and the rate limits are in a store, which may forget: the one in memory ends with its worker, so that who
-// enters a room later sees what was said since. Nor does the half minute in which to log in go on with the next worker.
+// The chat keeps no state of clients in memory. A client's name and rooms are in its attributes,
+// uid and groups, which the gateways have. So a worker can be replaced without loss, and clients do
+// not notice. Only the history and the rate limits are in a store, which may forget. A store in
+// memory ends with its worker: after a replacement the history begins anew. The time limit for the
+// login is not passed on to the next worker either.
 //
-// Messages are JSON documents with a "type", the same over WebSocket, text lines and JSON sockets. A line that is no JSON object is read as a telnet
-// user's command (request.go); what is no command is said in the room joined last, which is also meant where a command needs a room and has none.
+// Messages are JSON documents with a "type". They are the same over WebSocket, text lines and JSON
+// sockets. A line that is not a JSON object is parsed as a command of a telnet user (request.go). A
+// line that is not a command is a message to the room that the client has joined last. Commands
+// that need a room use that room by default.
 //
-// A request may have a "ref", a name of 1 to 24 visible characters that its client chooses. What
-// answers the request repeats it: the error that refuses it, the message or private message that it
-// has become, which others and the history get with it too. So a client knows which of its messages
-// was taken and which was not; until it has heard one or the other it knows nothing. Only what is
-// too long to be read when it comes too fast (32 KB), or is no request at all, is refused without a
-// ref.
+// A request may have a "ref", an identifier of 1 to 24 visible characters that the client chooses.
+// The answer to the request repeats it: an error, or the message that the request has become, which
+// others and the history get with it too. So a client knows which of its requests were accepted and
+// which were not. A request without an answer may or may not have been accepted. Only two kinds of
+// requests are refused without a ref: those larger than 32 KB that come too fast, and those that
+// are not valid requests.
 package chat
 
 import (
@@ -25,14 +30,15 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/store"
 )
 
-// chat is the business: its methods connect, message and close are those of the worker.Handler.
+// chat is the business code. Its methods connect, message and close are the functions of the
+// worker.Handler.
 type chat struct {
 	history store.History
 	rates   store.Store
-	start   time.Time // what the rates are counted from, out of reach of clock changes
+	start   time.Time // rates are relative to it, so that clock changes have no effect
 }
 
-// New returns a chat that remembers what was said in the history.
+// New returns the handler of a chat that keeps its messages in history.
 func New(history store.History) (worker.Handler, error) {
 	rates, err := store.NewMemory(store.MemoryConfig{MaxBytes: 8 << 20, TTL: time.Minute})
 	if err != nil {
@@ -42,7 +48,7 @@ func New(history store.History) (worker.Handler, error) {
 	return worker.Handler{Connect: h.connect, Message: h.message, Close: h.close}, nil
 }
 
-// NewHistory returns a history in this process's memory.
+// NewHistory returns a history in the memory of this process.
 func NewHistory() (store.History, error) {
 	memory, err := store.NewMemory(store.MemoryConfig{TTL: 24 * time.Hour})
 	if err != nil {
@@ -54,10 +60,10 @@ func NewHistory() (store.History, error) {
 const (
 	historyKeep = 50
 	loginWithin = 30 * time.Second
-	askWithin   = 3 * time.Second // for questions to the gateways
+	askWithin   = 3 * time.Second // for queries to the gateways
 )
 
-// request is what a client sends.
+// request is a message from a client.
 type request struct {
 	Type  string `json:"type"`
 	Name  string `json:"name"`
@@ -65,10 +71,10 @@ type request struct {
 	Room  string `json:"room"`
 	To    string `json:"to"`
 	Text  string `json:"text"`
-	Ref   string `json:"ref"` // the client's name for the request, which the answer repeats; empty: none
+	Ref   string `json:"ref"` // optional identifier of the request, which the answer repeats
 }
 
-// event is what a client gets.
+// event is a message to a client.
 type event struct {
 	Type     string      `json:"type"`
 	Name     string      `json:"name,omitempty"`
@@ -79,11 +85,11 @@ type event struct {
 	Text     string      `json:"text,omitempty"`
 	Code     string      `json:"code,omitempty"`
 	ID       string      `json:"id,omitempty"`
-	Ref      string      `json:"ref,omitempty"` // of the request that this answers
+	Ref      string      `json:"ref,omitempty"` // of the request that the event answers
 	Rooms    []roomCount `json:"rooms,omitempty"`
 	Users    []string    `json:"users,omitempty"`
 	Messages []document  `json:"messages,omitempty"`
-	Partial  bool        `json:"partial,omitempty"` // a gateway did not answer: there may be more
+	Partial  bool        `json:"partial,omitempty"` // a gateway did not answer, or the list is too long
 	Time     int64       `json:"time"`              // Unix milliseconds
 }
 
@@ -92,7 +98,7 @@ type roomCount struct {
 	Count int    `json:"count"`
 }
 
-// connect gives a newcomer half a minute to say who it is.
+// connect closes the client unless it logs in within loginWithin.
 func (h *chat) connect(_ context.Context, c worker.Call) error {
 	c.After(loginWithin, func(_ context.Context, c worker.Call) error {
 		if c.UID() == "" {
@@ -104,11 +110,11 @@ func (h *chat) connect(_ context.Context, c worker.Call) error {
 	return nil
 }
 
-// message reads a request and carries it out. What is wrong with a request its client is told: it is
-// no error of the handler.
+// message parses a request and carries it out. An invalid request is answered with an error event.
+// It is not an error of the handler.
 func (h *chat) message(ctx context.Context, c worker.Call, m worker.Message) error {
 	if !h.allowed(ctx, c) {
-		answer(c, refOf(m.Data), problem("slow_down", "that was too fast and was not done: wait a moment and send it again"))
+		answer(c, refOf(m.Data), problem("slow_down", "too many requests: this one was not accepted, send it again later"))
 		return nil
 	}
 	req, err := parse(m.Data)
@@ -117,7 +123,7 @@ func (h *chat) message(ctx context.Context, c worker.Call, m worker.Message) err
 		return nil
 	}
 	if name, _ := c.Attr("name"); name == "" && req.Type != "login" && req.Type != "ping" && req.Type != "quit" {
-		answer(c, req.Ref, problem("login_first", `log in first: /login NAME, or {"type":"login","name":"…"}`))
+		answer(c, req.Ref, problem("login_first", `log in first: /login NAME, or {"type":"login","name":"NAME"}`))
 		return nil
 	}
 	if e := h.do(ctx, c, &req); e != nil {
@@ -126,13 +132,14 @@ func (h *chat) message(ctx context.Context, c worker.Call, m worker.Message) err
 	return nil
 }
 
-// answer sends the client what its request with the ref has led to.
+// answer sends the client the result of its request with the ref.
 func answer(c worker.Call, ref string, e *event) {
 	e.Ref = ref
 	send(c, e)
 }
 
-// close tells the rooms that somebody has left. Who was replaced is still there: the newer connection has taken over name and rooms.
+// close tells the rooms of a client that it has left. A client that was replaced has not left: its
+// newer connection has taken over its name and rooms.
 func (h *chat) close(_ context.Context, c worker.Call, why worker.Reason) error {
 	if why == worker.ReasonReplaced {
 		return nil
@@ -143,7 +150,7 @@ func (h *chat) close(_ context.Context, c worker.Call, why worker.Reason) error 
 	return nil
 }
 
-// do carries out one request; what it returns is for the client alone.
+// do carries out a request. The event that it returns is sent to the client only.
 func (h *chat) do(ctx context.Context, c worker.Call, req *request) *event {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
@@ -153,7 +160,7 @@ func (h *chat) do(ctx context.Context, c worker.Call, req *request) *event {
 	case "join":
 		return h.join(ctx, c, req.Room)
 	case "leave":
-		return h.leave(c, cmp.Or(req.Room, here(c)))
+		return h.leave(c, cmp.Or(req.Room, currentRoom(c)))
 	case "say":
 		return h.say(ctx, c, req)
 	case "private":
@@ -163,25 +170,25 @@ func (h *chat) do(ctx context.Context, c worker.Call, req *request) *event {
 	case "rooms":
 		return h.rooms(ctx, c)
 	case "users":
-		return h.users(ctx, c, cmp.Or(req.Room, here(c)))
+		return h.users(ctx, c, cmp.Or(req.Room, currentRoom(c)))
 	case "ping":
 		return &event{Type: "pong"}
 	case "quit":
 		c.Close()
 		return nil
 	}
-	return problem("bad_request", fmt.Sprintf("there is no request %q", shorten(req.Type)))
+	return problem("bad_request", fmt.Sprintf("unknown request type %q", shorten(req.Type)))
 }
 
 func problem(code, text string) *event { return &event{Type: "error", Code: code, Text: text} }
 
-// encode makes a text message of an event.
+// encode returns an event as a text message.
 func encode(e *event) worker.Message {
 	if e.Time == 0 {
 		e.Time = time.Now().UnixMilli()
 	}
 	b, err := marshal(e)
-	if err != nil { // every field of an event can be encoded
+	if err != nil { // impossible: every field of an event can be encoded
 		panic(err)
 	}
 	return worker.TextBytes(b)

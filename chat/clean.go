@@ -13,13 +13,15 @@ const (
 )
 
 var (
-	errName    = errors.New("a name has 1 to 24 visible characters")
-	errText    = errors.New("a message has 1 to 2000 characters")
-	errControl = errors.New("a message has no control characters but line breaks and tabs")
+	errName    = errors.New("a name must have 1 to 24 visible characters")
+	errText    = errors.New("a message must have 1 to 2000 characters")
+	errControl = errors.New("a message must not contain control characters except line breaks and tabs")
 )
 
-// cleanName trims a name of a user or room, and refuses what cannot be seen or pretends to be something else: control characters, line breaks, zero-width and
-// direction-changing characters. Variation selectors, which keyboards put after emoji, are taken away: without them names that look the same are the same.
+// cleanName normalizes a name of a user or room. It rejects characters that are invisible or could
+// disguise the name: control characters, line breaks, zero-width and direction-changing characters.
+// It removes variation selectors, which keyboards add to emoji, so that names that look the same
+// are equal.
 func cleanName(s string) (string, error) {
 	s = strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Variation_Selector, r) {
@@ -39,12 +41,14 @@ func cleanName(s string) (string, error) {
 	return s, nil
 }
 
-// invisible reports whether r takes no ink: formats, fillers such as U+3164, and the empty Braille pattern; and private ones, which look as they like.
+// invisible reports whether r is not visible: format characters, fillers such as U+3164, and the
+// empty Braille pattern. It includes private-use characters, whose look is not defined.
 func invisible(r rune) bool {
 	return unicode.In(r, unicode.Cf, unicode.Co, unicode.Other_Default_Ignorable_Code_Point) || r == '\u2800'
 }
 
-// cleanText trims a message and refuses control characters, which could drive a terminal, but for line breaks and tabs.
+// cleanText trims a message. It rejects control characters other than line breaks and tabs, because
+// they could control a terminal.
 func cleanText(s string) (string, error) {
 	s = strings.TrimSpace(s)
 	if n := utf8.RuneCountInString(s); n == 0 || n > maxText || !utf8.ValidString(s) {
@@ -58,10 +62,10 @@ func cleanText(s string) (string, error) {
 	return s, nil
 }
 
-// shorten cuts what a client sent to what an error message may repeat.
+// shorten shortens text from a client that an error message repeats.
 func shorten(s string) string {
 	if r := []rune(s); len(r) > maxName {
-		return string(r[:maxName]) + "…"
+		return string(r[:maxName]) + "..."
 	}
 	return s
 }

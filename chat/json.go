@@ -4,7 +4,7 @@ package chat
 
 import "github.com/bytedance/sonic"
 
-// document is JSON that goes out as it is.
+// document is JSON that is sent unchanged.
 type document = sonic.NoCopyRawMessage
 
 func marshal(v any) ([]byte, error) { return sonic.ConfigStd.Marshal(v) }

@@ -4,9 +4,9 @@ package chat
 
 import "encoding/json"
 
-// sonic does not build where an int has 32 bits.
+// sonic does not compile on systems where an int has 32 bits.
 
-// document is JSON that goes out as it is.
+// document is JSON that is sent unchanged.
 type document = json.RawMessage
 
 func marshal(v any) ([]byte, error) { return json.Marshal(v) }

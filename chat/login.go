@@ -9,38 +9,39 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// login gives a client its name. A name belongs to one client at a time, whatever its case; who comes back with the token of its last login takes it over, so that a lost
-// connection does not keep its owner out, and the rooms with it.
+// login gives a client its name. One client at a time has a name; case does not matter. A client
+// that sends the token of the last login takes over the name and the rooms of the earlier client.
+// So a lost connection does not lock its owner out.
 func (h *chat) login(ctx context.Context, c worker.Call, req *request) *event {
 	if name(c) != "" {
-		return problem("bad_request", "you are logged in")
+		return problem("bad_request", "already logged in")
 	}
-	who, err := cleanName(req.Name)
+	newName, err := cleanName(req.Name)
 	if err != nil {
 		return problem("bad_name", err.Error())
 	}
-	old, taken, err := holder(ctx, c, uid(who), req.Token)
+	old, taken, err := holder(ctx, c, uid(newName), req.Token)
 	if err != nil {
-		return problem("try_again", "could not ask whether the name is free")
+		return problem("try_again", "could not check whether the name is free, try again")
 	}
 	if taken && old == nil {
 		return problem("name_taken", "this name is in use")
 	}
 	token := rand.Text()
 	if old != nil {
-		who, token = old["name"], req.Token // as the others know it, whatever its case is now
+		newName, token = old["name"], req.Token // the name keeps its case
 	}
-	c.MergeAttrs(map[string]string{"name": who, "token": token, "rooms": old["rooms"]})
+	c.MergeAttrs(map[string]string{"name": newName, "token": token, "rooms": old["rooms"]})
 	if old == nil {
-		c.Bind(uid(who))
+		c.Bind(uid(newName))
 		c.After(0, settleRace)
 	} else {
-		c.BindExclusive(uid(who))
+		c.BindExclusive(uid(newName))
 	}
-	send(c, &event{Type: "welcome", Name: who, Token: token})
+	send(c, &event{Type: "welcome", Name: newName, Token: token})
 	for _, room := range rooms(c) {
 		c.Join(group(room))
-		send(c, h.look(ctx, c, room))
+		send(c, h.showRoom(ctx, c, room))
 	}
 	if req.Room == "" {
 		return nil
@@ -48,7 +49,8 @@ func (h *chat) login(ctx context.Context, c worker.Call, req *request) *event {
 	return h.join(ctx, c, req.Room)
 }
 
-// holder asks who has the uid: nobody, somebody, or the owner of the token, whose attributes it returns.
+// holder queries the clients that have the uid. taken reports whether there is one. mine has the
+// attributes of the one that has the token, or is nil.
 func holder(ctx context.Context, c worker.Call, uid, token string) (mine map[string]string, taken bool, err error) {
 	for row, err := range c.Worker().Select(ctx, worker.UID(uid), worker.FieldAttrs) {
 		if err != nil {
@@ -62,8 +64,9 @@ func holder(ctx context.Context, c worker.Call, uid, token string) (mine map[str
 	return mine, taken, nil
 }
 
-// settleRace runs when a login has reached the gateways. Of two that took a free name at the same moment at least one sees both here, and the client with the
-// smaller id keeps it.
+// settleRace runs when a login has reached the gateways. If two clients have taken a free name at
+// the same time, at least one of them sees both here. The client with the smaller id keeps the
+// name.
 func settleRace(ctx context.Context, c worker.Call) error {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
@@ -71,7 +74,7 @@ func settleRace(ctx context.Context, c worker.Call) error {
 	var all []worker.ClientID
 	for row, err := range c.Worker().Select(ctx, worker.UID(c.UID()), 0) {
 		if err != nil {
-			return nil // who can be seen is unique
+			return nil // without an answer the client keeps the name
 		}
 		all = append(all, row.ID)
 		if row.ID.String() < winner.String() {
@@ -81,8 +84,9 @@ func settleRace(ctx context.Context, c worker.Call) error {
 	if len(all) < 2 {
 		return nil
 	}
-	return c.Worker().CloseWith(ctx, worker.Clients(all...).Except(winner), encode(problem("name_taken", "this name is in use")))
+	taken := encode(problem("name_taken", "this name is in use"))
+	return c.Worker().CloseWith(ctx, worker.Clients(all...).Except(winner), taken)
 }
 
-// uid is what a name is bound as.
+// uid returns the uid of a user name.
 func uid(name string) string { return "user:" + strings.ToLower(name) }

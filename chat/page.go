@@ -17,11 +17,13 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// Page serves the chat's page: plain files, nothing from elsewhere, no script or style inside of the HTML. socket is the path on which WebSockets are opened; empty: any. All
-// addresses in the page are relative to its own, and it is served in any folder: a proxy may have it under whatever path, and may take that off or leave it.
+// Page serves the web page of the chat. The page loads nothing from other hosts and has no inline
+// scripts or styles. socket is the path at which WebSockets are opened, or empty if any path will
+// do. All addresses in the page are relative, and Page serves it in any folder. So a proxy may
+// serve the page under any path, and may remove the path or keep it.
 func Page(socket string) http.Handler {
 	files, err := fs.Sub(pageFiles, "page")
-	if err != nil { // the folder is part of the build
+	if err != nil { // impossible: the folder is embedded
 		panic(err)
 	}
 	return page{files, socket}
@@ -32,30 +34,32 @@ type page struct {
 	socket string
 }
 
-// socketPlace is what stands in index.html for the socket's address.
+// socketPlace is the attribute of index.html that Page replaces by the address of the socket.
 const socketPlace = `data-socket="./"`
 
-// socketFrom is the socket's address, relative to a page that was asked for by a path.
-func (p page) socketFrom(asked string) string {
+// socketFrom returns the socket's address relative to the path of a requested page.
+func (p page) socketFrom(requested string) string {
 	if p.socket == "" {
-		return "./" // any path will do: the page's is one that a proxy has
+		return "./" // the page's own path, because a proxy forwards it
 	}
-	up := strings.Repeat("../", max(strings.Count(asked, "/"), 1)-1)
+	up := strings.Repeat("../", max(strings.Count(requested, "/"), 1)-1)
 	return cmp.Or(up, "./") + strings.TrimPrefix(p.socket, "/")
 }
 
-// policy lets the page load only what is its own, and connect only to where it came from.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+// policy lets the page load only its own files, and connect only to its own origin.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 func (p page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, name := path.Split(r.URL.Path)
 	name = cmp.Or(name, "index.html")
 	b, err := fs.ReadFile(p.files, name)
 	if err != nil {
-		http.Error(w, "there is no such page", http.StatusNotFound)
+		http.Error(w, "page not found", http.StatusNotFound)
 		return
 	}
-	b = bytes.Replace(b, []byte(socketPlace), []byte(`data-socket="`+html.EscapeString(p.socketFrom(r.URL.Path))+`"`), 1)
+	socket := `data-socket="` + html.EscapeString(p.socketFrom(r.URL.Path)) + `"`
+	b = bytes.Replace(b, []byte(socketPlace), []byte(socket), 1)
 	sum := sha256.Sum256(b)
 	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
 	h := w.Header()

@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/seed-7410fe32/sluice/chat"
+	"github.com/seed-7410fe32/sluice/internal/browsertest"
 )
 
 // The page's socket is found from wherever a proxy has the page: the way from one to the other is the same on both sides of it.
@@ -97,11 +98,11 @@ func TestPageBehindAProxy(t *testing.T) {
 
 // TestPageUnderAPath talks through such a proxy in a browser.
 func TestPageUnderAPath(t *testing.T) {
-	browser(t)
+	browsertest.Path(t)
 	for _, web := range []string{"127.0.0.1:0", "127.0.0.1:0/chat/ws"} {
 		s := startServer(t, web)
 		front := proxy(t, s.page(), false)
-		ada := window(t, 1280, 800)
+		ada := browsertest.Open(t, 1280, 800)
 		run(t, ada, chromedp.Navigate(front+"?from=somewhere#here"), logIn("Ada"), say("under a path"), shows("#messages", "under a path"))
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/seed-7410fe32/sluice/internal/browsertest"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
@@ -55,12 +56,12 @@ func hasHeard(name string, count int) step {
 // TestPageReload replaces the worker, a process of its own, three times while two people talk: each sees every message once and in order, and neither page
 // shows anything of it.
 func TestPageReload(t *testing.T) {
-	browser(t)
+	browsertest.Path(t)
 	bin := proctest.Build(t)
 	gateway := proctest.Start(t, nil, bin, "gateway", "--chat-page", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
 	workers := proctest.Start(t, nil, bin, "chat", "--worker", "--workers", "1", "--gateway", gateway.Addrs["inner"])
 	page := "http://" + gateway.Addrs["ws"]
-	ada, bob := window(t, 1280, 800), window(t, 390, 844)
+	ada, bob := browsertest.Open(t, 1280, 800), browsertest.Open(t, 390, 844)
 	run(t, ada, chromedp.Navigate(page), logIn("Ada"))
 	run(t, bob, chromedp.Navigate(page), logIn("Bob"))
 	run(t, ada, shows("#users", "Bob"))

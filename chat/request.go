@@ -13,17 +13,18 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// maxRefused is the size in bytes up to which a request that comes too fast is read for its ref:
-// room for the longest message, with every character escaped.
+// maxRefused is the largest request, in bytes, whose ref is read when it comes too fast. The
+// longest message fits, with each character escaped.
 const maxRefused = 32 << 10
 
 var (
-	errRef     = errors.New("a ref has 1 to 24 visible characters, with single spaces at most")
-	errJSON    = errors.New("not a request: expected {\"type\":…} or a line of text")
-	errCommand = errors.New("commands: /login NAME, /join ROOM, /leave [ROOM], /say ROOM text, /msg NAME text, /rooms, /users [ROOM], /quit; a name with spaces before a text stands in double quotes")
+	errRef     = errors.New("a ref must have 1 to 24 visible characters, and only single spaces between them")
+	errJSON    = errors.New(`not a request: expected {"type":...} or a line of text`)
+	errCommand = errors.New("commands: /login NAME, /join ROOM, /leave [ROOM], /say ROOM text, /msg NAME text, " +
+		"/rooms, /users [ROOM], /quit; put a name with spaces before a text in double quotes")
 )
 
-// parse reads a request: a JSON object, or a line that somebody typed.
+// parse parses a request: a JSON object or a typed line.
 func parse(data []byte) (req request, err error) {
 	if !utf8.Valid(data) {
 		return req, errJSON
@@ -33,7 +34,8 @@ func parse(data []byte) (req request, err error) {
 		return req, errJSON
 	}
 	if data[0] == '{' {
-		if err := codec.CheckDocument(data); err != nil { // what two parsers would read in two ways, or nests without end
+		// Reject what parsers interpret in different ways, and deep nesting.
+		if err := codec.CheckDocument(data); err != nil {
 			return req, errJSON
 		}
 		if err := unmarshal(data, &req); err != nil {
@@ -47,8 +49,8 @@ func parse(data []byte) (req request, err error) {
 	return typed(string(data))
 }
 
-// refOf is the ref of a request that is not carried out, empty when it has none. It reads no more
-// than maxRefused: refusing a flood must stay cheap.
+// refOf returns the ref of a request that is not carried out, or "". It reads requests up to
+// maxRefused only, because refusing many requests must be cheap.
 func refOf(data []byte) string {
 	if len(data) > maxRefused {
 		return ""
@@ -60,7 +62,7 @@ func refOf(data []byte) string {
 	return req.Ref
 }
 
-// typed reads what a telnet user typed: a command, or something to say.
+// typed parses a line that a telnet user typed: a command or a message.
 func typed(line string) (req request, err error) {
 	if line[0] != '/' {
 		return request{Type: "say", Text: line}, nil
@@ -90,7 +92,8 @@ func typed(line string) (req request, err error) {
 	return req, errCommand
 }
 
-// cutName cuts a name off what was typed: up to a space or, if it begins with a double quote, to the next one.
+// cutName cuts a name off a typed line: up to the first space or, if the line begins with a double
+// quote, to the next one.
 func cutName(s string) (name, rest string) {
 	if quoted, ok := strings.CutPrefix(s, `"`); ok {
 		if name, rest, ok = strings.Cut(quoted, `"`); ok {
@@ -102,17 +105,18 @@ func cutName(s string) (name, rest string) {
 }
 
 const (
-	burst  = 10                     // requests that may come at once
-	refill = 200 * time.Millisecond // until one more may
+	burst  = 10                     // size of the token bucket, in requests
+	refill = 200 * time.Millisecond // time until one more request is allowed
 )
 
-// allowed takes one request from the client's allowance: a bucket that is full at burst. The store may forget it, and then it is full.
+// allowed takes one request from the client's token bucket, which holds burst requests. If the
+// store has forgotten the bucket, it is full.
 func (h *chat) allowed(ctx context.Context, c worker.Call) bool {
 	ok := false
 	id := c.ID()
 	err := h.rates.Update(ctx, string(id[:]), func(old []byte) ([]byte, error) {
 		now := int64(time.Since(h.start))
-		// What is kept is when the bucket will be full again.
+		// The stored value is the time at which the bucket will be full again.
 		full := now
 		if len(old) == 8 {
 			full = max(now, int64(binary.BigEndian.Uint64(old)))

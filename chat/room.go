@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -13,21 +14,21 @@ import (
 )
 
 const (
-	maxRooms  = 20   // that one client is in
-	maxListed = 1000 // users or rooms that a list tells
+	maxRooms  = 20   // rooms of a client
+	maxListed = 1000 // users or rooms in a list
 )
 
-// group is the gateways' name of a room.
+// group returns the name of a room's group.
 func group(room string) string { return "room:" + room }
 
-// rooms are those that a client is in, the last joined last.
+// rooms returns the rooms of a client, in the order in which it has joined them.
 func rooms(c worker.Call) []string {
 	list, _ := c.Attr("rooms")
 	return strings.FieldsFunc(list, func(r rune) bool { return r == '\n' })
 }
 
-// here is the room joined last, empty when there is none.
-func here(c worker.Call) string {
+// currentRoom returns the room that the client has joined last, or "".
+func currentRoom(c worker.Call) string {
 	in := rooms(c)
 	if len(in) == 0 {
 		return ""
@@ -47,29 +48,29 @@ func (h *chat) join(ctx context.Context, c worker.Call, room string) *event {
 	in := rooms(c)
 	if !slices.Contains(in, room) {
 		if len(in) >= maxRooms {
-			return problem("too_many_rooms", "leave a room first")
+			return problem("too_many_rooms", fmt.Sprintf("at most %d rooms: leave a room first", maxRooms))
 		}
 		setRooms(c, append(in, room))
 		c.Join(group(room))
 		publish(c, room, &event{Type: "joined", Room: room, Name: name(c)})
 	}
-	return h.look(ctx, c, room)
+	return h.showRoom(ctx, c, room)
 }
 
-// look sends what was said in a room, and returns who is there.
-func (h *chat) look(ctx context.Context, c worker.Call, room string) *event {
-	said, err := h.history.Items(ctx, group(room))
+// showRoom sends the history of a room and returns its users.
+func (h *chat) showRoom(ctx context.Context, c worker.Call, room string) *event {
+	items, err := h.history.Items(ctx, group(room))
 	if err != nil {
-		said = nil // a history is a convenience
+		items = nil // go on without the history
 	}
 	past := &event{Type: "history", Room: room}
-	for _, b := range said {
+	for _, b := range items {
 		past.Messages = append(past.Messages, document(b))
 	}
 	send(c, past)
 	users := h.users(ctx, c, room)
 	if i, found := slices.BinarySearch(users.Users, name(c)); !found && users.Type == "users" {
-		users.Users = slices.Insert(users.Users, i, name(c)) // our own joining is not there yet: it goes out with this answer
+		users.Users = slices.Insert(users.Users, i, name(c)) // its own Join is sent with this answer
 	}
 	return users
 }
@@ -87,7 +88,7 @@ func (h *chat) leave(c worker.Call, room string) *event {
 }
 
 func (h *chat) say(ctx context.Context, c worker.Call, req *request) *event {
-	req.Room = cmp.Or(req.Room, here(c)) // a telnet user just types
+	req.Room = cmp.Or(req.Room, currentRoom(c)) // a typed line has no room
 	if !slices.Contains(rooms(c), req.Room) {
 		return problem("not_in_room", "join the room first")
 	}
@@ -95,9 +96,12 @@ func (h *chat) say(ctx context.Context, c worker.Call, req *request) *event {
 	if err != nil {
 		return problem("bad_text", err.Error())
 	}
-	said := encode(&event{Type: "message", Room: req.Room, From: name(c), Text: text, ID: rand.Text(), Ref: req.Ref, Time: time.Now().UnixMilli()})
-	_ = h.history.Append(ctx, group(req.Room), said.Data) // what is too big for the history is said all the same
-	c.Publish(worker.Group(group(req.Room)), said)
+	m := encode(&event{
+		Type: "message", Room: req.Room, From: name(c), Text: text,
+		ID: rand.Text(), Ref: req.Ref, Time: time.Now().UnixMilli(),
+	})
+	_ = h.history.Append(ctx, group(req.Room), m.Data) // a message too large for the history is still published
+	c.Publish(worker.Group(group(req.Room)), m)
 	return nil
 }
 
@@ -111,9 +115,10 @@ func (h *chat) private(ctx context.Context, c worker.Call, req *request) *event 
 		return problem("bad_text", err.Error())
 	}
 	if online, err := c.Worker().Count(ctx, worker.UID(uid(to))); err == nil && online == 0 {
-		return problem("offline", to+" is not here")
+		return problem("offline", to+" is not online")
 	}
-	c.Publish(worker.UIDs(uid(to), c.UID()), encode(&event{Type: "private", From: name(c), To: to, Text: text, ID: rand.Text(), Ref: req.Ref}))
+	e := &event{Type: "private", From: name(c), To: to, Text: text, ID: rand.Text(), Ref: req.Ref}
+	c.Publish(worker.UIDs(uid(to), c.UID()), encode(e))
 	return nil
 }
 
@@ -122,7 +127,8 @@ func (h *chat) typing(c worker.Call, room string) *event {
 		return problem("not_in_room", "join the room first")
 	}
 	hint := encode(&event{Type: "typing", Room: room, From: name(c)})
-	hint.Overflow, hint.Conflate = worker.DropNewest, "typing "+room+" "+name(c) // whoever reads slowly can do without
+	// A slow client gets only the newest hint, or none.
+	hint.Overflow, hint.Conflate = worker.DropNewest, "typing "+room+" "+name(c)
 	c.Publish(worker.Group(group(room)).Except(c.ID()), hint)
 	return nil
 }
@@ -135,7 +141,7 @@ func (h *chat) rooms(ctx context.Context, c worker.Call) *event {
 		case errors.Is(err, worker.ErrPartial):
 			list.Partial = true
 		case err != nil:
-			return problem("try_again", "could not ask for the rooms")
+			return problem("try_again", "could not list the rooms, try again")
 		case strings.HasPrefix(g, group("")):
 			groups = append(groups, worker.Group(g))
 			list.Rooms = append(list.Rooms, roomCount{Name: strings.TrimPrefix(g, group(""))})
@@ -164,7 +170,7 @@ func (h *chat) users(ctx context.Context, c worker.Call, room string) *event {
 			break
 		}
 		if err != nil {
-			return problem("try_again", "could not ask who is in the room")
+			return problem("try_again", "could not list the users of the room, try again")
 		}
 		list.Users = append(list.Users, row.Attrs["name"])
 	}

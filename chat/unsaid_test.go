@@ -13,6 +13,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/seed-7410fe32/sluice/internal/browsertest"
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
@@ -174,10 +175,10 @@ func (w *wire) cut() {
 // overWire starts a server, and somebody's window on it behind a wire.
 func overWire(t *testing.T, width, height int) (s *server, w *wire, ada context.Context) {
 	t.Helper()
-	browser(t)
+	browsertest.Path(t)
 	s = startServer(t, "127.0.0.1:0")
 	w = newWire(t, strings.TrimPrefix(s.web, "ws://"))
-	ada = window(t, width, height)
+	ada = browsertest.Open(t, width, height)
 	run(t, ada, chromedp.Navigate("http://"+w.addr+"/"), logIn("Ada"))
 	return s, w, ada
 }
@@ -185,9 +186,9 @@ func overWire(t *testing.T, width, height int) (s *server, w *wire, ada context.
 // TestPageQuickTypist types fifteen lines as fast as it can, more than the server takes at once:
 // all arrive, in order.
 func TestPageQuickTypist(t *testing.T) {
-	browser(t)
+	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
-	ada := window(t, 1280, 800)
+	ada := browsertest.Open(t, 1280, 800)
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
 	grace := dialText(t, s.text)
 	grace.send("/login Grace", "/join lobby")
@@ -215,9 +216,9 @@ func TestPageQuickTypist(t *testing.T) {
 // TestPageDrafts goes into another conversation with something half written: it stays where it was
 // written, over a reload and a leave too.
 func TestPageDrafts(t *testing.T) {
-	browser(t)
+	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
-	ada := window(t, 1280, 800)
+	ada := browsertest.Open(t, 1280, 800)
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
 	bob := dialText(t, s.text)
 	bob.send("/login Bob", "/join lobby")
@@ -240,9 +241,9 @@ func TestPageDrafts(t *testing.T) {
 // TestPageTooLong pastes more than a message may have: it stays whole, is not sent, and it is said
 // by how much it is too long. Characters are counted as the server does.
 func TestPageTooLong(t *testing.T) {
-	browser(t)
+	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
-	ada := window(t, 390, 844)
+	ada := browsertest.Open(t, 390, 844)
 	long := strings.Repeat("0123456789", 799) + "the end..."
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), paste(long), shows("#say-count", "6,000 too many"), shows("#say-note", "at most 2,000"),
 		enterKey(), boxHolds(long))
@@ -259,26 +260,26 @@ func TestPageTooLong(t *testing.T) {
 
 // TestPageRefused is told for each refusal why, and has its words back.
 func TestPageRefused(t *testing.T) {
-	browser(t)
+	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
-	ada := window(t, 1280, 800)
+	ada := browsertest.Open(t, 1280, 800)
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
 	bob := dialText(t, s.text)
 	bob.send("/login Bob", "/join lobby")
 	bob.expect("users")
 	run(t, ada, click(`#users [data-name="Bob"]`), shows("#title", "Bob"))
 	bob.send("/quit")
-	run(t, ada, paste("are you there"), enterKey(), shows("#say-note", "Bob is not here"), boxHolds("are you there"))
-	run(t, ada, click(`[data-conversation="room:lobby"] button`), paste("red\u001b[31m"), enterKey(), shows("#say-note", "no control characters"), boxHolds("red\u001b[31m"))
+	run(t, ada, paste("are you there"), enterKey(), shows("#say-note", "Bob is not online"), boxHolds("are you there"))
+	run(t, ada, click(`[data-conversation="room:lobby"] button`), paste("red\u001b[31m"), enterKey(), shows("#say-note", "must not contain control characters"), boxHolds("red\u001b[31m"))
 	shot(t, ada, "refused")
 }
 
 // TestPageOffline presses Enter while there is no connection: the text stays in the box, with a
 // word, and goes out when it is sent again.
 func TestPageOffline(t *testing.T) {
-	browser(t)
+	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
-	ada := window(t, 390, 844)
+	ada := browsertest.Open(t, 390, 844)
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
 	s.stop()
 	run(t, ada, shows("#pill", "reconnecting"), paste("still here"), enterKey(), shows("#say-note", "no connection"), boxHolds("still here"))

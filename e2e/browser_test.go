@@ -9,26 +9,14 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/seed-7410fe32/sluice/internal/browsertest"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// openBrowser starts Chromium, and returns the window that it has. Where there is none the test is skipped.
+// openBrowser opens a window of Chromium.
 func openBrowser(t *testing.T) context.Context {
 	t.Helper()
-	path := need(t, "chromium", "chromium-browser", "google-chrome")
-	allocator, free := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))...)
-	ctx, shut := chromedp.NewContext(allocator)
-	inBrowser(t, ctx, chromedp.Navigate("about:blank")) // starts the browser, which lives as long as this context
-	ctx, cancel := context.WithTimeout(ctx, clientWithin)
-	t.Cleanup(func() {
-		cancel()
-		shut()
-		free()
-	})
-	return ctx
+	return browsertest.Open(t, 1280, 800)
 }
 
 func inBrowser(t *testing.T, tab context.Context, steps ...chromedp.Action[chromedp.Void]) {
@@ -65,7 +53,7 @@ func leaveInBrowser(t *testing.T, tab context.Context, addr, name string, n int)
 
 // testPageBehindNginx has two people chat in windows of Chromium, by the page that nginx has below a path of its own.
 func testPageBehindNginx(t *testing.T, bin string) {
-	need(t, "chromium", "chromium-browser", "google-chrome")
+	browsertest.Path(t)
 	addr := startNginx(t, proctest.Start(t, nil, bin, "chat", "--listen", "ws://127.0.0.1:0"))
 	shows := func(selector, text string) chromedp.Action[chromedp.Void] {
 		return chromedp.Poll[chromedp.Void](fmt.Sprintf(`document.querySelector(%q)?.textContent.includes(%q)`, selector, text),

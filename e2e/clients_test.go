@@ -178,12 +178,14 @@ var ways = []struct {
 func TestRealClients(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
-	t.Run("talk", func(t *testing.T) { testTalk(t, bin) })
-	t.Run("requests", func(t *testing.T) { testRequests(t, bin) })
-	t.Run("drain", func(t *testing.T) { testDrain(t, bin) })
-	t.Run("quiet", func(t *testing.T) { testQuiet(t, bin) })
-	t.Run("half closed", func(t *testing.T) { testHalfClosed(t, bin) })
-	t.Run("page", func(t *testing.T) { testPageBehindNginx(t, bin) })
+	for name, test := range map[string]func(*testing.T, string){
+		"talk": testTalk, "requests": testRequests, "drain": testDrain, "quiet": testQuiet, "half closed": testHalfClosed, "page": testPageBehindNginx,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, bin)
+		})
+	}
 }
 
 // testTalk has each client open WebSockets, send messages of all kinds and sizes, also compressed ones, and end them in both ways.
@@ -196,6 +198,7 @@ func testTalk(t *testing.T, bin string) {
 			name += " takeover"
 		}
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			addr := way.open(t, gateway)
 			for _, kind := range realClients {
 				t.Run(kind, func(t *testing.T) {

@@ -105,7 +105,7 @@ func TestCloseNeverReenters(t *testing.T) {
 	for range 3 {
 		dial(t, ln)
 	}
-	eventually(t, "all are open", func() bool { return e.Stats()[0].Conns == 3 })
+	eventually(t, "all are open", func() bool { return figures(e)[0].Conns == 3 })
 	poked(nil, dial(t, ln))
 	for range 4 {
 		if receive(t, closed) {
@@ -136,7 +136,7 @@ func TestPanicLeavesOthersAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	readN(t, calm, 1)
-	if n := e.Stats()[0].Panics; n != 2 {
+	if n := figures(e)[0].Panics; n != 2 {
 		t.Errorf("%d panics were counted", n)
 	}
 }
@@ -151,9 +151,9 @@ func TestEndedConnIsNeverWritten(t *testing.T) {
 	ln := serve(t, e, h, ListenOptions{})
 	for round := range 20 {
 		dial(t, ln).Close()
-		eventually(t, "the conn has ended", func() bool { return e.Stats()[0].Closed == uint64(2*round+1) })
+		eventually(t, "the conn has ended", func() bool { return figures(e)[0].Closed == uint64(2*round+1) })
 		nc := dial(t, ln)
-		eventually(t, "the next is open", func() bool { return e.Stats()[0].Conns == 1 })
+		eventually(t, "the next is open", func() bool { return figures(e)[0].Conns == 1 })
 		on(t, e.Loops()[0], func() {
 			for _, c := range ended {
 				_ = c.Write([]byte("secret"))
@@ -168,7 +168,7 @@ func TestEndedConnIsNeverWritten(t *testing.T) {
 			t.Fatalf("got %q, %v", got, err)
 		}
 		nc.Close()
-		eventually(t, "it has ended too", func() bool { return e.Stats()[0].Conns == 0 })
+		eventually(t, "it has ended too", func() bool { return figures(e)[0].Conns == 0 })
 	}
 }
 

@@ -2,15 +2,6 @@ package engine
 
 import "net/netip"
 
-// limits on what a listener lets in; zero means none.
-type limits struct{ conns, perIP int }
-
-// census counts the open connections of a listener.
-type census struct {
-	total int
-	perIP map[netip.Addr]int // kept only while there is a limit; bound: connections of a listener
-}
-
 // origin is who a limit per address is for: a whole /64 with IPv6, because that
 // is what one customer has.
 func origin(remote netip.AddrPort) netip.Addr {
@@ -26,19 +17,19 @@ func origin(remote netip.AddrPort) netip.Addr {
 func (ln *Listener) enter(remote netip.AddrPort) bool {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
-	if ln.limits.conns > 0 && ln.census.total >= ln.limits.conns {
+	if ln.maxConns > 0 && ln.conns >= ln.maxConns {
 		ln.figures.OverMaxConns++
 		return false
 	}
-	if ln.limits.perIP > 0 {
+	if ln.maxPerIP > 0 {
 		from := origin(remote)
-		if ln.census.perIP[from] >= ln.limits.perIP {
+		if ln.perIP[from] >= ln.maxPerIP {
 			ln.figures.OverMaxPerIP++
 			return false
 		}
-		ln.census.perIP[from]++
+		ln.perIP[from]++
 	}
-	ln.census.total++
+	ln.conns++
 	return true
 }
 
@@ -46,12 +37,12 @@ func (ln *Listener) enter(remote netip.AddrPort) bool {
 func (ln *Listener) left(remote netip.AddrPort) {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
-	ln.census.total--
-	if ln.limits.perIP == 0 {
+	ln.conns--
+	if ln.maxPerIP == 0 {
 		return
 	}
 	from := origin(remote)
-	if ln.census.perIP[from]--; ln.census.perIP[from] == 0 {
-		delete(ln.census.perIP, from)
+	if ln.perIP[from]--; ln.perIP[from] == 0 {
+		delete(ln.perIP, from)
 	}
 }

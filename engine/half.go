@@ -4,10 +4,8 @@ import (
 	"errors"
 	"io"
 	"os"
-	"reflect"
 
 	"github.com/panjf2000/gnet/v2"
-	"github.com/panjf2000/gnet/v2/pkg/buffer/elastic"
 	"golang.org/x/sys/unix"
 )
 
@@ -70,9 +68,7 @@ func (c *Conn) continueHalf(g gnet.Conn) bool {
 	_, ender := c.handler.(Ender)
 	c.peer, c.deaf = peerDone, true
 	c.takeBack(g)
-	if _, sim := g.(*simSocket); !sim {
-		c.g = &half{conn: c, fd: g.Fd()} // gnet's, until we know that we need our own
-	}
+	c.g = c.loop.kernel.detach(c, g)
 	if ender && c.reading() {
 		c.callOnEnd()
 	}
@@ -114,7 +110,7 @@ func (c *Conn) takeBack(g gnet.Conn) {
 	if b == nil || g.OutboundBuffered() == 0 {
 		return
 	}
-	held := heldBy(g)
+	held := c.loop.kernel.held(g)
 	out := append(c.loop.buffers.get(len(held)+len(c.out)-c.sent), held...)
 	out = append(out, c.out[c.sent:]...)
 	if c.out != nil {
@@ -122,28 +118,6 @@ func (c *Conn) takeBack(g gnet.Conn) {
 	}
 	b.from += len(held) - c.sent
 	c.out, c.sent = out, 0
-}
-
-// heldBy takes what gnet has of a conn's output, for which it has no call; nothing
-// where gnet looks different inside than we know.
-func heldBy(g gnet.Conn) (held []byte) {
-	if s, ok := g.(*simSocket); ok {
-		held, s.held = s.held, nil
-		return held
-	}
-	defer func() {
-		if recover() != nil {
-			held = nil
-		}
-	}()
-	field := reflect.ValueOf(g).Elem().FieldByName("outboundBuffer")
-	if field.Type() != reflect.TypeFor[elastic.Buffer]() {
-		return nil
-	}
-	buffer := (*elastic.Buffer)(field.Addr().UnsafePointer())
-	held = make([]byte, buffer.Buffered())
-	n, _ := buffer.Read(held)
-	return held[:n]
 }
 
 // release closes the socket of a conn that has ended.

@@ -79,7 +79,7 @@ func TestAHalfClosedPeerIsAnswered(t *testing.T) {
 						t.Errorf("OnEnd came %d times", ended)
 					}
 				})
-				if len(closed) > 0 || e.Stats()[0].Conns != 0 {
+				if len(closed) > 0 || figures(e)[0].Conns != 0 {
 					t.Error("the conn is there still, or ended twice")
 				}
 			})
@@ -167,7 +167,7 @@ func TestAHalfClosedPeerThatGoes(t *testing.T) {
 			if c.want != nil && !errors.Is(err, c.want) || c.want == nil && errors.Is(err, ErrWriteTimeout) {
 				t.Errorf("OnClose got %v", err)
 			}
-			eventually(t, "it is gone", func() bool { return e.Stats()[0].Conns == 0 })
+			eventually(t, "it is gone", func() bool { return figures(e)[0].Conns == 0 })
 		})
 	}
 }
@@ -230,9 +230,9 @@ func TestHalfClosedConnsDoNotSpin(t *testing.T) {
 		hangUp(t, nc)
 		receive(t, ended)
 	}
-	before := e.Stats()[0].Turns
+	before := figures(e)[0].Turns
 	time.Sleep(100 * time.Millisecond)
-	if turns := e.Stats()[0].Turns - before; turns > 20 {
+	if turns := figures(e)[0].Turns - before; turns > 20 {
 		t.Errorf("%d turns in a tenth of a second", turns)
 	}
 }

@@ -1,12 +1,5 @@
 package engine
 
-import (
-	"slices"
-
-	"github.com/panjf2000/gnet/v2"
-	"golang.org/x/sys/unix"
-)
-
 // unasked is what may come of a conn that is not read, in bytes, besides MaxInput: what OnData
 // left of one read, and one read more that was under way.
 const unasked = 2 * readBuffer
@@ -98,40 +91,22 @@ func (c *Conn) deliverRemaining() {
 	c.callData(c.unconsumed[c.taken:])
 }
 
-// unreadOf is what the kernel still has from the peer of a broken connection, at most some bytes more than the bound. The descriptor is still ours.
-func unreadOf(g gnet.Conn, bound int) (last []byte) {
-	if s, ok := g.(*simSocket); ok {
-		return s.peer.unread()
-	}
-	for len(last) < bound {
-		last = slices.Grow(last, readBuffer)
-		n, err := unix.Read(g.Fd(), last[len(last):cap(last)])
-		if err == unix.EINTR {
-			continue
-		}
-		if n <= 0 || err != nil {
-			break
-		}
-		last = last[:len(last)+n]
-	}
-	if len(last) == 0 {
-		return nil
-	}
-	return last
-}
-
 // Arrived tells whether the kernel has something of the peer's, its end for example, that has not
 // been read: one that seems silent may not have been listened to. It costs a system call.
 func (c *Conn) Arrived() bool {
+	return c.g != nil && c.loop.kernel.arrived(c.g)
+}
+
+// Taken is how many bytes the peer's system has acknowledged since the connection was made, and how
+// many of those written it has not, of which the kernel has some. A peer that reads slowly is one of
+// which the first figure grows while the second is not 0. It costs two system calls. Where the system
+// does not tell, nothing is acknowledged, and only what waits for the kernel is known.
+func (c *Conn) Taken() (acked uint64, waiting int) {
 	if c.g == nil {
-		return false
+		return 0, 0
 	}
-	if s, ok := c.g.(*simSocket); ok {
-		return len(s.peer.sent) > 0 || s.peer.hungUp
-	}
-	var b [1]byte
-	_, _, err := unix.Recvfrom(c.g.Fd(), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	return err == nil
+	acked, unacked := c.loop.kernel.taken(c.g)
+	return acked, c.Buffered() + unacked
 }
 
 // unread is the number of bytes that were read and that OnData has left.

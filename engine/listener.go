@@ -51,23 +51,24 @@ type ListenerStats struct {
 // Listener accepts connections and spreads them over the loops.
 type Listener struct {
 	// Static after Listen.
-	engine *Engine
-	socket net.Listener
-	accept func(netip.AddrPort) Handler
-	conn   ConnOptions
-	limits limits
-	maxFD  uint64        // descriptors above this are for others
-	stop   chan struct{} // closed by Close
-	done   chan struct{} // closed when the accept goroutine has ended
+	engine             *Engine
+	socket             net.Listener
+	accept             func(netip.AddrPort) Handler
+	conn               ConnOptions
+	maxConns, maxPerIP int           // zero: no limit
+	maxFD              uint64        // descriptors above this are for others
+	stop               chan struct{} // closed by Close
+	done               chan struct{} // closed when the accept goroutine has ended
 
 	// Owned by the accept goroutine.
 	enrolling []enrolment // oldest first; bound: connections between
 	influx    *connRate   // nil: no limit
 
 	mu      sync.Mutex
-	closed  bool          // Guarded by mu.
-	census  census        // Guarded by mu.
-	figures ListenerStats // Guarded by mu.
+	closed  bool               // Guarded by mu.
+	conns   int                // Guarded by mu. Open now.
+	perIP   map[netip.Addr]int // Guarded by mu. Of them, kept only while there is a limit; bound: connections of a listener
+	figures ListenerStats      // Guarded by mu.
 }
 
 type enrolment struct {
@@ -99,16 +100,16 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 		return nil, fmt.Errorf("engine: failed to listen: %w", err)
 	}
 	ln := &Listener{
-		engine: e,
-		socket: s,
-		accept: o.Accept,
-		conn:   conn,
-		limits: limits{conns: o.MaxConns, perIP: o.MaxPerIP},
+		engine:   e,
+		socket:   s,
+		accept:   o.Accept,
+		conn:     conn,
+		maxConns: o.MaxConns, maxPerIP: o.MaxPerIP,
 		stop:   make(chan struct{}),
 		done:   make(chan struct{}),
 		maxFD:  descriptorLimit(o.Reserve),
 		influx: newConnRate(o.PerIPRate),
-		census: census{perIP: make(map[netip.Addr]int)},
+		perIP:  make(map[netip.Addr]int),
 	}
 	e.mu.Lock()
 	if e.stopping {
@@ -149,7 +150,7 @@ func (ln *Listener) Stats() ListenerStats {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	s := ln.figures
-	s.Conns = ln.census.total
+	s.Conns = ln.conns
 	return s
 }
 

@@ -55,7 +55,7 @@ func TestLimitPerIPTellsAddressesApart(t *testing.T) {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 		nc, err := d.Dial("tcp", ln.Addr().String())
 		if err != nil {
-			t.Skip("cannot dial from ", from, ": ", err)
+			t.Skip("NOT TESTED: cannot dial from ", from, ": ", err)
 		}
 		defer nc.Close()
 		_ = nc.SetDeadline(time.Now().Add(patience))

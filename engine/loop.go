@@ -22,6 +22,7 @@ type Loop struct {
 	reactor gnet.EventLoop
 	wakeup  int // our end of the socket the loop wakes itself with
 	poll    poller
+	kernel  kernel
 
 	// Owned by the loop.
 	conns     []*Conn  // by slot, nil where free; bound: lists of clients
@@ -56,18 +57,16 @@ type Loop struct {
 	wantsHurry atomic.Bool  // blocked conns wait
 
 	mu      sync.Mutex
-	inbox   []func()         // Guarded by mu; bound: a loop's mailbox
-	waiting int              // Guarded by mu. Functions of batch not run yet.
-	mailed  bool             // Guarded by mu. A run for the mailbox is arranged.
-	poked   bool             // Guarded by mu. A run for the pacemaker is arranged.
-	ended   bool             // Guarded by mu.
-	rejects uint64           // Guarded by mu.
-	askers  []chan LoopStats // Guarded by mu; bound: none, one for each call of Stats
-	last    LoopStats        // Guarded by mu. The figures of the last answer.
+	inbox   []func() // Guarded by mu; bound: a loop's mailbox
+	waiting int      // Guarded by mu. Functions of batch not run yet.
+	mailed  bool     // Guarded by mu. A run for the mailbox is arranged.
+	poked   bool     // Guarded by mu. A run for the pacemaker is arranged.
+	ended   bool     // Guarded by mu.
+	rejects uint64   // Guarded by mu.
 }
 
 func newLoop(e *Engine, index int) (*Loop, error) {
-	l := &Loop{engine: e, index: index}
+	l := &Loop{engine: e, index: index, kernel: system{}}
 	l.timers.init(l)
 	near, far, err := wakeupPair()
 	if err != nil {
@@ -285,7 +284,6 @@ func (l *Loop) end() {
 			c.Close(ErrStopped)
 		}
 		l.finish()
-		l.answer()
 		l.busy = false
 		return nil
 	}))

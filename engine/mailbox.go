@@ -30,7 +30,7 @@ func (l *Loop) Post(f func()) error {
 	return nil
 }
 
-// poke has the loop run once soon, for its timers, blocked conns and figures.
+// poke has the loop run once soon, for its timers and blocked conns.
 func (l *Loop) poke() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -50,11 +50,8 @@ func (l *Loop) drainMailbox() (more bool) {
 		l.batch, l.inbox = l.inbox, l.batch
 	}
 	l.waiting = len(l.batch) - l.batchAt
-	asked, mailed := len(l.askers) > 0, l.mailed
+	mailed := l.mailed
 	l.mu.Unlock()
-	if asked {
-		l.answer()
-	}
 	if !mailed {
 		return false
 	}

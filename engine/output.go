@@ -249,19 +249,8 @@ func (c *Conn) send(p []byte) int {
 // time that it has got rid of what the kernel did not take, and as often a conn that is not read
 // would be read. What else the kernel says gnet is to hear, and closes the connection.
 func (c *Conn) write(p []byte) int {
-	if _, sim := c.g.(*simSocket); !sim {
-		for {
-			n, err := unix.Write(c.g.Fd(), p)
-			switch err {
-			case nil:
-				return n
-			case unix.EINTR:
-				continue
-			case unix.EAGAIN:
-				return 0
-			}
-			break
-		}
+	if n, err := c.loop.kernel.write(c.g, p); err == nil {
+		return n
 	}
 	_, _ = c.g.Write(p)
 	return len(p)

@@ -121,7 +121,7 @@ func slowConsumerIsClosed(t *testing.T, ownBound bool) {
 	if ownBound {
 		slow, own = own, slow
 	}
-	if s := e.Stats()[c.Loop().Index()]; s.SlowConsumerCloses != slow || s.ExcludedCloses != own || s.BufferBytes > poolBound {
+	if s := figures(e)[c.Loop().Index()]; s.SlowConsumerCloses != slow || s.ExcludedCloses != own || s.BufferBytes > poolBound {
 		t.Errorf("stats: %+v", s)
 	}
 }
@@ -163,7 +163,7 @@ func TestDropPoliciesKeepMessagesWhole(t *testing.T) {
 					t.Fatalf("%d came after %d", got[i], got[i-1])
 				}
 			}
-			s := e.Stats()[c.Loop().Index()]
+			s := figures(e)[c.Loop().Index()]
 			if dropped := s.DroppedOldest + s.DroppedNewest; len(got)+int(dropped) != messages {
 				t.Errorf("%d came and %d were dropped of %d", len(got), dropped, messages)
 			}

@@ -35,7 +35,7 @@ func NewSim(cfg Config) (*Sim, error) {
 	s := &Sim{e: &Engine{cfg: cfg, start: time.Now(), nudge: make(chan struct{}, 1)}}
 	for i := range cfg.Loops {
 		reactor := &simLoop{}
-		l := &Loop{engine: s.e, index: i, reactor: reactor, poll: pollerOf(nil), wakeup: -1, kicked: true} // it need not wake itself: Turn comes
+		l := &Loop{engine: s.e, index: i, reactor: reactor, poll: pollerOf(nil), kernel: simKernel{}, wakeup: -1, kicked: true} // it need not wake itself: Turn comes
 		l.timers.init(l)
 		s.e.loops = append(s.e.loops, l)
 		s.loops = append(s.loops, reactor)
@@ -141,16 +141,6 @@ func (p *SimPeer) Reset() {
 // Break ends the connection as a write that finds it broken does, before the loop has read what was sent.
 func (p *SimPeer) Break() { p.end(net.ErrClosed) }
 
-// unread takes what the loop has not read; nil: nothing.
-func (p *SimPeer) unread() []byte {
-	b := p.sent
-	p.sent = nil
-	if len(b) == 0 {
-		return nil
-	}
-	return b
-}
-
 // Read has the loop read once, at most n bytes, or see the end. It reports whether there was anything: a connection that is paused reads nothing.
 func (p *SimPeer) Read(n int) bool {
 	c := p.socket.conn
@@ -232,4 +222,36 @@ func (s *simSocket) Write(b []byte) (int, error) {
 	s.held = append(s.held, b...)
 	s.peer.fill()
 	return len(b), nil
+}
+
+// simKernel asks the peer's side what a real one asks the system.
+type simKernel struct{}
+
+func (simKernel) write(g gnet.Conn, p []byte) (int, error) { return g.Write(p) }
+func (simKernel) detach(_ *Conn, g gnet.Conn) gnet.Conn    { return g }
+
+func (simKernel) arrived(g gnet.Conn) bool {
+	p := g.(*simSocket).peer
+	return len(p.sent) > 0 || p.hungUp
+}
+
+func (simKernel) taken(g gnet.Conn) (acked uint64, unacked int) {
+	p := g.(*simSocket).peer
+	return p.took, len(p.out)
+}
+
+func (simKernel) held(g gnet.Conn) (held []byte) {
+	s := g.(*simSocket)
+	held, s.held = s.held, nil
+	return held
+}
+
+func (simKernel) unread(g gnet.Conn, _ int) []byte {
+	p := g.(*simSocket).peer
+	b := p.sent
+	p.sent = nil
+	if len(b) == 0 {
+		return nil
+	}
+	return b
 }

@@ -1,7 +1,5 @@
 package engine
 
-import "time"
-
 // LoopStats are a loop's figures since New.
 type LoopStats struct {
 	Conns              int    // open now
@@ -29,58 +27,7 @@ type LoopStats struct {
 	BufferBytes        int // kept for reuse now
 }
 
-// answerTime is how long Stats waits for a loop that is busy.
-const answerTime = 100 * time.Millisecond
-
-// Stats asks each loop for its figures. For a loop that does not answer within
-// 100 ms, as the one it is called on cannot, they are those of the last answer.
-func (e *Engine) Stats() []LoopStats {
-	answers := make([]chan LoopStats, len(e.loops))
-	for i, l := range e.loops {
-		answers[i] = l.ask()
-	}
-	timeout := time.NewTimer(answerTime)
-	defer timeout.Stop()
-	late := false
-	all := make([]LoopStats, len(e.loops))
-	for i, l := range e.loops {
-		if !late {
-			select {
-			case all[i] = <-answers[i]:
-				continue
-			case <-timeout.C:
-				late = true
-			}
-		}
-		select {
-		case all[i] = <-answers[i]:
-		default:
-			all[i] = l.lastAnswer()
-		}
-	}
-	return all
-}
-
-func (l *Loop) ask() chan LoopStats {
-	answer := make(chan LoopStats, 1)
-	l.mu.Lock()
-	if l.ended {
-		answer <- l.last
-	} else {
-		l.askers = append(l.askers, answer)
-	}
-	l.mu.Unlock()
-	l.poke()
-	return answer
-}
-
-func (l *Loop) lastAnswer() LoopStats {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.last
-}
-
-// Stats are the loop's figures. Loop only; others ask Engine.Stats.
+// Stats are the loop's figures. Loop only: another goroutine posts a function that asks.
 func (l *Loop) Stats() LoopStats {
 	s := l.counters
 	s.Conns, s.SlowConns, s.Timers = l.count, len(l.blocked), l.timers.count
@@ -89,16 +36,4 @@ func (l *Loop) Stats() LoopStats {
 	defer l.mu.Unlock()
 	s.MailboxRejects = l.rejects
 	return s
-}
-
-// answer gives the figures to all who asked. Loop only.
-func (l *Loop) answer() {
-	s := l.Stats()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.last = s
-	for _, a := range l.askers {
-		a <- s
-	}
-	l.askers = l.askers[:0]
 }

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // funcs is a Handler made of functions; nil ones do nothing, OnData consumes.
 type funcs struct {
@@ -134,8 +134,32 @@ func eventually(t testing.TB, what string, f func() bool) {
 func on(t testing.TB, l *Loop, f func()) {
 	t.Helper()
 	done := make(chan struct{})
-	if err := l.Post(func() { defer close(done); f() }); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "there is room in the mailbox", func() bool {
+		err := l.Post(func() { defer close(done); f() })
+		if err != nil && err != ErrMailboxFull {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 	receive(t, done)
+}
+
+// figures are those of all loops, by Index.
+func figures(e *Engine) []LoopStats {
+	all := make([]LoopStats, len(e.loops))
+	for i, l := range e.loops {
+		done := make(chan struct{})
+		for {
+			err := l.Post(func() { all[i] = l.Stats(); close(done) })
+			if err == nil {
+				<-done
+			} else if err == ErrMailboxFull {
+				continue
+			} else { // it has ended
+				all[i] = l.Stats()
+			}
+			break
+		}
+	}
+	return all
 }

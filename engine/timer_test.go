@@ -2,7 +2,9 @@ package engine
 
 import (
 	"math"
+	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -82,7 +84,7 @@ func TestTimerMovesStopsAndRepeats(t *testing.T) {
 		}
 		l.Cancel(far)
 	})
-	if s := e.Stats()[0]; s.Timers != 0 || s.TimersFired != 5 {
+	if s := figures(e)[0]; s.Timers != 0 || s.TimersFired != 5 {
 		t.Errorf("stats: %+v", s)
 	}
 }
@@ -138,13 +140,13 @@ func TestALoopSleepsUntilATimerIsDue(t *testing.T) {
 	e := start(t, Config{Loops: 1, Tick: time.Millisecond})
 	l := e.Loops()[0]
 	fired := make(chan struct{})
-	before := e.Stats()[0].Turns
+	before := figures(e)[0].Turns
 	on(t, l, func() {
 		l.Schedule(&Timer{Target: expirer(func(*Timer) {})}, time.Hour)
 		l.Schedule(&Timer{Target: expirer(func(*Timer) { close(fired) })}, ticks*time.Millisecond)
 	})
 	receive(t, fired)
-	if turns := e.Stats()[0].Turns - before; turns > ticks/10 {
+	if turns := figures(e)[0].Turns - before; turns > ticks/10 {
 		t.Errorf("%d turns in %d ticks in which nothing happened", turns, ticks)
 	}
 }
@@ -153,40 +155,47 @@ func TestALoopSleepsUntilATimerIsDue(t *testing.T) {
 // only when it fires: the way heartbeats are meant to be done.
 func TestIdleConnectionsAreFound(t *testing.T) {
 	t.Parallel()
-	const idle = 300 * time.Millisecond
-	e := start(t, Config{Tick: 5 * time.Millisecond})
-	type session struct {
-		funcs
-		timer Timer
-		seen  time.Time
-	}
-	reasons := make(chan error, 1)
-	s := &session{}
-	s.open = func(c *Conn) {
-		s.seen = c.Loop().Now()
-		s.timer.Target = expirer(func(t *Timer) {
-			if quiet := c.Loop().Now().Sub(s.seen); quiet < idle {
-				c.Loop().Schedule(t, idle-quiet)
-				return
-			}
-			c.Close(errIdle)
-		})
-		c.Loop().Schedule(&s.timer, idle)
-	}
-	s.data = func(c *Conn, in []byte) int { s.seen = c.Loop().Now(); return len(in) }
-	s.close = func(_ *Conn, err error) { reasons <- err }
-	nc := dial(t, serve(t, e, s, ListenOptions{}))
-	for begin := time.Now(); time.Since(begin) < 4*idle; time.Sleep(idle / 10) {
-		if _, err := nc.Write([]byte("x")); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		const idle = 3 * time.Second
+		sim := newSim(t)
+		type session struct {
+			funcs
+			timer Timer
+			seen  time.Time
 		}
-	}
-	if len(reasons) > 0 {
-		t.Fatal("a busy conn was closed")
-	}
-	if err := receive(t, reasons); err != errIdle {
-		t.Errorf("OnClose got %v", err)
-	}
+		var reasons []error
+		s := &session{}
+		s.open = func(c *Conn) {
+			s.seen = c.Loop().Now()
+			s.timer.Target = expirer(func(t *Timer) {
+				if quiet := c.Loop().Now().Sub(s.seen); quiet < idle {
+					c.Loop().Schedule(t, idle-quiet)
+					return
+				}
+				c.Close(errIdle)
+			})
+			c.Loop().Schedule(&s.timer, idle)
+		}
+		s.data = func(c *Conn, in []byte) int { s.seen = c.Loop().Now(); return len(in) }
+		s.close = func(_ *Conn, err error) { reasons = append(reasons, err) }
+		p := sim.Open(0, netip.AddrPort{}, s, ConnOptions{})
+		pass := func(d time.Duration) {
+			for ; d > 0; d -= idle / 10 {
+				time.Sleep(idle / 10)
+				sim.Settle()
+			}
+		}
+		for range 40 {
+			p.Send([]byte("x"))
+			pass(idle / 10)
+		}
+		if pass(idle / 2); len(reasons) > 0 {
+			t.Fatal("a busy conn was closed")
+		}
+		if pass(idle); len(reasons) != 1 || reasons[0] != errIdle {
+			t.Errorf("OnClose got %v", reasons)
+		}
+	})
 }
 
 // The tick of a timer: none is early, and the longest times are as good as never.

@@ -71,7 +71,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 func (g *Gateway) prepare() {
 	g.notReady.Store(true)
 	if delay := g.cfg.DrainDelay; delay > 0 {
-		g.log.Info("not ready: clients are still accepted until the drain begins", "in", delay)
+		g.log.Info("not ready: new clients are accepted until the drain begins", "in", delay)
 		time.Sleep(delay)
 	}
 }
@@ -105,7 +105,7 @@ func (g *Gateway) drain() (cut int) {
 func (g *Gateway) pace(clients int) int {
 	if g.cfg.DrainRate > 0 {
 		if need := time.Duration(clients/g.cfg.DrainRate) * time.Second; need > g.cfg.DrainTimeout {
-			g.log.Warn("the drain rate is too low to close all clients in time", "rate", g.cfg.DrainRate, "needs", need)
+			g.log.Warn("drain rate too low to tell all clients in time", "rate", g.cfg.DrainRate, "needs", need)
 		}
 		return g.cfg.DrainRate
 	}

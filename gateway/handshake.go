@@ -105,9 +105,9 @@ func answerTo(req *codec.Request, response []byte) []byte {
 // refusePath refuses a WebSocket on a path that is not the listener's.
 func (s *session) refusePath(req *codec.Request) {
 	if g := s.loop.g; g.clientLogs.Allow() {
-		g.log.Warn("a WebSocket was refused: wrong path",
+		g.log.Warn("WebSocket rejected: the listener has another path",
 			"path", brief(req.Path()), "listener", s.lis.URL, "remote", s.remote(),
-			"fix", "request the path of the listener's URL, or end that in /* for all paths below it")
+			"fix", "connect to the path of the listener's URL, or end that in /* for all paths below it")
 	}
 	s.refuseHTTP(req, codec.Status(http.StatusNotFound, "no WebSocket on this path"))
 }

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for what must happen.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 func eventually(ok func() bool) bool {
 	poll := time.NewTicker(2 * time.Millisecond)

@@ -40,7 +40,7 @@ const (
 // checkWindow reports an error if the window is too large for the gateway's memory, or is 0.
 func checkWindow(n uint32) error {
 	if n < minWindow || n > maxWindow {
-		return fmt.Errorf("gateway: a window of %d bytes: must be between %d and %d", n, minWindow, maxWindow)
+		return fmt.Errorf("gateway: window of %d bytes: must be between %d and %d", n, minWindow, maxWindow)
 	}
 	return nil
 }

@@ -163,11 +163,8 @@ func (l *loop) session(slot uint32, token uint64) *session {
 	return s
 }
 
-// maxSlots is the number of slots that a client id can hold.
-const maxSlots = 1 << 24
-
 // slotsFull reports whether no slot is left.
-func (l *loop) slotsFull() bool { return len(l.free) == 0 && len(l.sessions) >= maxSlots }
+func (l *loop) slotsFull() bool { return len(l.free) == 0 && len(l.sessions) >= link.MaxSlots }
 
 // reply sends a reply on a link of this loop. It does nothing if the link has ended.
 func (l *loop) reply(serial uint32, f *link.Frame) {

@@ -20,7 +20,7 @@ func (s *session) refuseOrigin(req *codec.Request, response []byte) {
 	if origins > 1 {
 		fix = "no option accepts it: a browser sends one Origin"
 	}
-	s.originRejected("a WebSocket was refused: it was requested by a page of a foreign origin", req, fix)
+	s.originRejected("WebSocket rejected: origin not allowed", req, fix)
 	s.refuseHTTP(req, response)
 }
 
@@ -30,7 +30,7 @@ func (s *session) refuseHost(req *codec.Request) {
 	if u, err := url.Parse("//" + req.Header("Host")); err == nil && isPlainHost(u.Host) {
 		fix = "allow it with --host " + u.Hostname() + " (ListenerConfig.Hosts)"
 	}
-	s.originRejected("a page was refused: it was requested by a name that is not the gateway's", req, fix)
+	s.originRejected("page rejected: host name not allowed", req, fix)
 	text := fmt.Sprintf("%q is not a name of this server", req.Header("Host"))
 	s.refuseHTTP(req, codec.Status(http.StatusMisdirectedRequest, text))
 }

@@ -113,7 +113,7 @@ func TestARefusedOriginIsLogged(t *testing.T) {
 		stop()
 		lines := 0
 		for _, line := range log.lines() {
-			if !strings.Contains(line, "was refused") {
+			if !strings.Contains(line, " rejected: ") {
 				continue
 			}
 			lines++

@@ -58,12 +58,12 @@ func (s *session) keepRequest(req *codec.Request, subprotocol string) bool {
 	if n := len(s.loop.out); n > s.lis.MaxRequest {
 		s.loop.stats.RequestsTooLarge++
 		if g := s.loop.g; g.clientLogs.Allow() {
-			g.log.Warn("a WebSocket was refused: its request target and kept headers are too large",
+			g.log.Warn("WebSocket rejected: its request is too large",
 				"bytes", n, "max", s.lis.MaxRequest, "remote", s.remote(),
-				"fix", "raise --max-request (ListenerConfig.MaxRequest) or shorten ListenerConfig.KeepHeaders")
+				"fix", "raise --max-request (ListenerConfig.MaxRequest), or shorten ListenerConfig.KeepHeaders")
 		}
 		s.refuseHTTP(req, codec.Status(http.StatusRequestHeaderFieldsTooLarge,
-			fmt.Sprintf("request target and headers take %d bytes; the limit is %d", n, s.lis.MaxRequest)))
+			fmt.Sprintf("%d bytes of the request are for workers: must be at most %d", n, s.lis.MaxRequest)))
 		return false
 	}
 	s.request = string(s.loop.out) // a copy of exactly this size, kept until the client has gone

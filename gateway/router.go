@@ -7,48 +7,52 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// RouteRequest is what a Router knows of the client it picks a worker for.
+// RouteRequest describes the client for which a Router picks a worker.
 type RouteRequest struct {
 	Remote   string // host:port
 	Listener string // the listener's URL
-	Target   string // WebSocket: the request target, path and query
-	UID      string // empty: not bound
+	Target   string // of a WebSocket: the request target, path and query
+	UID      string // of OnUpgrade or a worker; empty: not bound
 }
 
-// Candidate is what a Router knows of a worker it may pick.
+// Candidate describes a worker that a Router may pick.
 type Candidate struct {
 	ID      [16]byte
 	Name    string
-	Build   string // the version of its business code
-	Weight  int    // as the worker says, 100 by default
-	Clients int    // of this loop that it has
+	Build   string // worker.Config.Build, the version of its business code
+	Weight  int    // worker.Config.Weight
+	Clients int    // that it has of this loop
 }
 
-// Router picks the worker that a client sticks to. Each loop has its own, so Pick runs on one goroutine and must not block.
+// Router picks the worker of a client. The client keeps it until the worker goes. Each loop has a
+// Router of its own, which runs on the loop's goroutine.
 type Router interface {
-	// Pick returns an index of workers, which is never empty and stands in order of ID.
+	// Pick returns an index of workers, which is never empty and sorted by ID. It must not block, and
+	// must not keep workers.
 	Pick(c RouteRequest, workers []Candidate) int
 }
 
-// LeastClients picks the worker that will have the fewest clients for its weight.
+// LeastClients picks the worker with the fewest clients relative to its weight.
 func LeastClients() Router { return leastClients{} }
 
-// RoundRobin picks one worker after the other.
+// RoundRobin picks the workers in turn, whatever their weight.
 func RoundRobin() Router { return new(roundRobin) }
 
-// Random picks by chance, in proportion to the weights: a build with weight 5 among others with 100 gets a canary's share.
+// Random picks at random, in proportion to the weights. A canary build gets a small weight.
 func Random() Router { return random{} }
 
-// Hash picks by a key of the client, so that equal keys share a worker, and a worker that comes or goes moves only its own share
-// (rendezvous hashing, in proportion to the weights is not attempted). An empty key falls back to LeastClients.
+// Hash picks by a key of the client (rendezvous hashing): clients with equal keys share a worker. When
+// a worker comes or goes, only its own share moves. Weights have no effect. A client with an empty key
+// gets a worker as by LeastClients.
 func Hash(key func(RouteRequest) string) func() Router {
 	return func() Router { return hash{key} }
 }
 
-// KeyUID is the client's uid, for Hash.
+// KeyUID returns the client's uid, for Hash. A new client has one only by OnUpgrade.
 func KeyUID(c RouteRequest) string { return c.UID }
 
-// KeyPath is the first segment of the request's path, for Hash: /room7/… and /room7?x=1 are room7.
+// KeyPath returns the first segment of the request's path, for Hash: "room7" for /room7/a and
+// /room7?x=1.
 func KeyPath(c RouteRequest) string {
 	path := strings.TrimPrefix(c.Target, "/")
 	if i := strings.IndexAny(path, "/?"); i >= 0 {

@@ -1,8 +1,10 @@
 package gateway_test
 
 import (
+	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -17,7 +19,7 @@ import (
 
 // TestScenarios plays the dialogues of testdata/*.txt. A file starts with a paragraph that says what it protects; then each line is a step:
 //
-//	gateway [loops=N] [hold=D] [holdbytes=N] [unacked=N] [tries=N] [drain=D] [router=round]   first, where the defaults do not do
+//	gateway [loops=N] [hold=D] [holdbytes=N] [unacked=N] [tries=N] [drain=D] [router=round] [identity=UID,KEY=VALUE]   first, where the defaults do not do
 //	gateway drains                             it is told to end
 //	worker NAME [window=N] [role=publisher] [id=NAME]    opens a link to each loop; with the id of another it takes that one's place
 //	client NAME text|jsonl|frame|ws            connects
@@ -128,6 +130,12 @@ func (s *scenario) gateway(args []string) {
 			cfg.MaxDeliveries = n
 		case "router":
 			cfg.Router = gateway.RoundRobin
+		case "identity": // of each WebSocket
+			uid, attr, _ := strings.Cut(value, ",")
+			key, value, _ := strings.Cut(attr, "=")
+			cfg.Listeners[3].OnUpgrade = func(context.Context, *http.Request) (gateway.Identity, error) {
+				return gateway.Identity{UID: uid, Attrs: map[string]string{key: value}}, nil
+			}
 		default:
 			s.fail("unknown option %s", key)
 		}

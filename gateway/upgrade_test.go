@@ -228,8 +228,11 @@ func TestUpgradesAreBounded(t *testing.T) {
 	}
 	for i := range more {
 		conns = append(conns, askUpgrade(t, g, fmt.Sprint("more", i)))
+		wait(t, "its place", func() bool { // one after the other: they have their turns in this order
+			s := g.Stats()
+			return s.UpgradesPending == bound+i+1 && s.UpgradesQueued == uint64(i+1)
+		})
 	}
-	wait(t, "the ones that wait", func() bool { s := g.Stats(); return s.UpgradesPending == bound+more && s.UpgradesQueued == more })
 	quick := dialClient(t, g.Addrs()[1])
 	quick.say("is the loop free?")
 	if got := quick.hear(); got != "is the loop free?" {

@@ -11,21 +11,21 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Call is one event of one client, while its handler runs. It is a value of two words.
+// Call is one event of one client while its handler runs. It is a value of two words.
 //
-// Its methods that have effects (Send, Publish, Close, Join, …) add them to a buffer, which reaches
-// the gateway together with the acknowledgement of the event: all of it or nothing. So they return
-// nothing. An effect that is not possible, such as a group name of more than 1,024 bytes, makes the
-// call fail as if the handler had returned that error. Goroutines of the handler may use the Call
-// until the handler returns.
+// The methods with effects (Send, Publish, Close, Join and so on) append to a buffer. The buffer
+// reaches the gateway together with the acknowledgement of the event, and the gateway applies all
+// of it or nothing. These methods return no error: an effect that is not possible, such as a group
+// name of more than 1,024 bytes, fails the call as if the handler had returned that error.
+// Goroutines of the handler may use the Call until the handler returns.
 //
-// A Call ends when its handler returns. Then effects are no longer possible: they are ignored,
-// counted (Stats.LateEffects) and logged with their stack; workertest fails the test. Other
-// goroutines use the Worker. ID, Request, RemoteAddr and Listener stay valid; UID and attributes
-// are those that this worker knows at the moment.
+// A Call ends when its handler returns. Later effects are ignored, counted (Stats.LateEffects) and
+// logged with their stack, and workertest fails the test. Goroutines that outlive the handler use
+// the Worker. ID, Request, RemoteAddr and Listener stay valid. UID and the attributes are those
+// that the worker knows at the time of the call of the method.
 type Call struct {
 	s *session
-	n uint64 // its number among the session's calls
+	n uint64 // the number of the call in the session
 }
 
 // ID returns the client's id.
@@ -41,16 +41,16 @@ func (c Call) UID() string {
 	return c.s.known.uid
 }
 
-// RemoteAddr returns the client's address. It is the zero AddrPort when the gateway knows none.
+// RemoteAddr returns the client's address. It is the zero AddrPort if the gateway knows none.
 func (c Call) RemoteAddr() netip.AddrPort {
 	addr, _ := netip.ParseAddrPort(c.s.remote)
 	return addr
 }
 
-// Listener returns the URL of the gateway's listener that the client has connected to.
+// Listener returns the URL of the listener that the client is connected to.
 func (c Call) Listener() string { return c.s.listener }
 
-// Request returns the HTTP request of a WebSocket client. It is nil for other clients; the methods
+// Request returns the HTTP request of a WebSocket client. It is nil for other clients. The methods
 // of a nil Request may be called.
 func (c Call) Request() *Request { return c.s.request }
 
@@ -64,7 +64,7 @@ func (c Call) Attr(key string) (value string, ok bool) {
 	return "", false
 }
 
-// Attrs returns the attributes that the client has now, in the order of their keys.
+// Attrs returns the client's present attributes in the order of their keys.
 func (c Call) Attrs() iter.Seq2[string, string] {
 	attrs := c.s.attrs()
 	return func(yield func(string, string) bool) {
@@ -76,8 +76,8 @@ func (c Call) Attrs() iter.Seq2[string, string] {
 	}
 }
 
-// Version returns the version of the client's attributes: it grows with each change, and is what
-// Worker.CompareAndSet compares.
+// Version returns the version of the client's attributes. It increases with each change.
+// Worker.CompareAndSet compares it.
 func (c Call) Version() uint32 {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
@@ -93,14 +93,14 @@ func (c Call) Send(m Message) {
 	c.add(&f, key, m.Data, err)
 }
 
-// Publish sends a message to clients, at all gateways. In Connect, a message to Everyone also
-// reaches c's client, which is about to be admitted.
+// Publish sends a message to clients, at all gateways. If Connect publishes to Everyone, its own
+// client gets the message too, although it is not yet admitted.
 func (c Call) Publish(t Target, m Message) {
-	if id, ok := t.one(); ok {
+	if id, ok := t.single(); ok {
 		c.sendTo(&id, &m)
 		return
 	}
-	if t.isNobody() {
+	if t.isEmpty() {
 		return
 	}
 	var room [256]byte
@@ -111,7 +111,7 @@ func (c Call) Publish(t Target, m Message) {
 	}
 }
 
-// sendTo sends a message to one client, wherever it is.
+// sendTo sends a message to one client, at any gateway.
 func (c Call) sendTo(id *ClientID, m *Message) {
 	var room [64]byte
 	key, err := m.appendKey(room[:0])
@@ -125,9 +125,11 @@ func (c Call) sendTo(id *ClientID, m *Message) {
 	switch {
 	case err != nil || gateway == own.gateway && int(id.loop()) < loops:
 		c.add(&f, key, m.Data, err)
-	case loops == 0: // of a gateway that is not known
+	case loops == 0: // the gateway is not known
 		own.w.stats.dropped.Add(1)
-	case int(id.loop()) >= loops: // of an earlier start of the gateway, or made up by a client: a gateway ends a link that names such a loop
+	case int(id.loop()) >= loops:
+		// The gateway has restarted, or a client has invented the id. The command is not sent: a
+		// gateway ends a link that names a loop it does not have.
 	default:
 		if len(key)+len(m.Data) > link.MaxMessage {
 			err = ErrTooBig
@@ -138,48 +140,50 @@ func (c Call) sendTo(id *ClientID, m *Message) {
 	}
 }
 
-// Close closes the client's connection after what was sent to it has gone out.
+// Close closes the client's connection after everything sent to it has been written.
 func (c Call) Close() { c.command(link.Kick, 0, nil, nil) }
 
-// CloseNow closes the client's connection at once. What has not gone out is lost.
+// CloseNow closes the client's connection at once. Data that has not been written is lost.
 func (c Call) CloseNow() { c.command(link.Kick, link.FlagNow, nil, nil) }
 
-// Join adds the client to a group, whose name has 1 to 1,024 bytes. A client that is in as many
-// groups as its gateway allows (gateway.Config.MaxGroups and MaxGroupBytes: 4,096 groups, 256 KiB of
-// names) stays out. The gateway counts that (JoinsRejected); Worker.Join returns it as an error.
+// Join adds the client to a group. The name has 1 to 1,024 bytes. If the client is already in as
+// many groups as its gateway allows (gateway.Config.MaxGroups and MaxGroupBytes; by default 4,096
+// groups and 256 KiB of names), it does not become a member. The gateway counts this
+// (JoinsRejected). Worker.Join returns it as an error.
 func (c Call) Join(group string) { c.command(link.Join, 0, []byte(group), checkKey(group)) }
 
 // Leave removes the client from a group.
 func (c Call) Leave(group string) { c.command(link.Leave, 0, []byte(group), checkKey(group)) }
 
-// Bind gives the client a uid of 1 to 1,024 bytes, in place of the one it has. A uid may have many
-// clients.
+// Bind binds the client to a uid of 1 to 1,024 bytes, in place of its present one. Several clients
+// may have the same uid.
 func (c Call) Bind(uid string) { c.setUID(link.Bind, 0, uid, checkKey(uid)) }
 
-// BindExclusive gives the client a uid and closes all other clients of that uid, at all gateways,
-// with ReasonReplaced. Of several clients that bind a uid at the same moment exactly one stays. What
-// this call has sent to the others before reaches them first.
+// BindExclusive binds the client to a uid and closes all other clients of that uid, at all
+// gateways, with ReasonReplaced. If several clients bind a uid at the same time, exactly one stays.
+// Messages that this call has sent to the other clients before reach them first.
 //
 // Gateways that cannot reach each other for more than 10 s do not learn of each other's bindings
-// (gateway.LoopStats.CommandsDropped): then each of them may keep a client.
+// (gateway.LoopStats.CommandsDropped). Each of them may then keep a client of the uid.
 func (c Call) BindExclusive(uid string) { c.setUID(link.Bind, link.FlagExclusive, uid, checkKey(uid)) }
 
-// Unbind takes the client's uid away.
+// Unbind removes the client's uid.
 func (c Call) Unbind() { c.setUID(link.Unbind, 0, "", nil) }
 
-// SetAttrs replaces all attributes of the client. Together they have at most 1 MiB: 16 bytes each,
-// and the bytes of key and value.
+// SetAttrs replaces all attributes of the client. Together they take at most 1 MiB, counted as the
+// bytes of key and value plus 16 bytes for each attribute.
 func (c Call) SetAttrs(attrs map[string]string) { c.set(attrs, 0) }
 
-// MergeAttrs changes the attributes given and leaves the others. An empty value removes its
-// attribute. The limit is that of SetAttrs, for all attributes that the client has then, as far as
-// this worker knows; when somebody else sets attributes at the same moment, the gateway may refuse
-// what is too much together. Then nothing has changed, and the gateway counts it (AttrsRejected).
+// MergeAttrs changes the given attributes and keeps the others. An empty value removes its
+// attribute. The limit of SetAttrs applies to the result, as far as this worker knows the
+// attributes. If another worker or goroutine changes them at the same time, the gateway may reject
+// this change because the result is too large. Then nothing changes, and the gateway counts it
+// (AttrsRejected).
 func (c Call) MergeAttrs(attrs map[string]string) { c.set(attrs, link.FlagMerge) }
 
-// Flush sends the effects of the call so far, at once: for a handler that shows progress. It returns
-// when they are on their way, or with an error, which makes the call fail. Flushed effects stand
-// whatever becomes of the call: when the event is delivered again, clients see them again.
+// Flush sends the effects of the call so far, for a handler that shows progress. It returns when
+// they are queued for the gateway. An error fails the call. Flushed effects stay even if the call
+// fails. If the event is delivered again, clients receive them again.
 func (c Call) Flush(ctx context.Context) error {
 	s := c.s
 	s.aboutToBlock()
@@ -197,7 +201,7 @@ func (c Call) Flush(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	if err == nil {
-		err = s.link.frames(ctx, frames)
+		err = s.link.sendFrames(ctx, frames)
 	}
 	if err != nil {
 		s.mu.Lock()
@@ -209,14 +213,14 @@ func (c Call) Flush(ctx context.Context) error {
 	return err
 }
 
-// command adds a command about the client, unless there is an error.
+// command adds a command about the client. If err is not nil the call fails.
 func (c Call) command(t link.Type, flags uint8, payload []byte, err error) {
 	var f link.Frame
 	c.s.address(&f, t, flags)
 	c.add(&f, nil, payload, err)
 }
 
-// add makes a frame part of the call. An error makes the call fail.
+// add adds a frame to the call's effects. If err is not nil the call fails.
 func (c Call) add(f *link.Frame, head, body []byte, err error) {
 	if err == nil && len(head)+len(body) > link.MaxMessage {
 		err = ErrTooBig
@@ -236,7 +240,7 @@ func (c Call) add(f *link.Frame, head, body []byte, err error) {
 	}
 }
 
-// setUID binds the client to a uid, or takes it away, also in the worker's copy.
+// setUID changes or removes the client's uid, also in the worker's copy.
 func (c Call) setUID(t link.Type, flags uint8, uid string, err error) {
 	c.change(err, func(s *session, u *unit) error {
 		var f link.Frame
@@ -244,7 +248,7 @@ func (c Call) setUID(t link.Type, flags uint8, uid string, err error) {
 		if err := u.add(&f, nil, append(binary.BigEndian.AppendUint32(nil, s.known.uidVersion), uid...)); err != nil {
 			return err
 		}
-		s.remember()
+		s.saveUndo()
 		s.known.uid = uid
 		s.known.uidVersion++
 		return nil
@@ -255,7 +259,7 @@ func (c Call) setUID(t link.Type, flags uint8, uid string, err error) {
 func (c Call) set(attrs map[string]string, flags uint8) {
 	list, err := attrList(attrs)
 	c.change(err, func(s *session, u *unit) error {
-		next := merged(s.known.attrs, list, flags&link.FlagMerge != 0)
+		next := link.ChangedAttributes(s.known.attrs, list, flags&link.FlagMerge != 0)
 		if link.AttributesSize(next) > link.MaxAttributes {
 			return ErrTooBig
 		}
@@ -264,14 +268,15 @@ func (c Call) set(attrs map[string]string, flags uint8) {
 		if err := u.add(&f, nil, appendVersioned(nil, s.known.version, list)); err != nil {
 			return err
 		}
-		s.remember()
+		s.saveUndo()
 		s.known.attrs = next
 		s.known.version++
 		return nil
 	})
 }
 
-// change runs f, which changes what the session has a copy of, unless there is an error.
+// change runs f, which changes the session's copy of the uid or the attributes. If err is not nil
+// the call fails instead.
 func (c Call) change(err error, f func(*session, *unit) error) {
 	s := c.s
 	s.mu.Lock()
@@ -288,17 +293,19 @@ func (c Call) change(err error, f func(*session, *unit) error) {
 	}
 }
 
-// isConnecting reports whether the call is Connect's: its gateway has yet to admit the client.
+// isConnecting reports whether this is the call of Connect, so that the gateway has not admitted
+// the client yet.
 func (c Call) isConnecting() bool {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	return c.s.runs(c) && c.s.connecting
 }
 
-// address makes f, which is empty, a command about the session's client, without its payload.
+// address sets the header of f, which is empty, for a command about the session's client.
 func (s *session) address(f *link.Frame, t link.Type, flags uint8) { s.id.address(f, t, flags) }
 
-// address makes f, which is empty, a command about the client, without its payload. It fills f in place: a copy of what was just filled in would wait for it.
+// address sets the header of f, which is empty, for a command about the client. It fills f in
+// place, because copying a frame just after it was written would stall.
 func (id *ClientID) address(f *link.Frame, t link.Type, flags uint8) {
 	f.Type, f.Flags, f.Code, f.Slot, f.Token = t, flags, uint16(id.loop()), id.slot(), id.token()
 }

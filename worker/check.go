@@ -6,14 +6,14 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// rule is what SPEC.md says of one type of frame from a gateway, as far as its header goes.
+// rule is what SPEC.md allows in the header of one type of frame from a gateway.
 type rule struct {
 	known   bool
-	flags   uint8 // that it may have
-	payload bool  // it may have one, which is looked at by who reads it
+	flags   uint8 // flags that are allowed
+	payload bool  // a payload is allowed; the code that reads it checks it
 }
 
-// rules are those of all types: what has none comes from no gateway.
+// rules are the rules of all types that a gateway may send.
 var rules = [...]rule{
 	link.Attach:  {true, link.FlagNew, true},
 	link.Message: {true, link.FlagText | link.FlagRedelivered, true},
@@ -26,14 +26,14 @@ var rules = [...]rule{
 	link.GoAway:  {true, 0, true},
 }
 
-// check holds a frame of a gateway's against the rule of its type.
+// check returns an error if a frame from a gateway violates the rule of its type.
 func check(f *link.Frame) error {
 	if int(f.Type) >= len(rules) || !rules[f.Type].known {
-		return fmt.Errorf("%w: %v from a gateway", link.ErrFrame, f.Type)
+		return fmt.Errorf("%w: a gateway must not send %v", link.ErrFrame, f.Type)
 	}
 	r := &rules[f.Type]
 	if more := f.Flags &^ r.flags; more != 0 {
-		return fmt.Errorf("%w: flags %#02x of %v", link.ErrFrame, more, f.Type)
+		return fmt.Errorf("%w: flags %#02x are not allowed in %v", link.ErrFrame, more, f.Type)
 	}
 	if !r.payload && len(f.Payload) > 0 {
 		return badPayload(f)
@@ -41,4 +41,6 @@ func check(f *link.Frame) error {
 	return nil
 }
 
-func badPayload(f *link.Frame) error { return fmt.Errorf("%w: payload of %v", link.ErrFrame, f.Type) }
+func badPayload(f *link.Frame) error {
+	return fmt.Errorf("%w: invalid payload of %v", link.ErrFrame, f.Type)
+}

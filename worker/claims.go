@@ -10,18 +10,20 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Two addresses may lead to the same gateway: localhost and 127.0.0.1, or a name that has been given another address. Links by both would replace each other without end,
-// for a gateway has one link of a worker to each loop. So one of the addresses keeps the links, and the other stands by. Whose they are is found out before
-// a worker's hello goes there: by a probe, which the gateway answers with its id, and which replaces nothing.
+// Two addresses may lead to the same gateway, such as localhost and 127.0.0.1. A gateway has one
+// link of a worker to each of its loops, so links by both addresses would replace each other again
+// and again. Therefore one address holds the links and the other one stands by. Before the worker
+// links to an address, it asks by a probe for the id of the gateway there. The gateway answers a
+// probe with its hello and keeps its other links.
 
-// claim says which address keeps the links to a gateway.
+// claim says which address holds the links to a gateway.
 type claim struct {
 	by    *gateway
-	epoch uint64    // of the gateway that has answered there
-	since time.Time // it did
+	epoch uint64    // epoch of the gateway that has answered there
+	since time.Time // when it answered
 }
 
-// claims are those of all gateways that have answered, by id; at most one an address.
+// claims are the claims to all gateways that have answered, by id. Each address has at most one.
 type claims struct {
 	routes *routes
 	mu     sync.Mutex       // nothing else is locked under it
@@ -30,8 +32,9 @@ type claims struct {
 
 func (c *claims) init(r *routes) { c.routes, c.of = r, make(map[uint32]claim) }
 
-// take makes the links to the gateway that has answered the address's own. If another address keeps them it returns that one's claim, and false.
-func (c *claims) take(g *gateway, hello *link.GatewayHello) (holder claim, mine bool) {
+// take claims the links to the gateway that has answered for its address. If another address holds
+// them, it returns that address's claim and false.
+func (c *claims) take(g *gateway, hello *link.GatewayHello) (holder claim, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if holder = c.of[hello.ID]; holder.by != g && c.holds(hello.ID) {
@@ -46,20 +49,21 @@ func (c *claims) take(g *gateway, hello *link.GatewayHello) (holder claim, mine 
 	return c.of[hello.ID], true
 }
 
-// holds reports whether an address keeps the links to a gateway: one is up, or is to be in a moment. Called with mu.
+// holds reports whether an address holds the links to a gateway: one is up, or the claim is so new
+// that one may soon be. Called with mu.
 func (c *claims) holds(id uint32) bool {
 	held, ok := c.of[id]
-	return ok && (c.routes.any(id) != nil || time.Since(held.since) < helloTime)
+	return ok && (c.routes.any(id) != nil || time.Since(held.since) < dialTimeout)
 }
 
-// held reports whether an address keeps the links to a gateway.
+// held reports whether an address holds the links to a gateway.
 func (c *claims) held(id uint32) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.holds(id)
 }
 
-// linked reports whether the address has a link up to the gateway that it keeps the links to.
+// linked reports whether the address holds the links to a gateway and one of them is up.
 func (c *claims) linked(g *gateway) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,28 +75,31 @@ func (c *claims) linked(g *gateway) bool {
 	return false
 }
 
-// elsewhere is why an address gets no links: another one keeps those to a gateway of this id.
-type elsewhere struct {
-	gateway uint32
-	holder  string // the other address
-	stance  stance
+// heldElsewhere is the error of an address that gets no links because another address holds those
+// to a gateway of the same id.
+type heldElsewhere struct {
+	gateway  uint32
+	holder   string // the other address
+	relation relation
 }
 
-func (e *elsewhere) Error() string {
-	return fmt.Sprintf("worker: the links to gateway %d are kept by way of %s", e.gateway, e.holder)
+func (e *heldElsewhere) Error() string {
+	return fmt.Sprintf("worker: address %s holds the links to gateway %d", e.holder, e.gateway)
 }
 
-// stance is what two addresses where gateways of the same id answer are to each other.
-type stance uint8
+// relation is the relation of two addresses at which gateways with the same id answer.
+type relation uint8
 
 const (
-	unknown  stance = iota // the gateway may have been started anew, and not be known as gone there
-	oneTwice               // they lead to the same gateway
-	namesake               // they lead to two gateways that were given the same id
+	unknownRelation relation = iota // the gateway may have restarted, and the other address has not noticed yet
+	sameGateway                     // they lead to the same gateway
+	sameID                          // they lead to two gateways that are configured with the same id
 )
 
-// identify finds out who answers at the address, unless it is known or nobody else could be at it. An error is *elsewhere, or says why nobody answered.
-func (g *gateway) identify(ctx context.Context) error {
+// claimAddress claims the links to the gateway at the address. It does nothing if the address has
+// links already or is the only one. The error is a *heldElsewhere, or says why the gateway has not
+// answered.
+func (g *gateway) claimAddress(ctx context.Context) error {
 	if len(g.w.cfg.Gateways) == 1 || g.leaving != 0 || g.w.claims.linked(g) {
 		return nil
 	}
@@ -103,7 +110,7 @@ func (g *gateway) identify(ctx context.Context) error {
 	return g.claim(ctx, &hello)
 }
 
-// probe asks for the hello of the gateway at the address.
+// probe returns the hello of the gateway at the address.
 func (g *gateway) probe(ctx context.Context) (link.GatewayHello, error) {
 	conn, hello, err := g.handshake(ctx, link.RoleProbe, 0)
 	if err == nil {
@@ -112,56 +119,60 @@ func (g *gateway) probe(ctx context.Context) (link.GatewayHello, error) {
 	return hello, err
 }
 
-// claim makes the links to the gateway that has answered the address's own, or returns *elsewhere.
+// claim claims the links to the gateway that has answered, or returns a *heldElsewhere.
 func (g *gateway) claim(ctx context.Context, hello *link.GatewayHello) error {
 	if g.leaving != 0 {
-		return nil // these are the links of an address that is a successor's now (successor.go)
+		return nil // the gateway drains, and its address now belongs to a successor (successor.go)
 	}
-	holder, mine := g.w.claims.take(g, hello)
-	if mine {
+	holder, ok := g.w.claims.take(g, hello)
+	if ok {
 		return nil
 	}
-	e := &elsewhere{gateway: hello.ID, holder: holder.by.addr, stance: oneTwice}
+	e := &heldElsewhere{gateway: hello.ID, holder: holder.by.addr, relation: sameGateway}
 	if holder.epoch != hello.Epoch {
 		switch there, err := holder.by.probe(ctx); {
 		case err != nil || there.ID != hello.ID:
-			e.stance = unknown
+			e.relation = unknownRelation
 		case there.Epoch != hello.Epoch:
-			e.stance = namesake
+			e.relation = sameID
 		}
 	}
 	return e
 }
 
-// askEvery is how often an address that stands by is asked whether it leads to the same gateway still.
-const askEvery = 10 * time.Second
+// recheckEvery is how often an address that stands by is probed again.
+const recheckEvery = 10 * time.Second
 
-// standBy waits until no other address keeps the gateway's links, or it is time to ask again.
-func (g *gateway) standBy(ctx context.Context, e *elsewhere) {
-	g.note(e)
-	for until := time.Now().Add(askEvery); ctx.Err() == nil && time.Now().Before(until) && g.w.claims.held(e.gateway); {
+// standBy waits until no other address holds the gateway's links, or recheckEvery has passed.
+func (g *gateway) standBy(ctx context.Context, e *heldElsewhere) {
+	g.noteHolder(e)
+	until := time.Now().Add(recheckEvery)
+	for ctx.Err() == nil && time.Now().Before(until) && g.w.claims.held(e.gateway) {
 		backoff.Sleep(ctx, time.Second)
 	}
 }
 
-// note says in the log, and to whoever waits for the worker to be ready, why the address has no links.
-func (g *gateway) note(e *elsewhere) {
+// noteHolder records and logs why the address has no links, and updates the readiness of the
+// worker.
+func (g *gateway) noteHolder(e *heldElsewhere) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.id != 0 && g.id != e.gateway {
 		g.w.routes.forget(g.id)
 	}
 	g.id, g.loops = 0, 0
-	switch e.stance {
-	case oneTwice:
+	switch e.relation {
+	case sameGateway:
 		g.noteAnswer()
 		g.w.readiness.set(g, settled)
-		if g.twin != e.holder {
-			g.twin = e.holder
-			g.w.log.Warn("two addresses lead to the same gateway: one of them keeps the links", "gateway", e.gateway, "addr", e.holder, "other", g.addr)
+		if g.holder != e.holder {
+			g.holder = e.holder
+			g.w.log.Warn("two addresses lead to the same gateway, using one of them",
+				"gateway", e.gateway, "addr", e.holder, "unused", g.addr)
 		}
-	case namesake:
-		g.w.readiness.set(g, silent)
-		g.w.log.Error("two gateways have the same id: only one of them is served, give each an id of its own", "gateway", e.gateway, "served", e.holder, "not", g.addr)
+	case sameID:
+		g.w.readiness.set(g, unreachable)
+		g.w.log.Error("two gateways have the same id, using one of them; give each gateway its own id",
+			"gateway", e.gateway, "addr", e.holder, "unused", g.addr)
 	}
 }

@@ -90,7 +90,7 @@ func TestOneGatewayUnderManyNames(t *testing.T) {
 	t.Parallel()
 	g, stop := realGateway(t, 1, "127.0.0.1:0", nil)
 	n := &names{to: map[string]string{"one:1": g.WorkerAddr(), "two:2": g.WorkerAddr(), "three:3": g.WorkerAddr()}}
-	w := n.runAt(t, poolAfter, "one:1", "two:2", "three:3")
+	w := n.runAt(t, yieldAfter, "one:1", "two:2", "three:3")
 	<-w.Ready()
 	n.come(t, "each name but one stands by", func() bool { return n.logged("two addresses lead to the same gateway") == 2 })
 	c := dial(t, g)
@@ -132,7 +132,7 @@ func TestANameMovesToAnotherGateway(t *testing.T) {
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, stop2 := realGateway(t, 2, "127.0.0.1:0", nil)
 	n := &names{to: map[string]string{"one:1": g1.WorkerAddr(), "two:2": g2.WorkerAddr()}}
-	w := n.runAt(t, poolAfter, "one:1", "two:2")
+	w := n.runAt(t, yieldAfter, "one:1", "two:2")
 	<-w.Ready()
 	n.lead("two:2", g1.WorkerAddr())
 	stop2()
@@ -154,14 +154,14 @@ func TestTwoGatewaysWithOneID(t *testing.T) {
 		g, _ := realGateway(t, 7, "127.0.0.1:0", nil)
 		n.to[name], gs = g.WorkerAddr(), append(gs, g)
 	}
-	w := n.runAt(t, poolAfter, "one:1", "two:2")
+	w := n.runAt(t, yieldAfter, "one:1", "two:2")
 	<-w.Ready()
 	n.come(t, "the error is told", func() bool { return n.logged("level=ERROR msg=\"two gateways have the same id") > 0 })
 	if n.logged("ready without some gateways") != 1 {
 		t.Error("which gateway is missing is not told")
 	}
 	served, not := gs[0], gs[1]
-	if n.logged("served=two:2") > 0 {
+	if n.logged("addr=two:2 unused=one:1") > 0 {
 		served, not = not, served
 	}
 	c := dial(t, served)
@@ -179,7 +179,7 @@ func TestReadyWithoutAGatewayThatIsDown(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	n := &names{to: map[string]string{"one:1": g1.WorkerAddr()}}
-	w := n.runAt(t, poolAfter, "one:1", "two:2")
+	w := n.runAt(t, yieldAfter, "one:1", "two:2")
 	<-w.Ready()
 	if n.logged("ready without some gateways") != 1 || n.logged("missing=[two:2]") != 1 {
 		t.Errorf("the log does not say what is missing:\n%s", &n.log)

@@ -13,55 +13,56 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
-// Config configures a Worker. Only Gateways is required. A number of 0 means the default. A negative
-// number is refused, except for SlowHandlerThreshold.
+// Config configures a Worker. Only Gateways is required. Zero selects the default of a number. A
+// negative number is an error, except for SlowHandlerThreshold.
 type Config struct {
-	// Gateways are the addresses where the gateways accept workers (gateway.Config.WorkerAddr),
-	// host:port. Of two addresses that lead to the same gateway one is used.
+	// Gateways are the addresses where gateways accept workers (gateway.Config.WorkerAddr), as
+	// host:port. If two addresses lead to the same gateway, one of them is used.
 	Gateways []string
-	// Key authenticates worker and gateways to each other. It has at least 16 bytes and is the same
-	// for all of them. Without a key a worker can only connect to gateways on its own machine.
+	// Key is the secret that authenticates the worker and the gateways to each other. All have the
+	// same key, of at least 16 bytes. Without a key a worker can only connect to gateways on its own
+	// machine.
 	Key []byte
-	// Name is the worker's name in logs, at most 200 bytes. Defaults to the name of the host.
+	// Name is the worker's name in logs, at most 200 bytes. Defaults to the host name.
 	Name string
-	// Build is the version of the business code, for gateways that route by it, at most 200 bytes.
+	// Build is the version of the business code, at most 200 bytes. Gateways can route by it.
 	Build string
 	// Weight is the worker's share of new clients relative to other workers, within 1 and 65535.
 	// Defaults to 100.
 	Weight int
-	// Window bounds what an event loop of a gateway may have sent to the worker without an
-	// acknowledgement, in bytes, within 64 KiB and 256 MiB. One message that is larger than half of it
-	// is allowed besides, and four times as much of each kind that handlers have held for more than
-	// 2 s. Defaults to 4 MiB.
+	// Window bounds the unacknowledged bytes that an event loop of a gateway may have sent to the
+	// worker, within 64 KiB and 256 MiB. One message larger than half of the window is allowed in
+	// addition. Messages whose handlers have run for more than 2 s are counted apart, up to four
+	// windows for small messages and four for large ones. Defaults to 4 MiB.
 	Window int
-	// MaxDeliveries is how often an event whose handler returns Retry is delivered, within 1 and 255.
-	// Defaults to 5.
+	// MaxDeliveries is how often an event is delivered if its handler returns Retry, within 1 and
+	// 255. Defaults to 5.
 	MaxDeliveries int
-	// SlowHandlerThreshold is how long a handler may run before its stack is logged. Negative turns that off.
-	// Defaults to 5 s.
+	// SlowHandlerThreshold is how long a handler may run before its stack is logged. Negative
+	// disables the log. Defaults to 5 s.
 	SlowHandlerThreshold time.Duration
-	// QueryTimeout bounds the wait for an answer of a gateway where the context has no deadline.
+	// QueryTimeout bounds the wait for an answer of a gateway if the context has no deadline.
 	// Defaults to 5 s.
 	QueryTimeout time.Duration
-	// DrainTimeout bounds how long Run goes on after its context has ended. Then the contexts of
-	// handlers are done. A handler that has not returned a second later is left behind: Run returns
+	// DrainTimeout bounds the drain, which begins when the context of Run is done. After it the
+	// contexts of handlers are done. If a handler has not returned a second later, Run returns
 	// ErrHandlersRunning. Defaults to 10 s.
 	DrainTimeout time.Duration
-	// Dial connects to a gateway. Defaults to TCP, whose connections the worker then reads in a way
-	// that costs less under load.
+	// Dial connects to a gateway. Defaults to TCP, whose sockets the worker reads in a way that
+	// costs less under load.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
-	// Logger is the log. It is called by goroutines that read links, and must not block. Defaults to
-	// slog.Default(), whose handler does block when standard error is a pipe that nobody reads.
+	// Logger is the log. Goroutines that read links call it, so it must not block. Defaults to
+	// slog.Default(), whose handler blocks when standard error is a pipe that nobody reads.
 	Logger *slog.Logger
 }
 
-// ConfigError is returned by New for a Config that is invalid.
+// ConfigError is the error of New for an invalid Config.
 type ConfigError struct {
-	Field string // of Config
-	Err   error  // what is wrong with it
+	Field string // the name of the field of Config
+	Err   error  // why its value is invalid
 }
 
-// Error names the field and says what is wrong.
+// Error returns the name of the field and what is wrong with it.
 func (e *ConfigError) Error() string { return "worker: Config." + e.Field + ": " + e.Err.Error() }
 
 // Unwrap returns Err.
@@ -80,11 +81,11 @@ func (c *Config) setDefaults() error {
 		return &ConfigError{field, err}
 	}
 	if len(c.Gateways) == 0 {
-		return invalid("Gateways", "at least one is needed")
+		return invalid("Gateways", "at least one address is needed")
 	}
 	for _, addr := range c.Gateways {
 		if err := valid.HostPort(addr); err != nil && c.Dial == nil {
-			return invalid("Gateways", "%w (workers connect to a gateway's WorkerAddr, not to where clients connect)", err)
+			return invalid("Gateways", "%w (give the worker address of a gateway, not the one for clients)", err)
 		}
 	}
 	for field, s := range map[string]string{"Name": c.Name, "Build": c.Build} {
@@ -105,13 +106,13 @@ func (c *Config) setDefaults() error {
 	c.QueryTimeout = cmp.Or(c.QueryTimeout, 5*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 10*time.Second)
 	if c.Weight > 0xFFFF {
-		return invalid("Weight", "%d: must be within 1 and 65535", c.Weight)
+		return invalid("Weight", "%d: must be between 1 and 65535", c.Weight)
 	}
 	if c.MaxDeliveries > 255 {
-		return invalid("MaxDeliveries", "%d: must be within 1 and 255", c.MaxDeliveries)
+		return invalid("MaxDeliveries", "%d: must be between 1 and 255", c.MaxDeliveries)
 	}
 	if c.Window < minWindow || c.Window > maxWindow {
-		return invalid("Window", "%d: must be within %d and %d", c.Window, minWindow, maxWindow)
+		return invalid("Window", "%d: must be between %d and %d", c.Window, minWindow, maxWindow)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -17,17 +17,17 @@ func TestConfigIsChecked(t *testing.T) {
 	long := strings.Repeat("n", 201)
 	h := Handler{}
 	for want, cfg := range map[string]Config{
-		"Config.Gateways: at least one":                       {},
-		"Config.Gateways: \"here\" needs host:port":           {Gateways: []string{"here"}},
-		"alone, 127.0.0.1:7272 (workers connect":              {Gateways: []string{"ws://127.0.0.1:7272/chat"}},
-		"alone, 10.0.0.5:2300":                                {Gateways: []string{"127.0.0.1:2300", "gateway://10.0.0.5:2300"}},
-		"within 0 and 65535":                                  {Gateways: []string{"127.0.0.1:72720"}},
-		"Config.Name: 201 bytes":                              {Gateways: at, Name: long},
-		"Config.Build: 201 bytes":                             {Gateways: at, Build: long},
-		"Config.MaxDeliveries: 256: must be within 1 and 255": {Gateways: at, MaxDeliveries: 256},
-		"Config.Weight: 65536: must be within 1 and 65535":    {Gateways: at, Weight: 65536},
-		"Config.Window: 1: must be within 65536 and":          {Gateways: at, Window: 1},
-		"Config.Window: 268435457: must be within":            {Gateways: at, Window: maxWindow + 1},
+		"Config.Gateways: at least one address":                {},
+		"Config.Gateways: \"here\" needs host:port":            {Gateways: []string{"here"}},
+		"alone, 127.0.0.1:7272 (give the worker address":       {Gateways: []string{"ws://127.0.0.1:7272/chat"}},
+		"alone, 10.0.0.5:2300":                                 {Gateways: []string{"127.0.0.1:2300", "gateway://10.0.0.5:2300"}},
+		"within 0 and 65535":                                   {Gateways: []string{"127.0.0.1:72720"}},
+		"Config.Name: 201 bytes: must be at most 200":          {Gateways: at, Name: long},
+		"Config.Build: 201 bytes: must be at most 200":         {Gateways: at, Build: long},
+		"Config.MaxDeliveries: 256: must be between 1 and 255": {Gateways: at, MaxDeliveries: 256},
+		"Config.Weight: 65536: must be between 1 and 65535":    {Gateways: at, Weight: 65536},
+		"Config.Window: 1: must be between 65536 and":          {Gateways: at, Window: 1},
+		"Config.Window: 268435457: must be between":            {Gateways: at, Window: maxWindow + 1},
 	} {
 		_, err := New(cfg, h)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -5,14 +5,16 @@ import (
 	"time"
 )
 
-// callContext is the context of all calls of one client. It is that of the session's link, which has one for all its clients, and knows the session: so none is made for a message.
+// callContext is the context of all calls of one client. It is a session, and takes everything but
+// the session from the context of its link. So a message needs no context of its own.
 type callContext session
 
 func (c *callContext) Deadline() (time.Time, bool) { return c.link.ctx.Deadline() }
 func (c *callContext) Done() <-chan struct{}       { return c.link.ctx.Done() }
 func (c *callContext) Err() error                  { return c.link.ctx.Err() }
 
-// Value knows the session, and whatever the link's context knows: its cause too.
+// Value returns the session for sessionKey. Other keys are those of the link's context; the package
+// context finds the cause by one of them.
 func (c *callContext) Value(key any) any {
 	if key == (sessionKey{}) {
 		return (*session)(c)
@@ -22,7 +24,7 @@ func (c *callContext) Value(key any) any {
 
 type sessionKey struct{}
 
-// sessionOf is the session of the call whose context ctx is, or comes of; nil: of none.
+// sessionOf returns the session whose call ctx belongs to, or nil.
 func sessionOf(ctx context.Context) *session {
 	s, _ := ctx.Value(sessionKey{}).(*session)
 	return s

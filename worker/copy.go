@@ -4,21 +4,24 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A session keeps a copy of its client's uid and attributes, each with the version that the gateway gave it. A change that the worker makes itself it makes in its copy at once,
-// and takes it that the version is one more then; the command says which version that was made of. The gateway tells the worker of every change that it did not make, and of its own
-// when they were not made of the present version: then by a version which is newer than the copy can be by itself. So a copy that takes what is newer, and nothing
-// else, is what stands at the gateway once both are quiet.
+// A session keeps a copy of its client's uid and attributes, each with the version that the gateway
+// has given it. When the worker changes one of them, it changes the copy at once and adds one to
+// its version. The command to the gateway says which version the change was based on. The gateway
+// tells the worker of each change by others. It also tells it of the worker's own change if that
+// was not based on the present version. It then uses a version newer than any that the copy can
+// have. The copy accepts only what is newer, so it equals the gateway's state when both sides are
+// quiet.
 
-// known is a copy of what the gateway keeps of a client.
+// known is a copy of what the gateway stores about a client.
 type known struct {
 	uid        string
 	uidVersion uint32
-	version    uint32 // of attrs
+	version    uint32 // version of attrs
 	attrs      []link.Attribute
 }
 
-// learn takes over what is newer.
-func (k *known) learn(o *known) {
+// update takes over what is newer in o.
+func (k *known) update(o *known) {
 	if link.Newer(o.uidVersion, k.uidVersion) {
 		k.uid, k.uidVersion = o.uid, o.uidVersion
 	}
@@ -27,7 +30,7 @@ func (k *known) learn(o *known) {
 	}
 }
 
-// refresh takes over what somebody else changed.
+// refresh takes over the changes of others, from an Attrs frame.
 func (s *session) refresh(f *link.Frame) error {
 	c := link.Read(f.Payload)
 	o := known{version: c.U32(), uidVersion: c.U32(), uid: string(c.Bytes()), attrs: c.Attributes()}
@@ -36,44 +39,48 @@ func (s *session) refresh(f *link.Frame) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.known.learn(&o)
+	s.known.update(&o)
 	if s.undo != nil {
-		s.undo.learn(&o)
+		s.undo.update(&o)
 	}
 	return nil
 }
 
-// remember is called with mu before the copy changes by a unit: a call that fails takes back what its unit would have made so.
-func (s *session) remember() {
+// saveUndo saves the copy before the running call changes it for the first time. A call that fails
+// restores it. Called with mu.
+func (s *session) saveUndo() {
 	if s.undo == nil {
 		k := s.known
 		s.undo = &k
 	}
 }
 
-// endUnit ends the unit of a call, whose effects stand from now on. Called with mu.
+// endUnit ends the unit of a call. The call's changes to the copy become permanent. Called with mu.
 func (s *session) endUnit() {
-	if s.failed.Load() != nil { // by a goroutine that the handler has left behind, as it returned
+	if s.failed.Load() != nil { // set by a goroutine of the handler while the handler returned
 		s.failed.Store(nil)
 	}
 	s.undo, s.unit = nil, nil
 }
 
-// attrs are the attributes that the worker knows. They are never changed in place.
+// attrs returns the attributes that the worker knows. They are never changed in place.
 func (s *session) attrs() []link.Attribute {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.known.attrs
 }
 
-// acceptAttrs takes over the attributes that a comparison has found at the gateway. Changes that the running call has made and not sent would keep them out, and the next comparison
-// from succeeding: these give way, and the gateway is asked to say what stands when it has made them.
+// acceptAttrs takes over the attributes that a failed CompareAndSet has found at the gateway. If
+// the running call has changed attributes and not sent them yet, the copy is newer and would not
+// accept them, and the next CompareAndSet could not succeed. In that case the copy is overwritten,
+// and a command at the end of the unit asks the gateway to send the attributes once it has applied
+// the call's changes.
 func (s *session) acceptAttrs(version uint32, attrs []link.Attribute) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := known{version: version, attrs: attrs, uid: s.known.uid, uidVersion: s.known.uidVersion}
 	if s.undo == nil || s.undo.version == s.known.version || link.Newer(s.undo.version, version) {
-		s.known.learn(&o)
+		s.known.update(&o)
 		return
 	}
 	s.undo.version, s.undo.attrs = version, attrs
@@ -81,6 +88,6 @@ func (s *session) acceptAttrs(version uint32, attrs []link.Attribute) {
 	if s.unit != nil {
 		var f link.Frame
 		s.address(&f, link.Set, link.FlagOwn|link.FlagMerge)
-		_ = s.unit.add(&f, nil, appendVersioned(nil, version-1, nil)) // a version that stands no more
+		_ = s.unit.add(&f, nil, appendVersioned(nil, version-1, nil)) // an outdated version
 	}
 }

@@ -12,69 +12,72 @@ import (
 
 // How a message gets to its handler.
 //
-// Each link has a leader: the goroutine that reads it. The leader runs the handlers itself, one after the other, on views of its read buffer, and
-// writes their outputs once a batch: no goroutine is woken for a message and none is switched to.
+// Each link has a leader: the goroutine that reads it. The leader runs the handlers itself, one
+// after the other, on views of its read buffer, and writes their effects once a batch. So no
+// goroutine is woken for a message and none is switched to.
 //
-//	        read a batch                 call of a handler              returned
+//	        read a batch                 call a handler                 it returns
 //	idle ───────────────────▶ leading ───────────────────▶ in a call ─────────────▶ leading
 //	                                                            │ it blocks
 //	                                                            ▼
 //	                              detached: another goroutine leads, with the rest of the batch
-//	                                                            │ returned
+//	                                                            │ it returns
 //	                                                            ▼
-//	                              its own unit, then what has queued for that client, then it ends
+//	                              sends its own unit, handles the client's queue, and ends
 //
-// A call has blocked when the watch (watch.go) finds it still running a tick later, or when it asks a gateway something. leader.call tells the
-// moments apart: odd in a call, even between calls. Whoever moves it on from an odd value owns what follows: the leader itself when the call returned,
-// or the one who takes over.
+// A call has blocked when the watchdog (watchdog.go) finds it still running a tick later, or when
+// it asks a gateway something. leader.call is odd during a call and even between calls. A goroutine
+// that moves it on from an odd value owns the rest of the work: the leader itself when the call has
+// returned, or the goroutine that takes over.
 //
-// Handlers that block are seldom alone (a slow database). After a takeover the link's messages go to goroutines of the pool for a while, one a
-// client, so that many block side by side without a takeover each.
+// When one handler blocks, others often do as well, for example on a slow database. Therefore the
+// messages of a link go to goroutines of the pool for a while after a takeover, one goroutine for
+// each client. Then many handlers can block at the same time without a takeover for each.
 //
-// A session is an actor: busy while something of its runs or is about to; what comes meanwhile queues, and is handled in order by whoever made it busy. Its
-// queue is bounded by the link's window, for what is queued is not acknowledged.
+// A session is an actor: it is busy while one of its items runs or is about to. Items that arrive
+// meanwhile are queued, and the goroutine that made the session busy handles them in order. The
+// queue is bounded by the link's window, because queued items are not acknowledged.
 
-// leader is what belongs to the goroutine that leads a link, and goes over with the leadership.
+// leader is the state of the goroutine that leads a link. It is passed on with the leadership.
 type leader struct {
 	call atomic.Uint64
 
-	buf       []byte // read and not handled: buf[pos:have]; bound: what a worker has read
-	pos       int
-	have      int
-	seq       uint32     // of the last ATTACH, MESSAGE or DETACH
-	sessions  []*session // by slot; bound: lists of clients
-	goroutine string     // the leading one's label
-	batch     unit
-	batches   uint64   // pushed so far
-	left      int32    // clients that are gone with this batch
-	came      int      // messages since the last read
-	handled   uint64   // messages that the worker's figures lack: all links share those, so they are told once a read
-	running   *session // in a call: whose
-	pooled    uint64   // the watch's tick until which messages go to the pool
+	buf         []byte // buf[pos:have] is read and not handled; bound: what a worker has read
+	pos         int
+	have        int
+	seq         uint32     // sequence number of the last ATTACH, MESSAGE or DETACH
+	sessions    []*session // by slot; bound: lists of clients
+	goroutine   string     // label of the leading goroutine
+	batch       unit
+	batches     uint64   // batches pushed so far
+	clientsLeft int32    // clients that leave the worker with this batch
+	messages    int      // messages since the last read
+	handled     uint64   // messages to be added to the worker's counter, once a read, because all links share it
+	running     *session // the session whose call runs; nil between calls
+	pooledUntil uint64   // the watchdog's tick until which messages go to the pool
 
-	handing sync.Mutex // held while the leadership goes over
+	handoff sync.Mutex // held while the leadership is passed on
 }
 
 const (
 	readSize   = 128 << 10 // bytes read at once
-	flushEarly = 256 << 10 // bytes of output that do not wait for the batch's end
-	poolTicks  = 50        // watch ticks that a link stays pooled after a call that blocked
+	flushEarly = 256 << 10 // bytes of output that are written before the end of the batch
+	poolTicks  = 50        // ticks for which a link uses the pool after a call that blocked
 
-	// poolAfter is how many messages a batch has on a link under load. After such a batch whoever waits for this processor goes first, which lets more messages come
-	// together: sleeping and being woken for each few costs more than they do.
-	poolAfter = 8
+	// yieldAfter is how many messages a batch has on a link under load. After such a batch the
+	// leader lets other threads run first, so that more messages arrive together. Otherwise it
+	// would sleep and be woken for a few messages at a time, which costs more than handling them.
+	yieldAfter = 8
 )
-
-// maxSlots is what a client id has room for.
-const maxSlots = 1 << 24
 
 func (d *leader) init() { d.buf = make([]byte, readSize) }
 
-// lead handles what has been read, writes what came of it, and reads on, until the link ends or another goroutine leads.
+// lead handles what has been read, writes the effects and reads on, until the link ends or another
+// goroutine leads.
 func (l *gwLink) lead() {
 	defer l.w.tasks.Done()
 	d := &l.leader
-	d.goroutine = l.w.watch.name()
+	d.goroutine = l.w.watch.labelGoroutine()
 	select {
 	case <-l.w.Ready():
 	case <-l.w.late:
@@ -93,21 +96,21 @@ func (l *gwLink) lead() {
 			err = l.fill()
 		}
 		if err != nil {
-			l.quit(err)
+			l.fail(err)
 			for _, s := range d.sessions {
 				if s != nil {
 					s.stopTimers()
 					s.linger()
 				}
 			}
-			l.w.watch.remove(l)
+			l.w.watch.removeLink(l)
 			close(l.done)
 			return
 		}
 	}
 }
 
-// fill reads once, behind what is left of the last batch.
+// fill reads once, after the unhandled rest of the last batch.
 func (l *gwLink) fill() error {
 	d := &l.leader
 	rest := copy(d.buf, d.buf[d.pos:d.have])
@@ -117,20 +120,21 @@ func (l *gwLink) fill() error {
 	} else if rest == 0 && len(d.buf) > readSize {
 		d.buf = make([]byte, readSize)
 	}
-	if d.came >= poolAfter {
+	if d.messages >= yieldAfter {
 		yield()
 	}
-	d.came = 0
+	d.messages = 0
 	n, err := l.conn.Read(d.buf[rest:])
 	d.have += n
 	if n > 0 {
-		l.heard.Store(true)
+		l.received.Store(true)
 		return nil
 	}
 	return err
 }
 
-// handle acts on all whole frames that were read. It reports false when the leadership has gone to another goroutine.
+// handle handles all complete frames that were read. It returns false if another goroutine leads
+// now.
 func (l *gwLink) handle() (still bool, err error) {
 	d := &l.leader
 	for {
@@ -162,12 +166,12 @@ func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
 		}
 		return true, nil
 	case link.Reply:
-		l.answered(f)
+		l.handleReply(f)
 		return true, nil
 	case link.Ping:
 		return true, l.sendPlain(context.Background(), &link.Frame{Type: link.Pong, ID: f.ID}, nil, nil)
 	case link.Pong:
-		l.ponged(f.ID)
+		l.handlePong(f.ID)
 		return true, nil
 	case link.Drain:
 		l.noteSuccessor(f)
@@ -182,11 +186,12 @@ func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
 	return true, nil
 }
 
-// sequenced acts on a frame about a client that is to be acknowledged: none may be missing.
+// sequenced handles a frame about a client that must be acknowledged. Sequence numbers must have no
+// gap.
 func (l *gwLink) sequenced(f *link.Frame) (still bool, err error) {
 	d := &l.leader
 	if d.seq++; f.ID != d.seq {
-		return true, fmt.Errorf("%w: %v with sequence %d, where %d is due", link.ErrFrame, f.Type, f.ID, d.seq)
+		return true, fmt.Errorf("%w: %v has sequence %d, must be %d", link.ErrFrame, f.Type, f.ID, d.seq)
 	}
 	switch f.Type {
 	case link.Attach:
@@ -212,8 +217,8 @@ func (l *gwLink) attach(f *link.Frame) (bool, error) {
 	if err != nil {
 		return true, err
 	}
-	if f.Slot >= maxSlots {
-		return true, fmt.Errorf("%w: slot %d", link.ErrFrame, f.Slot)
+	if f.Slot >= link.MaxSlots {
+		return true, fmt.Errorf("%w: slot %d must be less than %d", link.ErrFrame, f.Slot, link.MaxSlots)
 	}
 	for int(f.Slot) >= len(d.sessions) {
 		d.sessions = append(d.sessions, nil)
@@ -225,7 +230,7 @@ func (l *gwLink) attach(f *link.Frame) (bool, error) {
 		d.batch.begin(f.ID)
 		d.batch.done(f.ID)
 		if f.Has(link.FlagNew) {
-			d.batch.seal() // let in before anything else is done (SPEC.md, admission)
+			d.batch.seal() // the gateway must admit the client before later effects (SPEC.md, admission)
 		}
 		return true, nil
 	}
@@ -235,17 +240,18 @@ func (l *gwLink) attach(f *link.Frame) (bool, error) {
 func (l *gwLink) message(f *link.Frame) (bool, error) {
 	s := l.session(f)
 	if s == nil {
-		return true, fmt.Errorf("%w: a message of no client", link.ErrFrame)
+		return true, fmt.Errorf("%w: message of an unknown client", link.ErrFrame)
 	}
-	l.leader.came++
+	l.leader.messages++
 	s.number++
-	return l.dispatch(s, &item{kind: itemMessage, seq: f.ID, number: s.number, flags: f.Flags, data: f.Payload}), nil
+	it := item{kind: itemMessage, seq: f.ID, number: s.number, flags: f.Flags, data: f.Payload}
+	return l.dispatch(s, &it), nil
 }
 
 func (l *gwLink) detach(f *link.Frame) (bool, error) {
 	s := l.session(f)
 	if s == nil {
-		return true, fmt.Errorf("%w: the end of no client", link.ErrFrame)
+		return true, fmt.Errorf("%w: detach of an unknown client", link.ErrFrame)
 	}
 	l.leader.sessions[f.Slot] = nil
 	l.leaving.Add(1)
@@ -255,11 +261,12 @@ func (l *gwLink) detach(f *link.Frame) (bool, error) {
 	return l.dispatch(s, &item{kind: itemClose, seq: f.ID, reason: Reason(f.Code)}), nil
 }
 
-// dispatch runs an item here, or queues it for whoever runs the session's items. It reports false when the leadership was lost meanwhile.
+// dispatch runs an item on this goroutine, or queues it for the goroutine that runs the session's
+// items. It returns false if another goroutine leads now.
 func (l *gwLink) dispatch(s *session, it *item) (still bool) {
 	d := &l.leader
 	s.mu.Lock()
-	if s.busy || d.pooled != 0 && l.stayPooled() {
+	if s.busy || d.pooledUntil != 0 && l.stayPooled() {
 		it.data = append([]byte(nil), it.data...)
 		s.queue = append(s.queue, *it)
 		start := !s.busy
@@ -277,7 +284,8 @@ func (l *gwLink) dispatch(s *session, it *item) (still bool) {
 	return l.runAsLeader(s, it)
 }
 
-// runAsLeader runs an item on the leading goroutine. It reports false when the leadership was lost meanwhile.
+// runAsLeader runs an item on the leading goroutine. It returns false if another goroutine leads
+// now.
 func (l *gwLink) runAsLeader(s *session, it *item) (still bool) {
 	d := &l.leader
 	d.running = s
@@ -299,13 +307,14 @@ func (l *gwLink) runAsLeader(s *session, it *item) (still bool) {
 	return false
 }
 
-// finish ends the call with the number given. It reports false when the leadership was lost meanwhile: what has queued for the session is the caller's then.
+// finish ends the call with the given number. It returns false if another goroutine has taken over
+// the leadership. Then the caller must handle the session's queue.
 func (l *gwLink) finish(s *session, it *item, call uint64) (still bool) {
 	d := &l.leader
 	if !d.call.CompareAndSwap(call, call+1) {
-		d.handing.Lock()
-		//lint:ignore SA2001 waits until the one who took over has done so
-		d.handing.Unlock()
+		d.handoff.Lock()
+		//lint:ignore SA2001 waits until takeOver has finished
+		d.handoff.Unlock()
 		s.endCall(it)
 		return false
 	}
@@ -314,11 +323,11 @@ func (l *gwLink) finish(s *session, it *item, call uint64) (still bool) {
 	s.endUnit()
 	switch {
 	case it.end == retried:
-		it.data = bytes.Clone(it.data) // it was a view of what was read
+		it.data = bytes.Clone(it.data) // it was a view of the read buffer
 		s.requeue(it)
 	case it.isLast():
 		d.batch.done(it.seq)
-		d.left++
+		d.clientsLeft++
 	default:
 		d.batch.done(it.seq)
 		if it.end == done && it.kind == itemMessage {
@@ -337,55 +346,58 @@ func (l *gwLink) finish(s *session, it *item, call uint64) (still bool) {
 	return true
 }
 
-// toPool has the pool run a session's queue, behind what its client was sent so far.
+// toPool lets the pool run a session's queue. Earlier effects for its client are pushed first.
 func (l *gwLink) toPool(s *session) {
 	l.pushBatch()
 	l.w.pool.start(s)
 }
 
 func (l *gwLink) stayPooled() bool {
-	if l.w.watch.now.Load() < l.leader.pooled {
+	if l.w.watch.now.Load() < l.leader.pooledUntil {
 		return true
 	}
-	l.leader.pooled = 0
+	l.leader.pooledUntil = 0
 	return false
 }
 
-// commit writes the batch's outputs and acknowledgements.
+// commit writes the batch's effects and acknowledgements.
 func (l *gwLink) commit() {
 	l.pushBatch()
 	l.flush()
 }
 
-// pushBatch puts the batch's outputs and acknowledgements behind all that waits to be written, once there is room.
+// pushBatch appends the batch's effects and acknowledgements to the link's output, when there is
+// room.
 func (l *gwLink) pushBatch() {
 	l.mu.Lock()
 	if len(l.leader.batch.buf) > 0 {
-		_ = l.room(context.Background())
+		_ = l.awaitRoom(context.Background())
 	}
 	l.mu.Unlock()
 	l.takeBatch()
 }
 
-// takeBatch is pushBatch without waiting: only the leader adds to the batch, so that what goes past the bound is one batch.
+// takeBatch is pushBatch without waiting. Only the leader adds to the batch, so the output exceeds
+// its bound by one batch at most.
 func (l *gwLink) takeBatch() {
 	d := &l.leader
 	d.batch.seal()
 	d.batches++
 	l.mu.Lock()
 	if len(d.batch.buf) > 0 {
-		l.take(&d.batch.buf)
+		l.appendOut(&d.batch.buf)
 	}
 	l.pushed = d.batches
 	l.space.Broadcast()
 	l.mu.Unlock()
-	if d.left > 0 {
-		l.noteClientsLeft(d.left)
-		d.left = 0
+	if d.clientsLeft > 0 {
+		l.noteClientsLeft(d.clientsLeft)
+		d.clientsLeft = 0
 	}
 }
 
-// afterBatch waits until the batch with the number given has been pushed: what is done now must not overtake it. It reports whether the link lives.
+// afterBatch waits until the batch with the given number has been pushed, so that later effects
+// cannot overtake it. It reports whether the link is still up.
 func (l *gwLink) afterBatch(n uint64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,6 +1,7 @@
 // Package worker runs the business code of a sluice back end.
 //
-// A Worker dials gateways, which hold the clients, and calls a Handler for what clients do:
+// A Worker connects to gateways, which hold the client connections. It calls a Handler for each
+// event of a client:
 //
 //	h := worker.Handler{
 //		Connect: func(ctx context.Context, c worker.Call) error {
@@ -13,31 +14,35 @@
 //		},
 //	}
 //	w, err := worker.New(worker.Config{Gateways: []string{"127.0.0.1:2300"}}, h)
-//	…
-//	err = w.Run(ctx)
+//	if err != nil {
+//		return err
+//	}
+//	return w.Run(ctx)
 //
-// A Call is one event of one client. Its effects reach the client's gateway together with the
-// acknowledgement of the event: all of them or none. A Worker acts and asks at once, at any time, from
-// any goroutine; what it does is part of no call. A Target says which clients are meant.
+// A Call is one event of one client. Its effects, such as messages and group memberships, are
+// buffered. They reach the client's gateway together with the acknowledgement of the event, and the
+// gateway applies all of them or none. The methods of a Worker act at once and are not part of a
+// call. Any goroutine may call them. A Target selects the clients that a method applies to.
 //
-// The calls for one client come in order and never overlap; those for different clients run side by
-// side. A handler may block: it delays its own client and nobody else.
+// Calls for one client come in order and never overlap. Calls for different clients run
+// concurrently. A handler may block: only its own client waits.
 //
-// A handler that returns an error, panics, or does what is not possible has had no effect. The failure
-// is counted and logged, Handler.Error is called, and the event is acknowledged. Retry asks for another
-// delivery instead. When a worker dies, or loses its link, before it has acknowledged a message, the
-// next worker gets it, marked Redelivered.
+// A call fails when its handler returns an error, panics, or requests an effect that is not
+// possible. Then its effects are discarded, the failure is counted and logged, Handler.Error is
+// called, and the event is acknowledged. A handler that returns Retry(err) gets the event again
+// instead. If a worker dies or loses its link before it has acknowledged a message, the gateway
+// delivers the message to the next worker, marked Redelivered.
 //
-// Connect admits a client by returning nil. Until then the client gets no message to Everyone, except
-// one that Connect itself sends. A client whose Connect fails is closed; no other event of it is
-// delivered.
+// Connect admits a client by returning nil. Before that, the client receives no message to
+// Everyone, except one that Connect itself sends. If Connect fails, the client is closed and no
+// other event of it is delivered.
 //
-// There is one context for all calls of a client. It is done when what they do can no longer be
-// committed: when the link is lost (the cause wraps ErrLinkDown), and when a drain has taken longer
-// than Config.DrainTimeout (ErrDrainTimeout).
+// All calls of a client have the same context. It is done when their effects can no longer be
+// committed: when the link is lost (the cause wraps ErrLinkDown), and when a drain takes longer
+// than Config.DrainTimeout (the cause is ErrDrainTimeout).
 //
-// Data of a message from a client is valid until the handler returns. What is given to a method is
-// copied before the method returns.
+// Data of a message from a client is valid until the handler returns. Methods copy their arguments
+// before they return.
 //
 // The guide docs/worker.md has the details: order, delivery, limits, state, middleware, tests.
 package worker

@@ -22,7 +22,7 @@ func TestEffectsElsewhereOutliveLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(far.Close)
-	w := run(t, worker.Config{Gateways: []string{g1.WorkerAddr(), far.Addr()}}, poolAfter)
+	w := run(t, worker.Config{Gateways: []string{g1.WorkerAddr(), far.Addr()}}, yieldAfter)
 	<-w.Ready()
 	var speakers [3]*line
 	for i := range speakers {
@@ -69,7 +69,7 @@ func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
 	}
 	t.Cleanup(slow.Close)
 	start := func(far string) (stop func()) {
-		w, err := worker.New(worker.Config{Gateways: []string{g1.WorkerAddr(), far}, Logger: slog.New(slog.DiscardHandler)}, poolAfter)
+		w, err := worker.New(worker.Config{Gateways: []string{g1.WorkerAddr(), far}, Logger: slog.New(slog.DiscardHandler)}, yieldAfter)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +152,7 @@ func TestAnIDOfNobody(t *testing.T) {
 }
 
 // mourners tell the room of each client that goes, after a while.
-var mourners = worker.Handler{Message: poolAfter.Message, Close: func(_ context.Context, c worker.Call, _ worker.Reason) error {
+var mourners = worker.Handler{Message: yieldAfter.Message, Close: func(_ context.Context, c worker.Call, _ worker.Reason) error {
 	if c.UID() == "" {
 		return nil
 	}

@@ -9,26 +9,29 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// What follows when a call fails, and what makes it fail besides its handler.
+// This file handles calls that fail, for whatever reason.
 
-// caught makes an error of a panic, or of a goroutine that has been ended.
-func (s *session) caught(it *item, reason any) error {
+// panicError counts and logs a panic, or the end of the handler's goroutine, and returns it as an
+// error.
+func (s *session) panicError(it *item, reason any) error {
 	w := s.link.w
 	w.stats.panics.Add(1)
-	what, err := "handler panicked", fmt.Errorf("%w: %v", ErrPanic, reason)
+	msg, err := "handler panicked", fmt.Errorf("%w: %v", ErrPanic, reason)
 	if reason == nil {
-		what, err = "handler ended its goroutine", fmt.Errorf("%w: runtime.Goexit", ErrPanic)
+		msg, err = "handler ended its goroutine", fmt.Errorf("%w: runtime.Goexit", ErrPanic)
 	}
-	w.log.Error(what, "panic", reason, "event", it.kind.String(), "client", s.id.String(), "listener", s.listener, "stack", string(debug.Stack()))
+	w.log.Error(msg, "panic", reason, "event", it.kind.String(), "client", s.id.String(),
+		"listener", s.listener, "stack", string(debug.Stack()))
 	return err
 }
 
-// fail ends a call that has failed: it takes its effects back, and has Handler.Error make others in place of them.
+// fail ends a call that has failed. It discards the call's effects and calls Handler.Error, unless
+// the event will be delivered again.
 func (s *session) fail(it *item, err error) {
 	w := s.link.w
 	s.rollBack()
 	_, again := errors.AsType[*retryError](err)
-	if again = again && it.kind != itemTask; again && int(it.tries)+1 < w.cfg.MaxDeliveries {
+	if again = again && it.kind != itemTimer; again && int(it.tries)+1 < w.cfg.MaxDeliveries {
 		w.stats.retries.Add(1)
 		it.end = retried
 		return
@@ -46,43 +49,45 @@ func (s *session) fail(it *item, err error) {
 	}
 }
 
-// report counts and logs a failure.
+// report counts and logs a failure. dead means that the event is given up after its last delivery.
 func (s *session) report(it *item, err error, dead bool) {
 	w := s.link.w
 	_, refused := errors.AsType[*refusal](err)
 	switch {
 	case dead:
 		w.stats.deadLettered.Add(1)
-		w.log.Error("dead letter: the event was delivered in vain", "event", it.kind.String(), "deliveries", w.cfg.MaxDeliveries, "client", s.id.String(), "err", err)
+		w.log.Error("dead letter: all deliveries of the event have failed", "event", it.kind.String(),
+			"deliveries", w.cfg.MaxDeliveries, "client", s.id.String(), "err", err)
 	case refused && it.kind == itemConnect:
 		w.stats.refused.Add(1)
-	case errors.Is(err, ErrPanic): // counted and logged
+	case errors.Is(err, ErrPanic): // panicError has counted and logged it
 	default:
 		w.stats.errors.Add(1)
 		if more, ok := w.failures.allow(); ok {
-			w.log.Error("handler failed", "event", it.kind.String(), "client", s.id.String(), "listener", s.listener, "err", err, "more", more)
+			w.log.Error("handler failed", "event", it.kind.String(), "client", s.id.String(),
+				"listener", s.listener, "err", err, "more", more)
 		}
 	}
 }
 
-// callError calls Handler.Error. When that fails too, its effects are none.
+// callError calls Handler.Error. If that fails too, its effects are discarded.
 func (s *session) callError(it *item, err error) {
 	returned := false
 	defer func() {
 		if !returned {
-			_ = s.caught(it, recover())
+			_ = s.panicError(it, recover())
 			s.rollBack()
 		}
 	}()
 	s.link.w.handler.Error((*callContext)(s), Call{s, s.calls}, err)
 	returned = true
-	if broken := s.callFailure(); broken != nil {
+	if failure := s.callFailure(); failure != nil {
 		s.rollBack()
-		s.report(it, fmt.Errorf("Handler.Error: %w", broken), false)
+		s.report(it, fmt.Errorf("Handler.Error: %w", failure), false)
 	}
 }
 
-// refuse keeps a client out whose Connect has failed: it is closed, and no other event of it is handled.
+// refuse closes a client whose Connect has failed. No other event of the client is handled.
 func (s *session) refuse(err error) {
 	s.refused = true
 	s.stopTimers()
@@ -100,7 +105,8 @@ func (s *session) refuse(err error) {
 	}
 }
 
-// rollBack takes back what the running call has done so far, and ends it: what follows is another call.
+// rollBack discards the effects of the running call and ends it. What is done afterwards belongs to
+// another call.
 func (s *session) rollBack() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +123,7 @@ func (s *session) rollBack() {
 	s.calls++
 }
 
-// commit makes what the running call has done so far stand, whatever becomes of it. Called with mu.
+// commit makes the present effects of the running call permanent, even if it fails. Called with mu.
 func (s *session) commit() {
 	s.undo = nil
 	for t := range s.timers {
@@ -125,13 +131,13 @@ func (s *session) commit() {
 	}
 }
 
-// runs reports whether the call runs. Called with mu.
+// runs reports whether the call is running. Called with mu.
 func (s *session) runs(c Call) bool { return s.unit != nil && s.calls == c.n }
 
-// failCall makes the running call fail, when it has returned. Called with mu.
+// failCall makes the running call fail when it returns. Called with mu.
 func (s *session) failCall(err error) { s.failed.CompareAndSwap(nil, &err) }
 
-// callFailure is why the running call fails; nil: it does not.
+// callFailure returns the error with which the running call fails, or nil.
 func (s *session) callFailure() error {
 	if err := s.failed.Load(); err != nil {
 		return *err
@@ -139,11 +145,12 @@ func (s *session) callFailure() error {
 	return nil
 }
 
-// noteLateUse notes that somebody uses a Call that has ended.
+// noteLateUse counts and logs the use of a Call that has ended.
 func (s *session) noteLateUse() {
 	w := s.link.w
 	w.stats.late.Add(1)
 	if more, ok := w.lateness.allow(); ok {
-		w.log.Error("an effect came after the end of its call: other goroutines use the Worker", "client", s.id.String(), "more", more, "stack", string(debug.Stack()))
+		w.log.Error("effect ignored: its call has ended; use the Worker after a handler has returned",
+			"client", s.id.String(), "more", more, "stack", string(debug.Stack()))
 	}
 }

@@ -319,7 +319,7 @@ func TestPartial(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nobody.Close() })
-	w := run(t, worker.Config{Gateways: []string{g.WorkerAddr(), nobody.Addr().String()}}, poolAfter)
+	w := run(t, worker.Config{Gateways: []string{g.WorkerAddr(), nobody.Addr().String()}}, yieldAfter)
 	await(t, func() bool { return w.Stats().Links == 2 })
 	if _, err := w.Count(t.Context(), worker.Everyone()); !errors.Is(err, worker.ErrPartial) {
 		t.Errorf("Count without one of two gateways: %v", err)

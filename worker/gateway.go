@@ -14,29 +14,30 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// gateway is one address of Config.Gateways. For each loop of the gateway there a goroutine keeps a link up.
+// gateway is one address of Config.Gateways. For each loop of the gateway there, a goroutine (its
+// keeper) keeps a link up.
 type gateway struct {
 	// Static after newGateway.
 	w       *Worker
 	addr    string
-	leaving uint32 // the id of the gateway, when it drains behind a successor (successor.go); else 0
+	leaving uint32 // the id of a gateway that drains and has a successor (successor.go); else 0
 
 	keepers sync.WaitGroup
 
-	mu    sync.Mutex
-	id    uint32       // guarded by mu: 0 before the first hello
-	loops int          // guarded by mu
-	seen  bool         // guarded by mu: a gateway has answered
-	kept  map[int]bool // guarded by mu: loops that have a keeper; bound: none, one for each loop
-	up    map[int]bool // guarded by mu: loops whose link has been up; nil once all have; bound: none, one for each loop
-	twin  string       // guarded by mu: the address that keeps the links to the gateway here, as the log has it
+	mu       sync.Mutex
+	id       uint32       // guarded by mu: 0 before the first hello
+	loops    int          // guarded by mu
+	answered bool         // guarded by mu: a gateway has answered
+	kept     map[int]bool // guarded by mu: loops that have a keeper; bound: none, one for each loop
+	up       map[int]bool // guarded by mu: loops that have had a link; nil: all have; bound: none, one for each loop
+	holder   string       // guarded by mu: the logged address that holds the links to this gateway
 }
 
 func newGateway(w *Worker, addr string) *gateway {
 	return &gateway{w: w, addr: addr, kept: map[int]bool{0: true}, up: make(map[int]bool)}
 }
 
-// keep keeps all links up until ctx ends; those that are up then end by themselves.
+// keep keeps all links up until ctx ends. It does not end links that are up then.
 func (g *gateway) keep(ctx context.Context) {
 	g.mu.Lock()
 	for loop := range g.kept {
@@ -48,16 +49,18 @@ func (g *gateway) keep(ctx context.Context) {
 
 const (
 	firstRedial = 50 * time.Millisecond
-	lastRedial  = 800 * time.Millisecond // with its random part a second
+	lastRedial  = 800 * time.Millisecond // a second with jitter
 )
 
-// goneAfter is how long a gateway that drains behind a successor may not answer before it is taken for gone.
-const goneAfter = 10 * time.Second
+// assumeGoneAfter is how long a draining gateway may fail to answer before it counts as gone.
+const assumeGoneAfter = 10 * time.Second
 
-// tellEvery is how often a worker that dials in vain says so.
-const tellEvery = 10 * time.Second
+// logEvery is how often a worker logs that it cannot connect.
+const logEvery = 10 * time.Second
 
-// retryDelay is how long to wait before the next attempt: most of it is random, and it is never more than a second, so that a gateway that is back is dialled within one.
+// retryDelay returns the pause before the next attempt after the given number of failures. It
+// doubles, most of it is jitter, and it is never more than a second, so that a gateway that returns
+// is dialled within a second.
 func retryDelay(failures int) time.Duration {
 	d := backoff.Delay(firstRedial, lastRedial, failures+1)
 	return d/4 + rand.N(d)
@@ -66,43 +69,45 @@ func retryDelay(failures int) time.Duration {
 // keepLoop keeps the link to one loop up.
 func (g *gateway) keepLoop(ctx context.Context, loop int) {
 	failures := 0
-	var told, failing time.Time
+	var logged, failing time.Time
 	for ctx.Err() == nil && g.keeps(loop) {
 		if g.leaving != 0 {
-			g.awaitEnd(loop)
+			g.awaitOldLink(loop)
 		}
 		l, err := g.dial(ctx, loop)
 		if err == nil {
 			failures = 0
 			if ctx.Err() != nil {
-				l.end(ctx.Err()) // Run may have looked for links to end before this one was there
+				l.end(ctx.Err()) // Run may have ended the other links before this one was made
 			}
 			l.start()
-			if g.stay(ctx, l) && ctx.Err() == nil {
+			if g.awaitLinkEnd(ctx, l) && ctx.Err() == nil {
 				g.w.stats.reconnects.Add(1)
 			}
-		} else if other, ok := errors.AsType[*elsewhere](err); ok {
+		} else if other, ok := errors.AsType[*heldElsewhere](err); ok {
 			g.standBy(ctx, other)
 			continue
 		} else if ctx.Err() == nil {
-			g.w.readiness.set(g, silent)
+			g.w.readiness.set(g, unreachable)
 			if failures++; failures == 1 {
 				failing = time.Now()
 			}
 			if g.leaving != 0 {
-				if isGone(err) || time.Since(failing) > goneAfter {
+				if isGone(err) || time.Since(failing) > assumeGoneAfter {
 					return
 				}
-			} else if failures == 1 || time.Since(told) >= tellEvery {
-				told = time.Now()
-				g.w.log.Warn("no link: trying on", "gateway", g.addr, "loop", loop, "attempts", failures, "err", err)
+			} else if failures == 1 || time.Since(logged) >= logEvery {
+				logged = time.Now()
+				g.w.log.Warn("cannot link to the gateway, retrying",
+					"addr", g.addr, "loop", loop, "attempts", failures, "err", err)
 			}
 		}
 		backoff.Sleep(ctx, retryDelay(failures))
 	}
 }
 
-// keeps reports whether a link to the loop is wanted still. If not the loop's keeper ends; should the gateway come back with that loop, it gets a new one.
+// keeps reports whether a link to the loop is still needed. If not, the loop's keeper ends. If the
+// gateway restarts with that loop, it gets a new keeper.
 func (g *gateway) keeps(loop int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -113,12 +118,12 @@ func (g *gateway) keeps(loop int) bool {
 	return false
 }
 
-// helloTime bounds dialling; the hello has its own bound.
-const helloTime = 5 * time.Second
+// dialTimeout bounds dialling. The exchange of hellos has its own limit.
+const dialTimeout = 5 * time.Second
 
-// dial opens the link to one loop.
+// dial makes the link to one loop.
 func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
-	if err := g.identify(ctx); err != nil {
+	if err := g.claimAddress(ctx); err != nil {
 		return nil, err
 	}
 	conn, hello, err := g.handshake(ctx, link.RoleWorker, loop)
@@ -128,38 +133,38 @@ func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
 	if g.leaving != 0 && hello.ID != g.leaving {
 		err = errGone
 	} else {
-		err = g.claim(ctx, &hello) // another may have answered than a moment ago
+		err = g.claim(ctx, &hello) // another gateway may answer now than answered the probe
 	}
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
-	l := newLink(g.w, conn, g.reached(hello.Advertise), hello)
-	g.enter(ctx, l)
+	l := newLink(g.w, conn, g.peerAddr(hello.Advertise), hello)
+	g.register(ctx, l)
 	return l, nil
 }
 
-// reached is where other gateways reach this one.
-func (g *gateway) reached(advertised string) string {
+// peerAddr returns the address at which other gateways reach this one.
+func (g *gateway) peerAddr(advertised string) string {
 	if advertised == "" {
 		return g.addr
 	}
 	_, port, _ := net.SplitHostPort(g.addr)
 	if number, err := strconv.ParseUint(port, 10, 16); g.leaving != 0 && err == nil {
-		return withPort(advertised, uint16(number)) // the port that it advertised is its successor's
+		return withPort(advertised, uint16(number)) // the advertised port belongs to its successor now
 	}
 	return advertised
 }
 
 // handshake connects to the gateway and exchanges hellos with it.
 func (g *gateway) handshake(ctx context.Context, role link.Role, loop int) (net.Conn, link.GatewayHello, error) {
-	dialling, cancel := context.WithTimeout(ctx, helloTime)
+	dialling, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	conn, err := g.connect(dialling)
 	if err != nil {
 		return nil, link.GatewayHello{}, fmt.Errorf("worker: dial: %w", err)
 	}
-	// An end of Run must not wait for a gateway that says nothing.
+	// The end of Run must not wait for a gateway that does not answer.
 	unwatch := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	hello, err := link.Connect(conn, g.w.cfg.Key, link.WorkerHello{
 		Role: role, Loop: uint16(loop), Weight: uint16(g.w.cfg.Weight), Window: uint32(g.w.cfg.Window),
@@ -173,18 +178,19 @@ func (g *gateway) handshake(ctx context.Context, role link.Role, loop int) (net.
 		return nil, hello, err
 	}
 	if err := checkLargestFrame(hello.MaxFrame); err != nil {
-		_ = conn.SetWriteDeadline(time.Now().Add(goAwayWithin))
-		_, _ = conn.Write(link.Append(nil, &link.Frame{Type: link.GoAway, Code: uint16(link.Refused), Payload: []byte(err.Error())}))
+		_ = conn.SetWriteDeadline(time.Now().Add(goAwayTimeout))
+		f := link.Frame{Type: link.GoAway, Code: uint16(link.Refused), Payload: []byte(err.Error())}
+		_, _ = conn.Write(link.Append(nil, &f))
 		_ = conn.Close()
 		return nil, hello, err
 	}
 	return conn, hello, nil
 }
 
-// checkLargestFrame refuses a gateway that takes less than what handlers may send.
+// checkLargestFrame returns an error if the gateway accepts less than what handlers may send.
 func checkLargestFrame(n uint32) error {
 	if n < link.MaxFrame {
-		return fmt.Errorf("worker: the gateway's largest frame has %d bytes, and handlers may send %d", n, link.MaxFrame)
+		return fmt.Errorf("worker: the gateway accepts frames of %d bytes, must be at least %d", n, link.MaxFrame)
 	}
 	return nil
 }
@@ -201,8 +207,9 @@ func (g *gateway) connect(ctx context.Context) (net.Conn, error) {
 	return poll(conn, &g.w.polling), nil
 }
 
-// enter notes what a hello says, starts keepers for loops that have none, and puts the link into the routes.
-func (g *gateway) enter(ctx context.Context, l *gwLink) {
+// register records what a hello says, starts keepers for new loops, and adds the link to the
+// routes.
+func (g *gateway) register(ctx context.Context, l *gwLink) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.id != 0 && g.id != l.gateway {
@@ -210,7 +217,7 @@ func (g *gateway) enter(ctx context.Context, l *gwLink) {
 	}
 	g.noteAnswer()
 	g.w.readiness.set(g, answering)
-	g.id, g.loops, g.twin = l.gateway, int(l.loops), ""
+	g.id, g.loops, g.holder = l.gateway, int(l.loops), ""
 	for loop := range g.loops {
 		if !g.kept[loop] {
 			g.kept[loop] = true
@@ -221,15 +228,16 @@ func (g *gateway) enter(ctx context.Context, l *gwLink) {
 	g.noteUp(int(l.loop))
 }
 
-// noteAnswer notes that a gateway has answered. Called with mu.
+// noteAnswer records that a gateway has answered. Called with mu.
 func (g *gateway) noteAnswer() {
-	if !g.seen {
-		g.seen = true
-		g.w.unseen.Add(-1)
+	if !g.answered {
+		g.answered = true
+		g.w.unanswered.Add(-1)
 	}
 }
 
-// noteUp tells the worker, once, that each of the loops the gateway has now has had a link. Called with mu.
+// noteUp records that the link to a loop has been up. When all have been, the address is settled.
+// Called with mu.
 func (g *gateway) noteUp(loop int) {
 	if g.up == nil {
 		return

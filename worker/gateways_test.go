@@ -120,8 +120,8 @@ func (l *line) next() string {
 	return strings.TrimSuffix(text, "\n")
 }
 
-// poolAfter is business that reaches over gateways.
-var poolAfter = onMessage(func(c worker.Call, m worker.Message) {
+// yieldAfter is business that reaches over gateways.
+var yieldAfter = onMessage(func(c worker.Call, m worker.Message) {
 	verb, rest, _ := strings.Cut(string(m.Data), " ")
 	switch verb {
 	case "join":
@@ -140,7 +140,7 @@ func TestTwoGateways(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, stop2 := realGateway(t, 2, "127.0.0.1:0", nil)
-	w := run(t, worker.Config{Gateways: []string{g1.WorkerAddr(), g2.WorkerAddr()}}, poolAfter)
+	w := run(t, worker.Config{Gateways: []string{g1.WorkerAddr(), g2.WorkerAddr()}}, yieldAfter)
 	<-w.Ready()
 	ctx := t.Context()
 	var all []*line
@@ -195,7 +195,7 @@ func TestGatewayComesBack(t *testing.T) {
 	t.Parallel()
 	g, stop := realGateway(t, 1, "127.0.0.1:0", nil)
 	inner := g.WorkerAddr()
-	w := run(t, worker.Config{Gateways: []string{inner}}, poolAfter)
+	w := run(t, worker.Config{Gateways: []string{inner}}, yieldAfter)
 	<-w.Ready()
 	stop()
 	await(t, func() bool { return w.Stats().Links == 0 })
@@ -213,9 +213,9 @@ func TestWrongKey(t *testing.T) {
 	t.Parallel()
 	key := []byte("a key that both sides share")
 	g, _ := realGateway(t, 1, "127.0.0.1:0", key)
-	stranger := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Key: []byte("another key than theirs")}, poolAfter)
+	stranger := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Key: []byte("another key than theirs")}, yieldAfter)
 	await(t, func() bool { return g.Stats().WorkerAuthFailures > 0 })
-	friend := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Key: key}, poolAfter)
+	friend := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Key: key}, yieldAfter)
 	<-friend.Ready()
 	select {
 	case <-stranger.Ready():

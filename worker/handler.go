@@ -6,34 +6,35 @@ import (
 	"unicode/utf8"
 )
 
-// Handler is the business code of a worker. Every field may be nil. It is a struct of functions so
-// that a Middleware can copy it and replace what it wraps.
+// Handler is the business code of a worker. Every field may be nil. Handler is a struct of
+// functions so that a Middleware can copy it and replace some of them.
 //
-// Connect, Message and Close are called with the Call of one client. When one of them returns nil
-// its effects are sent to the gateway together with the acknowledgement of the event. When it
-// returns an error, panics or ends its goroutine (runtime.Goexit), its effects are discarded, Error
-// is called, and the event is acknowledged. Retry asks for another delivery instead.
+// Connect, Message and Close get the Call of one client. If the function returns nil, its effects
+// are sent to the gateway together with the acknowledgement of the event. If it returns an error,
+// panics or ends its goroutine (runtime.Goexit), its effects are discarded, Error is called, and
+// the event is acknowledged. If it returns Retry(err), the event is delivered again instead.
 //
-// ctx is the client's, as the package documentation says. Pass it to what the handler waits for.
+// The context is that of the client, as described in the package documentation. Pass it to
+// everything that the handler waits for.
 type Handler struct {
-	// Start is called before the worker dials the first gateway. An error or a panic ends Run with
-	// that error. ctx ends when Run is told to drain. Background work starts here: a goroutine that
-	// ends with ctx and acts through w.
+	// Start is called before the worker dials the first gateway. If it returns an error or panics,
+	// Run returns that error. ctx is done when Run begins to drain. Start background work here: a
+	// goroutine that ends with ctx and uses w.
 	Start func(ctx context.Context, w *Worker) error
 	// Connect is called when a client has connected, before its first message. The client is admitted
 	// when Connect returns nil. When Connect fails, the client is closed: see Refuse.
 	Connect func(ctx context.Context, c Call) error
 	// Message is called for each message of a client. m.Data is valid until Message returns.
 	Message func(ctx context.Context, c Call, m Message) error
-	// Close is called when an admitted client has disconnected, after its last message. c still knows
-	// the uid and the attributes. What is sent to the client itself has no effect.
+	// Close is called when an admitted client has disconnected, after its last message. The uid and
+	// the attributes are still available in c. Messages to the client itself have no effect.
 	Close func(ctx context.Context, c Call, why Reason) error
-	// Error is called when Connect, Message, Close or the function of a Timer has failed. Effects of
-	// the failed function are discarded, those of Error are kept. When Error panics, its effects are
-	// discarded too.
+	// Error is called when Connect, Message, Close or the function of a Timer has failed. The
+	// effects of the failed function are discarded and those of Error are kept. If Error panics,
+	// its effects are discarded too.
 	Error func(ctx context.Context, c Call, err error)
-	// Stop is called after the last call, or when Run has given up on calls that do not return
-	// (ErrHandlersRunning). ctx has no end of its own.
+	// Stop is called after the last call, or when Run stops waiting for calls that do not return
+	// (ErrHandlersRunning). ctx is never done.
 	Stop func(ctx context.Context, w *Worker)
 }
 
@@ -41,7 +42,7 @@ type Handler struct {
 // functions that call those of h. A function of h may be nil.
 type Middleware func(h Handler) Handler
 
-// Chain wraps h in middleware. The first one is the outermost: it sees an event first and its
+// Chain wraps h in middleware. The first middleware is the outermost: it gets an event first and an
 // error last.
 func Chain(h Handler, middleware ...Middleware) Handler {
 	for i := len(middleware) - 1; i >= 0; i-- {
@@ -50,13 +51,16 @@ func Chain(h Handler, middleware ...Middleware) Handler {
 	return h
 }
 
-// Retry makes an error ask for another delivery of the event. The effects of the call are
+// Retry returns an error that requests another delivery of the event. The effects of the call are
 // discarded and the event is not acknowledged. It is delivered again after a pause of 100 ms, which
-// doubles up to 3.2 s, to this worker or, when this one ends, to another; meanwhile later events of the client wait. After
-// Config.MaxDeliveries deliveries by one worker the event is a dead letter: Error is called with err,
-// the client is told {"type":"sluice.refused","code":"poison","count":1}, and the event is
-// acknowledged. Retry has no effect on the function of a Timer, whose error is as any other.
-// Retry(nil) is nil.
+// doubles up to 3.2 s. If this worker stops meanwhile, another worker gets the event. Later events
+// of the client wait.
+//
+// After Config.MaxDeliveries deliveries by one worker the event becomes a dead letter: Error is
+// called with err, the client receives {"type":"sluice.refused","code":"poison","count":1}, and the
+// event is acknowledged.
+//
+// In the function of a Timer, Retry(err) is the same as err. Retry(nil) is nil.
 func Retry(err error) error {
 	if err == nil {
 		return nil
@@ -70,14 +74,18 @@ func (e *retryError) Error() string { return e.err.Error() }
 
 func (e *retryError) Unwrap() error { return e.err }
 
-// Refuse is the error by which Connect refuses a client. A WebSocket is closed with code, which
-// must be within 3000 and 4999 or be 1008 (RFC 6455 section 7.4), and text, of at most 123 bytes of
-// UTF-8; other arguments make an error that wraps ErrInvalid. Clients of other protocols get
-// {"type":"sluice.closed","reason":"refused"} with both. The refusal is counted (Stats.Refused) and
-// not logged. Error is called, and its effects reach the client before it is closed.
+// Refuse returns the error with which Connect refuses a client. A WebSocket is closed with code and
+// text. code must be 1008 or within 3000 and 4999 (RFC 6455 section 7.4). text is UTF-8 of at most
+// 123 bytes. For other arguments the error wraps ErrInvalid. Clients of other protocols receive
+// {"type":"sluice.closed","reason":"refused"} with code and text. The refusal is counted
+// (Stats.Refused) and not logged. Handler.Error is called, and its effects reach the client before
+// it is closed.
 func Refuse(code int, text string) error {
-	if code != 1008 && (code < 3000 || code > 4999) || len(text) > maxRefusal || !utf8.ValidString(text) {
-		return fmt.Errorf("%w: Refuse(%d, %q)", ErrInvalid, code, text)
+	if code != 1008 && (code < 3000 || code > 4999) {
+		return fmt.Errorf("%w: Refuse: code %d must be 1008 or within 3000 and 4999", ErrInvalid, code)
+	}
+	if len(text) > maxRefusal || !utf8.ValidString(text) {
+		return fmt.Errorf("%w: Refuse: text %q must be UTF-8 of at most %d bytes", ErrInvalid, text, maxRefusal)
 	}
 	return &refusal{uint16(code), text}
 }
@@ -89,5 +97,5 @@ type refusal struct {
 
 func (r *refusal) Error() string { return fmt.Sprintf("worker: refused (%d): %s", r.code, r.text) }
 
-// maxRefusal is what a close frame has room for (RFC 6455 section 5.5).
+// maxRefusal is the largest reason of a close frame, in bytes (RFC 6455 section 5.5).
 const maxRefusal = 123

@@ -1,10 +1,11 @@
 package worker
 
-// takeOver gives the leadership to a new goroutine, for the call with the number given has blocked. Nothing happens if it has returned meanwhile.
+// takeOver gives the leadership to a new goroutine because the call with the given number has
+// blocked. It does nothing if that call has returned.
 func (l *gwLink) takeOver(call uint64) {
 	d := &l.leader
-	d.handing.Lock()
-	defer d.handing.Unlock()
+	d.handoff.Lock()
+	defer d.handoff.Unlock()
 	if !d.call.CompareAndSwap(call, call+1) {
 		return
 	}
@@ -13,22 +14,24 @@ func (l *gwLink) takeOver(call uint64) {
 	s.mu.Lock()
 	s.unit = d.batch.split(l.w.units.take())
 	s.mu.Unlock()
-	l.takeBatch() // its client sees what was before it first; the watch must not wait for room
-	// The call's view of its message stays where it is.
+	// Earlier effects for the client must go out first. This must not wait for room, because the
+	// watchdog calls it.
+	l.takeBatch()
+	// The call's view of its message stays valid: the new leader gets another buffer.
 	rest := d.buf[d.pos:d.have]
 	d.buf = make([]byte, max(readSize, len(rest)))
 	d.pos, d.have = 0, copy(d.buf, rest)
-	d.pooled = l.w.watch.now.Load() + poolTicks
-	l.w.watch.enter(s, d.goroutine)
+	d.pooledUntil = l.w.watch.now.Load() + poolTicks
+	l.w.watch.addCall(s, d.goroutine)
 	l.w.stats.handoffs.Add(1)
 	l.w.tasks.Add(1)
 	go l.lead()
 }
 
-// replace has other goroutines go on for the one that led when the call began, and that its handler has ended (runtime.Goexit).
+// replace continues the work of a leader whose goroutine the handler has ended (runtime.Goexit).
 func (l *gwLink) replace(s *session, it *item, call uint64) {
 	if !l.finish(s, it, call) {
-		l.w.pool.start(s) // busy, and nobody's
+		l.w.pool.start(s) // the session is busy and has no goroutine
 		return
 	}
 	l.w.tasks.Add(1)

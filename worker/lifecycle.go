@@ -6,7 +6,7 @@ import (
 	"runtime/debug"
 )
 
-// start calls Handler.Start. A panic is an error like another.
+// start calls Handler.Start. It returns a panic as an error.
 func (w *Worker) start(ctx context.Context) (err error) {
 	if w.handler.Start == nil {
 		return nil

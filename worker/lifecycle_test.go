@@ -66,7 +66,7 @@ func TestPanicInStop(t *testing.T) {
 func TestRunTwice(t *testing.T) {
 	t.Parallel()
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
-	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Logger: slog.New(slog.DiscardHandler)}, poolAfter)
+	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Logger: slog.New(slog.DiscardHandler)}, yieldAfter)
 	if err != nil {
 		t.Fatal(err)
 	}

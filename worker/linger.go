@@ -2,18 +2,23 @@ package worker
 
 import "sync"
 
-// A link may die while a client's call runs, and the gateway gives the client to the next link, with what was not acknowledged. Calls for one client never
-// overlap, so its session there waits for the one that lingers: it is busy from the start, and who ends the old session's turn starts the new one's.
+// A link may end while a call of a client runs. The gateway then gives the client to the next link,
+// with its unacknowledged messages. Calls for one client must not overlap, so the new session waits
+// for the old one, which lingers: the new session is busy from the start, and the goroutine that
+// ends the old session's work starts the new one's.
 //
-// That none is missed, a loop is dialled again only when the leader of its last link has ended and noted here whose calls still run.
+// The worker dials a loop again only after the leader of the loop's last link has ended and has
+// recorded here the sessions whose calls still run. So the new link finds all of them.
 
-// lingering are the sessions, by client, in which a call still runs though their link has ended. At most as many as goroutines that run handlers.
+// lingering are the sessions, by client, of which a call still runs although their link has ended.
+// There are at most as many as goroutines that run handlers.
 type lingering struct {
 	mu sync.Mutex            // nothing else is locked under it
 	of map[ClientID]*session // bound: none, one for each call that runs
 }
 
-// linger notes, when the session's link and leader have ended, that something of it still runs.
+// linger records that a call of the session still runs. It is called when the session's link and
+// leader have ended.
 func (s *session) linger() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -30,7 +35,8 @@ func (s *session) linger() {
 	g.of[s.id] = s
 }
 
-// awaitPredecessor makes a new session wait for the one of the same client that lingers, if one does.
+// awaitPredecessor makes a new session wait for the lingering session of the same client, if there
+// is one.
 func (s *session) awaitPredecessor() {
 	g := &s.link.w.lingering
 	g.mu.Lock()
@@ -42,12 +48,13 @@ func (s *session) awaitPredecessor() {
 	old.mu.Lock()
 	defer old.mu.Unlock()
 	if old.lingers {
-		s.busy = true // nobody else has seen it yet
+		s.busy = true // no other goroutine has the session yet
 		old.next = s
 	}
 }
 
-// endLinger ends a session's lingering: nothing of it runs any more. It returns the one that has waited for that, which is the caller's to start. Called with mu.
+// endLinger is called when no call of the session runs any more. It returns the session that has
+// waited for this, or nil. The caller must start it. Called with mu.
 func (s *session) endLinger() (next *session) {
 	if !s.lingers {
 		return nil

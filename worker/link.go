@@ -12,51 +12,52 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// gwLink is the link to one loop of a gateway. Its leader, one goroutine at a time, reads it and runs handlers (dispatch.go).
+// gwLink is the link to one loop of a gateway. Its leader reads it and runs handlers (dispatch.go).
+// The leader is one goroutine at a time.
 type gwLink struct {
 	// Static after newLink.
 	w         *Worker
 	conn      net.Conn
 	gateway   uint32
-	addr      string // of the gateway, as other gateways reach it
-	epoch     uint64 // of the gateway: another one at each start
+	addr      string // address at which other gateways reach the gateway
+	epoch     uint64 // of the gateway; it changes with each start
 	loop      uint8
 	loops     uint16
 	maxFrame  int
 	heartbeat time.Duration
 	gone      chan struct{} // closed when the link has ended
-	done      chan struct{} // closed when its leader has, after it
+	done      chan struct{} // closed when its leader has ended, after gone
 	drained   chan struct{} // closed when a drain has left no client
-	hints     chan hint     // of gateways that drain, for the keeper; bound: none, made with room for maxHints
+	hints     chan hint     // from DRAIN frames, for the keeper; bound: none, made with room for maxHints
 
-	ctx    context.Context // of its clients: done when no call can be committed any more
+	ctx    context.Context // parent context of its clients' calls; done when no call can be committed any more
 	cancel context.CancelCauseFunc
 
-	leader leader // of the one that leads
-	seen   uint64 // owned by the watch: the leader's call at the last tick
+	leader leader // owned by the goroutine that leads
+	seen   uint64 // owned by the watchdog: leader.call at the last tick
 
-	clients atomic.Int32
-	leaving atomic.Int32 // of clients: those that are gone, or have moved, and whose last call has not returned
-	heard   atomic.Bool  // since the last heartbeat
+	clients  atomic.Int32
+	leaving  atomic.Int32 // clients that are gone or have moved, and whose last call has not returned
+	received atomic.Bool  // something was received since the last heartbeat
 
 	mu         sync.Mutex
-	out        []byte               // guarded by mu: frames that wait to be written; bound: what a worker has not yet written to a link
+	out        []byte               // guarded by mu: unwritten frames; bound: what a worker has not yet written to a link
 	spare      []byte               // guarded by mu
-	pushed     uint64               // guarded by mu: the leader's batches that are in out, or were
+	pushed     uint64               // guarded by mu: number of the leader's last batch that was put into out
 	writing    bool                 // guarded by mu: a goroutine writes to the socket
-	space      sync.Cond            // on mu: out has been taken, or all is written
+	space      sync.Cond            // on mu: out has become shorter, or a write has ended
 	work       sync.Cond            // on mu: out is not empty, or the link has ended
 	ended      bool                 // guarded by mu
 	draining   bool                 // guarded by mu
-	drainNoted bool                 // guarded by mu: the gateway has heard of the drain, and what it sent before has been read
+	drainNoted bool                 // guarded by mu: all that the gateway sent before it knew of the drain was read
 	request    uint32               // guarded by mu: the last request's id
 	requests   map[uint32]*question // guarded by mu; bound: questions of a worker
 }
 
 const (
-	maxOut   = 4 << 20 // bytes that wait to be written; past it senders block
-	maxUnit  = 4 << 20 // bytes that one handler call may do, unless it is a single frame
-	maxSpare = 1 << 20 // bytes of a buffer that is kept for later
+	maxOut   = 4 << 20 // bytes to be written; when there are more, senders block
+	maxUnit  = 4 << 20 // bytes of effects of one call, unless it is a single frame
+	maxSpare = 1 << 20 // capacity of a buffer that is kept for reuse
 )
 
 func newLink(w *Worker, conn net.Conn, addr string, hello link.GatewayHello) *gwLink {
@@ -72,18 +73,19 @@ func newLink(w *Worker, conn net.Conn, addr string, hello link.GatewayHello) *gw
 	return l
 }
 
-// start is the begin of the link's life. When done is closed the link has ended and its goroutines, but for handlers that still run, are on their way out: who is dialled
-// next knows of those (linger.go).
+// start starts the goroutines of the link. When done is closed, the link has ended and its
+// goroutines are about to end, except for handlers that still run. Those are recorded for the next
+// link (linger.go).
 func (l *gwLink) start() {
 	l.w.log.Info("link up", "gateway", l.gateway, "loop", l.loop, "remote", l.conn.RemoteAddr().String())
-	l.w.watch.add(l)
+	l.w.watch.addLink(l)
 	l.w.tasks.Add(3)
 	go l.write()
 	go l.runHeartbeat()
 	go l.lead()
 }
 
-// end closes the link, once. Whoever waits for something on it is told.
+// end closes the link, once. It wakes all goroutines that wait for the link.
 func (l *gwLink) end(err error) {
 	l.mu.Lock()
 	if l.ended {
@@ -106,7 +108,7 @@ func (l *gwLink) end(err error) {
 	close(l.gone)
 }
 
-// write is the goroutine that sends plain frames, as many at a time as have come.
+// write is the goroutine that writes plain frames, as many at a time as there are.
 func (l *gwLink) write() {
 	defer l.w.tasks.Done()
 	for {
@@ -123,18 +125,19 @@ func (l *gwLink) write() {
 	}
 }
 
-// push puts bytes behind all that waits to be written, and empties *b. It blocks while too much waits, until there is room or the link has ended.
+// push appends *b to the output and empties it. If too much output waits, it blocks until there is
+// room or the link has ended.
 func (l *gwLink) push(b *[]byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(*b) > 0 {
-		_ = l.room(context.Background()) // a link that has ended takes it and writes nothing
-		l.take(b)
+		_ = l.awaitRoom(context.Background()) // a link that has ended discards what is appended
+		l.appendOut(b)
 	}
 }
 
-// take is push without waiting. Called with mu.
-func (l *gwLink) take(b *[]byte) {
+// appendOut is push without waiting. Called with mu.
+func (l *gwLink) appendOut(b *[]byte) {
 	if len(l.out) == 0 {
 		l.out, *b = *b, l.out
 	} else {
@@ -145,8 +148,9 @@ func (l *gwLink) take(b *[]byte) {
 	}
 }
 
-// room waits until less than maxOut waits. An error says that the link or ctx has ended. Called with mu.
-func (l *gwLink) room(ctx context.Context) error {
+// awaitRoom waits until the output is not larger than maxOut. The error says that the link or ctx
+// has ended. Called with mu.
+func (l *gwLink) awaitRoom(ctx context.Context) error {
 	if len(l.out) > maxOut && !l.ended {
 		stop := context.AfterFunc(ctx, func() {
 			l.mu.Lock()
@@ -162,13 +166,14 @@ func (l *gwLink) room(ctx context.Context) error {
 	case l.ended:
 		return ErrLinkDown
 	case len(l.out) > maxOut:
-		return fmt.Errorf("worker: the gateway does not read: %w", context.Cause(ctx))
+		return fmt.Errorf("worker: send buffer full, the gateway does not read: %w", context.Cause(ctx))
 	}
 	return nil
 }
 
-// flush writes what waits, unless another goroutine is at it. What comes meanwhile is for the goroutine of write: whoever leads must read on, and those who flood the link
-// would keep it here. A failure ends the link.
+// flush writes the output, unless another goroutine does so. What is appended meanwhile is left to
+// the goroutine of write, because the caller may be the leader, which must read on. A write error
+// ends the link.
 func (l *gwLink) flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -194,11 +199,11 @@ func (l *gwLink) flush() {
 	}
 }
 
-// writePiece is how much is written at once, in bytes: a gateway that takes it is alive.
+// writePiece is how much is written at once, in bytes. A gateway that accepts a piece is alive.
 const writePiece = 256 << 10
 
-// writeAll writes b. A gateway that takes it is alive, though what it has to say may have to wait
-// until the leader, which waits for room behind b, reads on.
+// writeAll writes b. Each piece that the gateway accepts counts as a sign of life. The leader may
+// not be able to read one meanwhile, because it waits for room behind b.
 func (l *gwLink) writeAll(b []byte) error {
 	for len(b) > 0 {
 		n, err := l.conn.Write(b[:min(len(b), writePiece)])
@@ -207,17 +212,18 @@ func (l *gwLink) writeAll(b []byte) error {
 		}
 		b = b[n:]
 		if len(b) > 0 {
-			l.heard.Store(true)
+			l.received.Store(true)
 		}
 	}
 	return nil
 }
 
-// sendPlain sends a frame by itself: payload is head and body. It blocks while too much waits, until there is room, or the link or ctx has ended.
+// sendPlain sends a frame that is not part of a unit. Its payload is head and body. If too much
+// output waits, it blocks until there is room, or the link or ctx has ended.
 func (l *gwLink) sendPlain(ctx context.Context, f *link.Frame, head, body []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.room(ctx); err != nil {
+	if err := l.awaitRoom(ctx); err != nil {
 		return err
 	}
 	l.out = appendFrame(l.out, f, head, body)
@@ -227,11 +233,11 @@ func (l *gwLink) sendPlain(ctx context.Context, f *link.Frame, head, body []byte
 	return nil
 }
 
-// frames sends whole frames by themselves, as plain does.
-func (l *gwLink) frames(ctx context.Context, b []byte) error {
+// sendFrames sends complete frames, as sendPlain does.
+func (l *gwLink) sendFrames(ctx context.Context, b []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.room(ctx); err != nil {
+	if err := l.awaitRoom(ctx); err != nil {
 		return err
 	}
 	l.out = append(l.out, b...)
@@ -241,8 +247,9 @@ func (l *gwLink) frames(ctx context.Context, b []byte) error {
 	return nil
 }
 
-// urgent sends a frame even when too much waits: what keeps a link in check must not wait for a gateway that does not read.
-func (l *gwLink) urgent(f link.Frame) {
+// sendUrgent sends a frame even if too much output waits. It is for frames that keep the link alive
+// or end it, which must not wait for a gateway that does not read.
+func (l *gwLink) sendUrgent(f link.Frame) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
@@ -276,35 +283,37 @@ func (l *gwLink) runHeartbeat() {
 		case <-t.C:
 		}
 		switch {
-		case l.heard.Swap(false):
+		case l.received.Swap(false):
 			asked = false
 		case asked:
-			l.end(fmt.Errorf("nothing heard for two heartbeats of %v", l.heartbeat))
+			l.end(fmt.Errorf("nothing received for two heartbeats of %v", l.heartbeat))
 			return
 		default:
 			asked = true
-			l.urgent(link.Frame{Type: link.Ping})
+			l.sendUrgent(link.Frame{Type: link.Ping})
 		}
 	}
 }
 
-// What a PING is for, as its id: one that says nothing asks for life alone.
-const drainPing = 1 // behind a DRAIN: clients that the gateway gave before it knew come before the answer
+// drainPing is the id of the PING after a DRAIN. Its answer comes after all clients that the
+// gateway gave to this worker before it knew of the drain. Other PINGs have the id 0 and only ask
+// for a sign of life.
+const drainPing = 1
 
-// startDrain asks the gateway for no more clients, and to take those that are here.
+// startDrain asks the gateway for no more clients, and to take back the present ones.
 func (l *gwLink) startDrain() {
 	l.mu.Lock()
 	first := !l.draining && !l.ended
 	l.draining = true
 	l.mu.Unlock()
 	if first {
-		l.urgent(link.Frame{Type: link.Drain})
-		l.urgent(link.Frame{Type: link.Ping, ID: drainPing})
+		l.sendUrgent(link.Frame{Type: link.Drain})
+		l.sendUrgent(link.Frame{Type: link.Ping, ID: drainPing})
 	}
 }
 
-// ponged notes the answer to a PING.
-func (l *gwLink) ponged(id uint32) {
+// handlePong handles the answer to a PING.
+func (l *gwLink) handlePong(id uint32) {
 	if id != drainPing {
 		return
 	}
@@ -315,14 +324,15 @@ func (l *gwLink) ponged(id uint32) {
 	l.checkDrained()
 }
 
-// noteClientsLeft counts clients out whose last effects are on their way.
+// noteClientsLeft subtracts n clients whose last effects are in the output.
 func (l *gwLink) noteClientsLeft(n int32) {
 	l.clients.Add(-n)
 	l.leaving.Add(-n)
 	l.checkDrained()
 }
 
-// checkDrained is called when the last client may have gone.
+// checkDrained closes drained if the link drains and has no clients. It is called when the last
+// client may have left.
 func (l *gwLink) checkDrained() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -335,15 +345,15 @@ func (l *gwLink) checkDrained() {
 	}
 }
 
-// errDrained is how a link ends that its worker has done with.
+// errDrained is the reason for the end of a link that has been drained.
 var errDrained = errors.New("worker: drained")
 
-// goAwayWithin is how long a last frame may take.
-const goAwayWithin = time.Second
+// goAwayTimeout bounds the sending of the last frame.
+const goAwayTimeout = time.Second
 
-// goAway ends the link when what waits has been written, with a last frame that says why.
+// goAway ends the link when the output has been written. The last frame says why.
 func (l *gwLink) goAway(status link.Status, why error) {
-	late := time.AfterFunc(goAwayWithin, func() { l.end(why) })
+	late := time.AfterFunc(goAwayTimeout, func() { l.end(why) })
 	defer late.Stop()
 	f := link.Frame{Type: link.GoAway, Code: uint16(status)}
 	if status != link.Draining {
@@ -363,8 +373,9 @@ func (l *gwLink) goAway(status link.Status, why error) {
 	l.end(why)
 }
 
-// quit ends the link that its leader cannot go on with. The gateway is told what it did wrong.
-func (l *gwLink) quit(err error) {
+// fail ends the link after an error of its leader. If the gateway has violated the protocol, it is
+// told so.
+func (l *gwLink) fail(err error) {
 	if errors.Is(err, link.ErrFrame) {
 		l.goAway(link.Protocol, err)
 		return

@@ -11,21 +11,21 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// routes are the ways to the gateways that are known. Readers see an immutable table and take no lock.
+// routes are the links to the known gateways. Readers load an immutable table and take no lock.
 type routes struct {
-	mu    sync.Mutex                       // held while the table is replaced, and told to the gateways
+	mu    sync.Mutex                       // held while the table is replaced and sent to the gateways
 	table atomic.Pointer[map[uint32]route] // by id; bound: none, one for each gateway
 }
 
-// route is the way to one gateway.
+// route is the address and the links of one gateway.
 type route struct {
-	addr  string    // where other gateways reach it
-	loops []*gwLink // nil: down
+	addr  string    // at which other gateways reach it
+	loops []*gwLink // by loop; nil if the link is down
 }
 
 func (r *routes) init() { r.table.Store(&map[uint32]route{}) }
 
-// link returns the link to a gateway's loop, nil when it is down.
+// link returns the link to a gateway's loop, or nil if it is down.
 func (r *routes) link(gateway uint32, loop uint8) *gwLink {
 	loops := (*r.table.Load())[gateway].loops
 	if int(loop) >= len(loops) {
@@ -34,10 +34,10 @@ func (r *routes) link(gateway uint32, loop uint8) *gwLink {
 	return loops[loop]
 }
 
-// loops is how many loops a gateway has, as far as it is known; 0: it is not.
+// loops returns the number of loops of a gateway, or 0 if the gateway is not known.
 func (r *routes) loops(gateway uint32) int { return len((*r.table.Load())[gateway].loops) }
 
-// any returns one link to the gateway, nil when all are down.
+// any returns one link to the gateway, or nil if all are down.
 func (r *routes) any(gateway uint32) *gwLink { return (*r.table.Load())[gateway].any() }
 
 func (r route) any() *gwLink {
@@ -49,7 +49,8 @@ func (r route) any() *gwLink {
 	return nil
 }
 
-// gateways are the ids of the gateways with a link, and how many more are known that have none.
+// gateways returns the ids of the gateways that have a link, and the number of known gateways
+// without one.
 func (r *routes) gateways() (up []uint32, down int) {
 	for id, to := range *r.table.Load() {
 		if to.any() != nil {
@@ -73,7 +74,7 @@ func (r *routes) all() (links []*gwLink) {
 	return links
 }
 
-// set puts a link into the table.
+// set adds a link to the table.
 func (r *routes) set(l *gwLink) {
 	r.change(func(t map[uint32]route) {
 		to := t[l.gateway]
@@ -84,7 +85,7 @@ func (r *routes) set(l *gwLink) {
 	}, l)
 }
 
-// remove takes a link out of the table, if it is still there.
+// remove removes a link from the table, if it is still there.
 func (r *routes) remove(l *gwLink) {
 	r.change(func(t map[uint32]route) {
 		to, known := t[l.gateway]
@@ -97,7 +98,7 @@ func (r *routes) remove(l *gwLink) {
 	}, nil)
 }
 
-// move notes that a gateway takes links on another port of its host.
+// move records that a gateway accepts links on another port of its host.
 func (r *routes) move(gateway uint32, port uint16) {
 	r.change(func(t map[uint32]route) {
 		if to, known := t[gateway]; known {
@@ -107,7 +108,7 @@ func (r *routes) move(gateway uint32, port uint16) {
 	}, nil)
 }
 
-// withPort is an address with another port.
+// withPort returns addr with another port.
 func withPort(addr string, port uint16) string {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -116,34 +117,35 @@ func withPort(addr string, port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
-// forget takes a gateway out of the table that came back under another id.
+// forget removes a gateway that has restarted with another id, or has ended.
 func (r *routes) forget(gateway uint32) {
 	r.change(func(t map[uint32]route) { delete(t, gateway) }, nil)
 }
 
-// change replaces the table, and tells the gateways of each other when they are others then, or are elsewhere; a link that is new, where there is one, in any case.
+// change replaces the table. If the gateways or their addresses have changed, it sends the list of
+// gateways to all of them. fresh is a new link, or nil; it gets the list in any case.
 func (r *routes) change(f func(map[uint32]route), fresh *gwLink) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := *r.table.Load()
 	t := maps.Clone(before)
 	f(t)
-	defer r.table.Store(&t) // behind what they are told: a handler that sends to a gateway must not be ahead of it
+	defer r.table.Store(&t) // last, so that no handler sends to a gateway before the others know of it
 	changed := !maps.EqualFunc(before, t, func(a, b route) bool { return a.addr == b.addr })
 	if !changed && fresh == nil || len(t) < 2 && len(before) < 2 {
-		return // a gateway that is the only one need not hear so
+		return // a single gateway needs no list
 	}
-	told := link.Frame{Type: link.Peers, Payload: peers(t)}
+	list := link.Frame{Type: link.Peers, Payload: peers(t)}
 	for _, to := range t {
 		for _, l := range to.loops {
 			if l != nil && (changed || l == fresh) {
-				l.urgent(told)
+				l.sendUrgent(list)
 			}
 		}
 	}
 }
 
-// peers is what gateways are told of each other.
+// peers encodes the list of gateways.
 func peers(t map[uint32]route) []byte {
 	list := make([]link.Peer, 0, len(t))
 	for id, to := range t {

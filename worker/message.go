@@ -7,57 +7,61 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Message is one message, from a client or to clients. It is a value: a changed copy does not change
-// the message it was copied from.
+// Message is a message from a client or to clients. It is a value: changing a copy does not change
+// the original.
 type Message struct {
 	// Data is the payload. In a message from a client it is valid until the handler returns.
 	Data []byte
-	// Binary is false for UTF-8 text. A message from a client that is not valid UTF-8 is binary,
-	// whatever its protocol.
+	// Binary is false for UTF-8 text. A message from a client that is not valid UTF-8 is binary, in
+	// every protocol.
 	Binary bool
 
-	// Redelivered is true when a worker may have handled the message before, without acknowledging
-	// it. What that one did through its Call had no effect. For effects elsewhere see Key.
+	// Redelivered is true if a worker may have handled the message before without acknowledging it.
+	// The effects of that worker's Call were discarded. For effects outside of the gateways see
+	// Key.
 	Redelivered bool
-	// Number counts the messages of the client's connection, from 1. It is the same at each delivery.
+	// Number is the message's position among the messages of the connection, from 1. It is the same
+	// at each delivery.
 	Number uint32
 
-	// Overflow says what happens at a client whose send queue has no room for the message.
+	// Overflow says what happens when the send queue of a client has no room for the message.
 	Overflow Overflow
-	// Conflate, if not empty, is a key of at most 65,535 bytes: of one key only the newest message
-	// waits for a slow client, behind all others. It is for what is soon out of date, such as a
-	// position, a price, or a hint that somebody is typing.
+	// Conflate is a key of at most 65,535 bytes, or empty. Of the messages with one key, only the
+	// newest is queued for a slow client, at the end of its queue. It is meant for values that are
+	// soon out of date, such as a position or a price.
 	Conflate string
-	// Raw sends Data to the socket as it is, without the framing of the client's protocol.
+	// Raw sends Data to the socket unchanged, without the framing of the client's protocol.
 	Raw bool
 }
 
-// Overflow says what happens to a message for which a client's send queue has no room. For a message
-// that may not be dropped, queued messages that may be are dropped first, the oldest first.
+// Overflow says what happens to a message when the send queue of a client has no room for it.
+// Droppable messages are those sent with DropOldest or DropNewest. To make room for a message that
+// is not droppable, the gateway first drops queued messages that are, the oldest first.
 type Overflow uint8
 
-// What happens to a message that does not fit.
+// Overflow policies.
 const (
-	OverflowDefault Overflow = iota // what the client's listener is configured with
-	CloseSlow                       // the client is closed
-	DropOldest                      // queued messages that may be dropped are, the oldest first; if they are not enough, this one is
-	DropNewest                      // this message is dropped
+	OverflowDefault Overflow = iota // use the policy of the client's listener
+	CloseSlow                       // close the client
+	DropOldest                      // drop queued droppable messages, then this one if that is not enough
+	DropNewest                      // drop this message
 )
 
-// Text returns a text message. Bytes of s that are not UTF-8 reach clients of WebSocket, JSON and a
-// gateway.Codec as U+FFFD, since a WebSocket must fail over them (RFC 6455 section 8.1), and the
-// gateway counts the message; clients of text:// and frame:// get the bytes as they are.
+// Text returns a text message. Bytes of s that are not valid UTF-8 are replaced by U+FFFD for
+// clients of WebSocket, JSON and gateway.Codec, because a WebSocket client must close the
+// connection on invalid UTF-8 (RFC 6455 section 8.1). The gateway counts such messages. Clients of
+// text:// and frame:// get the bytes unchanged.
 func Text(s string) Message { return Message{Data: []byte(s)} }
 
-// TextBytes returns a text message with the bytes of b, as Text does.
+// TextBytes returns a text message like Text. Data is b itself.
 func TextBytes(b []byte) Message { return Message{Data: b} }
 
-// Bytes returns a binary message.
+// Bytes returns a binary message. Data is b itself.
 func Bytes(b []byte) Message { return Message{Data: b, Binary: true} }
 
-// Key returns a name for a message of c's client: the same at each delivery, and of no other
-// message. With it, effects outside of the gateways, such as in a database, can be made once
-// (an idempotency key); store.Once does so for what a store remembers.
+// Key returns an idempotency key for a message of c's client. It is the same at each delivery, and
+// different for every other message. Use it to make an effect outside of the gateways, such as in a
+// database, only once. store.Once does this for effects that a store remembers.
 func (m *Message) Key(c Call) string {
 	return c.ID().String() + "-" + strconv.FormatUint(uint64(m.Number), 10)
 }
@@ -75,7 +79,7 @@ func (m *Message) flags() (f uint8) {
 	return f | uint8(m.Overflow)<<link.OverflowShift&link.FlagOverflow
 }
 
-// appendKey appends what stands before Data on a link.
+// appendKey appends the bytes that precede Data on a link.
 func (m *Message) appendKey(dst []byte) ([]byte, error) {
 	switch {
 	case m.Overflow > DropNewest:

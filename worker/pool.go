@@ -1,12 +1,15 @@
 package worker
 
-// pool runs sessions on goroutines of their own, one for each session that has something to do. It has no bound of its own: whoever had to wait for a place behind handlers that
-// block would be held up by them. A client has one such goroutine at most, and gateways bound the clients, those too that are gone while a handler of theirs runs (SPEC.md, credit).
+// pool runs sessions on goroutines of their own, one for each session that has something to do. It
+// has no bound of its own, because a session that waited for a free place behind handlers that
+// block would be held up by them. Each client has one such goroutine at most, and gateways bound
+// the number of clients, including those that have disconnected while their handler runs (SPEC.md,
+// credit).
 type pool struct{ w *Worker }
 
 func (p *pool) init(w *Worker) { p.w = w }
 
-// start runs a session's queue. The session is busy, and nobody's.
+// start runs the queue of a session that is busy and has no goroutine.
 func (p *pool) start(s *session) {
 	p.w.tasks.Add(1)
 	go p.work(s)
@@ -16,10 +19,10 @@ func (p *pool) work(s *session) {
 	defer p.w.tasks.Done()
 	over := false
 	defer func() {
-		if !over { // a handler has ended this goroutine (runtime.Goexit): another one takes its place
+		if !over { // a handler has ended this goroutine (runtime.Goexit); another one continues
 			p.start(s)
 		}
 	}()
-	s.run(p.w.watch.name())
+	s.run(p.w.watch.labelGoroutine())
 	over = true
 }

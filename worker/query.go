@@ -13,17 +13,17 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Fields say what Select returns of a client besides its id.
+// Fields selects what Select returns of a client besides its id.
 type Fields uint8
 
-// The fields of a ClientInfo.
+// Fields of ClientInfo.
 const (
 	FieldUID    Fields = link.FieldUID
 	FieldGroups Fields = link.FieldGroups
 	FieldAttrs  Fields = link.FieldAttrs
 )
 
-// ClientInfo is what Select returns of one client.
+// ClientInfo describes one client. Select returns it.
 type ClientInfo struct {
 	ID      ClientID
 	UID     string            // with FieldUID
@@ -32,15 +32,16 @@ type ClientInfo struct {
 	Version uint32            // of Attrs, for CompareAndSet
 }
 
-// Count returns how many clients are meant, each once. ErrPartial stands beside a number that is not
-// all: some gateways have not answered. In a handler it does not see what the call has done so far.
+// Count returns how many clients the target selects. Each client counts once. An ErrPartial comes
+// with a number that is too low because some gateways have not answered. In a handler, the effects
+// of the call so far are not included.
 func (w *Worker) Count(ctx context.Context, t Target) (int, error) {
 	n, err := w.Counts(ctx, []Target{t})
 	return n[0], err
 }
 
-// Counts returns how many clients each target means, in the order of the targets. It asks for all
-// groups at once, for all uids at once, and for all clients at once. The errors are those of Count.
+// Counts returns how many clients each target selects, in the order of the targets. It sends one
+// query for all groups, one for all uids and one for all clients. The errors are those of Count.
 func (w *Worker) Counts(ctx context.Context, targets []Target) ([]int, error) {
 	n := make([]int, len(targets))
 	questions := make(map[uint16]*countQuestion)
@@ -53,8 +54,8 @@ func (w *Worker) Counts(ctx context.Context, targets []Target) ([]int, error) {
 			errs = append(errs, err)
 		case len(t.names) > 0xFFFF || len(t.ids) > 0xFFFF:
 			errs = append(errs, ErrTooBig)
-		case t.isNobody():
-		case len(t.except) > 0 || t.kind == targetGroups: // who is in several groups counts once
+		case t.isEmpty():
+		case len(t.except) > 0 || t.kind == targetGroups: // a client of several groups counts once
 			for _, err := range w.Select(ctx, *t, 0) {
 				if err != nil {
 					errs = append(errs, err)
@@ -75,10 +76,11 @@ func (w *Worker) Counts(ctx context.Context, targets []Target) ([]int, error) {
 	return n, errors.Join(errs...)
 }
 
-// countQuestion is what a COUNT asks: for some keys, each once, else it would count as often.
+// countQuestion is what one COUNT asks for. Each key is in it once, because the gateway would count
+// a repeated key repeatedly.
 type countQuestion struct {
 	keys []string         // bound: none, the caller's
-	of   map[string][]int // by key: the targets that it is of; bound: none, the caller's
+	of   map[string][]int // by key: the targets that have it; bound: none, the caller's
 }
 
 // ask adds the keys of target i.
@@ -109,7 +111,7 @@ func (q *countQuestion) ask(t *Target, i int) {
 	}
 }
 
-// count asks all gateways at once, and adds what each answers to the numbers of the targets.
+// count asks all gateways at once and adds their answers to the numbers of the targets.
 func (w *Worker) count(ctx context.Context, code uint16, q *countQuestion, n []int) error {
 	payload, err := keyList(q.keys)
 	if err != nil {
@@ -132,14 +134,14 @@ func (w *Worker) count(ctx context.Context, code uint16, q *countQuestion, n []i
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil && len(answer) != 4*len(keys) && !(partial && len(answer) == 0) {
-				err = fmt.Errorf("%w: %d bytes of answer to a COUNT of %d", link.ErrFrame, len(answer), len(keys))
+				err = fmt.Errorf("%w: COUNT of %d keys answered with %d bytes", link.ErrFrame, len(keys), len(answer))
 			}
 			if err != nil {
 				down, cause = down+1, err
 				return
 			}
 			if partial {
-				down, cause = down+1, errLoopSilent
+				down, cause = down+1, errLoopTimeout
 			}
 			for k := range len(answer) / 4 {
 				for _, i := range q.of[keys[k]] {
@@ -153,18 +155,20 @@ func (w *Worker) count(ctx context.Context, code uint16, q *countQuestion, n []i
 	return partial(down, cause)
 }
 
-// Select returns the clients that are meant, each once, with what fields say of them. It asks page by
-// page as the loop goes on. An error ends the loop, with a zero ClientInfo. ErrPartial comes after
-// the last client: some gateways have not answered, or not all.
+// Select returns the clients that the target selects, each once, with the given fields. It asks for
+// them page by page as the loop proceeds. An error ends the loop, with a zero ClientInfo.
+// ErrPartial comes after the last client and means that some gateways have not answered, or not
+// completely.
 func (w *Worker) Select(ctx context.Context, t Target, fields Fields) iter.Seq2[ClientInfo, error] {
 	return w.selectPaged(ctx, t, fields, 0)
 }
 
-// selectPaged is Select with a bound for the clients of one page; 0: as many as fit in 256 KiB.
+// selectPaged is Select with a limit for the clients of a page. 0 means as many as fit in 256 KiB.
 func (w *Worker) selectPaged(ctx context.Context, t Target, fields Fields, page int) iter.Seq2[ClientInfo, error] {
 	return func(yield func(ClientInfo, error) bool) {
 		if known := FieldUID | FieldGroups | FieldAttrs; fields&^known != 0 {
-			yield(ClientInfo{}, fmt.Errorf("%w: fields %#x: there are FieldUID, FieldGroups and FieldAttrs", ErrInvalid, uint8(fields)))
+			err := fmt.Errorf("%w: fields %#x: must be of FieldUID, FieldGroups and FieldAttrs", ErrInvalid, uint8(fields))
+			yield(ClientInfo{}, err)
 			return
 		}
 		w.pages(ctx, &t, uint8(fields), page, func(c *link.Cursor) (bool, error) {
@@ -177,7 +181,8 @@ func (w *Worker) selectPaged(ctx context.Context, t Target, fields Fields, page 
 	}
 }
 
-// UIDs returns the uids that the clients meant are bound to, each once. Errors are as those of Select.
+// UIDs returns the uids of the clients that the target selects, each uid once. The errors are those
+// of Select.
 func (w *Worker) UIDs(ctx context.Context, t Target) iter.Seq2[string, error] {
 	if len(t.except) > 0 || t.kind == targetClient || t.kind == targetClients {
 		return w.distinct(ctx, t, FieldUID, func(info *ClientInfo) []string {
@@ -190,8 +195,8 @@ func (w *Worker) UIDs(ctx context.Context, t Target) iter.Seq2[string, error] {
 	return w.names(ctx, t, link.FieldDistinctUIDs)
 }
 
-// Groups returns the groups that the clients meant are members of, each once. Errors are as those of
-// Select.
+// Groups returns the groups of the clients that the target selects, each group once. The errors are
+// those of Select.
 func (w *Worker) Groups(ctx context.Context, t Target) iter.Seq2[string, error] {
 	if len(t.except) > 0 || t.kind != targetEveryone {
 		return w.distinct(ctx, t, FieldGroups, func(info *ClientInfo) []string { return info.Groups })
@@ -199,8 +204,10 @@ func (w *Worker) Groups(ctx context.Context, t Target) iter.Seq2[string, error] 
 	return w.names(ctx, t, link.FieldDistinctGroups)
 }
 
-// distinct returns names that clients have, each once.
-func (w *Worker) distinct(ctx context.Context, t Target, field Fields, of func(*ClientInfo) []string) iter.Seq2[string, error] {
+// distinct returns the names that of returns for the selected clients, each once.
+func (w *Worker) distinct(
+	ctx context.Context, t Target, field Fields, of func(*ClientInfo) []string,
+) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		seen := make(map[string]struct{})
 		for info, err := range w.Select(ctx, t, field) {
@@ -221,7 +228,7 @@ func (w *Worker) distinct(ctx context.Context, t Target, field Fields, of func(*
 	}
 }
 
-// names returns names that gateways tell without their clients, each once.
+// names returns names that gateways list without the clients that have them, each once.
 func (w *Worker) names(ctx context.Context, t Target, field uint8) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		seen := make(map[string]struct{})
@@ -239,8 +246,11 @@ func (w *Worker) names(ctx context.Context, t Target, field uint8) iter.Seq2[str
 	}
 }
 
-// pages asks each gateway for all its pages, and calls row at each row until it says no. fail is called at most once, unless row said no.
-func (w *Worker) pages(ctx context.Context, t *Target, fields uint8, page int, row func(*link.Cursor) (bool, error), fail func(error)) {
+// pages asks each gateway for all its pages and calls row for each row, until row returns false. If
+// there is an error it calls fail, once, unless row has returned false.
+func (w *Worker) pages(
+	ctx context.Context, t *Target, fields uint8, page int, row func(*link.Cursor) (bool, error), fail func(error),
+) {
 	code, err := t.code()
 	var list []byte
 	if err == nil {
@@ -251,7 +261,7 @@ func (w *Worker) pages(ctx context.Context, t *Target, fields uint8, page int, r
 	case err != nil:
 		fail(err)
 		return
-	case t.isNobody():
+	case t.isEmpty():
 		return
 	case len(gateways) == 0:
 		fail(ErrLinkDown)
@@ -260,7 +270,8 @@ func (w *Worker) pages(ctx context.Context, t *Target, fields uint8, page int, r
 	var cause error
 	for _, id := range gateways {
 		for cursor, first := uint64(0), true; first || cursor != 0; first = false {
-			payload := append([]byte{fields}, binary.BigEndian.AppendUint32(nil, uint32(min(uint64(page), math.MaxUint32)))...)
+			limit := uint32(min(uint64(page), math.MaxUint32))
+			payload := append([]byte{fields}, binary.BigEndian.AppendUint32(nil, limit)...)
 			payload = append(binary.BigEndian.AppendUint64(payload, cursor), list...)
 			answer, _, err := w.queryGateway(ctx, id, link.Frame{Type: link.Select, Code: code}, payload)
 			if err != nil {
@@ -284,8 +295,8 @@ func (w *Worker) pages(ctx context.Context, t *Target, fields uint8, page int, r
 	}
 }
 
-// errLoopSilent is why an answer of a gateway is not all there is.
-var errLoopSilent = errors.New("worker: an event loop of the gateway has not answered in time")
+// errLoopTimeout is the reason for an incomplete answer of a gateway.
+var errLoopTimeout = errors.New("worker: an event loop of the gateway has not answered in time")
 
 func (f Fields) read(c *link.Cursor) (info ClientInfo, err error) {
 	info.ID = ClientID(c.ID())
@@ -310,11 +321,13 @@ func (f Fields) read(c *link.Cursor) (info ClientInfo, err error) {
 	return info, nil
 }
 
-// queryGateway asks one gateway. The answer is partial when not all of its loops have given one.
-func (w *Worker) queryGateway(ctx context.Context, gateway uint32, f link.Frame, payload []byte) (answer []byte, partial bool, err error) {
+// queryGateway asks one gateway. The answer is partial if some of its loops have not answered.
+func (w *Worker) queryGateway(
+	ctx context.Context, gateway uint32, f link.Frame, payload []byte,
+) (answer []byte, partial bool, err error) {
 	l := w.routes.any(gateway)
 	if s := sessionOf(ctx); s != nil && s.link.gateway == gateway {
-		l = s.link // behind what was done for the client before
+		l = s.link // in order with the earlier effects for the client
 	}
 	if l == nil {
 		return nil, false, ErrLinkDown
@@ -329,21 +342,22 @@ func (w *Worker) queryGateway(ctx context.Context, gateway uint32, f link.Frame,
 	return q.answer, q.partial, nil
 }
 
-// gateways are the ids of the gateways that can be asked, and how many there are that cannot.
+// gateways returns the ids of the gateways that can be asked, and the number of those that cannot.
 func (w *Worker) gateways() (up []uint32, down int) {
 	up, down = w.routes.gateways()
-	return up, down + int(w.unseen.Load())
+	return up, down + int(w.unanswered.Load())
 }
 
-// partial is the error of an answer that some gateways did not give; cause is why the last one that was asked did not, nil when there was none to ask.
-func partial(silent int, cause error) error {
+// partial returns the error of an answer that some gateways are missing from. cause is why the last
+// gateway that was asked has not answered, or nil if none of the missing ones could be asked.
+func partial(missing int, cause error) error {
 	switch {
-	case silent == 0:
+	case missing == 0:
 		return nil
 	case cause == nil:
-		return fmt.Errorf("%w: %d gateways have not answered", ErrPartial, silent)
+		return fmt.Errorf("%w: %d gateways have not answered", ErrPartial, missing)
 	}
-	return fmt.Errorf("%w: %d gateways have not answered: %w", ErrPartial, silent, cause)
+	return fmt.Errorf("%w: %d gateways have not answered: %w", ErrPartial, missing, cause)
 }
 
 func keyList(keys []string) ([]byte, error) {

@@ -12,15 +12,18 @@ import (
 type question struct {
 	answer  []byte
 	partial bool             // a loop of the gateway has not answered
-	done    chan link.Status // of one; bound: none, of one
+	done    chan link.Status // has room for one; bound: none, of one
 }
 
 // fail ends a question whose link has ended.
 func (q *question) fail() { close(q.done) }
 
-// question sends a command down a link, by itself, and waits for the Reply, whose answer and partial are in what it returns. It never runs as part of a unit: a unit goes out
-// when its call has returned.
-func (w *Worker) question(ctx context.Context, l *gwLink, f link.Frame, payload []byte) (link.Status, *question, error) {
+// question sends a command on a link and waits for the Reply. The fields answer and partial of the
+// result are set. A command that waits for a Reply is never part of a unit, because a unit is sent
+// after its call has returned.
+func (w *Worker) question(
+	ctx context.Context, l *gwLink, f link.Frame, payload []byte,
+) (link.Status, *question, error) {
 	if len(payload) > link.MaxMessage {
 		return 0, nil, ErrTooBig
 	}
@@ -60,8 +63,8 @@ func (w *Worker) question(ctx context.Context, l *gwLink, f link.Frame, payload 
 	}
 }
 
-// answered hands a Reply to who asked; who has given up hears nothing.
-func (l *gwLink) answered(f *link.Frame) {
+// handleReply gives a Reply to the goroutine that waits for it, if it still waits.
+func (l *gwLink) handleReply(f *link.Frame) {
 	l.mu.Lock()
 	q := l.requests[f.ID]
 	delete(l.requests, f.ID)
@@ -73,12 +76,15 @@ func (l *gwLink) answered(f *link.Frame) {
 	q.done <- link.Status(f.Code)
 }
 
-// aboutToBlock gives the leadership of the session's link away, if the call that runs for the session has it: the answer must be read by another goroutine. Of no session it does nothing.
+// aboutToBlock hands the leadership of the session's link over if the running call of the session
+// has it, because another goroutine must read the answer. For a nil session it does nothing.
 func (s *session) aboutToBlock() {
 	if s == nil {
 		return
 	}
-	call := s.link.leader.call.Load() // before the look at the unit: a call that has returned by then cannot be taken for the one that runs next
+	// Load the number of the call before the unit is compared. If the call returns in between,
+	// takeOver finds another number and does nothing to the next call.
+	call := s.link.leader.call.Load()
 	s.mu.Lock()
 	leads := s.unit == &s.link.leader.batch
 	s.mu.Unlock()

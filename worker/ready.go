@@ -2,45 +2,47 @@ package worker
 
 import "sync"
 
-// standing is how far a worker that starts has come with an address of Config.Gateways.
-type standing uint8
+// gatewayState is the progress of a starting worker at one address of Config.Gateways.
+type gatewayState uint8
 
 const (
-	silent    standing = iota // nobody answers there
-	answering                 // a gateway has answered, and not all links to it have been up
-	settled                   // all have been, or they are kept by way of another address
+	unreachable gatewayState = iota // no gateway answers there
+	answering                       // a gateway has answered; some of its links have not been up yet
+	settled                         // all its links have been up, or another address holds them
 )
 
-// readiness says when a worker that starts is ready: when it is linked to all of its gateways; or, answerWithin after its start, to those that answer, and there is one.
-// A worker is to replace another: it must not do so while a gateway that the other serves has no link yet, and a gateway that is down must not keep it from doing so.
+// readiness decides when a starting worker is ready: when its links to all gateways have been up
+// or, answerWithin after its start, those to all gateways that answer, of which there must be one.
+// A ready worker may replace another one. It must not do so while it has no link to a gateway that
+// the other serves, and a gateway that is down must not prevent the replacement.
 type readiness struct {
-	ready chan struct{} // closed when it is
+	ready chan struct{} // closed when the worker is ready
 
-	mu   sync.Mutex            // nothing else is locked under it
-	all  map[*gateway]standing // bound: none, one for each gateway
-	late bool                  // answerWithin has passed
-	over bool                  // ready is closed
-	tell func(missing []string)
+	mu        sync.Mutex                // nothing else is locked under it
+	states    map[*gateway]gatewayState // bound: none, one for each gateway
+	late      bool                      // answerWithin has passed
+	isReady   bool                      // ready is closed
+	onMissing func(missing []string)
 }
 
 func (r *readiness) init(gateways []*gateway, tell func(missing []string)) {
-	r.ready, r.all, r.tell = make(chan struct{}), make(map[*gateway]standing), tell
+	r.ready, r.states, r.onMissing = make(chan struct{}), make(map[*gateway]gatewayState), tell
 	for _, g := range gateways {
-		r.all[g] = silent
+		r.states[g] = unreachable
 	}
 }
 
-// set notes how far it is with an address. What has settled stays so.
-func (r *readiness) set(g *gateway, s standing) {
+// set records the state of an address. A settled address stays settled.
+func (r *readiness) set(g *gateway, s gatewayState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if was, ok := r.all[g]; ok && was != settled {
-		r.all[g] = s
+	if was, ok := r.states[g]; ok && was != settled {
+		r.states[g] = s
 		r.check()
 	}
 }
 
-// expire notes that answerWithin has passed.
+// expire records that answerWithin has passed.
 func (r *readiness) expire() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -48,11 +50,11 @@ func (r *readiness) expire() {
 	r.check()
 }
 
-// check is called with mu when something has changed.
+// check is called with mu after a change. It closes ready when the worker is ready.
 func (r *readiness) check() {
 	var missing []string
 	there := 0
-	for g, s := range r.all {
+	for g, s := range r.states {
 		switch s {
 		case settled:
 			there++
@@ -62,12 +64,12 @@ func (r *readiness) check() {
 			missing = append(missing, g.addr)
 		}
 	}
-	if r.over || there == 0 || len(missing) > 0 && !r.late {
+	if r.isReady || there == 0 || len(missing) > 0 && !r.late {
 		return
 	}
-	r.over = true
+	r.isReady = true
 	if len(missing) > 0 {
-		r.tell(missing)
+		r.onMissing(missing)
 	}
 	close(r.ready)
 }

@@ -11,7 +11,7 @@ func TestReadiness(t *testing.T) {
 	const late = -1 // the time is over
 	type step struct {
 		who int
-		is  standing
+		is  gatewayState
 	}
 	over := step{who: late}
 	for _, c := range []struct {
@@ -28,8 +28,8 @@ func TestReadiness(t *testing.T) {
 		{"one is down", []step{{0, settled}, over}, true, []string{"b"}},
 		{"one is down, the other is late", []step{over, {0, answering}, {0, settled}}, true, []string{"b"}},
 		{"one answers still", []step{{0, settled}, {1, answering}, over}, false, nil},
-		{"one answered and fell silent", []step{{0, settled}, {1, answering}, over, {1, silent}}, true, []string{"b"}},
-		{"links that were up are lost", []step{{0, settled}, {0, silent}, {1, settled}}, true, nil},
+		{"one answered and fell silent", []step{{0, settled}, {1, answering}, over, {1, unreachable}}, true, []string{"b"}},
+		{"links that were up are lost", []step{{0, settled}, {0, unreachable}, {1, settled}}, true, nil},
 		{"one comes when it is over", []step{{0, settled}, over, {1, answering}, {1, settled}}, true, []string{"b"}},
 	} {
 		var r readiness

@@ -60,23 +60,23 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 		says   string
 		frames []*link.Frame
 	}{
-		"a type of none":             {"type 99 from a gateway", []*link.Frame{{Type: 99}}},
-		"a type of a worker":         {"SEND from a gateway", []*link.Frame{{Type: link.Send}}},
+		"a type of none":             {"a gateway must not send type 99", []*link.Frame{{Type: 99}}},
+		"a type of a worker":         {"a gateway must not send SEND", []*link.Frame{{Type: link.Send}}},
 		"an attachment cut off":      {"", []*link.Frame{{Type: link.Attach, ID: 1, Payload: attachment[:3]}}},
 		"a slot that is none":        {"slot", []*link.Frame{{Type: link.Attach, ID: 1, Slot: 1 << 24, Payload: attachment}}},
 		"attributes cut off":         {"", []*link.Frame{attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: []byte{0}}}},
-		"bytes behind an attachment": {"payload of ATTACH", []*link.Frame{{Type: link.Attach, ID: 1, Payload: append(attachment[:len(attachment):len(attachment)], 0)}}},
-		"bytes behind attributes":    {"payload of ATTRS", []*link.Frame{attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: append(attrs[:len(attrs):len(attrs)], 0)}}},
-		"an end with a payload":      {"payload of DETACH", []*link.Frame{attach(1), {Type: link.Detach, ID: 2, Slot: 3, Token: 7, Payload: []byte{0}}}},
-		"a ping with a payload":      {"payload of PING", []*link.Frame{{Type: link.Ping, Payload: []byte{0}}}},
-		"a flag that ATTACH has not": {"flags 0x02 of ATTACH", []*link.Frame{{Type: link.Attach, Flags: link.FlagNew | link.FlagRedelivered, ID: 1, Payload: attachment}}},
-		"a flag that none has there": {"flags 0x10 of MESSAGE", []*link.Frame{attach(1), {Type: link.Message, Flags: 0x11, ID: 2, Slot: 3, Token: 7}}},
-		"a message of nobody":        {"no client", []*link.Frame{attach(1), message(2, 8)}},
-		"an end of nobody":           {"no client", []*link.Frame{{Type: link.Detach, ID: 1}}},
-		"a first sequence of 0":      {"sequence 0, where 1 is due", []*link.Frame{attach(0)}},
-		"a sequence is left out":     {"sequence 3, where 2 is due", []*link.Frame{attach(1), message(3, 7)}},
-		"a sequence comes twice":     {"sequence 2, where 3 is due", []*link.Frame{attach(1), message(2, 7), message(2, 7)}},
-		"an end of another sequence": {"sequence 9, where 2 is due", []*link.Frame{attach(1), {Type: link.Detach, ID: 9, Slot: 3, Token: 7}}},
+		"bytes behind an attachment": {"invalid payload of ATTACH", []*link.Frame{{Type: link.Attach, ID: 1, Payload: append(attachment[:len(attachment):len(attachment)], 0)}}},
+		"bytes behind attributes":    {"invalid payload of ATTRS", []*link.Frame{attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: append(attrs[:len(attrs):len(attrs)], 0)}}},
+		"an end with a payload":      {"invalid payload of DETACH", []*link.Frame{attach(1), {Type: link.Detach, ID: 2, Slot: 3, Token: 7, Payload: []byte{0}}}},
+		"a ping with a payload":      {"invalid payload of PING", []*link.Frame{{Type: link.Ping, Payload: []byte{0}}}},
+		"a flag that ATTACH has not": {"flags 0x02 are not allowed in ATTACH", []*link.Frame{{Type: link.Attach, Flags: link.FlagNew | link.FlagRedelivered, ID: 1, Payload: attachment}}},
+		"a flag that none has there": {"flags 0x10 are not allowed in MESSAGE", []*link.Frame{attach(1), {Type: link.Message, Flags: 0x11, ID: 2, Slot: 3, Token: 7}}},
+		"a message of nobody":        {"message of an unknown client", []*link.Frame{attach(1), message(2, 8)}},
+		"an end of nobody":           {"detach of an unknown client", []*link.Frame{{Type: link.Detach, ID: 1}}},
+		"a first sequence of 0":      {"sequence 0, must be 1", []*link.Frame{attach(0)}},
+		"a sequence is left out":     {"sequence 3, must be 2", []*link.Frame{attach(1), message(3, 7)}},
+		"a sequence comes twice":     {"sequence 2, must be 3", []*link.Frame{attach(1), message(2, 7), message(2, 7)}},
+		"an end of another sequence": {"sequence 9, must be 2", []*link.Frame{attach(1), {Type: link.Detach, ID: 9, Slot: 3, Token: 7}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

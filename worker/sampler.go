@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// sampler lets one line a second into the log of what may happen for every message.
+// sampler limits a log line that could occur for every message to one a second.
 type sampler struct {
 	mu     sync.Mutex // nothing else is locked under it
 	next   time.Time  // guarded by mu
-	hidden uint64     // guarded by mu: not in the log since the last line
+	hidden uint64     // guarded by mu: lines suppressed since the last one
 }
 
-// allow reports whether to log, and how many were not logged since the last one.
+// allow reports whether to log, and how many lines were suppressed since the last one.
 func (s *sampler) allow() (hidden uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,15 +8,15 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Publish sends a message to clients, at all gateways. It returns when the message is on its way: not
-// whether anybody was there. What one goroutine sends to one client arrives in order. A gateway
-// without a link does not get it: that is ErrLinkDown when no gateway has got it, and is counted
-// otherwise (Stats.CommandsDropped).
+// Publish sends a message to clients, at all gateways. It returns when the message is queued for
+// the gateways, whether or not there is such a client. Messages of one goroutine to one client
+// arrive in order. A gateway without a link does not get the message: this is counted
+// (Stats.CommandsDropped), and Publish returns ErrLinkDown if no gateway has got it.
 func (w *Worker) Publish(ctx context.Context, t Target, m Message) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if id, ok := t.one(); ok {
+	if id, ok := t.single(); ok {
 		var room [64]byte
 		key, err := m.appendKey(room[:0])
 		if err != nil {
@@ -26,7 +26,7 @@ func (w *Worker) Publish(ctx context.Context, t Target, m Message) error {
 		id.address(&f, link.Send, m.flags())
 		return w.command(ctx, &id, &f, key, m.Data)
 	}
-	if t.isNobody() {
+	if t.isEmpty() {
 		return nil
 	}
 	var room [256]byte
@@ -34,28 +34,30 @@ func (w *Worker) Publish(ctx context.Context, t Target, m Message) error {
 	if err != nil {
 		return err
 	}
-	return w.everywhere(ctx, &link.Frame{Type: link.Publish, Flags: m.flags(), Code: code}, head, m.Data)
+	return w.sendToAll(ctx, &link.Frame{Type: link.Publish, Flags: m.flags(), Code: code}, head, m.Data)
 }
 
-// DeleteGroup removes all members from a group, at all gateways. It returns when that is on its way.
+// DeleteGroup removes all members from a group, at all gateways. It returns when the command is
+// queued for the gateways.
 func (w *Worker) DeleteGroup(ctx context.Context, group string) error {
 	if err := checkKey(group); err != nil {
 		return err
 	}
-	return w.everywhere(ctx, &link.Frame{Type: link.Dissolve}, nil, []byte(group))
+	return w.sendToAll(ctx, &link.Frame{Type: link.Dissolve}, nil, []byte(group))
 }
 
-// everywhere sends a command to each loop of each gateway, down that loop's own link: so it comes in order with what else goes there by itself.
-func (w *Worker) everywhere(ctx context.Context, f *link.Frame, head, body []byte) error {
+// sendToAll sends a command to each loop of each gateway, on the loop's own link, so that it keeps
+// its order with other commands to that loop.
+func (w *Worker) sendToAll(ctx context.Context, f *link.Frame, head, body []byte) error {
 	if len(head)+len(body) > link.MaxMessage {
 		return ErrTooBig
 	}
 	reached := false
 	for _, to := range *w.routes.table.Load() {
-		if w.toAll(ctx, to, f, head, body) {
+		if w.sendToGateway(ctx, to, f, head, body) {
 			reached = true
 		} else if err := ctx.Err(); err != nil {
-			return fmt.Errorf("worker: not all gateways have taken it: %w", context.Cause(ctx))
+			return fmt.Errorf("worker: not sent to all gateways: %w", context.Cause(ctx))
 		} else {
 			w.stats.dropped.Add(1)
 		}
@@ -66,21 +68,25 @@ func (w *Worker) everywhere(ctx context.Context, f *link.Frame, head, body []byt
 	return nil
 }
 
-// toAll sends a command to each loop of a gateway; those whose link is down get it by another one. It reports false when there is none that takes it.
-func (w *Worker) toAll(ctx context.Context, to route, f *link.Frame, head, body []byte) bool {
+// sendToGateway sends a command to each loop of a gateway. A loop whose link is down gets it by
+// another link. It returns false if no link takes it.
+func (w *Worker) sendToGateway(ctx context.Context, to route, f *link.Frame, head, body []byte) bool {
 	for i, l := range to.loops {
 		f.Slot = uint32(i + 1)
 		if l != nil && l.sendPlain(ctx, f, head, body) == nil {
 			continue
 		}
-		if !slices.ContainsFunc(to.loops, func(other *gwLink) bool { return other != nil && other.sendPlain(ctx, f, head, body) == nil }) {
+		sent := slices.ContainsFunc(to.loops, func(other *gwLink) bool {
+			return other != nil && other.sendPlain(ctx, f, head, body) == nil
+		})
+		if !sent {
 			return false
 		}
 	}
 	return len(to.loops) > 0
 }
 
-// command sends a command about a client down the link of the client's loop.
+// command sends a command about a client on the link of the client's loop.
 func (w *Worker) command(ctx context.Context, id *ClientID, f *link.Frame, head, body []byte) error {
 	if len(head)+len(body) > link.MaxMessage {
 		return ErrTooBig
@@ -92,17 +98,19 @@ func (w *Worker) command(ctx context.Context, id *ClientID, f *link.Frame, head,
 	return l.sendPlain(ctx, f, head, body)
 }
 
-// Delivery says what happened to a message.
+// Delivery is the result of Deliver.
 type Delivery uint8
 
-// What happens to a message.
+// Results of Deliver.
 const (
-	Delivered   Delivery = iota // the client's connection has taken it
-	Gone                        // the client is not connected
-	Undelivered                 // the connection is closing, its send queue is full, or its protocol cannot carry the message
+	Delivered Delivery = iota // the gateway has queued the message for the client
+	Gone                      // the client is not connected
+	// Undelivered: the connection is closing, its send queue is full, or the client's protocol
+	// cannot carry the message.
+	Undelivered
 )
 
-// String returns the delivery in a word.
+// String returns the result as a word.
 func (d Delivery) String() string {
 	switch d {
 	case Delivered:
@@ -113,8 +121,9 @@ func (d Delivery) String() string {
 	return "undelivered"
 }
 
-// Deliver sends a message to one client and waits for the gateway to say what happened to it. In a
-// handler it overtakes what the call has sent, which goes out when the handler returns.
+// Deliver sends a message to one client and waits until the gateway reports what has happened to
+// it. In a handler it takes effect before the effects of the call, which are sent when the handler
+// returns.
 func (w *Worker) Deliver(ctx context.Context, id ClientID, m Message) (Delivery, error) {
 	payload := m.Data
 	key, err := m.appendKey(nil)
@@ -137,7 +146,9 @@ func (w *Worker) Deliver(ctx context.Context, id ClientID, m Message) (Delivery,
 }
 
 // ask sends a command about a client and waits for its result.
-func (w *Worker) ask(ctx context.Context, id ClientID, t link.Type, flags uint8, payload []byte) (link.Status, []byte, error) {
+func (w *Worker) ask(
+	ctx context.Context, id ClientID, t link.Type, flags uint8, payload []byte,
+) (link.Status, []byte, error) {
 	l := w.routes.link(id.gateway(), id.loop())
 	if l == nil {
 		return 0, nil, ErrLinkDown

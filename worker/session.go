@@ -11,37 +11,37 @@ import (
 
 // session is one client that a gateway has given to this worker.
 type session struct {
-	// What each message touches stands together: a worker has more sessions than the processor's caches have room for.
+	// The fields that each message uses are adjacent, because the processor's caches have no room for
+	// all sessions of a worker.
 	id     ClientID // static
 	link   *gwLink  // static
 	token  uint64   // static
-	number uint32   // owned by the leader: of its newest message
+	number uint32   // owned by the leader: number of the newest message
 
 	mu         sync.Mutex
-	unit       *unit                 // guarded by mu: of the handler that runs; nil: none does
-	queue      []item                // guarded by mu: what comes after it; bound: what waits for a client at its worker
-	undo       *known                // guarded by mu: what stands at the gateway, once the call that runs has changed uid or attributes in its unit
-	ranIn      uint64                // guarded by mu: the leader's batch that its last call in a batch was in
-	calls      uint64                // guarded by mu: begun so far; that of a call is its number
-	failed     atomic.Pointer[error] // why the running call fails when it has returned; nil: it does not
-	busy       bool                  // guarded by mu: a handler runs, or is about to
+	unit       *unit                 // guarded by mu: of the running call; nil if none runs
+	queue      []item                // guarded by mu: later items; bound: what waits for a client at its worker
+	undo       *known                // guarded by mu: known before the running call changed it; nil if it has not
+	ranIn      uint64                // guarded by mu: number of the batch that has the last call by a leader
+	calls      uint64                // guarded by mu: calls begun so far; the number of a call
+	failed     atomic.Pointer[error] // why the running call fails when it returns; nil if it does not
+	busy       bool                  // guarded by mu: a handler runs or is about to
 	connecting bool                  // guarded by mu: that handler is Connect
 
-	gone    bool                // guarded by mu
-	lingers bool                // guarded by mu: its link has ended, and something of it still runs
+	gone    bool                // guarded by mu: the client has disconnected or moved
+	lingers bool                // guarded by mu: the link has ended, and a call still runs
 	known   known               // guarded by mu; attrs are never changed in place
 	timers  map[*Timer]struct{} // guarded by mu; bound: timers of a client
-	next    *session            // guarded by mu: the client's on the next link, which waits for that
+	next    *session            // guarded by mu: the client's session on the next link, which waits for this one
 
-	refused bool // owned by whoever runs its items: its Connect has failed
+	refused bool // owned by the goroutine that runs the items: Connect has failed
 
 	remote   string   // static
 	listener string   // static
 	request  *Request // static
-
 }
 
-// newSession makes the session of an Attach frame.
+// newSession returns the session of an Attach frame.
 func newSession(l *gwLink, f *link.Frame) (*session, error) {
 	c := link.Read(f.Payload)
 	a := c.Attachment()
@@ -49,8 +49,9 @@ func newSession(l *gwLink, f *link.Frame) (*session, error) {
 		return nil, badPayload(f)
 	}
 	s := &session{
-		id: ClientID(link.MakeClientID(l.gateway, l.loop, f.Slot, f.Token)), link: l, token: f.Token, remote: a.Remote, listener: a.Listener,
-		number: a.Handled, known: known{uid: a.UID, uidVersion: a.UIDVersion, version: a.Version, attrs: a.Attrs},
+		id: ClientID(link.MakeClientID(l.gateway, l.loop, f.Slot, f.Token)), link: l, token: f.Token,
+		remote: a.Remote, listener: a.Listener, number: a.Handled,
+		known: known{uid: a.UID, uidVersion: a.UIDVersion, version: a.Version, attrs: a.Attrs},
 	}
 	if a.Target != "" {
 		s.request = &Request{Target: a.Target, kept: a.Request}
@@ -58,14 +59,14 @@ func newSession(l *gwLink, f *link.Frame) (*session, error) {
 	return s, nil
 }
 
-// Request is the HTTP request of a WebSocket client, as far as the gateway has kept it: the target, and
-// the header fields that the listener is configured to keep (KeepHeaders, --keep-header). By default
-// these are the ones that applications need most, such as Host, Origin, Cookie, Authorization and
-// User-Agent. Fields that are for the gateway itself are not kept, such as Connection, Upgrade and
-// Sec-WebSocket-Key. The methods may be called on a nil Request, of which everything is empty.
+// Request is the HTTP request of a WebSocket client, as far as the gateway keeps it: the target,
+// and the header fields that the listener is configured to keep (KeepHeaders, --keep-header). By
+// default these are the fields that applications need most, such as Host, Origin, Cookie,
+// Authorization and User-Agent. Fields for the gateway itself, such as Connection, Upgrade and
+// Sec-WebSocket-Key, are not kept. The methods of a nil Request return empty values.
 type Request struct {
 	Target string // path and query
-	kept   string // as link.AppendRequest has it; Target is a view of it
+	kept   string // encoded by link.AppendRequest; Target is a view of it
 }
 
 // Path returns the target without its query.
@@ -83,11 +84,11 @@ func (r *Request) Query(name string) string {
 		return ""
 	}
 	_, query, _ := strings.Cut(r.Target, "?")
-	values, _ := url.ParseQuery(query) // what can be read of it
+	values, _ := url.ParseQuery(query) // the parts that are valid
 	return values.Get(name)
 }
 
-// Header returns the first value of a header field, or "". The name may be in any case.
+// Header returns the first value of a header field, or "". The case of the name does not matter.
 func (r *Request) Header(name string) string {
 	if r == nil {
 		return ""
@@ -100,8 +101,8 @@ func (r *Request) Header(name string) string {
 	return ""
 }
 
-// Subprotocol returns the WebSocket sub-protocol that the gateway has agreed to, or "". What the client
-// has offered is in the header field Sec-WebSocket-Protocol.
+// Subprotocol returns the WebSocket subprotocol that the gateway has selected, or "". The header
+// field Sec-WebSocket-Protocol has those that the client has offered.
 func (r *Request) Subprotocol() string { return r.Header(link.SubprotocolHeader) }
 
 // Cookie returns the value of a cookie, or "".

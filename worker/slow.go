@@ -10,12 +10,13 @@ import (
 	"time"
 )
 
-// What is said of calls that take long. There may be thousands at once, when what handlers ask does not answer: all are counted, a few are shown with their stacks, and nobody else
+// Reports of slow calls. There may be thousands of them at once when a service that handlers use
+// does not answer. All are counted, a few are logged with their stacks, and no other goroutine
 // waits meanwhile.
 const (
-	slowLook  = 250 * time.Millisecond // between two looks at the calls that run, or a quarter of Config.SlowHandlerThreshold
-	slowPause = time.Second            // at least, between two times that stacks are shown
-	slowLines = 8                      // stacks shown at once
+	slowCheckEvery = 250 * time.Millisecond // or a quarter of Config.SlowHandlerThreshold if that is less
+	slowLogEvery   = time.Second            // minimum time between two reports with stacks
+	maxSlowStacks  = 8                      // stacks in a report
 )
 
 // slowCall is a call that has run too long.
@@ -25,39 +26,41 @@ type slowCall struct {
 	since     time.Time
 }
 
-// findSlow counts the calls that have run too long, each once, and logs the stacks of some.
+// findSlow counts the calls that have run too long, each once, and logs the stacks of some of them.
 func (t *watchdog) findSlow() {
 	now := time.Now()
-	if t.w.cfg.SlowHandlerThreshold < 0 || now.Sub(t.looked) < min(slowLook, t.w.cfg.SlowHandlerThreshold/4) {
+	if t.w.cfg.SlowHandlerThreshold < 0 || now.Sub(t.lastLook) < min(slowCheckEvery, t.w.cfg.SlowHandlerThreshold/4) {
 		return
 	}
-	t.looked = now
+	t.lastLook = now
 	slow := t.newlySlow(now)
 	t.w.stats.slow.Add(uint64(len(slow)))
 	if len(slow)+t.unlogged == 0 {
 		return
 	}
-	if now.Sub(t.logged) < slowPause || t.telling.Load() {
+	if now.Sub(t.lastLog) < slowLogEvery || t.logging.Load() {
 		t.unlogged += len(slow)
 		return
 	}
-	t.logged = now
-	t.telling.Store(true)
-	shown := slow[:min(len(slow), slowLines)]
+	t.lastLog = now
+	t.logging.Store(true)
+	shown := slow[:min(len(slow), maxSlowStacks)]
 	more := t.unlogged + len(slow) - len(shown)
 	t.unlogged = 0
-	t.tellers.Go(func() {
+	t.loggers.Go(func() {
 		t.logSlow(shown, more)
-		t.telling.Store(false)
+		t.logging.Store(false)
 	})
 }
 
-// logSlow logs slow calls, and how many more there are. It runs on a goroutine of its own: the stacks of many goroutines take a while to get.
+// logSlow logs slow calls and the number of further ones. It runs on its own goroutine, because it
+// takes a while to get the stacks of many goroutines.
 func (t *watchdog) logSlow(shown []slowCall, more int) {
 	if len(shown) > 0 {
 		all := stacksNow()
 		for _, c := range shown {
-			t.w.log.Warn("handler is slow", "client", c.s.id.String(), "listener", c.s.listener, "for", time.Since(c.since).Round(time.Millisecond), "stack", all.of(c.goroutine))
+			t.w.log.Warn("handler is slow", "client", c.s.id.String(), "listener", c.s.listener,
+				"for", time.Since(c.since).Round(time.Millisecond), "stack", all.of(c.goroutine))
 		}
 	}
 	if more > 0 {
@@ -65,7 +68,7 @@ func (t *watchdog) logSlow(shown []slowCall, more int) {
 	}
 }
 
-// newlySlow returns the calls that have become slow since the last look, the oldest first.
+// newlySlow returns the calls that have become slow since the last check, the oldest first.
 func (t *watchdog) newlySlow(now time.Time) (slow []slowCall) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -79,8 +82,9 @@ func (t *watchdog) newlySlow(now time.Time) (slow []slowCall) {
 	return slow
 }
 
-// stuck is the error about calls that do not return: how many there are, and where the oldest is.
-func (t *watchdog) stuck() error {
+// runningError returns the error about calls that do not return: their number, and the functions of
+// the oldest.
+func (t *watchdog) runningError() error {
 	t.mu.Lock()
 	var oldest *session
 	for s, c := range t.running {
@@ -91,16 +95,17 @@ func (t *watchdog) stuck() error {
 	n := len(t.running)
 	if oldest == nil {
 		t.mu.Unlock()
-		return fmt.Errorf("%w: no call is known, so that it must be Config.Dial", ErrHandlersRunning)
+		return fmt.Errorf("%w: no call is running, so Config.Dial may not have returned", ErrHandlersRunning)
 	}
 	c := *t.running[oldest]
 	t.mu.Unlock()
-	return fmt.Errorf("%w: calls: %d; the oldest, for client %v, has run for %v: %s",
-		ErrHandlersRunning, n, oldest.id, time.Since(c.since).Round(time.Millisecond), business(stacksNow().of(c.goroutine)))
+	return fmt.Errorf("%w: %d running; the oldest, of client %v, has run for %v: %s",
+		ErrHandlersRunning, n, oldest.id, time.Since(c.since).Round(time.Millisecond),
+		handlerFrames(stacksNow().of(c.goroutine)))
 }
 
-// business names the functions of a stack, innermost first, down to the handler's: what is below it is ours.
-func business(stack string) string {
+// handlerFrames returns the functions of a stack, innermost first, down to the handler.
+func handlerFrames(stack string) string {
 	var names []string
 	for line := range strings.Lines(stack) {
 		part := strings.Split(strings.TrimSpace(line), "\t") // #, address, function+offset, file:line
@@ -118,7 +123,8 @@ func business(stack string) string {
 	return strings.Join(names, " < ")
 }
 
-// stacks is the profile of all goroutines, as text: one that runs handlers is found by its label.
+// stacks is the profile of all goroutines as text. Goroutines that run handlers are found by their
+// labels.
 type stacks []byte
 
 func stacksNow() stacks {
@@ -129,7 +135,7 @@ func stacksNow() stacks {
 	return all.Bytes()
 }
 
-// of returns the stack of the goroutine with a label.
+// of returns the stack of the goroutine with the given label.
 func (all stacks) of(goroutine string) string {
 	mark := fmt.Appendf(nil, "%q:%q", label, goroutine)
 	for stack := range bytes.SplitSeq(all, []byte("\n\n")) {
@@ -137,5 +143,5 @@ func (all stacks) of(goroutine string) string {
 			return string(stack)
 		}
 	}
-	return "it has just ended"
+	return "the call has just ended"
 }

@@ -82,7 +82,7 @@ func TestStuckHandlerAtDrain(t *testing.T) {
 			if !errors.Is(err, worker.ErrHandlersRunning) || !strings.Contains(err.Error(), "waitsForever (stuck_test.go:") || !strings.Contains(err.Error(), "stuckOffice.message") {
 				t.Errorf("Run: %v", err)
 			}
-			if !dies && !strings.Contains(err.Error(), "calls: 5") {
+			if !dies && !strings.Contains(err.Error(), "5 running") {
 				t.Errorf("Run does not say how many there are: %v", err)
 			}
 			if !stopped {

@@ -10,37 +10,38 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A gateway that drains may leave its address to a successor, and take links on another port of
-// its host. From then on the address is the successor's, and the worker keeps the links to the old
-// gateway by that port, until it is gone. It hears of the port from the one or the other.
+// A gateway that drains may leave its address to a successor and accept links on another port of
+// its host. From then on the worker links to the successor at the address, and keeps the links to
+// the old gateway at that port until it is gone. It learns the port from a DRAIN of the old gateway
+// or of the successor.
 
-// hint is where a gateway that drains takes links now.
+// hint says on which port a draining gateway accepts links now.
 type hint struct {
 	gateway uint32
 	port    uint16
 }
 
-// maxHints is how many may wait for a link's keeper: one of the gateway itself, one of the one
-// before it.
+// maxHints is how many hints may wait for a link's keeper: one about the gateway itself and one
+// about its predecessor, with room to spare.
 const maxHints = 4
 
-// errGone is returned when another answers where a gateway drained.
+// errGone is the error when another gateway answers where a gateway has drained.
 var errGone = errors.New("worker: the gateway has drained")
 
-// noteSuccessor passes on what a DRAIN says, if it says where.
+// noteSuccessor passes the hint in a DRAIN on to the keeper, if there is one.
 func (l *gwLink) noteSuccessor(f *link.Frame) {
 	if f.Code == 0 {
 		return
 	}
 	select {
 	case l.hints <- hint{f.ID, f.Code}:
-	default: // the keeper has enough to do
+	default: // hints already wait for the keeper
 	}
 }
 
-// stay waits until the link has ended, and reports whether it has: it returns false when the link
-// has got another keeper, for the address is a successor's.
-func (g *gateway) stay(ctx context.Context, l *gwLink) bool {
+// awaitLinkEnd waits until the link has ended and returns true. It returns false if another keeper
+// has taken the link over because the address now belongs to a successor.
+func (g *gateway) awaitLinkEnd(ctx context.Context, l *gwLink) bool {
 	for {
 		select {
 		case <-l.done:
@@ -53,8 +54,8 @@ func (g *gateway) stay(ctx context.Context, l *gwLink) bool {
 	}
 }
 
-// followSuccessor has somebody keep the links to a gateway that drains. It reports whether that is the one at
-// the link's other end, whose address this is no more.
+// followSuccessor starts keepers for the links to a draining gateway at its new port. It returns
+// true if that is the gateway at the other end of l, so that this address no longer belongs to it.
 func (g *gateway) followSuccessor(ctx context.Context, l *gwLink, h hint) bool {
 	host, _, err := net.SplitHostPort(g.addr)
 	addr := net.JoinHostPort(host, strconv.Itoa(int(h.port)))
@@ -74,8 +75,8 @@ func (g *gateway) followSuccessor(ctx context.Context, l *gwLink, h hint) bool {
 	return true
 }
 
-// follow keeps the links to a gateway that drains, at an address of its own, until it is gone or
-// ctx ends. A second call for the same address does nothing. Keepers call it.
+// follow keeps the links to a draining gateway up, at an address of its own, until the gateway is
+// gone or ctx is done. A second call for the same address does nothing. Keepers call it.
 func (g *gateway) follow(ctx context.Context, id uint32, addr string) {
 	w := g.w
 	w.mu.Lock()
@@ -84,11 +85,14 @@ func (g *gateway) follow(ctx context.Context, id uint32, addr string) {
 		return
 	}
 	w.leaving[addr] = true
-	old := &gateway{w: w, addr: addr, leaving: id, id: id, seen: true, loops: max(w.routes.loops(id), 1), kept: make(map[int]bool)}
+	old := &gateway{
+		w: w, addr: addr, leaving: id, id: id, answered: true,
+		loops: max(w.routes.loops(id), 1), kept: make(map[int]bool),
+	}
 	for loop := range old.loops {
 		old.kept[loop] = true
 	}
-	w.log.Info("a gateway drains: its successor has the address", "gateway", id, "successor", g.addr, "addr", addr)
+	w.log.Info("gateway drains, a successor has its address", "gateway", id, "successor", g.addr, "addr", addr)
 	g.keepers.Go(func() {
 		old.keep(ctx)
 		w.mu.Lock()
@@ -98,16 +102,16 @@ func (g *gateway) follow(ctx context.Context, id uint32, addr string) {
 	})
 }
 
-// awaitEnd waits until the link to a loop that another keeper has dialled has ended, and its leader
-// has.
-func (g *gateway) awaitEnd(loop int) {
-	if l := g.w.watch.leads(g.leaving, uint8(loop)); l != nil {
+// awaitOldLink waits until the link to a loop that another keeper has dialled has ended, and its
+// leader too.
+func (g *gateway) awaitOldLink(loop int) {
+	if l := g.w.watch.linkOf(g.leaving, uint8(loop)); l != nil {
 		<-l.done
 	}
 }
 
-// isGone reports whether a gateway that drained is not there any more: it listens until its links
-// end.
+// isGone reports whether err means that a draining gateway has ended. It listens until all its
+// links have ended.
 func isGone(err error) bool {
 	return errors.Is(err, errGone) || errors.Is(err, syscall.ECONNREFUSED)
 }

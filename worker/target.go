@@ -8,8 +8,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Target says which clients are meant: Client, Clients, Group, Groups, UID, UIDs or Everyone. It is
-// a value. The zero Target is invalid; a list of none is nobody.
+// Target selects clients. The functions Client, Clients, Group, Groups, UID, UIDs and Everyone make
+// one. It is a value. The zero Target is invalid; an empty list selects no client.
 type Target struct {
 	kind   targetKind
 	name   string     // one group or uid
@@ -32,28 +32,28 @@ const (
 	targetEveryone
 )
 
-// Client is the client with the id.
+// Client selects one client.
 func Client(id ClientID) Target { return Target{kind: targetClient, id: id} }
 
-// Clients are the clients with the ids.
+// Clients selects the clients with the given ids.
 func Clients(ids ...ClientID) Target { return Target{kind: targetClients, ids: ids} }
 
-// Group is the members of a group.
+// Group selects the members of a group.
 func Group(name string) Target { return Target{kind: targetGroup, name: name} }
 
-// Groups is whoever is a member of at least one of the groups, once.
+// Groups selects the members of at least one of the groups, each once.
 func Groups(names ...string) Target { return Target{kind: targetGroups, names: names} }
 
-// UID is the clients that are bound to a uid.
+// UID selects the clients that are bound to the uid.
 func UID(uid string) Target { return Target{kind: targetUID, name: uid} }
 
-// UIDs is the clients that are bound to one of the uids.
+// UIDs selects the clients that are bound to one of the uids.
 func UIDs(uids ...string) Target { return Target{kind: targetUIDs, names: uids} }
 
-// Everyone is every client that a worker has admitted: Connect has returned.
+// Everyone selects all clients that a worker has admitted, that is, whose Connect has returned nil.
 func Everyone() Target { return Target{kind: targetEveryone} }
 
-// Except returns the target without the clients listed.
+// Except returns the target without the given clients.
 func (t Target) Except(ids ...ClientID) Target {
 	if len(t.except) > 0 {
 		ids = append(slices.Clone(t.except), ids...)
@@ -62,7 +62,7 @@ func (t Target) Except(ids ...ClientID) Target {
 	return t
 }
 
-// code is the target's on a link. An error is ErrInvalid.
+// code returns the target's code on a link. The error wraps ErrInvalid.
 func (t *Target) code() (uint16, error) {
 	switch t.kind {
 	case targetClient, targetClients:
@@ -77,8 +77,8 @@ func (t *Target) code() (uint16, error) {
 	return 0, fmt.Errorf("%w: the zero Target", ErrInvalid)
 }
 
-// isNobody reports whether the target is a list of none.
-func (t *Target) isNobody() bool {
+// isEmpty reports whether the target is an empty list.
+func (t *Target) isEmpty() bool {
 	switch t.kind {
 	case targetClients:
 		return len(t.ids) == 0
@@ -88,8 +88,8 @@ func (t *Target) isNobody() bool {
 	return false
 }
 
-// one returns the client that is meant, if the target is one client that is not excepted.
-func (t *Target) one() (id ClientID, ok bool) {
+// single returns the client of a target that is exactly one client, if Except does not exclude it.
+func (t *Target) single() (id ClientID, ok bool) {
 	switch {
 	case t.kind == targetClient:
 		id = t.id
@@ -101,7 +101,7 @@ func (t *Target) one() (id ClientID, ok bool) {
 	return id, !slices.Contains(t.except, id)
 }
 
-// appendKeys appends the list of whom the target names, as a link carries it.
+// appendKeys appends the ids or names of the target, as a link carries them.
 func (t *Target) appendKeys(dst []byte) ([]byte, error) {
 	if len(t.names) > 0xFFFF || len(t.ids) > 0xFFFF {
 		return nil, ErrTooBig
@@ -133,12 +133,12 @@ func (t *Target) appendKeys(dst []byte) ([]byte, error) {
 	return binary.BigEndian.AppendUint16(dst, 0), nil
 }
 
-// appendID appends an id as one of a list of keys.
+// appendID appends an id as an element of a list of keys.
 func appendID(dst []byte, id *ClientID) []byte {
 	return append(binary.BigEndian.AppendUint16(dst, uint16(len(id))), id[:]...)
 }
 
-// appendExcept appends the ids of those who are not meant, as a link carries them.
+// appendExcept appends the excluded ids, as a link carries them.
 func (t *Target) appendExcept(dst []byte) ([]byte, error) {
 	if len(t.except) > 0xFFFF {
 		return nil, ErrTooBig
@@ -146,7 +146,8 @@ func (t *Target) appendExcept(dst []byte) ([]byte, error) {
 	return link.AppendIDs(dst, t.except), nil
 }
 
-// publish is what a PUBLISH of a message to the target carries before the message's data, and its code.
+// publish returns the code of a PUBLISH to the target and appends to dst what precedes the
+// message's data.
 func (t *Target) publish(dst []byte, m *Message) (code uint16, head []byte, err error) {
 	if code, err = t.code(); err == nil {
 		head, err = t.appendKeys(dst)
@@ -160,7 +161,7 @@ func (t *Target) publish(dst []byte, m *Message) (code uint16, head []byte, err 
 	return code, head, err
 }
 
-// checkKey refuses what cannot be a uid or a group.
+// checkKey returns an error if name cannot be a uid or a group.
 func checkKey(name string) error {
 	if len(name) > link.MaxKey {
 		return ErrTooBig
@@ -168,7 +169,7 @@ func checkKey(name string) error {
 	return checkName(name)
 }
 
-// checkName refuses what cannot be an attribute's key.
+// checkName returns an error if name cannot be the key of an attribute.
 func checkName(name string) error {
 	switch {
 	case name == "":

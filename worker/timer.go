@@ -5,24 +5,24 @@ import (
 	"time"
 )
 
-// Timer is a function that waits to be called in a client's order.
+// Timer is a function that will be called in the order of a client's calls. Call.After makes one.
 type Timer struct {
 	s       *session
 	f       func(context.Context, Call) error
-	t       *time.Timer // nil: it was never set
-	call    uint64      // guarded by s.mu: the call that has set it, until that has been committed
-	stopped bool        // guarded by s.mu: when its time had come, and its function had not begun
+	t       *time.Timer // nil if it was never set
+	call    uint64      // guarded by s.mu: the number of the call that has set it; 0 once that is committed
+	stopped bool        // guarded by s.mu: stopped after it was due and before its function began
 }
 
-// MaxTimers is how many timers of one client may wait, including those that are due and whose
-// function has not begun.
+// MaxTimers is how many timers of one client may be pending. A timer is pending until its function
+// begins.
 const MaxTimers = 1024
 
-// After has f called in d, in the client's order: never while another call for this client runs. f
-// has a Call of its own, whose effects go out together when f returns nil; when it fails they are
-// discarded and Handler.Error is called. The timer ends when this call fails, when the client
-// disconnects, and when the client moves to another worker. When MaxTimers timers of the client wait,
-// the call fails with ErrTooMany.
+// After calls f after d, in the order of the client's calls: never while another call for the
+// client runs. f gets a Call of its own. Its effects are sent when f returns nil. If f fails, they
+// are discarded and Handler.Error is called. The timer is stopped when this call fails, when the
+// client disconnects, and when the client moves to another worker. If MaxTimers timers of the
+// client are pending, the call fails with ErrTooMany.
 //
 //	c.After(10*time.Second, func(_ context.Context, c worker.Call) error {
 //		if c.UID() == "" {
@@ -44,7 +44,7 @@ func (c Call) After(d time.Duration, f func(ctx context.Context, c Call) error) 
 			s.timers = make(map[*Timer]struct{})
 		}
 		s.timers[t] = struct{}{}
-		t.t = time.AfterFunc(d, func() { s.queueTask(t) })
+		t.t = time.AfterFunc(d, func() { s.queueTimer(t) })
 	}
 	s.mu.Unlock()
 	if !runs {
@@ -53,32 +53,33 @@ func (c Call) After(d time.Duration, f func(ctx context.Context, c Call) error) 
 	return t
 }
 
-// Stop prevents the call of the function, if it has not begun.
+// Stop prevents the call of the function if it has not begun.
 func (t *Timer) Stop() {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
 	t.cancel()
 }
 
-// cancel is Stop. Called with s.mu.
+// cancel implements Stop. Called with s.mu.
 func (t *Timer) cancel() {
 	if t.t == nil || t.t.Stop() {
 		delete(t.s.timers, t)
 	} else {
-		t.stopped = true // what is queued for it counts until its turn comes
+		t.stopped = true // it counts as pending until its queued item is handled
 	}
 }
 
-// begins takes the timer, whose turn has come, from those that wait. It reports false when it has been stopped.
-func (t *Timer) begins() bool {
+// start removes the timer, which is due, from the pending ones. It returns false if it has been
+// stopped.
+func (t *Timer) start() bool {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
-	_, waits := t.s.timers[t]
+	_, pending := t.s.timers[t]
 	delete(t.s.timers, t)
-	return waits && !t.stopped
+	return pending && !t.stopped
 }
 
-// stopTimers is part of a client's end.
+// stopTimers stops all timers of a client that is gone from this worker.
 func (s *session) stopTimers() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,17 +7,17 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// item is one thing to be done for a client, in its order.
+// item is one event or timer of a client. A client's items are handled in order.
 type item struct {
 	kind   itemKind
 	flags  uint8
-	tries  uint8 // calls that have asked for another one
+	tries  uint8 // calls so far that have requested another delivery
 	end    ending
 	seq    uint32
-	number uint32 // the message's
-	reason Reason
-	data   []byte // bound: what waits for a client at its worker
-	timer  *Timer // of a task
+	number uint32 // of a message
+	reason Reason // of a close
+	data   []byte // of a message; bound: what waits for a client at its worker
+	timer  *Timer // of a timer
 }
 
 type itemKind uint8
@@ -27,10 +27,10 @@ const (
 	itemConnect
 	itemClose
 	itemMoved
-	itemTask // a timer's function: nothing to acknowledge
+	itemTimer // a timer's function; it is not acknowledged
 )
 
-// String is the kind, as logs have it.
+// String returns the kind, as it appears in logs.
 func (k itemKind) String() string {
 	return [...]string{"message", "connect", "close", "moved", "timer"}[k]
 }
@@ -39,32 +39,33 @@ func (k itemKind) String() string {
 type ending uint8
 
 const (
-	done    ending = iota // by returning nil
-	failed                // it failed: what its unit holds is what Handler.Error did
-	retried               // it is to be called again: its unit is empty
+	done    ending = iota // it returned nil
+	failed                // it failed; its unit has the effects of Handler.Error
+	retried               // it will be called again; its unit is empty
 )
 
-// isLast reports whether the client is gone from this worker with the item.
+// isLast reports whether the client leaves this worker with the item.
 func (it *item) isLast() bool {
 	return (it.kind == itemClose || it.kind == itemMoved) && it.end != retried
 }
 
-// beginUnit makes a unit the one of the call that is about to run. Called with mu.
+// beginUnit makes u the unit of the call that is about to run. Called with mu.
 func (s *session) beginUnit(u *unit, it *item) {
-	if it.kind != itemTask {
+	if it.kind != itemTimer {
 		u.begin(it.seq)
 	}
 	s.unit, s.connecting = u, it.kind == itemConnect
 	s.calls++
 }
 
-// call runs one item: its handler and, if that fails, what follows of it. How it ended is in the item. When a handler ends the goroutine (runtime.Goexit) call does not return; who called it
-// sees to what follows as its deferred functions run.
+// call runs the handler of an item and, if it fails, what follows a failure. It records in the item
+// how the call ended. If the handler ends the goroutine (runtime.Goexit), call does not return, and
+// a deferred function of the caller must do the rest.
 func (s *session) call(it *item) {
 	returned := false
 	defer func() {
 		if !returned {
-			s.fail(it, s.caught(it, recover()))
+			s.fail(it, s.panicError(it, recover()))
 		}
 	}()
 	it.end = done
@@ -93,8 +94,8 @@ func (s *session) handle(it *item) error {
 		return nil
 	case it.kind == itemConnect:
 		return h.Connect(ctx, c)
-	case it.kind == itemTask:
-		if !it.timer.begins() {
+	case it.kind == itemTimer:
+		if !it.timer.start() {
 			return nil
 		}
 		return it.timer.f(ctx, c)
@@ -102,11 +103,13 @@ func (s *session) handle(it *item) error {
 		return nil
 	}
 	return h.Message(ctx, c, Message{
-		Data: it.data, Binary: it.flags&link.FlagText == 0, Redelivered: it.flags&link.FlagRedelivered != 0, Number: it.number,
+		Data: it.data, Number: it.number,
+		Binary: it.flags&link.FlagText == 0, Redelivered: it.flags&link.FlagRedelivered != 0,
 	})
 }
 
-// endCall ends a call that had a unit of its own: outputs and acknowledgement go out, or it is queued once more.
+// endCall ends a call that had a unit of its own. It sends the effects and the acknowledgement, or
+// queues the item again.
 func (s *session) endCall(it *item) {
 	w := s.link.w
 	s.mu.Lock()
@@ -116,7 +119,7 @@ func (s *session) endCall(it *item) {
 		s.requeue(it)
 	}
 	s.mu.Unlock()
-	w.watch.leave(s)
+	w.watch.removeCall(s)
 	if it.end == retried {
 		w.units.put(u)
 		return
@@ -124,21 +127,22 @@ func (s *session) endCall(it *item) {
 	if it.end == done && it.kind == itemMessage {
 		w.stats.handled.Add(1)
 	}
-	if it.kind != itemTask {
+	if it.kind != itemTimer {
 		u.done(it.seq)
 		u.seal()
 	}
 	s.sendUnit(u, it.isLast())
 }
 
-// requeue puts an item in front of what is queued, to be handled once more after a pause. Called with mu.
+// requeue puts an item at the front of the queue, to be handled again after a pause. Called with
+// mu.
 func (s *session) requeue(it *item) {
 	it.tries++
 	it.flags |= link.FlagRedelivered
 	s.queue = append([]item{*it}, s.queue...)
 }
 
-// sendUnit sends what a call with a unit of its own has done, and the acknowledgement.
+// sendUnit sends the effects and the acknowledgement of a call that had a unit of its own.
 func (s *session) sendUnit(u *unit, last bool) {
 	l := s.link
 	l.push(&u.buf)
@@ -149,43 +153,46 @@ func (s *session) sendUnit(u *unit, last bool) {
 	}
 }
 
-// turn runs an item that has a unit of its own, and settles it, also when the handler ends the goroutine.
+// turn runs an item that has a unit of its own, and ends its call even if the handler ends the
+// goroutine.
 func (s *session) turn(it *item) {
 	defer s.endCall(it)
 	s.call(it)
 }
 
-// run handles what is queued, in order, and ends the session's turn. The goroutine, whose label is given, is the one that made the session busy.
+// run handles the queue in order until it is empty, and then makes the session idle. The calling
+// goroutine has the given label.
 func (s *session) run(goroutine string) {
 	for {
-		it, ok := s.oldest()
+		it, ok := s.dequeue()
 		if !ok {
 			return
 		}
 		if it.tries > 0 {
 			backoff.Sleep(s.link.ctx, s.link.w.retryPause(it.tries))
 		}
-		if !s.link.afterBatch(s.ranIn) { // nobody else changes it: the session is busy
+		if !s.link.afterBatch(s.ranIn) { // ranIn does not change while the session is busy
 			s.abandon()
 			return
 		}
 		s.mu.Lock()
 		s.beginUnit(s.link.w.units.take(), &it)
 		s.mu.Unlock()
-		s.link.w.watch.enter(s, goroutine)
+		s.link.w.watch.addCall(s, goroutine)
 		s.link.w.stats.offloaded.Add(1)
 		s.turn(&it)
 	}
 }
 
-// oldest takes the first item that is queued. When there is none it ends the session's turn.
-func (s *session) oldest() (it item, ok bool) {
+// dequeue removes and returns the first item of the queue. If there is none, it makes the session
+// idle.
+func (s *session) dequeue() (it item, ok bool) {
 	s.mu.Lock()
 	if len(s.queue) == 0 {
 		s.queue, s.busy = nil, false
 		next := s.endLinger()
 		s.mu.Unlock()
-		next.begin()
+		next.startQueued()
 		return it, false
 	}
 	it = s.queue[0]
@@ -200,12 +207,13 @@ const (
 	lastRetry  = 3200 * time.Millisecond
 )
 
-// retryPause is the pause before a delivery that a handler has asked for after so many tries.
+// retryPause returns the pause before the delivery that follows the given number of tries.
 func (w *Worker) retryPause(tries uint8) time.Duration {
 	return min(w.retryIn<<min(tries-1, 8), lastRetry)
 }
 
-// runElsewhere is run on a goroutine that is not of the pool. When a handler ends it, the pool goes on.
+// runElsewhere is run on a goroutine that does not belong to the pool. If a handler ends the
+// goroutine, the pool continues.
 func (s *session) runElsewhere(goroutine string) {
 	over := false
 	defer func() {
@@ -217,33 +225,35 @@ func (s *session) runElsewhere(goroutine string) {
 	over = true
 }
 
-// abandon forgets what is queued when the link has ended: the gateway gives all that was not acknowledged to the client's next worker, whose calls must not
-// overlap these. The session stays busy, so that nothing runs any more.
+// abandon discards the queue when the link has ended. The gateway gives all unacknowledged items to
+// the client's next worker. Their calls must not overlap those of this session, so it stays busy
+// and nothing runs any more.
 func (s *session) abandon() {
-	<-s.link.done // all that was read has been queued
+	<-s.link.done // everything that was read has been queued
 	s.mu.Lock()
 	s.queue, s.unit = nil, nil
 	next := s.endLinger()
 	s.mu.Unlock()
 	s.stopTimers()
-	next.begin()
+	next.startQueued()
 }
 
-// begin has the pool run what has queued for a session that had to wait for another; nil: for none.
-func (s *session) begin() {
+// startQueued lets the pool run the queue of a session that has waited for another one. For a nil
+// session it does nothing.
+func (s *session) startQueued() {
 	if s != nil {
 		s.link.w.pool.start(s)
 	}
 }
 
-// queueTask puts a timer's function into the client's order, unless the client has gone.
-func (s *session) queueTask(t *Timer) {
+// queueTimer appends a timer's function to the queue, unless the client is gone.
+func (s *session) queueTimer(t *Timer) {
 	s.mu.Lock()
 	if s.gone {
 		s.mu.Unlock()
 		return
 	}
-	s.queue = append(s.queue, item{kind: itemTask, timer: t})
+	s.queue = append(s.queue, item{kind: itemTimer, timer: t})
 	start := !s.busy
 	s.busy = true
 	s.mu.Unlock()

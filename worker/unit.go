@@ -6,21 +6,23 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// unit is what handler calls did, as frames, and the acknowledgement of the messages they were for: one or more UNIT frames, the last one open.
-// It belongs to the session whose call is running (under its mu), else to the goroutine that runs sessions.
+// unit holds the effects of calls, as frames, and the acknowledgements of their events. It consists
+// of one or more UNIT frames, of which the last one is open. While a call runs the unit belongs to
+// the call's session, under its mu. Otherwise it belongs to the goroutine that runs sessions.
 type unit struct {
-	buf   []byte // bound: a handler call's outputs
-	start int    // of the open UNIT in buf
-	floor int    // where the running call's frames begin
-	first uint32 // sequence that the open UNIT begins with
-	next  uint32 // sequence that would carry it on
-	open  bool
+	buf       []byte // bound: a handler call's outputs
+	start     int    // offset of the open UNIT in buf
+	callStart int    // offset of the running call's frames in buf
+	first     uint32 // first sequence number of the open UNIT
+	next      uint32 // the sequence number that would continue it
+	open      bool
 }
 
-// unitSize is where a UNIT frame ends and the next one begins, in bytes: a gateway applies it when it is whole.
+// unitSize is the size in bytes after which a UNIT frame is closed and another one begun. A gateway
+// applies a UNIT when it has received all of it.
 const unitSize = 32 << 10
 
-// begin prepares for the call of a message.
+// begin prepares the unit for the call of an event.
 func (u *unit) begin(seq uint32) {
 	if u.open && (u.next != seq || len(u.buf)-u.start > unitSize) {
 		u.seal()
@@ -32,31 +34,31 @@ func (u *unit) begin(seq uint32) {
 		var header [link.HeaderSize]byte // written by seal
 		u.buf = append(u.buf, header[:]...)
 	}
-	u.floor = len(u.buf)
+	u.callStart = len(u.buf)
 }
 
-// done acknowledges the message.
+// done acknowledges the event.
 func (u *unit) done(seq uint32) { u.next = seq + 1 }
 
-// discard forgets what the running call did.
-func (u *unit) discard() { u.buf = u.buf[:u.floor] }
+// discard removes the frames of the running call.
+func (u *unit) discard() { u.buf = u.buf[:u.callStart] }
 
-// cut takes out what the running call did so far, as frames.
+// cut removes the frames of the running call and returns them.
 func (u *unit) cut() []byte {
-	b := append([]byte(nil), u.buf[u.floor:]...)
+	b := append([]byte(nil), u.buf[u.callStart:]...)
 	u.discard()
 	return b
 }
 
-// split moves the running call and what it did so far into own, which is empty.
+// split moves the running call and its frames into own, which is empty.
 func (u *unit) split(own *unit) *unit {
 	own.begin(u.next)
-	own.buf = append(own.buf, u.buf[u.floor:]...)
+	own.buf = append(own.buf, u.buf[u.callStart:]...)
 	u.discard()
 	return own
 }
 
-// seal ends the open UNIT. One without a finished message vanishes.
+// seal closes the open UNIT. A UNIT that acknowledges nothing is removed.
 func (u *unit) seal() {
 	if !u.open {
 		return
@@ -70,9 +72,9 @@ func (u *unit) seal() {
 	link.AppendHeader(u.buf[u.start:u.start], &f, len(u.buf)-u.start-link.HeaderSize) // in place
 }
 
-// add appends a frame of the running call.
+// add appends a frame to those of the running call.
 func (u *unit) add(f *link.Frame, head, body []byte) error {
-	if done := len(u.buf) - u.floor; done > 0 && done+link.HeaderSize+len(head)+len(body) > maxUnit {
+	if size := len(u.buf) - u.callStart; size > 0 && size+link.HeaderSize+len(head)+len(body) > maxUnit {
 		return ErrUnitTooLarge
 	}
 	u.buf = appendFrame(u.buf, f, head, body)
@@ -81,7 +83,7 @@ func (u *unit) add(f *link.Frame, head, body []byte) error {
 
 // units is the worker's free list of units for calls that do not run in a batch.
 type units struct {
-	pool sync.Pool // bound: none, the collector empties it
+	pool sync.Pool // bound: none, the garbage collector empties it
 }
 
 func (f *units) take() *unit {

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// watchdog finds handler calls that block: it takes their leadership away after a tick, and logs their stack after Config.SlowHandlerThreshold (slow.go). It is one goroutine that
-// ticks only while handlers run.
+// watchdog finds handler calls that block. It passes the leadership to another goroutine after a
+// tick, and logs the call's stack after Config.SlowHandlerThreshold (slow.go). It is one goroutine,
+// which ticks only while handlers run.
 type watchdog struct {
 	w     *Worker
 	awake atomic.Bool
@@ -18,26 +19,26 @@ type watchdog struct {
 	now   atomic.Uint64 // ticks so far
 
 	mu      sync.Mutex
-	running map[*session]*running // guarded by mu: calls outside of a leader; bound: none, one for each call that runs
-	links   map[*gwLink]struct{}  // guarded by mu: those that have a leader; bound: none, one for each link
+	running map[*session]*running // guarded by mu: calls that no leader runs; bound: none, one for each call that runs
+	links   map[*gwLink]struct{}  // guarded by mu: links with a leader; bound: none, one for each link
 
 	// Owned by run.
-	leading  []*gwLink // the links, at a tick; bound: none, one for each link
-	looked   time.Time // when it looked for slow calls last
-	logged   time.Time // when it said last which those are
-	unlogged int       // slow calls that it has said nothing of
+	leading  []*gwLink // scratch: the links at a tick; bound: none, one for each link
+	lastLook time.Time // when it last looked for slow calls
+	lastLog  time.Time // when it last logged slow calls
+	unlogged int       // slow calls that it has not logged
 
-	telling atomic.Bool    // a goroutine says which are slow
-	tellers sync.WaitGroup // that goroutine
+	logging atomic.Bool    // a goroutine logs slow calls
+	loggers sync.WaitGroup // waits for that goroutine
 
-	named atomic.Uint64 // goroutines that have a label
+	named atomic.Uint64 // number of labelled goroutines
 }
 
-// running is a call outside of a leader.
+// running is a call that no leader runs.
 type running struct {
 	goroutine string // its label
 	since     time.Time
-	slow      bool // counted as such
+	slow      bool // it has been counted as slow
 }
 
 const (
@@ -52,7 +53,7 @@ func (t *watchdog) init(w *Worker) {
 	t.links = make(map[*gwLink]struct{})
 }
 
-// ensureTicking makes sure that the watch ticks.
+// ensureTicking makes the watchdog tick if it does not.
 func (t *watchdog) ensureTicking() {
 	if !t.awake.Load() && t.awake.CompareAndSwap(false, true) {
 		select {
@@ -62,9 +63,9 @@ func (t *watchdog) ensureTicking() {
 	}
 }
 
-// run is the watch's goroutine.
+// run is the watchdog's goroutine.
 func (t *watchdog) run(ctx context.Context) {
-	defer t.tellers.Wait()
+	defer t.loggers.Wait()
 	for {
 		select {
 		case <-ctx.Done():
@@ -88,8 +89,8 @@ func (t *watchdog) run(ctx context.Context) {
 	}
 }
 
-// leads returns the link to a gateway's loop that has a leader; nil: there is none.
-func (t *watchdog) leads(gateway uint32, loop uint8) *gwLink {
+// linkOf returns the link to a gateway's loop that has a leader, or nil.
+func (t *watchdog) linkOf(gateway uint32, loop uint8) *gwLink {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for l := range t.links {
@@ -100,7 +101,7 @@ func (t *watchdog) leads(gateway uint32, loop uint8) *gwLink {
 	return nil
 }
 
-// tick looks at all calls once. It reports whether there are or were any.
+// tick checks all calls once. It reports whether a call runs or has run since the last tick.
 func (t *watchdog) tick() (active bool) {
 	t.now.Add(1)
 	t.mu.Lock()
@@ -124,46 +125,47 @@ func (t *watchdog) tick() (active bool) {
 	return t.count() > 0 || active
 }
 
-// add has the watch look at a link's leader, from before it leads to its end, which may be after the link's.
-func (t *watchdog) add(l *gwLink) {
+// addLink makes the watchdog watch a link's leader. It is called before the leader starts.
+// removeLink is called when the leader ends, which may be after the end of the link.
+func (t *watchdog) addLink(l *gwLink) {
 	t.mu.Lock()
 	t.links[l] = struct{}{}
 	t.mu.Unlock()
 }
 
-func (t *watchdog) remove(l *gwLink) {
+func (t *watchdog) removeLink(l *gwLink) {
 	t.mu.Lock()
 	delete(t.links, l)
 	t.mu.Unlock()
 }
 
-// label is the name, in profiles and for the watch, of goroutines that run handlers.
+// label is the profile label of goroutines that run handlers.
 const label = "sluice.worker"
 
-// name labels the calling goroutine, which runs handlers from now on.
-func (t *watchdog) name() string {
-	name := fmt.Sprintf("%x-%d", t.w.id[:4], t.named.Add(1)) // of all workers in this process
+// labelGoroutine labels the calling goroutine, which will run handlers, and returns the label.
+func (t *watchdog) labelGoroutine() string {
+	name := fmt.Sprintf("%x-%d", t.w.id[:4], t.named.Add(1)) // unique among all workers of the process
 	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(label, name)))
 	return name
 }
 
-// enter notes a call that runs outside of a leader, on the goroutine named.
-func (t *watchdog) enter(s *session, goroutine string) {
+// addCall records a call that runs outside of a leader, on the goroutine with the given label.
+func (t *watchdog) addCall(s *session, goroutine string) {
 	t.mu.Lock()
 	t.running[s] = &running{goroutine: goroutine, since: time.Now()}
 	t.mu.Unlock()
 	t.ensureTicking()
 }
 
-// count is how many calls run outside of a leader.
+// count returns how many calls run outside of a leader.
 func (t *watchdog) count() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.running)
 }
 
-// leave notes its end.
-func (t *watchdog) leave(s *session) {
+// removeCall removes a call that has ended.
+func (t *watchdog) removeCall(s *session) {
 	t.mu.Lock()
 	delete(t.running, s)
 	t.mu.Unlock()

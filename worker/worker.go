@@ -12,28 +12,31 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-var errRan = errors.New("worker: Run has been called before")
+var errRan = errors.New("worker: Run must be called only once")
 
 // Worker runs a Handler for the clients of its gateways.
 //
-// Its other methods act at once, by themselves: they are no part of any call, and stand whatever
-// becomes of one. Any goroutine may call them while Run runs. Each takes a context, which bounds how
-// long it waits: for a gateway that does not read, or for an answer; without a deadline an answer is
-// waited for as long as Config.QueryTimeout says. Each returns ErrLinkDown when there is no link to a
-// gateway concerned, ErrTooBig and ErrEmpty for names and messages that are not possible. A handler
-// that calls them passes its own context.
+// Its methods with effects act at once. They are not part of a call: their effects stay when a call
+// fails. Any goroutine may call them while Run runs. A handler passes its own context to them. The
+// context bounds the wait for a gateway that does not read and for an answer. If it has no
+// deadline, the wait for an answer is bounded by Config.QueryTimeout.
+//
+// These methods return ErrLinkDown if there is no link to a gateway that they need, and ErrTooBig,
+// ErrEmpty or ErrInvalid for arguments that are not possible.
 type Worker struct {
 	// Static after New.
 	cfg     Config
 	log     *slog.Logger
 	handler Handler
 	id      [16]byte
-	targets []*gateway    // of Config.Gateways; bound: none, one for each gateway
-	late    chan struct{} // closed readyWithin after Run has begun
-	retryIn time.Duration // the first pause before a delivery that a handler has asked for; it doubles
+	targets []*gateway    // one for each of Config.Gateways; bound: none, one for each gateway
+	late    chan struct{} // closed startDelay after Run has begun
+	retryIn time.Duration // pause before the first delivery that Retry requests; it doubles
 
-	life context.Context // static after Run has begun: of its links; done when the drain has taken too long
-	end  context.CancelCauseFunc
+	// Static after Run has begun. life is the parent context of all links. It is done when the drain
+	// has taken too long.
+	life       context.Context
+	cancelLife context.CancelCauseFunc
 
 	routes    routes
 	claims    claims
@@ -45,34 +48,38 @@ type Worker struct {
 	lingering lingering
 
 	stats    stats
-	failures sampler        // of handlers, in the log
-	lateness sampler        // effects of calls that have ended, in the log
-	tasks    sync.WaitGroup // all goroutines but Run's own
+	failures sampler        // limits log lines about failed handlers
+	lateness sampler        // limits log lines about effects of calls that have ended
+	tasks    sync.WaitGroup // all goroutines except that of Run
 
 	mu      sync.Mutex
-	leaving map[string]bool // guarded by mu: addresses of gateways that drain behind a successor; bound: none, one for each gateway
+	leaving map[string]bool // guarded by mu: addresses of draining gateways; bound: none, one for each gateway
 
 	ran atomic.Bool // Run has been called
 
-	polling atomic.Int32 // readers of links that wait in poll(2)
-	unseen  atomic.Int32 // addresses that no gateway has answered at yet
+	polling    atomic.Int32 // readers of links that wait in poll(2)
+	unanswered atomic.Int32 // addresses at which no gateway has answered yet
 }
 
-// New checks cfg and makes a worker. It opens nothing: Run does. An error is a *ConfigError.
+// New checks cfg and returns a Worker. It opens no connections; Run does. The error is a
+// *ConfigError.
 func New(cfg Config, h Handler) (*Worker, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
-	w := &Worker{cfg: cfg, log: cfg.Logger, handler: h, late: make(chan struct{}), retryIn: firstRetry, leaving: make(map[string]bool)}
-	w.life, w.end = context.WithCancelCause(context.Background())
-	w.unseen.Store(int32(len(cfg.Gateways)))
+	w := &Worker{
+		cfg: cfg, log: cfg.Logger, handler: h,
+		late: make(chan struct{}), retryIn: firstRetry, leaving: make(map[string]bool),
+	}
+	w.life, w.cancelLife = context.WithCancelCause(context.Background())
+	w.unanswered.Store(int32(len(cfg.Gateways)))
 	w.routes.init()
 	w.claims.init(&w.routes)
 	for _, addr := range cfg.Gateways {
 		w.targets = append(w.targets, newGateway(w, addr))
 	}
 	w.readiness.init(w.targets, func(missing []string) {
-		w.log.Warn("ready without some gateways: trying on", "worker", cfg.Name, "missing", missing)
+		w.log.Warn("ready without some gateways, still dialling them", "worker", cfg.Name, "missing", missing)
 	})
 	w.pool.init(w)
 	w.watch.init(w)
@@ -80,10 +87,10 @@ func New(cfg Config, h Handler) (*Worker, error) {
 	return w, nil
 }
 
-// Run dials the gateways and calls the handler until ctx ends. Then it drains: it takes no new
-// clients, finishes what it was given, and hands its clients over. It returns when all its goroutines
-// have ended, or with ErrHandlersRunning when handlers do not return. Run is called once: a second call returns
-// an error.
+// Run dials the gateways and calls the handler until ctx is done. Then it drains: it gets no new
+// clients, finishes the events that it has, and gives its clients back to the gateways. It returns
+// when all its goroutines have ended, or with ErrHandlersRunning when handlers do not return. Run
+// must be called only once; a second call returns an error.
 func (w *Worker) Run(ctx context.Context) error {
 	if w.ran.Swap(true) {
 		return errRan
@@ -91,12 +98,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := w.start(ctx); err != nil {
 		return err
 	}
-	late := time.AfterFunc(readyWithin, func() { close(w.late) })
+	late := time.AfterFunc(startDelay, func() { close(w.late) })
 	defer late.Stop()
 	answered := time.AfterFunc(answerWithin, w.readiness.expire)
 	defer answered.Stop()
-	w.life, w.end = context.WithCancelCause(context.WithoutCancel(ctx))
-	defer w.end(nil)
+	w.life, w.cancelLife = context.WithCancelCause(context.WithoutCancel(ctx))
+	defer w.cancelLife(nil)
 	watching, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	watched := make(chan struct{})
@@ -115,17 +122,18 @@ func (w *Worker) Run(ctx context.Context) error {
 	return err
 }
 
-// readyWithin is how long a worker that starts waits for the gateways that are not there before it handles anything: what it sends to them while they have no link
-// reaches nobody.
-const readyWithin = time.Second
+// startDelay is how long a worker that starts waits for the links to all gateways before it handles
+// events. What a handler sends to a gateway without a link is lost.
+const startDelay = time.Second
 
-// answerWithin is how long a worker that starts waits for gateways that do not answer before it is ready without them: a connection whose first packet was lost is there after a second.
+// answerWithin is how long a worker that starts waits for gateways that do not answer before it is
+// ready without them. A connection whose first packet was lost takes a second.
 const answerWithin = 3 * time.Second
 
-// stuckAfter is what handlers have to return in, at least, after their links have ended.
-const stuckAfter = time.Second
+// minReturnTime is how long handlers have to return after their links have ended, at least.
+const minReturnTime = time.Second
 
-// finish waits until all goroutines have ended, but not for ever.
+// finish waits until all goroutines have ended or the deadline has passed.
 func (w *Worker) finish(dialling *sync.WaitGroup, deadline time.Time) error {
 	ended := make(chan struct{})
 	go func() {
@@ -133,23 +141,24 @@ func (w *Worker) finish(dialling *sync.WaitGroup, deadline time.Time) error {
 		w.tasks.Wait()
 		close(ended)
 	}()
-	limit := time.NewTimer(max(time.Until(deadline), stuckAfter))
+	limit := time.NewTimer(max(time.Until(deadline), minReturnTime))
 	defer limit.Stop()
 	select {
 	case <-ended:
 		return nil
 	case <-limit.C:
-		return w.watch.stuck()
+		return w.watch.runningError()
 	}
 }
 
-// Ready returns a channel that is closed when the links to every gateway of Config.Gateways have been
-// up; or, 3 s after Run has begun, when those to every gateway that answers have been, and there is
-// one. The log then says which are missing; they are dialled on. Two addresses that lead to the same
-// gateway count as one.
+// Ready returns a channel that is closed when the worker is ready: when all links to all gateways
+// of Config.Gateways have been up. If some gateways have not answered 3 s after Run has begun, the
+// worker is ready when the links to the others have been up, at least to one. It logs which are
+// missing and keeps dialling them. Two addresses that lead to the same gateway count as one.
 func (w *Worker) Ready() <-chan struct{} { return w.readiness.ready }
 
-// drain asks for no more clients and waits until all have been handed over and all is handled, or the deadline has passed. Then the links end.
+// drain asks the gateways for no more clients, waits until all clients have been handed over and
+// all their events are handled, or until the deadline, and then ends the links.
 func (w *Worker) drain(deadline time.Time) {
 	late := time.NewTimer(time.Until(deadline))
 	defer late.Stop()
@@ -162,40 +171,41 @@ func (w *Worker) drain(deadline time.Time) {
 		case <-l.drained:
 		case <-l.gone:
 		case <-late.C:
-			w.end(ErrDrainTimeout)
-			w.log.Warn("worker: clients left at the end of the drain", "worker", w.cfg.Name)
+			w.cancelLife(ErrDrainTimeout)
+			w.log.Warn("drain timeout: ending links that still have clients", "worker", w.cfg.Name)
 			late.Reset(0)
 		}
 	}
 	var ending sync.WaitGroup
 	for _, l := range w.routes.all() {
-		ending.Go(func() { l.goAway(link.Draining, errDrained) }) // side by side: each may take a second
+		ending.Go(func() { l.goAway(link.Draining, errDrained) }) // concurrently: each may take a second
 	}
 	ending.Wait()
 }
 
-// Stats are a worker's counters and gauges since it was made.
+// Stats are the counters and gauges of a Worker. Counters count from New.
 type Stats struct {
 	Handled         uint64 // messages whose handler has returned nil
-	Errors          uint64 // calls that have returned an error, or whose effects were not possible
-	Panics          uint64 // calls that have panicked, or have ended their goroutine
-	Retries         uint64 // deliveries that a handler has asked for by Retry
-	DeadLettered    uint64 // events that were given up after Config.MaxDeliveries deliveries
-	Refused         uint64 // clients that Connect has refused by Refuse
-	LateEffects     uint64 // effects of calls that had ended: they were ignored
+	Errors          uint64 // calls that returned an error or requested an impossible effect
+	Panics          uint64 // calls that panicked or ended their goroutine
+	Retries         uint64 // deliveries requested by Retry
+	DeadLettered    uint64 // events given up after Config.MaxDeliveries deliveries
+	Refused         uint64 // clients that Connect has refused with Refuse
+	LateEffects     uint64 // effects of calls that had ended; they were ignored
 	Slow            uint64 // calls that took longer than Config.SlowHandlerThreshold
-	LeaderHandoffs  uint64 // calls that blocked, so that another goroutine went on with the link
+	LeaderHandoffs  uint64 // calls that blocked, so that another goroutine took over the link
 	Offloaded       uint64 // calls that ran on a goroutine of their own
 	Reconnects      uint64 // links that were lost and dialled again
-	CommandsDropped uint64 // messages and commands that a gateway did not get: there was no link to it, or it is not known
-	Blocked         int    // calls that run now outside of their link's goroutine: they have blocked, or began just after one that did. Each costs a goroutine
-	Clients         int    // that the worker has now, including those that are gone while a call for them has not returned
-	Leaving         int    // of Clients: those that are gone
-	Links           int    // that are up now
+	CommandsDropped uint64 // messages and commands to gateways that are unknown or have no link
+	Blocked         int    // calls that run outside of their link's goroutine; each costs a goroutine
+	Clients         int    // clients of this worker, Leaving included
+	Leaving         int    // disconnected clients of which a call has not returned yet
+	Links           int    // links that are up
 }
 
 type stats struct {
-	handled, errors, panics, retries, deadLettered, refused, late, slow, handoffs, offloaded, reconnects, dropped atomic.Uint64
+	handled, errors, panics, retries, deadLettered, refused atomic.Uint64
+	late, slow, handoffs, offloaded, reconnects, dropped    atomic.Uint64
 }
 
 // Stats returns the counters and gauges. Any goroutine may call it.
@@ -203,7 +213,8 @@ func (w *Worker) Stats() Stats {
 	s := Stats{
 		Handled: w.stats.handled.Load(), Errors: w.stats.errors.Load(), Panics: w.stats.panics.Load(),
 		Retries: w.stats.retries.Load(), DeadLettered: w.stats.deadLettered.Load(), Refused: w.stats.refused.Load(),
-		LateEffects: w.stats.late.Load(), Slow: w.stats.slow.Load(), LeaderHandoffs: w.stats.handoffs.Load(), Offloaded: w.stats.offloaded.Load(),
+		LateEffects: w.stats.late.Load(), Slow: w.stats.slow.Load(),
+		LeaderHandoffs: w.stats.handoffs.Load(), Offloaded: w.stats.offloaded.Load(),
 		Reconnects: w.stats.reconnects.Load(), CommandsDropped: w.stats.dropped.Load(), Blocked: w.watch.count(),
 	}
 	for _, l := range w.routes.all() {

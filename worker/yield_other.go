@@ -2,4 +2,5 @@
 
 package worker
 
+// yield does nothing on systems without sched_yield(2).
 func yield() {}

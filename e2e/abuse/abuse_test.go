@@ -30,7 +30,7 @@ func status(t *testing.T, pid int, name string) int {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		t.Skip("SKIPPED: the system does not tell about processes: ", err)
+		t.Skip("NOT TESTED: the system does not tell about processes: ", err)
 	}
 	_, rest, _ := strings.Cut(string(b), "\n"+name+":")
 	n, err := strconv.Atoi(strings.Fields(rest)[0])
@@ -269,7 +269,7 @@ func TestAWorkerComesBackThoughDescriptorsAreOut(t *testing.T) {
 		files = now
 	}
 	first.Kill()
-	time.Sleep(100 * time.Millisecond) // whatever the worker's end has freed may be taken
+	gateway.AwaitLog(`msg="link closed"`, 1) // what that has freed may be taken
 	worker()
 	served("after")
 }

@@ -38,9 +38,9 @@ func TestWhatWasMeant(t *testing.T) {
 		{"gateway --listen ws://127.0.0.1:0?subprotocol=a,a", "--listen: \"a\" is there twice"},
 		{"gateway --origin https://chat.example/room", "--origin: \"https://chat.example/room\" is not an origin"},
 		{"gateway --max-output -1", "--max-output: -1 is negative"},
-		{"gateway --max-output 0", "--max-output: 0 is too little (default 1048576)"},
-		{"gateway --idle-timeout 0", "--idle-timeout: 0 is too little (default 10m0s)"},
-		{"echo --worker --drain-timeout 0s", "--drain-timeout: 0 is too little (default 10s)"},
+		{"gateway --max-output 0", "--max-output: must not be 0 (default 1048576)"},
+		{"gateway --idle-timeout 0", "--idle-timeout: must not be 0 (default 10m0s)"},
+		{"echo --worker --drain-timeout 0s", "--drain-timeout: must not be 0 (default 10s)"},
 		{"gateway --max-groups 65536", "--max-groups: 65536: must be within 1 and 65535"},
 		{"gateway --max-group-bytes 1048561", "--max-group-bytes: 1048561: must be within 1 and 1048560"},
 		{"gateway --drain-rate -1", "--drain-rate"},
@@ -117,14 +117,14 @@ func TestKeyFiles(t *testing.T) {
 	good := key("good", "a key of more than sixteen bytes\n")
 	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--key-file", good)
 	for path, says := range map[string]string{
-		key("short", "short"):                    "holds 5 bytes, at least 16",
-		key("empty", ""):                         "holds 0 bytes, at least 16",
-		key("blank", strings.Repeat(" \n", 100)): "holds 0 bytes",
+		key("short", "short"):                    "5 bytes: a key must have at least 16",
+		key("empty", ""):                         "0 bytes: a key must have at least 16",
+		key("blank", strings.Repeat(" \n", 100)): "0 bytes: a key",
 		key("long", strings.Repeat("x", 4097)):   "more than 4096 bytes",
 		filepath.Join(dir, "no-such-file"):       "no such file",
 		dir:                                      "is a directory",
 		"/dev/zero":                              "more than 4096 bytes",
-		"/dev/null":                              "holds 0 bytes",
+		"/dev/null":                              "0 bytes: a key",
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // it reads no file for ever
 		out, err := exec.CommandContext(ctx, bin, "echo", "--worker", "--key-file", path).CombinedOutput()

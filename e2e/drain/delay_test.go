@@ -35,7 +35,7 @@ func TestDrainDelay(t *testing.T) {
 		t.Errorf("before the signal /readyz says %d", got)
 	}
 	p.Signal(syscall.SIGTERM)
-	p.AwaitLog("not ready any more", 1)
+	p.AwaitLog("not ready:", 1)
 	for path, want := range map[string]int{"/readyz": 503, "/healthz": 503, "/livez": 200} {
 		if got := probed(t, p.Addrs["ws"], path); got != want {
 			t.Errorf("%s says %d, want %d", path, got, want)
@@ -57,7 +57,7 @@ func TestDrainDelay(t *testing.T) {
 	if code := p.Terminate(); code != 0 || time.Since(began) < delay {
 		t.Errorf("exit code %d after %v", code, time.Since(began))
 	}
-	if log := p.Log(); !strings.Contains(log, "msg=drained") || strings.Index(log, "not ready any more") > strings.Index(log, "msg=draining") {
+	if log := p.Log(); !strings.Contains(log, "msg=drained") || strings.Index(log, "not ready:") > strings.Index(log, "msg=draining") {
 		t.Errorf("it did not wait and then drain:\n%s", log)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/seed-7410fe32/sluice/internal/leaktest"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 func TestMain(m *testing.M) {
@@ -13,5 +14,6 @@ func TestMain(m *testing.M) {
 		runMortal(inner)
 		return
 	}
+	suite.Beside(3)
 	leaktest.Main(m)
 }

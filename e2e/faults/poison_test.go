@@ -159,9 +159,9 @@ func TestNoWorkerForLong(t *testing.T) {
 	w := serve()
 	c := proctest.Dial(t, g.Addrs["text"])
 	proctest.Echoes(t, c, "before")
+	began := time.Now() // a client waits from when its worker has gone
 	w.Kill()
 	g.AwaitLog(`msg="link closed"`, 1)
-	began := time.Now()
 	proctest.Say(t, c, "one", "two")
 	_ = c.SetReadDeadline(began.Add(20 * time.Second))
 	line, err := bufio.NewReader(c).ReadString('\n')

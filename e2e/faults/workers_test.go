@@ -56,15 +56,15 @@ func TestWorkersFail(t *testing.T) {
 		clients           int
 		rate              float64
 		window, short     time.Duration // in full, and else
-		times             int           // at least, in full; else a fifth of it
+		times             int           // at least, in full
 		fault             func(*shaken)
 		wire              *faultproxy.Faults // between the workers and the gateways; nil: none
 		rooms             float64            // messages a second of 100 more clients, to rooms: handlers that publish beside those that reply
 		deaf              int                // readers who stall, besides
 		longest           time.Duration      // that a client may wait; 0: not looked at
 	}{
-		{"killed", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 18 * time.Second, 4 * time.Second, 100, (*shaken).kill, nil, 100, 0, 5 * time.Second},
-		{"killed now and then", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 16 * time.Second, 4 * time.Second, 20, (*shaken).killSeldom, nil, 0, 0, 3 * time.Second},
+		{"killed", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 18 * time.Second, 3 * time.Second, 100, (*shaken).kill, nil, 100, 0, 5 * time.Second},
+		{"killed now and then", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 16 * time.Second, 3 * time.Second, 20, (*shaken).killSeldom, nil, 0, 0, 3 * time.Second},
 		{"killed, the only one", bench.Echo, bench.Mixed, 1, 1, 200, 2000, 3 * time.Second, 2 * time.Second, 10, (*shaken).kill, nil, 0, 0, 0},
 		{"killed while they publish", bench.Rooms, bench.Mixed, 1, 2, 200, 400, 4 * time.Second, 2 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
 		{"killed while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 2, 200, 400, 5 * time.Second, 3 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
@@ -86,13 +86,16 @@ func TestWorkersFail(t *testing.T) {
 			window, times := test.window, test.times
 			if !suite.Full() {
 				t.Logf("SHORTENED: %v of %v; SLUICE_TEST=full has all", test.short, test.window)
-				window, times = test.short, max(1, times/5)
+				window, times = test.short, max(1, int(test.short*time.Duration(times)/test.window))
 			}
 			f := newShaken(t, proctest.Build(t), test.codec, test.gateways)
 			if test.wire != nil {
-				f.rewire(*test.wire)
+				f.rewire()
 			}
 			f.addWorkers(test.workers)
+			for _, w := range f.wires { // not before: a worker's start would take seconds
+				w.Set(*test.wire)
+			}
 			o := bench.Options{
 				Mode: test.mode, Codec: test.codec, Conns: test.clients, RoomSize: 20, Rate: test.rate, Targets: f.Targets, Mix: f.Mix, SlowReaders: test.deaf,
 				Warmup: time.Second, Window: window, Drain: 10 * time.Second,
@@ -150,10 +153,10 @@ func (f *shaken) shake(fault func(*shaken), done <-chan *bench.Report, end time.
 	return <-done
 }
 
-// rewire puts bad wires between the gateways and the workers to come.
-func (f *shaken) rewire(faults faultproxy.Faults) {
+// rewire puts wires between the gateways and the workers to come.
+func (f *shaken) rewire() {
 	for i, addr := range f.Inner {
-		w, err := faultproxy.New(addr, faults)
+		w, err := faultproxy.New(addr, faultproxy.Faults{})
 		if err != nil {
 			f.TB.Fatal(err)
 		}

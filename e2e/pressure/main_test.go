@@ -5,6 +5,10 @@ import (
 	"testing"
 
 	"github.com/seed-7410fe32/sluice/internal/leaktest"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+func TestMain(m *testing.M) {
+	suite.Beside(2)
+	leaktest.Main(m)
+}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/internal/procfs"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -30,7 +31,7 @@ type gauge struct {
 func newGauge(t *testing.T, pid int) *gauge {
 	g := &gauge{pid: pid, first: procfs.Resident(pid)}
 	if g.first == 0 {
-		t.Skip("no /proc")
+		t.Skip("NOT TESTED: there is no /proc")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -86,8 +87,8 @@ func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
 		most    float64 // MiB that the gateway may grow by: on a busy machine some waits for the quick ones too
 	}{
 		{"close", nil, plain, 192},
-		{"drop the oldest, cut by the deadline", []string{"--overflow", "oldest", "--write-timeout", "3s"}, plain, 192},
-		{"the latest of 5 keys, cut by the deadline", []string{"--write-timeout", "3s"}, latest, 192},
+		{"drop the oldest, cut by the deadline", []string{"--overflow", "oldest", "--write-timeout", "2s"}, plain, 192},
+		{"the latest of 5 keys, cut by the deadline", []string{"--write-timeout", "2s"}, latest, 192},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a, g := stage(t, append(test.flags, "--reactors", "2")...)
@@ -131,7 +132,7 @@ func TestPressureOfBroadcasts(t *testing.T) {
 		more    = 64  // MiB of it in the second half
 		here    = 32  // MiB that the worker's heap may grow by, the clients' with it
 	)
-	lasts := 6 * time.Second
+	lasts := time.Duration(suite.Of(t, 4, 6, "seconds")) * time.Second
 	if d, err := time.ParseDuration(os.Getenv("SLUICE_PRESSURE")); err == nil {
 		lasts = d
 	}

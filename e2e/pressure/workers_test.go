@@ -17,6 +17,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 	"github.com/seed-7410fe32/sluice/internal/procfs"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
+	"github.com/seed-7410fe32/sluice/internal/suite"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -242,6 +243,7 @@ func TestPressureOfADeafWorker(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
+	t.Parallel()
 	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1") // one loop: each worker gets half of the clients
 	hangUp := deafLinks(t, g.Addrs["inner"], 1)
 	o := newOffice()
@@ -259,14 +261,15 @@ func TestPressureOfADeafWorker(t *testing.T) {
 		}
 	}
 	m := newGauge(t, g.PID)
-	quiet := talkOn(t, others, time.Second)
+	spell := time.Duration(suite.Of(t, 1, 3, "seconds of talk beside it")) * time.Second
+	quiet := talkOn(t, others, spell/3)
 	deaf.start()
 	deaf.settle(t)
 	full := procfs.Resident(g.PID)
-	longest := talkOn(t, others, 3*time.Second)
+	longest := talkOn(t, others, spell)
 	flat := float64(procfs.Resident(g.PID)-full) / mib
-	t.Logf("%d clients of a worker that reads nothing sent %.1f MiB before their reads were paused; the gateway grew by %.1f MiB, and in the next 3 s by %.1f MiB; the longest answer to others took %v, before it %v",
-		len(deaf.all), float64(deaf.sent())/1024, m.growth(), flat, longest.Round(time.Millisecond), quiet.Round(time.Millisecond))
+	t.Logf("%d clients of a worker that reads nothing sent %.1f MiB before their reads were paused; the gateway grew by %.1f MiB, and in the next %v by %.1f MiB; the longest answer to others took %v, before it %v",
+		len(deaf.all), float64(deaf.sent())/1024, m.growth(), spell, flat, longest.Round(time.Millisecond), quiet.Round(time.Millisecond))
 	if m.growth() > 64 || flat > 16 {
 		t.Error("memory is not bounded")
 	}
@@ -288,17 +291,18 @@ func TestPressureOfStuckHandlers(t *testing.T) {
 	all := o.connect(t, g.Addrs["text"], 80, 80)
 	stuck, others := flooders{all: all[:60]}, all[60:] // more than the windows have room for what one client may have unacknowledged
 	m := newGauge(t, g.PID)
-	quiet := talkOn(t, others, time.Second)
+	spell := time.Duration(suite.Of(t, 1, 2, "seconds of each spell")) * time.Second
+	quiet := talkOn(t, others, spell/2)
 	heap := ownHeap()
 	stuck.start()
 	stuck.settle(t)
-	longest := talkOn(t, others, 2*time.Second) // the buffers of what was sent to the worker find their size
+	longest := talkOn(t, others, spell) // the buffers of what was sent to the worker find their size
 	full := procfs.Resident(g.PID)
 	grown := ownHeap() - heap
-	longest = max(longest, talkOn(t, others, 2*time.Second))
+	longest = max(longest, talkOn(t, others, spell))
 	flat := float64(procfs.Resident(g.PID)-full) / mib
-	t.Logf("%d clients of handlers that do not return sent %.1f MiB before their reads were paused; the gateway grew by %.1f MiB, in the last 2 s by %.1f MiB; the worker's heap by %.1f MiB; the longest answer to others took %v, before it %v",
-		len(stuck.all), float64(stuck.sent())/1024, m.growth(), flat, float64(grown)/mib, longest.Round(time.Millisecond), quiet.Round(time.Millisecond))
+	t.Logf("%d clients of handlers that do not return sent %.1f MiB before their reads were paused; the gateway grew by %.1f MiB, in the last %v by %.1f MiB; the worker's heap by %.1f MiB; the longest answer to others took %v, before it %v",
+		len(stuck.all), float64(stuck.sent())/1024, m.growth(), spell, flat, float64(grown)/mib, longest.Round(time.Millisecond), quiet.Round(time.Millisecond))
 	if m.growth() > 192 || grown > 32*mib {
 		t.Error("memory is not bounded")
 	}

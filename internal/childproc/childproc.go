@@ -26,8 +26,8 @@ type Process struct {
 
 // How long a child may take to its ready line, and to its end after SIGTERM.
 const (
-	readyWithin = 20 * time.Second
-	endWithin   = 15 * time.Second
+	startDelay = 20 * time.Second
+	endWithin  = 15 * time.Second
 )
 
 var (
@@ -53,7 +53,7 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.Await(readyWithin, nil); err != nil {
+	if err := p.Await(startDelay, nil); err != nil {
 		p.Kill()
 		return nil, err
 	}

@@ -255,15 +255,16 @@ func (b *benchRun) judge(r *bench.Report) error {
 func benchServeCommand(log *slog.Logger, hup hangUps) *cobra.Command {
 	o := options{log: log, reload: hup}
 	c := &cobra.Command{
-		Use: "serve", Short: "the server for the modes: a gateway and the bench's worker, or with --worker the worker alone", Args: noArgs,
+		Use: "serve", Short: "run the server for the modes: a gateway and the bench's worker, or with --worker the worker only", Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return o.serve(c, func() (worker.Handler, error) { return bench.Worker(), nil }, nil)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:0")
-	o.innerFlags(c)
+	o.linkFlags(c)
 	o.workerFlags(c)
-	c.Flags().IntVar(&o.window, "window", 0, "what an event loop of a gateway may have sent and the worker has not acknowledged, in bytes (default 4 MiB)")
+	acceptRenamed(c)
+	c.Flags().IntVar(&o.window, "window", 0, "`bytes` that an event loop of a gateway may have sent without an acknowledgement (default 4 MiB)")
 	return c
 }
 

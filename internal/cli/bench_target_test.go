@@ -22,7 +22,7 @@ func TestBenchTargetURL(t *testing.T) {
 	}
 	p := proctest.Start(t, nil, bin, "echo", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0")
 	tokens, login := write("tokens", "one\ntwo\n"), write("login", "send I am {line}\nexpect /^I am (one|two)$/\ncapture name /I am (.*)/\n")
-	short := []string{"-c", "20", "-z", "1s", "--warmup", "50ms", "--data", tokens, "--login", login}
+	short := []string{"-c", "20", "-z", "300ms", "--warmup", "50ms", "--data", tokens, "--login", login}
 	out, code := sluice(t, bin, append([]string{
 		"bench", "echo", "--target", "ws://" + p.Addrs["ws"] + "/chat?token={line}", "--header", "Authorization: Bearer {line}", "--processes", "2",
 		"--payload", write("payload", `{"from":"{name}","n":{seq},"text":"{message}"}`+"\n"),

@@ -35,7 +35,7 @@ func wentWell(out string) bool {
 func TestBench(t *testing.T) {
 	t.Parallel()
 	bin, dir := proctest.Build(t), t.TempDir()
-	short := []string{"-c", "20", "-z", "1s", "--warmup", "50ms"}
+	short := []string{"-c", "20", "-z", "300ms", "--warmup", "50ms"}
 	a, b := filepath.Join(dir, "a.json"), filepath.Join(dir, "b.json")
 	out, code := sluice(t, bin, append([]string{"bench", "echo", "--json", a, "--slo", "errors<=0", "--slo", "p99<1m"}, short...)...)
 	if code != 0 || !wentWell(out) || !strings.Contains(out, "gateway") {
@@ -79,7 +79,7 @@ func TestBenchTarget(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
 	p := proctest.Start(t, nil, bin, "echo", "--listen", "frame://127.0.0.1:0")
-	out, code := sluice(t, bin, "bench", "echo", "--codec", "frame", "--target", p.Addrs["frame"], "--source", "127.0.0.1,127.0.0.2", "--loops", "2", "-c", "20", "-z", "1s", "--warmup", "0s")
+	out, code := sluice(t, bin, "bench", "echo", "--codec", "frame", "--target", p.Addrs["frame"], "--source", "127.0.0.1,127.0.0.2", "--loops", "2", "-c", "20", "-z", "300ms", "--warmup", "0s")
 	if code != 0 || !wentWell(out) {
 		t.Errorf("exit code %d", code)
 	}
@@ -92,7 +92,7 @@ func TestBenchTarget(t *testing.T) {
 func TestBenchTune(t *testing.T) {
 	t.Parallel()
 	bin, page := proctest.Build(t), filepath.Join(t.TempDir(), "tune.html")
-	out, code := sluice(t, bin, "bench", "tune", "--reactors", "1,2", "--workers", "1", "--worker-procs", "1", "--pin=false", "--rounds", "1", "-c", "20", "-z", "1s", "--warmup", "50ms", "--html", page)
+	out, code := sluice(t, bin, "bench", "tune", "--reactors", "1,2", "--workers", "1", "--worker-procs", "1", "--pin=false", "--rounds", "1", "-c", "20", "-z", "300ms", "--warmup", "50ms", "--html", page)
 	if code != 0 || !strings.Contains(out, "Use\n  sluice gateway --reactors ") || !strings.Contains(out, "keep") || strings.Contains(out, "better") {
 		t.Errorf("exit code %d, want what is set by default: one round tells nothing", code)
 	}
@@ -115,7 +115,7 @@ func TestBenchRefuses(t *testing.T) {
 	} {
 		cmd := exec.CommandContext(t.Context(), bin, append([]string{"bench"}, args...)...)
 		out, err := cmd.CombinedOutput()
-		if code := cmd.ProcessState.ExitCode(); code != 2 || !strings.HasSuffix(string(out), "\nRun 'sluice bench "+args[0]+" --help' for what there is.\n") || strings.Count(string(out), "\n") != 2 {
+		if code := cmd.ProcessState.ExitCode(); code != 2 || !strings.HasSuffix(string(out), "\nRun 'sluice bench "+args[0]+" --help' for usage.\n") || strings.Count(string(out), "\n") != 2 {
 			t.Errorf("%v: exit code %d, %v\n%s", args, code, err, out)
 		}
 	}

@@ -1,4 +1,5 @@
-// Package cli is the sluice command: what its command line says, and the gateways, workers and benches that it starts.
+// Package cli is the sluice command. It parses the command line and starts gateways, workers and
+// benchmarks.
 package cli
 
 import (
@@ -20,16 +21,18 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// How long the end of the process waits for the log, which flows or does not.
+// Time limits of the end of the process.
 const (
-	lastLines = time.Second
-	atOnce    = 100 * time.Millisecond // after a second signal; also within which two are one
+	logCloseTimeout  = time.Second            // for writing the rest of the log
+	logCloseAtOnce   = 100 * time.Millisecond // the same, after a second signal
+	sameSignalWithin = 100 * time.Millisecond // within which bench takes two signals for one
 )
 
-// Main runs the command line of this process, os.Args, to its end and returns the exit code. The process's signals, standard output and standard error are its own from
-// here on. SIGINT or SIGTERM has it drain. The second one ends the process here, with 128 and the signal's number.
+// Main runs the command line of this process, os.Args, and returns the exit code. From then on it
+// owns the signals, the standard output and the standard error of the process. SIGINT and SIGTERM
+// start a drain. A second signal ends the process with exit code 128 plus the number of the signal.
 func Main() (exitCode int) {
-	// Signals are taken before anything else: what comes while the program starts must not end it where a moment later it would not.
+	// Catch signals first, so that a signal during the start drains the process as a later one does.
 	signals, hup := make(chan os.Signal, 2), make(hangUps, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -38,36 +41,37 @@ func Main() (exitCode int) {
 	go func() {
 		first := <-signals
 		drain()
-		s, _ := second(signals, first).(syscall.Signal)
-		out.Close("", atOnce)
-		os.Exit(128 + int(s)) // as the shell has it
+		s, _ := nextSignal(signals, first).(syscall.Signal)
+		out.Close("", logCloseAtOnce)
+		os.Exit(128 + int(s)) // as a shell reports it
 	}()
 	c, err := command(slog.New(slog.NewTextHandler(out, nil)), hup).ExecuteContextC(ctx)
-	last, code := verdict(c, err)
-	out.Close(last, lastLines)
+	last, code := outcome(c, err)
+	out.Close(last, logCloseTimeout)
 	return code
 }
 
-// second is the next signal. A bench takes the same one, when it comes at once, for the first: timeout(1) sends it twice, to its child and to the group that this is in, and the
+// nextSignal returns the next signal. If the command is bench and the same signal comes again at
+// once, it is ignored: timeout(1) sends it twice, to its child and to the process group, and the
 // report would be lost.
-func second(signals <-chan os.Signal, first os.Signal) os.Signal {
+func nextSignal(signals <-chan os.Signal, first os.Signal) os.Signal {
 	since := time.Now()
 	for s := range signals {
-		if s != first || len(os.Args) < 2 || os.Args[1] != "bench" || time.Since(since) > atOnce {
+		if s != first || len(os.Args) < 2 || os.Args[1] != "bench" || time.Since(since) > sameSignalWithin {
 			return s
 		}
 	}
 	return nil
 }
 
-// verdict is the last line of a command and its exit code.
-func verdict(c *cobra.Command, err error) (last string, code int) {
+// outcome returns the last line of output of a command and its exit code.
+func outcome(c *cobra.Command, err error) (last string, code int) {
 	var usage usageError
 	switch {
 	case err == nil:
 		return "", 0
 	case errors.As(err, &usage):
-		return fmt.Sprintf("sluice: %v\nRun '%s --help' for what there is.\n", err, c.CommandPath()), 2
+		return fmt.Sprintf("sluice: %v\nRun '%s --help' for usage.\n", err, c.CommandPath()), 2
 	case errors.Is(err, errSLO):
 		code = sloExit
 	default:
@@ -76,7 +80,7 @@ func verdict(c *cobra.Command, err error) (last string, code int) {
 	return fmt.Sprintf("sluice: %v\n", err), code
 }
 
-// usageError is a command line that cannot be carried out.
+// usageError is an error of the command line. The exit code is 2.
 type usageError struct{ error }
 
 func command(log *slog.Logger, hup hangUps) *cobra.Command {
@@ -94,7 +98,9 @@ func command(log *slog.Logger, hup hangUps) *cobra.Command {
 		}
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log), benchCommand(log, hup), versionCommand())
+	root.AddCommand(
+		chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log), benchCommand(log, hup), versionCommand(),
+	)
 	return root
 }
 
@@ -102,14 +108,17 @@ func chatCommand(log *slog.Logger, hup hangUps) *cobra.Command {
 	o := options{log: log, reload: hup}
 	c := &cobra.Command{
 		Use:   "chat",
-		Short: "the chat: page and WebSocket on http://127.0.0.1:7272, text lines, commands or JSON, on 127.0.0.1:7273",
-		Args:  noArgs,
+		Short: "run the chat: a page on http://127.0.0.1:7272, and lines of text on 127.0.0.1:7273",
+		Long: `Run the chat: a gateway and a worker in one process, or with --worker a worker only. The page is on
+http://127.0.0.1:7272, and lines of text, commands or JSON, are on 127.0.0.1:7273.
+` + clientHelp(),
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return o.serve(c, newChat, chat.Page)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:0")
-	o.innerFlags(c)
+	o.linkFlags(c)
 	o.workerFlags(c)
 	return c
 }
@@ -127,16 +136,19 @@ func echoCommand(log *slog.Logger, hup hangUps) *cobra.Command {
 	var e echo
 	c := &cobra.Command{
 		Use:   "echo",
-		Short: "an echo: every message goes back to its sender unchanged, for tests, conformance and benchmarks",
-		Args:  noArgs,
+		Short: "run an echo server, for tests and benchmarks",
+		Long: `Run an echo server: every message goes back to its sender unchanged. It is a gateway and a worker in
+one process, or with --worker a worker only.
+` + clientHelp(),
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return o.serve(c, func() (worker.Handler, error) { return e.handler(), nil }, nil)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:0")
-	o.innerFlags(c)
+	o.linkFlags(c)
 	o.workerFlags(c)
-	c.Flags().StringVar(&e.broadcastPrefix, "broadcast-prefix", "", "messages that begin with this go unchanged to every client")
+	c.Flags().StringVar(&e.broadcastPrefix, "broadcast-prefix", "", "messages that begin with this `prefix` go unchanged to every client")
 	return c
 }
 
@@ -145,8 +157,11 @@ func gatewayCommand(log *slog.Logger) *cobra.Command {
 	var page bool
 	c := &cobra.Command{
 		Use:   "gateway",
-		Short: "a gateway alone; workers connect to its inner port",
-		Args:  noArgs,
+		Short: "run a gateway only; workers connect to --inner",
+		Long: `Run a gateway only. It holds the connections of clients and passes their messages to workers, which
+connect to --inner.
+` + clientHelp(),
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := noZeros(c.Flags()); err != nil {
 				return err
@@ -158,21 +173,22 @@ func gatewayCommand(log *slog.Logger) *cobra.Command {
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:2300")
-	o.innerFlags(c)
-	c.Flags().BoolVar(&page, "chat-page", false, "serve the chat's page on ws listeners")
+	o.linkFlags(c)
+	c.Flags().BoolVar(&page, "chat-page", false, "serve the web page of the chat on ws listeners")
 	return c
 }
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "what this binary was built from",
+		Short: "print the version",
 		Args:  noArgs,
 		Run:   func(*cobra.Command, []string) { fmt.Println("sluice", version()) },
 	}
 }
 
-// version is what this program was built from, as far as the build recorded it.
+// version returns the version that this program was built from, as far as the build has recorded
+// it.
 func version() string {
 	v := build.Version()
 	if v == "" {
@@ -183,7 +199,7 @@ func version() string {
 
 func noArgs(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usageError{fmt.Errorf("%q is not understood", args[0])}
+		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
 	}
 	return nil
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// echo sends every message back as it came, or to everybody when it begins with the prefix.
+// echo sends each message back unchanged, or to all clients if it begins with broadcastPrefix.
 type echo struct{ broadcastPrefix string }
 
-// handler returns the business code of the echo.
+// handler returns the handler of the echo.
 func (e *echo) handler() worker.Handler { return worker.Handler{Message: e.message} }
 
 func (e *echo) message(_ context.Context, c worker.Call, m worker.Message) error {

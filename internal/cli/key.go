@@ -13,7 +13,7 @@ import (
 // maxKeyFile is the size of the largest key file, in bytes.
 const maxKeyFile = 4 << 10
 
-// key reads the key of the inner links; nil: there is none.
+// key returns the key in --key-file, or nil if there is none.
 func (o *options) key() ([]byte, error) {
 	if o.keyFile == "" {
 		return nil, nil
@@ -25,11 +25,11 @@ func (o *options) key() ([]byte, error) {
 	return key, nil
 }
 
-// readKey reads a key from a file or a pipe. White space around it does not belong to it.
+// readKey reads a key from a file or a pipe. White space around the key is not part of it.
 func readKey(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, errors.Unwrap(err) // the path has been named
+		return nil, errors.Unwrap(err) // the caller adds the path
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -37,17 +37,17 @@ func readKey(path string) ([]byte, error) {
 		return nil, err
 	}
 	if info.IsDir() {
-		return nil, errors.New("is a directory, a file with the key is needed")
+		return nil, errors.New("is a directory: must be a file with the key")
 	}
 	key, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 	if err != nil {
 		return nil, err
 	}
 	if len(key) > maxKeyFile {
-		return nil, fmt.Errorf("holds more than %d bytes, a key of %d to %d is needed", maxKeyFile, valid.MinKey, maxKeyFile)
+		return nil, fmt.Errorf("more than %d bytes: a key must have %d to %d", maxKeyFile, valid.MinKey, maxKeyFile)
 	}
 	if key = bytes.TrimSpace(key); len(key) < valid.MinKey {
-		return nil, fmt.Errorf("holds %d bytes, at least %d are needed", len(key), valid.MinKey)
+		return nil, fmt.Errorf("%d bytes: a key must have at least %d", len(key), valid.MinKey)
 	}
 	return key, nil
 }

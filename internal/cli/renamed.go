@@ -23,6 +23,16 @@ var renamed = map[string]string{
 	"takeover-bytes": "max-takeover-bytes",
 }
 
+// acceptRenamed makes a command accept the old names too: the flags of bench commands stay.
+func acceptRenamed(c *cobra.Command) {
+	c.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if now := renamed[name]; now != "" {
+			name = now
+		}
+		return pflag.NormalizedName(name)
+	})
+}
+
 // flagError returns the usage error for a command line that cannot be parsed. An old name of a flag
 // is answered with the new one.
 func flagError(_ *cobra.Command, err error) error {

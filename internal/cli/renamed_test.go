@@ -6,6 +6,27 @@ import (
 	"testing"
 )
 
+// A bench command has its flags by the old names too.
+func TestBenchKeepsItsFlags(t *testing.T) {
+	t.Parallel()
+	for old, now := range renamed {
+		c := benchServeCommand(slog.New(slog.DiscardHandler), nil)
+		arg := "--" + old
+		if f := c.Flags().Lookup(now); f.Value.Type() != "bool" {
+			arg += "=7"
+			if f.Value.Type() == "duration" {
+				arg += "s"
+			}
+		}
+		if err := c.ParseFlags([]string{arg}); err != nil {
+			t.Errorf("bench serve %s: %v", arg, err)
+		}
+		if !c.Flags().Changed(now) {
+			t.Errorf("bench serve %s does not set --%s", arg, now)
+		}
+	}
+}
+
 // An old name of a flag ends the command with exit code 2 and names the new one, which exists.
 func TestRenamedFlags(t *testing.T) {
 	t.Parallel()
@@ -17,7 +38,7 @@ func TestRenamedFlags(t *testing.T) {
 				root.SetOut(io.Discard)
 				root.SetErr(io.Discard)
 				c, err := root.ExecuteC()
-				if last, code := verdict(c, err); code != 2 || err == nil || err.Error() != "--"+old+" is now --"+now {
+				if last, code := outcome(c, err); code != 2 || err == nil || err.Error() != "--"+old+" is now --"+now {
 					t.Errorf("sluice %s %s: exit code %d, %q", name, arg, code, last)
 				}
 				if c.Flags().Lookup(now) == nil || c.Flags().Lookup(old) != nil {

@@ -18,20 +18,21 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/supervisor"
 )
 
-// hangUps are the SIGHUPs of this process: one waits while a reload is under way.
+// hangUps receives the SIGHUPs of this process. One waits while a reload runs.
 type hangUps chan os.Signal
 
-// canReload marks, as an annotation, the commands that replace their workers.
+// canReload is the annotation of commands that can replace their workers.
 const canReload = "reload"
 
-// reloads reports whether SIGHUP replaces the command's workers, and does not end it.
+// reloads reports whether SIGHUP replaces the workers of the command instead of ending it.
 func reloads(c *cobra.Command) bool {
 	_, can := c.Annotations[canReload]
 	n, err := c.Flags().GetInt("workers")
 	return can && err == nil && n > 0
 }
 
-// release has SIGHUP end the process, or not (nohup), as it did before it was caught; one that has come does so now.
+// release restores the effect that SIGHUP had before it was caught: to end the process, or none
+// (nohup). A signal that has already been received has this effect now.
 func (h hangUps) release() {
 	signal.Reset(syscall.SIGHUP)
 	select {
@@ -41,10 +42,12 @@ func (h hangUps) release() {
 	}
 }
 
-// superviseWorkers runs --workers processes of this program, each a worker, until ctx ends. SIGHUP replaces them one by one: a new one is started from what is then at the
-// program's path, and when it is ready the old one drains.
+// superviseWorkers runs --workers processes of this program, each with one worker, until ctx is
+// done. SIGHUP replaces them one by one: it starts a new process from the file that is then at the
+// program's path, and when the new one is ready the old one drains.
 func (o *options) superviseWorkers(ctx context.Context, gateways []string, up func()) error {
-	program, err := exec.LookPath(os.Args[0]) // and not os.Executable, which follows a link to the release it led to when this process started
+	// Not os.Executable: it resolves symbolic links, so a reload would start the old release again.
+	program, err := exec.LookPath(os.Args[0])
 	if err == nil {
 		program, err = filepath.Abs(program)
 	}
@@ -52,12 +55,12 @@ func (o *options) superviseWorkers(ctx context.Context, gateways []string, up fu
 		return fmt.Errorf("supervise: %w", err)
 	}
 	return supervisor.Run(ctx, supervisor.Config{
-		N: o.workers, Ready: up, StopWithin: o.drainFor + 5*time.Second, Logger: o.log,
+		N: o.workers, Ready: up, StopWithin: o.drainTimeout + 5*time.Second, Logger: o.log,
 		Command: func(place int) *exec.Cmd { return o.workerProcess(program, place, gateways) },
 	}, o.reload)
 }
 
-// workerProcess is this command line once more, as one worker.
+// workerProcess returns a command with the command line of this process, changed to run one worker.
 func (o *options) workerProcess(program string, place int, gateways []string) *exec.Cmd {
 	args := append(os.Args[1:len(os.Args):len(os.Args)], "--workers=0", fmt.Sprintf("--name=%s-%d", o.workerName(), place))
 	if !o.worker {
@@ -77,7 +80,8 @@ func (o *options) workerName() string {
 	return host
 }
 
-// followParent has this process drain when standard input ends, or end at once when it drains already.
+// followParent makes this process drain when its standard input ends, or end at once if it already
+// drains.
 func followParent() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,27 +14,33 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Main runs a package's tests and ends the process, to be called by TestMain. Whoever passed must leave nothing.
-func Main(m *testing.M) {
+// Main runs a package's tests and ends the process, to be called by TestMain. Tests that passed must leave nothing, once what they shared has been ended.
+func Main(m *testing.M, end ...func()) { os.Exit(run(m, patience, end...)) }
+
+// run returns the exit code. What the tests have ended has so long to go.
+func run(m *testing.M, patience time.Duration, end ...func()) int {
 	if ln, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
 		_ = ln.Close() // the runtime's own poller opens its descriptors with the first socket
 	}
 	before := len(Descriptors())
 	code := m.Run()
+	for _, f := range end {
+		f()
+	}
 	if code == 0 {
-		if err := left(before); err != nil {
+		if err := left(before, patience); err != nil {
 			_, _ = fmt.Fprintln(os.Stderr, "the tests leave something behind:", err)
 			code = 1
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 // patience is how long what the tests have ended may take to go.
 const patience = 5 * time.Second
 
 // left says what is left, once it has had time to go.
-func left(before int) (err error) {
+func left(before int, patience time.Duration) (err error) {
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		open, running := Descriptors(), children()
 		switch {
@@ -52,15 +59,35 @@ func left(before int) (err error) {
 	return err
 }
 
-// Descriptors are what the process holds open; none where the system does not tell.
+// Descriptors are what the process holds open; none where the system does not tell. Pipes of which it holds both ends are left out: package net keeps some for splice(2), until
+// the garbage collector empties its pool.
 func Descriptors() (open []string) {
+	var all []descriptor
+	ends := make(map[string]int) // by what it is, bits: 1 is read, 2 is written
 	list, _ := os.ReadDir("/proc/self/fd")
 	for _, e := range list {
 		if to, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && !strings.HasPrefix(to, "/proc/") {
-			open = append(open, e.Name()+" "+to)
+			all = append(all, descriptor{e.Name(), to})
+			ends[to] |= 1 + accessMode(e.Name())
+		}
+	}
+	for _, d := range all {
+		if !strings.HasPrefix(d.to, "pipe:") || ends[d.to] != 3 {
+			open = append(open, d.number+" "+d.to)
 		}
 	}
 	return open
+}
+
+type descriptor struct{ number, to string }
+
+// accessMode is 0 for a descriptor that is read, 1 for one that is written and 2 for both.
+func accessMode(number string) int {
+	b, _ := os.ReadFile("/proc/self/fdinfo/" + number)
+	_, flags, _ := strings.Cut(string(b), "flags:")
+	flags, _, _ = strings.Cut(strings.TrimSpace(flags), "\n")
+	n, _ := strconv.ParseInt(flags, 8, 64)
+	return int(n & 3)
 }
 
 // children are the processes that this one has started and not waited for; none where the system does not tell.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"iter"
+	"slices"
+	"strings"
 )
 
 // Status is the outcome of a request, and why a link ends.
@@ -62,6 +64,32 @@ func AttributesSize(attrs []Attribute) int {
 		n += attributeCost + len(a.Key) + len(a.Value)
 	}
 	return n
+}
+
+// ChangedAttributes is what becomes of old attributes when some are set, in the order of their keys: with merge those that are set stand in place of those of equal keys, and an empty
+// value removes its key; else they are all there are. Of equal keys the last stands. Neither list is changed.
+func ChangedAttributes(old, set []Attribute, merge bool) []Attribute {
+	byKey := func(a, b Attribute) int { return strings.Compare(a.Key, b.Key) }
+	set = slices.Clone(set)
+	slices.Reverse(set)
+	slices.SortStableFunc(set, byKey)
+	set = slices.CompactFunc(set, func(a, b Attribute) bool { return a.Key == b.Key })
+	if !merge {
+		return set
+	}
+	all := make([]Attribute, 0, len(old)+len(set))
+	for _, a := range old {
+		if _, found := slices.BinarySearchFunc(set, a, byKey); !found {
+			all = append(all, a)
+		}
+	}
+	for _, a := range set {
+		if a.Value != "" {
+			all = append(all, a)
+		}
+	}
+	slices.SortFunc(all, byKey)
+	return all
 }
 
 // MaxKey is the most bytes of a uid, or of a group's name.

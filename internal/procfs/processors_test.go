@@ -50,7 +50,7 @@ func TestSpentBy(t *testing.T) {
 	t.Parallel()
 	on := Processors(os.Getpid())
 	if len(on) == 0 {
-		t.Skip("SKIPPED: there is no /proc")
+		t.Skip("NOT TESTED: there is no /proc")
 	}
 	before := SpentBy(on)
 	for deadline := time.Now().Add(30 * time.Second); SpentBy(on).Busy <= before.Busy; {

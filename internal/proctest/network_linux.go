@@ -29,10 +29,10 @@ var networks atomic.Uint32 // made by this process, for their names
 func NewNetwork(tb testing.TB) *Network {
 	tb.Helper()
 	if os.Geteuid() != 0 {
-		tb.Skip("SKIPPED: network namespaces need root")
+		tb.Skip("NOT TESTED: network namespaces need root")
 	}
 	if _, err := exec.LookPath("ip"); err != nil && os.Getenv("CI") != "true" {
-		tb.Skip("SKIPPED: there is no ip(8) (iproute2)")
+		tb.Skip("NOT TESTED: there is no ip(8) (iproute2)")
 	}
 	i, pid := networks.Add(1)-1, os.Getpid()
 	n := &Network{tb: tb, name: fmt.Sprintf("slu%d-%d", pid, i)}
@@ -44,7 +44,7 @@ func NewNetwork(tb testing.TB) *Network {
 		if os.Getenv("CI") == "true" {
 			tb.Fatalf("ip netns add: %v: %s", err, out)
 		}
-		tb.Skipf("SKIPPED: ip netns add: %v: %s", err, out)
+		tb.Skipf("NOT TESTED: ip netns add: %v: %s", err, out)
 	}
 	tb.Cleanup(func() {
 		n.ip("link del " + n.cable)

@@ -2,12 +2,11 @@ package registry
 
 import (
 	"encoding/binary"
-	"slices"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Attrs are m's attributes, in no order. They are never changed in place.
+// Attrs are m's attributes, in the order of their keys. They are never changed in place.
 func (m *Member) Attrs() []link.Attribute {
 	if m.attrs == nil {
 		return nil
@@ -83,83 +82,13 @@ func outrun(version, base uint32) uint32 {
 // removing its key, or in place of them. Of equal keys the last stands. When the outcome is more
 // than link.MaxAttributes it changes nothing and returns false.
 func (r *Registry) Set(m *Member, attrs []link.Attribute, merge bool) bool {
-	var t table
-	if merge {
-		t.list = slices.Clone(m.Attrs())
-	}
-	if len(t.list)+len(attrs) > manyAttributes {
-		t.index()
-	}
-	for _, a := range attrs {
-		if merge && a.Value == "" {
-			t.remove(a.Key)
-		} else {
-			t.put(a)
-		}
-	}
-	if link.AttributesSize(t.list) > link.MaxAttributes {
+	list := link.ChangedAttributes(m.Attrs(), attrs, merge)
+	if link.AttributesSize(list) > link.MaxAttributes {
 		return false
 	}
-	if m.attrs = nil; len(t.list) > 0 {
-		m.attrs = &t.list
+	if m.attrs = nil; len(list) > 0 {
+		m.attrs = &list
 	}
 	m.version++
 	return true
-}
-
-// manyAttributes is from where on looking through all of them would take longer than an index.
-const manyAttributes = 64
-
-// table is a list of attributes while it is changed.
-type table struct {
-	list []link.Attribute // bound: attributes of a client
-	at   map[string]int   // nil while there are few; bound: attributes of a client
-}
-
-func (t *table) index() {
-	t.at = make(map[string]int, len(t.list))
-	for i := range t.list {
-		t.at[t.list[i].Key] = i
-	}
-}
-
-// find is where the key stands, -1: nowhere.
-func (t *table) find(key string) int {
-	if t.at == nil {
-		return slices.IndexFunc(t.list, func(a link.Attribute) bool { return a.Key == key })
-	}
-	if i, ok := t.at[key]; ok {
-		return i
-	}
-	return -1
-}
-
-func (t *table) put(a link.Attribute) {
-	i := t.find(a.Key)
-	if i >= 0 {
-		t.list[i] = a
-		return
-	}
-	t.list = append(t.list, a)
-	if t.at != nil {
-		t.at[a.Key] = len(t.list) - 1
-	}
-}
-
-// remove takes a key out; the last one moves there.
-func (t *table) remove(key string) {
-	i := t.find(key)
-	if i < 0 {
-		return
-	}
-	last := len(t.list) - 1
-	t.list[i] = t.list[last]
-	t.list[last] = link.Attribute{}
-	t.list = t.list[:last]
-	if t.at != nil {
-		if i < last {
-			t.at[t.list[i].Key] = i
-		}
-		delete(t.at, key)
-	}
 }

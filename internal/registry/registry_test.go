@@ -121,7 +121,7 @@ func TestSet(t *testing.T) {
 		{attrs("a", "1", "b", "", "a", "2"), false, attrs("a", "2", "b", "")},
 		{attrs("c", "3", "b", "", "d", ""), true, attrs("a", "2", "c", "3")},
 		{nil, true, attrs("a", "2", "c", "3")},
-		{attrs("a", "", "a", "4"), true, attrs("c", "3", "a", "4")},
+		{attrs("a", "", "a", "4"), true, attrs("a", "4", "c", "3")},
 		{attrs("", "no key"), false, attrs("", "no key")},
 		{nil, false, nil},
 	} {

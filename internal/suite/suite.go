@@ -1,6 +1,8 @@
 // Package suite says how much of the long test suites runs: a short representative, or with SLUICE_TEST=full everything. The gate (.ci/run) runs everything.
 //
-// What is left out says so: such a test logs a line that begins with "SHORTENED".
+// A test that leaves something out logs a line that begins with "SHORTENED". A test that is skipped
+// because something that it needs is missing logs a line that begins with "NOT TESTED". "go test"
+// shows neither without -v; CONTRIBUTING.md has the command that prints these lines.
 package suite
 
 import (

@@ -13,9 +13,9 @@ import (
 type cache = bigcache.BigCache
 
 func newCache(m *Memory, cfg MemoryConfig, megabytes int) (*cache, error) {
-	// bigcache counts whole seconds and only has to be late: Get looks at the
-	// exact time. No CleanWindow: each Set takes one entry away that is over,
-	// which keeps up without a goroutine.
+	// bigcache counts whole seconds. It may keep an entry longer than necessary, because Get checks
+	// the exact time, but never shorter. There is no CleanWindow: each Set removes one expired
+	// entry, which is enough and needs no goroutine.
 	life := time.Duration(math.MaxInt64)
 	if cfg.TTL > 0 && cfg.TTL < life-2*time.Second {
 		life = cfg.TTL + 2*time.Second

@@ -10,24 +10,23 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
-// ErrHistory is returned when the value of a key is no list of items.
+// ErrHistory is returned when the value of a key is not a list of items.
 var ErrHistory = errors.New("store: not a history")
 
-// History keeps the last items of many lists, such as the last messages of
-// each room. A list is one value: an Append reads and writes all of it, and
-// returns an error when Keep or MaxBytes is negative.
+// History keeps the newest items of many lists, such as the last messages of each room. Each list
+// is one value of the Store, so an Append reads and writes the whole list. Negative values of Keep
+// and MaxBytes are an error of Append.
 type History struct {
 	Store Store
 	Keep  int // items of a list. Defaults to 100.
-	// MaxBytes bounds a list, with a length of one to three bytes an item.
-	// Defaults to 32 KiB. Where the Store takes less for a value (Memory.MaxValue),
-	// lists are as long as it takes.
+	// MaxBytes bounds the size of a list. Each item takes its own size and one to three bytes.
+	// Defaults to 32 KiB. If the Store accepts less for a value (Memory.MaxValue), that is the bound.
 	MaxBytes int
 }
 
-// Append adds item to the list of key. The oldest items go when there are too
-// many, or more than MaxBytes or the Store has room for. An item that alone is
-// more than that is refused with ErrTooBig, and the list stays as it was.
+// Append adds item to the list of key. It removes the oldest items if there are more than Keep, or
+// more bytes than MaxBytes or the Store allows. An item that alone exceeds these bytes is rejected
+// with ErrTooBig, and the list stays unchanged.
 func (h History) Append(ctx context.Context, key string, item []byte) error {
 	if field, err := valid.Numbers(h); err != nil {
 		return fmt.Errorf("store: History.%s: %w", field, err)
@@ -54,18 +53,17 @@ func (h History) Append(ctx context.Context, key string, item []byte) error {
 		if !errors.Is(err, ErrTooBig) || size <= len(added) {
 			return err
 		}
-		limit = max(size-1-size/8, len(added)) // the store takes less, and does not say how much
+		limit = max(size-1-size/8, len(added)) // the store accepts less and does not say how much
 	}
 }
 
-// newest returns the newest items of list, one fewer than Keep and of at most so
-// many bytes.
-func (h History) newest(list []byte, most int) ([]byte, error) {
+// newest returns the newest items of list: one fewer than Keep, and maxBytes at most.
+func (h History) newest(list []byte, maxBytes int) ([]byte, error) {
 	items, err := split(list)
 	if err != nil {
 		return nil, err
 	}
-	for len(items) > 0 && (len(items) >= cmp.Or(h.Keep, 100) || len(list) > most) {
+	for len(items) > 0 && (len(items) >= cmp.Or(h.Keep, 100) || len(list) > maxBytes) {
 		_, size := binary.Uvarint(list)
 		list = list[size+len(items[0]):]
 		items = items[1:]
@@ -73,7 +71,7 @@ func (h History) newest(list []byte, most int) ([]byte, error) {
 	return list, nil
 }
 
-// Items returns the list of key, the oldest item first. It is empty when there is none.
+// Items returns the list of key, the oldest item first. If there is no list it returns none.
 func (h History) Items(ctx context.Context, key string) ([][]byte, error) {
 	list, _, err := h.Store.Get(ctx, key)
 	if err != nil {

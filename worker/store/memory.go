@@ -16,21 +16,22 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
-// MemoryConfig says how much a Memory may hold and for how long.
+// MemoryConfig configures a Memory. The zero value selects the defaults.
 type MemoryConfig struct {
 	// Shards is the number of parts with a lock of their own, a power of two. Defaults to 64.
 	Shards int
-	// MaxBytes bounds the memory of the store, its own tables included. At least 2 MiB. Defaults to 64 MiB.
-	// One key and its value may take about a fifteenth of MaxBytes/Shards; see MaxValue.
+	// MaxBytes bounds the memory of the store, including its tables. At least 2 MiB. Defaults to 64
+	// MiB. One key and its value may take about a fifteenth of MaxBytes/Shards; see
+	// Memory.MaxValue.
 	MaxBytes int
-	// TTL is how long a value is seen after it was set. Zero means until it has to make room.
+	// TTL is how long a value is available after it was set. Zero means until it is evicted.
 	TTL time.Duration
 }
 
-// Memory is a Store in this process's memory: a bigcache, whose entries the
-// garbage collector does not see (where an int has 32 bits, a list of its own). When a shard is full its oldest entries make
-// room, oldest by when they were set: reading a key does not keep it, and
-// every change of a key takes new room until the old entry's turn comes.
+// Memory is a Store in the memory of this process. It is a bigcache, whose entries the garbage
+// collector does not scan. (On systems where an int has 32 bits it is a map and a list.) A full
+// shard evicts its oldest entries, by the time they were set. Reading a key does not keep it, and
+// each change of a key takes new room until the old entry is evicted.
 type Memory struct {
 	// Static after NewMemory.
 	cache    *cache
@@ -38,50 +39,50 @@ type Memory struct {
 	stripes  []stripe
 	maxEntry int
 	ttl      time.Duration
-	start    time.Time // expiry is counted from here, out of reach of clock changes
+	start    time.Time // expiry times are relative to it, so that clock changes have no effect
 
-	evicted [bigcache.Deleted + 1]atomic.Uint64 // by cause
+	evicted [bigcache.Deleted + 1]atomic.Uint64 // by reason
 	refused atomic.Uint64
 }
 
-// stripe orders the changes of its share of the keys.
+// stripe serializes the changes of a part of the keys.
 type stripe struct {
-	mu           sync.Mutex // also: no read within Update or Delete is stale
+	mu           sync.Mutex // held from read to write, so that no read of Update or Delete is stale
 	hits, misses atomic.Uint64
-	_            [40]byte // a cache line of its own
+	_            [40]byte // fills a cache line
 }
 
-// Stats are figures of a Memory since it was made.
+// Stats are the counters and gauges of a Memory. Counters count from NewMemory.
 type Stats struct {
-	Entries int // now, expired ones whose turn has not come included
-	Bytes   int // now reserved for entries
+	Entries int // present entries, including expired ones that have not been removed yet
+	Bytes   int // present memory reserved for entries
 	Hits    uint64
 	Misses  uint64
-	Expired uint64 // entries that went because their time was over
-	NoSpace uint64 // entries that went, alive, to make room
-	Deleted uint64 // entries that were deleted
-	Refused uint64 // values that were too big
+	Expired uint64 // entries removed after their TTL
+	NoSpace uint64 // entries evicted before their TTL to make room
+	Deleted uint64 // entries removed by Delete or Update
+	Refused uint64 // values that were too large
 }
 
-// hasher is what bigcache takes.
+// hasher is the hash function of bigcache's configuration.
 type hasher func(key string) uint64
 
-// Sum64 never returns 0, by which bigcache marks what was deleted.
+// Sum64 never returns 0, because bigcache marks deleted entries with it.
 func (h hasher) Sum64(key string) uint64 { return max(h(key), 1) }
 
 const (
-	// Of an entry, besides key and value: 18 bytes of bigcache's, at most 3 of
-	// its queue's, and when it expires and how long its value is.
+	// Bytes of an entry besides key and value: 18 for bigcache's header, at most 3 for its queue,
+	// and the expiry time and the length of the value.
 	cacheOverhead = 18 + 3
 	valueHeader   = 8 + 4
-	// Every entry costs up to 39 bytes of bigcache's map besides. Entries are
-	// filled up to minEntry so that map and queue keep a known proportion.
+	// Each entry also costs up to 39 bytes in bigcache's map. Entries are padded to minEntry so
+	// that the sizes of map and queue have a known proportion.
 	minEntry = 64
 )
 
-// NewMemory makes an empty store. It runs no goroutine and needs no closing.
+// NewMemory returns an empty store. It starts no goroutine and need not be closed.
 func NewMemory(cfg MemoryConfig) (*Memory, error) {
-	seed := maphash.MakeSeed() // keys that collide must not be found by strangers
+	seed := maphash.MakeSeed() // so that attackers cannot find keys that collide
 	return newMemory(cfg, func(key string) uint64 { return maphash.String(seed, key) })
 }
 
@@ -92,17 +93,18 @@ func newMemory(cfg MemoryConfig, hash hasher) (*Memory, error) {
 	cfg.Shards = cmp.Or(cfg.Shards, 64)
 	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, 64<<20)
 	if cfg.Shards < 1 || cfg.Shards > 1<<16 || cfg.Shards&(cfg.Shards-1) != 0 {
-		return nil, fmt.Errorf("store: MemoryConfig.Shards: %d is not a power of two within 1…65,536", cfg.Shards)
+		return nil, fmt.Errorf("store: MemoryConfig.Shards: %d: must be a power of two between 1 and 65536", cfg.Shards)
 	}
 	if cfg.MaxBytes < 2<<20 {
-		return nil, fmt.Errorf("store: MemoryConfig.MaxBytes: %d is less than 2 MiB", cfg.MaxBytes)
+		return nil, fmt.Errorf("store: MemoryConfig.MaxBytes: %d: must be at least 2 MiB", cfg.MaxBytes)
 	}
-	// Of each byte of queue: 39/64 of a byte for the map, 1/8 for the buffer in
-	// which bigcache puts an entry together. 1+39/64+1/8 < 1/0.55.
+	// Each byte of queue costs 39/64 of a byte for the map and 1/8 for the buffer in which bigcache
+	// builds an entry. 1+39/64+1/8 < 1/0.55.
 	megabytes := int(float64(cfg.MaxBytes) * 0.55 / (1 << 20))
 	shardBytes := megabytes << 20 / cfg.Shards
 	if shardBytes < 4096 || uint64(shardBytes) > math.MaxUint32 {
-		return nil, fmt.Errorf("store: MemoryConfig.Shards: %d are too many or too few for %d bytes", cfg.Shards, cfg.MaxBytes)
+		return nil, fmt.Errorf("store: MemoryConfig.Shards: %d: %d bytes a shard must be between 4096 and %d",
+			cfg.Shards, shardBytes, uint64(math.MaxUint32))
 	}
 	m := &Memory{
 		hash:     hash,
@@ -118,17 +120,17 @@ func newMemory(cfg MemoryConfig, hash hasher) (*Memory, error) {
 	return m, nil
 }
 
-// MaxValue is the largest value that key can have, in bytes.
+// MaxValue returns the size in bytes of the largest value that key can have.
 func (m *Memory) MaxValue(key string) int {
 	return max(0, m.maxEntry-cacheOverhead-valueHeader-len(key))
 }
 
-// Get returns the value of key, and false when there is none.
-func (m *Memory) Get(_ context.Context, key string) ([]byte, bool, error) {
+// Get returns a copy of the value of key. ok is false if there is none.
+func (m *Memory) Get(_ context.Context, key string) (value []byte, ok bool, err error) {
 	if err := checkKey(key); err != nil {
 		return nil, false, err
 	}
-	value := m.get(key)
+	value = m.get(key)
 	if s := m.stripe(key); value != nil {
 		s.hits.Add(1)
 	} else {
@@ -137,7 +139,7 @@ func (m *Memory) Get(_ context.Context, key string) ([]byte, bool, error) {
 	return value, value != nil, nil
 }
 
-// Set gives key a value and its whole time to live.
+// Set sets the value of key to a copy of value and restarts its TTL.
 func (m *Memory) Set(_ context.Context, key string, value []byte) error {
 	if err := checkKey(key); err != nil {
 		return err
@@ -148,7 +150,7 @@ func (m *Memory) Set(_ context.Context, key string, value []byte) error {
 	return m.set(key, value)
 }
 
-// Delete takes key away.
+// Delete removes key.
 func (m *Memory) Delete(_ context.Context, key string) error {
 	if err := checkKey(key); err != nil {
 		return err
@@ -159,8 +161,8 @@ func (m *Memory) Delete(_ context.Context, key string) error {
 	return m.delete(key)
 }
 
-// Update gives key the value that f makes of its present one. Other keys that
-// happen to share a lock wait too, so f should be quick.
+// Update sets the value of key to the result of f for the present one. Changes of other keys that
+// share a lock wait meanwhile, so f should be quick.
 func (m *Memory) Update(_ context.Context, key string, f func(old []byte) ([]byte, error)) error {
 	if err := checkKey(key); err != nil {
 		return err
@@ -178,7 +180,7 @@ func (m *Memory) Update(_ context.Context, key string, f func(old []byte) ([]byt
 	return m.set(key, value)
 }
 
-// Stats returns the figures of now.
+// Stats returns the present counters and gauges.
 func (m *Memory) Stats() Stats {
 	st := Stats{
 		Entries: m.cache.Len(),
@@ -199,9 +201,9 @@ func (m *Memory) stripe(key string) *stripe {
 	return &m.stripes[m.hash.Sum64(key)&uint64(len(m.stripes)-1)]
 }
 
-// get returns a copy of key's value, nil when there is none.
+// get returns a copy of the value of key, or nil.
 func (m *Memory) get(key string) []byte {
-	entry, err := m.cache.Get(key) // whose only error is that there is none
+	entry, err := m.cache.Get(key) // the only error is that there is no entry
 	if err != nil || m.expired(entry) {
 		return nil
 	}
@@ -209,7 +211,7 @@ func (m *Memory) get(key string) []byte {
 	return entry[valueHeader : valueHeader+n : valueHeader+n]
 }
 
-// set needs the key's stripe locked.
+// set stores a value. The key's stripe must be locked.
 func (m *Memory) set(key string, value []byte) error {
 	if len(value) > m.MaxValue(key) {
 		m.refused.Add(1)
@@ -228,8 +230,8 @@ func (m *Memory) set(key string, value []byte) error {
 	return nil
 }
 
-// delete needs the key's stripe locked: bigcache deletes by the hash alone,
-// and another key may have it.
+// delete removes a key. The key's stripe must be locked, because bigcache deletes by the hash
+// alone, which another key may share.
 func (m *Memory) delete(key string) error {
 	if _, err := m.cache.Get(key); err != nil {
 		return nil
@@ -245,8 +247,8 @@ func (m *Memory) expired(entry []byte) bool {
 	return at != 0 && uint64(time.Since(m.start)) >= at
 }
 
-// removed counts an entry that leaves the cache. It runs under a lock of the
-// cache and must not use it.
+// removed counts an entry that leaves the cache. It runs under a lock of the cache and must not use
+// the cache.
 func (m *Memory) removed(_ string, entry []byte, why bigcache.RemoveReason) {
 	if why == bigcache.NoSpace && m.expired(entry) {
 		why = bigcache.Expired

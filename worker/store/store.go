@@ -1,12 +1,9 @@
-// Package store keeps what the business of a worker wants to remember for a
-// while: the last messages of a room, answers it need not work out again, ids
-// it has seen. Memory is the driver that needs no other machine.
+// Package store caches data of a worker's business code: the last messages of a room, computed
+// answers, ids of handled messages. Memory is an implementation in the memory of the process.
 //
-// A Store is a cache. It may forget any key at any time, for want of space or
-// because a process ended, without a word to whoever set it; only its Stats
-// tell. So it holds what can be fetched, computed or done without, and never
-// who is connected, in which group, or what a session's attributes are: that
-// is asked of the gateways, who know.
+// A Store is a cache. It may forget any key at any time without notice, to make room or because a
+// process has ended. So use it for data that can be fetched or computed again or that is
+// dispensable. Do not use it for connected clients, groups or attributes: the gateways have those.
 package store
 
 import (
@@ -14,31 +11,31 @@ import (
 	"errors"
 )
 
-// Store maps keys of 1 to 250 bytes to values. It is safe for use by many
-// goroutines. Values are copied in and out.
+// Store maps keys of 1 to 250 bytes to values. Any goroutine may call its methods. They copy values
+// that they get and return.
 type Store interface {
-	// Get returns the value of key, and false when there is none.
+	// Get returns the value of key. ok is false if there is none.
 	Get(ctx context.Context, key string) (value []byte, ok bool, err error)
-	// Set gives key a value and its whole time to live. An error leaves everything as it was.
+	// Set sets the value of key and restarts its time to live. If it returns an error nothing has
+	// changed.
 	Set(ctx context.Context, key string, value []byte) error
-	// Delete takes key away. It is no error when there is none.
+	// Delete removes key. It is not an error if key has no value.
 	Delete(ctx context.Context, key string) error
-	// Update gives key the value that f makes of its present one, and nobody
-	// changes it in between. old is nil when there is none; a nil result
-	// deletes the key; an error leaves everything as it was and is returned.
-	// f must not use the store, may be called more than once, and may keep or
-	// change old.
+	// Update sets the value of key to the result of f for the present one, as one atomic step. old
+	// is nil if there is no value. A nil result deletes the key. If f returns an error, Update
+	// returns it and nothing has changed. f must not use the store and may be called more than
+	// once. It may keep or change old.
 	Update(ctx context.Context, key string, f func(old []byte) ([]byte, error)) error
 }
 
 var (
-	// ErrKey is returned when a key is empty or longer than 250 bytes.
-	ErrKey = errors.New("store: key is not of 1 to 250 bytes")
-	// ErrTooBig is returned when a value is larger than the store takes.
-	ErrTooBig = errors.New("store: value too big")
+	// ErrKey is returned for a key that is empty or longer than 250 bytes.
+	ErrKey = errors.New("store: key must have 1 to 250 bytes")
+	// ErrTooBig is returned for a value that is larger than the store accepts.
+	ErrTooBig = errors.New("store: value too large")
 )
 
-// maxKey is what memcached takes, the least of the usual drivers.
+// maxKey is the limit of memcached, the smallest among common caches, in bytes.
 const maxKey = 250
 
 func checkKey(key string) error {

@@ -11,13 +11,17 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// Request is what a client comes with.
+// Request describes how a client connects.
 type Request struct {
-	Target string            // path and query; empty: not a WebSocket
-	Header map[string]string // Cookie too; of those that the gateway keeps (worker.Request), which this one leaves to the test
-	Remote string            // host:port. Defaults to 192.0.2.1:1234.
-
-	Subprotocol string // of a WebSocket, that was agreed to; empty: none
+	Target string // path and query; empty if the client is not a WebSocket
+	// Header has the header fields that the handler can see, cookies included. All of them are kept,
+	// while a real gateway keeps only those that its listener is configured to keep.
+	Header      map[string]string
+	Remote      string // host:port. Defaults to 192.0.2.1:1234.
+	Subprotocol string // selected subprotocol of a WebSocket, or empty
+	// UID and Attrs are what gateway.ListenerConfig.OnUpgrade has said of the client, or empty.
+	UID   string
+	Attrs map[string]string
 }
 
 func (r *Request) headers() (list []link.Header) {
@@ -30,19 +34,27 @@ func (r *Request) headers() (list []link.Header) {
 	return list
 }
 
-// Client is a client that the test plays. Its methods are for the test's goroutine.
+// attributes returns Attrs as a gateway has them.
+func (r *Request) attributes() (list []link.Attribute) {
+	for key, value := range r.Attrs {
+		list = append(list, link.Attribute{Key: key, Value: value})
+	}
+	return list
+}
+
+// Client is a client that the test controls. Its methods must be called by the test's goroutine.
 type Client struct {
 	g       *Gateway
 	request Request
 
 	// Guarded by the Gateway's mu.
-	member registry.Member
-	state  state
-	letIn  bool // the worker has acknowledged that it is there
-	reason worker.Reason
-	said   string // by worker.Refuse
-	heard  []worker.Message
-	more   sync.Cond
+	member      registry.Member
+	state       state
+	admitted    bool // the worker has acknowledged its Connect
+	reason      worker.Reason
+	refusalText string // the text of worker.Refuse
+	received    []worker.Message
+	more        sync.Cond
 }
 
 type state uint8
@@ -52,13 +64,14 @@ const (
 	closed
 )
 
-// ID is the client's id, as handlers see it.
+// ID returns the client's id, as handlers see it.
 func (c *Client) ID() worker.ClientID { return worker.ClientID(c.member.ID) }
 
 // Send sends a text message to the worker.
 func (c *Client) Send(text string) { c.SendMessage(worker.Text(text)) }
 
-// SendMessage sends a message to the worker.
+// SendMessage sends a message to the worker. Only Data, Binary and Redelivered of the message are
+// used.
 func (c *Client) SendMessage(m worker.Message) {
 	c.g.tb.Helper()
 	f := link.Frame{Type: link.Message, Payload: m.Data}
@@ -76,37 +89,38 @@ func (c *Client) toWorker(f link.Frame) {
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
 	if c.state != open || c.g.link == nil {
-		c.g.tb.Fatal("workertest: the client is closed, or no worker is there")
+		c.g.tb.Fatal("workertest: cannot send: the client is closed or no worker is connected")
 	}
 	f.Slot, f.Token = c.member.ID.Slot(), c.member.ID.Token()
 	c.g.link.sequenced(&f)
 }
 
-// Next returns the next message that the client gets.
+// Next returns the next message to the client. It fails the test if none comes within Timeout.
 func (c *Client) Next() worker.Message {
 	c.g.tb.Helper()
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
-	if !c.await(func() bool { return len(c.heard) > 0 || c.state == closed }) {
-		c.g.tb.Fatal("workertest: the client got no message")
+	if !c.await(func() bool { return len(c.received) > 0 || c.state == closed }) {
+		c.g.tb.Fatalf("workertest: the client got no message within %v", Timeout)
 	}
-	if len(c.heard) == 0 {
-		c.g.tb.Fatalf("workertest: the client was closed (%v) and got no message", c.reason)
+	if len(c.received) == 0 {
+		c.g.tb.Fatalf("workertest: the client got no message and was closed: %v", c.reason)
 	}
-	m := c.heard[0]
-	c.heard = c.heard[1:]
+	m := c.received[0]
+	c.received = c.received[1:]
 	return m
 }
 
-// Expect fails the test unless the next message is the text.
+// Expect fails the test unless the next message to the client is text.
 func (c *Client) Expect(text string) {
 	c.g.tb.Helper()
 	if m := c.Next(); string(m.Data) != text {
-		c.g.tb.Fatalf("workertest: the client got %q, not %q", m.Data, text)
+		c.g.tb.Fatalf("workertest: the client got %q, want %q", m.Data, text)
 	}
 }
 
-// ExpectContains fails the test unless the next message contains the text, and returns it.
+// ExpectContains fails the test unless the next message to the client contains text. It returns the
+// message.
 func (c *Client) ExpectContains(text string) string {
 	c.g.tb.Helper()
 	m := c.Next()
@@ -116,49 +130,50 @@ func (c *Client) ExpectContains(text string) string {
 	return string(m.Data)
 }
 
-// ExpectRefused fails the test unless the client is closed by worker.Refuse with the text, with no
-// further message.
+// ExpectRefused fails the test unless the client is closed by worker.Refuse with text, before
+// another message.
 func (c *Client) ExpectRefused(text string) {
 	c.g.tb.Helper()
 	c.ExpectClosed(worker.ReasonRefused)
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
-	if c.said != text {
-		c.g.tb.Fatalf("workertest: the client was refused with %q, not %q", c.said, text)
+	if c.refusalText != text {
+		c.g.tb.Fatalf("workertest: the client was refused with %q, want %q", c.refusalText, text)
 	}
 }
 
-// ExpectClosed fails the test unless the client is closed for the reason, with no further message.
+// ExpectClosed fails the test unless the client is closed for reason, before another message.
 func (c *Client) ExpectClosed(reason worker.Reason) {
 	c.g.tb.Helper()
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
-	if !c.await(func() bool { return c.state == closed || len(c.heard) > 0 }) {
-		c.g.tb.Fatal("workertest: the client was not closed")
+	if !c.await(func() bool { return c.state == closed || len(c.received) > 0 }) {
+		c.g.tb.Fatalf("workertest: the client was not closed within %v", Timeout)
 	}
-	if len(c.heard) > 0 {
-		c.g.tb.Fatalf("workertest: the client got %q, and was not just closed", c.heard[0].Data)
+	if len(c.received) > 0 {
+		c.g.tb.Fatalf("workertest: the client got %q before it was closed", c.received[0].Data)
 	}
 	if c.reason != reason {
-		c.g.tb.Fatalf("workertest: the client was closed because of %v, not %v", c.reason, reason)
+		c.g.tb.Fatalf("workertest: the client was closed: %v, want %v", c.reason, reason)
 	}
 }
 
-// Pending returns how many messages wait for Next.
+// Pending returns the number of messages to the client that Next has not returned yet.
 func (c *Client) Pending() int {
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
-	return len(c.heard)
+	return len(c.received)
 }
 
-// Drop ends the connection from the client's side.
+// Drop closes the connection from the client's side.
 func (c *Client) Drop() {
 	c.g.mu.Lock()
 	defer c.g.mu.Unlock()
 	c.end(worker.ReasonPeer)
 }
 
-// await waits for the condition. Called with mu.
+// await waits until done returns true or Timeout has passed. It returns the last result of done.
+// Called with mu.
 func (c *Client) await(done func() bool) bool {
 	late := false
 	stop := time.AfterFunc(Timeout, func() {
@@ -174,12 +189,15 @@ func (c *Client) await(done func() bool) bool {
 	return done()
 }
 
-// hear takes a message of the worker. Called with mu.
-func (c *Client) hear(payload []byte, flags uint8) bool {
+// receive adds a message from the worker. Called with mu.
+func (c *Client) receive(payload []byte, flags uint8) bool {
 	if c.state != open {
 		return false
 	}
-	m := worker.Message{Binary: flags&link.FlagText == 0, Raw: flags&link.FlagRaw != 0, Overflow: worker.Overflow(flags & link.FlagOverflow >> link.OverflowShift)}
+	m := worker.Message{
+		Binary: flags&link.FlagText == 0, Raw: flags&link.FlagRaw != 0,
+		Overflow: worker.Overflow(flags & link.FlagOverflow >> link.OverflowShift),
+	}
 	if flags&link.FlagLatest != 0 {
 		key := link.Read(payload)
 		m.Conflate = string(key.Bytes())
@@ -187,14 +205,14 @@ func (c *Client) hear(payload []byte, flags uint8) bool {
 	}
 	m.Data = append([]byte(nil), payload...)
 	if !m.Binary && flags&link.FlagRaw == 0 {
-		m.Data = bytes.ToValidUTF8(m.Data, []byte("\uFFFD")) // as a gateway gives it to a WebSocket
+		m.Data = bytes.ToValidUTF8(m.Data, []byte("\uFFFD")) // as a gateway does for a WebSocket
 	}
-	c.heard = append(c.heard, m)
+	c.received = append(c.received, m)
 	c.more.Broadcast()
 	return true
 }
 
-// end closes the client and tells the worker. Called with mu.
+// end closes the client and sends the worker a Detach. Called with mu.
 func (c *Client) end(reason worker.Reason) {
 	if c.state == closed {
 		return
@@ -202,7 +220,9 @@ func (c *Client) end(reason worker.Reason) {
 	c.state, c.reason = closed, reason
 	c.g.members.Remove(&c.member)
 	if c.g.link != nil {
-		c.g.link.sequenced(&link.Frame{Type: link.Detach, Code: uint16(reason), Slot: c.member.ID.Slot(), Token: c.member.ID.Token()})
+		c.g.link.sequenced(&link.Frame{
+			Type: link.Detach, Code: uint16(reason), Slot: c.member.ID.Slot(), Token: c.member.ID.Token(),
+		})
 	}
 	c.more.Broadcast()
 }

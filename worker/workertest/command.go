@@ -9,7 +9,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// frame acts on what the worker sent. It reports false when the link is to end.
+// frame handles a frame from the worker. It returns false if the link must end.
 func (g *Gateway) frame(w *wire, f *link.Frame) bool {
 	switch f.Type {
 	case link.Unit:
@@ -22,7 +22,7 @@ func (g *Gateway) frame(w *wire, f *link.Frame) bool {
 			in = in[n:]
 			g.command(w, &inner)
 		}
-		g.welcome(w, f.ID, f.Slot)
+		g.admit(w, f.ID, f.Slot)
 	case link.Ping:
 		w.send(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Drain:
@@ -35,26 +35,28 @@ func (g *Gateway) frame(w *wire, f *link.Frame) bool {
 	return true
 }
 
-// welcome lets those in whose coming the worker has acknowledged.
-func (g *Gateway) welcome(w *wire, first, last uint32) {
+// admit admits the clients whose Connect the worker has acknowledged.
+func (g *Gateway) admit(w *wire, first, last uint32) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	w.coming = slices.DeleteFunc(w.coming, func(c coming) bool {
+	w.pendingConnects = slices.DeleteFunc(w.pendingConnects, func(c pendingConnect) bool {
 		if c.seq-first > last-first {
 			return false
 		}
-		c.client.letIn = true
+		c.client.admitted = true
 		return true
 	})
 }
 
-// handOver takes all clients from a worker that drains; the next one gets them.
+// handOver takes all clients from a worker that drains. The next worker gets them.
 func (g *Gateway) handOver(w *wire) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, c := range g.sessions {
 		if c.state == open {
-			w.sequenced(&link.Frame{Type: link.Detach, Flags: link.FlagMoved, Slot: c.member.ID.Slot(), Token: c.member.ID.Token()})
+			w.sequenced(&link.Frame{
+				Type: link.Detach, Flags: link.FlagMoved, Slot: c.member.ID.Slot(), Token: c.member.ID.Token(),
+			})
 		}
 	}
 	if g.link == w {
@@ -62,7 +64,7 @@ func (g *Gateway) handOver(w *wire) {
 	}
 }
 
-// command carries out one command, and answers if that is asked for.
+// command carries out a command and sends a Reply if one is requested.
 func (g *Gateway) command(w *wire, f *link.Frame) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -72,7 +74,7 @@ func (g *Gateway) command(w *wire, f *link.Frame) {
 		reply.Payload = binary.BigEndian.AppendUint32(nil, g.publish(f))
 	case link.Dissolve:
 		reply.Payload = binary.BigEndian.AppendUint32(nil, uint32(g.members.Dissolve(string(f.Payload))))
-	case link.Peers: // there are none
+	case link.Peers: // ignored: there is only one gateway
 	case link.Count:
 		c := link.Read(f.Payload)
 		reply.Payload = g.members.Count(f.Code, c.List(), nil)
@@ -94,26 +96,29 @@ func (g *Gateway) command(w *wire, f *link.Frame) {
 
 // clientCommand carries out a command about one client.
 func (g *Gateway) clientCommand(f *link.Frame, reply *link.Frame) link.Status {
-	if f.Slot >= uint32(len(g.sessions)) || g.sessions[f.Slot].member.ID.Token() != f.Token || g.sessions[f.Slot].state != open {
+	if f.Slot >= uint32(len(g.sessions)) {
 		return link.Gone
 	}
 	c := g.sessions[f.Slot]
+	if c.member.ID.Token() != f.Token || c.state != open {
+		return link.Gone
+	}
 	m := &c.member
 	switch f.Type {
 	case link.Send:
-		c.hear(f.Payload, f.Flags)
+		c.receive(f.Payload, f.Flags)
 	case link.Kick:
 		switch r := link.Read(f.Payload); {
 		case !f.Has(link.FlagRefused):
 			if f.Has(link.FlagLast) && !f.Has(link.FlagNow) {
-				c.hear(f.Payload, f.Flags&link.FlagText)
+				c.receive(f.Payload, f.Flags&link.FlagText)
 			}
 			c.end(worker.ReasonKicked)
 		case len(f.Payload) == 0:
 			c.end(worker.ReasonInternal)
 		default:
 			_ = r.U16() // the code
-			c.said = string(r.Rest())
+			c.refusalText = string(r.Rest())
 			c.end(worker.ReasonRefused)
 		}
 	case link.Bind, link.Unbind:
@@ -157,7 +162,8 @@ func (g *Gateway) changeUID(m *registry.Member, f *link.Frame) {
 	}
 }
 
-// refresh tells the worker of attributes and uid that it did not change in its own copy.
+// refresh sends the worker the uid and attributes of a client when they differ from what the worker
+// knows.
 func (g *Gateway) refresh(m *registry.Member) {
 	if g.link == nil {
 		return
@@ -178,10 +184,10 @@ func (g *Gateway) publish(f *link.Frame) (delivered uint32) {
 		return 0
 	}
 	g.members.Walk(f.Code, keys, except, func(m *registry.Member) {
-		if f.Code == link.TargetAll && !g.sessions[m.ID.Slot()].letIn {
+		if f.Code == link.TargetAll && !g.sessions[m.ID.Slot()].admitted {
 			return
 		}
-		if g.sessions[m.ID.Slot()].hear(message, f.Flags) {
+		if g.sessions[m.ID.Slot()].receive(message, f.Flags) {
 			delivered++
 		}
 	})

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// testLog is where a worker logs to when the test has given it no logger: warnings and errors stand in the test's own output, as a panic's stack, which otherwise would only
-// show as a message that does not come.
+// testLog is the default logger of a worker. It writes warnings and errors, such as the stack of a
+// panic, to the output of the test. Otherwise a panic would only show as a missing message.
 type testLog struct {
 	shared *testOutput
 	attrs  []slog.Attr
@@ -18,7 +18,7 @@ type testLog struct {
 
 type testOutput struct {
 	mu sync.Mutex
-	tb testing.TB // guarded by mu: nil after the test's end, when a handler that has not returned may still log
+	tb testing.TB // guarded by mu: nil after the test, when a handler that has not returned may still log
 }
 
 func newTestLog(tb testing.TB) testLog {
@@ -34,7 +34,8 @@ func newTestLog(tb testing.TB) testLog {
 // Enabled implements slog.Handler.
 func (testLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
 
-// Handle implements slog.Handler. An attribute of several lines, such as a stack, has lines of its own.
+// Handle implements slog.Handler. An attribute of several lines, such as a stack, begins on a new
+// line.
 func (l testLog) Handle(_ context.Context, r slog.Record) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v %s", r.Level, r.Message)
@@ -65,5 +66,5 @@ func (l testLog) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return l
 }
 
-// WithGroup implements slog.Handler. A worker logs without groups.
+// WithGroup implements slog.Handler. Workers log without groups.
 func (l testLog) WithGroup(string) slog.Handler { return l }

@@ -1,5 +1,5 @@
-// Package workertest tests business code without a gateway and without sockets: an in-memory gateway
-// holds clients that the test plays.
+// Package workertest tests business code without a gateway process and without sockets. It provides
+// a gateway in memory, whose clients the test controls.
 //
 //	func TestEcho(t *testing.T) {
 //		g := workertest.New(t, worker.Handler{
@@ -13,9 +13,9 @@
 //		alice.Expect("hi")
 //	}
 //
-// Groups, uids and attributes are kept by the code that real gateways keep them with, and Connect
-// admits clients as with those. It is one gateway of one event loop, without what a real one does to
-// protect itself: limits, heartbeats, slow consumers. A handler that uses a Call after its end fails
+// Groups, uids and attributes are implemented by the code of real gateways. Clients are admitted by
+// Connect as usual. The gateway has one event loop and none of a real gateway's protections:
+// limits, heartbeats and bounds for slow clients. A handler that uses a Call after its end fails
 // the test.
 package workertest
 
@@ -35,35 +35,36 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// Timeout is how long Expect and its like wait before the test fails.
+// Timeout is how long methods such as Expect wait before they fail the test.
 const Timeout = 5 * time.Second
 
-// Gateway is the in-memory gateway, with one worker. Its methods are for the test's goroutine.
+// Gateway is a gateway in memory with one worker. Its methods must be called by the test's
+// goroutine.
 type Gateway struct {
 	tb      testing.TB
 	handler worker.Handler
 	config  worker.Config
 
 	worker *worker.Worker
-	stop   func() // the worker, and waits for it
+	stop   func() // stops the worker and waits until it has ended
 
 	mu       sync.Mutex
 	members  *registry.Registry // guarded by mu
-	sessions []*Client          // guarded by mu: by slot; never used again
-	link     *wire              // guarded by mu: nil while no worker is there
+	sessions []*Client          // guarded by mu: by slot; slots are not reused
+	link     *wire              // guarded by mu: nil while no worker is connected
 	linked   sync.Cond          // on mu: link has been set
-	clock    uint64             // guarded by mu: of bindings
+	clock    uint64             // guarded by mu: the time of bindings
 }
 
-// New starts a gateway and a worker with the handler; both end with the test.
+// New starts a gateway and a worker with the handler. Both end with the test.
 func New(tb testing.TB, h worker.Handler) *Gateway {
 	tb.Helper()
 	return NewWithConfig(tb, h, worker.Config{})
 }
 
-// NewWithConfig is New with a configuration of the worker, whose Gateways and Dial are ignored.
-// Without a Logger the worker's warnings and errors, such as the stack of a handler's panic, are in
-// the output of the test.
+// NewWithConfig is New with a configuration for the worker. Its Gateways and Dial are ignored. If
+// it has no Logger, the worker's warnings and errors, such as the stack of a panic, are in the
+// output of the test.
 func NewWithConfig(tb testing.TB, h worker.Handler, cfg worker.Config) *Gateway {
 	tb.Helper()
 	g := &Gateway{tb: tb, handler: h, config: cfg, members: registry.New(registry.Limits{})}
@@ -95,10 +96,10 @@ func (g *Gateway) startWorker() {
 	g.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			g.tb.Errorf("workertest: the worker ended with %v", err)
+			g.tb.Errorf("workertest: the worker has ended: %v", err)
 		}
 		if n := w.Stats().LateEffects; n > 0 {
-			g.tb.Errorf("workertest: %d effects came after the end of their call (the log has a stack)", n)
+			g.tb.Errorf("workertest: %d effects came after the end of their calls; the log has a stack", n)
 		}
 	})
 	select {
@@ -106,14 +107,14 @@ func (g *Gateway) startWorker() {
 	case err := <-ended:
 		g.tb.Fatalf("workertest: the worker did not start: %v", err)
 	case <-time.After(Timeout):
-		g.tb.Fatal("workertest: the worker did not connect")
+		g.tb.Fatalf("workertest: the worker did not connect within %v", Timeout)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.awaitLink() // our end of the hello is a moment behind
+	g.awaitLink() // accept may not have finished yet
 }
 
-// awaitLink waits until a worker is there. Called with mu.
+// awaitLink waits until a worker is connected. Called with mu.
 func (g *Gateway) awaitLink() {
 	g.tb.Helper()
 	late := false
@@ -128,25 +129,25 @@ func (g *Gateway) awaitLink() {
 		g.linked.Wait()
 	}
 	if g.link == nil {
-		g.tb.Fatal("workertest: no worker came")
+		g.tb.Fatalf("workertest: no worker connected within %v", Timeout)
 	}
 }
 
-// Worker is the worker that runs now.
+// Worker returns the present worker.
 func (g *Gateway) Worker() *worker.Worker { return g.worker }
 
-// RestartWorker replaces the worker by a new one with the same handler, as an upgrade does: the old one finishes what it has, the clients stay connected and
-// move over.
+// RestartWorker replaces the worker by a new one with the same handler, as an upgrade does. The old
+// worker finishes its events. The clients stay connected and move to the new worker.
 func (g *Gateway) RestartWorker() {
 	g.tb.Helper()
 	g.stop()
 	g.startWorker()
 }
 
-// gatewayID is the in-memory gateway's.
+// gatewayID is the id of the gateway in memory.
 const gatewayID = 1
 
-// accept is the gateway's end of a link.
+// accept handles the gateway's end of a link.
 func (g *Gateway) accept(conn net.Conn) {
 	_, err := link.Accept(conn, g.config.Key, func(link.WorkerHello) (link.GatewayHello, error) {
 		return link.GatewayHello{ID: gatewayID, Epoch: 1, Loops: 1, MaxFrame: link.MaxFrame, Name: "workertest"}, nil
@@ -173,23 +174,26 @@ func (g *Gateway) accept(conn net.Conn) {
 	g.mu.Unlock()
 }
 
-// attach gives the worker a client. Called with mu.
+// attach gives a client to the worker. Called with mu.
 func (g *Gateway) attach(c *Client) {
-	f := link.Frame{Type: link.Attach, Code: uint16(c.member.Version()), Slot: c.member.ID.Slot(), Token: c.member.ID.Token()}
-	if !c.letIn {
+	f := link.Frame{
+		Type: link.Attach, Code: uint16(c.member.Version()), Slot: c.member.ID.Slot(), Token: c.member.ID.Token(),
+	}
+	if !c.admitted {
 		f.Flags = link.FlagNew
 	}
 	f.Payload = link.AppendAttachment(nil, &link.Attachment{
-		Version: c.member.Version(), UIDVersion: c.member.UIDVersion(), Remote: c.request.Remote, Listener: "memory://", UID: c.member.UID(),
+		Version: c.member.Version(), UIDVersion: c.member.UIDVersion(), UID: c.member.UID(),
+		Remote: c.request.Remote, Listener: "memory://",
 		Target: c.request.Target, Headers: c.request.headers(), Attrs: c.member.Attrs(),
 	})
 	seq := g.link.sequenced(&f)
-	if !c.letIn {
-		g.link.coming = append(g.link.coming, coming{seq, c})
+	if !c.admitted {
+		g.link.pendingConnects = append(g.link.pendingConnects, pendingConnect{seq, c})
 	}
 }
 
-// Dial connects a client. While no worker is there it waits for one.
+// Dial connects a client. If no worker is connected it waits for one.
 func (g *Gateway) Dial(r Request) *Client {
 	g.tb.Helper()
 	g.mu.Lock()
@@ -203,11 +207,19 @@ func (g *Gateway) Dial(r Request) *Client {
 	c.member.ID = link.MakeClientID(gatewayID, 0, uint32(len(g.sessions)), rand.Uint64())
 	g.sessions = append(g.sessions, c)
 	g.members.Add(&c.member)
+	if r.UID != "" {
+		g.clock++
+		g.members.Bind(&c.member, r.UID, g.clock)
+	}
+	if len(r.Attrs) > 0 && !g.members.Set(&c.member, r.attributes(), false) {
+		g.tb.Fatalf("workertest: Request.Attrs: %d bytes: must be at most %d", link.AttributesSize(r.attributes()), link.MaxAttributes)
+	}
 	g.attach(c)
 	return c
 }
 
-// wire is one end of a pipe that is written to from a goroutine of its own: a reader may answer without waiting for the other side to read.
+// wire is one end of a pipe. It writes on a goroutine of its own, so that a reader can answer
+// without waiting until the other side reads.
 type wire struct {
 	conn net.Conn
 	mu   sync.Mutex
@@ -216,11 +228,11 @@ type wire struct {
 	seq  uint32 // guarded by mu
 	done bool   // guarded by mu
 
-	coming []coming // guarded by the Gateway's mu: clients that the worker has yet to let in
+	pendingConnects []pendingConnect // guarded by the Gateway's mu: clients whose Connect has not returned
 }
 
-// coming is a client whose coming has been told with a sequence.
-type coming struct {
+// pendingConnect is a client whose Attach the worker has not acknowledged yet.
+type pendingConnect struct {
 	seq    uint32
 	client *Client
 }
@@ -267,7 +279,7 @@ func (w *wire) sequenced(f *link.Frame) (seq uint32) {
 	return f.ID
 }
 
-// read hands all frames to f until the pipe or f ends it.
+// read calls f for each frame until the pipe ends or f returns false.
 func (w *wire) read(f func(*wire, *link.Frame) bool) {
 	defer func() {
 		w.mu.Lock()

@@ -154,3 +154,22 @@ func TestWhatAMessageSaysOfSlowClients(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A client whose uid and attributes the gateway knows from its upgrade comes with them.
+func TestIdentity(t *testing.T) {
+	t.Parallel()
+	g := workertest.New(t, worker.Handler{
+		Connect: func(_ context.Context, c worker.Call) error {
+			role, _ := c.Attr("role")
+			c.Send(worker.Text(c.UID() + " is " + role))
+			return nil
+		},
+	})
+	ann := g.Dial(workertest.Request{UID: "ann", Attrs: map[string]string{"role": "admin"}})
+	ann.Expect("ann is admin")
+	g.Dial(workertest.Request{}).Expect(" is ")
+	if err := g.Worker().Publish(t.Context(), worker.UID("ann"), worker.Text("hello ann")); err != nil {
+		t.Fatal(err)
+	}
+	ann.Expect("hello ann")
+}

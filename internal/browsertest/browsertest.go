@@ -1,0 +1,84 @@
+// Package browsertest opens windows of Chromium for tests.
+package browsertest
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// Path returns where Chromium is. Without one the test is skipped, but in CI it fails.
+func Path(tb testing.TB) string {
+	tb.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("CI") == "true" {
+		tb.Fatal("no Chromium: CI must have one")
+	}
+	tb.Skip("NOT TESTED: there is no Chromium here")
+	return ""
+}
+
+// chromium is the one browser of a test binary: a start takes longer than most tests. The first window starts it.
+var chromium struct {
+	sync.Once
+	ctx context.Context // of the browser
+	err error           // why it did not start
+	end func()
+}
+
+// within is how long a window may be open.
+const within = time.Minute
+
+// Open opens a window that shares nothing with others: neither cookies nor what a page stores. It is closed with the test.
+func Open(tb testing.TB, width, height int) context.Context {
+	tb.Helper()
+	path := Path(tb)
+	chromium.Do(func() { start(path) })
+	if chromium.err != nil {
+		tb.Fatalf("Chromium does not start: %v", chromium.err)
+	}
+	ctx, closeWindow := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext())
+	tb.Cleanup(closeWindow)
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(int64(width), int64(height))); err != nil { // opens it; it lives as long as this context
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	tb.Cleanup(cancel)
+	return ctx
+}
+
+func start(path string) {
+	dir, err := os.MkdirTemp("", "chromium")
+	if err != nil {
+		chromium.err = err
+		return
+	}
+	allocator, free := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(dir),
+		chromedp.Flag("force-prefers-reduced-motion", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))...)
+	ctx, closeAll := chromedp.NewContext(allocator)
+	chromium.ctx = ctx
+	chromium.err = chromedp.Do(ctx, chromedp.Navigate("about:blank")) // starts it; it lives as long as this context
+	chromium.end = func() {
+		closeAll()
+		free()
+		_ = os.RemoveAll(dir)
+	}
+}
+
+// End ends the browser, if there is one. TestMain calls it when all tests are over.
+func End() {
+	if chromium.end != nil {
+		chromium.end()
+	}
+}
