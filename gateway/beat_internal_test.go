@@ -14,15 +14,17 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A link whose worker sends faster than another loop takes it lives on, however long that loop takes: while the gateway does not read it, it does not miss what it cannot
-// hear, and the worker, whose own PING would come behind all that, hears in each heartbeat that the gateway lives. When it is read again and nothing comes, it is cut.
+// A link whose worker sends faster than another loop reads stays open, however long that loop is
+// behind. While the gateway does not read the link, a missing PONG does not count. The worker's own
+// PING is behind all that data, so the gateway sends a PONG at each heartbeat. When the link is
+// read again and nothing comes, it is closed.
 func TestALinkThatIsNotReadIsNotMissed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t, Config{Loops: 2, Logger: slog.New(slog.DiscardHandler)})
 		k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{1}})
 		peer := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
-		publish := link.Frame{Type: link.Publish, Payload: make([]byte, 64<<10)} // to all, which are nobody
+		publish := link.Frame{Type: link.Publish, Payload: make([]byte, 64<<10)} // to all clients, of which there are none
 		for sent := 0; !k.inboxPaused; sent++ {
 			if sent > 2*inboxLimit/len(publish.Payload) {
 				t.Fatal("the other loop's inbox has no bound")
@@ -52,7 +54,7 @@ func TestALinkThatIsNotReadIsNotMissed(t *testing.T) {
 		if n := types(10 * time.Second); n[link.Pong] < 9 || len(n) > 1 {
 			t.Errorf("in 10 heartbeats in which its link is not read a worker hears %v", n)
 		}
-		g.sim.Settle() // the other loop empties its inbox
+		g.sim.Settle() // the other loop drains its inbox
 		if k.inboxPaused || k.ended {
 			t.Fatalf("not read %v, at its end %v", k.inboxPaused, k.ended)
 		}
@@ -62,8 +64,9 @@ func TestALinkThatIsNotReadIsNotMissed(t *testing.T) {
 	})
 }
 
-// Clients that came at once and say nothing are not pinged at once, but some in every second: one that answers with a pong in each heartbeat, one whose answer is a message, for its
-// protocol has no pong, in every other one.
+// Silent clients that connected together are not pinged together: some are pinged in each second. A
+// client that answers with a pong is pinged at each heartbeat. A client that answers with a
+// message, because its protocol has no pong, is pinged at every other one.
 func TestClientsThatCameTogetherArePingedApart(t *testing.T) {
 	t.Parallel()
 	const (
@@ -122,8 +125,9 @@ func TestClientsThatCameTogetherArePingedApart(t *testing.T) {
 	}
 }
 
-// A client that talks is pinged where nothing else is told it, so that no proxy takes the connection for one that is not used: it never hears nothing for longer than two
-// heartbeats. It owes no answer. One that is told something is not pinged.
+// A client that sends messages and receives none is pinged, so that no proxy takes the connection
+// for idle: it receives something at least every two heartbeats. It need not answer. A client that
+// receives messages is not pinged.
 func TestWhoTalksAndHearsNothingIsPinged(t *testing.T) {
 	t.Parallel()
 	for _, told := range []bool{false, true} {
@@ -157,8 +161,9 @@ func TestWhoTalksAndHearsNothingIsPinged(t *testing.T) {
 	}
 }
 
-// A client that takes a large message slowly is not closed, though the pings that stand behind it are not answered: what it takes shows that it is there. When it takes nothing
-// any more it is closed.
+// A client that reads a large message slowly is not closed, although it cannot answer the pings
+// behind it: the bytes that it acknowledges count as an answer. When it acknowledges no more it is
+// closed.
 func TestWhoTakesSlowlyIsNotSilent(t *testing.T) {
 	t.Parallel()
 	for _, misses := range []int{1, 2, 3} {
@@ -167,7 +172,7 @@ func TestWhoTakesSlowlyIsNotSilent(t *testing.T) {
 			r.g.lis.Heartbeat, r.g.lis.MaxMissedPings = time.Second, misses
 			c := r.client("ws")
 			c.Limit(32 << 10)
-			large := make([]byte, 1<<20) // which does not deflate
+			large := make([]byte, 1<<20) // incompressible
 			_, _ = rand.NewChaCha8([32]byte{}).Read(large)
 			c.s.deliver(large, 0, engine.SendOptions{})
 			taken := 0

@@ -12,8 +12,10 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// BenchmarkMessage is a message of 128 bytes up to the worker and its answer down, without a kernel: ns/op is what the gateway's own code takes, with the test's copies and
-// the worker's side of it. Few clients send 16 at a time, and the processor's caches have room for all; of many, each sends one.
+// BenchmarkMessage sends a message of 128 bytes to the worker and its reply back, without a kernel.
+// ns/op is the time of the gateway's own code, plus the test's copies and the worker's side. Few
+// clients send 16 messages at a time, and the processor's caches hold them all. Of many clients
+// each sends one.
 func BenchmarkMessage(b *testing.B) {
 	b.Run("few", func(b *testing.B) { benchmarkMessage(b, 64, 16) })
 	b.Run("many", func(b *testing.B) { benchmarkMessage(b, 8000, 1) })
@@ -57,7 +59,8 @@ func benchmarkMessage(b *testing.B, clients, each int) {
 	}
 }
 
-// EchoUnits appends the answers to all whole frames of in, in units of some 32 KiB, as a worker writes them, and returns how many bytes those frames took.
+// EchoUnits appends the replies to all complete frames of in, in units of about 32 KiB as a worker
+// writes them. It returns the number of bytes that those frames took.
 func EchoUnits(out, in []byte) (answers []byte, taken int) {
 	start, unit := len(out), link.Frame{Type: link.Unit}
 	seal := func() {

@@ -9,7 +9,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Whatever a worker sends, check sees to it that carrying it out reads nothing that is not there, and the message that a client gets is the payload's end.
+// For any frame that check accepts, execution reads no bytes outside the payload, and the client's
+// message is the end of the payload.
 func FuzzCheck(f *testing.F) {
 	publish := link.AppendIDs(link.AppendList(nil, []string{"room"}), []link.ClientID{{1}})
 	keyed := append(link.AppendBytes(nil, "price"), "12"...)
@@ -47,7 +48,7 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-// What the link says of slow clients is what the engine does.
+// The link's overflow flags are the engine's values.
 func TestClassOf(t *testing.T) {
 	t.Parallel()
 	g := &Gateway{keys: maphash.MakeSeed()}

@@ -15,14 +15,14 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// attached waits for the attachment of the one client there is, and returns a frame that names it.
+// attached waits for the attachment of the only client, and returns a frame that names it.
 func attached(w *fakeWorker) link.Frame {
 	w.t.Helper()
 	_, f := w.take("an attachment", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
 	return link.Frame{Slot: f.Slot, Token: f.Token}
 }
 
-// detached waits for the client's end and returns why.
+// detached waits for the client's end and returns the reason.
 func detached(w *fakeWorker) link.Reason {
 	w.t.Helper()
 	_, f := w.take("a detachment", func(_ int, f *link.Frame) bool { return f.Type == link.Detach })
@@ -70,7 +70,8 @@ func TestClientsAndWorkersHearWhyAConnectionEnds(t *testing.T) {
 	}
 }
 
-// detachedWhile reads the client's end, once the worker has heard of it where the client must be silent, and returns what the worker heard.
+// detachedWhile reads the client's end, after the worker's DETACH if the client must not read
+// before. It returns the worker's reason.
 func detachedWhile(w *fakeWorker, ws *websocket.Conn, code websocket.StatusCode) link.Reason {
 	w.t.Helper()
 	var reason link.Reason
@@ -140,7 +141,7 @@ func TestASilentTextClientIsPingedThenClosed(t *testing.T) {
 	}
 }
 
-// A client whose reads are paused, for its worker is slow, cannot be heard and is not idle.
+// A client that is not read because its worker is slow is not idle.
 func TestAPausedClientIsNotIdle(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{Heartbeat: 100 * time.Millisecond, MaxMissedPings: 1})
@@ -150,7 +151,7 @@ func TestAPausedClientIsNotIdle(t *testing.T) {
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	dialClient(t, g.Addrs()[0]).say("more than ten bytes")
 	wait(t, "the pause", func() bool { return g.Stats().ReadPauses == 1 })
-	for range 2 { // clients that fall idle tell the time
+	for range 2 { // clients that become idle show that the time has passed
 		if got := dialClient(t, g.Addrs()[0]).hear(); got != closedFor("idle") {
 			t.Errorf("hears %q", got)
 		}

@@ -12,8 +12,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A WebSocket that the gateway closes is gone for its worker at once, and its slot is free. Its connection is not ended before the client has answered the close frame, and
-// what it sends before that is nobody's. One that does not answer is not waited for long.
+// When the gateway closes a WebSocket, its worker gets the DETACH at once and the slot is free. The
+// connection stays until the client has answered the close frame, and input before that is
+// discarded. A client that does not answer is closed after a short wait.
 func TestTheGatewaysCloseWaitsForTheClients(t *testing.T) {
 	t.Parallel()
 	answer := func(c *rushClient) { c.Send(c.ws.AppendClose(nil, 1000, "")) }
@@ -25,7 +26,7 @@ func TestTheGatewaysCloseWaitsForTheClients(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRush(t, Config{}, window)
 				c := r.client("ws")
-				c.s.pause(pausedByWorker) // it must be heard again
+				c.s.pause(pausedByWorker) // it is read again
 				c.s.end(reason)
 				r.turn(10, c)
 				r.turn(10, c)
@@ -68,8 +69,8 @@ func TestTheGatewaysCloseWaitsForTheClients(t *testing.T) {
 	}
 }
 
-// A client of another protocol is told of a drain by a message, and has a moment to close by itself: its connection is ended when it has, or a second later. One that is closed
-// for anything else sees the end at once.
+// A client of another protocol gets a message when the gateway drains, and may close the connection
+// itself within a second. A client closed for another reason sees the end at once.
 func TestADrainLetsClientsCloseThemselves(t *testing.T) {
 	t.Parallel()
 	for _, reason := range []link.Reason{link.ReasonDraining, link.ReasonKicked, link.ReasonTooBig} {
@@ -104,7 +105,8 @@ func TestADrainLetsClientsCloseThemselves(t *testing.T) {
 	}
 }
 
-// A client that ends its side while its worker does not answer is closed when its time is over, and what it had sent is still handled.
+// A client that closes its side while its worker does not answer is closed after a timeout. Its
+// messages are still handled.
 func TestAHalfClosedClientWaitsForAnswersNotForEver(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"text", "ws"} {
@@ -118,7 +120,7 @@ func TestAHalfClosedClientWaitsForAnswersNotForEver(t *testing.T) {
 			c.Read(1 << 10)
 			for r.turn(0); !c.Closed() && time.Since(began) < time.Hour; r.turn(0) {
 				c.Take()
-				r.worker.Send(link.Append(nil, &link.Frame{Type: link.Pong})) // it lives
+				r.worker.Send(link.Append(nil, &link.Frame{Type: link.Pong})) // it is still open
 				r.worker.Read(1 << 10)
 				time.Sleep(100 * time.Millisecond)
 			}
@@ -133,7 +135,8 @@ func TestAHalfClosedClientWaitsForAnswersNotForEver(t *testing.T) {
 	}
 }
 
-// What comes with the end of the client's side is answered: pings, close frames, messages that are refused.
+// Input that comes with the client's end is answered: pings, close frames, and messages that are
+// rejected.
 func TestWhatComesWithTheEndIsAnswered(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -153,7 +156,7 @@ func TestWhatComesWithTheEndIsAnswered(t *testing.T) {
 			for w.Read(1 << 10) { // before the turn ends
 			}
 			r.turn(10)
-			for w.Read(1 << 10) { // what was not read while the turn lasted
+			for w.Read(1 << 10) { // what was not read during the turn
 			}
 			r.turn(10)
 			if got := string(w.Take()); got != c.want {
@@ -166,7 +169,7 @@ func TestWhatComesWithTheEndIsAnswered(t *testing.T) {
 	}
 }
 
-// A connection that is half closed is written to, slowly where its client reads slowly.
+// Output to a half-closed connection is written, slowly if its client reads slowly.
 func TestAHalfClosedClientReadsSlowly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -192,11 +195,11 @@ func TestAHalfClosedClientReadsSlowly(t *testing.T) {
 	})
 }
 
-// A client whose connection has ended just before it is closed, for its last message did not fit or it was to be cut at once, is gone, and nothing of it is left that a drain would
-// wait for.
+// A client may be closed just after its connection has ended, because its last message did not fit
+// or it was closed at once. It then leaves nothing for which a drain would wait.
 func TestWhoIsBrokenDoesNotLeave(t *testing.T) {
 	t.Parallel()
-	big := make([]byte, 10<<20) // what may wait for a client is 16 MiB
+	big := make([]byte, 10<<20) // the output limit of a client is 16 MiB
 	_, _ = rand.NewChaCha8([32]byte{}).Read(big)
 	big = bytes.ReplaceAll(big, []byte("\n"), []byte("x"))
 	for name, breaks := range map[string]func(*session){

@@ -10,8 +10,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/validtest"
 )
 
-// Every field of a Config has a default, and refuses what is not possible. A new field has to be
-// added here.
+// Every field of a Config has a default, and invalid values are refused. A new field must be added
+// here.
 func TestConfigFields(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("n", link.MaxName+1)
@@ -49,8 +49,8 @@ func TestConfigFields(t *testing.T) {
 	})
 }
 
-// Every field of a ListenerConfig has a default, and refuses what is not possible. A new field has
-// to be added here.
+// Every field of a ListenerConfig has a default, and invalid values are refused. A new field must
+// be added here.
 func TestListenerConfigFields(t *testing.T) {
 	t.Parallel()
 	check := func(c *ListenerConfig) error {
@@ -85,7 +85,7 @@ func TestListenerConfigFields(t *testing.T) {
 	}
 	validtest.Fields(t, ListenerConfig{URL: "ws://127.0.0.1:0"}, check, fields)
 
-	// Where there is no WebSocket, its fields are refused: they would have no effect.
+	// Fields for WebSockets are refused on other listeners, where they have no effect.
 	for _, l := range []ListenerConfig{
 		{Origins: []string{"a"}}, {Hosts: []string{"a"}}, {Subprotocols: []string{"a"}},
 		{KeepHeaders: []string{"a"}},

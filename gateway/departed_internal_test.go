@@ -10,7 +10,7 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// arrive is a text client that comes while the worker handles nothing.
+// arrive adds a text client while the worker handles nothing.
 func (r *rush) arrive() *rushClient {
 	lis := *r.g.lis
 	lis.codec = codec.Text{MaxMessage: 4 << 20}
@@ -20,8 +20,9 @@ func (r *rush) arrive() *rushClient {
 	return c
 }
 
-// A worker that acknowledges nothing gets no more clients when many of its have gone; what is kept of all who come and go meanwhile is bounded. When it has acknowledged them it is
-// given clients again.
+// A worker that acknowledges nothing gets no more clients when many of its clients have gone, and
+// the memory for clients that come and go is bounded. When it has acknowledged them it gets clients
+// again.
 func TestWhoComesAndGoesIsNotKept(t *testing.T) {
 	t.Parallel()
 	for name, window := range map[string]uint32{"with credit": 64 << 20, "without credit": 4 << 10} {
@@ -72,7 +73,7 @@ func TestWhoComesAndGoesIsNotKept(t *testing.T) {
 	}
 }
 
-// One that is gone and waits for credit is taken out when it is not waited for any more.
+// A departed client that waits for credit leaves the queue when it is given up.
 func TestWhoIsForgottenWaitsForNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// The pace tells all clients in half of the time, but never fewer than 100 a second, and the owner's word goes before that.
+// The default rate closes all clients in half of the time, but never fewer than 100 a second.
+// DrainRate overrides it.
 func TestPace(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ given, clients, want int }{
@@ -19,7 +20,7 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// The shares of all loops are the whole, and differ by one at most.
+// The parts of all loops add up to the whole, and differ by one at most.
 func TestShare(t *testing.T) {
 	t.Parallel()
 	for n := range 20 {

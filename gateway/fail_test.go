@@ -17,7 +17,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// What came whole before something that is wrong is handled and answered, in order; then the client hears what is wrong, and is closed. What comes behind is not looked at.
+// Messages before an invalid one are handled and answered, in order. Then the client gets the error
+// and is closed. Input after it is ignored.
 func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, everyProtocol(gateway.ListenerConfig{MaxMessage: 1000}))
@@ -51,7 +52,7 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 		}
 	}
 	wait(t, "all messages are with the gateway, and nobody is closed", func() bool { s := g.Stats(); return s.MessagesIn == 12 && s.Clients == len(rows) })
-	close(held) // from here on they are answered
+	close(held) // they are answered from here on
 	for i, c := range rows {
 		all, err := io.ReadAll(conns[i])
 		if _, frames, upgraded := strings.Cut(string(all), "\r\n\r\n"); upgraded {
@@ -67,7 +68,7 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 	})
 }
 
-// slowEcho answers when it is let.
+// slowEcho answers when the test lets it.
 func slowEcho(held chan struct{}) worker.Handler {
 	return onMessage(func(c worker.Call, m worker.Message) {
 		<-held
@@ -75,7 +76,8 @@ func slowEcho(held chan struct{}) worker.Handler {
 	})
 }
 
-// A client that has broken its protocol may be closed for something else while its answers are awaited, or go by itself; it hears what was wrong.
+// A client that has violated its protocol may be closed for another reason while its answers are
+// awaited, or close by itself. It still gets the error.
 func TestWhoHasBrokenTheProtocolMayBeKickedFirst(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, everyProtocol(gateway.ListenerConfig{}))
@@ -95,7 +97,8 @@ func TestWhoHasBrokenTheProtocolMayBeKickedFirst(t *testing.T) {
 	}
 }
 
-// A byte order mark says nothing: in front of a text client's first line and of documents it is left out, in whatever pieces it comes. Elsewhere it is what was said.
+// A byte order mark before the first line of a text client, or before a document, is skipped,
+// however it is split. In other places it is part of the message.
 func TestByteOrderMarks(t *testing.T) {
 	t.Parallel()
 	const mark = "\xEF\xBB\xBF"
@@ -130,7 +133,8 @@ func TestByteOrderMarks(t *testing.T) {
 	}
 }
 
-// Clients compress with context takeover where that is allowed, until what may be kept for it is taken; those that go give it back.
+// Clients compress with context takeover if that is enabled, until MaxTakeoverBytes is reached.
+// Clients that go release their part.
 func TestClientTakeover(t *testing.T) {
 	t.Parallel()
 	cfg := ws(gateway.ListenerConfig{Compress: true})
@@ -165,7 +169,7 @@ func TestClientTakeover(t *testing.T) {
 	}
 	_ = first.CloseNow()
 	wait(t, "it is given back", func() bool { return g.Stats().TakeoverBytes == codec.WindowSize })
-	broken := open(true) // one that breaks the protocol gives it back as well
+	broken := open(true) // so does a client that violates the protocol
 	_ = broken.Write(within(t), websocket.MessageText, []byte("\xff"))
 	if _, _, err := broken.Read(within(t)); websocket.CloseStatus(err) != 1007 {
 		t.Errorf("text that is none: %v", err)

@@ -13,13 +13,13 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// The longest Duration is as good as never, for each time that a Config has: nothing of it comes at once.
+// The longest Duration means practically never, in each Duration of a Config.
 func TestTheLongestTimeIsForEver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cfg := Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)}
 		forEver(&cfg)
-		cfg.LinkHeartbeat = 0 // has a range
+		cfg.LinkHeartbeat = 0 // it has a maximum
 		g := newGate(t, cfg)
 		g.g.started = time.Now()
 		forEver(&g.lis.ListenerConfig)
@@ -53,7 +53,7 @@ func TestTheLongestTimeIsForEver(t *testing.T) {
 	})
 }
 
-// forEver sets each Duration of a struct to the longest there is.
+// forEver sets each Duration of a struct to the longest one.
 func forEver(config any) {
 	for _, of := range reflect.Indirect(reflect.ValueOf(config)).Fields() {
 		if of.Type() == reflect.TypeFor[time.Duration]() {

@@ -7,7 +7,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A client id that was guessed, or is of a client that is gone, names nobody.
+// A guessed client id, or that of a client that has gone, names no client.
 func TestForgedIDs(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{})
@@ -41,7 +41,7 @@ func TestForgedIDs(t *testing.T) {
 	}
 	_ = c.conn.Close()
 	stop()
-	again, _ := start(t, cfg) // under the same id
+	again, _ := start(t, cfg) // with the same id
 	epoch := w.links[0].hello.Epoch
 	w = dialWorker(t, again.WorkerAddr(), nil, oneWorker)
 	if w.links[0].hello.Epoch == epoch {

@@ -17,7 +17,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// small is a gateway with two loops on a simulated engine, whose tokens are known.
+// small is a gateway with two loops on a simulated engine, with known tokens.
 func small(t testing.TB, url string) (*world, *listener) {
 	w := &world{t: t, loops: 2, aside: map[string]int{}}
 	sim, err := engine.NewSim(engine.Config{Loops: w.loops, Logger: slog.New(asideLog{w})})
@@ -30,7 +30,7 @@ func small(t testing.TB, url string) (*world, *listener) {
 	}
 	g := &Gateway{cfg: cfg, log: cfg.Logger, engine: sim.Engine(), keys: maphash.MakeSeed(), strangerLogs: xrate.NewLimiter(1, 5), clientLogs: xrate.NewLimiter(1, 5), pages: make(chan struct{}, 1), buffers: new(bytebufferpool.Pool)}
 	g.peerCtx, g.stopPeers = context.WithCancel(context.Background())
-	g.stopPeers() // nobody is dialled
+	g.stopPeers() // no peer is dialled
 	for i, el := range sim.Engine().Loops() {
 		l := newLoop(g, el, uint8(i))
 		l.tokens = rand.NewChaCha8([32]byte{byte(i)})
@@ -46,7 +46,8 @@ func small(t testing.TB, url string) (*world, *listener) {
 	return w, lis
 }
 
-// party opens two clients on each loop, a worker's link to the first, and has them exchange a message each.
+// party opens two clients on each loop and a worker's link to the first, and exchanges a message
+// for each.
 func party(w *world, lis *listener) (worker *engine.SimPeer, clients []*engine.SimPeer, sessions []*session) {
 	k := newWorkerLink(lis.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 16, ID: [16]byte{1}})
 	worker = w.gates[0].sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
@@ -60,7 +61,8 @@ func party(w *world, lis *listener) (worker *engine.SimPeer, clients []*engine.S
 	return worker, clients, sessions
 }
 
-// Whatever comes down a worker's link, in whatever pieces: the gateway does not panic, its books are right, and its clients stay unless they were kicked.
+// Whatever bytes come on a worker's link, however split: the gateway does not panic, its accounts
+// are consistent, and its clients stay unless they were kicked.
 func FuzzLink(f *testing.F) {
 	w, lis := small(f, "frame://127.0.0.1:0")
 	party(w, lis)
@@ -74,7 +76,7 @@ func FuzzLink(f *testing.F) {
 		about(link.Bind, bob, link.FlagExclusive, []byte("\x00\x00\x00\x00u")), about(link.Join, ann, 0, []byte("g")), about(link.Set, ann, link.FlagMerge, attrs),
 		link.Append(nil, &link.Frame{Type: link.Publish, Flags: link.FlagResult, Code: link.TargetGroups, Payload: append(link.AppendIDs(link.AppendList(nil, []string{"g"}), []link.ClientID{bob}), 'x')}),
 		link.Append(nil, &link.Frame{Type: link.Publish, Slot: 2, Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), 'x')}),
-		link.Append(nil, &link.Frame{Type: link.Count, Slot: 48, Payload: link.AppendList[string](nil, nil)}), // the slot says nothing
+		link.Append(nil, &link.Frame{Type: link.Count, Slot: 48, Payload: link.AppendList[string](nil, nil)}), // the slot has no meaning
 		link.Append(nil, &link.Frame{Type: link.Count, Code: link.TargetUIDs, Payload: link.AppendList(nil, []string{"u"})}),
 		link.Append(nil, &link.Frame{Type: link.Select, Payload: append([]byte{7, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0}, link.AppendList[string](nil, nil)...)}),
 		link.Append(nil, &link.Frame{Type: link.Relay, Slot: 9, Payload: about(link.Send, ann, 0, []byte("x"))}),
@@ -85,7 +87,7 @@ func FuzzLink(f *testing.F) {
 		f.Add(c, uint16(i))
 		f.Add(link.Append(nil, &link.Frame{Type: link.Unit, ID: 1, Slot: 2, Payload: c}), uint16(30))
 	}
-	f.Add(link.Append(nil, &link.Frame{Type: link.Unit, ID: 4, Slot: 4}), uint16(1)) // a message before its client's coming
+	f.Add(link.Append(nil, &link.Frame{Type: link.Unit, ID: 4, Slot: 4}), uint16(1)) // a message before its client's ATTACH
 	f.Fuzz(func(t *testing.T, in []byte, cut uint16) {
 		w, lis := small(t, "frame://127.0.0.1:0")
 		worker, clients, sessions := party(w, lis)
@@ -100,7 +102,7 @@ func FuzzLink(f *testing.F) {
 	})
 }
 
-// stay checks that clients are there but for those that were kicked, replaced or not let in.
+// stay checks that all clients are open except those that were kicked, replaced or refused.
 func stay(t *testing.T, clients []*engine.SimPeer, sessions []*session) {
 	t.Helper()
 	for i, c := range clients {
@@ -111,7 +113,7 @@ func stay(t *testing.T, clients []*engine.SimPeer, sessions []*session) {
 	}
 }
 
-// Whatever comes down the link of another gateway: the same.
+// The same for the link of another gateway.
 func FuzzPeer(f *testing.F) {
 	publish := link.Append(nil, &link.Frame{Type: link.Publish, Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), 'x')})
 	evict := link.Append(nil, &link.Frame{Type: link.Evict, Slot: 48, Payload: link.AppendEvict(nil, "u", link.Claim{Time: 1 << 63})})
@@ -136,7 +138,8 @@ func FuzzPeer(f *testing.F) {
 	})
 }
 
-// Whatever a client sends, in whichever format and pieces: the gateway does not panic, its books are right, and nobody else is harmed.
+// Whatever a client sends, in whichever format and pieces: the gateway does not panic, its accounts
+// are consistent, and no other client is affected.
 func FuzzClient(f *testing.F) {
 	schemes := []string{"ws", "text", "json", "jsonl", "frame"}
 	upgrade := codec.AppendUpgrade(nil, "127.0.0.1", "/a?b=c", codec.NewKey(), &codec.DialOptions{Deflate: codec.NewDeflate()})
@@ -169,7 +172,7 @@ func FuzzClient(f *testing.F) {
 	})
 }
 
-// A listener's URL never panics; one that is taken has a protocol, a host and a port.
+// Parsing a listener's URL never panics. An accepted URL has a protocol, a host and a port.
 func FuzzListenerURL(f *testing.F) {
 	for _, url := range []string{"ws://127.0.0.1:0/a", "text://[::1]:7273", "frame://:1", "json://x", "ws://a:b@c:1?d#e", "://", "ws://[::1%25eth0]:1"} {
 		f.Add(url)

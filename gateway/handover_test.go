@@ -13,15 +13,16 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// ledger is what workers saw of each client, in the order in which they saw it.
+// ledger records what workers saw of each client, in order.
 type ledger struct {
 	mu    sync.Mutex
-	next  map[string]int // guarded by mu: the number each client's next message must have
+	next  map[string]int // guarded by mu: the number that each client's next message must have
 	wrong []string       // guarded by mu
 	seen  int            // guarded by mu
 }
 
-// serve is a worker on one link: it enters each message and acknowledges it afterwards, until the link ends.
+// serve is a worker on one link. It records each message and then acknowledges it, until the link
+// ends.
 func (b *ledger) serve(conn net.Conn) {
 	for r := bufio.NewReader(conn); ; {
 		f, err := readFrame(r)
@@ -60,7 +61,8 @@ func (b *ledger) count() int {
 	return b.seen
 }
 
-// Workers come and drain while clients talk, with windows and bounds so small that everything waits everywhere: each message arrives once and in order.
+// Workers come and drain while clients send, with windows and limits so small that every queue is
+// used. Each message arrives once and in order.
 func TestHandOversLoseNothing(t *testing.T) {
 	t.Parallel()
 	const clients, messages, workers = 20, 400, 12
@@ -115,7 +117,8 @@ func TestHandOversLoseNothing(t *testing.T) {
 	}
 }
 
-// Clients with much to tell of them, who all wait for the first worker: its link takes them as fast as it moves on, and not more at a time than it has room for.
+// Clients with large attachments wait for the first worker. Its link takes them as fast as it
+// writes, within its output limit.
 func TestAWorkerGetsNoMoreClientsAtATimeThanItsLinkTakes(t *testing.T) {
 	t.Parallel()
 	const clients, size = 100, 512 << 10

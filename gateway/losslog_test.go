@@ -8,7 +8,7 @@ import (
 	"github.com/seed-7410fe32/sluice/gateway"
 )
 
-// What a gateway has refused is told in its log, and told once.
+// A gateway logs what it has rejected, once.
 func TestLossesAreTold(t *testing.T) {
 	t.Parallel()
 	var log logbook

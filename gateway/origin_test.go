@@ -11,7 +11,7 @@ import (
 	"github.com/seed-7410fe32/sluice/gateway"
 )
 
-// request sends a request by hand and returns the status of the answer.
+// request sends a request by hand and returns the status of the response.
 func request(t *testing.T, url, target string, upgrade bool, headers ...string) string {
 	t.Helper()
 	head := "GET " + target + " HTTP/1.1\r\n"
@@ -21,7 +21,7 @@ func request(t *testing.T, url, target string, upgrade bool, headers ...string) 
 	return ask(t, url, head+strings.Join(headers, "\r\n")+"\r\n\r\n")
 }
 
-// ask sends bytes and returns the status of the answer.
+// ask sends bytes and returns the status of the response.
 func ask(t *testing.T, url, head string) string {
 	t.Helper()
 	conn := dial(t, hostport(url))
@@ -37,7 +37,8 @@ func ask(t *testing.T, url, head string) string {
 	return string(status[9:])
 }
 
-// A page that reached the gateway by a name that is not its own is not served and opens no WebSocket: on a loopback address by default, elsewhere where Hosts are set.
+// A page that reached the gateway by a foreign host name is not served and opens no WebSocket: by
+// default on a loopback address, elsewhere if Hosts are set.
 func TestForeignNamesAreRefused(t *testing.T) {
 	t.Parallel()
 	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a page") })
@@ -52,8 +53,8 @@ func TestForeignNamesAreRefused(t *testing.T) {
 		url = "ws://127.0.0.1:" + port
 		for _, c := range []struct {
 			host, origin string
-			open         string // for each listener, whether the WebSocket opens
-			page         string // and whether there is a page
+			open         string // for each listener: whether the WebSocket opens
+			page         string // whether the page is served
 		}{
 			{"localhost:" + port, "http://localhost:" + port, "++++", "++++"},
 			{"127.0.0.1:" + port, "http://127.0.0.1:" + port, "++++", "++++"},
@@ -81,7 +82,8 @@ func TestForeignNamesAreRefused(t *testing.T) {
 	}
 }
 
-// A refused origin stands in the log with what would allow it, and however many come, and whatever they are, the log stays short and in one piece.
+// The log has a rejected origin and how to allow it. It stays short and well-formed, however many
+// origins come and whatever they contain.
 func TestARefusedOriginIsLogged(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -10,7 +10,8 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// Who is cut first, by address, by what each holds, by how long it has taken; and as many at once as a pass is worth.
+// The order in which clients are closed: by address, by bytes held, by age; and as many at once as
+// one pass closes.
 func TestWhoHoldsMostGoesFirst(t *testing.T) {
 	t.Parallel()
 	type client struct {
@@ -63,7 +64,7 @@ func TestWhoHoldsMostGoesFirst(t *testing.T) {
 	}
 }
 
-// BenchmarkTrimPartial is what a pass costs with so many clients that owe something.
+// BenchmarkTrimPartial is one pass over clients with incomplete messages.
 func BenchmarkTrimPartial(b *testing.B) {
 	for _, clients := range []int{1_000, 30_000} {
 		b.Run(fmt.Sprint(clients), func(b *testing.B) {

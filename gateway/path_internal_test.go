@@ -5,11 +5,11 @@ import (
 	"testing"
 )
 
-// What a listener's path is asked as, and what it is not.
+// Paths that match a listener's path, and paths that do not.
 func TestUpgradePath(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		listener string // what stands behind host:port
+		listener string // after host:port
 		asked    []string
 		others   []string
 	}{

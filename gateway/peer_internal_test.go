@@ -20,8 +20,8 @@ type passing struct {
 	p    *peer
 	k    *outLink
 	far  *engine.SimPeer
-	in   []byte // come there, not looked at
-	last uint64 // sequence of the last command that has come
+	in   []byte // arrived there, not read
+	last uint64 // sequence of the last command received
 }
 
 func newPassing(t *testing.T, loops int) *passing {
@@ -32,7 +32,7 @@ func newPassing(t *testing.T, loops int) *passing {
 	return x
 }
 
-// dial opens the link; the kernel takes so many bytes at a time.
+// dial opens the link. The kernel accepts that many bytes at a time.
 func (x *passing) dial(kernel int) {
 	x.k = &outLink{peer: x.p, epoch: 1, done: make(chan struct{})}
 	x.far = x.g.sim.Open(0, netip.AddrPort{}, x.k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead})
@@ -45,7 +45,8 @@ func (x *passing) confirm() {
 	x.far.Read(64 << 10)
 }
 
-// hear takes what has come and confirms what is whole of it. It returns the commands, and how often something kept the link alive.
+// hear reads what has come and confirms the complete commands. It returns them, and the number of
+// heartbeats.
 func (x *passing) hear() (commands [][]byte, beats int) {
 	x.t.Helper()
 	x.g.sim.Turn(0)
@@ -78,8 +79,9 @@ func (x *passing) hear() (commands [][]byte, beats int) {
 	}
 }
 
-// What is for another gateway gets there as it is, however large it is and slowly it goes: what keeps the link alive stands between two commands and not within one, and one that is
-// larger than what is given at a time does not wait for a confirmation of its own beginning.
+// Commands for another gateway arrive unchanged, however large they are and however slowly they are
+// read. Heartbeats come between two commands, never within one. A command larger than what is
+// written at a time does not wait for a confirmation.
 func TestCommandsGoOnWhole(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -124,7 +126,8 @@ func TestCommandsGoOnWhole(t *testing.T) {
 	})
 }
 
-// A gateway that takes a large command slowly hears, and is heard of, in each heartbeat: neither end takes the other for dead.
+// A gateway that reads a large command slowly receives and sends something in each heartbeat, so
+// neither end takes the other for dead.
 func TestALargeCommandKeepsItsLinkAlive(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -154,8 +157,9 @@ func TestALargeCommandKeepsItsLinkAlive(t *testing.T) {
 	})
 }
 
-// A worker's link that has filled an outbox and an inbox is read again when both have room, whichever has it first; and a link of another gateway is read on while an outbox is full:
-// else gateways that have much for each other would wait for each other.
+// A worker's link that has filled an outbox and an inbox is read again when both have space, in
+// either order. A link of another gateway is read although an outbox is full; otherwise two
+// gateways with much for each other would wait for each other.
 func TestWhatFillsAnOutboxWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -163,14 +167,14 @@ func TestWhatFillsAnOutboxWaits(t *testing.T) {
 		x.dial(1 << 10)
 		k := newWorkerLink(x.l, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{1}})
 		worker := x.g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
-		publish := link.Append(nil, &link.Frame{Type: link.Publish, Flags: link.FlagFar, Payload: make([]byte, 64<<10)}) // to all, which are nobody here
+		publish := link.Append(nil, &link.Frame{Type: link.Publish, Flags: link.FlagFar, Payload: make([]byte, 64<<10)}) // to all clients, of which there are none
 		for range 2 * maxOutbox / len(publish) {
 			worker.Send(publish)
 		}
 		for range 100 {
 			for worker.Read(64 << 10) {
 			}
-			x.g.sim.Turn(1) // the other loop's inbox is emptied
+			x.g.sim.Turn(1) // the other loop's inbox is drained
 			x.g.sim.Turn(0)
 		}
 		if n := x.p.out.size(); n <= maxOutbox || n > maxOutbox+1<<20 || worker.Unread() == 0 {
@@ -203,8 +207,8 @@ func TestWhatFillsAnOutboxWaits(t *testing.T) {
 	})
 }
 
-// Of what is kept for a gateway that turns out to have been started anew, who is to be evicted is told to it all the same: a uid may have a client there again. All else was for clients
-// that it had before.
+// After the restart of another gateway, evictions in its outbox are still sent, because a client
+// may have connected there with the uid. All other commands were for its former clients.
 func TestAnEvictionOutlivesARestart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -238,8 +242,9 @@ func TestAnEvictionOutlivesARestart(t *testing.T) {
 	})
 }
 
-// Gateways go by the clock that is furthest ahead, from the begin of their link on: else a client that was bound by it, which nobody else was told of, would be later than one that takes
-// the uid for itself at another gateway afterwards, and stay beside it.
+// Gateways follow the clock that is furthest ahead, from the beginning of their link. Otherwise a
+// client bound by that clock without eviction would be later than a client that claims the uid at
+// another gateway afterwards, and would keep it.
 func TestTheClockThatIsAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -256,7 +261,7 @@ func TestTheClockThatIsAhead(t *testing.T) {
 		}
 		ahead := before + uint64(time.Hour)
 		x.far.Send(link.Append(nil, &link.Frame{Type: link.Pong, Token: ahead}))
-		x.far.Send(link.Append(nil, &link.Frame{Type: link.Pong, Token: before})) // another one's, that is behind
+		x.far.Send(link.Append(nil, &link.Frame{Type: link.Pong, Token: before})) // the clock of another gateway, which is behind
 		x.far.Read(64 << 10)
 		time.Sleep(10 * time.Second)
 		if at := x.l.bindTime(); at < ahead+uint64(10*time.Second) || at > ahead+uint64(11*time.Second) {

@@ -12,7 +12,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// asker is a gateway of two loops with a link to the first. The second one has a turn only when the test gives it one.
+// asker is a gateway of two loops with a link to the first one. The second loop runs only when the
+// test lets it.
 type asker struct {
 	t    *testing.T
 	g    gate
@@ -37,7 +38,7 @@ func (a *asker) turn(loop int) {
 	a.g.sim.Turn(loop)
 }
 
-// asks has the first loop carry out the frames.
+// asks makes the first loop execute the frames.
 func (a *asker) asks(frames ...link.Frame) {
 	for i := range frames {
 		a.peer.Send(link.Append(nil, &frames[i]))
@@ -45,7 +46,7 @@ func (a *asker) asks(frames ...link.Frame) {
 	a.turn(0)
 }
 
-// hears is what has come since it was called last: of each answer its id, status, flags and size.
+// hears returns the replies since the last call: id, status, flags and size of each.
 func (a *asker) hears() string {
 	a.t.Helper()
 	a.turn(0)
@@ -74,13 +75,14 @@ func countOf(id uint32, groups ...string) link.Frame {
 	return link.Frame{Type: link.Count, Code: link.TargetGroups, ID: id, Payload: link.AppendList(nil, groups)}
 }
 
-// pageOf asks for a page of the second loop.
+// pageOf requests a page of the second loop.
 func pageOf(id uint32) link.Frame {
 	b := binary.BigEndian.AppendUint64([]byte{link.FieldUID, 0, 0, 0, 0}, 1<<cursorBits)
 	return link.Frame{Type: link.Select, ID: id, Payload: link.AppendList[string](b, nil)}
 }
 
-// A loop that does not answer holds up nobody for ever: who counts hears what the others have, and that it is not all, who wants a page that there is none.
+// A loop that does not reply does not block others for ever. A count gets the figures of the other
+// loops, marked as partial. A page gets status Timeout.
 func TestALoopThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	a := newAsker(t)
@@ -113,7 +115,7 @@ func TestALoopThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
-// What waits for other loops is bounded; past that a question is refused and not carried out.
+// The queries that wait for other loops are bounded. Further ones are refused and not executed.
 func TestQuestionsAreBounded(t *testing.T) {
 	t.Parallel()
 	a := newAsker(t)
@@ -122,7 +124,7 @@ func TestQuestionsAreBounded(t *testing.T) {
 	for i := range uint32(fit) {
 		questions = append(questions, pageOf(1+i))
 	}
-	a.asks(questions...) // at once: none may wait for as long as it takes a busy machine to ask so many
+	a.asks(questions...) // in one turn: otherwise queries time out before a busy machine has sent that many
 	if got := a.hears(); got != "" {
 		t.Fatalf("within the bound: %s", got)
 	}
@@ -141,7 +143,8 @@ func TestQuestionsAreBounded(t *testing.T) {
 	}
 }
 
-// An answer that no frame has room for is not sent: a frame that is too large would end the worker's link.
+// A reply that does not fit into a frame is not sent: too large a frame would end the worker's
+// link.
 func TestAnAnswerThatIsNoFrameIsRefused(t *testing.T) {
 	t.Parallel()
 	a := newAsker(t)

@@ -20,7 +20,7 @@ var (
 	_ messageCodec = (*codec.WebSocket)(nil)
 )
 
-// Without a key, the inner port is for this machine alone.
+// Without a key, only peers on this machine can use the inner port.
 func TestLoopback(t *testing.T) {
 	t.Parallel()
 	for addr, want := range map[string]bool{
@@ -98,7 +98,7 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// Every command that is cut short anywhere is found out before anything is done.
+// A command that is truncated anywhere is detected before anything is executed.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	g := &Gateway{loops: make([]*loop, 2)}
@@ -144,8 +144,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// A frame with more behind its payload, with a flag that its type has not, or with what its payload
-// may not hold, is none of the protocol: each ends the link.
+// A frame with extra bytes after its payload, with a flag that its type does not have, or with an
+// invalid payload, ends the link.
 func TestFramesAreWhatTheSpecSays(t *testing.T) {
 	t.Parallel()
 	list := func(keys ...string) []byte { return link.AppendList(nil, keys) }
@@ -165,8 +165,8 @@ func TestFramesAreWhatTheSpecSays(t *testing.T) {
 	for _, c := range []struct {
 		typ     link.Type
 		code    uint16
-		flags   uint8  // all that it may have, but LATEST
-		payload []byte // that is right
+		flags   uint8  // all allowed flags except LATEST
+		payload []byte // that is valid
 		open    bool   // ends in bytes of any number
 		wrong   [][]byte
 	}{
@@ -226,5 +226,5 @@ func TestFramesAreWhatTheSpecSays(t *testing.T) {
 	}
 }
 
-// netstring is a Codec that is not called.
+// netstring is a Codec that is never called.
 type netstring struct{ Codec }

@@ -142,7 +142,7 @@ func targetOf(word string) uint16 {
 	return link.TargetAll
 }
 
-// appendTargets appends a list of keys; clients are named as in the scenario.
+// appendTargets appends a list of keys. Clients are named as in the scenario.
 func (p scenarioWorker) appendTargets(b []byte, target, keys string) []byte {
 	p.Helper()
 	var list []string

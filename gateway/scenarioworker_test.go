@@ -78,7 +78,7 @@ func (p scenarioWorker) each(f func(l *fakeLink)) {
 	}
 }
 
-// unit makes a unit of commands, with the acknowledgement of all that this link has seen.
+// unit makes a unit of commands that acknowledges all that this link has seen.
 func (p scenarioWorker) unit(commands string) []byte {
 	p.Helper()
 	l := p.at
@@ -128,7 +128,7 @@ func (p scenarioWorker) sees(what, args string) {
 	}
 }
 
-// describe tells a frame about a client as steps do.
+// describe formats a frame about a client as a step.
 func (p scenarioWorker) describe(f *link.Frame) string {
 	switch {
 	case f.Type == link.Message && f.Has(link.FlagRedelivered):
@@ -147,7 +147,7 @@ func (p scenarioWorker) describe(f *link.Frame) string {
 	return f.Type.String()
 }
 
-// about tells of a client's uid and attributes.
+// about formats a client's uid and attributes.
 func about(uid string, attrs []link.Attribute) (text string) {
 	if uid != "" {
 		text = " uid=" + uid
@@ -159,7 +159,7 @@ func about(uid string, attrs []link.Attribute) (text string) {
 	return text
 }
 
-// seesAttach waits for the client's attachment, by which the scenario learns its id.
+// seesAttach waits for the client's attachment, from which the scenario takes its id.
 func (p scenarioWorker) seesAttach(name, want string) {
 	p.Helper()
 	c := p.clients[name]
@@ -186,7 +186,7 @@ func (p scenarioWorker) seesAttach(name, want string) {
 	}
 }
 
-// hears waits for the answer to a request.
+// hears waits for the reply to a request.
 func (p scenarioWorker) hears(rest string) {
 	p.Helper()
 	word, want, _ := strings.Cut(rest, " ")
@@ -197,7 +197,7 @@ func (p scenarioWorker) hears(rest string) {
 	switch {
 	case f.Code == uint16(link.Conflict):
 		got += fmt.Sprintf(" %d%s", c.U32(), about("", c.Attributes()))
-	case len(f.Payload) >= 8 && len(f.Payload)%8 == 0 && strings.Contains(want, "cursor"): // rows are asserted by a test of their own
+	case len(f.Payload) >= 8 && len(f.Payload)%8 == 0 && strings.Contains(want, "cursor"): // another test checks the rows
 		got += " cursor"
 	default:
 		for b := f.Payload; len(b) >= 4; b = b[4:] {

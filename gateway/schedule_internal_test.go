@@ -19,11 +19,13 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-// Whatever clients, workers, links and time do, and in whichever order loops come to see it: what a gateway promises holds. Everything of a schedule comes from
-// its seed: the clock and the network are not real ones (engine.Sim), the workers are ones that keep to the protocol (scheduleworker_internal_test.go), and all runs on
-// one goroutine. What must hold is in schedulecheck_internal_test.go.
+// The gateway's guarantees hold whatever clients, workers, links and time do, and in whichever
+// order loops run. A schedule depends only on its seed: clock and network are simulated
+// (engine.Sim), workers follow the protocol (scheduleworker_internal_test.go), and everything runs
+// on one goroutine. schedulecheck_internal_test.go checks the guarantees.
 //
-// By default some are tried, with SLUICE_TEST=full 2,000. SLUICE_SCHEDULES=100000 tries so many; -run 'TestSchedules/^4711$' plays one.
+// By default some are tried, with SLUICE_TEST=full 2,000. SLUICE_SCHEDULES=100000 tries so many;
+// -run 'TestSchedules/^4711$' plays one.
 func TestSchedules(t *testing.T) {
 	t.Parallel()
 	schedules, err := strconv.Atoi(os.Getenv("SLUICE_SCHEDULES"))
@@ -51,7 +53,7 @@ func TestSchedules(t *testing.T) {
 	t.Logf("%d schedules: %+v", played, seen)
 }
 
-// The same seed is the same schedule, to the last byte on every wire.
+// The same seed produces the same schedule, to the last byte on every wire.
 func TestASeedIsASchedule(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
@@ -81,7 +83,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	return w
 }
 
-// addGateway makes a gateway with bounds so small that they are met.
+// addGateway makes a gateway with limits so small that they are reached.
 func (w *world) addGateway(id uint32) {
 	cfg := Config{
 		ID: id, Loops: w.loops, Logger: slog.New(asideLog{w}), MaxDeliveries: 3 + w.rng.IntN(3),
@@ -104,7 +106,7 @@ func (w *world) addGateway(id uint32) {
 	w.gates = append(w.gates, g)
 }
 
-// newGate makes a gateway on a simulated engine. Its one listener is of frames.
+// newGate makes a gateway on a simulated engine with one listener of format frame.
 func newGate(t testing.TB, cfg Config) gate {
 	t.Helper()
 	cfg.Listeners = []ListenerConfig{{URL: "frame://127.0.0.1:0", Heartbeat: -1}}
@@ -118,7 +120,7 @@ func newGate(t testing.TB, cfg Config) gate {
 	g := &Gateway{cfg: cfg, log: cfg.Logger, epoch: 1, engine: sim.Engine(), keys: maphash.MakeSeed(), clientLogs: xrate.NewLimiter(1, 5), ready: make(chan struct{})}
 	close(g.ready)
 	g.peerCtx, g.stopPeers = context.WithCancel(t.Context())
-	g.stopPeers() // nobody is dialled
+	g.stopPeers() // no peer is dialled
 	for i, el := range sim.Engine().Loops() {
 		l := newLoop(g, el, uint8(i))
 		el.Schedule(&l.tick, tickEvery)
@@ -127,7 +129,8 @@ func newGate(t testing.TB, cfg Config) gate {
 	return gate{g: g, sim: sim, lis: &listener{ListenerConfig: cfg.Listeners[0], g: g, codec: codec.Frame{MaxMessage: 1 << 20}}}
 }
 
-// play is a schedule: faults of all kinds in any order, then a time without any, after which everything must have come to its end.
+// play is a schedule: faults of all kinds in any order, then a time without faults, after which
+// everything must be finished.
 func (w *world) play() {
 	for range 1 + w.rng.IntN(3) {
 		w.addWorker()
@@ -149,7 +152,7 @@ func (w *world) play() {
 	w.checkNothingLeft()
 }
 
-// step does one thing that may happen.
+// step does one random thing.
 func (w *world) step() {
 	switch n := w.rng.IntN(1000); {
 	case n < 30:
@@ -208,7 +211,7 @@ func (w *world) fault() {
 	case 3:
 		w.someWorker((*simWorker).drain)
 	case 4:
-		w.someWorker((*simWorker).reopen) // with the same id, its old links still there
+		w.someWorker((*simWorker).reopen) // with the same id, while its old links are still open
 	case 5:
 		w.someWorker(func(v *simWorker) { v.die(); v.reopen() })
 	case 6:
@@ -220,7 +223,8 @@ func (w *world) fault() {
 	}
 }
 
-// calm lets everything come to its end: workers are there and do what they are asked, clients take what they are sent, links and clients have room.
+// calm lets everything finish: workers are there and handle their messages, clients read, links and
+// clients have space.
 func (w *world) calm() {
 	for _, c := range w.clients {
 		c.peer.Limit(1 << 20)
@@ -236,7 +240,7 @@ func (w *world) calm() {
 			v.leaveIfDrained()
 		}
 		if w.bold && round < 20 && w.rng.IntN(4) == 0 {
-			w.somePeering((*simPeering).cut) // most of what is for other gateways is done now
+			w.somePeering((*simPeering).cut) // most commands for other gateways are applied now
 		}
 		for _, x := range w.peerings {
 			x.dial()
@@ -267,7 +271,7 @@ func (w *world) turn() {
 	g.sim.Turn(i)
 }
 
-// somePeerRead has a loop read something, cut anywhere.
+// somePeerRead makes a loop read something, split anywhere.
 func (w *world) somePeerRead() {
 	n := 1 + w.rng.IntN(200)
 	if w.rng.IntN(2) == 0 {
@@ -292,14 +296,15 @@ func (w *world) someWorker(f func(*simWorker)) {
 	}
 }
 
-// someLink picks among the links that are or were: what a dead worker has sent may still be on its way.
+// someLink picks one of the present and former links: what a dead worker has sent may still be in
+// transit.
 func (w *world) someLink(f func(*simLink)) {
 	if n := len(w.links); n > 0 {
 		f(w.links[w.rng.IntN(n)])
 	}
 }
 
-// healthy is a worker with links to all loops that takes clients, nil when there is none.
+// healthy is a worker with links to all loops that takes clients, nil if there is none.
 func (w *world) healthy() *simWorker {
 	for _, v := range w.workers {
 		if !v.draining && len(v.open()) == len(w.gates)*w.loops {
@@ -314,7 +319,7 @@ func (w *world) fail(format string, args ...any) {
 	w.t.Fatalf(format, args...)
 }
 
-// asideLog counts what is set aside, which the gateway logs.
+// asideLog counts dead letters, which the gateway logs.
 type asideLog struct{ w *world }
 
 func (asideLog) Enabled(context.Context, slog.Level) bool { return true }

@@ -14,20 +14,20 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// world is a schedule: gateways, workers and clients, and what is known of them.
+// world is a schedule: gateways, workers and clients, and their expected state.
 type world struct {
 	t        testing.TB
 	rng      *rand.Rand
 	loops    int  // of each gateway
-	bold     bool // there are faults
+	bold     bool // faults may happen
 	gates    []gate
 	workers  []*simWorker
 	links    []*simLink // of all workers, in the order in which they came
 	clients  []*simClient
-	aside    map[string]int // what was set aside, by kind
+	aside    map[string]int // dead letters, by kind
 	peerings []*simPeering
-	tight    bool        // more clients go than are waited for
-	trace    interface { // of what went over the wires
+	tight    bool        // more clients go than the gateway waits for
+	trace    interface { // of the bytes on the wires
 		io.Writer
 		Sum64() uint64
 	}
@@ -43,7 +43,7 @@ type gate struct {
 	draining bool
 }
 
-// note enters what went over a wire into the trace.
+// note adds bytes on a wire to the trace.
 func (w *world) note(b []byte) {
 	_, _ = w.trace.Write(b)
 	_, _ = w.trace.Write([]byte{0})
@@ -64,13 +64,13 @@ func (w *world) stats() (sum LoopStats) {
 	return sum
 }
 
-// refusals is how many messages were not taken, or set aside.
+// refusals is the number of messages that were rejected or are dead letters.
 func (w *world) refusals() uint64 {
 	s := w.stats()
 	return s.MessagesRejected + s.DeadLettered
 }
 
-// applied is called when a gateway takes the acknowledgement of a frame.
+// applied is called when a gateway has accepted the acknowledgement of a frame.
 func (w *world) applied(l *simLink, t link.Type, slot uint32, token uint64) {
 	h := l.given[token]
 	if h == nil || h.slot != slot {
@@ -95,7 +95,7 @@ func (w *world) applied(l *simLink, t link.Type, slot uint32, token uint64) {
 	}
 }
 
-// check holds at any time.
+// check checks what holds at any time.
 func (w *world) check() {
 	for _, l := range w.all() {
 		w.checkLoop(l)
@@ -128,7 +128,7 @@ func (w *world) checkLoop(l *loop) {
 			clients[s.link]++
 		}
 	}
-	for _, s := range l.deadlines { // those in their handshake too
+	for _, s := range l.deadlines { // including those in their handshake
 		partial += int(s.partial)
 	}
 	switch {
@@ -170,7 +170,7 @@ func (w *world) checkLoop(l *loop) {
 	}
 }
 
-// checkSession looks for clients that nothing would wake, or that are in two places.
+// checkSession looks for clients that nothing would resume, or that are in two lists.
 func (w *world) checkSession(s *session) {
 	lists := 0
 	for _, list := range w.lists(s) {
@@ -205,7 +205,7 @@ func (w *world) checkSession(s *session) {
 		w.fail("client %s is to go, nothing of it waits, and it is not told", s.remote())
 	case s.pauses&(pausedByWorker|pausedToClose) == pausedByWorker && s.phase == phaseOpen && int(s.unacked)+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
 		w.fail("client %s is paused with %d bytes", s.remote(), int(s.unacked)+s.queue.size())
-	case int(s.unacked)+s.queue.size() > 3*s.loop.g.cfg.MaxUnacked+2*window+300: // what waits is counted with a smaller header than what is out
+	case int(s.unacked)+s.queue.size() > 3*s.loop.g.cfg.MaxUnacked+2*window+300: // a queued message counts with a smaller header than one at the worker
 		w.fail("client %s has %d bytes", s.remote(), int(s.unacked)+s.queue.size())
 	}
 }
@@ -218,7 +218,7 @@ func (w *world) lists(s *session) [][]*session {
 	return lists
 }
 
-// waitersOf are those who wait for a link's credit.
+// waitersOf are the clients that wait for a link's credit.
 func waitersOf(k *workerLink) (all []*session) {
 	for _, waiter := range slices.Concat(k.waiting.small.heap, k.waiting.large.heap) {
 		all = append(all, waiter.s)
@@ -226,7 +226,7 @@ func waitersOf(k *workerLink) (all []*session) {
 	return all
 }
 
-// unrest says what is under way still.
+// unrest describes what is still in progress.
 func (w *world) unrest() string {
 	for _, l := range w.all() {
 		if l.queuedBytes+l.departed+len(l.waiting)+len(l.trials.next) > 0 || l.trials.now != nil {
@@ -264,7 +264,8 @@ func (w *world) unrest() string {
 	return ""
 }
 
-// checkAccounts holds when all is quiet: whoever is still there has an answer to each message.
+// checkAccounts checks the state at rest: each client that is still there has a reply to each
+// message.
 func (w *world) checkAccounts() {
 	var unheard []effect
 	for _, c := range w.clients {
@@ -296,7 +297,7 @@ func (w *world) checkAccounts() {
 	}
 }
 
-// checkNothingLeft holds when the last client has gone.
+// checkNothingLeft checks the state after the last client has gone.
 func (w *world) checkNothingLeft() {
 	came, went := 0, 0
 	for _, c := range w.clients {
@@ -331,11 +332,11 @@ func (w *world) checkNothingLeft() {
 	w.checkAccounts()
 }
 
-// coverage counts what schedules are for.
+// coverage counts the events that schedules must contain.
 type coverage struct {
 	Deaths, Cuts, Drains, Poison, Garbled, Farewells, PeerCuts, Resent, KeptOut, Behind, Ended uint64
 	Held, Refused, Redelivered, Poisoned, Unheard, Paused, QueueFull, Relayed                  uint64
-	Connects, Messages, Closes                                                                 uint64 // set aside
+	Connects, Messages, Closes                                                                 uint64 // dead letters
 }
 
 func (c *coverage) add(w *world) {
@@ -351,7 +352,7 @@ func (c *coverage) add(w *world) {
 	}
 }
 
-// missed names what never happened.
+// missed names the events that never happened.
 func (c coverage) missed() string {
 	var names []string
 	v := reflect.ValueOf(c)

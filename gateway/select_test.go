@@ -18,7 +18,7 @@ type question struct {
 	keys   []string
 }
 
-// page asks for one page and returns its rows and the cursor of the next.
+// page requests one page and returns its rows and the cursor of the next.
 func page(w *fakeWorker, at int, id uint32, q question, cursor uint64) (rows []byte, next uint64) {
 	w.t.Helper()
 	b := binary.BigEndian.AppendUint32([]byte{q.fields}, q.limit)
@@ -31,7 +31,8 @@ func page(w *fakeWorker, at int, id uint32, q question, cursor uint64) (rows []b
 	return f.Payload[8:], binary.BigEndian.Uint64(f.Payload)
 }
 
-// Pages lead through all loops; each client comes once, whichever link is asked, and few pages hold more than was asked for.
+// Pages lead through all loops. Each client comes once, whichever link is used, and few pages hold
+// more than was requested.
 func TestSelectPagesOverAllLoops(t *testing.T) {
 	t.Parallel()
 	const clients = 20

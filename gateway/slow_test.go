@@ -16,14 +16,14 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// publisher is a link that publishes to all and never listens.
+// publisher is a link that publishes to all clients and reads nothing.
 type publisher struct{ *fakeLink }
 
 func newPublisher(t testing.TB, g *gateway.Gateway) publisher {
 	return publisher{asks(t, g, dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Window: 1 << 20, ID: [16]byte{1}})).links[0]}
 }
 
-// asks has a worker drain, so that it is given no clients, and still asks and sends.
+// asks drains the worker of a link, so that it gets no clients and can still send commands.
 func asks(t testing.TB, g *gateway.Gateway, w *fakeWorker) *fakeWorker {
 	t.Helper()
 	drain := g.Stats().WorkersDraining + 1
@@ -34,7 +34,7 @@ func asks(t testing.TB, g *gateway.Gateway, w *fakeWorker) *fakeWorker {
 	return w
 }
 
-// entryAdmitted has a worker let so many clients in, which have come.
+// entryAdmitted waits for a number of clients and admits them.
 func entryAdmitted(t testing.TB, g *gateway.Gateway, clients int) {
 	t.Helper()
 	w := dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Weight: 1, Window: 1 << 20, ID: [16]byte{2}})
@@ -47,7 +47,7 @@ func entryAdmitted(t testing.TB, g *gateway.Gateway, clients int) {
 	w.barrier(1)
 }
 
-// publish sends text to all. With a key it is the latest of it.
+// publish sends text to all clients, conflated if it has a key.
 func (p publisher) publish(flags uint8, key, text string) {
 	b := link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil)
 	if key != "" {
@@ -67,7 +67,7 @@ func long(word string, n int) string {
 	return b.String()
 }
 
-// lazyClient reads nothing until it is told to.
+// lazyClient reads nothing until the test lets it.
 func lazyClient(t testing.TB, url string) (c *fakeClient, read func()) {
 	c = &fakeClient{t: t, conn: dial(t, hostport(url)), heard: make(chan string, 1<<17), deflate: codec.NewDeflate()}
 	_ = c.conn.(*net.TCPConn).SetReadBuffer(32 << 10)
@@ -86,8 +86,9 @@ func lazyClient(t testing.TB, url string) (c *fakeClient, read func()) {
 	}
 }
 
-// A client that does not read gets, once it does, all that may not be dropped and the newest message of each key, in order and whole, in every format: a compressed
-// one does not depend on what was dropped. All others get everything.
+// A client that does not read receives, when it reads again, all messages that must not be dropped
+// and the newest message of each key, in order and whole. This holds in every format: a compressed
+// message does not depend on dropped ones. All other clients receive everything.
 func TestTheLatestOfAKeyWaits(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"text://127.0.0.1:0", "frame://127.0.0.1:0", "ws://127.0.0.1:0"} {
@@ -100,12 +101,12 @@ func TestTheLatestOfAKeyWaits(t *testing.T) {
 			entryAdmitted(t, g, 2)
 			const keys, size = 3, 16 << 10
 			rounds := 0
-			for ; g.Stats().Conflated < 20; rounds++ { // the kernel takes some megabytes first
+			for ; g.Stats().Conflated < 20; rounds++ { // the kernel buffers some megabytes first
 				for key := range keys {
 					p.publish(0x10, "key"+strconv.Itoa(key), long(fmt.Sprintf("key%d %d", key, rounds), size))
 				}
 				p.publish(0, "", "note "+strconv.Itoa(rounds))
-				for key := range keys { // at once: nothing waits for who is quick
+				for key := range keys { // at once: fast clients have no output waiting
 					if got, want := quick.hear(), fmt.Sprintf("key%d %d ", key, rounds); !strings.HasPrefix(got, want) {
 						t.Fatalf("the quick client hears %.20q in place of %q", got, want)
 					}
@@ -152,8 +153,8 @@ func TestTheLatestOfAKeyWaits(t *testing.T) {
 	}
 }
 
-// Broadcasts that come faster than a client reads are dropped as its listener says: the gateway holds MaxOutput for it, all that is missing was counted, and what comes
-// is in order.
+// Broadcasts that come faster than a client reads are dropped according to its listener: the
+// gateway keeps MaxOutput for it, all missing messages are counted, and the others are in order.
 func TestBroadcastsFasterThanAClient(t *testing.T) {
 	t.Parallel()
 	for name, policy := range map[string]engine.Overflow{"oldest": engine.DropOldest, "newest": engine.DropNewest} {
@@ -195,7 +196,8 @@ func TestBroadcastsFasterThanAClient(t *testing.T) {
 	}
 }
 
-// A message says by itself what becomes of it at a client without room: it is dropped, and who asked is told, or the client is closed.
+// A message may itself decide what happens if its client has no space for it: it is dropped, and
+// the sender is told, or the client is closed.
 func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, WriteTimeout: -1}}})
@@ -230,7 +232,7 @@ func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 	if got := next(0x30); got != link.Refused {
 		t.Errorf("dropped by its own: %v", got)
 	}
-	send(0, 0x10, 100<<10) // the one before may be dropped for it
+	send(0, 0x10, 100<<10) // the one before it may be dropped for it
 	send(0, 0x10, 100<<10)
 	_, d := w.take("detach", func(_ int, f *link.Frame) bool { return f.Type == link.Detach })
 	if link.Reason(d.Code) != link.ReasonSlowConsumer || g.Stats().SlowConsumerCloses != 1 {
@@ -238,7 +240,7 @@ func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 	}
 }
 
-// A client that takes nothing is closed whatever the policy, and its worker hears why.
+// A client that reads nothing is closed whatever the policy, and its worker gets the reason.
 func TestAStalledClientIsClosed(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", Overflow: engine.DropOldest, WriteTimeout: 300 * time.Millisecond}}})
@@ -259,7 +261,8 @@ func TestAStalledClientIsClosed(t *testing.T) {
 	}
 }
 
-// When what waits for slow clients is too much together, those with most are closed, and it is enough.
+// When the output of slow clients reaches the limit, those with most output are closed until enough
+// is free.
 func TestTooMuchWaitsForAll(t *testing.T) {
 	t.Parallel()
 	const bound = 4 << 20
@@ -285,7 +288,8 @@ func TestTooMuchWaitsForAll(t *testing.T) {
 	}
 }
 
-// Before anybody is cut for what waits for all, newcomers are turned away and told why, until enough of it has gone. Those who are there notice nothing of that.
+// Before a client is closed because of the memory limit, new clients are refused and told why,
+// until enough is free. Existing clients are not affected.
 func TestNewcomersAreTurnedAwayFirst(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Loops: 1, MaxBuffered: 4 << 20, Listeners: []gateway.ListenerConfig{

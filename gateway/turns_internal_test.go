@@ -15,7 +15,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// rush is a gateway of one loop with a worker that handles so many messages in each turn, and
+// rush is a gateway of one loop with a worker that handles a number of messages in each turn, and
 // clients of several formats.
 type rush struct {
 	t       *testing.T
@@ -24,9 +24,9 @@ type rush struct {
 	k       *workerLink
 	worker  *engine.SimPeer
 	deflate *codec.Deflate
-	in      []byte              // of the worker, not handled yet
+	in      []byte              // at the worker, not handled yet
 	heard   map[uint32][]string // by slot: what the worker has handled
-	held    int                 // most bytes that waited in queues
+	held    int                 // maximum of queued bytes
 	longest int                 // work of a turn
 }
 
@@ -85,7 +85,7 @@ func (c *rushClient) say(text string) {
 }
 
 // turn is a turn of the loop: it reads what all clients have sent, then the worker handles at most
-// so many of its messages, each by itself.
+// that many messages, one by one.
 func (r *rush) turn(messages int, clients ...*rushClient) {
 	r.t.Helper()
 	for _, c := range clients {
@@ -117,9 +117,9 @@ func (r *rush) turn(messages int, clients ...*rushClient) {
 	}
 }
 
-// Clients that send what is small on the wire and large in memory do not hold up one that sends
-// little: its message is with the worker in the turn in which it came, or waits for little of the
-// others' to be handled. And a turn is short.
+// Clients whose messages are small on the wire and large in memory do not hold up a client that
+// sends little: its message is at the worker in the same turn, or waits only for a few messages of
+// the others. And turns are short.
 func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 							waited, done()-before, len(r.heard[text.s.slot]), len(r.heard[ws.s.slot])-1, said)
 					}
 				}
-				if n := done() - before; n > 2*1<<20/size+4 { // what was out already, for each of the two
+				if n := done() - before; n > 2*1<<20/size+4 { // what was at the worker before, for each of the two
 					t.Errorf("%d of the large messages were handled before a small one", n)
 				}
 			}
@@ -187,8 +187,8 @@ func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 	})
 }
 
-// With a worker there, however slow, nothing is refused: clients are paused, and what waits is
-// bounded. All comes in the end, in order.
+// With a worker connected, however slow, no message is rejected: clients are paused, and the queues
+// are bounded. All messages arrive in the end, in order.
 func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -216,7 +216,7 @@ func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
 				t.Fatalf("%d bytes wait in queues", r.l.queuedBytes)
 			}
 			if turns%100 == 0 {
-				time.Sleep(200 * time.Millisecond) // in all, longer than QueueTimeout
+				time.Sleep(200 * time.Millisecond) // in total, longer than QueueTimeout
 			}
 		}
 		for _, c := range all {
@@ -235,7 +235,7 @@ func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
 	})
 }
 
-// One client that floods with small messages has its share of a turn, and no more.
+// A client that floods with small messages has its share of a turn, and no more.
 func TestAFloodHasItsTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -258,7 +258,7 @@ func TestAFloodHasItsTurn(t *testing.T) {
 	})
 }
 
-// Whatever a compressed message was on the wire, what it is in memory counts against the rate.
+// The inflated size of a compressed message counts against the rate.
 func TestTheRateCountsInflatedBytes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -286,7 +286,7 @@ func TestTheRateCountsInflatedBytes(t *testing.T) {
 	})
 }
 
-// A link is not cut for what its worker has said and the gateway has not read, however late it is.
+// A link is not closed while input of its worker is unread, however late the gateway reads it.
 func TestALinkIsNotCutForOurOwnSlowness(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -313,8 +313,8 @@ func TestALinkIsNotCutForOurOwnSlowness(t *testing.T) {
 	})
 }
 
-// Of those that wait for credit each gets the same share by bytes, whatever its messages' size; one
-// that comes with little goes first; none is overtaken for ever.
+// Clients that wait for credit share it equally by bytes, whatever the size of their messages. A
+// new client with a small message is first. No client is overtaken for ever.
 func TestCreditQueue(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(3, 5))

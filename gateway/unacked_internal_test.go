@@ -14,7 +14,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A handler that hangs keeps its own message alive and not all that comes after it; when its link ends, that message and those that are out too go to the next worker.
+// A handler that hangs keeps its own message in memory and not all later ones. When its link ends,
+// that message and the other unacknowledged ones go to the next worker.
 func TestAHangingHandlerKeepsItsMessageOnly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -57,7 +58,7 @@ func TestAHangingHandlerKeepsItsMessageOnly(t *testing.T) {
 	})
 }
 
-// Between a link's end and the moment that it is noticed nothing is given to it.
+// Between the end of a link and its detection, nothing is assigned to it.
 func TestNothingGoesToALinkThatHasEnded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// onMessage is business that hears messages and nothing else, and does not fail.
+// onMessage is a handler that only receives messages, and does not fail.
 func onMessage(f func(worker.Call, worker.Message)) worker.Handler {
 	return worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
 		f(c, m)
@@ -163,14 +163,15 @@ func TestUpgradesAndTheirRefusals(t *testing.T) {
 	}
 }
 
-// agreed says what its client was agreed to, and what that has offered.
+// agreed returns the client's selected subprotocol, and those that it offered.
 var agreed = worker.Handler{Connect: func(_ context.Context, c worker.Call) error {
 	r := c.Request()
 	c.Send(worker.Text(r.Subprotocol() + " of " + r.Header("Sec-WebSocket-Protocol")))
 	return nil
 }}
 
-// The best sub-protocol of the listener's that a client names is agreed to, told in the answer, and seen by the worker, beside what the client has offered.
+// The listener's best subprotocol that a client offers is selected. The response has it, and the
+// worker sees it and the client's offer.
 func TestSubprotocols(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{
@@ -183,7 +184,7 @@ func TestSubprotocols(t *testing.T) {
 	for _, c := range []struct {
 		listener int
 		offers   []string
-		want     string // as the worker sees it; up to the space as the client is told
+		want     string // as the worker sees it; up to the space as in the response
 	}{
 		{0, []string{"v1.json", "v2"}, "v2 of v1.json,v2"},
 		{1, []string{"token.abc", "v1.json"}, "v1.json of token.abc,v1.json"},
@@ -199,7 +200,7 @@ func TestSubprotocols(t *testing.T) {
 	}
 }
 
-// A client that is refused for its path is told so, and so is the log, a few times.
+// A client that is refused because of its path gets the reason, and the log has it, a few times.
 func TestTheWrongPathIsTold(t *testing.T) {
 	t.Parallel()
 	var log logbook
@@ -304,14 +305,14 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// Behind a WebSocket's close frame nothing comes, whoever has made it.
+// Nothing follows a WebSocket's close frame, whichever side has sent it.
 func TestNothingFollowsACloseFrame(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.ListenerConfig{}))
 	for sent, told := range map[string]string{
 		"\x81\x02hi":             "\x88\x2e\x03\xeaa client masks its frames, a server does not", // 1002
 		masked(0x81, "\xff"):     "\x88\x13\x03\xeftext is not UTF-8",                            // 1007
-		masked(0x88, "\x03\xe8"): "\x88\x02\x03\xe8",                                             // a farewell
+		masked(0x88, "\x03\xe8"): "\x88\x02\x03\xe8",                                             // a close frame
 	} {
 		conn := dial(t, hostport(g.Addrs()[0]))
 		_ = conn.SetDeadline(time.Now().Add(patience))

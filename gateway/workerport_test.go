@@ -17,7 +17,7 @@ func text(l gateway.ListenerConfig) gateway.Config {
 	return gateway.Config{Listeners: []gateway.ListenerConfig{l}}
 }
 
-// Strangers on the inner port are cut, counted, told nothing, and in nobody's way.
+// Strangers on the inner port are closed and counted, receive nothing, and do not disturb others.
 func TestStrangersOnTheInnerPort(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{})
@@ -63,7 +63,7 @@ func TestStrangersOnTheInnerPort(t *testing.T) {
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 }
 
-// Who says nothing at all is cut after the 5 s that a hello may take.
+// A silent peer is closed after the 5 s that a hello may take.
 func TestASilentPeerIsCut(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, text(gateway.ListenerConfig{}))
@@ -94,7 +94,7 @@ func TestAProbeIsAnsweredAndNotKept(t *testing.T) {
 	}
 }
 
-// A link on which nothing is heard for two heartbeats is cut, and its clients go elsewhere.
+// A link without frames for two heartbeats is closed, and its clients go to other workers.
 func TestASilentLinkIsCut(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{})
@@ -113,7 +113,7 @@ func TestASilentLinkIsCut(t *testing.T) {
 	wait(t, "no worker", func() bool { return g.Stats().Workers == 0 })
 }
 
-// A worker whose window cannot work is told so, with both figures, and gets no client.
+// A worker with an invalid window gets both figures, and no client.
 func TestWindowsAreBounded(t *testing.T) {
 	t.Parallel()
 	var log logbook
@@ -170,7 +170,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// A worker that drains with more unacknowledged than its book began with: each client moves once, and the link lives.
+// A worker drains with more unacknowledged frames than the initial size of its window's log. Each
+// client moves once, and the link stays open.
 func TestADrainOfMany(t *testing.T) {
 	t.Parallel()
 	const clients = 150
@@ -200,7 +201,7 @@ func TestADrainOfMany(t *testing.T) {
 	}
 }
 
-// A link that is replaced gets nothing more, however long its peer takes to hang up.
+// A replaced link receives nothing more, however long its peer keeps it open.
 func TestAReplacedLinkGetsNothingMore(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, text(gateway.ListenerConfig{}))

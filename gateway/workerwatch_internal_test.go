@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// What a gateway says of having no worker, over a day of which each step is some seconds: not of a short while, then at
-// once and every minute, and that it is over; of workers that come and go no more than once in 10 s.
+// What a gateway logs about a lack of workers, over a day in steps of some seconds: nothing for a
+// short while, then at once and every minute, and that it is over; while workers come and go, at
+// most once in 10 s.
 func TestVigil(t *testing.T) {
 	t.Parallel()
 	const none, some = true, false

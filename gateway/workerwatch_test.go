@@ -7,8 +7,8 @@ import (
 	"github.com/seed-7410fe32/sluice/gateway"
 )
 
-// A gateway that has no worker says so, at its start and when the last one goes: once however many loops it has, with
-// how many clients wait. It says too when that is over.
+// A gateway without workers logs it, at its start and when the last worker goes: once, however many
+// loops it has, with the number of waiting clients. It also logs when that is over.
 func TestNoWorkerIsSaid(t *testing.T) {
 	t.Parallel()
 	const none, again = "no worker takes clients", "workers take clients again"
@@ -45,7 +45,7 @@ func TestNoWorkerIsSaid(t *testing.T) {
 	}
 }
 
-// A worker that is there in time is no news.
+// A worker that comes in time is not logged.
 func TestAWorkerInTimeIsNoNews(t *testing.T) {
 	t.Parallel()
 	var log logbook

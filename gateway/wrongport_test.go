@@ -8,7 +8,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A worker that dials a port for clients is told which one it is to dial; a client on the port for workers is known in the gateway's log for what it speaks.
+// A worker that dials a client port gets an error that names the right port. If a client connects
+// to the inner port, the gateway's log names its protocol.
 func TestTheWrongPort(t *testing.T) {
 	t.Parallel()
 	var log logbook
