@@ -86,7 +86,7 @@ func BenchmarkFanout(b *testing.B) {
 			for i := range conns {
 				conns[i] = dial(b, hostport(g.Addrs()[0]))
 			}
-			entryAdmitted(b, g, clients)
+			admitClients(b, g, clients)
 			f := &link.Frame{Type: link.Publish, Flags: link.FlagText, Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), message...)}
 			heard := make([]byte, len(message)+1)
 			b.ReportAllocs()

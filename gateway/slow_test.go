@@ -34,8 +34,8 @@ func asks(t testing.TB, g *gateway.Gateway, w *fakeWorker) *fakeWorker {
 	return w
 }
 
-// entryAdmitted waits for a number of clients and admits them.
-func entryAdmitted(t testing.TB, g *gateway.Gateway, clients int) {
+// admitClients waits for a number of clients and admits them.
+func admitClients(t testing.TB, g *gateway.Gateway, clients int) {
 	t.Helper()
 	w := dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Weight: 1, Window: 1 << 20, ID: [16]byte{2}})
 	for range clients {
@@ -98,7 +98,7 @@ func TestTheLatestOfAKeyWaits(t *testing.T) {
 			p := newPublisher(t, g)
 			slow, read := lazyClient(t, g.Addrs()[0])
 			quick := dialClient(t, g.Addrs()[0])
-			entryAdmitted(t, g, 2)
+			admitClients(t, g, 2)
 			const keys, size = 3, 16 << 10
 			rounds := 0
 			for ; g.Stats().Conflated < 20; rounds++ { // the kernel buffers some megabytes first
@@ -164,7 +164,7 @@ func TestBroadcastsFasterThanAClient(t *testing.T) {
 			g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0", MaxOutput: bound, Overflow: policy, WriteTimeout: -1}}})
 			p := newPublisher(t, g)
 			slow, read := lazyClient(t, g.Addrs()[0])
-			entryAdmitted(t, g, 1)
+			admitClients(t, g, 1)
 			count := 0
 			dropped := func() int { s := g.Stats(); return int(s.DroppedOldest + s.DroppedNewest) }
 			for dropped() < 500 {
@@ -273,7 +273,7 @@ func TestTooMuchWaitsForAll(t *testing.T) {
 		_, _ = lazyClient(t, g.Addrs()[0])
 	}
 	quick := dialClient(t, g.Addrs()[0])
-	entryAdmitted(t, g, clients+1)
+	admitClients(t, g, clients+1)
 	for i := 0; g.Stats().MemoryLimitCloses == 0; i++ {
 		p.publish(0, "", long(strconv.Itoa(i), 32<<10))
 		if got := quick.hear(); !strings.HasPrefix(got, strconv.Itoa(i)+" ") {
@@ -303,7 +303,7 @@ func TestNewcomersAreTurnedAwayFirst(t *testing.T) {
 		reads = append(reads, read)
 	}
 	quick := dialClient(t, g.Addrs()[0])
-	entryAdmitted(t, g, clients+1)
+	admitClients(t, g, clients+1)
 	talk := func(i int) {
 		p.publish(0, "", long(strconv.Itoa(i), 16<<10))
 		if got := quick.hear(); !strings.HasPrefix(got, strconv.Itoa(i)+" ") {
