@@ -15,7 +15,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/browsertest"
 )
 
-// step is something that is done in a window.
+// step is one action in a window.
 type step = chromedp.Action[chromedp.Void]
 
 func run(t *testing.T, ctx context.Context, steps ...step) {
@@ -25,7 +25,7 @@ func run(t *testing.T, ctx context.Context, steps ...step) {
 	}
 }
 
-// ask returns what a script in the window says.
+// ask returns the result of a script in the window.
 func ask[T any](t *testing.T, ctx context.Context, script string) T {
 	t.Helper()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](script))
@@ -57,7 +57,7 @@ func say(text string) step {
 	return chromedp.Steps(chromedp.SendKeys(chromedp.CSS("#say-text"), text), click("#say-button"))
 }
 
-// shot keeps a picture of the window.
+// shot saves a picture of the window.
 func shot(t *testing.T, ctx context.Context, name string) {
 	t.Helper()
 	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
@@ -69,7 +69,7 @@ func shot(t *testing.T, ctx context.Context, name string) {
 	}
 }
 
-// TestPage lets two people with a browser each and a third with a text client talk to each other.
+// TestPage lets two people with browsers and a third one with a text client talk to each other.
 func TestPage(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
@@ -79,7 +79,7 @@ func TestPage(t *testing.T) {
 	shot(t, bob, "login-phone")
 	run(t, bob, logIn("Bob"))
 
-	// They see each other, and what is said.
+	// They see each other and each other's messages.
 	run(t, ada, shows("#users", "Bob"), say("Good evening, Bob!"))
 	run(t, bob, shows("#messages", "Good evening, Bob!"), say("Good evening! <b>bold</b> <img src=x onerror=\"document.title='owned'\">"))
 	run(t, ada, shows("#messages", "<b>bold</b>")) // as text
@@ -101,12 +101,12 @@ func TestPage(t *testing.T) {
 	grace.send(`{"type":"say","room":"lobby","text":"Hello from a telnet window"}`)
 	run(t, bob, shows("#messages", "Hello from a telnet window"))
 
-	// Somebody types.
+	// One of them is typing.
 	run(t, bob, chromedp.SendKeys(chromedp.CSS("#say-text"), "I am just"))
 	run(t, ada, shows("#typing", "Bob is typing"))
 	ask[string](t, bob, `document.querySelector("#say-text").value = ""`)
 
-	// Two talk in private; the third hears nothing.
+	// Two talk in private; the third receives nothing.
 	run(t, ada, click(`#users [data-name="Bob"]`), shows("#title", "Bob"), say("Between us two"))
 	run(t, bob, shows("#unread-total", "1"), click("#open-sidebar"), shows("#privates", "Ada"))
 	shot(t, bob, "sidebar-phone")
@@ -128,7 +128,8 @@ func TestPage(t *testing.T) {
 	shot(t, bob, "phone-dark")
 }
 
-// TestPageReconnects takes the server away and brings it back: the page comes back by itself, as the same person, into the same room.
+// TestPageReconnects stops the server and starts it again. The page reconnects by itself, as the
+// same user, into the same room.
 func TestPageReconnects(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
@@ -152,8 +153,9 @@ func TestPageReconnects(t *testing.T) {
 	}
 }
 
-// TestPageTwins opens the page in a second window with what the first one remembers, as a browser does that doubles a tab: the newer one has the name, and
-// the older one does not come back to take it.
+// TestPageTwins opens the page in a second window with the stored state of the first one, as a
+// browser does when it duplicates a tab. The newer window gets the name, and the older one does not
+// reconnect to take it back.
 func TestPageTwins(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
@@ -170,7 +172,8 @@ func TestPageTwins(t *testing.T) {
 	run(t, newer, say("still here"), shows("#messages", "still here"))
 }
 
-// TestPageOnAPhoneOnItsSide has room for everything that is needed: to step in, to read, and to see who is there.
+// TestPageOnAPhoneOnItsSide checks that the login, the messages and the list of people fit on the
+// screen.
 func TestPageOnAPhoneOnItsSide(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
@@ -190,7 +193,8 @@ func TestPageOnAPhoneOnItsSide(t *testing.T) {
 	shot(t, ada, "landscape")
 }
 
-// TestPageKeepsFocus lets a message come while somebody is about to press a button with the keyboard. The WebSocket is on a path of its own.
+// TestPageKeepsFocus lets a message arrive while the user is about to press a button with the
+// keyboard. The WebSocket has a path of its own.
 func TestPageKeepsFocus(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0/chat/ws")
@@ -205,8 +209,9 @@ func TestPageKeepsFocus(t *testing.T) {
 	}
 }
 
-// TestPageWithoutWorker lets somebody come while no worker is there, and say something when it has gone again: the page says that nobody answers, and goes on by
-// itself when somebody does.
+// TestPageWithoutWorker lets a user log in while no worker is connected, and send a message after
+// the worker has ended. The page says that the chat does not answer, and continues by itself when
+// it does.
 func TestPageWithoutWorker(t *testing.T) {
 	browsertest.Path(t)
 	s := startGateway(t, gateway.Config{QueueTimeout: 200 * time.Millisecond}, "127.0.0.1:0")
@@ -225,7 +230,8 @@ func TestPageWithoutWorker(t *testing.T) {
 	}
 }
 
-// TestPageRooms goes from room to room: one that cannot be entered takes nobody out of the one they are in, and who has left the last one is told what to do.
+// TestPageRooms goes from room to room. A room that cannot be entered does not change the current
+// one. After the last room is left, the page says what to do.
 func TestPageRooms(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")

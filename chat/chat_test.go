@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
@@ -46,7 +47,7 @@ func (p person) next() map[string]any {
 	return e
 }
 
-// gets is the next event of the type; others are passed over.
+// gets returns the next event of the type and skips others.
 func (p person) gets(kind string) map[string]any {
 	p.t.Helper()
 	for {
@@ -117,7 +118,8 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// What is nested without end, can be read in two ways, or drives a terminal is refused; what is shown of a sender's words is theirs letter by letter, as data.
+// Requests with endless nesting, ambiguous documents and text that drives a terminal are refused.
+// Other text reaches clients unchanged, as data.
 func TestHostileInput(t *testing.T) {
 	t.Parallel()
 	g := newChat(t)
@@ -210,7 +212,8 @@ func TestRoomAndPrivate(t *testing.T) {
 	}
 }
 
-// Who comes back with the token of the last login takes the name over, though the old connection has not been missed yet.
+// A client that logs in with the token of the last login takes the name over, even if the server
+// has not noticed that the old connection is gone.
 func TestTakeOver(t *testing.T) {
 	t.Parallel()
 	g := newChat(t)
@@ -230,13 +233,13 @@ func TestTakeOver(t *testing.T) {
 		t.Errorf("users: %v", e["users"])
 	}
 	old.ExpectClosed(worker.ReasonReplaced)
-	// To the others she has neither gone nor come.
+	// The others see neither a leave nor a join.
 	if e := bob.next(); e["text"] != "still in the same room" {
 		t.Errorf("Bob got %v", e)
 	}
 }
 
-// Who does not say who it is within half a minute is closed.
+// A client that does not log in within half a minute is closed.
 func TestLoginTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -252,7 +255,7 @@ func TestLoginTimeout(t *testing.T) {
 	})
 }
 
-// Of several who take a name at the same moment one keeps it.
+// If several clients take a name at the same time, one of them keeps it.
 func TestNameRace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -279,7 +282,7 @@ func TestNameRace(t *testing.T) {
 	})
 }
 
-// Too many requests are refused, and the client is not cut. What is no request counts too.
+// Too many requests are refused, and the client stays connected. Invalid requests count too.
 func TestRate(t *testing.T) {
 	t.Parallel()
 	g := newChat(t)
@@ -298,7 +301,7 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// A worker that is replaced takes nothing with it: names, rooms and history stay.
+// Names, rooms and history survive the replacement of a worker.
 func TestWorkerReplaced(t *testing.T) {
 	t.Parallel()
 	g := newChat(t)
@@ -310,7 +313,7 @@ func TestWorkerReplaced(t *testing.T) {
 	}
 }
 
-// Everybody hears everybody, in each speaker's order.
+// Every client receives the messages of every other client, in each sender's order.
 func TestManyTalk(t *testing.T) {
 	t.Parallel()
 	g := newChat(t)
@@ -337,7 +340,8 @@ func TestManyTalk(t *testing.T) {
 	}
 }
 
-// What people type can only become text: the page has no way to make markup of a string, and its policy lets nothing foreign run.
+// Text of users can only become text: the page has no code that makes markup of a string, and its
+// policy lets no other script run.
 func TestPageIsSafe(t *testing.T) {
 	t.Parallel()
 	markup := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|setAttribute\("on|style=|<script>|on(click|load|error)="`)
@@ -355,13 +359,13 @@ func TestPageIsSafe(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
-	chat.Page("").ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	chat.Page("").ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
 		t.Errorf("policy: %q", policy)
 	}
 	for _, path := range []string{"/../chat.go", "/page", "/nothing"} {
 		w := httptest.NewRecorder()
-		chat.Page("").ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		chat.Page("").ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 		if w.Code != 404 {
 			t.Errorf("%s: %d", path, w.Code)
 		}

@@ -2,7 +2,7 @@ package chat
 
 import "testing"
 
-// Whatever a client sends is a request or is refused, and never a panic.
+// Any data from a client is a request or is refused, and never causes a panic.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{`{"type":"login","name":"ann"}`, "/say room text", "/msg bob", "/", "hello", `{"type":1}`, "{\"a\":\"\xff\"}", "[[[["} {
 		f.Add([]byte(s))

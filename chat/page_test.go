@@ -16,7 +16,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/browsertest"
 )
 
-// The page's socket is found from wherever a proxy has the page: the way from one to the other is the same on both sides of it.
+// The page finds its socket wherever a proxy serves the page: the relative path is the same on both
+// sides of the proxy.
 func TestPageFindsItsSocket(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ socket, asked, shown, want string }{
@@ -34,7 +35,7 @@ func TestPageFindsItsSocket(t *testing.T) {
 		{`/a"b`, "/", "https://h/", "/a%22b"},
 	} {
 		w := httptest.NewRecorder()
-		chat.Page(c.socket).ServeHTTP(w, httptest.NewRequest("GET", c.asked, nil))
+		chat.Page(c.socket).ServeHTTP(w, httptest.NewRequest(http.MethodGet, c.asked, nil))
 		found := regexp.MustCompile(`data-socket="([^"]*)"`).FindStringSubmatch(w.Body.String())
 		if found == nil {
 			t.Fatalf("%s: %d, and no address of a socket", c.asked, w.Code)
@@ -50,7 +51,8 @@ func TestPageFindsItsSocket(t *testing.T) {
 	}
 }
 
-// proxy is a server in front of another one, which has it under /apps/chat/. With keep it hands that on.
+// proxy is a server in front of another one, which it serves under /apps/chat/. If keep is set, it
+// forwards that prefix.
 func proxy(t *testing.T, to string, keep bool) string {
 	t.Helper()
 	target, err := url.Parse(to)
@@ -71,7 +73,8 @@ func proxy(t *testing.T, to string, keep bool) string {
 	return front.URL + "/apps/chat/"
 }
 
-// Behind a proxy that has the chat under a path of its own, all that the page asks for is there, its socket too.
+// Behind a proxy that serves the chat under a path of its own, all files of the page are found, and
+// the socket too.
 func TestPageBehindAProxy(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		s := startServer(t, "127.0.0.1:0")
@@ -96,7 +99,7 @@ func TestPageBehindAProxy(t *testing.T) {
 	}
 }
 
-// TestPageUnderAPath talks through such a proxy in a browser.
+// TestPageUnderAPath uses such a proxy in a browser.
 func TestPageUnderAPath(t *testing.T) {
 	browsertest.Path(t)
 	for _, web := range []string{"127.0.0.1:0", "127.0.0.1:0/chat/ws"} {

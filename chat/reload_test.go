@@ -15,7 +15,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// watch has a window remember what it shows of its connection, and what it complains about.
+// watch makes a window record the connection states that it shows, and its errors.
 const watch = `
 window.shown = [];
 new MutationObserver(() => shown.push(document.querySelector("#pill").textContent)).observe(document.querySelector("#pill"), {childList: true, characterData: true, subtree: true});
@@ -23,7 +23,8 @@ new MutationObserver(() => { if (!document.querySelector("#toast").hidden) shown
   .observe(document.querySelector("#toast"), {attributes: true});
 true`
 
-// talk has a window say "NAME 1", "NAME 2", … at about the pace that the chat allows, until hush.
+// talk makes a window send "NAME 1", "NAME 2" and so on, about as fast as the chat allows, until
+// hush.
 func talk(name string) string {
 	return fmt.Sprintf(`
 window.said = 0;
@@ -36,7 +37,7 @@ true`, name)
 
 const hush = `clearInterval(talking), said`
 
-// spoken are the texts that a window shows of somebody.
+// spoken returns the messages of a user that a window shows.
 func spoken(t *testing.T, ctx context.Context, name string) (texts []string) {
 	t.Helper()
 	for _, text := range ask[[]string](t, ctx, `[...document.querySelectorAll("#messages .text")].map((e) => e.textContent)`) {
@@ -47,14 +48,14 @@ func spoken(t *testing.T, ctx context.Context, name string) (texts []string) {
 	return texts
 }
 
-// hasHeard waits until a window shows so many messages of somebody.
+// hasHeard waits until a window shows the given number of messages of a user.
 func hasHeard(name string, count int) step {
 	return chromedp.Poll[chromedp.Void](fmt.Sprintf(`[...document.querySelectorAll("#messages .text")].filter((e) => e.textContent.startsWith(%q)).length >= %d`, name+" ", count),
 		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))
 }
 
-// TestPageReload replaces the worker, a process of its own, three times while two people talk: each sees every message once and in order, and neither page
-// shows anything of it.
+// TestPageReload replaces the worker, a process of its own, three times while two people talk. Each
+// sees every message once and in order, and neither page shows a lost connection or an error.
 func TestPageReload(t *testing.T) {
 	browsertest.Path(t)
 	bin := proctest.Build(t)
@@ -96,7 +97,7 @@ func TestPageReload(t *testing.T) {
 			t.Errorf("%s sees %q in the room", name, people)
 		}
 	}
-	// The fourth worker knows who is there as the first one did.
+	// The fourth worker knows who is in the room, as the first one did.
 	grace := dialText(t, gateway.Addrs["text"])
 	grace.send("/login Grace", "/join lobby")
 	if users := fmt.Sprint(grace.expect("users")["users"]); users != "[Ada Bob Grace]" {
@@ -104,7 +105,7 @@ func TestPageReload(t *testing.T) {
 	}
 	run(t, ada, shows("#users", "Grace"), say("and on we go"))
 	run(t, bob, shows("#messages", "and on we go"))
-	// That the watch sees a lost connection shows the gateway's own end.
+	// The end of the gateway shows that watch notices a lost connection.
 	gateway.Signal(syscall.SIGTERM)
 	run(t, ada, chromedp.Poll[chromedp.Void](`shown.some((text) => text.includes("reconnecting"))`, chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second)))
 	t.Logf("the worker was replaced 3 times during %d messages", saidByAda+saidByBob)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -19,7 +18,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// server is the whole thing in this process: a gateway and a worker with the chat.
+// server is a gateway and a worker with the chat, in this process.
 type server struct {
 	web  string // ws://host:port, and a path if there is one
 	text string // host:port
@@ -29,7 +28,7 @@ type server struct {
 	stop  func()
 }
 
-// page is the address of the chat's page.
+// page returns the address of the web page.
 func (s *server) page() string {
 	host, _, _ := strings.Cut(strings.TrimPrefix(s.web, "ws://"), "/")
 	return "http://" + host + "/"
@@ -48,7 +47,7 @@ func startServer(t *testing.T, web string) *server {
 	return s
 }
 
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = slog.New(slog.DiscardHandler)
 
 // startGateway starts a gateway without a worker.
 func startGateway(t *testing.T, cfg gateway.Config, web string) *server {
@@ -79,7 +78,7 @@ func startGateway(t *testing.T, cfg gateway.Config, web string) *server {
 	}
 }
 
-// startWorker starts a worker with the chat and waits until it is there.
+// startWorker starts a worker with the chat and waits until it is connected.
 func startWorker(t *testing.T, inner string) (stop func()) {
 	t.Helper()
 	history, err := chat.NewHistory()
@@ -99,7 +98,7 @@ func startWorker(t *testing.T, inner string) (stop func()) {
 	return stop
 }
 
-// start runs something until the test's end, or until it is stopped.
+// start runs a function until the test ends or stop is called.
 func start(t *testing.T, run func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -116,7 +115,7 @@ func start(t *testing.T, run func(context.Context) error) (stop func()) {
 	return stop
 }
 
-// textClient is somebody with a plain socket.
+// textClient is a client with a plain socket.
 type textClient struct {
 	t    *testing.T
 	conn net.Conn
@@ -140,7 +139,7 @@ func (c *textClient) send(lines ...string) {
 	}
 }
 
-// next is the next event, whatever it is.
+// next returns the next event of any type.
 func (c *textClient) next() map[string]any {
 	c.t.Helper()
 	if err := c.conn.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
@@ -157,7 +156,7 @@ func (c *textClient) next() map[string]any {
 	return e
 }
 
-// expect is the next event of the type; others are passed over.
+// expect returns the next event of the type and skips others.
 func (c *textClient) expect(kind string) map[string]any {
 	c.t.Helper()
 	for {
@@ -167,7 +166,7 @@ func (c *textClient) expect(kind string) map[string]any {
 	}
 }
 
-// TestJSONSocket chats over length-prefixed documents with somebody on text lines.
+// TestJSONSocket lets a client with length-prefixed documents talk to one with text lines.
 func TestJSONSocket(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
 	conn, err := net.Dial("tcp", s.json)

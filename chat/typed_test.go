@@ -9,7 +9,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
-// TestTyped lets somebody with no more than telnet do everything: commands without a room mean the one joined last, and names may have spaces.
+// TestTyped uses the whole chat by telnet commands. Commands without a room mean the room joined
+// last, and names may have spaces.
 func TestTyped(t *testing.T) {
 	t.Parallel()
 	g := newChat(t)

@@ -17,32 +17,32 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
-// These tests are about what somebody has typed and what is not said: it may not vanish.
+// These tests check that text that was typed and not sent or not confirmed is never lost.
 
-// until polls a condition of the page's.
+// until polls a condition of the page.
 func until(condition string, args ...any) step {
 	return chromedp.Poll[chromedp.Void](fmt.Sprintf(condition, args...),
 		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(40*time.Second))
 }
 
-// boxHolds waits until exactly the text is in the box in which one types.
+// boxHolds waits until the text box contains exactly the text.
 func boxHolds(text string) step {
 	return until(`document.querySelector("#say-text").value === %q`, text)
 }
 
-// paste puts a text into the box as a clipboard does: whole, with an input event. What is too long
-// for the element is cut.
+// paste inserts a text into the box as a paste does: at once, with an input event. If the text is
+// too long for the element it is cut.
 func paste(text string) step {
 	return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector("#say-text").focus(), document.execCommand("insertText", false, %s)`, quoteJS(text)))
 }
 
-// enterUntilTaken presses Enter until the text is taken, for the page may be connected and not
-// logged in yet.
+// enterUntilTaken presses Enter until the text is accepted, because the page may be connected and
+// not yet logged in.
 func enterUntilTaken() step {
 	return until(`(document.querySelector("#say-text").dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true, cancelable: true})), document.querySelector("#say-text").value === "")`)
 }
 
-// emptyBox takes out what is in the box, as somebody does who selects it all and deletes it.
+// emptyBox selects all text in the box and deletes it.
 func emptyBox() step {
 	return chromedp.Evaluate[chromedp.Void](`document.querySelector("#say-text").focus(), document.querySelector("#say-text").select(), document.execCommand("delete")`)
 }
@@ -55,13 +55,13 @@ func quoteJS(text string) string {
 	return string(b)
 }
 
-// enterKey presses Enter in the box. chromedp's own key inserts a line break even where the page
-// has prevented that.
+// enterKey presses Enter in the box. chromedp's own key inserts a line break even if the page has
+// prevented that.
 func enterKey() step {
 	return chromedp.Evaluate[chromedp.Void](`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true, cancelable: true}))`)
 }
 
-// inBox asks whether the focus is in the box.
+// inBox returns whether the focus is in the box.
 func inBox(t *testing.T, ctx context.Context) {
 	t.Helper()
 	if id := ask[string](t, ctx, `document.activeElement.id`); id != "say-text" {
@@ -69,7 +69,7 @@ func inBox(t *testing.T, ctx context.Context) {
 	}
 }
 
-// A wire carries connections to a server, and can hold back what is said on them, or cut them.
+// A wire forwards connections to a server. It can hold data back or cut the connections.
 type wire struct {
 	addr, server string
 
@@ -79,7 +79,7 @@ type wire struct {
 	ended bool
 }
 
-// flow is what is read from a connection: from the page's when it goes to the server.
+// flow is the state of the data that is read from one connection.
 type flow struct{ toServer, held bool }
 
 func newWire(t *testing.T, server string) *wire {
@@ -128,7 +128,7 @@ func (w *wire) accept(page net.Conn, running *sync.WaitGroup) {
 	running.Go(func() { w.carry(page, server) })
 }
 
-// carry takes what is read from one end to the other, until an end is closed or the wire is cut.
+// carry copies from one end to the other until an end is closed or the wire is cut.
 func (w *wire) carry(to, from net.Conn) {
 	defer func() { _, _ = to.Close(), from.Close() }()
 	b := make([]byte, 64<<10)
@@ -152,7 +152,7 @@ func (w *wire) carry(to, from net.Conn) {
 	}
 }
 
-// hold keeps back what goes one way on the connections that there are, until the wire is cut.
+// hold holds back the data of one direction on the present connections, until the wire is cut.
 func (w *wire) hold(toServer bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -161,7 +161,7 @@ func (w *wire) hold(toServer bool) {
 	}
 }
 
-// cut ends all connections; what is held back is lost.
+// cut ends all connections. Data that was held back is lost.
 func (w *wire) cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -172,7 +172,7 @@ func (w *wire) cut() {
 	w.moved.Broadcast()
 }
 
-// overWire starts a server, and somebody's window on it behind a wire.
+// overWire starts a server and a window that connects to it through a wire.
 func overWire(t *testing.T, width, height int) (s *server, w *wire, ada context.Context) {
 	t.Helper()
 	browsertest.Path(t)
@@ -183,8 +183,8 @@ func overWire(t *testing.T, width, height int) (s *server, w *wire, ada context.
 	return s, w, ada
 }
 
-// TestPageQuickTypist types fifteen lines as fast as it can, more than the server takes at once:
-// all arrive, in order.
+// TestPageQuickTypist types fifteen lines as fast as it can, more than the server allows at once.
+// All arrive, in order.
 func TestPageQuickTypist(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
@@ -208,13 +208,13 @@ func TestPageQuickTypist(t *testing.T) {
 		t.Errorf("Ada sees %q", got)
 	}
 	inBox(t, ada)
-	// Who is at the end sees the end, however high the box grows.
+	// A reader at the end of the list stays there when the box grows.
 	run(t, ada, paste(strings.Repeat("\n", 5)), until(`document.querySelector("#say-text").rows === 6`),
 		until(`((m) => m.scrollHeight > m.clientHeight && m.scrollHeight - m.scrollTop - m.clientHeight < 2)(document.querySelector("#messages"))`))
 }
 
-// TestPageDrafts goes into another conversation with something half written: it stays where it was
-// written, over a reload and a leave too.
+// TestPageDrafts changes the conversation while a text is half written. The text stays in its
+// conversation, also after a reload and after the user has left and come back.
 func TestPageDrafts(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
@@ -238,8 +238,9 @@ func TestPageDrafts(t *testing.T) {
 	}
 }
 
-// TestPageTooLong pastes more than a message may have: it stays whole, is not sent, and it is said
-// by how much it is too long. Characters are counted as the server does.
+// TestPageTooLong pastes a text that is longer than a message may be. It stays complete and is not
+// sent, and the page says by how much it is too long. Characters are counted as the server counts
+// them.
 func TestPageTooLong(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
@@ -258,7 +259,8 @@ func TestPageTooLong(t *testing.T) {
 		enterKey(), boxHolds(""), until(`document.querySelectorAll("#messages .text").length === 2`))
 }
 
-// TestPageRefused is told for each refusal why, and has its words back.
+// TestPageRefused checks that each refusal is shown with its reason and that the text is in the box
+// again.
 func TestPageRefused(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
@@ -274,8 +276,8 @@ func TestPageRefused(t *testing.T) {
 	shot(t, ada, "refused")
 }
 
-// TestPageOffline presses Enter while there is no connection: the text stays in the box, with a
-// word, and goes out when it is sent again.
+// TestPageOffline presses Enter while there is no connection. The text stays in the box with a
+// note, and is sent when the user sends it again.
 func TestPageOffline(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
@@ -290,9 +292,9 @@ func TestPageOffline(t *testing.T) {
 		enterUntilTaken(), shows("#messages", "still here"))
 }
 
-// TestPageDeadLine says two things on a line that is dead, and breaks: the first is back in the
-// box, the other is shown above it, and so is the first where something has been typed since. None
-// of it is sent unless the user does.
+// TestPageDeadLine sends two messages on a dead connection, which is then cut. The first one is in
+// the box again, or above the box if something was typed since. The other one is shown above the
+// box. None is sent unless the user sends it.
 func TestPageDeadLine(t *testing.T) {
 	s, w, ada := overWire(t, 390, 844)
 	grace := dialText(t, s.text)
@@ -323,8 +325,8 @@ func TestPageDeadLine(t *testing.T) {
 	}
 }
 
-// TestPageLateEcho loses the answer and not the message: what comes back into the box is taken out
-// of it when the history shows that it has been said.
+// TestPageLateEcho loses the answer to a message and not the message. Its text is removed from the
+// box again when the history shows that it was published.
 func TestPageLateEcho(t *testing.T) {
 	s, w, ada := overWire(t, 1280, 800)
 	grace := dialText(t, s.text)
@@ -340,8 +342,8 @@ func TestPageLateEcho(t *testing.T) {
 	run(t, ada, shows("#say-note", "has arrived after all"), boxHolds(""), shows("#messages", "said once"))
 }
 
-// TestPageReloaded loads the page anew with a message under way on a dead line: it is still there,
-// and is not sent by itself.
+// TestPageReloaded reloads the page while a message is unconfirmed on a dead connection. The
+// message is still shown, and is not sent by itself.
 func TestPageReloaded(t *testing.T) {
 	s, w, ada := overWire(t, 1280, 800)
 	grace := dialText(t, s.text)
@@ -361,7 +363,8 @@ func TestPageReloaded(t *testing.T) {
 	}
 }
 
-// TestRefs names requests: what answers one repeats its name, and who names none gets none.
+// TestRefs sends requests with refs. The answers repeat them. The answer to a request without a ref
+// has none.
 func TestRefs(t *testing.T) {
 	t.Parallel()
 	g := newChat(t)

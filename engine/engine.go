@@ -79,7 +79,7 @@ func (c Config) check() (Config, error) {
 		return c, err
 	}
 	if c.Loops > 256 {
-		return c, fmt.Errorf("engine: Config.Loops: %d is not within 0…256", c.Loops)
+		return c, fmt.Errorf("engine: Config.Loops: %d is not between 0 and 256", c.Loops)
 	}
 	if c.Loops == 0 {
 		c.Loops = runtime.GOMAXPROCS(0)
@@ -159,7 +159,7 @@ func (e *Engine) abandon() {
 	for _, l := range e.loops {
 		l.end()
 	}
-	e.client.Stop()
+	_ = e.client.Stop()
 	for _, l := range e.loops {
 		l.closeWakeup()
 	}
@@ -266,7 +266,7 @@ func (e *Engine) stop() {
 	}
 	e.mu.Unlock()
 	for _, ln := range listeners {
-		ln.Close()
+		_ = ln.Close()
 	}
 	// A descriptor on its way to a loop needs the loop to run.
 	e.enrolling.Wait()

@@ -57,6 +57,6 @@ func descriptorLimit(reserve int) uint64 {
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
 		return math.MaxUint64 // the kernel will say
 	}
-	limit := uint64(l.Cur) // which has a sign on some systems
+	limit := uint64(l.Cur) //nolint:unconvert // it is signed on some systems
 	return limit - min(limit/2, uint64(max(reserve, 0)))
 }

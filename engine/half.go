@@ -57,7 +57,9 @@ func (h *half) Write(b []byte) (int, error) {
 
 // isFIN tells what gnet says when a read found the peer's end from what it says
 // when the poller found the connection broken, a bare io.EOF.
-func isFIN(err error) bool { return err != io.EOF && errors.Is(err, io.EOF) }
+func isFIN(err error) bool {
+	return err != io.EOF && errors.Is(err, io.EOF) //nolint:errorlint // the bare one is meant
+}
 
 // continueHalf is called when the FIN has come and gnet is about to close g, c's. It
 // tells whether c goes on without gnet.

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net/netip"
@@ -23,7 +24,7 @@ func TestInputBeyondMaxInputCloses(t *testing.T) {
 	if _, err := nc.Write(make([]byte, 1001)); err != nil {
 		t.Fatal(err)
 	}
-	if err := receive(t, reasons); err != ErrInputTooLarge {
+	if err := receive(t, reasons); !errors.Is(err, ErrInputTooLarge) {
 		t.Errorf("OnClose got %v", err)
 	}
 }
@@ -149,7 +150,7 @@ func TestInputOfPausedConnIsBounded(t *testing.T) {
 		}
 		c.receive(make([]byte, 1))
 	})
-	if err := receive(t, reasons); err != ErrInputTooLarge {
+	if err := receive(t, reasons); !errors.Is(err, ErrInputTooLarge) {
 		t.Errorf("OnClose got %v", err)
 	}
 }

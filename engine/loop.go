@@ -95,7 +95,7 @@ func (l *Loop) Index() int { return l.index }
 // Conns walks all connections. Loop only; they may be closed on the way.
 func (l *Loop) Conns() iter.Seq[*Conn] {
 	return func(yield func(*Conn) bool) {
-		for i := 0; i < len(l.conns); i++ {
+		for i := 0; i < len(l.conns); i++ { //nolint:intrange // yield may change the length
 			if c := l.conns[i]; c != nil && !yield(c) {
 				return
 			}

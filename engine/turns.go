@@ -9,7 +9,7 @@ type yielded struct {
 
 func (a yielded) before(b yielded) bool { return a.at < b.at || a.at == b.at && a.nth < b.nth }
 
-// Yield, called in OnData, has what OnData leaves offered again in a later turn, so that a conn
+// Yield is called in OnData. It has what OnData leaves offered again in a later turn, so that a conn
 // that sends much does not hold up the others of its loop: they are looked at first. Of the conns
 // that have yielded the one with the lowest at comes first. A turn ends when as many have been
 // offered as had yielded before, or with the first that yields again and has taken nothing: so the

@@ -23,7 +23,7 @@ func wakeupPair() (near int, far net.Conn, err error) {
 		return 0, nil, os.NewSyscallError("socketpair", err)
 	}
 	f := os.NewFile(uintptr(fds[1]), "kick")
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // FileConn has its own descriptor
 	if err = unix.SetNonblock(fds[0], true); err == nil {
 		far, err = net.FileConn(f)
 	}

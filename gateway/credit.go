@@ -1,5 +1,7 @@
 package gateway
 
+import "slices"
+
 // creditQueue is the queue of clients that wait for a link's credit. They share it fairly by bytes,
 // by weighted fair queueing: virtual time advances by the bytes sent, divided by the number of
 // waiting clients. A client's place is the virtual time at which it would be done if all were
@@ -78,8 +80,8 @@ func (q *creditQueue) isFirst(s *session) bool { return len(q.heap) > 0 && q.hea
 
 // remove removes a client, wherever it is. It reports whether it was there.
 func (q *creditQueue) remove(s *session) bool {
-	for i := len(q.heap) - 1; i >= 0; i-- { // the client that was added last is the most likely one
-		if q.heap[i].s == s {
+	for i, e := range slices.Backward(q.heap) { // the last one is the most likely
+		if e.s == s {
 			q.take(i)
 			return true
 		}

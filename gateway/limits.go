@@ -96,7 +96,7 @@ func (s *session) clearDeadline() {
 
 // cutOverdue closes the clients whose first message, or the rest of a message, is overdue.
 func (l *loop) cutOverdue() {
-	// Backwards, because the last client takes the place of one that is removed.
+	//nolint:modernize // backwards, because the last client takes the place of one that is removed
 	for i := len(l.deadlines) - 1; i >= 0; i-- {
 		if s := l.deadlines[i]; s.begun == 0 && s.partial == 0 || s.begun > 0 && s.overdue() {
 			s.removeFromChecked()

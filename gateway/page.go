@@ -52,9 +52,7 @@ func (s *session) page(req *codec.Request) {
 	l.el.Schedule(&s.timer, maxPageTime)
 	s.phase = phaseEnding
 	s.clearDeadline()
-	g.pagesWG.Add(1)
-	go func() {
-		defer g.pagesWG.Done()
+	g.pagesWG.Go(func() {
 		defer func() { <-g.pages }()
 		w := &response{header: make(http.Header), body: g.buffers.Get()}
 		ctx, cancel := context.WithTimeout(g.pageCtx, maxPageTime)
@@ -72,7 +70,7 @@ func (s *session) page(req *codec.Request) {
 			g.buffers.Put(b) // Write has copied it
 			s.conn.CloseAfterFlush(closing(link.ReasonPeer), flushTimeout)
 		})
-	}()
+	})
 }
 
 // serve runs a handler. A panic, or a response that is too large, becomes status 500.

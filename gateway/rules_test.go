@@ -161,7 +161,7 @@ func TestFramesAreWhatTheSpecSays(t *testing.T) {
 	publish := func(keys ...string) []byte {
 		return append(link.AppendIDs(list(keys...), make([]link.ClientID, 1)), "hi"...)
 	}
-	const any, uids, clients = link.TargetAll, link.TargetUIDs, link.TargetClients
+	const all, uids, clients = link.TargetAll, link.TargetUIDs, link.TargetClients
 	for _, c := range []struct {
 		typ     link.Type
 		code    uint16
@@ -184,14 +184,14 @@ func TestFramesAreWhatTheSpecSays(t *testing.T) {
 		{typ: link.Leave, flags: 0x80, payload: []byte("g"), open: true, wrong: [][]byte{nil, []byte(long)}},
 		{typ: link.Dissolve, flags: 0x84, payload: []byte("g"), open: true, wrong: [][]byte{nil, []byte(long)}},
 		{typ: link.Set, flags: 0x87, payload: set("k"), wrong: [][]byte{set("")}},
-		{typ: link.Publish, code: any, flags: 0xBD, payload: publish(), open: true, wrong: [][]byte{publish("g")}},
+		{typ: link.Publish, code: all, flags: 0xBD, payload: publish(), open: true, wrong: [][]byte{publish("g")}},
 		{typ: link.Publish, code: clients, flags: 0xBD, payload: publish(client), open: true, wrong: [][]byte{publish("g"), publish(client, "")}},
 		{typ: link.Publish, code: 4, wrong: [][]byte{publish("g")}},
 		{typ: link.Evict, payload: evict("u"), wrong: [][]byte{evict("")}},
-		{typ: link.Count, code: any, flags: 0x80, payload: list(), wrong: [][]byte{list("u")}},
+		{typ: link.Count, code: all, flags: 0x80, payload: list(), wrong: [][]byte{list("u")}},
 		{typ: link.Count, code: clients, flags: 0x80, payload: list(client, client), wrong: [][]byte{list(client[1:])}},
 		{typ: link.Select, code: uids, flags: 0x80, payload: query(7, "u"), wrong: [][]byte{query(7, ""), query(0x80, "u")}},
-		{typ: link.Select, code: any, flags: 0x80, payload: query(0x10), wrong: [][]byte{query(0x11), query(0x30), query(0x21)}},
+		{typ: link.Select, code: all, flags: 0x80, payload: query(0x10), wrong: [][]byte{query(0x11), query(0x30), query(0x21)}},
 	} {
 		fits := func(flags uint8, payload []byte) bool {
 			return wellFormed(&link.Frame{Type: c.typ, Code: c.code, Flags: flags, Payload: payload}) == nil

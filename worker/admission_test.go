@@ -15,7 +15,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
-// door is business that lets a client in by its target. Whoever is inside hears the secret.
+// door is a handler that admits clients by their target. Admitted clients receive the secret.
 type door struct {
 	opens  chan struct{}        // "/slow" waits for it
 	ended  chan worker.ClientID // of Close
@@ -83,7 +83,8 @@ func newDoor(t *testing.T) (door, *workertest.Gateway) {
 	return d, workertest.NewWithConfig(t, h, worker.Config{Logger: slog.New(slog.DiscardHandler)})
 }
 
-// A client whose Connect fails, in whatever way, is closed; Error is called for it, and nothing else. All others go on.
+// A client whose Connect fails, in any way, is closed. Error is called for it, and nothing else.
+// Other clients are not affected.
 func TestAFailedConnectIsClosed(t *testing.T) {
 	t.Parallel()
 	d, g := newDoor(t)
@@ -130,7 +131,8 @@ func TestAFailedConnectIsClosed(t *testing.T) {
 	}
 }
 
-// While Connect runs its client hears nothing that is for all, but what Connect itself sends; and from its return on everything.
+// While Connect runs, its client receives no message to Everyone except those that Connect itself
+// sends. After it has returned the client receives all of them.
 func TestWhoIsNotInHearsNoBroadcasts(t *testing.T) {
 	t.Parallel()
 	d, g := newDoor(t)
@@ -163,7 +165,8 @@ func TestWhoIsNotInHearsNoBroadcasts(t *testing.T) {
 	shy.Expect("end")
 }
 
-// What a worker does once it has let a client in is in another UNIT than its letting in: the gateway takes acknowledgements last.
+// The admission of a client is in an earlier UNIT than the later effects of the worker, because the
+// gateway applies the acknowledgements of a UNIT last.
 func TestLettingInEndsAUnit(t *testing.T) {
 	t.Parallel()
 	attachment := link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})
@@ -207,7 +210,7 @@ func TestLettingInEndsAUnit(t *testing.T) {
 	}
 }
 
-// waitFor waits until something is so.
+// waitFor waits until a condition is true.
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(workertest.Timeout); !done(); time.Sleep(time.Millisecond) {

@@ -13,7 +13,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// errands is business that does what the test hands it, for whichever client speaks.
+// errands is a handler that runs the functions of the test, as part of the calls of the client that
+// sends a message.
 type errands chan func(context.Context, worker.Call) error
 
 func (e errands) handler() worker.Handler {
@@ -26,7 +27,8 @@ func (e errands) handler() worker.Handler {
 	}}
 }
 
-// TestAPI goes through what business code can do and ask, with clients on two gateways: three people, of whom two are one user.
+// TestAPI uses all of the API, with clients of two gateways: three clients, of which two have the
+// same uid.
 func TestAPI(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
@@ -36,7 +38,7 @@ func TestAPI(t *testing.T) {
 	<-w.Ready()
 	ctx := t.Context()
 
-	// does has somebody's handler do something. What it sends to the client itself comes before the end.
+	// does lets a client's handler run f. What f sends to the client itself comes before the end.
 	does := func(l *line, f func(worker.Call), hears ...string) {
 		t.Helper()
 		e <- func(_ context.Context, c worker.Call) error {
@@ -70,7 +72,7 @@ func TestAPI(t *testing.T) {
 	does(bob, func(c worker.Call) { bobID = c.ID(); c.Bind("bob"); c.Join("red") })
 	does(far, func(c worker.Call) { farID = c.ID(); c.Bind("ann"); c.Join("blue") })
 
-	// Questions, in the test's goroutine.
+	// Queries, in the test's goroutine.
 	is := func(what string, got any, err error, want string) {
 		t.Helper()
 		if fmt.Sprint(got) != want || err != nil {
@@ -101,10 +103,19 @@ func TestAPI(t *testing.T) {
 		return n
 	}
 	nobody := worker.ClientID{9}
-	is("uids", counts(worker.UID("ann"), worker.UID("bob"), worker.UID("zed"), worker.UIDs("ann", "bob", "ann"), worker.UIDs()), nil, "[2 1 0 3 0]")
-	is("groups", counts(worker.Group("red"), worker.Group("blue"), worker.Groups("red", "blue"), worker.Groups()), nil, "[2 2 3 0]")
-	is("clients", counts(worker.Client(annID), worker.Client(nobody), worker.Clients(annID, farID, farID, nobody), worker.Clients()), nil, "[1 0 2 0]")
-	is("all", counts(worker.Everyone(), worker.Everyone().Except(bobID), worker.Group("red").Except(bobID, farID), worker.Client(annID).Except(annID)), nil, "[3 2 1 0]")
+	is("uids", counts(
+		worker.UID("ann"), worker.UID("bob"), worker.UID("zed"), worker.UIDs("ann", "bob", "ann"), worker.UIDs(),
+	), nil, "[2 1 0 3 0]")
+	is("groups", counts(
+		worker.Group("red"), worker.Group("blue"), worker.Groups("red", "blue"), worker.Groups(),
+	), nil, "[2 2 3 0]")
+	is("clients", counts(
+		worker.Client(annID), worker.Client(nobody), worker.Clients(annID, farID, farID, nobody), worker.Clients(),
+	), nil, "[1 0 2 0]")
+	is("all", counts(
+		worker.Everyone(), worker.Everyone().Except(bobID), worker.Group("red").Except(bobID, farID),
+		worker.Client(annID).Except(annID),
+	), nil, "[3 2 1 0]")
 	is("UIDs", sorted(w.UIDs(ctx, worker.Everyone())), nil, "[ann bob]")
 	is("UIDs of a group", sorted(w.UIDs(ctx, worker.Group("blue"))), nil, "[ann]")
 	is("UIDs of a client", sorted(w.UIDs(ctx, worker.Client(bobID))), nil, "[bob]")
@@ -113,7 +124,7 @@ func TestAPI(t *testing.T) {
 	is("Groups of a client", sorted(w.Groups(ctx, worker.Client(annID))), nil, "[blue red]")
 	is("Groups of a uid", sorted(w.Groups(ctx, worker.UID("bob"))), nil, "[red]")
 
-	// Sending: to groups, uids, clients, all; what else is heard would come first at the next line.
+	// Sending: to groups, uids, clients, everyone. An unexpected message would fail the next line.
 	m := worker.Text
 	sends := func(target func(c worker.Call) worker.Target, text string, hears ...string) {
 		t.Helper()
@@ -138,13 +149,15 @@ func TestAPI(t *testing.T) {
 	far.hears("one")
 	sends(func(worker.Call) worker.Target { return worker.Everyone().Except(annID) }, "all", "all")
 	far.hears("all")
-	for i, target := range []worker.Target{worker.UID("ann"), worker.Clients(annID, farID), worker.Everyone().Except(bobID), worker.Groups("blue", "blue")} {
+	for i, target := range []worker.Target{
+		worker.UID("ann"), worker.Clients(annID, farID), worker.Everyone().Except(bobID), worker.Groups("blue", "blue"),
+	} {
 		is("Publish", nil, w.Publish(ctx, target, m(fmt.Sprint(i))), "<nil>")
 		ann.hears(fmt.Sprint(i))
 		far.hears(fmt.Sprint(i))
 	}
 
-	// Joining and leaving, by a call and by the worker.
+	// Joining and leaving, with a Call and with the Worker.
 	does(ann, func(c worker.Call) { c.Leave("red") })
 	is("DeleteGroup", nil, w.DeleteGroup(ctx, "blue"), "<nil>")
 	await(t, func() bool { n, err := w.Count(ctx, worker.Group("blue")); return n == 0 && err == nil })
@@ -166,7 +179,7 @@ func TestAPI(t *testing.T) {
 	is("Unbind", nil, w.Unbind(ctx, annID), "<nil>")
 	is("unbound", counts(worker.UID("anna")), nil, "[0]")
 
-	// Attributes of a client elsewhere, changed only if nobody else has.
+	// Attributes of another client, with CompareAndSet.
 	row := one(t, w, worker.Client(annID), worker.FieldAttrs)
 	is("attributes", row.Attrs, nil, "map[name:Ann]")
 	richer := maps.Clone(row.Attrs)
@@ -183,7 +196,7 @@ func TestAPI(t *testing.T) {
 	is("SetAttrs", nil, w.SetAttrs(ctx, annID, map[string]string{"gold": "2"}), "<nil>")
 	is("set", one(t, w, worker.Client(annID), worker.FieldAttrs).Attrs, nil, "map[gold:2]")
 
-	// Ends.
+	// Closing.
 	is("CloseWith", nil, w.CloseWith(ctx, worker.UID("ann"), m("bye")), "<nil>")
 	far.hears("bye")
 	far.ends()
@@ -207,7 +220,7 @@ func TestAPI(t *testing.T) {
 	is("Close of those who are gone", nil, w.Close(ctx, worker.Clients(farID, bobID)), "<nil>")
 }
 
-// one is the only row of an answer.
+// one returns the only row of an answer.
 func one(t *testing.T, w *worker.Worker, target worker.Target, fields worker.Fields) (row worker.ClientInfo) {
 	t.Helper()
 	n := 0
@@ -224,7 +237,7 @@ func one(t *testing.T, w *worker.Worker, target worker.Target, fields worker.Fie
 	return row
 }
 
-// ends waits for the connection's end, before which nothing more is heard.
+// ends waits for the end of the connection. Another message before it is an error.
 func (l *line) ends() {
 	l.t.Helper()
 	if rest, err := io.ReadAll(l.in); len(rest) > 0 {

@@ -16,13 +16,13 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
-// harmless are the methods whose arguments all fit in a frame, whatever they are, or have none.
+// harmless are the methods that have no arguments, or whose arguments always fit in a frame.
 var harmless = []string{
 	"Attr", "Attrs", "Version", "ID", "UID", "RemoteAddr", "Listener", "Request", "Worker", "Flush", "Close", "CloseNow", "Unbind", "After",
 	"Run", "Ready", "Stats",
 }
 
-// misfits are arguments that a frame has no room for, and such as mean nothing.
+// misfits are arguments that do not fit in a frame, or that are invalid.
 type misfits struct {
 	long           string
 	names          []string
@@ -46,16 +46,18 @@ func newMisfits() (m misfits) {
 	return m
 }
 
-// targets are those that a frame has no room for.
+// targets are targets that do not fit in a frame.
 func (m *misfits) targets() []worker.Target {
 	return []worker.Target{
-		worker.Group(m.long), worker.Groups(m.names...), worker.Groups("g", m.long), worker.UID(m.long), worker.UIDs(m.names...), worker.UIDs(m.long), worker.Clients(m.ids...),
+		worker.Group(m.long), worker.Groups(m.names...), worker.Groups("g", m.long),
+		worker.UID(m.long), worker.UIDs(m.names...), worker.UIDs(m.long), worker.Clients(m.ids...),
 	}
 }
 
 var small = worker.Text("small")
 
-// ofCall are the calls of a Call's methods that fail, by the name of the method, and the error of each.
+// ofCall are calls of methods of Call that must fail, by the name of the method, with the error of
+// each.
 func (m *misfits) ofCall() map[string]map[error][]func(worker.Call) {
 	all := map[string]map[error][]func(worker.Call){
 		"Send": {
@@ -65,10 +67,17 @@ func (m *misfits) ofCall() map[string]map[error][]func(worker.Call) {
 		"Publish": {
 			worker.ErrTooBig: {
 				func(c worker.Call) { c.Publish(worker.Group("g"), m.large) }, func(c worker.Call) { c.Publish(worker.Group("g"), m.keyed) },
-				func(c worker.Call) { c.Publish(worker.Client(c.ID()), m.large) }, func(c worker.Call) { c.Publish(worker.Everyone().Except(m.ids...), small) },
+				func(c worker.Call) { c.Publish(worker.Client(c.ID()), m.large) },
+				func(c worker.Call) { c.Publish(worker.Everyone().Except(m.ids...), small) },
 			},
-			worker.ErrInvalid: {func(c worker.Call) { c.Publish(worker.Target{}, small) }, func(c worker.Call) { c.Publish(worker.Everyone(), m.classed) }},
-			worker.ErrEmpty:   {func(c worker.Call) { c.Publish(worker.Group(""), small) }, func(c worker.Call) { c.Publish(worker.UIDs("u", ""), small) }},
+			worker.ErrInvalid: {
+				func(c worker.Call) { c.Publish(worker.Target{}, small) },
+				func(c worker.Call) { c.Publish(worker.Everyone(), m.classed) },
+			},
+			worker.ErrEmpty: {
+				func(c worker.Call) { c.Publish(worker.Group(""), small) },
+				func(c worker.Call) { c.Publish(worker.UIDs("u", ""), small) },
+			},
 		},
 		"SetAttrs":   {worker.ErrEmpty: {func(c worker.Call) { c.SetAttrs(map[string]string{"": "v"}) }}},
 		"MergeAttrs": {worker.ErrEmpty: {func(c worker.Call) { c.MergeAttrs(map[string]string{"": "v"}) }}},
@@ -90,7 +99,7 @@ func (m *misfits) ofCall() map[string]map[error][]func(worker.Call) {
 	return all
 }
 
-// ofWorker are the same of a Worker's methods.
+// ofWorker are the same for methods of Worker.
 func (m *misfits) ofWorker(ctx context.Context, w *worker.Worker, id worker.ClientID) map[string]map[error][]error {
 	only := func(_ any, err error) error { return err }
 	firstOf := func(all iter.Seq2[string, error]) error {
@@ -107,7 +116,10 @@ func (m *misfits) ofWorker(ctx context.Context, w *worker.Worker, id worker.Clie
 	}
 	all := map[string]map[error][]error{
 		"Publish": {
-			worker.ErrTooBig:  {w.Publish(ctx, worker.Client(id), m.large), w.Publish(ctx, worker.Everyone(), m.keyed), w.Publish(ctx, worker.Everyone().Except(m.ids...), small)},
+			worker.ErrTooBig: {
+				w.Publish(ctx, worker.Client(id), m.large), w.Publish(ctx, worker.Everyone(), m.keyed),
+				w.Publish(ctx, worker.Everyone().Except(m.ids...), small),
+			},
 			worker.ErrInvalid: {w.Publish(ctx, worker.Target{}, small), w.Publish(ctx, worker.Client(id), m.classed)},
 			worker.ErrEmpty:   {w.Publish(ctx, worker.UID(""), small)},
 		},
@@ -115,13 +127,16 @@ func (m *misfits) ofWorker(ctx context.Context, w *worker.Worker, id worker.Clie
 			worker.ErrTooBig:  {only(w.Deliver(ctx, id, m.large)), only(w.Deliver(ctx, id, m.keyed))},
 			worker.ErrInvalid: {only(w.Deliver(ctx, id, m.classed))},
 		},
-		"Select":      {worker.ErrInvalid: {selects(worker.Everyone(), 0x10), selects(worker.Target{}, 0)}},
-		"Count":       {worker.ErrInvalid: {only(w.Count(ctx, worker.Target{}))}},
-		"Counts":      {worker.ErrInvalid: {only(w.Counts(ctx, []worker.Target{worker.Everyone(), {}}))}},
-		"UIDs":        {worker.ErrInvalid: {firstOf(w.UIDs(ctx, worker.Target{}))}},
-		"Groups":      {worker.ErrInvalid: {firstOf(w.Groups(ctx, worker.Target{}))}},
-		"Close":       {worker.ErrInvalid: {w.Close(ctx, worker.Target{})}},
-		"CloseWith":   {worker.ErrInvalid: {w.CloseWith(ctx, worker.Target{}, small)}, worker.ErrTooBig: {w.CloseWith(ctx, worker.Client(id), m.large)}},
+		"Select": {worker.ErrInvalid: {selects(worker.Everyone(), 0x10), selects(worker.Target{}, 0)}},
+		"Count":  {worker.ErrInvalid: {only(w.Count(ctx, worker.Target{}))}},
+		"Counts": {worker.ErrInvalid: {only(w.Counts(ctx, []worker.Target{worker.Everyone(), {}}))}},
+		"UIDs":   {worker.ErrInvalid: {firstOf(w.UIDs(ctx, worker.Target{}))}},
+		"Groups": {worker.ErrInvalid: {firstOf(w.Groups(ctx, worker.Target{}))}},
+		"Close":  {worker.ErrInvalid: {w.Close(ctx, worker.Target{})}},
+		"CloseWith": {
+			worker.ErrInvalid: {w.CloseWith(ctx, worker.Target{}, small)},
+			worker.ErrTooBig:  {w.CloseWith(ctx, worker.Client(id), m.large)},
+		},
 		"CloseNow":    {worker.ErrInvalid: {w.CloseNow(ctx, worker.Target{})}},
 		"DeleteGroup": {worker.ErrTooBig: {w.DeleteGroup(ctx, m.long)}, worker.ErrEmpty: {w.DeleteGroup(ctx, "")}},
 		"Bind":        {worker.ErrTooBig: {w.Bind(ctx, id, m.long)}, worker.ErrEmpty: {w.Bind(ctx, id, "")}},
@@ -129,10 +144,14 @@ func (m *misfits) ofWorker(ctx context.Context, w *worker.Worker, id worker.Clie
 			worker.ErrTooBig: {w.BindExclusive(ctx, id, m.long)}, worker.ErrEmpty: {w.BindExclusive(ctx, id, "")},
 		},
 		"Join": {
-			worker.ErrTooBig: {w.Join(ctx, worker.Client(id), m.long)}, worker.ErrEmpty: {w.Join(ctx, worker.Client(id), "")}, worker.ErrInvalid: {w.Join(ctx, worker.Target{}, "g")},
+			worker.ErrTooBig:  {w.Join(ctx, worker.Client(id), m.long)},
+			worker.ErrEmpty:   {w.Join(ctx, worker.Client(id), "")},
+			worker.ErrInvalid: {w.Join(ctx, worker.Target{}, "g")},
 		},
 		"Leave": {
-			worker.ErrTooBig: {w.Leave(ctx, worker.Client(id), m.long)}, worker.ErrEmpty: {w.Leave(ctx, worker.Client(id), "")}, worker.ErrInvalid: {w.Leave(ctx, worker.Target{}, "g")},
+			worker.ErrTooBig:  {w.Leave(ctx, worker.Client(id), m.long)},
+			worker.ErrEmpty:   {w.Leave(ctx, worker.Client(id), "")},
+			worker.ErrInvalid: {w.Leave(ctx, worker.Target{}, "g")},
 		},
 		"SetAttrs": {}, "MergeAttrs": {}, "CompareAndSet": {},
 	}
@@ -159,7 +178,9 @@ func (m *misfits) ofWorker(ctx context.Context, w *worker.Worker, id worker.Clie
 	return all
 }
 
-// TestArgumentsThatDoNotFit gives each method of the API what a frame has no room for. A Worker's returns an error; a Call's makes the call fail, with all that it did besides.
+// TestArgumentsThatDoNotFit calls each method of the API with arguments that do not fit in a frame.
+// A method of Worker returns an error. A method of Call fails the call, and all its effects are
+// discarded.
 func TestArgumentsThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	m := newMisfits()
@@ -227,8 +248,9 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 	}
 }
 
-// TestAttributesAreBounded goes over the bound of a client's attributes by merging, one way and the other: an error, and no effect at the worker or the gateway. What another worker has set
-// at the same moment, so that only the gateway can know, changes the worker's copy to what stands.
+// TestAttributesAreBounded merges attributes beyond the bound, with a Call and with the Worker: an
+// error, and no effect at the worker or the gateway. When another worker has set attributes at the
+// same time, only the gateway can detect it, and the worker's copy becomes what the gateway has.
 func TestAttributesAreBounded(t *testing.T) {
 	t.Parallel()
 	mega := func(n int) string { return strings.Repeat("x", n<<10) }
@@ -302,7 +324,7 @@ func TestAttributesAreBounded(t *testing.T) {
 			}
 			both("3 1 false true false")
 
-			// A change of somebody else's that the worker did not know of when it made its own.
+			// A change by another worker, of which the worker did not know when it made its own.
 			does(func(ctx context.Context, c worker.Call) {
 				c.MergeAttrs(map[string]string{"c": mega(400)})
 				if err := w.MergeAttrs(ctx, id, map[string]string{"a": mega(400)}); err != nil {

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// However long a gateway has been away, it is dialled again within a second, and neither all at once nor in lockstep with other workers.
+// However long a gateway was away, it is dialled again within a second, and workers do not dial in
+// lockstep.
 func TestRetryDelay(t *testing.T) {
 	t.Parallel()
 	const most = time.Second
@@ -37,7 +38,7 @@ func TestRetryDelay(t *testing.T) {
 	}
 }
 
-// A worker that waits for its gateway says so at once, and then now and again: not each time it dials.
+// A worker that cannot reach its gateway logs so at once, and then every 10 s, not at each attempt.
 func TestWaitingForAGatewayIsNotLoggedEachTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -2,7 +2,6 @@ package worker_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -15,8 +14,9 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// BenchmarkEcho is the worker's side of one message and its answer, with 16 clients in flight a batch, over a Unix socket. cpu-ns/op is of the whole process: the
-// peer's share, which scans the acknowledgements and sends a ready batch, is in it.
+// BenchmarkEcho is the worker's part of a message and its answer, with a batch of 16 clients, over
+// a Unix socket. cpu-ns/op is of the whole process and includes the test's peer, which scans the
+// acknowledgements and sends a prepared batch.
 func BenchmarkEcho(b *testing.B) {
 	const clients = 16
 	_, round, stop := rounds(b, clients, worker.Handler{Message: echo})
@@ -37,7 +37,8 @@ func BenchmarkEcho(b *testing.B) {
 	b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(b.N), "mallocs/op")
 }
 
-// A message that is handled in its batch, and its answer, cost no allocation. Not parallel: all allocations of the process are counted.
+// A message that is handled in its batch, and its answer, cost no allocation. Not parallel: all
+// allocations of the process are counted.
 func TestEchoAllocates(t *testing.T) {
 	group := "room"
 	for name, f := range map[string]func(context.Context, worker.Call, worker.Message) error{
@@ -56,11 +57,14 @@ func TestEchoAllocates(t *testing.T) {
 	} {
 		w, round, stop := rounds(t, 16, worker.Handler{Message: f})
 		round()
-		// A handler that is kept from running for so long that it seems to block has messages copied for others to handle.
+		// If the scheduler does not run the handler for so long that it seems to block, messages
+		// are copied for other goroutines.
 		for end := time.Now().Add(time.Minute); ; {
 			before := w.Stats()
 			n := testing.AllocsPerRun(500, round) // of 16 messages; the average is rounded down
-			if after := w.Stats(); n == 0 || after.LeaderHandoffs == before.LeaderHandoffs && after.Offloaded == before.Offloaded || time.Now().After(end) {
+			after := w.Stats()
+			batched := after.LeaderHandoffs == before.LeaderHandoffs && after.Offloaded == before.Offloaded
+			if n == 0 || batched || time.Now().After(end) {
 				if n > 0 {
 					t.Errorf("%s: %v allocations in a batch of 16 messages", name, n)
 				}
@@ -76,12 +80,13 @@ func echo(_ context.Context, c worker.Call, m worker.Message) error {
 	return nil
 }
 
-// rounds starts a worker; round sends it a message of each client and waits until all are acknowledged.
+// rounds starts a worker. round sends it a message of each client and waits until all are
+// acknowledged.
 func rounds(tb testing.TB, clients int, h worker.Handler) (w *worker.Worker, round, stop func()) {
 	w, conn, stop := benchLink(tb, h)
 	var batch []byte
 	for i := range clients {
-		batch = link.Append(batch, &link.Frame{Type: link.Attach, ID: uint32(i + 1), Slot: uint32(i), Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})
+		batch = link.Append(batch, attachFrame(uint32(i+1), uint32(i)))
 	}
 	in := make([]byte, 0, 64<<10)
 	last := uint32(clients)
@@ -130,15 +135,18 @@ func benchLink(b testing.TB, h worker.Handler) (*worker.Worker, net.Conn, func()
 		b.Fatal(err)
 	}
 	w, err := worker.New(worker.Config{
-		Gateways: []string{"peer"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), DrainTimeout: time.Millisecond,
+		Gateways: []string{"peer"}, Logger: slog.New(slog.DiscardHandler), DrainTimeout: time.Millisecond,
 		Dial: func(context.Context, string) (net.Conn, error) { return net.Dial("unix", ln.Addr().String()) },
 	}, h)
 	if err != nil {
 		b.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = w.Run(ctx)
+	}()
 	conn, err := ln.Accept()
 	if err != nil {
 		b.Fatal(err)

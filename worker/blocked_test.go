@@ -12,10 +12,12 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
-// However many handlers block, the clients of all others are answered, those too that talk just after one has blocked. How many block can be seen, and all that are slow are
-// counted, while the log shows a few.
+// When many handlers block, all other clients are answered, including those that send just after
+// one has blocked. Stats shows how many block. All slow calls are counted, and the log shows a few
+// of them.
 func TestManyBlock(t *testing.T) {
-	// Not parallel: it has more goroutines than the race detector has room for twice.
+	// Not parallel: it has so many goroutines that the race detector could not track those of two
+	// such tests.
 	const blockers, others, rounds = 4500, 20, 10
 	var logs lockedBuffer
 	never := make(chan struct{})

@@ -15,7 +15,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// names are addresses that lead where a test says.
+// names are addresses that lead to gateways chosen by a test.
 type names struct {
 	mu  sync.Mutex
 	to  map[string]string // guarded by mu: no entry: nobody answers
@@ -46,14 +46,14 @@ func (n *names) Write(p []byte) (int, error) {
 	return n.log.Write(p)
 }
 
-// logged is how often the worker's log has a text.
+// logged returns how often the worker's log contains a text.
 func (n *names) logged(text string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return strings.Count(n.log.String(), text)
 }
 
-// runAt starts a worker whose gateways are at these names; it ends with the test.
+// runAt starts a worker with gateways at these names. It ends with the test.
 func (n *names) runAt(t *testing.T, h worker.Handler, at ...string) *worker.Worker {
 	t.Helper()
 	w, err := worker.New(worker.Config{Gateways: at, Dial: n.dial, Logger: slog.New(slog.NewTextHandler(n, nil))}, h)
@@ -72,7 +72,7 @@ func (n *names) runAt(t *testing.T, h worker.Handler, at ...string) *worker.Work
 	return w
 }
 
-// come waits for something that takes some seconds by itself.
+// come waits for a condition that takes some seconds to become true.
 func (n *names) come(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
@@ -84,13 +84,14 @@ func (n *names) come(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// One gateway under three names has one set of links, which nothing replaces; the worker says so, and all of the gateway is there for it. When the name that has
-// the links leads nowhere any more, another one gets them.
+// One gateway under three names has one set of links, which nothing replaces. The worker logs it,
+// and the whole gateway is linked. When the name that holds the links leads nowhere any more,
+// another one gets them.
 func TestOneGatewayUnderManyNames(t *testing.T) {
 	t.Parallel()
 	g, stop := realGateway(t, 1, "127.0.0.1:0", nil)
 	n := &names{to: map[string]string{"one:1": g.WorkerAddr(), "two:2": g.WorkerAddr(), "three:3": g.WorkerAddr()}}
-	w := n.runAt(t, yieldAfter, "one:1", "two:2", "three:3")
+	w := n.runAt(t, across, "one:1", "two:2", "three:3")
 	<-w.Ready()
 	n.come(t, "each name but one stands by", func() bool { return n.logged("two addresses lead to the same gateway") == 2 })
 	c := dial(t, g)
@@ -101,7 +102,8 @@ func TestOneGatewayUnderManyNames(t *testing.T) {
 	if count, err := w.Count(t.Context(), worker.Everyone()); count != 1 || err != nil {
 		t.Errorf("Count: %d, %v", count, err)
 	}
-	if s, of := w.Stats(), g.Stats(); s.Links != 2 || s.Reconnects != 0 || of.UnackedAtLinkLoss != 0 || n.logged("link up") != 2 {
+	s, of := w.Stats(), g.Stats()
+	if s.Links != 2 || s.Reconnects != 0 || of.UnackedAtLinkLoss != 0 || n.logged("link up") != 2 {
 		t.Errorf("%d links, %d redials, %d frames unacknowledged", s.Links, s.Reconnects, of.UnackedAtLinkLoss)
 	}
 
@@ -126,13 +128,13 @@ func TestOneGatewayUnderManyNames(t *testing.T) {
 	c.hears("ok")
 }
 
-// A name that comes to lead to a gateway that another name has the links to does not replace them.
+// A name that begins to lead to a gateway whose links another name holds does not replace them.
 func TestANameMovesToAnotherGateway(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, stop2 := realGateway(t, 2, "127.0.0.1:0", nil)
 	n := &names{to: map[string]string{"one:1": g1.WorkerAddr(), "two:2": g2.WorkerAddr()}}
-	w := n.runAt(t, yieldAfter, "one:1", "two:2")
+	w := n.runAt(t, across, "one:1", "two:2")
 	<-w.Ready()
 	n.lead("two:2", g1.WorkerAddr())
 	stop2()
@@ -145,7 +147,8 @@ func TestANameMovesToAnotherGateway(t *testing.T) {
 	}
 }
 
-// Of two gateways with the same id one is served, without a break, and the log has an error that names both. That keeps no worker from being ready.
+// Of two gateways with the same id one is used, without interruption, and the log has an error with
+// both names. The worker becomes ready all the same.
 func TestTwoGatewaysWithOneID(t *testing.T) {
 	t.Parallel()
 	var gs []*gateway.Gateway
@@ -154,7 +157,7 @@ func TestTwoGatewaysWithOneID(t *testing.T) {
 		g, _ := realGateway(t, 7, "127.0.0.1:0", nil)
 		n.to[name], gs = g.WorkerAddr(), append(gs, g)
 	}
-	w := n.runAt(t, yieldAfter, "one:1", "two:2")
+	w := n.runAt(t, across, "one:1", "two:2")
 	<-w.Ready()
 	n.come(t, "the error is told", func() bool { return n.logged("level=ERROR msg=\"two gateways have the same id") > 0 })
 	if n.logged("ready without some gateways") != 1 {
@@ -174,12 +177,13 @@ func TestTwoGatewaysWithOneID(t *testing.T) {
 	}
 }
 
-// A worker is ready without a gateway that is down, says which, and serves it when it comes.
+// A worker becomes ready without a gateway that is down, logs which one is missing, and uses it
+// when it comes up.
 func TestReadyWithoutAGatewayThatIsDown(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	n := &names{to: map[string]string{"one:1": g1.WorkerAddr()}}
-	w := n.runAt(t, yieldAfter, "one:1", "two:2")
+	w := n.runAt(t, across, "one:1", "two:2")
 	<-w.Ready()
 	if n.logged("ready without some gateways") != 1 || n.logged("missing=[two:2]") != 1 {
 		t.Errorf("the log does not say what is missing:\n%s", &n.log)

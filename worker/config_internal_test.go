@@ -10,7 +10,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/validtest"
 )
 
-// What a worker's Config says is refused by name, and an address that is meant otherwise is told how it is written.
+// An invalid Config is refused with the name of the field. The error about an address in another
+// notation shows the right one.
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	at := []string{"127.0.0.1:2300"}

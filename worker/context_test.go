@@ -13,7 +13,8 @@ import (
 
 type traceKey struct{}
 
-// A client's context lives while what its calls do can be committed: it is done when the link is lost, and says so, and has the values of Run's.
+// A client's context is done when its calls can no longer be committed. When the link is lost its
+// cause says so. It has the values of Run's context.
 func TestAContextEndsWithTheLink(t *testing.T) {
 	t.Parallel()
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
@@ -75,7 +76,7 @@ func TestAContextEndsWithTheLink(t *testing.T) {
 	c.hears("wait")
 }
 
-// A drain that takes too long ends the contexts: a handler that heeds its own does not keep Run from ending well.
+// A drain that takes too long ends the contexts. If the handlers return then, Run returns nil.
 func TestAContextEndsWithTheDrain(t *testing.T) {
 	t.Parallel()
 	begun, cause := make(chan struct{}, 1), make(chan error, 2)
@@ -108,7 +109,7 @@ func TestAContextEndsWithTheDrain(t *testing.T) {
 	}
 }
 
-// A context bounds what waits for a gateway that does not read.
+// A context bounds the wait for a gateway that does not read.
 func TestAContextBoundsASend(t *testing.T) {
 	t.Parallel()
 	conns, w := rawPeer(t, 0, worker.Handler{})

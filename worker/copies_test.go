@@ -18,7 +18,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// fiddler changes its clients' uid and attributes in every way there is, as chance has it. Each worker of the test is one.
+// fiddler changes its clients' uid and attributes at random, in every possible way. Each worker of
+// the test is one.
 type fiddler struct {
 	mu   sync.Mutex
 	kept []worker.ClientID // of calls that are over
@@ -48,7 +49,7 @@ func (f *fiddler) message(ctx context.Context, c worker.Call, m worker.Message) 
 	return nil
 }
 
-// fiddle changes something, as part of the call or beside it.
+// fiddle makes a change, as part of the call or with the Worker.
 func fiddle(ctx context.Context, c worker.Call) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -79,7 +80,7 @@ func fiddle(ctx context.Context, c worker.Call) {
 	}
 }
 
-// meddle changes something of a client from beside its calls.
+// meddle changes a client from outside of its calls.
 func meddle(ctx context.Context, w *worker.Worker, id worker.ClientID) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -105,7 +106,7 @@ func meddle(ctx context.Context, w *worker.Worker, id worker.ClientID) {
 	}
 }
 
-// difference is what the worker's copy of a client says that the gateway does not; empty: nothing.
+// difference returns how the worker's copy of a client differs from the gateway's state, or "".
 func difference(ctx context.Context, c worker.Call) string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -114,14 +115,15 @@ func difference(ctx context.Context, c worker.Call) string {
 			return err.Error()
 		}
 		if mine := maps.Collect(c.Attrs()); row.UID != c.UID() || row.Version != c.Version() || !maps.Equal(row.Attrs, mine) {
-			return fmt.Sprintf("the copy is %q, %d %v; at the gateway stands %q, %d %v", c.UID(), c.Version(), mine, row.UID, row.Version, row.Attrs)
+			return fmt.Sprintf("the copy is %q, %d %v; the gateway has %q, %d %v",
+				c.UID(), c.Version(), mine, row.UID, row.Version, row.Attrs)
 		}
 		return "equal"
 	}
 	return "gone"
 }
 
-// keptOne is a client of an earlier call, if there is one.
+// keptOne returns a client of an earlier call, if there is one.
 func (f *fiddler) keptOne() (id worker.ClientID, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -131,7 +133,7 @@ func (f *fiddler) keptOne() (id worker.ClientID, ok bool) {
 	return f.kept[rand.IntN(len(f.kept))], true
 }
 
-// breaker is the network of a worker, which breaks.
+// breaker is the network of a worker. It can cut links.
 type breaker struct {
 	mu    sync.Mutex
 	conns []net.Conn
@@ -155,12 +157,16 @@ func (b *breaker) cut() {
 	_ = b.conns[len(b.conns)-1-rand.IntN(min(2, len(b.conns)))].Close()
 }
 
-// Whoever changes a client's uid and attributes, from which worker, in a call or beside one, in calls that fail, and with links that break:
-// when all is quiet each worker's copy is what stands at the gateway.
+// Several workers change the uids and attributes of clients, in calls and outside of them, in calls
+// that fail, and with links that break. When all is quiet each worker's copy equals the gateway's
+// state.
 func TestCopiesEndEqual(t *testing.T) {
 	t.Parallel()
 	for range 3 {
-		g := serve(t, gateway.Config{ID: 7, Loops: 2, MaxDeliveries: 255, Logger: slog.New(slog.DiscardHandler), Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+		g := serve(t, gateway.Config{
+			ID: 7, Loops: 2, MaxDeliveries: 255, Logger: slog.New(slog.DiscardHandler),
+			Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
+		})
 		var fiddlers [3]*fiddler
 		var breakers [3]*breaker
 		var workers [3]*worker.Worker

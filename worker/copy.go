@@ -88,6 +88,6 @@ func (s *session) acceptAttrs(version uint32, attrs []link.Attribute) {
 	if s.unit != nil {
 		var f link.Frame
 		s.address(&f, link.Set, link.FlagOwn|link.FlagMerge)
-		_ = s.unit.add(&f, nil, appendVersioned(nil, version-1, nil)) // an outdated version
+		_ = s.unit.add(&f, nil, versioned(version-1, nil)) // an outdated version
 	}
 }

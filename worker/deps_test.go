@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Who imports the worker, its test kit or its store gets hardly more than the standard library: nothing that only the gateway, the command or tests need.
+// The packages worker, workertest and store depend on little more than the standard library, and on
+// nothing that only the gateway, the command or tests need.
 func TestImportsAreFew(t *testing.T) {
 	t.Parallel()
 	list := func(args ...string) []string {
@@ -19,7 +20,8 @@ func TestImportsAreFew(t *testing.T) {
 		return strings.Fields(string(out))
 	}
 	module := list("-m")[0]
-	others := []string{"golang.org/x/sys/unix", "github.com/allegro/bigcache/v3", "github.com/allegro/bigcache/v3/queue"} // the links' sockets, and what the store is made of
+	// For the sockets of links, and for the store.
+	others := []string{"golang.org/x/sys/unix", "github.com/allegro/bigcache/v3", "github.com/allegro/bigcache/v3/queue"}
 	for _, path := range list("-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".", "./workertest", "./store") {
 		inside, ours := strings.CutPrefix(path, module+"/")
 		if top, _, _ := strings.Cut(inside, "/"); !slices.Contains(others, path) && (!ours || top != "worker" && top != "internal") {

@@ -313,7 +313,7 @@ func (l *gwLink) finish(s *session, it *item, call uint64) (still bool) {
 	d := &l.leader
 	if !d.call.CompareAndSwap(call, call+1) {
 		d.handoff.Lock()
-		//lint:ignore SA2001 waits until takeOver has finished
+		//nolint:staticcheck // SA2001: it waits until takeOver has finished
 		d.handoff.Unlock()
 		s.endCall(it)
 		return false

@@ -24,7 +24,8 @@ func TestMain(m *testing.M) {
 	leaktest.Main(m)
 }
 
-// A handler that blocks holds up its own client and nobody else; what comes for that client meanwhile is handled afterwards, in order.
+// A handler that blocks delays its own client only. Later messages of that client are handled
+// afterwards, in order.
 func TestBlockedHandler(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -56,7 +57,8 @@ func TestBlockedHandler(t *testing.T) {
 	}
 }
 
-// Handlers that all block run side by side: a hundred clients with handlers of 5 ms must not take a hundred times that.
+// Handlers that block run concurrently: a hundred clients with handlers of 5 ms must not take a
+// hundred times 5 ms.
 func TestManyBlockingHandlers(t *testing.T) {
 	t.Parallel()
 	var running, most atomic.Int32
@@ -87,7 +89,8 @@ func TestManyBlockingHandlers(t *testing.T) {
 	}
 }
 
-// A thousand handlers that wait for something wait together: none returns before all have begun, so that a thousand of 5 ms take about 5 ms and not 5 s.
+// A thousand handlers that wait run concurrently: none returns before all have begun. So a thousand
+// of 5 ms take about 5 ms and not 5 s.
 func TestThousandHandlersAtOnce(t *testing.T) {
 	t.Parallel()
 	const clients = 1000
@@ -117,7 +120,8 @@ func TestThousandHandlersAtOnce(t *testing.T) {
 	}
 }
 
-// Whatever blocks and whatever does not, each client's messages are handled one after the other and in order, and answers come in that order.
+// Whether handlers block or not, the messages of each client are handled one after the other and in
+// order, and the answers come in that order.
 func TestOrderUnderTakeovers(t *testing.T) {
 	t.Parallel()
 	var overlaps atomic.Int32
@@ -161,7 +165,9 @@ func TestOrderUnderTakeovers(t *testing.T) {
 	}
 }
 
-// What a timer does comes after what the handler that set it did, and a client that goes takes its timers with it. A call that fails takes its timers back, and a timer that fails what it did.
+// Effects of a timer come after those of the handler that has set it. The timers of a client end
+// with it. A call that fails cancels the timers that it has set, and a timer that fails discards
+// its effects.
 func TestTimers(t *testing.T) {
 	t.Parallel()
 	mustNotCome := func(_ context.Context, c worker.Call) error { c.Send(worker.Text("must not come")); return nil }
@@ -221,7 +227,8 @@ func TestTimers(t *testing.T) {
 	b.Drop()
 }
 
-// The timers of a client are bounded, those that are due and wait for a handler to return among them: one too many makes the call fail.
+// The number of pending timers of a client is bounded, including those that are due while a handler
+// runs. One too many fails the call.
 func TestTimersAreBounded(t *testing.T) {
 	t.Parallel()
 	var ran atomic.Int32
@@ -265,7 +272,8 @@ func TestTimersAreBounded(t *testing.T) {
 	await(t, func() bool { return ran.Load() == worker.MaxTimers/2 })
 }
 
-// What is stopped makes room when it had time to go, and counts until its turn when it was due; what has run makes room.
+// A timer that is stopped before it is due makes room at once. One that is stopped later counts
+// until its turn. One that has run makes room.
 func TestTimersMakeRoom(t *testing.T) {
 	t.Parallel()
 	g := workertest.New(t, onMessage(func(c worker.Call, m worker.Message) {
@@ -279,7 +287,7 @@ func TestTimersMakeRoom(t *testing.T) {
 		}
 		var chain func(context.Context, worker.Call) error
 		left := 2 * worker.MaxTimers
-		chain = func(_ context.Context, c worker.Call) error {
+		chain = func(_ context.Context, c worker.Call) error { //nolint:unparam // After asks for an error
 			if left--; left == 0 {
 				c.Send(worker.Text("done"))
 			} else {
@@ -294,7 +302,7 @@ func TestTimersMakeRoom(t *testing.T) {
 	a.Expect("done")
 }
 
-// A handler that is slow is named with its stack, once.
+// A slow handler is logged once, with its stack.
 func TestWatchdog(t *testing.T) {
 	t.Parallel()
 	var logs lockedBuffer
@@ -335,7 +343,8 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// A call may be used from goroutines of its handler until that returns, a worker from any at any time.
+// Goroutines of a handler may use its Call until the handler returns. Any goroutine may use the
+// Worker at any time.
 func TestOtherGoroutines(t *testing.T) {
 	t.Parallel()
 	var all sync.WaitGroup
@@ -364,7 +373,8 @@ func TestOtherGoroutines(t *testing.T) {
 	}
 }
 
-// What one call does has a bound: a call that does more fails, and has no effect. One effect alone may be larger.
+// The effects of one call are bounded: a call with more fails and has no effect. A single effect
+// may be larger.
 func TestUnitBound(t *testing.T) {
 	t.Parallel()
 	failed := make(chan error, 1)
@@ -404,7 +414,8 @@ func TestUnitBound(t *testing.T) {
 	}
 }
 
-// What a handler changes at another client of the same worker, that client's handler sees.
+// When a handler changes another client of the same worker, the handler of that client sees the
+// change.
 func TestOtherClientChanged(t *testing.T) {
 	t.Parallel()
 	g := workertest.New(t, worker.Handler{Message: func(ctx context.Context, c worker.Call, m worker.Message) error {

@@ -12,7 +12,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// What handlers do at another gateway outlives the links to it: however often they are cut, it comes once and in order.
+// Effects at another gateway survive the loss of links to it: however often these are cut, each
+// effect arrives once and in order.
 func TestEffectsElsewhereOutliveLinks(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
@@ -22,7 +23,7 @@ func TestEffectsElsewhereOutliveLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(far.Close)
-	w := run(t, worker.Config{Gateways: []string{g1.WorkerAddr(), far.Addr()}}, yieldAfter)
+	w := run(t, worker.Config{Gateways: []string{g1.WorkerAddr(), far.Addr()}}, across)
 	<-w.Ready()
 	var speakers [3]*line
 	for i := range speakers {
@@ -58,7 +59,8 @@ func TestEffectsElsewhereOutliveLinks(t *testing.T) {
 	}
 }
 
-// A client whose worker is replaced is heard in order at another gateway, however much later the old worker's link there is than the new one's.
+// When a client's worker is replaced, another gateway gets the messages of the client's handlers in
+// order, even if its link to the old worker is slower than the one to the new worker.
 func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
@@ -69,7 +71,7 @@ func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
 	}
 	t.Cleanup(slow.Close)
 	start := func(far string) (stop func()) {
-		w, err := worker.New(worker.Config{Gateways: []string{g1.WorkerAddr(), far}, Logger: slog.New(slog.DiscardHandler)}, yieldAfter)
+		w, err := worker.New(worker.Config{Gateways: []string{g1.WorkerAddr(), far}, Logger: slog.New(slog.DiscardHandler)}, across)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +124,7 @@ func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
 	}
 }
 
-// whisperer sends to the client whose id it is given.
+// whisperer sends to the client whose id is in the message.
 var whisperer = onMessage(func(c worker.Call, m worker.Message) {
 	id, err := worker.ParseClientID(string(m.Data))
 	if err == nil {
@@ -131,7 +133,8 @@ var whisperer = onMessage(func(c worker.Call, m worker.Message) {
 	c.Send(worker.Text(fmt.Sprint(err)))
 })
 
-// An id may come from a client, who may make one up: one of a loop that its gateway does not have is nobody's, and ends no link.
+// A client may send an invented id. An id with a loop that its gateway does not have belongs to no
+// client and does not end the link.
 func TestAnIDOfNobody(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
@@ -151,8 +154,8 @@ func TestAnIDOfNobody(t *testing.T) {
 	}
 }
 
-// mourners tell the room of each client that goes, after a while.
-var mourners = worker.Handler{Message: yieldAfter.Message, Close: func(_ context.Context, c worker.Call, _ worker.Reason) error {
+// mourners tell the room about each client that has disconnected, after a while.
+var mourners = worker.Handler{Message: across.Message, Close: func(_ context.Context, c worker.Call, _ worker.Reason) error {
 	if c.UID() == "" {
 		return nil
 	}
@@ -161,7 +164,8 @@ var mourners = worker.Handler{Message: yieldAfter.Message, Close: func(_ context
 	return nil
 }}
 
-// That the last clients of a gateway which drains are gone is heard at the others too: it ends when their worker has said what it does, and the others have it.
+// The effects of the Close calls for the last clients of a draining gateway reach other gateways.
+// The gateway ends only when its workers have sent these effects and the other gateways have them.
 func TestTheLastToGoAreHeardOfElsewhere(t *testing.T) {
 	t.Parallel()
 	g1, stop := realGateway(t, 1, "127.0.0.1:0", nil)

@@ -18,7 +18,8 @@ import (
 
 var errOnPurpose = errors.New("on purpose")
 
-// stumbling is business whose messages fail as they say. What Error is called with comes out of failed.
+// stumbling is a handler that fails as its messages say. failed gets the errors that Error is
+// called with.
 func stumbling() (h worker.Handler, failed chan error) {
 	failed = make(chan error, 99)
 	h.Message = func(_ context.Context, c worker.Call, m worker.Message) error {
@@ -69,7 +70,9 @@ func stumbling() (h worker.Handler, failed chan error) {
 	return h, failed
 }
 
-// A call that fails, in whatever way, has had no effect, on the gateway, on other clients and on the worker's copy; what Error does is kept, and the next message is handled. It is counted and logged.
+// A call that fails, in any way, has no effect on the gateway, on other clients or on the worker's
+// copy. The effects of Error are kept, and the next message is handled. The failure is counted and
+// logged.
 func TestAFailedCallHasNoEffect(t *testing.T) {
 	t.Parallel()
 	var logs lockedBuffer
@@ -103,12 +106,14 @@ func TestAFailedCallHasNoEffect(t *testing.T) {
 	if s := g.Worker().Stats(); s.Errors != 6 || s.Panics != 3 || s.Handled != 7 {
 		t.Errorf("%+v", s)
 	}
-	if said := logs.String(); !strings.Contains(said, `msg="handler failed" event=message`) || !strings.Contains(said, "on purpose") || strings.Count(said, "handler panicked") != 2 || !strings.Contains(said, "handler ended its goroutine") {
+	said := logs.String()
+	if !strings.Contains(said, `msg="handler failed" event=message`) || !strings.Contains(said, "on purpose") ||
+		strings.Count(said, "handler panicked") != 2 || !strings.Contains(said, "handler ended its goroutine") {
 		t.Errorf("the log has:\n%s", said)
 	}
 }
 
-// The log of errors has a line a second at most, however many there are.
+// Errors are logged once a second at most, however many there are.
 func TestErrorsDoNotFloodTheLog(t *testing.T) {
 	t.Parallel()
 	var logs lockedBuffer
@@ -123,7 +128,8 @@ func TestErrorsDoNotFloodTheLog(t *testing.T) {
 	}
 	c.Send("what")
 	c.Expect("/")
-	if n, most := strings.Count(logs.String(), "handler failed"), 1+int(time.Since(begun)/time.Second); n < 1 || n > most || len(failed) > 0 {
+	n, most := strings.Count(logs.String(), "handler failed"), 1+int(time.Since(begun)/time.Second)
+	if n < 1 || n > most || len(failed) > 0 {
 		t.Errorf("%d lines in the log for %d errors, at most %d are due", n, errs, most)
 	}
 	if s := g.Worker().Stats(); s.Errors != errs {
@@ -131,7 +137,9 @@ func TestErrorsDoNotFloodTheLog(t *testing.T) {
 	}
 }
 
-// What a handler asks for again comes again, as the same message, marked as redelivered, until it is handled; later ones of the client wait, others do not. Its effects come once.
+// A message for which the handler returns Retry is delivered again, marked as redelivered, until it
+// is handled. Later messages of the client wait, those of other clients do not. Its effects occur
+// once.
 func TestRetry(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -188,7 +196,8 @@ func TestRetry(t *testing.T) {
 	a.Expect("what follows")
 	mu.Lock()
 	defer mu.Unlock()
-	if got := tries["twice"]; len(got) != 3 || !strings.HasSuffix(got[0], "-2 2 false") || got[1] != strings.Replace(got[0], "false", "true", 1) || got[2] != got[1] {
+	if got := tries["twice"]; len(got) != 3 || !strings.HasSuffix(got[0], "-2 2 false") ||
+		got[1] != strings.Replace(got[0], "false", "true", 1) || got[2] != got[1] {
 		t.Errorf("the calls were of %q", got)
 	}
 	if len(tries["connect"]) != 3 || len(tries["close"]) != 2 {
@@ -199,7 +208,8 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// What is asked for again in vain is given up: its client is told, Error is called, and what comes after it is handled. A client whose Connect is given up is closed.
+// A message whose deliveries all return Retry is given up: its client is told, Error is called, and
+// the next message is handled. A client whose Connect is given up is closed.
 func TestADeadLetter(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int32
@@ -241,7 +251,8 @@ func TestADeadLetter(t *testing.T) {
 	}
 }
 
-// A message that waits for another try when its worker drains is tried until it is handled, or goes to the next worker, with all that comes behind it.
+// A message that waits for another delivery when its worker drains is delivered until it is
+// handled, or goes to the next worker with all later messages.
 func TestRetryAcrossWorkers(t *testing.T) {
 	t.Parallel()
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// A worker of one function: whatever a client says goes to everyone.
+// A worker that publishes each message to all clients.
 func Example() {
 	h := worker.Handler{
 		Message: func(_ context.Context, c worker.Call, m worker.Message) error {
@@ -30,8 +30,8 @@ func Example() {
 	// Output:
 }
 
-// Middleware wraps the functions that a handler has: here, who has not logged in sends nothing, and
-// errors are told to the client.
+// Middleware wraps the functions of a handler. Here it rejects messages of clients that have not
+// logged in, and sends errors to the client.
 func ExampleChain() {
 	loginFirst := func(h worker.Handler) worker.Handler {
 		next := h.Message

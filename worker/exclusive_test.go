@@ -13,12 +13,12 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// logins is business in which a name has one client.
+// logins is a handler that gives a name to one client at a time.
 //
 //	login NAME        becomes the client of the name; "in"
-//	slowly NAME       the same, and the call goes on for a while
+//	slowly NAME       the same, and the call takes a while longer
 //	try NAME          the same, and the call fails
-//	replace NAME      tells those that have the name, takes it, and tells all that have it
+//	replace NAME      messages those that have the name, takes it, and messages those that have it then
 var logins = onMessage(func(c worker.Call, m worker.Message) {
 	verb, name, _ := strings.Cut(string(m.Data), " ")
 	if verb == "replace" {
@@ -38,7 +38,8 @@ var logins = onMessage(func(c worker.Call, m worker.Message) {
 	}
 })
 
-// Of several that log in at once under one name, by any gateways, loops and workers, exactly one stays, and it is the one that the name reaches.
+// If several clients log in at the same time with one name, at any gateways, loops and workers,
+// exactly one stays, and messages to the name reach it.
 func TestOneStays(t *testing.T) {
 	t.Parallel()
 	var gateways []*gateway.Gateway
@@ -89,7 +90,7 @@ func TestOneStays(t *testing.T) {
 	}
 }
 
-// A call that fails has thrown nobody out, at no gateway.
+// A call that fails has closed no client, at any gateway.
 func TestAFailedLoginEvictsNobody(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
@@ -110,7 +111,8 @@ func TestAFailedLoginEvictsNobody(t *testing.T) {
 	ann.hears(`{"type":"sluice.closed","reason":"replaced"}`)
 }
 
-// An eviction is one of the call's effects, in their order: who is evicted hears first what it was sent before, wherever it is, and nothing that comes after.
+// Closing the other clients is one of the call's effects, in their order: a closed client has
+// received what was sent to it before, at any gateway, and nothing that was sent later.
 func TestAnEvictionKeepsItsPlace(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)

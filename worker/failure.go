@@ -9,7 +9,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// This file handles calls that fail, for whatever reason.
+// Handling of calls that fail.
 
 // panicError counts and logs a panic, or the end of the handler's goroutine, and returns it as an
 // error.

@@ -18,7 +18,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
-// What a call that panics changed in the worker's copy of a client is taken back with what it sent.
+// A call that panics is undone in the worker's copy of the client as well.
 func TestPanicTakesBack(t *testing.T) {
 	t.Parallel()
 	g := workertest.New(t, onMessage(func(c worker.Call, m worker.Message) {
@@ -43,12 +43,21 @@ func TestPanicTakesBack(t *testing.T) {
 	c.Expect("u/v")
 }
 
-// rawPeer is a gateway of one loop, played by the test; after the hello it hands the test each connection.
+// attachFrame gives the worker a client with token 7.
+func attachFrame(seq, slot uint32) *link.Frame {
+	return &link.Frame{
+		Type: link.Attach, ID: seq, Slot: slot, Token: 7,
+		Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"}),
+	}
+}
+
+// rawPeer is a gateway of one loop, played by the test. It gives each connection to the test after
+// the hello.
 func rawPeer(t *testing.T, heartbeat time.Duration, h worker.Handler) (conns chan net.Conn, w *worker.Worker) {
 	t.Helper()
 	conns = make(chan net.Conn, 64)
 	w, err := worker.New(worker.Config{
-		Gateways: []string{"peer"}, DrainTimeout: 500 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Gateways: []string{"peer"}, DrainTimeout: 500 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 		Dial: pipeDial(conns, heartbeat),
 	}, h)
 	if err != nil {
@@ -71,7 +80,8 @@ func rawPeer(t *testing.T, heartbeat time.Duration, h worker.Handler) (conns cha
 	return conns, w
 }
 
-// What a handler does through the Worker comes before what its call does, and stands when the call fails.
+// Effects of a handler through the Worker come before those of its call, and stay when the call
+// fails.
 func TestTheWorkerOvertakesTheCall(t *testing.T) {
 	t.Parallel()
 	g := workertest.New(t, worker.Handler{Message: func(ctx context.Context, c worker.Call, m worker.Message) error {
@@ -96,7 +106,8 @@ func TestTheWorkerOvertakesTheCall(t *testing.T) {
 	c.Expect("second")
 }
 
-// pipeDial dials a gateway of one loop, played by the test, which gets each connection after the hello.
+// pipeDial dials a gateway of one loop, played by the test, which gets each connection after the
+// hello.
 func pipeDial(conns chan net.Conn, heartbeat time.Duration) func(context.Context, string) (net.Conn, error) {
 	return func(context.Context, string) (net.Conn, error) {
 		near, far := net.Pipe()
@@ -114,7 +125,7 @@ func pipeDial(conns chan net.Conn, heartbeat time.Duration) func(context.Context
 	}
 }
 
-// flood sends more than a link may hold back, from a goroutine of its own.
+// flood sends more than a link may buffer, from a goroutine of its own.
 func flood(ctx context.Context, w *worker.Worker) {
 	for range 12 {
 		if w.Publish(ctx, worker.Everyone(), worker.Bytes(make([]byte, 1<<20))) != nil {
@@ -123,7 +134,8 @@ func flood(ctx context.Context, w *worker.Worker) {
 	}
 }
 
-// A gateway that hangs is cut after two heartbeats, also when so much waits for it that senders block.
+// A link to a gateway that hangs ends after two heartbeats, also when so much output waits for it
+// that senders block.
 func TestStuckGatewayIsCut(t *testing.T) {
 	t.Parallel()
 	conns, w := rawPeer(t, time.Second, worker.Handler{})
@@ -135,8 +147,8 @@ func TestStuckGatewayIsCut(t *testing.T) {
 	await(t, func() bool { return w.Stats().Reconnects > 0 })
 }
 
-// A gateway that is slow is not cut: while what handlers did waits for it the link is not read, and
-// it is heard by what it takes.
+// A link to a slow gateway does not end. While the effects of handlers wait to be written, the link
+// is not read, and what the gateway accepts is its sign of life.
 func TestSlowGatewayIsNotCut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -152,7 +164,7 @@ func TestSlowGatewayIsNotCut(t *testing.T) {
 		defer saying.Wait()
 		defer conn.Close()
 		saying.Go(func() {
-			b := link.Append(nil, &link.Frame{Type: link.Attach, ID: 1, Slot: 1, Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})
+			b := link.Append(nil, attachFrame(1, 1))
 			for i := range messages {
 				b = link.Append(b, &link.Frame{Type: link.Message, ID: uint32(2 + i), Slot: 1, Token: 7, Payload: make([]byte, size)})
 				if _, err := conn.Write(b); err != nil {
@@ -173,7 +185,7 @@ func TestSlowGatewayIsNotCut(t *testing.T) {
 	})
 }
 
-// Nor does one hold up the end of Run.
+// It does not delay the end of Run either.
 func TestStuckGatewayAtDrain(t *testing.T) {
 	t.Parallel()
 	conns, w := rawPeer(t, 0, worker.Handler{})
@@ -191,7 +203,8 @@ func TestStuckGatewayAtDrain(t *testing.T) {
 	}
 }
 
-// A worker that sends without a pause goes on hearing its gateway: who leads the link is not kept writing what others send meanwhile.
+// A worker that sends without a pause still reads its link: the leader does not have to write what
+// other goroutines send meanwhile.
 func TestAFloodDoesNotDeafenALink(t *testing.T) {
 	t.Parallel()
 	conns, w := rawPeer(t, 0, worker.Handler{})
@@ -203,8 +216,8 @@ func TestAFloodDoesNotDeafenALink(t *testing.T) {
 			t.Errorf("%v is not taken: %v", f.Type, err)
 		}
 	}
-	// The leader writes the acknowledgement, until that is read.
-	write(&link.Frame{Type: link.Attach, ID: 1, Slot: 1, Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})
+	// The leader writes the acknowledgement until it is read.
+	write(attachFrame(1, 1))
 	var sent atomic.Int64
 	var flooding sync.WaitGroup
 	flooding.Go(func() {
@@ -216,10 +229,10 @@ func TestAFloodDoesNotDeafenALink(t *testing.T) {
 	defer conn.Close()
 	await(t, func() bool { return sent.Load() >= 4<<20 }) // as much as may wait
 	flooding.Go(func() { write(&link.Frame{Type: link.Ping, ID: 9}) })
-	awaitPong(t, sipping{conn}, 9)
+	awaitPong(t, sipping{conn})
 }
 
-// sipping is a connection that takes 16 MB a second at most.
+// sipping is a connection that accepts 16 MB a second at most.
 type sipping struct{ net.Conn }
 
 func (s sipping) Read(b []byte) (int, error) {
@@ -227,13 +240,13 @@ func (s sipping) Read(b []byte) (int, error) {
 	return s.Conn.Read(b[:min(len(b), 16<<10)])
 }
 
-// What was handled counts, also when the link ends with the same read.
+// Messages are counted as handled even if the same read ends the link.
 func TestHandledBeforeTheEnd(t *testing.T) {
 	t.Parallel()
 	conns, w := rawPeer(t, 0, worker.Handler{})
 	conn := <-conns
 	<-w.Ready()
-	b := link.Append(nil, &link.Frame{Type: link.Attach, ID: 1, Slot: 1, Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})
+	b := link.Append(nil, attachFrame(1, 1))
 	b = link.Append(b, &link.Frame{Type: link.Message, ID: 2, Slot: 1, Token: 7, Payload: []byte("x")})
 	b = link.Append(b, &link.Frame{Type: link.GoAway, Code: uint16(link.Draining)})
 	if _, err := conn.Write(b); err != nil {
@@ -246,7 +259,8 @@ func TestHandledBeforeTheEnd(t *testing.T) {
 	_ = conn.Close()
 }
 
-// What waits behind a slow call when the link dies, the next link gets: it is dropped here, also when the client is gone.
+// Messages that wait behind a slow call when the link ends go to the next link and are dropped
+// here, even if the client has disconnected.
 func TestQueueOfDeadLink(t *testing.T) {
 	t.Parallel()
 	const messages = 50
@@ -267,7 +281,7 @@ func TestQueueOfDeadLink(t *testing.T) {
 			}))
 			conn := <-conns
 			<-w.Ready()
-			b := link.Append(nil, &link.Frame{Type: link.Attach, ID: 1, Slot: 1, Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})
+			b := link.Append(nil, attachFrame(1, 1))
 			for i := range uint32(messages) {
 				b = link.Append(b, &link.Frame{Type: link.Message, ID: i + 2, Slot: 1, Token: 7, Payload: []byte("x")})
 			}
@@ -277,7 +291,7 @@ func TestQueueOfDeadLink(t *testing.T) {
 			b = link.Append(b, &link.Frame{Type: link.Ping, ID: 9})
 			go func() { _, _ = conn.Write(b) }()
 			<-started
-			awaitPong(t, conn, 9) // all before it has been queued
+			awaitPong(t, conn) // all before it has been queued
 			_ = conn.Close()
 			await(t, func() bool { return w.Stats().Reconnects > 0 })
 			close(release)
@@ -285,7 +299,8 @@ func TestQueueOfDeadLink(t *testing.T) {
 	}
 }
 
-func awaitPong(t *testing.T, conn net.Conn, id uint32) {
+// awaitPong reads until the answer to ping 9 has come.
+func awaitPong(t *testing.T, conn net.Conn) {
 	t.Helper()
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	in := make([]byte, 0, 64<<10)
@@ -296,7 +311,7 @@ func awaitPong(t *testing.T, conn net.Conn, id uint32) {
 			t.Fatal(err)
 		}
 		if n > 0 {
-			if f.Type == link.Pong && f.ID == id {
+			if f.Type == link.Pong && f.ID == 9 {
 				return
 			}
 			in = in[:copy(in, in[n:])]
@@ -310,7 +325,8 @@ func awaitPong(t *testing.T, conn net.Conn, id uint32) {
 	}
 }
 
-// Answers are partial also when a gateway of Config.Gateways was never there, and say why one that was asked gave none.
+// Answers are partial if a gateway of Config.Gateways has never been linked. The error says why a
+// gateway that was asked has not answered.
 func TestPartial(t *testing.T) {
 	t.Parallel()
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
@@ -319,7 +335,7 @@ func TestPartial(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nobody.Close() })
-	w := run(t, worker.Config{Gateways: []string{g.WorkerAddr(), nobody.Addr().String()}}, yieldAfter)
+	w := run(t, worker.Config{Gateways: []string{g.WorkerAddr(), nobody.Addr().String()}}, across)
 	await(t, func() bool { return w.Stats().Links == 2 })
 	if _, err := w.Count(t.Context(), worker.Everyone()); !errors.Is(err, worker.ErrPartial) {
 		t.Errorf("Count without one of two gateways: %v", err)

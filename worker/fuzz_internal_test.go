@@ -11,7 +11,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// recorded is a connection on which everything has come already, in two pieces, and then ends. What is written to it is parsed.
+// recorded is a connection from which all data arrives in two pieces before it ends. What is
+// written to it is parsed.
 type recorded struct {
 	pieces [][]byte
 	wrote  []byte
@@ -42,9 +43,11 @@ func (*recorded) SetDeadline(time.Time) error      { return nil }
 func (*recorded) SetReadDeadline(time.Time) error  { return nil }
 func (*recorded) SetWriteDeadline(time.Time) error { return nil }
 
-// Whatever a gateway sends, in whatever pieces: the worker does not panic, acknowledges in order and once what it was sent, and sends whole frames.
+// For any data from a gateway, in any pieces, the worker does not panic, acknowledges each frame
+// once and in order, and sends complete frames.
 func FuzzGateway(f *testing.F) {
-	w, err := New(Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.DiscardHandler)}, Handler{Message: func(_ context.Context, c Call, m Message) error {
+	cfg := Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.DiscardHandler)}
+	w, err := New(cfg, Handler{Message: func(_ context.Context, c Call, m Message) error {
 		c.Send(m)
 		c.Join("group")
 		if r := c.Request(); r != nil {
@@ -56,7 +59,9 @@ func FuzzGateway(f *testing.F) {
 		f.Fatal(err)
 	}
 	close(w.late)
-	attachment := link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l", Target: "/x?a=1", Headers: []link.Header{{Name: "Cookie", Value: "c=d"}}})
+	attachment := link.AppendAttachment(nil, &link.Attachment{
+		Remote: "r", Listener: "l", Target: "/x?a=1", Headers: []link.Header{{Name: "Cookie", Value: "c=d"}},
+	})
 	attach := link.Append(nil, &link.Frame{Type: link.Attach, Flags: link.FlagNew, ID: 1, Slot: 2, Token: 3, Payload: attachment})
 	whole := link.Append(attach, &link.Frame{Type: link.Message, ID: 2, Slot: 2, Token: 3, Payload: []byte("hello")})
 	whole = link.Append(whole, &link.Frame{Type: link.Attrs, Slot: 2, Token: 3, Payload: []byte{0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0}})
@@ -89,7 +94,7 @@ func FuzzGateway(f *testing.F) {
 	})
 }
 
-// farSlot reports whether a client comes to a slot so high that the table up to it is large.
+// farSlot reports whether a client gets a slot so high that the table of slots becomes large.
 func farSlot(in []byte) bool {
 	for {
 		var f link.Frame

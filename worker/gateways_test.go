@@ -17,16 +17,16 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// realGateway starts a gateway with a text listener; stop ends it.
+// realGateway starts a gateway with a text listener. stop ends it.
 func realGateway(t *testing.T, id uint32, inner string, key []byte) (g *gateway.Gateway, stop func()) {
 	t.Helper()
 	return serveUntil(t, gateway.Config{
-		ID: id, WorkerAddr: inner, Key: key, Loops: 2, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		ID: id, WorkerAddr: inner, Key: key, Loops: 2, Logger: slog.New(slog.DiscardHandler),
 		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
 	})
 }
 
-// serve starts a gateway; it ends with the test.
+// serve starts a gateway. It ends with the test.
 func serve(t *testing.T, cfg gateway.Config) *gateway.Gateway {
 	t.Helper()
 	g, _ := serveUntil(t, cfg)
@@ -59,10 +59,10 @@ func serveUntil(t *testing.T, cfg gateway.Config) (g *gateway.Gateway, stop func
 	return g, stop
 }
 
-// run starts a worker; it ends with the test.
+// run starts a worker. It ends with the test.
 func run(t *testing.T, cfg worker.Config, h worker.Handler) *worker.Worker {
 	t.Helper()
-	cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	cfg.Logger = slog.New(slog.DiscardHandler)
 	w, err := worker.New(cfg, h)
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func (l *line) hears(text string) {
 	}
 }
 
-// next is what is heard next.
+// next returns the next line that the client receives.
 func (l *line) next() string {
 	l.t.Helper()
 	_ = l.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -120,8 +120,8 @@ func (l *line) next() string {
 	return strings.TrimSuffix(text, "\n")
 }
 
-// yieldAfter is business that reaches over gateways.
-var yieldAfter = onMessage(func(c worker.Call, m worker.Message) {
+// across is a handler that uses several gateways.
+var across = onMessage(func(c worker.Call, m worker.Message) {
 	verb, rest, _ := strings.Cut(string(m.Data), " ")
 	switch verb {
 	case "join":
@@ -135,12 +135,12 @@ var yieldAfter = onMessage(func(c worker.Call, m worker.Message) {
 	c.Send(worker.Text("ok"))
 })
 
-// Two gateways are one crowd: publishes, uids, counts and lists reach over both, and say when one is silent.
+// Publishes, uids, counts and lists span two gateways, and report when one does not answer.
 func TestTwoGateways(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, stop2 := realGateway(t, 2, "127.0.0.1:0", nil)
-	w := run(t, worker.Config{Gateways: []string{g1.WorkerAddr(), g2.WorkerAddr()}}, yieldAfter)
+	w := run(t, worker.Config{Gateways: []string{g1.WorkerAddr(), g2.WorkerAddr()}}, across)
 	<-w.Ready()
 	ctx := t.Context()
 	var all []*line
@@ -176,7 +176,8 @@ func TestTwoGateways(t *testing.T) {
 	if len(ids) != 3 {
 		t.Errorf("Select: %d rows", len(ids))
 	}
-	if n, err := w.Counts(ctx, []worker.Target{worker.Client(ids[0]), worker.Client(worker.ClientID{9})}); err != nil || n[0] != 1 || n[1] != 0 {
+	n, err := w.Counts(ctx, []worker.Target{worker.Client(ids[0]), worker.Client(worker.ClientID{9})})
+	if err != nil || n[0] != 1 || n[1] != 0 {
 		t.Errorf("Counts of clients: %v, %v", n, err)
 	}
 	if d, err := w.Deliver(ctx, ids[0], worker.Text("for you")); d != worker.Delivered || err != nil {
@@ -190,12 +191,12 @@ func TestTwoGateways(t *testing.T) {
 	}
 }
 
-// A gateway that comes back is in use again at once.
+// A gateway that comes back is used again at once.
 func TestGatewayComesBack(t *testing.T) {
 	t.Parallel()
 	g, stop := realGateway(t, 1, "127.0.0.1:0", nil)
 	inner := g.WorkerAddr()
-	w := run(t, worker.Config{Gateways: []string{inner}}, yieldAfter)
+	w := run(t, worker.Config{Gateways: []string{inner}}, across)
 	<-w.Ready()
 	stop()
 	await(t, func() bool { return w.Stats().Links == 0 })
@@ -208,14 +209,14 @@ func TestGatewayComesBack(t *testing.T) {
 	}
 }
 
-// A worker without the key gets no link, one with it does.
+// A worker without the key gets no link. A worker with the key gets one.
 func TestWrongKey(t *testing.T) {
 	t.Parallel()
 	key := []byte("a key that both sides share")
 	g, _ := realGateway(t, 1, "127.0.0.1:0", key)
-	stranger := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Key: []byte("another key than theirs")}, yieldAfter)
+	stranger := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Key: []byte("another key than theirs")}, across)
 	await(t, func() bool { return g.Stats().WorkerAuthFailures > 0 })
-	friend := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Key: key}, yieldAfter)
+	friend := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Key: key}, across)
 	<-friend.Ready()
 	select {
 	case <-stranger.Ready():
@@ -224,13 +225,14 @@ func TestWrongKey(t *testing.T) {
 	}
 }
 
-// A worker that drains hands its clients over; nothing of theirs is lost or out of order, and nobody is disconnected.
+// A worker that drains hands its clients over. None of their messages is lost or out of order, and
+// no client is disconnected.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	echo := onMessage(func(c worker.Call, m worker.Message) { c.Send(m) })
 	start := func() (stop func()) {
-		w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, echo)
+		w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Logger: slog.New(slog.DiscardHandler)}, echo)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
-// A call that ends its goroutine (t.FailNow does, some libraries do) fails like one that panics: wherever it ran, its client and all others go on.
+// A call that ends its goroutine (as t.FailNow does) fails like one that panics. Wherever it ran,
+// its client and all others continue.
 func TestGoexit(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{}, 1)

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -29,9 +30,9 @@ type Handler struct {
 	// Close is called when an admitted client has disconnected, after its last message. The uid and
 	// the attributes are still available in c. Messages to the client itself have no effect.
 	Close func(ctx context.Context, c Call, why Reason) error
-	// Error is called when Connect, Message, Close or the function of a Timer has failed. The
-	// effects of the failed function are discarded and those of Error are kept. If Error panics,
-	// its effects are discarded too.
+	// Error is called when Connect, Message, Close or the function of a Timer has failed, unless
+	// the event is delivered again. The effects of the failed function are discarded and those of
+	// Error are kept. If Error panics, its effects are discarded too.
 	Error func(ctx context.Context, c Call, err error)
 	// Stop is called after the last call, or when Run stops waiting for calls that do not return
 	// (ErrHandlersRunning). ctx is never done.
@@ -45,8 +46,8 @@ type Middleware func(h Handler) Handler
 // Chain wraps h in middleware. The first middleware is the outermost: it gets an event first and an
 // error last.
 func Chain(h Handler, middleware ...Middleware) Handler {
-	for i := len(middleware) - 1; i >= 0; i-- {
-		h = middleware[i](h)
+	for _, m := range slices.Backward(middleware) {
+		h = m(h)
 	}
 	return h
 }

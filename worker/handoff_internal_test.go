@@ -7,8 +7,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A goroutine that a handler left behind asks something in the moment in which the call has returned and its unit is not yet closed: there is no call to take
-// the leadership from.
+// A goroutine that a handler has started queries the gateway at the moment when the call has
+// returned and its unit is not yet closed. There is no call to take the leadership from.
 func TestNoTakeoverBetweenCalls(t *testing.T) {
 	t.Parallel()
 	near, far := net.Pipe()

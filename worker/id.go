@@ -40,7 +40,7 @@ type Reason uint16
 const (
 	ReasonPeer         Reason = 1 + iota // the client closed the connection
 	ReasonKicked                         // a worker closed the connection
-	ReasonIdle                           // the client sent nothing within the idle timeout
+	ReasonIdle                           // the client sent nothing for too long
 	ReasonSlowConsumer                   // the client did not read fast enough
 	ReasonProtocol                       // the client violated its protocol
 	ReasonTooBig                         // a message was larger than the gateway allows

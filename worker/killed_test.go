@@ -16,8 +16,9 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// Workers are killed under load, again and again: what their handlers say reaches the clients of all gateways once and in order, and each message is answered once.
-// SLUICE_KILLS=1000 kills so many for each number of gateways.
+// Workers are killed under load, again and again. What their handlers send reaches the clients of
+// all gateways once and in order, and each message is answered once. SLUICE_KILLS=1000 sets the
+// number of kills for each number of gateways.
 func TestKilledWorkersLoseNothingElsewhere(t *testing.T) {
 	kills := 15
 	if n, err := strconv.Atoi(os.Getenv("SLUICE_KILLS")); err == nil {
@@ -43,7 +44,8 @@ func TestKilledWorkersLoseNothingElsewhere(t *testing.T) {
 	}
 }
 
-// Workers are killed while clients log in under one name, by two gateways: of each name one client stays.
+// Workers are killed while clients log in with the same names at two gateways. Of each name one
+// client stays.
 func TestKilledWorkersLeaveOneOfEachName(t *testing.T) {
 	bin := proctest.BuildTest(t, "testdata/crowd")
 	r := newRoom(t, 2)
@@ -92,7 +94,7 @@ func TestKilledWorkersLeaveOneOfEachName(t *testing.T) {
 	}
 }
 
-// room is clients that all talk and hear each other, a few at each gateway.
+// room is a group of clients that all send and receive, a few at each gateway.
 type room struct {
 	gateways []*gateway.Gateway
 	inner    []string
@@ -102,7 +104,7 @@ type room struct {
 	talking  sync.WaitGroup
 }
 
-// talker is one of them: it says numbers, each when the one before has been answered.
+// talker is a client of the room. It sends numbers, each when the last one has been answered.
 type talker struct {
 	*line
 	name string
@@ -126,7 +128,7 @@ func newRoom(t *testing.T, gateways int) *room {
 	return r
 }
 
-// enter has all come in, and then talk.
+// enter lets all clients join and then send.
 func (r *room) enter(t *testing.T) {
 	t.Helper()
 	for i, g := range r.gateways {
@@ -142,7 +144,7 @@ func (r *room) enter(t *testing.T) {
 	}
 }
 
-// talk ends when all have said enough, and p has heard "end" of each.
+// talk ends when all clients have sent enough and p has received the "end" of each.
 func (p *talker) talk(r *room) error {
 	p.say("say 1")
 	for ended := 0; ended < len(r.people); {
@@ -168,14 +170,14 @@ func (p *talker) talk(r *room) error {
 	return nil
 }
 
-// progress waits until the room has gone on talking.
+// progress waits until the clients have sent more messages.
 func (r *room) progress(t *testing.T) {
 	t.Helper()
 	goal := r.said.Load() + int64(rand.IntN(40*len(r.people)))
 	proctest.Await(t, "talk goes on", func() bool { return r.said.Load() > goal })
 }
 
-// end has all stop, and compares what was heard with what was said.
+// end stops all clients and compares what they have received with what was sent.
 func (r *room) end(t *testing.T) {
 	t.Helper()
 	r.enough.Store(true)

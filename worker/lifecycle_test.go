@@ -2,7 +2,6 @@ package worker_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -11,7 +10,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
-// fragile panics where it is told to.
+// fragile is a handler that panics in the functions that the test names.
 type fragile struct{ start, stop bool }
 
 func (f fragile) handler() worker.Handler {
@@ -30,10 +29,12 @@ func (f fragile) handler() worker.Handler {
 	}
 }
 
-// A panic in Start ends Run with an error that says so, as an error of Start does.
+// A panic in Start ends Run with an error that says so, like an error of Start.
 func TestPanicInStart(t *testing.T) {
 	t.Parallel()
-	w, err := worker.New(worker.Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, fragile{start: true}.handler())
+	w, err := worker.New(worker.Config{
+		Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.DiscardHandler),
+	}, fragile{start: true}.handler())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func TestPanicInStart(t *testing.T) {
 	}
 }
 
-// A panic in Stop is logged and counted; Run has ended well.
+// A panic in Stop is logged and counted. Run returns nil.
 func TestPanicInStop(t *testing.T) {
 	t.Parallel()
 	var logs lockedBuffer
@@ -62,11 +63,11 @@ func TestPanicInStop(t *testing.T) {
 	g = workertest.NewWithConfig(t, fragile{stop: true}.handler(), worker.Config{Logger: slog.New(slog.NewTextHandler(&logs, nil))})
 }
 
-// A second Run is an error, and harms nobody: beside the first, and after it.
+// A second Run returns an error and has no effect, both while the first runs and afterwards.
 func TestRunTwice(t *testing.T) {
 	t.Parallel()
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
-	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Logger: slog.New(slog.DiscardHandler)}, yieldAfter)
+	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Logger: slog.New(slog.DiscardHandler)}, across)
 	if err != nil {
 		t.Fatal(err)
 	}

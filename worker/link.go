@@ -373,8 +373,8 @@ func (l *gwLink) goAway(status link.Status, why error) {
 	l.end(why)
 }
 
-// fail ends the link after an error of its leader. If the gateway has violated the protocol, it is
-// told so.
+// fail ends the link after an error of its leader. If the gateway has violated the protocol, it
+// gets the error as the reason.
 func (l *gwLink) fail(err error) {
 	if errors.Is(err, link.ErrFrame) {
 		l.goAway(link.Protocol, err)

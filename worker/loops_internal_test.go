@@ -12,7 +12,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// loopsPeer is a gateway, played by the test, whose count of loops changes with each life.
+// loopsPeer is a gateway, played by the test, whose number of loops changes with each restart.
 type loopsPeer struct {
 	mu    sync.Mutex
 	loops int              // guarded by mu
@@ -52,7 +52,7 @@ func (p *loopsPeer) count() int {
 	return len(p.up)
 }
 
-// restart ends all links and goes on with another count of loops.
+// restart ends all links and continues with another number of loops.
 func (p *loopsPeer) restart(loops int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,11 +62,11 @@ func (p *loopsPeer) restart(loops int) {
 	p.loops, p.up = loops, make(map[int]net.Conn)
 }
 
-// A gateway that comes back with fewer loops, and then with more, has a link for each of those it has.
+// A gateway that restarts with fewer loops, and then with more, gets a link for each of its loops.
 func TestLoopsChange(t *testing.T) {
 	t.Parallel()
 	p := &loopsPeer{loops: 4, up: make(map[int]net.Conn)}
-	w, err := New(Config{Gateways: []string{"peer"}, Dial: p.dial, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, Handler{})
+	w, err := New(Config{Gateways: []string{"peer"}, Dial: p.dial, Logger: slog.New(slog.DiscardHandler)}, Handler{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// A link dies while a client's call runs, and the next link brings the client again with what was not acknowledged: that waits until the call has returned.
+// A link ends while a call of a client runs, and the client comes again by the next link with its
+// unacknowledged messages. These wait until the call has returned.
 func TestNoOverlapAcrossLinks(t *testing.T) {
 	t.Parallel()
 	var running, overlaps, calls atomic.Int32
@@ -32,7 +33,7 @@ func TestNoOverlapAcrossLinks(t *testing.T) {
 		running.Add(-1)
 	}))
 	t.Cleanup(let) // before the worker's end
-	// The client, another one, and a PING whose answer tells that all has been taken.
+	// The client, another one, and a PING whose answer shows that everything has been read.
 	batch := func(messages uint32) (b []byte) {
 		seq := uint32(0)
 		add := func(f link.Frame) {
@@ -56,12 +57,12 @@ func TestNoOverlapAcrossLinks(t *testing.T) {
 	conn := <-conns
 	write(conn, 3)
 	<-begun
-	awaitPong(t, conn, 9)
+	awaitPong(t, conn)
 	_ = conn.Close() // one call runs, two messages wait
 	for _, dies := range []bool{true, false} {
 		conn = <-conns
 		write(conn, 3)
-		awaitPong(t, conn, 9) // the other client is not held up
+		awaitPong(t, conn) // the other client is not held up
 		if calls.Load() != 1 {
 			t.Errorf("%d calls while the first runs", calls.Load())
 		}

@@ -13,7 +13,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// A client in as many groups as it may be in gets no further, and whoever waits for the gateway's word is told. What is asked of it comes whole, and others are none the worse.
+// A client that is in as many groups as allowed cannot join another one, and a Join that waits for
+// the result returns an error. Queries about it are complete, and other clients are not affected.
 func TestGroupsOfAClientAreBounded(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
@@ -81,7 +82,8 @@ func TestGroupsOfAClientAreBounded(t *testing.T) {
 	}
 }
 
-// A count that not all loops of a gateway have answered is told, and that it is not all; one that was not carried out is an error.
+// A count that not all loops of a gateway have answered is returned with ErrPartial. One that was
+// not carried out is an error.
 func TestAnswersThatAreNotAll(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -118,7 +120,7 @@ func TestAnswersThatAreNotAll(t *testing.T) {
 	}
 }
 
-// answerCount answers the first COUNT that comes, and then reads on until the connection ends.
+// answerCount answers the first COUNT and then reads until the connection ends.
 func answerCount(conn net.Conn, reply link.Frame) error {
 	var in []byte
 	buf := make([]byte, 4096)

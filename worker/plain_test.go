@@ -15,7 +15,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// idTeller puts its clients into the room and tells the test who they are. "flood N" sends N numbers to the client that came first, from 8 goroutines of the call.
+// idTeller puts its clients into the room and reports their ids to the test. "flood N" sends N
+// numbers to the first client, from 8 goroutines of the call.
 type idTeller struct {
 	ids   chan worker.ClientID
 	first worker.ClientID
@@ -41,13 +42,17 @@ func (h *idTeller) message(c worker.Call, m worker.Message) {
 	h.ids <- c.ID()
 }
 
-// roomy is a gateway whose clients may be behind.
+// roomy is the configuration of a gateway that buffers much output for slow clients.
 func roomy(t *testing.T, id uint32) *gateway.Gateway {
 	t.Helper()
-	return serve(t, gateway.Config{ID: id, Loops: 2, Logger: slog.New(slog.DiscardHandler), Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}}})
+	return serve(t, gateway.Config{
+		ID: id, Loops: 2, Logger: slog.New(slog.DiscardHandler),
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}},
+	})
 }
 
-// What one goroutine sends to one client arrives in order, whether it is for the client alone or for many.
+// Messages of one goroutine to one client arrive in order, whether they are for the client alone or
+// for several.
 func TestPlainSendsKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	g := roomy(t, 1)
@@ -83,7 +88,8 @@ func TestPlainSendsKeepTheirOrder(t *testing.T) {
 	}
 }
 
-// All that the goroutines of a call send to a client of another gateway arrives, once each, however much it is.
+// All messages of the goroutines of a call to a client of another gateway arrive once, however many
+// they are.
 func TestACallSendsMuchElsewhere(t *testing.T) {
 	t.Parallel()
 	near, far := roomy(t, 1), roomy(t, 2)
@@ -107,7 +113,7 @@ func TestACallSendsMuchElsewhere(t *testing.T) {
 	}
 }
 
-// A publish of a worker that cannot reach one of its gateways just now reaches all others.
+// A publish reaches all other gateways when one cannot be reached.
 func TestAPublishReachesTheOtherGateways(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

@@ -18,9 +18,9 @@ type Fields uint8
 
 // Fields of ClientInfo.
 const (
-	FieldUID    Fields = link.FieldUID
-	FieldGroups Fields = link.FieldGroups
-	FieldAttrs  Fields = link.FieldAttrs
+	FieldUID    Fields = 1 << iota // UID
+	FieldGroups                    // Groups
+	FieldAttrs                     // Attrs and Version
 )
 
 // ClientInfo describes one client. Select returns it.
@@ -33,8 +33,8 @@ type ClientInfo struct {
 }
 
 // Count returns how many clients the target selects. Each client counts once. An ErrPartial comes
-// with a number that is too low because some gateways have not answered. In a handler, the effects
-// of the call so far are not included.
+// with a number that may be too low because some gateways have not answered. In a handler, the
+// effects of the call so far are not included.
 func (w *Worker) Count(ctx context.Context, t Target) (int, error) {
 	n, err := w.Counts(ctx, []Target{t})
 	return n[0], err

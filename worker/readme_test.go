@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// The worker that README.md shows is a whole program, and its test passes: in a module of its own, without the network.
+// The worker in README.md is a complete program, and its test passes, in a module of its own and
+// without the network.
 func TestReadmesWorker(t *testing.T) {
 	t.Parallel()
 	root, err := filepath.Abs("..")

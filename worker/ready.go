@@ -25,8 +25,8 @@ type readiness struct {
 	onMissing func(missing []string)
 }
 
-func (r *readiness) init(gateways []*gateway, tell func(missing []string)) {
-	r.ready, r.states, r.onMissing = make(chan struct{}), make(map[*gateway]gatewayState), tell
+func (r *readiness) init(gateways []*gateway, onMissing func(missing []string)) {
+	r.ready, r.states, r.onMissing = make(chan struct{}), make(map[*gateway]gatewayState), onMissing
 	for _, g := range gateways {
 		r.states[g] = unreachable
 	}

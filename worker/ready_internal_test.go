@@ -5,7 +5,9 @@ import (
 	"testing"
 )
 
-// A worker is ready when all links are up, or without those that do not answer when their time is over; never while links to one that answers are on the way, nor with none.
+// A worker is ready when all links have been up, or without the gateways that have not answered in
+// time. It is never ready while links to a gateway that has answered are missing, or without any
+// link.
 func TestReadiness(t *testing.T) {
 	t.Parallel()
 	const late = -1 // the time is over

@@ -12,7 +12,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/store"
 )
 
-// cutter dials for a worker, and cuts what it has dialled.
+// cutter dials for a worker and can cut the connections.
 type cutter struct {
 	mu    sync.Mutex
 	conns []net.Conn // guarded by mu
@@ -38,7 +38,8 @@ func (k *cutter) cut() {
 	k.conns = nil
 }
 
-// A link dies while a handler runs. The message comes again, with its number and key, and what the handler did the first time has had no effect.
+// A link ends while a handler runs. The message is delivered again with the same number and key,
+// and the first call has had no effect.
 func TestEffectsOfAnUnfinishedCallAreNone(t *testing.T) {
 	t.Parallel()
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
@@ -75,7 +76,8 @@ func TestEffectsOfAnUnfinishedCallAreNone(t *testing.T) {
 	}
 }
 
-// An effect outside of the gateways is made once, though the link dies after it and the message comes again.
+// An effect outside of the gateways occurs once, although the link ends after it and the message is
+// delivered again.
 func TestAnEffectOutsideIsMadeOnce(t *testing.T) {
 	t.Parallel()
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
@@ -106,7 +108,8 @@ func TestAnEffectOutsideIsMadeOnce(t *testing.T) {
 	c.hears("1, again=true")
 }
 
-// A handler that flushes is heard before it has returned, in order, and what it flushed stands when it is called again.
+// Flushed effects reach clients before the handler has returned, in order, and stay when the
+// handler is called again.
 func TestFlush(t *testing.T) {
 	t.Parallel()
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
@@ -140,8 +143,10 @@ func TestFlush(t *testing.T) {
 	c.hears("before")
 }
 
-// What a handler does through the Worker is no part of its call: it is heard before the handler has returned, and again when the message is delivered again. What goroutines of the handler do through
-// its Call while it runs is part of the call, and heard once; what they do when it has returned has no effect, also while a later call runs, and is counted.
+// Effects of a handler through the Worker are not part of its call: clients receive them before the
+// handler has returned, and again when the message is delivered again. Effects of the handler's
+// goroutines through its Call, while it runs, are part of the call and occur once. Those after it
+// has returned are ignored and counted, also while a later call runs.
 func TestSendsFromOtherGoroutines(t *testing.T) {
 	t.Parallel()
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
@@ -153,7 +158,8 @@ func TestSendsFromOtherGoroutines(t *testing.T) {
 		go func() { defer close(done); f() }()
 		<-done
 	}
-	w := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}, worker.Handler{Message: func(ctx context.Context, c worker.Call, m worker.Message) error {
+	cfg := worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}
+	w := run(t, cfg, worker.Handler{Message: func(ctx context.Context, c worker.Call, m worker.Message) error {
 		if string(m.Data) == "later" {
 			old := <-late
 			inAnother(func() {

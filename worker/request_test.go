@@ -9,7 +9,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
-// wanderer says what it was asked with. It does not look whether there was a request: the same code serves clients of every protocol.
+// wanderer answers with the details of the request. It does not check that there is one: the same
+// code serves clients of all protocols.
 var wanderer = worker.Handler{Connect: func(_ context.Context, c worker.Call) error {
 	r := c.Request()
 	c.Send(worker.Text(fmt.Sprintf("%q %q %q %q %q", r.Path(), r.Query("room"), r.Header("X-Client"), r.Cookie("id"), r.Subprotocol())))
@@ -19,6 +20,8 @@ var wanderer = worker.Handler{Connect: func(_ context.Context, c worker.Call) er
 func TestRequestOfAnyProtocol(t *testing.T) {
 	t.Parallel()
 	g := workertest.New(t, wanderer)
-	g.Dial(workertest.Request{Target: "/a?room=b", Header: map[string]string{"x-client": "c", "Cookie": "x=y; id=d"}, Subprotocol: "v1"}).Expect(`"/a" "b" "c" "d" "v1"`)
+	g.Dial(workertest.Request{
+		Target: "/a?room=b", Header: map[string]string{"x-client": "c", "Cookie": "x=y; id=d"}, Subprotocol: "v1",
+	}).Expect(`"/a" "b" "c" "d" "v1"`)
 	g.Dial(workertest.Request{}).Expect(`"" "" "" "" ""`)
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// readLink reads one frame of a worker.
+// readLink reads one frame from a worker.
 func readLink(r io.Reader) (f link.Frame, err error) {
 	var size [4]byte
 	if _, err = io.ReadFull(r, size[:]); err != nil {
@@ -45,7 +45,8 @@ func lastWord(t *testing.T, conn net.Conn) (last link.Frame) {
 	}
 }
 
-// Whatever a gateway sends that the protocol forbids ends the link with GOAWAY protocol, which says what was wrong.
+// Any frame that the protocol forbids to a gateway ends the link with GOAWAY protocol, which says
+// what was wrong.
 func TestBrokenFramesOfAGateway(t *testing.T) {
 	t.Parallel()
 	attachment := link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})
@@ -60,23 +61,35 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 		says   string
 		frames []*link.Frame
 	}{
-		"a type of none":             {"a gateway must not send type 99", []*link.Frame{{Type: 99}}},
-		"a type of a worker":         {"a gateway must not send SEND", []*link.Frame{{Type: link.Send}}},
-		"an attachment cut off":      {"", []*link.Frame{{Type: link.Attach, ID: 1, Payload: attachment[:3]}}},
-		"a slot that is none":        {"slot", []*link.Frame{{Type: link.Attach, ID: 1, Slot: 1 << 24, Payload: attachment}}},
-		"attributes cut off":         {"", []*link.Frame{attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: []byte{0}}}},
-		"bytes behind an attachment": {"invalid payload of ATTACH", []*link.Frame{{Type: link.Attach, ID: 1, Payload: append(attachment[:len(attachment):len(attachment)], 0)}}},
-		"bytes behind attributes":    {"invalid payload of ATTRS", []*link.Frame{attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: append(attrs[:len(attrs):len(attrs)], 0)}}},
-		"an end with a payload":      {"invalid payload of DETACH", []*link.Frame{attach(1), {Type: link.Detach, ID: 2, Slot: 3, Token: 7, Payload: []byte{0}}}},
-		"a ping with a payload":      {"invalid payload of PING", []*link.Frame{{Type: link.Ping, Payload: []byte{0}}}},
-		"a flag that ATTACH has not": {"flags 0x02 are not allowed in ATTACH", []*link.Frame{{Type: link.Attach, Flags: link.FlagNew | link.FlagRedelivered, ID: 1, Payload: attachment}}},
-		"a flag that none has there": {"flags 0x10 are not allowed in MESSAGE", []*link.Frame{attach(1), {Type: link.Message, Flags: 0x11, ID: 2, Slot: 3, Token: 7}}},
-		"a message of nobody":        {"message of an unknown client", []*link.Frame{attach(1), message(2, 8)}},
-		"an end of nobody":           {"detach of an unknown client", []*link.Frame{{Type: link.Detach, ID: 1}}},
-		"a first sequence of 0":      {"sequence 0, must be 1", []*link.Frame{attach(0)}},
-		"a sequence is left out":     {"sequence 3, must be 2", []*link.Frame{attach(1), message(3, 7)}},
-		"a sequence comes twice":     {"sequence 2, must be 3", []*link.Frame{attach(1), message(2, 7), message(2, 7)}},
-		"an end of another sequence": {"sequence 9, must be 2", []*link.Frame{attach(1), {Type: link.Detach, ID: 9, Slot: 3, Token: 7}}},
+		"a type of none":        {"a gateway must not send type 99", []*link.Frame{{Type: 99}}},
+		"a type of a worker":    {"a gateway must not send SEND", []*link.Frame{{Type: link.Send}}},
+		"an attachment cut off": {"", []*link.Frame{{Type: link.Attach, ID: 1, Payload: attachment[:3]}}},
+		"a slot that is none":   {"slot", []*link.Frame{{Type: link.Attach, ID: 1, Slot: 1 << 24, Payload: attachment}}},
+		"attributes cut off":    {"", []*link.Frame{attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: []byte{0}}}},
+		"bytes behind an attachment": {"invalid payload of ATTACH", []*link.Frame{
+			{Type: link.Attach, ID: 1, Payload: append(attachment[:len(attachment):len(attachment)], 0)},
+		}},
+		"bytes behind attributes": {"invalid payload of ATTRS", []*link.Frame{
+			attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: append(attrs[:len(attrs):len(attrs)], 0)},
+		}},
+		"an end with a payload": {"invalid payload of DETACH", []*link.Frame{
+			attach(1), {Type: link.Detach, ID: 2, Slot: 3, Token: 7, Payload: []byte{0}},
+		}},
+		"a ping with a payload": {"invalid payload of PING", []*link.Frame{{Type: link.Ping, Payload: []byte{0}}}},
+		"a flag that ATTACH has not": {"flags 0x02 are not allowed in ATTACH", []*link.Frame{
+			{Type: link.Attach, Flags: link.FlagNew | link.FlagRedelivered, ID: 1, Payload: attachment},
+		}},
+		"a flag that none has there": {"flags 0x10 are not allowed in MESSAGE", []*link.Frame{
+			attach(1), {Type: link.Message, Flags: 0x11, ID: 2, Slot: 3, Token: 7},
+		}},
+		"a message of nobody":    {"message of an unknown client", []*link.Frame{attach(1), message(2, 8)}},
+		"an end of nobody":       {"detach of an unknown client", []*link.Frame{{Type: link.Detach, ID: 1}}},
+		"a first sequence of 0":  {"sequence 0, must be 1", []*link.Frame{attach(0)}},
+		"a sequence is left out": {"sequence 3, must be 2", []*link.Frame{attach(1), message(3, 7)}},
+		"a sequence comes twice": {"sequence 2, must be 3", []*link.Frame{attach(1), message(2, 7), message(2, 7)}},
+		"an end of another sequence": {"sequence 9, must be 2", []*link.Frame{
+			attach(1), {Type: link.Detach, ID: 9, Slot: 3, Token: 7},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -89,7 +102,8 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 				b = link.Append(b, f)
 			}
 			go func() { _, _ = conn.Write(b) }()
-			if f := lastWord(t, conn); f.Type != link.GoAway || link.Status(f.Code) != link.Protocol || !strings.Contains(string(f.Payload), c.says) {
+			f := lastWord(t, conn)
+			if f.Type != link.GoAway || link.Status(f.Code) != link.Protocol || !strings.Contains(string(f.Payload), c.says) {
 				t.Errorf("the last frame is %v %v %q", f.Type, link.Status(f.Code), f.Payload)
 			}
 		})
@@ -107,7 +121,7 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 	})
 }
 
-// An answer that has not one number for each key fails the question, and nothing else.
+// An answer that does not have one number for each key fails the query, and nothing else.
 func TestAnAnswerOfAnotherLength(t *testing.T) {
 	t.Parallel()
 	conns, w := rawPeer(t, 0, worker.Handler{})
@@ -142,7 +156,8 @@ func TestAnAnswerOfAnotherLength(t *testing.T) {
 	}
 }
 
-// A gateway whose largest frame is less than what handlers may send is refused, and both logs have both figures.
+// A gateway whose largest frame is less than what handlers may send is refused. The logs of both
+// sides have both sizes.
 func TestALargestFrameThatIsTooSmall(t *testing.T) {
 	t.Parallel()
 	var logs lockedBuffer

@@ -18,9 +18,10 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-// Whatever handlers do, however frames are cut and whenever links die: calls for one client never overlap and come in order, each message is acknowledged
-// once, and its effects come once, in order, with the acknowledgement. A schedule is made from its seed; there is no watch, so that leaderships go over
-// where the schedule says.
+// For any behaviour of handlers, any division of frames into reads and any end of links: calls for
+// one client never overlap and come in order, each message is acknowledged once, and its effects
+// occur once, in order, with the acknowledgement. A schedule is generated from its seed. There is
+// no watchdog, so leadership changes only where the schedule says.
 func TestSchedules(t *testing.T) {
 	t.Parallel()
 	schedules := uint64(suite.Of(t, 300, 2000, "schedules"))
@@ -77,7 +78,7 @@ type schedule struct {
 	empty  chan struct{}      // guarded by mu: closed when the last of seqs is; nil: nobody waits
 }
 
-// at is what a sequence number stands for; message -1 is none.
+// at is the message of a sequence number; -1 if it is not a message.
 type at struct{ client, message int }
 
 type scheduled struct{ now atomic.Pointer[schedule] }
@@ -85,7 +86,7 @@ type scheduled struct{ now atomic.Pointer[schedule] }
 func newScheduleWorker(t *testing.T) (*Worker, *scheduled) {
 	t.Helper()
 	business := new(scheduled)
-	w, err := New(Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, business.handler())
+	w, err := New(Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.DiscardHandler)}, business.handler())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +99,8 @@ func newSchedule(t *testing.T, w *Worker, seed uint64) *schedule {
 	s := &schedule{t: t, w: w, rng: rand.New(rand.NewPCG(seed, 1))}
 	clients := 1 + s.rng.IntN(4)
 	s.running = make([]atomic.Int32, clients)
-	s.called, s.again, s.closed, s.echoes = make(map[*session][]int), make(map[at]bool), make([]int, clients), make([][]int, clients)
+	s.called, s.again = make(map[*session][]int), make(map[at]bool)
+	s.closed, s.echoes = make([]int, clients), make([][]int, clients)
 	wild := s.rng.IntN(4) == 0
 	for range clients {
 		n := s.rng.IntN(16)
@@ -117,7 +119,7 @@ func newSchedule(t *testing.T, w *Worker, seed uint64) *schedule {
 	return s
 }
 
-// handler is the business of the schedules.
+// handler returns the handler of the schedules.
 func (b *scheduled) handler() Handler { return Handler{Message: b.message, Close: b.close} }
 
 func (b *scheduled) message(_ context.Context, c Call, m Message) error {
@@ -172,7 +174,7 @@ func (b *scheduled) close(_ context.Context, c Call, _ Reason) error {
 	return nil
 }
 
-// enter notes that a call of the client runs, until what it returns is called.
+// enter records that a call of the client runs, until the function that it returns is called.
 func (s *schedule) enter(client int) (leave func()) {
 	if n := s.running[client].Add(1); n != 1 {
 		s.t.Errorf("%d calls for client %d at a time", n, client)
@@ -181,7 +183,7 @@ func (s *schedule) enter(client int) (leave func()) {
 	return func() { s.running[client].Add(-1) }
 }
 
-// run is the gateway: some lives of a link that die at any point, and one that brings everything to its end.
+// run is the gateway: some links that end at any point, and a last one that delivers everything.
 func (s *schedule) run() {
 	for range s.rng.IntN(3) {
 		s.life(true)
@@ -209,7 +211,7 @@ func (s *schedule) run() {
 	}
 }
 
-// life is a link's: all clients and their messages that are not acknowledged come down it.
+// life is one link: all clients and their unacknowledged messages are sent on it.
 func (s *schedule) life(dies bool) {
 	near, far := net.Pipe()
 	l := newLink(s.w, near, "", link.GatewayHello{ID: 1, Loops: 1, MaxFrame: link.MaxFrame})
@@ -247,7 +249,7 @@ func (s *schedule) life(dies bool) {
 	both.Wait() // not for handlers that block
 }
 
-// frames are what a link carries: each client's in their order, and those of several mixed.
+// frames returns the frames of a link: each client's in order, those of several clients mixed.
 func (s *schedule) frames(ends bool) (frames []link.Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -283,7 +285,7 @@ func (s *schedule) frames(ends bool) (frames []link.Frame) {
 	return frames
 }
 
-// open lets one of the calls that block return, now or when it comes.
+// open lets one of the calls that block return, now or when it begins.
 func (s *schedule) open() {
 	if n := len(s.shut); n > 0 {
 		i := s.rng.IntN(n)
@@ -292,7 +294,7 @@ func (s *schedule) open() {
 	}
 }
 
-// awaitAcks waits until all is acknowledged.
+// awaitAcks waits until everything is acknowledged.
 func (s *schedule) awaitAcks() {
 	done := make(chan struct{})
 	s.mu.Lock()
@@ -311,7 +313,7 @@ func (s *schedule) awaitAcks() {
 	}
 }
 
-// read takes what the worker sends, until the link dies.
+// read reads what the worker sends until the link ends.
 func (s *schedule) read(conn net.Conn) {
 	for {
 		var size [4]byte
@@ -333,7 +335,8 @@ func (s *schedule) read(conn net.Conn) {
 	}
 }
 
-// unit applies one UNIT: what it acknowledges, and that it has just the effects of that.
+// unit applies one UNIT: it checks what is acknowledged, and that the effects are exactly those of
+// the acknowledged messages.
 func (s *schedule) unit(f *link.Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

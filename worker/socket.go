@@ -13,11 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// polled is a TCP connection to a gateway whose reader waits in poll(2) while the link is busy. A reader that waits in the runtime's poller is parked, and another thread has to be
-// woken to wake it: at a hundred thousand messages a second that costs as much as the handlers. When nothing comes for patience, the reader waits in the runtime's poller, as one of
-// any connection of Go's does: a thread held by an idle link would be a waste.
+// polled is a TCP connection to a gateway. While the link is busy its reader waits in poll(2). A
+// reader that waits in the runtime's poller is parked, and another thread must be woken to wake it.
+// At a hundred thousand messages a second that costs as much as the handlers. When nothing arrives
+// for pollTime, the reader waits in the runtime's poller, as for any connection, because an idle
+// link should not occupy a thread.
 //
-// A reader in poll(2) holds one of Go's processors (a P). So at most GOMAXPROCS-1 readers of a worker are there at a time; the others wait in the runtime's poller.
+// A reader in poll(2) occupies one of Go's processors (a P). Therefore at most GOMAXPROCS-1 readers
+// of a worker are in poll(2) at a time; the others wait in the runtime's poller.
 type polled struct {
 	net.Conn
 	raw   syscall.RawConn
@@ -27,19 +30,20 @@ type polled struct {
 	b         []byte // bound: none, the caller's
 	n         int
 	err       error
-	brisk     bool                  // the last wait was a short one
-	scheduled time.Time             // when it last came by Go's scheduler
-	read      func(fd uintptr) bool // attempt, made once, so that no call allocates
+	brisk     bool                  // the last wait was short
+	scheduled time.Time             // when the reader last called Go's scheduler
+	read      func(fd uintptr) bool // the method value attempt, made once so that Read does not allocate
 }
 
-// patience is how long a reader waits in poll(2) before it goes to the runtime's poller.
-const patience = 10 * time.Millisecond
+// pollTime is how long a reader waits in poll(2) before it goes to the runtime's poller.
+const pollTime = 10 * time.Millisecond
 
-// slice is how long a reader that finds something each time goes on before it comes by Go's scheduler. After 10 ms without that the runtime's monitor would take its
-// processor at a system call, and look what all are doing every 20 µs for a while.
-const slice = 4 * time.Millisecond
+// timeSlice is how long a reader that always finds data runs before it calls Go's scheduler. After
+// 10 ms the runtime's monitor would take the reader's processor away during a system call, and
+// would then check all processors every 20 us for a while.
+const timeSlice = 4 * time.Millisecond
 
-// poll makes a connection one that is read so. One that has no descriptor it returns as it is.
+// poll returns a connection that reads conn with poll(2), or conn itself if it has no descriptor.
 func poll(conn net.Conn, count *atomic.Int32) net.Conn {
 	c, ok := conn.(syscall.Conn)
 	if !ok {
@@ -54,17 +58,17 @@ func poll(conn net.Conn, count *atomic.Int32) net.Conn {
 	return p
 }
 
-// Read implements net.Conn, for one reader at a time.
+// Read implements net.Conn. It must be called by one goroutine at a time.
 func (p *polled) Read(b []byte) (int, error) {
 	since := time.Now()
-	if since.Sub(p.scheduled) > slice {
+	if since.Sub(p.scheduled) > timeSlice {
 		p.scheduled = since
 		runtime.Gosched()
 	}
 	p.b = b
 	err := p.raw.Read(p.read)
 	p.b = nil
-	p.brisk = time.Since(since) < patience
+	p.brisk = time.Since(since) < pollTime
 	switch {
 	case err != nil:
 		return 0, err
@@ -76,20 +80,22 @@ func (p *polled) Read(b []byte) (int, error) {
 	return p.n, nil
 }
 
-// attempt reads, after a wait in poll(2) where that is due. It reports false when the runtime's poller has to say when to try again.
+// attempt reads, if necessary after a wait in poll(2). It returns false if the runtime's poller
+// must wait before the next attempt.
 func (p *polled) attempt(fd uintptr) bool {
 	if p.try(fd) || !p.brisk {
 		return p.err != syscall.EAGAIN
 	}
 	if p.brisk = int(p.count.Add(1)) < runtime.GOMAXPROCS(0); p.brisk {
-		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience/time.Millisecond)) // whatever it says, the next read says it too
+		// The result does not matter: the next read returns the same error or the data.
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(pollTime/time.Millisecond))
 		p.brisk = p.try(fd)
 	}
 	p.count.Add(-1)
 	return p.err != syscall.EAGAIN
 }
 
-// try reads once, and reports whether that said anything.
+// try reads once. It returns false if there is nothing to read.
 func (p *polled) try(fd uintptr) bool {
 	p.n, p.err = syscall.Read(int(fd), p.b)
 	for p.err == syscall.EINTR {
@@ -98,7 +104,7 @@ func (p *polled) try(fd uintptr) bool {
 	return p.err != syscall.EAGAIN
 }
 
-// Close implements net.Conn. It ends a Read that is under way at once, where the kernel would have it wait on.
+// Close implements net.Conn. It ends a Read that is in poll(2) at once.
 func (p *polled) Close() error {
 	_ = p.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	return p.Conn.Close()

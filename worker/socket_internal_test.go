@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// sockets makes a TCP connection that is read by poll(2), and its peer.
+// sockets returns a TCP connection that is read with poll(2), and its peer.
 func sockets(t *testing.T) (*polled, net.Conn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -37,7 +37,7 @@ func sockets(t *testing.T) (*polled, net.Conn) {
 	return s, peer
 }
 
-// await waits until something is so.
+// await waits until a condition is true.
 func await(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); !so(); time.Sleep(time.Millisecond) {
@@ -47,7 +47,8 @@ func await(t *testing.T, what string, so func() bool) {
 	}
 }
 
-// TestSocket moves more than the kernel's buffers hold both ways, by readers that do not always read: neither side's bytes are lost or mixed up, and the end is an EOF.
+// TestSocket sends more than the kernel's buffers hold in both directions, to readers that pause.
+// No bytes are lost or mixed up, and the end is an EOF.
 func TestSocket(t *testing.T) {
 	t.Parallel()
 	s, peer := sockets(t)
@@ -83,7 +84,8 @@ func TestSocket(t *testing.T) {
 	}
 }
 
-// TestSocketSleeps has a peer that answers at once, then is silent: the reader waits in poll(2) first, and in the runtime's poller after a while.
+// TestSocketSleeps has a peer that answers at once and is then silent. The reader waits in poll(2)
+// first, and in the runtime's poller after a while.
 func TestSocketSleeps(t *testing.T) {
 	t.Parallel()
 	if runtime.GOMAXPROCS(0) == 1 {
@@ -122,7 +124,7 @@ func waitsForNetwork(s *polled) bool {
 	return false
 }
 
-// TestPollPlaces leaves one of Go's processors to all else.
+// TestPollPlaces checks that one of Go's processors stays free.
 func TestPollPlaces(t *testing.T) {
 	t.Parallel()
 	s, peer := sockets(t)
@@ -145,7 +147,7 @@ func TestPollPlaces(t *testing.T) {
 	<-read
 }
 
-// TestSocketCloses ends calls that are under way, wherever they wait, and those that come later.
+// TestSocketCloses ends calls that are running, wherever they wait, and later ones.
 func TestSocketCloses(t *testing.T) {
 	t.Parallel()
 	read := func(s *polled) error { _, err := s.Read(make([]byte, 1)); return err }
@@ -188,7 +190,7 @@ func TestSocketCloses(t *testing.T) {
 	}
 }
 
-// TestPollLeavesOthers has connections without a descriptor.
+// TestPollLeavesOthers uses connections without a descriptor.
 func TestPollLeavesOthers(t *testing.T) {
 	t.Parallel()
 	near, far := net.Pipe()
@@ -200,7 +202,8 @@ func TestPollLeavesOthers(t *testing.T) {
 	}
 }
 
-// TestSocketAllocatesNothing has a peer that answers at once. Not parallel: all allocations of the process are counted.
+// TestSocketAllocatesNothing has a peer that answers at once. Not parallel: all allocations of the
+// process are counted.
 func TestSocketAllocatesNothing(t *testing.T) {
 	s, peer := sockets(t)
 	go func() {

@@ -7,5 +7,5 @@ import (
 	"sync/atomic"
 )
 
-// poll returns the connection as it is where there is no poll(2).
+// poll returns conn itself on systems without poll(2).
 func poll(conn net.Conn, _ *atomic.Int32) net.Conn { return conn }

@@ -34,7 +34,8 @@ func (o stuckOffice) message(context.Context, worker.Call, worker.Message) error
 
 func waitsForever(never chan struct{}) { <-never }
 
-// Handlers that never return do not keep Run from returning: it says which they are, wherever their call ran, also when their link has died.
+// Handlers that never return do not keep Run from returning. The error names them, wherever their
+// calls ran, even if their link has ended.
 func TestStuckHandlerAtDrain(t *testing.T) {
 	t.Parallel()
 	for _, dies := range []bool{false, true} {
@@ -45,7 +46,7 @@ func TestStuckHandlerAtDrain(t *testing.T) {
 			defer close(o.never)
 			conns := make(chan net.Conn, 64)
 			w, err := worker.New(worker.Config{
-				Gateways: []string{"peer"}, DrainTimeout: 50 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+				Gateways: []string{"peer"}, DrainTimeout: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 				Dial: pipeDial(conns, 0),
 			}, o.handler())
 			if err != nil {
@@ -58,7 +59,7 @@ func TestStuckHandlerAtDrain(t *testing.T) {
 			<-w.Ready()
 			var b []byte
 			for i := range uint32(5) {
-				b = link.Append(b, &link.Frame{Type: link.Attach, ID: 2*i + 1, Slot: i, Token: 7, Payload: link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})})
+				b = link.Append(b, attachFrame(2*i+1, i))
 				b = link.Append(b, &link.Frame{Type: link.Message, ID: 2*i + 2, Slot: i, Token: 7, Payload: []byte("x")})
 			}
 			var peer sync.WaitGroup
@@ -79,7 +80,8 @@ func TestStuckHandlerAtDrain(t *testing.T) {
 			case <-time.After(10 * time.Second):
 				t.Fatal("Run waits for the handler")
 			}
-			if !errors.Is(err, worker.ErrHandlersRunning) || !strings.Contains(err.Error(), "waitsForever (stuck_test.go:") || !strings.Contains(err.Error(), "stuckOffice.message") {
+			if !errors.Is(err, worker.ErrHandlersRunning) || !strings.Contains(err.Error(), "waitsForever (stuck_test.go:") ||
+				!strings.Contains(err.Error(), "stuckOffice.message") {
 				t.Errorf("Run: %v", err)
 			}
 			if !dies && !strings.Contains(err.Error(), "5 running") {

@@ -47,7 +47,7 @@ func Groups(names ...string) Target { return Target{kind: targetGroups, names: n
 // UID selects the clients that are bound to the uid.
 func UID(uid string) Target { return Target{kind: targetUID, name: uid} }
 
-// UIDs selects the clients that are bound to one of the uids.
+// UIDs selects the clients that are bound to one of the uids, each once.
 func UIDs(uids ...string) Target { return Target{kind: targetUIDs, names: uids} }
 
 // Everyone selects all clients that a worker has admitted, that is, whose Connect has returned nil.

@@ -199,7 +199,7 @@ type Stats struct {
 	CommandsDropped uint64 // messages and commands to gateways that are unknown or have no link
 	Blocked         int    // calls that run outside of their link's goroutine; each costs a goroutine
 	Clients         int    // clients of this worker, Leaving included
-	Leaving         int    // disconnected clients of which a call has not returned yet
+	Leaving         int    // clients that are gone, with a call that has not returned yet
 	Links           int    // links that are up
 }
 

@@ -1,20 +1,21 @@
-// The chat's page: what is known (state), what the server says (on), what is shown (view.js), what the user does (bottom).
+// The page of the chat: the state, the handlers of server events (on), and at the bottom the
+// handlers of user actions. view.js draws the page.
 
 import * as composer from "./composer.js";
 import { Outbox } from "./outbox.js";
 import { Socket } from "./socket.js";
 import * as view from "./view.js";
 
-const TYPING = "typing"; // ref of hints that somebody types
-const BURST = 7, PACE = 250; // of joins after a reconnect: the server allows ten requests at once
+const TYPING = "typing"; // ref of typing hints
+const BURST = 7, PACE = 250; // joins at once after a reconnect, then ms between joins: the server limits requests
 
 const state = {
   name: "", token: "", loggedIn: false,
-  entered: false,         // has been logged in: who comes back goes where they were, not where newcomers go
-  joining: false,         // a room was asked for, which is to be shown when it comes
+  entered: false,         // has been logged in before: a returning user does not join the room of the login form
+  joining: false,         // a join was sent; the room is shown when its history arrives
   current: null,          // key of the conversation that is shown
   conversations: new Map(), // key → {key, kind, name, messages, ids, users, unread, typing}
-  counts: new Map(),      // room → people, of all rooms there are
+  counts: new Map(),      // room → number of people, for all rooms
   outbox: new Outbox({
     ready: () => state.loggedIn && socket.connected,
     send: (doc) => request(doc),
@@ -33,16 +34,17 @@ function conversation(kind, name) {
   return state.conversations.get(k);
 }
 
-// The socket's address is relative to the page's: a proxy may have both under any path.
+// The address of the socket is relative to that of the page, so a proxy may serve both under any
+// path.
 const address = new URL(document.documentElement.dataset.socket, location.origin + location.pathname);
 address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 const socket = new Socket(address.href);
 
-let retry; // of a login that no worker took
+let retry; // timer for a login that no worker has received
 
 function login() { socket.send({ type: "login", name: state.name, token: state.token }); }
 
-// logout forgets who we were; nothing of it may show under the next name.
+// logout clears the state, so that the next user sees nothing of the last one.
 function logout(why) {
   keep();
   state.outbox.clear();
@@ -53,13 +55,12 @@ function logout(why) {
   view.leave(why);
 }
 
-// keep stores what is typed and not said, for the same person's next login in this tab, and resume
-// takes it back.
+// keep stores the unsent text for the next login of the same user in this tab. resume restores it.
 function keep() {
   if (!state.entered) return;
   try {
     sessionStorage.setItem("sluice.typed", JSON.stringify({ name: state.name, ...state.outbox.pack() }));
-  } catch { } // more than the browser keeps
+  } catch { } // too large for the browser's storage
 }
 
 function resume() {
@@ -70,14 +71,14 @@ function resume() {
   for (const name of state.outbox.names()) conversation("private", name);
 }
 
-// request sends what only those may who are logged in.
+// request sends a request that requires a login.
 function request(doc) { return state.loggedIn && socket.send(doc); }
 
 function add(c, message) {
   if (message.ref && message.from === state.name) state.outbox.heard(message.ref);
   if (message.id && c.ids.has(message.id)) return;
   if (message.id) c.ids.add(message.id);
-  c.messages.push(message); // as it came: the clocks of two workers are two
+  c.messages.push(message); // in the order of arrival, because the clocks of workers differ
   if (c.messages.length > 1000) for (const m of c.messages.splice(0, 200)) c.ids.delete(m.id);
   c.typing.delete(message.from);
   const seen = c.key === state.current && !document.hidden;
@@ -106,7 +107,7 @@ const on = {
     const before = c.unread;
     for (const m of e.messages ?? []) add(c, m);
     c.messages.sort((a, b) => a.time - b.time);
-    c.unread = before; // what was said before we came is no news
+    c.unread = before; // messages from before the join do not count as unread
     if (!state.current || state.joining) open(c.key);
     view.joined(c.name);
     state.joining = false;
@@ -134,7 +135,7 @@ const on = {
     c.typing.set(e.from, setTimeout(() => { c.typing.delete(e.from); show(); }, 4000));
   },
   pong() {},
-  // No worker was there to take what we sent; the connection lives on.
+  // No worker has received the request. The connection stays open.
   "sluice.refused"() {
     if (state.loggedIn) return state.outbox.failed("the chat does not answer") || view.toast("The chat does not answer");
     view.waiting("The chat does not answer: trying again");
@@ -142,7 +143,7 @@ const on = {
     retry = setTimeout(login, 1000);
   },
   error(e) {
-    if (state.outbox.refused(e) || e.ref === TYPING) return; // a hint that is refused is no loss
+    if (state.outbox.refused(e) || e.ref === TYPING) return; // ignore refused hints
     state.joining = false;
     if (state.loggedIn && e.code !== "name_taken") view.toast(e.text);
     else if (state.token && e.code === "try_again") setTimeout(login, 1000);
@@ -167,7 +168,7 @@ socket.addEventListener("open", () => {
   clearTimeout(retry);
   login();
 });
-socket.addEventListener("replaced", () => logout("You are in the chat in another window."));
+socket.addEventListener("replaced", () => logout("You have joined the chat in another window."));
 socket.addEventListener("state", (e) => {
   if (e.detail.state !== "connected" && state.outbox.failed("the connection was lost")) show();
   view.connection(e.detail);
@@ -187,7 +188,7 @@ function open(k) {
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return keep();
-  if (state.entered) sessionStorage.removeItem("sluice.typed"); // else a tab doubled from this one has it too
+  if (state.entered) sessionStorage.removeItem("sluice.typed"); // otherwise a duplicate of this tab would have it too
   if (state.current) open(state.current);
 });
 addEventListener("pagehide", keep);
@@ -204,7 +205,7 @@ view.handlers({
       view.joined(room);
       return open(known.key);
     }
-    if (request({ type: "join", room })) state.joining = true; // the history's arrival opens it
+    if (request({ type: "join", room })) state.joining = true; // the history opens it
     else view.toast("Not connected: try again in a moment");
   },
   talk(name) {
@@ -222,7 +223,7 @@ view.handlers({
   },
 });
 
-// inBox wraps what is done in the box of the conversation that is shown.
+// inBox wraps an action in the text box of the current conversation.
 const inBox = (f) => (...args) => {
   const c = state.conversations.get(state.current);
   if (c) f(c, ...args);
@@ -238,7 +239,7 @@ composer.handlers({
 });
 
 const saved = sessionStorage.getItem("sluice.chat");
-if (saved) { // the page was loaded anew
+if (saved) { // the page was reloaded
   Object.assign(state, JSON.parse(saved));
   socket.open();
 }

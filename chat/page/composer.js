@@ -1,17 +1,16 @@
-// The box in which one types, and what is not delivered above it. What is in them the outbox knows.
+// The text box, and the undelivered messages above it. The outbox holds their contents.
 
 import { LIMIT, length } from "./outbox.js";
 import { $, element, fill } from "./view.js";
 
-const NEAR = 200; // characters before the limit from which on they are counted
+const NEAR = 200; // remaining characters from which on their number is shown
 
 const text = $("say-text");
 
 let act = {};
 export function handlers(h) { act = h; }
 
-// show draws the composer of a conversation: its draft, a word about it, and the messages that are
-// not delivered.
+// show draws the composer of a conversation: its draft, a note, and the undelivered messages.
 export function show(c, outbox) {
   const d = c ? outbox.draft(c.key) : { text: "", note: "" };
   if (text.value !== d.text) text.value = d.text;
@@ -21,7 +20,7 @@ export function show(c, outbox) {
   measure(d.note);
 }
 
-// measure makes the box as high as its text, and says when that is too long.
+// measure makes the box as high as its text, and shows a note when the text is too long.
 function measure(note) {
   text.rows = Math.min(6, Math.max(1, text.value.split("\n").length));
   const n = text.value.length > LIMIT - NEAR ? length(text.value.trim()) : 0;
@@ -30,7 +29,7 @@ function measure(note) {
   $("say-count").classList.toggle("bad", over > 0);
   $("say-count").textContent = over > 0 ? number(over) + " too many" : n > LIMIT - NEAR ? `${number(n)} of ${number(LIMIT)}` : "";
   const word = over > 0 ? `Too long to send: a message has at most ${number(LIMIT)} characters.` : note;
-  if ($("say-note").textContent !== word) $("say-note").textContent = word; // what is set is read aloud
+  if ($("say-note").textContent !== word) $("say-note").textContent = word; // screen readers announce each assignment
 }
 
 const number = (n) => n.toLocaleString("en");

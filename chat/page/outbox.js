@@ -1,11 +1,11 @@
-// What was typed: the draft of each conversation, and the messages that the server has not
-// confirmed. Nothing leaves here but by being said, or by the user's hand.
+// The outbox holds the drafts of all conversations and the messages that the server has not
+// confirmed. An item is removed only when the server has published it or the user removes it.
 
-export const LIMIT = 2000;  // characters of a message, which the server counts as code points
-const MOST = 50;            // messages that wait; with so many a new one stays in the box
-const AGAIN = 250;          // ms until what came too fast is sent again: the server takes five a second
-const ANSWER = 20000;       // ms until what has no answer is given back: a gateway may hold it for 10 s
-const SOON = 400, LONG = 5000; // ms after which a message that waits is shown, and is said to take long
+export const LIMIT = 2000;  // characters of a message; the server counts code points
+const MOST = 50;            // unconfirmed messages; at this number a new one stays in the box
+const AGAIN = 250;          // ms until a rate-limited message is sent again: the server allows five a second
+const ANSWER = 20000;       // ms until a message without an answer is given back: a gateway may queue it for 10 s
+const SOON = 400, LONG = 5000; // ms after which an unconfirmed message is shown, and is shown as slow
 
 const BACK = " Your text is back in the box.";
 const OFFLINE = "Not sent: there is no connection. Your text stays here.";
@@ -20,13 +20,13 @@ let count = 0;
 const newRef = () => Date.now().toString(36) + "-" + (++count).toString(36);
 
 export class Outbox {
-  #items = [];         // {key, kind, name, ref, text, since, why}, as typed; with a why: not delivered
-  #drafts = new Map(); // key → {name, text, note, returned}; returned: the item that came back into the box
-  #flying = null;      // the item that is on its way: one at a time, so that none overtakes another
-  #timer = null;       // until #flying is sent again, or given back
+  #items = [];         // {key, kind, name, ref, text, since, why}, in order; undelivered if why is set
+  #drafts = new Map(); // key → {name, text, note, returned}; returned is the item whose text is in the box again
+  #flying = null;      // the item that was sent and not confirmed: one at a time, to keep the order
+  #timer = null;       // until #flying is sent again or given back
 
-  // hooks: ready() says whether a request can be sent, send(doc) sends one, changed() draws,
-  // returned(item, why) tells what was not delivered.
+  // hooks: ready() returns whether a request can be sent, send(doc) sends one, changed() redraws,
+  // returned(item, why) reports an undelivered message.
   constructor(hooks) { this.hooks = hooks; }
 
   draft(key) {
@@ -34,19 +34,19 @@ export class Outbox {
     return this.#drafts.get(key);
   }
 
-  // typed takes over what is in the box of a conversation.
+  // typed stores the text in the box of a conversation as its draft.
   typed(c, text) {
     const d = this.draft(c.key);
     if (!text) d.note = "";
     Object.assign(d, { name: c.name, text });
   }
 
-  // holds reports whether something that is not said waits in a conversation.
+  // holds reports whether a conversation has unsent text.
   holds(key) {
     return (this.#drafts.get(key)?.text ?? "").trim() !== "" || this.#items.some((item) => item.key === key && item.why);
   }
 
-  // rows are the messages of a conversation that are to be shown as not delivered, or not yet.
+  // rows returns the messages of a conversation to show as undelivered or unconfirmed.
   rows(key) {
     const now = Date.now();
     return this.#items.filter((item) => item.key === key && (item.why || now - item.since >= SOON)).map((item) => ({
@@ -55,11 +55,11 @@ export class Outbox {
     }));
   }
 
-  // say sends what is in the box, or leaves it there and says why.
+  // say sends the text in the box, or leaves it there with a note that says why.
   say(c, text) {
     this.typed(c, text);
     const d = this.draft(c.key);
-    text = text.trim().replace(/\p{Surrogate}/gu, "\ufffd"); // half a character is none
+    text = text.trim().replace(/\p{Surrogate}/gu, "\ufffd"); // unpaired surrogates are not valid
     if (!text || length(text) > LIMIT) return;
     if (!this.hooks.ready()) d.note = OFFLINE;
     else if (this.#items.length >= MOST) d.note = `Not sent: ${MOST} messages are not delivered yet. Your text stays here.`;
@@ -68,7 +68,7 @@ export class Outbox {
       this.#items.push(item);
       Object.assign(d, { text: "", note: "", returned: null });
       const changed = () => { if (this.#items.includes(item)) this.hooks.changed(); };
-      for (const wait of [SOON, LONG]) setTimeout(changed, wait + 20); // timers may be early
+      for (const wait of [SOON, LONG]) setTimeout(changed, wait + 20); // timers may fire early
       this.#next();
     }
   }
@@ -100,8 +100,8 @@ export class Outbox {
     if (item === this.#flying) this.#landed();
   }
 
-  // heard is a message of our own that the server has published: it is said, however late we hear
-  // of it.
+  // heard handles a message of this user that the server has published. It counts as delivered,
+  // however late it arrives.
   heard(ref) {
     const item = this.#items.find((i) => i.ref === ref);
     if (item) this.#remove(item);
@@ -114,15 +114,15 @@ export class Outbox {
     this.#next();
   }
 
-  // echoed is heard for a worker that knows no refs: of an earlier version.
+  // echoed is heard for workers of an earlier version, which do not support refs.
   echoed(key, text) {
     if (this.#flying?.key === key && this.#flying.text === text) this.heard(this.#flying.ref);
   }
 
-  // refused takes an error of the server's, and reports whether it was about a message.
+  // refused handles an error event, and reports whether it was about a message.
   refused({ ref, code, text }) {
-    if (!ref && code === "bad_request" && this.#flying) { // only a message can be what the server cannot read
-      this.#giveBack(this.#flying, "Not sent: there is a character in it that cannot be sent.");
+    if (!ref && code === "bad_request" && this.#flying) { // only a message can be a request that the server cannot parse
+      this.#giveBack(this.#flying, "Not sent: it contains a character that cannot be sent.");
     } else {
       const item = this.#items.find((i) => i.ref === ref);
       if (!item) return false;
@@ -136,8 +136,7 @@ export class Outbox {
     return true;
   }
 
-  // failed gives everything back that is not confirmed, in order. It reports whether anything was
-  // on its way.
+  // failed gives all unconfirmed messages back, in order. It reports whether one had been sent.
   failed(why) {
     const flying = this.#flying;
     this.#landed();
@@ -147,8 +146,7 @@ export class Outbox {
     return flying !== null;
   }
 
-  // #giveBack puts a message back into the box it came from or, where something is in it by now,
-  // among those that are shown above it.
+  // #giveBack puts a message back into its box or, if the box is not empty, into the list above it.
   #giveBack(item, why) {
     const d = this.draft(item.key);
     const first = !this.#items.some((i) => i.key === item.key && i.why);
@@ -163,7 +161,7 @@ export class Outbox {
     this.hooks.returned(item, why);
   }
 
-  // putBack takes a message that was not delivered into the box, before what has been typed there.
+  // putBack moves an undelivered message into the box, before the text there.
   putBack(ref) {
     const item = this.#items.find((i) => i.ref === ref);
     if (!item) return;
@@ -186,7 +184,7 @@ export class Outbox {
     }
   }
 
-  // pack returns what is to outlive the page, and unpack takes it.
+  // pack returns the contents to store when the page is left. unpack restores them.
   pack() {
     return { drafts: [...this.#drafts].filter(([, d]) => d.text), items: this.#items };
   }
@@ -197,7 +195,7 @@ export class Outbox {
     for (const item of items) item.why ||= "Not confirmed: the page was left before an answer came.";
   }
 
-  // names are the people to whom something in private is not said.
+  // names returns the people for whom there are unsent private messages.
   names() {
     const drafts = [...this.#drafts].map(([key, d]) => ({ key, name: d.name }));
     return [...drafts, ...this.#items].filter(({ key }) => key.startsWith("private:") && this.holds(key)).map(({ name }) => name);

@@ -1,6 +1,6 @@
-// The connection: opens it, opens it again when it breaks, with exponential back-off and full jitter, and tells what state it is in.
+// The connection. It reconnects with exponential backoff and full jitter, and reports its state.
 
-const REPLACED = 4010; // the close code that says that a newer connection has our name
+const REPLACED = 4010; // close code: a newer connection has the name
 const FIRST = 500, LAST = 15000, PATIENCE = 70000, PING = 25000;
 
 export class Socket extends EventTarget {
@@ -18,7 +18,8 @@ export class Socket extends EventTarget {
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.now(); });
   }
 
-  // open connects. Events: "open", "message" (detail: the document), "state" (detail: {state, seconds}), "replaced".
+  // open connects. Events: "open", "message" (detail: the document),
+  // "state" (detail: {state, seconds}) and "replaced".
   open() {
     this.#drop();
     this.#state("connecting");
@@ -39,12 +40,12 @@ export class Socket extends EventTarget {
     ws.onclose = (e) => {
       if (ws !== this.#ws) return;
       if (e.code !== REPLACED) return this.#lost();
-      this.close(); // coming back would throw the newer one out
+      this.close(); // reconnecting would close the newer connection
       this.dispatchEvent(new Event("replaced"));
     };
   }
 
-  // close ends the connection, and does not open another.
+  // close closes the connection and does not reconnect.
   close() {
     this.#drop();
     this.#state("closed");
@@ -60,7 +61,7 @@ export class Socket extends EventTarget {
     ws?.close();
   }
 
-  // now connects at once if it is waiting to.
+  // now connects at once instead of waiting for the backoff.
   now() {
     if (this.#retry !== null) this.open();
   }
@@ -73,7 +74,7 @@ export class Socket extends EventTarget {
     return true;
   }
 
-  // A connection that has said nothing for long is dead, whatever the browser thinks.
+  // A connection that has been silent for long is dead, even if the browser has not noticed.
   #heard() {
     clearTimeout(this.#silence);
     this.#silence = setTimeout(() => this.#lost(), PATIENCE);

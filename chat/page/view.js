@@ -1,4 +1,4 @@
-// What is on the screen. Text from others only ever becomes textContent.
+// The view draws the page. Text from other users is only assigned to textContent.
 
 export const $ = (id) => document.getElementById(id);
 const narrow = matchMedia("(max-width: 760px)");
@@ -25,7 +25,7 @@ function avatar(name) {
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 
-// handlers ties what the user does to what it means.
+// handlers sets the functions that are called for user actions.
 let act = {};
 export function handlers(h) { act = h; }
 
@@ -49,7 +49,7 @@ export function connection({ state, seconds }) {
   const text = state === "waiting" ? `reconnecting in ${seconds} s` : state;
   for (const id of ["pill", "offline"]) $(id).textContent = text;
   $("pill").dataset.state = state;
-  $("offline").hidden = state === "connected"; // on a phone the pill is out of sight
+  $("offline").hidden = state === "connected"; // phones do not show the pill
   $("login-button").disabled = state === "connecting" || state === "connected";
   if (state === "waiting") $("login-error").textContent = `No connection: trying again in ${seconds} s`;
   if (state === "connected") $("login-error").textContent = "";
@@ -106,7 +106,8 @@ function lists(state) {
   document.title = (unread ? `(${unread}) ` : "") + "sluice chat";
 }
 
-// fill makes a list show the rows. What stays is not touched: a button keeps the focus, and a press on it is not lost when news comes meanwhile.
+// fill makes a list show the rows. It keeps the elements of rows that stay, so a button keeps the
+// focus, and a click is not lost when an update comes at the same time.
 export function fill(list, rows, make, change) {
   const items = new Map([...list.children].map((li) => [li.dataset.conversation, li]));
   const keys = new Set(rows.map((row) => row.key));
@@ -123,7 +124,7 @@ function entry(row, pressed) {
   const li = element("li", row.key.startsWith("other:") ? "other" : "");
   const button = element("button");
   button.type = "button";
-  button.title = row.label; // which may be cut
+  button.title = row.label; // the label may be truncated
   button.append(element("span", "label", row.label), element("span"));
   button.onclick = pressed;
   li.append(button);
@@ -157,7 +158,7 @@ function people(c, me) {
   });
 }
 
-// What is drawn now, so that only what is new is added, and a reader who has scrolled up stays where they are.
+// What is drawn now. Only new messages are added, so the scroll position of a reader stays.
 let drawn = null;
 
 function messages(c, me) {
@@ -179,14 +180,14 @@ function messages(c, me) {
   }
 }
 
-const NEAR = 60; // pixels from the end at which a reader still follows
+const NEAR = 60; // distance from the end, in pixels, within which the view follows new messages
 
-let following = true; // whether the reader is at the end, and stays there when the box below grows
+let following = true; // whether the view is at the end and stays there, even when the box below grows
 let height = 0;
 $("messages").onscroll = ({ target }) => {
   const end = target.scrollHeight - target.scrollTop - target.clientHeight < NEAR;
   if (end) $("to-end").hidden = true;
-  if (end || target.clientHeight === height) following = end; // else the box has grown
+  if (end || target.clientHeight === height) following = end; // otherwise the box has grown
 };
 new ResizeObserver(([{ target }]) => {
   height = target.clientHeight;
@@ -217,8 +218,7 @@ function item(m, before, me) {
   return items;
 }
 
-// joined empties the field of the room that has been entered; one that was refused stays, to be
-// typed otherwise.
+// joined clears the field if it has the name of the joined room. A refused name stays for correction.
 export function joined(room) {
   if ($("join-room").value.trim().replace(/\s+/g, " ") === room) $("join-room").value = "";
 }

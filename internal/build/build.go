@@ -1,12 +1,14 @@
-// Package build tells what this program was built from.
+// Package build reports what this program was built from.
 package build
 
 import (
 	"debug/buildinfo"
 	"runtime/debug"
+	"strings"
 )
 
-// Version is the module's version, and the commit where the build has recorded it, with "modified" behind it when files had been changed since; empty where nothing is known.
+// Version returns the module's version, and the commit where the build recorded it, followed by
+// "modified" when files had been changed. It is empty when nothing is known.
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -15,7 +17,7 @@ func Version() string {
 	return version(info)
 }
 
-// Of is the same of another program; empty where it says nothing.
+// Of returns the same for another program; "" when the program does not tell.
 func Of(program string) string {
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {
@@ -25,14 +27,14 @@ func Of(program string) string {
 }
 
 func version(info *debug.BuildInfo) string {
-	v := info.Main.Version
+	parts := []string{info.Main.Version}
 	for _, s := range info.Settings {
 		switch {
 		case s.Key == "vcs.revision":
-			v += " " + s.Value
+			parts = append(parts, s.Value)
 		case s.Key == "vcs.modified" && s.Value == "true":
-			v += " modified"
+			parts = append(parts, "modified")
 		}
 	}
-	return v
+	return strings.Join(parts, " ")
 }

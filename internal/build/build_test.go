@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What is built from a repository can be told apart by its commit, though the module has no version.
+// A build from a repository is identified by its commit, though the module has no version.
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	info := &debug.BuildInfo{Main: debug.Module{Version: "(devel)"}}
@@ -18,8 +18,10 @@ func TestVersion(t *testing.T) {
 		want     string
 	}{
 		{nil, "(devel)"},
-		{[]debug.BuildSetting{{Key: "GOOS", Value: "linux"}, {Key: "vcs.revision", Value: "c0ffee"}, {Key: "vcs.modified", Value: "false"}}, "(devel) c0ffee"},
-		{[]debug.BuildSetting{{Key: "vcs.revision", Value: "c0ffee"}, {Key: "vcs.modified", Value: "true"}}, "(devel) c0ffee modified"},
+		{[]debug.BuildSetting{{Key: "GOOS", Value: "linux"}, {Key: "vcs.revision", Value: "c0ffee"},
+			{Key: "vcs.modified", Value: "false"}}, "(devel) c0ffee"},
+		{[]debug.BuildSetting{{Key: "vcs.revision", Value: "c0ffee"}, {Key: "vcs.modified", Value: "true"}},
+			"(devel) c0ffee modified"},
 	} {
 		info.Settings = c.settings
 		if got := version(info); got != c.want {
@@ -28,7 +30,8 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestCheckout builds a program in a checkout of its own, as the toolchain does it: it says its commit, to itself and to others, and whether a file was changed since.
+// TestCheckout builds a program in a checkout of its own, as the go command does. The program
+// reports its commit, to itself and to others, and whether a file was changed since.
 func TestCheckout(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("git"); err != nil {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Process is a child.
+// Process is a child process.
 type Process struct {
 	PID   int
 	Addrs map[string]string // host:port by scheme, from its ready line. Set when Ready is closed.
@@ -24,7 +24,7 @@ type Process struct {
 	err   error // of Wait. Set when done is closed.
 }
 
-// How long a child may take to its ready line, and to its end after SIGTERM.
+// How long a child may take until its ready line, and until its end after SIGTERM.
 const (
 	startDelay = 20 * time.Second
 	endWithin  = 15 * time.Second
@@ -33,21 +33,24 @@ const (
 var (
 	// ErrKilled is returned by Stop for a child that did not end on SIGTERM.
 	ErrKilled = errors.New("child: did not end on SIGTERM")
-	// ErrEnded is returned by Await for a child that ended before it was ready, with what Wait said.
+	// ErrEnded is returned by Await, with the result of Wait, for a child that ended before it was
+	// ready.
 	ErrEnded = errors.New("ended before it was ready")
 	// ErrSilent is returned by Await for a child that was not ready in time.
 	ErrSilent = errors.New("not ready in time")
 )
 
-// Leash has cmd, one of the program's servers, drain when this process ends in whatever way: its standard input is a pipe that breaks then. What is typed at the terminal is
-// for this process alone, which tells its children in its own time.
+// Leash makes cmd, one of the program's servers, drain when this process ends in any way: the
+// child's standard input is a pipe that is closed then. A signal typed at the terminal goes to this
+// process alone, which stops its children itself.
 func Leash(cmd *exec.Cmd) {
 	cmd.Args = append(cmd.Args, "--exit-with-parent")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	_, _ = cmd.StdinPipe() // it fails only when there is a standard input already
 }
 
-// Start starts cmd and waits for the line on its standard output that begins with "ready". A child that ends before, or says nothing for 20 s and is killed, is an error.
+// Start starts cmd and waits for a line on its standard output that begins with "ready". A child
+// that ends before that is an error, and so is one without such a line in 20 s, which is killed.
 func Start(cmd *exec.Cmd) (*Process, error) {
 	p, err := Launch(cmd)
 	if err != nil {
@@ -60,7 +63,7 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 	return p, nil
 }
 
-// Launch starts cmd. Its standard output is read for the ready line; all else there is thrown away.
+// Launch starts cmd. It reads the standard output for the ready line and discards the rest.
 func Launch(cmd *exec.Cmd) (*Process, error) {
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -74,7 +77,7 @@ func Launch(cmd *exec.Cmd) (*Process, error) {
 	return p, nil
 }
 
-// follow reads the child's output to its end, and then waits for the child's.
+// follow reads the child's output to the end, and then waits for the child to end.
 func (p *Process) follow(out io.Reader) {
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
@@ -92,20 +95,20 @@ func (p *Process) follow(out io.Reader) {
 // addrs reads the URLs of a ready line.
 func addrs(line string) map[string]string {
 	m := make(map[string]string)
-	for _, url := range strings.Fields(line) {
+	for url := range strings.FieldsSeq(line) {
 		scheme, addr, _ := strings.Cut(url, "://")
 		m[scheme], _, _ = strings.Cut(addr, "/")
 	}
 	return m
 }
 
-// Ready is closed when the child has said that it is ready.
+// Ready is closed when the child is ready.
 func (p *Process) Ready() <-chan struct{} { return p.ready }
 
 // Done is closed when the child has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Early reports whether the child has not said yet that it is ready, or ended before it did.
+// Early reports whether the child is not ready yet, or ended before it was.
 func (p *Process) Early() bool {
 	select {
 	case <-p.ready:
@@ -115,7 +118,8 @@ func (p *Process) Early() bool {
 	}
 }
 
-// Terminated reports whether an end, as Wait tells it, was SIGTERM's doing: the child had not caught it.
+// Terminated reports whether an error of Wait means that SIGTERM ended the child, which then did
+// not catch it.
 func Terminated(err error) bool {
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	if !ok {
@@ -125,13 +129,14 @@ func Terminated(err error) bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGTERM
 }
 
-// Err is what Wait said, of a child that has ended.
+// Err returns the result of Wait for a child that has ended.
 func (p *Process) Err() error {
 	<-p.done
 	return p.err
 }
 
-// Await waits until the child is ready. It gives up, and leaves the child as it is, when the child has ended, when the time is over, or when giveUp is closed.
+// Await waits until the child is ready. It returns an error, and leaves the child as it is, when
+// the child has ended, the time is over, or giveUp is closed.
 func (p *Process) Await(within time.Duration, giveUp <-chan struct{}) error {
 	late := time.NewTimer(within)
 	defer late.Stop()
@@ -155,10 +160,11 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// Stop ends the process with SIGTERM and waits for it; after 15 s with SIGKILL. It returns what Wait said. A second call returns the same.
+// Stop ends the process with SIGTERM, after 15 s with SIGKILL, and waits for it. It returns the
+// result of Wait. A second call returns the same.
 func (p *Process) Stop() error { return p.StopWithin(endWithin) }
 
-// StopWithin is Stop with another patience.
+// StopWithin is Stop with another time limit.
 func (p *Process) StopWithin(d time.Duration) error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
 	late := time.NewTimer(d)

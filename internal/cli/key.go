@@ -31,7 +31,7 @@ func readKey(path string) ([]byte, error) {
 	if err != nil {
 		return nil, errors.Unwrap(err) // the caller adds the path
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it is only read
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

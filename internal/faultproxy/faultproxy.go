@@ -1,5 +1,6 @@
-// Package faultproxy is a bad network between gateways and workers, for tests and for soaking: a proxy of the link protocol on loopback that cuts, delays, trickles
-// and corrupts.
+// Package faultproxy is a proxy of the link protocol on loopback, for tests and bench soak. It
+// stands for a bad network between gateways and workers: it delays, slows down, corrupts and breaks
+// connections.
 package faultproxy
 
 import (
@@ -9,13 +10,14 @@ import (
 	"time"
 )
 
-// Faults are what a Wire does to all that passes. The zero value passes everything on at once, in pieces of any size.
+// Faults are what a Wire does to the bytes that pass. The zero value passes everything on at once,
+// in pieces of any size.
 type Faults struct {
 	Delay time.Duration // on the way
 	Rate  int           // bytes a second and direction; 0: no limit
 }
 
-// Wire is one address that stands for another.
+// Wire is a proxy with an address of its own for another address.
 type Wire struct {
 	// Static after New.
 	ln   net.Listener
@@ -31,7 +33,7 @@ type Wire struct {
 	carried int                   // guarded by mu: bytes that workers have sent since the last Cut or Corrupt
 }
 
-// New opens a wire to an address. Close must be called.
+// New opens a proxy to an address. The caller must call Close.
 func New(to string, f Faults) (*Wire, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -42,38 +44,39 @@ func New(to string, f Faults) (*Wire, error) {
 	return w, nil
 }
 
-// Addr is where to connect instead.
+// Addr is the address to connect to.
 func (w *Wire) Addr() string { return w.ln.Addr().String() }
 
-// Set changes the faults for what comes from now on.
+// Set changes the faults for the bytes that come from now on.
 func (w *Wire) Set(f Faults) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.faults = f
 }
 
-// Corrupt flips a bit in the type of each of the next n frames, of any direction. What is in a payload has no checksum but TCP's: nobody could notice.
+// Corrupt flips a bit in the type of each of the next n frames, in either direction. A payload has
+// no checksum other than TCP's, so a fault there could not be noticed.
 func (w *Wire) Corrupt(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.corrupt, w.carried = n, 0
 }
 
-// Corrupted reports whether all that Corrupt asked for has been done.
+// Corrupted reports whether all frames that Corrupt asked for have been changed.
 func (w *Wire) Corrupted() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.corrupt == 0
 }
 
-// Carried returns how many bytes have come from who connects to the wire since the last Cut or Corrupt.
+// Carried returns how many bytes have come from the connecting side since the last Cut or Corrupt.
 func (w *Wire) Carried() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.carried
 }
 
-// Cut breaks all connections: what is on its way is lost.
+// Cut breaks all connections. Bytes on their way are lost.
 func (w *Wire) Cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -84,7 +87,7 @@ func (w *Wire) Cut() {
 	}
 }
 
-// Close ends the wire and all that goes by it.
+// Close closes the proxy and its connections.
 func (w *Wire) Close() {
 	close(w.over)
 	_ = w.ln.Close()
@@ -114,7 +117,7 @@ func (w *Wire) accept() {
 	}
 }
 
-// enter notes connections, and closes them when the wire is closed.
+// enter registers connections, and closes them when the wire is closed.
 func (w *Wire) enter(conns ...net.Conn) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -128,16 +131,17 @@ func (w *Wire) enter(conns ...net.Conn) bool {
 	return w.conns != nil
 }
 
-// piece is some bytes on their way.
+// piece is a number of bytes on their way.
 type piece struct {
 	b   []byte
 	due time.Time
 }
 
-// onTheWay bounds the pieces between the two ends of a direction.
+// onTheWay bounds the pieces on their way in one direction.
 const onTheWay = 1024
 
-// carry passes on what comes from one side, and adds it up, until either is closed; then both are.
+// carry passes on the bytes from one side, and counts them, until one of the sides is closed. Then
+// it closes both.
 func (w *Wire) carry(from, to net.Conn, hellos int, sum *int) {
 	way := make(chan piece, onTheWay)
 	gone := make(chan struct{})
@@ -201,7 +205,7 @@ func (w *Wire) write(to net.Conn, way <-chan piece) {
 	}
 }
 
-// sleep reports false when the wire is closed meanwhile.
+// sleep waits, and reports false when the wire is closed meanwhile.
 func (w *Wire) sleep(d time.Duration) bool {
 	if d <= 0 {
 		return true

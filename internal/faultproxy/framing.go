@@ -2,15 +2,16 @@ package faultproxy
 
 import "encoding/binary"
 
-// framing follows one direction of a link, to know where a frame begins (internal/link/SPEC.md): first some messages of the hello, u16 length and body, then frames,
-// u32 length that counts itself, and the type behind it.
+// framing follows one direction of a link to find where a frame begins (internal/link/SPEC.md). The
+// messages of the hello come first, each with a u16 length and a body. Frames follow, each with a
+// u32 length that counts itself, and a type.
 type framing struct {
 	hellos int    // messages of the hello that are to come
 	head   []byte // of what comes next, as far as it is here
 	rest   int    // bytes that are to come of what has begun
 }
 
-// pass looks at what passes, and changes the type of as many frames as are to be corrupted.
+// pass reads the bytes that pass, and changes the type of the frames that are to be corrupted.
 func (f *framing) pass(b []byte, corrupt *int) {
 	for i := range b {
 		if f.rest > 0 {

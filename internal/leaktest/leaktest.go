@@ -1,4 +1,5 @@
-// Package leaktest fails the tests of a package that leaves goroutines, descriptors or child processes behind.
+// Package leaktest fails the tests of a package that leaves goroutines, descriptors or child
+// processes behind.
 package leaktest
 
 import (
@@ -36,7 +37,7 @@ func run(m *testing.M, patience time.Duration, end ...func()) int {
 	return code
 }
 
-// patience is how long what the tests have ended may take to go.
+// patience is how long goroutines, descriptors and processes may take to end after the tests.
 const patience = 5 * time.Second
 
 // left says what is left, once it has had time to go.
@@ -49,7 +50,7 @@ func left(before int, patience time.Duration) (err error) {
 		case len(open) > before:
 			err = fmt.Errorf("%d descriptors, of\n%s", len(open)-before, strings.Join(open, "\n"))
 		default:
-			return goleak.Find( // which has a patience of its own
+			return goleak.Find( // which waits, too
 				// The pool of gnet's Enroll: one per process, for its whole life.
 				goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
 				goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),

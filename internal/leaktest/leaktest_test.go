@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// leakEnv makes a child of this test leave something.
+// leakEnv makes a child of this test leave something behind.
 const leakEnv = "SLUICE_LEAK"
 
 func TestMain(m *testing.M) {
@@ -20,10 +20,12 @@ func TestMain(m *testing.M) {
 	Main(m)
 }
 
-// A package whose tests pass and leave a goroutine, a descriptor or a process fails, and says which.
+// A package whose tests pass and leave a goroutine, a descriptor or a process fails, and reports
+// which.
 func TestWhatIsLeftIsFound(t *testing.T) {
 	t.Parallel()
-	for what, says := range map[string]string{"nothing": "", "goroutine": "goroutine", "descriptor": "descriptors", "process": "processes"} {
+	for what, says := range map[string]string{"nothing": "", "goroutine": "goroutine", "descriptor": "descriptors",
+		"process": "processes"} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.Command(os.Args[0], "-test.run", "^TestLeak$")
@@ -36,7 +38,7 @@ func TestWhatIsLeftIsFound(t *testing.T) {
 	}
 }
 
-// What TestWhatIsLeftIsFound starts.
+// The program that TestWhatIsLeftIsFound starts.
 func TestLeak(t *testing.T) {
 	switch os.Getenv(leakEnv) {
 	case "goroutine":

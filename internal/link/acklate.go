@@ -2,12 +2,13 @@ package link
 
 import "sort"
 
-// late is the frames that have been put aside: unacknowledged, and older than all in the ring. It is a list in the order of sequences, which are less than maxSpan apart.
+// late is the list of frames that were put aside: unacknowledged, and older than all in the ring.
+// They are in the order of their sequences, which are less than maxSpan apart.
 type late struct {
 	list  []lateFrame // bound: messages a worker has not acknowledged
 	head  int         // those before it are acknowledged
-	live  int         // frames that are not
-	bytes int         // of them, but for the large ones
+	live  int         // frames that are not acknowledged
+	bytes int         // of the live frames, without the large ones
 	large int         // bytes of the large ones
 }
 
@@ -16,7 +17,7 @@ type lateFrame struct {
 	sent
 }
 
-// add enters a frame that is newer than all others.
+// add appends a frame that is newer than all others.
 func (l *late) add(seq uint32, e sent) {
 	l.list = append(l.list, lateFrame{seq, e})
 	l.count(e, 1)
@@ -45,7 +46,7 @@ func (l *late) find(seq uint32) *lateFrame {
 	return &open[i]
 }
 
-// take takes a frame out; its size is 0 when it is not there.
+// take removes a frame. Its size is 0 when it is not there.
 func (l *late) take(seq uint32) (was sent) {
 	e := l.find(seq)
 	if e == nil {

@@ -5,8 +5,8 @@ import (
 	"math"
 )
 
-// AckWindow is the sender's book of sequenced frames: which are out, what they cost, what has been acknowledged. It does no I/O and is not for
-// concurrent use.
+// AckWindow records the sequenced frames of a sender: which are outstanding, their sizes, and which
+// are acknowledged. It does no I/O and is not for concurrent use.
 type AckWindow struct {
 	ring   []sent // of a power of two; sequence s stands at s & (len-1)
 	first  uint32 // oldest unacknowledged sequence in the ring
@@ -36,13 +36,15 @@ func (e sent) large() bool { return e.size&isLarge != 0 }
 const (
 	firstRing = 64      // the ring's first size, in frames
 	keptRing  = 1 << 16 // the largest ring kept when nothing is outstanding
-	denseRing = 1 << 14 // a ring of this size, or more, grows only when a quarter of it is outstanding: else a few that handlers hang in are put aside
+	// A ring of this size or more grows only when a quarter of it is outstanding. Otherwise the few
+	// frames whose handlers block are put aside.
+	denseRing = 1 << 14
 	maxSpan   = 1 << 31 // frames from the oldest unacknowledged one on: sequences are compared modulo 2^32
 
 	lateWindows = 4 // so much of what has been put aside does not count against the window
 )
 
-// Init makes an empty book with the window given, in bytes.
+// Init makes an empty AckWindow with the given window, in bytes.
 func (s *AckWindow) Init(window uint32) {
 	*s = AckWindow{ring: make([]sent, firstRing), first: 1, next: 1, window: WindowBytes(window), marks: [2]uint32{1, 1}}
 }
@@ -50,12 +52,15 @@ func (s *AckWindow) Init(window uint32) {
 // WindowBytes is a window in bytes, as it can be reckoned with here: where an int has 32 bits no more than 256 MiB.
 func WindowBytes(window uint32) int { return int(min(uint64(window), math.MaxInt/(2*lateWindows))) }
 
-// IsLarge reports whether a MESSAGE of n bytes is more than half of the window. Such go beside the window, one at a time: they must neither wait until nothing is outstanding nor
-// leave the others no credit.
+// IsLarge reports whether a MESSAGE of n bytes is larger than half of the window. Large messages
+// are sent one at a time and do not count against the window: they must neither wait until nothing
+// is outstanding nor use up the credit of the others.
 func (s *AckWindow) IsLarge(n int) bool { return n > s.window/2 }
 
-// Fits reports whether a MESSAGE of n bytes may go now: within the window, or, a large one, while no other is out; and no more than maxSpan frames after the oldest one. What has
-// been put aside counts only past lateWindows windows, and for large ones only what was large.
+// Fits reports whether a MESSAGE of n bytes may be sent now: within the window, or, if it is large,
+// while no other large one is outstanding; and no more than maxSpan frames after the oldest one.
+// Frames that were put aside count only beyond lateWindows windows, and for large messages only the
+// large ones among them count.
 func (s *AckWindow) Fits(n int) bool {
 	if s.next-s.Oldest() >= maxSpan {
 		return false
@@ -66,13 +71,15 @@ func (s *AckWindow) Fits(n int) bool {
 	return s.bytes+max(s.late.bytes-lateWindows*s.window, 0)+n <= s.window
 }
 
-// Age puts aside what was sent before the call before the last one and is not acknowledged: handlers hang in it, and must not leave the others without credit.
+// Age puts aside the frames that were sent before the call before the last one and are not
+// acknowledged: their handlers block, and must not use up the credit of the others.
 func (s *AckWindow) Age() {
 	s.putAside(s.marks[0])
 	s.marks[0], s.marks[1] = s.marks[1], s.next
 }
 
-// Push enters a frame of n bytes, an ATTACH, MESSAGE or DETACH about the session given, whether it fits or not, and returns its sequence.
+// Push records a frame of n bytes, an ATTACH, MESSAGE or DETACH of the given session, whether it
+// fits or not, and returns its sequence.
 func (s *AckWindow) Push(t Type, slot uint32, token uint64, n int) uint32 {
 	seq := s.next
 	if int(seq-s.first) == len(s.ring) {
@@ -88,7 +95,7 @@ func (s *AckWindow) Push(t Type, slot uint32, token uint64, n int) uint32 {
 	return seq
 }
 
-// Check returns ErrFrame when Ack would, and changes nothing.
+// Check returns ErrFrame when Ack would. It changes nothing.
 func (s *AckWindow) Check(first, last uint32) error {
 	if err := s.checkRange(first, last); err != nil {
 		return err
@@ -103,16 +110,19 @@ func (s *AckWindow) Check(first, last uint32) error {
 	}
 }
 
-// checkRange looks whether first is out and last has been sent: what is between may be acknowledged already.
+// checkRange checks that first is outstanding and last has been sent. The frames between them may
+// be acknowledged already.
 func (s *AckWindow) checkRange(first, last uint32) error {
 	known := first-s.first < s.next-s.first || s.late.find(first) != nil
 	if !known || last-first >= s.next-first {
-		return fmt.Errorf("%w: acknowledgement of %d…%d with %d…%d outstanding", ErrFrame, first, last, s.Oldest(), s.next-1)
+		return fmt.Errorf("%w: acknowledgement of %d to %d with %d to %d outstanding", ErrFrame, first, last, s.Oldest(),
+			s.next-1)
 	}
 	return nil
 }
 
-// Acked is what an acknowledgement says of one client at once: messages that were sent one after the other, or one frame of another type.
+// Acked is the part of an acknowledgement that concerns one client: messages that were sent one
+// after the other, or one frame of another type.
 type Acked struct {
 	Type   Type
 	Slot   uint32
@@ -121,8 +131,9 @@ type Acked struct {
 	Bytes  int // of them
 }
 
-// Ack takes the acknowledgement of the frames first … last, in their order, and calls done for each client's, which may Push. It returns ErrFrame when one was never sent or is
-// acknowledged twice; done has then been called for those before it.
+// Ack handles the acknowledgement of the frames first to last, in their order, and calls done for
+// each client. done may call Push. Ack returns ErrFrame when a frame was never sent or is
+// acknowledged twice; done has then been called for the frames before it.
 func (s *AckWindow) Ack(first, last uint32, done func(Acked)) error {
 	err := s.checkRange(first, last)
 	if err != nil {
@@ -155,7 +166,7 @@ func (s *AckWindow) Ack(first, last uint32, done func(Acked)) error {
 	return err
 }
 
-// add takes one frame more, if that is another message of the same client.
+// add adds one more frame, if it is another message of the same client.
 func (a *Acked) add(was sent) bool {
 	if a.Type != Message || was.kind() != Message || a.Token != was.token || a.Slot != was.slot {
 		return false
@@ -165,7 +176,7 @@ func (a *Acked) add(was sent) bool {
 	return true
 }
 
-// take takes a frame out; its size is 0 when it is not outstanding.
+// take removes a frame. Its size is 0 when it is not outstanding.
 func (s *AckWindow) take(seq uint32) sent {
 	if seq-s.first >= s.next-s.first {
 		return s.late.take(seq)
@@ -178,7 +189,7 @@ func (s *AckWindow) take(seq uint32) sent {
 	return was
 }
 
-// count enters a frame into the figures of the ring, or takes it out.
+// count adds a frame to the figures of the ring, or subtracts it.
 func (s *AckWindow) count(e sent, n int) {
 	s.frames += n
 	if e.large() {
@@ -188,7 +199,8 @@ func (s *AckWindow) count(e sent, n int) {
 	}
 }
 
-// Oldest returns the sequence of the oldest unacknowledged frame; where there is none, that of the next frame.
+// Oldest returns the sequence of the oldest unacknowledged frame, or that of the next frame when
+// there is none.
 func (s *AckWindow) Oldest() uint32 {
 	if s.late.live > 0 {
 		return s.late.list[s.late.head].seq
@@ -196,7 +208,7 @@ func (s *AckWindow) Oldest() uint32 {
 	return s.first
 }
 
-// Out reports whether the frame with a sequence is out and not acknowledged.
+// Out reports whether the frame with a sequence is outstanding.
 func (s *AckWindow) Out(seq uint32) bool {
 	if seq-s.first < s.next-s.first {
 		return s.at(seq).size != 0
@@ -206,19 +218,19 @@ func (s *AckWindow) Out(seq uint32) bool {
 
 func (s *AckWindow) at(seq uint32) *sent { return &s.ring[seq&uint32(len(s.ring)-1)] }
 
-// Outstanding returns what is out and not acknowledged.
+// Outstanding returns the number and the size of the outstanding frames.
 func (s *AckWindow) Outstanding() (frames, bytes int) {
 	return s.frames + s.late.live, s.bytes + s.large + s.late.bytes + s.late.large
 }
 
-// advance moves the ring's beginning to what is outstanding.
+// advance moves the ring's beginning to the oldest outstanding frame.
 func (s *AckWindow) advance() {
 	for s.first != s.next && s.at(s.first).size == 0 {
 		s.first++
 	}
 }
 
-// makeRoom has a full ring take one more frame: it grows, or puts those aside that few handlers hang in.
+// makeRoom makes room for one more frame in a full ring: the ring grows, or frames are put aside.
 func (s *AckWindow) makeRoom() {
 	if len(s.ring) >= denseRing && s.frames <= len(s.ring)/4 {
 		s.putAside(s.first + uint32(len(s.ring)/2))
@@ -231,7 +243,7 @@ func (s *AckWindow) makeRoom() {
 	s.ring = ring
 }
 
-// putAside empties the ring up to the frame given, unless it begins behind it.
+// putAside puts aside the frames of the ring before end.
 func (s *AckWindow) putAside(end uint32) {
 	for ; s.first != s.next && int32(end-s.first) > 0; s.first++ {
 		e := s.at(s.first)

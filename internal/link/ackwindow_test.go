@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// bookAt is a book whose next sequence is seq.
+// bookAt returns an AckWindow whose next sequence is seq.
 func bookAt(seq, window uint32) *AckWindow {
 	s := new(AckWindow)
 	s.Init(window)
@@ -17,7 +17,8 @@ func bookAt(seq, window uint32) *AckWindow {
 
 func ignore(Acked) {}
 
-// The book agrees with a naive one over thousands of pushes and acknowledgements in any order, while what hangs is put aside, across the wrap of the sequence.
+// The AckWindow agrees with a naive one over thousands of pushes and acknowledgements in any order,
+// while old frames are put aside, and across the wrap of the sequence.
 func TestSentModel(t *testing.T) {
 	t.Parallel()
 	type frame struct {
@@ -73,7 +74,8 @@ func TestSentModel(t *testing.T) {
 			_, known := out[first]
 			var before Acked
 			err := s.Ack(first, last, func(a Acked) {
-				if a.Frames > 1 && a.Type != Message || a.Type == Message && before.Type == Message && a.Slot == before.Slot && a.Token == before.Token {
+				if a.Frames > 1 && a.Type != Message || a.Type == Message && before.Type == Message && a.Slot == before.Slot &&
+					a.Token == before.Token {
 					t.Fatalf("seed %d: %v after %v", seed, a, before)
 				}
 				before = a
@@ -142,7 +144,7 @@ func TestSentRefuses(t *testing.T) {
 	}
 }
 
-// One frame may always go when nothing is outstanding; a changed window counts at once.
+// One frame may always be sent when nothing is outstanding. A changed window is used at once.
 func TestSentWindow(t *testing.T) {
 	t.Parallel()
 	s := bookAt(1, 0)
@@ -166,7 +168,8 @@ func TestSentWindow(t *testing.T) {
 	}
 }
 
-// Frames that stay unacknowledged do not let the book grow, nor hold up those behind them, for as long as sequences can be told apart; and they may be acknowledged in the end.
+// Frames that stay unacknowledged neither let the AckWindow grow nor delay those after them, as
+// long as sequences can be told apart. They may be acknowledged in the end.
 func TestSentGoesOnBehindWhatHangs(t *testing.T) {
 	t.Parallel()
 	s := bookAt(0xFFFF0000, 1000)
@@ -183,7 +186,8 @@ func TestSentGoesOnBehindWhatHangs(t *testing.T) {
 		}
 	}
 	push(3 * denseRing)
-	if frames, bytes := s.Outstanding(); frames != 3 || bytes != 303 || len(s.ring) != denseRing || s.Oldest() != stuck[0] {
+	if frames, bytes := s.Outstanding(); frames != 3 || bytes != 303 || len(s.ring) != denseRing ||
+		s.Oldest() != stuck[0] {
 		t.Errorf("%d frames, %d bytes, ring of %d, the oldest is %d", frames, bytes, len(s.ring), s.Oldest())
 	}
 	ack := func(i int, oldest uint32) {
@@ -209,7 +213,8 @@ func TestSentGoesOnBehindWhatHangs(t *testing.T) {
 	}
 }
 
-// What hangs for two ages does not count against the window any more, as far as it is no more than some windows; acknowledging it is quick in any order, however much it is.
+// A frame that is outstanding for two ages no longer counts against the window, up to some windows.
+// Acknowledging such frames is quick in any order, however many there are.
 func TestSentAges(t *testing.T) {
 	t.Parallel()
 	const window, size = 1_000_000, 100
@@ -254,7 +259,8 @@ func TestSentAges(t *testing.T) {
 	}
 }
 
-// An acknowledgement may begin with frames that were put aside and go on with those in the ring; and nothing goes further ahead of the oldest than sequences can be told apart.
+// An acknowledgement may begin with frames that were put aside and go on with those in the ring. No
+// frame is further ahead of the oldest than sequences can be told apart.
 func TestSentAcknowledgesAcrossWhatWasPutAside(t *testing.T) {
 	t.Parallel()
 	s := bookAt(1, 1<<30)
@@ -286,7 +292,8 @@ func TestSentAcknowledgesAcrossWhatWasPutAside(t *testing.T) {
 	}
 }
 
-// What is told of an acknowledgement may send the next frames, so many that the ring grows meanwhile.
+// The callback of an acknowledgement may send the next frames, so many that the ring grows
+// meanwhile.
 func TestSentPushWithinAck(t *testing.T) {
 	t.Parallel()
 	start := uint32(0xFFFFFFF0)
@@ -310,7 +317,8 @@ func TestSentPushWithinAck(t *testing.T) {
 	}
 }
 
-// What is larger than half of the window goes beside it, one at a time, whatever else is out; and what hangs of such leaves the others their credit.
+// Messages larger than half of the window are sent one at a time, whatever else is outstanding.
+// Those that stay unacknowledged leave the credit of the others.
 func TestSentLarge(t *testing.T) {
 	t.Parallel()
 	const window = 1000
@@ -372,7 +380,7 @@ func TestSentAllocations(t *testing.T) {
 	}
 }
 
-// cycle sends 32 frames and takes two acknowledgements for them.
+// cycle sends 32 frames and handles two acknowledgements for them.
 func cycle(s *AckWindow, done func(Acked)) {
 	var first uint32
 	for i := range uint32(32) {

@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// Type says what a frame is. SPEC.md holds the table.
+// Type is the type of a frame. SPEC.md has the table.
 type Type uint8
 
 // Frame types from a gateway to a worker.
@@ -36,7 +36,7 @@ const (
 	Select   Type = 41
 )
 
-// Frame types of both directions.
+// Frame types in both directions.
 const (
 	Ping   Type = 48
 	Pong   Type = 49
@@ -44,7 +44,7 @@ const (
 	GoAway Type = 51
 )
 
-// Confirm is what a gateway answers another one with.
+// Confirm is the answer of a gateway to another one.
 const Confirm Type = 60
 
 // Flags of a frame. One bit has different meanings in different types.
@@ -79,7 +79,7 @@ const (
 	TargetClients = 3
 )
 
-// Fields of Select. FieldDistinctUIDs and FieldDistinctGroups stand alone.
+// Fields of Select. FieldDistinctUIDs and FieldDistinctGroups must be used alone.
 const (
 	FieldUID            = 0x01
 	FieldGroups         = 0x02
@@ -97,13 +97,13 @@ const (
 	MaxFrame = MaxMessage + 64<<10
 )
 
-// ErrFrame is returned when bytes are not a frame of this protocol: the link cannot go on.
+// ErrFrame is returned when bytes are not a frame of this protocol. The link cannot go on.
 var ErrFrame = errors.New("link: malformed frame")
 
-// Frame is one unit on a link. Payload is a view into the bytes it was read from.
+// Frame is one unit on a link. Payload is a view into the bytes that it was read from.
 //
-//	0               4       5       6               8              12              16                              24
-//	| length u32    | type  | flags | code u16      | id u32       | slot u32      | token u64                     | payload …
+//	0             4       5       6           8          12          16           24
+//	| length u32  | type  | flags | code u16  | id u32   | slot u32  | token u64  | payload ...
 type Frame struct {
 	Type    Type
 	Flags   uint8
@@ -117,14 +117,15 @@ type Frame struct {
 // Has reports whether the flag is set.
 func (f *Frame) Has(flag uint8) bool { return f.Flags&flag != 0 }
 
-// Next reads the frame at the start of in. It returns the bytes that the frame takes, 0 when more are needed,
-// and ErrFrame when the length is impossible (max is the largest frame allowed, with its header).
-func Next(in []byte, max int, f *Frame) (int, error) {
+// Next reads the frame at the start of in. It returns the number of bytes that the frame takes, 0
+// when more are needed, and ErrFrame when the length is impossible. limit is the largest allowed
+// size of a frame with its header.
+func Next(in []byte, limit int, f *Frame) (int, error) {
 	if len(in) < 4 {
 		return 0, nil
 	}
 	n := int(binary.BigEndian.Uint32(in))
-	if n < HeaderSize || n > max {
+	if n < HeaderSize || n > limit {
 		return 0, ErrFrame
 	}
 	if len(in) < n {
@@ -141,10 +142,12 @@ func Next(in []byte, max int, f *Frame) (int, error) {
 	return n, nil
 }
 
-// AppendHeader appends the header of a frame whose payload will have the given size; f.Payload is not looked at.
+// AppendHeader appends the header of a frame whose payload has the given size. It does not look at
+// f.Payload.
 func AppendHeader(dst []byte, f *Frame, payload int) []byte {
-	// Word by word and in place: a processor that reads a word which it has just written in parts has to wait.
-	dst = binary.BigEndian.AppendUint64(dst, uint64(HeaderSize+payload)<<32|uint64(f.Type)<<24|uint64(f.Flags)<<16|uint64(f.Code))
+	// Whole words are written: a processor that reads a word it has just written in parts has to wait.
+	dst = binary.BigEndian.AppendUint64(dst,
+		uint64(HeaderSize+payload)<<32|uint64(f.Type)<<24|uint64(f.Flags)<<16|uint64(f.Code))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(f.ID)<<32|uint64(f.Slot))
 	return binary.BigEndian.AppendUint64(dst, f.Token)
 }
@@ -158,7 +161,7 @@ func Append(dst []byte, f *Frame) []byte {
 //
 //	start := len(dst)
 //	dst = link.Begin(dst, &f)
-//	dst = append(dst, …)
+//	dst = append(dst, ...)
 //	link.Finish(dst, start)
 func Begin(dst []byte, f *Frame) []byte { return AppendHeader(dst, f, 0) }
 

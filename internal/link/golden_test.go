@@ -29,26 +29,34 @@ type golden struct {
 // goldens has each frame type at least once, in the order of SPEC.md.
 func goldens() []golden {
 	attach := Attachment{
-		Version: 5, UIDVersion: 2, Handled: 17, Remote: "192.0.2.1:4711", Listener: "ws://:7272/chat", UID: "ann", Target: "/chat?room=1",
+		Version: 5, UIDVersion: 2, Handled: 17, Remote: "192.0.2.1:4711", Listener: "ws://:7272/chat", UID: "ann",
+		Target:  "/chat?room=1",
 		Headers: []Header{{"Host", "example.org"}, {"Cookie", "a=b"}}, Attrs: someone,
 	}
 	version := []byte{0, 0, 0, 5}
 	targets := func(names ...string) []byte { return AppendList(nil, names) }
 	join := Append(nil, &Frame{Type: Join, Code: 3, Slot: 0x010203, Token: 42, Payload: []byte("room 1")})
 	query := []byte{FieldUID | FieldGroups | FieldAttrs, 0, 0, 0, 100, 0, 0, 0, 0, 0, 0, 0, 9}
-	row := AppendAttributes(append(AppendList(AppendBytes(append([]byte{0, 0, 0, 0, 0, 0, 0, 12}, anID[:]...), "ann"), []string{"room 1"}), version...), someone)
+	row := AppendAttributes(append(AppendList(AppendBytes(append([]byte{0, 0, 0, 0, 0, 0, 0, 12}, anID[:]...), "ann"),
+		[]string{"room 1"}), version...), someone)
 	const slot, token = 0x010203, 0xA1A2A3A4A5A6A7A8
 	return []golden{
-		{"new client", Frame{Type: Attach, Flags: FlagNew, Code: 5, ID: 1, Slot: slot, Token: token, Payload: AppendAttachment(nil, &attach)}},
-		{"moved client, nothing known of it", Frame{Type: Attach, ID: 2, Slot: 4, Token: 1, Payload: AppendAttachment(nil, &Attachment{})}},
+		{"new client", Frame{Type: Attach, Flags: FlagNew, Code: 5, ID: 1, Slot: slot, Token: token,
+			Payload: AppendAttachment(nil, &attach)}},
+		{"moved client, nothing known of it",
+			Frame{Type: Attach, ID: 2, Slot: 4, Token: 1, Payload: AppendAttachment(nil, &Attachment{})}},
 		{"text", Frame{Type: Message, Flags: FlagText, Code: 5, ID: 3, Slot: slot, Token: token, Payload: []byte("hello")}},
-		{"empty, binary, redelivered, sequence wrapped", Frame{Type: Message, Flags: FlagRedelivered, ID: 0, Slot: slot, Token: token}},
+		{"empty, binary, redelivered, sequence wrapped", Frame{Type: Message, Flags: FlagRedelivered, ID: 0, Slot: slot,
+			Token: token}},
 		{"gone", Frame{Type: Detach, Code: uint16(ReasonPeer), ID: 4, Slot: slot, Token: token}},
 		{"moved away", Frame{Type: Detach, Flags: FlagMoved, ID: 0xFFFFFFFF, Slot: slot, Token: token}},
-		{"changed by another", Frame{Type: Attrs, Slot: slot, Token: token, Payload: AppendAttributes(AppendBytes(append(slices.Clone(version), 0, 0, 0, 2), "ann"), someone)}},
-		{"conflict", Frame{Type: Reply, Code: uint16(Conflict), ID: 77, Payload: AppendAttributes(slices.Clone(version), someone)}},
+		{"changed by another", Frame{Type: Attrs, Slot: slot, Token: token,
+			Payload: AppendAttributes(AppendBytes(append(slices.Clone(version), 0, 0, 0, 2), "ann"), someone)}},
+		{"conflict", Frame{Type: Reply, Code: uint16(Conflict), ID: 77,
+			Payload: AppendAttributes(slices.Clone(version), someone)}},
 		{"rows, and where more begin", Frame{Type: Reply, ID: 78, Payload: row}},
-		{"a count that one loop has not answered", Frame{Type: Reply, Flags: FlagPartial, ID: 81, Payload: []byte{0, 0, 0, 7, 0, 0, 0, 0}}},
+		{"a count that one loop has not answered",
+			Frame{Type: Reply, Flags: FlagPartial, ID: 81, Payload: []byte{0, 0, 0, 7, 0, 0, 0, 0}}},
 		{"acknowledgement with a join", Frame{Type: Unit, ID: 3, Slot: 5, Payload: join}},
 		{"acknowledgement alone", Frame{Type: Unit, ID: 6, Slot: 6}},
 		{"join, for another gateway", Frame{Type: Relay, Slot: 8, Payload: join}},
@@ -59,11 +67,13 @@ func goldens() []golden {
 		{"the latest of a key", Frame{Type: Send, Flags: FlagText | FlagLatest | 0x20, Code: 3, Slot: slot, Token: token, Payload: append(AppendBytes(nil, "price"), "12"...)}},
 		{"with a last message", Frame{Type: Kick, Flags: FlagText | FlagLast, Code: 3, Slot: slot, Token: token, Payload: []byte("bye")}},
 		{"at once", Frame{Type: Kick, Flags: FlagNow, Code: 3, Slot: slot, Token: token}},
-		{"newest wins", Frame{Type: Bind, Flags: FlagExclusive, Code: 3, Slot: slot, Token: token, Payload: append(slices.Clone(version), "ann"...)}},
+		{"newest wins", Frame{Type: Bind, Flags: FlagExclusive, Code: 3, Slot: slot, Token: token,
+			Payload: append(slices.Clone(version), "ann"...)}},
 		{"", Frame{Type: Unbind, Code: 3, Slot: slot, Token: token, Payload: version}},
 		{"unicode", Frame{Type: Join, Code: 3, Slot: slot, Token: token, Payload: []byte("комната")}},
 		{"", Frame{Type: Leave, Code: 3, Slot: slot, Token: token, Payload: []byte("room 1")}},
-		{"merge if unchanged", Frame{Type: Set, Flags: FlagMerge | FlagCompare | FlagResult, Code: 3, ID: 80, Slot: slot, Token: token,
+		{"merge if unchanged", Frame{Type: Set, Flags: FlagMerge | FlagCompare | FlagResult, Code: 3, ID: 80, Slot: slot,
+			Token:   token,
 			Payload: AppendAttributes(slices.Clone(version), someone)}},
 		{"to all but one", Frame{Type: Publish, Flags: FlagText, Payload: append(AppendIDs(targets(), []ClientID{anID}), "all"...)}},
 		{"to groups", Frame{Type: Publish, Code: TargetGroups, Payload: append(AppendIDs(targets("room 1", "room 2"), []ClientID{anID, other}), 0xFF)}},
@@ -82,7 +92,7 @@ func goldens() []golden {
 	}
 }
 
-// The frames on the wire are what they were when testdata was written.
+// The frames on the wire are the same as when testdata was written.
 func TestGoldenFrames(t *testing.T) {
 	t.Parallel()
 	seen := map[Type]bool{}
@@ -108,11 +118,13 @@ func TestGoldenFrames(t *testing.T) {
 	compare(t, "testdata/frames.txt", text.String())
 }
 
-// The opening with fixed nonces is what it was when testdata was written.
+// The opening with fixed nonces is the same as when testdata was written.
 func TestGoldenHello(t *testing.T) {
 	t.Parallel()
-	worker := WorkerHello{Role: RoleWorker, Loop: 1, Weight: 2, Window: 1 << 20, ID: [16]byte{15: 1}, Name: "worker", Build: "v1"}
-	gateway := GatewayHello{ID: 7, Epoch: 3, Loops: 4, Loop: 1, MaxFrame: MaxFrame, Heartbeat: 5 * time.Second, Name: "gateway", Advertise: "gw:2300"}
+	worker := WorkerHello{Role: RoleWorker, Loop: 1, Weight: 2, Window: 1 << 20, ID: [16]byte{15: 1}, Name: "worker",
+		Build: "v1"}
+	gateway := GatewayHello{ID: 7, Epoch: 3, Loops: 4, Loop: 1, MaxFrame: MaxFrame, Heartbeat: 5 * time.Second,
+		Name: "gateway", Advertise: "gw:2300"}
 	up, down := &tape{}, &tape{}
 	g, w := ended(t, "secret", up, down, worker, gateway)
 	if g.err != nil || w.err != nil {
@@ -128,7 +140,7 @@ func TestGoldenHello(t *testing.T) {
 	compare(t, "testdata/hello.txt", text.String())
 }
 
-// dump is hex, 32 bytes a line.
+// dump returns hex, 32 bytes a line.
 func dump(b []byte) string {
 	var lines []string
 	for part := range slices.Chunk(b, 32) {
@@ -157,11 +169,13 @@ func compare(t *testing.T, file, text string) {
 func TestPartsReadBack(t *testing.T) {
 	t.Parallel()
 	want := Attachment{
-		Version: 9, Handled: 3, Remote: "r", Listener: "l", UID: "u", Target: "/t", Headers: []Header{{"a", "b"}, {"", ""}}, Attrs: someone,
+		Version: 9, Handled: 3, Remote: "r", Listener: "l", UID: "u", Target: "/t", Headers: []Header{{"a", "b"}, {"", ""}},
+		Attrs: someone,
 	}
 	for name, b := range map[string][]byte{
-		"from fields":  AppendAttachment(nil, &want),
-		"request kept": AppendAttachment(nil, &Attachment{Version: 9, Handled: 3, Remote: "r", Listener: "l", UID: "u", Request: string(AppendRequest(nil, "/t", want.Headers)), Attrs: someone}),
+		"from fields": AppendAttachment(nil, &want),
+		"request kept": AppendAttachment(nil, &Attachment{Version: 9, Handled: 3, Remote: "r", Listener: "l", UID: "u",
+			Request: string(AppendRequest(nil, "/t", want.Headers)), Attrs: someone}),
 	} {
 		c := Read(b)
 		got := c.Attachment()
@@ -181,7 +195,7 @@ func TestPartsReadBack(t *testing.T) {
 	}
 }
 
-// What a count promises and the bytes cannot hold is refused before anything is allocated for it.
+// A count that the bytes cannot hold is refused before anything is allocated for it.
 func TestPartsBelieveNoCount(t *testing.T) {
 	b := bytes.Repeat([]byte{0xFF}, 8)
 	bad := 0

@@ -13,17 +13,17 @@ import (
 	"time"
 )
 
-// Why an opening fails.
+// Errors of an opening.
 var (
 	// ErrHello is returned when the peer does not speak this protocol.
 	ErrHello = errors.New("link: not a sluice peer")
 	// ErrVersion is returned when the two sides have no version in common.
 	ErrVersion = errors.New("link: no common version")
-	// ErrKey is returned when the peer has not proved that it holds the shared key.
+	// ErrKey is returned when the peer did not prove that it has the shared key.
 	ErrKey = errors.New("link: wrong key")
 )
 
-// Role says what a peer wants on a link.
+// Role is the purpose of a link, as given by the side that connects.
 type Role uint8
 
 // The roles of SPEC.md.
@@ -34,10 +34,10 @@ const (
 	RolePeer      Role = 5 // another gateway
 )
 
-// AnyLoop in a WorkerHello leaves the choice of the loop to the gateway.
+// AnyLoop in a WorkerHello lets the gateway choose the loop.
 const AnyLoop = 0xFFFF
 
-// WorkerHello is what a worker says of itself.
+// WorkerHello is a worker's description of itself.
 type WorkerHello struct {
 	Role   Role
 	Loop   uint16 // the loop the link is for, or AnyLoop
@@ -48,7 +48,7 @@ type WorkerHello struct {
 	Build  string
 }
 
-// GatewayHello is what a gateway says of itself to a worker that has proved itself.
+// GatewayHello is a gateway's description of itself, for a worker that has authenticated itself.
 type GatewayHello struct {
 	ID        uint32
 	Epoch     uint64
@@ -70,14 +70,15 @@ const (
 	gatewayLabel = "sluice gateway 1"
 )
 
-// What a hello has room for. What is longer is cut.
+// Limits of a hello. Longer values are cut.
 const (
 	MaxName      = 200                  // bytes of a name or build
 	MaxHeartbeat = 0xFFFF * time.Second // whole seconds
 )
 
-// Accept runs the gateway's half of the opening. It blocks for at most 5 s, reads not a byte more than the opening, and leaves conn without a deadline;
-// when it fails, closing conn is the caller's. answer is asked once the peer has proved that it holds the key, and may refuse it.
+// Accept runs the gateway's half of the opening. It blocks for at most 5 s, reads not a byte more
+// than the opening, and leaves conn without a deadline. After an error the caller closes conn.
+// answer is called when the peer has proved that it has the key, and may refuse it.
 func Accept(conn net.Conn, key []byte, answer func(WorkerHello) (GatewayHello, error)) (WorkerHello, error) {
 	return newExchange(conn, key).accept(answer)
 }
@@ -87,13 +88,13 @@ func Connect(conn net.Conn, key []byte, hello WorkerHello) (GatewayHello, error)
 	return newExchange(conn, key).connect(&hello)
 }
 
-// exchange is one opening. Owned by the goroutine that runs it.
+// exchange is one opening. The goroutine that runs it owns it.
 type exchange struct {
 	conn       net.Conn
 	key        []byte
 	nonce      [nonceSize]byte // ours
 	limit      time.Duration
-	transcript []byte // the messages so far, each with its length: what the proofs are made of
+	transcript []byte // the messages so far, each with its length, for the proofs
 }
 
 func newExchange(conn net.Conn, key []byte) *exchange {
@@ -133,7 +134,7 @@ func (x *exchange) accept(answer func(WorkerHello) (GatewayHello, error)) (h Wor
 	if err != nil {
 		return h, err
 	}
-	if err := x.writeProof(gatewayLabel, appendGatewayHello(nil, &reply)); err != nil {
+	if err := x.writeProof(gatewayLabel, encodeGatewayHello(&reply)); err != nil {
 		return h, fmt.Errorf("write message 4: %w", err)
 	}
 	return h, x.done()
@@ -156,7 +157,7 @@ func (x *exchange) connect(hello *WorkerHello) (g GatewayHello, err error) {
 	if second[len(magic)] != version {
 		return g, fmt.Errorf("%w: the gateway speaks %d, this worker %d", ErrVersion, second[len(magic)], version)
 	}
-	if err := x.writeProof(workerLabel, appendWorkerHello(nil, hello)); err != nil {
+	if err := x.writeProof(workerLabel, encodeWorkerHello(hello)); err != nil {
 		return g, fmt.Errorf("write message 3: %w", err)
 	}
 	fourth, err := x.readProof(gatewayLabel)
@@ -182,7 +183,7 @@ func (x *exchange) done() error {
 	return nil
 }
 
-// read reads one message and enters it into the transcript.
+// read reads one message and adds it to the transcript.
 func (x *exchange) read() ([]byte, error) {
 	body, err := x.readMessage()
 	if err == nil {
@@ -212,7 +213,8 @@ func (x *exchange) write(body []byte) error {
 	return err
 }
 
-// readProof reads a message that starts with a proof over all before it and its own rest, which it returns. With ErrKey it returns the whole message.
+// readProof reads a message that starts with a proof over all messages before it and the rest of
+// its own, and returns that rest. With ErrKey it returns the whole message.
 func (x *exchange) readProof(label string) ([]byte, error) {
 	body, err := x.readMessage()
 	if err != nil {
@@ -228,10 +230,10 @@ func (x *exchange) readProof(label string) ([]byte, error) {
 	return body[sha256.Size:], nil
 }
 
-// whichKey says what is wrong with the key of a worker whose message 3 was not made with ours. It is
-// for our own log: the worker is told nothing.
+// whichKey explains what is wrong with the key of a worker whose message 3 does not match ours. The
+// explanation is for our own log: the worker is not told.
 func (x *exchange) whichKey(third []byte) error {
-	none := exchange{transcript: x.transcript} // one that has no key
+	none := exchange{transcript: x.transcript} // one without a key
 	switch {
 	case len(x.key) == 0:
 		return fmt.Errorf("%w: the worker has a key, and this gateway has none (--key-file)", ErrKey)
@@ -241,8 +243,8 @@ func (x *exchange) whichKey(third []byte) error {
 	return fmt.Errorf("%w: the worker's is not this gateway's (--key-file of both)", ErrKey)
 }
 
-// whyNot says what most likely is why a gateway has hung up in place of message 4: it never says so
-// itself.
+// whyNot returns the most likely reason why a gateway closed the connection instead of sending
+// message 4. The gateway does not tell.
 func (x *exchange) whyNot(role Role) string {
 	switch {
 	case role == RoleSuccessor:
@@ -253,7 +255,7 @@ func (x *exchange) whyNot(role Role) string {
 	return "most likely it has another key, or none (--key-file of both)"
 }
 
-// noAnswer is the error of whoever has not been answered as a gateway answers.
+// noAnswer returns the error for a peer that did not answer like a gateway.
 func (r Role) noAnswer(err error) error {
 	const meant = "workers dial what a gateway has as --inner"
 	var late net.Error
@@ -273,15 +275,16 @@ func (r Role) noAnswer(err error) error {
 
 // isEnd reports whether the other side has ended the connection.
 func isEnd(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE)
 }
 
-// speaks guesses by the first two bytes what a peer speaks that is none of ours.
+// speaks guesses from the first two bytes which other protocol a peer uses.
 func speaks(b [2]byte) string {
 	switch string(b[:]) {
 	case "GE", "HE", "PO", "PU", "PA", "DE", "OP", "CO", "HT": // methods, and an answer
 		return ": it speaks HTTP"
-	case "\x16\x03", "\x15\x03": // a handshake and an alert
+	case "\x16\x03", "\x15\x03": // a handshake or an alert
 		return ": it speaks TLS"
 	case `{"`:
 		return ": it speaks JSON"
@@ -307,8 +310,8 @@ func appendMessage(dst, body []byte) []byte {
 
 func short(s string) string { return s[:min(len(s), MaxName)] }
 
-func appendWorkerHello(dst []byte, h *WorkerHello) []byte {
-	dst = append(dst, byte(h.Role))
+func encodeWorkerHello(h *WorkerHello) []byte {
+	dst := []byte{byte(h.Role)}
 	dst = binary.BigEndian.AppendUint16(dst, h.Loop)
 	dst = binary.BigEndian.AppendUint16(dst, h.Weight)
 	dst = binary.BigEndian.AppendUint32(dst, h.Window)
@@ -328,8 +331,8 @@ func parseWorkerHello(b []byte) (h WorkerHello, err error) {
 	return h, nil
 }
 
-func appendGatewayHello(dst []byte, g *GatewayHello) []byte {
-	dst = binary.BigEndian.AppendUint32(dst, g.ID)
+func encodeGatewayHello(g *GatewayHello) []byte {
+	dst := binary.BigEndian.AppendUint32(nil, g.ID)
 	dst = binary.BigEndian.AppendUint64(dst, g.Epoch)
 	dst = binary.BigEndian.AppendUint16(dst, g.Loops)
 	dst = binary.BigEndian.AppendUint16(dst, g.Loop)

@@ -45,7 +45,7 @@ func firstMessage(lowest, highest byte) []byte {
 	return appendMessage(nil, append(append([]byte(magic), lowest, highest), make([]byte, nonceSize)...))
 }
 
-// Whoever does not hold the key is refused, for the right reason, and learns at most message 2.
+// A peer without the key is refused, with the right error, and receives at most message 2.
 func TestStrangersLearnNothing(t *testing.T) {
 	t.Parallel()
 	const secondSize = 46
@@ -77,7 +77,8 @@ func TestStrangersLearnNothing(t *testing.T) {
 		{"range upside down", firstMessage(1, 0), ErrVersion, 0},
 		{"message 1 alone", firstMessage(0, 9), io.EOF, secondSize},
 		{"message 3 too short for a proof", append(firstMessage(version, version), 0, 1, 0), ErrHello, secondSize},
-		{"message 3 all zeroes", append(firstMessage(version, version), append([]byte{0, 64}, make([]byte, 64)...)...), ErrKey, secondSize},
+		{"message 3 all zeroes", append(firstMessage(version, version), append([]byte{0, 64}, make([]byte, 64)...)...),
+			ErrKey, secondSize},
 		{"replayed hello", up.buf, ErrKey, secondSize},
 		{"changed hello", flipped, ErrKey, secondSize},
 	} {
@@ -99,15 +100,16 @@ func TestStrangersLearnNothing(t *testing.T) {
 func tlsHello(t *testing.T) []byte {
 	t.Helper()
 	s := newScript(nil)
-	_ = tls.Client(s, &tls.Config{ServerName: "example.org", MinVersion: tls.VersionTLS12}).Handshake() // ends with io.EOF after the hello
+	// Ends with io.EOF after the hello.
+	_ = tls.Client(s, &tls.Config{ServerName: "example.org", MinVersion: tls.VersionTLS12}).Handshake()
 	if s.out.Len() == 0 {
 		t.Fatal("no TLS hello")
 	}
 	return s.out.Bytes()
 }
 
-// Different keys, also an empty one on either side, never open a link. Each side says for its own log what most likely is
-// wrong, and neither tells the other.
+// Different keys, also an empty one on either side, never open a link. Each side logs the most
+// likely reason, and neither tells the other.
 func TestKeysMustAgree(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ worker, gateway, workerSays, gatewaySays string }{
@@ -133,7 +135,8 @@ func TestKeysMustAgree(t *testing.T) {
 	}
 }
 
-// A worker does not take a gateway for ours that does not hold the key, even one that sends the worker's own proof back.
+// A worker does not accept a gateway without the key, even one that sends the worker's own proof
+// back.
 func TestWorkerRefusesFalseGateway(t *testing.T) {
 	t.Parallel()
 	second := appendMessage(nil, append(append([]byte(magic), version, 0, 0, 0, 0, 0), make([]byte, nonceSize)...))
@@ -173,10 +176,12 @@ func TestWorkerRefusesFalseGateway(t *testing.T) {
 	}
 }
 
-// A peer that says nothing, or stops in the middle, is cut at the limit, however long its bytes trickle.
+// A peer that sends nothing, or stops in the middle, is closed at the limit, even when single bytes
+// keep coming.
 func TestSilenceIsCut(t *testing.T) {
 	t.Parallel()
-	for name, said := range map[string][]byte{"silent": nil, "half a message": firstMessage(version, version)[:9], "no message 3": firstMessage(version, version)} {
+	for name, said := range map[string][]byte{"silent": nil, "half a message": firstMessage(version, version)[:9],
+		"no message 3": firstMessage(version, version)} {
 		client, server := tcpPair(t)
 		if _, err := client.Write(said); err != nil {
 			t.Fatal(err)
@@ -205,12 +210,13 @@ func TestDeadline(t *testing.T) {
 	if _, err := Accept(s, nil, func(WorkerHello) (GatewayHello, error) { return aGateway, nil }); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.deadlines) != 2 || s.deadlines[0].Sub(before).Round(time.Second) != 5*time.Second || !s.deadlines[1].IsZero() {
+	if len(s.deadlines) != 2 || s.deadlines[0].Sub(before).Round(time.Second) != 5*time.Second ||
+		!s.deadlines[1].IsZero() {
 		t.Errorf("deadlines %v after %v", s.deadlines, before)
 	}
 }
 
-// timed remembers its deadlines.
+// timed records its deadlines.
 type timed struct {
 	net.Conn
 	deadlines []time.Time
@@ -221,7 +227,7 @@ func (c *timed) SetDeadline(at time.Time) error {
 	return c.Conn.SetDeadline(at)
 }
 
-// What follows the opening at once is left for the link, on both sides.
+// Bytes that follow the opening at once are left for the link, on both sides.
 func TestOpeningReadsNothingMore(t *testing.T) {
 	t.Parallel()
 	client, server := tcpPair(t)
@@ -253,7 +259,7 @@ func TestOpeningReadsNothingMore(t *testing.T) {
 	}
 }
 
-// A gateway may refuse a worker that has proved itself; the worker is told nothing.
+// A gateway may refuse a worker that has authenticated itself, without a reason for the worker.
 func TestRefusal(t *testing.T) {
 	t.Parallel()
 	a, b := net.Pipe()
@@ -267,12 +273,12 @@ func TestRefusal(t *testing.T) {
 	if _, err := Connect(b, nil, aWorker); !errors.Is(err, io.EOF) {
 		t.Errorf("worker: %v", err)
 	}
-	if g := <-done; g.err != full || g.hello != aWorker {
+	if g := <-done; !errors.Is(g.err, full) || g.hello != aWorker {
 		t.Errorf("gateway: %+v", g)
 	}
 }
 
-// Names are cut to what a message holds, and heartbeats to whole seconds that fit.
+// Names are cut to the size of a message, and heartbeats to whole seconds that fit.
 func TestHelloBounds(t *testing.T) {
 	t.Parallel()
 	w, g := aWorker, aGateway
@@ -282,14 +288,15 @@ func TestHelloBounds(t *testing.T) {
 	if ge.err != nil || we.err != nil {
 		t.Fatal(ge.err, we.err)
 	}
-	if len(ge.hello.Name) != 200 || len(ge.hello.Build) != 200 || len(we.hello.Name) != 200 || we.hello.Heartbeat != time.Second {
+	if len(ge.hello.Name) != 200 || len(ge.hello.Build) != 200 || len(we.hello.Name) != 200 ||
+		we.hello.Heartbeat != time.Second {
 		t.Errorf("worker %+v, gateway %+v", ge.hello, we.hello)
 	}
 	for _, c := range []struct{ is, want time.Duration }{
 		{-1, 0}, {0, 0}, {1, time.Second}, {time.Second + 1, 2 * time.Second}, {1000 * time.Hour, 65535 * time.Second},
 	} {
 		g.Heartbeat = c.is
-		if got, err := parseGatewayHello(appendGatewayHello(nil, &g)); err != nil || got.Heartbeat != c.want {
+		if got, err := parseGatewayHello(encodeGatewayHello(&g)); err != nil || got.Heartbeat != c.want {
 			t.Errorf("heartbeat %v arrives as %v, %v", c.is, got.Heartbeat, err)
 		}
 	}
@@ -300,19 +307,19 @@ func TestHelloBounds(t *testing.T) {
 	} {
 		bad := aGateway
 		change(&bad)
-		if _, err := parseGatewayHello(appendGatewayHello(nil, &bad)); !errors.Is(err, ErrHello) {
+		if _, err := parseGatewayHello(encodeGatewayHello(&bad)); !errors.Is(err, ErrHello) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := parseGatewayHello(append(appendGatewayHello(nil, &aGateway), 0)); err != ErrHello {
+	if _, err := parseGatewayHello(append(encodeGatewayHello(&aGateway), 0)); !errors.Is(err, ErrHello) {
 		t.Errorf("a byte behind a gateway's hello: %v", err)
 	}
-	if _, err := parseWorkerHello(append(appendWorkerHello(nil, &aWorker), 0)); err != ErrHello {
+	if _, err := parseWorkerHello(append(encodeWorkerHello(&aWorker), 0)); !errors.Is(err, ErrHello) {
 		t.Errorf("a byte behind a worker's hello: %v", err)
 	}
 	for _, role := range []Role{0, 6, 255} {
 		w.Role = role
-		if _, err := parseWorkerHello(appendWorkerHello(nil, &w)); err != ErrHello {
+		if _, err := parseWorkerHello(encodeWorkerHello(&w)); !errors.Is(err, ErrHello) {
 			t.Errorf("role %d: %v", role, err)
 		}
 	}

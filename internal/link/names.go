@@ -9,7 +9,7 @@ var typeNames = [...]string{
 	Ping: "PING", Pong: "PONG", Drain: "DRAIN", GoAway: "GOAWAY", Confirm: "CONFIRM",
 }
 
-// String is the name that SPEC.md gives the type.
+// String returns the type's name in SPEC.md.
 func (t Type) String() string {
 	if int(t) < len(typeNames) && typeNames[t] != "" {
 		return typeNames[t]
@@ -21,7 +21,7 @@ var statusNames = [...]string{
 	"ok", "gone", "refused", "conflict", "bad request", "timeout", "protocol", "draining", "replaced", "no heartbeat",
 }
 
-// String is the status in words.
+// String returns the status in words.
 func (s Status) String() string {
 	if int(s) < len(statusNames) {
 		return statusNames[s]
@@ -30,10 +30,11 @@ func (s Status) String() string {
 }
 
 var reasonNames = [...]string{
-	"none", "peer", "kicked", "idle", "slow consumer", "protocol", "too big", "limit", "handshake", "draining", "replaced", "no worker", "network", "internal", "refused",
+	"none", "peer", "kicked", "idle", "slow consumer", "protocol", "too big", "limit", "handshake", "draining", "replaced",
+	"no worker", "network", "internal", "refused",
 }
 
-// String is the reason in words.
+// String returns the reason in words.
 func (r Reason) String() string {
 	if int(r) < len(reasonNames) {
 		return reasonNames[r]

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Status is the outcome of a request, and why a link ends.
+// Status is the outcome of a request, or the reason for the end of a link.
 type Status uint16
 
-// The statuses of SPEC.md, which says which of them are reserved.
+// The statuses of SPEC.md, which marks those that are reserved.
 const (
 	OK Status = iota
 	Gone
@@ -25,39 +25,39 @@ const (
 	NoHeartbeat
 )
 
-// Reason says why a client's connection ended.
+// Reason is the reason why a client's connection ended.
 type Reason uint16
 
 // The close reasons of SPEC.md.
 const (
-	ReasonPeer         Reason = 1 + iota // the client closed, or its connection broke off cleanly
+	ReasonPeer         Reason = 1 + iota // the client closed the connection
 	ReasonKicked                         // business code closed it
-	ReasonIdle                           // nothing was heard within the heartbeat limit
+	ReasonIdle                           // nothing was received within the heartbeat limit
 	ReasonSlowConsumer                   // it did not read what was sent to it
-	ReasonProtocol                       // it sent what its protocol forbids
-	ReasonTooBig                         // a message passed the size limit
-	ReasonLimit                          // a message was not whole in time, or unfinished ones took too much memory
+	ReasonProtocol                       // it broke its protocol
+	ReasonTooBig                         // a message exceeded the size limit
+	ReasonLimit                          // a message was not complete in time, or incomplete ones took too much memory
 	ReasonHandshake                      // the handshake failed or took too long
-	ReasonDraining                       // the gateway is closing down
+	ReasonDraining                       // the gateway is draining
 	ReasonReplaced                       // a newer connection of the same uid
 	ReasonNoWorker                       // reserved
 	ReasonNetwork                        // the connection failed
-	ReasonInternal                       // a fault of ours
-	ReasonRefused                        // the business did not admit it
+	ReasonInternal                       // an internal error
+	ReasonRefused                        // the worker did not admit it
 )
 
 // Attribute is one key and value of a session.
 type Attribute struct{ Key, Value string }
 
-// MaxAttributes bounds what one client has of attributes, in bytes as AttributesSize counts them:
-// every attachment carries them all. A worker and a gateway refuse by the same sum.
+// MaxAttributes bounds the attributes of one client, in bytes as AttributesSize counts them, since
+// every attachment carries all of them. Workers and gateways use the same count.
 const MaxAttributes = 1 << 20
 
-// attributeCost is what an attribute counts beside its key and value. It keeps the number of them
-// within a u16: 65,536 keys that differ take more than MaxAttributes.
+// attributeCost is what an attribute counts beside its key and value. It keeps the number of
+// attributes within a u16: 65,536 different keys count more than MaxAttributes.
 const attributeCost = 16
 
-// AttributesSize is what attributes count against MaxAttributes.
+// AttributesSize returns what attributes count against MaxAttributes.
 func AttributesSize(attrs []Attribute) int {
 	n := 0
 	for _, a := range attrs {
@@ -95,8 +95,8 @@ func ChangedAttributes(old, set []Attribute, merge bool) []Attribute {
 // MaxKey is the most bytes of a uid, or of a group's name.
 const MaxKey = 1024
 
-// What a gateway lets one client have of groups, where it is not told otherwise: so many, and so
-// many bytes of names as GroupSize counts them; and the most that it can be told.
+// Limits on the groups of one client: the defaults and the largest values. There is a limit on
+// their number, and one on the bytes of their names as GroupSize counts them.
 const (
 	DefaultGroups     = 4096
 	DefaultGroupBytes = 256 << 10
@@ -107,8 +107,8 @@ const (
 // GroupStep is what the shortest name of a group counts, in bytes.
 const GroupStep = 16
 
-// GroupSize is what a group counts against the bytes of names that a client may have: those of its
-// name, in steps of GroupStep.
+// GroupSize returns what a group counts against the bytes of names that a client may have: those of
+// its name, in steps of GroupStep.
 func GroupSize(name int) int { return (name + GroupStep - 1) / GroupStep * GroupStep }
 
 // AppendBytes appends a u16 length and b, which has at most 65,535 bytes.
@@ -146,8 +146,8 @@ func AppendAttributes(dst []byte, attrs []Attribute) []byte {
 	return dst
 }
 
-// Cursor reads the parts of a payload one after the other. A part that is not there makes it bad for good: read all, then ask Bad once.
-// The bytes it returns are views.
+// Cursor reads the parts of a payload one after the other. A missing part makes it bad for good:
+// read all parts, then call Bad once. The bytes that it returns are views.
 type Cursor struct {
 	b   []byte
 	bad bool
@@ -162,7 +162,7 @@ func (c *Cursor) Bad() bool { return c.bad }
 // End reports whether all of the payload has been read, and no part was cut short.
 func (c *Cursor) End() bool { return !c.bad && len(c.b) == 0 }
 
-// Rest is what has not been read yet.
+// Rest returns what has not been read yet.
 func (c *Cursor) Rest() []byte { return c.b }
 
 // Take reads n bytes.
@@ -247,10 +247,11 @@ func (c *Cursor) Attributes() []Attribute {
 // Header is one header field of a client's request.
 type Header struct{ Name, Value string }
 
-// SubprotocolHeader is the field of an attachment that the gateway adds: the sub-protocol that it agreed to. No client can send a field of that name.
+// SubprotocolHeader is the name of a header field that the gateway adds to an attachment: the
+// subprotocol agreed on. No client can send a field of that name.
 const SubprotocolHeader = ":subprotocol"
 
-// Attachment is what a worker learns of a client that is given to it.
+// Attachment is what a worker receives about a client that is attached to it.
 type Attachment struct {
 	Version    uint32 // of the attributes
 	UIDVersion uint32
@@ -260,11 +261,13 @@ type Attachment struct {
 	UID        string // empty: not bound
 	Target     string // WebSocket: the request target, path and query
 	Headers    []Header
-	Request    string // AppendRequest of Target and Headers, where the sender has it ready; then used instead of them. One that was read has it and no Headers
-	Attrs      []Attribute
+	// The result of AppendRequest for Target and Headers, where the sender has it; it is used instead
+	// of them. An Attachment that was read has it, and no Headers.
+	Request string
+	Attrs   []Attribute
 }
 
-// AppendRequest appends the part of an attachment that tells of the client's request.
+// AppendRequest appends the part of an attachment that describes the client's request.
 func AppendRequest[T string | []byte](dst []byte, target T, headers []Header) []byte {
 	dst = AppendBytes(dst, target)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(headers)))
@@ -275,7 +278,7 @@ func AppendRequest[T string | []byte](dst []byte, target T, headers []Header) []
 	return dst
 }
 
-// RequestTarget is the target in what AppendRequest appended; empty where that is.
+// RequestTarget returns the target in the result of AppendRequest; "" where that is empty.
 func RequestTarget(request string) string {
 	if request == "" {
 		return ""
@@ -284,7 +287,8 @@ func RequestTarget(request string) string {
 	return target
 }
 
-// RequestHeaders walks the header fields in what AppendRequest appended: names and values are views of it. Kept in one piece they take no more memory than they have bytes.
+// RequestHeaders iterates over the header fields in the result of AppendRequest. Names and values
+// are views of it, so that a stored request takes no more memory than its bytes.
 func RequestHeaders(request string) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		if request == "" {
@@ -302,7 +306,7 @@ func RequestHeaders(request string) iter.Seq2[string, string] {
 	}
 }
 
-// cutBytes cuts what AppendBytes appended off the front of s.
+// cutBytes cuts the result of AppendBytes from the front of s.
 func cutBytes(s string) (b, rest string) {
 	n := 2 + (int(s[0])<<8 | int(s[1]))
 	return s[2:n], s[n:]
@@ -324,7 +328,7 @@ func AppendAttachment(dst []byte, a *Attachment) []byte {
 	return AppendAttributes(dst, a.Attrs)
 }
 
-// noRequest is what AppendRequest appends of a client that came without a request.
+// noRequest is the result of AppendRequest for a client without a request.
 const noRequest = "\x00\x00\x00\x00"
 
 // Attachment reads the payload of an Attach frame.
@@ -349,7 +353,7 @@ func (c *Cursor) Attachment() (a Attachment) {
 	return a
 }
 
-// Peer is where a gateway is reached by the others.
+// Peer is the address of a gateway for other gateways.
 type Peer struct {
 	ID   uint32
 	Addr string // host:port
@@ -373,9 +377,12 @@ func (c *Cursor) Peers() []Peer {
 	return peers
 }
 
-// Claim is what a client has with a uid that only one may have: of two the later wins, of two of the same time the one with the larger client id.
+// Claim is a client's claim to a uid that only one client may have. Of two claims the later wins,
+// and of two at the same time the one with the larger client id.
 type Claim struct {
-	Time   uint64 // of the binding, as the clocks of gateways go: nanoseconds since 1970, but never behind what they have heard of
+	// The time of the binding by the clocks of gateways: nanoseconds since 1970, but never less than a
+	// time that the gateway has received.
+	Time   uint64
 	Client ClientID
 }
 
@@ -401,5 +408,5 @@ func (c *Cursor) Evict() (uid []byte, claim Claim) {
 	return uid, claim
 }
 
-// Newer reports whether version a is newer than b. Versions grow, and wrap.
+// Newer reports whether version a is newer than b. Versions increase and wrap around.
 func Newer(a, b uint32) bool { return int32(a-b) > 0 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// tape is one direction of an opening as it went over the wire.
+// tape is one direction of a recorded opening.
 type tape struct {
 	mu  sync.Mutex
 	buf []byte
@@ -23,7 +23,7 @@ func (t *tape) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// message is the i-th message with its length.
+// message returns the i-th message with its length.
 func (t *tape) message(i int) []byte {
 	b := t.buf
 	for range i {
@@ -53,7 +53,8 @@ type workerEnd struct {
 }
 
 // ended runs a whole opening with fixed nonces over a pipe and records both directions.
-func ended(t *testing.T, key string, up, down io.Writer, hello WorkerHello, answer GatewayHello) (g gatewayEnd, w workerEnd) {
+func ended(t *testing.T, key string, up, down io.Writer, hello WorkerHello, answer GatewayHello) (g gatewayEnd,
+	w workerEnd) {
 	t.Helper()
 	a, b := net.Pipe()
 	x, y := newExchange(taped{a, down}, []byte(key)), newExchange(taped{b, up}, []byte(key))
@@ -89,7 +90,7 @@ func tcpPair(t *testing.T) (client, server net.Conn) {
 	return client, server
 }
 
-// script is a peer that has said all that it will ever say: a net.Conn over fixed bytes.
+// script is a net.Conn whose input is fixed.
 type script struct {
 	net.Conn
 	in  *bytes.Reader

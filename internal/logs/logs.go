@@ -1,4 +1,4 @@
-// Package logs keeps a server's log from holding up the server: whoever logs never waits.
+// Package logs keeps a slow log from delaying a server: a goroutine that logs never waits.
 package logs
 
 import (
@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// maxQueued bounds what waits to be written, in bytes, with lineCost for each line.
+	// maxQueued bounds the lines that wait to be written, in bytes, with lineCost for each line.
 	maxQueued = 1 << 20
 	lineCost  = 64
-	// retryEvery is how often a report of lost lines is tried again while nobody logs.
+	// retryEvery is how often a report of lost lines is tried again while nothing is logged.
 	retryEvery = time.Second
 )
 
-// Writer passes lines on to another writer, one Write each, from a goroutine of its own. Lines
-// that find 1 MiB waiting are lost, and so are those whose Write fails; how many is said by a line
-// of its own as soon as one can be written again. Any goroutine may call its methods.
+// Writer passes lines on to another writer, one Write each, from a goroutine of its own. A line is
+// lost when 1 MiB is waiting, or when its Write fails. A line of the Writer's own reports the
+// number of lost lines as soon as one can be written again. It is safe for concurrent use.
 type Writer struct {
 	// Static after New.
 	to   io.Writer
@@ -37,13 +37,13 @@ type Writer struct {
 	torn bool // the last line was written in part
 }
 
-// line is one line, and how many were lost between the one before it and itself.
+// line is one line, and the number of lines lost before it.
 type line struct {
 	text []byte // bound: lines of the program's log
 	lost int
 }
 
-// New returns a Writer to w. Its goroutine ends after Close, once w has returned.
+// New returns a Writer to w. Its goroutine ends after Close, when the last Write has returned.
 func New(w io.Writer) *Writer {
 	q := &Writer{to: w, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go q.run()
@@ -67,15 +67,15 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// push queues a line. Called with mu.
+// push queues a line. The caller holds mu.
 func (w *Writer) push(text []byte) {
 	w.queue = append(w.queue, line{text, w.lost})
 	w.queued += len(text) + lineCost
 	w.lost = 0
 }
 
-// Close queues a last line, for which there is room always, unless it is empty. It waits until all
-// has been written, but for no longer than the time given: what is left then is lost.
+// Close queues a last line, unless it is empty; there is always room for it. It waits until all
+// lines have been written, but no longer than the given time. Lines that remain then are lost.
 func (w *Writer) Close(last string, within time.Duration) {
 	w.mu.Lock()
 	if last != "" && !w.closed {
@@ -126,13 +126,13 @@ func (w *Writer) run() {
 	}
 }
 
-// next takes the oldest line from the queue. Where there is none and lines were lost it is an empty
-// one, once.
+// next takes the oldest line from the queue. When the queue is empty and lines were lost, it
+// returns an empty line, once.
 func (w *Writer) next() (line, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.queue) == 0 {
-		w.queue = nil // what a flood took is given back
+		w.queue = nil // frees the memory of a long queue
 		l := line{lost: w.lost}
 		w.lost = 0
 		return l, l.lost > 0
@@ -144,7 +144,7 @@ func (w *Writer) next() (line, bool) {
 	return l, true
 }
 
-// pass writes a line, behind a report of those that were lost before it.
+// pass writes a line, after a report of the lines that were lost before it.
 func (w *Writer) pass(l line) {
 	if w.due += l.lost; w.due > 0 && w.write(report(w.due)) {
 		w.due = 0
@@ -154,7 +154,8 @@ func (w *Writer) pass(l line) {
 	}
 }
 
-// write writes a line, and reports whether it is out. One that was cut off before gets its end first.
+// write writes a line, and reports whether it succeeded. It first ends a line that was written in
+// part before.
 func (w *Writer) write(text []byte) bool {
 	if w.torn {
 		text = append([]byte{'\n'}, text...)
@@ -164,7 +165,7 @@ func (w *Writer) write(text []byte) bool {
 	return err == nil
 }
 
-// report is the line that says how many were lost.
+// report returns the line that gives the number of lost lines.
 func report(n int) []byte {
 	var b bytes.Buffer
 	slog.New(slog.NewTextHandler(&b, nil)).Warn("log lines lost", "count", n)

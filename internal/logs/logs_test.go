@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
-// reader is where the lines go. It takes what the test lets it take.
+// reader is the destination of the lines. It accepts what the test allows.
 type reader struct {
 	writing chan struct{} // gets a value when a Write has begun; nil: nobody waits for that
 	let     chan error    // what each Write returns; nil: no error at once
@@ -43,8 +43,8 @@ func (r *reader) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
-// lines are those that came, without what makes them long, each report of lost lines as its count
-// alone.
+// lines returns the lines that came, without their padding, and each report of lost lines as its
+// count alone.
 func (r *reader) lines() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,7 +67,7 @@ func say(t *testing.T, w io.Writer, text string) {
 	}
 }
 
-// Lines come whole and in order, the last one at the end.
+// Lines arrive whole and in order, with the last one at the end.
 func TestLines(t *testing.T) {
 	t.Parallel()
 	var r reader
@@ -91,8 +91,8 @@ func TestLines(t *testing.T) {
 	w.Close("", patience) // a second time does no harm
 }
 
-// Nobody waits for a reader that does not read. What finds no room is counted where it is missing,
-// and the last line has room always.
+// No caller waits for a destination that does not read. Lines without room are counted where they
+// are missing, and there is always room for the last line.
 func TestOverflow(t *testing.T) {
 	t.Parallel()
 	r := reader{writing: make(chan struct{}, 10), let: make(chan error, 10)}
@@ -117,7 +117,7 @@ func TestOverflow(t *testing.T) {
 	}
 }
 
-// The bound counts empty lines too.
+// Empty lines count for the bound, too.
 func TestManySmallLines(t *testing.T) {
 	t.Parallel()
 	r := reader{writing: make(chan struct{}, 10), let: make(chan error)}
@@ -137,7 +137,8 @@ func TestManySmallLines(t *testing.T) {
 	w.Close("", patience)
 }
 
-// Lines whose Write fails are lost and counted. One that was cut off gets its end before the next.
+// Lines whose Write fails are lost and counted. One that was written in part is ended before the
+// next.
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	full := errors.New("no space")
@@ -155,7 +156,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// What was lost is reported though nobody logs any more.
+// Lost lines are reported even when nothing more is logged.
 func TestReportWithoutALine(t *testing.T) {
 	t.Parallel()
 	r := reader{let: make(chan error, 10)}
@@ -171,7 +172,7 @@ func TestReportWithoutALine(t *testing.T) {
 	w.Close("", patience)
 }
 
-// The end does not wait for a reader that does not read.
+// Close does not wait for a destination that does not read.
 func TestCloseHasAnEnd(t *testing.T) {
 	t.Parallel()
 	r := reader{let: make(chan error)}
@@ -184,7 +185,7 @@ func TestCloseHasAnEnd(t *testing.T) {
 	<-w.done
 }
 
-// Whoever logs, from however many goroutines: each line is out, or counted.
+// With any number of goroutines each line is either written or counted.
 func TestConcurrent(t *testing.T) {
 	t.Parallel()
 	var r reader

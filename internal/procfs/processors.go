@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Processors are the numbers of those that at least one of the processes may run on (proc(5), Cpus_allowed_list of /proc/PID/status); empty where there is no /proc.
+// Processors returns the numbers of the processors on which at least one of the processes may run
+// (proc(5), Cpus_allowed_list of /proc/PID/status); none where there is no /proc.
 func Processors(pids ...int) map[int]bool {
 	all := make(map[int]bool)
 	for _, pid := range pids {
@@ -34,14 +35,15 @@ func addList(all map[int]bool, list string) {
 	}
 }
 
-// Spent is what processors have done since the system started.
+// Spent is how processors have spent their time since the system started.
 type Spent struct {
 	Busy  time.Duration // for programs: user, nice and system time
 	Steal time.Duration // a hypervisor gave them to another machine meanwhile
 }
 
-// SpentBy is what the processors of these numbers have done (proc(5), /proc/stat, in ticks of 10 ms); 0 where there is no /proc. The time of interrupts is left out: some
-// kernels count it for the program that was interrupted too (CONFIG_IRQ_TIME_ACCOUNTING tells), so that it is nobody's for certain.
+// SpentBy returns the times of the processors with these numbers (proc(5), /proc/stat, in ticks of
+// 10 ms); 0 where there is no /proc. The time of interrupts is left out. Some kernels count it for
+// the interrupted program, too (CONFIG_IRQ_TIME_ACCOUNTING), so it cannot be attributed.
 func SpentBy(processors map[int]bool) Spent {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {

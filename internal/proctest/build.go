@@ -12,13 +12,14 @@ import (
 	"testing"
 )
 
-// Build builds the program and returns where it is. However many tests and packages ask, it is linked once.
+// Build builds the program and returns its path. It is linked once, however many tests and packages
+// call Build.
 func Build(tb testing.TB) string {
 	tb.Helper()
 	return cached(tb, "github.com/seed-7410fe32/sluice")
 }
 
-// BuildTest builds a program that is for tests, in a directory below the test's own, and returns where it is.
+// BuildTest builds a program for tests, in a directory below the test's own, and returns its path.
 func BuildTest(tb testing.TB, dir string) string {
 	tb.Helper()
 	return cached(tb, "./"+dir)
@@ -42,7 +43,8 @@ func cached(tb testing.TB, program string) string {
 	return bin
 }
 
-// inCache builds a program into go's own cache, as "go run" does, and returns where it is there: all packages that are tested share it, and nobody has to remove it.
+// inCache builds a program into the go command's cache, as "go run" does, and returns its path
+// there. All packages under test share it, and nothing has to be removed.
 func inCache(program string) (bin string, err error) {
 	for range 3 { // the run that links it names a temporary file, the next one that in the cache
 		cmd := exec.Command("go", "run", "-exec", "echo", program)
@@ -59,7 +61,7 @@ func inCache(program string) (bin string, err error) {
 	return "", errors.New("go run keeps no program in its cache")
 }
 
-// buildHere builds a program with flags of its own, for one test.
+// buildHere builds a program with additional flags, for one test.
 func buildHere(tb testing.TB, program string, flags ...string) string {
 	tb.Helper()
 	if err := readSources(); err != nil {
@@ -73,17 +75,18 @@ func buildHere(tb testing.TB, program string, flags ...string) string {
 	return bin
 }
 
-// readSources makes the program's sources something that the test has read. Of its own the go command does not know that the result depends on them, and would print
-// that of an earlier program ("cached").
+// readSources opens the program's sources, so that the go command knows that the test's result
+// depends on them. Otherwise it would report the result for an earlier program ("cached").
 func readSources() error {
 	mod, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
 		return err
 	}
-	return filepath.WalkDir(filepath.Dir(strings.TrimSpace(string(mod))), func(path string, d fs.DirEntry, err error) error {
-		if name := d.Name(); d.IsDir() && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "testdata") {
-			return fs.SkipDir
-		}
-		return err
-	})
+	return filepath.WalkDir(filepath.Dir(strings.TrimSpace(string(mod))),
+		func(path string, d fs.DirEntry, err error) error {
+			if name := d.Name(); d.IsDir() && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "testdata") {
+				return fs.SkipDir
+			}
+			return err
+		})
 }

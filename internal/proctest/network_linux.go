@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Network is another host: a network namespace, joined to this one by a cable that can be cut without a word to either side.
+// Network is another host: a network namespace, connected to this one by a cable that can be cut
+// without a notice to either side.
 type Network struct {
 	Here, There string // addresses of the cable's two ends
 
@@ -25,7 +26,8 @@ type Network struct {
 
 var networks atomic.Uint32 // made by this process, for their names
 
-// NewNetwork makes a network for the test. It needs root and ip(8): without them the test is skipped, but fails where CI is set for root.
+// NewNetwork makes a network for the test. It needs root and ip(8). Without them the test is
+// skipped; with CI set and root, it fails.
 func NewNetwork(tb testing.TB) *Network {
 	tb.Helper()
 	if os.Geteuid() != 0 {
@@ -67,13 +69,13 @@ func (n *Network) ip(command string) {
 	}
 }
 
-// Cut unplugs the cable: what is sent is lost, and nobody hears of it.
+// Cut unplugs the cable. What is sent is lost without an error.
 func (n *Network) Cut() { n.ip("link set " + n.cable + " down") }
 
 // Heal plugs the cable in again.
 func (n *Network) Heal() { n.ip("link set " + n.cable + " up") }
 
-// Start runs a program on the other host, as the function of that name does here.
+// Start runs a program on the other host, as the function Start does on this one.
 func (n *Network) Start(name string, args ...string) *Process {
 	n.tb.Helper()
 	return Start(n.tb, nil, "ip", append([]string{"netns", "exec", n.name, name}, args...)...)

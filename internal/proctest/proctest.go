@@ -1,4 +1,4 @@
-// Package proctest runs the program's processes in tests: real ones, that can be killed.
+// Package proctest runs the program's processes in tests.
 package proctest
 
 import (
@@ -17,15 +17,16 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/childproc"
 )
 
-// Process is a running program that has said it is ready.
+// Process is a running program that is ready.
 type Process struct {
 	*childproc.Process
 	tb  testing.TB
 	log string // where its standard error is
 }
 
-// Start runs a program and waits for the line on its standard output that begins with "ready". It is ended with the test.
-// Its standard error goes to the test's log when the test fails.
+// Start runs a program and waits for a line on its standard output that begins with "ready". The
+// program is stopped at the end of the test. Its standard error goes to the test's log when the
+// test fails.
 func Start(tb testing.TB, env []string, name string, args ...string) *Process {
 	tb.Helper()
 	cmd := exec.Command(name, args...)
@@ -43,7 +44,7 @@ func Start(tb testing.TB, env []string, name string, args ...string) *Process {
 	return start(tb, cmd, logs)
 }
 
-// StartTo is Start with a standard error that is the caller's, which Log does not read.
+// StartTo is Start with the caller's file as standard error, which Log does not read.
 func StartTo(tb testing.TB, stderr *os.File, name string, args ...string) *Process {
 	tb.Helper()
 	return start(tb, exec.Command(name, args...), stderr)
@@ -57,11 +58,11 @@ func start(tb testing.TB, cmd *exec.Cmd, stderr *os.File) *Process {
 	if p.Process, err = childproc.Start(cmd); err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = p.Stop() }) // whoever cares how it ends stops it before
+	tb.Cleanup(func() { _ = p.Stop() }) // a test that checks how it ends stops it before
 	return p
 }
 
-// Log is what the process has written to its standard error.
+// Log returns what the process has written to its standard error.
 func (p *Process) Log() string {
 	p.tb.Helper()
 	b, err := os.ReadFile(p.log)
@@ -71,13 +72,14 @@ func (p *Process) Log() string {
 	return string(b)
 }
 
-// AwaitLog waits until the process has logged a text so many times.
+// AwaitLog waits until the process's log contains a text the given number of times.
 func (p *Process) AwaitLog(text string, times int) {
 	p.tb.Helper()
-	Await(p.tb, fmt.Sprintf("process %d logs %q %d times", p.PID, text, times), func() bool { return strings.Count(p.Log(), text) >= times })
+	Await(p.tb, fmt.Sprintf("process %d logs %q %d times", p.PID, text, times),
+		func() bool { return strings.Count(p.Log(), text) >= times })
 }
 
-// AwaitFile waits until a file, a log that somebody else writes, holds a text so many times.
+// AwaitFile waits until a file contains a text the given number of times.
 func AwaitFile(tb testing.TB, path, text string, times int) {
 	tb.Helper()
 	Await(tb, fmt.Sprintf("%s holds %q %d times", path, text, times), func() bool {
@@ -86,7 +88,7 @@ func AwaitFile(tb testing.TB, path, text string, times int) {
 	})
 }
 
-// Await polls until something is so.
+// Await polls until ok returns true.
 func Await(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
 	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
@@ -96,7 +98,7 @@ func Await(tb testing.TB, what string, ok func() bool) {
 	}
 }
 
-// patience is how long a test waits for what must happen.
+// patience is how long a test waits for something that must happen.
 const patience = 30 * time.Second
 
 // Signal sends the process a signal.
@@ -115,22 +117,23 @@ func (p *Process) ExitCode() int {
 	case <-time.After(patience):
 		p.tb.Fatalf("process %d does not end", p.PID)
 	}
-	var exit *exec.ExitError
-	if errors.As(p.Err(), &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](p.Err()); ok {
 		return exit.ExitCode()
 	}
 	return 0
 }
 
-// Terminate sends SIGTERM, waits for the end of the process and returns its exit code; -1 when a signal ended it.
+// Terminate sends SIGTERM, waits for the end of the process and returns its exit code; -1 when a
+// signal ended it.
 func (p *Process) Terminate() int {
 	p.tb.Helper()
 	p.Signal(syscall.SIGTERM)
 	return p.ExitCode()
 }
 
-// WorkerPIDs returns the processes that a supervisor of workers has logged as ready, in that order. It waits until there are at least so many: the ready line on standard
-// output does not wait for the log.
+// WorkerPIDs returns the processes that a supervisor of workers has logged as ready, in that order.
+// It waits until there are at least so many, since the ready line on standard output does not wait
+// for the log.
 func (p *Process) WorkerPIDs(least int) (pids []int) {
 	p.tb.Helper()
 	p.AwaitLog(`msg="worker ready"`, least)
@@ -144,7 +147,8 @@ func (p *Process) WorkerPIDs(least int) (pids []int) {
 	return pids
 }
 
-// Stop ends the process with SIGTERM and waits for it. It returns what Wait said. One that has to be killed fails the test.
+// Stop ends the process with SIGTERM, waits for it, and returns the result of Wait. The test fails
+// when the process has to be killed.
 func (p *Process) Stop() error {
 	p.tb.Helper()
 	err := p.Process.Stop()

@@ -2,7 +2,6 @@ package proctest
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -10,14 +9,16 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// StartWorker runs a worker for a gateway, in this process, until the test ends: message is called for each message. release lets what blocks in it go, at the end.
+// StartWorker runs a worker for a gateway, in this process, until the test ends. message is called
+// for each message. release is called at the end, and must let calls of message return that block.
 func StartWorker(tb testing.TB, inner string, release func(), message func(worker.Call, worker.Message)) {
 	tb.Helper()
 	h := worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
 		message(c, m)
 		return nil
 	}}
-	w, err := worker.New(worker.Config{Gateways: []string{inner}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), DrainTimeout: time.Second}, h)
+	w, err := worker.New(worker.Config{Gateways: []string{inner}, Logger: slog.New(slog.DiscardHandler),
+		DrainTimeout: time.Second}, h)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -14,14 +14,16 @@ func (m *Member) Attrs() []link.Attribute {
 	return *m.attrs
 }
 
-// Version is that of the attributes: it grows with each change.
+// Version is the version of the attributes. It grows with each change.
 func (m *Member) Version() uint32 { return m.version }
 
-// UIDVersion is that of the uid.
+// UIDVersion is the version of the uid.
 func (m *Member) UIDVersion() uint32 { return m.uidVersion }
 
-// A worker changes its copy of the attributes and of the uid before the gateway has heard of it, and takes it that their version is one more then. Where that was not so,
-// because somebody else's change had come first or this one was refused, it has to learn what stands; and by a version that it cannot have come to by itself.
+// A worker changes its copy of the attributes and of the uid before the gateway knows of the
+// change, and assumes that their version is then one more. Where another change has come first, or
+// this one was refused, the worker must receive the valid state, with a version that it cannot have
+// reached by itself.
 
 // ChangeAttrs carries out a SET about m. own: the sender is m's worker, and has changed its copy. tell reports whether m's worker has to be told what stands now. The status is
 // Conflict when a comparison has failed, and Refused when m would have too many attributes.
@@ -78,9 +80,9 @@ func outrun(version, base uint32) uint32 {
 	return version + 2
 }
 
-// Set changes m's attributes, and their version: merged into those that are there, an empty value
-// removing its key, or in place of them. Of equal keys the last stands. When the outcome is more
-// than link.MaxAttributes it changes nothing and returns false.
+// Set changes m's attributes and their version. With merge they are added to the present ones, and
+// an empty value removes its key; without it they replace them. The last of equal keys counts. When
+// the result is more than link.MaxAttributes it changes nothing and returns false.
 func (r *Registry) Set(m *Member, attrs []link.Attribute, merge bool) bool {
 	list := link.ChangedAttributes(m.Attrs(), attrs, merge)
 	if link.AttributesSize(list) > link.MaxAttributes {

@@ -1,5 +1,5 @@
-// Package registry knows who is in one loop of a gateway: each client's uid, groups and attributes, and who a message to many is for.
-// It is data and nothing else: one owner, no locks, no I/O.
+// Package registry knows the clients of one loop of a gateway: the uid, groups and attributes of
+// each, and the recipients of a message to many. It has one owner, no locks and no I/O.
 package registry
 
 import (
@@ -8,9 +8,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Registry is the clients of one loop. Everything in it and in its members is owned by that loop.
+// Registry holds the clients of one loop. The loop owns everything in it and in its members.
 type Registry struct {
-	members []*Member // by the slot in their id; nil: free; bound: clients, per loop
+	members []*Member // by the slot in their ID; nil: free; bound: clients, per loop
 	count   int
 	groups  map[string]*set // bound: groups of a client
 	uids    map[string]*set // bound: clients, per loop
@@ -19,15 +19,16 @@ type Registry struct {
 	limits  Limits
 }
 
-// Limits are what one member may have of groups. A zero stands for the default, link.DefaultGroups
-// and link.DefaultGroupBytes; more than link.MaxGroups and link.MaxGroupBytes is as much as that.
+// Limits are the bounds on the groups of one member. Zero means the default, link.DefaultGroups and
+// link.DefaultGroupBytes. More than link.MaxGroups and link.MaxGroupBytes counts as these.
 type Limits struct {
 	Groups     int // how many
 	GroupBytes int // of their names, as link.GroupSize counts them
 }
 
-// Member is one client. It is part of whatever its owner knows of the client, which the owner finds by the slot in the ID, and small while there is nothing to know.
-// What each message looks at comes first.
+// Member is one client. It is part of what its owner knows of the client, which the owner finds by
+// the slot in the ID. It is small while the client has no groups and attributes. The fields that
+// each message needs come first.
 type Member struct {
 	ID         link.ClientID // set before Add
 	version    uint32        // of attrs
@@ -41,7 +42,7 @@ type Member struct {
 	present    bool
 }
 
-// set is the members of one group or uid. It exists while it has any.
+// set is the members of one group or uid. It exists while it has members.
 type set struct {
 	name    string
 	of      map[string]*set // bound: none, one of the registry's maps
@@ -50,13 +51,13 @@ type set struct {
 	mark    uint32
 }
 
-// entry is a member of a set, and which of the member's groups the set is; for a uid that is -1.
+// entry is a member of a set, and the index of the set in the member's groups; -1 for a uid.
 type entry struct {
 	member *Member
 	group  int32
 }
 
-// place is one group of a member, and where in it the member stands.
+// place is one group of a member, and the member's index in the group.
 type place struct {
 	set *set
 	at  int32
@@ -69,13 +70,14 @@ func New(limits Limits) *Registry {
 	return &Registry{groups: make(map[string]*set), uids: make(map[string]*set), limits: limits}
 }
 
-// step is the least that a group's name counts, in bytes: all count a multiple of it.
+// step is the number of bytes that the shortest name of a group counts. All names count a multiple
+// of it.
 const step = link.GroupStep
 
 // Len is the number of members.
 func (r *Registry) Len() int { return r.count }
 
-// Add makes m, whose ID is set, a member. The slot in its id must be free.
+// Add makes m, whose ID is set, a member. The slot in its ID must be free.
 func (r *Registry) Add(m *Member) {
 	slot := int(m.ID.Slot())
 	for slot >= len(r.members) {
@@ -86,7 +88,7 @@ func (r *Registry) Add(m *Member) {
 	r.count++
 }
 
-// Remove takes m out of everything. Its uid and attributes can still be read.
+// Remove removes m from the registry. Its uid and attributes can still be read.
 func (r *Registry) Remove(m *Member) {
 	if !m.present {
 		return
@@ -113,7 +115,7 @@ func (r *Registry) Find(id link.ClientID) *Member {
 	return nil
 }
 
-// UID is the uid that m is bound to; empty: none.
+// UID returns the uid that m is bound to, "" without one.
 func (m *Member) UID() string {
 	if m.uid == nil {
 		return ""
@@ -136,7 +138,7 @@ func (r *Registry) Bind(m *Member, uid string, at uint64) {
 	m.uid.since[m.uidAt] = at
 }
 
-// Unbind takes m's uid away.
+// Unbind removes m's uid.
 func (r *Registry) Unbind(m *Member) {
 	if m.present {
 		m.uidVersion++
@@ -151,21 +153,23 @@ func (m *Member) unbind() {
 	}
 }
 
-// Older calls f for each member that was bound to the uid before a claim, and is not the claimant. f may remove the member.
+// Older calls f for each member, other than the claimant, that was bound to the uid before the
+// claim. f may remove the member.
 func (r *Registry) Older(uid []byte, c link.Claim, f func(*Member)) {
 	s := r.uids[string(uid)]
 	if s == nil {
 		return
 	}
-	for i := len(s.entries) - 1; i >= 0; i-- { // what is removed is replaced by one that has been looked at
+	for i := len(s.entries) - 1; i >= 0; i-- { //nolint:modernize // f may remove entries
+		// The entry that takes the place of a removed one has been visited.
 		if m := s.entries[i].member; m.ID != c.Client && (link.Claim{Time: s.since[i], Client: m.ID}).Before(c) {
 			f(m)
 		}
 	}
 }
 
-// Join adds m to a group, whose name is not empty. It reports whether m is in it now: it is not where
-// the limits do not let it, nor when m has been removed.
+// Join adds m to a group, whose name is not empty. It reports whether m is in the group now. It is
+// not when the limits forbid it, or when m has been removed.
 func (r *Registry) Join(m *Member, group string) bool {
 	if !m.present {
 		return false
@@ -183,7 +187,7 @@ func (r *Registry) Join(m *Member, group string) bool {
 	return true
 }
 
-// Leave takes m out of a group. It reports whether m was in it.
+// Leave removes m from a group. It reports whether m was in it.
 func (r *Registry) Leave(m *Member, group string) bool {
 	k := m.inGroup(r.groups[group])
 	if k < 0 {
@@ -193,7 +197,7 @@ func (r *Registry) Leave(m *Member, group string) bool {
 	return true
 }
 
-// Dissolve takes all members out of a group and returns how many there were.
+// Dissolve removes all members from a group and returns their number.
 func (r *Registry) Dissolve(group string) int {
 	s := r.groups[group]
 	if s == nil {
@@ -207,7 +211,7 @@ func (r *Registry) Dissolve(group string) int {
 	return n
 }
 
-// inGroup is which of m's groups s is, -1: none.
+// inGroup returns the index of s in m's groups, -1 when m is not in it.
 func (m *Member) inGroup(s *set) int {
 	for k := range m.groups {
 		if m.groups[k].set == s {
@@ -217,7 +221,7 @@ func (m *Member) inGroup(s *set) int {
 	return -1
 }
 
-// leave takes m out of its k-th group; its last group moves to k.
+// leave removes m from its k-th group; its last group moves to k.
 func (m *Member) leave(k int) {
 	p := m.groups[k]
 	m.names -= uint16(link.GroupSize(len(p.set.name)) / step)
@@ -246,7 +250,7 @@ func (s *set) add(m *Member, group int32) int32 {
 	return int32(len(s.entries) - 1)
 }
 
-// remove takes out the entry at i; the last one moves there. An empty set vanishes.
+// remove removes the entry at i; the last one moves there. An empty set is deleted.
 func (s *set) remove(i int32) {
 	last := len(s.entries) - 1
 	if int(i) != last {

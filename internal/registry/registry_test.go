@@ -23,7 +23,8 @@ func filled(n int) (*Registry, []Member) {
 	return r, members
 }
 
-// A member of which nothing is known costs no more than this, in bytes: it is a third of a gateway's session, which is to stay within its size class.
+// The largest size of a member without groups and attributes, in bytes. It is a third of a
+// gateway's session, which must stay within its size class.
 func TestMemberIsSmall(t *testing.T) {
 	t.Parallel()
 	if size := unsafe.Sizeof(Member{}); size > 88 {
@@ -31,7 +32,7 @@ func TestMemberIsSmall(t *testing.T) {
 	}
 }
 
-// Somebody who is not here is in nothing and gets nothing.
+// A client that is not a member has no groups and receives nothing.
 func TestNotAMember(t *testing.T) {
 	t.Parallel()
 	r := New(Limits{})
@@ -47,7 +48,8 @@ func TestNotAMember(t *testing.T) {
 	r.Bind(m, "uid", 1)
 	r.Remove(m)
 	r.Unbind(m)
-	if r.Bind(m, "other", 1); r.Len() != 0 || len(r.uids) != 0 || r.Find(m.ID) != nil || m.UID() != "uid" || len(m.Attrs()) != 1 || m.Version() != 1 {
+	if r.Bind(m, "other", 1); r.Len() != 0 || len(r.uids) != 0 || r.Find(m.ID) != nil || m.UID() != "uid" ||
+		len(m.Attrs()) != 1 || m.Version() != 1 {
 		t.Errorf("%+v after Remove", m)
 	}
 	r.Add(m)
@@ -68,7 +70,7 @@ func TestNotAMember(t *testing.T) {
 	}
 }
 
-// Who has another's slot is not that other.
+// A client in the slot of another one is not that other.
 func TestSlotUsedAgain(t *testing.T) {
 	t.Parallel()
 	r := New(Limits{})
@@ -101,7 +103,8 @@ func TestBindAgain(t *testing.T) {
 	}
 }
 
-// An attribute set to nothing stays when all are replaced, and goes when they are merged; the last of equal keys stands.
+// An empty attribute stays when all are replaced, and is removed by a merge. The last of equal keys
+// counts.
 func TestSet(t *testing.T) {
 	t.Parallel()
 	r := New(Limits{})
@@ -131,8 +134,8 @@ func TestSet(t *testing.T) {
 	}
 }
 
-// A client has link.MaxAttributes at most, whichever way it comes to them. What would make it more
-// changes nothing, and at the bound an attribute can still be replaced and removed.
+// A client has at most link.MaxAttributes, however they are set. A change beyond that has no
+// effect. At the bound an attribute can still be replaced and removed.
 func TestSetIsBounded(t *testing.T) {
 	t.Parallel()
 	r := New(Limits{})
@@ -172,7 +175,8 @@ func TestSetIsBounded(t *testing.T) {
 	}
 }
 
-// Many attributes are set, merged and removed as few are, and in no time that grows with their square.
+// Many attributes are set, merged and removed like a few, in a time that does not grow with the
+// square of their number.
 func TestSetMany(t *testing.T) {
 	t.Parallel()
 	const many = 45_000
@@ -205,7 +209,7 @@ func TestSetMany(t *testing.T) {
 	}
 }
 
-// When the number of walks comes round, marks of the first walks do not count again.
+// When the number of walks wraps around, marks of the first walks do not count again.
 func TestMarksComeRound(t *testing.T) {
 	t.Parallel()
 	r, _ := filled(10)
@@ -235,11 +239,13 @@ func TestSelectPages(t *testing.T) {
 	big := strings.Repeat("x", 100_000)
 	r.Set(&members[0], []link.Attribute{{Key: "k", Value: big}}, false)
 	all := [][]byte{[]byte("all")}
-	for _, fields := range []uint8{0, link.FieldUID, link.FieldUID | link.FieldGroups | link.FieldAttrs, link.FieldDistinctUIDs, link.FieldDistinctGroups} {
+	for _, fields := range []uint8{0, link.FieldUID, link.FieldUID | link.FieldGroups | link.FieldAttrs,
+		link.FieldDistinctUIDs, link.FieldDistinctGroups} {
 		pages := 0
 		for cursor, more := uint64(0), true; more; more = cursor != 0 {
 			rows, next := r.Select(fields, link.TargetGroups, all, 0, cursor, nil)
-			if same, nextToo := r.Select(fields, link.TargetAll, nil, 0, cursor, nil); string(same) != string(rows) || nextToo != next {
+			if same, nextToo := r.Select(fields, link.TargetAll, nil, 0, cursor, nil); string(same) != string(rows) ||
+				nextToo != next {
 				t.Fatalf("fields %#x from %d: the group of all is not all", fields, cursor)
 			}
 			if len(rows) > maxPage+len(big)+100 || next != 0 && next-cursor > maxRows {
@@ -254,7 +260,7 @@ func TestSelectPages(t *testing.T) {
 	}
 }
 
-// What one member may have at most fits a frame, in whatever form it is asked for.
+// The largest possible row of one member fits a frame, whatever fields are requested.
 func TestSelectOfTheLargestMember(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ groups, size int }{
@@ -287,7 +293,7 @@ func TestSelectOfTheLargestMember(t *testing.T) {
 	}
 }
 
-// The bounds of a member's groups: one that it is in already is no more, and one that it leaves makes room.
+// The bounds of a member's groups: joining a group again counts once, and leaving one makes room.
 func TestGroupsOfAMemberAreBounded(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -342,10 +348,13 @@ func TestAllocations(t *testing.T) {
 		"walk uids":    func() { r.Walk(link.TargetUIDs, uids, except, f) },
 		"walk clients": func() { r.Walk(link.TargetClients, clients, except, f) },
 		"count":        func() { r.Count(link.TargetGroups, groups, buf) },
-		"select":       func() { r.Select(link.FieldUID|link.FieldGroups|link.FieldAttrs, link.TargetGroups, groups, 0, 0, buf) },
-		"distinct":     func() { r.Select(link.FieldDistinctGroups, link.TargetAll, nil, 0, 0, buf) },
-		"leave, join":  func() { r.Leave(&members[9], "all"); r.Join(&members[9], "all") },
-		"go and come":  func() { r.Remove(&members[11]); r.Add(&members[11]) },
+		"select": func() {
+			r.Select(link.FieldUID|link.FieldGroups|link.FieldAttrs, link.TargetGroups, groups, 0, 0,
+				buf)
+		},
+		"distinct":    func() { r.Select(link.FieldDistinctGroups, link.TargetAll, nil, 0, 0, buf) },
+		"leave, join": func() { r.Leave(&members[9], "all"); r.Join(&members[9], "all") },
+		"go and come": func() { r.Remove(&members[11]); r.Add(&members[11]) },
 	} {
 		if n := testing.AllocsPerRun(100, run); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)

@@ -7,9 +7,10 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Walk calls f once for each member that is meant: all, or those in any of the groups, of any of the uids, or with one of the 16-byte client ids
-// (link.TargetAll and so on), less the ids left out. f may remove members, the one it is given or others: who is removed before its turn is left out. f must
-// not add members, and must not Walk or Select.
+// Walk calls f once for each member that the target names: all, or those in any of the groups, with
+// any of the uids, or with one of the 16-byte client ids (link.TargetAll and so on), except the
+// given ids. f may remove members, the one it is given or others; a member that is removed before
+// its turn is skipped. f must not add members, and must not call Walk or Select.
 func (r *Registry) Walk(target uint16, keys [][]byte, except []link.ClientID, f func(*Member)) {
 	r.tick()
 	for _, id := range except {
@@ -39,16 +40,17 @@ func (r *Registry) Walk(target uint16, keys [][]byte, except []link.ClientID, f 
 	}
 }
 
-// walk goes backwards: a removal fills the gap with the last entry, which has been met or moves to a place still to come. The marks see to it that none is met twice.
+// walk goes backwards. A removal fills the gap with the last entry, which has been visited or moves
+// to a place that is still to come. The marks make sure that no member is visited twice.
 func (r *Registry) walk(s *set, f func(*Member)) {
-	for i := len(s.entries) - 1; i >= 0; i-- {
+	for i := len(s.entries) - 1; i >= 0; i-- { //nolint:modernize // f may remove entries
 		if i < len(s.entries) { // else f has removed several
 			r.meet(s.entries[i].member, f)
 		}
 	}
 }
 
-// tick begins a walk: no mark is of the new epoch.
+// tick begins a walk: no member has the mark of the new epoch.
 func (r *Registry) tick() {
 	if r.epoch++; r.epoch != 0 {
 		return
@@ -66,7 +68,7 @@ func (r *Registry) tick() {
 	}
 }
 
-// meet calls f unless this walk has met m.
+// meet calls f unless this walk has visited m.
 func (r *Registry) meet(m *Member, f func(*Member)) {
 	if m != nil && m.mark != r.epoch {
 		m.mark = r.epoch
@@ -81,7 +83,8 @@ func (r *Registry) named(target uint16) map[string]*set {
 	return r.groups
 }
 
-// Count appends the answer to a link.Count: how many members there are, or one u32 for each group, uid or client id.
+// Count appends the answer to a link.Count: the number of members, or one u32 for each group, uid
+// or client id.
 func (r *Registry) Count(target uint16, keys [][]byte, dst []byte) []byte {
 	if target == link.TargetAll {
 		return binary.BigEndian.AppendUint32(dst, uint32(r.count))
@@ -102,14 +105,17 @@ func (r *Registry) Count(target uint16, keys [][]byte, dst []byte) []byte {
 
 const (
 	maxPage = 256 << 10    // where a page of Select ends, in bytes; the row that passes it still belongs to it
-	maxRows = maxPage / 16 // and in members, so that also a page of few names is no long work
+	maxRows = maxPage / 16 // and in members, so that a page of short names takes no long time
 )
 
-// Select appends the rows of the members that are meant, in order of their slots, from the cursor on (0: the beginning), as SPEC.md lays them out. It stops after
-// limit members (0: as many as a page takes), maxRows members or maxPage bytes, and returns where the next page begins, 0 at the end. A member that stays is met
-// exactly once over all pages, whoever comes and goes meanwhile; a distinct name may come again on another page.
-// A page always fits a frame: what one member has is bounded, its groups by Limits, its attributes by link.MaxAttributes.
-func (r *Registry) Select(fields uint8, target uint16, keys [][]byte, limit int, cursor uint64, dst []byte) (rows []byte, next uint64) {
+// Select appends the rows of the members that the target names, in the order of their slots, from
+// the cursor on (0: the beginning), in the format of SPEC.md. It stops after limit members (0: as
+// many as fit a page), maxRows members or maxPage bytes, and returns the cursor of the next page, 0
+// at the end. A member that stays is on exactly one page, whatever members come and go meanwhile. A
+// distinct name may come again on another page. A page always fits into a frame, since the groups
+// and the attributes of a member are bounded by Limits and link.MaxAttributes.
+func (r *Registry) Select(fields uint8, target uint16, keys [][]byte, limit int, cursor uint64,
+	dst []byte) (rows []byte, next uint64) {
 	if target != link.TargetAll {
 		r.pick(target, keys)
 	}
@@ -137,7 +143,7 @@ func (r *Registry) Select(fields uint8, target uint16, keys [][]byte, limit int,
 	return dst, 0
 }
 
-// pick sets the bits of the slots whose members are meant, and no others.
+// pick sets the bits of the slots whose members the target names, and clears all others.
 func (r *Registry) pick(target uint16, keys [][]byte) {
 	if n := (len(r.members) + 63) / 64; n > cap(r.slots) {
 		r.slots = make([]uint64, n)
@@ -151,7 +157,7 @@ func (r *Registry) pick(target uint16, keys [][]byte) {
 	})
 }
 
-// picked is the first picked slot from the given one on, -1 when there is none.
+// picked returns the first picked slot from the given one on, -1 without one.
 func (r *Registry) picked(slot int) int {
 	word := r.slots[slot/64] >> (slot % 64) << (slot % 64)
 	for i := slot / 64; ; word = r.slots[i] {
@@ -164,7 +170,7 @@ func (r *Registry) picked(slot int) int {
 	}
 }
 
-// row appends what is asked of m.
+// row appends the requested fields of m.
 func (r *Registry) row(dst []byte, m *Member, fields uint8) []byte {
 	switch fields {
 	case link.FieldDistinctUIDs:

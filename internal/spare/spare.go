@@ -1,4 +1,4 @@
-// Package spare gives memory that a process has no use for any more back to the system when the process has become quiet.
+// Package spare returns unused memory of a quiet process to the system.
 package spare
 
 import (
@@ -9,26 +9,28 @@ import (
 	"time"
 )
 
-// Go's collector runs when the heap has doubled, or when two minutes have passed, and what it frees goes back to the system little by little. So a process that is quiet after
-// a burst of large messages keeps the memory of the burst for minutes. One collection at the right time ends that: when there is nothing to do, and much to give back.
+// Go's collector runs when the heap has doubled, or after two minutes, and returns what it frees to
+// the system little by little. A process that is quiet after a burst of large messages therefore
+// keeps the memory of the burst for minutes. This package runs one collection at the right time:
+// when the process is quiet, and much memory can be returned.
 
 const (
-	period   = time.Second // from look to look
-	idleTime = period / 10 // the processor time between two looks of a process that is quiet, at most
-	calm     = 2           // looks in a row after which it is
-	worth    = 32 << 20    // bytes that the heap has grown by since it was given back last, at least
-	again    = 15          // looks, after which what pools have let go meanwhile is given back too
+	period   = time.Second // between two looks
+	idleTime = period / 10 // the most processor time that a quiet process uses between two looks
+	calm     = 2           // the number of such looks in a row that make a process quiet
+	worth    = 32 << 20    // the least growth of the heap, in bytes, since memory was returned last
+	again    = 15          // looks after which the memory that pools have released meanwhile is returned, too
 )
 
-// watch decides when memory is given back. It is data and nothing else.
+// watch decides when memory is returned. It does no I/O.
 type watch struct {
 	used  time.Duration // processor time at the last look
 	quiet int           // looks in a row
-	floor int           // bytes of heap after it was given back last, or since
-	due   int           // the value of quiet at which it is given back once more; 0: it is not
+	floor int           // bytes of heap after memory was returned last, or the least since
+	due   int           // the value of quiet at which memory is returned once more; 0: never
 }
 
-// rests notes the processor time used so far, and reports whether the process is quiet.
+// rests records the processor time used so far, and reports whether the process is quiet.
 func (w *watch) rests(used time.Duration) bool {
 	busy := used-w.used > idleTime
 	w.used = used
@@ -40,7 +42,7 @@ func (w *watch) rests(used time.Duration) bool {
 	return w.quiet >= calm
 }
 
-// pays reports whether memory is to be given back now, of a heap of so many bytes.
+// pays reports whether memory is to be returned now, with a heap of so many bytes.
 func (w *watch) pays(heap int) bool {
 	w.floor = min(w.floor, heap)
 	switch {
@@ -54,15 +56,17 @@ func (w *watch) pays(heap int) bool {
 	return false
 }
 
-// gave notes what is left when memory was given back, which took its time too.
+// gave records the heap after memory was returned, which used processor time, too.
 func (w *watch) gave(heap int, used time.Duration) { w.floor, w.used = heap, used }
 
-// GiveBack gives memory back each time that the process has been quiet for two seconds after it needed much, until ctx ends. A process that is never quiet pays for one system
-// call a second.
+// GiveBack returns memory to the system each time that the process has been quiet for two seconds
+// after it used much more. It ends with ctx. A process that is never quiet pays for one system call
+// a second.
 func GiveBack(ctx context.Context) {
 	tick := time.NewTicker(period)
 	defer tick.Stop()
-	h := heap{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
+	h := heap{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"}}
 	var w watch
 	for {
 		select {
@@ -77,7 +81,7 @@ func GiveBack(ctx context.Context) {
 	}
 }
 
-// heap are the figures of what Go's heap has of the system's memory.
+// heap holds the metrics of the system memory that Go's heap uses.
 type heap []metrics.Sample
 
 func (h heap) size() (n int) {
@@ -88,7 +92,7 @@ func (h heap) size() (n int) {
 	return n
 }
 
-// processorTime is what the process has used, user and system.
+// processorTime returns the user and system time that the process has used.
 func processorTime() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {

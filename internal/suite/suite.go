@@ -1,4 +1,5 @@
-// Package suite says how much of the long test suites runs: a short representative, or with SLUICE_TEST=full everything. The gate (.ci/run) runs everything.
+// Package suite determines how much of the long test suites runs: a short part, or everything with
+// SLUICE_TEST=full. The gate (.ci/run) runs everything.
 //
 // A test that leaves something out logs a line that begins with "SHORTENED". A test that is skipped
 // because something that it needs is missing logs a line that begins with "NOT TESTED". "go test"
@@ -16,7 +17,8 @@ import (
 // Full reports whether the long suites run in full.
 func Full() bool { return os.Getenv("SLUICE_TEST") == "full" }
 
-// Of returns how many of a suite's whole number to run: the whole, or a few, which the test logs. what names them in the plural.
+// Of returns how many of a suite's whole number to run: the whole, or few. In the latter case the
+// test logs that. what is their name in the plural.
 func Of(tb testing.TB, few, whole int, what string) int {
 	tb.Helper()
 	if Full() {
@@ -26,8 +28,9 @@ func Of(tb testing.TB, few, whole int, what string) int {
 	return few
 }
 
-// Beside has so many parallel tests of a package run beside each other for each processor, where go test would have one. It is for packages whose tests wait for most of their
-// time, and to be called by TestMain. A number that was given with -parallel stays.
+// Beside lets perProcessor parallel tests of a package run at once for each processor, where the go
+// command would run one. It is for packages whose tests mostly wait, and is called by TestMain. A
+// number given with -parallel is kept.
 func Beside(perProcessor int) {
 	flag.Parse()
 	given := false

@@ -25,7 +25,7 @@ type place struct {
 	// Owned by keep.
 	now      *childproc.Process // nil: none runs
 	began    time.Time          // it did
-	isReady  bool               // it has said so
+	isReady  bool               // it is
 	wasUp    bool               // up has got its value
 	failures int                // processes in a row that did not last
 	retry    <-chan time.Time
@@ -78,7 +78,7 @@ func (p *place) keep(ctx context.Context) error {
 	}
 }
 
-// because is err with what made it so, if that is known.
+// because adds the cause to err, if it is known.
 func because(err, cause error) error {
 	if cause == nil {
 		return err
@@ -86,12 +86,13 @@ func because(err, cause error) error {
 	return fmt.Errorf("%w: %w", err, cause)
 }
 
-// take makes a process the place's.
+// take makes a process the current one.
 func (p *place) take(next *childproc.Process) {
 	p.now, p.began, p.isReady, p.retry = next, time.Now(), false, nil
 }
 
-// ready is closed when the process has become ready; nil when that is known, or none runs.
+// ready is closed when the process has become ready. It is nil when that is known, or when none
+// runs.
 func (p *place) ready() <-chan struct{} {
 	if p.now == nil || p.isReady {
 		return nil
@@ -99,7 +100,7 @@ func (p *place) ready() <-chan struct{} {
 	return p.now.Ready()
 }
 
-// ended is closed when the process has ended; nil when none runs.
+// ended is closed when the process has ended. It is nil when none runs.
 func (p *place) ended() <-chan struct{} {
 	if p.now == nil {
 		return nil
@@ -116,7 +117,8 @@ func (p *place) noteReady() {
 	}
 }
 
-// failed has another process started in a while, for one has ended that nobody asked to, or could not be started.
+// failed schedules the start of another process, since one could not be started, or ended without a
+// request.
 func (p *place) failed(err error) {
 	if time.Since(p.began) >= steady {
 		p.failures = 0
@@ -128,15 +130,16 @@ func (p *place) failed(err error) {
 	p.log.Warn("a worker has ended; another is started", "in", wait.Round(time.Millisecond), "err", err)
 }
 
-// replace starts a process and, when it is ready, ends the one that is there. A process that does not become ready leaves all as it was. One that dies of the first that it
-// is given is an error too, so that a reload does not put it into all places.
+// replace starts a process and, when it is ready, ends the current one. When the new process does
+// not become ready, the current one stays. A new process that ends as soon as it is in service is
+// an error, too, so that a reload does not put it into all places.
 func (p *place) replace(ctx context.Context) error {
 	next, err := childproc.Launch(p.cfg.Command(p.number))
 	if err != nil {
 		return err
 	}
 	if err := next.Await(p.cfg.ReadyWithin, ctx.Done()); err != nil {
-		_ = p.stop(next) // it is the first error that tells
+		_ = p.stop(next) // the first error is the one to return
 		return err
 	}
 	old := p.now
@@ -157,7 +160,8 @@ func (p *place) replace(ctx context.Context) error {
 	return nil
 }
 
-// stop ends a process, if there is one. One that was not ready has nothing to drain, and may not have come so far as to catch the signal.
+// stop ends a process, if there is one. A process that was not ready has nothing to drain, and
+// perhaps does not catch the signal yet.
 func (p *place) stop(old *childproc.Process) error {
 	if old == nil {
 		return nil

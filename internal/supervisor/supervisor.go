@@ -1,4 +1,5 @@
-// Package supervisor keeps a number of worker processes running on one host: it starts those again that die, and replaces all of them, one after the other, on request.
+// Package supervisor keeps a number of worker processes running on one host. It restarts those that
+// end, and replaces all of them, one after the other, on request.
 package supervisor
 
 import (
@@ -15,27 +16,31 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
-// Config says what is run. N, Command and Ready are needed.
+// Config configures Run. N, Command and Ready are needed.
 type Config struct {
-	// N is how many processes there are.
+	// N is the number of processes.
 	N int
-	// Command makes the process of a place, 1…N. It must say that it is ready as child.Launch expects it, and end on SIGTERM.
+	// Command returns the command of a place, 1 to N. The process must report that it is ready as
+	// childproc.Launch expects it, and end on SIGTERM.
 	Command func(place int) *exec.Cmd
 	// Ready is called once, when all processes are ready for the first time.
 	Ready func()
-	// ReadyWithin is how long a process that is to take another's place has until it is ready. Defaults to 20 s.
+	// ReadyWithin is how long a process that replaces another may take to become ready. Defaults to 20
+	// s.
 	ReadyWithin time.Duration
-	// StopWithin is how long a process has to end after SIGTERM; then it is killed. Defaults to 15 s.
+	// StopWithin is how long a process may take to end after SIGTERM before it is killed. Defaults to
+	// 15 s.
 	StopWithin time.Duration
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }
 
-// ErrFirst is returned by Run when a process ends before all have been ready for the first time: most likely what is run is wrong.
+// ErrFirst is returned by Run when a process ends before all have been ready for the first time:
+// most likely the command is wrong.
 var ErrFirst = errors.New("supervise: it does not come up")
 
-// Run keeps the processes running until ctx ends, then ends them all. Each value of reload replaces them. It returns when all have ended, with the first error that
-// an end was.
+// Run keeps the processes running until ctx ends, then ends them all. Each value of reload replaces
+// them. It returns when all have ended, with the first error of ending one.
 func Run[T any](ctx context.Context, cfg Config, reload <-chan T) error {
 	if field, err := valid.Numbers(cfg); err != nil {
 		return fmt.Errorf("supervise: Config.%s: %w", field, err)
@@ -53,7 +58,8 @@ func Run[T any](ctx context.Context, cfg Config, reload <-chan T) error {
 	places := make([]*place, cfg.N)
 	for i := range places {
 		p := &place{
-			cfg: &cfg, number: i + 1, log: cfg.Logger.With("place", i+1), renewals: make(chan chan<- error), up: up, allUp: allUp,
+			cfg: &cfg, number: i + 1, log: cfg.Logger.With("place", i+1), renewals: make(chan chan<- error), up: up,
+			allUp: allUp,
 		}
 		places[i] = p
 		all.Go(func() error { return p.keep(ctx) })
@@ -73,14 +79,16 @@ func Run[T any](ctx context.Context, cfg Config, reload <-chan T) error {
 	}
 }
 
-// renew replaces the processes one after the other. The first that fails ends it: those that were not replaced stay.
+// renew replaces the processes one after the other. It ends at the first failure: the processes
+// that were not replaced stay.
 func renew(ctx context.Context, cfg *Config, places []*place) {
 	began := time.Now()
 	cfg.Logger.Info("reloading", "workers", len(places))
 	for i, p := range places {
 		if err := p.renew(ctx); err != nil {
 			if ctx.Err() == nil {
-				cfg.Logger.Error("reload stopped: the workers that were not replaced stay", "replaced", i, "workers", len(places), "err", err)
+				cfg.Logger.Error("reload stopped: the workers that were not replaced stay", "replaced", i, "workers", len(places),
+					"err", err)
 			}
 			return
 		}

@@ -34,7 +34,7 @@ func (j *journal) String() string {
 	return j.b.String()
 }
 
-// What processes do, as a shell says it.
+// Commands of processes, for a shell.
 const (
 	serves   = `echo "ready here://"; exec sleep 1000`
 	silent   = `exec sleep 1000`
@@ -42,7 +42,8 @@ const (
 	dies     = `echo "ready here://"; exit 3`
 )
 
-// fleet is a Run of which each new process does what is next in the list, and the last when that is over.
+// fleet is a Run whose new processes run the commands of a list in order, and the last one when the
+// list ends.
 type fleet struct {
 	*testing.T
 	log    journal
@@ -58,8 +59,9 @@ func run(t *testing.T, n int, does ...string) *fleet {
 	done := make(chan error, 1)
 	ready := make(chan struct{})
 	cfg := supervisor.Config{
-		N: n, ReadyWithin: 3 * time.Second, StopWithin: 500 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&f.log, nil)),
-		Ready: func() { close(ready) },
+		N: n, ReadyWithin: 3 * time.Second, StopWithin: 500 * time.Millisecond,
+		Logger: slog.New(slog.NewTextHandler(&f.log, nil)),
+		Ready:  func() { close(ready) },
 		Command: func(int) *exec.Cmd {
 			mu.Lock()
 			defer mu.Unlock()
@@ -80,13 +82,13 @@ func run(t *testing.T, n int, does ...string) *fleet {
 	return f
 }
 
-// logs waits until something has been logged so many times.
+// logs waits until a text has been logged the given number of times.
 func (f *fleet) logs(text string, times int) {
 	f.Helper()
 	proctest.Await(f, text, func() bool { return strings.Count(f.log.String(), text) >= times })
 }
 
-// ended is how Run ends when processes are ended by SIGTERM: sleep knows no better.
+// ended is the error of Run when SIGTERM ends processes that do not catch it, such as sleep.
 func (f *fleet) ended() {
 	f.Helper()
 	if err := f.stop(); err == nil || !strings.Contains(err.Error(), "terminated") {
@@ -94,13 +96,14 @@ func (f *fleet) ended() {
 	}
 }
 
-// A process that says nothing does not get the place; the one that has it stays. The next reload goes through.
+// A process that does not become ready does not replace the current one. The next reload succeeds.
 func TestOldStaysUntilNewIsReady(t *testing.T) {
 	t.Parallel()
 	f := run(t, 2, serves, serves, silent, serves)
 	f.reload <- struct{}{}
 	f.logs("reload stopped", 1)
-	if log := f.log.String(); strings.Contains(log, "did not end well") || strings.Count(log, "worker ready") != 2 || !strings.Contains(log, "replaced=0") {
+	if log := f.log.String(); strings.Contains(log, "did not end well") || strings.Count(log, "worker ready") != 2 ||
+		!strings.Contains(log, "replaced=0") {
 		t.Errorf("somebody was replaced:\n%s", log)
 	}
 	f.reload <- struct{}{}
@@ -109,7 +112,7 @@ func TestOldStaysUntilNewIsReady(t *testing.T) {
 	f.ended()
 }
 
-// A process that is ready and then dies gets one place, not all of them.
+// A process that becomes ready and then ends replaces one process, not all of them.
 func TestWhatDiesDoesNotGetAllPlaces(t *testing.T) {
 	t.Parallel()
 	f := run(t, 2, serves, serves, dies, serves)
@@ -122,7 +125,7 @@ func TestWhatDiesDoesNotGetAllPlaces(t *testing.T) {
 	f.ended()
 }
 
-// Who does not end on SIGTERM is killed, and the reload goes on.
+// A process that does not end on SIGTERM is killed, and the reload goes on.
 func TestStubbornIsKilled(t *testing.T) {
 	t.Parallel()
 	f := run(t, 2, stubborn, serves)
@@ -134,7 +137,8 @@ func TestStubbornIsKilled(t *testing.T) {
 	f.ended()
 }
 
-// Processes that die are started again, ever later while it does not help, and a reload does not wait for that.
+// Processes that end are restarted, after longer and longer waits when that does not help. A reload
+// does not wait for them.
 func TestBackOff(t *testing.T) {
 	t.Parallel()
 	f := run(t, 1, serves, dies) // the first is the one that makes it come up
@@ -162,7 +166,7 @@ func TestBackOff(t *testing.T) {
 	}
 }
 
-// The end of ctx ends all with SIGTERM; when all end well that is no error.
+// The end of ctx ends all processes with SIGTERM. When all end well that is no error.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	f := run(t, 4, `trap "exit 0" TERM; echo "ready here://"; while :; do sleep 0.05; done`)
@@ -175,7 +179,8 @@ func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	over, end := context.WithCancel(t.Context())
 	end()
-	good := supervisor.Config{N: 1, Command: func(int) *exec.Cmd { return exec.Command("/bin/false") }, Ready: func() {}, Logger: slog.New(slog.DiscardHandler)}
+	good := supervisor.Config{N: 1, Command: func(int) *exec.Cmd { return exec.Command("/bin/false") }, Ready: func() {},
+		Logger: slog.New(slog.DiscardHandler)}
 	run := func(cfg supervisor.Config) error {
 		if err := supervisor.Run[int](over, cfg, nil); err != nil && strings.Contains(err.Error(), "Config.") {
 			return err
@@ -189,7 +194,8 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// Run is ended while its processes start: those that have not come so far as to catch SIGTERM have ended as they were told, and none is started any more.
+// Run is ended while its processes start. A process that does not catch SIGTERM yet has ended as
+// requested, and no other is started.
 func TestEndWhileStarting(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -27,8 +27,9 @@ func TestNumbers(t *testing.T) {
 		field  string
 		says   string
 	}{
-		"zero":            {config{}, "", ""},
-		"large":           {config{Int: math.MaxInt, Wait: math.MaxInt64, Rate: math.MaxFloat64, In: inner{127}, Count: 1}, "", ""},
+		"zero": {config{}, "", ""},
+		"large": {config{Int: math.MaxInt, Wait: math.MaxInt64, Rate: math.MaxFloat64, In: inner{127}, Count: 1},
+			"", ""},
 		"int":             {config{Int: -1}, "Int", "-1 is negative"},
 		"duration":        {config{Wait: -time.Second}, "Wait", "-1s is negative"},
 		"float":           {config{Rate: -0.5}, "Rate", "-0.5 is negative"},
@@ -44,7 +45,7 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// What is no HOST:PORT is told how that is written.
+// An address that is no HOST:PORT gives an error that names the form.
 func TestHostPort(t *testing.T) {
 	t.Parallel()
 	for addr, says := range map[string]string{

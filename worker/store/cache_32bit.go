@@ -10,7 +10,8 @@ import (
 )
 
 // cache provides the parts of bigcache that Memory uses. bigcache's own counters are not aligned
-// where an int has 32 bits, so that its first Get would panic. It has one shard.
+// where an int has 32 bits, so that its first Get would panic. It ignores Shards: all keys have one
+// lock.
 type cache struct {
 	// Static after newCache.
 	m     *Memory
@@ -18,15 +19,15 @@ type cache struct {
 
 	mu    sync.Mutex
 	of    map[uint64]*cached // guarded by mu: by the key's hash; bound: none, by bytes
-	order []*cached          // guarded by mu: in the order of their Sets, the oldest first, with those that are gone; bound: none, by bytes
-	bytes int                // guarded by mu: of all, with those that are gone
+	order []*cached          // guarded by mu: in the order of Set, removed ones included; bound: none, by bytes
+	bytes int                // guarded by mu: size of all of order
 }
 
 type cached struct {
 	hash  uint64
 	key   string
 	entry []byte
-	gone  bool // deleted, or replaced
+	gone  bool // deleted or replaced
 }
 
 // entryOverhead is the cost of an entry in bytes besides key and value: its places in map and list,

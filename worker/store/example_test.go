@@ -9,7 +9,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/store"
 )
 
-// bank is business with an effect outside of the gateways, which must happen once, though a message may be delivered again.
+// bank is a handler with an effect outside of the gateways, which must occur once even if a message
+// is delivered again.
 func bank(seen store.Store) worker.Handler {
 	return worker.Handler{Message: func(ctx context.Context, c worker.Call, m worker.Message) error {
 		if _, err := store.Once(ctx, seen, m.Key(c), func() error { return transfer(m.Data) }); err != nil {

@@ -65,7 +65,7 @@ func TestHistoryLimits(t *testing.T) {
 	}
 }
 
-// small is a store that takes short values, and does not say how short.
+// small is a store that accepts short values only and does not say how short.
 type small struct {
 	Store
 	most int
@@ -81,7 +81,7 @@ func (s small) Update(ctx context.Context, key string, f func([]byte) ([]byte, e
 	})
 }
 
-// A list that grows beyond what its store takes loses its oldest items, and goes on.
+// A list that grows beyond the limit of its store loses its oldest items.
 func TestHistoryInAStoreThatTakesLess(t *testing.T) {
 	t.Parallel()
 	least := newStore(t, MemoryConfig{MaxBytes: 2 << 20})

@@ -35,7 +35,7 @@ func set(t testing.TB, s Store, key, value string) {
 	}
 }
 
-// want checks the value of key; "-" stands for none.
+// want checks the value of key; "-" means that there is none.
 func want(t testing.TB, s Store, key, value string) {
 	t.Helper()
 	got, ok, err := s.Get(t.Context(), key)
@@ -58,7 +58,9 @@ func TestMemoryConfig(t *testing.T) {
 		_, err := NewMemory(cfg)
 		return err
 	})
-	validtest.Negative(t, History{Store: newStore(t, MemoryConfig{})}, func(h History) error { return h.Append(t.Context(), "k", []byte("v")) })
+	validtest.Negative(t, History{Store: newStore(t, MemoryConfig{})}, func(h History) error {
+		return h.Append(t.Context(), "k", []byte("v"))
+	})
 	for _, cfg := range []MemoryConfig{{Shards: 1024, MaxBytes: 2 << 20}, {Shards: -2}, {Shards: 1 << 17}} {
 		if _, err := NewMemory(cfg); err == nil {
 			t.Errorf("%+v: no error", cfg)
@@ -107,7 +109,7 @@ func TestMemoryCopies(t *testing.T) {
 	want(t, m, "k", "value")
 }
 
-// bigcache alone would let B's Set and Delete take A away, or worse.
+// With bigcache alone, B's Set and Delete would remove A or do worse.
 func TestMemoryCollision(t *testing.T) {
 	t.Parallel()
 	for _, hash := range []uint64{0, 1, 64} {
@@ -196,7 +198,7 @@ func TestMemoryEvictionCauses(t *testing.T) {
 	}
 }
 
-// heap is what is alive on the heap.
+// heap returns the size of the live heap.
 func heap() int {
 	runtime.GC()
 	runtime.GC()
@@ -316,7 +318,7 @@ func TestMemoryConcurrentUpdates(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				// Others come, are read whole, and go.
+				// Other keys are set, read completely, and evicted.
 				key := fmt.Sprint("noise ", (i+g)%50)
 				v := bytes.Repeat([]byte{byte(g)}, 100+g)
 				_ = m.Set(t.Context(), key, v)

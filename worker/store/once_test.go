@@ -45,7 +45,7 @@ func TestOnce(t *testing.T) {
 	}
 }
 
-// The example's handler answers as any other.
+// The handler of the example answers as usual.
 func TestBank(t *testing.T) {
 	t.Parallel()
 	seen, err := store.NewMemory(store.MemoryConfig{})

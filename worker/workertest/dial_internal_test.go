@@ -7,7 +7,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// A client that dials while no worker is there is held until one comes.
+// A client that dials while no worker is connected waits for one.
 func TestDialWaits(t *testing.T) {
 	t.Parallel()
 	g := New(t, worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error { c.Send(m); return nil }})

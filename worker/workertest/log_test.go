@@ -11,7 +11,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
-// listener is a test whose output is heard.
+// listener is a test whose output is recorded.
 type listener struct {
 	testing.TB
 	mu    sync.Mutex
@@ -41,7 +41,8 @@ func (l *listener) all() string {
 
 func stumble() { panic("no such door") }
 
-// Whoever waits in vain for a message is told of the panic that kept it back, and where it was.
+// When a panic has prevented an expected message, the output of the test shows the panic and its
+// stack.
 func TestAPanicIsInTheTestsOutput(t *testing.T) {
 	t.Parallel()
 	l := &listener{TB: t}
@@ -69,7 +70,8 @@ func TestAPanicIsInTheTestsOutput(t *testing.T) {
 	}
 }
 
-// A goroutine that a handler has left behind uses its call when that has ended: the test fails, and its output says where.
+// A goroutine of a handler uses the Call after the handler has returned: the test fails, and its
+// output shows where.
 func TestALateEffectFailsTheTest(t *testing.T) {
 	t.Parallel()
 	l := &listener{TB: t}

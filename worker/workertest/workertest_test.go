@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
-// office is business code with a bit of everything.
+// office is a handler that uses many parts of the API.
 func office(t *testing.T) worker.Handler {
 	return worker.Handler{
 		Connect: func(_ context.Context, c worker.Call) error {
@@ -106,7 +106,9 @@ func TestOffice(t *testing.T) {
 	watcher.Expect("u1 gone: replaced")
 
 	bob.Send("compare")
-	bob.Expect("compared")
+	if text := bob.ExpectContains("pared"); text != "compared" {
+		t.Errorf("the message is returned as %q", text)
+	}
 	g.RestartWorker()
 	bob.Send("who") // attributes and uid have come along
 	bob.Expect("u1 Cid")
@@ -127,7 +129,8 @@ func TestOffice(t *testing.T) {
 	g.Dial(workertest.Request{Target: "/?room=closed"}).ExpectRefused("this room is closed")
 }
 
-// What a message says of slow clients is there for the test to see; in memory no client is slow.
+// A test can read the overflow policy and the key of a message. They have no effect in memory,
+// where no client is slow.
 func TestWhatAMessageSaysOfSlowClients(t *testing.T) {
 	t.Parallel()
 	g := workertest.New(t, worker.Handler{Message: func(ctx context.Context, c worker.Call, m worker.Message) error {
