@@ -109,7 +109,8 @@ func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 		{"a length with the top bit", "ws", claim(1 << 63), 1002, "protocol"},
 		{"a length of 2^63-1", "ws", claim(1<<63 - 1), 1009, "too big"},
 		{"a byte too many", "ws", masked(0x82, strings.Repeat("x", largest+1)), 1009, "too big"},
-		{"a byte too many in fragments", "ws", masked(0x02, strings.Repeat("x", largest)) + masked(0x80, "x"), 1009, "too big"},
+		{"a byte too many in fragments", "ws", masked(0x02, strings.Repeat("x", largest)) + masked(0x80, "x"), 1009,
+			"too big"},
 		{"text of another encoding", "ws", masked(0x81, "\xff"), 1007, "protocol"},
 		{"text that is wrong over two frames", "ws", masked(0x01, "\xce") + masked(0x80, "x"), 1007, "protocol"},
 		{"text that ends within a character", "ws", masked(0x81, "\xce"), 1007, "protocol"},
@@ -122,7 +123,8 @@ func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 		{"a huge document", "json", "\x7f\xff\xff\xff", 0, "too big"},
 		{"a line that is no document", "jsonl", "hello\n", 0, "protocol"},
 		{"a deep document", "json", counted(strings.Repeat("[", largest)), 0, "protocol"},
-		{"a deep document that ends", "json", counted(strings.Repeat("[", largest/2) + strings.Repeat("]", largest/2)), 0, "protocol"},
+		{"a deep document that ends", "json", counted(strings.Repeat("[", largest/2) + strings.Repeat("]", largest/2)), 0,
+			"protocol"},
 		{"deep objects", "jsonl", strings.Repeat(`{"a":`, 500) + "1" + strings.Repeat("}", 500) + "\n", 0, "protocol"},
 		{"two readings", "json", counted(`{"to":"ann","to":"bob"}`), 0, "protocol"},
 		{"two readings, escaped", "jsonl", `{"to":"ann","t\u006f":"bob"}` + "\n", 0, "protocol"},
@@ -260,7 +262,8 @@ func TestFirstMessage(t *testing.T) {
 	runWorker(t, g, echo)
 	at := listeners(g)
 	w := newWitness(t, at["text"])
-	mute := map[string]*fakeClient{closedFor("handshake"): dialClient(t, at["frame"]), "close 4008 handshake": dialClient(t, at["ws"])}
+	mute := map[string]*fakeClient{closedFor("handshake"): dialClient(t, at["frame"]),
+		"close 4008 handshake": dialClient(t, at["ws"])}
 	mute["close 4008 handshake"].write([]byte(masked(0x89, "a ping is no message")))
 	half := dialClient(t, at["text"])
 	half.write([]byte("half a message is none"))
@@ -272,7 +275,10 @@ func TestFirstMessage(t *testing.T) {
 	if got := half.hear(); got != closedFor("handshake") {
 		t.Errorf("who has sent half a message hears %q", got)
 	}
-	wait(t, "three counted", func() bool { s := g.Stats(); return s.FirstMessageTimeouts == 3 && s.ClosesByReason["handshake"] == 3 })
+	wait(t, "three counted", func() bool {
+		s := g.Stats()
+		return s.FirstMessageTimeouts == 3 && s.ClosesByReason["handshake"] == 3
+	})
 	w.isServed()
 }
 

@@ -22,8 +22,10 @@ func TestALinkThatIsNotReadIsNotMissed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t, Config{Loops: 2, Logger: slog.New(slog.DiscardHandler)})
-		k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{1}})
-		peer := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
+		k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window,
+			ID: [16]byte{1}})
+		peer := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20,
+			Retain: true})
 		publish := link.Frame{Type: link.Publish, Payload: make([]byte, 64<<10)} // to all clients, of which there are none
 		for sent := 0; !k.inboxPaused; sent++ {
 			if sent > 2*inboxLimit/len(publish.Payload) {
@@ -73,7 +75,8 @@ func TestClientsThatCameTogetherArePingedApart(t *testing.T) {
 		clients   = 1000
 		heartbeat = 25
 		beats     = 6
-		request   = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+		request   = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 	)
 	for name, c := range map[string]struct {
 		upgrades     bool
@@ -81,7 +84,8 @@ func TestClientsThatCameTogetherArePingedApart(t *testing.T) {
 		every        int // heartbeats
 	}{
 		"websocket": {true, []byte{0x89, 0}, []byte{0x8a, 0x80, 0, 0, 0, 0}, 1},
-		"frame":     {false, codec.Frame{}.Append(nil, []byte("ping"), true), codec.Frame{}.Append(nil, []byte("here"), true), 2},
+		"frame": {false, codec.Frame{}.Append(nil, []byte("ping"), true),
+			codec.Frame{}.Append(nil, []byte("here"), true), 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

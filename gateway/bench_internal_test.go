@@ -23,8 +23,10 @@ func BenchmarkMessage(b *testing.B) {
 func benchmarkMessage(b *testing.B, clients, each int) {
 	g := newGate(b, Config{ID: 1, Loops: 1, Logger: slog.New(slog.DiscardHandler), MaxUnacked: 1 << 20})
 	g.lis.codec = codec.Text{MaxMessage: 1 << 20}
-	k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 4 << 20, ID: [16]byte{1}, Name: "w"})
-	worker := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 16 << 20, Retain: true})
+	k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 4 << 20,
+		ID: [16]byte{1}, Name: "w"})
+	worker := g.sim.Open(0, netip.AddrPort{}, k,
+		engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 16 << 20, Retain: true})
 	worker.Limit(16 << 20)
 	peers := make([]*engine.SimPeer, clients)
 	for i := range peers {
@@ -86,7 +88,8 @@ func EchoUnits(out, in []byte) (answers []byte, taken int) {
 			unit.ID = f.ID
 		}
 		if f.Type == link.Message {
-			out = link.Append(out, &link.Frame{Type: link.Send, Flags: f.Flags, Slot: f.Slot, Token: f.Token, Payload: f.Payload})
+			out = link.Append(out, &link.Frame{Type: link.Send, Flags: f.Flags, Slot: f.Slot, Token: f.Token,
+				Payload: f.Payload})
 		}
 		if len(out)-start > 32<<10 {
 			seal()

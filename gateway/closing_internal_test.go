@@ -19,10 +19,13 @@ func TestTheGatewaysCloseWaitsForTheClients(t *testing.T) {
 	t.Parallel()
 	answer := func(c *rushClient) { c.Send(c.ws.AppendClose(nil, 1000, "")) }
 	for reason, want := range map[link.Reason]time.Duration{
-		link.ReasonDraining: 5 * time.Second, link.ReasonKicked: 5 * time.Second, link.ReasonNoWorker: 5 * time.Second, link.ReasonInternal: 5 * time.Second,
-		link.ReasonProtocol: time.Second, link.ReasonTooBig: time.Second, link.ReasonLimit: time.Second, link.ReasonIdle: time.Second,
+		link.ReasonDraining: 5 * time.Second, link.ReasonKicked: 5 * time.Second, link.ReasonNoWorker: 5 * time.Second,
+		link.ReasonInternal: 5 * time.Second,
+		link.ReasonProtocol: time.Second, link.ReasonTooBig: time.Second, link.ReasonLimit: time.Second,
+		link.ReasonIdle: time.Second,
 	} {
-		for name, end := range map[string]func(*rushClient){"answers": answer, "hangs up": func(c *rushClient) { c.HangUp() }, "says nothing": nil} {
+		for name, end := range map[string]func(*rushClient){"answers": answer,
+			"hangs up": func(c *rushClient) { c.HangUp() }, "says nothing": nil} {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRush(t, Config{}, window)
 				c := r.client("ws")
@@ -62,7 +65,8 @@ func TestTheGatewaysCloseWaitsForTheClients(t *testing.T) {
 					timeouts = 1
 				}
 				if r.l.closingConns != 0 || r.l.stats.CloseTimeouts != timeouts || r.l.stats.Closed != 1 {
-					t.Errorf("%v, it %s: %d leave, %d timeouts, %d closed", reason, name, r.l.closingConns, r.l.stats.CloseTimeouts, r.l.stats.Closed)
+					t.Errorf("%v, it %s: %d leave, %d timeouts, %d closed", reason, name, r.l.closingConns, r.l.stats.CloseTimeouts,
+						r.l.stats.Closed)
 				}
 			})
 		}
@@ -94,11 +98,13 @@ func TestADrainLetsClientsCloseThemselves(t *testing.T) {
 				for r.turn(10); !c.Closed() && time.Since(began) < time.Minute; r.turn(10) {
 					time.Sleep(10 * time.Millisecond)
 				}
-				if took := time.Since(began); closes && took > 0 || took > 1300*time.Millisecond || !closes && reason == link.ReasonDraining && took < 900*time.Millisecond {
+				if took := time.Since(began); closes && took > 0 || took > 1300*time.Millisecond ||
+					!closes && reason == link.ReasonDraining && took < 900*time.Millisecond {
 					t.Errorf("%v, it closes %v: the end comes after %v", reason, closes, took)
 				}
 				if len(r.heard[c.s.slot]) > 0 || r.l.closingConns > 0 || r.l.stats.CloseTimeouts > 0 {
-					t.Errorf("%v: the worker hears %q, %d leave, %d timeouts", reason, r.heard[c.s.slot], r.l.closingConns, r.l.stats.CloseTimeouts)
+					t.Errorf("%v: the worker hears %q, %d leave, %d timeouts", reason, r.heard[c.s.slot], r.l.closingConns,
+						r.l.stats.CloseTimeouts)
 				}
 			})
 		}
@@ -128,8 +134,10 @@ func TestAHalfClosedClientWaitsForAnswersNotForEver(t *testing.T) {
 				t.Errorf("%s: closed after %v", format, took)
 			}
 			r.turn(10)
-			if len(r.heard[c.s.slot]) != 1 || r.l.stats.HalfClosesUnanswered != 1 || r.l.stats.Closed != 1 || r.l.closingConns != 0 {
-				t.Errorf("%s: the worker hears %v, %d unanswered, %d closed", format, r.heard[c.s.slot], r.l.stats.HalfClosesUnanswered, r.l.stats.Closed)
+			if len(r.heard[c.s.slot]) != 1 || r.l.stats.HalfClosesUnanswered != 1 || r.l.stats.Closed != 1 ||
+				r.l.closingConns != 0 {
+				t.Errorf("%s: the worker hears %v, %d unanswered, %d closed", format, r.heard[c.s.slot],
+					r.l.stats.HalfClosesUnanswered, r.l.stats.Closed)
 			}
 		})
 	}
@@ -189,7 +197,8 @@ func TestAHalfClosedClientReadsSlowly(t *testing.T) {
 			got = append(got, c.Take()...)
 			r.turn(10)
 		}
-		if want := string(bytes.Repeat([]byte("a"), 100_000)) + "\n" + string(bytes.Repeat([]byte("b"), 100_000)) + "\n"; string(got) != want {
+		if want := string(bytes.Repeat([]byte("a"), 100_000)) + "\n" + string(bytes.Repeat([]byte("b"), 100_000)) +
+			"\n"; string(got) != want {
 			t.Errorf("it hears %d bytes of %d", len(got), len(want))
 		}
 	})
@@ -218,7 +227,8 @@ func TestWhoIsBrokenDoesNotLeave(t *testing.T) {
 				c.s.end(link.ReasonReplaced)
 				r.turn(10)
 				if r.l.closingConns != 0 || r.l.clients() != 0 || r.l.stats.Closed != 1 {
-					t.Errorf("%s, %s: %d leave, %d are there, %d were closed", name, format, r.l.closingConns, r.l.clients(), r.l.stats.Closed)
+					t.Errorf("%s, %s: %d leave, %d are there, %d were closed", name, format, r.l.closingConns, r.l.clients(),
+						r.l.stats.Closed)
 				}
 			})
 		}

@@ -8,12 +8,13 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 )
 
-// Codec is a wire format of one's own, for a listener with a tcp:// URL. All clients of the listener
-// share it, on all loops, so it has no state. Its methods must not block. Package codec has examples.
+// Codec is a wire format of one's own, for a listener with a tcp:// URL. All clients of the
+// listener share it, on all loops, so it has no state. Its methods must not block. Package codec
+// has examples.
 type Codec interface {
 	// Decode returns the message at the front of in, and the number of bytes that it took. 0 means
-	// that the message is not complete: Decode is called again with more input. The payload may be a
-	// view of in. An error closes the client.
+	// that the message is not complete: Decode is called again with more input. The payload may be
+	// a view of in. An error closes the client.
 	Decode(in []byte) (payload []byte, text bool, n int, err error)
 	// Append appends an encoded message to dst. It appends nothing when the format cannot carry the
 	// message, which is then not sent and counted (EncodeErrors). A text is valid UTF-8.

@@ -120,7 +120,8 @@ func TestACodecOfOnesOwn(t *testing.T) {
 
 	for _, c := range []struct{ says, hears, reason string }{
 		{"x:", `71:{"type":"sluice.closed","reason":"protocol","detail":"not a netstring"},`, "protocol"},
-		{"1001:" + strings.Repeat("x", 1001) + ",", `88:{"type":"sluice.closed","reason":"too big","detail":"a message of more than 1000 bytes"},`, "too big"},
+		{"1001:" + strings.Repeat("x", 1001) + ",",
+			`88:{"type":"sluice.closed","reason":"too big","detail":"a message of more than 1000 bytes"},`, "too big"},
 		{"5:panic,", "", "internal"},
 	} {
 		conn := open(0)
@@ -150,7 +151,8 @@ func (c counting) Append(dst, payload []byte, text bool) []byte {
 func TestABroadcastIsEncodedOnce(t *testing.T) {
 	t.Parallel()
 	format := counting{encoded: new(atomic.Int32)}
-	g, _ := start(t, gateway.Config{Loops: 1, Listeners: []gateway.ListenerConfig{{URL: "tcp://127.0.0.1:0", Codec: format}}})
+	g, _ := start(t, gateway.Config{Loops: 1, Listeners: []gateway.ListenerConfig{{URL: "tcp://127.0.0.1:0",
+		Codec: format}}})
 	w := runWorker(t, g, worker.Handler{})
 	var all []net.Conn
 	for range 20 {

@@ -40,7 +40,8 @@ func TestConfigFields(t *testing.T) {
 		"MaxBuffered":      {},
 		"MaxDeliveries":    {Default: 5, Min: 3, Max: 255},
 		"LinkHeartbeat": {
-			Default: int64(time.Second), Min: int64(time.Second), Max: int64(65535 * time.Second), Bad: []any{1500 * time.Millisecond},
+			Default: int64(time.Second), Min: int64(time.Second), Max: int64(65535 * time.Second),
+			Bad: []any{1500 * time.Millisecond},
 		},
 		"DrainDelay":   {Off: true},
 		"DrainTimeout": {Default: int64(10 * time.Second)},
@@ -60,7 +61,8 @@ func TestListenerConfigFields(t *testing.T) {
 		return nil
 	}
 	fields := map[string]validtest.Field{
-		"URL":          {Good: []any{"ws://:0/chat/*?subprotocol=a"}, Bad: []any{"", ":0", "ws://host", "wss://:0", "tcp://:0", "text://:0/chat", "text://:0?subprotocol=a"}},
+		"URL": {Good: []any{"ws://:0/chat/*?subprotocol=a"},
+			Bad: []any{"", ":0", "ws://host", "wss://:0", "tcp://:0", "text://:0/chat", "text://:0?subprotocol=a"}},
 		"Codec":        {Bad: []any{netstring{}}}, // of a ws:// URL
 		"Origins":      {Good: []any{[]string{"*", "*.a", "https://a:1/"}}, Bad: []any{[]string{""}, []string{"a/b"}}},
 		"Hosts":        {Good: []any{[]string{"*.a", "a:1"}}, Bad: []any{[]string{""}, []string{"https://a"}}},

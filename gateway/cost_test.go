@@ -87,7 +87,8 @@ func BenchmarkFanout(b *testing.B) {
 				conns[i] = dial(b, hostport(g.Addrs()[0]))
 			}
 			admitClients(b, g, clients)
-			f := &link.Frame{Type: link.Publish, Flags: link.FlagText, Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), message...)}
+			f := &link.Frame{Type: link.Publish, Flags: link.FlagText,
+				Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), message...)}
 			heard := make([]byte, len(message)+1)
 			b.ReportAllocs()
 			for b.Loop() {

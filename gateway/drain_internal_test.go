@@ -11,7 +11,8 @@ import (
 func TestPace(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ given, clients, want int }{
-		{0, 0, 100}, {0, 1, 100}, {0, 500, 100}, {0, 501, 100}, {0, 10_000, 2000}, {0, 1_000_000, 200_000}, {50, 10_000, 50}, {5000, 10, 5000},
+		{0, 0, 100}, {0, 1, 100}, {0, 500, 100}, {0, 501, 100}, {0, 10_000, 2000}, {0, 1_000_000, 200_000}, {50, 10_000, 50},
+		{5000, 10, 5000},
 	} {
 		g := Gateway{cfg: Config{DrainTimeout: 10 * time.Second, DrainRate: c.given}, log: slog.New(slog.DiscardHandler)}
 		if got := g.pace(c.clients); got != c.want {

@@ -30,13 +30,19 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 	}
 	type row struct{ name, protocol, sent, heard string }
 	rows := []row{
-		{"a long line", "text", "a\nb\n" + strings.Repeat("x", 1001) + "\nc\n", "a\nb\n" + closed("too big", "a message of more than 1000 bytes") + "\n"},
+		{"a long line", "text", "a\nb\n" + strings.Repeat("x", 1001) + "\nc\n",
+			"a\nb\n" + closed("too big", "a message of more than 1000 bytes") + "\n"},
 		{"no document", "jsonl", "1\n2\n{]\n3\n", "1\n2\n" + closed("protocol", "not one strict JSON document") + "\n"},
-		{"no document behind a length", "json", counted("1") + counted("2") + counted("x") + counted("3"), counted("1") + counted("2") + counted(closed("protocol", "not one strict JSON document"))},
-		{"no length", "frame", counted("a") + counted("b") + "\x00\x00\x00\x03" + counted("c"), counted("a") + counted("b") + counted(closed("protocol", "a length below 4, which counts its own four bytes"))},
-		{"no UTF-8", "ws", masked(0x81, "a") + masked(0x82, "b") + masked(0x81, "\xff") + masked(0x81, "c"), "\x81\x01a\x82\x01b\x88\x13\x03\xeftext is not UTF-8"},
-		{"a ping, and no UTF-8", "ws", masked(0x81, "a") + masked(0x89, "p") + masked(0x81, "\xff"), "\x8a\x01p\x81\x01a\x88\x13\x03\xeftext is not UTF-8"},
-		{"too large", "ws", masked(0x81, "a") + masked(0x82, strings.Repeat("x", 1001)), "\x81\x01a\x88\x11\x03\xf1message too big"},
+		{"no document behind a length", "json", counted("1") + counted("2") + counted("x") + counted("3"),
+			counted("1") + counted("2") + counted(closed("protocol", "not one strict JSON document"))},
+		{"no length", "frame", counted("a") + counted("b") + "\x00\x00\x00\x03" + counted("c"),
+			counted("a") + counted("b") + counted(closed("protocol", "a length below 4, which counts its own four bytes"))},
+		{"no UTF-8", "ws", masked(0x81, "a") + masked(0x82, "b") + masked(0x81, "\xff") + masked(0x81, "c"),
+			"\x81\x01a\x82\x01b\x88\x13\x03\xeftext is not UTF-8"},
+		{"a ping, and no UTF-8", "ws", masked(0x81, "a") + masked(0x89, "p") + masked(0x81, "\xff"),
+			"\x8a\x01p\x81\x01a\x88\x13\x03\xeftext is not UTF-8"},
+		{"too large", "ws", masked(0x81, "a") + masked(0x82, strings.Repeat("x", 1001)),
+			"\x81\x01a\x88\x11\x03\xf1message too big"},
 	}
 	conns := make([]net.Conn, len(rows))
 	for i, c := range rows {
@@ -51,7 +57,10 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wait(t, "all messages are with the gateway, and nobody is closed", func() bool { s := g.Stats(); return s.MessagesIn == 12 && s.Clients == len(rows) })
+	wait(t, "all messages are with the gateway, and nobody is closed", func() bool {
+		s := g.Stats()
+		return s.MessagesIn == 12 && s.Clients == len(rows)
+	})
 	close(held) // they are answered from here on
 	for i, c := range rows {
 		all, err := io.ReadAll(conns[i])
@@ -89,7 +98,8 @@ func TestWhoHasBrokenTheProtocolMayBeKickedFirst(t *testing.T) {
 	w.take("the message", func(_ int, f *link.Frame) bool { return f.Type == link.Message && string(f.Payload) == "1" })
 	client.Type = link.Kick
 	w.links[0].write(&client)
-	if all, err := io.ReadAll(conn); err != nil || !strings.Contains(string(all), `"detail":"not one strict JSON document"`) {
+	if all, err := io.ReadAll(conn); err != nil ||
+		!strings.Contains(string(all), `"detail":"not one strict JSON document"`) {
 		t.Errorf("it hears %q, %v", all, err)
 	}
 	if reason := detached(w); reason != link.ReasonKicked {
@@ -142,12 +152,14 @@ func TestClientTakeover(t *testing.T) {
 	g, _ := start(t, cfg)
 	runWorker(t, g, echo)
 	open := func(takeover bool) *websocket.Conn {
-		conn, response, err := websocket.Dial(within(t), g.Addrs()[0], &websocket.DialOptions{CompressionMode: websocket.CompressionContextTakeover, CompressionThreshold: 1})
+		conn, response, err := websocket.Dial(within(t), g.Addrs()[0],
+			&websocket.DialOptions{CompressionMode: websocket.CompressionContextTakeover, CompressionThreshold: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.CloseNow() })
-		if got := response.Header.Get("Sec-WebSocket-Extensions"); !strings.Contains(got, "server_no_context_takeover") || strings.Contains(got, "client_no_context_takeover") == takeover {
+		if got := response.Header.Get("Sec-WebSocket-Extensions"); !strings.Contains(got, "server_no_context_takeover") ||
+			strings.Contains(got, "client_no_context_takeover") == takeover {
 			t.Errorf("answered %q", got)
 		}
 		for i := range 5 {
@@ -174,5 +186,8 @@ func TestClientTakeover(t *testing.T) {
 	if _, _, err := broken.Read(within(t)); websocket.CloseStatus(err) != 1007 {
 		t.Errorf("text that is none: %v", err)
 	}
-	wait(t, "it is given back", func() bool { s := g.Stats(); return s.TakeoverBytes == codec.WindowSize && s.Clients == 2 })
+	wait(t, "it is given back", func() bool {
+		s := g.Stats()
+		return s.TakeoverBytes == codec.WindowSize && s.Clients == 2
+	})
 }

@@ -38,7 +38,8 @@ func TestConnectionFlood(t *testing.T) {
 			for _, n := range s.ClosesByReason {
 				ends += n
 			}
-			return s.Accepted+s.Listeners[0].Failed == uint64(began) && ends == s.Accepted && s.Clients == 0 && s.Listeners[0].Conns == 0
+			return s.Accepted+s.Listeners[0].Failed == uint64(began) && ends == s.Accepted && s.Clients == 0 &&
+				s.Listeners[0].Conns == 0
 		})
 	}
 	heap := func() int {
@@ -51,7 +52,9 @@ func TestConnectionFlood(t *testing.T) {
 	flood(1000)
 	goroutines, files, memory := runtime.NumGoroutine(), len(leaktest.Descriptors()), heap()
 	flood(3000)
-	const spare = 512 // of gnet's pool that registers connections: as many as were registered at once, which the engine bounds
+	// of gnet's pool that registers connections: as many as were registered at once, which the
+	// engine bounds
+	const spare = 512
 	wait(t, "no goroutine and no descriptor left", func() bool {
 		return runtime.NumGoroutine() <= goroutines+spare && len(leaktest.Descriptors()) <= files
 	})

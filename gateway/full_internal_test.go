@@ -170,7 +170,8 @@ func TestAWorkerThatHangsHoldsUpNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{MaxQueueBytes: 4 << 20}, 1<<20)
 		hung := newWorkerLink(r.l, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20, ID: [16]byte{2}})
-		r.g.sim.Open(0, netip.AddrPort{}, hung, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 20, Retain: true}).Limit(64 << 20)
+		r.g.sim.Open(0, netip.AddrPort{}, hung, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 20,
+			Retain: true}).Limit(64 << 20)
 		var all, well []*rushClient
 		for range 80 {
 			c := r.client("text")

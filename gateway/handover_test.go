@@ -67,7 +67,8 @@ func TestHandOversLoseNothing(t *testing.T) {
 	t.Parallel()
 	const clients, messages, workers = 20, 400, 12
 	g, _ := start(t, gateway.Config{
-		Loops: 2, MaxUnacked: 300, Router: gateway.RoundRobin, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
+		Loops: 2, MaxUnacked: 300, Router: gateway.RoundRobin,
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
 	})
 	b := &ledger{next: map[string]int{}}
 	var all sync.WaitGroup
@@ -75,7 +76,8 @@ func TestHandOversLoseNothing(t *testing.T) {
 	join := func(i int) (conns []net.Conn) {
 		for loop := range uint16(2) {
 			conn := dial(t, g.WorkerAddr())
-			hello := link.WorkerHello{Role: link.RoleWorker, Loop: loop, Weight: 100, Window: uint32(200 + 100*(i%3)), ID: [16]byte{byte(i + 1)}}
+			hello := link.WorkerHello{Role: link.RoleWorker, Loop: loop, Weight: 100, Window: uint32(200 + 100*(i%3)),
+				ID: [16]byte{byte(i + 1)}}
 			if _, err := link.Connect(conn, nil, hello); err != nil {
 				t.Fatal(err)
 			}
@@ -110,7 +112,8 @@ func TestHandOversLoseNothing(t *testing.T) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.wrong) > 0 || b.seen != clients*messages {
-		t.Errorf("%d of %d messages; out of order: %d, the first %v", b.seen, clients*messages, len(b.wrong), b.wrong[:min(3, len(b.wrong))])
+		t.Errorf("%d of %d messages; out of order: %d, the first %v", b.seen, clients*messages, len(b.wrong),
+			b.wrong[:min(3, len(b.wrong))])
 	}
 	if s := g.Stats(); s.ReadPauses == 0 || s.QueuedTotal == 0 || s.MessagesRejected > 0 {
 		t.Errorf("paused %d, held %d, refused %d: the bounds were not met", s.ReadPauses, s.QueuedTotal, s.MessagesRejected)
@@ -122,9 +125,11 @@ func TestHandOversLoseNothing(t *testing.T) {
 func TestAWorkerGetsNoMoreClientsAtATimeThanItsLinkTakes(t *testing.T) {
 	t.Parallel()
 	const clients, size = 100, 512 << 10
-	g, _ := start(t, gateway.Config{QueueTimeout: time.Minute, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+	g, _ := start(t, gateway.Config{QueueTimeout: time.Minute,
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
 	first := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
-	attributes := link.AppendAttributes([]byte{0, 0, 0, 0}, []link.Attribute{{Key: "much", Value: strings.Repeat("x", size)}})
+	attributes := link.AppendAttributes([]byte{0, 0, 0, 0},
+		[]link.Attribute{{Key: "much", Value: strings.Repeat("x", size)}})
 	all := make([]*fakeClient, clients)
 	for i := range all {
 		all[i] = dialClient(t, g.Addrs()[0])

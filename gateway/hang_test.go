@@ -30,7 +30,8 @@ func TestHandlersThatHangLeaveOthersCredit(t *testing.T) {
 		hi := fmt.Sprint("hi ", i)
 		c.say(hi)
 		_, f := w.take(hi, func(_ int, f *link.Frame) bool { return f.Type == link.Message && string(f.Payload) == hi })
-		w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: f.Slot, Token: f.Token, Payload: []byte("ho")})
+		w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: f.Slot, Token: f.Token,
+			Payload: []byte("ho")})
 		if got := c.hear(); got != "ho" {
 			t.Errorf("client %d hears %q", i, got)
 		}

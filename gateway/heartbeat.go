@@ -41,10 +41,15 @@ func (s *session) ping() {
 	if s.lis.Ping != "" && !s.lis.upgrades() {
 		s.sendText([]byte(s.lis.Ping))
 	} else if b := s.codec.AppendPing(s.loop.out[:0]); len(b) > 0 {
-		s.loop.out = b
-		s.noteWrite()
-		_ = s.conn.Write(b)
+		s.writeControl(b)
 	}
+}
+
+// writeControl writes bytes that a codec has appended to the loop's scratch buffer, which it keeps.
+func (s *session) writeControl(b []byte) {
+	s.loop.out = b
+	s.noteWrite()
+	_ = s.conn.Write(b) // an overflow closes the client
 }
 
 // noteWrite notes that something is written to the client.

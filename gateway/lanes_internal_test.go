@@ -16,7 +16,8 @@ func TestAllFollowsTheWindow(t *testing.T) {
 			r = newRush(t, Config{}, window)
 			r.turn(0)
 			half := int(window) / 2
-			if r.k.window != int(window) || r.k.share != max(int(window)/64, 16<<10) || r.k.lane(half-link.HeaderSize) != &r.k.waiting.small || r.k.lane(half) != &r.k.waiting.large {
+			if r.k.window != int(window) || r.k.share != max(int(window)/64, 16<<10) ||
+				r.k.lane(half-link.HeaderSize) != &r.k.waiting.small || r.k.lane(half) != &r.k.waiting.large {
 				t.Errorf("window %d: %d, a client's share %d", window, r.k.window, r.k.share)
 			}
 			// The output that may wait for a worker that does not read is bounded by the window.

@@ -59,7 +59,8 @@ func TestAClientThatVanishesIsNoticed(t *testing.T) {
 	if most := (misses+2)*heartbeat + 6*time.Second; took > most {
 		t.Errorf("gone after %v, at most %v", took, most)
 	}
-	t.Logf("%d clients whose host vanished were gone after %v, with heartbeats of %v and %d misses", len(vanishing), took.Round(10*time.Millisecond), heartbeat, misses)
+	t.Logf("%d clients whose host vanished were gone after %v, with heartbeats of %v and %d misses", len(vanishing),
+		took.Round(10*time.Millisecond), heartbeat, misses)
 	network.Heal()
 	for _, conn := range vanishing { // they notice it themselves
 		_ = conn.SetDeadline(time.Now().Add(patience))

@@ -16,7 +16,8 @@ func request(t *testing.T, url, target string, upgrade bool, headers ...string) 
 	t.Helper()
 	head := "GET " + target + " HTTP/1.1\r\n"
 	if upgrade {
-		head += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+		head += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+			"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 	}
 	return ask(t, url, head+strings.Join(headers, "\r\n")+"\r\n\r\n")
 }
@@ -91,16 +92,20 @@ func TestARefusedOriginIsLogged(t *testing.T) {
 		upgrade      bool
 		want         []string
 	}{
-		{"chat.example", "https://chat.example", true, []string{"origin=https://chat.example", "host=chat.example", `fix="allow it with --origin chat.example (ListenerConfig.Origins)"`}},
+		{"chat.example", "https://chat.example", true,
+			[]string{"origin=https://chat.example", "host=chat.example",
+				`fix="allow it with --origin chat.example (ListenerConfig.Origins)"`}},
 		{"localhost", "https://app.example:8443", true, []string{`"allow it with --origin app.example:8443 (`}},
 		{"localhost", "null", true, []string{"origin=null", "it has no valid host", `--origin \"*\"`}},
 		{"localhost", "http://$(reboot)", true, []string{"origin=http://$(reboot)", "it has no valid host"}},
 		{"localhost", "http://" + strings.Repeat("x", 5000) + ".example", true, []string{"it has no valid host"}},
 		{"localhost", "https://a.example\r\nOrigin: https://b.example", true, []string{"a browser sends one Origin"}},
-		{"chat.example:80", "", false, []string{"host=chat.example:80", `fix="allow it with --host chat.example (ListenerConfig.Hosts)"`}},
+		{"chat.example:80", "", false, []string{"host=chat.example:80",
+			`fix="allow it with --host chat.example (ListenerConfig.Hosts)"`}},
 	} {
 		var log logbook
-		g, stop := start(t, gateway.Config{Logger: log.logger(), Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: http.NotFoundHandler()}}})
+		g, stop := start(t, gateway.Config{Logger: log.logger(),
+			Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: http.NotFoundHandler()}}})
 		const times = 30
 		for range times {
 			headers := []string{"Host: " + c.host}
@@ -111,7 +116,10 @@ func TestARefusedOriginIsLogged(t *testing.T) {
 				t.Fatalf("%+v is answered %s", c, got)
 			}
 		}
-		wait(t, "all counted", func() bool { s := g.Stats(); return s.OriginsRejected == times && s.HandshakesRejected == times })
+		wait(t, "all counted", func() bool {
+			s := g.Stats()
+			return s.OriginsRejected == times && s.HandshakesRejected == times
+		})
 		stop()
 		lines := 0
 		for _, line := range log.lines() {

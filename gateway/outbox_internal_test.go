@@ -26,7 +26,8 @@ func TestOutbox(t *testing.T) {
 			case 0, 1:
 				f := link.Frame{Type: link.Send, Payload: bytes.Repeat([]byte{byte(rng.Uint32())}, rng.IntN(300))}
 				b.push(&f)
-				kept = append(kept, link.Append(nil, &link.Frame{Type: link.Relay, Token: first + uint64(len(kept)), Payload: link.Append(nil, &f)}))
+				kept = append(kept, link.Append(nil, &link.Frame{Type: link.Relay, Token: first + uint64(len(kept)),
+					Payload: link.Append(nil, &f)}))
 			case 2: // a link takes some whole frames
 				room := rng.IntN(600)
 				var want []byte
@@ -79,7 +80,8 @@ func newFarRush(t *testing.T) *farRush {
 
 // dial opens the link. The other gateway has applied the commands up to a sequence.
 func (r *farRush) dial(epoch, last uint64) {
-	r.far = r.g.sim.Open(0, netip.AddrPort{}, &outLink{peer: r.p, epoch: epoch, done: make(chan struct{})}, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: 4 * aheadOfAck})
+	r.far = r.g.sim.Open(0, netip.AddrPort{}, &outLink{peer: r.p, epoch: epoch, done: make(chan struct{})},
+		engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: 4 * aheadOfAck})
 	r.far.Limit(64 << 20)
 	r.confirm(last)
 }
@@ -92,7 +94,8 @@ func (r *farRush) confirm(last uint64) {
 
 // relays makes the worker send n bytes to a client of the other gateway.
 func (r *farRush) relays(n int) {
-	f := link.Frame{Type: link.Relay, Slot: 2, Payload: link.Append(nil, &link.Frame{Type: link.Send, Payload: make([]byte, n)})}
+	f := link.Frame{Type: link.Relay, Slot: 2, Payload: link.Append(nil,
+		&link.Frame{Type: link.Send, Payload: make([]byte, n)})}
 	r.worker.Send(link.Append(nil, &f))
 	for r.worker.Read(1 << 20) {
 	}
@@ -111,7 +114,8 @@ func TestAnOutboxIsBounded(t *testing.T) {
 			r.relays(1 << 20)
 		}
 		if r.l.stats.InboxBackpressure != 1 || r.l.stats.CommandsDropped != 0 || r.k.fullOutboxes != 1 {
-			t.Fatalf("pressed %d times, %d lost, by %d", r.l.stats.InboxBackpressure, r.l.stats.CommandsDropped, r.k.fullOutboxes)
+			t.Fatalf("pressed %d times, %d lost, by %d", r.l.stats.InboxBackpressure, r.l.stats.CommandsDropped,
+				r.k.fullOutboxes)
 		}
 		r.worker.Send(link.Append(nil, &link.Frame{Type: link.Ping}))
 		if r.worker.Read(1 << 20) {

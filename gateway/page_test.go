@@ -41,9 +41,12 @@ func TestPagesAsHTTPHasThem(t *testing.T) {
 		w.Header().Set("Transfer-Encoding", "chunked")
 		_, _ = io.WriteString(w, "page")
 	})
-	page.HandleFunc("/host", func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, r.Host, len(r.Header["Host"])) })
+	page.HandleFunc("/host", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprint(w, r.Host, len(r.Header["Host"]))
+	})
 	page.HandleFunc("/none", func(http.ResponseWriter, *http.Request) {})
-	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0/ws", Page: page}, {URL: "ws://127.0.0.1:0"}}})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0/ws", Page: page},
+		{URL: "ws://127.0.0.1:0"}}})
 	for _, c := range []struct {
 		listener                     int
 		request, status, length, say string // length "-": no such field
@@ -87,7 +90,8 @@ func TestPagesAsHTTPHasThem(t *testing.T) {
 				length = value
 			}
 		}
-		if err != nil || !whole || !strings.HasPrefix(head, "HTTP/1.1 "+c.status+"\r\n") || length != c.length || body != c.say || strings.Contains(head, "chunked") || strings.Contains(body, "HTTP/1.1") {
+		if err != nil || !whole || !strings.HasPrefix(head, "HTTP/1.1 "+c.status+"\r\n") || length != c.length ||
+			body != c.say || strings.Contains(head, "chunked") || strings.Contains(body, "HTTP/1.1") {
 			t.Errorf("%s is answered %q, %v", c.request, answer, err)
 		}
 	}

@@ -26,7 +26,8 @@ func TestAnHonestSlowUploadFinishes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			g, _ := start(t, gateway.Config{MaxPartialBytes: 16 << 20, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+			g, _ := start(t, gateway.Config{MaxPartialBytes: 16 << 20,
+				Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
 			runWorker(t, g, echo)
 			dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(c.from)}}
 			if conn, err := dialer.Dial("tcp", hostport(g.Addrs()[0])); err != nil {
@@ -95,7 +96,10 @@ func TestWhoIsPacedStillOwesItsMessage(t *testing.T) {
 	runWorker(t, g, echo)
 	c := dialClient(t, g.Addrs()[0])
 	c.write([]byte(masked(0x02, strings.Repeat("x", 3000)))) // a second more than the burst
-	wait(t, "the client is not read, and what it holds is counted", func() bool { s := g.Stats(); return s.RateLimited == 1 && s.PartialBytes >= 3000 })
+	wait(t, "the client is not read, and what it holds is counted", func() bool {
+		s := g.Stats()
+		return s.RateLimited == 1 && s.PartialBytes >= 3000
+	})
 	if got := c.hear(); got != "close 1008 limit" {
 		t.Errorf("it hears %q", got)
 	}
@@ -163,6 +167,7 @@ func TestWhoIsPacedHoldsNoMore(t *testing.T) {
 		if s.PartialBytes > bound {
 			t.Fatalf("%d bytes are held", s.PartialBytes)
 		}
-		return s.PartialEvictions > 0 && s.RateLimited > 0 && s.PartialEvictions+uint64(s.Clients) == clients && s.Clients <= 2
+		return s.PartialEvictions > 0 && s.RateLimited > 0 && s.PartialEvictions+uint64(s.Clients) == clients &&
+			s.Clients <= 2
 	})
 }

@@ -150,7 +150,8 @@ func TestALargeCommandKeepsItsLinkAlive(t *testing.T) {
 		x.p.push(origin{}, &link.Frame{Type: link.Publish, Payload: make([]byte, 1<<20)})
 		for i := 0; x.p.out.size() > 0; i++ {
 			if carry(); x.k.ended || in.ended || i > 100 {
-				t.Fatalf("after %d heartbeats of half a second, and %d bytes there: over here %v, there %v", i, in.partial, x.k.ended, in.ended)
+				t.Fatalf("after %d heartbeats of half a second, and %d bytes there: over here %v, there %v", i, in.partial,
+					x.k.ended, in.ended)
 			}
 			time.Sleep(500 * time.Millisecond)
 		}
@@ -166,8 +167,10 @@ func TestWhatFillsAnOutboxWaits(t *testing.T) {
 		x := newPassing(t, 2)
 		x.dial(1 << 10)
 		k := newWorkerLink(x.l, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{1}})
-		worker := x.g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
-		publish := link.Append(nil, &link.Frame{Type: link.Publish, Flags: link.FlagFar, Payload: make([]byte, 64<<10)}) // to all clients, of which there are none
+		worker := x.g.sim.Open(0, netip.AddrPort{}, k,
+			engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
+		// to all clients, of which there are none
+		publish := link.Append(nil, &link.Frame{Type: link.Publish, Flags: link.FlagFar, Payload: make([]byte, 64<<10)})
 		for range 2 * maxOutbox / len(publish) {
 			worker.Send(publish)
 		}
@@ -233,7 +236,8 @@ func TestAnEvictionOutlivesARestart(t *testing.T) {
 		x.confirm()
 		x.last = x.p.out.first - 1
 		commands, _ := x.hear()
-		if len(commands) != 2 || string(commands[0]) != "ann" || string(commands[1]) != "bob" || x.l.stats.CommandsDropped != 3 {
+		if len(commands) != 2 || string(commands[0]) != "ann" || string(commands[1]) != "bob" ||
+			x.l.stats.CommandsDropped != 3 {
 			t.Errorf("it is told %q, and %d are counted as lost", commands, x.l.stats.CommandsDropped)
 		}
 		if x.hear(); x.p.out.size() > 0 || x.k.ended {
@@ -261,7 +265,8 @@ func TestTheClockThatIsAhead(t *testing.T) {
 		}
 		ahead := before + uint64(time.Hour)
 		x.far.Send(link.Append(nil, &link.Frame{Type: link.Pong, Token: ahead}))
-		x.far.Send(link.Append(nil, &link.Frame{Type: link.Pong, Token: before})) // the clock of another gateway, which is behind
+		// the clock of another gateway, which is behind
+		x.far.Send(link.Append(nil, &link.Frame{Type: link.Pong, Token: before}))
 		x.far.Read(64 << 10)
 		time.Sleep(10 * time.Second)
 		if at := x.l.bindTime(); at < ahead+uint64(10*time.Second) || at > ahead+uint64(11*time.Second) {

@@ -81,7 +81,8 @@ func (p peerOf) confirms(sequence uint64) {
 }
 
 func toAll(text string) *link.Frame {
-	return &link.Frame{Type: link.Publish, Flags: link.FlagText, Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), text...)}
+	return &link.Frame{Type: link.Publish, Flags: link.FlagText,
+		Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), text...)}
 }
 
 // At the beginning of each link a gateway confirms what it has applied for the other gateway's
@@ -160,11 +161,13 @@ func TestAPeersNonsense(t *testing.T) {
 func TestAdvertise(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"nowhere", "http://host:1"} {
-		if _, err := gateway.New(gateway.Config{Advertise: bad, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}}); err == nil {
+		if _, err := gateway.New(gateway.Config{Advertise: bad,
+			Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}}); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 	}
-	g, _ := start(t, gateway.Config{Advertise: "gw.example:2300", Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+	g, _ := start(t, gateway.Config{Advertise: "gw.example:2300",
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
 	conn, err := net.Dial("tcp", g.WorkerAddr())
 	if err != nil {
 		t.Fatal(err)

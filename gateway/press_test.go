@@ -83,7 +83,8 @@ func testPress(t *testing.T, flags uint8) {
 		}
 	}
 	<-written
-	w.links[other].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Code: uint16(other), Slot: fb.Slot, Token: fb.Token, Payload: []byte("done")})
+	w.links[other].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Code: uint16(other), Slot: fb.Slot,
+		Token: fb.Token, Payload: []byte("done")})
 	if got := bob.hear(); got != "done" {
 		t.Errorf("bob hears %q", got)
 	}

@@ -24,9 +24,11 @@ type asker struct {
 func newAsker(t *testing.T) *asker {
 	t.Helper()
 	g := newGate(t, Config{Loops: 2, Logger: slog.New(slog.DiscardHandler)})
-	k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20, ID: [16]byte{1}})
+	k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20,
+		ID: [16]byte{1}})
 	a := &asker{t: t, g: g, l: g.g.loops[0]}
-	a.peer = g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 20, Retain: true, ExcludeFromBudget: true})
+	a.peer = g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 20,
+		Retain: true, ExcludeFromBudget: true})
 	a.peer.Limit(64 << 20)
 	a.turn(0)
 	return a
@@ -86,7 +88,8 @@ func pageOf(id uint32) link.Frame {
 func TestALoopThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	a := newAsker(t)
-	a.asks(countOf(1, "a", "b"), pageOf(2), link.Frame{Type: link.Dissolve, Flags: link.FlagResult, ID: 3, Payload: []byte("a")})
+	a.asks(countOf(1, "a", "b"), pageOf(2), link.Frame{Type: link.Dissolve, Flags: link.FlagResult, ID: 3,
+		Payload: []byte("a")})
 	if got := a.hears(); got != "" {
 		t.Fatalf("before the other loop has answered: %s", got)
 	}
@@ -151,8 +154,10 @@ func TestAnAnswerThatIsNoFrameIsRefused(t *testing.T) {
 	var serial uint32
 	for serial = range a.l.links {
 	}
-	a.l.answer(origin{loop: 0, kind: noteCommand, serial: serial}, &link.Frame{ID: 1, Payload: make([]byte, link.MaxMessage+1)})
-	a.l.answer(origin{loop: 0, kind: noteCommand, serial: serial}, &link.Frame{ID: 2, Payload: make([]byte, link.MaxMessage)})
+	a.l.answer(origin{loop: 0, kind: noteCommand, serial: serial},
+		&link.Frame{ID: 1, Payload: make([]byte, link.MaxMessage+1)})
+	a.l.answer(origin{loop: 0, kind: noteCommand, serial: serial},
+		&link.Frame{ID: 2, Payload: make([]byte, link.MaxMessage)})
 	if got := a.hears(); got != fmt.Sprintf("1 refused 0x0 0, 2 ok 0x0 %d", link.MaxMessage) {
 		t.Error(got)
 	}

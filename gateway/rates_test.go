@@ -52,7 +52,8 @@ func TestRates(t *testing.T) {
 					break
 				}
 			}
-			if took := time.Since(began); took < 700*time.Millisecond { // a second at the rate, after a burst of two; the clock is coarse
+			// a second at the rate, after a burst of two; the clock is coarse
+			if took := time.Since(began); took < 700*time.Millisecond {
 				t.Errorf("all had passed after %v", took)
 			}
 		})

@@ -28,10 +28,11 @@ func TestKeptHeaders(t *testing.T) {
 		{[]string{"*"}, "X-Key Cookie X-Padding"},
 	} {
 		seen := make(chan string, 1)
-		g, _ := start(t, ws(gateway.ListenerConfig{KeepHeaders: c.keep, MaxRequest: 16 << 10, OnUpgrade: func(_ context.Context, r *http.Request) (gateway.Identity, error) {
-			seen <- r.Header.Get("X-Padding")
-			return gateway.Identity{}, nil
-		}}))
+		g, _ := start(t, ws(gateway.ListenerConfig{KeepHeaders: c.keep, MaxRequest: 16 << 10,
+			OnUpgrade: func(_ context.Context, r *http.Request) (gateway.Identity, error) {
+				seen <- r.Header.Get("X-Padding")
+				return gateway.Identity{}, nil
+			}}))
 		w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 		padding := strings.Repeat("x", 10_000)
 		conn := dial(t, hostport(g.Addrs()[0]))
@@ -55,8 +56,8 @@ func TestKeptHeaders(t *testing.T) {
 }
 
 func upgradeHead(headers string) string {
-	return "GET /?a=b HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
-		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n" + headers + "\r\n"
+	return "GET /?a=b HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n" + headers + "\r\n"
 }
 
 // Beyond MaxRequest the WebSocket is refused, counted and logged. Fields that are not kept do not
@@ -83,7 +84,10 @@ func TestRequestsAreBounded(t *testing.T) {
 			refused++
 		}
 	}
-	wait(t, "counted", func() bool { s := g.Stats(); return s.RequestsTooLarge == refused && s.HandshakesRejected == refused })
+	wait(t, "counted", func() bool {
+		s := g.Stats()
+		return s.RequestsTooLarge == refused && s.HandshakesRejected == refused
+	})
 	stop()
 	told := strings.Join(log.lines(), "\n")
 	for _, want := range []string{"bytes=1001 max=1000", "--max-request", "requests-too-large=3"} {
@@ -165,7 +169,8 @@ func TestProbes(t *testing.T) {
 				probes += 3
 			}
 			for _, head := range []string{
-				"GET " + path + " HTTP/1.1\r\nHost: 10.1.2.3:7272\r\nUser-Agent: kube-probe/1.34\r\n\r\n", "HEAD " + path + " HTTP/1.1\r\nHost: x\r\n\r\n", "GET " + path + " HTTP/1.0\r\n\r\n",
+				"GET " + path + " HTTP/1.1\r\nHost: 10.1.2.3:7272\r\nUser-Agent: kube-probe/1.34\r\n\r\n",
+				"HEAD " + path + " HTTP/1.1\r\nHost: x\r\n\r\n", "GET " + path + " HTTP/1.0\r\n\r\n",
 			} {
 				if got := ask(t, url, head); got != want {
 					t.Errorf("listener %d: %q is answered %s, want %s", i, head, got, want)
@@ -192,7 +197,8 @@ func TestProbes(t *testing.T) {
 // A gateway that closes down answers a probe on an existing connection accordingly.
 func TestProbesOfAGatewayThatClosesDown(t *testing.T) {
 	t.Parallel()
-	g, stop := start(t, gateway.Config{DrainTimeout: patience, QueueTimeout: time.Minute, Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}}})
+	g, stop := start(t, gateway.Config{DrainTimeout: patience, QueueTimeout: time.Minute,
+		Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}}})
 	c := dialClient(t, g.Addrs()[1])
 	c.say("with no worker there this is held, and the drain waits for it")
 	asked := map[string]string{"/healthz": "503", "/readyz": "503", "/livez": "200"}

@@ -20,13 +20,20 @@ import (
 // TestScenarios plays the dialogues of testdata/*.txt. A file starts with a paragraph that says
 // what it protects; then each line is a step:
 //
-//	gateway [loops=N] [hold=D] [holdbytes=N] [unacked=N] [tries=N] [drain=D] [router=round] [identity=UID,KEY=VALUE]   first, where the defaults do not do
-//	gateway drains                             it is told to end
-//	worker NAME [window=N] [role=publisher] [id=NAME]    opens a link to each loop; with the id of another it takes that one's place
+//	gateway [OPTION=VALUE...]                  first, if the defaults do not fit; the options are
+//	                                           loops, hold, holdbytes, unacked, tries, drain, router
+//	                                           (round) and identity (UID,KEY=VALUE)
+//	gateway drains                             it drains
+//	worker NAME [window=N] [role=publisher] [id=NAME]
+//	                                           opens a link to each loop; with the id of another
+//	                                           worker it replaces that one
 //	client NAME text|jsonl|frame|ws            connects
-//	CLIENT says TEXT · writes LINE · hears TEXT · closes · breaks · ends · leaves     "hears closed" is the end; after a WebSocket's farewell it is "hears close CODE REASON"
-//	WORKER …                                   see scenarioWorker; WORKER@N uses the link to loop N, else it is loop 0
-//	figure NAME N                              waits until the gateway's LoopStats say so
+//	CLIENT says TEXT | writes LINE | hears TEXT | closes | breaks | ends | leaves
+//	                                           "hears closed" is the end of the connection; after a
+//	                                           close frame it is "hears close CODE REASON"
+//	WORKER ...                                 see scenarioWorker; WORKER@N uses the link to loop N,
+//	                                           WORKER that to loop 0
+//	figure NAME N                              waits until a field of LoopStats has the value
 //
 // TEXT is the rest of the line; *N behind its first word repeats it: x*1000.
 func TestScenarios(t *testing.T) {

@@ -12,17 +12,19 @@ import (
 
 // scenarioWorker plays the steps of a worker:
 //
-//	sees attach CLIENT new|moved [uid=U] [loop=N] [attr=value…]
-//	sees message CLIENT TEXT · sees redelivered CLIENT TEXT · sees detach CLIENT REASON|moved · sees attrs CLIENT VERSION [uid=U] [attr=value…]
-//	sees nothing · sees drain · sees goaway STATUS      "nothing" holds for what the gateway has done so far
-//	acks · acks again · dies · drains · window N
-//	COMMAND · asks ID COMMAND · hears ID STATUS [ANSWER]
-//	unit COMMAND; COMMAND…                              with the acknowledgement of all that has been seen
-//	repeats COMMAND; COMMAND…                           a unit with the acknowledgement that was sent last, once more
-//	half a unit COMMAND; COMMAND…                       a unit whose last byte does not come
-//	bad unit COMMAND; COMMAND…                          a unit whose last frame is broken
+//	sees attach CLIENT new|moved [uid=U] [loop=N] [attr=value...]
+//	sees message CLIENT TEXT | sees redelivered CLIENT TEXT
+//	sees detach CLIENT REASON|moved | sees attrs CLIENT VERSION [uid=U] [attr=value...]
+//	sees nothing                    in what the gateway has done so far
+//	sees drain | sees goaway STATUS
+//	acks | acks again | dies | drains | window N
+//	COMMAND | asks ID COMMAND | hears ID STATUS [ANSWER]
+//	unit COMMAND; COMMAND...        acknowledges everything that was seen
+//	repeats COMMAND; COMMAND...     a unit with the last acknowledgement again
+//	half a unit COMMAND; COMMAND... a unit whose last byte does not come
+//	bad unit COMMAND; COMMAND...    a unit whose last frame is malformed
 //
-// Commands are in scenarioCommand. Attributes stand in order of their names.
+// Commands are those of scenarioWorker.command. Attributes are in order of their names.
 type scenarioWorker struct {
 	*scenario
 	w  *fakeWorker
@@ -122,7 +124,8 @@ func (p scenarioWorker) sees(what, args string) {
 		_, f := p.w.take(what+" of "+name, func(loop int, f *link.Frame) bool {
 			return f.Type <= link.Attrs && loop == int(id.Loop()) && f.Slot == id.Slot() && f.Token == id.Token()
 		})
-		if got, want := p.describe(&f), strings.TrimSpace(what+" "+strings.ReplaceAll(repeated(rest), "-", " ")); got != want {
+		if got, want := p.describe(&f), strings.TrimSpace(what+" "+strings.ReplaceAll(repeated(rest), "-",
+			" ")); got != want {
 			p.fail("it sees %s", short(got))
 		}
 	}

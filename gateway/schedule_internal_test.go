@@ -72,7 +72,8 @@ func TestASeedIsASchedule(t *testing.T) {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), aside: map[string]int{}, trace: fnv.New64a(), linked: map[*session]time.Time{}}
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), aside: map[string]int{}, trace: fnv.New64a(),
+		linked: map[*session]time.Time{}}
 	gates := 1 + w.rng.IntN(2)
 	w.loops = 1 + w.rng.IntN(3)
 	w.bold, w.tight = w.rng.IntN(3) > 0, w.rng.IntN(8) == 0
@@ -87,7 +88,8 @@ func newWorld(t *testing.T, seed uint64) *world {
 func (w *world) addGateway(id uint32) {
 	cfg := Config{
 		ID: id, Loops: w.loops, Logger: slog.New(asideLog{w}), MaxDeliveries: 3 + w.rng.IntN(3),
-		QueueTimeout: time.Duration(1+w.rng.IntN(4)) * time.Second, MaxUnroutedBytes: 500 + w.rng.IntN(8000), MaxUnacked: 200 + w.rng.IntN(3000),
+		QueueTimeout: time.Duration(1+w.rng.IntN(4)) * time.Second, MaxUnroutedBytes: 500 + w.rng.IntN(8000),
+		MaxUnacked:    200 + w.rng.IntN(3000),
 		MaxQueueBytes: 200 + w.rng.IntN(4000),
 	}
 	if w.rng.IntN(2) == 0 {
@@ -117,7 +119,8 @@ func newGate(t testing.TB, cfg Config) gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Gateway{cfg: cfg, log: cfg.Logger, epoch: 1, engine: sim.Engine(), keys: maphash.MakeSeed(), clientLogs: xrate.NewLimiter(1, 5), ready: make(chan struct{})}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, epoch: 1, engine: sim.Engine(), keys: maphash.MakeSeed(),
+		clientLogs: xrate.NewLimiter(1, 5), ready: make(chan struct{})}
 	close(g.ready)
 	g.peerCtx, g.stopPeers = context.WithCancel(t.Context())
 	g.stopPeers() // no peer is dialled
@@ -126,7 +129,8 @@ func newGate(t testing.TB, cfg Config) gate {
 		el.Schedule(&l.tick, tickEvery)
 		g.loops = append(g.loops, l)
 	}
-	return gate{g: g, sim: sim, lis: &listener{ListenerConfig: cfg.Listeners[0], g: g, codec: codec.Frame{MaxMessage: 1 << 20}}}
+	return gate{g: g, sim: sim, lis: &listener{ListenerConfig: cfg.Listeners[0], g: g,
+		codec: codec.Frame{MaxMessage: 1 << 20}}}
 }
 
 // play is a schedule: faults of all kinds in any order, then a time without faults, after which

@@ -114,7 +114,8 @@ func (w *world) checkLoop(l *loop) {
 		if s.turn&yielded != 0 {
 			yields++
 		}
-		if s.phase == phaseOpen && s.pauses&pausedByQueues != 0 && (s.turn&stalled == 0 || !l.queuesFull && (s.link == nil || !s.link.creditFull)) {
+		if s.phase == phaseOpen && s.pauses&pausedByQueues != 0 &&
+			(s.turn&stalled == 0 || !l.queuesFull && (s.link == nil || !s.link.creditFull)) {
 			w.fail("client %s is held up, and nobody has it go on", s.remote())
 		}
 		out += int(s.unacked)
@@ -203,9 +204,11 @@ func (w *world) checkSession(s *session) {
 		w.fail("client %s is owed %d", s.remote(), s.unackedFrames)
 	case s.pauses&pausedToClose != 0 && s.phase == phaseOpen && s.queue == nil && s.out == 0:
 		w.fail("client %s is to go, nothing of it waits, and it is not told", s.remote())
-	case s.pauses&(pausedByWorker|pausedToClose) == pausedByWorker && s.phase == phaseOpen && int(s.unacked)+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
+	case s.pauses&(pausedByWorker|pausedToClose) == pausedByWorker && s.phase == phaseOpen &&
+		int(s.unacked)+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
 		w.fail("client %s is paused with %d bytes", s.remote(), int(s.unacked)+s.queue.size())
-	case int(s.unacked)+s.queue.size() > 3*s.loop.g.cfg.MaxUnacked+2*window+300: // a queued message counts with a smaller header than one at the worker
+	// a queued message counts with a smaller header than one at the worker
+	case int(s.unacked)+s.queue.size() > 3*s.loop.g.cfg.MaxUnacked+2*window+300:
 		w.fail("client %s has %d bytes", s.remote(), int(s.unacked)+s.queue.size())
 	}
 }
@@ -230,11 +233,13 @@ func waitersOf(k *workerLink) (all []*session) {
 func (w *world) unrest() string {
 	for _, l := range w.all() {
 		if l.queuedBytes+l.departed+len(l.waiting)+len(l.trials.next) > 0 || l.trials.now != nil {
-			return fmt.Sprintf("loop %d: %d bytes wait, %d clients are gone, %d wait for a worker, %d for their trial", l.index, l.queuedBytes, l.departed, len(l.waiting), len(l.trials.next))
+			return fmt.Sprintf("loop %d: %d bytes wait, %d clients are gone, %d wait for a worker, %d for their trial", l.index,
+				l.queuedBytes, l.departed, len(l.waiting), len(l.trials.next))
 		}
 		for _, s := range l.sessions {
 			if s != nil && (s.unackedFrames > 0 || s.phase != phaseOpen || s.pauses != 0 || s.turn&yielded != 0) {
-				return fmt.Sprintf("client %s is owed %d, phase %d, not read for %b, turn %b", s.remote(), s.unackedFrames, s.phase, s.pauses, s.turn)
+				return fmt.Sprintf("client %s is owed %d, phase %d, not read for %b, turn %b", s.remote(), s.unackedFrames,
+					s.phase, s.pauses, s.turn)
 			}
 		}
 		if l.closingConns > 0 {
@@ -293,7 +298,8 @@ func (w *world) checkAccounts() {
 		}
 	}
 	if s := w.stats(); s.MessagesIn != uint64(messages+w.aside["message"])+s.MessagesRejected && !w.tight {
-		w.fail("%d messages came in; %d were handled, %d set aside, %d refused", s.MessagesIn, messages, w.aside["message"], s.MessagesRejected)
+		w.fail("%d messages came in; %d were handled, %d set aside, %d refused", s.MessagesIn, messages, w.aside["message"],
+			s.MessagesRejected)
 	}
 }
 
@@ -309,7 +315,8 @@ func (w *world) checkNothingLeft() {
 		}
 	}
 	if s := w.stats(); went > len(w.clients) || went+int(s.DetachesUndelivered)+w.aside["close"] < came {
-		w.fail("of %d clients workers have handled that they came; that they went, of %d, perhaps not of %d, and %d were set aside", came, went, s.DetachesUndelivered, w.aside["close"])
+		w.fail("%d connects and %d closes were handled; %d closes may be undelivered, %d are dead letters",
+			came, went, s.DetachesUndelivered, w.aside["close"])
 	}
 	for _, l := range w.all() {
 		switch {

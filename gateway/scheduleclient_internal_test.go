@@ -275,7 +275,8 @@ func (c *simClient) delivered(l *simLink, h *holding, f *link.Frame) (n int) {
 
 // told checks the DETACH that a worker receives.
 func (c *simClient) told(l *simLink, f *link.Frame) {
-	if !l.k.ended && !f.Has(link.FlagMoved) && (!c.left && !c.w.gates[c.gate].draining && !c.isKeptOut() || c.applied[gone]) {
+	if !l.k.ended && !f.Has(link.FlagMoved) && (!c.left && !c.w.gates[c.gate].draining && !c.isKeptOut() ||
+		c.applied[gone]) {
 		c.w.fail("client %d is said to be gone", c.index)
 	}
 }

@@ -50,8 +50,10 @@ func (x *simPeering) dial() {
 	}
 	k := &outLink{peer: x.p, epoch: x.there.g.epoch, done: make(chan struct{})}
 	x.loop = int(l.index)
-	x.out = x.here.sim.Open(int(x.p.loop.index), netip.AddrPort{}, k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead})
-	x.in = x.there.sim.Open(x.loop, netip.AddrPort{}, newInLink(l, hello), engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10})
+	x.out = x.here.sim.Open(int(x.p.loop.index), netip.AddrPort{}, k,
+		engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead})
+	x.in = x.there.sim.Open(x.loop, netip.AddrPort{}, newInLink(l, hello),
+		engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10})
 }
 
 // cut breaks the link: what is in transit is lost, sometimes only the confirmation of what was

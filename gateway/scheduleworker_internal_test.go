@@ -87,7 +87,8 @@ func (v *simWorker) reopen() {
 func (v *simWorker) dial(gate, loop int) {
 	g := v.w.gates[gate]
 
-	k := newWorkerLink(g.g.loops[loop], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{v.id}, Name: "w"})
+	k := newWorkerLink(g.g.loops[loop], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window,
+		ID: [16]byte{v.id}, Name: "w"})
 	if v.w.rng.IntN(2) == 0 {
 		k.share = 1 + v.w.rng.IntN(400)
 	}
@@ -99,7 +100,8 @@ func (v *simWorker) dial(gate, loop int) {
 		}
 		applied(a)
 	}
-	l.peer = g.sim.Open(loop, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
+	l.peer = g.sim.Open(loop, netip.AddrPort{}, k,
+		engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
 	v.links = append(v.links, l)
 	v.w.links = append(v.w.links, l)
 }
@@ -326,7 +328,8 @@ func (l *simLink) begin(e event) bool {
 	}
 	if e.of.client.unwelcome && e.n != gone {
 		if e.n == connect {
-			l.unit.body = link.Append(l.unit.body, &link.Frame{Type: link.Kick, Flags: link.FlagRefused, Code: uint16(l.loop), Slot: e.of.slot, Token: e.of.token})
+			l.unit.body = link.Append(l.unit.body, &link.Frame{Type: link.Kick, Flags: link.FlagRefused, Code: uint16(l.loop),
+				Slot: e.of.slot, Token: e.of.token})
 		}
 		return true
 	}

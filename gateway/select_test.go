@@ -48,7 +48,8 @@ func TestSelectPagesOverAllLoops(t *testing.T) {
 		uid := fmt.Sprintf("user%d", i)
 		want[id(w, loop, f)] = uid
 		f.Code = uint16(loop)
-		for _, c := range []link.Frame{{Type: link.Bind, Payload: append(make([]byte, 4), uid...)}, {Type: link.Join, Payload: []byte([]string{"even", "odd"}[i%2])}} {
+		for _, c := range []link.Frame{{Type: link.Bind, Payload: append(make([]byte, 4), uid...)},
+			{Type: link.Join, Payload: []byte([]string{"even", "odd"}[i%2])}} {
 			f.Type, f.Payload, f.Flags = c.Type, c.Payload, link.FlagResult
 			f.ID = uint32(1000 + i)
 			w.links[loop].write(&f)
@@ -64,7 +65,8 @@ func TestSelectPagesOverAllLoops(t *testing.T) {
 		{"all by threes", question{fields: link.FieldUID, limit: 3}, func(string) bool { return true }},
 		{"a group", question{fields: link.FieldUID, limit: 2, target: link.TargetGroups, keys: []string{"odd"}},
 			func(uid string) bool { return (uid[len(uid)-1]-'0')%2 == 1 }},
-		{"uids", question{fields: link.FieldUID, target: link.TargetUIDs, keys: []string{"user3", "user4", "nobody", "user3"}},
+		{"uids", question{fields: link.FieldUID, target: link.TargetUIDs,
+			keys: []string{"user3", "user4", "nobody", "user3"}},
 			func(uid string) bool { return uid == "user3" || uid == "user4" }},
 	} {
 		for at := range w.links {

@@ -20,7 +20,8 @@ import (
 // client's end, and last of the gateway's end.
 func TestServeSaysGoodbye(t *testing.T) {
 	t.Parallel()
-	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"}}})
+	g, stop := start(t, gateway.Config{Loops: 2,
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"}}})
 	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return workerLinks(g) == 2 })
 	var clients []*fakeClient
@@ -157,11 +158,12 @@ func TestAHalfClosedClientHasItsPage(t *testing.T) {
 func TestServeEndsPages(t *testing.T) {
 	t.Parallel()
 	inside := make(chan struct{})
-	g, stop := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(
-		func(_ http.ResponseWriter, r *http.Request) {
-			close(inside)
-			<-r.Context().Done()
-		})}}})
+	g, stop := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0",
+		Page: http.HandlerFunc(
+			func(_ http.ResponseWriter, r *http.Request) {
+				close(inside)
+				<-r.Context().Done()
+			})}}})
 	conn := dial(t, hostport(g.Addrs()[0]))
 	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		t.Fatal(err)
@@ -281,7 +283,8 @@ func TestAfterServe(t *testing.T) {
 	}
 	stop()
 	s := g.Stats()
-	if s.MessagesIn != 4 || s.Opened != 4 || s.Closed != 4 || s.ClosesByReason["draining"] != 4 || s.Clients != 0 || len(s.Loops) != 2 {
+	if s.MessagesIn != 4 || s.Opened != 4 || s.Closed != 4 || s.ClosesByReason["draining"] != 4 || s.Clients != 0 ||
+		len(s.Loops) != 2 {
 		t.Errorf("after Run: %+v", s)
 	}
 	if err := g.Run(t.Context()); err == nil {

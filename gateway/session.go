@@ -134,7 +134,7 @@ func (s *session) open(id *Identity) {
 }
 
 // OnData implements engine.Handler. It decodes all input that has come.
-func (s *session) OnData(c *engine.Conn, in []byte) int {
+func (s *session) OnData(_ *engine.Conn, in []byte) int {
 	s.pulse |= alive
 	taken := 0
 	if s.phase == phaseHandshake {
@@ -172,9 +172,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 			return s.fail(err, reply, taken, len(in))
 		}
 		if len(reply) > 0 {
-			s.loop.out = reply
-			s.noteWrite()
-			_ = c.Write(reply) // an overflow closes the client
+			s.writeControl(reply)
 		}
 		if n == 0 {
 			break

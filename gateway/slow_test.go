@@ -20,7 +20,8 @@ import (
 type publisher struct{ *fakeLink }
 
 func newPublisher(t testing.TB, g *gateway.Gateway) publisher {
-	return publisher{asks(t, g, dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Window: 1 << 20, ID: [16]byte{1}})).links[0]}
+	return publisher{asks(t, g, dialWorker(t, g.WorkerAddr(), nil,
+		link.WorkerHello{Role: link.RoleWorker, Window: 1 << 20, ID: [16]byte{1}})).links[0]}
 }
 
 // asks drains the worker of a link, so that it gets no clients and can still send commands.
@@ -37,7 +38,8 @@ func asks(t testing.TB, g *gateway.Gateway, w *fakeWorker) *fakeWorker {
 // admitClients waits for a number of clients and admits them.
 func admitClients(t testing.TB, g *gateway.Gateway, clients int) {
 	t.Helper()
-	w := dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Weight: 1, Window: 1 << 20, ID: [16]byte{2}})
+	w := dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Weight: 1, Window: 1 << 20,
+		ID: [16]byte{2}})
 	for range clients {
 		w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
 	}
@@ -161,7 +163,8 @@ func TestBroadcastsFasterThanAClient(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const bound = 256 << 10
-			g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0", MaxOutput: bound, Overflow: policy, WriteTimeout: -1}}})
+			g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0", MaxOutput: bound,
+				Overflow: policy, WriteTimeout: -1}}})
 			p := newPublisher(t, g)
 			slow, read := lazyClient(t, g.Addrs()[0])
 			admitClients(t, g, 1)
@@ -200,13 +203,15 @@ func TestBroadcastsFasterThanAClient(t *testing.T) {
 // the sender is told, or the client is closed.
 func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, WriteTimeout: -1}}})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0",
+		Overflow: engine.DropNewest, WriteTimeout: -1}}})
 	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	_, _ = lazyClient(t, g.Addrs()[0])
 	_, f := w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
 	send := func(id uint32, flags uint8, size int) {
-		w.links[0].write(&link.Frame{Type: link.Send, Flags: flags, ID: id, Slot: f.Slot, Token: f.Token, Payload: make([]byte, size)})
+		w.links[0].write(&link.Frame{Type: link.Send, Flags: flags, ID: id, Slot: f.Slot, Token: f.Token,
+			Payload: make([]byte, size)})
 	}
 	status := func(id uint32, flags uint8) link.Status {
 		send(id, flags|link.FlagResult, 100<<10)
@@ -243,7 +248,8 @@ func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 // A client that reads nothing is closed whatever the policy, and its worker gets the reason.
 func TestAStalledClientIsClosed(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", Overflow: engine.DropOldest, WriteTimeout: 300 * time.Millisecond}}})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0",
+		Overflow: engine.DropOldest, WriteTimeout: 300 * time.Millisecond}}})
 	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	_, _ = lazyClient(t, g.Addrs()[0])
@@ -266,7 +272,8 @@ func TestAStalledClientIsClosed(t *testing.T) {
 func TestTooMuchWaitsForAll(t *testing.T) {
 	t.Parallel()
 	const bound = 4 << 20
-	g, _ := start(t, gateway.Config{MaxBuffered: bound, Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, WriteTimeout: -1}}})
+	g, _ := start(t, gateway.Config{MaxBuffered: bound,
+		Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, WriteTimeout: -1}}})
 	p := newPublisher(t, g)
 	const clients = 8 // each may have 1 MiB
 	for range clients {
@@ -293,7 +300,8 @@ func TestTooMuchWaitsForAll(t *testing.T) {
 func TestNewcomersAreTurnedAwayFirst(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Loops: 1, MaxBuffered: 4 << 20, Listeners: []gateway.ListenerConfig{
-		{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, WriteTimeout: -1}, {URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"},
+		{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, WriteTimeout: -1}, {URL: "text://127.0.0.1:0"},
+		{URL: "ws://127.0.0.1:0"},
 	}})
 	p := newPublisher(t, g)
 	const clients = 6 // each may have 1 MiB
@@ -326,7 +334,8 @@ func TestNewcomersAreTurnedAwayFirst(t *testing.T) {
 		t.Errorf("a newcomer with a WebSocket hears %q, %v", b, err)
 	}
 	talk(n)
-	if s := g.Stats(); s.LoadShed != 2 || s.HandshakesRejected != 2 || s.OverloadEvents != 1 || s.MemoryLimitCloses > 0 || s.Clients != clients+1 || s.ClosesByReason["limit"] != 1 {
+	if s := g.Stats(); s.LoadShed != 2 || s.HandshakesRejected != 2 || s.OverloadEvents != 1 || s.MemoryLimitCloses > 0 ||
+		s.Clients != clients+1 || s.ClosesByReason["limit"] != 1 {
 		t.Errorf("%+v", s.LoopStats)
 	}
 	for _, read := range reads {

@@ -14,7 +14,8 @@ import (
 // notLost are the counters that do not count losses: clients and messages that came and went, what
 // waits, and what is logged elsewhere.
 var notLost = []string{
-	"Accepted", "Opened", "Closed", "MessagesIn", "MessagesOut", "QueuedTotal", "ReadPauses", "QueueFull", "InboxBackpressure", "RateLimited", "Pages", "Probes", "OverloadEvents",
+	"Accepted", "Opened", "Closed", "MessagesIn", "MessagesOut", "QueuedTotal", "ReadPauses", "QueueFull",
+	"InboxBackpressure", "RateLimited", "Pages", "Probes", "OverloadEvents",
 	"Redelivered", "Relayed", "UnackedAtLinkLoss", // they come, or have come, nevertheless
 	"WorkersBehind",               // its clients go to other workers
 	"StaleTargets",                // a message may cross its receiver's end at any time
@@ -83,7 +84,8 @@ func TestALinkThatOverflowsIsNoClient(t *testing.T) {
 	g := newGate(t, Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
 	l := g.g.loops[0]
 	k := newWorkerLink(l, link.WorkerHello{Role: link.RoleWorker, Window: 1 << 16, ID: [16]byte{1}})
-	peer := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 10, Retain: true, ExcludeFromBudget: true})
+	peer := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 10,
+		Retain: true, ExcludeFromBudget: true})
 	peer.Limit(0)
 	g.sim.Settle()
 	for range 1 << 20 / link.HeaderSize {

@@ -23,7 +23,8 @@ func (h hangs) Pick(gateway.RouteRequest, []gateway.Candidate) int {
 func TestFiguresOfABusyLoop(t *testing.T) {
 	t.Parallel()
 	h := hangs{make(chan struct{}), make(chan struct{})}
-	cfg := gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}, Router: func() gateway.Router { return h }}
+	cfg := gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
+		Router: func() gateway.Router { return h }}
 	g, stop := start(t, cfg)
 	dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
@@ -77,7 +78,9 @@ func TestWorkersCountOnce(t *testing.T) {
 // cannot carry, dropped messages, or the gateway's own.
 func TestMessagesOut(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{QueueTimeout: time.Hour, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", Heartbeat: 50 * time.Millisecond, MaxMissedPings: 255, Ping: "ping"}}})
+	g, _ := start(t, gateway.Config{QueueTimeout: time.Hour,
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", Heartbeat: 50 * time.Millisecond,
+			MaxMissedPings: 255, Ping: "ping"}}})
 	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	c := dialClient(t, g.Addrs()[0])
 	f := w.letIn()
@@ -110,7 +113,8 @@ func TestPagesAndHandshakesAreCounted(t *testing.T) {
 		}
 		_, _ = w.Write(make([]byte, size[r.URL.Path]))
 	})
-	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: page, HandshakeTimeout: time.Second}}})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: page,
+		HandshakeTimeout: time.Second}}})
 	for path, want := range map[string]int{"/most": 200, "/more": 500, "/panic": 500} {
 		r, err := http.Get("http://" + hostport(g.Addrs()[0]) + path)
 		if err != nil {

@@ -134,7 +134,8 @@ func TestManyStrangersKeepNobodyOut(t *testing.T) {
 		t.Errorf("a worker waited for %v", took)
 	}
 	all.Wait()
-	t.Logf("a worker was in after %v, beside %d strangers; the last of them was gone after %v", took.Round(time.Millisecond), 5*each, time.Since(began).Round(time.Millisecond))
+	t.Logf("a worker was in after %v, beside %d strangers; the last of them was gone after %v",
+		took.Round(time.Millisecond), 5*each, time.Since(began).Round(time.Millisecond))
 	wait(t, "all refused", func() bool { return g.Stats().WorkerAuthFailures == 5*each })
 	w.barrier(1)
 	if n := len(book.lines()); n > 30 {
@@ -198,7 +199,9 @@ func TestNothingIsWrittenIntoTheLogByNames(t *testing.T) {
 	told(t, "stranger", bad)
 	wait(t, "it in the log", func() bool { return strings.Contains(book.lines()[len(book.lines())-1], "refused") })
 	for _, line := range book.lines() {
-		if !strings.HasPrefix(line, "time=") || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == '\u202e' || r == 0x7F }) {
+		if !strings.HasPrefix(line, "time=") || strings.ContainsFunc(line, func(r rune) bool {
+			return r < ' ' || r == '\u202e' || r == 0x7F
+		}) {
 			t.Errorf("in the log: %q", line)
 		}
 	}
@@ -260,7 +263,8 @@ func TestBrokenFramesEndTheLink(t *testing.T) {
 	g, _ := start(t, text(gateway.ListenerConfig{}))
 	runWorker(t, g, echo)
 	w := newWitness(t, g.Addrs()[0])
-	whole := link.Append(nil, &link.Frame{Type: link.Unit, ID: 1, Slot: 1, Payload: link.Append(nil, &link.Frame{Type: link.Send, Payload: []byte("x")})})
+	whole := link.Append(nil, &link.Frame{Type: link.Unit, ID: 1, Slot: 1,
+		Payload: link.Append(nil, &link.Frame{Type: link.Send, Payload: []byte("x")})})
 	change := func(at int, b ...byte) []byte {
 		c := bytes.Clone(whole)
 		copy(c[at:], b)

@@ -16,7 +16,8 @@ import (
 func TestTextIsUTF8WhereTheFormatNeedsIt(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{
-		{URL: "ws://127.0.0.1:0", Compress: true}, {URL: "jsonl://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}, {URL: "frame://127.0.0.1:0"},
+		{URL: "ws://127.0.0.1:0", Compress: true}, {URL: "jsonl://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"},
+		{URL: "frame://127.0.0.1:0"},
 		{URL: "tcp://127.0.0.1:0", Codec: netstring{}},
 	}})
 	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
@@ -31,7 +32,8 @@ func TestTextIsUTF8WhereTheFormatNeedsIt(t *testing.T) {
 	squeezed := &fakeClient{t: t, conn: dial(t, hostport(g.Addrs()[0])), deflate: codec.NewDeflate()}
 	squeezed.upgrade(hostport(g.Addrs()[0]), "/")
 	w.letIn()
-	all := map[string]*fakeClient{"ws": open(g.Addrs()[0]), "jsonl": open(g.Addrs()[1]), "text": open(g.Addrs()[2]), "frame": open(g.Addrs()[3])}
+	all := map[string]*fakeClient{"ws": open(g.Addrs()[0]), "jsonl": open(g.Addrs()[1]), "text": open(g.Addrs()[2]),
+		"frame": open(g.Addrs()[3])}
 	hears := func(who, want string) {
 		t.Helper()
 		if got := all[who].hear(); got != want {
@@ -47,7 +49,8 @@ func TestTextIsUTF8WhereTheFormatNeedsIt(t *testing.T) {
 		wait(t, "its count", func() bool { return g.Stats().InvalidTexts == want })
 	}
 
-	publisher{to}.publish(0, "", `"café \xff\xfe`+"caf\xe9"+`"`) // the first two are a backslash and letters: valid, but not JSON
+	// the first two are a backslash and letters: valid, but not JSON
+	publisher{to}.publish(0, "", `"café \xff\xfe`+"caf\xe9"+`"`)
 	invalid(1)
 	publisher{to}.publish(0, "", "\"caf\xe9 \xff\xfe!\"")
 	invalid(2) // in two encodings of WebSockets, in JSON and in a Codec's
@@ -116,7 +119,8 @@ var greeter = worker.Handler{
 // One client with a name or a line that is not UTF-8 closes no other client of its room.
 func TestARoomOutlivesInvalidText(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}}})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0"},
+		{URL: "text://127.0.0.1:0"}}})
 	runWorker(t, g, greeter)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	bob, telnet := dialClient(t, g.Addrs()[0]), dialClient(t, g.Addrs()[1])

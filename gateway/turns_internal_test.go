@@ -38,7 +38,8 @@ func newRush(t *testing.T, cfg Config, window uint32) *rush {
 	l := g.g.loops[0]
 	k := newWorkerLink(l, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{1}})
 	r := &rush{t: t, g: g, l: l, k: k, deflate: codec.NewDeflate(), heard: make(map[uint32][]string)}
-	r.worker = g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: maxLinkOutput(window), Retain: true})
+	r.worker = g.sim.Open(0, netip.AddrPort{}, k,
+		engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: maxLinkOutput(window), Retain: true})
 	r.worker.Limit(64 << 20)
 	return r
 }
@@ -158,7 +159,7 @@ func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 				}
 				for waited := 0; len(r.heard[text.s.slot]) < said || len(r.heard[ws.s.slot]) < 1+said; waited++ {
 					if r.turn(1, all...); waited > 64 {
-						t.Fatalf("after %d turns and %d of the large messages a small one has not been handled: text %d, websocket %d of %d",
+						t.Fatalf("after %d turns and %d large messages a small one was not handled: text %d, websocket %d of %d",
 							waited, done()-before, len(r.heard[text.s.slot]), len(r.heard[ws.s.slot])-1, said)
 					}
 				}
@@ -179,7 +180,8 @@ func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 			}
 		}
 		if s := r.l.stats; s.MessagesRejected > 0 || r.l.queuedBytes+r.l.turns.waiting > 0 {
-			t.Errorf("%d messages were refused, %d bytes wait, %d clients for their turn", s.MessagesRejected, r.l.queuedBytes, r.l.turns.waiting)
+			t.Errorf("%d messages were refused, %d bytes wait, %d clients for their turn", s.MessagesRejected, r.l.queuedBytes,
+				r.l.turns.waiting)
 		}
 		if most := bound + bound/4 + size; r.held > most {
 			t.Errorf("%d bytes waited in queues, at most %d are meant", r.held, most)

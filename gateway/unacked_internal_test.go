@@ -83,7 +83,8 @@ func TestNothingGoesToALinkThatHasEnded(t *testing.T) {
 
 func openLink(g gate, id byte) (*workerLink, *engine.SimPeer) {
 	k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Window: 4 << 20, ID: [16]byte{id}})
-	return k, g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 8 << 20, Retain: true})
+	return k, g.sim.Open(0, netip.AddrPort{}, k,
+		engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 8 << 20, Retain: true})
 }
 
 // expectMessages reads what a worker was sent.

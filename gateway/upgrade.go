@@ -18,8 +18,8 @@ import (
 // Identity is what OnUpgrade knows of a client. The zero value is a client of which nothing is
 // known.
 type Identity struct {
-	// UID is bound to the client before its worker is called, at most 1,024 bytes. Empty means none.
-	// A Router sees it too.
+	// UID is bound to the client before its worker is called, at most 1,024 bytes. Empty means
+	// none. A Router sees it too.
 	UID string
 	// Attrs are the client's first attributes. No key may be empty.
 	Attrs map[string]string

@@ -31,7 +31,8 @@ var echo = onMessage(func(c worker.Call, m worker.Message) { c.Send(m) })
 // runWorker runs a real worker until the test ends.
 func runWorker(t testing.TB, g *gateway.Gateway, h worker.Handler) *worker.Worker {
 	t.Helper()
-	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, DrainTimeout: time.Second, Logger: slog.New(slog.DiscardHandler)}, h)
+	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, DrainTimeout: time.Second,
+		Logger: slog.New(slog.DiscardHandler)}, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +176,8 @@ var agreed = worker.Handler{Connect: func(_ context.Context, c worker.Call) erro
 func TestSubprotocols(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{
-		{URL: "ws://127.0.0.1:0/chat?subprotocol=v2,v1.json", Subprotocols: []string{"v9"}}, {URL: "ws://127.0.0.1:0?subprotocol=v2&subprotocol=v1.json"}, {URL: "ws://127.0.0.1:0", KeepHeaders: []string{}},
+		{URL: "ws://127.0.0.1:0/chat?subprotocol=v2,v1.json", Subprotocols: []string{"v9"}},
+		{URL: "ws://127.0.0.1:0?subprotocol=v2&subprotocol=v1.json"}, {URL: "ws://127.0.0.1:0", KeepHeaders: []string{}},
 	}})
 	runWorker(t, g, agreed)
 	if url := g.Addrs()[0]; strings.Contains(url, "?") {
@@ -195,7 +197,8 @@ func TestSubprotocols(t *testing.T) {
 		ws := openWebSocket(t, g.Addrs()[c.listener], &websocket.DialOptions{Subprotocols: c.offers})
 		_, got, err := ws.Read(within(t))
 		if err != nil || string(got) != c.want || ws.Subprotocol()+" "+strings.SplitN(c.want, " ", 2)[1] != c.want {
-			t.Errorf("listener %d, offered %q: the worker sees %q, the client is told %q, %v", c.listener, c.offers, got, ws.Subprotocol(), err)
+			t.Errorf("listener %d, offered %q: the worker sees %q, the client is told %q, %v", c.listener, c.offers, got,
+				ws.Subprotocol(), err)
 		}
 	}
 }
@@ -204,13 +207,15 @@ func TestSubprotocols(t *testing.T) {
 func TestTheWrongPathIsTold(t *testing.T) {
 	t.Parallel()
 	var log logbook
-	g, stop := start(t, gateway.Config{Logger: log.logger(), Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0/chat"}}})
+	g, stop := start(t, gateway.Config{Logger: log.logger(),
+		Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0/chat"}}})
 	url, _, _ := strings.Cut(g.Addrs()[0], "/chat")
 	for range 30 {
 		conn := dial(t, hostport(url))
 		_ = conn.SetDeadline(time.Now().Add(patience))
 		_, _ = io.WriteString(conn, strings.Replace(upgradeHead(""), "/?a=b", "/room", 1))
-		if answer, err := readAll(conn); err != nil || !strings.HasPrefix(answer, "HTTP/1.1 404 ") || !strings.HasSuffix(answer, "Not Found: no WebSocket on this path\n") {
+		if answer, err := readAll(conn); err != nil || !strings.HasPrefix(answer, "HTTP/1.1 404 ") ||
+			!strings.HasSuffix(answer, "Not Found: no WebSocket on this path\n") {
 			t.Fatalf("%q, %v", answer, err)
 		}
 	}
@@ -230,7 +235,8 @@ func TestTheWorkerSeesTheRequest(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.ListenerConfig{}))
 	w := dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20})
-	openWebSocket(t, g.Addrs()[0]+"/room/7?as=ann", &websocket.DialOptions{HTTPHeader: http.Header{"Cookie": {"session=1"}}, Subprotocols: []string{"chat"}})
+	openWebSocket(t, g.Addrs()[0]+"/room/7?as=ann",
+		&websocket.DialOptions{HTTPHeader: http.Header{"Cookie": {"session=1"}}, Subprotocols: []string{"chat"}})
 	_, f := w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
 	c := link.Read(f.Payload)
 	a := c.Attachment()
@@ -238,10 +244,12 @@ func TestTheWorkerSeesTheRequest(t *testing.T) {
 	for name, value := range link.RequestHeaders(a.Request) {
 		headers.Add(name, value)
 	}
-	if a.Target != "/room/7?as=ann" || headers.Get("Cookie") != "session=1" || headers.Get("Sec-WebSocket-Protocol") != "chat" || a.Listener != g.Addrs()[0] || c.Bad() {
+	if a.Target != "/room/7?as=ann" || headers.Get("Cookie") != "session=1" ||
+		headers.Get("Sec-WebSocket-Protocol") != "chat" || a.Listener != g.Addrs()[0] || c.Bad() {
 		t.Errorf("attachment %+v", a)
 	}
-	for _, name := range []string{"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions"} {
+	for _, name := range []string{"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version",
+		"Sec-WebSocket-Extensions"} {
 		if headers.Get(name) != "" {
 			t.Errorf("the worker is told of %s, which was for the gateway", name)
 		}

@@ -82,7 +82,8 @@ func TestAProbeIsAnsweredAndNotKept(t *testing.T) {
 	g, _ := start(t, cfg)
 	conn := dial(t, g.WorkerAddr())
 	hello, err := link.Connect(conn, nil, link.WorkerHello{Role: link.RoleProbe, Loop: link.AnyLoop})
-	if err != nil || hello.ID != 77 || hello.Loops != 3 || hello.Name != "gw" || hello.Heartbeat != 7*time.Second || hello.Epoch == 0 {
+	if err != nil || hello.ID != 77 || hello.Loops != 3 || hello.Name != "gw" || hello.Heartbeat != 7*time.Second ||
+		hello.Epoch == 0 {
 		t.Errorf("%+v, %v", hello, err)
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
@@ -106,7 +107,8 @@ func TestASilentLinkIsCut(t *testing.T) {
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	for _, want := range []link.Type{link.Ping, link.GoAway} {
-		if f, err := readFrame(conn); err != nil || f.Type != want || want == link.GoAway && f.Code != uint16(link.NoHeartbeat) {
+		if f, err := readFrame(conn); err != nil || f.Type != want ||
+			want == link.GoAway && f.Code != uint16(link.NoHeartbeat) {
 			t.Fatalf("%v %v, %v; want %v", f.Type, link.Status(f.Code), err, want)
 		}
 	}
@@ -140,7 +142,8 @@ func TestWindowsAreBounded(t *testing.T) {
 			t.Errorf("%d bytes: %v", c.window, err)
 		case c.ok && f.Type != link.Pong:
 			t.Errorf("%d bytes: %v %q", c.window, f.Type, f.Payload)
-		case !c.ok && (f.Type != link.GoAway || link.Status(f.Code) != link.Refused || !strings.Contains(string(f.Payload), figures)):
+		case !c.ok && (f.Type != link.GoAway || link.Status(f.Code) != link.Refused ||
+			!strings.Contains(string(f.Payload), figures)):
 			t.Errorf("%d bytes: %v %v %q", c.window, f.Type, link.Status(f.Code), f.Payload)
 		case !c.ok:
 			wait(t, "the log to say so", func() bool { return strings.Contains(strings.Join(log.lines(), "\n"), figures) })
@@ -182,13 +185,17 @@ func TestADrainOfMany(t *testing.T) {
 		dialClient(t, g.Addrs()[0]).say("hi")
 	}
 	for range 2 * clients {
-		old.take("what each begins with", func(_ int, f *link.Frame) bool { return f.Type == link.Attach || f.Type == link.Message })
+		old.take("what each begins with", func(_ int, f *link.Frame) bool {
+			return f.Type == link.Attach || f.Type == link.Message
+		})
 	}
 	l := old.links[0]
 	l.write(&link.Frame{Type: link.Drain}, &link.Frame{Type: link.Unit, ID: 1, Slot: 2 * clients})
 	moved := map[uint64]bool{}
 	for range clients {
-		_, f := old.take("a client leaving", func(_ int, f *link.Frame) bool { return f.Type == link.Detach && f.Has(link.FlagMoved) })
+		_, f := old.take("a client leaving", func(_ int, f *link.Frame) bool {
+			return f.Type == link.Detach && f.Has(link.FlagMoved)
+		})
 		moved[f.Token] = true
 	}
 	if len(moved) != clients {
