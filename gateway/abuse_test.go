@@ -10,7 +10,7 @@ import (
 	"github.com/seed-7410fe32/sluice/gateway"
 )
 
-// A witness is a client that behaves. It must notice nothing of what others do.
+// A witness is a well-behaved client. It must not notice what other clients do.
 type witness struct {
 	*fakeClient
 	said int
@@ -23,7 +23,7 @@ func newWitness(t *testing.T, url string) *witness {
 	return w
 }
 
-// isServed sends a message and waits until it has come back.
+// isServed sends a message and waits for its echo.
 func (w *witness) isServed() {
 	w.t.Helper()
 	w.said++
@@ -34,7 +34,7 @@ func (w *witness) isServed() {
 	}
 }
 
-// masked is a frame as a client sends it, with a key of zeros.
+// masked is a frame as a client sends it, masked with a key of zeros.
 func masked(first byte, payload string) string {
 	b := []byte{first, 0x80}
 	switch n := len(payload); {
@@ -50,17 +50,17 @@ func masked(first byte, payload string) string {
 	return string(append(b, 0, 0, 0, 0)) + payload
 }
 
-// claim is the head of a binary frame that claims to be of a size.
+// claim is the header of a binary frame with a given length.
 func claim(size uint64) string {
 	return string(binary.BigEndian.AppendUint64([]byte{0x82, 0x80 | 127}, size)) + "\x00\x00\x00\x00"
 }
 
-// counted is a payload behind the length that json and frame put in front.
+// counted is a payload after its length, as in formats json and frame.
 func counted(payload string) string {
 	return string(binary.BigEndian.AppendUint32(nil, uint32(4+len(payload)))) + payload
 }
 
-// everyProtocol has a listener of each.
+// everyProtocol has one listener of each protocol.
 func everyProtocol(l gateway.ListenerConfig) gateway.Config {
 	var cfg gateway.Config
 	for _, scheme := range []string{"ws", "text", "json", "jsonl", "frame"} {
@@ -70,7 +70,7 @@ func everyProtocol(l gateway.ListenerConfig) gateway.Config {
 	return cfg
 }
 
-// listeners are a gateway's addresses by their protocol.
+// listeners are a gateway's addresses by protocol.
 func listeners(g *gateway.Gateway) map[string]string {
 	m := make(map[string]string)
 	for _, url := range g.Addrs() {
@@ -80,7 +80,8 @@ func listeners(g *gateway.Gateway) map[string]string {
 	return m
 }
 
-// What is malformed, too large, or readable in two ways ends its sender's connection with the code for it, however it is cut into pieces, and nobody else's.
+// Malformed, oversized and ambiguous input closes its sender's connection with the right code,
+// however it is split, and no other connection.
 func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 	t.Parallel()
 	const largest = 4096
@@ -108,7 +109,8 @@ func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 		{"a length with the top bit", "ws", claim(1 << 63), 1002, "protocol"},
 		{"a length of 2^63-1", "ws", claim(1<<63 - 1), 1009, "too big"},
 		{"a byte too many", "ws", masked(0x82, strings.Repeat("x", largest+1)), 1009, "too big"},
-		{"a byte too many in fragments", "ws", masked(0x02, strings.Repeat("x", largest)) + masked(0x80, "x"), 1009, "too big"},
+		{"a byte too many in fragments", "ws", masked(0x02, strings.Repeat("x", largest)) + masked(0x80, "x"), 1009,
+			"too big"},
 		{"text of another encoding", "ws", masked(0x81, "\xff"), 1007, "protocol"},
 		{"text that is wrong over two frames", "ws", masked(0x01, "\xce") + masked(0x80, "x"), 1007, "protocol"},
 		{"text that ends within a character", "ws", masked(0x81, "\xce"), 1007, "protocol"},
@@ -121,7 +123,8 @@ func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 		{"a huge document", "json", "\x7f\xff\xff\xff", 0, "too big"},
 		{"a line that is no document", "jsonl", "hello\n", 0, "protocol"},
 		{"a deep document", "json", counted(strings.Repeat("[", largest)), 0, "protocol"},
-		{"a deep document that ends", "json", counted(strings.Repeat("[", largest/2) + strings.Repeat("]", largest/2)), 0, "protocol"},
+		{"a deep document that ends", "json", counted(strings.Repeat("[", largest/2) + strings.Repeat("]", largest/2)), 0,
+			"protocol"},
 		{"deep objects", "jsonl", strings.Repeat(`{"a":`, 500) + "1" + strings.Repeat("}", 500) + "\n", 0, "protocol"},
 		{"two readings", "json", counted(`{"to":"ann","to":"bob"}`), 0, "protocol"},
 		{"two readings, escaped", "jsonl", `{"to":"ann","t\u006f":"bob"}` + "\n", 0, "protocol"},
@@ -138,7 +141,7 @@ func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 			opened := dialRaw(t, at[c.protocol])
 			for rest := c.sent; rest != ""; rest = rest[piece:] {
 				if _, err := opened.conn.Write([]byte(rest[:piece])); err != nil {
-					break // it has been ended
+					break // it has ended
 				}
 			}
 			want := strings.TrimSuffix(closedFor(c.reason), "}") + `,"detail":"` // and what is wrong with it
@@ -156,28 +159,29 @@ func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 	wait(t, "the witness alone", func() bool { return g.Stats().Clients == 1 })
 }
 
-// closedFor is what a client hears that is closed, and whose protocol has no farewell of its own.
+// closedFor is the last message to a client whose protocol has no close frame.
 func closedFor(reason string) string {
 	return fmt.Sprintf(`{"type":"sluice.closed","reason":%q}`, reason)
 }
 
-// dialRaw connects a client that sends what it likes.
+// dialRaw connects a client that sends raw bytes.
 func dialRaw(t testing.TB, url string) *fakeClient {
 	t.Helper()
 	if strings.HasPrefix(url, "json:") {
-		url = "frame" + url[len("json"):] // its bytes are read as they are
+		url = "frame" + url[len("json"):] // its bytes are read raw
 	}
 	return dialClient(t, url)
 }
 
-// Who begins a message and does not finish it loses the connection after a while, though it sends a byte now and then.
+// A client that begins a message and does not complete it is closed after a while, even if it sends
+// a byte now and then.
 func TestMessagesThatAreNeverWhole(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, everyProtocol(gateway.ListenerConfig{MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
 	at := listeners(g)
 	w := newWitness(t, at["text"])
-	idle := newWitness(t, at["frame"]) // whoever owes nothing may be silent
+	idle := newWitness(t, at["frame"]) // a client without an incomplete message may be silent
 	var slow []*fakeClient
 	began := time.Now()
 	for _, c := range []struct{ protocol, begin, then string }{
@@ -199,7 +203,7 @@ func TestMessagesThatAreNeverWhole(t *testing.T) {
 		slow = append(slow, k)
 		done := make(chan struct{})
 		t.Cleanup(func() { <-done })
-		go func() { // a byte now and then, till it is cut
+		go func() { // a byte now and then until it is closed
 			defer close(done)
 			tick := time.NewTicker(50 * time.Millisecond)
 			defer tick.Stop()
@@ -228,14 +232,15 @@ func TestMessagesThatAreNeverWhole(t *testing.T) {
 	idle.isServed()
 }
 
-// A message that comes slowly but steadily has more time, the longer it is; and the next one has its own.
+// A message that comes slowly but steadily has more time the longer it is, and the next message has
+// its own time.
 func TestALongMessageHasMoreTime(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, text(gateway.ListenerConfig{MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
 	c := dialClient(t, g.Addrs()[0])
 	want := strings.Repeat("x", 100_000)
-	for rest := want; rest != ""; { // 100 KB pay for 24 s more
+	for rest := want; rest != ""; { // 100 KB extend the deadline by 24 s
 		n := min(len(rest), 4096)
 		c.write([]byte(rest[:n]))
 		rest = rest[n:]
@@ -250,14 +255,15 @@ func TestALongMessageHasMoreTime(t *testing.T) {
 	}
 }
 
-// Where a client must speak first, one that does not is cut; one that has may listen for ever.
+// A client that must send first and does not is closed. A client that has sent may listen for ever.
 func TestFirstMessage(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, everyProtocol(gateway.ListenerConfig{FirstMessageTimeout: time.Second, MessageTimeout: -1}))
 	runWorker(t, g, echo)
 	at := listeners(g)
 	w := newWitness(t, at["text"])
-	mute := map[string]*fakeClient{closedFor("handshake"): dialClient(t, at["frame"]), "close 4008 handshake": dialClient(t, at["ws"])}
+	mute := map[string]*fakeClient{closedFor("handshake"): dialClient(t, at["frame"]),
+		"close 4008 handshake": dialClient(t, at["ws"])}
 	mute["close 4008 handshake"].write([]byte(masked(0x89, "a ping is no message")))
 	half := dialClient(t, at["text"])
 	half.write([]byte("half a message is none"))
@@ -269,11 +275,14 @@ func TestFirstMessage(t *testing.T) {
 	if got := half.hear(); got != closedFor("handshake") {
 		t.Errorf("who has sent half a message hears %q", got)
 	}
-	wait(t, "three counted", func() bool { s := g.Stats(); return s.FirstMessageTimeouts == 3 && s.ClosesByReason["handshake"] == 3 })
+	wait(t, "three counted", func() bool {
+		s := g.Stats()
+		return s.FirstMessageTimeouts == 3 && s.ClosesByReason["handshake"] == 3
+	})
 	w.isServed()
 }
 
-// What is held of messages that have not come whole is bounded.
+// The memory for incomplete messages is bounded.
 func TestPartialMessagesAreBounded(t *testing.T) {
 	t.Parallel()
 	cfg := everyProtocol(gateway.ListenerConfig{})
@@ -302,7 +311,7 @@ func TestPartialMessagesAreBounded(t *testing.T) {
 			c = dialClient(t, at["ws"])
 			c.write([]byte(claim(500_000) + text[:10_000]))
 		case 2:
-			c = dialClient(t, "frame"+at["ws"][len("ws"):]) // which reads what comes as it is
+			c = dialClient(t, "frame"+at["ws"][len("ws"):]) // which reads raw bytes
 			c.write([]byte("GET / HTTP/1.1\r\nHost: gateway.example\r\nX-Padding: " + text[:10_000]))
 		}
 		greedy = append(greedy, c)

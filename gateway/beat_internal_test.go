@@ -15,16 +15,20 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A link whose worker sends faster than another loop takes it lives on, however long that loop takes: while the gateway does not read it, it does not miss what it cannot
-// hear, and the worker, whose own PING would come behind all that, hears in each heartbeat that the gateway lives. When it is read again and nothing comes, it is cut.
+// A link whose worker sends faster than another loop reads stays open, however long that loop is
+// behind. While the gateway does not read the link, a missing PONG does not count. The worker's own
+// PING is behind all that data, so the gateway sends a PONG at each heartbeat. When the link is
+// read again and nothing comes, it is closed.
 func TestALinkThatIsNotReadIsNotMissed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t, Config{Loops: 2, Logger: slog.New(slog.DiscardHandler)})
-		k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{1}})
-		peer := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
-		publish := link.Frame{Type: link.Publish, Payload: make([]byte, 64<<10)} // to all, which are nobody
-		for sent := 0; !k.pressing; sent++ {
+		k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window,
+			ID: [16]byte{1}})
+		peer := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20,
+			Retain: true})
+		publish := link.Frame{Type: link.Publish, Payload: make([]byte, 64<<10)} // to all clients, of which there are none
+		for sent := 0; !k.inboxPaused; sent++ {
 			if sent > 2*inboxLimit/len(publish.Payload) {
 				t.Fatal("the other loop's inbox has no bound")
 			}
@@ -53,9 +57,9 @@ func TestALinkThatIsNotReadIsNotMissed(t *testing.T) {
 		if n := types(10 * time.Second); n[link.Pong] < 9 || len(n) > 1 {
 			t.Errorf("in 10 heartbeats in which its link is not read a worker hears %v", n)
 		}
-		g.sim.Settle() // the other loop empties its inbox
-		if k.pressing || k.over {
-			t.Fatalf("not read %v, at its end %v", k.pressing, k.over)
+		g.sim.Settle() // the other loop drains its inbox
+		if k.inboxPaused || k.ended {
+			t.Fatalf("not read %v, at its end %v", k.inboxPaused, k.ended)
 		}
 		if n := types(5 * time.Second); n[link.Ping] != 1 || n[link.GoAway] != 1 {
 			t.Errorf("a worker that says nothing hears %v", n)
@@ -63,15 +67,17 @@ func TestALinkThatIsNotReadIsNotMissed(t *testing.T) {
 	})
 }
 
-// Clients that came at once and say nothing are not pinged at once, but some in every second: one that answers with a pong in each heartbeat, one whose answer is a message, for its
-// protocol has no pong, in every other one.
+// Silent clients that connected together are not pinged together: some are pinged in each second. A
+// client that answers with a pong is pinged at each heartbeat. A client that answers with a
+// message, because its protocol has no pong, is pinged at every other one.
 func TestClientsThatCameTogetherArePingedApart(t *testing.T) {
 	t.Parallel()
 	const (
 		clients   = 1000
 		heartbeat = 25
 		beats     = 6
-		request   = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+		request   = "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 	)
 	for name, c := range map[string]struct {
 		upgrades     bool
@@ -79,7 +85,8 @@ func TestClientsThatCameTogetherArePingedApart(t *testing.T) {
 		every        int // heartbeats
 	}{
 		"websocket": {true, []byte{0x89, 0}, []byte{0x8a, 0x80, 0, 0, 0, 0}, 1},
-		"frame":     {false, codec.Frame{}.Append(nil, []byte("ping"), true), codec.Frame{}.Append(nil, []byte("here"), true), 2},
+		"frame": {false, codec.Frame{}.Append(nil, []byte("ping"), true),
+			codec.Frame{}.Append(nil, []byte("here"), true), 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -123,8 +130,9 @@ func TestClientsThatCameTogetherArePingedApart(t *testing.T) {
 	}
 }
 
-// A client that talks is pinged where nothing else is told it, so that no proxy takes the connection for one that is not used: it never hears nothing for longer than two
-// heartbeats. It owes no answer. One that is told something is not pinged.
+// A client that sends messages and receives none is pinged, so that no proxy takes the connection
+// for idle: it receives something at least every two heartbeats. It need not answer. A client that
+// receives messages is not pinged.
 func TestWhoTalksAndHearsNothingIsPinged(t *testing.T) {
 	t.Parallel()
 	for _, told := range []bool{false, true} {
@@ -158,8 +166,9 @@ func TestWhoTalksAndHearsNothingIsPinged(t *testing.T) {
 	}
 }
 
-// A client that takes a large message slowly is not closed, though the pings that stand behind it are not answered: what it takes shows that it is there. When it takes nothing
-// any more it is closed.
+// A client that reads a large message slowly is not closed, although it cannot answer the pings
+// behind it: the bytes that it acknowledges count as an answer. When it acknowledges no more it is
+// closed.
 func TestWhoTakesSlowlyIsNotSilent(t *testing.T) {
 	t.Parallel()
 	for _, misses := range []int{1, 2, 3} {
@@ -168,7 +177,7 @@ func TestWhoTakesSlowlyIsNotSilent(t *testing.T) {
 			r.g.lis.Heartbeat, r.g.lis.MaxMissedPings = time.Second, misses
 			c := r.client("ws")
 			c.Limit(32 << 10)
-			large := make([]byte, 1<<20) // which does not deflate
+			large := make([]byte, 1<<20) // incompressible
 			_, _ = rand.NewChaCha8([32]byte{}).Read(large)
 			c.s.deliver(large, 0, engine.SendOptions{})
 			taken := 0
@@ -189,7 +198,7 @@ func TestWhoTakesSlowlyIsNotSilent(t *testing.T) {
 			if c.s.reason != link.ReasonIdle || time.Since(began) > time.Duration(misses+2)*time.Second {
 				t.Errorf("misses %d: one that takes nothing is closed after %v for %v", misses, time.Since(began), c.s.reason)
 			}
-			if len(r.l.taken) > 0 {
+			if len(r.l.ackedBytes) > 0 {
 				t.Error("it is remembered")
 			}
 		})

@@ -12,8 +12,10 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// BenchmarkMessage is a message of 128 bytes up to the worker and its answer down, without a kernel: ns/op is what the gateway's own code takes, with the test's copies and
-// the worker's side of it. Few clients send 16 at a time, and the processor's caches have room for all; of many, each sends one.
+// BenchmarkMessage sends a message of 128 bytes to the worker and its reply back, without a kernel.
+// ns/op is the time of the gateway's own code, plus the test's copies and the worker's side. Few
+// clients send 16 messages at a time, and the processor's caches hold them all. Of many clients
+// each sends one.
 func BenchmarkMessage(b *testing.B) {
 	b.Run("few", func(b *testing.B) { benchmarkMessage(b, 64, 16) })
 	b.Run("many", func(b *testing.B) { benchmarkMessage(b, 8000, 1) })
@@ -22,8 +24,10 @@ func BenchmarkMessage(b *testing.B) {
 func benchmarkMessage(b *testing.B, clients, each int) {
 	g := newGate(b, Config{ID: 1, Loops: 1, Logger: slog.New(slog.DiscardHandler), MaxUnacked: 1 << 20})
 	g.lis.codec = codec.Text{MaxMessage: 1 << 20}
-	k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 4 << 20, ID: [16]byte{1}, Name: "w"})
-	worker := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 16 << 20, Retain: true})
+	k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 4 << 20,
+		ID: [16]byte{1}, Name: "w"})
+	worker := g.sim.Open(0, netip.AddrPort{}, k,
+		engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 16 << 20, Retain: true})
 	worker.Limit(16 << 20)
 	peers := make([]*enginetest.Peer, clients)
 	for i := range peers {
@@ -57,7 +61,8 @@ func benchmarkMessage(b *testing.B, clients, each int) {
 	}
 }
 
-// EchoUnits appends the answers to all whole frames of in, in units of some 32 KiB, as a worker writes them, and returns how many bytes those frames took.
+// EchoUnits appends the replies to all complete frames of in, in units of about 32 KiB as a worker
+// writes them. It returns the number of bytes that those frames took.
 func EchoUnits(out, in []byte) (answers []byte, taken int) {
 	start, unit := len(out), link.Frame{Type: link.Unit}
 	seal := func() {
@@ -84,7 +89,8 @@ func EchoUnits(out, in []byte) (answers []byte, taken int) {
 			unit.ID = f.ID
 		}
 		if f.Type == link.Message {
-			out = link.Append(out, &link.Frame{Type: link.Send, Flags: f.Flags, Slot: f.Slot, Token: f.Token, Payload: f.Payload})
+			out = link.Append(out, &link.Frame{Type: link.Send, Flags: f.Flags, Slot: f.Slot, Token: f.Token,
+				Payload: f.Payload})
 		}
 		if len(out)-start > 32<<10 {
 			seal()

@@ -6,10 +6,10 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// rule is what SPEC.md says of one type of frame from a worker.
+// rule is what SPEC.md requires of one type of frame from a worker.
 type rule struct {
 	payload payload
-	flags   uint8 // that it may have
+	flags   uint8 // allowed flags
 }
 
 const (
@@ -19,10 +19,11 @@ const (
 	setFlags  = link.FlagOwn | link.FlagMerge | link.FlagCompare | link.FlagResult
 )
 
-// rules are those of all types: what has none comes from no worker, nor from another gateway by way of Relay.
+// rules are the rules by type. A type without a rule is invalid from a worker, and in a RELAY from
+// another gateway.
 var rules = [...]rule{
-	link.Unit:     {anything, 0}, // its frames are looked at one by one
-	link.Relay:    {anything, 0}, // checkRelay
+	link.Unit:     {anything, 0}, // checkUnit checks its frames
+	link.Relay:    {anything, 0}, // see checkRelay
 	link.Peers:    {peers, 0},
 	link.Send:     {message, sendFlags},
 	link.Kick:     {lastMessage, kickFlags},
@@ -42,7 +43,7 @@ var rules = [...]rule{
 	link.GoAway:   {anything, 0},
 }
 
-// wellFormed holds a frame of a worker's against the rule of its type.
+// wellFormed checks a frame against the rule of its type.
 func wellFormed(f *link.Frame) error {
 	if int(f.Type) >= len(rules) || rules[f.Type].payload == unknown {
 		return fmt.Errorf("%w: type %d from a worker", link.ErrFrame, f.Type)
@@ -57,23 +58,24 @@ func wellFormed(f *link.Frame) error {
 	return nil
 }
 
-// isCommand reports whether a type is one of those that a unit may hold, and that stand alone too.
+// isCommand reports whether a unit may hold frames of the type. They may also come alone.
 func isCommand(t link.Type) bool {
 	return t == link.Relay || t >= link.Send && t <= link.Select && t != link.Evict
 }
 
-// check looks a worker's command through before anything is done: one that passes can be carried out, here and on every other loop.
+// check checks a worker's command before anything is executed. A checked command can be executed on
+// every loop of the gateway.
 func (g *Gateway) check(f *link.Frame) error {
 	return check(f, len(g.loops))
 }
 
-// check does that for a gateway of so many loops.
+// check does that for a gateway with a number of loops.
 func check(f *link.Frame, loops int) error {
 	if f.Type == link.Send && f.Flags&(link.FlagLatest|^uint8(sendFlags)) == 0 && int(f.Code) < loops {
-		return nil // the most frequent by far
+		return nil // by far the most frequent
 	}
 	if !isCommand(f.Type) {
-		return fmt.Errorf("%w: %v is no command of a worker's", link.ErrFrame, f.Type)
+		return fmt.Errorf("%w: %v is not a command of a worker", link.ErrFrame, f.Type)
 	}
 	if err := wellFormed(f); err != nil {
 		return err
@@ -99,7 +101,8 @@ func check(f *link.Frame, loops int) error {
 	return nil
 }
 
-// checkRelay looks at the frame within, as far as that can be done here: how many loops the other gateway has only that one knows.
+// checkRelay checks the inner frame, except for its loop: only the other gateway knows how many
+// loops it has.
 func checkRelay(f *link.Frame) error {
 	inner, err := within(f)
 	if err != nil {
@@ -111,15 +114,15 @@ func checkRelay(f *link.Frame) error {
 	return check(&inner, maxLoops)
 }
 
-// checkArrival looks a command through that another gateway has passed on.
+// checkArrival checks a command from another gateway.
 func (g *Gateway) checkArrival(f *link.Frame) error {
 	if f.Has(link.FlagResult) {
-		return fmt.Errorf("%w: a question in a frame of type %d", link.ErrFrame, link.Relay)
+		return fmt.Errorf("%w: a request for a result in a frame of type %d", link.ErrFrame, link.Relay)
 	}
 	switch f.Type {
 	case link.Publish, link.Dissolve:
 		if f.Has(link.FlagFar) {
-			return fmt.Errorf("%w: to be passed on twice", link.ErrFrame)
+			return fmt.Errorf("%w: a relayed command must not be relayed again", link.ErrFrame)
 		}
 	case link.Send, link.Kick, link.Bind, link.Unbind, link.Join, link.Leave, link.Set:
 	case link.Evict:
@@ -130,7 +133,7 @@ func (g *Gateway) checkArrival(f *link.Frame) error {
 	return g.check(f)
 }
 
-// within is the one frame in another's payload.
+// within returns the one frame in the payload of a RELAY.
 func within(f *link.Frame) (inner link.Frame, err error) {
 	if f.Type != link.Relay {
 		return inner, fmt.Errorf("%w: type %d from a gateway", link.ErrFrame, f.Type)
@@ -142,7 +145,7 @@ func within(f *link.Frame) (inner link.Frame, err error) {
 	return inner, err
 }
 
-// checkUnit looks all frames of a unit through.
+// checkUnit checks all frames of a unit.
 func (g *Gateway) checkUnit(in []byte) error {
 	for len(in) > 0 {
 		var f link.Frame
@@ -151,7 +154,7 @@ func (g *Gateway) checkUnit(in []byte) error {
 			return err
 		}
 		if n == 0 {
-			return fmt.Errorf("%w: cut within a unit", link.ErrFrame)
+			return fmt.Errorf("%w: truncated frame in a unit", link.ErrFrame)
 		}
 		if err := g.check(&f); err != nil {
 			return err

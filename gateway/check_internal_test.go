@@ -9,7 +9,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Whatever a worker sends, check sees to it that carrying it out reads nothing that is not there, and the message that a client gets is the payload's end.
+// For any frame that check accepts, execution reads no bytes outside the payload, and the client's
+// message is the end of the payload.
 func FuzzCheck(f *testing.F) {
 	publish := link.AppendIDs(link.AppendList(nil, []string{"room"}), []link.ClientID{{1}})
 	keyed := append(link.AppendBytes(nil, "price"), "12"...)
@@ -19,7 +20,8 @@ func FuzzCheck(f *testing.F) {
 	f.Add(byte(link.Publish), byte(0x30), uint16(link.TargetGroups), append(bytes.Clone(publish), "hi"...))
 	f.Add(byte(link.Publish), byte(link.FlagLatest|0x20), uint16(link.TargetAll), append(bytes.Clone(publish), keyed...))
 	f.Add(byte(link.Publish), byte(link.FlagLatest), uint16(link.TargetAll), publish)
-	f.Add(byte(link.Relay), byte(0), uint16(0), link.Append(nil, &link.Frame{Type: link.Send, Flags: link.FlagLatest, Payload: keyed}))
+	f.Add(byte(link.Relay), byte(0), uint16(0), link.Append(nil,
+		&link.Frame{Type: link.Send, Flags: link.FlagLatest, Payload: keyed}))
 	f.Fuzz(func(t *testing.T, typ, flags byte, code uint16, payload []byte) {
 		g := &Gateway{loops: make([]*loop, 1), keys: maphash.MakeSeed()}
 		frame := link.Frame{Type: link.Type(typ), Flags: flags, Code: code, Payload: payload}
@@ -38,7 +40,8 @@ func FuzzCheck(f *testing.F) {
 		default:
 			return
 		}
-		if !bytes.HasSuffix(payload, p.message) || frame.Type == link.Send && flags&link.FlagLatest == 0 && len(p.message) != len(payload) {
+		if !bytes.HasSuffix(payload, p.message) || frame.Type == link.Send && flags&link.FlagLatest == 0 &&
+			len(p.message) != len(payload) {
 			t.Fatalf("the message is %x of %x", p.message, payload)
 		}
 		if (p.class.ConflateKey != 0) != (flags&link.FlagLatest != 0) || p.class.Overflow > engine.DropNewest {
@@ -47,14 +50,15 @@ func FuzzCheck(f *testing.F) {
 	})
 }
 
-// What the link says of slow clients is what the engine does.
+// The link's overflow flags are the engine's values.
 func TestClassOf(t *testing.T) {
 	t.Parallel()
 	g := &Gateway{keys: maphash.MakeSeed()}
 	for flags, want := range map[uint8]engine.Overflow{
 		0x00: 0, 0x10: engine.CloseSlow, 0x20: engine.DropOldest, 0x30: engine.DropNewest,
 	} {
-		if class, message := g.sendOptionsOf(flags|link.FlagText, []byte("hi")); class != (engine.SendOptions{Overflow: want}) || string(message) != "hi" {
+		if class, message := g.sendOptionsOf(flags|link.FlagText,
+			[]byte("hi")); class != (engine.SendOptions{Overflow: want}) || string(message) != "hi" {
 			t.Errorf("flags %x: %+v %q", flags, class, message)
 		}
 	}

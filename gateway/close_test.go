@@ -15,14 +15,14 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// attached waits for the attachment of the one client there is, and returns a frame that names it.
+// attached waits for the attachment of the only client, and returns a frame that names it.
 func attached(w *fakeWorker) link.Frame {
 	w.t.Helper()
 	_, f := w.take("an attachment", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
 	return link.Frame{Slot: f.Slot, Token: f.Token}
 }
 
-// detached waits for the client's end and returns why.
+// detached waits for the client's end and returns the reason.
 func detached(w *fakeWorker) link.Reason {
 	w.t.Helper()
 	_, f := w.take("a detachment", func(_ int, f *link.Frame) bool { return f.Type == link.Detach })
@@ -40,18 +40,21 @@ func TestClientsAndWorkersHearWhyAConnectionEnds(t *testing.T) {
 		code   websocket.StatusCode
 		reason link.Reason
 	}{
-		{name: "kick", code: 1000, reason: link.ReasonKicked, do: func(w *fakeWorker, _ *websocket.Conn, f link.Frame, _ func()) {
-			f.Type = link.Kick
-			w.links[0].write(&f)
-		}},
-		{name: "idle", code: 4003, reason: link.ReasonIdle, lis: gateway.ListenerConfig{Heartbeat: 100 * time.Millisecond, MaxMissedPings: 1}},
+		{name: "kick", code: 1000, reason: link.ReasonKicked,
+			do: func(w *fakeWorker, _ *websocket.Conn, f link.Frame, _ func()) {
+				f.Type = link.Kick
+				w.links[0].write(&f)
+			}},
+		{name: "idle", code: 4003, reason: link.ReasonIdle,
+			lis: gateway.ListenerConfig{Heartbeat: 100 * time.Millisecond, MaxMissedPings: 1}},
 		{name: "too big", code: 1009, reason: link.ReasonTooBig, lis: gateway.ListenerConfig{MaxMessage: 10},
 			do: func(w *fakeWorker, ws *websocket.Conn, _ link.Frame, _ func()) {
 				_ = ws.Write(within(w.t), websocket.MessageText, []byte("more than ten bytes"))
 			}},
-		{name: "draining", code: 1012, reason: link.ReasonDraining, do: func(_ *fakeWorker, _ *websocket.Conn, _ link.Frame, stop func()) {
-			go stop()
-		}},
+		{name: "draining", code: 1012, reason: link.ReasonDraining,
+			do: func(_ *fakeWorker, _ *websocket.Conn, _ link.Frame, stop func()) {
+				go stop()
+			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -70,7 +73,8 @@ func TestClientsAndWorkersHearWhyAConnectionEnds(t *testing.T) {
 	}
 }
 
-// detachedWhile reads the client's end, once the worker has heard of it where the client must be silent, and returns what the worker heard.
+// detachedWhile reads the client's end, after the worker's DETACH if the client must not read
+// before. It returns the worker's reason.
 func detachedWhile(w *fakeWorker, ws *websocket.Conn, code websocket.StatusCode) link.Reason {
 	w.t.Helper()
 	var reason link.Reason
@@ -114,8 +118,10 @@ func TestASilentTextClientIsPingedThenClosed(t *testing.T) {
 		lis  gateway.ListenerConfig
 		want []string
 	}{
-		{"ping", gateway.ListenerConfig{Ping: `{"type":"ping"}`, Heartbeat: 100 * time.Millisecond, MaxMissedPings: 2}, []string{`{"type":"ping"}`, `{"type":"ping"}`, closedFor("idle")}},
-		{"timed only", gateway.ListenerConfig{Heartbeat: 100 * time.Millisecond, MaxMissedPings: 1}, []string{closedFor("idle")}},
+		{"ping", gateway.ListenerConfig{Ping: `{"type":"ping"}`, Heartbeat: 100 * time.Millisecond, MaxMissedPings: 2},
+			[]string{`{"type":"ping"}`, `{"type":"ping"}`, closedFor("idle")}},
+		{"timed only", gateway.ListenerConfig{Heartbeat: 100 * time.Millisecond, MaxMissedPings: 1},
+			[]string{closedFor("idle")}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -140,7 +146,7 @@ func TestASilentTextClientIsPingedThenClosed(t *testing.T) {
 	}
 }
 
-// A client whose reads are paused, for its worker is slow, cannot be heard and is not idle.
+// A client that is not read because its worker is slow is not idle.
 func TestAPausedClientIsNotIdle(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{Heartbeat: 100 * time.Millisecond, MaxMissedPings: 1})
@@ -150,7 +156,7 @@ func TestAPausedClientIsNotIdle(t *testing.T) {
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	dialClient(t, g.Addrs()[0]).say("more than ten bytes")
 	wait(t, "the pause", func() bool { return g.Stats().ReadPauses == 1 })
-	for range 2 { // clients that fall idle tell the time
+	for range 2 { // clients that become idle show that the time has passed
 		if got := dialClient(t, g.Addrs()[0]).hear(); got != closedFor("idle") {
 			t.Errorf("hears %q", got)
 		}
@@ -160,7 +166,9 @@ func TestAPausedClientIsNotIdle(t *testing.T) {
 
 func TestNoHeartbeat(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", Heartbeat: -1, Ping: "ping"}}})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{
+		{URL: "text://127.0.0.1:0", Heartbeat: -1, Ping: "ping"},
+	}})
 	conn := dial(t, hostport(g.Addrs()[0]))
 	_ = conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
 	if _, err := conn.Read(make([]byte, 1)); ended(err) || err == nil {
@@ -186,14 +194,20 @@ func TestAHandshakeThatTakesTooLongIsCut(t *testing.T) {
 func TestBrokenHandshakes(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.ListenerConfig{}))
+	const (
+		get     = "GET / HTTP/1.1\r\nHost: x\r\n"
+		upgrade = get + "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+		key     = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
+	)
 	for request, status := range map[string]string{
 		"hello\r\n\r\n": "400",
-		"PROXY TCP4 203.0.113.7 203.0.113.8 4711 80\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n":                                                                           "400",
-		"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x07\xcb\x00\x71\x08\x12\x67\x00\x50GET / HTTP/1.1\r\nHost: x\r\n\r\n":                                   "400", // PROXY, version 2
-		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03":                                                                                                              "400", // TLS
-		"GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 20_000) + "\r\n\r\n":                                                                               "431",
-		"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n":                                               "400",
-		"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n": "426",
+		"PROXY TCP4 203.0.113.7 203.0.113.8 4711 80\r\n" + get + "\r\n": "400",
+		// PROXY, version 2
+		"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x07\xcb\x00\x71\x08\x12\x67\x00\x50" + get + "\r\n": "400",
+		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03":                                                          "400", // TLS
+		get + "X: " + strings.Repeat("x", 20_000) + "\r\n\r\n":                                                  "431",
+		upgrade + "Sec-WebSocket-Version: 13\r\n\r\n":                                                           "400",
+		upgrade + "Sec-WebSocket-Version: 8\r\n" + key + "\r\n\r\n":                                             "426",
 	} {
 		conn := dial(t, hostport(g.Addrs()[0]))
 		if _, err := conn.Write([]byte(request)); err != nil {

@@ -10,26 +10,31 @@ import (
 )
 
 const (
-	// lastBytes is how long a client has to take what was written before it was closed.
-	lastBytes = 5 * time.Second
-	// closeWait is how long a WebSocket that was sent a close frame has to answer with its own.
+	// flushTimeout is how long a client may take to receive what was written before it was closed.
+	flushTimeout = 5 * time.Second
+	// closeWait is how long a WebSocket may take to answer a close frame.
 	closeWait = 5 * time.Second
-	// closeWaitShort is that of one that has broken a rule or a limit, or says nothing, and how long a client of another protocol that is told of a drain has to close by itself.
+	// closeWaitShort is that time for a WebSocket that has violated a rule or a limit, or was idle.
+	// It is also how long a client of another protocol may take to close the connection after it
+	// was told of a drain.
 	closeWaitShort = time.Second
-	// lingering is how long one that has not done so is still read when the connection has been ended on this side.
-	lingering = 2 * time.Second
-	// answersFor is how long a client that has ended its side waits at most for the answers to what it has sent.
-	answersFor = 30 * time.Second
+	// lingerTime is how much longer a client that has not answered is read, after the gateway has
+	// closed its side of the connection.
+	lingerTime = 2 * time.Second
+	// halfCloseTimeout is how long a client that has closed its side waits for the answers to its
+	// messages.
+	halfCloseTimeout = 30 * time.Second
 )
 
-// end closes the connection once what was written has gone out, with the protocol's farewell.
+// end closes the connection after all output is written, with the close frame or last message of
+// its protocol.
 func (s *session) end(reason link.Reason) {
 	code, text := closeCodeAndText(reason)
-	s.endSaying(reason, code, text)
+	s.endWithCode(reason, code, text)
 }
 
-// endSaying is end with a code and a text of the business for a WebSocket.
-func (s *session) endSaying(reason link.Reason, code uint16, text string) {
+// endWithCode is end with a close code and a text chosen by the worker.
+func (s *session) endWithCode(reason link.Reason, code uint16, text string) {
 	if s.phase > phaseOpen {
 		return
 	}
@@ -38,20 +43,21 @@ func (s *session) endSaying(reason link.Reason, code uint16, text string) {
 		if b := s.codec.AppendClose(s.loop.out[:0], code, text); len(b) > 0 {
 			s.loop.out = b
 			_ = s.conn.Write(b)
-		} else if word := farewellMessage(reason, code, text); word != "" && !s.lis.upgrades() { // a WebSocket has had its close frame
+			// A WebSocket has a close frame instead.
+		} else if word := farewellMessage(reason, code, text); word != "" && !s.lis.upgrades() {
 			s.sendText([]byte(word))
 		}
 	}
 	s.notPending()
 	s.phase = phaseEnding
 	s.reason = reason
-	s.loop.members.Remove(&s.member) // nobody's uid and in no group, though its last bytes may take a while
+	s.loop.members.Remove(&s.member) // its uid and groups are free before its last bytes are written
 	s.loop.el.Cancel(&s.timer)
 	s.clearDeadline()
 	if client {
 		s.startClosing(reason)
 	} else {
-		s.conn.CloseAfterFlush(closing(reason), lastBytes)
+		s.conn.CloseAfterFlush(closing(reason), flushTimeout)
 	}
 }
 
@@ -60,25 +66,31 @@ func (s *session) closeNow(reason link.Reason) {
 	if s.phase == phaseGone {
 		return
 	}
-	if s.phase != phaseEnding { // else it has its reason
+	if s.phase != phaseEnding { // else the reason is set
 		s.reason = reason
 	}
 	s.conn.Close(closing(reason))
 }
 
-// closingConn is the connection of a client that the gateway has closed: it takes what was written to it. For the business the client is gone, and its slot is its worker's to free.
-// A WebSocket is not ended before its client has answered the close frame (RFC 6455 section 7.1.1): a proxy between them, or the client's system, that has something of the
-// client's in hand when the end comes breaks the connection, and what the client has not read is lost, the close frame first of all. So a client of another protocol has a moment
-// to close when the gateway drains. What comes meanwhile is thrown away. Owned by the loop.
+// closingConn is the connection of a client that the gateway has closed, until its last bytes are
+// delivered. The business no longer has the client, and its slot is free as soon as its worker has
+// acknowledged that. Owned by the loop.
+//
+// The gateway does not close the connection of a WebSocket before the client has answered the close
+// frame (RFC 6455 section 7.1.1). If the connection ends while the client's system or a proxy has
+// data from the client in hand, it is reset, and what the client has not read is lost, including
+// the close frame. For the same reason a client of another protocol has a moment to close when the
+// gateway drains. Input is discarded meanwhile.
 type closingConn struct {
 	loop   *loop
 	conn   *engine.Conn
-	ws     *codec.WebSocket // nil: there is no close frame to look for
+	ws     *codec.WebSocket // nil: not a WebSocket
 	reason link.Reason
 	timer  engine.Timer
 }
 
-// startClosing ends what is between the client and its connection, unless that has ended already: its last words may have been too much for it.
+// startClosing replaces the session as the connection's handler. The connection may have ended
+// already, if the last message overflowed its buffer.
 func (s *session) startClosing(reason link.Reason) {
 	if s.conn.Closed() {
 		return
@@ -88,17 +100,17 @@ func (s *session) startClosing(reason link.Reason) {
 	v.ws = s.webSocket()
 	s.loop.closingConns++
 	s.conn.HandOver(v, closing(reason))
-	if wait := v.timeout(); wait > 0 && s.pauses&hungUp == 0 {
+	if wait := v.timeout(); wait > 0 && s.pauses&halfClosed == 0 {
 		s.loop.el.Schedule(&v.timer, wait)
 	} else {
-		v.finish(lastBytes)
+		v.finish(flushTimeout)
 	}
 }
 
-// timeout is how long the client may take to close, before the connection is ended on this side.
+// timeout is how long the client may take to close the connection.
 func (v *closingConn) timeout() time.Duration {
 	switch {
-	case v.reason == link.ReasonPeer: // it has closed
+	case v.reason == link.ReasonPeer: // it has sent a close frame
 		return 0
 	case v.ws == nil && v.reason != link.ReasonDraining:
 		return 0
@@ -108,39 +120,41 @@ func (v *closingConn) timeout() time.Duration {
 	return closeWait
 }
 
-// isFault reports whether a client was closed for something that it has done, or has not.
+// isFault reports whether the reason is a fault of the client.
 func isFault(r link.Reason) bool {
 	switch r {
-	case link.ReasonProtocol, link.ReasonTooBig, link.ReasonLimit, link.ReasonSlowConsumer, link.ReasonIdle, link.ReasonHandshake:
+	case link.ReasonProtocol, link.ReasonTooBig, link.ReasonLimit, link.ReasonSlowConsumer, link.ReasonIdle,
+		link.ReasonHandshake:
 		return true
 	}
 	return false
 }
 
-// OnOpen implements engine.Handler: it never comes.
+// OnOpen implements engine.Handler. It is never called.
 func (v *closingConn) OnOpen(*engine.Conn) {}
 
-// OnData implements engine.Handler: it looks for the client's close frame and nothing else.
+// OnData implements engine.Handler. It discards input, and looks for the close frame of a
+// WebSocket.
 func (v *closingConn) OnData(_ *engine.Conn, in []byte) int {
 	if v.ws == nil {
 		return len(in)
 	}
 	n, closed := v.ws.AwaitClose(in)
 	if closed {
-		v.finish(lastBytes)
+		v.finish(flushTimeout)
 	}
 	return n
 }
 
-// OnEnd implements engine.Ender: the client has closed.
-func (v *closingConn) OnEnd(*engine.Conn) { v.finish(lastBytes) }
+// OnEnd implements engine.Ender: the client has closed its side.
+func (v *closingConn) OnEnd(*engine.Conn) { v.finish(flushTimeout) }
 
 // OnTimer implements engine.TimerHandler: the client has not closed in time.
 func (v *closingConn) OnTimer(*engine.Timer) {
 	if v.ws != nil {
 		v.loop.stats.CloseTimeouts++
 	}
-	v.finish(max(lastBytes-v.timeout(), lingering))
+	v.finish(max(flushTimeout-v.timeout(), lingerTime))
 }
 
 // OnClose implements engine.Handler.
@@ -149,13 +163,13 @@ func (v *closingConn) OnClose(*engine.Conn, error) {
 	v.loop.closingConns--
 }
 
-// finish ends the connection once the peer has taken what was written, within a time.
+// finish closes the connection when the output is written, or after the time given.
 func (v *closingConn) finish(within time.Duration) {
 	v.loop.el.Cancel(&v.timer)
 	v.conn.CloseAfterFlush(closing(v.reason), within)
 }
 
-// closing are the connections of clients that the gateway has closed.
+// closing yields the connections of clients that the gateway has closed.
 func (l *loop) closing(yield func(*closingConn) bool) {
 	for c := range l.el.Conns() {
 		if v, ok := c.Handler().(*closingConn); ok && !yield(v) {
@@ -164,23 +178,25 @@ func (l *loop) closing(yield func(*closingConn) bool) {
 	}
 }
 
-// OnEnd implements engine.Ender: the client has ended its side. It has the answers to what it has sent, and is closed then.
+// OnEnd implements engine.Ender: the client has closed its side. It is closed when its messages are
+// handled and the answers are written.
 func (s *session) OnEnd(c *engine.Conn) {
 	switch s.phase {
 	case phaseOpen:
-		s.pauses |= hungUp
+		s.pauses |= halfClosed
 		if s.throttle(); s.phase == phaseOpen {
 			s.loop.stats.HalfClosed++
-			s.loop.el.Schedule(&s.timer, answersFor)
+			s.loop.el.Schedule(&s.timer, halfCloseTimeout)
 		}
-	case phaseEnding: // its page is being made, and has a bound of its own
+	case phaseEnding: // its page is being made, which has a timeout
 	default:
 		c.Close(closing(link.ReasonPeer))
 	}
 }
 
-// stopAnswering closes a client that has ended its side, or broken its protocol: not all of what it has sent was answered in time.
-func (s *session) stopAnswering() {
+// closeUnanswered closes a client that has closed its side or violated its protocol: not all its
+// messages were handled in time.
+func (s *session) closeUnanswered() {
 	s.loop.stats.HalfClosesUnanswered++
 	s.end(cmp.Or(s.reason, link.ReasonPeer))
 }

@@ -12,20 +12,24 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A WebSocket that the gateway closes is gone for its worker at once, and its slot is free. Its connection is not ended before the client has answered the close frame, and
-// what it sends before that is nobody's. One that does not answer is not waited for long.
+// When the gateway closes a WebSocket, its worker gets the DETACH at once and the slot is free. The
+// connection stays until the client has answered the close frame, and input before that is
+// discarded. A client that does not answer is closed after a short wait.
 func TestTheGatewaysCloseWaitsForTheClients(t *testing.T) {
 	t.Parallel()
 	answer := func(c *rushClient) { c.Send(c.ws.AppendClose(nil, 1000, "")) }
 	for reason, want := range map[link.Reason]time.Duration{
-		link.ReasonDraining: 5 * time.Second, link.ReasonKicked: 5 * time.Second, link.ReasonNoWorker: 5 * time.Second, link.ReasonInternal: 5 * time.Second,
-		link.ReasonProtocol: time.Second, link.ReasonTooBig: time.Second, link.ReasonLimit: time.Second, link.ReasonIdle: time.Second,
+		link.ReasonDraining: 5 * time.Second, link.ReasonKicked: 5 * time.Second, link.ReasonNoWorker: 5 * time.Second,
+		link.ReasonInternal: 5 * time.Second,
+		link.ReasonProtocol: time.Second, link.ReasonTooBig: time.Second, link.ReasonLimit: time.Second,
+		link.ReasonIdle: time.Second,
 	} {
-		for name, end := range map[string]func(*rushClient){"answers": answer, "hangs up": func(c *rushClient) { c.HangUp() }, "says nothing": nil} {
+		for name, end := range map[string]func(*rushClient){"answers": answer,
+			"hangs up": func(c *rushClient) { c.HangUp() }, "says nothing": nil} {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRush(t, Config{}, window)
 				c := r.client("ws")
-				c.s.pause(pausedByWorker) // it must be heard again
+				c.s.pause(pausedByWorker) // it is read again
 				c.s.end(reason)
 				r.turn(10, c)
 				r.turn(10, c)
@@ -61,15 +65,16 @@ func TestTheGatewaysCloseWaitsForTheClients(t *testing.T) {
 					timeouts = 1
 				}
 				if r.l.closingConns != 0 || r.l.stats.CloseTimeouts != timeouts || r.l.stats.Closed != 1 {
-					t.Errorf("%v, it %s: %d leave, %d timeouts, %d closed", reason, name, r.l.closingConns, r.l.stats.CloseTimeouts, r.l.stats.Closed)
+					t.Errorf("%v, it %s: %d leave, %d timeouts, %d closed", reason, name, r.l.closingConns, r.l.stats.CloseTimeouts,
+						r.l.stats.Closed)
 				}
 			})
 		}
 	}
 }
 
-// A client of another protocol is told of a drain by a message, and has a moment to close by itself: its connection is ended when it has, or a second later. One that is closed
-// for anything else sees the end at once.
+// A client of another protocol gets a message when the gateway drains, and may close the connection
+// itself within a second. A client closed for another reason sees the end at once.
 func TestADrainLetsClientsCloseThemselves(t *testing.T) {
 	t.Parallel()
 	for _, reason := range []link.Reason{link.ReasonDraining, link.ReasonKicked, link.ReasonTooBig} {
@@ -93,18 +98,21 @@ func TestADrainLetsClientsCloseThemselves(t *testing.T) {
 				for r.turn(10); !c.Closed() && time.Since(began) < time.Minute; r.turn(10) {
 					time.Sleep(10 * time.Millisecond)
 				}
-				if took := time.Since(began); closes && took > 0 || took > 1300*time.Millisecond || !closes && reason == link.ReasonDraining && took < 900*time.Millisecond {
+				if took := time.Since(began); closes && took > 0 || took > 1300*time.Millisecond ||
+					!closes && reason == link.ReasonDraining && took < 900*time.Millisecond {
 					t.Errorf("%v, it closes %v: the end comes after %v", reason, closes, took)
 				}
 				if len(r.heard[c.s.slot]) > 0 || r.l.closingConns > 0 || r.l.stats.CloseTimeouts > 0 {
-					t.Errorf("%v: the worker hears %q, %d leave, %d timeouts", reason, r.heard[c.s.slot], r.l.closingConns, r.l.stats.CloseTimeouts)
+					t.Errorf("%v: the worker hears %q, %d leave, %d timeouts", reason, r.heard[c.s.slot], r.l.closingConns,
+						r.l.stats.CloseTimeouts)
 				}
 			})
 		}
 	}
 }
 
-// A client that ends its side while its worker does not answer is closed when its time is over, and what it had sent is still handled.
+// A client that closes its side while its worker does not answer is closed after a timeout. Its
+// messages are still handled.
 func TestAHalfClosedClientWaitsForAnswersNotForEver(t *testing.T) {
 	t.Parallel()
 	for _, format := range []string{"text", "ws"} {
@@ -118,22 +126,25 @@ func TestAHalfClosedClientWaitsForAnswersNotForEver(t *testing.T) {
 			c.Read(1 << 10)
 			for r.turn(0); !c.Closed() && time.Since(began) < time.Hour; r.turn(0) {
 				c.Take()
-				r.worker.Send(link.Append(nil, &link.Frame{Type: link.Pong})) // it lives
+				r.worker.Send(link.Append(nil, &link.Frame{Type: link.Pong})) // it is still open
 				r.worker.Read(1 << 10)
 				time.Sleep(100 * time.Millisecond)
 			}
-			if took := time.Since(began); took < answersFor || took > answersFor+time.Second {
+			if took := time.Since(began); took < halfCloseTimeout || took > halfCloseTimeout+time.Second {
 				t.Errorf("%s: closed after %v", format, took)
 			}
 			r.turn(10)
-			if len(r.heard[c.s.slot]) != 1 || r.l.stats.HalfClosesUnanswered != 1 || r.l.stats.Closed != 1 || r.l.closingConns != 0 {
-				t.Errorf("%s: the worker hears %v, %d unanswered, %d closed", format, r.heard[c.s.slot], r.l.stats.HalfClosesUnanswered, r.l.stats.Closed)
+			if len(r.heard[c.s.slot]) != 1 || r.l.stats.HalfClosesUnanswered != 1 || r.l.stats.Closed != 1 ||
+				r.l.closingConns != 0 {
+				t.Errorf("%s: the worker hears %v, %d unanswered, %d closed", format, r.heard[c.s.slot],
+					r.l.stats.HalfClosesUnanswered, r.l.stats.Closed)
 			}
 		})
 	}
 }
 
-// What comes with the end of the client's side is answered: pings, close frames, messages that are refused.
+// Input that comes with the client's end is answered: pings, close frames, and messages that are
+// rejected.
 func TestWhatComesWithTheEndIsAnswered(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -153,7 +164,7 @@ func TestWhatComesWithTheEndIsAnswered(t *testing.T) {
 			for w.Read(1 << 10) { // before the turn ends
 			}
 			r.turn(10)
-			for w.Read(1 << 10) { // what was not read while the turn lasted
+			for w.Read(1 << 10) { // what was not read during the turn
 			}
 			r.turn(10)
 			if got := string(w.Take()); got != c.want {
@@ -166,7 +177,7 @@ func TestWhatComesWithTheEndIsAnswered(t *testing.T) {
 	}
 }
 
-// A connection that is half closed is written to, slowly where its client reads slowly.
+// Output to a half-closed connection is written, slowly if its client reads slowly.
 func TestAHalfClosedClientReadsSlowly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -186,17 +197,18 @@ func TestAHalfClosedClientReadsSlowly(t *testing.T) {
 			got = append(got, c.Take()...)
 			r.turn(10)
 		}
-		if want := string(bytes.Repeat([]byte("a"), 100_000)) + "\n" + string(bytes.Repeat([]byte("b"), 100_000)) + "\n"; string(got) != want {
+		if want := string(bytes.Repeat([]byte("a"), 100_000)) + "\n" + string(bytes.Repeat([]byte("b"), 100_000)) +
+			"\n"; string(got) != want {
 			t.Errorf("it hears %d bytes of %d", len(got), len(want))
 		}
 	})
 }
 
-// A client whose connection has ended just before it is closed, for its last message did not fit or it was to be cut at once, is gone, and nothing of it is left that a drain would
-// wait for.
+// A client may be closed just after its connection has ended, because its last message did not fit
+// or it was closed at once. It then leaves nothing for which a drain would wait.
 func TestWhoIsBrokenDoesNotLeave(t *testing.T) {
 	t.Parallel()
-	big := make([]byte, 10<<20) // what may wait for a client is 16 MiB
+	big := make([]byte, 10<<20) // the output limit of a client is 16 MiB
 	_, _ = rand.NewChaCha8([32]byte{}).Read(big)
 	big = bytes.ReplaceAll(big, []byte("\n"), []byte("x"))
 	for name, breaks := range map[string]func(*session){
@@ -215,7 +227,8 @@ func TestWhoIsBrokenDoesNotLeave(t *testing.T) {
 				c.s.end(link.ReasonReplaced)
 				r.turn(10)
 				if r.l.closingConns != 0 || r.l.clients() != 0 || r.l.stats.Closed != 1 {
-					t.Errorf("%s, %s: %d leave, %d are there, %d were closed", name, format, r.l.closingConns, r.l.clients(), r.l.stats.Closed)
+					t.Errorf("%s, %s: %d leave, %d are there, %d were closed", name, format, r.l.closingConns, r.l.clients(),
+						r.l.stats.Closed)
 				}
 			})
 		}

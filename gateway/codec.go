@@ -8,12 +8,13 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 )
 
-// Codec is a wire format of one's own, for a listener with a tcp:// URL. All clients of the listener
-// share it, on all loops, so it has no state. Its methods must not block. Package codec has examples.
+// Codec is a wire format of one's own, for a listener with a tcp:// URL. All clients of the
+// listener share it, on all loops, so it has no state. Its methods must not block. Package codec
+// has examples.
 type Codec interface {
 	// Decode returns the message at the front of in, and the number of bytes that it took. 0 means
-	// that the message is not complete: Decode is called again with more input. The payload may be a
-	// view of in. An error closes the client.
+	// that the message is not complete: Decode is called again with more input. The payload may be
+	// a view of in. An error closes the client.
 	Decode(in []byte) (payload []byte, text bool, n int, err error)
 	// Append appends an encoded message to dst. It appends nothing when the format cannot carry the
 	// message, which is then not sent and counted (EncodeErrors). A text is valid UTF-8.
@@ -30,15 +31,15 @@ type messageCodec interface {
 }
 
 const (
-	encodings = 16 // of package codec's, which are below
-	maxOwn    = 16 // listeners with a Codec
+	encodings = 16 // number of encodings of package codec, which have the lower numbers
+	maxOwn    = 16 // maximum of listeners with a Codec
 )
 
-// own is a listener's Codec as sessions need it.
+// own adapts a listener's Codec to messageCodec.
 type own struct {
 	Codec
 	maxMessage int
-	encoding   uint8 // another one for each listener: what two Codecs write need not be equal
+	encoding   uint8 // one for each listener, because two Codecs may encode differently
 }
 
 // Decode implements messageCodec.
@@ -50,12 +51,13 @@ func (o own) Decode(in, out []byte) (ev codec.Event, payload []byte, n int, repl
 	case err != nil:
 		return codec.None, nil, 0, out, fmt.Errorf("%w: %w", codec.ErrProtocol, err)
 	case n < 0 || n > len(in):
-		return codec.None, nil, 0, out, fmt.Errorf("%w: a Codec that took %d of %d bytes", codec.ErrProtocol, n, len(in))
+		err = fmt.Errorf("%w: the Codec returned %d for %d bytes", codec.ErrProtocol, n, len(in))
+		return codec.None, nil, 0, out, err
 	case n == 0:
 		return codec.None, nil, 0, out, nil
 	case len(payload) > o.maxMessage:
 		return codec.None, nil, 0, out, codec.ErrTooBig
-	case text && utf8.Valid(payload): // text that is not would end the WebSockets it is sent to
+	case text && utf8.Valid(payload): // a text that is not valid would end the WebSockets that it is sent to
 		return codec.MessageText, payload, n, out, nil
 	}
 	return codec.MessageBinary, payload, n, out, nil
@@ -64,17 +66,18 @@ func (o own) Decode(in, out []byte) (ev codec.Event, payload []byte, n int, repl
 // AppendClose implements messageCodec.
 func (own) AppendClose(dst []byte, _ uint16, _ string) []byte { return dst }
 
-// AppendPing implements messageCodec: ListenerConfig.Ping is the ping, if there is one.
+// AppendPing implements messageCodec. ListenerConfig.Ping is used instead.
 func (own) AppendPing(dst []byte) []byte { return dst }
 
 // Encoding implements messageCodec.
 func (o own) Encoding() uint8 { return o.encoding }
 
-// byteOrderMark is what some programs put in front of all text that they write, U+FEFF in UTF-8. It says nothing.
+// byteOrderMark is U+FEFF in UTF-8. Some programs write it before a text. It has no meaning.
 const byteOrderMark = "\xEF\xBB\xBF"
 
-// skipMark returns the length of a byte order mark in front of a text client's first line, 0 where there is none; whole is false while that cannot be told. Those in front of
-// documents are their codecs' concern, and in other formats one is a part of the message.
+// skipMark returns the length of a byte order mark before the first line of a text client, 0 if
+// there is none. whole is false if more input is needed. The JSON formats skip their own marks. In
+// other formats it is a part of the message.
 func (s *session) skipMark(in []byte) (n int, whole bool) {
 	if s.turn&marked != 0 || s.phase != phaseOpen {
 		return 0, true

@@ -15,7 +15,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// netstring is a format of one's own: a length in digits, a colon, so many bytes and a comma. "5:hello,"
+// netstring is a custom format: a length in digits, a colon, that many bytes and a comma.
+// "5:hello,"
 type netstring struct{}
 
 var errNetstring = errors.New("not a netstring")
@@ -53,7 +54,8 @@ func (netstring) Append(dst, payload []byte, _ bool) []byte {
 	return append(append(dst, payload...), ',')
 }
 
-// backwards is another one, whose messages are netstrings from the end to the front. What is meant for both is made for each.
+// backwards is another one, whose messages are reversed netstrings. A publish to clients of both is
+// encoded for each.
 type backwards struct{ netstring }
 
 func (b backwards) Append(dst, payload []byte, text bool) []byte {
@@ -65,7 +67,7 @@ func (b backwards) Append(dst, payload []byte, text bool) []byte {
 	return dst
 }
 
-// Clients of formats that the program adds are clients like all others.
+// Clients of custom formats are served like all others.
 func TestACodecOfOnesOwn(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Loops: 1, Listeners: []gateway.ListenerConfig{
@@ -102,7 +104,7 @@ func TestACodecOfOnesOwn(t *testing.T) {
 		}
 	}
 	ann, bob, telnet := open(0), open(1), open(2)
-	says(ann, "2:hi,0:,3:you,", "4", ":", "mo", "re", ",") // many in one piece, one in many
+	says(ann, "2:hi,0:,3:you,", "4", ":", "mo", "re", ",") // many messages in one piece, one in many pieces
 	hears(ann, "2:hi,0:,3:you,4:more,")
 	says(bob, "2:hi,")
 	hears(bob, ",ih:2")
@@ -118,7 +120,8 @@ func TestACodecOfOnesOwn(t *testing.T) {
 
 	for _, c := range []struct{ says, hears, reason string }{
 		{"x:", `71:{"type":"sluice.closed","reason":"protocol","detail":"not a netstring"},`, "protocol"},
-		{"1001:" + strings.Repeat("x", 1001) + ",", `88:{"type":"sluice.closed","reason":"too big","detail":"a message of more than 1000 bytes"},`, "too big"},
+		{"1001:" + strings.Repeat("x", 1001) + ",",
+			`88:{"type":"sluice.closed","reason":"too big","detail":"a message of more than 1000 bytes"},`, "too big"},
 		{"5:panic,", "", "internal"},
 	} {
 		conn := open(0)
@@ -133,7 +136,7 @@ func TestACodecOfOnesOwn(t *testing.T) {
 	hears(ann, "5:still,")
 }
 
-// counting counts what it encodes.
+// counting counts the messages that it encodes.
 type counting struct {
 	netstring
 	encoded *atomic.Int32
@@ -144,11 +147,12 @@ func (c counting) Append(dst, payload []byte, text bool) []byte {
 	return c.netstring.Append(dst, payload, text)
 }
 
-// A broadcast is encoded once for all clients of a loop that speak one format.
+// A broadcast is encoded once for all clients of a loop that have the same format.
 func TestABroadcastIsEncodedOnce(t *testing.T) {
 	t.Parallel()
 	format := counting{encoded: new(atomic.Int32)}
-	g, _ := start(t, gateway.Config{Loops: 1, Listeners: []gateway.ListenerConfig{{URL: "tcp://127.0.0.1:0", Codec: format}}})
+	g, _ := start(t, gateway.Config{Loops: 1, Listeners: []gateway.ListenerConfig{{URL: "tcp://127.0.0.1:0",
+		Codec: format}}})
 	w := runWorker(t, g, worker.Handler{})
 	var all []net.Conn
 	for range 20 {

@@ -7,9 +7,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// command carries out a worker's command that has been checked, here or on the loop it is for.
+// command executes a worker's command that has been checked, here or on the loop that it is for.
 func (l *loop) command(o origin, f *link.Frame) {
-	if f.Type == link.Send && f.Code == uint16(l.index) { // the most frequent by far
+	if f.Type == link.Send && f.Code == uint16(l.index) { // by far the most frequent
 		l.send(o, f)
 		return
 	}
@@ -30,7 +30,7 @@ func (l *loop) command(o origin, f *link.Frame) {
 	}
 	s := l.session(f.Slot, f.Token)
 	if s != nil && f.Type == link.Kick && f.Has(link.FlagRefused) {
-		s.reject(f.Payload) // though it may have gone: its messages are not to be handled
+		s.reject(f.Payload) // also if the client has gone: its messages must not be handled
 		l.status(o, f, link.OK)
 		return
 	}
@@ -58,7 +58,7 @@ func (l *loop) send(o origin, f *link.Frame) {
 	l.status(o, f, status)
 }
 
-// clientCommand carries out a command about one client of this loop, but Send.
+// clientCommand executes a command about one client of this loop, except SEND and SET.
 func (l *loop) clientCommand(o origin, f *link.Frame, s *session) link.Status {
 	switch f.Type {
 	case link.Kick:
@@ -76,7 +76,7 @@ func (l *loop) clientCommand(o origin, f *link.Frame, s *session) link.Status {
 	return link.OK
 }
 
-// kick closes a client, with a last message where there is one.
+// kick closes a client, with a last message if the frame has one.
 func (s *session) kick(f *link.Frame) {
 	if f.Has(link.FlagNow) {
 		s.closeNow(link.ReasonKicked)
@@ -88,8 +88,9 @@ func (s *session) kick(f *link.Frame) {
 	s.end(link.ReasonKicked)
 }
 
-// changeUID binds a client to a uid, or takes it away. Where only one client may have it, all loops of all gateways hear of the claim: whichever of two they hear of first, the
-// same one wins.
+// changeUID binds a client to a uid, or unbinds it. An exclusive binding is a claim that all loops
+// of all gateways receive. They all keep the same one of two claims, in whichever order they
+// receive them.
 func (l *loop) changeUID(o origin, f *link.Frame, s *session) {
 	claim := link.Claim{Client: s.member.ID}
 	if f.Type == link.Bind {
@@ -101,7 +102,7 @@ func (l *loop) changeUID(o origin, f *link.Frame, s *session) {
 		l.relayToAll(o, &e)
 		here := origin{loop: l.index}
 		if o.loop == l.index {
-			here.serial = o.serial // which is not read while an inbox is full
+			here.serial = o.serial // this link is not read while an inbox is full
 		}
 		l.everywhere(here, &e)
 	}
@@ -110,26 +111,30 @@ func (l *loop) changeUID(o origin, f *link.Frame, s *session) {
 	}
 }
 
-// bindTime is the time of a binding, after all that the loop has heard of: a hybrid logical clock (Kulkarni and others, 2014), so that of two bindings of which one saw the other
-// that one is later on every gateway, and else the clock decides.
+// bindTime is the time of a new binding, later than all bindings that the loop knows. It is a
+// hybrid logical clock (Kulkarni and others, 2014): if one of two bindings was made with knowledge
+// of the other, it is later on every gateway. Otherwise the clocks decide.
 func (l *loop) bindTime() uint64 {
-	l.bound = max(l.bound+1, l.now())
-	return l.bound
+	l.lastBind = max(l.lastBind+1, l.now())
+	return l.lastBind
 }
 
-// now is the time by the clock of bindings, in nanoseconds since 1970.
-func (l *loop) now() uint64 { return uint64(time.Now().UnixNano()) + l.ahead }
+// now is the clock of bindings, in nanoseconds since 1970.
+func (l *loop) now() uint64 { return uint64(time.Now().UnixNano()) + l.clockOffset }
 
-// advanceClock goes by another gateway's clock where that is ahead: a binding there that nobody has told of, since it evicts nobody, must not be later than one which comes after it here.
+// advanceClock follows the clock of another gateway if that is ahead. A binding there that evicts
+// no client is not sent to other gateways. It must still not be later than a binding made here
+// afterwards.
 func (l *loop) advanceClock(t uint64) {
 	if now := l.now(); t > now {
-		l.ahead += t - now
+		l.clockOffset += t - now
 	}
 }
 
-// set changes a client's attributes. A worker checks their size by its copy before it sends a SET;
-// one that is too big all the same, for somebody else has changed them meanwhile, has no effect.
-// The answer to one that compared with a version that is not the present one has what stands.
+// set changes a client's attributes. A worker checks their size with its copy before it sends a
+// SET. If they are too large nevertheless, because another worker has changed them, the command is
+// refused. The reply to a compare-and-set whose version is not the current one has the current
+// attributes.
 func (l *loop) set(o origin, f *link.Frame, s *session) {
 	status, tell := l.members.ChangeAttrs(&s.member, f, l.fromOwn(o, f, s))
 	if status == link.Refused {
@@ -146,13 +151,16 @@ func (l *loop) set(o origin, f *link.Frame, s *session) {
 	}
 }
 
-// fromOwn reports whether the client's own worker sent a command, and knows what it changes already.
+// fromOwn reports whether the command came from the client's own worker, which knows the change
+// already.
 func (l *loop) fromOwn(o origin, f *link.Frame, s *session) bool {
-	return f.Has(link.FlagOwn) && s.link != nil && o.kind == noteCommand && o.loop == l.index && o.serial == s.link.serial
+	return f.Has(link.FlagOwn) && s.link != nil &&
+		o.kind == noteCommand && o.loop == l.index && o.serial == s.link.serial
 }
 
-// passOrPause hands a command to another loop; where that is behind, the link with the serial, by which the command came, is not read until it has
-// caught up. A command that a sibling passed on has been paid for there.
+// passOrPause hands a command to another loop. If the inbox there is full, the link with the
+// serial, by which the command came, is not read until the inbox is empty. A command from another
+// loop does not pause a link here; it has done so there.
 func (l *loop) passOrPause(to uint8, o origin, f *link.Frame, serial uint32) {
 	if o.loop != l.index {
 		serial = 0
@@ -162,13 +170,13 @@ func (l *loop) passOrPause(to uint8, o origin, f *link.Frame, serial uint32) {
 	}
 }
 
-// pauseLink stops reading the link with the serial, which fills another loop's inbox faster than that is emptied.
+// pauseLink stops reading the link with the serial, because it fills another loop's inbox.
 func (l *loop) pauseLink(serial uint32) {
 	if k := l.links[serial]; k != nil {
-		k.pressing = true
+		k.inboxPaused = true
 		k.conn.Pause()
-	} else if k := l.comers[serial]; k != nil {
-		k.pressing = true
+	} else if k := l.inLinks[serial]; k != nil {
+		k.inboxPaused = true
 		k.conn.Pause()
 	} else {
 		return
@@ -176,13 +184,13 @@ func (l *loop) pauseLink(serial uint32) {
 	l.stats.InboxBackpressure++
 }
 
-// resumeLink reads the link with the serial again, unless something else forbids it.
+// resumeLink reads the link with the serial again, unless another full queue forbids it.
 func (l *loop) resumeLink(serial uint32) {
 	if k := l.links[serial]; k != nil {
-		k.pressing = false
-		k.readOn()
-	} else if k := l.comers[serial]; k != nil {
-		k.pressing = false
+		k.inboxPaused = false
+		k.resumeReads()
+	} else if k := l.inLinks[serial]; k != nil {
+		k.inboxPaused = false
 		k.conn.Resume()
 	}
 }

@@ -28,11 +28,12 @@ type Config struct {
 	// Listeners are the addresses where clients connect.
 	Listeners []ListenerConfig
 	// WorkerAddr is the host:port where workers connect. Port 0 picks a free port. Defaults to
-	// 127.0.0.1:0. When a gateway with the same Key and another ID listens there and drains, Run takes
-	// the port over from it.
+	// 127.0.0.1:0. When a gateway with the same Key and another ID listens there and drains, Run
+	// takes the port over from it.
 	WorkerAddr string
-	// Advertise is the host:port where other gateways reach WorkerAddr, at most 200 bytes. They connect
-	// to it to pass on commands about their own clients. Defaults to the address that the workers use.
+	// Advertise is the host:port where other gateways reach WorkerAddr, at most 200 bytes. They
+	// connect to it to pass on commands about their own clients. Defaults to the address that the
+	// workers use.
 	Advertise string
 	// Key authenticates gateway and workers to each other. It has at least 16 bytes. Without a key
 	// only workers on this machine are accepted.
@@ -41,70 +42,73 @@ type Config struct {
 	Loops int
 	// PinCPUs binds each loop to a processor (Linux only).
 	PinCPUs bool
-	// Router makes the Router of one loop. Run calls it once for each loop. Defaults to LeastClients.
+	// Router makes the Router of one loop. Run calls it once for each loop. Defaults to
+	// LeastClients.
 	Router func() Router
-	// QueueTimeout is how long a message waits while there is no worker. Then it is rejected and its
-	// client is told. Defaults to 10 s.
+	// QueueTimeout is how long a message waits while there is no worker. Then it is rejected and
+	// its client is told. Defaults to 10 s.
 	QueueTimeout time.Duration
-	// MaxUnroutedBytes bounds the messages that wait while there is no worker, in bytes for each loop.
-	// Further messages are rejected and their clients are told. Defaults to 64 MiB.
+	// MaxUnroutedBytes bounds the messages that wait while there is no worker, in bytes for each
+	// loop. Further messages are rejected and their clients are told. Defaults to 64 MiB.
 	MaxUnroutedBytes int
 	// MaxQueueBytes bounds the messages that wait for a worker that is connected, in bytes for each
-	// loop. Past it, clients that have messages waiting or send much are not read, until half of it is
-	// free or their worker has credit for them. Nothing is rejected. Defaults to 64 MiB.
+	// loop. Past it, clients that have messages waiting or send much are not read, until half of it
+	// is free or their worker has credit for them. Nothing is rejected. Defaults to 64 MiB.
 	MaxQueueBytes int
 	// MaxPartialBytes bounds the messages that have not arrived completely, in bytes for each loop.
-	// Past it clients are closed until seven eighths are left: of the address that holds most (an IPv6
-	// /64 counts as one) the client that holds most, of equals the one that has taken longest. Behind
-	// a proxy all clients have its address. The buffers that hold the messages may be four times as
-	// large. Defaults to 64 MiB.
+	// Past it clients are closed until seven eighths are left: of the address that holds most (an
+	// IPv6 /64 counts as one) the client that holds most, of equals the one that has taken longest.
+	// Behind a proxy all clients have its address. The buffers that hold the messages may be four
+	// times as large. Defaults to 64 MiB.
 	MaxPartialBytes int
 	// MaxTakeoverBytes lets clients compress with context takeover (RFC 7692 section 7.1.1.2) on
-	// listeners with Compress. It bounds the windows kept for them, in bytes for each loop: 32 KiB for
-	// each such client until it has gone. Past it clients get client_no_context_takeover and compress
-	// each message by itself. A client that uses context takeover all the same is closed with code
-	// 1007. Defaults to 0, no context takeover; negative means the same.
+	// listeners with Compress. It bounds the windows kept for them, in bytes for each loop: 32 KiB
+	// for each such client until it has gone. Past it clients get client_no_context_takeover and
+	// compress each message by itself. A client that uses context takeover all the same is closed
+	// with code 1007. Defaults to 0, no context takeover; negative means the same.
 	MaxTakeoverBytes int
-	// MaxUnacked bounds the messages of one client that no worker has acknowledged, in bytes. Past it
-	// the client is not read. Defaults to 256 KiB.
+	// MaxUnacked bounds the messages of one client that no worker has acknowledged, in bytes. Past
+	// it the client is not read. Defaults to 256 KiB.
 	MaxUnacked int
-	// MaxGroups bounds the groups that one client is in, at most 65,535. A join past it has no effect;
-	// worker.Worker.Join returns an error. Defaults to 4,096.
+	// MaxGroups bounds the groups that one client is in, at most 65,535. A join past it has no
+	// effect; worker.Worker.Join returns an error. Defaults to 4,096.
 	MaxGroups int
-	// MaxGroupBytes bounds the names of the groups that one client is in, in bytes, at most 1,048,560.
-	// Each name counts as a multiple of 16. A join past it has no effect. Defaults to 256 KiB.
+	// MaxGroupBytes bounds the names of the groups that one client is in, in bytes, at most
+	// 1,048,560. Each name counts as a multiple of 16. A join past it has no effect. Defaults to
+	// 256 KiB.
 	MaxGroupBytes int
-	// MaxBuffered bounds the output that waits for slow clients, in bytes for each loop. A message that
-	// may be dropped counts 16 to 64 bytes more. Past it the clients with most waiting are closed.
-	// From three quarters of it until half of it is free the loop is overloaded: new clients go to
-	// other loops. If all are overloaded, WebSockets and pages get status 503, other clients
-	// {"type":"sluice.overloaded"}. A loop that has been overloaded for 10 s closes the clients with
-	// most waiting until it is not. Defaults to 256 MiB.
+	// MaxBuffered bounds the output that waits for slow clients, in bytes for each loop. A message
+	// that may be dropped counts 16 to 64 bytes more. Past it the clients with most waiting are
+	// closed. From three quarters of it until half of it is free the loop is overloaded: new
+	// clients go to other loops. If all are overloaded, WebSockets and pages get status 503, other
+	// clients {"type":"sluice.overloaded"}. A loop that has been overloaded for 10 s closes the
+	// clients with most waiting until it is not. Defaults to 256 MiB.
 	MaxBuffered int
-	// MaxDeliveries is how many links may end while a message is unacknowledged on them, within 3 and
-	// 255. Then the message is dead-lettered and its client is told. A link that its own worker has
-	// replaced does not count. A client whose Connect event is dead-lettered is closed. Older
+	// MaxDeliveries is how many links may end while a message is unacknowledged on them, within 3
+	// and 255. Then the message is dead-lettered and its client is told. A link that its own worker
+	// has replaced does not count. A client whose Connect event is dead-lettered is closed. Older
 	// unacknowledged events of the client are tried first, so the first message of a new client may
 	// use up to three links more. Defaults to 5.
 	MaxDeliveries int
 	// LinkHeartbeat is how long a link may be silent before a ping. After two intervals the link is
-	// closed, so a worker that hangs is detected within three. Whole seconds, at most 65,535. Defaults
-	// to 1 s.
+	// closed, so a worker that hangs is detected within three. Whole seconds, at most 65,535.
+	// Defaults to 1 s.
 	LinkHeartbeat time.Duration
-	// DrainDelay is how long new clients are still accepted after the context of Run has ended, while
-	// Draining, /readyz and /healthz already report the drain. Load balancers need this time to notice.
-	// Defaults to 0, no delay; negative means the same.
+	// DrainDelay is how long new clients are still accepted after the context of Run has ended,
+	// while Draining, /readyz and /healthz already report the drain. Load balancers need this time
+	// to notice. Defaults to 0, no delay; negative means the same.
 	DrainDelay time.Duration
-	// DrainTimeout is how long the drain lets clients finish. Then the remaining clients are told at
-	// once, and closed a second later. Defaults to 10 s.
+	// DrainTimeout is how long the drain lets clients finish. Then the remaining clients are told
+	// at once, and closed a second later. Defaults to 10 s.
 	DrainTimeout time.Duration
-	// DrainRate is how many clients a second are told to go during the drain, so that they do not all
-	// reconnect to other gateways at once. Defaults to the rate that tells all of them in half of
-	// DrainTimeout, and at least 100.
+	// DrainRate is how many clients a second are told to go during the drain, so that they do not
+	// all reconnect to other gateways at once. Defaults to the rate that tells all of them in half
+	// of DrainTimeout, and at least 100.
 	DrainRate int
-	// Logger is the log. It is called on the event loops and must not block: the loop serves no client
-	// meanwhile. The handlers of log/slog block when they write to a pipe that nobody reads, and the
-	// process is killed by SIGPIPE when standard error has no reader. Defaults to slog.Default().
+	// Logger is the log. It is called on the event loops and must not block: the loop serves no
+	// client meanwhile. The handlers of log/slog block when they write to a pipe that nobody reads,
+	// and the process is killed by SIGPIPE when standard error has no reader. Defaults to
+	// slog.Default().
 	Logger *slog.Logger
 }
 
@@ -191,7 +195,8 @@ func (c *Config) check() error {
 		return invalid("MaxDeliveries", "%d: must be within %d and 255", c.MaxDeliveries, suspectAfter+1)
 	}
 	if c.LinkHeartbeat%time.Second != 0 || c.LinkHeartbeat > link.MaxHeartbeat {
-		return invalid("LinkHeartbeat", "%v: must be whole seconds within 1 and %.0f", c.LinkHeartbeat, link.MaxHeartbeat.Seconds())
+		return invalid("LinkHeartbeat", "%v: must be whole seconds within 1 and %.0f", c.LinkHeartbeat,
+			link.MaxHeartbeat.Seconds())
 	}
 	return nil
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/validtest"
 )
 
-// Every field of a Config has a default, and refuses what is not possible. A new field has to be
-// added here.
+// Every field of a Config has a default, and invalid values are refused. A new field must be added
+// here.
 func TestConfigFields(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("n", link.MaxName+1)
@@ -40,7 +40,8 @@ func TestConfigFields(t *testing.T) {
 		"MaxBuffered":      {},
 		"MaxDeliveries":    {Default: 5, Min: 3, Max: 255},
 		"LinkHeartbeat": {
-			Default: int64(time.Second), Min: int64(time.Second), Max: int64(65535 * time.Second), Bad: []any{1500 * time.Millisecond},
+			Default: int64(time.Second), Min: int64(time.Second), Max: int64(65535 * time.Second),
+			Bad: []any{1500 * time.Millisecond},
 		},
 		"DrainDelay":   {Off: true},
 		"DrainTimeout": {Default: int64(10 * time.Second)},
@@ -49,8 +50,8 @@ func TestConfigFields(t *testing.T) {
 	})
 }
 
-// Every field of a ListenerConfig has a default, and refuses what is not possible. A new field has
-// to be added here.
+// Every field of a ListenerConfig has a default, and invalid values are refused. A new field must
+// be added here.
 func TestListenerConfigFields(t *testing.T) {
 	t.Parallel()
 	check := func(c *ListenerConfig) error {
@@ -60,7 +61,8 @@ func TestListenerConfigFields(t *testing.T) {
 		return nil
 	}
 	fields := map[string]validtest.Field{
-		"URL":          {Good: []any{"ws://:0/chat/*?subprotocol=a"}, Bad: []any{"", ":0", "ws://host", "wss://:0", "tcp://:0", "text://:0/chat", "text://:0?subprotocol=a"}},
+		"URL": {Good: []any{"ws://:0/chat/*?subprotocol=a"},
+			Bad: []any{"", ":0", "ws://host", "wss://:0", "tcp://:0", "text://:0/chat", "text://:0?subprotocol=a"}},
 		"Codec":        {Bad: []any{netstring{}}}, // of a ws:// URL
 		"Origins":      {Good: []any{[]string{"*", "*.a", "https://a:1/"}}, Bad: []any{[]string{""}, []string{"a/b"}}},
 		"Hosts":        {Good: []any{[]string{"*.a", "a:1"}}, Bad: []any{[]string{""}, []string{"https://a"}}},
@@ -85,7 +87,7 @@ func TestListenerConfigFields(t *testing.T) {
 	}
 	validtest.Fields(t, ListenerConfig{URL: "ws://127.0.0.1:0"}, check, fields)
 
-	// Where there is no WebSocket, its fields are refused: they would have no effect.
+	// Fields for WebSockets are refused on other listeners, where they have no effect.
 	for _, l := range []ListenerConfig{
 		{Origins: []string{"a"}}, {Hosts: []string{"a"}}, {Subprotocols: []string{"a"}},
 		{KeepHeaders: []string{"a"}},

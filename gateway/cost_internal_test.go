@@ -5,8 +5,9 @@ import (
 	"unsafe"
 )
 
-// A gateway keeps a session for each client. 256 bytes are a size class, and four lines of the processor's cache: one byte more would cost 32, and every other session
-// would begin inside a line. What a message touches is in the first two.
+// A gateway keeps a session for each client. 256 bytes are a size class and four cache lines. One
+// byte more would cost 32 bytes, and every other session would begin inside a cache line. The
+// fields that a message uses are in the first two lines.
 func TestASessionIsSmall(t *testing.T) {
 	t.Parallel()
 	var s session

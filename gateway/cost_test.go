@@ -13,7 +13,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// echoAll sends each message back, without an allocation for any of them. It ends with the link.
+// echoAll sends each message back without allocating. It returns when the link ends.
 func echoAll(conn net.Conn) {
 	in, out := make([]byte, 0, 1<<20), make([]byte, 0, 1<<20)
 	for {
@@ -31,7 +31,9 @@ func echoAll(conn net.Conn) {
 	}
 }
 
-// A message up to the worker and its reply down cost the gateway no allocation; a turn of a loop costs two, in gnet, which many messages share. The test runs beside no other, for it looks at the whole process.
+// A message to the worker and its reply cost the gateway no allocation. A turn of a loop costs two,
+// in gnet, shared by many messages. The test is not parallel, because it measures the whole
+// process.
 func TestAMessageCostsNoAllocation(t *testing.T) {
 	const batch, rounds = 256, 100
 	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
@@ -59,7 +61,7 @@ func TestAMessageCostsNoAllocation(t *testing.T) {
 			}
 		}
 	}
-	run() // buffers find their size
+	run() // buffers grow to their size
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	run()
@@ -72,7 +74,8 @@ func TestAMessageCostsNoAllocation(t *testing.T) {
 	}
 }
 
-// BenchmarkFanout publishes one message to all clients of a loop and waits until each has it.
+// BenchmarkFanout publishes one message to all clients of a loop and waits until each has received
+// it.
 func BenchmarkFanout(b *testing.B) {
 	for _, clients := range []int{1000} {
 		b.Run(fmt.Sprint(clients), func(b *testing.B) {
@@ -83,8 +86,9 @@ func BenchmarkFanout(b *testing.B) {
 			for i := range conns {
 				conns[i] = dial(b, hostport(g.Addrs()[0]))
 			}
-			letIn(b, g, clients)
-			f := &link.Frame{Type: link.Publish, Flags: link.FlagText, Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), message...)}
+			admitClients(b, g, clients)
+			f := &link.Frame{Type: link.Publish, Flags: link.FlagText,
+				Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), message...)}
 			heard := make([]byte, len(message)+1)
 			b.ReportAllocs()
 			for b.Loop() {

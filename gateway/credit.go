@@ -2,22 +2,23 @@ package gateway
 
 import "slices"
 
-// creditQueue is the clients that have something for a worker and wait for the link's credit. They
-// share it fairly by bytes, by weighted fair queueing: time moves on by what is sent, divided by
-// how many wait, and a client's place is when it would be done if all were served at once, each at
-// the same speed. The lowest place goes first. So a small message does not wait behind the large
-// ones of everybody else, and a large one is not overtaken for ever. Owned by the loop.
+// creditQueue is the queue of clients that wait for a link's credit. They share it fairly by bytes,
+// by weighted fair queueing: virtual time advances by the bytes sent, divided by the number of
+// waiting clients. A client's place is the virtual time at which it would be done if all were
+// served at once at the same speed. The client with the lowest place is next. So a small message
+// does not wait behind the large ones of other clients, and a large one is not overtaken for ever.
+// Owned by the loop.
 type creditQueue struct {
 	heap  []creditWaiter // bound: lists of clients
-	bytes int            // that they may send when they are served, as of when they came
+	bytes int            // sum of the bytes that the clients may send, as of when they were added
 	now   uint64
-	nth   uint32 // clients that have come so far
+	nth   uint32 // number of clients added so far
 }
 
 type creditWaiter struct {
 	place uint64
-	from  uint64 // when its turn began: now, or when what was sent of it before would have been done
-	nth   uint32 // of equal places the one that has waited longest goes first
+	from  uint64 // the virtual time at which its service starts: now, or later if it was served before
+	nth   uint32 // of equal places the one that has waited longest is first
 	s     *session
 }
 
@@ -25,14 +26,14 @@ func (a *creditWaiter) before(b *creditWaiter) bool {
 	return a.place < b.place || a.place == b.place && int32(a.nth-b.nth) < 0
 }
 
-// A session remembers its place in units, modulo 2^32. One that is farther ahead than any can be is
-// of long ago.
+// A session stores its place in units, modulo 2^32. A place further ahead than farthest is an old
+// one.
 const (
 	placeUnit = 16
 	farthest  = 64 << 20
 )
 
-// push has a client wait, which may send so many bytes when it is served.
+// push adds a client, which may send share bytes when it is served.
 func (q *creditQueue) push(s *session, share int) {
 	from := q.now
 	if ahead := int64(int32(s.place-uint32(q.now/placeUnit))) * placeUnit; ahead > 0 && ahead <= farthest {
@@ -42,15 +43,15 @@ func (q *creditQueue) push(s *session, share int) {
 	q.nth++
 }
 
-// pop takes out the client that is next. Once it has been served comes served, and, if it has to
-// wait on, again.
+// pop removes the next client. After it was served the caller calls served, and requeue if it has
+// to wait again.
 func (q *creditQueue) pop() creditWaiter {
 	first := q.heap[0]
 	q.take(0)
 	return first
 }
 
-// served notes that n bytes were sent of the client that was taken out.
+// served notes that n bytes of the removed client were sent.
 func (q *creditQueue) served(w creditWaiter, n int) {
 	if n > 0 {
 		w.s.place = uint32((w.from + uint64(n) + placeUnit - 1) / placeUnit)
@@ -58,9 +59,9 @@ func (q *creditQueue) served(w creditWaiter, n int) {
 	}
 }
 
-// again puts back a client that could not be served to the end. One of which nothing was sent keeps
-// its place.
-func (q *creditQueue) again(w creditWaiter, sent, share int) {
+// requeue adds a client again that could not send everything. It keeps its place if it sent
+// nothing.
+func (q *creditQueue) requeue(w creditWaiter, sent, share int) {
 	if sent > 0 {
 		q.push(w.s, share)
 		return
@@ -77,7 +78,7 @@ func (q *creditQueue) add(w creditWaiter) {
 // isFirst reports whether a client is the next.
 func (q *creditQueue) isFirst(s *session) bool { return len(q.heap) > 0 && q.heap[0].s == s }
 
-// remove takes a client out, wherever it stands.
+// remove removes a client, wherever it is. It reports whether it was there.
 func (q *creditQueue) remove(s *session) bool {
 	for i, e := range slices.Backward(q.heap) { // the last one is the most likely
 		if e.s == s {

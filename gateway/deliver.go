@@ -10,7 +10,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// deliver writes a worker's message to the client. It reports whether the connection took it.
+// deliver writes a worker's message to the client. It reports whether the connection accepted it.
 func (s *session) deliver(payload []byte, flags uint8, class engine.SendOptions) bool {
 	if !s.write(payload, flags, class) {
 		return false
@@ -19,7 +19,7 @@ func (s *session) deliver(payload []byte, flags uint8, class engine.SendOptions)
 	return true
 }
 
-// write writes a message to the client. It reports whether the connection took it.
+// write writes a message to the client. It reports whether the connection accepted it.
 func (s *session) write(payload []byte, flags uint8, class engine.SendOptions) bool {
 	if s.phase != phaseOpen {
 		return false
@@ -42,12 +42,11 @@ func (s *session) write(payload []byte, flags uint8, class engine.SendOptions) b
 	return s.conn.CommitAs(b, class) == nil
 }
 
-// sendText writes a text of the gateway's own.
+// sendText writes a text message of the gateway.
 func (s *session) sendText(text []byte) { s.write(text, link.FlagText, engine.SendOptions{}) }
 
-// needsUTF8 reports whether a peer of the format fails the connection over text that is not valid
-// UTF-8, or refuses the document: the peers of all formats but those whose payload is any bytes.
-// Of a Codec of the program's own it is taken to be so.
+// needsUTF8 reports whether clients of the format require texts in valid UTF-8. They do, except
+// where the payload may be any bytes. A custom Codec is assumed to require it.
 func needsUTF8(c messageCodec) bool {
 	switch c.(type) {
 	case codec.Text, codec.Frame:
@@ -56,9 +55,9 @@ func needsUTF8(c messageCodec) bool {
 	return true
 }
 
-// validText returns a text that is valid UTF-8: the payload, or a copy with U+FFFD in place of each
-// run of bytes that is not, as a browser's send and encoding/json do it. One such text of a client's,
-// published as it is, would otherwise end all WebSockets that it goes to (RFC 6455 section 8.1).
+// validText returns payload if it is valid UTF-8. Otherwise it returns a copy with U+FFFD in place
+// of each run of invalid bytes, as a browser's send and encoding/json do. An invalid text that is
+// published would otherwise end all WebSockets that it goes to (RFC 6455 section 8.1).
 func (l *loop) validText(payload []byte) []byte {
 	if utf8.Valid(payload) {
 		return payload
@@ -67,8 +66,9 @@ func (l *loop) validText(payload []byte) []byte {
 	return bytes.ToValidUTF8(payload, []byte("\uFFFD"))
 }
 
-// sendOptionsOf reads what a Send or Publish that has been checked says of slow clients, and returns the message behind it. The engine's key is a hash that nobody outside
-// can aim at.
+// sendOptionsOf reads the options of a checked SEND or PUBLISH, and returns the message that
+// follows them. The engine's key is a hash with a secret seed, so that collisions cannot be
+// provoked.
 func (g *Gateway) sendOptionsOf(flags uint8, payload []byte) (engine.SendOptions, []byte) {
 	class := engine.SendOptions{Overflow: engine.Overflow(flags & link.FlagOverflow >> link.OverflowShift)}
 	if flags&link.FlagLatest != 0 {

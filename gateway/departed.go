@@ -1,31 +1,35 @@
 package gateway
 
-// A client that is gone is kept until a worker has acknowledged that it has gone, and has handled what it sent before. When handlers hang, or a worker acknowledges nothing, clients may
-// come and go meanwhile without end. So there are two bounds.
+// A client that has gone is kept until a worker has handled its messages and acknowledged its
+// DETACH. While handlers block, or a worker acknowledges nothing, clients may connect and
+// disconnect without limit. So there are two bounds.
 const (
-	// maxDeparted bounds the clients of a loop that are gone and that no worker has acknowledged: past it that is not waited for.
+	// maxDeparted bounds the unacknowledged departed clients of a loop. Beyond it the gateway does
+	// not wait for the acknowledgement.
 	maxDeparted = 1 << 16
-	// maxGone bounds those of one link: past it its worker gets no more clients until it has acknowledged half of them. What it keeps of them is bounded so, and what the link does.
+	// maxGone bounds those of one link. Beyond it the worker gets no more clients until it has
+	// acknowledged half of them. This bounds the worker's memory for them, and that of the link.
 	maxGone = 4096
 )
 
-// lose notes that a client which the worker has is gone.
-func (k *workerLink) lose() {
+// clientGone notes that a client of the link has gone.
+func (k *workerLink) clientGone() {
 	l := k.loop
-	if k.gone++; k.gone <= l.maxGone || k.behind || k.draining {
+	if k.unackedDetaches++; k.unackedDetaches <= l.maxGone || k.behind || k.draining {
 		return
 	}
 	k.behind = true
 	l.pool.remove(k)
 	l.noteWorkers()
 	l.stats.WorkersBehind++
-	l.g.log.Warn("a worker gets no more clients: it has not acknowledged that so many have gone", "worker", k.hello.Name, "loop", l.index, "gone", k.gone)
+	l.g.log.Warn("a worker gets no more clients: it has not acknowledged that earlier ones have gone",
+		"worker", k.hello.Name, "loop", l.index, "unacknowledged", k.unackedDetaches)
 }
 
-// catchUp lets a worker have clients again that has acknowledged enough.
+// catchUp lets a worker that has acknowledged enough take clients again.
 func (k *workerLink) catchUp() {
 	l := k.loop
-	if !k.behind || k.gone > l.maxGone/2 || k.draining {
+	if !k.behind || k.unackedDetaches > l.maxGone/2 || k.draining {
 		return
 	}
 	k.behind = false
@@ -35,11 +39,12 @@ func (k *workerLink) catchUp() {
 	l.pumpWaiting()
 }
 
-// giveUp ends a client that is gone and waits, where too many do: what it sent is refused, and its worker, if it has one, told.
+// giveUp ends a departed client that waits when there are too many of them. Its messages are
+// rejected. Its worker, if it has one, is sent the DETACH.
 func (s *session) giveUp() {
-	s.dropHeld()
+	s.dropQueued()
 	if s.link != nil && !s.detachSent {
-		s.link.detach(s) // which forgets it
+		s.link.detach(s) // detach forgets the client
 		return
 	}
 	s.loop.stats.DetachesUndelivered++

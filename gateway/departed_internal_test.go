@@ -10,7 +10,7 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// arrive is a text client that comes while the worker handles nothing.
+// arrive adds a text client while the worker handles nothing.
 func (r *rush) arrive() *rushClient {
 	lis := *r.g.lis
 	lis.codec = codec.Text{MaxMessage: 4 << 20}
@@ -20,8 +20,9 @@ func (r *rush) arrive() *rushClient {
 	return c
 }
 
-// A worker that acknowledges nothing gets no more clients when many of its have gone; what is kept of all who come and go meanwhile is bounded. When it has acknowledged them it is
-// given clients again.
+// A worker that acknowledges nothing gets no more clients when many of its clients have gone, and
+// the memory for clients that come and go is bounded. When it has acknowledged them it gets clients
+// again.
 func TestWhoComesAndGoesIsNotKept(t *testing.T) {
 	t.Parallel()
 	for name, window := range map[string]uint32{"with credit": 64 << 20, "without credit": 4 << 10} {
@@ -64,15 +65,16 @@ func TestWhoComesAndGoesIsNotKept(t *testing.T) {
 				for range 100 {
 					r.turn(1000, c)
 				}
-				if got := r.heard[c.s.slot]; len(got) == 0 || got[len(got)-1] != "and now?" || r.l.departed != 0 || r.k.gone != 0 || r.k.behind {
-					t.Errorf("the worker has heard %q; %d are gone, of its %d", got, r.l.departed, r.k.gone)
+				if got := r.heard[c.s.slot]; len(got) == 0 || got[len(got)-1] != "and now?" || r.l.departed != 0 ||
+					r.k.unackedDetaches != 0 || r.k.behind {
+					t.Errorf("the worker has heard %q; %d are gone, of its %d", got, r.l.departed, r.k.unackedDetaches)
 				}
 			})
 		})
 	}
 }
 
-// One that is gone and waits for credit is taken out when it is not waited for any more.
+// A departed client that waits for credit leaves the queue when it is given up.
 func TestWhoIsForgottenWaitsForNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -98,8 +100,8 @@ func TestWhoIsForgottenWaitsForNothing(t *testing.T) {
 		for range 300 {
 			r.turn(1000)
 		}
-		if frames, _ := r.k.sent.Outstanding(); frames > 0 || r.k.gone != 0 || r.k.clients != 0 {
-			t.Errorf("%d frames, %d gone, %d clients", frames, r.k.gone, r.k.clients)
+		if frames, _ := r.k.sent.Outstanding(); frames > 0 || r.k.unackedDetaches != 0 || r.k.clients != 0 {
+			t.Errorf("%d frames, %d gone, %d clients", frames, r.k.unackedDetaches, r.k.clients)
 		}
 	})
 }

@@ -1,10 +1,11 @@
 // Package gateway holds the connections of clients and passes their messages to workers.
 //
-// A Gateway listens for clients (WebSocket, lines of text, JSON, length-prefixed frames, or a Codec of
-// one's own) and for workers. Each client belongs to one event loop and to one worker, which a Router
-// picks. A message from a worker may be for a client, a uid, a group or everyone. It is encoded once
-// for each wire format. When a worker goes, its clients stay connected and get another worker. While
-// there is no worker, messages wait, bounded in bytes and time, and are then rejected.
+// A Gateway listens for clients (WebSocket, lines of text, JSON, length-prefixed frames, or a Codec
+// of one's own) and for workers. Each client belongs to one event loop and to one worker, which a
+// Router picks. A message from a worker may be for a client, a uid, a group or everyone. It is
+// encoded once for each wire format. When a worker goes, its clients stay connected and get another
+// worker. While there is no worker, messages wait, bounded in bytes and time, and are then
+// rejected.
 //
 //	g, err := gateway.New(gateway.Config{
 //		WorkerAddr: "10.0.0.5:2300",
@@ -15,20 +16,20 @@
 //	err = g.Run(ctx) // until ctx ends and the clients have gone
 //
 // The state of a client is owned by its loop: the message path takes no lock and allocates nothing.
-// Router.Pick runs on the loops and must not block. OnUpgrade and Page run on goroutines of their own.
-// A loop that waits for input holds one of the Go runtime's processors for some milliseconds. A program
-// that also does other work, for example runs a worker, needs fewer loops than processors
+// Router.Pick runs on the loops and must not block. OnUpgrade and Page run on goroutines of their
+// own. A loop that waits for input holds one of the Go runtime's processors for some milliseconds.
+// A program that also does other work, for example runs a worker, needs fewer loops than processors
 // (Config.Loops).
 //
 // # How a client ends
 //
 // A client that closes its side of the connection (FIN) is closed when all its messages are handled
-// and the answers are written, or after 30 s; its worker is told then. Effects for it after its last
-// handler has returned are lost. The close frame of a WebSocket ends the client at once.
+// and the answers are written, or after 30 s; its worker is told then. Effects for it after its
+// last handler has returned are lost. The close frame of a WebSocket ends the client at once.
 //
 // When the gateway closes a client, its worker is told at once. The connection of a WebSocket stays
-// open until the client has answered the close frame: for 5 s, or for 1 s when the client has broken
-// the protocol or a limit.
+// open until the client has answered the close frame: for 5 s, or for 1 s when the client has
+// broken the protocol or a limit.
 //
 // # What a client is told by the gateway
 //
@@ -50,13 +51,13 @@
 // Clients of other protocols receive a last message with the reason of worker.Reason,
 // {"type":"sluice.closed","reason":"idle"} for example, or {"type":"sluice.draining"}. They receive
 // none when they or the business code ended the connection. A client that reads nothing is closed
-// without a message. After input that is not valid nothing more is read. When all earlier messages are
-// handled and answered, the client receives what is wrong, as "detail" of the last message, and is
-// closed.
+// without a message. After input that is not valid nothing more is read. When all earlier messages
+// are handled and answered, the client receives what is wrong, as "detail" of the last message, and
+// is closed.
 //
-// {"type":"sluice.refused","code":...,"count":...} tells clients of all protocols that so many of their
-// messages were not handled. The codes are no_worker (there was no worker for QueueTimeout), hold_full
-// (there is no worker, and MaxUnroutedBytes are waiting), poison (every worker that got the message
-// ended, or gave it up by worker.Retry) and draining. {"type":"sluice.overloaded"} tells a new client
-// that the gateway accepts none.
+// {"type":"sluice.refused","code":...,"count":...} tells clients of all protocols that so many of
+// their messages were not handled. The codes are no_worker (there was no worker for QueueTimeout),
+// hold_full (there is no worker, and MaxUnroutedBytes are waiting), poison (every worker that got
+// the message ended, or gave it up by worker.Retry) and draining. {"type":"sluice.overloaded"}
+// tells a new client that the gateway accepts none.
 package gateway

@@ -10,25 +10,26 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A gateway that drains takes no new clients, and tells those it has to go, at a rate. A client that has been bidden is not read any more; when all that was read
-// of it has been handled and answered it is told and closed. So what it sent and has no answer to when it hears of the end was not taken: it may send it again, to
-// another gateway. Workers serve to the end, and may come and go meanwhile.
+// A gateway that closes down takes no new clients. It stops reading from its clients at a limited
+// rate. As soon as the messages read from such a client are handled and answered, the client is
+// told and closed. So a message that has no answer by then was not handled. The client may send it
+// again, to another gateway. Workers stay connected until the end, and may come and go meanwhile.
 
-// ErrCut is returned by Run when clients had not gone at the end of Config.DrainTimeout. They were
-// told and closed.
-var ErrCut = errors.New("gateway: clients were cut at the end of the drain")
+// ErrCut is returned by Run when clients were still connected at the end of Config.DrainTimeout.
+// They were told and closed.
+var ErrCut = errors.New("gateway: clients still connected at the end of the drain")
 
 const (
-	leastPace  = 100                   // clients a second, where Config.DrainRate does not say
-	paceStep   = 20 * time.Millisecond // between two handfuls of clients
-	finalGrace = time.Second           // for clients and workers to take the last they are told
+	minDrainRate = 100                   // clients a second, if Config.DrainRate is not set
+	paceStep     = 20 * time.Millisecond // interval at which closeClients goes on
+	finalGrace   = time.Second           // for clients and workers to take their last bytes
 )
 
-var errRan = errors.New("gateway: Run has been called before")
+var errRan = errors.New("gateway: Run was called before")
 
 // Draining reports whether the context of Run has ended: load balancers should send new clients to
 // other gateways. They are still accepted here for Config.DrainDelay. Any goroutine may call it.
-func (g *Gateway) Draining() bool { return g.leaving.Load() }
+func (g *Gateway) Draining() bool { return g.notReady.Load() }
 
 // Run listens, and serves clients and workers until ctx ends. Then it drains: after
 // Config.DrainDelay it takes no new clients, tells those it has to go, and closes them when their
@@ -66,20 +67,20 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return nil
 }
 
-// prepare begins the end: the gateway says that it is not ready, and takes who comes all the same until Config.DrainDelay is over.
+// prepare reports the gateway as not ready. It accepts clients until Config.DrainDelay is over.
 func (g *Gateway) prepare() {
-	g.leaving.Store(true)
+	g.notReady.Store(true)
 	if delay := g.cfg.DrainDelay; delay > 0 {
 		g.log.Info("not ready: new clients are accepted until the drain begins", "in", delay)
 		time.Sleep(delay)
 	}
 }
 
-// drain ends all clients and then the links, and returns how many clients had to be cut.
+// drain closes all clients and then the links. It returns how many clients did not finish in time.
 func (g *Gateway) drain() (cut int) {
 	began := time.Now()
 	clients := sum(ask(g, (*loop).beginDrain))
-	g.yields.Store(true)
+	g.givesPort.Store(true)
 	pace := g.pace(clients)
 	g.log.Info("draining", "clients", clients, "rate", pace, "timeout", g.cfg.DrainTimeout)
 	ctx, cancel := context.WithTimeout(context.Background(), g.cfg.DrainTimeout)
@@ -100,7 +101,7 @@ func (g *Gateway) drain() (cut int) {
 	return cut
 }
 
-// pace is how many clients are told to go in a second.
+// pace is how many clients a second closeClients starts to close.
 func (g *Gateway) pace(clients int) int {
 	if g.cfg.DrainRate > 0 {
 		if need := time.Duration(clients/g.cfg.DrainRate) * time.Second; need > g.cfg.DrainTimeout {
@@ -108,10 +109,11 @@ func (g *Gateway) pace(clients int) int {
 		}
 		return g.cfg.DrainRate
 	}
-	return max(leastPace, int(2*float64(clients)/g.cfg.DrainTimeout.Seconds()))
+	return max(minDrainRate, int(2*float64(clients)/g.cfg.DrainTimeout.Seconds()))
 }
 
-// closeClients bids all clients farewell, so many a second, in the order of their slots on each loop, until ctx ends.
+// closeClients starts to close all clients, at a rate of pace a second, in the order of their slots
+// on each loop, until ctx ends.
 func (g *Gateway) closeClients(ctx context.Context, pace int) {
 	began := time.Now()
 	step := time.NewTicker(paceStep)
@@ -123,7 +125,7 @@ func (g *Gateway) closeClients(ctx context.Context, pace int) {
 			return l.closeSome(portionOf(due, (int(l.index)+first)%len(g.loops), len(g.loops)))
 		})
 		for _, n := range answers {
-			told, left = told+n.told, left+n.left
+			told, left = told+n.closed, left+n.left
 		}
 		if left == 0 && len(answers) == len(g.loops) {
 			return
@@ -136,10 +138,11 @@ func (g *Gateway) closeClients(ctx context.Context, pace int) {
 	}
 }
 
-// portionOf is the part of n for number i of so many.
-func portionOf(n, i, of int) int { return (n + of - 1 - i) / of }
+// portionOf is the i-th of parts of n.
+func portionOf(n, i, parts int) int { return (n + parts - 1 - i) / parts }
 
-// await polls until all loops say that a figure is 0, and reports whether they did before ctx ended. A loop too busy to say so has not.
+// await polls until the figure is 0 on all loops, and reports whether that was so before ctx ended.
+// A loop that does not answer counts as not 0.
 func (g *Gateway) await(ctx context.Context, figure func(*loop) int) bool {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -155,7 +158,7 @@ func (g *Gateway) await(ctx context.Context, figure func(*loop) int) bool {
 	}
 }
 
-// finalStep has each loop do something and gives what comes of it its last second.
+// finalStep runs a function on each loop, and then waits up to finalGrace until the figure is 0.
 func (g *Gateway) finalStep(do, figure func(*loop) int) {
 	ask(g, do)
 	ctx, cancel := context.WithTimeout(context.Background(), finalGrace)
@@ -170,11 +173,11 @@ func sum(figures []int) (n int) {
 	return n
 }
 
-// clients is how many connections of clients there are, those that are taking their last bytes too.
+// clients is the number of connections of clients, including those that take their last bytes.
 func (l *loop) clients() int { return int(l.stats.Opened-l.stats.Closed) + l.closingConns }
 
-// stillClosing is how many of them have not been told the end, or have not taken what they were told. Those that have, and
-// do not close, are not waited for.
+// stillClosing is how many clients are still open or have not taken what was written to them. A
+// client that has taken everything and does not close the connection is not counted.
 func (l *loop) stillClosing() int {
 	n := int(l.stats.Opened - l.stats.Closed)
 	for v := range l.closing {
@@ -185,9 +188,9 @@ func (l *loop) stillClosing() int {
 	return n
 }
 
-// beginDrain lets nobody else in, and tells the workers that the gateway is closing down.
+// beginDrain stops accepting clients, and tells the workers that the gateway drains.
 func (l *loop) beginDrain() int {
-	l.ending = true
+	l.draining = true
 	l.refuseUpgrades()
 	for _, k := range l.links {
 		k.send(&link.Frame{Type: link.Drain})
@@ -195,37 +198,39 @@ func (l *loop) beginDrain() int {
 	return l.clients()
 }
 
-// closeProgress are how many clients were told to go, and how many are yet to be, at most.
-type closeProgress struct{ told, left int }
+// closeProgress is how many clients closeSome has started to close, and at most how many are left.
+type closeProgress struct{ closed, left int }
 
-// closeSome bids at most so many clients farewell. Nobody comes any more, so it walks the slots once.
+// closeSome starts to close at most that many clients. No new clients come, so it walks the slots
+// once.
 func (l *loop) closeSome(most int) closeProgress {
 	told := 0
 	for ; told < most && l.closedBelow < len(l.sessions); l.closedBelow++ {
-		if s := l.sessions[l.closedBelow]; s != nil && s.leave() {
+		if s := l.sessions[l.closedBelow]; s != nil && s.closeWhenHandled() {
 			told++
 		}
 	}
 	return closeProgress{told, len(l.sessions) - l.closedBelow}
 }
 
-// leave has the client go: nothing more of it is read, and it is told as soon as nothing of it waits for a worker. It reports whether the client was there.
-func (s *session) leave() bool {
-	if s.phase != phaseOpen || s.pauses&pausedToLeave != 0 {
+// closeWhenHandled stops reading from the client, and closes it as soon as its messages are
+// handled. It reports whether the client was open.
+func (s *session) closeWhenHandled() bool {
+	if s.phase != phaseOpen || s.pauses&pausedToClose != 0 {
 		return false
 	}
-	s.pause(pausedToLeave)
+	s.pause(pausedToClose)
 	s.throttle()
 	return true
 }
 
-// closeRemaining tells the clients that are left, whatever they wait for. What no worker has been given is refused.
+// closeRemaining closes the remaining clients, and rejects their queued messages.
 func (l *loop) closeRemaining() int {
 	for _, s := range l.sessions {
 		if s == nil || s.phase != phaseOpen {
 			continue
 		}
-		if n := s.dropHeld(); n > 0 {
+		if n := s.dropQueued(); n > 0 {
 			s.refuse(refusedDraining, n)
 		}
 		s.end(link.ReasonDraining)
@@ -233,7 +238,7 @@ func (l *loop) closeRemaining() int {
 	return l.clients()
 }
 
-// cutClients ends the clients that have not taken their last bytes.
+// cutClients closes the connections whose clients have not taken their last bytes.
 func (l *loop) cutClients() int {
 	for _, s := range l.sessions {
 		if s != nil {
@@ -246,7 +251,9 @@ func (l *loop) cutClients() int {
 	return l.clients()
 }
 
-// unconfirmedEffects is what clients of other gateways may have to hear yet: of clients that are gone, whose workers have not said what that does, and what those gateways have not confirmed.
+// unconfirmedEffects is how many bytes and clients may still have effects at other gateways: bytes
+// that those have not confirmed, and clients that have gone and whose workers have not acknowledged
+// it.
 func (l *loop) unconfirmedEffects() int {
 	n := l.unconfirmed()
 	if len(l.links) > 0 {
@@ -255,15 +262,15 @@ func (l *loop) unconfirmedEffects() int {
 	return n
 }
 
-// endLinks ends the links, once all that they carry has been said.
+// endLinks ends the links after all their output is written.
 func (l *loop) endLinks() int {
 	for _, k := range l.links {
 		k.end(link.Draining, "", link.ReasonDraining)
 	}
 	for _, p := range l.peers {
-		p.leave()
+		p.stop()
 	}
-	for _, k := range l.comers {
+	for _, k := range l.inLinks {
 		k.close(link.ReasonDraining)
 	}
 	return l.linked

@@ -10,13 +10,15 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A client that breaks its protocol is not read any more. What came whole before is handed on as ever, and the client is closed when all of that has been handled and answered,
-// as one that a drain has leave: a program that is piped into a client gets its answers up to the line that is wrong, and then hears what is wrong with that.
+// A client that violates its protocol is not read any more. Complete messages that came before are
+// handled as usual. The client is closed when they are handled and answered, as in a drain. So a
+// program whose output is piped into a client gets the answers up to the invalid line, and then the
+// error.
 
-// closeReason is the codec of such a client: its last words are there already.
+// closeReason is the codec of such a client. Its last message is ready.
 type closeReason struct {
 	messageCodec
-	words []byte // as they go over the wire; bound: none, made once
+	words []byte // in wire format; bound: none, made once
 }
 
 // AppendClose implements messageCodec.
@@ -24,8 +26,10 @@ func (c *closeReason) AppendClose(dst []byte, _ uint16, _ string) []byte {
 	return append(dst, c.words...)
 }
 
-// fail has a client go that sent what cannot be decoded, as err says. reply is the codec's last words, if it has any: the close frame of a WebSocket.
-// It returns how much of the input, of which so much had been decoded, is done with: in the rest of a WebSocket's its close frame is looked for.
+// fail closes a client whose input cannot be decoded because of err. reply is the close frame of a
+// WebSocket, empty for other codecs. decoded and all are the bytes of the input that were decoded,
+// and all of it. It returns the bytes consumed. The rest of a WebSocket's input is kept, since a
+// close frame is looked for in it.
 func (s *session) fail(err error, reply []byte, decoded, all int) (taken int) {
 	reason := reasonOf(err)
 	words := append([]byte(nil), reply...)
@@ -34,15 +38,15 @@ func (s *session) fail(err error, reply []byte, decoded, all int) (taken int) {
 	}
 	s.clearDeadline()
 	s.codec, s.reason = &closeReason{s.codec, words}, reason
-	s.loop.el.Schedule(&s.timer, answersFor)
-	s.leave()
+	s.loop.el.Schedule(&s.timer, halfCloseTimeout)
+	s.closeWhenHandled()
 	if s.webSocket() == nil {
 		return all
 	}
 	return decoded
 }
 
-// webSocket is the session's codec where that is a WebSocket, else nil.
+// webSocket returns the session's codec if it is a WebSocket, else nil.
 func (s *session) webSocket() *codec.WebSocket {
 	c := s.codec
 	if gone, ok := c.(*closeReason); ok {
@@ -52,10 +56,11 @@ func (s *session) webSocket() *codec.WebSocket {
 	return ws
 }
 
-// maxFault is how much a client is told of what is wrong, in bytes: a Codec of one's own may say as much as it likes.
-const maxFault = 200
+// maxDetail bounds the detail of an error that a client is sent, in bytes. The error may come from
+// a custom Codec.
+const maxDetail = 200
 
-// decodeError says what is wrong with what a client has sent.
+// decodeError describes what is wrong with a client's input.
 func (s *session) decodeError(err error) string {
 	switch {
 	case errors.Is(err, codec.ErrTooBig):
@@ -64,12 +69,13 @@ func (s *session) decodeError(err error) string {
 		return "not one strict JSON document"
 	}
 	what := strings.TrimPrefix(err.Error(), codec.ErrProtocol.Error()+": ")
-	return strings.ToValidUTF8(what[:min(len(what), maxFault)], "")
+	return strings.ToValidUTF8(what[:min(len(what), maxDetail)], "")
 }
 
-// closedMessage is what a client hears, whose protocol has no farewell of its own, of what it did wrong.
+// closedMessage is the last message to a client that has violated its protocol, where the protocol
+// has no close frame.
 func closedMessage(reason link.Reason, what string) []byte {
-	b, _ := json.Marshal(struct { // of strings: it does not fail
+	b, _ := json.Marshal(struct { // strings cannot fail
 		Type   string `json:"type"`
 		Reason string `json:"reason"`
 		Detail string `json:"detail"`

@@ -17,7 +17,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// What came whole before something that is wrong is handled and answered, in order; then the client hears what is wrong, and is closed. What comes behind is not looked at.
+// Messages before an invalid one are handled and answered, in order. Then the client gets the error
+// and is closed. Input after it is ignored.
 func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, everyProtocol(gateway.ListenerConfig{MaxMessage: 1000}))
@@ -29,13 +30,19 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 	}
 	type row struct{ name, protocol, sent, heard string }
 	rows := []row{
-		{"a long line", "text", "a\nb\n" + strings.Repeat("x", 1001) + "\nc\n", "a\nb\n" + closed("too big", "a message of more than 1000 bytes") + "\n"},
+		{"a long line", "text", "a\nb\n" + strings.Repeat("x", 1001) + "\nc\n",
+			"a\nb\n" + closed("too big", "a message of more than 1000 bytes") + "\n"},
 		{"no document", "jsonl", "1\n2\n{]\n3\n", "1\n2\n" + closed("protocol", "not one strict JSON document") + "\n"},
-		{"no document behind a length", "json", counted("1") + counted("2") + counted("x") + counted("3"), counted("1") + counted("2") + counted(closed("protocol", "not one strict JSON document"))},
-		{"no length", "frame", counted("a") + counted("b") + "\x00\x00\x00\x03" + counted("c"), counted("a") + counted("b") + counted(closed("protocol", "a length below 4, which counts its own four bytes"))},
-		{"no UTF-8", "ws", masked(0x81, "a") + masked(0x82, "b") + masked(0x81, "\xff") + masked(0x81, "c"), "\x81\x01a\x82\x01b\x88\x13\x03\xeftext is not UTF-8"},
-		{"a ping, and no UTF-8", "ws", masked(0x81, "a") + masked(0x89, "p") + masked(0x81, "\xff"), "\x8a\x01p\x81\x01a\x88\x13\x03\xeftext is not UTF-8"},
-		{"too large", "ws", masked(0x81, "a") + masked(0x82, strings.Repeat("x", 1001)), "\x81\x01a\x88\x11\x03\xf1message too big"},
+		{"no document behind a length", "json", counted("1") + counted("2") + counted("x") + counted("3"),
+			counted("1") + counted("2") + counted(closed("protocol", "not one strict JSON document"))},
+		{"no length", "frame", counted("a") + counted("b") + "\x00\x00\x00\x03" + counted("c"),
+			counted("a") + counted("b") + counted(closed("protocol", "a length below 4, which counts its own four bytes"))},
+		{"no UTF-8", "ws", masked(0x81, "a") + masked(0x82, "b") + masked(0x81, "\xff") + masked(0x81, "c"),
+			"\x81\x01a\x82\x01b\x88\x13\x03\xeftext is not UTF-8"},
+		{"a ping, and no UTF-8", "ws", masked(0x81, "a") + masked(0x89, "p") + masked(0x81, "\xff"),
+			"\x8a\x01p\x81\x01a\x88\x13\x03\xeftext is not UTF-8"},
+		{"too large", "ws", masked(0x81, "a") + masked(0x82, strings.Repeat("x", 1001)),
+			"\x81\x01a\x88\x11\x03\xf1message too big"},
 	}
 	conns := make([]net.Conn, len(rows))
 	for i, c := range rows {
@@ -50,8 +57,11 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wait(t, "all messages are with the gateway, and nobody is closed", func() bool { s := g.Stats(); return s.MessagesIn == 12 && s.Clients == len(rows) })
-	close(held) // from here on they are answered
+	wait(t, "all messages are with the gateway, and nobody is closed", func() bool {
+		s := g.Stats()
+		return s.MessagesIn == 12 && s.Clients == len(rows)
+	})
+	close(held) // they are answered from here on
 	for i, c := range rows {
 		all, err := io.ReadAll(conns[i])
 		if _, frames, upgraded := strings.Cut(string(all), "\r\n\r\n"); upgraded {
@@ -67,7 +77,7 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 	})
 }
 
-// slowEcho answers when it is let.
+// slowEcho answers when the test lets it.
 func slowEcho(held chan struct{}) worker.Handler {
 	return onMessage(func(c worker.Call, m worker.Message) {
 		<-held
@@ -75,7 +85,8 @@ func slowEcho(held chan struct{}) worker.Handler {
 	})
 }
 
-// A client that has broken its protocol may be closed for something else while its answers are awaited, or go by itself; it hears what was wrong.
+// A client that has violated its protocol may be closed for another reason while its answers are
+// awaited, or close by itself. It still gets the error.
 func TestWhoHasBrokenTheProtocolMayBeKickedFirst(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, everyProtocol(gateway.ListenerConfig{}))
@@ -87,7 +98,8 @@ func TestWhoHasBrokenTheProtocolMayBeKickedFirst(t *testing.T) {
 	w.take("the message", func(_ int, f *link.Frame) bool { return f.Type == link.Message && string(f.Payload) == "1" })
 	client.Type = link.Kick
 	w.links[0].write(&client)
-	if all, err := io.ReadAll(conn); err != nil || !strings.Contains(string(all), `"detail":"not one strict JSON document"`) {
+	if all, err := io.ReadAll(conn); err != nil ||
+		!strings.Contains(string(all), `"detail":"not one strict JSON document"`) {
 		t.Errorf("it hears %q, %v", all, err)
 	}
 	if reason := detached(w); reason != link.ReasonKicked {
@@ -95,7 +107,8 @@ func TestWhoHasBrokenTheProtocolMayBeKickedFirst(t *testing.T) {
 	}
 }
 
-// A byte order mark says nothing: in front of a text client's first line and of documents it is left out, in whatever pieces it comes. Elsewhere it is what was said.
+// A byte order mark before the first line of a text client, or before a document, is skipped,
+// however it is split. In other places it is part of the message.
 func TestByteOrderMarks(t *testing.T) {
 	t.Parallel()
 	const mark = "\xEF\xBB\xBF"
@@ -130,7 +143,8 @@ func TestByteOrderMarks(t *testing.T) {
 	}
 }
 
-// Clients compress with context takeover where that is allowed, until what may be kept for it is taken; those that go give it back.
+// Clients compress with context takeover if that is enabled, until MaxTakeoverBytes is reached.
+// Clients that go release their part.
 func TestClientTakeover(t *testing.T) {
 	t.Parallel()
 	cfg := ws(gateway.ListenerConfig{Compress: true})
@@ -138,12 +152,14 @@ func TestClientTakeover(t *testing.T) {
 	g, _ := start(t, cfg)
 	runWorker(t, g, echo)
 	open := func(takeover bool) *websocket.Conn {
-		conn, response, err := websocket.Dial(within(t), g.Addrs()[0], &websocket.DialOptions{CompressionMode: websocket.CompressionContextTakeover, CompressionThreshold: 1})
+		conn, response, err := websocket.Dial(within(t), g.Addrs()[0],
+			&websocket.DialOptions{CompressionMode: websocket.CompressionContextTakeover, CompressionThreshold: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.CloseNow() })
-		if got := response.Header.Get("Sec-WebSocket-Extensions"); !strings.Contains(got, "server_no_context_takeover") || strings.Contains(got, "client_no_context_takeover") == takeover {
+		if got := response.Header.Get("Sec-WebSocket-Extensions"); !strings.Contains(got, "server_no_context_takeover") ||
+			strings.Contains(got, "client_no_context_takeover") == takeover {
 			t.Errorf("answered %q", got)
 		}
 		for i := range 5 {
@@ -165,10 +181,13 @@ func TestClientTakeover(t *testing.T) {
 	}
 	_ = first.CloseNow()
 	wait(t, "it is given back", func() bool { return g.Stats().TakeoverBytes == codec.WindowSize })
-	broken := open(true) // one that breaks the protocol gives it back as well
+	broken := open(true) // so does a client that violates the protocol
 	_ = broken.Write(within(t), websocket.MessageText, []byte("\xff"))
 	if _, _, err := broken.Read(within(t)); websocket.CloseStatus(err) != 1007 {
 		t.Errorf("text that is none: %v", err)
 	}
-	wait(t, "it is given back", func() bool { s := g.Stats(); return s.TakeoverBytes == codec.WindowSize && s.Clients == 2 })
+	wait(t, "it is given back", func() bool {
+		s := g.Stats()
+		return s.TakeoverBytes == codec.WindowSize && s.Clients == 2
+	})
 }

@@ -16,20 +16,20 @@ type fakeClient struct {
 	t     testing.TB
 	conn  net.Conn
 	codec clientCodec
-	heard chan string // messages; then "closed", or "close CODE REASON" where the protocol has a farewell
+	heard chan string // messages; then "closed", or "close CODE REASON" if the protocol has a close frame
 	id    link.ClientID
 
 	deflate *codec.Deflate // offered in the upgrade
 }
 
-// clientCodec is what a client needs of a codec.
+// clientCodec is what a fakeClient needs of a codec.
 type clientCodec interface {
 	Decode(in, out []byte) (ev codec.Event, payload []byte, n int, reply []byte, err error)
 	Append(dst, payload []byte, text bool) []byte
 	AppendClose(dst []byte, code uint16, reason string) []byte
 }
 
-// dialClient connects to the listener with the URL given.
+// dialClient connects to the listener with the given URL.
 func dialClient(t testing.TB, url string) *fakeClient {
 	t.Helper()
 	c := &fakeClient{t: t, conn: dial(t, hostport(url)), heard: make(chan string, 4096)}
@@ -62,7 +62,7 @@ func plainCodec(url string) clientCodec {
 	return nil
 }
 
-// upgrade opens the WebSocket, and returns what came behind the response.
+// upgrade opens the WebSocket, and returns the bytes after the response.
 func (c *fakeClient) upgrade(host, target string) []byte {
 	c.t.Helper()
 	key, o := codec.NewKey(), &codec.DialOptions{Deflate: c.deflate}
@@ -89,7 +89,7 @@ func (c *fakeClient) upgrade(host, target string) []byte {
 
 func (c *fakeClient) read(in []byte) {
 	defer close(c.heard)
-	defer func() { _ = c.conn.Close() }() // as a peer does that has heard the end
+	defer func() { _ = c.conn.Close() }() // as a peer does after a close frame
 	for buf := make([]byte, 64<<10); ; {
 		for len(in) > 0 {
 			ev, payload, n, reply, err := c.codec.Decode(in, nil)
@@ -132,7 +132,7 @@ func (c *fakeClient) say(text string) {
 	c.write(c.codec.Append(nil, []byte(text), true))
 }
 
-// hear waits for the next message, or how the connection ends.
+// hear waits for the next message, or returns how the connection ended.
 func (c *fakeClient) hear() string {
 	c.t.Helper()
 	select {

@@ -12,23 +12,23 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// fakeWorker speaks the link protocol by hand, with one link to each of a gateway's loops.
+// fakeWorker is a worker controlled by the test, with one link to each of a gateway's loops.
 type fakeWorker struct {
 	t     testing.TB
 	links []*fakeLink // by loop
 }
 
-// fakeLink is one link. Its reader collects frames; PINGs are answered.
+// fakeLink is one link. Its reader collects frames and answers PINGs.
 type fakeLink struct {
 	conn  net.Conn
 	hello link.GatewayHello
 
 	mu      sync.Mutex
-	frames  []link.Frame // guarded by mu: not yet seen by the test
-	pongs   uint32       // guarded by mu: the id of the last
+	frames  []link.Frame // guarded by mu: not taken by the test yet
+	pongs   uint32       // guarded by mu: the id of the last one
 	over    bool         // guarded by mu
 	unacked []uint32     // owned by the test
-	last    uint32       // owned by the test: acknowledged last
+	last    uint32       // owned by the test: the last acknowledged one
 }
 
 // dialWorker opens a worker's links to all loops.
@@ -67,7 +67,7 @@ func dialLink(t testing.TB, addr string, key []byte, hello link.WorkerHello) (*f
 
 func (l *fakeLink) read() {
 	defer func() {
-		_ = l.conn.Close() // as a peer does that has heard the end
+		_ = l.conn.Close() // as a peer does after a GOAWAY
 		l.mu.Lock()
 		l.over = true
 		l.mu.Unlock()
@@ -83,7 +83,7 @@ func (l *fakeLink) read() {
 			l.write(&f)
 			continue
 		case link.Pong:
-			if f.ID != 0 { // else nobody has asked
+			if f.ID != 0 { // else it is not an answer
 				l.mu.Lock()
 				l.pongs = f.ID
 				l.mu.Unlock()
@@ -110,7 +110,7 @@ func readFrame(r io.Reader) (f link.Frame, err error) {
 	return f, err
 }
 
-// write sends frames in one piece; an ended link is for the test to notice.
+// write sends frames in one piece. Errors are ignored; the test notices the end of the link.
 func (l *fakeLink) write(frames ...*link.Frame) {
 	var b []byte
 	for _, f := range frames {
@@ -119,7 +119,7 @@ func (l *fakeLink) write(frames ...*link.Frame) {
 	_, _ = l.conn.Write(b)
 }
 
-// ack acknowledges all that the test has seen, each frame by itself.
+// ack acknowledges all frames that the test has taken, one by one.
 func (l *fakeLink) ack() {
 	for _, seq := range l.unacked {
 		l.write(&link.Frame{Type: link.Unit, ID: seq, Slot: seq})
@@ -128,7 +128,7 @@ func (l *fakeLink) ack() {
 	l.unacked = nil
 }
 
-// letIn waits for a client, and has the gateway know that it may stay. It returns what frames name the client by.
+// letIn waits for a client and admits it. It returns the slot and token that frames name it by.
 func (w *fakeWorker) letIn() link.Frame {
 	w.t.Helper()
 	loop, f := w.take("an attachment", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
@@ -137,7 +137,7 @@ func (w *fakeWorker) letIn() link.Frame {
 	return link.Frame{Slot: f.Slot, Token: f.Token}
 }
 
-// take waits for the first frame that is meant and takes it out, with the loop it came by.
+// take waits for the first matching frame and removes it. It returns the frame and its loop.
 func (w *fakeWorker) take(what string, meant func(loop int, f *link.Frame) bool) (int, link.Frame) {
 	w.t.Helper()
 	for end := time.Now().Add(patience); ; {
@@ -168,7 +168,7 @@ func (l *fakeLink) takeOne(meant func(f *link.Frame) bool) (link.Frame, bool) {
 	return link.Frame{}, false
 }
 
-// barrier returns when everything that the gateway had to say on all links is here.
+// barrier returns when all earlier frames of the gateway have come on all links.
 func (w *fakeWorker) barrier(id uint32) {
 	w.t.Helper()
 	for _, l := range w.links {
@@ -181,7 +181,7 @@ func (w *fakeWorker) barrier(id uint32) {
 	}
 }
 
-// pending names the frames that the test has not taken.
+// pending describes the frames that the test has not taken.
 func (w *fakeWorker) pending() (names []string) {
 	for _, l := range w.links {
 		l.mu.Lock()

@@ -6,20 +6,21 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/registry"
 )
 
-// fanout is one message on its way to many clients of a loop. It is encoded once for each encoding that its clients' codecs have.
+// fanout sends one message to many clients of a loop. It encodes the message once for each encoding
+// of their codecs.
 type fanout struct {
 	// Static after init.
 	loop *loop
-	send func(*registry.Member) // made once
+	send func(*registry.Member) // the method to, bound once
 
 	// Owned by the loop.
 	message   []byte
 	flags     uint8
-	all       bool // it is for all who were let in
+	all       bool // the message is for all admitted clients
 	class     engine.SendOptions
 	delivered uint32
-	text      []byte          // the message where it has to be valid UTF-8; nil: not yet needed
-	refused   uint32          // encodings that cannot carry it, a bit each
+	text      []byte          // the message in valid UTF-8; nil: not needed yet
+	refused   uint32          // encodings that cannot carry it, one bit each
 	encoded   []encoded       // by codec encoding
 	targets   [][]byte        // scratch; bound: none, of one command
 	except    []link.ClientID // scratch; bound: none, of one command
@@ -27,8 +28,8 @@ type fanout struct {
 
 // encoded is the message in one encoding.
 type encoded struct {
-	memory  *engine.Shared // nil: not yet needed
-	message []byte         // empty: not yet made
+	memory  *engine.Shared // nil: not needed yet
+	message []byte         // empty: not made yet
 }
 
 func (p *fanout) init(l *loop) {
@@ -39,7 +40,7 @@ func (p *fanout) init(l *loop) {
 // to writes the message to one client.
 func (p *fanout) to(m *registry.Member) {
 	s := p.loop.sessions[m.ID.Slot()]
-	if s.phase != phaseOpen || p.all && s.entry != letIn {
+	if s.phase != phaseOpen || p.all && s.entry != entryAdmitted {
 		return
 	}
 	if p.flags&link.FlagRaw != 0 {
@@ -68,7 +69,7 @@ func (p *fanout) to(m *registry.Member) {
 	}
 }
 
-// payload is the message as a format is given it.
+// payload returns the message as the codec needs it.
 func (p *fanout) payload(c messageCodec) []byte {
 	if p.flags&link.FlagText == 0 || !needsUTF8(c) {
 		return p.message
@@ -79,7 +80,7 @@ func (p *fanout) payload(c messageCodec) []byte {
 	return p.text
 }
 
-// parse reads the targets and exclusions of a Publish that has been checked into the scratch lists.
+// parse reads the targets and exclusions of a checked PUBLISH into the scratch lists.
 func (p *fanout) parse(g *Gateway, f *link.Frame) {
 	c := link.Read(f.Payload)
 	p.targets, p.except = p.targets[:0], p.except[:0]
@@ -93,7 +94,8 @@ func (p *fanout) parse(g *Gateway, f *link.Frame) {
 	p.class, p.message = g.sendOptionsOf(f.Flags, c.Rest())
 }
 
-// publish sends a message to all clients of this loop that it is for, one copy each. It returns how many connections took it.
+// publish sends a message once to each client of this loop that it is for. It returns how many
+// connections accepted it.
 func (l *loop) publish(f *link.Frame) uint32 {
 	p := &l.fan
 	p.parse(l.g, f)

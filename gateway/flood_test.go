@@ -11,8 +11,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/leaktest"
 )
 
-// A flood of connections that end at any point of their handshake leaves no goroutine, no descriptor, no session and no memory. The test runs beside no other, for it looks at the
-// whole process; real processes are looked at in the test of the same name in e2e/abuse.
+// Many connections that end at random points of their handshake leave no goroutine, file
+// descriptor, session or memory behind. The test is not parallel, because it measures the whole
+// process. The test of the same name in e2e/abuse measures real processes.
 func TestConnectionFlood(t *testing.T) {
 	g, _ := start(t, ws(gateway.ListenerConfig{}))
 	request := codec.AppendUpgrade(nil, "gateway.example", "/", codec.NewKey(), &codec.DialOptions{})
@@ -37,7 +38,8 @@ func TestConnectionFlood(t *testing.T) {
 			for _, n := range s.ClosesByReason {
 				ends += n
 			}
-			return s.Accepted+s.Listeners[0].Failed == uint64(began) && ends == s.Accepted && s.Clients == 0 && s.Listeners[0].Conns == 0
+			return s.Accepted+s.Listeners[0].Failed == uint64(began) && ends == s.Accepted && s.Clients == 0 &&
+				s.Listeners[0].Conns == 0
 		})
 	}
 	heap := func() int {
@@ -50,7 +52,9 @@ func TestConnectionFlood(t *testing.T) {
 	flood(1000)
 	goroutines, files, memory := runtime.NumGoroutine(), len(leaktest.Descriptors()), heap()
 	flood(3000)
-	const spare = 512 // of the pool in gnet that enrols connections: it has as many as were on their way at once, and the engine lets no more be
+	// of gnet's pool that registers connections: as many as were registered at once, which the
+	// engine bounds
+	const spare = 512
 	wait(t, "no goroutine and no descriptor left", func() bool {
 		return runtime.NumGoroutine() <= goroutines+spare && len(leaktest.Descriptors()) <= files
 	})

@@ -7,7 +7,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A client id that was guessed, or is of a client that is gone, names nobody.
+// A guessed client id, or that of a client that has gone, names no client.
 func TestForgedIDs(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{})
@@ -20,10 +20,14 @@ func TestForgedIDs(t *testing.T) {
 	refused := uint64(0)
 	try := func(w *fakeWorker, slot uint32, token uint64) {
 		t.Helper()
-		for kind, flags := range map[link.Type]uint8{link.Send: link.FlagText, link.Kick: link.FlagLast, link.Join: 0, link.Bind: 0} {
+		for kind, flags := range map[link.Type]uint8{link.Send: link.FlagText, link.Kick: link.FlagLast, link.Join: 0,
+			link.Bind: 0} {
 			refused++
-			w.links[0].write(&link.Frame{Type: kind, Flags: link.FlagResult | flags, ID: uint32(refused), Slot: slot, Token: token, Payload: []byte("forged")})
-			_, r := w.take("an answer", func(_ int, f *link.Frame) bool { return f.Type == link.Reply && f.ID == uint32(refused) })
+			w.links[0].write(&link.Frame{Type: kind, Flags: link.FlagResult | flags, ID: uint32(refused), Slot: slot,
+				Token: token, Payload: []byte("forged")})
+			_, r := w.take("an answer", func(_ int, f *link.Frame) bool {
+				return f.Type == link.Reply && f.ID == uint32(refused)
+			})
 			if link.Status(r.Code) != link.Gone {
 				t.Errorf("%v for slot %d is answered %v", kind, slot, link.Status(r.Code))
 			}
@@ -35,13 +39,14 @@ func TestForgedIDs(t *testing.T) {
 	for _, slot := range []uint32{f.Slot + 1, f.Slot ^ 1<<23, 1<<32 - 1} {
 		try(w, slot, f.Token)
 	}
-	w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: f.Slot, Token: f.Token, Payload: []byte("real")})
+	w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: f.Slot, Token: f.Token,
+		Payload: []byte("real")})
 	if got := c.hear(); got != "real" {
 		t.Errorf("the client hears %q", got)
 	}
 	_ = c.conn.Close()
 	stop()
-	again, _ := start(t, cfg) // under the same id
+	again, _ := start(t, cfg) // with the same id
 	epoch := w.links[0].hello.Epoch
 	w = dialWorker(t, again.WorkerAddr(), nil, oneWorker)
 	if w.links[0].hello.Epoch == epoch {
@@ -53,7 +58,8 @@ func TestForgedIDs(t *testing.T) {
 		t.Error("a token came twice")
 	}
 	try(w, f.Slot, f.Token)
-	w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: now.Slot, Token: now.Token, Payload: []byte("real")})
+	w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: now.Slot, Token: now.Token,
+		Payload: []byte("real")})
 	if got := c.hear(); got != "real" {
 		t.Errorf("the new client hears %q", got)
 	}

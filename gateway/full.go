@@ -6,45 +6,46 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 )
 
-// What clients have sent waits in their queues when it comes faster than workers take it. Past
-// Config.MaxQueueBytes no further message is decoded of a client of which one waits, or that sends
-// much, until half of that is free: it is not read, and TCP holds it up. Nothing is refused. A
-// client that sends little is not held up by what the others send, nor is one whose worker has
-// credit for whatever it may send next. Those that are held up go on in the order in which they came.
+// Messages from clients wait in queues if they come faster than workers handle them. From
+// Config.MaxQueueBytes on, until half of that is free, no further message is decoded of a client
+// with a queue, or of one that sends much. Such a client stalls: it is not read, and TCP holds it
+// up. No message is rejected. A client that sends little does not stall, nor does one whose worker
+// has credit for any message that may come next. Stalled clients continue in the order in which
+// they stalled.
 //
-// Messages of a client that are large when inflated are not decoded either while a whole window
-// waits for the credit of its link: there is no use in inflating what then waits.
+// While a full window waits for the credit of a link, its clients' messages that are large when
+// inflated are not decoded either, because they would only wait in memory.
 
-// lightWork is the work up to which a client is one that sends little.
+// lightWork is the work up to which a client counts as one that sends little.
 const lightWork = 4 << 10
 
-// checkQueues is called when more waits in queues, or less.
+// checkQueues is called when queuedBytes has changed.
 func (l *loop) checkQueues() {
 	switch bound := l.g.cfg.MaxQueueBytes; {
-	case !l.full && l.held > bound:
-		l.full = true
+	case !l.queuesFull && l.queuedBytes > bound:
+		l.queuesFull = true
 		l.stats.QueueFull++
-	case l.full && l.held <= bound/2:
-		l.full = false
+	case l.queuesFull && l.queuedBytes <= bound/2:
+		l.queuesFull = false
 		l.resumeStalled(nil)
 	}
 }
 
-// checkAhead is called when more waits for the link's credit, or less.
-func (k *workerLink) checkAhead() {
+// checkCreditFull is called when the number of bytes that wait for the link's credit has changed.
+func (k *workerLink) checkCreditFull() {
 	switch bound, waiting := k.window, k.waiting.small.bytes; {
-	case !k.ahead && waiting > bound:
-		k.ahead = true
-	case k.ahead && waiting <= bound/2:
-		k.ahead = false
-		if !k.loop.full { // else those that have stalled would do so again
+	case !k.creditFull && waiting > bound:
+		k.creditFull = true
+	case k.creditFull && waiting <= bound/2:
+		k.creditFull = false
+		if !k.loop.queuesFull { // else the stalled clients would stall again
 			k.loop.resumeStalled(k)
 		}
 	}
 }
 
-// stall has a client wait, behind those that wait already, until the queues are not full any more or
-// its worker takes at once what it sends.
+// stall stops reading the client until the queues are no longer full, or its worker has credit for
+// what it sends.
 func (s *session) stall() {
 	l := s.loop
 	s.pause(pausedByQueues)
@@ -61,8 +62,8 @@ func (s *session) stall() {
 	l.stalled = append(l.stalled, s)
 }
 
-// resumeStalled has the clients of a link, or with nil all, that have stalled read on, in the order in which
-// they came: who comes last must not find the queues full each time.
+// resumeStalled reads the stalled clients of a link again, or with nil those of all links. They
+// keep their order, so that the last one does not find the queues full each time.
 func (l *loop) resumeStalled(k *workerLink) {
 	kept := l.stalled[:0]
 	for _, s := range l.stalled {
@@ -77,24 +78,24 @@ func (l *loop) resumeStalled(k *workerLink) {
 	l.stalled = kept
 }
 
-// mayDecode reports whether a client may be decoded, of whose input in is left after so much work
-// for it.
+// mayDecode reports whether the client's next message may be decoded. in is the rest of its input,
+// and work was done for it in this turn.
 func (s *session) mayDecode(in []byte, work int) bool {
-	return !s.loop.full && (s.link == nil || !s.link.ahead) || s.mayAdd(in, work)
+	return !s.loop.queuesFull && (s.link == nil || !s.link.creditFull) || s.mayAdd(in, work)
 }
 
-// mayAdd is mayDecode where much waits.
+// mayAdd is mayDecode while the queues or the link's credit are full.
 func (s *session) mayAdd(in []byte, work int) bool {
-	l, ahead := s.loop, s.link != nil && s.link.ahead
+	l, ahead := s.loop, s.link != nil && s.link.creditFull
 	ws, ok := s.codec.(*codec.WebSocket)
-	compressed := ok && ws.Compressed(in) // nobody knows what is in it
+	compressed := ok && ws.Compressed(in) // its inflated size is not known
 	if ahead && compressed && s.turn.lastCost() > lightWork {
 		return false
 	}
-	return !l.full || s.queue == nil && (s.isTaken(in, ws, compressed) || s.isLight(in, work, ws, compressed))
+	return !l.queuesFull || s.queue == nil && (s.isTaken(in, ws, compressed) || s.isLight(in, work, ws, compressed))
 }
 
-// isTaken reports whether the client's worker has credit for whatever the next message is.
+// isTaken reports whether the worker has credit for the next message, whatever its size.
 func (s *session) isTaken(in []byte, ws *codec.WebSocket, compressed bool) bool {
 	most := len(in)
 	switch {
@@ -113,10 +114,10 @@ func (s *session) isLight(in []byte, work int, ws *codec.WebSocket, compressed b
 	case work+len(in) > lightWork:
 		return false
 	case compressed:
-		return s.turn.lastCost() <= lightWork && s.loop.held <= bound+bound/4
+		return s.turn.lastCost() <= lightWork && s.loop.queuedBytes <= bound+bound/4
 	}
 	return ws == nil || ws.Unfinished() <= lightWork
 }
 
-// unassigned reports whether no worker is there to take a client.
+// unassigned reports whether no worker takes clients.
 func (l *loop) unassigned() bool { return len(l.pool.links) == 0 }

@@ -16,8 +16,8 @@ func lines(n, size int) []byte {
 	return bytes.Repeat(append(bytes.Repeat([]byte("f"), size-1), '\n'), n)
 }
 
-// Clients that are resumed in each turn, with much that was read before, do not keep the others
-// from their turn for ever.
+// Clients that are resumed in each turn with much unread input do not keep the others waiting for
+// ever.
 func TestTheResumedDoNotStarveThoseWhoHaveYielded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -26,7 +26,7 @@ func TestTheResumedDoNotStarveThoseWhoHaveYielded(t *testing.T) {
 		for range 30 {
 			all = append(all, r.client("text"))
 		}
-		quiet := r.client("ws") // it yields when a turn has no room for what is compressed
+		quiet := r.client("ws") // it yields because the turn has no time for a compressed message
 		all = append(all, quiet)
 		more := lines(200, 1000)
 		for turn, said := 0, 0; turn < 300; turn++ {
@@ -47,7 +47,7 @@ func TestTheResumedDoNotStarveThoseWhoHaveYielded(t *testing.T) {
 	})
 }
 
-// When the queues are full again and again, each client has its turn, whatever its slot.
+// When the queues are full repeatedly, each client has its turn, whatever its slot.
 func TestFullQueuesKeepNobodyWaiting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -85,13 +85,13 @@ func TestFullQueuesKeepNobodyWaiting(t *testing.T) {
 	})
 }
 
-// A client that has no worker yet goes on as soon as one takes it, though the queues are full.
+// A client without a worker continues as soon as a worker takes it, although the queues are full.
 func TestFullQueuesDoNotKeepAClientWithoutAWorker(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{}, 1<<20)
 		first := r.client("text")
-		r.l.full = true // and stays so
+		r.l.queuesFull = true // and stays so
 		r.k.backlogged = true
 		c := r.client("text")
 		c.Send(lines(1, 8000))
@@ -109,8 +109,8 @@ func TestFullQueuesDoNotKeepAClientWithoutAWorker(t *testing.T) {
 	})
 }
 
-// A client that has stalled does not wait for half of its link's window when what it sends fits:
-// others may use the rest for ever.
+// A stalled client does not wait until half of its link's window is free if its message fits
+// earlier. Others might use the rest for ever.
 func TestWhoHasStalledTriesAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestWhoHasStalledTriesAgain(t *testing.T) {
 		for range 5 {
 			r.turn(0, busy...)
 		}
-		r.l.full = true // and stays so
+		r.l.queuesFull = true // and stays so
 		c.Send(lines(1, 200<<10))
 		for range 3 {
 			r.turn(0, c)
@@ -134,7 +134,7 @@ func TestWhoHasStalledTriesAgain(t *testing.T) {
 		if c.s.pauses != pausedByQueues {
 			t.Fatalf("the client is not held up: %b", c.s.pauses)
 		}
-		r.turn(1, c) // of the worker, so that the window has room for it, and less than half
+		r.turn(1, c) // by the worker, so that the window has space for it, but less than half
 		for range 15 {
 			time.Sleep(100 * time.Millisecond)
 			r.turn(0, c)
@@ -145,8 +145,8 @@ func TestWhoHasStalledTriesAgain(t *testing.T) {
 	})
 }
 
-// The virtual time of a link's queue is kept in 32 bits by its clients. Where that has come round a
-// new client is not taken for one that is far ahead.
+// Clients store the virtual time of a link's queue in 32 bits. When that has wrapped around, a new
+// client is not taken for one that is far ahead.
 func TestANewClientIsNotAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -163,14 +163,15 @@ func TestANewClientIsNotAhead(t *testing.T) {
 	})
 }
 
-// A worker that hangs has its own clients fill the queues. Those of another worker, which has
-// credit, do not wait for that.
+// The clients of a worker that hangs fill the queues. Clients of another worker that has credit do
+// not wait for that.
 func TestAWorkerThatHangsHoldsUpNobodyElse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{MaxQueueBytes: 4 << 20}, 1<<20)
 		hung := newWorkerLink(r.l, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20, ID: [16]byte{2}})
-		r.g.sim.Open(0, netip.AddrPort{}, hung, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 20, Retain: true}).Limit(64 << 20)
+		r.g.sim.Open(0, netip.AddrPort{}, hung, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 20,
+			Retain: true}).Limit(64 << 20)
 		var all, well []*rushClient
 		for range 80 {
 			c := r.client("text")
@@ -195,8 +196,8 @@ func TestAWorkerThatHangsHoldsUpNobodyElse(t *testing.T) {
 		for range 20 {
 			r.turn(1000, all...)
 		}
-		if !r.l.full {
-			t.Fatalf("the queues are not full: %d bytes wait", r.l.held)
+		if !r.l.queuesFull {
+			t.Fatalf("the queues are not full: %d bytes wait", r.l.queuedBytes)
 		}
 		for said := range 50 {
 			for _, c := range well {

@@ -18,26 +18,30 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// small is a gateway with two loops on a simulated engine, whose tokens are known.
+// small is a gateway with two loops on a simulated engine, with known tokens.
 func small(t testing.TB, url string) (*world, *listener) {
 	w := &world{t: t, loops: 2, aside: map[string]int{}}
 	sim, err := enginetest.New(engine.Config{Loops: w.loops, Logger: slog.New(asideLog{w})})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{ID: 1, Loops: w.loops, Logger: slog.New(asideLog{w}), Listeners: []ListenerConfig{{URL: url, MaxMessage: 4000, Heartbeat: -1, Compress: true}}}
+	cfg := Config{ID: 1, Loops: w.loops, Logger: slog.New(asideLog{w}),
+		Listeners: []ListenerConfig{{URL: url, MaxMessage: 4000, Heartbeat: -1, Compress: true}}}
 	if err := cfg.setDefaults(); err != nil {
 		t.Fatal(err)
 	}
-	g := &Gateway{cfg: cfg, log: cfg.Logger, engine: sim.Engine(), keys: maphash.MakeSeed(), complain: xrate.NewLimiter(1, 5), grumble: xrate.NewLimiter(1, 5), pages: make(chan struct{}, 1), buffers: new(bytebufferpool.Pool)}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, engine: sim.Engine(), keys: maphash.MakeSeed(),
+		strangerLogs: xrate.NewLimiter(1, 5), clientLogs: xrate.NewLimiter(1, 5), pages: make(chan struct{}, 1),
+		buffers: new(bytebufferpool.Pool)}
 	g.peerCtx, g.stopPeers = context.WithCancel(context.Background())
-	g.stopPeers() // nobody is dialled
+	g.stopPeers() // no peer is dialled
 	for i, el := range sim.Engine().Loops() {
 		l := newLoop(g, el, uint8(i))
 		l.tokens = rand.NewChaCha8([32]byte{byte(i)})
 		g.loops = append(g.loops, l)
 	}
-	lis := &listener{ListenerConfig: g.cfg.Listeners[0], g: g, upgrade: codec.UpgradeOptions{MaxMessage: 4000, Deflate: codec.NewDeflate()}}
+	lis := &listener{ListenerConfig: g.cfg.Listeners[0], g: g,
+		upgrade: codec.UpgradeOptions{MaxMessage: 4000, Deflate: codec.NewDeflate()}}
 	for scheme, of := range protocols {
 		if len(url) > len(scheme) && url[:len(scheme)+1] == scheme+":" {
 			lis.codec = of(4000)
@@ -47,13 +51,17 @@ func small(t testing.TB, url string) (*world, *listener) {
 	return w, lis
 }
 
-// party opens two clients on each loop, a worker's link to the first, and has them exchange a message each.
+// party opens two clients on each loop and a worker's link to the first, and exchanges a message
+// for each.
 func party(w *world, lis *listener) (worker *enginetest.Peer, clients []*enginetest.Peer, sessions []*session) {
-	k := newWorkerLink(lis.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 16, ID: [16]byte{1}})
-	worker = w.gates[0].sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
+	k := newWorkerLink(lis.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 16,
+		ID: [16]byte{1}})
+	worker = w.gates[0].sim.Open(0, netip.AddrPort{}, k,
+		engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
 	for i := range 4 {
 		sessions = append(sessions, &session{lis: lis})
-		c := w.gates[0].sim.Open(i%2, netip.AddrPort{}, sessions[i], engine.ConnOptions{MaxInput: lis.MaxMessage + handshakeRoom, MaxOutput: 1 << 20})
+		c := w.gates[0].sim.Open(i%2, netip.AddrPort{}, sessions[i],
+			engine.ConnOptions{MaxInput: lis.MaxMessage + handshakeRoom, MaxOutput: 1 << 20})
 		c.Send(codec.Frame{}.Append(nil, []byte("hello"), false))
 		clients = append(clients, c)
 	}
@@ -61,32 +69,42 @@ func party(w *world, lis *listener) (worker *enginetest.Peer, clients []*enginet
 	return worker, clients, sessions
 }
 
-// Whatever comes down a worker's link, in whatever pieces: the gateway does not panic, its books are right, and its clients stay unless they were kicked.
+// Whatever bytes come on a worker's link, however split: the gateway does not panic, its accounts
+// are consistent, and its clients stay unless they were kicked.
 func FuzzLink(f *testing.F) {
 	w, lis := small(f, "frame://127.0.0.1:0")
 	party(w, lis)
 	ann, bob := lis.g.loops[0].sessions[0].member.ID, lis.g.loops[1].sessions[0].member.ID
 	about := func(t link.Type, id link.ClientID, flags uint8, payload []byte) []byte {
-		return link.Append(nil, &link.Frame{Type: t, Flags: flags, Code: uint16(id.Loop()), Slot: id.Slot(), Token: id.Token(), Payload: payload})
+		return link.Append(nil, &link.Frame{Type: t, Flags: flags, Code: uint16(id.Loop()), Slot: id.Slot(),
+			Token: id.Token(), Payload: payload})
 	}
 	attrs := append([]byte{0, 0, 0, 0}, link.AppendAttributes(nil, []link.Attribute{{Key: "a", Value: "b"}})...)
 	commands := [][]byte{
-		about(link.Send, ann, 0, []byte("x")), about(link.Send, bob, link.FlagResult, []byte("x")), about(link.Kick, ann, link.FlagLast, []byte("x")),
-		about(link.Bind, bob, link.FlagExclusive, []byte("\x00\x00\x00\x00u")), about(link.Join, ann, 0, []byte("g")), about(link.Set, ann, link.FlagMerge, attrs),
-		link.Append(nil, &link.Frame{Type: link.Publish, Flags: link.FlagResult, Code: link.TargetGroups, Payload: append(link.AppendIDs(link.AppendList(nil, []string{"g"}), []link.ClientID{bob}), 'x')}),
-		link.Append(nil, &link.Frame{Type: link.Publish, Slot: 2, Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), 'x')}),
-		link.Append(nil, &link.Frame{Type: link.Count, Slot: 48, Payload: link.AppendList[string](nil, nil)}), // the slot says nothing
+		about(link.Send, ann, 0, []byte("x")), about(link.Send, bob, link.FlagResult, []byte("x")),
+		about(link.Kick, ann, link.FlagLast, []byte("x")),
+		about(link.Bind, bob, link.FlagExclusive, []byte("\x00\x00\x00\x00u")), about(link.Join, ann, 0, []byte("g")),
+		about(link.Set, ann, link.FlagMerge, attrs),
+		link.Append(nil, &link.Frame{Type: link.Publish, Flags: link.FlagResult, Code: link.TargetGroups,
+			Payload: append(link.AppendIDs(link.AppendList(nil, []string{"g"}), []link.ClientID{bob}), 'x')}),
+		link.Append(nil, &link.Frame{Type: link.Publish, Slot: 2,
+			Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), 'x')}),
+		// the slot has no meaning
+		link.Append(nil, &link.Frame{Type: link.Count, Slot: 48, Payload: link.AppendList[string](nil, nil)}),
 		link.Append(nil, &link.Frame{Type: link.Count, Code: link.TargetUIDs, Payload: link.AppendList(nil, []string{"u"})}),
-		link.Append(nil, &link.Frame{Type: link.Select, Payload: append([]byte{7, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0}, link.AppendList[string](nil, nil)...)}),
+		link.Append(nil, &link.Frame{Type: link.Select,
+			Payload: append([]byte{7, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0}, link.AppendList[string](nil, nil)...)}),
 		link.Append(nil, &link.Frame{Type: link.Relay, Slot: 9, Payload: about(link.Send, ann, 0, []byte("x"))}),
-		link.Append(nil, &link.Frame{Type: link.Peers, Payload: link.AppendPeers(nil, []link.Peer{{ID: 9, Addr: "nowhere:1"}})}),
+		link.Append(nil, &link.Frame{Type: link.Peers,
+			Payload: link.AppendPeers(nil, []link.Peer{{ID: 9, Addr: "nowhere:1"}})}),
 		link.Append(nil, &link.Frame{Type: link.Drain}), link.Append(nil, &link.Frame{Type: link.GoAway}),
 	}
 	for i, c := range commands {
 		f.Add(c, uint16(i))
 		f.Add(link.Append(nil, &link.Frame{Type: link.Unit, ID: 1, Slot: 2, Payload: c}), uint16(30))
 	}
-	f.Add(link.Append(nil, &link.Frame{Type: link.Unit, ID: 4, Slot: 4}), uint16(1)) // a message before its client's coming
+	// a message before its client's ATTACH
+	f.Add(link.Append(nil, &link.Frame{Type: link.Unit, ID: 4, Slot: 4}), uint16(1))
 	f.Fuzz(func(t *testing.T, in []byte, cut uint16) {
 		w, lis := small(t, "frame://127.0.0.1:0")
 		worker, clients, sessions := party(w, lis)
@@ -101,22 +119,26 @@ func FuzzLink(f *testing.F) {
 	})
 }
 
-// stay checks that clients are there but for those that were kicked, replaced or not let in.
+// stay checks that all clients are open except those that were kicked, replaced or refused.
 func stay(t *testing.T, clients []*enginetest.Peer, sessions []*session) {
 	t.Helper()
 	for i, c := range clients {
 		s := sessions[i]
-		if c.Take(); c.Closed() && s.reason != link.ReasonKicked && s.reason != link.ReasonReplaced && s.entry != rejected {
+		if c.Take(); c.Closed() && s.reason != link.ReasonKicked && s.reason != link.ReasonReplaced &&
+			s.entry != entryRejected {
 			t.Fatalf("client %d is gone: %v", i, s.reason)
 		}
 	}
 }
 
-// Whatever comes down the link of another gateway: the same.
+// The same for the link of another gateway.
 func FuzzPeer(f *testing.F) {
-	publish := link.Append(nil, &link.Frame{Type: link.Publish, Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), 'x')})
-	evict := link.Append(nil, &link.Frame{Type: link.Evict, Slot: 48, Payload: link.AppendEvict(nil, "u", link.Claim{Time: 1 << 63})})
-	for i, inner := range [][]byte{publish, evict, link.Append(nil, &link.Frame{Type: link.Count, Payload: []byte{0, 0}})} {
+	publish := link.Append(nil, &link.Frame{Type: link.Publish,
+		Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), 'x')})
+	evict := link.Append(nil, &link.Frame{Type: link.Evict, Slot: 48,
+		Payload: link.AppendEvict(nil, "u", link.Claim{Time: 1 << 63})})
+	for i, inner := range [][]byte{publish, evict,
+		link.Append(nil, &link.Frame{Type: link.Count, Payload: []byte{0, 0}})} {
 		f.Add(link.Append(nil, &link.Frame{Type: link.Relay, Token: uint64(i + 1), Payload: inner}), uint16(20*i))
 	}
 	f.Add(link.Append(nil, &link.Frame{Type: link.Ping, ID: 3, Token: 1 << 63}), uint16(9))
@@ -125,7 +147,9 @@ func FuzzPeer(f *testing.F) {
 		w, lis := small(t, "frame://127.0.0.1:0")
 		_, clients, sessions := party(w, lis)
 		sim := w.gates[0].sim
-		other := sim.Open(0, netip.AddrPort{}, newInLink(lis.g.loops[0], link.WorkerHello{Role: link.RolePeer, ID: [16]byte{3: 9}}), engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10})
+		other := sim.Open(0, netip.AddrPort{}, newInLink(lis.g.loops[0],
+			link.WorkerHello{Role: link.RolePeer, ID: [16]byte{3: 9}}),
+			engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10})
 		other.Send(in)
 		other.Read(1 + int(cut))
 		sim.Settle()
@@ -137,10 +161,12 @@ func FuzzPeer(f *testing.F) {
 	})
 }
 
-// Whatever a client sends, in whichever format and pieces: the gateway does not panic, its books are right, and nobody else is harmed.
+// Whatever a client sends, in whichever format and pieces: the gateway does not panic, its accounts
+// are consistent, and no other client is affected.
 func FuzzClient(f *testing.F) {
 	schemes := []string{"ws", "text", "json", "jsonl", "frame"}
-	upgrade := codec.AppendUpgrade(nil, "127.0.0.1", "/a?b=c", codec.NewKey(), &codec.DialOptions{Deflate: codec.NewDeflate()})
+	upgrade := codec.AppendUpgrade(nil, "127.0.0.1", "/a?b=c", codec.NewKey(),
+		&codec.DialOptions{Deflate: codec.NewDeflate()})
 	f.Add(append(upgrade, 0x81, 0x82, 1, 2, 3, 4, 'h'^1, 'i'^2), uint16(9), byte(0))
 	f.Add([]byte("hello\nyou\n"), uint16(7), byte(1))
 	f.Add([]byte("\x00\x00\x00\x06{}"), uint16(3), byte(2))
@@ -149,7 +175,8 @@ func FuzzClient(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte, cut uint16, which byte) {
 		w, lis := small(t, fmt.Sprintf("%s://127.0.0.1:0", schemes[int(which)%len(schemes)]))
 		_, clients, _ := party(w, lis)
-		c := w.gates[0].sim.Open(0, netip.AddrPort{}, &session{lis: lis}, engine.ConnOptions{MaxInput: lis.MaxMessage + handshakeRoom, MaxOutput: 1 << 20})
+		c := w.gates[0].sim.Open(0, netip.AddrPort{}, &session{lis: lis},
+			engine.ConnOptions{MaxInput: lis.MaxMessage + handshakeRoom, MaxOutput: 1 << 20})
 		was := make([]bool, len(clients))
 		for i, other := range clients {
 			other.Take()
@@ -170,9 +197,10 @@ func FuzzClient(f *testing.F) {
 	})
 }
 
-// A listener's URL never panics; one that is taken has a protocol, a host and a port.
+// Parsing a listener's URL never panics. An accepted URL has a protocol, a host and a port.
 func FuzzListenerURL(f *testing.F) {
-	for _, url := range []string{"ws://127.0.0.1:0/a", "text://[::1]:7273", "frame://:1", "json://x", "ws://a:b@c:1?d#e", "://", "ws://[::1%25eth0]:1"} {
+	for _, url := range []string{"ws://127.0.0.1:0/a", "text://[::1]:7273", "frame://:1", "json://x", "ws://a:b@c:1?d#e",
+		"://", "ws://[::1%25eth0]:1"} {
 		f.Add(url)
 	}
 	f.Fuzz(func(t *testing.T, url string) {

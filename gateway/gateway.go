@@ -21,38 +21,39 @@ import (
 // Gateway holds the connections of clients and passes their messages to workers.
 type Gateway struct {
 	// Static after New.
-	cfg      Config
-	log      *slog.Logger
-	epoch    uint64 // differs at each start
-	started  time.Time
-	keys     maphash.Seed         // of the hashes of messages' keys
-	complain *xrate.Limiter       // of what strangers on the inner port can make us log
-	grumble  *xrate.Limiter       // of what clients can
-	buffers  *bytebufferpool.Pool // of pages, any goroutine; a pointer, for it has to be aligned
-	staff    chan struct{}        // of one: a loop has got its first worker, or lost its last
-	pages    chan struct{}        // one token a plain HTTP request being answered
-	ready    chan struct{}        // closed when it listens
+	cfg            Config
+	log            *slog.Logger
+	epoch          uint64 // differs at each start
+	started        time.Time
+	keys           maphash.Seed         // for the hashes of conflation keys
+	strangerLogs   *xrate.Limiter       // limits log lines caused by peers on the inner port
+	clientLogs     *xrate.Limiter       // limits log lines caused by clients
+	buffers        *bytebufferpool.Pool // for pages, any goroutine; a pointer, because it must be aligned
+	workersChanged chan struct{}        // capacity 1: a loop has got its first worker or lost its last one
+	pages          chan struct{}        // one token per plain HTTP request that is being answered
+	ready          chan struct{}        // closed when Run listens
 
 	// Static after ready is closed.
 	engine    *engine.Engine
 	loops     []*loop     // bound: none, fixed by Run
 	listeners []*listener // bound: none, fixed by Run
 	inner     *workerPort
-	reserve   int             // descriptors that clients leave for workers
-	pageCtx   context.Context // of all requests that handlers of the listeners answer
+	reserve   int             // file descriptors that clients leave for workers
+	pageCtx   context.Context // parent of the contexts of plain HTTP requests
 	stopPages context.CancelFunc
-	peerCtx   context.Context // of all links to other gateways
+	peerCtx   context.Context // parent of the contexts of links to other gateways
 	stopPeers context.CancelFunc
 
 	authFailures atomic.Uint64
-	ran          atomic.Bool // Run has been called
-	leaving      atomic.Bool // the context of Run has ended: nobody else should come
-	yields       atomic.Bool // and a successor may have the inner port
-	keepers      sync.WaitGroup
+	ran          atomic.Bool // Run was called
+	notReady     atomic.Bool // the context of Run has ended: not ready for new clients
+	givesPort    atomic.Bool // the drain has begun: a successor may have the inner port
+	peersWG      sync.WaitGroup
 	pagesWG      sync.WaitGroup
 }
 
-// New checks cfg and makes a Gateway. It opens nothing: Run does. An error is a *ConfigError.
+// New checks cfg and makes a Gateway. It opens no files or sockets; Run does. An error is a
+// *ConfigError.
 func New(cfg Config) (*Gateway, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
@@ -61,15 +62,18 @@ func New(cfg Config) (*Gateway, error) {
 		cfg.Name, _ = os.Hostname()
 	}
 	return &Gateway{
-		cfg: cfg, log: cfg.Logger, epoch: rand.Uint64(), started: time.Now(), keys: maphash.MakeSeed(), buffers: new(bytebufferpool.Pool),
-		complain: xrate.NewLimiter(1, 5), grumble: xrate.NewLimiter(1, 5),
-		staff: make(chan struct{}, 1), pages: make(chan struct{}, maxPages), ready: make(chan struct{}),
+		cfg: cfg, log: cfg.Logger, epoch: rand.Uint64(), started: time.Now(),
+		keys: maphash.MakeSeed(), buffers: new(bytebufferpool.Pool),
+		strangerLogs: xrate.NewLimiter(1, 5), clientLogs: xrate.NewLimiter(1, 5),
+		workersChanged: make(chan struct{}, 1), pages: make(chan struct{}, maxPages), ready: make(chan struct{}),
 	}, nil
 }
 
-// open starts the loops and listens. Where it fails nothing is left open.
+// open starts the loops and listens. After an error nothing is left open.
 func (g *Gateway) open() (err error) {
-	g.engine, err = engine.New(engine.Config{Loops: g.cfg.Loops, PinCPUs: g.cfg.PinCPUs, MaxBuffered: g.cfg.MaxBuffered, Logger: g.log})
+	g.engine, err = engine.New(engine.Config{
+		Loops: g.cfg.Loops, PinCPUs: g.cfg.PinCPUs, MaxBuffered: g.cfg.MaxBuffered, Logger: g.log,
+	})
 	if err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}
@@ -85,8 +89,8 @@ func (g *Gateway) open() (err error) {
 	return err
 }
 
-// listen starts the loops' ticks, then opens the listeners and the inner port. The inner port comes
-// last: a gateway that fails to start must not have taken it from one that drains.
+// listen starts the loops' ticks, then opens the listeners and the inner port. The inner port is
+// the last, because a gateway that fails to start must not take it from one that drains.
 func (g *Gateway) listen() (err error) {
 	for _, l := range g.loops {
 		if err := l.el.Post(func() { l.el.Schedule(&l.tick, tickEvery) }); err != nil {
@@ -104,12 +108,12 @@ func (g *Gateway) listen() (err error) {
 		return err
 	}
 	if len(g.cfg.Key) == 0 {
-		g.log.Info("no key: workers are accepted from this machine only", "inner", g.inner.ln.Addr().String())
+		g.log.Info("no key: only workers on this machine are accepted", "inner", g.inner.ln.Addr().String())
 	}
 	return nil
 }
 
-// Ready returns a channel that is closed when Run listens on all addresses. It stays open when Run
+// Ready returns a channel that is closed when Run listens on all addresses. It stays open if Run
 // fails to.
 func (g *Gateway) Ready() <-chan struct{} { return g.ready }
 
@@ -123,7 +127,7 @@ func (g *Gateway) isReady() bool {
 	}
 }
 
-// Addrs returns the listeners' URLs with the ports that are open, in the order of Config.Listeners.
+// Addrs returns the listeners' URLs with their actual ports, in the order of Config.Listeners.
 // Before Ready it returns nil.
 func (g *Gateway) Addrs() []string {
 	if !g.isReady() {
@@ -154,10 +158,10 @@ func (g *Gateway) close() {
 	}
 	g.stopPages()
 	g.stopPeers()
-	_ = g.engine.Stop(context.Background()) // cuts whoever is still there, so it waits for nobody
+	_ = g.engine.Stop(context.Background()) // closes all connections at once
 	g.pagesWG.Wait()
-	g.keepers.Wait()
+	g.peersWG.Wait()
 }
 
-// readRandom fills b from the system's generator, which never fails.
+// readRandom fills b with random bytes of the operating system. That never fails.
 func readRandom(b []byte) { _, _ = crand.Read(b) }

@@ -13,15 +13,16 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// ledger is what workers saw of each client, in the order in which they saw it.
+// ledger records what workers saw of each client, in order.
 type ledger struct {
 	mu    sync.Mutex
-	next  map[string]int // guarded by mu: the number each client's next message must have
+	next  map[string]int // guarded by mu: the number that each client's next message must have
 	wrong []string       // guarded by mu
 	seen  int            // guarded by mu
 }
 
-// serve is a worker on one link: it enters each message and acknowledges it afterwards, until the link ends.
+// serve is a worker on one link. It records each message and then acknowledges it, until the link
+// ends.
 func (b *ledger) serve(conn net.Conn) {
 	for r := bufio.NewReader(conn); ; {
 		f, err := readFrame(r)
@@ -60,12 +61,14 @@ func (b *ledger) count() int {
 	return b.seen
 }
 
-// Workers come and drain while clients talk, with windows and bounds so small that everything waits everywhere: each message arrives once and in order.
+// Workers come and drain while clients send, with windows and limits so small that every queue is
+// used. Each message arrives once and in order.
 func TestHandOversLoseNothing(t *testing.T) {
 	t.Parallel()
 	const clients, messages, workers = 20, 400, 12
 	g, _ := start(t, gateway.Config{
-		Loops: 2, MaxUnacked: 300, Router: gateway.RoundRobin, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
+		Loops: 2, MaxUnacked: 300, Router: gateway.RoundRobin,
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
 	})
 	b := &ledger{next: map[string]int{}}
 	var all sync.WaitGroup
@@ -73,7 +76,8 @@ func TestHandOversLoseNothing(t *testing.T) {
 	join := func(i int) (conns []net.Conn) {
 		for loop := range uint16(2) {
 			conn := dial(t, g.WorkerAddr())
-			hello := link.WorkerHello{Role: link.RoleWorker, Loop: loop, Weight: 100, Window: uint32(200 + 100*(i%3)), ID: [16]byte{byte(i + 1)}}
+			hello := link.WorkerHello{Role: link.RoleWorker, Loop: loop, Weight: 100, Window: uint32(200 + 100*(i%3)),
+				ID: [16]byte{byte(i + 1)}}
 			if _, err := link.Connect(conn, nil, hello); err != nil {
 				t.Fatal(err)
 			}
@@ -108,20 +112,24 @@ func TestHandOversLoseNothing(t *testing.T) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.wrong) > 0 || b.seen != clients*messages {
-		t.Errorf("%d of %d messages; out of order: %d, the first %v", b.seen, clients*messages, len(b.wrong), b.wrong[:min(3, len(b.wrong))])
+		t.Errorf("%d of %d messages; out of order: %d, the first %v", b.seen, clients*messages, len(b.wrong),
+			b.wrong[:min(3, len(b.wrong))])
 	}
 	if s := g.Stats(); s.ReadPauses == 0 || s.QueuedTotal == 0 || s.MessagesRejected > 0 {
 		t.Errorf("paused %d, held %d, refused %d: the bounds were not met", s.ReadPauses, s.QueuedTotal, s.MessagesRejected)
 	}
 }
 
-// Clients with much to tell of them, who all wait for the first worker: its link takes them as fast as it moves on, and not more at a time than it has room for.
+// Clients with large attachments wait for the first worker. Its link takes them as fast as it
+// writes, within its output limit.
 func TestAWorkerGetsNoMoreClientsAtATimeThanItsLinkTakes(t *testing.T) {
 	t.Parallel()
 	const clients, size = 100, 512 << 10
-	g, _ := start(t, gateway.Config{QueueTimeout: time.Minute, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+	g, _ := start(t, gateway.Config{QueueTimeout: time.Minute,
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
 	first := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
-	attributes := link.AppendAttributes([]byte{0, 0, 0, 0}, []link.Attribute{{Key: "much", Value: strings.Repeat("x", size)}})
+	attributes := link.AppendAttributes([]byte{0, 0, 0, 0},
+		[]link.Attribute{{Key: "much", Value: strings.Repeat("x", size)}})
 	all := make([]*fakeClient, clients)
 	for i := range all {
 		all[i] = dialClient(t, g.Addrs()[0])

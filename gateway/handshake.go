@@ -9,7 +9,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// handshake reads a WebSocket client's HTTP request and answers it: by an upgrade, a page, or a refusal. It returns the bytes taken.
+// handshake reads the HTTP request of a WebSocket client. It answers with an upgrade, a page or a
+// refusal, and returns the bytes consumed.
 func (s *session) handshake(in []byte) int {
 	req, n, err := codec.ReadRequest(in)
 	switch {
@@ -20,7 +21,7 @@ func (s *session) handshake(in []byte) int {
 		return 0
 	case s.probe(req):
 		return len(in)
-	case s.loop.ending || s.loop.overloaded():
+	case s.loop.draining || s.loop.overloaded():
 		s.refuseHTTP(req, codec.Status(http.StatusServiceUnavailable, ""))
 		return len(in)
 	case !req.IsUpgrade():
@@ -44,8 +45,8 @@ func (s *session) handshake(in []byte) int {
 	return s.handshaken(n, len(in))
 }
 
-// handshaken is what is taken of the input: the request, and all of it when the session is not to be
-// a client.
+// handshaken is what is consumed of the input: the request, or everything if the client was
+// refused.
 func (s *session) handshaken(request, all int) int {
 	if s.phase > phaseOpen {
 		return all
@@ -53,11 +54,10 @@ func (s *session) handshaken(request, all int) int {
 	return request
 }
 
-// finishUpgrade opens the WebSocket that a request asks for. id is what OnUpgrade has said of it;
-// nil: it was not called.
+// finishUpgrade opens the WebSocket. id is what OnUpgrade returned, nil if it was not called.
 func (s *session) finishUpgrade(req *codec.Request, id *Identity) {
 	options := s.lis.upgrade
-	options.ClientTakeover = s.loop.windows+codec.WindowSize <= s.loop.g.cfg.MaxTakeoverBytes
+	options.ClientTakeover = s.loop.takeoverBytes+codec.WindowSize <= s.loop.g.cfg.MaxTakeoverBytes
 	ws, response, err := codec.Upgrade(req, &options)
 	if err != nil {
 		s.refuseUpgrade(req, response, err)
@@ -69,8 +69,9 @@ func (s *session) finishUpgrade(req *codec.Request, id *Identity) {
 	s.codec = ws
 	switch l := s.loop; {
 	case ws.ClientTakeover():
-		l.windows += codec.WindowSize // until OnClose
-	case !options.ClientTakeover && l.g.cfg.MaxTakeoverBytes > 0 && s.lis.Compress && req.Header("Sec-WebSocket-Extensions") != "":
+		l.takeoverBytes += codec.WindowSize // released in OnClose
+	case !options.ClientTakeover && l.g.cfg.MaxTakeoverBytes > 0 && s.lis.Compress &&
+		req.Header("Sec-WebSocket-Extensions") != "":
 		l.stats.TakeoversRejected++
 	}
 	s.open(id)
@@ -85,14 +86,14 @@ func (s *session) refuseUpgrade(req *codec.Request, response []byte, err error) 
 	}
 }
 
-// refuseHTTP answers a request with a response that ends the connection; req is nil of one that cannot be read.
+// refuseHTTP answers a request and ends the connection. req is nil if it could not be parsed.
 func (s *session) refuseHTTP(req *codec.Request, response []byte) {
 	s.loop.stats.HandshakesRejected++
 	_ = s.conn.Write(answerTo(req, response))
 	s.end(link.ReasonHandshake)
 }
 
-// answerTo is a response without its body where the request is HEAD (RFC 9110 section 9.3.2).
+// answerTo returns the response, without its body if the request is HEAD (RFC 9110 section 9.3.2).
 func answerTo(req *codec.Request, response []byte) []byte {
 	if req == nil || req.Method != http.MethodHead {
 		return response
@@ -101,10 +102,11 @@ func answerTo(req *codec.Request, response []byte) []byte {
 	return response[:bytes.Index(response, []byte(end))+len(end)]
 }
 
-// refusePath refuses a WebSocket on a path on which the listener opens none.
+// refusePath refuses a WebSocket on a path that is not the listener's.
 func (s *session) refusePath(req *codec.Request) {
-	if g := s.loop.g; g.grumble.Allow() {
-		g.log.Warn("WebSocket rejected: the listener has another path", "path", brief(req.Path()), "listener", s.lis.URL, "remote", s.remote(),
+	if g := s.loop.g; g.clientLogs.Allow() {
+		g.log.Warn("WebSocket rejected: the listener has another path",
+			"path", brief(req.Path()), "listener", s.lis.URL, "remote", s.remote(),
 			"fix", "connect to the path of the listener's URL, or end that in /* for all paths below it")
 	}
 	s.refuseHTTP(req, codec.Status(http.StatusNotFound, "no WebSocket on this path"))

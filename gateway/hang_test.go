@@ -9,12 +9,13 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Handlers of some clients hang, with so many messages that the window of their link is full. The worker's other clients wait until that has lasted for two heartbeats, and are served then.
+// Handlers of some clients hang, with so many messages that the window of their link is full. The
+// worker's other clients wait for two heartbeats, and are then served.
 func TestHandlersThatHangLeaveOthersCredit(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
 	hello := oneWorker
-	hello.Window = 64 << 10 // 16 KiB of it a client's
+	hello.Window = 64 << 10 // each client's share of it is 16 KiB
 	w := dialWorker(t, g.WorkerAddr(), nil, hello)
 	message := strings.Repeat("x", 1000)
 	for range 6 {
@@ -29,7 +30,8 @@ func TestHandlersThatHangLeaveOthersCredit(t *testing.T) {
 		hi := fmt.Sprint("hi ", i)
 		c.say(hi)
 		_, f := w.take(hi, func(_ int, f *link.Frame) bool { return f.Type == link.Message && string(f.Payload) == hi })
-		w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: f.Slot, Token: f.Token, Payload: []byte("ho")})
+		w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: f.Slot, Token: f.Token,
+			Payload: []byte("ho")})
 		if got := c.hear(); got != "ho" {
 			t.Errorf("client %d hears %q", i, got)
 		}

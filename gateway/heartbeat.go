@@ -2,26 +2,29 @@ package gateway
 
 import "github.com/seed-7410fe32/sluice/internal/link"
 
-// pulse is what has come of a client since the last heartbeat, and gone to it, as bits.
+// pulse is the activity of a client since its last heartbeat, as bits.
 type pulse uint8
 
 const (
-	alive  pulse = 1 << iota // some bytes came: it answers pings
-	active                   // a message came
-	spoken                   // something was written to it
+	alive   pulse = 1 << iota // bytes came: pings are answered
+	active                    // a message came
+	written                   // something was written to the client
 )
 
-// heartbeat pings a client of which no message has come, and closes one that has not answered any ping for so long. Any bytes count as an answer, and those that leave for the
-// client too, for the ping may stand behind them; a paused client cannot be heard. One that talks and has been told nothing is pinged as well, lest somebody between us
-// takes the connection for one that nobody uses; it owes no answer.
+// heartbeat pings a client that has sent no message, and closes one that has left MaxMissedPings
+// pings unanswered. Any bytes received count as an answer. So does output that the client has
+// acknowledged, because the ping may be behind it. A client that is not read is not closed. A
+// client that sends messages but was sent nothing is also pinged, so that no proxy takes the
+// connection for idle. It need not answer.
 func (s *session) heartbeat() {
-	if s.pulse&(alive|active) != 0 || s.pauses != 0 || s.takes() {
+	if s.pulse&(alive|active) != 0 || s.pauses != 0 || s.isReading() {
 		s.misses = 0
 	}
-	quiet, told := s.pulse&active == 0 && s.pauses == 0, s.pulse&spoken != 0
+	quiet, told := s.pulse&active == 0 && s.pauses == 0, s.pulse&written != 0
 	s.pulse = 0
 	switch {
-	case quiet && int(s.misses) >= s.lis.MaxMissedPings && !s.conn.Arrived(): // else it is we who are late
+	// Input that has arrived and is not read yet may be the answer.
+	case quiet && int(s.misses) >= s.lis.MaxMissedPings && !s.conn.Arrived():
 		s.end(link.ReasonIdle)
 		return
 	case quiet:
@@ -30,7 +33,7 @@ func (s *session) heartbeat() {
 	case !told:
 		s.ping()
 	}
-	s.mark()
+	s.noteAcked()
 	s.loop.el.Schedule(&s.timer, s.lis.Heartbeat)
 }
 
@@ -38,32 +41,39 @@ func (s *session) ping() {
 	if s.lis.Ping != "" && !s.lis.upgrades() {
 		s.sendText([]byte(s.lis.Ping))
 	} else if b := s.codec.AppendPing(s.loop.out[:0]); len(b) > 0 {
-		s.loop.out = b
-		s.noteWrite()
-		_ = s.conn.Write(b)
+		s.writeControl(b)
 	}
+}
+
+// writeControl writes bytes that a codec has appended to the loop's scratch buffer, which it keeps.
+func (s *session) writeControl(b []byte) {
+	s.loop.out = b
+	s.noteWrite()
+	_ = s.conn.Write(b) // an overflow closes the client
 }
 
 // noteWrite notes that something is written to the client.
 func (s *session) noteWrite() {
-	if s.pulse&spoken == 0 { // else a fan-out would write to each client's memory each time
-		s.pulse |= spoken
+	if s.pulse&written == 0 { // a fan-out must not write to each session's memory each time
+		s.pulse |= written
 	}
 }
 
-// mark notes how much a client has taken that is closed at the next heartbeat if it goes on like this.
-func (s *session) mark() {
+// noteAcked stores how many bytes a client has acknowledged if it will be closed at the next
+// heartbeat unless it responds.
+func (s *session) noteAcked() {
 	if int(s.misses) < s.lis.MaxMissedPings {
-		delete(s.loop.taken, s)
+		delete(s.loop.ackedBytes, s)
 		return
 	}
 	acked, _ := s.conn.Taken()
-	s.loop.taken[s] = acked
+	s.loop.ackedBytes[s] = acked
 }
 
-// takes reports whether a client that has been marked has taken something since, of what has not all reached it yet: it reads, but slowly.
-func (s *session) takes() bool {
-	before, marked := s.loop.taken[s]
+// isReading reports whether such a client has acknowledged output since then and not yet all of it:
+// it reads, but slowly.
+func (s *session) isReading() bool {
+	before, marked := s.loop.ackedBytes[s]
 	if !marked {
 		return false
 	}

@@ -2,12 +2,12 @@ package gateway
 
 import "fmt"
 
-// hold lets a message wait. When no worker is there, and too much waits for one, it is refused,
-// which the client is told.
-func (s *session) hold(payload []byte, flags uint8) {
+// enqueue queues a message. If no worker is there and too many bytes are queued, the message is
+// rejected and the client is told.
+func (s *session) enqueue(payload []byte, flags uint8) {
 	l := s.loop
 	n := recordHeader + len(payload)
-	if l.held+n > l.g.cfg.MaxUnroutedBytes && s.link == nil && l.unassigned() {
+	if l.queuedBytes+n > l.g.cfg.MaxUnroutedBytes && s.link == nil && l.unassigned() {
 		l.stats.MessagesRejected++
 		s.refuse(refusedHoldFull, 1)
 		return
@@ -17,10 +17,10 @@ func (s *session) hold(payload []byte, flags uint8) {
 		s.queue.since = l.el.Now()
 	}
 	s.queue.push(payload, flags)
-	l.held += n
+	l.queuedBytes += n
 	l.stats.QueuedTotal++
 	l.checkQueues()
-	if !s.waiting && !s.pump() { // else it waits for what its worker has of it to be handled, and in nobody's way
+	if !s.waiting && !s.pump() { // else it waits only for its own messages to be acknowledged
 		s.wait()
 		if s.link != nil && s.link.waiting.isFirst(s) {
 			s.link.pumpWaiting()
@@ -28,7 +28,8 @@ func (s *session) hold(payload []byte, flags uint8) {
 	}
 }
 
-// wait puts the session into the list of those that have something for a worker: its worker's list, else the loop's. A client that is gone waits no longer than QueueTimeout.
+// wait adds the session to a list of clients with events for a worker: that of its worker, else
+// that of the loop. A client that has gone waits for QueueTimeout at most.
 func (s *session) wait() {
 	if s.phase == phaseGone && !s.timer.Scheduled() {
 		s.loop.el.Schedule(&s.timer, s.loop.g.cfg.QueueTimeout)
@@ -43,23 +44,23 @@ func (s *session) wait() {
 	}
 	if s.link != nil {
 		s.link.enqueue(s)
-		s.link.checkAhead()
+		s.link.checkCreditFull()
 		return
 	}
 	s.loop.waiting = append(s.loop.waiting, s)
 }
 
-// stopWaiting takes the session out of the list of a worker that it leaves.
+// stopWaiting removes the session from the list of a worker that it leaves.
 func (s *session) stopWaiting(k *workerLink) {
 	if k.waiting.remove(s) {
 		s.waiting = false
 	}
 }
 
-// dequeue takes the oldest message that waits, of n bytes, out of the client's queue.
+// dequeue removes the oldest message, of n bytes, from the client's queue.
 func (s *session) dequeue(n int) {
 	l := s.loop
-	l.held -= recordHeader + n
+	l.queuedBytes -= recordHeader + n
 	if s.queue.pop(n); s.queue.waiting == 0 {
 		l.queues.put(s.queue)
 		s.queue = nil
@@ -67,8 +68,8 @@ func (s *session) dequeue(n int) {
 	l.checkQueues()
 }
 
-// dropHeld refuses all that waits, without a word to the client, and returns how many messages that was.
-func (s *session) dropHeld() int {
+// dropQueued rejects all queued messages, without telling the client. It returns their number.
+func (s *session) dropQueued() int {
 	if s.queue == nil {
 		return 0
 	}
@@ -76,32 +77,33 @@ func (s *session) dropHeld() int {
 	messages, bytes := s.queue.clear()
 	l.queues.put(s.queue)
 	s.queue = nil
-	l.held -= bytes
+	l.queuedBytes -= bytes
 	l.checkQueues()
 	l.stats.MessagesRejected += uint64(messages)
 	if s.out == 0 {
-		s.handled += uint32(messages) // their numbers may be known elsewhere; behind messages that are out they are the last there are
-		if s.entry != asked {         // else its coming is on trial still
+		// Workers may know their numbers. Behind messages at the worker they are the last ones.
+		s.handled += uint32(messages)
+		if s.entry != entryPending { // else the trial of its connect event goes on
 			s.endTrial()
 		}
 	}
 	return messages
 }
 
-// expireHeld refuses what has waited longer than QueueTimeout, when no worker is there. It returns the clients of the list that go on waiting: those that have yet to be given to a
-// worker too.
-func (l *loop) expireHeld(list []*session) []*session {
+// expireQueued rejects the messages queued for longer than QueueTimeout if no worker is there. It
+// returns the clients that still wait. Among them are those that no worker has been told of.
+func (l *loop) expireQueued(list []*session) []*session {
 	now, alone := l.el.Now(), l.unassigned()
 	kept := list[:0]
 	for _, s := range list {
 		if q := s.queue; alone && q != nil && now.Sub(q.since) > l.g.cfg.QueueTimeout {
-			count := s.dropHeld()
+			count := s.dropQueued()
 			if s.phase == phaseOpen {
 				s.refuse(refusedNoWorker, count)
 				s.throttle()
 			}
 		}
-		if s.queue != nil || s.phase == phaseOpen && s.entry == asked || s.phase == phaseGone {
+		if s.queue != nil || s.phase == phaseOpen && s.entry == entryPending || s.phase == phaseGone {
 			kept = append(kept, s)
 		} else {
 			s.waiting = false
@@ -111,21 +113,21 @@ func (l *loop) expireHeld(list []*session) []*session {
 	return kept
 }
 
-// Why a client's message was not taken.
+// Codes of sluice.refused: why a client's message was not handled.
 const (
-	refusedNoWorker = "no_worker" // none came within QueueTimeout
-	refusedHoldFull = "hold_full" // none is there, and MaxUnroutedBytes wait for one already
-	refusedPoison   = "poison"    // each worker that got it has died
-	refusedDraining = "draining"  // no worker came before the gateway closed down
+	refusedNoWorker = "no_worker" // no worker within QueueTimeout
+	refusedHoldFull = "hold_full" // no worker, and MaxUnroutedBytes are queued
+	refusedPoison   = "poison"    // each worker that got it has ended
+	refusedDraining = "draining"  // no worker before the gateway closed
 )
 
-// refuse tells the client that messages of its were not taken.
+// refuse tells the client that messages were rejected.
 func (s *session) refuse(code string, count int) {
 	s.sendText(fmt.Appendf(nil, `{"type":"sluice.refused","code":%q,"count":%d}`, code, count))
 }
 
-// pumpWaiting gives those that wait for any worker to the workers that are there. Who has stalled may
-// be one of them.
+// pumpWaiting assigns the clients that wait for any worker to the workers that are there. Stalled
+// clients may be among them.
 func (l *loop) pumpWaiting() {
 	l.resumeStalled(nil)
 	list := l.waiting

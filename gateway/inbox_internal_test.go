@@ -8,13 +8,13 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// An inbox takes turns with two buffers as long as a flood lasts, and gives them up when it is over.
+// An inbox uses two buffers in turn during a flood, and releases them afterwards.
 func TestAnInboxKeepsItsBuffersWhileAFloodLasts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t, Config{Loops: 2, Logger: slog.New(slog.DiscardHandler)})
 		from, to := g.g.loops[0], g.g.loops[1]
-		note := link.Frame{Type: link.Pong, Payload: make([]byte, 100<<10)} // frees a link that is not there
+		note := link.Frame{Type: link.Pong, Payload: make([]byte, 100<<10)} // releases a link that does not exist
 		buffers := make(map[*byte]bool)
 		for range 10 {
 			for range 3 {

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	leaktest.Main(m)
 }
 
-// patience is how long a test waits for what must happen.
+// patience is the timeout of a test's waits.
 const patience = 30 * time.Second
 
 func eventually(ok func() bool) bool {
@@ -41,7 +41,7 @@ func wait(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// start runs a gateway until the test ends, or the function returned is called.
+// start runs a gateway until the test ends, or the returned function is called.
 func start(t testing.TB, cfg gateway.Config) (*gateway.Gateway, func()) {
 	t.Helper()
 	if cfg.Logger == nil {
@@ -81,7 +81,7 @@ func start(t testing.TB, cfg gateway.Config) (*gateway.Gateway, func()) {
 	return g, stop
 }
 
-// hostport cuts the address out of a listener's URL.
+// hostport is the address in a listener's URL.
 func hostport(url string) string {
 	_, rest, _ := strings.Cut(url, "://")
 	addr, _, _ := strings.Cut(rest, "/")
@@ -98,13 +98,14 @@ func dial(t testing.TB, addr string) net.Conn {
 	return conn
 }
 
-// ended reports whether a read's error is the end of the connection.
+// ended reports whether an error of a read is the end of the connection.
 func ended(err error) bool {
 	var timeout net.Error
 	return err != nil && !(errors.As(err, &timeout) && timeout.Timeout())
 }
 
-// workerLinks is how many links of workers take new clients: Stats counts a worker once, however many it has.
+// workerLinks is the number of workers' links that take clients. Stats counts a worker once,
+// however many links it has.
 func workerLinks(g *gateway.Gateway) (n int) {
 	for _, l := range g.Stats().Loops {
 		n += l.Workers

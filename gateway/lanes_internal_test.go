@@ -7,7 +7,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// All that a window bounds follows the hello.
+// All limits that depend on the window follow the hello.
 func TestAllFollowsTheWindow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -16,10 +16,11 @@ func TestAllFollowsTheWindow(t *testing.T) {
 			r = newRush(t, Config{}, window)
 			r.turn(0)
 			half := int(window) / 2
-			if r.k.window != int(window) || r.k.share != max(int(window)/64, 16<<10) || r.k.lane(half-link.HeaderSize) != &r.k.waiting.small || r.k.lane(half) != &r.k.waiting.large {
+			if r.k.window != int(window) || r.k.share != max(int(window)/64, 16<<10) ||
+				r.k.lane(half-link.HeaderSize) != &r.k.waiting.small || r.k.lane(half) != &r.k.waiting.large {
 				t.Errorf("window %d: %d, a client's share %d", window, r.k.window, r.k.share)
 			}
-			// What a worker that does not read may have waiting: as much as the window bounds, and no more.
+			// The output that may wait for a worker that does not read is bounded by the window.
 			r.worker.Limit(0)
 			for range maxLinkOutput(window)/(1<<20) - 1 {
 				r.k.send(&link.Frame{Type: link.Reply, Payload: make([]byte, 1<<20)})

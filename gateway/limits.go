@@ -10,14 +10,15 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// What a client may do is bounded here in time: how long it may take over a message, and how fast it may send. What it may hold is bounded where that is held.
+// This file bounds what a client may do in time: how long a message may take, and how fast messages
+// may come. Limits on memory stand where the memory is held.
 
-// slowest is how many bytes of an unfinished message pay for a second more.
-const slowest = 4 << 10
+// minByteRate is how many bytes of an incomplete message extend its deadline by 1 s.
+const minByteRate = 4 << 10
 
-// limit begins to watch a client that has opened.
+// limit starts the limits of a client that has opened.
 func (s *session) limit() {
-	s.begun = 0 // of its handshake
+	s.begun = 0 // that of the handshake
 	if s.lis.FirstMessageTimeout > 0 {
 		s.awaitsFirst, s.begun = true, s.loop.seconds
 		s.addToChecked()
@@ -28,8 +29,10 @@ func (s *session) limit() {
 	}
 }
 
-// startDeadline notes, once all that came has been decoded, that left bytes of input and assembled ones in the codec are held for the rest of a message or handshake. The time it has runs
-// until that is whole, however many bytes come meanwhile; while the gateway does not take more it stands still (overdue), and the input may be whole messages.
+// startDeadline notes that left bytes of input and assembled bytes in the codec belong to an
+// incomplete message or handshake. The deadline runs until it is complete, however many bytes come
+// meanwhile. It does not run while the gateway does not read (see overdue); the input may then be
+// complete messages.
 func (s *session) startDeadline(left, assembled int) {
 	if s.phase > phaseOpen {
 		return
@@ -53,7 +56,7 @@ func (s *session) startDeadline(left, assembled int) {
 	}
 }
 
-// addToChecked puts the client into the list that is looked through each second.
+// addToChecked adds the client to the list that is checked each second.
 func (s *session) addToChecked() {
 	if l := s.loop; s.deadlineAt == 0 {
 		l.deadlines = append(l.deadlines, s)
@@ -61,7 +64,7 @@ func (s *session) addToChecked() {
 	}
 }
 
-// removeFromChecked takes it out again: the last one takes its place.
+// removeFromChecked removes the client from that list. The last client takes its place.
 func (s *session) removeFromChecked() {
 	if s.deadlineAt == 0 {
 		return
@@ -75,12 +78,12 @@ func (s *session) removeFromChecked() {
 	s.deadlineAt = 0
 }
 
-// clearDeadline ends what the client owes, and what it holds.
+// clearDeadline ends the client's deadlines, and releases what the client holds.
 func (s *session) clearDeadline() {
 	s.loop.partial -= int(s.partial)
 	s.partial, s.begun, s.awaitsFirst = 0, 0, false
 	s.removeFromChecked()
-	delete(s.loop.taken, s)
+	delete(s.loop.ackedBytes, s)
 	s.loop.turns.leave(s)
 	s.loop.dropUpgrade(s)
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
@@ -91,20 +94,23 @@ func (s *session) clearDeadline() {
 	}
 }
 
-// cutOverdue cuts the clients that have owed the rest of a message, or their first one, for too long.
+// cutOverdue closes the clients whose first message, or the rest of a message, is overdue.
 func (l *loop) cutOverdue() {
-	for i := len(l.deadlines) - 1; i >= 0; i-- { //nolint:modernize // entries are removed: so that whoever takes the place of one that goes has been looked at
+	//nolint:modernize // backwards, because the last client takes the place of one that is removed
+	for i := len(l.deadlines) - 1; i >= 0; i-- {
 		if s := l.deadlines[i]; s.begun == 0 && s.partial == 0 || s.begun > 0 && s.overdue() {
 			s.removeFromChecked()
 		}
 	}
 }
 
-// overdue reports whether the client's time is up, and then cuts it.
+// overdue closes the client if its deadline has passed, and reports whether it has.
 func (s *session) overdue() bool {
 	l := s.loop
 	if s.pauses&^pausedByRate != 0 || s.turn&yielded != 0 || s.phase == phaseUpgrading {
-		s.begun++ // the gateway does not take what has come: the time stands still. It does not begin anew, or who is held up again and again would have it for ever
+		// The gateway does not read, so the deadline is put off. It does not start again: a client
+		// that is held up repeatedly would have no deadline at all.
+		s.begun++
 		return false
 	}
 	owed := time.Duration(l.seconds-s.begun-1) * tickEvery // at least
@@ -121,12 +127,12 @@ func (s *session) overdue() bool {
 	return false
 }
 
-// messageTime is how long the client may take over the message that it has begun. It runs on while the client is not read since it sends too fast, for that is the client's
-// doing; but what it sends at its rate it has the time for.
+// messageTime is how long the incomplete message may take. The time runs on while the client is not
+// read because of its own rate. But it includes the time that the message takes at that rate.
 func (s *session) messageTime() time.Duration {
-	rate, more := slowest, time.Duration(0)
+	rate, more := minByteRate, time.Duration(0)
 	if s.pace != nil {
-		more = burst // it may owe as much of what it sent before
+		more = burst // time for earlier messages that it has not paid for
 	}
 	if s.lis.ByteRate > 0 {
 		rate = min(rate, s.lis.ByteRate)
@@ -134,18 +140,19 @@ func (s *session) messageTime() time.Duration {
 	return addDurations(s.lis.MessageTimeout, more+time.Duration(int(s.partial)/rate)*time.Second)
 }
 
-// addDurations is d and more, neither of them negative; at most the longest time there is.
+// addDurations returns d + more, or the longest duration if that overflows. Neither may be
+// negative.
 func addDurations(d, more time.Duration) time.Duration { return d + min(more, math.MaxInt64-d) }
 
 // pauses are the reasons why a client is not read, as bits.
 type pauses uint8
 
 const (
-	pausedByWorker pauses = 1 << iota // too much of it is not acknowledged
-	pausedByRate                      // it has sent too fast
-	pausedByQueues                    // too much of all waits in queues
-	pausedToLeave                     // it has been told to go, or is as soon as nothing of it waits for a worker
-	hungUp                            // it has ended its side, and is closed as soon as nothing of it waits for a worker
+	pausedByWorker pauses = 1 << iota // too many of its bytes are not acknowledged
+	pausedByRate                      // it sends faster than its rate
+	pausedByQueues                    // the queues of the loop are full
+	pausedToClose                     // it is closed as soon as all its messages are handled
+	halfClosed                        // it has closed its side, and is closed as soon as all its messages are handled
 )
 
 func (s *session) pause(why pauses) {
@@ -163,18 +170,19 @@ func (s *session) resume(why pauses) {
 	}
 }
 
-// pace slows down a client that sends faster than its listener lets it. Each message and byte has its price in time; the client is not read while it is more than burst
-// behind in paying. Owned by the loop.
+// pace limits the rate of a client. Each message and each byte costs time. The client is not read
+// while that time is more than burst ahead of the clock. Owned by the loop.
 type pace struct {
 	session         *session
 	timer           engine.Timer
-	messages, bytes time.Duration // when all is paid for, since the gateway's start
+	messages, bytes time.Duration // when everything is paid for, as time since the gateway's start
 }
 
 // burst is how much a client may send at once, as time at its rate.
 const burst = 2 * time.Second
 
-// spend counts n bytes that Decode has taken, which are more when they have been inflated. A piece of a large frame is no message; a control frame counts like one.
+// spend counts n bytes that Decode has consumed, which are inflated bytes after decompression. A
+// part of a large frame does not count as a message. A control frame does.
 func (p *pace) spend(ev codec.Event, n, inflated int) {
 	s := p.session
 	now := s.loop.el.Now().Sub(s.loop.g.started)
@@ -194,13 +202,14 @@ func (p *pace) spend(ev codec.Event, n, inflated int) {
 	}
 }
 
-// smallPiece is larger than any control frame.
+// smallPiece is larger than any control frame, in bytes.
 const smallPiece = 256
 
-// OnTimer implements engine.TimerHandler: the client may go on.
+// OnTimer implements engine.TimerHandler: the client is read again.
 func (p *pace) OnTimer(*engine.Timer) { p.session.resume(pausedByRate) }
 
-// reserve is how many descriptors clients leave for workers: with none a worker that was lost could not come back.
+// reserve is how many file descriptors clients leave for workers, so that a lost worker can connect
+// again.
 func reserve() int {
 	var l syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {

@@ -7,34 +7,37 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// workerLink is the link of one worker to one loop: the handler of its connection. Everything in it is owned by the loop.
+// workerLink is the link between one worker and one loop. It is the handler of the link's
+// connection. The loop owns everything in it.
 type workerLink struct {
 	// Static after the hello.
 	loop  *loop
 	hello link.WorkerHello
 
 	liveness
-	conn       *engine.Conn
-	serial     uint32
-	sent       link.AckWindow
-	kept       unackedLog
-	ack        func(link.Acked) // acknowledged, made once
-	clients    int
-	peers      []uint32 // other gateways that the worker knows; bound: gateways that a loop knows
-	gone       int      // clients that are gone, and it has not acknowledged it
-	behind     bool     // those are so many that it gets no more clients
-	window     int      // bytes
-	share      int      // of the window, in bytes, that one client may have: a handler that hangs must not leave the others without credit
-	waiting    lanes    // those who wait for credit
-	ahead      bool     // a window waits for credit: nothing large is inflated for it
-	stalls     bool     // clients of it may have stalled since it had credit last
-	timer      engine.Timer
-	backlogged bool // takes no more clients before half of what waits for it has gone
-	pressing   bool // it has filled another loop's inbox, and is not read until that is empty
-	crams      int  // outboxes that it has filled, and is not read until they have room
-	draining   bool
-	replaced   bool // by its own worker
-	over       bool // has left: what still comes is of no effect, for others have its clients
+	conn            *engine.Conn
+	serial          uint32
+	sent            link.AckWindow
+	kept            unackedLog
+	ack             func(link.Acked) // the method acknowledged, bound once so that a call does not allocate
+	clients         int
+	peers           []uint32 // other gateways that the worker knows; bound: gateways that a loop knows
+	unackedDetaches int      // clients that have gone and whose DETACH is not acknowledged
+	behind          bool     // unackedDetaches is over its limit: the worker gets no more clients
+	window          int      // bytes
+	// share is the part of the window, in bytes, that one client may use. It leaves credit for
+	// others when one client's handler blocks.
+	share        int
+	waiting      lanes // clients that wait for credit
+	creditFull   bool  // a full window waits for credit: large messages are not inflated
+	stalls       bool  // clients of the link may have stalled since it last had credit
+	timer        engine.Timer
+	backlogged   bool // the worker gets no more clients until half of its output is written
+	inboxPaused  bool // the link has filled another loop's inbox, and is not read until that is empty
+	fullOutboxes int  // outboxes that the link has filled; it is not read while there are any
+	draining     bool
+	replaced     bool // by a newer link of the same worker
+	ended        bool // the link is removed: further input is ignored, because its clients have other workers
 }
 
 func newWorkerLink(l *loop, hello link.WorkerHello) *workerLink {
@@ -61,22 +64,24 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 	}
 	l.links[k.serial] = k
 	l.el.Schedule(&k.timer, l.g.cfg.LinkHeartbeat)
-	if l.ending {
-		k.send(predecessor{l.g.cfg.ID, l.port}.drain())
+	if l.draining {
+		k.send(predecessor{l.g.cfg.ID, l.drainPort}.drain())
 	}
-	if l.before.port != 0 {
-		k.send(l.before.drain())
+	if l.predecessor.port != 0 {
+		k.send(l.predecessor.drain())
 	}
 	l.pool.add(k)
 	l.noteWorkers()
 	l.pumpWaiting()
-	l.g.log.Info("link open", "worker", k.hello.Name, "build", k.hello.Build, "loop", l.index, "remote", c.RemoteAddr().String())
+	l.g.log.Info("link open", "worker", k.hello.Name, "build", k.hello.Build, "loop", l.index,
+		"remote", c.RemoteAddr().String())
 }
 
-// OnData implements engine.Handler: all frames of one read, then those that waited for the credit they gave back.
+// OnData implements engine.Handler. It handles all frames that have come, and then sends the
+// messages that waited for the credit which the frames returned.
 func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 	taken := 0
-	for !k.over {
+	for !k.ended {
 		var f link.Frame
 		n, err := link.Next(in[taken:], link.MaxFrame, &f)
 		if n == 0 && err == nil {
@@ -92,7 +97,7 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 		taken += n
 	}
 	k.noteRead(len(in), taken)
-	if k.over {
+	if k.ended {
 		return len(in)
 	}
 	k.trim()
@@ -106,28 +111,30 @@ func (k *workerLink) OnData(_ *engine.Conn, in []byte) int {
 }
 
 // OnClose implements engine.Handler.
-func (k *workerLink) OnClose(c *engine.Conn, reason error) {
-	k.leave()
+func (k *workerLink) OnClose(c *engine.Conn, err error) {
+	k.remove()
 	k.loop.linked--
 	lost, _ := k.sent.Outstanding()
 	k.loop.stats.UnackedAtLinkLoss += uint64(lost)
-	k.loop.g.log.Info("link closed", "worker", k.hello.Name, "loop", k.loop.index, "remote", c.RemoteAddr().String(), "unacknowledged", lost, "reason", reason)
+	k.loop.g.log.Info("link closed", "worker", k.hello.Name, "loop", k.loop.index, "remote", c.RemoteAddr().String(),
+		"unacknowledged", lost, "err", err)
 }
 
-// leave takes the link out of everything as soon as it takes no more: its clients live on and go to other workers, at once with what is not acknowledged,
-// else with their next event.
-func (k *workerLink) leave() {
+// remove takes the link out of the loop as soon as the link accepts no more frames. Its clients
+// stay and go to other workers: at once if they have unacknowledged or queued messages, else with
+// their next event.
+func (k *workerLink) remove() {
 	l := k.loop
-	if k.over {
+	if k.ended {
 		return
 	}
-	k.over = true
+	k.ended = true
 	l.el.Cancel(&k.timer)
 	l.pool.remove(k)
 	l.noteWorkers()
 	delete(l.links, k.serial)
 	k.waiting.clear()
-	k.takeBack()
+	k.requeueUnacked()
 	for _, s := range l.sessions {
 		if s != nil && s.link == k {
 			s.orphan(!k.replaced)
@@ -137,7 +144,7 @@ func (k *workerLink) leave() {
 	l.trials.OnTimer(nil)
 }
 
-// frame acts on one frame of the worker.
+// frame handles one frame of the worker.
 func (k *workerLink) frame(f *link.Frame) error {
 	if isCommand(f.Type) {
 		if err := k.loop.g.check(f); err != nil {
@@ -155,7 +162,7 @@ func (k *workerLink) frame(f *link.Frame) error {
 	case link.Ping:
 		k.send(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Pong:
-		k.asked = false
+		k.pingSent = false
 	case link.Peers:
 		return k.learnPeers(f)
 	case link.Drain:
@@ -168,8 +175,8 @@ func (k *workerLink) frame(f *link.Frame) error {
 	return nil
 }
 
-// unit applies what a worker did while it handled the messages f.ID … f.Slot, and takes their acknowledgement. All of it is looked through
-// before the first frame is applied, so that a broken unit has no effect.
+// unit applies the effects of the messages f.ID to f.Slot, and then acknowledges them. It checks
+// all frames before it applies the first one, so that a malformed unit has no effect.
 func (k *workerLink) unit(f *link.Frame) error {
 	if err := k.sent.Check(f.ID, f.Slot); err != nil {
 		return err
@@ -187,22 +194,22 @@ func (k *workerLink) unit(f *link.Frame) error {
 	return k.sent.Ack(f.ID, f.Slot, k.ack)
 }
 
-// readOn reads the link again, once nothing that it has filled forbids it.
-func (k *workerLink) readOn() {
-	if !k.pressing && k.crams == 0 {
+// resumeReads reads the link again if no inbox or outbox that it has filled is still full.
+func (k *workerLink) resumeReads() {
+	if !k.inboxPaused && k.fullOutboxes == 0 {
 		k.conn.Resume()
 	}
 }
 
-// origin makes the link the one that hears the answer to a command.
+// origin names the link as the destination of a command's reply.
 func (k *workerLink) origin() origin { return origin{k.loop.index, noteCommand, k.serial} }
 
-// allows reports whether a client may have a message of n bytes more out.
+// allows reports whether the client's share of the window has space for a message of n bytes.
 func (k *workerLink) allows(s *session, n int) bool {
 	return s.out == 0 || int(s.unacked)+link.HeaderSize+n <= k.share
 }
 
-// message sends a client's message, which fits.
+// message sends a client's message. The caller has checked that it fits.
 func (k *workerLink) message(s *session, payload []byte, flags uint8) {
 	s.unackedFrames++
 	s.out++
@@ -210,26 +217,31 @@ func (k *workerLink) message(s *session, payload []byte, flags uint8) {
 	token := s.token()
 	seq := k.sent.Push(link.Message, s.slot, token, link.HeaderSize+len(payload))
 	k.conn.SetMark(seq)
-	f := &link.Frame{Type: link.Message, Flags: flags, Code: uint16(s.member.Version()), ID: seq, Slot: s.slot, Token: token}
+	f := &link.Frame{
+		Type: link.Message, Flags: flags, Code: uint16(s.member.Version()),
+		ID: seq, Slot: s.slot, Token: token,
+	}
 	b := link.AppendHeader(k.conn.Begin(len(payload)), f, len(payload))
-	_ = k.conn.Commit(append(b, payload...)) // the link's bound is its window: an overflow ends the link
+	_ = k.conn.Commit(append(b, payload...)) // the window is the link's bound: an overflow ends the link
 }
 
-// isBacklogged reports whether so much waits for the worker to take it that it gets no more clients before half of that has gone. Unlike messages, clients wait for no credit: there may be many at
-// once, each with much to tell of it, and they must not make the link overflow.
+// isBacklogged reports whether so much output waits that the worker gets no more clients until half
+// of it is written. Attachments need no credit, unlike messages. There may be many at once, and
+// each may be large, so they could overflow the link.
 func (k *workerLink) isBacklogged() bool {
 	k.backlogged = k.backlogged || k.conn.Buffered() > k.window
 	return k.backlogged
 }
 
-// attach gives the worker a client.
+// attach sends the client's attachment to the worker.
 func (k *workerLink) attach(s *session) {
 	f := link.Frame{Type: link.Attach, Code: uint16(s.member.Version()), Slot: s.slot, Token: s.token()}
-	if s.entry == asked {
+	if s.entry == entryPending {
 		f.Flags = link.FlagNew
 	}
 	a := link.Attachment{
-		Version: s.member.Version(), UIDVersion: s.member.UIDVersion(), Handled: s.handled, Remote: s.remote(), Listener: s.lis.URL, UID: s.member.UID(),
+		Version: s.member.Version(), UIDVersion: s.member.UIDVersion(), Handled: s.handled,
+		Remote: s.remote(), Listener: s.lis.URL, UID: s.member.UID(),
 		Request: s.request, Attrs: s.member.Attrs(),
 	}
 	b := k.conn.Begin(0)
@@ -241,13 +253,13 @@ func (k *workerLink) attach(s *session) {
 	_ = k.conn.Commit(b)
 }
 
-// detach tells the worker that a client is gone.
+// detach tells the worker that the client has gone.
 func (k *workerLink) detach(s *session) {
 	f := link.Frame{Type: link.Detach, Code: uint16(s.reason), Slot: s.slot, Token: s.token()}
 	f.ID = k.sent.Push(link.Detach, s.slot, s.token(), link.HeaderSize)
 	k.send(&f)
 	if k.loop.departed > k.loop.maxDeparted {
-		k.loop.stats.DetachesUndelivered++ // perhaps
+		k.loop.stats.DetachesUndelivered++ // it may not be delivered
 		k.loop.forget(s)
 		return
 	}
@@ -255,7 +267,7 @@ func (k *workerLink) detach(s *session) {
 	s.detachSent = true
 }
 
-// refresh tells the worker of attributes and uid that somebody else changed.
+// refresh sends the worker attributes and a uid that the worker itself did not change.
 func (k *workerLink) refresh(s *session) {
 	f := link.Frame{Type: link.Attrs, Slot: s.slot, Token: s.token()}
 	b := k.conn.Begin(0)
@@ -271,7 +283,8 @@ func (k *workerLink) send(f *link.Frame) {
 	k.trim()
 }
 
-// drain takes the worker out of the choice and hands its clients over, each as soon as the worker has handled what it was sent of it.
+// drain takes the worker out of the choice and hands its clients over. A client moves as soon as
+// the worker has handled all its messages.
 func (k *workerLink) drain() {
 	if k.draining {
 		return
@@ -286,7 +299,8 @@ func (k *workerLink) drain() {
 	}
 }
 
-// handOver takes a client from a draining worker, in order: nothing of it is unhandled there.
+// handOver takes a client away from a draining worker. The worker has handled all messages of the
+// client, so their order is kept.
 func (k *workerLink) handOver(s *session) {
 	f := link.Frame{Type: link.Detach, Flags: link.FlagMoved, Slot: s.slot, Token: s.token()}
 	f.ID = k.sent.Push(link.Detach, s.slot, s.token(), link.HeaderSize)
@@ -305,42 +319,45 @@ func (k *workerLink) handOver(s *session) {
 	}
 }
 
-// workerGoaway takes the worker's last frame.
+// workerGoaway handles the worker's GOAWAY frame.
 func (k *workerLink) workerGoaway(f *link.Frame) {
 	if status := link.Status(f.Code); status != link.Draining {
 		why := f.Payload[:min(len(f.Payload), maxWhy)]
-		k.loop.g.log.Warn("the worker ended the link", "worker", k.hello.Name, "loop", k.loop.index, "status", status.String(), "why", string(why))
+		k.loop.g.log.Warn("the worker ended the link", "worker", k.hello.Name, "loop", k.loop.index,
+			"status", status.String(), "text", string(why))
 	}
 	k.conn.Close(closing(link.ReasonPeer))
-	k.leave()
+	k.remove()
 }
 
-// maxWhy is how much of a worker's last sentence goes into the log, in bytes.
+// maxWhy bounds the text of a worker's GOAWAY frame in the log, in bytes.
 const maxWhy = 500
 
-// goAway ends a link that has gone wrong.
+// goAway ends a link because of an error, and logs it.
 func (k *workerLink) goAway(status link.Status, text string) {
-	k.loop.g.log.Warn("link ended", "worker", k.hello.Name, "loop", k.loop.index, "status", status.String(), "why", text)
+	k.loop.g.log.Warn("link ended", "worker", k.hello.Name, "loop", k.loop.index,
+		"status", status.String(), "text", text)
 	k.end(status, text, link.ReasonProtocol)
 }
 
-// end ends the link with a last frame that says why.
+// end ends the link with a GOAWAY frame that carries the reason.
 func (k *workerLink) end(status link.Status, text string, reason link.Reason) {
 	k.send(&link.Frame{Type: link.GoAway, Code: uint16(status), Payload: []byte(text)})
-	k.conn.CloseAfterFlush(closing(reason), lastBytes)
-	k.leave()
+	k.conn.CloseAfterFlush(closing(reason), flushTimeout)
+	k.remove()
 }
 
-// OnTimer implements engine.TimerHandler: the link's heartbeat.
+// OnTimer implements engine.TimerHandler. It is the link's heartbeat.
 func (k *workerLink) OnTimer(*engine.Timer) {
-	send, alive := k.tick(k.pressing || k.crams > 0 || k.asked && k.conn.Arrived())
+	send, alive := k.tick(k.inboxPaused || k.fullOutboxes > 0 || k.pingSent && k.conn.Arrived())
 	if !alive {
-		k.goAway(link.NoHeartbeat, "nothing heard for two heartbeats")
+		k.goAway(link.NoHeartbeat, "no frame received for two heartbeats")
 		return
 	}
 	k.send(&link.Frame{Type: send})
 	k.loop.el.Schedule(&k.timer, k.loop.g.cfg.LinkHeartbeat)
-	if k.conn.Buffered() <= k.share { // else the worker does not read, and there is no telling what its handlers hang in
+	// If much output waits, the worker does not read, and its handlers may wait for that.
+	if k.conn.Buffered() <= k.share {
 		k.sent.Age()
 		k.pumpWaiting()
 	}

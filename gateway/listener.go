@@ -11,7 +11,8 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// protocols are the codecs by the scheme of a listener's URL. A WebSocket's codec is made by its upgrade.
+// protocols are the codecs by the scheme of a listener's URL. A WebSocket's codec is made by its
+// upgrade.
 var protocols = map[string]func(maxMessage int) messageCodec{ // bound: none, constant
 	"ws":    func(int) messageCodec { return nil },
 	"text":  func(n int) messageCodec { return codec.Text{MaxMessage: n} },
@@ -35,7 +36,8 @@ type listener struct {
 // upgrades reports whether clients come by HTTP.
 func (l *listener) upgrades() bool { return l.codec == nil }
 
-// handshakeRoom is what a client may have sent beyond one largest message: frame headers, and what came after it in the same read.
+// handshakeRoom is what a client may have sent beyond one largest message: frame headers, and what
+// came after it in the same read.
 const handshakeRoom = 128 << 10
 
 func (g *Gateway) listenClients(cfg ListenerConfig, encoding uint8) (*listener, error) {
@@ -51,13 +53,15 @@ func (g *Gateway) listenClients(cfg ListenerConfig, encoding uint8) (*listener, 
 		l.codec = protocols[u.Scheme](cfg.MaxMessage)
 	}
 	if l.upgrades() {
-		l.upgrade = codec.UpgradeOptions{Origins: cfg.Origins, Hosts: cfg.Hosts, Subprotocols: cfg.Subprotocols, MaxMessage: cfg.MaxMessage}
+		l.upgrade = codec.UpgradeOptions{Origins: cfg.Origins, Hosts: cfg.Hosts, Subprotocols: cfg.Subprotocols,
+			MaxMessage: cfg.MaxMessage}
 		if cfg.Compress {
 			l.upgrade.Deflate = codec.NewDeflate()
 		}
 	}
 	l.ln, err = g.engine.Listen("tcp", u.Host, engine.ListenOptions{
-		Conn:     engine.ConnOptions{MaxInput: cfg.MaxMessage + handshakeRoom, MaxOutput: cfg.MaxOutput, Overflow: cfg.Overflow, WriteTimeout: max(cfg.WriteTimeout, 0)},
+		Conn: engine.ConnOptions{MaxInput: cfg.MaxMessage + handshakeRoom, MaxOutput: cfg.MaxOutput,
+			Overflow: cfg.Overflow, WriteTimeout: max(cfg.WriteTimeout, 0)},
 		Accept:   l.accept,
 		MaxConns: cfg.MaxConns, MaxPerIP: cfg.MaxPerIP, PerIPRate: cfg.ConnectRate,
 		Reserve: g.reserve,

@@ -17,14 +17,15 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
-// ListenerConfig configures one address where clients of one protocol connect. Only URL is required.
-// A number of 0 means the default. A negative number turns a limit off where the field says so, and
-// is refused elsewhere.
+// ListenerConfig configures one address where clients of one protocol connect. Only URL is
+// required. A number of 0 means the default. A negative number turns a limit off where the field
+// says so, and is refused elsewhere.
 type ListenerConfig struct {
-	// URL is the protocol and the host:port: ws://, text://, json://, jsonl:// or frame://, or tcp://
-	// with a Codec. Port 0 picks a free port. A ws:// URL may have a path: WebSockets are opened there
-	// only. /chat means /chat and /chat/, /chat/* also all paths below, no path means any. Percent
-	// encoding makes no difference. The option ?subprotocol=NAME[,NAME] sets Subprotocols.
+	// URL is the protocol and the host:port: ws://, text://, json://, jsonl:// or frame://, or
+	// tcp:// with a Codec. Port 0 picks a free port. A ws:// URL may have a path: WebSockets are
+	// opened there only. /chat means /chat and /chat/, /chat/* also all paths below, no path means
+	// any. Percent encoding makes no difference. The option ?subprotocol=NAME[,NAME] sets
+	// Subprotocols.
 	URL string
 	// Codec is the wire format of a tcp:// URL. At most 16 listeners of a gateway have one.
 	Codec Codec
@@ -32,92 +33,96 @@ type ListenerConfig struct {
 	// host:port or https://host, without a path. *.example.org means any host below example.org. *
 	// means every page. ws:// only.
 	Origins []string
-	// Hosts are the names that the listener's own pages have: host or host:port, *.example.org for any
-	// host below example.org. Loopback names and Origins are always included. A page that was requested
-	// by another name may not open a WebSocket, and Page is not served by it (status 421): this prevents
-	// DNS rebinding. Defaults to any name; on a loopback address to loopback names and Origins only.
-	// ws:// only.
+	// Hosts are the names that the listener's own pages have: host or host:port, *.example.org for
+	// any host below example.org. Loopback names and Origins are always included. A page that was
+	// requested by another name may not open a WebSocket, and Page is not served by it (status
+	// 421): this prevents DNS rebinding. Defaults to any name; on a loopback address to loopback
+	// names and Origins only. ws:// only.
 	Hosts []string
-	// Subprotocols are the WebSocket subprotocols, best first. The first one that a client offers is
-	// selected, whatever the client's order (RFC 6455 section 4.2.2). Without a common one the WebSocket
-	// is opened without a subprotocol; browsers that have offered one then close it. Workers see the
-	// selected one in worker.Request. ws:// only.
+	// Subprotocols are the WebSocket subprotocols, best first. The first one that a client offers
+	// is selected, whatever the client's order (RFC 6455 section 4.2.2). Without a common one the
+	// WebSocket is opened without a subprotocol; browsers that have offered one then close it.
+	// Workers see the selected one in worker.Request. ws:// only.
 	Subprotocols []string
 	// Compress enables permessage-deflate (RFC 7692). Other protocols than ws:// ignore it.
 	Compress bool
-	// OnUpgrade decides whether a WebSocket is opened, and says who its client is. It sees the whole
-	// request, after the checks of URL, Origins and MaxRequest. The worker has the Identity before it
-	// is told of the client. An error refuses the WebSocket: Refuse with a status of its choice, any
-	// other error and a panic with status 500, which are logged.
+	// OnUpgrade decides whether a WebSocket is opened, and says who its client is. It sees the
+	// whole request, after the checks of URL, Origins and MaxRequest. The worker has the Identity
+	// before it is told of the client. An error refuses the WebSocket: Refuse with a status of its
+	// choice, any other error and a panic with status 500, which are logged.
 	//
-	// OnUpgrade runs on a goroutine of its own and may block. At most 256 calls run at a time for each
-	// loop; further upgrades wait. HandshakeTimeout covers the wait and the call: then the client gets
-	// status 503. The context is canceled then, and when the client has gone or the gateway drains. Run
-	// waits for calls that have not returned. Nil means every WebSocket is opened. ws:// only.
+	// OnUpgrade runs on a goroutine of its own and may block. At most 256 calls run at a time for
+	// each loop; further upgrades wait. HandshakeTimeout covers the wait and the call: then the
+	// client gets status 503. The context is canceled then, and when the client has gone or the
+	// gateway drains. Run waits for calls that have not returned. Nil means every WebSocket is
+	// opened. ws:// only.
 	OnUpgrade func(ctx context.Context, r *http.Request) (Identity, error)
-	// KeepHeaders are the header fields of a WebSocket's request that workers see in worker.Request, in
-	// any letter case. * means all. They are kept in memory until the client has gone. Defaults to
-	// KeptHeaders. ws:// only.
+	// KeepHeaders are the header fields of a WebSocket's request that workers see in
+	// worker.Request, in any letter case. * means all. They are kept in memory until the client has
+	// gone. Defaults to KeptHeaders. ws:// only.
 	KeepHeaders []string
-	// MaxRequest bounds what is kept of a WebSocket's request, in bytes: its target and the fields of
-	// KeepHeaders, and 4 bytes for each name and value. A larger request is refused with status 431.
-	// Defaults to 8 KiB. The whole head of a request has at most 16 KiB in any case.
+	// MaxRequest bounds what is kept of a WebSocket's request, in bytes: its target and the fields
+	// of KeepHeaders, and 4 bytes for each name and value. A larger request is refused with status
+	// 431. Defaults to 8 KiB. The whole head of a request has at most 16 KiB in any case.
 	MaxRequest int
-	// Page answers plain HTTP requests (GET, HEAD). Each runs on a goroutine of its own. At most 64 run
-	// at a time; further requests get status 503. The response is sent when the handler has returned,
-	// without informational statuses (1xx). Its body has at most 512 KiB: further writes fail and the
-	// client gets status 500. After 30 s the request's context is canceled and the connection is
-	// closed; Run waits for the handler. The gateway answers /livez, /readyz and /healthz itself, unless
-	// that is the URL's path. Nil means status 426 for all others. ws:// only.
+	// Page answers plain HTTP requests (GET, HEAD). Each runs on a goroutine of its own. At most 64
+	// run at a time; further requests get status 503. The response is sent when the handler has
+	// returned, without informational statuses (1xx). Its body has at most 512 KiB: further writes
+	// fail and the client gets status 500. After 30 s the request's context is canceled and the
+	// connection is closed; Run waits for the handler. The gateway answers /livez, /readyz and
+	// /healthz itself, unless that is the URL's path. Nil means status 426 for all others. ws://
+	// only.
 	Page http.Handler
-	// MaxMessage bounds a message from a client, in bytes, at most 16 MiB. A client that sends a larger
-	// one is closed. Defaults to 1 MiB.
+	// MaxMessage bounds a message from a client, in bytes, at most 16 MiB. A client that sends a
+	// larger one is closed. Defaults to 1 MiB.
 	MaxMessage int
-	// MaxOutput bounds the bytes that wait for a slow client. A single message may be larger. Defaults
-	// to 1 MiB.
+	// MaxOutput bounds the bytes that wait for a slow client. A single message may be larger.
+	// Defaults to 1 MiB.
 	MaxOutput int
-	// Overflow is what happens at MaxOutput, unless the message says it. Defaults to engine.CloseSlow,
-	// which closes the client.
+	// Overflow is what happens at MaxOutput, unless the message says it. Defaults to
+	// engine.CloseSlow, which closes the client.
 	Overflow engine.Overflow
 	// WriteTimeout is how long output may wait for a client that reads nothing before the client is
 	// closed, whatever Overflow is. Defaults to 10 s; negative means no limit.
 	WriteTimeout time.Duration
-	// MaxConns bounds the listener's connections. Further ones are closed at once. Defaults to 0, no
-	// limit other than file descriptors, of which some are reserved for workers; negative means the
-	// same.
+	// MaxConns bounds the listener's connections. Further ones are closed at once. Defaults to 0,
+	// no limit other than file descriptors, of which some are reserved for workers; negative means
+	// the same.
 	MaxConns int
-	// MaxPerIP bounds the listener's connections from one IPv4 address or IPv6 /64. Behind a proxy all
-	// clients have its address. Defaults to 0, no limit; negative means the same.
+	// MaxPerIP bounds the listener's connections from one IPv4 address or IPv6 /64. Behind a proxy
+	// all clients have its address. Defaults to 0, no limit; negative means the same.
 	MaxPerIP int
-	// ConnectRate bounds the new connections a second from one IPv4 address or IPv6 /64, with a burst
-	// of twice as many. Defaults to 0, no limit; negative means the same.
+	// ConnectRate bounds the new connections a second from one IPv4 address or IPv6 /64, with a
+	// burst of twice as many. Defaults to 0, no limit; negative means the same.
 	ConnectRate int
 	// MessageRate bounds the messages a second of one client, with a burst of two seconds. A faster
-	// client is not read for a while; nothing is lost. Defaults to 0, no limit; negative means the same.
+	// client is not read for a while; nothing is lost. Defaults to 0, no limit; negative means the
+	// same.
 	MessageRate int
 	// ByteRate bounds the bytes a second of one client, as MessageRate does messages. Compressed
-	// messages count with their size after decompression. Defaults to 0, no limit; negative means the
-	// same.
+	// messages count with their size after decompression. Defaults to 0, no limit; negative means
+	// the same.
 	ByteRate int
 	// HandshakeTimeout is how long a WebSocket's opening handshake may take. Defaults to 10 s.
 	HandshakeTimeout time.Duration
-	// FirstMessageTimeout is how long a client's first message may take. Defaults to 0, no limit, since
-	// a client may only listen; negative means the same.
+	// FirstMessageTimeout is how long a client's first message may take. Defaults to 0, no limit,
+	// since a client may only listen; negative means the same.
 	FirstMessageTimeout time.Duration
-	// MessageTimeout is how long a message may take from its first byte to its last, plus 1 s for each
-	// 4 KiB of it. A client that is slowed down by ByteRate has the time that the message takes at that
-	// rate. While the gateway does not read for reasons of its own the time does not run. Defaults to
-	// 30 s; negative means no limit.
+	// MessageTimeout is how long a message may take from its first byte to its last, plus 1 s for
+	// each 4 KiB of it. A client that is slowed down by ByteRate has the time that the message
+	// takes at that rate. While the gateway does not read for reasons of its own the time does not
+	// run. Defaults to 30 s; negative means no limit.
 	MessageTimeout time.Duration
-	// Heartbeat is the interval at which clients are checked. A client that has sent no message since
-	// the last check, or was sent none, is pinged, so that proxies do not take the connection for idle.
-	// Defaults to 25 s; negative means never.
+	// Heartbeat is the interval at which clients are checked. A client that has sent no message
+	// since the last check, or was sent none, is pinged, so that proxies do not take the connection
+	// for idle. Defaults to 25 s; negative means never.
 	Heartbeat time.Duration
-	// MaxMissedPings is how many pings in a row may stay unanswered before the client is closed, at most
-	// 255. A client that has taken output written before a ping has answered it. Defaults to 2.
+	// MaxMissedPings is how many pings in a row may stay unanswered before the client is closed, at
+	// most 255. A client that has taken output written before a ping has answered it. Defaults to
+	// 2.
 	MaxMissedPings int
-	// Ping is the message that pings a client whose protocol has no ping. Empty means that such clients
-	// are not pinged, and closed when they are silent for too long.
+	// Ping is the message that pings a client whose protocol has no ping. Empty means that such
+	// clients are not pinged, and closed when they are silent for too long.
 	Ping string
 }
 

@@ -2,32 +2,34 @@ package gateway
 
 import "github.com/seed-7410fe32/sluice/internal/link"
 
-// liveness is what a gateway knows of the other end of a link: whether that lives. Owned by the loop.
+// liveness tracks whether the other end of a link is alive. Owned by the loop.
 type liveness struct {
-	rest  int  // bytes of a frame that has not come whole
-	came  int  // bytes since the last heartbeat
-	heard bool // since the last heartbeat: a frame, or as much of one as a live peer sends
-	asked bool // a ping is unanswered
+	partial  int  // bytes of an incomplete frame
+	received int  // bytes received since the last heartbeat
+	heard    bool // a frame, or minByteRate bytes of one, came since the last heartbeat
+	pingSent bool // a ping is unanswered
 }
 
-// noteRead notes a read after which so many bytes wait, of which so many are done with.
+// noteRead notes a read: waited bytes of input were there, and taken of them were consumed.
 func (v *liveness) noteRead(waited, taken int) {
-	v.came += waited - v.rest
-	v.rest = waited - taken
-	v.heard = v.heard || taken > 0 || v.came >= slowest
+	v.received += waited - v.partial
+	v.partial = waited - taken
+	v.heard = v.heard || taken > 0 || v.received >= minByteRate
 }
 
-// tick is called once a heartbeat, and says what is to be sent: a PONG that nobody has asked for, since the other end's PING may stand behind megabytes and be answered too late, or
-// a PING. It reports false when the other end is dead. deaf: it is not read just now, or has sent what has not been read yet, so that it cannot be heard.
+// tick is called at each heartbeat, and returns the frame to send. It is a PING, or a PONG without
+// a PING: the other end's PING may be behind megabytes of data and be answered too late. deaf means
+// that the link is not read now, or that its input has not been read yet. alive is false if the
+// other end has not answered.
 func (v *liveness) tick(deaf bool) (send link.Type, alive bool) {
-	v.came = 0
+	v.received = 0
 	switch {
 	case v.heard || deaf:
-		v.heard, v.asked = false, false
+		v.heard, v.pingSent = false, false
 		return link.Pong, true
-	case v.asked:
+	case v.pingSent:
 		return 0, false
 	}
-	v.asked = true
+	v.pingSent = true
 	return link.Ping, true
 }

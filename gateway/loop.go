@@ -10,66 +10,73 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/registry"
 )
 
-// loop is a small gateway of its own: everything that belongs to one event loop. Only its inbox, served and told are touched from other goroutines.
+// loop is everything that belongs to one event loop. Other goroutines use only its inbox,
+// hasWorkers and lastStats.
 type loop struct {
 	// Static after New.
 	g     *Gateway
 	el    *engine.Loop
 	index uint8
-	drain func() // drainInbox, made once so that posting it costs no allocation
+	drain func() // the method drainInbox, bound once so that a post does not allocate
 
-	maxDeparted, maxGone int // the constants; less in tests
+	maxDeparted, maxGone int // the constants of these names; smaller in tests
 
-	served   atomic.Bool              // it has a worker that takes clients; set by the loop when that changes
-	answered atomic.Pointer[snapshot] // its last figures; set by the loop when it is asked
+	hasWorkers atomic.Bool              // a worker of the loop takes clients; the loop sets it when that changes
+	lastStats  atomic.Pointer[snapshot] // the last figures; the loop sets them when it is asked
 
 	// Owned by the loop.
-	sessions     []*session // by slot; nil: free; bound: clients, per loop
-	free         []uint32   // slots, the last freed is the first used; bound: clients, per loop
-	members      *registry.Registry
-	pool         pool
-	links        map[uint32]*workerLink // by serial; bound: links that have proved
-	serials      uint32                 // of links and gathers
-	gathers      map[uint32]*gather     // bound: questions that wait for another loop
-	pending      int                    // bytes that they count
-	peers        map[uint32]*peer       // other gateways, by id; bound: gateways that a loop knows
-	comers       map[uint32]*inLink     // of other gateways, by serial; bound: links that have proved
-	arrivals     map[from]*arrival      // bound: what a loop remembers
-	bound        uint64                 // the time of the last binding that was noted or heard of
-	ahead        uint64                 // nanoseconds that the clock of bindings is ahead of this machine's: of gateways' clocks it is the one that is furthest ahead
-	waiting      []*session             // that have something for a worker while none is there, oldest first; bound: lists of clients
-	deadlines    []*session             // that have a message unfinished, or the first one to send; bound: lists of clients
-	partial      int                    // bytes held of messages that have not come whole
-	full         bool                   // too much waits in queues: more is decoded only of clients that send little, or whose worker has credit
-	stalled      []*session             // that are not read until it does not, the one that has waited longest first; bound: lists of clients
-	windows      int                    // bytes that may be kept for clients with context takeover
-	taken        map[*session]uint64    // bytes that a client had taken, of those that are closed at their next heartbeat if they do not answer; bound: lists of clients
-	turns        turns
-	upgrades     upgrades
-	seconds      uint32 // ticks, from 1
-	queues       queues
-	trials       poisonTrials
-	held         int // bytes in the sessions' queues that wait
-	asking       int // clients that no worker has let in yet
-	departed     int // clients that are gone, and no worker has acknowledged it
-	tick         engine.Timer
-	tokens       *rand.ChaCha8
-	fan          fanout
-	out          []byte // scratch: control replies of codecs
-	rows         []byte // scratch: answers; bound: an answer
-	stats        LoopStats
-	ends         [link.ReasonRefused + 1]uint64 // of connections
-	closingConns int                            // connections of clients that the gateway has closed
-	linked       int                            // connections of workers
-	closedBelow  int                            // slots below it have been told to go
-	ending       bool                           // the gateway is closing down: nobody else gets in
-	port         uint16                         // where it takes links, once a successor has the inner port
-	before       predecessor                    // that drains still; zero: none
+	sessions    []*session // by slot; nil: free; bound: clients, per loop
+	free        []uint32   // freed slots, used again from the end; bound: clients, per loop
+	members     *registry.Registry
+	pool        pool
+	links       map[uint32]*workerLink // by serial; bound: links that have proved
+	serials     uint32                 // counts links and gathers
+	gathers     map[uint32]*gather     // by serial; bound: questions that wait for another loop
+	gatherBytes int                    // size of gathers, in bytes
+	peers       map[uint32]*peer       // other gateways, by id; bound: gateways that a loop knows
+	inLinks     map[uint32]*inLink     // links from other gateways, by serial; bound: links that have proved
+	arrivals    map[loopKey]*arrival   // by loop of another gateway; bound: what a loop remembers
+	lastBind    uint64                 // time of the newest binding that was made here or received
+	// clockOffset is how far the clock of bindings is ahead of this machine's, in nanoseconds. The
+	// clock of bindings follows the gateway whose clock is furthest ahead.
+	clockOffset uint64
+	waiting     []*session // clients with events for any worker, oldest first; bound: lists of clients
+	deadlines   []*session // clients with an incomplete message or without their first one; bound: lists of clients
+	partial     int        // bytes held of incomplete messages
+	// queuesFull: the queues are over their limit. Messages are decoded only of clients that send
+	// little, or whose worker has credit.
+	queuesFull    bool
+	stalled       []*session // clients not read because queuesFull or creditFull, oldest first; bound: lists of clients
+	takeoverBytes int        // bytes reserved for clients with context takeover
+	// ackedBytes is how many bytes a client had acknowledged at its last heartbeat. It has those
+	// clients that are closed at the next heartbeat unless they respond.
+	ackedBytes     map[*session]uint64 // by client; bound: lists of clients
+	turns          turns
+	upgrades       upgrades
+	seconds        uint32 // ticks, from 1
+	queues         queues
+	trials         poisonTrials
+	queuedBytes    int // bytes of the messages in the sessions' queues
+	pendingClients int // clients that no worker has admitted yet
+	departed       int // clients that have gone, which no worker has acknowledged
+	tick           engine.Timer
+	tokens         *rand.ChaCha8
+	fan            fanout
+	out            []byte // scratch: control replies of codecs
+	rows           []byte // scratch: replies; bound: an answer
+	stats          LoopStats
+	closes         [link.ReasonRefused + 1]uint64 // connections, by reason
+	closingConns   int                            // connections of clients that the gateway has closed
+	linked         int                            // connections of workers and other gateways
+	closedBelow    int                            // closeSome has handled the lower slots
+	draining       bool                           // the gateway closes down: no new clients
+	drainPort      uint16                         // the port for links while this gateway drains; 0: the inner port
+	predecessor    predecessor                    // the gateway that still drains; zero: none
 
 	inbox inbox
 }
 
-// tickEvery is how often a loop looks at what has waited too long.
+// tickEvery is the interval at which a loop checks its timeouts.
 const tickEvery = time.Second
 
 func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
@@ -80,10 +87,10 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 		members: registry.New(registry.Limits{Groups: g.cfg.MaxGroups, GroupBytes: g.cfg.MaxGroupBytes}),
 		links:   make(map[uint32]*workerLink),
 		gathers: make(map[uint32]*gather),
-		peers:   make(map[uint32]*peer), comers: make(map[uint32]*inLink), arrivals: make(map[from]*arrival),
-		taken:   make(map[*session]uint64),
-		tokens:  rand.NewChaCha8(seed),
-		seconds: 1, maxDeparted: maxDeparted, maxGone: maxGone,
+		peers:   make(map[uint32]*peer), inLinks: make(map[uint32]*inLink), arrivals: make(map[loopKey]*arrival),
+		ackedBytes: make(map[*session]uint64),
+		tokens:     rand.NewChaCha8(seed),
+		seconds:    1, maxDeparted: maxDeparted, maxGone: maxGone,
 	}
 	l.pool.router = g.cfg.Router()
 	l.drain = l.drainInbox
@@ -93,7 +100,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 	return l
 }
 
-// OnTimer is the loop's tick: it refuses what has waited too long for a worker.
+// OnTimer is the loop's tick. It checks timeouts and gives memory back.
 func (l *loop) OnTimer(*engine.Timer) {
 	l.el.Schedule(&l.tick, tickEvery)
 	l.seconds++
@@ -101,16 +108,16 @@ func (l *loop) OnTimer(*engine.Timer) {
 	l.inbox.trim()
 	l.cutOverdue()
 	l.expireGathers()
-	l.resumeStalled(nil) // those that stalled look for credit that others may not leave half of
-	l.waiting = l.expireHeld(l.waiting)
-	l.trials.next = l.expireHeld(l.trials.next)
+	l.resumeStalled(nil) // stalled clients check again for credit, whose release they may not have noticed
+	l.waiting = l.expireQueued(l.waiting)
+	l.trials.next = l.expireQueued(l.trials.next)
 	l.trials.OnTimer(nil)
 	l.queues.trim()
 	l.tickPeers()
 	l.forgetArrivals()
 }
 
-// open gives a session its slot, token and id.
+// open assigns a slot, a token and an id to the session.
 func (l *loop) open(s *session) {
 	if n := len(l.free); n > 0 {
 		s.slot = l.free[n-1]
@@ -123,7 +130,8 @@ func (l *loop) open(s *session) {
 	s.member.ID = link.MakeClientID(l.g.cfg.ID, l.index, s.slot, l.tokens.Uint64())
 }
 
-// forget ends a session; its slot may be used again. Waiting lists drop it when they are walked next.
+// forget ends a session. Its slot may be used again. Waiting lists drop it the next time they are
+// walked.
 func (l *loop) forget(s *session) {
 	if s.phase == phaseGone {
 		l.departed--
@@ -143,7 +151,7 @@ func (l *loop) forget(s *session) {
 	l.free = append(l.free, s.slot)
 }
 
-// session returns the session that a frame names, nil when that client is gone.
+// session returns the session that a frame names, or nil if that client has gone.
 func (l *loop) session(slot uint32, token uint64) *session {
 	if slot >= uint32(len(l.sessions)) {
 		return nil
@@ -155,20 +163,22 @@ func (l *loop) session(slot uint32, token uint64) *session {
 	return s
 }
 
-// slotsFull reports whether no further client can get a slot.
+// slotsFull reports whether no slot is left.
 func (l *loop) slotsFull() bool { return len(l.free) == 0 && len(l.sessions) >= link.MaxSlots }
 
-// reply sends an answer down a link of this loop; a link that has ended hears nothing.
+// reply sends a reply on a link of this loop. It does nothing if the link has ended.
 func (l *loop) reply(serial uint32, f *link.Frame) {
 	if k := l.links[serial]; k != nil {
 		k.send(f)
 	}
 }
 
-// answer sends the answer to a command to whoever asked.
+// answer sends the reply to a command to the link or the gather that sent it.
 func (l *loop) answer(o origin, f *link.Frame) {
 	f.Type = link.Reply
-	if len(f.Payload) > link.MaxMessage { // not so: what it tells of is bounded. But the link must not end by it, at each redelivery of the question again
+	// Replies are smaller than that. But if one were not, it would end the link, and again with
+	// each redelivery.
+	if len(f.Payload) > link.MaxMessage {
 		f.Code, f.Payload = uint16(link.Refused), nil
 	}
 	to := noteAnswer
@@ -182,7 +192,7 @@ func (l *loop) answer(o origin, f *link.Frame) {
 	l.note(origin{o.loop, to, o.serial}, f)
 }
 
-// status answers with a bare status, if the command asked for a result.
+// status replies with a status alone, if the command asks for a result.
 func (l *loop) status(o origin, f *link.Frame, status link.Status) {
 	if f.Has(link.FlagResult) {
 		l.answer(o, &link.Frame{ID: f.ID, Code: uint16(status)})

@@ -5,56 +5,60 @@ import (
 	"time"
 )
 
-// tellEvery is how often a gateway says in its log what has been refused, dropped or cut meanwhile.
-const tellEvery = 10 * time.Second
+// lossLogEvery is the interval at which a gateway logs what it has refused, dropped or closed.
+const lossLogEvery = 10 * time.Second
 
-// loss is a counter by its name in the log.
+// loss is a counter with its key in the log, the counter's name in kebab-case.
 type loss struct {
 	name string
 	of   func(*Stats) uint64
 }
 
-// losses are the counters of what did not come whole or at all, all that Stats has but those that a test names as none. Who sent what the
-// protocol forbids, or was idle, is none. origins-refused, requests-too-large and pages-refused are among clients-refused, as are those that were turned away.
+// losses are the counters of what was not delivered or not accepted. A test lists the counters of
+// Stats that are not among them. Clients closed for a protocol error or as idle are not counted
+// here. handshakes-rejected includes origins-rejected, requests-too-large, pages-rejected and
+// clients refused by an overloaded loop.
 var losses = []loss{
-	{"messages-refused", func(s *Stats) uint64 { return s.MessagesRejected }},
-	{"messages-poisoned", func(s *Stats) uint64 { return s.DeadLettered }},
-	{"messages-unsendable", func(s *Stats) uint64 { return s.EncodeErrors }},
-	{"texts-not-utf8", func(s *Stats) uint64 { return s.InvalidTexts }},
-	{"messages-replaced-by-newer", func(s *Stats) uint64 { return s.Conflated }},
-	{"messages-dropped-oldest", func(s *Stats) uint64 { return s.DroppedOldest }},
-	{"messages-dropped-newest", func(s *Stats) uint64 { return s.DroppedNewest }},
-	{"attributes-refused", func(s *Stats) uint64 { return s.AttrsRejected }},
-	{"elsewhere-unreached", func(s *Stats) uint64 { return s.CommandsDropped }},
-	{"groups-refused", func(s *Stats) uint64 { return s.JoinsRejected }},
-	{"questions-refused", func(s *Stats) uint64 { return s.QueriesRejected }},
-	{"questions-cut", func(s *Stats) uint64 { return s.QueriesPartial }},
-	{"ends-unheard", func(s *Stats) uint64 { return s.DetachesUndelivered }},
-	{"clients-unanswered", func(s *Stats) uint64 { return s.HalfClosesUnanswered }},
-	{"clients-cut-slow", func(s *Stats) uint64 { return s.SlowConsumerCloses }},
-	{"clients-cut-stalled", func(s *Stats) uint64 { return s.WriteTimeoutCloses }},
-	{"clients-cut-for-memory", func(s *Stats) uint64 { return s.MemoryLimitCloses + s.PartialEvictions }},
-	{"clients-closed-over-what-they-got", func(s *Stats) uint64 { return s.PeerErrors }},
-	{"clients-cut-unfinished", func(s *Stats) uint64 { return s.MessageTimeouts }},
-	{"clients-cut-mute", func(s *Stats) uint64 { return s.FirstMessageTimeouts }},
-	{"clients-refused", func(s *Stats) uint64 { return s.HandshakesRejected }},
-	{"origins-refused", func(s *Stats) uint64 { return s.OriginsRejected }},
+	{"messages-rejected", func(s *Stats) uint64 { return s.MessagesRejected }},
+	{"dead-lettered", func(s *Stats) uint64 { return s.DeadLettered }},
+	{"encode-errors", func(s *Stats) uint64 { return s.EncodeErrors }},
+	{"invalid-texts", func(s *Stats) uint64 { return s.InvalidTexts }},
+	{"conflated", func(s *Stats) uint64 { return s.Conflated }},
+	{"dropped-oldest", func(s *Stats) uint64 { return s.DroppedOldest }},
+	{"dropped-newest", func(s *Stats) uint64 { return s.DroppedNewest }},
+	{"attrs-rejected", func(s *Stats) uint64 { return s.AttrsRejected }},
+	{"commands-dropped", func(s *Stats) uint64 { return s.CommandsDropped }},
+	{"joins-rejected", func(s *Stats) uint64 { return s.JoinsRejected }},
+	{"queries-rejected", func(s *Stats) uint64 { return s.QueriesRejected }},
+	{"queries-partial", func(s *Stats) uint64 { return s.QueriesPartial }},
+	{"detaches-undelivered", func(s *Stats) uint64 { return s.DetachesUndelivered }},
+	{"half-closes-unanswered", func(s *Stats) uint64 { return s.HalfClosesUnanswered }},
+	{"slow-consumer-closes", func(s *Stats) uint64 { return s.SlowConsumerCloses }},
+	{"write-timeout-closes", func(s *Stats) uint64 { return s.WriteTimeoutCloses }},
+	{"memory-limit-closes", func(s *Stats) uint64 { return s.MemoryLimitCloses }},
+	{"partial-evictions", func(s *Stats) uint64 { return s.PartialEvictions }},
+	{"peer-errors", func(s *Stats) uint64 { return s.PeerErrors }},
+	{"message-timeouts", func(s *Stats) uint64 { return s.MessageTimeouts }},
+	{"first-message-timeouts", func(s *Stats) uint64 { return s.FirstMessageTimeouts }},
+	{"handshakes-rejected", func(s *Stats) uint64 { return s.HandshakesRejected }},
+	{"origins-rejected", func(s *Stats) uint64 { return s.OriginsRejected }},
 	{"requests-too-large", func(s *Stats) uint64 { return s.RequestsTooLarge }},
 	{"upgrades-rejected", func(s *Stats) uint64 { return s.UpgradesRejected }},
-	{"upgrades-failed", func(s *Stats) uint64 { return s.UpgradeErrors }},
-	{"upgrades-timed-out", func(s *Stats) uint64 { return s.UpgradeTimeouts }},
-	{"connections-refused", (*Stats).refusedConnections},
-	{"handshakes-cut", func(s *Stats) uint64 { return s.HandshakeTimeouts }},
-	{"pages-refused", func(s *Stats) uint64 { return s.PagesRejected }},
-	{"pages-failed", func(s *Stats) uint64 { return s.PageErrors }},
-	{"pages-cut", func(s *Stats) uint64 { return s.PageTimeouts }},
-	{"links-cut-slow", func(s *Stats) uint64 { return s.LinkOverflows }},
-	{"peers-refused", func(s *Stats) uint64 { return s.WorkerAuthFailures }},
+	{"upgrade-errors", func(s *Stats) uint64 { return s.UpgradeErrors }},
+	{"upgrade-timeouts", func(s *Stats) uint64 { return s.UpgradeTimeouts }},
+	{"connections-rejected", (*Stats).refusedConnections},
+	{"handshake-timeouts", func(s *Stats) uint64 { return s.HandshakeTimeouts }},
+	{"pages-rejected", func(s *Stats) uint64 { return s.PagesRejected }},
+	{"page-errors", func(s *Stats) uint64 { return s.PageErrors }},
+	{"page-timeouts", func(s *Stats) uint64 { return s.PageTimeouts }},
+	{"link-overflows", func(s *Stats) uint64 { return s.LinkOverflows }},
+	{"worker-auth-failures", func(s *Stats) uint64 { return s.WorkerAuthFailures }},
 	{"mailbox-rejects", func(s *Stats) uint64 { return s.MailboxRejects }},
 	{"panics", func(s *Stats) uint64 { return s.Panics }},
 }
 
-// refusedConnections are those that a limit of their listener's kept out, that were lost on the way to a loop, or for which that had no slot.
+// refusedConnections are the connections refused by a limit of their listener, those that did not
+// reach a loop, and those that got no slot.
 func (s *Stats) refusedConnections() uint64 {
 	n := s.SlotsExhausted
 	for _, l := range s.Listeners {
@@ -63,17 +67,17 @@ func (s *Stats) refusedConnections() uint64 {
 	return n
 }
 
-// lossLog puts losses into the log: a line when there have been any.
+// lossLog logs the losses, in one line if there were any.
 type lossLog struct {
 	g      *Gateway
-	logged []uint64 // as losses
+	logged []uint64 // by index in losses
 }
 
 func newLossLog(g *Gateway) *lossLog { return &lossLog{g, make([]uint64, len(losses))} }
 
-// runUntil tells every tellEvery, until ctx ends.
+// runUntil logs the losses every lossLogEvery until ctx ends.
 func (t *lossLog) runUntil(ctx context.Context) {
-	tick := time.NewTicker(tellEvery)
+	tick := time.NewTicker(lossLogEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -95,6 +99,6 @@ func (t *lossLog) log() {
 		}
 	}
 	if len(lost) > 0 {
-		t.g.log.Warn("refused, dropped or cut since this was last told", lost...)
+		t.g.log.Warn("losses since the last such line", lost...)
 	}
 }

@@ -8,11 +8,12 @@ import (
 	"github.com/seed-7410fe32/sluice/gateway"
 )
 
-// What a gateway has refused is told in its log, and told once.
+// A gateway logs what it has rejected, once.
 func TestLossesAreTold(t *testing.T) {
 	t.Parallel()
 	var log logbook
-	g, stop := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}, QueueTimeout: time.Millisecond, Logger: log.logger()})
+	g, stop := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
+		QueueTimeout: time.Millisecond, Logger: log.logger()})
 	c := dialClient(t, g.Addrs()[0])
 	c.say("nobody is there to take it")
 	if got := c.hear(); !strings.Contains(got, "no_worker") {
@@ -21,11 +22,11 @@ func TestLossesAreTold(t *testing.T) {
 	stop()
 	var told []string
 	for _, line := range log.lines() {
-		if strings.Contains(line, "refused, dropped or cut") {
+		if strings.Contains(line, "losses since") {
 			told = append(told, line)
 		}
 	}
-	if len(told) != 1 || !strings.Contains(told[0], "messages-refused=1") {
+	if len(told) != 1 || !strings.Contains(told[0], "messages-rejected=1") {
 		t.Errorf("%q", told)
 	}
 }

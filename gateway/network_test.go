@@ -11,7 +11,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// A client whose host vanishes without a word is gone within its heartbeats and the time for its last bytes; its worker hears of it once.
+// A client whose host disappears is closed after its heartbeats and flushTimeout. Its worker gets
+// one DETACH.
 func TestAClientThatVanishesIsNoticed(t *testing.T) {
 	t.Parallel()
 	network := proctest.NewNetwork(t)
@@ -58,9 +59,10 @@ func TestAClientThatVanishesIsNoticed(t *testing.T) {
 	if most := (misses+2)*heartbeat + 6*time.Second; took > most {
 		t.Errorf("gone after %v, at most %v", took, most)
 	}
-	t.Logf("%d clients whose host vanished were gone after %v, with heartbeats of %v and %d misses", len(vanishing), took.Round(10*time.Millisecond), heartbeat, misses)
+	t.Logf("%d clients whose host vanished were gone after %v, with heartbeats of %v and %d misses", len(vanishing),
+		took.Round(10*time.Millisecond), heartbeat, misses)
 	network.Heal()
-	for _, conn := range vanishing { // they find it out themselves
+	for _, conn := range vanishing { // they notice it themselves
 		_ = conn.SetDeadline(time.Now().Add(patience))
 		if b, err := io.ReadAll(conn); !ended(err) && err != nil || len(b) > 3*len("ping\n")+len(closedFor("idle")+"\n") {
 			t.Errorf("after the network has healed: %q, %v", b, err)
@@ -68,7 +70,8 @@ func TestAClientThatVanishesIsNoticed(t *testing.T) {
 	}
 }
 
-// Without a key, peers of other hosts are cut having heard nothing, even where the inner port is open to them.
+// Without a key, peers of other hosts are closed without an answer, even if they can reach the
+// inner port.
 func TestWithoutAKeyOtherHostsAreRefused(t *testing.T) {
 	t.Parallel()
 	network := proctest.NewNetwork(t)

@@ -9,7 +9,7 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 )
 
-// refuseOrigin refuses a WebSocket that a page of a foreign origin asks for.
+// refuseOrigin refuses a WebSocket that was requested by a page of a foreign origin.
 func (s *session) refuseOrigin(req *codec.Request, response []byte) {
 	fix, origins := allowOrigin(req.Header("Origin")), 0
 	for name := range req.Headers() {
@@ -18,41 +18,45 @@ func (s *session) refuseOrigin(req *codec.Request, response []byte) {
 		}
 	}
 	if origins > 1 {
-		fix = "nothing allows it: a browser sends one Origin"
+		fix = "no option accepts it: a browser sends one Origin"
 	}
 	s.originRejected("WebSocket rejected: origin not allowed", req, fix)
 	s.refuseHTTP(req, response)
 }
 
-// refuseHost refuses a page that is asked for by a name that the gateway does not go by.
+// refuseHost refuses a page that was requested by a name that is not the gateway's.
 func (s *session) refuseHost(req *codec.Request) {
-	fix := "only a request by the gateway's own name is allowed"
+	fix := "request it by a name of the gateway"
 	if u, err := url.Parse("//" + req.Header("Host")); err == nil && isPlainHost(u.Host) {
 		fix = "allow it with --host " + u.Hostname() + " (ListenerConfig.Hosts)"
 	}
 	s.originRejected("page rejected: host name not allowed", req, fix)
-	s.refuseHTTP(req, codec.Status(http.StatusMisdirectedRequest, fmt.Sprintf("%q is not a name of this server", req.Header("Host"))))
+	text := fmt.Sprintf("%q is not a name of this server", req.Header("Host"))
+	s.refuseHTTP(req, codec.Status(http.StatusMisdirectedRequest, text))
 }
 
-// originRejected counts who came by a wrong name, and tells it in the log now and then. What these clients make us log has a limit of its own, so that it hides nothing about workers.
+// originRejected counts a request by a wrong name, and logs it at a limited rate. The limit is not
+// shared with log lines about workers.
 func (s *session) originRejected(what string, req *codec.Request, fix string) {
 	g := s.loop.g
 	s.loop.stats.OriginsRejected++
-	if g.grumble.Allow() {
-		g.log.Warn(what, "origin", brief(req.Header("Origin")), "host", brief(req.Header("Host")), "remote", s.remote(), "fix", fix)
+	if g.clientLogs.Allow() {
+		g.log.Warn(what, "origin", brief(req.Header("Origin")), "host", brief(req.Header("Host")),
+			"remote", s.remote(), "fix", fix)
 	}
 }
 
-// allowOrigin says what would let an origin in.
+// allowOrigin describes how to accept an origin.
 func allowOrigin(origin string) string {
 	u, err := url.Parse(origin)
 	if err != nil || !isPlainHost(u.Host) {
-		return `it names no host: nothing allows it but --origin "*", which lets every page in`
+		return `it has no valid host: only --origin "*" accepts it, and with it every page`
 	}
 	return "allow it with --origin " + u.Host + " (ListenerConfig.Origins)"
 }
 
-// isPlainHost reports whether a host that a stranger has sent can stand in a command for somebody to copy.
+// isPlainHost reports whether a host name from a request can be put into a command line that is
+// safe to copy.
 func isPlainHost(host string) bool {
 	for i := range len(host) {
 		c := host[i] | 0x20
@@ -60,15 +64,15 @@ func isPlainHost(host string) bool {
 			return false
 		}
 	}
-	return host != "" && len(host) <= mostLogged && host[0] != '-'
+	return host != "" && len(host) <= maxLogged && host[0] != '-'
 }
 
-// mostLogged is how much of a header's value stands in the log, in bytes.
-const mostLogged = 200
+// maxLogged bounds a header's value in the log, in bytes.
+const maxLogged = 200
 
 func brief(value string) string {
-	if len(value) > mostLogged {
-		return value[:mostLogged] + "..."
+	if len(value) > maxLogged {
+		return value[:maxLogged] + "..."
 	}
 	return value
 }

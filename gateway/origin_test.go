@@ -11,17 +11,18 @@ import (
 	"github.com/seed-7410fe32/sluice/gateway"
 )
 
-// request sends a request by hand and returns the status of the answer.
+// request sends a request by hand and returns the status of the response.
 func request(t *testing.T, url, target string, upgrade bool, headers ...string) string {
 	t.Helper()
 	head := "GET " + target + " HTTP/1.1\r\n"
 	if upgrade {
-		head += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+		head += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
+			"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
 	}
 	return ask(t, url, head+strings.Join(headers, "\r\n")+"\r\n\r\n")
 }
 
-// ask sends bytes and returns the status of the answer.
+// ask sends bytes and returns the status of the response.
 func ask(t *testing.T, url, head string) string {
 	t.Helper()
 	conn := dial(t, hostport(url))
@@ -37,7 +38,8 @@ func ask(t *testing.T, url, head string) string {
 	return string(status[9:])
 }
 
-// A page that reached the gateway by a name that is not its own is not served and opens no WebSocket: on a loopback address by default, elsewhere where Hosts are set.
+// A page that reached the gateway by a foreign host name is not served and opens no WebSocket: by
+// default on a loopback address, elsewhere if Hosts are set.
 func TestForeignNamesAreRefused(t *testing.T) {
 	t.Parallel()
 	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a page") })
@@ -52,8 +54,8 @@ func TestForeignNamesAreRefused(t *testing.T) {
 		url = "ws://127.0.0.1:" + port
 		for _, c := range []struct {
 			host, origin string
-			open         string // for each listener, whether the WebSocket opens
-			page         string // and whether there is a page
+			open         string // for each listener: whether the WebSocket opens
+			page         string // whether the page is served
 		}{
 			{"localhost:" + port, "http://localhost:" + port, "++++", "++++"},
 			{"127.0.0.1:" + port, "http://127.0.0.1:" + port, "++++", "++++"},
@@ -81,7 +83,8 @@ func TestForeignNamesAreRefused(t *testing.T) {
 	}
 }
 
-// A refused origin stands in the log with what would allow it, and however many come, and whatever they are, the log stays short and in one piece.
+// The log has a rejected origin and how to allow it. It stays short and well-formed, however many
+// origins come and whatever they contain.
 func TestARefusedOriginIsLogged(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -89,16 +92,20 @@ func TestARefusedOriginIsLogged(t *testing.T) {
 		upgrade      bool
 		want         []string
 	}{
-		{"chat.example", "https://chat.example", true, []string{"origin=https://chat.example", "host=chat.example", `fix="allow it with --origin chat.example (ListenerConfig.Origins)"`}},
+		{"chat.example", "https://chat.example", true,
+			[]string{"origin=https://chat.example", "host=chat.example",
+				`fix="allow it with --origin chat.example (ListenerConfig.Origins)"`}},
 		{"localhost", "https://app.example:8443", true, []string{`"allow it with --origin app.example:8443 (`}},
-		{"localhost", "null", true, []string{"origin=null", "it names no host", `--origin \"*\"`}},
-		{"localhost", "http://$(reboot)", true, []string{"origin=http://$(reboot)", "it names no host"}},
-		{"localhost", "http://" + strings.Repeat("x", 5000) + ".example", true, []string{"it names no host"}},
+		{"localhost", "null", true, []string{"origin=null", "it has no valid host", `--origin \"*\"`}},
+		{"localhost", "http://$(reboot)", true, []string{"origin=http://$(reboot)", "it has no valid host"}},
+		{"localhost", "http://" + strings.Repeat("x", 5000) + ".example", true, []string{"it has no valid host"}},
 		{"localhost", "https://a.example\r\nOrigin: https://b.example", true, []string{"a browser sends one Origin"}},
-		{"chat.example:80", "", false, []string{"host=chat.example:80", `fix="allow it with --host chat.example (ListenerConfig.Hosts)"`}},
+		{"chat.example:80", "", false, []string{"host=chat.example:80",
+			`fix="allow it with --host chat.example (ListenerConfig.Hosts)"`}},
 	} {
 		var log logbook
-		g, stop := start(t, gateway.Config{Logger: log.logger(), Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: http.NotFoundHandler()}}})
+		g, stop := start(t, gateway.Config{Logger: log.logger(),
+			Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: http.NotFoundHandler()}}})
 		const times = 30
 		for range times {
 			headers := []string{"Host: " + c.host}
@@ -109,7 +116,10 @@ func TestARefusedOriginIsLogged(t *testing.T) {
 				t.Fatalf("%+v is answered %s", c, got)
 			}
 		}
-		wait(t, "all counted", func() bool { s := g.Stats(); return s.OriginsRejected == times && s.HandshakesRejected == times })
+		wait(t, "all counted", func() bool {
+			s := g.Stats()
+			return s.OriginsRejected == times && s.HandshakesRejected == times
+		})
 		stop()
 		lines := 0
 		for _, line := range log.lines() {
@@ -129,7 +139,7 @@ func TestARefusedOriginIsLogged(t *testing.T) {
 		if lines == 0 || lines > times/2 {
 			t.Errorf("%+v: %d lines for %d refusals", c, lines, times)
 		}
-		if last := strings.Join(log.lines(), "\n"); !strings.Contains(last, fmt.Sprintf("origins-refused=%d", times)) {
+		if last := strings.Join(log.lines(), "\n"); !strings.Contains(last, fmt.Sprintf("origins-rejected=%d", times)) {
 			t.Errorf("the number is not told: %s", last)
 		}
 	}

@@ -7,18 +7,19 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// outbox is what is to be done at another gateway, in order: RELAY frames, kept until that gateway has confirmed them. It is data and nothing else: one owner, no clock, no I/O.
+// outbox is a queue of commands for another gateway, in order: RELAY frames, kept until that
+// gateway has confirmed them. It has no clock and no I/O. It has one owner.
 type outbox struct {
-	buf   []byte // bound: effects for another gateway; frames from head on, oldest first
-	head  int    // bytes of buf that have been confirmed
-	sent  int    // bytes from head on that the present link has been given
-	first uint64 // sequence of the oldest frame that is kept
-	next  uint64 // of the frame that comes next
+	buf   []byte // frames from head on, oldest first; bound: effects for another gateway
+	head  int    // bytes of buf that are confirmed
+	sent  int    // bytes from head on that were given to the present link
+	first uint64 // sequence of the oldest frame
+	next  uint64 // sequence of the next frame to be added
 }
 
 func newOutbox() outbox { return outbox{first: 1, next: 1} }
 
-// push puts a command behind all others.
+// push adds a command at the end.
 func (b *outbox) push(f *link.Frame) {
 	outer := link.Frame{Type: link.Relay, Token: b.next}
 	b.buf = link.AppendHeader(b.buf, &outer, link.HeaderSize+len(f.Payload))
@@ -26,10 +27,11 @@ func (b *outbox) push(f *link.Frame) {
 	b.next++
 }
 
-// size is what is kept, in bytes.
+// size is the size of the frames in bytes.
 func (b *outbox) size() int { return len(b.buf) - b.head }
 
-// nextFrames is what the present link is to be given next, a view: whole frames, about as many bytes as said. What else goes by the link may so come between.
+// nextFrames returns the next frames for the present link, as a view: whole frames, of about most
+// bytes. The rest of the link's output can come between two calls.
 func (b *outbox) nextFrames(most int) []byte {
 	rest := b.buf[b.head+b.sent:]
 	n := 0
@@ -40,7 +42,8 @@ func (b *outbox) nextFrames(most int) []byte {
 	return rest[:n]
 }
 
-// confirm forgets the frames up to a sequence, which was sent: one that was not is an error, and changes nothing. What was confirmed before may be so again.
+// confirm removes the frames up to a sequence. A sequence that was not sent is an error, and
+// changes nothing. A sequence confirmed before is allowed.
 func (b *outbox) confirm(last uint64) error {
 	end, first := b.head, b.first
 	for limit := b.head + b.sent; first <= last; first++ {
@@ -55,7 +58,7 @@ func (b *outbox) confirm(last uint64) error {
 	return nil
 }
 
-// resume goes on with a new link, to a gateway that has carried out what is up to a sequence.
+// resume continues on a new link, to a gateway that has applied the commands up to a sequence.
 func (b *outbox) resume(last uint64) error {
 	sent := b.sent
 	b.sent = b.size()
@@ -67,7 +70,7 @@ func (b *outbox) resume(last uint64) error {
 	return nil
 }
 
-// drop forgets everything, and returns how many commands that were.
+// drop removes everything, and returns the number of commands.
 func (b *outbox) drop() uint64 {
 	n := b.next - b.first
 	b.first = b.next
@@ -75,12 +78,13 @@ func (b *outbox) drop() uint64 {
 	return n
 }
 
-// dropStale forgets all commands but evictions, which come anew, and returns how many it has forgotten.
+// dropStale removes all commands except evictions, which get new sequences. It returns the number
+// of removed commands.
 func (b *outbox) dropStale() uint64 {
 	old, n := b.buf[b.head:], b.drop()
 	for len(old) > 0 {
 		var outer, inner link.Frame
-		size, _ := link.Next(old, link.MaxFrame, &outer) // our own writing: always whole
+		size, _ := link.Next(old, link.MaxFrame, &outer) // written by push, so it is whole
 		_, _ = link.Next(outer.Payload, link.MaxFrame, &inner)
 		if inner.Type == link.Evict {
 			b.push(&inner)
@@ -91,10 +95,10 @@ func (b *outbox) dropStale() uint64 {
 	return n
 }
 
-// spareOutbox is the largest buffer that is kept while nothing is in it, in bytes.
+// spareOutbox is the largest buffer that an empty outbox keeps, in bytes.
 const spareOutbox = 256 << 10
 
-// compact moves what is kept to the front, once half of the buffer is behind it.
+// compact moves the frames to the front if at least half of the buffer is before them.
 func (b *outbox) compact() {
 	switch {
 	case b.size() == 0 && cap(b.buf) > spareOutbox:

@@ -13,20 +13,22 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Whatever is confirmed, in whichever steps, and however often the link is another: what has not been confirmed is there, in order, and the links are given it once each.
+// Whatever is confirmed, in whichever steps, and however often the link is replaced: commands that
+// are not confirmed are kept in order, and each link gets them once.
 func TestOutbox(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		b := newOutbox()
-		var kept [][]byte // as they are to go out
+		var kept [][]byte // as they must be sent
 		first, given := uint64(1), 0
 		for range 400 {
 			switch rng.IntN(5) {
 			case 0, 1:
 				f := link.Frame{Type: link.Send, Payload: bytes.Repeat([]byte{byte(rng.Uint32())}, rng.IntN(300))}
 				b.push(&f)
-				kept = append(kept, link.Append(nil, &link.Frame{Type: link.Relay, Token: first + uint64(len(kept)), Payload: link.Append(nil, &f)}))
+				kept = append(kept, link.Append(nil, &link.Frame{Type: link.Relay, Token: first + uint64(len(kept)),
+					Payload: link.Append(nil, &f)}))
 			case 2: // a link takes some whole frames
 				room := rng.IntN(600)
 				var want []byte
@@ -43,7 +45,7 @@ func TestOutbox(t *testing.T) {
 					kept, given, first = kept[n:], given-n, first+uint64(n)
 				}
 			default:
-				n := rng.IntN(given + 1) // it has carried out more than it could confirm
+				n := rng.IntN(given + 1) // it has applied more than it could confirm
 				if err := b.resume(first + uint64(n) - 1); err != nil {
 					t.Fatal(seed, err)
 				}
@@ -62,7 +64,7 @@ func TestOutbox(t *testing.T) {
 	}
 }
 
-// farRush is a loop with a worker and another gateway, whose end of the link the test has.
+// farRush is a loop with a worker and a link to another gateway, which the test plays.
 type farRush struct {
 	*rush
 	p   *peer
@@ -77,9 +79,10 @@ func newFarRush(t *testing.T) *farRush {
 	return r
 }
 
-// dial opens the link; the other gateway has carried out what is up to a sequence.
+// dial opens the link. The other gateway has applied the commands up to a sequence.
 func (r *farRush) dial(epoch, last uint64) {
-	r.far = r.g.sim.Open(0, netip.AddrPort{}, &outLink{peer: r.p, epoch: epoch, ended: make(chan struct{})}, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: 4 * aheadOfAck})
+	r.far = r.g.sim.Open(0, netip.AddrPort{}, &outLink{peer: r.p, epoch: epoch, done: make(chan struct{})},
+		engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: 4 * aheadOfAck})
 	r.far.Limit(64 << 20)
 	r.confirm(last)
 }
@@ -90,16 +93,19 @@ func (r *farRush) confirm(last uint64) {
 	r.g.sim.Turn(0)
 }
 
-// relays has the worker send n bytes to a client of the other gateway.
+// relays makes the worker send n bytes to a client of the other gateway.
 func (r *farRush) relays(n int) {
-	f := link.Frame{Type: link.Relay, Slot: 2, Payload: link.Append(nil, &link.Frame{Type: link.Send, Payload: make([]byte, n)})}
+	f := link.Frame{Type: link.Relay, Slot: 2, Payload: link.Append(nil,
+		&link.Frame{Type: link.Send, Payload: make([]byte, n)})}
 	r.worker.Send(link.Append(nil, &f))
 	for r.worker.Read(1 << 20) {
 	}
 	r.g.sim.Turn(0)
 }
 
-// What is kept for another gateway is bounded: while it can be reached who fills it has to wait, and goes on when half of it is confirmed. While it cannot be reached, nobody waits, and what has no room is counted.
+// The outbox for another gateway is bounded. While the gateway is connected, links that fill the
+// outbox pause, and resume when half of it is confirmed. While it is not, no link pauses, and
+// commands that do not fit are lost and counted.
 func TestAnOutboxIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -108,8 +114,9 @@ func TestAnOutboxIsBounded(t *testing.T) {
 		for range 5 {
 			r.relays(1 << 20)
 		}
-		if r.l.stats.InboxBackpressure != 1 || r.l.stats.CommandsDropped != 0 || r.k.crams != 1 {
-			t.Fatalf("pressed %d times, %d lost, by %d", r.l.stats.InboxBackpressure, r.l.stats.CommandsDropped, r.k.crams)
+		if r.l.stats.InboxBackpressure != 1 || r.l.stats.CommandsDropped != 0 || r.k.fullOutboxes != 1 {
+			t.Fatalf("pressed %d times, %d lost, by %d", r.l.stats.InboxBackpressure, r.l.stats.CommandsDropped,
+				r.k.fullOutboxes)
 		}
 		r.worker.Send(link.Append(nil, &link.Frame{Type: link.Ping}))
 		if r.worker.Read(1 << 20) {
@@ -117,15 +124,15 @@ func TestAnOutboxIsBounded(t *testing.T) {
 		}
 		r.far.Take()
 		r.confirm(1)
-		if r.k.crams != 1 {
+		if r.k.fullOutboxes != 1 {
 			t.Error("it goes on while more than half is kept")
 		}
 		for last := uint64(2); last <= 4; last++ {
 			r.far.Take()
 			r.confirm(last)
 		}
-		if r.k.crams != 0 || r.p.out.size() > maxOutbox/2 {
-			t.Errorf("%d bytes are kept, the link is held up by %d", r.p.out.size(), r.k.crams)
+		if r.k.fullOutboxes != 0 || r.p.out.size() > maxOutbox/2 {
+			t.Errorf("%d bytes are kept, the link is held up by %d", r.p.out.size(), r.k.fullOutboxes)
 		}
 		r.far.Reset()
 		for range 6 {
@@ -136,7 +143,7 @@ func TestAnOutboxIsBounded(t *testing.T) {
 		}
 		lost := r.l.stats.CommandsDropped
 		time.Sleep(peerGrace + 2*time.Second)
-		r.p.listed = r.l.seconds
+		r.p.lastListed = r.l.seconds
 		r.g.sim.Settle()
 		if r.p.out.size() != 0 || r.l.stats.CommandsDropped <= lost {
 			t.Errorf("%d bytes are kept for a gateway that is away, %d lost", r.p.out.size(), r.l.stats.CommandsDropped)
@@ -144,7 +151,8 @@ func TestAnOutboxIsBounded(t *testing.T) {
 	})
 }
 
-// What is kept is for one start of the other gateway: another one has none of the clients.
+// The outbox is for one epoch of the other gateway. After a restart that gateway has none of the
+// clients.
 func TestAnOutboxIsForOneStart(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -153,7 +161,7 @@ func TestAnOutboxIsForOneStart(t *testing.T) {
 	}{"the same": {7, 2}, "another": {8, 0}} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newFarRush(t)
-			r.relays(100) // before it was ever reached
+			r.relays(100) // before the first connection
 			r.dial(7, 0)
 			r.relays(100)
 			if got := len(r.far.Take()); got < 200 {

@@ -12,16 +12,20 @@ import (
 )
 
 const (
-	// maxPages bounds the plain HTTP requests that are answered at the same time; the next one gets 503. A handler that ignores the end of its request's context
-	// keeps its place until it returns: goroutines without a bound would be worse.
+	// maxPages bounds the plain HTTP requests that are answered at the same time. Further ones get
+	// status 503. A handler that ignores the end of its request's context keeps its place until it
+	// returns, so that the number of goroutines stays bounded.
 	maxPages = 64
-	// maxPage bounds a response's body, in bytes; past it the handler's writes fail, and the answer is 500. It is less than a listener's smallest sensible MaxOutput.
+	// maxPage bounds the body of a response, in bytes. Further writes of the handler fail, and the
+	// status is 500. It is less than the smallest useful MaxOutput of a listener.
 	maxPage = 512 << 10
-	// maxPageTime is how long a handler has; then its request's context ends, and so does the connection.
+	// maxPageTime is how long a handler may take. Then its request's context ends and the
+	// connection is closed.
 	maxPageTime = 30 * time.Second
 )
 
-// page answers a plain HTTP request with the listener's handler, on a goroutine of its own, and ends the connection.
+// page answers a plain HTTP request with the listener's handler, on a goroutine of its own, and
+// ends the connection.
 func (s *session) page(req *codec.Request) {
 	g, l := s.loop.g, s.loop
 	if s.lis.Page == nil {
@@ -57,19 +61,19 @@ func (s *session) page(req *codec.Request) {
 		b := g.buffers.Get()
 		w.writeTo(b, r.Method)
 		g.buffers.Put(w.body)
-		_ = l.el.Post(func() { // where it fails, the loop has stopped or the timer ends the connection
+		_ = l.el.Post(func() { // on failure the loop has stopped, or the timer closes the connection
 			l.el.Cancel(&s.timer)
 			if w.failed {
 				l.stats.PageErrors++
 			}
 			_ = s.conn.Write(b.B)
 			g.buffers.Put(b) // Write has copied it
-			s.conn.CloseAfterFlush(closing(link.ReasonPeer), lastBytes)
+			s.conn.CloseAfterFlush(closing(link.ReasonPeer), flushTimeout)
 		})
 	})
 }
 
-// serve runs a handler; its panic, or a page that is too large, becomes a 500.
+// serve runs a handler. A panic, or a response that is too large, becomes status 500.
 func (g *Gateway) serve(h http.Handler, w *response, r *http.Request) {
 	defer func() {
 		if p := recover(); p != nil || w.full {
@@ -88,11 +92,12 @@ func httpRequest(req *codec.Request, remote string) (*http.Request, error) {
 	}
 	r := &http.Request{
 		Method: req.Method, URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: make(http.Header), Body: http.NoBody, Host: req.Header("Host"), RemoteAddr: remote, RequestURI: req.Target,
+		Header: make(http.Header), Body: http.NoBody, Host: req.Header("Host"),
+		RemoteAddr: remote, RequestURI: req.Target,
 	}
 	for name, value := range req.Headers() {
 		r.Header.Add(name, value)
 	}
-	r.Header.Del("Host") // it is in r.Host, as net/http has it
+	r.Header.Del("Host") // as in net/http, it is in r.Host
 	return r, nil
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/seed-7410fe32/sluice/gateway"
 )
 
-// The answer to a plain request is what HTTP has for its status and method: a body, and a length of it, only where there may be one (RFC 9110 sections 6.4.1, 8.6, 9.3.2 and 15.2).
+// The response to a plain request is correct for its status and method: it has a body, and a
+// Content-Length, only where HTTP allows one (RFC 9110 sections 6.4.1, 8.6, 9.3.2 and 15.2).
 func TestPagesAsHTTPHasThem(t *testing.T) {
 	t.Parallel()
 	page := http.NewServeMux()
@@ -40,9 +41,12 @@ func TestPagesAsHTTPHasThem(t *testing.T) {
 		w.Header().Set("Transfer-Encoding", "chunked")
 		_, _ = io.WriteString(w, "page")
 	})
-	page.HandleFunc("/host", func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, r.Host, len(r.Header["Host"])) })
+	page.HandleFunc("/host", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprint(w, r.Host, len(r.Header["Host"]))
+	})
 	page.HandleFunc("/none", func(http.ResponseWriter, *http.Request) {})
-	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0/ws", Page: page}, {URL: "ws://127.0.0.1:0"}}})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0/ws", Page: page},
+		{URL: "ws://127.0.0.1:0"}}})
 	for _, c := range []struct {
 		listener                     int
 		request, status, length, say string // length "-": no such field
@@ -51,7 +55,7 @@ func TestPagesAsHTTPHasThem(t *testing.T) {
 		{0, "HEAD /status/200?body=hello", "200 OK", "5", ""},
 		{0, "GET /status/200?body=hello&length=9", "200 OK", "5", "hello"},
 		{0, "GET /none", "200 OK", "0", ""},
-		{0, "HEAD /none", "200 OK", "-", ""}, // what GET has is not known
+		{0, "HEAD /none", "200 OK", "-", ""}, // the length for GET is not known
 		{0, "HEAD /status/200?length=9", "200 OK", "9", ""},
 		{0, "GET /status/204", "204 No Content", "-", ""},
 		{0, "GET /status/204?body=hello&length=5", "204 No Content", "-", ""},
@@ -86,7 +90,8 @@ func TestPagesAsHTTPHasThem(t *testing.T) {
 				length = value
 			}
 		}
-		if err != nil || !whole || !strings.HasPrefix(head, "HTTP/1.1 "+c.status+"\r\n") || length != c.length || body != c.say || strings.Contains(head, "chunked") || strings.Contains(body, "HTTP/1.1") {
+		if err != nil || !whole || !strings.HasPrefix(head, "HTTP/1.1 "+c.status+"\r\n") || length != c.length ||
+			body != c.say || strings.Contains(head, "chunked") || strings.Contains(body, "HTTP/1.1") {
 			t.Errorf("%s is answered %q, %v", c.request, answer, err)
 		}
 	}

@@ -9,13 +9,13 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// holder is an address with the clients of a loop that hold something unfinished.
+// holder is an address and the clients of a loop there that hold incomplete messages.
 type holder struct {
 	clients []*session // bound: lists of clients
 	bytes   int
 }
 
-// holders is a heap of them, the one that holds most first.
+// holders is a heap of holders. The one that holds most is first.
 type holders []*holder
 
 func (h holders) Len() int           { return len(h) }
@@ -29,15 +29,18 @@ func (h *holders) Pop() any {
 	return x
 }
 
-// trimPartial keeps what is held of unfinished messages within its bound. Whoever holds most goes first: of the address that holds most (an IPv6 /64 is one) the client that
-// holds most, of equals the one that has taken longest. So many clients of one address are cut before one of another that uploads slowly, however little each holds and however
-// often they begin anew. It goes on to seven eighths of the bound, so that clients are looked through once for many bytes. One message alone may be of any size.
+// trimPartial keeps the bytes held of incomplete messages within MaxPartialBytes. It closes the
+// client that holds most, of the address that holds most (an IPv6 /64 counts as one address). Of
+// equal clients it closes the one whose message began first. So many clients of one address are
+// closed before a client of another address that uploads slowly, however little each holds and
+// however often they start again. It goes on down to seven eighths of the bound, so that the
+// clients are not sorted for each message. A single message is kept whatever its size.
 func (l *loop) trimPartial() {
 	bound := l.g.cfg.MaxPartialBytes
 	if l.partial <= bound {
 		return
 	}
-	all := l.holders() // not empty, for something is held
+	all := l.holders() // not empty, because bytes are held
 	for l.partial > bound-bound/8 {
 		h := all[0]
 		if len(h.clients) == 0 || len(h.clients) == 1 && h.bytes == l.partial {
@@ -52,7 +55,8 @@ func (l *loop) trimPartial() {
 	}
 }
 
-// holders are those of the loop, each with the client first that is to go first.
+// holders returns the holders of the loop, each with its clients in the order in which they are
+// closed.
 func (l *loop) holders() holders {
 	var all holders
 	by := make(map[netip.Addr]*holder)

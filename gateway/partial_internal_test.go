@@ -10,7 +10,8 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// Who is cut first, by address, by what each holds, by how long it has taken; and as many at once as a pass is worth.
+// The order in which clients are closed: by address, by bytes held, by age; and as many at once as
+// one pass closes.
 func TestWhoHoldsMostGoesFirst(t *testing.T) {
 	t.Parallel()
 	type client struct {
@@ -23,15 +24,20 @@ func TestWhoHoldsMostGoesFirst(t *testing.T) {
 		clients []client
 		want    []int // in order
 	}{
-		"one address: most":            {[]client{{"192.0.2.1:1", 300, 1}, {"192.0.2.1:2", 500, 9}, {"192.0.2.1:3", 400, 2}}, []int{1}},
-		"equals: longest":              {[]client{{"192.0.2.1:1", 400, 3}, {"192.0.2.1:2", 400, 2}, {"192.0.2.1:3", 400, 4}}, []int{1}},
-		"many small ones of one":       {append(many(30, client{"192.0.2.1:1", 30, 5}), client{"192.0.2.2:1", 400, 1}), nil},
-		"one /64 is one address":       {append(append(many(2, client{"[2001:db8::1]:1", 300, 5}), many(2, client{"[2001:db8::ffff:2]:1", 100, 5})...), client{"[2001:db8:0:1::1]:1", 301, 1}), []int{0}},
-		"addresses by turns":           {append(many(10, client{"192.0.2.1:1", 100, 5}), many(9, client{"192.0.2.2:1", 110, 5})...), nil},
-		"within the bound":             {many(10, client{"192.0.2.1:1", 100, 5}), []int{}},
-		"one alone may hold any much":  {[]client{{"192.0.2.1:1", 5000, 1}}, []int{}},
-		"the last one stays, too":      {[]client{{"192.0.2.1:1", 5000, 1}, {"192.0.2.1:2", 900, 1}}, []int{0}},
-		"one that holds nothing stays": {[]client{{"192.0.2.1:1", 0, 1}, {"192.0.2.2:1", 600, 1}, {"192.0.2.2:2", 500, 1}}, []int{1}},
+		"one address: most": {[]client{{"192.0.2.1:1", 300, 1}, {"192.0.2.1:2", 500, 9}, {"192.0.2.1:3", 400, 2}},
+			[]int{1}},
+		"equals: longest": {[]client{{"192.0.2.1:1", 400, 3}, {"192.0.2.1:2", 400, 2}, {"192.0.2.1:3", 400, 4}},
+			[]int{1}},
+		"many small ones of one": {append(many(30, client{"192.0.2.1:1", 30, 5}), client{"192.0.2.2:1", 400, 1}), nil},
+		"one /64 is one address": {append(append(many(2, client{"[2001:db8::1]:1", 300, 5}),
+			many(2, client{"[2001:db8::ffff:2]:1", 100, 5})...), client{"[2001:db8:0:1::1]:1", 301, 1}), []int{0}},
+		"addresses by turns": {append(many(10, client{"192.0.2.1:1", 100, 5}),
+			many(9, client{"192.0.2.2:1", 110, 5})...), nil},
+		"within the bound":            {many(10, client{"192.0.2.1:1", 100, 5}), []int{}},
+		"one alone may hold any much": {[]client{{"192.0.2.1:1", 5000, 1}}, []int{}},
+		"the last one stays, too":     {[]client{{"192.0.2.1:1", 5000, 1}, {"192.0.2.1:2", 900, 1}}, []int{0}},
+		"one that holds nothing stays": {[]client{{"192.0.2.1:1", 0, 1}, {"192.0.2.2:1", 600, 1}, {"192.0.2.2:2", 500, 1}},
+			[]int{1}},
 	} {
 		g := newGate(t, Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
 		l := g.g.loops[0]
@@ -63,7 +69,7 @@ func TestWhoHoldsMostGoesFirst(t *testing.T) {
 	}
 }
 
-// BenchmarkTrimPartial is what a pass costs with so many clients that owe something.
+// BenchmarkTrimPartial is one pass over clients with incomplete messages.
 func BenchmarkTrimPartial(b *testing.B) {
 	for _, clients := range []int{1_000, 30_000} {
 		b.Run(fmt.Sprint(clients), func(b *testing.B) {

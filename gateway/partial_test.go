@@ -10,14 +10,15 @@ import (
 	"github.com/seed-7410fe32/sluice/gateway"
 )
 
-// Many begin large messages and begin anew whenever they are cut, while an honest client, the oldest of all, uploads slowly. It is not cut where each of them holds more; and where
-// it has an address of its own not even if each of them holds less.
+// Many clients begin large messages, and begin again whenever they are closed, while an honest
+// client, the oldest of all, uploads slowly. It is not closed if each of them holds more. If it has
+// an address of its own, it is not closed even if each of them holds less.
 func TestAnHonestSlowUploadFinishes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name      string
 		from      string
-		size      int // of what each attacker begins
+		size      int // of each attacker's message
 		attackers int
 	}{
 		{"the same address, attackers hold more each", "127.0.0.1", 1<<20 - 1000, 19},
@@ -25,7 +26,8 @@ func TestAnHonestSlowUploadFinishes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			g, _ := start(t, gateway.Config{MaxPartialBytes: 16 << 20, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+			g, _ := start(t, gateway.Config{MaxPartialBytes: 16 << 20,
+				Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
 			runWorker(t, g, echo)
 			dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(c.from)}}
 			if conn, err := dialer.Dial("tcp", hostport(g.Addrs()[0])); err != nil {
@@ -59,7 +61,7 @@ func TestAnHonestSlowUploadFinishes(t *testing.T) {
 	}
 }
 
-// attack begins a message of a size and waits to be cut, time and again.
+// attack begins a message of a size and waits to be closed, repeatedly.
 func attack(d *net.Dialer, addr string, size int, quit <-chan struct{}) {
 	payload := []byte(strings.Repeat("a", size))
 	farewell := make([]byte, 1)
@@ -72,7 +74,7 @@ func attack(d *net.Dialer, addr string, size int, quit <-chan struct{}) {
 		go func() {
 			defer close(cut)
 			if _, err := conn.Write(payload); err == nil {
-				_, _ = conn.Read(farewell) // its farewell, or its end
+				_, _ = conn.Read(farewell) // its last message, or its end
 			}
 		}()
 		select {
@@ -86,14 +88,18 @@ func attack(d *net.Dialer, addr string, size int, quit <-chan struct{}) {
 	}
 }
 
-// A message that is begun counts, and its time runs, also when its client was not read for a while because it sent too fast.
+// An incomplete message counts and its deadline runs, also if its client was not read for a while
+// because of its rate.
 func TestWhoIsPacedStillOwesItsMessage(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.ListenerConfig{ByteRate: 1000, MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
 	c := dialClient(t, g.Addrs()[0])
-	c.write([]byte(masked(0x02, strings.Repeat("x", 3000)))) // a second more than may come at once
-	wait(t, "the client is not read, and what it holds is counted", func() bool { s := g.Stats(); return s.RateLimited == 1 && s.PartialBytes >= 3000 })
+	c.write([]byte(masked(0x02, strings.Repeat("x", 3000)))) // a second more than the burst
+	wait(t, "the client is not read, and what it holds is counted", func() bool {
+		s := g.Stats()
+		return s.RateLimited == 1 && s.PartialBytes >= 3000
+	})
 	if got := c.hear(); got != "close 1008 limit" {
 		t.Errorf("it hears %q", got)
 	}
@@ -102,7 +108,8 @@ func TestWhoIsPacedStillOwesItsMessage(t *testing.T) {
 	}
 }
 
-// Fragments without a byte of payload make no message longer. Who sends them faster than it may is paused each time, and its time for the message is not given back by that.
+// Fragments without payload do not make a message longer. A client that sends them too fast is
+// paused each time, and its deadline is not extended by that.
 func TestWhoIsPacedAgainAndAgainIsCut(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.ListenerConfig{MessageRate: 10, MessageTimeout: time.Second}))
@@ -125,14 +132,14 @@ func TestWhoIsPacedAgainAndAgainIsCut(t *testing.T) {
 	}
 }
 
-// A message that takes longer because its client has to keep to its rate is not cut for that.
+// A client is not closed because its message takes longer at the allowed rate.
 func TestWhoIsPacedHasTimeForItsMessage(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.ListenerConfig{ByteRate: 1000, MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
 	c := dialClient(t, g.Addrs()[0])
 	frame := masked(0x82, strings.Repeat("x", 9000))
-	c.write([]byte(frame[:8000])) // six seconds more than may come at once
+	c.write([]byte(frame[:8000])) // six seconds more than the burst
 	wait(t, "the client is paced", func() bool { return g.Stats().RateLimited == 1 })
 	c.write([]byte(frame[8000:]))
 	if got := c.hear(); got != frame[len(frame)-9000:] {
@@ -140,7 +147,7 @@ func TestWhoIsPacedHasTimeForItsMessage(t *testing.T) {
 	}
 }
 
-// Clients that are not read since they have sent too fast hold no more together than clients that are.
+// Clients that are not read because of their rate hold no more together than other clients.
 func TestWhoIsPacedHoldsNoMore(t *testing.T) {
 	t.Parallel()
 	const bound, clients = 1 << 20, 8
@@ -160,6 +167,7 @@ func TestWhoIsPacedHoldsNoMore(t *testing.T) {
 		if s.PartialBytes > bound {
 			t.Fatalf("%d bytes are held", s.PartialBytes)
 		}
-		return s.PartialEvictions > 0 && s.RateLimited > 0 && s.PartialEvictions+uint64(s.Clients) == clients && s.Clients <= 2
+		return s.PartialEvictions > 0 && s.RateLimited > 0 && s.PartialEvictions+uint64(s.Clients) == clients &&
+			s.Clients <= 2
 	})
 }

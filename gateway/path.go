@@ -5,13 +5,14 @@ import (
 	"strings"
 )
 
-// upgradePath is the paths on which a listener opens WebSockets. The zero value is all of them.
+// upgradePath is the paths on which a listener opens WebSockets. The zero value is all paths.
 type upgradePath struct {
-	path  string // as normal has it; empty: any
-	below bool   // and all paths below it
+	path  string // as returned by normal; empty: any
+	below bool   // all paths below it too
 }
 
-// newUpgradePath reads the path of a listener's URL, in its escaped form. One that ends in /* is for all paths below it too.
+// newUpgradePath parses the escaped path of a listener's URL. A path that ends in /* includes all
+// paths below it.
 func newUpgradePath(escaped string) upgradePath {
 	path, below := strings.CutSuffix(escaped, "/*")
 	switch {
@@ -23,7 +24,8 @@ func newUpgradePath(escaped string) upgradePath {
 	return upgradePath{path: normal(path)}
 }
 
-// has reports whether WebSockets are opened on a path, as a request has it. A slash at its end makes no difference, nor does the way in which a character is written.
+// has reports whether WebSockets are opened on the path of a request. A final slash and percent
+// encoding make no difference.
 func (p upgradePath) has(path string) bool {
 	if p.path == "" {
 		return true
@@ -32,8 +34,8 @@ func (p upgradePath) has(path string) bool {
 	return path == p.path || p.below && strings.HasPrefix(path, p.path+"/")
 }
 
-// normal brings paths that mean the same into one form: no character escaped but / and %, which mean something else when they are not, and no slash at the end.
-// What is no escape sequence stays as it is.
+// normal returns the common form of equivalent paths: without escapes except / and %, which have
+// another meaning unescaped, and without a final slash. Invalid escapes are kept.
 func normal(path string) string {
 	if len(path) > 1 {
 		path = strings.TrimSuffix(path, "/")

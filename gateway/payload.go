@@ -6,28 +6,28 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// payload is what a frame from a worker carries, as SPEC.md has it.
+// payload is the form of a frame's payload, as in SPEC.md.
 type payload uint8
 
 const (
 	unknown     payload = iota
-	nothing             // none
-	anything            // bytes
-	message             // bytes, behind a key where the flag LATEST says so
-	lastMessage         // bytes where the flag LAST says so, a code and a text where REFUSED does, else none
-	name                // a group
-	binding             // the version of a uid and the uid
-	version             // that of a uid
-	change              // version and attributes
+	nothing             // empty
+	anything            // any bytes
+	message             // any bytes, after a key if the flag LATEST is set
+	lastMessage         // any bytes with flag LAST; a code and a text with REFUSED; else empty
+	name                // the name of a group
+	binding             // the version of a uid, and the uid
+	version             // the version of a uid
+	change              // a version and attributes
 	targets             // a list of keys
-	publication         // a list of keys, ids and a message
+	publication         // a list of keys, a list of ids, and a message
 	eviction            // a uid and a claim
 	peers               // a list of gateways
 	selection           // fields, limit, cursor and a list of keys
 )
 
-// fits reports whether a frame's payload is that from its first byte to its last. No name is empty:
-// neither a uid, nor a group, nor the key of an attribute.
+// fits reports whether the whole payload of a frame has the form. Uids, groups and attribute keys
+// must not be empty.
 func (p payload) fits(f *link.Frame) bool {
 	c, ok := link.Read(f.Payload), true
 	switch p {
@@ -52,7 +52,7 @@ func (p payload) fits(f *link.Frame) bool {
 		ok = skipTargets(&c, f.Code)
 	case publication:
 		ok = skipTargets(&c, f.Code)
-		c.Take(len(link.ClientID{}) * int(c.U16())) // those left out
+		c.Take(len(link.ClientID{}) * int(c.U16())) // excluded clients
 		return ok && skipMessage(&c, f)
 	case eviction:
 		uid, _ := c.Evict()
@@ -67,13 +67,14 @@ func (p payload) fits(f *link.Frame) bool {
 	return ok && c.End()
 }
 
-// isRefusal reports whether a payload can be what a client is told that is not let in: a close frame has room for it (RFC 6455 section 5.5).
+// isRefusal reports whether a payload is a valid refusal, which fits into a close frame (RFC 6455
+// section 5.5).
 func isRefusal(b []byte) bool { return len(b) >= 2 && len(b) <= 2+123 && utf8.Valid(b[2:]) }
 
-// isName reports whether a payload can be a uid or a group.
+// isName reports whether a payload is a valid uid or group.
 func isName(b []byte) bool { return len(b) > 0 && len(b) <= link.MaxKey }
 
-// skipMessage reads the key of a message, whose bytes are the rest.
+// skipMessage reads a message's key, if it has one. The rest is the message.
 func skipMessage(c *link.Cursor, f *link.Frame) bool {
 	if f.Has(link.FlagLatest) {
 		c.Bytes()
@@ -83,7 +84,7 @@ func skipMessage(c *link.Cursor, f *link.Frame) bool {
 
 func skipAttributes(c *link.Cursor) bool {
 	for n := c.U16(); n > 0; n-- {
-		if len(c.Bytes()) == 0 { // or there is none
+		if len(c.Bytes()) == 0 { // empty, or missing
 			return false
 		}
 		c.Take(int(c.U32()))
@@ -91,14 +92,14 @@ func skipAttributes(c *link.Cursor) bool {
 	return true
 }
 
-// skipTargets reads the list of those that a command is for: nobody is named where it is for all.
+// skipTargets reads a list of targets. It must be empty if the command is for all clients.
 func skipTargets(c *link.Cursor, target uint16) bool {
 	n := c.U16()
 	if target > link.TargetClients || target == link.TargetAll && n > 0 {
 		return false
 	}
 	for ; n > 0; n-- {
-		size := len(c.Bytes()) // 0: there is none
+		size := len(c.Bytes()) // 0: empty or missing
 		if size == 0 || target == link.TargetClients && size != len(link.ClientID{}) {
 			return false
 		}
@@ -106,7 +107,7 @@ func skipTargets(c *link.Cursor, target uint16) bool {
 	return true
 }
 
-// knownFields reports whether a SELECT may ask for the fields.
+// knownFields reports whether the fields of a SELECT are valid.
 func knownFields(fields uint8) bool {
 	const beside = link.FieldUID | link.FieldGroups | link.FieldAttrs
 	return fields&^beside == 0 || fields == link.FieldDistinctUIDs || fields == link.FieldDistinctGroups

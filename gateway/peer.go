@@ -9,9 +9,11 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// What a handler does to clients of other gateways than its client's comes in the unit, like everything it does, to the loop that has its client. That loop is the one
-// place where all that is done for a client is put in order: it carries out what is for its own gateway, and passes on what is for others. It has a link of its own to each
-// of them (peerlink.go), and an outbox for each, which outlives the link: so a worker that dies, or a link that breaks, loses and doubles nothing.
+// Effects of a handler on clients of other gateways come in the unit of the handler's own client,
+// and so to the loop of that client. This loop is the one place that orders everything done for a
+// client. It applies the effects for its own gateway, and relays the others. It has a link of its
+// own to each other gateway (peerlink.go), and an outbox for each. The outbox outlives the link, so
+// that the loss of a worker or of a link neither loses nor repeats an effect.
 //
 // Gateways learn of each other from their workers, which serve all of them (PEERS in SPEC.md).
 
@@ -20,31 +22,36 @@ type peer struct {
 	// Static.
 	loop   *loop
 	id     uint32
-	stream uint64                 // names this outbox to the other gateway
-	addr   atomic.Pointer[string] // where it is dialled; the loop changes it
-	forget context.CancelFunc     // ends its keeper
+	stream uint64                 // identifies this outbox to the other gateway
+	addr   atomic.Pointer[string] // address to dial; the loop changes it
+	cancel context.CancelFunc     // ends the goroutine that keeps the link
 
 	// Owned by the loop.
-	out     outbox
-	dialled *outLink // the newest
-	link    *outLink // nil: none, or the other gateway has not said yet what it has
-	epoch   uint64   // its start that the outbox is for; 0: it has never been reached
-	down    time.Time
-	listed  uint32   // the loop's second in which a worker knew it last
-	pressed []uint32 // serials of workers' links that are not read until half of the outbox is free; bound: links that have proved
-	lost    bool     // it has been away for peerGrace: nothing is kept for it
-	left    bool     // no worker knows it
+	out        outbox
+	dialled    *outLink // the newest link
+	link       *outLink // nil: none, or its first CONFIRM has not come
+	epoch      uint64   // epoch of the other gateway that the outbox is for; 0: never connected
+	down       time.Time
+	lastListed uint32 // the loop's second in which a worker last listed it
+	// paused are the serials of workers' links that are not read until half of the outbox is free.
+	paused  []uint32 // bound: links that have proved
+	lost    bool     // disconnected for peerGrace: nothing is kept for it
+	stopped bool     // no worker lists it
 }
 
 const (
-	maxOutbox  = 4 << 20          // bytes kept for another gateway, before those who fill it have to wait, or there is a loss
-	maxUnheld  = 64 << 20         // the same, for bindings that came by others than a worker's link of the loop
-	aheadOfAck = 1 << 20          // bytes given to its link at a time
-	maxPeers   = 4096             // gateways that a loop knows
-	peerGrace  = 10 * time.Second // a gateway may be away, or known to no worker, before what was for it is given up
+	// maxOutbox is how many bytes are kept for another gateway. While it is connected, the links
+	// that go over the bound pause. While it is not, commands over the bound are lost.
+	maxOutbox  = 4 << 20
+	maxUnheld  = 64 << 20 // the same, for bindings that did not come by a worker's link of the loop
+	aheadOfAck = 1 << 20  // bytes written to the link and not sent
+	maxPeers   = 4096     // gateways that a loop knows
+	// peerGrace is how long a gateway may be disconnected, or listed by no worker, before its
+	// outbox is dropped.
+	peerGrace = 10 * time.Second
 )
 
-// learnPeers takes over what a worker knows of other gateways.
+// learnPeers adds the other gateways that a worker lists.
 func (k *workerLink) learnPeers(f *link.Frame) error {
 	c := link.Read(f.Payload)
 	peers := c.Peers()
@@ -61,36 +68,37 @@ func (k *workerLink) learnPeers(f *link.Frame) error {
 	return nil
 }
 
-// addPeer notes where another gateway is.
+// addPeer stores the address of another gateway.
 func (l *loop) addPeer(at link.Peer) {
 	p := l.peers[at.ID]
 	if p == nil {
 		if len(l.peers) >= maxPeers {
-			return // what is for it is lost, and counted
+			return // effects for it are lost and counted
 		}
 		ctx, cancel := context.WithCancel(l.g.peerCtx)
 		p = newPeer(l, at, cancel)
 		l.peers[at.ID] = p
-		l.g.keepers.Go(func() { p.keep(ctx) })
+		l.g.peersWG.Go(func() { p.keep(ctx) })
 	}
 	if *p.addr.Load() != at.Addr {
 		p.addr.Store(&at.Addr)
 	}
-	p.listed = l.seconds
+	p.lastListed = l.seconds
 }
 
 func newPeer(l *loop, at link.Peer, forget context.CancelFunc) *peer {
-	p := &peer{loop: l, id: at.ID, stream: l.tokens.Uint64(), forget: forget, out: newOutbox(), down: l.el.Now()}
+	p := &peer{loop: l, id: at.ID, stream: l.tokens.Uint64(), cancel: forget, out: newOutbox(), down: l.el.Now()}
 	p.addr.Store(&at.Addr)
 	return p
 }
 
-// tickPeers is called once a second: it gives up what has waited too long, and forgets gateways that no worker knows any more.
+// tickPeers is called once a second. It drops the outboxes of gateways that are disconnected for
+// too long, and forgets gateways that no worker lists.
 func (l *loop) tickPeers() {
 	for _, k := range l.links {
 		for _, id := range k.peers {
 			if p := l.peers[id]; p != nil {
-				p.listed = l.seconds
+				p.lastListed = l.seconds
 			}
 		}
 	}
@@ -99,14 +107,14 @@ func (l *loop) tickPeers() {
 			p.lost = true
 			p.giveUp()
 		}
-		if l.seconds-p.listed > uint32(peerGrace/tickEvery) && p.out.size() == 0 {
-			p.leave()
+		if l.seconds-p.lastListed > uint32(peerGrace/tickEvery) && p.out.size() == 0 {
+			p.stop()
 			delete(l.peers, id)
 		}
 	}
 }
 
-// relay passes a command on to the one gateway that it is for.
+// relay passes a command on to the gateway that it is for.
 func (l *loop) relay(o origin, f *link.Frame) {
 	p := l.peers[f.Slot]
 	if p == nil {
@@ -114,22 +122,24 @@ func (l *loop) relay(o origin, f *link.Frame) {
 		return
 	}
 	var inner link.Frame
-	_, _ = link.Next(f.Payload, link.MaxFrame, &inner) // checked
+	_, _ = link.Next(f.Payload, link.MaxFrame, &inner) // the caller has checked it
 	p.push(o, &inner)
 }
 
 // relayToAll passes a command on to all other gateways.
 func (l *loop) relayToAll(o origin, f *link.Frame) {
 	far := *f
-	far.Flags &^= link.FlagFar | link.FlagResult // the answer is of the gateway that is asked
+	far.Flags &^= link.FlagFar | link.FlagResult // the result is that of this gateway
 	for _, p := range l.peers {
 		p.push(o, &far)
 	}
 }
 
-// push keeps a command for the gateway, and sends it. Where too much is kept, the worker's link that it came by is not read until there is room; one that cannot be reached does not
-// hold up the others: what has no room then is lost, and counted. Links of other gateways are read on in any case, or gateways would wait for each other without end: what comes by
-// them and goes on to others are bindings, which are small.
+// push adds a command to the outbox, and sends it. If the outbox is full, the worker's link that
+// the command came by is not read until there is space. A disconnected gateway does not pause
+// links: a command that does not fit is lost and counted. Links of other gateways are never paused
+// here, because gateways could then wait for each other in a circle. Only bindings come by them and
+// are relayed again, and those are small.
 func (p *peer) push(o origin, f *link.Frame) {
 	l := p.loop
 	from := l.links[o.serial]
@@ -143,15 +153,15 @@ func (p *peer) push(o origin, f *link.Frame) {
 	p.out.push(f)
 	l.stats.Relayed++
 	p.pump()
-	if p.link != nil && p.out.size() > maxOutbox && from != nil && !slices.Contains(p.pressed, o.serial) {
-		p.pressed = append(p.pressed, o.serial)
-		from.crams++
+	if p.link != nil && p.out.size() > maxOutbox && from != nil && !slices.Contains(p.paused, o.serial) {
+		p.paused = append(p.paused, o.serial)
+		from.fullOutboxes++
 		from.conn.Pause()
 		l.stats.InboxBackpressure++
 	}
 }
 
-// pump gives the link as much as it may have at a time.
+// pump writes as much to the link as it may have at a time.
 func (p *peer) pump() {
 	if p.link == nil {
 		return
@@ -160,12 +170,12 @@ func (p *peer) pump() {
 		room := aheadOfAck - p.link.conn.Buffered()
 		b := p.out.nextFrames(room)
 		if len(b) == 0 || p.link.conn.Write(b) != nil {
-			return // it goes on with the next confirmation, which there will be, or the next link
+			return // the next CONFIRM or the next link continues here
 		}
 	}
 }
 
-// confirmed forgets what the gateway has carried out.
+// confirmed removes what the other gateway has applied from the outbox.
 func (p *peer) confirmed(last uint64) error {
 	if err := p.out.confirm(last); err != nil {
 		return err
@@ -177,10 +187,12 @@ func (p *peer) confirmed(last uint64) error {
 	return nil
 }
 
-// reached goes on with a new link: the gateway has said what it has carried out.
-func (p *peer) reached(k *outLink, last uint64) error {
+// connected continues on a new link, whose first CONFIRM says what the other gateway has applied.
+func (p *peer) connected(k *outLink, last uint64) error {
 	if p.epoch != k.epoch && p.epoch != 0 {
-		p.loop.stats.CommandsDropped += p.out.dropStale() // its clients were those of another start; but a uid may have a new one there, who came before it was to be evicted
+		// The other gateway has restarted, and its former clients are gone. Evictions are kept,
+		// because a client may have connected there since with a uid that it must lose.
+		p.loop.stats.CommandsDropped += p.out.dropStale()
 		p.release()
 		last = 0
 	}
@@ -193,8 +205,8 @@ func (p *peer) reached(k *outLink, last uint64) error {
 	return nil
 }
 
-// unreached notes that the link has ended.
-func (p *peer) unreached(k *outLink) {
+// disconnected notes that the link has ended.
+func (p *peer) disconnected(k *outLink) {
 	if p.link != k {
 		return
 	}
@@ -202,33 +214,33 @@ func (p *peer) unreached(k *outLink) {
 	p.release()
 }
 
-// giveUp drops what is kept.
+// giveUp drops the outbox.
 func (p *peer) giveUp() {
 	p.loop.stats.CommandsDropped += p.out.drop()
 	p.release()
 }
 
-// release has the links that filled the outbox read again.
+// release reads the links again that filled the outbox.
 func (p *peer) release() {
-	for _, serial := range p.pressed {
+	for _, serial := range p.paused {
 		if k := p.loop.links[serial]; k != nil {
-			k.crams--
-			k.readOn()
+			k.fullOutboxes--
+			k.resumeReads()
 		}
 	}
-	p.pressed = p.pressed[:0]
+	p.paused = p.paused[:0]
 }
 
-// leave ends the link and its keeper.
-func (p *peer) leave() {
-	p.left = true
-	p.forget()
-	if p.dialled != nil && !p.dialled.over {
+// stop ends the link and the goroutine that keeps it.
+func (p *peer) stop() {
+	p.stopped = true
+	p.cancel()
+	if p.dialled != nil && !p.dialled.ended {
 		p.dialled.close(link.ReasonPeer)
 	}
 }
 
-// unconfirmed is how much other gateways that can be reached have not confirmed.
+// unconfirmed is how many bytes connected gateways have not confirmed.
 func (l *loop) unconfirmed() (bytes int) {
 	for _, p := range l.peers {
 		if p.link != nil {

@@ -21,8 +21,8 @@ type passing struct {
 	p    *peer
 	k    *outLink
 	far  *enginetest.Peer
-	in   []byte // come there, not looked at
-	last uint64 // sequence of the last command that has come
+	in   []byte // arrived there, not read
+	last uint64 // sequence of the last command received
 }
 
 func newPassing(t *testing.T, loops int) *passing {
@@ -33,9 +33,9 @@ func newPassing(t *testing.T, loops int) *passing {
 	return x
 }
 
-// dial opens the link; the kernel takes so many bytes at a time.
+// dial opens the link. The kernel accepts that many bytes at a time.
 func (x *passing) dial(kernel int) {
-	x.k = &outLink{peer: x.p, epoch: 1, ended: make(chan struct{})}
+	x.k = &outLink{peer: x.p, epoch: 1, done: make(chan struct{})}
 	x.far = x.g.sim.Open(0, netip.AddrPort{}, x.k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead})
 	x.far.Limit(kernel)
 	x.confirm()
@@ -46,7 +46,8 @@ func (x *passing) confirm() {
 	x.far.Read(64 << 10)
 }
 
-// hear takes what has come and confirms what is whole of it. It returns the commands, and how often something kept the link alive.
+// hear reads what has come and confirms the complete commands. It returns them, and the number of
+// heartbeats.
 func (x *passing) hear() (commands [][]byte, beats int) {
 	x.t.Helper()
 	x.g.sim.Turn(0)
@@ -79,8 +80,9 @@ func (x *passing) hear() (commands [][]byte, beats int) {
 	}
 }
 
-// What is for another gateway gets there as it is, however large it is and slowly it goes: what keeps the link alive stands between two commands and not within one, and one that is
-// larger than what is given at a time does not wait for a confirmation of its own beginning.
+// Commands for another gateway arrive unchanged, however large they are and however slowly they are
+// read. Heartbeats come between two commands, never within one. A command larger than what is
+// written at a time does not wait for a confirmation.
 func TestCommandsGoOnWhole(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -112,7 +114,7 @@ func TestCommandsGoOnWhole(t *testing.T) {
 			}
 			x.far.Send(link.Append(nil, &link.Frame{Type: link.Ping})) // which is answered
 			x.far.Read(64 << 10)
-			if x.k.over {
+			if x.k.ended {
 				t.Fatal("the link has ended")
 			}
 		}
@@ -125,15 +127,16 @@ func TestCommandsGoOnWhole(t *testing.T) {
 	})
 }
 
-// A gateway that takes a large command slowly hears, and is heard of, in each heartbeat: neither end takes the other for dead.
+// A gateway that reads a large command slowly receives and sends something in each heartbeat, so
+// neither end takes the other for dead.
 func TestALargeCommandKeepsItsLinkAlive(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		x := newPassing(t, 1)
 		there := newGate(t, Config{ID: 2, Loops: 1, Logger: slog.New(slog.DiscardHandler)})
-		in := newInLink(there.g.loops[0], link.WorkerHello{Role: link.RolePeer, ID: x.p.from()})
+		in := newInLink(there.g.loops[0], link.WorkerHello{Role: link.RolePeer, ID: x.p.helloID()})
 		far := there.sim.Open(0, netip.AddrPort{}, in, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10})
-		x.k = &outLink{peer: x.p, epoch: 1, ended: make(chan struct{})}
+		x.k = &outLink{peer: x.p, epoch: 1, done: make(chan struct{})}
 		near := x.g.sim.Open(0, netip.AddrPort{}, x.k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead})
 		near.Limit(64 << 10)
 		carry := func() {
@@ -147,31 +150,35 @@ func TestALargeCommandKeepsItsLinkAlive(t *testing.T) {
 		carry()
 		x.p.push(origin{}, &link.Frame{Type: link.Publish, Payload: make([]byte, 1<<20)})
 		for i := 0; x.p.out.size() > 0; i++ {
-			if carry(); x.k.over || in.over || i > 100 {
-				t.Fatalf("after %d heartbeats of half a second, and %d bytes there: over here %v, there %v", i, in.rest, x.k.over, in.over)
+			if carry(); x.k.ended || in.ended || i > 100 {
+				t.Fatalf("after %d heartbeats of half a second, and %d bytes there: over here %v, there %v", i, in.partial,
+					x.k.ended, in.ended)
 			}
 			time.Sleep(500 * time.Millisecond)
 		}
 	})
 }
 
-// A worker's link that has filled an outbox and an inbox is read again when both have room, whichever has it first; and a link of another gateway is read on while an outbox is full:
-// else gateways that have much for each other would wait for each other.
+// A worker's link that has filled an outbox and an inbox is read again when both have space, in
+// either order. A link of another gateway is read although an outbox is full; otherwise two
+// gateways with much for each other would wait for each other.
 func TestWhatFillsAnOutboxWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		x := newPassing(t, 2)
 		x.dial(1 << 10)
 		k := newWorkerLink(x.l, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{1}})
-		worker := x.g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
-		publish := link.Append(nil, &link.Frame{Type: link.Publish, Flags: link.FlagFar, Payload: make([]byte, 64<<10)}) // to all, which are nobody here
+		worker := x.g.sim.Open(0, netip.AddrPort{}, k,
+			engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
+		// to all clients, of which there are none
+		publish := link.Append(nil, &link.Frame{Type: link.Publish, Flags: link.FlagFar, Payload: make([]byte, 64<<10)})
 		for range 2 * maxOutbox / len(publish) {
 			worker.Send(publish)
 		}
 		for range 100 {
 			for worker.Read(64 << 10) {
 			}
-			x.g.sim.Turn(1) // the other loop's inbox is emptied
+			x.g.sim.Turn(1) // the other loop's inbox is drained
 			x.g.sim.Turn(0)
 		}
 		if n := x.p.out.size(); n <= maxOutbox || n > maxOutbox+1<<20 || worker.Unread() == 0 {
@@ -179,8 +186,8 @@ func TestWhatFillsAnOutboxWaits(t *testing.T) {
 		}
 		x.l.pauseLink(k.serial)
 		x.l.resumeLink(k.serial)
-		if left := worker.Unread(); worker.Read(1<<20) && worker.Unread() != left || len(x.p.pressed) != 1 {
-			t.Errorf("the link is read though the outbox is full, which holds up %d links", len(x.p.pressed))
+		if left := worker.Unread(); worker.Read(1<<20) && worker.Unread() != left || len(x.p.paused) != 1 {
+			t.Errorf("the link is read though the outbox is full, which holds up %d links", len(x.p.paused))
 		}
 
 		in := newInLink(x.l, link.WorkerHello{Role: link.RolePeer, ID: [16]byte{3: 3}})
@@ -198,14 +205,14 @@ func TestWhatFillsAnOutboxWaits(t *testing.T) {
 			}
 			x.g.sim.Turn(1)
 		}
-		if x.p.out.size() > 0 || worker.Unread() > 0 || k.crams != 0 {
+		if x.p.out.size() > 0 || worker.Unread() > 0 || k.fullOutboxes != 0 {
 			t.Errorf("%d bytes are kept, %d not read", x.p.out.size(), worker.Unread())
 		}
 	})
 }
 
-// Of what is kept for a gateway that turns out to have been started anew, who is to be evicted is told to it all the same: a uid may have a client there again. All else was for clients
-// that it had before.
+// After the restart of another gateway, evictions in its outbox are still sent, because a client
+// may have connected there with the uid. All other commands were for its former clients.
 func TestAnEvictionOutlivesARestart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -223,24 +230,26 @@ func TestAnEvictionOutlivesARestart(t *testing.T) {
 			x.p.push(origin{}, &link.Frame{Type: link.Evict, Payload: []byte(uid)})
 			x.p.push(origin{}, &link.Frame{Type: link.Publish, Payload: []byte("for nobody")})
 		}
-		x.k = &outLink{peer: x.p, epoch: 2, ended: make(chan struct{})}
+		x.k = &outLink{peer: x.p, epoch: 2, done: make(chan struct{})}
 		x.far = x.g.sim.Open(0, netip.AddrPort{}, x.k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead})
 		x.far.Limit(64 << 10)
 		x.last = 0
 		x.confirm()
 		x.last = x.p.out.first - 1
 		commands, _ := x.hear()
-		if len(commands) != 2 || string(commands[0]) != "ann" || string(commands[1]) != "bob" || x.l.stats.CommandsDropped != 3 {
+		if len(commands) != 2 || string(commands[0]) != "ann" || string(commands[1]) != "bob" ||
+			x.l.stats.CommandsDropped != 3 {
 			t.Errorf("it is told %q, and %d are counted as lost", commands, x.l.stats.CommandsDropped)
 		}
-		if x.hear(); x.p.out.size() > 0 || x.k.over {
-			t.Errorf("%d bytes are kept; the link has ended: %v", x.p.out.size(), x.k.over)
+		if x.hear(); x.p.out.size() > 0 || x.k.ended {
+			t.Errorf("%d bytes are kept; the link has ended: %v", x.p.out.size(), x.k.ended)
 		}
 	})
 }
 
-// Gateways go by the clock that is furthest ahead, from the begin of their link on: else a client that was bound by it, which nobody else was told of, would be later than one that takes
-// the uid for itself at another gateway afterwards, and stay beside it.
+// Gateways follow the clock that is furthest ahead, from the beginning of their link. Otherwise a
+// client bound by that clock without eviction would be later than a client that claims the uid at
+// another gateway afterwards, and would keep it.
 func TestTheClockThatIsAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -257,7 +266,8 @@ func TestTheClockThatIsAhead(t *testing.T) {
 		}
 		ahead := before + uint64(time.Hour)
 		x.far.Send(link.Append(nil, &link.Frame{Type: link.Pong, Token: ahead}))
-		x.far.Send(link.Append(nil, &link.Frame{Type: link.Pong, Token: before})) // another one's, that is behind
+		// the clock of another gateway, which is behind
+		x.far.Send(link.Append(nil, &link.Frame{Type: link.Pong, Token: before}))
 		x.far.Read(64 << 10)
 		time.Sleep(10 * time.Second)
 		if at := x.l.bindTime(); at < ahead+uint64(10*time.Second) || at > ahead+uint64(11*time.Second) {

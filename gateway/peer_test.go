@@ -12,13 +12,13 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// peerOf is another gateway, played by the test: one of its loops.
+// peerOf is one loop of another gateway, played by the test.
 type peerOf struct {
 	*testing.T
 	conn net.Conn
 }
 
-// dialPeer links to a gateway as another one does.
+// dialPeer links to a gateway as another gateway does.
 func dialPeer(t *testing.T, g *gateway.Gateway, stream uint64) peerOf {
 	t.Helper()
 	conn, err := net.Dial("tcp", g.WorkerAddr())
@@ -42,13 +42,13 @@ func (p peerOf) send(f *link.Frame) {
 	}
 }
 
-// relay passes a command on, with its sequence.
+// relay sends a command with its sequence.
 func (p peerOf) relay(sequence uint64, f *link.Frame) {
 	p.Helper()
 	p.send(&link.Frame{Type: link.Relay, Token: sequence, Payload: link.Append(nil, f)})
 }
 
-// next is the next frame but those that keep the link alive.
+// next is the next frame that is not a heartbeat.
 func (p peerOf) next() (f link.Frame, err error) {
 	_ = p.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	for {
@@ -81,10 +81,12 @@ func (p peerOf) confirms(sequence uint64) {
 }
 
 func toAll(text string) *link.Frame {
-	return &link.Frame{Type: link.Publish, Flags: link.FlagText, Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), text...)}
+	return &link.Frame{Type: link.Publish, Flags: link.FlagText,
+		Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), text...)}
 }
 
-// A gateway says at the beginning of each link what it has carried out for the other one's loop, so that a link which breaks costs nothing. Another stream is counted anew.
+// At the beginning of each link a gateway confirms what it has applied for the other gateway's
+// loop, so that a broken link loses nothing. Another stream is counted from the start.
 func TestAPeerGoesOnWhereItWas(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
@@ -99,12 +101,12 @@ func TestAPeerGoesOnWhereItWas(t *testing.T) {
 	_ = p.conn.Close()
 	p = dialPeer(t, g, 1)
 	p.confirms(2)
-	newer := dialPeer(t, g, 1) // before the end of the other was seen
+	newer := dialPeer(t, g, 1) // before the end of the other one was noticed
 	newer.confirms(2)
 	if f, err := p.next(); err == nil {
 		t.Errorf("%v by a link that another one has replaced", f.Type)
 	}
-	newer.relay(5, toAll("five")) // what was before it is lost, as the other gateway knows
+	newer.relay(5, toAll("five")) // earlier ones are lost, which the other gateway knows
 	c.hears("five")
 	newer.confirms(5)
 	other := dialPeer(t, g, 2)
@@ -113,7 +115,8 @@ func TestAPeerGoesOnWhereItWas(t *testing.T) {
 	c.hears("again from 1")
 }
 
-// A command that makes no sense here is confirmed all the same, else it would come again for ever; what is no such frame ends the link.
+// An invalid command is confirmed too, since it would otherwise come again for ever. An invalid
+// frame ends the link.
 func TestAPeersNonsense(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Loops: 2, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
@@ -153,15 +156,18 @@ func TestAPeersNonsense(t *testing.T) {
 	}
 }
 
-// A gateway that cannot be reached by the address its workers have is reached by the one that it advertises.
+// A gateway that cannot be reached by the address that its workers have is reached by the one that
+// it advertises.
 func TestAdvertise(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"nowhere", "http://host:1"} {
-		if _, err := gateway.New(gateway.Config{Advertise: bad, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}}); err == nil {
+		if _, err := gateway.New(gateway.Config{Advertise: bad,
+			Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}}); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 	}
-	g, _ := start(t, gateway.Config{Advertise: "gw.example:2300", Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+	g, _ := start(t, gateway.Config{Advertise: "gw.example:2300",
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
 	conn, err := net.Dial("tcp", g.WorkerAddr())
 	if err != nil {
 		t.Fatal(err)
@@ -173,10 +179,10 @@ func TestAdvertise(t *testing.T) {
 	}
 }
 
-// hearing is a client that hears messages.
+// hearing is a client that receives messages.
 type hearing struct{ *fakeClient }
 
-// connect makes one that a worker has let in.
+// connect connects a client that a worker has admitted.
 func connect(t *testing.T, g *gateway.Gateway) hearing {
 	t.Helper()
 	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)

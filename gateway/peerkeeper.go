@@ -15,38 +15,42 @@ import (
 )
 
 const (
-	firstRedial = 50 * time.Millisecond // after a link to another gateway has ended, and its double after each attempt that fails
-	lastRedial  = time.Second
-	maxAhead    = 2*aheadOfAck + link.MaxFrame // bytes that wait to be written to it: what is given at a time, of which the last frame may be large, and what keeps it alive
-	dialPeer    = 5 * time.Second              // at most, for an attempt
-	tellUnmet   = time.Minute                  // from line to line about a gateway that cannot be reached
+	minRedial = 50 * time.Millisecond // wait after a link has ended; it doubles with each failed attempt
+	maxRedial = time.Second
+	// maxAhead bounds the bytes that wait to be written to a link: what is written at a time, the
+	// last frame of it, which may be large, and heartbeats.
+	maxAhead       = 2*aheadOfAck + link.MaxFrame
+	dialPeer       = 5 * time.Second // timeout of an attempt
+	redialLogEvery = time.Minute     // interval of log lines about a gateway that cannot be reached
 )
 
-var errOther = errors.New("gateway: another gateway listens there: it needs an address that is true for all (--advertise)")
+var errOther = errors.New("gateway: this is another gateway: set an address that all hosts can reach (--advertise)")
 
-// keep keeps the link of a loop to another gateway up, until ctx ends. It is a goroutine of its own.
+// keep keeps the link of a loop to another gateway open until ctx ends. It runs on a goroutine of
+// its own.
 func (p *peer) keep(ctx context.Context) {
 	failures := 1
 	var told time.Time
 	for ctx.Err() == nil {
-		k := &outLink{peer: p, ended: make(chan struct{})}
+		k := &outLink{peer: p, done: make(chan struct{})}
 		err := p.dial(ctx, k)
 		if err == nil {
 			opened := time.Now()
-			if <-k.ended; time.Since(opened) > lastRedial { // else there is something wrong with it
+			if <-k.done; time.Since(opened) > maxRedial { // a link that ends sooner counts as a failed attempt
 				failures, told = 1, time.Time{}
 			}
-		} else if ctx.Err() == nil && time.Since(told) > tellUnmet {
+		} else if ctx.Err() == nil && time.Since(told) > redialLogEvery {
 			told = time.Now()
-			p.loop.g.log.Warn("no link to another gateway: trying on", "gateway", p.id, "addr", *p.addr.Load(), "loop", p.loop.index, "err", err)
+			p.loop.g.log.Warn("dial of another gateway failed, retrying", "gateway", p.id, "addr", *p.addr.Load(),
+				"loop", p.loop.index, "err", err)
 		}
-		wait := backoff.Delay(firstRedial, lastRedial, failures)
+		wait := backoff.Delay(minRedial, maxRedial, failures)
 		backoff.Sleep(ctx, wait/2+rand.N(wait/2))
 		failures++
 	}
 }
 
-// dial opens a link and gives it to the loop.
+// dial opens a link and registers it with the loop.
 func (p *peer) dial(ctx context.Context, k *outLink) error {
 	dialling, cancel := context.WithTimeout(ctx, dialPeer)
 	defer cancel()
@@ -58,7 +62,7 @@ func (p *peer) dial(ctx context.Context, k *outLink) error {
 	unwatch := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	g := p.loop.g
 	hello, err := link.Connect(conn, g.cfg.Key, link.WorkerHello{
-		Role: link.RolePeer, Loop: link.AnyLoop, Window: maxOutbox, ID: p.from(), Name: g.cfg.Name,
+		Role: link.RolePeer, Loop: link.AnyLoop, Window: maxOutbox, ID: p.helloID(), Name: g.cfg.Name,
 	})
 	if err == nil && !unwatch() {
 		err = ctx.Err()
@@ -71,11 +75,13 @@ func (p *peer) dial(ctx context.Context, k *outLink) error {
 		return err
 	}
 	k.epoch = hello.Epoch
-	return g.engine.Register(p.loop.el, conn, k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead, ExcludeFromBudget: true})
+	return g.engine.Register(p.loop.el, conn, k, engine.ConnOptions{
+		MaxInput: 64 << 10, MaxOutput: maxAhead, ExcludeFromBudget: true,
+	})
 }
 
-// from names this end of the link: the gateway, the loop and the outbox.
-func (p *peer) from() (id [16]byte) {
+// helloID identifies this end of the link: the gateway, the loop and the outbox.
+func (p *peer) helloID() (id [16]byte) {
 	binary.BigEndian.PutUint32(id[:], p.loop.g.cfg.ID)
 	binary.BigEndian.PutUint32(id[4:], uint32(p.loop.index))
 	binary.BigEndian.PutUint64(id[8:], p.stream)

@@ -8,18 +8,18 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// peerLink is what both ends of a link between gateways have in common. It is owned by the loop.
+// peerLink is common to both ends of a link between gateways. The loop owns it.
 type peerLink struct {
 	liveness
 	loop  *loop
 	conn  *engine.Conn
 	timer engine.Timer
-	over  bool // what still comes is of no effect
+	ended bool // further input is ignored
 
-	pressing bool // it has filled another loop's inbox, and is not read until that is empty
+	inboxPaused bool // the link has filled another loop's inbox, and is not read until that is empty
 }
 
-// open is called first.
+// open starts the link. OnOpen calls it first.
 func (k *peerLink) open(l *loop, c *engine.Conn) {
 	k.loop, k.conn = l, c
 	l.linked++
@@ -27,16 +27,16 @@ func (k *peerLink) open(l *loop, c *engine.Conn) {
 	l.el.Schedule(&k.timer, l.g.cfg.LinkHeartbeat)
 }
 
-// closed is called last.
+// closed ends the link. OnClose calls it first.
 func (k *peerLink) closed() {
-	k.over = true
+	k.ended = true
 	k.loop.linked--
 	k.loop.el.Cancel(&k.timer)
 }
 
-// frames hands all whole frames to take, but those that keep the link alive.
+// frames passes each whole frame to take, except heartbeats and GOAWAY, which it handles.
 func (k *peerLink) frames(in []byte, take func(*link.Frame) error) (taken int) {
-	for !k.over {
+	for !k.ended {
 		var f link.Frame
 		n, err := link.Next(in[taken:], link.MaxFrame, &f)
 		if n == 0 && err == nil {
@@ -55,38 +55,39 @@ func (k *peerLink) frames(in []byte, take func(*link.Frame) error) (taken int) {
 			err = take(&f)
 		}
 		if err != nil {
-			k.loop.g.log.Warn("link to another gateway ended", "loop", k.loop.index, "remote", k.conn.RemoteAddr().String(), "err", err)
+			k.loop.g.log.Warn("link to another gateway ended", "loop", k.loop.index,
+				"remote", k.conn.RemoteAddr().String(), "err", err)
 			k.close(link.ReasonProtocol)
 		}
 		taken += n
 	}
 	k.noteRead(len(in), taken)
-	if k.over {
+	if k.ended {
 		return len(in)
 	}
 	return taken
 }
 
 func (k *peerLink) send(f *link.Frame) {
-	_ = k.conn.Commit(link.Append(k.conn.Begin(len(f.Payload)), f)) // an overflow ends the link by itself
+	_ = k.conn.Commit(link.Append(k.conn.Begin(len(f.Payload)), f)) // an overflow ends the link
 }
 
-// sendControl sends what keeps the link alive, and tells the time.
+// sendControl sends a heartbeat frame, which carries the time.
 func (k *peerLink) sendControl(t link.Type, id uint32) {
 	k.send(&link.Frame{Type: t, ID: id, Token: k.loop.now()})
 }
 
 func (k *peerLink) close(reason link.Reason) {
-	k.over = true
+	k.ended = true
 	k.conn.Close(closing(reason))
 }
 
-// OnTimer implements engine.TimerHandler: the heartbeat.
+// OnTimer implements engine.TimerHandler. It is the link's heartbeat.
 func (k *peerLink) OnTimer(*engine.Timer) {
-	if k.over {
+	if k.ended {
 		return
 	}
-	send, alive := k.tick(k.pressing || k.asked && k.conn.Arrived())
+	send, alive := k.tick(k.inboxPaused || k.pingSent && k.conn.Arrived())
 	if !alive {
 		k.close(link.ReasonIdle)
 		return
@@ -95,18 +96,18 @@ func (k *peerLink) OnTimer(*engine.Timer) {
 	k.loop.el.Schedule(&k.timer, k.loop.g.cfg.LinkHeartbeat)
 }
 
-// outLink is the end of who dialled: what its loop's clients did goes by it.
+// outLink is the dialling end of a link. It carries the effects of its loop's clients.
 type outLink struct {
 	peerLink
 	peer  *peer
-	epoch uint64        // of the other gateway
-	ended chan struct{} // closed when the connection is
+	epoch uint64        // epoch of the other gateway
+	done  chan struct{} // closed when the connection has ended
 }
 
 // OnOpen implements engine.Handler.
 func (k *outLink) OnOpen(c *engine.Conn) {
 	k.open(k.peer.loop, c)
-	if k.peer.dialled = k; k.peer.left {
+	if k.peer.dialled = k; k.peer.stopped {
 		k.close(link.ReasonPeer)
 	}
 }
@@ -120,42 +121,44 @@ func (k *outLink) OnData(_ *engine.Conn, in []byte) int {
 		case k.peer.link == k:
 			return k.peer.confirmed(f.Token)
 		}
-		k.loop.g.log.Info("link to another gateway open", "gateway", k.peer.id, "loop", k.loop.index, "remote", k.conn.RemoteAddr().String())
-		return k.peer.reached(k, f.Token)
+		k.loop.g.log.Info("link to another gateway open", "gateway", k.peer.id, "loop", k.loop.index,
+			"remote", k.conn.RemoteAddr().String())
+		return k.peer.connected(k, f.Token)
 	})
 }
 
 // OnClose implements engine.Handler.
 func (k *outLink) OnClose(*engine.Conn, error) {
 	k.closed()
-	k.peer.unreached(k)
-	close(k.ended)
+	k.peer.disconnected(k)
+	close(k.done)
 }
 
-// from names what comes from one loop of another gateway.
-type from struct{ gateway, loop uint32 }
+// loopKey identifies one loop of another gateway.
+type loopKey struct{ gateway, loop uint32 }
 
-// arrival is what a loop has carried out for one loop of another gateway. It outlives their link.
+// arrival is what a loop has applied for one loop of another gateway. It outlives their link.
 type arrival struct {
-	stream uint64 // the outbox there
-	last   uint64 // sequence of the newest command carried out
+	stream uint64 // identifies the outbox there
+	last   uint64 // sequence of the newest command applied
 	link   *inLink
 	gone   uint32 // the loop's second in which the link ended
 }
 
-// arrivalsFor is how long it is remembered, in seconds, after the link has ended: much longer than the other gateway keeps anything.
-const arrivalsFor = 3600
+// arrivalTTL is how long an arrival is kept after its link has ended, in seconds. This is much
+// longer than the other gateway keeps its outbox.
+const arrivalTTL = 3600
 
 // forgetArrivals is called once a second.
 func (l *loop) forgetArrivals() {
 	for who, a := range l.arrivals {
-		if a.link == nil && l.seconds-a.gone > arrivalsFor {
+		if a.link == nil && l.seconds-a.gone > arrivalTTL {
 			delete(l.arrivals, who)
 		}
 	}
 }
 
-// inLink is the end of who was dialled.
+// inLink is the accepting end of a link.
 type inLink struct {
 	peerLink
 	hello  link.WorkerHello
@@ -173,9 +176,9 @@ func (k *inLink) OnOpen(c *engine.Conn) {
 	k.open(l, c)
 	l.serials++
 	k.serial = l.serials
-	l.comers[k.serial] = k
+	l.inLinks[k.serial] = k
 	id := k.hello.ID
-	who := from{binary.BigEndian.Uint32(id[:]), binary.BigEndian.Uint32(id[4:])}
+	who := loopKey{binary.BigEndian.Uint32(id[:]), binary.BigEndian.Uint32(id[4:])}
 	a := l.arrivals[who]
 	if stream := binary.BigEndian.Uint64(id[8:]); a == nil || a.stream != stream {
 		if a != nil && a.link != nil {
@@ -185,7 +188,7 @@ func (k *inLink) OnOpen(c *engine.Conn) {
 		l.arrivals[who] = a
 	}
 	if a.link != nil {
-		a.link.close(link.ReasonPeer) // it is broken, and we have not noticed
+		a.link.close(link.ReasonPeer) // the old link is broken, and that was not noticed
 	}
 	a.link, k.of = k, a
 	k.sendControl(link.Pong, 0)
@@ -196,13 +199,14 @@ func (k *inLink) OnOpen(c *engine.Conn) {
 func (k *inLink) OnData(_ *engine.Conn, in []byte) int {
 	before := k.of.last
 	taken := k.frames(in, k.execute)
-	if !k.over && k.of.last != before {
+	if !k.ended && k.of.last != before {
 		k.send(&link.Frame{Type: link.Confirm, Token: k.of.last})
 	}
 	return taken
 }
 
-// execute carries out a command. None comes twice: the other gateway goes on behind what OnOpen has confirmed.
+// execute applies a command. No command comes twice, because the other gateway continues after the
+// sequence that OnOpen has confirmed.
 func (k *inLink) execute(f *link.Frame) error {
 	l := k.loop
 	inner, err := within(f)
@@ -213,10 +217,11 @@ func (k *inLink) execute(f *link.Frame) error {
 		return fmt.Errorf("%w: sequence %d behind %d", link.ErrFrame, f.Token, k.of.last)
 	}
 	k.of.last = f.Token
-	if err := l.g.checkArrival(&inner); err != nil { // it would come again by the next link
+	if err := l.g.checkArrival(&inner); err != nil { // skipped: an error would make it come again on the next link
 		l.stats.CommandsDropped++
-		if l.g.complain.Allow() {
-			l.g.log.Warn("a command of another gateway makes no sense here", "gateway", binary.BigEndian.Uint32(k.hello.ID[:]), "err", err)
+		if l.g.strangerLogs.Allow() {
+			l.g.log.Warn("invalid command from another gateway",
+				"gateway", binary.BigEndian.Uint32(k.hello.ID[:]), "err", err)
 		}
 		return nil
 	}
@@ -227,7 +232,7 @@ func (k *inLink) execute(f *link.Frame) error {
 // OnClose implements engine.Handler.
 func (k *inLink) OnClose(*engine.Conn, error) {
 	k.closed()
-	delete(k.loop.comers, k.serial)
+	delete(k.loop.inLinks, k.serial)
 	if k.of.link == k {
 		k.of.link, k.of.gone = nil, k.loop.seconds
 	}

@@ -7,36 +7,42 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// A message may kill each worker that gets it. Which one it was nobody sees: with the worker dies everything that it was handling. So what was out in
-// suspectAfter links that ended is tried alone, one client's oldest event at a time on each loop, until it is acknowledged or has ended MaxDeliveries links. Then it is set
-// aside: counted, logged, and the client told. A client whose coming is set aside was let in by nobody: it is closed. All else goes on meanwhile.
+// A message may end each worker that gets it. Which message it was is not known, because everything
+// else that the worker was handling is lost with it. An event that was unacknowledged at the end of
+// suspectAfter links is suspect. On each loop the oldest event of one suspect client at a time is
+// tried alone, until it is acknowledged or has ended MaxDeliveries links. Then it is a dead letter:
+// it is counted and logged, and the client is told. A client whose connect event is a dead letter
+// was not admitted, and is closed. All other clients continue meanwhile.
 
 const (
 	suspectAfter = 2
-	trialPause   = 500 * time.Millisecond // at most, at random, after a trial that failed: trials of several loops must not fall together each time
+	// trialPause is the maximum of a random pause after a failed trial, so that the trials of
+	// several loops do not coincide each time.
+	trialPause = 500 * time.Millisecond
 )
 
-// poisonTrials is a loop's.
+// poisonTrials are the trials of a loop.
 type poisonTrials struct {
-	now   *session   // whose oldest event is out alone, or is to be as soon as a worker is there
-	next  []*session // that wait for their turn; bound: lists of clients
+	now   *session   // its oldest event is tried alone, at once or when a worker is there
+	next  []*session // clients that wait for a trial; bound: lists of clients
 	pause engine.Timer
 }
 
 // isSuspect reports whether the client's oldest event has to be tried alone.
 func (s *session) isSuspect() bool { return s.tries >= suspectAfter }
 
-// eventOut reports whether the worker has the client's oldest event: that it has come, a message, or that it is gone.
+// eventOut reports whether the worker has the client's oldest event: connect, a message, or close.
 func (s *session) eventOut() bool {
-	return s.unackedFrames > 0 && (s.entry == asked || s.detachSent || s.out > 0 && s.entry == letIn)
+	return s.unackedFrames > 0 && (s.entry == entryPending || s.detachSent || s.out > 0 && s.entry == entryAdmitted)
 }
 
-// hasTrialTurn reports whether it is the client's turn.
+// hasTrialTurn reports whether the client's event is being tried. It starts a trial if there is
+// none.
 func (s *session) hasTrialTurn() bool {
 	t := &s.loop.trials
 	if t.now == nil && !t.pause.Scheduled() {
 		t.now = s
-		if i := slices.Index(t.next, s); i >= 0 { // it has come to it by itself, by its end perhaps
+		if i := slices.Index(t.next, s); i >= 0 { // it may come here without waiting, for example when it closes
 			t.next = slices.Delete(t.next, i, i+1)
 			s.waiting = false
 		}
@@ -59,8 +65,8 @@ func (s *session) oldestHandled() {
 	}
 }
 
-// failed notes that a link has ended with the client's oldest event out.
-func (s *session) failed() {
+// deliveryFailed notes that a link has ended while the worker had the client's oldest event.
+func (s *session) deliveryFailed() {
 	l := s.loop
 	s.tries++
 	if l.trials.now == s {
@@ -72,13 +78,13 @@ func (s *session) failed() {
 	}
 }
 
-// deadLetter gives up on the client's oldest event.
+// deadLetter gives up the client's oldest event.
 func (s *session) deadLetter() {
 	l := s.loop
 	l.stats.DeadLettered++
 	what, size := "connect", 0
 	switch {
-	case s.entry == asked:
+	case s.entry == entryPending:
 		s.reject(nil)
 	case s.queue != nil:
 		payload, _ := s.queue.oldest()
@@ -90,11 +96,13 @@ func (s *session) deadLetter() {
 		what = "close"
 		l.forget(s)
 	}
-	l.g.log.Error("set aside: it has ended each worker that got it", "what", what, "bytes", size, "tries", s.tries, "client", s.member.ID.String(), "remote", s.remote())
+	l.g.log.Error("dead letter: each worker that got it has ended", "event", what, "bytes", size,
+		"deliveries", s.tries, "client", s.member.ID.String(), "remote", s.remote())
 	s.endTrial()
 }
 
-// endTrial is for a client whose oldest event has come to an end in one way or another. The loop's next tick tries the next one, if the caller does not.
+// endTrial ends the trial of the client, whatever its result. If the caller does not start the next
+// one, the loop's tick does.
 func (s *session) endTrial() {
 	s.tries = 0
 	if t := &s.loop.trials; t.now == s {
@@ -102,7 +110,7 @@ func (s *session) endTrial() {
 	}
 }
 
-// OnTimer implements engine.TimerHandler: the pause is over, or nothing is being tried any more.
+// OnTimer implements engine.TimerHandler. It starts the next trial if none runs.
 func (t *poisonTrials) OnTimer(*engine.Timer) {
 	for t.now == nil && len(t.next) > 0 && !t.pause.Scheduled() {
 		s := t.next[0]

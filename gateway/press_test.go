@@ -9,8 +9,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Commands that another loop cannot take as fast as they come wait within bounds: the link they come by is not read meanwhile, other links are, and
-// nothing is lost or out of order.
+// Commands that another loop cannot execute as fast as they come wait in bounded queues: their link
+// is not read meanwhile, other links are, and nothing is lost or reordered.
 func TestALinkThatPressesAnotherLoop(t *testing.T) {
 	t.Parallel()
 	for name, flags := range map[string]uint8{"send": 0, "with a result": link.FlagResult} {
@@ -21,7 +21,7 @@ func TestALinkThatPressesAnotherLoop(t *testing.T) {
 	}
 }
 
-// blocking is a Codec that calls itself for the first byte, and so holds its loop up.
+// blocking is a Codec that blocks its loop at the first byte, until the test releases it.
 type blocking func()
 
 func (b blocking) Decode([]byte) (payload []byte, text bool, n int, err error) {
@@ -83,7 +83,8 @@ func testPress(t *testing.T, flags uint8) {
 		}
 	}
 	<-written
-	w.links[other].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Code: uint16(other), Slot: fb.Slot, Token: fb.Token, Payload: []byte("done")})
+	w.links[other].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Code: uint16(other), Slot: fb.Slot,
+		Token: fb.Token, Payload: []byte("done")})
 	if got := bob.hear(); got != "done" {
 		t.Errorf("bob hears %q", got)
 	}

@@ -7,38 +7,43 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/registry"
 )
 
-// gather is a question put to all loops, on the loop that was asked: each answers with as many numbers, which are added up. Or it is put to another loop, for a page of its clients.
+// gather collects the replies to a query on the loop that received it. A count is sent to all
+// loops; each replies with the same number of figures, which are summed. A query for a page of
+// clients is sent to one other loop.
 type gather struct {
-	serial uint32 // of the link that asked
-	id     uint32 // of its request
-	left   int    // loops that have not answered
+	serial uint32 // of the link that sent the query
+	id     uint32 // of the request
+	left   int    // loops that have not replied
 	born   uint32 // the loop's second in which it began
-	size   int    // what it counts in the loop's pending
+	size   int    // what it counts in the loop's gatherBytes
 	page   bool
 	sums   []uint32 // bound: questions that wait for another loop
 }
 
 const (
-	gatherFor    = 3        // seconds, at least, until a loop that has not answered is not waited for. A worker waits for 5 by default
-	maxGathering = 64 << 20 // what the gathers of a loop may take, in bytes
-	gatherCost   = 256      // of one without its numbers
-	pageCost     = 64 << 10 // of one for a page, which has four times that at most and mostly less
+	gatherTimeout = 3        // in seconds: how long a loop may take to reply; a worker waits 5 s by default
+	maxGathering  = 64 << 20 // memory for the gathers of a loop, in bytes
+	gatherCost    = 256      // bytes of one without its figures
+	pageCost      = 64 << 10 // bytes of one for a page; a page has at most four times that, and mostly less
 )
 
-// gather begins one, whose answers come to the origin that it returns. It reports false, and has told the asker, when too much is being gathered.
+// gather begins to collect the replies to f. It returns the origin that they go to. If too many
+// bytes are being collected, it refuses the query, and reports false.
 func (l *loop) gather(o origin, f *link.Frame, loops, size int) (origin, bool) {
-	if l.pending+size > maxGathering {
+	if l.gatherBytes+size > maxGathering {
 		l.stats.QueriesRejected++
 		l.answer(o, &link.Frame{ID: f.ID, Code: uint16(link.Refused)})
 		return o, false
 	}
-	l.pending += size
+	l.gatherBytes += size
 	l.serials++
-	l.gathers[l.serials] = &gather{serial: o.serial, id: f.ID, left: loops, born: l.seconds, size: size, page: f.Type == link.Select}
+	l.gathers[l.serials] = &gather{
+		serial: o.serial, id: f.ID, left: loops, born: l.seconds, size: size, page: f.Type == link.Select,
+	}
 	return origin{loop: l.index, kind: notePart, serial: l.serials}, true
 }
 
-// numbers is how many each loop answers a command with.
+// numbers is how many figures each loop replies with.
 func numbers(f *link.Frame) int {
 	if f.Type == link.Count && f.Code != link.TargetAll {
 		c := link.Read(f.Payload)
@@ -47,8 +52,9 @@ func numbers(f *link.Frame) int {
 	return 1
 }
 
-// everywhere carries out a command that concerns all loops: here, and passed on to the others when it came by a link of this loop. Of a Publish or Dissolve the slot may name the one
-// loop that is to do its share: a worker's plain commands go to each loop by itself, in order with what else it sends there.
+// everywhere executes a command that concerns all loops: here, and on the others if it came by a
+// link of this loop. The slot of a PUBLISH or DISSOLVE may name a single loop. A worker sends such
+// a command to each loop by itself, in order with its other commands to that loop.
 func (l *loop) everywhere(o origin, f *link.Frame) {
 	only, one := onlyLoop(f)
 	if one && only != l.index {
@@ -77,13 +83,13 @@ func (l *loop) everywhere(o origin, f *link.Frame) {
 	l.executeShare(part, f)
 }
 
-// onlyLoop is the one loop that a command is for, where it is not for all.
+// onlyLoop is the single loop that a command is for, if it is not for all.
 func onlyLoop(f *link.Frame) (loop uint8, one bool) {
 	one = f.Slot > 0 && (f.Type == link.Publish || f.Type == link.Dissolve)
 	return uint8(f.Slot - 1), one
 }
 
-// executeShare carries out this loop's share of a command that concerns all.
+// executeShare executes a command that concerns all loops, on this one.
 func (l *loop) executeShare(o origin, f *link.Frame) {
 	l.rows = l.rows[:0]
 	switch f.Type {
@@ -102,23 +108,23 @@ func (l *loop) executeShare(o origin, f *link.Frame) {
 	}
 }
 
-// evict closes the clients of a uid that had it before a claim.
+// evict closes the clients that were bound to a uid before the claim.
 func (l *loop) evict(c link.Cursor) {
 	uid, claim := c.Evict()
-	l.bound = max(l.bound, claim.Time)
+	l.lastBind = max(l.lastBind, claim.Time)
 	l.members.Older(uid, claim, func(m *registry.Member) {
 		l.sessions[m.ID.Slot()].end(link.ReasonReplaced)
 	})
 }
 
-// gathered adds one loop's answer; with the last one the asker is told.
+// gathered adds the reply of one loop. After the last one it sends the reply to the worker.
 func (l *loop) gathered(serial uint32, f *link.Frame) {
 	g := l.gathers[serial]
 	if g == nil {
-		return // not waited for any more
+		return // it has timed out
 	}
 	if g.page {
-		l.gatherEnds(serial, g)
+		l.removeGather(serial, g)
 		l.reply(g.serial, &link.Frame{Type: link.Reply, Flags: f.Flags, Code: f.Code, ID: g.id, Payload: f.Payload})
 		return
 	}
@@ -130,13 +136,13 @@ func (l *loop) gathered(serial uint32, f *link.Frame) {
 		g.sums[i] += c.U32()
 	}
 	if g.left--; g.left == 0 {
-		l.tellSums(serial, g, 0)
+		l.answerSums(serial, g, 0)
 	}
 }
 
-// tellSums tells the asker what has been gathered.
-func (l *loop) tellSums(serial uint32, g *gather, flags uint8) {
-	l.gatherEnds(serial, g)
+// answerSums sends the sums to the link that sent the query.
+func (l *loop) answerSums(serial uint32, g *gather, flags uint8) {
+	l.removeGather(serial, g)
 	l.rows = l.rows[:0]
 	for _, n := range g.sums {
 		l.rows = binary.BigEndian.AppendUint32(l.rows, n)
@@ -144,31 +150,34 @@ func (l *loop) tellSums(serial uint32, g *gather, flags uint8) {
 	l.reply(g.serial, &link.Frame{Type: link.Reply, Flags: flags, ID: g.id, Payload: l.rows})
 }
 
-func (l *loop) gatherEnds(serial uint32, g *gather) {
+func (l *loop) removeGather(serial uint32, g *gather) {
 	delete(l.gathers, serial)
-	l.pending -= g.size
+	l.gatherBytes -= g.size
 }
 
-// expireGathers ends those that a loop has not answered in time: with what the others have said, or without a page.
+// expireGathers ends the gathers that have timed out: a count with the figures that have come, a
+// page with status Timeout.
 func (l *loop) expireGathers() {
 	for serial, g := range l.gathers {
-		if l.seconds-g.born <= gatherFor {
+		if l.seconds-g.born <= gatherTimeout {
 			continue
 		}
 		l.stats.QueriesPartial++
 		if g.page {
-			l.gatherEnds(serial, g)
+			l.removeGather(serial, g)
 			l.reply(g.serial, &link.Frame{Type: link.Reply, ID: g.id, Code: uint16(link.Timeout)})
 			continue
 		}
-		l.tellSums(serial, g, link.FlagPartial)
+		l.answerSums(serial, g, link.FlagPartial)
 	}
 }
 
-// cursorBits is the part of a Select's cursor that is a place within one loop; above it stands the loop.
+// cursorBits is the size of the part of a Select's cursor that is a position within one loop. The
+// bits above it are the loop.
 const cursorBits = 56
 
-// selectRows answers with one page of clients. A page holds the rows of one loop; the cursor leads through the loops one after the other.
+// selectRows replies with one page of clients. A page has rows of one loop. The cursor leads
+// through the loops one after the other.
 func (l *loop) selectRows(o origin, f *link.Frame) {
 	c := link.Read(f.Payload)
 	fields, limit, cursor := c.U8(), c.U32(), c.U64()

@@ -13,7 +13,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// asker is a gateway of two loops with a link to the first. The second one has a turn only when the test gives it one.
+// asker is a gateway of two loops with a link to the first one. The second loop runs only when the
+// test lets it.
 type asker struct {
 	t    *testing.T
 	g    gate
@@ -24,9 +25,11 @@ type asker struct {
 func newAsker(t *testing.T) *asker {
 	t.Helper()
 	g := newGate(t, Config{Loops: 2, Logger: slog.New(slog.DiscardHandler)})
-	k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20, ID: [16]byte{1}})
+	k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20,
+		ID: [16]byte{1}})
 	a := &asker{t: t, g: g, l: g.g.loops[0]}
-	a.peer = g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 20, Retain: true, ExcludeFromBudget: true})
+	a.peer = g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 20,
+		Retain: true, ExcludeFromBudget: true})
 	a.peer.Limit(64 << 20)
 	a.turn(0)
 	return a
@@ -38,7 +41,7 @@ func (a *asker) turn(loop int) {
 	a.g.sim.Turn(loop)
 }
 
-// asks has the first loop carry out the frames.
+// asks makes the first loop execute the frames.
 func (a *asker) asks(frames ...link.Frame) {
 	for i := range frames {
 		a.peer.Send(link.Append(nil, &frames[i]))
@@ -46,7 +49,7 @@ func (a *asker) asks(frames ...link.Frame) {
 	a.turn(0)
 }
 
-// hears is what has come since it was called last: of each answer its id, status, flags and size.
+// hears returns the replies since the last call: id, status, flags and size of each.
 func (a *asker) hears() string {
 	a.t.Helper()
 	a.turn(0)
@@ -75,21 +78,23 @@ func countOf(id uint32, groups ...string) link.Frame {
 	return link.Frame{Type: link.Count, Code: link.TargetGroups, ID: id, Payload: link.AppendList(nil, groups)}
 }
 
-// pageOf asks for a page of the second loop.
+// pageOf requests a page of the second loop.
 func pageOf(id uint32) link.Frame {
 	b := binary.BigEndian.AppendUint64([]byte{link.FieldUID, 0, 0, 0, 0}, 1<<cursorBits)
 	return link.Frame{Type: link.Select, ID: id, Payload: link.AppendList[string](b, nil)}
 }
 
-// A loop that does not answer holds up nobody for ever: who counts hears what the others have, and that it is not all, who wants a page that there is none.
+// A loop that does not reply does not block others for ever. A count gets the figures of the other
+// loops, marked as partial. A page gets status Timeout.
 func TestALoopThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	a := newAsker(t)
-	a.asks(countOf(1, "a", "b"), pageOf(2), link.Frame{Type: link.Dissolve, Flags: link.FlagResult, ID: 3, Payload: []byte("a")})
+	a.asks(countOf(1, "a", "b"), pageOf(2), link.Frame{Type: link.Dissolve, Flags: link.FlagResult, ID: 3,
+		Payload: []byte("a")})
 	if got := a.hears(); got != "" {
 		t.Fatalf("before the other loop has answered: %s", got)
 	}
-	a.wait(gatherFor)
+	a.wait(gatherTimeout)
 	if got := a.hears(); got != "" {
 		t.Fatalf("too early: %s", got)
 	}
@@ -100,8 +105,8 @@ func TestALoopThatDoesNotAnswer(t *testing.T) {
 			t.Errorf("in the end %q, want %q in it", got, want)
 		}
 	}
-	if len(a.l.gathers) != 0 || a.l.pending != 0 || a.l.stats.QueriesPartial != 3 {
-		t.Errorf("%d questions left, of %d bytes, %d counted", len(a.l.gathers), a.l.pending, a.l.stats.QueriesPartial)
+	if len(a.l.gathers) != 0 || a.l.gatherBytes != 0 || a.l.stats.QueriesPartial != 3 {
+		t.Errorf("%d questions left, of %d bytes, %d counted", len(a.l.gathers), a.l.gatherBytes, a.l.stats.QueriesPartial)
 	}
 	a.turn(1)
 	if got := a.hears(); got != "" {
@@ -109,12 +114,12 @@ func TestALoopThatDoesNotAnswer(t *testing.T) {
 	}
 	a.asks(countOf(4, "a", "b"), pageOf(5))
 	a.turn(1)
-	if got := a.hears(); got != "4 ok 0x0 8, 5 ok 0x0 8" || a.l.pending != 0 {
-		t.Errorf("when the loop answers: %s; %d bytes left", got, a.l.pending)
+	if got := a.hears(); got != "4 ok 0x0 8, 5 ok 0x0 8" || a.l.gatherBytes != 0 {
+		t.Errorf("when the loop answers: %s; %d bytes left", got, a.l.gatherBytes)
 	}
 }
 
-// What waits for other loops is bounded; past that a question is refused and not carried out.
+// The queries that wait for other loops are bounded. Further ones are refused and not executed.
 func TestQuestionsAreBounded(t *testing.T) {
 	t.Parallel()
 	a := newAsker(t)
@@ -123,7 +128,7 @@ func TestQuestionsAreBounded(t *testing.T) {
 	for i := range uint32(fit) {
 		questions = append(questions, pageOf(1+i))
 	}
-	a.asks(questions...) // at once: none may wait for as long as it takes a busy machine to ask so many
+	a.asks(questions...) // in one turn: otherwise queries time out before a busy machine has sent that many
 	if got := a.hears(); got != "" {
 		t.Fatalf("within the bound: %s", got)
 	}
@@ -132,8 +137,8 @@ func TestQuestionsAreBounded(t *testing.T) {
 		t.Errorf("past it: %s; %d counted", got, a.l.stats.QueriesRejected)
 	}
 	a.turn(1)
-	if got := strings.Count(a.hears(), " ok "); got != fit || a.l.pending != 0 {
-		t.Errorf("%d answers of %d; %d bytes left", got, fit, a.l.pending)
+	if got := strings.Count(a.hears(), " ok "); got != fit || a.l.gatherBytes != 0 {
+		t.Errorf("%d answers of %d; %d bytes left", got, fit, a.l.gatherBytes)
 	}
 	a.asks(countOf(9003, "a"))
 	a.turn(1)
@@ -142,15 +147,18 @@ func TestQuestionsAreBounded(t *testing.T) {
 	}
 }
 
-// An answer that no frame has room for is not sent: a frame that is too large would end the worker's link.
+// A reply that does not fit into a frame is not sent: too large a frame would end the worker's
+// link.
 func TestAnAnswerThatIsNoFrameIsRefused(t *testing.T) {
 	t.Parallel()
 	a := newAsker(t)
 	var serial uint32
 	for serial = range a.l.links {
 	}
-	a.l.answer(origin{loop: 0, kind: noteCommand, serial: serial}, &link.Frame{ID: 1, Payload: make([]byte, link.MaxMessage+1)})
-	a.l.answer(origin{loop: 0, kind: noteCommand, serial: serial}, &link.Frame{ID: 2, Payload: make([]byte, link.MaxMessage)})
+	a.l.answer(origin{loop: 0, kind: noteCommand, serial: serial},
+		&link.Frame{ID: 1, Payload: make([]byte, link.MaxMessage+1)})
+	a.l.answer(origin{loop: 0, kind: noteCommand, serial: serial},
+		&link.Frame{ID: 2, Payload: make([]byte, link.MaxMessage)})
 	if got := a.hears(); got != fmt.Sprintf("1 refused 0x0 0, 2 ok 0x0 %d", link.MaxMessage) {
 		t.Error(got)
 	}

@@ -5,19 +5,21 @@ import (
 	"time"
 )
 
-// queue is what waits of a client's messages for a worker or for its credit, oldest first: copies, as flags u8 · length u32 · payload. Together with what a worker has and
-// has not acknowledged its bound is the client's MaxUnacked, past which the client's reads pause; by itself also the loop's MaxUnroutedBytes, past which messages are refused.
+// queue holds copies of a client's messages that wait for a worker or its credit, oldest first. A
+// record is flags u8 | length u32 | payload. The messages queued and those at the worker together
+// are bounded by MaxUnacked, at which the client's reads pause. The queues of a loop together are
+// bounded by MaxQueueBytes, and by MaxUnroutedBytes while no worker is there.
 type queue struct {
 	records []byte    // bound: messages in clients' queues
 	first   int       // offset of the oldest record
-	waiting int       // messages
-	since   time.Time // when the client began to wait for a worker, the last time that it had none
+	waiting int       // number of messages
+	since   time.Time // when the client last began to wait for any worker
 	next    *queue    // in the free list
 }
 
 const recordHeader = 5
 
-// size is in bytes, of a queue or of none.
+// size is the size of the queue in bytes. q may be nil.
 func (q *queue) size() int {
 	if q == nil {
 		return 0
@@ -25,8 +27,8 @@ func (q *queue) size() int {
 	return len(q.records) - q.first
 }
 
-// portion is how much of it may be sent at once, of so many bytes that a client may have out: one
-// message at least.
+// portion is how many bytes of the queue may be sent at once if the client may have share bytes at
+// the worker: at least one message.
 func (q *queue) portion(share int) int {
 	if q == nil {
 		return 0
@@ -41,9 +43,9 @@ func (q *queue) oldest() (payload []byte, flags uint8) {
 	return r[recordHeader : recordHeader+binary.BigEndian.Uint32(r[1:])], r[0]
 }
 
-// push puts a message behind all others.
+// push adds a message at the end.
 func (q *queue) push(payload []byte, flags uint8) {
-	if q.first > len(q.records)/2 { // a queue that never empties must not keep what is gone
+	if q.first > len(q.records)/2 { // a queue that is never empty must not keep removed messages
 		q.records = q.records[:copy(q.records, q.records[q.first:])]
 		q.first = 0
 	}
@@ -53,36 +55,36 @@ func (q *queue) push(payload []byte, flags uint8) {
 	q.waiting++
 }
 
-// pop removes the oldest message, which is of n bytes.
+// pop removes the oldest message, of n bytes.
 func (q *queue) pop(n int) {
 	q.first += recordHeader + n
 	q.waiting--
 }
 
-// join puts all messages of another queue behind those of this one.
+// join adds all messages of another queue at the end.
 func (q *queue) join(behind *queue) {
 	q.records = append(q.records, behind.records[behind.first:]...)
 	q.waiting += behind.waiting
 }
 
-// clear removes all messages. It returns how many and how much that was.
+// clear removes all messages. It returns their number and size.
 func (q *queue) clear() (messages, bytes int) {
 	messages, bytes = q.waiting, q.size()
 	q.records, q.first, q.waiting = q.records[:0], 0, 0
 	return messages, bytes
 }
 
-// queues is a loop's free list, so that a message costs no allocation.
+// queues is the free list of a loop, so that a message needs no allocation.
 type queues struct {
 	free  *queue
-	bytes int // of the buffers in it
-	idle  int // the least that bytes has been since the last trim
+	bytes int // size of the buffers in it
+	idle  int // smallest value of bytes since the last trim
 }
 
 const (
-	firstQueue = 512      // bytes of a new queue's buffer
-	keptQueue  = 32 << 10 // bytes of the largest buffer kept for later
-	keptQueues = 16 << 20 // bytes of the buffers kept for later
+	firstQueue = 512      // initial buffer of a queue, in bytes
+	keptQueue  = 32 << 10 // largest buffer in the free list, in bytes
+	keptQueues = 16 << 20 // size of all buffers in the free list, in bytes
 )
 
 func (l *queues) take() *queue {
@@ -104,7 +106,7 @@ func (l *queues) put(q *queue) {
 	}
 }
 
-// trim gives up half of what has lain idle since the last call.
+// trim releases half of the buffers that were not used since the last call.
 func (l *queues) trim() {
 	for drop := l.idle / 2; drop > 0 && l.free != nil; {
 		q := l.free

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A queue that never empties keeps only what waits.
+// A queue that is never empty keeps only what waits.
 func TestAQueueThatNeverEmptiesStaysSmall(t *testing.T) {
 	t.Parallel()
 	q := &queue{}
@@ -22,7 +22,7 @@ func TestAQueueThatNeverEmptiesStaysSmall(t *testing.T) {
 	}
 }
 
-// Whatever comes, goes, is put behind others and is refused: a queue agrees with a list of messages.
+// A queue behaves like a list of messages under random operations.
 func TestQueueModel(t *testing.T) {
 	t.Parallel()
 	type message struct {
@@ -75,8 +75,8 @@ func TestQueueModel(t *testing.T) {
 	}
 }
 
-// Buffers are used again, the free list has its bound, and gives up what lies idle.
-func TestQueues(t *testing.T) { // alone: it counts allocations
+// Buffers are used again. The free list is bounded, and releases what it does not use.
+func TestQueues(t *testing.T) { // not parallel: it counts allocations
 	var l queues
 	var taken []*queue
 	for range 2000 {

@@ -10,7 +10,8 @@ import (
 	"github.com/seed-7410fe32/sluice/gateway"
 )
 
-// Who sends faster than allowed is slowed down, and loses nothing by it; others are not.
+// A client that sends faster than allowed is slowed down and loses nothing. Others are not slowed
+// down.
 func TestRates(t *testing.T) {
 	t.Parallel()
 	for name, lis := range map[string]gateway.ListenerConfig{
@@ -51,7 +52,8 @@ func TestRates(t *testing.T) {
 					break
 				}
 			}
-			if took := time.Since(began); took < 700*time.Millisecond { // a second at the rate, behind two at once; the clock is coarse
+			// a second at the rate, after a burst of two; the clock is coarse
+			if took := time.Since(began); took < 700*time.Millisecond {
 				t.Errorf("all had passed after %v", took)
 			}
 		})

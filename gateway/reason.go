@@ -12,12 +12,13 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// closing is why the gateway closes a connection, as the error that the engine carries to OnClose.
+// closing is the reason why the gateway closes a connection, as an error that the engine passes to
+// OnClose.
 type closing link.Reason
 
 func (r closing) Error() string { return "gateway: " + link.Reason(r).String() }
 
-// reasonOf is the one place where what ends a connection becomes a close reason.
+// reasonOf returns the close reason for the error that ended a connection.
 func reasonOf(err error) link.Reason {
 	var c closing
 	switch {
@@ -39,8 +40,8 @@ func reasonOf(err error) link.Reason {
 	return link.ReasonNetwork
 }
 
-// closeCodeAndText is the WebSocket close code and text that a client is told (RFC 6455 section 7.4). Codes below 4000 are the registered ones; a reason
-// without a fitting one has 4000 + its number.
+// closeCodeAndText returns the WebSocket close code and text for a reason (RFC 6455 section 7.4).
+// Codes below 4000 are registered. A reason without a registered code has 4000 + its number.
 func closeCodeAndText(r link.Reason) (code uint16, text string) {
 	switch r {
 	case link.ReasonPeer, link.ReasonKicked:
@@ -61,9 +62,9 @@ func closeCodeAndText(r link.Reason) (code uint16, text string) {
 	return code, r.String()
 }
 
-// noteProtocolBlame notes a close frame by which the client says that what it was sent is wrong: the codes of
-// RFC 6455 section 7.4.1 for a broken protocol, data it cannot take, text that is not UTF-8, and a
-// message that is too big for it.
+// noteProtocolBlame counts close frames by which the client reports that what it was sent is wrong:
+// a protocol error (1002), data that it cannot accept (1003), text that is not valid UTF-8 (1007),
+// or a message that is too big (1009); RFC 6455 section 7.4.1.
 func (s *session) noteProtocolBlame(payload []byte) {
 	if len(payload) < 2 {
 		return
@@ -71,19 +72,21 @@ func (s *session) noteProtocolBlame(payload []byte) {
 	switch code := binary.BigEndian.Uint16(payload); code {
 	case 1002, 1003, 1007, 1009:
 		s.loop.stats.PeerErrors++
-		if s.loop.g.grumble.Allow() {
-			s.loop.g.log.Warn("a client closed over what it was sent", "remote", s.remote(), "code", code, "reason", string(payload[2:]))
+		if s.loop.g.clientLogs.Allow() {
+			s.loop.g.log.Warn("a client closed because of what it was sent", "remote", s.remote(),
+				"code", code, "reason", string(payload[2:]))
 		}
 	}
 }
 
-// farewellMessage is what a client hears whose protocol has no farewell of its own. Who goes by itself, or is sent away by the business, hears nothing of the gateway.
+// farewellMessage is the last message to a client whose protocol has no close frame. It is empty if
+// the client or the business has ended the connection.
 func farewellMessage(r link.Reason, code uint16, text string) string {
 	switch r {
 	case link.ReasonPeer, link.ReasonKicked:
 		return ""
 	case link.ReasonRefused:
-		detail, _ := json.Marshal(text) // of a string: it does not fail
+		detail, _ := json.Marshal(text) // a string cannot fail
 		return fmt.Sprintf(`{"type":"sluice.closed","reason":"refused","code":%d,"detail":%s}`, code, detail)
 	case link.ReasonDraining:
 		return `{"type":"sluice.draining"}`

@@ -2,17 +2,19 @@ package gateway
 
 import "github.com/seed-7410fe32/sluice/internal/link"
 
-// What a link's worker has not acknowledged when the link ends, another worker gets, in each client's order and before anything newer of that client: messages from
-// what the link has kept, marked as redelivered, and the client's coming and going as often as it takes until one worker has handled them.
+// If a link ends, its unacknowledged events go to another worker, in each client's order and before
+// the client's newer events. Messages come from the link's buffers and are marked as redelivered.
+// Connect and close events are repeated until a worker has handled them.
 
-// acknowledged is called for the frames that the worker has handled: of one client they come in its order.
+// acknowledged is called for the frames that the worker has handled. Those of one client come in
+// order.
 func (k *workerLink) acknowledged(a link.Acked) {
-	if a.Type == link.Detach && !k.draining { // else it may have moved
-		k.gone--
+	if a.Type == link.Detach && !k.draining { // else it may be a client that has moved
+		k.unackedDetaches--
 	}
 	s := k.loop.session(a.Slot, a.Token)
 	if s == nil || s.link != k {
-		return // handed over, or not waited for
+		return // the client has another worker, or is forgotten
 	}
 	s.unackedFrames -= int32(a.Frames)
 	switch a.Type {
@@ -39,8 +41,9 @@ func (k *workerLink) acknowledged(a link.Acked) {
 	}
 }
 
-// orphan takes a client from a link that has ended, and has given back what its worker may have seen: that is sent again, for nobody knows how far it came.
-// suspicious: the worker may have died of it, which one that has opened another link in place of this one has not.
+// orphan takes a client from a link that has ended. Its unacknowledged messages are in its queue
+// again. suspicious: the client's oldest event may have ended the worker. It is false if the worker
+// itself has replaced the link.
 func (s *session) orphan(suspicious bool) {
 	l := s.loop
 	tried := suspicious && s.eventOut()
@@ -52,7 +55,7 @@ func (s *session) orphan(suspicious bool) {
 	}
 	s.resume(pausedByQueues) // another worker may have credit
 	if tried {
-		s.failed()
+		s.deliveryFailed()
 	}
 	if due && s.phase != phaseForgotten {
 		s.wait()

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// KeptHeaders are the header fields that a Listener keeps by default of its WebSockets' requests.
+// KeptHeaders returns the header fields of a WebSocket's request that a listener keeps by default.
 func KeptHeaders() []string {
 	return []string{
 		"Host", "Origin", "User-Agent", "Accept-Language", "Cookie", "Authorization", "Sec-WebSocket-Protocol",
@@ -18,10 +18,13 @@ func KeptHeaders() []string {
 	}
 }
 
-// upgradeHeaders are about the connection between client and gateway, and so no concern of the worker's.
-var upgradeHeaders = []string{"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions"}
+// upgradeHeaders concern the connection between client and gateway only. KeepHeaders "*" does not
+// include them.
+var upgradeHeaders = []string{
+	"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions",
+}
 
-// keeps reports whether what is kept of a request has the field.
+// keeps reports whether the listener keeps a header field.
 func (l *ListenerConfig) keeps(field string) bool {
 	if slices.Contains(l.KeepHeaders, "*") {
 		return !holds(upgradeHeaders, field)
@@ -38,8 +41,9 @@ func holds(list []string, field string) bool {
 	return false
 }
 
-// keepRequest keeps of the request what the listener is set to keep, and the sub-protocol that was agreed to, as an attachment carries it. It refuses the client where that is
-// too large, and reports false.
+// keepRequest stores the request target, the header fields that the listener keeps, and the
+// selected subprotocol, encoded as in an attachment. If they are too large, it refuses the client
+// and reports false.
 func (s *session) keepRequest(req *codec.Request, subprotocol string) bool {
 	headers := make([]link.Header, 0, 16)
 	if subprotocol != "" {
@@ -53,36 +57,41 @@ func (s *session) keepRequest(req *codec.Request, subprotocol string) bool {
 	s.loop.out = link.AppendRequest(s.loop.out[:0], req.Target, headers)
 	if n := len(s.loop.out); n > s.lis.MaxRequest {
 		s.loop.stats.RequestsTooLarge++
-		if g := s.loop.g; g.grumble.Allow() {
-			g.log.Warn("WebSocket rejected: its request is too large", "bytes", n, "max", s.lis.MaxRequest, "remote", s.remote(),
-				"fix", "allow it with --max-request (ListenerConfig.MaxRequest), or keep less of it (ListenerConfig.KeepHeaders)")
+		if g := s.loop.g; g.clientLogs.Allow() {
+			g.log.Warn("WebSocket rejected: its request is too large",
+				"bytes", n, "max", s.lis.MaxRequest, "remote", s.remote(),
+				"fix", "raise --max-request (ListenerConfig.MaxRequest), or shorten ListenerConfig.KeepHeaders")
 		}
-		s.refuseHTTP(req, codec.Status(http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("%d bytes of the request are for workers: must be at most %d", n, s.lis.MaxRequest)))
+		s.refuseHTTP(req, codec.Status(http.StatusRequestHeaderFieldsTooLarge,
+			fmt.Sprintf("%d bytes of the request are for workers: must be at most %d", n, s.lis.MaxRequest)))
 		return false
 	}
-	s.request = string(s.loop.out) // of just its size: it stays as long as the client
+	s.request = string(s.loop.out) // a copy of exactly this size, kept until the client has gone
 	return true
 }
 
-// target is the request target, path and query; empty for anything but WebSocket.
+// target is the request target: path and query. It is empty except for WebSockets.
 func (s *session) target() string { return link.RequestTarget(s.request) }
 
-// probes are the paths of plain requests that load balancers and supervisors send time and again. The gateway answers them itself.
+// probes are the paths that load balancers and supervisors request. The gateway answers them
+// itself.
 const (
 	probeLive   = "/livez"
 	probeReady  = "/readyz"
 	probeHealth = "/healthz"
 )
 
-// probe answers a plain request for one of the probes: 200, or 503 when the gateway is closing down or about to, and to /readyz also when the loop lets no newcomers in. It reports false for
-// any other request, that for the listener's own path among them.
+// probe answers a plain request for one of the probes. The status is 200. It is 503 when the
+// gateway drains or is about to, and for /readyz also when the loop is overloaded. It reports false
+// for other requests, including those for the listener's own path.
 func (s *session) probe(req *codec.Request) bool {
 	path, l := req.Path(), s.loop
-	if path != probeLive && path != probeReady && path != probeHealth || s.lis.path.path != "" && s.lis.path.has(path) || req.IsUpgrade() {
+	if path != probeLive && path != probeReady && path != probeHealth ||
+		s.lis.path.path != "" && s.lis.path.has(path) || req.IsUpgrade() {
 		return false
 	}
 	status := http.StatusOK
-	if path != probeLive && (l.ending || l.g.Draining()) || path == probeReady && l.overloaded() {
+	if path != probeLive && (l.draining || l.g.Draining()) || path == probeReady && l.overloaded() {
 		status = http.StatusServiceUnavailable
 	}
 	l.stats.Probes++

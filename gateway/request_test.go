@@ -14,12 +14,12 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// What is kept of a request is the target and the fields that the listener keeps; OnUpgrade sees all of it.
+// The gateway keeps the target and the configured fields of a request. OnUpgrade sees all fields.
 func TestKeptHeaders(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		keep []string
-		want string // of X-Key, Cookie, X-Padding and Connection, those that the worker sees
+		want string // those of X-Key, Cookie, X-Padding and Connection that the worker sees
 	}{
 		{nil, "Cookie"},
 		{[]string{}, ""},
@@ -28,10 +28,11 @@ func TestKeptHeaders(t *testing.T) {
 		{[]string{"*"}, "X-Key Cookie X-Padding"},
 	} {
 		seen := make(chan string, 1)
-		g, _ := start(t, ws(gateway.ListenerConfig{KeepHeaders: c.keep, MaxRequest: 16 << 10, OnUpgrade: func(_ context.Context, r *http.Request) (gateway.Identity, error) {
-			seen <- r.Header.Get("X-Padding")
-			return gateway.Identity{}, nil
-		}}))
+		g, _ := start(t, ws(gateway.ListenerConfig{KeepHeaders: c.keep, MaxRequest: 16 << 10,
+			OnUpgrade: func(_ context.Context, r *http.Request) (gateway.Identity, error) {
+				seen <- r.Header.Get("X-Padding")
+				return gateway.Identity{}, nil
+			}}))
 		w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 		padding := strings.Repeat("x", 10_000)
 		conn := dial(t, hostport(g.Addrs()[0]))
@@ -55,11 +56,12 @@ func TestKeptHeaders(t *testing.T) {
 }
 
 func upgradeHead(headers string) string {
-	return "GET /?a=b HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" +
-		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n" + headers + "\r\n"
+	return "GET /?a=b HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n" + headers + "\r\n"
 }
 
-// Past MaxRequest the WebSocket is refused, counted and told; what is not kept does not count, and many small fields do.
+// Beyond MaxRequest the WebSocket is refused, counted and logged. Fields that are not kept do not
+// count. Many small fields do.
 func TestRequestsAreBounded(t *testing.T) {
 	t.Parallel()
 	var log logbook
@@ -82,7 +84,10 @@ func TestRequestsAreBounded(t *testing.T) {
 			refused++
 		}
 	}
-	wait(t, "counted", func() bool { s := g.Stats(); return s.RequestsTooLarge == refused && s.HandshakesRejected == refused })
+	wait(t, "counted", func() bool {
+		s := g.Stats()
+		return s.RequestsTooLarge == refused && s.HandshakesRejected == refused
+	})
 	stop()
 	told := strings.Join(log.lines(), "\n")
 	for _, want := range []string{"bytes=1001 max=1000", "--max-request", "requests-too-large=3"} {
@@ -92,11 +97,12 @@ func TestRequestsAreBounded(t *testing.T) {
 	}
 }
 
-// However large a request's head and however small its pieces, gateway and worker hold no more of it than MaxRequest says. It is not parallel: it measures memory.
+// However large a request's head is and however it is split, gateway and worker hold no more of it
+// than MaxRequest. The test is not parallel, because it measures memory.
 func TestRequestsTakeNoMoreMemoryThanIsKept(t *testing.T) {
 	for _, c := range []struct {
 		name, headers string
-		most          int // bytes a client, for gateway and worker together
+		most          int // bytes per client, gateway and worker together
 	}{
 		{"small", "Cookie: session=0123456789abcdef\r\n", 6 << 10},
 		{"not kept", "X-Padding: " + strings.Repeat("x", 15_900) + "\r\n", 6 << 10},
@@ -128,22 +134,22 @@ func TestRequestsTakeNoMoreMemoryThanIsKept(t *testing.T) {
 			t.Errorf("%s: %d bytes a client, want at most %d", c.name, each, c.most)
 		}
 		for _, conn := range conns {
-			_ = conn.Close() // so that the drain has nobody to wait for
+			_ = conn.Close() // so that the drain need not wait
 		}
 		stop()
 	}
 }
 
-// heap is what is live, in bytes.
+// heap is the live heap, in bytes.
 func heap() int {
 	runtime.GC()
-	runtime.GC() // what pools let go of in the first
+	runtime.GC() // what pools released in the first
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc)
 }
 
-// Probes are answered by the gateway itself, are no refusals, and leave no line in the log.
+// The gateway answers probes itself. They do not count as rejected and are not logged.
 func TestProbes(t *testing.T) {
 	t.Parallel()
 	var log logbook
@@ -163,7 +169,8 @@ func TestProbes(t *testing.T) {
 				probes += 3
 			}
 			for _, head := range []string{
-				"GET " + path + " HTTP/1.1\r\nHost: 10.1.2.3:7272\r\nUser-Agent: kube-probe/1.34\r\n\r\n", "HEAD " + path + " HTTP/1.1\r\nHost: x\r\n\r\n", "GET " + path + " HTTP/1.0\r\n\r\n",
+				"GET " + path + " HTTP/1.1\r\nHost: 10.1.2.3:7272\r\nUser-Agent: kube-probe/1.34\r\n\r\n",
+				"HEAD " + path + " HTTP/1.1\r\nHost: x\r\n\r\n", "GET " + path + " HTTP/1.0\r\n\r\n",
 			} {
 				if got := ask(t, url, head); got != want {
 					t.Errorf("listener %d: %q is answered %s, want %s", i, head, got, want)
@@ -187,10 +194,11 @@ func TestProbes(t *testing.T) {
 	}
 }
 
-// A gateway that closes down says so to a probe that is connected already.
+// A gateway that closes down answers a probe on an existing connection accordingly.
 func TestProbesOfAGatewayThatClosesDown(t *testing.T) {
 	t.Parallel()
-	g, stop := start(t, gateway.Config{DrainTimeout: patience, QueueTimeout: time.Minute, Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}}})
+	g, stop := start(t, gateway.Config{DrainTimeout: patience, QueueTimeout: time.Minute,
+		Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}}})
 	c := dialClient(t, g.Addrs()[1])
 	c.say("with no worker there this is held, and the drain waits for it")
 	asked := map[string]string{"/healthz": "503", "/readyz": "503", "/livez": "200"}
@@ -208,6 +216,6 @@ func TestProbesOfAGatewayThatClosesDown(t *testing.T) {
 			t.Errorf("%s is answered %.20q, %v", path, answer, err)
 		}
 	}
-	runWorker(t, g, echo) // takes the message, and the drain is over
+	runWorker(t, g, echo) // handles the message, and the drain ends
 	stop()
 }

@@ -8,22 +8,23 @@ import (
 	"github.com/valyala/bytebufferpool"
 )
 
-// response is an http.ResponseWriter that keeps the whole answer.
+// response is an http.ResponseWriter that buffers the whole response.
 type response struct {
 	header http.Header
-	status int // 0: not known yet
+	status int // 0: not set
 	body   *bytebufferpool.ByteBuffer
-	full   bool // more than maxPage was written
-	failed bool // it is not the handler's
+	full   bool // the handler has written more than maxPage
+	failed bool // the handler failed: the response is the gateway's
 }
 
 func (w *response) Header() http.Header { return w.header }
 
-// WriteHeader takes the first final status. An informational one (1xx) comes before that, and says nothing that the answer, which goes out as a whole, would not.
+// WriteHeader sets the status. Informational ones (1xx) are ignored: the response is sent as a
+// whole, so they are of no use. Only the first final one counts.
 func (w *response) WriteHeader(status int) {
 	switch {
 	case status < 100 || status > 999:
-		panic(fmt.Sprintf("gateway: a page's status is %d", status)) // as net/http does
+		panic(fmt.Sprintf("gateway: a page's status is %d", status)) // as in net/http
 	case status >= 200 && w.status == 0:
 		w.status = status
 	}
@@ -46,22 +47,23 @@ func hasBody(status int) bool {
 	return status != http.StatusNoContent && status != http.StatusNotModified
 }
 
-// writeTo writes the response to a request of the method as it goes over the wire.
+// writeTo appends the response to a request with the method, in wire format.
 func (w *response) writeTo(b *bytebufferpool.ByteBuffer, method string) {
 	w.WriteHeader(http.StatusOK)
 	w.setLength(method)
-	w.header.Del("Transfer-Encoding") // the body goes as it is
+	w.header.Del("Transfer-Encoding") // the body is sent unchanged
 	w.header.Set("Connection", "close")
 	_, _ = fmt.Fprintf(b, "HTTP/1.1 %d %s\r\n", w.status, http.StatusText(w.status))
-	_ = w.header.Write(b) // a buffer takes all
+	_ = w.header.Write(b) // a buffer does not fail
 	b.B = append(b.B, "\r\n"...)
 	if method != http.MethodHead {
 		b.B = append(b.B, w.body.B...)
 	}
 }
 
-// setLength sets the Content-Length (RFC 9110 section 8.6): that of the body, where there is one. With HEAD and status 304 it would be that of the answer to GET, which only the
-// handler knows when it has written nothing. With 204 there is none.
+// setLength sets Content-Length to the length of the body (RFC 9110 section 8.6). With HEAD or
+// status 304 it would be that of the response to GET; if the handler has written nothing, only the
+// handler knows it. With 204 there is none.
 func (w *response) setLength(method string) {
 	switch {
 	case w.status == http.StatusNoContent:

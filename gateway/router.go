@@ -27,8 +27,8 @@ type Candidate struct {
 // Router picks the worker of a client. The client keeps it until the worker goes. Each loop has a
 // Router of its own, which runs on the loop's goroutine.
 type Router interface {
-	// Pick returns an index of workers, which is never empty and sorted by ID. It must not block, and
-	// must not keep workers.
+	// Pick returns an index of workers, which is never empty and sorted by ID. It must not block,
+	// and must not keep workers.
 	Pick(c RouteRequest, workers []Candidate) int
 }
 
@@ -41,9 +41,9 @@ func RoundRobin() Router { return new(roundRobin) }
 // Random picks at random, in proportion to the weights. A canary build gets a small weight.
 func Random() Router { return random{} }
 
-// Hash picks by a key of the client (rendezvous hashing): clients with equal keys share a worker. When
-// a worker comes or goes, only its own share moves. Weights have no effect. A client with an empty key
-// gets a worker as by LeastClients.
+// Hash picks by a key of the client (rendezvous hashing): clients with equal keys share a worker.
+// When a worker comes or goes, only its own share moves. Weights have no effect. A client with an
+// empty key gets a worker as by LeastClients.
 func Hash(key func(RouteRequest) string) func() Router {
 	return func() Router { return hash{key} }
 }
@@ -66,7 +66,8 @@ type leastClients struct{}
 func (leastClients) Pick(_ RouteRequest, workers []Candidate) int {
 	best := 0
 	for i := range workers {
-		// clients/weight compared crosswise, without division; the new one counts, so that weight 0 gets nobody while others are there
+		// clients/weight compared crosswise, without division; the new one counts, so that weight 0
+		// gets nobody while others are there
 		if (workers[i].Clients+1)*workers[best].Weight < (workers[best].Clients+1)*workers[i].Weight {
 			best = i
 		}

@@ -13,16 +13,20 @@ func TestRouters(t *testing.T) {
 		workers []Candidate
 		want    []int
 	}{
-		{"least: fewest", LeastClients(), []Candidate{{Weight: 100, Clients: 3}, {Weight: 100, Clients: 1}, {Weight: 100, Clients: 2}}, []int{1, 1}},
+		{"least: fewest", LeastClients(), []Candidate{{Weight: 100, Clients: 3}, {Weight: 100, Clients: 1},
+			{Weight: 100, Clients: 2}}, []int{1, 1}},
 		{"least: first of equals", LeastClients(), []Candidate{{Weight: 100}, {Weight: 100}}, []int{0, 0}},
-		{"least: for its weight", LeastClients(), []Candidate{{Weight: 100, Clients: 9}, {Weight: 300, Clients: 20}}, []int{1}},
+		{"least: for its weight", LeastClients(), []Candidate{{Weight: 100, Clients: 9}, {Weight: 300, Clients: 20}},
+			[]int{1}},
 		{"least: the heavier begins", LeastClients(), []Candidate{{Weight: 100}, {Weight: 300}}, []int{1}},
 		{"least: weight 0 last", LeastClients(), []Candidate{{Weight: 0}, {Weight: 1, Clients: 1000}}, []int{1}},
 		{"least: weight 0 alone", LeastClients(), []Candidate{{Weight: 0, Clients: 5}}, []int{0}},
 		{"round robin", RoundRobin(), make([]Candidate, 3), []int{1, 2, 0, 1}},
-		{"random: the only one with weight", Random(), []Candidate{{Weight: 0}, {Weight: 7}, {Weight: 0}}, []int{1, 1, 1, 1, 1}},
+		{"random: the only one with weight", Random(), []Candidate{{Weight: 0}, {Weight: 7}, {Weight: 0}},
+			[]int{1, 1, 1, 1, 1}},
 		{"random: alone", Random(), []Candidate{{Weight: 0}}, []int{0}},
-		{"hash: no key, so the fewest", Hash(KeyUID)(), []Candidate{{Weight: 100, Clients: 3}, {Weight: 100, Clients: 1}}, []int{1}},
+		{"hash: no key, so the fewest", Hash(KeyUID)(), []Candidate{{Weight: 100, Clients: 3}, {Weight: 100, Clients: 1}},
+			[]int{1}},
 	} {
 		for i, want := range c.want {
 			if got := c.router.Pick(RouteRequest{}, c.workers); got != want {
@@ -44,7 +48,8 @@ func TestRandomFollowsTheWeights(t *testing.T) {
 	}
 }
 
-// A worker that goes moves its own clients and no others, and those are spread over all that stay; the same holds the other way when it comes.
+// A worker that goes moves its own clients and no others, and those are spread over all that stay;
+// the same holds the other way when it comes.
 func TestRendezvousMovesOnlyWhatItMust(t *testing.T) {
 	t.Parallel()
 	const keys, gone = 10_000, 3
@@ -78,14 +83,16 @@ func TestRendezvousMovesOnlyWhatItMust(t *testing.T) {
 
 func TestKeyPath(t *testing.T) {
 	t.Parallel()
-	for target, want := range map[string]string{"": "", "/": "", "/room7": "room7", "/room7/x": "room7", "/room7?x=1": "room7", "/?x": ""} {
+	for target, want := range map[string]string{"": "", "/": "", "/room7": "room7", "/room7/x": "room7",
+		"/room7?x=1": "room7", "/?x": ""} {
 		if got := KeyPath(RouteRequest{Target: target}); got != want {
 			t.Errorf("KeyPath of %q is %q, want %q", target, got, want)
 		}
 	}
 }
 
-// A router's answer out of range must not crash the loop, and workers are shown in order of their ids.
+// A router's answer out of range must not crash the loop, and workers are shown in order of their
+// ids.
 func TestPool(t *testing.T) {
 	t.Parallel()
 	p := pool{router: routerFunc(func(_ RouteRequest, w []Candidate) int {

@@ -20,12 +20,13 @@ var (
 	_ messageCodec = (*codec.WebSocket)(nil)
 )
 
-// Without a key, the inner port is for this machine alone.
+// Without a key, only peers on this machine can use the inner port.
 func TestLoopback(t *testing.T) {
 	t.Parallel()
 	for addr, want := range map[string]bool{
 		"127.0.0.1:9": true, "127.8.8.8:9": true, "[::1]:9": true, "[::ffff:127.0.0.1]:9": true,
-		"10.0.0.1:9": false, "0.0.0.0:9": false, "[::]:9": false, "[fe80::1%eth0]:9": false, "192.168.1.1:9": false, "[2001:db8::1]:9": false,
+		"10.0.0.1:9": false, "0.0.0.0:9": false, "[::]:9": false, "[fe80::1%eth0]:9": false, "192.168.1.1:9": false,
+		"[2001:db8::1]:9": false,
 	} {
 		a, err := net.ResolveTCPAddr("tcp", addr)
 		if err != nil {
@@ -41,53 +42,63 @@ func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	one := func(l ListenerConfig) Config { return Config{Listeners: []ListenerConfig{l}} }
 	for want, cfg := range map[string]Config{
-		"Config.Listeners:":                       {},
-		"Config.Loops":                            {Loops: 256, Listeners: []ListenerConfig{{URL: "text://:0"}}},
-		"Config.LinkHeartbeat":                    {LinkHeartbeat: time.Millisecond, Listeners: []ListenerConfig{{URL: "text://:0"}}},
-		"within 1 and 65535":                      {LinkHeartbeat: 65536 * time.Second, Listeners: []ListenerConfig{{URL: "text://:0"}}},
-		"Config.LinkHeartbeat: 1.5s":              {LinkHeartbeat: 1500 * time.Millisecond, Listeners: []ListenerConfig{{URL: "text://:0"}}},
-		"Config.Name: 201 bytes":                  {Name: strings.Repeat("n", 201), Listeners: []ListenerConfig{{URL: "text://:0"}}},
-		"alone, 127.0.0.1:2300":                   {WorkerAddr: "ws://127.0.0.1:2300", Listeners: []ListenerConfig{{URL: "text://:0"}}},
-		"write ws://127.0.0.1:80":                 one(ListenerConfig{URL: "127.0.0.1:80"}),
-		"at a proxy in front":                     one(ListenerConfig{URL: "wss://127.0.0.1:443/chat"}),
-		"listens on ws://h:443":                   one(ListenerConfig{URL: "https://h:443"}),
-		"write ws://h:80":                         one(ListenerConfig{URL: "http://h:80"}),
-		"write text://h:23":                       one(ListenerConfig{URL: "tcp://h:23"}),
-		"for example ws://[::1]:7272":             one(ListenerConfig{URL: "ws://[::1]"}),
-		"within 0 and 65535":                      one(ListenerConfig{URL: "ws://h:65536"}),
-		"Config.WorkerAddr: \"here\" needs":       {WorkerAddr: "here", Listeners: []ListenerConfig{{URL: "text://:0"}}},
-		"Config.DrainTimeout: -1s is negative":    {DrainTimeout: -time.Second, Listeners: []ListenerConfig{{URL: "text://:0"}}},
-		"Config.MaxBuffered: -1":                  {MaxBuffered: -1, Listeners: []ListenerConfig{{URL: "text://:0"}}},
-		"Listeners[0].URL: \"\" does not":         one(ListenerConfig{}),
-		"\"127.0.0.1:80\" does not begin":         one(ListenerConfig{URL: "127.0.0.1:80"}),
-		"Listeners[0].HandshakeTimeout: -1":       one(ListenerConfig{URL: "text://h:1", HandshakeTimeout: -time.Second}),
-		"Listeners[0].URL: \"text://host\"":       one(ListenerConfig{URL: "text://host"}),
-		"\"ftp://h:1\" does not begin":            one(ListenerConfig{URL: "ftp://h:1"}),
-		"\"tcp://h:1\" does not begin":            one(ListenerConfig{URL: "tcp://h:1"}),
-		"Listeners[0].Codec: \"text://h:1\"":      one(ListenerConfig{URL: "text://h:1", Codec: netstring{}}),
-		"17 have a Codec":                         {Listeners: slices.Repeat([]ListenerConfig{{URL: "tcp://:0", Codec: netstring{}}}, 17)},
-		"ws:// listener has a path or":            one(ListenerConfig{URL: "text://h:1/path"}),
-		"OnUpgrade: \"json://h:1\": only a ws://": one(ListenerConfig{URL: "json://h:1", OnUpgrade: func(context.Context, *http.Request) (Identity, error) { return Identity{}, nil }}),
-		"Listeners[0].MaxMessage":                 one(ListenerConfig{URL: "text://h:1", MaxMessage: link.MaxMessage + 1}),
-		"Listeners[0].MaxRequest: -1 is":          one(ListenerConfig{URL: "ws://h:1", MaxRequest: -1}),
-		"Listeners[0].KeepHeaders: \"a b\"":       one(ListenerConfig{URL: "ws://h:1", KeepHeaders: []string{"a b"}}),
-		"\"upgrade\" is about the":                one(ListenerConfig{URL: "ws://h:1", KeepHeaders: []string{"upgrade"}}),
-		"Listeners[0].Origins: \"http://a/b":      one(ListenerConfig{URL: "ws://h:1", Origins: []string{"*", "https://a.example:1/", "*.b", "http://a/b"}}),
-		"Listeners[0].Origins: \"http://a//":      one(ListenerConfig{URL: "ws://h:1", Origins: []string{"http://a//"}}),
-		"no option \"sub\", only":                 one(ListenerConfig{URL: "ws://h:1/chat?sub=a"}),
-		"Subprotocols: \"\" is not the name":      one(ListenerConfig{URL: "ws://h:1?subprotocol="}),
-		"Subprotocols: \"a b\" is not the name":   one(ListenerConfig{URL: "ws://h:1", Subprotocols: []string{"a b"}}),
-		"Subprotocols: \"a\" is there twice":      one(ListenerConfig{URL: "ws://h:1?subprotocol=a,b&subprotocol=a"}),
-		"text://h:1?subprotocol=a\": only":        one(ListenerConfig{URL: "text://h:1?subprotocol=a"}),
-		"Listeners[0].Origins: \"\"":              one(ListenerConfig{URL: "ws://h:1", Origins: []string{""}}),
-		"Listeners[0].Hosts: \"https://h\"":       one(ListenerConfig{URL: "ws://h:1", Hosts: []string{"https://h"}}),
-		"Listeners[0].MaxMissedPings":             one(ListenerConfig{URL: "text://h:1", MaxMissedPings: 256}),
+		"Config.Listeners:": {},
+		"Config.Loops":      {Loops: 256, Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"Config.LinkHeartbeat": {LinkHeartbeat: time.Millisecond,
+			Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"within 1 and 65535": {LinkHeartbeat: 65536 * time.Second,
+			Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"Config.LinkHeartbeat: 1.5s": {LinkHeartbeat: 1500 * time.Millisecond,
+			Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"Config.Name: 201 bytes": {Name: strings.Repeat("n", 201),
+			Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"alone, 127.0.0.1:2300": {WorkerAddr: "ws://127.0.0.1:2300",
+			Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"write ws://127.0.0.1:80":           one(ListenerConfig{URL: "127.0.0.1:80"}),
+		"at a proxy in front":               one(ListenerConfig{URL: "wss://127.0.0.1:443/chat"}),
+		"listens on ws://h:443":             one(ListenerConfig{URL: "https://h:443"}),
+		"write ws://h:80":                   one(ListenerConfig{URL: "http://h:80"}),
+		"write text://h:23":                 one(ListenerConfig{URL: "tcp://h:23"}),
+		"for example ws://[::1]:7272":       one(ListenerConfig{URL: "ws://[::1]"}),
+		"within 0 and 65535":                one(ListenerConfig{URL: "ws://h:65536"}),
+		"Config.WorkerAddr: \"here\" needs": {WorkerAddr: "here", Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"Config.DrainTimeout: -1s is negative": {DrainTimeout: -time.Second,
+			Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"Config.MaxBuffered: -1":             {MaxBuffered: -1, Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"Listeners[0].URL: \"\" does not":    one(ListenerConfig{}),
+		"\"127.0.0.1:80\" does not begin":    one(ListenerConfig{URL: "127.0.0.1:80"}),
+		"Listeners[0].HandshakeTimeout: -1":  one(ListenerConfig{URL: "text://h:1", HandshakeTimeout: -time.Second}),
+		"Listeners[0].URL: \"text://host\"":  one(ListenerConfig{URL: "text://host"}),
+		"\"ftp://h:1\" does not begin":       one(ListenerConfig{URL: "ftp://h:1"}),
+		"\"tcp://h:1\" does not begin":       one(ListenerConfig{URL: "tcp://h:1"}),
+		"Listeners[0].Codec: \"text://h:1\"": one(ListenerConfig{URL: "text://h:1", Codec: netstring{}}),
+		"17 have a Codec": {Listeners: slices.Repeat([]ListenerConfig{{URL: "tcp://:0",
+			Codec: netstring{}}}, 17)},
+		"ws:// listener has a path or": one(ListenerConfig{URL: "text://h:1/path"}),
+		"OnUpgrade: \"json://h:1\": only a ws://": one(ListenerConfig{URL: "json://h:1",
+			OnUpgrade: func(context.Context, *http.Request) (Identity, error) { return Identity{}, nil }}),
+		"Listeners[0].MaxMessage":           one(ListenerConfig{URL: "text://h:1", MaxMessage: link.MaxMessage + 1}),
+		"Listeners[0].MaxRequest: -1 is":    one(ListenerConfig{URL: "ws://h:1", MaxRequest: -1}),
+		"Listeners[0].KeepHeaders: \"a b\"": one(ListenerConfig{URL: "ws://h:1", KeepHeaders: []string{"a b"}}),
+		"\"upgrade\" is about the":          one(ListenerConfig{URL: "ws://h:1", KeepHeaders: []string{"upgrade"}}),
+		"Listeners[0].Origins: \"http://a/b": one(ListenerConfig{URL: "ws://h:1",
+			Origins: []string{"*", "https://a.example:1/", "*.b", "http://a/b"}}),
+		"Listeners[0].Origins: \"http://a//":    one(ListenerConfig{URL: "ws://h:1", Origins: []string{"http://a//"}}),
+		"no option \"sub\", only":               one(ListenerConfig{URL: "ws://h:1/chat?sub=a"}),
+		"Subprotocols: \"\" is not the name":    one(ListenerConfig{URL: "ws://h:1?subprotocol="}),
+		"Subprotocols: \"a b\" is not the name": one(ListenerConfig{URL: "ws://h:1", Subprotocols: []string{"a b"}}),
+		"Subprotocols: \"a\" is there twice":    one(ListenerConfig{URL: "ws://h:1?subprotocol=a,b&subprotocol=a"}),
+		"text://h:1?subprotocol=a\": only":      one(ListenerConfig{URL: "text://h:1?subprotocol=a"}),
+		"Listeners[0].Origins: \"\"":            one(ListenerConfig{URL: "ws://h:1", Origins: []string{""}}),
+		"Listeners[0].Hosts: \"https://h\"":     one(ListenerConfig{URL: "ws://h:1", Hosts: []string{"https://h"}}),
+		"Listeners[0].MaxMissedPings":           one(ListenerConfig{URL: "text://h:1", MaxMissedPings: 256}),
 	} {
 		err := cfg.setDefaults()
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", cfg.Listeners, err, want)
 		}
-		if bad, ok := errors.AsType[*ConfigError](err); !ok || !strings.HasPrefix(err.Error(), "gateway: Config."+bad.Field+": ") {
+		if bad, ok := errors.AsType[*ConfigError](err); !ok ||
+			!strings.HasPrefix(err.Error(), "gateway: Config."+bad.Field+": ") {
 			t.Errorf("%v is no ConfigError that names its field", err)
 		}
 	}
@@ -98,7 +109,7 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// Every command that is cut short anywhere is found out before anything is done.
+// A command that is truncated anywhere is detected before anything is executed.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	g := &Gateway{loops: make([]*loop, 2)}
@@ -129,7 +140,8 @@ func TestCheck(t *testing.T) {
 	}
 	for _, f := range []link.Frame{
 		{Type: link.Unit}, {Type: link.Ping}, {Type: link.Attach}, {Type: 99},
-		{Type: link.Send, Code: 2}, {Type: link.Publish, Code: 4, Payload: publish}, {Type: link.Count, Code: 9, Payload: list},
+		{Type: link.Send, Code: 2}, {Type: link.Publish, Code: 4, Payload: publish},
+		{Type: link.Count, Code: 9, Payload: list},
 		{Type: link.Select, Code: link.TargetUIDs, Payload: append([]byte{0, 0, 0, 0, 0, 2}, query[6:]...)},
 	} {
 		if g.check(&f) == nil {
@@ -144,8 +156,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// A frame with more behind its payload, with a flag that its type has not, or with what its payload
-// may not hold, is none of the protocol: each ends the link.
+// A frame with extra bytes after its payload, with a flag that its type does not have, or with an
+// invalid payload, ends the link.
 func TestFramesAreWhatTheSpecSays(t *testing.T) {
 	t.Parallel()
 	list := func(keys ...string) []byte { return link.AppendList(nil, keys) }
@@ -165,8 +177,8 @@ func TestFramesAreWhatTheSpecSays(t *testing.T) {
 	for _, c := range []struct {
 		typ     link.Type
 		code    uint16
-		flags   uint8  // all that it may have, but LATEST
-		payload []byte // that is right
+		flags   uint8  // all allowed flags except LATEST
+		payload []byte // that is valid
 		open    bool   // ends in bytes of any number
 		wrong   [][]byte
 	}{
@@ -178,20 +190,23 @@ func TestFramesAreWhatTheSpecSays(t *testing.T) {
 		{typ: link.Send, flags: 0xB9, payload: []byte("hi"), open: true},
 		{typ: link.Kick, flags: 0x8D, wrong: [][]byte{[]byte("words without LAST")}},
 		{typ: link.Kick, flags: 0x8F, payload: []byte("bye"), open: true},
-		{typ: link.Bind, flags: 0x83, payload: []byte("\x00\x00\x00\x01u"), open: true, wrong: [][]byte{nil, make([]byte, 4), []byte("0000" + long)}},
+		{typ: link.Bind, flags: 0x83, payload: []byte("\x00\x00\x00\x01u"), open: true,
+			wrong: [][]byte{nil, make([]byte, 4), []byte("0000" + long)}},
 		{typ: link.Unbind, flags: 0x81, payload: make([]byte, 4), wrong: [][]byte{nil}},
 		{typ: link.Join, flags: 0x80, payload: []byte(long[1:]), wrong: [][]byte{nil}},
 		{typ: link.Leave, flags: 0x80, payload: []byte("g"), open: true, wrong: [][]byte{nil, []byte(long)}},
 		{typ: link.Dissolve, flags: 0x84, payload: []byte("g"), open: true, wrong: [][]byte{nil, []byte(long)}},
 		{typ: link.Set, flags: 0x87, payload: set("k"), wrong: [][]byte{set("")}},
 		{typ: link.Publish, code: all, flags: 0xBD, payload: publish(), open: true, wrong: [][]byte{publish("g")}},
-		{typ: link.Publish, code: clients, flags: 0xBD, payload: publish(client), open: true, wrong: [][]byte{publish("g"), publish(client, "")}},
+		{typ: link.Publish, code: clients, flags: 0xBD, payload: publish(client), open: true,
+			wrong: [][]byte{publish("g"), publish(client, "")}},
 		{typ: link.Publish, code: 4, wrong: [][]byte{publish("g")}},
 		{typ: link.Evict, payload: evict("u"), wrong: [][]byte{evict("")}},
 		{typ: link.Count, code: all, flags: 0x80, payload: list(), wrong: [][]byte{list("u")}},
 		{typ: link.Count, code: clients, flags: 0x80, payload: list(client, client), wrong: [][]byte{list(client[1:])}},
 		{typ: link.Select, code: uids, flags: 0x80, payload: query(7, "u"), wrong: [][]byte{query(7, ""), query(0x80, "u")}},
-		{typ: link.Select, code: all, flags: 0x80, payload: query(0x10), wrong: [][]byte{query(0x11), query(0x30), query(0x21)}},
+		{typ: link.Select, code: all, flags: 0x80, payload: query(0x10),
+			wrong: [][]byte{query(0x11), query(0x30), query(0x21)}},
 	} {
 		fits := func(flags uint8, payload []byte) bool {
 			return wellFormed(&link.Frame{Type: c.typ, Code: c.code, Flags: flags, Payload: payload}) == nil
@@ -226,5 +241,5 @@ func TestFramesAreWhatTheSpecSays(t *testing.T) {
 	}
 }
 
-// netstring is a Codec that is not called.
+// netstring is a Codec that is never called.
 type netstring struct{ Codec }

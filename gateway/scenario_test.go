@@ -17,15 +17,23 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// TestScenarios plays the dialogues of testdata/*.txt. A file starts with a paragraph that says what it protects; then each line is a step:
+// TestScenarios plays the dialogues of testdata/*.txt. A file starts with a paragraph that says
+// what it protects; then each line is a step:
 //
-//	gateway [loops=N] [hold=D] [holdbytes=N] [unacked=N] [tries=N] [drain=D] [router=round] [identity=UID,KEY=VALUE]   first, where the defaults do not do
-//	gateway drains                             it is told to end
-//	worker NAME [window=N] [role=publisher] [id=NAME]    opens a link to each loop; with the id of another it takes that one's place
+//	gateway [OPTION=VALUE...]                  first, if the defaults do not fit; the options are
+//	                                           loops, hold, holdbytes, unacked, tries, drain, router
+//	                                           (round) and identity (UID,KEY=VALUE)
+//	gateway drains                             it drains
+//	worker NAME [window=N] [role=publisher] [id=NAME]
+//	                                           opens a link to each loop; with the id of another
+//	                                           worker it replaces that one
 //	client NAME text|jsonl|frame|ws            connects
-//	CLIENT says TEXT · writes LINE · hears TEXT · closes · breaks · ends · leaves     "hears closed" is the end; after a WebSocket's farewell it is "hears close CODE REASON"
-//	WORKER …                                   see scenarioWorker; WORKER@N uses the link to loop N, else it is loop 0
-//	figure NAME N                              waits until the gateway's LoopStats say so
+//	CLIENT says TEXT | writes LINE | hears TEXT | closes | breaks | ends | leaves
+//	                                           "hears closed" is the end of the connection; after a
+//	                                           close frame it is "hears close CODE REASON"
+//	WORKER ...                                 see scenarioWorker; WORKER@N uses the link to loop N,
+//	                                           WORKER that to loop 0
+//	figure NAME N                              waits until a field of LoopStats has the value
 //
 // TEXT is the rest of the line; *N behind its first word repeats it: x*1000.
 func TestScenarios(t *testing.T) {
@@ -151,7 +159,7 @@ func (s *scenario) worker(args []string) {
 	for _, arg := range args[1:] {
 		key, value, _ := strings.Cut(arg, "=")
 		switch key {
-		case "drains": // asks and sends, and is given no clients
+		case "drains": // sends commands and queries, and gets no clients
 			drains = true
 		case "window":
 			n, _ := strconv.Atoi(value)
@@ -195,16 +203,16 @@ func (s *scenario) clientStep(c *fakeClient, rest string) {
 		if got := strings.TrimSpace(c.hear()); got != text {
 			s.fail("it hears %q", short(got))
 		}
-	case "writes": // a line that its own codec would not
+	case "writes": // a line that its own codec would not send
 		c.write([]byte(text + "\n"))
 	case "closes":
 		_ = c.conn.Close()
-	case "breaks": // the connection, so that nothing can be told it any more
+	case "breaks": // the connection, so that it cannot be told anything
 		_ = c.conn.(*net.TCPConn).SetLinger(0)
 		_ = c.conn.Close()
 	case "ends": // its side, and still listens
 		_ = c.conn.(*net.TCPConn).CloseWrite()
-	case "leaves": // with the protocol's farewell
+	case "leaves": // with the close frame of the protocol, if it has one
 		c.write(c.codec.AppendClose(nil, 1000, ""))
 	default:
 		s.fail("unknown step")
@@ -223,7 +231,7 @@ func (s *scenario) figure(name, value string) {
 	}
 }
 
-// repeated writes x*3 out.
+// repeated expands x*3.
 func repeated(text string) string {
 	if i := strings.LastIndexByte(text, '*'); i > 0 {
 		if n, err := strconv.Atoi(text[i+1:]); err == nil {

@@ -10,14 +10,17 @@ import (
 
 // command makes the frame of a command:
 //
-//	send|raw CLIENT TEXT · last CLIENT TEXT · kick|destroy CLIENT · refuse CLIENT [CODE TEXT]
-//	bind|exclusive CLIENT UID [of=VERSION] · unbind CLIENT [of=VERSION] · join|leave CLIENT GROUP
-//	set|merge CLIENT [of=VERSION] [attr=value…] · compare CLIENT VERSION [attr=value…]      of: the version that the worker has changed, 0 by default
-//	unowned BIND, UNBIND or SET of these: of a worker that has not changed its copy
-//	publish all|groups|uids|clients TARGET,… [except CLIENT,…] TEXT     the target of all is *
-//	relay COMMAND                 to gateway 9, which nobody knows
-//	one N PUBLISH                 the share of loop N
-//	dissolve GROUP · evict · count all|groups|uids|clients [KEY,…]
+//	send|raw CLIENT TEXT | last CLIENT TEXT | kick|destroy CLIENT | refuse CLIENT [CODE TEXT]
+//	bind|exclusive CLIENT UID [of=VERSION] | unbind CLIENT [of=VERSION] | join|leave CLIENT GROUP
+//	set|merge CLIENT [of=VERSION] [attr=value...]
+//	                              VERSION is the one that the worker has changed, 0 by default
+//	compare CLIENT VERSION [attr=value...]
+//	unowned BIND|UNBIND|SET       from a worker that has not changed its copy
+//	publish all|groups|uids|clients TARGET,... [except CLIENT,...] TEXT
+//	                              the target of all is *
+//	relay COMMAND                 to gateway 9, which no worker lists
+//	one N PUBLISH                 for loop N only
+//	dissolve GROUP | evict | count all|groups|uids|clients [KEY,...]
 func (p scenarioWorker) command(text string) *link.Frame {
 	p.Helper()
 	verb, rest, _ := strings.Cut(text, " ")
@@ -46,7 +49,8 @@ func (p scenarioWorker) command(text string) *link.Frame {
 	}
 	name, rest, _ := strings.Cut(rest, " ")
 	id := p.clientID(name)
-	f := &link.Frame{Flags: link.FlagOwn, Code: uint16(id.Loop()), Slot: id.Slot(), Token: id.Token(), Payload: []byte(repeated(rest))}
+	f := &link.Frame{Flags: link.FlagOwn, Code: uint16(id.Loop()), Slot: id.Slot(), Token: id.Token(),
+		Payload: []byte(repeated(rest))}
 	switch verb {
 	case "send":
 		f.Type, f.Flags = link.Send, link.FlagText
@@ -142,7 +146,7 @@ func targetOf(word string) uint16 {
 	return link.TargetAll
 }
 
-// appendTargets appends a list of keys; clients are named as in the scenario.
+// appendTargets appends a list of keys. Clients are named as in the scenario.
 func (p scenarioWorker) appendTargets(b []byte, target, keys string) []byte {
 	p.Helper()
 	var list []string

@@ -12,17 +12,19 @@ import (
 
 // scenarioWorker plays the steps of a worker:
 //
-//	sees attach CLIENT new|moved [uid=U] [loop=N] [attr=value…]
-//	sees message CLIENT TEXT · sees redelivered CLIENT TEXT · sees detach CLIENT REASON|moved · sees attrs CLIENT VERSION [uid=U] [attr=value…]
-//	sees nothing · sees drain · sees goaway STATUS      "nothing" holds for what the gateway has done so far
-//	acks · acks again · dies · drains · window N
-//	COMMAND · asks ID COMMAND · hears ID STATUS [ANSWER]
-//	unit COMMAND; COMMAND…                              with the acknowledgement of all that has been seen
-//	repeats COMMAND; COMMAND…                           a unit with the acknowledgement that was sent last, once more
-//	half a unit COMMAND; COMMAND…                       a unit whose last byte does not come
-//	bad unit COMMAND; COMMAND…                          a unit whose last frame is broken
+//	sees attach CLIENT new|moved [uid=U] [loop=N] [attr=value...]
+//	sees message CLIENT TEXT | sees redelivered CLIENT TEXT
+//	sees detach CLIENT REASON|moved | sees attrs CLIENT VERSION [uid=U] [attr=value...]
+//	sees nothing                    in what the gateway has done so far
+//	sees drain | sees goaway STATUS
+//	acks | acks again | dies | drains | window N
+//	COMMAND | asks ID COMMAND | hears ID STATUS [ANSWER]
+//	unit COMMAND; COMMAND...        acknowledges everything that was seen
+//	repeats COMMAND; COMMAND...     a unit with the last acknowledgement again
+//	half a unit COMMAND; COMMAND... a unit whose last byte does not come
+//	bad unit COMMAND; COMMAND...    a unit whose last frame is malformed
 //
-// Commands are in scenarioCommand. Attributes stand in order of their names.
+// Commands are those of scenarioWorker.command. Attributes are in order of their names.
 type scenarioWorker struct {
 	*scenario
 	w  *fakeWorker
@@ -78,7 +80,7 @@ func (p scenarioWorker) each(f func(l *fakeLink)) {
 	}
 }
 
-// unit makes a unit of commands, with the acknowledgement of all that this link has seen.
+// unit makes a unit of commands that acknowledges all that this link has seen.
 func (p scenarioWorker) unit(commands string) []byte {
 	p.Helper()
 	l := p.at
@@ -122,13 +124,14 @@ func (p scenarioWorker) sees(what, args string) {
 		_, f := p.w.take(what+" of "+name, func(loop int, f *link.Frame) bool {
 			return f.Type <= link.Attrs && loop == int(id.Loop()) && f.Slot == id.Slot() && f.Token == id.Token()
 		})
-		if got, want := p.describe(&f), strings.TrimSpace(what+" "+strings.ReplaceAll(repeated(rest), "-", " ")); got != want {
+		if got, want := p.describe(&f), strings.TrimSpace(what+" "+strings.ReplaceAll(repeated(rest), "-",
+			" ")); got != want {
 			p.fail("it sees %s", short(got))
 		}
 	}
 }
 
-// describe tells a frame about a client as steps do.
+// describe formats a frame about a client as a step.
 func (p scenarioWorker) describe(f *link.Frame) string {
 	switch {
 	case f.Type == link.Message && f.Has(link.FlagRedelivered):
@@ -147,7 +150,7 @@ func (p scenarioWorker) describe(f *link.Frame) string {
 	return f.Type.String()
 }
 
-// about tells of a client's uid and attributes.
+// about formats a client's uid and attributes.
 func about(uid string, attrs []link.Attribute) (text string) {
 	if uid != "" {
 		text = " uid=" + uid
@@ -159,7 +162,7 @@ func about(uid string, attrs []link.Attribute) (text string) {
 	return text
 }
 
-// seesAttach waits for the client's attachment, by which the scenario learns its id.
+// seesAttach waits for the client's attachment, from which the scenario takes its id.
 func (p scenarioWorker) seesAttach(name, want string) {
 	p.Helper()
 	c := p.clients[name]
@@ -186,7 +189,7 @@ func (p scenarioWorker) seesAttach(name, want string) {
 	}
 }
 
-// hears waits for the answer to a request.
+// hears waits for the reply to a request.
 func (p scenarioWorker) hears(rest string) {
 	p.Helper()
 	word, want, _ := strings.Cut(rest, " ")
@@ -197,7 +200,7 @@ func (p scenarioWorker) hears(rest string) {
 	switch {
 	case f.Code == uint16(link.Conflict):
 		got += fmt.Sprintf(" %d%s", c.U32(), about("", c.Attributes()))
-	case len(f.Payload) >= 8 && len(f.Payload)%8 == 0 && strings.Contains(want, "cursor"): // rows are asserted by a test of their own
+	case len(f.Payload) >= 8 && len(f.Payload)%8 == 0 && strings.Contains(want, "cursor"): // another test checks the rows
 		got += " cursor"
 	default:
 		for b := f.Payload; len(b) >= 4; b = b[4:] {

@@ -20,11 +20,13 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-// Whatever clients, workers, links and time do, and in whichever order loops come to see it: what a gateway promises holds. Everything of a schedule comes from
-// its seed: the clock and the network are not real ones (enginetest.Sim), the workers are ones that keep to the protocol (scheduleworker_internal_test.go), and all runs on
-// one goroutine. What must hold is in schedulecheck_internal_test.go.
+// The gateway's guarantees hold whatever clients, workers, links and time do, and in whichever
+// order loops run. A schedule depends only on its seed: clock and network are simulated
+// (enginetest.Sim), workers follow the protocol (scheduleworker_internal_test.go), and everything runs
+// on one goroutine. schedulecheck_internal_test.go checks the guarantees.
 //
-// By default some are tried, with SLUICE_TEST=full 2,000. SLUICE_SCHEDULES=100000 tries so many; -run 'TestSchedules/^4711$' plays one.
+// By default some are tried, with SLUICE_TEST=full 2,000. SLUICE_SCHEDULES=100000 tries so many;
+// -run 'TestSchedules/^4711$' plays one.
 func TestSchedules(t *testing.T) {
 	t.Parallel()
 	schedules, err := strconv.Atoi(os.Getenv("SLUICE_SCHEDULES"))
@@ -52,7 +54,7 @@ func TestSchedules(t *testing.T) {
 	t.Logf("%d schedules: %+v", played, seen)
 }
 
-// The same seed is the same schedule, to the last byte on every wire.
+// The same seed produces the same schedule, to the last byte on every wire.
 func TestASeedIsASchedule(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
@@ -71,7 +73,8 @@ func TestASeedIsASchedule(t *testing.T) {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), aside: map[string]int{}, trace: fnv.New64a(), linked: map[*session]time.Time{}}
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), aside: map[string]int{}, trace: fnv.New64a(),
+		linked: map[*session]time.Time{}}
 	gates := 1 + w.rng.IntN(2)
 	w.loops = 1 + w.rng.IntN(3)
 	w.bold, w.tight = w.rng.IntN(3) > 0, w.rng.IntN(8) == 0
@@ -82,11 +85,12 @@ func newWorld(t *testing.T, seed uint64) *world {
 	return w
 }
 
-// addGateway makes a gateway with bounds so small that they are met.
+// addGateway makes a gateway with limits so small that they are reached.
 func (w *world) addGateway(id uint32) {
 	cfg := Config{
 		ID: id, Loops: w.loops, Logger: slog.New(asideLog{w}), MaxDeliveries: 3 + w.rng.IntN(3),
-		QueueTimeout: time.Duration(1+w.rng.IntN(4)) * time.Second, MaxUnroutedBytes: 500 + w.rng.IntN(8000), MaxUnacked: 200 + w.rng.IntN(3000),
+		QueueTimeout: time.Duration(1+w.rng.IntN(4)) * time.Second, MaxUnroutedBytes: 500 + w.rng.IntN(8000),
+		MaxUnacked:    200 + w.rng.IntN(3000),
 		MaxQueueBytes: 200 + w.rng.IntN(4000),
 	}
 	if w.rng.IntN(2) == 0 {
@@ -105,7 +109,7 @@ func (w *world) addGateway(id uint32) {
 	w.gates = append(w.gates, g)
 }
 
-// newGate makes a gateway on a simulated engine. Its one listener is of frames.
+// newGate makes a gateway on a simulated engine with one listener of format frame.
 func newGate(t testing.TB, cfg Config) gate {
 	t.Helper()
 	cfg.Listeners = []ListenerConfig{{URL: "frame://127.0.0.1:0", Heartbeat: -1}}
@@ -116,19 +120,22 @@ func newGate(t testing.TB, cfg Config) gate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &Gateway{cfg: cfg, log: cfg.Logger, epoch: 1, engine: sim.Engine(), keys: maphash.MakeSeed(), grumble: xrate.NewLimiter(1, 5), ready: make(chan struct{})}
+	g := &Gateway{cfg: cfg, log: cfg.Logger, epoch: 1, engine: sim.Engine(), keys: maphash.MakeSeed(),
+		clientLogs: xrate.NewLimiter(1, 5), ready: make(chan struct{})}
 	close(g.ready)
 	g.peerCtx, g.stopPeers = context.WithCancel(t.Context())
-	g.stopPeers() // nobody is dialled
+	g.stopPeers() // no peer is dialled
 	for i, el := range sim.Engine().Loops() {
 		l := newLoop(g, el, uint8(i))
 		el.Schedule(&l.tick, tickEvery)
 		g.loops = append(g.loops, l)
 	}
-	return gate{g: g, sim: sim, lis: &listener{ListenerConfig: cfg.Listeners[0], g: g, codec: codec.Frame{MaxMessage: 1 << 20}}}
+	return gate{g: g, sim: sim, lis: &listener{ListenerConfig: cfg.Listeners[0], g: g,
+		codec: codec.Frame{MaxMessage: 1 << 20}}}
 }
 
-// play is a schedule: faults of all kinds in any order, then a time without any, after which everything must have come to its end.
+// play is a schedule: faults of all kinds in any order, then a time without faults, after which
+// everything must be finished.
 func (w *world) play() {
 	for range 1 + w.rng.IntN(3) {
 		w.addWorker()
@@ -150,7 +157,7 @@ func (w *world) play() {
 	w.checkNothingLeft()
 }
 
-// step does one thing that may happen.
+// step does one random thing.
 func (w *world) step() {
 	switch n := w.rng.IntN(1000); {
 	case n < 30:
@@ -209,7 +216,7 @@ func (w *world) fault() {
 	case 3:
 		w.someWorker((*simWorker).drain)
 	case 4:
-		w.someWorker((*simWorker).reopen) // with the same id, its old links still there
+		w.someWorker((*simWorker).reopen) // with the same id, while its old links are still open
 	case 5:
 		w.someWorker(func(v *simWorker) { v.die(); v.reopen() })
 	case 6:
@@ -221,7 +228,8 @@ func (w *world) fault() {
 	}
 }
 
-// calm lets everything come to its end: workers are there and do what they are asked, clients take what they are sent, links and clients have room.
+// calm lets everything finish: workers are there and handle their messages, clients read, links and
+// clients have space.
 func (w *world) calm() {
 	for _, c := range w.clients {
 		c.peer.Limit(1 << 20)
@@ -237,7 +245,7 @@ func (w *world) calm() {
 			v.leaveIfDrained()
 		}
 		if w.bold && round < 20 && w.rng.IntN(4) == 0 {
-			w.somePeering((*simPeering).cut) // most of what is for other gateways is done now
+			w.somePeering((*simPeering).cut) // most commands for other gateways are applied now
 		}
 		for _, x := range w.peerings {
 			x.dial()
@@ -268,7 +276,7 @@ func (w *world) turn() {
 	g.sim.Turn(i)
 }
 
-// somePeerRead has a loop read something, cut anywhere.
+// somePeerRead makes a loop read something, split anywhere.
 func (w *world) somePeerRead() {
 	n := 1 + w.rng.IntN(200)
 	if w.rng.IntN(2) == 0 {
@@ -293,14 +301,15 @@ func (w *world) someWorker(f func(*simWorker)) {
 	}
 }
 
-// someLink picks among the links that are or were: what a dead worker has sent may still be on its way.
+// someLink picks one of the present and former links: what a dead worker has sent may still be in
+// transit.
 func (w *world) someLink(f func(*simLink)) {
 	if n := len(w.links); n > 0 {
 		f(w.links[w.rng.IntN(n)])
 	}
 }
 
-// healthy is a worker with links to all loops that takes clients, nil when there is none.
+// healthy is a worker with links to all loops that takes clients, nil if there is none.
 func (w *world) healthy() *simWorker {
 	for _, v := range w.workers {
 		if !v.draining && len(v.open()) == len(w.gates)*w.loops {
@@ -315,7 +324,7 @@ func (w *world) fail(format string, args ...any) {
 	w.t.Fatalf(format, args...)
 }
 
-// asideLog counts what is set aside, which the gateway logs.
+// asideLog counts dead letters, which the gateway logs.
 type asideLog struct{ w *world }
 
 func (asideLog) Enabled(context.Context, slog.Level) bool { return true }
@@ -323,7 +332,7 @@ func (h asideLog) WithAttrs([]slog.Attr) slog.Handler     { return h }
 func (h asideLog) WithGroup(string) slog.Handler          { return h }
 func (h asideLog) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key == "what" {
+		if a.Key == "event" {
 			h.w.aside[a.Value.String()]++
 		}
 		if a.Key == "stack" {

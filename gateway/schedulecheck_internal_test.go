@@ -14,20 +14,20 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// world is a schedule: gateways, workers and clients, and what is known of them.
+// world is a schedule: gateways, workers and clients, and their expected state.
 type world struct {
 	t        testing.TB
 	rng      *rand.Rand
 	loops    int  // of each gateway
-	bold     bool // there are faults
+	bold     bool // faults may happen
 	gates    []gate
 	workers  []*simWorker
 	links    []*simLink // of all workers, in the order in which they came
 	clients  []*simClient
-	aside    map[string]int // what was set aside, by kind
+	aside    map[string]int // dead letters, by kind
 	peerings []*simPeering
-	tight    bool        // more clients go than are waited for
-	trace    interface { // of what went over the wires
+	tight    bool        // more clients go than the gateway waits for
+	trace    interface { // of the bytes on the wires
 		io.Writer
 		Sum64() uint64
 	}
@@ -43,7 +43,7 @@ type gate struct {
 	draining bool
 }
 
-// note enters what went over a wire into the trace.
+// note adds bytes on a wire to the trace.
 func (w *world) note(b []byte) {
 	_, _ = w.trace.Write(b)
 	_, _ = w.trace.Write([]byte{0})
@@ -64,19 +64,19 @@ func (w *world) stats() (sum LoopStats) {
 	return sum
 }
 
-// refusals is how many messages were not taken, or set aside.
+// refusals is the number of messages that were rejected or are dead letters.
 func (w *world) refusals() uint64 {
 	s := w.stats()
 	return s.MessagesRejected + s.DeadLettered
 }
 
-// applied is called when a gateway takes the acknowledgement of a frame.
+// applied is called when a gateway has accepted the acknowledgement of a frame.
 func (w *world) applied(l *simLink, t link.Type, slot uint32, token uint64) {
 	h := l.given[token]
 	if h == nil || h.slot != slot {
 		w.fail("a frame is acknowledged that no worker got")
 	}
-	if s := l.k.loop.session(slot, token); l.k.over || s == nil || s.link != l.k {
+	if s := l.k.loop.session(slot, token); l.k.ended || s == nil || s.link != l.k {
 		if !h.moved && t != link.Detach && h.client.session.phase != phaseForgotten {
 			w.fail("client %d: an acknowledgement is taken from a worker that does not have it", h.client.index)
 		}
@@ -95,7 +95,7 @@ func (w *world) applied(l *simLink, t link.Type, slot uint32, token uint64) {
 	}
 }
 
-// check holds at any time.
+// check checks what holds at any time.
 func (w *world) check() {
 	for _, l := range w.all() {
 		w.checkLoop(l)
@@ -114,32 +114,33 @@ func (w *world) checkLoop(l *loop) {
 		if s.turn&yielded != 0 {
 			yields++
 		}
-		if s.phase == phaseOpen && s.pauses&pausedByQueues != 0 && (s.turn&stalled == 0 || !l.full && (s.link == nil || !s.link.ahead)) {
+		if s.phase == phaseOpen && s.pauses&pausedByQueues != 0 &&
+			(s.turn&stalled == 0 || !l.queuesFull && (s.link == nil || !s.link.creditFull)) {
 			w.fail("client %s is held up, and nobody has it go on", s.remote())
 		}
 		out += int(s.unacked)
 		if s.phase == phaseGone {
 			departed++
 		}
-		if s.phase == phaseOpen && s.entry == asked {
+		if s.phase == phaseOpen && s.entry == entryPending {
 			asking++
 		}
 		if s.link != nil {
 			clients[s.link]++
 		}
 	}
-	for _, s := range l.deadlines { // those in their handshake too
+	for _, s := range l.deadlines { // including those in their handshake
 		partial += int(s.partial)
 	}
 	switch {
-	case held != l.held:
-		w.fail("loop %d: %d bytes wait, %d are counted", l.index, held, l.held)
+	case held != l.queuedBytes:
+		w.fail("loop %d: %d bytes wait, %d are counted", l.index, held, l.queuedBytes)
 	case yields != l.turns.waiting:
 		w.fail("loop %d: %d clients have yielded, %d are counted", l.index, yields, l.turns.waiting)
 	case partial != l.partial:
 		w.fail("loop %d: %d bytes are of messages that have not come whole, %d are counted", l.index, partial, l.partial)
-	case asking != l.asking:
-		w.fail("loop %d: %d clients are to be let in, %d are counted", l.index, asking, l.asking)
+	case asking != l.pendingClients:
+		w.fail("loop %d: %d clients are to be let in, %d are counted", l.index, asking, l.pendingClients)
 	case departed != l.departed:
 		w.fail("loop %d: %d clients are gone, %d are counted", l.index, departed, l.departed)
 	case departed > l.maxDeparted:
@@ -148,8 +149,8 @@ func (w *world) checkLoop(l *loop) {
 		w.fail("loop %d: nobody is being tried", l.index)
 	}
 	for _, k := range l.links {
-		if k.gone < 0 || k.gone > l.maxGone && !k.behind && !k.draining {
-			w.fail("%d clients of a worker are gone, and it gets more", k.gone)
+		if k.unackedDetaches < 0 || k.unackedDetaches > l.maxGone && !k.behind && !k.draining {
+			w.fail("%d clients of a worker are gone, and it gets more", k.unackedDetaches)
 		}
 		if clients[k] != k.clients {
 			w.fail("a link has %d clients, %d are counted", clients[k], k.clients)
@@ -170,7 +171,7 @@ func (w *world) checkLoop(l *loop) {
 	}
 }
 
-// checkSession looks for clients that nothing would wake, or that are in two places.
+// checkSession looks for clients that nothing would resume, or that are in two lists.
 func (w *world) checkSession(s *session) {
 	lists := 0
 	for _, list := range w.lists(s) {
@@ -191,7 +192,7 @@ func (w *world) checkSession(s *session) {
 		w.fail("client %s has something that waits, and waits for nothing", s.remote())
 	case s.out > 0 && s.link == nil:
 		w.fail("client %s: messages are out and no worker has it", s.remote())
-	case s.link != nil && s.link.over:
+	case s.link != nil && s.link.ended:
 		w.fail("client %s is with a worker that is gone", s.remote())
 	case s.phase == phaseGone && !s.detachSent && !tried && s.out == 0 && !s.timer.Scheduled():
 		w.fail("client %s is gone and nobody will ever be told", s.remote())
@@ -201,11 +202,13 @@ func (w *world) checkSession(s *session) {
 		w.fail("client %s has waited for a worker since before it lost the last one", s.remote())
 	case s.unackedFrames < 0, s.out < 0, s.unacked < 0, s.out == 0 && s.unacked != 0:
 		w.fail("client %s is owed %d", s.remote(), s.unackedFrames)
-	case s.pauses&pausedToLeave != 0 && s.phase == phaseOpen && s.queue == nil && s.out == 0:
+	case s.pauses&pausedToClose != 0 && s.phase == phaseOpen && s.queue == nil && s.out == 0:
 		w.fail("client %s is to go, nothing of it waits, and it is not told", s.remote())
-	case s.pauses&(pausedByWorker|pausedToLeave) == pausedByWorker && s.phase == phaseOpen && int(s.unacked)+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
+	case s.pauses&(pausedByWorker|pausedToClose) == pausedByWorker && s.phase == phaseOpen &&
+		int(s.unacked)+s.queue.size() <= w.gates[0].g.cfg.MaxUnacked/2 && len(w.gates) == 1:
 		w.fail("client %s is paused with %d bytes", s.remote(), int(s.unacked)+s.queue.size())
-	case int(s.unacked)+s.queue.size() > 3*s.loop.g.cfg.MaxUnacked+2*window+300: // what waits is counted with a smaller header than what is out
+	// a queued message counts with a smaller header than one at the worker
+	case int(s.unacked)+s.queue.size() > 3*s.loop.g.cfg.MaxUnacked+2*window+300:
 		w.fail("client %s has %d bytes", s.remote(), int(s.unacked)+s.queue.size())
 	}
 }
@@ -218,7 +221,7 @@ func (w *world) lists(s *session) [][]*session {
 	return lists
 }
 
-// waitersOf are those who wait for a link's credit.
+// waitersOf are the clients that wait for a link's credit.
 func waitersOf(k *workerLink) (all []*session) {
 	for _, waiter := range slices.Concat(k.waiting.small.heap, k.waiting.large.heap) {
 		all = append(all, waiter.s)
@@ -226,15 +229,17 @@ func waitersOf(k *workerLink) (all []*session) {
 	return all
 }
 
-// unrest says what is under way still.
+// unrest describes what is still in progress.
 func (w *world) unrest() string {
 	for _, l := range w.all() {
-		if l.held+l.departed+len(l.waiting)+len(l.trials.next) > 0 || l.trials.now != nil {
-			return fmt.Sprintf("loop %d: %d bytes wait, %d clients are gone, %d wait for a worker, %d for their trial", l.index, l.held, l.departed, len(l.waiting), len(l.trials.next))
+		if l.queuedBytes+l.departed+len(l.waiting)+len(l.trials.next) > 0 || l.trials.now != nil {
+			return fmt.Sprintf("loop %d: %d bytes wait, %d clients are gone, %d wait for a worker, %d for their trial", l.index,
+				l.queuedBytes, l.departed, len(l.waiting), len(l.trials.next))
 		}
 		for _, s := range l.sessions {
 			if s != nil && (s.unackedFrames > 0 || s.phase != phaseOpen || s.pauses != 0 || s.turn&yielded != 0) {
-				return fmt.Sprintf("client %s is owed %d, phase %d, not read for %b, turn %b", s.remote(), s.unackedFrames, s.phase, s.pauses, s.turn)
+				return fmt.Sprintf("client %s is owed %d, phase %d, not read for %b, turn %b", s.remote(), s.unackedFrames,
+					s.phase, s.pauses, s.turn)
 			}
 		}
 		if l.closingConns > 0 {
@@ -252,7 +257,7 @@ func (w *world) unrest() string {
 		}
 	}
 	for _, l := range w.links {
-		if len(l.events)+len(l.out) > 0 || !l.k.over && l.peer.Unread() > 0 {
+		if len(l.events)+len(l.out) > 0 || !l.k.ended && l.peer.Unread() > 0 {
 			return fmt.Sprintf("a worker has %d events and %d bytes", len(l.events), len(l.out))
 		}
 	}
@@ -264,7 +269,8 @@ func (w *world) unrest() string {
 	return ""
 }
 
-// checkAccounts holds when all is quiet: whoever is still there has an answer to each message.
+// checkAccounts checks the state at rest: each client that is still there has a reply to each
+// message.
 func (w *world) checkAccounts() {
 	var unheard []effect
 	for _, c := range w.clients {
@@ -292,11 +298,12 @@ func (w *world) checkAccounts() {
 		}
 	}
 	if s := w.stats(); s.MessagesIn != uint64(messages+w.aside["message"])+s.MessagesRejected && !w.tight {
-		w.fail("%d messages came in; %d were handled, %d set aside, %d refused", s.MessagesIn, messages, w.aside["message"], s.MessagesRejected)
+		w.fail("%d messages came in; %d were handled, %d set aside, %d refused", s.MessagesIn, messages, w.aside["message"],
+			s.MessagesRejected)
 	}
 }
 
-// checkNothingLeft holds when the last client has gone.
+// checkNothingLeft checks the state after the last client has gone.
 func (w *world) checkNothingLeft() {
 	came, went := 0, 0
 	for _, c := range w.clients {
@@ -308,7 +315,8 @@ func (w *world) checkNothingLeft() {
 		}
 	}
 	if s := w.stats(); went > len(w.clients) || went+int(s.DetachesUndelivered)+w.aside["close"] < came {
-		w.fail("of %d clients workers have handled that they came; that they went, of %d, perhaps not of %d, and %d were set aside", came, went, s.DetachesUndelivered, w.aside["close"])
+		w.fail("%d connects and %d closes were handled; %d closes may be undelivered, %d are dead letters",
+			came, went, s.DetachesUndelivered, w.aside["close"])
 	}
 	for _, l := range w.all() {
 		switch {
@@ -320,8 +328,8 @@ func (w *world) checkNothingLeft() {
 			w.fail("loop %d: something is in its inbox", l.index)
 		}
 		for _, k := range l.links {
-			if !k.draining && (k.gone != 0 || k.behind) {
-				w.fail("of a worker's clients %d are gone still", k.gone)
+			if !k.draining && (k.unackedDetaches != 0 || k.behind) {
+				w.fail("of a worker's clients %d are gone still", k.unackedDetaches)
 			}
 			if k.clients != 0 || waitsFor(k) != 0 {
 				w.fail("a link has %d clients, of which %d wait", k.clients, waitsFor(k))
@@ -331,11 +339,11 @@ func (w *world) checkNothingLeft() {
 	w.checkAccounts()
 }
 
-// coverage counts what schedules are for.
+// coverage counts the events that schedules must contain.
 type coverage struct {
 	Deaths, Cuts, Drains, Poison, Garbled, Farewells, PeerCuts, Resent, KeptOut, Behind, Ended uint64
 	Held, Refused, Redelivered, Poisoned, Unheard, Paused, QueueFull, Relayed                  uint64
-	Connects, Messages, Closes                                                                 uint64 // set aside
+	Connects, Messages, Closes                                                                 uint64 // dead letters
 }
 
 func (c *coverage) add(w *world) {
@@ -351,7 +359,7 @@ func (c *coverage) add(w *world) {
 	}
 }
 
-// missed names what never happened.
+// missed names the events that never happened.
 func (c coverage) missed() string {
 	var names []string
 	v := reflect.ValueOf(c)

@@ -12,22 +12,22 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// simClient is a client of a schedule, and what is known of what became of its messages.
+// simClient is a client of a schedule, and the known state of its messages.
 type simClient struct {
 	w          *world
 	index      int
 	gate, loop int
 	peer       *enginetest.Peer
 	session    *session
-	left       bool // it has hung up, or was cut off
-	ended      bool // it has ended its side, and listens
-	bidden     bool // it has heard that the gateway is closing down
+	left       bool // it has closed the connection, or was closed
+	ended      bool // it has closed its side, and reads
+	bidden     bool // it was told that the gateway closes down
 	deadly     map[int]bool
-	unwelcome  bool                 // no worker lets it in
-	kept       bool                 // it has heard that it is not let in
-	aims       map[int][]*simClient // whom the handlers of its events send something
+	unwelcome  bool                 // no worker admits it
+	kept       bool                 // it was told that it is refused
+	aims       map[int][]*simClient // clients to which the handlers of its events send something
 
-	// What it has heard.
+	// What it has received.
 	in      []byte
 	echoes  []int
 	got     map[effect]int
@@ -36,12 +36,12 @@ type simClient struct {
 
 	said int // messages
 
-	// What workers have been given.
+	// What workers have received.
 	numbers  map[int]uint32   // of messages
 	messages map[uint32]int   // by number
 	on       map[int]*holding // where a message was last
 	applied  map[int]bool     // events
-	last     int              // message that was applied last
+	last     int              // last message that was applied
 }
 
 func (w *world) addClient() {
@@ -51,7 +51,7 @@ func (w *world) addClient() {
 		numbers: map[int]uint32{}, messages: map[uint32]int{}, on: map[int]*holding{}, applied: map[int]bool{},
 	}
 	if w.gates[c.gate].draining {
-		return // it takes nobody any more
+		return // it accepts no clients any more
 	}
 	if w.bold && w.rng.IntN(20) == 0 {
 		c.deadly[connect] = true
@@ -70,7 +70,7 @@ func (c *simClient) addr() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 1}), uint16(c.index+1))
 }
 
-// clientAt finds a client by the address that an attachment tells.
+// clientAt finds a client by the address in an attachment.
 func (w *world) clientAt(remote string) *simClient {
 	for _, c := range w.clients {
 		if c.addr().String() == remote {
@@ -81,7 +81,8 @@ func (w *world) clientAt(remote string) *simClient {
 	return nil
 }
 
-// say sends messages: most are small, a few are larger than a worker's credit, and some kill the worker that handles them.
+// say sends messages. Most are small, a few are larger than a worker's credit, and some kill the
+// worker that handles them.
 func (c *simClient) say(count int) {
 	if c.left {
 		return
@@ -101,7 +102,7 @@ func (c *simClient) say(count int) {
 	}
 }
 
-// leave closes the connection: in peace, or broken so that what is on its way is lost.
+// leave closes the connection, normally or with a reset that loses what is in transit.
 func (c *simClient) leave(broken bool) {
 	switch {
 	case c.left:
@@ -127,7 +128,7 @@ func (c *simClient) targets(n int) []*simClient {
 	return c.aims[n]
 }
 
-// send is the command that tells the client something.
+// send is the command that sends something to the client.
 func (c *simClient) send(e effect) *link.Frame {
 	var b []byte
 	for _, n := range []int{e.client, e.n, e.index, e.to} {
@@ -137,7 +138,7 @@ func (c *simClient) send(e effect) *link.Frame {
 	return &link.Frame{Type: link.Send, Code: uint16(id.Loop()), Slot: id.Slot(), Token: id.Token(), Payload: b}
 }
 
-// hear takes what has come.
+// hear reads what has come.
 func (c *simClient) hear() {
 	b := c.peer.Take()
 	c.w.note(b)
@@ -185,8 +186,8 @@ func (c *simClient) isRefused(payload []byte) {
 	c.refused += r.Count
 }
 
-// isKeptOut reports whether the client's gateway does not let it in.
-func (c *simClient) isKeptOut() bool { return c.session.entry == rejected }
+// isKeptOut reports whether the client's gateway refuses it.
+func (c *simClient) isKeptOut() bool { return c.session.entry == entryRejected }
 
 func (c *simClient) isSent(payload []byte) {
 	at := func(i int) int { return int(int32(binary.BigEndian.Uint32(payload[4*i:]))) }
@@ -214,16 +215,16 @@ func (c *simClient) isSent(payload []byte) {
 	c.newest[e.client] = n
 }
 
-// attached checks that a worker may be given the client now.
+// attached checks that a worker may get the client now.
 func (c *simClient) attached(l *simLink, f *link.Frame) {
-	if l.k.over {
-		return // it comes late, from a gateway that has given the link up
+	if l.k.ended {
+		return // it comes late, from a gateway that has given up the link
 	}
 	if f.Has(link.FlagNew) && c.applied[connect] {
 		c.w.fail("client %d is new although a worker has handled that it came", c.index)
 	}
 	for _, other := range c.w.links {
-		if other == l || other.over || other.k.over {
+		if other == l || other.over || other.k.ended {
 			continue
 		}
 		for _, e := range other.events {
@@ -234,14 +235,14 @@ func (c *simClient) attached(l *simLink, f *link.Frame) {
 	}
 }
 
-// delivered checks a message that comes to a worker.
+// delivered checks a message that a worker receives.
 func (c *simClient) delivered(l *simLink, h *holding, f *link.Frame) (n int) {
 	w := c.w
 	if of := int(binary.BigEndian.Uint32(f.Payload)); of != c.index {
 		w.fail("a message of client %d comes as one of client %d", of, c.index)
 	}
 	n = int(binary.BigEndian.Uint32(f.Payload[4:]))
-	if l.k.over {
+	if l.k.ended {
 		return n // it comes late
 	}
 	switch again := c.on[n] != nil; {
@@ -273,14 +274,15 @@ func (c *simClient) delivered(l *simLink, h *holding, f *link.Frame) (n int) {
 	return n
 }
 
-// told checks what a worker hears of the client's end.
+// told checks the DETACH that a worker receives.
 func (c *simClient) told(l *simLink, f *link.Frame) {
-	if !l.k.over && !f.Has(link.FlagMoved) && (!c.left && !c.w.gates[c.gate].draining && !c.isKeptOut() || c.applied[gone]) {
+	if !l.k.ended && !f.Has(link.FlagMoved) && (!c.left && !c.w.gates[c.gate].draining && !c.isKeptOut() ||
+		c.applied[gone]) {
 		c.w.fail("client %d is said to be gone", c.index)
 	}
 }
 
-// apply notes that the gateway has taken the acknowledgement of an event.
+// apply notes that the gateway has accepted the acknowledgement of an event.
 func (c *simClient) apply(n int) {
 	if c.applied[n] {
 		c.w.fail("client %d: event %d is acknowledged twice", c.index, n)

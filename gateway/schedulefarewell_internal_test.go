@@ -2,7 +2,7 @@ package gateway
 
 import "slices"
 
-// drainGateway has a gateway begin to close down. Its clients are bidden farewell as its loops come to it.
+// drainGateway starts the drain of a gateway. Its loops close their clients later.
 func (w *world) drainGateway() {
 	g := &w.gates[w.rng.IntN(len(w.gates))]
 	if g.draining {
@@ -14,17 +14,18 @@ func (w *world) drainGateway() {
 	}
 }
 
-// bid has a loop bid at most so many clients farewell, if the gateway drains.
+// bid makes a loop close at most that many clients, if the gateway drains.
 func (g gate) bid(loop, most int) {
 	if g.draining {
 		g.g.loops[loop].closeSome(most)
 	}
 }
 
-// checkAnswered checks what is promised to clients that have ended their side: they have the answers to all that was handled before they were closed, if that did not take too long.
+// checkAnswered checks the guarantee for clients that have closed their side: they have the replies
+// to everything that was handled before they were closed, unless that took too long.
 func (w *world) checkAnswered() {
 	if w.stats().HalfClosesUnanswered > 0 {
-		return // nobody knows whose
+		return // its client is not known
 	}
 	for _, c := range w.clients {
 		for n := range c.said {
@@ -38,7 +39,8 @@ func (w *world) checkAnswered() {
 	}
 }
 
-// hearsFarewell checks what a client is promised that is told to go: it has the answers to all that was handled, and nothing is handled any more.
+// hearsFarewell checks the guarantee for a client that is told of a drain: it has the replies to
+// everything that was handled, and nothing is handled afterwards.
 func (c *simClient) hearsFarewell() {
 	switch {
 	case !c.w.gates[c.gate].draining || c.bidden:

@@ -9,18 +9,19 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// simPeering is the link of one loop to another gateway, as a schedule has it: bytes come late and in pieces, and it breaks.
+// simPeering is the link of one loop to another gateway in a schedule: bytes come late and split,
+// and the link breaks.
 type simPeering struct {
 	w        *world
 	p        *peer
 	out, in  *enginetest.Peer
-	up, down []byte // under way
+	up, down []byte // in transit
 
 	here, there gate
-	loop        int // there
+	loop        int // arrived
 }
 
-// meet has all loops of all gateways know the other gateways.
+// meet makes all loops of all gateways know the other gateways.
 func (w *world) meet() {
 	for from, g := range w.gates {
 		for _, l := range g.g.loops {
@@ -36,30 +37,33 @@ func (w *world) meet() {
 	}
 }
 
-// dial opens the link, unless it is there.
+// dial opens the link, unless it is open.
 func (x *simPeering) dial() {
-	x.p.listed = x.p.loop.seconds // by a worker
+	x.p.lastListed = x.p.loop.seconds // by a worker
 	if x.out != nil && !x.out.Closed() && !x.in.Closed() {
 		return
 	}
 	x.cut()
-	hello := link.WorkerHello{Role: link.RolePeer, ID: x.p.from()}
+	hello := link.WorkerHello{Role: link.RolePeer, ID: x.p.helloID()}
 	_, l, err := x.there.g.acceptWorker(hello)
 	if err != nil {
 		x.w.fail("%v", err)
 	}
-	k := &outLink{peer: x.p, epoch: x.there.g.epoch, ended: make(chan struct{})}
+	k := &outLink{peer: x.p, epoch: x.there.g.epoch, done: make(chan struct{})}
 	x.loop = int(l.index)
-	x.out = x.here.sim.Open(int(x.p.loop.index), netip.AddrPort{}, k, engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead})
-	x.in = x.there.sim.Open(x.loop, netip.AddrPort{}, newInLink(l, hello), engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10})
+	x.out = x.here.sim.Open(int(x.p.loop.index), netip.AddrPort{}, k,
+		engine.ConnOptions{MaxInput: 64 << 10, MaxOutput: maxAhead})
+	x.in = x.there.sim.Open(x.loop, netip.AddrPort{}, newInLink(l, hello),
+		engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10})
 }
 
-// cut breaks it: what is under way is lost, at times just the confirmation of what has been done.
+// cut breaks the link: what is in transit is lost, sometimes only the confirmation of what was
+// applied.
 func (x *simPeering) cut() {
 	if x.out == nil {
 		return
 	}
-	for _, l := range x.w.links { // something is on its way, if there is anything
+	for _, l := range x.w.links { // something arrives, if anything is in transit
 		if l.k.loop == x.p.loop {
 			l.handle()
 			l.seal()
@@ -93,7 +97,7 @@ func (x *simPeering) carry(n int) {
 	x.up, x.down = slices.Clone(x.up[min(n, len(x.up)):]), slices.Clone(x.down[min(n, len(x.down)):])
 }
 
-// tend gets something through, either way.
+// tend moves something, either way.
 func (x *simPeering) tend(n int) {
 	x.dial()
 	x.there.sim.Turn(x.loop)
@@ -104,7 +108,7 @@ func (x *simPeering) tend(n int) {
 	x.in.Read(n)
 }
 
-// rests reports whether all that was for the other gateway is done there and confirmed.
+// rests reports whether everything for the other gateway is applied and confirmed.
 func (x *simPeering) rests() bool { return x.p.out.size() == 0 && len(x.up)+len(x.down) == 0 }
 
 func (w *world) somePeering(f func(*simPeering)) {

@@ -10,23 +10,24 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// simWorker is a worker of a schedule: it does what SPEC.md asks of one, as late and in as many pieces as the schedule says.
+// simWorker is a worker of a schedule. It follows SPEC.md, as late and in as many pieces as the
+// schedule says.
 type simWorker struct {
 	w        *world
 	id       byte
-	links    []*simLink // all it ever had
+	links    []*simLink // all links it ever had
 	draining bool
 }
 
-// simLink is a link from the worker's end.
+// simLink is the worker's end of a link.
 type simLink struct {
 	worker     *simWorker
 	gate, loop int
 	peer       *enginetest.Peer
 	k          *workerLink         // the gateway's end
 	over       bool                // for the worker
-	in         []byte              // received, not yet a frame
-	out        []byte              // written, not yet on the wire
+	in         []byte              // received, not a complete frame yet
+	out        []byte              // written, not on the wire yet
 	seq        uint32              // received last
 	held       map[uint32]*holding // by slot
 	given      map[uint64]*holding // by token
@@ -36,20 +37,20 @@ type simLink struct {
 		body        []byte
 	}
 	told    bool // the gateway knows of the drain
-	garbled bool // what comes behind that is not read
+	garbled bool // what comes after it is not read
 }
 
-// holding is a client that a link has been given.
+// holding is a client that a link has.
 type holding struct {
 	client *simClient
 	slot   uint32
 	token  uint64
 	number uint32
-	last   int // the message that came last
+	last   int // the last message received
 
-	isNew    bool  // no worker had handled that it came
+	isNew    bool  // no worker had handled its connect event
 	moved    bool  // it has gone to another worker
-	messages []int // given and not applied
+	messages []int // produced and not applied
 }
 
 type event struct {
@@ -57,10 +58,10 @@ type event struct {
 	of    *holding
 	n     int  // the message, or connect or gone
 	moved bool // the client has gone to another worker
-	seen  bool // nothing is called: the client moved here
+	seen  bool // no handler is called: the client moved here
 }
 
-// Events that are no messages.
+// Events other than messages.
 const (
 	connect = -1
 	gone    = -2
@@ -74,7 +75,7 @@ func (w *world) addWorker() {
 	v.reopen()
 }
 
-// reopen opens a link to each loop, beside those that are there.
+// reopen opens a link to each loop, in addition to the present ones.
 func (v *simWorker) reopen() {
 	v.draining = false
 	for gate := range v.w.gates {
@@ -87,7 +88,8 @@ func (v *simWorker) reopen() {
 func (v *simWorker) dial(gate, loop int) {
 	g := v.w.gates[gate]
 
-	k := newWorkerLink(g.g.loops[loop], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{v.id}, Name: "w"})
+	k := newWorkerLink(g.g.loops[loop], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window,
+		ID: [16]byte{v.id}, Name: "w"})
 	if v.w.rng.IntN(2) == 0 {
 		k.share = 1 + v.w.rng.IntN(400)
 	}
@@ -99,22 +101,23 @@ func (v *simWorker) dial(gate, loop int) {
 		}
 		applied(a)
 	}
-	l.peer = g.sim.Open(loop, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
+	l.peer = g.sim.Open(loop, netip.AddrPort{}, k,
+		engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 20, Retain: true})
 	v.links = append(v.links, l)
 	v.w.links = append(v.w.links, l)
 }
 
-// open are the links that are up, as far as the worker knows.
+// open are the links that are open, as far as the worker knows.
 func (v *simWorker) open() (up []*simLink) {
 	for _, l := range v.links {
-		if !l.over && !l.k.over {
+		if !l.over && !l.k.ended {
 			up = append(up, l)
 		}
 	}
 	return up
 }
 
-// die is a SIGKILL: of what was written, some is on the wire.
+// die is a SIGKILL: a part of what was written is on the wire.
 func (v *simWorker) die() {
 	for _, l := range v.links {
 		if !l.over {
@@ -123,7 +126,7 @@ func (v *simWorker) die() {
 			if v.w.rng.IntN(2) == 0 {
 				l.peer.HangUp()
 			} else {
-				l.peer.Break() // a write of the gateway's meets the end before a read does
+				l.peer.Break() // a write of the gateway notices the end before a read does
 			}
 			v.w.seen.Deaths++
 		}
@@ -143,10 +146,10 @@ func (v *simWorker) drain() {
 	}
 }
 
-// drainPing is the id of the PING behind a DRAIN.
+// drainPing is the id of the PING after a DRAIN.
 const drainPing = 7
 
-// leaveIfDrained says goodbye on links that have no client any more.
+// leaveIfDrained ends links that have no clients any more with a GOAWAY.
 func (v *simWorker) leaveIfDrained() {
 	for _, l := range v.open() {
 		if v.draining && l.told && len(l.held) == 0 {
@@ -163,7 +166,7 @@ func (l *simLink) end() {
 	l.out, l.events = nil, nil
 }
 
-// cut breaks the link somewhere between the two: what has not arrived is lost.
+// cut breaks the link: what has not arrived is lost.
 func (l *simLink) cut() {
 	if !l.over {
 		l.end()
@@ -172,7 +175,7 @@ func (l *simLink) cut() {
 	}
 }
 
-// garble sends what is no frame. The gateway ends the link.
+// garble sends an invalid frame. The gateway ends the link.
 func (l *simLink) garble() {
 	if l.over {
 		return
@@ -187,14 +190,14 @@ func (l *simLink) garble() {
 	l.worker.w.seen.Garbled++
 }
 
-// write puts a frame behind what is to go out. The dead write nothing.
+// write appends a frame to the output. A dead worker writes nothing.
 func (l *simLink) write(f *link.Frame) {
 	if !l.over {
 		l.out = link.Append(l.out, f)
 	}
 }
 
-// flush puts up to n of the bytes written on the wire.
+// flush puts up to n of the written bytes on the wire.
 func (l *simLink) flush(n int) {
 	if n = min(n, len(l.out)); n > 0 {
 		l.worker.w.note(l.out[:n])
@@ -203,12 +206,12 @@ func (l *simLink) flush(n int) {
 	}
 }
 
-// receive takes what has come.
+// receive reads what has come.
 func (l *simLink) receive() {
 	w := l.worker.w
 	b := l.peer.Take()
 	if l.over {
-		return // nobody reads it
+		return // it is not read
 	}
 	w.note(b)
 	l.in = append(l.in, b...)
@@ -303,7 +306,7 @@ func (l *simLink) handle() {
 	}
 }
 
-// serve does all that there is to do, at once.
+// serve handles everything at once.
 func (l *simLink) serve() {
 	l.peer.Limit(1 << 20)
 	l.receive()
@@ -314,7 +317,7 @@ func (l *simLink) serve() {
 	l.flush(len(l.out))
 }
 
-// begin does what the handler of an event does. It reports false when the worker has died of it.
+// begin runs the handler of an event. It reports false if that kills the worker.
 func (l *simLink) begin(e event) bool {
 	w := l.worker.w
 	if l.unit.first == 0 || l.unit.next != e.seq {
@@ -326,7 +329,8 @@ func (l *simLink) begin(e event) bool {
 	}
 	if e.of.client.unwelcome && e.n != gone {
 		if e.n == connect {
-			l.unit.body = link.Append(l.unit.body, &link.Frame{Type: link.Kick, Flags: link.FlagRefused, Code: uint16(l.loop), Slot: e.of.slot, Token: e.of.token})
+			l.unit.body = link.Append(l.unit.body, &link.Frame{Type: link.Kick, Flags: link.FlagRefused, Code: uint16(l.loop),
+				Slot: e.of.slot, Token: e.of.token})
 		}
 		return true
 	}
@@ -347,7 +351,8 @@ func (l *simLink) begin(e event) bool {
 	return !kills
 }
 
-// affect sends something to another client: in the unit, to be passed on where it is one of another gateway.
+// affect sends something to another client, in the unit. It is relayed if the client is on another
+// gateway.
 func (l *simLink) affect(e event, index uint16, target *simClient) {
 	f := target.send(effect{e.of.client.index, e.n, int(index) + 1, target.index})
 	if target.gate != l.gate {
@@ -368,5 +373,6 @@ func (l *simLink) seal() {
 	}{}
 }
 
-// effect is something that a handler sent: what of which client's event it is, and to whom.
+// effect is something that a handler sent: the event of which client it belongs to, its number
+// there, and its receiver.
 type effect struct{ client, n, index, to int }

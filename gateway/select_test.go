@@ -18,7 +18,7 @@ type question struct {
 	keys   []string
 }
 
-// page asks for one page and returns its rows and the cursor of the next.
+// page requests one page and returns its rows and the cursor of the next.
 func page(w *fakeWorker, at int, id uint32, q question, cursor uint64) (rows []byte, next uint64) {
 	w.t.Helper()
 	b := binary.BigEndian.AppendUint32([]byte{q.fields}, q.limit)
@@ -31,7 +31,8 @@ func page(w *fakeWorker, at int, id uint32, q question, cursor uint64) (rows []b
 	return f.Payload[8:], binary.BigEndian.Uint64(f.Payload)
 }
 
-// Pages lead through all loops; each client comes once, whichever link is asked, and few pages hold more than was asked for.
+// Pages lead through all loops. Each client comes once, whichever link is used, and few pages hold
+// more than was requested.
 func TestSelectPagesOverAllLoops(t *testing.T) {
 	t.Parallel()
 	const clients = 20
@@ -47,7 +48,8 @@ func TestSelectPagesOverAllLoops(t *testing.T) {
 		uid := fmt.Sprintf("user%d", i)
 		want[id(w, loop, f)] = uid
 		f.Code = uint16(loop)
-		for _, c := range []link.Frame{{Type: link.Bind, Payload: append(make([]byte, 4), uid...)}, {Type: link.Join, Payload: []byte([]string{"even", "odd"}[i%2])}} {
+		for _, c := range []link.Frame{{Type: link.Bind, Payload: append(make([]byte, 4), uid...)},
+			{Type: link.Join, Payload: []byte([]string{"even", "odd"}[i%2])}} {
 			f.Type, f.Payload, f.Flags = c.Type, c.Payload, link.FlagResult
 			f.ID = uint32(1000 + i)
 			w.links[loop].write(&f)
@@ -63,7 +65,8 @@ func TestSelectPagesOverAllLoops(t *testing.T) {
 		{"all by threes", question{fields: link.FieldUID, limit: 3}, func(string) bool { return true }},
 		{"a group", question{fields: link.FieldUID, limit: 2, target: link.TargetGroups, keys: []string{"odd"}},
 			func(uid string) bool { return (uid[len(uid)-1]-'0')%2 == 1 }},
-		{"uids", question{fields: link.FieldUID, target: link.TargetUIDs, keys: []string{"user3", "user4", "nobody", "user3"}},
+		{"uids", question{fields: link.FieldUID, target: link.TargetUIDs,
+			keys: []string{"user3", "user4", "nobody", "user3"}},
 			func(uid string) bool { return uid == "user3" || uid == "user4" }},
 	} {
 		for at := range w.links {

@@ -16,17 +16,19 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Closing down, a gateway is not ready any more; workers are told first that it goes, then of every client's end, then that this was the last.
+// While it drains, a gateway is not ready. Workers are told of the drain first, then of each
+// client's end, and last of the gateway's end.
 func TestServeSaysGoodbye(t *testing.T) {
 	t.Parallel()
-	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"}}})
+	g, stop := start(t, gateway.Config{Loops: 2,
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"}}})
 	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return workerLinks(g) == 2 })
 	var clients []*fakeClient
 	for i := range 10 {
 		clients = append(clients, dialClient(t, g.Addrs()[i%2]))
 	}
-	dial(t, hostport(g.Addrs()[1])) // never says a word
+	dial(t, hostport(g.Addrs()[1])) // never sends anything
 	wait(t, "the clients", func() bool { return g.Stats().Clients == 10 })
 	if g.Draining() {
 		t.Error("it drains, and serves")
@@ -72,7 +74,8 @@ func TestServeSaysGoodbye(t *testing.T) {
 	}
 }
 
-// A client that takes nothing does not hold Run up for longer than DrainTimeout and the last words to workers; its worker hears of its end.
+// A client that reads nothing does not delay Run beyond DrainTimeout and the last steps. Its worker
+// is told of its end.
 func TestServeDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{MaxOutput: 64 << 20})
@@ -83,7 +86,7 @@ func TestServeDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
 	dial(t, hostport(g.Addrs()[0]))
 	f := attached(w)
 	f.Type, f.Payload = link.Send, []byte(strings.Repeat("x", 15<<20))
-	w.links[0].write(&f, &f, &f) // more than kernels keep for one connection
+	w.links[0].write(&f, &f, &f) // more than kernels buffer for one connection
 	wait(t, "the message", func() bool { return g.Stats().MessagesOut == 3 })
 	began := time.Now()
 	stop()
@@ -95,20 +98,20 @@ func TestServeDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
 	}
 }
 
-// Whoever has not finished its handshake when the gateway begins to close down is told so.
+// A client that has not finished its handshake when the drain begins is told so.
 func TestNobodyGetsInWhileTheGatewayClosesDown(t *testing.T) {
 	t.Parallel()
 	g, stop := start(t, gateway.Config{DrainTimeout: patience, Listeners: []gateway.ListenerConfig{
 		{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}, {URL: "ws://127.0.0.1:0"},
 	}})
 	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
-	stuck := dial(t, hostport(g.Addrs()[0]))                             // takes nothing, and so holds the end up
-	if err := stuck.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil { // its kernel, too, takes little
+	stuck := dial(t, hostport(g.Addrs()[0]))                             // reads nothing, and so delays the end
+	if err := stuck.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil { // its kernel buffers little too
 		t.Fatal(err)
 	}
 	f := attached(w)
 	f.Type, f.Payload = link.Send, []byte(strings.Repeat("x", 15<<20))
-	w.links[0].write(&f, &f, &f) // more than kernels keep for one connection
+	w.links[0].write(&f, &f, &f) // more than kernels buffer for one connection
 	late := dial(t, hostport(g.Addrs()[1]))
 	request := codec.AppendUpgrade(nil, "x", "/", codec.NewKey(), &codec.DialOptions{})
 	_, _ = late.Write(request[:10])
@@ -123,7 +126,7 @@ func TestNobodyGetsInWhileTheGatewayClosesDown(t *testing.T) {
 	_ = stuck.Close()
 }
 
-// Who asks for a page, ends its side and waits, has the page.
+// A client that requests a page, closes its side and waits, gets the page.
 func TestAHalfClosedClientHasItsPage(t *testing.T) {
 	t.Parallel()
 	asked, seen := make(chan struct{}), make(chan struct{})
@@ -143,7 +146,7 @@ func TestAHalfClosedClientHasItsPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		g.Stats() // a turn of each loop: one of them has seen the end
+		g.Stats() // a turn of each loop: one of them has noticed the end
 	}
 	close(seen)
 	if b, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(b), "\r\n\r\nhello") {
@@ -151,15 +154,16 @@ func TestAHalfClosedClientHasItsPage(t *testing.T) {
 	}
 }
 
-// A page that hangs is told to end.
+// The context of a page that hangs is canceled.
 func TestServeEndsPages(t *testing.T) {
 	t.Parallel()
 	inside := make(chan struct{})
-	g, stop := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(
-		func(_ http.ResponseWriter, r *http.Request) {
-			close(inside)
-			<-r.Context().Done()
-		})}}})
+	g, stop := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0",
+		Page: http.HandlerFunc(
+			func(_ http.ResponseWriter, r *http.Request) {
+				close(inside)
+				<-r.Context().Done()
+			})}}})
 	conn := dial(t, hostport(g.Addrs()[0]))
 	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		t.Fatal(err)
@@ -168,7 +172,7 @@ func TestServeEndsPages(t *testing.T) {
 	stop()
 }
 
-// Many pages at once are refused past the bound, and the ones before are answered.
+// Beyond the bound pages are refused, and earlier ones are served.
 func TestPagesAreBounded(t *testing.T) {
 	t.Parallel()
 	const bound = 64
@@ -204,7 +208,8 @@ func TestPagesAreBounded(t *testing.T) {
 	}
 }
 
-// A Run that fails half-way leaves nothing behind, which the package's end looks at.
+// A Run that fails after it has opened some listeners leaves nothing open. The check at the end of
+// the package notices leaks.
 func TestRunFailsCleanly(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, text(gateway.ListenerConfig{}))
@@ -236,7 +241,8 @@ func TestRunFailsCleanly(t *testing.T) {
 	}
 }
 
-// A gateway that is made and never run has opened nothing: the same address serves another one. The package's end looks for goroutines and descriptors.
+// A gateway that is made and never run has opened nothing: another one can use the same address.
+// The check at the end of the package notices goroutines and file descriptors.
 func TestNewOpensNothing(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -244,7 +250,7 @@ func TestNewOpensNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	addr := ln.Addr().String() // in use: to open it would fail
+	addr := ln.Addr().String() // in use: opening it would fail
 	g, err := gateway.New(gateway.Config{WorkerAddr: addr, Listeners: []gateway.ListenerConfig{{URL: "text://" + addr}}})
 	if err != nil {
 		t.Fatal(err)
@@ -259,7 +265,8 @@ func TestNewOpensNothing(t *testing.T) {
 	}
 }
 
-// What Run has seen is there to be read when it has returned; a second call is an error and not a gateway that hangs.
+// The figures of a Run can be read after it has returned. A second call returns an error and does
+// not hang.
 func TestAfterServe(t *testing.T) {
 	t.Parallel()
 	g, stop := start(t, gateway.Config{Loops: 2, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
@@ -276,7 +283,8 @@ func TestAfterServe(t *testing.T) {
 	}
 	stop()
 	s := g.Stats()
-	if s.MessagesIn != 4 || s.Opened != 4 || s.Closed != 4 || s.ClosesByReason["draining"] != 4 || s.Clients != 0 || len(s.Loops) != 2 {
+	if s.MessagesIn != 4 || s.Opened != 4 || s.Closed != 4 || s.ClosesByReason["draining"] != 4 || s.Clients != 0 ||
+		len(s.Loops) != 2 {
 		t.Errorf("after Run: %+v", s)
 	}
 	if err := g.Run(t.Context()); err == nil {

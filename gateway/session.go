@@ -9,57 +9,64 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/registry"
 )
 
-// phase is where a session stands in its life.
+// phase is the state of a session.
 type phase uint8
 
 const (
-	phaseHandshake phase = iota // a WebSocket that has not been upgraded
-	phaseUpgrading              // and whose listener's OnUpgrade has yet to return
+	phaseHandshake phase = iota // a WebSocket before its upgrade
+	phaseUpgrading              // a WebSocket whose OnUpgrade has not returned
 	phaseOpen
-	phaseEnding // its last bytes are being written; what it still sends is not read
-	phaseGone   // the connection has ended; the worker has yet to hear of it
+	phaseEnding // the last bytes are being written; further input is not read
+	phaseGone   // the connection has ended; the worker has not acknowledged it
 	phaseForgotten
 )
 
-// session is one client. It is the handler of its connection, and everything in it is owned by the loop.
+// session is one client. It is the handler of its connection. The loop owns everything in it.
 type session struct {
 	// Static after the session opened.
 	loop  *loop
 	conn  *engine.Conn
 	codec messageCodec
 
-	// What each message touches stands together: a loop has more sessions than the processor's caches have room for.
-	link          *workerLink // nil: given to no worker at present
-	queue         *queue      // messages that wait for a worker or its credit; nil: there are none
-	pace          *pace       // nil: it may send as fast as it likes
-	unacked       int32       // bytes of the messages that are out, as frames: a share of the window, or one message
-	place         uint32      // its place in its link's creditQueue
-	slot          uint32      // static
-	unackedFrames int32       // frames about it that its worker has not acknowledged
-	out           int32       // messages among them
-	handled       uint32      // messages of its that were acknowledged, set aside or refused after they had waited
-	partial       uint32      // bytes held of a message that has not come whole; of one that is not read, those in its codec
-	begun         uint32      // the loop's second in which that message began, or in which the first one was to begin; 0: its time does not run
-	phase         phase
-	pauses        pauses // why it is not read; 0: it is
-	misses        uint8
-	tries         uint8 // links that ended with its oldest event out
-	pulse         pulse
-	entry         entry           // whether a worker has let it in
-	detachSent    bool            // its worker was told that it is gone
-	waiting       bool            // stands in a waiting list
-	awaitsFirst   bool            // the first message is still to come, and has a deadline
-	turn          turn            // whether it has yielded or stalled, and how much its last input was
-	reason        link.Reason     // why it ended
-	deadlineAt    uint32          // 1 + its place in the loop's list of those that owe something; 0: it is not there
-	member        registry.Member // id, uid, groups, attributes
+	// The fields that each message uses stand together, because the sessions of a loop do not fit
+	// into the processor's caches.
+	link  *workerLink // nil: assigned to no worker
+	queue *queue      // messages that wait for a worker or its credit; nil: none
+	pace  *pace       // nil: no rate limit
+	// unacked is the size of the messages at the worker, as frames, in bytes. It is at most the
+	// client's share of the window, or one message.
+	unacked       int32
+	place         uint32 // its place in the creditQueue of its link
+	slot          uint32 // static
+	unackedFrames int32  // frames about the client that the worker has not acknowledged
+	out           int32  // those of unackedFrames that are messages
+	handled       uint32 // messages acknowledged, dead-lettered, or rejected after they were queued
+	// partial is how many bytes of an incomplete message are held. While the client is not read it
+	// counts only those in the codec.
+	partial uint32
+	// begun is the second of the loop in which the incomplete message began, or in which the wait
+	// for the first message began. 0: no deadline runs.
+	begun       uint32
+	phase       phase
+	pauses      pauses // why the client is not read; 0: it is read
+	misses      uint8
+	tries       uint8 // links that ended before the client's oldest event was acknowledged
+	pulse       pulse
+	entry       entry           // whether a worker has admitted the client
+	detachSent  bool            // a DETACH was sent to the worker
+	waiting     bool            // the session is in a list of waiting clients
+	awaitsFirst bool            // the first message has not come and has a deadline
+	turn        turn            // whether the session has yielded or stalled, and the cost of its last input
+	reason      link.Reason     // why the session ended
+	deadlineAt  uint32          // 1 + its index in loop.deadlines; 0: it is not in the list
+	member      registry.Member // id, uid, groups, attributes
 
 	timer   engine.Timer
 	lis     *listener // static
-	request string    // static; WebSocket: request target and headers, as an attachment carries them
+	request string    // static; WebSocket: request target and header fields, encoded as in an attachment
 }
 
-// token is what frames name the client by, beside its slot.
+// token is the number that, together with the slot, identifies the client in frames.
 func (s *session) token() uint64 { return s.member.ID.Token() }
 
 // OnOpen implements engine.Handler.
@@ -80,7 +87,7 @@ func (s *session) OnOpen(c *engine.Conn) {
 	}
 	s.codec = s.lis.codec
 	switch {
-	case s.loop.ending:
+	case s.loop.draining:
 		s.refuseNew(farewellMessage(link.ReasonDraining, 0, ""), link.ReasonDraining)
 	case s.loop.overloaded():
 		s.refuseNew(overloadedMessage, link.ReasonLimit)
@@ -89,16 +96,16 @@ func (s *session) OnOpen(c *engine.Conn) {
 	}
 }
 
-// refuseNew tells a client that has come when nobody is to come, and closes it.
+// refuseNew sends a new client the reason why it is not accepted, and closes it.
 func (s *session) refuseNew(text string, why link.Reason) {
 	s.loop.stats.HandshakesRejected++
 	s.phase = phaseEnding
 	_ = s.conn.Write(s.codec.Append(nil, []byte(text), true))
-	s.conn.CloseAfterFlush(closing(why), lastBytes)
+	s.conn.CloseAfterFlush(closing(why), flushTimeout)
 }
 
-// open makes the client known: from here on its worker hears of it, with what OnUpgrade has said of
-// it; nil: nothing.
+// open makes the session a client and assigns it to a worker. id is what OnUpgrade returned. It is
+// nil if OnUpgrade returned nil or was not called.
 func (s *session) open(id *Identity) {
 	l := s.loop
 	s.phase = phaseOpen
@@ -108,14 +115,15 @@ func (s *session) open(id *Identity) {
 		l.members.Bind(&s.member, id.UID, l.bindTime())
 	}
 	if id != nil && len(id.Attrs) > 0 {
-		l.members.Set(&s.member, id.attributes(), false) // their size was checked
+		l.members.Set(&s.member, id.attributes(), false) // the size was checked
 	}
 	l.stats.Opened++
-	l.asking++
+	l.pendingClients++
 	s.limit()
 	if s.lis.Heartbeat > 0 {
-		// Clients that came together are not pinged together: the first heartbeat is over at any time, and opening counts as activity in it.
-		s.pulse = active | spoken
+		// The first heartbeat comes at a random time, so that clients which connect together are
+		// not pinged together. Opening counts as activity.
+		s.pulse = active | written
 		l.el.Schedule(&s.timer, rand.N(s.lis.Heartbeat))
 	} else {
 		s.loop.el.Cancel(&s.timer)
@@ -125,8 +133,8 @@ func (s *session) open(id *Identity) {
 	}
 }
 
-// OnData implements engine.Handler: it decodes all that is there.
-func (s *session) OnData(c *engine.Conn, in []byte) int {
+// OnData implements engine.Handler. It decodes all input that has come.
+func (s *session) OnData(_ *engine.Conn, in []byte) int {
 	s.pulse |= alive
 	taken := 0
 	if s.phase == phaseHandshake {
@@ -164,9 +172,7 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 			return s.fail(err, reply, taken, len(in))
 		}
 		if len(reply) > 0 {
-			s.loop.out = reply
-			s.noteWrite()
-			_ = c.Write(reply) // an overflow ends the client by itself
+			s.writeControl(reply)
 		}
 		if n == 0 {
 			break
@@ -181,14 +187,14 @@ func (s *session) OnData(c *engine.Conn, in []byte) int {
 		}
 	}
 	t.end(s, work, more)
-	if s.phase > phaseOpen && s.member.ID.IsZero() { // no client, and never to be one
+	if s.phase > phaseOpen && s.member.ID.IsZero() { // refused: it never becomes a client
 		return len(in)
 	}
 	s.heldInput(len(in) - taken)
 	return taken
 }
 
-// event acts on what has been decoded. It reports whether that was the client's last.
+// event handles a decoded event. It reports whether the event ends the connection.
 func (s *session) event(ev codec.Event, payload []byte) (closed bool) {
 	switch ev {
 	case codec.MessageText:
@@ -202,11 +208,11 @@ func (s *session) event(ev codec.Event, payload []byte) (closed bool) {
 	return ev == codec.Closed
 }
 
-// heldInput notes that left bytes of input are held.
+// heldInput notes that left bytes of input remain undecoded.
 func (s *session) heldInput(left int) {
 	assembled := 0
 	if ws, ok := s.codec.(*codec.WebSocket); ok {
-		ws.Release() // the next message may be long in coming
+		ws.Release() // the next message may come much later
 		assembled = ws.Unfinished()
 	}
 	if left+assembled > 0 || s.partial > 0 {
@@ -219,15 +225,15 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	s.loop.el.Cancel(&s.timer)
 	s.clearDeadline()
 	if ws := s.webSocket(); ws != nil && ws.ClientTakeover() {
-		s.loop.windows -= codec.WindowSize
+		s.loop.takeoverBytes -= codec.WindowSize
 	}
 	if s.reason == 0 {
 		s.reason = reasonOf(reason)
 	}
 	l := s.loop
-	l.ends[s.reason]++
+	l.closes[s.reason]++
 	if s.codec == nil || s.member.ID.IsZero() {
-		return // never became a client
+		return // it was never a client
 	}
 	s.notPending()
 	s.phase = phaseGone
@@ -235,10 +241,10 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	l.members.Remove(&s.member)
 	l.departed++
 	if s.link != nil {
-		s.link.lose()
+		s.link.clientGone()
 	}
-	if s.queue == nil && s.entry == asked && s.link == nil && s.tries == 0 {
-		l.forget(s) // no worker has heard of it
+	if s.queue == nil && s.entry == entryPending && s.link == nil && s.tries == 0 {
+		l.forget(s) // no worker knows the client
 		return
 	}
 	if !s.pump() || s.waiting {
@@ -249,12 +255,15 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	}
 }
 
-// attach gives the client to a worker, if one is there and takes more clients now. It reports whether the client has one.
+// attach assigns the client to a worker, if one takes clients now. It reports whether the client
+// has a worker.
 func (s *session) attach() bool {
 	if s.link != nil {
 		return true
 	}
-	k := s.loop.pool.pick(RouteRequest{Remote: s.remote(), Listener: s.lis.URL, Target: s.target(), UID: s.member.UID()})
+	k := s.loop.pool.pick(RouteRequest{
+		Remote: s.remote(), Listener: s.lis.URL, Target: s.target(), UID: s.member.UID(),
+	})
 	if k == nil || k.isBacklogged() {
 		return false
 	}
@@ -262,15 +271,16 @@ func (s *session) attach() bool {
 	k.clients++
 	k.attach(s)
 	if s.phase == phaseGone {
-		k.lose()
+		k.clientGone()
 	}
 	return true
 }
 
-// remote is the client's host:port. It is asked for when the client comes and when its worker has gone, so it is not kept.
+// remote is the client's host:port. It is not stored, because it is needed only when the client
+// connects and when its worker is lost.
 func (s *session) remote() string { return s.conn.RemoteAddr().String() }
 
-// forward passes a message on to the client's worker, or lets it wait.
+// forward sends a message to the client's worker, or queues it.
 func (s *session) forward(payload []byte, flags uint8) {
 	s.loop.stats.MessagesIn++
 	s.begun, s.awaitsFirst = 0, false
@@ -278,22 +288,24 @@ func (s *session) forward(payload []byte, flags uint8) {
 	if s.queue == nil && !s.isSuspect() && s.attach() && s.link.fits(len(payload)) && s.link.allows(s, len(payload)) {
 		s.link.message(s, payload, flags)
 	} else {
-		s.hold(payload, flags)
+		s.enqueue(payload, flags)
 	}
 	s.throttle()
 }
 
-// throttle pauses the client's reads while too much of it waits, and resumes them when half of that is gone. A client that leaves is done when nothing waits.
+// throttle pauses the client's reads while more than MaxUnacked of its bytes are unhandled, and
+// resumes them at half of that. A client that is to be closed, is closed here as soon as all its
+// messages are handled.
 func (s *session) throttle() {
 	if s.phase != phaseOpen {
 		return
 	}
-	if s.pauses&(pausedToLeave|hungUp) != 0 {
+	if s.pauses&(pausedToClose|halfClosed) != 0 {
 		switch {
 		case s.queue != nil || s.out > 0:
-		case s.reason != 0: // it has broken its protocol
+		case s.reason != 0: // it has violated its protocol
 			s.end(s.reason)
-		case s.pauses&hungUp != 0:
+		case s.pauses&halfClosed != 0:
 			s.end(link.ReasonPeer)
 		default:
 			s.end(link.ReasonDraining)
@@ -310,8 +322,8 @@ func (s *session) throttle() {
 	}
 }
 
-// pump passes on what waits, in order, as far as a worker is there and has credit. It reports whether nothing waits any more, but for the worker
-// to handle what it has of this client.
+// pump sends queued messages in order, while there is a worker with credit. It reports false if
+// messages must wait for a worker or for credit.
 func (s *session) pump() bool {
 	if s.phase == phaseForgotten || s.detachSent {
 		return true
@@ -325,7 +337,7 @@ func (s *session) pump() bool {
 	if !s.attach() {
 		return false
 	}
-	if s.isSuspect() && s.entry == asked {
+	if s.isSuspect() && s.entry == entryPending {
 		return true
 	}
 	for s.queue != nil {
@@ -349,7 +361,8 @@ func (s *session) pump() bool {
 	return true
 }
 
-// OnTimer implements engine.TimerHandler: the handshake has taken too long, a heartbeat is due, or nobody took the client's last messages.
+// OnTimer implements engine.TimerHandler: the handshake has timed out, a heartbeat is due, or no
+// worker took the client's last messages in time.
 func (s *session) OnTimer(*engine.Timer) {
 	switch s.phase {
 	case phaseHandshake:
@@ -359,20 +372,20 @@ func (s *session) OnTimer(*engine.Timer) {
 	case phaseUpgrading:
 		s.upgradeTimedOut()
 	case phaseOpen:
-		if s.pauses&hungUp != 0 || s.reason != 0 {
-			s.stopAnswering()
+		if s.pauses&halfClosed != 0 || s.reason != 0 {
+			s.closeUnanswered()
 		} else {
 			s.heartbeat()
 		}
-	case phaseEnding: // nobody made the page in time
+	case phaseEnding: // the page was not ready in time
 		s.loop.stats.PageTimeouts++
 		s.conn.Close(closing(link.ReasonHandshake))
 	case phaseGone:
 		if s.link != nil || !s.loop.unassigned() {
-			s.loop.el.Schedule(&s.timer, s.loop.g.cfg.QueueTimeout) // its last messages wait for their turn
+			s.loop.el.Schedule(&s.timer, s.loop.g.cfg.QueueTimeout) // its last messages wait for a worker's credit
 			return
 		}
-		s.dropHeld() // no worker came in time to take them
+		s.dropQueued() // no worker took them in time
 		s.loop.stats.DetachesUndelivered++
 		s.loop.forget(s)
 	}

@@ -2,32 +2,49 @@ package gateway
 
 import "github.com/seed-7410fe32/sluice/engine"
 
-// SlowConsumerStats is about those that read more slowly than they are written to.
+// SlowConsumerStats are figures about peers that read more slowly than they are sent data.
 type SlowConsumerStats struct {
-	SlowConns          int    // connections that take no more now, links too
-	BufferedBytes      int    // bytes that wait for clients among them now, with 16 to 64 for each message that may be dropped
-	Overloaded         int    // loops that take nobody now, for it is more than three quarters of Config.MaxBuffered, or was and is more than half
-	OverloadEvents     uint64 // times that a loop began to be one of them
-	DroppedOldest      uint64 // messages dropped for newer ones that would not have fitted
-	DroppedNewest      uint64 // messages dropped because they did not fit
-	Conflated          uint64 // messages dropped because a newer one of their key came
-	SlowConsumerCloses uint64 // clients closed because a message did not fit
-	LinkOverflows      uint64 // links ended because their worker did not read: more waited than twice its window, 16 MiB and 64 KiB
-	WriteTimeoutCloses uint64 // clients closed because they took nothing for ListenerConfig.WriteTimeout
-	MemoryLimitCloses  uint64 // clients closed because most waited for them when it was more than Config.MaxBuffered together, or its loop was overloaded for 10 s
+	// SlowConns are connections, including links, whose socket accepts no more data now.
+	SlowConns int
+	// BufferedBytes is the output that waits for slow clients now, in bytes, including 16 to 64
+	// bytes for each message that may be dropped.
+	BufferedBytes int
+	// Overloaded are loops that accept no clients now: their output has exceeded three quarters of
+	// their part of Config.MaxBuffered, and has not fallen below half since.
+	Overloaded int
+	// OverloadEvents is how often a loop became overloaded.
+	OverloadEvents uint64
+	// DroppedOldest are messages dropped to make space for newer ones.
+	DroppedOldest uint64
+	// DroppedNewest are messages dropped because they did not fit.
+	DroppedNewest uint64
+	// Conflated are messages replaced by a newer one with the same key.
+	Conflated uint64
+	// SlowConsumerCloses are clients closed because a message did not fit.
+	SlowConsumerCloses uint64
+	// LinkOverflows are links closed because the worker did not read: more than twice its window,
+	// 16 MiB and 64 KiB were waiting.
+	LinkOverflows uint64
+	// WriteTimeoutCloses are clients closed because they read nothing for
+	// ListenerConfig.WriteTimeout.
+	WriteTimeoutCloses uint64
+	// MemoryLimitCloses are clients closed because they had the most output waiting when
+	// Config.MaxBuffered was reached, or when their loop was overloaded for 10 s.
+	MemoryLimitCloses uint64
 }
 
-// overloadedMessage tells clients of protocols other than WebSocket, which hear 503.
+// overloadedMessage is sent to clients of protocols other than WebSocket, which get status 503.
 const overloadedMessage = `{"type":"sluice.overloaded"}`
 
-// overloaded reports whether a newcomer must be turned away, and counts that.
+// overloaded reports whether a new client must be refused because the loop is overloaded, and
+// counts it.
 func (l *loop) overloaded() bool {
 	if !l.el.Overloaded() {
 		return false
 	}
 	l.stats.LoadShed++
-	if l.g.complain.Allow() {
-		l.g.log.Warn("overloaded: a client is turned away", "loop", l.index)
+	if l.g.strangerLogs.Allow() {
+		l.g.log.Warn("overloaded: a client was refused", "loop", l.index)
 	}
 	return true
 }
@@ -37,5 +54,11 @@ func slowFigures(s engine.LoopStats) SlowConsumerStats {
 	if s.Overloaded {
 		overloaded = 1
 	}
-	return SlowConsumerStats{s.SlowConns, s.BufferedBytes, overloaded, s.OverloadEvents, s.DroppedOldest, s.DroppedNewest, s.Conflated, s.SlowConsumerCloses, s.ExcludedCloses, s.WriteTimeoutCloses, s.MemoryLimitCloses}
+	return SlowConsumerStats{
+		SlowConns: s.SlowConns, BufferedBytes: s.BufferedBytes,
+		Overloaded: overloaded, OverloadEvents: s.OverloadEvents,
+		DroppedOldest: s.DroppedOldest, DroppedNewest: s.DroppedNewest, Conflated: s.Conflated,
+		SlowConsumerCloses: s.SlowConsumerCloses, LinkOverflows: s.ExcludedCloses,
+		WriteTimeoutCloses: s.WriteTimeoutCloses, MemoryLimitCloses: s.MemoryLimitCloses,
+	}
 }

@@ -16,14 +16,15 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// publisher is a link that publishes to all and never listens.
+// publisher is a link that publishes to all clients and reads nothing.
 type publisher struct{ *fakeLink }
 
 func newPublisher(t testing.TB, g *gateway.Gateway) publisher {
-	return publisher{asks(t, g, dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Window: 1 << 20, ID: [16]byte{1}})).links[0]}
+	return publisher{asks(t, g, dialWorker(t, g.WorkerAddr(), nil,
+		link.WorkerHello{Role: link.RoleWorker, Window: 1 << 20, ID: [16]byte{1}})).links[0]}
 }
 
-// asks has a worker drain, so that it is given no clients, and still asks and sends.
+// asks drains the worker of a link, so that it gets no clients and can still send commands.
 func asks(t testing.TB, g *gateway.Gateway, w *fakeWorker) *fakeWorker {
 	t.Helper()
 	drain := g.Stats().WorkersDraining + 1
@@ -34,10 +35,11 @@ func asks(t testing.TB, g *gateway.Gateway, w *fakeWorker) *fakeWorker {
 	return w
 }
 
-// letIn has a worker let so many clients in, which have come.
-func letIn(t testing.TB, g *gateway.Gateway, clients int) {
+// admitClients waits for a number of clients and admits them.
+func admitClients(t testing.TB, g *gateway.Gateway, clients int) {
 	t.Helper()
-	w := dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Weight: 1, Window: 1 << 20, ID: [16]byte{2}})
+	w := dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Weight: 1, Window: 1 << 20,
+		ID: [16]byte{2}})
 	for range clients {
 		w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
 	}
@@ -47,7 +49,7 @@ func letIn(t testing.TB, g *gateway.Gateway, clients int) {
 	w.barrier(1)
 }
 
-// publish sends text to all. With a key it is the latest of it.
+// publish sends text to all clients, conflated if it has a key.
 func (p publisher) publish(flags uint8, key, text string) {
 	b := link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil)
 	if key != "" {
@@ -67,7 +69,7 @@ func long(word string, n int) string {
 	return b.String()
 }
 
-// lazyClient reads nothing until it is told to.
+// lazyClient reads nothing until the test lets it.
 func lazyClient(t testing.TB, url string) (c *fakeClient, read func()) {
 	c = &fakeClient{t: t, conn: dial(t, hostport(url)), heard: make(chan string, 1<<17), deflate: codec.NewDeflate()}
 	_ = c.conn.(*net.TCPConn).SetReadBuffer(32 << 10)
@@ -86,8 +88,9 @@ func lazyClient(t testing.TB, url string) (c *fakeClient, read func()) {
 	}
 }
 
-// A client that does not read gets, once it does, all that may not be dropped and the newest message of each key, in order and whole, in every format: a compressed
-// one does not depend on what was dropped. All others get everything.
+// A client that does not read receives, when it reads again, all messages that must not be dropped
+// and the newest message of each key, in order and whole. This holds in every format: a compressed
+// message does not depend on dropped ones. All other clients receive everything.
 func TestTheLatestOfAKeyWaits(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"text://127.0.0.1:0", "frame://127.0.0.1:0", "ws://127.0.0.1:0"} {
@@ -97,15 +100,15 @@ func TestTheLatestOfAKeyWaits(t *testing.T) {
 			p := newPublisher(t, g)
 			slow, read := lazyClient(t, g.Addrs()[0])
 			quick := dialClient(t, g.Addrs()[0])
-			letIn(t, g, 2)
+			admitClients(t, g, 2)
 			const keys, size = 3, 16 << 10
 			rounds := 0
-			for ; g.Stats().Conflated < 20; rounds++ { // the kernel takes some megabytes first
+			for ; g.Stats().Conflated < 20; rounds++ { // the kernel buffers some megabytes first
 				for key := range keys {
 					p.publish(0x10, "key"+strconv.Itoa(key), long(fmt.Sprintf("key%d %d", key, rounds), size))
 				}
 				p.publish(0, "", "note "+strconv.Itoa(rounds))
-				for key := range keys { // at once: nothing waits for who is quick
+				for key := range keys { // at once: fast clients have no output waiting
 					if got, want := quick.hear(), fmt.Sprintf("key%d %d ", key, rounds); !strings.HasPrefix(got, want) {
 						t.Fatalf("the quick client hears %.20q in place of %q", got, want)
 					}
@@ -152,18 +155,19 @@ func TestTheLatestOfAKeyWaits(t *testing.T) {
 	}
 }
 
-// Broadcasts that come faster than a client reads are dropped as its listener says: the gateway holds MaxOutput for it, all that is missing was counted, and what comes
-// is in order.
+// Broadcasts that come faster than a client reads are dropped according to its listener: the
+// gateway keeps MaxOutput for it, all missing messages are counted, and the others are in order.
 func TestBroadcastsFasterThanAClient(t *testing.T) {
 	t.Parallel()
 	for name, policy := range map[string]engine.Overflow{"oldest": engine.DropOldest, "newest": engine.DropNewest} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const bound = 256 << 10
-			g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0", MaxOutput: bound, Overflow: policy, WriteTimeout: -1}}})
+			g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0", MaxOutput: bound,
+				Overflow: policy, WriteTimeout: -1}}})
 			p := newPublisher(t, g)
 			slow, read := lazyClient(t, g.Addrs()[0])
-			letIn(t, g, 1)
+			admitClients(t, g, 1)
 			count := 0
 			dropped := func() int { s := g.Stats(); return int(s.DroppedOldest + s.DroppedNewest) }
 			for dropped() < 500 {
@@ -195,16 +199,19 @@ func TestBroadcastsFasterThanAClient(t *testing.T) {
 	}
 }
 
-// A message says by itself what becomes of it at a client without room: it is dropped, and who asked is told, or the client is closed.
+// A message may itself decide what happens if its client has no space for it: it is dropped, and
+// the sender is told, or the client is closed.
 func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, WriteTimeout: -1}}})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0",
+		Overflow: engine.DropNewest, WriteTimeout: -1}}})
 	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	_, _ = lazyClient(t, g.Addrs()[0])
 	_, f := w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
 	send := func(id uint32, flags uint8, size int) {
-		w.links[0].write(&link.Frame{Type: link.Send, Flags: flags, ID: id, Slot: f.Slot, Token: f.Token, Payload: make([]byte, size)})
+		w.links[0].write(&link.Frame{Type: link.Send, Flags: flags, ID: id, Slot: f.Slot, Token: f.Token,
+			Payload: make([]byte, size)})
 	}
 	status := func(id uint32, flags uint8) link.Status {
 		send(id, flags|link.FlagResult, 100<<10)
@@ -230,7 +237,7 @@ func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 	if got := next(0x30); got != link.Refused {
 		t.Errorf("dropped by its own: %v", got)
 	}
-	send(0, 0x10, 100<<10) // the one before may be dropped for it
+	send(0, 0x10, 100<<10) // the one before it may be dropped for it
 	send(0, 0x10, 100<<10)
 	_, d := w.take("detach", func(_ int, f *link.Frame) bool { return f.Type == link.Detach })
 	if link.Reason(d.Code) != link.ReasonSlowConsumer || g.Stats().SlowConsumerCloses != 1 {
@@ -238,10 +245,11 @@ func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 	}
 }
 
-// A client that takes nothing is closed whatever the policy, and its worker hears why.
+// A client that reads nothing is closed whatever the policy, and its worker gets the reason.
 func TestAStalledClientIsClosed(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", Overflow: engine.DropOldest, WriteTimeout: 300 * time.Millisecond}}})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0",
+		Overflow: engine.DropOldest, WriteTimeout: 300 * time.Millisecond}}})
 	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	_, _ = lazyClient(t, g.Addrs()[0])
@@ -259,18 +267,20 @@ func TestAStalledClientIsClosed(t *testing.T) {
 	}
 }
 
-// When what waits for slow clients is too much together, those with most are closed, and it is enough.
+// When the output of slow clients reaches the limit, those with most output are closed until enough
+// is free.
 func TestTooMuchWaitsForAll(t *testing.T) {
 	t.Parallel()
 	const bound = 4 << 20
-	g, _ := start(t, gateway.Config{MaxBuffered: bound, Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, WriteTimeout: -1}}})
+	g, _ := start(t, gateway.Config{MaxBuffered: bound,
+		Listeners: []gateway.ListenerConfig{{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, WriteTimeout: -1}}})
 	p := newPublisher(t, g)
 	const clients = 8 // each may have 1 MiB
 	for range clients {
 		_, _ = lazyClient(t, g.Addrs()[0])
 	}
 	quick := dialClient(t, g.Addrs()[0])
-	letIn(t, g, clients+1)
+	admitClients(t, g, clients+1)
 	for i := 0; g.Stats().MemoryLimitCloses == 0; i++ {
 		p.publish(0, "", long(strconv.Itoa(i), 32<<10))
 		if got := quick.hear(); !strings.HasPrefix(got, strconv.Itoa(i)+" ") {
@@ -285,11 +295,13 @@ func TestTooMuchWaitsForAll(t *testing.T) {
 	}
 }
 
-// Before anybody is cut for what waits for all, newcomers are turned away and told why, until enough of it has gone. Those who are there notice nothing of that.
+// Before a client is closed because of the memory limit, new clients are refused and told why,
+// until enough is free. Existing clients are not affected.
 func TestNewcomersAreTurnedAwayFirst(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Loops: 1, MaxBuffered: 4 << 20, Listeners: []gateway.ListenerConfig{
-		{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, WriteTimeout: -1}, {URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"},
+		{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, WriteTimeout: -1}, {URL: "text://127.0.0.1:0"},
+		{URL: "ws://127.0.0.1:0"},
 	}})
 	p := newPublisher(t, g)
 	const clients = 6 // each may have 1 MiB
@@ -299,7 +311,7 @@ func TestNewcomersAreTurnedAwayFirst(t *testing.T) {
 		reads = append(reads, read)
 	}
 	quick := dialClient(t, g.Addrs()[0])
-	letIn(t, g, clients+1)
+	admitClients(t, g, clients+1)
 	talk := func(i int) {
 		p.publish(0, "", long(strconv.Itoa(i), 16<<10))
 		if got := quick.hear(); !strings.HasPrefix(got, strconv.Itoa(i)+" ") {
@@ -322,7 +334,8 @@ func TestNewcomersAreTurnedAwayFirst(t *testing.T) {
 		t.Errorf("a newcomer with a WebSocket hears %q, %v", b, err)
 	}
 	talk(n)
-	if s := g.Stats(); s.LoadShed != 2 || s.HandshakesRejected != 2 || s.OverloadEvents != 1 || s.MemoryLimitCloses > 0 || s.Clients != clients+1 || s.ClosesByReason["limit"] != 1 {
+	if s := g.Stats(); s.LoadShed != 2 || s.HandshakesRejected != 2 || s.OverloadEvents != 1 || s.MemoryLimitCloses > 0 ||
+		s.Clients != clients+1 || s.ClosesByReason["limit"] != 1 {
 		t.Errorf("%+v", s.LoopStats)
 	}
 	for _, read := range reads {

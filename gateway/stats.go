@@ -10,112 +10,196 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// LoopStats counts what one loop has seen since it started; what is an int is as of now.
+// LoopStats are the figures of one loop. A uint64 counts since the loop started. An int is the
+// present value.
 type LoopStats struct {
-	Clients              int
-	Pending              int               // of Clients: those that no worker has let in yet
-	Workers              int               // that take new clients
-	WorkersDraining      int               // that have clients still, or are about to go
-	Links                int               // of all of these
-	Closing              int               // connections of clients that the gateway has closed, and that have yet to take their last bytes or to answer the close
-	QueuedBytes          int               // bytes of messages that wait for a worker or its credit
-	Accepted             uint64            // connections
-	Opened, Closed       uint64            // clients
-	MessagesIn           uint64            // from clients
-	MessagesOut          uint64            // from workers that a client's connection took: not what was dropped or could not be sent, nor what the gateway says by itself
-	EncodeErrors         uint64            // messages that their client's format cannot carry: a line break in a line, what is no JSON in JSON
-	InvalidTexts         uint64            // texts of workers that were not valid UTF-8 and went to clients with U+FFFD in place of what was not; a publish counts once on each loop
-	PeerErrors           uint64            // of ClosesByReason "peer": WebSockets whose clients closed over what they were sent, with code 1002, 1003, 1007 or 1009; the log has the code
-	QueuedTotal          uint64            // messages that had to wait
-	MessagesRejected     uint64            // messages that no worker took in time, or past Config.MaxUnroutedBytes; their clients were told, if they were still there
-	DetachesUndelivered  uint64            // clients whose end no worker came to hear of, or perhaps none
-	WorkersBehind        uint64            // times that a worker got no more clients, for it had not acknowledged that 4,096 of its had gone
-	UnackedAtLinkLoss    uint64            // sequenced frames on links that ended before they were acknowledged
-	Redelivered          uint64            // messages among them
-	DeadLettered         uint64            // messages, or comings and goings of clients, that ended each worker that got them and were set aside
-	Relayed              uint64            // commands passed on to other gateways
-	CommandsDropped      uint64            // commands lost that were for another gateway: it was away too long, or is gone and workers still name it, too much waited for it, or no worker knew it
-	StaleTargets         uint64            // commands for clients that were gone: a message to one is not delivered
-	AttrsRejected        uint64            // SETs that had no effect: the client would have had more than 1 MiB of attributes
-	JoinsRejected        uint64            // JOINs that had no effect: the client is in as many groups as Config.MaxGroups and MaxGroupBytes let it
-	QueriesRejected      uint64            // for too many waited for other loops
-	QueriesPartial       uint64            // answered in part: a loop of the gateway has not answered in time
-	ReadPauses           uint64            // times that a client's reads were paused
-	QueueFull            uint64            // times that Config.MaxQueueBytes began to wait in the queues of a loop
-	InboxBackpressure    uint64            // times that a link was paused because another loop was behind
-	Pages                uint64            // plain HTTP requests given to ListenerConfig.Page
-	PagesRejected        uint64            // of HandshakesRejected: pages, for there were 64 at once
-	PageErrors           uint64            // their handler panicked, or made more than 512 KiB: 500
-	PageTimeouts         uint64            // they were not there within 30 s
-	HandshakesRejected   uint64            // handshakes and pages refused, and clients that came when the gateway was closing down or overloaded
-	HandshakeTimeouts    uint64            // they took longer than ListenerConfig.HandshakeTimeout
-	SlotsExhausted       uint64            // connections closed because their loop had 16,777,216 clients
-	LoadShed             uint64            // of HandshakesRejected: clients that came when their loop was overloaded
-	OriginsRejected      uint64            // of HandshakesRejected: WebSockets asked for by pages of foreign origins, and pages by names that are not the gateway's
-	RequestsTooLarge     uint64            // of HandshakesRejected: WebSockets whose requests leave more to keep than ListenerConfig.MaxRequest
-	UpgradesPending      int               // WebSockets for which ListenerConfig.OnUpgrade has not returned
-	UpgradesQueued       uint64            // times that one had to wait, since 256 calls of OnUpgrade ran on its loop
-	UpgradesRejected     uint64            // of HandshakesRejected: WebSockets that OnUpgrade has refused by Refuse
-	UpgradeErrors        uint64            // of HandshakesRejected: OnUpgrade has returned another error, or panicked: 500
-	UpgradeTimeouts      uint64            // of HandshakesRejected: OnUpgrade has not returned within ListenerConfig.HandshakeTimeout: 503
-	Probes               uint64            // plain requests for /livez, /readyz and /healthz, answered
-	FirstMessageTimeouts uint64            // clients cut because their first message did not come in time
-	MessageTimeouts      uint64            // clients cut because a message of theirs was not whole in time
-	PartialEvictions     uint64            // clients cut because too much waited for the rest of its messages
-	CloseTimeouts        uint64            // WebSockets that did not answer a close frame in time
-	HalfClosed           uint64            // clients that ended their side while they had answers to come
-	HalfClosesUnanswered uint64            // of them those that were closed before all they had sent was answered
-	RateLimited          uint64            // times that a client was not read because it had sent too fast
-	PartialBytes         int               // bytes held now of messages that have not come whole
-	MailboxRejects       uint64            // functions that the loop's mailbox had no room for
-	Panics               uint64            // in callbacks; each but those of posted functions ends a connection
-	TakeoverBytes        int               // bytes that may be kept now for clients with context takeover: 32 KiB each
-	TakeoversRejected    uint64            // WebSockets opened without context takeover, because Config.MaxTakeoverBytes was reached
-	ClosesByReason       map[string]uint64 // of connections, clients or not, by reason
+	Clients int
+	// Pending are the clients that no worker has admitted yet. Clients includes them.
+	Pending int
+	// Workers are the workers that take new clients.
+	Workers int
+	// WorkersDraining are the workers that drain and still have a link.
+	WorkersDraining int
+	// Links are the links of all these workers.
+	Links int
+	// Closing are the connections of clients that the gateway has closed, and that have not taken
+	// their last bytes or not answered the close.
+	Closing int
+	// QueuedBytes is the size of the messages that wait for a worker or its credit, in bytes.
+	QueuedBytes int
+	// Accepted are connections, whether they became clients or not.
+	Accepted uint64
+	// Opened and Closed are clients.
+	Opened, Closed uint64
+	// MessagesIn are messages from clients.
+	MessagesIn uint64
+	// MessagesOut are messages from workers that a client's connection accepted. It does not
+	// include messages that were dropped or could not be encoded, and the gateway's own messages.
+	MessagesOut uint64
+	// EncodeErrors are messages that the client's format cannot carry, for example a text with a
+	// line break in format text.
+	EncodeErrors uint64
+	// InvalidTexts are texts from workers that were not valid UTF-8. Clients got U+FFFD in place of
+	// the invalid bytes. A publish counts once on each loop.
+	InvalidTexts uint64
+	// PeerErrors are WebSockets that the client closed because of what it was sent, with code 1002,
+	// 1003, 1007 or 1009. The log has the code. Included in reason "peer" of ClosesByReason.
+	PeerErrors uint64
+	// QueuedTotal are messages that had to wait for a worker or its credit.
+	QueuedTotal uint64
+	// MessagesRejected are messages that no worker took in time, or that came when
+	// Config.MaxUnroutedBytes were queued. Clients still connected were told.
+	MessagesRejected uint64
+	// DetachesUndelivered are clients whose close event may not have reached a worker.
+	DetachesUndelivered uint64
+	// WorkersBehind is how often a worker got no more clients, because it had not acknowledged that
+	// 4,096 clients had gone.
+	WorkersBehind uint64
+	// UnackedAtLinkLoss are frames that were not acknowledged when their link ended.
+	UnackedAtLinkLoss uint64
+	// Redelivered are the messages among UnackedAtLinkLoss.
+	Redelivered uint64
+	// DeadLettered are messages, and connect and close events of clients, that were given up
+	// because each worker that got one ended.
+	DeadLettered uint64
+	// Relayed are commands passed on to other gateways.
+	Relayed uint64
+	// CommandsDropped are commands for another gateway that were lost. The gateway was disconnected
+	// for too long or has gone, too many bytes waited for it, or no worker listed it.
+	CommandsDropped uint64
+	// StaleTargets are commands for clients that had gone. A message among them is not delivered.
+	StaleTargets uint64
+	// AttrsRejected are SETs without effect, because the client would have had more than 1 MiB of
+	// attributes.
+	AttrsRejected uint64
+	// JoinsRejected are JOINs without effect, because the client has Config.MaxGroups or
+	// MaxGroupBytes.
+	JoinsRejected uint64
+	// QueriesRejected are queries refused because too many were waiting for other loops.
+	QueriesRejected uint64
+	// QueriesPartial are queries answered in part, because a loop of the gateway did not reply in
+	// time.
+	QueriesPartial uint64
+	// ReadPauses is how often a client was not read because it had too many unacknowledged bytes.
+	ReadPauses uint64
+	// QueueFull is how often the queues of a loop reached Config.MaxQueueBytes.
+	QueueFull uint64
+	// InboxBackpressure is how often a link was not read because another loop or gateway was
+	// behind.
+	InboxBackpressure uint64
+	// Pages are plain HTTP requests passed to ListenerConfig.Page.
+	Pages uint64
+	// PagesRejected are requests refused because 64 were running. Included in HandshakesRejected.
+	PagesRejected uint64
+	// PageErrors are requests answered with status 500, because the handler panicked or wrote more
+	// than 512 KiB.
+	PageErrors uint64
+	// PageTimeouts are requests whose handler did not return within 30 s.
+	PageTimeouts uint64
+	// HandshakesRejected are handshakes and pages refused, and clients that came while the gateway
+	// closed down or was overloaded.
+	HandshakesRejected uint64
+	// HandshakeTimeouts are handshakes that took longer than ListenerConfig.HandshakeTimeout.
+	HandshakeTimeouts uint64
+	// SlotsExhausted are connections closed because their loop had 16,777,216 clients.
+	SlotsExhausted uint64
+	// LoadShed are clients that came while their loop was overloaded. Included in
+	// HandshakesRejected.
+	LoadShed uint64
+	// OriginsRejected are WebSockets requested by pages of foreign origins, and pages requested by
+	// a foreign host name. Included in HandshakesRejected.
+	OriginsRejected uint64
+	// RequestsTooLarge are WebSockets whose request has more to keep than
+	// ListenerConfig.MaxRequest. Included in HandshakesRejected.
+	RequestsTooLarge uint64
+	// UpgradesPending are WebSockets whose ListenerConfig.OnUpgrade has not returned.
+	UpgradesPending int
+	// UpgradesQueued is how often a WebSocket had to wait because 256 calls of OnUpgrade were
+	// running on its loop.
+	UpgradesQueued uint64
+	// UpgradesRejected are WebSockets that OnUpgrade has refused with Refuse. Included in
+	// HandshakesRejected.
+	UpgradesRejected uint64
+	// UpgradeErrors are WebSockets answered with status 500, because OnUpgrade returned another
+	// error or panicked. Included in HandshakesRejected.
+	UpgradeErrors uint64
+	// UpgradeTimeouts are WebSockets answered with status 503, because OnUpgrade did not return
+	// within ListenerConfig.HandshakeTimeout. Included in HandshakesRejected.
+	UpgradeTimeouts uint64
+	// Probes are plain requests for /livez, /readyz and /healthz that were answered.
+	Probes uint64
+	// FirstMessageTimeouts are clients closed because their first message did not come in time.
+	FirstMessageTimeouts uint64
+	// MessageTimeouts are clients closed because a message was not complete in time.
+	MessageTimeouts uint64
+	// PartialEvictions are clients closed because Config.MaxPartialBytes was reached.
+	PartialEvictions uint64
+	// CloseTimeouts are WebSockets that did not answer a close frame in time.
+	CloseTimeouts uint64
+	// HalfClosed are clients that closed their side while they waited for answers.
+	HalfClosed uint64
+	// HalfClosesUnanswered are clients closed before all their messages were answered, after they
+	// had closed their side or violated their protocol.
+	HalfClosesUnanswered uint64
+	// RateLimited is how often a client was not read because it had sent too fast.
+	RateLimited uint64
+	// PartialBytes are bytes held of incomplete messages.
+	PartialBytes int
+	// MailboxRejects are functions refused because the loop's mailbox was full.
+	MailboxRejects uint64
+	// Panics are panics in callbacks. Each ends a connection, except those in posted functions.
+	Panics uint64
+	// TakeoverBytes are bytes reserved for clients with context takeover, 32 KiB each.
+	TakeoverBytes int
+	// TakeoversRejected are WebSockets opened without context takeover, because
+	// Config.MaxTakeoverBytes was reached.
+	TakeoversRejected uint64
+	// ClosesByReason are connections, of clients or not, by the reason of their end.
+	ClosesByReason map[string]uint64
 	SlowConsumerStats
 }
 
-// Stats are a gateway's figures: the sums over its loops, and each loop's own. Each of Workers and
-// WorkersDraining counts once in the sums, however many loops it has links to.
+// Stats are the figures of a gateway: the sums over its loops, and those of each loop. A worker
+// counts once in the sums of Workers and WorkersDraining, however many loops it has links to.
 type Stats struct {
 	LoopStats
-	WorkerAuthFailures uint64          // on the inner port
+	WorkerAuthFailures uint64          // peers refused on the port for workers
 	Loops              []LoopStats     // in the order of the loops
 	Listeners          []ListenerStats // in the order of Config.Listeners
 }
 
-// ListenerStats are the figures of one listener, those of what it refused too.
+// ListenerStats are the figures of one listener, including those of refused connections.
 type ListenerStats struct {
 	URL string
 	engine.ListenerStats
 }
 
-// Stats asks each loop for its figures. Of a loop that does not answer within a second, for it is
-// busy or has stopped, they are those of its last answer: a counter never goes back. Any goroutine
-// but a loop's may call it. Before Ready all figures are 0.
+// Stats asks each loop for its figures. A loop that is busy or has stopped may not answer within a
+// second; its last answer is used then, so that a counter never goes back. Any goroutine except a
+// loop's may call it. Before Ready all figures are 0.
 func (g *Gateway) Stats() Stats {
 	if !g.isReady() {
 		return Stats{}
 	}
-	ask(g, (*loop).tellStats)
+	ask(g, (*loop).storeStats)
 	all := Stats{WorkerAuthFailures: g.authFailures.Load()}
-	staff := make(map[stint]struct{})
+	states := make(map[workerState]struct{})
 	for _, l := range g.loops {
-		s := l.answered.Load()
+		s := l.lastStats.Load()
 		if s == nil {
 			s = new(snapshot)
 		}
 		stats := s.LoopStats
-		stats.ClosesByReason = maps.Clone(s.ClosesByReason) // the caller's own
+		stats.ClosesByReason = maps.Clone(s.ClosesByReason) // a copy for the caller
 		all.Loops = append(all.Loops, stats)
 		all.add(stats)
-		for _, w := range s.staff {
-			staff[w] = struct{}{}
+		for _, w := range s.workerStates {
+			states[w] = struct{}{}
 		}
 	}
 	all.Workers, all.WorkersDraining = 0, 0
-	for w := range staff {
-		*all.workers(w.drains)++
+	for w := range states {
+		*all.workers(w.draining)++
 	}
 	for _, l := range g.listeners {
 		all.Listeners = append(all.Listeners, ListenerStats{l.URL, l.ln.Stats()})
@@ -123,19 +207,19 @@ func (g *Gateway) Stats() Stats {
 	return all
 }
 
-// snapshot is a loop's last answer. It is not changed any more.
+// snapshot is the last answer of a loop. It does not change.
 type snapshot struct {
 	LoopStats
-	staff []stint // whose links it has; bound: links that have proved
+	workerStates []workerState // workers with a link to the loop; bound: links that have proved
 }
 
-// stint is a worker, and whether it drains.
-type stint struct {
-	id     [16]byte
-	drains bool
+// workerState is a worker and whether it drains.
+type workerState struct {
+	id       [16]byte
+	draining bool
 }
 
-// workers is the figure that such a worker counts in.
+// workers returns the figure that counts a worker that drains or does not.
 func (s *LoopStats) workers(drain bool) *int {
 	if drain {
 		return &s.WorkersDraining
@@ -143,11 +227,10 @@ func (s *LoopStats) workers(drain bool) *int {
 	return &s.Workers
 }
 
-// answerTime is how long ask waits for the loops together.
+// answerTime is how long ask waits for all loops together.
 const answerTime = time.Second
 
-// ask runs f on each loop and returns what those say that answer in time; one that is busy may run f
-// later.
+// ask runs f on each loop and returns the results that come in time. A busy loop may run f later.
 func ask[T any](g *Gateway, f func(*loop) T) []T {
 	answers := make([]chan T, 0, len(g.loops))
 	for _, l := range g.loops {
@@ -175,10 +258,10 @@ func ask[T any](g *Gateway, f func(*loop) T) []T {
 	return all
 }
 
-// tellStats makes the loop's figures known, on the loop: a later answer never gives way to an
-// earlier one.
-func (l *loop) tellStats() struct{} {
-	l.answered.Store(l.snapshot())
+// storeStats stores the figures of the loop. It runs on the loop, so that a later answer never
+// replaces a newer one.
+func (l *loop) storeStats() struct{} {
+	l.lastStats.Store(l.snapshot())
 	return struct{}{}
 }
 
@@ -187,17 +270,17 @@ func (l *loop) snapshot() *snapshot {
 	s.Clients = l.members.Len()
 	s.Links = len(l.links)
 	for _, k := range l.links {
-		s.staff = append(s.staff, stint{k.hello.ID, k.draining})
+		s.workerStates = append(s.workerStates, workerState{k.hello.ID, k.draining})
 		*s.workers(k.draining)++
 	}
-	s.Pending = l.asking
+	s.Pending = l.pendingClients
 	s.UpgradesPending = len(l.upgrades.of)
 	s.Closing = l.closingConns
-	s.QueuedBytes = l.held
+	s.QueuedBytes = l.queuedBytes
 	s.PartialBytes = l.partial
-	s.TakeoverBytes = l.windows
+	s.TakeoverBytes = l.takeoverBytes
 	s.ClosesByReason = make(map[string]uint64)
-	for reason, n := range l.ends {
+	for reason, n := range l.closes {
 		if n > 0 {
 			s.ClosesByReason[link.Reason(reason).String()] = n
 		}
@@ -208,7 +291,7 @@ func (l *loop) snapshot() *snapshot {
 	return s
 }
 
-// add adds the figures of one more loop.
+// add adds the figures of another loop.
 func (s *LoopStats) add(o LoopStats) {
 	addAll(reflect.ValueOf(s).Elem(), reflect.ValueOf(o))
 	if s.ClosesByReason == nil {
@@ -219,7 +302,7 @@ func (s *LoopStats) add(o LoopStats) {
 	}
 }
 
-// addAll adds each number of a struct, and of those within it, to the one in another.
+// addAll adds the numbers of one struct, and of structs in it, to those of another.
 func addAll(to, from reflect.Value) {
 	for i := range from.NumField() {
 		switch field, n := to.Field(i), from.Field(i); n.Kind() {

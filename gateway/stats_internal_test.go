@@ -11,16 +11,18 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// notLost are the counters that are no loss: what came and went, what waits, and what is told elsewhere.
+// notLost are the counters that do not count losses: clients and messages that came and went, what
+// waits, and what is logged elsewhere.
 var notLost = []string{
-	"Accepted", "Opened", "Closed", "MessagesIn", "MessagesOut", "QueuedTotal", "ReadPauses", "QueueFull", "InboxBackpressure", "RateLimited", "Pages", "Probes", "OverloadEvents",
-	"Redelivered", "Relayed", "UnackedAtLinkLoss", // they come, or have come, all the same
+	"Accepted", "Opened", "Closed", "MessagesIn", "MessagesOut", "QueuedTotal", "ReadPauses", "QueueFull",
+	"InboxBackpressure", "RateLimited", "Pages", "Probes", "OverloadEvents",
+	"Redelivered", "Relayed", "UnackedAtLinkLoss", // they come, or have come, nevertheless
 	"WorkersBehind",               // its clients go to other workers
 	"StaleTargets",                // a message may cross its receiver's end at any time
-	"HalfClosed", "CloseTimeouts", // they have been told all there was
-	"LoadShed",          // among HandshakesRejected
-	"UpgradesQueued",    // they had their turn, or are among UpgradeTimeouts
-	"TakeoversRejected", // they compress without
+	"HalfClosed", "CloseTimeouts", // they were told
+	"LoadShed",          // included in HandshakesRejected
+	"UpgradesQueued",    // they had their turn, or are included in UpgradeTimeouts
+	"TakeoversRejected", // they compress without context takeover
 }
 
 // counters calls f for each counter of the figures.
@@ -35,7 +37,7 @@ func counters(figures reflect.Value, f func(name string, n reflect.Value)) {
 	}
 }
 
-// Whatever is counted as refused, dropped or cut is told in the log.
+// Every counter of rejected, dropped or closed things is in the log.
 func TestEveryLossIsTold(t *testing.T) {
 	t.Parallel()
 	var stats Stats
@@ -76,13 +78,14 @@ func TestSumsHaveAllFigures(t *testing.T) {
 	}
 }
 
-// A link whose worker does not read is no slow client, and is counted by itself.
+// A link whose worker does not read is not a slow client, and has its own counter.
 func TestALinkThatOverflowsIsNoClient(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
 	l := g.g.loops[0]
 	k := newWorkerLink(l, link.WorkerHello{Role: link.RoleWorker, Window: 1 << 16, ID: [16]byte{1}})
-	peer := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 10, Retain: true, ExcludeFromBudget: true})
+	peer := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 10,
+		Retain: true, ExcludeFromBudget: true})
 	peer.Limit(0)
 	g.sim.Settle()
 	for range 1 << 20 / link.HeaderSize {

@@ -9,7 +9,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// hangs is a Router that takes as long as it is let.
+// hangs is a Router that blocks until the test releases it.
 type hangs struct{ began, end chan struct{} }
 
 func (h hangs) Pick(gateway.RouteRequest, []gateway.Candidate) int {
@@ -18,11 +18,13 @@ func (h hangs) Pick(gateway.RouteRequest, []gateway.Candidate) int {
 	return 0
 }
 
-// Figures of a loop that is busy, or has ended, are those of its last answer: no counter goes back.
+// The figures of a loop that is busy or has stopped are those of its last answer, so that no
+// counter goes back.
 func TestFiguresOfABusyLoop(t *testing.T) {
 	t.Parallel()
 	h := hangs{make(chan struct{}), make(chan struct{})}
-	cfg := gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}, Router: func() gateway.Router { return h }}
+	cfg := gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
+		Router: func() gateway.Router { return h }}
 	g, stop := start(t, cfg)
 	dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
@@ -43,7 +45,7 @@ func TestFiguresOfABusyLoop(t *testing.T) {
 	}
 }
 
-// A worker counts once, however many loops it has links to, whatever it does there.
+// A worker counts once, however many loops it has links to, and whatever it does there.
 func TestWorkersCountOnce(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Loops: 3, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
@@ -72,11 +74,13 @@ func TestWorkersCountOnce(t *testing.T) {
 	figures(0, 1, 3)
 }
 
-// MessagesOut are messages that connections took: neither what a format cannot carry, nor what is
-// dropped, nor the gateway's own words.
+// MessagesOut counts messages that connections accepted. It does not count messages that a format
+// cannot carry, dropped messages, or the gateway's own.
 func TestMessagesOut(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{QueueTimeout: time.Hour, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", Heartbeat: 50 * time.Millisecond, MaxMissedPings: 255, Ping: "ping"}}})
+	g, _ := start(t, gateway.Config{QueueTimeout: time.Hour,
+		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0", Heartbeat: 50 * time.Millisecond,
+			MaxMissedPings: 255, Ping: "ping"}}})
 	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	c := dialClient(t, g.Addrs()[0])
 	f := w.letIn()
@@ -99,7 +103,7 @@ func TestMessagesOut(t *testing.T) {
 	}
 }
 
-// Pages that fail, that are too large, and connections that do not come to an end of their handshake are counted.
+// Failed pages, pages that are too large, and unfinished handshakes are counted.
 func TestPagesAndHandshakesAreCounted(t *testing.T) {
 	t.Parallel()
 	size := map[string]int{"/most": 512 << 10, "/more": 512<<10 + 1}
@@ -109,7 +113,8 @@ func TestPagesAndHandshakesAreCounted(t *testing.T) {
 		}
 		_, _ = w.Write(make([]byte, size[r.URL.Path]))
 	})
-	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: page, HandshakeTimeout: time.Second}}})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: page,
+		HandshakeTimeout: time.Second}}})
 	for path, want := range map[string]int{"/most": 200, "/more": 500, "/panic": 500} {
 		r, err := http.Get("http://" + hostport(g.Addrs()[0]) + path)
 		if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// logbook is a log that a test reads.
+// logbook is a log that a test can read.
 type logbook struct {
 	mu sync.Mutex
 	b  bytes.Buffer // guarded by mu
@@ -37,10 +37,10 @@ func (l *logbook) lines() []string {
 
 func (l *logbook) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-// mostTold is how many bytes a peer may hear before it has proved itself.
+// mostTold is how many bytes a peer may receive before it has authenticated.
 const mostTold = 64
 
-// told is all that a peer hears until it is cut, which must be soon.
+// told returns everything that a peer receives until it is closed, which must be soon.
 func told(t *testing.T, what string, conn net.Conn) {
 	t.Helper()
 	began := time.Now()
@@ -51,7 +51,7 @@ func told(t *testing.T, what string, conn net.Conn) {
 	}
 }
 
-// recorder passes a connection on and keeps what is written.
+// recorder forwards a connection and records what is written.
 type recorder struct {
 	net.Conn
 	said [][]byte
@@ -62,7 +62,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 	return r.Conn.Write(p)
 }
 
-// What a worker once said to prove itself proves nothing when it is said again, in part, changed, or to somebody else.
+// A recorded proof does not authenticate again: whole, in part, changed, or to another gateway.
 func TestAReplayedHelloIsRefused(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{})
@@ -90,15 +90,15 @@ func TestAReplayedHelloIsRefused(t *testing.T) {
 	}
 }
 
-// Strangers who say nothing, speak TLS, or let their bytes trickle are cut within 5 s, hear next to nothing, write little into the log, and keep no worker out
-// meanwhile, however many they are.
+// Strangers that are silent, speak TLS, or send a byte now and then are closed within 5 s. They
+// receive almost nothing, cause few log lines, and keep no worker out, however many they are.
 func TestManyStrangersKeepNobodyOut(t *testing.T) {
 	t.Parallel()
 	book := new(logbook)
 	cfg := text(gateway.ListenerConfig{})
 	cfg.Key, cfg.Logger = []byte("the key of this test"), book.logger()
 	g, _ := start(t, cfg)
-	const each = 130 // more than have a place at once
+	const each = 130 // more at once than there are places
 	began := time.Now()
 	var all sync.WaitGroup
 	stranger := func(what string, f func(conn net.Conn)) {
@@ -113,7 +113,7 @@ func TestManyStrangersKeepNobodyOut(t *testing.T) {
 	stranger("silent", func(net.Conn) {})
 	stranger("TLS", func(conn net.Conn) {
 		_ = conn.SetDeadline(began.Add(patience))
-		_ = tls.Client(conn, &tls.Config{ServerName: "gateway.example"}).Handshake() // what it was told is not TLS
+		_ = tls.Client(conn, &tls.Config{ServerName: "gateway.example"}).Handshake() // its answer is not TLS
 	})
 	hello := "\x00\x28SLUICE\x01\x01" + strings.Repeat("n", 32)
 	stranger("half a hello", func(conn net.Conn) { _, _ = io.WriteString(conn, hello[:20]) })
@@ -134,7 +134,8 @@ func TestManyStrangersKeepNobodyOut(t *testing.T) {
 		t.Errorf("a worker waited for %v", took)
 	}
 	all.Wait()
-	t.Logf("a worker was in after %v, beside %d strangers; the last of them was gone after %v", took.Round(time.Millisecond), 5*each, time.Since(began).Round(time.Millisecond))
+	t.Logf("a worker was in after %v, beside %d strangers; the last of them was gone after %v",
+		took.Round(time.Millisecond), 5*each, time.Since(began).Round(time.Millisecond))
 	wait(t, "all refused", func() bool { return g.Stats().WorkerAuthFailures == 5*each })
 	w.barrier(1)
 	if n := len(book.lines()); n > 30 {
@@ -142,7 +143,8 @@ func TestManyStrangersKeepNobodyOut(t *testing.T) {
 	}
 }
 
-// A link that is alive by a byte now and then is cut like one that is silent; one that is slow with a large frame is not.
+// A link with only a byte now and then is closed like a silent one. A link that sends a large frame
+// slowly is not.
 func TestALinkIsAliveByWhatItBrings(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{})
@@ -176,7 +178,8 @@ func TestALinkIsAliveByWhatItBrings(t *testing.T) {
 	}
 }
 
-// What a peer calls itself is data in the log: it begins no line, and reaches no terminal.
+// A peer's name is data in the log: it cannot begin a line, and no control characters reach the
+// terminal.
 func TestNothingIsWrittenIntoTheLogByNames(t *testing.T) {
 	t.Parallel()
 	book := new(logbook)
@@ -196,13 +199,15 @@ func TestNothingIsWrittenIntoTheLogByNames(t *testing.T) {
 	told(t, "stranger", bad)
 	wait(t, "it in the log", func() bool { return strings.Contains(book.lines()[len(book.lines())-1], "refused") })
 	for _, line := range book.lines() {
-		if !strings.HasPrefix(line, "time=") || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == '\u202e' || r == 0x7F }) {
+		if !strings.HasPrefix(line, "time=") || strings.ContainsFunc(line, func(r rune) bool {
+			return r < ' ' || r == '\u202e' || r == 0x7F
+		}) {
 			t.Errorf("in the log: %q", line)
 		}
 	}
 }
 
-// Whatever bits of a link's bytes are turned over, the gateway lives, and at most the link ends.
+// Whatever bits of a link's bytes are flipped, the gateway survives, and at most the link ends.
 func TestFlippedBits(t *testing.T) {
 	t.Parallel()
 	book := new(logbook)
@@ -251,13 +256,15 @@ func TestFlippedBits(t *testing.T) {
 	}
 }
 
-// A frame of a worker that breaks the rules ends its link, whatever is broken, with a reason and without effect.
+// An invalid frame of a worker ends its link, whatever is invalid, with a reason and without
+// effect.
 func TestBrokenFramesEndTheLink(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, text(gateway.ListenerConfig{}))
 	runWorker(t, g, echo)
 	w := newWitness(t, g.Addrs()[0])
-	whole := link.Append(nil, &link.Frame{Type: link.Unit, ID: 1, Slot: 1, Payload: link.Append(nil, &link.Frame{Type: link.Send, Payload: []byte("x")})})
+	whole := link.Append(nil, &link.Frame{Type: link.Unit, ID: 1, Slot: 1,
+		Payload: link.Append(nil, &link.Frame{Type: link.Send, Payload: []byte("x")})})
 	change := func(at int, b ...byte) []byte {
 		c := bytes.Clone(whole)
 		copy(c[at:], b)

@@ -12,37 +12,38 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A gateway that drains keeps its inner port until a successor asks for it: another process that
-// was started with the same Config.WorkerAddr, and holds the key. Then it takes links on a port of its
-// own, tells its workers which, and closes the inner port. The successor tells its workers, who
-// serve both gateways until the old one has drained. While nobody drains, the port is in use.
+// A gateway that drains keeps its inner port until a successor asks for it. A successor is another
+// process started with the same Config.WorkerAddr and key. The old gateway then opens a port of its
+// own for links, tells its workers that port, and closes the inner port. The successor tells its
+// own workers, and they serve both gateways until the old one has drained. While the gateway that
+// has the port does not drain, a successor gets the error that the port is in use.
 
 var (
-	errNotDraining = errors.New("gateway: it does not drain: stop it first")
-	errSameID      = errors.New("gateway: it has the same Config.ID")
+	errNotDraining = errors.New("gateway: the gateway there does not drain: stop it first")
+	errSameID      = errors.New("gateway: the gateway there has the same Config.ID")
 )
 
-// askWithin bounds how long a successor waits for the port.
-const askWithin = 5 * time.Second
+// takeOverTimeout bounds how long a successor waits for the port.
+const takeOverTimeout = 5 * time.Second
 
 // predecessor is a gateway on this host that drains.
 type predecessor struct {
 	id   uint32
-	port uint16 // where it takes links
+	port uint16 // its port for links
 }
 
-// drain tells a worker where a gateway that drains takes links.
+// drain returns the frame that tells a worker the port for links of a draining gateway.
 func (p predecessor) drain() *link.Frame {
 	return &link.Frame{Type: link.Drain, ID: p.id, Code: p.port}
 }
 
-// listenOrTakeOver opens the inner port. From a gateway that has it and drains it takes it over.
+// listenOrTakeOver opens the inner port. If a draining gateway has the port, it takes it over.
 func (n *workerPort) listenOrTakeOver() error {
 	ln, err := net.Listen("tcp", n.g.cfg.WorkerAddr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		old, conn, asked := n.takeOverPort()
 		if asked != nil {
-			return fmt.Errorf("%w (no gateway there gives it up: %w)", inUse(err), asked)
+			return fmt.Errorf("%w (takeover failed: %w)", inUse(err), asked)
 		}
 		if ln, err = net.Listen("tcp", n.g.cfg.WorkerAddr); err != nil {
 			_ = conn.Close()
@@ -56,10 +57,10 @@ func (n *workerPort) listenOrTakeOver() error {
 	return err
 }
 
-// takeOverPort asks whoever has the inner port for it. The connection lives as long as that gateway
-// drains.
+// takeOverPort asks the gateway that has the inner port for it. The connection stays open as long
+// as that gateway drains.
 func (n *workerPort) takeOverPort() (predecessor, net.Conn, error) {
-	conn, err := net.DialTimeout("tcp", n.g.cfg.WorkerAddr, askWithin)
+	conn, err := net.DialTimeout("tcp", n.g.cfg.WorkerAddr, takeOverTimeout)
 	if err != nil {
 		return predecessor{}, nil, err
 	}
@@ -84,7 +85,7 @@ func (n *workerPort) ask(conn net.Conn) (old predecessor, err error) {
 	if hello.ID == n.g.cfg.ID {
 		return old, errSameID
 	}
-	if err := conn.SetDeadline(time.Now().Add(askWithin)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(takeOverTimeout)); err != nil {
 		return old, err
 	}
 	b := make([]byte, link.HeaderSize)
@@ -101,29 +102,30 @@ func (n *workerPort) ask(conn net.Conn) (old predecessor, err error) {
 	return predecessor{hello.ID, f.Code}, nil
 }
 
-// follow has all workers know of the predecessor until it has drained.
+// follow tells all workers of the predecessor until that has drained.
 func (n *workerPort) follow(old predecessor, conn net.Conn) {
 	defer n.wg.Done()
-	n.g.log.Info("has taken over from a gateway that drains", "inner", n.g.cfg.WorkerAddr, "gateway", old.id, "port", old.port)
-	n.tellLoops(func(l *loop) {
-		l.before = old
+	n.g.log.Info("inner port taken over from a draining gateway", "inner", n.g.cfg.WorkerAddr,
+		"gateway", old.id, "port", old.port)
+	n.postToLoops(func(l *loop) {
+		l.predecessor = old
 		for _, k := range l.links {
 			k.send(old.drain())
 		}
 	})
 	_, _ = io.Copy(io.Discard, conn)
 	n.forget(conn)
-	n.tellLoops(func(l *loop) { l.before = predecessor{} })
+	n.postToLoops(func(l *loop) { l.predecessor = predecessor{} })
 }
 
-func (n *workerPort) tellLoops(f func(*loop)) {
+func (n *workerPort) postToLoops(f func(*loop)) {
 	for _, l := range n.g.loops {
-		_ = l.el.Post(func() { f(l) }) // it fails when the gateway ends
+		_ = l.el.Post(func() { f(l) }) // it fails when the gateway stops
 	}
 }
 
-// handOverPort gives the inner port to a successor, and keeps the connection to it until the drain is
-// over.
+// handOverPort gives the inner port to a successor, and keeps the connection to it until the drain
+// is over.
 func (n *workerPort) handOverPort(conn net.Conn) error {
 	n.mu.Lock()
 	port, err := n.move()
@@ -132,27 +134,27 @@ func (n *workerPort) handOverPort(conn net.Conn) error {
 	}
 	n.mu.Unlock()
 	if err != nil {
-		return fmt.Errorf("gateway: no port to drain on: %w", err)
+		return fmt.Errorf("gateway: open a port for the drain: %w", err)
 	}
 	defer n.forget(conn)
 	me := predecessor{n.g.cfg.ID, port}
 	ask(n.g, func(l *loop) int {
-		l.port = port
+		l.drainPort = port
 		for _, k := range l.links {
 			k.send(me.drain())
 		}
 		return 0
 	})
 	_ = n.ln.Close()
-	n.g.log.Info("a successor takes the inner port over", "inner", n.g.cfg.WorkerAddr, "port", port)
+	n.g.log.Info("inner port given to a successor", "inner", n.g.cfg.WorkerAddr, "port", port)
 	if _, err := conn.Write(link.Append(nil, me.drain())); err != nil {
 		return err
 	}
-	_, _ = io.Copy(io.Discard, conn) // a gateway has no more to say
+	_, _ = io.Copy(io.Discard, conn) // the successor sends nothing more; its end closes the connection
 	return nil
 }
 
-// move opens the port that links are taken on while the gateway drains. Called with mu.
+// move opens the port for links while the gateway drains. The caller holds mu.
 func (n *workerPort) move() (port uint16, err error) {
 	if n.handshaking == nil {
 		return 0, net.ErrClosed
@@ -161,15 +163,15 @@ func (n *workerPort) move() (port uint16, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if n.moved == nil {
-		if n.moved, err = net.Listen("tcp", net.JoinHostPort(host, "0")); err != nil {
-			n.moved = nil
+	if n.drainListener == nil {
+		if n.drainListener, err = net.Listen("tcp", net.JoinHostPort(host, "0")); err != nil {
+			n.drainListener = nil
 			return 0, err
 		}
 		n.wg.Add(1)
-		go n.accept(n.moved)
+		go n.accept(n.drainListener)
 	}
-	_, text, err := net.SplitHostPort(n.moved.Addr().String())
+	_, text, err := net.SplitHostPort(n.drainListener.Addr().String())
 	if err != nil {
 		return 0, err
 	}

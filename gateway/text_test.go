@@ -11,12 +11,13 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// A text that is not valid UTF-8 ends nobody's WebSocket: what is not becomes U+FFFD where the format
-// needs it, once for all who get it, and is counted. Lines and frames carry any bytes, as they are.
+// A text that is not valid UTF-8 closes no WebSocket: invalid bytes become U+FFFD where the format
+// requires it, once for all receivers, and are counted. Lines and frames carry any bytes unchanged.
 func TestTextIsUTF8WhereTheFormatNeedsIt(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{
-		{URL: "ws://127.0.0.1:0", Compress: true}, {URL: "jsonl://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}, {URL: "frame://127.0.0.1:0"},
+		{URL: "ws://127.0.0.1:0", Compress: true}, {URL: "jsonl://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"},
+		{URL: "frame://127.0.0.1:0"},
 		{URL: "tcp://127.0.0.1:0", Codec: netstring{}},
 	}})
 	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
@@ -31,7 +32,8 @@ func TestTextIsUTF8WhereTheFormatNeedsIt(t *testing.T) {
 	squeezed := &fakeClient{t: t, conn: dial(t, hostport(g.Addrs()[0])), deflate: codec.NewDeflate()}
 	squeezed.upgrade(hostport(g.Addrs()[0]), "/")
 	w.letIn()
-	all := map[string]*fakeClient{"ws": open(g.Addrs()[0]), "jsonl": open(g.Addrs()[1]), "text": open(g.Addrs()[2]), "frame": open(g.Addrs()[3])}
+	all := map[string]*fakeClient{"ws": open(g.Addrs()[0]), "jsonl": open(g.Addrs()[1]), "text": open(g.Addrs()[2]),
+		"frame": open(g.Addrs()[3])}
 	hears := func(who, want string) {
 		t.Helper()
 		if got := all[who].hear(); got != want {
@@ -47,7 +49,8 @@ func TestTextIsUTF8WhereTheFormatNeedsIt(t *testing.T) {
 		wait(t, "its count", func() bool { return g.Stats().InvalidTexts == want })
 	}
 
-	publisher{to}.publish(0, "", `"café \xff\xfe`+"caf\xe9"+`"`) // the first two are a backslash and letters: valid, and no JSON
+	// the first two are a backslash and letters: valid, but not JSON
+	publisher{to}.publish(0, "", `"café \xff\xfe`+"caf\xe9"+`"`)
 	invalid(1)
 	publisher{to}.publish(0, "", "\"caf\xe9 \xff\xfe!\"")
 	invalid(2) // in two encodings of WebSockets, in JSON and in a Codec's
@@ -73,7 +76,7 @@ func TestTextIsUTF8WhereTheFormatNeedsIt(t *testing.T) {
 	invalid(4)
 }
 
-// What a client closed for is told apart where it was for what it had been sent.
+// Closes by a client because of what it was sent are counted apart.
 func TestAClientThatClosesOverWhatItWasSent(t *testing.T) {
 	t.Parallel()
 	var log logbook
@@ -89,7 +92,7 @@ func TestAClientThatClosesOverWhatItWasSent(t *testing.T) {
 	}
 	var told []string
 	for _, line := range log.lines() {
-		if strings.Contains(line, "closed over what it was sent") {
+		if strings.Contains(line, "closed because of what it was sent") {
 			told = append(told, line)
 		}
 	}
@@ -98,7 +101,8 @@ func TestAClientThatClosesOverWhatItWasSent(t *testing.T) {
 	}
 }
 
-// greeter is a room that publishes what clients say under the names they came with, whatever these are.
+// greeter is a room that publishes messages under the names that clients came with, whatever those
+// are.
 var greeter = worker.Handler{
 	Connect: func(_ context.Context, c worker.Call) error {
 		c.MergeAttrs(map[string]string{"name": c.Request().Query("name")})
@@ -112,10 +116,11 @@ var greeter = worker.Handler{
 	},
 }
 
-// One client with a name, or a line, that is not UTF-8 closes nobody in its room.
+// One client with a name or a line that is not UTF-8 closes no other client of its room.
 func TestARoomOutlivesInvalidText(t *testing.T) {
 	t.Parallel()
-	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0"}, {URL: "text://127.0.0.1:0"}}})
+	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0"},
+		{URL: "text://127.0.0.1:0"}}})
 	runWorker(t, g, greeter)
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 	bob, telnet := dialClient(t, g.Addrs()[0]), dialClient(t, g.Addrs()[1])

@@ -6,42 +6,44 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 )
 
-// Each client has its turn: what one sends must not hold up the others of its loop. The work that
-// a loop does for what came is counted in bytes, of messages as they are when a compressed one has
-// been inflated. A client that has more input than its share yields, and goes on when the loop has
-// looked at its other clients. When the loop has done enough for one turn, those that have yielded
-// wait for the next one, and so does a compressed message, for nobody knows what is in it.
+// This file shares a loop among its clients, so that one client's input does not hold up the
+// others. The work done for input is counted in bytes, of inflated messages after decompression. A
+// client with more input than its share yields, and continues after the loop has handled its other
+// clients. When the loop has done enough work for one turn, clients that have yielded wait for the
+// next turn. So do compressed messages, because their inflated size is not known.
 //
-// The clients that wait share the loop fairly by work, as those of a creditQueue share a link by
-// bytes: time moves on by the work done, divided by how many wait, and a client's place is when
-// as much as its last input took would be done.
+// Waiting clients share the loop fairly by work, as those of a creditQueue share a link by bytes.
+// Virtual time advances by the work done divided by the number of waiting clients. A client's place
+// is the virtual time at which as much work as its last input took would be done.
 
 const (
-	messageWork = 128       // what a message costs besides its own bytes
-	clientTurn  = 160 << 10 // work for one client without a break: more than one read brings, but for small or compressed messages
-	loopTurn    = 256 << 10 // work in one turn of a loop from which on those who can wait do
+	messageWork = 128 // work for a message in addition to its bytes
+	// clientTurn is the work for one client without a break: more than one read brings, except for
+	// small or compressed messages.
+	clientTurn = 160 << 10
+	loopTurn   = 256 << 10 // work in one turn of a loop, after which clients that can wait do so
 )
 
-// turns is a loop's.
+// turns are the turns of a loop.
 type turns struct {
-	nth     uint64 // of the engine's turns
-	work    int    // done in it
-	now     uint64 // moves on by work, divided by how many wait
+	nth     uint64 // number of the engine's turn
+	work    int    // work done in this turn
+	now     uint64 // virtual time
 	waiting int    // clients that have yielded
 }
 
-// turn is what a session remembers of its turns, the first one among them.
+// turn is the state of a session's turns.
 type turn uint8
 
 const (
-	yielded   turn   = 1 << iota // more of it has come than its turn had time for
-	stalled                      // stands in the loop's list of those that full queues hold up
-	marked                       // a byte order mark that it may begin with has been looked for
-	workShift = iota             // above: the length in bits of the work, in KiB, that its last input took
+	yielded   turn   = 1 << iota // it has more input than its turn allowed
+	stalled                      // it is in loop.stalled
+	marked                       // a byte order mark before the first message was looked for
+	workShift = iota             // bits above: the length in bits of its last input's work in KiB
 )
 
-// begin notes that a client's input is looked at. It reports false when its time has not come: the
-// client waits on.
+// begin is called before a client's input is decoded. It reports false if the client has to wait
+// for the next turn.
 func (t *turns) begin(s *session) bool {
 	if n := s.loop.el.Turn(); n != t.nth {
 		t.nth, t.work = n, 0
@@ -50,26 +52,26 @@ func (t *turns) begin(s *session) bool {
 		return true
 	}
 	if t.work >= loopTurn {
-		s.conn.Yield(0) // where it was
+		s.conn.Yield(0) // at its former place
 		return false
 	}
 	t.leave(s)
 	return true
 }
 
-// due reports whether the client has to yield before the message, or the part of one, that in
-// begins with is decoded, after so much work for it.
+// due reports whether the client has to yield before the message, or the part of one, at the front
+// of in is decoded. work was done for the client in this turn.
 func (t *turns) due(s *session, in []byte, work int) bool {
 	return work >= clientTurn || t.work+work >= loopTurn && s.isCompressed(in)
 }
 
-// isCompressed reports whether in begins with a compressed message, or goes on with one.
+// isCompressed reports whether in begins with a compressed message or a part of one.
 func (s *session) isCompressed(in []byte) bool {
 	ws, ok := s.codec.(*codec.WebSocket)
 	return ok && ws.Compressed(in)
 }
 
-// end notes the work done for the client, and has it yield when there is more.
+// end adds the work done for the client. If there is more, the client yields.
 func (t *turns) end(s *session, work int, more bool) {
 	t.work += work
 	if t.waiting > 0 {
@@ -85,10 +87,10 @@ func (t *turns) end(s *session, work int, more bool) {
 	}
 }
 
-// lastCost is the work that the client's last input took, within a factor of two.
+// lastCost is the work of the client's last input, within a factor of two.
 func (t turn) lastCost() int { return 1 << (t >> workShift) << 10 >> 1 }
 
-// leave notes that a client waits no longer.
+// leave notes that a client no longer waits.
 func (t *turns) leave(s *session) {
 	if s.turn&yielded != 0 {
 		s.turn &^= yielded
@@ -96,10 +98,10 @@ func (t *turns) leave(s *session) {
 	}
 }
 
-// inputCost is the work for what Decode took: n bytes, and what it made of them.
+// inputCost is the work for n bytes that Decode consumed, which returned payload.
 func (s *session) inputCost(n int, payload []byte) int {
 	work := n + messageWork
-	if len(payload) > n { // not as it came in one piece
+	if len(payload) > n { // the message did not come in one piece
 		if ws, ok := s.codec.(*codec.WebSocket); ok {
 			work += ws.Inflated()
 		}

@@ -16,7 +16,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// rush is a gateway of one loop with a worker that handles so many messages in each turn, and
+// rush is a gateway of one loop with a worker that handles a number of messages in each turn, and
 // clients of several formats.
 type rush struct {
 	t       *testing.T
@@ -25,9 +25,9 @@ type rush struct {
 	k       *workerLink
 	worker  *enginetest.Peer
 	deflate *codec.Deflate
-	in      []byte              // of the worker, not handled yet
+	in      []byte              // at the worker, not handled yet
 	heard   map[uint32][]string // by slot: what the worker has handled
-	held    int                 // most bytes that waited in queues
+	held    int                 // maximum of queued bytes
 	longest int                 // work of a turn
 }
 
@@ -39,7 +39,8 @@ func newRush(t *testing.T, cfg Config, window uint32) *rush {
 	l := g.g.loops[0]
 	k := newWorkerLink(l, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{1}})
 	r := &rush{t: t, g: g, l: l, k: k, deflate: codec.NewDeflate(), heard: make(map[uint32][]string)}
-	r.worker = g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: maxLinkOutput(window), Retain: true})
+	r.worker = g.sim.Open(0, netip.AddrPort{}, k,
+		engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: maxLinkOutput(window), Retain: true})
 	r.worker.Limit(64 << 20)
 	return r
 }
@@ -86,14 +87,14 @@ func (c *rushClient) say(text string) {
 }
 
 // turn is a turn of the loop: it reads what all clients have sent, then the worker handles at most
-// so many of its messages, each by itself.
+// that many messages, one by one.
 func (r *rush) turn(messages int, clients ...*rushClient) {
 	r.t.Helper()
 	for _, c := range clients {
 		c.Read(128 << 10)
 	}
 	r.g.sim.Turn(0)
-	r.longest, r.held = max(r.longest, r.l.turns.work), max(r.held, r.l.held)
+	r.longest, r.held = max(r.longest, r.l.turns.work), max(r.held, r.l.queuedBytes)
 	r.in = append(r.in, r.worker.Take()...)
 	var out []byte
 	for len(r.in) > 0 && messages > 0 {
@@ -118,9 +119,9 @@ func (r *rush) turn(messages int, clients ...*rushClient) {
 	}
 }
 
-// Clients that send what is small on the wire and large in memory do not hold up one that sends
-// little: its message is with the worker in the turn in which it came, or waits for little of the
-// others' to be handled. And a turn is short.
+// Clients whose messages are small on the wire and large in memory do not hold up a client that
+// sends little: its message is at the worker in the same turn, or waits only for a few messages of
+// the others. And turns are short.
 func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -159,11 +160,11 @@ func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 				}
 				for waited := 0; len(r.heard[text.s.slot]) < said || len(r.heard[ws.s.slot]) < 1+said; waited++ {
 					if r.turn(1, all...); waited > 64 {
-						t.Fatalf("after %d turns and %d of the large messages a small one has not been handled: text %d, websocket %d of %d",
+						t.Fatalf("after %d turns and %d large messages a small one was not handled: text %d, websocket %d of %d",
 							waited, done()-before, len(r.heard[text.s.slot]), len(r.heard[ws.s.slot])-1, said)
 					}
 				}
-				if n := done() - before; n > 2*1<<20/size+4 { // what was out already, for each of the two
+				if n := done() - before; n > 2*1<<20/size+4 { // what was at the worker before, for each of the two
 					t.Errorf("%d of the large messages were handled before a small one", n)
 				}
 			}
@@ -179,8 +180,9 @@ func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 				}
 			}
 		}
-		if s := r.l.stats; s.MessagesRejected > 0 || r.l.held+r.l.turns.waiting > 0 {
-			t.Errorf("%d messages were refused, %d bytes wait, %d clients for their turn", s.MessagesRejected, r.l.held, r.l.turns.waiting)
+		if s := r.l.stats; s.MessagesRejected > 0 || r.l.queuedBytes+r.l.turns.waiting > 0 {
+			t.Errorf("%d messages were refused, %d bytes wait, %d clients for their turn", s.MessagesRejected, r.l.queuedBytes,
+				r.l.turns.waiting)
 		}
 		if most := bound + bound/4 + size; r.held > most {
 			t.Errorf("%d bytes waited in queues, at most %d are meant", r.held, most)
@@ -188,8 +190,8 @@ func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 	})
 }
 
-// With a worker there, however slow, nothing is refused: clients are paused, and what waits is
-// bounded. All comes in the end, in order.
+// With a worker connected, however slow, no message is rejected: clients are paused, and the queues
+// are bounded. All messages arrive in the end, in order.
 func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -213,11 +215,11 @@ func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
 			for _, c := range all {
 				handled += len(r.heard[c.s.slot])
 			}
-			if r.l.held > bound+clients*lightWork+size {
-				t.Fatalf("%d bytes wait in queues", r.l.held)
+			if r.l.queuedBytes > bound+clients*lightWork+size {
+				t.Fatalf("%d bytes wait in queues", r.l.queuedBytes)
 			}
 			if turns%100 == 0 {
-				time.Sleep(200 * time.Millisecond) // in all, longer than QueueTimeout
+				time.Sleep(200 * time.Millisecond) // in total, longer than QueueTimeout
 			}
 		}
 		for _, c := range all {
@@ -230,13 +232,13 @@ func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
 				t.Fatalf("a client of which %d messages came is paused for %b", len(r.heard[c.s.slot]), c.s.pauses)
 			}
 		}
-		if s := r.l.stats; s.MessagesRejected > 0 || s.QueueFull == 0 || r.l.held > 0 {
-			t.Errorf("%d refused, queues full %d times, %d bytes wait", s.MessagesRejected, s.QueueFull, r.l.held)
+		if s := r.l.stats; s.MessagesRejected > 0 || s.QueueFull == 0 || r.l.queuedBytes > 0 {
+			t.Errorf("%d refused, queues full %d times, %d bytes wait", s.MessagesRejected, s.QueueFull, r.l.queuedBytes)
 		}
 	})
 }
 
-// One client that floods with small messages has its share of a turn, and no more.
+// A client that floods with small messages has its share of a turn, and no more.
 func TestAFloodHasItsTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -259,7 +261,7 @@ func TestAFloodHasItsTurn(t *testing.T) {
 	})
 }
 
-// Whatever a compressed message was on the wire, what it is in memory counts against the rate.
+// The inflated size of a compressed message counts against the rate.
 func TestTheRateCountsInflatedBytes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -287,7 +289,7 @@ func TestTheRateCountsInflatedBytes(t *testing.T) {
 	})
 }
 
-// A link is not cut for what its worker has said and the gateway has not read, however late it is.
+// A link is not closed while input of its worker is unread, however late the gateway reads it.
 func TestALinkIsNotCutForOurOwnSlowness(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -298,7 +300,7 @@ func TestALinkIsNotCutForOurOwnSlowness(t *testing.T) {
 			r.worker.Send(link.Append(nil, &link.Frame{Type: link.Pong}))
 			r.g.sim.Turn(0)
 			r.g.sim.Turn(0)
-			if r.k.over {
+			if r.k.ended {
 				t.Fatal("a worker that answers was cut")
 			}
 		}
@@ -308,14 +310,14 @@ func TestALinkIsNotCutForOurOwnSlowness(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 			r.g.sim.Turn(0)
 		}
-		if !r.k.over {
+		if !r.k.ended {
 			t.Error("a worker that says nothing was not cut")
 		}
 	})
 }
 
-// Of those that wait for credit each gets the same share by bytes, whatever its messages' size; one
-// that comes with little goes first; none is overtaken for ever.
+// Clients that wait for credit share it equally by bytes, whatever the size of their messages. A
+// new client with a small message is first. No client is overtaken for ever.
 func TestCreditQueue(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(3, 5))
@@ -337,7 +339,7 @@ func TestCreditQueue(t *testing.T) {
 		w := q.pop()
 		sent[w.s] += of[w.s]
 		q.served(w, of[w.s])
-		q.again(w, of[w.s], share)
+		q.requeue(w, of[w.s], share)
 		if rng.IntN(1000) == 0 {
 			small := make1(10)
 			q.push(small, share)
@@ -350,7 +352,7 @@ func TestCreditQueue(t *testing.T) {
 						large++
 					}
 					q.served(w, of[w.s])
-					q.again(w, of[w.s], share)
+					q.requeue(w, of[w.s], share)
 				}
 				if large > 1 {
 					t.Fatalf("%d large messages went before a small one", large)

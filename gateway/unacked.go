@@ -7,19 +7,21 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// unackedLog is what was written to a link and not all of it acknowledged: the buffers that went out, so that a message that no worker loses costs no copy of its own.
-// It is bounded by the link's window: when a handler that hangs keeps more alive than three times what is unacknowledged, only that is kept.
+// unackedLog keeps the buffers written to a link until all their frames are acknowledged. So
+// redelivery after the loss of a worker needs no copy of each message. If a blocked handler keeps
+// more than three times the unacknowledged bytes in use, only the unacknowledged messages are kept.
+// The bound is the link's window.
 type unackedLog struct {
 	buffers []engine.Flushed // oldest first; bound: messages a worker has not acknowledged
 	bytes   int
 }
 
 const (
-	keptSlack  = 1 << 20  // bytes kept besides three times what is unacknowledged
-	gatherSize = 64 << 10 // bytes of a buffer that what is unacknowledged is gathered in
+	keptSlack  = 1 << 20  // bytes kept in addition to three times the unacknowledged ones
+	gatherSize = 64 << 10 // size of a buffer that unacknowledged messages are copied to, in bytes
 )
 
-// trim forgets what has been acknowledged, and what never is.
+// trim releases the buffers whose frames are all acknowledged.
 func (k *workerLink) trim() {
 	n := len(k.kept.buffers)
 	if k.kept.buffers = k.conn.TakeFlushed(k.kept.buffers); len(k.kept.buffers) == 0 {
@@ -43,8 +45,9 @@ func (k *workerLink) trim() {
 	}
 }
 
-// gather keeps the messages that are out, and nothing else of the buffers. A buffer that is half full of such stays as it is, unless they fit behind those before it: what
-// hangs is copied once, however often this comes.
+// gather keeps the unacknowledged messages, and releases the rest of the buffers. A buffer that is
+// at least half full of them is kept, unless they fit into the last buffer. So a message that stays
+// unacknowledged is copied once, however often gather is called.
 func (k *workerLink) gather() {
 	old := k.kept.buffers
 	k.kept = unackedLog{}
@@ -74,7 +77,7 @@ func (k *unackedLog) add(b engine.Flushed) {
 	k.bytes += cap(b.Bytes)
 }
 
-// free is how much fits behind what is in the last buffer.
+// free is the free space in the last buffer, in bytes.
 func (k *unackedLog) free() int {
 	if len(k.buffers) == 0 {
 		return 0
@@ -83,14 +86,14 @@ func (k *unackedLog) free() int {
 	return cap(b) - len(b)
 }
 
-// out walks the messages in a buffer that are not acknowledged.
+// out yields the unacknowledged messages in a buffer.
 func (k *workerLink) out(b []byte) func(func(*link.Frame) bool) {
 	return func(yield func(*link.Frame) bool) {
 		for len(b) > 0 {
 			var f link.Frame
 			n, err := link.Next(b, link.MaxFrame, &f)
 			if n == 0 || err != nil {
-				return // never: they are frames as they were written
+				return // never: the buffer has whole frames
 			}
 			b = b[n:]
 			if f.Type == link.Message && k.sent.Out(f.ID) && !yield(&f) {
@@ -100,17 +103,18 @@ func (k *workerLink) out(b []byte) func(func(*link.Frame) bool) {
 	}
 }
 
-// takeBack gives each client, in front of what waits, the messages that its worker has not acknowledged, marked as redelivered.
-func (k *workerLink) takeBack() {
+// requeueUnacked puts the messages that the worker has not acknowledged back into the queues of
+// their clients, before the queued ones. They are marked as redelivered.
+func (k *workerLink) requeueUnacked() {
 	l := k.loop
 	back := make(map[*session]*queue)
 	take := func(b []byte) {
 		for f := range k.out(b) {
 			s := l.session(f.Slot, f.Token)
 			if s == nil || s.link != k {
-				continue // not waited for
+				continue // its client has gone or has another worker
 			}
-			if s.entry == rejected {
+			if s.entry == entryRejected {
 				l.stats.MessagesRejected++
 				continue
 			}
@@ -130,7 +134,7 @@ func (k *workerLink) takeBack() {
 	take(k.conn.Unflushed())
 	k.kept = unackedLog{}
 	for s, q := range back {
-		l.held += q.size()
+		l.queuedBytes += q.size()
 		if s.queue != nil {
 			q.join(s.queue)
 			l.queues.put(s.queue)

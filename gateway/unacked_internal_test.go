@@ -15,7 +15,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A handler that hangs keeps its own message alive and not all that comes after it; when its link ends, that message and those that are out too go to the next worker.
+// A handler that hangs keeps its own message in memory and not all later ones. When its link ends,
+// that message and the other unacknowledged ones go to the next worker.
 func TestAHangingHandlerKeepsItsMessageOnly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -49,7 +50,7 @@ func TestAHangingHandlerKeepsItsMessageOnly(t *testing.T) {
 		w.HangUp()
 		busy.Send(frame("is new"))
 		g.sim.Settle()
-		if !k.over || len(k.kept.buffers) > 0 {
+		if !k.ended || len(k.kept.buffers) > 0 {
 			t.Error("a link that has ended keeps something")
 		}
 		_, w = openLink(g, 2)
@@ -58,7 +59,7 @@ func TestAHangingHandlerKeepsItsMessageOnly(t *testing.T) {
 	})
 }
 
-// Between a link's end and the moment that it is noticed nothing is given to it.
+// Between the end of a link and its detection, nothing is assigned to it.
 func TestNothingGoesToALinkThatHasEnded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -83,7 +84,8 @@ func TestNothingGoesToALinkThatHasEnded(t *testing.T) {
 
 func openLink(g gate, id byte) (*workerLink, *enginetest.Peer) {
 	k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Window: 4 << 20, ID: [16]byte{id}})
-	return k, g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 8 << 20, Retain: true})
+	return k, g.sim.Open(0, netip.AddrPort{}, k,
+		engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 8 << 20, Retain: true})
 }
 
 // expectMessages reads what a worker was sent.

@@ -18,8 +18,8 @@ import (
 // Identity is what OnUpgrade knows of a client. The zero value is a client of which nothing is
 // known.
 type Identity struct {
-	// UID is bound to the client before its worker is called, at most 1,024 bytes. Empty means none.
-	// A Router sees it too.
+	// UID is bound to the client before its worker is called, at most 1,024 bytes. Empty means
+	// none. A Router sees it too.
 	UID string
 	// Attrs are the client's first attributes. No key may be empty.
 	Attrs map[string]string
@@ -172,7 +172,7 @@ func (l *loop) upgraded(u *upgrade, id Identity, err error) {
 		s.refuseHTTP(u.head, codec.Status(refused.status, refused.text))
 	default:
 		l.stats.UpgradeErrors++
-		if l.g.grumble.Allow() {
+		if l.g.clientLogs.Allow() {
 			l.g.log.Error("OnUpgrade failed", "err", err, "target", brief(u.head.Target), "remote", s.remote())
 		}
 		s.refuseHTTP(u.head, codec.Status(http.StatusInternalServerError, ""))

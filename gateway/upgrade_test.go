@@ -24,7 +24,8 @@ type onUpgrade = func(context.Context, *http.Request) (gateway.Identity, error)
 
 // upgrading is a gateway of one loop whose WebSockets ask a hook.
 func upgrading(hook onUpgrade) gateway.Config {
-	return gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", OnUpgrade: hook}, {URL: "text://127.0.0.1:0"}}}
+	return gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", OnUpgrade: hook},
+		{URL: "text://127.0.0.1:0"}}}
 }
 
 // askUpgrade connects and asks for a WebSocket, with a query to know it by.
@@ -67,7 +68,8 @@ func (p pickers) Pick(r gateway.RouteRequest, _ []gateway.Candidate) int {
 	return 0
 }
 
-// A worker has the identity before it is told of the client, a Router sees the uid, and what is published to it arrives.
+// A worker has the identity before it is told of the client, a Router sees the uid, and what is
+// published to it arrives.
 func TestUpgradeIdentity(t *testing.T) {
 	t.Parallel()
 	cfg := upgrading(func(_ context.Context, r *http.Request) (gateway.Identity, error) {
@@ -78,7 +80,8 @@ func TestUpgradeIdentity(t *testing.T) {
 		if name == "nobody" {
 			return gateway.Identity{}, nil
 		}
-		return gateway.Identity{UID: name, Attrs: map[string]string{"role": "admin", "path": r.URL.Path, "from": r.RemoteAddr}}, nil
+		return gateway.Identity{UID: name, Attrs: map[string]string{"role": "admin", "path": r.URL.Path,
+			"from": r.RemoteAddr}}, nil
 	})
 	picked := make(pickers, 2)
 	cfg.Router = func() gateway.Router { return picked }
@@ -146,13 +149,19 @@ func TestUpgradeRefusals(t *testing.T) {
 			}, "500", "Internal Server Error\n", "the database is away",
 		},
 		"a status that is no refusal": {
-			func(context.Context, *http.Request) (gateway.Identity, error) { return none, gateway.Refuse(200, "x") }, "500", "Internal Server Error\n", "refused (200)",
+			func(context.Context, *http.Request) (gateway.Identity, error) {
+				return none, gateway.Refuse(200, "x")
+			}, "500", "Internal Server Error\n", "refused (200)",
 		},
 		"a panic": {
-			func(context.Context, *http.Request) (gateway.Identity, error) { panic("oh no") }, "500", "Internal Server Error\n", "panic: oh no",
+			func(context.Context, *http.Request) (gateway.Identity, error) { panic("oh no") }, "500", "Internal Server Error\n",
+			"panic: oh no",
 		},
 		"an ended goroutine": {
-			func(context.Context, *http.Request) (gateway.Identity, error) { runtime.Goexit(); return none, nil }, "500", "Internal Server Error\n", "has not returned",
+			func(context.Context, *http.Request) (gateway.Identity, error) {
+				runtime.Goexit()
+				return none, nil
+			}, "500", "Internal Server Error\n", "has not returned",
 		},
 		"a long uid": {
 			func(context.Context, *http.Request) (gateway.Identity, error) {
@@ -184,7 +193,8 @@ func TestUpgradeRefusals(t *testing.T) {
 				t.Errorf("the log has %s", logged)
 			}
 			s := g.Stats()
-			if rejected := c.logged == ""; s.UpgradesRejected != count(rejected) || s.UpgradeErrors != count(!rejected) || s.UpgradesPending != 0 || s.Opened != 0 {
+			if rejected := c.logged == ""; s.UpgradesRejected != count(rejected) || s.UpgradeErrors != count(!rejected) ||
+				s.UpgradesPending != 0 || s.Opened != 0 {
 				t.Errorf("%+v", s.LoopStats)
 			}
 		})
@@ -198,7 +208,8 @@ func count(yes bool) uint64 {
 	return 0
 }
 
-// Hooks that block hold up nobody but those who wait for them: so many run at a time, the others wait, and a client that goes is forgotten.
+// Hooks that block hold up nobody but those who wait for them: so many run at a time, the others
+// wait, and a client that goes is forgotten.
 func TestUpgradesAreBounded(t *testing.T) {
 	t.Parallel()
 	const bound, more = 256, 8
@@ -261,12 +272,14 @@ func TestUpgradesAreBounded(t *testing.T) {
 			t.Fatalf("client %d gets %s %s", i, status, body)
 		}
 	}
-	if s := g.Stats(); len(entered) > 0 || most.Load() != bound || s.UpgradesPending != 0 || s.PartialBytes != 0 || s.Opened != bound+2 {
+	if s := g.Stats(); len(entered) > 0 || most.Load() != bound || s.UpgradesPending != 0 || s.PartialBytes != 0 ||
+		s.Opened != bound+2 {
 		t.Errorf("%d more calls, %d at a time, %+v", len(entered), most.Load(), s.LoopStats)
 	}
 }
 
-// A client that goes, one whose time is over and a drain cancel the context of the call. Those who are there yet get 503.
+// A client that goes, one whose time is over and a drain cancel the context of the call. Those who
+// are there yet get 503.
 func TestUpgradeIsCanceled(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -330,7 +343,9 @@ func TestUpgradeKeepsWhatComesBehind(t *testing.T) {
 	if _, err := conn.Write([]byte(masked(0x81, "two"))); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, "the second one", func() bool { return g.Stats().PartialBytes >= len(b)+len(masked(0x81, "one"))+len(masked(0x81, "two")) })
+	wait(t, "the second one", func() bool {
+		return g.Stats().PartialBytes >= len(b)+len(masked(0x81, "one"))+len(masked(0x81, "two"))
+	})
 	close(release)
 	in := make([]byte, 0, 4096)
 	for !strings.Contains(string(in), "one") || !strings.Contains(string(in), "two") {

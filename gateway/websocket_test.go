@@ -17,7 +17,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// onMessage is business that hears messages and nothing else, and does not fail.
+// onMessage is a handler that only receives messages, and does not fail.
 func onMessage(f func(worker.Call, worker.Message)) worker.Handler {
 	return worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
 		f(c, m)
@@ -31,7 +31,8 @@ var echo = onMessage(func(c worker.Call, m worker.Message) { c.Send(m) })
 // runWorker runs a real worker until the test ends.
 func runWorker(t testing.TB, g *gateway.Gateway, h worker.Handler) *worker.Worker {
 	t.Helper()
-	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, DrainTimeout: time.Second, Logger: slog.New(slog.DiscardHandler)}, h)
+	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, DrainTimeout: time.Second,
+		Logger: slog.New(slog.DiscardHandler)}, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,18 +164,20 @@ func TestUpgradesAndTheirRefusals(t *testing.T) {
 	}
 }
 
-// agreed says what its client was agreed to, and what that has offered.
+// agreed returns the client's selected subprotocol, and those that it offered.
 var agreed = worker.Handler{Connect: func(_ context.Context, c worker.Call) error {
 	r := c.Request()
 	c.Send(worker.Text(r.Subprotocol() + " of " + r.Header("Sec-WebSocket-Protocol")))
 	return nil
 }}
 
-// The best sub-protocol of the listener's that a client names is agreed to, told in the answer, and seen by the worker, beside what the client has offered.
+// The listener's best subprotocol that a client offers is selected. The response has it, and the
+// worker sees it and the client's offer.
 func TestSubprotocols(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{
-		{URL: "ws://127.0.0.1:0/chat?subprotocol=v2,v1.json", Subprotocols: []string{"v9"}}, {URL: "ws://127.0.0.1:0?subprotocol=v2&subprotocol=v1.json"}, {URL: "ws://127.0.0.1:0", KeepHeaders: []string{}},
+		{URL: "ws://127.0.0.1:0/chat?subprotocol=v2,v1.json", Subprotocols: []string{"v9"}},
+		{URL: "ws://127.0.0.1:0?subprotocol=v2&subprotocol=v1.json"}, {URL: "ws://127.0.0.1:0", KeepHeaders: []string{}},
 	}})
 	runWorker(t, g, agreed)
 	if url := g.Addrs()[0]; strings.Contains(url, "?") {
@@ -183,7 +186,7 @@ func TestSubprotocols(t *testing.T) {
 	for _, c := range []struct {
 		listener int
 		offers   []string
-		want     string // as the worker sees it; up to the space as the client is told
+		want     string // as the worker sees it; up to the space as in the response
 	}{
 		{0, []string{"v1.json", "v2"}, "v2 of v1.json,v2"},
 		{1, []string{"token.abc", "v1.json"}, "v1.json of token.abc,v1.json"},
@@ -194,22 +197,25 @@ func TestSubprotocols(t *testing.T) {
 		ws := openWebSocket(t, g.Addrs()[c.listener], &websocket.DialOptions{Subprotocols: c.offers})
 		_, got, err := ws.Read(within(t))
 		if err != nil || string(got) != c.want || ws.Subprotocol()+" "+strings.SplitN(c.want, " ", 2)[1] != c.want {
-			t.Errorf("listener %d, offered %q: the worker sees %q, the client is told %q, %v", c.listener, c.offers, got, ws.Subprotocol(), err)
+			t.Errorf("listener %d, offered %q: the worker sees %q, the client is told %q, %v", c.listener, c.offers, got,
+				ws.Subprotocol(), err)
 		}
 	}
 }
 
-// A client that is refused for its path is told so, and so is the log, a few times.
+// A client that is refused because of its path gets the reason, and the log has it, a few times.
 func TestTheWrongPathIsTold(t *testing.T) {
 	t.Parallel()
 	var log logbook
-	g, stop := start(t, gateway.Config{Logger: log.logger(), Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0/chat"}}})
+	g, stop := start(t, gateway.Config{Logger: log.logger(),
+		Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0/chat"}}})
 	url, _, _ := strings.Cut(g.Addrs()[0], "/chat")
 	for range 30 {
 		conn := dial(t, hostport(url))
 		_ = conn.SetDeadline(time.Now().Add(patience))
 		_, _ = io.WriteString(conn, strings.Replace(upgradeHead(""), "/?a=b", "/room", 1))
-		if answer, err := readAll(conn); err != nil || !strings.HasPrefix(answer, "HTTP/1.1 404 ") || !strings.HasSuffix(answer, "Not Found: no WebSocket on this path\n") {
+		if answer, err := readAll(conn); err != nil || !strings.HasPrefix(answer, "HTTP/1.1 404 ") ||
+			!strings.HasSuffix(answer, "Not Found: no WebSocket on this path\n") {
 			t.Fatalf("%q, %v", answer, err)
 		}
 	}
@@ -229,7 +235,8 @@ func TestTheWorkerSeesTheRequest(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.ListenerConfig{}))
 	w := dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20})
-	openWebSocket(t, g.Addrs()[0]+"/room/7?as=ann", &websocket.DialOptions{HTTPHeader: http.Header{"Cookie": {"session=1"}}, Subprotocols: []string{"chat"}})
+	openWebSocket(t, g.Addrs()[0]+"/room/7?as=ann",
+		&websocket.DialOptions{HTTPHeader: http.Header{"Cookie": {"session=1"}}, Subprotocols: []string{"chat"}})
 	_, f := w.take("attach", func(_ int, f *link.Frame) bool { return f.Type == link.Attach })
 	c := link.Read(f.Payload)
 	a := c.Attachment()
@@ -237,10 +244,12 @@ func TestTheWorkerSeesTheRequest(t *testing.T) {
 	for name, value := range link.RequestHeaders(a.Request) {
 		headers.Add(name, value)
 	}
-	if a.Target != "/room/7?as=ann" || headers.Get("Cookie") != "session=1" || headers.Get("Sec-WebSocket-Protocol") != "chat" || a.Listener != g.Addrs()[0] || c.Bad() {
+	if a.Target != "/room/7?as=ann" || headers.Get("Cookie") != "session=1" ||
+		headers.Get("Sec-WebSocket-Protocol") != "chat" || a.Listener != g.Addrs()[0] || c.Bad() {
 		t.Errorf("attachment %+v", a)
 	}
-	for _, name := range []string{"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions"} {
+	for _, name := range []string{"Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version",
+		"Sec-WebSocket-Extensions"} {
 		if headers.Get(name) != "" {
 			t.Errorf("the worker is told of %s, which was for the gateway", name)
 		}
@@ -304,14 +313,14 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// Behind a WebSocket's close frame nothing comes, whoever has made it.
+// Nothing follows a WebSocket's close frame, whichever side has sent it.
 func TestNothingFollowsACloseFrame(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.ListenerConfig{}))
 	for sent, told := range map[string]string{
 		"\x81\x02hi":             "\x88\x2e\x03\xeaa client masks its frames, a server does not", // 1002
 		masked(0x81, "\xff"):     "\x88\x13\x03\xeftext is not UTF-8",                            // 1007
-		masked(0x88, "\x03\xe8"): "\x88\x02\x03\xe8",                                             // a farewell
+		masked(0x88, "\x03\xe8"): "\x88\x02\x03\xe8",                                             // a close frame
 	} {
 		conn := dial(t, hostport(g.Addrs()[0]))
 		_ = conn.SetDeadline(time.Now().Add(patience))

@@ -12,26 +12,30 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// fairHello is how long a peer may take over its hello while others wait; link.Accept gives it 5 s.
-const fairHello = 250 * time.Millisecond
+// minHelloTime is how long a peer may always take for its hello while others wait. The timeout of
+// link.Accept is 5 s.
+const minHelloTime = 250 * time.Millisecond
 
-// workerPort is where workers connect. Its goroutine accepts; each hello has a goroutine of its own. Of those that have not proved themselves there are so many that their
-// descriptors are among the reserved ones. When that is reached, the address that has most of them loses its oldest, if that has had its fair time: strangers
-// who say nothing keep out nobody but themselves.
+// workerPort is where workers connect. One goroutine accepts, and each hello has its own. The
+// number of unauthenticated peers is bounded, so that their file descriptors are among the reserved
+// ones. At the bound, the oldest peer of the address that has most is closed, if minHelloTime has
+// passed. So silent strangers keep out only peers of their own address.
 type workerPort struct {
 	// Static after listenInner.
 	g  *Gateway
 	ln net.Listener
 
-	hellos      chan struct{} // one token a hello
-	wg          sync.WaitGroup
-	mu          sync.Mutex
-	handshaking map[net.Conn]handshaking // guarded by mu: connections in their hello; nil after close; bound: hellos on the inner port
-	moved       net.Listener             // guarded by mu: where links are taken once a successor has the port
-	peers       map[net.Conn]struct{}    // guarded by mu: connections to gateways, a successor or predecessor; bound: links that have proved
+	hellos chan struct{} // one token per hello
+	wg     sync.WaitGroup
+	mu     sync.Mutex
+	// handshaking has the connections in their hello. Guarded by mu; nil after close.
+	handshaking   map[net.Conn]handshaking // bound: hellos on the inner port
+	drainListener net.Listener             // guarded by mu: for links, after a successor has taken the port
+	// peers has the connections to a successor or predecessor. Guarded by mu.
+	peers map[net.Conn]struct{} // bound: links that have proved
 }
 
-// handshaking is a peer that has not proved itself.
+// handshaking is a peer that has not authenticated yet.
 type handshaking struct {
 	from  netip.Addr
 	since time.Time
@@ -50,7 +54,8 @@ func (g *Gateway) listenInner() (*workerPort, error) {
 	return n, nil
 }
 
-// accept runs until the listener is closed. Whatever else accept says (no descriptors, no memory) passes.
+// accept runs until the listener is closed. Other errors of Accept are temporary, such as a lack of
+// file descriptors or memory.
 func (n *workerPort) accept(ln net.Listener) {
 	defer n.wg.Done()
 	for {
@@ -65,7 +70,7 @@ func (n *workerPort) accept(ln net.Listener) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if n.g.complain.Allow() {
+		if n.g.strangerLogs.Allow() {
 			n.g.log.Warn("accept of a worker failed", "err", err)
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -90,7 +95,8 @@ func (n *workerPort) takeToken() {
 	}
 }
 
-// evict cuts the oldest peer of the address that has most, if it has had its fair time. It returns when to try again.
+// evict closes the oldest peer of the address that has most, if minHelloTime has passed for it. It
+// returns the time until the next attempt.
 func (n *workerPort) evict() time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -106,15 +112,15 @@ func (n *workerPort) evict() time.Duration {
 			worst, age = conn, time.Since(e.since)
 		}
 	}
-	if worst == nil || age < fairHello {
-		return max(fairHello-age, time.Millisecond)
+	if worst == nil || age < minHelloTime {
+		return max(minHelloTime-age, time.Millisecond)
 	}
 	delete(n.handshaking, worst)
 	_ = worst.Close() // its hello fails
-	return fairHello
+	return minHelloTime
 }
 
-// hello lets a worker prove itself, and gives its connection to the loop it is for.
+// hello authenticates a peer, and registers its connection with the loop that it is for.
 func (n *workerPort) hello(conn net.Conn) {
 	defer n.wg.Done()
 	defer func() { <-n.hellos }()
@@ -135,13 +141,13 @@ func (n *workerPort) hello(conn net.Conn) {
 	if err != nil {
 		_ = conn.Close()
 		n.g.authFailures.Add(1)
-		if n.g.complain.Allow() {
+		if n.g.strangerLogs.Allow() {
 			n.g.log.Warn("peer refused on the inner port", "remote", conn.RemoteAddr().String(), "err", err)
 		}
 	}
 }
 
-// serve gives the connection of a peer that has proved itself to whom it is for.
+// serve registers the connection of an authenticated peer according to its role.
 func (n *workerPort) serve(conn net.Conn, hello link.WorkerHello, to *loop) error {
 	switch hello.Role {
 	case link.RoleProbe:
@@ -150,7 +156,9 @@ func (n *workerPort) serve(conn net.Conn, hello link.WorkerHello, to *loop) erro
 	case link.RoleSuccessor:
 		return n.handOverPort(conn)
 	case link.RolePeer:
-		return n.g.engine.Register(to.el, conn, newInLink(to, hello), engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10, ExcludeFromBudget: true})
+		return n.g.engine.Register(to.el, conn, newInLink(to, hello), engine.ConnOptions{
+			MaxInput: maxLinkInput, MaxOutput: 64 << 10, ExcludeFromBudget: true,
+		})
 	}
 	if err := checkWindow(hello.Window); err != nil {
 		refuse(conn, err)
@@ -161,24 +169,26 @@ func (n *workerPort) serve(conn net.Conn, hello link.WorkerHello, to *loop) erro
 	})
 }
 
-// refuse tells a peer that has proved itself why it is refused all the same.
+// refuse sends an authenticated peer the reason why it is refused.
 func refuse(conn net.Conn, why error) {
-	_ = conn.SetWriteDeadline(time.Now().Add(fairHello))
-	_, _ = conn.Write(link.Append(nil, &link.Frame{Type: link.GoAway, Code: uint16(link.Refused), Payload: []byte(why.Error())}))
+	_ = conn.SetWriteDeadline(time.Now().Add(minHelloTime))
+	f := link.Frame{Type: link.GoAway, Code: uint16(link.Refused), Payload: []byte(why.Error())}
+	_, _ = conn.Write(link.Append(nil, &f))
 }
 
-// maxLinkInput bounds what of a link has been read and not applied: a unit and the frame after it, in bytes.
+// maxLinkInput bounds a link's input that has not been applied, in bytes: a unit and the frame
+// after it.
 const maxLinkInput = 2 * link.MaxFrame
 
 var (
-	errNoKey = errors.New("gateway: no key (--key-file), so workers of this machine only")
+	errNoKey = errors.New("gateway: without a key (--key-file) only peers of this machine are accepted")
 	errLoop  = errors.New("gateway: no such loop")
 )
 
-// admit notes a connection in its hello, unless it must not have one.
+// admit notes a connection in its hello. It reports false if the peer may not connect.
 func (n *workerPort) admit(conn net.Conn) bool {
 	if len(n.g.cfg.Key) == 0 && !loopback(conn.RemoteAddr()) {
-		if n.g.complain.Allow() {
+		if n.g.strangerLogs.Allow() {
 			n.g.log.Warn("peer refused on the inner port", "remote", conn.RemoteAddr().String(), "err", errNoKey)
 		}
 		n.g.authFailures.Add(1)
@@ -204,21 +214,22 @@ func loopback(a net.Addr) bool {
 	return err == nil && ap.Addr().Unmap().IsLoopback()
 }
 
-// addressOf is where a peer comes from.
+// addressOf is the IP address of a peer.
 func addressOf(conn net.Conn) netip.Addr {
 	ap, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
 	return ap.Addr().Unmap()
 }
 
-// acceptWorker answers a worker that has proved itself.
+// acceptWorker answers the hello of an authenticated peer, and chooses its loop.
 func (g *Gateway) acceptWorker(h link.WorkerHello) (link.GatewayHello, *loop, error) {
-	if h.Role == link.RoleSuccessor && !g.yields.Load() {
+	if h.Role == link.RoleSuccessor && !g.givesPort.Load() {
 		return link.GatewayHello{}, nil, errNotDraining
 	}
 	i := h.Loop
 	switch {
 	case h.Role == link.RolePeer:
-		i = uint16(binary.BigEndian.Uint32(h.ID[4:]) % uint32(len(g.loops))) // the same for each of its loops, always
+		// One loop of the other gateway always gets the same loop.
+		i = uint16(binary.BigEndian.Uint32(h.ID[4:]) % uint32(len(g.loops)))
 	case i == link.AnyLoop:
 		i = 0
 	}
@@ -243,8 +254,8 @@ func (n *workerPort) close() {
 	for conn := range n.peers {
 		_ = conn.Close()
 	}
-	if n.moved != nil {
-		_ = n.moved.Close()
+	if n.drainListener != nil {
+		_ = n.drainListener.Close()
 	}
 	n.mu.Unlock()
 	n.wg.Wait()

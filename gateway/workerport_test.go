@@ -17,7 +17,7 @@ func text(l gateway.ListenerConfig) gateway.Config {
 	return gateway.Config{Listeners: []gateway.ListenerConfig{l}}
 }
 
-// Strangers on the inner port are cut, counted, told nothing, and in nobody's way.
+// Strangers on the inner port are closed and counted, receive nothing, and do not disturb others.
 func TestStrangersOnTheInnerPort(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{})
@@ -63,7 +63,7 @@ func TestStrangersOnTheInnerPort(t *testing.T) {
 	wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
 }
 
-// Who says nothing at all is cut after the 5 s that a hello may take.
+// A silent peer is closed after the 5 s that a hello may take.
 func TestASilentPeerIsCut(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, text(gateway.ListenerConfig{}))
@@ -82,7 +82,8 @@ func TestAProbeIsAnsweredAndNotKept(t *testing.T) {
 	g, _ := start(t, cfg)
 	conn := dial(t, g.WorkerAddr())
 	hello, err := link.Connect(conn, nil, link.WorkerHello{Role: link.RoleProbe, Loop: link.AnyLoop})
-	if err != nil || hello.ID != 77 || hello.Loops != 3 || hello.Name != "gw" || hello.Heartbeat != 7*time.Second || hello.Epoch == 0 {
+	if err != nil || hello.ID != 77 || hello.Loops != 3 || hello.Name != "gw" || hello.Heartbeat != 7*time.Second ||
+		hello.Epoch == 0 {
 		t.Errorf("%+v, %v", hello, err)
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
@@ -94,7 +95,7 @@ func TestAProbeIsAnsweredAndNotKept(t *testing.T) {
 	}
 }
 
-// A link on which nothing is heard for two heartbeats is cut, and its clients go elsewhere.
+// A link without frames for two heartbeats is closed, and its clients go to other workers.
 func TestASilentLinkIsCut(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{})
@@ -106,14 +107,15 @@ func TestASilentLinkIsCut(t *testing.T) {
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	for _, want := range []link.Type{link.Ping, link.GoAway} {
-		if f, err := readFrame(conn); err != nil || f.Type != want || want == link.GoAway && f.Code != uint16(link.NoHeartbeat) {
+		if f, err := readFrame(conn); err != nil || f.Type != want ||
+			want == link.GoAway && f.Code != uint16(link.NoHeartbeat) {
 			t.Fatalf("%v %v, %v; want %v", f.Type, link.Status(f.Code), err, want)
 		}
 	}
 	wait(t, "no worker", func() bool { return g.Stats().Workers == 0 })
 }
 
-// A worker whose window cannot work is told so, with both figures, and gets no client.
+// A worker with an invalid window gets both figures, and no client.
 func TestWindowsAreBounded(t *testing.T) {
 	t.Parallel()
 	var log logbook
@@ -135,12 +137,13 @@ func TestWindowsAreBounded(t *testing.T) {
 		_ = conn.SetDeadline(time.Now().Add(patience))
 		_, _ = conn.Write(link.Append(nil, &link.Frame{Type: link.Ping, ID: 7}))
 		f, err := readFrame(conn)
-		switch figures := fmt.Sprintf("window of %d bytes: must be within 1 and 268435456", c.window); {
+		switch figures := fmt.Sprintf("window of %d bytes: must be between 1 and 268435456", c.window); {
 		case err != nil:
 			t.Errorf("%d bytes: %v", c.window, err)
 		case c.ok && f.Type != link.Pong:
 			t.Errorf("%d bytes: %v %q", c.window, f.Type, f.Payload)
-		case !c.ok && (f.Type != link.GoAway || link.Status(f.Code) != link.Refused || !strings.Contains(string(f.Payload), figures)):
+		case !c.ok && (f.Type != link.GoAway || link.Status(f.Code) != link.Refused ||
+			!strings.Contains(string(f.Payload), figures)):
 			t.Errorf("%d bytes: %v %v %q", c.window, f.Type, link.Status(f.Code), f.Payload)
 		case !c.ok:
 			wait(t, "the log to say so", func() bool { return strings.Contains(strings.Join(log.lines(), "\n"), figures) })
@@ -170,7 +173,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
-// A worker that drains with more unacknowledged than its book began with: each client moves once, and the link lives.
+// A worker drains with more unacknowledged frames than the initial size of its window's log. Each
+// client moves once, and the link stays open.
 func TestADrainOfMany(t *testing.T) {
 	t.Parallel()
 	const clients = 150
@@ -181,13 +185,17 @@ func TestADrainOfMany(t *testing.T) {
 		dialClient(t, g.Addrs()[0]).say("hi")
 	}
 	for range 2 * clients {
-		old.take("what each begins with", func(_ int, f *link.Frame) bool { return f.Type == link.Attach || f.Type == link.Message })
+		old.take("what each begins with", func(_ int, f *link.Frame) bool {
+			return f.Type == link.Attach || f.Type == link.Message
+		})
 	}
 	l := old.links[0]
 	l.write(&link.Frame{Type: link.Drain}, &link.Frame{Type: link.Unit, ID: 1, Slot: 2 * clients})
 	moved := map[uint64]bool{}
 	for range clients {
-		_, f := old.take("a client leaving", func(_ int, f *link.Frame) bool { return f.Type == link.Detach && f.Has(link.FlagMoved) })
+		_, f := old.take("a client leaving", func(_ int, f *link.Frame) bool {
+			return f.Type == link.Detach && f.Has(link.FlagMoved)
+		})
 		moved[f.Token] = true
 	}
 	if len(moved) != clients {
@@ -200,7 +208,7 @@ func TestADrainOfMany(t *testing.T) {
 	}
 }
 
-// A link that is replaced gets nothing more, however long its peer takes to hang up.
+// A replaced link receives nothing more, however long its peer keeps it open.
 func TestAReplacedLinkGetsNothingMore(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, text(gateway.ListenerConfig{}))

@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// A gateway without workers looks well to its clients, who connect and wait. So its log says it:
-// when it has lasted for noWorkerGrace, every noWorkerEvery from then on, and when it is over.
+// Clients can connect to a gateway without workers, and wait. So the gateway logs that it has no
+// worker: after noWorkerGrace, then each noWorkerEvery, and once more when there is one again.
 const (
-	noWorkerGrace = 2 * time.Second  // a worker that starts with its gateway, or is replaced, takes less
-	noWorkerEvery = time.Minute      // from line to line
-	noWorkerPause = 10 * time.Second // at least, also when workers come and go all the time
+	noWorkerGrace = 2 * time.Second  // longer than a worker takes that starts with its gateway or is replaced
+	noWorkerEvery = time.Minute      // interval of the log lines
+	noWorkerPause = 10 * time.Second // minimum interval, also when workers come and go all the time
 )
 
-// workerWatch decides what is said of it. It is data and nothing else: one owner, no clock.
+// workerWatch decides when to log. It has no clock and no I/O. It has one owner.
 type workerWatch struct {
-	since  time.Time // when there was no worker first; zero: there are
-	logged time.Time // the last line that said there is none
-	open   bool      // such a line stands, and none that says it is over
+	since  time.Time // when the lack of workers began; zero: there are workers
+	logged time.Time // time of the last line that said there is none
+	open   bool      // that line was logged, and none that it is over
 }
 
-// check says whether it is to be told now that there is no worker, or that there are again, and when
-// to look next although nothing has changed; 0: there is no need.
+// check is called with none while there is no worker. It reports whether to log that now, or to log
+// that it is over. next is the time until the next call if nothing changes, 0 if none is needed.
 func (v *workerWatch) check(now time.Time, none bool) (tell, over bool, next time.Duration) {
 	if !none {
 		over = v.open
@@ -45,19 +45,19 @@ func (v *workerWatch) check(now time.Time, none bool) (tell, over bool, next tim
 	return true, false, noWorkerEvery
 }
 
-// noteWorkers tells the gateway when the loop has got its first worker that takes clients, or has
+// noteWorkers notifies the gateway when the loop has got its first worker that takes clients, or
 // lost its last one.
 func (l *loop) noteWorkers() {
-	if has := len(l.pool.links) > 0; has != l.served.Load() {
-		l.served.Store(has)
+	if has := len(l.pool.links) > 0; has != l.hasWorkers.Load() {
+		l.hasWorkers.Store(has)
 		select {
-		case l.g.staff <- struct{}{}:
-		default: // the gateway is about to look
+		case l.g.workersChanged <- struct{}{}:
+		default: // a notification is pending
 		}
 	}
 }
 
-// watchWorkers puts into the log that there is no worker, until ctx ends.
+// watchWorkers logs that there is no worker, until ctx ends.
 func (g *Gateway) watchWorkers(ctx context.Context) {
 	var v workerWatch
 	again := time.NewTimer(0)
@@ -66,20 +66,23 @@ func (g *Gateway) watchWorkers(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-g.staff:
+		case <-g.workersChanged:
 		case <-again.C:
 		}
 		without := 0
 		for _, l := range g.loops {
-			if !l.served.Load() {
+			if !l.hasWorkers.Load() {
 				without++
 			}
 		}
 		since := v.since
 		tell, over, next := v.check(time.Now(), without > 0)
 		if tell {
-			g.log.Warn("no worker takes clients: what they send waits, and is refused in the end", "inner", g.WorkerAddr(),
-				"loops-without", without, "loops", len(g.loops), "clients-waiting", sum(ask(g, (*loop).waitingClients)), "for", time.Since(v.since).Round(time.Second))
+			g.log.Warn("no worker takes clients: messages are queued, and rejected after a timeout",
+				"inner", g.WorkerAddr(),
+				"loops-without", without, "loops", len(g.loops),
+				"clients-waiting", sum(ask(g, (*loop).waitingClients)),
+				"for", time.Since(v.since).Round(time.Second))
 		}
 		if over {
 			g.log.Info("workers take clients again", "after", time.Since(since).Round(time.Second))
@@ -90,5 +93,5 @@ func (g *Gateway) watchWorkers(ctx context.Context) {
 	}
 }
 
-// waitingClients is how many clients have something for a worker while none is there.
+// waitingClients is how many clients have events for a worker while there is none.
 func (l *loop) waitingClients() int { return len(l.waiting) + len(l.trials.next) }

@@ -8,7 +8,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A worker that dials a port for clients is told which one it is to dial; a client on the port for workers is known in the gateway's log for what it speaks.
+// A worker that dials a client port gets an error that names the right port. If a client connects
+// to the inner port, the gateway's log names its protocol.
 func TestTheWrongPort(t *testing.T) {
 	t.Parallel()
 	var log logbook
@@ -22,12 +23,14 @@ func TestTheWrongPort(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			_, err := link.Connect(dial(t, hostport(url)), nil, oneWorker)
-			if err == nil || !strings.Contains(err.Error(), "is this where clients connect? workers dial what a gateway has as --inner") {
+			if err == nil || !strings.Contains(err.Error(),
+				"is this where clients connect? workers dial what a gateway has as --inner") {
 				t.Errorf("%s: %v", url, err)
 			}
 		})
 	}
-	for said, want := range map[string]string{"GET / HTTP/1.1\r\n\r\n": "speaks HTTP", "\x16\x03\x01\x02\x00\x01": "speaks TLS", `{"type":"hello"}` + "\n": "speaks JSON"} {
+	for said, want := range map[string]string{"GET / HTTP/1.1\r\n\r\n": "speaks HTTP",
+		"\x16\x03\x01\x02\x00\x01": "speaks TLS", `{"type":"hello"}` + "\n": "speaks JSON"} {
 		conn := dial(t, g.WorkerAddr())
 		if _, err := conn.Write([]byte(said)); err != nil {
 			t.Fatal(err)

@@ -42,7 +42,7 @@ func TestSuccessorWithAnotherWorker(t *testing.T) {
 	proctest.Echoes(t, client, "with the first worker")
 
 	cmd := exec.Command(bin, "gateway", "--inner", inner, "--listen", "text://127.0.0.1:0")
-	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "address already in use: stop the program that listens there, or choose another port (no gateway there gives it up: ") ||
+	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "address already in use: stop the program that listens there, or choose another port (takeover failed: ") ||
 		!strings.Contains(string(out), "does not drain (send it SIGTERM first)") {
 		t.Errorf("a second gateway: exit code %d: %s", cmd.ProcessState.ExitCode(), out)
 	}

@@ -97,7 +97,7 @@ func TestPoison(t *testing.T) {
 			t.Fatalf("after %d workers the message is still tried", workers)
 		}
 	}
-	g.AwaitLog(`msg="set aside: it has ended each worker that got it" what=message bytes=6 tries=5 `, 1)
+	g.AwaitLog(`msg="dead letter: each worker that got it has ended" event=message bytes=6 deliveries=5 `, 1)
 	startMortal(t, g.Addrs["inner"]) // should the refusal have come before the last one's end
 	select {
 	case line := <-heard:
