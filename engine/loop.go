@@ -14,57 +14,57 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// Loop is one reactor: it owns its conns, their buffers and its timers.
+// Loop is one event loop. It owns its conns, their buffers and its timers.
 type Loop struct {
 	// Static after newLoop.
 	engine  *Engine
 	index   int
 	reactor gnet.EventLoop
-	wakeup  int // our end of the socket the loop wakes itself with
+	wakeup  int // our end of the socket pair by which the loop wakes itself
 	poll    poller
 
 	// Owned by the loop.
-	conns     []*Conn  // by slot, nil where free; bound: lists of clients
+	conns     []*Conn  // indexed by slot, nil where free; bound: lists of clients
 	free      []uint32 // bound: lists of clients
 	count     int
 	buffers   bufferPool
 	timers    wheel
 	written   int        // bytes since the last flush of dirty
-	busy      bool       // inside a callback, a turn's end or a posted function
-	armed     bool       // the end of the turn is arranged
-	kicked    bool       // a byte to ourselves is under way
+	busy      bool       // in a callback, in the end of a turn or in a posted function
+	armed     bool       // the end of the turn is scheduled
+	kicked    bool       // a byte to the loop's own socket is on its way
 	dirty     []*Conn    // have bytes to flush at the end of the turn; bound: lists of clients
 	prompt    []*Conn    // have bytes to flush at the end of the callback; bound: lists of clients
-	blocked   []*Conn    // the kernel took no more of these; bound: lists of clients
-	backlogs  []*backlog // for the next of them; bound: buffers kept for the next
-	shared    []*Shared  // by id, less 1; bound: memory that broadcasts
-	unsent    int        // bytes that wait for those, but for what has its own bound
-	since     int64      // on the engine's clock: overloaded
-	resumed   []*Conn    // have input to be offered again; bound: lists of clients
-	yielded   yieldHeap  // have more input than they may be offered in one turn; bound: lists of clients
-	yields    uint64     // so far
-	again     uint64     // for which mark the one whose turn it is has yielded again
+	blocked   []*Conn    // conns whose output the kernel does not accept now; bound: lists of clients
+	backlogs  []*backlog // reused for the next slow conns; bound: buffers kept for the next
+	shared    []*Shared  // indexed by id - 1; bound: memory that broadcasts
+	unsent    int        // bytes that wait for blocked conns, without those of ExcludeFromBudget
+	since     int64      // the engine's clock when the loop became overloaded
+	resumed   []*Conn    // have input to pass to OnData again; bound: lists of clients
+	yielded   yieldHeap  // have more input than fits in one turn; bound: lists of clients
+	yields    uint64     // number of Yields so far
+	again     uint64     // the argument of the last Yield in an OnData of offerYielded
 	ending    []ending   // OnClose due; bound: lists of clients
 	batch     []func()   // taken from inbox
 	batchAt   int        // next of batch to run
-	hurrying  bool       // mirror of wantsHurry
+	hurrying  bool       // copy of wantsHurry that only the loop uses
 	counters  LoopStats
-	scheduled time.Time // when it last came by Go's scheduler
+	scheduled time.Time // when the loop last called runtime.Gosched
 
-	load       atomic.Int32 // conns here and on their way
+	load       atomic.Int32 // conns of the loop and conns being registered with it
 	overloaded atomic.Bool  // see Overloaded
 	wakeAt     atomic.Int64 // the first tick at which a timer may be due
-	wantsHurry atomic.Bool  // blocked conns wait
+	wantsHurry atomic.Bool  // the loop has blocked conns
 
 	mu      sync.Mutex
 	inbox   []func()         // Guarded by mu; bound: a loop's mailbox
-	waiting int              // Guarded by mu. Functions of batch not run yet.
-	mailed  bool             // Guarded by mu. A run for the mailbox is arranged.
-	poked   bool             // Guarded by mu. A run for the pacemaker is arranged.
+	waiting int              // Guarded by mu. Functions of batch that have not run.
+	mailed  bool             // Guarded by mu. A run for the mailbox is scheduled.
+	poked   bool             // Guarded by mu. A run for the ticker is scheduled.
 	ended   bool             // Guarded by mu.
 	rejects uint64           // Guarded by mu.
 	askers  []chan LoopStats // Guarded by mu; bound: none, one for each call of Stats
-	last    LoopStats        // Guarded by mu. The figures of the last answer.
+	last    LoopStats        // Guarded by mu. The last LoopStats that were computed.
 }
 
 func newLoop(e *Engine, index int) (*Loop, error) {
@@ -74,7 +74,7 @@ func newLoop(e *Engine, index int) (*Loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The client spreads by the number of conns, so the i-th goes to loop i.
+	// gnet's client assigns a conn to the loop with the fewest, so the i-th conn goes to loop i.
 	g, err := e.client.EnrollContext(far, l)
 	if err != nil {
 		closeWakeupPair(near)
@@ -84,14 +84,14 @@ func newLoop(e *Engine, index int) (*Loop, error) {
 	for _, other := range e.loops {
 		if other.reactor == l.reactor {
 			closeWakeupPair(near)
-			return nil, fmt.Errorf("loops %d and %d are one", other.index, index)
+			return nil, fmt.Errorf("gnet gave loops %d and %d the same event loop", other.index, index)
 		}
 	}
 	l.poll = pollerOf(g)
 	return l, nil
 }
 
-// Index tells the loop's place in Engine.Loops.
+// Index returns the loop's index in Engine.Loops.
 func (l *Loop) Index() int { return l.index }
 
 // Conn is the connection at slot, nil if the slot is free. Loop only.
@@ -102,7 +102,7 @@ func (l *Loop) Conn(slot uint32) *Conn {
 	return l.conns[slot]
 }
 
-// Conns walks all connections. Loop only; they may be closed on the way.
+// Conns iterates over all connections. They may be closed during the iteration. Loop only.
 func (l *Loop) Conns() iter.Seq[*Conn] {
 	return func(yield func(*Conn) bool) {
 		for i := 0; i < len(l.conns); i++ {
@@ -113,12 +113,12 @@ func (l *Loop) Conns() iter.Seq[*Conn] {
 	}
 }
 
-// Now is the time to within one tick, at the price of a load.
+// Now returns the time from a cached clock. It is at most one tick old.
 func (l *Loop) Now() time.Time {
 	return l.engine.start.Add(time.Duration(l.engine.clock.Load()))
 }
 
-// turnEnd is the Loop as gnet's Runnable, without an allocation per turn.
+// turnEnd is a Loop as a gnet.Runnable. The conversion avoids an allocation per turn.
 type turnEnd Loop
 
 func (t *turnEnd) Run(context.Context) error {
@@ -126,7 +126,7 @@ func (t *turnEnd) Run(context.Context) error {
 	return nil
 }
 
-// arm arranges the end of the turn. Loop only.
+// arm schedules the end of the turn. Loop only.
 func (l *Loop) arm() {
 	if !l.armed {
 		l.armed = true
@@ -134,13 +134,13 @@ func (l *Loop) arm() {
 	}
 }
 
-// execute has run called once. Only on the loop, or with mu held and not ended:
-// gnet would write to a closed descriptor after the end.
+// execute schedules one call of run. It must be called on the loop, or with mu held and ended
+// false: after the end, gnet would write to a closed descriptor.
 func (l *Loop) execute() { _ = l.reactor.Execute(context.Background(), (*turnEnd)(l)) }
 
-// run is the end of a turn: posted functions, timers, blocked conns, then those that
-// have yielded, and only then resumed ones, whose work must not take all of a turn's
-// room time and again; then everything that was written since the last one leaves.
+// run is the end of a turn. It runs posted functions and timers, retries blocked conns, and offers
+// input to the conns that have yielded. Resumed conns come after those, so that their work cannot
+// use up the time of every turn. Finally it writes the output of the turn.
 func (l *Loop) run() {
 	l.busy, l.armed = true, true
 	l.counters.Turns++
@@ -174,16 +174,18 @@ func (l *Loop) run() {
 	}
 }
 
-// crowd is how many conns a turn writes to in a loop under load. After such a turn whoever waits for this processor goes first: the peers make more work
-// meanwhile, and the next turn does it in one go instead of sleeping and being woken for a little at a time.
+// crowd is the number of conns that a turn writes to in a loop under load. After such a turn the
+// loop lets other threads on this processor run first. The peers produce more input meanwhile, and
+// the next turn reads all of it at once, instead of sleeping and waking for a little at a time.
 const crowd = 4
 
-// slice is how long a loop that always has something to do goes on before it comes by Go's scheduler. After 10 ms without that the runtime's monitor would take its processor
-// at a system call, and look what all are doing every 20 µs for a while: some 5 % of what a busy loop costs.
+// slice is how long a busy loop runs before it calls Go's scheduler. After 10 ms without such a
+// call, the runtime's monitor takes the loop's processor during a system call and polls every 20 us
+// for a while. That costs about 5 % of the time of a busy loop.
 const slice = 4 * time.Millisecond
 
-// endCallback ends a callback of gnet's: OnClose of what ended, then what is prompt,
-// then all the rest if it is more than the CPU's caches hold well.
+// endCallback ends a callback of gnet. It calls OnClose for the conns that have ended. It also
+// flushes all output if there is more of it than the CPU's caches hold well.
 func (l *Loop) endCallback() {
 	for len(l.ending)+len(l.prompt) > 0 {
 		l.finish()
@@ -197,8 +199,8 @@ func (l *Loop) endCallback() {
 	l.busy = false
 }
 
-// flushAll writes each conn of list once and returns the list, empty. Flushing
-// calls no handler, so the list does not grow meanwhile.
+// flushAll flushes each conn of list once and returns the empty list. Flushing calls no Handler, so
+// the list does not grow meanwhile.
 func flushAll(list []*Conn) []*Conn {
 	for i, c := range list {
 		list[i] = nil
@@ -208,7 +210,7 @@ func flushAll(list []*Conn) []*Conn {
 	return list[:0]
 }
 
-// finish runs OnClose of the conns that ended, also of those that end meanwhile.
+// finish calls OnClose for the conns that have ended, and for those that end meanwhile.
 func (l *Loop) finish() {
 	for i := 0; i < len(l.ending); i++ {
 		e := l.ending[i]
@@ -222,8 +224,8 @@ func (l *Loop) finish() {
 	l.ending = l.ending[:0]
 }
 
-// offerResumed offers each conn that has been resumed what it had left. Who is resumed meanwhile
-// has its turn in the next one: one that always leaves something must not keep the loop.
+// offerResumed passes to each resumed conn the input that it has left. A conn that is resumed
+// meanwhile waits for the next turn: a conn that always leaves bytes must not block the loop.
 func (l *Loop) offerResumed() {
 	n := len(l.resumed)
 	for i := range n {
@@ -237,7 +239,7 @@ func (l *Loop) offerResumed() {
 	l.resumed = l.resumed[:rest]
 }
 
-// adopt gives c its place in the loop.
+// adopt adds c to the loop.
 func (l *Loop) adopt(c *Conn, g gnet.Conn) {
 	c.g, c.opened = g, true
 	forgetAddresses(g)
@@ -253,9 +255,9 @@ func (l *Loop) adopt(c *Conn, g gnet.Conn) {
 	l.counters.Opened++
 }
 
-// forgetAddresses empties the addresses that gnet keeps: a Conn has its peer's,
-// and asks the kernel for its own. And gnet would put the memory of IPv6 zones,
-// strings which others share, into a pool of buffers.
+// forgetAddresses clears the addresses that gnet stores. A Conn stores its peer's address and asks
+// the kernel for its own. gnet would also put the memory of IPv6 zones into a pool of buffers,
+// although others share those strings.
 func forgetAddresses(g gnet.Conn) {
 	for _, a := range []net.Addr{g.RemoteAddr(), g.LocalAddr()} {
 		if t, ok := a.(*net.TCPAddr); ok {
@@ -272,7 +274,7 @@ func (l *Loop) forgetConn(c *Conn) {
 	l.load.Add(-1)
 }
 
-// caught is deferred around every call of foreign code.
+// caught is deferred around every call of a Handler, a timer or a posted function.
 func (l *Loop) caught(what string) {
 	if p := recover(); p != nil {
 		l.report(what, p)
@@ -281,11 +283,11 @@ func (l *Loop) caught(what string) {
 
 func (l *Loop) report(what string, p any) {
 	l.counters.Panics++
-	l.engine.cfg.Logger.Error("engine: panic in "+what, "loop", l.index,
+	l.engine.cfg.Logger.Error("panic recovered", "in", what, "loop", l.index,
 		"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
-// end closes every conn with ErrStopped and lets nobody in any more.
+// end closes every conn with ErrStopped. The loop accepts no conns and functions afterwards.
 func (l *Loop) end() {
 	done := make(chan struct{})
 	l.mu.Lock()
