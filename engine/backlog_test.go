@@ -41,7 +41,7 @@ func (f *fakeSocket) take(n int) {
 
 // slowConn is a conn of a loop that does not run, on a socket that takes nothing.
 func slowConn(o ConnOptions) (*Conn, *fakeSocket) {
-	e := &Engine{nudge: make(chan struct{}, 1), cfg: Config{MaxBuffered: 1 << 30}}
+	e := &Engine{fastRequests: make(chan struct{}, 1), cfg: Config{MaxBuffered: 1 << 30}}
 	l := &Loop{engine: e, armed: true}
 	l.timers.init(l)
 	o, err := o.check("ConnOptions")
@@ -89,8 +89,8 @@ func FuzzBacklog(f *testing.F) {
 		checkAccounts(t, c)
 		s.take(1 << 30)
 		turn(c.loop)
-		if !c.ended && (c.backlog != nil || c.Buffered() > 0 || c.loop.unsent != 0 || c.loop.hurrying) {
-			t.Fatalf("all was taken: %d bytes are left, the loop counts %d", c.Buffered(), c.loop.unsent)
+		if !c.ended && (c.backlog != nil || c.Buffered() > 0 || c.loop.buffered != 0 || c.loop.fastPolling) {
+			t.Fatalf("all was taken: %d bytes are left, the loop counts %d", c.Buffered(), c.loop.buffered)
 		}
 		checkArrivals(t, c, s.out[min(64, len(s.out)):], all)
 	})
@@ -141,8 +141,8 @@ func checkAccounts(t *testing.T, c *Conn) {
 	if b != nil {
 		books = cap(b.list)*int(unsafe.Sizeof(waiting{})) + len(b.keys)*keyEntry
 	}
-	if c.loop.unsent != c.Buffered()+books {
-		t.Fatalf("%d bytes wait, %d of books, the loop counts %d", c.Buffered(), books, c.loop.unsent)
+	if c.loop.buffered != c.Buffered()+books {
+		t.Fatalf("%d bytes wait, %d of books, the loop counts %d", c.Buffered(), books, c.loop.buffered)
 	}
 	if b == nil {
 		return
@@ -150,14 +150,14 @@ func checkAccounts(t *testing.T, c *Conn) {
 	gone, total, keys := 0, 0, map[uint64]int{}
 	for i, w := range b.list[b.head:] {
 		total += int(w.size)
-		if w.gone {
+		if w.dropped {
 			gone += int(w.size)
 		} else if w.key != 0 {
 			keys[w.key] = b.base + b.head + i
 		}
 	}
-	if gone != b.gone || b.from+total != len(c.out) || !maps.Equal(keys, b.keys) {
-		t.Fatalf("gone %d, counted %d; entries end at %d of %d; keys %v, kept %v", gone, b.gone, b.from+total, len(c.out), keys, b.keys)
+	if gone != b.droppedBytes || b.from+total != len(c.out) || !maps.Equal(keys, b.keys) {
+		t.Fatalf("gone %d, counted %d; entries end at %d of %d; keys %v, kept %v", gone, b.droppedBytes, b.from+total, len(c.out), keys, b.keys)
 	}
 }
 
@@ -176,13 +176,13 @@ func TestSmallMessagesCountWhatTheyCost(t *testing.T) {
 		}
 		turn(c.loop)
 		checkAccounts(t, c)
-		if want := messages * (5 + 16); c.loop.unsent < want {
-			t.Errorf("%s: %d messages of 5 bytes count %d bytes, want %d at least", name, messages, c.loop.unsent, want)
+		if want := messages * (5 + 16); c.loop.buffered < want {
+			t.Errorf("%s: %d messages of 5 bytes count %d bytes, want %d at least", name, messages, c.loop.buffered, want)
 		}
 		s.take(1 << 30)
 		turn(c.loop)
-		if c.loop.unsent != 0 {
-			t.Errorf("%s: %d bytes count when all was taken", name, c.loop.unsent)
+		if c.loop.buffered != 0 {
+			t.Errorf("%s: %d bytes count when all was taken", name, c.loop.buffered)
 		}
 	}
 }

@@ -49,8 +49,8 @@ type SendOptions struct {
 type ConnOptions struct {
 	// MaxInput is the number of bytes that OnData may leave. Defaults to 16 MiB + 64 KiB.
 	MaxInput int
-	// MaxOutput is the number of bytes that the kernel has not accepted yet. A single message may be
-	// larger when nothing else waits. Defaults to 1 MiB.
+	// MaxOutput is the number of bytes that the kernel has not accepted yet. A single message may
+	// be larger when nothing else waits. Defaults to 1 MiB.
 	MaxOutput int
 	Overflow  Overflow
 	// WriteTimeout is how long bytes may wait while the peer accepts none. Then the connection is
@@ -107,7 +107,7 @@ type Conn struct {
 	sent       int       // bytes of out that gnet has accepted
 	unconsumed []byte    // read and not consumed, nil when empty; bound: unconsumed input of a connection
 	taken      uint32    // bytes of unconsumed that the handler has consumed
-	usual      uint32    // bytes of the last flush, at most mostUsual
+	usual      uint32    // bytes of the last flush, at most maxUsual
 	drain      *drain    // CloseAfterFlush is under way
 	backlog    *backlog  // nil unless the kernel accepts no more
 	opened     bool      // OnOpen was called or is next
@@ -118,7 +118,7 @@ type Conn struct {
 	resumed    bool      // in loop.resumed
 	yielded    bool      // in loop.yielded: nothing is read
 	offered    bool      // OnData runs in offerYielded
-	deaf       bool      // the poller does not look for input
+	unpolled   bool      // the poller does not look for input
 	peer       peerEnd   // whether the peer has ended its side
 	shared     uint16    // id of the Shared that out is a view of, or 0
 
@@ -205,8 +205,8 @@ type ending struct {
 	former Handler // the previous Handler after HandOver; nil: the conn has ended
 }
 
-// finish releases c's resources and calls OnClose.
-func (c *Conn) finish(reason error) {
+// teardown releases c's resources and calls OnClose.
+func (c *Conn) teardown(reason error) {
 	l := c.loop
 	c.deliverRemaining()
 	if g := c.g; g != nil {
@@ -227,7 +227,7 @@ func (c *Conn) finish(reason error) {
 		l.Cancel(&c.drain.Timer)
 	}
 	if c.listener != nil {
-		c.listener.left(c.remote)
+		c.listener.release(c.remote)
 	}
 	c.callClose(c.handler, reason)
 	c.out = nil
@@ -235,23 +235,23 @@ func (c *Conn) finish(reason error) {
 }
 
 func (c *Conn) callOpen() {
-	defer c.caught("OnOpen")
+	defer c.recoverPanic("OnOpen")
 	c.handler.OnOpen(c)
 }
 
 func (c *Conn) callData(in []byte) (n int) {
-	defer c.caught("OnData")
+	defer c.recoverPanic("OnData")
 	return c.handler.OnData(c, in)
 }
 
 func (c *Conn) callClose(h Handler, reason error) {
-	defer c.loop.caught("OnClose")
+	defer c.loop.recoverPanic("OnClose")
 	h.OnClose(c, reason)
 }
 
-func (c *Conn) caught(what string) {
+func (c *Conn) recoverPanic(what string) {
 	if p := recover(); p != nil {
-		c.loop.report(what, p)
+		c.loop.reportPanic(what, p)
 		c.markEnded(ErrPanic)
 	}
 }

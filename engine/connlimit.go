@@ -2,17 +2,17 @@ package engine
 
 import "net/netip"
 
-// limits on what a listener lets in; zero means none.
+// limits are the limits of a listener. Zero means no limit.
 type limits struct{ conns, perIP int }
 
-// census counts the open connections of a listener.
-type census struct {
+// connCount counts the open connections of a listener.
+type connCount struct {
 	total int
-	perIP map[netip.Addr]int // kept only while there is a limit; bound: connections of a listener
+	perIP map[netip.Addr]int // used only with a limit; bound: connections of a listener
 }
 
-// origin is who a limit per address is for: a whole /64 with IPv6, because that
-// is what one customer has.
+// origin returns the address that a limit per address applies to. For IPv6 it is the /64, because
+// one customer has a whole /64.
 func origin(remote netip.AddrPort) netip.Addr {
 	a := remote.Addr()
 	if a.Is6() {
@@ -22,36 +22,36 @@ func origin(remote netip.AddrPort) netip.Addr {
 	return a
 }
 
-// enter counts a connection in unless a limit is reached.
-func (ln *Listener) enter(remote netip.AddrPort) bool {
+// acquire counts a new connection. It returns false if a limit is reached.
+func (ln *Listener) acquire(remote netip.AddrPort) bool {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
-	if ln.limits.conns > 0 && ln.census.total >= ln.limits.conns {
-		ln.figures.OverMaxConns++
+	if ln.limits.conns > 0 && ln.count.total >= ln.limits.conns {
+		ln.stats.OverMaxConns++
 		return false
 	}
 	if ln.limits.perIP > 0 && remote.IsValid() {
 		from := origin(remote)
-		if ln.census.perIP[from] >= ln.limits.perIP {
-			ln.figures.OverMaxPerIP++
+		if ln.count.perIP[from] >= ln.limits.perIP {
+			ln.stats.OverMaxPerIP++
 			return false
 		}
-		ln.census.perIP[from]++
+		ln.count.perIP[from]++
 	}
-	ln.census.total++
+	ln.count.total++
 	return true
 }
 
-// left counts it out. Any goroutine.
-func (ln *Listener) left(remote netip.AddrPort) {
+// release counts a connection that has ended. Any goroutine may call it.
+func (ln *Listener) release(remote netip.AddrPort) {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
-	ln.census.total--
+	ln.count.total--
 	if ln.limits.perIP == 0 || !remote.IsValid() {
 		return
 	}
 	from := origin(remote)
-	if ln.census.perIP[from]--; ln.census.perIP[from] == 0 {
-		delete(ln.census.perIP, from)
+	if ln.count.perIP[from]--; ln.count.perIP[from] == 0 {
+		delete(ln.count.perIP, from)
 	}
 }

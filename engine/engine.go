@@ -103,21 +103,21 @@ func (c Config) check() (Config, error) {
 // Engine is a set of loops and the listeners that feed them.
 type Engine struct {
 	// Static after New.
-	cfg     Config
-	client  *gnet.Client
-	loops   []*Loop // bound: none, fixed by New
-	start   time.Time
-	nudge   chan struct{} // a loop has blocked conns and wants fast ticks
-	quit    chan struct{} // ends the ticker goroutine
-	paced   chan struct{} // closed when the ticker goroutine has ended
-	stopped chan struct{} // closed when Stop has finished
+	cfg          Config
+	client       *gnet.Client
+	loops        []*Loop // bound: none, fixed by New
+	start        time.Time
+	fastRequests chan struct{} // a loop has blocked conns and wants fast ticks
+	quit         chan struct{} // ends the ticker goroutine
+	tickerDone   chan struct{} // closed when the ticker goroutine has ended
+	stopped      chan struct{} // closed when Stop has finished
 
 	clock atomic.Int64 // nanoseconds since start, updated by the ticker goroutine
 
-	mu        sync.Mutex
-	stopping  bool                   // Guarded by mu.
-	listeners map[*Listener]struct{} // Guarded by mu; bound: none, one for each Listen
-	enrolling sync.WaitGroup         // Add only under mu and while not stopping.
+	mu          sync.Mutex
+	stopping    bool                   // Guarded by mu.
+	listeners   map[*Listener]struct{} // Guarded by mu; bound: none, one for each Listen
+	registering sync.WaitGroup         // Add only under mu and while not stopping.
 }
 
 // New starts the loops. They are running when it returns.
@@ -127,13 +127,13 @@ func New(cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		cfg:       cfg,
-		start:     time.Now(),
-		nudge:     make(chan struct{}, 1),
-		quit:      make(chan struct{}),
-		paced:     make(chan struct{}),
-		stopped:   make(chan struct{}),
-		listeners: make(map[*Listener]struct{}),
+		cfg:          cfg,
+		start:        time.Now(),
+		fastRequests: make(chan struct{}, 1),
+		quit:         make(chan struct{}),
+		tickerDone:   make(chan struct{}),
+		stopped:      make(chan struct{}),
+		listeners:    make(map[*Listener]struct{}),
 	}
 	if e.client, err = startReactors(cfg); err != nil {
 		return nil, fmt.Errorf("engine: failed to start gnet: %w", err)
@@ -186,10 +186,10 @@ func (e *Engine) Register(l *Loop, nc net.Conn, h Handler, o ConnOptions) error 
 	if err != nil {
 		return err
 	}
-	return e.enrolled(c, <-result)
+	return e.registered(c, <-result)
 }
 
-// register passes nc to the event loop. The caller must call enrolled once for each success.
+// register passes nc to the event loop. The caller must call registered once for each success.
 func (e *Engine) register(c *Conn, nc net.Conn) (<-chan gnet.RegisteredResult, error) {
 	e.mu.Lock()
 	if e.stopping {
@@ -197,7 +197,7 @@ func (e *Engine) register(c *Conn, nc net.Conn) (<-chan gnet.RegisteredResult, e
 		nc.Close()
 		return nil, ErrStopped
 	}
-	e.enrolling.Add(1)
+	e.registering.Add(1)
 	e.mu.Unlock()
 
 	c.loop.load.Add(1)
@@ -205,14 +205,14 @@ func (e *Engine) register(c *Conn, nc net.Conn) (<-chan gnet.RegisteredResult, e
 	if err != nil {
 		nc.Close()
 		c.loop.load.Add(-1)
-		e.enrolling.Done()
+		e.registering.Done()
 		return nil, fmt.Errorf("engine: failed to register the connection: %w", err)
 	}
 	return result, nil
 }
 
-func (e *Engine) enrolled(c *Conn, r gnet.RegisteredResult) error {
-	defer e.enrolling.Done()
+func (e *Engine) registered(c *Conn, r gnet.RegisteredResult) error {
+	defer e.registering.Done()
 	if r.Err == nil && c.opened {
 		return nil
 	}
@@ -268,9 +268,9 @@ func (e *Engine) stop() {
 		ln.Close()
 	}
 	// A connection that is being registered needs a running loop.
-	e.enrolling.Wait()
+	e.registering.Wait()
 	close(e.quit)
-	<-e.paced
+	<-e.tickerDone
 	for _, l := range e.loops {
 		l.end()
 	}

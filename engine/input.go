@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unasked is the number of bytes, besides MaxInput, that a conn may have after reading stopped: the
-// bytes that OnData left of one read, and one more read that was in progress.
-const unasked = 2 * readBuffer
+// pausedInput is the number of bytes, besides MaxInput, that a conn may have after reading stopped:
+// the bytes that OnData left of one read, and one more read that was in progress.
+const pausedInput = 2 * readBuffer
 
 // reading reports whether c accepts input: it is neither paused nor has it yielded.
 func (c *Conn) reading() bool { return !c.paused && !c.yielded }
@@ -28,10 +28,10 @@ func (c *Conn) receive(in []byte) {
 		switch {
 		case c.reading():
 			c.offer()
-		case len(c.unconsumed)-int(c.taken) > c.options.MaxInput+unasked:
+		case len(c.unconsumed)-int(c.taken) > c.options.MaxInput+pausedInput:
 			c.markEnded(ErrInputTooLarge)
 		}
-		if c.deaf {
+		if c.unpolled {
 			l.poll.pause(c) // gnet enabled reading again, see pause
 		}
 		return
@@ -48,7 +48,7 @@ func (c *Conn) offer() {
 	}
 	rest := c.consume(c.unconsumed[c.taken:])
 	if c.Closed() && !c.hasUndelivered() {
-		return // the buffer has been or will be released by finish
+		return // the buffer has been or will be released by teardown
 	}
 	if len(rest) == 0 {
 		c.loop.buffers.put(c.unconsumed)
@@ -179,8 +179,8 @@ func (c *Conn) Resume() {
 
 // stopPolling makes the poller stop looking for input.
 func (c *Conn) stopPolling() {
-	if !c.deaf {
-		c.deaf = true
+	if !c.unpolled {
+		c.unpolled = true
 		c.loop.poll.pause(c)
 	}
 }
@@ -188,11 +188,11 @@ func (c *Conn) stopPolling() {
 // listen makes the poller look for input again, if c accepts input.
 func (c *Conn) listen() {
 	switch {
-	case !c.deaf || !c.reading() || c.ended:
+	case !c.unpolled || !c.reading() || c.ended:
 	case c.peer != peerSends: // the peer's side has ended: never polled again
 		c.callOnEnd()
 	default:
-		c.deaf = false
+		c.unpolled = false
 		c.loop.poll.resume(c)
 	}
 }

@@ -264,7 +264,7 @@ func TestOutputOfADeafConnReadsNothing(t *testing.T) {
 				t.Error("not what was written")
 			}
 			on(t, c.Loop(), func() {
-				if n := c.Unread(); n > unasked {
+				if n := c.Unread(); n > pausedInput {
 					t.Errorf("%d bytes were read of a conn that was not to be read", n)
 				}
 				c.Close(nil)

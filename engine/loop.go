@@ -24,47 +24,47 @@ type Loop struct {
 	poll    poller
 
 	// Owned by the loop.
-	conns     []*Conn  // indexed by slot, nil where free; bound: lists of clients
-	free      []uint32 // bound: lists of clients
-	count     int
-	buffers   bufferPool
-	timers    wheel
-	written   int        // bytes since the last flush of dirty
-	busy      bool       // in a callback, in the end of a turn or in a posted function
-	armed     bool       // the end of the turn is scheduled
-	kicked    bool       // a byte to the loop's own socket is on its way
-	dirty     []*Conn    // have bytes to flush at the end of the turn; bound: lists of clients
-	prompt    []*Conn    // have bytes to flush at the end of the callback; bound: lists of clients
-	blocked   []*Conn    // conns whose output the kernel does not accept now; bound: lists of clients
-	backlogs  []*backlog // reused for the next slow conns; bound: buffers kept for the next
-	shared    []*Shared  // indexed by id - 1; bound: memory that broadcasts
-	unsent    int        // bytes that wait for blocked conns, without those of ExcludeFromBudget
-	since     int64      // the engine's clock when the loop became overloaded
-	resumed   []*Conn    // have input to pass to OnData again; bound: lists of clients
-	yielded   yieldHeap  // have more input than fits in one turn; bound: lists of clients
-	yields    uint64     // number of Yields so far
-	again     uint64     // the argument of the last Yield in an OnData of offerYielded
-	ending    []ending   // OnClose due; bound: lists of clients
-	batch     []func()   // taken from inbox
-	batchAt   int        // next of batch to run
-	hurrying  bool       // copy of wantsHurry that only the loop uses
-	counters  LoopStats
-	scheduled time.Time // when the loop last called runtime.Gosched
+	conns           []*Conn  // indexed by slot, nil where free; bound: lists of clients
+	free            []uint32 // bound: lists of clients
+	count           int
+	buffers         bufferPool
+	timers          wheel
+	written         int        // bytes since the last flush of dirty
+	busy            bool       // in a callback, in the end of a turn or in a posted function
+	armed           bool       // the end of the turn is scheduled
+	wakePending     bool       // a byte to the loop's own socket is on its way
+	dirty           []*Conn    // have bytes to flush at the end of the turn; bound: lists of clients
+	prompt          []*Conn    // have bytes to flush at the end of the callback; bound: lists of clients
+	blocked         []*Conn    // conns whose output the kernel does not accept now; bound: lists of clients
+	backlogs        []*backlog // reused for the next slow conns; bound: buffers kept for the next
+	shared          []*Shared  // indexed by id - 1; bound: memory that broadcasts
+	buffered        int        // bytes that wait for blocked conns, without those of ExcludeFromBudget
+	overloadedSince int64      // the engine's clock when the loop became overloaded
+	resumed         []*Conn    // have input to pass to OnData again; bound: lists of clients
+	yielded         yieldHeap  // have more input than fits in one turn; bound: lists of clients
+	yields          uint64     // number of Yields so far
+	yieldAt         uint64     // the argument of the last Yield in an OnData of offerYielded
+	ending          []ending   // OnClose due; bound: lists of clients
+	batch           []func()   // taken from inbox
+	batchAt         int        // next of batch to run
+	fastPolling     bool       // copy of wantsFast that only the loop uses
+	counters        LoopStats
+	scheduled       time.Time // when the loop last called runtime.Gosched
 
 	load       atomic.Int32 // conns of the loop and conns being registered with it
 	overloaded atomic.Bool  // see Overloaded
 	wakeAt     atomic.Int64 // the first tick at which a timer may be due
-	wantsHurry atomic.Bool  // the loop has blocked conns
+	wantsFast  atomic.Bool  // the loop has blocked conns
 
-	mu      sync.Mutex
-	inbox   []func()         // Guarded by mu; bound: a loop's mailbox
-	waiting int              // Guarded by mu. Functions of batch that have not run.
-	mailed  bool             // Guarded by mu. A run for the mailbox is scheduled.
-	poked   bool             // Guarded by mu. A run for the ticker is scheduled.
-	ended   bool             // Guarded by mu.
-	rejects uint64           // Guarded by mu.
-	askers  []chan LoopStats // Guarded by mu; bound: none, one for each call of Stats
-	last    LoopStats        // Guarded by mu. The last LoopStats that were computed.
+	mu           sync.Mutex
+	inbox        []func()         // Guarded by mu; bound: a loop's mailbox
+	waiting      int              // Guarded by mu. Functions of batch that have not run.
+	mailed       bool             // Guarded by mu. A run for the mailbox is scheduled.
+	runRequested bool             // Guarded by mu. A run for the ticker is scheduled.
+	ended        bool             // Guarded by mu.
+	rejects      uint64           // Guarded by mu.
+	statsWaiters []chan LoopStats // Guarded by mu; bound: none, one for each call of Stats
+	last         LoopStats        // Guarded by mu. The last LoopStats that were computed.
 }
 
 func newLoop(e *Engine, index int) (*Loop, error) {
@@ -153,13 +153,13 @@ func (l *Loop) run() {
 	l.checkBlocked()
 	l.offerYielded()
 	l.offerResumed()
-	l.finish()
+	l.runOnClose()
 	l.written = 0
-	crowded := len(l.dirty) >= crowd
+	crowded := len(l.dirty) >= busyTurn
 	for len(l.dirty)+len(l.prompt)+len(l.ending) > 0 {
 		l.dirty = flushAll(l.dirty)
 		l.prompt = flushAll(l.prompt)
-		l.finish()
+		l.runOnClose()
 	}
 	l.busy, l.armed = false, false
 	if again || len(l.resumed)+len(l.yielded) > 0 {
@@ -174,10 +174,10 @@ func (l *Loop) run() {
 	}
 }
 
-// crowd is the number of conns that a turn writes to in a loop under load. After such a turn the
+// busyTurn is the number of conns that a turn writes to in a loop under load. After such a turn the
 // loop lets other threads on this processor run first. The peers produce more input meanwhile, and
 // the next turn reads all of it at once, instead of sleeping and waking for a little at a time.
-const crowd = 4
+const busyTurn = 4
 
 // slice is how long a busy loop runs before it calls Go's scheduler. After 10 ms without such a
 // call, the runtime's monitor takes the loop's processor during a system call and polls every 20 us
@@ -188,13 +188,13 @@ const slice = 4 * time.Millisecond
 // flushes all output if there is more of it than the CPU's caches hold well.
 func (l *Loop) endCallback() {
 	for len(l.ending)+len(l.prompt) > 0 {
-		l.finish()
+		l.runOnClose()
 		l.prompt = flushAll(l.prompt)
 	}
 	if l.written >= turnFlush {
 		l.written = 0
 		l.dirty = flushAll(l.dirty)
-		l.finish()
+		l.runOnClose()
 	}
 	l.busy = false
 }
@@ -210,8 +210,8 @@ func flushAll(list []*Conn) []*Conn {
 	return list[:0]
 }
 
-// finish calls OnClose for the conns that have ended, and for those that end meanwhile.
-func (l *Loop) finish() {
+// runOnClose calls OnClose for the conns that have ended, and for those that end meanwhile.
+func (l *Loop) runOnClose() {
 	for i := 0; i < len(l.ending); i++ {
 		e := l.ending[i]
 		l.ending[i] = ending{}
@@ -219,7 +219,7 @@ func (l *Loop) finish() {
 			e.conn.callClose(e.former, e.reason)
 			continue
 		}
-		e.conn.finish(e.reason)
+		e.conn.teardown(e.reason)
 	}
 	l.ending = l.ending[:0]
 }
@@ -274,14 +274,14 @@ func (l *Loop) forgetConn(c *Conn) {
 	l.load.Add(-1)
 }
 
-// caught is deferred around every call of a Handler, a timer or a posted function.
-func (l *Loop) caught(what string) {
+// recoverPanic is deferred around every call of a Handler, a timer or a posted function.
+func (l *Loop) recoverPanic(what string) {
 	if p := recover(); p != nil {
-		l.report(what, p)
+		l.reportPanic(what, p)
 	}
 }
 
-func (l *Loop) report(what string, p any) {
+func (l *Loop) reportPanic(what string, p any) {
 	l.counters.Panics++
 	l.engine.cfg.Logger.Error("panic recovered", "in", what, "loop", l.index,
 		"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
@@ -299,8 +299,8 @@ func (l *Loop) end() {
 		for c := range l.Conns() {
 			c.Close(ErrStopped)
 		}
-		l.finish()
-		l.answer()
+		l.runOnClose()
+		l.answerStats()
 		l.busy = false
 		return nil
 	}))

@@ -65,7 +65,7 @@ func (events) OnTraffic(g gnet.Conn) gnet.Action {
 	c, ok := g.Context().(*Conn)
 	if !ok {
 		if l, ok := g.Context().(*Loop); ok {
-			l.kicked = false
+			l.wakePending = false
 			l.run()
 		}
 		return gnet.None

@@ -52,7 +52,7 @@ func TestRetain(t *testing.T) {
 					p.Take()
 					take()
 				}
-				if waiting := len(c.out) - c.sent; len(c.out) > 6*waiting+2*mostSent {
+				if waiting := len(c.out) - c.sent; len(c.out) > 6*waiting+2*retainSplit {
 					t.Fatalf("seed %d: a buffer has grown to %d bytes, of which %d wait", seed, len(c.out), waiting)
 				}
 			}

@@ -128,14 +128,14 @@ func TestSharedMemoryOfSeveralEncodings(t *testing.T) {
 					_ = conns[encodings+i].WriteShared(m, message, SendOptions{})
 				}
 			}
-			if n := held(); n > encodings*keptShared {
+			if n := held(); n > encodings*maxKeptShared {
 				t.Errorf("turn %d: %d bytes are held for messages of %d in %d encodings", turn, n, size, encodings)
 			}
 		})
 	}
 	on(t, loop, func() {
 		for i, m := range memories { // more than is kept
-			_ = conns[i].WriteShared(m, m.Commit(append(m.Begin(), make([]byte, 2*keptShared)...)), SendOptions{})
+			_ = conns[i].WriteShared(m, m.Commit(append(m.Begin(), make([]byte, 2*maxKeptShared)...)), SendOptions{})
 		}
 		for _, c := range conns {
 			c.Close(nil)

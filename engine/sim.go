@@ -11,31 +11,34 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// Sim is an engine without a kernel, for deterministic tests of what stands on one: its connections are in memory, nothing happens but when the test says so,
-// and all of it on the test's goroutine. Its clock is time.Now, which in a bubble of testing/synctest is a fake one. Everything above the reactor is the real
-// thing. There are no listeners, and Stop must not be called.
+// Sim is an engine without a kernel, for deterministic tests of programs that use an Engine. Its
+// connections are in memory. All work runs on the goroutine of the test, and only when the test
+// calls a method. Its clock is time.Now, which is a fake clock in a bubble of testing/synctest.
+// Everything above the reactor is the production code. There are no listeners, and Stop must not be
+// called.
 type Sim struct {
 	e     *Engine
 	loops []*simLoop // bound: none, fixed by NewSim
 }
 
-// simLoop is the reactor of one loop.
+// simLoop replaces the reactor of one loop.
 type simLoop struct {
-	gnet.EventLoop                 // nil: what a Loop does not use
+	gnet.EventLoop                 // nil: the methods that a Loop does not use
 	tasks          []gnet.Runnable // bound: none, a test's
-	peers          []*SimPeer      // in the order in which they came; bound: none, a test's
+	peers          []*SimPeer      // in the order of Open; bound: none, a test's
 }
 
-// NewSim makes the loops.
+// NewSim creates the loops.
 func NewSim(cfg Config) (*Sim, error) {
 	cfg, err := cfg.check()
 	if err != nil {
 		return nil, err
 	}
-	s := &Sim{e: &Engine{cfg: cfg, start: time.Now(), nudge: make(chan struct{}, 1)}}
+	s := &Sim{e: &Engine{cfg: cfg, start: time.Now(), fastRequests: make(chan struct{}, 1)}}
 	for i := range cfg.Loops {
 		reactor := &simLoop{}
-		l := &Loop{engine: s.e, index: i, reactor: reactor, poll: pollerOf(nil), wakeup: -1, kicked: true} // it need not wake itself: Turn comes
+		l := &Loop{engine: s.e, index: i, reactor: reactor, poll: pollerOf(nil), wakeup: -1}
+		l.wakePending = true // it need not wake itself: the test calls Turn
 		l.timers.init(l)
 		s.e.loops = append(s.e.loops, l)
 		s.loops = append(s.loops, reactor)
@@ -43,10 +46,11 @@ func NewSim(cfg Config) (*Sim, error) {
 	return s, nil
 }
 
-// Engine is the engine whose loops these are.
+// Engine returns the engine of the loops.
 func (s *Sim) Engine() *Engine { return s.e }
 
-// Open makes a connection of the loop with the index given, and returns its other end. OnOpen has run.
+// Open creates a connection on the loop with the given index and returns its other end. OnOpen has
+// run.
 func (s *Sim) Open(loop int, remote netip.AddrPort, h Handler, o ConnOptions) *SimPeer {
 	l := s.e.loops[loop]
 	o, err := o.check("ConnOptions")
@@ -62,23 +66,24 @@ func (s *Sim) Open(loop int, remote netip.AddrPort, h Handler, o ConnOptions) *S
 	return p
 }
 
-// Turn lets one loop do what is due, as at the end of a turn: posted functions, timers, and all that was written leaves.
+// Turn makes one loop do the work of the end of a turn: it runs posted functions and timers, and
+// sends all output.
 func (s *Sim) Turn(loop int) {
 	s.e.clock.Store(int64(time.Since(s.e.start)))
-	s.loops[loop].tasks = nil // each of them is a turn
+	s.loops[loop].tasks = nil // each task is a turn
 	s.e.loops[loop].run()
 }
 
-// Settle lets all loops do what is due and read what was sent, until nothing is left.
+// Settle makes all loops do their work and read the sent bytes, until nothing is left to do.
 func (s *Sim) Settle() {
-	for idle := 0; idle < 2; idle++ { // timers need a turn although nothing else asks for one
+	for idle := 0; idle < 2; idle++ { // timers need a turn even if nothing else asks for one
 		for i, l := range s.loops {
 			for _, p := range l.peers {
 				if p.Read(readBuffer) {
 					idle = 0
 				}
 			}
-			l.peers = living(l.peers)
+			l.peers = openPeers(l.peers)
 			if loop := s.e.loops[i]; len(l.tasks)+len(loop.resumed)+len(loop.yielded) > 0 {
 				idle = 0
 			}
@@ -87,7 +92,7 @@ func (s *Sim) Settle() {
 	}
 }
 
-func living(peers []*SimPeer) []*SimPeer {
+func openPeers(peers []*SimPeer) []*SimPeer {
 	kept := peers[:0]
 	for _, p := range peers {
 		if !p.socket.closed {
@@ -103,7 +108,7 @@ func (l *simLoop) Execute(_ context.Context, r gnet.Runnable) error {
 	return nil
 }
 
-// Close is what gnet does: the handler is told, and what fits the kernel's buffer still goes out.
+// Close does what gnet does: it calls OnClose, and sends the bytes that fit in the kernel's buffer.
 func (l *simLoop) Close(c gnet.Conn) error {
 	s := c.(*simSocket)
 	s.closed = true
@@ -112,36 +117,37 @@ func (l *simLoop) Close(c gnet.Conn) error {
 	return nil
 }
 
-// SimPeer is the far end of a connection of a Sim.
+// SimPeer is the other end of a connection of a Sim.
 type SimPeer struct {
 	socket *simSocket
-	sent   []byte // and not read by the loop; bound: none, a test's
+	sent   []byte // not read by the loop yet; bound: none, a test's
 	hungUp bool
-	out    []byte // in the kernel, towards here; bound: none, a test's
-	taken  []byte // what Take has returned
+	out    []byte // in the kernel, on the way to this end; bound: none, a test's
+	taken  []byte // the slice that Take has returned
 	took   uint64 // bytes that Take has returned so far
-	room   int    // bytes of the kernel's buffer
+	room   int    // size of the kernel's buffer in bytes
 }
 
-// Send puts bytes on their way; the loop has them when it reads.
+// Send sends bytes to the loop. The loop receives them when it reads.
 func (p *SimPeer) Send(b []byte) { p.sent = append(p.sent, b...) }
 
-// Unread is how many bytes the loop has not read.
+// Unread returns how many bytes the loop has not read.
 func (p *SimPeer) Unread() int { return len(p.sent) }
 
-// HangUp closes this end: the loop sees that once it has read what was sent.
+// HangUp closes this end. The loop sees it after it has read all sent bytes.
 func (p *SimPeer) HangUp() { p.hungUp = true }
 
-// Reset breaks the connection: what was sent and not read is lost. The loop sees it at once.
+// Reset breaks the connection. Sent bytes that were not read are lost. The loop sees it at once.
 func (p *SimPeer) Reset() {
 	p.sent = nil
 	p.end(net.ErrClosed)
 }
 
-// Break ends the connection as a write that finds it broken does, before the loop has read what was sent.
+// Break ends the connection as a write to a broken connection does, before the loop has read the
+// sent bytes.
 func (p *SimPeer) Break() { p.end(net.ErrClosed) }
 
-// unread takes what the loop has not read; nil: nothing.
+// unread removes and returns the bytes that the loop has not read, or nil.
 func (p *SimPeer) unread() []byte {
 	b := p.sent
 	p.sent = nil
@@ -151,16 +157,17 @@ func (p *SimPeer) unread() []byte {
 	return b
 }
 
-// Read has the loop read once, at most n bytes, or see the end. It reports whether there was anything: a connection that is paused reads nothing.
+// Read makes the loop read once, at most n bytes, or see the end. It reports whether there was
+// anything to read. A paused connection reads nothing.
 func (p *SimPeer) Read(n int) bool {
 	c := p.socket.conn
-	if p.socket.closed || c.deaf {
+	if p.socket.closed || c.unpolled {
 		return false
 	}
 	if len(p.sent) == 0 {
 		if p.hungUp {
 			events{}.OnClose(p.socket, os.NewSyscallError("read", io.EOF))
-			p.socket.closed = c.g == nil // else it goes on: it is half closed
+			p.socket.closed = c.g == nil // otherwise it continues half closed
 		}
 		return p.hungUp
 	}
@@ -180,13 +187,14 @@ func (p *SimPeer) end(err error) {
 	}
 }
 
-// Limit sets how many bytes the kernel takes before this end has taken any of them.
+// Limit sets how many bytes the kernel accepts before this end has taken any.
 func (p *SimPeer) Limit(n int) {
 	p.room = n
 	p.fill()
 }
 
-// Take is what has come here since the last call, a view that is valid until the next one.
+// Take returns the bytes that have arrived since the last call. The slice is a view that is valid
+// until the next call.
 func (p *SimPeer) Take() []byte {
 	p.out, p.taken = p.taken[:0], p.out
 	p.fill()
@@ -194,30 +202,30 @@ func (p *SimPeer) Take() []byte {
 	return p.taken
 }
 
-// Closed reports whether nothing more can come.
+// Closed reports whether no more bytes can arrive.
 func (p *SimPeer) Closed() bool { return p.socket.closed && len(p.out) == 0 }
 
-// fill moves on what the kernel has room for.
+// fill moves held output to the kernel's buffer as far as it fits.
 func (p *SimPeer) fill() {
 	n := min(len(p.socket.held), max(p.room-len(p.out), 0))
 	p.out = append(p.out, p.socket.held[:n]...)
 	p.socket.held = p.socket.held[n:]
 }
 
-// simSocket is a connection as gnet shows it.
+// simSocket is the gnet.Conn of a simulated connection.
 type simSocket struct {
-	gnet.Conn // nil: what a Conn does not use
+	gnet.Conn // nil: the methods that a Conn does not use
 	peer      *SimPeer
 	conn      *Conn
-	in        []byte // of this read
-	held      []byte // written, and not taken by the kernel; bound: none, a test's
+	in        []byte // bytes of this read
+	held      []byte // written and not accepted by the kernel; bound: none, a test's
 	closed    bool
 }
 
 func (s *simSocket) Context() any              { return s.conn }
 func (s *simSocket) RemoteAddr() net.Addr      { return nil }
 func (s *simSocket) LocalAddr() net.Addr       { return nil }
-func (s *simSocket) Fd() int                   { return -1 } // nothing can be done to it: a drained connection ends at once
+func (s *simSocket) Fd() int                   { return -1 } // invalid: a drained connection ends at once
 func (s *simSocket) OutboundBuffered() int     { return len(s.held) }
 func (s *simSocket) Next(int) ([]byte, error)  { return s.in, nil }
 func (s *simSocket) EventLoop() gnet.EventLoop { return s.conn.loop.reactor }

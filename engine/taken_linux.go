@@ -2,9 +2,9 @@ package engine
 
 import "golang.org/x/sys/unix"
 
-// Taken is how many bytes the peer's system has acknowledged since the connection was made, and how
-// many of those written it has not, of which the kernel has some. A peer that reads slowly is one of
-// which the first figure grows while the second is not 0. It costs two system calls.
+// Taken returns how many bytes the peer's system has acknowledged since the connection was made,
+// and how many written bytes it has not acknowledged, including those in the kernel. If the first
+// number grows and the second is not 0, the peer reads slowly. It costs two system calls.
 func (c *Conn) Taken() (acked uint64, waiting int) {
 	if c.g == nil {
 		return 0, 0

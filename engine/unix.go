@@ -53,7 +53,7 @@ func clearStale(path string) error {
 		return nil // bind will say what is wrong
 	}
 	if info.Mode()&os.ModeSocket == 0 {
-		return fmt.Errorf("%s is there and no socket", path)
+		return fmt.Errorf("%s exists and is not a socket", path)
 	}
 	nc, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
