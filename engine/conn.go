@@ -165,7 +165,8 @@ func (c *Conn) LocalAddr() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// SetMaxOutput changes ConnOptions.MaxOutput for this connection, n > 0. It holds from the next write on.
+// SetMaxOutput changes ConnOptions.MaxOutput for this connection, n > 0. It holds from the next
+// write on.
 func (c *Conn) SetMaxOutput(n int) {
 	o := *c.options
 	o.MaxOutput = n

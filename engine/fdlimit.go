@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// descriptorMargin is the distance to the descriptor limit from which the accept goroutine checks each
-// connection: registering takes a second descriptor for a moment, and many may be in progress.
+// descriptorMargin is the distance to the descriptor limit from which the accept goroutine checks
+// each connection: registering takes a second descriptor for a moment, and many may be in progress.
 const descriptorMargin = maxRegistering + 64
 
 // nearDescriptorLimit reports whether descriptors are about to run out.

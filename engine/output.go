@@ -231,8 +231,8 @@ func (c *Conn) next() []byte {
 }
 
 // send passes p, which next returned, to gnet and returns how many bytes were accepted. The output
-// of an unpolled conn goes to the kernel directly, as far as it accepts it. gnet closes the connection
-// inside Write when the kernel reports that it is broken.
+// of an unpolled conn goes to the kernel directly, as far as it accepts it. gnet closes the
+// connection inside Write when the kernel reports that it is broken.
 func (c *Conn) send(p []byte) int {
 	counters, n := &c.loop.counters, len(p)
 	counters.Writes++

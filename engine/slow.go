@@ -28,9 +28,9 @@ func (c *Conn) block() {
 	c.account()
 }
 
-// unpolledRetry is how often the kernel is offered output of a conn that is paused, or whose peer has
-// ended its side: no event reports that the kernel has space again. The output of a conn that has
-// yielded is offered at each fast tick.
+// unpolledRetry is how often the kernel is offered output of a conn that is paused, or whose peer
+// has ended its side: no event reports that the kernel has space again. The output of a conn that
+// has yielded is offered at each fast tick.
 const unpolledRetry = 50 * time.Millisecond
 
 // refused records that the kernel has accepted only a part of the output of an unpolled conn.

@@ -384,7 +384,7 @@ func cycle(s *AckWindow, done func(Acked)) {
 	_ = s.Ack(first, first+7, done)
 }
 
-func BenchmarkSent(b *testing.B) {
+func BenchmarkAckWindow(b *testing.B) {
 	s := bookAt(1, 1<<20)
 	b.ReportAllocs()
 	for b.Loop() {

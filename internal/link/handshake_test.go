@@ -111,10 +111,10 @@ func tlsHello(t *testing.T) []byte {
 func TestKeysMustAgree(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ worker, gateway, workerSays, gatewaySays string }{
-		{"", "secret", "wants a key, and this worker has none (--key-file)", "the worker has none, and this gateway has one"},
-		{"secret", "", "has another key, or none", "the worker has a key, and this gateway has none"},
-		{"Secret", "secret", "has another key, or none", "the worker's is not this gateway's"},
-		{"secret ", "secret", "has another key, or none", "the worker's is not this gateway's"},
+		{"", "secret", "requires a key and this worker has none (set --key-file)", "the worker has no key and this gateway has one"},
+		{"secret", "", "has another key, or none", "the worker has a key and this gateway has none"},
+		{"Secret", "secret", "has another key, or none", "the worker's key is not this gateway's"},
+		{"secret ", "secret", "has another key, or none", "the worker's key is not this gateway's"},
 	} {
 		client, server := tcpPair(t)
 		done := make(chan error, 1)

@@ -6,10 +6,10 @@ import (
 	"iter"
 )
 
-// Status is the outcome of a request, and why a link ends.
+// Status is the result of a request, or the reason why a link ends.
 type Status uint16
 
-// The statuses of SPEC.md, which says which of them are reserved.
+// These are the statuses of SPEC.md, which says which of them are reserved.
 const (
 	OK Status = iota
 	Gone
@@ -24,39 +24,39 @@ const (
 	Internal
 )
 
-// Reason says why a client's connection ended.
+// Reason is the reason why a client's connection ended.
 type Reason uint16
 
-// The close reasons of SPEC.md.
+// These are the close reasons of SPEC.md.
 const (
-	ReasonPeer         Reason = 1 + iota // the client closed, or its connection broke off cleanly
+	ReasonPeer         Reason = 1 + iota // the client closed, or its connection ended without an error
 	ReasonKicked                         // business code closed it
-	ReasonIdle                           // nothing was heard within the heartbeat limit
+	ReasonIdle                           // nothing was received within the heartbeat limit
 	ReasonSlowConsumer                   // it did not read what was sent to it
-	ReasonProtocol                       // it sent what its protocol forbids
-	ReasonTooBig                         // a message passed the size limit
-	ReasonLimit                          // a message was not whole in time, or unfinished ones took too much memory
+	ReasonProtocol                       // it violated its protocol
+	ReasonTooBig                         // a message exceeded the size limit
+	ReasonLimit                          // a message was not complete in time, or incomplete ones took too much memory
 	ReasonHandshake                      // the handshake failed or took too long
 	ReasonDraining                       // the gateway is closing down
 	ReasonReplaced                       // a newer connection of the same uid
 	ReasonNoWorker                       // reserved
 	ReasonNetwork                        // the connection failed
-	ReasonInternal                       // a fault of ours
+	ReasonInternal                       // an internal error
 	ReasonRefused                        // the business did not admit it
 )
 
 // Attribute is one key and value of a session.
 type Attribute struct{ Key, Value string }
 
-// MaxAttributes bounds what one client has of attributes, in bytes as AttributesSize counts them:
-// every attachment carries them all. A worker and a gateway refuse by the same sum.
+// MaxAttributes is the most bytes of attributes of one client, as AttributesSize counts them: each
+// attachment contains all of them. Workers and gateways check the same sum.
 const MaxAttributes = 1 << 20
 
-// attributeCost is what an attribute counts beside its key and value. It keeps the number of them
-// within a u16: 65,536 keys that differ take more than MaxAttributes.
+// attributeCost is the number of bytes that an attribute counts besides its key and value. It keeps
+// the number of attributes within a u16: 65,536 different keys exceed MaxAttributes.
 const attributeCost = 16
 
-// AttributesSize is what attributes count against MaxAttributes.
+// AttributesSize returns the number of bytes that attrs count against MaxAttributes.
 func AttributesSize(attrs []Attribute) int {
 	n := 0
 	for _, a := range attrs {
@@ -65,11 +65,11 @@ func AttributesSize(attrs []Attribute) int {
 	return n
 }
 
-// MaxKey is the most bytes of a uid, or of a group's name.
+// MaxKey is the most bytes of a uid or of a group's name.
 const MaxKey = 1024
 
-// What a gateway lets one client have of groups, where it is not told otherwise: so many, and so
-// many bytes of names as GroupSize counts them; and the most that it can be told.
+// These are the defaults for the groups of one client on a gateway: their number, and the bytes of
+// their names as GroupSize counts them. The last two are the highest values that can be configured.
 const (
 	DefaultGroups     = 4096
 	DefaultGroupBytes = 256 << 10
@@ -77,11 +77,11 @@ const (
 	MaxGroupBytes     = MaxGroups * GroupStep
 )
 
-// GroupStep is what the shortest name of a group counts, in bytes.
+// GroupStep is the size in bytes that the shortest name of a group counts.
 const GroupStep = 16
 
-// GroupSize is what a group counts against the bytes of names that a client may have: those of its
-// name, in steps of GroupStep.
+// GroupSize returns the size that a group counts against the group bytes of a client: the length of
+// its name, rounded up to a multiple of GroupStep.
 func GroupSize(name int) int { return (name + GroupStep - 1) / GroupStep * GroupStep }
 
 // AppendBytes appends a u16 length and b, which has at most 65,535 bytes.
@@ -108,7 +108,7 @@ func AppendIDs(dst []byte, ids []ClientID) []byte {
 	return dst
 }
 
-// AppendAttributes appends a u16 count, and each key with a u16 and value with a u32 length.
+// AppendAttributes appends a u16 count, and each key with a u16 length and value with a u32 length.
 func AppendAttributes(dst []byte, attrs []Attribute) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(attrs)))
 	for _, a := range attrs {
@@ -119,8 +119,9 @@ func AppendAttributes(dst []byte, attrs []Attribute) []byte {
 	return dst
 }
 
-// Cursor reads the parts of a payload one after the other. A part that is not there makes it bad for good: read all, then ask Bad once.
-// The bytes it returns are views.
+// Cursor reads the parts of a payload one after the other. A part that is missing or truncated
+// makes the Cursor bad for good, so a caller can read all parts and then call Bad once. The bytes
+// that it returns are views.
 type Cursor struct {
 	b   []byte
 	bad bool
@@ -129,13 +130,13 @@ type Cursor struct {
 // Read returns a Cursor over a payload.
 func Read(payload []byte) Cursor { return Cursor{b: payload} }
 
-// Bad reports whether a part was cut short.
+// Bad reports whether a part was missing or truncated.
 func (c *Cursor) Bad() bool { return c.bad }
 
-// End reports whether all of the payload has been read, and no part was cut short.
+// End reports whether all of the payload was read and Bad is false.
 func (c *Cursor) End() bool { return !c.bad && len(c.b) == 0 }
 
-// Rest is what has not been read yet.
+// Rest returns the bytes that were not read yet.
 func (c *Cursor) Rest() []byte { return c.b }
 
 // Take reads n bytes.
@@ -211,24 +212,27 @@ func (c *Cursor) Attributes() []Attribute {
 // Header is one header field of a client's request.
 type Header struct{ Name, Value string }
 
-// SubprotocolHeader is the field of an attachment that the gateway adds: the sub-protocol that it agreed to. No client can send a field of that name.
+// SubprotocolHeader is a header field that the gateway adds to an attachment: the WebSocket
+// sub-protocol that it accepted. No client can send a field of this name.
 const SubprotocolHeader = ":subprotocol"
 
-// Attachment is what a worker learns of a client that is given to it.
+// Attachment is the state of a client that a worker receives with it.
 type Attachment struct {
 	Version    uint32 // of the attributes
 	UIDVersion uint32
 	Handled    uint32 // messages of the client before the next one
 	Remote     string // the client's address, host:port
-	Listener   string // the URL of the listener it came by
+	Listener   string // the URL of the client's listener
 	UID        string // empty: not bound
 	Target     string // WebSocket: the request target, path and query
 	Headers    []Header
-	Request    string // AppendRequest of Target and Headers, where the sender has it ready; then used instead of them. One that was read has it and no Headers
-	Attrs      []Attribute
+	// Request is AppendRequest of Target and Headers, if the sender has it ready. It is then used
+	// instead of them. A decoded Attachment has Request and Target, and no Headers.
+	Request string
+	Attrs   []Attribute
 }
 
-// AppendRequest appends the part of an attachment that tells of the client's request.
+// AppendRequest appends the part of an attachment that describes the client's request.
 func AppendRequest[T string | []byte](dst []byte, target T, headers []Header) []byte {
 	dst = AppendBytes(dst, target)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(headers)))
@@ -239,7 +243,8 @@ func AppendRequest[T string | []byte](dst []byte, target T, headers []Header) []
 	return dst
 }
 
-// RequestTarget is the target in what AppendRequest appended; empty where that is.
+// RequestTarget returns the target of a request that AppendRequest appended. It is empty if request
+// is.
 func RequestTarget(request string) string {
 	if request == "" {
 		return ""
@@ -248,7 +253,8 @@ func RequestTarget(request string) string {
 	return target
 }
 
-// RequestHeaders walks the header fields in what AppendRequest appended: names and values are views of it. Kept in one piece they take no more memory than they have bytes.
+// RequestHeaders iterates over the header fields of a request that AppendRequest appended. Names
+// and values are views of it. A request in one piece takes no more memory than its bytes.
 func RequestHeaders(request string) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		if request == "" {
@@ -266,7 +272,7 @@ func RequestHeaders(request string) iter.Seq2[string, string] {
 	}
 }
 
-// cutBytes cuts what AppendBytes appended off the front of s.
+// cutBytes splits off what AppendBytes appended at the front of s.
 func cutBytes(s string) (b, rest string) {
 	n := 2 + (int(s[0])<<8 | int(s[1]))
 	return s[2:n], s[n:]
@@ -288,7 +294,7 @@ func AppendAttachment(dst []byte, a *Attachment) []byte {
 	return AppendAttributes(dst, a.Attrs)
 }
 
-// noRequest is what AppendRequest appends of a client that came without a request.
+// noRequest is what AppendRequest appends for a client without a request.
 const noRequest = "\x00\x00\x00\x00"
 
 // Attachment reads the payload of an Attach frame.
@@ -313,7 +319,7 @@ func (c *Cursor) Attachment() (a Attachment) {
 	return a
 }
 
-// Peer is where a gateway is reached by the others.
+// Peer is the address at which other gateways reach a gateway.
 type Peer struct {
 	ID   uint32
 	Addr string // host:port
@@ -337,13 +343,16 @@ func (c *Cursor) Peers() []Peer {
 	return peers
 }
 
-// Claim is what a client has with a uid that only one may have: of two the later wins, of two of the same time the one with the larger client id.
+// Claim is the claim of a client on a uid that only one client may have. The later claim wins. Of
+// two claims with the same time, the one with the larger client id wins.
 type Claim struct {
-	Time   uint64 // of the binding, as the clocks of gateways go: nanoseconds since 1970, but never behind what they have heard of
+	// Time is the time of the binding in nanoseconds since 1970, by the clock of the gateway. The
+	// clock is never behind a time received from another gateway.
+	Time   uint64
 	Client ClientID
 }
 
-// Before reports whether a claim loses against another.
+// Before reports whether c loses against o.
 func (c Claim) Before(o Claim) bool {
 	if c.Time != o.Time {
 		return c.Time < o.Time
@@ -357,7 +366,7 @@ func AppendEvict[T string | []byte](dst []byte, uid T, c Claim) []byte {
 	return binary.BigEndian.AppendUint64(dst, c.Time)
 }
 
-// Evict reads the payload of an Evict frame; the uid is a view.
+// Evict reads the payload of an Evict frame. The uid is a view.
 func (c *Cursor) Evict() (uid []byte, claim Claim) {
 	uid = c.Bytes()
 	claim.Client = c.ID()
@@ -365,5 +374,5 @@ func (c *Cursor) Evict() (uid []byte, claim Claim) {
 	return uid, claim
 }
 
-// Newer reports whether version a is newer than b. Versions grow, and wrap.
+// Newer reports whether version a is newer than b. Versions grow and wrap around.
 func Newer(a, b uint32) bool { return int32(a-b) > 0 }
