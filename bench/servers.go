@@ -91,7 +91,7 @@ func (s *servers) start(o *Options, name, program string, env, args []string) (*
 	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what is typed at the terminal is for the run
 	if o.Servers.Binary == "" {                           // another build may have no leash
-		childproc.Leash(cmd)
+		childproc.ExitWithParent(cmd)
 	}
 	cmd.Stderr = log
 	p, err := childproc.Start(cmd)

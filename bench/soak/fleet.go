@@ -23,7 +23,7 @@ type fleet struct {
 	o        Options
 	targets  map[bench.Codec][]string // by gateway
 	gateways []*childproc.Process
-	wires    []*faultproxy.Wire
+	wires    []*faultproxy.Proxy
 
 	workers chan []*childproc.Process // holds the one list, which is taken to be changed or looked at
 	counts  chan map[string]int       // holds the one map: faults so far, by name
@@ -76,7 +76,7 @@ func start(o Options) (*fleet, error) {
 func (f *fleet) process(args ...string) (*childproc.Process, error) {
 	cmd := exec.Command(f.o.Binary, args...)
 	cmd.Stderr = f.o.Log
-	childproc.Leash(cmd)
+	childproc.ExitWithParent(cmd)
 	p, err := childproc.Start(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("soak: %w", err)
@@ -144,7 +144,7 @@ func (f *fleet) fault(ctx context.Context, rng *rand.Rand) error {
 }
 
 // some is one of the wires.
-func (f *fleet) some(rng *rand.Rand) *faultproxy.Wire { return f.wires[rng.IntN(len(f.wires))] }
+func (f *fleet) some(rng *rand.Rand) *faultproxy.Proxy { return f.wires[rng.IntN(len(f.wires))] }
 
 // renew ends one of the workers and starts another in its place.
 func (f *fleet) renew(rng *rand.Rand, end func(*childproc.Process) error) error {

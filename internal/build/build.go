@@ -1,4 +1,4 @@
-// Package build tells what this program was built from.
+// Package build reports which version a program was built from.
 package build
 
 import (
@@ -6,7 +6,8 @@ import (
 	"runtime/debug"
 )
 
-// Version is the module's version, and the commit where the build has recorded it, with "modified" behind it when files had been changed since; empty where nothing is known.
+// Version returns the module's version and, if the build has recorded it, the commit, followed by
+// "modified" if files were changed since. It is empty if nothing is known.
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -15,7 +16,7 @@ func Version() string {
 	return version(info)
 }
 
-// Of is the same of another program; empty where it says nothing.
+// Of returns the same for another program's file, or "" if the file has no build information.
 func Of(program string) string {
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {

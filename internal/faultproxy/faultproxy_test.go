@@ -15,7 +15,7 @@ import (
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // ends is a wire with somebody at each end of a connection.
-func ends(t *testing.T, f Faults) (w *Wire, near, far net.Conn) {
+func ends(t *testing.T, f Faults) (w *Proxy, near, far net.Conn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -75,11 +75,11 @@ func TestAWireIsCut(t *testing.T) {
 	w, near, far := ends(t, Faults{})
 	_, _ = near.Write([]byte("x"))
 	_, _ = io.ReadFull(far, make([]byte, 1))
-	if n := w.Carried(); n != 1 {
+	if n := w.Received(); n != 1 {
 		t.Errorf("it has carried %d bytes", n)
 	}
 	w.Cut()
-	if n := w.Carried(); n != 0 {
+	if n := w.Received(); n != 0 {
 		t.Errorf("after the cut it has carried %d bytes", n)
 	}
 	for _, conn := range []net.Conn{near, far} {

@@ -1,4 +1,5 @@
-// Package leaktest fails the tests of a package that leaves goroutines, descriptors or child processes behind.
+// Package leaktest fails the tests of a package that leaves goroutines, descriptors or child
+// processes behind.
 package leaktest
 
 import (
@@ -13,28 +14,29 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Main runs a package's tests and ends the process, to be called by TestMain. Whoever passed must leave nothing.
+// Main runs the tests of a package and exits. TestMain calls it. It fails the package if tests that
+// passed leave anything behind.
 func Main(m *testing.M) {
 	if ln, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
-		_ = ln.Close() // the runtime's own poller opens its descriptors with the first socket
+		_ = ln.Close() // the runtime's poller opens its descriptors with the first socket
 	}
 	before := len(Descriptors())
 	code := m.Run()
 	if code == 0 {
-		if err := left(before); err != nil {
-			_, _ = fmt.Fprintln(os.Stderr, "the tests leave something behind:", err)
+		if err := checkLeaks(before); err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, "the tests left behind:", err)
 			code = 1
 		}
 	}
 	os.Exit(code)
 }
 
-// patience is how long what the tests have ended may take to go.
-const patience = 5 * time.Second
+// releaseTimeout is how long resources may take to be released after the tests.
+const releaseTimeout = 5 * time.Second
 
-// left says what is left, once it has had time to go.
-func left(before int) (err error) {
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+// checkLeaks returns an error that describes what is left after patience.
+func checkLeaks(before int) (err error) {
+	for end := time.Now().Add(releaseTimeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		open, running := Descriptors(), children()
 		switch {
 		case len(running) > 0:
@@ -42,8 +44,8 @@ func left(before int) (err error) {
 		case len(open) > before:
 			err = fmt.Errorf("%d descriptors, of\n%s", len(open)-before, strings.Join(open, "\n"))
 		default:
-			return goleak.Find( // which has a patience of its own
-				// The pool of gnet's Enroll: one per process, for its whole life.
+			return goleak.Find( // goleak has a time limit of its own
+				// This is the pool of gnet's Enroll: one per process, for its whole life.
 				goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
 				goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
 				goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
@@ -52,7 +54,8 @@ func left(before int) (err error) {
 	return err
 }
 
-// Descriptors are what the process holds open; none where the system does not tell.
+// Descriptors returns the open descriptors of the process. It is empty where the system does not
+// report them.
 func Descriptors() (open []string) {
 	list, _ := os.ReadDir("/proc/self/fd")
 	for _, e := range list {
@@ -63,7 +66,8 @@ func Descriptors() (open []string) {
 	return open
 }
 
-// children are the processes that this one has started and not waited for; none where the system does not tell.
+// children returns the child processes that were not waited for. It is empty where the system does
+// not report them.
 func children() (pids []string) {
 	lists, _ := filepath.Glob("/proc/self/task/*/children")
 	for _, list := range lists {

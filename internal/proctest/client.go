@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Dial connects to an address. The connection is closed with the test.
+// Dial connects to an address. The connection is closed at the end of the test.
 func Dial(tb testing.TB, addr string) net.Conn {
 	tb.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -27,7 +27,7 @@ func Say(tb testing.TB, c net.Conn, lines ...string) {
 	}
 }
 
-// Echoes sends a line to a text listener and waits for it to come back. Nothing else may be on its way.
+// Echoes sends a line to a text listener and waits for its echo. No other line may be on its way.
 func Echoes(tb testing.TB, c net.Conn, line string) {
 	tb.Helper()
 	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Network is another host. There is none but on Linux.
+// Network is another host. It exists only on Linux.
 type Network struct{ Here, There string }
 
 // NewNetwork skips the test.

@@ -6,7 +6,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Attrs are m's attributes, in no order. They are never changed in place.
+// Attrs returns m's attributes in no particular order. They are never changed in place.
 func (m *Member) Attrs() []link.Attribute {
 	if m.attrs == nil {
 		return nil
@@ -14,19 +14,23 @@ func (m *Member) Attrs() []link.Attribute {
 	return *m.attrs
 }
 
-// Version is that of the attributes: it grows with each change.
+// Version returns the version of the attributes. Each change increments it.
 func (m *Member) Version() uint32 { return m.version }
 
-// UIDVersion is that of the uid.
+// UIDVersion returns the version of the uid.
 func (m *Member) UIDVersion() uint32 { return m.uidVersion }
 
-// A worker changes its copy of the attributes and of the uid before the gateway has heard of it, and takes it that their version is one more then. Where that was not so,
-// because somebody else's change had come first or this one was refused, it has to learn what stands; and by a version that it cannot have come to by itself.
+// A worker changes its copy of the attributes or the uid before the gateway knows of the change,
+// and assumes that the version grows by one. If that is wrong, because another change came first or
+// this one was refused, the worker must receive the current state, with a version that it cannot
+// have reached by itself.
 
-// Outrun makes the version of the attributes newer than that of a copy that has been changed after base.
+// Outrun makes the version of the attributes newer than that of a copy that was changed after
+// version base.
 func (m *Member) Outrun(base uint32) { m.version = outrun(m.version, base) }
 
-// OutrunUID makes the version of the uid newer than that of a copy that has been changed after base.
+// OutrunUID makes the version of the uid newer than that of a copy that was changed after version
+// base.
 func (m *Member) OutrunUID(base uint32) { m.uidVersion = outrun(m.uidVersion, base) }
 
 func outrun(version, base uint32) uint32 {
@@ -36,9 +40,9 @@ func outrun(version, base uint32) uint32 {
 	return version + 2
 }
 
-// Set changes m's attributes, and their version: merged into those that are there, an empty value
-// removing its key, or in place of them. Of equal keys the last stands. When the outcome is more
-// than link.MaxAttributes it changes nothing and returns false.
+// Set changes m's attributes and increments their version. With merge, it changes only the given
+// ones, and an empty value removes its key. Without merge, it replaces all. Of equal keys the last
+// one counts. If the result exceeds link.MaxAttributes, it changes nothing and returns false.
 func (r *Registry) Set(m *Member, attrs []link.Attribute, merge bool) bool {
 	var t table
 	if merge {
@@ -64,13 +68,13 @@ func (r *Registry) Set(m *Member, attrs []link.Attribute, merge bool) bool {
 	return true
 }
 
-// manyAttributes is from where on looking through all of them would take longer than an index.
+// manyAttributes is the number from which an index is faster than a linear search.
 const manyAttributes = 64
 
-// table is a list of attributes while it is changed.
+// table is a list of attributes that is being changed.
 type table struct {
 	list []link.Attribute // bound: attributes of a client
-	at   map[string]int   // nil while there are few; bound: attributes of a client
+	at   map[string]int   // index by key, nil while the list is short; bound: attributes of a client
 }
 
 func (t *table) index() {
@@ -80,7 +84,7 @@ func (t *table) index() {
 	}
 }
 
-// find is where the key stands, -1: nowhere.
+// find returns the index of the key, or -1.
 func (t *table) find(key string) int {
 	if t.at == nil {
 		return slices.IndexFunc(t.list, func(a link.Attribute) bool { return a.Key == key })
@@ -103,7 +107,7 @@ func (t *table) put(a link.Attribute) {
 	}
 }
 
-// remove takes a key out; the last one moves there.
+// remove removes a key. The last attribute moves to its index.
 func (t *table) remove(key string) {
 	i := t.find(key)
 	if i < 0 {

@@ -183,13 +183,13 @@ func (x *model) checkInside() {
 		}
 		if n.uid != "" {
 			uids[n.uid] = true
-			if e := m.uid.entries[m.uidAt]; e.member != m || e.group != -1 {
+			if e := m.uid.entries[m.uidIndex]; e.member != m || e.group != -1 {
 				x.t.Fatalf("uid entry %+v of %+v", e, m)
 			}
 		}
 		for k, p := range m.groups {
 			groups[p.set.name] = true
-			if e := p.set.entries[p.at]; e.member != m || int(e.group) != k || !n.groups[p.set.name] || x.r.groups[p.set.name] != p.set {
+			if e := p.set.entries[p.index]; e.member != m || int(e.group) != k || !n.groups[p.set.name] || x.r.groups[p.set.name] != p.set {
 				x.t.Fatalf("group entry %+v of %+v", e, m)
 			}
 		}

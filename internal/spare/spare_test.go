@@ -28,18 +28,18 @@ func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 		"much that stays":          {400, []step{{5, busy, 400, 0}, {600, idle, 400, 2}}},
 		"it shrinks by itself":     {50, []step{{5, busy, 400, 0}, {40, idle, 400, 2}, {5, idle, 5, 0}, {5, busy, 40, 0}, {40, idle, 40, 2}}},
 	} {
-		var w watch
+		var w tracker
 		var used time.Duration
 		for i, s := range c.steps {
 			gives := 0
 			now := s.heap
 			for range s.looks {
 				used += s.used
-				if w.rests(used) && w.pays(now<<20) {
+				if w.idle(used) && w.shouldReturn(now<<20) {
 					gives++
 					now = min(now, c.left)
 					used += busy // the collection
-					w.gave(now<<20, used)
+					w.returned(now<<20, used)
 				}
 			}
 			if gives != s.gives {

@@ -100,7 +100,7 @@ func TestOldStaysUntilNewIsReady(t *testing.T) {
 	f := run(t, 2, serves, serves, silent, serves)
 	f.reload <- struct{}{}
 	f.logs("reload stopped", 1)
-	if log := f.log.String(); strings.Contains(log, "did not end well") || strings.Count(log, "worker ready") != 2 || !strings.Contains(log, "replaced=0") {
+	if log := f.log.String(); strings.Contains(log, "did not end cleanly") || strings.Count(log, "worker ready") != 2 || !strings.Contains(log, "replaced=0") {
 		t.Errorf("somebody was replaced:\n%s", log)
 	}
 	f.reload <- struct{}{}
@@ -138,14 +138,14 @@ func TestStubbornIsKilled(t *testing.T) {
 func TestBackOff(t *testing.T) {
 	t.Parallel()
 	f := run(t, 1, serves, dies) // the first is the one that makes it come up
-	for i := 1; !strings.Contains(f.log.String(), "in service"); i++ {
+	for i := 1; !strings.Contains(f.log.String(), "directly after it became ready"); i++ {
 		f.reload <- struct{}{} // to what dies as soon as it is ready; before that is seen the old one stays
 		f.logs("reload stopped", i)
 	}
-	f.logs("another is started", 4)
+	f.logs("worker ended, starting another", 4)
 	var waits []time.Duration
 	for line := range strings.Lines(f.log.String()) {
-		if _, rest, found := strings.Cut(line, "another is started"); found {
+		if _, rest, found := strings.Cut(line, "worker ended, starting another"); found {
 			_, in, _ := strings.Cut(rest, " in=")
 			in, _, _ = strings.Cut(in, " ")
 			wait, err := time.ParseDuration(in)
