@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A buffer has room for what was asked, comes back, and is given up when it has
-// not been needed for a while.
+// A buffer has the requested capacity, is reused, and is released when it was not needed for a
+// while.
 func TestBufferPool(t *testing.T) {
 	t.Parallel()
 	var p bufferPool
@@ -24,7 +24,7 @@ func TestBufferPool(t *testing.T) {
 			t.Errorf("get(%d) made another buffer", n)
 		}
 	}
-	p.put(make([]byte, 0, 700)) // what append made, of a size in between
+	p.put(make([]byte, 0, 700)) // a buffer made by append, of a size between two classes
 	if b := p.get(512); cap(b) != 700 {
 		t.Errorf("got one of %d bytes", cap(b))
 	}
@@ -39,7 +39,7 @@ func TestBufferPoolIsBoundedAndTrimmed(t *testing.T) {
 	if p.held > poolBound {
 		t.Errorf("%d bytes are held", p.held)
 	}
-	p.trim(trimPeriod) // all of them came since the pool was made
+	p.trim(trimPeriod) // all of them were put after the pool was made
 	one := p.get(1 << 20)
 	p.put(one)
 	p.trim(2*trimPeriod - 1)
@@ -62,8 +62,7 @@ func TestGrowKeepsTheBytes(t *testing.T) {
 	}
 }
 
-// A conn that is slow, takes all that waits and is slow again has no new buffer
-// each time.
+// A conn that is slow, drains and is slow again does not get a new buffer each time.
 func TestTheBufferOfASlowConnIsUsedAgain(t *testing.T) {
 	t.Parallel()
 	s, err := NewSim(Config{Loops: 1})
@@ -74,7 +73,7 @@ func TestTheBufferOfASlowConnIsUsedAgain(t *testing.T) {
 	peer := s.Open(0, netip.AddrPort{}, funcs{open: func(opened *Conn) { c = opened }}, ConnOptions{Overflow: DropOldest})
 	fill := func() *byte {
 		peer.Limit(0)
-		for range 1000 { // of 4 KiB, more than MaxOutput
+		for range 1000 { // of 4 KiB each, more than MaxOutput
 			if err := c.Write(make([]byte, 4<<10)); err != nil {
 				t.Fatal(err)
 			}

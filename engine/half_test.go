@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// enders are funcs that are told the end of the peer's side.
+// enders is a funcs with an OnEnd.
 type enders struct {
 	funcs
 	end func(*Conn)
@@ -29,7 +29,8 @@ func hangUp(t testing.TB, nc net.Conn) {
 	}
 }
 
-// The peer ends its side with its last bytes: what they are answered with comes whole, with whatever the Handler does about the end.
+// The peer ends its side with its last bytes. The answer arrives completely, whatever the Handler
+// does about the end.
 func TestAHalfClosedPeerIsAnswered(t *testing.T) {
 	t.Parallel()
 	bye := errors.New("bye")
@@ -57,14 +58,14 @@ func TestAHalfClosedPeerIsAnswered(t *testing.T) {
 					sent <- errors.Join(err, nc.(*net.TCPConn).CloseWrite())
 				}()
 				if n > 1000 {
-					time.Sleep(10 * time.Millisecond) // so that much waits here: the peer is slow
+					time.Sleep(10 * time.Millisecond) // so that much output waits here: the peer is slow
 				}
 				got, err := io.ReadAll(nc)
 				want := n
 				if strings.HasPrefix(name, "answered") {
 					want++
 				}
-				if end == nil && n > 1000 && err == nil && len(got) <= want { // as far as the kernel took it
+				if end == nil && n > 1000 && err == nil && len(got) <= want { // as far as the kernel accepted it
 					want = len(got)
 				}
 				if err := errors.Join(err, receive(t, sent)); err != nil || len(got) != want {
@@ -87,12 +88,13 @@ func TestAHalfClosedPeerIsAnswered(t *testing.T) {
 	}
 }
 
-// later has f run when what is at hand is done, and a turn has passed.
+// later runs f after the current work and one more turn.
 func later(c *Conn, f func()) {
 	_ = c.Loop().Post(func() { _ = c.Loop().Post(f) })
 }
 
-// Answers that are written to a peer that has ended its side, and reads slowly, come whole and in order, whatever waited when the end came: with the kernel, with gnet, and here.
+// Answers to a peer that has ended its side and reads slowly arrive completely and in order,
+// wherever they waited when the FIN came: in the kernel, in gnet, and here.
 func TestASlowHalfClosedPeerGetsAll(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})
@@ -101,7 +103,7 @@ func TestASlowHalfClosedPeerGetsAll(t *testing.T) {
 	h := enders{funcs{
 		data: func(c *Conn, in []byte) int {
 			_ = c.Write(before)
-			c.Flush() // what the kernel takes, and 64 KiB to gnet
+			c.Flush() // as much as the kernel accepts, and 64 KiB to gnet
 			if c.Buffered() < 64<<10 {
 				t.Error("nothing waits here")
 			}
@@ -127,7 +129,7 @@ func TestASlowHalfClosedPeerGetsAll(t *testing.T) {
 	receive(t, closed)
 }
 
-// countedLines are lines with numbers.
+// countedLines returns numbered lines.
 func countedLines(first, n int) (b []byte) {
 	for i := range n {
 		b = fmt.Appendf(b, "%07d\n", first+i)
@@ -135,7 +137,8 @@ func countedLines(first, n int) (b []byte) {
 	return b
 }
 
-// A peer that has ended its side and then goes is found out by the next write, and one that takes nothing by WriteTimeout. No descriptor is left behind.
+// A peer that disconnects after it has ended its side is detected by the next write, and one that
+// accepts nothing by WriteTimeout. No descriptor is left behind.
 func TestAHalfClosedPeerThatGoes(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -157,7 +160,7 @@ func TestAHalfClosedPeerThatGoes(t *testing.T) {
 			c.leave(nc)
 			on(t, conn.Loop(), func() { _ = conn.Write(make([]byte, 32<<20)) })
 			var err error
-			for err == nil { // the first write to one that is gone brings the reset, if that is not there already
+			for err == nil { // the first write to a peer that is gone causes the reset, if it has not come yet
 				on(t, conn.Loop(), func() { _ = conn.Write([]byte("x")) })
 				select {
 				case err = <-closed:
@@ -172,7 +175,8 @@ func TestAHalfClosedPeerThatGoes(t *testing.T) {
 	}
 }
 
-// A conn that is paused, or has yielded, when the end of the peer's side comes is told of it behind all that the peer had sent.
+// A conn that is paused or has yielded when the FIN comes receives OnEnd after all bytes of the
+// peer.
 func TestTheEndComesBehindTheData(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"paused", "yields", "kept"} {
@@ -219,7 +223,7 @@ func TestTheEndComesBehindTheData(t *testing.T) {
 	}
 }
 
-// Many peers that have ended their side, and wait, cost no turns.
+// Many waiting peers that have ended their side cost no turns.
 func TestHalfClosedConnsDoNotSpin(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1, Tick: time.Second})
@@ -237,7 +241,8 @@ func TestHalfClosedConnsDoNotSpin(t *testing.T) {
 	}
 }
 
-// A conn that is handed over goes on with the new Handler, which gets what the old one left; that one is told the end, once, after what is under way.
+// After HandOver the new Handler gets the bytes that the old one left. The old one gets OnClose
+// once, after the current callback.
 func TestHandOver(t *testing.T) {
 	t.Parallel()
 	bye := errors.New("bye")

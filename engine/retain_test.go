@@ -10,8 +10,9 @@ import (
 	"testing/synctest"
 )
 
-// However the kernel takes it, what was written to a conn with Retain is handed out whole, once and in order, in buffers that end between messages and carry a mark
-// that covers them; what has not gone out is there too, also in OnClose; and a buffer that never runs empty does not grow for ever.
+// The output of a conn with Retain is returned whole, once and in order, however the kernel accepts
+// it. The buffers end between messages and have a mark that covers them. Unsent output is available
+// too, also in OnClose. A buffer that is never empty does not grow without limit.
 func TestRetain(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
@@ -57,7 +58,7 @@ func TestRetain(t *testing.T) {
 				}
 			}
 			if rng.IntN(2) == 0 {
-				take() // else OnClose comes with all that was not taken
+				take() // otherwise OnClose sees everything that was not taken
 			}
 			rest := bytes.Clone(c.Unflushed())
 			p.Reset()
@@ -70,7 +71,7 @@ func TestRetain(t *testing.T) {
 	}
 }
 
-// lastMessage reads b, messages of u32 length · u32 number · bytes, to its end.
+// lastMessage reads b, messages of u32 length, u32 number and bytes, to its end.
 func lastMessage(b []byte) (number uint32, whole bool) {
 	for len(b) >= 8 {
 		n := 8 + int(binary.BigEndian.Uint32(b))

@@ -20,7 +20,8 @@ func newSim(t *testing.T) *Sim {
 	return s
 }
 
-// The parts of a simulated engine, each only when it is told to: a loop reads, ends its turn, and what was written is on the other side.
+// Each step of a simulated engine happens only when the test asks for it: a loop reads, ends its
+// turn, and the output is at the other end.
 func TestSim(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -58,7 +59,8 @@ func TestSim(t *testing.T) {
 	})
 }
 
-// A paused connection reads nothing and does not see its end; a timer goes off when its time has come and a turn with it.
+// A paused connection reads nothing and does not see its end. A timer fires when it is due and a
+// turn runs.
 func TestSimPauseAndTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// fill writes to c, without a pause, until n bytes wait for it.
+// fill writes to c without a pause until n bytes wait.
 func fill(t *testing.T, c *Conn, n int) {
 	t.Helper()
 	on(t, c.Loop(), func() {
@@ -20,7 +20,7 @@ func fill(t *testing.T, c *Conn, n int) {
 	})
 }
 
-// A peer that takes nothing is cut, however little waits and whatever the policy.
+// A peer that accepts nothing is closed, however little waits and whatever the policy is.
 func TestAStalledPeerIsCut(t *testing.T) {
 	t.Parallel()
 	for name, policy := range map[string]Overflow{"close": CloseSlow, "oldest": DropOldest, "newest": DropNewest} {
@@ -45,8 +45,8 @@ func TestAStalledPeerIsCut(t *testing.T) {
 	}
 }
 
-// A peer that reads slowly is not taken for one that does not read, though the
-// kernel, which wakes us when a third of its buffer is free, says nothing for long.
+// A peer that reads slowly does not count as one that does not read, although the kernel, which
+// wakes us when a third of its buffer is free, reports nothing for long.
 func TestASlowPeerIsNotStalled(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Tick: 10 * time.Millisecond})
@@ -68,8 +68,8 @@ func TestASlowPeerIsNotStalled(t *testing.T) {
 	}
 }
 
-// When all that waits in a loop is too much, those with most are cut, and those
-// with less are not. What has a bound of its own does not count.
+// When too many bytes wait in a loop, the conns with the most are closed, and those with fewer are
+// not. Conns with ExcludeFromBudget do not count.
 func TestTheWorstAreCutFirst(t *testing.T) {
 	t.Parallel()
 	const bound = 8 << 20
@@ -112,8 +112,8 @@ func TestTheWorstAreCutFirst(t *testing.T) {
 	})
 }
 
-// A loop near its budget is overloaded until half of that is free, and so for no
-// longer than 10 s: then those with most waiting are cut, as many as it takes.
+// A loop near its limit is overloaded until half of the memory is free, for at most 10 s. Then the
+// conns with the most waiting bytes are closed, as many as necessary.
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestOverload(t *testing.T) {
 		for range 3 {
 			peers = append(peers, s.Open(0, netip.AddrPort{}, h, ConnOptions{MaxOutput: bound}))
 		}
-		waits := func(i, n int) { // so much waits for conn i, as near as pieces come to it
+		waits := func(i, n int) { // makes about n bytes wait for conn i
 			t.Helper()
 			peers[i].Limit(0)
 			for conns[i].Buffered() < n {
@@ -156,7 +156,7 @@ func TestOverload(t *testing.T) {
 		expect(false, 0)
 		waits(2, 3*mib/2)
 		expect(true, 1)
-		waits(0, 2*mib) // 5.5 MiB in all
+		waits(0, 2*mib) // 5.5 MiB in total
 		expect(true, 1)
 		waits(0, mib/2)
 		expect(false, 1)
@@ -199,8 +199,8 @@ func TestAnOverloadedLoopGetsNoNewConns(t *testing.T) {
 	eventually(t, "the sixth goes there", func() bool { return e.Stats()[here].Conns == 1 })
 }
 
-// A flood within one callback leaves before the callback's end: what is written
-// to many at once is not all held in memory first.
+// A large amount of output within one callback is sent before the callback ends: output to many
+// conns is not all held in memory first.
 func TestAFloodDoesNotWait(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})

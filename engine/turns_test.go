@@ -10,15 +10,15 @@ import (
 	"testing/synctest"
 )
 
-// Conns that have yielded are offered the rest in the order that they asked for, after others of
-// the loop; a turn ends with the first that takes nothing.
+// Conns that have yielded are offered the rest in the order they asked for, after the other conns
+// of the loop. A turn ends with the first one that consumes nothing.
 func TestYield(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t)
 		l := s.Engine().Loops()[0]
 		var order []string
-		room := 2 // conns that a turn has room for
+		room := 2 // conns that one turn has time for
 		turn, served := uint64(0), 0
 		open := func(name string, cost uint64) *SimPeer {
 			at := uint64(0)
@@ -44,7 +44,7 @@ func TestYield(t *testing.T) {
 			p.Read(1 << 10)
 		}
 		d := open("d", 1)
-		s.Turn(0) // c has the lowest mark, for it has had nothing yet
+		s.Turn(0) // c has the lowest at, because it has had no turn yet
 		d.Send([]byte("9"))
 		d.Read(1 << 10)
 		s.Settle()
@@ -55,8 +55,8 @@ func TestYield(t *testing.T) {
 	})
 }
 
-// What comes while a conn has yielded waits in order; pausing, resuming and closing meanwhile do
-// what they always do.
+// Bytes that arrive while a conn has yielded wait in order. Pause, Resume and Close work as usual
+// meanwhile.
 func TestYieldPauseResumeClose(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -103,8 +103,8 @@ func TestYieldPauseResumeClose(t *testing.T) {
 	})
 }
 
-// A conn that has much to say is not heard to its end before others have had a word: between two
-// of its turns the loop looks at its sockets.
+// A conn with much input does not use a loop until its end: the loop reads its other sockets
+// between two of the conn's turns.
 func TestYieldLetsOthersIn(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})
@@ -143,7 +143,7 @@ func TestYieldLetsOthersIn(t *testing.T) {
 	}
 }
 
-// The one that is first comes first.
+// The lowest at comes first.
 func TestYieldHeap(t *testing.T) {
 	t.Parallel()
 	var h yieldHeap

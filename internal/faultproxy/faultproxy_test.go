@@ -14,7 +14,7 @@ import (
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
-// ends is a wire with somebody at each end of a connection.
+// ends is a Proxy with the two ends of one connection.
 func ends(t *testing.T, f Faults) (w *Proxy, near, far net.Conn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -39,7 +39,8 @@ func ends(t *testing.T, f Faults) (w *Proxy, near, far net.Conn) {
 	return w, near, far
 }
 
-// What is sent comes, whole and in order, both ways; no sooner than the delay says; and slowly where the wire is slow.
+// The bytes arrive whole and in order in both directions, not earlier than the delay, and slowly if
+// the rate is limited.
 func TestAWirePassesOn(t *testing.T) {
 	t.Parallel()
 	sent := make([]byte, 100<<10)
@@ -69,7 +70,7 @@ func TestAWirePassesOn(t *testing.T) {
 	}
 }
 
-// A cut is seen at both ends.
+// Both ends see a cut.
 func TestAWireIsCut(t *testing.T) {
 	t.Parallel()
 	w, near, far := ends(t, Faults{})
@@ -89,7 +90,7 @@ func TestAWireIsCut(t *testing.T) {
 	}
 }
 
-// Corrupt changes the type of a frame and nothing else: neither the hello nor a payload.
+// Corrupt changes only the type of a frame: neither the hello nor a payload.
 func TestCorrupt(t *testing.T) {
 	t.Parallel()
 	w, near, far := ends(t, Faults{})

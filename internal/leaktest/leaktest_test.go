@@ -7,12 +7,13 @@ import (
 	"testing"
 )
 
-// leakEnv makes a child of this test leave something.
+// leakEnv makes a child of this test leak something.
 const leakEnv = "SLUICE_LEAK"
 
 func TestMain(m *testing.M) { Main(m) }
 
-// A package whose tests pass and leave a goroutine, a descriptor or a process fails, and says which.
+// A package whose tests pass and leave a goroutine, a descriptor or a process behind fails and
+// names it.
 func TestWhatIsLeftIsFound(t *testing.T) {
 	t.Parallel()
 	for what, says := range map[string]string{"nothing": "", "goroutine": "goroutine", "descriptor": "descriptors", "process": "processes"} {
@@ -28,7 +29,7 @@ func TestWhatIsLeftIsFound(t *testing.T) {
 	}
 }
 
-// What TestWhatIsLeftIsFound starts.
+// This is what TestWhatIsLeftIsFound runs in the child.
 func TestLeak(t *testing.T) {
 	switch os.Getenv(leakEnv) {
 	case "goroutine":
@@ -50,4 +51,4 @@ func TestLeak(t *testing.T) {
 	}
 }
 
-var kept *os.File // or it would be closed when it is collected
+var kept *os.File // otherwise it would be closed when it is collected

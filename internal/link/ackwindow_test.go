@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// bookAt is a book whose next sequence is seq.
+// bookAt returns an AckWindow whose next sequence is seq.
 func bookAt(seq, window uint32) *AckWindow {
 	s := new(AckWindow)
 	s.Init(window)
@@ -17,7 +17,8 @@ func bookAt(seq, window uint32) *AckWindow {
 
 func ignore(Acked) {}
 
-// The book agrees with a naive one over thousands of pushes and acknowledgements in any order, while what hangs is put aside, across the wrap of the sequence.
+// AckWindow agrees with a simple model over thousands of pushes and acknowledgements in any order,
+// with hanging frames that become late, across the wrap of the sequence.
 func TestSentModel(t *testing.T) {
 	t.Parallel()
 	type frame struct {
@@ -33,7 +34,7 @@ func TestSentModel(t *testing.T) {
 		s := bookAt(start, window)
 		out := map[uint32]frame{}
 		next, bytes := uint32(start), 0
-		aside, marks := uint32(start), [2]uint32{start, start} // what is before aside has been put aside
+		aside, marks := uint32(start), [2]uint32{start, start} // the frames before aside are late
 		late := func() (n int) {
 			for seq, f := range out {
 				if int32(seq-aside) < 0 {
@@ -64,7 +65,7 @@ func TestSentModel(t *testing.T) {
 			}
 			first := next - 1 - rng.Uint32N(200)
 			last := first
-			for len(out) > 0 && rng.IntN(3) > 0 { // to the end of what can be acknowledged, or not
+			for len(out) > 0 && rng.IntN(3) > 0 { // until all that can be acknowledged is, or earlier
 				if _, ok := out[last+1]; !ok {
 					break
 				}
@@ -109,7 +110,7 @@ func TestSentRefuses(t *testing.T) {
 	for _, start := range []uint32{1, 0, 0xFFFFFFFE, 1 << 31} {
 		for _, c := range []struct {
 			name         string
-			first, last  uint32 // from start
+			first, last  uint32 // relative to start
 			done, failed int
 		}{
 			{"never sent", 4, 4, 0, 1},
@@ -142,7 +143,7 @@ func TestSentRefuses(t *testing.T) {
 	}
 }
 
-// One frame may always go when nothing is outstanding; a changed window counts at once.
+// One frame may always be sent when nothing is unacknowledged. A changed window counts at once.
 func TestSentWindow(t *testing.T) {
 	t.Parallel()
 	s := bookAt(1, 0)
@@ -166,7 +167,8 @@ func TestSentWindow(t *testing.T) {
 	}
 }
 
-// Frames that stay unacknowledged do not let the book grow, nor hold up those behind them, for as long as sequences can be told apart; and they may be acknowledged in the end.
+// Frames that stay unacknowledged do not make the ring grow and do not block later ones, as long as
+// sequences can be distinguished. They may be acknowledged in the end.
 func TestSentGoesOnBehindWhatHangs(t *testing.T) {
 	t.Parallel()
 	s := bookAt(0xFFFF0000, 1000)
@@ -203,13 +205,14 @@ func TestSentGoesOnBehindWhatHangs(t *testing.T) {
 	ack(0, stuck[2])
 	push(denseRing)
 	ack(2, s.next)
-	s.next, s.first = s.next+maxSpan-1, s.next // as if so many had gone by
+	s.next, s.first = s.next+maxSpan-1, s.next // as if that many had been sent
 	if frames, _ := s.Outstanding(); frames != 0 || !s.Fits(5000) {
 		t.Errorf("%d frames are outstanding, and one alone does not fit", frames)
 	}
 }
 
-// What hangs for two ages does not count against the window any more, as far as it is no more than some windows; acknowledging it is quick in any order, however much it is.
+// Frames that hang for two calls of Age do not count against the window any more, up to some
+// windows. Acknowledging them is fast in any order, however many there are.
 func TestSentAges(t *testing.T) {
 	t.Parallel()
 	const window, size = 1_000_000, 100
@@ -254,7 +257,8 @@ func TestSentAges(t *testing.T) {
 	}
 }
 
-// An acknowledgement may begin with frames that were put aside and go on with those in the ring; and nothing goes further ahead of the oldest than sequences can be told apart.
+// An acknowledgement may start with late frames and continue with those in the ring. No frame is
+// sent further ahead of the oldest than sequences can be distinguished.
 func TestSentAcknowledgesAcrossWhatWasPutAside(t *testing.T) {
 	t.Parallel()
 	s := bookAt(1, 1<<30)
@@ -286,7 +290,7 @@ func TestSentAcknowledgesAcrossWhatWasPutAside(t *testing.T) {
 	}
 }
 
-// What is told of an acknowledgement may send the next frames, so many that the ring grows meanwhile.
+// The callback of Ack may send the next frames, so many that the ring grows meanwhile.
 func TestSentPushWithinAck(t *testing.T) {
 	t.Parallel()
 	start := uint32(0xFFFFFFF0)
@@ -310,7 +314,8 @@ func TestSentPushWithinAck(t *testing.T) {
 	}
 }
 
-// What is larger than half of the window goes beside it, one at a time, whatever else is out; and what hangs of such leaves the others their credit.
+// A message larger than half of the window is sent outside of the window, one at a time, whatever
+// else is unacknowledged. Large messages that hang leave credit for the others.
 func TestSentLarge(t *testing.T) {
 	t.Parallel()
 	const window = 1000
@@ -372,7 +377,7 @@ func TestSentAllocations(t *testing.T) {
 	}
 }
 
-// cycle sends 32 frames and takes two acknowledgements for them.
+// cycle sends 32 frames and processes two acknowledgements for them.
 func cycle(s *AckWindow, done func(Acked)) {
 	var first uint32
 	for i := range uint32(32) {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A length outside of what a frame can be is refused as soon as it is seen; the limits themselves pass.
+// A length outside of the valid range is refused as soon as it is seen. The limits themselves are
+// valid.
 func TestNextBounds(t *testing.T) {
 	t.Parallel()
 	const max = 100
@@ -34,7 +35,7 @@ func TestNextBounds(t *testing.T) {
 	}
 }
 
-// Frames that arrive split at every byte are the frames that were sent.
+// Frames that arrive split at any byte are the frames that were sent.
 func TestNextSplitAtEveryByte(t *testing.T) {
 	t.Parallel()
 	var stream []byte
@@ -57,7 +58,7 @@ func TestNextSplitAtEveryByte(t *testing.T) {
 	}
 }
 
-// A payload is a view that cannot be appended into the next frame.
+// Appending to a payload does not overwrite the next frame.
 func TestPayloadIsClosed(t *testing.T) {
 	t.Parallel()
 	in := Append(Append(nil, &Frame{Type: Message, Payload: []byte("one")}), &Frame{Type: Message, Payload: []byte("two")})
@@ -71,7 +72,7 @@ func TestPayloadIsClosed(t *testing.T) {
 	}
 }
 
-// Begin and Finish write what Append does, also behind other bytes.
+// Begin and Finish write what Append does, also after other bytes.
 func TestBeginFinish(t *testing.T) {
 	t.Parallel()
 	for _, g := range goldens() {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Next never panics; what it reads, Append writes; and a stream split anywhere gives the same frames.
+// Next never panics. Append writes what Next reads. A stream split anywhere gives the same frames.
 func FuzzNext(f *testing.F) {
 	for _, g := range goldens() {
 		f.Add(Append(nil, &g.frame), uint16(3))
@@ -36,7 +36,7 @@ func FuzzNext(f *testing.F) {
 	})
 }
 
-// frames reads all whole frames and checks that writing them gives the bytes again.
+// frames reads all whole frames and checks that writing them gives the same bytes.
 func frames(t *testing.T, in []byte, max int) (all []Frame, err error) {
 	for {
 		var f Frame
@@ -53,7 +53,7 @@ func frames(t *testing.T, in []byte, max int) (all []Frame, err error) {
 	}
 }
 
-// The readers of parts never panic and read what was written.
+// The readers of parts never panic, and read what was written.
 func FuzzParts(f *testing.F) {
 	for _, g := range goldens() {
 		f.Add(g.frame.Payload)
@@ -94,7 +94,7 @@ func mustEqual(t *testing.T, what string, got, want []byte) {
 	}
 }
 
-// The opening never panics, lets nobody in, and tells at most message 2, whatever a peer sends.
+// Whatever a peer sends, the opening never panics, admits nobody, and sends at most message 2.
 func FuzzHello(f *testing.F) {
 	f.Add(firstMessage(version, version))
 	f.Add(append(firstMessage(version, version), append([]byte{0, 64}, make([]byte, 64)...)...))

@@ -26,7 +26,7 @@ type golden struct {
 	frame Frame
 }
 
-// goldens has each frame type at least once, in the order of SPEC.md.
+// goldens returns each frame type at least once, in the order of SPEC.md.
 func goldens() []golden {
 	attach := Attachment{
 		Version: 5, UIDVersion: 2, Handled: 17, Remote: "192.0.2.1:4711", Listener: "ws://:7272/chat", UID: "ann", Target: "/chat?room=1",
@@ -83,7 +83,7 @@ func goldens() []golden {
 	}
 }
 
-// The frames on the wire are what they were when testdata was written.
+// The bytes of all frames are those in testdata.
 func TestGoldenFrames(t *testing.T) {
 	t.Parallel()
 	seen := map[Type]bool{}
@@ -109,7 +109,7 @@ func TestGoldenFrames(t *testing.T) {
 	compare(t, "testdata/frames.txt", text.String())
 }
 
-// The opening with fixed nonces is what it was when testdata was written.
+// The bytes of the opening with fixed nonces are those in testdata.
 func TestGoldenHello(t *testing.T) {
 	t.Parallel()
 	worker := WorkerHello{Role: RoleWorker, Loop: 1, Weight: 2, Window: 1 << 20, ID: [16]byte{15: 1}, Name: "worker", Build: "v1"}
@@ -129,7 +129,7 @@ func TestGoldenHello(t *testing.T) {
 	compare(t, "testdata/hello.txt", text.String())
 }
 
-// dump is hex, 32 bytes a line.
+// dump returns hex, 32 bytes a line.
 func dump(b []byte) string {
 	var lines []string
 	for part := range slices.Chunk(b, 32) {
@@ -182,7 +182,7 @@ func TestPartsReadBack(t *testing.T) {
 	}
 }
 
-// What a count promises and the bytes cannot hold is refused before anything is allocated for it.
+// A count that the bytes cannot contain is refused before memory is allocated for it.
 func TestPartsBelieveNoCount(t *testing.T) {
 	b := bytes.Repeat([]byte{0xFF}, 8)
 	bad := 0

@@ -40,12 +40,12 @@ func mustNotAnswer(WorkerHello) (GatewayHello, error) {
 	panic("a peer that has not proved itself was let in")
 }
 
-// firstMessage is message 1 with a range of versions.
+// firstMessage returns message 1 with a range of versions.
 func firstMessage(lowest, highest byte) []byte {
 	return appendMessage(nil, append(append([]byte(magic), lowest, highest), make([]byte, nonceSize)...))
 }
 
-// Whoever does not hold the key is refused, for the right reason, and learns at most message 2.
+// A peer without the key is refused, for the right reason, and receives at most message 2.
 func TestStrangersLearnNothing(t *testing.T) {
 	t.Parallel()
 	const secondSize = 46
@@ -95,7 +95,7 @@ func TestStrangersLearnNothing(t *testing.T) {
 	}
 }
 
-// tlsHello is the first record of a TLS client.
+// tlsHello returns the first record of a TLS client.
 func tlsHello(t *testing.T) []byte {
 	t.Helper()
 	s := newScript(nil)
@@ -106,8 +106,8 @@ func tlsHello(t *testing.T) []byte {
 	return s.out.Bytes()
 }
 
-// Different keys, also an empty one on either side, never open a link. Each side says for its own log what most likely is
-// wrong, and neither tells the other.
+// Different keys, also an empty one on one side, never open a link. Each side logs what is probably
+// wrong and sends no reason to the other.
 func TestKeysMustAgree(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ worker, gateway, workerSays, gatewaySays string }{
@@ -133,7 +133,8 @@ func TestKeysMustAgree(t *testing.T) {
 	}
 }
 
-// A worker does not take a gateway for ours that does not hold the key, even one that sends the worker's own proof back.
+// A worker does not accept a gateway that does not hold the key, even if it sends the worker's own
+// proof back.
 func TestWorkerRefusesFalseGateway(t *testing.T) {
 	t.Parallel()
 	second := appendMessage(nil, append(append([]byte(magic), version, 0, 0, 0, 0, 0), make([]byte, nonceSize)...))
@@ -173,7 +174,8 @@ func TestWorkerRefusesFalseGateway(t *testing.T) {
 	}
 }
 
-// A peer that says nothing, or stops in the middle, is cut at the limit, however long its bytes trickle.
+// A peer that sends nothing, or stops in the middle, is closed at the time limit, however slowly
+// its bytes arrive.
 func TestSilenceIsCut(t *testing.T) {
 	t.Parallel()
 	for name, said := range map[string][]byte{"silent": nil, "half a message": firstMessage(version, version)[:9], "no message 3": firstMessage(version, version)} {
@@ -195,7 +197,7 @@ func TestSilenceIsCut(t *testing.T) {
 	}
 }
 
-// The one deadline of 5 s is set before anything is read, and gone afterwards.
+// The deadline of 5 s is set once, before anything is read, and removed afterwards.
 func TestDeadline(t *testing.T) {
 	t.Parallel()
 	a, b := net.Pipe()
@@ -210,7 +212,7 @@ func TestDeadline(t *testing.T) {
 	}
 }
 
-// timed remembers its deadlines.
+// timed records its deadlines.
 type timed struct {
 	net.Conn
 	deadlines []time.Time
@@ -221,7 +223,7 @@ func (c *timed) SetDeadline(at time.Time) error {
 	return c.Conn.SetDeadline(at)
 }
 
-// What follows the opening at once is left for the link, on both sides.
+// Bytes directly after the opening are left for the link, on both sides.
 func TestOpeningReadsNothingMore(t *testing.T) {
 	t.Parallel()
 	client, server := tcpPair(t)
@@ -253,7 +255,7 @@ func TestOpeningReadsNothingMore(t *testing.T) {
 	}
 }
 
-// A gateway may refuse a worker that has proved itself; the worker is told nothing.
+// A gateway may refuse an authenticated worker. The worker receives no reason.
 func TestRefusal(t *testing.T) {
 	t.Parallel()
 	a, b := net.Pipe()
@@ -272,7 +274,7 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// Names are cut to what a message holds, and heartbeats to whole seconds that fit.
+// Names are cut to the limit of a message, and heartbeats are rounded to whole seconds that fit.
 func TestHelloBounds(t *testing.T) {
 	t.Parallel()
 	w, g := aWorker, aGateway

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// tape is one direction of an opening as it went over the wire.
+// tape is the recorded bytes of one direction of an opening.
 type tape struct {
 	mu  sync.Mutex
 	buf []byte
@@ -23,7 +23,7 @@ func (t *tape) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// message is the i-th message with its length.
+// message returns the i-th message with its length.
 func (t *tape) message(i int) []byte {
 	b := t.buf
 	for range i {
@@ -89,7 +89,7 @@ func tcpPair(t *testing.T) (client, server net.Conn) {
 	return client, server
 }
 
-// script is a peer that has said all that it will ever say: a net.Conn over fixed bytes.
+// script is a net.Conn over fixed bytes: a peer that sends these and nothing more.
 type script struct {
 	net.Conn
 	in  *bytes.Reader

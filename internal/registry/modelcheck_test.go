@@ -8,7 +8,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// meant are the members that an address names, by the naive twin.
+// meant returns the members that an address names, according to the model.
 func (x *model) meant(target uint16, keys [][]byte) map[link.ClientID]bool {
 	ids := map[link.ClientID]bool{}
 	for _, n := range x.here {
@@ -25,7 +25,8 @@ func (x *model) meant(target uint16, keys [][]byte) map[link.ClientID]bool {
 	return ids
 }
 
-// address makes a random address: keys come twice, are unknown, or are of clients that are gone.
+// address returns a random address: keys appear twice, are unknown, or belong to clients that are
+// gone.
 func (x *model) address() (target uint16, keys [][]byte) {
 	target = uint16(x.rng.IntN(4))
 	for range x.rng.IntN(5) {
@@ -86,7 +87,7 @@ func (x *model) checkCount() {
 	}
 }
 
-// checkSelect reads all pages and compares each row with the twin.
+// checkSelect reads all pages and compares each row with the model.
 func (x *model) checkSelect() {
 	target, keys := x.address()
 	want := x.meant(target, keys)
@@ -144,7 +145,7 @@ func (x *model) checkRow(c *link.Cursor, fields uint8, n *naive) {
 	}
 }
 
-// checkDistinct compares the distinct names of whom an address means.
+// checkDistinct compares the distinct names of the members of an address.
 func (x *model) checkDistinct() {
 	target, keys := x.address()
 	ids := x.meant(target, keys)
@@ -173,7 +174,7 @@ func (x *model) checkDistinct() {
 	}
 }
 
-// checkInside proves that each place and entry point at each other and that no empty set is kept.
+// checkInside checks that each place and entry point at each other and that no empty set is kept.
 func (x *model) checkInside() {
 	uids, groups := map[string]bool{}, map[string]bool{}
 	for slot, n := range x.here {

@@ -5,18 +5,19 @@ import (
 	"time"
 )
 
-// Memory is given back once after each burst, when the process has become quiet, and once more when its pools have let go; never while it has something to do.
+// Memory is returned once after each burst, when the process has become idle, and once more when
+// its pools have released more. It is never returned while the process is busy.
 func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 	t.Parallel()
 	const busy, idle = 600 * time.Millisecond, 20 * time.Millisecond
 	type step struct {
 		looks int
-		used  time.Duration // each
+		used  time.Duration // per check
 		heap  int           // MiB
-		gives int           // times
+		gives int           // number of returns
 	}
 	for name, c := range map[string]struct {
-		left  int // MiB that the collector leaves
+		left  int // MiB that remain after a collection
 		steps []step
 	}{
 		"never busy, small":        {8, []step{{600, 0, 8, 0}}},
@@ -38,7 +39,7 @@ func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 				if w.idle(used) && w.shouldReturn(now<<20) {
 					gives++
 					now = min(now, c.left)
-					used += busy // the collection
+					used += busy // the time of the collection
 					w.returned(now<<20, used)
 				}
 			}

@@ -47,7 +47,8 @@ func TestDiffer(t *testing.T) {
 	}
 }
 
-// TestMannWhitney has p of tables of the distribution: U = 0 of 4 and 4 is 2/70, U = 2 of 5 and 5 is 8/252.
+// TestMannWhitney compares with tables of the distribution: U = 0 of 4 and 4 is 2/70, U = 2 of 5
+// and 5 is 8/252.
 func TestMannWhitney(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -65,7 +66,8 @@ func TestMannWhitney(t *testing.T) {
 	}
 }
 
-// TestChance draws both sides from one distribution: they may be called different as often as Differ says, and not more.
+// TestChance draws both sides from one distribution. Differ reports a difference as often as its
+// documentation says, and not more often.
 func TestChance(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))

@@ -34,7 +34,7 @@ func (j *journal) String() string {
 	return j.b.String()
 }
 
-// What processes do, as a shell says it.
+// These are the behaviours of the processes, as shell scripts.
 const (
 	serves   = `echo "ready here://"; exec sleep 1000`
 	silent   = `exec sleep 1000`
@@ -42,7 +42,8 @@ const (
 	dies     = `echo "ready here://"; exit 3`
 )
 
-// fleet is a Run of which each new process does what is next in the list, and the last when that is over.
+// fleet is a Run. Each new process runs the next script of the list, or the last one when the list
+// is used up.
 type fleet struct {
 	*testing.T
 	log    journal
@@ -80,13 +81,13 @@ func run(t *testing.T, n int, does ...string) *fleet {
 	return f
 }
 
-// logs waits until something has been logged so many times.
+// logs waits until text was logged at least the given number of times.
 func (f *fleet) logs(text string, times int) {
 	f.Helper()
 	proctest.Await(f, text, func() bool { return strings.Count(f.log.String(), text) >= times })
 }
 
-// ended is how Run ends when processes are ended by SIGTERM: sleep knows no better.
+// ended checks the error of Run when SIGTERM ends processes that do not catch it, such as sleep.
 func (f *fleet) ended() {
 	f.Helper()
 	if err := f.stop(); err == nil || !strings.Contains(err.Error(), "terminated") {
@@ -94,7 +95,7 @@ func (f *fleet) ended() {
 	}
 }
 
-// A process that says nothing does not get the place; the one that has it stays. The next reload goes through.
+// A process that does not become ready does not replace the current one. The next reload succeeds.
 func TestOldStaysUntilNewIsReady(t *testing.T) {
 	t.Parallel()
 	f := run(t, 2, serves, serves, silent, serves)
@@ -109,20 +110,20 @@ func TestOldStaysUntilNewIsReady(t *testing.T) {
 	f.ended()
 }
 
-// A process that is ready and then dies gets one place, not all of them.
+// A process that becomes ready and then dies replaces one process, not all of them.
 func TestWhatDiesDoesNotGetAllPlaces(t *testing.T) {
 	t.Parallel()
 	f := run(t, 2, serves, serves, dies, serves)
 	f.reload <- struct{}{}
 	f.logs("reload stopped", 1)
-	f.logs("worker ready", 4) // two at first, the one that died, and who came after it
+	f.logs("worker ready", 4) // two at first, the one that died, and its replacement
 	if log := f.log.String(); strings.Contains(log, "msg=reloaded") || strings.Count(log, "place=2") != 1 {
 		t.Errorf("the second was replaced too:\n%s", log)
 	}
 	f.ended()
 }
 
-// Who does not end on SIGTERM is killed, and the reload goes on.
+// A process that does not end on SIGTERM is killed, and the reload continues.
 func TestStubbornIsKilled(t *testing.T) {
 	t.Parallel()
 	f := run(t, 2, stubborn, serves)
@@ -134,12 +135,12 @@ func TestStubbornIsKilled(t *testing.T) {
 	f.ended()
 }
 
-// Processes that die are started again, ever later while it does not help, and a reload does not wait for that.
+// Processes that die are restarted with a growing delay. A reload does not wait for that delay.
 func TestBackOff(t *testing.T) {
 	t.Parallel()
-	f := run(t, 1, serves, dies) // the first is the one that makes it come up
+	f := run(t, 1, serves, dies) // the first process becomes ready
 	for i := 1; !strings.Contains(f.log.String(), "directly after it became ready"); i++ {
-		f.reload <- struct{}{} // to what dies as soon as it is ready; before that is seen the old one stays
+		f.reload <- struct{}{} // to a process that dies directly after it is ready; if that is not seen in time, the old one stays
 		f.logs("reload stopped", i)
 	}
 	f.logs("worker ended, starting another", 4)
@@ -162,7 +163,7 @@ func TestBackOff(t *testing.T) {
 	}
 }
 
-// The end of ctx ends all with SIGTERM; when all end well that is no error.
+// The end of ctx stops all processes with SIGTERM. If all end cleanly, Run returns no error.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	f := run(t, 4, `trap "exit 0" TERM; echo "ready here://"; while :; do sleep 0.05; done`)
@@ -189,7 +190,8 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// Run is ended while its processes start: those that have not come so far as to catch SIGTERM have ended as they were told, and none is started any more.
+// Run ends while its processes start. A process that does not yet catch SIGTERM has ended as
+// requested, and no other is started.
 func TestEndWhileStarting(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(context.Background())
