@@ -56,28 +56,28 @@ const (
 // it replaces a waiting message with the same key. policy is the overflow policy of the new
 // message: a message that replaces one that may not be dropped may not be dropped either, or both
 // the older and the newer message could be lost.
-func (b *backlog) push(c *Conn, n int, class SendOptions) (policy Overflow, replaced bool) {
+func (b *backlog) push(c *Conn, n int, opts SendOptions) (policy Overflow, replaced bool) {
 	if n == 0 {
-		return class.Overflow, false
+		return opts.Overflow, false
 	}
-	if class.ConflateKey != 0 {
-		if at, waits := b.keys[class.ConflateKey]; waits {
+	if opts.ConflateKey != 0 {
+		if at, waits := b.keys[opts.ConflateKey]; waits {
 			if !b.list[at-b.base].droppable {
-				class.Overflow = CloseSlow
+				opts.Overflow = CloseSlow
 			}
 			b.drop(at - b.base)
 			c.loop.counters.Conflated++
 			replaced = true
 		}
-	} else if class.Overflow == CloseSlow {
+	} else if opts.Overflow == CloseSlow {
 		if b.head == len(b.list) {
 			b.from += n
-			return class.Overflow, false
+			return opts.Overflow, false
 		}
 		last := &b.list[len(b.list)-1]
 		if !last.droppable && last.key == 0 && !last.dropped && uint64(last.size)+uint64(n) <= math.MaxUint32 {
 			last.size += uint32(n)
-			return class.Overflow, false
+			return opts.Overflow, false
 		}
 	}
 	if b.head > 64 && b.head > len(b.list)/2 {
@@ -85,14 +85,14 @@ func (b *backlog) push(c *Conn, n int, class SendOptions) (policy Overflow, repl
 		b.base += b.head
 		b.head = 0
 	}
-	if class.ConflateKey != 0 {
+	if opts.ConflateKey != 0 {
 		if b.keys == nil {
 			b.keys = make(map[uint64]int)
 		}
-		b.keys[class.ConflateKey] = b.base + len(b.list)
+		b.keys[opts.ConflateKey] = b.base + len(b.list)
 	}
-	b.list = append(b.list, waiting{key: class.ConflateKey, size: uint32(n), droppable: class.Overflow != CloseSlow})
-	return class.Overflow, replaced
+	b.list = append(b.list, waiting{key: opts.ConflateKey, size: uint32(n), droppable: opts.Overflow != CloseSlow})
+	return opts.Overflow, replaced
 }
 
 // drop marks list[i] as dropped, so that it is not sent. It returns the size of the message.

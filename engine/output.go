@@ -22,12 +22,12 @@ const (
 func (c *Conn) Write(p []byte) error { return c.WriteAs(p, SendOptions{}) }
 
 // WriteAs is like Write, with options for the message.
-func (c *Conn) WriteAs(p []byte, class SendOptions) error {
+func (c *Conn) WriteAs(p []byte, opts SendOptions) error {
 	if c.Closed() {
 		return net.ErrClosed
 	}
 	c.reserve(len(p))
-	return c.commit(append(c.out, p...), class)
+	return c.commit(append(c.out, p...), opts)
 }
 
 // Begin lends c's output buffer to the caller, with capacity for a message of about n bytes. The
@@ -51,14 +51,14 @@ func (c *Conn) Begin(n int) []byte {
 func (c *Conn) Commit(b []byte) error { return c.CommitAs(b, SendOptions{}) }
 
 // CommitAs is like Commit, with options for the message.
-func (c *Conn) CommitAs(b []byte, class SendOptions) error {
+func (c *Conn) CommitAs(b []byte, opts SendOptions) error {
 	if c.Closed() {
 		return net.ErrClosed
 	}
 	if cap(b) != cap(c.out) {
 		c.loop.buffers.put(c.out) // append has moved the bytes to another buffer
 	}
-	return c.commit(b, class)
+	return c.commit(b, opts)
 }
 
 // reserve makes capacity for n bytes after out.
@@ -76,7 +76,7 @@ func (c *Conn) reserve(n int) {
 }
 
 // commit makes b the output buffer. The bytes after the current len(c.out) are one message.
-func (c *Conn) commit(b []byte, class SendOptions) error {
+func (c *Conn) commit(b []byte, opts SendOptions) error {
 	last := len(b) - len(c.out)
 	c.out = b
 	l := c.loop
@@ -87,7 +87,7 @@ func (c *Conn) commit(b []byte, class SendOptions) error {
 		c.retainSent()
 	}
 	if waiting := len(c.out) - c.sent; waiting >= earlyFlush || waiting > c.options.MaxOutput || c.backlog != nil {
-		return c.bound(last, class)
+		return c.bound(last, opts)
 	}
 	c.markDirty()
 	if l.written >= immediateFlush {
@@ -99,13 +99,13 @@ func (c *Conn) commit(b []byte, class SendOptions) error {
 
 // bound keeps the waiting bytes below MaxOutput. It is the only place that decides about a slow
 // consumer. last is the size of the message that was just added.
-func (c *Conn) bound(last int, class SendOptions) error {
-	if class.Overflow == 0 {
-		class.Overflow = c.options.Overflow
+func (c *Conn) bound(last int, opts SendOptions) error {
+	if opts.Overflow == 0 {
+		opts.Overflow = c.options.Overflow
 	}
 	known, replaced := c.backlog != nil, false
 	if known {
-		class.Overflow, replaced = c.backlog.push(c, last, class)
+		opts.Overflow, replaced = c.backlog.push(c, last, opts)
 	}
 	if c.exceedsBound(last) || len(c.out)-c.sent >= earlyFlush {
 		c.flush() // a burst to a fast reader is allowed
@@ -114,15 +114,15 @@ func (c *Conn) bound(last int, class SendOptions) error {
 		}
 		if b := c.backlog; !known && b != nil && len(c.out)-c.sent >= last {
 			b.from -= last
-			b.push(c, last, class)
+			b.push(c, last, opts)
 		}
 	} else {
 		c.markDirty()
 	}
-	if replaced && class.Overflow == DropNewest {
-		class.Overflow = DropOldest // otherwise both the older and the newer message would be lost
+	if replaced && opts.Overflow == DropNewest {
+		opts.Overflow = DropOldest // otherwise both the older and the newer message would be lost
 	}
-	err := c.makeRoom(last, class.Overflow)
+	err := c.makeRoom(last, opts.Overflow)
 	if c.account(); c.ended {
 		err = ErrSlowConsumer
 	}

@@ -55,18 +55,18 @@ func (s *Shared) Commit(b []byte) []byte {
 }
 
 // WriteShared is like WriteAs, for a message that s's Commit returned.
-func (c *Conn) WriteShared(s *Shared, message []byte, class SendOptions) error {
+func (c *Conn) WriteShared(s *Shared, message []byte, opts SendOptions) error {
 	switch {
 	case c.Closed():
 		return net.ErrClosed
 	case c.out == nil && c.retained == nil && len(message) > 0:
 		c.shared = s.id
 		s.views++
-		return c.commit(message, class)
+		return c.commit(message, opts)
 	case c.shared != 0 && follows(c.out, message):
-		return c.commit(c.out[:len(c.out)+len(message)], class)
+		return c.commit(c.out[:len(c.out)+len(message)], opts)
 	}
-	return c.WriteAs(message, class)
+	return c.WriteAs(message, opts)
 }
 
 // follows reports whether b is the memory directly after a. The capacity of both extends to the end
