@@ -36,6 +36,15 @@ const (
 	encodingWebSocket // and above
 )
 
+// messagesOnly is a format that has neither a farewell nor a ping: the application sends messages of its own.
+type messagesOnly struct{}
+
+// AppendClose appends nothing.
+func (messagesOnly) AppendClose(dst []byte, code uint16, reason string) []byte { return dst }
+
+// AppendPing appends nothing.
+func (messagesOnly) AppendPing(dst []byte) []byte { return dst }
+
 func limit(n int) int { return cmp.Or(n, DefaultMaxMessage) }
 
 func limit32(n int) int32 { return int32(min(limit(n), math.MaxInt32/2)) }

@@ -15,6 +15,7 @@ import (
 // Big-endian; the length counts its own four bytes.
 type Frame struct {
 	MaxMessage int // bytes of a payload. Defaults to DefaultMaxMessage.
+	messagesOnly
 }
 
 // Decode reads one frame from the front of in.
@@ -31,12 +32,6 @@ func (f Frame) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []
 func (f Frame) Append(dst, payload []byte, text bool) []byte {
 	return appendCounted(dst, payload)
 }
-
-// AppendClose appends nothing: there is no farewell in the format.
-func (f Frame) AppendClose(dst []byte, code uint16, reason string) []byte { return dst }
-
-// AppendPing appends nothing: the format has no ping, the application sends a message of its own.
-func (f Frame) AppendPing(dst []byte) []byte { return dst }
 
 // Encoding is the same for every Frame.
 func (f Frame) Encoding() uint8 { return encodingFrame }

@@ -13,6 +13,7 @@ import "bytes"
 // refuses ends the stream.
 type JSON struct {
 	MaxMessage int // bytes of a document. Defaults to DefaultMaxMessage.
+	messagesOnly
 }
 
 // Decode reads one document from the front of in.
@@ -37,12 +38,6 @@ func (j JSON) Append(dst, payload []byte, text bool) []byte {
 	}
 	return appendCounted(dst, payload)
 }
-
-// AppendClose appends nothing: there is no farewell in the format.
-func (j JSON) AppendClose(dst []byte, code uint16, reason string) []byte { return dst }
-
-// AppendPing appends nothing: the format has no ping, the application sends a message of its own.
-func (j JSON) AppendPing(dst []byte) []byte { return dst }
 
 // Encoding is the same for every JSON.
 func (j JSON) Encoding() uint8 { return encodingJSON }

@@ -8,6 +8,7 @@ import "bytes"
 // 8.1). A document that CheckDocument refuses ends the stream.
 type JSONLines struct {
 	MaxMessage int // bytes of a line without its end. Defaults to DefaultMaxMessage.
+	messagesOnly
 }
 
 // Decode reads one line from the front of in.
@@ -46,12 +47,6 @@ func (j JSONLines) Append(dst, payload []byte, text bool) []byte {
 	}
 	return append(dst, '\n')
 }
-
-// AppendClose appends nothing: there is no farewell in the format.
-func (j JSONLines) AppendClose(dst []byte, code uint16, reason string) []byte { return dst }
-
-// AppendPing appends nothing: the format has no ping, the application sends a message of its own.
-func (j JSONLines) AppendPing(dst []byte) []byte { return dst }
 
 // Encoding is the same for every JSONLines.
 func (j JSONLines) Encoding() uint8 { return encodingJSONLines }

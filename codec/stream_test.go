@@ -23,10 +23,10 @@ type stream interface {
 
 func streams(limit int) map[string]stream {
 	return map[string]stream{
-		"text":  Text{limit},
-		"json":  JSON{limit},
-		"jsonl": JSONLines{limit},
-		"frame": Frame{limit},
+		"text":  Text{MaxMessage: limit},
+		"json":  JSON{MaxMessage: limit},
+		"jsonl": JSONLines{MaxMessage: limit},
+		"frame": Frame{MaxMessage: limit},
 	}
 }
 

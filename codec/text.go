@@ -19,6 +19,7 @@ import (
 // bounds what a peer that sends byte by byte can cost.
 type Text struct {
 	MaxMessage int // bytes of a line without its end. Defaults to DefaultMaxMessage.
+	messagesOnly
 }
 
 // Decode reads one line from the front of in.
@@ -49,12 +50,6 @@ func (t Text) Append(dst, payload []byte, text bool) []byte {
 	}
 	return append(dst, '\n')
 }
-
-// AppendClose appends nothing: there is no farewell in the format.
-func (t Text) AppendClose(dst []byte, code uint16, reason string) []byte { return dst }
-
-// AppendPing appends nothing: the format has no ping, the application sends a message of its own.
-func (t Text) AppendPing(dst []byte) []byte { return dst }
 
 // Encoding is the same for every Text.
 func (t Text) Encoding() uint8 { return encodingText }

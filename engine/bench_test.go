@@ -19,7 +19,7 @@ func BenchmarkEcho(b *testing.B) {
 		for _, conns := range []int{10, 1000} {
 			b.Run(fmt.Sprintf("conns=%d/P=%d", conns, flight), func(b *testing.B) {
 				servers := []*echoServer{}
-				for _, task := range []string{"gnet", "engine", "engine-framed", "engine-prompt"} {
+				for _, task := range []string{"gnet", "engine", "engine-framed"} {
 					servers = append(servers, newEchoServer(b, task, conns, flight))
 				}
 				rounds := max(1, 20_000*min(flight, 8)/(conns*flight))
@@ -99,7 +99,7 @@ func median(v []float64) float64 {
 
 // BenchmarkAccept compares the cost of accepting, serving once and closing.
 func BenchmarkAccept(b *testing.B) {
-	for _, server := range []string{"gnet", "engine", "engine-prompt"} {
+	for _, server := range []string{"gnet", "engine"} {
 		b.Run(server, func(b *testing.B) {
 			c := startChild(b, server)
 			before, begin := c.ask(), time.Now()

@@ -45,7 +45,6 @@ func childTasks() map[string]func() (string, error) {
 	return map[string]func() (string, error){
 		"engine":        func() (string, error) { return childEngine(funcs{data: echo}, ConnOptions{}) },
 		"engine-framed": func() (string, error) { return childEngine(funcs{data: echoFrames}, ConnOptions{}) },
-		"engine-prompt": func() (string, error) { return childEngine(funcs{data: echo}, ConnOptions{Prompt: true}) },
 		"gnet":          childGnet,
 		"exhausted":     childExhausted,
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
-	"golang.org/x/sys/unix"
 )
 
 // Handler receives the events of a connection on its loop: OnOpen, then OnData each time that bytes
@@ -60,11 +59,6 @@ type ConnOptions struct {
 	// with a limit in their protocol, which must not be closed because of other connections. Such a
 	// connection that exceeds MaxOutput counts as ExcludedCloses, not as SlowConsumerCloses.
 	ExcludeFromBudget bool
-	// Prompt has what is written inside OnOpen, OnData or OnClose leave when that
-	// callback returns, not at the end of the turn. It is for connections written
-	// to by few others: a reply leaves sooner, and a turn without other output
-	// needs no end. One that many write to in a turn is better gathered.
-	Prompt bool
 	// Retain keeps output after it was sent, for protocols that send unacknowledged messages again:
 	// see Conn.TakeFlushed. Overflow is then CloseSlow. The bytes that the peer sent before the
 	// connection broke are passed to a last OnData, which cannot write, even if a write found the
@@ -139,45 +133,16 @@ func newConn(l *Loop, h Handler, o *ConnOptions, ln *Listener, remote netip.Addr
 // Loop returns the loop that c belongs to for its whole life. Any goroutine may call it.
 func (c *Conn) Loop() *Loop { return c.loop }
 
-// Slot is c's index in its loop, for Loop.Conn. It is another's after OnClose.
-func (c *Conn) Slot() uint32 { return c.slot }
-
 // Origin returns the address that limits per address apply to: the peer's IPv4 address or IPv6 /64.
-// It is zero for unix sockets.
+// It is zero if the connection is not TCP.
 func (c *Conn) Origin() netip.Addr { return origin(c.remote) }
 
-// RemoteAddr returns the peer's address, also after the end. It is zero for unix sockets.
+// RemoteAddr returns the peer's address, also after the end. It is zero if the connection is not
+// TCP.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
-
-// LocalAddr is the address the peer reached, without a zone; zero for unix
-// sockets and after the end. It costs a system call.
-func (c *Conn) LocalAddr() netip.AddrPort {
-	if c.g == nil {
-		return netip.AddrPort{}
-	}
-	local, _ := unix.Getsockname(c.g.Fd())
-	switch a := local.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
-	}
-	return netip.AddrPort{}
-}
-
-// SetMaxOutput changes ConnOptions.MaxOutput for this connection, n > 0. It holds from the next
-// write on.
-func (c *Conn) SetMaxOutput(n int) {
-	o := *c.options
-	o.MaxOutput = n
-	c.options = &o
-}
 
 // Handler returns c's Handler.
 func (c *Conn) Handler() Handler { return c.handler }
-
-// SetHandler has h told from the next callback on.
-func (c *Conn) SetHandler(h Handler) { c.handler = h }
 
 // Closed reports whether c accepts no more writes.
 func (c *Conn) Closed() bool { return c.ended || c.drain != nil }

@@ -2,15 +2,6 @@ package engine
 
 import "net/netip"
 
-// limits are the limits of a listener. Zero means no limit.
-type limits struct{ conns, perIP int }
-
-// connCount counts the open connections of a listener.
-type connCount struct {
-	total int
-	perIP map[netip.Addr]int // used only with a limit; bound: connections of a listener
-}
-
 // origin returns the address that a limit per address applies to. For IPv6 it is the /64, because
 // one customer has a whole /64.
 func origin(remote netip.AddrPort) netip.Addr {
@@ -26,19 +17,19 @@ func origin(remote netip.AddrPort) netip.Addr {
 func (ln *Listener) acquire(remote netip.AddrPort) bool {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
-	if ln.limits.conns > 0 && ln.count.total >= ln.limits.conns {
+	if ln.maxConns > 0 && ln.conns >= ln.maxConns {
 		ln.stats.OverMaxConns++
 		return false
 	}
-	if ln.limits.perIP > 0 && remote.IsValid() {
+	if ln.maxPerIP > 0 {
 		from := origin(remote)
-		if ln.count.perIP[from] >= ln.limits.perIP {
+		if ln.perIP[from] >= ln.maxPerIP {
 			ln.stats.OverMaxPerIP++
 			return false
 		}
-		ln.count.perIP[from]++
+		ln.perIP[from]++
 	}
-	ln.count.total++
+	ln.conns++
 	return true
 }
 
@@ -46,12 +37,12 @@ func (ln *Listener) acquire(remote netip.AddrPort) bool {
 func (ln *Listener) release(remote netip.AddrPort) {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
-	ln.count.total--
-	if ln.limits.perIP == 0 || !remote.IsValid() {
+	ln.conns--
+	if ln.maxPerIP == 0 {
 		return
 	}
 	from := origin(remote)
-	if ln.count.perIP[from]--; ln.count.perIP[from] == 0 {
-		delete(ln.count.perIP, from)
+	if ln.perIP[from]--; ln.perIP[from] == 0 {
+		delete(ln.perIP, from)
 	}
 }

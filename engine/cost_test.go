@@ -40,9 +40,9 @@ func TestMessagesDoNotAllocate(t *testing.T) {
 	for range 100 {
 		exchange()
 	}
-	before := e.Stats()[0]
+	before := figures(e)[0]
 	allocs := testing.AllocsPerRun(200, exchange)
-	after := e.Stats()[0]
+	after := figures(e)[0]
 	turns := float64(after.Turns-before.Turns) / 200
 	if allocs > 2*turns+1 {
 		t.Errorf("%d messages in %.1f turns took %.1f allocations", messages, turns, allocs)

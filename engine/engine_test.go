@@ -105,7 +105,7 @@ func TestStopUnderLoad(t *testing.T) {
 	if err := e.Register(nil, near, h, ConnOptions{}); err != ErrStopped {
 		t.Errorf("Enroll: %v", err)
 	}
-	if s := e.Stats(); len(s) != 2 || s[0].Conns != 0 || s[0].Opened == 0 {
+	if s := figures(e); len(s) != 2 || s[0].Conns != 0 || s[0].Opened == 0 {
 		t.Errorf("stats: %+v", s)
 	}
 	stop(t, e)

@@ -4,10 +4,8 @@ import (
 	"errors"
 	"io"
 	"os"
-	"reflect"
 
 	"github.com/panjf2000/gnet/v2"
-	"github.com/panjf2000/gnet/v2/pkg/buffer/elastic"
 	"golang.org/x/sys/unix"
 )
 
@@ -69,9 +67,7 @@ func (c *Conn) continueHalf(g gnet.Conn) bool {
 	_, ender := c.handler.(Ender)
 	c.peer, c.unpolled = peerDone, true
 	c.takeBack(g)
-	if _, sim := g.(*simSocket); !sim {
-		c.g = &half{conn: c, fd: g.Fd()} // gnet's descriptor, until c needs its own
-	}
+	c.g = c.loop.kernel.detach(c, g)
 	if ender && c.reading() {
 		c.callOnEnd()
 	}
@@ -113,7 +109,7 @@ func (c *Conn) takeBack(g gnet.Conn) {
 	if b == nil || g.OutboundBuffered() == 0 {
 		return
 	}
-	held := heldBy(g)
+	held := c.loop.kernel.held(g)
 	out := append(c.loop.buffers.get(len(held)+len(c.out)-c.sent), held...)
 	out = append(out, c.out[c.sent:]...)
 	if c.out != nil {
@@ -121,28 +117,6 @@ func (c *Conn) takeBack(g gnet.Conn) {
 	}
 	b.from += len(held) - c.sent
 	c.out, c.sent = out, 0
-}
-
-// heldBy removes and returns a conn's output that gnet holds. gnet has no call for it. heldBy
-// returns nothing if gnet's internal structure is not the expected one.
-func heldBy(g gnet.Conn) (held []byte) {
-	if s, ok := g.(*simSocket); ok {
-		held, s.held = s.held, nil
-		return held
-	}
-	defer func() {
-		if recover() != nil {
-			held = nil
-		}
-	}()
-	field := reflect.ValueOf(g).Elem().FieldByName("outboundBuffer")
-	if field.Type() != reflect.TypeFor[elastic.Buffer]() {
-		return nil
-	}
-	buffer := (*elastic.Buffer)(field.Addr().UnsafePointer())
-	held = make([]byte, buffer.Buffered())
-	n, _ := buffer.Read(held)
-	return held[:n]
 }
 
 // release closes the socket of a conn that has ended.

@@ -80,7 +80,7 @@ func TestAHalfClosedPeerIsAnswered(t *testing.T) {
 						t.Errorf("OnEnd came %d times", ended)
 					}
 				})
-				if len(closed) > 0 || e.Stats()[0].Conns != 0 {
+				if len(closed) > 0 || figures(e)[0].Conns != 0 {
 					t.Error("the conn is there still, or ended twice")
 				}
 			})
@@ -103,7 +103,7 @@ func TestASlowHalfClosedPeerGetsAll(t *testing.T) {
 	h := enders{funcs{
 		data: func(c *Conn, in []byte) int {
 			_ = c.Write(before)
-			c.Flush() // as much as the kernel accepts, and 64 KiB to gnet
+			c.flush() // as much as the kernel accepts, and 64 KiB to gnet
 			if c.Buffered() < 64<<10 {
 				t.Error("nothing waits here")
 			}
@@ -170,7 +170,7 @@ func TestAHalfClosedPeerThatGoes(t *testing.T) {
 			if c.want != nil && !errors.Is(err, c.want) || c.want == nil && errors.Is(err, ErrWriteTimeout) {
 				t.Errorf("OnClose got %v", err)
 			}
-			eventually(t, "it is gone", func() bool { return e.Stats()[0].Conns == 0 })
+			eventually(t, "it is gone", func() bool { return figures(e)[0].Conns == 0 })
 		})
 	}
 }
@@ -234,9 +234,9 @@ func TestHalfClosedConnsDoNotSpin(t *testing.T) {
 		hangUp(t, nc)
 		receive(t, ended)
 	}
-	before := e.Stats()[0].Turns
+	before := figures(e)[0].Turns
 	time.Sleep(100 * time.Millisecond)
-	if turns := e.Stats()[0].Turns - before; turns > 20 {
+	if turns := figures(e)[0].Turns - before; turns > 20 {
 		t.Errorf("%d turns in a tenth of a second", turns)
 	}
 }

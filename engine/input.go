@@ -1,12 +1,5 @@
 package engine
 
-import (
-	"slices"
-
-	"github.com/panjf2000/gnet/v2"
-	"golang.org/x/sys/unix"
-)
-
 // pausedInput is the number of bytes, besides MaxInput, that a conn may have after reading stopped:
 // the bytes that OnData left of one read, and one more read that was in progress.
 const pausedInput = 2 * readBuffer
@@ -100,45 +93,27 @@ func (c *Conn) deliverRemaining() {
 	c.callData(c.unconsumed[c.taken:])
 }
 
-// unreadOf reads the bytes of a broken connection that are still in the kernel, up to slightly more
-// than bound. The descriptor must still be ours.
-func unreadOf(g gnet.Conn, bound int) (last []byte) {
-	if s, ok := g.(*simSocket); ok {
-		return s.peer.unread()
-	}
-	for len(last) < bound {
-		last = slices.Grow(last, readBuffer)
-		n, err := unix.Read(g.Fd(), last[len(last):cap(last)])
-		if err == unix.EINTR {
-			continue
-		}
-		if n <= 0 || err != nil {
-			break
-		}
-		last = last[:len(last)+n]
-	}
-	if len(last) == 0 {
-		return nil
-	}
-	return last
-}
-
 // Arrived reports whether the kernel has unread input of the peer, or its FIN. A peer that seems
 // silent may just not have been read. It costs a system call.
 func (c *Conn) Arrived() bool {
-	if c.g == nil {
-		return false
-	}
-	if s, ok := c.g.(*simSocket); ok {
-		return len(s.peer.sent) > 0 || s.peer.hungUp
-	}
-	var b [1]byte
-	_, _, err := unix.Recvfrom(c.g.Fd(), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-	return err == nil
+	return c.g != nil && c.loop.kernel.arrived(c.g)
 }
 
-// Unread returns the number of bytes that were read and that OnData has left.
-func (c *Conn) Unread() int { return len(c.unconsumed) - int(c.taken) }
+// Taken returns how many bytes the peer's system has acknowledged since the connection was made,
+// and how many written bytes it has not acknowledged, including those in the kernel. If the first
+// number grows and the second is not 0, the peer reads slowly. It costs two system calls. On
+// systems that do not report it, acked is 0 and waiting has only the bytes that wait for the
+// kernel.
+func (c *Conn) Taken() (acked uint64, waiting int) {
+	if c.g == nil {
+		return 0, 0
+	}
+	acked, unacked := c.loop.kernel.taken(c.g)
+	return acked, c.Buffered() + unacked
+}
+
+// unread returns the number of bytes that were read and that OnData has left.
+func (c *Conn) unread() int { return len(c.unconsumed) - int(c.taken) }
 
 // keep appends to the unconsumed bytes.
 func (c *Conn) keep(in []byte) {

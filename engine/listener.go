@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"sync"
 	"syscall"
@@ -25,7 +24,7 @@ const (
 type ListenOptions struct {
 	Conn ConnOptions
 	// Accept makes the Handler of a connection, or returns nil to refuse it. It
-	// runs on the accept goroutine; remote is zero for a unix socket.
+	// runs on the accept goroutine.
 	Accept   func(remote netip.AddrPort) Handler
 	MaxConns int // Open at once. Zero means no limit.
 	MaxPerIP int // Open at once from one IPv4 address or IPv6 /64. Zero means no limit.
@@ -52,30 +51,25 @@ type ListenerStats struct {
 // Listener accepts connections and distributes them over the loops.
 type Listener struct {
 	// Static after Listen.
-	engine *Engine
-	socket socket
-	accept func(netip.AddrPort) Handler
-	conn   ConnOptions
-	limits limits
-	maxFD  uint64        // higher descriptors are left for other uses
-	stop   chan struct{} // closed by Close
-	done   chan struct{} // closed when the accept goroutine has ended
+	engine             *Engine
+	socket             net.Listener
+	accept             func(netip.AddrPort) Handler
+	conn               ConnOptions
+	maxConns, maxPerIP int           // zero: no limit
+	maxFD              uint64        // higher descriptors are left for other uses
+	stop               chan struct{} // closed by Close
+	done               chan struct{} // closed when the accept goroutine has ended
 
 	// Owned by the accept goroutine.
 	registering []registration // oldest first; bound: connections between
 	rate        *connRate      // nil: no limit
 
 	mu     sync.Mutex
-	paused chan struct{} // Guarded by mu. Closed by Resume; nil: accepting.
-	closed bool          // Guarded by mu.
-	count  connCount     // Guarded by mu.
-	stats  ListenerStats // Guarded by mu.
-}
-
-// socket is what a TCP and a unix listener have in common.
-type socket interface {
-	net.Listener
-	SetDeadline(time.Time) error
+	closed bool // Guarded by mu.
+	conns  int  // Guarded by mu. Open now.
+	// perIP counts the open connections by address, only if there is a limit. Guarded by mu.
+	perIP map[netip.Addr]int // bound: connections of a listener
+	stats ListenerStats      // Guarded by mu.
 }
 
 type registration struct {
@@ -83,9 +77,13 @@ type registration struct {
 	result <-chan gnet.RegisteredResult // bound: none, of one
 }
 
-// Listen accepts on network tcp, tcp4, tcp6 or unix. Port 0 picks a free one. A
-// unix socket nobody listens on any more is replaced, other files are not.
+// Listen accepts on network tcp, tcp4 or tcp6. Port 0 picks a free one.
 func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error) {
+	switch network {
+	case "tcp", "tcp4", "tcp6":
+	default:
+		return nil, fmt.Errorf("engine: failed to listen: %w", net.UnknownNetworkError(network))
+	}
 	if o.Accept == nil {
 		return nil, errors.New("engine: ListenOptions.Accept is nil")
 	}
@@ -99,21 +97,21 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 	if err != nil {
 		return nil, err
 	}
-	s, err := listen(network, addr)
+	s, err := listenConfig().Listen(context.Background(), network, addr)
 	if err != nil {
 		return nil, fmt.Errorf("engine: failed to listen: %w", err)
 	}
 	ln := &Listener{
-		engine: e,
-		socket: s,
-		accept: o.Accept,
-		conn:   conn,
-		limits: limits{conns: o.MaxConns, perIP: o.MaxPerIP},
-		stop:   make(chan struct{}),
-		done:   make(chan struct{}),
-		maxFD:  descriptorLimit(o.Reserve),
-		rate:   newConnRate(o.PerIPRate),
-		count:  connCount{perIP: make(map[netip.Addr]int)},
+		engine:   e,
+		socket:   s,
+		accept:   o.Accept,
+		conn:     conn,
+		maxConns: o.MaxConns, maxPerIP: o.MaxPerIP,
+		stop:  make(chan struct{}),
+		done:  make(chan struct{}),
+		maxFD: descriptorLimit(o.Reserve),
+		rate:  newConnRate(o.PerIPRate),
+		perIP: make(map[netip.Addr]int),
 	}
 	e.mu.Lock()
 	if e.stopping {
@@ -129,27 +127,6 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 
 // Addr returns the address of the listener, with the actual port.
 func (ln *Listener) Addr() net.Addr { return ln.socket.Addr() }
-
-// Pause stops accepting; who dials waits in the kernel's queue.
-func (ln *Listener) Pause() {
-	ln.mu.Lock()
-	defer ln.mu.Unlock()
-	if ln.paused == nil && !ln.closed {
-		ln.paused = make(chan struct{})
-		_ = ln.socket.SetDeadline(time.Unix(1, 0))
-	}
-}
-
-// Resume accepts again.
-func (ln *Listener) Resume() {
-	ln.mu.Lock()
-	defer ln.mu.Unlock()
-	if ln.paused != nil {
-		_ = ln.socket.SetDeadline(time.Time{})
-		close(ln.paused)
-		ln.paused = nil
-	}
-}
 
 // Close stops listening. Accepted connections stay open.
 func (ln *Listener) Close() error {
@@ -175,7 +152,7 @@ func (ln *Listener) Stats() ListenerStats {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	s := ln.stats
-	s.Conns = ln.count.total
+	s.Conns = ln.conns
 	return s
 }
 
@@ -188,10 +165,6 @@ func (ln *Listener) run() {
 		nc, err := ln.socket.Accept()
 		if err == nil {
 			backoff = firstBackoff
-			if !ln.awaitResume() { // Pause may have come when accept(2) was already under way
-				nc.Close()
-				return
-			}
 			tight := ln.nearDescriptorLimit(nc)
 			if tight && !ln.awaitDescriptor(nc) {
 				nc.Close()
@@ -204,10 +177,6 @@ func (ln *Listener) run() {
 			continue
 		}
 		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			if !ln.awaitResume() {
-				return
-			}
 		case exhausted(err):
 			ln.update(func(s *ListenerStats) { s.Backoffs++ })
 			if !ln.sleep(backoff) {
@@ -228,7 +197,7 @@ func (ln *Listener) run() {
 // admit registers nc with a loop or closes it.
 func (ln *Listener) admit(nc net.Conn) {
 	remote := remoteOf(nc)
-	if f := ln.rate; f != nil && remote.IsValid() && !f.allow(origin(remote), time.Since(f.start)) {
+	if f := ln.rate; f != nil && !f.allow(origin(remote), time.Since(f.start)) {
 		ln.update(func(s *ListenerStats) { s.OverRate++ })
 		nc.Close()
 		return
@@ -304,21 +273,6 @@ func (ln *Listener) update(f func(*ListenerStats)) {
 	ln.mu.Unlock()
 }
 
-func (ln *Listener) awaitResume() bool {
-	ln.mu.Lock()
-	paused := ln.paused
-	ln.mu.Unlock()
-	if paused == nil {
-		return true
-	}
-	select {
-	case <-paused:
-		return true
-	case <-ln.stop:
-		return false
-	}
-}
-
 func (ln *Listener) sleep(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -338,20 +292,4 @@ func exhausted(err error) bool {
 		}
 	}
 	return false
-}
-
-// listen opens the socket.
-func listen(network, addr string) (socket, error) {
-	switch network {
-	case "tcp", "tcp4", "tcp6":
-		l, err := listenConfig().Listen(context.Background(), network, addr)
-		if err != nil {
-			return nil, err
-		}
-		return l.(*net.TCPListener), nil
-	case "unix":
-		return listenUnix(addr)
-	default:
-		return nil, net.UnknownNetworkError(network)
-	}
 }

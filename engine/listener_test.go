@@ -1,13 +1,9 @@
 package engine
 
 import (
-	"errors"
 	"io"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -105,7 +101,8 @@ func TestAcceptRefuses(t *testing.T) {
 	}
 }
 
-func TestListenerPauses(t *testing.T) {
+// Who is connected stays so when the listener closes.
+func TestConnsOutliveTheirListener(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})
 	ln := serve(t, e, funcs{data: echo}, ListenOptions{})
@@ -113,22 +110,6 @@ func TestListenerPauses(t *testing.T) {
 	if !alive(before) {
 		t.Fatal("not served")
 	}
-	ln.Pause()
-	ln.Pause()
-	queued := dial(t, ln) // by the kernel
-	served := make(chan bool, 1)
-	go func() { served <- alive(queued) }()
-	if !alive(before) {
-		t.Error("an open conn is not served while paused")
-	}
-	if len(served) > 0 || ln.Stats().Conns != 1 {
-		t.Error("accepted while paused")
-	}
-	ln.Resume()
-	if !receive(t, served) {
-		t.Error("what was queued is lost")
-	}
-	ln.Pause()
 	ln.Close()
 	if !alive(before) {
 		t.Error("Close of the listener ended a conn")
@@ -184,79 +165,3 @@ func TestDescriptorsRunOut(t *testing.T) {
 
 // exhaustedFiles is the descriptor limit of the child process of that test.
 const exhaustedFiles = 64
-
-func TestUnixListener(t *testing.T) {
-	t.Parallel()
-	e := start(t, Config{})
-	path := filepath.Join(t.TempDir(), "socket")
-	accept := ListenOptions{Accept: func(remote netip.AddrPort) Handler {
-		if remote.IsValid() {
-			return nil
-		}
-		return funcs{data: echo}
-	}, MaxPerIP: 1}
-	ln, err := e.Listen("unix", path, accept)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if !alive(dial(t, ln)) {
-			t.Error("not served")
-		}
-	}
-	if _, err := e.Listen("unix", path, accept); !errors.Is(err, syscall.EADDRINUSE) {
-		t.Errorf("a second Listen: %v", err)
-	}
-	if !alive(dial(t, ln)) {
-		t.Error("the second Listen harmed the first")
-	}
-	ln.Close()
-	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("Close left the socket: %v", err)
-	}
-}
-
-// Listen replaces a socket nobody listens on and nothing else, and Close removes
-// only the socket it made.
-func TestUnixListenerLeavesOtherFilesAlone(t *testing.T) {
-	t.Parallel()
-	e := start(t, Config{})
-	accept := ListenOptions{Accept: func(netip.AddrPort) Handler { return funcs{data: echo} }}
-	dir := t.TempDir()
-
-	file := filepath.Join(dir, "file")
-	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range []string{file, dir} {
-		if _, err := e.Listen("unix", path, accept); err == nil {
-			t.Errorf("Listen on %s succeeded", path)
-		}
-	}
-	if b, err := os.ReadFile(file); string(b) != "precious" {
-		t.Errorf("the file is %q, %v", b, err)
-	}
-
-	path := filepath.Join(dir, "socket")
-	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	stale.SetUnlinkOnClose(false)
-	stale.Close()
-	ln, err := e.Listen("unix", path, accept)
-	if err != nil {
-		t.Fatalf("Listen on a stale socket: %v", err)
-	}
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	next, err := e.Listen("unix", path, accept)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln.Close()
-	if !alive(dial(t, next)) {
-		t.Error("Close removed the successor's socket")
-	}
-}

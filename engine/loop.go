@@ -22,6 +22,7 @@ type Loop struct {
 	reactor gnet.EventLoop
 	wakeup  int // our end of the socket pair by which the loop wakes itself
 	poll    poller
+	kernel  kernel
 
 	// Owned by the loop.
 	conns           []*Conn  // indexed by slot, nil where free; bound: lists of clients
@@ -34,7 +35,6 @@ type Loop struct {
 	armed           bool       // the end of the turn is scheduled
 	wakePending     bool       // a byte to the loop's own socket is on its way
 	dirty           []*Conn    // have bytes to flush at the end of the turn; bound: lists of clients
-	prompt          []*Conn    // have bytes to flush at the end of the callback; bound: lists of clients
 	blocked         []*Conn    // conns whose output the kernel does not accept now; bound: lists of clients
 	backlogs        []*backlog // reused for the next slow conns; bound: buffers kept for the next
 	shared          []*Shared  // indexed by id - 1; bound: memory that broadcasts
@@ -57,18 +57,16 @@ type Loop struct {
 	wantsFast  atomic.Bool  // the loop has blocked conns
 
 	mu           sync.Mutex
-	inbox        []func()         // Guarded by mu; bound: a loop's mailbox
-	waiting      int              // Guarded by mu. Functions of batch that have not run.
-	mailed       bool             // Guarded by mu. A run for the mailbox is scheduled.
-	runRequested bool             // Guarded by mu. A run for the ticker is scheduled.
-	ended        bool             // Guarded by mu.
-	rejects      uint64           // Guarded by mu.
-	statsWaiters []chan LoopStats // Guarded by mu; bound: none, one for each call of Stats
-	last         LoopStats        // Guarded by mu. The last LoopStats that were computed.
+	inbox        []func() // Guarded by mu; bound: a loop's mailbox
+	waiting      int      // Guarded by mu. Functions of batch that have not run.
+	mailed       bool     // Guarded by mu. A run for the mailbox is scheduled.
+	runRequested bool     // Guarded by mu. A run for the ticker is scheduled.
+	ended        bool     // Guarded by mu.
+	rejects      uint64   // Guarded by mu.
 }
 
 func newLoop(e *Engine, index int) (*Loop, error) {
-	l := &Loop{engine: e, index: index}
+	l := &Loop{engine: e, index: index, kernel: system{}}
 	l.timers.init(l)
 	near, far, err := wakeupPair()
 	if err != nil {
@@ -93,14 +91,6 @@ func newLoop(e *Engine, index int) (*Loop, error) {
 
 // Index returns the loop's index in Engine.Loops.
 func (l *Loop) Index() int { return l.index }
-
-// Conn is the connection at slot, nil if the slot is free. Loop only.
-func (l *Loop) Conn(slot uint32) *Conn {
-	if slot >= uint32(len(l.conns)) {
-		return nil
-	}
-	return l.conns[slot]
-}
 
 // Conns iterates over all connections. They may be closed during the iteration. Loop only.
 func (l *Loop) Conns() iter.Seq[*Conn] {
@@ -156,9 +146,8 @@ func (l *Loop) run() {
 	l.runOnClose()
 	l.written = 0
 	crowded := len(l.dirty) >= busyTurn
-	for len(l.dirty)+len(l.prompt)+len(l.ending) > 0 {
+	for len(l.dirty)+len(l.ending) > 0 {
 		l.dirty = flushAll(l.dirty)
-		l.prompt = flushAll(l.prompt)
 		l.runOnClose()
 	}
 	l.busy, l.armed = false, false
@@ -187,10 +176,7 @@ const slice = 4 * time.Millisecond
 // endCallback ends a callback of gnet. It calls OnClose for the conns that have ended. It also
 // flushes all output if there is more of it than the CPU's caches hold well.
 func (l *Loop) endCallback() {
-	for len(l.ending)+len(l.prompt) > 0 {
-		l.runOnClose()
-		l.prompt = flushAll(l.prompt)
-	}
+	l.runOnClose()
 	if l.written >= turnFlush {
 		l.written = 0
 		l.dirty = flushAll(l.dirty)
@@ -300,7 +286,6 @@ func (l *Loop) end() {
 			c.Close(ErrStopped)
 		}
 		l.runOnClose()
-		l.answerStats()
 		l.busy = false
 		return nil
 	}))

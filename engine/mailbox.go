@@ -30,7 +30,7 @@ func (l *Loop) Post(f func()) error {
 	return nil
 }
 
-// requestRun schedules one run of the loop, for its timers, blocked conns and stats.
+// requestRun schedules one run of the loop, for its timers and blocked conns.
 func (l *Loop) requestRun() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -50,11 +50,8 @@ func (l *Loop) drainMailbox() (more bool) {
 		l.batch, l.inbox = l.inbox, l.batch
 	}
 	l.waiting = len(l.batch) - l.batchAt
-	asked, mailed := len(l.statsWaiters) > 0, l.mailed
+	mailed := l.mailed
 	l.mu.Unlock()
-	if asked {
-		l.answerStats()
-	}
 	if !mailed {
 		return false
 	}

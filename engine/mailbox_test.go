@@ -75,7 +75,7 @@ func TestPostIsBounded(t *testing.T) {
 			t.Errorf("%d ran of %d taken", ran, taken)
 		}
 	})
-	if s := e.Stats()[0]; s.MailboxRejects < 10 {
+	if s := figures(e)[0]; s.MailboxRejects < 10 {
 		t.Errorf("%d rejects were counted", s.MailboxRejects)
 	}
 }

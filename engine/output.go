@@ -161,13 +161,6 @@ func (c *Conn) exceedsBound(last int) bool {
 	return n > c.options.MaxOutput && n > last
 }
 
-// Flush writes the waiting output now instead of at the end of the turn.
-func (c *Conn) Flush() {
-	if !c.ended {
-		c.flush()
-	}
-}
-
 // Buffered returns the number of bytes that were written and that the kernel has not accepted.
 func (c *Conn) Buffered() int {
 	n := len(c.out) - c.sent
@@ -180,18 +173,13 @@ func (c *Conn) Buffered() int {
 	return n
 }
 
-// markDirty has c flushed soon: at the end of the turn or, if c is prompt, of the
-// callback in progress.
+// markDirty has c flushed at the end of the turn.
 func (c *Conn) markDirty() {
 	if c.dirty {
 		return
 	}
 	c.dirty = true
 	l := c.loop
-	if c.options.Prompt && l.busy {
-		l.prompt = append(l.prompt, c)
-		return
-	}
 	l.dirty = append(l.dirty, c)
 	if !l.armed {
 		l.arm()
@@ -261,19 +249,8 @@ func (c *Conn) send(p []byte) int {
 // first, and so read a conn that must not be read. Any other error is left to gnet, which closes
 // the connection.
 func (c *Conn) write(p []byte) int {
-	if _, sim := c.g.(*simSocket); !sim {
-		for {
-			n, err := unix.Write(c.g.Fd(), p)
-			switch err {
-			case nil:
-				return n
-			case unix.EINTR:
-				continue
-			case unix.EAGAIN:
-				return 0
-			}
-			break
-		}
+	if n, err := c.loop.kernel.write(c.g, p); err == nil {
+		return n
 	}
 	_, _ = c.g.Write(p)
 	return len(p)

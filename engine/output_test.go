@@ -69,7 +69,7 @@ func TestWritesKeepTheirOrder(t *testing.T) {
 				_ = c.Commit(append(c.Begin(len(m)), m...))
 			case 2:
 				_ = c.Write(m)
-				c.Flush()
+				c.flush()
 			}
 		}
 		c.CloseAfterFlush(nil, patience)
@@ -121,7 +121,7 @@ func slowConsumerIsClosed(t *testing.T, ownBound bool) {
 	if ownBound {
 		slow, own = own, slow
 	}
-	if s := e.Stats()[c.Loop().Index()]; s.SlowConsumerCloses != slow || s.ExcludedCloses != own || s.BufferBytes > poolBound {
+	if s := figures(e)[c.Loop().Index()]; s.SlowConsumerCloses != slow || s.ExcludedCloses != own || s.BufferBytes > poolBound {
 		t.Errorf("stats: %+v", s)
 	}
 }
@@ -163,7 +163,7 @@ func TestDropPoliciesKeepMessagesWhole(t *testing.T) {
 					t.Fatalf("%d came after %d", got[i], got[i-1])
 				}
 			}
-			s := e.Stats()[c.Loop().Index()]
+			s := figures(e)[c.Loop().Index()]
 			if dropped := s.DroppedOldest + s.DroppedNewest; len(got)+int(dropped) != messages {
 				t.Errorf("%d came and %d were dropped of %d", len(got), dropped, messages)
 			}
@@ -249,27 +249,5 @@ func TestCloseAfterFlushIsCutAtItsDeadline(t *testing.T) {
 	})
 	if err := receive(t, reasons); err != bye {
 		t.Errorf("OnClose got %v", err)
-	}
-}
-
-// A prompt conn's reply leaves when the callback returns: the turn needs no end.
-func TestPromptRepliesNeedNoTurnEnd(t *testing.T) {
-	t.Parallel()
-	e := start(t, Config{Loops: 1, Tick: patience}) // no tick runs a turn's end
-	ln := serve(t, e, funcs{data: echoFrames}, ListenOptions{Conn: ConnOptions{Prompt: true}})
-	nc := dial(t, ln)
-	before := e.Stats()[0]
-	for range 10 {
-		if _, err := nc.Write(make([]byte, 3*benchFrame)); err != nil {
-			t.Fatal(err)
-		}
-		readN(t, nc, 3*benchFrame)
-	}
-	after := e.Stats()[0]
-	if turns := after.Turns - before.Turns; turns > 2 { // Stats takes one
-		t.Errorf("%d ends of a turn", turns)
-	}
-	if after.MessagesOut-before.MessagesOut != 30 || after.Writes-before.Writes > 30 {
-		t.Errorf("stats: %+v", after)
 	}
 }

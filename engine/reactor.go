@@ -87,7 +87,7 @@ func (events) OnClose(g gnet.Conn, err error) gnet.Action {
 	l.busy = true
 	if !isFIN(err) || !c.continueHalf(g) {
 		if err != nil && !c.Closed() && c.retained != nil {
-			c.retained.last = unreadOf(g, c.options.MaxInput)
+			c.retained.last = l.kernel.unread(g, c.options.MaxInput)
 		}
 		c.g = nil // do not use it again: the descriptor may be reused
 		c.markEnded(plainEnd(err))

@@ -40,7 +40,7 @@ func TestSharedMessages(t *testing.T) {
 					want[one] = append(want[one], next)
 					continue
 				case 1:
-					all[one].Flush()
+					all[one].flush()
 				}
 				shared := memory.Commit(append(memory.Begin(), message...))
 				for i, c := range all {
@@ -52,7 +52,7 @@ func TestSharedMessages(t *testing.T) {
 			}
 		})
 	}
-	if s := e.Stats()[0]; s.SlowConns == 0 {
+	if s := figures(e)[0]; s.SlowConns == 0 {
 		t.Error("nobody was slow")
 	}
 	on(t, all[0].Loop(), func() {

@@ -37,7 +37,7 @@ func NewSim(cfg Config) (*Sim, error) {
 	s := &Sim{e: &Engine{cfg: cfg, start: time.Now(), fastRequests: make(chan struct{}, 1)}}
 	for i := range cfg.Loops {
 		reactor := &simLoop{}
-		l := &Loop{engine: s.e, index: i, reactor: reactor, poll: pollerOf(nil), wakeup: -1}
+		l := &Loop{engine: s.e, index: i, reactor: reactor, poll: pollerOf(nil), kernel: simKernel{}, wakeup: -1}
 		l.wakePending = true // it need not wake itself: the test calls Turn
 		l.timers.init(l)
 		s.e.loops = append(s.e.loops, l)
@@ -147,16 +147,6 @@ func (p *SimPeer) Reset() {
 // sent bytes.
 func (p *SimPeer) Break() { p.end(net.ErrClosed) }
 
-// unread removes and returns the bytes that the loop has not read, or nil.
-func (p *SimPeer) unread() []byte {
-	b := p.sent
-	p.sent = nil
-	if len(b) == 0 {
-		return nil
-	}
-	return b
-}
-
 // Read makes the loop read once, at most n bytes, or see the end. It reports whether there was
 // anything to read. A paused connection reads nothing.
 func (p *SimPeer) Read(n int) bool {
@@ -240,4 +230,36 @@ func (s *simSocket) Write(b []byte) (int, error) {
 	s.held = append(s.held, b...)
 	s.peer.fill()
 	return len(b), nil
+}
+
+// simKernel is the kernel of a Sim. It uses the state of the peer.
+type simKernel struct{}
+
+func (simKernel) write(g gnet.Conn, p []byte) (int, error) { return g.Write(p) }
+func (simKernel) detach(_ *Conn, g gnet.Conn) gnet.Conn    { return g }
+
+func (simKernel) arrived(g gnet.Conn) bool {
+	p := g.(*simSocket).peer
+	return len(p.sent) > 0 || p.hungUp
+}
+
+func (simKernel) taken(g gnet.Conn) (acked uint64, unacked int) {
+	p := g.(*simSocket).peer
+	return p.took, len(p.out)
+}
+
+func (simKernel) held(g gnet.Conn) (held []byte) {
+	s := g.(*simSocket)
+	held, s.held = s.held, nil
+	return held
+}
+
+func (simKernel) unread(g gnet.Conn, _ int) []byte {
+	p := g.(*simSocket).peer
+	b := p.sent
+	p.sent = nil
+	if len(b) == 0 {
+		return nil
+	}
+	return b
 }

@@ -15,7 +15,7 @@ func fill(t *testing.T, c *Conn, n int) {
 	on(t, c.Loop(), func() {
 		for c.Buffered() < n && !c.Closed() {
 			_ = c.Write(make([]byte, 64<<10))
-			c.Flush()
+			c.flush()
 		}
 	})
 }
@@ -38,7 +38,7 @@ func TestAStalledPeerIsCut(t *testing.T) {
 			if took := time.Since(begun); took < 250*time.Millisecond {
 				t.Errorf("after %v", took)
 			}
-			if s := e.Stats()[c.Loop().Index()]; s.WriteTimeoutCloses != 1 || s.SlowConsumerCloses != 0 || s.BufferedBytes != 0 || s.SlowConns != 0 {
+			if s := figures(e)[c.Loop().Index()]; s.WriteTimeoutCloses != 1 || s.SlowConsumerCloses != 0 || s.BufferedBytes != 0 || s.SlowConns != 0 {
 				t.Errorf("stats: %+v", s)
 			}
 		})
@@ -95,7 +95,7 @@ func TestTheWorstAreCutFirst(t *testing.T) {
 			_ = conns[0].Write(make([]byte, 64<<10))
 		}
 	})
-	eventually(t, "the worst is cut", func() bool { return e.Stats()[0].MemoryLimitCloses > 0 })
+	eventually(t, "the worst is cut", func() bool { return figures(e)[0].MemoryLimitCloses > 0 })
 	on(t, conns[0].Loop(), func() {
 		first := conns[2]
 		if reasons[first] != ErrOverBudget || !errors.Is(reasons[first], ErrSlowConsumer) {
@@ -186,17 +186,17 @@ func TestAnOverloadedLoopGetsNoNewConns(t *testing.T) {
 	c, _ := opened(t, e, funcs{}, ConnOptions{MaxOutput: 64 << 20})
 	fill(t, c, 900<<10)
 	if !c.Loop().Overloaded() {
-		t.Fatalf("not overloaded: %+v", e.Stats())
+		t.Fatalf("not overloaded: %+v", figures(e))
 	}
 	for range 5 {
 		dial(t, ln)
 	}
 	here := c.Loop().Index()
-	eventually(t, "five go to the other", func() bool { s := e.Stats(); return s[here].Conns == 1 && s[1-here].Conns == 5 })
+	eventually(t, "five go to the other", func() bool { s := figures(e); return s[here].Conns == 1 && s[1-here].Conns == 5 })
 	on(t, c.Loop(), func() { c.Close(ErrStopped) })
 	eventually(t, "it is not overloaded any more", func() bool { return !c.Loop().Overloaded() })
 	dial(t, ln)
-	eventually(t, "the sixth goes there", func() bool { return e.Stats()[here].Conns == 1 })
+	eventually(t, "the sixth goes there", func() bool { return figures(e)[here].Conns == 1 })
 }
 
 // A large amount of output within one callback is sent before the callback ends: output to many

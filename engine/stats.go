@@ -1,7 +1,5 @@
 package engine
 
-import "time"
-
 // LoopStats contains the counters of a loop since New and its current values.
 type LoopStats struct {
 	Conns          int    // open now
@@ -33,58 +31,7 @@ type LoopStats struct {
 	BufferBytes        int // bytes kept now for reuse
 }
 
-// answerTime is how long Stats waits for a loop that is busy.
-const answerTime = 100 * time.Millisecond
-
-// Stats collects the stats of all loops. If a loop does not answer within 100 ms, its last answer
-// is used. A loop that calls Stats cannot answer.
-func (e *Engine) Stats() []LoopStats {
-	answers := make([]chan LoopStats, len(e.loops))
-	for i, l := range e.loops {
-		answers[i] = l.requestStats()
-	}
-	timeout := time.NewTimer(answerTime)
-	defer timeout.Stop()
-	late := false
-	all := make([]LoopStats, len(e.loops))
-	for i, l := range e.loops {
-		if !late {
-			select {
-			case all[i] = <-answers[i]:
-				continue
-			case <-timeout.C:
-				late = true
-			}
-		}
-		select {
-		case all[i] = <-answers[i]:
-		default:
-			all[i] = l.lastStats()
-		}
-	}
-	return all
-}
-
-func (l *Loop) requestStats() chan LoopStats {
-	answer := make(chan LoopStats, 1)
-	l.mu.Lock()
-	if l.ended {
-		answer <- l.last
-	} else {
-		l.statsWaiters = append(l.statsWaiters, answer)
-	}
-	l.mu.Unlock()
-	l.requestRun()
-	return answer
-}
-
-func (l *Loop) lastStats() LoopStats {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.last
-}
-
-// Stats returns the loop's stats. Loop only; other goroutines use Engine.Stats.
+// Stats returns the loop's stats. Loop only; other goroutines post a function that calls it.
 func (l *Loop) Stats() LoopStats {
 	s := l.counters
 	s.Conns, s.SlowConns, s.Timers = l.count, len(l.blocked), l.timers.count
@@ -93,16 +40,4 @@ func (l *Loop) Stats() LoopStats {
 	defer l.mu.Unlock()
 	s.MailboxRejects = l.rejects
 	return s
-}
-
-// answerStats sends the stats to all callers of Engine.Stats that wait. Loop only.
-func (l *Loop) answerStats() {
-	s := l.Stats()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.last = s
-	for _, a := range l.statsWaiters {
-		a <- s
-	}
-	l.statsWaiters = l.statsWaiters[:0]
 }

@@ -139,3 +139,23 @@ func on(t testing.TB, l *Loop, f func()) {
 	}
 	receive(t, done)
 }
+
+// figures are those of all loops, by Index.
+func figures(e *Engine) []LoopStats {
+	all := make([]LoopStats, len(e.loops))
+	for i, l := range e.loops {
+		done := make(chan struct{})
+		for {
+			err := l.Post(func() { all[i] = l.Stats(); close(done) })
+			if err == nil {
+				<-done
+			} else if err == ErrMailboxFull {
+				continue
+			} else { // it has ended
+				all[i] = l.Stats()
+			}
+			break
+		}
+	}
+	return all
+}

@@ -82,7 +82,7 @@ func TestTimerMovesStopsAndRepeats(t *testing.T) {
 		}
 		l.Cancel(far)
 	})
-	if s := e.Stats()[0]; s.Timers != 0 || s.TimersFired != 5 {
+	if s := figures(e)[0]; s.Timers != 0 || s.TimersFired != 5 {
 		t.Errorf("stats: %+v", s)
 	}
 }
@@ -138,13 +138,13 @@ func TestALoopSleepsUntilATimerIsDue(t *testing.T) {
 	e := start(t, Config{Loops: 1, Tick: time.Millisecond})
 	l := e.Loops()[0]
 	fired := make(chan struct{})
-	before := e.Stats()[0].Turns
+	before := figures(e)[0].Turns
 	on(t, l, func() {
 		l.Schedule(&Timer{Target: expirer(func(*Timer) {})}, time.Hour)
 		l.Schedule(&Timer{Target: expirer(func(*Timer) { close(fired) })}, ticks*time.Millisecond)
 	})
 	receive(t, fired)
-	if turns := e.Stats()[0].Turns - before; turns > ticks/10 {
+	if turns := figures(e)[0].Turns - before; turns > ticks/10 {
 		t.Errorf("%d turns in %d ticks in which nothing happened", turns, ticks)
 	}
 }

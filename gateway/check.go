@@ -22,7 +22,6 @@ const (
 // rules are those of all types: what has none comes from no worker, nor from another gateway by way of Relay.
 var rules = [...]rule{
 	link.Unit:     {anything, 0}, // its frames are looked at one by one
-	link.Credit:   {nothing, 0},
 	link.Relay:    {anything, 0}, // checkRelay
 	link.Peers:    {peers, 0},
 	link.Send:     {message, sendFlags},

@@ -14,10 +14,10 @@ func FuzzCheck(f *testing.F) {
 	publish := link.AppendIDs(link.AppendList(nil, []string{"room"}), []link.ClientID{{1}})
 	keyed := append(link.AppendBytes(nil, "price"), "12"...)
 	f.Add(byte(link.Send), byte(link.FlagText), uint16(0), []byte("hi"))
-	f.Add(byte(link.Send), byte(link.FlagLatest|link.OverflowClose), uint16(0), keyed)
+	f.Add(byte(link.Send), byte(link.FlagLatest|0x10), uint16(0), keyed)
 	f.Add(byte(link.Send), byte(link.FlagLatest), uint16(0), []byte{0, 9, 'c', 'u', 't'})
-	f.Add(byte(link.Publish), byte(link.OverflowNewest), uint16(link.TargetGroups), append(bytes.Clone(publish), "hi"...))
-	f.Add(byte(link.Publish), byte(link.FlagLatest|link.OverflowOldest), uint16(link.TargetAll), append(bytes.Clone(publish), keyed...))
+	f.Add(byte(link.Publish), byte(0x30), uint16(link.TargetGroups), append(bytes.Clone(publish), "hi"...))
+	f.Add(byte(link.Publish), byte(link.FlagLatest|0x20), uint16(link.TargetAll), append(bytes.Clone(publish), keyed...))
 	f.Add(byte(link.Publish), byte(link.FlagLatest), uint16(link.TargetAll), publish)
 	f.Add(byte(link.Relay), byte(0), uint16(0), link.Append(nil, &link.Frame{Type: link.Send, Flags: link.FlagLatest, Payload: keyed}))
 	f.Fuzz(func(t *testing.T, typ, flags byte, code uint16, payload []byte) {
@@ -52,7 +52,7 @@ func TestClassOf(t *testing.T) {
 	t.Parallel()
 	g := &Gateway{keys: maphash.MakeSeed()}
 	for flags, want := range map[uint8]engine.Overflow{
-		link.OverflowDefault: 0, link.OverflowClose: engine.CloseSlow, link.OverflowOldest: engine.DropOldest, link.OverflowNewest: engine.DropNewest,
+		0x00: 0, 0x10: engine.CloseSlow, 0x20: engine.DropOldest, 0x30: engine.DropNewest,
 	} {
 		if class, message := g.sendOptionsOf(flags|link.FlagText, []byte("hi")); class != (engine.SendOptions{Overflow: want}) || string(message) != "hi" {
 			t.Errorf("flags %x: %+v %q", flags, class, message)

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/binary"
 	"time"
 
 	"github.com/seed-7410fe32/sluice/engine"
@@ -65,7 +64,7 @@ func (l *loop) clientCommand(o origin, f *link.Frame, s *session) link.Status {
 	case link.Kick:
 		s.kick(f)
 	case link.Bind, link.Unbind:
-		return l.changeUID(o, f, s)
+		l.changeUID(o, f, s)
 	case link.Join:
 		if !l.members.Join(&s.member, string(f.Payload)) {
 			l.stats.JoinsRejected++
@@ -89,37 +88,25 @@ func (s *session) kick(f *link.Frame) {
 	s.end(link.ReasonKicked)
 }
 
-// changeUID binds a client to a uid, or takes it away.
-func (l *loop) changeUID(o origin, f *link.Frame, s *session) link.Status {
-	c := link.Read(f.Payload)
-	base, uid := c.U32(), c.Rest()
-	own, stale := l.fromOwn(o, f, s), base != s.member.UIDVersion()
-	if f.Type == link.Unbind {
-		l.members.Unbind(&s.member)
-	} else {
-		l.bind(o, s, uid, f.Has(link.FlagExclusive))
+// changeUID binds a client to a uid, or takes it away. Where only one client may have it, all loops of all gateways hear of the claim: whichever of two they hear of first, the
+// same one wins.
+func (l *loop) changeUID(o origin, f *link.Frame, s *session) {
+	claim := link.Claim{Client: s.member.ID}
+	if f.Type == link.Bind {
+		claim.Time = l.bindTime()
 	}
-	if own && stale {
-		s.member.OutrunUID(base)
-	}
-	if s.link != nil && (stale || !own) {
-		s.link.refresh(s)
-	}
-	return link.OK
-}
-
-// bind gives a client its uid. Where only one client may have it, all loops of all gateways hear of the claim: whichever of two they hear of first, the same one wins.
-func (l *loop) bind(o origin, s *session, uid []byte, exclusive bool) {
-	claim := link.Claim{Time: l.bindTime(), Client: s.member.ID}
-	l.members.Bind(&s.member, string(uid), claim.Time)
-	if exclusive {
-		e := link.Frame{Type: link.Evict, Payload: link.AppendEvict(nil, uid, claim)}
+	tell := l.members.ChangeUID(&s.member, f, l.fromOwn(o, f, s), claim.Time)
+	if f.Has(link.FlagExclusive) {
+		e := link.Frame{Type: link.Evict, Payload: link.AppendEvict(nil, s.member.UID(), claim)}
 		l.relayToAll(o, &e)
 		here := origin{loop: l.index}
 		if o.loop == l.index {
 			here.serial = o.serial // which is not read while an inbox is full
 		}
 		l.everywhere(here, &e)
+	}
+	if tell && s.link != nil {
+		s.link.refresh(s)
 	}
 }
 
@@ -142,38 +129,21 @@ func (l *loop) advanceClock(t uint64) {
 
 // set changes a client's attributes. A worker checks their size by its copy before it sends a SET;
 // one that is too big all the same, for somebody else has changed them meanwhile, has no effect.
+// The answer to one that compared with a version that is not the present one has what stands.
 func (l *loop) set(o origin, f *link.Frame, s *session) {
-	c := link.Read(f.Payload)
-	version := c.U32()
-	attrs := c.Attributes()
-	own, stale := l.fromOwn(o, f, s), version != s.member.Version()
-	if stale && f.Has(link.FlagCompare) {
-		l.conflict(o, f, s)
-		return
-	}
-	done := l.members.Set(&s.member, attrs, f.Has(link.FlagMerge))
-	if own && (stale || !done) {
-		s.member.Outrun(version) // it has changed its copy already
-	}
-	status := link.OK
-	if !done {
+	status, tell := l.members.ChangeAttrs(&s.member, f, l.fromOwn(o, f, s))
+	if status == link.Refused {
 		l.stats.AttrsRejected++
-		status = link.Refused
 	}
-	if s.link != nil && (done || own) && (stale || !done || !own) {
+	if tell && s.link != nil {
 		s.link.refresh(s)
 	}
-	l.status(o, f, status)
-}
-
-// conflict answers a Set that compared with a version that is not the present one, which goes with the answer.
-func (l *loop) conflict(o origin, f *link.Frame, s *session) {
-	if !f.Has(link.FlagResult) {
-		return
+	if status != link.Conflict {
+		l.status(o, f, status)
+	} else if f.Has(link.FlagResult) {
+		l.rows = s.member.AppendAttrs(l.rows[:0])
+		l.answer(o, &link.Frame{ID: f.ID, Code: uint16(status), Payload: l.rows})
 	}
-	l.rows = binary.BigEndian.AppendUint32(l.rows[:0], s.member.Version())
-	l.rows = link.AppendAttributes(l.rows, s.member.Attrs())
-	l.answer(o, &link.Frame{ID: f.ID, Code: uint16(link.Conflict), Payload: l.rows})
 }
 
 // fromOwn reports whether the client's own worker sent a command, and knows what it changes already.

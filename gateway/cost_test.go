@@ -77,18 +77,18 @@ func BenchmarkFanout(b *testing.B) {
 	for _, clients := range []int{1000} {
 		b.Run(fmt.Sprint(clients), func(b *testing.B) {
 			g, _ := start(b, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
-			w := dialWorker(b, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RolePublisher, ID: [16]byte{1}})
+			w := newPublisher(b, g)
 			message := bytes.Repeat([]byte("x"), 99)
 			conns := make([]net.Conn, clients)
 			for i := range conns {
 				conns[i] = dial(b, hostport(g.Addrs()[0]))
 			}
 			letIn(b, g, clients)
-			f := &link.Frame{Type: link.Publish, Flags: link.FlagText, Payload: append(link.AppendIDs(link.AppendList[string](nil, nil), nil), message...)}
+			f := &link.Frame{Type: link.Publish, Flags: link.FlagText, Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), message...)}
 			heard := make([]byte, len(message)+1)
 			b.ReportAllocs()
 			for b.Loop() {
-				w.links[0].write(f)
+				w.write(f)
 				for _, conn := range conns {
 					if _, err := io.ReadFull(conn, heard); err != nil {
 						b.Fatal(err)

@@ -67,26 +67,14 @@ func (l *loop) validText(payload []byte) []byte {
 	return bytes.ToValidUTF8(payload, []byte("\uFFFD"))
 }
 
-// classOf reads what a Send or Publish that has been checked says of slow clients, and returns the message behind it. The engine's key is a hash that nobody outside
+// sendOptionsOf reads what a Send or Publish that has been checked says of slow clients, and returns the message behind it. The engine's key is a hash that nobody outside
 // can aim at.
 func (g *Gateway) sendOptionsOf(flags uint8, payload []byte) (engine.SendOptions, []byte) {
-	class := engine.SendOptions{Overflow: overflowOf(flags)}
+	class := engine.SendOptions{Overflow: engine.Overflow(flags & link.FlagOverflow >> link.OverflowShift)}
 	if flags&link.FlagLatest != 0 {
 		c := link.Read(payload)
 		class.ConflateKey = max(maphash.Bytes(g.keys, c.Bytes()), 1)
 		payload = c.Rest()
 	}
 	return class, payload
-}
-
-func overflowOf(flags uint8) engine.Overflow {
-	switch flags & link.FlagOverflow {
-	case link.OverflowClose:
-		return engine.CloseSlow
-	case link.OverflowOldest:
-		return engine.DropOldest
-	case link.OverflowNewest:
-		return engine.DropNewest
-	}
-	return 0
 }

@@ -1,7 +1,5 @@
 package gateway
 
-import "github.com/seed-7410fe32/sluice/internal/link"
-
 // A client that is gone is kept until a worker has acknowledged that it has gone, and has handled what it sent before. When handlers hang, or a worker acknowledges nothing, clients may
 // come and go meanwhile without end. So there are two bounds.
 const (
@@ -27,7 +25,7 @@ func (k *workerLink) lose() {
 // catchUp lets a worker have clients again that has acknowledged enough.
 func (k *workerLink) catchUp() {
 	l := k.loop
-	if !k.behind || k.gone > l.maxGone/2 || k.draining || k.hello.Role != link.RoleWorker {
+	if !k.behind || k.gone > l.maxGone/2 || k.draining {
 		return
 	}
 	k.behind = false

@@ -7,7 +7,7 @@
 //
 // Everything of a loop's clients is owned by the loop: no lock is taken and nothing allocated for a message. OnUpgrade and Router.Pick run on loops and must not block;
 // ListenerConfig.Page runs on goroutines of its own. A loop that waits for its clients does so in the kernel, with one of Go's processors in hand, which the runtime takes back late: a
-// program that does more than hold clients, runs a worker say, should have more of them than loops (runtime.GOMAXPROCS), or what it does may wait for some milliseconds.
+// program that does more than hold clients, runs a worker say, should have fewer loops than processors (Config.Loops), or what it does may wait for some milliseconds.
 //
 //	g, err := gateway.New(gateway.Config{
 //		WorkerAddr: "10.0.0.5:2300",

@@ -73,13 +73,13 @@ func FuzzLink(f *testing.F) {
 		about(link.Send, ann, 0, []byte("x")), about(link.Send, bob, link.FlagResult, []byte("x")), about(link.Kick, ann, link.FlagLast, []byte("x")),
 		about(link.Bind, bob, link.FlagExclusive, []byte("\x00\x00\x00\x00u")), about(link.Join, ann, 0, []byte("g")), about(link.Set, ann, link.FlagMerge, attrs),
 		link.Append(nil, &link.Frame{Type: link.Publish, Flags: link.FlagResult, Code: link.TargetGroups, Payload: append(link.AppendIDs(link.AppendList(nil, []string{"g"}), []link.ClientID{bob}), 'x')}),
-		link.Append(nil, &link.Frame{Type: link.Publish, Slot: 2, Payload: append(link.AppendIDs(link.AppendList[string](nil, nil), nil), 'x')}),
+		link.Append(nil, &link.Frame{Type: link.Publish, Slot: 2, Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), 'x')}),
 		link.Append(nil, &link.Frame{Type: link.Count, Slot: 48, Payload: link.AppendList[string](nil, nil)}), // the slot says nothing
 		link.Append(nil, &link.Frame{Type: link.Count, Code: link.TargetUIDs, Payload: link.AppendList(nil, []string{"u"})}),
 		link.Append(nil, &link.Frame{Type: link.Select, Payload: append([]byte{7, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0}, link.AppendList[string](nil, nil)...)}),
 		link.Append(nil, &link.Frame{Type: link.Relay, Slot: 9, Payload: about(link.Send, ann, 0, []byte("x"))}),
 		link.Append(nil, &link.Frame{Type: link.Peers, Payload: link.AppendPeers(nil, []link.Peer{{ID: 9, Addr: "nowhere:1"}})}),
-		link.Append(nil, &link.Frame{Type: link.Credit, Slot: 100}), link.Append(nil, &link.Frame{Type: link.Drain}), link.Append(nil, &link.Frame{Type: link.GoAway}),
+		link.Append(nil, &link.Frame{Type: link.Drain}), link.Append(nil, &link.Frame{Type: link.GoAway}),
 	}
 	for i, c := range commands {
 		f.Add(c, uint16(i))
@@ -113,7 +113,7 @@ func stay(t *testing.T, clients []*engine.SimPeer, sessions []*session) {
 
 // Whatever comes down the link of another gateway: the same.
 func FuzzPeer(f *testing.F) {
-	publish := link.Append(nil, &link.Frame{Type: link.Publish, Payload: append(link.AppendIDs(link.AppendList[string](nil, nil), nil), 'x')})
+	publish := link.Append(nil, &link.Frame{Type: link.Publish, Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), 'x')})
 	evict := link.Append(nil, &link.Frame{Type: link.Evict, Slot: 48, Payload: link.AppendEvict(nil, "u", link.Claim{Time: 1 << 63})})
 	for i, inner := range [][]byte{publish, evict, link.Append(nil, &link.Frame{Type: link.Count, Payload: []byte{0, 0}})} {
 		f.Add(link.Append(nil, &link.Frame{Type: link.Relay, Token: uint64(i + 1), Payload: inner}), uint16(20*i))

@@ -29,9 +29,6 @@ func (w *lanes) remove(s *session) bool { return w.small.remove(s) || w.large.re
 // isFirst reports whether a client is the next of its lane.
 func (w *lanes) isFirst(s *session) bool { return w.small.isFirst(s) || w.large.isFirst(s) }
 
-// len is how many wait.
-func (w *lanes) len() int { return len(w.small.heap) + len(w.large.heap) }
-
 // Bounds of a worker's window, in bytes. One that is smaller than its messages works, one message at a time.
 const (
 	minWindow = 1
@@ -44,23 +41,6 @@ func checkWindow(n uint32) error {
 		return fmt.Errorf("gateway: a window of %d bytes is not within %d…%d", n, minWindow, maxWindow)
 	}
 	return nil
-}
-
-// credit changes the worker's window.
-func (k *workerLink) credit(window uint32) error {
-	if err := checkWindow(window); err != nil {
-		return err
-	}
-	k.setWindow(window)
-	k.conn.SetMaxOutput(maxLinkOutput(window))
-	return nil
-}
-
-// setWindow has all that a window bounds follow it.
-func (k *workerLink) setWindow(window uint32) {
-	k.sent.SetWindow(window)
-	k.window = int(window)
-	k.share = max(k.window/64, 16<<10)
 }
 
 // maxLinkOutput bounds what waits to be written to a worker, in bytes: a window of messages, one that goes beside it, and clients and answers.

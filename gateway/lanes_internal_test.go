@@ -7,15 +7,13 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// All that a window bounds follows CREDIT.
+// All that a window bounds follows the hello.
 func TestAllFollowsTheWindow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRush(t, Config{}, 64<<10)
+		var r *rush
 		for _, window := range []uint32{8 << 20, 1 << 10} {
-			r.worker.Send(link.Append(nil, &link.Frame{Type: link.Credit, Slot: window}))
-			for r.worker.Read(1 << 20) {
-			}
+			r = newRush(t, Config{}, window)
 			r.turn(0)
 			half := int(window) / 2
 			if r.k.window != int(window) || r.k.share != max(int(window)/64, 16<<10) || r.k.lane(half-link.HeaderSize) != &r.k.waiting.small || r.k.lane(half) != &r.k.waiting.large {

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"github.com/seed-7410fe32/sluice/engine"
@@ -39,9 +38,9 @@ type workerLink struct {
 }
 
 func newWorkerLink(l *loop, hello link.WorkerHello) *workerLink {
-	k := &workerLink{loop: l, hello: hello}
+	k := &workerLink{loop: l, hello: hello, window: int(hello.Window)}
+	k.share = max(k.window/64, 16<<10)
 	k.sent.Init(hello.Window)
-	k.setWindow(hello.Window)
 	k.ack = k.acknowledged
 	k.timer.Target = k
 	return k
@@ -68,11 +67,9 @@ func (k *workerLink) OnOpen(c *engine.Conn) {
 	if l.before.port != 0 {
 		k.send(l.before.drain())
 	}
-	if k.hello.Role == link.RoleWorker {
-		l.pool.add(k)
-		l.noteWorkers()
-		l.pumpWaiting()
-	}
+	l.pool.add(k)
+	l.noteWorkers()
+	l.pumpWaiting()
 	l.g.log.Info("link open", "worker", k.hello.Name, "build", k.hello.Build, "loop", l.index, "remote", c.RemoteAddr().String())
 }
 
@@ -155,8 +152,6 @@ func (k *workerLink) frame(f *link.Frame) error {
 	switch f.Type {
 	case link.Unit:
 		return k.unit(f)
-	case link.Credit:
-		return k.credit(f.Slot)
 	case link.Ping:
 		k.send(&link.Frame{Type: link.Pong, ID: f.ID})
 	case link.Pong:
@@ -265,9 +260,7 @@ func (k *workerLink) refresh(s *session) {
 	f := link.Frame{Type: link.Attrs, Slot: s.slot, Token: s.token()}
 	b := k.conn.Begin(0)
 	start := len(b)
-	b = binary.BigEndian.AppendUint32(link.Begin(b, &f), s.member.Version())
-	b = binary.BigEndian.AppendUint32(b, s.member.UIDVersion())
-	b = link.AppendAttributes(link.AppendBytes(b, s.member.UID()), s.member.Attrs())
+	b = s.member.AppendState(link.Begin(b, &f))
 	link.Finish(b, start)
 	_ = k.conn.Commit(b)
 	k.trim()

@@ -154,11 +154,8 @@ func (l *loop) session(slot uint32, token uint64) *session {
 	return s
 }
 
-// maxSlots is what a client id has room for.
-const maxSlots = 1 << 24
-
 // slotsFull reports whether no further client can get a slot.
-func (l *loop) slotsFull() bool { return len(l.free) == 0 && len(l.sessions) >= maxSlots }
+func (l *loop) slotsFull() bool { return len(l.free) == 0 && len(l.sessions) >= link.MaxSlots }
 
 // reply sends an answer down a link of this loop; a link that has ended hears nothing.
 func (l *loop) reply(serial uint32, f *link.Frame) {

@@ -81,7 +81,7 @@ func (p peerOf) confirms(sequence uint64) {
 }
 
 func toAll(text string) *link.Frame {
-	return &link.Frame{Type: link.Publish, Flags: link.FlagText, Payload: append(link.AppendIDs(link.AppendList[string](nil, nil), nil), text...)}
+	return &link.Frame{Type: link.Publish, Flags: link.FlagText, Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), text...)}
 }
 
 // A gateway says at the beginning of each link what it has carried out for the other one's loop, so that a link which breaks costs nothing. Another stream is counted anew.
@@ -142,7 +142,7 @@ func TestAPeersNonsense(t *testing.T) {
 	for name, f := range map[string]*link.Frame{
 		"a sequence again": {Type: link.Relay, Token: 9, Payload: link.Append(nil, publish)},
 		"no frame within":  {Type: link.Relay, Token: 10, Payload: []byte("x")},
-		"a worker's":       {Type: link.Credit, Slot: 1},
+		"a worker's":       {Type: link.Unit, ID: 1, Slot: 1},
 	} {
 		p := dialPeer(t, g, 1)
 		p.confirms(9)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/backoff"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -25,7 +26,7 @@ var errOther = errors.New("gateway: another gateway listens there: it needs an a
 
 // keep keeps the link of a loop to another gateway up, until ctx ends. It is a goroutine of its own.
 func (p *peer) keep(ctx context.Context) {
-	wait := firstRedial
+	failures := 1
 	var told time.Time
 	for ctx.Err() == nil {
 		k := &outLink{peer: p, ended: make(chan struct{})}
@@ -33,19 +34,15 @@ func (p *peer) keep(ctx context.Context) {
 		if err == nil {
 			opened := time.Now()
 			if <-k.ended; time.Since(opened) > lastRedial { // else there is something wrong with it
-				wait, told = firstRedial, time.Time{}
+				failures, told = 1, time.Time{}
 			}
 		} else if ctx.Err() == nil && time.Since(told) > tellUnmet {
 			told = time.Now()
 			p.loop.g.log.Warn("no link to another gateway: trying on", "gateway", p.id, "addr", *p.addr.Load(), "loop", p.loop.index, "err", err)
 		}
-		pause := time.NewTimer(wait/2 + rand.N(wait/2))
-		select {
-		case <-ctx.Done():
-		case <-pause.C:
-		}
-		pause.Stop()
-		wait = min(2*wait, lastRedial)
+		wait := backoff.Delay(firstRedial, lastRedial, failures)
+		backoff.Sleep(ctx, wait/2+rand.N(wait/2))
+		failures++
 	}
 }
 

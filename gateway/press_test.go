@@ -58,7 +58,7 @@ func testPress(t *testing.T, flags uint8) {
 			m[size-1] = 'z'
 			w.links[other].write(&link.Frame{
 				Type: link.Publish, Code: link.TargetClients, Flags: link.FlagText | flags, ID: uint32(i + 1),
-				Payload: append(link.AppendIDs(link.AppendList(nil, []string{id(w, loop, f)}), nil), m...),
+				Payload: append(link.AppendIDs[link.ClientID](link.AppendList(nil, []string{id(w, loop, f)}), nil), m...),
 			})
 		}
 	}()

@@ -95,7 +95,7 @@ func (l *loop) executeShare(o origin, f *link.Frame) {
 		l.evict(link.Read(f.Payload))
 	case link.Count:
 		c := link.Read(f.Payload)
-		l.rows = l.members.Count(f.Code, readList(&c), l.rows)
+		l.rows = l.members.Count(f.Code, c.List(), l.rows)
 	}
 	if _, one := onlyLoop(f); o.kind == notePart || one && f.Has(link.FlagResult) {
 		l.answer(o, &link.Frame{ID: f.ID, Payload: l.rows})
@@ -172,7 +172,7 @@ const cursorBits = 56
 func (l *loop) selectRows(o origin, f *link.Frame) {
 	c := link.Read(f.Payload)
 	fields, limit, cursor := c.U8(), c.U32(), c.U64()
-	keys := readList(&c)
+	keys := c.List()
 	at := cursor >> cursorBits
 	if uint8(at) != l.index {
 		part := o
@@ -196,13 +196,4 @@ func (l *loop) selectRows(o origin, f *link.Frame) {
 	binary.BigEndian.PutUint64(rows, next)
 	l.rows = rows
 	l.answer(o, &link.Frame{ID: f.ID, Payload: rows})
-}
-
-// readList reads a list of names; they are views.
-func readList(c *link.Cursor) [][]byte {
-	list := make([][]byte, c.U16())
-	for i := range list {
-		list[i] = c.Bytes()
-	}
-	return list
 }

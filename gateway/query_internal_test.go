@@ -23,7 +23,7 @@ type asker struct {
 func newAsker(t *testing.T) *asker {
 	t.Helper()
 	g := newGate(t, Config{Loops: 2, Logger: slog.New(slog.DiscardHandler)})
-	k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RolePublisher, Weight: 100, Window: 1 << 20, ID: [16]byte{1}})
+	k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20, ID: [16]byte{1}})
 	a := &asker{t: t, g: g, l: g.g.loops[0]}
 	a.peer = g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 20, Retain: true, ExcludeFromBudget: true})
 	a.peer.Limit(64 << 20)

@@ -139,14 +139,15 @@ func (s *scenario) worker(args []string) {
 	hello := link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20, Name: args[0]}
 	copy(hello.ID[:], args[0])
 	replaces := false
+	drains := false
 	for _, arg := range args[1:] {
 		key, value, _ := strings.Cut(arg, "=")
 		switch key {
+		case "drains": // asks and sends, and is given no clients
+			drains = true
 		case "window":
 			n, _ := strconv.Atoi(value)
 			hello.Window = uint32(n)
-		case "role":
-			hello.Role = link.RolePublisher
 		case "id":
 			hello.ID = [16]byte{}
 			copy(hello.ID[:], value)
@@ -155,7 +156,9 @@ func (s *scenario) worker(args []string) {
 	}
 	workers := workerLinks(s.g)
 	w := dialWorker(s.T, s.g.WorkerAddr(), nil, hello)
-	if !replaces && hello.Role == link.RoleWorker {
+	if drains {
+		asks(s.T, s.g, w)
+	} else if !replaces {
 		wait(s.T, s.step, func() bool { return workerLinks(s.g) == workers+len(w.links) })
 	}
 	s.workers[args[0]] = w

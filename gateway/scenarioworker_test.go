@@ -46,9 +46,6 @@ func (p scenarioWorker) play(rest string) {
 		p.w.die()
 	case "drains":
 		p.each(func(l *fakeLink) { l.write(&link.Frame{Type: link.Drain}) })
-	case "window":
-		n, _ := strconv.Atoi(rest)
-		p.each(func(l *fakeLink) { l.write(&link.Frame{Type: link.Credit, Slot: uint32(n)}) })
 	case "hears":
 		p.hears(rest)
 	case "asks":

@@ -181,8 +181,6 @@ func (w *world) step() {
 		w.someLink((*simLink).handle)
 	case n < 920:
 		w.someLink(func(l *simLink) { l.flush(w.rng.IntN(len(l.out) + 1)) })
-	case n < 930:
-		w.someLink(func(l *simLink) { l.credit(1 + uint32(w.rng.IntN(3000))) })
 	case n < 940:
 		w.someLink(func(l *simLink) { l.peer.Limit(w.rng.IntN(2000)) })
 	case n < 960:

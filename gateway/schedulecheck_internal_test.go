@@ -323,8 +323,8 @@ func (w *world) checkNothingLeft() {
 			if !k.draining && (k.gone != 0 || k.behind) {
 				w.fail("of a worker's clients %d are gone still", k.gone)
 			}
-			if k.clients != 0 || k.waiting.len() != 0 {
-				w.fail("a link has %d clients, of which %d wait", k.clients, k.waiting.len())
+			if k.clients != 0 || waitsFor(k) != 0 {
+				w.fail("a link has %d clients, of which %d wait", k.clients, waitsFor(k))
 			}
 		}
 	}

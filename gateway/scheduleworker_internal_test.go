@@ -186,12 +186,6 @@ func (l *simLink) garble() {
 	l.worker.w.seen.Garbled++
 }
 
-func (l *simLink) credit(n uint32) {
-	if !l.over {
-		l.write(&link.Frame{Type: link.Credit, Slot: n})
-	}
-}
-
 // write puts a frame behind what is to go out. The dead write nothing.
 func (l *simLink) write(f *link.Frame) {
 	if !l.over {
@@ -312,7 +306,6 @@ func (l *simLink) handle() {
 func (l *simLink) serve() {
 	l.peer.Limit(1 << 20)
 	l.receive()
-	l.credit(1 << 20)
 	for len(l.events) > 0 && !l.over {
 		l.handle()
 	}

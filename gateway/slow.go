@@ -12,7 +12,7 @@ type SlowConsumerStats struct {
 	DroppedNewest      uint64 // messages dropped because they did not fit
 	Conflated          uint64 // messages dropped because a newer one of their key came
 	SlowConsumerCloses uint64 // clients closed because a message did not fit
-	LinkOverflows      uint64 // links ended because their worker or publisher did not read: more waited than twice its window, 16 MiB and 64 KiB
+	LinkOverflows      uint64 // links ended because their worker did not read: more waited than twice its window, 16 MiB and 64 KiB
 	WriteTimeoutCloses uint64 // clients closed because they took nothing for ListenerConfig.WriteTimeout
 	MemoryLimitCloses  uint64 // clients closed because most waited for them when it was more than Config.MaxBuffered together, or its loop was overloaded for 10 s
 }

@@ -20,8 +20,18 @@ import (
 type publisher struct{ *fakeLink }
 
 func newPublisher(t testing.TB, g *gateway.Gateway) publisher {
-	w := dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RolePublisher, ID: [16]byte{1}})
-	return publisher{w.links[0]}
+	return publisher{asks(t, g, dialWorker(t, g.WorkerAddr(), nil, link.WorkerHello{Role: link.RoleWorker, Window: 1 << 20, ID: [16]byte{1}})).links[0]}
+}
+
+// asks has a worker drain, so that it is given no clients, and still asks and sends.
+func asks(t testing.TB, g *gateway.Gateway, w *fakeWorker) *fakeWorker {
+	t.Helper()
+	drain := g.Stats().WorkersDraining + 1
+	for _, l := range w.links {
+		l.write(&link.Frame{Type: link.Drain})
+	}
+	wait(t, "the drain", func() bool { return g.Stats().WorkersDraining == drain })
+	return w
 }
 
 // letIn has a worker let so many clients in, which have come.
@@ -39,7 +49,7 @@ func letIn(t testing.TB, g *gateway.Gateway, clients int) {
 
 // publish sends text to all. With a key it is the latest of it.
 func (p publisher) publish(flags uint8, key, text string) {
-	b := link.AppendIDs(link.AppendList[string](nil, nil), nil)
+	b := link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil)
 	if key != "" {
 		b = link.AppendBytes(b, key)
 		flags |= link.FlagLatest
@@ -92,7 +102,7 @@ func TestTheLatestOfAKeyWaits(t *testing.T) {
 			rounds := 0
 			for ; g.Stats().Conflated < 20; rounds++ { // the kernel takes some megabytes first
 				for key := range keys {
-					p.publish(link.OverflowClose, "key"+strconv.Itoa(key), long(fmt.Sprintf("key%d %d", key, rounds), size))
+					p.publish(0x10, "key"+strconv.Itoa(key), long(fmt.Sprintf("key%d %d", key, rounds), size))
 				}
 				p.publish(0, "", "note "+strconv.Itoa(rounds))
 				for key := range keys { // at once: nothing waits for who is quick
@@ -207,7 +217,7 @@ func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 		return status(id, flags)
 	}
 	for g.Stats().BufferedBytes < 1<<20-150<<10 {
-		if got := next(link.OverflowClose); got != link.OK {
+		if got := next(0x10); got != link.OK {
 			t.Fatalf("with room: %v", got)
 		}
 	}
@@ -217,11 +227,11 @@ func TestAMessageSaysWhatBecomesOfIt(t *testing.T) {
 	if got := next(0); got != link.Refused {
 		t.Errorf("dropped by the listener's policy: %v", got)
 	}
-	if got := next(link.OverflowNewest); got != link.Refused {
+	if got := next(0x30); got != link.Refused {
 		t.Errorf("dropped by its own: %v", got)
 	}
-	send(0, link.OverflowClose, 100<<10) // the one before may be dropped for it
-	send(0, link.OverflowClose, 100<<10)
+	send(0, 0x10, 100<<10) // the one before may be dropped for it
+	send(0, 0x10, 100<<10)
 	_, d := w.take("detach", func(_ int, f *link.Frame) bool { return f.Type == link.Detach })
 	if link.Reason(d.Code) != link.ReasonSlowConsumer || g.Stats().SlowConsumerCloses != 1 {
 		t.Errorf("closed: %v, %+v", link.Reason(d.Code), g.Stats().SlowConsumerStats)

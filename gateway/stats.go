@@ -16,7 +16,6 @@ type LoopStats struct {
 	Pending              int               // of Clients: those that no worker has let in yet
 	Workers              int               // that take new clients
 	WorkersDraining      int               // that have clients still, or are about to go
-	Publishers           int               // they send and ask, and have no clients
 	Links                int               // of all of these
 	Closing              int               // connections of clients that the gateway has closed, and that have yet to take their last bytes or to answer the close
 	QueuedBytes          int               // bytes of messages that wait for a worker or its credit
@@ -71,8 +70,8 @@ type LoopStats struct {
 	SlowConsumerStats
 }
 
-// Stats are a gateway's figures: the sums over its loops, and each loop's own. Of Workers,
-// WorkersDraining and Publishers each counts once in the sums, however many loops it has links to.
+// Stats are a gateway's figures: the sums over its loops, and each loop's own. Each of Workers and
+// WorkersDraining counts once in the sums, however many loops it has links to.
 type Stats struct {
 	LoopStats
 	WorkerAuthFailures uint64          // on the inner port
@@ -106,9 +105,9 @@ func (g *Gateway) Stats() Stats {
 			staff[w] = struct{}{}
 		}
 	}
-	all.Workers, all.WorkersDraining, all.Publishers = 0, 0, 0
+	all.Workers, all.WorkersDraining = 0, 0
 	for w := range staff {
-		*all.staffed(w.as)++
+		*all.workers(w.drains)++
 	}
 	for _, l := range g.listeners {
 		all.Listeners = append(all.Listeners, ListenerStats{l.URL, l.ln.Stats()})
@@ -122,37 +121,15 @@ type snapshot struct {
 	staff []stint // whose links it has; bound: links that have proved
 }
 
-// stint is a worker and what it does.
+// stint is a worker, and whether it drains.
 type stint struct {
-	id [16]byte
-	as duty
+	id     [16]byte
+	drains bool
 }
 
-// duty is what a link is for.
-type duty uint8
-
-const (
-	takesClients duty = iota
-	drains
-	publishes
-)
-
-func (k *workerLink) duty() duty {
-	switch {
-	case k.hello.Role == link.RolePublisher:
-		return publishes
-	case k.draining:
-		return drains
-	}
-	return takesClients
-}
-
-// staffed is the figure that a worker with the duty counts in.
-func (s *LoopStats) staffed(as duty) *int {
-	switch as {
-	case publishes:
-		return &s.Publishers
-	case drains:
+// workers is the figure that such a worker counts in.
+func (s *LoopStats) workers(drain bool) *int {
+	if drain {
 		return &s.WorkersDraining
 	}
 	return &s.Workers
@@ -202,9 +179,8 @@ func (l *loop) snapshot() *snapshot {
 	s.Clients = l.members.Len()
 	s.Links = len(l.links)
 	for _, k := range l.links {
-		as := k.duty()
-		s.staff = append(s.staff, stint{k.hello.ID, as})
-		*s.staffed(as)++
+		s.staff = append(s.staff, stint{k.hello.ID, k.draining})
+		*s.workers(k.draining)++
 	}
 	s.Pending = l.asking
 	s.Closing = l.closingConns

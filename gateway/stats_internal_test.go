@@ -80,7 +80,7 @@ func TestALinkThatOverflowsIsNoClient(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
 	l := g.g.loops[0]
-	k := newWorkerLink(l, link.WorkerHello{Role: link.RolePublisher, Window: 1 << 16, ID: [16]byte{1}})
+	k := newWorkerLink(l, link.WorkerHello{Role: link.RoleWorker, Window: 1 << 16, ID: [16]byte{1}})
 	peer := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 1 << 10, Retain: true, ExcludeFromBudget: true})
 	peer.Limit(0)
 	g.sim.Settle()

@@ -47,30 +47,29 @@ func TestFiguresOfABusyLoop(t *testing.T) {
 func TestWorkersCountOnce(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Loops: 3, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
-	figures := func(workers, draining, publishers, links int) {
+	figures := func(workers, draining, links int) {
 		t.Helper()
 		var s gateway.Stats
 		if !eventually(func() bool {
 			s = g.Stats()
-			return s.Workers == workers && s.WorkersDraining == draining && s.Publishers == publishers && s.Links == links
+			return s.Workers == workers && s.WorkersDraining == draining && s.Links == links
 		}) {
-			t.Fatalf("%d workers, %d that drain, %d publishers, %d links", s.Workers, s.WorkersDraining, s.Publishers, s.Links)
+			t.Fatalf("%d workers, %d that drain, %d links", s.Workers, s.WorkersDraining, s.Links)
 		}
 	}
-	hello := func(id byte, role link.Role) link.WorkerHello {
-		return link.WorkerHello{Role: role, Weight: 100, Window: 1 << 20, ID: [16]byte{id}}
+	hello := func(id byte) link.WorkerHello {
+		return link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20, ID: [16]byte{id}}
 	}
-	one := dialWorker(t, g.WorkerAddr(), nil, hello(1, link.RoleWorker))
-	figures(1, 0, 0, 3)
-	two := dialWorker(t, g.WorkerAddr(), nil, hello(2, link.RoleWorker))
-	dialWorker(t, g.WorkerAddr(), nil, hello(3, link.RolePublisher))
-	figures(2, 0, 1, 9)
+	one := dialWorker(t, g.WorkerAddr(), nil, hello(1))
+	figures(1, 0, 3)
+	two := dialWorker(t, g.WorkerAddr(), nil, hello(2))
+	figures(2, 0, 6)
 	for _, l := range one.links {
 		l.write(&link.Frame{Type: link.Drain})
 	}
-	figures(1, 1, 1, 9)
+	figures(1, 1, 6)
 	two.die()
-	figures(0, 1, 1, 6)
+	figures(0, 1, 3)
 }
 
 // MessagesOut are messages that connections took: neither what a format cannot carry, nor what is

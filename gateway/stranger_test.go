@@ -220,7 +220,7 @@ func TestFlippedBits(t *testing.T) {
 		{Type: link.Publish, Code: link.TargetGroups, Payload: link.AppendIDs(bytes.Clone(list), make([]link.ClientID, 2))},
 		{Type: link.Count, Code: link.TargetUIDs, ID: 8, Payload: list},
 		{Type: link.Select, ID: 9, Payload: append(make([]byte, 13), list...)},
-		{Type: link.Ping, ID: 10}, {Type: link.Credit, Slot: 1 << 20},
+		{Type: link.Ping, ID: 10},
 	} {
 		good = link.Append(good, &f)
 	}
@@ -228,7 +228,7 @@ func TestFlippedBits(t *testing.T) {
 	for range 300 {
 		conn := dial(t, g.WorkerAddr())
 		hello := oneWorker
-		hello.ID, hello.Role = [16]byte{byte(r.Uint32()), 9}, link.RolePublisher
+		hello.ID, hello.Weight = [16]byte{byte(r.Uint32()), 9}, 0 // gets no client
 		if _, err := link.Connect(conn, nil, hello); err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +276,7 @@ func TestBrokenFramesEndTheLink(t *testing.T) {
 	} {
 		conn := dial(t, g.WorkerAddr())
 		hello := oneWorker
-		hello.ID, hello.Role = [16]byte{9}, link.RolePublisher
+		hello.ID, hello.Weight = [16]byte{9}, 0 // gets no client
 		if _, err := link.Connect(conn, nil, hello); err != nil {
 			t.Fatal(err)
 		}

@@ -38,7 +38,7 @@ func newRush(t *testing.T, cfg Config, window uint32) *rush {
 	l := g.g.loops[0]
 	k := newWorkerLink(l, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{1}})
 	r := &rush{t: t, g: g, l: l, k: k, deflate: codec.NewDeflate(), heard: make(map[uint32][]string)}
-	r.worker = g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 20, Retain: true})
+	r.worker = g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: maxLinkOutput(window), Retain: true})
 	r.worker.Limit(64 << 20)
 	return r
 }

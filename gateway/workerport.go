@@ -130,23 +130,7 @@ func (n *workerPort) hello(conn net.Conn) {
 	})
 	n.release(conn)
 	if err == nil {
-		if err = checkHello(&hello); err != nil {
-			refuse(conn, err)
-		}
-	}
-	if err == nil && hello.Role == link.RoleProbe {
-		_ = conn.Close()
-		return
-	}
-	if err == nil && hello.Role == link.RoleSuccessor {
-		err = n.handOverPort(conn)
-	} else if err == nil && hello.Role == link.RolePeer {
-		err = n.g.engine.Register(to.el, conn, newInLink(to, hello), engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10, ExcludeFromBudget: true})
-	} else if err == nil {
-		k := newWorkerLink(to, hello)
-		err = n.g.engine.Register(to.el, conn, k, engine.ConnOptions{
-			MaxInput: maxLinkInput, MaxOutput: maxLinkOutput(hello.Window), Retain: true, ExcludeFromBudget: true,
-		})
+		err = n.serve(conn, hello, to)
 	}
 	if err != nil {
 		_ = conn.Close()
@@ -157,12 +141,24 @@ func (n *workerPort) hello(conn net.Conn) {
 	}
 }
 
-// checkHello refuses a peer whose limits cannot work. Only workers have messages sent to them, and need a window.
-func checkHello(h *link.WorkerHello) error {
-	if h.Role == link.RoleWorker || h.Window > maxWindow {
-		return checkWindow(h.Window)
+// serve gives the connection of a peer that has proved itself to whom it is for.
+func (n *workerPort) serve(conn net.Conn, hello link.WorkerHello, to *loop) error {
+	switch hello.Role {
+	case link.RoleProbe:
+		_ = conn.Close()
+		return nil
+	case link.RoleSuccessor:
+		return n.handOverPort(conn)
+	case link.RolePeer:
+		return n.g.engine.Register(to.el, conn, newInLink(to, hello), engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 64 << 10, ExcludeFromBudget: true})
 	}
-	return nil
+	if err := checkWindow(hello.Window); err != nil {
+		refuse(conn, err)
+		return err
+	}
+	return n.g.engine.Register(to.el, conn, newWorkerLink(to, hello), engine.ConnOptions{
+		MaxInput: maxLinkInput, MaxOutput: maxLinkOutput(hello.Window), Retain: true, ExcludeFromBudget: true,
+	})
 }
 
 // refuse tells a peer that has proved itself why it is refused all the same.
@@ -204,14 +200,11 @@ func (n *workerPort) release(conn net.Conn) {
 }
 
 func loopback(a net.Addr) bool {
-	if _, unix := a.(*net.UnixAddr); unix {
-		return true
-	}
 	ap, err := netip.ParseAddrPort(a.String())
 	return err == nil && ap.Addr().Unmap().IsLoopback()
 }
 
-// addressOf is where a peer comes from, zero for a Unix socket.
+// addressOf is where a peer comes from.
 func addressOf(conn net.Conn) netip.Addr {
 	ap, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
 	return ap.Addr().Unmap()

@@ -255,7 +255,7 @@ func (c Call) setUID(t link.Type, flags uint8, uid string, err error) {
 func (c Call) set(attrs map[string]string, flags uint8) {
 	list, err := attrList(attrs)
 	c.change(err, func(s *session, u *unit) error {
-		next := merged(s.known.attrs, list, flags&link.FlagMerge != 0)
+		next := link.ChangedAttributes(s.known.attrs, list, flags&link.FlagMerge != 0)
 		if link.AttributesSize(next) > link.MaxAttributes {
 			return ErrTooBig
 		}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-7410fe32/sluice/internal/backoff"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -139,7 +140,7 @@ const askEvery = 10 * time.Second
 func (g *gateway) standBy(ctx context.Context, e *elsewhere) {
 	g.note(e)
 	for until := time.Now().Add(askEvery); ctx.Err() == nil && time.Now().Before(until) && g.w.claims.held(e.gateway); {
-		pause(ctx, time.Second)
+		backoff.Sleep(ctx, time.Second)
 	}
 }
 

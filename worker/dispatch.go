@@ -65,9 +65,6 @@ const (
 	poolAfter = 8
 )
 
-// maxSlots is what a client id has room for.
-const maxSlots = 1 << 24
-
 func (d *leader) init() { d.buf = make([]byte, readSize) }
 
 // lead handles what has been read, writes what came of it, and reads on, until the link ends or another goroutine leads.
@@ -212,7 +209,7 @@ func (l *gwLink) attach(f *link.Frame) (bool, error) {
 	if err != nil {
 		return true, err
 	}
-	if f.Slot >= maxSlots {
+	if f.Slot >= link.MaxSlots {
 		return true, fmt.Errorf("%w: slot %d", link.ErrFrame, f.Slot)
 	}
 	for int(f.Slot) >= len(d.sessions) {

@@ -97,7 +97,7 @@ func farSlot(in []byte) bool {
 		if n == 0 || err != nil {
 			return false
 		}
-		if f.Type == link.Attach && f.Slot > 1<<12 && f.Slot < maxSlots {
+		if f.Type == link.Attach && f.Slot > 1<<12 && f.Slot < link.MaxSlots {
 			return true
 		}
 		in = in[n:]

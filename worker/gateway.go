@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/seed-7410fe32/sluice/internal/backoff"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -46,8 +47,8 @@ func (g *gateway) keep(ctx context.Context) {
 }
 
 const (
-	firstBackoff = 50 * time.Millisecond
-	lastBackoff  = 800 * time.Millisecond // with its jitter a second
+	firstRedial = 50 * time.Millisecond
+	lastRedial  = 800 * time.Millisecond // with its random part a second
 )
 
 // goneAfter is how long a gateway that drains behind a successor may not answer before it is taken for gone.
@@ -56,11 +57,10 @@ const goneAfter = 10 * time.Second
 // tellEvery is how often a worker that dials in vain says so.
 const tellEvery = 10 * time.Second
 
-// retryDelay is how long to wait before the next attempt after so many that failed: it doubles, most of it is jitter, and it is never more than a second, so
-// that a gateway that is back is dialled within one.
+// retryDelay is how long to wait before the next attempt: most of it is random, and it is never more than a second, so that a gateway that is back is dialled within one.
 func retryDelay(failures int) time.Duration {
-	backoff := min(firstBackoff<<min(failures, 8), lastBackoff)
-	return backoff/4 + rand.N(backoff)
+	d := backoff.Delay(firstRedial, lastRedial, failures+1)
+	return d/4 + rand.N(d)
 }
 
 // keepLoop keeps the link to one loop up.
@@ -98,7 +98,7 @@ func (g *gateway) keepLoop(ctx context.Context, loop int) {
 				g.w.log.Warn("no link: trying on", "gateway", g.addr, "loop", loop, "attempts", failures, "err", err)
 			}
 		}
-		pause(ctx, retryDelay(failures))
+		backoff.Sleep(ctx, retryDelay(failures))
 	}
 }
 
@@ -134,11 +134,7 @@ func (g *gateway) dial(ctx context.Context, loop int) (*gwLink, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	var on stream = conn
-	if g.w.cfg.Dial == nil { // else whoever dialled may have plans with it
-		on = takeOver(conn)
-	}
-	l := newLink(g.w, on, g.reached(hello.Advertise), hello)
+	l := newLink(g.w, conn, g.reached(hello.Advertise), hello)
 	g.enter(ctx, l)
 	return l, nil
 }
@@ -198,7 +194,11 @@ func (g *gateway) connect(ctx context.Context) (net.Conn, error) {
 		return g.w.cfg.Dial(ctx, g.addr)
 	}
 	var d net.Dialer
-	return d.DialContext(ctx, "tcp", g.addr)
+	conn, err := d.DialContext(ctx, "tcp", g.addr)
+	if err != nil {
+		return nil, err
+	}
+	return poll(conn, &g.w.polling), nil
 }
 
 // enter notes what a hello says, starts keepers for loops that have none, and puts the link into the routes.
@@ -242,14 +242,4 @@ func (g *gateway) noteUp(loop int) {
 	}
 	g.up = nil
 	g.w.readiness.set(g, settled)
-}
-
-// pause waits, or returns early when ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }

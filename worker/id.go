@@ -19,7 +19,7 @@ func (id ClientID) IsZero() bool { return id == ClientID{} }
 func (id ClientID) String() string { return link.ClientID(id).String() }
 
 // MarshalText implements encoding.TextMarshaler.
-func (id ClientID) MarshalText() ([]byte, error) { return link.ClientID(id).MarshalText() }
+func (id ClientID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (id *ClientID) UnmarshalText(b []byte) (err error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -17,7 +16,7 @@ import (
 type gwLink struct {
 	// Static after newLink.
 	w         *Worker
-	conn      stream
+	conn      net.Conn
 	gateway   uint32
 	addr      string // of the gateway, as other gateways reach it
 	epoch     uint64 // of the gateway: another one at each start
@@ -60,13 +59,7 @@ const (
 	maxSpare = 1 << 20 // bytes of a buffer that is kept for later
 )
 
-// stream is what a link runs on.
-type stream interface {
-	io.ReadWriteCloser
-	RemoteAddr() net.Addr
-}
-
-func newLink(w *Worker, conn stream, addr string, hello link.GatewayHello) *gwLink {
+func newLink(w *Worker, conn net.Conn, addr string, hello link.GatewayHello) *gwLink {
 	l := &gwLink{
 		w: w, conn: conn, gateway: hello.ID, addr: addr, epoch: hello.Epoch, loop: uint8(hello.Loop), loops: hello.Loops,
 		maxFrame: int(hello.MaxFrame), heartbeat: hello.Heartbeat,

@@ -72,7 +72,7 @@ func (m *Message) flags() (f uint8) {
 	if m.Conflate != "" {
 		f |= link.FlagLatest
 	}
-	return f | uint8(m.Overflow)<<4&link.FlagOverflow
+	return f | uint8(m.Overflow)<<link.OverflowShift&link.FlagOverflow
 }
 
 // appendKey appends what stands before Data on a link.

@@ -3,12 +3,9 @@
 package worker
 
 import (
-	"errors"
 	"io"
 	"net"
-	"os"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -16,55 +13,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket is a link's connection that is fast where a link is busy. The runtime's poller would have the reader parked and a thread of its own woken by whatever comes, to wake the
-// reader: at a hundred thousand messages a second that, and the runtime's monitor behind it, cost as much as the handlers. So while what comes is never long in coming the reader
-// waits in poll(2) itself, and the poller does not know the socket. When nothing comes for patience it goes to the poller, as any connection of Go's does: a thread held by a link that
-// is idle would be a waste.
+// polled is a TCP connection to a gateway whose reader waits in poll(2) while the link is busy. A reader that waits in the runtime's poller is parked, and another thread has to be
+// woken to wake it: at a hundred thousand messages a second that costs as much as the handlers. When nothing comes for patience, the reader waits in the runtime's poller, as one of
+// any connection of Go's does: a thread held by an idle link would be a waste.
 //
-// A reader in poll(2) holds a processor of Go's (a P) too. So at most GOMAXPROCS-1 do at a time, for all else that is to run; the others go to the poller.
-type socket struct {
-	file   *os.File        // unknown to the poller
-	raw    syscall.RawConn // of file
-	remote net.Addr
+// A reader in poll(2) holds one of Go's processors (a P). So at most GOMAXPROCS-1 readers of a worker are there at a time; the others wait in the runtime's poller.
+type polled struct {
+	net.Conn
+	raw   syscall.RawConn
+	count *atomic.Int32 // readers in poll(2), of all links of the worker
 
 	// Owned by the reader.
-	in        attempt
-	polled    func(fd uintptr) bool // in.now, after poll
+	b         []byte // bound: none, the caller's
+	n         int
+	err       error
 	brisk     bool                  // the last wait was a short one
 	scheduled time.Time             // when it last came by Go's scheduler
-
-	out attempt // owned by the writer
-
-	mu     sync.Mutex
-	asleep *os.File // guarded by mu: the same socket, known to the poller while the reader waits there; nil: it is not
-	closed bool     // guarded by mu
+	read      func(fd uintptr) bool // attempt, made once, so that no call allocates
 }
 
-// patience is how long a reader waits in the kernel before it goes to the poller.
+// patience is how long a reader waits in poll(2) before it goes to the runtime's poller.
 const patience = 10 * time.Millisecond
 
 // slice is how long a reader that finds something each time goes on before it comes by Go's scheduler. After 10 ms without that the runtime's monitor would take its
 // processor at a system call, and look what all are doing every 20 µs for a while.
 const slice = 4 * time.Millisecond
 
-// places are those in poll(2), of all links of the process.
-var places pollPlaces
-
-type pollPlaces struct{ taken atomic.Int32 }
-
-// take takes a place, if one is free.
-func (p *pollPlaces) take() bool {
-	if int(p.taken.Add(1)) < runtime.GOMAXPROCS(0) {
-		return true
-	}
-	p.leave()
-	return false
-}
-
-func (p *pollPlaces) leave() { p.taken.Add(-1) }
-
-// takeOver makes a socket of a connection of the net package, which is not to be used any more. One that has no descriptor, or when there is none to be had, it returns as it is.
-func takeOver(conn net.Conn) stream {
+// poll makes a connection one that is read so. One that has no descriptor it returns as it is.
+func poll(conn net.Conn, count *atomic.Int32) net.Conn {
 	c, ok := conn.(syscall.Conn)
 	if !ok {
 		return conn
@@ -73,169 +49,57 @@ func takeOver(conn net.Conn) stream {
 	if err != nil {
 		return conn
 	}
-	// A file that is made of a descriptor which would block is none for the poller.
-	_ = raw.Control(func(fd uintptr) { err = unix.SetNonblock(int(fd), false) })
-	file, dupErr := duplicate(raw)
-	_ = raw.Control(func(fd uintptr) { err = errors.Join(err, dupErr, unix.SetNonblock(int(fd), true)) })
-	if err != nil {
-		if file != nil {
-			_ = file.Close()
-		}
-		return conn
-	}
-	s := &socket{file: file, remote: conn.RemoteAddr()}
-	s.raw, _ = file.SyscallConn() // of an open file it has one
-	s.in.init(syscall.Read)
-	s.out.init(syscall.Write)
-	s.polled = func(fd uintptr) bool { poll(fd, unix.POLLIN); return s.in.now(fd) }
-	_ = conn.Close() // the socket lives on in file
-	return s
+	p := &polled{Conn: conn, raw: raw, count: count}
+	p.read = p.attempt
+	return p
 }
 
-// duplicate makes another descriptor of a socket a file: one that the poller knows, if the socket does not block.
-func duplicate(raw syscall.RawConn) (file *os.File, err error) {
-	e := raw.Control(func(fd uintptr) {
-		var n int
-		if n, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0); err == nil {
-			file = os.NewFile(uintptr(n), "link")
-		}
-	})
-	return file, errors.Join(e, err)
-}
-
-// Read implements io.Reader, for one reader at a time.
-func (s *socket) Read(b []byte) (int, error) {
+// Read implements net.Conn, for one reader at a time.
+func (p *polled) Read(b []byte) (int, error) {
 	since := time.Now()
-	if since.Sub(s.scheduled) > slice {
-		s.scheduled = since
+	if since.Sub(p.scheduled) > slice {
+		p.scheduled = since
 		runtime.Gosched()
 	}
-	s.in.b = b
-	err := s.raw.Read(s.in.now)
-	for err == nil && s.in.err == syscall.EAGAIN {
-		err = s.wait()
-		now := time.Now()
-		s.brisk = now.Sub(since) < patience
-		since = now
-	}
+	p.b = b
+	err := p.raw.Read(p.read)
+	p.b = nil
+	p.brisk = time.Since(since) < patience
 	switch {
 	case err != nil:
 		return 0, err
-	case s.in.err != nil:
-		return 0, s.in.err
-	case s.in.n == 0:
+	case p.err != nil:
+		return 0, p.err
+	case p.n == 0 && len(b) > 0:
 		return 0, io.EOF
 	}
-	return s.in.n, nil
+	return p.n, nil
 }
 
-// wait waits until there is something to read, and reads it. Where the last wait was short, it does so no longer than for patience.
-func (s *socket) wait() error {
-	if s.brisk && places.take() {
-		defer places.leave()
-		s.stopWaiting()
-		return s.raw.Read(s.polled)
+// attempt reads, after a wait in poll(2) where that is due. It reports false when the runtime's poller has to say when to try again.
+func (p *polled) attempt(fd uintptr) bool {
+	if p.try(fd) || !p.brisk {
+		return p.err != syscall.EAGAIN
 	}
-	s.mu.Lock()
-	if s.asleep == nil && !s.closed {
-		s.asleep, _ = duplicate(s.raw)
+	if p.brisk = int(p.count.Add(1)) < runtime.GOMAXPROCS(0); p.brisk {
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(patience/time.Millisecond)) // whatever it says, the next read says it too
+		p.brisk = p.try(fd)
 	}
-	f, closed := s.asleep, s.closed
-	s.mu.Unlock()
-	switch {
-	case closed:
-		return os.ErrClosed
-	case f == nil: // out of descriptors
-		return s.raw.Read(s.polled)
-	}
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return raw.Read(s.in.done)
+	p.count.Add(-1)
+	return p.err != syscall.EAGAIN
 }
 
-// stopWaiting has the poller forget the socket.
-func (s *socket) stopWaiting() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.asleep != nil {
-		_ = s.asleep.Close()
-		s.asleep = nil
+// try reads once, and reports whether that said anything.
+func (p *polled) try(fd uintptr) bool {
+	p.n, p.err = syscall.Read(int(fd), p.b)
+	for p.err == syscall.EINTR {
+		p.n, p.err = syscall.Read(int(fd), p.b)
 	}
+	return p.err != syscall.EAGAIN
 }
 
-// Write implements io.Writer, for one writer at a time.
-func (s *socket) Write(b []byte) (n int, err error) {
-	for n < len(b) && err == nil {
-		s.out.b = b[n:]
-		if err = s.raw.Write(s.out.now); err == nil && s.out.err == syscall.EAGAIN {
-			err = s.writeBlocked()
-		}
-		if err == nil {
-			n, err = n+max(s.out.n, 0), s.out.err
-		}
-	}
-	return n, err
-}
-
-// writeBlocked writes when the peer, which has not read for a while, takes more.
-func (s *socket) writeBlocked() error {
-	f, err := duplicate(s.raw)
-	if err != nil { // out of descriptors
-		s.out.n, s.out.err = 0, nil
-		return s.raw.Write(func(fd uintptr) bool { poll(fd, unix.POLLOUT); return true })
-	}
-	defer func() { _ = f.Close() }()
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return raw.Write(s.out.done)
-}
-
-// poll waits in poll(2), but not for longer than patience. Whatever it says, the next call will say it too.
-func poll(fd uintptr, events int16) {
-	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, int(patience/time.Millisecond))
-}
-
-// Close implements io.Closer: it ends a Read and a Write that are under way, now or when they come to it.
-func (s *socket) Close() error {
-	_ = s.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
-	err := s.file.Close()
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-	s.stopWaiting()
-	return err
-}
-
-// RemoteAddr is the peer's address.
-func (s *socket) RemoteAddr() net.Addr { return s.remote }
-
-// SyscallConn implements syscall.Conn.
-func (s *socket) SyscallConn() (syscall.RawConn, error) { return s.raw, nil }
-
-// attempt is a system call that moves bytes and does not block, in the form that a RawConn takes. It is made once, so that no call allocates.
-type attempt struct {
-	b   []byte // bound: none, the caller's
-	n   int
-	err error
-
-	done func(fd uintptr) bool // makes the call, and reports whether it need not be made again later
-	now  func(fd uintptr) bool // makes the call
-}
-
-func (a *attempt) init(call func(fd int, b []byte) (int, error)) {
-	a.done = func(fd uintptr) bool {
-		a.n, a.err = call(int(fd), a.b)
-		for a.err == syscall.EINTR {
-			a.n, a.err = call(int(fd), a.b)
-		}
-		return a.err != syscall.EAGAIN
-	}
-	a.now = func(fd uintptr) bool {
-		a.done(fd)
-		return true
-	}
+// Close implements net.Conn. It ends a Read that is under way at once, where the kernel would have it wait on.
+func (p *polled) Close() error {
+	_ = p.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	return p.Conn.Close()
 }

@@ -3,29 +3,25 @@ package worker
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
-	"path/filepath"
 	"runtime"
+	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 )
 
-// sockets makes a connection over TCP or a Unix socket: a socket of ours, and its peer.
-func sockets(t *testing.T, network string) (*socket, net.Conn) {
+// sockets makes a TCP connection that is read by poll(2), and its peer.
+func sockets(t *testing.T) (*polled, net.Conn) {
 	t.Helper()
-	addr := "127.0.0.1:0"
-	if network == "unix" {
-		addr = filepath.Join(t.TempDir(), "s")
-	}
-	ln, err := net.Listen(network, addr)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = ln.Close() }()
-	conn, err := net.Dial(network, ln.Addr().String())
+	conn, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,22 +29,12 @@ func sockets(t *testing.T, network string) (*socket, net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, ok := takeOver(conn).(*socket)
+	s, ok := poll(conn, new(atomic.Int32)).(*polled)
 	if !ok {
-		t.Fatal("a connection of the net package was not taken over")
-	}
-	if _, err := conn.Write([]byte{0}); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("the old connection: %v", err)
+		t.Fatal("a connection of the net package is not read by poll(2)")
 	}
 	t.Cleanup(func() { _, _ = s.Close(), peer.Close() })
 	return s, peer
-}
-
-// isAsleep reports whether the runtime's poller knows the socket.
-func (s *socket) isAsleep() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.asleep != nil
 }
 
 // await waits until something is so.
@@ -64,170 +50,125 @@ func await(t *testing.T, what string, so func() bool) {
 // TestSocket moves more than the kernel's buffers hold both ways, by readers that do not always read: neither side's bytes are lost or mixed up, and the end is an EOF.
 func TestSocket(t *testing.T) {
 	t.Parallel()
-	for _, network := range []string{"tcp", "unix"} {
-		t.Run(network, func(t *testing.T) {
-			t.Parallel()
-			s, peer := sockets(t, network)
-			there, back := make([]byte, 32<<20), make([]byte, 32<<20)
-			for i := range there {
-				there[i], back[i] = byte(i>>8), byte(i>>9)
-			}
-			written := make(chan error, 2)
-			go func() {
-				n, err := s.Write(there)
-				if n != len(there) && err == nil {
-					err = io.ErrShortWrite
-				}
-				written <- err
-			}()
-			in := make([]byte, len(there)+1)
-			if n, err := io.ReadFull(peer, in[:1000]); err != nil {
-				t.Fatal(n, err)
-			}
-			go func() {
-				_, err := peer.Write(back)
-				written <- errors.Join(err, peer.(interface{ CloseWrite() error }).CloseWrite())
-			}()
-			got, err := io.ReadAll(s)
-			if err != nil || !bytes.Equal(got, back) {
-				t.Errorf("%d of %d bytes back, %v", len(got), len(back), err)
-			}
-			if _, err := io.ReadFull(peer, in[1000:len(there)]); err != nil || !bytes.Equal(in[:len(there)], there) {
-				t.Errorf("the way there: %v", err)
-			}
-			if err := errors.Join(<-written, <-written); err != nil {
-				t.Error(err)
-			}
-			if s.RemoteAddr().String() != peer.LocalAddr().String() {
-				t.Errorf("the peer is at %v, and not at %v", peer.LocalAddr(), s.RemoteAddr())
-			}
-		})
+	s, peer := sockets(t)
+	there, back := make([]byte, 32<<20), make([]byte, 32<<20)
+	for i := range there {
+		there[i], back[i] = byte(i>>8), byte(i>>9)
+	}
+	written := make(chan error, 2)
+	go func() {
+		n, err := s.Write(there)
+		if n != len(there) && err == nil {
+			err = io.ErrShortWrite
+		}
+		written <- err
+	}()
+	in := make([]byte, len(there)+1)
+	if n, err := io.ReadFull(peer, in[:1000]); err != nil {
+		t.Fatal(n, err)
+	}
+	go func() {
+		_, err := peer.Write(back)
+		written <- errors.Join(err, peer.(interface{ CloseWrite() error }).CloseWrite())
+	}()
+	got, err := io.ReadAll(s)
+	if err != nil || !bytes.Equal(got, back) {
+		t.Errorf("%d of %d bytes back, %v", len(got), len(back), err)
+	}
+	if _, err := io.ReadFull(peer, in[1000:len(there)]); err != nil || !bytes.Equal(in[:len(there)], there) {
+		t.Errorf("the way there: %v", err)
+	}
+	if err := errors.Join(<-written, <-written); err != nil {
+		t.Error(err)
 	}
 }
 
-// TestSocketSleeps has a peer that answers at once, then is silent: the poller knows the socket only while it is.
+// TestSocketSleeps has a peer that answers at once, then is silent: the reader waits in poll(2) first, and in the runtime's poller after a while.
 func TestSocketSleeps(t *testing.T) {
 	t.Parallel()
 	if runtime.GOMAXPROCS(0) == 1 {
-		t.Skip("NOT TESTED: with one processor every socket is the poller's")
+		t.Skip("NOT TESTED: with one processor no reader waits in poll(2)")
 	}
-	s, peer := sockets(t, "tcp")
-	go func() { _, _ = io.Copy(peer, peer) }()
-	var out, in [1]byte
-	turn := func() {
-		if _, err := s.Write(out[:]); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Read(in[:]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 2 {
-		await(t, "the reader waits in the kernel itself", func() bool { turn(); return s.brisk && !s.isAsleep() })
+	s, peer := sockets(t)
+	for range 3 {
+		s.brisk = true
 		read := make(chan struct{})
 		go func() {
 			defer close(read)
+			var in [1]byte
 			if n, err := s.Read(in[:]); n != 1 || err != nil {
 				t.Error(n, err)
 			}
 		}()
-		await(t, "the socket is the poller's", s.isAsleep)
-		if _, err := s.Write(out[:]); err != nil {
+		await(t, "the reader has left poll(2)", func() bool { return s.count.Load() == 0 && waitsForNetwork(s) })
+		if _, err := peer.Write([]byte{1}); err != nil {
 			t.Fatal(err)
 		}
 		<-read
+		if s.brisk {
+			t.Error("a long wait counts as a short one")
+		}
 	}
+}
+
+// waitsForNetwork reports whether a goroutine is parked in a Read of the socket.
+func waitsForNetwork(s *polled) bool {
+	b := make([]byte, 1<<20)
+	for stack := range strings.SplitSeq(string(b[:runtime.Stack(b, true)]), "\n\n") {
+		if strings.Contains(stack, "IO wait") && strings.Contains(stack, fmt.Sprintf("(*polled).Read(%p", s)) {
+			return true
+		}
+	}
+	return false
 }
 
 // TestPollPlaces leaves one of Go's processors to all else.
 func TestPollPlaces(t *testing.T) {
 	t.Parallel()
-	var p pollPlaces
-	most := runtime.GOMAXPROCS(0) - 1
-	for range 2 {
-		for i := range most {
-			if !p.take() {
-				t.Fatalf("place %d of %d was not given", i+1, most)
-			}
-		}
-		if p.take() {
-			t.Fatalf("%d places were given", most+1)
-		}
-		for range most {
-			p.leave()
-		}
-	}
-}
-
-// watched tells whether another descriptor of a socket was asked for, which is how a call begins to wait in the poller, and gives none if it is the last one.
-type watched struct {
-	syscall.RawConn
-	last  bool
-	asked atomic.Bool
-}
-
-func (w *watched) Control(f func(uintptr)) error {
-	w.asked.Store(true)
-	if w.last {
-		return syscall.EMFILE
-	}
-	return w.RawConn.Control(f)
-}
-
-// TestSocketWithoutDescriptors has no descriptor left for the poller: it reads and writes all the same.
-func TestSocketWithoutDescriptors(t *testing.T) {
-	t.Parallel()
-	s, peer := sockets(t, "tcp")
-	s.raw = &watched{RawConn: s.raw, last: true}
+	s, peer := sockets(t)
+	most := int32(runtime.GOMAXPROCS(0) - 1)
+	s.count.Store(most)
+	s.brisk = true
+	read := make(chan struct{})
 	go func() {
-		_, _ = io.Copy(peer, peer)
-		_ = peer.Close()
+		defer close(read)
+		var in [1]byte
+		if n, err := s.Read(in[:]); n != 1 || err != nil {
+			t.Error(n, err)
+		}
 	}()
-	out, in := make([]byte, 16<<20), make([]byte, 16<<20)
-	written := make(chan error, 1)
-	go func() {
-		_, err := s.Write(out)
-		written <- err
-	}()
-	if n, err := io.ReadFull(s, in); err != nil {
-		t.Error(n, err)
+	await(t, "the reader waits in the runtime's poller", func() bool { return waitsForNetwork(s) })
+	if n := s.count.Load(); n != most {
+		t.Errorf("%d readers in poll(2), want %d", n, most)
 	}
-	if err := <-written; err != nil {
-		t.Error(err)
-	}
-	if s.isAsleep() {
-		t.Error("there was a descriptor after all")
-	}
+	_, _ = peer.Write([]byte{1})
+	<-read
 }
 
 // TestSocketCloses ends calls that are under way, wherever they wait, and those that come later.
 func TestSocketCloses(t *testing.T) {
 	t.Parallel()
-	read := func(s *socket) error { _, err := s.Read(make([]byte, 1)); return err }
-	write := func(s *socket) error { _, err := s.Write(make([]byte, 64<<20)); return err }
+	read := func(s *polled) error { _, err := s.Read(make([]byte, 1)); return err }
+	write := func(s *polled) error { _, err := s.Write(make([]byte, 64<<20)); return err }
 	for _, c := range []struct {
-		name        string
-		call        func(*socket) error
-		brisk, last bool
+		name  string
+		call  func(*polled) error
+		brisk bool
 	}{
-		{"read in the kernel", read, true, false},
-		{"read asleep", read, false, false},
-		{"write", write, false, false},
-		{"read without the poller", read, false, true},
-		{"write without the poller", write, false, true},
+		{"read in poll(2)", read, true},
+		{"read asleep", read, false},
+		{"write", write, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s, _ := sockets(t, "tcp")
-			raw := s.raw
-			w := &watched{RawConn: raw, last: c.last}
-			s.raw, s.brisk = w, c.brisk
-			ended := make(chan error)
-			go func() { ended <- c.call(s) }()
-			await(t, "the call is under way", func() bool { return w.asked.Load() || c.brisk && places.taken.Load() > 0 })
-			if c.last { // which Close has no descriptor for either, here
-				_ = raw.Control(func(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_RDWR) })
-			}
+			s, _ := sockets(t)
+			s.brisk = c.brisk
+			begun, ended := make(chan struct{}), make(chan error)
+			go func() {
+				close(begun)
+				ended <- c.call(s)
+			}()
+			<-begun
 			_ = s.Close()
 			select {
 			case err := <-ended:
@@ -243,28 +184,25 @@ func TestSocketCloses(t *testing.T) {
 			if _, err := s.Write(make([]byte, 1)); err == nil {
 				t.Error("a write after the end")
 			}
-			if s.isAsleep() {
-				t.Error("the poller's descriptor is left")
-			}
 		})
 	}
 }
 
-// TestTakeOverLeavesOthers has connections without a descriptor.
-func TestTakeOverLeavesOthers(t *testing.T) {
+// TestPollLeavesOthers has connections without a descriptor.
+func TestPollLeavesOthers(t *testing.T) {
 	t.Parallel()
 	near, far := net.Pipe()
 	defer func() { _, _ = near.Close(), far.Close() }()
 	for _, c := range []net.Conn{near, &net.TCPConn{}} {
-		if got := takeOver(c); got != c {
-			t.Errorf("%T was taken over", c)
+		if got := poll(c, nil); got != c {
+			t.Errorf("%T is read by poll(2)", c)
 		}
 	}
 }
 
 // TestSocketAllocatesNothing has a peer that answers at once. Not parallel: all allocations of the process are counted.
 func TestSocketAllocatesNothing(t *testing.T) {
-	s, peer := sockets(t, "tcp")
+	s, peer := sockets(t)
 	go func() {
 		b := make([]byte, 1)
 		for {
@@ -281,7 +219,7 @@ func TestSocketAllocatesNothing(t *testing.T) {
 		_, _ = s.Write(b)
 		_, _ = s.Read(b)
 	}
-	await(t, "the reader waits in the kernel itself", func() bool { turn(); return !s.isAsleep() || runtime.GOMAXPROCS(0) == 1 })
+	await(t, "the reader waits in poll(2)", func() bool { turn(); return s.brisk })
 	if n := testing.AllocsPerRun(1000, turn); n > 0 {
 		t.Errorf("%v allocations a turn", n)
 	}

@@ -2,7 +2,10 @@
 
 package worker
 
-import "net"
+import (
+	"net"
+	"sync/atomic"
+)
 
-// takeOver leaves a connection to the net package where there is no poll(2).
-func takeOver(conn net.Conn) stream { return conn }
+// poll returns the connection as it is where there is no poll(2).
+func poll(conn net.Conn, _ *atomic.Int32) net.Conn { return conn }

@@ -143,11 +143,7 @@ func (t *Target) appendExcept(dst []byte) ([]byte, error) {
 	if len(t.except) > 0xFFFF {
 		return nil, ErrTooBig
 	}
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(t.except)))
-	for i := range t.except {
-		dst = append(dst, t.except[i][:]...)
-	}
-	return dst, nil
+	return link.AppendIDs(dst, t.except), nil
 }
 
 // publish is what a PUBLISH of a message to the target carries before the message's data, and its code.

@@ -3,6 +3,7 @@ package worker
 import (
 	"time"
 
+	"github.com/seed-7410fe32/sluice/internal/backoff"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -162,7 +163,7 @@ func (s *session) run(goroutine string) {
 			return
 		}
 		if it.tries > 0 {
-			pause(s.link.ctx, s.link.w.retryPause(it.tries))
+			backoff.Sleep(s.link.ctx, s.link.w.retryPause(it.tries))
 		}
 		if !s.link.afterBatch(s.ranIn) { // nobody else changes it: the session is busy
 			s.abandon()

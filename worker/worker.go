@@ -54,7 +54,8 @@ type Worker struct {
 
 	ran atomic.Bool // Run has been called
 
-	unseen atomic.Int32 // addresses that no gateway has answered at yet
+	polling atomic.Int32 // readers of links that wait in poll(2)
+	unseen  atomic.Int32 // addresses that no gateway has answered at yet
 }
 
 // New checks cfg and makes a worker. It opens nothing: Run does. An error is a *ConfigError.

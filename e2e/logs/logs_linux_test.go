@@ -63,7 +63,7 @@ func linkTimes(t *testing.T, inner string, times int) {
 			t.Error(err)
 			return
 		}
-		hello := link.WorkerHello{Role: link.RolePublisher, Weight: 1, Window: 1 << 20, ID: [16]byte{1}}
+		hello := link.WorkerHello{Role: link.RoleWorker, Window: 1 << 20, ID: [16]byte{1}} // of weight 0
 		if _, err := link.Connect(c, nil, hello); err != nil {
 			t.Error(err)
 		}

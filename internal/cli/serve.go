@@ -62,6 +62,8 @@ type options struct {
 	weight         int
 	router         string
 
+	handlersHere bool // a worker runs in this process, beside the gateway
+
 	ofGateway []string // names of flags
 }
 
@@ -76,7 +78,7 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f.IntVar(&o.takeover, "max-takeover-bytes", 0, "let clients compress with context takeover: what may be kept for it of all clients of an event loop, in bytes, 32768 each; past it, and with 0, they are to compress each message by itself")
 	o.limitFlags(c)
 	o.slowFlags(c)
-	f.StringVar(&o.reactors, "reactors", "auto", "event loops: a number, or auto for one per processor")
+	f.StringVar(&o.reactors, "reactors", "auto", "event loops: a number, or auto for one per processor, and one fewer where handlers run in this process")
 	f.BoolVar(&o.pin, "pin", false, "tie each event loop to a processor")
 }
 
@@ -199,12 +201,10 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 		}
 		return o.work(ctx, business, key, o.gateways, func() { o.announce(addrs) })
 	}
+	o.handlersHere = o.workers == 0
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err
-	}
-	if o.workers == 0 {
-		makeRoom(len(g.Stats().Loops))
 	}
 	// The gateway drains before the workers go, so that nothing taken is left unanswered.
 	gatewayCtx, stopGateway := context.WithCancel(ctx)
@@ -220,10 +220,6 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 	})
 	return both.Wait()
 }
-
-// makeRoom gives handlers processors of Go's of their own beside so many event loops: a loop, and who reads its link, may wait in the kernel with one in hand, which the runtime
-// takes back late. Where there were none left a message took 5 ms.
-func makeRoom(loops int) { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 2*loops) }
 
 // work runs the business until ctx ends: as a worker in this process or, with --workers, in processes of their own. up is called when all links are up.
 func (o *options) work(ctx context.Context, business func() (worker.Handler, error), key []byte, gateways []string, up func()) error {
@@ -334,6 +330,9 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 			return nil, usageError{fmt.Errorf("--reactors: %q is neither auto nor a number from 1", o.reactors)}
 		}
 		cfg.Loops = n
+	} else if o.handlersHere {
+		// A loop waits in the kernel with a processor of Go's in hand, which the runtime takes back late: with none left for handlers a message took 5 ms.
+		cfg.Loops = max(runtime.GOMAXPROCS(0)-1, 1)
 	}
 	cfg.Listeners = o.listeners(page)
 	g, err := gateway.New(cfg)

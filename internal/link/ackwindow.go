@@ -53,9 +53,6 @@ func (s *AckWindow) Init(window uint32) {
 	}
 }
 
-// SetWindow changes the window, in bytes.
-func (s *AckWindow) SetWindow(window uint32) { s.window = WindowBytes(window) }
-
 // WindowBytes returns a window as an int. With a 32-bit int it is at most 256 MiB.
 func WindowBytes(window uint32) int { return int(min(uint64(window), math.MaxInt/(2*lateWindows))) }
 

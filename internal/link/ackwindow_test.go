@@ -154,11 +154,11 @@ func TestSentWindow(t *testing.T) {
 	if s.Fits(HeaderSize) {
 		t.Error("a second frame fits a window of 0")
 	}
-	s.SetWindow(200)
+	s.window = 200
 	if !s.Fits(100) || s.Fits(101) {
 		t.Error("window of 200 with 100 outstanding")
 	}
-	s.SetWindow(1<<32 - 1)
+	s.window = WindowBytes(1<<32 - 1)
 	if !s.Fits(MaxFrame) {
 		t.Error("the largest window")
 	}
@@ -362,7 +362,7 @@ func TestSentLarge(t *testing.T) {
 	s.Age()
 	s.Age()
 	expect("with as much aside as may be", s, step{500, true}, step{501, false})
-	s.SetWindow(4 * window)
+	s.window = 4 * window
 	expect("in a larger window", s, step{501, true}, step{2001, true})
 	if s.large != 0 || s.late.large != lateWindows*window {
 		t.Errorf("%d bytes are large, and %d aside", s.large, s.late.large)

@@ -15,6 +15,9 @@ var ErrClientID = errors.New("link: malformed client id")
 //	gateway id u32 | loop u8 | slot u24 | token u64
 type ClientID [16]byte
 
+// MaxSlots is the number of slots per loop that an id can contain.
+const MaxSlots = 1 << 24
+
 var idText = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
 
 // MakeClientID returns the id of the session with the token in a slot of a gateway's loop.
@@ -53,12 +56,3 @@ func (id ClientID) IsZero() bool { return id == ClientID{} }
 
 // String returns the text form: 26 characters of lower-case base32hex.
 func (id ClientID) String() string { return idText.EncodeToString(id[:]) }
-
-// MarshalText implements encoding.TextMarshaler.
-func (id ClientID) MarshalText() ([]byte, error) { return idText.AppendEncode(nil, id[:]), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (id *ClientID) UnmarshalText(b []byte) (err error) {
-	*id, err = ParseClientID(string(b))
-	return err
-}

@@ -20,7 +20,6 @@ const (
 // These are the frame types from a worker to a gateway.
 const (
 	Unit     Type = 16
-	Credit   Type = 17
 	Relay    Type = 18 // also between gateways
 	Peers    Type = 19
 	Send     Type = 20
@@ -64,18 +63,13 @@ const (
 	FlagFar         = 0x04 // Publish, Dissolve: also at all other gateways
 	FlagRaw         = 0x08 // Send, Publish
 	FlagRefused     = 0x08 // Kick
-	FlagOverflow    = 0x30 // Send, Publish: one of the Overflows
+	FlagOverflow    = 0x30 // Send, Publish: an engine.Overflow or worker.Overflow, whose numbers are the same
 	FlagLatest      = 0x40 // Send, Publish: a key precedes the message
 	FlagResult      = 0x80 // any command: answer with a Reply
 )
 
-// These are the values of FlagOverflow. They say what happens to a message that does not fit.
-const (
-	OverflowDefault = 0x00
-	OverflowClose   = 0x10
-	OverflowOldest  = 0x20
-	OverflowNewest  = 0x30
-)
+// OverflowShift is the position of the two bits of FlagOverflow.
+const OverflowShift = 4
 
 // These are the targets of Publish, Select and Count (the field Code).
 const (

@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	aWorker  = WorkerHello{Role: RolePublisher, Loop: AnyLoop, Weight: 1, Window: 65536, ID: [16]byte{1, 2, 3}, Name: "w", Build: "b"}
+	aWorker  = WorkerHello{Role: RoleWorker, Loop: AnyLoop, Weight: 1, Window: 65536, ID: [16]byte{1, 2, 3}, Name: "w", Build: "b"}
 	aGateway = GatewayHello{ID: 1, Epoch: 2, Loops: 2, MaxFrame: MaxFrame, Heartbeat: time.Second, Name: "g"}
 )
 

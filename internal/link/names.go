@@ -4,7 +4,7 @@ import "strconv"
 
 var typeNames = [...]string{
 	Attach: "ATTACH", Message: "MESSAGE", Detach: "DETACH", Attrs: "ATTRS", Reply: "REPLY",
-	Unit: "UNIT", Credit: "CREDIT", Relay: "RELAY", Peers: "PEERS",
+	Unit: "UNIT", Relay: "RELAY", Peers: "PEERS",
 	Send: "SEND", Kick: "KICK", Bind: "BIND", Unbind: "UNBIND", Join: "JOIN", Leave: "LEAVE", Set: "SET",
 	Publish: "PUBLISH", Dissolve: "DISSOLVE", Evict: "EVICT", Count: "COUNT", Select: "SELECT",
 	Ping: "PING", Pong: "PONG", Drain: "DRAIN", GoAway: "GOAWAY", Confirm: "CONFIRM",
@@ -20,7 +20,7 @@ func (t Type) String() string {
 
 var statusNames = [...]string{
 	"ok", "gone", "refused", "conflict", "bad request", "timeout", "protocol", "draining", "replaced",
-	"no heartbeat", "internal",
+	"no heartbeat",
 }
 
 // String returns the name of the status in SPEC.md.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"iter"
+	"slices"
+	"strings"
 )
 
 // Status is the result of a request, or the reason why a link ends.
@@ -21,7 +23,6 @@ const (
 	Draining
 	Replaced
 	NoHeartbeat
-	Internal
 )
 
 // Reason is the reason why a client's connection ended.
@@ -65,6 +66,34 @@ func AttributesSize(attrs []Attribute) int {
 	return n
 }
 
+// ChangedAttributes returns the attributes after a change, in the order of their keys. With merge,
+// the attributes of set replace those of old with the same keys, and an empty value removes its
+// key. Without merge, the result has only those of set. Of equal keys the last one counts. Neither
+// list is changed.
+func ChangedAttributes(old, set []Attribute, merge bool) []Attribute {
+	byKey := func(a, b Attribute) int { return strings.Compare(a.Key, b.Key) }
+	set = slices.Clone(set)
+	slices.Reverse(set)
+	slices.SortStableFunc(set, byKey)
+	set = slices.CompactFunc(set, func(a, b Attribute) bool { return a.Key == b.Key })
+	if !merge {
+		return set
+	}
+	all := make([]Attribute, 0, len(old)+len(set))
+	for _, a := range old {
+		if _, found := slices.BinarySearchFunc(set, a, byKey); !found {
+			all = append(all, a)
+		}
+	}
+	for _, a := range set {
+		if a.Value != "" {
+			all = append(all, a)
+		}
+	}
+	slices.SortFunc(all, byKey)
+	return all
+}
+
 // MaxKey is the most bytes of a uid or of a group's name.
 const MaxKey = 1024
 
@@ -100,7 +129,7 @@ func AppendList[T string | []byte](dst []byte, list []T) []byte {
 }
 
 // AppendIDs appends a u16 count and the client ids.
-func AppendIDs(dst []byte, ids []ClientID) []byte {
+func AppendIDs[ID ~[16]byte](dst []byte, ids []ID) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(ids)))
 	for i := range ids {
 		dst = append(dst, ids[i][:]...)
@@ -184,6 +213,15 @@ func (c *Cursor) U64() uint64 {
 
 // Bytes reads a u16 length and that many bytes.
 func (c *Cursor) Bytes() []byte { return c.Take(int(c.U16())) }
+
+// List reads a list that AppendList appended.
+func (c *Cursor) List() [][]byte {
+	list := make([][]byte, c.U16())
+	for i := range list {
+		list[i] = c.Bytes()
+	}
+	return list
+}
 
 // ID reads a client id.
 func (c *Cursor) ID() (id ClientID) {

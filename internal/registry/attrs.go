@@ -1,12 +1,12 @@
 package registry
 
 import (
-	"slices"
+	"encoding/binary"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Attrs returns m's attributes in no particular order. They are never changed in place.
+// Attrs returns m's attributes in the order of their keys. They are never changed in place.
 func (m *Member) Attrs() []link.Attribute {
 	if m.attrs == nil {
 		return nil
@@ -25,14 +25,57 @@ func (m *Member) UIDVersion() uint32 { return m.uidVersion }
 // this one was refused, the worker must receive the current state, with a version that it cannot
 // have reached by itself.
 
-// Outrun makes the version of the attributes newer than that of a copy that was changed after
-// version base.
-func (m *Member) Outrun(base uint32) { m.version = outrun(m.version, base) }
+// ChangeAttrs applies a SET to m. own means that the sender is m's worker and has changed its copy.
+// tell reports whether m's worker must receive the new state. The status is Conflict if a
+// comparison has failed, and Refused if m would have too many attributes.
+func (r *Registry) ChangeAttrs(m *Member, f *link.Frame, own bool) (status link.Status, tell bool) {
+	c := link.Read(f.Payload)
+	base, attrs := c.U32(), c.Attributes()
+	stale := base != m.version
+	if stale && f.Has(link.FlagCompare) {
+		return link.Conflict, false
+	}
+	if !r.Set(m, attrs, f.Has(link.FlagMerge)) {
+		status = link.Refused
+	}
+	refused := status == link.Refused
+	if own && (stale || refused) {
+		m.version = outrun(m.version, base)
+	}
+	return status, own && (stale || refused) || !own && !refused
+}
 
-// OutrunUID makes the version of the uid newer than that of a copy that was changed after version
-// base.
-func (m *Member) OutrunUID(base uint32) { m.uidVersion = outrun(m.uidVersion, base) }
+// ChangeUID applies a BIND or an UNBIND to m. at is the time of the binding that Older compares.
+// own and tell are as in ChangeAttrs.
+func (r *Registry) ChangeUID(m *Member, f *link.Frame, own bool, at uint64) (tell bool) {
+	c := link.Read(f.Payload)
+	base := c.U32()
+	stale := base != m.uidVersion
+	if f.Type == link.Unbind {
+		r.Unbind(m)
+	} else {
+		r.Bind(m, string(c.Rest()), at)
+	}
+	if own && stale {
+		m.uidVersion = outrun(m.uidVersion, base)
+	}
+	return stale || !own
+}
 
+// AppendAttrs appends the version and the attributes of m, as the REPLY to a failed comparison
+// contains them.
+func (m *Member) AppendAttrs(dst []byte) []byte {
+	return link.AppendAttributes(binary.BigEndian.AppendUint32(dst, m.version), m.Attrs())
+}
+
+// AppendState appends m's uid and attributes with their versions, as an ATTRS frame contains them.
+func (m *Member) AppendState(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, m.version)
+	dst = binary.BigEndian.AppendUint32(dst, m.uidVersion)
+	return link.AppendAttributes(link.AppendBytes(dst, m.UID()), m.Attrs())
+}
+
+// outrun returns a version that is newer than that of a copy that was changed after version base.
 func outrun(version, base uint32) uint32 {
 	if link.Newer(base, version) {
 		version = base
@@ -44,83 +87,13 @@ func outrun(version, base uint32) uint32 {
 // ones, and an empty value removes its key. Without merge, it replaces all. Of equal keys the last
 // one counts. If the result exceeds link.MaxAttributes, it changes nothing and returns false.
 func (r *Registry) Set(m *Member, attrs []link.Attribute, merge bool) bool {
-	var t table
-	if merge {
-		t.list = slices.Clone(m.Attrs())
-	}
-	if len(t.list)+len(attrs) > manyAttributes {
-		t.index()
-	}
-	for _, a := range attrs {
-		if merge && a.Value == "" {
-			t.remove(a.Key)
-		} else {
-			t.put(a)
-		}
-	}
-	if link.AttributesSize(t.list) > link.MaxAttributes {
+	list := link.ChangedAttributes(m.Attrs(), attrs, merge)
+	if link.AttributesSize(list) > link.MaxAttributes {
 		return false
 	}
-	if m.attrs = nil; len(t.list) > 0 {
-		m.attrs = &t.list
+	if m.attrs = nil; len(list) > 0 {
+		m.attrs = &list
 	}
 	m.version++
 	return true
-}
-
-// manyAttributes is the number from which an index is faster than a linear search.
-const manyAttributes = 64
-
-// table is a list of attributes that is being changed.
-type table struct {
-	list []link.Attribute // bound: attributes of a client
-	at   map[string]int   // index by key, nil while the list is short; bound: attributes of a client
-}
-
-func (t *table) index() {
-	t.at = make(map[string]int, len(t.list))
-	for i := range t.list {
-		t.at[t.list[i].Key] = i
-	}
-}
-
-// find returns the index of the key, or -1.
-func (t *table) find(key string) int {
-	if t.at == nil {
-		return slices.IndexFunc(t.list, func(a link.Attribute) bool { return a.Key == key })
-	}
-	if i, ok := t.at[key]; ok {
-		return i
-	}
-	return -1
-}
-
-func (t *table) put(a link.Attribute) {
-	i := t.find(a.Key)
-	if i >= 0 {
-		t.list[i] = a
-		return
-	}
-	t.list = append(t.list, a)
-	if t.at != nil {
-		t.at[a.Key] = len(t.list) - 1
-	}
-}
-
-// remove removes a key. The last attribute moves to its index.
-func (t *table) remove(key string) {
-	i := t.find(key)
-	if i < 0 {
-		return
-	}
-	last := len(t.list) - 1
-	t.list[i] = t.list[last]
-	t.list[last] = link.Attribute{}
-	t.list = t.list[:last]
-	if t.at != nil {
-		if i < last {
-			t.at[t.list[i].Key] = i
-		}
-		delete(t.at, key)
-	}
 }

@@ -179,7 +179,7 @@ func (x *model) checkInside() {
 	uids, groups := map[string]bool{}, map[string]bool{}
 	for slot, n := range x.here {
 		m := n.m
-		if x.r.members[slot] != m || x.r.Find(m.ID) != m || m.UID() != n.uid || len(m.groups) != len(n.groups) || len(m.Groups()) != len(n.groups) {
+		if x.r.members[slot] != m || x.r.Find(m.ID) != m || m.UID() != n.uid || len(m.groups) != len(n.groups) || len(groupsOf(m)) != len(n.groups) {
 			x.t.Fatalf("member %+v is not %+v", m, n)
 		}
 		if n.uid != "" {

@@ -124,15 +124,6 @@ func (m *Member) UID() string {
 	return m.uid.name
 }
 
-// Groups returns the names of m's groups in no particular order.
-func (m *Member) Groups() []string {
-	names := make([]string, len(m.groups))
-	for i, p := range m.groups {
-		names[i] = p.set.name
-	}
-	return names
-}
-
 // Bind binds m to the uid instead of its current one. The uid must not be empty. at is the time
 // that Older compares.
 func (r *Registry) Bind(m *Member, uid string, at uint64) {

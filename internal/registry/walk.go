@@ -200,7 +200,7 @@ func (r *Registry) row(dst []byte, m *Member, fields uint8) []byte {
 		}
 	}
 	if fields&link.FieldAttrs != 0 {
-		dst = link.AppendAttributes(binary.BigEndian.AppendUint32(dst, m.version), m.Attrs())
+		dst = m.AppendAttrs(dst)
 	}
 	return dst
 }

@@ -18,7 +18,6 @@ func TestNothingIsTimedByTheWallClock(t *testing.T) {
 	allowed := map[string][]string{
 		"chat/chat.go":          {"UnixMilli"}, // when something was said, for people
 		"chat/room.go":          {"UnixMilli"}, // the same
-		"engine/listener.go":    {"Unix"},      // a deadline long past, to end an Accept
 		"gateway/command.go":    {"UnixNano"},  // of two bindings at gateways that have not heard of each other the later one wins: nothing waits for it
 		"gateway/peerkeeper.go": {"Unix"},      // a deadline long past, to end a hello
 		"worker/gateway.go":     {"Unix"},      // a deadline long past, to end a hello

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/seed-7410fe32/sluice/internal/backoff"
 	"github.com/seed-7410fe32/sluice/internal/childproc"
 )
 
@@ -122,9 +123,9 @@ func (p *place) failed(err error) {
 	if time.Since(p.started) >= stableAfter {
 		p.failures = 0
 	}
-	backoff := min(firstBackoff<<min(p.failures, 16), lastBackoff)
-	wait := backoff/2 + rand.N(backoff/2) // so that not all places restart at the same time
 	p.failures++
+	wait := backoff.Delay(firstBackoff, lastBackoff, p.failures)
+	wait = wait/2 + rand.N(wait/2) // so that not all places restart at the same time
 	p.retry = time.After(wait)
 	p.log.Warn("worker ended, starting another", "in", wait.Round(time.Millisecond), "err", err)
 }

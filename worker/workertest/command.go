@@ -75,12 +75,12 @@ func (g *Gateway) command(w *wire, f *link.Frame) {
 	case link.Peers: // there are none
 	case link.Count:
 		c := link.Read(f.Payload)
-		reply.Payload = g.members.Count(f.Code, list(&c), nil)
+		reply.Payload = g.members.Count(f.Code, c.List(), nil)
 		f.Flags |= link.FlagResult
 	case link.Select:
 		c := link.Read(f.Payload)
 		fields, limit, cursor := c.U8(), c.U32(), c.U64()
-		rows, next := g.members.Select(fields, f.Code, list(&c), int(limit), cursor, make([]byte, 8))
+		rows, next := g.members.Select(fields, f.Code, c.List(), int(limit), cursor, make([]byte, 8))
 		binary.BigEndian.PutUint64(rows, next)
 		reply.Payload = rows
 		f.Flags |= link.FlagResult
@@ -134,45 +134,25 @@ func (g *Gateway) clientCommand(f *link.Frame, reply *link.Frame) link.Status {
 }
 
 func (g *Gateway) set(m *registry.Member, f *link.Frame, reply *link.Frame) link.Status {
-	c := link.Read(f.Payload)
-	version, attrs := c.U32(), c.Attributes()
-	own, stale := f.Has(link.FlagOwn), version != m.Version()
-	if stale && f.Has(link.FlagCompare) {
-		reply.Payload = link.AppendAttributes(binary.BigEndian.AppendUint32(nil, m.Version()), m.Attrs())
-		return link.Conflict
+	status, tell := g.members.ChangeAttrs(m, f, f.Has(link.FlagOwn))
+	if status == link.Conflict {
+		reply.Payload = m.AppendAttrs(nil)
 	}
-	done := g.members.Set(m, attrs, f.Has(link.FlagMerge))
-	if own && (stale || !done) {
-		m.Outrun(version)
-	}
-	if (done || own) && (stale || !done || !own) {
+	if tell {
 		g.refresh(m)
 	}
-	if !done {
-		return link.Refused
-	}
-	return link.OK
+	return status
 }
 
 func (g *Gateway) changeUID(m *registry.Member, f *link.Frame) {
-	c := link.Read(f.Payload)
-	base, uid := c.U32(), c.Rest()
-	own, stale := f.Has(link.FlagOwn), base != m.UIDVersion()
-	if f.Type == link.Unbind {
-		g.members.Unbind(m)
-	} else {
-		g.clock++
-		g.members.Bind(m, string(uid), g.clock)
-		if f.Has(link.FlagExclusive) {
-			g.members.Older(uid, link.Claim{Time: g.clock, Client: m.ID}, func(old *registry.Member) {
-				g.sessions[old.ID.Slot()].end(worker.ReasonReplaced)
-			})
-		}
+	g.clock++
+	tell := g.members.ChangeUID(m, f, f.Has(link.FlagOwn), g.clock)
+	if f.Has(link.FlagExclusive) {
+		g.members.Older([]byte(m.UID()), link.Claim{Time: g.clock, Client: m.ID}, func(old *registry.Member) {
+			g.sessions[old.ID.Slot()].end(worker.ReasonReplaced)
+		})
 	}
-	if own && stale {
-		m.OutrunUID(base)
-	}
-	if stale || !own {
+	if tell {
 		g.refresh(m)
 	}
 }
@@ -182,15 +162,12 @@ func (g *Gateway) refresh(m *registry.Member) {
 	if g.link == nil {
 		return
 	}
-	b := binary.BigEndian.AppendUint32(nil, m.Version())
-	b = binary.BigEndian.AppendUint32(b, m.UIDVersion())
-	b = link.AppendAttributes(link.AppendBytes(b, m.UID()), m.Attrs())
-	g.link.send(&link.Frame{Type: link.Attrs, Slot: m.ID.Slot(), Token: m.ID.Token(), Payload: b})
+	g.link.send(&link.Frame{Type: link.Attrs, Slot: m.ID.Slot(), Token: m.ID.Token(), Payload: m.AppendState(nil)})
 }
 
 func (g *Gateway) publish(f *link.Frame) (delivered uint32) {
 	c := link.Read(f.Payload)
-	keys := list(&c)
+	keys := c.List()
 	var except []link.ClientID
 	for range c.U16() {
 		except = append(except, c.ID())
@@ -209,12 +186,4 @@ func (g *Gateway) publish(f *link.Frame) (delivered uint32) {
 		}
 	})
 	return delivered
-}
-
-func list(c *link.Cursor) [][]byte {
-	keys := make([][]byte, c.U16())
-	for i := range keys {
-		keys[i] = c.Bytes()
-	}
-	return keys
 }
