@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"io"
 	"math/rand/v2"
-	"net/netip"
-	"slices"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -151,33 +148,6 @@ func TestInputOfPausedConnIsBounded(t *testing.T) {
 	if err := receive(t, reasons); err != ErrInputTooLarge {
 		t.Errorf("OnClose got %v", err)
 	}
-}
-
-// Bytes that OnData leaves after it has paused and resumed its conn are offered again without a new
-// byte from the peer. A conn that always does this does not block the loop.
-func TestResumeInOnDataOffersWhatItLeaves(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newSim(t)
-		var got, turns []byte
-		l := s.Engine().Loops()[0]
-		p := s.Open(0, netip.AddrPort{}, funcs{data: func(c *Conn, in []byte) int {
-			c.Pause()
-			c.Resume()
-			got = append(got, in[:min(7, len(in))]...)
-			turns = append(turns, byte(l.Turn()))
-			return min(7, len(in))
-		}}, ConnOptions{})
-		sent := bytes.Repeat([]byte("0123456789"), 7)
-		p.Send(sent)
-		s.Settle()
-		if !bytes.Equal(got, sent) {
-			t.Errorf("%d of %d bytes were offered: %q", len(got), len(sent), got)
-		}
-		if slices.Sort(turns); len(slices.Compact(turns)) != len(sent)/7 {
-			t.Errorf("one turn offered more than once: %v", turns)
-		}
-	})
 }
 
 // The input of a peer that sends without end does not accumulate when the handler consumes a little

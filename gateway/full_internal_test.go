@@ -31,7 +31,7 @@ func TestTheResumedDoNotStarveThoseWhoHaveYielded(t *testing.T) {
 		more := lines(200, 1000)
 		for turn, said := 0, 0; turn < 300; turn++ {
 			for i, c := range all[:30] {
-				if i%3 <= turn && c.SimPeer.Unread() < 1<<20 { // a third of them is resumed in each turn
+				if i%3 <= turn && c.Peer.Unread() < 1<<20 { // a third of them is resumed in each turn
 					c.Send(more)
 				}
 			}
@@ -61,7 +61,7 @@ func TestFullQueuesKeepNobodyWaiting(t *testing.T) {
 		more, one := lines(20, 16_000), lines(1, 8000)
 		for turn, said := 0, 0; turn < 2000; turn++ {
 			for _, c := range all[:64] {
-				if c.SimPeer.Unread() < 1<<20 {
+				if c.Peer.Unread() < 1<<20 {
 					c.Send(more)
 				}
 			}

@@ -16,11 +16,12 @@ import (
 
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine/enginetest"
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 // Whatever clients, workers, links and time do, and in whichever order loops come to see it: what a gateway promises holds. Everything of a schedule comes from
-// its seed: the clock and the network are not real ones (engine.Sim), the workers are ones that keep to the protocol (scheduleworker_internal_test.go), and all runs on
+// its seed: the clock and the network are not real ones (enginetest.Sim), the workers are ones that keep to the protocol (scheduleworker_internal_test.go), and all runs on
 // one goroutine. What must hold is in schedulecheck_internal_test.go.
 //
 // By default some are tried, with SLUICE_TEST=full 2,000. SLUICE_SCHEDULES=100000 tries so many; -run 'TestSchedules/^4711$' plays one.
@@ -111,7 +112,7 @@ func newGate(t testing.TB, cfg Config) gate {
 	if err := cfg.setDefaults(); err != nil {
 		t.Fatal(err)
 	}
-	sim, err := engine.NewSim(engine.Config{Loops: cfg.Loops, Logger: cfg.Logger})
+	sim, err := enginetest.New(engine.Config{Loops: cfg.Loops, Logger: cfg.Logger})
 	if err != nil {
 		t.Fatal(err)
 	}

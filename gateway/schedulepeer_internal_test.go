@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine/enginetest"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -12,7 +13,7 @@ import (
 type simPeering struct {
 	w        *world
 	p        *peer
-	out, in  *engine.SimPeer
+	out, in  *enginetest.Peer
 	up, down []byte // under way
 
 	here, there gate
