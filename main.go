@@ -1,4 +1,5 @@
-// Command sluice is a gateway/worker engine for long-lived connections: gateways hold the clients, workers run the business.
+// Command sluice is a gateway/worker engine for long-lived connections: gateways hold the clients,
+// workers run the business.
 package main
 
 import (

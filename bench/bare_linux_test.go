@@ -21,13 +21,13 @@ func (s *bareServer) run(serve func(fd int) error, opened func(fd int), turned f
 	events := make([]unix.EpollEvent, 1024)
 	for {
 		n, err := unix.EpollWait(s.poll, events, -1)
-		if err != nil && err != unix.EINTR {
+		if err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("epoll_wait: %w", err)
 		}
 		for _, e := range events[:max(n, 0)] {
 			if fd := int(e.Fd); fd == s.listener {
 				err = s.accept(opened)
-			} else if err = serve(fd); err == errGone {
+			} else if err = serve(fd); errors.Is(err, errGone) {
 				err = unix.Close(fd)
 			}
 			if err != nil {

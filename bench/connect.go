@@ -53,7 +53,7 @@ func (c *client) upgrade() []byte {
 	if len(g.plan.host) > 0 {
 		host = string(g.plan.host.append(nil, &c.who, 0, now))
 	}
-	return codec.AppendUpgrade(nil, host, string(t.path.appendEscaped(nil, &c.who, now)), c.key, o)
+	return codec.AppendUpgrade(nil, host, t.path.escaped(&c.who, now), c.key, o)
 }
 
 // dialOptions are those of c's handshake.

@@ -1,6 +1,7 @@
 package bench_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -32,7 +33,7 @@ func serveFloor() error {
 	fmt.Printf("ready %s://127.0.0.1:%d\n", scheme, port)
 	return f.run(func(fd int) error {
 		err := serve(f, fd)
-		if err == errGone {
+		if errors.Is(err, errGone) {
 			f.clients = slices.DeleteFunc(f.clients, func(c int) bool { return c == fd })
 			delete(f.webSockets, fd)
 		}

@@ -60,7 +60,7 @@ func tellHeap(w http.ResponseWriter, _ *http.Request) {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	fmt.Fprint(w, m.HeapAlloc)
+	_, _ = fmt.Fprint(w, m.HeapAlloc)
 }
 
 // idler is a WebSocket client that opens and then says nothing.

@@ -1,12 +1,14 @@
 package bench_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"math"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -269,7 +271,7 @@ func resting(t *testing.T, after, rest time.Duration) string {
 func TestRunLoses(t *testing.T) {
 	t.Parallel()
 	line := func(p []byte) (first, rest []byte) {
-		i := strings.IndexByte(string(p), '\n') + 1
+		i := bytes.IndexByte(p, '\n') + 1
 		return p[:i], p[i:]
 	}
 	for name, c := range map[string]struct {
@@ -277,7 +279,7 @@ func TestRunLoses(t *testing.T) {
 		want  func(a bench.Audit) bool
 	}{
 		"lost":       {func(p []byte) []byte { _, rest := line(p); return rest }, func(a bench.Audit) bool { return a.Lost == 1 }},
-		"duplicated": {func(p []byte) []byte { first, _ := line(p); return append(first[:len(first):len(first)], p...) }, func(a bench.Audit) bool { return a.Duplicated == 1 }},
+		"duplicated": {func(p []byte) []byte { first, _ := line(p); return append(slices.Clip(first), p...) }, func(a bench.Audit) bool { return a.Duplicated == 1 }},
 		"reordered": {func(p []byte) []byte {
 			first, rest := line(p)
 			second, rest := line(rest)
@@ -311,7 +313,7 @@ func faulty(t *testing.T, fault func([]byte) []byte) string {
 				return
 			}
 			pending = append(pending, b[:n]...)
-			end := strings.LastIndexByte(string(pending), '\n') + 1
+			end := bytes.LastIndexByte(pending, '\n') + 1
 			p := pending[:end:end]
 			if strings.Count(string(p), "\n") < 2 {
 				continue // the generator has four on their way

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -110,8 +111,8 @@ func (s *servers) start(o *Options, name, program string, env, args []string) (*
 // stop ends the workers and then the gateways.
 func (s *servers) stop() error {
 	var errs []error
-	for i := len(s.all) - 1; i >= 0; i-- {
-		if err := s.all[i].Stop(); err != nil {
+	for i, server := range slices.Backward(s.all) {
+		if err := server.Stop(); err != nil {
 			errs = append(errs, fmt.Errorf("bench: the %s did not end well: %w%s", s.names[i], err, s.logs[i]))
 		}
 	}

@@ -107,7 +107,7 @@ func (t *target) split(authority string, s scheme, isURL bool) (err error) {
 			return errors.New("is no host and port")
 		}
 		if u.User != nil {
-			return errors.New("a user and password have no place in it: take --header 'Authorization: …'")
+			return errors.New("a user and password have no place in it: take --header 'Authorization: VALUE'")
 		}
 		if t.host, t.port = u.Hostname(), u.Port(); t.host == "" {
 			return errors.New("the host is missing")

@@ -42,7 +42,7 @@ func TestParseTarget(t *testing.T) {
 			continue
 		}
 		x := all[given]
-		if path := string(x.path.appendEscaped(nil, &who{}, 0)); x.asked != want.asked || x.addrs[0] != want.addr || path != want.path {
+		if path := x.path.escaped(&who{}, 0); x.asked != want.asked || x.addrs[0] != want.addr || path != want.path {
 			t.Errorf("%s: Host %s, path %s at %v", given, x.asked, path, x.addrs)
 		}
 	}
@@ -194,7 +194,7 @@ func TestBridge(t *testing.T) {
 				t.Fatalf("%q, %v", greeting, err)
 			}
 			if ends == "server" {
-				if n, err := near.Read(greeting[:]); n > 0 || err != io.EOF {
+				if n, err := near.Read(greeting[:]); n > 0 || !errors.Is(err, io.EOF) {
 					t.Errorf("after the server's end: %d bytes, %v", n, err)
 				}
 			}
@@ -295,8 +295,8 @@ func TestParseTemplate(t *testing.T) {
 		}
 	}
 	p, err := parseTemplate("/{line}?{conn}", atHandshake, nil)
-	if err != nil || string(p.appendEscaped(nil, w, 0)) != "/a%2Fb%20%2B?3" {
-		t.Errorf("%s, %v", p.appendEscaped(nil, w, 0), err)
+	if err != nil || p.escaped(w, 0) != "/a%2Fb%20%2B?3" {
+		t.Errorf("%s, %v", p.escaped(w, 0), err)
 	}
 	if _, err := parseTemplate("{user}{seq}", atHandshake, []string{"user"}); err == nil {
 		t.Error("{seq} means nothing at the handshake")

@@ -104,8 +104,9 @@ func (p *piece) word(w *who) string {
 	return p.text
 }
 
-// appendEscaped is append for a URL: what is filled in is percent-encoded (RFC 3986 section 2.1).
-func (t template) appendEscaped(dst []byte, w *who, due int64) []byte {
+// escaped is a filled-in template for a URL: what is filled in is percent-encoded (RFC 3986 section 2.1).
+func (t template) escaped(w *who, due int64) string {
+	var dst []byte
 	for i := range t {
 		if p := t[i : i+1]; p[0].kind == literal {
 			dst = append(dst, p[0].text...)
@@ -114,7 +115,7 @@ func (t template) appendEscaped(dst []byte, w *who, due int64) []byte {
 			dst = append(dst, strings.ReplaceAll(word, "+", "%20")...)
 		}
 	}
-	return dst
+	return string(dst)
 }
 
 // claims are the numbers that stand beside a message in its wrap.

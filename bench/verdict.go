@@ -44,11 +44,11 @@ func (v *Verdict) failed(format string, args ...any) {
 func (r *Report) judgeAudit() {
 	v, a := &r.Verdict, r.Audit
 	if !a.Clean() {
-		text := "the audit:"
+		var faults []string
 		for _, f := range a.Faults() {
-			text += fmt.Sprintf(" %d %s,", f.Count, f.Name)
+			faults = append(faults, fmt.Sprintf("%d %s", f.Count, f.Name))
 		}
-		v.failed("%s of %d", strings.TrimSuffix(text, ","), a.Expected)
+		v.failed("the audit: %s of %d", strings.Join(faults, ", "), a.Expected)
 	}
 	if a.Unanswered > 0 {
 		v.failed("%d connections never got their answer, and made no load from then on", a.Unanswered)

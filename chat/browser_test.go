@@ -31,14 +31,14 @@ func browser(t *testing.T) string {
 }
 
 // window opens a browser of its own: nothing is shared with other windows.
-func window(t *testing.T, width, height int, flags ...chromedp.ExecAllocatorOption) context.Context {
+func window(t *testing.T, width, height int) context.Context {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(browser(t)), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(width, height),
 		chromedp.UserDataDir(t.TempDir()),
 		chromedp.Flag("force-prefers-reduced-motion", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
-	allocator, freeAllocator := chromedp.NewExecAllocator(t.Context(), append(options, flags...)...)
+	allocator, freeAllocator := chromedp.NewExecAllocator(t.Context(), options...)
 	ctx, closeWindow := chromedp.NewContext(allocator)
 	run(t, ctx, chromedp.EmulateViewport(int64(width), int64(height))) // starts the browser, which lives as long as this context
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)

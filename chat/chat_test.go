@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"regexp"
@@ -355,13 +356,13 @@ func TestPageIsSafe(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
-	chat.Page("").ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	chat.Page("").ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
 		t.Errorf("policy: %q", policy)
 	}
 	for _, path := range []string{"/../chat.go", "/page", "/nothing"} {
 		w := httptest.NewRecorder()
-		chat.Page("").ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		chat.Page("").ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 		if w.Code != 404 {
 			t.Errorf("%s: %d", path, w.Code)
 		}

@@ -33,7 +33,7 @@ func TestPageFindsItsSocket(t *testing.T) {
 		{`/a"b`, "/", "https://h/", "/a%22b"},
 	} {
 		w := httptest.NewRecorder()
-		chat.Page(c.socket).ServeHTTP(w, httptest.NewRequest("GET", c.asked, nil))
+		chat.Page(c.socket).ServeHTTP(w, httptest.NewRequest(http.MethodGet, c.asked, nil))
 		found := regexp.MustCompile(`data-socket="([^"]*)"`).FindStringSubmatch(w.Body.String())
 		if found == nil {
 			t.Fatalf("%s: %d, and no address of a socket", c.asked, w.Code)

@@ -19,7 +19,7 @@ const maxRefused = 32 << 10
 
 var (
 	errRef     = errors.New("a ref has 1 to 24 visible characters, with single spaces at most")
-	errJSON    = errors.New("not a request: expected {\"type\":…} or a line of text")
+	errJSON    = errors.New("not a request: expected {\"type\":...} or a line of text")
 	errCommand = errors.New("commands: /login NAME, /join ROOM, /leave [ROOM], /say ROOM text, /msg NAME text, /rooms, /users [ROOM], /quit; a name with spaces before a text stands in double quotes")
 )
 

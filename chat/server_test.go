@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -48,7 +47,7 @@ func startServer(t *testing.T, web string) *server {
 	return s
 }
 
-var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+var quiet = slog.New(slog.DiscardHandler)
 
 // startGateway starts a gateway without a worker.
 func startGateway(t *testing.T, cfg gateway.Config, web string) *server {

@@ -11,10 +11,10 @@ type Event uint8
 
 // Events.
 const (
-	None          Event = iota // nothing for the business: a pong, a part of a message, white space
+	None          Event = iota // no message: a pong, a part of a message, white space
 	MessageText                // a whole message, valid UTF-8
 	MessageBinary              // a whole message, any bytes
-	Closed                     // the peer says farewell; the answer is in the reply
+	Closed                     // the peer closes the connection; the answer is in the reply
 )
 
 var (
@@ -27,7 +27,7 @@ var (
 // DefaultMaxMessage bounds a message where MaxMessage is zero.
 const DefaultMaxMessage = 1 << 20
 
-// Encodings: codecs with equal ones give equal bytes for a message.
+// The values of Encoding. Codecs with equal values give equal bytes for a message.
 const (
 	encodingText uint8 = iota + 1
 	encodingJSON
@@ -36,7 +36,8 @@ const (
 	encodingWebSocket // and above
 )
 
-// messagesOnly is a format that has neither a farewell nor a ping: the application sends messages of its own.
+// messagesOnly is a format that has neither a farewell nor a ping: the application sends messages
+// of its own.
 type messagesOnly struct{}
 
 // AppendClose appends nothing.

@@ -15,7 +15,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// github.com/coder/websocket reads the same RFCs; what it and we say to each other must be understood.
+// github.com/coder/websocket implements the same RFCs. Each side must understand the other.
 
 var coderModes = map[string]struct {
 	mode websocket.CompressionMode
@@ -28,7 +28,7 @@ var coderModes = map[string]struct {
 	"takeover declined": {websocket.CompressionContextTakeover, true},
 }
 
-// randomMessages are texts and bytes of 0 to 70 KB, some of which can be compressed.
+// randomMessages returns texts and bytes of 0 to 70 KB, some of which can be compressed.
 func randomMessages(seed uint64) (all []message) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	for i := range 40 {
@@ -64,7 +64,9 @@ func TestCoderAsClient(t *testing.T) {
 			go serveEcho(ours, o)
 			c, _, err := websocket.Dial(ctx, "ws://pipe/", &websocket.DialOptions{
 				CompressionMode: mode.mode, CompressionThreshold: 1, Subprotocols: []string{"chat"},
-				HTTPClient: &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return theirs, nil }}},
+				HTTPClient: &http.Client{Transport: &http.Transport{
+					DialContext: func(context.Context, string, string) (net.Conn, error) { return theirs, nil },
+				}},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -96,7 +98,8 @@ func TestCoderAsServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				c, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: mode.mode, CompressionThreshold: 1, Subprotocols: []string{"chat"}})
+				c, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: mode.mode, CompressionThreshold: 1,
+					Subprotocols: []string{"chat"}})
 				if err != nil {
 					return
 				}

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// echoed is a case whose frames are one message, which comes back.
+// echoed returns a case whose frames are one message, which comes back.
 func echoed(id string, opcode byte, payload string, chop int, frames ...[]byte) conformanceCase {
 	return conformanceCase{id: id, chop: chop, steps: []step{{frames, []message{{opcode, payload}}}}}
 }
 
-// failed is a case whose frames end the connection with a protocol error, after want.
+// failed returns a case whose frames end the connection with a protocol error, after want.
 func failed(id string, chop int, want []message, frames ...[]byte) conformanceCase {
 	return conformanceCase{id: id, chop: chop, steps: []step{{frames, want}}, fails: []uint16{1002}}
 }
@@ -27,7 +27,8 @@ func framingCases() (all []conformanceCase) {
 				chop = 997
 			}
 			payload := strings.Repeat(kind.fill, n)
-			all = append(all, echoed(fmt.Sprintf("1.%d.%d", i+1, j+1), kind.opcode, payload, chop, frameOf(0x80|kind.opcode, payload)))
+			all = append(all, echoed(fmt.Sprintf("1.%d.%d", i+1, j+1), kind.opcode, payload, chop,
+				frameOf(0x80|kind.opcode, payload)))
 		}
 	}
 	return all
@@ -94,7 +95,8 @@ func fragmentCases() (all []conformanceCase) {
 	first, last, ping := frameOf(0x01, "fragment1"), frameOf(0x80, "fragment2"), frameOf(0x89, "ping payload")
 	const joined = "fragment1fragment2"
 	both := []message{{opPong, "ping payload"}, {opText, joined}}
-	stray, open, text := frameOf(0x80, "non-continuation payload"), frameOf(0x00, "non-continuation payload"), frameOf(0x81, hello)
+	stray, open, text := frameOf(0x80, "non-continuation payload"), frameOf(0x00, "non-continuation payload"),
+		frameOf(0x81, hello)
 	all = append(all,
 		failed("5.1", 0, nil, frameOf(0x09, "fragment1"), last),
 		failed("5.2", 0, nil, frameOf(0x0a, "fragment1"), last))
@@ -117,7 +119,8 @@ func fragmentCases() (all []conformanceCase) {
 	for i, chop := range []int{0, perFrame} {
 		all = append(all, conformanceCase{id: fmt.Sprintf("5.%d", 19+i), chop: chop, steps: []step{
 			{[][]byte{first, frameOf(0x00, "fragment2"), frameOf(0x89, "pongme 1!")}, []message{{opPong, "pongme 1!"}}},
-			{[][]byte{frameOf(0x00, "fragment3"), frameOf(0x00, "fragment4"), frameOf(0x89, "pongme 2!"), frameOf(0x80, "fragment5")},
+			{[][]byte{frameOf(0x00, "fragment3"), frameOf(0x00, "fragment4"), frameOf(0x89, "pongme 2!"),
+				frameOf(0x80, "fragment5")},
 				[]message{{opPong, "pongme 2!"}, {opText, "fragment1fragment2fragment3fragment4fragment5"}}},
 		}})
 	}
@@ -140,7 +143,8 @@ func closeCases() (all []conformanceCase) {
 	closes("7.1.4", nil, normal, frameOf(0x81, text))
 	closes("7.1.5", nil, frameOf(0x01, "fragment1"), normal, frameOf(0x80, "fragment2"))
 	big := strings.Repeat("BAsd7&jh23", 26215)[:256<<10]
-	closes("7.1.6", []message{{opText, big}, {opText, text}}, frameOf(0x81, big), frameOf(0x81, text), normal, frameOf(0x89, ""))
+	closes("7.1.6", []message{{opText, big}, {opText, text}}, frameOf(0x81, big), frameOf(0x81, text), normal,
+		frameOf(0x89, ""))
 
 	ends("7.3.1", frameOf(0x88, ""), 0, 1000)
 	ends("7.3.2", frameOf(0x88, "a"), 1002)

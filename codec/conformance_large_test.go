@@ -24,7 +24,8 @@ func limitCases() (all []conformanceCase) {
 			all = append(all, echoed(fmt.Sprintf("9.%d.%d", 3+i, j+1), kind.opcode, long, 0, octets(kind.opcode, long, n)...))
 		}
 		for j, chop := range []int{64, 128, 256, 512, 1024, 2048} {
-			all = append(all, echoed(fmt.Sprintf("9.%d.%d", 5+i, j+1), kind.opcode, filled(mib), chop, frameOf(first, filled(mib))))
+			all = append(all, echoed(fmt.Sprintf("9.%d.%d", 5+i, j+1), kind.opcode, filled(mib), chop,
+				frameOf(first, filled(mib))))
 		}
 		for j, n := range []int{0, 16, 64, 256, 1024, 4096} {
 			c := conformanceCase{id: fmt.Sprintf("9.%d.%d", 7+i, j+1)}
@@ -39,13 +40,13 @@ func limitCases() (all []conformanceCase) {
 	return all
 }
 
-// Section 10: a message cut by its sender's automatic.
+// Section 10: a message that its sender fragments automatically.
 func fragmentationCases() []conformanceCase {
 	payload := strings.Repeat("*", 65536)
 	return []conformanceCase{echoed("10.1.1", opText, payload, perFrame, octets(0x01, payload, 1300)...)}
 }
 
-// Sections 12 and 13: compression, by data and by parameters, with so many messages a case.
+// Sections 12 and 13: compression, by data and by parameters, with count messages in each case.
 func deflateCases(count int) (all []conformanceCase) {
 	sizes := []struct{ size, fragment int }{
 		{16, 0}, {64, 0}, {256, 0}, {1024, 0}, {4096, 0}, {8192, 0}, {16384, 0}, {32768, 0}, {65536, 0}, {131072, 0},
@@ -83,12 +84,13 @@ func deflateCases(count int) (all []conformanceCase) {
 		"", alone, window + "9", window + "15", alone + window + "9", alone + window + "15",
 		alone + window + "9, permessage-deflate" + alone + ", permessage-deflate",
 	} {
-		add(fmt.Sprintf("13.%d", i+1), "permessage-deflate; client_no_context_takeover; client_max_window_bits"+params, opText, kinds[0])
+		add(fmt.Sprintf("13.%d", i+1), "permessage-deflate; client_no_context_takeover; client_max_window_bits"+params,
+			opText, kinds[0])
 	}
 	return all
 }
 
-// deflated is one message as a client compresses it without context takeover.
+// deflated returns a message as a client compresses it without context takeover.
 func deflated(payload string) string {
 	var b bytes.Buffer
 	w, _ := flate.NewWriter(&b, 6)
@@ -97,14 +99,17 @@ func deflated(payload string) string {
 	return strings.TrimSuffix(b.String(), flushed)
 }
 
-// deflateData are JSON, a picture, prose, HTML and a file with compressed parts, each larger than the largest message.
+// deflateData returns JSON, a picture, prose, HTML and a file with compressed parts, each larger
+// than the largest message.
 func deflateData() [5]string {
 	var kinds [5]strings.Builder
 	x := uint32(1)
 	next := func(n uint32) uint32 { x = x*1664525 + 1013904223; return x >> 8 % n }
-	words := strings.Fields("Habe nun ach Philosophie Juristerei und Medizin und leider auch Theologie durchaus studiert mit heissem Bemuehn da steh ich nun ich armer Tor")
+	words := strings.Fields("Habe nun ach Philosophie Juristerei und Medizin und leider auch Theologie durchaus " +
+		"studiert mit heissem Bemuehn da steh ich nun ich armer Tor")
 	for i := 0; kinds[0].Len() < 300_000; i++ {
-		fmt.Fprintf(&kinds[0], `{"id":%d,"name":"%s","value":%d,"tags":["%s","b"]},`, i, words[next(1000)%uint32(len(words))], next(99999), words[i%7])
+		fmt.Fprintf(&kinds[0], `{"id":%d,"name":"%s","value":%d,"tags":["%s","b"]},`, i, words[next(1000)%uint32(len(words))],
+			next(99999), words[i%7])
 	}
 	for i := 0; kinds[1].Len() < 300_000; i++ {
 		kinds[1].WriteByte(byte(i/512 + i%512/3 + int(x>>24%4)))

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"compress/flate"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,18 +19,17 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-// The cases of the Autobahn test suite, built anew from its public list
-// (github.com/crossbario/autobahn-testsuite) and RFC 6455 and 7692, with the
-// same numbers. They run against an echo on a loopback socket, or with
-// SLUICE_CONFORMANCE_ADDR=host:port[/path] against the server there, which must
-// echo messages of 16 MiB; SLUICE_CONFORMANCE_FULL=1 sends the 1,000 messages of
-// the originals in sections 12 and 13, in place of 10.
+// The cases of the Autobahn test suite, written anew from its public list
+// (github.com/crossbario/autobahn-testsuite) and from RFC 6455 and 7692, with the same numbers.
+// They run against an echo server on a loopback socket, or with
+// SLUICE_CONFORMANCE_ADDR=host:port[/path] against the server there, which must echo messages of 16
+// MiB. SLUICE_CONFORMANCE_FULL=1 sends the 1,000 messages of the originals in sections 12 and 13,
+// instead of 10.
 //
-// Where the original waits a second to see whether something happens too early,
-// ours does not send at all what would come later: what is expected must happen
-// without it. Not here: section 8 (the original has none), 9.9.1 (frames for as
-// long as one likes; not in the original's list either), and the originals'
-// test data for 12 and 13, in whose place others of their kind are made.
+// Where the original waits a second to see whether something happens too early, this one does not
+// send what would come later: the expected answer must come without it. These are left out: section
+// 8 (the original has none), 9.9.1 (frames for any length of time; not in the original's list
+// either), and the originals' test data for 12 and 13, which is replaced by data of the same kinds.
 
 // message is a data message or a control frame, by opcode.
 type message struct {
@@ -74,7 +74,8 @@ func TestConformance(t *testing.T) {
 		compressed = suite.Of(t, 2, 10, "messages of each compressed case")
 	}
 	for _, section := range [][]conformanceCase{
-		framingCases(), pingCases(), reservedBitCases(), opcodeCases(), fragmentCases(), utf8Cases(), closeCases(), limitCases(), fragmentationCases(), deflateCases(compressed),
+		framingCases(), pingCases(), reservedBitCases(), opcodeCases(), fragmentCases(), utf8Cases(), closeCases(),
+		limitCases(), fragmentationCases(), deflateCases(compressed),
 	} {
 		for _, c := range section {
 			t.Run(c.id, func(t *testing.T) {
@@ -102,7 +103,8 @@ func TestConformance(t *testing.T) {
 }
 
 func (v *conversation) upgrade(host, target, offer string) error {
-	req := "GET " + target + " HTTP/1.1\r\nHost: " + cmp.Or(host, "localhost") + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+	req := "GET " + target + " HTTP/1.1\r\nHost: " + cmp.Or(host, "localhost") + "\r\nUpgrade: websocket\r\n" +
+		"Connection: Upgrade\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 	if offer != "" {
 		req += "Sec-WebSocket-Extensions: " + offer + "\r\n"
@@ -137,8 +139,8 @@ func (v *conversation) run(c *conformanceCase) error {
 				return fmt.Errorf("step %d: want %.60q, %w", i, want, err)
 			}
 			if got.opcode == opClose && !v.strict && i == len(c.steps)-1 && (c.fails != nil || c.early) {
-				// The business of a server may run elsewhere: it may end before the answer to what came just before the
-				// fault. The originals call that NON-STRICT and pass it.
+				// A server's handler may run elsewhere, so the connection may end before the answer to the last
+				// message before the fault. The originals call that NON-STRICT and pass it.
 				return v.farewell(got, c.codes())
 			}
 			if got != want {
@@ -159,7 +161,7 @@ func (v *conversation) run(c *conformanceCase) error {
 	return v.ends(c.codes())
 }
 
-// codes are those that the server may end the case with.
+// codes returns the close codes with which the server may end the case.
 func (c *conformanceCase) codes() []uint16 {
 	if c.fails == nil {
 		return []uint16{1000}
@@ -167,7 +169,7 @@ func (c *conformanceCase) codes() []uint16 {
 	return c.fails
 }
 
-// ends wants a close frame with one of the codes, 0 for none, and then the end.
+// ends expects a close frame with one of the codes, 0 for none, and then the end of the connection.
 func (v *conversation) ends(codes []uint16) error {
 	got, err := v.read()
 	if err != nil && !v.strict {
@@ -179,7 +181,7 @@ func (v *conversation) ends(codes []uint16) error {
 	return v.farewell(got, codes)
 }
 
-// farewell wants a close frame to have one of the codes, and nothing behind it.
+// farewell expects a close frame with one of the codes, and nothing after it.
 func (v *conversation) farewell(got message, codes []uint16) error {
 	code := uint16(0)
 	if len(got.payload) >= 2 {
@@ -188,10 +190,11 @@ func (v *conversation) farewell(got message, codes []uint16) error {
 	if !slices.Contains(codes, code) {
 		return fmt.Errorf("closed with %d, want one of %d", code, codes)
 	}
-	_, _ = v.Write(client(0).AppendClose(nil, code, "")) // as whoever is sent a close frame must (section 5.5.1), if it has not done so
+	// The other side of a close frame must answer it (section 5.5.1), if it has not sent one.
+	_, _ = v.Write(client(0).AppendClose(nil, code, ""))
 	if got, err := v.read(); err == nil {
 		return fmt.Errorf("opcode %d, %.60q behind a close frame", got.opcode, got.payload)
-	} else if err != io.EOF && v.strict {
+	} else if !errors.Is(err, io.EOF) && v.strict {
 		return fmt.Errorf("behind a close frame: %w", err)
 	}
 	return nil
@@ -237,7 +240,8 @@ func (v *conversation) read() (message, error) {
 			continue
 		}
 		if first&0x40 != 0 {
-			if data, err = io.ReadAll(flate.NewReader(io.MultiReader(bytes.NewReader(data), strings.NewReader(ending)))); err != nil {
+			whole := io.MultiReader(bytes.NewReader(data), strings.NewReader(ending))
+			if data, err = io.ReadAll(flate.NewReader(whole)); err != nil {
 				return message{}, err
 			}
 		}
@@ -270,7 +274,7 @@ func (v *conversation) readFrame() (first byte, payload []byte, err error) {
 	return h[0], payload, err
 }
 
-// echoServer starts an echo built on the codec.
+// echoServer starts an echo server built on the codec.
 func echoServer(t *testing.T) (dial func() (net.Conn, error)) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -337,7 +341,7 @@ func serveEcho(nc net.Conn, o *UpgradeOptions) {
 	}
 }
 
-// lastWords lets the farewell arrive: to close over unread bytes would reset the connection.
+// lastWords lets the close frame arrive: closing with unread bytes would reset the connection.
 func lastWords(nc net.Conn) {
 	if tcp, ok := nc.(*net.TCPConn); ok {
 		_ = tcp.CloseWrite()

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// octets is a text message in fragments of n bytes.
+// octets returns a text message in fragments of n bytes.
 func octets(first byte, payload string, n int) (frames [][]byte) {
 	for piece := range slices.Chunk([]byte(payload), n) {
 		frames = append(frames, frameOf(first, string(piece)))
@@ -27,7 +27,8 @@ func utf8Cases() (all []conformanceCase) {
 	all = append(all,
 		echoed("6.1.1", opText, "", 0, frameOf(0x81, "")),
 		echoed("6.1.2", opText, "", 0, frameOf(0x01, ""), frameOf(0x00, ""), frameOf(0x80, "")),
-		echoed("6.1.3", opText, "middle frame payload", 0, frameOf(0x01, ""), frameOf(0x00, "middle frame payload"), frameOf(0x80, "")),
+		echoed("6.1.3", opText, "middle frame payload", 0, frameOf(0x01, ""), frameOf(0x00, "middle frame payload"),
+			frameOf(0x80, "")),
 		echoed("6.2.1", opText, plain, 0, frameOf(0x81, plain)),
 		echoed("6.2.2", opText, plain, 0, frameOf(0x01, plain[:12]), frameOf(0x80, plain[12:])),
 		echoed("6.2.3", opText, plain, 0, octets(0x01, plain, 1)...),
@@ -56,7 +57,7 @@ func utf8Cases() (all []conformanceCase) {
 	return all
 }
 
-// utf8Texts are those of 6.5 to 6.23, after Markus Kuhn's UTF-8 decoder stress test.
+// utf8Texts returns the texts of 6.5 to 6.23, after Markus Kuhn's UTF-8 decoder stress test.
 func utf8Texts() [][]string {
 	const word = "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5"
 	var prefixes, lonely, nonCharacters []string
@@ -75,7 +76,8 @@ func utf8Texts() [][]string {
 		}
 		lonely = append(lonely, s.String())
 	}
-	cut := []string{"\xc0", "\xe0\x80", "\xf0\x80\x80", "\xf8\x80\x80\x80", "\xfc\x80\x80\x80\x80", "\xdf", "\xef\xbf", "\xf7\xbf\xbf", "\xfb\xbf\xbf\xbf", "\xfd\xbf\xbf\xbf\xbf"}
+	cut := []string{"\xc0", "\xe0\x80", "\xf0\x80\x80", "\xf8\x80\x80\x80", "\xfc\x80\x80\x80\x80", "\xdf", "\xef\xbf",
+		"\xf7\xbf\xbf", "\xfb\xbf\xbf\xbf", "\xfd\xbf\xbf\xbf\xbf"}
 	nonCharacters = []string{"\xef\xbf\xbe", "\xef\xbf\xbf"}
 	for plane := rune(0x1fffe); plane <= 0x10fffe; plane += 0x10000 {
 		nonCharacters = append(nonCharacters, string(plane), string(plane+1))
@@ -88,7 +90,8 @@ func utf8Texts() [][]string {
 		{"\x7f", "\xdf\xbf", "\xef\xbf\xbf", "\xf4\x8f\xbf\xbf"},
 		{"\xf7\xbf\xbf\xbf", "\xfb\xbf\xbf\xbf\xbf", "\xfd\xbf\xbf\xbf\xbf\xbf"},
 		{"\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbd", "\xf4\x8f\xbf\xbf", "\xf4\x90\x80\x80"},
-		{"\x80", "\xbf", "\x80\xbf", "\x80\xbf\x80", "\x80\xbf\x80\xbf", "\x80\xbf\x80\xbf\x80", "\x80\xbf\x80\xbf\x80\xbf", continuations.String()},
+		{"\x80", "\xbf", "\x80\xbf", "\x80\xbf\x80", "\x80\xbf\x80\xbf", "\x80\xbf\x80\xbf\x80", "\x80\xbf\x80\xbf\x80\xbf",
+			continuations.String()},
 		lonely,
 		cut,
 		{strings.Join(cut, "")},

@@ -6,8 +6,10 @@ import (
 	"sync"
 )
 
-// Deflate compresses and expands messages for any number of connections (permessage-deflate, RFC 7692). What it compresses is without context takeover, so that equal messages
-// compress to equal bytes; what clients send is too, unless UpgradeOptions.ClientTakeover says otherwise: then an idle connection keeps no window. Any goroutine may use it.
+// Deflate compresses and expands messages for any number of connections (permessage-deflate, RFC
+// 7692). It compresses without context takeover, so that equal messages give equal bytes. Clients
+// compress without it, too, unless UpgradeOptions.ClientTakeover is set. An idle connection then
+// needs no window. A Deflate is safe for use by several goroutines.
 type Deflate struct {
 	writers, readers, buffers sync.Pool // bound: none, given up by the collector
 }
@@ -16,23 +18,26 @@ type Deflate struct {
 func NewDeflate() *Deflate { return new(Deflate) }
 
 const (
-	// deflateFrom is the size from which a message is compressed, in bytes; below it the frame costs more than it saves.
+	// deflateFrom is the size from which a message is compressed, in bytes. The compressed form of a
+	// smaller one saves too little.
 	deflateFrom = 256
 	// keptBuffer is the largest buffer that is kept for the next message, in bytes.
 	keptBuffer = 256 << 10
-	maxWindow  = 15 // bits: 32 KiB, what compress/flate looks back
-	// deflateOffer is what a client asks for, deflateTakeover the least a server answers, and what it answers where the client is to have no context takeover either.
+	maxWindow  = 15 // in bits: compress/flate refers back 32 KiB at most
+	// deflateOffer is what a client asks for. deflateTakeover is the least that a server answers, and
+	// deflateOffer is its answer when the client is not to have context takeover either.
 	deflateTakeover = "permessage-deflate; server_no_context_takeover"
 	deflateOffer    = deflateTakeover + "; client_no_context_takeover"
 )
 
-// flushed is what a flush ends with, which is left out on the wire (RFC 7692 section 7.2.1).
+// flushed is the end of every flush. It is left out on the wire (RFC 7692 section 7.2.1).
 const flushed = "\x00\x00\xff\xff"
 
-// ending is put behind a message so that the expander finds an end: what was left out, and an empty last block.
+// ending is appended to a message so that the expander finds an end: the bytes that were left out,
+// and an empty last block.
 const ending = flushed + "\x01\x00\x00\xff\xff"
 
-// buffer is what a flate.Writer writes to.
+// buffer is the destination of a flate.Writer.
 type buffer struct{ b []byte } // bound: none, given up by the collector
 
 func (b *buffer) Write(p []byte) (int, error) {
@@ -40,7 +45,8 @@ func (b *buffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// deflate compresses a message. It reports false when that does not make it smaller. The buffer goes back with put.
+// deflate compresses a message. It reports false when the result is not smaller. The caller returns
+// the buffer with put.
 func (d *Deflate) deflate(message []byte) (*buffer, bool) {
 	out, _ := d.buffers.Get().(*buffer)
 	if out == nil {
@@ -56,7 +62,7 @@ func (d *Deflate) deflate(message []byte) (*buffer, bool) {
 	if err == nil {
 		err = w.Flush()
 	}
-	w.Reset(io.Discard) // the pool must not keep out
+	w.Reset(io.Discard) // so that the pool does not keep out
 	d.writers.Put(w)
 	if cut := len(out.b) - len(flushed); err == nil && cut > 0 && cut < len(message) {
 		out.b = out.b[:cut]

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-func deflating(d *Deflate, client bool, max int) *WebSocket {
-	return &WebSocket{max: int32(max), deflate: d, window: maxWindow, client: client}
+func deflating(d *Deflate, client bool, limit int) *WebSocket {
+	return &WebSocket{max: int32(limit), deflate: d, window: maxWindow, client: client}
 }
 
 // inflate expands a message with nothing before it.
@@ -32,24 +32,29 @@ func TestDeflateExamples(t *testing.T) {
 		"a ping between fragments":     "\x41\x03\xf2\x48\xcd\x89\x00\x80\x04\xc9\xc9\x07\x00",
 		"uncompressed is fine as well": "\x81\x05Hello",
 	} {
-		if got := play(t, deflating(d, true, 99), []byte(in)); len(got.events) != 1 || got.events[0] != (decoded{MessageText, "Hello"}) {
+		if got := play(t, deflating(d, true, 99), []byte(in)); len(got.events) != 1 ||
+			got.events[0] != (decoded{MessageText, "Hello"}) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if got := play(t, deflating(d, true, 99), []byte("\xc2\x01\x00")); len(got.events) != 1 || got.events[0] != (decoded{MessageBinary, ""}) {
+	if got := play(t, deflating(d, true, 99), []byte("\xc2\x01\x00")); len(got.events) != 1 ||
+		got.events[0] != (decoded{MessageBinary, ""}) {
 		t.Errorf("an empty message (section 7.2.3.6): %v", got)
 	}
-	for name, in := range map[string]string{"RSV1 on a continuation": "\x41\x03\xf2\x48\xcd\xc0\x04", "RSV1 on a ping": "\xc9\x00", "RSV2": "\xe1\x00"} {
+	for name, in := range map[string]string{"RSV1 on a continuation": "\x41\x03\xf2\x48\xcd\xc0\x04",
+		"RSV1 on a ping": "\xc9\x00", "RSV2": "\xe1\x00"} {
 		if got := play(t, deflating(d, true, 99), []byte(in)); !errors.Is(got.err, ErrProtocol) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
 	sliding := deflating(d, true, 99)
 	sliding.past = new(history)
-	if got := play(t, sliding, []byte("\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00\xc1\x05\xf2\x00\x11\x00\x00")); len(got.events) != 2 || got.events[1].payload != "Hello" {
+	twice := []byte("\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00\xc1\x05\xf2\x00\x11\x00\x00")
+	if got := play(t, sliding, twice); len(got.events) != 2 || got.events[1].payload != "Hello" {
 		t.Errorf("7.2.3.2 the window of the message before: %v", got)
 	}
-	if got := play(t, deflating(d, true, 99), []byte("\xc1\x02\xff\xff")); !errors.Is(got.err, ErrProtocol) || len(got.events) > 0 {
+	if got := play(t, deflating(d, true, 99), []byte("\xc1\x02\xff\xff")); !errors.Is(got.err, ErrProtocol) ||
+		len(got.events) > 0 {
 		t.Errorf("no deflated data: %v", got)
 	}
 }
@@ -70,10 +75,10 @@ func TestDeflateBomb(t *testing.T) {
 	bomb := z.Bytes()[:z.Len()-4]
 	d := NewDeflate()
 	got := play(t, deflating(d, false, limit), frameOf(0xc2, string(bomb)))
-	if got.err != ErrTooBig || got.reply != string(plainFrame(0x88, closing(1009, tooBig))) {
+	if !errors.Is(got.err, ErrTooBig) || got.reply != string(plainFrame(0x88, closing(1009, tooBig))) {
 		t.Errorf("%d bytes to 200 MiB: %v", len(bomb), got)
 	}
-	if b, err := d.inflate(bomb, limit); b != nil || err != ErrTooBig {
+	if b, err := d.inflate(bomb, limit); b != nil || !errors.Is(err, ErrTooBig) {
 		t.Errorf("%d bytes, error %v", len(b), err)
 	}
 	// It is found out long before its end.
@@ -81,7 +86,7 @@ func TestDeflateBomb(t *testing.T) {
 	for held, in := 0, frameOf(0xc2, string(bomb)); ; {
 		_, _, n, _, err := ws.Decode(in[:min(len(in), 1000)], nil)
 		if in = in[n:]; err != nil || n == 0 {
-			if err != ErrTooBig || held > 2*probeFrom { // its buffer doubles
+			if !errors.Is(err, ErrTooBig) || held > 2*probeFrom { // its buffer doubles
 				t.Errorf("%v with %d of %d bytes held", err, held, len(bomb))
 			}
 			break
@@ -102,7 +107,8 @@ func TestDeflateBomb(t *testing.T) {
 	}
 }
 
-// Random bytes do not get smaller, and what a client compresses all the same may be a little longer than the limit.
+// Random bytes do not get smaller when compressed. A client's compressed form of them may be a
+// little longer than the limit.
 func TestDeflateIncompressible(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 4))
@@ -124,11 +130,13 @@ func TestDeflateIncompressible(t *testing.T) {
 	}
 }
 
-// A broadcast is compressed once: whoever compresses it, whatever it compressed before.
+// A broadcast is compressed once. The result depends neither on the compressor nor on what it
+// compressed before.
 func TestDeflateBytesAreEqual(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(5, 6))
-	words := strings.Fields("a gateway holds connections and a worker holds the business while every byte passes each hop in exactly one place")
+	words := strings.Fields("a gateway holds connections and a worker holds the business while every byte passes each " +
+		"hop in exactly one place")
 	text := func(n int) []byte {
 		var b []byte
 		for len(b) < n {
@@ -144,13 +152,14 @@ func TestDeflateBytesAreEqual(t *testing.T) {
 		if !bytes.Equal(b[6:], fresh.Append(nil, payload, i%2 == 0)) || fresh.Encoding() != used.Encoding() {
 			t.Fatalf("message %d of %d bytes differs", i, len(payload))
 		}
-		if got := play(t, deflating(NewDeflate(), true, 1<<20), b[6:]); len(got.events) != 1 || got.events[0].payload != string(payload) {
+		if got := play(t, deflating(NewDeflate(), true, 1<<20), b[6:]); len(got.events) != 1 ||
+			got.events[0].payload != string(payload) {
 			t.Fatalf("message %d: %v", i, got.err)
 		}
 	}
 }
 
-// With a small window only what fits into it is compressed.
+// With a small window only messages that fit into it are compressed.
 func TestDeflateWindow(t *testing.T) {
 	t.Parallel()
 	w := deflating(NewDeflate(), false, 1<<20)
@@ -181,7 +190,8 @@ func TestDeflateManyLoops(t *testing.T) {
 		wg.Go(func() {
 			w, c := deflating(d, false, 1<<20), deflating(d, true, 1<<20)
 			for range 50 {
-				if got := play(t, c, w.Append(nil, payload, true)); len(got.events) != 1 || got.events[0].payload != string(payload) {
+				if got := play(t, c, w.Append(nil, payload, true)); len(got.events) != 1 ||
+					got.events[0].payload != string(payload) {
 					t.Errorf("%v", got)
 				}
 			}

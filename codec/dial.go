@@ -10,33 +10,36 @@ import (
 	"strings"
 )
 
-// ErrRefused is returned when a server answers an upgrade with another status than 101, which the text names.
+// ErrRefused is returned when a server answers an upgrade with a status other than 101. Its text
+// names the status.
 var ErrRefused = errors.New("codec: upgrade refused")
 
-// ErrUnavailable is the ErrRefused of a server that takes in nobody at present, status 503.
+// ErrUnavailable is the ErrRefused of status 503: the server takes no more clients at present.
 var ErrUnavailable = fmt.Errorf("%w for now", ErrRefused)
 
-// DialOptions say what a client asks for.
+// DialOptions configure a client's request.
 type DialOptions struct {
 	Subprotocols []string
-	Origin       string   // empty: none is sent
-	Headers      []string // further lines, "Name: value", sent as they are: none may have a line break in it
+	Origin       string   // not sent when empty
+	Headers      []string // further lines, "Name: value", sent as they are; without line breaks
 	MaxMessage   int      // bytes. Defaults to DefaultMaxMessage.
-	Deflate      *Deflate // offered; nil: none
-	Window       int      // with Deflate: the server_max_window_bits that is asked for, 8 to 15; 0: none
+	Deflate      *Deflate // offered unless nil
+	Window       int      // with Deflate: the server_max_window_bits to ask for, 8 to 15; 0: none
 }
 
-// NewKey is a fresh Sec-WebSocket-Key (RFC 6455 section 4.1).
+// NewKey returns a random Sec-WebSocket-Key (RFC 6455 section 4.1).
 func NewKey() string {
 	var key [16]byte
 	_, _ = rand.Read(key[:]) // never fails
 	return base64.StdEncoding.EncodeToString(key[:])
 }
 
-// AppendUpgrade appends a client's request for a WebSocket (RFC 6455 section 4.1). host is the name that was asked, with the port where that is not the scheme's
-// (RFC 9110 section 7.2); target is path and query. Both are sent as they are.
+// AppendUpgrade appends a client's request for a WebSocket (RFC 6455 section 4.1). host is the
+// server's name, with the port where that is not the scheme's default (RFC 9110 section 7.2).
+// target is the path and query. Both are sent as they are.
 func AppendUpgrade(dst []byte, host, target, key string, o *DialOptions) []byte {
-	dst = fmt.Appendf(dst, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n",
+	dst = fmt.Appendf(dst, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n",
 		target, host, key)
 	if o.Origin != "" {
 		dst = append(dst, "Origin: "+o.Origin+"\r\n"...)
@@ -57,7 +60,8 @@ func AppendUpgrade(dst []byte, host, target, key string, o *DialOptions) []byte 
 	return append(dst, "\r\n"...)
 }
 
-// ReadResponse reads a server's answer to a request with the key given from the front of in (RFC 6455 section 4.1). n is 0 when more is needed.
+// ReadResponse reads a server's answer to a request with the given key from the front of in (RFC
+// 6455 section 4.1). n is the number of bytes read, 0 when more are needed.
 func ReadResponse(in []byte, key string, o *DialOptions) (ws *WebSocket, n int, err error) {
 	end := bytes.Index(in[:min(len(in), maxHead)], []byte("\r\n\r\n"))
 	if end < 0 {
@@ -67,7 +71,8 @@ func ReadResponse(in []byte, key string, o *DialOptions) (ws *WebSocket, n int, 
 		return nil, 0, nil
 	}
 	line, headers, _ := strings.Cut(string(in[:end]), "\r\n")
-	if proto, status, _ := strings.Cut(line, " "); proto != "HTTP/1.1" || status != "101" && !strings.HasPrefix(status, "101 ") {
+	if proto, status, _ := strings.Cut(line, " "); proto != "HTTP/1.1" ||
+		status != "101" && !strings.HasPrefix(status, "101 ") {
 		if strings.HasPrefix(status+" ", "503 ") {
 			return nil, 0, fmt.Errorf("%w: %q", ErrUnavailable, line)
 		}
@@ -84,9 +89,10 @@ func ReadResponse(in []byte, key string, o *DialOptions) (ws *WebSocket, n int, 
 	return ws, end + 4, nil
 }
 
-// agree checks what the server has granted.
+// agree checks the server's choice of subprotocol and extensions.
 func (w *WebSocket) agree(r *Request, key string, o *DialOptions) error {
-	if !r.IsUpgrade() || !r.hasToken("Connection", "Upgrade") || r.count("Sec-WebSocket-Accept") != 1 || r.Header("Sec-WebSocket-Accept") != acceptKey(key) {
+	if !r.IsUpgrade() || !r.hasToken("Connection", "Upgrade") || r.count("Sec-WebSocket-Accept") != 1 ||
+		r.Header("Sec-WebSocket-Accept") != acceptKey(key) {
 		return fmt.Errorf("%w: not an answer to our upgrade", ErrBadRequest)
 	}
 	p := r.Header("Sec-WebSocket-Protocol")

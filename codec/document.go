@@ -32,8 +32,8 @@ const (
 //   - an object of more than 65,536 members, those of the objects around it
 //     that stand before it counted
 //
-// White space around the document is allowed, bytes behind it are not. The time
-// it takes grows with the document's length and nothing else. It allocates only while more than 32 names are open at once.
+// White space around the document is allowed, other bytes after it are not. The time needed is
+// linear in the document's length. It allocates only while more than 32 names are open at once.
 func CheckDocument(doc []byte) error {
 	if uint64(len(doc)) > math.MaxUint32 {
 		return ErrDocument
@@ -186,8 +186,8 @@ func (s *scanner) text() bool {
 	}
 }
 
-// plain skips, eight bytes at a time, what needs no second look inside a
-// string: ASCII that is no quote, backslash or control character.
+// plain skips, eight bytes at a time, the bytes inside a string that need no second look: ASCII
+// other than quote, backslash and control characters.
 func (s *scanner) plain() {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	for s.i+8 <= len(s.b) {

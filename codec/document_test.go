@@ -25,11 +25,14 @@ func TestCheckDocument(t *testing.T) {
 		nested(maxDepth), objects(maxDepth),
 	}
 	bad := []string{
-		``, ` `, `nul`, `nulll`, `True`, `1 2`, `{} {}`, `,`, `[1,]`, `[,1]`, `[1 2]`, `{"a":1,}`, `{,}`, `{"a"}`, `{"a":}`, `{a:1}`, `{'a':1}`, `{1:1}`,
-		`[`, `]`, `{`, `}`, `[}`, `{]`, `[1`, `{"a"`, `{"a":`, `{"a":1`, `"`, `"a`, `"\`, `"\"`, `"\x"`, `"\u"`, `"\u12"`, `"\u12g4"`,
+		``, ` `, `nul`, `nulll`, `True`, `1 2`, `{} {}`, `,`, `[1,]`, `[,1]`, `[1 2]`, `{"a":1,}`, `{,}`, `{"a"}`, `{"a":}`,
+		`{a:1}`, `{'a':1}`, `{1:1}`,
+		`[`, `]`, `{`, `}`, `[}`, `{]`, `[1`, `{"a"`, `{"a":`, `{"a":1`, `"`, `"a`, `"\`, `"\"`, `"\x"`, `"\u"`, `"\u12"`,
+		`"\u12g4"`,
 		`01`, `-`, `+1`, `.5`, `1.`, `1.e1`, `1e`, `1e+`, `--1`, `0x1`, `NaN`, `Infinity`, `/**/1`, `1//`,
 		"\"\n\"", "\"\x1f\"", "\"\t\"", "\x00", "1\x00", "\"\x00\"", `"\u0000"`, "\"12345678\x00\"",
-		"\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\xe4\xb8\"", "\"\xe4", "\ufeff1", "\u00a01",
+		"\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\xe4\xb8\"", "\"\xe4", "\ufeff1",
+		"\u00a01",
 		`"\ud800"`, `"\udc00"`, `"\ud800\ud800"`, `"\ud800x"`, `"\ud800\u12"`, `"\ud800\`, `"\ud83d\n"`,
 		`{"a":1,"a":1}`, `{"a":1,"\u0061":2}`, `{"\u0061":1,"\u0061":2}`, `{"x":{"a":1,"b":1,"a":2}}`, `[[{"a":1,"a":1}]]`,
 		`{"😀":1,"\ud83d\ude00":2}`, `{"\/":1,"/":2}`, `{"\n":1,"\u000a":2}`, `{"":1,"":2}`, `{"\u00E9":1,"é":2}`,
@@ -49,7 +52,7 @@ func TestCheckDocument(t *testing.T) {
 	}
 }
 
-// Every byte of a string at every place of the eight that are looked at together.
+// Each byte value in a string, at each of the eight places that are examined together.
 func TestCheckDocumentStringBytes(t *testing.T) {
 	t.Parallel()
 	for c := range 256 {
@@ -64,7 +67,7 @@ func TestCheckDocumentStringBytes(t *testing.T) {
 	}
 }
 
-// object is an object with n members, the last named as the one at place again.
+// object returns an object with n members. The last has the name of the one at place.
 func object(n, again int) []byte {
 	b := []byte{'{'}
 	for i := range n {
@@ -91,7 +94,8 @@ func TestCheckDocumentManyMembers(t *testing.T) {
 	}
 }
 
-// An object has so many members; names of the objects around it count while those are open.
+// An object has a largest number of members. Names of the objects around it count while those are
+// open.
 func TestCheckDocumentTooManyMembers(t *testing.T) {
 	t.Parallel()
 	for doc, want := range map[string]error{
@@ -107,7 +111,8 @@ func TestCheckDocumentTooManyMembers(t *testing.T) {
 	}
 }
 
-// Names that begin alike, with escapes in them, cost not much more than the same strings where they are no names.
+// Escaped names with a common beginning cost not much more than the same strings that are not
+// names.
 func TestCheckDocumentOfEscapedNames(t *testing.T) {
 	t.Parallel()
 	for what, prefix := range map[string]string{"plain and an escape": "a", "escapes alone": `\/`, "runes": "é"} {
@@ -129,7 +134,7 @@ func TestCheckDocumentOfEscapedNames(t *testing.T) {
 	}
 }
 
-// costOf is the shortest of several times that a document takes.
+// costOf returns the shortest of several times that a document takes.
 func costOf(t *testing.T, doc string) time.Duration {
 	t.Helper()
 	b, best := []byte(doc), time.Hour
@@ -150,7 +155,7 @@ func TestCheckDocumentAllocs(t *testing.T) {
 	}
 }
 
-// strict says with encoding/json alone whether CheckDocument should accept doc.
+// strict decides with encoding/json alone whether CheckDocument should accept doc.
 func strict(doc []byte) bool {
 	if !json.Valid(doc) || !utf8.Valid(doc) {
 		return false
@@ -203,7 +208,8 @@ func strict(doc []byte) bool {
 
 func FuzzCheckDocument(f *testing.F) {
 	for _, seed := range []string{
-		`{"a":[1,2.5e-3,true,null],"b":{"\u0061":"\ud83d\ude00"}}`, `{"a":1,"\u0061":2}`, `"\ud800"`, `1e309`, "\"\\u0000\xff\"", ` [ { } ] `,
+		`{"a":[1,2.5e-3,true,null],"b":{"\u0061":"\ud83d\ude00"}}`, `{"a":1,"\u0061":2}`, `"\ud800"`, `1e309`,
+		"\"\\u0000\xff\"", ` [ { } ] `,
 		string(object(40, -1)), string(object(40, 3)), strings.Repeat("[", 200),
 	} {
 		f.Add([]byte(seed))
@@ -226,7 +232,9 @@ func FuzzCheckDocument(f *testing.F) {
 
 func BenchmarkCheckDocument(b *testing.B) {
 	docs := map[string][]byte{
-		"chat":    []byte(`{"type":"say","from":{"id":"7f000001-0b54-0000-0001","name":"Ann"},"room":"lobby","to":"all","text":"Hello there, how are you today? Fine, thanks.","time":1764000000123,"seq":42,"ok":true}`),
+		"chat": []byte(`{"type":"say","from":{"id":"7f000001-0b54-0000-0001","name":"Ann"},"room":"lobby",` +
+			`"to":"all","text":"Hello there, how are you today? Fine, thanks.",` +
+			`"time":1764000000123,"seq":42,"ok":true}`),
 		"chinese": []byte(`{"type":"say","text":"` + strings.Repeat("你好，世界", 20) + `"}`),
 		"members": object(1000, -1),
 		"escaped": []byte(`{"text":"` + strings.Repeat(`\u4f60\n`, 50) + `"}`),

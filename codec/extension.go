@@ -80,10 +80,10 @@ func (s *fieldScanner) value() (string, bool) {
 	return v, true
 }
 
-// accept reports whether a server can honour an offer of permessage-deflate
-// (RFC 7692 section 7.1) and how large its window may be then; 0 when the
-// offer does not say. We honour small ones by compressing only messages that
-// fit: nothing in them lies further back.
+// accept reports whether a server can honour an offer of permessage-deflate (RFC 7692 section 7.1),
+// and how large its window may be; 0 when the offer names no size. The server honours small windows
+// by compressing only messages that fit into them: no reference in such a message goes further
+// back.
 func (e *extension) accept() (window uint8, ok bool) {
 	if e.name != "permessage-deflate" {
 		return 0, false
@@ -112,8 +112,7 @@ func (e *extension) accept() (window uint8, ok bool) {
 	return window, true
 }
 
-// agreed reports whether a client can live with a server's answer to
-// deflateOffer.
+// agreed reports whether a client can use a server's answer to deflateOffer.
 func (e *extension) agreed() bool {
 	alone := false
 	for i, p := range e.params {

@@ -27,8 +27,8 @@ func (f Frame) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []
 	return MessageBinary, payload, n, out, nil
 }
 
-// Append appends payload as one frame. Beyond 4 GiB, where the length has no
-// form, nothing is appended.
+// Append appends payload as one frame. A payload of more than 4 GiB has no form in the format, and
+// nothing is appended.
 func (f Frame) Append(dst, payload []byte, text bool) []byte {
 	return appendCounted(dst, payload)
 }
@@ -40,8 +40,8 @@ const lengthSize = 4
 
 var errShort = fmt.Errorf("%w: a length below 4, which counts its own four bytes", ErrProtocol)
 
-// counted cuts a payload behind its length off in, and returns the bytes taken,
-// 0 when it is not all there yet.
+// counted cuts a payload with a length in front from in. It returns the number of bytes taken, 0
+// when the payload has not come whole.
 func counted(in []byte, limit int) ([]byte, int, error) {
 	if len(in) < lengthSize {
 		return nil, 0, nil

@@ -4,19 +4,24 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 )
 
-// Whatever comes, in whatever pieces, there is no panic, the pieces make no difference, and no message is larger than allowed or invalid text.
+// No input causes a panic, its division into pieces makes no difference, and no message is larger
+// than allowed or invalid text.
 func FuzzWebSocketDecode(f *testing.F) {
 	const limit = 10_000
 	d := NewDeflate()
 	all := slices.Concat(dialogue(600)...)
 	f.Add(all, uint16(5), uint16(300), byte(0))
 	f.Add(frameOf(0xc1, "\xf2\x48\xcd\xc9\xc9\x07\x00"), uint16(3), uint16(9), byte(1))
-	f.Add(slices.Concat(frameOf(0xc1, "\xf2\x48\xcd\xc9\xc9\x07\x00"), frameOf(0xc1, "\xf2\x00\x11\x00\x00")), uint16(3), uint16(9), byte(5)) // RFC 7692 section 7.2.3.2
-	f.Add(slices.Concat(plainFrame(0x01, "\xe2\x82"), plainFrame(0x89, ""), plainFrame(0x80, "\xac")), uint16(3), uint16(4), byte(2))
+	// RFC 7692 section 7.2.3.2.
+	f.Add(slices.Concat(frameOf(0xc1, "\xf2\x48\xcd\xc9\xc9\x07\x00"), frameOf(0xc1, "\xf2\x00\x11\x00\x00")), uint16(3),
+		uint16(9), byte(5))
+	f.Add(slices.Concat(plainFrame(0x01, "\xe2\x82"), plainFrame(0x89, ""), plainFrame(0x80, "\xac")), uint16(3),
+		uint16(4), byte(2))
 	f.Add(frameOf(0x82, string(make([]byte, waitFor+9))), uint16(100), uint16(waitFor), byte(0))
 	f.Fuzz(func(t *testing.T, in []byte, i, j uint16, kind byte) {
 		w := func() *WebSocket {
@@ -36,13 +41,14 @@ func FuzzWebSocketDecode(f *testing.F) {
 			}
 		}
 		a, b := min(int(i), len(in)), min(int(i)+int(j), len(in))
-		if got := play(t, w(), slices.Clone(in[:a]), slices.Clone(in[a:b]), slices.Clone(in[b:])); !unmaskedReply(got, kind).equal(unmaskedReply(whole, kind)) {
+		got := play(t, w(), slices.Clone(in[:a]), slices.Clone(in[a:b]), slices.Clone(in[b:]))
+		if !unmaskedReply(got, kind).equal(unmaskedReply(whole, kind)) {
 			t.Fatalf("cut at %d and %d: %v\nwhole: %v", a, b, got, whole)
 		}
 	})
 }
 
-// unmaskedReply is o with a client's reply, which has random keys, unmasked.
+// unmaskedReply returns o with a client's reply unmasked, since its keys are random.
 func unmaskedReply(o outcome, kind byte) outcome {
 	if kind&2 == 0 {
 		return o
@@ -98,7 +104,7 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		for name, value := range r.Headers() {
-			if !IsToken(name) || bytes.ContainsAny([]byte(value), "\r\n\x00") {
+			if !IsToken(name) || strings.ContainsAny(value, "\r\n\x00") {
 				t.Fatalf("%q: %q", name, value)
 			}
 		}
@@ -132,12 +138,15 @@ func FuzzInflate(f *testing.F) {
 	})
 }
 
-// A server's answer never panics the client, is the same in any pieces, and none is believed that does not prove that it has read the key.
+// A server's answer never makes the client panic, and reads the same in any pieces. No answer is
+// accepted without the proof that the server read the key.
 func FuzzResponse(f *testing.F) {
 	const key = "dGhlIHNhbXBsZSBub25jZQ=="
 	o := &DialOptions{Subprotocols: []string{"chat"}, MaxMessage: 1000}
-	f.Add([]byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n\x81\x00"))
-	f.Add([]byte("HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: a, upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"))
+	f.Add([]byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\r\n\x81\x00"))
+	f.Add([]byte("HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: a, upgrade\r\n" +
+		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"))
 	f.Add([]byte("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		ws, n, err := ReadResponse(in, key, o)
@@ -155,7 +164,8 @@ func FuzzResponse(f *testing.F) {
 	})
 }
 
-// A list of extensions never panics, what is accepted of it is within its bounds, and a client agrees to no more than it has offered.
+// A list of extensions never causes a panic. What is accepted of it is within its bounds, and a
+// client agrees to no more than it offered.
 func FuzzExtensions(f *testing.F) {
 	f.Add(deflateOffer)
 	f.Add(`permessage-deflate; client_max_window_bits=10, x; y="a\"b", permessage-deflate;server_no_context_takeover`)

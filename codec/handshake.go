@@ -11,38 +11,47 @@ import (
 	"strings"
 )
 
-// UpgradeOptions say which upgrades a server grants.
+// UpgradeOptions configure the upgrades that a server grants.
 type UpgradeOptions struct {
-	// Origins are the hosts, besides the one that was asked, whose pages may connect: host, host:port, or with a scheme before it, and a slash behind it or none. "*.example.org"
-	// is any host below example.org; "*" is everyone, and lets any page in the user's browser act with the user's cookies.
+	// Origins are the hosts whose pages may connect, besides the host that was asked: host or
+	// host:port, with or without a scheme in front and a slash at the end. "*.example.org" is any host
+	// below example.org. "*" is every host: any page in the user's browser may then act with the
+	// user's cookies.
 	Origins []string
-	// Hosts are the names by which the server is asked, as Origins; with loopback names, which always are. A page of the host that was asked may connect only if that is one of
-	// them. Empty: it may whatever the name, unless Loopback.
+	// Hosts are the names of the server, in the form of Origins. Loopback names are always among them.
+	// A page of the host that was asked may connect only if that host is one of these names. When
+	// Hosts is empty, it may connect under any name, unless Loopback is set.
 	Hosts []string
-	// Loopback says that the server listens on a loopback address: it goes by loopback names, Hosts and Origins alone.
+	// Loopback says that the server listens on a loopback address. Its only names are loopback names,
+	// Hosts and Origins.
 	Loopback bool
-	// Subprotocols are those spoken, best first: the first of them that the client names is agreed to, in whatever order the client names them (RFC 6455 section 4.2.2). Where
-	// there is none in common the WebSocket is opened without one, and the client decides whether it goes on.
+	// Subprotocols are the supported subprotocols, best first. The first of them that the client names
+	// is agreed on, whatever the client's order (RFC 6455 section 4.2.2). Without a common one the
+	// WebSocket opens without a subprotocol, and the client decides whether to go on.
 	Subprotocols []string
-	// MaxMessage is the largest message taken, in bytes. Defaults to DefaultMaxMessage.
+	// MaxMessage is the size of the largest message accepted, in bytes. Defaults to DefaultMaxMessage.
 	MaxMessage int
-	// Deflate offers permessage-deflate. Nil: none.
+	// Deflate enables permessage-deflate. Nil disables it.
 	Deflate *Deflate
-	// ClientTakeover lets clients compress with context takeover (RFC 7692 section 7.1.1.2): the last WindowSize bytes that a client has sent compressed are kept for it. Without
-	// it, or of a client that offers client_no_context_takeover, nothing is kept, and each message has to be compressed by itself.
+	// ClientTakeover lets clients compress with context takeover (RFC 7692 section 7.1.1.2). The last
+	// WindowSize bytes of what a client sent compressed are then kept for it. Without it, or for a
+	// client that offers client_no_context_takeover, nothing is kept and each message is compressed by
+	// itself.
 	ClientTakeover bool
 }
 
-// acceptGUID is what the key of a handshake is hashed with (RFC 6455 section 1.3).
+// acceptGUID is hashed together with the key of a handshake (RFC 6455 section 1.3).
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-// Upgrade answers a request for a WebSocket (RFC 6455 section 4.2). response goes to the client in any case; with an error it is a refusal.
+// Upgrade answers a request for a WebSocket (RFC 6455 section 4.2). response must be sent to the
+// client in any case; with an error it is a refusal.
 func Upgrade(r *Request, o *UpgradeOptions) (ws *WebSocket, response []byte, err error) {
 	if err := checkUpgrade(r, o); err != nil {
 		return nil, Refusal(err), err
 	}
 	b := make([]byte, 0, 144) // enough where neither subprotocol nor extension is agreed on
-	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	b = append(b,
+		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	b = append(b, acceptKey(r.Header("Sec-WebSocket-Key"))...)
 	b = append(b, "\r\n"...)
 	ws = &WebSocket{max: limit32(o.MaxMessage), protocol: chooseSubprotocol(r, o.Subprotocols)}
@@ -60,7 +69,8 @@ func Upgrade(r *Request, o *UpgradeOptions) (ws *WebSocket, response []byte, err
 	return ws, append(b, "\r\n"...), nil
 }
 
-// acceptDeflate takes the first offer that can be honoured and returns the header that says so.
+// acceptDeflate accepts the first offer that the server can honour, and returns the header that
+// says so.
 func (w *WebSocket) acceptDeflate(offers []extension, o *UpgradeOptions) string {
 	for _, offer := range offers {
 		window, ok := offer.accept()
@@ -108,7 +118,7 @@ func (r *Request) count(name string) (n int) {
 	return n
 }
 
-// chooseSubprotocol is the best of ours that the client names; nil: none.
+// chooseSubprotocol returns the best of our subprotocols that the client names, nil without one.
 func chooseSubprotocol(r *Request, ours []string) *string {
 	for i, p := range ours {
 		for t := range r.tokens("Sec-WebSocket-Protocol") {
@@ -125,7 +135,8 @@ func acceptKey(key string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// Refusal is the response to a request that ReadRequest or Upgrade refused: its body says what is wrong. The connection ends with it.
+// Refusal returns the response to a request that ReadRequest or Upgrade refused. Its body gives the
+// reason. The connection ends after it.
 func Refusal(err error) []byte {
 	why := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "codec: "), "bad request: ")
 	switch {
@@ -141,10 +152,11 @@ func Refusal(err error) []byte {
 	return Status(http.StatusBadRequest, why)
 }
 
-// maxWhy bounds what a response's body says, in bytes: a stranger's words may be in it.
+// maxWhy bounds the reason in a response's body, in bytes, since it may quote the client.
 const maxWhy = 1 << 10
 
-// Status is a short response with the HTTP status given, whose body says why as well; empty: it says no more than the status. The connection ends with it.
+// Status returns a short response with the given HTTP status. Its body gives the reason, unless why
+// is empty. The connection ends after it.
 func Status(code int, why string) []byte {
 	text := http.StatusText(code)
 	body, more := text+"\n", ""
@@ -157,6 +169,7 @@ func Status(code int, why string) []byte {
 	case http.StatusMethodNotAllowed:
 		more = "Allow: GET, HEAD\r\n"
 	}
-	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\n%sContent-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
+	return fmt.Appendf(nil, "HTTP/1.1 %d %s\r\n%sContent-Type: text/plain; charset=utf-8\r\n"+
+		"X-Content-Type-Options: nosniff\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
 		code, text, more, len(body), body)
 }

@@ -10,11 +10,13 @@ import (
 	"testing"
 )
 
-// sampleUpgrade is the request of RFC 6455 section 1.2, with lines replaced or, by an empty value, left out.
+// sampleUpgrade is the request of RFC 6455 section 1.2, with lines replaced or, for an empty value,
+// left out.
 func sampleUpgrade(changes ...string) string {
 	lines := []string{
 		"GET /chat?room=a%20b&room=c HTTP/1.1", "Host: server.example.com", "Upgrade: websocket", "Connection: Upgrade",
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Origin: http://server.example.com", "Sec-WebSocket-Protocol: chat, superchat", "Sec-WebSocket-Version: 13",
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Origin: http://server.example.com",
+		"Sec-WebSocket-Protocol: chat, superchat", "Sec-WebSocket-Version: 13",
 	}
 	for i := 0; i < len(changes); i += 2 {
 		at := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, changes[i]) })
@@ -42,8 +44,10 @@ func mustRead(t testing.TB, in string) *Request {
 // RFC 6455 section 1.3.
 func TestUpgradeExample(t *testing.T) {
 	t.Parallel()
-	ws, response, err := Upgrade(mustRead(t, sampleUpgrade()), &UpgradeOptions{Subprotocols: []string{"other", "superchat", "chat"}})
-	want := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" +
+	ws, response, err := Upgrade(mustRead(t, sampleUpgrade()),
+		&UpgradeOptions{Subprotocols: []string{"other", "superchat", "chat"}})
+	want := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" +
 		"Sec-WebSocket-Protocol: superchat\r\n\r\n"
 	if err != nil || string(response) != want || ws.Subprotocol() != "superchat" {
 		t.Errorf("error %v\n%s", err, response)
@@ -92,14 +96,16 @@ func TestUpgradeRefuses(t *testing.T) {
 			tt.changes[0] = "none"
 		}
 		ws, response, err := Upgrade(mustRead(t, sampleUpgrade(tt.changes...)), o)
-		if !strings.HasPrefix(string(response), fmt.Sprintf("HTTP/1.1 %d ", tt.status)) || (err == nil) != (tt.status == 101) || (ws == nil) != (err != nil) {
+		if !strings.HasPrefix(string(response), fmt.Sprintf("HTTP/1.1 %d ", tt.status)) ||
+			(err == nil) != (tt.status == 101) || (ws == nil) != (err != nil) {
 			t.Errorf("%q: error %v, want %d\n%s", tt.changes, err, tt.status, response)
 		}
 		if tt.status == 426 && !strings.Contains(string(response), "Sec-WebSocket-Version: 13\r\n") {
 			t.Errorf("426 without the version:\n%s", response)
 		}
 	}
-	if _, _, err := Upgrade(mustRead(t, sampleUpgrade("Origin", "Origin: null")), &UpgradeOptions{Origins: []string{"*"}}); err != nil {
+	if _, _, err := Upgrade(mustRead(t, sampleUpgrade("Origin", "Origin: null")),
+		&UpgradeOptions{Origins: []string{"*"}}); err != nil {
 		t.Errorf("any origin: %v", err)
 	}
 }
@@ -159,7 +165,8 @@ func TestReadRequest(t *testing.T) {
 		{"GET / HTTP/1.1\r\n" + host + "A: " + strings.Repeat("b", 16<<10) + "\r\n\r\n", ErrHeadTooBig},
 	}
 	for _, tt := range tests {
-		if r, n, err := ReadRequest([]byte(tt.in)); !errors.Is(err, tt.err) || (r == nil) != (n == 0) || r != nil && n != len(tt.in) {
+		if r, n, err := ReadRequest([]byte(tt.in)); !errors.Is(err, tt.err) || (r == nil) != (n == 0) ||
+			r != nil && n != len(tt.in) {
 			t.Errorf("%.60q: error %v, want %v", tt.in, err, tt.err)
 		}
 	}
@@ -178,8 +185,10 @@ func TestRequest(t *testing.T) {
 	t.Parallel()
 	r := mustRead(t, sampleUpgrade("Cookie", `Cookie: a=1; b="two"`, "other", "cookie: c=3=3"))
 	for _, got := range [][2]string{
-		{r.Method, "GET"}, {r.Path(), "/chat"}, {r.Query("room"), "a b"}, {r.Query("x"), ""}, {r.Header("hOST"), "server.example.com"},
-		{r.Cookie("a"), "1"}, {r.Cookie("b"), "two"}, {r.Cookie("c"), "3=3"}, {r.Cookie("d"), ""}, {r.Target, "/chat?room=a%20b&room=c"},
+		{r.Method, "GET"}, {r.Path(), "/chat"}, {r.Query("room"), "a b"}, {r.Query("x"), ""},
+		{r.Header("hOST"), "server.example.com"},
+		{r.Cookie("a"), "1"}, {r.Cookie("b"), "two"}, {r.Cookie("c"), "3=3"}, {r.Cookie("d"), ""},
+		{r.Target, "/chat?room=a%20b&room=c"},
 	} {
 		if got[0] != got[1] {
 			t.Errorf("%q, want %q", got[0], got[1])
@@ -193,7 +202,8 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// RFC 9112 section 3.2.2: the host of an absolute target is the one that counts, and what stands behind it is the target.
+// RFC 9112 section 3.2.2: the host of an absolute target replaces the Host header, and the rest is
+// the target.
 func TestAbsoluteTarget(t *testing.T) {
 	t.Parallel()
 	for target, want := range map[string]string{
@@ -261,7 +271,8 @@ func TestUpgradeDeflate(t *testing.T) {
 func TestReadResponse(t *testing.T) {
 	t.Parallel()
 	const key = "dGhlIHNhbXBsZSBub25jZQ=="
-	const good = "HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\nconnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+	const good = "HTTP/1.1 101 Switching Protocols\r\nupgrade: WebSocket\r\nconnection: Upgrade\r\n" +
+		"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
 	const deflate = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover"
 	o := &DialOptions{Subprotocols: []string{"chat"}, Deflate: NewDeflate()}
 	for in, ok := range map[string]bool{
@@ -290,7 +301,8 @@ func TestReadResponse(t *testing.T) {
 			t.Errorf("%d bytes of %d, error %v\n%s", n, len(in)+2, err, in)
 		}
 	}
-	if _, _, err := ReadResponse([]byte("HTTP/1.1 503 Service Unavailable\r\n\r\n"), key, o); !errors.Is(err, ErrUnavailable) || !errors.Is(err, ErrRefused) {
+	_, _, err := ReadResponse([]byte("HTTP/1.1 503 Service Unavailable\r\n\r\n"), key, o)
+	if !errors.Is(err, ErrUnavailable) || !errors.Is(err, ErrRefused) {
 		t.Errorf("503: %v", err)
 	}
 	if _, _, err := ReadResponse([]byte("HTTP/1.1 403 Forbidden\r\n\r\n"), key, o); !errors.Is(err, ErrRefused) {
@@ -301,14 +313,16 @@ func TestReadResponse(t *testing.T) {
 	}
 }
 
-// Our client's request is one that our server takes.
+// The server accepts the request of the client in this package.
 func TestHandshakeWithOurselves(t *testing.T) {
 	t.Parallel()
 	d := NewDeflate()
 	for window, deflate := range map[int]*Deflate{-1: nil, 0: d, 9: d, 15: d} {
-		key, o := NewKey(), &DialOptions{Origin: "http://a:80", Subprotocols: []string{"x", "y"}, Deflate: deflate, Window: window, Headers: []string{"Authorization: Bearer 1", "X-Empty:"}}
+		key, o := NewKey(), &DialOptions{Origin: "http://a:80", Subprotocols: []string{"x", "y"}, Deflate: deflate,
+			Window: window, Headers: []string{"Authorization: Bearer 1", "X-Empty:"}}
 		req := mustRead(t, string(AppendUpgrade(nil, "a:80", "/p?q=1", key, o)))
-		if req.Header("Authorization") != "Bearer 1" || req.count("X-Empty") != 1 || req.Header("Host") != "a:80" || req.Target != "/p?q=1" {
+		if req.Header("Authorization") != "Bearer 1" || req.count("X-Empty") != 1 || req.Header("Host") != "a:80" ||
+			req.Target != "/p?q=1" {
 			t.Errorf("the request is not what was asked for: %+v", req)
 		}
 		ws, response, err := Upgrade(req, &UpgradeOptions{Subprotocols: []string{"y"}, Deflate: d})
@@ -316,7 +330,8 @@ func TestHandshakeWithOurselves(t *testing.T) {
 			t.Fatal(err)
 		}
 		c, n, err := ReadResponse(response, key, o)
-		if err != nil || n != len(response) || c.Subprotocol() != "y" || ws.Subprotocol() != "y" || c.deflate != deflate || ws.deflate != deflate {
+		if err != nil || n != len(response) || c.Subprotocol() != "y" || ws.Subprotocol() != "y" || c.deflate != deflate ||
+			ws.deflate != deflate {
 			t.Errorf("%d bytes, error %v\n%s", n, err, response)
 		}
 		if want := uint8(cmp.Or(window, maxWindow)); deflate != nil && ws.window != want {

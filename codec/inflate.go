@@ -7,15 +7,17 @@ import (
 	"math/bits"
 )
 
-// WindowSize is how far back a compressed message may refer, in bytes, and what is kept of a connection whose client has context takeover.
+// WindowSize is how far back a compressed message may refer, in bytes. A connection whose client
+// has context takeover keeps as much.
 const WindowSize = 32 << 10
 
-// history is the end of what a client with context takeover has sent compressed (RFC 7692 section 7.1.1.2): its next message may refer to that. It grows to WindowSize.
+// history is the end of what a client with context takeover sent compressed (RFC 7692 section
+// 7.1.1.2). Its next message may refer to that. It grows to WindowSize.
 type history struct {
 	b []byte // bound: what clients with context takeover may refer to
 }
 
-// add puts a message behind what is there.
+// add appends a message to the history.
 func (h *history) add(m []byte) {
 	m = m[max(0, len(m)-WindowSize):]
 	if over := len(h.b) + len(m) - WindowSize; over > 0 {
@@ -24,14 +26,15 @@ func (h *history) add(m []byte) {
 	h.b = append(grow(h.b, len(m), WindowSize-len(h.b)-len(m)), m...)
 }
 
-// inflater hands a compressed message, and the ending that it lacks, to the reader over it. Owned by one call.
+// inflater passes a compressed message, and the ending that it lacks, to the reader over it. It is
+// owned by one call.
 type inflater struct {
 	r    io.ReadCloser
 	in   []byte
 	tail string
-	ends int // blocks that may still say that they are the last
+	ends int // further blocks that may be marked as the last
 
-	scratch [4 << 10]byte // what is only counted
+	scratch [4 << 10]byte // for bytes that are only counted
 }
 
 func (z *inflater) Read(p []byte) (int, error) {
@@ -47,7 +50,8 @@ func (z *inflater) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// ReadByte keeps flate from putting a buffer of its own in front, and so from reading more than one block's bytes.
+// ReadByte keeps flate from reading through a buffer of its own, and so from reading beyond the end
+// of a block.
 func (z *inflater) ReadByte() (c byte, err error) {
 	switch {
 	case len(z.in) > 0:
@@ -60,14 +64,16 @@ func (z *inflater) ReadByte() (c byte, err error) {
 	return c, err
 }
 
-// errEnds is returned of a message with so many last blocks that each holds next to nothing: going on behind one costs as much as some KiB.
+// errEnds is returned for a message with so many last blocks that each holds almost nothing. To go
+// on after a last block costs as much as some KiB of data.
 var errEnds = errors.New("codec: a compressed message of many last blocks")
 
-// maxEnds is how many blocks of a message may say that they are the last.
+// maxEnds is the number of blocks in a message that may be marked as the last.
 func maxEnds(message []byte) int { return 16 + len(message)/512 }
 
-// goOn begins the next block behind one that said it was the last: another may follow, at the next byte (RFC 7692 section 7.2.1). before is what it may refer to. It reports
-// false when all has been read.
+// goOn begins the next block after one that was marked as the last: another may follow at the next
+// byte (RFC 7692 section 7.2.1). The block may refer to before. goOn reports false at the end of
+// the message.
 func (z *inflater) goOn(before []byte) (bool, error) {
 	if len(z.in) == 0 {
 		return false, nil
@@ -78,14 +84,15 @@ func (z *inflater) goOn(before []byte) (bool, error) {
 	return true, z.r.(flate.Resetter).Reset(z, before)
 }
 
-// expand expands a message, which may refer to what was before it. It gives up with ErrTooBig when it has more than limit bytes; it never holds much more than that.
+// expand expands a message, which may refer to before. It returns ErrTooBig when the result has
+// more than limit bytes, and never holds much more than that.
 func (d *Deflate) expand(message, before []byte, limit int) ([]byte, error) {
 	z, err := d.reader(message, before, ending)
 	defer d.release(z)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]byte, 0, min(limit, max(512, 4*len(message)))+1) // one more than allowed shows that there is more
+	out := make([]byte, 0, min(limit, max(512, 4*len(message)))+1) // one byte more than allowed, to see that there is more
 	for {
 		n, err := z.r.Read(out[len(out):cap(out)])
 		out = out[:len(out)+n]
@@ -107,7 +114,7 @@ func (d *Deflate) expand(message, before []byte, limit int) ([]byte, error) {
 	}
 }
 
-// lookBack is what a block may refer to that comes behind before and out.
+// lookBack returns the bytes that a block may refer to when it follows before and out.
 func lookBack(before, out []byte) []byte {
 	if len(before) == 0 || len(out) >= WindowSize {
 		return out
@@ -115,16 +122,18 @@ func lookBack(before, out []byte) []byte {
 	return append(append(make([]byte, 0, len(before)+len(out)), before...), out...)
 }
 
-// probeFrom is how much of a compressed message, in bytes, comes before its beginning is looked at.
+// probeFrom is the size, in bytes, at which the beginning of an incomplete compressed message is
+// examined for the first time.
 const probeFrom = 32 << 10
 
-// probes reports whether what has come of a message is to be looked at when it grows: at probeFrom and each time that it has doubled, which costs no more in all than the
-// message itself will.
+// probes reports whether an incomplete message is to be examined when it grows: at probeFrom, and
+// each time that its size has doubled. All of this costs no more than to expand the whole message.
 func probes(before, after int) bool {
 	return bits.Len(uint(before/probeFrom)) != bits.Len(uint(after/probeFrom))
 }
 
-// exceeds reports whether the beginning of a message alone expands to more than limit bytes: of a bomb not all must be kept until it has come.
+// exceeds reports whether the beginning of a message already expands to more than limit bytes. A
+// compression bomb is so found before all of it has come.
 func (d *Deflate) exceeds(start, before []byte, limit int) bool {
 	z, err := d.reader(start, before, "")
 	defer d.release(z)
@@ -134,7 +143,9 @@ func (d *Deflate) exceeds(start, before []byte, limit int) bool {
 		limit -= n
 		if errors.Is(err, io.EOF) {
 			var more bool
-			if more, err = z.goOn(nil); !more { // what the next block refers to is not there any more: then the message is looked at when it is whole
+			// The bytes that the next block refers to are no longer here. The message is examined when it
+			// has come whole.
+			if more, err = z.goOn(nil); !more {
 				break
 			}
 		}
@@ -142,13 +153,14 @@ func (d *Deflate) exceeds(start, before []byte, limit int) bool {
 	return limit < 0
 }
 
-// refersBack reports whether a message that cannot be expanded could be with something before it: its sender has context takeover.
+// refersBack reports whether a message that cannot be expanded could be expanded with something
+// before it: its sender then uses context takeover.
 func (d *Deflate) refersBack(message []byte, limit int) bool {
 	_, err := d.expand(message, make([]byte, WindowSize), limit)
 	return err == nil || errors.Is(err, ErrTooBig)
 }
 
-// reader returns a reader of a compressed message; it goes back with release.
+// reader returns a reader of a compressed message. The caller returns it with release.
 func (d *Deflate) reader(message, before []byte, tail string) (*inflater, error) {
 	z, _ := d.readers.Get().(*inflater)
 	if z == nil {
@@ -160,11 +172,11 @@ func (d *Deflate) reader(message, before []byte, tail string) (*inflater, error)
 }
 
 func (d *Deflate) release(z *inflater) {
-	z.in = nil // the pool must not keep the message
+	z.in = nil // so that the pool does not keep the message
 	d.readers.Put(z)
 }
 
-// inflate expands a message that has come, and keeps it where the client may refer to it.
+// inflate expands a whole message, and keeps the result where the client may refer to it.
 func (w *WebSocket) inflate(message []byte) ([]byte, error) {
 	m, err := w.deflate.expand(message, w.before(), int(w.max))
 	if err == nil && w.past != nil {
@@ -177,7 +189,7 @@ func (w *WebSocket) exceeds(start []byte) bool {
 	return w.deflate.exceeds(start, w.before(), int(w.max))
 }
 
-// before is what the next message may refer to.
+// before returns what the next message may refer to.
 func (w *WebSocket) before() []byte {
 	if w.past == nil {
 		return nil
@@ -185,7 +197,7 @@ func (w *WebSocket) before() []byte {
 	return w.past.b
 }
 
-// whyNot is the close code for a message that could not be expanded, and what is wrong with it.
+// whyNot returns the close code and the reason for a message that could not be expanded.
 func (w *WebSocket) whyNot(message []byte, err error) (code uint16, what string) {
 	switch {
 	case errors.Is(err, ErrTooBig):
@@ -198,5 +210,6 @@ func (w *WebSocket) whyNot(message []byte, err error) (code uint16, what string)
 	return closeInvalid, "compressed message"
 }
 
-// maxDeflated is how long the compressed form of a message may be: data without any pattern grows by 5 bytes in 64 KiB, the rest is for senders that flush often.
+// maxDeflated is the largest compressed size of a message, in bytes. Data without any pattern grows
+// by 5 bytes in 64 KiB; the rest is for senders that flush often.
 func (w *WebSocket) maxDeflated() int { return int(w.max) + int(w.max)/16 + 1024 }

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// takeover compresses messages as a client does that has context takeover. With last each message ends in a block that says it is the last.
+// takeover compresses messages like a client with context takeover. With last each message ends in
+// a block that is marked as the last.
 type takeover struct {
 	z    bytes.Buffer
 	w    *flate.Writer
@@ -47,23 +48,28 @@ func (c *takeover) message(t testing.TB, first byte, parts ...string) []byte {
 	return frameOf(first, string(bytes.TrimSuffix(z, []byte(flushed))))
 }
 
-// Behind a block that says it is the last the message goes on, at the next byte (RFC 7692 sections 7.2.1 and 7.2.3.4).
+// A message may go on after a block that is marked as the last, at the next byte (RFC 7692 sections
+// 7.2.1 and 7.2.3.4).
 func TestDeflateLastBlocks(t *testing.T) {
 	t.Parallel()
 	d := NewDeflate()
 	hello := "\xf3\x48\xcd\xc9\xc9\x07\x00" // one such block
 	for in, want := range map[string]string{
-		hello + "\x00":                         "Hello",
-		hello:                                  "Hello", // nothing is left out, and so nothing is missed
-		hello + hello + "\x00":                 "HelloHello",
-		hello + "\x03\x00" + hello + "\x00":    "HelloHello",                                        // one that is empty between them
-		"\xf2\x48\xcd\xc9\xc9\x07\x00":         "Hello",                                             // not the last
-		hello + "\xf2\x48\xcd\xc9\xc9\x07\x00": "HelloHello",                                        // one that is not the last behind
-		"\x01\x05\x00\xfa\xffHello" + hello:    "HelloHello",                                        // stored
-		strings.Repeat(hello, 16) + "\x00":     strings.Repeat("Hello", 16),                         // as many as there may be
-		hello + "\xff\xff\xff":                 "invalid",                                           // what is no block
-		hello + strings.Repeat("\xff", 1000):   "invalid",                                           //
-		strings.Repeat("\x03\x00", 18):         "invalid: a compressed message of many last blocks", // each of which costs more than its bytes do
+		hello + "\x00":         "Hello",
+		hello:                  "Hello", // nothing is left out, and so nothing is missed
+		hello + hello + "\x00": "HelloHello",
+		// One that is empty between them.
+		hello + "\x03\x00" + hello + "\x00": "HelloHello",
+		"\xf2\x48\xcd\xc9\xc9\x07\x00":      "Hello", // not the last
+		// One that is not the last behind.
+		hello + "\xf2\x48\xcd\xc9\xc9\x07\x00": "HelloHello",
+		"\x01\x05\x00\xfa\xffHello" + hello:    "HelloHello", // stored
+		// As many as there may be.
+		strings.Repeat(hello, 16) + "\x00":   strings.Repeat("Hello", 16),
+		hello + "\xff\xff\xff":               "invalid", // what is no block
+		hello + strings.Repeat("\xff", 1000): "invalid", //
+		// Each of which costs more than its bytes do.
+		strings.Repeat("\x03\x00", 18): "invalid: a compressed message of many last blocks",
 	} {
 		got := play(t, deflating(d, false, 1000), frameOf(0xc1, in))
 		_, why := farewell(got.reply)
@@ -77,13 +83,14 @@ func TestDeflateLastBlocks(t *testing.T) {
 	// A block may refer to what is before it, however the blocks end.
 	for _, n := range []int{1, 100, 20_000, 40_000} {
 		c, part := takeover{last: true}, noise(n)
-		if got := play(t, deflating(d, false, 1<<20), c.message(t, 0xc2, part, part, part)); len(got.events) != 1 || got.events[0].payload != part+part+part {
+		if got := play(t, deflating(d, false, 1<<20), c.message(t, 0xc2, part, part, part)); len(got.events) != 1 ||
+			got.events[0].payload != part+part+part {
 			t.Errorf("three blocks of %d bytes: %v", n, got.err)
 		}
 	}
 }
 
-// A bomb may be behind a last block.
+// A compression bomb may come after a last block.
 func TestDeflateBombBehindALastBlock(t *testing.T) {
 	t.Parallel()
 	const limit = 1 << 20
@@ -93,7 +100,7 @@ func TestDeflateBombBehindALastBlock(t *testing.T) {
 	for held, in := 0, bomb; ; {
 		_, _, n, _, err := ws.Decode(in[:min(len(in), 1000)], nil)
 		if in = in[n:]; err != nil || n == 0 {
-			if err != ErrTooBig || held > 2*probeFrom {
+			if !errors.Is(err, ErrTooBig) || held > 2*probeFrom {
 				t.Errorf("%v with %d of %d bytes held", err, held, len(bomb))
 			}
 			break
@@ -102,7 +109,7 @@ func TestDeflateBombBehindALastBlock(t *testing.T) {
 	}
 }
 
-// noise is text in which nothing repeats.
+// noise returns text without repetitions.
 func noise(n int) string {
 	r := rand.New(rand.NewPCG(uint64(n), 1))
 	b := make([]byte, n)
@@ -112,7 +119,8 @@ func noise(n int) string {
 	return string(b)
 }
 
-// A client with context takeover may refer to the last 32 KiB of what it has sent compressed, however it was cut into messages, frames and pieces; what is kept of it is no more.
+// A client with context takeover may refer to the last 32 KiB that it sent compressed, in whatever
+// messages, frames and pieces. No more is kept of it.
 func TestDeflateClientTakeover(t *testing.T) {
 	t.Parallel()
 	for _, last := range []bool{false, true} {
@@ -143,7 +151,8 @@ func TestDeflateClientTakeover(t *testing.T) {
 			pieces := slices.Collect(slices.Chunk(slices.Clone(in), cut))
 			got := play(t, &w, pieces...)
 			if got.err != nil || !slices.Equal(got.events, want) {
-				t.Errorf("last blocks %v, in pieces of %d bytes: %d messages of %d, error %v", last, cut, len(got.events), len(want), got.err)
+				t.Errorf("last blocks %v, in pieces of %d bytes: %d messages of %d, error %v", last, cut, len(got.events),
+					len(want), got.err)
 			}
 			if n := cap(w.past.b); n > WindowSize {
 				t.Errorf("%d bytes are kept", n)
@@ -155,7 +164,7 @@ func TestDeflateClientTakeover(t *testing.T) {
 	}
 }
 
-// What is kept grows with what has come, to 32 KiB, and its end is the end of what has come.
+// The history grows with the input up to 32 KiB, and its end is the end of the input.
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	var h history
@@ -174,16 +183,19 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// A client that has context takeover all the same is told so: its first message is as good as any, the next one cannot be read. What is broken otherwise is not called that.
+// A client that uses context takeover without agreement receives that reason: its first message can
+// be read, the next one cannot. Other faults do not give that reason.
 func TestDeflateTakeoverNotAgreedTo(t *testing.T) {
 	t.Parallel()
 	c, text := takeover{}, "the quick brown fox jumps over the lazy dog"
 	first, second := c.message(t, 0xc1, text), c.message(t, 0xc1, text)
 	got := play(t, deflating(NewDeflate(), false, 1000), first, second)
-	if code, why := farewell(got.reply); len(got.events) != 1 || got.events[0].payload != text || code != 1007 || !strings.Contains(why, "context takeover") || !errors.Is(got.err, ErrProtocol) {
+	if code, why := farewell(got.reply); len(got.events) != 1 || got.events[0].payload != text || code != 1007 ||
+		!strings.Contains(why, "context takeover") || !errors.Is(got.err, ErrProtocol) {
 		t.Errorf("%v", got)
 	}
-	for name, in := range map[string]string{"garbage": "\xff\xff", "cut": "\x4a", "garbage behind": "\xf3\x48\xcd\xc9\xc9\x07\x00\xff"} {
+	for name, in := range map[string]string{"garbage": "\xff\xff", "cut": "\x4a",
+		"garbage behind": "\xf3\x48\xcd\xc9\xc9\x07\x00\xff"} {
 		got := play(t, deflating(NewDeflate(), false, 1000), frameOf(0xc1, in))
 		if code, why := farewell(got.reply); code != 1007 || strings.Contains(why, "takeover") {
 			t.Errorf("%s: %v", name, got)
@@ -197,7 +209,7 @@ func TestDeflateTakeoverNotAgreedTo(t *testing.T) {
 	}
 }
 
-// RFC 7692 section 7.1.1: what is answered where context takeover is allowed.
+// RFC 7692 section 7.1.1: the answer where context takeover is allowed.
 func TestUpgradeClientTakeover(t *testing.T) {
 	t.Parallel()
 	o := &UpgradeOptions{Deflate: NewDeflate(), ClientTakeover: true}
@@ -206,8 +218,10 @@ func TestUpgradeClientTakeover(t *testing.T) {
 		takeover bool
 	}{
 		"permessage-deflate": {"permessage-deflate; server_no_context_takeover", true},
-		"permessage-deflate; client_max_window_bits; server_max_window_bits=10":    {"permessage-deflate; server_no_context_takeover; server_max_window_bits=10", true},
-		"permessage-deflate; client_no_context_takeover; server_max_window_bits=9": {"permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9", false},
+		"permessage-deflate; client_max_window_bits; server_max_window_bits=10": {"permessage-deflate; " +
+			"server_no_context_takeover; server_max_window_bits=10", true},
+		"permessage-deflate; client_no_context_takeover; server_max_window_bits=9": {"permessage-deflate; " +
+			"server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9", false},
 		"": {"", false},
 	} {
 		ws, response, err := Upgrade(mustRead(t, sampleUpgrade("none", "Sec-WebSocket-Extensions: "+offer)), o)

@@ -29,9 +29,9 @@ func (j JSON) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []b
 	return MessageText, payload, n, out, nil
 }
 
-// Append appends payload, which must be a document whether it is called text
-// or binary. One that CheckDocument refuses would make every receiver hang up,
-// so nothing is appended and dst comes back as it was. Invalid UTF-8 is such.
+// Append appends payload, which must be a document even when text is false. One that CheckDocument
+// refuses would make every receiver close the connection. Nothing is appended then, and dst is
+// returned unchanged. Invalid UTF-8 is such a payload.
 func (j JSON) Append(dst, payload []byte, text bool) []byte {
 	if CheckDocument(payload) != nil {
 		return dst

@@ -2,10 +2,9 @@ package codec
 
 import "bytes"
 
-// JSONLines carries one JSON document per line, every message text. Lines are
-// Text's; one of white space alone is skipped and may serve a peer as a
-// heartbeat. A byte order mark in front of a line is skipped (RFC 8259 section
-// 8.1). A document that CheckDocument refuses ends the stream.
+// JSONLines carries one JSON document per line, every message text. Lines are those of Text. A line
+// of white space alone is skipped, and may serve as a heartbeat. A byte order mark in front of a
+// line is skipped (RFC 8259 section 8.1). A document that CheckDocument refuses ends the stream.
 type JSONLines struct {
 	MaxMessage int // bytes of a line without its end. Defaults to DefaultMaxMessage.
 	messagesOnly
@@ -27,10 +26,9 @@ func (j JSONLines) Decode(in, out []byte) (ev Event, payload []byte, n int, repl
 	return MessageText, payload, n, out, nil
 }
 
-// Append appends payload, which must be a document whether it is called text
-// or binary, as one line. A line break inside a document can only be white
-// space between two tokens, so leaving it out changes nothing. What
-// CheckDocument refuses is not appended: dst comes back as it was.
+// Append appends payload as one line. It must be a document even when text is false. A line break
+// inside a document can only be white space between two tokens, so it is left out. A payload that
+// CheckDocument refuses is not appended, and dst is returned unchanged.
 func (j JSONLines) Append(dst, payload []byte, text bool) []byte {
 	if CheckDocument(payload) != nil {
 		return dst

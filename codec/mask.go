@@ -2,7 +2,8 @@ package codec
 
 import "encoding/binary"
 
-// maskBytes XORs b with the key, beginning at the key's byte pos&3 (RFC 6455 section 5.3). Eight bytes at a time.
+// maskBytes XORs b with the key, beginning at the key's byte pos&3 (RFC 6455 section 5.3). It works
+// on eight bytes at a time.
 func maskBytes(key [4]byte, pos int, b []byte) {
 	k := uint64(binary.LittleEndian.Uint32(key[:]))
 	k |= k << 32

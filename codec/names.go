@@ -7,14 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// span is the inside of a member's name in a document, quotes left out.
+// span is the inside of a member's name in a document, without the quotes.
 type span struct {
 	from, to uint32
 	escaped  bool // there are backslashes in it
 }
 
-// names are those of all open objects, the innermost object's last. They stay
-// on the stack until they outgrow room.
+// names are the names of all open objects, those of the innermost object last. They stay on the
+// stack until they outgrow room.
 type names struct {
 	n    int
 	room [32]span
@@ -39,7 +39,7 @@ func (s *names) push(name span) bool {
 	return true
 }
 
-// pop takes off all but the first n names and returns them, valid until the next push.
+// pop removes all but the first n names and returns them, valid until the next push.
 func (s *names) pop(n int) []span {
 	from, to := n, s.n
 	s.n = n
@@ -68,18 +68,18 @@ func unique(doc []byte, names []span) bool {
 	return true
 }
 
-// fewNames is how many can be compared each with each.
+// fewNames is the largest number of names that are compared each with each.
 const fewNames = 16
 
-// uniqueOfMany puts the names into a table by their hashes. It looks at each character of each name once, however many
-// names there are and whatever is in them: who sends them does not know the seed.
+// uniqueOfMany puts the names into a table by their hashes. It looks at each character of each name
+// once, whatever the names are: the sender does not know the seed.
 func uniqueOfMany(doc []byte, names []span) bool {
 	var room [4 * fewNames * 2]uint64
 	table := room[:]
 	if 2*len(names) > len(room) {
 		table = make([]uint64, 1<<bits.Len(uint(2*len(names))))
 	}
-	const index = 1<<32 - 1 // of an entry: 1 and which name it is; above it is part of the hash
+	const index = 1<<32 - 1 // in an entry: the number of the name plus 1; above it is a part of the hash
 	seed, last := maphash.MakeSeed(), uint64(len(table)-1)
 	for i, x := range names {
 		h := hashOf(seed, doc, x)
@@ -94,7 +94,7 @@ func uniqueOfMany(doc []byte, names []span) bool {
 	return true
 }
 
-// hashOf is the hash of a name's characters, escapes resolved.
+// hashOf returns the hash of a name's characters, with escapes resolved.
 func hashOf(seed maphash.Seed, doc []byte, x span) uint64 {
 	b := doc[x.from:x.to]
 	if !x.escaped {
@@ -126,7 +126,7 @@ func hashOf(seed maphash.Seed, doc []byte, x span) uint64 {
 	return h.Sum64()
 }
 
-// same reports whether two names of doc have the same characters, escapes resolved.
+// same reports whether two names of doc have the same characters, with escapes resolved.
 func same(doc []byte, x, y span) bool {
 	a, b := doc[x.from:x.to], doc[y.from:y.to]
 	if !x.escaped && !y.escaped {
@@ -143,8 +143,8 @@ func same(doc []byte, x, y span) bool {
 	return len(a) == len(b)
 }
 
-// character returns the first character of a string already found valid, and
-// the bytes it takes.
+// character returns the first character of a string that was found valid, and the number of bytes
+// that it takes.
 func character(b []byte) (rune, int) {
 	if b[0] != '\\' {
 		return utf8.DecodeRune(b)

@@ -8,8 +8,9 @@ import (
 	"strings"
 )
 
-// checkOrigin returns nil when the page that asks may connect: one of Origins, or one that came from the server itself, by a name that is the server's. Programs that are no
-// browser send no Origin.
+// checkOrigin returns nil when the page that asks may connect: its origin is one of Origins, or it
+// came from the server itself under one of the server's names. Programs other than browsers send no
+// Origin.
 func checkOrigin(r *Request, o *UpgradeOptions) error {
 	switch r.count("Origin") {
 	case 0:
@@ -27,10 +28,12 @@ func checkOrigin(r *Request, o *UpgradeOptions) error {
 	case own:
 		return fmt.Errorf("%w: the page came by the name %q, which is not one of the server's", ErrOrigin, host)
 	}
-	return fmt.Errorf("%w: %q is neither that of the host that was asked, %q, nor another one that is allowed", ErrOrigin, origin, host)
+	return fmt.Errorf("%w: %q is neither that of the host that was asked, %q, nor another one that is allowed", ErrOrigin,
+		origin, host)
 }
 
-// isOwn reports whether a page of an origin came from the host that is asked. A port that one of them leaves out is the scheme's.
+// isOwn reports whether a page of an origin came from the host that is asked. Where one of them has
+// no port, it has the scheme's default.
 func isOwn(origin *url.URL, host string) bool {
 	name, port := splitHost(origin.Host)
 	asked, askedPort := splitHost(host)
@@ -41,7 +44,7 @@ func isOwn(origin *url.URL, host string) bool {
 	return cmp.Or(port, usual) == cmp.Or(askedPort, usual)
 }
 
-// usualPort is the port that need not be named with a scheme.
+// usualPort is the default port of a scheme.
 func usualPort(scheme string) string {
 	switch strings.ToLower(scheme) {
 	case "http", "ws":
@@ -52,8 +55,10 @@ func usualPort(scheme string) string {
 	return ""
 }
 
-// Serves reports whether the server goes by a name, which may have a port behind it: by that of a Host header, for example. A page that a browser has by another name is
-// somebody else's, though it asks as if it were the server's own: whoever owns that name has it lead to the server only now (DNS rebinding).
+// Serves reports whether a name, with or without a port, is one of the server's: the name in a Host
+// header, for example. A browser may have a page under another name that asks as if it were the
+// server's own, because the owner of that name lets it resolve to the server's address (DNS
+// rebinding).
 func (o *UpgradeOptions) Serves(host string) bool {
 	if !o.Loopback && len(o.Hosts) == 0 {
 		return true
@@ -62,8 +67,10 @@ func (o *UpgradeOptions) Serves(host string) bool {
 	return isLoopback(name) || matches(o.Hosts, "", host) || matches(o.Origins, "", host)
 }
 
-// matches reports whether a list names a host. An element without a port is for any port, one without a scheme for any scheme, and a slash may end it; host is empty of an
-// origin that is opaque. A host without a port has the scheme's; where there is no scheme, as with a Host header, that of http or of https.
+// matches reports whether a list names a host. An element without a port is for any port, one
+// without a scheme for any scheme, and a slash may end it. host is empty for an opaque origin. A
+// host without a port has the default port of the scheme; without a scheme, as in a Host header, it
+// has that of http or https.
 func matches(list []string, scheme, host string) bool {
 	name, port := splitHost(host)
 	port = cmp.Or(port, usualPort(scheme))
@@ -89,10 +96,12 @@ func matches(list []string, scheme, host string) bool {
 	return false
 }
 
-// splitHost cuts host[:port]. The name is in lower case, without brackets, and without the dot that may end it.
+// splitHost splits host[:port]. The name is returned in lower case, without brackets and without a
+// dot at its end.
 func splitHost(host string) (name, port string) {
 	name = host
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && (i == strings.IndexByte(host, ':') || strings.HasSuffix(host[:i], "]")) {
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && (i == strings.IndexByte(host, ':') ||
+		strings.HasSuffix(host[:i], "]")) {
 		name, port = host[:i], host[i+1:]
 	}
 	if inner, ok := strings.CutPrefix(name, "["); ok {
@@ -101,7 +110,8 @@ func splitHost(host string) (name, port string) {
 	return strings.ToLower(strings.TrimSuffix(name, ".")), port
 }
 
-// isLoopback reports whether a name cannot lead a browser to another machine than its own (RFC 6761 section 6.3).
+// isLoopback reports whether a browser resolves a name to its own machine only (RFC 6761 section
+// 6.3).
 func isLoopback(name string) bool {
 	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
 		return true

@@ -7,12 +7,14 @@ import (
 	"unicode/utf8"
 )
 
-// Which pages may open a WebSocket: by Origin and Host, on a loopback address and elsewhere, with hosts and origins and without.
+// The pages that may open a WebSocket: by Origin and Host, on a loopback address and elsewhere,
+// with and without Hosts and Origins.
 func TestOrigins(t *testing.T) {
 	t.Parallel()
 	loopback := UpgradeOptions{Loopback: true}
 	proxied := UpgradeOptions{Loopback: true, Hosts: []string{"chat.example"}}
-	listed := UpgradeOptions{Loopback: true, Origins: []string{"https://chat.example", "*.Friends.example", "app.example:8443", "[2001:db8::1]"}}
+	listed := UpgradeOptions{Loopback: true, Origins: []string{"https://chat.example", "*.Friends.example",
+		"app.example:8443", "[2001:db8::1]"}}
 	anywhere := UpgradeOptions{}
 	named := UpgradeOptions{Hosts: []string{"chat.example", "*.chat.example", "10.0.0.5:7272"}}
 	written := UpgradeOptions{Origins: []string{"HTTPS://App.Example/", "port.example:443"}} // as a browser shows it
@@ -114,14 +116,17 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-// By which names a server is asked for its own pages.
+// The names under which a server accepts its own pages.
 func TestServes(t *testing.T) {
 	t.Parallel()
-	loopback := UpgradeOptions{Loopback: true, Hosts: []string{"chat.example:443"}, Origins: []string{"https://page.example"}}
+	loopback := UpgradeOptions{Loopback: true, Hosts: []string{"chat.example:443"},
+		Origins: []string{"https://page.example"}}
 	for host, want := range map[string]bool{
-		"localhost": true, "[::1]:1": true, "::1": true, "127.0.0.1:80": true, "page.example:8080": true, "chat.example:443": true,
-		"chat.example":    true, // of https, whose port a browser does not name
-		"chat.example:80": false, "": false, ":80": false, "evil@localhost": false, "localhost:80:80": false, "[::1": true, "evil.example": false,
+		"localhost": true, "[::1]:1": true, "::1": true, "127.0.0.1:80": true, "page.example:8080": true,
+		"chat.example:443": true,
+		"chat.example":     true, // of https, whose port a browser does not name
+		"chat.example:80":  false, "": false, ":80": false, "evil@localhost": false, "localhost:80:80": false, "[::1": true,
+		"evil.example": false,
 	} {
 		if got := loopback.Serves(host); got != want {
 			t.Errorf("Serves(%q) is %v", host, got)
@@ -135,7 +140,7 @@ func TestServes(t *testing.T) {
 	}
 }
 
-// A refusal's body says what is wrong, and no more of what was sent than fits on a screen.
+// A refusal's body gives the reason, and quotes no more of the request than fits on a screen.
 func TestRefusalsSayWhy(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -143,15 +148,20 @@ func TestRefusalsSayWhy(t *testing.T) {
 		changes []string
 		want    string
 	}{
-		{UpgradeOptions{}, []string{"Origin", "Origin: https://evil.example"}, `Forbidden: origin not allowed: "https://evil.example" is neither that of the host that was asked, "server.example.com",`},
-		{UpgradeOptions{Loopback: true}, nil, `Forbidden: origin not allowed: the page came by the name "server.example.com"`},
+		{UpgradeOptions{}, []string{"Origin", "Origin: https://evil.example"},
+			`Forbidden: origin not allowed: "https://evil.example" is neither that of the host that was asked, ` +
+				`"server.example.com",`},
+		{UpgradeOptions{Loopback: true}, nil,
+			`Forbidden: origin not allowed: the page came by the name "server.example.com"`},
 		{UpgradeOptions{}, []string{"none", "Origin: http://a"}, "Forbidden: origin not allowed: there are several"},
 		{UpgradeOptions{}, []string{"Sec-WebSocket-Key", ""}, "Bad Request: Sec-WebSocket-Key\n"},
-		{UpgradeOptions{}, []string{"Origin", "Origin: https://" + strings.Repeat("\xc3\xa9", 4000)}, "Forbidden: origin not allowed: "},
+		{UpgradeOptions{}, []string{"Origin", "Origin: https://" + strings.Repeat("\xc3\xa9", 4000)},
+			"Forbidden: origin not allowed: "},
 	} {
 		_, response, err := Upgrade(mustRead(t, sampleUpgrade(tt.changes...)), &tt.o)
 		head, body, _ := strings.Cut(string(response), "\r\n\r\n")
-		if err == nil || !strings.HasPrefix(body, tt.want) || len(body) > 1100 || !utf8.ValidString(body) || !strings.Contains(head, fmt.Sprintf("Content-Length: %d\r\n", len(body))) {
+		if err == nil || !strings.HasPrefix(body, tt.want) || len(body) > 1100 || !utf8.ValidString(body) ||
+			!strings.Contains(head, fmt.Sprintf("Content-Length: %d\r\n", len(body))) {
 			t.Errorf("%q is answered %q", tt.changes, response)
 		}
 	}

@@ -9,9 +9,10 @@ import (
 	"strings"
 )
 
-// Why an HTTP request is refused. Refusal makes a response of each.
+// Errors for an HTTP request that is refused. Refusal turns each of them into a response.
 var (
-	// ErrBadRequest is returned when a request head breaks the rules of HTTP (RFC 9112) or of the upgrade (RFC 6455 section 4.2.1).
+	// ErrBadRequest is returned when a request head breaks the rules of HTTP (RFC 9112) or of the
+	// upgrade (RFC 6455 section 4.2.1).
 	ErrBadRequest = errors.New("codec: bad request")
 	// ErrHeadTooBig is returned when a request head has more than 16 KiB.
 	ErrHeadTooBig = errors.New("codec: request head too big")
@@ -29,7 +30,7 @@ const maxHead = 16 << 10
 // Request is the head of an HTTP/1.1 request without a body.
 type Request struct {
 	Method string // GET or HEAD
-	Target string // path and query, as sent; "/" where the client's has no path
+	Target string // path and query, as sent; "/" when the client sent no path
 
 	headers []header // bound: the head of an HTTP request
 	old     bool     // HTTP/1.0
@@ -37,8 +38,9 @@ type Request struct {
 
 type header struct{ name, value string }
 
-// ReadRequest reads a request head from the front of in; what it returns does not refer to in. n is 0 when more is needed. Empty lines before it are skipped (RFC 9112
-// section 2.2). Else it is strict: what proxies and servers are known to read in two ways is refused.
+// ReadRequest reads a request head from the front of in. n is the number of bytes read, 0 when more
+// are needed. The result does not refer to in. Empty lines before the head are skipped (RFC 9112
+// section 2.2). It refuses what proxies and servers are known to read in two ways.
 func ReadRequest(in []byte) (r *Request, n int, err error) {
 	head := in[:min(len(in), maxHead)]
 	for bytes.HasPrefix(head, []byte("\r\n")) {
@@ -70,7 +72,8 @@ func ReadRequest(in []byte) (r *Request, n int, err error) {
 	return r, skipped + end + 4, nil
 }
 
-// readHeaders reads header lines. A folded one has no name that is a token; a bare CR or LF is no part of a value.
+// readHeaders reads header lines. A folded line is refused, since its name is no token, and so is a
+// value with a bare CR or LF.
 func readHeaders(lines string) ([]header, error) {
 	if lines == "" {
 		return nil, nil
@@ -87,7 +90,7 @@ func readHeaders(lines string) ([]header, error) {
 	return headers, nil
 }
 
-// checkStart refuses early what can never become a request, so that a stranger's bytes are not kept.
+// checkStart refuses early what can never become a request, so that such bytes are not kept.
 func checkStart(in []byte) error {
 	if string(in) == "\r" {
 		return nil // of an empty line
@@ -107,7 +110,8 @@ func checkStart(in []byte) error {
 	return ErrBadRequest
 }
 
-// requestLine reads the first line. host is that of a target in absolute form (RFC 9112 section 3.2.2), empty of any other.
+// requestLine reads the first line. host is the host of a target in absolute form (RFC 9112 section
+// 3.2.2), and empty for any other target.
 func (r *Request) requestLine(line string) (host string, err error) {
 	method, rest, _ := strings.Cut(line, " ")
 	target, proto, _ := strings.Cut(rest, " ")
@@ -125,7 +129,8 @@ func (r *Request) requestLine(line string) (host string, err error) {
 	return host, nil
 }
 
-// originForm cuts a target in absolute form into path and query, and the host that stands before them. One that begins with its path stays as it is, and names no host.
+// originForm splits a target in absolute form into path with query, and host. A target that begins
+// with a path stays as it is and has no host.
 func originForm(target string) (path, host string, ok bool) {
 	if strings.HasPrefix(target, "/") {
 		return target, "", true
@@ -141,7 +146,7 @@ func originForm(target string) (path, host string, ok bool) {
 		end = len(rest)
 	}
 	if host = rest[:end]; host == "" || !isVisible(host) || strings.ContainsAny(host, `@"<>\^{|}`+"`") {
-		return "", "", false // a name and password have no place here (RFC 9110 section 4.2.4)
+		return "", "", false // a user and password are not allowed here (RFC 9110 section 4.2.4)
 	}
 	switch path = rest[end:]; {
 	case path == "":
@@ -154,7 +159,8 @@ func originForm(target string) (path, host string, ok bool) {
 	return path, host, true
 }
 
-// setHost has the host of an absolute target stand in place of the Host header, which says nothing then (RFC 9112 section 3.2.2).
+// setHost puts the host of an absolute target in place of the Host header, which must then be
+// ignored (RFC 9112 section 3.2.2).
 func (r *Request) setHost(host string) {
 	for i, h := range r.headers {
 		if strings.EqualFold(h.name, "Host") {
@@ -165,7 +171,7 @@ func (r *Request) setHost(host string) {
 	r.headers = append(r.headers, header{"Host", host})
 }
 
-// check refuses what could be read in two ways.
+// check refuses a head that could be read in two ways.
 func (r *Request) check() error {
 	hosts := 0
 	for _, h := range r.headers {
@@ -176,7 +182,7 @@ func (r *Request) check() error {
 			return fmt.Errorf("%w: a body", ErrBadRequest)
 		}
 	}
-	if hosts > 1 || hosts == 0 && !r.old { // load balancers probe by HTTP/1.0, which knows no Host
+	if hosts > 1 || hosts == 0 && !r.old { // load balancers probe with HTTP/1.0, which has no Host
 		return fmt.Errorf("%w: %d Host headers", ErrBadRequest, hosts)
 	}
 	return nil
@@ -185,20 +191,21 @@ func (r *Request) check() error {
 // IsUpgrade reports whether the client asks for a WebSocket.
 func (r *Request) IsUpgrade() bool { return r.hasToken("Upgrade", "websocket") }
 
-// Path is the target without its query.
+// Path returns the target without its query.
 func (r *Request) Path() string {
 	path, _, _ := strings.Cut(r.Target, "?")
 	return path
 }
 
-// Query returns the first value of a query parameter; empty: none.
+// Query returns the first value of a query parameter, or "" without one.
 func (r *Request) Query(name string) string {
 	_, query, _ := strings.Cut(r.Target, "?")
-	values, _ := url.ParseQuery(query) // what can be read of it
+	values, _ := url.ParseQuery(query) // the part of it that can be read
 	return values.Get(name)
 }
 
-// Header returns the first value of a header field, whose name may be in any case; empty: none.
+// Header returns the first value of a header field, or "" without one. The case of name does not
+// matter.
 func (r *Request) Header(name string) string {
 	for _, h := range r.headers {
 		if strings.EqualFold(h.name, name) {
@@ -208,7 +215,7 @@ func (r *Request) Header(name string) string {
 	return ""
 }
 
-// Headers walks the header fields, names as they were sent.
+// Headers iterates over the header fields. Names are as they were sent.
 func (r *Request) Headers() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		for _, h := range r.headers {
@@ -219,7 +226,7 @@ func (r *Request) Headers() iter.Seq2[string, string] {
 	}
 }
 
-// Cookie returns the value of a cookie; empty: none.
+// Cookie returns the value of a cookie, or "" without one.
 func (r *Request) Cookie(name string) string {
 	for _, h := range r.headers {
 		if !strings.EqualFold(h.name, "Cookie") {
@@ -244,7 +251,7 @@ func (r *Request) hasToken(name, token string) bool {
 	return false
 }
 
-// list is all values of a header that is a list, as one (RFC 9110 section 5.3).
+// list returns all values of a header that is a list, as one list (RFC 9110 section 5.3).
 func (r *Request) list(name string) (all string) {
 	for _, h := range r.headers {
 		if strings.EqualFold(h.name, name) {
@@ -254,7 +261,7 @@ func (r *Request) list(name string) (all string) {
 	return all
 }
 
-// tokens walks the elements of all header fields of the name.
+// tokens iterates over the elements of all header fields of the name.
 func (r *Request) tokens(name string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, h := range r.headers {
@@ -284,7 +291,7 @@ func isTokenByte(c byte) bool {
 	return c > ' ' && c < 0x7F && strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) < 0
 }
 
-// isFieldValue reports whether s has no control characters but tabs.
+// isFieldValue reports whether s has no control characters other than tabs.
 func isFieldValue(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' && c != '\t' || c == 0x7F {

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// stream is what the codecs of this file have in common; WebSocket has it too.
+// stream is the interface of the codecs in this file, and of WebSocket.
 type stream interface {
 	Decode(in, out []byte) (ev Event, payload []byte, n int, reply []byte, err error)
 	Append(dst, payload []byte, text bool) []byte
@@ -65,7 +65,7 @@ func decodeAll(t testing.TB, c stream, pieces ...[]byte) (all []decoded, rest []
 	return all, rest, nil
 }
 
-// framed is payload behind a length that counts itself.
+// framed returns a payload after a length that counts itself.
 func framed(payload string) string {
 	return string(binary.BigEndian.AppendUint32(nil, uint32(4+len(payload)))) + payload
 }
@@ -102,7 +102,8 @@ func TestStreamDecode(t *testing.T) {
 
 		{"frame", "\x00\x00\x00", nil, 3, nil},
 		{"frame", framed(""), []decoded{{MessageBinary, ""}}, 0, nil},
-		{"frame", framed("a") + framed("\n\xff") + "\x00", []decoded{{MessageBinary, "a"}, {MessageBinary, "\n\xff"}}, 1, nil},
+		{"frame", framed("a") + framed("\n\xff") + "\x00", []decoded{{MessageBinary, "a"}, {MessageBinary, "\n\xff"}}, 1,
+			nil},
 		{"frame", framed(long), []decoded{{MessageBinary, long}}, 0, nil},
 		{"frame", framed(long + "x")[:4], nil, 4, ErrTooBig}, // before any of it is here
 		{"frame", "\xff\xff\xff\xff", nil, 4, ErrTooBig},
@@ -132,7 +133,8 @@ func TestStreamDecode(t *testing.T) {
 		for at := range len(test.in) + 1 { // split at every byte
 			got, rest, err := decodeAll(t, c, []byte(test.in[:at]), []byte(test.in[at:]))
 			if fmt.Sprint(got) != fmt.Sprint(test.want) || !errors.Is(err, test.err) {
-				t.Errorf("%s %q split at %d: got %v, error %v; want %v, error %v", test.codec, test.in, at, got, err, test.want, test.err)
+				t.Errorf("%s %q split at %d: got %v, error %v; want %v, error %v", test.codec, test.in, at, got, err, test.want,
+					test.err)
 			}
 			if err == nil && len(rest) != test.left {
 				t.Errorf("%s %q split at %d: %d bytes left, want %d", test.codec, test.in, at, len(rest), test.left)
@@ -140,7 +142,8 @@ func TestStreamDecode(t *testing.T) {
 		}
 		one := slices.Collect(slices.Chunk([]byte(test.in), 1)) // byte by byte
 		if got, _, err := decodeAll(t, c, one...); fmt.Sprint(got) != fmt.Sprint(test.want) || !errors.Is(err, test.err) {
-			t.Errorf("%s %q byte by byte: got %v, error %v; want %v, error %v", test.codec, test.in, got, err, test.want, test.err)
+			t.Errorf("%s %q byte by byte: got %v, error %v; want %v, error %v", test.codec, test.in, got, err, test.want,
+				test.err)
 		}
 	}
 }
@@ -221,16 +224,17 @@ func TestStreamAllocs(t *testing.T) {
 			t.Errorf("%s: %v allocations for a message in and out, want none", name, n)
 		}
 		claim := []byte("\x00\x0f\xff\xffx") // 1 MiB to come, or a line without end
-		if n := testing.AllocsPerRun(100, func() { c.Decode(claim, out) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { _, _, _, _, _ = c.Decode(claim, out) }); n != 0 {
 			t.Errorf("%s: %v allocations by a claimed length, want none", name, n)
 		}
 	}
 }
 
-// fuzzStream holds for all codecs: no panic, one split reads like the whole,
-// no payload beyond the limit, and what was read can be written and read again.
+// fuzzStream checks what holds for all codecs: no panic, a split input reads like the whole, no
+// payload exceeds the limit, and what was read can be written and read again.
 func fuzzStream(f *testing.F, name string, text func(payload []byte) bool) {
-	for _, seed := range []string{"", "hi\n", "a\r\r\n\xff\n", framed("x") + framed(`{"a":[1,"\u0061"]}`), "{\"a\":1}\n\n[]\r\n", "\xff\xff\xff\xff", "\x00\x00\x00\x00"} {
+	for _, seed := range []string{"", "hi\n", "a\r\r\n\xff\n", framed("x") + framed(`{"a":[1,"\u0061"]}`),
+		"{\"a\":1}\n\n[]\r\n", "\xff\xff\xff\xff", "\x00\x00\x00\x00"} {
 		f.Add([]byte(seed), 3)
 	}
 	const limit = 64
@@ -305,7 +309,9 @@ func BenchmarkStream(b *testing.B) {
 				b.ReportAllocs()
 				b.SetBytes(int64(len(wire)))
 				for b.Loop() {
-					c.Decode(wire, nil)
+					if _, _, _, _, err := c.Decode(wire, nil); err != nil {
+						b.Fatal(err)
+					}
 				}
 			})
 			out := make([]byte, 0, len(wire))

@@ -9,14 +9,13 @@ import (
 // Text carries one message per line: payload, "\n". One "\r" in front of the
 // "\n" belongs to the line's end. An empty line is an empty message.
 //
-// A line that is not valid UTF-8 arrives as MessageBinary, so that devices that
-// speak another character set live on: what is passed on as it came goes to a
-// WebSocket as a binary message, where invalid text would end it. What a line
-// was sent as is not on the wire, so a binary message that is valid UTF-8
-// arrives as text. Append writes any bytes, text or not.
+// A line that is not valid UTF-8 arrives as MessageBinary, so that devices with another character
+// set can be served: passed on unchanged to a WebSocket it is a binary message, where invalid text
+// would close the connection. The wire does not tell text from binary, so a binary message that is
+// valid UTF-8 arrives as text. Append writes any bytes, text or not.
 //
-// Every Decode looks for the line's end from the front of in, so MaxMessage also
-// bounds what a peer that sends byte by byte can cost.
+// Every Decode looks for the line's end from the front of in, so MaxMessage also bounds the cost of
+// a peer that sends byte by byte.
 type Text struct {
 	MaxMessage int // bytes of a line without its end. Defaults to DefaultMaxMessage.
 	messagesOnly
@@ -35,11 +34,9 @@ func (t Text) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []b
 	}
 }
 
-// Append appends payload as one line. A payload with a "\n" in it has no form
-// as one line: written as it is it would become two messages, and any
-// replacement would change it in silence, so nothing is appended and dst comes
-// back as it was. A payload that ends in "\r" gets "\r\n" as its line's end,
-// which keeps its own.
+// Append appends payload as one line. A payload with a "\n" in it would become two messages, and
+// any replacement would change it unnoticed. Nothing is appended then, and dst is returned
+// unchanged. A payload that ends in "\r" is ended by "\r\n", which keeps its own "\r".
 func (t Text) Append(dst, payload []byte, text bool) []byte {
 	if bytes.IndexByte(payload, '\n') >= 0 {
 		return dst
@@ -54,10 +51,10 @@ func (t Text) Append(dst, payload []byte, text bool) []byte {
 // Encoding is the same for every Text.
 func (t Text) Encoding() uint8 { return encodingText }
 
-// line cuts the first line off in: the line without its end and the bytes
-// taken with it, 0 when the end is not there yet.
+// line cuts the first line from in. It returns the line without its end, and the number of bytes
+// taken with it, 0 when the end has not come.
 func line(in []byte, limit int) ([]byte, int, error) {
-	// The line and its "\r\n"; nothing beyond can matter.
+	// The line and its "\r\n". Bytes after that do not matter.
 	window := in[:min(len(in)-2, limit)+2]
 	i := bytes.IndexByte(window, '\n')
 	if i < 0 {

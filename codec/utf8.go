@@ -2,7 +2,8 @@ package codec
 
 import "unicode/utf8"
 
-// utf8Check validates text that comes in pieces, and fails at the first byte that cannot belong to it. The zero value stands at the beginning.
+// utf8Check validates text that comes in pieces. It fails at the first byte that cannot belong to
+// valid text. The zero value is at the beginning of a text.
 type utf8Check struct {
 	tail [utf8.UTFMax]byte // of a character whose end has not come
 	n    uint8
@@ -28,14 +29,14 @@ func (c *utf8Check) more(p []byte) bool {
 	return utf8.Valid(p[:whole])
 }
 
-// end reports whether the text does not stop within a character, and begins anew.
+// end reports whether the text ends with a whole character, and begins a new text.
 func (c *utf8Check) end() bool {
 	ok := c.n == 0
 	c.n = 0
 	return ok
 }
 
-// unfinished is the length of the character at the end of p that has not all of its bytes, 0 to 3.
+// unfinished returns the number of bytes, 0 to 3, of an incomplete character at the end of p.
 func unfinished(p []byte) int {
 	for i := 1; i < utf8.UTFMax && i <= len(p); i++ {
 		if b := p[len(p)-i:]; utf8.RuneStart(b[0]) {

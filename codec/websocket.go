@@ -23,7 +23,7 @@ const (
 	bitMask = 0x80
 )
 
-// Close codes of RFC 6455 section 7.4.1 that the codec gives by itself.
+// Close codes of RFC 6455 section 7.4.1 that the codec itself sends.
 const (
 	closeProtocol = 1002
 	closeInvalid  = 1007
@@ -34,23 +34,24 @@ const (
 // maxControl bounds the payload of a control frame (RFC 6455 section 5.5).
 const maxControl = 125
 
-// WebSocket is one side of one WebSocket connection after its handshake (RFC 6455, RFC 7692). It is made by Upgrade or ReadResponse.
+// WebSocket is one side of a WebSocket connection after its handshake (RFC 6455, RFC 7692). Upgrade
+// and ReadResponse make one.
 type WebSocket struct {
 	// Static after the handshake.
 	max      int32    // bytes of a message
 	client   bool     // masks what it sends, and takes only unmasked frames
 	window   uint8    // with deflate: below maxWindow, only messages of up to 2^window bytes are compressed
 	deflate  *Deflate // nil: not negotiated
-	past     *history // what the client may refer to; nil: nothing, it has no context takeover
-	protocol *string  // the subprotocol agreed on; nil: none
+	past     *history // what the client may refer to; nil without context takeover
+	protocol *string  // the subprotocol agreed on, or nil
 
-	farewelled bool      // a close frame was sent
-	over       bool      // the peer has closed or broken the rules: nothing more is read
-	rest       uint32    // once it is over: payload bytes of the present frame that have not come, for AwaitClose
-	assembly   *assembly // of a message that is not in one whole frame; nil: none is under way
+	closeSent bool      // a close frame was sent
+	over      bool      // the peer has closed or broken the protocol: nothing more is read
+	rest      uint32    // once it is over: payload bytes of the present frame that have not come, for AwaitClose
+	assembly  *assembly // of a message that is not in one whole frame; nil: none is under way
 }
 
-// assembly is a message that comes in several frames, or in one too large to wait for.
+// assembly is a message in several frames, or in one that is too large to wait for.
 type assembly struct {
 	message    []byte // what has come; bound: messages and handshakes
 	left       int    // payload bytes of the present frame that have not come
@@ -61,7 +62,7 @@ type assembly struct {
 	last       bool // the present frame ends the message
 	compressed bool
 	given      bool // message was returned by the last Decode
-	inflated   int  // bytes that message has more than what came of it
+	inflated   int  // by how many bytes message is larger than what was received
 }
 
 // frame is the header of one frame.
@@ -73,7 +74,7 @@ type frame struct {
 	size   int // bytes of payload
 }
 
-// Subprotocol is what the handshake agreed on; empty: none.
+// Subprotocol returns the subprotocol that the handshake agreed on, or "" without one.
 func (w *WebSocket) Subprotocol() string {
 	if w.protocol == nil {
 		return ""
@@ -81,17 +82,20 @@ func (w *WebSocket) Subprotocol() string {
 	return *w.protocol
 }
 
-// ClientTakeover reports whether the client was agreed to have context takeover: up to WindowSize bytes are kept for it.
+// ClientTakeover reports whether the client may use context takeover. Up to WindowSize bytes are
+// then kept for it.
 func (w *WebSocket) ClientTakeover() bool { return w.past != nil }
 
-// Release gives up the buffer of the last payload. Decode does the same; call it when none may come for long, so that an idle connection holds nothing.
+// Release frees the buffer of the last payload. Decode does the same. Call it when no input is
+// expected for long, so that an idle connection holds no buffer.
 func (w *WebSocket) Release() {
 	if a := w.assembly; a != nil && a.given {
 		w.assembly = nil
 	}
 }
 
-// Unfinished is how much memory a message that has not come whole holds, in bytes; 0 when none has begun, at least 1 when one has.
+// Unfinished returns the memory that an incomplete message holds, in bytes: 0 when none has begun,
+// at least 1 when one has.
 func (w *WebSocket) Unfinished() int {
 	if a := w.assembly; a != nil && !a.given {
 		return max(1, cap(a.message))
@@ -99,8 +103,8 @@ func (w *WebSocket) Unfinished() int {
 	return 0
 }
 
-// Compressed reports whether in, which stands before Decode, begins with a compressed message or
-// goes on with one: what is in that may be a thousand times as long.
+// Compressed reports whether in, which is to be given to Decode, begins with a compressed message
+// or continues one. A compressed message may expand to a thousand times its size.
 func (w *WebSocket) Compressed(in []byte) bool {
 	if a := w.assembly; a != nil && !a.given {
 		return a.compressed
@@ -108,8 +112,8 @@ func (w *WebSocket) Compressed(in []byte) bool {
 	return len(in) > 0 && in[0]&bitRSV1 != 0
 }
 
-// Inflated is how many bytes the payload that Decode has just returned has more than what came of
-// it; 0 when it was not compressed.
+// Inflated returns by how many bytes the payload that Decode has just returned is larger than what
+// was received; 0 when it was not compressed.
 func (w *WebSocket) Inflated() int {
 	if a := w.assembly; a != nil && a.given {
 		return a.inflated
@@ -117,7 +121,7 @@ func (w *WebSocket) Inflated() int {
 	return 0
 }
 
-// Discard gives up reading, what has come of a message, and what the next one could refer to.
+// Discard ends reading, and frees the incomplete message and what the next one could refer to.
 func (w *WebSocket) Discard() {
 	w.end()
 	if w.past != nil {
@@ -125,9 +129,10 @@ func (w *WebSocket) Discard() {
 	}
 }
 
-// Decode reads one frame, or a part of a large one, from the front of in; it unmasks in place. Pings are answered, and the last frame of a connection, in
-// reply. With Closed, payload is that of the close frame. After Closed or an error everything is taken and nothing comes of it;
-// with an error n is where AwaitClose goes on.
+// Decode reads one frame, or a part of a large one, from the front of in, and unmasks it in place.
+// reply has the answer to a ping, or the close frame that ends the connection. With Closed, payload
+// is that of the peer's close frame. After Closed or an error Decode takes all input and returns
+// nothing for it. After an error, AwaitClose goes on at n.
 func (w *WebSocket) Decode(in, out []byte) (ev Event, payload []byte, n int, reply []byte, err error) {
 	w.Release()
 	if w.over {
@@ -164,7 +169,7 @@ func (w *WebSocket) Decode(in, out []byte) (ev Event, payload []byte, n int, rep
 	return w.append(payload, n, out)
 }
 
-// room is the payload that a frame may still bring to its message.
+// room returns how many bytes of payload a frame may still add to its message.
 func (w *WebSocket) room(f *frame) int {
 	compressed, have := f.first&bitRSV1 != 0, 0
 	if a := w.assembly; a != nil {
@@ -176,7 +181,7 @@ func (w *WebSocket) room(f *frame) int {
 	return int(w.max) - have
 }
 
-// whole is a message in one frame: no copy.
+// whole returns a message in one frame, without a copy.
 func (w *WebSocket) whole(opcode byte, payload []byte, n int, out []byte) (Event, []byte, int, []byte, error) {
 	if opcode == opBinary {
 		return MessageBinary, payload, n, out, nil
@@ -187,8 +192,8 @@ func (w *WebSocket) whole(opcode byte, payload []byte, n int, out []byte) (Event
 	return MessageText, payload, n, out, nil
 }
 
-// readHeader reads a frame's header and refuses what the state forbids, as soon as it can be seen. header is 0 when more is needed; code is the close code
-// of a refusal.
+// readHeader reads a frame's header, and refuses as early as possible what the state forbids.
+// header is 0 when more bytes are needed. code is the close code of a refusal.
 func (w *WebSocket) readHeader(in []byte) (f frame, code uint16) {
 	if len(in) < 2 {
 		return f, 0
@@ -231,7 +236,7 @@ func (w *WebSocket) readHeader(in []byte) (f frame, code uint16) {
 	return f, 0
 }
 
-// legal reports whether a frame may begin so now.
+// legal reports whether a frame with this beginning is allowed now.
 func (w *WebSocket) legal(first, size byte) bool {
 	rsv := first & bitsRSV
 	switch opcode := first & 0x0F; opcode {
@@ -245,7 +250,7 @@ func (w *WebSocket) legal(first, size byte) bool {
 	return false
 }
 
-// start begins or goes on with a message of several pieces.
+// start begins or continues a message in several pieces.
 func (w *WebSocket) start(f *frame) *assembly {
 	if opcode := f.first & 0x0F; opcode != opContinuation {
 		w.assembly = &assembly{opcode: opcode, compressed: f.first&bitRSV1 != 0}
@@ -254,7 +259,8 @@ func (w *WebSocket) start(f *frame) *assembly {
 	return w.assembly
 }
 
-// waitFor is the size, in bytes, up to which a frame is waited for; of a larger one each piece is taken as it comes.
+// waitFor is the size, in bytes, up to which a frame is waited for. The pieces of a larger one are
+// taken as they come.
 const waitFor = 4 << 10
 
 // incomplete handles a data frame that has not come whole.
@@ -270,7 +276,8 @@ func (w *WebSocket) incomplete(f *frame, in, out []byte) (Event, []byte, int, []
 		check, text = a.text, a.opcode == opText && !a.compressed
 	}
 	if text {
-		// Text that is wrong already must not be waited for (fail fast). The bytes stay masked, they will be read again.
+		// Invalid text must be refused at once (fail fast). The bytes stay masked, since they are read
+		// again.
 		var room [waitFor]byte
 		seen := room[:copy(room[:], in[f.header:])]
 		maskBytes(f.key, 0, seen)
@@ -281,7 +288,7 @@ func (w *WebSocket) incomplete(f *frame, in, out []byte) (Event, []byte, int, []
 	return None, nil, 0, out, nil
 }
 
-// partial takes what has come of a large frame, behind from bytes of in.
+// partial takes what has come of a large frame, from in[from:].
 func (w *WebSocket) partial(in []byte, from int, out []byte) (Event, []byte, int, []byte, error) {
 	a := w.assembly
 	piece := in[from:min(len(in), from+a.left)]
@@ -300,7 +307,7 @@ func (w *WebSocket) partial(in []byte, from int, out []byte) (Event, []byte, int
 	return ev, payload, n, reply, err
 }
 
-// append adds a piece to the message in progress, and returns the message when that is whole.
+// append adds a piece to the incomplete message, and returns the message when it is whole.
 func (w *WebSocket) append(piece []byte, n int, out []byte) (Event, []byte, int, []byte, error) {
 	a := w.assembly
 	if a.opcode == opText && !a.compressed && !a.text.more(piece) {
@@ -338,7 +345,8 @@ func (w *WebSocket) append(piece []byte, n int, out []byte) (Event, []byte, int,
 	return MessageBinary, a.message, n, out, nil
 }
 
-// grow makes room for n bytes more: by what has come, doubling, but not for more than the left bytes that may follow.
+// grow makes room for n bytes more. It doubles the capacity, but allocates no more than the left
+// bytes that may follow need.
 func grow(b []byte, n, left int) []byte {
 	need := len(b) + n
 	if need <= cap(b) {
@@ -361,7 +369,7 @@ func (w *WebSocket) control(f *frame, in, out []byte) (Event, []byte, int, []byt
 	}
 	switch f.first & 0x0F {
 	case opPing:
-		if !w.farewelled {
+		if !w.closeSent {
 			out = w.appendFrame(out, bitFin|opPong, payload)
 		}
 	case opClose:
@@ -369,8 +377,8 @@ func (w *WebSocket) control(f *frame, in, out []byte) (Event, []byte, int, []byt
 			return w.fail(out, code, "close frame")
 		}
 		w.end()
-		if !w.farewelled {
-			w.farewelled = true
+		if !w.closeSent {
+			w.closeSent = true
 			out = w.appendFrame(out, bitFin|opClose, payload[:min(len(payload), 2)])
 		}
 		return Closed, payload, n, out, nil

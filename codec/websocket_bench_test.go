@@ -32,7 +32,8 @@ func BenchmarkWebSocketDecode(b *testing.B) {
 
 func BenchmarkWebSocketAppend(b *testing.B) {
 	d := NewDeflate()
-	for name, w := range map[string]*WebSocket{"server": server(1 << 20), "client": client(1 << 20), "deflate": {max: 1 << 20, deflate: d, window: maxWindow}} {
+	for name, w := range map[string]*WebSocket{"server": server(1 << 20), "client": client(1 << 20),
+		"deflate": {max: 1 << 20, deflate: d, window: maxWindow}} {
 		for _, n := range benchSizes {
 			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
 				payload, dst := []byte(strings.Repeat("some words; ", n/12+1)[:n]), make([]byte, 0, n+14)

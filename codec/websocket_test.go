@@ -13,7 +13,7 @@ import (
 	"unsafe"
 )
 
-// frameOf is one frame as a client sends it, written out independently of the code under test.
+// frameOf returns a frame as a client sends it, written independently of the code under test.
 func frameOf(first byte, payload string) []byte {
 	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
 	b := plainFrame(first, payload)
@@ -26,7 +26,7 @@ func frameOf(first byte, payload string) []byte {
 	return masked
 }
 
-// plainFrame is one frame as a server sends it.
+// plainFrame returns a frame as a server sends it.
 func plainFrame(first byte, payload string) []byte {
 	b := []byte{first}
 	switch n := len(payload); {
@@ -44,10 +44,12 @@ func closing(code uint16, reason string) string {
 	return string(binary.BigEndian.AppendUint16(nil, code)) + reason
 }
 
-func server(max int) *WebSocket { return &WebSocket{max: int32(max), window: maxWindow} }
-func client(max int) *WebSocket { return &WebSocket{max: int32(max), window: maxWindow, client: true} }
+func server(limit int) *WebSocket { return &WebSocket{max: int32(limit), window: maxWindow} }
+func client(limit int) *WebSocket {
+	return &WebSocket{max: int32(limit), window: maxWindow, client: true}
+}
 
-// outcome is all that can be seen of a connection.
+// outcome is everything that can be observed of a connection.
 type outcome struct {
 	events []decoded
 	reply  string
@@ -62,7 +64,7 @@ func (o outcome) equal(p outcome) bool {
 	return slices.Equal(o.events, p.events) && o.reply == p.reply && fmt.Sprint(o.err) == fmt.Sprint(p.err)
 }
 
-// play hands the pieces to w as a loop would, until the connection ends.
+// play passes the pieces to w like a loop, until the connection ends.
 func play(t testing.TB, w *WebSocket, pieces ...[]byte) (o outcome) {
 	t.Helper()
 	var carry []byte
@@ -108,10 +110,12 @@ func TestWebSocketExamples(t *testing.T) {
 		{"unmasked text", client(1 << 20), "\x81\x05\x48\x65\x6c\x6c\x6f", outcome{events: hello}},
 		{"masked text", server(1 << 20), "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", outcome{events: hello}},
 		{"fragmented", client(1 << 20), "\x01\x03\x48\x65\x6c\x80\x02\x6c\x6f", outcome{events: hello}},
-		{"masked ping", server(1 << 20), "\x89\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58", outcome{reply: "\x8a\x05\x48\x65\x6c\x6c\x6f"}},
+		{"masked ping", server(1 << 20), "\x89\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58",
+			outcome{reply: "\x8a\x05\x48\x65\x6c\x6c\x6f"}},
 		{"pong", client(1 << 20), "\x8a\x05\x48\x65\x6c\x6c\x6f", outcome{}},
 		{"256 bytes", client(1 << 20), "\x82\x7e\x01\x00" + big, outcome{events: []decoded{{MessageBinary, big}}}},
-		{"64 KiB", client(1 << 20), "\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00" + huge, outcome{events: []decoded{{MessageBinary, huge}}}},
+		{"64 KiB", client(1 << 20), "\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00" + huge,
+			outcome{events: []decoded{{MessageBinary, huge}}}},
 	}
 	for _, tt := range tests {
 		if got := play(t, tt.ws, []byte(tt.in)); !got.equal(tt.want) {
@@ -120,7 +124,7 @@ func TestWebSocketExamples(t *testing.T) {
 	}
 }
 
-// A frame of every size around where its header changes, both ways.
+// Frames of all sizes around those where the header changes, in both directions.
 func TestWebSocketLengths(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{0, 1, 7, 8, 9, 124, 125, 126, 127, 4095, 4096, 4097, 65534, 65535, 65536, 65537, 1 << 20} {
@@ -138,7 +142,7 @@ func TestWebSocketLengths(t *testing.T) {
 		if n > 1 {
 			whole := frameOf(0x82, payload)
 			for _, in := range [][]byte{whole, whole[:len(whole)-n]} { // the header alone tells
-				if got := play(t, server(n-1), slices.Clone(in)); got.err != ErrTooBig {
+				if got := play(t, server(n-1), slices.Clone(in)); !errors.Is(got.err, ErrTooBig) {
 					t.Errorf("%d bytes of a frame of %d where %d are allowed: %v", len(in), n, n-1, got)
 				}
 			}
@@ -157,7 +161,8 @@ func TestWebSocketRefuses(t *testing.T) {
 		{"RSV1 without compression", "\xc1\x85", 1002},
 		{"RSV2", "\xa1\x85", 1002},
 		{"RSV3", "\x91\x85", 1002},
-		{"opcode 3", "\x83\x80", 1002}, {"opcode 7", "\x87\x80", 1002}, {"opcode 11", "\x8b\x80", 1002}, {"opcode 15", "\x8f\x80", 1002},
+		{"opcode 3", "\x83\x80", 1002}, {"opcode 7", "\x87\x80", 1002}, {"opcode 11", "\x8b\x80", 1002},
+		{"opcode 15", "\x8f\x80", 1002},
 		{"ping in fragments", "\x09\x80", 1002},
 		{"ping of 126 bytes", "\x89\xfe", 1002},
 		{"close of 126 bytes", "\x88\xfe", 1002},
@@ -168,7 +173,8 @@ func TestWebSocketRefuses(t *testing.T) {
 		{"top bit of the length", "\x82\xff\x80\x00\x00\x00\x00\x00\x00\x00", 1002},
 		{"2^63-1 bytes", "\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff", 1009},
 		{"more than allowed", "\x82\xfe\x04\x01" + "\x00\x00\x00\x00", 1009},
-		{"more than allowed in fragments", string(frameOf(0x02, strings.Repeat("a", 600))) + string(frameOf(0x00, strings.Repeat("a", 425))), 1009},
+		{"more than allowed in fragments", string(frameOf(0x02, strings.Repeat("a", 600))) +
+			string(frameOf(0x00, strings.Repeat("a", 425))), 1009},
 		{"not UTF-8", string(frameOf(0x81, "a\xff")), 1007},
 		{"not UTF-8, frame not whole", string(frameOf(0x81, "a\xff and more")[:8]), 1007},
 		{"surrogate over fragments", string(frameOf(0x01, "\xed")) + string(frameOf(0x00, "\xa0")), 1007},
@@ -196,7 +202,8 @@ func TestWebSocketRefuses(t *testing.T) {
 		if b := w.AppendClose(nil, 1000, ""); len(b) > 0 {
 			t.Errorf("%s: a second close frame %x", tt.name, b)
 		}
-		if ev, _, n, reply, err := w.Decode(frameOf(0x81, "more"), nil); ev != None || n != 10 || len(reply) > 0 || err != nil {
+		if ev, _, n, reply, err := w.Decode(frameOf(0x81, "more"), nil); ev != None || n != 10 || len(reply) > 0 ||
+			err != nil {
 			t.Errorf("%s: afterwards event %d, %d bytes, reply %x, error %v", tt.name, ev, n, reply, err)
 		}
 	}
@@ -205,7 +212,7 @@ func TestWebSocketRefuses(t *testing.T) {
 	}
 }
 
-// farewell is what a server's close frame says.
+// farewell returns the code and the reason of a server's close frame.
 func farewell(frame string) (code uint16, why string) {
 	if len(frame) < 4 || frame[0] != 0x88 || int(frame[1]) != len(frame)-2 {
 		return 0, ""
@@ -219,7 +226,8 @@ func TestWebSocketClose(t *testing.T) {
 		code := uint16(code)
 		legal := code >= 1000 && code < 1004 || code > 1006 && code < 1015 || code >= 3000 && code < 5000
 		got := play(t, server(99), frameOf(0x88, closing(code, "bye")))
-		if (got.err == nil) != legal || legal && (got.reply != string(plainFrame(0x88, closing(code, ""))) || got.events[0] != decoded{Closed, closing(code, "bye")}) {
+		if (got.err == nil) != legal || legal && (got.reply != string(plainFrame(0x88, closing(code, ""))) ||
+			got.events[0] != decoded{Closed, closing(code, "bye")}) {
 			t.Fatalf("close %d: %v", code, got)
 		}
 	}
@@ -234,7 +242,8 @@ func TestWebSocketClose(t *testing.T) {
 	if b := w.AppendPing(nil); len(b) > 0 {
 		t.Errorf("a ping behind a close frame: %x", b)
 	}
-	// What the peer had sent before it saw our close frame still counts; pings need no answer any more.
+	// What the peer had sent before it saw our close frame still counts; pings need no answer any
+	// more.
 	got := play(t, w, slices.Concat(frameOf(0x81, "a"), frameOf(0x89, ""), frameOf(0x88, "")))
 	if want := (outcome{events: []decoded{{MessageText, "a"}, {Closed, ""}}}); !got.equal(want) {
 		t.Errorf("the peer answers our close frame: %v", got)
@@ -244,12 +253,13 @@ func TestWebSocketClose(t *testing.T) {
 	}
 }
 
-// dialogue has all kinds of frames, and of messages.
+// dialogue has all kinds of frames and messages.
 func dialogue(large int) [][]byte {
 	long := strings.Repeat("κόσμε ", large/6)
 	return [][]byte{
 		frameOf(0x81, "κόσμε"), frameOf(0x82, ""), frameOf(0x81, ""), frameOf(0x89, "ping"),
-		frameOf(0x01, "κό\xcf"), frameOf(0x89, ""), frameOf(0x00, "\x83"), frameOf(0x00, ""), frameOf(0x8a, "pong"), frameOf(0x80, "με"),
+		frameOf(0x01, "κό\xcf"), frameOf(0x89, ""), frameOf(0x00, "\x83"), frameOf(0x00, ""), frameOf(0x8a, "pong"),
+		frameOf(0x80, "με"),
 		frameOf(0x02, "\xff"), frameOf(0x80, "\xfe"), frameOf(0x81, long[:132]), frameOf(0x82, long), frameOf(0x81, long),
 		frameOf(0x88, closing(4001, "κόσμε")), frameOf(0x81, "never read"),
 	}
@@ -296,10 +306,12 @@ func TestMask(t *testing.T) {
 	}
 }
 
-// Every pair of cuts through texts of all widths agrees with utf8.Valid, and what is bad is seen at its first byte.
+// For each pair of cuts through texts of all widths the result agrees with utf8.Valid, and invalid
+// text is found at its first byte.
 func TestUTF8Check(t *testing.T) {
 	t.Parallel()
-	for _, s := range []string{"", "abc", "κόσμε", "a€b", "𐍈x𐍈", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf", "a\x80", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\xf0\x9f\x98", "\xf8\x88", "ok\xfe"} {
+	for _, s := range []string{"", "abc", "κόσμε", "a€b", "𐍈x𐍈", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf", "a\x80", "\xc0\xaf",
+		"\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\xf0\x9f\x98", "\xf8\x88", "ok\xfe"} {
 		for i := range len(s) + 1 {
 			for j := i; j <= len(s); j++ {
 				var c utf8Check
@@ -310,7 +322,8 @@ func TestUTF8Check(t *testing.T) {
 			}
 		}
 	}
-	for bad, at := range map[string]int{"abc\xff": 3, "\xed\xa0": 1, "\xf4\x90": 1, "\xe0\x80": 1, "€\xe2\x82a": 5, "\xc1": 0, "\xf5": 0} {
+	for bad, at := range map[string]int{"abc\xff": 3, "\xed\xa0": 1, "\xf4\x90": 1, "\xe0\x80": 1, "€\xe2\x82a": 5,
+		"\xc1": 0, "\xf5": 0} {
 		var c utf8Check
 		for i := range len(bad) {
 			if ok := c.more([]byte{bad[i]}); ok != (i < at) {
@@ -323,7 +336,7 @@ func TestUTF8Check(t *testing.T) {
 	}
 }
 
-// A claim costs nothing: neither the header of a large frame nor the first bytes of it.
+// A claimed length costs no memory: neither the header of a large frame nor its first bytes do.
 func TestWebSocketBelievesNoLength(t *testing.T) {
 	t.Parallel()
 	w := server(1 << 30)
@@ -371,12 +384,17 @@ func TestWebSocketAllocatesNothing(t *testing.T) {
 	ping, out := frameOf(0x89, "ping"), make([]byte, 0, 8192)
 	w, c, payload := server(1<<20), client(1<<20), make([]byte, 4096)
 	scratch := make([]byte, 8192)
+	decode := func(in []byte) {
+		if _, _, _, _, err := w.Decode(scratch[:copy(scratch, in)], out); err != nil {
+			t.Error(err)
+		}
+	}
 	for name, f := range map[string]func(){
-		"text":     func() { w.Decode(scratch[:copy(scratch, text)], out) },
-		"binary":   func() { w.Decode(scratch[:copy(scratch, small)], out) },
-		"part":     func() { w.Decode(scratch[:copy(scratch, small[:99])], out) },
-		"textpart": func() { w.Decode(scratch[:copy(scratch, text[:9])], out) },
-		"ping":     func() { w.Decode(scratch[:copy(scratch, ping)], out) },
+		"text":     func() { decode(text) },
+		"binary":   func() { decode(small) },
+		"part":     func() { decode(small[:99]) },
+		"textpart": func() { decode(text[:9]) },
+		"ping":     func() { decode(ping) },
 		"append":   func() { w.Append(out, payload, true) },
 		"client":   func() { c.Append(out, payload, false) },
 	} {

@@ -7,10 +7,10 @@ import (
 
 // How a WebSocket ends.
 
-// AwaitClose reads on when a close frame has been sent and no message is wanted any more, for the peer's own close frame
-// (RFC 6455 sections 1.4 and 7.1.1). in goes on where the last Decode that was taken note of has ended. It keeps nothing,
-// and returns how many bytes it took and whether that frame has come. Where the peer has broken the rules of framing, it
-// may never come.
+// AwaitClose reads the input after a close frame was sent, and waits for the peer's close frame
+// (RFC 6455 sections 1.4 and 7.1.1). in goes on where the last successful Decode ended. It keeps
+// nothing, and returns the number of bytes taken and whether the close frame has come. After a
+// peer's breach of framing it may never come.
 func (w *WebSocket) AwaitClose(in []byte) (n int, closed bool) {
 	w.end()
 	for {
@@ -25,11 +25,12 @@ func (w *WebSocket) AwaitClose(in []byte) (n int, closed bool) {
 			return len(in), true
 		}
 		n += header
-		w.rest = uint32(min(size, 1<<32-1)) // of a larger one nobody waits for the end
+		w.rest = uint32(min(size, 1<<32-1)) // the end of a larger one is not waited for
 	}
 }
 
-// frameAt is the header of the frame that in begins with, of any payload; header is 0 when more is needed.
+// frameAt reads the header of the frame at the front of in, with a payload of any size. header is 0
+// when more bytes are needed.
 func frameAt(in []byte) (opcode byte, header int, size uint64) {
 	if len(in) < 2 {
 		return 0, 0, 0
@@ -64,7 +65,8 @@ func (w *WebSocket) end() {
 	w.over, w.assembly = true, nil
 }
 
-// checkClose returns the code to answer a bad close payload with, 0 for a good one (RFC 6455 sections 5.5.1 and 7.4).
+// checkClose returns the close code that answers a bad close payload, 0 for a good one (RFC 6455
+// sections 5.5.1 and 7.4).
 func checkClose(payload []byte) uint16 {
 	if len(payload) == 0 {
 		return 0
@@ -81,7 +83,8 @@ func checkClose(payload []byte) uint16 {
 	return 0
 }
 
-// onWire reports whether a close frame may carry the code: the registered ones, 3000-3999 for libraries, 4000-4999 for applications.
+// onWire reports whether a close frame may carry the code: the registered codes, 3000-3999 for
+// libraries, and 4000-4999 for applications.
 func onWire(code uint16) bool {
 	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 }

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// Whatever has come of a frame when a close frame is sent, and whatever comes behind it, the peer's close frame is found, however the bytes are cut.
+// The peer's close frame is found, whatever part of a frame had come when a close frame was sent,
+// whatever comes after it, and however the bytes are cut.
 func TestAwaitCloseFindsTheClose(t *testing.T) {
 	t.Parallel()
 	closeFrame := func(ws *WebSocket) []byte { return ws.AppendClose(nil, 1000, "bye") }
@@ -19,14 +20,16 @@ func TestAwaitCloseFindsTheClose(t *testing.T) {
 		cut    int                       // bytes of the last of them that have not come yet
 		after  []func(*WebSocket) []byte
 	}{
-		"nothing between":            {},
-		"small messages":             {after: []func(*WebSocket) []byte{text(0), text(1), text(125)}},
-		"two and eight byte sizes":   {after: []func(*WebSocket) []byte{text(126), text(1 << 16)}},
-		"within a large message":     {before: []func(*WebSocket) []byte{text(3), text(10_000)}, cut: 1234, after: []func(*WebSocket) []byte{text(5)}},
+		"nothing between":          {},
+		"small messages":           {after: []func(*WebSocket) []byte{text(0), text(1), text(125)}},
+		"two and eight byte sizes": {after: []func(*WebSocket) []byte{text(126), text(1 << 16)}},
+		"within a large message": {before: []func(*WebSocket) []byte{text(3), text(10_000)}, cut: 1234,
+			after: []func(*WebSocket) []byte{text(5)}},
 		"a large message but 1":      {before: []func(*WebSocket) []byte{text(10_000)}, cut: 1},
 		"within a small message":     {before: []func(*WebSocket) []byte{text(100)}, cut: 50},
 		"a header that is not whole": {before: []func(*WebSocket) []byte{text(300)}, cut: 303},
-		"pings":                      {after: []func(*WebSocket) []byte{func(ws *WebSocket) []byte { return ws.AppendPing(nil) }}},
+		"pings": {
+			after: []func(*WebSocket) []byte{func(ws *WebSocket) []byte { return ws.AppendPing(nil) }}},
 	} {
 		client, server := &WebSocket{max: 1 << 20, client: true}, &WebSocket{max: 1 << 20}
 		var in []byte
@@ -76,7 +79,7 @@ func TestAwaitCloseFindsTheClose(t *testing.T) {
 	}
 }
 
-// next is the next size of pieces: all small ones, then some.
+// next returns the next size of pieces: all small ones, then some larger ones.
 func next(step int) int {
 	if step < 20 {
 		return step + 1
@@ -84,7 +87,7 @@ func next(step int) int {
 	return step*3 + 1
 }
 
-// A message that was refused in the middle is passed over, too.
+// A message that was refused in the middle is skipped, too.
 func TestAwaitCloseBehindARefusedMessage(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

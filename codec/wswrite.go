@@ -8,8 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// Append appends one whole message. A server's bytes depend on nothing but payload, text and Encoding. Text must be valid UTF-8: the peer fails the connection otherwise
-// (RFC 6455 section 8.1), and Append does not look.
+// Append appends one whole message. A server's bytes depend only on payload, text and Encoding.
+// Text must be valid UTF-8, or the peer fails the connection (RFC 6455 section 8.1); Append does
+// not check it.
 func (w *WebSocket) Append(dst, payload []byte, text bool) []byte {
 	first := byte(bitFin | opBinary)
 	if text {
@@ -27,19 +28,19 @@ func (w *WebSocket) Append(dst, payload []byte, text bool) []byte {
 
 // AppendPing appends an empty ping, unless a close frame was sent.
 func (w *WebSocket) AppendPing(dst []byte) []byte {
-	if w.farewelled {
+	if w.closeSent {
 		return dst
 	}
 	return w.appendFrame(dst, bitFin|opPing, nil)
 }
 
-// AppendClose appends a close frame, once: nothing follows it. The reason is cut to what a control frame holds. A code that must not be on the wire
-// becomes 1011 (internal error).
+// AppendClose appends a close frame, once: nothing may follow it. The reason is cut to the size of
+// a control frame. A code that must not be sent becomes 1011 (internal error).
 func (w *WebSocket) AppendClose(dst []byte, code uint16, reason string) []byte {
-	if w.farewelled {
+	if w.closeSent {
 		return dst
 	}
-	w.farewelled = true
+	w.closeSent = true
 	if !onWire(code) {
 		code = closeInternal
 	}
@@ -53,7 +54,8 @@ func (w *WebSocket) AppendClose(dst []byte, code uint16, reason string) []byte {
 	return w.appendFrame(dst, bitFin|opClose, append(payload, reason[:cut]...))
 }
 
-// Encoding tells servers' connections apart by compression. It is 0 for a client, which masks with a new key every time.
+// Encoding differs between servers' connections with different compression. It is 0 for a client,
+// which masks each message with a new key.
 func (w *WebSocket) Encoding() uint8 {
 	switch {
 	case w.client:
@@ -82,7 +84,7 @@ func (w *WebSocket) appendFrame(dst []byte, first byte, payload []byte) []byte {
 		return append(dst, payload...)
 	}
 	var key [4]byte
-	binary.LittleEndian.PutUint32(key[:], rand.Uint32()) // the runtime's ChaCha8: not to be foreseen (section 5.3)
+	binary.LittleEndian.PutUint32(key[:], rand.Uint32()) // the runtime's ChaCha8 cannot be predicted (section 5.3)
 	dst = append(dst, key[:]...)
 	start := len(dst)
 	dst = append(dst, payload...)
@@ -90,10 +92,10 @@ func (w *WebSocket) appendFrame(dst []byte, first byte, payload []byte) []byte {
 	return dst
 }
 
-// tooBig is what a peer is told with 1009.
+// tooBig is the reason that a peer receives with close code 1009.
 const tooBig = "message too big"
 
-// fail ends the stream with a close frame that says what is wrong.
+// fail ends the stream with a close frame that gives the reason.
 func (w *WebSocket) fail(out []byte, code uint16, what string) (Event, []byte, int, []byte, error) {
 	w.end()
 	reply := w.AppendClose(out, code, what)
@@ -103,7 +105,7 @@ func (w *WebSocket) fail(out []byte, code uint16, what string) (Event, []byte, i
 	return None, nil, 0, reply, fmt.Errorf("%w: websocket: %s (%d)", ErrProtocol, what, code)
 }
 
-// headerFault says what is wrong with a frame's header.
+// headerFault returns the reason why a frame's header is refused.
 func (w *WebSocket) headerFault(f *frame, code uint16) string {
 	switch {
 	case code == closeTooBig:

@@ -278,7 +278,7 @@ func ask(addr, line, fields string) (got whoIs, err error) {
 	}
 	if head.StatusCode != http.StatusSwitchingProtocols {
 		body, err := io.ReadAll(head.Body)
-		return got, fmt.Errorf("%s: %q, %v", head.Status, body, err)
+		return got, fmt.Errorf("%s: %q, %w", head.Status, body, err)
 	}
 	if _, err := c.Write([]byte("\x81\x83\x00\x00\x00\x00who")); err != nil {
 		return got, err
@@ -452,7 +452,7 @@ func (q *quietClient) speak() error {
 	_ = q.in.Close()
 	_, _ = io.Copy(io.Discard, q.out)
 	if waited := q.cmd.Wait(); waited != nil || err != nil {
-		return fmt.Errorf("%v: %v, %w\n%v", q.cmd.Args, err, waited, q.cmd.Stderr)
+		return fmt.Errorf("%v: %w\n%v", q.cmd.Args, errors.Join(err, waited), q.cmd.Stderr)
 	}
 	return nil
 }

@@ -113,7 +113,7 @@ func fuzzWrites(t *testing.T, c *Conn, s *fakeSocket, ops []byte) (all []sent) {
 		} else {
 			m.err = c.WriteShared(memory, memory.Commit(append(memory.Begin(), numbered(i, m.size)...)), m.class)
 		}
-		if m.err != nil && m.err != ErrDropped && !c.ended {
+		if m.err != nil && !errors.Is(m.err, ErrDropped) && !c.ended {
 			t.Fatalf("a message of %d bytes: %v", m.size, m.err)
 		}
 		if c.ended {
@@ -299,7 +299,7 @@ func TestWhatReplacesAMessageThatMustGoMustGo(t *testing.T) {
 	turn(c.loop)
 	_ = c.Write(numbered(1, 2<<10))
 	_ = c.WriteAs(numbered(2, 1<<10), SendOptions{ConflateKey: 7, Overflow: CloseSlow})
-	if err := c.WriteAs(numbered(3, 3<<10), SendOptions{ConflateKey: 7, Overflow: DropOldest}); err != ErrSlowConsumer || !c.ended {
+	if err := c.WriteAs(numbered(3, 3<<10), SendOptions{ConflateKey: 7, Overflow: DropOldest}); !errors.Is(err, ErrSlowConsumer) || !c.ended {
 		t.Errorf("%v, ended %v", err, c.ended)
 	}
 }

@@ -97,7 +97,7 @@ func (h *gnetEcho) OnBoot(e gnet.Engine) gnet.Action {
 		return gnet.Shutdown
 	}
 	f := os.NewFile(uintptr(fd), "listener")
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // FileListener has its own descriptor
 	ln, err := net.FileListener(f)
 	if err != nil {
 		return gnet.Shutdown
@@ -149,7 +149,7 @@ func startChild(tb testing.TB, task string) child {
 	if err := cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { in.Close(); _ = cmd.Wait() })
+	tb.Cleanup(func() { _ = in.Close(); _ = cmd.Wait() })
 	lines := bufio.NewScanner(out)
 	line := func() string {
 		if !lines.Scan() {
@@ -159,7 +159,9 @@ func startChild(tb testing.TB, task string) child {
 	}
 	c := child{addr: line()}
 	c.ask = func() time.Duration {
-		fmt.Fprintln(in)
+		if _, err := fmt.Fprintln(in); err != nil {
+			tb.Fatal(err)
+		}
 		var ns int64
 		if err := json.Unmarshal([]byte(line()), &ns); err != nil {
 			tb.Fatal(err)

@@ -24,7 +24,7 @@ func TestCloseReasons(t *testing.T) {
 		want    error
 	}{
 		"the peer closes":       {funcs{}, func(_ *Conn, nc net.Conn) { nc.Close() }, io.EOF},
-		"the peer resets":       {funcs{}, func(_ *Conn, nc net.Conn) { nc.(*net.TCPConn).SetLinger(0); nc.Close() }, syscall.ECONNRESET},
+		"the peer resets":       {funcs{}, func(_ *Conn, nc net.Conn) { _ = nc.(*net.TCPConn).SetLinger(0); nc.Close() }, syscall.ECONNRESET},
 		"Close in OnData":       {funcs{data: func(c *Conn, in []byte) int { c.Close(mine); c.Close(io.EOF); return 0 }}, poked, mine},
 		"Close when posted":     {funcs{}, func(c *Conn, _ net.Conn) { _ = c.Loop().Post(func() { c.Close(mine) }) }, mine},
 		"a panic in OnData":     {funcs{data: func(*Conn, []byte) int { panic("test") }}, poked, ErrPanic},
@@ -195,7 +195,7 @@ func ExampleEngine() {
 		Accept: func(netip.AddrPort) Handler { return funcs{data: echo} },
 	})
 	nc, _ := net.Dial("tcp", ln.Addr().String())
-	fmt.Fprint(nc, "hello")
+	_, _ = fmt.Fprint(nc, "hello")
 	b := make([]byte, 5)
 	_, _ = io.ReadFull(nc, b)
 	fmt.Println(string(b))

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -157,7 +158,7 @@ func (c *Conn) markEnded(reason error) {
 	if c.ended {
 		return
 	}
-	if c.drain != nil && reason != ErrPanic && reason != ErrStopped {
+	if c.drain != nil && !errors.Is(reason, ErrPanic) && !errors.Is(reason, ErrStopped) {
 		reason = c.drain.reason
 	}
 	c.ended = true

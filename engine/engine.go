@@ -160,7 +160,7 @@ func (e *Engine) abandon() {
 	for _, l := range e.loops {
 		l.end()
 	}
-	e.client.Stop()
+	_ = e.client.Stop()
 	for _, l := range e.loops {
 		l.closeWakeup()
 	}
@@ -265,7 +265,7 @@ func (e *Engine) stop() {
 	}
 	e.mu.Unlock()
 	for _, ln := range listeners {
-		ln.Close()
+		_ = ln.Close()
 	}
 	// A connection that is being registered needs a running loop.
 	e.registering.Wait()

@@ -60,7 +60,7 @@ func TestStopUnderLoad(t *testing.T) {
 		data: echo,
 		close: func(_ *Conn, err error) {
 			closed.Add(1)
-			if err != ErrStopped && !errors.Is(err, io.EOF) {
+			if !errors.Is(err, ErrStopped) && !errors.Is(err, io.EOF) {
 				strange.Add(1)
 			}
 		},
@@ -94,15 +94,15 @@ func TestStopUnderLoad(t *testing.T) {
 	for range 20 {
 		receive(t, done)
 	}
-	if err := e.Loops()[0].Post(func() {}); err != ErrStopped {
+	if err := e.Loops()[0].Post(func() {}); !errors.Is(err, ErrStopped) {
 		t.Errorf("Post: %v", err)
 	}
-	if _, err := e.Listen("tcp", "127.0.0.1:0", ListenOptions{Accept: func(netip.AddrPort) Handler { return h }}); err != ErrStopped {
+	if _, err := e.Listen("tcp", "127.0.0.1:0", ListenOptions{Accept: func(netip.AddrPort) Handler { return h }}); !errors.Is(err, ErrStopped) {
 		t.Errorf("Listen: %v", err)
 	}
 	near, far := net.Pipe()
 	defer far.Close()
-	if err := e.Register(nil, near, h, ConnOptions{}); err != ErrStopped {
+	if err := e.Register(nil, near, h, ConnOptions{}); !errors.Is(err, ErrStopped) {
 		t.Errorf("Enroll: %v", err)
 	}
 	if s := figures(e); len(s) != 2 || s[0].Conns != 0 || s[0].Opened == 0 {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"sync/atomic"
@@ -20,7 +21,7 @@ func TestInputBeyondMaxInputCloses(t *testing.T) {
 	if _, err := nc.Write(make([]byte, 1001)); err != nil {
 		t.Fatal(err)
 	}
-	if err := receive(t, reasons); err != ErrInputTooLarge {
+	if err := receive(t, reasons); !errors.Is(err, ErrInputTooLarge) {
 		t.Errorf("OnClose got %v", err)
 	}
 }
@@ -145,7 +146,7 @@ func TestInputOfPausedConnIsBounded(t *testing.T) {
 		}
 		c.receive(make([]byte, 1))
 	})
-	if err := receive(t, reasons); err != ErrInputTooLarge {
+	if err := receive(t, reasons); !errors.Is(err, ErrInputTooLarge) {
 		t.Errorf("OnClose got %v", err)
 	}
 }

@@ -95,7 +95,7 @@ func (l *Loop) Index() int { return l.index }
 // Conns iterates over all connections. They may be closed during the iteration. Loop only.
 func (l *Loop) Conns() iter.Seq[*Conn] {
 	return func(yield func(*Conn) bool) {
-		for i := 0; i < len(l.conns); i++ {
+		for i := 0; i < len(l.conns); i++ { //nolint:intrange // yield may change the length
 			if c := l.conns[i]; c != nil && !yield(c) {
 				return
 			}

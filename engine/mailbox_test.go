@@ -31,7 +31,7 @@ func TestPostKeepsOrder(t *testing.T) {
 				})
 				if err == nil {
 					sent++
-				} else if err != ErrMailboxFull {
+				} else if !errors.Is(err, ErrMailboxFull) {
 					t.Error(err)
 					return
 				} else {
@@ -60,11 +60,9 @@ func TestPostIsBounded(t *testing.T) {
 	ran := 0
 	taken := 0
 	for range 20 {
-		switch err := l.Post(func() { ran++ }); err {
-		case nil:
+		if err := l.Post(func() { ran++ }); err == nil {
 			taken++
-		case ErrMailboxFull:
-		default:
+		} else if !errors.Is(err, ErrMailboxFull) {
 			t.Fatal(err)
 		}
 	}
@@ -91,7 +89,7 @@ func TestPostsDoNotStarveConnections(t *testing.T) {
 	for range 2 {
 		wg.Go(func() {
 			for !over.Load() {
-				if l.Post(func() {}) == ErrMailboxFull {
+				if errors.Is(l.Post(func() {}), ErrMailboxFull) {
 					time.Sleep(100 * time.Microsecond)
 				}
 			}

@@ -111,7 +111,7 @@ func slowConsumerIsClosed(t *testing.T, ownBound bool) {
 	if !errors.Is(last, ErrSlowConsumer) {
 		t.Errorf("the last Write returned %v", last)
 	}
-	if err := receive(t, reasons); err != ErrSlowConsumer {
+	if err := receive(t, reasons); !errors.Is(err, ErrSlowConsumer) {
 		t.Errorf("OnClose got %v", err)
 	}
 	if most > 256<<10+len(chunk) {
@@ -141,7 +141,7 @@ func TestDropPoliciesKeepMessagesWhole(t *testing.T) {
 			for batch := range messages / 100 {
 				on(t, c.Loop(), func() {
 					for i := range 100 {
-						if err := c.Write(numbered(batch*100+i, size+i)); err != nil && err != ErrDropped {
+						if err := c.Write(numbered(batch*100+i, size+i)); err != nil && !errors.Is(err, ErrDropped) {
 							t.Error(err)
 						}
 						most = max(most, c.Buffered())
@@ -232,7 +232,7 @@ func TestCloseAfterFlushDeliversAll(t *testing.T) {
 		t.Fatalf("%d bytes came, then %v", n, err)
 	}
 	nc.Close()
-	if err := receive(t, reasons); err != bye {
+	if err := receive(t, reasons); !errors.Is(err, bye) {
 		t.Errorf("OnClose got %v", err)
 	}
 }
@@ -247,7 +247,7 @@ func TestCloseAfterFlushIsCutAtItsDeadline(t *testing.T) {
 		_ = c.Write(make([]byte, 32<<20)) // more than the kernel's buffers hold
 		c.CloseAfterFlush(bye, patience/100)
 	})
-	if err := receive(t, reasons); err != bye {
+	if err := receive(t, reasons); !errors.Is(err, bye) {
 		t.Errorf("OnClose got %v", err)
 	}
 }

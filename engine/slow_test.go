@@ -30,7 +30,7 @@ func TestAStalledPeerIsCut(t *testing.T) {
 				ConnOptions{MaxOutput: 64 << 20, Overflow: policy, WriteTimeout: 300 * time.Millisecond})
 			fill(t, c, 100<<10)
 			begun := time.Now()
-			if err := receive(t, reasons); err != ErrWriteTimeout || !errors.Is(err, ErrSlowConsumer) {
+			if err := receive(t, reasons); !errors.Is(err, ErrWriteTimeout) || !errors.Is(err, ErrSlowConsumer) {
 				t.Errorf("OnClose got %v", err)
 			}
 			if took := time.Since(begun); took < 250*time.Millisecond {
@@ -96,7 +96,7 @@ func TestTheWorstAreCutFirst(t *testing.T) {
 	eventually(t, "the worst is cut", func() bool { return figures(e)[0].MemoryLimitCloses > 0 })
 	on(t, conns[0].Loop(), func() {
 		first := conns[2]
-		if reasons[first] != ErrOverBudget || !errors.Is(reasons[first], ErrSlowConsumer) {
+		if !errors.Is(reasons[first], ErrOverBudget) || !errors.Is(reasons[first], ErrSlowConsumer) {
 			t.Errorf("the one with most got %v", reasons[first])
 		}
 		for _, c := range []*Conn{exempt, conns[1], conns[3]} {

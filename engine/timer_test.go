@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"math"
 	"testing"
 	"time"
@@ -184,7 +185,7 @@ func TestIdleConnectionsAreFound(t *testing.T) {
 	if len(reasons) > 0 {
 		t.Fatal("a busy conn was closed")
 	}
-	if err := receive(t, reasons); err != errIdle {
+	if err := receive(t, reasons); !errors.Is(err, errIdle) {
 		t.Errorf("OnClose got %v", err)
 	}
 }

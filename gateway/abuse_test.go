@@ -50,9 +50,9 @@ func masked(first byte, payload string) string {
 	return string(append(b, 0, 0, 0, 0)) + payload
 }
 
-// claim is the head of a frame that claims to be of a size.
-func claim(first byte, size uint64) string {
-	return string(binary.BigEndian.AppendUint64([]byte{first, 0x80 | 127}, size)) + "\x00\x00\x00\x00"
+// claim is the head of a binary frame that claims to be of a size.
+func claim(size uint64) string {
+	return string(binary.BigEndian.AppendUint64([]byte{0x82, 0x80 | 127}, size)) + "\x00\x00\x00\x00"
 }
 
 // counted is a payload behind the length that json and frame put in front.
@@ -105,8 +105,8 @@ func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 		{"fragmented ping", "ws", masked(0x09, "x"), 1002, "protocol"},
 		{"ping of 126 bytes", "ws", masked(0x89, strings.Repeat("x", 126)), 1002, "protocol"},
 		{"a long length of a short frame", "ws", "\x82\xfe\x00\x05\x00\x00\x00\x00hello", 1002, "protocol"},
-		{"a length with the top bit", "ws", claim(0x82, 1<<63), 1002, "protocol"},
-		{"a length of 2^63-1", "ws", claim(0x82, 1<<63-1), 1009, "too big"},
+		{"a length with the top bit", "ws", claim(1 << 63), 1002, "protocol"},
+		{"a length of 2^63-1", "ws", claim(1<<63 - 1), 1009, "too big"},
 		{"a byte too many", "ws", masked(0x82, strings.Repeat("x", largest+1)), 1009, "too big"},
 		{"a byte too many in fragments", "ws", masked(0x02, strings.Repeat("x", largest)) + masked(0x80, "x"), 1009, "too big"},
 		{"text of another encoding", "ws", masked(0x81, "\xff"), 1007, "protocol"},
@@ -188,7 +188,7 @@ func TestMessagesThatAreNeverWhole(t *testing.T) {
 		{"frame", "\x00", ""},
 		{"ws", "\x82", ""},
 		{"ws", masked(0x82, strings.Repeat("x", 100))[:50], ""},
-		{"ws", claim(0x82, 100_000), "x"},
+		{"ws", claim(100_000), "x"},
 		{"ws", masked(0x01, ""), masked(0x00, "")},
 		{"ws", masked(0x01, "x"), masked(0x89, "a ping")},
 		{"ws", masked(0x01, "x"), masked(0x00, "y")},
@@ -300,7 +300,7 @@ func TestPartialMessagesAreBounded(t *testing.T) {
 			c.write([]byte(text[:10_000]))
 		case 1:
 			c = dialClient(t, at["ws"])
-			c.write([]byte(claim(0x82, 500_000) + text[:10_000]))
+			c.write([]byte(claim(500_000) + text[:10_000]))
 		case 2:
 			c = dialClient(t, "frame"+at["ws"][len("ws"):]) // which reads what comes as it is
 			c.write([]byte("GET / HTTP/1.1\r\nHost: gateway.example\r\nX-Padding: " + text[:10_000]))

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"io"
 	"log/slog"
 	"net/netip"
 	"testing"
@@ -21,7 +20,7 @@ func BenchmarkMessage(b *testing.B) {
 }
 
 func benchmarkMessage(b *testing.B, clients, each int) {
-	g := newGate(b, Config{ID: 1, Loops: 1, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), MaxUnacked: 1 << 20})
+	g := newGate(b, Config{ID: 1, Loops: 1, Logger: slog.New(slog.DiscardHandler), MaxUnacked: 1 << 20})
 	g.lis.codec = codec.Text{MaxMessage: 1 << 20}
 	k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 4 << 20, ID: [16]byte{1}, Name: "w"})
 	worker := g.sim.Open(0, netip.AddrPort{}, k, engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 16 << 20, Retain: true})

@@ -258,7 +258,7 @@ func (c *Config) check() error {
 		return invalid("Name", "%d bytes are too long, at most %d are sent to workers", len(c.Name), link.MaxName)
 	}
 	if c.Loops > maxLoops {
-		return invalid("Loops", "%d is not within 0…%d", c.Loops, maxLoops)
+		return invalid("Loops", "%d is not between 0 and %d", c.Loops, maxLoops)
 	}
 	if len(c.Listeners) == 0 {
 		return invalid("Listeners", "at least one is needed")
@@ -276,16 +276,16 @@ func (c *Config) check() error {
 		return invalid("Advertise", "%d bytes are too long, at most %d are sent to workers", len(c.Advertise), link.MaxName)
 	}
 	if c.MaxGroups > link.MaxGroups {
-		return invalid("MaxGroups", "%d is not within 0…%d", c.MaxGroups, link.MaxGroups)
+		return invalid("MaxGroups", "%d is not between 0 and %d", c.MaxGroups, link.MaxGroups)
 	}
 	if c.MaxGroupBytes > link.MaxGroupBytes {
-		return invalid("MaxGroupBytes", "%d is not within 0…%d", c.MaxGroupBytes, link.MaxGroupBytes)
+		return invalid("MaxGroupBytes", "%d is not between 0 and %d", c.MaxGroupBytes, link.MaxGroupBytes)
 	}
 	if c.MaxDeliveries <= suspectAfter || c.MaxDeliveries > 255 {
-		return invalid("MaxDeliveries", "%d is not within 3…255", c.MaxDeliveries)
+		return invalid("MaxDeliveries", "%d is not between 3 and 255", c.MaxDeliveries)
 	}
 	if c.LinkHeartbeat%time.Second != 0 || c.LinkHeartbeat > link.MaxHeartbeat {
-		return invalid("LinkHeartbeat", "%v is not a number of whole seconds within 1…%.0f", c.LinkHeartbeat, link.MaxHeartbeat.Seconds())
+		return invalid("LinkHeartbeat", "%v is not a number of whole seconds between 1 and %.0f", c.LinkHeartbeat, link.MaxHeartbeat.Seconds())
 	}
 	return nil
 }
@@ -308,7 +308,7 @@ func (l *ListenerConfig) setDefaults() *ConfigError {
 	l.Heartbeat = cmp.Or(l.Heartbeat, 25*time.Second)
 	l.MaxMissedPings = cmp.Or(l.MaxMissedPings, 2)
 	if l.MaxMessage > link.MaxMessage {
-		return invalid("MaxMessage", "%d is not within 0…%d", l.MaxMessage, link.MaxMessage)
+		return invalid("MaxMessage", "%d is not between 0 and %d", l.MaxMessage, link.MaxMessage)
 	}
 	if err := l.checkHTTP(); err != nil {
 		return err
@@ -317,7 +317,7 @@ func (l *ListenerConfig) setDefaults() *ConfigError {
 		return invalid("Overflow", "%d is none of the policies", l.Overflow)
 	}
 	if l.MaxMissedPings > 255 {
-		return invalid("MaxMissedPings", "%d is not within 0…255", l.MaxMissedPings)
+		return invalid("MaxMissedPings", "%d is not between 0 and 255", l.MaxMissedPings)
 	}
 	scheme, rest, ok := strings.Cut(l.URL, "://")
 	switch {

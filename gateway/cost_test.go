@@ -22,7 +22,7 @@ func echoAll(conn net.Conn) {
 			return
 		}
 		in = in[:len(in)+n]
-		taken := 0
+		var taken int
 		out, taken = gateway.EchoUnits(out[:0], in)
 		in = in[:copy(in, in[taken:])]
 		if _, err := conn.Write(out); err != nil {

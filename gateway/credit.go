@@ -1,5 +1,7 @@
 package gateway
 
+import "slices"
+
 // creditQueue is the clients that have something for a worker and wait for the link's credit. They
 // share it fairly by bytes, by weighted fair queueing: time moves on by what is sent, divided by
 // how many wait, and a client's place is when it would be done if all were served at once, each at
@@ -77,8 +79,8 @@ func (q *creditQueue) isFirst(s *session) bool { return len(q.heap) > 0 && q.hea
 
 // remove takes a client out, wherever it stands.
 func (q *creditQueue) remove(s *session) bool {
-	for i := len(q.heap) - 1; i >= 0; i-- { // who has come last is the most likely
-		if q.heap[i].s == s {
+	for i, e := range slices.Backward(q.heap) { // the last one is the most likely
+		if e.s == s {
 			q.take(i)
 			return true
 		}

@@ -18,7 +18,7 @@ func TestForgedIDs(t *testing.T) {
 	c := dialClient(t, g.Addrs()[0])
 	f := attached(w)
 	refused := uint64(0)
-	try := func(w *fakeWorker, g *gateway.Gateway, slot uint32, token uint64) {
+	try := func(w *fakeWorker, slot uint32, token uint64) {
 		t.Helper()
 		for kind, flags := range map[link.Type]uint8{link.Send: link.FlagText, link.Kick: link.FlagLast, link.Join: 0, link.Bind: 0} {
 			refused++
@@ -30,10 +30,10 @@ func TestForgedIDs(t *testing.T) {
 		}
 	}
 	for bit := range 64 {
-		try(w, g, f.Slot, f.Token^1<<bit)
+		try(w, f.Slot, f.Token^1<<bit)
 	}
 	for _, slot := range []uint32{f.Slot + 1, f.Slot ^ 1<<23, 1<<32 - 1} {
-		try(w, g, slot, f.Token)
+		try(w, slot, f.Token)
 	}
 	w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: f.Slot, Token: f.Token, Payload: []byte("real")})
 	if got := c.hear(); got != "real" {
@@ -52,7 +52,7 @@ func TestForgedIDs(t *testing.T) {
 	if now.Token == f.Token {
 		t.Error("a token came twice")
 	}
-	try(w, again, f.Slot, f.Token)
+	try(w, f.Slot, f.Token)
 	w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: now.Slot, Token: now.Token, Payload: []byte("real")})
 	if got := c.hear(); got != "real" {
 		t.Errorf("the new client hears %q", got)

@@ -38,7 +38,7 @@ const (
 // checkWindow refuses a window that the gateway's memory cannot bear, or that no message fits.
 func checkWindow(n uint32) error {
 	if n < minWindow || n > maxWindow {
-		return fmt.Errorf("gateway: a window of %d bytes is not within %d…%d", n, minWindow, maxWindow)
+		return fmt.Errorf("gateway: a window of %d bytes is not between %d and %d", n, minWindow, maxWindow)
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func (s *session) clearDeadline() {
 
 // cutOverdue cuts the clients that have owed the rest of a message, or their first one, for too long.
 func (l *loop) cutOverdue() {
-	for i := len(l.deadlines) - 1; i >= 0; i-- { // so that whoever takes the place of one that goes has been looked at
+	for i := len(l.deadlines) - 1; i >= 0; i-- { //nolint:modernize // entries are removed: so that whoever takes the place of one that goes has been looked at
 		if s := l.deadlines[i]; s.begun == 0 && s.partial == 0 || s.begun > 0 && s.overdue() {
 			s.removeFromChecked()
 		}

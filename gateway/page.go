@@ -48,9 +48,7 @@ func (s *session) page(req *codec.Request) {
 	l.el.Schedule(&s.timer, maxPageTime)
 	s.phase = phaseEnding
 	s.clearDeadline()
-	g.pagesWG.Add(1)
-	go func() {
-		defer g.pagesWG.Done()
+	g.pagesWG.Go(func() {
 		defer func() { <-g.pages }()
 		w := &response{header: make(http.Header), body: g.buffers.Get()}
 		ctx, cancel := context.WithTimeout(g.pageCtx, maxPageTime)
@@ -68,7 +66,7 @@ func (s *session) page(req *codec.Request) {
 			g.buffers.Put(b) // Write has copied it
 			s.conn.CloseAfterFlush(closing(link.ReasonPeer), lastBytes)
 		})
-	}()
+	})
 }
 
 // serve runs a handler; its panic, or a page that is too large, becomes a 500.

@@ -81,7 +81,7 @@ func TestPagesAsHTTPHasThem(t *testing.T) {
 		answer, err := readAll(conn)
 		head, body, whole := strings.Cut(answer, "\r\n\r\n")
 		length := "-"
-		for _, line := range strings.Split(head, "\r\n") {
+		for line := range strings.SplitSeq(head, "\r\n") {
 			if name, value, _ := strings.Cut(line, ": "); name == "Content-Length" {
 				length = value
 			}

@@ -52,7 +52,7 @@ func (w *response) writeTo(b *bytebufferpool.ByteBuffer, method string) {
 	w.setLength(method)
 	w.header.Del("Transfer-Encoding") // the body goes as it is
 	w.header.Set("Connection", "close")
-	fmt.Fprintf(b, "HTTP/1.1 %d %s\r\n", w.status, http.StatusText(w.status))
+	_, _ = fmt.Fprintf(b, "HTTP/1.1 %d %s\r\n", w.status, http.StatusText(w.status))
 	_ = w.header.Write(b) // a buffer takes all
 	b.B = append(b.B, "\r\n"...)
 	if method != http.MethodHead {

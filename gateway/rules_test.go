@@ -43,7 +43,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"Config.Listeners:":                     {},
 		"Config.Loops":                          {Loops: 256, Listeners: []ListenerConfig{{URL: "text://:0"}}},
 		"Config.LinkHeartbeat":                  {LinkHeartbeat: time.Millisecond, Listeners: []ListenerConfig{{URL: "text://:0"}}},
-		"within 1…65535":                        {LinkHeartbeat: 65536 * time.Second, Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"between 1 and 65535":                   {LinkHeartbeat: 65536 * time.Second, Listeners: []ListenerConfig{{URL: "text://:0"}}},
 		"Config.LinkHeartbeat: 1.5s":            {LinkHeartbeat: 1500 * time.Millisecond, Listeners: []ListenerConfig{{URL: "text://:0"}}},
 		"Config.Name: 201 bytes":                {Name: strings.Repeat("n", 201), Listeners: []ListenerConfig{{URL: "text://:0"}}},
 		"alone: 127.0.0.1:2300":                 {WorkerAddr: "ws://127.0.0.1:2300", Listeners: []ListenerConfig{{URL: "text://:0"}}},
@@ -53,7 +53,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"write ws://h:80":                       one(ListenerConfig{URL: "http://h:80"}),
 		"write text://h:23":                     one(ListenerConfig{URL: "tcp://h:23"}),
 		"ws://[::1]:7272 for example":           one(ListenerConfig{URL: "ws://[::1]"}),
-		"is not within 0…65535":                 one(ListenerConfig{URL: "ws://h:65536"}),
+		"is not between 0 and 65535":            one(ListenerConfig{URL: "ws://h:65536"}),
 		"Config.WorkerAddr: \"here\" needs":     {WorkerAddr: "here", Listeners: []ListenerConfig{{URL: "text://:0"}}},
 		"Config.DrainTimeout: -1s is negative":  {DrainTimeout: -time.Second, Listeners: []ListenerConfig{{URL: "text://:0"}}},
 		"Config.MaxBuffered: -1":                {MaxBuffered: -1, Listeners: []ListenerConfig{{URL: "text://:0"}}},
@@ -167,7 +167,7 @@ func TestFramesAreWhatTheSpecSays(t *testing.T) {
 	publish := func(keys ...string) []byte {
 		return append(link.AppendIDs(list(keys...), make([]link.ClientID, 1)), "hi"...)
 	}
-	const any, uids, clients = link.TargetAll, link.TargetUIDs, link.TargetClients
+	const all, uids, clients = link.TargetAll, link.TargetUIDs, link.TargetClients
 	for _, c := range []struct {
 		typ     link.Type
 		code    uint16
@@ -190,14 +190,14 @@ func TestFramesAreWhatTheSpecSays(t *testing.T) {
 		{typ: link.Leave, flags: 0x80, payload: []byte("g"), open: true, wrong: [][]byte{nil, []byte(long)}},
 		{typ: link.Dissolve, flags: 0x84, payload: []byte("g"), open: true, wrong: [][]byte{nil, []byte(long)}},
 		{typ: link.Set, flags: 0x87, payload: set("k"), wrong: [][]byte{set("")}},
-		{typ: link.Publish, code: any, flags: 0xBD, payload: publish(), open: true, wrong: [][]byte{publish("g")}},
+		{typ: link.Publish, code: all, flags: 0xBD, payload: publish(), open: true, wrong: [][]byte{publish("g")}},
 		{typ: link.Publish, code: clients, flags: 0xBD, payload: publish(client), open: true, wrong: [][]byte{publish("g"), publish(client, "")}},
 		{typ: link.Publish, code: 4, wrong: [][]byte{publish("g")}},
 		{typ: link.Evict, payload: evict("u"), wrong: [][]byte{evict("")}},
-		{typ: link.Count, code: any, flags: 0x80, payload: list(), wrong: [][]byte{list("u")}},
+		{typ: link.Count, code: all, flags: 0x80, payload: list(), wrong: [][]byte{list("u")}},
 		{typ: link.Count, code: clients, flags: 0x80, payload: list(client, client), wrong: [][]byte{list(client[1:])}},
 		{typ: link.Select, code: uids, flags: 0x80, payload: query(7, "u"), wrong: [][]byte{query(7, ""), query(0x80, "u")}},
-		{typ: link.Select, code: any, flags: 0x80, payload: query(0x10), wrong: [][]byte{query(0x11), query(0x30), query(0x21)}},
+		{typ: link.Select, code: all, flags: 0x80, payload: query(0x10), wrong: [][]byte{query(0x11), query(0x30), query(0x21)}},
 	} {
 		fits := func(flags uint8, payload []byte) bool {
 			return wellFormed(&link.Frame{Type: c.typ, Code: c.code, Flags: flags, Payload: payload}) == nil

@@ -208,7 +208,7 @@ func (c *simClient) isSent(payload []byte) {
 	if n == gone {
 		n = math.MaxInt
 	}
-	if newest, any := c.newest[e.client]; any && newest > n {
+	if newest, ok := c.newest[e.client]; ok && newest > n {
 		c.w.fail("client %d hears %+v behind %d", c.index, e, newest)
 	}
 	c.newest[e.client] = n

@@ -6,9 +6,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// appendVersioned appends a version and attributes, as a Set frame carries them.
-func appendVersioned(dst []byte, version uint32, list []link.Attribute) []byte {
-	return link.AppendAttributes(binary.BigEndian.AppendUint32(dst, version), list)
+// versioned is a version and attributes, as a Set frame carries them.
+func versioned(version uint32, list []link.Attribute) []byte {
+	return link.AppendAttributes(binary.BigEndian.AppendUint32(nil, version), list)
 }
 
 // attrList checks attributes and puts them in order.

@@ -2,7 +2,6 @@ package worker_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -130,15 +129,18 @@ func benchLink(b testing.TB, h worker.Handler) (*worker.Worker, net.Conn, func()
 		b.Fatal(err)
 	}
 	w, err := worker.New(worker.Config{
-		Gateways: []string{"peer"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), DrainTimeout: time.Millisecond,
+		Gateways: []string{"peer"}, Logger: slog.New(slog.DiscardHandler), DrainTimeout: time.Millisecond,
 		Dial: func(context.Context, string) (net.Conn, error) { return net.Dial("unix", ln.Addr().String()) },
 	}, h)
 	if err != nil {
 		b.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx) }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = w.Run(ctx)
+	}()
 	conn, err := ln.Accept()
 	if err != nil {
 		b.Fatal(err)

@@ -261,7 +261,7 @@ func (c Call) set(attrs map[string]string, flags uint8) {
 		}
 		var f link.Frame
 		s.address(&f, link.Set, flags|link.FlagOwn)
-		if err := u.add(&f, nil, appendVersioned(nil, s.known.version, list)); err != nil {
+		if err := u.add(&f, nil, versioned(s.known.version, list)); err != nil {
 			return err
 		}
 		s.remember()

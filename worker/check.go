@@ -31,7 +31,7 @@ func check(f *link.Frame) error {
 	if int(f.Type) >= len(rules) || !rules[f.Type].known {
 		return fmt.Errorf("%w: %v from a gateway", link.ErrFrame, f.Type)
 	}
-	r := &rules[f.Type]
+	r := rules[f.Type]
 	if more := f.Flags &^ r.flags; more != 0 {
 		return fmt.Errorf("%w: flags %#02x of %v", link.ErrFrame, more, f.Type)
 	}

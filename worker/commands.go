@@ -90,7 +90,7 @@ func (w *Worker) setAttrs(ctx context.Context, id ClientID, attrs map[string]str
 	if err != nil {
 		return err
 	}
-	return w.commandClient(ctx, id, link.Set, flags, appendVersioned(nil, 0, list))
+	return w.commandClient(ctx, id, link.Set, flags, versioned(0, list))
 }
 
 // CompareAndSet replaces all attributes of a client if their version is still the one given. Else it
@@ -102,7 +102,7 @@ func (w *Worker) CompareAndSet(ctx context.Context, id ClientID, version uint32,
 	if err != nil {
 		return err
 	}
-	status, answer, err := w.ask(ctx, id, link.Set, link.FlagCompare, appendVersioned(nil, version, list))
+	status, answer, err := w.ask(ctx, id, link.Set, link.FlagCompare, versioned(version, list))
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"Config.Gateways: \"here\" needs host:port":           {Gateways: []string{"here"}},
 		"alone: 127.0.0.1:7272 (workers dial":                 {Gateways: []string{"ws://127.0.0.1:7272/chat"}},
 		"alone: 10.0.0.5:2300":                                {Gateways: []string{"127.0.0.1:2300", "gateway://10.0.0.5:2300"}},
-		"within 0…65535":                                      {Gateways: []string{"127.0.0.1:72720"}},
+		"between 0 and 65535":                                 {Gateways: []string{"127.0.0.1:72720"}},
 		"Config.Name: 201 bytes":                              {Gateways: at, Name: long},
 		"Config.Build: 201 bytes":                             {Gateways: at, Build: long},
 		"Config.MaxDeliveries: 256: must be within 1 and 255": {Gateways: at, MaxDeliveries: 256},

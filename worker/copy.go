@@ -81,6 +81,6 @@ func (s *session) acceptAttrs(version uint32, attrs []link.Attribute) {
 	if s.unit != nil {
 		var f link.Frame
 		s.address(&f, link.Set, link.FlagOwn|link.FlagMerge)
-		_ = s.unit.add(&f, nil, appendVersioned(nil, version-1, nil)) // a version that stands no more
+		_ = s.unit.add(&f, nil, versioned(version-1, nil)) // a version that stands no more
 	}
 }

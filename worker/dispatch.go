@@ -301,8 +301,7 @@ func (l *gwLink) finish(s *session, it *item, call uint64) (still bool) {
 	d := &l.leader
 	if !d.call.CompareAndSwap(call, call+1) {
 		d.handing.Lock()
-		//lint:ignore SA2001 waits until the one who took over has done so
-		d.handing.Unlock()
+		d.handing.Unlock() //nolint:staticcheck // SA2001: it waits until the one who took over has done so
 		s.endCall(it)
 		return false
 	}

@@ -279,7 +279,7 @@ func TestTimersMakeRoom(t *testing.T) {
 		}
 		var chain func(context.Context, worker.Call) error
 		left := 2 * worker.MaxTimers
-		chain = func(_ context.Context, c worker.Call) error {
+		chain = func(_ context.Context, c worker.Call) error { //nolint:unparam // After asks for an error
 			if left--; left == 0 {
 				c.Send(worker.Text("done"))
 			} else {

@@ -48,7 +48,7 @@ func rawPeer(t *testing.T, heartbeat time.Duration, h worker.Handler) (conns cha
 	t.Helper()
 	conns = make(chan net.Conn, 64)
 	w, err := worker.New(worker.Config{
-		Gateways: []string{"peer"}, DrainTimeout: 500 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Gateways: []string{"peer"}, DrainTimeout: 500 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 		Dial: pipeDial(conns, heartbeat),
 	}, h)
 	if err != nil {
@@ -216,7 +216,7 @@ func TestAFloodDoesNotDeafenALink(t *testing.T) {
 	defer conn.Close()
 	await(t, func() bool { return sent.Load() >= 4<<20 }) // as much as may wait
 	flooding.Go(func() { write(&link.Frame{Type: link.Ping, ID: 9}) })
-	awaitPong(t, sipping{conn}, 9)
+	awaitPong(t, sipping{conn})
 }
 
 // sipping is a connection that takes 16 MB a second at most.
@@ -277,7 +277,7 @@ func TestQueueOfDeadLink(t *testing.T) {
 			b = link.Append(b, &link.Frame{Type: link.Ping, ID: 9})
 			go func() { _, _ = conn.Write(b) }()
 			<-started
-			awaitPong(t, conn, 9) // all before it has been queued
+			awaitPong(t, conn) // all before it has been queued
 			_ = conn.Close()
 			await(t, func() bool { return w.Stats().Reconnects > 0 })
 			close(release)
@@ -285,7 +285,8 @@ func TestQueueOfDeadLink(t *testing.T) {
 	}
 }
 
-func awaitPong(t *testing.T, conn net.Conn, id uint32) {
+// awaitPong reads until the answer to ping 9 has come.
+func awaitPong(t *testing.T, conn net.Conn) {
 	t.Helper()
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	in := make([]byte, 0, 64<<10)
@@ -296,7 +297,7 @@ func awaitPong(t *testing.T, conn net.Conn, id uint32) {
 			t.Fatal(err)
 		}
 		if n > 0 {
-			if f.Type == link.Pong && f.ID == id {
+			if f.Type == link.Pong && f.ID == 9 {
 				return
 			}
 			in = in[:copy(in, in[n:])]

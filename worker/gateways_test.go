@@ -21,7 +21,7 @@ import (
 func realGateway(t *testing.T, id uint32, inner string, key []byte) (g *gateway.Gateway, stop func()) {
 	t.Helper()
 	return serveUntil(t, gateway.Config{
-		ID: id, WorkerAddr: inner, Key: key, Loops: 2, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		ID: id, WorkerAddr: inner, Key: key, Loops: 2, Logger: slog.New(slog.DiscardHandler),
 		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
 	})
 }
@@ -56,7 +56,7 @@ func serveUntil(t *testing.T, cfg gateway.Config) (g *gateway.Gateway, stop func
 // run starts a worker; it ends with the test.
 func run(t *testing.T, cfg worker.Config, h worker.Handler) *worker.Worker {
 	t.Helper()
-	cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	cfg.Logger = slog.New(slog.DiscardHandler)
 	w, err := worker.New(cfg, h)
 	if err != nil {
 		t.Fatal(err)
@@ -224,7 +224,7 @@ func TestDrain(t *testing.T) {
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	echo := onMessage(func(c worker.Call, m worker.Message) { c.Send(m) })
 	start := func() (stop func()) {
-		w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, echo)
+		w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Logger: slog.New(slog.DiscardHandler)}, echo)
 		if err != nil {
 			t.Fatal(err)
 		}

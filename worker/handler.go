@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -44,8 +45,8 @@ type Middleware func(h Handler) Handler
 // Chain wraps h in middleware. The first one is the outermost: it sees an event first and its
 // error last.
 func Chain(h Handler, middleware ...Middleware) Handler {
-	for i := len(middleware) - 1; i >= 0; i-- {
-		h = middleware[i](h)
+	for _, m := range slices.Backward(middleware) {
+		h = m(h)
 	}
 	return h
 }

@@ -2,7 +2,6 @@ package worker_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -33,7 +32,7 @@ func (f fragile) handler() worker.Handler {
 // A panic in Start ends Run with an error that says so, as an error of Start does.
 func TestPanicInStart(t *testing.T) {
 	t.Parallel()
-	w, err := worker.New(worker.Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, fragile{start: true}.handler())
+	w, err := worker.New(worker.Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.DiscardHandler)}, fragile{start: true}.handler())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func (p *loopsPeer) restart(loops int) {
 func TestLoopsChange(t *testing.T) {
 	t.Parallel()
 	p := &loopsPeer{loops: 4, up: make(map[int]net.Conn)}
-	w, err := New(Config{Gateways: []string{"peer"}, Dial: p.dial, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, Handler{})
+	w, err := New(Config{Gateways: []string{"peer"}, Dial: p.dial, Logger: slog.New(slog.DiscardHandler)}, Handler{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -65,8 +66,8 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 		"an attachment cut off":      {"", []*link.Frame{{Type: link.Attach, ID: 1, Payload: attachment[:3]}}},
 		"a slot that is none":        {"slot", []*link.Frame{{Type: link.Attach, ID: 1, Slot: 1 << 24, Payload: attachment}}},
 		"attributes cut off":         {"", []*link.Frame{attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: []byte{0}}}},
-		"bytes behind an attachment": {"payload of ATTACH", []*link.Frame{{Type: link.Attach, ID: 1, Payload: append(attachment[:len(attachment):len(attachment)], 0)}}},
-		"bytes behind attributes":    {"payload of ATTRS", []*link.Frame{attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: append(attrs[:len(attrs):len(attrs)], 0)}}},
+		"bytes behind an attachment": {"payload of ATTACH", []*link.Frame{{Type: link.Attach, ID: 1, Payload: append(slices.Clip(attachment), 0)}}},
+		"bytes behind attributes":    {"payload of ATTRS", []*link.Frame{attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: append(slices.Clip(attrs), 0)}}},
 		"an end with a payload":      {"payload of DETACH", []*link.Frame{attach(1), {Type: link.Detach, ID: 2, Slot: 3, Token: 7, Payload: []byte{0}}}},
 		"a ping with a payload":      {"payload of PING", []*link.Frame{{Type: link.Ping, Payload: []byte{0}}}},
 		"a flag that ATTACH has not": {"flags 0x02 of ATTACH", []*link.Frame{{Type: link.Attach, Flags: link.FlagNew | link.FlagRedelivered, ID: 1, Payload: attachment}}},

@@ -85,7 +85,7 @@ type scheduled struct{ now atomic.Pointer[schedule] }
 func newScheduleWorker(t *testing.T) (*Worker, *scheduled) {
 	t.Helper()
 	business := new(scheduled)
-	w, err := New(Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}, business.handler())
+	w, err := New(Config{Gateways: []string{"127.0.0.1:1"}, Logger: slog.New(slog.DiscardHandler)}, business.handler())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func TestStuckHandlerAtDrain(t *testing.T) {
 			defer close(o.never)
 			conns := make(chan net.Conn, 64)
 			w, err := worker.New(worker.Config{
-				Gateways: []string{"peer"}, DrainTimeout: 50 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+				Gateways: []string{"peer"}, DrainTimeout: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
 				Dial: pipeDial(conns, 0),
 			}, o.handler())
 			if err != nil {

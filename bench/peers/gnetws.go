@@ -43,7 +43,7 @@ func (*wsEcho) OnTraffic(c gnet.Conn) gnet.Action {
 		taken = end + 4
 	}
 	for {
-		n := 0
+		var n int
 		if u.out, n, err = echoFrame(u.out, in[taken:]); err != nil {
 			return gnet.Close
 		}

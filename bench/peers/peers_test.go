@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -70,7 +71,7 @@ func TestFailedPeer(t *testing.T) {
 		{name: "broken", codec: bench.WebSocket, serve: func(context.Context, site) error { return nil }}, // the child knows none of this name
 		{name: floor, codec: bench.Text, serve: serveGnet},
 	}
-	if err := m.measure(t.Context()); err != errFailed {
+	if err := m.measure(t.Context()); !errors.Is(err, errFailed) {
 		t.Errorf("%v", err)
 	}
 	all, err := readRecords(m.file(runsName))
@@ -78,7 +79,7 @@ func TestFailedPeer(t *testing.T) {
 		t.Fatalf("%v %+v", err, all)
 	}
 	m.add = true
-	if err := m.measure(t.Context()); err != errFailed {
+	if err := m.measure(t.Context()); !errors.Is(err, errFailed) {
 		t.Errorf("%v", err)
 	}
 	all, err = readRecords(m.file(runsName))

@@ -15,12 +15,12 @@ type axis struct {
 	show     func(float64) string
 }
 
-// linear is an axis from min to max with about n round ticks.
-func linear(min, max float64, n int, show func(float64) string) axis {
-	if !(max > min) {
-		max = min + 1
+// linear is an axis from first to last with about n round ticks.
+func linear(first, last float64, n int, show func(float64) string) axis {
+	if !(last > first) {
+		last = first + 1
 	}
-	raw := (max - min) / float64(n)
+	raw := (last - first) / float64(n)
 	step := math.Pow(10, math.Floor(math.Log10(raw)))
 	for _, round := range []float64{10, 5, 2} {
 		if raw > step*round/2 {
@@ -28,8 +28,8 @@ func linear(min, max float64, n int, show func(float64) string) axis {
 			break
 		}
 	}
-	a := axis{min: min, max: max, show: show}
-	for i := math.Ceil(min / step); i*step <= max+step/1e6; i++ {
+	a := axis{min: first, max: last, show: show}
+	for i := math.Ceil(first / step); i*step <= last+step/1e6; i++ {
 		a.ticks = append(a.ticks, i*step)
 	}
 	return a
@@ -39,17 +39,17 @@ func linear(min, max float64, n int, show func(float64) string) axis {
 const crowded = 8
 
 // logarithmic is an axis from one of 1, 2, 5, 10, 20 … to another, with a tick at each between, or at the powers of ten if these are many.
-func logarithmic(min, max float64, show func(float64) string) axis {
+func logarithmic(first, last float64, show func(float64) string) axis {
 	var ticks, powers []float64
-	for e := math.Floor(math.Log10(math.Max(min, 1e-9))); len(ticks) < 2 || ticks[len(ticks)-1] < max; e++ {
+	for e := math.Floor(math.Log10(math.Max(first, 1e-9))); len(ticks) < 2 || ticks[len(ticks)-1] < last; e++ {
 		power := math.Pow(10, e)
 		powers = append(powers, power)
 		ticks = append(ticks, power, 2*power, 5*power)
 	}
-	for len(ticks) > 2 && ticks[1] <= min {
+	for len(ticks) > 2 && ticks[1] <= first {
 		ticks = ticks[1:]
 	}
-	for len(ticks) > 2 && ticks[len(ticks)-2] >= max {
+	for len(ticks) > 2 && ticks[len(ticks)-2] >= last {
 		ticks = ticks[:len(ticks)-1]
 	}
 	a := axis{min: ticks[0], max: ticks[len(ticks)-1], log: true, ticks: ticks, show: show}
@@ -77,9 +77,9 @@ func seconds(from, to float64) axis {
 }
 
 // nines is an axis of percentiles, its places the number of nines.
-func nines(max float64) axis {
-	a := axis{max: max, show: func(x float64) string { return strconv.FormatFloat(100*(1-math.Pow(10, -x)), 'g', int(x)+3, 64) }}
-	for x := 0.0; x <= max; x++ {
+func nines(last float64) axis {
+	a := axis{max: last, show: func(x float64) string { return strconv.FormatFloat(100*(1-math.Pow(10, -x)), 'g', int(x)+3, 64) }}
+	for x := 0.0; x <= last; x++ {
 		a.ticks = append(a.ticks, x)
 	}
 	return a

@@ -58,7 +58,7 @@ func (b *svg) put(format string, parts ...any) {
 			parts[i] = template.HTMLEscapeString(text)
 		}
 	}
-	fmt.Fprintf(b, format, parts...)
+	_, _ = fmt.Fprintf(b, format, parts...)
 }
 
 // SVG draws the chart. Every other tick along gives way on a narrow screen.

@@ -74,11 +74,11 @@ func bound(s setup) (total int, parts []addend) {
 
 // table is a bound as lines of text.
 func table(total int, parts []addend) string {
-	text := "what a gateway may hold:\n"
+	text := []byte("what a gateway may hold:\n")
 	for _, p := range parts {
-		text += fmt.Sprintf("%8.1f MiB  %s\n", mib(p.bytes), p.name)
+		text = fmt.Appendf(text, "%8.1f MiB  %s\n", mib(p.bytes), p.name)
 	}
-	return text + fmt.Sprintf("%8.1f MiB\n", mib(total))
+	return string(fmt.Appendf(text, "%8.1f MiB\n", mib(total)))
 }
 
 func mib(n int) float64 { return float64(n) / (1 << 20) }

@@ -11,7 +11,9 @@ import (
 
 func defaults() Options {
 	var o Options
-	o.defaults()
+	if err := o.defaults(); err != nil {
+		panic(err)
+	}
 	return o
 }
 

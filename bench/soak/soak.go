@@ -131,36 +131,37 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // print is a round's line, and one for each thing that is wrong.
 func (s *soak) print(r round) {
-	line := fmt.Sprintf("%8s ", r.end.Round(time.Second))
+	line := new(strings.Builder)
+	fmt.Fprintf(line, "%8s ", r.end.Round(time.Second))
 	for _, load := range r.loads {
-		line += fmt.Sprintf(" %s %d", load.Options.Label, load.Audit.Received)
+		fmt.Fprintf(line, " %s %d", load.Options.Label, load.Audit.Received)
 		if wrong := wrong(load); wrong == "" {
-			line += " ok,"
+			line.WriteString(" ok,")
 		} else {
 			s.failed = true
-			line += " FAILED (" + wrong + "),"
+			line.WriteString(" FAILED (" + wrong + "),")
 		}
 	}
-	line += " " + s.fleet.done()
+	line.WriteString(" " + s.fleet.done())
 	for _, load := range r.loads {
 		if n := turnedAway(load); n > 0 {
-			line += fmt.Sprintf(", %d %s turned away", n, load.Options.Label)
+			fmt.Fprintf(line, ", %d %s turned away", n, load.Options.Label)
 		}
 		if load.Slow != nil {
-			line += fmt.Sprintf(", %d slow readers cut", load.Slow.Cut)
+			fmt.Fprintf(line, ", %d slow readers cut", load.Slow.Cut)
 		}
 	}
 	for i, most := range r.most {
-		line += fmt.Sprintf(", gateway-%d at most %.0f of %.0f MiB", i+1, mib(most), mib(s.bound))
+		fmt.Fprintf(line, ", gateway-%d at most %.0f of %.0f MiB", i+1, mib(most), mib(s.bound))
 		if most > s.bound {
 			s.failed, s.over = true, true
-			line += " FAILED (memory is not bounded)"
+			line.WriteString(" FAILED (memory is not bounded)")
 		}
 	}
 	for _, u := range r.state {
-		line += fmt.Sprintf("  %s %d MiB %d fds %d threads", u.name, u.rss>>20, u.descriptors, u.threads)
+		fmt.Fprintf(line, "  %s %d MiB %d fds %d threads", u.name, u.rss>>20, u.descriptors, u.threads)
 	}
-	_, _ = fmt.Fprintln(s.out, line)
+	_, _ = fmt.Fprintln(s.out, line.String())
 }
 
 // wrong says what a load met that it must not, empty: nothing.

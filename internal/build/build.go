@@ -4,6 +4,7 @@ package build
 import (
 	"debug/buildinfo"
 	"runtime/debug"
+	"strings"
 )
 
 // Version returns the module's version and, if the build has recorded it, the commit, followed by
@@ -26,14 +27,14 @@ func Of(program string) string {
 }
 
 func version(info *debug.BuildInfo) string {
-	v := info.Main.Version
+	parts := []string{info.Main.Version}
 	for _, s := range info.Settings {
 		switch {
 		case s.Key == "vcs.revision":
-			v += " " + s.Value
+			parts = append(parts, s.Value)
 		case s.Key == "vcs.modified" && s.Value == "true":
-			v += " modified"
+			parts = append(parts, "modified")
 		}
 	}
-	return v
+	return strings.Join(parts, " ")
 }

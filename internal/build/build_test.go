@@ -18,8 +18,10 @@ func TestVersion(t *testing.T) {
 		want     string
 	}{
 		{nil, "(devel)"},
-		{[]debug.BuildSetting{{Key: "GOOS", Value: "linux"}, {Key: "vcs.revision", Value: "c0ffee"}, {Key: "vcs.modified", Value: "false"}}, "(devel) c0ffee"},
-		{[]debug.BuildSetting{{Key: "vcs.revision", Value: "c0ffee"}, {Key: "vcs.modified", Value: "true"}}, "(devel) c0ffee modified"},
+		{[]debug.BuildSetting{{Key: "GOOS", Value: "linux"}, {Key: "vcs.revision", Value: "c0ffee"},
+			{Key: "vcs.modified", Value: "false"}}, "(devel) c0ffee"},
+		{[]debug.BuildSetting{{Key: "vcs.revision", Value: "c0ffee"}, {Key: "vcs.modified", Value: "true"}},
+			"(devel) c0ffee modified"},
 	} {
 		info.Settings = c.settings
 		if got := version(info); got != c.want {

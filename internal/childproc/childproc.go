@@ -96,7 +96,7 @@ func (p *Process) follow(out io.Reader) {
 // addrs parses the URLs of a ready line.
 func addrs(line string) map[string]string {
 	m := make(map[string]string)
-	for _, url := range strings.Fields(line) {
+	for url := range strings.FieldsSeq(line) {
 		scheme, addr, _ := strings.Cut(url, "://")
 		m[scheme], _, _ = strings.Cut(addr, "/")
 	}

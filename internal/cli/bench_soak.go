@@ -73,7 +73,7 @@ func (o *benchSoak) run(c *cobra.Command) (err error) {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
+		defer func() { err = errors.Join(err, f.Close()) }()
 		o.Log = f
 	}
 	if err = soak.Run(c.Context(), o.Options, os.Stdout); errors.Is(err, bench.ErrOptions) {

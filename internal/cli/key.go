@@ -32,7 +32,7 @@ func readKey(path string) ([]byte, error) {
 	if err != nil {
 		return nil, errors.Unwrap(err) // the path has been named
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it is only read
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

@@ -78,7 +78,8 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f.IntVar(&o.takeover, "max-takeover-bytes", 0, "let clients compress with context takeover: what may be kept for it of all clients of an event loop, in bytes, 32768 each; past it, and with 0, they are to compress each message by itself")
 	o.limitFlags(c)
 	o.slowFlags(c)
-	f.StringVar(&o.reactors, "reactors", "auto", "event loops: a number, or auto for one per processor, and one fewer where handlers run in this process")
+	f.StringVar(&o.reactors, "reactors", "auto",
+		"event loops: a number, or auto for one per processor, and one fewer where handlers run in this process")
 	f.BoolVar(&o.pin, "pin", false, "tie each event loop to a processor")
 }
 
@@ -160,7 +161,7 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 	case o.workers < 0:
 		return usageError{fmt.Errorf("--workers: %d is less than 0", o.workers)}
 	case o.weight < 1 || o.weight > 0xFFFF:
-		return usageError{fmt.Errorf("--weight: %d is not within 1…65535", o.weight)}
+		return usageError{fmt.Errorf("--weight: %d is not between 1 and 65535", o.weight)}
 	case f.Changed("gateway") && !o.worker:
 		return usageError{errors.New("--gateway is for --worker: without it this is a gateway of its own")}
 	case !o.worker || o.exitWithParent: // a supervised worker has its parent's command line

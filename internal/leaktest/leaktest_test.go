@@ -16,7 +16,8 @@ func TestMain(m *testing.M) { Main(m) }
 // names it.
 func TestWhatIsLeftIsFound(t *testing.T) {
 	t.Parallel()
-	for what, says := range map[string]string{"nothing": "", "goroutine": "goroutine", "descriptor": "descriptors", "process": "processes"} {
+	for what, says := range map[string]string{"nothing": "", "goroutine": "goroutine", "descriptor": "descriptors",
+		"process": "processes"} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.Command(os.Args[0], "-test.run", "^TestLeak$")

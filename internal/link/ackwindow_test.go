@@ -74,7 +74,8 @@ func TestSentModel(t *testing.T) {
 			_, known := out[first]
 			var before Acked
 			err := s.Ack(first, last, func(a Acked) {
-				if a.Frames > 1 && a.Type != Message || a.Type == Message && before.Type == Message && a.Slot == before.Slot && a.Token == before.Token {
+				if a.Frames > 1 && a.Type != Message || a.Type == Message && before.Type == Message && a.Slot == before.Slot &&
+					a.Token == before.Token {
 					t.Fatalf("seed %d: %v after %v", seed, a, before)
 				}
 				before = a
@@ -185,7 +186,8 @@ func TestSentGoesOnBehindWhatHangs(t *testing.T) {
 		}
 	}
 	push(3 * denseRing)
-	if frames, bytes := s.Outstanding(); frames != 3 || bytes != 303 || len(s.ring) != denseRing || s.Oldest() != stuck[0] {
+	if frames, bytes := s.Outstanding(); frames != 3 || bytes != 303 || len(s.ring) != denseRing ||
+		s.Oldest() != stuck[0] {
 		t.Errorf("%d frames, %d bytes, ring of %d, the oldest is %d", frames, bytes, len(s.ring), s.Oldest())
 	}
 	ack := func(i int, oldest uint32) {

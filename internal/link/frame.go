@@ -119,13 +119,14 @@ type Frame struct {
 func (f *Frame) Has(flag uint8) bool { return f.Flags&flag != 0 }
 
 // Next decodes the frame at the start of in and returns its length. It returns 0 if more bytes are
-// needed, and ErrFrame if the length is invalid. max is the largest frame allowed, with its header.
-func Next(in []byte, max int, f *Frame) (int, error) {
+// needed, and ErrFrame if the length is invalid. limit is the largest frame allowed, with its
+// header.
+func Next(in []byte, limit int, f *Frame) (int, error) {
 	if len(in) < 4 {
 		return 0, nil
 	}
 	n := int(binary.BigEndian.Uint32(in))
-	if n < HeaderSize || n > max {
+	if n < HeaderSize || n > limit {
 		return 0, ErrFrame
 	}
 	if len(in) < n {

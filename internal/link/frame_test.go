@@ -10,26 +10,27 @@ import (
 // valid.
 func TestNextBounds(t *testing.T) {
 	t.Parallel()
-	const max = 100
+	const limit = 100
 	for _, c := range []struct {
 		length uint32
 		err    error
 	}{
-		{0, ErrFrame}, {HeaderSize - 1, ErrFrame}, {HeaderSize, nil}, {max, nil}, {max + 1, ErrFrame}, {1 << 31, ErrFrame}, {1<<32 - 1, ErrFrame},
+		{0, ErrFrame}, {HeaderSize - 1, ErrFrame}, {HeaderSize, nil}, {limit, nil}, {limit + 1, ErrFrame},
+		{1 << 31, ErrFrame}, {1<<32 - 1, ErrFrame},
 	} {
 		head := []byte{byte(c.length >> 24), byte(c.length >> 16), byte(c.length >> 8), byte(c.length)}
 		var f Frame
-		if n, err := Next(head, max, &f); n != 0 || !errors.Is(err, c.err) {
+		if n, err := Next(head, limit, &f); n != 0 || !errors.Is(err, c.err) {
 			t.Errorf("length %d: %d, %v", c.length, n, err)
 		}
 		if c.err != nil {
 			continue
 		}
 		in := append(head, make([]byte, c.length)...)[:c.length]
-		if n, err := Next(in, max, &f); n != int(c.length) || err != nil {
+		if n, err := Next(in, limit, &f); n != int(c.length) || err != nil {
 			t.Errorf("length %d, whole: %d, %v", c.length, n, err)
 		}
-		if n, err := Next(in[:len(in)-1], max, &f); n != 0 || err != nil {
+		if n, err := Next(in[:len(in)-1], limit, &f); n != 0 || err != nil {
 			t.Errorf("length %d, a byte short: %d, %v", c.length, n, err)
 		}
 	}
@@ -101,7 +102,8 @@ func TestClientID(t *testing.T) {
 	}
 	good := anID.String()
 	for _, bad := range []string{
-		"", good[:25], good + "0", "A" + good[1:], good[:25] + "1", good[:25] + "\n", "\r\n" + good[2:], good[:25] + "=", good[:24] + "é", "00000000000000000000000000"[:25] + "v",
+		"", good[:25], good + "0", "A" + good[1:], good[:25] + "1", good[:25] + "\n", "\r\n" + good[2:], good[:25] + "=",
+		good[:24] + "é", "00000000000000000000000000"[:25] + "v",
 	} {
 		if id, err := ParseClientID(bad); !errors.Is(err, ErrClientID) || !id.IsZero() {
 			t.Errorf("%q: %v, %v", bad, id, err)

@@ -15,19 +15,19 @@ func FuzzNext(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 23, 0}, uint16(0))
 	f.Add([]byte{0xFF, 0xFF, 0xFF, 0xFF}, uint16(1))
 	f.Fuzz(func(t *testing.T, in []byte, split uint16) {
-		const max = 1 << 16
-		whole, err := frames(t, in, max)
+		const limit = 1 << 16
+		whole, err := frames(t, in, limit)
 		cut := min(int(split), len(in))
 		var parts []Frame
 		rest := in[:cut]
-		first, errFirst := frames(t, rest, max)
+		first, errFirst := frames(t, rest, limit)
 		for i := range first {
 			rest = rest[HeaderSize+len(first[i].Payload):]
 		}
 		parts = append(parts, first...)
 		if errFirst == nil {
 			var second []Frame
-			second, errFirst = frames(t, append(bytes.Clone(rest), in[cut:]...), max)
+			second, errFirst = frames(t, append(bytes.Clone(rest), in[cut:]...), limit)
 			parts = append(parts, second...)
 		}
 		if !errors.Is(errFirst, err) || !reflect.DeepEqual(parts, whole) {
@@ -37,10 +37,10 @@ func FuzzNext(f *testing.F) {
 }
 
 // frames reads all whole frames and checks that writing them gives the same bytes.
-func frames(t *testing.T, in []byte, max int) (all []Frame, err error) {
+func frames(t *testing.T, in []byte, limit int) (all []Frame, err error) {
 	for {
 		var f Frame
-		n, err := Next(in, max, &f)
+		n, err := Next(in, limit, &f)
 		if n == 0 || err != nil {
 			return all, err
 		}
@@ -98,8 +98,8 @@ func mustEqual(t *testing.T, what string, got, want []byte) {
 func FuzzHello(f *testing.F) {
 	f.Add(firstMessage(version, version))
 	f.Add(append(firstMessage(version, version), append([]byte{0, 64}, make([]byte, 64)...)...))
-	f.Add(appendWorkerHello(nil, &aWorker))
-	f.Add(appendGatewayHello(nil, &aGateway))
+	f.Add(encodeWorkerHello(&aWorker))
+	f.Add(encodeGatewayHello(&aGateway))
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		s := newScript(in)
@@ -110,10 +110,10 @@ func FuzzHello(f *testing.F) {
 			t.Fatal("a false gateway was believed")
 		}
 		if h, err := parseWorkerHello(in); err == nil && len(h.Name) <= MaxName && len(h.Build) <= MaxName {
-			mustEqual(t, "worker's hello", appendWorkerHello(nil, &h), in)
+			mustEqual(t, "worker's hello", encodeWorkerHello(&h), in)
 		}
 		if g, err := parseGatewayHello(in); err == nil && len(g.Name) <= MaxName {
-			mustEqual(t, "gateway's hello", appendGatewayHello(nil, &g), in)
+			mustEqual(t, "gateway's hello", encodeGatewayHello(&g), in)
 		}
 	})
 }

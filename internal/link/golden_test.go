@@ -29,46 +29,80 @@ type golden struct {
 // goldens returns each frame type at least once, in the order of SPEC.md.
 func goldens() []golden {
 	attach := Attachment{
-		Version: 5, UIDVersion: 2, Handled: 17, Remote: "192.0.2.1:4711", Listener: "ws://:7272/chat", UID: "ann", Target: "/chat?room=1",
+		Version: 5, UIDVersion: 2, Handled: 17, Remote: "192.0.2.1:4711", Listener: "ws://:7272/chat", UID: "ann",
+		Target:  "/chat?room=1",
 		Headers: []Header{{"Host", "example.org"}, {"Cookie", "a=b"}}, Attrs: someone,
 	}
 	version := []byte{0, 0, 0, 5}
 	targets := func(names ...string) []byte { return AppendList(nil, names) }
 	join := Append(nil, &Frame{Type: Join, Code: 3, Slot: 0x010203, Token: 42, Payload: []byte("room 1")})
 	query := []byte{FieldUID | FieldGroups | FieldAttrs, 0, 0, 0, 100, 0, 0, 0, 0, 0, 0, 0, 9}
-	row := AppendAttributes(append(AppendList(AppendBytes(append([]byte{0, 0, 0, 0, 0, 0, 0, 12}, anID[:]...), "ann"), []string{"room 1"}), version...), someone)
+	row := AppendAttributes(append(AppendList(AppendBytes(append([]byte{0, 0, 0, 0, 0, 0, 0, 12}, anID[:]...), "ann"),
+		[]string{"room 1"}), version...), someone)
 	const slot, token = 0x010203, 0xA1A2A3A4A5A6A7A8
 	return []golden{
-		{"new client", Frame{Type: Attach, Flags: FlagNew, Code: 5, ID: 1, Slot: slot, Token: token, Payload: AppendAttachment(nil, &attach)}},
-		{"moved client, nothing known of it", Frame{Type: Attach, ID: 2, Slot: 4, Token: 1, Payload: AppendAttachment(nil, &Attachment{})}},
+		{"new client", Frame{Type: Attach, Flags: FlagNew, Code: 5, ID: 1, Slot: slot, Token: token,
+			Payload: AppendAttachment(nil, &attach)}},
+		{"moved client, nothing known of it",
+			Frame{Type: Attach, ID: 2, Slot: 4, Token: 1, Payload: AppendAttachment(nil, &Attachment{})}},
 		{"text", Frame{Type: Message, Flags: FlagText, Code: 5, ID: 3, Slot: slot, Token: token, Payload: []byte("hello")}},
-		{"empty, binary, redelivered, sequence wrapped", Frame{Type: Message, Flags: FlagRedelivered, ID: 0, Slot: slot, Token: token}},
+		{"empty, binary, redelivered, sequence wrapped", Frame{Type: Message, Flags: FlagRedelivered, ID: 0, Slot: slot,
+			Token: token}},
 		{"gone", Frame{Type: Detach, Code: uint16(ReasonPeer), ID: 4, Slot: slot, Token: token}},
 		{"moved away", Frame{Type: Detach, Flags: FlagMoved, ID: 0xFFFFFFFF, Slot: slot, Token: token}},
-		{"changed by another", Frame{Type: Attrs, Slot: slot, Token: token, Payload: AppendAttributes(AppendBytes(append(slices.Clone(version), 0, 0, 0, 2), "ann"), someone)}},
-		{"conflict", Frame{Type: Reply, Code: uint16(Conflict), ID: 77, Payload: AppendAttributes(slices.Clone(version), someone)}},
+		{"changed by another", Frame{Type: Attrs, Slot: slot, Token: token,
+			Payload: AppendAttributes(AppendBytes(append(slices.Clone(version), 0, 0, 0, 2), "ann"), someone)}},
+		{"conflict", Frame{Type: Reply, Code: uint16(Conflict), ID: 77,
+			Payload: AppendAttributes(slices.Clone(version), someone)}},
 		{"rows, and where more begin", Frame{Type: Reply, ID: 78, Payload: row}},
-		{"a count that one loop has not answered", Frame{Type: Reply, Flags: FlagPartial, ID: 81, Payload: []byte{0, 0, 0, 7, 0, 0, 0, 0}}},
+		{"a count that one loop has not answered",
+			Frame{Type: Reply, Flags: FlagPartial, ID: 81, Payload: []byte{0, 0, 0, 7, 0, 0, 0, 0}}},
 		{"acknowledgement with a join", Frame{Type: Unit, ID: 3, Slot: 5, Payload: join}},
 		{"acknowledgement alone", Frame{Type: Unit, ID: 6, Slot: 6}},
 		{"join, for another gateway", Frame{Type: Relay, Slot: 8, Payload: join}},
 		{"join, from another gateway", Frame{Type: Relay, Token: 18, Payload: join}},
 		{"two gateways", Frame{Type: Peers, Payload: AppendPeers(nil, []Peer{{7, "10.0.0.1:2300"}, {8, "[::1]:2301"}})}},
-		{"raw, with result", Frame{Type: Send, Flags: FlagText | FlagRaw | FlagResult, Code: 3, ID: 79, Slot: slot, Token: token, Payload: []byte("hi")}},
-		{"dropped when there is no room", Frame{Type: Send, Flags: FlagText | 0x30, Code: 3, Slot: slot, Token: token, Payload: []byte("hi")}},
-		{"the latest of a key", Frame{Type: Send, Flags: FlagText | FlagLatest | 0x20, Code: 3, Slot: slot, Token: token, Payload: append(AppendBytes(nil, "price"), "12"...)}},
-		{"with a last message", Frame{Type: Kick, Flags: FlagText | FlagLast, Code: 3, Slot: slot, Token: token, Payload: []byte("bye")}},
+		{"raw, with result", Frame{
+			Type: Send, Flags: FlagText | FlagRaw | FlagResult, Code: 3, ID: 79, Slot: slot, Token: token,
+			Payload: []byte("hi"),
+		}},
+		{"dropped when there is no room", Frame{
+			Type: Send, Flags: FlagText | 0x30, Code: 3, Slot: slot, Token: token,
+			Payload: []byte("hi"),
+		}},
+		{"the latest of a key", Frame{
+			Type: Send, Flags: FlagText | FlagLatest | 0x20, Code: 3, Slot: slot, Token: token,
+			Payload: append(AppendBytes(nil, "price"), "12"...),
+		}},
+		{"with a last message", Frame{
+			Type: Kick, Flags: FlagText | FlagLast, Code: 3, Slot: slot, Token: token,
+			Payload: []byte("bye"),
+		}},
 		{"at once", Frame{Type: Kick, Flags: FlagNow, Code: 3, Slot: slot, Token: token}},
-		{"newest wins", Frame{Type: Bind, Flags: FlagExclusive, Code: 3, Slot: slot, Token: token, Payload: append(slices.Clone(version), "ann"...)}},
+		{"newest wins", Frame{Type: Bind, Flags: FlagExclusive, Code: 3, Slot: slot, Token: token,
+			Payload: append(slices.Clone(version), "ann"...)}},
 		{"", Frame{Type: Unbind, Code: 3, Slot: slot, Token: token, Payload: version}},
 		{"unicode", Frame{Type: Join, Code: 3, Slot: slot, Token: token, Payload: []byte("комната")}},
 		{"", Frame{Type: Leave, Code: 3, Slot: slot, Token: token, Payload: []byte("room 1")}},
-		{"merge if unchanged", Frame{Type: Set, Flags: FlagMerge | FlagCompare | FlagResult, Code: 3, ID: 80, Slot: slot, Token: token,
+		{"merge if unchanged", Frame{Type: Set, Flags: FlagMerge | FlagCompare | FlagResult, Code: 3, ID: 80, Slot: slot,
+			Token:   token,
 			Payload: AppendAttributes(slices.Clone(version), someone)}},
-		{"to all but one", Frame{Type: Publish, Flags: FlagText, Payload: append(AppendIDs(targets(), []ClientID{anID}), "all"...)}},
-		{"to groups", Frame{Type: Publish, Code: TargetGroups, Payload: append(AppendIDs(targets("room 1", "room 2"), []ClientID{anID, other}), 0xFF)}},
-		{"to all, the latest of a key or the end", Frame{Type: Publish, Flags: FlagLatest | 0x10, Payload: append(AppendBytes(AppendIDs[ClientID](targets(), nil), "price"), 12)}},
-		{"to clients", Frame{Type: Publish, Code: TargetClients, Payload: append(AppendIDs[ClientID](targets(string(anID[:])), nil), "you"...)}},
+		{"to all but one", Frame{
+			Type: Publish, Flags: FlagText,
+			Payload: append(AppendIDs(targets(), []ClientID{anID}), "all"...),
+		}},
+		{"to groups", Frame{
+			Type: Publish, Code: TargetGroups,
+			Payload: append(AppendIDs(targets("room 1", "room 2"), []ClientID{anID, other}), 0xFF),
+		}},
+		{"to all, the latest of a key or the end", Frame{
+			Type: Publish, Flags: FlagLatest | 0x10,
+			Payload: append(AppendBytes(AppendIDs[ClientID](targets(), nil), "price"), 12),
+		}},
+		{"to clients", Frame{
+			Type: Publish, Code: TargetClients,
+			Payload: append(AppendIDs[ClientID](targets(string(anID[:])), nil), "you"...),
+		}},
 		{"share of one loop", Frame{Type: Publish, Slot: 4, Payload: append(AppendIDs[ClientID](targets(), nil), "all"...)}},
 		{"at all gateways", Frame{Type: Dissolve, Flags: FlagFar, Payload: []byte("room 1")}},
 		{"", Frame{Type: Evict, Payload: AppendEvict(nil, "ann", Claim{0x0102030405060708, anID})}},
@@ -111,8 +145,10 @@ func TestGoldenFrames(t *testing.T) {
 // The bytes of the opening with fixed nonces are those in testdata.
 func TestGoldenHello(t *testing.T) {
 	t.Parallel()
-	worker := WorkerHello{Role: RoleWorker, Loop: 1, Weight: 2, Window: 1 << 20, ID: [16]byte{15: 1}, Name: "worker", Build: "v1"}
-	gateway := GatewayHello{ID: 7, Epoch: 3, Loops: 4, Loop: 1, MaxFrame: MaxFrame, Heartbeat: 5 * time.Second, Name: "gateway", Advertise: "gw:2300"}
+	worker := WorkerHello{Role: RoleWorker, Loop: 1, Weight: 2, Window: 1 << 20, ID: [16]byte{15: 1}, Name: "worker",
+		Build: "v1"}
+	gateway := GatewayHello{ID: 7, Epoch: 3, Loops: 4, Loop: 1, MaxFrame: MaxFrame, Heartbeat: 5 * time.Second,
+		Name: "gateway", Advertise: "gw:2300"}
 	up, down := &tape{}, &tape{}
 	g, w := ended(t, "secret", up, down, worker, gateway)
 	if g.err != nil || w.err != nil {
@@ -157,11 +193,13 @@ func compare(t *testing.T, file, text string) {
 func TestPartsReadBack(t *testing.T) {
 	t.Parallel()
 	want := Attachment{
-		Version: 9, Handled: 3, Remote: "r", Listener: "l", UID: "u", Target: "/t", Headers: []Header{{"a", "b"}, {"", ""}}, Attrs: someone,
+		Version: 9, Handled: 3, Remote: "r", Listener: "l", UID: "u", Target: "/t", Headers: []Header{{"a", "b"}, {"", ""}},
+		Attrs: someone,
 	}
 	for name, b := range map[string][]byte{
-		"from fields":  AppendAttachment(nil, &want),
-		"request kept": AppendAttachment(nil, &Attachment{Version: 9, Handled: 3, Remote: "r", Listener: "l", UID: "u", Request: string(AppendRequest(nil, "/t", want.Headers)), Attrs: someone}),
+		"from fields": AppendAttachment(nil, &want),
+		"request kept": AppendAttachment(nil, &Attachment{Version: 9, Handled: 3, Remote: "r", Listener: "l", UID: "u",
+			Request: string(AppendRequest(nil, "/t", want.Headers)), Attrs: someone}),
 	} {
 		c := Read(b)
 		got := c.Attachment()

@@ -19,7 +19,7 @@ var (
 	ErrHello = errors.New("link: not a sluice peer")
 	// ErrVersion is returned when the two sides support no common version.
 	ErrVersion = errors.New("link: no common version")
-	// ErrKey is returned when the peer has not proved that it holds the shared key.
+	// ErrKey is returned when the peer did not prove that it has the shared key.
 	ErrKey = errors.New("link: wrong key")
 )
 
@@ -92,7 +92,7 @@ func Connect(conn net.Conn, key []byte, hello WorkerHello) (GatewayHello, error)
 	return newExchange(conn, key).connect(&hello)
 }
 
-// exchange is one opening. Owned by the goroutine that runs it.
+// exchange is one opening. The goroutine that runs it owns it.
 type exchange struct {
 	conn       net.Conn
 	key        []byte
@@ -138,7 +138,7 @@ func (x *exchange) accept(answer func(WorkerHello) (GatewayHello, error)) (h Wor
 	if err != nil {
 		return h, err
 	}
-	if err := x.writeProof(gatewayLabel, appendGatewayHello(nil, &reply)); err != nil {
+	if err := x.writeProof(gatewayLabel, encodeGatewayHello(&reply)); err != nil {
 		return h, fmt.Errorf("write message 4: %w", err)
 	}
 	return h, x.clearDeadline()
@@ -162,7 +162,7 @@ func (x *exchange) connect(hello *WorkerHello) (g GatewayHello, err error) {
 		return g, fmt.Errorf("%w: the gateway chose %d, this worker supports %d",
 			ErrVersion, second[len(magic)], version)
 	}
-	if err := x.writeProof(workerLabel, appendWorkerHello(nil, hello)); err != nil {
+	if err := x.writeProof(workerLabel, encodeWorkerHello(hello)); err != nil {
 		return g, fmt.Errorf("write message 3: %w", err)
 	}
 	fourth, err := x.readProof(gatewayLabel)
@@ -315,8 +315,8 @@ func appendMessage(dst, body []byte) []byte {
 
 func short(s string) string { return s[:min(len(s), MaxName)] }
 
-func appendWorkerHello(dst []byte, h *WorkerHello) []byte {
-	dst = append(dst, byte(h.Role))
+func encodeWorkerHello(h *WorkerHello) []byte {
+	dst := []byte{byte(h.Role)}
 	dst = binary.BigEndian.AppendUint16(dst, h.Loop)
 	dst = binary.BigEndian.AppendUint16(dst, h.Weight)
 	dst = binary.BigEndian.AppendUint32(dst, h.Window)
@@ -336,8 +336,8 @@ func parseWorkerHello(b []byte) (h WorkerHello, err error) {
 	return h, nil
 }
 
-func appendGatewayHello(dst []byte, g *GatewayHello) []byte {
-	dst = binary.BigEndian.AppendUint32(dst, g.ID)
+func encodeGatewayHello(g *GatewayHello) []byte {
+	dst := binary.BigEndian.AppendUint32(nil, g.ID)
 	dst = binary.BigEndian.AppendUint64(dst, g.Epoch)
 	dst = binary.BigEndian.AppendUint16(dst, g.Loops)
 	dst = binary.BigEndian.AppendUint16(dst, g.Loop)

@@ -13,7 +13,9 @@ import (
 )
 
 var (
-	aWorker  = WorkerHello{Role: RoleWorker, Loop: AnyLoop, Weight: 1, Window: 65536, ID: [16]byte{1, 2, 3}, Name: "w", Build: "b"}
+	aWorker = WorkerHello{
+		Role: RoleWorker, Loop: AnyLoop, Weight: 1, Window: 65536, ID: [16]byte{1, 2, 3}, Name: "w", Build: "b",
+	}
 	aGateway = GatewayHello{ID: 1, Epoch: 2, Loops: 2, MaxFrame: MaxFrame, Heartbeat: time.Second, Name: "g"}
 )
 
@@ -77,7 +79,8 @@ func TestStrangersLearnNothing(t *testing.T) {
 		{"range upside down", firstMessage(1, 0), ErrVersion, 0},
 		{"message 1 alone", firstMessage(0, 9), io.EOF, secondSize},
 		{"message 3 too short for a proof", append(firstMessage(version, version), 0, 1, 0), ErrHello, secondSize},
-		{"message 3 all zeroes", append(firstMessage(version, version), append([]byte{0, 64}, make([]byte, 64)...)...), ErrKey, secondSize},
+		{"message 3 all zeroes", append(firstMessage(version, version), append([]byte{0, 64}, make([]byte, 64)...)...),
+			ErrKey, secondSize},
 		{"replayed hello", up.buf, ErrKey, secondSize},
 		{"changed hello", flipped, ErrKey, secondSize},
 	} {
@@ -99,7 +102,8 @@ func TestStrangersLearnNothing(t *testing.T) {
 func tlsHello(t *testing.T) []byte {
 	t.Helper()
 	s := newScript(nil)
-	_ = tls.Client(s, &tls.Config{ServerName: "example.org", MinVersion: tls.VersionTLS12}).Handshake() // ends with io.EOF after the hello
+	// Ends with io.EOF after the hello.
+	_ = tls.Client(s, &tls.Config{ServerName: "example.org", MinVersion: tls.VersionTLS12}).Handshake()
 	if s.out.Len() == 0 {
 		t.Fatal("no TLS hello")
 	}
@@ -111,7 +115,10 @@ func tlsHello(t *testing.T) []byte {
 func TestKeysMustAgree(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ worker, gateway, workerSays, gatewaySays string }{
-		{"", "secret", "requires a key and this worker has none (set --key-file)", "the worker has no key and this gateway has one"},
+		{
+			"", "secret",
+			"requires a key and this worker has none (set --key-file)", "the worker has no key and this gateway has one",
+		},
 		{"secret", "", "has another key, or none", "the worker has a key and this gateway has none"},
 		{"Secret", "secret", "has another key, or none", "the worker's key is not this gateway's"},
 		{"secret ", "secret", "has another key, or none", "the worker's key is not this gateway's"},
@@ -178,7 +185,8 @@ func TestWorkerRefusesFalseGateway(t *testing.T) {
 // its bytes arrive.
 func TestSilenceIsCut(t *testing.T) {
 	t.Parallel()
-	for name, said := range map[string][]byte{"silent": nil, "half a message": firstMessage(version, version)[:9], "no message 3": firstMessage(version, version)} {
+	for name, said := range map[string][]byte{"silent": nil, "half a message": firstMessage(version, version)[:9],
+		"no message 3": firstMessage(version, version)} {
 		client, server := tcpPair(t)
 		if _, err := client.Write(said); err != nil {
 			t.Fatal(err)
@@ -207,7 +215,8 @@ func TestDeadline(t *testing.T) {
 	if _, err := Accept(s, nil, func(WorkerHello) (GatewayHello, error) { return aGateway, nil }); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.deadlines) != 2 || s.deadlines[0].Sub(before).Round(time.Second) != 5*time.Second || !s.deadlines[1].IsZero() {
+	if len(s.deadlines) != 2 || s.deadlines[0].Sub(before).Round(time.Second) != 5*time.Second ||
+		!s.deadlines[1].IsZero() {
 		t.Errorf("deadlines %v after %v", s.deadlines, before)
 	}
 }
@@ -269,7 +278,7 @@ func TestRefusal(t *testing.T) {
 	if _, err := Connect(b, nil, aWorker); !errors.Is(err, io.EOF) {
 		t.Errorf("worker: %v", err)
 	}
-	if g := <-done; g.err != full || g.hello != aWorker {
+	if g := <-done; !errors.Is(g.err, full) || g.hello != aWorker {
 		t.Errorf("gateway: %+v", g)
 	}
 }
@@ -284,14 +293,15 @@ func TestHelloBounds(t *testing.T) {
 	if ge.err != nil || we.err != nil {
 		t.Fatal(ge.err, we.err)
 	}
-	if len(ge.hello.Name) != 200 || len(ge.hello.Build) != 200 || len(we.hello.Name) != 200 || we.hello.Heartbeat != time.Second {
+	if len(ge.hello.Name) != 200 || len(ge.hello.Build) != 200 || len(we.hello.Name) != 200 ||
+		we.hello.Heartbeat != time.Second {
 		t.Errorf("worker %+v, gateway %+v", ge.hello, we.hello)
 	}
 	for _, c := range []struct{ is, want time.Duration }{
 		{-1, 0}, {0, 0}, {1, time.Second}, {time.Second + 1, 2 * time.Second}, {1000 * time.Hour, 65535 * time.Second},
 	} {
 		g.Heartbeat = c.is
-		if got, err := parseGatewayHello(appendGatewayHello(nil, &g)); err != nil || got.Heartbeat != c.want {
+		if got, err := parseGatewayHello(encodeGatewayHello(&g)); err != nil || got.Heartbeat != c.want {
 			t.Errorf("heartbeat %v arrives as %v, %v", c.is, got.Heartbeat, err)
 		}
 	}
@@ -302,19 +312,19 @@ func TestHelloBounds(t *testing.T) {
 	} {
 		bad := aGateway
 		change(&bad)
-		if _, err := parseGatewayHello(appendGatewayHello(nil, &bad)); !errors.Is(err, ErrHello) {
+		if _, err := parseGatewayHello(encodeGatewayHello(&bad)); !errors.Is(err, ErrHello) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := parseGatewayHello(append(appendGatewayHello(nil, &aGateway), 0)); err != ErrHello {
+	if _, err := parseGatewayHello(append(encodeGatewayHello(&aGateway), 0)); !errors.Is(err, ErrHello) {
 		t.Errorf("a byte behind a gateway's hello: %v", err)
 	}
-	if _, err := parseWorkerHello(append(appendWorkerHello(nil, &aWorker), 0)); err != ErrHello {
+	if _, err := parseWorkerHello(append(encodeWorkerHello(&aWorker), 0)); !errors.Is(err, ErrHello) {
 		t.Errorf("a byte behind a worker's hello: %v", err)
 	}
 	for _, role := range []Role{0, 6, 255} {
 		w.Role = role
-		if _, err := parseWorkerHello(appendWorkerHello(nil, &w)); err != ErrHello {
+		if _, err := parseWorkerHello(encodeWorkerHello(&w)); !errors.Is(err, ErrHello) {
 			t.Errorf("role %d: %v", role, err)
 		}
 	}

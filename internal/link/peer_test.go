@@ -53,7 +53,8 @@ type workerEnd struct {
 }
 
 // ended runs a whole opening with fixed nonces over a pipe and records both directions.
-func ended(t *testing.T, key string, up, down io.Writer, hello WorkerHello, answer GatewayHello) (g gatewayEnd, w workerEnd) {
+func ended(t *testing.T, key string, up, down io.Writer, hello WorkerHello, answer GatewayHello) (g gatewayEnd,
+	w workerEnd) {
 	t.Helper()
 	a, b := net.Pipe()
 	x, y := newExchange(taped{a, down}, []byte(key)), newExchange(taped{b, up}, []byte(key))

@@ -107,7 +107,7 @@ func TestOverflow(t *testing.T) {
 	r.let <- nil // first
 	<-r.writing
 	r.let <- nil // A
-	<-r.writing // B, so there is room for one
+	<-r.writing  // B, so there is room for one
 	say(t, w, "C\n")
 	say(t, w, strings.Repeat("D", maxQueued))
 	close(r.let)

@@ -11,7 +11,8 @@ import (
 // addList adds all processors of a list from /proc/PID/status.
 func TestAddList(t *testing.T) {
 	t.Parallel()
-	for list, want := range map[string][]int{"0": {0}, "0-1": {0, 1}, "3,5-7,11": {3, 5, 6, 7, 11}, "": nil, "x": nil, "1-x,2": {2}} {
+	for list, want := range map[string][]int{"0": {0}, "0-1": {0, 1}, "3,5-7,11": {3, 5, 6, 7, 11}, "": nil, "x": nil,
+		"1-x,2": {2}} {
 		all := make(map[int]bool)
 		addList(all, list)
 		if got := slices.Sorted(maps.Keys(all)); !slices.Equal(got, want) {

@@ -118,8 +118,7 @@ func (p *Process) ExitCode() int {
 	case <-time.After(awaitTimeout):
 		p.tb.Fatalf("process %d does not end", p.PID)
 	}
-	var exit *exec.ExitError
-	if errors.As(p.Err(), &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](p.Err()); ok {
 		return exit.ExitCode()
 	}
 	return 0

@@ -2,7 +2,6 @@ package proctest
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -19,7 +18,7 @@ func StartWorker(tb testing.TB, inner string, release func(), message func(worke
 		return nil
 	}}
 	w, err := worker.New(worker.Config{
-		Gateways: []string{inner}, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), DrainTimeout: time.Second,
+		Gateways: []string{inner}, Logger: slog.New(slog.DiscardHandler), DrainTimeout: time.Second,
 	}, h)
 	if err != nil {
 		tb.Fatal(err)

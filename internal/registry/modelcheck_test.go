@@ -179,7 +179,8 @@ func (x *model) checkInside() {
 	uids, groups := map[string]bool{}, map[string]bool{}
 	for slot, n := range x.here {
 		m := n.m
-		if x.r.members[slot] != m || x.r.Find(m.ID) != m || m.UID() != n.uid || len(m.groups) != len(n.groups) || len(groupsOf(m)) != len(n.groups) {
+		if x.r.members[slot] != m || x.r.Find(m.ID) != m || m.UID() != n.uid ||
+			len(m.groups) != len(n.groups) || len(groupsOf(m)) != len(n.groups) {
 			x.t.Fatalf("member %+v is not %+v", m, n)
 		}
 		if n.uid != "" {
@@ -190,7 +191,8 @@ func (x *model) checkInside() {
 		}
 		for k, p := range m.groups {
 			groups[p.set.name] = true
-			if e := p.set.entries[p.index]; e.member != m || int(e.group) != k || !n.groups[p.set.name] || x.r.groups[p.set.name] != p.set {
+			e := p.set.entries[p.index]
+			if e.member != m || int(e.group) != k || !n.groups[p.set.name] || x.r.groups[p.set.name] != p.set {
 				x.t.Fatalf("group entry %+v of %+v", e, m)
 			}
 		}

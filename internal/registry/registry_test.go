@@ -11,7 +11,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// filled is a registry with n members in slots 0 … n-1, all in the group "all" and each under a uid of its own.
+// filled returns a registry with n members in slots 0 to n-1, all in the group "all" and each with
+// a uid of its own.
 func filled(n int) (*Registry, []Member) {
 	r, members := New(Limits{}), make([]Member, n)
 	for i := range members {
@@ -48,7 +49,8 @@ func TestNotAMember(t *testing.T) {
 	r.Bind(m, "uid", 1)
 	r.Remove(m)
 	r.Unbind(m)
-	if r.Bind(m, "other", 1); r.Len() != 0 || len(r.uids) != 0 || r.Find(m.ID) != nil || m.UID() != "uid" || len(m.Attrs()) != 1 || m.Version() != 1 {
+	if r.Bind(m, "other", 1); r.Len() != 0 || len(r.uids) != 0 || r.Find(m.ID) != nil || m.UID() != "uid" ||
+		len(m.Attrs()) != 1 || m.Version() != 1 {
 		t.Errorf("%+v after Remove", m)
 	}
 	r.Add(m)
@@ -237,11 +239,13 @@ func TestSelectPages(t *testing.T) {
 	big := strings.Repeat("x", 100_000)
 	r.Set(&members[0], []link.Attribute{{Key: "k", Value: big}}, false)
 	all := [][]byte{[]byte("all")}
-	for _, fields := range []uint8{0, link.FieldUID, link.FieldUID | link.FieldGroups | link.FieldAttrs, link.FieldDistinctUIDs, link.FieldDistinctGroups} {
+	for _, fields := range []uint8{0, link.FieldUID, link.FieldUID | link.FieldGroups | link.FieldAttrs,
+		link.FieldDistinctUIDs, link.FieldDistinctGroups} {
 		pages := 0
 		for cursor, more := uint64(0), true; more; more = cursor != 0 {
 			rows, next := r.Select(fields, link.TargetGroups, all, 0, cursor, nil)
-			if same, nextToo := r.Select(fields, link.TargetAll, nil, 0, cursor, nil); string(same) != string(rows) || nextToo != next {
+			if same, nextToo := r.Select(fields, link.TargetAll, nil, 0, cursor, nil); string(same) != string(rows) ||
+				nextToo != next {
 				t.Fatalf("fields %#x from %d: the group of all is not all", fields, cursor)
 			}
 			if len(rows) > maxPage+len(big)+100 || next != 0 && next-cursor > maxRows {
@@ -345,10 +349,13 @@ func TestAllocations(t *testing.T) {
 		"walk uids":    func() { r.Walk(link.TargetUIDs, uids, except, f) },
 		"walk clients": func() { r.Walk(link.TargetClients, clients, except, f) },
 		"count":        func() { r.Count(link.TargetGroups, groups, buf) },
-		"select":       func() { r.Select(link.FieldUID|link.FieldGroups|link.FieldAttrs, link.TargetGroups, groups, 0, 0, buf) },
-		"distinct":     func() { r.Select(link.FieldDistinctGroups, link.TargetAll, nil, 0, 0, buf) },
-		"leave, join":  func() { r.Leave(&members[9], "all"); r.Join(&members[9], "all") },
-		"go and come":  func() { r.Remove(&members[11]); r.Add(&members[11]) },
+		"select": func() {
+			r.Select(link.FieldUID|link.FieldGroups|link.FieldAttrs, link.TargetGroups, groups, 0, 0,
+				buf)
+		},
+		"distinct":    func() { r.Select(link.FieldDistinctGroups, link.TargetAll, nil, 0, 0, buf) },
+		"leave, join": func() { r.Leave(&members[9], "all"); r.Join(&members[9], "all") },
+		"go and come": func() { r.Remove(&members[11]); r.Add(&members[11]) },
 	} {
 		if n := testing.AllocsPerRun(100, run); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)

@@ -20,14 +20,17 @@ func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 		left  int // MiB that remain after a collection
 		steps []step
 	}{
-		"never busy, small":        {8, []step{{600, 0, 8, 0}}},
-		"busy for ever":            {8, []step{{600, busy, 500, 0}}},
-		"a burst":                  {10, []step{{10, busy, 500, 0}, {1, idle, 500, 0}, {1, idle, 500, 1}, {14, idle, 10, 0}, {1, idle, 10, 1}, {600, idle, 10, 0}}},
-		"a small burst":            {10, []step{{5, busy, 30, 0}, {600, idle, 30, 0}}},
-		"two bursts":               {10, []step{{5, busy, 300, 0}, {40, idle, 300, 2}, {5, busy, 300, 0}, {40, idle, 300, 2}}},
+		"never busy, small": {8, []step{{600, 0, 8, 0}}},
+		"busy for ever":     {8, []step{{600, busy, 500, 0}}},
+		"a burst": {10, []step{{10, busy, 500, 0}, {1, idle, 500, 0}, {1, idle, 500, 1}, {14, idle, 10, 0},
+			{1, idle, 10, 1}, {600, idle, 10, 0}}},
+		"a small burst": {10, []step{{5, busy, 30, 0}, {600, idle, 30, 0}}},
+		"two bursts": {10, []step{{5, busy, 300, 0}, {40, idle, 300, 2}, {5, busy, 300, 0},
+			{40, idle, 300, 2}}},
 		"a burst within the quiet": {10, []step{{5, busy, 300, 0}, {5, idle, 300, 1}, {5, busy, 300, 0}, {40, idle, 300, 2}}},
 		"much that stays":          {400, []step{{5, busy, 400, 0}, {600, idle, 400, 2}}},
-		"it shrinks by itself":     {50, []step{{5, busy, 400, 0}, {40, idle, 400, 2}, {5, idle, 5, 0}, {5, busy, 40, 0}, {40, idle, 40, 2}}},
+		"it shrinks by itself": {50, []step{{5, busy, 400, 0}, {40, idle, 400, 2}, {5, idle, 5, 0}, {5, busy, 40, 0},
+			{40, idle, 40, 2}}},
 	} {
 		var w tracker
 		var used time.Duration

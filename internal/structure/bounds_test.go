@@ -1,4 +1,5 @@
-// Package structure_test reads the sources of the whole module, and holds them to rules that no compiler knows.
+// Package structure_test reads the sources of the module and checks rules that the compiler does
+// not know.
 package structure_test
 
 import (
@@ -15,14 +16,17 @@ import (
 )
 
 // bounded are the folders whose queues must be in the table of bounds.
-var bounded = []string{"engine", "codec", "gateway", "worker", "worker/store", "internal/link", "internal/registry", "internal/logs"}
+var bounded = []string{"engine", "codec", "gateway", "worker", "worker/store", "internal/link", "internal/registry",
+	"internal/logs"}
 
-// Each field or package variable that may grow says in a comment on its line which row of ARCHITECTURE.md bounds it, by the beginning of the row,
+// Each field or package variable that may grow names in a comment on its line the row of
+// ARCHITECTURE.md that bounds it, by the beginning of the row,
 //
 //	waiting []*session // oldest first; bound: messages that wait while no worker is there
 //
-// or why there is none: "bound: none, one for each listener". It is one that may grow when its type is a map, a channel of something, a pool of
-// package sync, or a slice that something is appended to. What is exported is the caller's, and no queue.
+// or gives the reason why there is none: "bound: none, one for each listener". A field or variable
+// may grow when its type is a map, a channel of values, a pool of package sync, or a slice that
+// something is appended to. Exported ones belong to the caller and are no queues.
 func TestEveryQueueHasARow(t *testing.T) {
 	t.Chdir("../..")
 	rows := rowsOfBounds(t)
@@ -35,7 +39,8 @@ func TestEveryQueueHasARow(t *testing.T) {
 				t.Errorf("%s: %s %s has no comment \"bound: …\" on its line", g.at, g.kind, g.name)
 			case strings.HasPrefix(row, "none, ") && len(row) > len("none, "):
 			case countPrefix(rows, row) != 1:
-				t.Errorf("%s: %s %s: %d rows of the table of bounds begin with %q, want one", g.at, g.kind, g.name, countPrefix(rows, row), row)
+				t.Errorf("%s: %s %s: %d rows of the table of bounds begin with %q, want one", g.at, g.kind, g.name,
+					countPrefix(rows, row), row)
 			}
 		}
 	}
@@ -44,7 +49,7 @@ func TestEveryQueueHasARow(t *testing.T) {
 	}
 }
 
-// What the check above takes for one that may grow.
+// The kinds of fields and variables that may grow.
 func TestWhatMayGrow(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -81,13 +86,14 @@ func (x *s) f() {
 	for _, g := range growing(t, dir) {
 		got = append(got, strings.TrimSpace(g.name+" "+g.marker))
 	}
-	want := []string{"m bound: a row", "c", "p", "q", "appended bound: none, it is short", "cut", "own", "ptr", "atom", "free", "global"}
+	want := []string{"m bound: a row", "c", "p", "q", "appended bound: none, it is short", "cut", "own", "ptr", "atom",
+		"free", "global"}
 	if !slices.Equal(got, want) {
 		t.Errorf("found %q\nwant  %q", got, want)
 	}
 }
 
-// rowsOfBounds are the first cells of the table of bounds.
+// rowsOfBounds returns the first cells of the table of bounds.
 func rowsOfBounds(t *testing.T) (rows []string) {
 	t.Helper()
 	text, err := os.ReadFile("ARCHITECTURE.md")
@@ -118,14 +124,16 @@ func countPrefix(rows []string, prefix string) (n int) {
 // grower is a field or a package variable that may grow.
 type grower struct{ name, kind, marker, at string }
 
-// growing looks through the files of a folder that are no tests.
+// growing returns the fields and variables that may grow, of the files in a folder that are no
+// tests.
 func growing(t *testing.T, folder string) (all []grower) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "*.go"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%s: no files, %v", folder, err)
 	}
-	look := looker{set: token.NewFileSet(), lists: map[string]bool{}, appended: map[string]bool{}, lines: map[string][]string{}}
+	look := looker{set: token.NewFileSet(), lists: map[string]bool{}, appended: map[string]bool{},
+		lines: map[string][]string{}}
 	var parsed []*ast.File
 	for _, name := range files {
 		if strings.HasSuffix(name, "_test.go") {
@@ -155,7 +163,8 @@ func growing(t *testing.T, folder string) (all []grower) {
 	return look.found
 }
 
-// looker knows of a package, by names alone, which types are lists and which fields something is appended to.
+// looker knows, by names alone, which types of a package are lists and which fields something is
+// appended to.
 type looker struct {
 	set             *token.FileSet
 	lists, appended map[string]bool
@@ -163,7 +172,7 @@ type looker struct {
 	found           []grower
 }
 
-// note enters named types that are slices or maps, and what append is given.
+// note records named types that are slices, maps or channels, and the first argument of append.
 func (l *looker) note(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.TypeSpec:
@@ -187,7 +196,7 @@ func (l *looker) note(n ast.Node) bool {
 	return true
 }
 
-// nameOf is the last name of x, a.b.x, x[:n] or x[i].
+// nameOf returns the last name of x, a.b.x, x[:n] or x[i].
 func nameOf(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.Ident:
@@ -202,7 +211,7 @@ func nameOf(e ast.Expr) string {
 	return ""
 }
 
-// collect enters what may grow of a type's fields, and of package variables.
+// collect adds fields of types and package variables that may grow.
 func (l *looker) collect(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.StructType:
@@ -225,7 +234,7 @@ func (l *looker) collect(n ast.Node) bool {
 	return true
 }
 
-// made is the type of what a value makes, nil where that is not seen.
+// made returns the type of the result of make or of a literal, nil for other values.
 func made(value ast.Expr) ast.Expr {
 	switch v := value.(type) {
 	case *ast.CallExpr:
@@ -253,7 +262,7 @@ func (l *looker) consider(name *ast.Ident, typ ast.Expr) {
 	l.found = append(l.found, g)
 }
 
-// kindOf says what kind of thing that may grow a type is; empty: none.
+// kindOf returns the kind of a type that may grow, "" for others.
 func (l *looker) kindOf(typ ast.Expr) string {
 	switch x := typ.(type) {
 	case *ast.StarExpr:

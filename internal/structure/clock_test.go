@@ -11,26 +11,30 @@ import (
 	"testing"
 )
 
-// Deadlines, heartbeats, leases and rates go by the monotonic clock, so that a clock that jumps changes none of them. A time.Time carries that clock until one of the methods
-// below takes it away; each use of them that there is stands here with what it is for.
+// Deadlines, heartbeats, leases and rates use the monotonic clock, so that a jump of the wall clock
+// changes none of them. A time.Time has a monotonic reading until one of the methods below removes
+// it. Each use of these methods is listed here with its purpose.
 func TestNothingIsTimedByTheWallClock(t *testing.T) {
 	t.Chdir("../..")
 	allowed := map[string][]string{
 		"chat/chat.go":          {"UnixMilli"}, // when something was said, for people
 		"chat/room.go":          {"UnixMilli"}, // the same
-		"gateway/command.go":    {"UnixNano"},  // of two bindings at gateways that have not heard of each other the later one wins: nothing waits for it
-		"gateway/peerkeeper.go": {"Unix"},      // a deadline long past, to end a hello
-		"worker/gateway.go":     {"Unix"},      // a deadline long past, to end a hello
+		"gateway/command.go":    {"UnixNano"},  // the later of two bindings at different gateways wins; nothing waits for it
+		"gateway/peerkeeper.go": {"Unix"},      // a deadline in the past, to end a hello
+		"worker/gateway.go":     {"Unix"},      // a deadline in the past, to end a hello
 	}
-	takesAway := []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "AddDate", "Date", "Parse", "ParseInLocation"}
+	takesAway := []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "AddDate", "Date", "Parse",
+		"ParseInLocation"}
 	found := make(map[string][]string)
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (path == "bench" || strings.HasPrefix(path, ".") && path != "."): // a bench tells people when it ran
+		case d.IsDir() && (path == "bench" || strings.HasPrefix(path, ".") && path != "."):
+			// A bench tells people when it ran.
 			return filepath.SkipDir
-		case d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") || strings.HasPrefix(filepath.ToSlash(path), "internal/cli/bench"):
+		case d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") ||
+			strings.HasPrefix(filepath.ToSlash(path), "internal/cli/bench"):
 			return nil
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)

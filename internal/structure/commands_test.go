@@ -15,7 +15,8 @@ var (
 	defined = regexp.MustCompile(`(?m)^func ((?:Test|Benchmark|Fuzz|Example)\w*)\(`)
 )
 
-// A command in a document that runs tests by name runs some: every alternative of its pattern names a test of its package.
+// A command in a document that runs tests by name runs at least one: every alternative of its
+// pattern matches a test of its package.
 func TestCommandsInDocumentsRunTests(t *testing.T) {
 	t.Chdir("../..")
 	documents, err := filepath.Glob("docs/*.md")
@@ -49,7 +50,7 @@ func TestCommandsInDocumentsRunTests(t *testing.T) {
 	}
 }
 
-// packagesOf are the folders that a command's arguments name; the root where they name none.
+// packagesOf returns the folders that a command's arguments name, the root without any.
 func packagesOf(arguments string) (folders []string) {
 	for word := range strings.FieldsSeq(arguments) {
 		if word == "." || strings.HasPrefix(word, "./") {
@@ -62,7 +63,8 @@ func packagesOf(arguments string) (folders []string) {
 	return folders
 }
 
-// hasTest reports whether each folder has a test whose name fits. It notes in tests what a folder has.
+// hasTest reports whether each folder has a test whose name matches. It caches the tests of a
+// folder in tests.
 func hasTest(t *testing.T, tests map[string][]string, folders []string, name string) bool {
 	t.Helper()
 	fits, err := regexp.Compile(name)
@@ -80,7 +82,7 @@ func hasTest(t *testing.T, tests map[string][]string, folders []string, name str
 	return true
 }
 
-// testsOf are the names of a folder's tests.
+// testsOf returns the names of a folder's tests.
 func testsOf(t *testing.T, folder string) (names []string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(folder, "*_test.go"))

@@ -59,8 +59,9 @@ func run(t *testing.T, n int, does ...string) *fleet {
 	done := make(chan error, 1)
 	ready := make(chan struct{})
 	cfg := supervisor.Config{
-		N: n, ReadyWithin: 3 * time.Second, StopWithin: 500 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&f.log, nil)),
-		Ready: func() { close(ready) },
+		N: n, ReadyWithin: 3 * time.Second, StopWithin: 500 * time.Millisecond,
+		Logger: slog.New(slog.NewTextHandler(&f.log, nil)),
+		Ready:  func() { close(ready) },
 		Command: func(int) *exec.Cmd {
 			mu.Lock()
 			defer mu.Unlock()
@@ -101,7 +102,9 @@ func TestOldStaysUntilNewIsReady(t *testing.T) {
 	f := run(t, 2, serves, serves, silent, serves)
 	f.reload <- struct{}{}
 	f.logs("reload stopped", 1)
-	if log := f.log.String(); strings.Contains(log, "did not end cleanly") || strings.Count(log, "worker ready") != 2 || !strings.Contains(log, "replaced=0") {
+	log := f.log.String()
+	if strings.Contains(log, "did not end cleanly") || strings.Count(log, "worker ready") != 2 ||
+		!strings.Contains(log, "replaced=0") {
 		t.Errorf("somebody was replaced:\n%s", log)
 	}
 	f.reload <- struct{}{}
@@ -140,7 +143,8 @@ func TestBackOff(t *testing.T) {
 	t.Parallel()
 	f := run(t, 1, serves, dies) // the first process becomes ready
 	for i := 1; !strings.Contains(f.log.String(), "directly after it became ready"); i++ {
-		f.reload <- struct{}{} // to a process that dies directly after it is ready; if that is not seen in time, the old one stays
+		// The new process dies directly after it is ready. The old one stays if that is not seen.
+		f.reload <- struct{}{}
 		f.logs("reload stopped", i)
 	}
 	f.logs("worker ended, starting another", 4)
@@ -176,7 +180,8 @@ func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	over, end := context.WithCancel(t.Context())
 	end()
-	good := supervisor.Config{N: 1, Command: func(int) *exec.Cmd { return exec.Command("/bin/false") }, Ready: func() {}, Logger: slog.New(slog.DiscardHandler)}
+	good := supervisor.Config{N: 1, Command: func(int) *exec.Cmd { return exec.Command("/bin/false") }, Ready: func() {},
+		Logger: slog.New(slog.DiscardHandler)}
 	run := func(cfg supervisor.Config) error {
 		if err := supervisor.Run[int](over, cfg, nil); err != nil && strings.Contains(err.Error(), "Config.") {
 			return err

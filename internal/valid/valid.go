@@ -1,4 +1,4 @@
-// Package valid checks what a program is configured with.
+// Package valid checks configurations.
 package valid
 
 import (
@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// Numbers looks for a number in a struct that is negative, or not a finite number. It returns the
-// name of the first such field, and what is wrong with it; an empty name: there is none. The fields
-// named may be negative. It looks into structs within the struct, whose fields' names have a dot.
+// Numbers looks for a number in a struct that is negative or not finite. It returns the name of the
+// first such field and the error, or an empty name. The fields in mayBeNegative may be negative. It
+// looks into structs within the struct; the names of their fields have a dot.
 func Numbers(config any, mayBeNegative ...string) (field string, err error) {
 	return numbers(reflect.Indirect(reflect.ValueOf(config)), "", mayBeNegative)
 }
@@ -39,7 +39,7 @@ func numbers(v reflect.Value, prefix string, mayBeNegative []string) (string, er
 	return "", nil
 }
 
-// HostPort returns an error for what is no HOST:PORT, which says how that is written.
+// HostPort returns an error when addr is not of the form HOST:PORT. The error names the fault.
 func HostPort(addr string) error {
 	if _, rest, ok := strings.Cut(addr, "://"); ok {
 		rest, _, _ = strings.Cut(rest, "/")
@@ -60,13 +60,13 @@ func HostPort(addr string) error {
 	return nil
 }
 
-// Port returns an error for what is neither a port nor, perhaps, the name of one.
+// Port returns an error when port is neither a port number nor possibly the name of one.
 func Port(port string) error {
 	if port == "" {
 		return errors.New("the port is missing")
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil && isNumber(port) {
-		return fmt.Errorf("port %s is not within 0…65535", port)
+		return fmt.Errorf("port %s is not between 0 and 65535", port)
 	}
 	return nil
 }

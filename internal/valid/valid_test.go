@@ -27,8 +27,9 @@ func TestNumbers(t *testing.T) {
 		field  string
 		says   string
 	}{
-		"zero":            {config{}, "", ""},
-		"large":           {config{Int: math.MaxInt, Wait: math.MaxInt64, Rate: math.MaxFloat64, In: inner{127}, Count: 1}, "", ""},
+		"zero": {config{}, "", ""},
+		"large": {config{Int: math.MaxInt, Wait: math.MaxInt64, Rate: math.MaxFloat64, In: inner{127}, Count: 1},
+			"", ""},
 		"int":             {config{Int: -1}, "Int", "-1 is negative"},
 		"duration":        {config{Wait: -time.Second}, "Wait", "-1s is negative"},
 		"float":           {config{Rate: -0.5}, "Rate", "-0.5 is negative"},
@@ -44,7 +45,7 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
-// What is no HOST:PORT is told how that is written.
+// An address that is no HOST:PORT gives an error that names the form.
 func TestHostPort(t *testing.T) {
 	t.Parallel()
 	for addr, says := range map[string]string{
@@ -54,7 +55,7 @@ func TestHostPort(t *testing.T) {
 		"2300":                 "127.0.0.1:2300",
 		"::1":                  "[::1]:2300",
 		"host:":                "port is missing",
-		"host:65536":           "within 0…65535",
+		"host:65536":           "between 0 and 65535",
 		"ws://127.0.0.1:7272/": "alone: 127.0.0.1:7272",
 	} {
 		if err := HostPort(addr); (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// Negative makes each number of a struct negative, one after the other, and those of the structs
-// within. check must return an error then that names the field, and none for the fields that may be
-// negative. A field that is new needs no entry in any test: negative, it is refused or listed.
+// Negative sets each number of a struct, and of the structs within, to a negative value, one after
+// the other. check must then return an error that names the field, but none for the fields in
+// mayBeNegative. A new field needs no entry in a test: it is refused or must be listed.
 func Negative[C any](t *testing.T, good C, check func(C) error, mayBeNegative ...string) {
 	t.Helper()
 	if err := check(good); err != nil {
@@ -44,7 +44,7 @@ func Negative[C any](t *testing.T, good C, check func(C) error, mayBeNegative ..
 	}
 }
 
-// numbers are the paths to the signed numbers of a struct that can be set.
+// numbers returns the paths to the signed numbers of a struct that can be set.
 func numbers(of reflect.Type, prefix []int) (paths [][]int) {
 	for i := range of.NumField() {
 		path := append(slices.Clone(prefix), i)

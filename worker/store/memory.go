@@ -92,7 +92,7 @@ func newMemory(cfg MemoryConfig, hash hasher) (*Memory, error) {
 	cfg.Shards = cmp.Or(cfg.Shards, 64)
 	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, 64<<20)
 	if cfg.Shards < 1 || cfg.Shards > 1<<16 || cfg.Shards&(cfg.Shards-1) != 0 {
-		return nil, fmt.Errorf("store: MemoryConfig.Shards: %d is not a power of two within 1…65,536", cfg.Shards)
+		return nil, fmt.Errorf("store: MemoryConfig.Shards: %d is not a power of two between 1 and 65536", cfg.Shards)
 	}
 	if cfg.MaxBytes < 2<<20 {
 		return nil, fmt.Errorf("store: MemoryConfig.MaxBytes: %d is less than 2 MiB", cfg.MaxBytes)

@@ -179,7 +179,10 @@ func (c *Client) hear(payload []byte, flags uint8) bool {
 	if c.state != open {
 		return false
 	}
-	m := worker.Message{Binary: flags&link.FlagText == 0, Raw: flags&link.FlagRaw != 0, Overflow: worker.Overflow(flags & link.FlagOverflow >> link.OverflowShift)}
+	m := worker.Message{
+		Binary: flags&link.FlagText == 0, Raw: flags&link.FlagRaw != 0,
+		Overflow: worker.Overflow(flags & link.FlagOverflow >> link.OverflowShift),
+	}
 	if flags&link.FlagLatest != 0 {
 		key := link.Read(payload)
 		m.Conflate = string(key.Bytes())

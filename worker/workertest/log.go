@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -61,7 +62,7 @@ func (l testLog) Handle(_ context.Context, r slog.Record) error {
 
 // WithAttrs implements slog.Handler.
 func (l testLog) WithAttrs(attrs []slog.Attr) slog.Handler {
-	l.attrs = append(l.attrs[:len(l.attrs):len(l.attrs)], attrs...)
+	l.attrs = append(slices.Clip(l.attrs), attrs...)
 	return l
 }
 
