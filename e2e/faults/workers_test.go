@@ -18,7 +18,7 @@ type shaken struct {
 	*fleet.Fleet
 	workers []*proctest.Process
 	wires   []*faultproxy.Proxy // to the gateways; none: workers connect to them
-	killed  int                // how often something was done
+	killed  int                 // how often something was done
 }
 
 func newShaken(t *testing.T, bin string, codec bench.Codec, gateways int) *shaken {
