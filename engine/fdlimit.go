@@ -60,6 +60,6 @@ func descriptorLimit(reserve int) uint64 {
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
 		return math.MaxUint64 // the kernel will report a lack of descriptors
 	}
-	limit := uint64(l.Cur) // Cur is signed on some systems
+	limit := uint64(l.Cur) //nolint:unconvert // Cur is signed on some systems
 	return limit - min(limit/2, uint64(max(reserve, 0)))
 }

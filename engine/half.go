@@ -56,7 +56,9 @@ func (h *half) Write(b []byte) (int, error) {
 
 // isFIN reports whether gnet closes a connection because a read found the peer's FIN. A bare io.EOF
 // means that the poller found the connection broken.
-func isFIN(err error) bool { return err != io.EOF && errors.Is(err, io.EOF) }
+func isFIN(err error) bool {
+	return err != io.EOF && errors.Is(err, io.EOF) //nolint:errorlint // a bare one, as the comment says
+}
 
 // continueHalf is called when the FIN was received and gnet is about to close g, c's connection. It
 // reports whether c continues without gnet.

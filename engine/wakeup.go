@@ -23,7 +23,7 @@ func wakeupPair() (near int, far net.Conn, err error) {
 		return 0, nil, os.NewSyscallError("socketpair", err)
 	}
 	f := os.NewFile(uintptr(fds[1]), "wakeup")
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if err = unix.SetNonblock(fds[0], true); err == nil {
 		far, err = net.FileConn(f)
 	}

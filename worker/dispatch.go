@@ -346,20 +346,6 @@ func (l *gwLink) finish(s *session, it *item, call uint64) (still bool) {
 	return true
 }
 
-// toPool lets the pool run a session's queue. Earlier effects for its client are pushed first.
-func (l *gwLink) toPool(s *session) {
-	l.pushBatch()
-	l.w.pool.start(s)
-}
-
-func (l *gwLink) stayPooled() bool {
-	if l.w.watch.now.Load() < l.leader.pooledUntil {
-		return true
-	}
-	l.leader.pooledUntil = 0
-	return false
-}
-
 // commit writes the batch's effects and acknowledgements.
 func (l *gwLink) commit() {
 	l.pushBatch()

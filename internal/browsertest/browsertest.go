@@ -27,7 +27,8 @@ func Path(tb testing.TB) string {
 	return ""
 }
 
-// chromium is the one browser of a test binary: a start takes longer than most tests. The first window starts it.
+// chromium is the one browser of a test binary, since a start takes longer than most tests. The
+// first window starts it.
 var chromium struct {
 	sync.Once
 	ctx context.Context // of the browser
@@ -38,7 +39,8 @@ var chromium struct {
 // within is how long a window may be open.
 const within = time.Minute
 
-// Open opens a window that shares nothing with others: neither cookies nor what a page stores. It is closed with the test.
+// Open opens a window that shares neither cookies nor storage with other windows. It is closed when
+// the test ends.
 func Open(tb testing.TB, width, height int) context.Context {
 	tb.Helper()
 	path := Path(tb)
@@ -48,7 +50,8 @@ func Open(tb testing.TB, width, height int) context.Context {
 	}
 	ctx, closeWindow := chromedp.NewContext(chromium.ctx, chromedp.WithNewBrowserContext())
 	tb.Cleanup(closeWindow)
-	if err := chromedp.Do(ctx, chromedp.EmulateViewport(int64(width), int64(height))); err != nil { // opens it; it lives as long as this context
+	// This opens the window, which lives as long as ctx.
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(int64(width), int64(height))); err != nil {
 		tb.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
@@ -64,7 +67,8 @@ func start(path string) {
 	}
 	allocator, free := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(dir),
-		chromedp.Flag("force-prefers-reduced-motion", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("force-prefers-reduced-motion", true), chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))...)
 	ctx, closeAll := chromedp.NewContext(allocator)
 	chromium.ctx = ctx

@@ -162,7 +162,8 @@ func (r *Registry) Older(uid []byte, c link.Claim, f func(*Member)) {
 	if s == nil {
 		return
 	}
-	for i := len(s.entries) - 1; i >= 0; i-- { // a removed entry is replaced by one that was already visited
+	// f may remove an entry: one that was already visited takes its place.
+	for i := len(s.entries) - 1; i >= 0; i-- { //nolint:modernize // s.entries changes meanwhile
 		if m := s.entries[i].member; m.ID != c.Client && (link.Claim{Time: s.since[i], Client: m.ID}).Before(c) {
 			f(m)
 		}

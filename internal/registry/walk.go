@@ -43,7 +43,7 @@ func (r *Registry) Walk(target uint16, keys [][]byte, except []link.ClientID, f 
 // walk iterates backwards: a removal moves the last entry to the gap. That entry was visited, or
 // will still be visited at its new index. The marks ensure that no member is visited twice.
 func (r *Registry) walk(s *set, f func(*Member)) {
-	for i := len(s.entries) - 1; i >= 0; i-- {
+	for i := len(s.entries) - 1; i >= 0; i-- { //nolint:modernize // s.entries changes meanwhile
 		if i < len(s.entries) { // otherwise f has removed several
 			r.visit(s.entries[i].member, f)
 		}

@@ -12,7 +12,8 @@ import (
 // globals are the package variables that change while the program runs, each with the reason why it
 // belongs to the process.
 var globals = map[string]string{
-	"internal/proctest.built": "a test process builds each program once",
+	"internal/browsertest.chromium": "a test process starts one browser",
+	"internal/proctest.built":       "a test process builds each program once",
 	"internal/proctest.networks": "names of network namespaces are the machine's, so a process counts those that it " +
 		"has made",
 }

@@ -49,7 +49,8 @@ func TestProseIsNarrow(t *testing.T) {
 	}
 }
 
-// A row of a table has as many cells as its heading. A | within code separates cells, too, unless a backslash stands before it.
+// A row of a table has as many cells as its heading. A | in code separates cells too, unless a
+// backslash precedes it.
 func TestTablesAreWhole(t *testing.T) {
 	t.Chdir("../..")
 	for _, name := range documents(t) {
@@ -120,10 +121,12 @@ func TestWhatDocumentsNameExists(t *testing.T) {
 	}
 }
 
-// What documents name as Go names them, a field or a counter for example, is a name in the sources. The changelog has old ones, too.
+// Go names in documents, a field or a counter for example, exist in the sources. The changelog also
+// has old names.
 func TestNamesInDocumentsAreOurs(t *testing.T) {
 	t.Chdir("../..")
-	notOurs := []string{"Host", "Origin", "Connection", "Gosched", "ParallelEnabled"} // header fields, of package runtime, of gws
+	// Header fields, a function of package runtime, an option of gws.
+	notOurs := []string{"Host", "Origin", "Connection", "Gosched", "ParallelEnabled"}
 	names := allNames(t)
 	for _, name := range documents(t) {
 		if name == "CHANGELOG.md" {
@@ -185,7 +188,8 @@ func allTests(t *testing.T) (names []string) {
 	return names
 }
 
-// allNames are the exported names in the module's code: of types, functions, fields and all else, and those of tests.
+// allNames returns the exported names in the module's code and tests: types, functions, fields and
+// all others.
 func allNames(t *testing.T) map[string]bool {
 	t.Helper()
 	names := make(map[string]bool)
@@ -207,14 +211,16 @@ func allNames(t *testing.T) map[string]bool {
 	return names
 }
 
-// walk calls f with each file below the current folder, by its path with slashes, but for hidden folders and those of other people's packages.
+// walk calls f with the path of each file below the current folder, with slashes. It leaves out
+// hidden folders and packages of others.
 func walk(t *testing.T, f func(name string)) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && name != "." && (strings.HasPrefix(d.Name(), ".") || strings.HasPrefix(d.Name(), "_") || d.Name() == "node_modules"):
+		case d.IsDir() && name != "." &&
+			(strings.HasPrefix(d.Name(), ".") || strings.HasPrefix(d.Name(), "_") || d.Name() == "node_modules"):
 			return filepath.SkipDir
 		case !d.IsDir():
 			f(filepath.ToSlash(name))
@@ -258,7 +264,8 @@ func proseOf(t *testing.T, name string) (lines []line) {
 	return lines
 }
 
-// fragmentsOf are what links to the headings of a document end with; of headings that are alike, as GitHub numbers them.
+// fragmentsOf returns the fragments of links to the headings of a document. Equal headings are
+// numbered as GitHub does.
 func fragmentsOf(t *testing.T, name string) (all []string) {
 	t.Helper()
 	seen := make(map[string]int)
