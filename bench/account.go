@@ -5,26 +5,30 @@ import (
 	"reflect"
 )
 
-// An account is what one connection has received of one stream. It tells every fault apart: a gap is lost until it is filled, then it was reordered.
+// An account is what one connection has received of one stream. A gap counts as lost until it is
+// filled; then it was reordered.
 type account struct {
-	next    uint32
-	since   uint32 // of what was sent before this one, nothing has to arrive: the receiver was away; but what does, arrives without a gap
+	next uint32
+	// since excuses an absence of the receiver: messages sent before this one need not arrive.
+	// Those that do must arrive without a gap.
+	since   uint32
 	excused uint32 // messages that did not have to arrive, and did not
-	mark    uint32 // the receiver waits for what was sent before this one
-	gaps    []gap  // sorted; not yet arrived below next
+	mark    uint32 // the receiver waits for the messages sent before this one
+	gaps    []gap  // sorted: what is missing below next
 }
 
 // gap is the sequence numbers from first to before end.
 type gap struct{ first, end uint32 }
 
-// unknown stands for how many messages a stream has sent when only another process knows.
+// unknown is the number of messages a stream has sent if another process knows it.
 const unknown = math.MaxUint32
 
-// farthest is how many messages of a stream can be missing in a row. What is farther ahead was never sent, as far as can be known before the end.
+// farthest bounds the messages of a stream that can be missing in a row. A sequence number beyond
+// it counts as one that was never sent.
 const farthest = 1 << 20
 
-// arrived enters message seq of a stream that has sent so many, and counts what is wrong with it. It tells whether the message is one that was still to come, and how
-// many before it have been passed over.
+// arrived enters message seq of a stream that has sent so many. fresh reports that the message was
+// still due. over is how many messages before it are skipped.
 func (a *account) arrived(seq, sent uint32, audit *Audit) (fresh bool, over uint32) {
 	if from := max(a.next, a.since); seq >= sent || seq > from && seq-from > farthest {
 		audit.Unexpected++
@@ -49,10 +53,10 @@ func (a *account) arrived(seq, sent uint32, audit *Audit) (fresh bool, over uint
 	return true, over
 }
 
-// resume tells that the receiver is there again, after an absence, for what is sent from seq on.
+// resume ends an absence: what is sent from seq on must arrive.
 func (a *account) resume(seq uint32) { a.since = max(seq, a.next) }
 
-// excuse ends an absence with the arrival of seq.
+// excuse skips the messages before seq that an absence excuses.
 func (a *account) excuse(seq uint32) {
 	if to := min(seq, a.since); to > a.next {
 		a.excused += to - a.next
@@ -61,13 +65,13 @@ func (a *account) excuse(seq uint32) {
 	a.since = 0
 }
 
-// await has the account wait for what was sent before seq, and tells whether some of it has not arrived.
+// await sets the mark, and reports whether a message before it is still missing.
 func (a *account) await(seq uint32) bool {
 	a.mark = seq
 	return a.next < seq
 }
 
-// fill takes seq out of the gaps, if it is in one.
+// fill removes seq from the gaps, and reports whether it was in one.
 func (a *account) fill(seq uint32) bool {
 	for i, g := range a.gaps {
 		if seq < g.first || seq >= g.end {
@@ -87,21 +91,24 @@ func (a *account) fill(seq uint32) bool {
 	return false
 }
 
-// close enters how many messages the stream had; those that did not arrive are lost, and those beyond were never sent.
+// close compares the account with the number of messages sent. It has a copy of the account,
+// because more messages may arrive before it is called again.
 func (a account) close(sent uint32, audit *Audit) {
-	a.excuse(sent) // of a copy: more may arrive, and the account is closed again
+	a.excuse(sent)
 	audit.Expected += uint64(sent - a.excused)
 	lost := uint64(sent - min(a.next, sent))
 	beyond := uint64(a.next - min(a.next, sent))
 	for _, g := range a.gaps {
-		lost += uint64(min(g.end, sent) - min(g.first, sent))
-		beyond -= uint64(g.end-g.first) - uint64(min(g.end, sent)-min(g.first, sent))
+		missing := uint64(min(g.end, sent) - min(g.first, sent))
+		lost += missing
+		beyond -= uint64(g.end-g.first) - missing
 	}
 	audit.Lost += lost
 	audit.Unexpected += beyond
 }
 
-// unread enters n messages that arrived and could not be read, where so many are missing. Each stands for one of those, and is changed; what is more, nobody had sent.
+// unread enters n messages that could not be read, where so many are missing. Each counts as one of
+// the missing ones, changed. The others were never sent.
 func (a *Audit) unread(n, missing uint64) {
 	changed := min(n, missing)
 	a.Lost -= changed
@@ -109,7 +116,7 @@ func (a *Audit) unread(n, missing uint64) {
 	a.Unexpected += n - changed
 }
 
-// addTo adds the numbers of a struct to those of another, so many times: -1 takes them off.
+// addTo adds the numbers in from, times a factor, to those in to.
 func addTo[T any](to *T, from T, times int64) {
 	addFields(reflect.ValueOf(to).Elem(), reflect.ValueOf(from), times)
 }

@@ -12,24 +12,21 @@ import (
 	"time"
 )
 
-// An agent is a generator in a process of its own, for runs that need more descriptors than one has. The run asks it over its standard input and output. Requests and
-// answers are few, a second apart, and never on the path of a message.
-
-// A part is a generator's share of a run: one in this process, or one of several in processes of their own. It is asked one thing at a time, to open first.
+// A part is a generator with its share of a run: in this process, or in an agent process. It is
+// asked one thing at a time, first to open. Runs that need more descriptors than a process has use
+// agents; a question goes to the standard input of an agent about once a second.
 type part interface {
 	ask(ctx context.Context, q question) (answer, error)
 	close(ctx context.Context) error
 }
 
-// question is what a part is to do.
 type question struct {
-	Do          string
+	Do          string   // one of the constants below: a method of generator
 	Share       share    // open: of an agent
-	From, Until int64    // start: the window, microseconds since the run began
+	From, Until int64    // start: the window, in microseconds since the start of the run
 	Sent        []uint32 // audit: by each connection of the run
 }
 
-// What a part can do: each is a method of generator.
 const (
 	doOpen   = "open"
 	doStart  = "start"
@@ -38,14 +35,13 @@ const (
 	doAudit  = "audit"
 )
 
-// share is what an agent is asked to be.
+// share is the work of an agent.
 type share struct {
 	Options    Options
 	First, End uint32 // its connections
 	Began      int64  // of the run: microseconds since 1970
 }
 
-// answer is what came of it.
 type answer struct {
 	Err     string // of an agent
 	Sample  sample
@@ -70,7 +66,8 @@ func (g *generator) ask(ctx context.Context, q question) (a answer, err error) {
 	return a, err
 }
 
-// ServeAgent is the main of an agent: it makes the load that it is asked for on in, answers on out, and returns when in ends or ctx does.
+// ServeAgent runs an agent. It reads questions from in and writes
+// answers to out, until in or ctx ends.
 func ServeAgent(ctx context.Context, in io.ReadCloser, out io.Writer) (err error) {
 	stop := context.AfterFunc(ctx, func() { _ = in.Close() })
 	defer stop()
@@ -93,8 +90,8 @@ func ServeAgent(ctx context.Context, in io.ReadCloser, out io.Writer) (err error
 		var a answer
 		var err error
 		if q.Do == doOpen {
-			now := time.Now()
-			began := now.Add(-time.Duration(now.UnixMicro()-q.Share.Began) * time.Microsecond) // on this process's monotonic clock
+			now := time.Now() // with the monotonic clock of this process
+			began := now.Add(-time.Duration(now.UnixMicro()-q.Share.Began) * time.Microsecond)
 			g, err = newGenerator(q.Share.Options, q.Share.First, q.Share.End, began)
 		}
 		if err == nil {
@@ -109,7 +106,6 @@ func ServeAgent(ctx context.Context, in io.ReadCloser, out io.Writer) (err error
 	}
 }
 
-// agent is the run's end of it.
 type agent struct {
 	share     share
 	cmd       *exec.Cmd
@@ -119,17 +115,14 @@ type agent struct {
 	log       *tail
 }
 
-// startAgent starts the process; it does nothing yet.
+// startAgent starts the process. It does nothing until it is asked.
 func startAgent(program string, s share) (*agent, error) {
 	a := &agent{share: s, cmd: exec.Command(program, "bench", "agent"), log: &tail{}}
 	a.cmd.Stderr = a.log
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // it ends with its standard input
 	in, err := a.cmd.StdinPipe()
-	if err != nil {
-		return nil, fmt.Errorf("bench: agent: %w", err)
-	}
-	out, err := a.cmd.StdoutPipe()
-	if err == nil {
+	out, err2 := a.cmd.StdoutPipe()
+	if err = errors.Join(err, err2); err == nil {
 		err = a.cmd.Start()
 	}
 	if err != nil {
@@ -139,10 +132,10 @@ func startAgent(program string, s share) (*agent, error) {
 	return a, nil
 }
 
-// ask implements part. When ctx ends before the answer the process is killed, for it does not listen meanwhile.
+// ask implements part. If ctx ends before the answer, the process is
+// killed: it does not listen meanwhile.
 func (a *agent) ask(ctx context.Context, q question) (r answer, err error) {
-	stop := context.AfterFunc(ctx, func() { _ = a.cmd.Process.Kill() })
-	defer stop()
+	defer context.AfterFunc(ctx, a.kill)()
 	if q.Do == doOpen {
 		q.Share = a.share
 	}
@@ -158,21 +151,22 @@ func (a *agent) ask(ctx context.Context, q question) (r answer, err error) {
 	return r, nil
 }
 
-// close ends the process: its input ends, and after ctx it is killed.
+func (a *agent) kill() { _ = a.cmd.Process.Kill() }
+
+// close ends the process by closing its input. When ctx ends the process is killed.
 func (a *agent) close(ctx context.Context) error {
-	_ = a.in.Close() // it may have ended by itself
-	stop := context.AfterFunc(ctx, func() { _ = a.cmd.Process.Kill() })
-	defer stop()
+	_ = a.in.Close() // the process may have ended
+	defer context.AfterFunc(ctx, a.kill)()
 	if err := a.cmd.Wait(); err != nil {
 		return fmt.Errorf("bench: agent: %w%s", err, a.log)
 	}
 	return nil
 }
 
-// program is what servers and agents are started from.
-func (o *Options) program() (string, error) {
-	if o.Servers.Binary != "" {
-		return o.Servers.Binary, nil
+// program returns what servers and agents are started from.
+func (s Servers) program() (string, error) {
+	if s.Binary != "" {
+		return s.Binary, nil
 	}
 	own, err := os.Executable()
 	if err != nil {

@@ -17,8 +17,9 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// A message's way up to a worker and its answer's way down, through a whole gateway and a whole worker, allocate nothing: what is counted is of the turns of loops, which
-// many messages share. Not parallel: all allocations of the process are counted.
+// A message up to a worker and its answer down, through a whole gateway and a whole worker,
+// allocate nothing. What is counted belongs to turns of loops, which many messages share. Not
+// parallel: all allocations of the process are counted.
 func TestTheWholePathAllocatesNothing(t *testing.T) {
 	const batch, rounds = 256, 100
 	log := slog.New(slog.DiscardHandler)

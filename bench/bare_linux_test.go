@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bareServer is the least that a server can be: one thread, epoll(7), and sockets that block.
+// bareServer is a minimal server: one thread, epoll(7), and blocking sockets.
 type bareServer struct{ listener, poll int }
 
-// errGone is what serve returns when the client has gone.
+// errGone is returned by serve if the client has gone.
 var errGone = errors.New("the client is gone")
 
-// run serves until the process is ended, or something goes wrong: serve is called for each socket that can be read, opened for one that has come, turned when all that one wait
-// told of has been served.
+// run serves until the process ends or an error occurs. It calls opened for each new socket, serve
+// for each socket that can be read, and turned after all sockets of one wait.
 func (s *bareServer) run(serve func(fd int) error, opened func(fd int), turned func() error) error {
 	events := make([]unix.EpollEvent, 1024)
 	for {
@@ -50,7 +50,7 @@ func (s *bareServer) listen() (port int, err error) {
 	return port, s.watch(s.listener)
 }
 
-// listen makes a socket that listens on a port of the loopback address.
+// listen returns a socket that listens on a port of the loopback address.
 func listen() (fd, port int, err error) {
 	if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
 		return 0, 0, fmt.Errorf("socket: %w", err)
@@ -68,7 +68,7 @@ func listen() (fd, port int, err error) {
 	return fd, sa.(*unix.SockaddrInet4).Port, nil
 }
 
-// watch has epoll tell of the socket.
+// watch adds the socket to epoll.
 func (s *bareServer) watch(fd int) error {
 	if err := unix.EpollCtl(s.poll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
 		return fmt.Errorf("epoll_ctl: %w", err)
@@ -96,7 +96,7 @@ func accept(listener int) (int, error) {
 	return fd, nil
 }
 
-// write is write(2) to a client and nothing else: not even Go's scheduler is told of it. A signal may cut it short.
+// write is write(2) without Go's scheduler. A signal may cut it short.
 func write(fd int, b []byte) error {
 	for len(b) > 0 {
 		n, err := move(syscall.SYS_WRITE, fd, b)

@@ -1,265 +1,258 @@
 package bench
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// Mode chat is people in rooms who do what the package comment says. In a closed loop a person thinks after each answer, for a time that is exponentially distributed
-// around Options.Think; in an open loop the next who is free does what is due.
+// Mode chat has users in rooms, as the package comment describes. In a closed loop a user thinks
+// after each answer, for a time that is exponentially distributed around Options.Think. In an open
+// loop the next user who is free does what is due.
 //
-// The audit is exact although people come and go. Who wants to leave or to hang up first waits for everything that had been said by the time of the decision: that has to
-// arrive. Who comes back has to get everything that is said after the answer to its join (its login, for private messages). What was said in between may arrive or not, but
-// without a gap. Nothing may arrive from a room that has answered the leave. All people of a room are in one lane, which therefore knows who has said how much.
+// The audit is exact although users come and go. A user who decides to leave or to reconnect first
+// waits for everything sent up to that decision; all of it must arrive. A user who returns must
+// receive everything sent after the answer to its join (for private messages: to its login). What
+// was sent in between may arrive or not, but without a gap. Nothing may arrive from a room that has
+// answered the leave. All users of a room are in one shard, which therefore knows what each has
+// sent.
 //
-// It does not drive the chat of package chat, whose limits of rates are made against such a load, but the bench's Worker.
+// The mode uses the bench's Worker, not the server of package chat, whose rate limits reject such a
+// load.
 
-// Of a hundred things that people do. The rest is said to the room.
+// Of 100 actions. The rest are messages to the room.
 const (
 	whispersOf   = 10
 	leavesOf     = 4
 	reconnectsOf = 1
 )
 
-// Acts are how often each thing was done in mode chat.
-type Acts struct {
+// ActionCounts are how often each action was done in mode Chat.
+type ActionCounts struct {
 	Said, Whispered, Left, Reconnected uint64
 }
 
-// presence is where a person stands.
-type presence uint8
+type userState uint8
 
 const (
-	offline   presence = iota // until the login is answered
-	joining                   // has asked to come in
-	present                   // in the room
-	leaving                   // wants to leave, and waits for what was said before
-	hangingUp                 // wants to hang up, and waits for what was said before
-	left                      // has asked to leave
-	away                      // out of the room
+	offline      userState = iota // until the login is answered
+	joining                       // has sent a join
+	present                       // in the room
+	leaving                       // waits for earlier messages, then leaves
+	reconnecting                  // waits for earlier messages, then closes the connection
+	left                          // has sent a leave
+	away                          // outside the room
 )
 
-// chatRoom is the people of a room, all in one lane.
-type chatRoom []*client
-
-// A person is what a client is besides, in mode chat. It belongs to the client's loop.
-type person struct {
+// A user is the state of a client in mode chat. The loop of the client owns it.
+type user struct {
 	client    *client
-	room      chatRoom
-	place     presence
-	think     engine.Timer
+	room      []*client // all users of the room, in one shard
+	state     userState
+	timer     engine.Timer
 	waits     int     // accounts that have not reached their mark
-	whispered uint32  // private messages; also the next sequence
-	whispers  account // of the one before in the room
-	copies    account // of its own private messages
+	whispered uint32  // private messages, and the next sequence number
+	whispers  account // private messages of the neighbour before
+	copies    account // copies of its own private messages
 }
 
-// neighbours are who whispers to p, and to whom p whispers; p itself where it is alone.
-func (p *person) neighbours() (before, after *client) {
-	n := len(p.room)
-	i := int(p.client.id - p.client.from)
-	return p.room[(i+n-1)%n], p.room[(i+1)%n]
+// neighbours are the users who whisper to u and to whom u whispers; u itself if it is alone.
+func (u *user) neighbours() (before, after *client) {
+	n := len(u.room)
+	i := int(u.client.id - u.client.from)
+	return u.room[(i+n-1)%n], u.room[(i+1)%n]
 }
 
-// OnTimer implements engine.TimerHandler: the thinking is over.
-func (p *person) OnTimer(*engine.Timer) {
-	l := p.client.lane
-	l.tick()
-	if l.running && p.free() {
-		p.act(l.now)
+// OnTimer implements engine.TimerHandler: the user has thought.
+func (u *user) OnTimer(*engine.Timer) {
+	sh := u.client.shard
+	sh.tick()
+	if sh.running && u.free() {
+		u.act(sh.now)
 	}
 }
 
-// rest has p think, in a closed loop, and then do something.
-func (p *person) rest() {
-	l := p.client.lane
-	if l.opts.Rate > 0 || !l.running {
+func (u *user) think() {
+	sh := u.client.shard
+	if sh.opts.Rate > 0 || !sh.running {
 		return
 	}
 	const longest = 5 // times the average
-	d := min(l.rand.ExpFloat64(), longest)
-	l.loop.Schedule(&p.think, time.Duration(d*float64(l.opts.Think)))
+	d := min(sh.rand.ExpFloat64(), longest)
+	sh.loop.Schedule(&u.timer, time.Duration(d*float64(sh.opts.Think)))
 }
 
-// free tells whether p can do something.
-func (p *person) free() bool {
-	return (p.place == present || p.place == away) && !p.client.conn.Closed()
+func (u *user) free() bool {
+	return (u.state == present || u.state == away) && !u.client.conn.Closed()
 }
 
-// act has p do something, which was due at the time given.
-func (p *person) act(due int64) {
-	l := p.client.lane
-	l.Sent++
-	if p.place == away {
-		p.place = joining
-		p.client.command(verbJoin, p.client.target)
+// act does one action, which was due at the time given.
+func (u *user) act(due int64) {
+	c, sh := u.client, u.client.shard
+	sh.Sent++
+	if u.state == away {
+		u.state = joining
+		c.command(verbJoin, c.target)
 		return
 	}
-	switch n := l.rand.IntN(100); {
+	switch n := sh.rand.IntN(100); {
 	case n < reconnectsOf:
-		l.Acts.Reconnected++
-		p.depart(hangingUp)
+		sh.Actions.Reconnected++
+		u.depart(reconnecting)
 	case n < reconnectsOf+leavesOf:
-		l.Acts.Left++
-		p.depart(leaving)
-	case n < reconnectsOf+leavesOf+whispersOf && len(p.room) > 1:
-		l.Acts.Whispered++
-		_, to := p.neighbours()
-		p.whispered++
-		p.client.speak(verbWhisper, &to.name, p.whispered-1, due)
+		sh.Actions.Left++
+		u.depart(leaving)
+	case n < reconnectsOf+leavesOf+whispersOf && len(u.room) > 1:
+		sh.Actions.Whispered++
+		_, to := u.neighbours()
+		u.whispered++
+		c.sendMessage(verbWhisper, &to.name, u.whispered-1, due)
 	default:
-		l.Acts.Said++
-		seq := p.client.sent.Load()
-		p.client.sent.Store(seq + 1)
-		p.client.speak(verbRoom, &p.client.target, seq, due)
+		sh.Actions.Said++
+		seq := c.sent.Load()
+		c.sent.Store(seq + 1)
+		c.sendMessage(verbRoom, &c.target, seq, due)
 	}
 }
 
-// depart has p leave or hang up as soon as everything has arrived that was said so far.
-func (p *person) depart(how presence) {
-	p.place, p.waits = how, 0
+// depart leaves or reconnects as soon as everything has arrived that was sent up to now.
+func (u *user) depart(how userState) {
+	u.state, u.waits = how, 0
 	wait := func(a *account, sent uint32) {
 		if a.await(sent) {
-			p.waits++
+			u.waits++
 		}
 	}
-	for i, mate := range p.room {
-		wait(&p.client.accounts[i], mate.sent.Load())
+	for i, mate := range u.room {
+		wait(&u.client.accounts[i], mate.sent.Load())
 	}
-	if how == hangingUp {
-		before, _ := p.neighbours()
-		wait(&p.whispers, before.person.whispered)
-		wait(&p.copies, p.whispered)
+	if how == reconnecting {
+		before, _ := u.neighbours()
+		wait(&u.whispers, before.user.whispered)
+		wait(&u.copies, u.whispered)
 	}
-	if p.waits == 0 {
-		p.part()
+	if u.waits == 0 {
+		u.departNow()
 	}
 }
 
-// part leaves or hangs up.
-func (p *person) part() {
-	if p.place == leaving {
-		p.place = left
-		p.client.command(verbLeave, p.client.target)
+func (u *user) departNow() {
+	if u.state == leaving {
+		u.state = left
+		u.client.command(verbLeave, u.client.target)
 		return
 	}
-	p.place = offline
-	p.client.over = true
-	p.client.conn.Close(errBye)
+	u.state = offline
+	u.client.over = true
+	u.client.conn.Close(errDone)
 }
 
-// answered takes in that the server has done what a command said, if message m tells so.
-func (p *person) answered(m []byte) bool {
-	c := p.client
-	switch l := c.lane; {
-	case p.place == offline && l.answers(m, verbLogin, c.name):
-		before, _ := p.neighbours()
-		p.whispers.resume(before.person.whispered)
-		p.copies.resume(p.whispered)
-		p.place = joining
+// answered handles the answer to a command, if m is one.
+func (u *user) answered(m []byte) bool {
+	c := u.client
+	switch sh := c.shard; {
+	case u.state == offline && sh.answers(m, verbLogin, c.name):
+		before, _ := u.neighbours()
+		u.whispers.resume(before.user.whispered)
+		u.copies.resume(u.whispered)
+		u.state = joining
 		c.command(verbJoin, c.target)
-	case p.place == joining && l.answers(m, verbJoin, c.target):
-		for i, mate := range p.room {
+	case u.state == joining && sh.answers(m, verbJoin, c.target):
+		for i, mate := range u.room {
 			c.accounts[i].resume(mate.sent.Load())
 		}
-		p.place = present
+		u.state = present
 		if !c.ready {
 			c.begin()
 		}
-		p.rest()
-	case p.place == left && l.answers(m, verbLeave, c.target):
-		p.place = away
-		p.rest()
+		u.think()
+	case u.state == left && sh.answers(m, verbLeave, c.target):
+		u.state = away
+		u.think()
 	default:
 		return false
 	}
 	return true
 }
 
-// heard tells whether a message with that verb can be for a person. Of another nobody knows which account it belongs to.
-func heard(verb byte) bool { return verb == verbRoom || verb == verbWhisper }
+// isChat reports whether a message with this verb has an account.
+func isChat(verb byte) bool { return verb == verbRoom || verb == verbWhisper }
 
-// heard enters message m.
-func (p *person) heard(m []byte, s stamp) {
-	c, l := p.client, p.client.lane
-	verb := m[l.layout.quote]
-	a, sent, target := p.account(verb, s.stream)
+func (u *user) received(m []byte, s stamp) {
+	c, sh := u.client, u.client.shard
+	verb := m[sh.layout.quote]
+	a, sent, target := u.account(verb, s.stream)
 	if a == nil {
-		l.audit.Unexpected++
+		sh.audit.Unexpected++
 		return
 	}
 	behind := a.next < a.mark
-	fresh, _ := a.arrived(s.seq, sent, &l.audit)
+	fresh, _ := a.arrived(s.seq, sent, &sh.audit)
 	switch {
 	case !fresh:
 		return
-	case c.mistyped || !l.intact(m, verb, target):
-		l.changed(m)
+	case c.mistyped || !sh.intact(m, verb, target):
+		sh.changed(m)
 	default:
-		l.count(s.since(l.now))
+		sh.count(s.since(sh.now))
 	}
 	switch {
-	case p.place == leaving || p.place == hangingUp:
+	case u.state == leaving || u.state == reconnecting:
 		if behind && a.next >= a.mark {
-			if p.waits--; p.waits == 0 {
-				p.part()
+			if u.waits--; u.waits == 0 {
+				u.departNow()
 			}
 		}
 	case s.stream == c.id:
-		p.rest() // that was the answer
+		u.think() // this was the answer
 	}
 }
 
-// account is the one that a message is entered in, with how many were sent of them and to whom; nil if it should not have come.
-func (p *person) account(verb byte, stream uint32) (a *account, sent uint32, target *[targetLen]byte) {
-	c := p.client
-	before, after := p.neighbours()
+// account returns the account of a message, how many were sent, and their target;
+// nil if the message must not arrive.
+func (u *user) account(verb byte, stream uint32) (a *account, sent uint32, target *[targetLen]byte) {
+	c := u.client
+	before, after := u.neighbours()
 	i := stream - c.from
 	switch {
-	case verb == verbRoom && i < uint32(len(c.accounts)) && p.place >= present && p.place <= left:
-		return &c.accounts[i], p.room[i].sent.Load(), &c.target
-	case verb == verbWhisper && p.place != offline && stream == c.id:
-		return &p.copies, p.whispered, &after.name
-	case verb == verbWhisper && p.place != offline && stream == before.id:
-		return &p.whispers, before.person.whispered, &c.name
+	case verb == verbRoom && i < uint32(len(c.accounts)) && u.state >= present && u.state <= left:
+		return &c.accounts[i], u.room[i].sent.Load(), &c.target
+	case verb == verbWhisper && u.state != offline && stream == c.id:
+		return &u.copies, u.whispered, &after.name
+	case verb == verbWhisper && u.state != offline && stream == before.id:
+		return &u.whispers, before.user.whispered, &c.name
 	}
 	return nil, 0, nil
 }
 
-// close enters what p should have received into the audit.
-func (p *person) close(audit *Audit) {
+// close enters what the user should have received into the audit.
+func (u *user) close(audit *Audit) {
 	enter := func(a account, sent uint32, there bool) {
 		if !there {
 			a.resume(sent)
 		}
 		a.close(sent, audit)
 	}
-	for i, mate := range p.room {
-		enter(p.client.accounts[i], mate.sent.Load(), p.place >= present && p.place < left)
+	for i, mate := range u.room {
+		enter(u.client.accounts[i], mate.sent.Load(), u.state >= present && u.state < left)
 	}
-	before, _ := p.neighbours()
-	if len(p.room) > 1 {
-		enter(p.whispers, before.person.whispered, p.place != offline)
-		enter(p.copies, p.whispered, p.place != offline)
+	if before, _ := u.neighbours(); len(u.room) > 1 {
+		enter(u.whispers, before.user.whispered, u.state != offline)
+		enter(u.copies, u.whispered, u.state != offline)
 	}
-	if p.place == offline || p.place == joining || p.place == left {
+	if u.state == offline || u.state == joining || u.state == left {
 		audit.Unanswered++
 	}
 }
 
-// settle gives each client of mode chat, all of the generator in their order, its part as a person and its room.
-func settle(clients []*client) {
+// fillRooms makes the clients of a generator users, and gives each its room.
+func fillRooms(clients []*client) {
 	for len(clients) > 0 {
-		room := chatRoom(clients[:len(clients[0].accounts)])
+		room := clients[:len(clients[0].accounts)]
 		for _, c := range room {
-			c.person = &person{client: c, room: room}
-			c.person.think.Target = c.person
+			c.user = &user{client: c, room: room}
+			c.user.timer.Target = c.user
 		}
 		clients = clients[len(room):]
 	}
 }
-
-// seeded is a lane's source of chance: the same in each run.
-func seeded(lane int) *rand.Rand { return rand.New(rand.NewPCG(uint64(lane), 0)) }

@@ -12,7 +12,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// wrongWorker makes the bench's worker do one thing wrong: wrong does it, and tells that it has.
+// wrongWorker is the bench's worker with one fault. wrong causes it, and reports that it did.
 func wrongWorker(wrong func(c worker.Call, verb byte, m worker.Message) bool) worker.Middleware {
 	return func(h worker.Handler) worker.Handler {
 		right := h.Message
@@ -26,7 +26,7 @@ func wrongWorker(wrong func(c worker.Call, verb byte, m worker.Message) bool) wo
 	}
 }
 
-// answered sends a message back, and nothing else, if it is to.
+// answered sends a message back if it should, and does nothing else.
 func answered(is bool, c worker.Call, m worker.Message) bool {
 	if is {
 		c.Send(m)
@@ -34,7 +34,7 @@ func answered(is bool, c worker.Call, m worker.Message) bool {
 	return is
 }
 
-// TestChatAudit has workers that do one thing wrong: although people come and go all the time, the audit must see each.
+// TestChatAudit has workers with one fault. The audit must find it although users come and go.
 func TestChatAudit(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -101,7 +101,7 @@ func TestChatAudit(t *testing.T) {
 			if !c.want(r.Audit) || r.Verdict.Failed == r.Audit.Clean() {
 				t.Errorf("%+v %+v", r.Audit, r.Verdict)
 			}
-			if a := r.Acts; a.Said == 0 || a.Whispered == 0 || a.Left == 0 {
+			if a := r.Actions; a.Said == 0 || a.Whispered == 0 || a.Left == 0 {
 				t.Errorf("%+v", a)
 			}
 		})

@@ -10,54 +10,55 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// client is one connection of the load and the handler of it. All of it belongs to its lane's loop once it is enrolled.
+// client is one connection of the load, and its handler. The loop of its shard owns
+// all of it once it is registered.
 type client struct {
-	lane *lane
-	id   uint32 // its stream
-	from uint32 // the first stream whose messages are for it; accounts[i] is of stream from+i
+	shard *shard
+	id    uint32 // its stream
+	from  uint32 // the first stream whose messages it receives; accounts[i] is that of stream from+i
 
 	conn     *engine.Conn
 	wire     wire   // nil until the WebSocket handshake is done
 	key      string // of the handshake
-	step     int    // of the envelope's opening
+	step     int    // of the login
 	ready    bool   // may send
 	sender   bool
-	over     bool // to be closed by us: its end is no failure
+	over     bool // the client closes the connection: its end is not a failure
 	accounts []account
-	person   *person         // in mode chat
-	slow     *slowReader     // of one that reads nothing
-	name     [targetLen]byte // how the bench worker knows it
-	target   [targetLen]byte // whom it sends to
-	hears    [targetLen]byte // whom that was sent to which it receives
-	sent     atomic.Uint32   // messages; also the next sequence. Its loop alone adds to it; all that it sends to look at it.
+	user     *user           // in mode chat
+	slow     *slowReader     // of a client that stops reading
+	name     [targetLen]byte // by which the bench worker knows it
+	target   [targetLen]byte // to which it sends
+	receives [targetLen]byte // target of the messages that it receives
+	sent     atomic.Uint32   // messages, and the next sequence number; only its loop adds, receivers read
 	inFlight int32
-	who      who
-	waiting  waiting // where any message is an answer
-	answers  uint32  // likewise, had so far
+	values   values
+	waiting  waiting // unaudited messages without an answer
+	answers  uint32  // of unaudited messages
 	unread   uint32  // messages that could not be read
-	ahead    uint32  // of these, the ones that were taken for an answer and have not turned out to be one
-	mistyped bool    // the message at hand is not of the WebSocket type it was sent as
-	slot     int     // in the lane's clients
-	life     int     // messages left until it is replaced by a new connection; 0: lives on
-	dialled  int64   // connect: when the dial began, microseconds since the run began
+	ahead    uint32  // of these, those that were taken for an answer which has not come
+	mistyped bool    // the current message does not have the WebSocket type it was sent with
+	slot     int     // index in shard.clients
+	life     int     // messages left on a short-lived connection; 0: lives on
+	dialled  int64   // connect: when the dial began, microseconds since the start of the run
 }
 
-// errBye ends a connection that has done its share.
-var errBye = errors.New("done")
+// errDone ends a connection that has done its work.
+var errDone = errors.New("done")
 
 // OnOpen implements engine.Handler.
 func (c *client) OnOpen(conn *engine.Conn) {
-	l := c.lane
-	l.tick()
+	sh := c.shard
+	sh.tick()
 	c.conn, c.over, c.step = conn, false, 0
-	l.Open++
-	if l.opts.shortLived() {
-		l.enter(c)
+	sh.Open++
+	if sh.opts.shortLived() {
+		sh.enter(c)
 	}
-	f := l.opts.format(c.id)
+	f := sh.opts.format(c.id)
 	if f.Codec == WebSocket {
 		c.key = codec.NewKey()
-		_ = conn.Write(c.upgrade()) // a failure closes, and OnClose tells
+		_ = conn.Write(c.upgrade()) // a failure closes the connection and calls OnClose
 		return
 	}
 	c.wire = newWire(f.Codec)
@@ -66,25 +67,12 @@ func (c *client) OnOpen(conn *engine.Conn) {
 
 // OnData implements engine.Handler.
 func (c *client) OnData(conn *engine.Conn, in []byte) int {
-	c.lane.tick()
+	c.shard.tick()
 	taken := 0
 	if c.wire == nil {
-		ws, n, err := codec.ReadResponse(in, c.key, c.dialOptions())
-		if errors.Is(err, codec.ErrUnavailable) {
-			c.turnedAway(err)
-			return len(in)
+		if taken = c.handshake(in); c.wire == nil {
+			return taken
 		}
-		if err == nil && n > 0 {
-			err = c.lane.run.plan.agreed(ws)
-		}
-		if err != nil {
-			c.fail("handshake", err)
-			return len(in)
-		}
-		if n == 0 {
-			return 0
-		}
-		taken, c.wire, c.key = n, ws, ""
 		c.introduce()
 	}
 	var space [128]byte // for replies to control frames
@@ -98,7 +86,7 @@ func (c *client) OnData(conn *engine.Conn, in []byte) int {
 			return len(in)
 		}
 		if ev == codec.Closed {
-			c.fail("closed", errGoodbye)
+			c.fail("closed", errClosed)
 			return len(in)
 		}
 		if n == 0 {
@@ -106,26 +94,46 @@ func (c *client) OnData(conn *engine.Conn, in []byte) int {
 		}
 		taken += n
 		if ev == codec.MessageText || ev == codec.MessageBinary {
-			c.mistyped = c.lane.typed && (ev == codec.MessageText) != c.lane.text
+			c.mistyped = c.shard.typed && (ev == codec.MessageText) != c.shard.text
 			c.received(payload)
 		}
 	}
-	if c.over { // only now: what has come with the last answer is looked at too
-		conn.Close(errBye)
+	if c.over { // closed only now, so that data after the last answer is audited
+		conn.Close(errDone)
 	}
 	return taken
 }
 
-// Why a connection that a server has accepted is of no use.
+// handshake reads the answer to the WebSocket handshake. It sets c.wire once that is complete.
+func (c *client) handshake(in []byte) (taken int) {
+	ws, n, err := codec.ReadResponse(in, c.key, c.dialOptions())
+	if errors.Is(err, codec.ErrUnavailable) {
+		c.turnedAway(err)
+		return len(in)
+	}
+	if err == nil && n > 0 {
+		err = c.shard.run.plan.agreed(ws)
+	}
+	if err != nil {
+		c.fail("handshake", err)
+		return len(in)
+	}
+	if n > 0 {
+		c.wire, c.key = ws, ""
+	}
+	return n
+}
+
+// Reasons why a connection cannot be used that a server has accepted.
 var (
 	errOverloaded = errors.New("the server is overloaded")
-	errGoodbye    = errors.New("the server said goodbye")
-	errOpening    = errors.New("the login was answered wrongly")
+	errClosed     = errors.New("the server closed the WebSocket")
+	errLogin      = errors.New("wrong answer to the login")
 )
 
 // OnClose implements engine.Handler.
 func (c *client) OnClose(_ *engine.Conn, reason error) {
-	c.lane.Open--
+	c.shard.Open--
 	if ws, ok := c.wire.(*codec.WebSocket); ok {
 		ws.Release()
 		c.wire = nil
@@ -136,194 +144,197 @@ func (c *client) OnClose(_ *engine.Conn, reason error) {
 	switch {
 	case c.over:
 	case errors.Is(reason, engine.ErrSlowConsumer):
-		c.lane.failed("backlog", fmt.Errorf("the server takes less than is sent: %w", reason))
+		c.shard.failed("backlog", fmt.Errorf("the server reads more slowly than is sent: %w", reason))
 	default:
-		c.lane.failed("closed", reason)
+		c.shard.failed("closed", reason)
 	}
 	switch {
-	case c.lane.opts.shortLived():
-		c.lane.replace(c)
-	case errors.Is(reason, errBye):
-		c.lane.run.redial(c)
+	case c.shard.opts.shortLived():
+		c.shard.replace(c)
+	case errors.Is(reason, errDone):
+		c.shard.run.redial(c)
 	}
 }
 
-// overloaded is what a gateway tells a newcomer that it has no room for, where there is no handshake to refuse (package gateway).
+// overloaded is what an overloaded gateway sends to a new connection whose codec
+// has no handshake (package gateway).
 const overloaded = `{"type":"sluice.overloaded"}`
 
-// turnedAway ends a newcomer that the server has no room for, and has told so: nothing of what it has sent has to arrive, if it came for a while only. Whoever has got an answer
-// is no newcomer.
+// turnedAway ends a new connection that the server has no room for. What a short-lived client has
+// sent on it need not arrive. A client that has an answer is not new.
 func (c *client) turnedAway(err error) {
-	if l := c.lane; l.opts.shortLived() && len(c.accounts) > 0 && c.accounts[0].next == 0 {
+	if sh := c.shard; sh.opts.shortLived() && len(c.accounts) > 0 && c.accounts[0].next == 0 {
 		c.accounts = nil
-		l.audit.Sent -= uint64(c.sent.Load())
+		sh.audit.Sent -= uint64(c.sent.Load())
 	}
 	c.fail(TurnedAway, err)
 }
 
 func (c *client) fail(kind string, err error) {
-	c.lane.failed(kind, err)
+	c.shard.failed(kind, err)
 	c.over = true
 	c.conn.Close(err)
 }
 
-// introduce goes on with the login, if there is one, and then makes sure that the server knows the client before anything is sent to it, and by which name, where the mode
-// sends to others; the answer comes back in arrived. Otherwise the client is ready.
+// introduce goes on with the login. Then, in a mode with named clients, it sends a command that
+// tells the server the name; the answer arrives in arrived. Otherwise the client is ready.
 func (c *client) introduce() {
-	l := c.lane
-	if s := l.run.plan.script; s != nil && !c.login(s.opening) {
+	sh := c.shard
+	if s := sh.run.plan.script; s != nil && !c.login(s.opening) {
 		return
 	}
-	if !l.layout.verb() || l.opts.Envelope.wraps() {
+	if !sh.layout.verb() || sh.opts.Envelope.wraps() {
 		c.begin()
 		return
 	}
-	c.command(intros[l.opts.Mode], c.name)
+	c.command(intros[sh.opts.Mode], c.name)
 }
 
-// intros are the first commands of each mode.
+// intros are the first commands, by mode.
 var intros = map[Mode]byte{Push: verbLogin, Rooms: verbJoin, Broadcast: verbNothing, Chat: verbLogin}
 
-// command tells the bench worker something that it answers.
+// command sends a command to the bench worker, which answers it.
 func (c *client) command(verb byte, name [targetLen]byte) {
-	l := c.lane
-	l.layout.address(l.hello, verb, &name)
-	c.write(l.hello)
+	sh := c.shard
+	sh.layout.address(sh.command, verb, &name)
+	c.write(sh.command)
 }
 
-// answers tells whether p is the answer to a command: the same.
-func (l *lane) answers(p []byte, verb byte, name [targetLen]byte) bool {
-	if p[l.layout.quote] != verb {
+// answers reports whether p is the answer to a command: the command itself.
+func (sh *shard) answers(p []byte, verb byte, name [targetLen]byte) bool {
+	if p[sh.layout.quote] != verb {
 		return false
 	}
-	l.layout.address(l.hello, verb, &name)
-	return bytes.Equal(p, l.hello)
+	sh.layout.address(sh.command, verb, &name)
+	return bytes.Equal(p, sh.command)
 }
 
-// answered takes in the answer to a command, if it is one. Until its first is answered a client hears nothing else.
+// answered handles the answer to a command, if p is one. Before its first
+// answer a client receives nothing else.
 func (c *client) answered(p []byte) bool {
-	if c.person != nil {
-		return c.person.answered(p)
+	if c.user != nil {
+		return c.user.answered(p)
 	}
 	if c.ready {
 		return false
 	}
-	if !c.lane.answers(p, intros[c.lane.opts.Mode], c.name) {
-		c.fail("handshake", fmt.Errorf("%q is not the answer to its first command", p[:min(len(p), 64)]))
+	if !c.shard.answers(p, intros[c.shard.opts.Mode], c.name) {
+		c.fail("handshake", fmt.Errorf("%q is not the answer to the first command", p[:min(len(p), 64)]))
 		return true
 	}
 	c.begin()
 	return true
 }
 
-// begin makes the client ready, and a part of the load if that runs already.
+// begin makes the client ready, and part of the load if that is running.
 func (c *client) begin() {
-	l := c.lane
+	sh := c.shard
 	c.ready = true
 	if c.dialled == 0 && c.life == 0 {
-		l.run.opened(nil)
+		sh.run.opened(nil)
 	}
 	switch {
-	case c.life > 0 && !l.running: // it was dialled when nothing is sent any more
+	case c.life > 0 && !sh.running: // the load has ended since the dial
 		c.over = true
-		c.conn.Close(errBye)
-	case l.running && c.sender:
-		l.fill(c)
+		c.conn.Close(errDone)
+	case sh.running && c.sender:
+		sh.fill(c)
 	}
 }
 
-// arrived checks one message, and in a closed loop answers with the next.
+// arrived checks one message, and in a closed loop answers it with the next.
 func (c *client) arrived(p []byte) {
-	l := c.lane
-	if len(p) != l.layout.size {
-		if l.overheard(p) {
-			return
-		}
-		if string(p) == overloaded {
-			c.turnedAway(errOverloaded)
-			return
-		}
-		switch {
-		case c.slow == nil:
-			c.garbled(fmt.Errorf("a message of %d bytes arrived, and all are of %d", len(p), l.layout.size))
-		case !c.ready:
-			c.begin()
-		}
+	sh := c.shard
+	if len(p) != sh.layout.size {
+		c.oddSize(p)
 		return
 	}
-	if l.layout.verb() && c.answered(p) {
+	if sh.layout.verb() && c.answered(p) {
 		return
 	}
-	s, err := readStamp(p[l.layout.stamp:])
-	if err != nil || c.person != nil && !heard(p[l.layout.quote]) {
-		c.garbled(fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
+	s, err := readStamp(p[sh.layout.stamp:])
+	if err != nil || c.user != nil && !isChat(p[sh.layout.quote]) {
+		c.unreadable(fmt.Errorf("%q arrived", p[:min(len(p), 64)]))
 		return
 	}
-	l.audit.Received++
-	if c.person != nil {
-		c.person.heard(p, s)
+	sh.audit.Received++
+	if c.user != nil {
+		c.user.received(p, s)
 		return
 	}
 	i := s.stream - c.from
 	if i >= uint32(len(c.accounts)) {
-		l.audit.Unexpected++
+		sh.audit.Unexpected++
 		return
 	}
-	fresh, over := c.accounts[i].arrived(s.seq, c.sentBy(s.stream), &l.audit)
+	fresh, over := c.accounts[i].arrived(s.seq, c.sentBy(s.stream), &sh.audit)
 	if !fresh {
 		return
 	}
-	whole := !c.mistyped && l.intact(p, l.verb, &c.hears)
+	whole := !c.mistyped && sh.intact(p, sh.verb, &c.receives)
 	if !whole {
-		l.changed(p)
+		sh.changed(p)
 	}
 	c.ahead -= min(c.ahead, over)
-	l.arrived(c, s, whole)
+	sh.arrived(c, s, whole)
 }
 
-// sentBy is how many messages a stream has sent by now.
+// oddSize handles a message that does not have the size of the messages of the load.
+func (c *client) oddSize(p []byte) {
+	switch {
+	case c.shard.overheard(p):
+	case string(p) == overloaded:
+		c.turnedAway(errOverloaded)
+	case c.slow == nil:
+		c.unreadable(fmt.Errorf("a message of %d bytes arrived, not of %d", len(p), c.shard.layout.size))
+	case !c.ready:
+		c.begin()
+	}
+}
+
 func (c *client) sentBy(stream uint32) uint32 {
 	if stream == c.id {
 		return c.sent.Load()
 	}
-	g := c.lane.run
+	g := c.shard.run
 	if stream < g.first || stream >= g.end {
 		return unknown
 	}
 	return g.clients[stream-g.first].sent.Load()
 }
 
-// garbled takes in a message that cannot be read. Where each message has one answer it is taken for that, so that the load goes on.
-func (c *client) garbled(err error) {
-	l := c.lane
-	l.audit.Received++
-	l.failed("unreadable", err)
+// unreadable counts a message that cannot be read. Where each message has one answer it is taken for
+// the answer, so that the load goes on.
+func (c *client) unreadable(err error) {
+	sh := c.shard
+	sh.audit.Received++
+	sh.failed("unreadable", err)
 	c.unread++
-	if c.ready && c.person == nil && len(c.accounts) == 1 && c.inFlight > 0 {
+	if c.ready && c.user == nil && len(c.accounts) == 1 && c.inFlight > 0 {
 		c.ahead++
-		l.follow(c, false)
+		sh.follow(c, false)
 	}
 }
 
-// send sends the next message, which was due at the time given, in microseconds since the run began.
+// send sends the next message. due is in microseconds since the start of the run.
 func (c *client) send(due int64) {
-	l := c.lane
+	sh := c.shard
 	seq := c.sent.Load()
 	c.sent.Store(seq + 1)
 	c.inFlight++
-	l.Sent++
-	c.speak(l.verb, &c.target, seq, due)
+	sh.Sent++
+	c.sendMessage(sh.verb, &c.target, seq, due)
 }
 
-// speak sends one message of the client's stream.
-func (c *client) speak(verb byte, target *[targetLen]byte, seq uint32, due int64) {
-	l := c.lane
-	l.audit.Sent++
-	stamp{stream: c.id, seq: seq, at: uint32(due)}.put(l.message[l.layout.stamp:])
-	l.layout.address(l.message, verb, target)
+func (c *client) sendMessage(verb byte, target *[targetLen]byte, seq uint32, due int64) {
+	sh := c.shard
+	sh.audit.Sent++
+	stamp{stream: c.id, seq: seq, at: uint32(due)}.put(sh.message[sh.layout.stamp:])
+	sh.layout.address(sh.message, verb, target)
 	c.write(c.packed(seq, due))
 }
 
+// write sends a message. A failure closes the connection and calls OnClose.
 func (c *client) write(p []byte) {
-	_ = c.conn.Commit(c.wire.Append(c.conn.Begin(len(p)), p, c.lane.text)) // a failure closes the connection, and OnClose tells
+	_ = c.conn.Commit(c.wire.Append(c.conn.Begin(len(p)), p, c.shard.text))
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// A side is a server in a comparison and the load that is made on it.
+// A side is a server in a comparison, and its load.
 type side struct {
 	name  string
 	floor string // the side that it is put in proportion to; empty: none
 	load  bench.Options
 }
 
-// A figure is what sides are compared by.
+// A figure is a number by which sides are compared.
 type figure struct {
 	name, unit string
 	of         func(*bench.Report) float64
@@ -36,11 +36,12 @@ var (
 	late = figure{"late", "µs", func(r *bench.Report) float64 { return float64(r.Lateness.P50) }} // how long after it was due half of the messages were sent
 )
 
-// rounds is how often each side of a comparison runs, in turn.
+// rounds is how often each side runs, in turn.
 const rounds = 5
 
-// compare runs all sides in turn, round after round. It prints the median of the figures of each side and, of a side's ratios to its floor in the same round, the
-// median, the lowest and the highest; every run with -v.
+// compare runs all sides in turn, round after round. It prints the median figures of each
+// side, and of its ratios to the floor of the same round the median, the lowest and the
+// highest. With -v it prints every run.
 func compare(b *testing.B, sides []side, figures ...figure) {
 	b.Helper()
 	runs := make(map[string][]*bench.Report, len(sides))
@@ -77,7 +78,7 @@ func compare(b *testing.B, sides []side, figures ...figure) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// measure makes the load and reports on it. A run that went wrong ends the benchmark.
+// measure makes one run. A run that fails ends the benchmark.
 func measure(b *testing.B, o bench.Options) *bench.Report {
 	b.Helper()
 	o.Warmup, o.Window = 500*time.Millisecond, 1500*time.Millisecond
@@ -94,7 +95,7 @@ func measure(b *testing.B, o bench.Options) *bench.Report {
 	return r
 }
 
-// line is one run, for the log.
+// line formats one run for the log.
 func line(s side, r *bench.Report, figures []figure) string {
 	text := s.name
 	for _, f := range figures {

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,10 +16,10 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 )
 
-// connect makes connection i: over TCP, and with TLS over that where its target asks for it.
+// connect dials connection i, with TLS if its target uses it.
 func (g *generator) connect(ctx context.Context, i int) (net.Conn, error) {
 	t, addr := g.plan.target(&g.opts, i)
-	from, err := g.plan.froms.source(i, addr)
+	from, err := g.plan.sources.pick(i, addr)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", t.given, err)
 	}
@@ -33,7 +34,7 @@ func (g *generator) connect(ctx context.Context, i int) (net.Conn, error) {
 	return g.secure(ctx, nc, t)
 }
 
-// setOption sets an option of a socket that is not connected yet.
+// setOption sets a socket option before the socket is connected.
 func setOption(c syscall.RawConn, level, option, value int) (err error) {
 	if e := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), level, option, value) }); e != nil {
 		return e
@@ -41,24 +42,19 @@ func setOption(c syscall.RawConn, level, option, value int) (err error) {
 	return err
 }
 
-// upgrade is c's request for a WebSocket.
 func (c *client) upgrade() []byte {
-	g, o := c.lane.run, c.dialOptions()
+	g, o := c.shard.run, c.dialOptions()
 	t, _ := g.plan.target(&g.opts, int(c.id))
-	now := g.epoch(c.lane.now)
+	now := g.epoch(c.shard.now)
 	for _, h := range g.plan.headers {
-		o.Headers = append(o.Headers, string(h.append(nil, &c.who, 0, now)))
+		o.Headers = append(o.Headers, string(h.append(nil, &c.values, 0, now)))
 	}
-	host := t.asked
-	if len(g.plan.host) > 0 {
-		host = string(g.plan.host.append(nil, &c.who, 0, now))
-	}
-	return codec.AppendUpgrade(nil, host, t.path.escaped(&c.who, now), c.key, o)
+	host := cmp.Or(string(g.plan.host.append(nil, &c.values, 0, now)), t.asked)
+	return codec.AppendUpgrade(nil, host, t.path.escaped(&c.values, now), c.key, o)
 }
 
-// dialOptions are those of c's handshake.
 func (c *client) dialOptions() *codec.DialOptions {
-	g := c.lane.run
+	g := c.shard.run
 	o := &codec.DialOptions{MaxMessage: maxMessage, Subprotocols: g.plan.subprotocols}
 	if f := g.opts.format(c.id); f.Deflate {
 		o.Deflate, o.Window = g.deflate, f.Window
@@ -66,24 +62,24 @@ func (c *client) dialOptions() *codec.DialOptions {
 	return o
 }
 
-// Why a connection could not be made, where the system's own words do not say it.
+// Reasons why a connection could not be made.
 var (
-	errPorts = errors.New("no local port is left for this server address: dial from more addresses (--source), to more of them (--target), or widen net.ipv4.ip_local_port_range; " +
-		"a connection that this side has closed keeps its port for a minute (TIME_WAIT), which connect and churn feel first")
+	errPorts = errors.New("no local port is left for this server address: dial from more addresses (--source), " +
+		"dial more server addresses (--target), or widen net.ipv4.ip_local_port_range; a connection that this " +
+		"side has closed keeps its port for a minute (TIME_WAIT), which affects connect and churn first")
 	errSource = errors.New("--source: this machine has no such address")
-	errFamily = errors.New("--source: no local address is of the family of the server's")
+	errFamily = errors.New("--source: no local address has the address family of the server")
 	errTLS    = errors.New("tls")
 )
 
-// explain says in words what the system has no good words for, and names the target of an address.
+// explain adds to a dial error what the system call does not say, and the name of the target.
 func (t *target) explain(err error) error {
-	var call *os.SyscallError
-	switch {
-	case !errors.Is(err, syscall.EADDRNOTAVAIL):
-	case errors.As(err, &call) && call.Syscall == "bind":
-		err = fmt.Errorf("%w: %w", errSource, err)
-	default:
-		err = fmt.Errorf("%w: %w", errPorts, err)
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		why := errPorts
+		if call, ok := errors.AsType[*os.SyscallError](err); ok && call.Syscall == "bind" {
+			why = errSource
+		}
+		err = fmt.Errorf("%w: %w", why, err)
 	}
 	if !strings.Contains(err.Error(), t.host) {
 		return fmt.Errorf("%s: %w", t.given, err)
@@ -107,7 +103,7 @@ func (g *generator) secure(ctx context.Context, nc net.Conn, t *target) (net.Con
 	ctx, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()
 	c := g.plan.tls.Clone()
-	set(&c.ServerName, t.host)
+	c.ServerName = cmp.Or(c.ServerName, t.host)
 	outer := tls.Client(nc, c)
 	err := outer.HandshakeContext(ctx)
 	if err == nil {
@@ -116,6 +112,6 @@ func (g *generator) secure(ctx context.Context, nc net.Conn, t *target) (net.Con
 			return near, nil
 		}
 	}
-	_ = nc.Close() // a handshake that took too long has closed it
+	_ = nc.Close() // a handshake that timed out has closed it
 	return nil, fmt.Errorf("%s: %w: %w", t.given, errTLS, err)
 }

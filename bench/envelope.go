@@ -6,63 +6,67 @@ import (
 	"slices"
 )
 
-// An Envelope is what a protocol of another make has around a message, so that its servers can be driven as they are: with it a run speaks that protocol. In a WebSocket it
-// goes in text messages. Options.Size stays the size of the message alone. ParseEnvelope makes one of what a command line has.
+// An Envelope describes the protocol of another server: a login, and what is around a message. Over
+// WebSocket it uses text messages. Options.Size is the size of the message without its envelope.
+// ParseEnvelope makes one from command line flags.
 //
-// Send, Out and In are templates: {conn} is the number of the connection, {line} its line of Options.Data, {time} the milliseconds since 1970 when a message was due, {seq} its
-// number on the connection, and {name} what an Exchange has captured. In Before and After of Out and In all have a meaning, in Send all but {seq}. {conn} and {seq} of what
-// arrives have to be those of the message between.
+// Send, Out and In are templates. {conn} is the number of the connection, {line} its line of
+// Options.Data, {time} when a message was due in milliseconds since 1970, {seq} the number of the
+// message on its connection, and {NAME} what an Exchange has captured. Send cannot use {seq}.
+// {conn} and {seq} of what arrives must be those of the message.
 type Envelope struct {
-	Opening []Exchange `json:"opening,omitempty"` // what comes before the first message, in turn: a login
-	Out     Wrap       `json:"out"`               // around what is sent
-	In      Wrap       `json:"in"`                // around what arrives
-	// AsSent has what arrives be what was sent, byte for byte: In is Out, and {time} in it is looked at too. Without it {time} of what arrives may be any number.
+	Opening []Exchange `json:"opening,omitempty"` // before the first message, in turn: a login
+	Out     Framing    `json:"out"`               // around a sent message
+	In      Framing    `json:"in"`                // around a received message
+	// AsSent means that the server returns what was sent, byte for byte: In is Out, and {time} is
+	// checked too. Without it, {time} of what arrives may be any number.
 	AsSent bool `json:"as_sent,omitempty"`
-	// Unaudited has any message that arrives be the answer to the oldest that has none. No byte of it is looked at. Modes echo, connect and churn only.
-	Unaudited bool   `json:"unaudited,omitempty"`
-	Bare      bool   `json:"bare,omitempty"`      // with Unaudited: Out.Before is all that is sent
-	Ignore    string `json:"ignore,omitempty"`    // a regular expression: what arrives and matches it, and is no answer, is counted and no more
-	Separator string `json:"separator,omitempty"` // between several that arrive as one message
-	Ping      string `json:"ping,omitempty"`      // of the server, and what answers it
+	// Unaudited counts any message that arrives as the answer to the oldest unanswered one, without
+	// looking at its bytes. Only in modes Echo, Connect, Churn and Idle.
+	Unaudited bool `json:"unaudited,omitempty"`
+	Bare      bool `json:"bare,omitempty"` // with Unaudited: send only Out.Before
+	// Ignore is a regular expression. Messages that match it and
+	// are not an answer are only counted.
+	Ignore    string `json:"ignore,omitempty"`
+	Separator string `json:"separator,omitempty"` // between several messages that arrive as one
+	Ping      string `json:"ping,omitempty"`      // of the server; Pong answers it
 	Pong      string `json:"pong,omitempty"`
 }
 
-// Exchange is a step of an opening.
+// Exchange is a step of a login.
 type Exchange struct {
 	Send    string    `json:"send,omitempty"`    // empty: the server speaks first
-	Silent  bool      `json:"silent,omitempty"`  // nothing answers it
-	Await   string    `json:"await"`             // how its answer begins
-	Match   string    `json:"match,omitempty"`   // a regular expression that its answer matches
-	Capture []Capture `json:"capture,omitempty"` // what to take out of the answer
+	Silent  bool      `json:"silent,omitempty"`  // there is no answer
+	Await   string    `json:"await"`             // prefix of the answer
+	Match   string    `json:"match,omitempty"`   // regular expression that the answer matches
+	Capture []Capture `json:"capture,omitempty"` // what to keep of the answer
 }
 
-// Capture names what the one group of a regular expression matches.
+// Capture names what the only group of a regular expression matches.
 type Capture struct {
 	Name  string `json:"name"`
 	Match string `json:"match"`
 }
 
-// Wrap is what stands before and after a message.
-type Wrap struct {
+// Framing is what stands before and after a message.
+type Framing struct {
 	Before string `json:"before"`
 	After  string `json:"after"`
 }
 
-// around is the message p in its wrap, and the part of it that is p.
-func (w Wrap) around(p []byte) (whole, inner []byte) {
-	whole = slices.Concat([]byte(w.Before), p, []byte(w.After))
-	return whole, whole[len(w.Before) : len(w.Before)+len(p)]
+// around returns p with its framing, and the part of it that is p.
+func (f Framing) around(p []byte) (whole, inner []byte) {
+	whole = slices.Concat([]byte(f.Before), p, []byte(f.After))
+	return whole, whole[len(f.Before) : len(f.Before)+len(p)]
 }
 
-// wraps tells whether there is something around a message, or no knowing what is sent: the modes in which the bench's worker has to understand it are not to be had then.
+// wraps reports whether messages are more than what the bench worker understands.
 func (e *Envelope) wraps() bool {
-	return e != nil && (e.Out != Wrap{} || e.In != Wrap{} || e.Unaudited || e.Ignore != "" || e.Ping != "" || e.Separator != "")
+	return e != nil && (e.Out != Framing{} || e.In != Framing{} || e.Unaudited || e.Ignore+e.Ping+e.Separator != "")
 }
 
-// enveloped tells whether a mode can run in an envelope: those in which no client has a name.
-func (m Mode) enveloped() bool { return m != Push && m != Rooms && m != Chat }
-
-// inner is the codec that a message without its wrap is laid out for: in a document it has the quotes of the wrap.
+// inner is the codec that determines the layout of a message. Inside an envelope a
+// message has no quotes of its own.
 func (o *Options) inner() Codec {
 	if o.Envelope.wraps() {
 		return Text
@@ -70,105 +74,104 @@ func (o *Options) inner() Codec {
 	return o.Codec
 }
 
-// received takes what arrived as one message of the wire.
 func (c *client) received(p []byte) {
-	e := c.lane.opts.Envelope
+	e := c.shard.opts.Envelope
 	switch {
 	case e == nil:
 		c.arrived(p)
 	case e.Separator == "":
-		c.unwrap(e, p)
+		c.unwrap(p)
 	default:
 		for part := range bytes.SplitSeq(p, []byte(e.Separator)) {
 			if len(part) > 0 {
-				c.unwrap(e, part)
+				c.unwrap(part)
 			}
 		}
 	}
 }
 
-// unwrap takes one message of the other protocol: a step of the opening, a ping, or one of ours in its wrap.
-func (c *client) unwrap(e *Envelope, p []byte) {
-	s := c.lane.run.plan.script
+func (c *client) unwrap(p []byte) {
+	s := c.shard.run.plan.script
 	switch {
 	case c.step < len(s.opening):
 		if !c.ignored(p) {
-			c.loggedIn(&s.opening[c.step], p)
+			c.loginAnswered(&s.opening[c.step], p)
 		}
-	case e.Ping != "" && string(p) == e.Ping:
-		c.write([]byte(e.Pong))
-	case !e.wraps():
+	case s.Ping != "" && string(p) == s.Ping:
+		c.write([]byte(s.Pong))
+	case !s.wraps():
 		c.arrived(p)
-	case e.Unaudited:
+	case s.Unaudited:
 		if !c.ignored(p) {
 			c.answeredByAny()
 		}
 	default:
-		inner, ok := s.open(p, &c.who, c.lane)
+		inner, ok := s.open(p, &c.values, c.shard)
 		switch {
 		case ok:
 			c.arrived(inner)
 		case string(p) == overloaded:
 			c.turnedAway(errOverloaded)
 		case !c.ignored(p):
-			c.garbled(fmt.Errorf("%q arrived, which is not the reply that is expected", excerpt(p)))
+			c.unreadable(fmt.Errorf("%q arrived, not the expected reply", excerpt(p)))
 		}
 	}
 }
 
-// ignored tells whether p is of those messages that are no answer, and counts it.
+// ignored reports whether p matches Envelope.Ignore, and counts it.
 func (c *client) ignored(p []byte) bool {
-	re := c.lane.run.plan.script.ignore
+	re := c.shard.run.plan.script.ignore
 	if re == nil || !re.Match(p) {
 		return false
 	}
-	c.lane.audit.Ignored++
+	c.shard.audit.Ignored++
 	return true
 }
 
-// excerpt is p for an error: what stands before and after a message's padding is in it.
+// excerpt shortens p for an error. It keeps both ends: the padding of a message is in the middle.
 func excerpt(p []byte) string {
 	const most = 128
 	if len(p) <= 2*most {
 		return string(p)
 	}
-	return string(p[:most]) + " … " + string(p[len(p)-most:])
+	return string(p[:most]) + " ... " + string(p[len(p)-most:])
 }
 
-// packed is the packet of message seq, due at the time given, in microseconds since the run began. The message itself is in the lane.
+// packed returns message seq with its envelope. due is in microseconds since the start of the run.
+// The shard has the message.
 func (c *client) packed(seq uint32, due int64) []byte {
-	l := c.lane
-	s := l.run.plan.script
-	if s == nil || s.fixed {
-		return l.packet
+	s := c.shard
+	script := s.run.plan.script
+	if script == nil || script.fixed {
+		return s.packet
 	}
-	at := l.run.epoch(due)
-	p := s.before.append(l.scratch[:0], &c.who, seq, at)
-	if !s.bare {
-		p = append(p, l.message...)
+	at := s.run.epoch(due)
+	p := script.before.append(s.scratch[:0], &c.values, seq, at)
+	if !script.Bare {
+		p = append(p, s.message...)
 	}
-	l.scratch = s.after.append(p, &c.who, seq, at)
-	if s.unaudited {
+	s.scratch = script.after.append(p, &c.values, seq, at)
+	if script.Unaudited {
 		c.await(due)
 	}
-	return l.scratch
+	return s.scratch
 }
 
-// maxUnanswered is how many messages of a connection can wait for an answer where any message is one. A connection that has more is ended.
+// maxUnanswered bounds the unanswered messages of an unaudited connection. More end it.
 const maxUnanswered = 1 << 16
 
-// waiting are the times at which messages were due that have no answer, in microseconds since the run began; the oldest is at[first]. bound: messages of a connection of the bench
+// waiting are the due times of unanswered messages, in microseconds since the start of the run; the
+// oldest is at[first]. bound: messages of a connection of the bench
 type waiting struct {
 	at    []int64
 	first int
 }
 
-// await notes a message that has no answer yet.
 func (c *client) await(due int64) {
 	w := &c.waiting
 	if len(w.at)-w.first == maxUnanswered {
 		if !c.over {
-			c.fail("unanswered", fmt.Errorf("%d messages have no answer on one connection", maxUnanswered))
+			c.fail("unanswered", fmt.Errorf("%d messages are unanswered on one connection", maxUnanswered))
 		}
 		return
 	}
@@ -179,19 +182,19 @@ func (c *client) await(due int64) {
 	w.at = append(w.at, due)
 }
 
-// answeredByAny takes whatever arrived as the answer to the oldest message that has none, as if that had come back as it was sent.
+// answeredByAny handles an unaudited message as if the oldest unanswered message had come back.
 func (c *client) answeredByAny() {
-	l, w := c.lane, &c.waiting
+	s, w := c.shard, &c.waiting
 	if w.first == len(w.at) {
-		l.audit.Received++
-		l.audit.Unexpected++
+		s.audit.Received++
+		s.audit.Unexpected++
 		return
 	}
 	due := w.at[w.first]
 	w.first++
 	seq := c.answers
 	c.answers++
-	c.mistyped = false // of whatever type it is
-	stamp{stream: c.id, seq: seq, at: uint32(due)}.put(l.message[l.layout.stamp:])
-	c.arrived(l.message)
+	c.mistyped = false // it may have any type
+	stamp{stream: c.id, seq: seq, at: uint32(due)}.put(s.message[s.layout.stamp:])
+	c.arrived(s.message)
 }

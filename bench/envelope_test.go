@@ -14,14 +14,16 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// stranger is the protocol of a server of another make: it speaks first, wants a name, says "?" now and then and hears "!", and may put it behind an answer in the same message.
+// stranger is the protocol of another server: it speaks first, wants a name, sends "?" now and
+// then and expects "!". It may append that to an answer in the same message.
 var stranger = bench.Envelope{
 	Opening: []bench.Exchange{{Await: "who"}, {Send: "I am", Await: "then welcome"}},
-	Out:     bench.Wrap{Before: "say(", After: ")"}, In: bench.Wrap{Before: "said[", After: "]"},
+	Out:     bench.Framing{Before: "say(", After: ")"}, In: bench.Framing{Before: "said[", After: "]"},
 	Separator: "\n", Ping: "?", Pong: "!",
 }
 
-// TestRunEnvelope runs the echo against such a server: all that is ours arrives, and nothing else is taken for it.
+// TestRunEnvelope runs the echo against such a server: all messages of the load arrive, and no
+// other message counts as one.
 func TestRunEnvelope(t *testing.T) {
 	t.Parallel()
 	e := stranger
@@ -31,7 +33,8 @@ func TestRunEnvelope(t *testing.T) {
 	}
 }
 
-// TestRunEnvelopeRefuses has an opening that is answered wrongly, answers in the wrong wrap, and modes that know clients by name.
+// TestRunEnvelopeRefuses has a wrong answer to the opening, answers with wrong
+// framing, and modes with named clients.
 func TestRunEnvelopeRefuses(t *testing.T) {
 	t.Parallel()
 	e := stranger
@@ -56,7 +59,7 @@ func TestRunEnvelopeRefuses(t *testing.T) {
 	}
 }
 
-// strangerServer serves the protocol and returns its address. welcome is how it answers the opening.
+// strangerServer serves the protocol and returns its address. welcome is its answer to the opening.
 func strangerServer(t *testing.T, welcome string) string {
 	s := httptest.NewServer(strangerHandler(welcome))
 	t.Cleanup(s.Close)

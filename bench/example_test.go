@@ -11,11 +11,11 @@ import (
 	"github.com/seed-7410fe32/sluice/bench/report"
 )
 
-// A server that runs on port 9000 gets 10,000 messages a second from 1,000 connections.
+// This example makes 10,000 messages a second on a server on port 9000, from 1,000 connections.
 func ExampleRun() {
 	r, err := bench.Run(context.Background(), bench.Options{
 		Mode: bench.Echo, Codec: bench.WebSocket, Targets: []string{"127.0.0.1:9000"}, Conns: 1000, Rate: 10_000, Window: 30 * time.Second,
-	}, func(m bench.Moment) { fmt.Printf("%.0f a second\n", m.Rate()) })
+	}, func(m bench.Interval) { fmt.Printf("%.0f a second\n", m.Rate()) })
 	if err != nil {
 		log.Fatal(err)
 	}

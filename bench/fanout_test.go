@@ -10,7 +10,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// BenchmarkFanOut compares a broadcast to 1,000 clients, in text lines and in WebSocket, with a loop of write(2) of the same: CPU time per delivery of all server processes.
+// BenchmarkFanOut compares a broadcast to 1,000 clients, in text lines and in WebSocket, with a
+// loop of write(2): CPU time per delivery of all server processes.
 //
 //	go test -run '^$' -bench FanOut/loops=1 -benchtime 1x ./bench
 func BenchmarkFanOut(b *testing.B) {
@@ -40,7 +41,8 @@ func startFloor(tb testing.TB, c bench.Codec) *proctest.Process {
 	return proctest.Start(tb, []string{floorEnv + "=" + string(c)}, os.Args[0])
 }
 
-// TestFanOutFloor has the floor serve broadcasts of two senders: what a comparison with it says is worth nothing if it loses or repeats one.
+// TestFanOutFloor runs broadcasts of two senders on the floor. A comparison with it is worthless
+// if it loses or repeats messages.
 func TestFanOutFloor(t *testing.T) {
 	t.Parallel()
 	for _, c := range []bench.Codec{bench.Text, bench.WebSocket} {

@@ -12,67 +12,72 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
 
-// sample adds up what all lanes counted.
 func (g *generator) sample() sample {
-	parts := make([]sample, len(g.lanes))
-	g.each(func(l *lane) { parts[l.loop.Index()] = l.sample() })
-	sum := parts[0]
-	for _, p := range parts[1:] {
-		sum.add(p)
-	}
+	parts := make([]sample, len(g.shards))
+	g.each(func(sh *shard) { parts[sh.loop.Index()] = sh.sample() })
+	sum := total(parts, (*sample).add)
 	sum.Usage = usage{CPU: ownCPU(), RSS: uint64(procfs.Resident(os.Getpid()))}
 	return sum
 }
 
-// halt sends what an open loop should have sent by now, and nothing more. It returns what each connection has sent: connection first+i the i-th.
+// total adds up parts. There is at least one.
+func total[T any](parts []T, add func(*T, T)) T {
+	sum := parts[0]
+	for _, p := range parts[1:] {
+		add(&sum, p)
+	}
+	return sum
+}
+
+// halt sends what an open loop still has to send, and stops. It returns the number of messages each
+// connection has sent; index 0 is connection first.
 func (g *generator) halt() []uint32 {
 	g.halted.Store(true)
 	sent := make([]uint32, g.end-g.first)
-	g.each(func(l *lane) {
-		if l.schedule.period > 0 {
-			l.pace()
+	g.each(func(sh *shard) {
+		if sh.schedule.period > 0 {
+			sh.pace()
 		}
-		l.running = false
-		for _, c := range l.clients {
+		sh.running = false
+		for _, c := range sh.clients {
 			sent[c.id-g.first] = c.sent.Load()
 		}
 	})
 	return sent
 }
 
-// audit closes the books as of now. sent is what each connection of the whole run has sent.
+// audit closes the accounts as of now. sent is what each connection of the whole run has sent.
 func (g *generator) audit(sent []uint32) audited {
 	var dialling uint64
-	if g.opts.shortLived() { // people who come back have their accounts
-		dialling = uint64(g.underway.Load()) // first: whoever comes in meanwhile must be in one of the two
+	if g.opts.shortLived() {
+		// Read first: a client that is entered meanwhile must be counted in one of the two. Users
+		// of mode chat who come back have an account.
+		dialling = uint64(g.underway.Load())
 	}
-	parts := make([]audited, len(g.lanes))
-	g.each(func(l *lane) {
-		p := audited{Audit: l.audit, Errors: make(map[string]ErrorCount, len(l.errors))}
-		for _, c := range l.clients {
+	parts := make([]audited, len(g.shards))
+	g.each(func(sh *shard) {
+		p := audited{Audit: sh.audit, Errors: make(map[string]ErrorCount, len(sh.errors))}
+		for _, c := range sh.clients {
 			p.Missing += c.close(sent, &p.Audit)
 		}
-		for kind, e := range l.errors {
+		for kind, e := range sh.errors {
 			p.Errors[kind] = *e
 		}
-		parts[l.loop.Index()] = p
+		parts[sh.loop.Index()] = p
 	})
-	sum := parts[0]
-	for _, p := range parts[1:] {
-		sum.add(p)
-	}
+	sum := total(parts, (*audited).add)
 	sum.Audit.Unanswered += dialling
 	return sum
 }
 
-// close enters what c should have received into the audit, and returns how many messages of that have not come, or not so that they could be read. sent is what each
-// connection of the run has sent; one that comes and goes has sent to itself alone.
+// close enters what c should have received into the audit. It returns how many of these messages
+// are missing or could not be read. A short-lived connection receives only what it has sent itself.
 func (c *client) close(sent []uint32, audit *Audit) (missing uint64) {
 	lost := audit.Lost
 	switch {
-	case c.person != nil:
-		c.person.close(audit)
-	case c.lane.opts.shortLived():
+	case c.user != nil:
+		c.user.close(audit)
+	case c.shard.opts.shortLived():
 		for i := range c.accounts {
 			c.accounts[i].close(c.sent.Load(), audit)
 		}
@@ -93,7 +98,7 @@ func (c *client) close(sent []uint32, audit *Audit) (missing uint64) {
 type audited struct {
 	Audit   Audit
 	Errors  map[string]ErrorCount
-	Missing uint64 // messages that may still be on their way: one that could not be read need not have been one of them
+	Missing uint64 // messages that may be in flight, even if an unreadable one was taken for one of them
 }
 
 func (a *audited) add(b audited) {
@@ -105,17 +110,15 @@ func (a *audited) add(b audited) {
 	}
 }
 
-// errors are the kinds of failure, the most frequent first.
 func (a *audited) errors() []ErrorCount {
 	return slices.SortedFunc(maps.Values(a.Errors), func(a, b ErrorCount) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Kind, b.Kind))
 	})
 }
 
-// settled tells whether nothing is on its way any more.
+// settled reports whether nothing is in flight.
 func (a *audited) settled() bool { return a.Missing == 0 && a.Audit.Unanswered == 0 }
 
-// ownCPU is the CPU time of this process.
 func ownCPU() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
@@ -124,7 +127,7 @@ func ownCPU() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// close ends the generator and everything it opened. ctx bounds the wait.
+// close ends the generator and all its goroutines. ctx bounds the wait.
 func (g *generator) close(ctx context.Context) error {
 	g.cancel()
 	err := g.engine.Stop(ctx)

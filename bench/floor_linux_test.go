@@ -11,8 +11,9 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 )
 
-// fanOutFloor is the least that a fan-out can cost: for what one read returned one write(2) to each client. It has no buffers, no state of a client but the codec of
-// a WebSocket, and no idea of what is to happen with one that does not read.
+// fanOutFloor is the least cost of a fan-out: one write(2) to each client for what one read
+// returned. It has no buffers and no state of a client but the codec of a WebSocket, and does not
+// handle clients that do not read.
 type fanOutFloor struct {
 	bareServer
 	clients    []int // sockets of those who are open
@@ -20,7 +21,7 @@ type fanOutFloor struct {
 	webSockets map[int]*codec.WebSocket // by socket; a nil map: clients speak text lines
 }
 
-// serveFloor runs it until the process is ended.
+// serveFloor runs it until the process ends.
 func serveFloor() error {
 	f, scheme, serve := &fanOutFloor{}, os.Getenv(floorEnv), (*fanOutFloor).serveLines
 	if scheme == "ws" {
@@ -45,7 +46,7 @@ func serveFloor() error {
 	}, func() error { return nil })
 }
 
-// read reads behind the first n bytes of buf, and returns how many there are now.
+// read appends to the first n bytes of buf, and returns how many there are now.
 func (f *fanOutFloor) read(fd, n int) (int, error) {
 	more, err := unix.Read(fd, f.buf[n:])
 	if err != nil || more == 0 {
@@ -54,7 +55,7 @@ func (f *fanOutFloor) read(fd, n int) (int, error) {
 	return n + more, nil
 }
 
-// serveLines reads what a client has sent, whole lines: broadcasts, which begin with b, go to all, anything else back.
+// serveLines reads whole lines. Broadcasts, which begin with b, go to all clients, others back.
 func (f *fanOutFloor) serveLines(fd int) (err error) {
 	n := 0
 	for n == 0 || f.buf[n-1] != '\n' {
@@ -65,7 +66,7 @@ func (f *fanOutFloor) serveLines(fd int) (err error) {
 	return f.send(fd, f.buf[:n], f.buf[0] == 'b')
 }
 
-// serveFrames does so with a WebSocket's messages.
+// serveFrames does the same with WebSocket messages.
 func (f *fanOutFloor) serveFrames(fd int) error {
 	n, err := f.read(fd, 0)
 	if err != nil {
@@ -93,7 +94,7 @@ func (f *fanOutFloor) serveFrames(fd int) error {
 	return f.send(fd, out, toAll)
 }
 
-// upgrade takes a handshake, which comes whole.
+// upgrade answers a handshake, which arrives whole.
 func (f *fanOutFloor) upgrade(fd int, in []byte) error {
 	req, n, err := codec.ReadRequest(in)
 	if n == 0 || err != nil {
@@ -108,7 +109,7 @@ func (f *fanOutFloor) upgrade(fd int, in []byte) error {
 	return write(fd, response)
 }
 
-// send writes to all, or back.
+// send writes to all clients, or back.
 func (f *fanOutFloor) send(fd int, b []byte, toAll bool) error {
 	if !toAll {
 		return write(fd, b)

@@ -7,7 +7,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
 
-// TestForeign takes from what the processors did what was the run's own.
+// TestForeign subtracts the CPU time of the run from that of the processors.
 func TestForeign(t *testing.T) {
 	t.Parallel()
 	const s = time.Second
@@ -38,14 +38,14 @@ func TestForeign(t *testing.T) {
 	}
 }
 
-// TestIsHere has addresses of this machine, of another, and what is none.
+// TestIsHere has addresses of this machine and of others, and bad addresses.
 func TestIsHere(t *testing.T) {
 	t.Parallel()
 	for target, want := range map[string]bool{
 		"127.0.0.1:1": true, "127.8.8.8:1": true, "[::1]:1": true, "[::ffff:127.0.0.1]:1": true, "0.0.0.0:1": true, "localhost:1": true, "nobody.invalid:1": true, "ws://x": true,
 		"192.0.2.1:1": false, "wss://192.0.2.1/chat?a=b:c": false, "ws://127.0.0.1:1/": true, "[2001:db8::1]:1": false,
 	} {
-		if got := (&Options{Targets: []string{target}, Codec: WebSocket}).isHere(); got != want {
+		if got := isHere(&Options{Targets: []string{target}, Codec: WebSocket}); got != want {
 			t.Errorf("%s: %v", target, got)
 		}
 	}

@@ -11,7 +11,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestRunBesideBusyProgram has another program take a quarter of the machine: the run is INVALID, and says how much that took, if it can tell the other program from the server.
+// TestRunBesideBusyProgram runs beside a program that takes a quarter of the machine. The run is
+// INVALID and reports that CPU time, if the server process is known.
 func TestRunBesideBusyProgram(t *testing.T) {
 	t.Parallel()
 	server := proctest.Start(t, nil, proctest.Build(t), "echo", "--listen", "frame://127.0.0.1:0")

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What is no stamp is refused, and what is one reads back as it was written.
+// Bytes that are not a stamp are refused. A stamp is written as it was read.
 func FuzzStamp(f *testing.F) {
 	f.Add([]byte("AAAAAAAAAAAAAAAA and more"))
 	f.Add([]byte("AAAA\nAAAAAAAAAAA"))

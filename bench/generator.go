@@ -16,48 +16,59 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// generator is the load of one process: an engine whose loops each drive a lane of clients. It is a part of the run.
+// generator makes the load of one process: an engine with a shard of clients on each loop.
 type generator struct {
 	// Static after newGenerator.
 	opts       Options
-	first, end uint32 // the connections of the run that are its own
+	first, end uint32 // its connections
 	engine     *engine.Engine
-	lanes      []*lane
-	clients    []*client      // by id, from first on; of connections that come and go there are none
+	shards     []*shard
+	clients    []*client      // by id, from first on; none if connections are short-lived
 	began      time.Time      // of the run
-	deflate    *codec.Deflate // of all WebSockets that compress
+	deflate    *codec.Deflate // shared by all WebSockets
 	plan       *plan
-	control    func(network, address string, c syscall.RawConn) error // of sockets before they are connected
+	control    func(network, address string, c syscall.RawConn) error // of sockets before they connect
 	patience   time.Duration                                          // openWithin
 	dials      chan *client
-	ctx        context.Context // of everything it runs beside its loops
+	ctx        context.Context // of its goroutines
 	cancel     context.CancelFunc
 
 	// Written before the loops are told to run, read by them.
-	from, until int64 // the measured window, microseconds since began
-	loaded      int64 // when the load was to begin, likewise
+	from, until int64 // the measured window, in microseconds since began
+	loaded      int64 // when the load begins, likewise
 
-	pending  atomic.Int64  // clients that are not ready yet
-	all      chan struct{} // closed when pending reaches 0
-	failure  chan error    // of a client while the others open
-	opening  atomic.Bool
-	dialDue  schedule     // open loop of connections
-	attempts atomic.Int64 // of those, the ones that have had their turn
+	ready    chan struct{} // has one for each client that is ready
+	failure  chan error    // the first failure of a client
+	dialDue  schedule      // open loop of connections
+	attempts atomic.Int64  // of those, the ones that had their turn
 	halted   atomic.Bool
-	underway atomic.Int64 // dials, with the TLS handshake, of connections that come and go or come back
+	underway atomic.Int64 // dials and TLS handshakes of dialOn
 	dialling sync.WaitGroup
 }
 
-// thinkTick is the resolution of the times that people think.
-const thinkTick = 10 * time.Millisecond
+const (
+	// thinkTick is the resolution of think times.
+	thinkTick = 10 * time.Millisecond
+	// diallers is how many connections are dialled at once.
+	diallers = 32
+	// openWithin bounds a dial, and how long the opening may make no progress.
+	openWithin = 10 * time.Second
+	// redialAfter is the pause of a dialler after a failure.
+	redialAfter = 100 * time.Millisecond
+)
 
-// newGenerator makes the generator of the connections from first to before end. began is when the run began, and all times count from there.
+// errNoAnswer is returned by Run if connections are open and nothing arrives.
+var errNoAnswer = errors.New("bench: connections are open, but the server does not answer on them: " +
+	"check its codec, the mode, and its limit of connections")
+
+// newGenerator returns the generator of the connections from first to
+// before end. Times count from began.
 func newGenerator(o Options, first, end uint32, began time.Time) (*generator, error) {
 	cfg := engine.Config{Loops: o.Loops}
 	if o.Mode == Chat {
 		cfg.Tick = thinkTick
 	}
-	p, err := o.plan()
+	p, err := newPlan(&o)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
@@ -66,102 +77,91 @@ func newGenerator(o Options, first, end uint32, began time.Time) (*generator, er
 		return nil, err
 	}
 	g := &generator{
-		opts: o, first: first, end: end, plan: p, engine: e, began: began, dials: make(chan *client, end-first), all: make(chan struct{}), failure: make(chan error, 1),
-		patience: openWithin, deflate: codec.NewDeflate(), control: latePort,
+		opts: o, first: first, end: end, plan: p, engine: e, began: began, dials: make(chan *client, end-first),
+		ready: make(chan struct{}, end-first), failure: make(chan error, 1), patience: openWithin,
+		deflate: codec.NewDeflate(), control: latePort,
 	}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	for _, l := range e.Loops() {
-		g.lanes = append(g.lanes, newLane(g, l))
+		g.shards = append(g.shards, newShard(g, l))
 	}
 	return g, nil
 }
 
-// diallers is how many connections are dialled at once, and how many short-lived ones per lane at most.
-const diallers = 32
-
-// errMute is returned by Run when connections stand and nothing comes.
-var errMute = errors.New("bench: connections are open, and the server does not answer on them: does it speak this codec and mode, and has it room for so many?")
-
-// openWithin is how long, or twice as long, connections that open may make no progress.
-const openWithin = 10 * time.Second
-
-// open opens all connections and returns when each is ready; none that is to live on has sent anything yet.
+// open opens all connections that live on, and returns when each is
+// ready. None has sent anything yet.
 func (g *generator) open(ctx context.Context) error {
 	if g.opts.shortLived() {
-		return nil // they open as they go
+		return nil
 	}
-	g.opening.Store(true)
-	defer g.opening.Store(false)
-	g.pending.Store(int64(g.end - g.first))
 	for i := g.first + uint32(len(g.clients)); i < g.end; i++ {
 		g.clients = append(g.clients, g.newClient(i))
 	}
 	if g.opts.Mode == Chat {
-		settle(g.clients)
+		fillRooms(g.clients)
 	}
-	dials, one := errgroup.WithContext(ctx) // the first that fails ends all
+	dials, dialCtx := errgroup.WithContext(ctx) // the first failure ends all
 	dials.SetLimit(diallers)
 	for _, c := range g.clients {
 		dials.Go(func() error {
-			if one.Err() != nil {
-				return one.Err()
+			if dialCtx.Err() != nil {
+				return dialCtx.Err()
 			}
-			if err := g.dial(one, c); err != nil {
+			if err := g.dial(dialCtx, c); err != nil {
 				return err
 			}
-			return c.lane.loop.Post(func() { c.lane.enter(c) })
+			return c.shard.loop.Post(func() { c.shard.enter(c) })
 		})
 	}
 	if err := dials.Wait(); err != nil {
 		return err
 	}
-	progress := time.NewTicker(g.patience)
+	progress := time.NewTimer(g.patience)
 	defer progress.Stop()
-	for last := int64(-1); ; {
+	for left := len(g.clients); left > 0; left-- {
 		select {
-		case <-g.all:
-			return nil
+		case <-g.ready:
+			progress.Reset(g.patience)
 		case err := <-g.failure:
 			return fmt.Errorf("bench: while the connections opened: %w", err)
 		case <-ctx.Done():
-			return fmt.Errorf("bench: %d connections are not ready: %w", g.pending.Load(), ctx.Err())
+			return fmt.Errorf("bench: %d connections are not ready: %w", left, ctx.Err())
 		case <-progress.C:
-			if n := g.pending.Load(); n != last {
-				last = n
-				continue
-			}
-			return fmt.Errorf("%w: %d of %d", errMute, last, g.end-g.first)
+			return fmt.Errorf("%w: %d of %d", errNoAnswer, left, len(g.clients))
 		}
 	}
+	return nil
 }
 
-// opened tells that a client is ready, or why it will not be.
+// opened tells open that a client is ready, or why it never will be. Later it has no effect.
 func (g *generator) opened(err error) {
-	switch {
-	case err != nil && g.opening.Load():
+	if err == nil {
 		select {
-		case g.failure <- err:
+		case g.ready <- struct{}{}:
 		default:
 		}
-	case err == nil && g.pending.Add(-1) == 0:
-		close(g.all)
+		return
+	}
+	select {
+	case g.failure <- err:
+	default:
 	}
 }
 
-// dial connects c, which is not connected. It waits for the loop, so it must not be called on one.
+// dial connects c. It waits for the loop, so it must not be called on one.
 func (g *generator) dial(ctx context.Context, c *client) error {
 	i := int(c.id)
 	if g.opts.Mode == Connect && g.opts.Rate == 0 {
 		c.dialled = max(time.Since(g.began).Microseconds(), 1)
 	}
-	c.who = g.plan.who(c.id)
+	c.values = g.plan.values(c.id)
 	nc, err := g.connect(ctx, i)
 	if err == nil {
 		var h engine.Handler = c
 		if c.slow != nil {
 			h = c.slow
 		}
-		err = g.engine.Register(c.lane.loop, nc, h, engine.ConnOptions{MaxOutput: maxQueued})
+		err = g.engine.Register(c.shard.loop, nc, h, engine.ConnOptions{MaxOutput: maxQueued})
 	}
 	if err != nil {
 		return fmt.Errorf("bench: connection %d: %w", i, err)
@@ -169,23 +169,24 @@ func (g *generator) dial(ctx context.Context, c *client) error {
 	return nil
 }
 
-// newClient says what client number i does in this mode.
+// newClient returns client i, as its mode needs it.
 func (g *generator) newClient(i uint32) *client {
 	n, room := uint32(g.opts.Conns), uint32(g.opts.RoomSize)
-	c := &client{lane: g.lanes[int(i)/g.opts.together()%len(g.lanes)], id: i, from: i, sender: g.opts.sends(i)}
+	sh := g.shards[int(i)/g.opts.group()%len(g.shards)]
+	c := &client{shard: sh, id: i, from: i, sender: g.opts.sends(i)}
 	streams := 1
 	switch g.opts.Mode {
 	case Connect:
 		c.life = 1
 	case Churn:
 		c.life = g.opts.PerConn
-	case Push:
+	case Push: // to the next client
 		c.from = (i + n - 1) % n
-		c.name, c.target, c.hears = nameOf(i), nameOf((i+1)%n), nameOf(i)
+		c.name, c.target, c.receives = nameOf(i), nameOf((i+1)%n), nameOf(i)
 	case Rooms:
 		c.from = i / room * room
 		c.name = nameOf(c.from)
-		c.target, c.hears = c.name, c.name
+		c.target, c.receives = c.name, c.name
 	case Chat:
 		c.from = i / room * room
 		streams = int(min(room, n-c.from))
@@ -197,34 +198,34 @@ func (g *generator) newClient(i uint32) *client {
 	return c
 }
 
-// nameOf is what the bench worker calls client or room i.
+// nameOf returns the name of client or room i for the bench worker.
 func nameOf(i uint32) (name [targetLen]byte) {
-	copy(name[:], strconv.FormatUint(uint64(i)+1<<26, 36)) // of six digits
+	copy(name[:], strconv.FormatUint(uint64(i)+1<<26, 36)) // always six digits
 	return name
 }
 
-// enter opens the accounts of a client.
-func (l *lane) enter(c *client) {
-	c.slot = len(l.clients)
-	l.clients = append(l.clients, c)
-	if c.sender && !l.opts.shortLived() {
-		l.senders = append(l.senders, c)
+// enter adds a client whose account is open.
+func (sh *shard) enter(c *client) {
+	c.slot = len(sh.clients)
+	sh.clients = append(sh.clients, c)
+	if c.sender && !sh.opts.shortLived() {
+		sh.senders = append(sh.senders, c)
 	}
 }
 
-// start lets the load begin; what is sent in the window given, in microseconds since the run began, is measured.
+// start starts the load. The window to measure is in microseconds since the start of the run.
 func (g *generator) start(from, until int64) {
 	g.from, g.until, g.loaded = from, until, from-g.opts.Warmup.Microseconds()
 	var schedules []schedule
 	if g.opts.Rate > 0 {
-		schedules = g.opts.schedules(g.opts.process(g.first), g.loaded)
+		schedules = schedulesOf(&g.opts, g.opts.process(g.first), g.loaded)
 		g.dialDue = schedules[0]
 	}
-	g.each(func(l *lane) {
-		l.tick()
-		l.running = true
-		for _, c := range l.senders {
-			l.fill(c)
+	g.each(func(sh *shard) {
+		sh.tick()
+		sh.running = true
+		for _, c := range sh.senders {
+			sh.fill(c)
 		}
 	})
 	if g.opts.shortLived() || g.opts.Mode == Chat {
@@ -240,20 +241,20 @@ func (g *generator) start(from, until int64) {
 	case g.opts.Rate > 0:
 		for i, s := range schedules {
 			if len(s.slots) > 0 {
-				g.dialling.Go(func() { g.pace(g.lanes[i], s) })
+				g.dialling.Go(func() { g.pace(g.shards[i], s) })
 			}
 		}
 	}
 }
 
-// dialOn dials for connections that come and go until the generator is closed.
+// dialOn dials short-lived connections, and those that come back, until the generator is closed.
 func (g *generator) dialOn() {
 	for {
 		select {
 		case <-g.ctx.Done():
 			return
 		case c := <-g.dials:
-			g.take(c)
+			g.awaitTurn(c)
 			if g.opts.shortLived() && g.halted.Load() {
 				continue
 			}
@@ -261,8 +262,8 @@ func (g *generator) dialOn() {
 			err := g.dial(g.ctx, c)
 			g.underway.Add(-1)
 			if err != nil && g.ctx.Err() == nil {
-				l := c.lane
-				_ = l.loop.Post(func() { l.failed(kindOf(err), err) }) // only a stopped engine refuses
+				// Post fails only if the engine has stopped.
+				_ = c.shard.loop.Post(func() { c.shard.failed(kindOf(err), err) })
 				pause(g.ctx, redialAfter)
 				g.dials <- c
 			}
@@ -270,8 +271,9 @@ func (g *generator) dialOn() {
 	}
 }
 
-// take has c, whose connection is one of many in an open loop, wait for its turn. Its dial is due then, and its latency counts from there.
-func (g *generator) take(c *client) {
+// awaitTurn waits until the dial of c is due, in an open loop of connections.
+// Its latency counts from that time.
+func (g *generator) awaitTurn(c *client) {
 	if g.opts.Mode != Connect || g.opts.Rate == 0 {
 		return
 	}
@@ -279,13 +281,9 @@ func (g *generator) take(c *client) {
 	g.await(time.Duration(due) * time.Microsecond)
 	c.dialled = max(due, 1)
 	if late := time.Since(g.began).Microseconds() - due; due >= g.from && due < g.until && g.ctx.Err() == nil {
-		l := c.lane
-		_ = l.loop.Post(func() { l.late(late) }) // only a stopped engine refuses
+		_ = c.shard.loop.Post(func() { c.shard.late(late) }) // fails only if the engine has stopped
 	}
 }
-
-// redialAfter is how long a dialler rests after a failure.
-const redialAfter = 100 * time.Millisecond
 
 func pause(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
@@ -296,7 +294,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// redial has a client dialled that follows another, or is to be connected again. There is room: each is in the queue once at most.
+// redial queues a client to be dialled. There is room: each is in the queue at most once.
 func (g *generator) redial(c *client) {
 	select {
 	case g.dials <- c:
@@ -304,12 +302,13 @@ func (g *generator) redial(c *client) {
 	}
 }
 
-// pace wakes a lane whenever a message of it is due, in an open loop. One wake-up at a time is on its way.
-func (g *generator) pace(l *lane, s schedule) {
+// pace wakes a shard whenever one of its messages is due, in an open loop. At most one wake-up is
+// in the mailbox of the loop.
+func (g *generator) pace(sh *shard, s schedule) {
 	woken := make(chan float64, 1)
-	_ = l.loop.Post(func() { l.schedule, l.due = s, s.due(0) }) // only a stopped engine refuses
+	_ = sh.loop.Post(func() { sh.schedule, sh.due = s, s.due(0) }) // fails only if the engine has stopped
 	for {
-		if l.loop.Post(func() { l.pace(); woken <- l.due }) != nil {
+		if sh.loop.Post(func() { sh.pace(); woken <- sh.due }) != nil {
 			return
 		}
 		select {
@@ -321,26 +320,28 @@ func (g *generator) pace(l *lane, s schedule) {
 	}
 }
 
-// unpunctual is how late Go's timers may be: those of an idle program are rounded up to the millisecond that epoll_wait(2) counts in.
-const unpunctual = 2 * time.Millisecond
+// timerSlack is how late Go's timers may be: an idle program rounds them up to the
+// millisecond that epoll_wait(2) counts in.
+const timerSlack = 2 * time.Millisecond
 
-// await returns when it is so long since the run began, or when the generator is closed.
-func (g *generator) await(moment time.Duration) {
-	if left := moment - time.Since(g.began); left > unpunctual {
-		pause(g.ctx, left-unpunctual)
+// await returns at a time since the start of the run, or when the
+// generator is closed. It is never early.
+func (g *generator) await(at time.Duration) {
+	if left := at - time.Since(g.began); left > timerSlack {
+		pause(g.ctx, left-timerSlack)
 	}
-	if left := moment - time.Since(g.began); left > 0 && g.ctx.Err() == nil {
+	if left := at - time.Since(g.began); left > 0 && g.ctx.Err() == nil {
 		nap(left)
 	}
 }
 
 // each runs f on every loop and waits for all. It must not be called on a loop.
-func (g *generator) each(f func(*lane)) {
+func (g *generator) each(f func(*shard)) {
 	var done sync.WaitGroup
-	for _, l := range g.lanes {
+	for _, sh := range g.shards {
 		done.Add(1)
-		if l.loop.Post(func() { defer done.Done(); f(l) }) != nil {
-			done.Done() // stopped
+		if sh.loop.Post(func() { defer done.Done(); f(sh) }) != nil {
+			done.Done() // the engine has stopped
 		}
 	}
 	done.Wait()

@@ -9,12 +9,13 @@ import (
 	"time"
 )
 
-// A message of an open loop is never sent early, and a generator that is closed does not wait for the next.
+// A message of an open loop is never sent early. A generator that is
+// closed does not wait for the next one.
 func TestAwait(t *testing.T) {
 	t.Parallel()
 	g := &generator{began: time.Now()}
 	g.ctx, g.cancel = context.WithCancel(t.Context())
-	for _, moment := range []time.Duration{-time.Second, 0, 100 * time.Microsecond, unpunctual, 3 * unpunctual} {
+	for _, moment := range []time.Duration{-time.Second, 0, 100 * time.Microsecond, timerSlack, 3 * timerSlack} {
 		moment += time.Since(g.began)
 		if g.await(moment); time.Since(g.began) < moment {
 			t.Errorf("%v early", moment-time.Since(g.began))
@@ -26,7 +27,7 @@ func TestAwait(t *testing.T) {
 	}
 }
 
-// TestOpenMute has a server that takes connections and says nothing: opening them does not go on for ever.
+// TestOpenMute opens connections to a server that accepts and sends nothing: it must end.
 func TestOpenMute(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -41,7 +42,7 @@ func TestOpenMute(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.patience = 50 * time.Millisecond
-	if err := g.open(t.Context()); !errors.Is(err, errMute) {
+	if err := g.open(t.Context()); !errors.Is(err, errNoAnswer) {
 		t.Error(err)
 	}
 	if err := g.close(context.Background()); err != nil {
@@ -49,7 +50,8 @@ func TestOpenMute(t *testing.T) {
 	}
 }
 
-// TestFirstMessages begins a closed loop: the first message of each connection is stamped when it is sent, and not when that of the first connection was.
+// TestFirstMessages starts a closed loop: the first message of each connection is stamped when it
+// is sent, not when the first connection sent.
 func TestFirstMessages(t *testing.T) {
 	t.Parallel()
 	const conns = 200
@@ -99,7 +101,7 @@ func TestFirstMessages(t *testing.T) {
 	}
 }
 
-// TestReach has more connections than a process has descriptors, or an address has ports.
+// TestReach needs more connections than a process has descriptors, or an address has ports.
 func TestReach(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

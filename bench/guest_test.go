@@ -18,13 +18,13 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 )
 
-// wire is what all codecs have in common.
+// wire is the interface of all codecs.
 type wire interface {
 	Decode(in, out []byte) (ev codec.Event, payload []byte, n int, reply []byte, err error)
 	Append(dst, payload []byte, text bool) []byte
 }
 
-// guest is one connection of the load, as a server of another make sees it.
+// guest is one connection of the load, on the server's side.
 type guest struct {
 	nc      net.Conn
 	request *codec.Request // of a WebSocket
@@ -33,7 +33,7 @@ type guest struct {
 	text    bool // the last message was, and so are answers
 }
 
-// admit takes a connection in, with the WebSocket handshake where that is the codec.
+// admit accepts a connection, with the WebSocket handshake if the codec has one.
 func admit(nc net.Conn, c bench.Codec, o *codec.UpgradeOptions) (*guest, error) {
 	g := &guest{nc: nc}
 	switch c {
@@ -77,7 +77,7 @@ func (g *guest) read() error {
 	return err
 }
 
-// hear is the next message.
+// hear returns the next message.
 func (g *guest) hear() (string, error) {
 	for {
 		ev, payload, n, _, err := g.wire.Decode(g.in, nil)
@@ -103,7 +103,8 @@ func (g *guest) say(s string) error {
 	return err
 }
 
-// host serves a codec on loopback: each guest is given to talk until it errs. It returns HOST:PORT.
+// host serves a codec on loopback. It calls talk for each guest
+// until it fails. It returns HOST:PORT.
 func host(t *testing.T, c bench.Codec, talk func(*guest) error) string {
 	t.Helper()
 	return serve(t, func(nc net.Conn) {
@@ -123,7 +124,7 @@ func echo(g *guest) error {
 	return g.say(said)
 }
 
-// certificate makes one for 127.0.0.1 and peer.example that nobody has signed, and a file of it to trust.
+// certificate returns a self-signed certificate for 127.0.0.1 and peer.example, and a file with it.
 func certificate(t *testing.T) (server *tls.Config, ca string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -154,7 +155,7 @@ func tlsPeer(t *testing.T, config *tls.Config, c bench.Codec, talk func(*guest) 
 	})
 }
 
-// file is the name of a file that holds text.
+// file returns the name of a file with this text.
 func file(t *testing.T, text string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "file")

@@ -12,8 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hopsFloor is the least that a second hop can cost: what one read of a client returned goes down one connection to a peer, many clients' at a time, behind its length and the
-// client's socket, and comes back the same way. It looks at no message, remembers no client, and what it has sent when the peer dies is lost.
+// hopsFloor is the least cost of a second hop. What one read of a client returned goes down
+// one connection to a peer, shared by many clients, after its length and the client's socket,
+// and comes back the same way. It looks at no message and keeps no state of a client. What it
+// has sent is lost if the peer dies.
 type hopsFloor struct {
 	bareServer
 	link     int // to the peer
@@ -26,7 +28,7 @@ const (
 	hopRead   = 64 << 10  // bytes read from a client at once
 )
 
-// serveHops runs the first process, until it is ended.
+// serveHops runs the first process until it ends.
 func serveHops() error {
 	h := &hopsFloor{down: make([]byte, 0, 2*hopBatch)}
 	port, err := h.listen()
@@ -50,7 +52,7 @@ func serveHops() error {
 	return h.run(h.serve, func(int) {}, h.push)
 }
 
-// serve reads what a client has sent, whole lines, or what the peer has.
+// serve reads whole lines from a client, or data from the peer.
 func (h *hopsFloor) serve(fd int) error {
 	if fd == h.link {
 		return h.pull()
@@ -77,7 +79,8 @@ func (h *hopsFloor) serve(fd int) error {
 	return h.pull()
 }
 
-// push sends all that has come to the peer. While that takes no more, what it has sent is passed on: it waits for the same.
+// push sends everything received to the peer. While the peer does not read, it passes on what the
+// peer has sent: the peer waits for the same.
 func (h *hopsFloor) push() error {
 	for sent := 0; sent < len(h.up); {
 		n, err := move(syscall.SYS_WRITE, h.link, h.up[sent:])
@@ -100,7 +103,7 @@ func (h *hopsFloor) push() error {
 	return nil
 }
 
-// pull reads once from the peer, and writes each client's bytes to it.
+// pull reads once from the peer, and writes the bytes of each client to it.
 func (h *hopsFloor) pull() error {
 	have := len(h.down)
 	h.down = slices.Grow(h.down, hopBatch)
@@ -126,7 +129,7 @@ func (h *hopsFloor) pull() error {
 	return nil
 }
 
-// servePeer runs the second process: it sends back what comes.
+// servePeer runs the second process, an echo.
 func servePeer() error {
 	host, port, err := net.SplitHostPort(os.Getenv(peerEnv))
 	if err != nil {

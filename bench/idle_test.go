@@ -25,7 +25,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// idleEnv makes this test binary a gateway, or the worker of the gateway that it names, with a page that tells the process's live heap.
+// idleEnv makes this test binary a gateway, or the worker of the gateway that it names, with a
+// page that shows the live heap of the process.
 const (
 	idleEnv     = "SLUICE_BENCH_IDLE"
 	idleGateway = "gateway"
@@ -66,7 +67,7 @@ func tellHeap(w http.ResponseWriter, _ *http.Request) {
 	_, _ = fmt.Fprint(w, m.HeapAlloc)
 }
 
-// idler is a WebSocket client that opens and then says nothing.
+// idler is a WebSocket client that opens and then sends nothing.
 type idler struct {
 	key  string
 	open *sync.WaitGroup
@@ -91,8 +92,9 @@ func (i *idler) OnData(_ *engine.Conn, in []byte) int {
 
 func (i *idler) OnClose(*engine.Conn, error) {}
 
-// BenchmarkIdle holds WebSocket clients that say nothing and prints what each of them costs the gateway's process and the worker's: the slope from 1,000 to 15,000 clients.
-// Each has a session, an attachment at the worker, and a heartbeat.
+// BenchmarkIdle holds idle WebSocket clients and prints the memory of each in the gateway and in
+// the worker: the slope from 1,000 to 15,000 clients. Each has a session, an attachment at the
+// worker, and a heartbeat.
 //
 //	go test -run '^$' -bench 'Idle$' -benchtime 1x ./bench
 func BenchmarkIdle(b *testing.B) {
@@ -121,9 +123,11 @@ func BenchmarkIdle(b *testing.B) {
 	}
 }
 
-// BenchmarkIdleCPU holds WebSocket clients that say nothing but answer pings, and prints what CPU time each of them takes of the gateway and of the worker in a second: the
-// slope from 1,000 to 15,000 clients, and all that 15,000 take over what one does, which is more: whatever wakes a loop some ten times a second has Go's monitor wake with it,
-// and be it for 1,000 clients or for 15,000. The window holds two whole heartbeats.
+// BenchmarkIdleCPU holds WebSocket clients that only answer pings, and prints the CPU time per
+// second of each in the gateway and in the worker: the slope from 1,000 to 15,000 clients, and the
+// cost of 15,000 clients over that of one. The second figure is larger: whatever wakes a loop ten
+// times a second also wakes Go's monitor thread, for any number of clients. The window has two
+// whole heartbeats.
 //
 //	go test -run '^$' -bench IdleCPU -benchtime 1x -v ./bench
 func BenchmarkIdleCPU(b *testing.B) {
@@ -145,7 +149,7 @@ func BenchmarkIdleCPU(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// still holds so many connections that say nothing.
+// still holds so many idle connections.
 func still(b *testing.B, o bench.Options, conns int) *bench.Report {
 	b.Helper()
 	o.Conns = conns
@@ -178,7 +182,7 @@ func dial(b *testing.B, e *engine.Engine, addr string, n int) {
 	open.Wait()
 }
 
-// memory is a process's live heap and its resident memory in bytes, after a collection.
+// memory returns the live heap and the resident memory of a process in bytes, after a collection.
 func memory(b *testing.B, p *proctest.Process, scheme string) (heap, rss float64) {
 	b.Helper()
 	c := http.Client{Timeout: 30 * time.Second}

@@ -12,24 +12,25 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// TestRunInterruptedAt ends a run at each of its moments: what was measured is reported, and where nothing was there is the error alone.
+// TestRunInterruptedAt ends a run in each of its phases. What was measured is reported; without a
+// measurement there is only an error.
 func TestRunInterruptedAt(t *testing.T) {
 	t.Parallel()
 	echo := serve(t, func(nc net.Conn) { _, _ = io.Copy(nc, nc) })
 	const warmup, window = 200 * time.Millisecond, 400 * time.Millisecond
 	for name, c := range map[string]struct {
-		at          func(bench.Moment) bool // the interval after which it is; nil: before there is one
+		at          func(bench.Interval) bool // the interval after which it is; nil: before there is one
 		target      string
 		warmup      time.Duration
 		report      bool
 		interrupted bool
 	}{
 		"opening":                    {nil, serve(t, func(net.Conn) {}), warmup, false, false}, // it says nothing, and a WebSocket waits
-		"in the warm-up":             {func(m bench.Moment) bool { return m.At < 0 }, echo, warmup, false, false},
-		"between warm-up and window": {func(m bench.Moment) bool { return m.At == 0 }, echo, warmup, false, false},
-		"in the window":              {func(m bench.Moment) bool { return m.At > 0 }, echo, warmup, true, true},
-		"in the window, no warm-up":  {func(m bench.Moment) bool { return m.At > 0 }, echo, -1, true, true},
-		"at the window's end":        {func(m bench.Moment) bool { return m.At >= window.Seconds() }, echo, warmup, true, true},
+		"in the warm-up":             {func(m bench.Interval) bool { return m.At < 0 }, echo, warmup, false, false},
+		"between warm-up and window": {func(m bench.Interval) bool { return m.At == 0 }, echo, warmup, false, false},
+		"in the window":              {func(m bench.Interval) bool { return m.At > 0 }, echo, warmup, true, true},
+		"in the window, no warm-up":  {func(m bench.Interval) bool { return m.At > 0 }, echo, -1, true, true},
+		"at the window's end":        {func(m bench.Interval) bool { return m.At >= window.Seconds() }, echo, warmup, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -40,8 +41,8 @@ func TestRunInterruptedAt(t *testing.T) {
 				o.Codec = bench.WebSocket
 				time.AfterFunc(window, interrupt) // the moment hardly matters: it would open for ever
 			}
-			var moments []bench.Moment
-			r, err := bench.Run(ctx, o, func(m bench.Moment) {
+			var moments []bench.Interval
+			r, err := bench.Run(ctx, o, func(m bench.Interval) {
 				if moments = append(moments, m); c.at(m) {
 					interrupt()
 				}
@@ -60,7 +61,7 @@ func TestRunInterruptedAt(t *testing.T) {
 	}
 }
 
-// checkReport looks at what must be true of every report.
+// checkReport checks what is true of every report.
 func checkReport(t *testing.T, r *bench.Report) {
 	t.Helper()
 	if _, err := json.Marshal(r); err != nil { // NaN has no form
@@ -79,7 +80,7 @@ func checkReport(t *testing.T, r *bench.Report) {
 	}
 }
 
-// TestRunInterruptedWhenever ends runs after one time and another, wherever they are then.
+// TestRunInterruptedWhenever ends runs at various times.
 func TestRunInterruptedWhenever(t *testing.T) {
 	t.Parallel()
 	echo := serve(t, func(nc net.Conn) { _, _ = io.Copy(nc, nc) })
@@ -99,7 +100,8 @@ func TestRunInterruptedWhenever(t *testing.T) {
 	}
 }
 
-// TestRunInterruptedInDrain waits for an answer that does not come when the run is interrupted: all of the window was measured, and the report says so.
+// TestRunInterruptedInDrain interrupts a run that waits for a missing answer: the window is
+// complete, and the report says so.
 func TestRunInterruptedInDrain(t *testing.T) {
 	t.Parallel()
 	ctx, interrupt := context.WithCancel(t.Context())
@@ -122,7 +124,7 @@ func TestRunInterruptedInDrain(t *testing.T) {
 		}
 	})
 	o := bench.Options{Codec: bench.Text, Conns: 1, Size: 64, Warmup: -1, Window: window, Drain: 300 * time.Millisecond, Targets: []string{target}}
-	r, err := bench.Run(ctx, o, func(m bench.Moment) {
+	r, err := bench.Run(ctx, o, func(m bench.Interval) {
 		if m.At >= window.Seconds() {
 			close(mute)
 			<-swallowed

@@ -17,7 +17,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-// loads are the runs that lies are told in, one for each mode but chat (TestLiarChat) and idle, in which nothing is said.
+// loads are the runs with faults, one for each mode but chat
+// (TestLiarChat) and idle, which sends nothing.
 var loads = []bench.Options{
 	{Mode: bench.Echo, Conns: 6, Rate: 600},
 	{Mode: bench.Churn, Conns: 6, PerConn: 5, InFlight: 2},
@@ -27,7 +28,8 @@ var loads = []bench.Options{
 	{Mode: bench.Broadcast, Conns: 8, Senders: 2, Rate: 50},
 }
 
-// TestLiar tells every lie in every mode: the audit says to the message what has really been done, its figures agree with each other, and the verdict follows.
+// TestLiar causes every fault in every mode. The audit counts exactly what was done, its figures
+// add up, and the verdict follows.
 func TestLiar(t *testing.T) {
 	t.Parallel()
 	inAllCodecs := suite.Of(t, 1, 2, "modes with every lie in every codec") // the first of loads; the others take turns: what codecs differ in has been seen
@@ -50,7 +52,8 @@ func TestLiar(t *testing.T) {
 	})
 }
 
-// TestLiarClosedLoop tells lies to a closed loop: of each connection no more messages are on their way than it may have, whatever comes beside the answers.
+// TestLiarClosedLoop causes faults in a closed loop: no connection has more messages in flight
+// than allowed, whatever else arrives.
 func TestLiarClosedLoop(t *testing.T) {
 	t.Parallel()
 	together(t, func(run func(string, func(*testing.T))) {
@@ -70,9 +73,10 @@ func TestLiarClosedLoop(t *testing.T) {
 	})
 }
 
-// TestLiarProcesses tells lies to a load of two processes, in which messages go from a client of one to a client of the other. The second knows what has come, and only at the end what was
-// sent: a sequence that was never sent is unexpected all the same, but if it is near enough to be one of the next million, those that come after it seem to be late, and count as reordered
-// besides.
+// TestLiarProcesses causes faults in a load of two processes, in which messages go from a client
+// of one process to a client of the other. The receiving process learns only at the end how many
+// were sent. A sequence number that was never sent is unexpected all the same. If it is among the
+// next million, the messages after it seem to be late and also count as reordered.
 func TestLiarProcesses(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -99,7 +103,7 @@ func TestLiarProcesses(t *testing.T) {
 	})
 }
 
-// TestLiarMute has clients whose first command is not answered: there is no load, and no report.
+// TestLiarMute does not answer the first command of clients: there is no load and no report.
 func TestLiarMute(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []bench.Mode{bench.Push, bench.Rooms, bench.Broadcast, bench.Chat} {
@@ -118,11 +122,12 @@ func TestLiarMute(t *testing.T) {
 	}
 }
 
-// atOnce is how many runs are made beside each other: what they do most is to wait.
+// atOnce is how many runs are made at a time. They mostly wait.
 const atOnce = 8
 
-// together runs tests beside each other, however many processors there are. An event loop, and a pacer before a message is due, keep one of Go's processors while they wait in the kernel, so
-// that there have to be more of those meanwhile.
+// together runs tests side by side on any number of processors. An event loop, and a pacer before
+// a message is due, each keep one of Go's processors while they wait in the kernel, so more of
+// those are needed meanwhile.
 func together(t *testing.T, tests func(run func(name string, test func(*testing.T)))) {
 	defer processors(-2 * atOnce)
 	processors(2 * atOnce)
@@ -142,8 +147,8 @@ func processors(more int) {
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + more)
 }
 
-// lieTo makes a short run against a liar, and returns when both are over. On a machine that is so busy that nothing was said to lie about, or that the run had to end before all was answered,
-// it makes a longer one.
+// lieTo makes a short run against a liar, and returns when both have ended. It makes a longer run
+// if the machine was so busy that nothing was sent, or not everything was answered.
 func lieTo(t *testing.T, o bench.Options, l lie) (r *bench.Report, s *liar) {
 	t.Helper()
 	o.Size, o.Loops, o.Warmup, o.Window, o.Drain = messageSize, 1, -1, 200*time.Millisecond, 500*time.Millisecond
@@ -168,7 +173,7 @@ func lieTo(t *testing.T, o bench.Options, l lie) (r *bench.Report, s *liar) {
 	return nil, nil
 }
 
-// check holds the report against what was done.
+// check compares the report with what was done.
 func (s *liar) check(t *testing.T, r *bench.Report) {
 	t.Helper()
 	got, want := r.Audit, s.did

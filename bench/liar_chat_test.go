@@ -8,13 +8,14 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// People come and go, and what is said while somebody goes need not reach them. When somebody has decided to go, only the generator knows. So a lie about a message to somebody counts
-// for certain when that one said something before the message was sent, and again after it, in the same room; or stayed until the end.
+// Users come and go, and messages sent while a user leaves need not arrive. Only the generator
+// knows when a user has decided to leave. So a fault counts for certain if the receiver sent
+// something before the message and again after it, in the same room, or stayed until the end.
 
-// doubt is a lie about a message that was sent then, as long as it is not certain.
+// doubt is a fault in a message sent at a time, while it is not certain.
 type doubt uint32
 
-// certain tells whether p was surely there when the message was sent.
+// certain reports whether p was present when the message was sent.
 func (s *liar) certain(p *caller, k mark) bool {
 	return s.mode != bench.Chat || p.spoke && int32(k.at-p.at) > 0
 }
@@ -25,7 +26,7 @@ func (s *liar) doubt(p *caller, k mark) {
 	}
 }
 
-// speaks notes that p was there at that time.
+// speaks notes that p was present at a time.
 func (s *liar) speaks(p *caller, at uint32) {
 	if !p.spoke {
 		p.at = at
@@ -34,7 +35,7 @@ func (s *liar) speaks(p *caller, at uint32) {
 	p.doubts = slices.DeleteFunc(p.doubts, func(d doubt) bool { return int32(at-uint32(d)) > 0 })
 }
 
-// leaves takes p out of a room.
+// leaves removes p from a room.
 func (s *liar) leaves(p *caller, room string) {
 	s.rooms[room] = slices.DeleteFunc(s.rooms[room], func(q *caller) bool { return q == p })
 	s.doubts += len(p.doubts)
@@ -42,14 +43,14 @@ func (s *liar) leaves(p *caller, room string) {
 	p.spoke, p.doubts = false, nil
 }
 
-// hungUp takes p out of all rooms. Whether it comes again or the run is over, is not known yet.
+// hungUp removes p from all rooms. It may reconnect, or the run may be over.
 func (s *liar) hungUp(p *caller) {
 	for name, room := range s.rooms {
 		s.rooms[name] = slices.DeleteFunc(room, func(q *caller) bool { return q == p })
 	}
 }
 
-// returns notes that somebody logs in who was connected as p before; nil: as nobody.
+// returns notes a login of a user who was connected as p before; nil: as nobody.
 func (s *liar) returns(p *caller) {
 	if p != nil {
 		s.moves++
@@ -57,7 +58,8 @@ func (s *liar) returns(p *caller) {
 	}
 }
 
-// TestLiarChat has people come and go, and a liar tell lies about what they say. What the report says is what was done, but for what somebody who was about to go did not wait for.
+// TestLiarChat causes faults in mode chat. The report counts what was done, except for messages
+// that a leaving user did not wait for.
 func TestLiarChat(t *testing.T) {
 	t.Parallel()
 	cases := []lie{
@@ -84,7 +86,7 @@ func TestLiarChat(t *testing.T) {
 	})
 }
 
-// checkChat holds the report against what was done.
+// checkChat compares the report with what was done.
 func (s *liar) checkChat(t *testing.T, r *bench.Report) {
 	t.Helper()
 	got := r.Audit

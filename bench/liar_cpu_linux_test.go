@@ -10,8 +10,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestCPU holds the CPU time that a report says of a server against what the system says of that process before and after the run: it is a part of it, and without a warm-up most of it.
-// The run ends as soon as the server has taken enough to tell, however busy the machine is.
+// TestCPU compares the CPU time of a server in a report with that of the process over the whole
+// run: it is a part of it, and without a warm-up most of it. The run ends as soon as the server has
+// used enough to tell, however busy the machine is.
 func TestCPU(t *testing.T) {
 	t.Parallel()
 	const enough = 200 * time.Millisecond
@@ -21,7 +22,7 @@ func TestCPU(t *testing.T) {
 	defer end()
 	before := procfs.CPUTime(p.PID)
 	taken := func() time.Duration { return procfs.CPUTime(p.PID) - before }
-	r, err := bench.Run(ctx, o, func(bench.Moment) {
+	r, err := bench.Run(ctx, o, func(bench.Interval) {
 		if taken() >= enough {
 			end()
 		}

@@ -10,8 +10,10 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// TestLatencyLeavesTheDialOut has connections that come and go, over a codec without a handshake, and a dial that takes long: the server's backlog is full when the second connection is
-// dialled, so that the kernel drops its SYN, and it comes again a second later. The first message on it is due when it stands, which is not before the backlog has room.
+// TestLatencyLeavesTheDialOut has short-lived connections over a codec without a handshake,
+// and slow dials: the server's backlog is full when the second connection is dialled, so
+// the kernel drops its SYN, which is sent again after a second. The first message is due
+// when the connection is established.
 func TestLatencyLeavesTheDialOut(t *testing.T) {
 	t.Parallel()
 	o := bench.Options{Mode: bench.Churn, Codec: bench.Text, Conns: 1, PerConn: 3, Loops: 1, Warmup: -1, Window: 2500 * time.Millisecond, Size: messageSize}

@@ -11,14 +11,15 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// served is an answer whose time was taken. Its client had it between the two: it reads the ping that is written behind the answer with it, or after it.
+// served is an answer with two times, between which its client has received it: the client reads
+// the ping written after the answer with it or later.
 type served struct {
 	mark
 	caller       *caller
 	written, had time.Time // when its write began; when the pong was read
 }
 
-// ponged notes that p's client has read the answer before its first ping that is not answered.
+// ponged notes that p's client has read the answer before its first unanswered ping.
 func (s *liar) ponged(p *caller) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -28,11 +29,13 @@ func (s *liar) ponged(p *caller) {
 	}
 }
 
-// clockError is how far off the run's beginning may be in a report, which rounds it to the millisecond, and what a message's time is cut by.
+// clockError bounds the error of the run's start in a report, which is rounded to the millisecond,
+// and the rounding of a message's time.
 const clockError = 500*time.Microsecond + 2*time.Microsecond
 
-// TestLatency has servers whose answers take a time that is known: they are late by a distribution, or all of them pause. What the report says lies between what the server has measured of the
-// same messages, from when each was due: until it wrote the answer, and until it knew that the client had read it.
+// TestLatency has servers with known delays: answers are late by a distribution, or all of them
+// pause. The report must lie between two measurements of the server for the same messages, from
+// their due time: until it wrote the answer, and until it knew that the client had read it.
 func TestLatency(t *testing.T) {
 	t.Parallel()
 	late := func(s *liar, d *delivery) bool {
@@ -79,7 +82,7 @@ func TestLatency(t *testing.T) {
 	}
 }
 
-// checkLatency holds a report's latency against what was measured.
+// checkLatency compares the latency of a report with the measurements.
 func (s *liar) checkLatency(t *testing.T, r *bench.Report) {
 	t.Helper()
 	all := s.served
@@ -110,7 +113,8 @@ func (s *liar) checkLatency(t *testing.T, r *bench.Report) {
 	}
 }
 
-// TestLatencyLeavesTheHandshakeOut has connections that come and go, and a server that takes 100 ms for each handshake: a message is due when it can be sent, and not before.
+// TestLatencyLeavesTheHandshakeOut has short-lived connections and a server that takes 100 ms for
+// each handshake: a message is due when it can be sent, and not before.
 func TestLatencyLeavesTheHandshakeOut(t *testing.T) {
 	t.Parallel()
 	o := bench.Options{Mode: bench.Churn, Codec: bench.WebSocket, Conns: 4, PerConn: 2, Loops: 1, Warmup: -1, Window: 600 * time.Millisecond, Size: messageSize}
@@ -133,7 +137,7 @@ func TestLatencyLeavesTheHandshakeOut(t *testing.T) {
 	}
 }
 
-// notBefore looks that p's first message was not due before a moment.
+// notBefore checks that p's first message was not due before a time.
 func notBefore(t *testing.T, r *bench.Report, p *caller, moment time.Time) {
 	t.Helper()
 	due := r.Started.Add(time.Duration(p.first) * time.Microsecond)

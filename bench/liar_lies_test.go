@@ -8,7 +8,7 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// A lie is one thing that a liar does wrong.
+// A lie is one fault that a liar causes.
 type lie struct {
 	name   string
 	oneIn  int                         // of so many deliveries
@@ -31,10 +31,10 @@ type lie struct {
 	pause      time.Duration        // and how long
 }
 
-// messageSize is that of all messages, in bytes.
+// messageSize is the size of all messages, in bytes.
 const messageSize = 40
 
-// least is how often it has to be told in a run that is to prove something.
+// least is how often a fault must occur in a run.
 func (l *lie) least(m bench.Mode) int {
 	switch {
 	case l.tell == nil && l.mute == 0 && l.silent == 0:
@@ -45,7 +45,7 @@ func (l *lie) least(m bench.Mode) int {
 	return 1
 }
 
-// codecs are those that it is for in a mode.
+// codecs returns those that the fault is for, in a mode.
 func (l *lie) codecs(m bench.Mode) []bench.Codec {
 	switch {
 	case l.modes != nil && !slices.Contains(l.modes, m) || slices.Contains(l.not, m):
@@ -56,7 +56,7 @@ func (l *lie) codecs(m bench.Mode) []bench.Codec {
 	return bench.Codecs
 }
 
-// lies are all that can be told of the messages of a load, and what an honest report says of each.
+// lies are all faults in the messages of a load, and what a correct report counts for each.
 var lies = []lie{
 	{name: "nothing wrong"},
 	{name: "dropped", oneIn: 6, tell: drop, adds: bench.Audit{Lost: 1}},
@@ -91,7 +91,7 @@ func double(_ *liar, d *delivery) bool {
 	return true
 }
 
-// hold keeps a message until the next of its stream goes to the same client.
+// hold delays a message until the next of its stream goes to the same client.
 func hold(_ *liar, d *delivery) bool {
 	if _, ok := d.to.held[d.mark.stream]; ok {
 		return false
@@ -104,7 +104,7 @@ func hold(_ *liar, d *delivery) bool {
 	return false // not yet
 }
 
-// change changes one byte, of all places in turn, to any that the codec can carry.
+// change changes one byte, at each position in turn, to any value that the codec can carry.
 func change(s *liar, d *delivery) bool {
 	q := s.quote()
 	m := slices.Clone(d.m)
@@ -152,7 +152,7 @@ func misdeliver(s *liar, d *delivery) bool {
 	return drop(s, d)
 }
 
-// before has another message arrive with the delivery's, in front of it.
+// before sends another message in front of the delivery.
 func (d *delivery) before(s *liar, m []byte) bool {
 	d.wire, d.count = append(s.encode(d.to, m), d.wire...), 2
 	return true
@@ -182,7 +182,8 @@ func (d *delivery) forge(s *liar, k mark) bool {
 	return d.before(s, m)
 }
 
-// answers is how many a client gets, of a liar that then falls silent or hangs up; where each sends one message, some get none.
+// answers is how many a client gets before the liar stops answering or disconnects. Where each
+// client sends one message, some get none.
 const answers = 3
 
 func (s *liar) enough(p *caller) bool {

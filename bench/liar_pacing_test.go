@@ -11,8 +11,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestPacing has open loops of one and more processes and event loops, with shares that are even or not, and looks at what comes to the server. The times at which the messages of all parts
-// are due make one even grid, and none comes before its time.
+// TestPacing has open loops of one and more processes and event loops, with even and uneven shares.
+// The due times of all messages form one even grid, and no message arrives before its due time.
 func TestPacing(t *testing.T) {
 	t.Parallel()
 	const rate, window = 200, 500 * time.Millisecond

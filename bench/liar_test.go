@@ -15,8 +15,9 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 )
 
-// A liar is a server that errs on purpose and knows how often. It speaks every codec and does the business of bench.Worker for all clients that are connected to it; what it does wrong
-// is one lie. So whatever a report says of a run can be held against what has really been done.
+// A liar is a server that causes faults on purpose and counts them. It speaks every
+// codec and does what bench.Worker does. A run has one kind of fault. So a report
+// can be compared with what was done.
 type liar struct {
 	mode  bench.Mode
 	codec bench.Codec
@@ -43,7 +44,7 @@ type liar struct {
 	moves   int         // of people who left, or hung up and came again
 }
 
-// newLiar starts one for such a load.
+// newLiar starts a liar for a load.
 func newLiar(t *testing.T, o bench.Options, l lie) *liar {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -59,7 +60,8 @@ func newLiar(t *testing.T, o bench.Options, l lie) *liar {
 	return s
 }
 
-// stop ends the liar when all its clients have closed, and those that it has not accepted yet have come and gone. What it did is final then.
+// stop ends the liar when all its clients have closed, including those not
+// accepted yet. Then its counts are final.
 func (s *liar) stop() {
 	s.mu.Lock()
 	if last, err := net.Dial("tcp", s.ln.Addr().String()); err == nil { // else it is over already
@@ -70,7 +72,7 @@ func (s *liar) stop() {
 	s.all.Wait()
 }
 
-// does notes that something is done for the run.
+// does counts something done.
 func (s *liar) does() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,7 +111,7 @@ func (s *liar) accept() {
 	}
 }
 
-// caller is one connection, and what its client has been told.
+// caller is one connection, and what its client has been sent.
 type caller struct {
 	nc      net.Conn
 	wire    wire
@@ -133,7 +135,7 @@ type caller struct {
 	at      uint32  // and when, first
 }
 
-// parcel is what is written at once.
+// parcel is data that is written at once.
 type parcel struct {
 	at     time.Time // not before
 	b      []byte
@@ -159,7 +161,7 @@ func (s *liar) write(p *caller) {
 	}
 }
 
-// awake is the first moment, from t on, at which the server does not pause.
+// awake returns the first time from t on at which the server does not pause.
 func (s *liar) awake(t time.Time) time.Time {
 	if s.lie.pauseEvery > 0 {
 		if into := t.Sub(s.began) % s.lie.pauseEvery; into >= s.lie.pauseEvery-s.lie.pause {
@@ -193,7 +195,7 @@ func (s *liar) read(p *caller) {
 	}
 }
 
-// decode takes one thing off the front of in.
+// decode takes one event off the front of in.
 func (s *liar) decode(p *caller, in []byte) (n int, ok bool) {
 	if p.wire == nil {
 		return s.greet(p, in)
@@ -212,7 +214,7 @@ func (s *liar) decode(p *caller, in []byte) (n int, ok bool) {
 	return n, true
 }
 
-// greet is the handshake, where there is one.
+// greet makes the handshake, if there is one.
 func (s *liar) greet(p *caller, in []byte) (n int, ok bool) {
 	if s.codec != bench.WebSocket {
 		p.begun, p.wire = time.Now(), map[bench.Codec]wire{bench.Text: codec.Text{}, bench.JSON: codec.JSON{}, bench.JSONLines: codec.JSONLines{}, bench.Frame: codec.Frame{}}[s.codec]
@@ -242,7 +244,7 @@ func (s *liar) greet(p *caller, in []byte) (n int, ok bool) {
 	return n, true
 }
 
-// end takes p out.
+// end removes p.
 func (s *liar) end(p *caller) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -259,7 +261,7 @@ func (s *liar) end(p *caller) {
 	}
 }
 
-// quote is where a message begins: behind the quote, where all of it is a JSON string.
+// quote is the offset of a message: after the quote of a JSON string.
 func (s *liar) quote() int {
 	if s.codec == bench.JSON || s.codec == bench.JSONLines {
 		return 1
@@ -267,7 +269,7 @@ func (s *liar) quote() int {
 	return 0
 }
 
-// stampAt is where a message's stamp is: behind verb and target, in the modes that have those.
+// stampAt is the offset of the stamp: after verb and target, in modes that have them.
 func (s *liar) stampAt() int {
 	switch s.mode {
 	case bench.Broadcast:
@@ -278,7 +280,8 @@ func (s *liar) stampAt() int {
 	return s.quote()
 }
 
-// take does what message m of p says. Commands are answered, if the lie is not about them; of the load the lie says what becomes.
+// take handles message m of p. Commands are answered, unless the fault is about them. For messages
+// of the load the fault decides.
 func (s *liar) take(p *caller, m []byte) {
 	at := s.stampAt()
 	if at == s.quote() {
@@ -333,10 +336,10 @@ func (s *liar) load(from *caller, m []byte, to ...*caller) {
 	}
 }
 
-// unhurried is how long an answer takes in a closed loop, so that the load is no more than a busy machine can bear.
+// unhurried is the delay of an answer in a closed loop, so that a busy machine can keep up.
 const unhurried = 10 * time.Millisecond
 
-// delivery is what is written to one client for one message: as a rule that, once.
+// delivery is what one client receives for one message: normally that message, once.
 type delivery struct {
 	to    *caller
 	m     []byte
@@ -347,7 +350,7 @@ type delivery struct {
 	fin   bool
 }
 
-// deliver writes m to p, or what the lie makes of it.
+// deliver sends m to p, or what the fault makes of it.
 func (s *liar) deliver(p *caller, m []byte, k mark) {
 	s.did.Expected++
 	p.had++
@@ -402,8 +405,9 @@ func plus(a, b bench.Audit) bench.Audit {
 	}
 }
 
-// mark is what a message's stamp says, read without the help of package bench: sixteen characters, base64 of 24 bits stream, 32 bits sequence, 32 bits time in microseconds and 8 bits
-// check, which is what remains of the 88 before it when they are divided by 251.
+// mark is a message's stamp, read without package bench: 16 characters, base64 of 24 bits stream,
+// 32 bits sequence number, 32 bits time in microseconds and 8 bits check, the remainder of the 88
+// bits before it divided by 251.
 type mark struct{ stream, seq, at uint32 }
 
 func readMark(p []byte) (m mark) {

@@ -3,12 +3,9 @@ package bench
 import (
 	"cmp"
 	"fmt"
-	"reflect"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,130 +13,18 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
-// setting is a number among the options: what it is when it is not given, and what it may be. Durations are in nanoseconds.
-type setting struct {
-	name               string // in an error: the flag's
-	field              any    // *int, *float64 or *time.Duration
-	unset, least, most float64
-	modes              []Mode // in which it means something; nil: in all
-}
-
-// The bounds of settings.
-const (
-	maxLoops     = 256 // of an engine
-	maxProcesses = 4096
-	maxTime      = float64(10 * 24 * time.Hour)
-	leastWindow  = float64(time.Millisecond)
-	leastRate    = 1e-3 // messages a second
-	maxRate      = 1e9
-	maxQueued    = 64 << 20 // bytes that a connection of the generator queues; more closes it
-)
-
-// settings are all of them. One whose unset is 0 must not be given in a mode in which it means nothing; the others are ignored there.
-func (o *Options) settings() []setting {
-	conns, window := 1.0, 10*time.Second
-	switch o.Mode {
-	case Push: // to the next
-		conns = 2
-	case Idle: // in which a gateway pings each WebSocket once
-		window = 25 * time.Second
-	}
-	size := float64(layoutOf(o.Mode, o.inner(), 0).least())
-	loops := float64(min(max(runtime.NumCPU()/2, 1), maxLoops))
-	return []setting{
-		{"conns", &o.Conns, 1000, conns, maxStreams, nil},
-		{"in-flight", &o.InFlight, 1, 1, maxQueued / stampLen, []Mode{Echo, Connect, Push, Broadcast, Rooms, Churn}},
-		{"rate", &o.Rate, 0, leastRate, maxRate, []Mode{Echo, Connect, Push, Broadcast, Rooms, Chat}},
-		{"size", &o.Size, 128, size, maxMessage, []Mode{Echo, Connect, Push, Broadcast, Rooms, Churn, Chat}},
-		{"senders", &o.Senders, 1, 1, float64(o.Conns), []Mode{Broadcast}},
-		{"room-size", &o.RoomSize, 50, 2, maxStreams, []Mode{Rooms, Chat}},
-		{"per-conn", &o.PerConn, 10, 1, 1 << 30, []Mode{Churn}},
-		{"slow-readers", &o.SlowReaders, 0, 1, maxStreams, []Mode{Broadcast, Rooms, Chat}},
-		{"overheard", &o.Overheard, 0, 1, maxMessage, nil},
-		{"think", &o.Think, float64(time.Second), 0, maxTime, []Mode{Chat}},
-		{"warmup", &o.Warmup, float64(2 * time.Second), 0, maxTime, nil},
-		{"duration", &o.Window, float64(window), leastWindow, maxTime, nil},
-		{"drain", &o.Drain, float64(5 * time.Second), 0, maxTime, nil},
-		{"loops", &o.Loops, loops, 1, maxLoops, nil},
-		{"processes", &o.Processes, 0, 1, maxProcesses, nil},
-		{"gateways", &o.Servers.Gateways, 1, 1, maxProcesses, nil},
-		{"workers", &o.Servers.Workers, 1, 1, maxProcesses, nil},
-		{"worker-procs", &o.Servers.Procs, 0, 1, maxProcesses, nil},
-	}
-}
-
-// fill sets what is not given.
-func (s *setting) fill() {
-	if field := reflect.ValueOf(s.field).Elem(); field.IsZero() {
-		field.Set(reflect.ValueOf(s.unset).Convert(field.Type()))
-	}
-}
-
-// check tells what is wrong with the setting in a mode.
-func (s *setting) check(m Mode) error {
-	field := reflect.ValueOf(s.field).Elem()
-	v := field.Convert(reflect.TypeFor[float64]()).Float()
-	show := func(v float64) any { return reflect.ValueOf(v).Convert(field.Type()) } // in its own unit
-	meant := s.modes == nil || slices.Contains(s.modes, m)
-	switch {
-	case v == 0 && s.unset == 0, !meant && s.unset != 0:
-		return nil
-	case !meant:
-		return bad("mode %s has no %s", m, s.name)
-	case v < s.least:
-		return bad("%s is %v, and must be at least %v", s.name, field, show(s.least))
-	case v > s.most:
-		return bad("%s is %v, and must be at most %v", s.name, field, show(s.most))
-	}
-	return nil
-}
-
-func bad(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrOptions, fmt.Sprintf(format, args...))
-}
-
-// defaults fills in what is not given.
-func (o *Options) defaults() {
-	set(&o.Mode, Echo)
-	if len(o.Mix) > 0 {
-		o.Codec, o.Targets = Mixed, nil
-		for _, f := range o.Mix {
-			o.Targets = append(o.Targets, f.Targets...)
-		}
-	}
-	set(&o.Codec, DefaultCodec(o.Targets))
-	set(&o.Path, "/")
-	set(&o.Servers.Reactors, autoReactors)
-	for _, s := range o.settings() {
-		s.fill()
-	}
-	for _, d := range []*time.Duration{&o.Warmup, &o.Drain, &o.Think} {
-		*d = max(*d, 0) // negative: none
-	}
-}
-
-// autoReactors is what a gateway calls as many event loops as there are processors.
-const autoReactors = "auto"
-
-func set[T comparable](p *T, v T) {
-	var zero T
-	if *p == zero {
-		*p = v
-	}
-}
-
-// check tells what makes no sense, before anything is started.
+// check returns an error for options that are out of bounds or contradict each other.
 func (o *Options) check() error {
 	switch {
 	case !slices.Contains(Modes, o.Mode):
-		return bad("there is no mode %q", o.Mode)
+		return bad("mode %q is not known", o.Mode)
 	case !slices.Contains(Codecs, o.Codec) && len(o.Mix) == 0:
-		return bad("there is no codec %q", o.Codec)
+		return bad("codec %q is not known", o.Codec)
 	}
 	if field, err := valid.Numbers(o); err != nil {
 		return bad("%s: %v", field, err)
 	}
-	for _, s := range o.settings() {
+	for _, s := range o.Settings() {
 		if err := s.check(o.Mode); err != nil {
 			return err
 		}
@@ -149,53 +34,55 @@ func (o *Options) check() error {
 			return bad("%v", err)
 		}
 	}
-	if _, err := o.plan(); err != nil {
+	if _, err := newPlan(o); err != nil {
 		return bad("%v", err)
 	}
-	return cmp.Or(o.checkTogether(), o.checkLoad(), o.checkPIDs())
+	return cmp.Or(o.checkTogether(), o.checkInFlight(), o.checkPIDs())
 }
 
-// checkTogether tells which options do not go with each other.
 func (o *Options) checkTogether() error {
 	n, err := strconv.Atoi(o.Servers.Reactors)
-	switch {
+	switch e := o.Envelope; {
 	case o.Servers.Reactors != autoReactors && (err != nil || n < 1 || n > maxLoops):
-		return bad("reactors is %q, and must be %s or a number from 1 to %d", o.Servers.Reactors, autoReactors, maxLoops)
-	case o.Envelope != nil && (len(o.Mix) > 0 || o.SlowReaders > 0 || len(o.Targets) == 0):
-		return bad("a login and messages of one's own are for a target, and not for slow readers and mixed formats")
-	case o.Envelope.wraps() && !o.Mode.enveloped():
-		return bad("in mode %s clients have names, which messages of one's own do not carry", o.Mode)
-	case o.Processes > o.units():
+		return bad("reactors is %q, must be %s or a number from 1 to %d", o.Servers.Reactors, autoReactors, maxLoops)
+	case e != nil && (len(o.Mix) > 0 || o.SlowReaders > 0 || len(o.Targets) == 0):
+		return bad("a login and messages of your own need a target, and exclude slow readers and mixed formats")
+	case e.wraps() && o.Mode.named():
+		return bad("mode %s excludes messages of your own: its clients have names", o.Mode)
+	case o.Processes > o.groups():
 		return bad("%d processes are too many for %d connections", o.Processes, o.Conns)
 	case o.Rate > 0 && o.Rate*o.Window.Seconds() < 1:
-		return bad("of %g %s a second none is due in %v", o.Rate, o.Mode.offered(), o.Window)
+		return bad("at %g %s a second none is due in %v", o.Rate, o.Mode.offered(), o.Window)
 	}
 	return nil
 }
 
-// checkLoad tells of a closed loop that would have more in flight than there is room for.
-func (o *Options) checkLoad() error {
+// checkInFlight refuses a closed loop with more in flight than fits into memory.
+func (o *Options) checkInFlight() error {
 	if o.Rate > 0 || o.Mode == Idle || o.Mode == Chat {
 		return nil
 	}
-	inFlight := uint64(o.InFlight)
+	n := uint64(o.InFlight)
 	switch o.Mode {
 	case Connect:
-		inFlight = 1
+		n = 1
 	case Churn:
-		inFlight = min(inFlight, uint64(o.PerConn))
+		n = min(n, uint64(o.PerConn))
 	}
-	each := inFlight * uint64(o.Size)
+	each := n * uint64(o.Size)
 	if each > maxQueued {
-		return bad("%d messages of %d bytes in flight are more than the %d MiB that a connection may queue", inFlight, o.Size, maxQueued>>20)
+		return bad("%d messages of %d bytes in flight are more than the %d MiB that a connection may queue",
+			n, o.Size, maxQueued>>20)
 	}
-	if all, memory := each*uint64(o.senders()), machine().Memory; memory > 0 && all > memory {
-		return bad("%d senders with %d messages of %d bytes in flight are %d MiB, and this machine has %d", o.senders(), inFlight, o.Size, all>>20, memory>>20)
+	senders := o.senders()
+	if all, memory := each*uint64(senders), machine().Memory; memory > 0 && all > memory {
+		return bad("%d senders with %d messages of %d bytes in flight need %d MiB, and this machine has %d",
+			senders, n, o.Size, all>>20, memory>>20)
 	}
 	return nil
 }
 
-// checkPIDs tells which processes cannot be measured, or cannot be told apart in a report.
+// checkPIDs refuses processes that do not exist or have no name of their own.
 func (o *Options) checkPIDs() error {
 	names, pids := map[string]bool{generatorName: true}, make(map[int]string)
 	if len(o.Targets) == 0 {
@@ -219,49 +106,51 @@ func (o *Options) checkPIDs() error {
 	return nil
 }
 
-// Bounds of what one process and one local address can hold.
 const (
-	spareDescriptors = 256    // of a generator process, for everything but connections
-	portsPerSource   = 25_000 // of the 28,232 that a Linux kernel gives out by default
+	spareDescriptors = 256    // of a generator process, not used for connections
+	portsPerSource   = 25_000 // of the 28,232 that Linux has by default
 )
 
-// reach fills in the processes and local addresses that so many connections to the targets need.
+// reach sets the processes and local addresses that the connections need.
 func (o *Options) reach() error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
 	room := int(min(limit.Cur, maxStreams))
-	room = max(room-spareDescriptors, room/2) / o.descriptors()
-	set(&o.Processes, (o.Conns+o.SlowReaders+room-1)/room)
-	here := o.SlowReaders // beside the connections, if those are in this process
+	room = max(room-spareDescriptors, room/2) / descriptors(o)
+	o.Processes = cmp.Or(o.Processes, (o.Conns+o.SlowReaders+room-1)/room)
+	here := o.SlowReaders // of this process
 	for i := range o.Processes {
 		n := int(o.border(i+1) - o.border(i))
 		if o.Processes == 1 {
 			here += n
 		}
 		if max(n, here) > room {
-			return bad("%d connections and %d slow readers need more than %d processes of %d descriptors", o.Conns, o.SlowReaders, o.Processes, limit.Cur)
+			return bad("%d connections and %d slow readers need more than %d processes of %d descriptors",
+				o.Conns, o.SlowReaders, o.Processes, limit.Cur)
 		}
 	}
 	if n := o.Servers.Gateways; len(o.Targets) == 0 && !o.shortLived() {
-		most := int(limit.Cur - limit.Cur/16) // a gateway leaves a sixteenth to workers
+		most := int(limit.Cur - limit.Cur/16) // a gateway keeps a sixteenth for workers
 		if need := (o.Conns+o.SlowReaders-1)/most + 1; need > n {
-			return bad("of %d connections a gateway of %d descriptors holds %d: start %d gateways", o.Conns, limit.Cur, most, need)
+			return bad("a gateway of %d descriptors takes %d of %d connections: start %d gateways",
+				limit.Cur, most, o.Conns, need)
 		}
 	}
-	addrs, err := o.addrs()
+	addrs, err := dialAddrs(o)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	if slices.ContainsFunc(addrs, func(addr string) bool { ip := ipOf(addr); return !ip.Is4() || !ip.IsLoopback() }) {
-		return nil // which addresses this machine has there, only its owner knows
+	loopback := func(addr string) bool { return ipOf(addr).Is4() && ipOf(addr).IsLoopback() }
+	if slices.ContainsFunc(addrs, func(addr string) bool { return !loopback(addr) }) {
+		return nil // this process cannot know which source addresses can be used
 	}
-	places := len(addrs)
+	servers := len(addrs)
 	if len(o.Targets) == 0 {
-		places = o.Servers.Gateways
+		servers = o.Servers.Gateways
 	}
-	if n := (o.Conns-1)/(portsPerSource*places) + 1; n > 1 && len(o.Sources) == 0 {
+	if n := (o.Conns-1)/(portsPerSource*servers) + 1; n > 1 && len(o.Sources) == 0 {
 		for i := range n {
 			o.Sources = append(o.Sources, fmt.Sprintf("127.0.%d.%d", i/250, i%250+1))
 		}

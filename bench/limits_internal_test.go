@@ -11,17 +11,18 @@ import (
 	"time"
 )
 
-// TestSettings has each setting at its bounds and beyond them, in a mode in which it means something and in one in which it does not.
+// TestSettings has each setting at its bounds and beyond them, in a mode in which it applies and
+// in one in which it does not.
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	o := Options{Mode: Broadcast, Codec: Text, Conns: 50}
-	for _, s := range o.settings() {
+	for _, s := range o.Settings() {
 		m := Broadcast
-		if s.modes != nil && !slices.Contains(s.modes, m) {
-			m = s.modes[0]
+		if s.Modes != nil && !slices.Contains(s.Modes, m) {
+			m = s.Modes[0]
 		}
 		put := func(v float64) {
-			f := reflect.ValueOf(s.field).Elem()
+			f := reflect.ValueOf(s.Field).Elem()
 			if f.CanFloat() {
 				f.SetFloat(v)
 			} else {
@@ -29,45 +30,45 @@ func TestSettings(t *testing.T) {
 			}
 		}
 		step := 1.0
-		if s.name == "rate" {
+		if s.Name == "rate" {
 			step = 1e-6
 		}
 		put(0)
-		if s.fill(); reflect.ValueOf(s.field).Elem().IsZero() != (s.unset == 0) {
-			t.Errorf("%s: nothing was filled in", s.name)
+		if s.Fill(); reflect.ValueOf(s.Field).Elem().IsZero() != (s.Default == 0) {
+			t.Errorf("%s: nothing was filled in", s.Name)
 		}
 		for _, c := range []struct {
 			v  float64
 			ok bool
-		}{{s.unset, true}, {s.least, true}, {s.most, true}, {s.least - step, s.least == step && s.unset == 0}, {s.most + 1, false}} {
+		}{{s.Default, true}, {s.Min, true}, {s.Max, true}, {s.Min - step, s.Min == step && s.Default == 0}, {s.Max + 1, false}} {
 			put(c.v)
 			err := s.check(m)
 			if (err == nil) != c.ok {
-				t.Errorf("%s of %v: %v", s.name, c.v, err)
+				t.Errorf("%s of %v: %v", s.Name, c.v, err)
 			}
-			if err != nil && (!errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), s.name+" is ")) {
-				t.Errorf("%s of %v: %v", s.name, c.v, err)
+			if err != nil && (!errors.Is(err, ErrOptions) || !strings.Contains(err.Error(), s.Name+" is ")) {
+				t.Errorf("%s of %v: %v", s.Name, c.v, err)
 			}
 		}
-		put(s.most + 1)
-		if s.modes == nil {
+		put(s.Max + 1)
+		if s.Modes == nil {
 			continue
 		}
 		for _, m := range Modes {
-			if err := s.check(m); !slices.Contains(s.modes, m) && (err == nil) != (s.unset != 0) {
-				t.Errorf("%s in mode %s: %v", s.name, m, err)
+			if err := s.check(m); !slices.Contains(s.Modes, m) && (err == nil) != (s.Default != 0) {
+				t.Errorf("%s in mode %s: %v", s.Name, m, err)
 			}
 		}
 	}
 }
 
-// TestSettingsAreAll finds each number among the options in the table: one that is new is to be bounded.
+// TestSettingsAreAll finds each number among the options in the table: a new one needs bounds.
 func TestSettingsAreAll(t *testing.T) {
 	t.Parallel()
 	var o Options
 	known := make(map[any]bool)
-	for _, s := range o.settings() {
-		known[s.field] = true
+	for _, s := range o.Settings() {
+		known[s.Field] = true
 	}
 	for _, v := range []reflect.Value{reflect.ValueOf(&o).Elem(), reflect.ValueOf(&o.Servers).Elem()} {
 		for f, of := range v.Fields() {
@@ -78,7 +79,7 @@ func TestSettingsAreAll(t *testing.T) {
 	}
 }
 
-// TestCheck has options of which each makes sense by itself.
+// TestCheck has options that are valid alone, and may contradict each other.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	self := os.Getpid()
@@ -94,22 +95,22 @@ func TestCheck(t *testing.T) {
 		"all defaults":                 {Options{}, ""},
 		"a room larger than the crowd": {Options{Mode: Rooms, Conns: 10}, ""},
 		"all send":                     {Options{Mode: Broadcast, Conns: 10, Senders: 10}, ""},
-		"more senders than clients":    {Options{Mode: Broadcast, Conns: 10, Senders: 11}, "senders is 11, and must be at most 10"},
+		"more senders than clients":    {Options{Mode: Broadcast, Conns: 10, Senders: 11}, "senders is 11, must be at most 10"},
 		"senders, elsewhere":           {Options{Mode: Echo, Conns: 10, Senders: 11}, ""},
 		"a rate of churn":              {Options{Mode: Churn, Rate: 1}, "mode churn has no rate"},
 		"slow readers of an echo":      {Options{SlowReaders: 1}, "mode echo has no slow-readers"},
 		"a size for nothing":           {Options{Mode: Idle, Size: 1 << 40}, ""},
 		"the largest size":             {Options{Size: maxMessage, Conns: 1}, ""},
-		"too large":                    {Options{Size: maxMessage + 1}, "size is 16777217, and must be at most 16777216"},
+		"too large":                    {Options{Size: maxMessage + 1}, "size is 16777217, must be at most 16777216"},
 		"the smallest in a room":       {Options{Mode: Rooms, Codec: JSONLines, Size: 25}, ""},
-		"too small for a room":         {Options{Mode: Rooms, Codec: JSONLines, Size: 24}, "size is 24, and must be at least 25"},
-		"push to nobody":               {Options{Mode: Push, Conns: 1}, "conns is 1, and must be at least 2"},
-		"none is due":                  {Options{Rate: 0.01}, "of 0.01 messages a second none is due in 10s"},
+		"too small for a room":         {Options{Mode: Rooms, Codec: JSONLines, Size: 24}, "size is 24, must be at least 25"},
+		"push to nobody":               {Options{Mode: Push, Conns: 1}, "conns is 1, must be at least 2"},
+		"none is due":                  {Options{Rate: 0.01}, "at 0.01 messages a second none is due in 10s"},
 		"one is due":                   {Options{Rate: 0.1}, ""},
-		"none is due, of connections":  {Options{Mode: Connect, Rate: 1, Window: 999 * time.Millisecond}, "of 1 connections a second none"},
-		"an endless rate":              {Options{Rate: math.Inf(1)}, "Rate: +Inf is not a finite number"},
-		"a short moment":               {Options{Window: 1}, "duration is 1ns, and must be at least 1ms"},
-		"for ever":                     {Options{Window: math.MaxInt64}, "duration is 2562047h47m16.854775807s, and must be at most 240h0m0s"},
+		"none is due, of connections":  {Options{Mode: Connect, Rate: 1, Window: 999 * time.Millisecond}, "at 1 connections a second none"},
+		"an endless rate":              {Options{Rate: math.Inf(1)}, "Rate: +Inf is no number"},
+		"a short moment":               {Options{Window: 1}, "duration is 1ns, must be at least 1ms"},
+		"for ever":                     {Options{Window: math.MaxInt64}, "duration is 2562047h47m16.854775807s, must be at most 240h0m0s"},
 		"more in flight than fits":     {Options{Conns: 1, InFlight: 5, Size: maxMessage}, "5 messages of 16777216 bytes in flight are more than the 64 MiB"},
 		"just fits":                    {Options{Conns: 1, InFlight: 4, Size: maxMessage}, ""},
 		"no matter, in an open loop":   {Options{Conns: 1, InFlight: 5, Size: maxMessage, Rate: 1}, ""},
@@ -121,7 +122,7 @@ func TestCheck(t *testing.T) {
 		"odd reactors":                 {Options{Servers: Servers{Reactors: "many"}}, `reactors is "many"`},
 		"no reactors":                  {Options{Servers: Servers{Reactors: "0"}}, `reactors is "0"`},
 		"sources":                      {Options{Sources: []string{"127.0.0.1", "::1"}}, ""},
-		"no source":                    {Options{Sources: []string{"127.0.0.1", "localhost"}}, `source "localhost" is no address`},
+		"no source":                    {Options{Sources: []string{"127.0.0.1", "localhost"}}, `source "localhost" is not an address`},
 		"too many processes":           {Options{Mode: Chat, Conns: 100, Processes: 3}, "3 processes are too many"},
 		"a process":                    {Options{Targets: target, PIDs: []PID{{"worker", self}}}, ""},
 		"no process":                   {Options{PIDs: []PID{{"x", 1 << 30}}}, "there is no process 1073741824 to measure as x"},

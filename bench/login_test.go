@@ -24,7 +24,8 @@ send join {room}
 expect joined {room
 `
 
-// bouncer wants the login above and then messages that use what it gave away, and answers in another shape.
+// bouncer wants the login above, then messages with the values it
+// sent, and answers in another form.
 func bouncer(g *guest) error {
 	want := func(re string) ([]string, error) {
 		said, err := g.hear()
@@ -81,7 +82,7 @@ func envelope(t *testing.T, message, reply, login string) *bench.Envelope {
 	return e
 }
 
-// few is a run with few connections, for servers that look at each message closely.
+// few is a run with few connections, for servers that check each message.
 func few(o bench.Options) bench.Options {
 	o = short(o)
 	o.Conns, o.Window = 8, 300*time.Millisecond
@@ -93,7 +94,8 @@ const (
 	bouncerReply   = "heard {seq} of {conn}: {message}"
 )
 
-// A login is made on each connection, with its own token, and what it gives is in every message, over any codec, also where connections come and go.
+// A login is made on each connection, with its own token. What it captures is in every message,
+// over any codec, also on short-lived connections.
 func TestLogin(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []bench.Mode{bench.Echo, bench.Churn} {
@@ -111,7 +113,8 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// A server says more than it is asked for, in the login and later: what is to be ignored is, and what is not is no answer.
+// A server sends other messages, in the login and later. Those that match --ignore are ignored;
+// the others are not answers.
 func TestIgnore(t *testing.T) {
 	t.Parallel()
 	gossip := func(g *guest) error {
@@ -154,7 +157,7 @@ func TestIgnore(t *testing.T) {
 	}
 }
 
-// A login alone leaves the messages as they are.
+// A login alone does not change the messages.
 func TestLoginAlone(t *testing.T) {
 	t.Parallel()
 	addr := host(t, bench.JSONLines, func(g *guest) error {
@@ -173,7 +176,7 @@ func TestLoginAlone(t *testing.T) {
 	}
 }
 
-// Modes whose clients have names log in first, and then say who they are, also when they come back.
+// In modes with named clients a client logs in and then sends its name, also when it reconnects.
 func TestLoginModes(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -182,13 +185,14 @@ func TestLoginModes(t *testing.T) {
 	for _, mode := range []bench.Mode{bench.Push, bench.Rooms, bench.Broadcast, bench.Chat} { // one after the other: a broadcast reaches all
 		o := few(bench.Options{Mode: mode, RoomSize: 4, Targets: []string{gateway.Addrs["ws"]}, Envelope: envelope(t, "", "", "send ?token {conn}\nexpect ?token")})
 		o.Think = time.Millisecond
-		if r := run(t, o); r.Messages == 0 || mode == bench.Chat && r.Acts.Said > 1000 && r.Acts.Reconnected == 0 {
-			t.Errorf("%s: %d messages, %+v", mode, r.Messages, r.Acts)
+		if r := run(t, o); r.Messages == 0 || mode == bench.Chat && r.Actions.Said > 1000 && r.Actions.Reconnected == 0 {
+			t.Errorf("%s: %d messages, %+v", mode, r.Messages, r.Actions)
 		}
 	}
 }
 
-// A wrong answer ends the run while its connections open, and is counted where they come and go; one that never comes ends it too.
+// A wrong answer ends the run while connections open, and is counted on short-lived connections. A
+// missing answer ends the run too.
 func TestLoginRefused(t *testing.T) {
 	t.Parallel()
 	for name, script := range map[string]string{"prefix": "send x\nexpect welcome", "match": "send x\nexpect /welcome/", "capture": "send x\nexpect\ncapture a /a=(.*)/"} {
@@ -209,7 +213,7 @@ func TestLoginRefused(t *testing.T) {
 	}
 }
 
-// What is written wrong is refused, with the line.
+// A mistake is refused with its line.
 func TestLoginScriptRefuses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ message, reply, login, want string }{
@@ -265,7 +269,7 @@ func TestLoginScriptRefuses(t *testing.T) {
 	}
 }
 
-// Messages of one's own shape come back as they were sent, over every codec.
+// Messages with a template come back as they were sent, over every codec.
 func TestMessageTemplate(t *testing.T) {
 	t.Parallel()
 	for _, c := range bench.Codecs {
@@ -281,7 +285,7 @@ func TestMessageTemplate(t *testing.T) {
 	}
 }
 
-// A reply with another number, or in another shape, is not what was sent.
+// A reply with another number, or in another form, is not the message.
 func TestMessageTemplateWrong(t *testing.T) {
 	t.Parallel()
 	for name, replace := range map[string][2]string{"number": {`"n":`, `"n":1`}, "zero": {`"n":`, `"n":0`}, "time": {`"at":1`, `"at":2`}, "shape": {`"text"`, `"Text"`}, "more": {"}", "} "}} {
@@ -302,7 +306,8 @@ func TestMessageTemplateWrong(t *testing.T) {
 	}
 }
 
-// With any reply the k-th message that arrives answers the k-th that was sent, and the report says that nothing is audited.
+// With --reply any the k-th message that arrives answers the k-th that was sent, and the report
+// says that nothing is audited.
 func TestReplyAny(t *testing.T) {
 	t.Parallel()
 	const wait = 5 * time.Millisecond

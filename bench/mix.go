@@ -7,20 +7,21 @@ import (
 	"strings"
 )
 
-// Mixed is Options.Codec of a run whose clients speak the formats of Options.Mix. Each message is a JSON document then, which all of them can carry.
+// Mixed is Options.Codec of a run with Options.Mix. Each message is a JSON
+// document: all formats can carry it.
 const Mixed Codec = "mixed"
 
-// A WireFormat is how some of a run's clients speak, and where.
+// A WireFormat is how some of a run's clients speak, and to which server.
 type WireFormat struct {
 	Codec   Codec    `json:"codec"`
-	Deflate bool     `json:"deflate,omitempty"` // WebSocket: permessage-deflate is offered, and what is sent is compressed
-	Window  int      `json:"window,omitempty"`  // with Deflate: the server_max_window_bits asked for, 8 to 15; 0: none
-	Targets []string `json:"targets,omitempty"` // HOST:PORT; its clients are spread over them
+	Deflate bool     `json:"deflate,omitempty"` // WebSocket: offer and use permessage-deflate
+	Window  int      `json:"window,omitempty"`  // with Deflate: server_max_window_bits, 8 to 15; 0: not offered
+	Targets []string `json:"targets,omitempty"` // HOST:PORT; the clients of this format are spread over them
 }
 
-// WireFormats are all codecs, and WebSocket with permessage-deflate and several windows. They have no targets.
-func WireFormats() []WireFormat {
-	var all []WireFormat
+// WireFormats returns all codecs, and WebSocket with permessage-deflate and
+// several windows, without targets.
+func WireFormats() (all []WireFormat) {
 	for _, c := range Codecs {
 		all = append(all, WireFormat{Codec: c})
 	}
@@ -30,7 +31,7 @@ func WireFormats() []WireFormat {
 	return all
 }
 
-// String is the format's name: ws, ws-deflate, ws-deflate-9, text …
+// String returns the name of the format: text, ws, ws-deflate, ws-deflate-9 and so on.
 func (f WireFormat) String() string {
 	name := string(f.Codec)
 	if f.Deflate {
@@ -42,7 +43,8 @@ func (f WireFormat) String() string {
 	return name
 }
 
-// ParseWireFormat finds the one of WireFormats that has the name. Its error, ErrOptions, names them all.
+// ParseWireFormat returns the one of WireFormats with this name. Its
+// error, ErrOptions, lists the names.
 func ParseWireFormat(name string) (WireFormat, error) {
 	var names []string
 	for _, f := range WireFormats() {
@@ -51,19 +53,27 @@ func ParseWireFormat(name string) (WireFormat, error) {
 		}
 		names = append(names, f.String())
 	}
-	return WireFormat{}, fmt.Errorf("%w: there is no format %q: it is one of %s", ErrOptions, name, strings.Join(names, ", "))
+	return WireFormat{}, bad("format %q is not one of %s", name, strings.Join(names, ", "))
 }
 
 func (f WireFormat) check() error {
 	switch {
 	case !slices.Contains(Codecs, f.Codec):
-		return fmt.Errorf("there is no codec %q", f.Codec)
+		return fmt.Errorf("codec %q is not known", f.Codec)
 	case len(f.Targets) == 0:
 		return fmt.Errorf("format %s has no target", f)
 	case f.Deflate && f.Codec != WebSocket || f.Window != 0 && (!f.Deflate || f.Window < 8 || f.Window > 15):
-		return fmt.Errorf("format %s: only WebSocket compresses, with a window of 8 to 15 bits", f)
+		return fmt.Errorf("format %s: only ws can compress, with a window of 8 to 15 bits", f)
 	}
 	return nil
+}
+
+// formats are those that the clients speak in turn.
+func (o *Options) formats() []WireFormat {
+	if len(o.Mix) == 0 {
+		return []WireFormat{{Codec: o.Codec, Targets: o.Targets}}
+	}
+	return o.Mix
 }
 
 // format is that of connection i.
@@ -74,23 +84,17 @@ func (o *Options) format(i uint32) WireFormat {
 	return o.Mix[int(i)%len(o.Mix)]
 }
 
-// target is the server of connection i.
-func (o *Options) target(i int) string {
-	targets := o.format(uint32(i)).Targets
-	return targets[i/max(len(o.Mix), 1)%len(targets)]
-}
-
-// overheard tells whether p is a whole broadcast of another run, which the options have announced. Those are told from the run's own messages by their size, so that these
-// cost nothing more.
-func (l *lane) overheard(p []byte) bool {
-	if len(p) != l.opts.Overheard {
+// overheard reports whether p is an intact broadcast of another run (Options.Overheard). Their size
+// tells them from the messages of this run.
+func (s *shard) overheard(p []byte) bool {
+	if len(p) != s.opts.Overheard {
 		return false
 	}
-	foreign := layoutOf(Broadcast, l.opts.Codec, len(p))
-	if len(p) < foreign.least() || p[foreign.quote] != verbBroadcast {
+	l := layoutOf(Broadcast, s.opts.Codec, len(p))
+	if len(p) < l.least() || p[l.quote] != verbBroadcast {
 		return false
 	}
-	_, err := readStamp(p[foreign.stamp:])
-	rest, end := p[foreign.stamp+stampLen:len(p)-foreign.quote], p[len(p)-foreign.quote:]
-	return err == nil && len(bytes.Trim(rest, "x")) == 0 && (foreign.quote == 0 || end[0] == '"')
+	_, err := readStamp(p[l.stamp:])
+	rest, end := p[l.stamp+stampLen:len(p)-l.quote], p[len(p)-l.quote:]
+	return err == nil && len(bytes.Trim(rest, "x")) == 0 && (l.quote == 0 || end[0] == '"')
 }

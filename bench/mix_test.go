@@ -11,7 +11,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// mixed starts a gateway that speaks everything, and a worker. It returns the formats with their addresses.
+// mixed starts a gateway with all formats, and a worker. It returns
+// the formats with their addresses.
 func mixed(t *testing.T, flags ...string) []bench.WireFormat {
 	t.Helper()
 	args := append([]string{"bench", "serve"}, flags...)
@@ -26,7 +27,7 @@ func mixed(t *testing.T, flags ...string) []bench.WireFormat {
 	return mix
 }
 
-// clean runs what has to have a clean audit.
+// clean makes a run whose audit must be clean.
 func clean(t *testing.T, o bench.Options) *bench.Report {
 	t.Helper()
 	r, err := bench.Run(t.Context(), o, nil)
@@ -39,7 +40,8 @@ func clean(t *testing.T, o bench.Options) *bench.Report {
 	return r
 }
 
-// Clients of all formats are in one run: what one says, in its format, the others hear in theirs, and each message is accounted for.
+// Clients of all formats are in one run. What one sends in its format the others receive in
+// theirs, and each message is accounted for.
 func TestMix(t *testing.T) {
 	t.Parallel()
 	mix := mixed(t)
@@ -55,7 +57,8 @@ func TestMix(t *testing.T) {
 	}
 }
 
-// Broadcasts of one run reach the clients of another, who take them for what they are when they expect them, and for unexpected messages otherwise.
+// Broadcasts of one run reach the clients of another. They recognize them if they expect them;
+// otherwise they are unexpected.
 func TestOverheard(t *testing.T) {
 	t.Parallel()
 	mix := mixed(t)
@@ -83,7 +86,7 @@ func TestOverheard(t *testing.T) {
 	}
 }
 
-// Of slow readers some read a little; those that are cut are replaced, in another format.
+// Some slow readers read a little. Those that are cut are replaced by others of another format.
 func TestSlowReadersAreReplaced(t *testing.T) {
 	t.Parallel()
 	mix := mixed(t, "--write-timeout", "500ms", "--max-output", "67108864")
@@ -91,13 +94,13 @@ func TestSlowReadersAreReplaced(t *testing.T) {
 	o := short(bench.Options{Mode: bench.Broadcast, Mix: mix, Rate: 200, SlowReaders: 4, SlowMixed: true})
 	o.Conns, o.Size, o.Window, o.Drain = 3, 16<<10, 5*time.Second, 30*time.Second
 	r := clean(t, o)
-	if r.Slow == nil || r.Slow.Cut < 3 {
-		t.Errorf("of two that read nothing, and whoever replaced them, were cut: %+v", r.Slow)
+	if r.SlowReaders == nil || r.SlowReaders.Cut < 3 {
+		t.Errorf("of two that read nothing, and whoever replaced them, were cut: %+v", r.SlowReaders)
 	}
-	t.Logf("%+v", r.Slow)
+	t.Logf("%+v", r.SlowReaders)
 }
 
-// Formats have names; what is no format, or cannot be, is refused.
+// Formats have names. A name or a format that does not exist is refused.
 func TestWireFormats(t *testing.T) {
 	t.Parallel()
 	var names []string

@@ -7,12 +7,13 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Format is the Report.Format that this version writes and reads.
+// Format is the Report.Format of this version.
 const Format = 1
 
-// A Report is what one run measured, its warm-up left out, and everything needed to judge and to repeat it. It is what --json writes.
+// A Report is what one run measured, without its warm-up, and what is
+// needed to judge and to repeat it.
 type Report struct {
-	Format   int       `json:"format"` // Format
+	Format   int       `json:"format"`
 	Label    string    `json:"label,omitempty"`
 	Started  time.Time `json:"started"`
 	Command  []string  `json:"command,omitempty"`
@@ -21,29 +22,32 @@ type Report struct {
 	Options  Options   `json:"options"`
 	Verdict  Verdict   `json:"verdict"`
 	Audit    Audit     `json:"audit"`
-	Opened   int       `json:"opened"`   // connections, in all
-	Seconds  float64   `json:"seconds"`  // of the window, as measured; never 0; less than Options.Window when Interrupted
-	Messages uint64    `json:"messages"` // arrived and checked in the window: echoes, deliveries, or connections made, as Options.Mode.Unit says
+	Opened   int       `json:"opened"`   // connections
+	Seconds  float64   `json:"seconds"`  // measured length of the window, never 0
+	Messages uint64    `json:"messages"` // received and checked in the window, as Options.Mode.Unit says
 	Bytes    uint64    `json:"bytes"`    // of their payload
-	Rate     float64   `json:"rate"`     // Messages a second
-	Offered  float64   `json:"offered"`  // messages a second that were to be sent; 0 in a closed loop
-	Sent     float64   `json:"sent"`     // messages a second that were sent
-	// Unsent are the messages of the run that were due on connections that were closed, warm-up included; open loop only.
-	Unsent uint64 `json:"unsent,omitempty"`
-	Acts   *Acts  `json:"acts,omitempty"` // mode chat: what people did in the window
-	// Interrupted tells that the run was ended in the middle: its figures are of the time until then.
+	Rate     float64   `json:"rate"`     // Messages per second
+	Offered  float64   `json:"offered"`  // messages due per second; 0 in a closed loop
+	Sent     float64   `json:"sent"`     // messages sent per second
+	// Unsent are messages of an open loop that were due on a closed
+	// connection, including the warm-up.
+	Unsent  uint64        `json:"unsent,omitempty"`
+	Actions *ActionCounts `json:"acts,omitempty"` // mode Chat: in the window
+	// Interrupted means that the run was ended early: the figures cover the time until then.
 	Interrupted bool `json:"interrupted,omitempty"`
 
-	Unreachable []string `json:"unreachable,omitempty"` // addresses of targets that accepted nothing before the run and got no connections: a sentence each
+	// Unreachable has a sentence for each address of a target that
+	// accepted no connection before the run.
+	Unreachable []string          `json:"unreachable,omitempty"`
+	SlowReaders *SlowReaderResult `json:"slow_readers,omitempty"` // until the end of the window
 
-	Slow     *Slow          `json:"slow_readers,omitempty"` // until the window's end; no part of the audit
-	Latency  Latency        `json:"latency"`                // of what was begun in the window, or was due in it, and has arrived before Options.Drain had passed
-	Lateness Latency        `json:"lateness"`               // from the intended to the real send of what was due in the window; open loop only
-	Errors   []ErrorCount   `json:"errors,omitempty"`
-	Servers  []ProcessUsage `json:"servers,omitempty"` // measured ones
+	Latency  Latency        `json:"latency"`           // of messages begun or due in the window that arrived
+	Lateness Latency        `json:"lateness"`          // from the due time to the send; open loop only
+	Errors   []ErrorCount   `json:"errors,omitempty"`  // the most frequent first
+	Servers  []ProcessUsage `json:"servers,omitempty"` // the measured processes
 	Own      ProcessUsage   `json:"generator"`         // all generator processes together
-	Foreign  *Foreign       `json:"foreign,omitempty"` // what other programs took; nil where it is not known, and for a window of less than a second
-	Timeline []Moment       `json:"timeline"`
+	Foreign  *Foreign       `json:"foreign,omitempty"` // nil if unknown, or if the window is less than a second
+	Timeline []Interval     `json:"timeline"`
 }
 
 // Total adds up a figure of all servers.
@@ -64,54 +68,58 @@ type Machine struct {
 	Go       string
 }
 
-// Verdict says whether the figures mean what they seem to.
+// Verdict says whether the figures can be trusted.
 type Verdict struct {
-	// Valid is false when what was measured is not the servers: the generator was the limit or did not make the load that was asked for, or others took the machine's time.
+	// Valid is false if the figures do not describe the servers: the generator was the limit or did
+	// not make the load, or other programs took too much of the machine.
 	Valid  bool `json:"valid"`
 	Failed bool `json:"failed"` // the audit or a connection failed
-	// OwnFault tells that what failed proves nothing about the server: no local port was left for a connection, or the generator was the limit when the server closed connections,
-	// which it may have done for that reason, and nothing else failed.
+	// OwnFault means that the failure proves nothing about the server: no local port was left, or
+	// the server closed connections while the generator was the limit, and nothing else failed.
 	OwnFault bool     `json:"own_fault,omitempty"`
-	Reasons  []string `json:"reasons,omitempty"` // a sentence each, for all of them
+	Reasons  []string `json:"reasons,omitempty"` // sentences
 }
 
-// Audit is the account of every message of the run, warm-up included.
+// Audit is the account of every message of the run, including the warm-up.
 type Audit struct {
-	Sent       uint64 `json:"sent"`              // messages; where each has one answer, as many are expected
-	Expected   uint64 `json:"expected"`          // deliveries due for what was sent
-	Received   uint64 `json:"received"`          // all that arrived but answers to commands: Expected - Lost + Duplicated + Unexpected
+	Sent       uint64 `json:"sent"`              // messages
+	Expected   uint64 `json:"expected"`          // deliveries of the sent messages
+	Received   uint64 `json:"received"`          // Expected - Lost + Duplicated + Unexpected
 	Lost       uint64 `json:"lost"`              // did not arrive before Options.Drain had passed
 	Duplicated uint64 `json:"duplicated"`        // arrived again
-	Reordered  uint64 `json:"reordered"`         // arrived after one that was sent later
-	Changed    uint64 `json:"changed"`           // arrived, and not as it was sent
+	Reordered  uint64 `json:"reordered"`         // arrived after a message that was sent later
+	Changed    uint64 `json:"changed"`           // arrived, but not as it was sent
 	Unexpected uint64 `json:"unexpected"`        // not for this connection, or never sent
-	Unanswered uint64 `json:"unanswered"`        // connections that came for a while and still waited for an answer at the end; people whose command was not answered
-	Ignored    uint64 `json:"ignored,omitempty"` // matched Envelope.Ignore; in none of the other figures, and no fault
+	Unanswered uint64 `json:"unanswered"`        // short-lived connections and commands without an answer at the end
+	Ignored    uint64 `json:"ignored,omitempty"` // matched Envelope.Ignore; in no other figure
 }
 
-// A Fault is something that an audit can find wrong.
+// A Fault is something an audit can find wrong.
 type Fault struct {
-	Name  string // lost, duplicated …, as in JSON
+	Name  string // as in JSON
 	Count uint64
 }
 
-// Faults are all of them, in the order of reports.
+// Faults returns all kinds of fault, also those that did not occur.
 func (a Audit) Faults() []Fault {
-	return []Fault{{"lost", a.Lost}, {"duplicated", a.Duplicated}, {"reordered", a.Reordered}, {"changed", a.Changed}, {"unexpected", a.Unexpected}, {"unanswered", a.Unanswered}}
+	return []Fault{
+		{"lost", a.Lost}, {"duplicated", a.Duplicated}, {"reordered", a.Reordered}, {"changed", a.Changed},
+		{"unexpected", a.Unexpected}, {"unanswered", a.Unanswered},
+	}
 }
 
-// Clean tells whether everything was answered and arrived once, in order and unchanged.
+// Clean reports whether every message arrived once, in order and
+// unchanged, and everything was answered.
 func (a Audit) Clean() bool {
 	return !slices.ContainsFunc(a.Faults(), func(f Fault) bool { return f.Count > 0 })
 }
 
-// Balanced tells whether the account adds up: what was received is what was expected, without the lost, with the duplicated and the unexpected. An account that does not
-// is the generator's own fault.
+// Balanced reports whether the figures add up. If they do not, the generator is at fault.
 func (a Audit) Balanced() bool {
 	return a.Received == a.Expected-a.Lost+a.Duplicated+a.Unexpected
 }
 
-// Latency is a distribution, in microseconds. In an open loop it counts from the moment a message was to be sent.
+// Latency is a distribution in microseconds.
 type Latency struct {
 	Count  int64   `json:"count"`
 	Mean   float64 `json:"mean_us"`
@@ -121,11 +129,12 @@ type Latency struct {
 	P99    int64   `json:"p99_us"`
 	P999   int64   `json:"p999_us"`
 	Max    int64   `json:"max_us"`
-	// Histogram is the whole of it, in the compressed V2 encoding of HdrHistogram, base64; empty without values. Histogram() opens it.
+	// Encoded is the whole distribution as HdrHistogram's compressed V2
+	// encoding in base64; see Histogram.
 	Encoded string `json:"hdr,omitempty"`
 }
 
-// Histogram is the whole distribution, in microseconds; never nil.
+// Histogram returns the whole distribution in microseconds. Without an error it is never nil.
 func (l Latency) Histogram() (*hdrhistogram.Histogram, error) {
 	if l.Encoded == "" {
 		return newHistogram(), nil
@@ -136,51 +145,51 @@ func (l Latency) Histogram() (*hdrhistogram.Histogram, error) {
 // newHistogram holds 1 µs to 2 minutes with 3 significant digits.
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, 120_000_000, 3) }
 
-// latencyOf sums a histogram up.
 func latencyOf(h *hdrhistogram.Histogram) Latency {
 	if h.TotalCount() == 0 {
 		return Latency{}
 	}
 	encoded, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
 	if err != nil {
-		panic(err) // it writes to memory
+		panic(err) // writes to memory do not fail
 	}
 	return Latency{
-		Count: h.TotalCount(), Mean: h.Mean(), StdDev: h.StdDev(),
-		P50: h.ValueAtQuantile(50), P90: h.ValueAtQuantile(90), P99: h.ValueAtQuantile(99), P999: h.ValueAtQuantile(99.9), Max: h.Max(),
-		Encoded: string(encoded),
+		Count: h.TotalCount(), Mean: h.Mean(), StdDev: h.StdDev(), P50: h.ValueAtQuantile(50), P90: h.ValueAtQuantile(90),
+		P99: h.ValueAtQuantile(99), P999: h.ValueAtQuantile(99.9), Max: h.Max(), Encoded: string(encoded),
 	}
 }
 
-// TurnedAway is the ErrorCount.Kind of newcomers that the server had no room for, and told so.
+// TurnedAway is the ErrorCount.Kind of new connections that the server said it had no room for.
 const TurnedAway = "turned away"
 
-// ErrorCount is a kind of failure, how often it came and one example.
+// ErrorCount is a kind of failure with one example. The kinds are dial, ports (no local port is
+// left), tls, handshake, login, TurnedAway, closed, backlog (the server does not read), unanswered
+// (too many messages), protocol, changed, unreadable, and ended (a server process).
 type ErrorCount struct {
-	Kind    string `json:"kind"` // dial, ports: no local one is left, tls, handshake, login, TurnedAway, closed, backlog: of what the server did not take, unanswered: too many, protocol, changed, unreadable, ended: a server process
+	Kind    string `json:"kind"`
 	Count   uint64 `json:"count"`
 	Example string `json:"example"`
 }
 
-// ProcessUsage is what a process took in the window.
+// ProcessUsage is what a process used in the window.
 type ProcessUsage struct {
-	Name       string  `json:"name"` // gateway, worker, …
+	Name       string  `json:"name"` // gateway, worker and so on
 	PID        int     `json:"pid,omitempty"`
 	CPU        float64 `json:"cpu_seconds"`           // user and system
-	PerMessage float64 `json:"cpu_us_per_message"`    // CPU over Report.Messages; 0 in mode idle
-	Cores      float64 `json:"cores"`                 // CPU over the window: 1 is one core kept busy
+	PerMessage float64 `json:"cpu_us_per_message"`    // CPU over Report.Messages; 0 in mode Idle
+	Cores      float64 `json:"cores"`                 // CPU over the window: 1 is one processor kept busy
 	RSSBefore  uint64  `json:"rss_before"`            // resident bytes before the connections were opened
 	RSS        uint64  `json:"rss"`                   // at the end of the window
-	PerConn    float64 `json:"rss_per_conn"`          // the difference over Report.Opened, bytes
-	CoresLimit float64 `json:"cores_limit,omitempty"` // cores it can use at most, if known: a generator's loops
-	// PerConnSecond is CPU over Report.Opened and Report.Seconds, in microseconds: what a connection that says nothing takes in a second, its share of what the process takes
-	// without any included. Mode idle only.
+	PerConn    float64 `json:"rss_per_conn"`          // the difference over Report.Opened, in bytes
+	CoresLimit float64 `json:"cores_limit,omitempty"` // of a generator: the most it can use
+	// PerConnSecond is CPU over Report.Opened and Report.Seconds in microseconds, including what
+	// the process uses without connections. Mode Idle only.
 	PerConnSecond float64 `json:"cpu_us_per_conn_second,omitempty"`
 }
 
-// Moment is one interval of the run: a second, or less in short runs. Those before the window are the warm-up.
-type Moment struct {
-	At       float64            `json:"at"`      // seconds from the window's start, of its end; negative in the warm-up
+// Interval is a second of the run, or less in short runs. Those before the window are the warm-up.
+type Interval struct {
+	At       float64            `json:"at"`      // its end, in seconds from the start of the window
 	Seconds  float64            `json:"seconds"` // its length
 	Messages uint64             `json:"messages"`
 	Sent     uint64             `json:"sent"`
@@ -189,8 +198,8 @@ type Moment struct {
 	P50      int64              `json:"p50_us"`
 	P99      int64              `json:"p99_us"`
 	Max      int64              `json:"max_us"`
-	CPU      map[string]float64 `json:"cpu"` // cores kept busy, by process name; "generator" among them
+	CPU      map[string]float64 `json:"cpu"` // cores kept busy, by process name, "generator" included
 }
 
-// Rate is the messages a second of the interval.
-func (m Moment) Rate() float64 { return float64(m.Messages) / m.Seconds }
+// Rate returns the messages per second of the interval.
+func (m Interval) Rate() float64 { return float64(m.Messages) / m.Seconds }

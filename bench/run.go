@@ -16,36 +16,48 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
 
-// run is a run in progress.
 type run struct {
 	opts       Options
-	watch      func(Moment)
+	watch      func(Interval)
 	parts      []part
 	report     *Report
 	began      time.Time
-	processors map[int]bool // that the generators and the servers may run on; empty where that is not known
+	processors map[int]bool // usableProcessors; empty if they are not known
 	last       reading
 
-	latency, lateness *hdrhistogram.Histogram // of what was due in the window, which samples before and after it may have too
+	latency, lateness *hdrhistogram.Histogram // of what was due in the window, from all samples
 }
 
-// reading is what everything has counted up to a moment.
+// reading is all counters at a moment.
 type reading struct {
-	at      time.Duration // since the run began
+	at      time.Duration // since the start of the run
 	tally   tally
-	servers []usage       // one for each of opts.PIDs
-	own     usage         // all generators
-	mine    time.Duration // CPU time of generators and of this process, which may be none
+	servers []usage       // of opts.PIDs
+	own     usage         // of all generators
+	mine    time.Duration // CPU time of the generators and of this process
 	machine procfs.Spent
 }
 
-// Run makes the load that the options say and reports on it. watch, unless it is nil, is told of each interval as it ends, on Run's goroutine. Without targets Run
-// starts the servers and ends them. The report stands also when its verdict is bad; the error tells why there is none. There are both when ctx, or a server that Run
-// started, ends while the window is measured, and the report is of what was measured until then; and when such a server does not end well after the run. Before the window
-// there is the error alone, and after it ctx ends nothing: what is on its way is waited for. Options that make no sense are ErrOptions, before anything is started.
-func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err error) {
+// closeWithin bounds the end of the generators.
+const closeWithin = 10 * time.Second
+
+// auditEvery is how often the accounts are checked while messages are in flight.
+const auditEvery = 10 * time.Millisecond
+
+// generatorName is the name of the generator in Interval.CPU and Report.Own.
+const generatorName = "generator"
+
+// Run makes the load and reports on it. It calls watch, unless that is nil, with each interval when
+// it ends, on its own goroutine. Without targets it starts servers and stops them. Bad options are
+// ErrOptions, before anything is started.
+//
+// There is a report whatever its verdict is; an error says why there is none. Both are returned if
+// ctx or a started server ends in the window: then the report covers the time until then. Both are
+// also returned if such a server fails after the run. After the window ctx ends nothing: messages
+// in flight are waited for.
+func Run(ctx context.Context, o Options, watch func(Interval)) (_ *Report, err error) {
 	defer func() {
-		if err != nil && ctx.Err() != nil { // what servers and generators say when they are stopped in the middle is no news
+		if err != nil && ctx.Err() != nil { // errors of interrupted servers and generators are not of interest
 			err = fmt.Errorf("bench: interrupted: %w", ctx.Err())
 		}
 	}()
@@ -55,7 +67,7 @@ func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err err
 	}
 	load, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	unreachable, err := o.resolve(load)
+	unreachable, err := resolve(load, &o)
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +79,15 @@ func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err err
 	if err != nil {
 		return nil, err
 	}
-	r := &run{opts: o, watch: watch, began: time.Now(), processors: o.processors(), latency: newHistogram(), lateness: newHistogram()}
-	r.report = &Report{Format: Format, Label: o.Label, Started: r.began.UTC().Round(time.Millisecond), Command: append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...), Version: build.Version(), Machine: machine(), Options: o, Unreachable: unreachable}
+	r := &run{
+		opts: o, watch: watch, began: time.Now(), processors: usableProcessors(o.PIDs),
+		latency: newHistogram(), lateness: newHistogram(),
+	}
+	r.report = &Report{
+		Format: Format, Label: o.Label, Started: r.began.UTC().Round(time.Millisecond), Version: build.Version(),
+		Command: append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...), Machine: machine(), Options: o,
+		Unreachable: unreachable,
+	}
 	r.parts, err = newParts(o, r.began)
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWithin)
@@ -81,7 +100,7 @@ func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err err
 		return nil, err
 	}
 	if err := r.measure(load); err != nil {
-		return nil, fmt.Errorf("%w%s", err, servers.lastWords())
+		return nil, fmt.Errorf("%w%s", err, servers.lastLog())
 	}
 	r.report.judge()
 	if r.report.Interrupted {
@@ -90,10 +109,8 @@ func Run(ctx context.Context, o Options, watch func(Moment)) (_ *Report, err err
 	return r.report, err
 }
 
-// closeWithin bounds the end of the generators.
-const closeWithin = 10 * time.Second
-
-// newParts are the generators: one in this process, or as many agents as asked for. What it returns is to be closed, also after an error.
+// newParts returns a generator in this process, or agents. The caller
+// closes them, also after an error.
 func newParts(o Options, began time.Time) (parts []part, err error) {
 	if o.Processes == 1 {
 		g, err := newGenerator(o, 0, uint32(o.Conns), began)
@@ -102,12 +119,13 @@ func newParts(o Options, began time.Time) (parts []part, err error) {
 		}
 		return []part{g}, nil
 	}
-	program, err := o.program()
+	program, err := o.Servers.program()
 	if err != nil {
 		return nil, err
 	}
 	for i := range o.Processes {
-		a, err := startAgent(program, share{Options: o, First: o.border(i), End: o.border(i + 1), Began: began.UnixMicro()})
+		s := share{Options: o, First: o.border(i), End: o.border(i + 1), Began: began.UnixMicro()}
+		a, err := startAgent(program, s)
 		if err != nil {
 			return parts, err
 		}
@@ -116,7 +134,7 @@ func newParts(o Options, began time.Time) (parts []part, err error) {
 	return parts, nil
 }
 
-// measure opens the connections, warms up, measures the window and closes the books.
+// measure opens the connections, warms up, measures the window and closes the accounts.
 func (r *run) measure(ctx context.Context) error {
 	before := r.usages()
 	if _, err := r.ask(ctx, question{Do: doOpen}); err != nil {
@@ -131,8 +149,8 @@ func (r *run) measure(ctx context.Context) error {
 		return err
 	}
 	from := r.last.at + r.opts.Warmup
-	until := from + r.opts.Window
-	if _, err := r.ask(context.Background(), question{Do: doStart, From: from.Microseconds(), Until: until.Microseconds()}); err != nil {
+	start := question{Do: doStart, From: from.Microseconds(), Until: (from + r.opts.Window).Microseconds()}
+	if _, err := r.ask(context.Background(), start); err != nil {
 		return err
 	}
 	slow.start()
@@ -149,23 +167,24 @@ func (r *run) measure(ctx context.Context) error {
 		return err
 	}
 	r.report.Interrupted = ctx.Err() != nil
-	r.report.Slow = slow.stop()
-	if err := r.settle(context.WithoutCancel(ctx)); err != nil { // what was measured wants its audit
+	r.report.SlowReaders = slow.stop()
+	if err := r.settle(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
-	end, err := r.sample() // what came only after the window: the slowest may be among that
+	end, err := r.sample() // latencies of what arrived after the window
 	if err != nil {
 		return err
 	}
 	r.report.Unsent = end.Tally.Unsent
-	r.sum(first)
+	r.count(first)
 	r.use(before, first)
 	r.report.Foreign = r.foreign(first)
 	return nil
 }
 
-// phase follows one part of the run, for the length given, and takes a reading about once a second, at least one, also when ctx ends in the middle. window is when the
-// window begins: in the warm-up the moment that was meant, and it is not told of as any later.
+// phase follows a part of the run of this length, and takes a reading about once a
+// second, also when ctx ends. window is when the window begins; intervals of the
+// warm-up end there at the latest.
 func (r *run) phase(ctx context.Context, length, window time.Duration) error {
 	end := r.last.at + length
 	for n := max(int(math.Ceil(length.Seconds())), 4); ; n-- { // parts of what is left
@@ -175,7 +194,7 @@ func (r *run) phase(ctx context.Context, length, window time.Duration) error {
 		if err != nil {
 			return err
 		}
-		m := r.moment(last, latency)
+		m := r.interval(last, latency)
 		if m.At = (r.last.at - window).Seconds(); last.at < window {
 			m.At = min(m.At, 0)
 		}
@@ -189,25 +208,28 @@ func (r *run) phase(ctx context.Context, length, window time.Duration) error {
 	}
 }
 
-// read takes a reading; the latency is what came since the last.
+// read takes a reading, and returns the latencies since the last one.
 func (r *run) read() (latency *hdrhistogram.Histogram, err error) {
 	s, err := r.sample()
 	if err != nil {
 		return nil, err
 	}
-	now := reading{at: max(time.Since(r.began), r.last.at+1), tally: s.Tally, machine: procfs.SpentBy(r.processors), servers: r.usages(), own: s.Usage} // no interval is empty
-	if now.mine = now.own.CPU; r.opts.Processes > 1 {
+	now := reading{
+		at:    max(time.Since(r.began), r.last.at+1), // no interval is empty
+		tally: s.Tally, machine: procfs.SpentBy(r.processors), servers: r.usages(), own: s.Usage, mine: s.Usage.CPU,
+	}
+	if r.opts.Processes > 1 {
 		now.mine += ownCPU()
 	}
 	r.last = now
 	return s.Latency.Histogram, nil
 }
 
-// moment is what has happened since the reading given, up to the last.
-func (r *run) moment(since reading, latency *hdrhistogram.Histogram) Moment {
+// interval returns what happened from a reading to the last one.
+func (r *run) interval(since reading, latency *hdrhistogram.Histogram) Interval {
 	seconds := (r.last.at - since.at).Seconds()
 	t := r.last.tally.since(since.tally)
-	m := Moment{
+	m := Interval{
 		Seconds: seconds, Messages: t.Messages, Sent: t.Sent, Errors: t.Failures, Open: t.Open,
 		P50: latency.ValueAtQuantile(50), P99: latency.ValueAtQuantile(99), Max: latency.Max(),
 		CPU: map[string]float64{generatorName: (r.last.own.CPU - since.own.CPU).Seconds() / seconds},
@@ -217,9 +239,6 @@ func (r *run) moment(since reading, latency *hdrhistogram.Histogram) Moment {
 	}
 	return m
 }
-
-// generatorName is the name of the generator in Moment.CPU and Report.Own.
-const generatorName = "generator"
 
 func (r *run) sample() (sample, error) {
 	answers, err := r.ask(context.Background(), question{Do: doSample})
@@ -235,13 +254,15 @@ func (r *run) sample() (sample, error) {
 	return sum, nil
 }
 
-// usages are what the servers took so far.
+// usages returns what the servers have used. That of a server that has ended stays as it was.
 func (r *run) usages() (servers []usage) {
 	for i, p := range r.opts.PIDs {
 		u := usage{CPU: procfs.CPUTime(p.PID), RSS: uint64(procfs.Resident(p.PID))}
 		if r.last.servers != nil {
-			if was := r.last.servers[i]; was.Ended || u.RSS == 0 && was.RSS > 0 || !procfs.Exists(p.PID) { // a zombie has no memory
-				u = was
+			last := r.last.servers[i]
+			zombie := u.RSS == 0 && last.RSS > 0
+			if last.Ended || zombie || !procfs.Exists(p.PID) {
+				u = last
 				u.Ended = true
 			}
 		}
@@ -250,8 +271,8 @@ func (r *run) usages() (servers []usage) {
 	return servers
 }
 
-// sum enters what was counted from the first reading to the last, the window.
-func (r *run) sum(first reading) {
+// count enters what was counted in the window, which began with the first reading.
+func (r *run) count(first reading) {
 	rep, s := r.report, r.last.tally.since(first.tally)
 	rep.Seconds = (r.last.at - first.at).Seconds()
 	rep.Messages, rep.Bytes, rep.Opened = s.Messages, s.Bytes, r.opts.Conns
@@ -264,12 +285,12 @@ func (r *run) sum(first reading) {
 	}
 	rep.Offered = r.opts.Rate
 	if r.opts.Mode == Chat {
-		rep.Acts = &s.Acts
+		rep.Actions = &s.Actions
 	}
 	rep.Latency, rep.Lateness = latencyOf(r.latency), latencyOf(r.lateness)
 }
 
-// use enters what each process took in the window.
+// use enters what each process used in the window.
 func (r *run) use(before []usage, first reading) {
 	of := func(name string, pid int, was, is usage) ProcessUsage {
 		u := ProcessUsage{Name: name, PID: pid, CPU: (is.CPU - was.CPU).Seconds(), RSS: is.RSS}
@@ -291,10 +312,10 @@ func (r *run) use(before []usage, first reading) {
 		r.report.Servers = append(r.report.Servers, u)
 	}
 	r.report.Own = of(generatorName, 0, first.own, r.last.own)
-	r.report.Own.CoresLimit = r.opts.cores()
+	r.report.Own.CoresLimit = generatorCores(&r.opts)
 }
 
-// settle sends nothing more and waits, at most as long as Options.Drain says, until all that was sent has arrived.
+// settle stops the load, waits up to Options.Drain for messages in flight, and enters the audit.
 func (r *run) settle(ctx context.Context) error {
 	halted, err := r.ask(context.Background(), question{Do: doHalt})
 	if err != nil {
@@ -323,21 +344,19 @@ func (r *run) settle(ctx context.Context) error {
 	}
 }
 
-// ended are the servers that have ended in the window, or before it.
+// ended returns an error for each server that has ended.
 func (r *run) ended() (all []ErrorCount) {
 	for i, u := range r.last.servers {
 		if u.Ended {
 			p := r.opts.PIDs[i]
-			all = append(all, ErrorCount{Kind: "ended", Count: 1, Example: fmt.Sprintf("%s, process %d: its figures are those of its last whole interval", p.Name, p.PID)})
+			example := fmt.Sprintf("%s, process %d: its figures are those of its last whole interval", p.Name, p.PID)
+			all = append(all, ErrorCount{Kind: "ended", Count: 1, Example: example})
 		}
 	}
 	return all
 }
 
-// auditEvery is how often the books are looked at while messages are still on their way.
-const auditEvery = 10 * time.Millisecond
-
-// ask asks all parts at once; the answers are in their order.
+// ask asks all parts at once. The answers are in their order.
 func (r *run) ask(ctx context.Context, q question) ([]answer, error) {
 	var all errgroup.Group
 	answers := make([]answer, len(r.parts))

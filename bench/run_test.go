@@ -20,14 +20,15 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/validtest"
 )
 
-// short is a run that is long enough to tell that the tool works, and too short to tell a speed.
+// short is a run that is long enough to work, and too short to measure a speed.
 func short(o bench.Options) bench.Options {
 	o.Conns, o.Warmup, o.Window, o.Size = max(o.Conns, 40), 50*time.Millisecond, 200*time.Millisecond, 64
 	o.Think = 20 * time.Millisecond
 	return o
 }
 
-// TestRunModes runs every mode against real processes, in a closed loop and, where there is one, in an open loop; and the echo over every codec.
+// TestRunModes runs every mode with real processes, in a closed loop and if possible in an open
+// loop, and the echo over every codec.
 func TestRunModes(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -63,7 +64,8 @@ func TestRunModes(t *testing.T) {
 	}
 }
 
-// TestRunProcesses has rooms, pushes and broadcasts go from clients of one generator process to those of another, and the books must still balance.
+// TestRunProcesses sends rooms, pushes and broadcasts from clients of one generator process to
+// those of another. The audit must still add up.
 func TestRunProcesses(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -77,7 +79,8 @@ func TestRunProcesses(t *testing.T) {
 	}
 }
 
-// TestRunLarge has messages that a gateway does not take by default: those that are started take them.
+// TestRunLarge sends messages larger than the default limit of a gateway:
+// servers that are started accept them.
 func TestRunLarge(t *testing.T) {
 	t.Parallel()
 	o := short(bench.Options{Codec: bench.Frame, Servers: bench.Servers{Binary: proctest.Build(t)}})
@@ -85,11 +88,12 @@ func TestRunLarge(t *testing.T) {
 	run(t, o)
 }
 
-// run makes a run that must go well. Whether the generator was its limit is not asked: a loaded test machine may make it so.
+// run makes a run that must not fail. It may be INVALID: a busy test machine
+// may make the generator the limit.
 func run(t *testing.T, o bench.Options) *bench.Report {
 	t.Helper()
-	var moments []bench.Moment
-	r, err := bench.Run(t.Context(), o, func(m bench.Moment) { moments = append(moments, m) })
+	var moments []bench.Interval
+	r, err := bench.Run(t.Context(), o, func(m bench.Interval) { moments = append(moments, m) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +113,7 @@ func run(t *testing.T, o bench.Options) *bench.Report {
 	return r
 }
 
-// addsUp checks that a report's figures agree with each other.
+// addsUp checks that the figures of a report agree with each other.
 func addsUp(t *testing.T, r *bench.Report) {
 	t.Helper()
 	var messages uint64
@@ -156,7 +160,8 @@ func addsUp(t *testing.T, r *bench.Report) {
 	}
 }
 
-// TestRunMeasuresTime has a run held up in the middle, so that its window is longer than was asked for: seconds and rates are of the time that has passed.
+// TestRunMeasuresTime delays a run in the middle, so that its window is longer than asked for:
+// seconds and rates use the real time.
 func TestRunMeasuresTime(t *testing.T) {
 	t.Parallel()
 	const window, hold = 500 * time.Millisecond, 700 * time.Millisecond
@@ -164,7 +169,7 @@ func TestRunMeasuresTime(t *testing.T) {
 	for _, rate := range []float64{0, 1000} {
 		held := false
 		o := bench.Options{Codec: bench.Text, Conns: 1, Size: 64, Rate: rate, Warmup: -1, Window: window, Targets: []string{echo}}
-		r, err := bench.Run(t.Context(), o, func(m bench.Moment) {
+		r, err := bench.Run(t.Context(), o, func(m bench.Interval) {
 			if !held && m.At < window.Seconds() {
 				held = true
 				time.Sleep(hold) // the fault
@@ -184,7 +189,8 @@ func TestRunMeasuresTime(t *testing.T) {
 	}
 }
 
-// TestRunServerRests has a server that takes a rest of 300 ms in the middle. In an open loop all messages that were due meanwhile are late; in a closed loop one is.
+// TestRunServerRests has a server that pauses for 300 ms. In an open loop all messages due in the
+// pause are late; in a closed loop one is.
 func TestRunServerRests(t *testing.T) {
 	t.Parallel()
 	const after, rest = 300 * time.Millisecond, 300 * time.Millisecond
@@ -205,7 +211,8 @@ func TestRunServerRests(t *testing.T) {
 	}
 }
 
-// TestRunServerRestsAtTheEnd has the rest begin in the window and end after it: what was due in the window and is answered later is not forgotten, for it is the slowest.
+// TestRunServerRestsAtTheEnd has a pause that begins in the window and ends after it: messages due
+// in the window and answered later are the slowest, and must count.
 func TestRunServerRestsAtTheEnd(t *testing.T) {
 	t.Parallel()
 	const after, window, rest, rate = 700 * time.Millisecond, time.Second, 600 * time.Millisecond, 1000
@@ -219,7 +226,7 @@ func TestRunServerRestsAtTheEnd(t *testing.T) {
 	}
 }
 
-// countBelow is how many values of h are below v.
+// countBelow returns how many values of h are below v.
 func countBelow(h *hdrhistogram.Histogram, v int64) (n int64) {
 	for _, b := range h.Distribution() {
 		if b.To < v {
@@ -229,7 +236,7 @@ func countBelow(h *hdrhistogram.Histogram, v int64) (n int64) {
 	return n
 }
 
-// serveOne serves one connection, and returns where.
+// serveOne serves one connection, and returns its address.
 func serveOne(t *testing.T, serve func(net.Conn)) (addr string) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -247,7 +254,7 @@ func serveOne(t *testing.T, serve func(net.Conn)) (addr string) {
 	return ln.Addr().String()
 }
 
-// resting is an echo that once, so long after its client came, does nothing for a while.
+// resting is an echo that pauses once, some time after its client connected.
 func resting(t *testing.T, after, rest time.Duration) string {
 	return serveOne(t, func(nc net.Conn) {
 		began, b := time.Now(), make([]byte, 64<<10)
@@ -267,7 +274,8 @@ func resting(t *testing.T, after, rest time.Duration) string {
 	})
 }
 
-// TestRunLoses has an echo server that swallows, repeats, swaps or changes one message: the audit must see each.
+// TestRunLoses has an echo server that drops, repeats, swaps or changes one
+// message: the audit must find it.
 func TestRunLoses(t *testing.T) {
 	t.Parallel()
 	line := func(p []byte) (first, rest []byte) {
@@ -302,7 +310,7 @@ func TestRunLoses(t *testing.T) {
 	}
 }
 
-// faulty is an echo of lines that does something else once, with the third piece of two lines or more that it reads.
+// faulty is an echo of lines with one fault, in the third read of two lines or more.
 func faulty(t *testing.T, fault func([]byte) []byte) string {
 	return serveOne(t, func(nc net.Conn) {
 		var pending []byte
@@ -329,7 +337,7 @@ func faulty(t *testing.T, fault func([]byte) []byte) string {
 	})
 }
 
-// TestRunRefuses has options that make no sense, a server that is not there and a server that says goodbye.
+// TestRunRefuses has bad options, a server that does not exist and a server that closes.
 func TestRunRefuses(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]bench.Options{
@@ -362,13 +370,13 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
-// TestRunServerDies has the server killed in the middle: the report must say so, and the run must end.
+// TestRunServerDies kills the server in the middle: the report must say so, and the run must end.
 func TestRunServerDies(t *testing.T) {
 	t.Parallel()
 	p := proctest.Start(t, nil, proctest.Build(t), "echo", "--listen", "frame://127.0.0.1:0")
 	o := short(bench.Options{Codec: bench.Frame, Targets: []string{p.Addrs["frame"]}, PIDs: []bench.PID{{Name: "echo", PID: p.PID}}, Drain: 200 * time.Millisecond})
 	killed := false
-	r, err := bench.Run(t.Context(), o, func(bench.Moment) {
+	r, err := bench.Run(t.Context(), o, func(bench.Interval) {
 		if !killed {
 			killed = true
 			p.Kill()
@@ -390,7 +398,8 @@ func TestRunServerDies(t *testing.T) {
 	}
 }
 
-// TestRunInterrupted ends runs of one generator and of several in the middle of the window: there is a report of what was measured until then, and its books balance.
+// TestRunInterrupted ends runs of one and of several generators in the window: the report covers
+// the time until then, and its audit adds up.
 func TestRunInterrupted(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -400,7 +409,7 @@ func TestRunInterrupted(t *testing.T) {
 		o := short(bench.Options{Processes: processes, InFlight: 3, Servers: bench.Servers{Binary: bin}})
 		o.Window = time.Hour
 		var last float64
-		r, err := bench.Run(ctx, o, func(m bench.Moment) {
+		r, err := bench.Run(ctx, o, func(m bench.Interval) {
 			if last = m.At; m.At > 0 {
 				interrupt()
 			}

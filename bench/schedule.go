@@ -5,22 +5,24 @@ import (
 	"slices"
 )
 
-// A schedule says when the messages of one part of an open loop are due: a lane's messages, or in mode connect a process's dials. All parts of a run, in whatever process,
-// share one grid: its slots are 1/Rate apart, and in each round every sender has one.
+// A schedule says when the messages of a shard are due in an open loop, or in mode connect
+// the dials of a process. All of them share one grid: its slots are 1/Rate apart, and in
+// each round every sender has one.
 type schedule struct {
-	slots  []uint32 // of the part, in a round
+	slots  []uint32 // of this part, in a round
 	round  int      // slots in a round: the senders of the whole run
-	period float64  // from slot to slot, in microseconds
-	start  float64  // of the first slot: microseconds since the run began
+	period float64  // between slots, in microseconds
+	start  float64  // of the first slot, in microseconds since the start of the run
 }
 
-// due is when number n of the part is to be sent: microseconds since the run began.
+// due returns when message n is due, in microseconds since the start of the run.
 func (s *schedule) due(n int) float64 {
 	of := len(s.slots)
 	return s.start + float64(n/of*s.round+int(s.slots[n%of]))*s.period
 }
 
-// grid shares the slots of a round among parts with so many senders each, as evenly as it goes: each part gets as many slots as it has senders.
+// grid shares the slots of a round among parts with so many senders each. A part gets as many slots
+// as it has senders, spread evenly.
 func grid(senders []int) [][]uint32 {
 	type turn struct {
 		at   float64 // in the round, from 0 to 1
@@ -32,7 +34,9 @@ func grid(senders []int) [][]uint32 {
 			round = append(round, turn{(float64(i) + 0.5) / float64(n), part})
 		}
 	}
-	slices.SortFunc(round, func(a, b turn) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.part, b.part)) })
+	slices.SortFunc(round, func(a, b turn) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.part, b.part))
+	})
 	slots := make([][]uint32, len(senders))
 	for i, t := range round {
 		slots[t.part] = append(slots[t.part], uint32(i))
@@ -40,8 +44,8 @@ func grid(senders []int) [][]uint32 {
 	return slots
 }
 
-// schedules are those of all parts of generator process number i: of each lane, or in mode connect one for all.
-func (o *Options) schedules(process int, start int64) []schedule {
+// schedulesOf returns those of each shard of a generator process; in mode connect one for all.
+func schedulesOf(o *Options, process int, start int64) (own []schedule) {
 	parts := o.Loops // of a process
 	if o.Mode == Connect {
 		parts = 1
@@ -50,12 +54,11 @@ func (o *Options) schedules(process int, start int64) []schedule {
 	for p := range max(o.Processes, 1) {
 		for i := o.border(p); i < o.border(p+1); i++ {
 			if o.sends(i) {
-				senders[p*parts+int(i)/o.together()%parts]++
+				senders[p*parts+int(i)/o.group()%parts]++
 				all++
 			}
 		}
 	}
-	var own []schedule
 	for _, slots := range grid(senders)[process*parts : (process+1)*parts] {
 		own = append(own, schedule{slots: slots, round: all, period: 1e6 / o.Rate, start: float64(start)})
 	}

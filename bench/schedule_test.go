@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// All parts of a run, each with its share of the senders, follow one grid: together their messages are due at even distances, in each round once for every sender.
+// All parts of a run, each with its share of the senders, follow one grid: their messages are due
+// at even distances, in each round one for every sender.
 func TestSchedule(t *testing.T) {
 	t.Parallel()
 	for _, o := range []Options{
@@ -27,7 +28,7 @@ func TestSchedule(t *testing.T) {
 				if got := o.process(o.border(p)); got != p {
 					t.Fatalf("process %d is taken for %d", p, got)
 				}
-				for _, s := range o.schedules(p, 5000) {
+				for _, s := range schedulesOf(&o, p, 5000) {
 					for i := range 3 * len(s.slots) {
 						due = append(due, s.due(i))
 					}
@@ -52,7 +53,7 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
-// The parts take turns: none has its messages in a row while another waits.
+// The parts take turns: none has several messages in a row while another waits.
 func TestGridIsEven(t *testing.T) {
 	t.Parallel()
 	for _, senders := range [][]int{{4, 4}, {25, 25, 25, 25}, {4, 3}, {0, 5, 1}} {

@@ -12,36 +12,33 @@ import (
 	"unicode/utf8"
 )
 
-// script is an Envelope ready for use. It is static.
+// script is a parsed Envelope. It is static.
 type script struct {
+	*Envelope
 	opening           []step
-	names             []string       // of what is captured
-	before, after     template       // of what is sent
-	inBefore, inAfter template       // of what arrives
-	fixed             bool           // what is sent is the same each time, but for the message
+	names             []string       // of captured values
+	before, after     template       // around a sent message
+	inBefore, inAfter template       // around a received message
+	fixed             bool           // the framing of sent messages never changes
 	ignore            *regexp.Regexp // nil: nothing
-	bare, unaudited   bool
-	asSent            bool
 }
 
-// step is an Exchange.
 type step struct {
+	Exchange
 	send    template
-	silent  bool
-	await   string
 	matches []capture
 }
 
-// capture is what an answer has to match.
+// capture is a regular expression that an answer must match.
 type capture struct {
-	at    int // of its one group in who.captured; -1: that is not wanted
+	at    int // index of its group in values.captured; -1: the group is not kept
 	match *regexp.Regexp
 }
 
-// script reads the envelope.
-func (o *Options) script() (*script, error) {
+// parseScript parses the envelope.
+func parseScript(o *Options) (*script, error) {
 	e := o.Envelope
-	s := &script{bare: e.Bare, unaudited: e.Unaudited, asSent: e.AsSent}
+	s := &script{Envelope: e}
 	for i, x := range e.Opening {
 		t, err := s.step(x)
 		if err != nil {
@@ -49,31 +46,26 @@ func (o *Options) script() (*script, error) {
 		}
 		s.opening = append(s.opening, t)
 	}
+	var err error
 	if e.Ignore != "" {
-		var err error
 		if s.ignore, err = regexp.Compile(e.Ignore); err != nil {
 			return nil, fmt.Errorf("ignore: %w", err)
 		}
 	}
 	allowed := append(slices.Clone(atHandshake), "seq")
-	for _, part := range []struct {
-		name string
-		text string
-		to   *template
-	}{{"message", e.Out.Before, &s.before}, {"message", e.Out.After, &s.after}, {"reply", e.In.Before, &s.inBefore}, {"reply", e.In.After, &s.inAfter}} {
-		t, err := parseTemplate(part.text, allowed, s.names)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", part.name, err)
+	for i, to := range []*template{&s.before, &s.after, &s.inBefore, &s.inAfter} {
+		text := []string{e.Out.Before, e.Out.After, e.In.Before, e.In.After}[i]
+		if *to, err = parseTemplate(text, allowed, s.names); err != nil {
+			return nil, fmt.Errorf("%s: %w", []string{"message", "reply"}[i/2], err)
 		}
-		*part.to = t
 	}
-	s.fixed = s.before.fixed() && s.after.fixed() && !s.unaudited
+	varies := func(t template) bool { return t.has(connOf, seqOf, timeOf, lineOf, captured) }
+	s.fixed = !varies(s.before) && !varies(s.after) && !s.Unaudited
 	return s, s.check(o)
 }
 
-// step reads an exchange.
 func (s *script) step(x Exchange) (t step, err error) {
-	t = step{silent: x.Silent, await: x.Await}
+	t = step{Exchange: x}
 	if t.send, err = parseTemplate(x.Send, atHandshake, s.names); err != nil {
 		return t, err
 	}
@@ -90,9 +82,9 @@ func (s *script) step(x Exchange) (t step, err error) {
 		case err != nil:
 			return t, err
 		case re.NumSubexp() != 1:
-			return t, fmt.Errorf("capture %s: /%s/ has to have one group, in brackets", c.Name, c.Match)
-		case !placeholder.MatchString("{"+c.Name+"}") || fields[c.Name] != literal || c.Name == "message":
-			return t, fmt.Errorf("capture: %q is no name to be had", c.Name)
+			return t, fmt.Errorf("capture %s: /%s/ must have one group", c.Name, c.Match)
+		case !placeholder.MatchString("{"+c.Name+"}") || placeholders[c.Name] != literal || c.Name == "message":
+			return t, fmt.Errorf("capture: %q cannot be used as a name", c.Name)
 		}
 		at := slices.Index(s.names, c.Name)
 		if at < 0 {
@@ -104,22 +96,26 @@ func (s *script) step(x Exchange) (t step, err error) {
 	return t, nil
 }
 
-// check finds what does not go with the codec and the mode.
+// jsonNumbers matches the placeholders that are JSON numbers.
+var jsonNumbers = regexp.MustCompile(`\{(conn|seq|time)\}`)
+
+// check refuses an envelope that the codec or the mode cannot have.
 func (s *script) check(o *Options) error {
 	e := o.Envelope
+	perConn := func(t template) bool { return t.has(lineOf, captured) }
 	switch {
-	case e.Unaudited && o.Mode != Echo && o.Mode != Connect && o.Mode != Churn && o.Mode != Idle:
-		return fmt.Errorf("mode %s needs the message back: any reply is none", o.Mode)
+	case e.Unaudited && (o.Mode.named() || o.Mode == Broadcast):
+		return fmt.Errorf("mode %s needs the message back, so --reply any is not possible", o.Mode)
 	case e.Bare && !e.Unaudited:
-		return errors.New("a message has {message} in it, once, unless any reply will do")
+		return errors.New("a message must contain {message} once, unless --reply is any")
 	case e.AsSent && e.In != e.Out:
-		return errors.New("what arrives is not what was sent")
-	case o.Mode == Broadcast && slices.ContainsFunc([]template{s.inBefore, s.inAfter}, func(t template) bool { return t.has(lineOf, captured) }):
-		return errors.New("a reply comes from another connection in mode broadcast, whose line and captures are not known")
+		return errors.New("the reply is not the message as sent")
+	case o.Mode == Broadcast && (perConn(s.inBefore) || perConn(s.inAfter)):
+		return errors.New("in mode broadcast a reply comes from another connection, whose line and captures are not known")
 	}
 	for _, t := range []template{s.inBefore, s.inAfter} {
 		if name, ok := t.ambiguous(); ok && !e.Unaudited {
-			return fmt.Errorf("in a reply something other than a digit or a placeholder has to follow {%s}: it could not be told where the number ends", name)
+			return fmt.Errorf("in a reply a digit or a placeholder must not follow {%s}: where does the number end?", name)
 		}
 	}
 	if !e.wraps() {
@@ -129,60 +125,59 @@ func (s *script) check(o *Options) error {
 	if e.Bare {
 		sample = e.Out.Before
 	}
+	document := jsonNumbers.ReplaceAll([]byte(sample), []byte("0"))
 	switch {
 	case o.Codec != Frame && !utf8.ValidString(sample):
-		return fmt.Errorf("a message over codec %s is text, in UTF-8", o.Codec)
+		return fmt.Errorf("a message over codec %s must be text in UTF-8", o.Codec)
 	case (o.Codec == Text || o.Codec == JSONLines) && strings.Contains(sample, "\n"):
-		return fmt.Errorf("a message over codec %s is one line", o.Codec)
-	case o.Codec.isJSON() && !s.before.has(lineOf, captured) && !s.after.has(lineOf, captured) && !json.Valid(numbers.ReplaceAll([]byte(sample), []byte("0"))):
-		return fmt.Errorf("a message over codec %s has to be a JSON document", o.Codec)
+		return fmt.Errorf("a message over codec %s must be one line", o.Codec)
+	case o.Codec.isJSON() && !perConn(s.before) && !perConn(s.after) && !json.Valid(document):
+		return fmt.Errorf("a message over codec %s must be a JSON document", o.Codec)
 	}
 	return nil
 }
 
-// numbers are the placeholders that numbers take the place of.
-var numbers = regexp.MustCompile(`\{(conn|seq|time)\}`)
-
-// open takes the wrap off a message that w received in lane l. The message's own numbers have to be those in the wrap, where it has some.
-func (s *script) open(p []byte, w *who, l *lane) (inner []byte, ok bool) {
+// open returns the message inside p, which shard sh received. The
+// numbers around it must be its own.
+func (s *script) open(p []byte, v *values, sh *shard) (inner []byte, ok bool) {
 	var n claims
-	rest, ok := s.inBefore.match(p, w, &n)
-	if !ok || len(rest) < l.layout.size {
+	rest, ok := s.inBefore.match(p, v, &n)
+	if !ok || len(rest) < sh.layout.size {
 		return nil, false
 	}
-	inner, rest = rest[:l.layout.size], rest[l.layout.size:]
-	if rest, ok = s.inAfter.match(rest, w, &n); !ok || len(rest) > 0 {
+	inner, rest = rest[:sh.layout.size], rest[sh.layout.size:]
+	if rest, ok = s.inAfter.match(rest, v, &n); !ok || len(rest) > 0 {
 		return nil, false
 	}
-	stamp, err := readStamp(inner[l.layout.stamp:])
+	stamp, err := readStamp(inner[sh.layout.stamp:])
 	if err != nil {
-		return inner, true // who gets it tells that it cannot be read
+		return inner, true // the caller finds that it cannot be read
 	}
-	due := n.time // whatever that is
-	if s.asSent {
-		due = uint64(l.run.epoch(stamp.since(l.now)))
+	due := n[timeOf].value // any time
+	if s.AsSent {
+		due = uint64(sh.run.epoch(stamp.since(sh.now)))
 	}
 	return inner, n.agree(stamp, due)
 }
 
-// loggedIn takes p, the answer to a step of the opening, and goes on with the next.
-func (c *client) loggedIn(s *step, p []byte) {
+// loginAnswered handles p, the answer to a step of the login, and goes on with the next step.
+func (c *client) loginAnswered(s *step, p []byte) {
 	if string(p) == overloaded {
 		c.turnedAway(errOverloaded)
 		return
 	}
-	if err := s.answered(p, c.who.captured); err != nil {
-		c.fail("login", fmt.Errorf("%w: %q %w", errOpening, p[:min(len(p), 64)], err))
+	if err := s.answered(p, c.values.captured); err != nil {
+		c.fail("login", fmt.Errorf("%w: %q %w", errLogin, p[:min(len(p), 64)], err))
 		return
 	}
 	c.step++
 	c.introduce()
 }
 
-// answered takes what is to be captured out of the answer to s, and tells what is wrong with it.
+// answered checks an answer and stores what it captures.
 func (s *step) answered(p []byte, captured []string) error {
-	if !bytes.HasPrefix(p, []byte(s.await)) {
-		return fmt.Errorf("instead of %q", s.await)
+	if !bytes.HasPrefix(p, []byte(s.Await)) {
+		return fmt.Errorf("instead of %q", s.Await)
 	}
 	for _, x := range s.matches {
 		m := x.match.FindSubmatch(p)
@@ -196,28 +191,30 @@ func (s *step) answered(p []byte, captured []string) error {
 	return nil
 }
 
-// login sends the next step of the opening, and tells whether there is none left.
+// login sends the next step of the login, and reports whether none is left.
 func (c *client) login(opening []step) (over bool) {
-	l := c.lane
 	for ; c.step < len(opening); c.step++ {
 		s := &opening[c.step]
 		if len(s.send) > 0 {
-			c.write(s.send.append(nil, &c.who, 0, l.run.epoch(l.now)))
+			c.write(s.send.append(nil, &c.values, 0, c.shard.run.epoch(c.shard.now)))
 		}
-		if !s.silent {
+		if !s.Silent {
 			return false
 		}
 	}
 	return true
 }
 
-// epoch is a time of the run in milliseconds since 1970; at is in microseconds since the run began.
+// epoch turns microseconds since the start of the run into milliseconds since 1970.
 func (g *generator) epoch(at int64) int64 {
 	return g.began.UnixMilli() + at/int64(time.Millisecond/time.Microsecond)
 }
 
-// ParseEnvelope makes an envelope of what a command line has. message and reply are templates of what is sent and of what answers it, with {message} where the message is;
-// an empty reply is the message as sent, and "any" is Envelope.Unaudited, where {message} may be left out. login is a script; see parseLogin. All empty: there is no envelope.
+const theMessage = "{message}"
+
+// ParseEnvelope makes an envelope from flags; nil if all are empty. message and reply are templates
+// with {message} in them once. An empty reply means the message as sent. The reply "any" means
+// Envelope.Unaudited: then message need not contain {message}. For login, see parseLogin.
 func ParseEnvelope(message, reply, login string) (*Envelope, error) {
 	if message == "" && reply == "" && login == "" {
 		return nil, nil
@@ -228,13 +225,15 @@ func ParseEnvelope(message, reply, login string) (*Envelope, error) {
 		return nil, fmt.Errorf("%w: login, %w", ErrOptions, err)
 	}
 	if message != "" {
-		if e.Out, err = parseWrap(message); err != nil && e.Unaudited && !strings.Contains(message, theMessage) {
-			e.Out, e.Bare, err = Wrap{Before: message}, true, nil
+		if e.Bare = e.Unaudited && !strings.Contains(message, theMessage); e.Bare {
+			e.Out.Before = message
+		} else {
+			e.Out, err = parseFraming(message)
 		}
 		e.In, e.AsSent = e.Out, reply == ""
 	}
 	if reply != "" && !e.Unaudited && err == nil {
-		e.In, err = parseWrap(reply)
+		e.In, err = parseFraming(reply)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
@@ -242,44 +241,42 @@ func ParseEnvelope(message, reply, login string) (*Envelope, error) {
 	return e, nil
 }
 
-// theMessage is the placeholder for stamp and padding.
-const theMessage = "{message}"
-
-func parseWrap(s string) (w Wrap, err error) {
-	w.Before, w.After, _ = strings.Cut(s, theMessage)
+func parseFraming(s string) (f Framing, err error) {
+	f.Before, f.After, _ = strings.Cut(s, theMessage)
 	if strings.Count(s, theMessage) != 1 {
-		return w, fmt.Errorf("%q has to have {message} in it, once", s)
+		err = fmt.Errorf("%q must contain {message} once", s)
 	}
-	return w, nil
+	return f, err
 }
 
-// parseLogin reads a login script. A line is one of
+// parseLogin parses a login script. A line is one of
 //
 //	send TEXT                 send a message, a template
-//	expect PREFIX             wait for the next message, which begins so
-//	expect /REGEXP/           wait for the next message, which matches
-//	capture NAME /REGEXP/     of that message, what the one group matches is {NAME} from here on
+//	expect PREFIX             wait for the next message; it must begin with PREFIX
+//	expect /REGEXP/           wait for the next message; it must match
+//	capture NAME /REGEXP/     set {NAME} to what the only group matches in that message
 //
-// Empty lines, and those that begin with #, are for the reader.
+// Empty lines and lines that begin with # are comments.
 func parseLogin(script string) (all []Exchange, err error) {
-	awaits := true // the last exchange has its answer
+	answered := true // the last exchange has its answer
 	n := 0
 	for line := range strings.Lines(script) {
 		n++
 		word, rest, _ := strings.Cut(strings.TrimRight(line, "\r\n"), " ")
+		text := strings.TrimSpace(line)
 		switch {
-		case strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#"):
+		case text == "" || strings.HasPrefix(line, "#"):
 		case word == "send" && rest == "":
-			return nil, fmt.Errorf("line %d: send TEXT: there is nothing to send", n)
+			return nil, fmt.Errorf("line %d: send TEXT: the text is missing", n)
 		case word == "send":
 			all = append(all, Exchange{Send: rest, Silent: true})
-			awaits = false
+			answered = false
 		case word == "expect":
-			if awaits {
+			if answered {
 				all = append(all, Exchange{})
 			}
 			x := &all[len(all)-1]
-			x.Silent, awaits = false, true
+			x.Silent, answered = false, true
 			if re, ok := slashed(rest); ok {
 				x.Match = re
 			} else {
@@ -288,19 +285,19 @@ func parseLogin(script string) (all []Exchange, err error) {
 		case word == "capture":
 			name, rest, _ := strings.Cut(rest, " ")
 			re, ok := slashed(rest)
-			if !ok || !awaits || len(all) == 0 {
-				return nil, fmt.Errorf("line %d: capture NAME /REGEXP/ comes after an expect: %q", n, strings.TrimSpace(line))
+			if !ok || !answered || len(all) == 0 {
+				return nil, fmt.Errorf("line %d: capture NAME /REGEXP/ must follow an expect: %q", n, text)
 			}
 			x := &all[len(all)-1]
 			x.Capture = append(x.Capture, Capture{name, re})
 		default:
-			return nil, fmt.Errorf("line %d: it is send TEXT, expect PREFIX or /REGEXP/, or capture NAME /REGEXP/: %q", n, strings.TrimSpace(line))
+			return nil, fmt.Errorf("line %d: %q is not send TEXT, expect PREFIX or /REGEXP/, or capture NAME /REGEXP/", n, text)
 		}
 	}
 	return all, nil
 }
 
-// slashed is what stands between slashes.
+// slashed returns what is between slashes.
 func slashed(s string) (inner string, ok bool) {
 	s = strings.TrimSpace(s)
 	if len(s) < 2 || s[0] != '/' || s[len(s)-1] != '/' {

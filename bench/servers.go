@@ -15,32 +15,35 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/childproc"
 )
 
-// errServerEnded is returned by Run, with its report if there is something to report on, when a server that it started has ended before it was told to.
+// errServerEnded is returned by Run if a server that it started ends before it is stopped.
 var errServerEnded = errors.New("bench: a server has ended in the middle of the run")
 
-// servers are the processes that Run started.
 type servers struct {
-	all   []*childproc.Process // the gateways first
+	all   []*childproc.Process // gateways first
 	names []string
 	logs  []*tail
-	ended func(error) // told when one ends, also when it is stopped
+	ended func(error) // called when one ends, also when it is stopped
 }
 
-// startServers starts what Options.Servers says and enters its addresses and processes into the options; with targets it starts nothing. What it returns is to be
-// stopped, also after an error. ended is told of each that ends, the first time while it is needed still.
+// startServers starts the servers of the options, if there are no targets, and
+// enters their addresses and processes. The caller stops them, also after an error.
+// It calls ended for each that ends.
 func startServers(o *Options, ended func(error)) (*servers, error) {
 	s := &servers{ended: ended}
 	if len(o.Targets) > 0 {
-		o.Servers = Servers{Binary: o.Servers.Binary} // nothing is started but agents
+		o.Servers = Servers{Binary: o.Servers.Binary} // for agents
 		return s, nil
 	}
-	program, err := o.program()
+	program, err := o.Servers.program()
 	if err != nil {
 		return s, err
 	}
 	var inner []string
 	for _, name := range numbered("gateway", o.Servers.Gateways) {
-		args := []string{"gateway", "--listen", string(o.Codec) + "://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", o.Servers.Reactors, "--pin=" + strconv.FormatBool(o.Servers.Pin)}
+		args := []string{
+			"gateway", "--listen", string(o.Codec) + "://127.0.0.1:0", "--inner", "127.0.0.1:0",
+			"--reactors", o.Servers.Reactors, "--pin=" + strconv.FormatBool(o.Servers.Pin),
+		}
 		if o.Size > codec.DefaultMaxMessage {
 			args = append(args, "--max-message", strconv.Itoa(o.Size))
 		}
@@ -55,8 +58,11 @@ func startServers(o *Options, ended func(error)) (*servers, error) {
 	if o.Servers.Procs > 0 {
 		env = []string{"GOMAXPROCS=" + strconv.Itoa(o.Servers.Procs)}
 	}
+	args := []string{"echo", "--worker", "--gateway", strings.Join(inner, ",")}
+	if o.Mode.named() || o.Mode == Broadcast {
+		args = append([]string{"bench", "serve"}, args[1:]...)
+	}
 	for _, name := range numbered("worker", o.Servers.Workers) {
-		args := append(o.Mode.worker(), "--worker", "--gateway", strings.Join(inner, ","))
 		if _, err := s.start(o, name, program, env, args); err != nil {
 			return s, err
 		}
@@ -64,34 +70,22 @@ func startServers(o *Options, ended func(error)) (*servers, error) {
 	return s, nil
 }
 
-// worker is the verb of the program whose worker the mode needs.
-func (m Mode) worker() []string {
-	switch m {
-	case Push, Rooms, Broadcast, Chat:
-		return []string{"bench", "serve"}
-	}
-	return []string{"echo"}
-}
-
-// numbered are the names of n servers of a kind.
-func numbered(kind string, n int) []string {
+func numbered(kind string, n int) (names []string) {
 	if n == 1 {
 		return []string{kind}
 	}
-	var names []string
 	for i := range n {
 		names = append(names, kind+"-"+strconv.Itoa(i+1))
 	}
 	return names
 }
 
-// start starts a server.
 func (s *servers) start(o *Options, name, program string, env, args []string) (*childproc.Process, error) {
 	log := &tail{}
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what is typed at the terminal is for the run
-	if o.Servers.Binary == "" {                           // another build may have no leash
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the run
+	if o.Servers.Binary == "" {                           // another build may not support it
 		childproc.Leash(cmd)
 	}
 	cmd.Stderr = log
@@ -108,7 +102,7 @@ func (s *servers) start(o *Options, name, program string, env, args []string) (*
 	return p, nil
 }
 
-// stop ends the workers and then the gateways.
+// stop ends the workers, then the gateways.
 func (s *servers) stop() error {
 	var errs []error
 	for i, server := range slices.Backward(s.all) {
@@ -119,8 +113,8 @@ func (s *servers) stop() error {
 	return errors.Join(errs...)
 }
 
-// lastWords are what the servers logged last, for an error message.
-func (s *servers) lastWords() string {
+// lastLog returns the last log lines of all servers, for an error message.
+func (s *servers) lastLog() string {
 	var b strings.Builder
 	for _, l := range s.logs {
 		b.WriteString(l.String())
@@ -128,7 +122,7 @@ func (s *servers) lastWords() string {
 	return b.String()
 }
 
-// tail keeps the end of what is written to it. It may be used by several goroutines.
+// tail keeps the last bytes written to it. Several goroutines may use it.
 type tail struct {
 	mu sync.Mutex
 	b  []byte
@@ -148,7 +142,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String is what is kept, on lines of its own, without the news of a server that is well.
+// String returns what is kept, on lines of its own, without lines of the level INFO.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

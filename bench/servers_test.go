@@ -16,7 +16,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-// Each makes this test binary a server when it is set.
+// Each of them makes this test binary a server.
 const (
 	rawEnv      = "SLUICE_BENCH_RAW"       // a raw gnet echo on the address it holds: the floor that the two-hop path is measured against
 	floorEnv    = "SLUICE_BENCH_FLOOR"     // the floor of a fan-out
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	leaktest.Main(m)
 }
 
-// serveBusy ends by itself, in case that nobody ends it.
+// serveBusy ends by itself if nobody ends it.
 func serveBusy() error {
 	fmt.Println("ready busy")
 	spin := func() {
@@ -94,7 +94,7 @@ func startRaw(tb testing.TB, loops int) *proctest.Process {
 	return proctest.Start(tb, []string{rawEnv + "=" + freeAddr(tb), rawLoopsEnv + "=" + strconv.Itoa(loops)}, os.Args[0])
 }
 
-// freeAddr is an address that nobody listened on a moment ago: gnet cannot tell which port it was given.
+// freeAddr returns an address that was free a moment ago: gnet cannot tell which port it was given.
 func freeAddr(tb testing.TB) string {
 	tb.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

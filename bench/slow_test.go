@@ -12,7 +12,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestSlowReaders has readers that read nothing beside others in rooms: all goes on for the others.
+// TestSlowReaders has slow readers in rooms: the load of the others goes on.
 func TestSlowReaders(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -20,15 +20,15 @@ func TestSlowReaders(t *testing.T) {
 		for _, c := range []bench.Codec{bench.WebSocket, bench.JSON} {
 			t.Run(string(mode)+"/"+string(c), func(t *testing.T) {
 				r := run(t, short(bench.Options{Mode: mode, Codec: c, RoomSize: 10, SlowReaders: 3, Servers: bench.Servers{Binary: bin}}))
-				if r.Slow == nil || r.Slow.Readers != 3 || r.Slow.Cut > 0 {
-					t.Errorf("so little fits into buffers, and of the slow readers there is %+v", r.Slow)
+				if r.SlowReaders == nil || r.SlowReaders.Readers != 3 || r.SlowReaders.Cut > 0 {
+					t.Errorf("so little fits into buffers, and of the slow readers there is %+v", r.SlowReaders)
 				}
 			})
 		}
 	}
 }
 
-// TestSlowReaderCut has a server that cuts off one of the readers as soon as it has joined.
+// TestSlowReaderCut has a server that closes one of the readers as soon as it has joined.
 func TestSlowReaderCut(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -61,7 +61,7 @@ func TestSlowReaderCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := r.Slow; s == nil || s.Readers != probes || s.Cut != 1 || s.First <= 0 || s.First != s.Last {
+	if s := r.SlowReaders; s == nil || s.Readers != probes || s.Cut != 1 || s.First <= 0 || s.First != s.Last {
 		t.Errorf("%+v", s)
 	}
 }

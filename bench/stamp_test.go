@@ -21,7 +21,7 @@ func TestStamp(t *testing.T) {
 	}
 }
 
-// Every other byte at every place of a stamp is noticed.
+// Any other byte at any position of a stamp is noticed.
 func TestStampChanged(t *testing.T) {
 	t.Parallel()
 	rnd := rand.New(rand.NewPCG(1, 2))
@@ -42,7 +42,8 @@ func TestStampChanged(t *testing.T) {
 	}
 }
 
-// A stamp's time is right whatever the clock of the run says, also when it comes from another process whose clock is a little ahead.
+// The time of a stamp is right for any clock of the run, also if it comes from another process
+// whose clock is a little ahead.
 func TestStampTime(t *testing.T) {
 	t.Parallel()
 	for _, now := range []int64{0, 1, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32, 1<<32 + 1, 1 << 40} {
@@ -54,7 +55,7 @@ func TestStampTime(t *testing.T) {
 	}
 }
 
-// TestAccount plays streams with known faults in random order of events, and the account must find exactly those.
+// TestAccount plays streams with known faults in random order. The account must find exactly those.
 func TestAccount(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(1000) {
@@ -93,7 +94,8 @@ func TestAccount(t *testing.T) {
 	}
 }
 
-// TestAccountAbsence has the receiver away for a while: what was sent before it was back need not arrive, but what does arrive must be without a gap.
+// TestAccountAbsence has a receiver that is away for a while: messages sent before its return need
+// not arrive, but those that do must have no gap.
 func TestAccountAbsence(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -124,7 +126,8 @@ func TestAccountAbsence(t *testing.T) {
 	}
 }
 
-// What a stream never sent moves nothing, and is not taken for a gap of what is missing: neither when it is known how much was sent nor, at the end, when it was not.
+// A sequence number that was never sent does not count as a gap, whether the number of sent
+// messages is known at once or only at the end.
 func TestAccountNeverSent(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -7,13 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// latePort lets the kernel choose the local port when the connection is made and not when its address is bound: then a port serves once per server address and
-// not once in all (ip(7), IP_BIND_ADDRESS_NO_PORT).
+// latePort lets the kernel choose the local port at connect(2) and not at bind(2). Then one port
+// can be used for several server addresses (ip(7), IP_BIND_ADDRESS_NO_PORT).
 func latePort(_, _ string, c syscall.RawConn) error {
 	return setOption(c, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 }
 
-// nap sleeps for a few milliseconds at most and wakes within the kernel's timer slack, 50 µs. It keeps a thread meanwhile.
+// nap sleeps for a few milliseconds at most, and wakes within the timer slack of the
+// kernel, 50 µs. It blocks a thread.
 func nap(d time.Duration) {
 	left := unix.NsecToTimespec(d.Nanoseconds())
 	for unix.Nanosleep(&left, &left) == unix.EINTR {

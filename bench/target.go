@@ -17,27 +17,28 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
-// target is one of Options.Targets, taken apart. It is static.
+// target is one of Options.Targets, parsed. It is static.
 type target struct {
 	given string // as in Options.Targets
 	tls   bool
-	host  string // a name or an address, without brackets; empty: this machine
+	host  string // a name, or an address without brackets; empty: this machine
 	port  string
-	asked string   // the Host header: the name as given, with the port where that is not the scheme's (RFC 6455 section 4.1, RFC 9110 section 7.2)
+	asked string   // Host header (RFC 6455 section 4.1, RFC 9110 section 7.2)
 	path  template // of the handshake, with its query
-	addrs []string // HOST:PORT of each address that the name has
+	addrs []string // HOST:PORT of each address of the host
 }
 
-// A scheme is what a target's URL begins with.
 type scheme struct {
 	ws, tls bool
-	port    string // where the URL has none; empty: it must have one
+	port    string // default; empty: the URL must have a port
 }
 
-// schemes are all of them.
-var schemes = map[string]scheme{"ws": {ws: true, port: "80"}, "wss": {ws: true, tls: true, port: "443"}, "tcp": {}, "tls": {tls: true}}
+var schemes = map[string]scheme{
+	"ws": {ws: true, port: "80"}, "wss": {ws: true, tls: true, port: "443"}, "tcp": {}, "tls": {tls: true},
+}
 
-// schemeOf is the scheme of a target, lower case (RFC 3986 section 3.1), and what follows it; ok is false for a bare HOST:PORT.
+// schemeOf returns the scheme of a URL in lower case (RFC 3986 section 3.1), and the
+// rest. ok is false for HOST:PORT.
 func schemeOf(given string) (name, rest string, ok bool) {
 	if name, rest, ok = strings.Cut(given, "://"); !ok {
 		return "", given, false
@@ -45,7 +46,8 @@ func schemeOf(given string) (name, rest string, ok bool) {
 	return strings.ToLower(name), rest, true
 }
 
-// DefaultCodec is the codec of a run whose options name none: text for the schemes tcp and tls, WebSocket otherwise.
+// DefaultCodec is the codec of options that have none: Text for targets with the
+// schemes tcp and tls, else WebSocket.
 func DefaultCodec(targets []string) Codec {
 	if len(targets) > 0 {
 		if name, _, ok := schemeOf(targets[0]); ok && !schemes[name].ws {
@@ -55,68 +57,63 @@ func DefaultCodec(targets []string) Codec {
 	return WebSocket
 }
 
-// parseTarget reads HOST:PORT, or a URL. f is the format that is spoken there.
-func (o *Options) parseTarget(given string, f WireFormat) (t target, err error) {
-	name, rest, isURL := schemeOf(given)
-	s := scheme{ws: f.Codec == WebSocket, port: "80"}
+// parseTarget parses HOST:PORT or a URL. f is the format of the connections to it.
+func parseTarget(o *Options, given string, f WireFormat) (*target, error) {
+	name, authority, isURL := schemeOf(given)
+	s, path := scheme{ws: f.Codec == WebSocket, port: "80"}, ""
 	if isURL {
 		var known bool
 		if s, known = schemes[name]; !known {
-			return t, fmt.Errorf("there is no scheme %q: it is one of ws, wss, tcp, tls", name)
+			return nil, fmt.Errorf("scheme %q is not one of ws, wss, tcp, tls", name)
 		}
-	}
-	authority, path := rest, ""
-	if i := strings.IndexAny(rest, "/?#"); i >= 0 && isURL {
-		authority, path = rest[:i], rest[i:]
-	}
-	if strings.HasPrefix(path, "?") {
-		path = "/" + path
+		if i := strings.IndexAny(authority, "/?#"); i >= 0 {
+			authority, path = authority[:i], authority[i:]
+		}
+		if strings.HasPrefix(path, "?") {
+			path = "/" + path
+		}
 	}
 	switch {
 	case isURL && s.ws != (f.Codec == WebSocket):
-		return t, fmt.Errorf("codec %s does not go with scheme %s", f.Codec, name)
+		return nil, fmt.Errorf("codec %s does not go with scheme %s", f.Codec, name)
 	case strings.Contains(path, "#"):
-		return t, errors.New("a fragment is not sent to a server")
+		return nil, errors.New("a fragment is not sent to a server")
 	case !s.ws && path != "":
-		return t, fmt.Errorf("scheme %s has no path", name)
+		return nil, fmt.Errorf("scheme %s has no path", name)
 	case path != "" && o.Path != "" && o.Path != "/":
-		return t, fmt.Errorf("it has a path, and --path is %s", o.Path)
-	case path == "":
-		path = o.Path
+		return nil, fmt.Errorf("it has a path, and --path is %s", o.Path)
 	}
-	t = target{given: given, tls: s.tls}
-	if err := cmp.Or(t.split(authority, s, isURL), checkPath(path)); err != nil {
-		return t, err
+	path = cmp.Or(path, o.Path)
+	t := &target{given: given, tls: s.tls}
+	err := cmp.Or(t.parseAuthority(authority, s, isURL), checkPath(path))
+	if err == nil {
+		t.path, err = parseTemplate(path, atHandshake, nil)
 	}
-	t.path, err = parseTemplate(path, atHandshake, nil)
 	return t, err
 }
 
-// atHandshake are the placeholders that mean something before anything has been sent.
+// atHandshake are the placeholders that have a value before a message is sent.
 var atHandshake = []string{"conn", "line", "time"}
 
-// split takes host and port apart.
-func (t *target) split(authority string, s scheme, isURL bool) (err error) {
+// parseAuthority sets host, port and Host header.
+func (t *target) parseAuthority(authority string, s scheme, isURL bool) (err error) {
 	if !isURL {
 		if t.host, t.port, err = net.SplitHostPort(authority); err != nil {
 			return err
 		}
 	} else {
 		u, err := url.Parse("//" + authority)
-		if err != nil {
-			return errors.New("is no host and port")
-		}
-		if u.User != nil {
-			return errors.New("a user and password have no place in it: take --header 'Authorization: VALUE'")
-		}
-		if t.host, t.port = u.Hostname(), u.Port(); t.host == "" {
+		switch {
+		case err != nil:
+			return errors.New("not a host and port")
+		case u.User != nil:
+			return errors.New("user and password are not supported: use --header 'Authorization: ...'")
+		case u.Hostname() == "":
 			return errors.New("the host is missing")
 		}
-		set(&t.port, s.port)
+		t.host, t.port = u.Hostname(), cmp.Or(u.Port(), s.port)
 	}
-	t.asked = t.host
-	set(&t.asked, "localhost")
-	t.asked, _, _ = strings.Cut(t.asked, "%") // a zone means something here alone (RFC 6874)
+	t.asked, _, _ = strings.Cut(cmp.Or(t.host, "localhost"), "%") // a zone is local (RFC 6874)
 	if strings.Contains(t.asked, ":") {
 		t.asked = "[" + t.asked + "]"
 	}
@@ -126,48 +123,39 @@ func (t *target) split(authority string, s scheme, isURL bool) (err error) {
 	return valid.Port(t.port)
 }
 
-// checkPath wants of a path what a request line takes: visible ASCII (RFC 3986 section 2), beginning with a slash.
+// checkPath refuses what a request line cannot hold (RFC 3986 section 2).
 func checkPath(path string) error {
 	if path != "" && path[0] != '/' {
-		return fmt.Errorf("path %q has to begin with a slash", path)
+		return fmt.Errorf("path %q must begin with a slash", path)
 	}
 	if i := strings.IndexFunc(path, func(r rune) bool { return r <= ' ' || r >= 0x7f }); i >= 0 {
-		return fmt.Errorf("path %q: what is at %d has to be percent-encoded", path, i)
+		return fmt.Errorf("path %q: the character at %d must be percent-encoded", path, i)
 	}
 	return nil
 }
 
-// targets are all targets, by how they are given. An error says which makes no sense.
-func (o *Options) targets() (map[string]*target, error) {
-	formats := o.Mix
-	if len(formats) == 0 {
-		formats = []WireFormat{o.format(0)}
-	}
+// parseTargets parses all targets; the keys are as given.
+func parseTargets(o *Options) (map[string]*target, error) {
 	all := make(map[string]*target)
-	for _, f := range formats {
+	for _, f := range o.formats() {
 		for _, given := range f.Targets {
-			t, err := o.parseTarget(given, f)
+			t, err := parseTarget(o, given, f)
 			if err != nil {
 				return nil, fmt.Errorf("target %q: %w", given, err)
 			}
-			for _, ip := range o.ips(t.host) {
+			ips := o.Addresses[t.host]
+			if len(ips) == 0 {
+				ips = []string{t.host}
+			}
+			for _, ip := range ips {
 				t.addrs = append(t.addrs, net.JoinHostPort(ip, t.port))
 			}
-			all[given] = &t
+			all[given] = t
 		}
 	}
 	return all, nil
 }
 
-// ips are the addresses of a host: those that were found, or itself.
-func (o *Options) ips(host string) []string {
-	if found := o.Addresses[host]; len(found) > 0 {
-		return found
-	}
-	return []string{host}
-}
-
-// overTLS tells whether a target speaks TLS.
 func (o *Options) overTLS() bool {
 	return slices.ContainsFunc(o.Targets, func(given string) bool {
 		name, _, _ := schemeOf(given)
@@ -175,37 +163,35 @@ func (o *Options) overTLS() bool {
 	})
 }
 
-// probeWithin is how long an address of several may take to accept.
+// probeWithin is how long an address may take to accept a connection.
 const probeWithin = 3 * time.Second
 
-// resolve asks once for the addresses of each name, into Options.Addresses: connections are spread over all of them. Of a name that has several, those that accept nothing
-// are left out, and unreachable says which, a sentence each.
-func (o *Options) resolve(ctx context.Context) (unreachable []string, err error) {
-	targets, err := o.targets()
-	if err != nil {
+// resolve looks up the names of targets once and sets Options.Addresses. If a name has several
+// addresses, those that accept no connection are left out; unreachable has a sentence for each.
+func resolve(ctx context.Context, o *Options) (unreachable []string, err error) {
+	targets, err := parseTargets(o)
+	from, err2 := parseSources(o.Sources)
+	if err := cmp.Or(err, err2); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
-	locals, err := addresses(o.Sources)
-	if err != nil {
-		return nil, fmt.Errorf("%w: source %w", ErrOptions, err)
-	}
-	from := newSources(locals)
 	found := make(map[string][]string)
 	for _, given := range slices.Sorted(maps.Keys(targets)) {
 		t := targets[given]
 		if _, err := netip.ParseAddr(t.host); err == nil || t.host == "" {
 			continue
 		}
-		if found[t.host] = o.Addresses[t.host]; len(found[t.host]) == 0 {
-			if found[t.host], err = net.DefaultResolver.LookupHost(ctx, t.host); err != nil {
+		ips := o.Addresses[t.host]
+		if len(ips) == 0 {
+			if ips, err = net.DefaultResolver.LookupHost(ctx, t.host); err != nil {
 				return nil, fmt.Errorf("bench: target %s: %w", given, err)
 			}
 		}
-		ips, refused := t.probe(ctx, found[t.host], from)
-		if len(ips) == 0 {
-			return nil, fmt.Errorf("bench: target %s: no address of %s accepts connections: %w", given, t.host, errors.Join(refused...))
+		accept, refused := t.probe(ctx, ips, from)
+		if len(accept) == 0 {
+			return nil, fmt.Errorf("bench: target %s: no address of %s accepts connections: %w",
+				given, t.host, errors.Join(refused...))
 		}
-		found[t.host] = ips
+		found[t.host] = accept
 		for _, err := range refused {
 			unreachable = append(unreachable, fmt.Sprintf("an address of %s got no connections: %v", t.host, err))
 		}
@@ -216,7 +202,8 @@ func (o *Options) resolve(ctx context.Context) (unreachable []string, err error)
 	return unreachable, nil
 }
 
-// probe tells the addresses that accept connections from a local one that fits, if there are some, from those that do not. A single one is not tried: the run will tell.
+// probe tells the addresses that accept connections from the others. A single address
+// is not tried: the run will tell.
 func (t *target) probe(ctx context.Context, ips []string, from *sources) (accept []string, refused []error) {
 	if len(ips) == 1 {
 		return ips, nil
@@ -226,15 +213,15 @@ func (t *target) probe(ctx context.Context, ips []string, from *sources) (accept
 	for i, ip := range ips {
 		all.Go(func() {
 			addr := net.JoinHostPort(ip, t.port)
-			source, err := from.source(0, addr)
-			if results[i] = err; err != nil {
-				return
+			source, err := from.pick(0, addr)
+			if err == nil {
+				var nc net.Conn
+				d := net.Dialer{Timeout: probeWithin, LocalAddr: source}
+				if nc, err = d.DialContext(ctx, "tcp", addr); err == nil {
+					_ = nc.Close()
+				}
 			}
-			d := net.Dialer{Timeout: probeWithin, LocalAddr: source}
-			nc, err := d.DialContext(ctx, "tcp", addr)
-			if results[i] = err; err == nil {
-				_ = nc.Close()
-			}
+			results[i] = err
 		})
 	}
 	all.Wait()
@@ -248,9 +235,9 @@ func (t *target) probe(ctx context.Context, ips []string, from *sources) (accept
 	return accept, refused
 }
 
-// addrs are all different HOST:PORT that there are to dial.
-func (o *Options) addrs() (all []string, err error) {
-	targets, err := o.targets()
+// dialAddrs returns the distinct HOST:PORT to dial.
+func dialAddrs(o *Options) (all []string, err error) {
+	targets, err := parseTargets(o)
 	for _, t := range targets {
 		all = append(all, t.addrs...)
 	}
@@ -258,7 +245,7 @@ func (o *Options) addrs() (all []string, err error) {
 	return slices.Compact(all), err
 }
 
-// ipOf is the address in HOST:PORT; of a name, or of none, the zero value.
+// ipOf returns the address in HOST:PORT; the zero value for a name, or for none.
 func ipOf(addr string) netip.Addr {
 	host, _, _ := net.SplitHostPort(addr)
 	ip, _ := netip.ParseAddr(host)

@@ -17,7 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The Host header is the name as given, with the port only where it is not the scheme's; the path is the target's own, or the common one.
+// The Host header is the name as given, with the port if it is not the default of the scheme. The
+// path is that of the target, or Options.Path.
 func TestParseTarget(t *testing.T) {
 	t.Parallel()
 	for given, want := range map[string]struct{ asked, addr, path string }{
@@ -36,19 +37,19 @@ func TestParseTarget(t *testing.T) {
 		if _, rest, ok := schemeOf(given); ok && strings.ContainsAny(rest, "/?") {
 			o.Path = "/" // one of the two
 		}
-		all, err := o.targets()
+		all, err := parseTargets(&o)
 		if err != nil {
 			t.Errorf("%s: %v", given, err)
 			continue
 		}
 		x := all[given]
-		if path := x.path.escaped(&who{}, 0); x.asked != want.asked || x.addrs[0] != want.addr || path != want.path {
+		if path := x.path.escaped(&values{}, 0); x.asked != want.asked || x.addrs[0] != want.addr || path != want.path {
 			t.Errorf("%s: Host %s, path %s at %v", given, x.asked, path, x.addrs)
 		}
 	}
 }
 
-// Local ports that run out are said in words, with what helps, and so is an address that this machine does not have.
+// Errors for missing local ports and for a missing local address say what helps.
 func TestExplain(t *testing.T) {
 	t.Parallel()
 	failed := func(call string, errno syscall.Errno) error {
@@ -82,9 +83,12 @@ func TestAddresses(t *testing.T) {
 		"255.255.255.254/31":              "255.255.255.254 255.255.255.255",
 		"255.255.255.255-255.255.255.255": "255.255.255.255",
 	} {
-		all, err := addresses(strings.Split(list, ","))
+		all, err := parseSources(strings.Split(list, ","))
+		if err != nil {
+			t.Fatal(err)
+		}
 		var got []string
-		for _, a := range all {
+		for _, a := range all.all {
 			got = append(got, a.(*net.TCPAddr).IP.String())
 		}
 		if err != nil || strings.Join(got, " ") != want {
@@ -92,29 +96,29 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	for _, list := range []string{"", "x", "127.0.0.2-127.0.0.1", "127.0.0.1-::1", "10.0.0.0/15", "10.0.0.0/33", "10.0.0.0-10.1.0.0"} {
-		if all, err := addresses([]string{list}); err == nil {
-			t.Errorf("%q: %d addresses", list, len(all))
+		if all, err := parseSources([]string{list}); err == nil {
+			t.Errorf("%q: %d addresses", list, len(all.all))
 		}
 	}
 }
 
-// A connection comes from a local address of the family that it goes to, or there is none.
+// A connection has a local address of the server's address family, or there is an error.
 func TestSource(t *testing.T) {
 	t.Parallel()
-	all, err := addresses([]string{"127.0.0.1", "::1", "127.0.0.2"})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
-		from []net.Addr
+		from string
 		i    int
 		addr string
 		want string
 	}{
-		{all, 0, "127.0.0.1:80", "127.0.0.1:0"}, {all, 1, "127.0.0.1:80", "127.0.0.2:0"}, {all, 2, "127.0.0.1:80", "127.0.0.1:0"}, {all, 5, "[::1]:80", "[::1]:0"}, {all, 0, "[::ffff:127.0.0.1]:80", "127.0.0.1:0"},
-		{all, 1, "localhost:80", "[::1]:0"}, {all[:1], 3, "[fe80::1%lo]:80", "none"}, {all[1:2], 3, "10.0.0.1:80", "none"}, {nil, 3, "10.0.0.1:80", "any"},
+		{"127.0.0.1 ::1 127.0.0.2", 0, "127.0.0.1:80", "127.0.0.1:0"}, {"127.0.0.1 ::1 127.0.0.2", 1, "127.0.0.1:80", "127.0.0.2:0"}, {"127.0.0.1 ::1 127.0.0.2", 2, "127.0.0.1:80", "127.0.0.1:0"}, {"127.0.0.1 ::1 127.0.0.2", 5, "[::1]:80", "[::1]:0"}, {"127.0.0.1 ::1 127.0.0.2", 0, "[::ffff:127.0.0.1]:80", "127.0.0.1:0"},
+		{"127.0.0.1 ::1 127.0.0.2", 1, "localhost:80", "[::1]:0"}, {"127.0.0.1", 3, "[fe80::1%lo]:80", "none"}, {"::1", 3, "10.0.0.1:80", "none"}, {"", 3, "10.0.0.1:80", "any"},
 	} {
-		a, err := newSources(c.from).source(c.i, c.addr)
+		from, err := parseSources(strings.Fields(c.from))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := from.pick(c.i, c.addr)
 		got := "any"
 		switch {
 		case errors.Is(err, errFamily):
@@ -144,7 +148,8 @@ func TestReachTLS(t *testing.T) {
 	}
 }
 
-// Either side of a TLS connection may end its sending first: the other is heard to its end. What is closed is closed on both sides, also when the generator ends in the middle.
+// Either side of a TLS connection may close its sending side first: the other side is read to its
+// end. Everything is closed on both sides, also if the generator ends.
 func TestBridge(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewTLSServer(nil) // for its certificate
@@ -217,7 +222,7 @@ func TestBridge(t *testing.T) {
 	}
 }
 
-// A login that is never answered does not go on for ever.
+// A login that is never answered ends the run.
 func TestLoginMute(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -231,7 +236,7 @@ func TestLoginMute(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.patience = 50 * time.Millisecond
-	if err := g.open(t.Context()); !errors.Is(err, errMute) {
+	if err := g.open(t.Context()); !errors.Is(err, errNoAnswer) {
 		t.Error(err)
 	}
 	if err := errors.Join(g.close(context.Background()), l.Close()); err != nil {
@@ -239,19 +244,19 @@ func TestLoginMute(t *testing.T) {
 	}
 }
 
-// A message in a template of its own is made and taken apart without allocations.
+// A message with a template is made and parsed without allocations.
 func TestTemplateAllocatesNothing(t *testing.T) {
 	o := Options{Codec: WebSocket, Targets: []string{"127.0.0.1:1"}, Envelope: &Envelope{
 		Opening: []Exchange{{Capture: []Capture{{"user", "(.*)"}}}},
 		AsSent:  true,
-		Out:     Wrap{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`}, In: Wrap{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`},
+		Out:     Framing{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`}, In: Framing{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`},
 	}}
 	o.defaults()
-	s, err := o.script()
+	s, err := parseScript(&o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, l := &who{conn: 17, captured: []string{"ann"}}, &lane{layout: layoutOf(o.Mode, o.inner(), o.Size), run: &generator{began: time.UnixMilli(1_700_000_000_000)}, now: 900}
+	w, l := &values{conn: 17, captured: []string{"ann"}}, &shard{layout: layoutOf(o.Mode, o.inner(), o.Size), run: &generator{began: time.UnixMilli(1_700_000_000_000)}, now: 900}
 	message := l.layout.template()
 	stamp{stream: 17, seq: 4, at: 400}.put(message)
 	var p []byte
@@ -284,10 +289,10 @@ func TestTemplateAllocatesNothing(t *testing.T) {
 	}
 }
 
-// Braces around anything but a name stand for themselves.
+// Braces around anything but a name are literal.
 func TestParseTemplate(t *testing.T) {
 	t.Parallel()
-	w := &who{conn: 3, line: "a/b +", captured: []string{"ann"}}
+	w := &values{conn: 3, line: "a/b +", captured: []string{"ann"}}
 	for _, c := range [][2]string{{"", ""}, {"x", "x"}, {"{conn}", "3"}, {`{"a":{"b":{}}}`, `{"a":{"b":{}}}`}, {"{{conn}}", "{3}"}, {"{user}{line}", "anna/b +"}, {"{ conn }{1}{", "{ conn }{1}{"}, {"{time}", "7"}} {
 		p, err := parseTemplate(c[0], atHandshake, []string{"user"})
 		if err != nil || string(p.append(nil, w, 0, 7)) != c[1] {
@@ -303,7 +308,7 @@ func TestParseTemplate(t *testing.T) {
 	}
 }
 
-// Answers wait in the order of what they answer, in no more memory than the most that has waited.
+// Unanswered messages are kept in order, in no more memory than the most at a time.
 func TestWaiting(t *testing.T) {
 	t.Parallel()
 	c := &client{}

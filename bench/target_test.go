@@ -16,7 +16,7 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 )
 
-// What a target's URL, the headers and the lines of a file say arrives at the server, for each connection its own.
+// URL, headers and lines of a file arrive at the server, different for each connection.
 func TestTargetURL(t *testing.T) {
 	t.Parallel()
 	type visit struct{ target, host, token, protocol string }
@@ -57,7 +57,7 @@ func TestTargetURL(t *testing.T) {
 	}
 }
 
-// A server that chooses none of the subprotocols is not what the load is for.
+// A server that chooses none of the subprotocols is an error.
 func TestSubprotocolMissing(t *testing.T) {
 	t.Parallel()
 	addr := host(t, bench.WebSocket, echo)
@@ -67,7 +67,8 @@ func TestSubprotocolMissing(t *testing.T) {
 	}
 }
 
-// Connections are spread over all addresses of a name; one that accepts nothing is left out, and named.
+// Connections are spread over all addresses of a name. One that accepts no
+// connection is left out and reported.
 func TestTargetAddresses(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -139,7 +140,7 @@ func serveOn(t *testing.T, l net.Listener, handle func(net.Conn)) {
 	})
 }
 
-// What makes no sense is refused before anything is dialled.
+// Bad options are refused before anything is dialled.
 func TestTargetRefuses(t *testing.T) {
 	t.Parallel()
 	const there = "ws://127.0.0.1:1"
@@ -184,7 +185,8 @@ func TestTargetRefuses(t *testing.T) {
 	}
 }
 
-// Without trust, or by another name, there is no connection; with it the messages of both kinds of codec come through, on connections that stay and that come and go.
+// Without a trusted certificate, or with another name, there is no connection. With both, messages
+// of all kinds of codec arrive, on long-lived and short-lived connections.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	server, ca := certificate(t)
@@ -224,7 +226,7 @@ func TestTLS(t *testing.T) {
 		t.Parallel()
 		ctx, enough := context.WithCancel(t.Context())
 		defer enough()
-		r, err := bench.Run(ctx, bench.Options{Mode: bench.Connect, Conns: 1, Targets: []string{ws}, Warmup: -1, Window: time.Minute, Drain: -1}, func(m bench.Moment) {
+		r, err := bench.Run(ctx, bench.Options{Mode: bench.Connect, Conns: 1, Targets: []string{ws}, Warmup: -1, Window: time.Minute, Drain: -1}, func(m bench.Interval) {
 			if m.Errors > 0 {
 				enough()
 			}
@@ -235,7 +237,7 @@ func TestTLS(t *testing.T) {
 	})
 }
 
-// A server that takes connections and never answers the TLS handshake leaves none of them uncounted.
+// A server that accepts and never answers the TLS handshake: each connection is counted.
 func TestTLSMute(t *testing.T) {
 	t.Parallel()
 	const conns = 3
@@ -249,7 +251,7 @@ func TestTLSMute(t *testing.T) {
 	}
 }
 
-// A name that has no address, or an address of another machine to dial from, says so.
+// A name without an address, and a local address of another machine, are reported.
 func TestTargetUnknown(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

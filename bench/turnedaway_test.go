@@ -14,7 +14,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// A newcomer that is turned away, and told so, is a failure by that name: nothing of it is lost, changed or closed.
+// A new connection that is turned away, and told so, is a failure of that kind: nothing
+// of it is lost, changed or closed.
 func TestTurnedAway(t *testing.T) {
 	t.Parallel()
 	for codec, refuse := range map[bench.Codec]func(net.Conn){
@@ -36,7 +37,8 @@ func TestTurnedAway(t *testing.T) {
 	}
 }
 
-// Who has got an answer is no newcomer: what the server does not answer after that is lost, and the account adds up.
+// A connection with an answer is not new: what the server does not answer after
+// that is lost, and the audit adds up.
 func TestTurnedAwayLater(t *testing.T) {
 	t.Parallel()
 	addr := serve(t, func(nc net.Conn) {
@@ -57,7 +59,8 @@ func TestTurnedAwayLater(t *testing.T) {
 	}
 }
 
-// Somebody who is turned away when coming back, in a mode in which people stay, is reported too, and the run ends.
+// A client that is turned away when it reconnects, in a mode with long-lived connections, is
+// reported, and the run ends.
 func TestTurnedAwayOnReturn(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -83,7 +86,7 @@ func TestTurnedAwayOnReturn(t *testing.T) {
 	defer enough()
 	r, err := bench.Run(ctx, bench.Options{
 		Mode: bench.Chat, Codec: bench.WebSocket, Targets: []string{addr}, Conns: conns, RoomSize: 8, Think: time.Millisecond, Warmup: -1, Window: 20 * time.Second, Drain: -1,
-	}, func(m bench.Moment) {
+	}, func(m bench.Interval) {
 		if m.Errors > 0 {
 			enough()
 		}
@@ -92,17 +95,18 @@ func TestTurnedAwayOnReturn(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(r.Errors) != 1 || r.Errors[0].Kind != bench.TurnedAway || !r.Verdict.Failed {
-		t.Errorf("%d reconnected: %+v, %+v", r.Acts.Reconnected, r.Errors, r.Verdict)
+		t.Errorf("%d reconnected: %+v, %+v", r.Actions.Reconnected, r.Errors, r.Verdict)
 	}
 }
 
-// refuse answers an upgrade by 503.
+// refuse answers an upgrade with 503.
 func refuse(nc net.Conn) {
 	_, _ = bufio.NewReader(nc).ReadString('\n')
 	_, _ = io.WriteString(nc, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
-// serve has each connection of a new server handled, and is its address. A connection is closed by its client, after the handler.
+// serve handles each connection of a new server and returns its address. The client closes a
+// connection, after the handler.
 func serve(t *testing.T, handle func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -11,14 +11,16 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// A load is what a sub-benchmark makes on all sides of it.
+// A load is what a sub-benchmark makes on each side.
 type load struct {
 	name string
 	bench.Options
 }
 
-// BenchmarkTwoHop compares the whole path (client, gateway, worker, gateway, client), in text lines and in WebSocket, with a raw gnet echo of such lines, which has one
-// hop and no meaning: CPU time per message of all server processes, both with as many event loops, 1,000 connections, payloads of 128 bytes.
+// BenchmarkTwoHop compares the whole path (client, gateway, worker, gateway, client), in text
+// lines and in WebSocket, with a raw gnet echo of lines, which has one hop and no messages: CPU
+// time per message of all server processes, with as many event loops on both sides, 1,000
+// connections, and payloads of 128 bytes.
 //
 //	go test -run '^$' -bench TwoHop -benchtime 1x ./bench
 func BenchmarkTwoHop(b *testing.B) {
@@ -28,7 +30,7 @@ func BenchmarkTwoHop(b *testing.B) {
 	}, cpu)
 }
 
-// BenchmarkPayload does so with a short and a long payload.
+// BenchmarkPayload does the same with a short and a long payload.
 //
 //	go test -run '^$' -bench Payload -benchtime 1x ./bench
 func BenchmarkPayload(b *testing.B) {
@@ -40,7 +42,8 @@ func BenchmarkPayload(b *testing.B) {
 	}, cpu)
 }
 
-// BenchmarkHops says what of that any second hop would cost, and what sluice adds: beside the raw echo there is a forwarder that does nothing but forward (hopsFloor).
+// BenchmarkHops shows what any second hop costs, and what sluice adds: beside the raw echo there
+// is a forwarder that only forwards (hopsFloor).
 //
 //	go test -run '^$' -bench Hops -benchtime 1x ./bench
 func BenchmarkHops(b *testing.B) {
@@ -61,14 +64,15 @@ func BenchmarkHops(b *testing.B) {
 	}
 }
 
-// BenchmarkFewClients does so with ten clients and one message of each: there is nothing to send together.
+// BenchmarkFewClients does the same with ten clients and one message of each: nothing can be
+// batched.
 //
 //	go test -run '^$' -bench FewClients -benchtime 1x ./bench
 func BenchmarkFewClients(b *testing.B) {
 	twoHops(b, []int{1, 2}, []load{{"clients=10", bench.Options{Conns: 10}}}, cpu)
 }
 
-// BenchmarkLatency compares how long a message takes in an open loop, from when it was due.
+// BenchmarkLatency compares the latency of an open loop, from when a message was due.
 //
 //	go test -run '^$' -bench Latency -benchtime 1x ./bench
 func BenchmarkLatency(b *testing.B) {
@@ -78,8 +82,9 @@ func BenchmarkLatency(b *testing.B) {
 	}, p50, late)
 }
 
-// BenchmarkConnect compares connections that are accepted, echo one message and are closed: CPU time of all server processes and how many there were in a second. The
-// generator dials from the same processors, so that the second figure is as much its own.
+// BenchmarkConnect compares connections that are accepted, echo one message and are closed: CPU
+// time of all server processes, and connections per second. The generator dials from the same
+// processors, so the second figure is also its own.
 //
 //	go test -run '^$' -bench Connect -benchtime 1x ./bench
 func BenchmarkConnect(b *testing.B) {
@@ -104,7 +109,8 @@ func twoHops(b *testing.B, loops []int, loads []load, figures ...figure) {
 	}
 }
 
-// BenchmarkManyClients compares a message's cost with 15,000 clients and with 1,000, on the whole path and, for the machine's part in it, on a raw gnet echo.
+// BenchmarkManyClients compares the cost of a message with 15,000 and with 1,000 clients, on the
+// whole path and, for the part of the machine, on a raw gnet echo.
 //
 //	go test -run '^$' -bench ManyClients -benchtime 1x ./bench
 func BenchmarkManyClients(b *testing.B) {
@@ -125,7 +131,7 @@ func BenchmarkManyClients(b *testing.B) {
 	}
 }
 
-// serverSide is a server that is one process and runs already.
+// serverSide is a server of one process that is already running.
 func serverSide(name string, o bench.Options, c bench.Codec, p *proctest.Process) side {
 	o.Codec, o.Targets, o.PIDs = c, []string{p.Addrs[string(c)]}, []bench.PID{{Name: name, PID: p.PID}}
 	return side{name: name, load: o}
@@ -153,7 +159,8 @@ func hopsSide(floor string, o bench.Options, hops, peer *proctest.Process) side 
 	return s
 }
 
-// TestHopsFloor has that floor serve more than fits the buffers on its way: what a comparison with it says is worth nothing if it loses or repeats a message.
+// TestHopsFloor sends more than fits the buffers of the floor. A comparison with it is worthless
+// if it loses or repeats messages.
 func TestHopsFloor(t *testing.T) {
 	t.Parallel()
 	hops, peer := startHops(t)

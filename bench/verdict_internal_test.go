@@ -6,17 +6,18 @@ import (
 	"time"
 )
 
-// TestJudge has made-up reports of which something is not as it should be. The machine has 4 processors and the generator 2 loops.
+// TestJudge has reports with one thing wrong. The machine has 4
+// processors and the generator 2 loops.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	closed := []ErrorCount{{"closed", 3, "EOF"}}
-	busy := func(own ...float64) (all []Moment) {
+	busy := func(own ...float64) (all []Interval) {
 		for _, cores := range own {
-			all = append(all, Moment{Seconds: 1, CPU: map[string]float64{generatorName: cores, "server": 1}})
+			all = append(all, Interval{Seconds: 1, CPU: map[string]float64{generatorName: cores, "server": 1}})
 		}
 		return all
 	}
-	cut := func(own ...float64) []Moment { // after the last, but one
+	cut := func(own ...float64) []Interval { // after the last, but one
 		all := busy(own...)
 		all[len(all)-2].Errors = 3
 		return all
@@ -116,7 +117,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestBalanced has accounts that add up, and some that do not.
+// TestBalanced has audits that add up, and some that do not.
 func TestBalanced(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

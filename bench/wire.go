@@ -6,16 +6,16 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 )
 
-// wire is the client's side of a codec: what all of package codec's have in common.
+// wire is the client's side of a codec.
 type wire interface {
 	Decode(in, out []byte) (ev codec.Event, payload []byte, n int, reply []byte, err error)
 	Append(dst, payload []byte, text bool) []byte
 }
 
-// maxMessage is the largest message taken from a server, in bytes.
+// maxMessage is the largest message that is taken from a server, in bytes.
 const maxMessage = 16 << 20
 
-// newWire returns the codec; nil for a WebSocket, which comes out of its handshake.
+// newWire returns a codec; nil for WebSocket, whose codec comes out of the handshake.
 func newWire(c Codec) wire {
 	switch c {
 	case Text:
@@ -30,23 +30,24 @@ func newWire(c Codec) wire {
 	return nil
 }
 
-// isText tells whether messages go as text where the codec knows the difference.
+// isText reports whether messages are sent as text, for codecs that distinguish text and binary.
 func (c Codec) isText() bool { return c != Frame && c != WebSocket }
 
-// isJSON tells whether a message has to be a document: then all of it stands in quotes.
+// isJSON reports whether a message must be a JSON document: a string in quotes.
 func (c Codec) isJSON() bool { return c == JSON || c == JSONLines || c == Mixed }
 
-// layout says where things are in a payload: a quote for JSON, a verb and its target for the bench worker, the stamp, and padding.
+// layout is where the parts of a payload are: a quote for JSON, a verb and its target for the bench
+// worker, the stamp, and padding.
 //
 //	"b      AAAAAAAAAAAAAAAAxxxxxxxxxxxx"
 type layout struct {
 	quote  int // 1 for JSON
-	target int // where the target is; 0 if there is none
-	stamp  int // where the stamp is
+	target int // offset of the target; 0 if there is none
+	stamp  int // offset of the stamp
 	size   int
 }
 
-// targetLen is the length of a room's or client's name after the verb.
+// targetLen is the length of the name of a room or client.
 const targetLen = 6
 
 func layoutOf(m Mode, c Codec, size int) layout {
@@ -55,20 +56,19 @@ func layoutOf(m Mode, c Codec, size int) layout {
 		l.quote = 1
 	}
 	l.stamp = l.quote
-	switch m {
-	case Broadcast:
+	switch {
+	case m == Broadcast:
 		l.stamp++
-	case Push, Rooms, Chat:
+	case m.named():
 		l.target = l.quote + 1
 		l.stamp = l.target + targetLen
 	}
 	return l
 }
 
-// verb tells whether a message begins with one.
 func (l *layout) verb() bool { return l.stamp > l.quote }
 
-// address writes a message's verb and target, where it has them.
+// address writes the verb and the target, if the layout has them.
 func (l *layout) address(p []byte, verb byte, target *[targetLen]byte) {
 	if l.verb() {
 		p[l.quote] = verb
@@ -78,10 +78,9 @@ func (l *layout) address(p []byte, verb byte, target *[targetLen]byte) {
 	}
 }
 
-// least is the size of the smallest payload.
 func (l layout) least() int { return l.stamp + stampLen + l.quote }
 
-// template is a whole payload with an empty stamp.
+// template returns a payload with padding in the place of the stamp.
 func (l layout) template() []byte {
 	b := bytes.Repeat([]byte("x"), l.size)
 	if l.quote > 0 {

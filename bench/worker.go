@@ -6,20 +6,20 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// The verbs that a message begins with, after JSON's quote, where the mode needs the bench worker.
+// The verbs that begin a message, after the quote of JSON, in modes that need the bench worker.
 const (
-	verbNothing   = 'n' // goes back, as everything without a verb does
-	verbLogin     = 'h' // bind this uid; goes back
-	verbJoin      = 'j' // join this room; goes back
-	verbLeave     = 'l' // leave this room; goes back
-	verbPush      = 'p' // to the uid
-	verbWhisper   = 'w' // to the uid, and back
-	verbRoom      = 'r' // to the room
-	verbBroadcast = 'b' // to all; sluice echo --broadcast-prefix b serves it too
+	verbNothing   = 'n' // echo, like a message without a verb
+	verbLogin     = 'h' // bind this UID; echo
+	verbJoin      = 'j' // join this room; echo
+	verbLeave     = 'l' // leave this room; echo
+	verbPush      = 'p' // send to the UID
+	verbWhisper   = 'w' // send to the UID; echo
+	verbRoom      = 'r' // send to the room
+	verbBroadcast = 'b' // send to all; sluice echo --broadcast-prefix b does the same
 )
 
-// Worker returns the business code behind the modes push, broadcast, rooms and chat. Every other
-// message goes back to its sender.
+// Worker returns the handler for the modes Push, Broadcast, Rooms and
+// Chat. It echoes every other message.
 func Worker() worker.Handler { return worker.Handler{Message: handle} }
 
 func handle(_ context.Context, c worker.Call, m worker.Message) error {

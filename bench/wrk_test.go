@@ -49,9 +49,10 @@ func (*rawHTTP) OnTraffic(c gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
-// BenchmarkWrk compares the generator with wrk, where that is installed: CPU time of the load maker per message, both with one thread and 1,000 connections against a
-// gnet server of one loop that does next to nothing, requests and responses of 128 bytes, alternating. wrk checks nothing but the form of what comes back; sluice bench
-// checks every message, and takes the latency of each as wrk does.
+// BenchmarkWrk compares the generator with wrk, if that is installed: CPU time of the load maker
+// per message, in turn, both with one thread and 1,000 connections, against a gnet server of one
+// loop, with requests and responses of 128 bytes. wrk checks only the form of a response. sluice
+// bench checks every message. Both record the latency of each.
 //
 //	go test -run '^$' -bench Wrk -benchtime 1x ./bench
 func BenchmarkWrk(b *testing.B) {
@@ -84,7 +85,7 @@ func BenchmarkWrk(b *testing.B) {
 	}
 }
 
-// pipelined has wrk send several requests at once, each with 128 bytes.
+// pipelined makes wrk send several requests at once, each with 128 bytes.
 const pipelined = `
 init = function(args)
   local one = wrk.format("GET", "/", {["Host"] = "127.0.0.1"})
@@ -94,7 +95,8 @@ end
 request = function() return all end
 `
 
-// runWrk runs wrk for as long as the generator runs and returns its CPU time per request, in microseconds.
+// runWrk runs wrk for as long as the generator runs, and returns its CPU
+// time per request in microseconds.
 func runWrk(b *testing.B, wrk, addr string, inFlight int) float64 {
 	b.Helper()
 	script := filepath.Join(b.TempDir(), "wrk.lua")

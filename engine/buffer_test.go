@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"net/netip"
 	"testing"
 )
 
@@ -59,39 +58,5 @@ func TestGrowKeepsTheBytes(t *testing.T) {
 	b = p.grow(b, 5000)
 	if string(b) != "abc" || cap(b)-len(b) < 5000 {
 		t.Errorf("%q with room for %d", b, cap(b)-len(b))
-	}
-}
-
-// A conn that is slow, takes all that waits and is slow again has no new buffer
-// each time.
-func TestTheBufferOfASlowConnIsUsedAgain(t *testing.T) {
-	t.Parallel()
-	s, err := NewSim(Config{Loops: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var c *Conn
-	peer := s.Open(0, netip.AddrPort{}, funcs{open: func(opened *Conn) { c = opened }}, ConnOptions{Overflow: DropOldest})
-	fill := func() *byte {
-		peer.Limit(0)
-		for range 1000 { // of 4 KiB, more than MaxOutput
-			if err := c.Write(make([]byte, 4<<10)); err != nil {
-				t.Fatal(err)
-			}
-			s.Turn(0)
-		}
-		if cap(c.out) != maxBuffer {
-			t.Errorf("the buffer has %d bytes", cap(c.out))
-		}
-		return &c.out[:1][0]
-	}
-	first := fill()
-	peer.Limit(64 << 20)
-	s.Turn(0)
-	if c.out != nil {
-		t.Fatalf("%d bytes wait", c.Buffered())
-	}
-	if fill() != first {
-		t.Error("it has another one")
 	}
 }

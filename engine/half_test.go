@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -172,53 +170,6 @@ func TestAHalfClosedPeerThatGoes(t *testing.T) {
 	}
 }
 
-// A conn that is paused, or has yielded, when the end of the peer's side comes is told of it behind all that the peer had sent.
-func TestTheEndComesBehindTheData(t *testing.T) {
-	t.Parallel()
-	for _, how := range []string{"paused", "yields", "kept"} {
-		s, err := NewSim(Config{Loops: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var heard string
-		var conn *Conn
-		h := enders{funcs{
-			open: func(c *Conn) { conn = c },
-			data: func(c *Conn, in []byte) int {
-				heard += string(in[:1])
-				if how == "yields" && len(in) > 1 {
-					c.Yield(0)
-				}
-				if how == "kept" {
-					return 0
-				}
-				return 1
-			},
-		}, func(c *Conn) {
-			heard += "."
-			_ = c.Write([]byte("answer"))
-		}}
-		p := s.Open(0, netip.AddrPort{}, h, ConnOptions{})
-		if how == "paused" {
-			conn.Pause()
-		}
-		p.Send([]byte("abc"))
-		p.HangUp()
-		s.Settle()
-		conn.Resume()
-		s.Settle()
-		want := map[string]string{"paused": "a.", "yields": "abc.", "kept": "a."}[how]
-		if got := string(p.Take()); heard != want || got != "answer" {
-			t.Errorf("%s: heard %q, it gets %q", how, heard, got)
-		}
-		conn.Close(nil)
-		s.Settle()
-		if !p.Closed() {
-			t.Errorf("%s: it is open still", how)
-		}
-	}
-}
-
 // Many peers that have ended their side, and wait, cost no turns.
 func TestHalfClosedConnsDoNotSpin(t *testing.T) {
 	t.Parallel()
@@ -234,50 +185,5 @@ func TestHalfClosedConnsDoNotSpin(t *testing.T) {
 	time.Sleep(100 * time.Millisecond)
 	if turns := figures(e)[0].Turns - before; turns > 20 {
 		t.Errorf("%d turns in a tenth of a second", turns)
-	}
-}
-
-// A conn that is handed over goes on with the new Handler, which gets what the old one left; that one is told the end, once, after what is under way.
-func TestHandOver(t *testing.T) {
-	t.Parallel()
-	bye := errors.New("bye")
-	for _, state := range []string{"", "paused", "yielded", "paused, yielded", "yielded, paused"} {
-		s, err := NewSim(Config{Loops: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var told []string
-		note := func(format string, args ...any) { told = append(told, fmt.Sprintf(format, args...)) }
-		next := funcs{
-			open:  func(*Conn) { note("open") },
-			data:  func(_ *Conn, in []byte) int { note("new %s", in); return len(in) },
-			close: func(_ *Conn, err error) { note("closed %v", errors.Is(err, os.ErrDeadlineExceeded)) },
-		}
-		first := funcs{
-			data: func(c *Conn, in []byte) int {
-				for do := range strings.SplitSeq(state, ", ") {
-					switch do {
-					case "paused":
-						c.Pause()
-					case "yielded":
-						c.Yield(0)
-					}
-				}
-				c.HandOver(next, bye)
-				note("old %s", in)
-				return 1
-			},
-			close: func(c *Conn, err error) { note("over %v %v", err, c.Closed()) },
-		}
-		p := s.Open(0, netip.AddrPort{}, first, ConnOptions{})
-		p.Send([]byte("ab"))
-		s.Settle()
-		p.Send([]byte("c"))
-		s.Settle()
-		p.socket.conn.Close(os.ErrDeadlineExceeded)
-		s.Settle()
-		if got, want := strings.Join(told, "; "), "old ab; over bye false; new b; new c; closed true"; got != want {
-			t.Errorf("%q: %s", state, got)
-		}
 	}
 }

@@ -5,11 +5,8 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
-	"net/netip"
-	"slices"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -153,33 +150,6 @@ func TestInputOfPausedConnIsBounded(t *testing.T) {
 	if err := receive(t, reasons); !errors.Is(err, ErrInputTooLarge) {
 		t.Errorf("OnClose got %v", err)
 	}
-}
-
-// What OnData leaves when it has paused and resumed its conn is offered without a new byte from
-// the peer, and one that always does so does not keep the loop.
-func TestResumeInOnDataOffersWhatItLeaves(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newSim(t)
-		var got, turns []byte
-		l := s.Engine().Loops()[0]
-		p := s.Open(0, netip.AddrPort{}, funcs{data: func(c *Conn, in []byte) int {
-			c.Pause()
-			c.Resume()
-			got = append(got, in[:min(7, len(in))]...)
-			turns = append(turns, byte(l.Turn()))
-			return min(7, len(in))
-		}}, ConnOptions{})
-		sent := bytes.Repeat([]byte("0123456789"), 7)
-		p.Send(sent)
-		s.Settle()
-		if !bytes.Equal(got, sent) {
-			t.Errorf("%d of %d bytes were offered: %q", len(got), len(sent), got)
-		}
-		if slices.Sort(turns); len(slices.Compact(turns)) != len(sent)/7 {
-			t.Errorf("one turn offered more than once: %v", turns)
-		}
-	})
 }
 
 // A peer that sends without end, to a handler that takes a little each time that it is resumed,

@@ -110,7 +110,7 @@ func TestConnsOutliveTheirListener(t *testing.T) {
 	if !alive(before) {
 		t.Fatal("not served")
 	}
-	ln.Close()
+	_ = ln.Close()
 	if !alive(before) {
 		t.Error("Close of the listener ended a conn")
 	}

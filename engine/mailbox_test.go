@@ -9,8 +9,6 @@ import (
 	"time"
 )
 
-var errIdle = errors.New("idle")
-
 // Functions posted by one goroutine run in its order, all of them once.
 func TestPostKeepsOrder(t *testing.T) {
 	t.Parallel()

@@ -3,9 +3,7 @@ package engine
 import (
 	"errors"
 	"net"
-	"net/netip"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -108,72 +106,6 @@ func TestTheWorstAreCutFirst(t *testing.T) {
 		}
 		if s := conns[0].Loop().Stats(); s.MemoryLimitCloses > 2 || s.BufferedBytes > bound {
 			t.Errorf("stats: %+v", s)
-		}
-	})
-}
-
-// A loop near its budget is overloaded until half of that is free, and so for no
-// longer than 10 s: then those with most waiting are cut, as many as it takes.
-func TestOverload(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		const bound, mib = 8 << 20, 1 << 20
-		s, err := NewSim(Config{Loops: 1, MaxBuffered: bound})
-		if err != nil {
-			t.Fatal(err)
-		}
-		l := s.Engine().Loops()[0]
-		reasons := make(map[*Conn]error)
-		var conns []*Conn
-		var peers []*SimPeer
-		h := funcs{open: func(c *Conn) { conns = append(conns, c) }, close: func(c *Conn, err error) { reasons[c] = err }}
-		for range 3 {
-			peers = append(peers, s.Open(0, netip.AddrPort{}, h, ConnOptions{MaxOutput: bound}))
-		}
-		waits := func(i, n int) { // so much waits for conn i, as near as pieces come to it
-			t.Helper()
-			peers[i].Limit(0)
-			for conns[i].Buffered() < n {
-				_ = conns[i].Write(make([]byte, mib/8))
-				s.Turn(0)
-			}
-			for conns[i].Buffered() > n {
-				peers[i].Take()
-				peers[i].Limit(mib / 8)
-				s.Turn(0)
-			}
-			peers[i].Limit(0)
-		}
-		expect := func(over bool, times uint64) {
-			t.Helper()
-			if got := l.Stats(); got.Overloaded != over || l.Overloaded() != over || got.OverloadEvents != times {
-				t.Fatalf("with %d of %d bytes: overloaded %v, %d times", got.BufferedBytes, bound, got.Overloaded, got.OverloadEvents)
-			}
-		}
-		waits(0, 3*mib)
-		waits(1, 2*mib)
-		waits(2, mib)
-		expect(false, 0)
-		waits(2, 3*mib/2)
-		expect(true, 1)
-		waits(0, 2*mib) // 5.5 MiB in all
-		expect(true, 1)
-		waits(0, mib/2)
-		expect(false, 1)
-		waits(0, 2*mib)
-		expect(false, 1)
-		waits(1, 3*mib)
-		expect(true, 2)
-		for end := time.Now().Add(9 * time.Second); time.Now().Before(end); time.Sleep(time.Second) {
-			s.Turn(0)
-		}
-		if expect(true, 2); len(reasons) > 0 {
-			t.Errorf("cut too early: %v", reasons)
-		}
-		time.Sleep(2 * time.Second)
-		s.Turn(0)
-		if expect(false, 2); len(reasons) != 1 || !errors.Is(reasons[conns[1]], ErrOverBudget) || l.Stats().MemoryLimitCloses != 1 {
-			t.Errorf("cut were %v", reasons)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -136,7 +137,7 @@ func on(t testing.TB, l *Loop, f func()) {
 	done := make(chan struct{})
 	eventually(t, "there is room in the mailbox", func() bool {
 		err := l.Post(func() { defer close(done); f() })
-		if err != nil && err != ErrMailboxFull {
+		if err != nil && !errors.Is(err, ErrMailboxFull) {
 			t.Fatal(err)
 		}
 		return err == nil
@@ -153,7 +154,7 @@ func figures(e *Engine) []LoopStats {
 			err := l.Post(func() { all[i] = l.Stats(); close(done) })
 			if err == nil {
 				<-done
-			} else if err == ErrMailboxFull {
+			} else if errors.Is(err, ErrMailboxFull) {
 				continue
 			} else { // it has ended
 				all[i] = l.Stats()

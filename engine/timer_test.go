@@ -2,9 +2,7 @@ package engine
 
 import (
 	"math"
-	"net/netip"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -149,53 +147,6 @@ func TestALoopSleepsUntilATimerIsDue(t *testing.T) {
 	if turns := figures(e)[0].Turns - before; turns > ticks/10 {
 		t.Errorf("%d turns in %d ticks in which nothing happened", turns, ticks)
 	}
-}
-
-// Connections that say nothing for a while are found by a timer that is moved
-// only when it fires: the way heartbeats are meant to be done.
-func TestIdleConnectionsAreFound(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		const idle = 3 * time.Second
-		sim := newSim(t)
-		type session struct {
-			funcs
-			timer Timer
-			seen  time.Time
-		}
-		var reasons []error
-		s := &session{}
-		s.open = func(c *Conn) {
-			s.seen = c.Loop().Now()
-			s.timer.Target = expirer(func(t *Timer) {
-				if quiet := c.Loop().Now().Sub(s.seen); quiet < idle {
-					c.Loop().Schedule(t, idle-quiet)
-					return
-				}
-				c.Close(errIdle)
-			})
-			c.Loop().Schedule(&s.timer, idle)
-		}
-		s.data = func(c *Conn, in []byte) int { s.seen = c.Loop().Now(); return len(in) }
-		s.close = func(_ *Conn, err error) { reasons = append(reasons, err) }
-		p := sim.Open(0, netip.AddrPort{}, s, ConnOptions{})
-		pass := func(d time.Duration) {
-			for ; d > 0; d -= idle / 10 {
-				time.Sleep(idle / 10)
-				sim.Settle()
-			}
-		}
-		for range 40 {
-			p.Send([]byte("x"))
-			pass(idle / 10)
-		}
-		if pass(idle / 2); len(reasons) > 0 {
-			t.Fatal("a busy conn was closed")
-		}
-		if pass(idle); len(reasons) != 1 || reasons[0] != errIdle {
-			t.Errorf("OnClose got %v", reasons)
-		}
-	})
 }
 
 // The tick of a timer: none is early, and the longest times are as good as never.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine/enginetest"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -95,7 +96,7 @@ func TestClientsThatCameTogetherArePingedApart(t *testing.T) {
 				if c.upgrades {
 					g.lis.codec = nil
 				}
-				var peers [clients]*engine.SimPeer
+				var peers [clients]*enginetest.Peer
 				for i := range peers {
 					peers[i] = g.sim.Open(0, netip.AddrPort{}, &session{lis: g.lis}, engine.ConnOptions{MaxOutput: 1 << 20})
 					if c.upgrades {

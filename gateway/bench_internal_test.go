@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine/enginetest"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -28,7 +29,7 @@ func benchmarkMessage(b *testing.B, clients, each int) {
 	worker := g.sim.Open(0, netip.AddrPort{}, k,
 		engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 16 << 20, Retain: true})
 	worker.Limit(16 << 20)
-	peers := make([]*engine.SimPeer, clients)
+	peers := make([]*enginetest.Peer, clients)
 	for i := range peers {
 		peers[i] = g.sim.Open(0, netip.AddrPort{}, &session{lis: g.lis}, engine.ConnOptions{MaxOutput: 1 << 20})
 	}

@@ -15,7 +15,7 @@ func (r *rush) arrive() *rushClient {
 	lis := *r.g.lis
 	lis.codec = codec.Text{MaxMessage: 4 << 20}
 	c := &rushClient{s: &session{lis: &lis}}
-	c.SimPeer = r.g.sim.Open(0, netip.AddrPort{}, c.s, engine.ConnOptions{MaxOutput: 16 << 20})
+	c.Peer = r.g.sim.Open(0, netip.AddrPort{}, c.s, engine.ConnOptions{MaxOutput: 16 << 20})
 	r.turn(0)
 	return c
 }

@@ -62,7 +62,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Fprintln(conn, "hello")
+	_, _ = fmt.Fprintln(conn, "hello")
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil {
 		log.Fatal(err)
@@ -112,7 +112,7 @@ func ExampleListenerConfig_onUpgrade() {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		fmt.Fprint(w, "alice")
+		_, _ = fmt.Fprint(w, "alice")
 	}))
 	defer accounts.Close()
 

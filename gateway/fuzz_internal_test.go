@@ -14,13 +14,14 @@ import (
 
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine/enginetest"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
 // small is a gateway with two loops on a simulated engine, with known tokens.
 func small(t testing.TB, url string) (*world, *listener) {
 	w := &world{t: t, loops: 2, aside: map[string]int{}}
-	sim, err := engine.NewSim(engine.Config{Loops: w.loops, Logger: slog.New(asideLog{w})})
+	sim, err := enginetest.New(engine.Config{Loops: w.loops, Logger: slog.New(asideLog{w})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func small(t testing.TB, url string) (*world, *listener) {
 
 // party opens two clients on each loop and a worker's link to the first, and exchanges a message
 // for each.
-func party(w *world, lis *listener) (worker *engine.SimPeer, clients []*engine.SimPeer, sessions []*session) {
+func party(w *world, lis *listener) (worker *enginetest.Peer, clients []*enginetest.Peer, sessions []*session) {
 	k := newWorkerLink(lis.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 16,
 		ID: [16]byte{1}})
 	worker = w.gates[0].sim.Open(0, netip.AddrPort{}, k,
@@ -119,7 +120,7 @@ func FuzzLink(f *testing.F) {
 }
 
 // stay checks that all clients are open except those that were kicked, replaced or refused.
-func stay(t *testing.T, clients []*engine.SimPeer, sessions []*session) {
+func stay(t *testing.T, clients []*enginetest.Peer, sessions []*session) {
 	t.Helper()
 	for i, c := range clients {
 		s := sessions[i]

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine/enginetest"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -67,7 +68,7 @@ func TestOutbox(t *testing.T) {
 type farRush struct {
 	*rush
 	p   *peer
-	far *engine.SimPeer
+	far *enginetest.Peer
 }
 
 func newFarRush(t *testing.T) *farRush {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine/enginetest"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -19,7 +20,7 @@ type passing struct {
 	l    *loop
 	p    *peer
 	k    *outLink
-	far  *engine.SimPeer
+	far  *enginetest.Peer
 	in   []byte // arrived there, not read
 	last uint64 // sequence of the last command received
 }

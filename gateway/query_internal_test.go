@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine/enginetest"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -18,7 +19,7 @@ type asker struct {
 	t    *testing.T
 	g    gate
 	l    *loop
-	peer *engine.SimPeer
+	peer *enginetest.Peer
 }
 
 func newAsker(t *testing.T) *asker {

@@ -16,12 +16,13 @@ import (
 
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine/enginetest"
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
 // The gateway's guarantees hold whatever clients, workers, links and time do, and in whichever
 // order loops run. A schedule depends only on its seed: clock and network are simulated
-// (engine.Sim), workers follow the protocol (scheduleworker_internal_test.go), and everything runs
+// (enginetest.Sim), workers follow the protocol (scheduleworker_internal_test.go), and everything runs
 // on one goroutine. schedulecheck_internal_test.go checks the guarantees.
 //
 // By default some are tried, with SLUICE_TEST=full 2,000. SLUICE_SCHEDULES=100000 tries so many;
@@ -115,7 +116,7 @@ func newGate(t testing.TB, cfg Config) gate {
 	if err := cfg.setDefaults(); err != nil {
 		t.Fatal(err)
 	}
-	sim, err := engine.NewSim(engine.Config{Loops: cfg.Loops, Logger: cfg.Logger})
+	sim, err := enginetest.New(engine.Config{Loops: cfg.Loops, Logger: cfg.Logger})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine/enginetest"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -37,7 +37,7 @@ type world struct {
 
 type gate struct {
 	g   *Gateway
-	sim *engine.Sim
+	sim *enginetest.Sim
 	lis *listener
 
 	draining bool

@@ -8,6 +8,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine/enginetest"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -16,7 +17,7 @@ type simClient struct {
 	w          *world
 	index      int
 	gate, loop int
-	peer       *engine.SimPeer
+	peer       *enginetest.Peer
 	session    *session
 	left       bool // it has closed the connection, or was closed
 	ended      bool // it has closed its side, and reads

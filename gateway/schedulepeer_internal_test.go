@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine/enginetest"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -13,11 +14,11 @@ import (
 type simPeering struct {
 	w        *world
 	p        *peer
-	out, in  *engine.SimPeer
+	out, in  *enginetest.Peer
 	up, down []byte // in transit
 
 	here, there gate
-	loop        int // arrived
+	loop        int // at the other gateway
 }
 
 // meet makes all loops of all gateways know the other gateways.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine/enginetest"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -22,7 +23,7 @@ type simWorker struct {
 type simLink struct {
 	worker     *simWorker
 	gate, loop int
-	peer       *engine.SimPeer
+	peer       *enginetest.Peer
 	k          *workerLink         // the gateway's end
 	over       bool                // for the worker
 	in         []byte              // received, not a complete frame yet

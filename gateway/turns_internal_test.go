@@ -12,6 +12,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine/enginetest"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -22,7 +23,7 @@ type rush struct {
 	g       gate
 	l       *loop
 	k       *workerLink
-	worker  *engine.SimPeer
+	worker  *enginetest.Peer
 	deflate *codec.Deflate
 	in      []byte              // at the worker, not handled yet
 	heard   map[uint32][]string // by slot: what the worker has handled
@@ -46,7 +47,7 @@ func newRush(t *testing.T, cfg Config, window uint32) *rush {
 
 // rushClient is a client of a format, "text" or "ws".
 type rushClient struct {
-	*engine.SimPeer
+	*enginetest.Peer
 	s  *session
 	ws *codec.WebSocket
 }
@@ -61,7 +62,7 @@ func (r *rush) client(format string) *rushClient {
 		lis.URL = "ws://127.0.0.1:0"
 		lis.upgrade = codec.UpgradeOptions{MaxMessage: 4 << 20, Deflate: r.deflate}
 	}
-	c.SimPeer = r.g.sim.Open(0, netip.AddrPort{}, c.s, engine.ConnOptions{MaxOutput: 16 << 20})
+	c.Peer = r.g.sim.Open(0, netip.AddrPort{}, c.s, engine.ConnOptions{MaxOutput: 16 << 20})
 	if format == "ws" {
 		key, o := codec.NewKey(), &codec.DialOptions{MaxMessage: 4 << 20, Deflate: codec.NewDeflate()}
 		c.Send(codec.AppendUpgrade(nil, "127.0.0.1", "/", key, o))

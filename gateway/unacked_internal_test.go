@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/engine/enginetest"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -20,7 +21,7 @@ func TestAHangingHandlerKeepsItsMessageOnly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t, Config{Loops: 1, Logger: slog.New(slog.DiscardHandler)})
-		client := func() *engine.SimPeer {
+		client := func() *enginetest.Peer {
 			return g.sim.Open(0, netip.AddrPort{}, &session{lis: g.lis}, engine.ConnOptions{MaxOutput: 1 << 20})
 		}
 		frame := func(s string) []byte { return codec.Frame{}.Append(nil, []byte(s), false) }
@@ -81,14 +82,14 @@ func TestNothingGoesToALinkThatHasEnded(t *testing.T) {
 	})
 }
 
-func openLink(g gate, id byte) (*workerLink, *engine.SimPeer) {
+func openLink(g gate, id byte) (*workerLink, *enginetest.Peer) {
 	k := newWorkerLink(g.g.loops[0], link.WorkerHello{Role: link.RoleWorker, Window: 4 << 20, ID: [16]byte{id}})
 	return k, g.sim.Open(0, netip.AddrPort{}, k,
 		engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: 8 << 20, Retain: true})
 }
 
 // expectMessages reads what a worker was sent.
-func expectMessages(t *testing.T, w *engine.SimPeer, want ...string) {
+func expectMessages(t *testing.T, w *enginetest.Peer, want ...string) {
 	t.Helper()
 	var got []string
 	for in := w.Take(); len(in) > 0; {

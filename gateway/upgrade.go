@@ -26,7 +26,7 @@ type Identity struct {
 }
 
 // Refuse returns the error by which OnUpgrade refuses a WebSocket. The client gets the HTTP status,
-// which must be within 400 and 599, and the text, which is cut after 1 KiB. Browsers show
+// which must be between 400 and 599, and the text, which is cut after 1 KiB. Browsers show
 // neither to the page. The refusal is counted (UpgradesRejected) and not logged.
 func Refuse(status int, text string) error { return &refusal{status, text} }
 
@@ -93,9 +93,7 @@ func (l *loop) callOnUpgrade(u *upgrade) {
 	lis := u.session.lis
 	ctx, cancel := context.WithTimeout(l.g.pageCtx, lis.HandshakeTimeout)
 	u.cancel = cancel
-	l.g.pagesWG.Add(1)
-	go func() {
-		defer l.g.pagesWG.Done()
+	l.g.pagesWG.Go(func() {
 		defer cancel()
 		id, err := Identity{}, errUpgradeEnded
 		defer func() {
@@ -110,7 +108,7 @@ func (l *loop) callOnUpgrade(u *upgrade) {
 		if id, err = lis.OnUpgrade(ctx, u.request.WithContext(ctx)); err == nil {
 			err = id.check()
 		}
-	}()
+	})
 }
 
 var (
@@ -133,7 +131,7 @@ func (id *Identity) check() error {
 	}
 	for key := range id.Attrs {
 		if key == "" || len(key) > 0xFFFF {
-			return fmt.Errorf("Identity.Attrs: key of %d bytes: must be within 1 and 65535", len(key))
+			return fmt.Errorf("Identity.Attrs: key of %d bytes: must be between 1 and 65535", len(key))
 		}
 	}
 	if n := link.AttributesSize(id.attributes()); n > link.MaxAttributes {
@@ -165,7 +163,7 @@ func (l *loop) upgraded(u *upgrade, id Identity, err error) {
 	switch refused, ok := errors.AsType[*refusal](err); {
 	case l.overloaded():
 		s.refuseHTTP(u.head, codec.Status(http.StatusServiceUnavailable, ""))
-	case err == errUpgradeLate:
+	case errors.Is(err, errUpgradeLate):
 		s.upgradeTimedOut()
 	case err == nil:
 		s.finishUpgrade(u.head, &id)

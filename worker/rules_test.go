@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,10 +68,10 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 		"a slot that is none":   {"slot", []*link.Frame{{Type: link.Attach, ID: 1, Slot: 1 << 24, Payload: attachment}}},
 		"attributes cut off":    {"", []*link.Frame{attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: []byte{0}}}},
 		"bytes behind an attachment": {"invalid payload of ATTACH", []*link.Frame{
-			{Type: link.Attach, ID: 1, Payload: append(attachment[:len(attachment):len(attachment)], 0)},
+			{Type: link.Attach, ID: 1, Payload: append(slices.Clip(attachment), 0)},
 		}},
 		"bytes behind attributes": {"invalid payload of ATTRS", []*link.Frame{
-			attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: append(attrs[:len(attrs):len(attrs)], 0)},
+			attach(1), {Type: link.Attrs, Slot: 3, Token: 7, Payload: append(slices.Clip(attrs), 0)},
 		}},
 		"an end with a payload": {"invalid payload of DETACH", []*link.Frame{
 			attach(1), {Type: link.Detach, ID: 2, Slot: 3, Token: 7, Payload: []byte{0}},

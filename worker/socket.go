@@ -84,7 +84,7 @@ func (p *polled) Read(b []byte) (int, error) {
 // must wait before the next attempt.
 func (p *polled) attempt(fd uintptr) bool {
 	if p.try(fd) || !p.brisk {
-		return p.err != syscall.EAGAIN
+		return p.err != syscall.EAGAIN //nolint:errorlint // a system call returns a bare Errno
 	}
 	if p.brisk = int(p.count.Add(1)) < runtime.GOMAXPROCS(0); p.brisk {
 		// The result does not matter: the next read returns the same error or the data.
@@ -92,16 +92,16 @@ func (p *polled) attempt(fd uintptr) bool {
 		p.brisk = p.try(fd)
 	}
 	p.count.Add(-1)
-	return p.err != syscall.EAGAIN
+	return p.err != syscall.EAGAIN //nolint:errorlint // a system call returns a bare Errno
 }
 
 // try reads once. It returns false if there is nothing to read.
 func (p *polled) try(fd uintptr) bool {
 	p.n, p.err = syscall.Read(int(fd), p.b)
-	for p.err == syscall.EINTR {
+	for p.err == syscall.EINTR { //nolint:errorlint // a system call returns a bare Errno
 		p.n, p.err = syscall.Read(int(fd), p.b)
 	}
-	return p.err != syscall.EAGAIN
+	return p.err != syscall.EAGAIN //nolint:errorlint // a system call returns a bare Errno
 }
 
 // Close implements net.Conn. It ends a Read that is in poll(2) at once.

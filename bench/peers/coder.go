@@ -7,7 +7,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// serveCoder is an echo on coder/websocket with its defaults (no compression among them). It has nothing for a fan-out: a broadcast is a loop over all connections.
+// serveCoder is an echo on coder/websocket with its defaults, without compression. The library has
+// no fan-out: a broadcast is a loop over all connections.
 func serveCoder(ctx context.Context, s site) error {
 	var all everybody[*websocket.Conn]
 	return serveHTTP(ctx, s, func(w http.ResponseWriter, r *http.Request) {
@@ -29,7 +30,7 @@ func serveCoder(ctx context.Context, s site) error {
 				}
 				continue
 			}
-			all.each(func(c *websocket.Conn) { _ = c.Write(ctx, kind, p) }) // a failure closes
+			all.each(func(c *websocket.Conn) { _ = c.Write(ctx, kind, p) }) // a failure closes the connection
 		}
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// rawEcho gives bytes back as they come: one hop, and no idea of a message. It is the floor.
+// rawEcho returns bytes as they come, without messages. It is the floor.
 type rawEcho struct{ *gnetSite }
 
 func serveGnet(ctx context.Context, s site) error {
@@ -28,7 +28,7 @@ func (*rawEcho) OnTraffic(c gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
-// gnetSite is what the gnet servers have in common: where they are, and how they start and end.
+// gnetSite starts and ends a gnet server.
 type gnetSite struct {
 	gnet.BuiltinEventEngine
 	site
@@ -42,7 +42,7 @@ func (g *gnetSite) OnBoot(e gnet.Engine) gnet.Action {
 	}
 	f := os.NewFile(uintptr(fd), "")
 	defer func() { _ = f.Close() }()
-	ln, err := net.FileListener(f) // knows the address that the kernel gave
+	ln, err := net.FileListener(f) // its address has the port
 	if err != nil {
 		return gnet.Shutdown
 	}
@@ -51,7 +51,7 @@ func (g *gnetSite) OnBoot(e gnet.Engine) gnet.Action {
 	return gnet.None
 }
 
-// run serves until ctx ends.
 func (g *gnetSite) run(ctx context.Context, h gnet.EventHandler) error {
-	return until(ctx, func() error { return gnet.Run(h, "tcp4://"+g.listen, gnet.WithNumEventLoop(g.loops)) }, func() error { return nil }) // its connections end with the process
+	serve := func() error { return gnet.Run(h, "tcp4://"+g.listen, gnet.WithNumEventLoop(g.loops)) }
+	return until(ctx, serve, func() error { return nil }) // connections end with the process
 }

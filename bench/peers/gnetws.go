@@ -11,8 +11,9 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// wsEcho is the least of WebSocket (RFC 6455) that an echo needs, on gnet, one write for all that one read brought: what the protocol itself costs. It takes no
-// fragments and knows no limits; nobody should serve this.
+// wsEcho is the least of WebSocket (RFC 6455) that an echo needs, on gnet, with one write for
+// all the frames of one read: the cost of the protocol. It has no fragments and no limits,
+// and is not a server for production.
 type wsEcho struct{ *gnetSite }
 
 func serveGnetWS(ctx context.Context, s site) error {
@@ -20,7 +21,7 @@ func serveGnetWS(ctx context.Context, s site) error {
 	return g.run(ctx, &wsEcho{g})
 }
 
-// upgraded is the context of a connection after its handshake: the buffer of its answers.
+// upgraded is the context of a connection after its handshake: the output buffer.
 type upgraded struct{ out []byte }
 
 var errFrame = errors.New("not a masked frame of this echo")
@@ -62,7 +63,6 @@ func (*wsEcho) OnTraffic(c gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
-// appendUpgrade answers the handshake.
 func appendUpgrade(dst, request []byte) []byte {
 	const name, guid = "sec-websocket-key:", "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 	var key []byte
@@ -72,12 +72,13 @@ func appendUpgrade(dst, request []byte) []byte {
 		}
 	}
 	sum := sha1.Sum(append(bytes.Clone(key), guid...))
-	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\n"...)
+	dst = append(dst, "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = base64.StdEncoding.AppendEncode(dst, sum[:])
 	return append(dst, "\r\n\r\n"...)
 }
 
-// echoFrame appends the first frame of in, unmasked, and tells how long it was; 0: it is not all there.
+// echoFrame appends the first frame of in, unmasked, and returns its length; 0 if it is incomplete.
 func echoFrame(dst, in []byte) ([]byte, int, error) {
 	if len(in) < 2 {
 		return dst, 0, nil

@@ -8,16 +8,20 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// gorillaConn is a connection that several goroutines write to, which gorilla leaves to its user.
+// gorillaConn is a connection with several writers. The library allows one at a time.
 type gorillaConn struct {
 	*websocket.Conn
 	mu sync.Mutex // of writes
 }
 
-// serveGorilla is an echo on gorilla/websocket with a pool of write buffers, as its documentation recommends for many connections. A broadcast is prepared once and
-// written from where it arrived: without queues and write pumps that is the cheapest way, and one slow receiver would hold up all.
+// serveGorilla is an echo on gorilla/websocket with a pool of write buffers, as its documentation
+// recommends for many connections. A broadcast is prepared once and written by the goroutine that
+// received it. That is the cheapest way, but one slow receiver would block all.
 func serveGorilla(ctx context.Context, s site) error {
-	up := websocket.Upgrader{ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10, WriteBufferPool: &sync.Pool{}, CheckOrigin: func(*http.Request) bool { return true }}
+	up := websocket.Upgrader{
+		ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10, WriteBufferPool: &sync.Pool{},
+		CheckOrigin: func(*http.Request) bool { return true },
+	}
 	var all everybody[*gorillaConn]
 	return serveHTTP(ctx, s, func(w http.ResponseWriter, r *http.Request) {
 		ws, err := up.Upgrade(w, r, nil)
@@ -57,5 +61,5 @@ func (c *gorillaConn) write(kind int, p []byte) error {
 func (c *gorillaConn) writePrepared(m *websocket.PreparedMessage) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = c.WritePreparedMessage(m) // its reader will notice
+	_ = c.WritePreparedMessage(m) // the reader gets the error
 }

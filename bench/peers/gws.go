@@ -7,8 +7,8 @@ import (
 	"github.com/lxzan/gws"
 )
 
-// gwsEcho is an echo on gws: its own server instead of net/http, as its quick start has it, no compression, and one message after the other of a connection
-// (ParallelEnabled would answer out of order).
+// gwsEcho is an echo on gws with its own server, as in its quick start, without compression.
+// Messages of a connection are handled in order, without ParallelEnabled.
 type gwsEcho struct {
 	gws.BuiltinEventHandler
 	everybody[*gws.Conn]
@@ -21,7 +21,8 @@ func serveGWS(ctx context.Context, s site) error {
 	}
 	server := gws.NewServer(&gwsEcho{}, &gws.ServerOption{Recovery: gws.Recovery})
 	s.ready(ln.Addr())
-	return until(ctx, func() error { return server.RunListener(ln) }, func() error { return nil }) // a closed listener it would try again and again, with a line each; it ends with the process
+	// The listener ends with the process: gws would retry a closed one for ever.
+	return until(ctx, func() error { return server.RunListener(ln) }, func() error { return nil })
 }
 
 // OnOpen implements gws.Event.

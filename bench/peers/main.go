@@ -1,4 +1,5 @@
-// Peers measures sluice beside other makes: the same load on each in turn, in one run, and a table of what it cost the servers.
+// Peers measures sluice and other servers with the same load, in turn and in one run, and writes a
+// table of what each message costs the server.
 package main
 
 import (
@@ -14,10 +15,9 @@ import (
 	"syscall"
 )
 
-// Why the program ends with another exit code than 0.
 var (
-	errUsage  = errors.New("usage")            // 2
-	errFailed = errors.New("some runs failed") // 1
+	errUsage  = errors.New("usage")            // exit code 2
+	errFailed = errors.New("some runs failed") // exit code 1
 )
 
 func main() {
@@ -34,7 +34,7 @@ func main() {
 	os.Exit(1)
 }
 
-// run measures, or serves as the child of a measurement.
+// run measures, or is one of the servers.
 func run(ctx context.Context, args []string) error {
 	if len(args) > 0 && args[0] == "serve" {
 		return serveCommand(ctx, args[1:])
@@ -42,13 +42,13 @@ func run(ctx context.Context, args []string) error {
 	var m measurement
 	var only string
 	f := flag.NewFlagSet("peers", flag.ContinueOnError)
-	f.BoolVar(&m.short, "short", false, "a few hundred milliseconds each: shows that everything works, and no speed")
-	f.IntVar(&m.rounds, "rounds", 3, "how often each is measured, in turn")
-	f.StringVar(&only, "only", "", "NAME[,…]: these, and gnet")
-	f.StringVar(&m.loops, "loops", "auto", "event loops of the servers that have such, sluice's gateway among them: a number or auto")
+	f.BoolVar(&m.short, "short", false, "measure for a few hundred milliseconds: a check that everything works")
+	f.IntVar(&m.rounds, "rounds", 3, "how often to measure each server, in turn")
+	f.StringVar(&only, "only", "", "NAME[,...]: measure these servers, and gnet")
+	f.StringVar(&m.loops, "loops", "auto", "event loops of the servers that have them: a number or auto")
 	f.StringVar(&m.out, "out", "_artifacts", "folder for runs.jsonl and table.md")
-	f.BoolVar(&m.add, "add", false, "add rounds to those that the folder holds")
-	f.StringVar(&m.sluice, "sluice", "", "the sluice program (default: built from this tree)")
+	f.BoolVar(&m.add, "add", false, "add rounds to those in the folder")
+	f.StringVar(&m.sluice, "sluice", "", "the sluice program (default: build it from this tree)")
 	f.StringVar(&m.scripts, "node", "node", "folder of the scripts for Node.js")
 	switch err := f.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -66,7 +66,7 @@ func run(ctx context.Context, args []string) error {
 	return m.measure(ctx)
 }
 
-// choose returns the peers named, and the floor.
+// choose returns the peers with these names, and the floor; all without names.
 func choose(only string) (chosen []peer, err error) {
 	names := strings.Split(only, ",")
 	for _, p := range peers() {
@@ -81,5 +81,4 @@ func choose(only string) (chosen []peer, err error) {
 	return chosen, nil
 }
 
-// file is a file of the folder for results.
 func (m *measurement) file(name string) string { return filepath.Join(m.out, name) }

@@ -31,14 +31,14 @@ type measurement struct {
 	scripts string
 }
 
-// A scenario is a load that every peer gets.
+// A scenario is a load for every peer.
 type scenario struct {
 	name string
 	bench.Options
-	once bool // of each peer
+	once bool // for each peer
 }
 
-// The scenarios' names.
+// The names of the scenarios.
 const (
 	echo1  = "echo-1"
 	echo16 = "echo-16"
@@ -46,26 +46,29 @@ const (
 	idle   = "idle"
 )
 
-// runWithin bounds a run with everything around it.
+// runWithin bounds a run, with the start and stop of the servers.
 const runWithin = time.Minute
 
 func (m *measurement) scenarios() []scenario {
 	of := func(name string, mode bench.Mode, conns, inFlight int, warmup, window time.Duration) scenario {
-		return scenario{name: name, once: mode == bench.Idle, Options: bench.Options{Mode: mode, Conns: conns, InFlight: inFlight, Size: 128, Loops: runtime.NumCPU(), Warmup: warmup, Window: window}}
+		return scenario{name: name, once: mode == bench.Idle, Options: bench.Options{
+			Mode: mode, Conns: conns, InFlight: inFlight, Size: 128, Loops: runtime.NumCPU(),
+			Warmup: warmup * time.Millisecond, Window: window * time.Millisecond,
+		}}
 	}
-	const ms = time.Millisecond
 	if m.short {
-		return []scenario{of(echo16, bench.Echo, 20, 16, 50*ms, 200*ms), of(fanout, bench.Broadcast, 20, 2, 50*ms, 200*ms)}
+		return []scenario{of(echo16, bench.Echo, 20, 16, 50, 200), of(fanout, bench.Broadcast, 20, 2, 50, 200)}
 	}
 	return []scenario{
-		of(echo1, bench.Echo, 1000, 1, 500*ms, 2000*ms), of(echo16, bench.Echo, 1000, 16, 500*ms, 2000*ms), of(fanout, bench.Broadcast, 1000, 8, 500*ms, 2000*ms), of(idle, bench.Idle, 5000, 1, 300*ms, 700*ms),
+		of(echo1, bench.Echo, 1000, 1, 500, 2000), of(echo16, bench.Echo, 1000, 16, 500, 2000),
+		of(fanout, bench.Broadcast, 1000, 8, 500, 2000), of(idle, bench.Idle, 5000, 1, 300, 700),
 	}
 }
 
-// measure runs every scenario against every peer in turn, round after round, and writes what came of it. What fails is in the table and the rest goes on.
-func (m *measurement) measure(ctx context.Context) error {
+// measure runs every scenario against every peer in turn, round after round, and writes the
+// results. A run that fails is in the table and does not end the measurement.
+func (m *measurement) measure(ctx context.Context) (err error) {
 	var all []record
-	var err error
 	if m.add {
 		if all, err = readRecords(m.file(runsName)); err != nil {
 			return err
@@ -100,10 +103,11 @@ func (m *measurement) measure(ctx context.Context) error {
 	return nil
 }
 
-// floorEvery is after how many others the floor is measured again: a shared machine is not equally fast for a minute.
+// floorEvery is after how many other peers the floor is measured again: the speed of a shared
+// machine changes within a minute.
 const floorEvery = 3
 
-// inTurn are the peers in the order of a round: the floor, some others, the floor, and so on.
+// inTurn returns the peers in the order of a round, with the floor repeated.
 func (m *measurement) inTurn(s scenario) (turn []peer) {
 	at := slices.IndexFunc(m.peers, func(p peer) bool { return p.name == floor })
 	for i, p := range m.peers {
@@ -115,7 +119,7 @@ func (m *measurement) inTurn(s scenario) (turn []peer) {
 	return turn
 }
 
-// round runs every scenario against every peer, and appends what came of it to all. It ends early with ctx.
+// round runs every scenario against every peer, and appends the results. It ends early with ctx.
 func (m *measurement) round(ctx context.Context, round int, all []record) []record {
 	for _, s := range m.scenarios() {
 		for _, p := range m.inTurn(s) {
@@ -132,7 +136,7 @@ func (m *measurement) round(ctx context.Context, round int, all []record) []reco
 	return all
 }
 
-// one measures one peer once, with servers that were started for it.
+// one measures one peer once, with servers that it starts.
 func (m *measurement) one(ctx context.Context, p peer, s scenario) record {
 	r := record{Peer: p.name, Scenario: s.name, Loops: m.loops, Version: m.version(p)}
 	if r.Skipped = m.missing(p); r.Skipped != "" {
@@ -148,7 +152,7 @@ func (m *measurement) one(ctx context.Context, p peer, s scenario) record {
 		r.Failed = strings.Join(report.Verdict.Reasons, "; ")
 	}
 	if report != nil {
-		report.Timeline = nil // a run is too short for one to tell anything
+		report.Timeline = nil // it means nothing for such a short run
 		report.Options.Servers.Binary = filepath.Base(report.Options.Servers.Binary)
 	}
 	r.Report = report
@@ -168,12 +172,12 @@ func (m *measurement) load(ctx context.Context, p peer, o bench.Options) (*bench
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = server.Stop() }() // how it ends is its own affair
+	defer func() { _ = server.Stop() }() // its exit code does not matter
 	o.Targets, o.PIDs = []string{server.Addrs[string(p.codec)]}, []bench.PID{{Name: p.name, PID: server.PID}}
 	return bench.Run(ctx, o, nil)
 }
 
-// start starts the server of a peer: this program again, or a script.
+// start starts the server of a peer: this program, or a script.
 func (m *measurement) start(p peer) (*childproc.Process, error) {
 	const anywhere = "127.0.0.1:0"
 	self, err := os.Executable()
@@ -189,7 +193,7 @@ func (m *measurement) start(p peer) (*childproc.Process, error) {
 	return childproc.Start(cmd)
 }
 
-// missing says why the peer cannot be measured on this machine; nothing if it can.
+// missing says why the peer cannot be measured on this machine; empty if it can.
 func (m *measurement) missing(p peer) string {
 	if p.script == "" {
 		return ""
@@ -198,24 +202,24 @@ func (m *measurement) missing(p peer) string {
 		return "there is no Node.js"
 	}
 	if _, err := os.Stat(filepath.Join(m.scripts, "node_modules")); err != nil {
-		return "its packages are not installed: npm ci in the scripts' folder"
+		return "its packages are not installed: run npm ci in the scripts' folder"
 	}
 	return ""
 }
 
 func (p peer) isSluice() bool { return p.serve == nil && p.script == "" }
 
-// version is the peer's: as this program was built with it, as the scripts' package.json pins it, or what the program of sluice was built from.
+// version returns the version of a peer: from the build of this program, from
+// package.json, or from the sluice program.
 func (m *measurement) version(p peer) string {
 	if p.isSluice() {
 		return build.Of(m.sluice)
 	}
 	if p.script != "" {
 		var pkg struct{ Dependencies map[string]string }
-		if b, err := os.ReadFile(filepath.Join(m.scripts, "package.json")); err != nil || json.Unmarshal(b, &pkg) != nil {
-			return ""
+		if b, err := os.ReadFile(filepath.Join(m.scripts, "package.json")); err == nil && json.Unmarshal(b, &pkg) == nil {
+			return pkg.Dependencies[p.module]
 		}
-		return pkg.Dependencies[p.module]
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, d := range info.Deps {
@@ -227,11 +231,12 @@ func (m *measurement) version(p peer) string {
 	return ""
 }
 
-// buildSluice builds the program into a folder, from the module that this one replaces.
+// buildSluice builds the program from the module that go.mod replaces.
 func buildSluice(ctx context.Context, into string) (string, error) {
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/seed-7410fe32/sluice").Output()
+	list := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/seed-7410fe32/sluice")
+	root, err := list.Output()
 	if err != nil {
-		return "", fmt.Errorf("where is sluice: %w", err)
+		return "", fmt.Errorf("find sluice: %w", err)
 	}
 	bin := filepath.Join(into, "sluice")
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=auto", "-o", bin, ".")

@@ -7,7 +7,8 @@ import (
 	"github.com/olahol/melody"
 )
 
-// serveMelody is an echo on melody with its defaults. What does not fit a session's queue of 256 messages it drops, and the audit would tell.
+// serveMelody is an echo on melody with its defaults. It drops messages when the queue of a
+// session, 256 messages, is full; the audit would find them lost.
 func serveMelody(ctx context.Context, s site) error {
 	m := melody.New()
 	m.HandleMessageBinary(func(c *melody.Session, p []byte) {

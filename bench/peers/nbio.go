@@ -11,13 +11,14 @@ import (
 	"github.com/lesismal/nbio/nbhttp/websocket"
 )
 
-// serveNbio is an echo on nbio in its event-driven mode, set up as its author's comparison of WebSocket servers has it; as many pollers as the others have loops.
+// serveNbio is an echo on nbio in its event-driven mode, set up as in its author's comparison of
+// WebSocket servers. It has as many pollers as other servers have event loops.
 func serveNbio(ctx context.Context, s site) error {
 	ln, err := net.Listen("tcp", s.listen)
 	if err != nil {
 		return err
 	}
-	logging.SetLevel(logging.LevelError) // it prints where it listens, and so would stand before our own line
+	logging.SetLevel(logging.LevelError) // it would print before the ready line
 	var all everybody[*websocket.Conn]
 	up := websocket.NewUpgrader()
 	up.OnOpen(all.add)
@@ -30,8 +31,9 @@ func serveNbio(ctx context.Context, s site) error {
 		all.each(func(c *websocket.Conn) { _ = c.WriteMessage(kind, p) })
 	})
 	engine := nbhttp.NewEngine(nbhttp.Config{
-		Network: "tcp", Addrs: []string{s.listen}, Listen: func(string, string) (net.Listener, error) { return ln, nil },
-		IOMod: nbhttp.IOModNonBlocking, NPoller: s.loops, ReleaseWebsocketPayload: true,
+		Network: "tcp", Addrs: []string{s.listen},
+		Listen: func(string, string) (net.Listener, error) { return ln, nil },
+		IOMod:  nbhttp.IOModNonBlocking, NPoller: s.loops, ReleaseWebsocketPayload: true,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if c, err := up.Upgrade(w, r, nil); err == nil {
 				_ = c.SetReadDeadline(time.Time{})

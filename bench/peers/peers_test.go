@@ -12,7 +12,7 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// TestMain makes this test binary a server when a measurement starts it as one.
+// TestMain makes this test binary a server if a measurement starts it.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "serve" {
 		main()
@@ -21,12 +21,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// shortOne is a measurement whose runs only show that things work.
+// shortOne is a measurement that only checks that everything works.
 func shortOne(t *testing.T) measurement {
 	return measurement{short: true, rounds: 1, loops: "auto", out: t.TempDir(), scripts: "node", sluice: "not built"}
 }
 
-// TestPeers drives every peer in every way that the comparison has: messages must come back, and the audit must be clean.
+// TestPeers runs every scenario against every peer: messages must come
+// back, and the audit must be clean.
 func TestPeers(t *testing.T) {
 	t.Parallel()
 	m := shortOne(t)
@@ -63,7 +64,8 @@ func TestPeers(t *testing.T) {
 	}
 }
 
-// TestFailedPeer has a server that does not start beside one that works: the command says so in the table and at its end, and the other's figures are there.
+// TestFailedPeer has a server that does not start beside one that works. The table and the exit
+// code show the failure, and the figures of the other are there.
 func TestFailedPeer(t *testing.T) {
 	t.Parallel()
 	m := shortOne(t)
@@ -97,7 +99,8 @@ func madeUp(name, scenario string, round int, cpu float64) record {
 	}}
 }
 
-// TestTable has three rounds of the floor, of sluice, and of one that failed once: ratios are to the floor as it was just before, and who is better is named.
+// TestTable has three rounds of the floor, of sluice, and of a peer that failed once. Ratios are
+// to the floor measured just before, and better peers are named.
 func TestTable(t *testing.T) {
 	t.Parallel()
 	var all []record
@@ -169,7 +172,7 @@ func TestKept(t *testing.T) {
 	}
 }
 
-// TestInTurn has the floor again after every third of the others.
+// TestInTurn repeats the floor after every third peer.
 func TestInTurn(t *testing.T) {
 	t.Parallel()
 	m := measurement{peers: peers()[:6]}
@@ -185,7 +188,7 @@ func TestInTurn(t *testing.T) {
 	}
 }
 
-// TestChoose has the floor in every choice, and a name that is not there.
+// TestChoose has the floor in every choice, and refuses an unknown name.
 func TestChoose(t *testing.T) {
 	t.Parallel()
 	chosen, err := choose("gws,sluice")
@@ -197,7 +200,8 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// TestEchoFrame cuts frames of every length of length anywhere: nothing before all is there, then the same unmasked.
+// TestEchoFrame cuts frames of every length encoding anywhere: nothing is returned before the
+// frame is complete, then the same frame unmasked.
 func TestEchoFrame(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{0, 1, 7, 8, 125, 126, 65535, 65536} {
@@ -229,7 +233,7 @@ func TestEchoFrame(t *testing.T) {
 	}
 }
 
-// TestLoops has the words for a number of event loops.
+// TestLoops parses numbers of event loops.
 func TestLoops(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{"1": "1 <nil>", "0": "bad", "many": "bad"} {

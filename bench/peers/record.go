@@ -11,7 +11,7 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// A record is one run and what came of it: a line of runs.jsonl.
+// A record is the result of one run: a line of runs.jsonl.
 type record struct {
 	Peer     string        `json:"peer"`
 	Version  string        `json:"version,omitempty"`
@@ -26,20 +26,19 @@ type record struct {
 // runsName is the file of all records.
 const runsName = "runs.jsonl"
 
-// ok tells whether the figures count.
 func (r record) ok() bool { return r.Skipped == "" && r.Failed == "" && r.Report != nil }
 
-// perMessage is the CPU time of all server processes, in microseconds.
+// perMessage is the CPU time of all server processes per message, in microseconds.
 func perMessage(r *bench.Report) float64 {
 	return r.Total(func(p bench.ProcessUsage) float64 { return p.PerMessage })
 }
 
-// perConn is the memory of all server processes, in bytes.
+// perConn is the memory of all server processes per connection, in bytes.
 func perConn(r *bench.Report) float64 {
 	return r.Total(func(p bench.ProcessUsage) float64 { return p.PerConn })
 }
 
-// String is the line that tells of its end.
+// String returns the line that is printed after the run.
 func (r record) String() string {
 	head := fmt.Sprintf("%2d %-8s %-12s", r.Round, r.Scenario, r.Peer)
 	switch {
@@ -64,20 +63,18 @@ func writeRecords(name string, all []record) error {
 	return os.WriteFile(name, b.Bytes(), 0o644)
 }
 
-// readRecords reads what writeRecords wrote; nothing if the file is not there.
+// readRecords reads what writeRecords has written. Without a file there are no records.
 func readRecords(name string) (all []record, err error) {
 	b, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	for lines := json.NewDecoder(bytes.NewReader(b)); lines.More(); {
+	for lines := json.NewDecoder(bytes.NewReader(b)); err == nil && lines.More(); {
 		all = append(all, record{})
-		if err := lines.Decode(&all[len(all)-1]); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
+		err = lines.Decode(&all[len(all)-1])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return all, nil
 }

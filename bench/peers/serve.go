@@ -11,20 +11,17 @@ import (
 	"sync"
 )
 
-// broadcastVerb begins a message that is to go to all; every other goes back to its sender.
-const broadcastVerb = 'b'
+// isBroadcast reports whether p goes to all clients. Every other message goes back to its sender.
+func isBroadcast(p []byte) bool { return len(p) > 0 && p[0] == 'b' }
 
-// isBroadcast tells whether p is to go to all.
-func isBroadcast(p []byte) bool { return len(p) > 0 && p[0] == broadcastVerb }
-
-// serveCommand is "peers serve NAME": one echo server, until ctx ends.
+// serveCommand is "peers serve NAME": one server, until ctx ends.
 func serveCommand(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return fmt.Errorf("%w: serve which?", errUsage)
+		return fmt.Errorf("%w: serve needs a name", errUsage)
 	}
 	f := flag.NewFlagSet("serve", flag.ContinueOnError)
-	listen := f.String("listen", "127.0.0.1:0", "where")
-	loops := f.String("loops", "auto", "event loops, for servers that have such")
+	listen := f.String("listen", "127.0.0.1:0", "address to listen on")
+	loops := f.String("loops", "auto", "event loops, for servers that have them")
 	if err := f.Parse(args[1:]); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
@@ -34,25 +31,26 @@ func serveCommand(ctx context.Context, args []string) error {
 	}
 	for _, p := range peers() {
 		if p.name == args[0] && p.serve != nil {
-			return p.serve(ctx, site{listen: *listen, loops: n, ready: func(a net.Addr) { fmt.Printf("ready %s://%s\n", p.codec, a) }})
+			ready := func(a net.Addr) { fmt.Printf("ready %s://%s\n", p.codec, a) }
+			return p.serve(ctx, site{listen: *listen, loops: n, ready: ready})
 		}
 	}
-	return fmt.Errorf("%w: there is no server %q here", errUsage, args[0])
+	return fmt.Errorf("%w: there is no server %q", errUsage, args[0])
 }
 
-// parseLoops reads a number of event loops; auto is what a gateway of sluice makes of it.
+// parseLoops parses a number of event loops. auto has the meaning that it has for sluice's gateway.
 func parseLoops(s string) (int, error) {
 	if s == "auto" {
 		return runtime.GOMAXPROCS(0), nil
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 {
-		return 0, fmt.Errorf("%w: %q is no number of loops", errUsage, s)
+		return 0, fmt.Errorf("%w: loops is %q, must be auto or at least 1", errUsage, s)
 	}
 	return n, nil
 }
 
-// until runs serve until it fails or ctx ends; then stop has the last word.
+// until runs serve until it fails or ctx ends, and then stop.
 func until(ctx context.Context, serve, stop func() error) error {
 	ended := make(chan error, 1)
 	go func() { ended <- serve() }()
@@ -64,7 +62,7 @@ func until(ctx context.Context, serve, stop func() error) error {
 	}
 }
 
-// serveHTTP serves h until ctx ends. Connections that h took over end with the process.
+// serveHTTP serves h until ctx ends. Connections that h has hijacked end with the process.
 func serveHTTP(ctx context.Context, s site, h http.HandlerFunc) error {
 	ln, err := net.Listen("tcp", s.listen)
 	if err != nil {
@@ -75,7 +73,7 @@ func serveHTTP(ctx context.Context, s site, h http.HandlerFunc) error {
 	return until(ctx, func() error { return server.Serve(ln) }, server.Close)
 }
 
-// everybody is the set of connections that a broadcast goes to, for libraries that keep none.
+// everybody is the set of all connections, for libraries that have none.
 type everybody[C comparable] struct {
 	mu  sync.RWMutex
 	all map[C]struct{} // guarded by mu

@@ -15,19 +15,19 @@ import (
 // tableName is the file of the tables.
 const tableName = "table.md"
 
-// cell is what a peer did in a scenario: its good runs, and why others are not among them.
+// cell is the result of a peer in a scenario.
 type cell struct {
-	runs    []*bench.Report
-	ratios  []float64 // of the CPU time a message to the floor's
-	trouble string
+	runs    []*bench.Report // those that count
+	ratios  []float64       // of the CPU time per message to that of the floor
+	trouble string          // why another run does not count
 }
 
-// cells are all of them, by scenario and peer.
+// cells are the cells of a table, by scenario and peer.
 type cells map[[2]string]cell
 
-// summarize sorts the runs. A ratio is to the floor's last run before it in the same round, if there is one.
+// summarize sorts the runs. A ratio is to the last run of the floor before it in the same round.
 func summarize(all []record) cells {
-	s, last := make(cells), make(map[string]float64) // last are the floor's, by scenario and round
+	s, last := make(cells), make(map[string]float64) // last: of the floor, by scenario and round
 	for _, r := range all {
 		at, when := [2]string{r.Scenario, r.Peer}, fmt.Sprint(r.Scenario, r.Round)
 		c := s[at]
@@ -47,7 +47,6 @@ func summarize(all []record) cells {
 	return s
 }
 
-// median is of what the good runs have of it.
 func (c cell) median(of func(*bench.Report) float64) float64 {
 	var v []float64
 	for _, r := range c.runs {
@@ -56,7 +55,7 @@ func (c cell) median(of func(*bench.Report) float64) float64 {
 	return stat.Median(v)
 }
 
-// cost is CPU time a message and its ratio to the floor's, with a warning of runs that are not in it.
+// cost is the CPU time per message, its ratio to that of the floor, and runs that do not count.
 func (c cell) cost() string {
 	if len(c.runs) == 0 {
 		return cmp.Or(c.trouble, "–")
@@ -82,13 +81,15 @@ func (c cell) memory() string {
 	return fmt.Sprintf("%.1f KB", c.median(perConn)/1e3)
 }
 
-// speed is what the generator saw.
+// speed is the rate and the latency that the generator measured.
 func (c cell) speed() string {
 	if len(c.runs) == 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%.0fk/s, %.1f and %.1f ms", c.median(func(r *bench.Report) float64 { return r.Rate })/1e3,
-		c.median(func(r *bench.Report) float64 { return float64(r.Latency.P50) })/1e3, c.median(func(r *bench.Report) float64 { return float64(r.Latency.P99) })/1e3)
+	rate := c.median(func(r *bench.Report) float64 { return r.Rate })
+	p50 := c.median(func(r *bench.Report) float64 { return float64(r.Latency.P50) })
+	p99 := c.median(func(r *bench.Report) float64 { return float64(r.Latency.P99) })
+	return fmt.Sprintf("%.0fk/s, %.1f and %.1f ms", rate/1e3, p50/1e3, p99/1e3)
 }
 
 func (c cell) spread() string {
@@ -98,7 +99,6 @@ func (c cell) spread() string {
 	return fmt.Sprintf("%.2f–%.2f", slices.Min(c.ratios), slices.Max(c.ratios))
 }
 
-// short is the beginning of a reason, fit for a table.
 func short(s string) string {
 	s = strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "|", "/")
 	if len(s) > 120 {
@@ -110,14 +110,17 @@ func short(s string) string {
 // The text around the tables.
 const (
 	costHead = `
-CPU time of all server processes a message (a delivery in the fan-out), median over the rounds; in brackets the median of the ratios to the raw gnet echo that was
-measured last before it. Two hops are a gateway and a worker, in processes of their own; all others are one process, whose business runs where the connections are.
+CPU time of all server processes per message (per delivery in the fan-out): the median over the
+rounds. In brackets is the median of the ratios to the raw gnet echo measured last before it. Two
+hops are a gateway and a worker in separate processes. All others are one process, in which the
+business logic runs where the connections are.
 
 | server | version | hops | 1 in flight | 16 in flight | fan-out | idle connection | |
 |---|---|---|---|---|---|---|---|
 `
 	speedHead = `
-What the generator saw, on the same processors: rate a second, latency at the median and the 99th percentile, spread of the ratio.
+What the generator measured on the same processors: rate per second, latency at the median and the
+99th percentile, and the spread of the ratio.
 
 | server | 1 in flight | ratio | 16 in flight | ratio | fan-out |
 |---|---|---|---|---|---|
@@ -125,11 +128,10 @@ What the generator saw, on the same processors: rate a second, latency at the me
 	lossHead = `
 ## Where sluice loses
 
-Those that need less than its two hops over WebSocket do:
+These servers need less than sluice's two hops over WebSocket:
 `
 )
 
-// writeTable writes the tables, and says where sluice loses.
 func (m *measurement) writeTable(all []record) error {
 	s := summarize(all)
 	var costs, speeds strings.Builder
@@ -139,12 +141,13 @@ func (m *measurement) writeTable(all []record) error {
 		if at < 0 {
 			continue
 		}
-		version, _, _ := strings.Cut(all[at].Version, " ") // behind it is the commit
+		version, _, _ := strings.Cut(all[at].Version, " ") // the commit follows
 		if p.isSluice() {
 			version = cmp.Or(version, "this")
 		}
-		one, deep, broad := s[[2]string{echo1, p.name}], s[[2]string{echo16, p.name}], s[[2]string{fanout, p.name}]
-		row(&costs, p.name, version, fmt.Sprint(p.hops), one.cost(), deep.cost(), broad.cost(), s[[2]string{idle, p.name}].memory(), p.note)
+		of := func(scenario string) cell { return s[[2]string{scenario, p.name}] }
+		one, deep, broad, held := of(echo1), of(echo16), of(fanout), of(idle)
+		row(&costs, p.name, version, fmt.Sprint(p.hops), one.cost(), deep.cost(), broad.cost(), held.memory(), p.note)
 		row(&speeds, p.name, one.speed(), one.spread(), deep.speed(), deep.spread(), broad.speed())
 	}
 	text := "# sluice beside others\n\n" + circumstances(all) + "\n" + costHead + costs.String() + speedHead + speeds.String()
@@ -154,7 +157,6 @@ func (m *measurement) writeTable(all []record) error {
 	return os.WriteFile(m.file(tableName), []byte(text), 0o644)
 }
 
-// circumstances are the machine, the time and the command.
 func circumstances(all []record) string {
 	i := slices.IndexFunc(all, record.ok)
 	if i < 0 {
@@ -168,18 +170,23 @@ func circumstances(all []record) string {
 		o := all[j].Report.Options
 		load = fmt.Sprintf("%d connections, payloads of %d bytes, %s measured each time", o.Conns, o.Size, o.Window)
 	}
-	command := strings.Join(append([]string{"go run ."}, r.Command[min(1, len(r.Command)):]...), " ") // as one types it
-	return fmt.Sprintf("%s, %d processors (%s), Linux %s, %s, generator on the same processors; event loops: %s; rounds: %d; %s.\n\n```\n%s\n```",
-		r.Started.Format(time.DateOnly), r.Machine.CPUs, r.Machine.CPU, r.Machine.Kernel, r.Machine.Go, all[i].Loops, rounds, load, command)
+	m, command := r.Machine, strings.Join(append([]string{"go run ."}, r.Command[min(1, len(r.Command)):]...), " ")
+	return fmt.Sprintf("%s, %d processors (%s), Linux %s, %s, generator on the same processors; "+
+		"event loops: %s; rounds: %d; %s.\n\n```\n%s\n```",
+		r.Started.Format(time.DateOnly), m.CPUs, m.CPU, m.Kernel, m.Go, all[i].Loops, rounds, load, command)
 }
 
-// losses says who needs less than sluice over WebSocket does, and how much less. It compares medians, of what was measured.
+// losses lists the peers that need less than sluice over WebSocket,
+// and how much less, by the medians.
 func losses(s cells) string {
 	var b strings.Builder
 	for _, sc := range []struct {
 		name, text string
 		of         func(*bench.Report) float64
-	}{{echo1, "1 in flight", perMessage}, {echo16, "16 in flight", perMessage}, {fanout, "fan-out", perMessage}, {idle, "idle connection", perConn}} {
+	}{
+		{echo1, "1 in flight", perMessage}, {echo16, "16 in flight", perMessage}, {fanout, "fan-out", perMessage},
+		{idle, "idle connection", perConn},
+	} {
 		ours := s[[2]string{sc.name, "sluice"}]
 		if len(ours.runs) == 0 {
 			continue

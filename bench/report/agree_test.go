@@ -23,10 +23,11 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// heard is what a form says, by name, in seconds, bytes and numbers of things.
+// heard is the figures of a format by name, in seconds, bytes and numbers.
 type heard map[string]float64
 
-// forms have which figures they must say, where the report has them, and how exact they are: people are told three digits.
+// forms have the figures that a format must contain, if the report has them, and their precision:
+// formats for people have three digits.
 var forms = map[string]struct {
 	read   func(*testing.T, string) heard
 	within float64
@@ -40,7 +41,7 @@ var forms = map[string]struct {
 	"prometheus": {readPrometheus, 1e-9, `^(?:rate|messages|bytes|seconds|due|made|unsent|failures|audit .*|error .*|(latency|late) (p.*|max|mean|count)|(cpu|cores|rss|conn|time) .*|act .*|slow.*)$`},
 }
 
-// said are the figures of a report itself: what its JSON has.
+// said returns the figures of the report itself, as in JSON.
 func said(r *bench.Report) heard {
 	f := heard{
 		"seconds": r.Seconds, "bytes": float64(r.Bytes), "messages": float64(r.Messages), "rate": r.Rate,
@@ -80,11 +81,11 @@ func said(r *bench.Report) heard {
 			f[name] = v
 		}
 	}
-	if r.Acts != nil {
-		f["act said"], f["act whispered"], f["act left"], f["act reconnected"] = float64(r.Acts.Said), float64(r.Acts.Whispered), float64(r.Acts.Left), float64(r.Acts.Reconnected)
+	if r.Actions != nil {
+		f["act said"], f["act whispered"], f["act left"], f["act reconnected"] = float64(r.Actions.Said), float64(r.Actions.Whispered), float64(r.Actions.Left), float64(r.Actions.Reconnected)
 	}
-	if r.Slow != nil {
-		f["slow"], f["slow cut"] = float64(r.Slow.Readers), float64(r.Slow.Cut)
+	if r.SlowReaders != nil {
+		f["slow"], f["slow cut"] = float64(r.SlowReaders.Readers), float64(r.SlowReaders.Cut)
 	}
 	if r.Options.Mode == bench.Idle {
 		f["held"] = float64(r.Opened)
@@ -92,18 +93,18 @@ func said(r *bench.Report) heard {
 	return f
 }
 
-// words are forms that leave out what a run of its kind has not.
+// words reports whether a format for people leaves out a figure.
 func words(form string, r *bench.Report, name string) bool {
 	none := r.Options.Mode == bench.Idle && (name == "rate" || name == "messages") || name == "made" && r.Offered == 0
 	unsent := strings.HasPrefix(name, "audit ") && r.Audit.Expected == 0 && r.Audit.Clean()
 	return form != "text" && form != "html" && (form != "gobench" || !none) || !none && !unsent
 }
 
-// agree writes a report in all forms, reads each and has it say what the report says.
+// agree writes a report in all formats, reads each of them, and compares the figures.
 func agree(t *testing.T, r *bench.Report) {
 	t.Helper()
 	var whole bytes.Buffer
-	if err := JSON(&whole, r); err != nil {
+	if err := writeJSON(&whole, r); err != nil {
 		t.Fatal(err)
 	}
 	back, err := Read(&whole)
@@ -144,7 +145,7 @@ func agree(t *testing.T, r *bench.Report) {
 	}
 }
 
-// rounded is how far w can be from what a form says of it.
+// rounded is how far w may be from a rounded figure.
 func rounded(within float64, figure string, w float64) float64 {
 	last := 0.51e-6 // of a time: half of the last digit
 	switch name, _, _ := strings.Cut(figure, " "); {
@@ -166,7 +167,7 @@ func rounded(within float64, figure string, w float64) float64 {
 	return within*math.Abs(w) + last
 }
 
-// number reads a figure as it is told to people: 12.3k, 1,000, 1.5 ms, 2 KiB.
+// number reads a figure as formatted for people: 12.3k, 1,000, 1.5 ms, 2 KiB.
 func number(t *testing.T, s string) float64 {
 	t.Helper()
 	m := regexp.MustCompile(`^(-?[\d.]+) ?(µs|ms|s|B|KiB|MiB|GiB|k|M|G|)$`).FindStringSubmatch(strings.ReplaceAll(strings.TrimSpace(s), ",", ""))
@@ -181,7 +182,7 @@ func number(t *testing.T, s string) float64 {
 	return v * map[string]float64{"": 1, "µs": 1e-6, "ms": 1e-3, "s": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "k": 1e3, "M": 1e6, "G": 1e9}[m[2]]
 }
 
-// sentences reads what text and page say in sentences.
+// sentences reads the sentences of text and page.
 func sentences(t *testing.T, text string, f heard) {
 	t.Helper()
 	for expression, names := range map[string][]string{
@@ -201,7 +202,7 @@ func sentences(t *testing.T, text string, f heard) {
 	}
 }
 
-// enter puts a row of a table among the figures, by its head.
+// enter adds a row of a table to the figures, by its head.
 func (f heard) enter(t *testing.T, head, row []string) {
 	t.Helper()
 	kind := strings.TrimSpace(row[0]) // latency, messages, sent late; else a process
@@ -223,7 +224,7 @@ func (f heard) enter(t *testing.T, head, row []string) {
 	}
 }
 
-// readText finds the columns of the tables by where their heads end.
+// readText finds the columns of tables by the ends of their heads.
 func readText(t *testing.T, text string) heard {
 	f := make(heard)
 	sentences(t, text, f)
@@ -271,7 +272,7 @@ func readHTML(t *testing.T, page string) heard {
 	large := make(heard)
 	for _, m := range regexp.MustCompile(`<b>(.*?)</b><span>(.*?)</span>`).FindAllStringSubmatch(page, -1) {
 		large[strip(m[2])] = number(t, strip(m[1]))
-		if name := strip(m[2]); name == "lost" || slices.ContainsFunc(auditFigures, func(a measure[bench.Audit]) bool { return a.name == name }) {
+		if name := strip(m[2]); name == "lost" || slices.ContainsFunc(auditFigures, func(a figure) bool { return a.name == name }) {
 			f["audit "+name] = number(t, strip(m[1]))
 		}
 	}
@@ -379,7 +380,8 @@ func readCSV(t *testing.T, text string) heard {
 	return f
 }
 
-// readPrometheus reads the text format strictly: a family begins with what it is, its samples stand together, and none comes twice.
+// readPrometheus reads the text format strictly: a family begins with its description, its samples
+// stand together, and no family occurs twice.
 func readPrometheus(t *testing.T, text string) heard {
 	f, kinds, had, family := make(heard), make(map[string]string), make(map[string]bool), ""
 	sample := regexp.MustCompile(`^(sluice_bench_[a-z0-9_]+)\{((?:[a-z]+="(?:[^"\\\n]|\\[\\"n])*",?)*)\} (\S+)$`)
@@ -433,7 +435,8 @@ func readPrometheus(t *testing.T, text string) heard {
 	return f
 }
 
-// TestFormsAgree runs a short load on an echo in this process, in an open loop, and has every form of the report say the same.
+// TestFormsAgree makes a short run of an open loop on an echo in this
+// process, and compares all formats.
 func TestFormsAgree(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -479,7 +482,7 @@ func TestFormsAgree(t *testing.T) {
 	agree(t, r)
 }
 
-// TestSyntheticFormsAgree has the same of reports that are not easily made by a run.
+// TestSyntheticFormsAgree compares the formats of reports that are hard to produce by a run.
 func TestSyntheticFormsAgree(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*bench.Report){
@@ -498,13 +501,15 @@ func TestSyntheticFormsAgree(t *testing.T) {
 			r.Options.Mode, r.Options.Rate, r.Offered, r.Sent = bench.Connect, 700, 700, 699
 		},
 		"chat": func(r *bench.Report) {
-			r.Options.Mode, r.Acts = bench.Chat, &bench.Acts{Said: 1000, Whispered: 7, Left: 3, Reconnected: 1}
+			r.Options.Mode, r.Actions = bench.Chat, &bench.ActionCounts{Said: 1000, Whispered: 7, Left: 3, Reconnected: 1}
 		},
-		"slow readers":            func(r *bench.Report) { r.Slow = &bench.Slow{Readers: 5, Cut: 2, First: 1.5, Last: 3} },
-		"all slow readers stayed": func(r *bench.Report) { r.Slow = &bench.Slow{Readers: 1} },
+		"slow readers": func(r *bench.Report) {
+			r.SlowReaders = &bench.SlowReaderResult{Readers: 5, Cut: 2, First: 1.5, Last: 3}
+		},
+		"all slow readers stayed": func(r *bench.Report) { r.SlowReaders = &bench.SlowReaderResult{Readers: 1} },
 		"idle": func(r *bench.Report) {
 			*r = bench.Report{
-				Format: bench.Format, Options: bench.Options{Mode: bench.Idle, Codec: bench.WebSocket, Conns: 1000}, Opened: 1000, Messages: 1000, Seconds: 25, Timeline: []bench.Moment{{At: 25, Seconds: 25, Open: 1000}},
+				Format: bench.Format, Options: bench.Options{Mode: bench.Idle, Codec: bench.WebSocket, Conns: 1000}, Opened: 1000, Messages: 1000, Seconds: 25, Timeline: []bench.Interval{{At: 25, Seconds: 25, Open: 1000}},
 				Servers: []bench.ProcessUsage{{Name: "gateway", PerConnSecond: .75, Cores: .1, PerConn: -100, RSS: 1 << 30}, {Name: "worker"}}, Own: bench.ProcessUsage{Name: "generator"},
 			}
 		},
@@ -542,7 +547,7 @@ func TestSyntheticFormsAgree(t *testing.T) {
 	}
 }
 
-// TestDocs has a row of the documentation for every figure of the audit, and only metrics that there are.
+// TestDocs requires a documentation row for every figure of the audit, and only existing metrics.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	b, err := os.ReadFile("../../docs/bench-report.md")
@@ -555,7 +560,7 @@ func TestDocs(t *testing.T) {
 		}
 	}
 	var metrics strings.Builder
-	if err := Prometheus(&metrics, sample(t, 10)); err != nil {
+	if err := writePrometheus(&metrics, sample(t, 10)); err != nil {
 		t.Fatal(err)
 	}
 	named := regexp.MustCompile(`sluice_bench_\w+[a-z]\b`).FindAllString(string(b), -1)
@@ -569,7 +574,7 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// TestKeptRunsAgree has the same of the runs that are kept, of other modes and of builds before this one.
+// TestKeptRunsAgree compares the formats of recorded runs, of other modes and of earlier builds.
 func TestKeptRunsAgree(t *testing.T) {
 	t.Parallel()
 	names, err := filepath.Glob("../../docs/runs/*.json")

@@ -12,35 +12,35 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/stat"
 )
 
-// figure is a row of a comparison. NaN is what was not measured.
-type figure struct {
-	name         string
-	show         func(float64) string
-	of           func(*bench.Report) float64
-	at           func(bench.Moment) float64 // the same of an interval; nil: intervals do not have it
-	moreIsBetter bool
+// compared is a row of a comparison. NaN stands for what was not measured.
+type compared struct {
+	name   string
+	show   func(float64) string
+	of     func(*bench.Report) float64
+	at     func(bench.Interval) float64 // the same of an interval; nil: intervals do not have it
+	higher bool                         // more is better
 }
 
-// alike is a change that is no difference, however sure it is: less than 1 %.
-const alike = 0.01
-
-// Compare writes the figures of b's runs against those of a's, the median of each side, and says which are better and which worse. Each side is one run or more of one load.
+// Compare writes the figures of b's runs against those of a's: the median of each side, the change,
+// and a word. A side is one run or more of one load.
 //
-// A figure has a word only where both sides measured it, all their runs made the same load on the same processors and none of them is FAILED, INTERRUPTED or INVALID. From
-// 3 runs a side stat.Differ decides over the runs. With fewer it is the intervals of their timelines: their medians must be further apart than both sides together are wide, as
-// stat.Apart says; figures that intervals do not have get no word. Less than 1 % is no difference. Runs of different loads have no percentages either.
+// A percentage needs a figure that both sides measured, with the same load on the same processors.
+// A word also needs that no run is FAILED, INTERRUPTED or INVALID. From 3 runs a side stat.Differ
+// decides over the runs. With fewer, stat.Apart decides over the intervals of their timelines;
+// figures that intervals do not have get no word. Less than 1 % is no difference.
 func Compare(w io.Writer, a, b []*bench.Report) error {
 	var out strings.Builder
 	for i, side := range [][]*bench.Report{a, b} {
 		for j, r := range side {
-			fmt.Fprintf(&out, "%-2s %s  %s%s\n", unless(j > 0, string(rune('A'+i))), r.Started.Format("2006-01-02 15:04"), Title(r), unless(Verdict(r) == "OK", "  "+Verdict(r)))
+			name, verdict := unless(j > 0, string(rune('A'+i))), unless(Verdict(r) == "OK", "  "+Verdict(r))
+			fmt.Fprintf(&out, "%-2s %s  %s%s\n", name, r.Started.Format("2006-01-02 15:04"), titleOf(r), verdict)
 		}
 	}
 	out.WriteByte('\n')
 	unlike, others := differences(a, b)
 	bad := slices.Concat(reasons("A", a), reasons("B", b))
 	rows := [][]string{{"", "A", "±", "B", "±", "change", ""}}
-	for _, f := range figures(a) {
+	for _, f := range comparedFigures(a) {
 		if row := f.row(a, b, len(unlike) == 0, len(bad) == 0); row != nil {
 			rows = append(rows, row)
 		}
@@ -48,13 +48,17 @@ func Compare(w io.Writer, a, b []*bench.Report) error {
 	table(&out, rows...)
 	of := "run from the median"
 	if min(len(a), len(b)) < stat.Few {
-		of = fmt.Sprintf("interval from the median, for a side has fewer than %d runs: how runs differ is not in it", stat.Few)
+		of = fmt.Sprintf("interval from the median: with fewer than %d runs a side it does not tell how runs differ", stat.Few)
 	}
-	fmt.Fprintf(&out, "\n± is the farthest %s\n", of)
+	fmt.Fprintf(&out, "\n± is the distance of the farthest %s\n", of)
 	for _, list := range []struct {
 		head  string
 		lines []string
-	}{{"These are not comparable:", unlike}, {"Nothing is called better or worse, because:", bad}, {"These differ:", others}} {
+	}{
+		{"These are not comparable:", unlike},
+		{"Nothing is called better or worse, because:", bad},
+		{"These differ:", others},
+	} {
 		if len(list.lines) > 0 {
 			fmt.Fprintf(&out, "\n%s\n  %s\n", list.head, strings.Join(list.lines, "\n  "))
 		}
@@ -63,7 +67,7 @@ func Compare(w io.Writer, a, b []*bench.Report) error {
 	return err
 }
 
-// reasons are those of the runs of a side that did not go well.
+// reasons are those of the runs of a side that are not OK.
 func reasons(name string, runs []*bench.Report) (all []string) {
 	for i, r := range runs {
 		if v := Verdict(r); v != "OK" {
@@ -74,48 +78,50 @@ func reasons(name string, runs []*bench.Report) (all []string) {
 	return all
 }
 
-// figures are those of the runs as a whole, and what each process took.
-func figures(a []*bench.Report) (all []figure) {
+// comparedFigures are those of the runs, and of each process of side a.
+func comparedFigures(a []*bench.Report) (all []compared) {
 	mode := a[0].Options.Mode
-	each := func(cores float64, m bench.Moment) float64 { // CPU time, as cpuEach says
+	cpuOf := func(cores float64, m bench.Interval) float64 { // as serverCPU
 		if mode == bench.Idle {
 			return cores * 1e6 / float64(m.Open)
 		}
 		return cores * 1e6 / m.Rate()
 	}
-	intervals := map[string]func(bench.Moment) float64{
-		"rate": bench.Moment.Rate, "p50": func(m bench.Moment) float64 { return measured(float64(m.P50)) }, "p99": func(m bench.Moment) float64 { return measured(float64(m.P99)) },
-		"max": func(m bench.Moment) float64 { return measured(float64(m.Max)) }, "cpu": func(m bench.Moment) float64 { return each(serverCores(m), m) },
+	field := func(name string) func(bench.Interval) float64 {
+		return func(m bench.Interval) float64 { return measured(lookup(m, name)) }
+	}
+	intervals := map[string]func(bench.Interval) float64{
+		"rate": bench.Interval.Rate, "p50": field("P50"), "p99": field("P99"), "max": field("Max"),
+		"cpu": func(m bench.Interval) float64 { return cpuOf(serverCores(m), m) },
 	}
 	titles := map[string]string{"rate": mode.Units() + " a second", "cpu": cpuEach(mode) + ", all servers"}
 	for _, name := range []string{"rate", "p50", "p90", "p99", "p99.9", "max", "errors", "cpu"} {
-		m, _ := metrics(name)
-		f := figure{cmp.Or(titles[name], name), m.words, m.value, intervals[name], name == "rate"}
-		if name != "errors" { // none of which is a figure, too
-			f.of = func(r *bench.Report) float64 { return measured(m.value(r)) }
+		f, _ := figureOf(name)
+		c := compared{cmp.Or(titles[name], name), f.words, f.value, intervals[name], name == "rate"}
+		if name != "errors" { // 0 errors is a measurement
+			c.of = func(r *bench.Report) float64 { return measured(f.value(r)) }
 		}
-		all = append(all, f)
+		all = append(all, c)
 	}
 	for _, p := range a[0].Servers {
+		of := func(value func(*bench.Report) float64) func(*bench.Report) float64 {
+			return func(r *bench.Report) float64 {
+				i := slices.IndexFunc(r.Servers, func(q bench.ProcessUsage) bool { return q.Name == p.Name })
+				if i < 0 {
+					return math.NaN()
+				}
+				return measured(value(only(r.Servers[i])))
+			}
+		}
+		cpu := func(m bench.Interval) float64 { return cpuOf(m.CPU[p.Name], m) }
 		name := ", " + clean(p.Name)
-		all = append(all,
-			figure{cpuEach(mode) + name, cpuTime, func(r *bench.Report) float64 { return measured(cpuOf(usage(r, p.Name))) }, func(m bench.Moment) float64 { return each(m.CPU[p.Name], m) }, false},
-			figure{"memory a connection" + name, Size, func(r *bench.Report) float64 { return measured(usage(r, p.Name).PerConn) }, nil, false})
+		all = append(all, compared{cpuEach(mode) + name, cpuTime, of(serverCPU), cpu, false},
+			compared{"memory a connection" + name, sizeOf, of(sum("PerConn")), nil, false})
 	}
 	return all
 }
 
-// usage is what the process of that name took; nothing if there is none.
-func usage(r *bench.Report, name string) bench.ProcessUsage {
-	for _, p := range r.Servers {
-		if p.Name == name {
-			return p
-		}
-	}
-	return bench.ProcessUsage{}
-}
-
-// measured is v, or NaN for 0: it was not measured.
+// measured turns 0, which stands for "not measured" in a report, into NaN.
 func measured(v float64) float64 {
 	if v == 0 {
 		return math.NaN()
@@ -123,50 +129,47 @@ func measured(v float64) float64 {
 	return v
 }
 
-// row shows the figure of both sides; nil if there is nothing to show. same tells whether the runs made the same load, good whether all of them went well.
-func (f figure) row(a, b []*bench.Report, same, good bool) []string {
+// row shows the figure of both sides; nil if there is nothing to show. same says that the runs made
+// the same load, good that all of them are OK.
+func (f compared) row(a, b []*bench.Report, same, good bool) []string {
 	x, y := f.each(a), f.each(b)
-	if nothing(x) && nothing(y) {
+	nonzero := func(v float64) bool { return v != 0 }
+	if !slices.ContainsFunc(slices.Concat(x, y), nonzero) {
 		return nil
 	}
-	row, among := []string{f.name}, [][]float64{x, y}
-	intervals := min(len(a), len(b)) < stat.Few
-	if intervals {
-		among = [][]float64{f.intervals(a), f.intervals(b)}
+	differ, among := stat.Differ, [2][]float64{x, y}
+	if min(len(a), len(b)) < stat.Few {
+		// The intervals of a run depend on each other: a test must not take them for runs.
+		differ, among = stat.Apart, [2][]float64{f.intervals(a), f.intervals(b)}
 	}
 	before, after := stat.Median(x), stat.Median(y)
+	row := []string{f.name}
 	for i, v := range []float64{before, after} {
 		row = append(row, unless(math.IsNaN(v), f.show(v)), deviation(among[i]))
 	}
-	if math.IsNaN(before + after) {
+	switch {
+	case math.IsNaN(before + after):
 		return append(row, "not measured in both", "")
-	}
-	if !same {
+	case !same:
 		return append(row, "", "")
-	}
-	if min(slices.Min(x), slices.Min(y)) < 0 {
+	case min(slices.Min(x), slices.Min(y)) < 0:
 		return append(row, "not comparable", "")
 	}
 	change := after/before - 1
 	row = append(row, unless(before == 0, fmt.Sprintf("%+.1f %%", 100*change)))
-	if !good || min(len(among[0]), len(among[1])) < stat.Few {
-		return append(row, "")
-	}
-	differ := stat.Differ
-	if intervals {
-		differ = stat.Apart // those of one run depend on each other: no test may take them for runs
-	}
 	switch {
-	case !differ(among[0], among[1]), math.Abs(change) < alike:
+	case !good || min(len(among[0]), len(among[1])) < stat.Few:
+		return append(row, "")
+	case !differ(among[0], among[1]), math.Abs(change) < 0.01:
 		return append(row, "no difference")
-	case after > before == f.moreIsBetter:
+	case after > before == f.higher:
 		return append(row, "better")
 	}
 	return append(row, "worse")
 }
 
-// each are the runs' figures: of a side in which a run did not measure it there are none.
-func (f figure) each(runs []*bench.Report) (all []float64) {
+// each returns the figure of each run; nothing if one of them did not measure it.
+func (f compared) each(runs []*bench.Report) (all []float64) {
 	for _, r := range runs {
 		v := f.of(r)
 		if math.IsNaN(v) {
@@ -177,16 +180,11 @@ func (f figure) each(runs []*bench.Report) (all []float64) {
 	return all
 }
 
-// nothing tells whether there is no value but 0.
-func nothing(v []float64) bool {
-	return !slices.ContainsFunc(v, func(v float64) bool { return v != 0 })
-}
-
-// intervals are the figures of all intervals of the runs' windows.
-func (f figure) intervals(runs []*bench.Report) (all []float64) {
+// intervals returns the figure of each interval after the warm-up, which ends at 0.
+func (f compared) intervals(runs []*bench.Report) (all []float64) {
 	for _, r := range runs {
 		for _, m := range r.Timeline {
-			if f.at == nil || m.At < m.Seconds/2 { // the warm-up ends at 0
+			if f.at == nil || m.At < m.Seconds/2 {
 				continue
 			}
 			if v := f.at(m); !math.IsNaN(v) && !math.IsInf(v, 0) { // CPU time where nothing arrived
@@ -197,7 +195,8 @@ func (f figure) intervals(runs []*bench.Report) (all []float64) {
 	return all
 }
 
-// deviation is how far the farthest value is from the median, in percent; empty where that says nothing.
+// deviation is how far the farthest value is from the median, in
+// percent; empty where it means nothing.
 func deviation(v []float64) string {
 	m := stat.Median(v)
 	if len(v) < 2 || !(m > 0) {

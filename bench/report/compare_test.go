@@ -8,7 +8,7 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// lineOf is what a comparison of the two sides says of the figure; without a line of it "none".
+// lineOf returns the line of a figure in a comparison; "none" without one.
 func lineOf(t *testing.T, figure string, a, b []*bench.Report) string {
 	t.Helper()
 	var out strings.Builder
@@ -23,8 +23,8 @@ func lineOf(t *testing.T, figure string, a, b []*bench.Report) string {
 	return "none"
 }
 
-// side is runs of one load, one for each rate; p50, p99 and CPU time a message are in inverse proportion to it, in the run and, unless it is without a timeline, in each
-// interval.
+// side returns runs of one load, one for each rate. p50, p99 and CPU time per message are
+// inversely proportional to the rate, in the run and in each interval of its timeline.
 func side(t *testing.T, change func(*bench.Report), rates ...float64) (runs []*bench.Report) {
 	t.Helper()
 	for _, rate := range rates {
@@ -35,7 +35,7 @@ func side(t *testing.T, change func(*bench.Report), rates ...float64) (runs []*b
 		r.Timeline = nil
 		for i := range 5 { // two of the warm-up and three of the window, which differ by 1 %
 			of := rate * (1 + float64(i-3)/100)
-			m := bench.Moment{
+			m := bench.Interval{
 				At: float64(i - 1), Seconds: 1, Messages: uint64(of), P50: int64(1e6 / of), P99: int64(2e6 / of), Max: 90000, Open: 1000, CPU: map[string]float64{"gateway": .1, "generator": .3},
 			}
 			r.Timeline = append(r.Timeline, m)
@@ -48,7 +48,8 @@ func side(t *testing.T, change func(*bench.Report), rates ...float64) (runs []*b
 	return runs
 }
 
-// TestCompareWords has each figure's word, with runs that differ from each other and with single ones whose intervals do.
+// TestCompareWords checks the word for each figure, with several runs and
+// with the intervals of single runs.
 func TestCompareWords(t *testing.T) {
 	t.Parallel()
 	flat := func(r *bench.Report) { r.Timeline = nil }
@@ -85,7 +86,8 @@ func TestCompareWords(t *testing.T) {
 	}
 }
 
-// TestCompareOnlyWhatIsComparable has figures that were not measured, that no percentage is of, and runs that no word is for.
+// TestCompareOnlyWhatIsComparable has figures without a percentage, because they were not
+// measured, and runs without a word.
 func TestCompareOnlyWhatIsComparable(t *testing.T) {
 	t.Parallel()
 	three := func(change func(*bench.Report)) []*bench.Report { return side(t, change, 1000, 1000, 1000) }
@@ -123,7 +125,8 @@ func TestCompareOnlyWhatIsComparable(t *testing.T) {
 	}
 }
 
-// TestCompareSettings changes one thing at a time: it is named, as what keeps the runs from being compared or as what they may differ in.
+// TestCompareSettings changes one setting at a time. It is listed as one that makes runs
+// incomparable, or as a difference.
 func TestCompareSettings(t *testing.T) {
 	t.Parallel()
 	const unlike, others = "\nThese are not comparable:\n  ", "\nThese differ:\n  "
@@ -142,7 +145,7 @@ func TestCompareSettings(t *testing.T) {
 		unlike + "room size is none in A and 5 in B":                                   func(r *bench.Report) { r.Options.RoomSize = 5 },
 		unlike + "per conn is none in A and 5 in B":                                    func(r *bench.Report) { r.Options.PerConn = 5 },
 		unlike + `envelope is none in A and {"out":{"before":"say ","after":""},"in":{"before":"","after":""}} in B`: func(r *bench.Report) {
-			r.Options.Envelope = &bench.Envelope{Out: bench.Wrap{Before: "say "}}
+			r.Options.Envelope = &bench.Envelope{Out: bench.Framing{Before: "say "}}
 		},
 		unlike + "slow readers is none in A and 3 in B":                                                 func(r *bench.Report) { r.Options.SlowReaders = 3 },
 		unlike + "think is none in A and 1s in B":                                                       func(r *bench.Report) { r.Options.Think = 1e9 },
@@ -182,7 +185,7 @@ func TestCompareSettings(t *testing.T) {
 		if err := Compare(&out, a, b); err != nil {
 			t.Fatal(err)
 		}
-		if _, got, _ := strings.Cut(out.String(), "how runs differ is not in it\n"); want == "" && got != "" || !strings.HasPrefix(got, want) {
+		if _, got, _ := strings.Cut(out.String(), "it does not tell how runs differ\n"); want == "" && got != "" || !strings.HasPrefix(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
@@ -199,7 +202,7 @@ func TestCompareSettings(t *testing.T) {
 	}
 }
 
-// TestCompareMarks names each run that did not go well, where it stands and why.
+// TestCompareMarks names each run that is not OK, its place and its reason.
 func TestCompareMarks(t *testing.T) {
 	t.Parallel()
 	a, b := side(t, nil, 1000), side(t, nil, 1000, 1000)

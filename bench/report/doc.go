@@ -1,4 +1,4 @@
-// Package report turns a bench.Report into what people and programs read: text, JSON, CSV, benchmark lines, percentile files, metrics and a page with plots. Every figure
-// has one place (measure), from which each form takes it; docs/bench-report.md says what each means.
-// It compares two reports, and tells whether one keeps a promise.
+// Package report writes a bench.Report as text, JSON, CSV, benchmark lines, percentile files,
+// Prometheus metrics, or a page with plots. It also compares reports and checks objectives.
+// Every format takes its figures from the same tables; docs/bench-report.md explains them.
 package report

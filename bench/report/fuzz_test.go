@@ -9,10 +9,10 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// A file that is no report is refused; of what is taken every form can be made.
+// A file that is not a report is refused. From any other every format can be written.
 func FuzzRead(f *testing.F) {
 	var b bytes.Buffer
-	if err := JSON(&b, &bench.Report{Format: bench.Format}); err != nil {
+	if err := writeJSON(&b, &bench.Report{Format: bench.Format}); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(b.Bytes())
@@ -31,7 +31,7 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// An objective that is taken says again what it was.
+// An objective that is accepted returns its text.
 func FuzzSLO(f *testing.F) {
 	for _, s := range []string{"p99<5ms", "rate>10k", "errors<0.1%", "cpu<20us", "p99.9<1s", "<", "p99<NaN", "rate>-1"} {
 		f.Add(s)

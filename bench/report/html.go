@@ -1,7 +1,7 @@
 package report
 
 import (
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"html/template"
@@ -10,20 +10,44 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-//go:embed page.html
-var page string
+//go:embed page.html page.css
+var files embed.FS
 
-var pageTemplate = template.Must(template.New("page").Parse(page))
+// writePage fills page.html. The page is complete in itself: it loads nothing and runs no script.
+func writePage(w io.Writer, view any) error {
+	style, err := files.ReadFile("page.css")
+	if err != nil {
+		return err
+	}
+	t, err := template.New("page.html").
+		Funcs(template.FuncMap{"style": func() template.CSS { return template.CSS(style) }}).
+		ParseFS(files, "page.html")
+	if err != nil {
+		return err
+	}
+	return t.Execute(w, view)
+}
 
-//go:embed page.css
-var style string
+// page is the input of page.html: reports or a tuning.
+type page struct {
+	Runs        []runView
+	Plots       []plot
+	Differences []string // why the runs are not comparable
+	Tuning      *tuningView
+}
 
-// HTML writes one page with figures and plots of the reports, complete in itself: it loads nothing and runs nothing. Several reports are drawn over each other.
+type runView struct {
+	model
+	Name   string
+	Colour string // CSS class of its curves, if there are several runs
+}
+
+// HTML writes one page with the figures and plots of the reports. Several reports share the plots.
 func HTML(w io.Writer, reports ...*bench.Report) error {
 	if len(reports) == 0 {
-		return errors.New("report: a page of no report")
+		return errors.New("report: HTML needs a report")
 	}
-	v := view{Style: template.CSS(style)} // the style is our own file
+	var v page
 	for i, r := range reports {
 		run := runView{model: modelOf(r), Name: runName(reports, i)}
 		if len(reports) > 1 {
@@ -31,29 +55,15 @@ func HTML(w io.Writer, reports ...*bench.Report) error {
 		}
 		v.Runs = append(v.Runs, run)
 	}
-	var err error
-	if v.Plots, err = charts(reports); err != nil {
-		return err
-	}
 	for i := range reports[1:] {
 		unlike, _ := differences(reports[:1], reports[i+1:i+2])
 		for _, s := range unlike {
 			v.Differences = append(v.Differences, fmt.Sprintf("A = %s, B = %s: %s", v.Runs[0].Name, v.Runs[i+1].Name, s))
 		}
 	}
-	return pageTemplate.Execute(w, v)
-}
-
-// view is what the page's template is filled with.
-type view struct {
-	Style       template.CSS
-	Runs        []runView
-	Plots       []plot
-	Differences []string // why the runs are not comparable
-}
-
-type runView struct {
-	model
-	Name   string
-	Colour string // of its curves, where reports are drawn over each other; else empty
+	var err error
+	if v.Plots, err = charts(reports); err != nil {
+		return err
+	}
+	return writePage(w, v)
 }

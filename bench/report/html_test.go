@@ -14,7 +14,8 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// TestHTML checks that the drawings are whole, that nothing is loaded from elsewhere and that foreign text stays text.
+// TestHTML checks that plots are complete, that nothing is loaded from
+// elsewhere, and that text is escaped.
 func TestHTML(t *testing.T) {
 	t.Parallel()
 	a, b := sample(t, 1000), sample(t, 3000)
@@ -37,7 +38,7 @@ func TestHTML(t *testing.T) {
 	}
 }
 
-// complete checks that a page has so many drawings, each of them whole, and nothing foreign.
+// complete checks that a page has so many complete plots, and nothing foreign.
 func complete(t *testing.T, name, page string, plots int) {
 	t.Helper()
 	for _, bad := range []string{"<script", "<img", "http:", "https:", "NaN", "Inf", "ZgotmplZ"} {
@@ -88,7 +89,7 @@ func TestAxes(t *testing.T) {
 	}
 }
 
-// TestNines has the percentiles as they are written along the axis.
+// TestNines checks the labels of percentiles.
 func TestNines(t *testing.T) {
 	t.Parallel()
 	a := nines(8)
@@ -99,7 +100,7 @@ func TestNines(t *testing.T) {
 	}
 }
 
-// TestThin has a curve of a long run: what is drawn of it has its ends and its peaks.
+// TestThin reduces the curve of a long run: its ends and its peaks must stay.
 func TestThin(t *testing.T) {
 	t.Parallel()
 	var l line
@@ -118,7 +119,7 @@ func TestThin(t *testing.T) {
 	}
 }
 
-// TestGap has curves that are interrupted: each stretch is a piece of its own, and the area under it ends where it does.
+// TestGap has curves with gaps: each stretch is a path of its own, and the area below ends with it.
 func TestGap(t *testing.T) {
 	t.Parallel()
 	nan := math.NaN()

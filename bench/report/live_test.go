@@ -9,12 +9,12 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// TestLive has a run go by and looks at what a terminal shows.
+// TestLive checks the view of a run in progress.
 func TestLive(t *testing.T) {
 	t.Parallel()
 	l := NewLive(bench.Options{Mode: bench.Echo, Codec: bench.Text, Conns: 1000, InFlight: 2, Size: 128, Warmup: 2 * time.Second, Window: 10 * time.Second})
 	moment := func(at float64, rate, errors uint64, p99 int64) {
-		l.Add(bench.Moment{At: at, Seconds: 1, Messages: rate, Errors: errors, Open: 1000, P50: p99 / 2, P99: p99, Max: p99, CPU: map[string]float64{"gateway": 0.5, "worker": 0.25, "generator": 2}})
+		l.Add(bench.Interval{At: at, Seconds: 1, Messages: rate, Errors: errors, Open: 1000, P50: p99 / 2, P99: p99, Max: p99, CPU: map[string]float64{"gateway": 0.5, "worker": 0.25, "generator": 2}})
 	}
 	look := func(since time.Duration, columns int, want ...string) {
 		t.Helper()
@@ -32,8 +32,7 @@ func TestLive(t *testing.T) {
 		"rate      1k      messages a second  █",
 		"latency   not measured yet",
 		"clients   1,000 open   0 errors",
-		"cores     gateway ██······ 0.50   worker █······· 0.25",
-		"          generator ████████ 2.00")
+		"cores     gateway 0.50   generator 2.00   worker 0.25")
 	moment(0, 2000, 0, 0)
 	moment(1, 500, 1, 4000)
 	moment(2, 4000, 0, 1000)
@@ -43,7 +42,7 @@ func TestLive(t *testing.T) {
 		"rate      4k      messages a second  ▃▅▂█",
 		"latency   p50 500 µs   p99 1.00 ms  max 1.00 ms     █▃",
 		"clients   1,000 open   1 error",
-		"cores     gateway ██······ 0.50   worker █······· 0.25   generator ████████ 2.00")
+		"cores     gateway 0.50   generator 2.00   worker 0.25")
 	moment(10, 4000, 0, 1000)
 	if got := l.Lines(time.Minute, 80)[1]; got != "finishing ████████████████████████████████████████  10.0 of 10.0 s" {
 		t.Errorf("at the end: %s", got)
@@ -61,11 +60,11 @@ func TestLive(t *testing.T) {
 	}
 }
 
-// TestLiveForeign has texts of the user's in the view: they cannot act on the terminal.
+// TestLiveForeign has text with control characters: it must not reach the terminal.
 func TestLiveForeign(t *testing.T) {
 	t.Parallel()
 	l := NewLive(bench.Options{Mode: bench.Idle, Label: "\x1b[2Jx", Window: time.Second})
-	l.Add(bench.Moment{At: 1, Seconds: 1, Open: 7, CPU: map[string]float64{"a\x1b[2Jb": 1}})
+	l.Add(bench.Interval{At: 1, Seconds: 1, Open: 7, CPU: map[string]float64{"a\x1b[2Jb": 1}})
 	got := strings.Join(l.Lines(0, 200), "\n")
 	if strings.Contains(got, "\x1b") || !strings.Contains(got, "held      7 connections") {
 		t.Errorf("%q", got)

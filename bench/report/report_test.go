@@ -16,7 +16,7 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// sample is a report such as a run makes, of n messages that took 1 ms to n µs more.
+// sample returns a report of n messages that took from 1 ms to n µs more.
 func sample(t *testing.T, n int64) *bench.Report {
 	t.Helper()
 	h := hdrhistogram.New(1, 120_000_000, 3)
@@ -42,7 +42,7 @@ func sample(t *testing.T, n int64) *bench.Report {
 		Own:     bench.ProcessUsage{Name: "generator", Cores: .4, CoresLimit: 1},
 	}
 	for i := range 4 {
-		r.Timeline = append(r.Timeline, bench.Moment{
+		r.Timeline = append(r.Timeline, bench.Interval{
 			At: float64(i) - 1, Seconds: 1, Messages: 500 + uint64(i), P50: 1000, P99: 4000 * int64(i+1), Max: 90000, Open: 1000,
 			CPU: map[string]float64{"gateway": .5, "worker": .1, "generator": .4},
 		})
@@ -68,8 +68,8 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestVerdict has the word agree with the exit code, 1 for a run that failed or was interrupted, whatever else was wrong with it; but for one that failed by the generator's
-// own fault, which is INVALID.
+// TestVerdict checks that the word matches the exit code: 1 for a run that failed or was
+// interrupted. A run that failed by the generator's own fault is INVALID.
 func TestVerdict(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -87,7 +87,8 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// TestIdleCPU finds what a connection takes a second wherever a message's CPU time stands in other modes.
+// TestIdleCPU finds the CPU time per connection and second where other
+// modes have the CPU time per message.
 func TestIdleCPU(t *testing.T) {
 	t.Parallel()
 	r := sample(t, 0)
@@ -100,8 +101,8 @@ func TestIdleCPU(t *testing.T) {
 		want  []string
 	}{
 		"text":    {func(w io.Writer) error { return Text(w, r) }, []string{"CPU a connection and second", "gateway                        0.75 µs"}},
-		"json":    {func(w io.Writer) error { return JSON(w, r) }, []string{`"cpu_us_per_conn_second": 0.75`}},
-		"gobench": {func(w io.Writer) error { return GoBench(w, r) }, []string{" 0.750 cpu-us/conn/s-gateway 1024 B/conn-gateway 0.250 cpu-us/conn/s-worker"}},
+		"json":    {func(w io.Writer) error { return writeJSON(w, r) }, []string{`"cpu_us_per_conn_second": 0.75`}},
+		"gobench": {func(w io.Writer) error { return writeGoBench(w, r) }, []string{" 0.750 cpu-us/conn/s-gateway 1024 B/conn-gateway 0.250 cpu-us/conn/s-worker"}},
 		"html":    {func(w io.Writer) error { return HTML(w, r) }, []string{"<b>1.00 µs</b><span>server CPU a connection and second</span>", "<b>1 KiB</b><span>server memory a connection</span>", "<td>gateway</td><td>0.75 µs</td>"}},
 		"compare": {func(w io.Writer) error { return Compare(w, []*bench.Report{r}, []*bench.Report{&worse}) }, []string{
 			"CPU a connection and second, all servers  1.00 µs  0 %  1.75 µs  0 %", " +75.0 %\n", "CPU a connection and second, gateway      0.75 µs  0 %  1.50 µs  0 %", " +100.0 %\n",
@@ -130,7 +131,7 @@ func TestUnits(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ got, want string }{
 		{Count(0), "0"}, {Count(999), "999"}, {Count(1000), "1k"}, {Count(999.9), "1k"}, {Count(12345), "12.3k"}, {Count(2.5e6), "2.5M"},
-		{Size(512), "512 B"}, {Size(1536), "1.5 KiB"}, {Size(-2048), "-2 KiB"}, {Micros(999), "999 µs"}, {Micros(1500), "1.50 ms"}, {Micros(9_996), "10.0 ms"}, {Micros(99_970), "100 ms"}, {Micros(999_499), "999 ms"},
+		{sizeOf(512), "512 B"}, {sizeOf(1536), "1.5 KiB"}, {sizeOf(-2048), "-2 KiB"}, {Micros(999), "999 µs"}, {Micros(1500), "1.50 ms"}, {Micros(9_996), "10.0 ms"}, {Micros(99_970), "100 ms"}, {Micros(999_499), "999 ms"},
 		{Micros(999_999), "1.00 s"}, {Micros(2_500_000), "2.50 s"}, {whole(1234567), "1,234,567"}, {whole(123), "123"}, {clean("a\x1b\u202e\nb"), "a   b"},
 	} {
 		if c.got != c.want {
@@ -143,14 +144,14 @@ func TestJSON(t *testing.T) {
 	t.Parallel()
 	r := sample(t, 100)
 	var first, second bytes.Buffer
-	if err := JSON(&first, r); err != nil {
+	if err := writeJSON(&first, r); err != nil {
 		t.Fatal(err)
 	}
 	back, err := Read(bytes.NewReader(first.Bytes()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := JSON(&second, back); err != nil || !bytes.Equal(first.Bytes(), second.Bytes()) {
+	if err := writeJSON(&second, back); err != nil || !bytes.Equal(first.Bytes(), second.Bytes()) {
 		t.Errorf("reading and writing again changed it: %v", err)
 	}
 	for _, bad := range []string{"", "[]", "null", `{"format":2}`, `{"format":1,"latency":{"hdr":"no"}}`, `{"format":1} {}`, `{"format":1,"timeline":[{"at":1}]}`, `{"format":1,"rate":"fast"}`} {
@@ -163,7 +164,7 @@ func TestJSON(t *testing.T) {
 func TestCSV(t *testing.T) {
 	t.Parallel()
 	var b bytes.Buffer
-	if err := CSV(&b, sample(t, 10)); err != nil {
+	if err := writeCSV(&b, sample(t, 10)); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := csv.NewReader(&b).ReadAll()
@@ -178,7 +179,7 @@ func TestCSV(t *testing.T) {
 func TestGoBench(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	if err := GoBench(&b, sample(t, 1000)); err != nil {
+	if err := writeGoBench(&b, sample(t, 1000)); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
@@ -199,12 +200,12 @@ func TestGoBench(t *testing.T) {
 	}
 }
 
-// TestHGRM reads the lines as the plotters do: value, percentile, count up to it, 1/(1-percentile).
+// TestHGRM reads the lines as plotters do: value, percentile, count up to it, 1/(1-percentile).
 func TestHGRM(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int64{0, 1, 1000} {
 		var b strings.Builder
-		if err := HGRM(&b, sample(t, n)); err != nil {
+		if err := writeHGRM(&b, sample(t, n)); err != nil {
 			t.Fatal(err)
 		}
 		var value, percentile, total float64

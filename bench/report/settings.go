@@ -10,19 +10,20 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// setting is something that a run was given, or where it ran.
+// setting is an option of a run, or a property of the machine.
 type setting struct{ name, value string }
 
-// free are the settings that comparable runs may differ in: how long the run was and how the load was made, what the servers were given, and what is only told of a machine.
-// All others are the load, or the processors.
-var free = strings.Fields("warmup window drain loops processes sources binary gateways workers reactors pin procs targets addresses path version OS Arch Kernel Memory Go measured")
+// free are the settings in which comparable runs may differ: times, the generator, the servers, and
+// what does not change the processors. All others are the load, or the processors.
+var free = strings.Fields(`warmup window drain loops processes sources binary gateways workers reactors pin procs
+	targets addresses path version OS Arch Kernel Memory Go`)
 
-// settings are all of a run, the same number in the same order of each.
+// settings returns the settings of a run: the same number in the same order for each run.
 func settings(r *bench.Report) []setting {
 	o := r.Options
 	o.Label, o.PIDs = "", nil
 	if o.Rate > 0 {
-		o.InFlight, o.Think = 0, 0 // an open loop asks neither
+		o.InFlight, o.Think = 0, 0 // an open loop uses neither
 	}
 	if o.Servers.Gateways > 0 {
 		o.Targets = nil // their ports are new in each run
@@ -35,7 +36,7 @@ func settings(r *bench.Report) []setting {
 	return append(all, setting{"version", r.Version}, setting{"measured", strings.Join(names, ", ")})
 }
 
-// fields are a struct's, and those of structs in it, by their names in JSON.
+// fields lists the fields of a struct, and of structs in it, by their JSON names.
 func fields(v reflect.Value) (all []setting) {
 	for f, v := range v.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -45,18 +46,19 @@ func fields(v reflect.Value) (all []setting) {
 		case name == "":
 			name = f.Name
 		}
-		if v.Kind() == reflect.Struct {
-			all = append(all, fields(v)...)
-			continue
-		}
 		value := "none"
 		switch {
-		case v.Kind() == reflect.Pointer && !v.IsNil(): // it has many fields of its own
+		case v.Kind() == reflect.Struct:
+			all = append(all, fields(v)...)
+			continue
+		case v.Kind() == reflect.Pointer && !v.IsNil():
 			b, err := json.Marshal(v.Interface())
 			value = string(b)
 			if err != nil {
 				value = err.Error()
 			}
+		case name == "Memory" && !v.IsZero():
+			value = sizeOf(float64(v.Uint()))
 		case !v.IsZero() || v.Kind() == reflect.Bool:
 			value = fmt.Sprint(v)
 		}
@@ -65,7 +67,8 @@ func fields(v reflect.Value) (all []setting) {
 	return all
 }
 
-// differences are what keeps two sides from being compared, and what else their runs differ in.
+// differences lists the settings in which two sides differ: those that make
+// them incomparable, and the others.
 func differences(a, b []*bench.Report) (unlike, others []string) {
 	values := func(runs []*bench.Report, i int) (all []string) {
 		for _, r := range runs {
@@ -75,16 +78,17 @@ func differences(a, b []*bench.Report) (unlike, others []string) {
 		return slices.Compact(all)
 	}
 	for i, s := range settings(a[0]) {
-		if len(values(slices.Concat(a, b), i)) == 1 {
+		x, y := values(a, i), values(b, i)
+		if len(x) == 1 && slices.Equal(x, y) {
 			continue
 		}
-		line := clean(fmt.Sprintf("%s is %s in A and %s in B", s.name, strings.Join(values(a, i), " or "), strings.Join(values(b, i), " or ")))
-		if s.name == "measured" {
-			line += ": the sums of different servers are compared, and what is common to both"
-		}
-		if slices.Contains(free, s.name) {
+		line := clean(fmt.Sprintf("%s is %s in A and %s in B", s.name, strings.Join(x, " or "), strings.Join(y, " or ")))
+		switch {
+		case s.name == "measured":
+			others = append(others, line+": the sums compare different servers; a process is compared if both sides have it")
+		case slices.Contains(free, s.name):
 			others = append(others, line)
-		} else {
+		default:
 			unlike = append(unlike, line)
 		}
 	}

@@ -9,13 +9,13 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// Text writes the summary that a person reads: what ran, how fast, how late, whether all arrived, what it took, and last the verdict.
+// Text writes a summary for people. The last part is the verdict.
 func Text(w io.Writer, r *bench.Report) error {
 	var b strings.Builder
 	m := modelOf(r)
 	fmt.Fprintf(&b, "%s\n%s\n\n", m.Title, m.Loop)
 	for _, s := range m.Speed {
-		fmt.Fprintf(&b, "  %s\n", s.Value)
+		fmt.Fprintf(&b, "  %s\n", s)
 	}
 	for _, rows := range [][][]string{m.Latency, m.Audit} {
 		if len(rows) > 0 {
@@ -39,7 +39,7 @@ func Text(w io.Writer, r *bench.Report) error {
 	return err
 }
 
-// table writes rows in columns, two spaces in; the first column is flush left, the others right. The first row is the head.
+// table writes rows in aligned columns. The first column is flush left, the others flush right.
 func table(b *strings.Builder, rows ...[]string) {
 	var widths []int
 	for _, row := range rows {

@@ -10,7 +10,8 @@ import (
 	"github.com/seed-7410fe32/sluice/bench/tune"
 )
 
-// tuned is a tuning of two knobs on a made-up machine. Of 1, 2 and 4 reactors, 4 are the default, 2 are better, and 1 is the fastest but had the generator as its limit.
+// tuned is a tuning of two knobs. Of 1, 2 and 4 reactors, 4 is the default, 2 is better, and 1 is
+// the fastest but was limited by the generator.
 func tuned(t *testing.T) []tune.Stage {
 	trial := func(value string, s tune.Setting, rates ...float64) tune.Trial {
 		x := tune.Trial{Value: value, Setting: s}
@@ -42,9 +43,9 @@ func TestTuning(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"reactors  messages a second     ±  CPU a message     ±      p99", "\n  1                      300k   3 %        5.33 µs   2 %", "\n  2                      100k  10 %       12.00 µs   9 %", "███████▍ best\n",
+		"reactors  messages a second     ±  CPU a message     ±      p99", "\n  1                      300k   3 %        5.33 µs   2 %", "\n  2                      100k  10 %       12.00 µs   9 %", "  best\n",
 		"\n  reactors 1 left out, INVALID: the generator was  [31m the limit\n", "\n  reactors 2 is better by more than the spread of its runs\n\n  pin  ",
-		"█ kept\n", "\n  no difference past the spread of the runs: keep pin false\n",
+		"  kept\n", "\n  no difference beyond the spread of the runs: keep pin false\n",
 		"Use\n  sluice gateway --reactors 2\n  gateway.Config{Loops: 2}\n  GOMAXPROCS=8 sluice chat --worker  # 2 of these\n",
 	} {
 		if !strings.Contains(text.String(), want) {
@@ -59,7 +60,7 @@ func TestTuning(t *testing.T) {
 	complete(t, "tuning", page.String(), 4)
 	for _, want := range []string{
 		"sluice gateway --reactors 2 --pin", `<tr class="best"><td>2</td>`, `<tr class="out"><td>1</td>`, "left out, FAILED: &lt;3 lost&gt;", "with workers=2 worker-procs=8 pin=false",
-		"nothing to compare with, for pin true was left out: keep it",
+		"pin true was left out, so there is nothing to compare with: keep it",
 	} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("no %q on the page", want)
@@ -67,7 +68,8 @@ func TestTuning(t *testing.T) {
 	}
 }
 
-// TestKnobPlot has a curve through values that have an order, with a gap where one was left out, and none through those that have none.
+// TestKnobPlot joins values that have an order, with a gap for one that was
+// left out, and does not join others.
 func TestKnobPlot(t *testing.T) {
 	t.Parallel()
 	for i, want := range []struct{ curves, moves, lines, points int }{{1, 1, 1, 12}, {0, 0, 0, 6 + 2}} {

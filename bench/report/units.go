@@ -1,15 +1,12 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// Micros is a duration given in microseconds, with three digits that count.
+// Micros formats a duration given in microseconds, with three significant digits.
 func Micros(us int64) string {
 	switch v := float64(us); {
 	case v < 999.5:
@@ -21,7 +18,6 @@ func Micros(us int64) string {
 	}
 }
 
-// three has three digits that count, and all those before the point.
 func three(v float64) string {
 	switch {
 	case v < 9.995:
@@ -32,17 +28,17 @@ func three(v float64) string {
 	return fmt.Sprintf("%.0f", v)
 }
 
-// Count is a number of things, short.
+// Count formats a number: 12.3k.
 func Count(v float64) string { return scaled(v, 1000, "", "k", "M", "G") }
 
-// Size is a number of bytes, short.
-func Size(v float64) string { return scaled(v, 1024, " B", " KiB", " MiB", " GiB") }
+// sizeOf formats a number of bytes: 1.5 KiB.
+func sizeOf(v float64) string { return scaled(v, 1024, " B", " KiB", " MiB", " GiB") }
 
 func scaled(v, step float64, units ...string) string {
 	if v < 0 {
 		return "-" + scaled(-v, step, units...)
 	}
-	for v >= step*0.9995 && len(units) > 1 { // what would be printed as the step itself is one of the next unit
+	for v >= step*0.9995 && len(units) > 1 { // what would be printed as the step is 1 of the next unit
 		v /= step
 		units = units[1:]
 	}
@@ -52,7 +48,7 @@ func scaled(v, step float64, units ...string) string {
 	return fmt.Sprintf("%.3g%s", v, units[0])
 }
 
-// whole is a number in full, its thousands apart.
+// whole formats a number in full: 1,234,567.
 func whole(n uint64) string {
 	s := strconv.FormatUint(n, 10)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -61,13 +57,8 @@ func whole(n uint64) string {
 	return s
 }
 
-// cpuOf is what a process took for each, in microseconds.
-func cpuOf(p bench.ProcessUsage) float64 { return cmp.Or(p.PerMessage, p.PerConnSecond) }
-
-// cpuTime is processor time in microseconds.
 func cpuTime(us float64) string { return fmt.Sprintf("%.2f µs", us) }
 
-// plural is a number of things.
 func plural(n int, what string) string {
 	switch {
 	case n == 1:
@@ -79,7 +70,6 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %s", n, what)
 }
 
-// truth is 1 for yes and 0 for no.
 func truth(yes bool) float64 {
 	if yes {
 		return 1
@@ -87,7 +77,7 @@ func truth(yes bool) float64 {
 	return 0
 }
 
-// unless is the empty string when the condition holds.
+// unless returns s, or nothing if empty is true.
 func unless(empty bool, s string) string {
 	if empty {
 		return ""
@@ -95,11 +85,12 @@ func unless(empty bool, s string) string {
 	return s
 }
 
-// clean takes what could confuse a terminal or a table out of a foreign text.
+// clean replaces characters that can confuse a terminal: control characters and those
+// that change the direction of text.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
-		case r < ' ', r >= 0x7f && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069: // controls, and those that turn the direction
+		case r < ' ', r >= 0x7f && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
 			return ' '
 		}
 		return r

@@ -17,7 +17,8 @@ func defaults() Options {
 	return o
 }
 
-// The bound is the sum of its parts, each of which is there and has a name; more of what a run consists of makes it larger, never beyond what the gateway's limits say.
+// The bound is the sum of its parts, each with a name. More of any part makes it larger, but never
+// larger than the limits of the gateway allow.
 func TestBound(t *testing.T) {
 	t.Parallel()
 	o := defaults()
@@ -55,7 +56,7 @@ func TestBound(t *testing.T) {
 	}
 }
 
-// It is low enough for a soak to find in a minute that some KiB of each broadcast are kept for each format.
+// The bound is low enough to find within a minute that each broadcast is kept for each format.
 func TestBoundIsTight(t *testing.T) {
 	t.Parallel()
 	o := defaults()
@@ -67,7 +68,7 @@ func TestBoundIsTight(t *testing.T) {
 	}
 }
 
-// A setup counts everybody who is at it at a time.
+// A setup counts all clients at a time.
 func TestSetup(t *testing.T) {
 	t.Parallel()
 	o := defaults()
@@ -83,14 +84,13 @@ func TestSetup(t *testing.T) {
 	}
 }
 
-// A gateway that holds more than the bound is named, fails the run and ends it.
+// A gateway that uses more than the bound is named, fails the run and ends it.
 func TestOverTheBound(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	s := &soak{out: &out, fleet: &fleet{counts: make(chan map[string]int, 1)}, bound: 100 << 20}
-	s.fleet.counts <- nil
+	s := &soak{out: &out, fleet: &fleet{}, bound: 100 << 20}
 	for _, most := range [][]int{{99 << 20, 0}, {101 << 20, 99 << 20}} {
-		r := round{loads: []*bench.Report{{Audit: bench.Audit{Expected: 1, Received: 1}}}, most: most}
+		r := round{loads: []*bench.Report{{Audit: bench.Audit{Expected: 1, Received: 1}}}, peaks: most}
 		s.rounds = append(s.rounds, r)
 		if s.print(r); s.over != (most[0] > s.bound) {
 			t.Errorf("%v: over is %v", most, s.over)

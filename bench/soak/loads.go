@@ -10,15 +10,17 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// Sizes of messages, in bytes. Broadcasts reach the clients of all loads, who know them by their size.
+// Sizes of messages, in bytes. Broadcasts reach the clients of all
+// loads, which know them by their size.
 const (
 	echoSize      = 128
-	roomSize      = 400        // so that it is compressed, also for a window of 9 bits
-	broadcastSize = 8 << 10    // so that it is not, for the smaller windows
+	roomSize      = 400        // compressed, also with a window of 9 bits
+	broadcastSize = 8 << 10    // not compressed with the smaller windows
 	bigSize       = 1<<20 - 64 // some KiB where it is compressed
 )
 
-// roomMembers is coprime to the number of formats, so that rooms begin with each of them in turn: the first one sends.
+// roomMembers is coprime to the number of formats, so that the first member of a room,
+// which sends, has each format in turn.
 const roomMembers = 10
 
 // slowReaders of each gateway read nothing, or a little, of the broadcasts.
@@ -34,16 +36,17 @@ func (o *Options) codecs() (all []bench.Codec) {
 	return all
 }
 
-// loads are what runs side by side, each with clients of all formats: some that have each message echoed, a few whose messages are big, rooms, broadcasts to everybody, and
-// clients that come, say a word and go.
+// loads run side by side, each with clients of all formats: echoes of small and of big messages,
+// rooms, broadcasts, and clients that connect, send one message and disconnect.
 func (o *Options) loads() []bench.Options {
 	const warmup = time.Second
-	base := bench.Options{Warmup: warmup, Window: max(o.Round-warmup, time.Second), Drain: 20 * time.Second, Overheard: broadcastSize}
+	window := max(o.Round-warmup, time.Second)
 	load := func(label string, mode bench.Mode, conns int, rate float64, size int) bench.Options {
-		l := base
-		rate = max(rate, 1/l.Window.Seconds()) // one at least is due
-		l.Label, l.Mode, l.Conns, l.Rate, l.Size, l.Mix = label, mode, max(conns, len(o.Formats)), rate, size, slices.Clone(o.Formats)
-		return l
+		return bench.Options{
+			Label: label, Mode: mode, Conns: max(conns, len(o.Formats)), Size: size, Mix: slices.Clone(o.Formats),
+			Rate:   max(rate, 1/window.Seconds()), // at least one message is due
+			Warmup: warmup, Window: window, Drain: 20 * time.Second, Overheard: broadcastSize,
+		}
 	}
 	n := float64(len(o.Formats))
 	echo := load("echo", bench.Echo, o.Conns/2, o.Rate*3/4, echoSize)
@@ -51,12 +54,12 @@ func (o *Options) loads() []bench.Options {
 	rooms := load("rooms", bench.Rooms, o.Conns*3/10, o.Rate/4/roomMembers, roomSize)
 	rooms.RoomSize = roomMembers
 	broadcast := load("broadcast", bench.Broadcast, o.Conns/5, o.Rate/40, broadcastSize)
-	broadcast.Senders, broadcast.SlowReaders, broadcast.SlowMixed, broadcast.Overheard = len(o.Formats), slowReaders, true, 0
+	broadcast.Senders, broadcast.SlowReaders, broadcast.SlowMixed = len(o.Formats), slowReaders, true
+	broadcast.Overheard = 0
 	visits := load("visits", bench.Connect, 0, o.Rate/40, echoSize)
 	return []bench.Options{echo, big, rooms, broadcast, visits}
 }
 
-// setup is what the loads come to.
 func (o *Options) setup() setup {
 	s := setup{clients: slowReaders, sender: broadcastSize, formats: len(o.Formats), workers: o.Workers}
 	for _, l := range o.loads() {
@@ -75,7 +78,7 @@ func (o *Options) setup() setup {
 	return s
 }
 
-// round makes load for a while and gives an account of it.
+// round makes load for a while and prints its result.
 func (s *soak) round(ctx context.Context) error {
 	before := s.fleet.usages()
 	loads := s.o.loads()
@@ -94,8 +97,8 @@ func (s *soak) round(ctx context.Context) error {
 	if err := all.Wait(); err != nil {
 		return err
 	}
-	state := s.settled(ctx, before)
-	r := round{time.Since(s.began), reports, state, s.fleet.peaks()}
+	usages := s.settled(ctx, before)
+	r := round{time.Since(s.began), reports, usages, s.fleet.peaks()}
 	s.rounds = append(s.rounds, r)
 	s.print(r)
 	return nil

@@ -1,10 +1,11 @@
-// Package soak drives gateways and workers, each a process of its own, with audited load for as long as one likes, while workers are killed, frozen and replaced
-// and links are cut, slowed down and corrupted. Clients of all wire formats are mixed in each kind of load. It says what was lost, duplicated or reordered, whether
-// a gateway holds more than its limits and the load come to (bound.go), and whether memory or descriptors grow. Everything is on loopback.
+// Package soak keeps audited load on gateways and workers, each a process, while it kills, freezes
+// and replaces workers, and cuts, slows down and corrupts links. Each kind of load has clients of
+// all wire formats. It reports lost, duplicated and reordered messages, gateways that use more
+// memory than their limits and the load allow (bound.go), and memory or descriptors that grow.
+// Everything is on loopback.
 package soak
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,61 +20,73 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
-// Options say what to soak, and how. What is zero gets its default from Run, and what is negative is bench.ErrOptions.
+// Options configure a soak. Run replaces zero values by defaults;
+// negative ones are bench.ErrOptions.
 type Options struct {
 	Binary   string        // the sluice program
 	For      time.Duration // Defaults to 10 minutes.
-	Round    time.Duration // between two accounts; clients come anew for each. Defaults to a minute, or For where that is less.
-	Every    time.Duration // between two faults. Defaults to 2 s.
+	Round    time.Duration // from one account to the next, with new clients. Defaults to a minute, at most For.
+	Every    time.Duration // from one fault to the next. Defaults to 2 s.
 	Gateways int           // Defaults to 2.
 	Workers  int           // Defaults to 3.
 	Conns    int           // clients at a time. Defaults to 100.
-	// Formats are what the clients speak, side by side. Defaults to all that there are (bench.WireFormats). They need no targets.
+	// Formats of the clients, without targets. Defaults to bench.WireFormats.
 	Formats []bench.WireFormat
-	Rate    float64   // messages that come back a second, of those who stay. Defaults to 2,000.
+	Rate    float64   // messages per second that come back to long-lived clients. Defaults to 2,000.
 	Seed    uint64    // of the order of the faults
-	Faults  bool      // false: load alone, to compare with
-	Log     io.Writer // what the processes log; nil: nowhere
+	Faults  bool      // false: only load
+	Log     io.Writer // for the logs of the processes; nil: they are discarded
+}
+
+// Settings returns the numbers among the options, for flags.
+func (o *Options) Settings() []bench.Setting {
+	number := func(name, short, usage string, field any, otherwise float64) bench.Setting {
+		return bench.Setting{Name: name, Short: short, Usage: usage, Field: field, Default: otherwise, Min: -1}
+	}
+	return []bench.Setting{
+		number("for", "", "length of the test", &o.For, float64(10*time.Minute)),
+		number("round", "", "time from one line to the next, at most --for", &o.Round, float64(time.Minute)),
+		number("every", "", "time from one fault to the next", &o.Every, float64(2*time.Second)),
+		number("gateways", "", "gateways", &o.Gateways, 2),
+		number("workers", "", "workers", &o.Workers, 3),
+		number("conns", "c", "clients at a time, about", &o.Conns, 100),
+		number("rate", "R", "messages a second", &o.Rate, 2000),
+	}
 }
 
 func (o *Options) defaults() error {
 	if field, err := valid.Numbers(o); err != nil {
 		return fmt.Errorf("%w: %s: %w", bench.ErrOptions, field, err)
 	}
-	o.For = cmp.Or(o.For, 10*time.Minute)
-	o.Round = min(cmp.Or(o.Round, time.Minute), o.For)
-	o.Every = cmp.Or(o.Every, 2*time.Second)
-	o.Gateways = cmp.Or(o.Gateways, 2)
-	o.Workers = cmp.Or(o.Workers, 3)
-	o.Conns = cmp.Or(o.Conns, 100)
+	for _, s := range o.Settings() {
+		s.Fill()
+	}
+	o.Round = min(o.Round, o.For)
 	if len(o.Formats) == 0 {
 		o.Formats = bench.WireFormats()
 	}
-	o.Rate = cmp.Or(o.Rate, 2000)
 	return nil
 }
 
-// ErrFailed is returned by Run when a promise was not kept; the lines printed before say which.
-var ErrFailed = errors.New("soak: a promise was not kept")
+// ErrFailed is returned by Run if a check failed. The printed lines say which.
+var ErrFailed = errors.New("soak: failed")
 
-// soak is a run in progress.
 type soak struct {
 	o      Options
 	out    io.Writer
 	fleet  *fleet
-	bound  int // bytes that a gateway may hold
+	bound  int // bytes that a gateway may use
 	began  time.Time
 	rounds []round
 	failed bool
-	over   bool // a gateway holds more
+	over   bool // a gateway uses more
 }
 
-// round is what one account says.
 type round struct {
-	end   time.Duration // since the beginning
-	loads []*bench.Report
-	state []usage
-	most  []int // bytes that each gateway has held
+	end    time.Duration // since the start
+	loads  []*bench.Report
+	usages []usage
+	peaks  []int // bytes that each gateway has used
 }
 
 // Run soaks until For has passed or ctx ends, and prints a line for each round.
@@ -91,9 +104,9 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 		return err
 	}
 	s.began = time.Now()
-	beside, stop := context.WithCancel(ctx)
+	faultCtx, stop := context.WithCancel(ctx)
 	var faults errgroup.Group
-	faults.Go(func() error { return s.disturb(beside) })
+	faults.Go(func() error { return s.causeFaults(faultCtx) })
 	for end := time.Now().Add(o.For); ctx.Err() == nil && !s.over && time.Until(end) > o.Round/2; {
 		if err = s.round(ctx); err != nil {
 			break
@@ -106,8 +119,7 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 	return s.verdict()
 }
 
-// disturb does one thing after the other to workers and links, until ctx ends.
-func (s *soak) disturb(ctx context.Context) error {
+func (s *soak) causeFaults(ctx context.Context) error {
 	rng := rand.New(rand.NewPCG(s.o.Seed, 5))
 	for s.o.Faults && pause(ctx, s.o.Every) {
 		if err := s.fleet.fault(ctx, rng); err != nil {
@@ -117,7 +129,7 @@ func (s *soak) disturb(ctx context.Context) error {
 	return nil
 }
 
-// pause reports false when ctx ends meanwhile.
+// pause returns false if ctx ends.
 func pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -129,42 +141,42 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// print is a round's line, and one for each thing that is wrong.
 func (s *soak) print(r round) {
-	line := new(strings.Builder)
-	fmt.Fprintf(line, "%8s ", r.end.Round(time.Second))
+	var line strings.Builder
+	add := func(format string, args ...any) { _, _ = fmt.Fprintf(&line, format, args...) }
+	add("%8s ", r.end.Round(time.Second))
 	for _, load := range r.loads {
-		fmt.Fprintf(line, " %s %d", load.Options.Label, load.Audit.Received)
-		if wrong := wrong(load); wrong == "" {
-			line.WriteString(" ok,")
-		} else {
-			s.failed = true
-			line.WriteString(" FAILED (" + wrong + "),")
+		result := "ok"
+		if wrong := wrong(load); wrong != "" {
+			s.failed, result = true, "FAILED ("+wrong+")"
+		}
+		add(" %s %d %s,", load.Options.Label, load.Audit.Received, result)
+	}
+	add(" %s", s.fleet.done())
+	for _, load := range r.loads {
+		for _, e := range load.Errors {
+			if e.Kind == bench.TurnedAway {
+				add(", %d %s turned away", e.Count, load.Options.Label)
+			}
+		}
+		if load.SlowReaders != nil {
+			add(", %d slow readers cut", load.SlowReaders.Cut)
 		}
 	}
-	line.WriteString(" " + s.fleet.done())
-	for _, load := range r.loads {
-		if n := turnedAway(load); n > 0 {
-			fmt.Fprintf(line, ", %d %s turned away", n, load.Options.Label)
-		}
-		if load.Slow != nil {
-			fmt.Fprintf(line, ", %d slow readers cut", load.Slow.Cut)
-		}
-	}
-	for i, most := range r.most {
-		fmt.Fprintf(line, ", gateway-%d at most %.0f of %.0f MiB", i+1, mib(most), mib(s.bound))
-		if most > s.bound {
+	for i, peak := range r.peaks {
+		add(", gateway-%d at most %.0f of %.0f MiB", i+1, mib(peak), mib(s.bound))
+		if peak > s.bound {
 			s.failed, s.over = true, true
-			line.WriteString(" FAILED (memory is not bounded)")
+			add(" FAILED (memory is not bounded)")
 		}
 	}
-	for _, u := range r.state {
-		fmt.Fprintf(line, "  %s %d MiB %d fds %d threads", u.name, u.rss>>20, u.descriptors, u.threads)
+	for _, u := range r.usages {
+		add("  %s %d MiB %d fds %d threads", u.name, u.rss>>20, u.descriptors, u.threads)
 	}
 	_, _ = fmt.Fprintln(s.out, line.String())
 }
 
-// wrong says what a load met that it must not, empty: nothing.
+// wrong says what failed in a load; empty if nothing did.
 func wrong(r *bench.Report) string {
 	var what []string
 	a := r.Audit
@@ -174,7 +186,8 @@ func wrong(r *bench.Report) string {
 		}
 	}
 	for _, e := range r.Errors {
-		if e.Kind != bench.TurnedAway || e.Count > a.Received { // a gateway that is overloaded for a moment may, and must say so
+		// A gateway that is overloaded for a moment may turn connections away if it says so.
+		if e.Kind != bench.TurnedAway || e.Count > a.Received {
 			what = append(what, fmt.Sprintf("%d times %s: %s", e.Count, e.Kind, e.Example))
 		}
 	}
@@ -187,27 +200,16 @@ func wrong(r *bench.Report) string {
 	return strings.Join(what, ", ")
 }
 
-// turnedAway is how many newcomers a load had turned away.
-func turnedAway(r *bench.Report) uint64 {
-	for _, e := range r.Errors {
-		if e.Kind == bench.TurnedAway {
-			return e.Count
-		}
-	}
-	return 0
-}
-
-// verdict sums up.
 func (s *soak) verdict() error {
 	var received uint64
-	var states [][]usage
+	var usages [][]usage
 	for _, r := range s.rounds {
 		for _, load := range r.loads {
 			received += load.Audit.Received
 		}
-		states = append(states, r.state)
+		usages = append(usages, r.usages)
 	}
-	grown := grows(states)
+	grown := grows(usages)
 	for _, g := range grown {
 		_, _ = fmt.Fprintln(s.out, "FAILED ", g)
 	}

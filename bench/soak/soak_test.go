@@ -24,7 +24,8 @@ func TestOptionsAreChecked(t *testing.T) {
 	})
 }
 
-// A round whose audit is not clean, or whose clients met an error, is printed as failed and fails the run.
+// A round whose audit is not clean, or whose clients met an error, is
+// printed as failed and fails the run.
 func TestWhatIsWrongIsSaid(t *testing.T) {
 	t.Parallel()
 	for want, r := range map[string]bench.Report{
@@ -40,8 +41,7 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		"echo 5 FAILED (the account does not add up: ": {Audit: bench.Audit{Expected: 6, Received: 5}},
 	} {
 		var out bytes.Buffer
-		s := &soak{out: &out, fleet: &fleet{counts: make(chan map[string]int, 1)}, bound: 100 << 20}
-		s.fleet.counts <- nil
+		s := &soak{out: &out, fleet: &fleet{}, bound: 100 << 20}
 		r.Options.Label = "echo"
 		s.rounds = []round{{loads: []*bench.Report{&r}}}
 		s.print(s.rounds[0])
@@ -52,7 +52,8 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 	}
 }
 
-// Memory or descriptors that grow are found, what goes up and down or belongs to processes that come and go is not.
+// Memory or descriptors that grow are found. Those that go up and down, or belong to processes
+// that are replaced, are not.
 func TestGrowth(t *testing.T) {
 	t.Parallel()
 	const mib = 1 << 20

@@ -11,27 +11,26 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
 
-// usage is what a process holds, as proc(5) has it; 0 where there is none. Goroutines do not show there, threads do.
+// usage is what a process holds (proc(5)); 0 if it has ended.
 type usage struct {
 	name                      string
 	rss, descriptors, threads int
-	lasting                   bool // the same process from the beginning to the end
+	lasting                   bool // the same process from start to end
 }
 
-// usages are those of all processes.
 func (f *fleet) usages() (all []usage) {
 	for i, p := range f.gateways {
 		all = append(all, usageOf(fmt.Sprintf("gateway-%d", i+1), p, true))
 	}
-	workers := <-f.workers
-	defer func() { f.workers <- workers }()
-	for i, p := range workers {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, p := range f.workers {
 		all = append(all, usageOf(fmt.Sprintf("worker-%d", i+1), p, false))
 	}
 	return all
 }
 
-// peaks are the most that each gateway has held since the last call.
+// peaks are the most bytes that each gateway has held since the last call.
 func (f *fleet) peaks() (all []int) {
 	for _, p := range f.gateways {
 		all = append(all, procfs.TakePeak(p.PID))
@@ -39,13 +38,14 @@ func (f *fleet) peaks() (all []int) {
 	return all
 }
 
-// Closing the clients of a round takes a gateway a while.
+// A gateway needs time to close the clients of a round.
 const (
 	settleWithin = 5 * time.Second
 	settleEvery  = 20 * time.Millisecond
 )
 
-// settled are the usages once the gateways hold hardly more descriptors than before, or after settleWithin.
+// settled returns the usages once the gateways hold about as many descriptors
+// as before, or after settleWithin.
 func (s *soak) settled(ctx context.Context, before []usage) []usage {
 	for end := time.Now().Add(settleWithin); ; {
 		now, more := s.fleet.usages(), false
@@ -67,13 +67,15 @@ func usageOf(name string, p *childproc.Process, lasting bool) usage {
 	return u
 }
 
-// What a process may hold more at the end than it did when the first quarter was over: memory also by half again.
+// What a process may hold more at the end than after the first
+// quarter. Memory may also grow by half.
 const (
 	moreRSS         = 32 << 20
 	moreDescriptors = 64
 )
 
-// grows compares the last quarter of the rounds with the one that followed the first, and names what has grown. Before there are four rounds nobody can tell.
+// grows compares the last quarter of the rounds with the one after the first, and names what has
+// grown. It needs four rounds.
 func grows(rounds [][]usage) (found []string) {
 	n := len(rounds)
 	if n < 4 {

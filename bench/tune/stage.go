@@ -9,31 +9,31 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/stat"
 )
 
-// A Stage is one knob tried: a trial for each value, all else as it was best until then.
+// A Stage is one knob tried, with all others at their best value so far.
 type Stage struct {
 	Knob   string
-	Trials []Trial
-	Before Setting // what was set until then; one of the trials has it
+	Trials []Trial // one for each value
+	Before Setting // the setting so far; one of the trials has it
 }
 
-// Trial is a setting and what its runs measured.
+// Trial is a setting and its runs.
 type Trial struct {
 	Value   string // of the stage's knob
 	Setting Setting
-	Reports []*bench.Report // one a round
+	Reports []*bench.Report // one for each round
 }
 
-// Rate is the rate of each run.
+// Rate returns the rate of each run.
 func (t Trial) Rate() []float64 { return t.each(func(r *bench.Report) float64 { return r.Rate }) }
 
-// CPU is what all servers together took for a message in each run, in microseconds.
+// CPU returns the CPU time of all servers per message of each run, in microseconds.
 func (t Trial) CPU() []float64 {
 	return t.each(func(r *bench.Report) float64 {
 		return r.Total(func(p bench.ProcessUsage) float64 { return p.PerMessage })
 	})
 }
 
-// P99 is the 99th percentile of each run's latency, in microseconds.
+// P99 returns the 99th percentile of each run's latency, in microseconds.
 func (t Trial) P99() []float64 {
 	return t.each(func(r *bench.Report) float64 { return float64(r.Latency.P99) })
 }
@@ -45,7 +45,8 @@ func (t Trial) each(value func(*bench.Report) float64) (all []float64) {
 	return all
 }
 
-// LeftOut is why the trial is not chosen, whatever it measured; empty if it may be. One run that failed or was not valid is enough.
+// LeftOut says why the trial cannot be chosen: one of its runs failed or was not valid. It is empty
+// if the trial can be chosen.
 func (t Trial) LeftOut() string {
 	for _, r := range t.Reports {
 		word := "INVALID"
@@ -60,36 +61,42 @@ func (t Trial) LeftOut() string {
 	return ""
 }
 
-// asGood is the part of a rate that is as good as the whole.
+// asGood is the part of a rate that counts as good as the whole.
 const asGood = 0.97
 
-// Best is the trial to use. It is the one that was set before unless another is better by more than the spread of their runs, as stat.Differ says: more than 3 % faster, or
-// as fast for less CPU time a message. Of several such it is the one that takes the least CPU time of those whose rate is within 3 % of the highest. sure tells that
-// there is a better one, or that the one before beats all others in this way.
+// Best returns the trial to use. It is the one with the setting so far, unless others beat it: they
+// are more than 3 % faster, or as fast for less CPU time per message, and stat.Differ finds the
+// difference. Of those within 3 % of the fastest it is the one with the least CPU time. sure means
+// that there is such a trial, or that the setting so far beats all others in this way.
 func (s Stage) Best() (best Trial, sure bool) {
 	before := s.Trials[slices.IndexFunc(s.Trials, func(t Trial) bool { return t.Setting == s.Before })]
 	if before.LeftOut() != "" {
-		return before, false // there is nothing to measure the others by
+		return before, false // there is nothing to compare with
 	}
-	others := slices.DeleteFunc(slices.Clone(s.Trials), func(t Trial) bool { return t.LeftOut() != "" || t.Setting == s.Before })
-	better := slices.DeleteFunc(slices.Clone(others), func(t Trial) bool { return !t.beats(before) })
+	var others, better []Trial
+	top := 0.0
+	for _, t := range s.Trials {
+		if t.LeftOut() != "" || t.Setting == s.Before {
+			continue
+		}
+		if others = append(others, t); t.beats(before) {
+			better, top = append(better, t), max(top, stat.Median(t.Rate()))
+		}
+	}
 	if len(better) == 0 {
 		return before, len(others) > 0 && !slices.ContainsFunc(others, func(t Trial) bool { return !before.beats(t) })
 	}
-	top := stat.Median(slices.MaxFunc(better, by(Trial.Rate)).Rate())
 	better = slices.DeleteFunc(better, func(t Trial) bool { return stat.Median(t.Rate()) < asGood*top })
-	return slices.MinFunc(better, by(Trial.CPU)), true
+	return slices.MinFunc(better, func(a, b Trial) int {
+		return cmp.Compare(stat.Median(a.CPU()), stat.Median(b.CPU()))
+	}), true
 }
 
-func by(figure func(Trial) []float64) func(a, b Trial) int {
-	return func(a, b Trial) int { return cmp.Compare(stat.Median(figure(a)), stat.Median(figure(b))) }
-}
-
-// beats tells whether t is better than u by more than their spread.
+// beats reports whether t is better than u by more than the spread of their runs.
 func (t Trial) beats(u Trial) bool {
 	mine, other := stat.Median(t.Rate()), stat.Median(u.Rate())
 	if other < asGood*mine && stat.Differ(t.Rate(), u.Rate()) {
 		return true
 	}
-	return mine >= asGood*other && by(Trial.CPU)(t, u) < 0 && stat.Differ(t.CPU(), u.CPU())
+	return mine >= asGood*other && stat.Median(t.CPU()) < stat.Median(u.CPU()) && stat.Differ(t.CPU(), u.CPU())
 }

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestSweep has machines from one processor to many: what is tried must reach all of them, and must not take a day.
+// TestSweep has machines of one to many processors: the values cover all
+// of them, and take less than a day.
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	for cpus, want := range map[int][]int{

@@ -1,4 +1,5 @@
-// Package tune tries what can be set on this machine: Run measures one knob after the other, and Stage.Best says which of its values to use. bench/report writes what it found.
+// Package tune tries server settings on this machine. Run measures one knob after the other, and
+// Stage.Best chooses its value. bench/report writes the result.
 package tune
 
 import (
@@ -19,17 +20,19 @@ type Setting struct {
 	Reactors    int  // event loops of the gateway; a worker has one link for each
 	Workers     int  // processes
 	WorkerProcs int  // GOMAXPROCS of each worker
-	Pin         bool // each event loop is tied to a processor
+	Pin         bool // bind each event loop to a processor
 }
 
-// knobs are the names of what a Setting sets, in the order in which they are tuned: what matters most first.
+// knobs are the names of the fields of a Setting, in the order of tuning.
 var knobs = [...]string{"reactors", "workers", "worker-procs", "pin"}
 
 func (s Setting) values() [len(knobs)]string {
-	return [...]string{strconv.Itoa(s.Reactors), strconv.Itoa(s.Workers), strconv.Itoa(s.WorkerProcs), strconv.FormatBool(s.Pin)}
+	return [...]string{
+		strconv.Itoa(s.Reactors), strconv.Itoa(s.Workers), strconv.Itoa(s.WorkerProcs), strconv.FormatBool(s.Pin),
+	}
 }
 
-// String has each knob with its value.
+// String returns each knob with its value.
 func (s Setting) String() string {
 	var all []string
 	for k, v := range s.values() {
@@ -38,11 +41,11 @@ func (s Setting) String() string {
 	return strings.Join(all, " ")
 }
 
-// A Sweep is the values to try. An empty list means those worth trying on this machine.
+// A Sweep is the values to try. An empty list means values that suit this machine.
 type Sweep struct {
 	Reactors, Workers, WorkerProcs []int
 	Pin                            []bool
-	Rounds                         int // how often each is tried, in turn. Defaults to 3.
+	Rounds                         int // how often each value is tried, in turn. Defaults to 3.
 }
 
 func (w *Sweep) check() error {
@@ -50,46 +53,39 @@ func (w *Sweep) check() error {
 		return fmt.Errorf("%w: %s: %w", bench.ErrOptions, field, err)
 	}
 	for k, list := range [][]int{w.Reactors, w.Workers, w.WorkerProcs} {
-		for _, n := range list {
-			if n < 1 {
-				return fmt.Errorf("%w: %s: %d is not 1 or more", bench.ErrOptions, knobs[k], n)
-			}
+		if len(list) > 0 && slices.Min(list) < 1 {
+			return fmt.Errorf("%w: %s: %d, must be at least 1", bench.ErrOptions, knobs[k], slices.Min(list))
 		}
 	}
 	return nil
 }
 
 func (w *Sweep) defaults(cpus int) {
-	steps := func(to int) (all []int) { // 1 2 3 4 6 8 12 16 24 … and the last
-		for n := 1; n < to; n *= 2 {
-			if all = append(all, n); n > 1 && n+n/2 < to {
-				all = append(all, n+n/2)
-			}
-		}
-		return append(all, to)
-	}
 	cpus = max(cpus, 1)
-	if len(w.Reactors) == 0 {
-		w.Reactors = steps(cpus)
-	}
-	if len(w.Workers) == 0 {
-		for n := 1; n <= max(cpus/4, 2); n *= 2 {
-			w.Workers = append(w.Workers, n)
+	var steps, workers []int // steps are 1 2 3 4 6 8 12 16 24 and so on, up to cpus
+	for n := 1; n < cpus; n *= 2 {
+		if steps = append(steps, n); n > 1 && n+n/2 < cpus {
+			steps = append(steps, n+n/2)
 		}
 	}
-	if len(w.WorkerProcs) == 0 {
-		w.WorkerProcs = steps(cpus)
+	for n := 1; n <= max(cpus/4, 2); n *= 2 {
+		workers = append(workers, n)
 	}
-	if len(w.Pin) == 0 {
-		w.Pin = []bool{false, true}
-	}
-	if w.Rounds == 0 {
-		w.Rounds = 3
-	}
+	steps = append(steps, cpus)
+	w.Reactors, w.Workers = orDefault(w.Reactors, steps), orDefault(w.Workers, workers)
+	w.WorkerProcs, w.Pin = orDefault(w.WorkerProcs, steps), orDefault(w.Pin, []bool{false, true})
+	w.Rounds = cmp.Or(w.Rounds, 3)
 }
 
-// start is the setting from which the tuning begins and that it keeps where nothing is better: what servers have by default on so many processors if that is among the
-// values, else the last of them.
+func orDefault[T any](list, otherwise []T) []T {
+	if len(list) == 0 {
+		return otherwise
+	}
+	return list
+}
+
+// start is the first setting: for each knob the servers' default on so many processors if it is
+// among the values, else the last value.
 func (w *Sweep) start(cpus int) Setting {
 	return Setting{pick(w.Reactors, cpus), pick(w.Workers, 1), pick(w.WorkerProcs, cpus), pick(w.Pin, false)}
 }
@@ -101,7 +97,7 @@ func pick[T comparable](values []T, usual T) T {
 	return values[len(values)-1]
 }
 
-// around are the settings that have each value of knob k, and else what s has.
+// around returns s with each value of knob k.
 func (w *Sweep) around(s Setting, k int) (all []Setting) {
 	if k == len(knobs)-1 {
 		for _, s.Pin = range w.Pin {
@@ -109,13 +105,14 @@ func (w *Sweep) around(s Setting, k int) (all []Setting) {
 		}
 		return all
 	}
-	for _, *[...]*int{&s.Reactors, &s.Workers, &s.WorkerProcs}[k] = range [...][]int{w.Reactors, w.Workers, w.WorkerProcs}[k] {
+	field := [...]*int{&s.Reactors, &s.Workers, &s.WorkerProcs}[k]
+	for _, *field = range [...][]int{w.Reactors, w.Workers, w.WorkerProcs}[k] {
 		all = append(all, s)
 	}
 	return all
 }
 
-// Runs is how many runs the sweep takes on this machine; the error is ErrOptions.
+// Runs returns how many runs the sweep takes on this machine. Its error is bench.ErrOptions.
 func (w Sweep) Runs() (n int, err error) {
 	if err := w.check(); err != nil {
 		return 0, err
@@ -129,10 +126,12 @@ func (w Sweep) Runs() (n int, err error) {
 	return w.Rounds * max(n, 1), nil
 }
 
-// Run makes the load of o with each value of one knob after the other, and goes on with the best of it, as Stage.Best says: so a machine of many processors takes minutes and
-// not a day. Within a stage the values take turns, so that a slow moment of the machine strikes all alike. A knob with one value is not tried. The last stage's best is the
-// setting to use. done, unless it is nil, is told of each run. A run that fails its audit does not end the tuning, but is an error at its end. With an error come the stages
-// that were over by then.
+// Run makes the load of o with each value of one knob after the other, and goes on with the
+// best one (Stage.Best). Within a stage the values take turns, so that a slow moment of the
+// machine affects all of them. A knob with one value is not tried. The best setting of the
+// last stage is the result. Run calls done, unless it is nil, after each run. A run that
+// fails its audit does not end the tuning, but Run returns the error. With an error it
+// returns the stages that were complete.
 func Run(ctx context.Context, o bench.Options, w Sweep, done func(Setting, *bench.Report)) (stages []Stage, err error) {
 	if err := w.check(); err != nil {
 		return nil, err
@@ -168,9 +167,11 @@ func Run(ctx context.Context, o bench.Options, w Sweep, done func(Setting, *benc
 	return stages, err
 }
 
-// try is one run with the setting. With a report comes an error only if the run failed.
 func try(ctx context.Context, o bench.Options, s Setting) (*bench.Report, error) {
-	o.Servers.Reactors, o.Servers.Workers, o.Servers.Procs, o.Servers.Pin = strconv.Itoa(s.Reactors), s.Workers, s.WorkerProcs, s.Pin
+	o.Servers = bench.Servers{
+		Binary: o.Servers.Binary, Gateways: o.Servers.Gateways, Reactors: strconv.Itoa(s.Reactors),
+		Workers: s.Workers, Procs: s.WorkerProcs, Pin: s.Pin,
+	}
 	o.Label = s.String()
 	r, err := bench.Run(ctx, o, nil)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
-// TestSweepIsChecked has numbers that cannot be, and ends before the first run.
+// TestSweepIsChecked has bad numbers. Run ends before its first run.
 func TestSweepIsChecked(t *testing.T) {
 	t.Parallel()
 	over, end := context.WithCancel(t.Context())
@@ -36,7 +36,7 @@ func TestSweepIsChecked(t *testing.T) {
 	}
 }
 
-// TestBest has made-up trials of 1, 2 and 4 reactors, of which 2 are the default.
+// TestBest has trials of 1, 2 and 4 reactors, of which 2 is the default.
 func TestBest(t *testing.T) {
 	t.Parallel()
 	const bad = -1
@@ -78,7 +78,7 @@ func TestBest(t *testing.T) {
 	}
 }
 
-// TestLeftOut has the reason of the first run that went wrong.
+// TestLeftOut returns the reason of the first run that is not OK.
 func TestLeftOut(t *testing.T) {
 	t.Parallel()
 	good := bench.Verdict{Valid: true}
@@ -99,7 +99,7 @@ func TestLeftOut(t *testing.T) {
 	}
 }
 
-// TestTune tries two knobs, and each stage has to go on from the best of the one before.
+// TestTune tries two knobs. Each stage goes on from the best of the one before.
 func TestTune(t *testing.T) {
 	t.Parallel()
 	o := bench.Options{Codec: bench.Text, Conns: 40, Warmup: 20 * time.Millisecond, Window: 100 * time.Millisecond, Servers: bench.Servers{Binary: proctest.Build(t)}}

@@ -99,6 +99,7 @@ func TestRouterAndWeight(t *testing.T) {
 			for _, weight := range []string{"1", "100"} {
 				proctest.Start(t, nil, bin, "chat", "--worker", "--weight", weight, "--gateway", gateway.Addrs["inner"])
 			}
+			gateway.AwaitLog(`msg="link open"`, 2) // a worker is ready a moment before the loop has its link
 			var history string
 			for i := range people + 1 {
 				c, err := net.Dial("tcp", gateway.Addrs["text"])

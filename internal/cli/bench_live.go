@@ -17,15 +17,16 @@ import (
 	"github.com/seed-7410fe32/sluice/bench/report"
 )
 
-// watch shows a run in progress: a view that is drawn in place on a terminal, a line for each interval elsewhere. What stop leaves behind is a terminal as it was.
-func watch(ctx context.Context, f *os.File, o bench.Options) (moment func(bench.Moment), stop func()) {
+// watch shows a run in progress: redrawn in place on a terminal, else as a line for each interval.
+// stop restores the terminal.
+func watch(ctx context.Context, f *os.File, o bench.Options) (add func(bench.Interval), stop func()) {
 	if columns(f) == 0 || os.Getenv("TERM") == "dumb" {
-		return progress(f), func() {}
+		return func(m bench.Interval) { printInterval(f, m) }, func() {}
 	}
-	return draw(ctx, f, o, func() int { return columns(f) })
+	return draw(ctx, f, o)
 }
 
-// columns is the width of the terminal that f is; 0 if it is none.
+// columns returns the width of a terminal; 0 if f is not one.
 func columns(f *os.File) int {
 	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	if err != nil {
@@ -34,7 +35,6 @@ func columns(f *os.File) int {
 	return max(int(size.Col), 1)
 }
 
-// redrawEvery is how often a view is drawn.
 const redrawEvery = 100 * time.Millisecond
 
 // Escape sequences of a terminal.
@@ -43,9 +43,9 @@ const (
 	toLineEnd, toEnd       = "\x1b[K", "\x1b[J"
 )
 
-// draw draws a view on w until stop is called or ctx ends: then it is gone and the cursor is there again.
-func draw(ctx context.Context, w io.Writer, o bench.Options, columns func() int) (moment func(bench.Moment), stop func()) {
-	moments, over := make(chan bench.Moment), make(chan struct{})
+// draw draws a view until stop is called or ctx ends, and then removes it.
+func draw(ctx context.Context, f *os.File, o bench.Options) (add func(bench.Interval), stop func()) {
+	intervals, over := make(chan bench.Interval), make(chan struct{})
 	var drawing sync.WaitGroup
 	drawing.Go(func() {
 		view := report.NewLive(o)
@@ -53,13 +53,14 @@ func draw(ctx context.Context, w io.Writer, o bench.Options, columns func() int)
 		last, height := time.Now(), 0
 		tick := time.NewTicker(redrawEvery)
 		defer tick.Stop()
-		defer func() { _, _ = io.WriteString(w, up(height)+toEnd+showCursor) }()
+		defer func() { _, _ = io.WriteString(f, up(height)+toEnd+showCursor) }()
 		for {
-			lines := view.Lines(time.Since(last), columns()-1)
-			_, _ = io.WriteString(w, hideCursor+up(height)+strings.Join(lines, toLineEnd+"\n")+toLineEnd+"\n"+toEnd)
+			lines := view.Lines(time.Since(last), columns(f)-1)
+			text := strings.Join(lines, toLineEnd+"\n") + toLineEnd + "\n"
+			_, _ = io.WriteString(f, hideCursor+up(height)+text+toEnd)
 			height = len(lines)
 			select {
-			case m := <-moments:
+			case m := <-intervals:
 				view.Add(m)
 				last = time.Now()
 			case <-tick.C:
@@ -70,16 +71,16 @@ func draw(ctx context.Context, w io.Writer, o bench.Options, columns func() int)
 			}
 		}
 	})
-	moment = func(m bench.Moment) {
+	add = func(m bench.Interval) {
 		select {
-		case moments <- m:
+		case intervals <- m:
 		case <-ctx.Done():
 		}
 	}
-	return moment, func() { close(over); drawing.Wait() }
+	return add, func() { close(over); drawing.Wait() }
 }
 
-// up goes to the beginning of the line so many above.
+// up moves the cursor to the start of the line so many above.
 func up(lines int) string {
 	if lines == 0 {
 		return "\r"
@@ -87,25 +88,19 @@ func up(lines int) string {
 	return fmt.Sprintf("\r\x1b[%dA", lines)
 }
 
-// progress prints a line for each interval.
-func progress(w io.Writer) func(bench.Moment) {
-	return func(m bench.Moment) {
-		phase := "warm-up"
-		if m.At > 0 {
-			phase = fmt.Sprintf("%6.1fs", m.At)
-		}
-		var cpu strings.Builder
-		for _, name := range slices.Sorted(maps.Keys(m.CPU)) {
-			fmt.Fprintf(&cpu, "  %s %.2f", name, m.CPU[name])
-		}
-		_, _ = fmt.Fprintf(w, "%s  %8s/s  p50 %-8s p99 %-8s open %d  errors %d  cores%s\n", phase, report.Count(m.Rate()), micros(m, m.P50), micros(m, m.P99), m.Open, m.Errors, &cpu)
+func printInterval(w io.Writer, m bench.Interval) {
+	phase := "warm-up"
+	if m.At > 0 {
+		phase = fmt.Sprintf("%6.1fs", m.At)
 	}
-}
-
-// micros is one of the interval's latencies, or a dash where none was taken: in the warm-up, or when nothing came back.
-func micros(m bench.Moment, v int64) string {
-	if m.Max == 0 {
-		return "-"
+	p50, p99 := "-", "-" // nothing was timed
+	if m.Max > 0 {
+		p50, p99 = report.Micros(m.P50), report.Micros(m.P99)
 	}
-	return report.Micros(v)
+	var cpu strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(m.CPU)) {
+		fmt.Fprintf(&cpu, "  %s %.2f", name, m.CPU[name])
+	}
+	_, _ = fmt.Fprintf(w, "%s  %8s/s  p50 %-8s p99 %-8s open %d  errors %d  cores%s\n",
+		phase, report.Count(m.Rate()), p50, p99, m.Open, m.Errors, &cpu)
 }

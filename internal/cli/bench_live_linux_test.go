@@ -13,7 +13,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// terminal is a pseudo-terminal of 100 columns: what is written on it can be read from the other side.
+// terminal is a pseudo-terminal of 100 columns. What is written to inside can be read from outside.
 func terminal(t *testing.T) (inside, outside *os.File) {
 	t.Helper()
 	outside, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -38,7 +38,8 @@ func terminal(t *testing.T) (inside, outside *os.File) {
 	return inside, outside
 }
 
-// TestBenchLive has the progress of a run on a terminal: it is drawn in place, and what it leaves behind is the report and a cursor, also when the run is interrupted.
+// TestBenchLive checks the progress of a run on a terminal: it is drawn in place, and leaves only
+// the report and a visible cursor, also when the run is interrupted.
 func TestBenchLive(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)

@@ -14,38 +14,38 @@ import (
 	"github.com/seed-7410fe32/sluice/bench/report"
 )
 
-// benchOutput says where a report goes and in which form.
+// benchOutput says where a report goes, and in which formats.
 type benchOutput struct {
 	format string
-	files  map[string]*string // by form
+	files  map[string]*string // by format
 }
 
 func (o *benchOutput) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&o.format, "format", "text", "what to print: text, json, csv, gobench, hgrm, prometheus or html")
-	o.files = map[string]*string{
-		"json":       f.String("json", "", "also write the whole report as JSON to this file, for compare"),
-		"html":       f.String("html", "", "also write a page with plots to this file"),
-		"csv":        f.String("csv", "", "also write the timeline to this file"),
-		"gobench":    f.String("gobench", "", "also write a benchmark line for benchstat to this file"),
-		"hgrm":       f.String("hgrm", "", "also write the latency's percentiles to this file"),
-		"prometheus": f.String("prometheus", "", "also write metrics for Prometheus to this file, as a textfile collector or a pushgateway takes them"),
+	f.StringVar(&o.format, "format", "text", "format to print: text, json, csv, gobench, hgrm, prometheus or html")
+	o.files = make(map[string]*string)
+	for format, content := range map[string]string{
+		"json": "the whole report (JSON, for compare)", "html": "a page with plots", "csv": "the timeline",
+		"gobench": "a benchmark line for benchstat", "hgrm": "the latency percentiles",
+		"prometheus": "metrics for a Prometheus textfile collector or pushgateway",
+	} {
+		o.files[format] = f.String(format, "", "also write "+content+" to this file")
 	}
 }
 
 func (o *benchOutput) check() error {
 	if report.Writers[o.format] == nil {
-		return fmt.Errorf("--format: there is no %q", o.format)
+		return fmt.Errorf("--format: %q is not known", o.format)
 	}
-	for form, name := range o.files {
+	for format, name := range o.files {
 		if err := writable(*name); err != nil {
-			return fmt.Errorf("--%s: %w", form, err)
+			return fmt.Errorf("--%s: %w", format, err)
 		}
 	}
 	return nil
 }
 
-// writable tells before a run what would keep its report from being written after it.
+// writable returns, before a run, the error that would prevent writing the file after it.
 func writable(name string) error {
 	if name == "" {
 		return nil
@@ -63,19 +63,21 @@ func writable(name string) error {
 	return err
 }
 
-// write prints the report and fills the files, as many as it can.
+// write prints the report and writes the files, as many as it can.
 func (o *benchOutput) write(r *bench.Report) error {
 	err := report.Writers[o.format](os.Stdout, r)
-	for form, name := range o.files {
-		if *name != "" {
-			err = errors.Join(err, writeFile(*name, func(w io.Writer) error { return report.Writers[form](w, r) }))
-		}
+	for format, name := range o.files {
+		write := func(w io.Writer) error { return report.Writers[format](w, r) }
+		err = errors.Join(err, writeFile(*name, write))
 	}
 	return err
 }
 
-// writeFile has write fill a file; what fails leaves no half of one.
+// writeFile writes a file, if it has a name. If write fails the file is not touched.
 func writeFile(name string, write func(io.Writer) error) error {
+	if name == "" {
+		return nil
+	}
 	var b bytes.Buffer
 	if err := write(&b); err != nil {
 		return err

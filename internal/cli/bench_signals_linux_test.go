@@ -18,7 +18,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// children are the processes that a process has started and that are still there.
+// children returns the running child processes of a process.
 func children(pid int) []string {
 	var b []byte
 	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
@@ -29,7 +29,8 @@ func children(pid int) []string {
 	return strings.Fields(string(b))
 }
 
-// startBench starts a run and returns when its first interval is over. Its report goes to out; what it says on the way is to be read.
+// startBench starts a run and returns after its first interval. Its report goes
+// to out; the caller reads its log.
 func startBench(t *testing.T, out *bytes.Buffer, args ...string) (*exec.Cmd, *bufio.Reader) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), proctest.Build(t), append([]string{"bench"}, args...)...)
@@ -48,7 +49,8 @@ func startBench(t *testing.T, out *bytes.Buffer, args ...string) (*exec.Cmd, *bu
 	return cmd, lines
 }
 
-// TestBenchKilled has a run killed with what it had no chance to end: its gateway, its worker and its generators end by themselves.
+// TestBenchKilled kills a run with SIGKILL: its gateway, its worker and
+// its generators end by themselves.
 func TestBenchKilled(t *testing.T) {
 	t.Parallel()
 	cmd := exec.CommandContext(t.Context(), proctest.Build(t), "bench", "echo", "-c", "10", "--processes", "2", "--warmup", "0s", "-z", "1h")
@@ -82,7 +84,7 @@ func TestBenchKilled(t *testing.T) {
 	})
 }
 
-// TestBenchSignalTwice has a run ended as timeout(1) does it, with the same signal twice at once: it reports all the same.
+// TestBenchSignalTwice sends the same signal twice at once, as timeout(1) does: there is a report.
 func TestBenchSignalTwice(t *testing.T) {
 	t.Parallel()
 	var report bytes.Buffer
@@ -96,7 +98,8 @@ func TestBenchSignalTwice(t *testing.T) {
 	}
 }
 
-// TestBenchServerDies has a gateway of the run's own killed in the middle: the run ends at once, says which server it was, and reports on what there was.
+// TestBenchServerDies kills the gateway of a run: the run ends at once, names the server, and
+// reports what was measured.
 func TestBenchServerDies(t *testing.T) {
 	t.Parallel()
 	var report bytes.Buffer
@@ -123,7 +126,8 @@ func TestBenchServerDies(t *testing.T) {
 	}
 }
 
-// TestBenchGeneratorRests stops the generator for 300 ms in the middle of an open loop: what was due meanwhile is sent late, and its latency counts from when it was due.
+// TestBenchGeneratorRests stops the generator for 300 ms in an open loop: messages due meanwhile
+// are sent late, and their latency counts from when they were due.
 func TestBenchGeneratorRests(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

@@ -11,58 +11,67 @@ import (
 	"github.com/seed-7410fe32/sluice/bench"
 )
 
-// benchTarget is what the command line says of a server that is there already, beside what is in the options.
+// benchTarget is the flags about a running server that need parsing.
 type benchTarget struct {
 	message, payload, reply, login, ignore string
 }
 
-// templatesHelp says once what the flags with templates have in common.
+// templatesHelp describes the flags with templates.
 const templatesHelp = `
-A server of another make (docs/bench.md has the whole manual):
-  --target takes HOST:PORT, ws://HOST[:PORT]/PATH?QUERY, wss://…, and for --codec text, json, jsonl or frame tcp://HOST:PORT and tls://HOST:PORT.
-  Of a name with several addresses all are used. TLS costs the generator CPU time, and a connection three descriptors; the verdict says when that was the limit.
+Other servers (docs/bench.md has the manual):
+  --target takes HOST:PORT, ws://HOST[:PORT]/PATH?QUERY or wss://, and for --codec text, json,
+  jsonl or frame tcp://HOST:PORT and tls://HOST:PORT. All addresses of a name are used. TLS
+  costs the generator CPU time, and three descriptors per connection; the verdict says if it
+  was the limit.
 
-Templates are the path of a target, --header, --message, --reply and what a login sends. Braces around anything but a name stand for themselves.
-  {conn}     the number of the connection, from 0
-  {line}     its line of --data: connection 0 has the first; after the last comes the first again
-  {time}     milliseconds since 1970: of a message, when it was due
-  {seq}      the number of the message on its connection, from 0; --message and --reply alone
-  {NAME}     what the login has captured as NAME; --message, --reply, and the login from there on
-  {message}  in --message and --reply, once: 16 characters that say which message it is, and x up to --size. The server has to send it back.
-In a path what is filled in is percent-encoded. With --reply any the server need not send {message} back: the oldest message counts as answered by whatever
-arrives. Then nothing is audited, and the report says so.
+Templates are the path of a target, --header, --message, --reply and the send lines of a
+login. Braces around anything but a name are literal.
+  {conn}     number of the connection, from 0
+  {line}     line of --data for the connection; after the last line comes the first again
+  {time}     milliseconds since 1970; of a message: when it was due
+  {seq}      number of the message on its connection, from 0; only --message and --reply
+  {NAME}     value captured by the login; --message, --reply and the rest of the login
+  {message}  in --message and --reply, once: 16 characters that identify the message, and x
+             up to --size. The server has to send it back.
+Values in a path are percent-encoded. With --reply any the server need not send {message}
+back: any message that arrives counts as the answer to the oldest unanswered one. Then
+nothing is audited, and the report says so.
 
-A login is a file of lines, for each connection before it counts as ready. Empty lines and those that begin with # are left out.
+A login is a file of lines, for each connection before it is ready. Empty lines and lines
+that begin with # are comments.
   send TEXT               send a message
-  expect PREFIX           wait for the next message, which has to begin so
-  expect /REGEXP/         wait for the next message, which has to match
-  capture NAME /REGEXP/   of that message, keep what the one group matches`
+  expect PREFIX           wait for the next message; it must begin with PREFIX
+  expect /REGEXP/         wait for the next message; it must match
+  capture NAME /REGEXP/   set {NAME} to what the only group matches in that message`
 
 func (b *benchRun) targetFlags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringSliceVar(&b.Targets, "target", nil, "HOST:PORT or URL[,…] of a running server (ws, wss, tcp or tls); without it one is started")
-	f.StringVar(&b.Path, "path", "/", "of the WebSocket handshake, where the target has none; a template")
+	f.StringSliceVar(&b.Targets, "target", nil,
+		"HOST:PORT or URL (ws, wss, tcp, tls)[,...] of a running server (default: start one)")
+	f.StringVar(&b.Path, "path", "/", "path of the WebSocket handshake, if the target has none; a template")
 	f.StringArrayVar(&b.Headers, "header", nil, "'Name: value' of the WebSocket handshake, a template; repeatable")
-	f.StringSliceVar(&b.Subprotocols, "subprotocol", nil, "NAME[,…] to offer in the WebSocket handshake; the server has to choose one")
-	f.StringVar(&b.Data, "data", "", "a file with a line for each connection, {line} in templates: a token, for example")
-	f.StringVar(&b.target.login, "login", "", "a file of send, expect and capture lines, for each connection before the load")
-	f.StringVar(&b.target.ignore, "ignore", "", "a regular expression: messages of the server that match, and are no answer, such as who came and who left; they are counted and no more")
-	f.BoolVar(&b.TLS.Insecure, "insecure", false, "take any certificate of a wss or tls target")
-	f.StringVar(&b.TLS.CA, "ca", "", "a file of certificates, PEM, to trust instead of the system's")
-	f.StringVar(&b.TLS.ServerName, "server-name", "", "to ask for and to verify in TLS (default: the target's host)")
-	f.StringSliceVar(&b.Sources, "source", nil, "local addresses to dial from: ADDRESS, FIRST-LAST or a prefix such as 10.0.0.0/28[,…]")
+	f.StringSliceVar(&b.Subprotocols, "subprotocol", nil,
+		"NAME[,...] to offer in the WebSocket handshake; the server must choose one")
+	f.StringVar(&b.Data, "data", "", "file with a line for each connection, {line} in templates, for example a token")
+	f.StringVar(&b.target.login, "login", "", "file of send, expect and capture lines, for each connection")
+	f.StringVar(&b.target.ignore, "ignore", "",
+		"regular expression: messages that match and are not an answer are only counted")
+	f.BoolVar(&b.TLS.Insecure, "insecure", false, "accept any certificate of a wss or tls target")
+	f.StringVar(&b.TLS.CA, "ca", "", "file of trusted certificates (PEM), instead of the system's")
+	f.StringVar(&b.TLS.ServerName, "server-name", "", "TLS server name to send and verify (default: host of the target)")
+	f.StringSliceVar(&b.Sources, "source", nil,
+		"local addresses to dial from: ADDRESS, FIRST-LAST or a prefix such as 10.0.0.0/28[,...]")
 	switch b.Mode {
 	case bench.Echo, bench.Connect, bench.Churn, bench.Broadcast:
-		f.StringVar(&b.target.message, "message", "", "template of what is sent, with {message} in it (default: {message} alone)")
-		f.StringVar(&b.target.payload, "payload", "", "the same, from a file")
-		f.StringVar(&b.target.reply, "reply", "", "template of what answers it, or any (default: as sent)")
+		f.StringVar(&b.target.message, "message", "", "template of a message, with {message} in it (default: {message})")
+		f.StringVar(&b.target.payload, "payload", "", "file with the template of a message")
+		f.StringVar(&b.target.reply, "reply", "", "template of the answer, or any (default: the message as sent)")
 	}
 }
 
-// parse reads the files.
 func (t *benchTarget) parse(o *bench.Options) (err error) {
 	if t.message != "" && t.payload != "" {
-		return errors.New("--message and --payload are the same: take one")
+		return errors.New("--message and --payload exclude each other")
 	}
 	message := t.message
 	if t.payload != "" {
@@ -88,7 +97,7 @@ func (t *benchTarget) parse(o *bench.Options) (err error) {
 	return err
 }
 
-// readText is what a file holds, without a line break at its end.
+// readText reads a file, without a line break at its end.
 func readText(flag, name string) (string, error) {
 	b, err := os.ReadFile(name)
 	if err != nil {

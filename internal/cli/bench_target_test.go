@@ -9,7 +9,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestBenchTargetURL drives an echo by its URL, with a login, tokens and messages of another shape, from two generator processes.
+// TestBenchTargetURL loads an echo by its URL, with a login, tokens and a message
+// template, from two generator processes.
 func TestBenchTargetURL(t *testing.T) {
 	t.Parallel()
 	bin, dir := proctest.Build(t), t.TempDir()

@@ -11,7 +11,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// sluice runs the program to its end and returns what it printed and its exit code.
+// sluice runs the program to its end and returns its output and its exit code.
 func sluice(t *testing.T, bin string, args ...string) (stdout string, code int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), bin, args...)
@@ -26,12 +26,13 @@ func sluice(t *testing.T, bin string, args ...string) (stdout string, code int) 
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// wentWell tells whether a run's verdict is good. On a busy machine the generator may have been the limit, which is no fault of the run.
+// wentWell reports whether a run did not fail. On a busy machine it may be INVALID,
+// because the generator was the limit.
 func wentWell(out string) bool {
 	return strings.HasSuffix(out, "\nOK\n") || strings.Contains(out, "\nINVALID\n")
 }
 
-// TestBench makes short runs from the command line: that the tool works and its audit is clean, not how fast anything is.
+// TestBench makes short runs from the command line: the tool works, and its audit is clean.
 func TestBench(t *testing.T) {
 	t.Parallel()
 	bin, dir := proctest.Build(t), t.TempDir()
@@ -74,7 +75,7 @@ func TestBench(t *testing.T) {
 	}
 }
 
-// TestBenchTarget drives a server that was started by someone else, with several loops, from several addresses.
+// TestBenchTarget loads a running server with several loops, from several addresses.
 func TestBenchTarget(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -88,7 +89,7 @@ func TestBenchTarget(t *testing.T) {
 	}
 }
 
-// TestBenchTune tries one knob for a moment.
+// TestBenchTune tries one knob for a short time.
 func TestBenchTune(t *testing.T) {
 	t.Parallel()
 	bin, page := proctest.Build(t), filepath.Join(t.TempDir(), "tune.html")
@@ -101,7 +102,7 @@ func TestBenchTune(t *testing.T) {
 	}
 }
 
-// TestBenchRefuses has command lines that make no sense: nothing is measured for them, and a hint says where to look.
+// TestBenchRefuses has wrong command lines: nothing is measured, and a hint is printed.
 func TestBenchRefuses(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -121,7 +122,8 @@ func TestBenchRefuses(t *testing.T) {
 	}
 }
 
-// TestBenchFiles writes a report in all forms at once. A file that is there keeps what it holds until the run is over.
+// TestBenchFiles writes a report in all formats at once. An existing file is
+// not changed before the run is over.
 func TestBenchFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -48,17 +48,30 @@ type options struct {
 // clientFlags adds the flags about clients.
 func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f, l := c.Flags(), &o.limits
-	f.StringArrayVar(&o.listen, "listen", listen, "`URL` where clients connect: ws://HOST:PORT[/PATH][?subprotocol=NAME], or text, json, jsonl or frame://HOST:PORT; repeatable")
-	f.StringArrayVar(&o.origins, "origin", nil, "`HOST` whose pages may open WebSockets: HOST, HOST:PORT, https://HOST, *.DOMAIN or *; repeatable (default: the listener's own)")
-	f.StringArrayVar(&o.hosts, "host", nil, "`HOST` by which pages are requested: HOST, HOST:PORT or *.DOMAIN; repeatable (default: any; on a loopback address loopback names and --origin)")
-	f.StringArrayVar(&o.keep, "keep-header", nil, "`NAME` of one more header field of a WebSocket's request that workers see; * for all; repeatable")
-	f.IntVar(&l.MaxRequest, "max-request", 8<<10, "`bytes` of a WebSocket's request that workers see; larger requests get status 431")
+	f.StringArrayVar(&o.listen, "listen", listen,
+		"`URL` where clients connect: ws://HOST:PORT[/PATH][?subprotocol=NAME], or text, json, jsonl "+
+			"or frame://HOST:PORT; repeatable")
+	f.StringArrayVar(&o.origins, "origin", nil,
+		"`HOST` whose pages may open WebSockets: HOST, HOST:PORT, https://HOST, *.DOMAIN or *; "+
+			"repeatable (default: the listener's own)")
+	f.StringArrayVar(&o.hosts, "host", nil,
+		"`HOST` by which pages are requested: HOST, HOST:PORT or *.DOMAIN; repeatable (default: any; "+
+			"on a loopback address loopback names and --origin)")
+	f.StringArrayVar(&o.keep, "keep-header", nil,
+		"`NAME` of one more header field of a WebSocket's request that workers see; * for all; "+
+			"repeatable")
+	f.IntVar(&l.MaxRequest, "max-request", 8<<10,
+		"`bytes` of a WebSocket's request that workers see; larger requests get status 431")
 	f.BoolVar(&o.compress, "compress", true, "offer permessage-deflate")
-	f.IntVar(&o.gateway.MaxTakeoverBytes, "max-takeover-bytes", 0, "`bytes` of compression contexts in each event loop, 32768 for a client; 0: no context takeover")
+	f.IntVar(&o.gateway.MaxTakeoverBytes, "max-takeover-bytes", 0,
+		"`bytes` of compression contexts in each event loop, 32768 for a client; 0: no context "+
+			"takeover")
 	o.limitFlags(c)
 	o.timeFlags(c)
 	o.bufferFlags(c)
-	f.StringVar(&o.reactors, "reactors", "auto", "`number` of event loops; auto: one for each processor, one fewer if handlers run in this process")
+	f.StringVar(&o.reactors, "reactors", "auto",
+		"`number` of event loops; auto: one for each processor, one fewer if handlers run in this "+
+			"process")
 	f.BoolVar(&o.gateway.PinCPUs, "pin", false, "bind each event loop to a processor (Linux only)")
 }
 
@@ -66,43 +79,71 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 func (o *options) limitFlags(c *cobra.Command) {
 	f, l, g := c.Flags(), &o.limits, &o.gateway
 	f.IntVar(&l.MaxMessage, "max-message", 1<<20, "`bytes` of a message from a client, at most 16777216")
-	f.IntVar(&l.MessageRate, "message-rate", 0, "`messages` a second from one client, which is slowed down past it; 0: no limit")
-	f.IntVar(&l.ByteRate, "byte-rate", 0, "`bytes` a second from one client, after decompression; it is slowed down past it; 0: no limit")
+	f.IntVar(&l.MessageRate, "message-rate", 0,
+		"`messages` a second from one client, which is slowed down past it; 0: no limit")
+	f.IntVar(&l.ByteRate, "byte-rate", 0,
+		"`bytes` a second from one client, after decompression; it is slowed down past it; 0: no "+
+			"limit")
 	f.IntVar(&l.MaxConns, "max-conns", 0, "`connections` of a listener; 0: limited by file descriptors")
-	f.IntVar(&l.MaxPerIP, "max-per-ip", 0, "`connections` of a listener from one IPv4 address or IPv6 /64; 0: no limit")
-	f.IntVar(&l.ConnectRate, "connect-rate", 0, "`connections` a second from one IPv4 address or IPv6 /64; 0: no limit")
+	f.IntVar(&l.MaxPerIP, "max-per-ip", 0,
+		"`connections` of a listener from one IPv4 address or IPv6 /64; 0: no limit")
+	f.IntVar(&l.ConnectRate, "connect-rate", 0,
+		"`connections` a second from one IPv4 address or IPv6 /64; 0: no limit")
 	f.IntVar(&g.MaxGroups, "max-groups", 4096, "`groups` that one client may be in, at most 65535")
-	f.IntVar(&g.MaxGroupBytes, "max-group-bytes", 256<<10, "`bytes` of their names, each counted as a multiple of 16, at most 1048560")
+	f.IntVar(&g.MaxGroupBytes, "max-group-bytes", 256<<10,
+		"`bytes` of their names, each counted as a multiple of 16, at most 1048560")
 }
 
 // timeFlags adds the timeouts of a client.
 func (o *options) timeFlags(c *cobra.Command) {
 	f, l := c.Flags(), &o.limits
-	f.DurationVar(&l.HandshakeTimeout, "handshake-timeout", 10*time.Second, "`time` for the opening handshake of a WebSocket")
-	f.DurationVar(&l.FirstMessageTimeout, "first-message-timeout", 0, "`time` until a client's first message; 0: no limit")
-	f.DurationVar(&l.MessageTimeout, "message-timeout", 30*time.Second, "`time` from a message's first byte to its last, plus 1 s for each 4 KiB; negative: no limit")
-	f.DurationVar(&l.WriteTimeout, "write-timeout", 10*time.Second, "`time` that output waits for a client that reads nothing, which is closed then; negative: no limit")
-	f.DurationVar(&l.Heartbeat, "heartbeat", 25*time.Second, "`interval` of pings to idle WebSockets, which are closed after 2 unanswered ones; negative: never")
-	f.DurationVar(&o.idle, "idle-timeout", 10*time.Minute, "`time` that a client of another protocol may be silent, up to a third more; negative: no limit")
+	f.DurationVar(&l.HandshakeTimeout, "handshake-timeout", 10*time.Second,
+		"`time` for the opening handshake of a WebSocket")
+	f.DurationVar(&l.FirstMessageTimeout, "first-message-timeout", 0,
+		"`time` until a client's first message; 0: no limit")
+	f.DurationVar(&l.MessageTimeout, "message-timeout", 30*time.Second,
+		"`time` from a message's first byte to its last, plus 1 s for each 4 KiB; negative: no limit")
+	f.DurationVar(&l.WriteTimeout, "write-timeout", 10*time.Second,
+		"`time` that output waits for a client that reads nothing, which is closed then; negative: "+
+			"no limit")
+	f.DurationVar(&l.Heartbeat, "heartbeat", 25*time.Second,
+		"`interval` of pings to idle WebSockets, which are closed after 2 unanswered ones; negative: "+
+			"never")
+	f.DurationVar(&o.idle, "idle-timeout", 10*time.Minute,
+		"`time` that a client of another protocol may be silent, up to a third more; negative: no "+
+			"limit")
 }
 
 // bufferFlags adds the bounds of what waits.
 func (o *options) bufferFlags(c *cobra.Command) {
 	f, l, g := c.Flags(), &o.limits, &o.gateway
-	f.IntVar(&l.MaxOutput, "max-output", 1<<20, "`bytes` of output that wait for one slow client; a single message may be larger")
-	f.StringVar(&o.overflow, "overflow", "close", "`policy` past --max-output: close the client, or drop its oldest or newest message")
-	f.IntVar(&g.MaxBuffered, "max-buffered", 256<<20, "`bytes` of output that wait for all slow clients of an event loop; past it those with most are closed, past three quarters new clients are rejected")
-	f.IntVar(&g.MaxPartialBytes, "max-partial-bytes", 64<<20, "`bytes` of incomplete messages in each event loop; past it the clients with most are closed")
-	f.IntVar(&g.MaxQueueBytes, "max-queue-bytes", 64<<20, "`bytes` of messages in each event loop that wait for a connected worker; past it clients that send much are not read")
-	f.IntVar(&g.MaxUnroutedBytes, "max-unrouted-bytes", 64<<20, "`bytes` of messages in each event loop that wait while there is no worker; past it they are rejected")
+	f.IntVar(&l.MaxOutput, "max-output", 1<<20,
+		"`bytes` of output that wait for one slow client; a single message may be larger")
+	f.StringVar(&o.overflow, "overflow", "close",
+		"`policy` past --max-output: close the client, or drop its oldest or newest message")
+	f.IntVar(&g.MaxBuffered, "max-buffered", 256<<20,
+		"`bytes` of output that wait for all slow clients of an event loop; past it those with most "+
+			"are closed, past three quarters new clients are rejected")
+	f.IntVar(&g.MaxPartialBytes, "max-partial-bytes", 64<<20,
+		"`bytes` of incomplete messages in each event loop; past it the clients with most are closed")
+	f.IntVar(&g.MaxQueueBytes, "max-queue-bytes", 64<<20,
+		"`bytes` of messages in each event loop that wait for a connected worker; past it clients "+
+			"that send much are not read")
+	f.IntVar(&g.MaxUnroutedBytes, "max-unrouted-bytes", 64<<20,
+		"`bytes` of messages in each event loop that wait while there is no worker; past it they are "+
+			"rejected")
 }
 
 // linkFlags adds the flags of a gateway and of a worker.
 func (o *options) linkFlags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&o.keyFile, "key-file", "", "`file` with the key that gateways and workers share, 16 to 4096 bytes; without it only workers on this machine are accepted")
-	f.DurationVar(&o.drainTimeout, "drain-timeout", 10*time.Second, "`time` for clients to go, or for a worker to finish its work")
-	f.BoolVar(&o.exitWithParent, "exit-with-parent", false, "drain when standard input ends: the parent process has gone")
+	f.StringVar(&o.keyFile, "key-file", "",
+		"`file` with the key that gateways and workers share, 16 to 4096 bytes; without it only "+
+			"workers on this machine are accepted")
+	f.DurationVar(&o.drainTimeout, "drain-timeout", 10*time.Second,
+		"`time` for clients to go, or for a worker to finish its work")
+	f.BoolVar(&o.exitWithParent, "exit-with-parent", false,
+		"drain when standard input ends: the parent process has gone")
 	_ = f.MarkHidden("exit-with-parent") // it is there
 	c.SetFlagErrorFunc(flagError)
 	c.SetUsageFunc(usageByTopic)
@@ -113,8 +154,11 @@ func (o *options) workerFlags(c *cobra.Command) {
 	c.Annotations = map[string]string{canReload: ""}
 	f := c.Flags()
 	f.BoolVar(&o.worker, "worker", false, "run a worker only")
-	f.IntVar(&o.workers, "workers", 0, "`number` of worker processes that are started, restarted, and replaced one by one on SIGHUP; 0: one worker in this process")
-	f.StringSliceVar(&o.gateways, "gateway", []string{"127.0.0.1:2300"}, "with --worker: `HOST:PORT`[,HOST:PORT] of gateways, their --inner")
+	f.IntVar(&o.workers, "workers", 0,
+		"`number` of worker processes that are started, restarted, and replaced one by one on "+
+			"SIGHUP; 0: one worker in this process")
+	f.StringSliceVar(&o.gateways, "gateway", []string{"127.0.0.1:2300"},
+		"with --worker: `HOST:PORT`[,HOST:PORT] of gateways, their --inner")
 	f.StringVar(&o.name, "name", "", "`name` of the worker in logs (default: the host's)")
 	f.IntVar(&o.weight, "weight", 100, "`share` of new clients relative to other workers, 1 to 65535")
 }
@@ -125,10 +169,16 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 	o.clientFlags(c, "ws://127.0.0.1:7272", "text://127.0.0.1:7273")
 	f, g := c.Flags(), &o.gateway
 	f.StringVar(&g.WorkerAddr, "inner", inner, "`HOST:PORT` where workers connect")
-	f.StringVar(&g.Advertise, "advertise", "", "`HOST:PORT` where other gateways reach --inner (default: the address that workers use)")
-	f.StringVar(&o.router, "router", "least", "`policy` that picks the worker of a new client: least (fewest clients for its weight), round-robin, random (by weight), path (same first path segment, same worker)")
-	f.DurationVar(&g.DrainDelay, "drain-delay", 0, "`time` that new clients are still accepted, while /readyz reports 503 to load balancers; 0: none")
-	f.IntVar(&g.DrainRate, "drain-rate", 0, "`clients` a second that are told to go; 0: all within half of --drain-timeout, at least 100")
+	f.StringVar(&g.Advertise, "advertise", "",
+		"`HOST:PORT` where other gateways reach --inner (default: the address that workers use)")
+	f.StringVar(&o.router, "router", "least",
+		"`policy` that picks the worker of a new client: least (fewest clients for its weight), "+
+			"round-robin, random (by weight), path (same first path segment, same worker)")
+	f.DurationVar(&g.DrainDelay, "drain-delay", 0,
+		"`time` that new clients are still accepted, while /readyz reports 503 to load balancers; 0: "+
+			"none")
+	f.IntVar(&g.DrainRate, "drain-rate", 0,
+		"`clients` a second that are told to go; 0: all within half of --drain-timeout, at least 100")
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
 
@@ -150,7 +200,7 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 	case o.workers < 0:
 		return usageError{fmt.Errorf("--workers: %d: must be 0 or more", o.workers)}
 	case o.weight < 1 || o.weight > 0xFFFF:
-		return usageError{fmt.Errorf("--weight: %d: must be within 1 and 65535", o.weight)}
+		return usageError{fmt.Errorf("--weight: %d: must be between 1 and 65535", o.weight)}
 	case f.Changed("gateway") && !o.worker:
 		return usageError{errors.New("--gateway needs --worker: without it the command runs a gateway itself")}
 	case !o.worker || o.exitWithParent: // a supervised worker has its parent's command line

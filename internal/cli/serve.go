@@ -65,7 +65,7 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 			return nil
 		}
 		o.tellPages(g, page)
-		return o.work(workerCtx, business, key, []string{g.WorkerAddr()}, func() { o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr())) })
+		return o.work(workerCtx, business, key, []string{g.WorkerAddr()}, func() { o.announceGateway(g) })
 	})
 	return both.Wait()
 }
@@ -116,7 +116,7 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	case <-g.Ready():
 	}
 	o.tellPages(g, page)
-	o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr()))
+	o.announceGateway(g)
 	return <-ended
 }
 
@@ -150,6 +150,11 @@ func (o *options) announce(addrs []string) {
 			o.log.Warn("the ready line was not written", "err", err)
 		}
 	}()
+}
+
+// announceGateway prints the ready line of a gateway.
+func (o *options) announceGateway(g *gateway.Gateway) {
+	o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr()))
 }
 
 // outliveReaders makes a write to standard output or error fail when its reader has gone, instead of
@@ -216,7 +221,8 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		}
 		cfg.Loops = n
 	} else if o.handlersHere {
-		// A loop waits in the kernel with a processor of Go's in hand, which the runtime takes back late: with none left for handlers a message took 5 ms.
+		// A loop holds a processor of the Go runtime while it waits in the kernel. With none left for
+		// handlers a message took 5 ms.
 		cfg.Loops = max(runtime.GOMAXPROCS(0)-1, 1)
 	}
 	cfg.Listeners = o.listeners(page)

@@ -68,7 +68,7 @@ func Load(tb testing.TB, o bench.Options) <-chan *bench.Report {
 	done := make(chan *bench.Report, 1)
 	go func() {
 		defer close(done)
-		r, err := bench.Run(tb.Context(), o, func(bench.Moment) {})
+		r, err := bench.Run(tb.Context(), o, func(bench.Interval) {})
 		if err != nil {
 			tb.Error(err)
 			return
