@@ -60,7 +60,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"write ws://h:80":                   one(ListenerConfig{URL: "http://h:80"}),
 		"write text://h:23":                 one(ListenerConfig{URL: "tcp://h:23"}),
 		"for example ws://[::1]:7272":       one(ListenerConfig{URL: "ws://[::1]"}),
-		"between 0 and 65535":                one(ListenerConfig{URL: "ws://h:65536"}),
+		"between 0 and 65535":               one(ListenerConfig{URL: "ws://h:65536"}),
 		"Config.WorkerAddr: \"here\" needs": {WorkerAddr: "here", Listeners: []ListenerConfig{{URL: "text://:0"}}},
 		"Config.DrainTimeout: -1s is negative": {DrainTimeout: -time.Second,
 			Listeners: []ListenerConfig{{URL: "text://:0"}}},
