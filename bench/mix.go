@@ -86,11 +86,11 @@ func (o *Options) format(i uint32) WireFormat {
 
 // overheard reports whether p is an intact broadcast of another run (Options.Overheard). Their size
 // tells them from the messages of this run.
-func (s *shard) overheard(p []byte) bool {
-	if len(p) != s.opts.Overheard {
+func (sh *shard) overheard(p []byte) bool {
+	if len(p) != sh.opts.Overheard {
 		return false
 	}
-	l := layoutOf(Broadcast, s.opts.Codec, len(p))
+	l := layoutOf(Broadcast, sh.opts.Codec, len(p))
 	if len(p) < l.least() || p[l.quote] != verbBroadcast {
 		return false
 	}
