@@ -86,7 +86,7 @@ func (s *servers) start(o *Options, name, program string, env, args []string) (*
 	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the run
 	if o.Servers.Binary == "" {                           // another build may not support it
-		childproc.Leash(cmd)
+		childproc.ExitWithParent(cmd)
 	}
 	cmd.Stderr = log
 	p, err := childproc.Start(cmd)

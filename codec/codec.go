@@ -36,7 +36,8 @@ const (
 	encodingWebSocket // and above
 )
 
-// messagesOnly is a format that has neither a farewell nor a ping: the application sends messages of its own.
+// messagesOnly is a format that has neither a farewell nor a ping: the application sends messages
+// of its own.
 type messagesOnly struct{}
 
 // AppendClose appends nothing.

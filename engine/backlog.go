@@ -2,83 +2,82 @@ package engine
 
 import "math"
 
-// backlog is what a slow conn has besides: where the messages in its out-buffer
-// begin, so that whole ones can be dropped, and when it last got on. It lives
-// from when the kernel takes no more until it has taken everything.
+// backlog is additional state of a slow conn: where the messages in its output buffer begin, so
+// that whole messages can be dropped, and when it last made progress. It exists from the time when
+// the kernel accepts no more until the kernel has accepted everything.
 //
 //	out: |....|#####|aaa|...|cc|ddd|
 //	     0    sent  from           len(out)
 //
-// #: bytes that go whatever happens, the rest of a message begun and what was
-// written before the conn was slow. a, c, d: messages, one of each list entry.
-// Dots: sent or dropped. Messages that may not be dropped and follow each other
-// are one entry, or part of #: a conn that drops nothing has none.
+// #: bytes that must be sent: the rest of a message that was sent in part, and output from before
+// the conn was slow. a, c, d: messages, one for each list entry. Dots: sent or dropped. Consecutive
+// messages that may not be dropped are one entry or belong to #. So a conn that drops nothing has
+// no entries.
 type backlog struct {
-	from int            // end of the bytes that must go
-	list []waiting      // what is behind from, oldest first; bound: the same, with 16 B
-	head int            // entries before it are of messages sent
-	base int            // number of list[0], counted since the list was made
-	seen int            // number before which nothing may be dropped any more
-	gone int            // bytes of what was dropped and is in list
-	keys map[uint64]int // bound: the same, with 16 B
+	from         int            // end of the bytes that must be sent
+	list         []waiting      // the messages after from, oldest first; bound: the same, with 16 B
+	head         int            // the entries before it were sent
+	base         int            // number of list[0], counted since the list was created
+	scanned      int            // dropOldest has looked at the entries with lower numbers
+	droppedBytes int            // bytes of the dropped messages that are still in list
+	keys         map[uint64]int // bound: the same, with 16 B
 
-	counted int   // bytes entered in loop.unsent
-	held    int   // bytes that gnet had when last looked at
-	queued  int   // bytes that the kernel had
-	moved   int64 // on the engine's clock: when fewer were there last
-	looked  int64 // when the kernel was asked
-	refused int64 // when it took no more of a deaf conn last; 0: it did not
+	counted int   // bytes included in loop.buffered
+	held    int   // bytes that gnet had at the last check
+	queued  int   // bytes that the kernel had at the last check
+	moved   int64 // engine's clock when the bytes last became fewer
+	looked  int64 // engine's clock when the kernel was last asked
+	refused int64 // engine's clock when it last accepted no more of an unpolled conn; 0: never
 }
 
-// waiting is a message that waits, or several that may not be dropped.
+// waiting is one waiting message, or several that may not be dropped.
 type waiting struct {
-	key  uint64
-	size uint32
-	may  bool // be dropped to make room
-	gone bool // was dropped
+	key       uint64
+	size      uint32
+	droppable bool // may be dropped
+	dropped   bool // was dropped
 }
 
-// What an entry of a backlog's books takes, in bytes.
+// These are the sizes of the entries of a backlog, in bytes.
 const (
 	listEntry = 16 // of list
-	keyEntry  = 48 // of keys, with the room that a map leaves free
+	keyEntry  = 48 // of keys, with the unused part of the map
 )
 
-// overhead is the memory that knowing where messages begin takes. Of small messages
-// it is more than they are.
+// overhead returns the memory of list and keys. For small messages it is larger than the messages.
 func (b *backlog) overhead() int { return cap(b.list)*listEntry + len(b.keys)*keyEntry }
 
 const (
-	keptBacklogs = 64  // that a loop keeps for the next slow conns
-	keptEntries  = 512 // that such a one has room for at most
+	maxKeptBacklogs = 64  // backlogs that a loop keeps for the next slow conns
+	maxKeptEntries  = 512 // largest list capacity of a kept backlog
 )
 
-// push enters the message of n bytes that was put behind all others. It tells
-// whether it took the place of one of its key, and what is to become of it: in
-// the place of one that may not be dropped it may not be either, or there would
-// be neither the older nor the newer one.
-func (b *backlog) push(c *Conn, n int, class SendOptions) (policy Overflow, replaced bool) {
+// push adds an entry for the message of n bytes that was appended to out. replaced reports whether
+// it replaces a waiting message with the same key. policy is the overflow policy of the new
+// message: a message that replaces one that may not be dropped may not be dropped either, or both
+// the older and the newer message could be lost.
+func (b *backlog) push(c *Conn, n int, opts SendOptions) (policy Overflow, replaced bool) {
 	if n == 0 {
-		return class.Overflow, false
+		return opts.Overflow, false
 	}
-	if class.ConflateKey != 0 {
-		if at, waits := b.keys[class.ConflateKey]; waits {
-			if !b.list[at-b.base].may {
-				class.Overflow = CloseSlow
+	if opts.ConflateKey != 0 {
+		if at, waits := b.keys[opts.ConflateKey]; waits {
+			if !b.list[at-b.base].droppable {
+				opts.Overflow = CloseSlow
 			}
 			b.drop(at - b.base)
 			c.loop.counters.Conflated++
 			replaced = true
 		}
-	} else if class.Overflow == CloseSlow {
+	} else if opts.Overflow == CloseSlow {
 		if b.head == len(b.list) {
 			b.from += n
-			return class.Overflow, false
+			return opts.Overflow, false
 		}
 		last := &b.list[len(b.list)-1]
-		if !last.may && last.key == 0 && !last.gone && uint64(last.size)+uint64(n) <= math.MaxUint32 {
+		if !last.droppable && last.key == 0 && !last.dropped && uint64(last.size)+uint64(n) <= math.MaxUint32 {
 			last.size += uint32(n)
-			return class.Overflow, false
+			return opts.Overflow, false
 		}
 	}
 	if b.head > 64 && b.head > len(b.list)/2 {
@@ -86,68 +85,68 @@ func (b *backlog) push(c *Conn, n int, class SendOptions) (policy Overflow, repl
 		b.base += b.head
 		b.head = 0
 	}
-	if class.ConflateKey != 0 {
+	if opts.ConflateKey != 0 {
 		if b.keys == nil {
 			b.keys = make(map[uint64]int)
 		}
-		b.keys[class.ConflateKey] = b.base + len(b.list)
+		b.keys[opts.ConflateKey] = b.base + len(b.list)
 	}
-	b.list = append(b.list, waiting{key: class.ConflateKey, size: uint32(n), may: class.Overflow != CloseSlow})
-	return class.Overflow, replaced
+	b.list = append(b.list, waiting{key: opts.ConflateKey, size: uint32(n), droppable: opts.Overflow != CloseSlow})
+	return opts.Overflow, replaced
 }
 
-// drop has the message of list[i] not be sent. It returns its size.
+// drop marks list[i] as dropped, so that it is not sent. It returns the size of the message.
 func (b *backlog) drop(i int) int {
 	w := &b.list[i]
-	w.gone = true
+	w.dropped = true
 	if w.key != 0 {
 		delete(b.keys, w.key)
 	}
-	b.gone += int(w.size)
+	b.droppedBytes += int(w.size)
 	return int(w.size)
 }
 
-// pop takes the oldest entry off the list.
+// pop removes the oldest entry from the list.
 func (b *backlog) pop() {
 	w := &b.list[b.head]
 	b.head++
 	b.from += int(w.size)
-	if w.gone {
-		b.gone -= int(w.size)
+	if w.dropped {
+		b.droppedBytes -= int(w.size)
 	} else if w.key != 0 {
 		delete(b.keys, w.key)
 	}
 }
 
-// next is what is to be sent first, a piece of it or a bit more.
+// next returns the bytes that are to be sent first, about maxHandOver of them.
 func (b *backlog) next(c *Conn) []byte {
 	if c.sent < b.from {
 		return c.out[c.sent:b.from]
 	}
-	for b.head < len(b.list) && b.list[b.head].gone {
+	for b.head < len(b.list) && b.list[b.head].dropped {
 		b.pop()
 	}
 	c.sent = b.from
 	end := b.from
-	for i := b.head; i < len(b.list) && !b.list[i].gone && end-b.from < maxHandOver; i++ {
+	for i := b.head; i < len(b.list) && !b.list[i].dropped && end-b.from < maxHandOver; i++ {
 		end += int(b.list[i].size)
 	}
 	return c.out[b.from:end]
 }
 
-// advance counts n bytes of what next returned as sent.
+// advance records that n bytes of what next returned were sent.
 func (b *backlog) advance(c *Conn, n int) {
 	c.sent += n
 	for b.from < c.sent {
-		b.pop() // the last one may have gone in part: its rest must go
+		b.pop() // the last one may be sent in part: its rest must be sent
 	}
 }
 
-// dropNewest takes the message that was just added out again. It tells whether
-// that was possible: one that has gone in part must go.
+// dropNewest removes the message that was just added. It returns false if that is not possible
+// because a part of the message was sent.
 func (b *backlog) dropNewest(c *Conn) bool {
 	last := len(b.list) - 1
-	if last < b.head || b.list[last].gone {
+	if last < b.head || b.list[last].dropped {
 		return false
 	}
 	w := &b.list[last]
@@ -159,37 +158,37 @@ func (b *backlog) dropNewest(c *Conn) bool {
 	return true
 }
 
-// dropOldest drops messages that may be dropped, oldest first, as long as c is
-// over its bound with the newest, of last bytes; in the end the newest too.
+// dropOldest drops droppable messages, oldest first, while c exceeds its limit with the newest
+// message, of last bytes. It may drop the newest too.
 func (b *backlog) dropOldest(c *Conn, last int) (dropped int) {
 	waiting := c.Buffered()
-	for i := max(b.head, b.seen-b.base); i < len(b.list); i++ {
+	for i := max(b.head, b.scanned-b.base); i < len(b.list); i++ {
 		if waiting <= c.options.MaxOutput || waiting <= last {
 			break
 		}
-		if w := &b.list[i]; w.may && !w.gone {
+		if w := &b.list[i]; w.droppable && !w.dropped {
 			waiting -= b.drop(i)
 			dropped++
 		}
-		b.seen = b.base + i + 1
+		b.scanned = b.base + i + 1
 	}
 	return dropped
 }
 
-// lostNewest tells whether the newest message was dropped.
+// lostNewest reports whether the newest message was dropped.
 func (b *backlog) lostNewest() bool {
 	last := len(b.list) - 1
-	return last >= b.head && b.list[last].gone
+	return last >= b.head && b.list[last].dropped
 }
 
-// compact moves what is not gone to the front of out.
+// compact moves the messages that were not dropped to the front of out.
 func (b *backlog) compact(c *Conn) {
 	n := copy(c.out, c.out[c.sent:b.from])
 	at := b.from
 	b.from = n
 	kept := b.list[:0]
 	for _, w := range b.list[b.head:] {
-		if !w.gone {
+		if !w.dropped {
 			if w.key != 0 {
 				b.keys[w.key] = len(kept)
 			}
@@ -199,18 +198,18 @@ func (b *backlog) compact(c *Conn) {
 		at += int(w.size)
 	}
 	c.out, c.sent = c.out[:n], 0
-	b.list, b.head, b.base, b.seen, b.gone = kept, 0, 0, 0, 0
+	b.list, b.head, b.base, b.scanned, b.droppedBytes = kept, 0, 0, 0, 0
 }
 
-// reclaim closes the gaps in out when that gives at least want bytes and a
-// quarter of it, so that a buffer that never runs empty does not grow for ever.
+// reclaim removes the gaps in out when that frees at least want bytes and a quarter of out.
+// Otherwise a buffer that is never empty would grow without limit.
 func (c *Conn) reclaim(want int) {
 	if c.retained != nil {
-		return // part sees to it
+		return // see retainSent
 	}
 	gone := c.sent
 	if c.backlog != nil {
-		gone += c.backlog.gone
+		gone += c.backlog.droppedBytes
 	}
 	if gone == 0 || gone < want || gone < len(c.out)/4 {
 		return
@@ -223,7 +222,7 @@ func (c *Conn) reclaim(want int) {
 	c.out, c.sent = c.out[:n], 0
 }
 
-// takeBacklog begins c's backlog: all that out holds must go.
+// takeBacklog gives c a backlog. All bytes in out must be sent.
 func (c *Conn) takeBacklog() {
 	l := c.loop
 	b := new(backlog)
@@ -236,7 +235,7 @@ func (c *Conn) takeBacklog() {
 	c.backlog = b
 }
 
-// dropBacklog ends it.
+// dropBacklog removes c's backlog.
 func (c *Conn) dropBacklog() {
 	b := c.backlog
 	if b == nil {
@@ -245,7 +244,7 @@ func (c *Conn) dropBacklog() {
 	c.backlog = nil
 	l := c.loop
 	l.addBuffered(-b.counted)
-	if len(l.backlogs) < keptBacklogs && cap(b.list) <= keptEntries && len(b.keys) == 0 {
+	if len(l.backlogs) < maxKeptBacklogs && cap(b.list) <= maxKeptEntries && len(b.keys) == 0 {
 		*b = backlog{list: b.list[:0], keys: b.keys}
 		l.backlogs = append(l.backlogs, b)
 	}

@@ -14,12 +14,12 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// fakeSocket takes of what is written to it as much as the test says.
+// fakeSocket accepts as many of the written bytes as the test allows.
 type fakeSocket struct {
 	gnet.Conn
-	held []byte // written and not taken
-	out  []byte // taken
-	room int    // bytes that will be taken at once
+	held []byte // written and not accepted
+	out  []byte // accepted
+	room int    // bytes that will be accepted at once
 }
 
 func (f *fakeSocket) OutboundBuffered() int { return len(f.held) }
@@ -30,7 +30,7 @@ func (f *fakeSocket) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// take has it take n bytes more.
+// take makes it accept n more bytes.
 func (f *fakeSocket) take(n int) {
 	f.room += n
 	n = min(f.room, len(f.held))
@@ -39,9 +39,9 @@ func (f *fakeSocket) take(n int) {
 	f.room -= n
 }
 
-// slowConn is a conn of a loop that does not run, on a socket that takes nothing.
+// slowConn is a conn of a loop that does not run, on a socket that accepts nothing.
 func slowConn(o ConnOptions) (*Conn, *fakeSocket) {
-	e := &Engine{nudge: make(chan struct{}, 1), cfg: Config{MaxBuffered: 1 << 30}}
+	e := &Engine{fastRequests: make(chan struct{}, 1), cfg: Config{MaxBuffered: 1 << 30}}
 	l := &Loop{engine: e, armed: true}
 	l.timers.init(l)
 	o, err := o.check("ConnOptions")
@@ -54,7 +54,7 @@ func slowConn(o ConnOptions) (*Conn, *fakeSocket) {
 	return c, s
 }
 
-// turn is what a loop does at the end of one, for a conn.
+// turn does for a conn what a loop does at the end of a turn.
 func turn(l *Loop) {
 	l.checkBlocked()
 	l.written = 0
@@ -68,10 +68,9 @@ type sent struct {
 	err          error
 }
 
-// FuzzBacklog writes messages of all classes to a conn whose peer takes bytes now
-// and then. What comes out are whole messages in their order; what is missing was
-// counted, was allowed to be, and only when there was no room or a newer one of
-// its key was there.
+// FuzzBacklog writes messages with all options to a conn whose peer takes bytes now and then. The
+// output consists of whole messages in their order. Each missing message was counted, was allowed
+// to be dropped, and was dropped only because there was no room or because a newer one had its key.
 func FuzzBacklog(f *testing.F) {
 	f.Add([]byte{0x01, 0x42, 0x83, 0xF4, 0x20, 0x31, 0x72, 0xFF, 0x00, 0x11, 0x22, 0x33}, uint8(0))
 	f.Add(bytes.Repeat([]byte{0x41, 0x52, 0x63, 0xE0}, 60), uint8(1))
@@ -82,15 +81,15 @@ func FuzzBacklog(f *testing.F) {
 		ops = ops[:min(len(ops), 300)]
 		o := ConnOptions{MaxOutput: bound, Overflow: CloseSlow + Overflow(policy%3)}
 		c, s := slowConn(o)
-		_ = c.Write(make([]byte, 64)) // and it is slow
+		_ = c.Write(make([]byte, 64)) // so it is slow
 		turn(c.loop)
 		all := fuzzWrites(t, c, s, ops)
 		turn(c.loop)
 		checkAccounts(t, c)
 		s.take(1 << 30)
 		turn(c.loop)
-		if !c.ended && (c.backlog != nil || c.Buffered() > 0 || c.loop.unsent != 0 || c.loop.hurrying) {
-			t.Fatalf("all was taken: %d bytes are left, the loop counts %d", c.Buffered(), c.loop.unsent)
+		if !c.ended && (c.backlog != nil || c.Buffered() > 0 || c.loop.buffered != 0 || c.loop.fastPolling) {
+			t.Fatalf("all was taken: %d bytes are left, the loop counts %d", c.Buffered(), c.loop.buffered)
 		}
 		checkArrivals(t, c, s.out[min(64, len(s.out)):], all)
 	})
@@ -131,7 +130,7 @@ func fuzzWrites(t *testing.T, c *Conn, s *fakeSocket, ops []byte) (all []sent) {
 	return all
 }
 
-// checkAccounts compares what is kept with what can be counted.
+// checkAccounts compares the backlog's counters with the sums of its entries.
 func checkAccounts(t *testing.T, c *Conn) {
 	t.Helper()
 	if c.ended {
@@ -141,8 +140,8 @@ func checkAccounts(t *testing.T, c *Conn) {
 	if b != nil {
 		books = cap(b.list)*int(unsafe.Sizeof(waiting{})) + len(b.keys)*keyEntry
 	}
-	if c.loop.unsent != c.Buffered()+books {
-		t.Fatalf("%d bytes wait, %d of books, the loop counts %d", c.Buffered(), books, c.loop.unsent)
+	if c.loop.buffered != c.Buffered()+books {
+		t.Fatalf("%d bytes wait, %d of books, the loop counts %d", c.Buffered(), books, c.loop.buffered)
 	}
 	if b == nil {
 		return
@@ -150,24 +149,25 @@ func checkAccounts(t *testing.T, c *Conn) {
 	gone, total, keys := 0, 0, map[uint64]int{}
 	for i, w := range b.list[b.head:] {
 		total += int(w.size)
-		if w.gone {
+		if w.dropped {
 			gone += int(w.size)
 		} else if w.key != 0 {
 			keys[w.key] = b.base + b.head + i
 		}
 	}
-	if gone != b.gone || b.from+total != len(c.out) || !maps.Equal(keys, b.keys) {
-		t.Fatalf("gone %d, counted %d; entries end at %d of %d; keys %v, kept %v", gone, b.gone, b.from+total, len(c.out), keys, b.keys)
+	if gone != b.droppedBytes || b.from+total != len(c.out) || !maps.Equal(keys, b.keys) {
+		t.Fatalf("gone %d, counted %d; entries end at %d of %d; keys %v, kept %v", gone, b.droppedBytes, b.from+total, len(c.out), keys, b.keys)
 	}
 }
 
-// Of small messages the books are more than they are. They count against MaxBuffered.
+// The memory of a backlog counts against MaxBuffered. For small messages it is larger than the
+// messages.
 func TestSmallMessagesCountWhatTheyCost(t *testing.T) {
 	t.Parallel()
 	const messages = 20_000
 	for name, key := range map[string]uint64{"no key": 0, "a key each": 1} {
 		c, s := slowConn(ConnOptions{MaxOutput: 1 << 20, Overflow: DropOldest})
-		_ = c.Write(make([]byte, 64)) // and it is slow
+		_ = c.Write(make([]byte, 64)) // so it is slow
 		turn(c.loop)
 		for i := range uint64(messages) {
 			if err := c.WriteAs([]byte("tick\n"), SendOptions{Overflow: DropOldest, ConflateKey: key * (1 + i)}); err != nil {
@@ -176,13 +176,13 @@ func TestSmallMessagesCountWhatTheyCost(t *testing.T) {
 		}
 		turn(c.loop)
 		checkAccounts(t, c)
-		if want := messages * (5 + 16); c.loop.unsent < want {
-			t.Errorf("%s: %d messages of 5 bytes count %d bytes, want %d at least", name, messages, c.loop.unsent, want)
+		if want := messages * (5 + 16); c.loop.buffered < want {
+			t.Errorf("%s: %d messages of 5 bytes count %d bytes, want %d at least", name, messages, c.loop.buffered, want)
 		}
 		s.take(1 << 30)
 		turn(c.loop)
-		if c.loop.unsent != 0 {
-			t.Errorf("%s: %d bytes count when all was taken", name, c.loop.unsent)
+		if c.loop.buffered != 0 {
+			t.Errorf("%s: %d bytes count when all was taken", name, c.loop.buffered)
 		}
 	}
 }
@@ -194,7 +194,7 @@ func checkArrivals(t *testing.T, c *Conn, out []byte, all []sent) {
 		i, n := int(binary.BigEndian.Uint32(out)), int(binary.BigEndian.Uint32(out[4:]))
 		if n < 8 || n > len(out) {
 			if c.ended {
-				break // cut off within a message
+				break // truncated within a message
 			}
 			t.Fatalf("a message of %d bytes among %d: boundaries are lost", n, len(out))
 		}
@@ -239,8 +239,8 @@ func checkArrivals(t *testing.T, c *Conn, out []byte, all []sent) {
 	}
 }
 
-// What becomes of a message that does not fit depends on its class, and on those
-// of the messages that wait.
+// What happens to a message that does not fit depends on its options, and on those of the waiting
+// messages.
 func TestClasses(t *testing.T) {
 	t.Parallel()
 	const must, may, drop, usual = "must", "may", "drop", "usual" // close, oldest, newest, as the conn
@@ -253,12 +253,12 @@ func TestClasses(t *testing.T) {
 	}{
 		{CloseSlow, "usual usual usual usual usual usual usual", "", true},
 		{CloseSlow, "usual usual usual usual usual usual drop", "0 1 2 3 4 5", false},
-		{CloseSlow, "drop usual drop usual usual usual usual", "1 2 3 4 5 6", false}, // room is made for what must go
-		{CloseSlow, "drop usual drop usual usual usual usual usual usual", "", true}, // but there is no end to it
-		{CloseSlow, "usual may usual may usual usual may may", "0 2 4 5 6 7", false}, // among those that may be dropped the oldest
+		{CloseSlow, "drop usual drop usual usual usual usual", "1 2 3 4 5 6", false}, // room is made for messages that must be sent
+		{CloseSlow, "drop usual drop usual usual usual usual usual usual", "", true}, // but not without limit
+		{CloseSlow, "usual may usual may usual usual may may", "0 2 4 5 6 7", false}, // the oldest droppable ones are dropped
 		{CloseSlow, "usual usual usual usual usual usual may", "0 1 2 3 4 5", false}, // which may be the newest
 		{DropOldest, "usual usual usual usual usual usual usual usual", "2 3 4 5 6 7", false},
-		{DropOldest, "must usual must usual usual usual usual usual", "0 2 4 5 6 7", false}, // what must go is passed over
+		{DropOldest, "must usual must usual usual usual usual usual", "0 2 4 5 6 7", false}, // "must" is skipped
 		{DropOldest, "must must must must must must must", "", true},
 		{DropNewest, "usual usual usual usual usual usual usual usual", "0 1 2 3 4 5", false},
 		{DropNewest, "usual usual usual usual usual usual must usual", "1 2 3 4 5 6", false},
@@ -291,7 +291,8 @@ func TestClasses(t *testing.T) {
 	}
 }
 
-// A message that may be dropped, in the place of one of its key that may not: there would be neither, so it may not be dropped either.
+// A droppable message that replaces one of its key that must be sent must be sent too. Otherwise
+// both could be lost.
 func TestWhatReplacesAMessageThatMustGoMustGo(t *testing.T) {
 	c, _ := slowConn(ConnOptions{MaxOutput: 4 << 10})
 	_ = c.Write(make([]byte, 64))
@@ -303,9 +304,8 @@ func TestWhatReplacesAMessageThatMustGoMustGo(t *testing.T) {
 	}
 }
 
-// Of messages of one key a slow conn gets the newest, behind what was written
-// before it; how often it changes makes no difference to memory, and costs no
-// allocation.
+// Of the messages of one key, a slow conn gets the newest, after everything written before it. The
+// number of changes makes no difference to memory and costs no allocation.
 func TestTheLatestOfAKey(t *testing.T) {
 	c, s := slowConn(ConnOptions{MaxOutput: 1 << 20})
 	_ = c.Write(make([]byte, 64))

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// BenchmarkEcho compares the engine's echo with gnet's own, each in a process of
-// its own, by the CPU time the servers use. It lets them take turns of a fraction
-// of a second, because the machine drifts, and reports the median of each and of
-// the ratios to gnet. -benchtime=30x makes 30 such turns.
+// BenchmarkEcho compares the engine's echo with gnet's own by the CPU time of the servers. Each
+// runs in its own process. They run alternately for a fraction of a second, because the speed of
+// the machine changes. It reports the median of each and of the ratios to gnet. -benchtime=30x
+// makes 30 rounds.
 func BenchmarkEcho(b *testing.B) {
 	for _, flight := range []int{1, 16} {
 		for _, conns := range []int{10, 1000} {
@@ -48,7 +48,7 @@ type echoServer struct {
 	child  child
 	flight int
 	conns  []net.Conn
-	used   []float64 // CPU µs per message, by turn
+	used   []float64 // CPU time in us per message, by round
 }
 
 func newEchoServer(b *testing.B, task string, conns, flight int) *echoServer {
@@ -97,7 +97,7 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-// BenchmarkAccept compares what it costs to accept, serve once and close.
+// BenchmarkAccept compares the cost of accepting, serving once and closing.
 func BenchmarkAccept(b *testing.B) {
 	for _, server := range []string{"gnet", "engine"} {
 		b.Run(server, func(b *testing.B) {

@@ -4,14 +4,14 @@ import "math/bits"
 
 const (
 	minBuffer  = 512      // smallest buffer, class 0
-	byHalf     = 1 << 20  // from this size on a buffer grows by half
-	maxBuffer  = 3 << 19  // largest kept, 1.5 MiB: what a conn that reads slowly comes to with MaxOutput's default
-	maxClass   = 12       // that of maxBuffer
-	poolBound  = 16 << 20 // bytes kept per loop; more goes to the collector
-	trimPeriod = 64       // ticks between two looks at what is not needed any more
+	byHalf     = 1 << 20  // a buffer of this size or more grows by half
+	maxBuffer  = 3 << 19  // largest kept, 1.5 MiB: the buffer of a slow conn with the default MaxOutput
+	maxClass   = 12       // the class of maxBuffer
+	poolBound  = 16 << 20 // bytes kept per loop; the garbage collector gets the rest
+	trimPeriod = 64       // ticks between two calls of trim that do something
 )
 
-// bufferPool is a loop's free list, by powers of two up to byHalf, and maxBuffer.
+// bufferPool is a loop's free list. Its classes are powers of two up to byHalf, and maxBuffer.
 // Owned by the loop.
 type bufferPool struct {
 	classes [maxClass + 1]bufferClass
@@ -19,14 +19,13 @@ type bufferPool struct {
 	trimmed int64 // the tick of the last trim
 }
 
-// bufferClass has the free buffers of one size; low of them have not been needed
-// since the last trim.
+// bufferClass has the free buffers of one size. low of them were not needed since the last trim.
 type bufferClass struct {
 	free [][]byte // bound: buffers kept for the next
 	low  int
 }
 
-// trim gives up what has not been needed for a period.
+// trim releases the buffers that were not needed for a period.
 func (p *bufferPool) trim(tick int64) {
 	if tick-p.trimmed < trimPeriod {
 		return
@@ -44,7 +43,7 @@ func (p *bufferPool) trim(tick int64) {
 	}
 }
 
-// get returns an empty buffer for n bytes at least.
+// get returns an empty buffer with capacity for at least n bytes.
 func (p *bufferPool) get(n int) []byte {
 	if n > maxBuffer {
 		return make([]byte, 0, n)
@@ -62,7 +61,7 @@ func (p *bufferPool) get(n int) []byte {
 	return make([]byte, 0, min(minBuffer<<class, maxBuffer))
 }
 
-// put takes b back. Its owner must have forgotten it.
+// put returns b to the pool. The caller must not use it afterwards.
 func (p *bufferPool) put(b []byte) {
 	n := cap(b)
 	if n < minBuffer || n > maxBuffer || p.held+n > poolBound {
@@ -77,8 +76,8 @@ func (p *bufferPool) put(b []byte) {
 	p.held += n
 }
 
-// grow returns b with room for n more bytes, at twice the size when it has to
-// move, half as much again when that is large.
+// grow returns b with capacity for n more bytes. A buffer that must be moved doubles its size, or
+// grows by half if it is large.
 func (p *bufferPool) grow(b []byte, n int) []byte {
 	if cap(b)-len(b) >= n {
 		return b

@@ -4,8 +4,8 @@ import (
 	"testing"
 )
 
-// A buffer has room for what was asked, comes back, and is given up when it has
-// not been needed for a while.
+// A buffer has the requested capacity, is reused, and is released when it was not needed for a
+// while.
 func TestBufferPool(t *testing.T) {
 	t.Parallel()
 	var p bufferPool
@@ -23,7 +23,7 @@ func TestBufferPool(t *testing.T) {
 			t.Errorf("get(%d) made another buffer", n)
 		}
 	}
-	p.put(make([]byte, 0, 700)) // what append made, of a size in between
+	p.put(make([]byte, 0, 700)) // a buffer made by append, of a size between two classes
 	if b := p.get(512); cap(b) != 700 {
 		t.Errorf("got one of %d bytes", cap(b))
 	}
@@ -38,7 +38,7 @@ func TestBufferPoolIsBoundedAndTrimmed(t *testing.T) {
 	if p.held > poolBound {
 		t.Errorf("%d bytes are held", p.held)
 	}
-	p.trim(trimPeriod) // all of them came since the pool was made
+	p.trim(trimPeriod) // all of them were put after the pool was made
 	one := p.get(1 << 20)
 	p.put(one)
 	p.trim(2*trimPeriod - 1)

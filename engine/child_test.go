@@ -16,12 +16,12 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// A test that needs a process of its own runs the test binary again, with what
-// to do in childEnv. The child prints its address, answers each line on its
-// standard input with the CPU time it has used, and ends with its input.
+// A test that needs a process of its own runs the test binary again, with its task in childEnv. The
+// child prints its address, answers each line on its standard input with its CPU time, and exits at
+// the end of its input.
 const childEnv = "ENGINE_TEST_CHILD"
 
-// childMain does what the environment asks for and tells whether it asked.
+// childMain runs the task of the environment and reports whether there was one.
 func childMain() bool {
 	task := os.Getenv(childEnv)
 	if task == "" {
@@ -65,7 +65,7 @@ func childEngine(h Handler, o ConnOptions) (string, error) {
 	return ln.Addr().String(), nil
 }
 
-// childExhausted echoes with only a few descriptors to give away.
+// childExhausted is an echo server with only a few free descriptors.
 func childExhausted() (string, error) {
 	limit := syscall.Rlimit{Cur: exhaustedFiles, Max: exhaustedFiles}
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -74,10 +74,10 @@ func childExhausted() (string, error) {
 	return childEngine(funcs{data: echo}, ConnOptions{})
 }
 
-// benchFrame is the size of a benchmark's message.
+// benchFrame is the size of a benchmark's message in bytes.
 const benchFrame = 128
 
-// echoFrames answers each message by itself.
+// echoFrames answers each message separately.
 func echoFrames(c *Conn, in []byte) int {
 	n := 0
 	for ; len(in)-n >= benchFrame; n += benchFrame {
@@ -130,7 +130,7 @@ func childGnet() (string, error) {
 // child is a running child process.
 type child struct {
 	addr string
-	ask  func() time.Duration // the CPU time it has used
+	ask  func() time.Duration // returns the CPU time that the child has used
 }
 
 func startChild(tb testing.TB, task string) child {

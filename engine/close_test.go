@@ -72,7 +72,7 @@ func TestCloseReasons(t *testing.T) {
 
 func poked(_ *Conn, nc net.Conn) { _, _ = nc.Write([]byte("x")) }
 
-// harmless calls everything there is on a conn that has ended.
+// harmless calls every method of a conn that has ended.
 func harmless(c *Conn) {
 	_ = c.Commit(append(c.Begin(1), 1))
 	c.flush()
@@ -83,8 +83,8 @@ func harmless(c *Conn) {
 	_, _ = c.RemoteAddr(), c.Buffered()
 }
 
-// No method of a Conn calls a Handler: a handler that walks its conns and closes
-// them does not find its own state changed under it.
+// No method of a Conn calls a Handler. A handler that iterates over its conns and closes them does
+// not see its own state change meanwhile.
 func TestCloseNeverReenters(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})
@@ -114,7 +114,7 @@ func TestCloseNeverReenters(t *testing.T) {
 	}
 }
 
-// A panic ends the connection it happened in and no other.
+// A panic ends only the connection it happened in.
 func TestPanicLeavesOthersAlone(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})
@@ -141,8 +141,8 @@ func TestPanicLeavesOthersAlone(t *testing.T) {
 	}
 }
 
-// Descriptors are used again at once. A write to a conn that has ended must never
-// reach whoever has its descriptor now.
+// Descriptors are reused at once. A write to a conn that has ended must never reach the new owner
+// of its descriptor.
 func TestEndedConnIsNeverWritten(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})
@@ -204,8 +204,9 @@ func ExampleEngine() {
 	// Output: hello
 }
 
-// What a peer has sent before it died is heard, also when our next write finds the connection broken before our next read: such a write would have the kernel throw the
-// rest away. OnData comes a last time, with what was left of the times before, and nothing can be written any more.
+// Bytes that a peer sent before it died are delivered, even if our next write finds the connection
+// broken before our next read. The kernel discards unread bytes in such a write. OnData is called a
+// last time, with the bytes left before in front, and writes have no effect any more.
 func TestAPeersLastBytesAreHeard(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})
@@ -258,7 +259,7 @@ func TestAPeersLastBytesAreHeard(t *testing.T) {
 	}
 }
 
-// waitReadable waits until something has come that nc has not read.
+// waitReadable waits until the kernel has bytes that nc has not read.
 func waitReadable(t *testing.T, nc net.Conn) {
 	raw, err := nc.(*net.TCPConn).SyscallConn()
 	if err != nil {

@@ -9,68 +9,73 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// Handler is told what happens to a connection, on its loop: OnOpen, then OnData
-// as often as bytes come, then OnClose exactly once. A panic in one of them ends
-// the connection with ErrPanic.
+// Handler receives the events of a connection on its loop: OnOpen, then OnData each time that bytes
+// arrive, then OnClose exactly once. A panic in one of them closes the connection with ErrPanic.
 type Handler interface {
 	OnOpen(c *Conn)
-	// OnData receives all unread bytes, a view valid until it returns; they may
-	// be changed in place. It returns how many it is done with; the others come
-	// again in front of what arrives next.
+	// OnData receives all unread bytes. They are a view that is valid until OnData returns, and may
+	// be changed in place. OnData returns how many bytes it has consumed. The rest is passed again,
+	// followed by the bytes that arrive next.
 	OnData(c *Conn, in []byte) int
-	// OnClose may still read c's figures; writing is of no effect.
+	// OnClose may read c's state. Writes have no effect.
 	OnClose(c *Conn, reason error)
 }
 
-// Overflow is what to do with a message that would not fit in MaxOutput. Zero is
-// the default: CloseSlow in ConnOptions, and in SendOptions what those say.
+// Overflow says what happens to a message that does not fit in MaxOutput. Zero is the default:
+// CloseSlow in ConnOptions, and the value of ConnOptions in SendOptions.
 type Overflow uint8
 
 const (
-	// CloseSlow ends the connection with ErrSlowConsumer, unless waiting messages
-	// of another Overflow can be dropped for this one, oldest first. One that
-	// waits is never dropped.
+	// CloseSlow closes the connection with ErrSlowConsumer, unless enough waiting messages of
+	// another Overflow can be dropped, oldest first. A waiting CloseSlow message is never dropped.
 	CloseSlow Overflow = iota + 1
-	// DropOldest drops waiting messages, oldest first, until it fits; if those
-	// that may be dropped are not enough, this one too.
+	// DropOldest drops waiting messages, oldest first, until the new one fits. If that is not
+	// enough, the new message is dropped too.
 	DropOldest
-	// DropNewest drops this one.
+	// DropNewest drops the new message.
 	DropNewest
 )
 
 // SendOptions says how one message is treated while its connection is slow.
 type SendOptions struct {
-	Overflow Overflow // instead of that of the ConnOptions
-	// ConflateKey, if not 0, has the message drop the one of the same key that still
-	// waits whole. It goes behind all others, so that their order holds.
+	Overflow Overflow // overrides that of ConnOptions
+	// ConflateKey, if not 0, makes the message replace a waiting message with the same key of which
+	// no byte has been sent. The new message goes to the end of the queue, so the order of messages
+	// is kept.
 	ConflateKey uint64
 }
 
-// ConnOptions bound what a connection may hold in memory, and how long.
+// ConnOptions limits the memory of a connection and how long its output may wait.
 type ConnOptions struct {
-	MaxInput  int // Bytes OnData may leave. Defaults to 16 MiB + 64 KiB.
-	MaxOutput int // Bytes not yet taken by the kernel. Defaults to 1 MiB. A single message may be larger when nothing else waits.
+	// MaxInput is the number of bytes that OnData may leave. Defaults to 16 MiB + 64 KiB.
+	MaxInput int
+	// MaxOutput is the number of bytes that the kernel has not accepted yet. A single message may
+	// be larger when nothing else waits. Defaults to 1 MiB.
+	MaxOutput int
 	Overflow  Overflow
-	// WriteTimeout is how long bytes may wait while the peer takes none; then the
-	// connection ends with ErrWriteTimeout. Zero means no limit.
+	// WriteTimeout is how long bytes may wait while the peer accepts none. Then the connection is
+	// closed with ErrWriteTimeout. Zero means no limit.
 	WriteTimeout time.Duration
-	// ExcludeFromBudget keeps what waits out of Config.MaxBuffered: for connections that
-	// their protocol bounds, which must not be cut for what others do. One that is
-	// cut for what waits counts as ExcludedCloses, not as SlowConsumerCloses.
+	// ExcludeFromBudget excludes the waiting bytes from Config.MaxBuffered. It is for connections
+	// with a limit in their protocol, which must not be closed because of other connections. Such a
+	// connection that exceeds MaxOutput counts as ExcludedCloses, not as SlowConsumerCloses.
 	ExcludeFromBudget bool
-	// Retain keeps what was written when it has gone out, for protocols that send again what was not acknowledged: see Conn.TakeFlushed. Overflow is CloseSlow then.
-	// What the peer had sent before the connection broke comes in a last OnData, in which nothing can be written any more, also when it was a write that found the end.
+	// Retain keeps output after it was sent, for protocols that send unacknowledged messages again:
+	// see Conn.TakeFlushed. Overflow is then CloseSlow. The bytes that the peer sent before the
+	// connection broke are passed to a last OnData, which cannot write, even if a write found the
+	// broken connection.
 	Retain bool
 }
 
-// check refuses what cannot be, and fills in the defaults. Errors name the options so.
+// check validates the options and fills in the defaults. Errors name the options as of.
 func (o ConnOptions) check(of string) (ConnOptions, error) {
-	err := checkNumbers(of, number{"MaxInput", int64(o.MaxInput)}, number{"MaxOutput", int64(o.MaxOutput)}, number{"WriteTimeout", int64(o.WriteTimeout)})
+	err := checkNumbers(of, number{"MaxInput", int64(o.MaxInput)}, number{"MaxOutput", int64(o.MaxOutput)},
+		number{"WriteTimeout", int64(o.WriteTimeout)})
 	if err != nil {
 		return o, err
 	}
 	if o.Overflow > DropNewest {
-		return o, fmt.Errorf("engine: %s.Overflow: %d is none of the policies", of, o.Overflow)
+		return o, fmt.Errorf("engine: %s.Overflow: %d: must be CloseSlow, DropOldest or DropNewest", of, o.Overflow)
 	}
 	if o.MaxInput == 0 {
 		o.MaxInput = 16<<20 + 64<<10
@@ -84,37 +89,37 @@ func (o ConnOptions) check(of string) (ConnOptions, error) {
 	return o, nil
 }
 
-// Conn is one connection. All of it is for its loop only, except Loop.
+// Conn is one connection. Its methods may be called only on its loop, except Loop.
 type Conn struct {
-	// Static after it was made.
+	// Static after newConn.
 	loop    *Loop
 	options *ConnOptions // shared by a listener's conns
 
-	// Owned by the loop. What each message touches stands together.
+	// Owned by the loop. The fields that each message uses come first.
 	handler    Handler
 	g          gnet.Conn // nil once gnet has closed it
 	out        []byte    // written and not with gnet, nil when empty; bound: unsent output of a client
-	sent       int       // bytes of out that gnet has
+	sent       int       // bytes of out that gnet has accepted
 	unconsumed []byte    // read and not consumed, nil when empty; bound: unconsumed input of a connection
-	taken      uint32    // bytes of carry the handler is done with
-	usual      uint32    // bytes the last flush had, at most mostUsual
+	taken      uint32    // bytes of unconsumed that the handler has consumed
+	usual      uint32    // bytes of the last flush, at most maxUsual
 	drain      *drain    // CloseAfterFlush is under way
-	backlog    *backlog  // only while the kernel takes no more
-	opened     bool      // OnOpen was due
-	ended      bool      // OnClose is due or was
+	backlog    *backlog  // nil unless the kernel accepts no more
+	opened     bool      // OnOpen was called or is next
+	ended      bool      // OnClose was called or is next
 	dirty      bool      // in loop.dirty
 	slow       bool      // in loop.blocked
-	paused     bool      // reads nothing
+	paused     bool      // Pause was called: nothing is read
 	resumed    bool      // in loop.resumed
-	yielded    bool      // in loop.yielded: reads nothing either
-	offered    bool      // its turn has come, and OnData is running
-	deaf       bool      // the poller does not look for input
+	yielded    bool      // in loop.yielded: nothing is read
+	offered    bool      // OnData runs in offerYielded
+	unpolled   bool      // the poller does not look for input
 	peer       peerEnd   // whether the peer has ended its side
-	shared     uint16    // id of the Shared that out is a view of; 0: of none
+	shared     uint16    // id of the Shared that out is a view of, or 0
 
 	slot     uint32         // in loop.conns
 	retained *retained      // nil without ConnOptions.Retain
-	listener *Listener      // static; nil when enrolled by hand
+	listener *Listener      // static; nil for a conn from Register
 	remote   netip.AddrPort // static
 }
 
@@ -126,23 +131,25 @@ func newConn(l *Loop, h Handler, o *ConnOptions, ln *Listener, remote netip.Addr
 	return c
 }
 
-// Loop is the loop c belongs to for life. Any goroutine may ask.
+// Loop returns the loop that c belongs to for its whole life. Any goroutine may call it.
 func (c *Conn) Loop() *Loop { return c.loop }
 
-// Origin is who a limit per address counts the peer as: its IPv4 address or IPv6 /64; zero for anything but TCP.
+// Origin returns the address that limits per address apply to: the peer's IPv4 address or IPv6 /64.
+// It is zero if the connection is not TCP.
 func (c *Conn) Origin() netip.Addr { return origin(c.remote) }
 
-// RemoteAddr is the peer's address, also after the end; zero for anything but TCP.
+// RemoteAddr returns the peer's address, also after the end. It is zero if the connection is not
+// TCP.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
 
-// Handler is who is told about c.
+// Handler returns c's Handler.
 func (c *Conn) Handler() Handler { return c.handler }
 
-// Closed tells whether c takes no more writes.
+// Closed reports whether c accepts no more writes.
 func (c *Conn) Closed() bool { return c.ended || c.drain != nil }
 
-// Close ends c at once; bytes not sent are lost. OnClose runs after the callback,
-// posted function or timer in progress, never inside Close.
+// Close closes c at once. Unsent bytes are lost. OnClose runs after the current callback, posted
+// function or timer, never inside Close.
 func (c *Conn) Close(reason error) {
 	c.markEnded(reason)
 }
@@ -162,11 +169,11 @@ func (c *Conn) markEnded(reason error) {
 type ending struct {
 	conn   *Conn
 	reason error
-	former Handler // of a conn that goes on with another one; nil: it has ended
+	former Handler // the previous Handler after HandOver; nil: the conn has ended
 }
 
-// finish releases what c holds and tells the handler.
-func (c *Conn) finish(reason error) {
+// teardown releases c's resources and calls OnClose.
+func (c *Conn) teardown(reason error) {
 	l := c.loop
 	c.deliverRemaining()
 	if g := c.g; g != nil {
@@ -177,7 +184,7 @@ func (c *Conn) finish(reason error) {
 	if c.shared != 0 {
 		c.unshare()
 	}
-	if c.retained == nil { // else OnClose may want what has not gone out
+	if c.retained == nil { // otherwise OnClose may use the unsent output
 		l.buffers.put(c.out)
 		c.out, c.sent = nil, 0
 	}
@@ -187,7 +194,7 @@ func (c *Conn) finish(reason error) {
 		l.Cancel(&c.drain.Timer)
 	}
 	if c.listener != nil {
-		c.listener.left(c.remote)
+		c.listener.release(c.remote)
 	}
 	c.callClose(c.handler, reason)
 	c.out = nil
@@ -195,29 +202,29 @@ func (c *Conn) finish(reason error) {
 }
 
 func (c *Conn) callOpen() {
-	defer c.caught("OnOpen")
+	defer c.recoverPanic("OnOpen")
 	c.handler.OnOpen(c)
 }
 
 func (c *Conn) callData(in []byte) (n int) {
-	defer c.caught("OnData")
+	defer c.recoverPanic("OnData")
 	return c.handler.OnData(c, in)
 }
 
 func (c *Conn) callClose(h Handler, reason error) {
-	defer c.loop.caught("OnClose")
+	defer c.loop.recoverPanic("OnClose")
 	h.OnClose(c, reason)
 }
 
-func (c *Conn) caught(what string) {
+func (c *Conn) recoverPanic(what string) {
 	if p := recover(); p != nil {
-		c.loop.report(what, p)
+		c.loop.reportPanic(what, p)
 		c.markEnded(ErrPanic)
 	}
 }
 
-// linger is how long a drained conn waits for the peer to close. Closing first
-// would, with input unread, make the kernel throw away what is on its way.
+// linger is how long a drained conn waits for the peer to close. If we closed first with unread
+// input, the kernel would discard our output that is still on its way.
 const linger = 2 * time.Second
 
 // drain is the state of CloseAfterFlush.
@@ -226,12 +233,12 @@ type drain struct {
 	conn     *Conn
 	reason   error
 	deadline time.Time
-	shut     bool // everything is with the kernel and our FIN sent
+	shut     bool // the kernel has all output, and our FIN was sent
 }
 
-// CloseAfterFlush takes no more writes, sends what was written, tells the peer
-// the end and closes when the peer has closed, before or after, or two seconds later; in any case
-// when within has passed. What the peer still sends is read and thrown away.
+// CloseAfterFlush accepts no more writes, sends the waiting output, sends a FIN, and closes when
+// the peer has closed, before or after that, or two seconds later. It closes in any case when
+// within has passed. Input is read and discarded.
 func (c *Conn) CloseAfterFlush(reason error, within time.Duration) {
 	if c.Closed() {
 		return
@@ -246,5 +253,5 @@ func (c *Conn) CloseAfterFlush(reason error, within time.Duration) {
 	c.markDirty()
 }
 
-// OnTimer cuts what did not drain in time.
+// OnTimer closes a conn that has not drained in time.
 func (d *drain) OnTimer(*Timer) { d.conn.markEnded(d.reason) }

@@ -2,8 +2,8 @@ package engine
 
 import "net/netip"
 
-// origin is who a limit per address is for: a whole /64 with IPv6, because that
-// is what one customer has.
+// origin returns the address that a limit per address applies to. For IPv6 it is the /64, because
+// one customer has a whole /64.
 func origin(remote netip.AddrPort) netip.Addr {
 	a := remote.Addr()
 	if a.Is6() {
@@ -13,18 +13,18 @@ func origin(remote netip.AddrPort) netip.Addr {
 	return a
 }
 
-// enter counts a connection in unless a limit is reached.
-func (ln *Listener) enter(remote netip.AddrPort) bool {
+// acquire counts a new connection. It returns false if a limit is reached.
+func (ln *Listener) acquire(remote netip.AddrPort) bool {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	if ln.maxConns > 0 && ln.conns >= ln.maxConns {
-		ln.figures.OverMaxConns++
+		ln.stats.OverMaxConns++
 		return false
 	}
 	if ln.maxPerIP > 0 {
 		from := origin(remote)
 		if ln.perIP[from] >= ln.maxPerIP {
-			ln.figures.OverMaxPerIP++
+			ln.stats.OverMaxPerIP++
 			return false
 		}
 		ln.perIP[from]++
@@ -33,8 +33,8 @@ func (ln *Listener) enter(remote netip.AddrPort) bool {
 	return true
 }
 
-// left counts it out. Any goroutine.
-func (ln *Listener) left(remote netip.AddrPort) {
+// release counts a connection that has ended. Any goroutine may call it.
+func (ln *Listener) release(remote netip.AddrPort) {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	ln.conns--

@@ -6,22 +6,24 @@ import (
 	"time"
 )
 
-// connRate bounds how often one address may connect. It is of one size however many addresses come: an address has a cell in each row, shared with others by
-// chance, and is refused only when all its cells are full. Owned by the accept goroutine.
+// connRate limits how often one address may connect. Its size does not depend on the number of
+// addresses: each address has one cell per row, which it shares by chance with others. It is
+// refused only when all its cells are full. Owned by the accept goroutine.
 type connRate struct {
-	start time.Time // times are counted from here, out of reach of clock changes
+	start time.Time // times are relative to it, so that clock changes have no effect
 	each  time.Duration
-	depth time.Duration // what a cell holds
-	seeds [influxRows]maphash.Seed
-	cells [influxRows][influxCells]time.Duration // when the cell will be empty
+	depth time.Duration // capacity of a cell
+	seeds [rateRows]maphash.Seed
+	cells [rateRows][rateCells]time.Duration // when the cell will be empty
 }
 
 const (
-	influxRows  = 2
-	influxCells = 1 << 14
+	rateRows  = 2
+	rateCells = 1 << 14
 )
 
-// newConnRate lets perSecond in, and twice as many at once; nil lets all in.
+// newConnRate allows perSecond connections per second and bursts of twice as many. nil means no
+// limit.
 func newConnRate(perSecond int) *connRate {
 	if perSecond <= 0 {
 		return nil
@@ -33,21 +35,21 @@ func newConnRate(perSecond int) *connRate {
 	return f
 }
 
-// allow counts a connection in unless its address has come too often.
+// allow counts a connection. It returns false if its address has connected too often.
 func (f *connRate) allow(from netip.Addr, now time.Duration) bool {
 	b := from.As16()
-	var at [influxRows]*time.Duration
+	var at [rateRows]*time.Duration
 	full := 0
 	for i := range f.cells {
-		at[i] = &f.cells[i][maphash.Bytes(f.seeds[i], b[:])%influxCells]
+		at[i] = &f.cells[i][maphash.Bytes(f.seeds[i], b[:])%rateCells]
 		if *at[i]+f.each > now+f.depth {
 			full++
 		}
 	}
-	if full == influxRows {
+	if full == rateRows {
 		return false
 	}
-	for _, cell := range at { // one that others filled stays full
+	for _, cell := range at { // a cell that other addresses have filled stays full
 		*cell = min(max(*cell, now)+f.each, now+f.depth)
 	}
 	return true

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// One address gets its rate and a burst; others are not held up by it, however many there are.
+// One address gets its rate and a burst. It does not limit other addresses, however many there are.
 func TestInflux(t *testing.T) {
 	t.Parallel()
 	const perSecond = 10
@@ -29,14 +29,14 @@ func TestInflux(t *testing.T) {
 		{"192.0.2.1", 0, 0},
 		{"192.0.2.2", 0, 2 * perSecond},
 		{"192.0.2.1", time.Second, perSecond},
-		{"192.0.2.1", time.Hour, 2 * perSecond}, // no more for having been away
+		{"192.0.2.1", time.Hour, 2 * perSecond}, // the burst does not grow with a longer absence
 	} {
 		if got := tries(step.from, step.at); got != step.want {
 			t.Errorf("%s at %v: %d let in, want %d", step.from, step.at, got, step.want)
 		}
 	}
 	refused := 0
-	for i := range 2000 { // addresses that come too often, and share their cells with some of those that do not
+	for i := range 2000 { // addresses that connect too often and share cells with addresses that do not
 		var b [4]byte
 		binary.BigEndian.PutUint32(b[:], 0x0A000000+uint32(i))
 		from := netip.AddrFrom4(b)
@@ -48,7 +48,7 @@ func TestInflux(t *testing.T) {
 			refused++
 		}
 	}
-	if refused > 20 { // (1000/16384)², 4 of 1,000
+	if refused > 20 { // (1000/16384)^2, 4 of 1,000
 		t.Errorf("%d of 1000 that came once were refused", refused)
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"unsafe"
 )
 
-// Everything a conn that is silent costs is in here, besides gnet's own part. 192
-// bytes are a size class, and three lines of the processor's cache: one byte more
-// would cost 16, and most conns would begin inside a line.
+// A Conn contains everything that a silent connection costs, besides gnet's own part. 192 bytes are
+// a size class and three cache lines. One byte more would cost 16, and most conns would start
+// within a line.
 func TestConnIsSmall(t *testing.T) {
 	t.Parallel()
 	if size := unsafe.Sizeof(Conn{}); size > 192 {
@@ -21,8 +21,8 @@ func TestConnIsSmall(t *testing.T) {
 	}
 }
 
-// Messages cost no allocation. A turn costs gnet two, for its task queue; with
-// bursts of messages that is next to nothing per message.
+// Messages cost no allocation. A turn costs gnet two, for its task queue; with bursts of messages
+// that is almost nothing per message.
 func TestMessagesDoNotAllocate(t *testing.T) {
 	// Not parallel: it counts the allocations of the process.
 	e := start(t, Config{Loops: 1})
@@ -49,14 +49,14 @@ func TestMessagesDoNotAllocate(t *testing.T) {
 	}
 }
 
-// The path of a message inside the engine, without gnet and the kernel.
+// This benchmark measures the path of a message in the engine, without gnet and the kernel.
 func TestOutputAndInputDoNotAllocate(t *testing.T) {
 	e := start(t, Config{Loops: 1})
 	message := make([]byte, 100)
 	c, nc := opened(t, e, funcs{data: func(c *Conn, in []byte) int { return len(in) - 10 }}, ConnOptions{})
 	go func() { _, _ = io.Copy(io.Discard, nc) }()
 	on(t, c.Loop(), func() {
-		c.loop.armed = true // keep gnet's task queue out of it
+		c.loop.armed = true // avoids gnet's task queue
 		defer func() { c.loop.armed = false }()
 		allocs := testing.AllocsPerRun(1000, func() {
 			for range 10 {
@@ -72,7 +72,8 @@ func TestOutputAndInputDoNotAllocate(t *testing.T) {
 	})
 }
 
-// A message that is larger than what a buffer has left gets a larger one from the loop's, not from the collector.
+// A message that does not fit in a buffer gets a larger buffer from the loop, without an
+// allocation.
 func TestLargeMessagesDoNotAllocate(t *testing.T) {
 	e := start(t, Config{Loops: 1})
 	c, _ := opened(t, e, funcs{}, ConnOptions{})
@@ -83,7 +84,7 @@ func TestLargeMessagesDoNotAllocate(t *testing.T) {
 				for range 10 {
 					_ = c.Commit(append(c.Begin(size), message...))
 				}
-				c.emptied() // as if it were sent
+				c.emptied() // as if all was sent
 			})
 			if allocs > 0 {
 				t.Errorf("%.2f allocations for 10 messages of %d bytes", allocs, size)
@@ -92,8 +93,8 @@ func TestLargeMessagesDoNotAllocate(t *testing.T) {
 	})
 }
 
-// BenchmarkIdleConn reports what an idle connection costs the process in heap.
-// The figure contains the client's half of each connection, which it subtracts.
+// BenchmarkIdleConn reports the heap cost of an idle connection. It subtracts the client's half of
+// each connection.
 func BenchmarkIdleConn(b *testing.B) {
 	const conns = 8000
 	for range b.N {
@@ -109,7 +110,7 @@ func BenchmarkIdleConn(b *testing.B) {
 			clients[i] = nc
 		}
 		eventually(b, "all are open", func() bool { return ln.Stats().Conns == conns })
-		for _, nc := range clients { // every one has been used
+		for _, nc := range clients { // every connection has been used
 			if !alive(nc) {
 				b.Fatal("not served")
 			}

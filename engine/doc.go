@@ -1,39 +1,38 @@
 // Package engine runs long-lived connections on a fixed number of event loops.
 //
-// An Engine owns Loops. A Conn belongs to one Loop for life, and everything
-// about it happens on that loop's goroutine: its Handler's callbacks, its
-// writes, its timers. So none of it needs a lock. From any other goroutine
-// there is one door, Loop.Post; besides it only Engine's and Listener's methods
-// and Loop.Post itself may be called from outside.
+// An Engine owns Loops. A Conn belongs to one Loop for its whole life. Its Handler's callbacks, its
+// writes and its timers all run on that loop's goroutine, so none of them needs a lock. Other
+// goroutines use Loop.Post to run a function on a loop. Besides Loop.Post they may call only the
+// methods of Engine and Listener.
 //
 // # A turn
 //
-// A loop asks the kernel what is ready, reads each ready connection once and
-// hands the bytes to its Handler. What handlers write is collected in buffers
-// and leaves at the end of the turn, one write per connection, whatever the
-// number of messages; sooner when it is much. Posted functions and timers run
-// between turns.
+// A loop asks the kernel which connections are ready, reads each of them once and passes the bytes
+// to its Handler. Output is collected in buffers and written at the end of the turn, with one write
+// per connection for any number of messages. A large amount of output is written earlier. Posted
+// functions and timers run between turns.
 //
-// What the kernel does not take waits, at most MaxOutput bytes per connection and
-// MaxBuffered per loop, and is tried again every few milliseconds. What does not
-// fit is dropped, or ends the connection, as its SendOptions or its Overflow says.
+// Bytes that the kernel does not accept stay in memory, at most MaxOutput per connection and
+// MaxBuffered per loop. The loop tries to write them again every few milliseconds. When a message
+// does not fit, it is dropped or the connection is closed, as SendOptions or ConnOptions.Overflow
+// says.
 //
 // # Buffers
 //
-// An incoming slice is a view, valid until OnData returns; to keep it, copy it.
-// Write copies. Begin and Commit append in place without a copy. A message that
-// many are sent is written once, to a Shared, and WriteShared has each conn show
-// it, without a copy unless it has to wait.
+// The slice passed to OnData is a view that is valid until OnData returns. Copy it to keep it.
+// Write copies. Begin and Commit append in place without a copy. A message to many connections is
+// written once to a Shared. WriteShared then gives each conn a view of it, and copies only if the
+// conn has to wait.
 //
 // # The end of a connection
 //
-// No method of Conn or Loop ever calls a Handler. Close marks the connection
-// ended at once, so every later call on it is harmless, and OnClose runs when
-// the callback, posted function or timer in progress has returned.
+// No method of Conn or Loop calls a Handler. Close marks the connection as ended at once, so every
+// later call on it has no effect. OnClose runs when the current callback, posted function or timer
+// has returned.
 //
-// A peer may end its side and still read. A Handler that is an Ender is told, and
-// goes on writing until it closes the connection. With HandOver another Handler
-// has the connection from now on, and the one so far is told OnClose.
+// A peer may end its side of the connection and still read. A Handler that implements Ender
+// receives OnEnd and can write until it closes the connection. HandOver gives a connection to
+// another Handler; the previous Handler receives OnClose.
 //
 //	type echo struct{}
 //

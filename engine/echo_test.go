@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What goes in comes out, however it is cut on the way.
+// The bytes come back unchanged, however they are split on the way.
 func TestEchoAtEveryChunking(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})
@@ -28,8 +28,8 @@ func TestEchoAtEveryChunking(t *testing.T) {
 	}
 }
 
-// A handler that consumes whole frames only sees each byte exactly once, in
-// order, whatever the cuts: what it leaves comes again in front.
+// A handler that consumes only whole frames sees each byte exactly once and in order, however the
+// bytes are split: the bytes it leaves are passed again.
 func TestUnconsumedInputComesAgain(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})

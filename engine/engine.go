@@ -16,70 +16,71 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// Why a connection ended, as OnClose receives it. The peer's own end is io.EOF;
-// anything else is the error of the system call that failed.
+// These are the reasons why a connection ended, as OnClose receives them. The reason is io.EOF when
+// the peer closed the connection, and otherwise the error of the system call that failed.
 var (
-	// ErrStopped is given to OnClose when the engine stops, and returned by
-	// every method that needs a running engine afterwards.
+	// ErrStopped is passed to OnClose when the engine stops. After that, every method that needs a
+	// running engine returns it.
 	ErrStopped = errors.New("engine: stopped")
-	// ErrSlowConsumer is given when more than MaxOutput bytes waited to be sent.
-	// ErrWriteTimeout and ErrOverBudget are ErrSlowConsumers too.
+	// ErrSlowConsumer is the reason when more than MaxOutput bytes were waiting to be sent.
+	// ErrWriteTimeout and ErrOverBudget wrap ErrSlowConsumer.
 	ErrSlowConsumer = errors.New("engine: slow consumer")
-	// ErrWriteTimeout is given when the peer took nothing for ConnOptions.WriteTimeout.
-	ErrWriteTimeout = fmt.Errorf("%w: stalled", ErrSlowConsumer)
-	// ErrOverBudget is given to the connections with most bytes waiting when a
-	// loop's were more than Config.MaxBuffered together, or near it for long.
-	ErrOverBudget = fmt.Errorf("%w: over the loop's budget", ErrSlowConsumer)
+	// ErrWriteTimeout is the reason when the peer accepted no bytes for ConnOptions.WriteTimeout.
+	ErrWriteTimeout = fmt.Errorf("%w: write timeout", ErrSlowConsumer)
+	// ErrOverBudget is the reason for the connections with the most waiting bytes, when the waiting
+	// bytes of their loop exceeded Config.MaxBuffered or stayed near it for long.
+	ErrOverBudget = fmt.Errorf("%w: loop over its memory limit", ErrSlowConsumer)
 	// ErrDropped is returned for a message that did not fit and was dropped.
 	ErrDropped = errors.New("engine: message dropped")
-	// ErrInputTooLarge is given when the handler left more than MaxInput bytes.
+	// ErrInputTooLarge is the reason when the Handler left more than MaxInput bytes unconsumed.
 	ErrInputTooLarge = errors.New("engine: input too large")
-	// ErrPanic is given when a callback of the connection panicked.
+	// ErrPanic is the reason when a callback of the connection panicked.
 	ErrPanic = errors.New("engine: handler panicked")
-	// ErrMailboxFull is returned by Post when MaxMailbox functions wait.
+	// ErrMailboxFull is returned by Post when MaxMailbox functions are waiting.
 	ErrMailboxFull = errors.New("engine: mailbox full")
 )
 
-// Config describes an Engine. The zero value works.
+// Config configures an Engine. The zero value is valid.
 type Config struct {
 	Loops      int           // Defaults to GOMAXPROCS.
 	PinCPUs    bool          // Binds each loop to one CPU (linux).
-	Logger     *slog.Logger  // Defaults to slog.Default(). Called on the loops: it must not block.
+	Logger     *slog.Logger  // Defaults to slog.Default(). Called on the loops, so it must not block.
 	Tick       time.Duration // Resolution of timers. Defaults to 100 ms.
 	MaxMailbox int           // Functions waiting per loop. Defaults to 65,536.
-	// MaxBuffered bounds the bytes per loop that wait for slow connections, with 16 to
-	// 64 more for each message that may be dropped; past
-	// it those with most waiting are ended. From three quarters of it on the loop
-	// is overloaded, until half of it is free: new connections go to other loops,
-	// if there are better ones, and Loop.Overloaded tells the Handler. When that
-	// has lasted for 10 s, those with most waiting are ended until it is over.
-	// Defaults to 256 MiB.
+	// MaxBuffered limits the bytes of a loop that wait for slow connections. Each waiting message
+	// that may be dropped counts 16 to 64 bytes more. Above the limit, the connections with the
+	// most waiting bytes are closed. Above three quarters of it the loop is overloaded, until half
+	// of it is free: new connections go to loops that are not overloaded, if there are any, and
+	// Loop.Overloaded returns true. After 10 s of overload, the connections with the most waiting
+	// bytes are closed until it ends. Defaults to 256 MiB.
 	MaxBuffered int
 }
 
-// number is a field of a configuration.
+// number is one numeric field of a configuration.
 type number struct {
 	name  string
-	value int64 // a Duration has no room in the int of 32 bits
+	value int64 // int64, because a Duration does not fit in a 32-bit int
 }
 
-// checkNumbers refuses fields that are negative.
+// checkNumbers returns an error if a field is negative.
 func checkNumbers(of string, fields ...number) error {
 	for _, f := range fields {
 		if f.value < 0 {
-			return fmt.Errorf("engine: %s.%s: %d is negative, must be 0 or more", of, f.name, f.value)
+			return fmt.Errorf("engine: %s.%s: %d: must be 0 or more", of, f.name, f.value)
 		}
 	}
 	return nil
 }
 
 func (c Config) check() (Config, error) {
-	err := checkNumbers("Config", number{"Loops", int64(c.Loops)}, number{"Tick", int64(c.Tick)}, number{"MaxMailbox", int64(c.MaxMailbox)}, number{"MaxBuffered", int64(c.MaxBuffered)})
+	err := checkNumbers("Config",
+		number{"Loops", int64(c.Loops)}, number{"Tick", int64(c.Tick)},
+		number{"MaxMailbox", int64(c.MaxMailbox)}, number{"MaxBuffered", int64(c.MaxBuffered)})
 	if err != nil {
 		return c, err
 	}
 	if c.Loops > 256 {
-		return c, fmt.Errorf("engine: Config.Loops: %d is not between 0 and 256", c.Loops)
+		return c, fmt.Errorf("engine: Config.Loops: %d: must be between 0 and 256", c.Loops)
 	}
 	if c.Loops == 0 {
 		c.Loops = runtime.GOMAXPROCS(0)
@@ -102,40 +103,40 @@ func (c Config) check() (Config, error) {
 // Engine is a set of loops and the listeners that feed them.
 type Engine struct {
 	// Static after New.
-	cfg     Config
-	client  *gnet.Client
-	loops   []*Loop // bound: none, fixed by New
-	start   time.Time
-	nudge   chan struct{} // tells the pacemaker that a loop has blocked conns
-	quit    chan struct{} // ends the pacemaker
-	paced   chan struct{} // closed when the pacemaker has ended
-	stopped chan struct{} // closed when Stop has done everything
+	cfg          Config
+	client       *gnet.Client
+	loops        []*Loop // bound: none, fixed by New
+	start        time.Time
+	fastRequests chan struct{} // a loop has blocked conns and wants fast ticks
+	quit         chan struct{} // ends the ticker goroutine
+	tickerDone   chan struct{} // closed when the ticker goroutine has ended
+	stopped      chan struct{} // closed when Stop has finished
 
-	clock atomic.Int64 // nanoseconds since start, moved on by the pacemaker
+	clock atomic.Int64 // nanoseconds since start, updated by the ticker goroutine
 
-	mu        sync.Mutex
-	stopping  bool                   // Guarded by mu.
-	listeners map[*Listener]struct{} // Guarded by mu; bound: none, one for each Listen
-	enrolling sync.WaitGroup         // Add only under mu and while not stopping.
+	mu          sync.Mutex
+	stopping    bool                   // Guarded by mu.
+	listeners   map[*Listener]struct{} // Guarded by mu; bound: none, one for each Listen
+	registering sync.WaitGroup         // Add only under mu and while not stopping.
 }
 
-// New starts the loops; they run when it returns.
+// New starts the loops. They are running when it returns.
 func New(cfg Config) (*Engine, error) {
 	cfg, err := cfg.check()
 	if err != nil {
 		return nil, err
 	}
 	e := &Engine{
-		cfg:       cfg,
-		start:     time.Now(),
-		nudge:     make(chan struct{}, 1),
-		quit:      make(chan struct{}),
-		paced:     make(chan struct{}),
-		stopped:   make(chan struct{}),
-		listeners: make(map[*Listener]struct{}),
+		cfg:          cfg,
+		start:        time.Now(),
+		fastRequests: make(chan struct{}, 1),
+		quit:         make(chan struct{}),
+		tickerDone:   make(chan struct{}),
+		stopped:      make(chan struct{}),
+		listeners:    make(map[*Listener]struct{}),
 	}
 	if e.client, err = startReactors(cfg); err != nil {
-		return nil, fmt.Errorf("engine: failed to start the reactors: %w", err)
+		return nil, fmt.Errorf("engine: failed to start gnet: %w", err)
 	}
 	for i := range cfg.Loops {
 		l, err := newLoop(e, i)
@@ -154,7 +155,7 @@ func New(cfg Config) (*Engine, error) {
 	return e, nil
 }
 
-// abandon undoes a New that failed half-way.
+// abandon undoes a New that failed halfway.
 func (e *Engine) abandon() {
 	for _, l := range e.loops {
 		l.end()
@@ -165,13 +166,12 @@ func (e *Engine) abandon() {
 	}
 }
 
-// Loops are the engine's loops, by Index.
+// Loops returns the engine's loops, ordered by Index.
 func (e *Engine) Loops() []*Loop { return e.loops }
 
-// Register takes nc over and makes it a Conn of l; with l nil, of the loop that
-// has the fewest. OnOpen has run when it returns nil. nc is closed in any case,
-// and no longer knows its addresses when it has become a Conn. It waits for the
-// loop, so it must not be called on one.
+// Register takes over nc and makes it a Conn of l. If l is nil, it chooses the loop with the fewest
+// conns. OnOpen has run when Register returns nil. nc is closed in any case; after a success it no
+// longer knows its addresses. Register waits for the loop, so it must not be called on a loop.
 func (e *Engine) Register(l *Loop, nc net.Conn, h Handler, o ConnOptions) error {
 	if l == nil {
 		l = e.idlest()
@@ -186,10 +186,10 @@ func (e *Engine) Register(l *Loop, nc net.Conn, h Handler, o ConnOptions) error 
 	if err != nil {
 		return err
 	}
-	return e.enrolled(c, <-result)
+	return e.registered(c, <-result)
 }
 
-// register hands nc to the reactor. Each success is followed by one enrolled.
+// register passes nc to the event loop. The caller must call registered once for each success.
 func (e *Engine) register(c *Conn, nc net.Conn) (<-chan gnet.RegisteredResult, error) {
 	e.mu.Lock()
 	if e.stopping {
@@ -197,7 +197,7 @@ func (e *Engine) register(c *Conn, nc net.Conn) (<-chan gnet.RegisteredResult, e
 		nc.Close()
 		return nil, ErrStopped
 	}
-	e.enrolling.Add(1)
+	e.registering.Add(1)
 	e.mu.Unlock()
 
 	c.loop.load.Add(1)
@@ -205,26 +205,25 @@ func (e *Engine) register(c *Conn, nc net.Conn) (<-chan gnet.RegisteredResult, e
 	if err != nil {
 		nc.Close()
 		c.loop.load.Add(-1)
-		e.enrolling.Done()
-		return nil, fmt.Errorf("engine: failed to enroll: %w", err)
+		e.registering.Done()
+		return nil, fmt.Errorf("engine: failed to register the connection: %w", err)
 	}
 	return result, nil
 }
 
-func (e *Engine) enrolled(c *Conn, r gnet.RegisteredResult) error {
-	defer e.enrolling.Done()
+func (e *Engine) registered(c *Conn, r gnet.RegisteredResult) error {
+	defer e.registering.Done()
 	if r.Err == nil && c.opened {
 		return nil
 	}
 	c.loop.load.Add(-1)
-	if r.Err == nil { // gnet swallows what epoll_ctl said
-		r.Err = errors.New("the poller refused the descriptor")
+	if r.Err == nil { // gnet does not report the error of epoll_ctl
+		r.Err = errors.New("the poller rejected the descriptor")
 	}
-	return fmt.Errorf("engine: failed to enroll: %w", r.Err)
+	return fmt.Errorf("engine: failed to register the connection: %w", r.Err)
 }
 
-// idlest is the loop with the fewest conns, of those that are not overloaded if
-// there are such.
+// idlest returns the loop with the fewest conns. It prefers loops that are not overloaded.
 func (e *Engine) idlest() *Loop {
 	best := e.loops[0]
 	for _, l := range e.loops[1:] {
@@ -239,9 +238,9 @@ func (e *Engine) idlest() *Loop {
 	return best
 }
 
-// Stop closes the listeners, then every connection with ErrStopped, then ends
-// the loops. It returns when nothing is left, or early with ctx's error while
-// stopping goes on. It must not be called on a loop.
+// Stop closes the listeners, then every connection with ErrStopped, and then ends the loops. It
+// returns when all of that is done. If ctx ends first, it returns ctx's error and the engine
+// continues to stop. Stop must not be called on a loop.
 func (e *Engine) Stop(ctx context.Context) error {
 	e.mu.Lock()
 	first := !e.stopping
@@ -268,15 +267,15 @@ func (e *Engine) stop() {
 	for _, ln := range listeners {
 		_ = ln.Close()
 	}
-	// A descriptor on its way to a loop needs the loop to run.
-	e.enrolling.Wait()
+	// A connection that is being registered needs a running loop.
+	e.registering.Wait()
 	close(e.quit)
-	<-e.paced
+	<-e.tickerDone
 	for _, l := range e.loops {
 		l.end()
 	}
 	if err := e.client.Stop(); err != nil {
-		e.cfg.Logger.Error("engine: a loop had failed", "error", err)
+		e.cfg.Logger.Error("event loop failed", "err", err)
 	}
 	for _, l := range e.loops {
 		l.closeWakeup()
@@ -284,7 +283,7 @@ func (e *Engine) stop() {
 	close(e.stopped)
 }
 
-// remoteOf is the zero AddrPort for anything but TCP.
+// remoteOf returns nc's remote address, or the zero AddrPort if it is not TCP.
 func remoteOf(nc net.Conn) netip.AddrPort { return addrPort(nc.RemoteAddr()) }
 
 func addrPort(a net.Addr) netip.AddrPort {
@@ -296,7 +295,7 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
 }
 
-// plainEnd turns what gnet reports into the reason OnClose documents.
+// plainEnd converts gnet's error to the reason that OnClose documents.
 func plainEnd(err error) error {
 	if err == nil {
 		return ErrStopped

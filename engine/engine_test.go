@@ -49,8 +49,8 @@ func TestNewChecksItsConfig(t *testing.T) {
 	}
 }
 
-// Stop ends everything while clients dial, send and receive: each open conn gets
-// one OnClose, and nothing can be started any more.
+// Stop works while clients dial, send and receive. Each open conn gets one OnClose, and nothing can
+// be started afterwards.
 func TestStopUnderLoad(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})
@@ -111,7 +111,7 @@ func TestStopUnderLoad(t *testing.T) {
 	stop(t, e)
 }
 
-// What was posted before Stop runs, and Stop obeys its context.
+// Functions posted before Stop run, and Stop obeys its context.
 func TestStopRunsWhatWasPosted(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})
@@ -137,7 +137,7 @@ func TestStopRunsWhatWasPosted(t *testing.T) {
 	}
 }
 
-// Engines come and go without leaving a descriptor, and do not disturb others.
+// Engines start and stop without leaving a descriptor, and do not disturb each other.
 func TestEnginesLeaveNothing(t *testing.T) {
 	// Not parallel: it counts the descriptors of the process.
 	cycle := func() {
@@ -217,7 +217,7 @@ func TestEnrollOnAGivenLoop(t *testing.T) {
 	}
 }
 
-// A conn the engine cannot take is closed and reported.
+// A conn that the engine cannot register is closed and reported.
 func TestEnrollRefusesWhatIsNoSocket(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})

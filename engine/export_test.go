@@ -1,13 +1,13 @@
 package engine
 
-// What tests on a network in memory see of a Conn.
+// These names give tests in package engine_test access to a Conn's internals.
 const (
-	MaxBuffer = maxBuffer
-	MostSent  = mostSent
+	MaxBuffer   = maxBuffer
+	RetainSplit = retainSplit
 )
 
-// Out is c's out-buffer, and how much of it gnet has.
+// Out returns c's output buffer and how many of its bytes gnet has accepted.
 func (c *Conn) Out() (out []byte, sent int) { return c.out, c.sent }
 
-// Yielded is how many conns of the loop wait for their turn.
+// Yielded returns the number of conns of the loop that have yielded.
 func (l *Loop) Yielded() int { return len(l.yielded) }

@@ -8,19 +8,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// scarce is how near to the limit a descriptor makes the accept goroutine careful: enrolling takes a second one for a moment, and many may be under way.
-const scarce = maxEnrolling + 64
+// descriptorMargin is the distance to the descriptor limit from which the accept goroutine checks
+// each connection: registering takes a second descriptor for a moment, and many may be in progress.
+const descriptorMargin = maxRegistering + 64
 
 // nearDescriptorLimit reports whether descriptors are about to run out.
 func (ln *Listener) nearDescriptorLimit(nc net.Conn) bool {
 	fd := descriptor(nc)
-	return fd >= 0 && uint64(fd)+scarce >= ln.maxFD
+	return fd >= 0 && uint64(fd)+descriptorMargin >= ln.maxFD
 }
 
-// awaitDescriptor waits until nc can be enrolled: a connection that was accepted with the last descriptor must not be lost for want of another, nor may it take one that is
-// reserved for others. It reports false when the listener is closed meanwhile.
+// awaitDescriptor waits until nc can be registered. A connection that was accepted with the last
+// descriptor must not be lost because there is no second one. It must not take a reserved
+// descriptor either. awaitDescriptor returns false if the listener was closed meanwhile.
 func (ln *Listener) awaitDescriptor(nc net.Conn) bool {
-	ln.collectRegistrations(0) // nobody else of ours is about to take one
+	ln.collectRegistrations(0) // this listener is then not about to take one
 	fd := descriptor(nc)
 	for backoff := firstBackoff; ; backoff = min(2*backoff, lastBackoff) {
 		probe, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
@@ -31,16 +33,16 @@ func (ln *Listener) awaitDescriptor(nc net.Conn) bool {
 			return true
 		}
 		if err != nil && !exhausted(err) {
-			return true // enrolling will say what is wrong
+			return true // registering will return the error
 		}
-		ln.count(func(s *ListenerStats) { s.Backoffs++ })
+		ln.update(func(s *ListenerStats) { s.Backoffs++ })
 		if !ln.sleep(backoff) {
 			return false
 		}
 	}
 }
 
-// descriptor is nc's, -1 when it tells none.
+// descriptor returns nc's descriptor, or -1 if it has none.
 func descriptor(nc net.Conn) int {
 	fd := -1
 	if sc, ok := nc.(syscall.Conn); ok {
@@ -51,12 +53,13 @@ func descriptor(nc net.Conn) int {
 	return fd
 }
 
-// descriptorLimit is how many descriptors a listener may use with some reserved for others.
+// descriptorLimit returns how many descriptors a listener may use when reserve are kept for other
+// uses.
 func descriptorLimit(reserve int) uint64 {
 	var l unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil {
-		return math.MaxUint64 // the kernel will say
+		return math.MaxUint64 // the kernel will report a lack of descriptors
 	}
-	limit := uint64(l.Cur) //nolint:unconvert // it is signed on some systems
+	limit := uint64(l.Cur) // Cur is signed on some systems
 	return limit - min(limit/2, uint64(max(reserve, 0)))
 }

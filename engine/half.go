@@ -9,36 +9,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A peer may end its side (FIN) and still read: it has said all, and waits for the
-// answers (RFC 9293 section 3.6). gnet closes a connection in the event that brings
-// the FIN. So the conn goes on with a descriptor of its own: nothing is read any
-// more, no poller knows of it, and what the kernel does not take is tried again as
-// with any conn that is not read.
+// A peer may end its side (FIN) and still read: it has sent its last request and waits for the
+// answers (RFC 9293 section 3.6). gnet closes a connection in the event that reports the FIN. The
+// conn then continues with a duplicate of the descriptor. It is not read any more and no poller
+// watches it. Output that the kernel does not accept is tried again, as for any conn that is not
+// read.
 
-// Ender is a Handler whose connections outlive the end of their peer's side.
+// Ender is implemented by a Handler whose connections continue after the peer has ended its side.
 type Ender interface {
 	Handler
-	// OnEnd is called once, when the peer has ended its side and OnData has been
-	// given all that it sent. c can be written to until the Handler closes it,
-	// which it must: the engine has no bound of its own for that, and learns that
-	// the peer is gone only when it writes. The connections of other Handlers
-	// end with io.EOF, and what was written leaves as far as the kernel takes it.
+	// OnEnd is called once, when the peer has ended its side and OnData has received all its bytes.
+	// The Handler can write to c and must close it: the engine sets no time limit, and detects that
+	// the peer is gone only when it writes. The connections of other Handlers end with io.EOF;
+	// their output is sent as far as the kernel accepts it.
 	OnEnd(c *Conn)
 }
 
-// peerEnd is how far the end of the peer's side has come.
+// peerEnd is the state of the peer's side.
 type peerEnd uint8
 
 const (
-	peerSends peerEnd = iota
-	peerDone          // the FIN has come
-	peerTold          // and OnEnd
+	peerSends       peerEnd = iota
+	peerDone                // the FIN was received
+	peerEndReported         // OnEnd was called
 )
 
-// half is the descriptor of a conn whose peer has ended its side: what a Conn
-// needs of a gnet.Conn.
+// half is the descriptor of a conn whose peer has ended its side. It has the methods of gnet.Conn
+// that a Conn uses.
 type half struct {
-	gnet.Conn // nil: what a Conn does not use
+	gnet.Conn // nil: the methods that a Conn does not use
 	conn      *Conn
 	fd        int
 }
@@ -46,7 +45,7 @@ type half struct {
 func (h *half) Fd() int               { return h.fd }
 func (h *half) OutboundBuffered() int { return 0 }
 
-// Write is for what the kernel refuses (see Conn.write): the connection is broken.
+// Write is called after a write error (see Conn.write): the connection is broken.
 func (h *half) Write(b []byte) (int, error) {
 	n, err := unix.Write(h.fd, b)
 	if err != nil {
@@ -55,20 +54,18 @@ func (h *half) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// isFIN tells what gnet says when a read found the peer's end from what it says
-// when the poller found the connection broken, a bare io.EOF.
-func isFIN(err error) bool {
-	return err != io.EOF && errors.Is(err, io.EOF) //nolint:errorlint // the bare one is meant
-}
+// isFIN reports whether gnet closes a connection because a read found the peer's FIN. A bare io.EOF
+// means that the poller found the connection broken.
+func isFIN(err error) bool { return err != io.EOF && errors.Is(err, io.EOF) }
 
-// continueHalf is called when the FIN has come and gnet is about to close g, c's. It
-// tells whether c goes on without gnet.
+// continueHalf is called when the FIN was received and gnet is about to close g, c's connection. It
+// reports whether c continues without gnet.
 func (c *Conn) continueHalf(g gnet.Conn) bool {
 	if c.ended || c.retained != nil || c.drain != nil && c.drain.shut {
 		return false
 	}
 	_, ender := c.handler.(Ender)
-	c.peer, c.deaf = peerDone, true
+	c.peer, c.unpolled = peerDone, true
 	c.takeBack(g)
 	c.g = c.loop.kernel.detach(c, g)
 	if ender && c.reading() {
@@ -100,13 +97,13 @@ func (c *Conn) callOnEnd() {
 	if !ok || c.peer != peerDone || c.Closed() {
 		return
 	}
-	c.peer = peerTold
-	defer c.caught("OnEnd")
+	c.peer = peerEndReported
+	defer c.recoverPanic("OnEnd")
 	e.OnEnd(c)
 }
 
-// takeBack puts what gnet has not got rid of in front of what waits here: gnet
-// would try it once more and forget it.
+// takeBack moves the output that gnet has not sent to the front of out. gnet would try to send it
+// once more and then discard it.
 func (c *Conn) takeBack(g gnet.Conn) {
 	b := c.backlog
 	if b == nil || g.OutboundBuffered() == 0 {
@@ -131,15 +128,15 @@ func (l *Loop) release(g gnet.Conn) {
 	_ = l.reactor.Close(g)
 }
 
-// HandOver gives c to another Handler, which has what comes from now on, without an
-// OnOpen, and what the one so far has left. That one is told OnClose with the reason,
-// after the callback, posted function or timer in progress, as if c had ended.
+// HandOver makes to the Handler of c. It receives the later events, without an OnOpen, and the
+// bytes that the previous Handler has left. The previous Handler receives OnClose with the reason
+// after the current callback, posted function or timer, as if c had ended.
 func (c *Conn) HandOver(to Handler, reason error) {
 	if c.ended {
 		return
 	}
 	c.loop.ending = append(c.loop.ending, ending{c, reason, c.handler})
 	c.handler = to
-	c.Pause() // so that what was left is offered
+	c.Pause() // so that the bytes left are offered
 	c.Resume()
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// enders are funcs that are told the end of the peer's side.
+// enders is a funcs with an OnEnd.
 type enders struct {
 	funcs
 	end func(*Conn)
@@ -27,7 +27,8 @@ func hangUp(t testing.TB, nc net.Conn) {
 	}
 }
 
-// The peer ends its side with its last bytes: what they are answered with comes whole, with whatever the Handler does about the end.
+// The peer ends its side with its last bytes. The answer arrives completely, whatever the Handler
+// does about the end.
 func TestAHalfClosedPeerIsAnswered(t *testing.T) {
 	t.Parallel()
 	bye := errors.New("bye")
@@ -55,14 +56,14 @@ func TestAHalfClosedPeerIsAnswered(t *testing.T) {
 					sent <- errors.Join(err, nc.(*net.TCPConn).CloseWrite())
 				}()
 				if n > 1000 {
-					time.Sleep(10 * time.Millisecond) // so that much waits here: the peer is slow
+					time.Sleep(10 * time.Millisecond) // so that much output waits here: the peer is slow
 				}
 				got, err := io.ReadAll(nc)
 				want := n
 				if strings.HasPrefix(name, "answered") {
 					want++
 				}
-				if end == nil && n > 1000 && err == nil && len(got) <= want { // as far as the kernel took it
+				if end == nil && n > 1000 && err == nil && len(got) <= want { // as far as the kernel accepted it
 					want = len(got)
 				}
 				if err := errors.Join(err, receive(t, sent)); err != nil || len(got) != want {
@@ -85,12 +86,13 @@ func TestAHalfClosedPeerIsAnswered(t *testing.T) {
 	}
 }
 
-// later has f run when what is at hand is done, and a turn has passed.
+// later runs f after the current work and one more turn.
 func later(c *Conn, f func()) {
 	_ = c.Loop().Post(func() { _ = c.Loop().Post(f) })
 }
 
-// Answers that are written to a peer that has ended its side, and reads slowly, come whole and in order, whatever waited when the end came: with the kernel, with gnet, and here.
+// Answers to a peer that has ended its side and reads slowly arrive completely and in order,
+// wherever they waited when the FIN came: in the kernel, in gnet, and here.
 func TestASlowHalfClosedPeerGetsAll(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})
@@ -99,7 +101,7 @@ func TestASlowHalfClosedPeerGetsAll(t *testing.T) {
 	h := enders{funcs{
 		data: func(c *Conn, in []byte) int {
 			_ = c.Write(before)
-			c.flush() // what the kernel takes, and 64 KiB to gnet
+			c.flush() // as much as the kernel accepts, and 64 KiB to gnet
 			if c.Buffered() < 64<<10 {
 				t.Error("nothing waits here")
 			}
@@ -125,7 +127,7 @@ func TestASlowHalfClosedPeerGetsAll(t *testing.T) {
 	_ = receive(t, closed)
 }
 
-// countedLines are lines with numbers.
+// countedLines returns numbered lines.
 func countedLines(first, n int) (b []byte) {
 	for i := range n {
 		b = fmt.Appendf(b, "%07d\n", first+i)
@@ -133,7 +135,8 @@ func countedLines(first, n int) (b []byte) {
 	return b
 }
 
-// A peer that has ended its side and then goes is found out by the next write, and one that takes nothing by WriteTimeout. No descriptor is left behind.
+// A peer that disconnects after it has ended its side is detected by the next write, and one that
+// accepts nothing by WriteTimeout. No descriptor is left behind.
 func TestAHalfClosedPeerThatGoes(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -155,7 +158,7 @@ func TestAHalfClosedPeerThatGoes(t *testing.T) {
 			c.leave(nc)
 			on(t, conn.Loop(), func() { _ = conn.Write(make([]byte, 32<<20)) })
 			var err error
-			for err == nil { // the first write to one that is gone brings the reset, if that is not there already
+			for err == nil { // the first write to a peer that is gone causes the reset, if it has not come yet
 				on(t, conn.Loop(), func() { _ = conn.Write([]byte("x")) })
 				select {
 				case err = <-closed:
@@ -170,7 +173,7 @@ func TestAHalfClosedPeerThatGoes(t *testing.T) {
 	}
 }
 
-// Many peers that have ended their side, and wait, cost no turns.
+// Many waiting peers that have ended their side cost no turns.
 func TestHalfClosedConnsDoNotSpin(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1, Tick: time.Second})

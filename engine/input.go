@@ -1,14 +1,14 @@
 package engine
 
-// unasked is what may come of a conn that is not read, in bytes, besides MaxInput: what OnData
-// left of one read, and one read more that was under way.
-const unasked = 2 * readBuffer
+// pausedInput is the number of bytes, besides MaxInput, that a conn may have after reading stopped:
+// the bytes that OnData left of one read, and one more read that was in progress.
+const pausedInput = 2 * readBuffer
 
-// reading tells whether c takes input: it is neither paused nor has it yielded.
+// reading reports whether c accepts input: it is neither paused nor has it yielded.
 func (c *Conn) reading() bool { return !c.paused && !c.yielded }
 
-// receive takes what was read from the socket. A transport that changes bytes,
-// TLS, has its place between here and offer, and between flush and send.
+// receive accepts the bytes that were read from the socket. A transport that transforms bytes, such
+// as TLS, would be placed between receive and offer, and between flush and send.
 func (c *Conn) receive(in []byte) {
 	l := c.loop
 	l.counters.Reads++
@@ -21,11 +21,11 @@ func (c *Conn) receive(in []byte) {
 		switch {
 		case c.reading():
 			c.offer()
-		case len(c.unconsumed)-int(c.taken) > c.options.MaxInput+unasked:
+		case len(c.unconsumed)-int(c.taken) > c.options.MaxInput+pausedInput:
 			c.markEnded(ErrInputTooLarge)
 		}
-		if c.deaf {
-			l.poll.pause(c) // gnet turned reading on again, see there
+		if c.unpolled {
+			l.poll.pause(c) // gnet enabled reading again, see pause
 		}
 		return
 	}
@@ -34,14 +34,14 @@ func (c *Conn) receive(in []byte) {
 	}
 }
 
-// offer hands the carry to the handler.
+// offer passes the unconsumed bytes to the handler.
 func (c *Conn) offer() {
 	if c.Closed() || !c.reading() || len(c.unconsumed) == 0 {
 		return
 	}
 	rest := c.consume(c.unconsumed[c.taken:])
 	if c.Closed() && !c.hasUndelivered() {
-		return // the carry goes, or went, with it
+		return // the buffer has been or will be released by teardown
 	}
 	if len(rest) == 0 {
 		c.loop.buffers.put(c.unconsumed)
@@ -52,8 +52,8 @@ func (c *Conn) offer() {
 	c.shrink(rest)
 }
 
-// shrink moves what is left of the carry into a buffer of its size, where most of a large one is free: a conn must not keep the room of a large message for the first byte of the
-// next one.
+// shrink moves the rest of the unconsumed bytes into a smaller buffer when most of a large one is
+// free: a conn must not hold the memory of a large message for the first byte of the next one.
 func (c *Conn) shrink(rest []byte) {
 	if cap(c.unconsumed) <= minBuffer || len(rest) > cap(c.unconsumed)/4 {
 		return
@@ -63,7 +63,8 @@ func (c *Conn) shrink(rest []byte) {
 	c.unconsumed, c.taken = small, 0
 }
 
-// consume calls the handler and returns what it left; nothing once c has ended and all is heard.
+// consume calls the handler and returns the bytes it left. It returns nil once c has ended and all
+// input was delivered.
 func (c *Conn) consume(in []byte) (rest []byte) {
 	n := c.callData(in)
 	if c.Closed() && !c.hasUndelivered() {
@@ -77,11 +78,12 @@ func (c *Conn) consume(in []byte) (rest []byte) {
 	return rest
 }
 
-// hasUndelivered tells whether c has ended with something of its peer that the handler has not been given.
+// hasUndelivered reports whether c has ended with input that the handler has not received.
 func (c *Conn) hasUndelivered() bool { return c.retained != nil && c.retained.last != nil }
 
-// deliverRemaining hands the handler what the peer had sent before its end, whole messages of which may be there. Without it a write that meets the end before the
-// next read does would have the kernel throw that away.
+// deliverRemaining passes to the handler the bytes that the peer sent before the connection broke.
+// They may contain whole messages. Without it, the kernel would discard them when a write finds the
+// broken connection before the next read does.
 func (c *Conn) deliverRemaining() {
 	if !c.hasUndelivered() {
 		return
@@ -91,16 +93,17 @@ func (c *Conn) deliverRemaining() {
 	c.callData(c.unconsumed[c.taken:])
 }
 
-// Arrived tells whether the kernel has something of the peer's, its end for example, that has not
-// been read: one that seems silent may not have been listened to. It costs a system call.
+// Arrived reports whether the kernel has unread input of the peer, or its FIN. A peer that seems
+// silent may just not have been read. It costs a system call.
 func (c *Conn) Arrived() bool {
 	return c.g != nil && c.loop.kernel.arrived(c.g)
 }
 
-// Taken is how many bytes the peer's system has acknowledged since the connection was made, and how
-// many of those written it has not, of which the kernel has some. A peer that reads slowly is one of
-// which the first figure grows while the second is not 0. It costs two system calls. Where the system
-// does not tell, nothing is acknowledged, and only what waits for the kernel is known.
+// Taken returns how many bytes the peer's system has acknowledged since the connection was made,
+// and how many written bytes it has not acknowledged, including those in the kernel. If the first
+// number grows and the second is not 0, the peer reads slowly. It costs two system calls. On
+// systems that do not report it, acked is 0 and waiting has only the bytes that wait for the
+// kernel.
 func (c *Conn) Taken() (acked uint64, waiting int) {
 	if c.g == nil {
 		return 0, 0
@@ -109,10 +112,10 @@ func (c *Conn) Taken() (acked uint64, waiting int) {
 	return acked, c.Buffered() + unacked
 }
 
-// unread is the number of bytes that were read and that OnData has left.
+// unread returns the number of bytes that were read and that OnData has left.
 func (c *Conn) unread() int { return len(c.unconsumed) - int(c.taken) }
 
-// keep appends to the carry.
+// keep appends to the unconsumed bytes.
 func (c *Conn) keep(in []byte) {
 	if c.taken > 0 && len(c.unconsumed)+len(in) > cap(c.unconsumed) {
 		n := copy(c.unconsumed, c.unconsumed[c.taken:])
@@ -121,9 +124,9 @@ func (c *Conn) keep(in []byte) {
 	c.unconsumed = append(c.loop.buffers.grow(c.unconsumed, len(in)), in...)
 }
 
-// Pause stops reading: the kernel's buffers fill and TCP slows the peer down.
-// OnData is not called until Resume, and the peer's end is not seen. Where the
-// system has no way to pause, what arrives piles up to MaxInput and 256 KiB.
+// Pause stops reading. The kernel's buffers fill up and TCP slows the peer down. Until Resume,
+// OnData is not called and a FIN of the peer is not seen. On systems that cannot stop reading,
+// input is kept in memory up to MaxInput plus 256 KiB.
 func (c *Conn) Pause() {
 	if c.Closed() || c.paused {
 		return
@@ -132,39 +135,39 @@ func (c *Conn) Pause() {
 	c.stopPolling()
 }
 
-// Resume goes on. What was read before and not consumed is offered at the end of
-// the turn, also when OnData pauses and resumes c and leaves it then. Only when
-// OnData has taken of that what it can is c read again: a peer that sends faster
-// than c is resumed must not pile up here.
+// Resume starts reading again. Bytes that were read before and not consumed are passed to OnData at
+// the end of the turn, even if OnData itself pauses and resumes c and leaves them. c is read again
+// only after OnData has consumed what it can of those bytes: a peer that sends faster than c is
+// resumed must not fill the memory.
 func (c *Conn) Resume() {
 	if c.ended || !c.paused {
 		return
 	}
 	c.paused = false
 	if c.yielded || c.resumed {
-		return // its turn comes
+		return // offerYielded or offerResumed will offer it
 	}
 	c.resumed = true
 	c.loop.resumed = append(c.loop.resumed, c)
 	c.loop.arm()
 }
 
-// stopPolling has the poller not look for input.
+// stopPolling makes the poller stop looking for input.
 func (c *Conn) stopPolling() {
-	if !c.deaf {
-		c.deaf = true
+	if !c.unpolled {
+		c.unpolled = true
 		c.loop.poll.pause(c)
 	}
 }
 
-// listen has the poller look for input again, unless c does not take any.
+// listen makes the poller look for input again, if c accepts input.
 func (c *Conn) listen() {
 	switch {
-	case !c.deaf || !c.reading() || c.ended:
-	case c.peer != peerSends: // deaf for ever
+	case !c.unpolled || !c.reading() || c.ended:
+	case c.peer != peerSends: // the peer's side has ended: never polled again
 		c.callOnEnd()
 	default:
-		c.deaf = false
+		c.unpolled = false
 		c.loop.poll.resume(c)
 	}
 }

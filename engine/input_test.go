@@ -26,8 +26,7 @@ func TestInputBeyondMaxInputCloses(t *testing.T) {
 	}
 }
 
-// While a conn is paused its peer is held up by TCP, and nothing is lost when it
-// goes on.
+// While a conn is paused, TCP stops its peer. Nothing is lost when it resumes.
 func TestPauseHoldsThePeerUpAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})
@@ -60,7 +59,7 @@ func TestPauseHoldsThePeerUpAndLosesNothing(t *testing.T) {
 	}()
 	stuck := func() bool {
 		before := written.Load()
-		time.Sleep(100 * time.Millisecond) // that long nothing moves
+		time.Sleep(100 * time.Millisecond) // for this time nothing is received
 		return before > 0 && before == written.Load()
 	}
 	eventually(t, "the peer's send blocks", stuck)
@@ -73,8 +72,8 @@ func TestPauseHoldsThePeerUpAndLosesNothing(t *testing.T) {
 	}
 }
 
-// What was read before Pause and not consumed comes after Resume, without a new
-// byte from the peer.
+// Bytes that were read before Pause and not consumed are delivered after Resume, without a new byte
+// from the peer.
 func TestResumeOffersWhatWaits(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})
@@ -100,8 +99,8 @@ func TestResumeOffersWhatWaits(t *testing.T) {
 	}
 }
 
-// gnet turns reading on again by itself when a full socket has drained. Paused
-// must stay paused then.
+// gnet enables reading again by itself when a full socket has drained. A paused conn must stay
+// paused then.
 func TestPausedStaysPausedWhileOutputDrains(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})
@@ -128,8 +127,8 @@ func TestPausedStaysPausedWhileOutputDrains(t *testing.T) {
 	eventually(t, "the input comes", func() bool { return inputs.Load() == 5 })
 }
 
-// What is read of a paused conn all the same is bounded: it is no offence of the peer's, so there
-// is room for what OnData left of one read and for one read more, whatever MaxInput is.
+// The bytes that are read although a conn is paused are limited. They do not count against the
+// peer: there is room for the rest of one read and one more read, whatever MaxInput is.
 func TestInputOfPausedConnIsBounded(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})
@@ -152,8 +151,8 @@ func TestInputOfPausedConnIsBounded(t *testing.T) {
 	}
 }
 
-// A peer that sends without end, to a handler that takes a little each time that it is resumed,
-// does not pile up: no more is read before all that was read is taken.
+// The input of a peer that sends without end does not accumulate when the handler consumes a little
+// after each Resume: no more is read before everything that was read is consumed.
 func TestAFastPeerDoesNotPileUp(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})
@@ -197,8 +196,9 @@ func TestAFastPeerDoesNotPileUp(t *testing.T) {
 	}
 }
 
-// A conn that is not read is not read for what is written to it either, however often the kernel
-// takes no more of that: its peer, which sends on, would be cut for what nobody asked it for.
+// Writes to a conn that must not be read do not cause it to be read, however often the kernel
+// accepts no more output. Otherwise its peer, which continues to send, would be closed without a
+// fault of its own.
 func TestOutputOfADeafConnReadsNothing(t *testing.T) {
 	t.Parallel()
 	for _, deafen := range []struct {
@@ -235,7 +235,7 @@ func TestOutputOfADeafConnReadsNothing(t *testing.T) {
 				t.Error("not what was written")
 			}
 			on(t, c.Loop(), func() {
-				if n := c.unread(); n > unasked {
+				if n := c.unread(); n > pausedInput {
 					t.Errorf("%d bytes were read of a conn that was not to be read", n)
 				}
 				c.Close(nil)

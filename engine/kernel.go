@@ -9,25 +9,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernel is what a loop asks of a connection past gnet, which has no calls for it.
+// kernel does what a loop needs of a connection beyond gnet, which has no calls for it.
 type kernel interface {
-	// write gives the kernel what it takes of p now, and returns how much that is.
+	// write passes p to the kernel and returns how many bytes it accepted.
 	write(g gnet.Conn, p []byte) (int, error)
-	// unread returns what the kernel still has from the peer of a broken connection whose descriptor
-	// is still ours, at most some bytes more than bound; nil: nothing.
+	// unread reads the bytes of a broken connection that are still in the kernel, up to slightly
+	// more than bound, or nil. The descriptor must still be ours.
 	unread(g gnet.Conn, bound int) []byte
-	// arrived reports whether there is something of the peer's that has not been read, its end for example.
+	// arrived reports whether the kernel has unread input of the peer, or its FIN.
 	arrived(g gnet.Conn) bool
-	// taken returns how many bytes the peer's system has acknowledged, and how many of those that the
-	// kernel has it has not.
+	// taken returns how many bytes the peer's system has acknowledged, and how many of the bytes in
+	// the kernel it has not.
 	taken(g gnet.Conn) (acked uint64, unacked int)
-	// held takes back what gnet has of the output.
+	// held removes and returns the output that gnet holds.
 	held(g gnet.Conn) []byte
-	// detach returns what goes on for c without gnet when gnet closes its connection.
+	// detach returns the connection with which c continues when gnet closes its own.
 	detach(c *Conn, g gnet.Conn) gnet.Conn
 }
 
-// system is the kernel of the system.
+// system is the kernel of the operating system.
 type system struct{}
 
 func (system) write(g gnet.Conn, p []byte) (int, error) {
@@ -69,7 +69,8 @@ func (system) arrived(g gnet.Conn) bool {
 	return err == nil
 }
 
-// held finds nothing where gnet looks different inside than we know: it has no call for this.
+// held returns nothing if gnet's internal structure is not the expected one: gnet has no call for
+// this.
 func (system) held(g gnet.Conn) (held []byte) {
 	defer func() {
 		if recover() != nil {
@@ -86,5 +87,5 @@ func (system) held(g gnet.Conn) (held []byte) {
 	return held[:n]
 }
 
-// detach keeps gnet's descriptor, until we know that we need our own.
+// detach uses gnet's descriptor until c needs its own.
 func (system) detach(c *Conn, g gnet.Conn) gnet.Conn { return &half{conn: c, fd: g.Fd()} }

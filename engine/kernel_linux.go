@@ -13,8 +13,7 @@ func (system) taken(g gnet.Conn) (acked uint64, unacked int) {
 	return info.Bytes_acked, unsentBytes(g.Fd())
 }
 
-// unsentBytes is what the kernel holds of a socket's output that the peer has not
-// acknowledged.
+// unsentBytes returns how many bytes of a socket's output the peer has not acknowledged.
 func unsentBytes(fd int) int {
 	n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 	if err != nil {

@@ -15,12 +15,12 @@ import (
 )
 
 const (
-	firstBackoff = 5 * time.Millisecond // when descriptors or memory run out
-	lastBackoff  = 100 * time.Millisecond
-	maxEnrolling = 512 // conns on their way to a loop
+	firstBackoff   = 5 * time.Millisecond // when descriptors or memory run out
+	lastBackoff    = 100 * time.Millisecond
+	maxRegistering = 512 // conns that are being registered with a loop
 )
 
-// ListenOptions say what a Listener lets in.
+// ListenOptions configures a Listener.
 type ListenOptions struct {
 	Conn ConnOptions
 	// Accept makes the Handler of a connection, or returns nil to refuse it. It
@@ -31,24 +31,24 @@ type ListenOptions struct {
 	// PerIPRate is how many may come in a second from one IPv4 address or IPv6
 	// /64, and twice as many at once. Zero means no limit.
 	PerIPRate int
-	// Reserve is how many of the process's descriptors are left for others, half
-	// of them at most: who dials when no more are free waits in the kernel's queue.
+	// Reserve is how many of the process's descriptors are left for other uses, at most half of
+	// them. When no more are free, new connections wait in the kernel's queue.
 	Reserve int
 }
 
-// ListenerStats count since Listen.
+// ListenerStats contains the counters of a Listener since Listen.
 type ListenerStats struct {
 	Conns        int    // open now
 	Accepted     uint64 // handed to a loop
 	OverMaxConns uint64 // refused
 	OverMaxPerIP uint64 // refused
 	OverRate     uint64 // refused
-	Refused      uint64 // by Accept
-	Failed       uint64 // lost on the way to a loop
+	Refused      uint64 // Accept returned nil
+	Failed       uint64 // could not be registered with a loop
 	Backoffs     uint64 // waits because descriptors or memory ran out
 }
 
-// Listener accepts connections and spreads them over the loops.
+// Listener accepts connections and distributes them over the loops.
 type Listener struct {
 	// Static after Listen.
 	engine             *Engine
@@ -56,22 +56,23 @@ type Listener struct {
 	accept             func(netip.AddrPort) Handler
 	conn               ConnOptions
 	maxConns, maxPerIP int           // zero: no limit
-	maxFD              uint64        // descriptors above this are for others
+	maxFD              uint64        // higher descriptors are left for other uses
 	stop               chan struct{} // closed by Close
 	done               chan struct{} // closed when the accept goroutine has ended
 
 	// Owned by the accept goroutine.
-	enrolling []enrolment // oldest first; bound: connections between
-	influx    *connRate   // nil: no limit
+	registering []registration // oldest first; bound: connections between
+	rate        *connRate      // nil: no limit
 
-	mu      sync.Mutex
-	closed  bool               // Guarded by mu.
-	conns   int                // Guarded by mu. Open now.
-	perIP   map[netip.Addr]int // Guarded by mu. Of them, kept only while there is a limit; bound: connections of a listener
-	figures ListenerStats      // Guarded by mu.
+	mu     sync.Mutex
+	closed bool // Guarded by mu.
+	conns  int  // Guarded by mu. Open now.
+	// perIP counts the open connections by address, only if there is a limit. Guarded by mu.
+	perIP map[netip.Addr]int // bound: connections of a listener
+	stats ListenerStats      // Guarded by mu.
 }
 
-type enrolment struct {
+type registration struct {
 	conn   *Conn
 	result <-chan gnet.RegisteredResult // bound: none, of one
 }
@@ -87,7 +88,8 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 		return nil, errors.New("engine: ListenOptions.Accept is nil")
 	}
 	err := checkNumbers("ListenOptions",
-		number{"MaxConns", int64(o.MaxConns)}, number{"MaxPerIP", int64(o.MaxPerIP)}, number{"PerIPRate", int64(o.PerIPRate)}, number{"Reserve", int64(o.Reserve)})
+		number{"MaxConns", int64(o.MaxConns)}, number{"MaxPerIP", int64(o.MaxPerIP)},
+		number{"PerIPRate", int64(o.PerIPRate)}, number{"Reserve", int64(o.Reserve)})
 	if err != nil {
 		return nil, err
 	}
@@ -105,11 +107,11 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 		accept:   o.Accept,
 		conn:     conn,
 		maxConns: o.MaxConns, maxPerIP: o.MaxPerIP,
-		stop:   make(chan struct{}),
-		done:   make(chan struct{}),
-		maxFD:  descriptorLimit(o.Reserve),
-		influx: newConnRate(o.PerIPRate),
-		perIP:  make(map[netip.Addr]int),
+		stop:  make(chan struct{}),
+		done:  make(chan struct{}),
+		maxFD: descriptorLimit(o.Reserve),
+		rate:  newConnRate(o.PerIPRate),
+		perIP: make(map[netip.Addr]int),
 	}
 	e.mu.Lock()
 	if e.stopping {
@@ -123,10 +125,10 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 	return ln, nil
 }
 
-// Addr is the address it listens on, with the real port.
+// Addr returns the address of the listener, with the actual port.
 func (ln *Listener) Addr() net.Addr { return ln.socket.Addr() }
 
-// Close stops listening. Connections it accepted live on.
+// Close stops listening. Accepted connections stay open.
 func (ln *Listener) Close() error {
 	ln.mu.Lock()
 	if ln.closed {
@@ -145,11 +147,11 @@ func (ln *Listener) Close() error {
 	return err
 }
 
-// Stats are the figures of now.
+// Stats returns the current stats.
 func (ln *Listener) Stats() ListenerStats {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
-	s := ln.figures
+	s := ln.stats
 	s.Conns = ln.conns
 	return s
 }
@@ -170,13 +172,13 @@ func (ln *Listener) run() {
 			}
 			ln.admit(nc)
 			if tight {
-				ln.collectRegistrations(0) // before the next accept takes what it needs
+				ln.collectRegistrations(0) // before the next accept takes the descriptor that it needs
 			}
 			continue
 		}
 		switch {
 		case exhausted(err):
-			ln.count(func(s *ListenerStats) { s.Backoffs++ })
+			ln.update(func(s *ListenerStats) { s.Backoffs++ })
 			if !ln.sleep(backoff) {
 				return
 			}
@@ -184,7 +186,7 @@ func (ln *Listener) run() {
 		case errors.Is(err, net.ErrClosed):
 			return
 		default:
-			ln.engine.cfg.Logger.Warn("engine: failed to accept", "addr", ln.Addr(), "error", err)
+			ln.engine.cfg.Logger.Warn("accept failed", "addr", ln.Addr(), "err", err)
 			if !ln.sleep(lastBackoff) {
 				return
 			}
@@ -192,82 +194,82 @@ func (ln *Listener) run() {
 	}
 }
 
-// admit lets nc in or closes it.
+// admit registers nc with a loop or closes it.
 func (ln *Listener) admit(nc net.Conn) {
 	remote := remoteOf(nc)
-	if f := ln.influx; f != nil && !f.allow(origin(remote), time.Since(f.start)) {
-		ln.count(func(s *ListenerStats) { s.OverRate++ })
+	if f := ln.rate; f != nil && !f.allow(origin(remote), time.Since(f.start)) {
+		ln.update(func(s *ListenerStats) { s.OverRate++ })
 		nc.Close()
 		return
 	}
-	if !ln.enter(remote) {
+	if !ln.acquire(remote) {
 		nc.Close()
 		return
 	}
-	h := ln.ask(remote)
+	h := ln.callAccept(remote)
 	if h == nil {
-		ln.count(func(s *ListenerStats) { s.Refused++ })
-		ln.left(remote)
+		ln.update(func(s *ListenerStats) { s.Refused++ })
+		ln.release(remote)
 		nc.Close()
 		return
 	}
 	c := newConn(ln.engine.idlest(), h, &ln.conn, ln, remote)
 	result, err := ln.engine.register(c, nc)
 	if err != nil {
-		ln.lost(c)
+		ln.registrationFailed(c)
 		return
 	}
-	ln.enrolling = append(ln.enrolling, enrolment{c, result})
-	ln.collectRegistrations(maxEnrolling)
+	ln.registering = append(ln.registering, registration{c, result})
+	ln.collectRegistrations(maxRegistering)
 }
 
-// ask calls Accept; a panic in it refuses the connection.
-func (ln *Listener) ask(remote netip.AddrPort) (h Handler) {
+// callAccept calls Accept. A panic in Accept refuses the connection.
+func (ln *Listener) callAccept(remote netip.AddrPort) (h Handler) {
 	defer func() {
 		if p := recover(); p != nil {
-			ln.engine.cfg.Logger.Error("engine: panic in Accept", "panic", fmt.Sprint(p))
+			ln.engine.cfg.Logger.Error("panic recovered", "in", "Accept", "panic", fmt.Sprint(p))
 			h = nil
 		}
 	}()
 	return ln.accept(remote)
 }
 
-// collectRegistrations looks at the enrolments that are done, and waits for some until at most
-// bound are under way. Nobody else needs their outcome sooner: what a failed one
-// still counts for matters only to the next that comes.
+// collectRegistrations processes the registrations that are complete, and waits for some until at
+// most bound are in progress. No other goroutine needs their result sooner: a failed registration
+// counts against the limits only for the next connection.
 func (ln *Listener) collectRegistrations(bound int) {
 	n := 0
-	for _, e := range ln.enrolling {
+	for _, e := range ln.registering {
 		var r gnet.RegisteredResult
-		if len(ln.enrolling)-n > bound {
+		if len(ln.registering)-n > bound {
 			r = <-e.result
 		} else {
 			select {
 			case r = <-e.result:
 			default:
-				ln.enrolling = slices.Delete(ln.enrolling, 0, n)
+				ln.registering = slices.Delete(ln.registering, 0, n)
 				return
 			}
 		}
 		n++
-		if err := ln.engine.enrolled(e.conn, r); err != nil {
-			ln.lost(e.conn)
+		if err := ln.engine.registered(e.conn, r); err != nil {
+			ln.registrationFailed(e.conn)
 		} else {
-			ln.count(func(s *ListenerStats) { s.Accepted++ })
+			ln.update(func(s *ListenerStats) { s.Accepted++ })
 		}
 	}
-	clear(ln.enrolling)
-	ln.enrolling = ln.enrolling[:0]
+	clear(ln.registering)
+	ln.registering = ln.registering[:0]
 }
 
-func (ln *Listener) lost(c *Conn) {
-	ln.count(func(s *ListenerStats) { s.Failed++ })
-	ln.left(c.remote)
+func (ln *Listener) registrationFailed(c *Conn) {
+	ln.update(func(s *ListenerStats) { s.Failed++ })
+	ln.release(c.remote)
 }
 
-func (ln *Listener) count(f func(*ListenerStats)) {
+func (ln *Listener) update(f func(*ListenerStats)) {
 	ln.mu.Lock()
-	f(&ln.figures)
+	f(&ln.stats)
 	ln.mu.Unlock()
 }
 
@@ -282,7 +284,7 @@ func (ln *Listener) sleep(d time.Duration) bool {
 	}
 }
 
-// exhausted tells the errors that pass when others release something.
+// exhausted reports whether err goes away when other descriptors or memory are released.
 func exhausted(err error) bool {
 	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
 		if errors.Is(err, e) {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// alive tells whether nc is served; a refused conn is closed at once.
+// alive reports whether nc is served. A refused conn is closed at once.
 func alive(nc net.Conn) bool {
 	if _, err := nc.Write([]byte("x")); err != nil {
 		return false
@@ -116,7 +116,7 @@ func TestConnsOutliveTheirListener(t *testing.T) {
 	}
 }
 
-// Running out of descriptors neither harms who is connected nor ends accepting.
+// Running out of descriptors neither harms open connections nor ends accepting.
 func TestDescriptorsRunOut(t *testing.T) {
 	t.Parallel()
 	c := startChild(t, "exhausted")
@@ -163,5 +163,5 @@ func TestDescriptorsRunOut(t *testing.T) {
 	}
 }
 
-// exhaustedFiles is how many descriptors the child of that test may have.
+// exhaustedFiles is the descriptor limit of the child process of that test.
 const exhaustedFiles = 64

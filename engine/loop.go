@@ -14,55 +14,55 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// Loop is one reactor: it owns its conns, their buffers and its timers.
+// Loop is one event loop. It owns its conns, their buffers and its timers.
 type Loop struct {
 	// Static after newLoop.
 	engine  *Engine
 	index   int
 	reactor gnet.EventLoop
-	wakeup  int // our end of the socket the loop wakes itself with
+	wakeup  int // our end of the socket pair by which the loop wakes itself
 	poll    poller
 	kernel  kernel
 
 	// Owned by the loop.
-	conns     []*Conn  // by slot, nil where free; bound: lists of clients
-	free      []uint32 // bound: lists of clients
-	count     int
-	buffers   bufferPool
-	timers    wheel
-	written   int        // bytes since the last flush of dirty
-	busy      bool       // inside a callback, a turn's end or a posted function
-	armed     bool       // the end of the turn is arranged
-	kicked    bool       // a byte to ourselves is under way
-	dirty     []*Conn    // have bytes to flush at the end of the turn; bound: lists of clients
-	blocked   []*Conn    // the kernel took no more of these; bound: lists of clients
-	backlogs  []*backlog // for the next of them; bound: buffers kept for the next
-	shared    []*Shared  // by id, less 1; bound: memory that broadcasts
-	unsent    int        // bytes that wait for those, but for what has its own bound
-	since     int64      // on the engine's clock: overloaded
-	resumed   []*Conn    // have input to be offered again; bound: lists of clients
-	yielded   yieldHeap  // have more input than they may be offered in one turn; bound: lists of clients
-	yields    uint64     // so far
-	again     uint64     // for which mark the one whose turn it is has yielded again
-	ending    []ending   // OnClose due; bound: lists of clients
-	batch     []func()   // taken from inbox
-	batchAt   int        // next of batch to run
-	hurrying  bool       // mirror of wantsHurry
-	counters  LoopStats
-	scheduled time.Time // when it last came by Go's scheduler
+	conns           []*Conn  // indexed by slot, nil where free; bound: lists of clients
+	free            []uint32 // bound: lists of clients
+	count           int
+	buffers         bufferPool
+	timers          wheel
+	written         int        // bytes since the last flush of dirty
+	busy            bool       // in a callback, in the end of a turn or in a posted function
+	armed           bool       // the end of the turn is scheduled
+	wakePending     bool       // a byte to the loop's own socket is on its way
+	dirty           []*Conn    // have bytes to flush at the end of the turn; bound: lists of clients
+	blocked         []*Conn    // conns whose output the kernel does not accept now; bound: lists of clients
+	backlogs        []*backlog // reused for the next slow conns; bound: buffers kept for the next
+	shared          []*Shared  // indexed by id - 1; bound: memory that broadcasts
+	buffered        int        // bytes that wait for blocked conns, without those of ExcludeFromBudget
+	overloadedSince int64      // the engine's clock when the loop became overloaded
+	resumed         []*Conn    // have input to pass to OnData again; bound: lists of clients
+	yielded         yieldHeap  // have more input than fits in one turn; bound: lists of clients
+	yields          uint64     // number of Yields so far
+	yieldAt         uint64     // the argument of the last Yield in an OnData of offerYielded
+	ending          []ending   // OnClose due; bound: lists of clients
+	batch           []func()   // taken from inbox
+	batchAt         int        // next of batch to run
+	fastPolling     bool       // copy of wantsFast that only the loop uses
+	counters        LoopStats
+	scheduled       time.Time // when the loop last called runtime.Gosched
 
-	load       atomic.Int32 // conns here and on their way
+	load       atomic.Int32 // conns of the loop and conns being registered with it
 	overloaded atomic.Bool  // see Overloaded
 	wakeAt     atomic.Int64 // the first tick at which a timer may be due
-	wantsHurry atomic.Bool  // blocked conns wait
+	wantsFast  atomic.Bool  // the loop has blocked conns
 
-	mu      sync.Mutex
-	inbox   []func() // Guarded by mu; bound: a loop's mailbox
-	waiting int      // Guarded by mu. Functions of batch not run yet.
-	mailed  bool     // Guarded by mu. A run for the mailbox is arranged.
-	poked   bool     // Guarded by mu. A run for the pacemaker is arranged.
-	ended   bool     // Guarded by mu.
-	rejects uint64   // Guarded by mu.
+	mu           sync.Mutex
+	inbox        []func() // Guarded by mu; bound: a loop's mailbox
+	waiting      int      // Guarded by mu. Functions of batch that have not run.
+	mailed       bool     // Guarded by mu. A run for the mailbox is scheduled.
+	runRequested bool     // Guarded by mu. A run for the ticker is scheduled.
+	ended        bool     // Guarded by mu.
+	rejects      uint64   // Guarded by mu.
 }
 
 func newLoop(e *Engine, index int) (*Loop, error) {
@@ -72,7 +72,7 @@ func newLoop(e *Engine, index int) (*Loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The client spreads by the number of conns, so the i-th goes to loop i.
+	// gnet's client assigns a conn to the loop with the fewest, so the i-th conn goes to loop i.
 	g, err := e.client.EnrollContext(far, l)
 	if err != nil {
 		closeWakeupPair(near)
@@ -82,17 +82,17 @@ func newLoop(e *Engine, index int) (*Loop, error) {
 	for _, other := range e.loops {
 		if other.reactor == l.reactor {
 			closeWakeupPair(near)
-			return nil, fmt.Errorf("loops %d and %d are one", other.index, index)
+			return nil, fmt.Errorf("gnet gave loops %d and %d the same event loop", other.index, index)
 		}
 	}
 	l.poll = pollerOf(g)
 	return l, nil
 }
 
-// Index tells the loop's place in Engine.Loops.
+// Index returns the loop's index in Engine.Loops.
 func (l *Loop) Index() int { return l.index }
 
-// Conns walks all connections. Loop only; they may be closed on the way.
+// Conns iterates over all connections. They may be closed during the iteration. Loop only.
 func (l *Loop) Conns() iter.Seq[*Conn] {
 	return func(yield func(*Conn) bool) {
 		for i := 0; i < len(l.conns); i++ { //nolint:intrange // yield may change the length
@@ -103,12 +103,12 @@ func (l *Loop) Conns() iter.Seq[*Conn] {
 	}
 }
 
-// Now is the time to within one tick, at the price of a load.
+// Now returns the time from a cached clock. It is at most one tick old.
 func (l *Loop) Now() time.Time {
 	return l.engine.start.Add(time.Duration(l.engine.clock.Load()))
 }
 
-// turnEnd is the Loop as gnet's Runnable, without an allocation per turn.
+// turnEnd is a Loop as a gnet.Runnable. The conversion avoids an allocation per turn.
 type turnEnd Loop
 
 func (t *turnEnd) Run(context.Context) error {
@@ -116,7 +116,7 @@ func (t *turnEnd) Run(context.Context) error {
 	return nil
 }
 
-// arm arranges the end of the turn. Loop only.
+// arm schedules the end of the turn. Loop only.
 func (l *Loop) arm() {
 	if !l.armed {
 		l.armed = true
@@ -124,13 +124,13 @@ func (l *Loop) arm() {
 	}
 }
 
-// execute has run called once. Only on the loop, or with mu held and not ended:
-// gnet would write to a closed descriptor after the end.
+// execute schedules one call of run. It must be called on the loop, or with mu held and ended
+// false: after the end, gnet would write to a closed descriptor.
 func (l *Loop) execute() { _ = l.reactor.Execute(context.Background(), (*turnEnd)(l)) }
 
-// run is the end of a turn: posted functions, timers, blocked conns, then those that
-// have yielded, and only then resumed ones, whose work must not take all of a turn's
-// room time and again; then everything that was written since the last one leaves.
+// run is the end of a turn. It runs posted functions and timers, retries blocked conns, and offers
+// input to the conns that have yielded. Resumed conns come after those, so that their work cannot
+// use up the time of every turn. Finally it writes the output of the turn.
 func (l *Loop) run() {
 	l.busy, l.armed = true, true
 	l.counters.Turns++
@@ -143,12 +143,12 @@ func (l *Loop) run() {
 	l.checkBlocked()
 	l.offerYielded()
 	l.offerResumed()
-	l.finish()
+	l.runOnClose()
 	l.written = 0
-	crowded := len(l.dirty) >= crowd
+	crowded := len(l.dirty) >= busyTurn
 	for len(l.dirty)+len(l.ending) > 0 {
 		l.dirty = flushAll(l.dirty)
-		l.finish()
+		l.runOnClose()
 	}
 	l.busy, l.armed = false, false
 	if again || len(l.resumed)+len(l.yielded) > 0 {
@@ -163,28 +163,30 @@ func (l *Loop) run() {
 	}
 }
 
-// crowd is how many conns a turn writes to in a loop under load. After such a turn whoever waits for this processor goes first: the peers make more work
-// meanwhile, and the next turn does it in one go instead of sleeping and being woken for a little at a time.
-const crowd = 4
+// busyTurn is the number of conns that a turn writes to in a loop under load. After such a turn the
+// loop lets other threads on this processor run first. The peers produce more input meanwhile, and
+// the next turn reads all of it at once, instead of sleeping and waking for a little at a time.
+const busyTurn = 4
 
-// slice is how long a loop that always has something to do goes on before it comes by Go's scheduler. After 10 ms without that the runtime's monitor would take its processor
-// at a system call, and look what all are doing every 20 µs for a while: some 5 % of what a busy loop costs.
+// slice is how long a busy loop runs before it calls Go's scheduler. After 10 ms without such a
+// call, the runtime's monitor takes the loop's processor during a system call and polls every 20 us
+// for a while. That costs about 5 % of the time of a busy loop.
 const slice = 4 * time.Millisecond
 
-// endCallback ends a callback of gnet's: OnClose of what ended, then the output of all
-// conns if it is more than the CPU's caches hold well.
+// endCallback ends a callback of gnet. It calls OnClose for the conns that have ended. It also
+// flushes all output if there is more of it than the CPU's caches hold well.
 func (l *Loop) endCallback() {
-	l.finish()
+	l.runOnClose()
 	if l.written >= turnFlush {
 		l.written = 0
 		l.dirty = flushAll(l.dirty)
-		l.finish()
+		l.runOnClose()
 	}
 	l.busy = false
 }
 
-// flushAll writes each conn of list once and returns the list, empty. Flushing
-// calls no handler, so the list does not grow meanwhile.
+// flushAll flushes each conn of list once and returns the empty list. Flushing calls no Handler, so
+// the list does not grow meanwhile.
 func flushAll(list []*Conn) []*Conn {
 	for i, c := range list {
 		list[i] = nil
@@ -194,8 +196,8 @@ func flushAll(list []*Conn) []*Conn {
 	return list[:0]
 }
 
-// finish runs OnClose of the conns that ended, also of those that end meanwhile.
-func (l *Loop) finish() {
+// runOnClose calls OnClose for the conns that have ended, and for those that end meanwhile.
+func (l *Loop) runOnClose() {
 	for i := 0; i < len(l.ending); i++ {
 		e := l.ending[i]
 		l.ending[i] = ending{}
@@ -203,13 +205,13 @@ func (l *Loop) finish() {
 			e.conn.callClose(e.former, e.reason)
 			continue
 		}
-		e.conn.finish(e.reason)
+		e.conn.teardown(e.reason)
 	}
 	l.ending = l.ending[:0]
 }
 
-// offerResumed offers each conn that has been resumed what it had left. Who is resumed meanwhile
-// has its turn in the next one: one that always leaves something must not keep the loop.
+// offerResumed passes to each resumed conn the input that it has left. A conn that is resumed
+// meanwhile waits for the next turn: a conn that always leaves bytes must not block the loop.
 func (l *Loop) offerResumed() {
 	n := len(l.resumed)
 	for i := range n {
@@ -223,7 +225,7 @@ func (l *Loop) offerResumed() {
 	l.resumed = l.resumed[:rest]
 }
 
-// adopt gives c its place in the loop.
+// adopt adds c to the loop.
 func (l *Loop) adopt(c *Conn, g gnet.Conn) {
 	c.g, c.opened = g, true
 	forgetAddresses(g)
@@ -239,9 +241,9 @@ func (l *Loop) adopt(c *Conn, g gnet.Conn) {
 	l.counters.Opened++
 }
 
-// forgetAddresses empties the addresses that gnet keeps: a Conn has its peer's,
-// and asks the kernel for its own. And gnet would put the memory of IPv6 zones,
-// strings which others share, into a pool of buffers.
+// forgetAddresses clears the addresses that gnet stores. A Conn stores its peer's address and asks
+// the kernel for its own. gnet would also put the memory of IPv6 zones into a pool of buffers,
+// although others share those strings.
 func forgetAddresses(g gnet.Conn) {
 	for _, a := range []net.Addr{g.RemoteAddr(), g.LocalAddr()} {
 		if t, ok := a.(*net.TCPAddr); ok {
@@ -258,20 +260,20 @@ func (l *Loop) forgetConn(c *Conn) {
 	l.load.Add(-1)
 }
 
-// caught is deferred around every call of foreign code.
-func (l *Loop) caught(what string) {
+// recoverPanic is deferred around every call of a Handler, a timer or a posted function.
+func (l *Loop) recoverPanic(what string) {
 	if p := recover(); p != nil {
-		l.report(what, p)
+		l.reportPanic(what, p)
 	}
 }
 
-func (l *Loop) report(what string, p any) {
+func (l *Loop) reportPanic(what string, p any) {
 	l.counters.Panics++
-	l.engine.cfg.Logger.Error("engine: panic in "+what, "loop", l.index,
+	l.engine.cfg.Logger.Error("panic recovered", "in", what, "loop", l.index,
 		"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 }
 
-// end closes every conn with ErrStopped and lets nobody in any more.
+// end closes every conn with ErrStopped. The loop accepts no conns and functions afterwards.
 func (l *Loop) end() {
 	done := make(chan struct{})
 	l.mu.Lock()
@@ -283,7 +285,7 @@ func (l *Loop) end() {
 		for c := range l.Conns() {
 			c.Close(ErrStopped)
 		}
-		l.finish()
+		l.runOnClose()
 		l.busy = false
 		return nil
 	}))

@@ -2,16 +2,16 @@ package engine
 
 import "time"
 
-// A portion is what posted functions get before I/O has its turn again.
+// These constants limit the portion of posted functions that runs before the loop does I/O again.
 const (
 	mailPortion = 4096
-	mailTime    = 2 * time.Millisecond // looked at every mailStep functions
+	mailTime    = 2 * time.Millisecond // checked after every mailStep functions
 	mailStep    = 64
 )
 
-// Post has f run on the loop, in the order of the Posts. Any goroutine may call
-// it. When MaxMailbox functions wait it refuses with ErrMailboxFull and counts
-// that; after Stop it returns ErrStopped. What was taken runs, also during Stop.
+// Post runs f on the loop. Functions run in the order of the calls. Any goroutine may call Post. It
+// returns ErrMailboxFull and counts the call when MaxMailbox functions are waiting, and ErrStopped
+// after Stop. An accepted function runs, also during Stop.
 func (l *Loop) Post(f func()) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -30,22 +30,22 @@ func (l *Loop) Post(f func()) error {
 	return nil
 }
 
-// poke has the loop run once soon, for its timers and blocked conns.
-func (l *Loop) poke() {
+// requestRun schedules one run of the loop, for its timers and blocked conns.
+func (l *Loop) requestRun() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.poked && !l.ended {
-		l.poked = true
+	if !l.runRequested && !l.ended {
+		l.runRequested = true
 		l.execute()
 	}
 }
 
-// drainMailbox runs one portion and tells whether more wait. While they do,
-// mailed stays set: the next run comes by kickSelf, after the loop's I/O. A
-// wake-up through gnet would run before it, for as long as anybody posts.
+// drainMailbox runs one portion and reports whether more functions are waiting. Until all have run,
+// mailed stays true, and wakeSelf schedules the next run after the loop's I/O. A wake-up by gnet
+// would run before that I/O as long as functions are posted.
 func (l *Loop) drainMailbox() (more bool) {
 	l.mu.Lock()
-	l.poked = false
+	l.runRequested = false
 	if len(l.batch) == 0 {
 		l.batch, l.inbox = l.inbox, l.batch
 	}
@@ -73,7 +73,7 @@ func (l *Loop) runPortion() {
 	}
 }
 
-// runBatch runs the next n of batch.
+// runBatch runs the next n functions of batch.
 func (l *Loop) runBatch(n int) {
 	for n = min(n, len(l.batch)-l.batchAt); n > 0; n-- {
 		f := l.batch[l.batchAt]
@@ -86,7 +86,7 @@ func (l *Loop) runBatch(n int) {
 	}
 }
 
-// drainRest runs everything that was taken before the end.
+// drainRest runs all functions that were accepted before the end.
 func (l *Loop) drainRest() {
 	l.runBatch(len(l.batch))
 	l.mu.Lock()
@@ -96,6 +96,6 @@ func (l *Loop) drainRest() {
 }
 
 func (l *Loop) call(f func()) {
-	defer l.caught("a posted function")
+	defer l.recoverPanic("a posted function")
 	f()
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Functions posted by one goroutine run in its order, all of them once.
+// Functions posted by one goroutine run in its order, each of them once.
 func TestPostKeepsOrder(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1, MaxMailbox: 1000})
@@ -33,7 +33,7 @@ func TestPostKeepsOrder(t *testing.T) {
 					t.Error(err)
 					return
 				} else {
-					time.Sleep(50 * time.Microsecond) // full: let it run
+					time.Sleep(50 * time.Microsecond) // the mailbox is full: let it run
 				}
 			}
 		})
@@ -74,8 +74,7 @@ func TestPostIsBounded(t *testing.T) {
 	}
 }
 
-// Posting without end, from outside and from posted functions themselves, does
-// not keep a loop from its sockets.
+// Continuous posts, from outside and from posted functions, do not starve the sockets of a loop.
 func TestPostsDoNotStarveConnections(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})

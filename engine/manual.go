@@ -11,54 +11,56 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// Manual runs the loops of an Engine by hand, without sockets and goroutines: nothing happens but
-// when the caller says so, and all of it on the caller's goroutine. Everything above the reactor is
-// the real thing. Package enginetest makes a network in memory of it, for deterministic tests.
+// Manual is an Engine whose loops the caller runs by hand, without sockets and goroutines. All work
+// runs on the caller's goroutine, and only when the caller calls a method. Everything above the
+// reactor is the production code. Package enginetest adds a network in memory, for deterministic
+// tests.
 type Manual struct {
 	e     *Engine
 	loops []*manualLoop // bound: none, fixed by NewManual
 }
 
-// Pipe is what a connection of a Manual moves its bytes by, in place of the kernel and of gnet.
+// Pipe moves the bytes of a connection of a Manual, instead of gnet and the kernel.
 type Pipe interface {
-	Write(p []byte)                    // takes all of p, which is valid until it returns
-	Waiting() int                      // bytes of it that the kernel has not taken
-	TakeBack() []byte                  // takes those back
-	Unread() []byte                    // takes what the peer has sent and the loop has not read; nil: nothing
-	Arrived() bool                     // whether there is such, or the peer's end
-	Taken() (acked uint64, unread int) // bytes that the peer has read, and those that it has not
+	Write(p []byte)                    // accepts all of p, which is valid until Write returns
+	Waiting() int                      // returns the number of accepted bytes that the kernel has not accepted
+	TakeBack() []byte                  // removes and returns those bytes
+	Unread() []byte                    // removes and returns the bytes that the loop has not read, or nil
+	Arrived() bool                     // reports whether there are such bytes, or the peer's FIN
+	Taken() (acked uint64, unread int) // returns the number of bytes that the peer has read, and has not read
 	Closed()                           // is called when the engine has closed the connection
 }
 
-// ManualConn is a connection of a Manual, as the network sees it.
+// ManualConn is a connection of a Manual from the side of the network.
 type ManualConn struct{ s *manualSocket }
 
-// manualSocket is what a Conn knows of it.
+// manualSocket is the gnet.Conn of a ManualConn.
 type manualSocket struct {
-	gnet.Conn // nil: what a Conn does not use
+	gnet.Conn // nil: the methods that a Conn does not use
 	conn      *Conn
 	pipe      Pipe
-	in        []byte // of this read
+	in        []byte // bytes of this read
 	closed    bool
 }
 
-// manualLoop is the reactor of one loop.
+// manualLoop replaces the reactor of one loop.
 type manualLoop struct {
-	gnet.EventLoop                 // nil: what a Loop does not use
+	gnet.EventLoop                 // nil: the methods that a Loop does not use
 	tasks          []gnet.Runnable // bound: none, one for each turn that is due
 }
 
-// NewManual makes the loops. There are no listeners, and the Engine must not be stopped. Its clock
-// is time.Now, which in a bubble of testing/synctest is a fake one.
+// NewManual creates the loops. There are no listeners, and the Engine must not be stopped. Its
+// clock is time.Now, which is a fake clock in a bubble of testing/synctest.
 func NewManual(cfg Config) (*Manual, error) {
 	cfg, err := cfg.check()
 	if err != nil {
 		return nil, err
 	}
-	m := &Manual{e: &Engine{cfg: cfg, start: time.Now(), nudge: make(chan struct{}, 1)}}
+	m := &Manual{e: &Engine{cfg: cfg, start: time.Now(), fastRequests: make(chan struct{}, 1)}}
 	for i := range cfg.Loops {
 		reactor := &manualLoop{}
-		l := &Loop{engine: m.e, index: i, reactor: reactor, poll: pollerOf(nil), kernel: manualKernel{}, wakeup: -1, kicked: true} // it need not wake itself: Turn comes
+		l := &Loop{engine: m.e, index: i, reactor: reactor, poll: pollerOf(nil), kernel: manualKernel{}, wakeup: -1}
+		l.wakePending = true // it need not wake itself: the caller calls Turn
 		l.timers.init(l)
 		m.e.loops = append(m.e.loops, l)
 		m.loops = append(m.loops, reactor)
@@ -66,10 +68,10 @@ func NewManual(cfg Config) (*Manual, error) {
 	return m, nil
 }
 
-// Engine is the engine whose loops these are.
+// Engine returns the engine of the loops.
 func (m *Manual) Engine() *Engine { return m.e }
 
-// Open makes a connection of the loop with the index given. OnOpen has run when it returns.
+// Open creates a connection on the loop with the given index. OnOpen has run when it returns.
 func (m *Manual) Open(loop int, p Pipe, remote netip.AddrPort, h Handler, o ConnOptions) (*ManualConn, error) {
 	o, err := o.check("ConnOptions")
 	if err != nil {
@@ -82,11 +84,11 @@ func (m *Manual) Open(loop int, p Pipe, remote netip.AddrPort, h Handler, o Conn
 	return c, nil
 }
 
-// Turn lets one loop do what is due, as at the end of a turn: posted functions, timers, and all that
-// was written leaves.
+// Turn makes one loop do the work of the end of a turn: it runs posted functions and timers, and
+// sends all output.
 func (m *Manual) Turn(loop int) {
 	m.e.clock.Store(int64(time.Since(m.e.start)))
-	m.loops[loop].tasks = nil // each of them is a turn
+	m.loops[loop].tasks = nil // each task is a turn
 	m.e.loops[loop].run()
 }
 
@@ -96,22 +98,22 @@ func (m *Manual) Due(loop int) bool {
 	return len(m.loops[loop].tasks)+len(l.resumed)+len(l.yielded) > 0
 }
 
-// Reads reports whether the loop reads the connection: it is open, and not paused.
-func (c *ManualConn) Reads() bool { return !c.s.closed && !c.s.conn.deaf }
+// Reads reports whether the loop reads the connection: it is open and not paused.
+func (c *ManualConn) Reads() bool { return !c.s.closed && !c.s.conn.unpolled }
 
-// Read has the loop read in, at most 128 KiB.
+// Read makes the loop read in, which has at most 128 KiB.
 func (c *ManualConn) Read(in []byte) {
 	c.s.in = in
 	events{}.OnTraffic(c.s)
 }
 
-// HangUp has the loop read the peer's end.
+// HangUp makes the loop read the peer's FIN.
 func (c *ManualConn) HangUp() {
 	events{}.OnClose(c.s, os.NewSyscallError("read", io.EOF))
-	c.s.closed = c.s.conn.g == nil // else it goes on: it is half closed
+	c.s.closed = c.s.conn.g == nil // otherwise it continues half closed
 }
 
-// Break ends the connection as a system call that finds it broken does.
+// Break ends the connection as a system call on a broken connection does.
 func (c *ManualConn) Break(err error) {
 	if !c.s.closed {
 		c.s.closed = true
@@ -127,7 +129,8 @@ func (l *manualLoop) Execute(_ context.Context, r gnet.Runnable) error {
 	return nil
 }
 
-// Close is what gnet does: the handler is told, and what fits the kernel's buffer still goes out.
+// Close does what gnet does: it calls OnClose, and the bytes that fit in the kernel's buffer are
+// still sent.
 func (l *manualLoop) Close(g gnet.Conn) error {
 	s := g.(*manualSocket)
 	s.closed = true
@@ -139,7 +142,7 @@ func (l *manualLoop) Close(g gnet.Conn) error {
 func (s *manualSocket) Context() any              { return s.conn }
 func (s *manualSocket) RemoteAddr() net.Addr      { return nil }
 func (s *manualSocket) LocalAddr() net.Addr       { return nil }
-func (s *manualSocket) Fd() int                   { return -1 } // nothing can be done to it: a drained connection ends at once
+func (s *manualSocket) Fd() int                   { return -1 } // invalid: a drained connection ends at once
 func (s *manualSocket) OutboundBuffered() int     { return s.pipe.Waiting() }
 func (s *manualSocket) Next(int) ([]byte, error)  { return s.in, nil }
 func (s *manualSocket) EventLoop() gnet.EventLoop { return s.conn.loop.reactor }
@@ -152,7 +155,7 @@ func (s *manualSocket) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// manualKernel asks the pipe what the system's kernel is asked.
+// manualKernel is the kernel of a Manual. It uses the pipe.
 type manualKernel struct{}
 
 func (manualKernel) write(g gnet.Conn, p []byte) (int, error) { return g.Write(p) }

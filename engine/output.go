@@ -8,37 +8,36 @@ import (
 )
 
 const (
-	maxHandOver    = 64 << 10  // most bytes gnet is given at once, and so most it holds
-	earlyFlush     = 1 << 20   // bytes of one conn that do not wait for the turn's end
-	turnFlush      = 112 << 10 // bytes of all conns that do not wait for the turn's end: of a link some 128 KiB with what the last callback adds
-	immediateFlush = 16 << 20  // bytes of all conns that do not even wait for the callback's end
-	roomAhead      = 256       // bytes Begin has ready at least
-	envelopeRoom   = 64        // bytes Begin has ready for what a format puts around a message
-	mostUsual      = 8 << 10   // most bytes a buffer begins with because the last one had to grow
+	maxHandOver    = 64 << 10  // most bytes passed to gnet at once, and so the most it holds
+	earlyFlush     = 1 << 20   // bytes of one conn from which a flush does not wait for the end of the turn
+	turnFlush      = 112 << 10 // the same, bytes of all conns; with the last callback's, some 128 KiB of a link
+	immediateFlush = 16 << 20  // bytes of all conns from which a flush does not wait for the end of the callback
+	roomAhead      = 256       // least capacity that Begin returns
+	envelopeRoom   = 64        // capacity that Begin adds for the framing that a format puts around a message
+	maxUsual       = 8 << 10   // most bytes of a new buffer that is sized after the last flush
 )
 
-// Write appends p to what goes out at the end of the turn, as one message. It
-// copies. After the end of c it returns net.ErrClosed, and ErrDropped when a
-// policy dropped the message at once.
+// Write appends a copy of p, as one message, to the output that is sent at the end of the turn. It
+// returns net.ErrClosed after the end of c, and ErrDropped if the message was dropped at once.
 func (c *Conn) Write(p []byte) error { return c.WriteAs(p, SendOptions{}) }
 
-// WriteAs is Write of a message of the class.
-func (c *Conn) WriteAs(p []byte, class SendOptions) error {
+// WriteAs is like Write, with options for the message.
+func (c *Conn) WriteAs(p []byte, opts SendOptions) error {
 	if c.Closed() {
 		return net.ErrClosed
 	}
 	c.reserve(len(p))
-	return c.commit(append(c.out, p...), class)
+	return c.commit(append(c.out, p...), opts)
 }
 
-// Begin lends c's out-buffer to append one message of about n bytes to, for
-// Commit:
+// Begin lends c's output buffer to the caller, with capacity for a message of about n bytes. The
+// caller appends one message and passes the buffer to Commit:
 //
 //	b := c.Begin(n)
 //	b = append(b, ...)
 //	err := c.Commit(b)
 //
-// Nothing may be written on the loop in between.
+// Nothing else may be written on the loop in between.
 func (c *Conn) Begin(n int) []byte {
 	if c.Closed() {
 		return nil
@@ -47,27 +46,27 @@ func (c *Conn) Begin(n int) []byte {
 	return c.out
 }
 
-// Commit takes back what Begin lent, with the message appended. It returns what
-// Write does.
+// Commit takes back the buffer from Begin, with the message appended. It returns the same errors as
+// Write.
 func (c *Conn) Commit(b []byte) error { return c.CommitAs(b, SendOptions{}) }
 
-// CommitAs is Commit of a message of the class.
-func (c *Conn) CommitAs(b []byte, class SendOptions) error {
+// CommitAs is like Commit, with options for the message.
+func (c *Conn) CommitAs(b []byte, opts SendOptions) error {
 	if c.Closed() {
 		return net.ErrClosed
 	}
 	if cap(b) != cap(c.out) {
-		c.loop.buffers.put(c.out) // append went elsewhere
+		c.loop.buffers.put(c.out) // append has moved the bytes to another buffer
 	}
-	return c.commit(b, class)
+	return c.commit(b, opts)
 }
 
-// reserve makes place for n bytes behind out.
+// reserve makes capacity for n bytes after out.
 func (c *Conn) reserve(n int) {
 	if c.shared != 0 {
 		c.unshareOut(n)
 	}
-	if c.out == nil { // most turns are like the one before
+	if c.out == nil { // most turns write about as much as the one before
 		c.out = c.loop.buffers.get(max(n, int(c.usual)))
 	}
 	if cap(c.out)-len(c.out) < n {
@@ -76,8 +75,8 @@ func (c *Conn) reserve(n int) {
 	}
 }
 
-// commit makes b the out-buffer. What it has more than before is one message.
-func (c *Conn) commit(b []byte, class SendOptions) error {
+// commit makes b the output buffer. The bytes after the current len(c.out) are one message.
+func (c *Conn) commit(b []byte, opts SendOptions) error {
 	last := len(b) - len(c.out)
 	c.out = b
 	l := c.loop
@@ -88,7 +87,7 @@ func (c *Conn) commit(b []byte, class SendOptions) error {
 		c.retainSent()
 	}
 	if waiting := len(c.out) - c.sent; waiting >= earlyFlush || waiting > c.options.MaxOutput || c.backlog != nil {
-		return c.bound(last, class)
+		return c.bound(last, opts)
 	}
 	c.markDirty()
 	if l.written >= immediateFlush {
@@ -98,39 +97,39 @@ func (c *Conn) commit(b []byte, class SendOptions) error {
 	return nil
 }
 
-// bound keeps what waits below MaxOutput, and is the one place that judges a
-// slow consumer. last is the size of the message that was added just now.
-func (c *Conn) bound(last int, class SendOptions) error {
-	if class.Overflow == 0 {
-		class.Overflow = c.options.Overflow
+// bound keeps the waiting bytes below MaxOutput. It is the only place that decides about a slow
+// consumer. last is the size of the message that was just added.
+func (c *Conn) bound(last int, opts SendOptions) error {
+	if opts.Overflow == 0 {
+		opts.Overflow = c.options.Overflow
 	}
 	known, replaced := c.backlog != nil, false
 	if known {
-		class.Overflow, replaced = c.backlog.push(c, last, class)
+		opts.Overflow, replaced = c.backlog.push(c, last, opts)
 	}
 	if c.exceedsBound(last) || len(c.out)-c.sent >= earlyFlush {
-		c.flush() // a burst to a fast reader is no offence
+		c.flush() // a burst to a fast reader is allowed
 		if c.ended {
 			return net.ErrClosed
 		}
 		if b := c.backlog; !known && b != nil && len(c.out)-c.sent >= last {
 			b.from -= last
-			b.push(c, last, class)
+			b.push(c, last, opts)
 		}
 	} else {
 		c.markDirty()
 	}
-	if replaced && class.Overflow == DropNewest {
-		class.Overflow = DropOldest // or there would be neither the older nor the newer one
+	if replaced && opts.Overflow == DropNewest {
+		opts.Overflow = DropOldest // otherwise both the older and the newer message would be lost
 	}
-	err := c.makeRoom(last, class.Overflow)
+	err := c.makeRoom(last, opts.Overflow)
 	if c.account(); c.ended {
 		err = ErrSlowConsumer
 	}
 	return err
 }
 
-// makeRoom does what is to be done when the newest message does not fit.
+// makeRoom applies the policy when the newest message does not fit.
 func (c *Conn) makeRoom(last int, policy Overflow) error {
 	b, n := c.backlog, &c.loop.counters
 	switch {
@@ -156,17 +155,17 @@ func (c *Conn) makeRoom(last int, policy Overflow) error {
 	return nil
 }
 
-// exceedsBound tells whether too much waits. One message alone may be of any size.
+// exceedsBound reports whether more than MaxOutput bytes wait. A single message may be of any size.
 func (c *Conn) exceedsBound(last int) bool {
 	n := c.Buffered()
 	return n > c.options.MaxOutput && n > last
 }
 
-// Buffered is the number of bytes written that the kernel has not taken.
+// Buffered returns the number of bytes that were written and that the kernel has not accepted.
 func (c *Conn) Buffered() int {
 	n := len(c.out) - c.sent
 	if c.backlog != nil {
-		n -= c.backlog.gone
+		n -= c.backlog.droppedBytes
 	}
 	if c.g != nil {
 		n += c.g.OutboundBuffered()
@@ -187,8 +186,8 @@ func (c *Conn) markDirty() {
 	}
 }
 
-// flush gives gnet as much as the kernel takes. What it does not take waits
-// here, where it is bounded and can be dropped, and gnet holds a piece at most.
+// flush passes to gnet as much as the kernel accepts. The rest stays in out and the backlog, where
+// it is limited and can be dropped. gnet holds at most maxHandOver bytes.
 func (c *Conn) flush() {
 	if c.g == nil || c.ended {
 		return
@@ -211,7 +210,7 @@ func (c *Conn) flush() {
 	c.block()
 }
 
-// next is what is to be sent first.
+// next returns the bytes that are to be sent first.
 func (c *Conn) next() []byte {
 	if c.backlog != nil {
 		return c.backlog.next(c)
@@ -219,13 +218,13 @@ func (c *Conn) next() []byte {
 	return c.out[c.sent:]
 }
 
-// send gives gnet p, which next returned, or of a deaf conn the kernel as much of it as that takes,
-// and returns how much was taken. gnet closes the connection inside Write when the kernel says it is
-// broken.
+// send passes p, which next returned, to gnet and returns how many bytes were accepted. The output
+// of an unpolled conn goes to the kernel directly, as far as it accepts it. gnet closes the
+// connection inside Write when the kernel reports that it is broken.
 func (c *Conn) send(p []byte) int {
 	counters, n := &c.loop.counters, len(p)
 	counters.Writes++
-	if c.deaf {
+	if c.unpolled {
 		n = c.write(p)
 	} else {
 		_, _ = c.g.Write(p)
@@ -237,7 +236,7 @@ func (c *Conn) send(p []byte) int {
 	if b := c.backlog; b != nil {
 		b.advance(c, n)
 		if n > 0 {
-			b.moved = c.loop.engine.clock.Load() // gnet had nothing left
+			b.moved = c.loop.engine.clock.Load() // gnet had nothing left to send
 		}
 	} else {
 		c.sent += n
@@ -245,9 +244,10 @@ func (c *Conn) send(p []byte) int {
 	return n
 }
 
-// write gives the kernel what it takes of p, without gnet: that would turn reading on again each
-// time that it has got rid of what the kernel did not take, and as often a conn that is not read
-// would be read. What else the kernel says gnet is to hear, and closes the connection.
+// write passes p to the kernel without gnet and returns how many bytes were accepted. gnet would
+// enable reading again each time that it has sent the bytes that the kernel did not accept at
+// first, and so read a conn that must not be read. Any other error is left to gnet, which closes
+// the connection.
 func (c *Conn) write(p []byte) int {
 	if n, err := c.loop.kernel.write(c.g, p); err == nil {
 		return n
@@ -256,7 +256,7 @@ func (c *Conn) write(p []byte) int {
 	return len(p)
 }
 
-// flushed comes when everything is with the kernel.
+// flushed is called when the kernel has accepted all output.
 func (c *Conn) flushed() {
 	c.emptied()
 	if d := c.drain; d != nil && !d.shut {
@@ -269,7 +269,7 @@ func (c *Conn) flushed() {
 	}
 }
 
-// emptied gives the out-buffer back when nothing in it is left to send.
+// emptied releases the output buffer when nothing in it is left to send.
 func (c *Conn) emptied() {
 	if c.shared != 0 {
 		c.unshare()
@@ -280,7 +280,7 @@ func (c *Conn) emptied() {
 			c.usual = uint32(min(len(c.out), 2*maxHandOver))
 			c.retain()
 		} else {
-			c.usual = uint32(min(len(c.out), mostUsual))
+			c.usual = uint32(min(len(c.out), maxUsual))
 			c.loop.buffers.put(c.out)
 		}
 		c.out, c.sent = nil, 0

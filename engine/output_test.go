@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// opened serves one connection whose Conn the test wants to work with.
+// opened serves one connection and returns its Conn.
 func opened(t testing.TB, e *Engine, h funcs, o ConnOptions) (*Conn, net.Conn) {
 	t.Helper()
 	conns := make(chan *Conn, 1)
@@ -24,7 +24,7 @@ func opened(t testing.TB, e *Engine, h funcs, o ConnOptions) (*Conn, net.Conn) {
 	return receive(t, conns), nc
 }
 
-// numbered is a message of n bytes that says its number.
+// numbered returns a message of n bytes that contains its number.
 func numbered(i, n int) []byte {
 	b := bytes.Repeat([]byte{byte(i)}, n)
 	binary.BigEndian.PutUint32(b, uint32(i))
@@ -32,8 +32,8 @@ func numbered(i, n int) []byte {
 	return b
 }
 
-// numbers reads numbered messages until the peer's end and returns which came.
-// It fails on one that is cut or changed.
+// numbers reads numbered messages until the end of the connection and returns the numbers. It fails
+// on a message that is truncated or changed.
 func numbers(t testing.TB, nc net.Conn) (got []int) {
 	t.Helper()
 	for {
@@ -81,7 +81,7 @@ func TestWritesKeepTheirOrder(t *testing.T) {
 	}
 }
 
-// Connections with a bound of their own are counted by themselves.
+// Closes of connections with ExcludeFromBudget are counted separately.
 func TestSlowConsumerIsClosed(t *testing.T) {
 	t.Parallel()
 	for name, ownBound := range map[string]bool{"client": false, "own bound": true} {
@@ -126,8 +126,8 @@ func slowConsumerIsClosed(t *testing.T, ownBound bool) {
 	}
 }
 
-// A slow reader under a drop policy loses whole messages, and only as many as
-// must go; memory stays bounded.
+// With a drop policy a slow reader loses whole messages, and only as many as necessary. Memory
+// stays bounded.
 func TestDropPoliciesKeepMessagesWhole(t *testing.T) {
 	t.Parallel()
 	for name, policy := range map[string]Overflow{"oldest": DropOldest, "newest": DropNewest} {
@@ -178,7 +178,7 @@ func TestDropPoliciesKeepMessagesWhole(t *testing.T) {
 	}
 }
 
-// More than MaxOutput at once is no offence while the peer reads.
+// More than MaxOutput at once is allowed while the peer reads.
 func TestBurstToFastReaderPasses(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})
@@ -196,7 +196,7 @@ func TestBurstToFastReaderPasses(t *testing.T) {
 	readN(t, nc, size)
 }
 
-// One message larger than MaxOutput passes when nothing else waits.
+// One message larger than MaxOutput is allowed when nothing else waits.
 func TestOneLargeMessagePasses(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})
@@ -224,7 +224,7 @@ func TestCloseAfterFlushDeliversAll(t *testing.T) {
 			t.Errorf("Write after CloseAfterFlush returned %v", err)
 		}
 	})
-	// Input nobody reads must not make the kernel drop what is on its way.
+	// Unread input must not make the kernel discard output that is on its way.
 	if _, err := nc.Write(make([]byte, 100)); err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestCloseAfterFlushIsCutAtItsDeadline(t *testing.T) {
 	reasons := make(chan error, 1)
 	c, _ := opened(t, e, funcs{close: func(_ *Conn, err error) { reasons <- err }}, ConnOptions{MaxOutput: 64 << 20})
 	on(t, c.Loop(), func() {
-		_ = c.Write(make([]byte, 32<<20)) // more than the kernel holds
+		_ = c.Write(make([]byte, 32<<20)) // more than the kernel's buffers hold
 		c.CloseAfterFlush(bye, patience/100)
 	})
 	if err := receive(t, reasons); !errors.Is(err, bye) {

@@ -9,9 +9,10 @@ import (
 
 const readEvents = unix.EPOLLIN | unix.EPOLLPRI
 
-// poller changes what epoll reports of a conn. gnet has no such call, so its
-// epoll descriptor is looked up once per loop. Level-triggered, default build.
-type poller struct{ epoll int } // -1: gnet looks different inside than we know
+// poller changes the events that epoll reports for a conn. gnet has no call for this, so its epoll
+// descriptor is looked up once per loop. It works with gnet's default build, which is
+// level-triggered.
+type poller struct{ epoll int } // -1: gnet's internal structure is not the expected one
 
 func pollerOf(g gnet.Conn) (p poller) {
 	defer func() {
@@ -23,17 +24,17 @@ func pollerOf(g gnet.Conn) (p poller) {
 	return poller{int(field.Int())}
 }
 
-// pause stops reading. gnet itself turns it on again when a write newly finds
-// the socket full and when its buffer has drained. The former is seen at once, by
-// block; the latter by checkBlocked or by the one read that comes before it. Either comes of what
-// gnet had before the pause: what is written after it goes past gnet (Conn.write).
+// pause stops reading. gnet enables reading again when a write newly finds the socket full, and
+// when its buffer has been sent. block corrects the first at once. checkBlocked, or the one read
+// that comes before it, corrects the second. Both can happen only with output that gnet had before
+// the pause: later output does not go through gnet (see Conn.write).
 func (p poller) pause(c *Conn) { p.set(c, 0) }
 
 func (p poller) resume(c *Conn) { p.set(c, readEvents) }
 
 func (p poller) set(c *Conn, events uint32) {
 	if p.epoll < 0 || c.g == nil || c.peer != peerSends {
-		return // then Pause holds OnData back, and input piles up to MaxInput
+		return // Pause then only delays OnData, and input is kept up to MaxInput
 	}
 	if c.g.OutboundBuffered() > 0 {
 		events |= unix.EPOLLOUT

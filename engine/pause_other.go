@@ -4,8 +4,8 @@ package engine
 
 import "github.com/panjf2000/gnet/v2"
 
-// poller does nothing here: Pause holds OnData back and lets what the peer sends
-// pile up in the carry, to MaxInput. Good enough to develop on, not to serve.
+// poller does nothing on this system. Pause only delays OnData, and input is kept up to MaxInput.
+// This is good enough for development and not for production.
 type poller struct{}
 
 func pollerOf(gnet.Conn) poller { return poller{} }

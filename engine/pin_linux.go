@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pin binds the loop to one of the CPUs the process may use. The thread is not
-// unlocked: it ends with the loop, and its affinity with it.
+// pin binds the loop to one of the CPUs that the process may use. The thread stays locked: it ends
+// with the loop, and its affinity ends with it.
 func (l *Loop) pin() {
 	_ = l.Post(func() {
 		runtime.LockOSThread()
@@ -28,7 +28,7 @@ func (l *Loop) pin() {
 			err = unix.SchedSetaffinity(0, &one)
 		}
 		if err != nil {
-			l.engine.cfg.Logger.Warn("engine: failed to pin a loop", "loop", l.index, "error", err)
+			l.engine.cfg.Logger.Warn("cannot pin event loop to a cpu", "loop", l.index, "err", err)
 		}
 	})
 }

@@ -3,5 +3,5 @@
 package engine
 
 func (l *Loop) pin() {
-	l.engine.cfg.Logger.Warn("engine: PinCPUs has no effect on this system")
+	l.engine.cfg.Logger.Warn("PinCPUs has no effect on this system")
 }

@@ -9,11 +9,11 @@ import (
 	"github.com/panjf2000/gnet/v2/pkg/logging"
 )
 
-// readBuffer is the most one OnData receives at once, when nothing waited.
+// readBuffer is the largest number of bytes that one OnData receives when none were left before.
 const readBuffer = 128 << 10
 
-// startReactors runs a gnet engine that listens to nothing: accepting is ours,
-// because gnet's own accept stops the engine when descriptors run out.
+// startReactors runs a gnet engine without listeners. The engine accepts connections itself,
+// because gnet stops when accept(2) runs out of descriptors.
 func startReactors(cfg Config) (*gnet.Client, error) {
 	client, err := gnet.NewClient(events{},
 		gnet.WithNumEventLoop(cfg.Loops),
@@ -22,25 +22,25 @@ func startReactors(cfg Config) (*gnet.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	// NewClient made our logger gnet's logger for the whole process. Put one
-	// there that belongs to nobody: engines come and go.
+	// NewClient set our logger as gnet's logger for the whole process. Replace it by one that does
+	// not belong to any engine, because engines come and go.
 	logging.SetDefaultLoggerAndFlusher(reactorLog{slog.New(slog.DiscardHandler)}, nil)
 	return client, client.Start()
 }
 
-// reactorLog passes on what gnet says of a failing loop and drops its chatter.
+// reactorLog forwards gnet's errors to the log and discards its other messages.
 type reactorLog struct{ log *slog.Logger }
 
 func (reactorLog) Debugf(string, ...any) {}
 func (reactorLog) Infof(string, ...any)  {}
 func (reactorLog) Warnf(string, ...any)  {}
 func (r reactorLog) Errorf(format string, args ...any) {
-	r.log.Error("engine: " + fmt.Sprintf(format, args...))
+	r.log.Error("event loop error", "err", fmt.Sprintf(format, args...))
 }
 func (r reactorLog) Fatalf(format string, args ...any) { r.Errorf(format, args...) }
 
-// events receives gnet's callbacks. The context of a gnet.Conn is its *Conn, or
-// the *Loop for the socket a loop wakes itself with.
+// events receives gnet's callbacks. The context of a gnet.Conn is its *Conn. For the socket by
+// which a loop wakes itself, it is the *Loop.
 type events struct{}
 
 func (events) OnBoot(gnet.Engine) gnet.Action       { return gnet.None }
@@ -65,7 +65,7 @@ func (events) OnTraffic(g gnet.Conn) gnet.Action {
 	c, ok := g.Context().(*Conn)
 	if !ok {
 		if l, ok := g.Context().(*Loop); ok {
-			l.kicked = false
+			l.wakePending = false
 			l.run()
 		}
 		return gnet.None
@@ -89,7 +89,7 @@ func (events) OnClose(g gnet.Conn, err error) gnet.Action {
 		if err != nil && !c.Closed() && c.retained != nil {
 			c.retained.last = l.kernel.unread(g, c.options.MaxInput)
 		}
-		c.g = nil // never touch it again: the descriptor may be another's tomorrow
+		c.g = nil // do not use it again: the descriptor may be reused
 		c.markEnded(plainEnd(err))
 	}
 	if idle {

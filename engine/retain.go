@@ -1,29 +1,34 @@
 package engine
 
-// Flushed is a buffer of a conn with ConnOptions.Retain that is with the kernel: whole messages, as they were written.
+// Flushed is a buffer of a conn with ConnOptions.Retain that the kernel has accepted. It contains
+// whole messages, as they were written.
 type Flushed struct {
 	Bytes []byte
-	Mark  uint32 // the last one that was set before Bytes had all gone out
+	Mark  uint32 // the mark at the time when all of Bytes was sent
 }
 
-// retained is what a conn with ConnOptions.Retain has written and not handed out yet. Owned by the loop.
+// retained is the output of a conn with ConnOptions.Retain that was sent and not yet returned by
+// TakeFlushed. Owned by the loop.
 type retained struct {
 	mark    uint32
 	flushed []Flushed // bound: messages a worker has not acknowledged
-	last    []byte    // what the peer had sent and we had not read when the connection was found broken; nil: nothing
+	last    []byte    // the input that was unread when the connection was found broken, or nil
 
-	// Where a buffer that never runs empty may be parted: two beginnings of messages, the first of them within what has been sent.
+	// Offsets of two message starts where a buffer that is never empty may be split. The first is
+	// within the sent bytes.
 	seam, next int
 }
 
-// mostSent is how many bytes of a buffer that is retained are sent before it is parted, so that one that never runs empty does not grow for ever: it is at most six
-// times what waits in it, and twice this.
-const mostSent = 256 << 10
+// retainSplit is how many bytes of a retained buffer are sent before it is split, so that a buffer
+// that is never empty does not grow without limit. Its size is at most six times the waiting bytes,
+// and twice retainSplit.
+const retainSplit = 256 << 10
 
-// SetMark marks all that has been written to a conn with ConnOptions.Retain so far.
+// SetMark marks all bytes written so far to a conn with ConnOptions.Retain.
 func (c *Conn) SetMark(m uint32) { c.retained.mark = m }
 
-// TakeFlushed appends the buffers that have gone out since the last call to list, oldest first. They are the caller's, until it gives them to Loop.Recycle.
+// TakeFlushed appends the buffers that were sent since the last call to list, oldest first. The
+// caller owns them until it passes them to Loop.Recycle.
 func (c *Conn) TakeFlushed(list []Flushed) []Flushed {
 	list = append(list, c.retained.flushed...)
 	clear(c.retained.flushed)
@@ -31,31 +36,32 @@ func (c *Conn) TakeFlushed(list []Flushed) []Flushed {
 	return list
 }
 
-// Unflushed is what a conn with ConnOptions.Retain has written after what TakeFlushed gives: whole messages, of which the first ones may have gone out. It is a view,
-// valid until something is written, also in OnClose.
+// Unflushed returns the bytes written to a conn with ConnOptions.Retain that TakeFlushed has not
+// returned. They are whole messages; the first ones may have been sent. The slice is a view that is
+// valid until the next write, also in OnClose.
 func (c *Conn) Unflushed() []byte { return c.out }
 
-// Recycle takes back a buffer that TakeFlushed gave. Loop only.
+// Recycle takes back a buffer that TakeFlushed returned. Loop only.
 func (l *Loop) Recycle(b []byte) { l.buffers.put(b) }
 
-// retain keeps the out-buffer, all of which is sent.
+// retain keeps the output buffer, all of which was sent.
 func (c *Conn) retain() {
 	r := c.retained
 	r.flushed = append(r.flushed, Flushed{c.out, r.mark})
 	r.seam, r.next = 0, 0
 }
 
-// begins notes that a message begins at an offset of out.
+// begins records that a message begins at offset at of out.
 func (r *retained) begins(at, sent int) {
 	if r.next <= sent {
 		r.seam, r.next = r.next, at
 	}
 }
 
-// retainSent retains the messages of out that are sent, as far as the seams tell, when that is much.
+// retainSent splits off the sent messages of out, as far as seam allows, when they are many bytes.
 func (c *Conn) retainSent() {
 	r := c.retained
-	if r.seam < mostSent || r.seam < len(c.out)/2 {
+	if r.seam < retainSplit || r.seam < len(c.out)/2 {
 		return
 	}
 	rest := append(c.loop.buffers.get(len(c.out)-r.seam), c.out[r.seam:]...)

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// What many are written of one memory reaches each whole, unchanged and in order, also one that reads late, and whatever else is written in between.
+// A shared message reaches each conn whole, unchanged and in order, also a slow reader, and
+// whatever else is written in between.
 func TestSharedMessages(t *testing.T) {
 	t.Parallel()
 	const conns, turns = 5, 80
@@ -44,7 +45,7 @@ func TestSharedMessages(t *testing.T) {
 				}
 				shared := memory.Commit(append(memory.Begin(), message...))
 				for i, c := range all {
-					if i != one || rng.IntN(2) == 0 { // some miss some
+					if i != one || rng.IntN(2) == 0 { // some conns do not get some messages
 						_ = c.WriteShared(memory, shared, SendOptions{})
 						want[i] = append(want[i], next)
 					}
@@ -60,7 +61,7 @@ func TestSharedMessages(t *testing.T) {
 			c.CloseAfterFlush(nil, patience)
 		}
 	})
-	for i := conns - 1; i >= 0; i-- { // the last to be read is the one that is late
+	for i := conns - 1; i >= 0; i-- { // the last one to be read is slow
 		got := numbers(t, peers[i])
 		if len(got) != len(want[i]) {
 			t.Errorf("conn %d: %d messages came, and %d were written", i, len(got), len(want[i]))
@@ -74,7 +75,7 @@ func TestSharedMessages(t *testing.T) {
 	}
 }
 
-// A conn that ends with a message unsent has no view any more.
+// A conn that ends with an unsent message has no view any more.
 func TestSharedMessageOfAConnThatEnds(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})
@@ -92,9 +93,9 @@ func TestSharedMessageOfAConnThatEnds(t *testing.T) {
 	})
 }
 
-// A loop's memory does not grow with the messages that it shares out, however many encodings
-// they have at once, who reads slowly, and who has left: what was sent in one encoding is
-// forgotten also while views of another are out.
+// The memory of a loop's Shareds does not grow with the number of messages, however many encodings
+// are used at once, and with slow readers and closed conns: the messages of one encoding are
+// released while views of another are in use.
 func TestSharedMemoryOfSeveralEncodings(t *testing.T) {
 	t.Parallel()
 	const encodings, turns, size = 4, 300, 8 << 10
@@ -106,7 +107,7 @@ func TestSharedMemoryOfSeveralEncodings(t *testing.T) {
 			memories[i] = loop.NewShared()
 		}
 	})
-	conns := make([]*Conn, 2*encodings) // of each encoding one that reads all, and one that reads nothing
+	conns := make([]*Conn, 2*encodings) // for each encoding one conn that reads everything and one that reads nothing
 	for i := range conns {
 		var peer net.Conn
 		conns[i], peer = opened(t, e, funcs{}, ConnOptions{MaxOutput: 256 << 10, Overflow: DropOldest})
@@ -129,14 +130,14 @@ func TestSharedMemoryOfSeveralEncodings(t *testing.T) {
 					_ = conns[encodings+i].WriteShared(m, message, SendOptions{})
 				}
 			}
-			if n := held(); n > encodings*keptShared {
+			if n := held(); n > encodings*maxKeptShared {
 				t.Errorf("turn %d: %d bytes are held for messages of %d in %d encodings", turn, n, size, encodings)
 			}
 		})
 	}
 	on(t, loop, func() {
 		for i, m := range memories { // more than is kept
-			_ = conns[i].WriteShared(m, m.Commit(append(m.Begin(), make([]byte, 2*keptShared)...)), SendOptions{})
+			_ = conns[i].WriteShared(m, m.Commit(append(m.Begin(), make([]byte, 2*maxKeptShared)...)), SendOptions{})
 		}
 		for _, c := range conns {
 			c.Close(nil)

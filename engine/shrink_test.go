@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The room that a large message took is not kept for the first bytes of the next one.
+// The memory of a large message is not kept for the first bytes of the next one.
 func TestALargeMessageLeavesNoLargeBuffer(t *testing.T) {
 	t.Parallel()
 	const large = 1 << 20
@@ -35,7 +35,7 @@ func TestALargeMessageLeavesNoLargeBuffer(t *testing.T) {
 			})
 			return there
 		})
-		if _, err := nc.Write(message[rest:]); err != nil { // the next one is whole, too
+		if _, err := nc.Write(message[rest:]); err != nil { // the next one arrives whole, too
 			t.Fatal(err)
 		}
 		if !bytes.Equal(receive(t, heard), message) {

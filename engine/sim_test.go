@@ -48,7 +48,7 @@ func (f funcs) OnClose(c *engine.Conn, err error) {
 	}
 }
 
-// enders are funcs that are told the end of the peer's side.
+// enders is a funcs with an OnEnd.
 type enders struct {
 	funcs
 	end func(*engine.Conn)
@@ -70,7 +70,8 @@ func newSim(t *testing.T) *enginetest.Sim {
 	return s
 }
 
-// The parts of a simulated engine, each only when it is told to: a loop reads, ends its turn, and what was written is on the other side.
+// Each step of a simulated engine happens only when the test asks for it: a loop reads, ends its
+// turn, and the output is at the other end.
 func TestSim(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -108,7 +109,8 @@ func TestSim(t *testing.T) {
 	})
 }
 
-// A paused connection reads nothing and does not see its end; a timer goes off when its time has come and a turn with it.
+// A paused connection reads nothing and does not see its end. A timer fires when it is due and a
+// turn runs.
 func TestSimPauseAndTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -137,15 +139,15 @@ func TestSimPauseAndTime(t *testing.T) {
 	})
 }
 
-// Conns that have yielded are offered the rest in the order that they asked for, after others of
-// the loop; a turn ends with the first that takes nothing.
+// Conns that have yielded are offered the rest in the order they asked for, after the other conns
+// of the loop. A turn ends with the first one that consumes nothing.
 func TestYield(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t)
 		l := s.Engine().Loops()[0]
 		var order []string
-		room := 2 // conns that a turn has room for
+		room := 2 // conns that one turn has time for
 		turn, served := uint64(0), 0
 		open := func(name string, cost uint64) *enginetest.Peer {
 			at := uint64(0)
@@ -171,7 +173,7 @@ func TestYield(t *testing.T) {
 			p.Read(1 << 10)
 		}
 		d := open("d", 1)
-		s.Turn(0) // c has the lowest mark, for it has had nothing yet
+		s.Turn(0) // c has the lowest at, because it has had no turn yet
 		d.Send([]byte("9"))
 		d.Read(1 << 10)
 		s.Settle()
@@ -182,8 +184,8 @@ func TestYield(t *testing.T) {
 	})
 }
 
-// What comes while a conn has yielded waits in order; pausing, resuming and closing meanwhile do
-// what they always do.
+// Bytes that arrive while a conn has yielded wait in order. Pause, Resume and Close work as usual
+// meanwhile.
 func TestYieldPauseResumeClose(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -230,7 +232,8 @@ func TestYieldPauseResumeClose(t *testing.T) {
 	})
 }
 
-// A conn that is paused, or has yielded, when the end of the peer's side comes is told of it behind all that the peer had sent.
+// A conn that is paused or has yielded when the FIN comes receives OnEnd after all bytes of the
+// peer.
 func TestTheEndComesBehindTheData(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"paused", "yields", "kept"} {
@@ -277,7 +280,8 @@ func TestTheEndComesBehindTheData(t *testing.T) {
 	}
 }
 
-// A conn that is handed over goes on with the new Handler, which gets what the old one left; that one is told the end, once, after what is under way.
+// After HandOver the new Handler gets the bytes that the old one left. The old one gets OnClose
+// once, after the current callback.
 func TestHandOver(t *testing.T) {
 	t.Parallel()
 	bye := errors.New("bye")
@@ -324,8 +328,8 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
-// A loop near its budget is overloaded until half of that is free, and so for no
-// longer than 10 s: then those with most waiting are cut, as many as it takes.
+// A loop near its limit is overloaded until half of the memory is free, for at most 10 s. Then the
+// conns with the most waiting bytes are closed, as many as necessary.
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -342,7 +346,7 @@ func TestOverload(t *testing.T) {
 		for range 3 {
 			peers = append(peers, s.Open(0, netip.AddrPort{}, h, engine.ConnOptions{MaxOutput: bound}))
 		}
-		waits := func(i, n int) { // so much waits for conn i, as near as pieces come to it
+		waits := func(i, n int) { // makes about n bytes wait for conn i
 			t.Helper()
 			peers[i].Limit(0)
 			for conns[i].Buffered() < n {
@@ -368,7 +372,7 @@ func TestOverload(t *testing.T) {
 		expect(false, 0)
 		waits(2, 3*mib/2)
 		expect(true, 1)
-		waits(0, 2*mib) // 5.5 MiB in all
+		waits(0, 2*mib) // 5.5 MiB in total
 		expect(true, 1)
 		waits(0, mib/2)
 		expect(false, 1)
@@ -390,8 +394,7 @@ func TestOverload(t *testing.T) {
 	})
 }
 
-// A conn that is slow, takes all that waits and is slow again has no new buffer
-// each time.
+// A conn that is slow, drains and is slow again does not get a new buffer each time.
 func TestTheBufferOfASlowConnIsUsedAgain(t *testing.T) {
 	t.Parallel()
 	s, err := enginetest.New(engine.Config{Loops: 1})
@@ -402,7 +405,7 @@ func TestTheBufferOfASlowConnIsUsedAgain(t *testing.T) {
 	peer := s.Open(0, netip.AddrPort{}, funcs{open: func(opened *engine.Conn) { c = opened }}, engine.ConnOptions{Overflow: engine.DropOldest})
 	fill := func() *byte {
 		peer.Limit(0)
-		for range 1000 { // of 4 KiB, more than MaxOutput
+		for range 1000 { // of 4 KiB each, more than MaxOutput
 			if err := c.Write(make([]byte, 4<<10)); err != nil {
 				t.Fatal(err)
 			}
@@ -425,8 +428,9 @@ func TestTheBufferOfASlowConnIsUsedAgain(t *testing.T) {
 	}
 }
 
-// However the kernel takes it, what was written to a conn with Retain is handed out whole, once and in order, in buffers that end between messages and carry a mark
-// that covers them; what has not gone out is there too, also in OnClose; and a buffer that never runs empty does not grow for ever.
+// The output of a conn with Retain is returned whole, once and in order, however the kernel accepts
+// it. The buffers end between messages and have a mark that covers them. Unsent output is available
+// too, also in OnClose. A buffer that is never empty does not grow without limit.
 func TestRetain(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
@@ -468,12 +472,12 @@ func TestRetain(t *testing.T) {
 					take()
 				}
 				out, sent := c.Out()
-				if waiting := len(out) - sent; len(out) > 6*waiting+2*engine.MostSent {
+				if waiting := len(out) - sent; len(out) > 6*waiting+2*engine.RetainSplit {
 					t.Fatalf("seed %d: a buffer has grown to %d bytes, of which %d wait", seed, len(out), waiting)
 				}
 			}
 			if rng.IntN(2) == 0 {
-				take() // else OnClose comes with all that was not taken
+				take() // otherwise OnClose sees everything that was not taken
 			}
 			rest := bytes.Clone(c.Unflushed())
 			p.Reset()
@@ -486,7 +490,7 @@ func TestRetain(t *testing.T) {
 	}
 }
 
-// lastMessage reads b, messages of u32 length · u32 number · bytes, to its end.
+// lastMessage reads b, messages of u32 length, u32 number and bytes, to its end.
 func lastMessage(b []byte) (number uint32, whole bool) {
 	for len(b) >= 8 {
 		n := 8 + int(binary.BigEndian.Uint32(b))
@@ -503,8 +507,8 @@ type resume struct{ c *engine.Conn }
 
 func (r resume) OnTimer(*engine.Timer) { r.c.Resume() }
 
-// What OnData leaves when it has paused and resumed its conn is offered without a new byte from
-// the peer, and one that always does so does not keep the loop.
+// Bytes that OnData leaves after it has paused and resumed its conn are offered again without a new
+// byte from the peer. A conn that always does this does not block the loop.
 func TestResumeInOnDataOffersWhatItLeaves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// block puts c among those the loop comes back to.
+// block adds c to the conns that the loop retries.
 func (c *Conn) block() {
 	if len(c.next()) == 0 {
 		c.emptied()
@@ -17,8 +17,8 @@ func (c *Conn) block() {
 	if c.backlog == nil {
 		c.takeBacklog()
 	}
-	if c.deaf && c.g.OutboundBuffered() > 0 {
-		c.loop.poll.pause(c) // gnet's write turned reading on again
+	if c.unpolled && c.g.OutboundBuffered() > 0 {
+		c.loop.poll.pause(c) // gnet's write has enabled reading again
 	}
 	if !c.slow {
 		c.slow = true
@@ -28,11 +28,12 @@ func (c *Conn) block() {
 	c.account()
 }
 
-// deafRetry is how often the kernel is offered more of a conn that is paused, or whose peer has ended
-// its side, as nobody tells when it has room again. One that has yielded is tried each time that the pacemaker comes by.
-const deafRetry = 50 * time.Millisecond
+// unpolledRetry is how often the kernel is offered output of a conn that is paused, or whose peer
+// has ended its side: no event reports that the kernel has space again. The output of a conn that
+// has yielded is offered at each fast tick.
+const unpolledRetry = 50 * time.Millisecond
 
-// refused notes that the kernel has taken only a part of what a deaf conn had.
+// refused records that the kernel has accepted only a part of the output of an unpolled conn.
 func (c *Conn) refused() {
 	if c.backlog == nil {
 		c.takeBacklog()
@@ -40,31 +41,31 @@ func (c *Conn) refused() {
 	c.backlog.refused = max(c.loop.engine.clock.Load(), 1)
 }
 
-// retryLater tells whether a deaf conn need not be tried again yet.
+// retryLater reports whether it is too early to try an unpolled conn again.
 func (c *Conn) retryLater() bool {
 	b, pause := c.backlog, int64(1)
 	if c.paused || c.peer != peerSends {
-		pause = int64(deafRetry)
+		pause = int64(unpolledRetry)
 	}
-	return c.deaf && b != nil && b.refused > 0 && c.loop.engine.clock.Load()-b.refused < pause
+	return c.unpolled && b != nil && b.refused > 0 && c.loop.engine.clock.Load()-b.refused < pause
 }
 
-// pollFast has the pacemaker come by every few milliseconds.
+// pollFast asks the ticker goroutine for a run every few milliseconds.
 func (l *Loop) pollFast() {
-	if l.hurrying {
+	if l.fastPolling {
 		return
 	}
-	l.hurrying = true
-	l.wantsHurry.Store(true)
+	l.fastPolling = true
+	l.wantsFast.Store(true)
 	select {
-	case l.engine.nudge <- struct{}{}:
+	case l.engine.fastRequests <- struct{}{}:
 	default:
 	}
 }
 
-// checkBlocked goes on with those whose bytes gnet has got rid of.
+// checkBlocked continues with the conns whose output gnet has sent.
 func (l *Loop) checkBlocked() {
-	if !l.hurrying {
+	if !l.fastPolling {
 		return
 	}
 	now := l.engine.clock.Load()
@@ -77,12 +78,12 @@ func (l *Loop) checkBlocked() {
 	}
 	clear(list[len(kept):])
 	l.blocked = kept
-	if l.Overloaded() && now-l.since >= int64(overloadTime) {
-		l.cutWorst(l.engine.cfg.MaxBuffered / 2)
+	if l.Overloaded() && now-l.overloadedSince >= int64(overloadTime) {
+		l.closeLargest(l.engine.cfg.MaxBuffered / 2)
 	}
 	if len(l.blocked) == 0 {
-		l.hurrying = false
-		l.wantsHurry.Store(false)
+		l.fastPolling = false
+		l.wantsFast.Store(false)
 	}
 }
 
@@ -91,8 +92,8 @@ func (c *Conn) stillBlocked(now int64) bool {
 		return false
 	}
 	if c.g.OutboundBuffered() == 0 && !c.retryLater() {
-		if c.deaf {
-			c.loop.poll.pause(c) // gnet turned reading on when it had drained
+		if c.unpolled {
+			c.loop.poll.pause(c) // gnet enabled reading when it had sent everything
 		}
 		c.flush()
 		if c.ended || c.backlog == nil {
@@ -108,11 +109,11 @@ func (c *Conn) stillBlocked(now int64) bool {
 	return !c.ended
 }
 
-// lookAgain is how often the kernel is asked how far a blocked conn has got.
-const lookAgain = time.Second
+// progressCheck is how often the kernel is asked about the progress of a blocked conn.
+const progressCheck = time.Second
 
-// stalled tells whether the kernel has got rid of nothing of c's for too long. A
-// conn that drains has a deadline of its own.
+// writeTimedOut reports whether the kernel has sent nothing of c's output for WriteTimeout. A conn
+// that drains has a deadline of its own.
 func (c *Conn) writeTimedOut(now int64) bool {
 	b, limit := c.backlog, int64(c.options.WriteTimeout)
 	if limit <= 0 || c.drain != nil {
@@ -121,9 +122,9 @@ func (c *Conn) writeTimedOut(now int64) bool {
 	if held := c.g.OutboundBuffered(); held != b.held {
 		b.held, b.moved = held, now
 	}
-	if now-b.looked >= min(int64(lookAgain), limit/4) {
-		// It takes more from us only when a third of its buffer is free, which
-		// may take a peer that does read longer than the limit.
+	if now-b.looked >= min(int64(progressCheck), limit/4) {
+		// The kernel accepts more only when a third of its buffer is free. For a slow peer that
+		// does read, this may take longer than the limit.
 		queued := unsentBytes(c.g.Fd())
 		if queued < b.queued {
 			b.moved = now
@@ -133,8 +134,8 @@ func (c *Conn) writeTimedOut(now int64) bool {
 	return now-b.moved >= limit
 }
 
-// account enters what waits for c, and the books of it, in the loop's sum. When that is too much, those
-// with most waiting are cut.
+// account adds c's waiting bytes, and the memory of its backlog, to the loop's sum. If the sum
+// exceeds MaxBuffered, the conns with the most waiting bytes are closed.
 func (c *Conn) account() {
 	b, l := c.backlog, c.loop
 	if b == nil || c.options.ExcludeFromBudget {
@@ -143,52 +144,54 @@ func (c *Conn) account() {
 	n := c.Buffered() + b.overhead()
 	l.addBuffered(n - b.counted)
 	b.counted = n
-	if bound := l.engine.cfg.MaxBuffered; l.unsent > bound {
-		l.cutWorst(bound - bound/8) // the next time is not at once
+	if bound := l.engine.cfg.MaxBuffered; l.buffered > bound {
+		l.closeLargest(bound - bound/8) // leaves a margin, so that this does not happen again at once
 	}
 }
 
-// overloadTime is how long a loop is overloaded before it cuts those with most
-// waiting, as it would past MaxBuffered: those who do not read must not keep
-// others out for ever.
+// overloadTime is how long a loop may be overloaded before it closes the conns with the most
+// waiting bytes, as it does above MaxBuffered. Peers that do not read must not keep new connections
+// out forever.
 const overloadTime = 10 * time.Second
 
-// Overloaded tells whether more than three quarters of Config.MaxBuffered wait,
-// or have waited and not half of it has left since: no further connections
-// should be let in. Any goroutine may ask.
+// Overloaded reports whether more than three quarters of Config.MaxBuffered are waiting, or were
+// waiting and the sum has not fallen to half since. No new connections should then be accepted. Any
+// goroutine may call it.
 func (l *Loop) Overloaded() bool { return l.overloaded.Load() }
 
-// addBuffered counts n bytes more, or fewer, that wait for conns.
+// addBuffered adds n, which may be negative, to the bytes that wait for conns.
 func (l *Loop) addBuffered(n int) {
-	l.unsent += n
+	l.buffered += n
 	bound := l.engine.cfg.MaxBuffered
 	switch over := l.Overloaded(); {
-	case !over && l.unsent > bound-bound/4:
-		l.since = l.engine.clock.Load()
+	case !over && l.buffered > bound-bound/4:
+		l.overloadedSince = l.engine.clock.Load()
 		l.counters.OverloadEvents++
 		l.overloaded.Store(true)
-	case over && l.unsent <= bound/2:
+	case over && l.buffered <= bound/2:
 		l.overloaded.Store(false)
 	}
 }
 
-// cutWorst ends conns, those with most waiting first, until no more than rest
-// bytes wait.
-func (l *Loop) cutWorst(rest int) {
+// closeLargest closes conns, those with the most waiting bytes first, until at most rest bytes are
+// waiting.
+func (l *Loop) closeLargest(rest int) {
 	worst := slices.Clone(l.blocked)
-	worst = slices.DeleteFunc(worst, func(c *Conn) bool { return c.ended || c.backlog == nil || c.backlog.counted == 0 })
+	worst = slices.DeleteFunc(worst, func(c *Conn) bool {
+		return c.ended || c.backlog == nil || c.backlog.counted == 0
+	})
 	slices.SortFunc(worst, func(a, b *Conn) int { return cmp.Compare(b.backlog.counted, a.backlog.counted) })
 	for _, c := range worst {
-		if l.unsent <= rest {
+		if l.buffered <= rest {
 			return
 		}
 		if c.ended {
-			continue // it stood in the list twice
+			continue // the list contained it twice
 		}
 		l.counters.MemoryLimitCloses++
 		c.markEnded(ErrOverBudget)
-		// The memory must be free now, not when the callback has returned. It is
-		// the collector's: somebody may have it from Begin.
+		// Release the memory now and not when the callback has returned. It goes to the garbage
+		// collector, because a caller of Begin may still use it.
 		c.out, c.sent = nil, 0
 		c.dropBacklog()
 	}

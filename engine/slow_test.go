@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// fill writes to c, without a pause, until n bytes wait for it.
+// fill writes to c without a pause until n bytes wait.
 func fill(t *testing.T, c *Conn, n int) {
 	t.Helper()
 	on(t, c.Loop(), func() {
@@ -18,7 +18,7 @@ func fill(t *testing.T, c *Conn, n int) {
 	})
 }
 
-// A peer that takes nothing is cut, however little waits and whatever the policy.
+// A peer that accepts nothing is closed, however little waits and whatever the policy is.
 func TestAStalledPeerIsCut(t *testing.T) {
 	t.Parallel()
 	for name, policy := range map[string]Overflow{"close": CloseSlow, "oldest": DropOldest, "newest": DropNewest} {
@@ -43,8 +43,8 @@ func TestAStalledPeerIsCut(t *testing.T) {
 	}
 }
 
-// A peer that reads slowly is not taken for one that does not read, though the
-// kernel, which wakes us when a third of its buffer is free, says nothing for long.
+// A peer that reads slowly does not count as one that does not read, although the kernel, which
+// wakes us when a third of its buffer is free, reports nothing for long.
 func TestASlowPeerIsNotStalled(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Tick: 10 * time.Millisecond})
@@ -66,8 +66,8 @@ func TestASlowPeerIsNotStalled(t *testing.T) {
 	}
 }
 
-// When all that waits in a loop is too much, those with most are cut, and those
-// with less are not. What has a bound of its own does not count.
+// When too many bytes wait in a loop, the conns with the most are closed, and those with fewer are
+// not. Conns with ExcludeFromBudget do not count.
 func TestTheWorstAreCutFirst(t *testing.T) {
 	t.Parallel()
 	const bound = 8 << 20
@@ -131,8 +131,8 @@ func TestAnOverloadedLoopGetsNoNewConns(t *testing.T) {
 	eventually(t, "the sixth goes there", func() bool { return figures(e)[here].Conns == 1 })
 }
 
-// A flood within one callback leaves before the callback's end: what is written
-// to many at once is not all held in memory first.
+// A large amount of output within one callback is sent before the callback ends: output to many
+// conns is not all held in memory first.
 func TestAFloodDoesNotWait(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})

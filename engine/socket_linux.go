@@ -7,17 +7,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dead peers are found after 150 s, as the net package has it, but the first
-// probe comes after 60 s of silence and not after 15: who is pinged every 25 s
-// by a heartbeat needs none, and a probe costs as much as the ping.
+// A dead peer is found after 150 s, as with the net package. The first probe is sent after 60 s of
+// silence instead of 15 s: a client that is pinged every 25 s by a heartbeat needs no probes, and a
+// probe costs as much as a ping.
 const (
 	keepAliveIdle     = 60 // seconds
 	keepAliveInterval = 15 // seconds
 	keepAliveCount    = 6
 )
 
-// listenConfig sets keep-alive once on the listening socket, from which accepted
-// ones inherit it: four system calls less for each connection.
+// listenConfig sets keep-alive once on the listening socket. Accepted sockets inherit it, which
+// saves four system calls per connection.
 func listenConfig() *net.ListenConfig {
 	return &net.ListenConfig{
 		KeepAlive: -1,

@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Accepted sockets have the keep-alive of the listening one: one that is silent for a while is not probed, one whose peer is gone is found within 150 s.
+// Accepted sockets inherit the keep-alive of the listening socket: a peer that is silent for a
+// while is not probed, and a dead peer is found within 150 s.
 func TestAcceptedSocketsAreKeptAlive(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})

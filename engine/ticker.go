@@ -2,14 +2,14 @@ package engine
 
 import "time"
 
-// hurry is how often blocked conns are looked at: gnet does not say when it has
-// got rid of what it held.
-const hurry = 5 * time.Millisecond
+// fastTick is how often blocked conns are checked. gnet does not report when it has sent the bytes
+// that it held.
+const fastTick = 5 * time.Millisecond
 
-// tick is the engine's one goroutine with a clock. It moves the coarse time on
-// and wakes those loops that have something to do with it.
+// tick is the engine's only goroutine with a ticker. It updates the cached clock and wakes the
+// loops that have timers or blocked conns to serve.
 func (e *Engine) tick() {
-	defer close(e.paced)
+	defer close(e.tickerDone)
 	tick := time.NewTicker(e.cfg.Tick)
 	defer tick.Stop()
 	var fast *time.Ticker // runs only while a loop has blocked conns
@@ -30,21 +30,21 @@ func (e *Engine) tick() {
 			ticks++
 			for _, l := range e.loops {
 				if l.wakeAt.Load() <= now/int64(e.cfg.Tick) || ticks%trimPeriod == 0 {
-					l.poke()
+					l.requestRun()
 				}
 			}
-		case <-e.nudge:
+		case <-e.fastRequests:
 			if fast == nil {
-				fast = time.NewTicker(hurry)
+				fast = time.NewTicker(fastTick)
 				fastC = fast.C
 			}
 		case <-fastC:
-			e.clock.Store(int64(time.Since(e.start))) // for deafRetry
+			e.clock.Store(int64(time.Since(e.start))) // for unpolledRetry
 			wanted := false
 			for _, l := range e.loops {
-				if l.wantsHurry.Load() {
+				if l.wantsFast.Load() {
 					wanted = true
-					l.poke()
+					l.requestRun()
 				}
 			}
 			if !wanted {

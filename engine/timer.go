@@ -7,25 +7,25 @@ import (
 
 const (
 	wheelSlots   = 1024
-	timerPortion = 4096 // timers fired before I/O has its turn again
+	timerPortion = 4096 // timers that fire before the loop does I/O again
 )
 
-// TimerHandler is told when a Timer runs out, on the timer's loop.
+// TimerHandler receives the expiry of a Timer, on the timer's loop.
 type TimerHandler interface{ OnTimer(t *Timer) }
 
-// Timer is a place in a loop's wheel, to be embedded in what it times. Owned by
-// the loop it was scheduled on.
+// Timer is an entry in a loop's timer wheel. It is embedded in the object that it times. Owned by
+// the loop that it was scheduled on.
 type Timer struct {
-	Target TimerHandler // who is told; set before Schedule
+	Target TimerHandler // receives OnTimer; set it before Schedule
 
 	next *Timer
-	back **Timer // what points here; nil: not scheduled
-	due  int64   // the tick it fires at
+	back **Timer // the pointer that points to this timer; nil: not scheduled
+	due  int64   // the tick at which it fires
 }
 
-// Schedule has t fire once d has passed: never early, late by a tick at most
-// while the loop keeps up. The longest Duration is as good as never. A scheduled
-// timer is moved. Loop only.
+// Schedule makes t fire after d. It never fires early, and at most one tick late unless the loop is
+// busy for longer. The longest Duration in effect means never. If t is already scheduled, it is
+// moved. Loop only.
 func (l *Loop) Schedule(t *Timer, d time.Duration) {
 	l.Cancel(t)
 	w := &l.timers
@@ -33,11 +33,11 @@ func (l *Loop) Schedule(t *Timer, d time.Duration) {
 	t.link(&w.slots[t.due%wheelSlots])
 	w.count++
 	if t.due < w.first {
-		w.expect(t.due)
+		w.setWake(t.due)
 	}
 }
 
-// dueTick is the first tick that is d or more after now.
+// dueTick returns the first tick that is at least d after now.
 func dueTick(now, d, tick time.Duration) int64 {
 	after := now + min(max(d, 0), math.MaxInt64-now)
 	due := int64(after / tick)
@@ -47,8 +47,8 @@ func dueTick(now, d, tick time.Duration) int64 {
 	return due
 }
 
-// Cancel takes t, which is l's, out of the wheel. It is harmless on one that is
-// not in. Loop only.
+// Cancel removes t, which must be l's, from the wheel. It has no effect if t is not scheduled. Loop
+// only.
 func (l *Loop) Cancel(t *Timer) {
 	if t.back != nil {
 		t.unlink()
@@ -56,7 +56,7 @@ func (l *Loop) Cancel(t *Timer) {
 	}
 }
 
-// Scheduled tells whether t is to fire.
+// Scheduled reports whether t is scheduled.
 func (t *Timer) Scheduled() bool { return t.back != nil }
 
 func (t *Timer) link(head **Timer) {
@@ -75,59 +75,59 @@ func (t *Timer) unlink() {
 	t.next, t.back = nil, nil
 }
 
-// wheel keeps timers by the tick they fire at, modulo its size. A timer further
-// away than one round is looked at once a round; at the usual tick that is once
-// in 100 s, which costs less than a second wheel would.
+// wheel stores timers by the tick at which they fire, modulo its size. A timer that is more than
+// one round away is looked at once per round. With the default tick that is once in 100 s, which
+// costs less than a second wheel would.
 type wheel struct {
 	loop  *Loop
 	slots []*Timer // allocated in init: Timers point into it
-	fired *Timer   // due and not told yet
-	now   int64    // the last tick that was looked at
-	first int64    // none is due before this tick; mirror of loop.wakeAt
+	fired *Timer   // due and not called yet
+	now   int64    // the last tick that was processed
+	first int64    // no timer is due before this tick; copy of loop.wakeAt
 	count int
 }
 
 func (w *wheel) init(l *Loop) {
 	w.loop = l
 	w.slots = make([]*Timer, wheelSlots)
-	w.expect(never)
+	w.setWake(never)
 }
 
-// never is a tick that does not come.
+// never is a tick that is never reached.
 const never = math.MaxInt64
 
-// expect has the pacemaker wake the loop at that tick.
-func (w *wheel) expect(tick int64) {
+// setWake makes the ticker goroutine wake the loop at that tick.
+func (w *wheel) setWake(tick int64) {
 	w.first = tick
 	w.loop.wakeAt.Store(tick)
 }
 
-// expectNext has it wake the loop at the next tick of which there is a timer, in
-// this round or a later one.
-func (w *wheel) expectNext() {
+// setNextWake makes the ticker goroutine wake the loop at the next tick that has a timer, in this
+// round or a later one.
+func (w *wheel) setNextWake() {
 	for tick := w.now + 1; tick <= w.now+wheelSlots; tick++ {
 		if w.slots[tick%wheelSlots] != nil {
-			w.expect(tick)
+			w.setWake(tick)
 			return
 		}
 	}
-	w.expect(never)
+	w.setWake(never)
 }
 
-// advance fires what is due at tick now and tells whether some of it must wait
-// for the next portion.
+// advance calls the timers that are due at tick now. It reports whether some must wait for the next
+// portion.
 func (w *wheel) advance(now int64) (more bool) {
 	if w.count == 0 {
 		w.now = max(w.now, now)
 		if w.first != never {
-			w.expect(never)
+			w.setWake(never)
 		}
 		return false
 	}
 	if now >= w.first && w.fired == nil {
 		w.collect(max(w.now+1, now-wheelSlots+1), now)
 		w.now = now
-		w.expectNext()
+		w.setNextWake()
 	}
 	for n := 0; w.fired != nil; n++ {
 		if n == timerPortion {
@@ -140,9 +140,9 @@ func (w *wheel) advance(now int64) (more bool) {
 	return false
 }
 
-// collect moves what is due from the slots of ticks first to last into fired.
+// collect moves the due timers from the slots of ticks first to last to fired.
 func (w *wheel) collect(first, last int64) {
-	for tick := last; tick >= first; tick-- { // so that fired is in order
+	for tick := last; tick >= first; tick-- { // backwards, so that fired is in order
 		for t := w.slots[tick%wheelSlots]; t != nil; {
 			next := t.next
 			if t.due <= last {
@@ -155,7 +155,7 @@ func (w *wheel) collect(first, last int64) {
 }
 
 func (w *wheel) call(t *Timer) {
-	defer w.loop.caught("a timer")
+	defer w.loop.recoverPanic("a timer")
 	w.loop.counters.TimersFired++
 	t.Target.OnTimer(t)
 }

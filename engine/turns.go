@@ -1,20 +1,21 @@
 package engine
 
-// yielded is a conn that waits for its turn to be offered what OnData has left.
+// yielded is a conn that waits until the bytes that OnData left are offered again.
 type yielded struct {
-	at   uint64 // the lowest comes first,
-	nth  uint64 // of equals the one that has waited longest
+	at   uint64 // the lowest comes first
+	nth  uint64 // at equal at, the lowest comes first: it has waited longest
 	conn *Conn
 }
 
 func (a yielded) before(b yielded) bool { return a.at < b.at || a.at == b.at && a.nth < b.nth }
 
-// Yield is called in OnData. It has what OnData leaves offered again in a later turn, so that a conn
-// that sends much does not hold up the others of its loop: they are looked at first. Of the conns
-// that have yielded the one with the lowest at comes first. A turn ends when as many have been
-// offered as had yielded before, or with the first that yields again and has taken nothing: so the
-// Handler decides how much a turn has room for. One that takes nothing keeps its place, or moves
-// back to at. c is not read until OnData has returned without another Yield. Loop only.
+// Yield is called in OnData. The bytes that OnData leaves are then offered again in a later turn,
+// so that a conn that sends much does not delay the other conns of its loop, which are read first.
+// Of the conns that have yielded, the one with the lowest at comes first. A turn offers input to as
+// many of them as had yielded before it. It ends earlier at the first conn that yields again and
+// has consumed nothing, so the Handler decides how much work a turn does. Such a conn keeps its
+// place, or moves back to at. c is not read until OnData has returned without a call of Yield. Loop
+// only.
 func (c *Conn) Yield(at uint64) {
 	if c.Closed() || c.yielded {
 		return
@@ -22,7 +23,7 @@ func (c *Conn) Yield(at uint64) {
 	l := c.loop
 	c.yielded = true
 	if c.offered {
-		l.again = at
+		l.yieldAt = at
 		return
 	}
 	c.stopPolling()
@@ -31,16 +32,16 @@ func (c *Conn) Yield(at uint64) {
 	l.arm()
 }
 
-// Turn counts the turns of the loop. Loop only.
+// Turn returns the number of turns of the loop. Loop only.
 func (l *Loop) Turn() uint64 { return l.counters.Turns }
 
-// offerYielded gives conns that have yielded their turn.
+// offerYielded offers input to conns that have yielded.
 func (l *Loop) offerYielded() {
 	for n := len(l.yielded); n > 0; n-- {
 		y := l.yielded.pop()
 		c := y.conn
 		c.yielded = false
-		if c.Closed() || c.paused { // Resume has the rest offered
+		if c.Closed() || c.paused { // Resume arranges that the rest is offered
 			continue
 		}
 		before := c.unread()
@@ -51,17 +52,17 @@ func (l *Loop) offerYielded() {
 		case c.Closed():
 		case !c.yielded:
 			c.listen()
-		case c.unread() == before: // no more in this turn
-			l.yielded.push(yielded{max(l.again, y.at), y.nth, c})
+		case c.unread() == before: // this turn does no more
+			l.yielded.push(yielded{max(l.yieldAt, y.at), y.nth, c})
 			return
 		default:
 			l.yields++
-			l.yielded.push(yielded{l.again, l.yields, c})
+			l.yielded.push(yielded{l.yieldAt, l.yields, c})
 		}
 	}
 }
 
-// yieldHeap has the one that is first at its root.
+// yieldHeap is a binary heap. The conn that comes first is at its root.
 type yieldHeap []yielded
 
 func (h *yieldHeap) push(y yielded) {

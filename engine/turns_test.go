@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// A conn that has much to say is not heard to its end before others have had a word: between two
-// of its turns the loop looks at its sockets.
+// A conn with much input does not use a loop until its end: the loop reads its other sockets
+// between two of the conn's turns.
 func TestYieldLetsOthersIn(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})
@@ -47,7 +47,7 @@ func TestYieldLetsOthersIn(t *testing.T) {
 	}
 }
 
-// The one that is first comes first.
+// The lowest at comes first.
 func TestYieldHeap(t *testing.T) {
 	t.Parallel()
 	var h yieldHeap

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wakeupPair makes the socket pair by which a loop wakes itself in its next round
-// of I/O. gnet's own wake-up serves tasks until none is left before it looks at
-// a socket again, so what re-arms itself there would starve the connections.
+// wakeupPair creates the socket pair by which a loop wakes itself for its next round of I/O. gnet's
+// own wake-up runs tasks until none are left before it looks at a socket again. A task that
+// schedules itself there would starve the connections.
 func wakeupPair() (near int, far net.Conn, err error) {
 	syscall.ForkLock.RLock()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
@@ -22,8 +22,8 @@ func wakeupPair() (near int, far net.Conn, err error) {
 	if err != nil {
 		return 0, nil, os.NewSyscallError("socketpair", err)
 	}
-	f := os.NewFile(uintptr(fds[1]), "kick")
-	defer f.Close() //nolint:errcheck // FileConn has its own descriptor
+	f := os.NewFile(uintptr(fds[1]), "wakeup")
+	defer f.Close()
 	if err = unix.SetNonblock(fds[0], true); err == nil {
 		far, err = net.FileConn(f)
 	}
@@ -36,18 +36,18 @@ func wakeupPair() (near int, far net.Conn, err error) {
 
 func closeWakeupPair(fd int) { _ = unix.Close(fd) }
 
-// closeWakeup comes after the reactor has ended.
+// closeWakeup must be called after the event loop has ended.
 func (l *Loop) closeWakeup() { closeWakeupPair(l.wakeup) }
 
-// wakeSelf arranges a run in the next round. One byte at most is under way, so
-// the write cannot find the socket full.
+// wakeSelf schedules a run in the next round of I/O. At most one byte is on its way, so the socket
+// cannot be full.
 func (l *Loop) wakeSelf() {
-	if l.kicked {
+	if l.wakePending {
 		return
 	}
-	l.kicked = true
+	l.wakePending = true
 	if _, err := unix.Write(l.wakeup, []byte{1}); err != nil {
-		l.kicked = false
-		l.engine.cfg.Logger.Error("engine: a loop could not wake itself", "loop", l.index, "error", err)
+		l.wakePending = false
+		l.engine.cfg.Logger.Error("event loop cannot wake itself", "loop", l.index, "err", err)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A worker that dials a client port gets an error that names the right port. If a client connects
-// to the inner port, the gateway's log names its protocol.
+// A worker that dials a client address gets an error that names the address to dial. The log of a
+// gateway says which protocol a client on the worker port speaks.
 func TestTheWrongPort(t *testing.T) {
 	t.Parallel()
 	var log logbook
@@ -24,7 +24,7 @@ func TestTheWrongPort(t *testing.T) {
 			t.Parallel()
 			_, err := link.Connect(dial(t, hostport(url)), nil, oneWorker)
 			if err == nil || !strings.Contains(err.Error(),
-				"is this where clients connect? workers dial what a gateway has as --inner") {
+				"is this a client address? workers dial the --inner address of a gateway") {
 				t.Errorf("%s: %v", url, err)
 			}
 		})

@@ -10,7 +10,8 @@ import (
 // A client id is the same after it was written as text and read again.
 func TestClientIDAsText(t *testing.T) {
 	t.Parallel()
-	for _, id := range []worker.ClientID{{}, worker.ClientID(link.MakeClientID(7, 1, 3, 42)), worker.ClientID(link.MakeClientID(1<<32-1, 255, link.MaxSlots-1, 1<<64-1))} {
+	largest := link.MakeClientID(1<<32-1, 255, link.MaxSlots-1, 1<<64-1)
+	for _, id := range []worker.ClientID{{}, worker.ClientID(link.MakeClientID(7, 1, 3, 42)), worker.ClientID(largest)} {
 		b, err := id.MarshalText()
 		if err != nil || string(b) != id.String() {
 			t.Errorf("%v as text: %q, %v", id, b, err)

@@ -23,7 +23,7 @@ type fleet struct {
 	o        Options
 	targets  map[bench.Codec][]string // by gateway
 	gateways []*childproc.Process
-	wires    []*faultproxy.Wire
+	wires    []*faultproxy.Proxy
 
 	mu      sync.Mutex
 	workers []*childproc.Process // guarded by mu
@@ -74,7 +74,7 @@ func start(o Options) (*fleet, error) {
 func (f *fleet) process(args ...string) (*childproc.Process, error) {
 	cmd := exec.Command(f.o.Binary, args...)
 	cmd.Stderr = f.o.Log
-	childproc.Leash(cmd)
+	childproc.ExitWithParent(cmd)
 	p, err := childproc.Start(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("soak: %w", err)
@@ -142,7 +142,7 @@ func (f *fleet) fault(ctx context.Context, rng *rand.Rand) error {
 	return nil
 }
 
-func (f *fleet) wire(rng *rand.Rand) *faultproxy.Wire { return f.wires[rng.IntN(len(f.wires))] }
+func (f *fleet) wire(rng *rand.Rand) *faultproxy.Proxy { return f.wires[rng.IntN(len(f.wires))] }
 
 func (f *fleet) renew(rng *rand.Rand, end func(*childproc.Process) error) error {
 	f.mu.Lock()

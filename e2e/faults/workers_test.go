@@ -17,8 +17,8 @@ import (
 type shaken struct {
 	*fleet.Fleet
 	workers []*proctest.Process
-	wires   []*faultproxy.Wire // to the gateways; none: workers connect to them
-	killed  int                // how often something was done
+	wires   []*faultproxy.Proxy // to the gateways; none: workers connect to them
+	killed  int                 // how often something was done
 }
 
 func newShaken(t *testing.T, bin string, codec bench.Codec, gateways int) *shaken {
@@ -167,7 +167,7 @@ func (f *shaken) rewire() {
 }
 
 // wire is the one whose turn it is.
-func (f *shaken) wire() *faultproxy.Wire { return f.wires[f.killed%len(f.wires)] }
+func (f *shaken) wire() *faultproxy.Proxy { return f.wires[f.killed%len(f.wires)] }
 
 func (f *shaken) cut() {
 	time.Sleep(100*time.Millisecond + 2*f.awaitTraffic())
@@ -181,7 +181,7 @@ func (f *shaken) cut() {
 func (f *shaken) awaitTraffic() time.Duration {
 	const some = 4 << 10 // bytes, more than hellos have
 	began := time.Now()
-	for f.wire().Carried() < some && time.Since(began) < 2*time.Second {
+	for f.wire().Received() < some && time.Since(began) < 2*time.Second {
 		time.Sleep(5 * time.Millisecond)
 	}
 	return time.Since(began)

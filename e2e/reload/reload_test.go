@@ -175,7 +175,7 @@ func TestReloadOfABrokenProgram(t *testing.T) {
 func TestWorkersThatDoNotComeUp(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command(proctest.Build(t), "echo", "--worker", "--workers", "2", "--gateway=")
-	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "does not come up") {
+	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "the workers do not start") {
 		t.Errorf("exit code %d: %s", cmd.ProcessState.ExitCode(), out)
 	}
 }

@@ -1,5 +1,6 @@
-// Package enginetest runs an engine on a network in memory, for deterministic tests of what stands on
-// one: nothing happens but when the test says so, and all of it on the test's goroutine.
+// Package enginetest runs an engine on a network in memory, for deterministic tests of programs
+// that use an engine. All work runs on the goroutine of the test, and only when the test calls a
+// method.
 package enginetest
 
 import (
@@ -9,17 +10,17 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// readBuffer is the most that a loop reads at once, in bytes, as an engine of sockets does.
+// readBuffer is the most bytes that a loop reads at once, as with an engine on sockets.
 const readBuffer = 128 << 10
 
-// Sim is an engine and the network that its connections come from. It has no listeners, and its
-// Engine must not be stopped.
+// Sim is an engine and the network of its connections. It has no listeners, and its Engine must not
+// be stopped.
 type Sim struct {
 	m     *engine.Manual
-	peers [][]*Peer // by loop, in the order in which they came; bound: none, a test's
+	peers [][]*Peer // by loop, in the order of Open; bound: none, a test's
 }
 
-// New makes an engine.
+// New creates an engine.
 func New(cfg engine.Config) (*Sim, error) {
 	m, err := engine.NewManual(cfg)
 	if err != nil {
@@ -28,10 +29,11 @@ func New(cfg engine.Config) (*Sim, error) {
 	return &Sim{m, make([][]*Peer, len(m.Engine().Loops()))}, nil
 }
 
-// Engine is the engine.
+// Engine returns the engine.
 func (s *Sim) Engine() *engine.Engine { return s.m.Engine() }
 
-// Open makes a connection of the loop with the index given, and returns its other end. OnOpen has run.
+// Open creates a connection on the loop with the given index and returns its other end. OnOpen has
+// run.
 func (s *Sim) Open(loop int, remote netip.AddrPort, h engine.Handler, o engine.ConnOptions) *Peer {
 	p := &Peer{room: 1 << 20}
 	c, err := s.m.Open(loop, pipe{p}, remote, h, o)
@@ -43,20 +45,20 @@ func (s *Sim) Open(loop int, remote netip.AddrPort, h engine.Handler, o engine.C
 	return p
 }
 
-// Turn lets one loop do what is due, as at the end of a turn: posted functions, timers, and all that
-// was written leaves.
+// Turn makes one loop do the work of the end of a turn: it runs posted functions and timers, and
+// sends all output.
 func (s *Sim) Turn(loop int) { s.m.Turn(loop) }
 
-// Settle lets all loops do what is due and read what was sent, until nothing is left.
+// Settle makes all loops do their work and read the sent bytes, until nothing is left to do.
 func (s *Sim) Settle() {
-	for idle := 0; idle < 2; idle++ { // timers need a turn although nothing else asks for one
+	for idle := 0; idle < 2; idle++ { // timers need a turn even if nothing else asks for one
 		for i, peers := range s.peers {
 			for _, p := range peers {
 				if p.Read(readBuffer) {
 					idle = 0
 				}
 			}
-			s.peers[i] = living(s.peers[i]) // others may have come meanwhile
+			s.peers[i] = openPeers(s.peers[i]) // others may have been opened meanwhile
 			if s.m.Due(i) {
 				idle = 0
 			}
@@ -65,7 +67,7 @@ func (s *Sim) Settle() {
 	}
 }
 
-func living(peers []*Peer) []*Peer {
+func openPeers(peers []*Peer) []*Peer {
 	kept := peers[:0]
 	for _, p := range peers {
 		if !p.conn.Ended() {
@@ -76,37 +78,39 @@ func living(peers []*Peer) []*Peer {
 	return kept
 }
 
-// Peer is the far end of a connection.
+// Peer is the other end of a connection.
 type Peer struct {
 	conn   *engine.ManualConn
-	sent   []byte // and not read by the loop; bound: none, a test's
+	sent   []byte // not read by the loop yet; bound: none, a test's
 	hungUp bool
-	held   []byte // written by the loop, and not taken by the kernel; bound: none, a test's
-	out    []byte // in the kernel, towards here; bound: none, a test's
-	taken  []byte // what Take has returned
+	held   []byte // written by the loop and not accepted by the kernel; bound: none, a test's
+	out    []byte // in the kernel, on the way to this end; bound: none, a test's
+	taken  []byte // the slice that Take has returned
 	took   uint64 // bytes that Take has returned so far
-	room   int    // bytes of the kernel's buffer
+	room   int    // size of the kernel's buffer in bytes
 }
 
-// Send puts bytes on their way; the loop has them when it reads.
+// Send sends bytes to the loop. The loop receives them when it reads.
 func (p *Peer) Send(b []byte) { p.sent = append(p.sent, b...) }
 
-// Unread is how many bytes the loop has not read.
+// Unread returns how many bytes the loop has not read.
 func (p *Peer) Unread() int { return len(p.sent) }
 
-// HangUp closes this end: the loop sees that once it has read what was sent.
+// HangUp closes this end. The loop sees it after it has read all sent bytes.
 func (p *Peer) HangUp() { p.hungUp = true }
 
-// Reset breaks the connection: what was sent and not read is lost. The loop sees it at once.
+// Reset breaks the connection. Sent bytes that were not read are lost. The loop sees it at once.
 func (p *Peer) Reset() {
 	p.sent = nil
 	p.Break()
 }
 
-// Break ends the connection as a write that finds it broken does, before the loop has read what was sent.
+// Break ends the connection as a write to a broken connection does, before the loop has read the
+// sent bytes.
 func (p *Peer) Break() { p.conn.Break(net.ErrClosed) }
 
-// Read has the loop read once, at most n bytes, or see the end. It reports whether there was anything: a connection that is paused reads nothing.
+// Read makes the loop read once, at most n bytes, or see the end. It reports whether there was
+// anything to read. A paused connection reads nothing.
 func (p *Peer) Read(n int) bool {
 	if !p.conn.Reads() {
 		return false
@@ -126,13 +130,14 @@ func (p *Peer) Read(n int) bool {
 	return true
 }
 
-// Limit sets how many bytes the kernel takes before this end has taken any of them.
+// Limit sets how many bytes the kernel accepts before this end has taken any.
 func (p *Peer) Limit(n int) {
 	p.room = n
 	p.fill()
 }
 
-// Take is what has come here since the last call, a view that is valid until the next one.
+// Take returns the bytes that have arrived since the last call. The slice is a view that is valid
+// until the next call.
 func (p *Peer) Take() []byte {
 	p.out, p.taken = p.taken[:0], p.out
 	p.fill()
@@ -140,17 +145,17 @@ func (p *Peer) Take() []byte {
 	return p.taken
 }
 
-// Closed reports whether nothing more can come.
+// Closed reports whether no more bytes can arrive.
 func (p *Peer) Closed() bool { return p.conn.Ended() && len(p.out) == 0 }
 
-// fill moves on what the kernel has room for.
+// fill moves held output to the kernel's buffer as far as it fits.
 func (p *Peer) fill() {
 	n := min(len(p.held), max(p.room-len(p.out), 0))
 	p.out = append(p.out, p.held[:n]...)
 	p.held = p.held[n:]
 }
 
-// pipe is a Peer as the engine sees it.
+// pipe is a Peer from the side of the engine.
 type pipe struct{ *Peer }
 
 func (p pipe) Write(b []byte) {

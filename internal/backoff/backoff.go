@@ -1,4 +1,4 @@
-// Package backoff says how long to wait before something that fails is tried again.
+// Package backoff computes the delays between attempts of an operation that fails.
 package backoff
 
 import (
@@ -6,13 +6,14 @@ import (
 	"time"
 )
 
-// Delay returns the pause after a number of attempts in a row that have failed: first, doubled for each failure but the first one, and at most last. Callers add a random part, so
-// that many who have failed at once do not try again at once.
+// Delay returns the delay after a number of consecutive failures. It is first after one failure,
+// doubles with each further failure, and is at most last. Callers add a random part, so that many
+// callers that failed at once do not all retry at once.
 func Delay(first, last time.Duration, failures int) time.Duration {
 	return min(first<<min(max(failures-1, 0), 16), last)
 }
 
-// Sleep waits for d. It returns early when ctx ends, and reports whether it has not.
+// Sleep waits for d. It returns early if ctx ends, and reports whether it waited completely.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -1,4 +1,4 @@
-// Package build reports what this program was built from.
+// Package build reports which version a program was built from.
 package build
 
 import (
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Version returns the module's version, and the commit where the build recorded it, followed by
-// "modified" when files had been changed. It is empty when nothing is known.
+// Version returns the module's version and, if the build has recorded it, the commit, followed by
+// "modified" if files were changed since. It is empty if nothing is known.
 func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -17,7 +17,7 @@ func Version() string {
 	return version(info)
 }
 
-// Of returns the same for another program; "" when the program does not tell.
+// Of returns the same for another program's file, or "" if the file has no build information.
 func Of(program string) string {
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {

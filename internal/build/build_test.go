@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A build from a repository is identified by its commit, though the module has no version.
+// A build from a repository is identified by its commit, although the module has no version.
 func TestVersion(t *testing.T) {
 	t.Parallel()
 	info := &debug.BuildInfo{Main: debug.Module{Version: "(devel)"}}
@@ -30,8 +30,8 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestCheckout builds a program in a checkout of its own, as the go command does. The program
-// reports its commit, to itself and to others, and whether a file was changed since.
+// TestCheckout builds a program in a checkout, as the go command does it. The program reports its
+// commit and whether a file was changed since, by both functions.
 func TestCheckout(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("git"); err != nil {

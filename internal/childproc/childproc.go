@@ -1,4 +1,4 @@
-// Package childproc runs the program's processes as children of this one.
+// Package childproc runs processes of this program as child processes.
 package childproc
 
 import (
@@ -15,16 +15,17 @@ import (
 
 // Process is a child process.
 type Process struct {
-	PID   int
-	Addrs map[string]string // host:port by scheme, from its ready line. Set when Ready is closed.
+	PID int
+	// Addrs has the host:port of each scheme in the ready line. It is set when Ready is closed.
+	Addrs map[string]string
 
 	cmd   *exec.Cmd
 	ready chan struct{}
 	done  chan struct{}
-	err   error // of Wait. Set when done is closed.
+	err   error // result of Wait; set when done is closed
 }
 
-// How long a child may take until its ready line, and until its end after SIGTERM.
+// These are the times that a child may take until its ready line, and until its end after SIGTERM.
 const (
 	startDelay = 20 * time.Second
 	endWithin  = 15 * time.Second
@@ -32,25 +33,25 @@ const (
 
 var (
 	// ErrKilled is returned by Stop for a child that did not end on SIGTERM.
-	ErrKilled = errors.New("child: did not end on SIGTERM")
-	// ErrEnded is returned by Await, with the result of Wait, for a child that ended before it was
-	// ready.
+	ErrKilled = errors.New("childproc: did not end on SIGTERM")
+	// ErrEnded is returned by Await for a child that ended before it was ready. It is wrapped with
+	// the error of Wait.
 	ErrEnded = errors.New("ended before it was ready")
-	// ErrSilent is returned by Await for a child that was not ready in time.
-	ErrSilent = errors.New("not ready in time")
+	// ErrNotReady is returned by Await for a child that was not ready in time.
+	ErrNotReady = errors.New("not ready in time")
 )
 
-// Leash makes cmd, one of the program's servers, drain when this process ends in any way: the
-// child's standard input is a pipe that is closed then. A signal typed at the terminal goes to this
-// process alone, which stops its children itself.
-func Leash(cmd *exec.Cmd) {
+// ExitWithParent makes cmd, a server of this program, drain when this process ends for any reason:
+// its standard input is a pipe that is closed then. Signals of the terminal reach only this
+// process, which stops its children itself.
+func ExitWithParent(cmd *exec.Cmd) {
 	cmd.Args = append(cmd.Args, "--exit-with-parent")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	_, _ = cmd.StdinPipe() // it fails only when there is a standard input already
+	_, _ = cmd.StdinPipe() // fails only if there is already a standard input
 }
 
-// Start starts cmd and waits for a line on its standard output that begins with "ready". A child
-// that ends before that is an error, and so is one without such a line in 20 s, which is killed.
+// Start starts cmd and waits for the line on its standard output that begins with "ready". It
+// returns an error if the child ends before that, or is not ready within 20 s and is killed.
 func Start(cmd *exec.Cmd) (*Process, error) {
 	p, err := Launch(cmd)
 	if err != nil {
@@ -63,21 +64,21 @@ func Start(cmd *exec.Cmd) (*Process, error) {
 	return p, nil
 }
 
-// Launch starts cmd. It reads the standard output for the ready line and discards the rest.
+// Launch starts cmd. It reads the child's standard output for the ready line and discards the rest.
 func Launch(cmd *exec.Cmd) (*Process, error) {
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, fmt.Errorf("child: %w", err)
+		return nil, fmt.Errorf("childproc: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("child: %w", err)
+		return nil, fmt.Errorf("childproc: %w", err)
 	}
 	p := &Process{PID: cmd.Process.Pid, cmd: cmd, ready: make(chan struct{}), done: make(chan struct{})}
 	go p.follow(out)
 	return p, nil
 }
 
-// follow reads the child's output to the end, and then waits for the child to end.
+// follow reads the child's output to its end and then waits for the child.
 func (p *Process) follow(out io.Reader) {
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
@@ -92,7 +93,7 @@ func (p *Process) follow(out io.Reader) {
 	close(p.done)
 }
 
-// addrs reads the URLs of a ready line.
+// addrs parses the URLs of a ready line.
 func addrs(line string) map[string]string {
 	m := make(map[string]string)
 	for url := range strings.FieldsSeq(line) {
@@ -102,14 +103,15 @@ func addrs(line string) map[string]string {
 	return m
 }
 
-// Ready is closed when the child is ready.
+// Ready returns a channel that is closed when the child has reported that it is ready.
 func (p *Process) Ready() <-chan struct{} { return p.ready }
 
-// Done is closed when the child has ended.
+// Done returns a channel that is closed when the child has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Early reports whether the child is not ready yet, or ended before it was.
-func (p *Process) Early() bool {
+// NotReady reports whether the child has not yet been ready. It stays true if the child ended
+// before that.
+func (p *Process) NotReady() bool {
 	select {
 	case <-p.ready:
 		return false
@@ -118,8 +120,8 @@ func (p *Process) Early() bool {
 	}
 }
 
-// Terminated reports whether an error of Wait means that SIGTERM ended the child, which then did
-// not catch it.
+// Terminated reports whether an error of Wait means that SIGTERM ended the child, which had not
+// caught it.
 func Terminated(err error) bool {
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	if !ok {
@@ -129,18 +131,18 @@ func Terminated(err error) bool {
 	return ok && status.Signaled() && status.Signal() == syscall.SIGTERM
 }
 
-// Err returns the result of Wait for a child that has ended.
+// Err waits for the end of the child and returns the result of Wait.
 func (p *Process) Err() error {
 	<-p.done
 	return p.err
 }
 
-// Await waits until the child is ready. It returns an error, and leaves the child as it is, when
-// the child has ended, the time is over, or giveUp is closed.
+// Await waits until the child is ready. It returns an error when the child has ended, when the time
+// is over, or when giveUp is closed. It does not stop the child.
 func (p *Process) Await(within time.Duration, giveUp <-chan struct{}) error {
 	late := time.NewTimer(within)
 	defer late.Stop()
-	err := ErrSilent
+	err := ErrNotReady
 	select {
 	case <-p.ready:
 		return nil
@@ -151,22 +153,22 @@ func (p *Process) Await(within time.Duration, giveUp <-chan struct{}) error {
 	case <-late.C:
 	case <-giveUp:
 	}
-	return fmt.Errorf("child: %s %v: %w", filepath.Base(p.cmd.Path), p.cmd.Args[1:], err)
+	return fmt.Errorf("childproc: %s %v: %w", filepath.Base(p.cmd.Path), p.cmd.Args[1:], err)
 }
 
-// Kill ends the process with SIGKILL and waits for it.
+// Kill kills the process with SIGKILL and waits for it.
 func (p *Process) Kill() {
-	_ = p.cmd.Process.Kill() // it may have ended by itself
+	_ = p.cmd.Process.Kill() // it may already have ended
 	<-p.done
 }
 
-// Stop ends the process with SIGTERM, after 15 s with SIGKILL, and waits for it. It returns the
-// result of Wait. A second call returns the same.
+// Stop sends SIGTERM to the process and waits for it. After 15 s it kills it with SIGKILL. It
+// returns the result of Wait. A second call returns the same.
 func (p *Process) Stop() error { return p.StopWithin(endWithin) }
 
-// StopWithin is Stop with another time limit.
+// StopWithin is like Stop with another time limit.
 func (p *Process) StopWithin(d time.Duration) error {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended by itself
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may already have ended
 	late := time.NewTimer(d)
 	defer late.Stop()
 	select {

@@ -32,7 +32,7 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 		return err
 	}
 	ctx := c.Context()
-	go spare.GiveBack(ctx)
+	go spare.ReturnMemory(ctx)
 	key, err := o.key()
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (o *options) work(ctx context.Context, business func() (worker.Handler, err
 
 func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	outliveReaders()
-	go spare.GiveBack(c.Context())
+	go spare.ReturnMemory(c.Context())
 	key, err := o.key()
 	if err != nil {
 		return err

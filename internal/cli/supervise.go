@@ -68,7 +68,7 @@ func (o *options) workerProcess(program string, place int, gateways []string) *e
 	}
 	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
-	childproc.Leash(cmd)
+	childproc.ExitWithParent(cmd)
 	return cmd
 }
 

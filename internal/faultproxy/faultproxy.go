@@ -1,6 +1,5 @@
-// Package faultproxy is a proxy of the link protocol on loopback, for tests and bench soak. It
-// stands for a bad network between gateways and workers: it delays, slows down, corrupts and breaks
-// connections.
+// Package faultproxy simulates a bad network between gateways and workers, for tests and for soak
+// runs. It is a proxy of the link protocol on loopback that cuts, delays, slows and corrupts.
 package faultproxy
 
 import (
@@ -10,86 +9,86 @@ import (
 	"time"
 )
 
-// Faults are what a Wire does to the bytes that pass. The zero value passes everything on at once,
-// in pieces of any size.
+// Faults are the faults that a Proxy applies to all bytes. The zero value forwards all bytes at
+// once, in pieces of any size.
 type Faults struct {
-	Delay time.Duration // on the way
-	Rate  int           // bytes a second and direction; 0: no limit
+	Delay time.Duration // latency of each direction
+	Rate  int           // bytes per second and direction; 0: no limit
 }
 
-// Wire is a proxy with an address of its own for another address.
-type Wire struct {
+// Proxy is a proxy for one address.
+type Proxy struct {
 	// Static after New.
-	ln   net.Listener
-	to   string
-	over chan struct{}
+	ln     net.Listener
+	to     string
+	closed chan struct{}
 
 	running sync.WaitGroup
 
-	mu      sync.Mutex
-	faults  Faults                // guarded by mu
-	conns   map[net.Conn]struct{} // guarded by mu; nil when the wire is closed
-	corrupt int                   // guarded by mu: frames that are still to be corrupted
-	carried int                   // guarded by mu: bytes that workers have sent since the last Cut or Corrupt
+	mu       sync.Mutex
+	faults   Faults                // guarded by mu
+	conns    map[net.Conn]struct{} // guarded by mu; nil when closed
+	corrupt  int                   // guarded by mu: frames that are still to be corrupted
+	received int                   // guarded by mu: bytes received from workers since the last Cut or Corrupt
 }
 
-// New opens a proxy to an address. The caller must call Close.
-func New(to string, f Faults) (*Wire, error) {
+// New starts a proxy for an address. Close must be called.
+func New(to string, f Faults) (*Proxy, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	w := &Wire{ln: ln, to: to, faults: f, over: make(chan struct{}), conns: make(map[net.Conn]struct{})}
+	w := &Proxy{ln: ln, to: to, faults: f, closed: make(chan struct{}), conns: make(map[net.Conn]struct{})}
 	w.running.Go(w.accept)
 	return w, nil
 }
 
-// Addr is the address to connect to.
-func (w *Wire) Addr() string { return w.ln.Addr().String() }
+// Addr returns the address of the proxy.
+func (w *Proxy) Addr() string { return w.ln.Addr().String() }
 
-// Set changes the faults for the bytes that come from now on.
-func (w *Wire) Set(f Faults) {
+// Set changes the faults for bytes that are received later.
+func (w *Proxy) Set(f Faults) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.faults = f
 }
 
-// Corrupt flips a bit in the type of each of the next n frames, in either direction. A payload has
-// no checksum other than TCP's, so a fault there could not be noticed.
-func (w *Wire) Corrupt(n int) {
+// Corrupt flips a bit in the type of each of the next n frames of any direction. Payloads are not
+// corrupted: they have no checksum besides TCP's, so no peer could detect it.
+func (w *Proxy) Corrupt(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.corrupt, w.carried = n, 0
+	w.corrupt, w.received = n, 0
 }
 
-// Corrupted reports whether all frames that Corrupt asked for have been changed.
-func (w *Wire) Corrupted() bool {
+// Corrupted reports whether all frames of the last Corrupt were corrupted.
+func (w *Proxy) Corrupted() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.corrupt == 0
 }
 
-// Carried returns how many bytes have come from the connecting side since the last Cut or Corrupt.
-func (w *Wire) Carried() int {
+// Received returns the number of bytes received from workers since the last Cut or Corrupt.
+func (w *Proxy) Received() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.carried
+	return w.received
 }
 
 // Cut breaks all connections. Bytes on their way are lost.
-func (w *Wire) Cut() {
+func (w *Proxy) Cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.carried = 0
+	w.received = 0
 	for conn := range w.conns {
 		_ = conn.(*net.TCPConn).SetLinger(0)
 		_ = conn.Close()
 	}
 }
 
-// Close closes the proxy and its connections.
-func (w *Wire) Close() {
-	close(w.over)
+// Close closes the proxy and all its connections.
+func (w *Proxy) Close() {
+	close(w.closed)
 	_ = w.ln.Close()
 	w.Cut()
 	w.mu.Lock()
@@ -98,7 +97,7 @@ func (w *Wire) Close() {
 	w.running.Wait()
 }
 
-func (w *Wire) accept() {
+func (w *Proxy) accept() {
 	for {
 		near, err := w.ln.Accept()
 		if err != nil {
@@ -109,16 +108,16 @@ func (w *Wire) accept() {
 			_ = near.Close()
 			continue
 		}
-		if !w.enter(near, far) {
+		if !w.track(near, far) {
 			return
 		}
-		w.carry(near, far, 2, &w.carried) // a worker's hello is two messages, as is a gateway's
-		w.carry(far, near, 2, new(int))
+		w.forward(near, far, 2, &w.received) // a worker's hello is two messages, as is a gateway's
+		w.forward(far, near, 2, new(int))
 	}
 }
 
-// enter registers connections, and closes them when the wire is closed.
-func (w *Wire) enter(conns ...net.Conn) bool {
+// track records connections. If the proxy is closed, it closes them and returns false.
+func (w *Proxy) track(conns ...net.Conn) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, conn := range conns {
@@ -131,19 +130,19 @@ func (w *Wire) enter(conns ...net.Conn) bool {
 	return w.conns != nil
 }
 
-// piece is a number of bytes on their way.
+// piece is a part of the forwarded bytes.
 type piece struct {
 	b   []byte
 	due time.Time
 }
 
-// onTheWay bounds the pieces on their way in one direction.
-const onTheWay = 1024
+// maxPieces is the most pieces queued per direction.
+const maxPieces = 1024
 
-// carry passes on the bytes from one side, and counts them, until one of the sides is closed. Then
-// it closes both.
-func (w *Wire) carry(from, to net.Conn, hellos int, sum *int) {
-	way := make(chan piece, onTheWay)
+// forward forwards the bytes of one side and counts them until either side is closed. Then it
+// closes both.
+func (w *Proxy) forward(from, to net.Conn, hellos int, sum *int) {
+	way := make(chan piece, maxPieces)
 	gone := make(chan struct{})
 	w.running.Go(func() {
 		defer close(way)
@@ -159,7 +158,7 @@ func (w *Wire) carry(from, to net.Conn, hellos int, sum *int) {
 	})
 }
 
-func (w *Wire) read(from net.Conn, way chan<- piece, gone <-chan struct{}, hellos int, sum *int) {
+func (w *Proxy) read(from net.Conn, way chan<- piece, gone <-chan struct{}, hellos int, sum *int) {
 	at := framing{hellos: hellos}
 	for b := make([]byte, 8<<10); ; {
 		n, err := from.Read(b[:1+rand.IntN(len(b))])
@@ -181,7 +180,7 @@ func (w *Wire) read(from net.Conn, way chan<- piece, gone <-chan struct{}, hello
 	}
 }
 
-func (w *Wire) write(to net.Conn, way <-chan piece) {
+func (w *Proxy) write(to net.Conn, way <-chan piece) {
 	for p := range way {
 		if !w.sleep(time.Until(p.due)) {
 			return
@@ -205,8 +204,8 @@ func (w *Wire) write(to net.Conn, way <-chan piece) {
 	}
 }
 
-// sleep waits, and reports false when the wire is closed meanwhile.
-func (w *Wire) sleep(d time.Duration) bool {
+// sleep returns false if the proxy is closed meanwhile.
+func (w *Proxy) sleep(d time.Duration) bool {
 	if d <= 0 {
 		return true
 	}
@@ -215,7 +214,7 @@ func (w *Wire) sleep(d time.Duration) bool {
 	select {
 	case <-t.C:
 		return true
-	case <-w.over:
+	case <-w.closed:
 		return false
 	}
 }

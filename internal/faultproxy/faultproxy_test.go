@@ -14,8 +14,8 @@ import (
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
-// ends is a proxy with both ends of a connection.
-func ends(t *testing.T, f Faults) (w *Wire, near, far net.Conn) {
+// ends is a Proxy with the two ends of one connection.
+func ends(t *testing.T, f Faults) (w *Proxy, near, far net.Conn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -39,8 +39,8 @@ func ends(t *testing.T, f Faults) (w *Wire, near, far net.Conn) {
 	return w, near, far
 }
 
-// The bytes arrive whole and in order, both ways, no sooner than the delay, and slowly where the
-// rate is low.
+// The bytes arrive whole and in order in both directions, not earlier than the delay, and slowly if
+// the rate is limited.
 func TestAWirePassesOn(t *testing.T) {
 	t.Parallel()
 	sent := make([]byte, 100<<10)
@@ -70,17 +70,17 @@ func TestAWirePassesOn(t *testing.T) {
 	}
 }
 
-// Both ends notice a cut.
+// Both ends see a cut.
 func TestAWireIsCut(t *testing.T) {
 	t.Parallel()
 	w, near, far := ends(t, Faults{})
 	_, _ = near.Write([]byte("x"))
 	_, _ = io.ReadFull(far, make([]byte, 1))
-	if n := w.Carried(); n != 1 {
+	if n := w.Received(); n != 1 {
 		t.Errorf("it has carried %d bytes", n)
 	}
 	w.Cut()
-	if n := w.Carried(); n != 0 {
+	if n := w.Received(); n != 0 {
 		t.Errorf("after the cut it has carried %d bytes", n)
 	}
 	for _, conn := range []net.Conn{near, far} {
@@ -90,7 +90,7 @@ func TestAWireIsCut(t *testing.T) {
 	}
 }
 
-// Corrupt changes the type of a frame and nothing else: neither the hello nor a payload.
+// Corrupt changes only the type of a frame: neither the hello nor a payload.
 func TestCorrupt(t *testing.T) {
 	t.Parallel()
 	w, near, far := ends(t, Faults{})

@@ -2,16 +2,16 @@ package faultproxy
 
 import "encoding/binary"
 
-// framing follows one direction of a link to find where a frame begins (internal/link/SPEC.md). The
-// messages of the hello come first, each with a u16 length and a body. Frames follow, each with a
-// u32 length that counts itself, and a type.
+// framing follows one direction of a link to find the start of each frame (internal/link/SPEC.md).
+// First come some hello messages, each a u16 length and a body. Then come frames: a u32 length that
+// counts itself, and the type.
 type framing struct {
-	hellos int    // messages of the hello that are to come
-	head   []byte // of what comes next, as far as it is here
-	rest   int    // bytes that are to come of what has begun
+	hellos int    // hello messages that are still to come
+	head   []byte // the received part of the next length and type
+	rest   int    // bytes of the current message or frame that are still to come
 }
 
-// pass reads the bytes that pass, and changes the type of the frames that are to be corrupted.
+// pass follows the bytes b. It flips a bit of the types of the next *corrupt frames.
 func (f *framing) pass(b []byte, corrupt *int) {
 	for i := range b {
 		if f.rest > 0 {

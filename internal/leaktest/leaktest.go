@@ -15,13 +15,14 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Main runs a package's tests and ends the process, to be called by TestMain. Tests that passed must leave nothing, once what they shared has been ended.
-func Main(m *testing.M, end ...func()) { os.Exit(run(m, patience, end...)) }
+// Main runs the tests of a package and exits. TestMain calls it. It fails the package if tests that
+// passed leave anything behind. It calls the functions in end first: they release what tests share.
+func Main(m *testing.M, end ...func()) { os.Exit(run(m, releaseTimeout, end...)) }
 
-// run returns the exit code. What the tests have ended has so long to go.
-func run(m *testing.M, patience time.Duration, end ...func()) int {
+// run returns the exit code. timeout bounds the wait for what the tests have released.
+func run(m *testing.M, timeout time.Duration, end ...func()) int {
 	if ln, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
-		_ = ln.Close() // the runtime's own poller opens its descriptors with the first socket
+		_ = ln.Close() // the runtime's poller opens its descriptors with the first socket
 	}
 	before := len(Descriptors())
 	code := m.Run()
@@ -29,20 +30,20 @@ func run(m *testing.M, patience time.Duration, end ...func()) int {
 		f()
 	}
 	if code == 0 {
-		if err := left(before, patience); err != nil {
-			_, _ = fmt.Fprintln(os.Stderr, "the tests leave something behind:", err)
+		if err := checkLeaks(before, timeout); err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, "the tests left behind:", err)
 			code = 1
 		}
 	}
 	return code
 }
 
-// patience is how long goroutines, descriptors and processes may take to end after the tests.
-const patience = 5 * time.Second
+// releaseTimeout is how long resources may take to be released after the tests.
+const releaseTimeout = 5 * time.Second
 
-// left says what is left, once it has had time to go.
-func left(before int, patience time.Duration) (err error) {
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+// checkLeaks returns an error that describes what is left after timeout.
+func checkLeaks(before int, timeout time.Duration) (err error) {
+	for end := time.Now().Add(timeout); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		open, running := Descriptors(), children()
 		switch {
 		case len(running) > 0:
@@ -50,8 +51,8 @@ func left(before int, patience time.Duration) (err error) {
 		case len(open) > before:
 			err = fmt.Errorf("%d descriptors, of\n%s", len(open)-before, strings.Join(open, "\n"))
 		default:
-			return goleak.Find( // which waits, too
-				// The pool of gnet's Enroll: one per process, for its whole life.
+			return goleak.Find( // goleak has a time limit of its own
+				// This is the pool of gnet's Enroll: one per process, for its whole life.
 				goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*goWorker).run.func1"),
 				goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
 				goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
@@ -60,8 +61,9 @@ func left(before int, patience time.Duration) (err error) {
 	return err
 }
 
-// Descriptors are what the process holds open; none where the system does not tell. Pipes of which it holds both ends are left out: package net keeps some for splice(2), until
-// the garbage collector empties its pool.
+// Descriptors returns the open descriptors of the process. It is empty where the system does not
+// report them. It leaves out pipes with both ends in this process: package net keeps some for
+// splice(2), until the garbage collector empties its pool.
 func Descriptors() (open []string) {
 	var all []descriptor
 	ends := make(map[string]int) // by what it is, bits: 1 is read, 2 is written
@@ -82,7 +84,7 @@ func Descriptors() (open []string) {
 
 type descriptor struct{ number, to string }
 
-// accessMode is 0 for a descriptor that is read, 1 for one that is written and 2 for both.
+// accessMode returns 0 for a descriptor that is read, 1 for one that is written, and 2 for both.
 func accessMode(number string) int {
 	b, _ := os.ReadFile("/proc/self/fdinfo/" + number)
 	_, flags, _ := strings.Cut(string(b), "flags:")
@@ -91,7 +93,8 @@ func accessMode(number string) int {
 	return int(n & 3)
 }
 
-// children are the processes that this one has started and not waited for; none where the system does not tell.
+// children returns the child processes that were not waited for. It is empty where the system does
+// not report them.
 func children() (pids []string) {
 	lists, _ := filepath.Glob("/proc/self/task/*/children")
 	for _, list := range lists {

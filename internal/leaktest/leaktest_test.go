@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// leakEnv makes a child of this test leave something behind.
+// leakEnv makes a child of this test leak something.
 const leakEnv = "SLUICE_LEAK"
 
 func TestMain(m *testing.M) {
@@ -20,8 +20,8 @@ func TestMain(m *testing.M) {
 	Main(m)
 }
 
-// A package whose tests pass and leave a goroutine, a descriptor or a process fails, and reports
-// which.
+// A package whose tests pass and leave a goroutine, a descriptor or a process behind fails and
+// names it.
 func TestWhatIsLeftIsFound(t *testing.T) {
 	t.Parallel()
 	for what, says := range map[string]string{"nothing": "", "goroutine": "goroutine", "descriptor": "descriptors",
@@ -38,7 +38,7 @@ func TestWhatIsLeftIsFound(t *testing.T) {
 	}
 }
 
-// The program that TestWhatIsLeftIsFound starts.
+// This is what TestWhatIsLeftIsFound runs in the child.
 func TestLeak(t *testing.T) {
 	switch os.Getenv(leakEnv) {
 	case "goroutine":
@@ -62,15 +62,15 @@ func TestLeak(t *testing.T) {
 	}
 }
 
-var kept *os.File // or it would be closed when it is collected
+var kept *os.File // otherwise it would be closed when it is collected
 
-// splice has a byte go from one TCP connection to another, inside the kernel.
+// splice sends a byte from one TCP connection to another, inside the kernel.
 func splice(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
+	defer func() { _ = ln.Close() }()
 	pair := func() (near, far net.Conn) {
 		near, err := net.Dial("tcp", ln.Addr().String())
 		if err != nil {

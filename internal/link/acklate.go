@@ -2,28 +2,29 @@ package link
 
 import "sort"
 
-// late is the list of frames that were put aside: unacknowledged, and older than all in the ring.
-// They are in the order of their sequences, which are less than maxSpan apart.
+// late contains the frames that were moved out of the ring: they are unacknowledged and older than
+// all frames in the ring. The list is ordered by sequence. The sequences differ by less than
+// maxSpan.
 type late struct {
 	list  []lateFrame // bound: messages a worker has not acknowledged
-	head  int         // those before it are acknowledged
-	live  int         // frames that are not acknowledged
-	bytes int         // of the live frames, without the large ones
-	large int         // bytes of the large ones
+	head  int         // the entries before it are acknowledged
+	live  int         // unacknowledged frames
+	bytes int         // bytes of those frames, without the large ones
+	large int         // bytes of the large frames
 }
 
 type lateFrame struct {
 	seq uint32
-	sent
+	sentFrame
 }
 
 // add appends a frame that is newer than all others.
-func (l *late) add(seq uint32, e sent) {
+func (l *late) add(seq uint32, e sentFrame) {
 	l.list = append(l.list, lateFrame{seq, e})
 	l.count(e, 1)
 }
 
-func (l *late) count(e sent, n int) {
+func (l *late) count(e sentFrame, n int) {
 	l.live += n
 	if e.large() {
 		l.large += n * e.bytes()
@@ -32,7 +33,7 @@ func (l *late) count(e sent, n int) {
 	}
 }
 
-// find returns a frame, nil when it is not there or is acknowledged.
+// find returns a frame, or nil if it is not in the list or is acknowledged.
 func (l *late) find(seq uint32) *lateFrame {
 	open := l.list[l.head:]
 	if len(open) == 0 {
@@ -46,13 +47,13 @@ func (l *late) find(seq uint32) *lateFrame {
 	return &open[i]
 }
 
-// take removes a frame. Its size is 0 when it is not there.
-func (l *late) take(seq uint32) (was sent) {
+// take removes a frame. Its size is 0 if it is not in the list.
+func (l *late) take(seq uint32) (was sentFrame) {
 	e := l.find(seq)
 	if e == nil {
 		return was
 	}
-	was, e.size = e.sent, 0
+	was, e.size = e.sentFrame, 0
 	l.count(was, -1)
 	for l.head < len(l.list) && l.list[l.head].size == 0 {
 		l.head++

@@ -5,62 +5,66 @@ import (
 	"math"
 )
 
-// AckWindow records the sequenced frames of a sender: which are outstanding, their sizes, and which
-// are acknowledged. It does no I/O and is not for concurrent use.
+// AckWindow is the sender's record of sequenced frames: which were sent, what they count against
+// the window, and which were acknowledged. It does no I/O. It is not safe for concurrent use.
 type AckWindow struct {
-	ring   []sent // of a power of two; sequence s stands at s & (len-1)
-	first  uint32 // oldest unacknowledged sequence in the ring
-	next   uint32 // sequence of the next frame
-	window int    // bytes
-	bytes  int    // outstanding, of the ring; without those that are large
-	large  int    // bytes of the large one that is outstanding, of the ring
-	frames int    // outstanding, of the ring
+	ring   []sentFrame // length is a power of two; sequence s is at index s & (len-1)
+	first  uint32      // oldest unacknowledged sequence in the ring
+	next   uint32      // sequence of the next frame
+	window int         // bytes
+	bytes  int         // unacknowledged bytes in the ring, without large frames
+	large  int         // bytes of the unacknowledged large frame in the ring
+	frames int         // unacknowledged frames in the ring
 
-	late  late      // outstanding, and so old that the ring has gone on without them
-	marks [2]uint32 // what next was at the last two calls of Age
+	late  late      // unacknowledged frames that were moved out of the ring because they are old
+	marks [2]uint32 // the values of next at the last two calls of Age
 }
 
-// sent is one frame.
-type sent struct {
+// sentFrame is one frame.
+type sentFrame struct {
 	token uint64
 	slot  uint32
-	size  uint32 // size in bytes << 3 | isLarge | type, which is 1, 2 or 3; 0: acknowledged
+	size  uint32 // size in bytes << 3 | largeBit | type, which is 1, 2 or 3; 0: acknowledged
 }
 
-const isLarge = 4
+const largeBit = 4
 
-func (e sent) kind() Type  { return Type(e.size & 3) }
-func (e sent) bytes() int  { return int(e.size >> 3) }
-func (e sent) large() bool { return e.size&isLarge != 0 }
+func (e sentFrame) kind() Type  { return Type(e.size & 3) }
+func (e sentFrame) bytes() int  { return int(e.size >> 3) }
+func (e sentFrame) large() bool { return e.size&largeBit != 0 }
 
 const (
-	firstRing = 64      // the ring's first size, in frames
-	keptRing  = 1 << 16 // the largest ring kept when nothing is outstanding
-	// A ring of this size or more grows only when a quarter of it is outstanding. Otherwise the few
-	// frames whose handlers block are put aside.
-	denseRing = 1 << 14
-	maxSpan   = 1 << 31 // frames from the oldest unacknowledged one on: sequences are compared modulo 2^32
+	firstRing   = 64      // the initial size of the ring, in frames
+	maxKeptRing = 1 << 16 // the largest ring that is kept when nothing is unacknowledged
+	maxSpan     = 1 << 31 // most frames after the oldest unacknowledged one: sequences are compared modulo 2^32
 
-	lateWindows = 4 // so much of what has been put aside does not count against the window
+	// denseRing is the size from which a ring grows only if a quarter of it is unacknowledged.
+	// Otherwise a few frames are left, whose handlers hang, and they are moved to late.
+	denseRing = 1 << 14
+
+	lateWindows = 4 // late frames of this many windows do not count against the window
 )
 
-// Init makes an empty AckWindow with the given window, in bytes.
+// Init empties the AckWindow and sets its window, in bytes.
 func (s *AckWindow) Init(window uint32) {
-	*s = AckWindow{ring: make([]sent, firstRing), first: 1, next: 1, window: WindowBytes(window), marks: [2]uint32{1, 1}}
+	*s = AckWindow{
+		ring: make([]sentFrame, firstRing), first: 1, next: 1,
+		window: WindowBytes(window), marks: [2]uint32{1, 1},
+	}
 }
 
-// WindowBytes is a window in bytes, as it can be reckoned with here: where an int has 32 bits no more than 256 MiB.
+// WindowBytes returns a window as an int. With a 32-bit int it is at most 256 MiB.
 func WindowBytes(window uint32) int { return int(min(uint64(window), math.MaxInt/(2*lateWindows))) }
 
 // IsLarge reports whether a MESSAGE of n bytes is larger than half of the window. Large messages
-// are sent one at a time and do not count against the window: they must neither wait until nothing
-// is outstanding nor use up the credit of the others.
+// are sent outside of the window, one at a time. They must neither wait until nothing is
+// unacknowledged nor use up the credit of the others.
 func (s *AckWindow) IsLarge(n int) bool { return n > s.window/2 }
 
-// Fits reports whether a MESSAGE of n bytes may be sent now: within the window, or, if it is large,
-// while no other large one is outstanding; and no more than maxSpan frames after the oldest one.
-// Frames that were put aside count only beyond lateWindows windows, and for large messages only the
-// large ones among them count.
+// Fits reports whether a MESSAGE of n bytes may be sent now. It must fit in the window, or be large
+// while no other large one is unacknowledged. It must also be at most maxSpan frames after the
+// oldest unacknowledged one. Late frames count only as far as they exceed lateWindows windows, and
+// for large messages only the large late frames count.
 func (s *AckWindow) Fits(n int) bool {
 	if s.next-s.Oldest() >= maxSpan {
 		return false
@@ -71,23 +75,23 @@ func (s *AckWindow) Fits(n int) bool {
 	return s.bytes+max(s.late.bytes-lateWindows*s.window, 0)+n <= s.window
 }
 
-// Age puts aside the frames that were sent before the call before the last one and are not
-// acknowledged: their handlers block, and must not use up the credit of the others.
+// Age moves frames to late that were sent before the call before the last one and are
+// unacknowledged. Their handlers hang, and must not use up the credit of other clients.
 func (s *AckWindow) Age() {
-	s.putAside(s.marks[0])
+	s.moveToLate(s.marks[0])
 	s.marks[0], s.marks[1] = s.marks[1], s.next
 }
 
-// Push records a frame of n bytes, an ATTACH, MESSAGE or DETACH of the given session, whether it
-// fits or not, and returns its sequence.
+// Push adds a frame of n bytes and returns its sequence. The frame is an ATTACH, MESSAGE or DETACH
+// of the given session. Push does not check whether it fits.
 func (s *AckWindow) Push(t Type, slot uint32, token uint64, n int) uint32 {
 	seq := s.next
 	if int(seq-s.first) == len(s.ring) {
-		s.makeRoom()
+		s.growRing()
 	}
-	e := sent{token, slot, uint32(n)<<3 | uint32(t)}
+	e := sentFrame{token, slot, uint32(n)<<3 | uint32(t)}
 	if t == Message && s.IsLarge(n) {
-		e.size |= isLarge
+		e.size |= largeBit
 	}
 	*s.at(seq) = e
 	s.next++
@@ -95,14 +99,14 @@ func (s *AckWindow) Push(t Type, slot uint32, token uint64, n int) uint32 {
 	return seq
 }
 
-// Check returns ErrFrame when Ack would. It changes nothing.
+// Check returns ErrFrame if Ack would, and changes nothing.
 func (s *AckWindow) Check(first, last uint32) error {
 	if err := s.checkRange(first, last); err != nil {
 		return err
 	}
 	for seq := first; ; seq++ {
 		if !s.Out(seq) {
-			return fmt.Errorf("%w: %d acknowledged twice", ErrFrame, seq)
+			return fmt.Errorf("%w: sequence %d acknowledged twice", ErrFrame, seq)
 		}
 		if seq == last {
 			return nil
@@ -110,30 +114,30 @@ func (s *AckWindow) Check(first, last uint32) error {
 	}
 }
 
-// checkRange checks that first is outstanding and last has been sent. The frames between them may
-// be acknowledged already.
+// checkRange checks that first is unacknowledged and last was sent. The sequences between them may
+// already be acknowledged.
 func (s *AckWindow) checkRange(first, last uint32) error {
 	known := first-s.first < s.next-s.first || s.late.find(first) != nil
 	if !known || last-first >= s.next-first {
-		return fmt.Errorf("%w: acknowledgement of %d to %d with %d to %d outstanding", ErrFrame, first, last, s.Oldest(),
-			s.next-1)
+		return fmt.Errorf("%w: acknowledgement of sequences %d to %d, unacknowledged are %d to %d",
+			ErrFrame, first, last, s.Oldest(), s.next-1)
 	}
 	return nil
 }
 
-// Acked is the part of an acknowledgement that concerns one client: messages that were sent one
-// after the other, or one frame of another type.
+// Acked is the part of an acknowledgement that is about one client: consecutive messages, or one
+// frame of another type.
 type Acked struct {
 	Type   Type
 	Slot   uint32
 	Token  uint64
 	Frames int
-	Bytes  int // of them
+	Bytes  int // bytes of those frames
 }
 
-// Ack handles the acknowledgement of the frames first to last, in their order, and calls done for
-// each client. done may call Push. Ack returns ErrFrame when a frame was never sent or is
-// acknowledged twice; done has then been called for the frames before it.
+// Ack processes the acknowledgement of the sequences first to last in order, and calls done for
+// each Acked. done may call Push. Ack returns ErrFrame if a sequence was never sent or is
+// acknowledged twice; it has then called done for those before it.
 func (s *AckWindow) Ack(first, last uint32, done func(Acked)) error {
 	err := s.checkRange(first, last)
 	if err != nil {
@@ -143,7 +147,7 @@ func (s *AckWindow) Ack(first, last uint32, done func(Acked)) error {
 	for seq := first; ; seq++ {
 		was := s.take(seq)
 		if was.size == 0 {
-			err = fmt.Errorf("%w: %d acknowledged twice", ErrFrame, seq)
+			err = fmt.Errorf("%w: sequence %d acknowledged twice", ErrFrame, seq)
 			break
 		}
 		if !run.add(was) {
@@ -160,14 +164,14 @@ func (s *AckWindow) Ack(first, last uint32, done func(Acked)) error {
 		done(run)
 	}
 	s.advance()
-	if s.first == s.next && len(s.ring) > keptRing {
-		s.ring = make([]sent, firstRing)
+	if s.first == s.next && len(s.ring) > maxKeptRing {
+		s.ring = make([]sentFrame, firstRing)
 	}
 	return err
 }
 
-// add adds one more frame, if it is another message of the same client.
-func (a *Acked) add(was sent) bool {
+// add adds one frame if it is another message of the same client.
+func (a *Acked) add(was sentFrame) bool {
 	if a.Type != Message || was.kind() != Message || a.Token != was.token || a.Slot != was.slot {
 		return false
 	}
@@ -176,8 +180,8 @@ func (a *Acked) add(was sent) bool {
 	return true
 }
 
-// take removes a frame. Its size is 0 when it is not outstanding.
-func (s *AckWindow) take(seq uint32) sent {
+// take removes a frame. Its size is 0 if it is not unacknowledged.
+func (s *AckWindow) take(seq uint32) sentFrame {
 	if seq-s.first >= s.next-s.first {
 		return s.late.take(seq)
 	}
@@ -189,8 +193,8 @@ func (s *AckWindow) take(seq uint32) sent {
 	return was
 }
 
-// count adds a frame to the figures of the ring, or subtracts it.
-func (s *AckWindow) count(e sent, n int) {
+// count adds a frame n times to the sums of the ring. n is 1 or -1.
+func (s *AckWindow) count(e sentFrame, n int) {
 	s.frames += n
 	if e.large() {
 		s.large += n * e.bytes()
@@ -199,8 +203,8 @@ func (s *AckWindow) count(e sent, n int) {
 	}
 }
 
-// Oldest returns the sequence of the oldest unacknowledged frame, or that of the next frame when
-// there is none.
+// Oldest returns the sequence of the oldest unacknowledged frame. If there is none, it returns the
+// sequence of the next frame.
 func (s *AckWindow) Oldest() uint32 {
 	if s.late.live > 0 {
 		return s.late.list[s.late.head].seq
@@ -208,7 +212,7 @@ func (s *AckWindow) Oldest() uint32 {
 	return s.first
 }
 
-// Out reports whether the frame with a sequence is outstanding.
+// Out reports whether the frame with the sequence was sent and is not acknowledged.
 func (s *AckWindow) Out(seq uint32) bool {
 	if seq-s.first < s.next-s.first {
 		return s.at(seq).size != 0
@@ -216,35 +220,36 @@ func (s *AckWindow) Out(seq uint32) bool {
 	return s.late.find(seq) != nil
 }
 
-func (s *AckWindow) at(seq uint32) *sent { return &s.ring[seq&uint32(len(s.ring)-1)] }
+func (s *AckWindow) at(seq uint32) *sentFrame { return &s.ring[seq&uint32(len(s.ring)-1)] }
 
-// Outstanding returns the number and the size of the outstanding frames.
+// Outstanding returns the number and bytes of the unacknowledged frames.
 func (s *AckWindow) Outstanding() (frames, bytes int) {
 	return s.frames + s.late.live, s.bytes + s.large + s.late.bytes + s.late.large
 }
 
-// advance moves the ring's beginning to the oldest outstanding frame.
+// advance moves the start of the ring to the oldest unacknowledged frame.
 func (s *AckWindow) advance() {
 	for s.first != s.next && s.at(s.first).size == 0 {
 		s.first++
 	}
 }
 
-// makeRoom makes room for one more frame in a full ring: the ring grows, or frames are put aside.
-func (s *AckWindow) makeRoom() {
+// growRing makes space for one more frame in a full ring. It grows the ring, or moves the few
+// frames whose handlers hang to late.
+func (s *AckWindow) growRing() {
 	if len(s.ring) >= denseRing && s.frames <= len(s.ring)/4 {
-		s.putAside(s.first + uint32(len(s.ring)/2))
+		s.moveToLate(s.first + uint32(len(s.ring)/2))
 		return
 	}
-	ring := make([]sent, 2*len(s.ring))
+	ring := make([]sentFrame, 2*len(s.ring))
 	for seq := s.first; seq != s.next; seq++ {
 		ring[seq&uint32(len(ring)-1)] = *s.at(seq)
 	}
 	s.ring = ring
 }
 
-// putAside puts aside the frames of the ring before end.
-func (s *AckWindow) putAside(end uint32) {
+// moveToLate moves the frames of the ring before sequence end to late.
+func (s *AckWindow) moveToLate(end uint32) {
 	for ; s.first != s.next && int32(end-s.first) > 0; s.first++ {
 		e := s.at(s.first)
 		if e.size == 0 {

@@ -17,8 +17,8 @@ func bookAt(seq, window uint32) *AckWindow {
 
 func ignore(Acked) {}
 
-// The AckWindow agrees with a naive one over thousands of pushes and acknowledgements in any order,
-// while old frames are put aside, and across the wrap of the sequence.
+// AckWindow agrees with a simple model over thousands of pushes and acknowledgements in any order,
+// with hanging frames that become late, across the wrap of the sequence.
 func TestSentModel(t *testing.T) {
 	t.Parallel()
 	type frame struct {
@@ -34,7 +34,7 @@ func TestSentModel(t *testing.T) {
 		s := bookAt(start, window)
 		out := map[uint32]frame{}
 		next, bytes := uint32(start), 0
-		aside, marks := uint32(start), [2]uint32{start, start} // what is before aside has been put aside
+		aside, marks := uint32(start), [2]uint32{start, start} // the frames before aside are late
 		late := func() (n int) {
 			for seq, f := range out {
 				if int32(seq-aside) < 0 {
@@ -65,7 +65,7 @@ func TestSentModel(t *testing.T) {
 			}
 			first := next - 1 - rng.Uint32N(200)
 			last := first
-			for len(out) > 0 && rng.IntN(3) > 0 { // to the end of what can be acknowledged, or not
+			for len(out) > 0 && rng.IntN(3) > 0 { // until all that can be acknowledged is, or earlier
 				if _, ok := out[last+1]; !ok {
 					break
 				}
@@ -111,7 +111,7 @@ func TestSentRefuses(t *testing.T) {
 	for _, start := range []uint32{1, 0, 0xFFFFFFFE, 1 << 31} {
 		for _, c := range []struct {
 			name         string
-			first, last  uint32 // from start
+			first, last  uint32 // relative to start
 			done, failed int
 		}{
 			{"never sent", 4, 4, 0, 1},
@@ -144,7 +144,7 @@ func TestSentRefuses(t *testing.T) {
 	}
 }
 
-// One frame may always be sent when nothing is outstanding. A changed window is used at once.
+// One frame may always be sent when nothing is unacknowledged. A changed window counts at once.
 func TestSentWindow(t *testing.T) {
 	t.Parallel()
 	s := bookAt(1, 0)
@@ -168,8 +168,8 @@ func TestSentWindow(t *testing.T) {
 	}
 }
 
-// Frames that stay unacknowledged neither let the AckWindow grow nor delay those after them, as
-// long as sequences can be told apart. They may be acknowledged in the end.
+// Frames that stay unacknowledged do not make the ring grow and do not block later ones, as long as
+// sequences can be distinguished. They may be acknowledged in the end.
 func TestSentGoesOnBehindWhatHangs(t *testing.T) {
 	t.Parallel()
 	s := bookAt(0xFFFF0000, 1000)
@@ -207,14 +207,14 @@ func TestSentGoesOnBehindWhatHangs(t *testing.T) {
 	ack(0, stuck[2])
 	push(denseRing)
 	ack(2, s.next)
-	s.next, s.first = s.next+maxSpan-1, s.next // as if so many had gone by
+	s.next, s.first = s.next+maxSpan-1, s.next // as if that many had been sent
 	if frames, _ := s.Outstanding(); frames != 0 || !s.Fits(5000) {
 		t.Errorf("%d frames are outstanding, and one alone does not fit", frames)
 	}
 }
 
-// A frame that is outstanding for two ages no longer counts against the window, up to some windows.
-// Acknowledging such frames is quick in any order, however many there are.
+// Frames that hang for two calls of Age do not count against the window any more, up to some
+// windows. Acknowledging them is fast in any order, however many there are.
 func TestSentAges(t *testing.T) {
 	t.Parallel()
 	const window, size = 1_000_000, 100
@@ -259,8 +259,8 @@ func TestSentAges(t *testing.T) {
 	}
 }
 
-// An acknowledgement may begin with frames that were put aside and go on with those in the ring. No
-// frame is further ahead of the oldest than sequences can be told apart.
+// An acknowledgement may start with late frames and continue with those in the ring. No frame is
+// sent further ahead of the oldest than sequences can be distinguished.
 func TestSentAcknowledgesAcrossWhatWasPutAside(t *testing.T) {
 	t.Parallel()
 	s := bookAt(1, 1<<30)
@@ -292,8 +292,7 @@ func TestSentAcknowledgesAcrossWhatWasPutAside(t *testing.T) {
 	}
 }
 
-// The callback of an acknowledgement may send the next frames, so many that the ring grows
-// meanwhile.
+// The callback of Ack may send the next frames, so many that the ring grows meanwhile.
 func TestSentPushWithinAck(t *testing.T) {
 	t.Parallel()
 	start := uint32(0xFFFFFFF0)
@@ -317,8 +316,8 @@ func TestSentPushWithinAck(t *testing.T) {
 	}
 }
 
-// Messages larger than half of the window are sent one at a time, whatever else is outstanding.
-// Those that stay unacknowledged leave the credit of the others.
+// A message larger than half of the window is sent outside of the window, one at a time, whatever
+// else is unacknowledged. Large messages that hang leave credit for the others.
 func TestSentLarge(t *testing.T) {
 	t.Parallel()
 	const window = 1000
@@ -380,7 +379,7 @@ func TestSentAllocations(t *testing.T) {
 	}
 }
 
-// cycle sends 32 frames and handles two acknowledgements for them.
+// cycle sends 32 frames and processes two acknowledgements for them.
 func cycle(s *AckWindow, done func(Acked)) {
 	var first uint32
 	for i := range uint32(32) {
@@ -392,7 +391,7 @@ func cycle(s *AckWindow, done func(Acked)) {
 	_ = s.Ack(first, first+7, done)
 }
 
-func BenchmarkSent(b *testing.B) {
+func BenchmarkAckWindow(b *testing.B) {
 	s := bookAt(1, 1<<20)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -1,6 +1,8 @@
-// Package link is the protocol between gateways and workers, as specified in SPEC.md.
+// Package link implements the protocol between gateways and workers. SPEC.md defines the bytes of
+// the protocol; this package encodes and decodes them.
 //
-// A Frame is one unit on a link. Accept and Connect open a link and authenticate both sides.
-// AckWindow records the frames that a sender has outstanding. Except for the opening, which blocks
-// on its net.Conn, nothing here does I/O, and nothing is safe for concurrent use.
+// A Frame is one message of the protocol. Accept and Connect open a link, and each side proves to
+// the other that it holds the shared key. AckWindow is the sender's record of frames that are not
+// acknowledged. Only Accept and Connect do I/O: they block on their net.Conn. No type is safe for
+// concurrent use.
 package link

@@ -8,7 +8,7 @@ import (
 // Type is the type of a frame. SPEC.md has the table.
 type Type uint8
 
-// Frame types from a gateway to a worker.
+// These are the frame types from a gateway to a worker.
 const (
 	Attach  Type = 1
 	Message Type = 2
@@ -17,10 +17,10 @@ const (
 	Reply   Type = 5
 )
 
-// Frame types from a worker to a gateway.
+// These are the frame types from a worker to a gateway.
 const (
 	Unit     Type = 16
-	Relay    Type = 18 // between gateways, too
+	Relay    Type = 18 // also between gateways
 	Peers    Type = 19
 	Send     Type = 20
 	Kick     Type = 21
@@ -36,7 +36,7 @@ const (
 	Select   Type = 41
 )
 
-// Frame types in both directions.
+// These are the frame types of both directions.
 const (
 	Ping   Type = 48
 	Pong   Type = 49
@@ -44,10 +44,10 @@ const (
 	GoAway Type = 51
 )
 
-// Confirm is the answer of a gateway to another one.
+// Confirm is the acknowledgement that one gateway sends to another.
 const Confirm Type = 60
 
-// Flags of a frame. One bit has different meanings in different types.
+// These are the flags of a frame. One bit has different meanings in different types.
 const (
 	FlagText        = 0x01 // Message, Send, Kick, Publish
 	FlagOwn         = 0x01 // Bind, Unbind, Set
@@ -60,18 +60,18 @@ const (
 	FlagPartial     = 0x04 // Reply
 	FlagNow         = 0x04 // Kick
 	FlagCompare     = 0x04 // Set
-	FlagFar         = 0x04 // Publish, Dissolve: at all other gateways too
+	FlagFar         = 0x04 // Publish, Dissolve: also at all other gateways
 	FlagRaw         = 0x08 // Send, Publish
 	FlagRefused     = 0x08 // Kick
 	FlagOverflow    = 0x30 // Send, Publish: an engine.Overflow or worker.Overflow, whose numbers are the same
-	FlagLatest      = 0x40 // Send, Publish: a key stands before the message
-	FlagResult      = 0x80 // any command: answer with Reply
+	FlagLatest      = 0x40 // Send, Publish: a key precedes the message
+	FlagResult      = 0x80 // any command: answer with a Reply
 )
 
-// OverflowShift is where the two bits of FlagOverflow stand.
+// OverflowShift is the position of the two bits of FlagOverflow.
 const OverflowShift = 4
 
-// Targets of Publish, Select and Count (the field Code).
+// These are the targets of Publish, Select and Count (the field Code).
 const (
 	TargetAll     = 0
 	TargetGroups  = 1
@@ -79,7 +79,8 @@ const (
 	TargetClients = 3
 )
 
-// Fields of Select. FieldDistinctUIDs and FieldDistinctGroups must be used alone.
+// These are the fields of Select. FieldDistinctUIDs and FieldDistinctGroups cannot be combined with
+// others.
 const (
 	FieldUID            = 0x01
 	FieldGroups         = 0x02
@@ -97,13 +98,13 @@ const (
 	MaxFrame = MaxMessage + 64<<10
 )
 
-// ErrFrame is returned when bytes are not a frame of this protocol. The link cannot go on.
+// ErrFrame is returned when bytes are not a frame of this protocol. The link must then be closed.
 var ErrFrame = errors.New("link: malformed frame")
 
-// Frame is one unit on a link. Payload is a view into the bytes that it was read from.
+// Frame is one message on a link. Payload is a view into the bytes that it was read from.
 //
-//	0             4       5       6           8          12          16           24
-//	| length u32  | type  | flags | code u16  | id u32   | slot u32  | token u64  | payload ...
+//	0            4      5       6          8         12         16          24
+//	| length u32 | type | flags | code u16 | id u32  | slot u32 | token u64 | payload ...
 type Frame struct {
 	Type    Type
 	Flags   uint8
@@ -114,12 +115,12 @@ type Frame struct {
 	Payload []byte
 }
 
-// Has reports whether the flag is set.
+// Has reports whether flag is set.
 func (f *Frame) Has(flag uint8) bool { return f.Flags&flag != 0 }
 
-// Next reads the frame at the start of in. It returns the number of bytes that the frame takes, 0
-// when more are needed, and ErrFrame when the length is impossible. limit is the largest allowed
-// size of a frame with its header.
+// Next decodes the frame at the start of in and returns its length. It returns 0 if more bytes are
+// needed, and ErrFrame if the length is invalid. limit is the largest frame allowed, with its
+// header.
 func Next(in []byte, limit int, f *Frame) (int, error) {
 	if len(in) < 4 {
 		return 0, nil
@@ -142,10 +143,11 @@ func Next(in []byte, limit int, f *Frame) (int, error) {
 	return n, nil
 }
 
-// AppendHeader appends the header of a frame whose payload has the given size. It does not look at
+// AppendHeader appends the header of a frame with a payload of the given size. It does not use
 // f.Payload.
 func AppendHeader(dst []byte, f *Frame, payload int) []byte {
-	// Whole words are written: a processor that reads a word it has just written in parts has to wait.
+	// Whole words are written in place: a processor stalls when it reads a word that was just
+	// written in parts.
 	dst = binary.BigEndian.AppendUint64(dst,
 		uint64(HeaderSize+payload)<<32|uint64(f.Type)<<24|uint64(f.Flags)<<16|uint64(f.Code))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(f.ID)<<32|uint64(f.Slot))
@@ -157,7 +159,8 @@ func Append(dst []byte, f *Frame) []byte {
 	return append(AppendHeader(dst, f, len(f.Payload)), f.Payload...)
 }
 
-// Begin appends a header whose length is filled in by Finish, for payloads that are built in place.
+// Begin appends the header of a frame whose payload is then built in place. Finish fills in the
+// length.
 //
 //	start := len(dst)
 //	dst = link.Begin(dst, &f)
@@ -165,10 +168,10 @@ func Append(dst []byte, f *Frame) []byte {
 //	link.Finish(dst, start)
 func Begin(dst []byte, f *Frame) []byte { return AppendHeader(dst, f, 0) }
 
-// Finish writes the length of the frame that starts at dst[start] and ends at len(dst).
+// Finish sets the length of the frame that starts at dst[start] and ends at len(dst).
 func Finish(dst []byte, start int) {
 	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start))
 }
 
-// SetID writes the id of the frame that starts at frame[0].
+// SetID sets the id of the frame that starts at frame[0].
 func SetID(frame []byte, id uint32) { binary.BigEndian.PutUint32(frame[8:], id) }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A length that no frame can have is refused as soon as it is read. The limits themselves are
-// accepted.
+// A length outside of the valid range is refused as soon as it is seen. The limits themselves are
+// valid.
 func TestNextBounds(t *testing.T) {
 	t.Parallel()
 	const limit = 100
@@ -36,7 +36,7 @@ func TestNextBounds(t *testing.T) {
 	}
 }
 
-// Frames that arrive split at every byte are the frames that were sent.
+// Frames that arrive split at any byte are the frames that were sent.
 func TestNextSplitAtEveryByte(t *testing.T) {
 	t.Parallel()
 	var stream []byte
@@ -59,7 +59,7 @@ func TestNextSplitAtEveryByte(t *testing.T) {
 	}
 }
 
-// A payload is a view that cannot be appended into the next frame.
+// Appending to a payload does not overwrite the next frame.
 func TestPayloadIsClosed(t *testing.T) {
 	t.Parallel()
 	in := Append(Append(nil, &Frame{Type: Message, Payload: []byte("one")}), &Frame{Type: Message, Payload: []byte("two")})

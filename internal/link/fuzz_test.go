@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// Next never panics. Append writes what Next reads, and a stream that is split anywhere gives the
-// same frames.
+// Next never panics. Append writes what Next reads. A stream split anywhere gives the same frames.
 func FuzzNext(f *testing.F) {
 	for _, g := range goldens() {
 		f.Add(Append(nil, &g.frame), uint16(3))
@@ -37,7 +36,7 @@ func FuzzNext(f *testing.F) {
 	})
 }
 
-// frames reads all whole frames and checks that writing them gives the bytes again.
+// frames reads all whole frames and checks that writing them gives the same bytes.
 func frames(t *testing.T, in []byte, limit int) (all []Frame, err error) {
 	for {
 		var f Frame
@@ -54,7 +53,7 @@ func frames(t *testing.T, in []byte, limit int) (all []Frame, err error) {
 	}
 }
 
-// The readers of parts never panic and read what was written.
+// The readers of parts never panic, and read what was written.
 func FuzzParts(f *testing.F) {
 	for _, g := range goldens() {
 		f.Add(g.frame.Payload)
@@ -95,8 +94,7 @@ func mustEqual(t *testing.T, what string, got, want []byte) {
 	}
 }
 
-// Whatever a peer sends, the opening never panics, admits no peer without the key, and sends at
-// most message 2.
+// Whatever a peer sends, the opening never panics, admits nobody, and sends at most message 2.
 func FuzzHello(f *testing.F) {
 	f.Add(firstMessage(version, version))
 	f.Add(append(firstMessage(version, version), append([]byte{0, 64}, make([]byte, 64)...)...))

@@ -26,7 +26,7 @@ type golden struct {
 	frame Frame
 }
 
-// goldens has each frame type at least once, in the order of SPEC.md.
+// goldens returns each frame type at least once, in the order of SPEC.md.
 func goldens() []golden {
 	attach := Attachment{
 		Version: 5, UIDVersion: 2, Handled: 17, Remote: "192.0.2.1:4711", Listener: "ws://:7272/chat", UID: "ann",
@@ -62,10 +62,22 @@ func goldens() []golden {
 		{"join, for another gateway", Frame{Type: Relay, Slot: 8, Payload: join}},
 		{"join, from another gateway", Frame{Type: Relay, Token: 18, Payload: join}},
 		{"two gateways", Frame{Type: Peers, Payload: AppendPeers(nil, []Peer{{7, "10.0.0.1:2300"}, {8, "[::1]:2301"}})}},
-		{"raw, with result", Frame{Type: Send, Flags: FlagText | FlagRaw | FlagResult, Code: 3, ID: 79, Slot: slot, Token: token, Payload: []byte("hi")}},
-		{"dropped when there is no room", Frame{Type: Send, Flags: FlagText | 0x30, Code: 3, Slot: slot, Token: token, Payload: []byte("hi")}},
-		{"the latest of a key", Frame{Type: Send, Flags: FlagText | FlagLatest | 0x20, Code: 3, Slot: slot, Token: token, Payload: append(AppendBytes(nil, "price"), "12"...)}},
-		{"with a last message", Frame{Type: Kick, Flags: FlagText | FlagLast, Code: 3, Slot: slot, Token: token, Payload: []byte("bye")}},
+		{"raw, with result", Frame{
+			Type: Send, Flags: FlagText | FlagRaw | FlagResult, Code: 3, ID: 79, Slot: slot, Token: token,
+			Payload: []byte("hi"),
+		}},
+		{"dropped when there is no room", Frame{
+			Type: Send, Flags: FlagText | 0x30, Code: 3, Slot: slot, Token: token,
+			Payload: []byte("hi"),
+		}},
+		{"the latest of a key", Frame{
+			Type: Send, Flags: FlagText | FlagLatest | 0x20, Code: 3, Slot: slot, Token: token,
+			Payload: append(AppendBytes(nil, "price"), "12"...),
+		}},
+		{"with a last message", Frame{
+			Type: Kick, Flags: FlagText | FlagLast, Code: 3, Slot: slot, Token: token,
+			Payload: []byte("bye"),
+		}},
 		{"at once", Frame{Type: Kick, Flags: FlagNow, Code: 3, Slot: slot, Token: token}},
 		{"newest wins", Frame{Type: Bind, Flags: FlagExclusive, Code: 3, Slot: slot, Token: token,
 			Payload: append(slices.Clone(version), "ann"...)}},
@@ -75,10 +87,22 @@ func goldens() []golden {
 		{"merge if unchanged", Frame{Type: Set, Flags: FlagMerge | FlagCompare | FlagResult, Code: 3, ID: 80, Slot: slot,
 			Token:   token,
 			Payload: AppendAttributes(slices.Clone(version), someone)}},
-		{"to all but one", Frame{Type: Publish, Flags: FlagText, Payload: append(AppendIDs(targets(), []ClientID{anID}), "all"...)}},
-		{"to groups", Frame{Type: Publish, Code: TargetGroups, Payload: append(AppendIDs(targets("room 1", "room 2"), []ClientID{anID, other}), 0xFF)}},
-		{"to all, the latest of a key or the end", Frame{Type: Publish, Flags: FlagLatest | 0x10, Payload: append(AppendBytes(AppendIDs[ClientID](targets(), nil), "price"), 12)}},
-		{"to clients", Frame{Type: Publish, Code: TargetClients, Payload: append(AppendIDs[ClientID](targets(string(anID[:])), nil), "you"...)}},
+		{"to all but one", Frame{
+			Type: Publish, Flags: FlagText,
+			Payload: append(AppendIDs(targets(), []ClientID{anID}), "all"...),
+		}},
+		{"to groups", Frame{
+			Type: Publish, Code: TargetGroups,
+			Payload: append(AppendIDs(targets("room 1", "room 2"), []ClientID{anID, other}), 0xFF),
+		}},
+		{"to all, the latest of a key or the end", Frame{
+			Type: Publish, Flags: FlagLatest | 0x10,
+			Payload: append(AppendBytes(AppendIDs[ClientID](targets(), nil), "price"), 12),
+		}},
+		{"to clients", Frame{
+			Type: Publish, Code: TargetClients,
+			Payload: append(AppendIDs[ClientID](targets(string(anID[:])), nil), "you"...),
+		}},
 		{"share of one loop", Frame{Type: Publish, Slot: 4, Payload: append(AppendIDs[ClientID](targets(), nil), "all"...)}},
 		{"at all gateways", Frame{Type: Dissolve, Flags: FlagFar, Payload: []byte("room 1")}},
 		{"", Frame{Type: Evict, Payload: AppendEvict(nil, "ann", Claim{0x0102030405060708, anID})}},
@@ -92,7 +116,7 @@ func goldens() []golden {
 	}
 }
 
-// The frames on the wire are the same as when testdata was written.
+// The bytes of all frames are those in testdata.
 func TestGoldenFrames(t *testing.T) {
 	t.Parallel()
 	seen := map[Type]bool{}
@@ -118,7 +142,7 @@ func TestGoldenFrames(t *testing.T) {
 	compare(t, "testdata/frames.txt", text.String())
 }
 
-// The opening with fixed nonces is the same as when testdata was written.
+// The bytes of the opening with fixed nonces are those in testdata.
 func TestGoldenHello(t *testing.T) {
 	t.Parallel()
 	worker := WorkerHello{Role: RoleWorker, Loop: 1, Weight: 2, Window: 1 << 20, ID: [16]byte{15: 1}, Name: "worker",
@@ -195,7 +219,7 @@ func TestPartsReadBack(t *testing.T) {
 	}
 }
 
-// A count that the bytes cannot hold is refused before anything is allocated for it.
+// A count that the bytes cannot contain is refused before memory is allocated for it.
 func TestPartsBelieveNoCount(t *testing.T) {
 	b := bytes.Repeat([]byte{0xFF}, 8)
 	bad := 0

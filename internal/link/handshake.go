@@ -13,17 +13,17 @@ import (
 	"time"
 )
 
-// Errors of an opening.
+// These errors say why a link cannot be opened.
 var (
 	// ErrHello is returned when the peer does not speak this protocol.
 	ErrHello = errors.New("link: not a sluice peer")
-	// ErrVersion is returned when the two sides have no version in common.
+	// ErrVersion is returned when the two sides support no common version.
 	ErrVersion = errors.New("link: no common version")
 	// ErrKey is returned when the peer did not prove that it has the shared key.
 	ErrKey = errors.New("link: wrong key")
 )
 
-// Role is the purpose of a link, as given by the side that connects.
+// Role says what the dialling peer is.
 type Role uint8
 
 // The roles of SPEC.md.
@@ -37,27 +37,30 @@ const (
 // AnyLoop in a WorkerHello lets the gateway choose the loop.
 const AnyLoop = 0xFFFF
 
-// WorkerHello is a worker's description of itself.
+// WorkerHello is the part of the opening in which a worker describes itself.
 type WorkerHello struct {
 	Role   Role
 	Loop   uint16 // the loop the link is for, or AnyLoop
 	Weight uint16
-	Window uint32 // bytes of sequenced frames it takes before it has acknowledged any
+	Window uint32 // most bytes of sequenced frames that may be unacknowledged
 	ID     [16]byte
-	Name   string // at most 200 bytes are sent, as of Build
+	Name   string // at most 200 bytes are sent, also of Build
 	Build  string
 }
 
-// GatewayHello is a gateway's description of itself, for a worker that has authenticated itself.
+// GatewayHello is the part of the opening in which a gateway describes itself to an authenticated
+// worker.
 type GatewayHello struct {
 	ID        uint32
 	Epoch     uint64
 	Loops     uint16
-	Loop      uint16 // the one that the link belongs to
+	Loop      uint16 // the loop that the link belongs to
 	MaxFrame  uint32
 	Heartbeat time.Duration // sent as whole seconds, rounded up
-	Name      string        // at most 200 bytes are sent, as of Advertise
-	Advertise string        // host:port where other gateways reach its inner port; empty: where the worker does
+	Name      string        // at most 200 bytes are sent, also of Advertise
+	// Advertise is the host:port at which other gateways reach its worker port. Empty means the
+	// address at which the worker reaches it.
+	Advertise string
 }
 
 const (
@@ -70,20 +73,21 @@ const (
 	gatewayLabel = "sluice gateway 1"
 )
 
-// Limits of a hello. Longer values are cut.
+// These are the limits of the fields of a hello. Longer values are cut.
 const (
 	MaxName      = 200                  // bytes of a name or build
 	MaxHeartbeat = 0xFFFF * time.Second // whole seconds
 )
 
-// Accept runs the gateway's half of the opening. It blocks for at most 5 s, reads not a byte more
-// than the opening, and leaves conn without a deadline. After an error the caller closes conn.
-// answer is called when the peer has proved that it has the key, and may refuse it.
+// Accept runs the gateway's side of the opening. It blocks for at most 5 s, reads no byte after the
+// opening, and leaves conn without a deadline. If it fails, the caller must close conn. Accept
+// calls answer when the peer has proved that it holds the key. answer may return an error to refuse
+// it.
 func Accept(conn net.Conn, key []byte, answer func(WorkerHello) (GatewayHello, error)) (WorkerHello, error) {
 	return newExchange(conn, key).accept(answer)
 }
 
-// Connect runs the worker's half of the opening, within 5 s.
+// Connect runs the worker's side of the opening. It blocks for at most 5 s.
 func Connect(conn net.Conn, key []byte, hello WorkerHello) (GatewayHello, error) {
 	return newExchange(conn, key).connect(&hello)
 }
@@ -94,7 +98,7 @@ type exchange struct {
 	key        []byte
 	nonce      [nonceSize]byte // ours
 	limit      time.Duration
-	transcript []byte // the messages so far, each with its length, for the proofs
+	transcript []byte // the messages so far, each with its length; the proofs cover them
 }
 
 func newExchange(conn net.Conn, key []byte) *exchange {
@@ -115,14 +119,14 @@ func (x *exchange) accept(answer func(WorkerHello) (GatewayHello, error)) (h Wor
 		return h, ErrHello
 	}
 	if lowest, highest := first[len(magic)], first[len(magic)+1]; lowest > version || highest < version {
-		return h, fmt.Errorf("%w: the worker speaks %d to %d, this gateway %d", ErrVersion, lowest, highest, version)
+		return h, fmt.Errorf("%w: the worker supports %d to %d, this gateway %d", ErrVersion, lowest, highest, version)
 	}
 	if err := x.write(append(append([]byte(magic), version, 0, 0, 0, 0, 0), x.nonce[:]...)); err != nil {
 		return h, fmt.Errorf("write message 2: %w", err)
 	}
 	third, err := x.readProof(workerLabel)
 	if errors.Is(err, ErrKey) {
-		return h, x.whichKey(third)
+		return h, x.keyError(third)
 	}
 	if err != nil {
 		return h, fmt.Errorf("read message 3: %w", err)
@@ -137,7 +141,7 @@ func (x *exchange) accept(answer func(WorkerHello) (GatewayHello, error)) (h Wor
 	if err := x.writeProof(gatewayLabel, encodeGatewayHello(&reply)); err != nil {
 		return h, fmt.Errorf("write message 4: %w", err)
 	}
-	return h, x.done()
+	return h, x.clearDeadline()
 }
 
 func (x *exchange) connect(hello *WorkerHello) (g GatewayHello, err error) {
@@ -149,13 +153,14 @@ func (x *exchange) connect(hello *WorkerHello) (g GatewayHello, err error) {
 	}
 	second, err := x.read()
 	if err != nil {
-		return g, hello.Role.noAnswer(err)
+		return g, hello.Role.answerError(err)
 	}
 	if len(second) != len(magic)+6+nonceSize || string(second[:len(magic)]) != magic {
-		return g, hello.Role.noAnswer(ErrHello)
+		return g, hello.Role.answerError(ErrHello)
 	}
 	if second[len(magic)] != version {
-		return g, fmt.Errorf("%w: the gateway speaks %d, this worker %d", ErrVersion, second[len(magic)], version)
+		return g, fmt.Errorf("%w: the gateway chose %d, this worker supports %d",
+			ErrVersion, second[len(magic)], version)
 	}
 	if err := x.writeProof(workerLabel, encodeWorkerHello(hello)); err != nil {
 		return g, fmt.Errorf("write message 3: %w", err)
@@ -163,9 +168,9 @@ func (x *exchange) connect(hello *WorkerHello) (g GatewayHello, err error) {
 	fourth, err := x.readProof(gatewayLabel)
 	switch {
 	case isEnd(err):
-		return g, fmt.Errorf("the gateway hung up on our hello: %s: %w", x.whyNot(hello.Role), err)
+		return g, fmt.Errorf("the gateway closed the connection: %s: %w", x.hangUpHint(hello.Role), err)
 	case errors.Is(err, ErrKey):
-		return g, fmt.Errorf("%w: the gateway has not proved that it holds ours", err)
+		return g, fmt.Errorf("%w: the gateway has another key or none", err)
 	}
 	if err != nil {
 		return g, fmt.Errorf("read message 4: %w", err)
@@ -173,10 +178,10 @@ func (x *exchange) connect(hello *WorkerHello) (g GatewayHello, err error) {
 	if g, err = parseGatewayHello(fourth); err != nil {
 		return g, err
 	}
-	return g, x.done()
+	return g, x.clearDeadline()
 }
 
-func (x *exchange) done() error {
+func (x *exchange) clearDeadline() error {
 	if err := x.conn.SetDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("clear deadline: %w", err)
 	}
@@ -199,7 +204,7 @@ func (x *exchange) readMessage() ([]byte, error) {
 	}
 	n := int(binary.BigEndian.Uint16(size[:]))
 	if n == 0 || n > maxHello {
-		return nil, fmt.Errorf("%w%s", ErrHello, speaks(size))
+		return nil, fmt.Errorf("%w%s", ErrHello, guessProtocol(size))
 	}
 	body := make([]byte, n)
 	_, err := io.ReadFull(x.conn, body)
@@ -213,8 +218,8 @@ func (x *exchange) write(body []byte) error {
 	return err
 }
 
-// readProof reads a message that starts with a proof over all messages before it and the rest of
-// its own, and returns that rest. With ErrKey it returns the whole message.
+// readProof reads a message that starts with a proof over all earlier messages and the rest of
+// itself. It returns the rest. With ErrKey it returns the whole message.
 func (x *exchange) readProof(label string) ([]byte, error) {
 	body, err := x.readMessage()
 	if err != nil {
@@ -230,64 +235,64 @@ func (x *exchange) readProof(label string) ([]byte, error) {
 	return body[sha256.Size:], nil
 }
 
-// whichKey explains what is wrong with the key of a worker whose message 3 does not match ours. The
-// explanation is for our own log: the worker is not told.
-func (x *exchange) whichKey(third []byte) error {
-	none := exchange{transcript: x.transcript} // one without a key
+// keyError returns the error for a worker whose message 3 was not made with our key. It is for the
+// gateway's own log. The worker receives no reason.
+func (x *exchange) keyError(third []byte) error {
+	none := exchange{transcript: x.transcript} // an exchange without a key
 	switch {
 	case len(x.key) == 0:
-		return fmt.Errorf("%w: the worker has a key, and this gateway has none (--key-file)", ErrKey)
+		return fmt.Errorf("%w: the worker has a key and this gateway has none (set --key-file here)", ErrKey)
 	case hmac.Equal(third[:sha256.Size], none.proof(workerLabel, third[sha256.Size:])):
-		return fmt.Errorf("%w: the worker has none, and this gateway has one (--key-file of the worker)", ErrKey)
+		return fmt.Errorf("%w: the worker has no key and this gateway has one (set --key-file of the worker)", ErrKey)
 	}
-	return fmt.Errorf("%w: the worker's is not this gateway's (--key-file of both)", ErrKey)
+	return fmt.Errorf("%w: the worker's key is not this gateway's (compare --key-file of both)", ErrKey)
 }
 
-// whyNot returns the most likely reason why a gateway closed the connection instead of sending
-// message 4. The gateway does not tell.
-func (x *exchange) whyNot(role Role) string {
+// hangUpHint returns the most likely reason why a gateway closed the connection instead of sending
+// message 4. The gateway sends no reason.
+func (x *exchange) hangUpHint(role Role) string {
 	switch {
 	case role == RoleSuccessor:
-		return "it does not drain (send it SIGTERM first), or it has another key (--key-file of both)"
+		return "it is not draining (send it SIGTERM first), or it has another key (compare --key-file of both)"
 	case len(x.key) == 0:
-		return "most likely it wants a key, and this worker has none (--key-file)"
+		return "it probably requires a key and this worker has none (set --key-file)"
 	}
-	return "most likely it has another key, or none (--key-file of both)"
+	return "it probably has another key, or none (compare --key-file of both)"
 }
 
-// noAnswer returns the error for a peer that did not answer like a gateway.
-func (r Role) noAnswer(err error) error {
-	const meant = "workers dial what a gateway has as --inner"
+// answerError returns the error for a peer that has not answered as a gateway does.
+func (r Role) answerError(err error) error {
+	const meant = "workers dial the --inner address of a gateway"
 	var late net.Error
 	switch {
 	case r == RoleSuccessor:
-		return fmt.Errorf("what listens there does not answer as a gateway's inner port does: %w", err)
+		return fmt.Errorf("the listener there is not the worker port of a gateway: %w", err)
 	case errors.Is(err, ErrHello):
-		return fmt.Errorf("%w: is this where clients connect? %s", err, meant)
+		return fmt.Errorf("%w: is this a client address? %s", err, meant)
 	case isEnd(err):
-		return fmt.Errorf("it hung up on us: is this where clients connect? %s; "+
-			"and a gateway without a key (--key-file) takes workers of its own machine only: %w", meant, err)
+		return fmt.Errorf("the peer closed the connection: is this a client address? %s; "+
+			"a gateway without a key (--key-file) accepts workers of its own machine only: %w", meant, err)
 	case errors.As(err, &late) && late.Timeout():
-		return fmt.Errorf("it says nothing: is this where clients connect? %s: %w", meant, err)
+		return fmt.Errorf("no answer: is this a client address? %s: %w", meant, err)
 	}
 	return fmt.Errorf("read message 2: %w", err)
 }
 
-// isEnd reports whether the other side has ended the connection.
+// isEnd reports whether the other side has closed the connection.
 func isEnd(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
-		errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// speaks guesses from the first two bytes which other protocol a peer uses.
-func speaks(b [2]byte) string {
+// guessProtocol guesses from the first two bytes which other protocol a peer uses.
+func guessProtocol(b [2]byte) string {
 	switch string(b[:]) {
-	case "GE", "HE", "PO", "PU", "PA", "DE", "OP", "CO", "HT": // methods, and an answer
-		return ": it speaks HTTP"
-	case "\x16\x03", "\x15\x03": // a handshake or an alert
-		return ": it speaks TLS"
+	case "GE", "HE", "PO", "PU", "PA", "DE", "OP", "CO", "HT": // request methods, and a response
+		return ": the peer speaks HTTP"
+	case "\x16\x03", "\x15\x03": // a handshake and an alert
+		return ": the peer speaks TLS"
 	case `{"`:
-		return ": it speaks JSON"
+		return ": the peer speaks JSON"
 	}
 	return ""
 }

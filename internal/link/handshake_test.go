@@ -13,7 +13,9 @@ import (
 )
 
 var (
-	aWorker  = WorkerHello{Role: RoleWorker, Loop: AnyLoop, Weight: 1, Window: 65536, ID: [16]byte{1, 2, 3}, Name: "w", Build: "b"}
+	aWorker = WorkerHello{
+		Role: RoleWorker, Loop: AnyLoop, Weight: 1, Window: 65536, ID: [16]byte{1, 2, 3}, Name: "w", Build: "b",
+	}
 	aGateway = GatewayHello{ID: 1, Epoch: 2, Loops: 2, MaxFrame: MaxFrame, Heartbeat: time.Second, Name: "g"}
 )
 
@@ -40,12 +42,12 @@ func mustNotAnswer(WorkerHello) (GatewayHello, error) {
 	panic("a peer that has not proved itself was let in")
 }
 
-// firstMessage is message 1 with a range of versions.
+// firstMessage returns message 1 with a range of versions.
 func firstMessage(lowest, highest byte) []byte {
 	return appendMessage(nil, append(append([]byte(magic), lowest, highest), make([]byte, nonceSize)...))
 }
 
-// A peer without the key is refused, with the right error, and receives at most message 2.
+// A peer without the key is refused, for the right reason, and receives at most message 2.
 func TestStrangersLearnNothing(t *testing.T) {
 	t.Parallel()
 	const secondSize = 46
@@ -96,7 +98,7 @@ func TestStrangersLearnNothing(t *testing.T) {
 	}
 }
 
-// tlsHello is the first record of a TLS client.
+// tlsHello returns the first record of a TLS client.
 func tlsHello(t *testing.T) []byte {
 	t.Helper()
 	s := newScript(nil)
@@ -108,15 +110,18 @@ func tlsHello(t *testing.T) []byte {
 	return s.out.Bytes()
 }
 
-// Different keys, also an empty one on either side, never open a link. Each side logs the most
-// likely reason, and neither tells the other.
+// Different keys, also an empty one on one side, never open a link. Each side logs what is probably
+// wrong and sends no reason to the other.
 func TestKeysMustAgree(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ worker, gateway, workerSays, gatewaySays string }{
-		{"", "secret", "wants a key, and this worker has none (--key-file)", "the worker has none, and this gateway has one"},
-		{"secret", "", "has another key, or none", "the worker has a key, and this gateway has none"},
-		{"Secret", "secret", "has another key, or none", "the worker's is not this gateway's"},
-		{"secret ", "secret", "has another key, or none", "the worker's is not this gateway's"},
+		{
+			"", "secret",
+			"requires a key and this worker has none (set --key-file)", "the worker has no key and this gateway has one",
+		},
+		{"secret", "", "has another key, or none", "the worker has a key and this gateway has none"},
+		{"Secret", "secret", "has another key, or none", "the worker's key is not this gateway's"},
+		{"secret ", "secret", "has another key, or none", "the worker's key is not this gateway's"},
 	} {
 		client, server := tcpPair(t)
 		done := make(chan error, 1)
@@ -135,8 +140,8 @@ func TestKeysMustAgree(t *testing.T) {
 	}
 }
 
-// A worker does not accept a gateway without the key, even one that sends the worker's own proof
-// back.
+// A worker does not accept a gateway that does not hold the key, even if it sends the worker's own
+// proof back.
 func TestWorkerRefusesFalseGateway(t *testing.T) {
 	t.Parallel()
 	second := appendMessage(nil, append(append([]byte(magic), version, 0, 0, 0, 0, 0), make([]byte, nonceSize)...))
@@ -176,8 +181,8 @@ func TestWorkerRefusesFalseGateway(t *testing.T) {
 	}
 }
 
-// A peer that sends nothing, or stops in the middle, is closed at the limit, even when single bytes
-// keep coming.
+// A peer that sends nothing, or stops in the middle, is closed at the time limit, however slowly
+// its bytes arrive.
 func TestSilenceIsCut(t *testing.T) {
 	t.Parallel()
 	for name, said := range map[string][]byte{"silent": nil, "half a message": firstMessage(version, version)[:9],
@@ -200,7 +205,7 @@ func TestSilenceIsCut(t *testing.T) {
 	}
 }
 
-// The one deadline of 5 s is set before anything is read, and gone afterwards.
+// The deadline of 5 s is set once, before anything is read, and removed afterwards.
 func TestDeadline(t *testing.T) {
 	t.Parallel()
 	a, b := net.Pipe()
@@ -227,7 +232,7 @@ func (c *timed) SetDeadline(at time.Time) error {
 	return c.Conn.SetDeadline(at)
 }
 
-// Bytes that follow the opening at once are left for the link, on both sides.
+// Bytes directly after the opening are left for the link, on both sides.
 func TestOpeningReadsNothingMore(t *testing.T) {
 	t.Parallel()
 	client, server := tcpPair(t)
@@ -259,7 +264,7 @@ func TestOpeningReadsNothingMore(t *testing.T) {
 	}
 }
 
-// A gateway may refuse a worker that has authenticated itself, without a reason for the worker.
+// A gateway may refuse an authenticated worker. The worker receives no reason.
 func TestRefusal(t *testing.T) {
 	t.Parallel()
 	a, b := net.Pipe()
@@ -278,7 +283,7 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
-// Names are cut to the size of a message, and heartbeats to whole seconds that fit.
+// Names are cut to the limit of a message, and heartbeats are rounded to whole seconds that fit.
 func TestHelloBounds(t *testing.T) {
 	t.Parallel()
 	w, g := aWorker, aGateway

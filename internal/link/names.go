@@ -4,12 +4,13 @@ import "strconv"
 
 var typeNames = [...]string{
 	Attach: "ATTACH", Message: "MESSAGE", Detach: "DETACH", Attrs: "ATTRS", Reply: "REPLY",
-	Unit: "UNIT", Relay: "RELAY", Peers: "PEERS", Send: "SEND", Kick: "KICK", Bind: "BIND", Unbind: "UNBIND", Join: "JOIN", Leave: "LEAVE", Set: "SET",
+	Unit: "UNIT", Relay: "RELAY", Peers: "PEERS",
+	Send: "SEND", Kick: "KICK", Bind: "BIND", Unbind: "UNBIND", Join: "JOIN", Leave: "LEAVE", Set: "SET",
 	Publish: "PUBLISH", Dissolve: "DISSOLVE", Evict: "EVICT", Count: "COUNT", Select: "SELECT",
 	Ping: "PING", Pong: "PONG", Drain: "DRAIN", GoAway: "GOAWAY", Confirm: "CONFIRM",
 }
 
-// String returns the type's name in SPEC.md.
+// String returns the name of the type in SPEC.md.
 func (t Type) String() string {
 	if int(t) < len(typeNames) && typeNames[t] != "" {
 		return typeNames[t]
@@ -18,10 +19,11 @@ func (t Type) String() string {
 }
 
 var statusNames = [...]string{
-	"ok", "gone", "refused", "conflict", "bad request", "timeout", "protocol", "draining", "replaced", "no heartbeat",
+	"ok", "gone", "refused", "conflict", "bad request", "timeout", "protocol", "draining", "replaced",
+	"no heartbeat",
 }
 
-// String returns the status in words.
+// String returns the name of the status in SPEC.md.
 func (s Status) String() string {
 	if int(s) < len(statusNames) {
 		return statusNames[s]
@@ -30,11 +32,11 @@ func (s Status) String() string {
 }
 
 var reasonNames = [...]string{
-	"none", "peer", "kicked", "idle", "slow consumer", "protocol", "too big", "limit", "handshake", "draining", "replaced",
-	"no worker", "network", "internal", "refused",
+	"none", "peer", "kicked", "idle", "slow consumer", "protocol", "too big", "limit", "handshake", "draining",
+	"replaced", "no worker", "network", "internal", "refused",
 }
 
-// String returns the reason in words.
+// String returns the name of the reason in SPEC.md.
 func (r Reason) String() string {
 	if int(r) < len(reasonNames) {
 		return reasonNames[r]

@@ -3,15 +3,14 @@ package link
 import (
 	"bytes"
 	"encoding/binary"
-	"iter"
 	"slices"
 	"strings"
 )
 
-// Status is the outcome of a request, or the reason for the end of a link.
+// Status is the result of a request, or the reason why a link ends.
 type Status uint16
 
-// The statuses of SPEC.md, which marks those that are reserved.
+// These are the statuses of SPEC.md, which says which of them are reserved.
 const (
 	OK Status = iota
 	Gone
@@ -28,13 +27,13 @@ const (
 // Reason is the reason why a client's connection ended.
 type Reason uint16
 
-// The close reasons of SPEC.md.
+// These are the close reasons of SPEC.md.
 const (
-	ReasonPeer         Reason = 1 + iota // the client closed the connection
+	ReasonPeer         Reason = 1 + iota // the client closed, or its connection ended without an error
 	ReasonKicked                         // business code closed it
 	ReasonIdle                           // nothing was received within the heartbeat limit
 	ReasonSlowConsumer                   // it did not read what was sent to it
-	ReasonProtocol                       // it broke its protocol
+	ReasonProtocol                       // it violated its protocol
 	ReasonTooBig                         // a message exceeded the size limit
 	ReasonLimit                          // a message was not complete in time, or incomplete ones took too much memory
 	ReasonHandshake                      // the handshake failed or took too long
@@ -43,21 +42,21 @@ const (
 	ReasonNoWorker                       // reserved
 	ReasonNetwork                        // the connection failed
 	ReasonInternal                       // an internal error
-	ReasonRefused                        // the worker did not admit it
+	ReasonRefused                        // the business did not admit it
 )
 
 // Attribute is one key and value of a session.
 type Attribute struct{ Key, Value string }
 
-// MaxAttributes bounds the attributes of one client, in bytes as AttributesSize counts them, since
-// every attachment carries all of them. Workers and gateways use the same count.
+// MaxAttributes is the most bytes of attributes of one client, as AttributesSize counts them: each
+// attachment contains all of them. Workers and gateways check the same sum.
 const MaxAttributes = 1 << 20
 
-// attributeCost is what an attribute counts beside its key and value. It keeps the number of
-// attributes within a u16: 65,536 different keys count more than MaxAttributes.
+// attributeCost is the number of bytes that an attribute counts besides its key and value. It keeps
+// the number of attributes within a u16: 65,536 different keys exceed MaxAttributes.
 const attributeCost = 16
 
-// AttributesSize returns what attributes count against MaxAttributes.
+// AttributesSize returns the number of bytes that attrs count against MaxAttributes.
 func AttributesSize(attrs []Attribute) int {
 	n := 0
 	for _, a := range attrs {
@@ -66,8 +65,10 @@ func AttributesSize(attrs []Attribute) int {
 	return n
 }
 
-// ChangedAttributes is what becomes of old attributes when some are set, in the order of their keys: with merge those that are set stand in place of those of equal keys, and an empty
-// value removes its key; else they are all there are. Of equal keys the last stands. Neither list is changed.
+// ChangedAttributes returns the attributes after a change, in the order of their keys. With merge,
+// the attributes of set replace those of old with the same keys, and an empty value removes its
+// key. Without merge, the result has only those of set. Of equal keys the last one counts. Neither
+// list is changed.
 func ChangedAttributes(old, set []Attribute, merge bool) []Attribute {
 	byKey := func(a, b Attribute) int { return strings.Compare(a.Key, b.Key) }
 	set = slices.Clone(set)
@@ -92,11 +93,11 @@ func ChangedAttributes(old, set []Attribute, merge bool) []Attribute {
 	return all
 }
 
-// MaxKey is the most bytes of a uid, or of a group's name.
+// MaxKey is the most bytes of a uid or of a group's name.
 const MaxKey = 1024
 
-// Limits on the groups of one client: the defaults and the largest values. There is a limit on
-// their number, and one on the bytes of their names as GroupSize counts them.
+// These are the defaults for the groups of one client on a gateway: their number, and the bytes of
+// their names as GroupSize counts them. The last two are the highest values that can be configured.
 const (
 	DefaultGroups     = 4096
 	DefaultGroupBytes = 256 << 10
@@ -104,11 +105,11 @@ const (
 	MaxGroupBytes     = MaxGroups * GroupStep
 )
 
-// GroupStep is what the shortest name of a group counts, in bytes.
+// GroupStep is the size in bytes that the shortest name of a group counts.
 const GroupStep = 16
 
-// GroupSize returns what a group counts against the bytes of names that a client may have: those of
-// its name, in steps of GroupStep.
+// GroupSize returns the size that a group counts against the group bytes of a client: the length of
+// its name, rounded up to a multiple of GroupStep.
 func GroupSize(name int) int { return (name + GroupStep - 1) / GroupStep * GroupStep }
 
 // AppendBytes appends a u16 length and b, which has at most 65,535 bytes.
@@ -135,7 +136,7 @@ func AppendIDs[ID ~[16]byte](dst []byte, ids []ID) []byte {
 	return dst
 }
 
-// AppendAttributes appends a u16 count, and each key with a u16 and value with a u32 length.
+// AppendAttributes appends a u16 count, and each key with a u16 length and value with a u32 length.
 func AppendAttributes(dst []byte, attrs []Attribute) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(attrs)))
 	for _, a := range attrs {
@@ -146,8 +147,9 @@ func AppendAttributes(dst []byte, attrs []Attribute) []byte {
 	return dst
 }
 
-// Cursor reads the parts of a payload one after the other. A missing part makes it bad for good:
-// read all parts, then call Bad once. The bytes that it returns are views.
+// Cursor reads the parts of a payload one after the other. A part that is missing or truncated
+// makes the Cursor bad for good, so a caller can read all parts and then call Bad once. The bytes
+// that it returns are views.
 type Cursor struct {
 	b   []byte
 	bad bool
@@ -156,13 +158,13 @@ type Cursor struct {
 // Read returns a Cursor over a payload.
 func Read(payload []byte) Cursor { return Cursor{b: payload} }
 
-// Bad reports whether a part was cut short.
+// Bad reports whether a part was missing or truncated.
 func (c *Cursor) Bad() bool { return c.bad }
 
-// End reports whether all of the payload has been read, and no part was cut short.
+// End reports whether all of the payload was read and Bad is false.
 func (c *Cursor) End() bool { return !c.bad && len(c.b) == 0 }
 
-// Rest returns what has not been read yet.
+// Rest returns the bytes that were not read yet.
 func (c *Cursor) Rest() []byte { return c.b }
 
 // Take reads n bytes.
@@ -211,7 +213,7 @@ func (c *Cursor) U64() uint64 {
 // Bytes reads a u16 length and that many bytes.
 func (c *Cursor) Bytes() []byte { return c.Take(int(c.U16())) }
 
-// List reads what AppendList appended.
+// List reads a list that AppendList appended.
 func (c *Cursor) List() [][]byte {
 	list := make([][]byte, c.U16())
 	for i := range list {
@@ -244,116 +246,7 @@ func (c *Cursor) Attributes() []Attribute {
 	return attrs
 }
 
-// Header is one header field of a client's request.
-type Header struct{ Name, Value string }
-
-// SubprotocolHeader is the name of a header field that the gateway adds to an attachment: the
-// subprotocol agreed on. No client can send a field of that name.
-const SubprotocolHeader = ":subprotocol"
-
-// Attachment is what a worker receives about a client that is attached to it.
-type Attachment struct {
-	Version    uint32 // of the attributes
-	UIDVersion uint32
-	Handled    uint32 // messages of the client before the next one
-	Remote     string // the client's address, host:port
-	Listener   string // the URL of the listener it came by
-	UID        string // empty: not bound
-	Target     string // WebSocket: the request target, path and query
-	Headers    []Header
-	// The result of AppendRequest for Target and Headers, where the sender has it; it is used instead
-	// of them. An Attachment that was read has it, and no Headers.
-	Request string
-	Attrs   []Attribute
-}
-
-// AppendRequest appends the part of an attachment that describes the client's request.
-func AppendRequest[T string | []byte](dst []byte, target T, headers []Header) []byte {
-	dst = AppendBytes(dst, target)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(len(headers)))
-	for _, h := range headers {
-		dst = AppendBytes(dst, h.Name)
-		dst = AppendBytes(dst, h.Value)
-	}
-	return dst
-}
-
-// RequestTarget returns the target in the result of AppendRequest; "" where that is empty.
-func RequestTarget(request string) string {
-	if request == "" {
-		return ""
-	}
-	target, _ := cutBytes(request)
-	return target
-}
-
-// RequestHeaders iterates over the header fields in the result of AppendRequest. Names and values
-// are views of it, so that a stored request takes no more memory than its bytes.
-func RequestHeaders(request string) iter.Seq2[string, string] {
-	return func(yield func(string, string) bool) {
-		if request == "" {
-			return
-		}
-		target := RequestTarget(request)
-		for rest := request[2+len(target)+2:]; rest != ""; {
-			var name, value string
-			name, rest = cutBytes(rest)
-			value, rest = cutBytes(rest)
-			if !yield(name, value) {
-				return
-			}
-		}
-	}
-}
-
-// cutBytes cuts the result of AppendBytes from the front of s.
-func cutBytes(s string) (b, rest string) {
-	n := 2 + (int(s[0])<<8 | int(s[1]))
-	return s[2:n], s[n:]
-}
-
-// AppendAttachment appends the payload of an Attach frame.
-func AppendAttachment(dst []byte, a *Attachment) []byte {
-	dst = binary.BigEndian.AppendUint32(dst, a.Version)
-	dst = binary.BigEndian.AppendUint32(dst, a.UIDVersion)
-	dst = binary.BigEndian.AppendUint32(dst, a.Handled)
-	dst = AppendBytes(dst, a.Remote)
-	dst = AppendBytes(dst, a.Listener)
-	dst = AppendBytes(dst, a.UID)
-	if len(a.Request) > 0 {
-		dst = append(dst, a.Request...)
-	} else {
-		dst = AppendRequest(dst, a.Target, a.Headers)
-	}
-	return AppendAttributes(dst, a.Attrs)
-}
-
-// noRequest is the result of AppendRequest for a client without a request.
-const noRequest = "\x00\x00\x00\x00"
-
-// Attachment reads the payload of an Attach frame.
-func (c *Cursor) Attachment() (a Attachment) {
-	a.Version = c.U32()
-	a.UIDVersion = c.U32()
-	a.Handled = c.U32()
-	a.Remote = string(c.Bytes())
-	a.Listener = string(c.Bytes())
-	a.UID = string(c.Bytes())
-	request := c.b
-	c.Bytes() // the target
-	for n := c.U16(); n > 0 && !c.bad; n-- {
-		c.Bytes()
-		c.Bytes()
-	}
-	if request = request[:len(request)-len(c.b)]; !c.bad && len(request) > len(noRequest) {
-		a.Request = string(request)
-		a.Target = RequestTarget(a.Request)
-	}
-	a.Attrs = c.Attributes()
-	return a
-}
-
-// Peer is the address of a gateway for other gateways.
+// Peer is the address at which other gateways reach a gateway.
 type Peer struct {
 	ID   uint32
 	Addr string // host:port
@@ -377,16 +270,16 @@ func (c *Cursor) Peers() []Peer {
 	return peers
 }
 
-// Claim is a client's claim to a uid that only one client may have. Of two claims the later wins,
-// and of two at the same time the one with the larger client id.
+// Claim is the claim of a client on a uid that only one client may have. The later claim wins. Of
+// two claims with the same time, the one with the larger client id wins.
 type Claim struct {
-	// The time of the binding by the clocks of gateways: nanoseconds since 1970, but never less than a
-	// time that the gateway has received.
+	// Time is the time of the binding in nanoseconds since 1970, by the clock of the gateway. The
+	// clock is never behind a time received from another gateway.
 	Time   uint64
 	Client ClientID
 }
 
-// Before reports whether a claim loses against another.
+// Before reports whether c loses against o.
 func (c Claim) Before(o Claim) bool {
 	if c.Time != o.Time {
 		return c.Time < o.Time
@@ -400,7 +293,7 @@ func AppendEvict[T string | []byte](dst []byte, uid T, c Claim) []byte {
 	return binary.BigEndian.AppendUint64(dst, c.Time)
 }
 
-// Evict reads the payload of an Evict frame; the uid is a view.
+// Evict reads the payload of an Evict frame. The uid is a view.
 func (c *Cursor) Evict() (uid []byte, claim Claim) {
 	uid = c.Bytes()
 	claim.Client = c.ID()
@@ -408,5 +301,5 @@ func (c *Cursor) Evict() (uid []byte, claim Claim) {
 	return uid, claim
 }
 
-// Newer reports whether version a is newer than b. Versions increase and wrap around.
+// Newer reports whether version a is newer than b. Versions grow and wrap around.
 func Newer(a, b uint32) bool { return int32(a-b) > 0 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// tape is one direction of a recorded opening.
+// tape is the recorded bytes of one direction of an opening.
 type tape struct {
 	mu  sync.Mutex
 	buf []byte
@@ -90,7 +90,7 @@ func tcpPair(t *testing.T) (client, server net.Conn) {
 	return client, server
 }
 
-// script is a net.Conn whose input is fixed.
+// script is a net.Conn over fixed bytes: a peer that sends these and nothing more.
 type script struct {
 	net.Conn
 	in  *bytes.Reader

@@ -52,10 +52,11 @@ func TestNamesAreTheSpecs(t *testing.T) {
 	}
 }
 
-// listed reads "0 ok · 1 gone (…) · …", the line under a heading.
+// listed reads "0 ok · 1 gone (...) · ...", the paragraph under a heading.
 func listed(t *testing.T, spec, heading string) map[int]string {
 	_, after, _ := strings.Cut(spec, heading)
-	line := regexp.MustCompile(` \([^)]*\)`).ReplaceAllString(strings.Split(after, "\n")[1], "")
+	paragraph, _, _ := strings.Cut(strings.TrimPrefix(after[strings.Index(after, "\n"):], "\n"), "\n\n")
+	line := regexp.MustCompile(` \([^)]*\)`).ReplaceAllString(strings.ReplaceAll(paragraph, "\n", " "), "")
 	names := map[int]string{}
 	for part := range strings.SplitSeq(line, " · ") {
 		number, name, _ := strings.Cut(part, " ")

@@ -1,4 +1,4 @@
-// Package logs keeps a slow log from delaying a server: a goroutine that logs never waits.
+// Package logs decouples a server from its log: a goroutine that logs never waits for the output.
 package logs
 
 import (
@@ -10,47 +10,48 @@ import (
 )
 
 const (
-	// maxQueued bounds the lines that wait to be written, in bytes, with lineCost for each line.
+	// maxQueued is the most bytes that may be queued. Each line counts lineCost bytes more.
 	maxQueued = 1 << 20
 	lineCost  = 64
-	// retryEvery is how often a report of lost lines is tried again while nothing is logged.
+	// retryEvery is how often a failed report of lost lines is retried.
 	retryEvery = time.Second
 )
 
-// Writer passes lines on to another writer, one Write each, from a goroutine of its own. A line is
-// lost when 1 MiB is waiting, or when its Write fails. A line of the Writer's own reports the
-// number of lost lines as soon as one can be written again. It is safe for concurrent use.
+// Writer forwards lines to another writer, with one Write each, from its own goroutine. A line is
+// lost if 1 MiB is already queued, or if its Write fails. A line with the number of lost lines
+// follows as soon as one can be written again. Any goroutine may call its methods.
 type Writer struct {
 	// Static after New.
 	to   io.Writer
 	wake chan struct{} // has a value when there may be something to write
-	done chan struct{} // closed when all is written after Close
+	done chan struct{} // closed after Close, when everything was written
 
 	mu     sync.Mutex
 	queue  []line // guarded by mu: oldest first; bound: lines of the program's log
-	queued int    // guarded by mu: what the queue counts for
-	lost   int    // guarded by mu: lines lost since the last one of the queue
+	queued int    // guarded by mu: size of the queue, with lineCost per line
+	lost   int    // guarded by mu: lines lost after the last line of the queue
 	closed bool   // guarded by mu
 
 	// Owned by run.
-	due  int  // lines lost before the one that is to be written, not yet reported
-	torn bool // the last line was written in part
+	unreported int  // lines lost before the line that is written next, not reported yet
+	partial    bool // only a part of the last line was written
 }
 
-// line is one line, and the number of lines lost before it.
+// line is one line, and the number of lines that were lost directly before it.
 type line struct {
 	text []byte // bound: lines of the program's log
 	lost int
 }
 
-// New returns a Writer to w. Its goroutine ends after Close, when the last Write has returned.
+// New returns a Writer that writes to w. Its goroutine ends after Close, when the current Write of
+// w has returned.
 func New(w io.Writer) *Writer {
 	q := &Writer{to: w, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go q.run()
 	return q
 }
 
-// Write queues a line, or counts it as lost. It neither blocks nor fails.
+// Write queues a line, or counts it as lost. It does not block and does not fail.
 func (w *Writer) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	switch cost := len(p) + lineCost; {
@@ -67,15 +68,15 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// push queues a line. The caller holds mu.
+// push queues a line. mu must be held.
 func (w *Writer) push(text []byte) {
 	w.queue = append(w.queue, line{text, w.lost})
 	w.queued += len(text) + lineCost
 	w.lost = 0
 }
 
-// Close queues a last line, unless it is empty; there is always room for it. It waits until all
-// lines have been written, but no longer than the given time. Lines that remain then are lost.
+// Close queues a last line even if the queue is full, unless it is empty. It waits until everything
+// was written, at most for the given time. Lines that are left then are lost.
 func (w *Writer) Close(last string, within time.Duration) {
 	w.mu.Lock()
 	if last != "" && !w.closed {
@@ -99,23 +100,23 @@ func (w *Writer) signal() {
 	}
 }
 
-// run is the goroutine that writes.
+// run is the writing goroutine.
 func (w *Writer) run() {
 	defer close(w.done)
 	retry := time.NewTicker(retryEvery)
 	defer retry.Stop()
 	for {
 		var again <-chan time.Time
-		if w.due > 0 {
+		if w.unreported > 0 {
 			again = retry.C
 		}
 		select {
 		case <-w.wake:
 		case <-again:
-			w.pass(line{})
+			w.writeLine(line{})
 		}
 		for l, more := w.next(); more; l, more = w.next() {
-			w.pass(l)
+			w.writeLine(l)
 		}
 		w.mu.Lock()
 		over := w.closed && len(w.queue) == 0
@@ -126,13 +127,13 @@ func (w *Writer) run() {
 	}
 }
 
-// next takes the oldest line from the queue. When the queue is empty and lines were lost, it
+// next removes the oldest line from the queue. If the queue is empty and lines were lost, it
 // returns an empty line, once.
 func (w *Writer) next() (line, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.queue) == 0 {
-		w.queue = nil // frees the memory of a long queue
+		w.queue = nil // releases the memory of a burst
 		l := line{lost: w.lost}
 		w.lost = 0
 		return l, l.lost > 0
@@ -144,28 +145,28 @@ func (w *Writer) next() (line, bool) {
 	return l, true
 }
 
-// pass writes a line, after a report of the lines that were lost before it.
-func (w *Writer) pass(l line) {
-	if w.due += l.lost; w.due > 0 && w.write(report(w.due)) {
-		w.due = 0
+// writeLine writes a line, preceded by a report of the lines that were lost before it.
+func (w *Writer) writeLine(l line) {
+	if w.unreported += l.lost; w.unreported > 0 && w.write(report(w.unreported)) {
+		w.unreported = 0
 	}
 	if len(l.text) > 0 && !w.write(l.text) {
-		w.due++
+		w.unreported++
 	}
 }
 
-// write writes a line, and reports whether it succeeded. It first ends a line that was written in
-// part before.
+// write writes a line and reports whether that succeeded. If the line before was written in part,
+// it ends that line first.
 func (w *Writer) write(text []byte) bool {
-	if w.torn {
+	if w.partial {
 		text = append([]byte{'\n'}, text...)
 	}
 	n, err := w.to.Write(text)
-	w.torn = w.torn && n == 0 || n > 0 && n < len(text) && text[n-1] != '\n'
+	w.partial = w.partial && n == 0 || n > 0 && n < len(text) && text[n-1] != '\n'
 	return err == nil
 }
 
-// report returns the line that gives the number of lost lines.
+// report returns the line with the number of lost lines.
 func report(n int) []byte {
 	var b bytes.Buffer
 	slog.New(slog.NewTextHandler(&b, nil)).Warn("log lines lost", "count", n)

@@ -16,13 +16,13 @@ import (
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
 
-// reader is the destination of the lines. It accepts what the test allows.
+// reader receives the lines. It accepts as much as the test allows.
 type reader struct {
-	writing chan struct{} // gets a value when a Write has begun; nil: nobody waits for that
-	let     chan error    // what each Write returns; nil: no error at once
+	writing chan struct{} // receives a value when a Write has begun; nil: no one waits for that
+	let     chan error    // the result of each Write; nil: no error, at once
 
 	mu    sync.Mutex
-	short int // guarded by mu: bytes that the next Write takes before it fails
+	short int // guarded by mu: bytes that the next Write accepts before it fails
 	got   bytes.Buffer
 }
 
@@ -43,8 +43,8 @@ func (r *reader) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
-// lines returns the lines that came, without their padding, and each report of lost lines as its
-// count alone.
+// lines returns the received lines without their padding, and each report of lost lines as its
+// count.
 func (r *reader) lines() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,7 +67,7 @@ func say(t *testing.T, w io.Writer, text string) {
 	}
 }
 
-// Lines arrive whole and in order, with the last one at the end.
+// Lines arrive whole and in order, the last one at the end.
 func TestLines(t *testing.T) {
 	t.Parallel()
 	var r reader
@@ -88,17 +88,17 @@ func TestLines(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	say(t, w, "too late\n")
-	w.Close("", patience) // a second time does no harm
+	w.Close("", patience) // a second call has no effect
 }
 
-// No caller waits for a destination that does not read. Lines without room are counted where they
-// are missing, and there is always room for the last line.
+// No one waits for a reader that does not read. Lines that do not fit are counted where they are
+// missing, and the last line always fits.
 func TestOverflow(t *testing.T) {
 	t.Parallel()
 	r := reader{writing: make(chan struct{}, 10), let: make(chan error, 10)}
 	w := New(&r)
 	say(t, w, "first\n")
-	<-r.writing // in the reader's hands
+	<-r.writing // the Write of the first line has begun
 	half := strings.Repeat("x", maxQueued/2-lineCost-1) + "\n"
 	say(t, w, "A"+half[1:])
 	say(t, w, "B"+half[1:])
@@ -117,7 +117,7 @@ func TestOverflow(t *testing.T) {
 	}
 }
 
-// Empty lines count for the bound, too.
+// The limit counts empty lines too.
 func TestManySmallLines(t *testing.T) {
 	t.Parallel()
 	r := reader{writing: make(chan struct{}, 10), let: make(chan error)}
@@ -137,17 +137,17 @@ func TestManySmallLines(t *testing.T) {
 	w.Close("", patience)
 }
 
-// Lines whose Write fails are lost and counted. One that was written in part is ended before the
-// next.
+// Lines whose Write fails are lost and counted. A line that was written in part is ended before the
+// next one.
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	full := errors.New("no space")
 	r := reader{let: make(chan error, 10), short: 3}
 	w := New(&r)
-	say(t, w, "abcdef\n") // 3 bytes of it
+	say(t, w, "abcdef\n") // 3 bytes of it are written
 	say(t, w, "b\n")
 	say(t, w, "c\n")
-	for _, err := range []error{full, full, full, nil, nil, nil} { // abcdef; a report and b; from there on it flows
+	for _, err := range []error{full, full, full, nil, nil, nil} { // abcdef; a report and b; then all succeed
 		r.let <- err
 	}
 	w.Close("last\n", patience)
@@ -156,7 +156,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// Lost lines are reported even when nothing more is logged.
+// Lost lines are reported even if nothing is logged any more.
 func TestReportWithoutALine(t *testing.T) {
 	t.Parallel()
 	r := reader{let: make(chan error, 10)}
@@ -172,7 +172,7 @@ func TestReportWithoutALine(t *testing.T) {
 	w.Close("", patience)
 }
 
-// Close does not wait for a destination that does not read.
+// Close does not wait longer than its limit for a reader that does not read.
 func TestCloseHasAnEnd(t *testing.T) {
 	t.Parallel()
 	r := reader{let: make(chan error)}
@@ -185,7 +185,7 @@ func TestCloseHasAnEnd(t *testing.T) {
 	<-w.done
 }
 
-// With any number of goroutines each line is either written or counted.
+// Each line of any number of goroutines is written or counted.
 func TestConcurrent(t *testing.T) {
 	t.Parallel()
 	var r reader

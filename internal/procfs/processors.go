@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Processors returns the numbers of the processors on which at least one of the processes may run
-// (proc(5), Cpus_allowed_list of /proc/PID/status); none where there is no /proc.
+// Processors returns the numbers of the processors that at least one of the processes may run on
+// (proc(5), Cpus_allowed_list of /proc/PID/status). It is empty without /proc.
 func Processors(pids ...int) map[int]bool {
 	all := make(map[int]bool)
 	for _, pid := range pids {
@@ -17,7 +17,7 @@ func Processors(pids ...int) map[int]bool {
 	return all
 }
 
-// addList adds the numbers of a list such as 0-3,8.
+// addList adds the numbers of a list such as "0-3,8".
 func addList(all map[int]bool, list string) {
 	for part := range strings.SplitSeq(list, ",") {
 		from, to, isRange := strings.Cut(part, "-")
@@ -35,15 +35,15 @@ func addList(all map[int]bool, list string) {
 	}
 }
 
-// Spent is how processors have spent their time since the system started.
+// Spent is the time of processors since the system started.
 type Spent struct {
-	Busy  time.Duration // for programs: user, nice and system time
-	Steal time.Duration // a hypervisor gave them to another machine meanwhile
+	Busy  time.Duration // used by programs: user, nice and system time
+	Steal time.Duration // given to another virtual machine by the hypervisor
 }
 
 // SpentBy returns the times of the processors with these numbers (proc(5), /proc/stat, in ticks of
-// 10 ms); 0 where there is no /proc. The time of interrupts is left out. Some kernels count it for
-// the interrupted program, too (CONFIG_IRQ_TIME_ACCOUNTING), so it cannot be attributed.
+// 10 ms), or 0 without /proc. Interrupt time is excluded: some kernels also count it for the
+// program that was interrupted (CONFIG_IRQ_TIME_ACCOUNTING).
 func SpentBy(processors map[int]bool) Spent {
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -52,7 +52,7 @@ func SpentBy(processors map[int]bool) Spent {
 	return spent(string(b), processors)
 }
 
-// The fields of a processor's line in /proc/stat.
+// These are the fields of a processor's line in /proc/stat.
 const (
 	statUser = 1 + iota
 	statNice

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// A list of processors in the form of /proc/PID/status is read completely.
+// addList adds all processors of a list from /proc/PID/status.
 func TestAddList(t *testing.T) {
 	t.Parallel()
 	for list, want := range map[string][]int{"0": {0}, "0-1": {0, 1}, "3,5-7,11": {3, 5, 6, 7, 11}, "": nil, "x": nil,
@@ -21,7 +21,7 @@ func TestAddList(t *testing.T) {
 	}
 }
 
-// The times of the named processors are added up, and nothing else of /proc/stat.
+// spent adds up the times of the given processors, and nothing else of /proc/stat.
 func TestSpent(t *testing.T) {
 	t.Parallel()
 	const stat = `cpu  6000 600 60 9000 70 80 90 300 5 5
@@ -46,7 +46,7 @@ intr 1 2 3 4 5 6 7 8 9
 	}
 }
 
-// The time of a busy processor is seen.
+// This process keeps a processor busy, and SpentBy shows it.
 func TestSpentBy(t *testing.T) {
 	t.Parallel()
 	on := Processors(os.Getpid())

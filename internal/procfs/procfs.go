@@ -1,4 +1,4 @@
-// Package procfs reads what the system reports about a process.
+// Package procfs reads from /proc what the system reports about a process.
 package procfs
 
 import (
@@ -12,20 +12,20 @@ import (
 	"time"
 )
 
-// Exists reports whether there is such a process; true, too, where that cannot be determined.
+// Exists reports whether the process exists. It returns true if that cannot be determined.
 func Exists(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
-// tick is the unit of processor times in /proc: USER_HZ is 100 on all platforms that Go runs on.
+// tick is the unit of processor time in /proc. USER_HZ is 100 on all platforms that Go supports.
 const tick = 10 * time.Millisecond
 
 // CPUTime returns the user and system time that a process has used (proc(5), /proc/PID/stat fields
-// 14 and 15, in ticks of 10 ms); 0 where there is no /proc.
+// 14 and 15, in ticks of 10 ms), or 0 without /proc.
 func CPUTime(pid int) time.Duration {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
 	}
-	// The name in field 2 may contain any bytes; the fields after it do not.
+	// The name in field 2 may contain any characters, so the fields are counted from its end.
 	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
 	if len(f) < 13 {
 		return 0
@@ -35,22 +35,22 @@ func CPUTime(pid int) time.Duration {
 	return time.Duration(user+system) * tick
 }
 
-// Resident is a process's resident memory in bytes (VmRSS); 0 where there is no /proc.
+// Resident returns a process's resident memory in bytes (VmRSS), or 0 without /proc.
 func Resident(pid int) int { return Bytes(Status(pid, "VmRSS")) }
 
-// TakePeak returns the largest resident memory of a process since the last call, or since its start
-// where the system does not allow the mark to be reset (VmHWM, /proc/PID/clear_refs); in bytes, 0
-// where there is no /proc.
+// TakePeak returns the largest resident memory of a process in bytes since the last call (VmHWM),
+// or 0 without /proc. It resets the peak by /proc/PID/clear_refs; where the system does not allow
+// that, the peak is that since the start of the process.
 func TakePeak(pid int) int {
 	peak := Bytes(Status(pid, "VmHWM"))
 	_ = os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 	return peak
 }
 
-// Status returns the value of a key in /proc/PID/status (proc(5)); "" without one.
+// Status returns the value of a key in /proc/PID/status (proc(5)), or "".
 func Status(pid int, key string) string { return Field(fmt.Sprintf("/proc/%d/status", pid), key) }
 
-// Field returns the value of the first line "key: value" of a file; "" without one.
+// Field returns the value of the first line "key: value" of a file, or "".
 func Field(file, key string) string {
 	b, _ := os.ReadFile(file)
 	for line := range strings.Lines(string(b)) {
@@ -61,7 +61,7 @@ func Field(file, key string) string {
 	return ""
 }
 
-// Bytes converts a size in the form of /proc, "123 kB"; 0 for anything else.
+// Bytes parses a size as /proc writes it, "123 kB". It returns 0 for anything else.
 func Bytes(v string) int {
 	kb, _ := strconv.Atoi(strings.TrimSuffix(v, " kB"))
 	return kb << 10

@@ -12,20 +12,19 @@ import (
 	"testing"
 )
 
-// Build builds the program and returns its path. It is linked once, however many tests and packages
-// call Build.
+// Build builds the program and returns its path. It is linked once for all tests and packages.
 func Build(tb testing.TB) string {
 	tb.Helper()
 	return cached(tb, "github.com/seed-7410fe32/sluice")
 }
 
-// BuildTest builds a program for tests, in a directory below the test's own, and returns its path.
+// BuildTest builds a test program in a directory below the test's own, and returns its path.
 func BuildTest(tb testing.TB, dir string) string {
 	tb.Helper()
 	return cached(tb, "./"+dir)
 }
 
-// built holds, by the program's name, a function that builds it once for this process.
+// built maps a program's name to a function that builds it once in this process.
 var built sync.Map
 
 func cached(tb testing.TB, program string) string {
@@ -34,7 +33,7 @@ func cached(tb testing.TB, program string) string {
 		if err := readSources(); err != nil {
 			return "", fmt.Errorf("the program's sources: %w", err)
 		}
-		return inCache(program)
+		return buildInCache(program)
 	}))
 	bin, err := build.(func() (string, error))()
 	if err != nil {
@@ -43,10 +42,10 @@ func cached(tb testing.TB, program string) string {
 	return bin
 }
 
-// inCache builds a program into the go command's cache, as "go run" does, and returns its path
-// there. All packages under test share it, and nothing has to be removed.
-func inCache(program string) (bin string, err error) {
-	for range 3 { // the run that links it names a temporary file, the next one that in the cache
+// buildInCache builds a program into go's cache, as "go run" does, and returns its path there. All
+// tested packages share it, and it need not be removed.
+func buildInCache(program string) (bin string, err error) {
+	for range 3 { // the run that links names a temporary file, the next run names the file in the cache
 		cmd := exec.Command("go", "run", "-exec", "echo", program)
 		cmd.Stderr = new(strings.Builder)
 		out, err := cmd.Output()
@@ -61,7 +60,7 @@ func inCache(program string) (bin string, err error) {
 	return "", errors.New("go run keeps no program in its cache")
 }
 
-// buildHere builds a program with additional flags, for one test.
+// buildHere builds a program with its own flags for one test.
 func buildHere(tb testing.TB, program string, flags ...string) string {
 	tb.Helper()
 	if err := readSources(); err != nil {
@@ -75,18 +74,19 @@ func buildHere(tb testing.TB, program string, flags ...string) string {
 	return bin
 }
 
-// readSources opens the program's sources, so that the go command knows that the test's result
-// depends on them. Otherwise it would report the result for an earlier program ("cached").
+// readSources makes go test record that the test depends on the program's sources. Otherwise the go
+// command would print the cached result of an earlier program.
 func readSources() error {
 	mod, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
 		return err
 	}
-	return filepath.WalkDir(filepath.Dir(strings.TrimSpace(string(mod))),
-		func(path string, d fs.DirEntry, err error) error {
-			if name := d.Name(); d.IsDir() && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "testdata") {
-				return fs.SkipDir
-			}
-			return err
-		})
+	root := filepath.Dir(strings.TrimSpace(string(mod)))
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		name := d.Name()
+		if d.IsDir() && (strings.HasPrefix(name, ".") || name == "node_modules" || name == "testdata") {
+			return fs.SkipDir
+		}
+		return err
+	})
 }

@@ -27,8 +27,7 @@ func Say(tb testing.TB, c net.Conn, lines ...string) {
 	}
 }
 
-// Echoes sends a line to a text listener and waits until it comes back. No other message may be on
-// its way.
+// Echoes sends a line to a text listener and waits for its echo. No other line may be on its way.
 func Echoes(tb testing.TB, c net.Conn, line string) {
 	tb.Helper()
 	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// BuildWithJumpingClock is Build with a wall clock that jumps every 1.5 s: an hour ahead, then to
-// an hour behind, and back. The monotonic clock is unchanged. The program is built with a changed
-// time package, since the system's clock cannot be set for one process.
+// BuildWithJumpingClock is like Build, with a wall clock that jumps every 1.5 s: to an hour ahead,
+// to an hour behind, and back. The monotonic clock is not changed. The program is built with a
+// modified time package, because the system's clock cannot be set for one process.
 func BuildWithJumpingClock(tb testing.TB) string {
 	tb.Helper()
 	out, err := exec.Command("go", "env", "GOROOT").Output()
@@ -23,12 +23,12 @@ func BuildWithJumpingClock(tb testing.TB) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	const reading = "\tmono -= startNano\n" // in Now, where sec is of the wall clock
+	const reading = "\tmono -= startNano\n" // in Now, where sec belongs to the wall clock
 	if strings.Count(string(source), reading) != 1 {
-		tb.Fatal("time.Now is not what it was: look for where it reads the clocks")
+		tb.Fatal("time.Now has changed: find the line where it reads the clocks")
 	}
-	jumping := strings.Replace(string(source), reading, reading+
-		"\tsec += [...]int64{0, 3600, -3600}[mono/1_500_000_000%3]\n", 1)
+	const jump = "\tsec += [...]int64{0, 3600, -3600}[mono/1_500_000_000%3]\n"
+	jumping := strings.Replace(string(source), reading, reading+jump, 1)
 	copied := filepath.Join(tb.TempDir(), "time.go")
 	overlay := filepath.Join(tb.TempDir(), "overlay.json")
 	replace, err := json.Marshal(map[string]any{"Replace": map[string]string{original: copied}})

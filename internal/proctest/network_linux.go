@@ -14,20 +14,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Network is another host: a network namespace, connected to this one by a cable that can be cut
-// without a notice to either side.
+// Network simulates another host: a network namespace that is connected to this host by a virtual
+// cable. Cutting the cable sends nothing to either side.
 type Network struct {
 	Here, There string // addresses of the cable's two ends
 
 	tb    testing.TB
 	name  string // of the namespace
-	cable string // its end here
+	cable string // the device of the cable on this host
 }
 
-var networks atomic.Uint32 // made by this process, for their names
+var networks atomic.Uint32 // number of networks of this process, for their names
 
-// NewNetwork makes a network for the test. It needs root and ip(8). Without them the test is
-// skipped; with CI set and root, it fails.
+// NewNetwork creates a network for the test. It needs root and ip(8). Without them the test is
+// skipped, or fails if CI is set and the user is root.
 func NewNetwork(tb testing.TB) *Network {
 	tb.Helper()
 	if os.Geteuid() != 0 {
@@ -69,19 +69,19 @@ func (n *Network) ip(command string) {
 	}
 }
 
-// Cut unplugs the cable. What is sent is lost without an error.
+// Cut disconnects the cable. Sent bytes are lost without an error.
 func (n *Network) Cut() { n.ip("link set " + n.cable + " down") }
 
-// Heal plugs the cable in again.
+// Heal connects the cable again.
 func (n *Network) Heal() { n.ip("link set " + n.cable + " up") }
 
-// Start runs a program on the other host, as the function Start does on this one.
+// Start runs a program on the other host, as the function Start does on this host.
 func (n *Network) Start(name string, args ...string) *Process {
 	n.tb.Helper()
 	return Start(n.tb, nil, "ip", append([]string{"netns", "exec", n.name, name}, args...)...)
 }
 
-// Dial connects from the other host.
+// Dial connects to an address from the other host.
 func (n *Network) Dial(addr string) (net.Conn, error) {
 	type result struct {
 		conn net.Conn
@@ -89,7 +89,7 @@ func (n *Network) Dial(addr string) (net.Conn, error) {
 	}
 	done := make(chan result)
 	go func() {
-		runtime.LockOSThread() // and never unlocked, so that the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		space, err := os.Open("/run/netns/" + n.name)
 		if err == nil {
 			err = unix.Setns(int(space.Fd()), unix.CLONE_NEWNET)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Network is another host. It exists on Linux only.
+// Network is another host. It exists only on Linux.
 type Network struct{ Here, There string }
 
 // NewNetwork skips the test.

@@ -1,4 +1,4 @@
-// Package proctest runs the program's processes in tests.
+// Package proctest runs the program as real processes in tests.
 package proctest
 
 import (
@@ -17,16 +17,15 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/childproc"
 )
 
-// Process is a running program that is ready.
+// Process is a running program that has reported that it is ready.
 type Process struct {
 	*childproc.Process
 	tb  testing.TB
-	log string // where its standard error is
+	log string // file of its standard error
 }
 
-// Start runs a program and waits for a line on its standard output that begins with "ready". The
-// program is stopped at the end of the test. Its standard error goes to the test's log when the
-// test fails.
+// Start runs a program and waits for the line on its standard output that begins with "ready". The
+// process is stopped at the end of the test. If the test fails, its standard error is logged.
 func Start(tb testing.TB, env []string, name string, args ...string) *Process {
 	tb.Helper()
 	cmd := exec.Command(name, args...)
@@ -44,7 +43,7 @@ func Start(tb testing.TB, env []string, name string, args ...string) *Process {
 	return start(tb, cmd, logs)
 }
 
-// StartTo is Start with the caller's file as standard error, which Log does not read.
+// StartTo is like Start, with a standard error of the caller that Log does not read.
 func StartTo(tb testing.TB, stderr *os.File, name string, args ...string) *Process {
 	tb.Helper()
 	return start(tb, exec.Command(name, args...), stderr)
@@ -58,7 +57,7 @@ func start(tb testing.TB, cmd *exec.Cmd, stderr *os.File) *Process {
 	if p.Process, err = childproc.Start(cmd); err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { _ = p.Stop() }) // a test that checks how it ends stops it before
+	tb.Cleanup(func() { _ = p.Stop() }) // a test that checks the result stops it earlier
 	return p
 }
 
@@ -72,14 +71,16 @@ func (p *Process) Log() string {
 	return string(b)
 }
 
-// AwaitLog waits until the process's log contains a text the given number of times.
+// AwaitLog waits until the process has logged text at least the given number of times.
 func (p *Process) AwaitLog(text string, times int) {
 	p.tb.Helper()
-	Await(p.tb, fmt.Sprintf("process %d logs %q %d times", p.PID, text, times),
-		func() bool { return strings.Count(p.Log(), text) >= times })
+	Await(p.tb, fmt.Sprintf("process %d logs %q %d times", p.PID, text, times), func() bool {
+		return strings.Count(p.Log(), text) >= times
+	})
 }
 
-// AwaitFile waits until a file contains a text the given number of times.
+// AwaitFile waits until a file that another process writes contains text at least the given number
+// of times.
 func AwaitFile(tb testing.TB, path, text string, times int) {
 	tb.Helper()
 	Await(tb, fmt.Sprintf("%s holds %q %d times", path, text, times), func() bool {
@@ -91,15 +92,15 @@ func AwaitFile(tb testing.TB, path, text string, times int) {
 // Await polls until ok returns true.
 func Await(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	for deadline := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(awaitTimeout); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			tb.Fatalf("not within %v: %s", patience, what)
+			tb.Fatalf("not within %v: %s", awaitTimeout, what)
 		}
 	}
 }
 
-// patience is how long a test waits for something that must happen.
-const patience = 30 * time.Second
+// awaitTimeout is how long a test waits for an expected event.
+const awaitTimeout = 30 * time.Second
 
 // Signal sends the process a signal.
 func (p *Process) Signal(s syscall.Signal) {
@@ -109,12 +110,12 @@ func (p *Process) Signal(s syscall.Signal) {
 	}
 }
 
-// ExitCode waits for the end of the process and returns its exit code; -1 when a signal ended it.
+// ExitCode waits for the end of the process and returns its exit code, or -1 if a signal ended it.
 func (p *Process) ExitCode() int {
 	p.tb.Helper()
 	select {
 	case <-p.Done():
-	case <-time.After(patience):
+	case <-time.After(awaitTimeout):
 		p.tb.Fatalf("process %d does not end", p.PID)
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](p.Err()); ok {
@@ -123,7 +124,7 @@ func (p *Process) ExitCode() int {
 	return 0
 }
 
-// Terminate sends SIGTERM, waits for the end of the process and returns its exit code; -1 when a
+// Terminate sends SIGTERM, waits for the end of the process and returns its exit code, or -1 if a
 // signal ended it.
 func (p *Process) Terminate() int {
 	p.tb.Helper()
@@ -131,9 +132,8 @@ func (p *Process) Terminate() int {
 	return p.ExitCode()
 }
 
-// WorkerPIDs returns the processes that a supervisor of workers has logged as ready, in that order.
-// It waits until there are at least so many, since the ready line on standard output does not wait
-// for the log.
+// WorkerPIDs returns the processes that a supervisor has logged as ready, in that order. It waits
+// until there are at least the given number: the ready line on standard output may precede the log.
 func (p *Process) WorkerPIDs(least int) (pids []int) {
 	p.tb.Helper()
 	p.AwaitLog(`msg="worker ready"`, least)
@@ -147,8 +147,8 @@ func (p *Process) WorkerPIDs(least int) (pids []int) {
 	return pids
 }
 
-// Stop ends the process with SIGTERM, waits for it, and returns the result of Wait. The test fails
-// when the process has to be killed.
+// Stop stops the process with SIGTERM and waits for it. It returns the result of Wait. The test
+// fails if the process must be killed.
 func (p *Process) Stop() error {
 	p.tb.Helper()
 	err := p.Process.Stop()

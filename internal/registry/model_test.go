@@ -24,7 +24,7 @@ type naive struct {
 	uidVersion uint32
 }
 
-// model is a Registry and a naive one with the same members.
+// model is a Registry and a simple model of it.
 type model struct {
 	t     *testing.T
 	rng   *rand.Rand
@@ -35,7 +35,7 @@ type model struct {
 }
 
 const (
-	modelSlots = 70 // more than one word of the picked slots
+	modelSlots = 70 // more than one word of the marked slots
 	modelNames = 6
 )
 
@@ -43,10 +43,10 @@ func newModel(t *testing.T, seed uint64) *model {
 	return &model{t: t, rng: rand.New(rand.NewPCG(seed, 7)), r: New(modelLimits), here: map[uint32]*naive{}}
 }
 
-// modelLimits exclude a member from some of the groups, by their number or by their names.
+// modelLimits keep a member out of some groups, by their number or by their names.
 var modelLimits = Limits{Groups: 4, GroupBytes: 96}
 
-// name returns one of a few names, of different lengths.
+// name returns one of a few names of different lengths.
 func (x *model) name() string {
 	n := x.rng.IntN(modelNames)
 	return fmt.Sprint("имя ", n) + strings.Repeat("x", 7*n)
@@ -63,7 +63,7 @@ func (n *naive) mayJoin(name string) bool {
 	return groups <= modelLimits.Groups && bytes <= modelLimits.GroupBytes
 }
 
-// any returns a random member, nil when there is none.
+// any returns a random member, or nil if there is none.
 func (x *model) any() *naive {
 	if len(x.here) == 0 {
 		return nil
@@ -85,7 +85,7 @@ func (x *model) add() {
 
 func (x *model) remove(n *naive) {
 	x.r.Remove(n.m)
-	x.r.Remove(n.m) // harmless
+	x.r.Remove(n.m) // has no effect
 	x.gone = append(x.gone, n.m.ID)
 	delete(x.here, n.m.ID.Slot())
 }
@@ -136,7 +136,7 @@ func (x *model) step() {
 	}
 }
 
-// claim takes a uid from all that had it before; these are removed.
+// claim closes all members that had a uid before the claim.
 func (x *model) claim(n *naive, uid string) {
 	c := link.Claim{Time: x.rng.Uint64N(8), Client: n.m.ID}
 	want := map[*Member]bool{}
@@ -178,7 +178,7 @@ func (x *model) set(n *naive) {
 		clear(n.attrs)
 	}
 	var attrs []link.Attribute
-	for range x.rng.IntN(4) * (1 + x.rng.IntN(20)/19*40) { // now and then enough for an index
+	for range x.rng.IntN(4) * (1 + x.rng.IntN(20)/19*40) { // sometimes enough for an index
 		a := link.Attribute{Key: x.name(), Value: []string{"", "v", "w"}[x.rng.IntN(3)]}
 		attrs = append(attrs, a)
 		if n.attrs[a.Key] = a.Value; merge && a.Value == "" {
@@ -202,7 +202,7 @@ func TestModel(t *testing.T) {
 			t.Parallel()
 			x := newModel(t, seed)
 			if seed%2 == 1 {
-				x.r.epoch = 0xFFFFFFFF - 3000 // the marks come round
+				x.r.epoch = 0xFFFFFFFF - 3000 // the marks wrap around
 			}
 			for i := range 5000 {
 				x.step()
@@ -228,8 +228,8 @@ func TestModel(t *testing.T) {
 	}
 }
 
-// The function that a walk calls may remove members. Those that are left are visited once, those
-// removed before their turn not at all.
+// The callback of a walk may remove members. The remaining members are visited once, and those
+// removed before their turn are not visited.
 func TestRemovalDuringWalk(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(500) {
@@ -264,8 +264,8 @@ func TestRemovalDuringWalk(t *testing.T) {
 	}
 }
 
-// Over all pages of a Select each member that stays is seen exactly once, whatever members join,
-// leave, come and go between the pages.
+// Over all pages of a Select each member that stays is seen exactly once, whoever joins, leaves,
+// connects and disconnects between the pages.
 func TestSelectIsStable(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {

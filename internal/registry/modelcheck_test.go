@@ -8,7 +8,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// meant returns the members that an address names in the naive registry.
+// meant returns the members that an address names, according to the model.
 func (x *model) meant(target uint16, keys [][]byte) map[link.ClientID]bool {
 	ids := map[link.ClientID]bool{}
 	for _, n := range x.here {
@@ -25,7 +25,8 @@ func (x *model) meant(target uint16, keys [][]byte) map[link.ClientID]bool {
 	return ids
 }
 
-// address returns a random address: keys may be repeated, unknown, or of clients that are gone.
+// address returns a random address: keys appear twice, are unknown, or belong to clients that are
+// gone.
 func (x *model) address() (target uint16, keys [][]byte) {
 	target = uint16(x.rng.IntN(4))
 	for range x.rng.IntN(5) {
@@ -86,7 +87,7 @@ func (x *model) checkCount() {
 	}
 }
 
-// checkSelect reads all pages and compares each row with the naive registry.
+// checkSelect reads all pages and compares each row with the model.
 func (x *model) checkSelect() {
 	target, keys := x.address()
 	want := x.meant(target, keys)
@@ -144,7 +145,7 @@ func (x *model) checkRow(c *link.Cursor, fields uint8, n *naive) {
 	}
 }
 
-// checkDistinct compares the distinct names of the members that an address names.
+// checkDistinct compares the distinct names of the members of an address.
 func (x *model) checkDistinct() {
 	target, keys := x.address()
 	ids := x.meant(target, keys)
@@ -173,24 +174,25 @@ func (x *model) checkDistinct() {
 	}
 }
 
-// checkInside checks that each place and entry refer to each other and that no empty set is kept.
+// checkInside checks that each place and entry point at each other and that no empty set is kept.
 func (x *model) checkInside() {
 	uids, groups := map[string]bool{}, map[string]bool{}
 	for slot, n := range x.here {
 		m := n.m
-		if x.r.members[slot] != m || x.r.Find(m.ID) != m || m.UID() != n.uid || len(m.groups) != len(n.groups) || len(groupsOf(m)) != len(n.groups) {
+		if x.r.members[slot] != m || x.r.Find(m.ID) != m || m.UID() != n.uid ||
+			len(m.groups) != len(n.groups) || len(groupsOf(m)) != len(n.groups) {
 			x.t.Fatalf("member %+v is not %+v", m, n)
 		}
 		if n.uid != "" {
 			uids[n.uid] = true
-			if e := m.uid.entries[m.uidAt]; e.member != m || e.group != -1 {
+			if e := m.uid.entries[m.uidIndex]; e.member != m || e.group != -1 {
 				x.t.Fatalf("uid entry %+v of %+v", e, m)
 			}
 		}
 		for k, p := range m.groups {
 			groups[p.set.name] = true
-			if e := p.set.entries[p.at]; e.member != m || int(e.group) != k || !n.groups[p.set.name] ||
-				x.r.groups[p.set.name] != p.set {
+			e := p.set.entries[p.index]
+			if e.member != m || int(e.group) != k || !n.groups[p.set.name] || x.r.groups[p.set.name] != p.set {
 				x.t.Fatalf("group entry %+v of %+v", e, m)
 			}
 		}

@@ -1,5 +1,6 @@
-// Package registry knows the clients of one loop of a gateway: the uid, groups and attributes of
-// each, and the recipients of a message to many. It has one owner, no locks and no I/O.
+// Package registry stores the clients of one loop of a gateway: their uids, groups and attributes.
+// It finds the members that a message to many is for. It contains only data: it has one owner, no
+// locks and no I/O.
 package registry
 
 import (
@@ -8,59 +9,60 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Registry holds the clients of one loop. The loop owns everything in it and in its members.
+// Registry contains the clients of one loop. That loop owns it and its members.
 type Registry struct {
-	members []*Member // by the slot in their ID; nil: free; bound: clients, per loop
+	members []*Member // indexed by the slot of their id; nil: free; bound: clients, per loop
 	count   int
 	groups  map[string]*set // bound: groups of a client
 	uids    map[string]*set // bound: clients, per loop
-	epoch   uint32          // of the last walk; not 0
-	slots   []uint64        // scratch of Select: one bit for each slot
+	epoch   uint32          // number of the last walk, never 0
+	slots   []uint64        // used only during Select: one bit per slot
 	limits  Limits
 }
 
-// Limits are the bounds on the groups of one member. Zero means the default, link.DefaultGroups and
-// link.DefaultGroupBytes. More than link.MaxGroups and link.MaxGroupBytes counts as these.
+// Limits are the limits for the groups of one member. Zero means the default: link.DefaultGroups
+// and link.DefaultGroupBytes. A value above link.MaxGroups or link.MaxGroupBytes is reduced to it.
 type Limits struct {
-	Groups     int // how many
-	GroupBytes int // of their names, as link.GroupSize counts them
+	Groups     int // number of groups
+	GroupBytes int // bytes of their names, as link.GroupSize counts them
 }
 
-// Member is one client. It is part of what its owner knows of the client, which the owner finds by
-// the slot in the ID. It is small while the client has no groups and attributes. The fields that
-// each message needs come first.
+// Member is one client. It is embedded in the owner's state of the client, which the owner finds by
+// the slot of the ID. A member without uid, groups and attributes is small. The fields that each
+// message uses come first.
 type Member struct {
 	ID         link.ClientID // set before Add
-	version    uint32        // of attrs
-	mark       uint32        // the walk that has met or excluded it
-	uid        *set          // nil: not bound; after Remove a name and no more
+	version    uint32        // version of attrs
+	mark       uint32        // the walk that has visited or excluded the member
+	uid        *set          // nil: not bound; after Remove only its name is used
 	uidVersion uint32
-	uidAt      int32
+	uidIndex   int32             // index of the member in uid
 	groups     []place           // bound: groups of a client
 	attrs      *[]link.Attribute // nil: none
-	names      uint16            // of groups: link.GroupSize of all, in the least there is of it
+	names      uint16            // sum of link.GroupSize of the groups, in units of step
 	present    bool
 }
 
-// set is the members of one group or uid. It exists while it has members.
+// set contains the members of one group or uid. It exists while it has members.
 type set struct {
 	name    string
-	of      map[string]*set // bound: none, one of the registry's maps
+	sets    map[string]*set // bound: none, one of the registry's maps
 	entries []entry         // bound: groups of a client
-	since   []uint64        // of a uid: when each entry was bound; nil: of a group; bound: groups of a client
+	since   []uint64        // for a uid: when each entry was bound; nil for a group; bound: groups of a client
 	mark    uint32
 }
 
-// entry is a member of a set, and the index of the set in the member's groups; -1 for a uid.
+// entry is a member of a set. group is the index of the set in the member's groups, or -1 for a
+// uid.
 type entry struct {
 	member *Member
 	group  int32
 }
 
-// place is one group of a member, and the member's index in the group.
+// place is one group of a member and the member's index in it.
 type place struct {
-	set *set
-	at  int32
+	set   *set
+	index int32
 }
 
 // New returns an empty Registry.
@@ -70,14 +72,13 @@ func New(limits Limits) *Registry {
 	return &Registry{groups: make(map[string]*set), uids: make(map[string]*set), limits: limits}
 }
 
-// step is the number of bytes that the shortest name of a group counts. All names count a multiple
-// of it.
+// step is the unit of group sizes in bytes.
 const step = link.GroupStep
 
-// Len is the number of members.
+// Len returns the number of members.
 func (r *Registry) Len() int { return r.count }
 
-// Add makes m, whose ID is set, a member. The slot in its ID must be free.
+// Add adds m, whose ID must be set. The slot of the ID must be free.
 func (r *Registry) Add(m *Member) {
 	slot := int(m.ID.Slot())
 	for slot >= len(r.members) {
@@ -88,24 +89,24 @@ func (r *Registry) Add(m *Member) {
 	r.count++
 }
 
-// Remove removes m from the registry. Its uid and attributes can still be read.
+// Remove removes m and its memberships. Its uid and attributes can still be read.
 func (r *Registry) Remove(m *Member) {
 	if !m.present {
 		return
 	}
 	if m.uid != nil {
-		m.uid.remove(m.uidAt)
+		m.uid.remove(m.uidIndex)
 	}
 	for len(m.groups) > 0 {
 		m.leave(len(m.groups) - 1)
 	}
-	m.groups = nil // and m.names is 0
+	m.groups = nil // m.names is 0 now
 	r.members[m.ID.Slot()] = nil
 	m.present = false
 	r.count--
 }
 
-// Find returns the member with the id, nil when there is none.
+// Find returns the member with the id, or nil.
 func (r *Registry) Find(id link.ClientID) *Member {
 	if slot := int(id.Slot()); slot < len(r.members) {
 		if m := r.members[slot]; m != nil && m.ID == id {
@@ -115,7 +116,7 @@ func (r *Registry) Find(id link.ClientID) *Member {
 	return nil
 }
 
-// UID returns the uid that m is bound to, "" without one.
+// UID returns the uid that m is bound to, or "".
 func (m *Member) UID() string {
 	if m.uid == nil {
 		return ""
@@ -123,7 +124,8 @@ func (m *Member) UID() string {
 	return m.uid.name
 }
 
-// Bind gives m the uid, in place of the one it had, at a time that Older goes by. The uid is not empty.
+// Bind binds m to the uid instead of its current one. The uid must not be empty. at is the time
+// that Older compares.
 func (r *Registry) Bind(m *Member, uid string, at uint64) {
 	if !m.present {
 		return
@@ -131,11 +133,11 @@ func (r *Registry) Bind(m *Member, uid string, at uint64) {
 	m.uidVersion++
 	if m.UID() != uid {
 		m.unbind()
-		m.uid = open(r.uids, uid)
-		m.uidAt = m.uid.add(m, -1)
+		m.uid = openSet(r.uids, uid)
+		m.uidIndex = m.uid.add(m, -1)
 		m.uid.since = append(m.uid.since, at)
 	}
-	m.uid.since[m.uidAt] = at
+	m.uid.since[m.uidIndex] = at
 }
 
 // Unbind removes m's uid.
@@ -148,28 +150,27 @@ func (r *Registry) Unbind(m *Member) {
 
 func (m *Member) unbind() {
 	if m.uid != nil {
-		m.uid.remove(m.uidAt)
+		m.uid.remove(m.uidIndex)
 		m.uid = nil
 	}
 }
 
-// Older calls f for each member, other than the claimant, that was bound to the uid before the
-// claim. f may remove the member.
+// Older calls f for each member of the uid that was bound before the claim c, except the client of
+// c. f may remove the member.
 func (r *Registry) Older(uid []byte, c link.Claim, f func(*Member)) {
 	s := r.uids[string(uid)]
 	if s == nil {
 		return
 	}
-	for i := len(s.entries) - 1; i >= 0; i-- { //nolint:modernize // f may remove entries
-		// The entry that takes the place of a removed one has been visited.
+	for i := len(s.entries) - 1; i >= 0; i-- { // a removed entry is replaced by one that was already visited
 		if m := s.entries[i].member; m.ID != c.Client && (link.Claim{Time: s.since[i], Client: m.ID}).Before(c) {
 			f(m)
 		}
 	}
 }
 
-// Join adds m to a group, whose name is not empty. It reports whether m is in the group now. It is
-// not when the limits forbid it, or when m has been removed.
+// Join adds m to a group, whose name must not be empty. It reports whether m is in the group now.
+// It is not if the limits do not allow it, or if m was removed.
 func (r *Registry) Join(m *Member, group string) bool {
 	if !m.present {
 		return false
@@ -182,7 +183,7 @@ func (r *Registry) Join(m *Member, group string) bool {
 		return false
 	}
 	m.names += uint16(size / step)
-	s := open(r.groups, group)
+	s := openSet(r.groups, group)
 	m.groups = append(m.groups, place{s, s.add(m, int32(len(m.groups)))})
 	return true
 }
@@ -211,7 +212,7 @@ func (r *Registry) Dissolve(group string) int {
 	return n
 }
 
-// inGroup returns the index of s in m's groups, -1 when m is not in it.
+// inGroup returns the index of s in m's groups, or -1.
 func (m *Member) inGroup(s *set) int {
 	for k := range m.groups {
 		if m.groups[k].set == s {
@@ -221,25 +222,25 @@ func (m *Member) inGroup(s *set) int {
 	return -1
 }
 
-// leave removes m from its k-th group; its last group moves to k.
+// leave removes m from its k-th group. The last group moves to index k.
 func (m *Member) leave(k int) {
 	p := m.groups[k]
 	m.names -= uint16(link.GroupSize(len(p.set.name)) / step)
-	p.set.remove(p.at)
+	p.set.remove(p.index)
 	last := len(m.groups) - 1
 	if k != last {
 		moved := m.groups[last]
 		m.groups[k] = moved
-		moved.set.entries[moved.at].group = int32(k)
+		moved.set.entries[moved.index].group = int32(k)
 	}
 	m.groups[last] = place{}
 	m.groups = m.groups[:last]
 }
 
-func open(of map[string]*set, name string) *set {
+func openSet(of map[string]*set, name string) *set {
 	s := of[name]
 	if s == nil {
-		s = &set{name: name, of: of}
+		s = &set{name: name, sets: of}
 		of[name] = s
 	}
 	return s
@@ -250,16 +251,16 @@ func (s *set) add(m *Member, group int32) int32 {
 	return int32(len(s.entries) - 1)
 }
 
-// remove removes the entry at i; the last one moves there. An empty set is deleted.
+// remove removes the entry at index i. The last entry moves there. An empty set is deleted.
 func (s *set) remove(i int32) {
 	last := len(s.entries) - 1
 	if int(i) != last {
 		moved := s.entries[last]
 		s.entries[i] = moved
 		if moved.group < 0 {
-			moved.member.uidAt = i
+			moved.member.uidIndex = i
 		} else {
-			moved.member.groups[moved.group].at = i
+			moved.member.groups[moved.group].index = i
 		}
 	}
 	s.entries[last] = entry{}
@@ -269,6 +270,6 @@ func (s *set) remove(i int32) {
 		s.since = s.since[:last]
 	}
 	if last == 0 {
-		delete(s.of, s.name)
+		delete(s.sets, s.name)
 	}
 }

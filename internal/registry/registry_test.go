@@ -11,7 +11,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// filled is a registry with n members in slots 0 … n-1, all in the group "all" and each under a uid of its own.
+// filled returns a registry with n members in slots 0 to n-1, all in the group "all" and each with
+// a uid of its own.
 func filled(n int) (*Registry, []Member) {
 	r, members := New(Limits{}), make([]Member, n)
 	for i := range members {
@@ -23,7 +24,7 @@ func filled(n int) (*Registry, []Member) {
 	return r, members
 }
 
-// The largest size of a member without groups and attributes, in bytes. It is a third of a
+// A member without uid, groups and attributes is at most this large in bytes: it is a third of a
 // gateway's session, which must stay within its size class.
 func TestMemberIsSmall(t *testing.T) {
 	t.Parallel()
@@ -32,7 +33,7 @@ func TestMemberIsSmall(t *testing.T) {
 	}
 }
 
-// A client that is not a member has no groups and receives nothing.
+// A removed member is in no group and receives nothing.
 func TestNotAMember(t *testing.T) {
 	t.Parallel()
 	r := New(Limits{})
@@ -70,7 +71,7 @@ func TestNotAMember(t *testing.T) {
 	}
 }
 
-// A client in the slot of another one is not that other.
+// A new client in a slot is not the slot's earlier client.
 func TestSlotUsedAgain(t *testing.T) {
 	t.Parallel()
 	r := New(Limits{})
@@ -103,8 +104,8 @@ func TestBindAgain(t *testing.T) {
 	}
 }
 
-// An empty attribute stays when all are replaced, and is removed by a merge. The last of equal keys
-// counts.
+// An attribute with an empty value stays when all are replaced, and is removed when they are
+// merged. The last of equal keys counts.
 func TestSet(t *testing.T) {
 	t.Parallel()
 	r := New(Limits{})
@@ -134,14 +135,14 @@ func TestSet(t *testing.T) {
 	}
 }
 
-// A client has at most link.MaxAttributes, however they are set. A change beyond that has no
-// effect. At the bound an attribute can still be replaced and removed.
+// A client has at most link.MaxAttributes, however they were set. A change that exceeds it has no
+// effect. At the limit an attribute can still be replaced and removed.
 func TestSetIsBounded(t *testing.T) {
 	t.Parallel()
 	r := New(Limits{})
 	m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
 	r.Add(m)
-	sized := func(key string, n int) []link.Attribute { // an attribute that counts n
+	sized := func(key string, n int) []link.Attribute { // an attribute that counts n bytes
 		return []link.Attribute{{Key: key, Value: strings.Repeat("x", n-16-len(key))}}
 	}
 	tiny := make([]link.Attribute, 0, 1<<16)
@@ -175,8 +176,7 @@ func TestSetIsBounded(t *testing.T) {
 	}
 }
 
-// Many attributes are set, merged and removed like a few, in a time that does not grow with the
-// square of their number.
+// Many attributes are set, merged and removed as few are, and not in quadratic time.
 func TestSetMany(t *testing.T) {
 	t.Parallel()
 	const many = 45_000
@@ -209,7 +209,7 @@ func TestSetMany(t *testing.T) {
 	}
 }
 
-// When the number of walks wraps around, marks of the first walks do not count again.
+// When the number of walks wraps around, marks of the first walks are not valid again.
 func TestMarksComeRound(t *testing.T) {
 	t.Parallel()
 	r, _ := filled(10)
@@ -232,7 +232,7 @@ func TestMarksComeRound(t *testing.T) {
 	}
 }
 
-// A page ends at its bound in bytes or members; a row is never cut.
+// A page ends at its limit of bytes or members. A row is never cut.
 func TestSelectPages(t *testing.T) {
 	t.Parallel()
 	r, members := filled(40_000)
@@ -260,21 +260,21 @@ func TestSelectPages(t *testing.T) {
 	}
 }
 
-// The largest possible row of one member fits a frame, whatever fields are requested.
+// The largest member fits in a frame, whichever fields are requested.
 func TestSelectOfTheLargestMember(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ groups, size int }{
 		"most groups":   {link.MaxGroups, 16},
 		"longest names": {link.MaxGroupBytes / link.MaxKey, link.MaxKey},
 	} {
-		r := New(Limits{Groups: 1 << 30, GroupBytes: 1 << 30}) // as much as there may be
+		r := New(Limits{Groups: 1 << 30, GroupBytes: 1 << 30}) // the highest limits
 		m := &Member{ID: link.MakeClientID(1, 0, 0, 1)}
 		r.Add(m)
 		r.Bind(m, strings.Repeat("u", link.MaxKey), 1)
 		r.Set(m, []link.Attribute{{Key: "k", Value: strings.Repeat("v", link.MaxAttributes-17)}}, false)
 		for i := range c.groups {
 			group := fmt.Sprintf("%0*d", c.size, i)
-			s := open(r.groups, group) // Join would look through all before it
+			s := openSet(r.groups, group) // Join would search all earlier groups
 			m.groups = append(m.groups, place{s, s.add(m, int32(len(m.groups)))})
 			m.names += uint16(link.GroupSize(c.size) / step)
 		}
@@ -293,7 +293,8 @@ func TestSelectOfTheLargestMember(t *testing.T) {
 	}
 }
 
-// The bounds of a member's groups: joining a group again counts once, and leaving one makes room.
+// The limits of a member's groups: joining a group again does not count, and leaving one makes
+// room.
 func TestGroupsOfAMemberAreBounded(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

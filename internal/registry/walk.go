@@ -7,12 +7,12 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// Walk calls f once for each member that the target names: all, or those in any of the groups, with
-// any of the uids, or with one of the 16-byte client ids (link.TargetAll and so on), except the
-// given ids. f may remove members, the one it is given or others; a member that is removed before
-// its turn is skipped. f must not add members, and must not call Walk or Select.
+// Walk calls f once for each member of a target (link.TargetAll and so on): all members, or those
+// in any of the groups, of any of the uids, or with any of the 16-byte client ids. The ids of
+// except are left out. f may remove the member it receives, or others; a member that is removed
+// before its turn is skipped. f must not add members, and must not call Walk or Select.
 func (r *Registry) Walk(target uint16, keys [][]byte, except []link.ClientID, f func(*Member)) {
-	r.tick()
+	r.startWalk()
 	for _, id := range except {
 		if m := r.Find(id); m != nil {
 			m.mark = r.epoch
@@ -28,34 +28,34 @@ func (r *Registry) Walk(target uint16, keys [][]byte, except []link.ClientID, f 
 	case link.TargetClients:
 		for _, key := range keys {
 			if len(key) == len(link.ClientID{}) {
-				r.meet(r.Find(link.ClientID(key)), f)
+				r.visit(r.Find(link.ClientID(key)), f)
 			}
 		}
 	default:
 		for _, key := range keys {
-			if s := r.named(target)[string(key)]; s != nil {
+			if s := r.setsOf(target)[string(key)]; s != nil {
 				r.walk(s, f)
 			}
 		}
 	}
 }
 
-// walk goes backwards. A removal fills the gap with the last entry, which has been visited or moves
-// to a place that is still to come. The marks make sure that no member is visited twice.
+// walk iterates backwards: a removal moves the last entry to the gap. That entry was visited, or
+// will still be visited at its new index. The marks ensure that no member is visited twice.
 func (r *Registry) walk(s *set, f func(*Member)) {
-	for i := len(s.entries) - 1; i >= 0; i-- { //nolint:modernize // f may remove entries
-		if i < len(s.entries) { // else f has removed several
-			r.meet(s.entries[i].member, f)
+	for i := len(s.entries) - 1; i >= 0; i-- {
+		if i < len(s.entries) { // otherwise f has removed several
+			r.visit(s.entries[i].member, f)
 		}
 	}
 }
 
-// tick begins a walk: no member has the mark of the new epoch.
-func (r *Registry) tick() {
+// startWalk starts a walk. No mark is equal to the new epoch.
+func (r *Registry) startWalk() {
 	if r.epoch++; r.epoch != 0 {
 		return
 	}
-	r.epoch = 1 // after 2^32 walks old marks would count again
+	r.epoch = 1 // after 2^32 walks, old marks would become valid again
 	for _, m := range r.members {
 		if m != nil {
 			m.mark = 0
@@ -68,23 +68,23 @@ func (r *Registry) tick() {
 	}
 }
 
-// meet calls f unless this walk has visited m.
-func (r *Registry) meet(m *Member, f func(*Member)) {
+// visit calls f unless this walk has already visited m.
+func (r *Registry) visit(m *Member, f func(*Member)) {
 	if m != nil && m.mark != r.epoch {
 		m.mark = r.epoch
 		f(m)
 	}
 }
 
-func (r *Registry) named(target uint16) map[string]*set {
+func (r *Registry) setsOf(target uint16) map[string]*set {
 	if target == link.TargetUIDs {
 		return r.uids
 	}
 	return r.groups
 }
 
-// Count appends the answer to a link.Count: the number of members, or one u32 for each group, uid
-// or client id.
+// Count appends the answer to a link.Count: the number of members, or one u32 per group, uid or
+// client id.
 func (r *Registry) Count(target uint16, keys [][]byte, dst []byte) []byte {
 	if target == link.TargetAll {
 		return binary.BigEndian.AppendUint32(dst, uint32(r.count))
@@ -95,7 +95,7 @@ func (r *Registry) Count(target uint16, keys [][]byte, dst []byte) []byte {
 			if len(key) == len(link.ClientID{}) && r.Find(link.ClientID(key)) != nil {
 				n = 1
 			}
-		} else if s := r.named(target)[string(key)]; s != nil {
+		} else if s := r.setsOf(target)[string(key)]; s != nil {
 			n = len(s.entries)
 		}
 		dst = binary.BigEndian.AppendUint32(dst, uint32(n))
@@ -104,29 +104,34 @@ func (r *Registry) Count(target uint16, keys [][]byte, dst []byte) []byte {
 }
 
 const (
-	maxPage = 256 << 10    // where a page of Select ends, in bytes; the row that passes it still belongs to it
-	maxRows = maxPage / 16 // and in members, so that a page of short names takes no long time
+	// maxPage is the size in bytes at which a page of Select ends. The row that exceeds it is part
+	// of the page.
+	maxPage = 256 << 10
+	// maxRows is the most members of a page, so that a page with few names does not take long
+	// either.
+	maxRows = maxPage / 16
 )
 
-// Select appends the rows of the members that the target names, in the order of their slots, from
-// the cursor on (0: the beginning), in the format of SPEC.md. It stops after limit members (0: as
-// many as fit a page), maxRows members or maxPage bytes, and returns the cursor of the next page, 0
-// at the end. A member that stays is on exactly one page, whatever members come and go meanwhile. A
-// distinct name may come again on another page. A page always fits into a frame, since the groups
-// and the attributes of a member are bounded by Limits and link.MaxAttributes.
-func (r *Registry) Select(fields uint8, target uint16, keys [][]byte, limit int, cursor uint64,
-	dst []byte) (rows []byte, next uint64) {
+// Select appends the rows of the members of a target in the order of their slots, as SPEC.md
+// defines them, starting at cursor (0: the first). It stops after limit members (0: as many as fit
+// in a page), maxRows members or maxPage bytes. next is the cursor of the next page, 0 at the end.
+// Over all pages, a member that stays is visited exactly once, even if others come and go
+// meanwhile. A distinct name may appear again on another page. A page always fits in a frame: the
+// data of one member is limited, its groups by Limits and its attributes by link.MaxAttributes.
+func (r *Registry) Select(
+	fields uint8, target uint16, keys [][]byte, limit int, cursor uint64, dst []byte,
+) (rows []byte, next uint64) {
 	if target != link.TargetAll {
-		r.pick(target, keys)
+		r.markSlots(target, keys)
 	}
 	if limit <= 0 || limit > maxRows {
 		limit = maxRows
 	}
-	r.tick() // for distinct names
+	r.startWalk() // for distinct names
 	start, taken := len(dst), 0
 	for slot := int(min(cursor, uint64(len(r.members)))); slot < len(r.members); slot++ {
 		if target != link.TargetAll {
-			if slot = r.picked(slot); slot < 0 {
+			if slot = r.nextMarked(slot); slot < 0 {
 				break
 			}
 		}
@@ -143,8 +148,8 @@ func (r *Registry) Select(fields uint8, target uint16, keys [][]byte, limit int,
 	return dst, 0
 }
 
-// pick sets the bits of the slots whose members the target names, and clears all others.
-func (r *Registry) pick(target uint16, keys [][]byte) {
+// markSlots sets the bits of the slots whose members are in the target, and clears the others.
+func (r *Registry) markSlots(target uint16, keys [][]byte) {
 	if n := (len(r.members) + 63) / 64; n > cap(r.slots) {
 		r.slots = make([]uint64, n)
 	} else {
@@ -157,8 +162,8 @@ func (r *Registry) pick(target uint16, keys [][]byte) {
 	})
 }
 
-// picked returns the first picked slot from the given one on, -1 without one.
-func (r *Registry) picked(slot int) int {
+// nextMarked returns the first slot from the given one on whose bit is set, or -1.
+func (r *Registry) nextMarked(slot int) int {
 	word := r.slots[slot/64] >> (slot % 64) << (slot % 64)
 	for i := slot / 64; ; word = r.slots[i] {
 		if word != 0 {

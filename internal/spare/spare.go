@@ -1,4 +1,4 @@
-// Package spare returns unused memory of a quiet process to the system.
+// Package spare returns unused memory to the system when the process has become idle.
 package spare
 
 import (
@@ -9,29 +9,29 @@ import (
 	"time"
 )
 
-// Go's collector runs when the heap has doubled, or after two minutes, and returns what it frees to
-// the system little by little. A process that is quiet after a burst of large messages therefore
-// keeps the memory of the burst for minutes. This package runs one collection at the right time:
-// when the process is quiet, and much memory can be returned.
+// Go's collector runs when the heap has doubled or after two minutes, and returns freed memory to
+// the system slowly. So an idle process keeps the memory of a burst of large messages for minutes.
+// One collection at the right time avoids that: when the process is idle and has much memory to
+// return.
 
 const (
-	period   = time.Second // between two looks
-	idleTime = period / 10 // the most processor time that a quiet process uses between two looks
-	calm     = 2           // the number of such looks in a row that make a process quiet
-	worth    = 32 << 20    // the least growth of the heap, in bytes, since memory was returned last
-	again    = 15          // looks after which the memory that pools have released meanwhile is returned, too
+	period       = time.Second // time between two checks
+	idleTime     = period / 10 // most processor time between two checks of an idle process
+	idleChecks   = 2           // consecutive idle checks after which the process counts as idle
+	minGrowth    = 32 << 20    // least growth of the heap, in bytes, since memory was last returned
+	secondReturn = 15          // checks after which memory is returned again: pools have released more
 )
 
-// watch decides when memory is returned. It does no I/O.
-type watch struct {
-	used  time.Duration // processor time at the last look
+// tracker decides when memory is returned. It contains only data.
+type tracker struct { // processor time at the last check
+	used  time.Duration // consecutive idle checks
 	quiet int           // looks in a row
-	floor int           // bytes of heap after memory was returned last, or the least since
-	due   int           // the value of quiet at which memory is returned once more; 0: never
+	floor int           // least heap size in bytes since memory was last returned
+	due   int           // the value of quiet at which memory is returned again; 0: not scheduled
 }
 
-// rests records the processor time used so far, and reports whether the process is quiet.
-func (w *watch) rests(used time.Duration) bool {
+// idle records the processor time used so far and reports whether the process is idle.
+func (w *tracker) idle(used time.Duration) bool {
 	busy := used-w.used > idleTime
 	w.used = used
 	if busy {
@@ -39,49 +39,54 @@ func (w *watch) rests(used time.Duration) bool {
 		return false
 	}
 	w.quiet++
-	return w.quiet >= calm
+	return w.quiet >= idleChecks
 }
 
-// pays reports whether memory is to be returned now, with a heap of so many bytes.
-func (w *watch) pays(heap int) bool {
+// shouldReturn reports whether memory should be returned now. heap is the size of the heap in
+// bytes.
+func (w *tracker) shouldReturn(heap int) bool {
 	w.floor = min(w.floor, heap)
 	switch {
 	case w.due > 0 && w.quiet >= w.due:
 		w.due = 0
 		return true
-	case w.due == 0 && heap-w.floor >= worth:
-		w.due = w.quiet + again
+	case w.due == 0 && heap-w.floor >= minGrowth:
+		w.due = w.quiet + secondReturn
 		return true
 	}
 	return false
 }
 
-// gave records the heap after memory was returned, which used processor time, too.
-func (w *watch) gave(heap int, used time.Duration) { w.floor, w.used = heap, used }
+// returned records the heap size after memory was returned, and the processor time, which includes
+// that work.
+func (w *tracker) returned(heap int, used time.Duration) { w.floor, w.used = heap, used }
 
-// GiveBack returns memory to the system each time that the process has been quiet for two seconds
-// after it used much more. It ends with ctx. A process that is never quiet pays for one system call
-// a second.
-func GiveBack(ctx context.Context) {
+// ReturnMemory returns memory each time that the process has been idle for two seconds after it
+// needed much, until ctx ends. For a process that is never idle it costs one system call per
+// second.
+func ReturnMemory(ctx context.Context) {
 	tick := time.NewTicker(period)
 	defer tick.Stop()
-	h := heap{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"},
-		{Name: "/memory/classes/heap/free:bytes"}}
-	var w watch
+	h := heap{
+		{Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+	}
+	var w tracker
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if w.rests(processorTime()) && w.pays(h.size()) {
+		if w.idle(processorTime()) && w.shouldReturn(h.size()) {
 			debug.FreeOSMemory()
-			w.gave(h.size(), processorTime())
+			w.returned(h.size(), processorTime())
 		}
 	}
 }
 
-// heap holds the metrics of the system memory that Go's heap uses.
+// heap is the set of metrics whose sum is the system memory of Go's heap.
 type heap []metrics.Sample
 
 func (h heap) size() (n int) {

@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// Memory is returned once after each burst, when the process has become quiet, and once more when
-// its pools have released theirs; never while the process is busy.
+// Memory is returned once after each burst, when the process has become idle, and once more when
+// its pools have released more. It is never returned while the process is busy.
 func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 	t.Parallel()
 	const busy, idle = 600 * time.Millisecond, 20 * time.Millisecond
 	type step struct {
 		looks int
-		used  time.Duration // each
+		used  time.Duration // per check
 		heap  int           // MiB
-		gives int           // times
+		gives int           // number of returns
 	}
 	for name, c := range map[string]struct {
-		left  int // MiB that the collector leaves
+		left  int // MiB that remain after a collection
 		steps []step
 	}{
 		"never busy, small": {8, []step{{600, 0, 8, 0}}},
@@ -32,18 +32,18 @@ func TestMemoryIsGivenBackAfterABurst(t *testing.T) {
 		"it shrinks by itself": {50, []step{{5, busy, 400, 0}, {40, idle, 400, 2}, {5, idle, 5, 0}, {5, busy, 40, 0},
 			{40, idle, 40, 2}}},
 	} {
-		var w watch
+		var w tracker
 		var used time.Duration
 		for i, s := range c.steps {
 			gives := 0
 			now := s.heap
 			for range s.looks {
 				used += s.used
-				if w.rests(used) && w.pays(now<<20) {
+				if w.idle(used) && w.shouldReturn(now<<20) {
 					gives++
 					now = min(now, c.left)
-					used += busy // the collection
-					w.gave(now<<20, used)
+					used += busy // the time of the collection
+					w.returned(now<<20, used)
 				}
 			}
 			if gives != s.gives {

@@ -1,4 +1,4 @@
-// Package stat compares a few repeated measurements of one figure.
+// Package stat compares a few repeated measurements of one value.
 package stat
 
 import (
@@ -7,14 +7,14 @@ import (
 	"sort"
 )
 
-// Few is the least number of measurements on each side that Differ accepts.
+// Few is the least number of measurements per side that Differ accepts.
 const Few = 3
 
-// enough is the number on each side from which a test at 5 % can find a difference.
+// enough is the number of measurements per side from which a test at 5 % can find a difference.
 const enough = 4
 
-// Median returns the middle value, the mean of the middle two for an even number, and NaN for none.
-// It does not change v.
+// Median returns the middle value, the mean of the middle two of an even number, or NaN if v is
+// empty. It does not change v.
 func Median(v []float64) float64 {
 	if len(v) == 0 {
 		return math.NaN()
@@ -23,16 +23,16 @@ func Median(v []float64) float64 {
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
-// Apart reports whether the distance of the medians is larger than the ranges of both sides
-// together. Neither side may be empty.
+// Apart reports whether the distance of the medians is larger than the sum of both sides' ranges,
+// from lowest to highest value. Neither side may be empty.
 func Apart(a, b []float64) bool {
 	return math.Abs(Median(a)-Median(b)) > slices.Max(a)-slices.Min(a)+slices.Max(b)-slices.Min(b)
 }
 
-// Differ reports whether two sides differ by more than chance. With at least 4 values on each side
-// it is the Mann-Whitney U test (https://doi.org/10.1214/aoms/1177730491), exact, two-sided, p <
-// 0.05. With 3 values that test can find no difference, and Apart decides: it takes 14 of 1,000
-// pairs of equal sides for different ones. With less than Few values on a side the answer is false.
+// Differ reports whether two sides differ by more than chance. With 4 or more values on each side
+// it uses the Mann-Whitney U test (https://doi.org/10.1214/aoms/1177730491), exact, two-sided, p <
+// 0.05. With fewer values that test finds nothing. With 3 values it uses Apart, which reports a
+// difference for 14 of 1,000 pairs of equal sides. With fewer than Few values it returns false.
 func Differ(a, b []float64) bool {
 	switch n := min(len(a), len(b)); {
 	case n < Few:
@@ -43,11 +43,12 @@ func Differ(a, b []float64) bool {
 	return mannWhitney(a, b) < 0.05
 }
 
-// mannWhitney returns the share of all ways to divide the values between two sides in which the
-// ranks of one side are at least as far from their mean as here. Equal values share their ranks.
+// mannWhitney returns the exact p value: the share of all assignments of the values to two sides in
+// which the rank sum of one side is at least as far from its mean as here. Equal values share their
+// ranks.
 func mannWhitney(a, b []float64) float64 {
 	all := slices.Sorted(slices.Values(slices.Concat(a, b)))
-	rank := func(v float64) int { // doubled, for the mean of the ranks of equals may be a half
+	rank := func(v float64) int { // doubled, because the mean of the ranks of equal values may be a half
 		return sort.SearchFloat64s(all, v) + 1 + sort.SearchFloat64s(all, math.Nextafter(v, math.Inf(1)))
 	}
 	sum := 0
@@ -55,7 +56,7 @@ func mannWhitney(a, b []float64) float64 {
 		sum += rank(v)
 	}
 	most := len(all) * (len(all) + 1)
-	ways := make([][]float64, len(a)+1) // by how many were chosen, by the sum of their ranks
+	ways := make([][]float64, len(a)+1) // indexed by the number of chosen values and the sum of their ranks
 	for i := range ways {
 		ways[i] = make([]float64, most+1)
 	}

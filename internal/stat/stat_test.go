@@ -47,7 +47,7 @@ func TestDiffer(t *testing.T) {
 	}
 }
 
-// TestMannWhitney compares p with tables of the distribution: U = 0 of 4 and 4 is 2/70, U = 2 of 5
+// TestMannWhitney compares with tables of the distribution: U = 0 of 4 and 4 is 2/70, U = 2 of 5
 // and 5 is 8/252.
 func TestMannWhitney(t *testing.T) {
 	t.Parallel()
@@ -66,8 +66,8 @@ func TestMannWhitney(t *testing.T) {
 	}
 }
 
-// TestChance draws both sides from one distribution. They may be called different as often as
-// Differ documents, and not more.
+// TestChance draws both sides from one distribution. Differ reports a difference as often as its
+// documentation says, and not more often.
 func TestChance(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))

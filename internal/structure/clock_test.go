@@ -19,9 +19,9 @@ func TestNothingIsTimedByTheWallClock(t *testing.T) {
 	allowed := map[string][]string{
 		"chat/chat.go":          {"UnixMilli"}, // when something was said, for people
 		"chat/room.go":          {"UnixMilli"}, // the same
-		"gateway/command.go":    {"UnixNano"},  // of two bindings at gateways that have not heard of each other the later one wins: nothing waits for it
-		"gateway/peerkeeper.go": {"Unix"},      // a deadline long past, to end a hello
-		"worker/gateway.go":     {"Unix"},      // a deadline long past, to end a hello
+		"gateway/command.go":    {"UnixNano"},  // the later of two bindings at different gateways wins; nothing waits for it
+		"gateway/peerkeeper.go": {"Unix"},      // a deadline in the past, to end a hello
+		"worker/gateway.go":     {"Unix"},      // a deadline in the past, to end a hello
 	}
 	takesAway := []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "AddDate", "Date", "Parse",
 		"ParseInLocation"}

@@ -13,13 +13,7 @@ import (
 var doubles = []string{"sim", "fake", "mock", "stub", "dummy"}
 
 // testDoubles are files with a test double though they are no tests, each with the reason.
-var testDoubles = map[string]string{
-	"engine/half.go":        "a conn of Sim has no descriptor to take over",
-	"engine/input.go":       "a conn of Sim is read from memory",
-	"engine/output.go":      "a conn of Sim is written to memory",
-	"engine/sim.go":         "Sim runs a loop without a network for tests of the gateway",
-	"engine/taken_linux.go": "a conn of Sim has no socket to ask",
-}
+var testDoubles = map[string]string{}
 
 // A test double is in a test or in a test kit, not in the program.
 func TestNoTestDoubles(t *testing.T) {

@@ -20,17 +20,15 @@ var importable = []string{"codec", "engine", "gateway", "worker", "worker/store"
 
 // unusedExports are exported without a use in the module, each with the reason.
 var unusedExports = map[string]string{
-	"bench/report.legend.Class":          "a template reads it",
-	"bench/report.legend.Name":           "a template reads it",
-	"bench/report.plot.Legend":           "a template calls it",
-	"bench/report.plot.SVG":              "a template calls it",
-	"internal/build.Of":                  "bench/peers calls it",
-	"internal/faultproxy.Wire.Carried":   "tests ask how much was carried; the program has the proxy for bench soak",
-	"internal/faultproxy.Wire.Corrupted": "tests ask whether a bit was changed; the program has the proxy for bench soak",
-	"internal/link.AppendIDs":            "tests write frames with it; a worker appends ids one by one",
-	"internal/link.Internal":             "a number of the protocol, see SPEC.md",
-	"internal/link.OverflowDefault":      "a number of the protocol, see SPEC.md",
-	"internal/link.ReasonNoWorker":       "a number of the protocol, see SPEC.md",
+	"bench/report.legend.Class":           "a template reads it",
+	"bench/report.legend.Name":            "a template reads it",
+	"bench/report.plot.Legend":            "a template calls it",
+	"bench/report.plot.SVG":               "a template calls it",
+	"internal/build.Of":                   "bench/peers calls it",
+	"internal/faultproxy.Proxy.Received":  "tests ask how much was received; the program has the proxy for bench soak",
+	"internal/faultproxy.Proxy.Corrupted": "tests ask whether a bit was changed; the program has the proxy for bench soak",
+	"internal/link.ReasonNoWorker":        "a number of the protocol, see SPEC.md",
+	"worker.OverflowDefault":              "the name of the zero value",
 }
 
 // Exported names are used by code that is no test. Those of an importable package may be used by a

@@ -15,7 +15,6 @@ var globals = map[string]string{
 	"internal/proctest.built": "a test process builds each program once",
 	"internal/proctest.networks": "names of network namespaces are the machine's, so a process counts those that it " +
 		"has made",
-	"worker.places": "the links of all workers in a process share its processors",
 }
 
 // Every state has an owner, and a package is not one.

@@ -26,6 +26,7 @@ var longLines = map[string]ceiling{
 	"chat":         {48, older},
 	"e2e":          {110, older},
 	"engine":       {33, older},
+	"gateway":      {313, older},
 	"internal/cli": {96, older},
 	"worker":       {137, older},
 }
@@ -35,7 +36,7 @@ var longComments = map[string]ceiling{
 	"bench":        {356, older},
 	"chat":         {33, older},
 	"e2e":          {92, older},
-	"engine":       {50, older},
+	"gateway":      {368, older},
 	"internal/cli": {33, older},
 	"worker":       {239, older},
 }

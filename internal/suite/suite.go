@@ -1,4 +1,4 @@
-// Package suite determines how much of the long test suites runs: a short part, or everything with
+// Package suite says how much of the long test suites runs: a short part, or everything with
 // SLUICE_TEST=full. The gate (.ci/run) runs everything.
 //
 // A test that leaves something out logs a line that begins with "SHORTENED". A test that is skipped
@@ -14,28 +14,28 @@ import (
 	"testing"
 )
 
-// Full reports whether the long suites run in full.
+// Full reports whether the long suites run completely.
 func Full() bool { return os.Getenv("SLUICE_TEST") == "full" }
 
-// Of returns how many of a suite's whole number to run: the whole, or few. In the latter case the
-// test logs that. what is their name in the plural.
+// Of returns how many items of a suite to run: all, or a few, which the test logs. what names the
+// items in the plural.
 func Of(tb testing.TB, few, whole int, what string) int {
 	tb.Helper()
 	if Full() {
 		return whole
 	}
-	tb.Logf("SHORTENED: %d of %d %s; SLUICE_TEST=full has all", few, whole, what)
+	tb.Logf("SHORTENED: %d of %d %s; SLUICE_TEST=full runs all", few, whole, what)
 	return few
 }
 
-// Beside lets perProcessor parallel tests of a package run at once for each processor, where the go
-// command would run one. It is for packages whose tests mostly wait, and is called by TestMain. A
-// number given with -parallel is kept.
+// Beside sets how many parallel tests of a package run at once for each processor, instead of one.
+// It is for packages whose tests mostly wait. TestMain calls it. A value given with -parallel is
+// kept.
 func Beside(perProcessor int) {
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
 	if !given {
-		_ = flag.Set("test.parallel", strconv.Itoa(perProcessor*runtime.GOMAXPROCS(0))) // a number is never refused
+		_ = flag.Set("test.parallel", strconv.Itoa(perProcessor*runtime.GOMAXPROCS(0))) // a number is always valid
 	}
 }

@@ -34,7 +34,7 @@ func (j *journal) String() string {
 	return j.b.String()
 }
 
-// Commands of processes, for a shell.
+// These are the behaviours of the processes, as shell scripts.
 const (
 	serves   = `echo "ready here://"; exec sleep 1000`
 	silent   = `exec sleep 1000`
@@ -42,8 +42,8 @@ const (
 	dies     = `echo "ready here://"; exit 3`
 )
 
-// fleet is a Run whose new processes run the commands of a list in order, and the last one when the
-// list ends.
+// fleet is a Run. Each new process runs the next script of the list, or the last one when the list
+// is used up.
 type fleet struct {
 	*testing.T
 	log    journal
@@ -82,13 +82,13 @@ func run(t *testing.T, n int, does ...string) *fleet {
 	return f
 }
 
-// logs waits until a text has been logged the given number of times.
+// logs waits until text was logged at least the given number of times.
 func (f *fleet) logs(text string, times int) {
 	f.Helper()
 	proctest.Await(f, text, func() bool { return strings.Count(f.log.String(), text) >= times })
 }
 
-// ended is the error of Run when SIGTERM ends processes that do not catch it, such as sleep.
+// ended checks the error of Run when SIGTERM ends processes that do not catch it, such as sleep.
 func (f *fleet) ended() {
 	f.Helper()
 	if err := f.stop(); err == nil || !strings.Contains(err.Error(), "terminated") {
@@ -102,7 +102,8 @@ func TestOldStaysUntilNewIsReady(t *testing.T) {
 	f := run(t, 2, serves, serves, silent, serves)
 	f.reload <- struct{}{}
 	f.logs("reload stopped", 1)
-	if log := f.log.String(); strings.Contains(log, "did not end well") || strings.Count(log, "worker ready") != 2 ||
+	log := f.log.String()
+	if strings.Contains(log, "did not end cleanly") || strings.Count(log, "worker ready") != 2 ||
 		!strings.Contains(log, "replaced=0") {
 		t.Errorf("somebody was replaced:\n%s", log)
 	}
@@ -112,20 +113,20 @@ func TestOldStaysUntilNewIsReady(t *testing.T) {
 	f.ended()
 }
 
-// A process that becomes ready and then ends replaces one process, not all of them.
+// A process that becomes ready and then dies replaces one process, not all of them.
 func TestWhatDiesDoesNotGetAllPlaces(t *testing.T) {
 	t.Parallel()
 	f := run(t, 2, serves, serves, dies, serves)
 	f.reload <- struct{}{}
 	f.logs("reload stopped", 1)
-	f.logs("worker ready", 4) // two at first, the one that died, and who came after it
+	f.logs("worker ready", 4) // two at first, the one that died, and its replacement
 	if log := f.log.String(); strings.Contains(log, "msg=reloaded") || strings.Count(log, "place=2") != 1 {
 		t.Errorf("the second was replaced too:\n%s", log)
 	}
 	f.ended()
 }
 
-// A process that does not end on SIGTERM is killed, and the reload goes on.
+// A process that does not end on SIGTERM is killed, and the reload continues.
 func TestStubbornIsKilled(t *testing.T) {
 	t.Parallel()
 	f := run(t, 2, stubborn, serves)
@@ -137,19 +138,19 @@ func TestStubbornIsKilled(t *testing.T) {
 	f.ended()
 }
 
-// Processes that end are restarted, after longer and longer waits when that does not help. A reload
-// does not wait for them.
+// Processes that die are restarted with a growing delay. A reload does not wait for that delay.
 func TestBackOff(t *testing.T) {
 	t.Parallel()
-	f := run(t, 1, serves, dies) // the first is the one that makes it come up
-	for i := 1; !strings.Contains(f.log.String(), "in service"); i++ {
-		f.reload <- struct{}{} // to what dies as soon as it is ready; before that is seen the old one stays
+	f := run(t, 1, serves, dies) // the first process becomes ready
+	for i := 1; !strings.Contains(f.log.String(), "directly after it became ready"); i++ {
+		// The new process dies directly after it is ready. The old one stays if that is not seen.
+		f.reload <- struct{}{}
 		f.logs("reload stopped", i)
 	}
-	f.logs("another is started", 4)
+	f.logs("worker ended, starting another", 4)
 	var waits []time.Duration
 	for line := range strings.Lines(f.log.String()) {
-		if _, rest, found := strings.Cut(line, "another is started"); found {
+		if _, rest, found := strings.Cut(line, "worker ended, starting another"); found {
 			_, in, _ := strings.Cut(rest, " in=")
 			in, _, _ = strings.Cut(in, " ")
 			wait, err := time.ParseDuration(in)
@@ -166,7 +167,7 @@ func TestBackOff(t *testing.T) {
 	}
 }
 
-// The end of ctx ends all processes with SIGTERM. When all end well that is no error.
+// The end of ctx stops all processes with SIGTERM. If all end cleanly, Run returns no error.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	f := run(t, 4, `trap "exit 0" TERM; echo "ready here://"; while :; do sleep 0.05; done`)
@@ -194,7 +195,7 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// Run is ended while its processes start. A process that does not catch SIGTERM yet has ended as
+// Run ends while its processes start. A process that does not yet catch SIGTERM has ended as
 // requested, and no other is started.
 func TestEndWhileStarting(t *testing.T) {
 	t.Parallel()
