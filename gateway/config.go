@@ -165,7 +165,7 @@ func (c *Config) check() error {
 		return invalid("Name", "%d bytes: must be at most %d", len(c.Name), link.MaxName)
 	}
 	if c.Loops > maxLoops {
-		return invalid("Loops", "%d: must be within 1 and %d", c.Loops, maxLoops)
+		return invalid("Loops", "%d: must be between 1 and %d", c.Loops, maxLoops)
 	}
 	if len(c.Listeners) == 0 {
 		return invalid("Listeners", "at least one is needed")
@@ -186,16 +186,16 @@ func (c *Config) check() error {
 		return &ConfigError{"Key", err}
 	}
 	if c.MaxGroups > link.MaxGroups {
-		return invalid("MaxGroups", "%d: must be within 1 and %d", c.MaxGroups, link.MaxGroups)
+		return invalid("MaxGroups", "%d: must be between 1 and %d", c.MaxGroups, link.MaxGroups)
 	}
 	if c.MaxGroupBytes > link.MaxGroupBytes {
-		return invalid("MaxGroupBytes", "%d: must be within 1 and %d", c.MaxGroupBytes, link.MaxGroupBytes)
+		return invalid("MaxGroupBytes", "%d: must be between 1 and %d", c.MaxGroupBytes, link.MaxGroupBytes)
 	}
 	if c.MaxDeliveries <= suspectAfter || c.MaxDeliveries > 255 {
-		return invalid("MaxDeliveries", "%d: must be within %d and 255", c.MaxDeliveries, suspectAfter+1)
+		return invalid("MaxDeliveries", "%d: must be between %d and 255", c.MaxDeliveries, suspectAfter+1)
 	}
 	if c.LinkHeartbeat%time.Second != 0 || c.LinkHeartbeat > link.MaxHeartbeat {
-		return invalid("LinkHeartbeat", "%v: must be whole seconds within 1 and %.0f", c.LinkHeartbeat,
+		return invalid("LinkHeartbeat", "%v: must be whole seconds between 1 and %.0f", c.LinkHeartbeat,
 			link.MaxHeartbeat.Seconds())
 	}
 	return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// protocols are the codecs by the scheme of a listener's URL. A WebSocket's codec is made by its
-// upgrade.
+// protocols are the codecs by the scheme of a listener's URL. The codec of a WebSocket is made by
+// its upgrade.
 var protocols = map[string]func(maxMessage int) messageCodec{ // bound: none, constant
 	"ws":    func(int) messageCodec { return nil },
 	"text":  func(n int) messageCodec { return codec.Text{MaxMessage: n} },
@@ -24,20 +24,20 @@ var protocols = map[string]func(maxMessage int) messageCodec{ // bound: none, co
 // listener is one open Listener.
 type listener struct {
 	// Static after listenClients.
-	ListenerConfig // URL has the real port, and no options
+	ListenerConfig // URL has the actual port and no options
 	g              *Gateway
 	ln             *engine.Listener
 	codec          messageCodec // nil: WebSocket
-	path           upgradePath  // WebSocket
+	path           upgradePath  // of a WebSocket
 	upgrade        codec.UpgradeOptions
-	ready          chan struct{} // closed when all of the above is there
+	ready          chan struct{} // closed when all of the above is set
 }
 
-// upgrades reports whether clients come by HTTP.
+// upgrades reports whether the listener's clients connect by HTTP.
 func (l *listener) upgrades() bool { return l.codec == nil }
 
-// handshakeRoom is what a client may have sent beyond one largest message: frame headers, and what
-// came after it in the same read.
+// handshakeRoom is how many bytes a client may have sent in addition to the largest message: frame
+// headers, and input after the message in the same read.
 const handshakeRoom = 128 << 10
 
 func (g *Gateway) listenClients(cfg ListenerConfig, encoding uint8) (*listener, error) {

@@ -158,13 +158,13 @@ func (l *ListenerConfig) setDefaults() *ConfigError {
 	}
 	l.FirstMessageTimeout = max(l.FirstMessageTimeout, 0)
 	if l.MaxMessage > link.MaxMessage {
-		return invalid("MaxMessage", "%d: must be within 1 and %d", l.MaxMessage, link.MaxMessage)
+		return invalid("MaxMessage", "%d: must be between 1 and %d", l.MaxMessage, link.MaxMessage)
 	}
 	if l.Overflow > engine.DropNewest {
 		return invalid("Overflow", "%d: must be engine.CloseSlow, DropOldest or DropNewest", l.Overflow)
 	}
 	if l.MaxMissedPings > 255 {
-		return invalid("MaxMissedPings", "%d: must be within 1 and 255", l.MaxMissedPings)
+		return invalid("MaxMissedPings", "%d: must be between 1 and 255", l.MaxMissedPings)
 	}
 	if err := l.checkURL(); err != nil {
 		return err

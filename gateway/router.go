@@ -11,8 +11,8 @@ import (
 type RouteRequest struct {
 	Remote   string // host:port
 	Listener string // the listener's URL
-	Target   string // of a WebSocket: the request target, path and query
-	UID      string // of OnUpgrade or a worker; empty: not bound
+	Target   string // WebSocket: the request target, path and query
+	UID      string // from OnUpgrade or a worker; empty: not bound
 }
 
 // Candidate describes a worker that a Router may pick.
@@ -21,7 +21,7 @@ type Candidate struct {
 	Name    string
 	Build   string // worker.Config.Build, the version of its business code
 	Weight  int    // worker.Config.Weight
-	Clients int    // that it has of this loop
+	Clients int    // clients of this loop that the worker has
 }
 
 // Router picks the worker of a client. The client keeps it until the worker goes. Each loop has a
@@ -66,8 +66,8 @@ type leastClients struct{}
 func (leastClients) Pick(_ RouteRequest, workers []Candidate) int {
 	best := 0
 	for i := range workers {
-		// clients/weight compared crosswise, without division; the new one counts, so that weight 0
-		// gets nobody while others are there
+		// This compares clients/weight without a division. It counts the new client, so that a
+		// worker with weight 0 gets none while there are others.
 		if (workers[i].Clients+1)*workers[best].Weight < (workers[best].Clients+1)*workers[i].Weight {
 			best = i
 		}
@@ -117,7 +117,7 @@ func (h hash) Pick(c RouteRequest, workers []Candidate) int {
 	return best
 }
 
-// rendezvous is FNV-1a over worker and key with a final mix, equal on every gateway.
+// rendezvous is FNV-1a over worker and key with a final mix. It is equal on every gateway.
 func rendezvous(id *[16]byte, key string) uint64 {
 	const offset, prime = 14695981039346656037, 1099511628211
 	h := uint64(offset)
@@ -132,15 +132,15 @@ func rendezvous(id *[16]byte, key string) uint64 {
 	return h ^ h>>32
 }
 
-// pool is the links of a loop that take new clients, and what its Router is shown of them.
+// pool is the links of a loop that take new clients, and the Candidates that its Router is given.
 type pool struct {
 	// Owned by the loop.
 	router Router
-	links  []*workerLink // that take new clients, in order of worker id; bound: links that have proved
+	links  []*workerLink // in order of worker id; bound: links that have proved
 	shown  []Candidate   // the same workers, as the router sees them; bound: links that have proved
 }
 
-// pick returns the link for a client, nil when no worker is there.
+// pick returns the link for a client, or nil if there is no worker.
 func (p *pool) pick(c RouteRequest) *workerLink {
 	if len(p.links) == 0 {
 		return nil

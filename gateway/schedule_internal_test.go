@@ -22,8 +22,8 @@ import (
 
 // The gateway's guarantees hold whatever clients, workers, links and time do, and in whichever
 // order loops run. A schedule depends only on its seed: clock and network are simulated
-// (enginetest.Sim), workers follow the protocol (scheduleworker_internal_test.go), and everything runs
-// on one goroutine. schedulecheck_internal_test.go checks the guarantees.
+// (enginetest.Sim), workers follow the protocol (scheduleworker_internal_test.go), and everything
+// runs on one goroutine. schedulecheck_internal_test.go checks the guarantees.
 //
 // By default some are tried, with SLUICE_TEST=full 2,000. SLUICE_SCHEDULES=100000 tries so many;
 // -run 'TestSchedules/^4711$' plays one.

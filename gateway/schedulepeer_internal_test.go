@@ -18,7 +18,7 @@ type simPeering struct {
 	up, down []byte // in transit
 
 	here, there gate
-	loop        int // arrived
+	loop        int // at the other gateway
 }
 
 // meet makes all loops of all gateways know the other gateways.

@@ -26,7 +26,7 @@ type Identity struct {
 }
 
 // Refuse returns the error by which OnUpgrade refuses a WebSocket. The client gets the HTTP status,
-// which must be within 400 and 599, and the text, which is cut after 1 KiB. Browsers show
+// which must be between 400 and 599, and the text, which is cut after 1 KiB. Browsers show
 // neither to the page. The refusal is counted (UpgradesRejected) and not logged.
 func Refuse(status int, text string) error { return &refusal{status, text} }
 
@@ -40,25 +40,25 @@ func (r *refusal) Error() string { return fmt.Sprintf("gateway: refused (%d): %s
 // maxUpgrades bounds the calls of OnUpgrade that a loop has running. Further upgrades wait.
 const maxUpgrades = 256
 
-// upgrade is a WebSocket for which OnUpgrade is called, or is to be. Owned by the loop.
+// upgrade is a WebSocket whose call of OnUpgrade runs or waits. Owned by the loop.
 type upgrade struct {
 	session *session
 	head    *codec.Request
 	request *http.Request
-	size    int                // bytes that the request had
+	size    int                // size of the request
 	cancel  context.CancelFunc // nil: the call has not begun
 }
 
-// upgrades are those of a loop.
+// upgrades are the upgrades of a loop.
 type upgrades struct {
 	of      map[*session]*upgrade // bound: calls of `OnUpgrade`
-	running int                   // calls, those too whose client has gone
-	queue   []*upgrade            // oldest first, those too whose client has gone; bound: calls of `OnUpgrade`
-	stale   int                   // how many of queue are those
+	running int                   // running calls, including those whose client has gone
+	queue   []*upgrade            // oldest first, including upgrades whose client has gone; bound: calls of `OnUpgrade`
+	stale   int                   // upgrades in queue whose client has gone
 }
 
-// askUpgrade has OnUpgrade called for the session, whose request had so many bytes: now, or when a
-// call has returned.
+// askUpgrade calls OnUpgrade for the session at once, or when another call has returned. size is
+// that of the request, in bytes.
 func (s *session) askUpgrade(req *codec.Request, size int) {
 	r, err := httpRequest(req, s.remote())
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *session) askUpgrade(req *codec.Request, size int) {
 	l.upgrades.queue = append(l.upgrades.queue, u)
 }
 
-// upgradeBytes is how much of an upgrade is held, in bytes.
+// upgradeBytes is how many bytes of an upgrade are held.
 func (s *session) upgradeBytes() int {
 	if u := s.loop.upgrades.of[s]; u != nil {
 		return u.size
@@ -101,7 +101,7 @@ func (l *loop) callOnUpgrade(u *upgrade) {
 				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 			}
 			if ctx.Err() != nil {
-				err = errUpgradeLate // whatever it has returned
+				err = errUpgradeLate // whatever it returned
 			}
 			l.postUpgrade(func() { l.upgraded(u, id, err) })
 		}()
@@ -112,26 +112,26 @@ func (l *loop) callOnUpgrade(u *upgrade) {
 }
 
 var (
-	errUpgradeEnded = errors.New("OnUpgrade has not returned") // it has ended its goroutine (runtime.Goexit)
+	errUpgradeEnded = errors.New("OnUpgrade has not returned") // it ended its goroutine (runtime.Goexit)
 	errUpgradeLate  = errors.New("OnUpgrade took too long")
 )
 
-// postUpgrade has f run on the loop. When the mailbox is full it waits: a call must not be counted
-// for ever.
+// postUpgrade runs f on the loop. It waits while the mailbox is full, because the call would
+// otherwise count as running for ever.
 func (l *loop) postUpgrade(f func()) {
 	for errors.Is(l.el.Post(f), engine.ErrMailboxFull) {
 		time.Sleep(time.Millisecond)
 	}
 }
 
-// check refuses what no client can have.
+// check refuses an Identity that a client cannot have.
 func (id *Identity) check() error {
 	if len(id.UID) > link.MaxKey {
 		return fmt.Errorf("Identity.UID: %d bytes: must be at most %d", len(id.UID), link.MaxKey)
 	}
 	for key := range id.Attrs {
 		if key == "" || len(key) > 0xFFFF {
-			return fmt.Errorf("Identity.Attrs: key of %d bytes: must be within 1 and 65535", len(key))
+			return fmt.Errorf("Identity.Attrs: key of %d bytes: must be between 1 and 65535", len(key))
 		}
 	}
 	if n := link.AttributesSize(id.attributes()); n > link.MaxAttributes {
@@ -140,7 +140,7 @@ func (id *Identity) check() error {
 	return nil
 }
 
-// attributes returns Attrs in order of their keys.
+// attributes returns Attrs in the order of their keys.
 func (id *Identity) attributes() []link.Attribute {
 	attrs := make([]link.Attribute, 0, len(id.Attrs))
 	for _, key := range slices.Sorted(maps.Keys(id.Attrs)) {
@@ -149,13 +149,13 @@ func (id *Identity) attributes() []link.Attribute {
 	return attrs
 }
 
-// upgraded goes on with a session whose OnUpgrade has returned, and calls the next one.
+// upgraded continues a session whose OnUpgrade has returned, and calls OnUpgrade for the next one.
 func (l *loop) upgraded(u *upgrade, id Identity, err error) {
 	l.upgrades.running--
 	l.nextUpgrade()
 	s := u.session
 	if l.upgrades.of[s] != u {
-		return // it has gone
+		return // the client has gone
 	}
 	delete(l.upgrades.of, s)
 	s.startDeadline(0, 0)
@@ -178,12 +178,12 @@ func (l *loop) upgraded(u *upgrade, id Identity, err error) {
 		s.refuseHTTP(u.head, codec.Status(http.StatusInternalServerError, ""))
 	}
 	if s.phase == phaseOpen {
-		s.conn.Pause() // so that what came behind the request is offered
+		s.conn.Pause() // so that the input after the request is passed to OnData again
 		s.conn.Resume()
 	}
 }
 
-// nextUpgrade calls OnUpgrade for those that wait, as far as there is room.
+// nextUpgrade calls OnUpgrade for waiting upgrades, up to maxUpgrades.
 func (l *loop) nextUpgrade() {
 	q := &l.upgrades
 	for q.running < maxUpgrades && len(q.queue) > 0 {
@@ -197,7 +197,7 @@ func (l *loop) nextUpgrade() {
 	}
 }
 
-// dropUpgrade ends the upgrade of a session that goes. The context of its call is canceled.
+// dropUpgrade ends the upgrade of a session that ends, and cancels the context of its call.
 func (l *loop) dropUpgrade(s *session) {
 	q := &l.upgrades
 	u := q.of[s]
@@ -215,14 +215,14 @@ func (l *loop) dropUpgrade(s *session) {
 	}
 }
 
-// refuseUpgrades answers all upgrades with 503: the gateway drains.
+// refuseUpgrades answers all upgrades with status 503, because the gateway drains.
 func (l *loop) refuseUpgrades() {
 	for s, u := range l.upgrades.of {
 		s.refuseHTTP(u.head, codec.Status(http.StatusServiceUnavailable, ""))
 	}
 }
 
-// upgradeTimedOut refuses a session whose OnUpgrade has not returned in time.
+// upgradeTimedOut refuses a session whose OnUpgrade did not return in time.
 func (s *session) upgradeTimedOut() {
 	s.loop.stats.UpgradeTimeouts++
 	s.refuseHTTP(nil, codec.Status(http.StatusServiceUnavailable, "the request was not decided in time"))

@@ -27,7 +27,7 @@ type Config struct {
 	Name string
 	// Build is the version of the business code, at most 200 bytes. Gateways can route by it.
 	Build string
-	// Weight is the worker's share of new clients relative to other workers, within 1 and 65535.
+	// Weight is the worker's share of new clients relative to other workers, between 1 and 65535.
 	// Defaults to 100.
 	Weight int
 	// Window bounds the unacknowledged bytes that an event loop of a gateway may have sent to the
@@ -35,7 +35,7 @@ type Config struct {
 	// addition. Messages whose handlers have run for more than 2 s are counted apart, up to four
 	// windows for small messages and four for large ones. Defaults to 4 MiB.
 	Window int
-	// MaxDeliveries is how often an event is delivered if its handler returns Retry, within 1 and
+	// MaxDeliveries is how often an event is delivered if its handler returns Retry, between 1 and
 	// 255. Defaults to 5.
 	MaxDeliveries int
 	// SlowHandlerThreshold is how long a handler may run before its stack is logged. Negative

@@ -22,7 +22,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"Config.Gateways: \"here\" needs host:port":            {Gateways: []string{"here"}},
 		"alone, 127.0.0.1:7272 (give the worker address":       {Gateways: []string{"ws://127.0.0.1:7272/chat"}},
 		"alone, 10.0.0.5:2300":                                 {Gateways: []string{"127.0.0.1:2300", "gateway://10.0.0.5:2300"}},
-		"within 0 and 65535":                                   {Gateways: []string{"127.0.0.1:72720"}},
+		"between 0 and 65535":                                  {Gateways: []string{"127.0.0.1:72720"}},
 		"Config.Name: 201 bytes: must be at most 200":          {Gateways: at, Name: long},
 		"Config.Build: 201 bytes: must be at most 200":         {Gateways: at, Build: long},
 		"Config.MaxDeliveries: 256: must be between 1 and 255": {Gateways: at, MaxDeliveries: 256},

@@ -76,14 +76,14 @@ func (e *retryError) Error() string { return e.err.Error() }
 func (e *retryError) Unwrap() error { return e.err }
 
 // Refuse returns the error with which Connect refuses a client. A WebSocket is closed with code and
-// text. code must be 1008 or within 3000 and 4999 (RFC 6455 section 7.4). text is UTF-8 of at most
+// text. code must be 1008 or between 3000 and 4999 (RFC 6455 section 7.4). text is UTF-8 of at most
 // 123 bytes. For other arguments the error wraps ErrInvalid. Clients of other protocols receive
 // {"type":"sluice.closed","reason":"refused"} with code and text. The refusal is counted
 // (Stats.Refused) and not logged. Handler.Error is called, and its effects reach the client before
 // it is closed.
 func Refuse(code int, text string) error {
 	if code != 1008 && (code < 3000 || code > 4999) {
-		return fmt.Errorf("%w: Refuse: code %d must be 1008 or within 3000 and 4999", ErrInvalid, code)
+		return fmt.Errorf("%w: Refuse: code %d must be 1008 or between 3000 and 4999", ErrInvalid, code)
 	}
 	if len(text) > maxRefusal || !utf8.ValidString(text) {
 		return fmt.Errorf("%w: Refuse: text %q must be UTF-8 of at most %d bytes", ErrInvalid, text, maxRefusal)

@@ -37,3 +37,17 @@ func (l *gwLink) replace(s *session, it *item, call uint64) {
 	l.w.tasks.Add(1)
 	go l.lead()
 }
+
+// toPool lets the pool run a session's queue. Earlier effects for its client are pushed first.
+func (l *gwLink) toPool(s *session) {
+	l.pushBatch()
+	l.w.pool.start(s)
+}
+
+func (l *gwLink) stayPooled() bool {
+	if l.w.watch.now.Load() < l.leader.pooledUntil {
+		return true
+	}
+	l.leader.pooledUntil = 0
+	return false
+}

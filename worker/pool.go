@@ -26,17 +26,3 @@ func (p *pool) work(s *session) {
 	s.run(p.w.watch.labelGoroutine())
 	over = true
 }
-
-// toPool lets the pool run a session's queue. Earlier effects for its client are pushed first.
-func (l *gwLink) toPool(s *session) {
-	l.pushBatch()
-	l.w.pool.start(s)
-}
-
-func (l *gwLink) stayPooled() bool {
-	if l.w.watch.now.Load() < l.leader.pooledUntil {
-		return true
-	}
-	l.leader.pooledUntil = 0
-	return false
-}

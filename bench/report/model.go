@@ -23,7 +23,7 @@ type model struct {
 	Facts             []pair     // what is needed to judge and to repeat the run
 }
 
-type pair struct{ Name, Value string } // html.go's template has both
+type pair struct{ Name, Value string }
 
 func modelOf(r *bench.Report) model {
 	m := model{

@@ -41,8 +41,8 @@ func TestWhatWasMeant(t *testing.T) {
 		{"gateway --max-output 0", "--max-output: must not be 0 (default 1048576)"},
 		{"gateway --idle-timeout 0", "--idle-timeout: must not be 0 (default 10m0s)"},
 		{"echo --worker --drain-timeout 0s", "--drain-timeout: must not be 0 (default 10s)"},
-		{"gateway --max-groups 65536", "--max-groups: 65536: must be within 1 and 65535"},
-		{"gateway --max-group-bytes 1048561", "--max-group-bytes: 1048561: must be within 1 and 1048560"},
+		{"gateway --max-groups 65536", "--max-groups: 65536: must be between 1 and 65535"},
+		{"gateway --max-group-bytes 1048561", "--max-group-bytes: 1048561: must be between 1 and 1048560"},
 		{"gateway --drain-rate -1", "--drain-rate"},
 		{"bench soak --workers -1", "Workers: -1 is negative"},
 	} {

@@ -200,7 +200,7 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 	case o.workers < 0:
 		return usageError{fmt.Errorf("--workers: %d: must be 0 or more", o.workers)}
 	case o.weight < 1 || o.weight > 0xFFFF:
-		return usageError{fmt.Errorf("--weight: %d: must be within 1 and 65535", o.weight)}
+		return usageError{fmt.Errorf("--weight: %d: must be between 1 and 65535", o.weight)}
 	case f.Changed("gateway") && !o.worker:
 		return usageError{errors.New("--gateway needs --worker: without it the command runs a gateway itself")}
 	case !o.worker || o.exitWithParent: // a supervised worker has its parent's command line

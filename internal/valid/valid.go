@@ -67,7 +67,7 @@ func Port(port string) error {
 		return errors.New("the port is missing")
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil && isNumber(port) {
-		return fmt.Errorf("port %s: must be within 0 and 65535", port)
+		return fmt.Errorf("port %s: must be between 0 and 65535", port)
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func TestHostPort(t *testing.T) {
 		"2300":                 "127.0.0.1:2300",
 		"::1":                  "[::1]:2300",
 		"host:":                "port is missing",
-		"host:65536":           "within 0 and 65535",
+		"host:65536":           "between 0 and 65535",
 		"ws://127.0.0.1:7272/": "alone, 127.0.0.1:7272",
 	} {
 		if err := HostPort(addr); (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
