@@ -27,6 +27,7 @@ var unusedExports = map[string]string{
 	"internal/build.Of":                   "bench/peers calls it",
 	"internal/faultproxy.Proxy.Received":  "tests ask how much was received; the program has the proxy for bench soak",
 	"internal/faultproxy.Proxy.Corrupted": "tests ask whether a bit was changed; the program has the proxy for bench soak",
+	"bench/report.pair.Value":             "the template of the page uses it",
 	"internal/link.ReasonNoWorker":        "a number of the protocol, see SPEC.md",
 	"worker.OverflowDefault":              "the name of the zero value",
 }
