@@ -108,7 +108,7 @@ func TestCheck(t *testing.T) {
 		"none is due":                  {Options{Rate: 0.01}, "at 0.01 messages a second none is due in 10s"},
 		"one is due":                   {Options{Rate: 0.1}, ""},
 		"none is due, of connections":  {Options{Mode: Connect, Rate: 1, Window: 999 * time.Millisecond}, "at 1 connections a second none"},
-		"an endless rate":              {Options{Rate: math.Inf(1)}, "Rate: +Inf is no number"},
+		"an endless rate":              {Options{Rate: math.Inf(1)}, "Rate: +Inf is not a finite number"},
 		"a short moment":               {Options{Window: 1}, "duration is 1ns, must be at least 1ms"},
 		"for ever":                     {Options{Window: math.MaxInt64}, "duration is 2562047h47m16.854775807s, must be at most 240h0m0s"},
 		"more in flight than fits":     {Options{Conns: 1, InFlight: 5, Size: maxMessage}, "5 messages of 16777216 bytes in flight are more than the 64 MiB"},

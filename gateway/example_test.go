@@ -152,7 +152,9 @@ func ExampleListenerConfig_onUpgrade() {
 	_ = conn.CloseNow()
 
 	stop()
-	<-done
+	if err := <-done; err != nil {
+		log.Fatal(err)
+	}
 	// Output:
 	// 401 Unauthorized true
 	// 101 Switching Protocols <nil>

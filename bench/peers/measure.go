@@ -50,10 +50,10 @@ const (
 const runWithin = time.Minute
 
 func (m *measurement) scenarios() []scenario {
-	of := func(name string, mode bench.Mode, conns, inFlight int, warmup, window time.Duration) scenario {
+	of := func(name string, mode bench.Mode, conns, inFlight int, warmup, window int) scenario {
 		return scenario{name: name, once: mode == bench.Idle, Options: bench.Options{
 			Mode: mode, Conns: conns, InFlight: inFlight, Size: 128, Loops: runtime.NumCPU(),
-			Warmup: warmup * time.Millisecond, Window: window * time.Millisecond,
+			Warmup: time.Duration(warmup) * time.Millisecond, Window: time.Duration(window) * time.Millisecond,
 		}}
 	}
 	if m.short {

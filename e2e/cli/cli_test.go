@@ -44,7 +44,7 @@ func TestWhatWasMeant(t *testing.T) {
 		{"gateway --max-groups 65536", "--max-groups: 65536: must be between 1 and 65535"},
 		{"gateway --max-group-bytes 1048561", "--max-group-bytes: 1048561: must be between 1 and 1048560"},
 		{"gateway --drain-rate -1", "--drain-rate"},
-		{"bench soak --workers -1", "Workers: -1 is negative"},
+		{"bench soak --workers -1", `"-1" is not a number`},
 	} {
 		cmd := exec.Command(bin, strings.Fields(c.line)...)
 		out, err := cmd.CombinedOutput()

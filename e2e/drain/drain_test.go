@@ -190,7 +190,7 @@ func TestGatewayDrainHasAnEnd(t *testing.T) {
 	if told, err := io.ReadAll(client); err != nil || string(told) != "{\"type\":\"sluice.draining\"}\n" {
 		t.Errorf("the client was told %q, %v", told, err)
 	}
-	if code := gateway.ExitCode(); code != 1 || !strings.Contains(gateway.Log(), "cut at the end of the drain") {
+	if code := gateway.ExitCode(); code != 1 || !strings.Contains(gateway.Log(), "clients still connected at the end of the drain: 1") {
 		t.Errorf("exit code %d", code)
 	}
 }
