@@ -3,9 +3,9 @@
 //
 // The chat keeps no state of clients in memory. A client's name and rooms are in its attributes,
 // uid and groups, which the gateways have. So a worker can be replaced without loss, and clients do
-// not notice. Only the history and the rate limits are in a store, which may forget. A store in
-// memory ends with its worker: after a replacement the history begins anew. The time limit for the
-// login is not passed on to the next worker either.
+// not notice. Only the history, the rate limits and the reservations of names are in stores, which
+// may forget. A store in memory ends with its worker: after a replacement the history begins anew.
+// The time limit for the login is not passed on to the next worker either.
 //
 // Messages are JSON documents with a "type". They are the same over WebSocket, text lines and JSON
 // sockets. A line that is not a JSON object is parsed as a command of a telnet user (request.go). A
@@ -24,41 +24,58 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/seed-7410fe32/sluice/worker"
 	"github.com/seed-7410fe32/sluice/worker/store"
 )
 
+// Config configures a chat. Only History is required.
+type Config struct {
+	History store.Store // of the rooms: see NewHistory
+	// Key is the secret that signs the tokens of users. Workers with the same key accept each other's
+	// tokens. Without a key it is a random one: tokens end with the worker.
+	Key []byte
+	// AddressRate is how many requests in a second all clients of an address may make together. After
+	// a quiet time an address may make those of ten seconds at once. Negative means any number.
+	// Defaults to 20.
+	AddressRate int
+}
+
 // chat is the business code. Its methods connect, message and close are the functions of the
 // worker.Handler.
 type chat struct {
-	history store.History
-	rates   store.Store
-	start   time.Time // rates are relative to it, so that clock changes have no effect
+	history     store.Store
+	names       store.Store // reservations: uids by group of a name
+	rates       store.Store
+	start       time.Time // rates are relative to it, so that clock changes have no effect
+	key         []byte    // of tokens
+	addressRate int
 }
 
-// New returns the handler of a chat that keeps its messages in history.
-func New(history store.History) (worker.Handler, error) {
+// New returns the handler of a chat.
+func New(cfg Config) (worker.Handler, error) {
 	rates, err := store.NewMemory(store.MemoryConfig{MaxBytes: 8 << 20, TTL: time.Minute})
 	if err != nil {
 		return worker.Handler{}, fmt.Errorf("chat: %w", err)
 	}
-	h := &chat{history: history, rates: rates, start: time.Now()}
+	names, err := store.NewMemory(store.MemoryConfig{MaxBytes: 8 << 20, TTL: reservedFor})
+	if err != nil {
+		return worker.Handler{}, fmt.Errorf("chat: %w", err)
+	}
+	key, err := tokenKey(cfg.Key)
+	if err != nil {
+		return worker.Handler{}, fmt.Errorf("chat: %w", err)
+	}
+	h := &chat{
+		history: cfg.History, names: names, rates: rates, start: time.Now(), key: key,
+		addressRate: cmp.Or(cfg.AddressRate, addressRate),
+	}
 	return worker.Handler{Connect: h.connect, Message: h.message, Close: h.close}, nil
 }
 
-// NewHistory returns a history in the memory of this process.
-func NewHistory() (store.History, error) {
-	memory, err := store.NewMemory(store.MemoryConfig{TTL: 24 * time.Hour})
-	if err != nil {
-		return store.History{}, fmt.Errorf("chat: %w", err)
-	}
-	return store.History{Store: memory, Keep: historyKeep}, nil
-}
-
 const (
-	historyKeep = 50
 	loginWithin = 30 * time.Second
 	askWithin   = 3 * time.Second // for queries to the gateways
 )
@@ -71,7 +88,10 @@ type request struct {
 	Room  string `json:"room"`
 	To    string `json:"to"`
 	Text  string `json:"text"`
-	Ref   string `json:"ref"` // optional identifier of the request, which the answer repeats
+	ToUID string `json:"toUid"` // optional, with To: the message is for this user only
+	Ref   string `json:"ref"`   // optional identifier of the request, which the answer repeats
+
+	typed bool // a line of text and not JSON
 }
 
 // event is a message to a client.
@@ -81,13 +101,16 @@ type event struct {
 	Token    string      `json:"token,omitempty"`
 	Room     string      `json:"room,omitempty"`
 	From     string      `json:"from,omitempty"`
+	UID      string      `json:"uid,omitempty"` // identifies the user of From or Name
 	To       string      `json:"to,omitempty"`
+	ToUID    string      `json:"toUid,omitempty"` // identifies the user of To
 	Text     string      `json:"text,omitempty"`
 	Code     string      `json:"code,omitempty"`
 	ID       string      `json:"id,omitempty"`
 	Ref      string      `json:"ref,omitempty"` // of the request that the event answers
 	Rooms    []roomCount `json:"rooms,omitempty"`
 	Users    []string    `json:"users,omitempty"`
+	UIDs     []string    `json:"uids,omitempty"` // of Users, in their order
 	Messages []document  `json:"messages,omitempty"`
 	Partial  bool        `json:"partial,omitempty"` // a gateway did not answer, or the list is too long
 	Time     int64       `json:"time"`              // Unix milliseconds
@@ -122,7 +145,7 @@ func (h *chat) message(ctx context.Context, c worker.Call, m worker.Message) err
 		send(c, problem("bad_request", err.Error()))
 		return nil
 	}
-	if name, _ := c.Attr("name"); name == "" && req.Type != "login" && req.Type != "ping" && req.Type != "quit" {
+	if name(c) == "" && !slices.Contains([]string{"login", "ping", "quit", "help"}, req.Type) {
 		answer(c, req.Ref, problem("login_first", `log in first: /login NAME, or {"type":"login","name":"NAME"}`))
 		return nil
 	}
@@ -138,14 +161,17 @@ func answer(c worker.Call, ref string, e *event) {
 	send(c, e)
 }
 
-// close tells the rooms of a client that it has left. A client that was replaced has not left: its
-// newer connection has taken over its name and rooms.
-func (h *chat) close(_ context.Context, c worker.Call, why worker.Reason) error {
+// close tells the rooms of a client that it has left, and reserves its name. A client that was
+// replaced has not left: its newer connection has taken over its name and rooms.
+func (h *chat) close(ctx context.Context, c worker.Call, why worker.Reason) error {
 	if why == worker.ReasonReplaced {
 		return nil
 	}
 	for _, room := range rooms(c) {
-		publish(c, room, &event{Type: "left", Room: room, Name: name(c)})
+		publish(c, room, &event{Type: "left", Room: room, Name: name(c), UID: c.UID()})
+	}
+	if why != worker.ReasonKicked { // not for a client that has asked for it, or has lost the name
+		h.reserve(ctx, c)
 	}
 	return nil
 }
@@ -171,13 +197,24 @@ func (h *chat) do(ctx context.Context, c worker.Call, req *request) *event {
 		return h.rooms(ctx, c)
 	case "users":
 		return h.users(ctx, c, cmp.Or(req.Room, currentRoom(c)))
+	case "help":
+		return &event{Type: "help", Text: help}
 	case "ping":
-		return &event{Type: "pong"}
+		return h.pong(c)
 	case "quit":
 		c.Close()
 		return nil
 	}
 	return problem("bad_request", fmt.Sprintf("unknown request type %q", shorten(req.Type)))
+}
+
+// pong answers a ping. It has a new token, because a token says when its client had the name.
+func (h *chat) pong(c worker.Call) *event {
+	e := &event{Type: "pong"}
+	if name(c) != "" {
+		e.Token = h.token(c.UID(), name(c))
+	}
+	return e
 }
 
 func problem(code, text string) *event { return &event{Type: "error", Code: code, Text: text} }

@@ -25,7 +25,7 @@ func newChat(t *testing.T) *workertest.Gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := chat.New(history)
+	h, err := chat.New(chat.Config{History: history})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestRoomAndPrivate(t *testing.T) {
 		t.Errorf("Bob got %v", e)
 	}
 	ann.Send("/msg bob between us")
-	if e := bob.gets("private"); e["text"] != "between us" || e["to"] != "bob" {
+	if e := bob.gets("private"); e["text"] != "between us" || e["to"] != "Bob" {
 		t.Errorf("Bob got %v", e)
 	}
 	ann.gets("private") // her own windows show it too

@@ -2,45 +2,55 @@ package chat
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/subtle"
-	"strings"
+	"iter"
 
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// login gives a client its name. One client at a time has a name; case does not matter. A client
-// that sends the token of the last login takes over the name and the rooms of the earlier client.
-// So a lost connection does not lock its owner out.
+// login gives a client its name. One user at a time has a name, or another one that looks like it.
+// A client that sends the token of its last login keeps its uid, and takes over the rooms of the
+// earlier client if that is still connected. So a lost connection does not lock its owner out, and
+// nobody else gets the name before reservedFor is over.
 func (h *chat) login(ctx context.Context, c worker.Call, req *request) *event {
 	if name(c) != "" {
 		return problem("bad_request", "already logged in")
 	}
-	newName, err := cleanName(req.Name)
+	newName, err := cleanUser(req.Name)
 	if err != nil {
 		return problem("bad_name", err.Error())
 	}
-	old, taken, err := holder(ctx, c, uid(newName), req.Token)
-	if err != nil {
-		return problem("try_again", "could not check whether the name is free, try again")
+	me := h.identify(req.Token, newName)
+	if uid := h.reservation(ctx, newName); uid != "" && !me.mayTake(uid) {
+		return problem("name_taken", "this name, or one that looks like it, is kept for somebody who was here a few minutes ago")
 	}
-	if taken && old == nil {
-		return problem("name_taken", "this name is in use")
+	earlier := map[string]string{}
+	for row, err := range h.holders(ctx, c, newName) {
+		if err != nil {
+			return problem("try_again", "could not check whether the name is free, try again")
+		}
+		if !me.mayTake(row.UID) {
+			return problem("name_taken", "this name, or one that looks like it, is in use")
+		}
+		if row.UID == me.uid {
+			earlier, newName = row.Attrs, row.Attrs["name"] // the name keeps its case
+		}
 	}
-	token := rand.Text()
-	if old != nil {
-		newName, token = old["name"], req.Token // the name keeps its case
+	if me.uid == "" {
+		me.uid = newUID()
 	}
-	c.MergeAttrs(map[string]string{"name": newName, "token": token, "rooms": old["rooms"]})
-	if old == nil {
-		c.Bind(uid(newName))
-		c.After(0, settleRace)
-	} else {
-		c.BindExclusive(uid(newName))
+	returns := ""
+	if !req.typed || req.Token != "" {
+		returns = "yes" // only programs, and people who know their token, can come back
 	}
-	send(c, &event{Type: "welcome", Name: newName, Token: token})
+	c.MergeAttrs(map[string]string{"name": newName, "rooms": earlier["rooms"], "returns": returns})
+	c.BindExclusive(me.uid)
+	for _, g := range groupsOfName(newName) {
+		c.Join(g)
+	}
+	c.After(0, h.settle)
+	send(c, &event{Type: "welcome", Name: newName, UID: me.uid, Token: h.token(me.uid, newName)})
 	for _, room := range rooms(c) {
-		c.Join(group(room))
+		joinGroups(c, room)
 		send(c, h.showRoom(ctx, c, room))
 	}
 	if req.Room == "" {
@@ -49,44 +59,33 @@ func (h *chat) login(ctx context.Context, c worker.Call, req *request) *event {
 	return h.join(ctx, c, req.Room)
 }
 
-// holder queries the clients that have the uid. taken reports whether there is one. mine has the
-// attributes of the one that has the token, or is nil.
-func holder(ctx context.Context, c worker.Call, uid, token string) (mine map[string]string, taken bool, err error) {
-	for row, err := range c.Worker().Select(ctx, worker.UID(uid), worker.FieldAttrs) {
-		if err != nil {
-			return nil, false, err
-		}
-		taken = true
-		if token != "" && subtle.ConstantTimeCompare([]byte(row.Attrs["token"]), []byte(token)) == 1 {
-			mine = row.Attrs
-		}
-	}
-	return mine, taken, nil
+// holders returns the clients that have a name, or one that looks like it.
+func (h *chat) holders(ctx context.Context, c worker.Call, name string) iter.Seq2[worker.ClientInfo, error] {
+	return c.Worker().Select(ctx, worker.Groups(groupsOfName(name)...), worker.FieldUID|worker.FieldAttrs)
 }
 
-// settleRace runs when a login has reached the gateways. If two clients have taken a free name at
-// the same time, at least one of them sees both here. The client with the smaller id keeps the
-// name.
-func settleRace(ctx context.Context, c worker.Call) error {
+// settle runs when a login has reached the gateways. If two users have taken a name at the same
+// time, at least one of them sees both here. The older uid keeps the name. So does a user who has
+// come back to a name that was given away meanwhile.
+func (h *chat) settle(ctx context.Context, c worker.Call) error {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
-	winner := c.ID()
-	var all []worker.ClientID
-	for row, err := range c.Worker().Select(ctx, worker.UID(c.UID()), 0) {
-		if err != nil {
+	taken := problem("name_taken", "this name belongs to somebody who has had it before")
+	var younger []worker.ClientID
+	for row, err := range h.holders(ctx, c, name(c)) {
+		switch {
+		case err != nil:
 			return nil // without an answer the client keeps the name
-		}
-		all = append(all, row.ID)
-		if row.ID.String() < winner.String() {
-			winner = row.ID
+		case row.UID < c.UID():
+			send(c, taken)
+			c.Close()
+			return nil
+		case row.UID > c.UID():
+			younger = append(younger, row.ID)
 		}
 	}
-	if len(all) < 2 {
+	if len(younger) == 0 {
 		return nil
 	}
-	taken := encode(problem("name_taken", "this name is in use"))
-	return c.Worker().CloseWith(ctx, worker.Clients(all...).Except(winner), taken)
+	return c.Worker().CloseWith(ctx, worker.Clients(younger...), encode(taken))
 }
-
-// uid returns the uid of a user name.
-func uid(name string) string { return "user:" + strings.ToLower(name) }

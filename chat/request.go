@@ -2,15 +2,11 @@ package chat
 
 import (
 	"bytes"
-	"context"
-	"encoding/binary"
 	"errors"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/seed-7410fe32/sluice/codec"
-	"github.com/seed-7410fe32/sluice/worker"
 )
 
 // maxRefused is the largest request, in bytes, whose ref is read when it comes too fast. The
@@ -20,9 +16,13 @@ const maxRefused = 32 << 10
 var (
 	errRef     = errors.New("a ref must have 1 to 24 visible characters, and only single spaces between them")
 	errJSON    = errors.New(`not a request: expected {"type":...} or a line of text`)
-	errCommand = errors.New("commands: /login NAME, /join ROOM, /leave [ROOM], /say ROOM text, /msg NAME text, " +
-		"/rooms, /users [ROOM], /quit; put a name with spaces before a text in double quotes")
+	errCommand = errors.New("unknown command; " + help)
 )
+
+// help describes what people can type.
+const help = "commands: /login NAME, /join ROOM, /leave [ROOM], /say ROOM text, /msg NAME text, " +
+	"/rooms, /users [ROOM], /help, /quit; a line that is not a command is said in the room joined last; " +
+	`put a name with spaces before a text in double quotes; /login "NAME" TOKEN takes a name back`
 
 // parse parses a request: a JSON object or a typed line.
 func parse(data []byte) (req request, err error) {
@@ -41,12 +41,14 @@ func parse(data []byte) (req request, err error) {
 		if err := unmarshal(data, &req); err != nil {
 			return req, errJSON
 		}
-		if clean, err := cleanName(req.Ref); req.Ref != "" && (err != nil || clean != req.Ref) {
+		if clean, ok := cleanLabel(req.Ref); req.Ref != "" && (!ok || clean != req.Ref) {
 			return req, errRef
 		}
 		return req, nil
 	}
-	return typed(string(data))
+	req, err = typed(string(data))
+	req.typed = true
+	return req, err
 }
 
 // refOf returns the ref of a request that is not carried out, or "". It reads requests up to
@@ -71,6 +73,9 @@ func typed(line string) (req request, err error) {
 	rest = strings.TrimSpace(rest)
 	switch command {
 	case "/login":
+		if name, token := cutName(rest); rest[:min(1, len(rest))] == `"` {
+			return request{Type: "login", Name: name, Token: strings.TrimSpace(token)}, nil
+		}
 		return request{Type: "login", Name: rest}, nil
 	case "/join":
 		return request{Type: "join", Room: rest}, nil
@@ -86,6 +91,8 @@ func typed(line string) (req request, err error) {
 		return request{Type: "rooms"}, nil
 	case "/users":
 		return request{Type: "users", Room: rest}, nil
+	case "/help":
+		return request{Type: "help"}, nil
 	case "/quit":
 		return request{Type: "quit"}, nil
 	}
@@ -102,30 +109,4 @@ func cutName(s string) (name, rest string) {
 	}
 	name, rest, _ = strings.Cut(s, " ")
 	return name, rest
-}
-
-const (
-	burst  = 10                     // size of the token bucket, in requests
-	refill = 200 * time.Millisecond // time until one more request is allowed
-)
-
-// allowed takes one request from the client's token bucket, which holds burst requests. If the
-// store has forgotten the bucket, it is full.
-func (h *chat) allowed(ctx context.Context, c worker.Call) bool {
-	ok := false
-	id := c.ID()
-	err := h.rates.Update(ctx, string(id[:]), func(old []byte) ([]byte, error) {
-		now := int64(time.Since(h.start))
-		// The stored value is the time at which the bucket will be full again.
-		full := now
-		if len(old) == 8 {
-			full = max(now, int64(binary.BigEndian.Uint64(old)))
-		}
-		full += int64(refill)
-		if ok = full-now <= int64(burst*refill); !ok {
-			return old, nil
-		}
-		return binary.BigEndian.AppendUint64(nil, uint64(full)), nil
-	})
-	return ok || err != nil
 }

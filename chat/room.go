@@ -6,9 +6,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/seed-7410fe32/sluice/worker"
 )
@@ -41,7 +41,7 @@ func setRooms(c worker.Call, rooms []string) {
 }
 
 func (h *chat) join(ctx context.Context, c worker.Call, room string) *event {
-	room, err := cleanName(room)
+	room, err := cleanRoom(room)
 	if err != nil {
 		return problem("bad_room", err.Error())
 	}
@@ -50,58 +50,87 @@ func (h *chat) join(ctx context.Context, c worker.Call, room string) *event {
 		if len(in) >= maxRooms {
 			return problem("too_many_rooms", fmt.Sprintf("at most %d rooms: leave a room first", maxRooms))
 		}
+		if h.imitates(ctx, c, room) {
+			return problem("bad_room", "there is a room whose name looks the same: choose another name")
+		}
 		setRooms(c, append(in, room))
-		c.Join(group(room))
-		publish(c, room, &event{Type: "joined", Room: room, Name: name(c)})
+		joinGroups(c, room)
+		publish(c, room, &event{Type: "joined", Room: room, Name: name(c), UID: c.UID()})
 	}
 	return h.showRoom(ctx, c, room)
 }
 
+// groupOfLook returns the group of the people in rooms whose names look alike.
+func groupOfLook(room string) string { return "rooms like:" + look(room) }
+
+// joinGroups adds the client to the groups of a room.
+func joinGroups(c worker.Call, room string) {
+	c.Join(group(room))
+	c.Join(groupOfLook(room))
+}
+
+// imitates reports whether there are people in another room whose name looks like that of room. A
+// name in ASCII imitates none, so that nobody can keep people out of a room.
+func (h *chat) imitates(ctx context.Context, c worker.Call, room string) bool {
+	if ascii(room) {
+		return false
+	}
+	counts, err := c.Worker().Counts(ctx, []worker.Target{worker.Group(group(room)), worker.Group(groupOfLook(room))})
+	return err == nil && counts[1] > counts[0]
+}
+
 // showRoom sends the history of a room and returns its users.
 func (h *chat) showRoom(ctx context.Context, c worker.Call, room string) *event {
-	items, err := h.history.Items(ctx, group(room))
-	if err != nil {
-		items = nil // go on without the history
-	}
-	past := &event{Type: "history", Room: room}
-	for _, b := range items {
-		past.Messages = append(past.Messages, document(b))
-	}
-	send(c, past)
+	send(c, &event{Type: "history", Room: room, Messages: h.past(ctx, room)})
 	users := h.users(ctx, c, room)
 	if i, found := slices.BinarySearch(users.Users, name(c)); !found && users.Type == "users" {
 		users.Users = slices.Insert(users.Users, i, name(c)) // its own Join is sent with this answer
+		users.UIDs = slices.Insert(users.UIDs, i, c.UID())
 	}
 	return users
 }
 
+// named returns a room's name as it is written in rooms. A name that cannot be one stays.
+func named(room string) string {
+	if clean, err := cleanRoom(room); err == nil {
+		return clean
+	}
+	return room
+}
+
 func (h *chat) leave(c worker.Call, room string) *event {
-	in := rooms(c)
+	in, room := rooms(c), named(room)
 	i := slices.Index(in, room)
 	if i < 0 {
 		return problem("not_in_room", "you are not in this room")
 	}
-	publish(c, room, &event{Type: "left", Room: room, Name: name(c)})
+	publish(c, room, &event{Type: "left", Room: room, Name: name(c), UID: c.UID()})
+	in = slices.Delete(in, i, i+1)
+	setRooms(c, in)
 	c.Leave(group(room))
-	setRooms(c, slices.Delete(in, i, i+1))
+	if !slices.ContainsFunc(in, func(other string) bool { return look(other) == look(room) }) {
+		c.Leave(groupOfLook(room))
+	}
 	return nil
 }
 
 func (h *chat) say(ctx context.Context, c worker.Call, req *request) *event {
-	req.Room = cmp.Or(req.Room, currentRoom(c)) // a typed line has no room
-	if !slices.Contains(rooms(c), req.Room) {
+	room := cmp.Or(named(req.Room), currentRoom(c)) // a typed line has no room
+	if !slices.Contains(rooms(c), room) {
 		return problem("not_in_room", "join the room first")
 	}
 	text, err := cleanText(req.Text)
 	if err != nil {
 		return problem("bad_text", err.Error())
 	}
+	if !h.take(ctx, group(room), roomLimit) {
+		return problem("slow_down", "too many messages in this room: this one was not accepted, send it again later")
+	}
 	m := encode(&event{
-		Type: "message", Room: req.Room, From: name(c), Text: text,
-		ID: rand.Text(), Ref: req.Ref, Time: time.Now().UnixMilli(),
+		Type: "message", Room: room, From: name(c), UID: c.UID(), Text: text, ID: rand.Text(), Ref: req.Ref,
 	})
-	_ = h.history.Append(ctx, group(req.Room), m.Data) // a message too large for the history is still published
-	c.Publish(worker.Group(group(req.Room)), m)
+	h.remember(ctx, room, h.author(c), m.Data)
+	c.Publish(worker.Group(group(room)), m)
 	return nil
 }
 
@@ -114,11 +143,23 @@ func (h *chat) private(ctx context.Context, c worker.Call, req *request) *event 
 	if err != nil {
 		return problem("bad_text", err.Error())
 	}
-	if online, err := c.Worker().Count(ctx, worker.UID(uid(to))); err == nil && online == 0 {
+	e := &event{Type: "private", From: name(c), UID: c.UID(), To: to, Text: text, ID: rand.Text(), Ref: req.Ref}
+	target := worker.Group(groupOfKey(to))
+	if req.ToUID != "" {
+		target = worker.UID(req.ToUID)
+	}
+	for row, err := range c.Worker().Select(ctx, target, worker.FieldUID|worker.FieldAttrs) {
+		if err != nil && e.ToUID == "" {
+			return problem("try_again", "could not find "+to+", try again")
+		}
+		if err == nil {
+			e.To, e.ToUID = row.Attrs["name"], row.UID
+		}
+	}
+	if e.ToUID == "" {
 		return problem("offline", to+" is not online")
 	}
-	e := &event{Type: "private", From: name(c), To: to, Text: text, ID: rand.Text(), Ref: req.Ref}
-	c.Publish(worker.UIDs(uid(to), c.UID()), encode(e))
+	c.Publish(worker.UIDs(e.ToUID, c.UID()), encode(e))
 	return nil
 }
 
@@ -126,7 +167,7 @@ func (h *chat) typing(c worker.Call, room string) *event {
 	if !slices.Contains(rooms(c), room) {
 		return problem("not_in_room", "join the room first")
 	}
-	hint := encode(&event{Type: "typing", Room: room, From: name(c)})
+	hint := encode(&event{Type: "typing", Room: room, From: name(c), UID: c.UID()})
 	// A slow client gets only the newest hint, or none.
 	hint.Overflow, hint.Conflate = worker.DropNewest, "typing "+room+" "+name(c)
 	c.Publish(worker.Group(group(room)).Except(c.ID()), hint)
@@ -164,17 +205,20 @@ func (h *chat) rooms(ctx context.Context, c worker.Call) *event {
 
 func (h *chat) users(ctx context.Context, c worker.Call, room string) *event {
 	list := &event{Type: "users", Room: room}
-	for row, err := range c.Worker().Select(ctx, worker.Group(group(room)), worker.FieldAttrs) {
-		if errors.Is(err, worker.ErrPartial) || len(list.Users) == maxListed {
+	uids := make(map[string]string) // by name
+	for row, err := range c.Worker().Select(ctx, worker.Group(group(room)), worker.FieldUID|worker.FieldAttrs) {
+		if errors.Is(err, worker.ErrPartial) || len(uids) == maxListed {
 			list.Partial = true
 			break
 		}
 		if err != nil {
 			return problem("try_again", "could not list the users of the room, try again")
 		}
-		list.Users = append(list.Users, row.Attrs["name"])
+		uids[row.Attrs["name"]] = row.UID
 	}
-	slices.Sort(list.Users)
-	list.Users = slices.Compact(list.Users)
+	list.Users = slices.Sorted(maps.Keys(uids))
+	for _, name := range list.Users {
+		list.UIDs = append(list.UIDs, uids[name])
+	}
 	return list
 }

@@ -85,7 +85,7 @@ func startWorker(t *testing.T, inner string) (stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := chat.New(history)
+	h, err := chat.New(chat.Config{History: history})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -106,6 +106,7 @@ func command(log *slog.Logger, hup hangUps) *cobra.Command {
 
 func chatCommand(log *slog.Logger, hup hangUps) *cobra.Command {
 	o := options{log: log, reload: hup}
+	var addressRate int
 	c := &cobra.Command{
 		Use:   "chat",
 		Short: "run the chat: a page on http://127.0.0.1:7272, and lines of text on 127.0.0.1:7273",
@@ -114,21 +115,28 @@ http://127.0.0.1:7272, and lines of text, commands or JSON, are on 127.0.0.1:727
 ` + clientHelp(),
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.serve(c, newChat, chat.Page)
+			return o.serve(c, func(key []byte) (worker.Handler, error) { return newChat(key, addressRate) }, chat.Page)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:0")
 	o.linkFlags(c)
 	o.workerFlags(c)
+	c.Flags().IntVar(&addressRate, "address-rate", 20,
+		"`requests` a second that all clients of one address may make, and ten times as many at once; negative: any number")
 	return c
 }
 
-func newChat() (worker.Handler, error) {
+// newChat returns the chat. Its tokens are signed with the key of the links or, without one, with the
+// key of the process that has started the worker, so that all its workers accept them.
+func newChat(key []byte, addressRate int) (worker.Handler, error) {
 	history, err := chat.NewHistory()
 	if err != nil {
 		return worker.Handler{}, err
 	}
-	return chat.New(history)
+	if key == nil {
+		key = []byte(os.Getenv(supervisorKey))
+	}
+	return chat.New(chat.Config{History: history, Key: key, AddressRate: addressRate})
 }
 
 func echoCommand(log *slog.Logger, hup hangUps) *cobra.Command {
@@ -142,7 +150,7 @@ one process, or with --worker a worker only.
 ` + clientHelp(),
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.serve(c, func() (worker.Handler, error) { return e.handler(), nil }, nil)
+			return o.serve(c, func([]byte) (worker.Handler, error) { return e.handler(), nil }, nil)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:0")

@@ -25,8 +25,11 @@ import (
 // pageOn makes the page of a listener whose WebSockets are opened on a path. Nil means no page.
 type pageOn func(path string) http.Handler
 
+// business makes the business code of a worker. key is the one in --key-file, or nil.
+type business func(key []byte) (worker.Handler, error)
+
 // serve runs what the flags ask for: a worker with the business code, or a gateway and a worker.
-func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error), page pageOn) error {
+func (o *options) serve(c *cobra.Command, business business, page pageOn) error {
 	outliveReaders()
 	if err := cmp.Or(noZeros(c.Flags()), o.checkRole(c.Flags())); err != nil {
 		return err
@@ -72,11 +75,11 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 
 // work runs the business code until ctx ends: as a worker in this process or, with --workers, in
 // processes of their own. up is called when all links are up.
-func (o *options) work(ctx context.Context, business func() (worker.Handler, error), key []byte, gateways []string, up func()) error {
+func (o *options) work(ctx context.Context, business business, key []byte, gateways []string, up func()) error {
 	if o.workers > 0 {
 		return o.superviseWorkers(ctx, gateways, up)
 	}
-	h, err := business()
+	h, err := business(key)
 	if err != nil {
 		return err
 	}

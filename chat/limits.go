@@ -1,0 +1,102 @@
+package chat
+
+import (
+	"context"
+	"encoding/binary"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/seed-7410fe32/sluice/worker"
+)
+
+// Requests are counted in token buckets: of a user, of an address and of a room. A bucket belongs to
+// the worker that counts. It outlives a connection, so reconnecting does not fill it.
+
+// limit is the size of a bucket, in requests, and how many are allowed each second.
+type limit struct{ burst, rate int }
+
+var (
+	userLimit = limit{10, 5}
+	roomLimit = limit{100, 40} // messages of all users together
+)
+
+const (
+	addressRate  = 20 // requests of an address in a second
+	addressBurst = 10 // seconds in which an address that was quiet may make its requests at once
+	maxRefusals  = 50 // requests of a client that come too fast until it is closed
+)
+
+// allowed reports whether a request is not too fast for the client and its address. A client that
+// goes on in spite of maxRefusals refusals is closed.
+func (h *chat) allowed(ctx context.Context, c worker.Call) bool {
+	user, id := c.UID(), c.ID()
+	if user == "" {
+		user = string(id[:])
+	}
+	if !h.take(ctx, "user:"+user, userLimit) {
+		if h.refusals(ctx, string(id[:])) >= maxRefusals {
+			send(c, problem("too_many", "too many requests: closing the connection"))
+			c.Close()
+		}
+		return false
+	}
+	address := address(c)
+	return address == "" || h.addressRate < 0 ||
+		h.take(ctx, "address:"+address, limit{h.addressRate * addressBurst, h.addressRate})
+}
+
+// take takes one request from a bucket. If the store has forgotten the bucket, it is full.
+func (h *chat) take(ctx context.Context, key string, l limit) bool {
+	ok := false
+	refill := int64(time.Second) / int64(l.rate)
+	err := h.rates.Update(ctx, key, func(old []byte) ([]byte, error) {
+		now := int64(time.Since(h.start))
+		// The stored value is the time at which the bucket will be full again.
+		full := now
+		if len(old) == 8 {
+			full = max(now, int64(binary.BigEndian.Uint64(old)))
+		}
+		full += refill
+		if ok = full-now <= int64(l.burst)*refill; !ok {
+			return old, nil
+		}
+		return binary.BigEndian.AppendUint64(nil, uint64(full)), nil
+	})
+	return ok || err != nil
+}
+
+// refusals counts a refused request of a client, and returns how many there were. A minute without
+// one begins anew.
+func (h *chat) refusals(ctx context.Context, id string) (n int) {
+	_ = h.rates.Update(ctx, "refused:"+id, func(old []byte) ([]byte, error) {
+		n = 1
+		if len(old) == 1 {
+			n += int(old[0])
+		}
+		return []byte{byte(min(n, 255))}, nil
+	})
+	return n
+}
+
+// address returns what stands for the client's address in limits: an IPv4 address, or the network of
+// 64 bits of an IPv6 address, because a computer has all addresses of such a network. It is empty if
+// the address is not known.
+func address(c worker.Call) string {
+	a := c.RemoteAddr().Addr().Unmap()
+	if a.IsLoopback() || a.IsPrivate() {
+		// Clients of a proxy have its address. The last one in this field is from the proxy itself.
+		list := strings.Split(c.Request().Header("X-Forwarded-For"), ",")
+		if forwarded, err := netip.ParseAddr(strings.TrimSpace(list[len(list)-1])); err == nil {
+			a = forwarded.Unmap()
+		}
+	}
+	if !a.IsValid() {
+		return ""
+	}
+	if a.Is6() {
+		network, _ := a.Prefix(64) // valid for each IPv6 address
+		a = network.Addr()
+	}
+	return a.String()
+}
