@@ -18,7 +18,7 @@ type limit struct{ burst, rate int }
 
 var (
 	userLimit = limit{10, 5}
-	roomLimit = limit{100, 40} // messages of all users together
+	roomLimit = limit{400, 40} // messages of all users together; more than one address may make
 )
 
 const (
