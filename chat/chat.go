@@ -98,6 +98,7 @@ type request struct {
 type event struct {
 	Type     string      `json:"type"`
 	Name     string      `json:"name,omitempty"`
+	Key      string      `json:"key,omitempty"` // of Name: the same for every spelling
 	Token    string      `json:"token,omitempty"`
 	Room     string      `json:"room,omitempty"`
 	From     string      `json:"from,omitempty"`

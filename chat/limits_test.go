@@ -56,7 +56,9 @@ func TestAddressLimit(t *testing.T) {
 			return workertest.Request{Remote: []string{"192.0.2.1:1", "[::ffff:192.0.2.1]:1"}[i%2]}
 		}, false},
 		{"one network", func(i int) workertest.Request { return workertest.Request{Remote: fmt.Sprintf("[2001:db8::%x]:1", i)} }, false},
-		{"many networks", func(i int) workertest.Request { return workertest.Request{Remote: fmt.Sprintf("[2001:db8:0:%x::1]:1", i)} }, true},
+		{"many networks", func(i int) workertest.Request {
+			return workertest.Request{Remote: fmt.Sprintf("[2001:db8:0:%x::1]:1", i)}
+		}, true},
 		{"many addresses", func(i int) workertest.Request { return workertest.Request{Remote: fmt.Sprintf("192.0.2.%d:1", i)} }, true},
 		{"forged", func(i int) workertest.Request { return header("192.0.2.1:1", fmt.Sprintf("203.0.113.%d", i)) }, false},
 		{"a proxy", func(i int) workertest.Request {

@@ -157,10 +157,18 @@ func (h *chat) private(ctx context.Context, c worker.Call, req *request) *event 
 		}
 	}
 	if e.ToUID == "" {
-		return problem("offline", to+" is not online")
+		return h.absent(ctx, c, to)
 	}
 	c.Publish(worker.UIDs(e.ToUID, c.UID()), encode(e))
 	return nil
+}
+
+// absent says that a user is not online. The name may have a new owner.
+func (h *chat) absent(ctx context.Context, c worker.Call, name string) *event {
+	if n, err := c.Worker().Count(ctx, worker.Group(groupOfKey(name))); err == nil && n > 0 {
+		return problem("offline", name+" has gone, and somebody else has this name now")
+	}
+	return problem("offline", name+" is not online")
 }
 
 func (h *chat) typing(c worker.Call, room string) *event {

@@ -224,7 +224,7 @@ func TestPageDrafts(t *testing.T) {
 	bob.send("/login Bob", "/join lobby")
 	bob.expect("users")
 	lobby := click(`[data-conversation="room:lobby"] button`)
-	private := click(`[data-conversation="private:bob"] button`)
+	private := click(`#privates button`)
 	run(t, ada, click(`#users [data-name="Bob"]`), shows("#title", "Bob"), paste("the password is hunter2"), lobby, shows("#title", "lobby"), boxHolds(""))
 	run(t, ada, enterKey(), paste("in the lobby"), until(`document.querySelector("#privates li").classList.contains("draft")`))
 	run(t, ada, private, boxHolds("the password is hunter2"), lobby, boxHolds("in the lobby"))

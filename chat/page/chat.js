@@ -10,11 +10,11 @@ const TYPING = "typing"; // ref of typing hints
 const BURST = 7, PACE = 250; // joins at once after a reconnect, then ms between joins: the server limits requests
 
 const state = {
-  name: "", token: "", loggedIn: false,
+  name: "", key: "", uid: "", token: "", loggedIn: false,
   entered: false,         // has been logged in before: a returning user does not join the room of the login form
-  joining: false,         // a join was sent; the room is shown when its history arrives
+  joining: "",            // room of a join that was sent, as typed; the room is shown when its history arrives
   current: null,          // key of the conversation that is shown
-  conversations: new Map(), // key → {key, kind, name, messages, ids, users, unread, typing}
+  conversations: new Map(), // key → {key, kind, name, uid, messages, ids, users, uids, unread, typing}
   counts: new Map(),      // room → number of people, for all rooms
   outbox: new Outbox({
     ready: () => state.loggedIn && socket.connected,
@@ -24,12 +24,16 @@ const state = {
   }),
 };
 
-const key = (kind, name) => kind + ":" + (kind === "private" ? name.toLowerCase() : name);
+// A room is identified by its name, which the server normalizes. A person is identified by the uid.
+const key = (kind, id) => kind + ":" + id;
 
-function conversation(kind, name) {
-  const k = key(kind, name);
+function conversation(kind, name, uid = "") {
+  const k = key(kind, uid || name);
   if (!state.conversations.has(k)) {
-    state.conversations.set(k, { key: k, kind, name, messages: [], ids: new Set(), users: [], unread: 0, typing: new Map() });
+    const others = [...state.conversations.values()].filter((c) => uid && c.kind === "private" && c.name === name);
+    const c = { key: k, kind, name, uid, messages: [], ids: new Set(), users: [], uids: new Map(), unread: 0, typing: new Map() };
+    if (others.length > 0) c.messages.push({ kind: "notice", text: `This is not the ${name} of before: somebody has the name anew.`, time: Date.now() });
+    state.conversations.set(k, c);
   }
   return state.conversations.get(k);
 }
@@ -50,39 +54,50 @@ function logout(why) {
   state.outbox.clear();
   socket.close();
   sessionStorage.removeItem("sluice.chat");
-  Object.assign(state, { name: "", token: "", loggedIn: false, entered: false, joining: false, current: null });
+  Object.assign(state, { name: "", key: "", uid: "", token: "", loggedIn: false, entered: false, joining: "", current: null });
   state.conversations.clear();
   view.leave(why);
+}
+
+// remember stores the token, which proves that the name is this user's.
+function remember(token) {
+  state.token = token;
+  sessionStorage.setItem("sluice.chat", JSON.stringify({ name: state.name, token }));
 }
 
 // keep stores the unsent text for the next login of the same user in this tab. resume restores it.
 function keep() {
   if (!state.entered) return;
   try {
-    sessionStorage.setItem("sluice.typed", JSON.stringify({ name: state.name, ...state.outbox.pack() }));
+    sessionStorage.setItem("sluice.typed", JSON.stringify({ key: state.key, ...state.outbox.pack() }));
   } catch { } // too large for the browser's storage
 }
 
 function resume() {
   const kept = JSON.parse(sessionStorage.getItem("sluice.typed"));
   sessionStorage.removeItem("sluice.typed");
-  if (kept?.name.toLowerCase() !== state.name.toLowerCase()) return;
+  if (!kept || kept.key !== state.key) return;
   state.outbox.unpack(kept);
-  for (const name of state.outbox.names()) conversation("private", name);
+  for (const { name, uid } of state.outbox.people()) conversation("private", name, uid);
 }
+
+// isMine reports whether an event is about this user. Events of workers of an earlier version have no
+// uid.
+const isMine = (e) => e.uid ? e.uid === state.uid : (e.from ?? e.name) === state.name;
 
 // request sends a request that requires a login.
 function request(doc) { return state.loggedIn && socket.send(doc); }
 
 function add(c, message) {
-  if (message.ref && message.from === state.name) state.outbox.heard(message.ref);
+  message.mine = isMine(message);
+  if (message.ref && message.mine) state.outbox.heard(message.ref);
   if (message.id && c.ids.has(message.id)) return;
   if (message.id) c.ids.add(message.id);
   c.messages.push(message); // in the order of arrival, because the clocks of workers differ
   if (c.messages.length > 1000) for (const m of c.messages.splice(0, 200)) c.ids.delete(m.id);
   c.typing.delete(message.from);
   const seen = c.key === state.current && !document.hidden;
-  if (!seen && message.from !== state.name && message.kind !== "notice") c.unread++;
+  if (!seen && !message.mine && message.kind !== "notice") c.unread++;
 }
 
 const notice = (e, text) => ({ kind: "notice", text, time: e.time, id: e.type + e.name + e.time });
@@ -90,9 +105,10 @@ const notice = (e, text) => ({ kind: "notice", text, time: e.time, id: e.type + 
 const on = {
   welcome(e) {
     state.name = e.name;
-    state.token = e.token;
+    state.key = e.key; // the same in every spelling of the name
+    state.uid = e.uid;
     state.loggedIn = true;
-    sessionStorage.setItem("sluice.chat", JSON.stringify({ name: e.name, token: e.token }));
+    remember(e.token);
     const rooms = [...state.conversations.values()].filter((c) => c.kind === "room").map((c) => c.name);
     if (rooms.length === 0 && !state.entered) rooms.push(view.wantedRoom());
     if (!state.entered) resume();
@@ -109,32 +125,37 @@ const on = {
     c.messages.sort((a, b) => a.time - b.time);
     c.unread = before; // messages from before the join do not count as unread
     if (!state.current || state.joining) open(c.key);
-    view.joined(c.name);
-    state.joining = false;
+    if (state.joining) view.joined(state.joining);
+    state.joining = "";
   },
-  users(e) { conversation("room", e.room).users = e.users ?? []; },
+  users(e) {
+    const c = conversation("room", e.room);
+    c.users = e.users ?? [];
+    c.uids = new Map(c.users.map((name, i) => [name, e.uids?.[i]]));
+  },
   rooms(e) { state.counts = new Map((e.rooms ?? []).map((r) => [r.name, r.count])); },
   joined(e) {
     const c = conversation("room", e.room);
     if (!c.users.includes(e.name)) c.users = [...c.users, e.name].sort();
-    if (e.name !== state.name) add(c, notice(e, e.name + " joined"));
+    c.uids.set(e.name, e.uid);
+    if (!isMine(e)) add(c, notice(e, e.name + " joined"));
   },
   left(e) {
     const c = state.conversations.get(key("room", e.room));
-    if (!c || e.name === state.name) return;
+    if (!c || isMine(e) || c.uids.get(e.name) !== e.uid) return; // somebody else has the name now
     c.users = c.users.filter((u) => u !== e.name);
     c.typing.delete(e.name);
     add(c, notice(e, e.name + " left"));
   },
   message(e) { said(conversation("room", e.room), e); },
-  private(e) { said(conversation("private", e.from === state.name ? e.to : e.from), e); },
+  private(e) { said(isMine(e) ? conversation("private", e.to, e.toUid) : conversation("private", e.from, e.uid), e); },
   typing(e) {
     const c = state.conversations.get(key("room", e.room));
     if (!c) return;
     clearTimeout(c.typing.get(e.from));
     c.typing.set(e.from, setTimeout(() => { c.typing.delete(e.from); show(); }, 4000));
   },
-  pong() {},
+  pong(e) { if (e.token) remember(e.token); },
   // No worker has received the request. The connection stays open.
   "sluice.refused"() {
     if (state.loggedIn) return state.outbox.failed("the chat does not answer") || view.toast("The chat does not answer");
@@ -144,15 +165,15 @@ const on = {
   },
   error(e) {
     if (state.outbox.refused(e) || e.ref === TYPING) return; // ignore refused hints
-    state.joining = false;
+    state.joining = "";
     if (state.loggedIn && e.code !== "name_taken") view.toast(e.text);
-    else if (state.token && e.code === "try_again") setTimeout(login, 1000);
+    else if (e.code === "slow_down" || state.token && e.code === "try_again") setTimeout(login, 1000);
     else logout(e.text);
   },
 };
 
 function said(c, message) {
-  if (!message.ref && message.from === state.name) state.outbox.echoed(c.key, message.text);
+  if (!message.ref && isMine(message)) state.outbox.echoed(c.key, message.text);
   add(c, message);
 }
 
@@ -205,12 +226,13 @@ view.handlers({
       view.joined(room);
       return open(known.key);
     }
-    if (request({ type: "join", room })) state.joining = true; // the history opens it
+    if (request({ type: "join", room })) state.joining = room; // the history opens it
     else view.toast("Not connected: try again in a moment");
   },
   talk(name) {
-    if (name.toLowerCase() === state.name.toLowerCase()) return;
-    open(conversation("private", name).key);
+    if (name === state.name) return;
+    const uid = state.conversations.get(state.current)?.uids.get(name);
+    open(conversation("private", name, uid).key);
   },
   leave() {
     const c = state.conversations.get(state.current);

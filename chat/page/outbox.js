@@ -20,8 +20,8 @@ let count = 0;
 const newRef = () => Date.now().toString(36) + "-" + (++count).toString(36);
 
 export class Outbox {
-  #items = [];         // {key, kind, name, ref, text, since, why}, in order; undelivered if why is set
-  #drafts = new Map(); // key → {name, text, note, returned}; returned is the item whose text is in the box again
+  #items = [];         // {key, kind, name, uid, ref, text, since, why}, in order; undelivered if why is set
+  #drafts = new Map(); // key → {name, uid, text, note, returned}; returned is the item whose text is in the box again
   #flying = null;      // the item that was sent and not confirmed: one at a time, to keep the order
   #timer = null;       // until #flying is sent again or given back
 
@@ -30,7 +30,7 @@ export class Outbox {
   constructor(hooks) { this.hooks = hooks; }
 
   draft(key) {
-    if (!this.#drafts.has(key)) this.#drafts.set(key, { name: "", text: "", note: "", returned: null });
+    if (!this.#drafts.has(key)) this.#drafts.set(key, { name: "", uid: "", text: "", note: "", returned: null });
     return this.#drafts.get(key);
   }
 
@@ -38,7 +38,7 @@ export class Outbox {
   typed(c, text) {
     const d = this.draft(c.key);
     if (!text) d.note = "";
-    Object.assign(d, { name: c.name, text });
+    Object.assign(d, { name: c.name, uid: c.uid, text });
   }
 
   // holds reports whether a conversation has unsent text.
@@ -64,7 +64,7 @@ export class Outbox {
     if (!this.hooks.ready()) d.note = OFFLINE;
     else if (this.#items.length >= MOST) d.note = `Not sent: ${MOST} messages are not delivered yet. Your text stays here.`;
     else {
-      const item = { key: c.key, kind: c.kind, name: c.name, ref: newRef(), text, since: Date.now(), why: "" };
+      const item = { key: c.key, kind: c.kind, name: c.name, uid: c.uid, ref: newRef(), text, since: Date.now(), why: "" };
       this.#items.push(item);
       Object.assign(d, { text: "", note: "", returned: null });
       const changed = () => { if (this.#items.includes(item)) this.hooks.changed(); };
@@ -79,8 +79,8 @@ export class Outbox {
   }
 
   #send() {
-    const { kind, name, text, ref } = this.#flying;
-    const to = kind === "room" ? { type: "say", room: name } : { type: "private", to: name };
+    const { kind, name, uid, text, ref } = this.#flying;
+    const to = kind === "room" ? { type: "say", room: name } : { type: "private", to: name, toUid: uid };
     this.#after(ANSWER, () => this.failed("no answer came"));
     if (!this.hooks.send({ ...to, text, ref })) this.failed("the connection was lost");
   }
@@ -167,7 +167,7 @@ export class Outbox {
     if (!item) return;
     const d = this.draft(item.key);
     this.#remove(item);
-    Object.assign(d, { name: item.name, text: d.text ? item.text + "\n" + d.text : item.text, note: "", returned: item });
+    Object.assign(d, { name: item.name, uid: item.uid, text: d.text ? item.text + "\n" + d.text : item.text, note: "", returned: item });
   }
 
   discard(ref) {
@@ -195,10 +195,10 @@ export class Outbox {
     for (const item of items) item.why ||= "Not confirmed: the page was left before an answer came.";
   }
 
-  // names returns the people for whom there are unsent private messages.
-  names() {
-    const drafts = [...this.#drafts].map(([key, d]) => ({ key, name: d.name }));
-    return [...drafts, ...this.#items].filter(({ key }) => key.startsWith("private:") && this.holds(key)).map(({ name }) => name);
+  // people returns those for whom there are unsent private messages.
+  people() {
+    const drafts = [...this.#drafts].map(([key, d]) => ({ key, name: d.name, uid: d.uid }));
+    return [...drafts, ...this.#items].filter(({ key }) => key.startsWith("private:") && this.holds(key));
   }
 
   clear() {

@@ -81,7 +81,7 @@ export function show(state) {
   $("subtitle").textContent = c.kind === "room" ? plural(c.users.length, "person", "people") : "private";
   $("leave").textContent = c.kind === "room" ? "Leave" : "Close";
   people(c, state.name);
-  messages(c, state.name);
+  messages(c);
   const typing = [...c.typing.keys()];
   $("typing").textContent = typing.length === 0 ? "" : typing.length > 2 ? "Several people are typing …" : typing.join(" and ") + (typing.length > 1 ? " are" : " is") + " typing …";
 }
@@ -161,17 +161,17 @@ function people(c, me) {
 // What is drawn now. Only new messages are added, so the scroll position of a reader stays.
 let drawn = null;
 
-function messages(c, me) {
+function messages(c) {
   const list = $("messages");
   const below = list.scrollHeight - list.scrollTop;
   const switched = drawn?.key !== c.key;
   const appended = !switched && drawn.length <= c.messages.length && (drawn.length === 0 || c.messages[drawn.length - 1] === drawn.last);
   if (!appended) list.replaceChildren();
   const from = appended ? drawn.length : 0;
-  for (let i = from; i < c.messages.length; i++) list.append(...item(c.messages[i], c.messages[i - 1], me));
+  for (let i = from; i < c.messages.length; i++) list.append(...item(c.messages[i], c.messages[i - 1]));
   const fresh = c.messages.length > from;
   drawn = { key: c.key, length: c.messages.length, last: c.messages.at(-1) };
-  if (switched || below - list.clientHeight < NEAR || fresh && c.messages.at(-1).from === me) {
+  if (switched || below - list.clientHeight < NEAR || fresh && c.messages.at(-1).mine) {
     list.scrollTop = list.scrollHeight;
     $("to-end").hidden = true;
   } else {
@@ -196,7 +196,7 @@ new ResizeObserver(([{ target }]) => {
 
 const GROUPED = 5 * 60 * 1000;
 
-function item(m, before, me) {
+function item(m, before) {
   const items = [];
   const date = new Date(m.time);
   if (!before || new Date(before.time).toDateString() !== date.toDateString()) items.push(element("li", "day", day.format(date)));
@@ -204,8 +204,8 @@ function item(m, before, me) {
     items.push(element("li", "notice", m.text));
     return items;
   }
-  const grouped = items.length === 0 && before?.from === m.from && m.time - before.time < GROUPED;
-  const li = element("li", "message" + (grouped ? " grouped" : "") + (m.from === me ? " mine" : ""));
+  const grouped = items.length === 0 && before?.from === m.from && before.uid === m.uid && m.time - before.time < GROUPED;
+  const li = element("li", "message" + (grouped ? " grouped" : "") + (m.mine ? " mine" : ""));
   if (!grouped) {
     const head = element("div", "head");
     const time = element("time", "", clock.format(date));
