@@ -46,32 +46,22 @@ type Config struct {
 // chat is the business code. Its methods connect, message and close are the functions of the
 // worker.Handler.
 type chat struct {
-	history     store.Store
-	names       store.Store // reservations: uids by group of a name
-	rates       store.Store
-	start       time.Time // rates are relative to it, so that clock changes have no effect
-	key         []byte    // of tokens
-	addressRate int
+	history    history
+	limits     *limits
+	identities *identities
 }
 
 // New returns the handler of a chat.
 func New(cfg Config) (worker.Handler, error) {
-	rates, err := store.NewMemory(store.MemoryConfig{MaxBytes: 8 << 20, TTL: time.Minute})
+	limits, err := newLimits(cmp.Or(cfg.AddressRate, addressRate))
 	if err != nil {
 		return worker.Handler{}, fmt.Errorf("chat: %w", err)
 	}
-	names, err := store.NewMemory(store.MemoryConfig{MaxBytes: 8 << 20, TTL: reservedFor})
+	identities, err := newIdentities(cfg.Key)
 	if err != nil {
 		return worker.Handler{}, fmt.Errorf("chat: %w", err)
 	}
-	key, err := tokenKey(cfg.Key)
-	if err != nil {
-		return worker.Handler{}, fmt.Errorf("chat: %w", err)
-	}
-	h := &chat{
-		history: cfg.History, names: names, rates: rates, start: time.Now(), key: key,
-		addressRate: cmp.Or(cfg.AddressRate, addressRate),
-	}
+	h := &chat{history{cfg.History}, limits, identities}
 	return worker.Handler{Connect: h.connect, Message: h.message, Close: h.close}, nil
 }
 
@@ -137,8 +127,8 @@ func (h *chat) connect(_ context.Context, c worker.Call) error {
 // message parses a request and carries it out. An invalid request is answered with an error event.
 // It is not an error of the handler.
 func (h *chat) message(ctx context.Context, c worker.Call, m worker.Message) error {
-	if !h.allowed(ctx, c) {
-		answer(c, refOf(m.Data), problem("slow_down", "too many requests: this one was not accepted, send it again later"))
+	if !h.limits.allowed(ctx, c) {
+		answer(c, refOf(m.Data), slowDown("too many requests"))
 		return nil
 	}
 	req, err := parse(m.Data)
@@ -172,7 +162,7 @@ func (h *chat) close(ctx context.Context, c worker.Call, why worker.Reason) erro
 		publish(c, room, &event{Type: "left", Room: room, Name: name(c), UID: c.UID()})
 	}
 	if why != worker.ReasonKicked { // not for a client that has asked for it, or has lost the name
-		h.reserve(ctx, c)
+		h.identities.reserve(ctx, c)
 	}
 	return nil
 }
@@ -213,9 +203,13 @@ func (h *chat) do(ctx context.Context, c worker.Call, req *request) *event {
 func (h *chat) pong(c worker.Call) *event {
 	e := &event{Type: "pong"}
 	if name(c) != "" {
-		e.Token = h.token(c.UID(), name(c))
+		e.Token = h.identities.token(c.UID(), name(c))
 	}
 	return e
+}
+
+func slowDown(why string) *event {
+	return problem("slow_down", why+": this one was not accepted, send it again later")
 }
 
 func problem(code, text string) *event { return &event{Type: "error", Code: code, Text: text} }

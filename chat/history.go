@@ -2,13 +2,10 @@ package chat
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/seed-7410fe32/sluice/worker"
 	"github.com/seed-7410fe32/sluice/worker/store"
 )
 
@@ -26,6 +23,9 @@ func NewHistory() (store.Store, error) {
 	return memory, nil
 }
 
+// history is the history of all rooms. It is a store, so it may forget.
+type history struct{ store.Store }
+
 // said is a message in the history of a room.
 type said struct {
 	Author  string   `json:"a"` // not sent to clients
@@ -35,9 +35,9 @@ type said struct {
 // remember appends a message to the history of a room. A full history loses its oldest message,
 // unless one author has more than half of it: then the oldest message of that author. So nobody can
 // erase what others have said.
-func (h *chat) remember(ctx context.Context, room, author string, message []byte) {
+func (h history) remember(ctx context.Context, room, author string, message []byte) {
 	// A message that the store does not accept is still published.
-	_ = h.history.Update(ctx, group(room), func(old []byte) ([]byte, error) {
+	_ = h.Update(ctx, group(room), func(old []byte) ([]byte, error) {
 		var list []said
 		if len(old) > 0 && unmarshal(old, &list) != nil {
 			list = nil // it is no history
@@ -67,8 +67,8 @@ func shorter(list []said) []said {
 }
 
 // past returns the history of a room, the oldest message first.
-func (h *chat) past(ctx context.Context, room string) (messages []document) {
-	b, _, _ := h.history.Get(ctx, group(room)) // go on without the history
+func (h history) past(ctx context.Context, room string) (messages []document) {
+	b, _, _ := h.Get(ctx, group(room)) // go on without the history
 	var list []said
 	if len(b) == 0 || unmarshal(b, &list) != nil {
 		return nil
@@ -77,16 +77,4 @@ func (h *chat) past(ctx context.Context, room string) (messages []document) {
 		messages = append(messages, s.Message)
 	}
 	return messages
-}
-
-// author returns what stands for the author of a message in the history: the address or, if it is
-// not known, the uid, because a user gets a new uid easily. It does not reveal the address.
-func (h *chat) author(c worker.Call) string {
-	mac := hmac.New(sha256.New, h.key)
-	if a := address(c); a != "" {
-		mac.Write([]byte(a))
-	} else {
-		mac.Write([]byte(c.UID()))
-	}
-	return fmt.Sprintf("%x", mac.Sum(nil)[:6])
 }

@@ -14,12 +14,31 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/worker"
+	"github.com/seed-7410fe32/sluice/worker/store"
 )
 
 // A user is identified by a uid, which a login without a token makes. Everybody sees the uid. The
 // token proves that a client has it: it is signed, so every worker with the same key can check it,
 // and no worker has to remember it. A uid begins with the time at which it was made: of two uids,
 // the smaller one is older.
+
+// identities issues uids and tokens, and reserves names.
+type identities struct {
+	key   []byte      // of tokens
+	names store.Store // reservations: uids by group of a name, in this worker's memory
+}
+
+func newIdentities(secret []byte) (*identities, error) {
+	if len(secret) == 0 {
+		secret = []byte(rand.Text())
+	}
+	key, err := hkdf.Key(sha256.New, secret, nil, "sluice chat token", 32)
+	if err != nil {
+		return nil, err
+	}
+	names, err := store.NewMemory(store.MemoryConfig{MaxBytes: 8 << 20, TTL: reservedFor})
+	return &identities{key, names}, err
+}
 
 // reservedFor is how long a name is kept for a client that has gone without /quit.
 const reservedFor = 5 * time.Minute
@@ -41,15 +60,15 @@ type identity struct {
 func (i identity) mayTake(uid string) bool { return i.uid == uid || i.fresh && i.uid < uid }
 
 // token returns the token of a client that has the name now.
-func (h *chat) token(uid, name string) string {
+func (i *identities) token(uid, name string) string {
 	text := uid + "." + strconv.FormatInt(time.Now().UnixMilli(), 36)
-	return text + "." + h.sign(text, name)
+	return text + "." + i.sign(text, name)
 }
 
 // identify returns what a token proves about a name. The zero identity is that of a new user.
-func (h *chat) identify(token, name string) identity {
+func (i *identities) identify(token, name string) identity {
 	at := strings.LastIndexByte(token, '.')
-	if at < 0 || !hmac.Equal([]byte(token[at+1:]), []byte(h.sign(token[:at], name))) {
+	if at < 0 || !hmac.Equal([]byte(token[at+1:]), []byte(i.sign(token[:at], name))) {
 		return identity{}
 	}
 	uid, made, _ := strings.Cut(token[:at], ".")
@@ -57,28 +76,30 @@ func (h *chat) identify(token, name string) identity {
 	return identity{uid, time.Since(time.UnixMilli(ms)) < reservedFor}
 }
 
-func (h *chat) sign(text, name string) string {
-	mac := hmac.New(sha256.New, h.key)
-	mac.Write([]byte(text + "." + key(name)))
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+func (i *identities) sign(text, name string) string {
+	return base64.RawURLEncoding.EncodeToString(i.mac("token " + text + "." + key(name)))
 }
 
-// tokenKey derives the key of tokens from a secret, or from a random one.
-func tokenKey(secret []byte) ([]byte, error) {
-	if len(secret) == 0 {
-		secret = []byte(rand.Text())
-	}
-	return hkdf.Key(sha256.New, secret, nil, "sluice chat token", 32)
+func (i *identities) mac(text string) []byte {
+	mac := hmac.New(sha256.New, i.key)
+	mac.Write([]byte(text))
+	return mac.Sum(nil)
+}
+
+// author returns what stands for the author of a message in a history: the address or, if it is not
+// known, the uid, because a user gets a new uid easily. It does not reveal the address.
+func (i *identities) author(c worker.Call) string {
+	return fmt.Sprintf("%x", i.mac("author " + cmp.Or(address(c), c.UID()))[:6])
 }
 
 // reserve keeps the name of a client that has gone for its token. A name that is reserved for an
-// older uid stays so. The reservation is in this worker's memory: another worker does not know it.
-func (h *chat) reserve(ctx context.Context, c worker.Call) {
+// older uid stays so. Other workers do not know of it.
+func (i *identities) reserve(ctx context.Context, c worker.Call) {
 	if returns, _ := c.Attr("returns"); returns == "" {
 		return
 	}
 	for _, g := range groupsOfName(name(c)) {
-		_ = h.names.Update(ctx, g, func(old []byte) ([]byte, error) {
+		_ = i.names.Update(ctx, g, func(old []byte) ([]byte, error) {
 			if len(old) > 0 && string(old) < c.UID() {
 				return old, nil
 			}
@@ -88,10 +109,10 @@ func (h *chat) reserve(ctx context.Context, c worker.Call) {
 }
 
 // reservation returns the uid that a name, or one that looks like it, is reserved for, or "".
-func (h *chat) reservation(ctx context.Context, name string) string {
+func (i *identities) reservation(ctx context.Context, name string) string {
 	var uid string
 	for _, g := range groupsOfName(name) {
-		value, _, _ := h.names.Get(ctx, g) // a store may forget
+		value, _, _ := i.names.Get(ctx, g) // a store may forget
 		uid = cmp.Or(uid, string(value))
 	}
 	return uid

@@ -19,9 +19,9 @@ func (h *chat) login(ctx context.Context, c worker.Call, req *request) *event {
 	if err != nil {
 		return problem("bad_name", err.Error())
 	}
-	me := h.identify(req.Token, newName)
-	if uid := h.reservation(ctx, newName); uid != "" && !me.mayTake(uid) {
-		return problem("name_taken", "this name, or one that looks like it, is kept for somebody who was here a few minutes ago")
+	me := h.identities.identify(req.Token, newName)
+	if uid := h.identities.reservation(ctx, newName); uid != "" && !me.mayTake(uid) {
+		return problem("name_taken", "this name, or one like it, is kept for somebody who was here minutes ago")
 	}
 	earlier := map[string]string{}
 	for row, err := range h.holders(ctx, c, newName) {
@@ -29,7 +29,7 @@ func (h *chat) login(ctx context.Context, c worker.Call, req *request) *event {
 			return problem("try_again", "could not check whether the name is free, try again")
 		}
 		if !me.mayTake(row.UID) {
-			return problem("name_taken", "this name, or one that looks like it, is in use")
+			return problem("name_taken", "this name, or one like it, is in use")
 		}
 		if row.UID == me.uid {
 			earlier, newName = row.Attrs, row.Attrs["name"] // the name keeps its case
@@ -48,7 +48,7 @@ func (h *chat) login(ctx context.Context, c worker.Call, req *request) *event {
 		c.Join(g)
 	}
 	c.After(0, h.settle)
-	send(c, &event{Type: "welcome", Name: newName, Key: key(newName), UID: me.uid, Token: h.token(me.uid, newName)})
+	send(c, &event{Type: "welcome", Name: newName, Key: key(newName), UID: me.uid, Token: h.identities.token(me.uid, newName)})
 	for _, room := range rooms(c) {
 		joinGroups(c, room)
 		send(c, h.showRoom(ctx, c, room))

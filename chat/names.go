@@ -85,10 +85,10 @@ func fold(s string) string { return cases.Fold().String(s) }
 // the same too.
 func look(name string) string {
 	s := strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) || unicode.In(r, unicode.Pi, unicode.Pf) || strings.ContainsRune("'\"`", r) || below(r) {
+		switch {
+		case unicode.IsSpace(r), unicode.In(r, unicode.Pi, unicode.Pf), strings.ContainsRune("'\"`", r), below(r):
 			return -1
-		}
-		if r == 'i' {
+		case r == 'i':
 			return 'l'
 		}
 		return r
@@ -138,7 +138,7 @@ func stacked(s string) bool {
 	return false
 }
 
-// groupsOfName returns the groups of the user with a name: of its key and of its look.
+// groupsOfName returns the groups of the user with a name: that of its key and that of its look.
 func groupsOfName(name string) []string { return []string{groupOfKey(name), "look:" + look(name)} }
 
 // groupOfKey returns the group of the user with a name, in any spelling.

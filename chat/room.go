@@ -81,7 +81,7 @@ func (h *chat) imitates(ctx context.Context, c worker.Call, room string) bool {
 
 // showRoom sends the history of a room and returns its users.
 func (h *chat) showRoom(ctx context.Context, c worker.Call, room string) *event {
-	send(c, &event{Type: "history", Room: room, Messages: h.past(ctx, room)})
+	send(c, &event{Type: "history", Room: room, Messages: h.history.past(ctx, room)})
 	users := h.users(ctx, c, room)
 	if i, found := slices.BinarySearch(users.Users, name(c)); !found && users.Type == "users" {
 		users.Users = slices.Insert(users.Users, i, name(c)) // its own Join is sent with this answer
@@ -123,13 +123,13 @@ func (h *chat) say(ctx context.Context, c worker.Call, req *request) *event {
 	if err != nil {
 		return problem("bad_text", err.Error())
 	}
-	if !h.take(ctx, group(room), roomLimit) {
-		return problem("slow_down", "too many messages in this room: this one was not accepted, send it again later")
+	if !h.limits.take(ctx, group(room), roomLimit) {
+		return slowDown("too many messages in this room")
 	}
 	m := encode(&event{
 		Type: "message", Room: room, From: name(c), UID: c.UID(), Text: text, ID: rand.Text(), Ref: req.Ref,
 	})
-	h.remember(ctx, room, h.author(c), m.Data)
+	h.history.remember(ctx, room, h.identities.author(c), m.Data)
 	c.Publish(worker.Group(group(room)), m)
 	return nil
 }

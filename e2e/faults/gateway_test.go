@@ -18,7 +18,7 @@ func TestGatewayKilled(t *testing.T) {
 	}
 	first := gateway("127.0.0.1:0", "127.0.0.1:0")
 	for range 2 {
-		proctest.Start(t, nil, bin, "chat", "--worker", "--gateway", first.Addrs["inner"])
+		proctest.Start(t, nil, bin, "chat", "--worker", "--address-rate", "-1", "--gateway", first.Addrs["inner"])
 	}
 	name := func(i int) string { return fmt.Sprintf("user%d", i) }
 	var talkers []*talker

@@ -93,7 +93,7 @@ func TestWorkerKilled(t *testing.T) {
 	bin := proctest.Build(t)
 	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
 	worker := func() *proctest.Process {
-		return proctest.Start(t, nil, bin, "chat", "--worker", "--gateway", gateway.Addrs["inner"])
+		return proctest.Start(t, nil, bin, "chat", "--worker", "--address-rate", "-1", "--gateway", gateway.Addrs["inner"])
 	}
 	first := worker()
 	worker()

@@ -18,7 +18,7 @@ func TestNothingIsTimedByTheWallClock(t *testing.T) {
 	t.Chdir("../..")
 	allowed := map[string][]string{
 		"chat/chat.go":          {"UnixMilli"}, // when something was said, for people
-		"chat/room.go":          {"UnixMilli"}, // the same
+		"chat/identity.go":      {"UnixMilli"}, // of uids and tokens, which outlive processes
 		"gateway/command.go":    {"UnixNano"},  // the later of two bindings at different gateways wins; nothing waits for it
 		"gateway/peerkeeper.go": {"Unix"},      // a deadline in the past, to end a hello
 		"worker/gateway.go":     {"Unix"},      // a deadline in the past, to end a hello
