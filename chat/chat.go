@@ -161,7 +161,9 @@ func (h *chat) close(ctx context.Context, c worker.Call, why worker.Reason) erro
 	for _, room := range rooms(c) {
 		publish(c, room, &event{Type: "left", Room: room, Name: name(c), UID: c.UID()})
 	}
-	if why != worker.ReasonKicked { // not for a client that has asked for it, or has lost the name
+	if why == worker.ReasonKicked { // the client has asked for it, or has lost the name
+		h.identities.release(ctx, c)
+	} else {
 		h.identities.reserve(ctx, c)
 	}
 	return nil
@@ -183,16 +185,17 @@ func (h *chat) do(ctx context.Context, c worker.Call, req *request) *event {
 	case "private":
 		return h.private(ctx, c, req)
 	case "typing":
-		return h.typing(c, req.Room)
+		return h.typing(c, named(req.Room))
 	case "rooms":
 		return h.rooms(ctx, c)
 	case "users":
-		return h.users(ctx, c, cmp.Or(req.Room, currentRoom(c)))
+		return h.users(ctx, c, cmp.Or(named(req.Room), currentRoom(c)))
 	case "help":
 		return &event{Type: "help", Text: help}
 	case "ping":
-		return h.pong(c)
+		return h.pong(ctx, c)
 	case "quit":
+		h.identities.release(ctx, c)
 		c.Close()
 		return nil
 	}
@@ -200,9 +203,10 @@ func (h *chat) do(ctx context.Context, c worker.Call, req *request) *event {
 }
 
 // pong answers a ping. It has a new token, because a token says when its client had the name.
-func (h *chat) pong(c worker.Call) *event {
+func (h *chat) pong(ctx context.Context, c worker.Call) *event {
 	e := &event{Type: "pong"}
 	if name(c) != "" {
+		h.identities.reserve(ctx, c)
 		e.Token = h.identities.token(c.UID(), name(c))
 	}
 	return e

@@ -8,7 +8,8 @@ import "testing"
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		`{"type":"login","name":"ann"}`, "/say room text", "/msg bob", "/", "hello", `{"type":1}`, "{\"a\":\"\xff\"}", "[[[[",
-		`/login "Ada" token`, "/join # L\u043ebby", "/login \uff21da\u0301 \u1e9e \u0130 \ufdfa", "/join \u0390\u0390\u0390", "/help",
+		`/login "Ada" token`,
+		"/join # L\u043ebby", "/login \uff21da\u0301 \u1e9e \u0130 \ufdfa", "/join \u0390\u0390\u0390", "/help",
 	} {
 		f.Add([]byte(s))
 	}
@@ -20,7 +21,8 @@ func FuzzParse(f *testing.F) {
 		if len(req.Text)+len(req.Name)+len(req.Room)+len(req.To)+len(req.Type) > 3*len(in)+len("private") {
 			t.Fatalf("%q becomes %+v", in, req) // a byte that is no UTF-8 would be three
 		}
-		for name, clean := range map[string]func(string) (string, error){"user": cleanUser, "room": cleanRoom, "text": cleanText} {
+		cleaners := map[string]func(string) (string, error){"user": cleanUser, "room": cleanRoom, "text": cleanText}
+		for name, clean := range cleaners {
 			s := map[string]string{"user": req.Name, "room": req.Room, "text": req.Text}[name]
 			once, err := clean(s)
 			if err != nil {

@@ -92,18 +92,38 @@ func (i *identities) author(c worker.Call) string {
 	return fmt.Sprintf("%x", i.mac("author " + cmp.Or(address(c), c.UID()))[:6])
 }
 
-// reserve keeps the name of a client that has gone for its token. A name that is reserved for an
-// older uid stays so. Other workers do not know of it.
+// reserve keeps the name of a client for its token, from now on for reservedFor. A name that is
+// reserved for an older uid stays so. Other workers do not know of it.
 func (i *identities) reserve(ctx context.Context, c worker.Call) {
 	if returns, _ := c.Attr("returns"); returns == "" {
 		return
 	}
+	i.update(ctx, c, func(uid string) string {
+		if uid == "" {
+			return c.UID()
+		}
+		return min(uid, c.UID())
+	})
+}
+
+// release ends the reservation of a client's name.
+func (i *identities) release(ctx context.Context, c worker.Call) {
+	i.update(ctx, c, func(uid string) string {
+		if uid == c.UID() {
+			return ""
+		}
+		return uid
+	})
+}
+
+// update replaces the uid that the name of a client is reserved for. Empty means none.
+func (i *identities) update(ctx context.Context, c worker.Call, f func(uid string) string) {
 	for _, g := range groupsOfName(name(c)) {
-		_ = i.names.Update(ctx, g, func(old []byte) ([]byte, error) {
-			if len(old) > 0 && string(old) < c.UID() {
-				return old, nil
+		_ = i.names.Update(ctx, g, func(old []byte) ([]byte, error) { // a store may forget
+			if uid := f(string(old)); uid != "" {
+				return []byte(uid), nil
 			}
-			return []byte(c.UID()), nil
+			return nil, nil
 		})
 	}
 }

@@ -9,12 +9,13 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/browsertest"
 )
 
-// TestPageImpostor cuts the line of Ada, who talks with Bob in private. Nobody else gets her name, and
-// the conversation goes on when she is back.
+// TestPageImpostor cuts the line of Ada, who talks with Bob in private. Nobody else gets her name,
+// and the conversation goes on when she is back.
 func TestPageImpostor(t *testing.T) {
 	s, w, ada := overWire(t, 1280, 800)
 	bob := browsertest.Open(t, 1280, 800)
-	run(t, bob, chromedp.Navigate(s.page()), logIn("Bob"), click(`#users [data-name="Ada"]`), shows("#title", "Ada"), say("are you there?"))
+	run(t, bob, chromedp.Navigate(s.page()), logIn("Bob"))
+	run(t, bob, click(`#users [data-name="Ada"]`), shows("#title", "Ada"), say("are you there?"))
 	run(t, ada, click(`#privates button`), shows("#messages", "are you there?"), say("it is me"))
 	run(t, bob, shows("#messages", "it is me"))
 	mallory := dialText(t, s.text)
@@ -55,11 +56,14 @@ func TestPageNewOwner(t *testing.T) {
 	mallory = dialText(t, s.text)
 	mallory.send("/login Grace", "/msg Bob I am Grace", "/join lobby")
 	mallory.expect("users")
-	run(t, bob, until(`document.querySelectorAll("#privates li").length === 2`), say("hunter2"), boxHolds("hunter2"), shows("#say-note", "somebody else has this name"))
-	if text := ask[string](t, bob, `document.querySelector("#messages").textContent`); strings.Contains(text, "I am Grace") {
+	run(t, bob, until(`document.querySelectorAll("#privates li").length === 2`), say("hunter2"), boxHolds("hunter2"))
+	run(t, bob, shows("#say-note", "somebody else has this name"))
+	text := ask[string](t, bob, `document.querySelector("#messages").textContent`)
+	if strings.Contains(text, "I am Grace") {
 		t.Errorf("Mallory writes in the conversation with Grace: %q", text)
 	}
-	run(t, bob, click("#privates li:last-child button"), shows("#messages", "I am Grace"), shows("#messages", "This is not the Grace of before"))
+	run(t, bob, click("#privates li:last-child button"), shows("#messages", "I am Grace"))
+	run(t, bob, shows("#messages", "This is not the Grace of before"))
 	mallory.send("/leave")
 	for e := mallory.next(); e["type"] != "left"; e = mallory.next() {
 		if e["text"] == "hunter2" {

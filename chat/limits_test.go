@@ -12,8 +12,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker/workertest"
 )
 
-// flood makes each of several people enter the lobby from a connection of its own and say things. It
-// returns how many of their messages were published. from returns the connection of a person.
+// flood makes each of several people enter the lobby from a connection of its own and say things.
+// It returns how many of their messages were published. from returns the connection of a person.
 func flood(t *testing.T, g *workertest.Gateway, people, each int, from func(i int) workertest.Request) int {
 	t.Helper()
 	witness := person{g.Dial(workertest.Request{Remote: "198.51.100.77:1"}), t}
@@ -43,24 +43,30 @@ func flood(t *testing.T, g *workertest.Gateway, people, each int, from func(i in
 // An address has a limit of its own, whatever the number of its connections.
 func TestAddressLimit(t *testing.T) {
 	t.Parallel()
+	from := func(format string, args ...any) workertest.Request {
+		return workertest.Request{Remote: fmt.Sprintf(format, args...)}
+	}
 	header := func(remote, forwarded string) workertest.Request {
-		return workertest.Request{Target: "/", Remote: remote, Header: map[string]string{"X-Forwarded-For": forwarded}}
+		h := map[string]string{"X-Forwarded-For": forwarded}
+		return workertest.Request{Target: "/", Remote: remote, Header: h}
 	}
 	for _, c := range []struct {
 		name string
 		from func(i int) workertest.Request
 		each bool // each person is an address
 	}{
-		{"one address", func(i int) workertest.Request { return workertest.Request{Remote: fmt.Sprint("192.0.2.1:", i+1)} }, false},
+		{"one address", func(i int) workertest.Request { return from("192.0.2.1:%d", i+1) }, false},
 		{"in IPv6 form", func(i int) workertest.Request {
-			return workertest.Request{Remote: []string{"192.0.2.1:1", "[::ffff:192.0.2.1]:1"}[i%2]}
+			return from("%s:1", []string{"192.0.2.1", "[::ffff:192.0.2.1]"}[i%2])
 		}, false},
-		{"one network", func(i int) workertest.Request { return workertest.Request{Remote: fmt.Sprintf("[2001:db8::%x]:1", i)} }, false},
+		{"one network", func(i int) workertest.Request { return from("[2001:db8::%x]:1", i) }, false},
 		{"many networks", func(i int) workertest.Request {
-			return workertest.Request{Remote: fmt.Sprintf("[2001:db8:0:%x::1]:1", i)}
+			return from("[2001:db8:0:%x::1]:1", i)
 		}, true},
-		{"many addresses", func(i int) workertest.Request { return workertest.Request{Remote: fmt.Sprintf("192.0.2.%d:1", i)} }, true},
-		{"forged", func(i int) workertest.Request { return header("192.0.2.1:1", fmt.Sprintf("203.0.113.%d", i)) }, false},
+		{"many addresses", func(i int) workertest.Request { return from("192.0.2.%d:1", i) }, true},
+		{"forged", func(i int) workertest.Request {
+			return header("192.0.2.1:1", fmt.Sprintf("203.0.113.%d", i))
+		}, false},
 		{"a proxy", func(i int) workertest.Request {
 			return header("127.0.0.1:1", fmt.Sprintf("192.0.2.1, 203.0.113.%d", i))
 		}, true},
@@ -219,7 +225,8 @@ func TestTexts(t *testing.T) {
 	t.Parallel()
 	g := newChat(t)
 	for i, text := range []string{
-		"\u200b", "\u00ad", "\u2800", "\ufeff", "\u034f", " \u200d\n\u2060\t", "\u3164", "\u202e", "\u0301", "\ue000", "\u2028",
+		"\u200b", "\u00ad", "\u2800", "\ufeff", "\u034f", " \u200d\n\u2060\t",
+		"\u3164", "\u202e", "\u0301", "\ue000", "\u2028",
 	} {
 		p := enter(t, g, fmt.Sprint("P", i), "lobby")
 		p.Send(`{"type":"say","room":"lobby","text":` + quoteJS(text) + `}`)

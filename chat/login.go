@@ -48,7 +48,9 @@ func (h *chat) login(ctx context.Context, c worker.Call, req *request) *event {
 		c.Join(g)
 	}
 	c.After(0, h.settle)
-	send(c, &event{Type: "welcome", Name: newName, Key: key(newName), UID: me.uid, Token: h.identities.token(me.uid, newName)})
+	h.identities.reserve(ctx, c)
+	token := h.identities.token(me.uid, newName)
+	send(c, &event{Type: "welcome", Name: newName, Key: key(newName), UID: me.uid, Token: token})
 	for _, room := range rooms(c) {
 		joinGroups(c, room)
 		send(c, h.showRoom(ctx, c, room))

@@ -100,8 +100,8 @@ func look(name string) string {
 	return s
 }
 
-// skeleton returns the prototypes of the characters of a name, in one case. Those of upper and lower
-// case differ: that of m is rn.
+// skeleton returns the prototypes of the characters of a name, in one case. The prototype of m is
+// rn, and that of M is M, so it replaces characters again after folding.
 func skeleton(name string) string {
 	return confusables.Skeleton(fold(confusables.Skeleton(norm.NFKC.String(name))))
 }

@@ -66,6 +66,9 @@ func TestPageReload(t *testing.T) {
 	run(t, ada, chromedp.Navigate(page), logIn("Ada"))
 	run(t, bob, chromedp.Navigate(page), logIn("Bob"))
 	run(t, ada, shows("#users", "Bob"))
+	eve := dialText(t, gateway.Addrs["text"])
+	eve.send(`{"type":"login","name":"Eve"}`)
+	welcome := eve.expect("welcome")
 	ask[bool](t, ada, watch)
 	ask[bool](t, bob, watch)
 	ask[bool](t, ada, talk("Ada"))
@@ -96,6 +99,12 @@ func TestPageReload(t *testing.T) {
 		if people := ask[string](t, w, `document.querySelector("#users").textContent`); !strings.Contains(people, "Ada") || !strings.Contains(people, "Bob") {
 			t.Errorf("%s sees %q in the room", name, people)
 		}
+	}
+	// It accepts the tokens of the first one.
+	again := dialText(t, gateway.Addrs["text"])
+	again.send(fmt.Sprintf(`{"type":"login","name":"Eve","token":%q}`, welcome["token"]))
+	if e := again.expect("welcome"); e["uid"] != welcome["uid"] {
+		t.Errorf("Eve was %v and is %v", welcome, e)
 	}
 	// The fourth worker knows who is in the room, as the first one did.
 	grace := dialText(t, gateway.Addrs["text"])

@@ -35,7 +35,7 @@ func newTalker(t *testing.T, addr, name string) *talker {
 	k := &talker{name: name, conn: conn, in: bufio.NewScanner(conn), seen: make(map[string]bool)}
 	k.more = sync.NewCond(&k.mu)
 	t.Cleanup(func() { _ = conn.Close() })
-	k.say(t, `{"type":"login","name":"`+name+`"}`, `{"type":"join","room":"lobby"}`)
+	k.say(t, "/login "+name, "/join lobby")
 	for k.in.Scan() {
 		if strings.Contains(k.in.Text(), `"type":"users"`) {
 			go k.listen()

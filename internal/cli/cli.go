@@ -115,19 +115,21 @@ http://127.0.0.1:7272, and lines of text, commands or JSON, are on 127.0.0.1:727
 ` + clientHelp(),
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return o.serve(c, func(key []byte) (worker.Handler, error) { return newChat(key, addressRate) }, chat.Page)
+			business := func(key []byte) (worker.Handler, error) { return newChat(key, addressRate) }
+			return o.serve(c, business, chat.Page)
 		},
 	}
 	o.gatewayFlags(c, "127.0.0.1:0")
 	o.linkFlags(c)
 	o.workerFlags(c)
 	c.Flags().IntVar(&addressRate, "address-rate", 20,
-		"`requests` a second that all clients of one address may make, and ten times as many at once; negative: any number")
+		"`requests` that all clients of one address may make in a second, and ten times as many after a "+
+			"quiet time; negative: any number")
 	return c
 }
 
-// newChat returns the chat. Its tokens are signed with the key of the links or, without one, with the
-// key of the process that has started the worker, so that all its workers accept them.
+// newChat returns the chat. Its tokens are signed with the key of the links or, without one, with
+// the key of the process that has started the worker. So all its workers accept them.
 func newChat(key []byte, addressRate int) (worker.Handler, error) {
 	history, err := chat.NewHistory()
 	if err != nil {
