@@ -30,7 +30,9 @@ func TestPageImpostor(t *testing.T) {
 			t.Errorf("%s while Ada is away: %v", name, e)
 		}
 	}
-	run(t, ada, paste("and still me"), enterUntilTaken())
+	// The page may give the text back into the box, because it was sent on a connection that was cut.
+	run(t, ada, paste("and still me"), until(`(document.querySelector("#say-form").requestSubmit(),
+		document.querySelector("#messages").textContent.includes("and still me"))`))
 	run(t, bob, shows("#messages", "and still me"))
 	if n := ask[int](t, bob, `document.querySelectorAll("#privates li").length`); n != 1 {
 		t.Errorf("Bob has %d private conversations with Ada", n)
@@ -51,9 +53,6 @@ func TestPageNewOwner(t *testing.T) {
 	grace.send("/quit")
 	run(t, bob, until(`!document.querySelector("#users").textContent.includes("Grace")`))
 	mallory := dialText(t, s.text)
-	mallory.send("/login GRACE", "/quit")
-	mallory.expect("welcome")
-	mallory = dialText(t, s.text)
 	mallory.send("/login Grace", "/msg Bob I am Grace", "/join lobby")
 	mallory.expect("users")
 	run(t, bob, until(`document.querySelectorAll("#privates li").length === 2`), say("hunter2"), boxHolds("hunter2"))
