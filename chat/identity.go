@@ -77,7 +77,7 @@ func (i *identities) identify(token, name string) identity {
 }
 
 func (i *identities) sign(text, name string) string {
-	return base64.RawURLEncoding.EncodeToString(i.mac("token " + text + "." + key(name)))
+	return base64.RawURLEncoding.EncodeToString(i.mac("token\x00" + text + "\x00" + key(name)))
 }
 
 func (i *identities) mac(text string) []byte {
@@ -89,7 +89,7 @@ func (i *identities) mac(text string) []byte {
 // author returns what stands for the author of a message in a history: the address or, if it is not
 // known, the uid, because a user gets a new uid easily. It does not reveal the address.
 func (i *identities) author(c worker.Call) string {
-	return fmt.Sprintf("%x", i.mac("author " + cmp.Or(address(c), c.UID()))[:6])
+	return fmt.Sprintf("%x", i.mac("author\x00" + cmp.Or(address(c), c.UID()))[:6])
 }
 
 // reserve keeps the name of a client for its token, from now on for reservedFor. A name that is

@@ -19,7 +19,7 @@ type limit struct{ burst, rate int }
 
 var (
 	userLimit = limit{10, 5}
-	roomLimit = limit{400, 40} // messages of all users together; more than one address may make
+	roomLimit = limit{400, 40} // messages of all users; twice the limit of an address
 )
 
 const (
