@@ -95,6 +95,10 @@ func TestChatAudit(t *testing.T) {
 				o.Drain = 200 * time.Millisecond
 			}
 			r, err := bench.Run(t.Context(), o, nil)
+			for err == nil && r.Messages == 0 && o.Window < 5*time.Second { // a busy machine
+				o.Window *= 3
+				r, err = bench.Run(t.Context(), o, nil)
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
