@@ -25,9 +25,7 @@ var longLines = map[string]ceiling{
 	"bench":        {350, older},
 	"chat":         {48, older},
 	"e2e":          {113, older},
-	"engine":       {33, older},
 	"internal/cli": {39, older},
-	"worker":       {50, older},
 }
 
 // longComments are the folders with comment lines that are too long.
