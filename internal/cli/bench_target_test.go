@@ -34,7 +34,8 @@ func TestBenchTargetURL(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	out, code = sluice(t, bin, append([]string{
-		"bench", "churn", "--target", "tcp://" + p.Addrs["text"], "--message", "{name} {message}", "--reply", "any", "-s", "16",
+		"bench", "churn", "--target", "tcp://" + p.Addrs["text"],
+		"--message", "{name} {message}", "--reply", "any", "-s", "16",
 	}, short...)...)
 	if code != 0 || !strings.Contains(out, "over text") || !strings.Contains(out, "\n  not audited: ") {
 		t.Errorf("exit code %d", code)
