@@ -37,8 +37,8 @@ func ask[T any](t *testing.T, ctx context.Context, script string) T {
 
 // shows waits until an element contains the text.
 func shows(selector, text string) step {
-	return chromedp.Poll[chromedp.Void](fmt.Sprintf(`document.querySelector(%q)?.textContent.includes(%q)`,
-		selector, text),
+	const holds = `document.querySelector(%q)?.textContent.includes(%q)`
+	return chromedp.Poll[chromedp.Void](fmt.Sprintf(holds, selector, text),
 		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))
 }
 
