@@ -139,8 +139,8 @@ func BenchmarkIdleCPU(b *testing.B) {
 	w := proctest.Start(b, nil, bin, "echo", "--worker", "--gateway", gw.Addrs["inner"])
 	o := bench.Options{
 		Mode: bench.Idle, Targets: []string{gw.Addrs["ws"]},
-		PIDs: []bench.PID{{Name: "gateway", PID: gw.PID}, {Name: "worker", PID: w.PID}}, Warmup: 5 * time.Second,
-		Window: 50 * time.Second,
+		PIDs:   []bench.PID{{Name: "gateway", PID: gw.PID}, {Name: "worker", PID: w.PID}},
+		Warmup: 5 * time.Second, Window: 50 * time.Second,
 	}
 	for range b.N {
 		one, low, high := still(b, o, 1), still(b, o, few), still(b, o, many)

@@ -110,7 +110,8 @@ func TestTable(t *testing.T) {
 		// It was not equally fast within a round either.
 		all = append(all, madeUp(floor, echo1, round+1, floorCost*2), madeUp("gws", echo1, round+1, floorCost*2*3))
 	}
-	all = append(all, record{Peer: "gws", Scenario: echo1, Round: 4, Failed: "it | broke\nin two"},
+	all = append(all,
+		record{Peer: "gws", Scenario: echo1, Round: 4, Failed: "it | broke\nin two"},
 		record{Peer: "node-ws", Scenario: echo1, Round: 1, Skipped: "there is no Node.js"},
 		madeUp("sluice", idle, 1, 0), madeUp("gws", idle, 1, 0))
 	c := summarize(all)[[2]string{echo1, "sluice"}]
