@@ -54,7 +54,9 @@ func startGateway(t *testing.T, cfg gateway.Config, web string) *server {
 	t.Helper()
 	cfg.Loops, cfg.Logger, cfg.DrainTimeout = 2, quiet, 200*time.Millisecond
 	path := strings.TrimLeft(web, "0123456789.:")
-	cfg.Listeners = []gateway.ListenerConfig{{URL: "ws://" + web, Page: chat.Page(path)}, {URL: "text://127.0.0.1:0"}, {URL: "json://127.0.0.1:0"}}
+	cfg.Listeners = []gateway.ListenerConfig{
+		{URL: "ws://" + web, Page: chat.Page(path)}, {URL: "text://127.0.0.1:0"}, {URL: "json://127.0.0.1:0"},
+	}
 	g, err := gateway.New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,14 @@ type history struct {
 	b []byte // bound: what clients with context takeover may refer to
 }
 
+// bytes returns what the next message may refer to. A nil history has none.
+func (h *history) bytes() []byte {
+	if h == nil {
+		return nil
+	}
+	return h.b
+}
+
 // add appends a message to the history.
 func (h *history) add(m []byte) {
 	m = m[max(0, len(m)-WindowSize):]
@@ -178,7 +186,7 @@ func (d *Deflate) release(z *inflater) {
 
 // inflate expands a whole message, and keeps the result where the client may refer to it.
 func (w *WebSocket) inflate(message []byte) ([]byte, error) {
-	m, err := w.deflate.expand(message, w.before(), int(w.max))
+	m, err := w.deflate.expand(message, w.past.bytes(), int(w.max))
 	if err == nil && w.past != nil {
 		w.past.add(m)
 	}
@@ -186,15 +194,7 @@ func (w *WebSocket) inflate(message []byte) ([]byte, error) {
 }
 
 func (w *WebSocket) exceeds(start []byte) bool {
-	return w.deflate.exceeds(start, w.before(), int(w.max))
-}
-
-// before returns what the next message may refer to.
-func (w *WebSocket) before() []byte {
-	if w.past == nil {
-		return nil
-	}
-	return w.past.b
+	return w.deflate.exceeds(start, w.past.bytes(), int(w.max))
 }
 
 // whyNot returns the close code and the reason for a message that could not be expanded.
@@ -210,6 +210,6 @@ func (w *WebSocket) whyNot(message []byte, err error) (code uint16, what string)
 	return closeInvalid, "compressed message"
 }
 
-// maxDeflated is the largest compressed size of a message, in bytes. Data without any pattern grows
-// by 5 bytes in 64 KiB; the rest is for senders that flush often.
-func (w *WebSocket) maxDeflated() int { return int(w.max) + int(w.max)/16 + 1024 }
+// maxDeflated returns the largest compressed size of a message of limit bytes. Data without any
+// pattern grows by 5 bytes in 64 KiB; the rest is for senders that flush often.
+func maxDeflated(limit int32) int { return int(limit) + int(limit)/16 + 1024 }

@@ -23,9 +23,13 @@ func TestCloseReasons(t *testing.T) {
 		provoke func(c *Conn, nc net.Conn)
 		want    error
 	}{
-		"the peer closes":       {funcs{}, func(_ *Conn, nc net.Conn) { nc.Close() }, io.EOF},
-		"the peer resets":       {funcs{}, func(_ *Conn, nc net.Conn) { _ = nc.(*net.TCPConn).SetLinger(0); nc.Close() }, syscall.ECONNRESET},
-		"Close in OnData":       {funcs{data: func(c *Conn, in []byte) int { c.Close(mine); c.Close(io.EOF); return 0 }}, poked, mine},
+		"the peer closes": {funcs{}, func(_ *Conn, nc net.Conn) { nc.Close() }, io.EOF},
+		"the peer resets": {
+			funcs{}, func(_ *Conn, nc net.Conn) { _ = nc.(*net.TCPConn).SetLinger(0); nc.Close() }, syscall.ECONNRESET,
+		},
+		"Close in OnData": {
+			funcs{data: func(c *Conn, in []byte) int { c.Close(mine); c.Close(io.EOF); return 0 }}, poked, mine,
+		},
 		"Close when posted":     {funcs{}, func(c *Conn, _ net.Conn) { _ = c.Loop().Post(func() { c.Close(mine) }) }, mine},
 		"a panic in OnData":     {funcs{data: func(*Conn, []byte) int { panic("test") }}, poked, ErrPanic},
 		"a panic in OnOpen":     {funcs{open: func(*Conn) { panic("test") }}, nil, ErrPanic},

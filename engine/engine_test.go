@@ -44,7 +44,9 @@ func TestNewChecksItsConfig(t *testing.T) {
 		}
 		return err
 	})
-	if _, err := e.Listen("tcp", "127.0.0.1:0", ListenOptions{Accept: func(netip.AddrPort) Handler { return nil }, Conn: ConnOptions{Overflow: 4}}); err == nil {
+	accept := func(netip.AddrPort) Handler { return nil }
+	wrong := ListenOptions{Accept: accept, Conn: ConnOptions{Overflow: 4}}
+	if _, err := e.Listen("tcp", "127.0.0.1:0", wrong); err == nil {
 		t.Error("an Overflow that there is not is taken")
 	}
 }
@@ -97,7 +99,8 @@ func TestStopUnderLoad(t *testing.T) {
 	if err := e.Loops()[0].Post(func() {}); !errors.Is(err, ErrStopped) {
 		t.Errorf("Post: %v", err)
 	}
-	if _, err := e.Listen("tcp", "127.0.0.1:0", ListenOptions{Accept: func(netip.AddrPort) Handler { return h }}); !errors.Is(err, ErrStopped) {
+	_, err := e.Listen("tcp", "127.0.0.1:0", ListenOptions{Accept: func(netip.AddrPort) Handler { return h }})
+	if !errors.Is(err, ErrStopped) {
 		t.Errorf("Listen: %v", err)
 	}
 	near, far := net.Pipe()

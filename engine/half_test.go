@@ -44,7 +44,10 @@ func TestAHalfClosedPeerIsAnswered(t *testing.T) {
 				e := start(t, Config{Loops: 1})
 				closed := make(chan error, 2)
 				ended := 0 // owned by the loop
-				var h Handler = enders{funcs{data: echo, close: func(_ *Conn, err error) { closed <- err }}, func(c *Conn) { ended++; end(c) }}
+				var h Handler = enders{
+					funcs{data: echo, close: func(_ *Conn, err error) { closed <- err }},
+					func(c *Conn) { ended++; end(c) },
+				}
 				if end == nil {
 					h = h.(enders).funcs
 				}

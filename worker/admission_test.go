@@ -91,8 +91,15 @@ func TestAFailedConnectIsClosed(t *testing.T) {
 	guest := g.Dial(workertest.Request{Target: "/"})
 	guest.Expect("welcome")
 	for target, want := range map[string]error{
-		"/panics": worker.ErrPanic, "/exits": worker.ErrPanic, "/panics/late": worker.ErrPanic, "/fails": nil, "/fails?told=1": nil,
-		"/impossible": worker.ErrEmpty, "/misrefused": worker.ErrInvalid, "/refused": nil, "/refused?told=1": nil,
+		"/panics":         worker.ErrPanic,
+		"/exits":          worker.ErrPanic,
+		"/panics/late":    worker.ErrPanic,
+		"/fails":          nil,
+		"/fails?told=1":   nil,
+		"/impossible":     worker.ErrEmpty,
+		"/misrefused":     worker.ErrInvalid,
+		"/refused":        nil,
+		"/refused?told=1": nil,
 	} {
 		c := g.Dial(workertest.Request{Target: target})
 		if target == "/panics/late" {
@@ -185,7 +192,8 @@ func TestLettingInEndsAUnit(t *testing.T) {
 			<-w.Ready()
 			var b []byte
 			for i := range uint32(4) {
-				b = link.Append(b, &link.Frame{Type: link.Attach, Flags: link.FlagNew, ID: 2*i + 1, Slot: i, Token: 7, Payload: attachment})
+				b = link.Append(b,
+					&link.Frame{Type: link.Attach, Flags: link.FlagNew, ID: 2*i + 1, Slot: i, Token: 7, Payload: attachment})
 				b = link.Append(b, &link.Frame{Type: link.Message, ID: 2*i + 2, Slot: 0, Token: 7, Payload: []byte("x")})
 			}
 			go func() { _, _ = conn.Write(b) }()

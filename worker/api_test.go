@@ -209,9 +209,15 @@ func TestAPI(t *testing.T) {
 	is("Deliver", d, err, "delivered")
 	ann.hears("still")
 	for what, err := range map[string]error{
-		"Close": w.Close(ctx, worker.Client(farID)), "Join": w.Join(ctx, worker.Client(farID), "red"), "Leave": w.Leave(ctx, worker.Client(farID), "red"),
-		"Bind": w.Bind(ctx, farID, "ann"), "BindExclusive": w.BindExclusive(ctx, farID, "ann"), "Unbind": w.Unbind(ctx, farID),
-		"SetAttrs": w.SetAttrs(ctx, farID, nil), "MergeAttrs": w.MergeAttrs(ctx, farID, nil), "CompareAndSet": w.CompareAndSet(ctx, farID, 0, nil),
+		"Close":         w.Close(ctx, worker.Client(farID)),
+		"Join":          w.Join(ctx, worker.Client(farID), "red"),
+		"Leave":         w.Leave(ctx, worker.Client(farID), "red"),
+		"Bind":          w.Bind(ctx, farID, "ann"),
+		"BindExclusive": w.BindExclusive(ctx, farID, "ann"),
+		"Unbind":        w.Unbind(ctx, farID),
+		"SetAttrs":      w.SetAttrs(ctx, farID, nil),
+		"MergeAttrs":    w.MergeAttrs(ctx, farID, nil),
+		"CompareAndSet": w.CompareAndSet(ctx, farID, 0, nil),
 	} {
 		if !errors.Is(err, worker.ErrGone) {
 			t.Errorf("%s of who is gone: %v", what, err)

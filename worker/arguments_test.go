@@ -18,8 +18,8 @@ import (
 
 // harmless are the methods that have no arguments, or whose arguments always fit in a frame.
 var harmless = []string{
-	"Attr", "Attrs", "Version", "ID", "UID", "RemoteAddr", "Listener", "Request", "Worker", "Flush", "Close", "CloseNow", "Unbind", "After",
-	"Run", "Ready", "Stats",
+	"Attr", "Attrs", "Version", "ID", "UID", "RemoteAddr", "Listener", "Request", "Worker", "Flush", "Close", "CloseNow",
+	"Unbind", "After", "Run", "Ready", "Stats",
 }
 
 // misfits are arguments that do not fit in a frame, or that are invalid.
@@ -66,7 +66,8 @@ func (m *misfits) ofCall() map[string]map[error][]func(worker.Call) {
 		},
 		"Publish": {
 			worker.ErrTooBig: {
-				func(c worker.Call) { c.Publish(worker.Group("g"), m.large) }, func(c worker.Call) { c.Publish(worker.Group("g"), m.keyed) },
+				func(c worker.Call) { c.Publish(worker.Group("g"), m.large) },
+				func(c worker.Call) { c.Publish(worker.Group("g"), m.keyed) },
 				func(c worker.Call) { c.Publish(worker.Client(c.ID()), m.large) },
 				func(c worker.Call) { c.Publish(worker.Everyone().Except(m.ids...), small) },
 			},
@@ -83,14 +84,20 @@ func (m *misfits) ofCall() map[string]map[error][]func(worker.Call) {
 		"MergeAttrs": {worker.ErrEmpty: {func(c worker.Call) { c.MergeAttrs(map[string]string{"": "v"}) }}},
 	}
 	for _, t := range m.targets() {
-		all["Publish"][worker.ErrTooBig] = append(all["Publish"][worker.ErrTooBig], func(c worker.Call) { c.Publish(t, small) })
+		all["Publish"][worker.ErrTooBig] = append(all["Publish"][worker.ErrTooBig],
+			func(c worker.Call) { c.Publish(t, small) })
 	}
 	for _, attrs := range m.attrs {
-		all["SetAttrs"][worker.ErrTooBig] = append(all["SetAttrs"][worker.ErrTooBig], func(c worker.Call) { c.SetAttrs(attrs) })
-		all["MergeAttrs"][worker.ErrTooBig] = append(all["MergeAttrs"][worker.ErrTooBig], func(c worker.Call) { c.MergeAttrs(attrs) })
+		all["SetAttrs"][worker.ErrTooBig] = append(all["SetAttrs"][worker.ErrTooBig],
+			func(c worker.Call) { c.SetAttrs(attrs) })
+		all["MergeAttrs"][worker.ErrTooBig] = append(all["MergeAttrs"][worker.ErrTooBig],
+			func(c worker.Call) { c.MergeAttrs(attrs) })
 	}
 	for name, of := range map[string]func(worker.Call, string){
-		"Join": worker.Call.Join, "Leave": worker.Call.Leave, "Bind": worker.Call.Bind, "BindExclusive": worker.Call.BindExclusive,
+		"Join":          worker.Call.Join,
+		"Leave":         worker.Call.Leave,
+		"Bind":          worker.Call.Bind,
+		"BindExclusive": worker.Call.BindExclusive,
 	} {
 		all[name] = map[error][]func(worker.Call){
 			worker.ErrTooBig: {func(c worker.Call) { of(c, m.long) }}, worker.ErrEmpty: {func(c worker.Call) { of(c, "") }},
@@ -254,7 +261,8 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 func TestAttributesAreBounded(t *testing.T) {
 	t.Parallel()
 	mega := func(n int) string { return strings.Repeat("x", n<<10) }
-	for name, start := range map[string]func(*testing.T, worker.Handler) (w *worker.Worker, say func(string), hears func(string)){
+	type starter func(*testing.T, worker.Handler) (w *worker.Worker, say func(string), hears func(string))
+	for name, start := range map[string]starter{
 		"workertest": func(t *testing.T, h worker.Handler) (*worker.Worker, func(string), func(string)) {
 			g := workertest.New(t, h)
 			c := g.Dial(workertest.Request{})

@@ -89,7 +89,7 @@ func (c Call) Send(m Message) {
 	var room [64]byte
 	key, err := m.appendKey(room[:0])
 	var f link.Frame
-	c.s.address(&f, link.Send, m.flags())
+	c.s.id.address(&f, link.Send, m.flags())
 	c.add(&f, key, m.Data, err)
 }
 
@@ -216,7 +216,7 @@ func (c Call) Flush(ctx context.Context) error {
 // command adds a command about the client. If err is not nil the call fails.
 func (c Call) command(t link.Type, flags uint8, payload []byte, err error) {
 	var f link.Frame
-	c.s.address(&f, t, flags)
+	c.s.id.address(&f, t, flags)
 	c.add(&f, nil, payload, err)
 }
 
@@ -244,7 +244,7 @@ func (c Call) add(f *link.Frame, head, body []byte, err error) {
 func (c Call) setUID(t link.Type, flags uint8, uid string, err error) {
 	c.change(err, func(s *session, u *unit) error {
 		var f link.Frame
-		s.address(&f, t, flags|link.FlagOwn)
+		s.id.address(&f, t, flags|link.FlagOwn)
 		if err := u.add(&f, nil, append(binary.BigEndian.AppendUint32(nil, s.known.uidVersion), uid...)); err != nil {
 			return err
 		}
@@ -264,7 +264,7 @@ func (c Call) set(attrs map[string]string, flags uint8) {
 			return ErrTooBig
 		}
 		var f link.Frame
-		s.address(&f, link.Set, flags|link.FlagOwn)
+		s.id.address(&f, link.Set, flags|link.FlagOwn)
 		if err := u.add(&f, nil, versioned(s.known.version, list)); err != nil {
 			return err
 		}
@@ -300,9 +300,6 @@ func (c Call) isConnecting() bool {
 	defer c.s.mu.Unlock()
 	return c.s.runs(c) && c.s.connecting
 }
-
-// address sets the header of f, which is empty, for a command about the session's client.
-func (s *session) address(f *link.Frame, t link.Type, flags uint8) { s.id.address(f, t, flags) }
 
 // address sets the header of f, which is empty, for a command about the client. It fills f in
 // place, because copying a frame just after it was written would stall.

@@ -93,7 +93,8 @@ func TestOneGatewayUnderManyNames(t *testing.T) {
 	n := &names{to: map[string]string{"one:1": g.WorkerAddr(), "two:2": g.WorkerAddr(), "three:3": g.WorkerAddr()}}
 	w := n.runAt(t, across, "one:1", "two:2", "three:3")
 	<-w.Ready()
-	n.come(t, "each name but one stands by", func() bool { return n.logged("two addresses lead to the same gateway") == 2 })
+	n.come(t, "each name but one stands by",
+		func() bool { return n.logged("two addresses lead to the same gateway") == 2 })
 	c := dial(t, g)
 	for range 20 {
 		c.say("x")

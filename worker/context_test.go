@@ -44,7 +44,9 @@ func TestAContextEndsWithTheLink(t *testing.T) {
 		c.Send(m)
 		return nil
 	}}
-	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial, Logger: slog.New(slog.DiscardHandler)}, h)
+	w, err := worker.New(worker.Config{
+		Gateways: []string{g.WorkerAddr()}, Dial: k.dial, Logger: slog.New(slog.DiscardHandler),
+	}, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +99,8 @@ func TestAContextEndsWithTheDrain(t *testing.T) {
 		},
 		Stop: func(ctx context.Context, _ *worker.Worker) { stopped = ctx.Err() == nil },
 	}
-	g := workertest.NewWithConfig(t, h, worker.Config{DrainTimeout: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	g := workertest.NewWithConfig(t, h,
+		worker.Config{DrainTimeout: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
 	g.Dial(workertest.Request{}).Send("x")
 	<-begun
 	g.RestartWorker() // fails the test when Run returns an error

@@ -71,7 +71,8 @@ func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
 	}
 	t.Cleanup(slow.Close)
 	start := func(far string) (stop func()) {
-		w, err := worker.New(worker.Config{Gateways: []string{g1.WorkerAddr(), far}, Logger: slog.New(slog.DiscardHandler)}, across)
+		w, err := worker.New(worker.Config{Gateways: []string{g1.WorkerAddr(), far}, Logger: slog.New(slog.DiscardHandler)},
+			across)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,19 +151,23 @@ func TestAnIDOfNobody(t *testing.T) {
 		}
 	}
 	if s := w.Stats(); s.Reconnects > 0 || s.CommandsDropped != 5 {
-		t.Errorf("links were dialled again %d times, %d messages for a gateway that is not known", s.Reconnects, s.CommandsDropped)
+		t.Errorf("links were dialled again %d times, %d messages for a gateway that is not known",
+			s.Reconnects, s.CommandsDropped)
 	}
 }
 
 // mourners tell the room about each client that has disconnected, after a while.
-var mourners = worker.Handler{Message: across.Message, Close: func(_ context.Context, c worker.Call, _ worker.Reason) error {
-	if c.UID() == "" {
+var mourners = worker.Handler{
+	Message: across.Message,
+	Close: func(_ context.Context, c worker.Call, _ worker.Reason) error {
+		if c.UID() == "" {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond) // as long as it takes to write it down
+		c.Publish(worker.Group("room"), worker.Text(c.UID()+" has left"))
 		return nil
-	}
-	time.Sleep(50 * time.Millisecond) // as long as it takes to write it down
-	c.Publish(worker.Group("room"), worker.Text(c.UID()+" has left"))
-	return nil
-}}
+	},
+}
 
 // The effects of the Close calls for the last clients of a draining gateway reach other gateways.
 // The gateway ends only when its workers have sent these effects and the other gateways have them.

@@ -87,7 +87,8 @@ func TestAFailedCallHasNoEffect(t *testing.T) {
 		told bool // what Error does is kept
 	}{
 		{"error", errOnPurpose, true}, {"panic", worker.ErrPanic, true}, {"impossible", worker.ErrEmpty, true},
-		{"error and again", errOnPurpose, false}, {"error and the impossible", errOnPurpose, false}, {"error and the end", errOnPurpose, false},
+		{"error and again", errOnPurpose, false}, {"error and the impossible", errOnPurpose, false},
+		{"error and the end", errOnPurpose, false},
 	} {
 		c.Send(test.text)
 		if test.told {

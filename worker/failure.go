@@ -92,7 +92,7 @@ func (s *session) refuse(err error) {
 	s.refused = true
 	s.stopTimers()
 	var f link.Frame
-	s.address(&f, link.Kick, link.FlagRefused)
+	s.id.address(&f, link.Kick, link.FlagRefused)
 	var payload []byte
 	if r, ok := errors.AsType[*refusal](err); ok {
 		payload = append(binary.BigEndian.AppendUint16(nil, r.code), r.text...)

@@ -154,7 +154,8 @@ func TestTwoGateways(t *testing.T) {
 		}
 		all = append(all, c)
 	}
-	all[0].hears(`{"type":"sluice.closed","reason":"replaced"}`) // the newest connection of the uid is at the other gateway
+	// The newest connection of the uid is at the other gateway.
+	all[0].hears(`{"type":"sluice.closed","reason":"replaced"}`)
 	all[0].ends()
 	all[2].say("say to all")
 	for _, c := range all[1:] {
@@ -163,7 +164,8 @@ func TestTwoGateways(t *testing.T) {
 	if n, err := w.Count(ctx, worker.Everyone()); n != 3 || err != nil {
 		t.Errorf("Count: %d, %v", n, err)
 	}
-	if n, err := w.Counts(ctx, []worker.Target{worker.Group("room"), worker.Group("nobody")}); n[0] != 3 || n[1] != 0 || err != nil {
+	groups := []worker.Target{worker.Group("room"), worker.Group("nobody")}
+	if n, err := w.Counts(ctx, groups); n[0] != 3 || n[1] != 0 || err != nil {
 		t.Errorf("Counts: %v, %v", n, err)
 	}
 	var ids []worker.ClientID

@@ -60,7 +60,8 @@ func TestPanicInStop(t *testing.T) {
 			t.Errorf("%d panics counted", n)
 		}
 	})
-	g = workertest.NewWithConfig(t, fragile{stop: true}.handler(), worker.Config{Logger: slog.New(slog.NewTextHandler(&logs, nil))})
+	g = workertest.NewWithConfig(t, fragile{stop: true}.handler(),
+		worker.Config{Logger: slog.New(slog.NewTextHandler(&logs, nil))})
 }
 
 // A second Run returns an error and has no effect, both while the first runs and afterwards.

@@ -74,7 +74,8 @@ func TestGroupsOfAClientAreBounded(t *testing.T) {
 		t.Errorf("Select gives %d rows with %d groups", rows, all)
 	}
 	one := worker.Group("one")
-	if n, err := w.Counts(ctx, []worker.Target{one, one, worker.Group("none"), one}); err != nil || fmt.Sprint(n) != "[1 1 0 1]" {
+	thrice := []worker.Target{one, one, worker.Group("none"), one}
+	if n, err := w.Counts(ctx, thrice); err != nil || fmt.Sprint(n) != "[1 1 0 1]" {
 		t.Errorf("Counts of one group named thrice: %v, %v", n, err)
 	}
 	if err := w.Join(ctx, worker.Client(worker.ClientID{}), "one"); !errors.Is(err, worker.ErrLinkDown) {

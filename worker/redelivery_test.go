@@ -50,7 +50,8 @@ func TestEffectsOfAnUnfinishedCallAreNone(t *testing.T) {
 		redelivered bool
 	}
 	calls, release := make(chan delivery, 8), make(chan struct{})
-	run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}, onMessage(func(c worker.Call, m worker.Message) {
+	cfg := worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}
+	run(t, cfg, onMessage(func(c worker.Call, m worker.Message) {
 		c.Send(worker.Text(fmt.Sprintf("%s again=%v", m.Data, m.Redelivered)))
 		calls <- delivery{string(m.Data), m.Key(c), m.Number, m.Redelivered}
 		if string(m.Data) == "two" && !m.Redelivered {
@@ -87,7 +88,8 @@ func TestAnEffectOutsideIsMadeOnce(t *testing.T) {
 	}
 	var k cutter
 	effects, made, release := 0, make(chan struct{}, 8), make(chan struct{})
-	run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}, onMessage(func(c worker.Call, m worker.Message) {
+	cfg := worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}
+	run(t, cfg, onMessage(func(c worker.Call, m worker.Message) {
 		if _, err := store.Once(context.Background(), seen, m.Key(c), func() error {
 			effects++ // calls for one client do not overlap
 			return nil
@@ -115,7 +117,8 @@ func TestFlush(t *testing.T) {
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	var k cutter
 	release := make(chan struct{}, 2)
-	run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}, onMessage(func(c worker.Call, m worker.Message) {
+	cfg := worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}
+	run(t, cfg, onMessage(func(c worker.Call, m worker.Message) {
 		c.Send(worker.Text("before"))
 		if string(m.Data) == "quick" {
 			return

@@ -25,7 +25,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// status reads a figure of a process, in kilobytes where it has a unit: VmRSS is what it has in memory now, VmHWM the most it ever had.
+// status reads a figure of a process from /proc, in kilobytes if it has a unit. VmRSS is the memory
+// that it has now, VmHWM the most that it ever had.
 func status(t *testing.T, pid int, name string) int {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -40,7 +41,8 @@ func status(t *testing.T, pid int, name string) int {
 	return n
 }
 
-// openFiles counts the descriptors of a process. Those of one socket count as one: a worker's link has a second one while nothing comes by it.
+// openFiles counts the descriptors of a process. Two descriptors of one socket count as one: a
+// worker's link has a second one while it receives nothing.
 func openFiles(t *testing.T, pid int) (n int) {
 	t.Helper()
 	dir := fmt.Sprintf("/proc/%d/fd/", pid)
@@ -62,7 +64,8 @@ func openFiles(t *testing.T, pid int) (n int) {
 	return n + len(sockets)
 }
 
-// witness sends a line time and again and waits for it to come back, until stop is called, which returns how long the longest wait was.
+// witness sends a line again and again and waits until it comes back, until stop is called. stop
+// returns the longest of these waits.
 func witness(t *testing.T, addr string) (stop func() time.Duration) {
 	t.Helper()
 	conn := proctest.Dial(t, addr)
@@ -115,7 +118,9 @@ func upgrade(conn net.Conn) error {
 	}
 }
 
-// A flood of connections, a third of which do nothing, a third begin a handshake, and a third become clients, leaves nothing behind, and a client that is there hardly notices.
+// TestConnectionFlood opens many connections: a third of them send nothing, a third begin a
+// handshake, and a third become clients. They leave nothing behind, and a client that is connected
+// meanwhile waits hardly longer.
 func TestConnectionFlood(t *testing.T) {
 	bin := proctest.Build(t)
 	server := proctest.Start(t, nil, bin, "echo", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0")
@@ -169,14 +174,18 @@ func TestConnectionFlood(t *testing.T) {
 	took := time.Since(began)
 	settled(files)
 	grown := status(t, server.PID, "VmRSS") - memory
-	t.Logf("10,000 connections in %v: descriptors %d before and %d after, threads %d and %d, memory %d KB and %d KB more; the witness waited for %v at most",
-		took.Round(10*time.Millisecond), files, openFiles(t, server.PID), threads, status(t, server.PID, "Threads"), memory, grown, stop().Round(100*time.Microsecond))
+	t.Logf("10,000 connections in %v: descriptors %d before and %d after, threads %d and %d, "+
+		"memory %d KB and %d KB more; the witness waited for %v at most",
+		took.Round(10*time.Millisecond), files, openFiles(t, server.PID), threads, status(t, server.PID, "Threads"),
+		memory, grown, stop().Round(100*time.Microsecond))
 	if grown > 16<<10 {
 		t.Errorf("memory grew by %d KB", grown)
 	}
 }
 
-// Two hundred that open a connection and let their handshake trickle in, or say nothing, are cut at its deadline and cost next to nothing; who comes meanwhile is served at once.
+// TestSlowHandshakes opens two hundred connections that send their handshake slowly or not at all.
+// They are closed at the deadline of the handshake and cost almost nothing. Clients that connect
+// meanwhile are served at once.
 func TestSlowHandshakes(t *testing.T) {
 	bin := proctest.Build(t)
 	const timeout, many = 2 * time.Second, 200
@@ -226,7 +235,9 @@ func TestSlowHandshakes(t *testing.T) {
 	for d := range cut {
 		last = max(last, d)
 	}
-	t.Logf("%d slow handshakes with %v each: the last was cut after %v; 100 newcomers waited for %v at most; the server grew by %d KB", many, timeout, last.Round(10*time.Millisecond), longest.Round(100*time.Microsecond), held)
+	t.Logf("%d slow handshakes with %v each: the last was cut after %v; "+
+		"100 newcomers waited for %v at most; the server grew by %d KB",
+		many, timeout, last.Round(10*time.Millisecond), longest.Round(100*time.Microsecond), held)
 	if last > timeout+5*time.Second {
 		t.Errorf("the last was cut after %v", last)
 	}
@@ -235,10 +246,12 @@ func TestSlowHandshakes(t *testing.T) {
 	}
 }
 
-// Clients that take all descriptors there are keep no worker out: some are reserved, and a worker that was lost comes back.
+// Clients that use all descriptors do not keep workers out, because some descriptors are reserved
+// for them. A worker whose links were lost comes back.
 func TestAWorkerComesBackThoughDescriptorsAreOut(t *testing.T) {
 	bin := proctest.Build(t)
-	gateway := proctest.Start(t, nil, "/bin/sh", "-c", "ulimit -n 128; exec "+bin+" gateway --listen text://127.0.0.1:0 --inner 127.0.0.1:0 --reactors 2")
+	script := "ulimit -n 128; exec " + bin + " gateway --listen text://127.0.0.1:0 --inner 127.0.0.1:0 --reactors 2"
+	gateway := proctest.Start(t, nil, "/bin/sh", "-c", script)
 	worker := func() *proctest.Process {
 		return proctest.Start(t, nil, bin, "echo", "--worker", "--gateway", gateway.Addrs["inner"])
 	}
@@ -274,11 +287,14 @@ func TestAWorkerComesBackThoughDescriptorsAreOut(t *testing.T) {
 	served("after")
 }
 
-// Who a client is, for limits and for workers, its connection says. No header and no line of its own does: gateways take nobody's word for another's address.
+// The address of a client, for limits and for workers, is that of its connection. Headers and lines
+// that the client sends cannot change it, because gateways accept no address from anybody.
 func TestNoClientChoosesItsAddress(t *testing.T) {
 	t.Parallel()
-	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
-	proctest.StartWorker(t, g.Addrs["inner"], func() {}, func(c worker.Call, _ worker.Message) { c.Send(worker.Text(c.RemoteAddr().String())) })
+	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0",
+		"--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	proctest.StartWorker(t, g.Addrs["inner"], func() {},
+		func(c worker.Call, _ worker.Message) { c.Send(worker.Text(c.RemoteAddr().String())) })
 
 	text := proctest.Dial(t, g.Addrs["text"])
 	_ = text.SetDeadline(time.Now().Add(20 * time.Second))
@@ -304,7 +320,8 @@ func TestNoClientChoosesItsAddress(t *testing.T) {
 	}
 }
 
-// A message of a megabyte that would become a gigabyte is given up at the size that a message may have. Beside a hundred of them the server does not grow.
+// A compressed message of a megabyte that would become a gigabyte is rejected at the size that a
+// message may have. The server does not grow while a hundred of them arrive.
 func TestDecompressionBombs(t *testing.T) {
 	for _, test := range []struct {
 		name        string
@@ -337,14 +354,16 @@ func TestDecompressionBombs(t *testing.T) {
 					_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 					_, err := conn.Write(bomb)
 					got := make([]byte, 4)
-					if _, readErr := io.ReadFull(conn, got); err != nil || readErr != nil || got[0] != 0x88 || binary.BigEndian.Uint16(got[2:]) != 1009 {
+					_, readErr := io.ReadFull(conn, got)
+					if err != nil || readErr != nil || got[0] != 0x88 || binary.BigEndian.Uint16(got[2:]) != 1009 {
 						t.Errorf("the bomb is answered %x, %v, %v", got, err, readErr)
 					}
 				})
 			}
 			all.Wait()
 			grown := status(t, server.PID, "VmHWM") - before
-			t.Logf("%d bombs of %d bytes: the server grew by %d KB at most; the witness waited for %v at most", len(conns), len(bomb), grown, stop().Round(100*time.Microsecond))
+			t.Logf("%d bombs of %d bytes: the server grew by %d KB at most; the witness waited for %v at most",
+				len(conns), len(bomb), grown, stop().Round(100*time.Microsecond))
 			if grown > test.most {
 				t.Errorf("the server grew by %d KB", grown)
 			}
@@ -352,8 +371,9 @@ func TestDecompressionBombs(t *testing.T) {
 	}
 }
 
-// newBomb is a compressed WebSocket message, in one frame with a key of zeros, that becomes n zeros.
-// A megabyte of them is compressed once, and repeated: behind zeros it is the same each time.
+// newBomb returns a compressed WebSocket message that becomes n zeros. It is one frame, and its key
+// is zero. Only one megabyte of zeros is compressed, and the result is repeated: after zeros, the
+// same zeros compress to the same bytes.
 func newBomb(n int) []byte {
 	var b bytes.Buffer
 	z, _ := flate.NewWriter(&b, flate.BestCompression)

@@ -19,7 +19,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestWhatWasMeant refuses what is almost right with exit code 2, names the flag, and says how it is written.
+// TestWhatWasMeant starts commands whose flags are almost right. They end with exit code 2, and the
+// error names the flag and says how to write it.
 func TestWhatWasMeant(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -30,7 +31,10 @@ func TestWhatWasMeant(t *testing.T) {
 		{"echo --worker --name " + strings.Repeat("n", 201), "--name"},
 		{"gateway --inner ws://127.0.0.1:2300", "--inner: \"ws://127.0.0.1:2300\" has a scheme: write host:port alone"},
 		{"gateway --inner 2300", "127.0.0.1:2300"},
-		{"gateway --listen wss://127.0.0.1:7272/chat", "a proxy in front of the gateway, which listens on ws://127.0.0.1:7272/chat"},
+		{
+			"gateway --listen wss://127.0.0.1:7272/chat",
+			"a proxy in front of the gateway, which listens on ws://127.0.0.1:7272/chat",
+		},
 		{"gateway --listen 127.0.0.1:7272", "write ws://127.0.0.1:7272"},
 		{"gateway --listen http://127.0.0.1:7272", "write ws://127.0.0.1:7272"},
 		{"gateway --listen tcp://127.0.0.1:7272", "write text://127.0.0.1:7272"},
@@ -57,17 +61,25 @@ func TestWhatWasMeant(t *testing.T) {
 // TestNegativeIsOff starts a gateway with each limit that can be turned off, by a negative number.
 func TestNegativeIsOff(t *testing.T) {
 	t.Parallel()
-	args := []string{"gateway", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1"}
-	for _, flag := range []string{"max-takeover-bytes", "max-conns", "max-per-ip", "connect-rate", "message-rate", "byte-rate"} {
+	args := []string{
+		"gateway", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "1",
+	}
+	for _, flag := range []string{
+		"max-takeover-bytes", "max-conns", "max-per-ip", "connect-rate", "message-rate", "byte-rate",
+	} {
 		args = append(args, "--"+flag, "-1")
 	}
-	for _, flag := range []string{"first-message-timeout", "message-timeout", "write-timeout", "heartbeat", "idle-timeout", "drain-delay"} {
+	for _, flag := range []string{
+		"first-message-timeout", "message-timeout", "write-timeout", "heartbeat", "idle-timeout", "drain-delay",
+	} {
 		args = append(args, "--"+flag, "-1ns") // as little below zero as there is
 	}
 	proctest.Start(t, nil, proctest.Build(t), args...)
 }
 
-// TestListenURLs opens WebSockets on the path and with the sub-protocol that --listen names, and has the chat's page find its socket there.
+// TestListenURLs opens WebSockets on the path and with the subprotocol that --listen names. The
+// chat's page is told the same path.
 func TestListenURLs(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -89,12 +101,15 @@ func TestListenURLs(t *testing.T) {
 		if err != nil || !strings.Contains(string(html), `data-socket="`+c.socket+`"`) {
 			t.Errorf("%s: the page's socket is not at %s: %.100s, %v", c.url, c.socket, html, err)
 		}
-		ws, response, err := websocket.Dial(t.Context(), "ws://"+addr+c.target, &websocket.DialOptions{Subprotocols: strings.Split(c.offers, ","), CompressionMode: websocket.CompressionContextTakeover})
+		ws, response, err := websocket.Dial(t.Context(), "ws://"+addr+c.target, &websocket.DialOptions{
+			Subprotocols: strings.Split(c.offers, ","), CompressionMode: websocket.CompressionContextTakeover,
+		})
 		if err != nil {
 			t.Errorf("%s is not opened on %s: %v", c.url, c.target, err)
 			continue
 		}
-		if extensions := response.Header.Get("Sec-WebSocket-Extensions"); ws.Subprotocol() != c.agreed || extensions != "permessage-deflate; server_no_context_takeover" {
+		extensions := response.Header.Get("Sec-WebSocket-Extensions")
+		if ws.Subprotocol() != c.agreed || extensions != "permessage-deflate; server_no_context_takeover" {
 			t.Errorf("%s: agreed to %q and to %q", c.url, ws.Subprotocol(), extensions)
 		}
 		_ = ws.CloseNow()
@@ -102,7 +117,8 @@ func TestListenURLs(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// TestKeyFiles takes a key from a file or a pipe, and reads neither a device nor anything else for ever.
+// TestKeyFiles reads a key from a file or a pipe. A device is rejected, and a file that never ends
+// is not read for ever.
 func TestKeyFiles(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -115,7 +131,8 @@ func TestKeyFiles(t *testing.T) {
 		return path
 	}
 	good := key("good", "a key of more than sixteen bytes\n")
-	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--key-file", good)
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--key-file", good)
 	for path, says := range map[string]string{
 		key("short", "short"):                    "5 bytes: a key must have at least 16",
 		key("empty", ""):                         "0 bytes: a key must have at least 16",
@@ -178,13 +195,16 @@ func TestPortInUse(t *testing.T) {
 		flag := line[strings.LastIndex(line, "--"):]
 		cmd := exec.Command(bin, strings.Fields(line)...)
 		out, err := cmd.CombinedOutput()
-		if err == nil || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), flag+": ") || !strings.Contains(string(out), "already in use: stop the program that listens there") {
+		named := strings.Contains(string(out), flag+": ")
+		told := strings.Contains(string(out), "already in use: stop the program that listens there")
+		if err == nil || cmd.ProcessState.ExitCode() != 1 || !named || !told {
 			t.Errorf("sluice %s: exit code %d, %s", line, cmd.ProcessState.ExitCode(), out)
 		}
 	}
 }
 
-// The bytes that docs/operating.md and --help give as examples are messages, as a client that is written by them sends them.
+// The bytes that docs/operating.md and --help give as examples are valid messages: a server answers
+// them.
 func TestExamplesOfLengths(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -196,7 +216,8 @@ func TestExamplesOfLengths(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	echo := proctest.Start(t, nil, bin, "echo", "--listen", "frame://127.0.0.1:0", "--listen", "json://127.0.0.1:0", "--reactors", "1")
+	echo := proctest.Start(t, nil, bin, "echo", "--listen", "frame://127.0.0.1:0",
+		"--listen", "json://127.0.0.1:0", "--reactors", "1")
 	for _, c := range []struct{ scheme, text, payload, in string }{
 		{"frame", "00 00 00 09 68 65 6c 6c 6f", "hello", string(guide)},
 		{"frame", "00 00 00 09 68 65 6c 6c 6f", "hello", string(help)},

@@ -29,8 +29,10 @@ func TestKeyFile(t *testing.T) {
 		return path
 	}
 	good := key("good", "a key of more than sixteen bytes\n")
-	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--key-file", good)
-	proctest.Start(t, nil, bin, "echo", "--worker", "--gateway", gateway.Addrs["inner"], "--key-file", good) // is ready, so it is in
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--key-file", good)
+	// The gateway accepts the worker: Start waits until the worker is ready.
+	proctest.Start(t, nil, bin, "echo", "--worker", "--gateway", gateway.Addrs["inner"], "--key-file", good)
 
 	out, err := exec.Command(bin, "echo", "--worker", "--key-file", key("short", "short")).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "at least 16") {
@@ -75,27 +77,33 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestFlagsWithoutEffect lets a worker alone know that it has no clients. The workers of --workers have their parent's command line, and say nothing.
+// TestFlagsWithoutEffect starts a worker with a flag for clients, which a worker does not have. It
+// logs that the flag has no effect. The processes of --workers have the command line of their
+// parent and do not log it again.
 func TestFlagsWithoutEffect(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
-	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
-	w := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "2", "--gateway", gateway.Addrs["inner"], "--max-conns", "5", "--name", "w")
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "1")
+	w := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "2", "--gateway", gateway.Addrs["inner"],
+		"--max-conns", "5", "--name", "w")
 	w.AwaitLog(`msg="worker ready"`, 2)
 	if log := w.Log(); strings.Count(log, "has no effect") != 1 || !strings.Contains(log, "--max-conns") {
 		t.Errorf("--max-conns was not the one flag that is said to have no effect:\n%s", log)
 	}
 }
 
-// TestRouterAndWeight tells by the history, which each chat worker keeps of what its own clients say, who went where: all to the worker that weighs a hundred times as much as the other
-// one, or by turns.
+// TestRouterAndWeight finds out which worker each client was sent to. Each chat worker keeps a
+// history of what its own clients say, and the history shows it: all clients go to the worker whose
+// weight is a hundred times as large, or the workers take turns.
 func TestRouterAndWeight(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
 	const people = 20
 	for router, remembered := range map[string]int{"least": people, "round-robin": people / 2} {
 		t.Run(router, func(t *testing.T) {
-			gateway := proctest.Start(t, nil, bin, "gateway", "--router", router, "--reactors", "1", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
+			gateway := proctest.Start(t, nil, bin, "gateway", "--router", router, "--reactors", "1",
+				"--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
 			for _, weight := range []string{"1", "100"} {
 				proctest.Start(t, nil, bin, "chat", "--worker", "--weight", weight, "--gateway", gateway.Addrs["inner"])
 			}
@@ -128,12 +136,14 @@ func TestRouterAndWeight(t *testing.T) {
 	}
 }
 
-// TestSilence closes WebSockets that answer no pings by --heartbeat, and clients that cannot be pinged by --idle-timeout.
+// TestSilence closes WebSockets that do not answer pings, by --heartbeat, and clients that cannot
+// be pinged, by --idle-timeout.
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
 	start := func(flags ...string) (ws, text net.Conn) {
-		server := proctest.Start(t, nil, bin, append([]string{"echo", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0"}, flags...)...)
+		server := proctest.Start(t, nil, bin,
+			append([]string{"echo", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0"}, flags...)...)
 		dial := func(scheme, hello string) net.Conn {
 			c, err := net.Dial("tcp", server.Addrs[scheme])
 			if err == nil {
@@ -148,7 +158,8 @@ func TestSilence(t *testing.T) {
 			t.Cleanup(func() { _ = c.Close() })
 			return c
 		}
-		return dial("ws", string(codec.AppendUpgrade(nil, server.Addrs["ws"], "/", codec.NewKey(), &codec.DialOptions{}))), dial("text", "")
+		upgrade := codec.AppendUpgrade(nil, server.Addrs["ws"], "/", codec.NewKey(), &codec.DialOptions{})
+		return dial("ws", string(upgrade)), dial("text", "")
 	}
 	echoes := func(c net.Conn, sent, want string) {
 		t.Helper()
@@ -161,7 +172,8 @@ func TestSilence(t *testing.T) {
 		}
 	}
 	ws, text := start("--heartbeat", "100ms", "--idle-timeout", "10m")
-	if told, err := io.ReadAll(ws); err != nil || !strings.HasSuffix(string(told), "\x88\x06\x0f\xa3idle") { // a close frame, 4003
+	// The last frame is a close frame with code 4003.
+	if told, err := io.ReadAll(ws); err != nil || !strings.HasSuffix(string(told), "\x88\x06\x0f\xa3idle") {
 		t.Errorf("the silent WebSocket hears %q, %v", told, err)
 	}
 	echoes(text, "here\n", "here\n")
@@ -189,11 +201,13 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestBroadcastPrefix sends what begins with the prefix to everybody, and the rest back to its sender.
+// TestBroadcastPrefix sends messages that begin with the prefix, which go to all clients, and other
+// messages, which go back to their sender.
 func TestBroadcastPrefix(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
-	server := proctest.Start(t, nil, bin, "echo", "--listen", "text://127.0.0.1:0", "--listen", "jsonl://127.0.0.1:0", "--broadcast-prefix", `"all`)
+	server := proctest.Start(t, nil, bin, "echo", "--listen", "text://127.0.0.1:0", "--listen", "jsonl://127.0.0.1:0",
+		"--broadcast-prefix", `"all`)
 	var lines []*bufio.Reader
 	var conns []net.Conn
 	for _, scheme := range []string{"text", "jsonl"} {

@@ -21,12 +21,14 @@ func probed(t *testing.T, addr, path string) int {
 	return res.StatusCode
 }
 
-// With --drain-delay a gateway that is told to end says first that nobody should come, and serves who comes; then it drains. A second signal does not wait for it.
+// With --drain-delay a gateway that is told to end first reports that it is not ready, and still
+// serves clients that connect. Then it drains. A second signal ends it at once.
 func TestDrainDelay(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
 	serve := func(delay string) *proctest.Process {
-		return proctest.Start(t, nil, bin, "echo", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0", "--reactors", "1", "--drain-delay", delay)
+		return proctest.Start(t, nil, bin, "echo", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0",
+			"--reactors", "1", "--drain-delay", delay)
 	}
 	p := serve("10m")
 	before := proctest.Dial(t, p.Addrs["text"])
@@ -57,7 +59,8 @@ func TestDrainDelay(t *testing.T) {
 	if code := p.Terminate(); code != 0 || time.Since(began) < delay {
 		t.Errorf("exit code %d after %v", code, time.Since(began))
 	}
-	if log := p.Log(); !strings.Contains(log, "msg=drained") || strings.Index(log, "not ready:") > strings.Index(log, "msg=draining") {
+	log := p.Log()
+	if !strings.Contains(log, "msg=drained") || strings.Index(log, "not ready:") > strings.Index(log, "msg=draining") {
 		t.Errorf("it did not wait and then drain:\n%s", log)
 	}
 }

@@ -17,8 +17,10 @@ import (
 // proxyLag is how long a proxy's bytes are on their way to a client.
 const proxyLag = 20 * time.Millisecond
 
-// startProxy passes connections on to an address, as reverse proxies do: when the server ends a connection it closes the client's at once, and since something of the client's
-// is in hand that nobody wants any more, that is a reset: what is on its way to the client is lost.
+// startProxy passes connections on to an address, as reverse proxies do. When the server ends a
+// connection, the proxy closes the client's connection at once. The proxy then still holds data of
+// the client that nobody reads, so this close is a reset, and what is on its way to the client is
+// lost.
 func startProxy(t *testing.T, to string) (addr string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -48,7 +50,8 @@ func startProxy(t *testing.T, to string) (addr string) {
 	return ln.Addr().String()
 }
 
-// passDown carries what the server says to the client, late, until the server's end, which is not late.
+// passDown passes on what the server sends to the client. The data is delayed, and the end of the
+// stream is not.
 func passDown(client *net.TCPConn, server net.Conn) {
 	type piece struct {
 		bytes []byte
@@ -86,12 +89,14 @@ func passDown(client *net.TCPConn, server net.Conn) {
 	_ = server.Close()
 }
 
-// Behind a proxy, too, a client that talks without a pause hears why it has to go, and has the answers to all that was handled: the gateway ends no connection before the
-// client has heard that.
+// A client behind a proxy that sends without a pause also receives the reason of the close, and the
+// answers to all of its messages that were handled. The gateway does not end the connection before
+// the client has received the reason.
 func TestGatewayDrainsBehindAProxy(t *testing.T) {
 	t.Parallel()
 	const n = 40
-	gateway := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "2", "--drain-timeout", "30s")
+	gateway := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "ws://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "2", "--drain-timeout", "30s")
 	proxy := startProxy(t, gateway.Addrs["ws"])
 	var mu sync.Mutex
 	handled := make(map[string]int) // by client; guarded by mu
@@ -122,7 +127,8 @@ func TestGatewayDrainsBehindAProxy(t *testing.T) {
 		if l.err != nil {
 			t.Errorf("client %s: %v", l.name, l.err)
 		} else if l.farewell != "1012" || handled[l.name] != l.answers {
-			t.Errorf("client %s was told %q; %d messages were handled, and it has %d answers", l.name, l.farewell, handled[l.name], l.answers)
+			t.Errorf("client %s was told %q; %d messages were handled, and it has %d answers",
+				l.name, l.farewell, handled[l.name], l.answers)
 		}
 	}
 }

@@ -27,9 +27,9 @@ func onPorts(old *proctest.Process) []string {
 	}
 }
 
-// A gateway that drains gives its inner port to a successor, and gets workers all the same: also one
-// that has been started since, and knows the successor's address alone. While nobody drains, a
-// second gateway on the port is an error.
+// A gateway that drains gives its worker port to a successor and still gets workers, also one that
+// was started since and knows only the successor's address. While no gateway drains, a second
+// gateway on the port is an error.
 func TestSuccessorWithAnotherWorker(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -129,7 +129,8 @@ func TestSuccessorUnderLoad(t *testing.T) {
 	answers := 0
 	for _, l := range all {
 		if l.err != nil || l.farewell != `{"type":"sluice.draining"}` || handled[l.name] != l.answers {
-			t.Errorf("client %s: %v, told %q; %d messages were handled, and it has %d answers", l.name, l.err, l.farewell, handled[l.name], l.answers)
+			t.Errorf("client %s: %v, told %q; %d messages were handled, and it has %d answers",
+				l.name, l.err, l.farewell, handled[l.name], l.answers)
 		}
 		answers += l.answers
 	}
@@ -156,7 +157,8 @@ func TestASuccessorThatFailsTakesNothing(t *testing.T) {
 	old.Signal(syscall.SIGTERM)
 	old.AwaitLog("msg=draining", 1)
 	cmd := exec.Command(bin, "gateway", "--inner", old.Addrs["inner"], "--listen", "text://"+other.Addr().String())
-	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "address already in use") {
+	out, _ := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "address already in use") {
 		t.Errorf("a gateway on a port in use: exit code %d: %s", cmd.ProcessState.ExitCode(), out)
 	}
 	proctest.Start(t, nil, bin, "echo", "--worker", "--gateway", old.Addrs["inner"])

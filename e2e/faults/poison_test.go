@@ -15,10 +15,12 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// mortalEnv has the test's program be a worker of the gateway whose inner address it is, instead of running tests.
+// mortalEnv makes the test's program a worker instead of running tests. Its value is the worker
+// address of the gateway.
 const mortalEnv = "SLUICE_TEST_MORTAL_WORKER"
 
-// mortal is the business of a worker that is killed by a message while it handles it, or flushes and waits to be killed.
+// mortal is the business code of a worker that is killed by a message while it handles it, or that
+// flushes and waits to be killed.
 func mortal(ctx context.Context, c worker.Call, m worker.Message) error {
 	switch string(m.Data) {
 	default:
@@ -39,7 +41,8 @@ func mortal(ctx context.Context, c worker.Call, m worker.Message) error {
 
 // runMortal runs a mortal worker until it is told to end.
 func runMortal(inner string) {
-	w, err := worker.New(worker.Config{Gateways: []string{inner}, Logger: slog.New(slog.DiscardHandler)}, worker.Handler{Message: mortal})
+	w, err := worker.New(worker.Config{Gateways: []string{inner}, Logger: slog.New(slog.DiscardHandler)},
+		worker.Handler{Message: mortal})
 	if err != nil {
 		panic(err)
 	}
@@ -67,11 +70,13 @@ func startMortal(t *testing.T, inner string) (died <-chan struct{}, kill func())
 	return over, kill
 }
 
-// A message kills each worker process that gets it: it is set aside, which the gateway logs, and its client told. That client's next message, and all of another client's, are answered once and in
-// order, on the connections that were there from the beginning.
+// A message kills each worker process that receives it. The gateway sets it aside, logs this, and
+// tells the client. The client's next message, and all messages of another client, are answered
+// once and in order, on the connections that were there from the beginning.
 func TestPoison(t *testing.T) {
 	t.Parallel()
-	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "1")
 	poisoner, other := proctest.Dial(t, g.Addrs["text"]), proctest.Dial(t, g.Addrs["text"])
 	proctest.Say(t, poisoner, "poison", "after it")
 	heard := make(chan string, 100)
@@ -115,17 +120,20 @@ func TestPoison(t *testing.T) {
 		}
 	}
 	t.Logf("%d workers died of it, or were the first that did not", workers)
-	const tries = 5 // gateway.Config.MaxDeliveries; a client's coming, which was out with its message, is tried before that
+	// gateway.Config.MaxDeliveries. The client's Connect, which was delivered with its message, is
+	// tried before that.
+	const tries = 5
 	if workers < tries || workers > 2*tries {
 		t.Errorf("with %d tries for a message", tries)
 	}
 }
 
-// A worker process is killed in a call that has flushed. What was flushed has been heard, and is heard again when the next worker gets the message; what was not
-// is heard once.
+// A worker process is killed in a call that has flushed. What was flushed has been received, and is
+// received again when the next worker gets the message. What was not flushed is received once.
 func TestKilledAfterAFlush(t *testing.T) {
 	t.Parallel()
-	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "1")
 	c := proctest.Dial(t, g.Addrs["text"])
 	proctest.Say(t, c, "flush", "after it")
 	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
@@ -145,14 +153,16 @@ func TestKilledAfterAFlush(t *testing.T) {
 	hears("after it")
 }
 
-// No worker is there for longer than messages are held: the client stays and is told how many of its messages were refused, and when a worker is back it is served within a second.
+// There is no worker for longer than messages are kept. The client stays connected and is told how
+// many of its messages were refused. When a worker is back, the client is served within a second.
 func TestNoWorkerForLong(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
 	t.Parallel()
 	bin := proctest.Build(t)
-	g := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	g := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "1")
 	serve := func() *proctest.Process {
 		return proctest.Start(t, nil, bin, "echo", "--worker", "--gateway", g.Addrs["inner"])
 	}
@@ -166,7 +176,8 @@ func TestNoWorkerForLong(t *testing.T) {
 	_ = c.SetReadDeadline(began.Add(20 * time.Second))
 	line, err := bufio.NewReader(c).ReadString('\n')
 	const held = 10 * time.Second // gateway.Config.QueueTimeout
-	if took := time.Since(began); line != `{"type":"sluice.refused","code":"no_worker","count":2}`+"\n" || err != nil || took < held {
+	took := time.Since(began)
+	if line != `{"type":"sluice.refused","code":"no_worker","count":2}`+"\n" || err != nil || took < held {
 		t.Fatalf("after %v the client hears %q, %v", took, line, err)
 	}
 	proctest.Say(t, c, "three")

@@ -54,33 +54,81 @@ type workerFault struct {
 	times             int           // at least, in full
 	fault             func(*shaken)
 	wire              *faultproxy.Faults // between the workers and the gateways; nil: none
-	rooms             float64            // messages a second of 100 more clients, to rooms: handlers that publish beside those that reply
-	deaf              int                // readers who stall, besides
-	longest           time.Duration      // that a client may wait; 0: not looked at
+	rooms             float64            // messages a second that 100 more clients send to rooms
+	deaf              int                // more clients that stop reading
+	longest           time.Duration      // that a client may wait; 0: not checked
 }
 
-// What happens to workers no client notices, whatever it speaks, and most rows have clients of all wire formats in one run: each message comes back, once, in order and unchanged, on the connection that was there from the beginning.
-// All rows run; with SLUICE_TEST=full each for its whole window.
+// Clients do not notice faults of workers, whatever wire format they use. Most rows have clients of
+// all wire formats in one run. Each message comes back once, in order and unchanged, on the
+// connection that was there from the beginning.
+//
+// All rows run. With SLUICE_TEST=full, each runs for its whole window.
 func TestWorkersFail(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
 	for _, test := range []workerFault{
-		{"killed", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 18 * time.Second, 3 * time.Second, 100, (*shaken).kill, nil, 100, 0, 5 * time.Second},
-		{"killed now and then", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 16 * time.Second, 3 * time.Second, 20, (*shaken).killSeldom, nil, 0, 0, 3 * time.Second},
-		{"killed, the only one", bench.Echo, bench.Mixed, 1, 1, 200, 2000, 3 * time.Second, 2 * time.Second, 10, (*shaken).kill, nil, 0, 0, 0},
-		{"killed while they publish", bench.Rooms, bench.Mixed, 1, 2, 200, 400, 4 * time.Second, 2 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
-		{"killed while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 2, 200, 400, 5 * time.Second, 3 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
-		{"killed while readers stall", bench.Rooms, bench.Mixed, 1, 2, 200, 100, 5 * time.Second, 3 * time.Second, 20, (*shaken).kill, nil, 0, 10, 0},
-		{"killed while they push", bench.Push, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0},
-		{"replaced", bench.Echo, bench.Mixed, 1, 2, 200, 5000, 4 * time.Second, 2 * time.Second, 10, (*shaken).replace, nil, 0, 0, 0},
-		{"cut off", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 8 * time.Second, 2 * time.Second, 20, (*shaken).cut, &faultproxy.Faults{}, 0, 0, 0},
-		{"cut off, over a slow wire", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 5 * time.Second, 3 * time.Second, 8, (*shaken).cutSeldom, &faultproxy.Faults{Delay: 10 * time.Millisecond}, 0, 0, 0},
-		{"cut off while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 1, 200, 200, 5 * time.Second, 2 * time.Second, 20, (*shaken).cut, &faultproxy.Faults{Delay: 2 * time.Millisecond}, 0, 0, 0},
-		{"delayed by half a second", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 4 * time.Second, 2 * time.Second, 1, (*shaken).wait, &faultproxy.Faults{Delay: 500 * time.Millisecond}, 0, 0, 0},
-		{"trickled to", bench.Echo, bench.WebSocket, 1, 2, 200, 1000, 10 * time.Second, 5 * time.Second, 2, (*shaken).trickle, &faultproxy.Faults{}, 0, 0, 0},
-		{"sent what is no frame", bench.Echo, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 8, (*shaken).corrupt, &faultproxy.Faults{}, 0, 0, 0},
-		{"frozen", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 12 * time.Second, 6 * time.Second, 2, (*shaken).freeze, nil, 0, 0, frozen - 500*time.Millisecond},
+		{
+			"killed", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 18 * time.Second, 3 * time.Second, 100, (*shaken).kill, nil,
+			100, 0, 5 * time.Second,
+		},
+		{
+			"killed now and then", bench.Echo, bench.WebSocket, 1, 2, 1000, 5000, 16 * time.Second, 3 * time.Second, 20,
+			(*shaken).killSeldom, nil, 0, 0, 3 * time.Second,
+		},
+		{
+			"killed, the only one", bench.Echo, bench.Mixed, 1, 1, 200, 2000, 3 * time.Second, 2 * time.Second, 10,
+			(*shaken).kill, nil, 0, 0, 0,
+		},
+		{
+			"killed while they publish", bench.Rooms, bench.Mixed, 1, 2, 200, 400, 4 * time.Second, 2 * time.Second, 20,
+			(*shaken).kill, nil, 0, 0, 0,
+		},
+		{
+			"killed while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 2, 200, 400, 5 * time.Second,
+			3 * time.Second, 20, (*shaken).kill, nil, 0, 0, 0,
+		},
+		{
+			"killed while readers stall", bench.Rooms, bench.Mixed, 1, 2, 200, 100, 5 * time.Second, 3 * time.Second, 20,
+			(*shaken).kill, nil, 0, 10, 0,
+		},
+		{
+			"killed while they push", bench.Push, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 20,
+			(*shaken).kill, nil, 0, 0, 0,
+		},
+		{
+			"replaced", bench.Echo, bench.Mixed, 1, 2, 200, 5000, 4 * time.Second, 2 * time.Second, 10, (*shaken).replace, nil,
+			0, 0, 0,
+		},
+		{
+			"cut off", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 8 * time.Second, 2 * time.Second, 20, (*shaken).cut,
+			&faultproxy.Faults{}, 0, 0, 0,
+		},
+		{
+			"cut off, over a slow wire", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 5 * time.Second, 3 * time.Second, 8,
+			(*shaken).cutSeldom, &faultproxy.Faults{Delay: 10 * time.Millisecond}, 0, 0, 0,
+		},
+		{
+			"cut off while they publish at two gateways", bench.Rooms, bench.Mixed, 2, 1, 200, 200, 5 * time.Second,
+			2 * time.Second, 20, (*shaken).cut, &faultproxy.Faults{Delay: 2 * time.Millisecond}, 0, 0, 0,
+		},
+		{
+			"delayed by half a second", bench.Rooms, bench.Mixed, 1, 2, 200, 200, 4 * time.Second, 2 * time.Second, 1,
+			(*shaken).wait, &faultproxy.Faults{Delay: 500 * time.Millisecond}, 0, 0, 0,
+		},
+		{
+			"trickled to", bench.Echo, bench.WebSocket, 1, 2, 200, 1000, 10 * time.Second, 5 * time.Second, 2, (*shaken).trickle,
+			&faultproxy.Faults{}, 0, 0, 0,
+		},
+		{
+			"sent what is no frame", bench.Echo, bench.Mixed, 1, 2, 200, 2000, 4 * time.Second, 2 * time.Second, 8,
+			(*shaken).corrupt, &faultproxy.Faults{}, 0, 0, 0,
+		},
+		{
+			"frozen", bench.Echo, bench.WebSocket, 1, 2, 200, 2000, 12 * time.Second, 6 * time.Second, 2, (*shaken).freeze, nil,
+			0, 0, frozen - 500*time.Millisecond,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if test.longest == 0 { // most rows wait most of the time
@@ -100,8 +148,8 @@ func TestWorkersFail(t *testing.T) {
 				w.Set(*test.wire)
 			}
 			o := bench.Options{
-				Mode: test.mode, Codec: test.codec, Conns: test.clients, RoomSize: 20, Rate: test.rate, Targets: f.Targets, Mix: f.Mix, SlowReaders: test.deaf,
-				Warmup: time.Second, Window: window, Drain: 10 * time.Second,
+				Mode: test.mode, Codec: test.codec, Conns: test.clients, RoomSize: 20, Rate: test.rate, Targets: f.Targets,
+				Mix: f.Mix, SlowReaders: test.deaf, Warmup: time.Second, Window: window, Drain: 10 * time.Second,
 			}
 			if f.Mix != nil && test.rate <= 200 {
 				o.Size = 400 // so that some of it is compressed, which costs the clients much
@@ -149,7 +197,8 @@ func (test *workerFault) load(t *testing.T, f *shaken, o bench.Options) {
 	}
 }
 
-// shake makes a fault time and again until the load is over, whose report it returns; not where it would go on for long after the window's end.
+// shake makes a fault again and again until the load is over, and returns the load's report. It
+// makes no fault that would last until long after the end of the window.
 func (f *shaken) shake(fault func(*shaken), done <-chan *bench.Report, end time.Time) *bench.Report {
 	const most = 2 * time.Second // after the end: the load may have begun late
 	var took time.Duration
@@ -188,9 +237,10 @@ func (f *shaken) cut() {
 	f.killed++
 }
 
-// awaitTraffic waits until workers have sent something by the wire whose turn it is since it was cut last, however busy the machine: what is cut off time after time before it is
-// answered would be taken for poison.
-// It returns how long that took: what the next fault is to leave time for.
+// awaitTraffic waits until workers have sent something over the wire whose turn it is since it was
+// last cut, however busy the machine is. A message whose link is cut every time before it is
+// answered would be taken for a poison message. awaitTraffic returns how long it waited, so that
+// the next fault can leave as much time.
 func (f *shaken) awaitTraffic() time.Duration {
 	const some = 4 << 10 // bytes, more than hellos have
 	began := time.Now()
@@ -200,7 +250,8 @@ func (f *shaken) awaitTraffic() time.Duration {
 	return time.Since(began)
 }
 
-// cutSeldom leaves a slow wire time to carry something: a message that is cut off time after time would be taken for poison.
+// cutSeldom leaves a slow wire time to carry something. A message whose link is cut every time
+// would be taken for a poison message.
 func (f *shaken) cutSeldom() {
 	time.Sleep(400 * time.Millisecond)
 	f.cut()
@@ -211,7 +262,8 @@ func (f *shaken) wait() {
 	f.killed++
 }
 
-// trickle makes a link slower than its heartbeat: it is given up, and so is each that is dialled meanwhile.
+// trickle makes a link slower than its heartbeat. The link is given up, and so is each link that is
+// dialled meanwhile.
 func (f *shaken) trickle() {
 	f.wire().Set(faultproxy.Faults{Rate: 1})
 	time.Sleep(3 * time.Second)

@@ -250,11 +250,12 @@ func TestLogReaderDies(t *testing.T) {
 	}
 }
 
-// The ready line holds up nothing: not where standard output is full, and not where its reader is gone.
+// The ready line blocks nothing, neither when standard output is full nor when its reader is gone.
 func TestReadyLineIsNotRead(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
-	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "1")
 	for name, test := range map[string]struct{ args, said string }{
 		"gateway":    {"gateway --listen text://127.0.0.1:0 --inner 127.0.0.1:0", "no key"},
 		"all in one": {"echo --listen text://127.0.0.1:0", "link up"},

@@ -66,7 +66,8 @@ func (a *audience) close(_ context.Context, _ worker.Call, r worker.Reason) erro
 	return nil
 }
 
-// join adds n clients. Those with a pause wait as long after each 64 KB; with a negative one they do not read at all.
+// join adds n clients. With a pause, they wait for so long after each 64 KB. With a negative one,
+// they do not read at all.
 func (a *audience) join(g *proctest.Process, n int, pause time.Duration) (joined []*hearer) {
 	a.t.Helper()
 	for _, f := range varied(n, pause == 0, fleet.Addressed(g)) {
@@ -107,7 +108,8 @@ func (a *audience) heardAll(quick []*hearer) {
 	for i, h := range quick {
 		for h.heard.Load() < int64(a.number) {
 			if time.Now().After(end) {
-				a.t.Fatalf("client %d has heard %d of %d, the last is %d, and its connection ended with %v", i, h.heard.Load(), a.number, h.last.Load(), h.end.Load())
+				a.t.Fatalf("client %d has heard %d of %d, the last is %d, and its connection ended with %v",
+					i, h.heard.Load(), a.number, h.last.Load(), h.end.Load())
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
@@ -135,10 +137,12 @@ func (h *hearer) read(pause time.Duration) {
 	}
 }
 
-// broadcastSize is that of a message to everybody: the most that is compressed for a window of 12 bits.
+// broadcastSize is the size of a message to everybody: the largest that is compressed for a window
+// of 12 bits.
 const broadcastSize = 4 << 10
 
-// newFilling is a broadcast without its number: a string, which every format carries, that hardly gets smaller by compression.
+// newFilling returns a broadcast without its number. It is a string, which every format can carry,
+// and hardly gets smaller by compression.
 func newFilling() []byte {
 	const symbols = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&()*+,-./:;<=>?@[]^_{|}~"
 	b, rng := make([]byte, broadcastSize), rand.New(rand.NewPCG(1, 2))
@@ -216,7 +220,8 @@ func (a *audience) leave() {
 // stage starts a gateway with flags, and a worker to broadcast through it.
 func stage(t *testing.T, flags ...string) (*audience, *proctest.Process) {
 	t.Helper()
-	g := proctest.Start(t, nil, proctest.Build(t), slices.Concat([]string{"gateway", "--inner", "127.0.0.1:0"}, fleet.ListenToAll(), flags)...)
+	g := proctest.Start(t, nil, proctest.Build(t),
+		slices.Concat([]string{"gateway", "--inner", "127.0.0.1:0"}, fleet.ListenToAll(), flags)...)
 	a := &audience{t: t, filling: newFilling()}
 	a.worker = runWorker(t, g.Addrs["inner"], a.handler())
 	t.Cleanup(a.leave)

@@ -148,7 +148,8 @@ one process, or with --worker a worker only.
 	o.gatewayFlags(c, "127.0.0.1:0")
 	o.linkFlags(c)
 	o.workerFlags(c)
-	c.Flags().StringVar(&e.broadcastPrefix, "broadcast-prefix", "", "messages that begin with this `prefix` go unchanged to every client")
+	c.Flags().StringVar(&e.broadcastPrefix, "broadcast-prefix", "",
+		"messages that begin with this `prefix` go unchanged to every client")
 	return c
 }
 

@@ -24,7 +24,9 @@ func TestFlagsInDocuments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "bench/peers/README.md"} {
+	for _, name := range []string{
+		"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "bench/peers/README.md",
+	} {
 		names = append(names, "../../"+name)
 	}
 	flag, found := regexp.MustCompile("(?m)(?:^|[ `(])--([a-z][a-z-]*)"), 0

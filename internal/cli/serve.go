@@ -72,7 +72,9 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 
 // work runs the business code until ctx ends: as a worker in this process or, with --workers, in
 // processes of their own. up is called when all links are up.
-func (o *options) work(ctx context.Context, business func() (worker.Handler, error), key []byte, gateways []string, up func()) error {
+func (o *options) work(
+	ctx context.Context, business func() (worker.Handler, error), key []byte, gateways []string, up func(),
+) error {
 	if o.workers > 0 {
 		return o.superviseWorkers(ctx, gateways, up)
 	}
@@ -157,9 +159,9 @@ func (o *options) announceGateway(g *gateway.Gateway) {
 	o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr()))
 }
 
-// outliveReaders makes a write to standard output or error fail when its reader has gone, instead of
-// ending the process. SIGPIPE is caught and not ignored, because processes started from here would
-// inherit that it is ignored.
+// outliveReaders makes a write to standard output or error fail when its reader has gone, instead
+// of ending the process. SIGPIPE is caught and not ignored, because processes started from here
+// would inherit that it is ignored.
 func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // listeners returns the listeners of the flags.
@@ -186,8 +188,8 @@ func (o *options) listeners(page pageOn) (all []gateway.ListenerConfig) {
 	return all
 }
 
-// pathOf returns the path of a ws listener's URL, the shortest one if there are several. Empty means
-// any.
+// pathOf returns the path of a ws listener's URL, the shortest one if there are several. Empty
+// means any.
 func pathOf(listen string) string {
 	address, _, _ := strings.Cut(strings.TrimPrefix(listen, "ws://"), "?")
 	_, path, found := strings.Cut(address, "/")

@@ -99,7 +99,8 @@ func TestALateEffectFailsTheTest(t *testing.T) {
 	l.mu.Lock()
 	wrong := fmt.Sprint(l.wrong)
 	l.mu.Unlock()
-	if said := l.all(); !strings.Contains(wrong, "1 effects came after the end of their call") || !strings.Contains(said, ".straggle(") {
+	said := l.all()
+	if !strings.Contains(wrong, "1 effects came after the end of their call") || !strings.Contains(said, ".straggle(") {
 		t.Errorf("the test has failed with %s, and its output is:\n%s", wrong, said)
 	}
 }

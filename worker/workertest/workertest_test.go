@@ -65,7 +65,8 @@ func work(ctx context.Context, t *testing.T, c worker.Call, m worker.Message) er
 		slices.Sort(names)
 		c.Send(worker.Text(fmt.Sprint(names)))
 	case "compare":
-		if err := w.CompareAndSet(ctx, c.ID(), c.Version()+7, map[string]string{"name": "Bob"}); !errors.Is(err, worker.ErrConflict) {
+		err := w.CompareAndSet(ctx, c.ID(), c.Version()+7, map[string]string{"name": "Bob"})
+		if !errors.Is(err, worker.ErrConflict) {
 			t.Errorf("a stale version: %v", err)
 		}
 		if err := w.CompareAndSet(ctx, c.ID(), c.Version(), map[string]string{"name": "Cid"}); err != nil {
