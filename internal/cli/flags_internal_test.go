@@ -5,11 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/seed-7410fe32/sluice/bench"
 )
 
 // Flags that documents name are flags of some command, and in its help.
@@ -58,5 +61,23 @@ func note(c *cobra.Command, known map[string]bool) {
 	c.PersistentFlags().VisitAll(enter)
 	for _, below := range c.Commands() {
 		note(below, known)
+	}
+}
+
+// A flag of a bench run accepts 0 where that is the default, means none or leaves the choice to the
+// program. Other flags refuse it.
+func TestBenchFlagsAcceptZero(t *testing.T) {
+	t.Parallel()
+	refused := "conns duration gateways in-flight per-conn room-size senders size workers"
+	for _, m := range bench.Modes {
+		for _, s := range (&bench.Options{Mode: m}).Settings() {
+			if s.Usage == "" {
+				continue
+			}
+			err := settingFlag{s}.Set("0")
+			if want := slices.Contains(strings.Fields(refused), s.Name); (err != nil) != want {
+				t.Errorf("bench %s --%s 0: %v", m, s.Name, err)
+			}
+		}
 	}
 }
