@@ -241,9 +241,9 @@ func (x *exchange) keyError(third []byte) error {
 	none := exchange{transcript: x.transcript} // an exchange without a key
 	switch {
 	case len(x.key) == 0:
-		return fmt.Errorf("%w: the worker has a key and this gateway has none (set its --key-file or Config.Key)", ErrKey)
+		return fmt.Errorf("%w: the worker has a key and this gateway has none (set --key-file or Config.Key here)", ErrKey)
 	case hmac.Equal(third[:sha256.Size], none.proof(workerLabel, third[sha256.Size:])):
-		return fmt.Errorf("%w: the worker has no key and this gateway has one (set the worker's --key-file or Config.Key)", ErrKey)
+		return fmt.Errorf("%w: the worker has no key and this gateway has one (set its --key-file or Config.Key)", ErrKey)
 	}
 	return fmt.Errorf("%w: the worker's key is not this gateway's (compare --key-file or Config.Key of both)", ErrKey)
 }
