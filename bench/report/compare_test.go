@@ -185,7 +185,7 @@ func TestCompareSettings(t *testing.T) {
 		if err := Compare(&out, a, b); err != nil {
 			t.Fatal(err)
 		}
-		if _, got, _ := strings.Cut(out.String(), "it does not tell how runs differ\n"); want == "" && got != "" || !strings.HasPrefix(got, want) {
+		if _, got, _ := strings.Cut(out.String(), "a side or more\n"); want == "" && got != "" || !strings.HasPrefix(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
