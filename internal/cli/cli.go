@@ -85,8 +85,10 @@ type usageError struct{ error }
 
 func command(log *slog.Logger, hup hangUps) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "sluice",
-		Short:         "a gateway/worker engine for long-lived connections",
+		Use:   "sluice",
+		Short: "a gateway/worker engine for long-lived connections",
+		Long: `sluice is an engine for long-lived client connections: gateways hold the clients, and your code
+runs in workers. sluice chat is the place to start: a gateway and a worker in one process.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
