@@ -148,7 +148,7 @@ func (r *Report) judgeMachine() {
 	}
 	most := foreignPart * float64(f.CPUs)
 	r.Verdict.invalid(!f.Servers && f.Cores > most, "other programs kept %.2f of %d processors busy: "+
-		"stop them, or name with their process those that are servers of this run", f.Cores, f.CPUs)
+		"stop them, or name those that are servers of this run (--pid)", f.Cores, f.CPUs)
 	r.Verdict.invalid(f.Steal > most, "%.2f of %d processors were taken away by the hypervisor", f.Steal, f.CPUs)
 }
 

@@ -321,12 +321,13 @@ func (k *workerLink) handOver(s *session) {
 
 // workerGoaway handles the worker's GOAWAY frame.
 func (k *workerLink) workerGoaway(f *link.Frame) {
-	if status := link.Status(f.Code); status != link.Draining {
+	status := link.Status(f.Code)
+	if status != link.Draining {
 		why := f.Payload[:min(len(f.Payload), maxWhy)]
 		k.loop.g.log.Warn("the worker ended the link", "worker", k.hello.Name, "loop", k.loop.index,
 			"status", status.String(), "text", string(why))
 	}
-	k.conn.Close(closing(link.ReasonPeer))
+	k.conn.Close(fmt.Errorf("gateway: the worker ended the link: %v", status))
 	k.remove()
 }
 

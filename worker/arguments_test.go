@@ -238,8 +238,9 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 					call(c)
 					c.MergeAttrs(map[string]string{"after": "it"})
 				}, "failed")
-				if err := <-failed; !errors.Is(err, want) {
-					t.Errorf("Call.%s, call %d: %v, want %v", name, i, err, want)
+				err := <-failed
+				if said := "Call." + name + ": "; !errors.Is(err, want) || !strings.HasPrefix(err.Error(), said) {
+					t.Errorf("%scall %d: %v, want %v", said, i, err, want)
 				}
 			}
 		}

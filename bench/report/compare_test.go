@@ -258,7 +258,7 @@ func TestCompareSettings(t *testing.T) {
 		if err := Compare(&out, a, b); err != nil {
 			t.Fatal(err)
 		}
-		_, got, _ := strings.Cut(out.String(), "it does not tell how runs differ\n")
+		_, got, _ := strings.Cut(out.String(), "a side or more\n")
 		if want == "" && got != "" || !strings.HasPrefix(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}

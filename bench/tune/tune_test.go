@@ -128,7 +128,7 @@ func TestLeftOut(t *testing.T) {
 func TestTune(t *testing.T) {
 	t.Parallel()
 	o := bench.Options{
-		Codec: bench.Text, Conns: 40, Warmup: 20 * time.Millisecond, Window: 100 * time.Millisecond,
+		Codec: bench.Text, Conns: 40, Warmup: 20 * time.Millisecond, Window: 400 * time.Millisecond,
 		Servers: bench.Servers{Binary: proctest.Build(t)},
 	}
 	sweep := tune.Sweep{

@@ -197,7 +197,7 @@ func TestSupervisorKilled(t *testing.T) {
 		"--inner", "127.0.0.1:0", "--reactors", "1")
 	workers := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "2", "--gateway", gateway.Addrs["inner"])
 	workers.Kill()
-	gateway.AwaitLog(`err="gateway: peer"`, 2) // what a gateway logs of a worker that has said that it goes
+	gateway.AwaitLog(`err="gateway: the worker ended the link: draining"`, 2)
 }
 
 // A gateway that is down keeps no worker from being replaced: the log says what is missing.

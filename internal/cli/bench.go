@@ -203,7 +203,7 @@ func (b *benchRun) parse(c *cobra.Command) error {
 	for _, text := range b.objectives {
 		o, err := report.ParseSLO(text)
 		if err != nil {
-			return fmt.Errorf("--slo: %w", err)
+			return fmt.Errorf("--slo: %s", strings.TrimPrefix(err.Error(), "report: "))
 		}
 		b.slos = append(b.slos, o)
 	}

@@ -85,8 +85,10 @@ type usageError struct{ error }
 
 func command(log *slog.Logger, hup hangUps) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "sluice",
-		Short:         "a gateway/worker engine for long-lived connections",
+		Use:   "sluice",
+		Short: "a gateway/worker engine for long-lived connections",
+		Long: `sluice is an engine for long-lived client connections: gateways hold the clients, and your code
+runs in workers. sluice chat is the place to start: a gateway and a worker in one process.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -97,7 +99,7 @@ func command(log *slog.Logger, hup hangUps) *cobra.Command {
 			hup.release()
 		}
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(valueError)
 	root.AddCommand(
 		chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log), benchCommand(log, hup), versionCommand(),
 	)
@@ -198,9 +200,17 @@ func version() string {
 	return v + " " + runtime.Version()
 }
 
-func noArgs(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
+// noArgs refuses arguments. Those of a command that has subcommands are names of commands.
+func noArgs(c *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case !c.HasSubCommands():
 		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
 	}
-	return nil
+	c.SuggestionsMinimumDistance = 2 // in edits; cobra sets it only in errors of its own
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		return usageError{fmt.Errorf("unknown command %q: did you mean %q?", args[0], near[0])}
+	}
+	return usageError{fmt.Errorf("unknown command %q", args[0])}
 }

@@ -117,7 +117,8 @@ func TestKeysMustAgree(t *testing.T) {
 	for _, c := range []struct{ worker, gateway, workerSays, gatewaySays string }{
 		{
 			"", "secret",
-			"requires a key and this worker has none (set --key-file)", "the worker has no key and this gateway has one",
+			"requires a key and this worker has none (set --key-file or Config.Key)",
+			"the worker has no key and this gateway has one (set its --key-file or Config.Key)",
 		},
 		{"secret", "", "has another key, or none", "the worker has a key and this gateway has none"},
 		{"Secret", "secret", "has another key, or none", "the worker's key is not this gateway's"},

@@ -70,6 +70,27 @@ func TestAPanicIsInTheTestsOutput(t *testing.T) {
 	}
 }
 
+// The output of the test has each error of a handler, also when several come in one second.
+func TestAllErrorsAreInTheTestsOutput(t *testing.T) {
+	t.Parallel()
+	l := &listener{TB: t}
+	g := workertest.New(l, worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
+		if string(m.Data) == "last" {
+			c.Send(m)
+			return nil
+		}
+		return fmt.Errorf("no %s", m.Data)
+	}})
+	c := g.Dial(workertest.Request{})
+	for _, text := range []string{"bread", "milk", "last"} {
+		c.Send(text)
+	}
+	c.Expect("last")
+	if said := l.all(); !strings.Contains(said, "err=no bread") || !strings.Contains(said, "err=no milk") {
+		t.Errorf("the output is:\n%s", said)
+	}
+}
+
 // A goroutine of a handler uses the Call after the handler has returned: the test fails, and its
 // output shows where.
 func TestALateEffectFailsTheTest(t *testing.T) {
