@@ -128,7 +128,7 @@ func (l *loop) postUpgrade(f func()) {
 // identity is a checked copy of an Identity, which belongs to the loop.
 type identity struct {
 	uid   string
-	attrs []link.Attribute // in the order of their keys; bound: link.MaxAttributes
+	attrs []link.Attribute // in the order of their keys; bound: attributes of a client
 }
 
 // check returns a copy of the Identity. It refuses one that a client cannot have.
