@@ -241,7 +241,7 @@ func (c Call) add(method string, f *link.Frame, head, body []byte, err error) {
 		err = s.unit.add(f, head, body)
 	}
 	if runs && err != nil {
-		s.failCall(fmt.Errorf("Call.%s: %w", method, err))
+		s.failCall(fmt.Errorf("Call.%s: %w", method, err)) //nolint:staticcheck // ST1005: a method of Call
 	}
 	s.mu.Unlock()
 	if !runs {
@@ -294,7 +294,7 @@ func (c Call) change(method string, err error, f func(*session, *unit) error) {
 		err = f(s, s.unit)
 	}
 	if runs && err != nil {
-		s.failCall(fmt.Errorf("Call.%s: %w", method, err))
+		s.failCall(fmt.Errorf("Call.%s: %w", method, err)) //nolint:staticcheck // ST1005: a method of Call
 	}
 	s.mu.Unlock()
 	if !runs {
