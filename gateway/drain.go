@@ -93,7 +93,7 @@ func (g *Gateway) drain() (cut int) {
 	}
 	g.finalStep((*loop).closeRemaining, (*loop).clients)
 	g.finalStep((*loop).cutClients, (*loop).clients)
-	g.inner.close()
+	g.workerPort.close()
 	g.finalStep((*loop).unconfirmedEffects, (*loop).unconfirmedEffects)
 	g.stopPeers()
 	g.finalStep((*loop).endLinks, func(l *loop) int { return l.linked })
@@ -105,7 +105,7 @@ func (g *Gateway) drain() (cut int) {
 func (g *Gateway) pace(clients int) int {
 	if g.cfg.DrainRate > 0 {
 		if need := time.Duration(clients/g.cfg.DrainRate) * time.Second; need > g.cfg.DrainTimeout {
-			g.log.Warn("drain rate too low to tell all clients in time", "rate", g.cfg.DrainRate, "needs", need)
+			g.log.Warn("drain rate too low to close all clients in time", "rate", g.cfg.DrainRate, "needs", need)
 		}
 		return g.cfg.DrainRate
 	}

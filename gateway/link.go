@@ -323,7 +323,7 @@ func (k *workerLink) handOver(s *session) {
 func (k *workerLink) workerGoaway(f *link.Frame) {
 	if status := link.Status(f.Code); status != link.Draining {
 		why := f.Payload[:min(len(f.Payload), maxWhy)]
-		k.loop.g.log.Warn("the worker ended the link", "worker", k.hello.Name, "loop", k.loop.index,
+		k.loop.g.log.Warn("link ended by the worker", "worker", k.hello.Name, "loop", k.loop.index,
 			"status", status.String(), "text", string(why))
 	}
 	k.conn.Close(closing(link.ReasonPeer))
@@ -335,7 +335,7 @@ const maxWhy = 500
 
 // goAway ends a link because of an error, and logs it.
 func (k *workerLink) goAway(status link.Status, text string) {
-	k.loop.g.log.Warn("link ended", "worker", k.hello.Name, "loop", k.loop.index,
+	k.loop.g.log.Warn("link ended by the gateway", "worker", k.hello.Name, "loop", k.loop.index,
 		"status", status.String(), "text", text)
 	k.end(status, text, link.ReasonProtocol)
 }

@@ -70,7 +70,7 @@ type loop struct {
 	linked         int                            // connections of workers and other gateways
 	closedBelow    int                            // closeSome has handled the lower slots
 	draining       bool                           // the gateway closes down: no new clients
-	drainPort      uint16                         // the port for links while this gateway drains; 0: the inner port
+	drainPort      uint16                         // the port for links while this gateway drains; 0: the worker port
 	predecessor    predecessor                    // the gateway that still drains; zero: none
 
 	inbox inbox

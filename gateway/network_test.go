@@ -71,7 +71,7 @@ func TestAClientThatVanishesIsNoticed(t *testing.T) {
 }
 
 // Without a key, peers of other hosts are closed without an answer, even if they can reach the
-// inner port.
+// worker port.
 func TestWithoutAKeyOtherHostsAreRefused(t *testing.T) {
 	t.Parallel()
 	network := proctest.NewNetwork(t)

@@ -41,7 +41,7 @@ func (p *peer) keep(ctx context.Context) {
 			}
 		} else if ctx.Err() == nil && time.Since(told) > redialLogEvery {
 			told = time.Now()
-			p.loop.g.log.Warn("dial of another gateway failed, retrying", "gateway", p.id, "addr", *p.addr.Load(),
+			p.loop.g.log.Warn("link to another gateway failed, retrying", "gateway", p.id, "addr", *p.addr.Load(),
 				"loop", p.loop.index, "err", err)
 		}
 		wait := backoff.Delay(minRedial, maxRedial, failures)

@@ -96,7 +96,7 @@ func (s *session) deadLetter() {
 		what = "close"
 		l.forget(s)
 	}
-	l.g.log.Error("dead letter: each worker that got it has ended", "event", what, "bytes", size,
+	l.g.log.Error("dead letter: each worker that received the event has ended", "event", what, "bytes", size,
 		"deliveries", s.tries, "client", s.member.ID.String(), "remote", s.remote())
 	s.endTrial()
 }

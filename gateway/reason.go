@@ -73,7 +73,7 @@ func (s *session) noteProtocolBlame(payload []byte) {
 	case 1002, 1003, 1007, 1009:
 		s.loop.stats.PeerErrors++
 		if s.loop.g.clientLogs.Allow() {
-			s.loop.g.log.Warn("a client closed because of what it was sent", "remote", s.remote(),
+			s.loop.g.log.Warn("WebSocket closed by the client because of received data", "remote", s.remote(),
 				"code", code, "reason", string(payload[2:]))
 		}
 	}

@@ -20,7 +20,7 @@ var (
 	_ messageCodec = (*codec.WebSocket)(nil)
 )
 
-// Without a key, only peers on this machine can use the inner port.
+// Without a key, only peers on this machine can use the worker port.
 func TestLoopback(t *testing.T) {
 	t.Parallel()
 	for addr, want := range map[string]bool{

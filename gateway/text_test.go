@@ -92,7 +92,7 @@ func TestAClientThatClosesOverWhatItWasSent(t *testing.T) {
 	}
 	var told []string
 	for _, line := range log.lines() {
-		if strings.Contains(line, "closed because of what it was sent") {
+		if strings.Contains(line, "closed by the client because of received data") {
 			told = append(told, line)
 		}
 	}

@@ -17,8 +17,8 @@ func text(l gateway.ListenerConfig) gateway.Config {
 	return gateway.Config{Listeners: []gateway.ListenerConfig{l}}
 }
 
-// Strangers on the inner port are closed and counted, receive nothing, and do not disturb others.
-func TestStrangersOnTheInnerPort(t *testing.T) {
+// Strangers on the worker port are closed and counted, receive nothing, and do not disturb others.
+func TestStrangersOnTheWorkerPort(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{})
 	cfg.Key = []byte("the key of this test")

@@ -24,7 +24,7 @@ func TestTheWrongPort(t *testing.T) {
 			t.Parallel()
 			_, err := link.Connect(dial(t, hostport(url)), nil, oneWorker)
 			if err == nil || !strings.Contains(err.Error(),
-				"is this a client address? workers dial the --inner address of a gateway") {
+				"is this a client address? workers dial the --worker address of a gateway") {
 				t.Errorf("%s: %v", url, err)
 			}
 		})

@@ -103,7 +103,7 @@ func TestOneGatewayUnderManyNames(t *testing.T) {
 		t.Errorf("Count: %d, %v", count, err)
 	}
 	s, of := w.Stats(), g.Stats()
-	if s.Links != 2 || s.Reconnects != 0 || of.UnackedAtLinkLoss != 0 || n.logged("link up") != 2 {
+	if s.Links != 2 || s.Reconnects != 0 || of.UnackedAtLinkLoss != 0 || n.logged("link open") != 2 {
 		t.Errorf("%d links, %d redials, %d frames unacknowledged", s.Links, s.Reconnects, of.UnackedAtLinkLoss)
 	}
 
@@ -139,8 +139,8 @@ func TestANameMovesToAnotherGateway(t *testing.T) {
 	n.lead("two:2", g1.WorkerAddr())
 	stop2()
 	n.come(t, "it stands by", func() bool { return n.logged("two addresses lead to the same gateway") == 1 })
-	if s := w.Stats(); s.Links != 2 || g1.Stats().UnackedAtLinkLoss != 0 || n.logged("link up") != 4 {
-		t.Errorf("%d links, %d links were up", s.Links, n.logged("link up"))
+	if s := w.Stats(); s.Links != 2 || g1.Stats().UnackedAtLinkLoss != 0 || n.logged("link open") != 4 {
+		t.Errorf("%d links, %d links were opened", s.Links, n.logged("link open"))
 	}
 	if _, err := w.Count(t.Context(), worker.Everyone()); err != nil { // the gateway that was there is not missed
 		t.Error(err)

@@ -98,7 +98,7 @@ func (g *gateway) keepLoop(ctx context.Context, loop int) {
 				}
 			} else if failures == 1 || time.Since(logged) >= logEvery {
 				logged = time.Now()
-				g.w.log.Warn("cannot link to the gateway, retrying",
+				g.w.log.Warn("link to the gateway failed, retrying",
 					"addr", g.addr, "loop", loop, "attempts", failures, "err", err)
 			}
 		}

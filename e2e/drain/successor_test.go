@@ -27,7 +27,7 @@ func onPorts(old *proctest.Process) []string {
 	}
 }
 
-// A gateway that drains gives its inner port to a successor, and gets workers all the same: also one
+// A gateway that drains gives its worker port to a successor, and gets workers all the same: also one
 // that has been started since, and knows the successor's address alone. While nobody drains, a
 // second gateway on the port is an error.
 func TestSuccessorWithAnotherWorker(t *testing.T) {
@@ -136,7 +136,7 @@ func TestSuccessorUnderLoad(t *testing.T) {
 	t.Logf("%d clients, %d messages", len(all), answers)
 }
 
-// A gateway that cannot start, for it gets no port for clients, has not taken the inner port from
+// A gateway that cannot start, for it gets no port for clients, has not taken the worker port from
 // one that drains.
 func TestASuccessorThatFailsTakesNothing(t *testing.T) {
 	t.Parallel()

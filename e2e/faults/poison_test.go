@@ -15,7 +15,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// mortalEnv has the test's program be a worker of the gateway whose inner address it is, instead of running tests.
+// mortalEnv has the test's program be a worker of the gateway whose worker address it is, instead of running tests.
 const mortalEnv = "SLUICE_TEST_MORTAL_WORKER"
 
 // mortal is the business of a worker that is killed by a message while it handles it, or flushes and waits to be killed.
@@ -97,7 +97,7 @@ func TestPoison(t *testing.T) {
 			t.Fatalf("after %d workers the message is still tried", workers)
 		}
 	}
-	g.AwaitLog(`msg="dead letter: each worker that got it has ended" event=message bytes=6 deliveries=5 `, 1)
+	g.AwaitLog(`msg="dead letter: each worker that received the event has ended" event=message bytes=6 deliveries=5 `, 1)
 	startMortal(t, g.Addrs["inner"]) // should the refusal have come before the last one's end
 	select {
 	case line := <-heard:

@@ -257,9 +257,9 @@ func TestReadyLineIsNotRead(t *testing.T) {
 	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
 	for name, test := range map[string]struct{ args, said string }{
 		"gateway":    {"gateway --listen text://127.0.0.1:0 --inner 127.0.0.1:0", "no key"},
-		"all in one": {"echo --listen text://127.0.0.1:0", "link up"},
+		"all in one": {"echo --listen text://127.0.0.1:0", "link open"},
 		"supervisor": {"echo --workers 1 --listen text://127.0.0.1:0", "worker ready"},
-		"worker":     {"echo --worker --gateway " + gateway.Addrs["inner"], "link up"},
+		"worker":     {"echo --worker --gateway " + gateway.Addrs["inner"], "link open"},
 	} {
 		for _, gone := range []bool{false, true} {
 			name, said := name, test.said

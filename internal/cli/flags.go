@@ -208,12 +208,12 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 	}
 	for _, name := range o.ofGateway {
 		if f.Changed(name) {
-			o.log.Warn("the flag has no effect with --worker", "flag", "--"+name)
+			o.log.Warn("flag has no effect with --worker", "flag", "--"+name)
 		}
 	}
 	for _, addr := range o.gateways {
 		if err := valid.HostPort(addr); err != nil {
-			return usageError{fmt.Errorf("--gateway: %w (workers connect to a gateway's --inner address, not to --listen)", err)}
+			return usageError{fmt.Errorf("--gateway: %w (workers connect to a gateway's --worker address, not to --listen)", err)}
 		}
 	}
 	return nil

@@ -137,7 +137,7 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 	for _, addr := range g.Addrs() {
 		if web, ok := strings.CutPrefix(addr, "ws://"); ok {
 			host, _, _ := strings.Cut(web, "/")
-			o.log.Info("the chat's page", "address", "http://"+host)
+			o.log.Info("chat page", "url", "http://"+host)
 		}
 	}
 }
@@ -147,7 +147,7 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 func (o *options) announce(addrs []string) {
 	go func() {
 		if _, err := fmt.Println("ready", strings.Join(addrs, " ")); err != nil {
-			o.log.Warn("the ready line was not written", "err", err)
+			o.log.Warn("ready line was not written", "err", err)
 		}
 	}()
 }

@@ -14,7 +14,7 @@ type Fleet struct {
 	TB       testing.TB
 	Bin      string              // the program
 	Gateways []*proctest.Process // that have been started
-	Inner    []string            // where workers connect, for each gateway: its inner address, or that of a faultproxy.Proxy in front of it
+	Inner    []string            // where workers connect, for each gateway: its worker address, or that of a faultproxy.Proxy in front of it
 	Targets  []string            // where clients connect, when all speak one codec
 	Mix      []bench.WireFormat  // what clients speak and where, when they do not; nil: all speak one
 }

@@ -1,4 +1,4 @@
-// Crowd is a worker that tests kill. Its arguments are the gateways' inner addresses.
+// Crowd is a worker that tests kill. Its arguments are the worker addresses of the gateways.
 package main
 
 import (
