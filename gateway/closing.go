@@ -16,7 +16,7 @@ const (
 	closeWait = 5 * time.Second
 	// closeWaitShort is that time for a WebSocket that has violated a rule or a limit, or was idle.
 	// It is also how long a client of another protocol may take to close the connection after it
-	// was told of a drain.
+	// was notified of a drain.
 	closeWaitShort = time.Second
 	// lingerTime is how much longer a client that has not answered is read, after the gateway has
 	// closed its side of the connection.

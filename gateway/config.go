@@ -46,10 +46,10 @@ type Config struct {
 	// LeastClients.
 	Router func() Router
 	// QueueTimeout is how long a message waits while there is no worker. Then it is rejected and
-	// its client is told. Defaults to 10 s.
+	// its client is notified. Defaults to 10 s.
 	QueueTimeout time.Duration
 	// MaxUnroutedBytes bounds the messages that wait while there is no worker, in bytes for each
-	// loop. Further messages are rejected and their clients are told. Defaults to 64 MiB.
+	// loop. Further messages are rejected and their clients are notified. Defaults to 64 MiB.
 	MaxUnroutedBytes int
 	// MaxQueueBytes bounds the messages that wait for a worker that is connected, in bytes for each
 	// loop. Past it, clients that have messages waiting or send much are not read, until half of it
@@ -85,7 +85,7 @@ type Config struct {
 	// clients with most waiting until it is not. Defaults to 256 MiB.
 	MaxBuffered int
 	// MaxDeliveries is how many links may end while a message is unacknowledged on them, within 3
-	// and 255. Then the message is dead-lettered and its client is told. A link that its own worker
+	// and 255. Then the message is dead-lettered and its client is notified. A link that its own worker
 	// has replaced does not count. A client whose Connect event is dead-lettered is closed. Older
 	// unacknowledged events of the client are tried first, so the first message of a new client may
 	// use up to three links more. Defaults to 5.
@@ -98,12 +98,12 @@ type Config struct {
 	// while Draining, /readyz and /healthz already report the drain. Load balancers need this time
 	// to notice. Defaults to 0, no delay; negative means the same.
 	DrainDelay time.Duration
-	// DrainTimeout is how long the drain lets clients finish. Then the remaining clients are told
-	// at once, and closed a second later. Defaults to 10 s.
+	// DrainTimeout is how long the drain lets clients finish. Then the remaining clients receive
+	// the reason at once, and are closed a second later. Defaults to 10 s.
 	DrainTimeout time.Duration
-	// DrainRate is how many clients a second are told to go during the drain, so that they do not
-	// all reconnect to other gateways at once. Defaults to the rate that tells all of them in half
-	// of DrainTimeout, and at least 100.
+	// DrainRate is how many clients a second are closed during the drain, so that they do not all
+	// reconnect to other gateways at once. Defaults to the rate that closes all of them in half of
+	// DrainTimeout, and at least 100.
 	DrainRate int
 	// Logger is the log. It is called on the event loops and must not block: the loop serves no
 	// client meanwhile. The handlers of log/slog block when they write to a pipe that nobody reads,

@@ -55,7 +55,7 @@ func TestWhoComesAndGoesIsNotKept(t *testing.T) {
 					t.Errorf("%d wait for credit", n)
 				}
 				if s := r.l.stats; s.WorkersBehind != 1 || s.DetachesUndelivered < 2000-maxDeparted-maxGone-1 {
-					t.Errorf("behind %d times, %d unheard", s.WorkersBehind, s.DetachesUndelivered)
+					t.Errorf("behind %d times, %d detaches undelivered", s.WorkersBehind, s.DetachesUndelivered)
 				}
 				for range 100 {
 					r.turn(1000)

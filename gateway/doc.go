@@ -24,14 +24,14 @@
 // # How a client ends
 //
 // A client that closes its side of the connection (FIN) is closed when all its messages are handled
-// and the answers are written, or after 30 s; its worker is told then. Effects for it after its
+// and the answers are written, or after 30 s; its worker is notified then. Effects for it after its
 // last handler has returned are lost. The close frame of a WebSocket ends the client at once.
 //
-// When the gateway closes a client, its worker is told at once. The connection of a WebSocket stays
+// When the gateway closes a client, its worker is notified at once. The connection of a WebSocket stays
 // open until the client has answered the close frame: for 5 s, or for 1 s when the client has
 // broken the protocol or a limit.
 //
-// # What a client is told by the gateway
+// # What a client receives from the gateway
 //
 // A closed client receives a reason. A WebSocket receives a close code and a text:
 //

@@ -26,7 +26,7 @@ type Gateway struct {
 	epoch          uint64 // differs at each start
 	started        time.Time
 	keys           maphash.Seed         // for the hashes of conflation keys
-	strangerLogs   *xrate.Limiter       // limits log lines caused by peers on the worker port
+	strangerLogs   *xrate.Limiter       // limits log lines about peers, and about clients of an overloaded loop
 	clientLogs     *xrate.Limiter       // limits log lines caused by clients
 	buffers        *bytebufferpool.Pool // for pages, any goroutine; a pointer, because it must be aligned
 	workersChanged chan struct{}        // capacity 1: a loop has got its first worker or lost its last one

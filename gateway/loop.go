@@ -55,7 +55,7 @@ type loop struct {
 	upgrades       upgrades
 	seconds        uint32 // ticks, from 1
 	queues         queues
-	trials         poisonTrials
+	trials         trials
 	queuedBytes    int // bytes of the messages in the sessions' queues
 	pendingClients int // clients that no worker has admitted yet
 	departed       int // clients that have gone, which no worker has acknowledged

@@ -68,7 +68,7 @@ func (p pickers) Pick(r gateway.RouteRequest, _ []gateway.Candidate) int {
 	return 0
 }
 
-// A worker has the identity before it is told of the client, a Router sees the uid, and what is
+// A worker has the identity before it receives the client, a Router sees the uid, and what is
 // published to it arrives.
 func TestUpgradeIdentity(t *testing.T) {
 	t.Parallel()

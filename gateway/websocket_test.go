@@ -197,7 +197,7 @@ func TestSubprotocols(t *testing.T) {
 		ws := openWebSocket(t, g.Addrs()[c.listener], &websocket.DialOptions{Subprotocols: c.offers})
 		_, got, err := ws.Read(within(t))
 		if err != nil || string(got) != c.want || ws.Subprotocol()+" "+strings.SplitN(c.want, " ", 2)[1] != c.want {
-			t.Errorf("listener %d, offered %q: the worker sees %q, the client is told %q, %v", c.listener, c.offers, got,
+			t.Errorf("listener %d, offered %q: the worker sees %q, the client is notified %q, %v", c.listener, c.offers, got,
 				ws.Subprotocol(), err)
 		}
 	}

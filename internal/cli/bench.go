@@ -58,7 +58,7 @@ The lines below it give the reasons. A run is also INVALID, with exit code 1, if
 closed connections while the generator was the limit, or if no local port was left, and
 nothing else failed: this proves nothing about the server.
 
-The CPU time of other programs can be told only if the server processes are known: those
+The CPU time of other programs is known only if the server processes are known: those
 that bench starts, and those named by --pid. Without --pid, and with a target on this
 machine, other programs are not judged.
 

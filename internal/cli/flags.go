@@ -178,7 +178,7 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 		"`time` that new clients are still accepted, while /readyz reports 503 to load balancers; 0: "+
 			"none")
 	f.IntVar(&g.DrainRate, "drain-rate", 0,
-		"`clients` a second that are told to go; 0: all within half of --drain-timeout, at least 100")
+		"`clients` a second that are closed; 0: all within half of --drain-timeout, at least 100")
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
 
