@@ -168,10 +168,10 @@ func (c *Config) check() error {
 		return invalid("Loops", "%d: must be between 1 and %d", c.Loops, maxLoops)
 	}
 	if len(c.Listeners) == 0 {
-		return invalid("Listeners", "at least one is needed")
+		return invalid("Listeners", "must have at least one")
 	}
 	if n := customCodecs(c.Listeners); n > maxOwn {
-		return invalid("Listeners", "%d have a Codec: must be at most %d", n, maxOwn)
+		return invalid("Listeners", "%d with a Codec: must be at most %d", n, maxOwn)
 	}
 	if err := valid.HostPort(c.WorkerAddr); err != nil {
 		return &ConfigError{"WorkerAddr", err}

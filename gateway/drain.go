@@ -25,7 +25,7 @@ const (
 	finalGrace   = time.Second           // for clients and workers to take their last bytes
 )
 
-var errRan = errors.New("gateway: Run was called before")
+var errRan = errors.New("gateway: Run must be called only once")
 
 // Draining reports whether the context of Run has ended: load balancers should send new clients to
 // other gateways. They are still accepted here for Config.DrainDelay. Any goroutine may call it.

@@ -170,7 +170,7 @@ func (k *workerLink) frame(f *link.Frame) error {
 	case link.GoAway:
 		k.workerGoaway(f)
 	default:
-		return fmt.Errorf("%w: %v from a worker", link.ErrFrame, f.Type)
+		return fmt.Errorf("%w: a worker must not send %v", link.ErrFrame, f.Type)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ const (
 	redialLogEvery = time.Minute     // interval of log lines about a gateway that cannot be reached
 )
 
-var errOther = errors.New("gateway: this is another gateway: set an address that all hosts can reach (--advertise)")
+var errOther = errors.New("gateway: another gateway answered: set an address that all hosts can reach (--advertise)")
 
 // keep keeps the link of a loop to another gateway open until ctx ends. It runs on a goroutine of
 // its own.

@@ -19,8 +19,8 @@ import (
 // has the port does not drain, a successor gets the error that the port is in use.
 
 var (
-	errNotDraining = errors.New("gateway: the gateway there does not drain: stop it first")
-	errSameID      = errors.New("gateway: the gateway there has the same Config.ID")
+	errNotDraining = errors.New("gateway: the gateway that listens there is not draining: stop it first")
+	errSameID      = errors.New("gateway: the gateway that listens there has the same Config.ID")
 )
 
 // takeOverTimeout bounds how long a successor waits for the port.

@@ -182,7 +182,7 @@ const maxLinkInput = 2 * link.MaxFrame
 
 var (
 	errNoKey = errors.New("gateway: without a key (--key-file) only peers of this machine are accepted")
-	errLoop  = errors.New("gateway: no such loop")
+	errLoop  = errors.New("gateway: there is no such loop")
 )
 
 // admit notes a connection in its hello. It reports false if the peer may not connect.

@@ -24,7 +24,7 @@ func TestTheWrongPort(t *testing.T) {
 			t.Parallel()
 			_, err := link.Connect(dial(t, hostport(url)), nil, oneWorker)
 			if err == nil || !strings.Contains(err.Error(),
-				"is this a client address? workers dial the --worker address of a gateway") {
+				"is this a client address? workers dial the --inner address of a gateway") {
 				t.Errorf("%s: %v", url, err)
 			}
 		})
@@ -35,7 +35,7 @@ func TestTheWrongPort(t *testing.T) {
 		if _, err := conn.Write([]byte(said)); err != nil {
 			t.Fatal(err)
 		}
-		told(t, want, conn)
+		readUntilClosed(t, want, conn)
 		wait(t, "that it "+want, func() bool { return strings.Contains(strings.Join(log.lines(), "\n"), want) })
 	}
 }

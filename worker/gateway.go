@@ -190,7 +190,7 @@ func (g *gateway) handshake(ctx context.Context, role link.Role, loop int) (net.
 // checkLargestFrame returns an error if the gateway accepts less than what handlers may send.
 func checkLargestFrame(n uint32) error {
 	if n < link.MaxFrame {
-		return fmt.Errorf("worker: the gateway accepts frames of %d bytes, must be at least %d", n, link.MaxFrame)
+		return fmt.Errorf("worker: largest frame of the gateway: %d bytes: must be at least %d", n, link.MaxFrame)
 	}
 	return nil
 }

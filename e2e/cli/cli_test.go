@@ -24,11 +24,11 @@ func TestWhatWasMeant(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
 	for _, c := range []struct{ line, says string }{
-		{"echo --worker --gateway here", "--gateway: \"here\" needs host:port, for example here:2300"},
+		{"echo --worker --gateway here", "--gateway: \"here\": must be host:port, for example here:2300"},
 		{"echo --worker --gateway ws://127.0.0.1:7272", "write host:port alone, 127.0.0.1:7272 (workers connect to"},
-		{"echo --worker --drain-timeout -1s", "--drain-timeout: -1s is negative"},
+		{"echo --worker --drain-timeout -1s", "--drain-timeout: -1s: must be at least 0"},
 		{"echo --worker --name " + strings.Repeat("n", 201), "--name"},
-		{"gateway --inner ws://127.0.0.1:2300", "--inner: \"ws://127.0.0.1:2300\" has a scheme: write host:port alone"},
+		{"gateway --inner ws://127.0.0.1:2300", "--inner: \"ws://127.0.0.1:2300\": must be host:port without a scheme"},
 		{"gateway --inner 2300", "127.0.0.1:2300"},
 		{"gateway --listen wss://127.0.0.1:7272/chat", "a proxy in front of the gateway, which listens on ws://127.0.0.1:7272/chat"},
 		{"gateway --listen 127.0.0.1:7272", "write ws://127.0.0.1:7272"},
@@ -37,7 +37,7 @@ func TestWhatWasMeant(t *testing.T) {
 		{"gateway --listen ws://127.0.0.1:0/chat?room=a", "there is no option \"room\", only subprotocol=NAME[,NAME]"},
 		{"gateway --listen ws://127.0.0.1:0?subprotocol=a,a", "--listen: \"a\" is there twice"},
 		{"gateway --origin https://chat.example/room", "--origin: \"https://chat.example/room\" is not an origin"},
-		{"gateway --max-output -1", "--max-output: -1 is negative"},
+		{"gateway --max-output -1", "--max-output: -1: must be at least 0"},
 		{"gateway --max-output 0", "--max-output: must not be 0 (default 1048576)"},
 		{"gateway --idle-timeout 0", "--idle-timeout: must not be 0 (default 10m0s)"},
 		{"echo --worker --drain-timeout 0s", "--drain-timeout: must not be 0 (default 10s)"},
@@ -117,8 +117,8 @@ func TestKeyFiles(t *testing.T) {
 	good := key("good", "a key of more than sixteen bytes\n")
 	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--key-file", good)
 	for path, says := range map[string]string{
-		key("short", "short"):                    "5 bytes: a key must have at least 16",
-		key("empty", ""):                         "0 bytes: a key must have at least 16",
+		key("short", "short"):                    "5 bytes: must be at least 16",
+		key("empty", ""):                         "0 bytes: must be at least 16",
 		key("blank", strings.Repeat(" \n", 100)): "0 bytes: a key",
 		key("long", strings.Repeat("x", 4097)):   "more than 4096 bytes",
 		filepath.Join(dir, "no-such-file"):       "no such file",

@@ -159,8 +159,8 @@ func (b *benchRun) flags(c *cobra.Command) {
 
 // Errors for the exit codes of a bench.
 var (
-	errBench = errors.New("bench: the run failed")               // 1
-	errSLO   = errors.New("bench: an objective has been missed") // sloExit
+	errBench = errors.New("bench: the run failed")          // 1
+	errSLO   = errors.New("bench: an objective was missed") // sloExit
 )
 
 // sloExit is the exit code of a missed objective, as in k6.
@@ -196,7 +196,7 @@ func (b *benchRun) parse(c *cobra.Command) error {
 		name, id, ok := strings.Cut(p, "=")
 		pid, err := strconv.Atoi(id)
 		if !ok || err != nil {
-			return fmt.Errorf("--pid: %q is not NAME=PID", p)
+			return fmt.Errorf("--pid: %q: must be NAME=PID", p)
 		}
 		b.PIDs = append(b.PIDs, bench.PID{Name: name, PID: pid})
 	}
@@ -208,7 +208,7 @@ func (b *benchRun) parse(c *cobra.Command) error {
 		b.slos = append(b.slos, o)
 	}
 	if c.Flags().Changed("target") && len(b.Targets) == 0 {
-		return errors.New("--target is empty")
+		return errors.New("--target: must not be empty")
 	}
 	for _, name := range []string{"gateways", "workers", "reactors", "pin", "worker-procs"} {
 		if len(b.Targets) > 0 && c.Flags().Changed(name) {

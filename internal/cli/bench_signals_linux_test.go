@@ -113,7 +113,7 @@ func TestBenchServerDies(t *testing.T) {
 	said, _ := io.ReadAll(lines)
 	_ = cmd.Wait()
 	t.Logf("%s%s", said, &report)
-	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(said), "a server has ended in the middle of the run: the gateway\n") {
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(said), "a server ended during the run: the gateway\n") {
 		t.Errorf("exit code %d", code)
 	}
 	for _, want := range []string{"\nFAILED\n", " × closed: ", "1 × ended: gateway, process ", "the run was ended after "} {

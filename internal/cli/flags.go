@@ -198,7 +198,7 @@ func noZeros(f *pflag.FlagSet) (err error) {
 func (o *options) checkRole(f *pflag.FlagSet) error {
 	switch {
 	case o.workers < 0:
-		return usageError{fmt.Errorf("--workers: %d: must be 0 or more", o.workers)}
+		return usageError{fmt.Errorf("--workers: %d: must be at least 0", o.workers)}
 	case o.weight < 1 || o.weight > 0xFFFF:
 		return usageError{fmt.Errorf("--weight: %d: must be between 1 and 65535", o.weight)}
 	case f.Changed("gateway") && !o.worker:
@@ -213,7 +213,7 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 	}
 	for _, addr := range o.gateways {
 		if err := valid.HostPort(addr); err != nil {
-			return usageError{fmt.Errorf("--gateway: %w (workers connect to a gateway's --worker address, not to --listen)", err)}
+			return usageError{fmt.Errorf("--gateway: %w (workers connect to a gateway's --inner address, not to --listen)", err)}
 		}
 	}
 	return nil

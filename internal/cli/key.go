@@ -37,17 +37,17 @@ func readKey(path string) ([]byte, error) {
 		return nil, err
 	}
 	if info.IsDir() {
-		return nil, errors.New("is a directory: must be a file with the key")
+		return nil, errors.New("a directory: must be a file with the key")
 	}
 	key, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 	if err != nil {
 		return nil, err
 	}
 	if len(key) > maxKeyFile {
-		return nil, fmt.Errorf("more than %d bytes: a key must have %d to %d", maxKeyFile, valid.MinKey, maxKeyFile)
+		return nil, fmt.Errorf("more than %d bytes: must be between %d and %d", maxKeyFile, valid.MinKey, maxKeyFile)
 	}
 	if key = bytes.TrimSpace(key); len(key) < valid.MinKey {
-		return nil, fmt.Errorf("%d bytes: a key must have at least %d", len(key), valid.MinKey)
+		return nil, fmt.Errorf("%d bytes: must be at least %d", len(key), valid.MinKey)
 	}
 	return key, nil
 }

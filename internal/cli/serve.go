@@ -217,7 +217,7 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 	if o.reactors != "auto" {
 		n, err := strconv.Atoi(o.reactors)
 		if err != nil || n < 1 {
-			return nil, usageError{fmt.Errorf("--reactors: %q: must be auto or a number from 1", o.reactors)}
+			return nil, usageError{fmt.Errorf("--reactors: %q: must be auto or at least 1", o.reactors)}
 		}
 		cfg.Loops = n
 	} else if o.handlersHere {

@@ -262,7 +262,7 @@ func (x *exchange) hangUpHint(role Role) string {
 
 // answerError returns the error for a peer that has not answered as a gateway does.
 func (r Role) answerError(err error) error {
-	const meant = "workers dial the --worker address of a gateway"
+	const meant = "workers dial the --inner address of a gateway"
 	var late net.Error
 	switch {
 	case r == RoleSuccessor:
