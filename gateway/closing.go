@@ -73,7 +73,7 @@ func (s *session) closeNow(reason link.Reason) {
 }
 
 // closingConn is the connection of a client that the gateway has closed, until its last bytes are
-// delivered. The business no longer has the client, and its slot is free as soon as its worker has
+// delivered. The worker no longer has the client, and its slot is free as soon as its worker has
 // acknowledged that. Owned by the loop.
 //
 // The gateway does not close the connection of a WebSocket before the client has answered the close

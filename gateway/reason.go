@@ -80,7 +80,7 @@ func (s *session) noteProtocolBlame(payload []byte) {
 }
 
 // farewellMessage is the last message to a client whose protocol has no close frame. It is empty if
-// the client or the business has ended the connection.
+// the client or the business code has ended the connection.
 func farewellMessage(r link.Reason, code uint16, text string) string {
 	switch r {
 	case link.ReasonPeer, link.ReasonKicked:
