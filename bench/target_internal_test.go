@@ -223,7 +223,7 @@ func TestBridge(t *testing.T) {
 }
 
 // A login that is never answered ends the run.
-func TestLoginMute(t *testing.T) {
+func TestLoginSilent(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -207,7 +207,7 @@ func ExampleEngine() {
 // Bytes that a peer sent before it died are delivered, even if our next write finds the connection
 // broken before our next read. The kernel discards unread bytes in such a write. OnData is called a
 // last time, with the bytes left before in front, and writes have no effect any more.
-func TestAPeersLastBytesAreHeard(t *testing.T) {
+func TestAPeersLastBytesAreRead(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})
 	for _, paused := range []bool{false, true} {

@@ -175,7 +175,7 @@ func dialRaw(t testing.TB, url string) *fakeClient {
 
 // A client that begins a message and does not complete it is closed after a while, even if it sends
 // a byte now and then.
-func TestMessagesThatAreNeverWhole(t *testing.T) {
+func TestMessagesThatAreNeverComplete(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, everyProtocol(gateway.ListenerConfig{MessageTimeout: time.Second}))
 	runWorker(t, g, echo)

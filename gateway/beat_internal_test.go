@@ -19,7 +19,7 @@ import (
 // behind. While the gateway does not read the link, a missing PONG does not count. The worker's own
 // PING is behind all that data, so the gateway sends a PONG at each heartbeat. When the link is
 // read again and nothing comes, it is closed.
-func TestALinkThatIsNotReadIsNotMissed(t *testing.T) {
+func TestAnUnreadLinkIsNotCut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t, Config{Loops: 2, Logger: slog.New(slog.DiscardHandler)})
@@ -133,7 +133,7 @@ func TestClientsThatCameTogetherArePingedApart(t *testing.T) {
 // A client that sends messages and receives none is pinged, so that no proxy takes the connection
 // for idle: it receives something at least every two heartbeats. It need not answer. A client that
 // receives messages is not pinged.
-func TestWhoTalksAndHearsNothingIsPinged(t *testing.T) {
+func TestAClientThatOnlySendsIsPinged(t *testing.T) {
 	t.Parallel()
 	for _, told := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -169,7 +169,7 @@ func TestWhoTalksAndHearsNothingIsPinged(t *testing.T) {
 // A client that reads a large message slowly is not closed, although it cannot answer the pings
 // behind it: the bytes that it acknowledges count as an answer. When it acknowledges no more it is
 // closed.
-func TestWhoTakesSlowlyIsNotSilent(t *testing.T) {
+func TestASlowReaderIsNotIdle(t *testing.T) {
 	t.Parallel()
 	for _, misses := range []int{1, 2, 3} {
 		synctest.Test(t, func(t *testing.T) {

@@ -31,7 +31,7 @@ func detached(w *fakeWorker) link.Reason {
 
 var oneWorker = link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20, ID: [16]byte{1}}
 
-func TestClientsAndWorkersHearWhyAConnectionEnds(t *testing.T) {
+func TestClientsAndWorkersReceiveTheReason(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string

@@ -206,7 +206,7 @@ func TestAHalfClosedClientReadsSlowly(t *testing.T) {
 
 // A client may be closed just after its connection has ended, because its last message did not fit
 // or it was closed at once. It then leaves nothing for which a drain would wait.
-func TestWhoIsBrokenDoesNotLeave(t *testing.T) {
+func TestABrokenClientDoesNotLeave(t *testing.T) {
 	t.Parallel()
 	big := make([]byte, 10<<20) // the output limit of a client is 16 MiB
 	_, _ = rand.NewChaCha8([32]byte{}).Read(big)

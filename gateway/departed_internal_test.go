@@ -23,7 +23,7 @@ func (r *rush) arrive() *rushClient {
 // A worker that acknowledges nothing gets no more clients when many of its clients have gone, and
 // the memory for clients that come and go is bounded. When it has acknowledged them it gets clients
 // again.
-func TestWhoComesAndGoesIsNotKept(t *testing.T) {
+func TestDepartedClientsAreBounded(t *testing.T) {
 	t.Parallel()
 	for name, window := range map[string]uint32{"with credit": 64 << 20, "without credit": 4 << 10} {
 		t.Run(name, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestWhoComesAndGoesIsNotKept(t *testing.T) {
 }
 
 // A departed client that waits for credit leaves the queue when it is given up.
-func TestWhoIsForgottenWaitsForNothing(t *testing.T) {
+func TestForgottenClientsWaitForNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{}, 4<<10)

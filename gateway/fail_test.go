@@ -87,7 +87,7 @@ func slowEcho(held chan struct{}) worker.Handler {
 
 // A client that has violated its protocol may be closed for another reason while its answers are
 // awaited, or close by itself. It still gets the error.
-func TestWhoHasBrokenTheProtocolMayBeKickedFirst(t *testing.T) {
+func TestAClientIsClosedAfterAProtocolError(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, everyProtocol(gateway.ListenerConfig{}))
 	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)

@@ -18,7 +18,7 @@ func lines(n, size int) []byte {
 
 // Clients that are resumed in each turn with much unread input do not keep the others waiting for
 // ever.
-func TestTheResumedDoNotStarveThoseWhoHaveYielded(t *testing.T) {
+func TestResumedClientsDoNotStarveYieldedOnes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{MaxUnacked: 64 << 10}, 64<<20)
@@ -48,7 +48,7 @@ func TestTheResumedDoNotStarveThoseWhoHaveYielded(t *testing.T) {
 }
 
 // When the queues are full repeatedly, each client has its turn, whatever its slot.
-func TestFullQueuesKeepNobodyWaiting(t *testing.T) {
+func TestFullQueuesDelayNoOtherClients(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{MaxQueueBytes: 4 << 20}, 1<<20)
@@ -111,7 +111,7 @@ func TestFullQueuesDoNotKeepAClientWithoutAWorker(t *testing.T) {
 
 // A stalled client does not wait until half of its link's window is free if its message fits
 // earlier. Others might use the rest for ever.
-func TestWhoHasStalledTriesAgain(t *testing.T) {
+func TestAStalledClientTriesAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{}, 1<<20)
@@ -165,7 +165,7 @@ func TestANewClientIsNotAhead(t *testing.T) {
 
 // The clients of a worker that hangs fill the queues. Clients of another worker that has credit do
 // not wait for that.
-func TestAWorkerThatHangsHoldsUpNobodyElse(t *testing.T) {
+func TestAWorkerThatHangsDelaysNoOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{MaxQueueBytes: 4 << 20}, 1<<20)

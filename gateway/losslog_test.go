@@ -9,7 +9,7 @@ import (
 )
 
 // A gateway logs what it has rejected, once.
-func TestLossesAreTold(t *testing.T) {
+func TestLossesAreLogged(t *testing.T) {
 	t.Parallel()
 	var log logbook
 	g, stop := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},

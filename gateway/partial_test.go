@@ -90,7 +90,7 @@ func attack(d *net.Dialer, addr string, size int, quit <-chan struct{}) {
 
 // An incomplete message counts and its deadline runs, also if its client was not read for a while
 // because of its rate.
-func TestWhoIsPacedStillOwesItsMessage(t *testing.T) {
+func TestARateLimitedClientKeepsItsDeadline(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.ListenerConfig{ByteRate: 1000, MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
@@ -110,7 +110,7 @@ func TestWhoIsPacedStillOwesItsMessage(t *testing.T) {
 
 // Fragments without payload do not make a message longer. A client that sends them too fast is
 // paused each time, and its deadline is not extended by that.
-func TestWhoIsPacedAgainAndAgainIsCut(t *testing.T) {
+func TestAClientThatIsLimitedRepeatedlyIsClosed(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.ListenerConfig{MessageRate: 10, MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
@@ -133,7 +133,7 @@ func TestWhoIsPacedAgainAndAgainIsCut(t *testing.T) {
 }
 
 // A client is not closed because its message takes longer at the allowed rate.
-func TestWhoIsPacedHasTimeForItsMessage(t *testing.T) {
+func TestARateLimitedClientHasTimeForItsMessage(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.ListenerConfig{ByteRate: 1000, MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
@@ -148,7 +148,7 @@ func TestWhoIsPacedHasTimeForItsMessage(t *testing.T) {
 }
 
 // Clients that are not read because of their rate hold no more together than other clients.
-func TestWhoIsPacedHoldsNoMore(t *testing.T) {
+func TestARateLimitedClientHoldsNoMore(t *testing.T) {
 	t.Parallel()
 	const bound, clients = 1 << 20, 8
 	cfg := ws(gateway.ListenerConfig{ByteRate: 256 << 10})

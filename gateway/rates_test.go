@@ -61,7 +61,7 @@ func TestRates(t *testing.T) {
 }
 
 // What a listener refuses is in the gateway's figures.
-func TestListenersFiguresAreTold(t *testing.T) {
+func TestListenerStatsOfRefusedConnections(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{MaxPerIP: 1})
 	cfg.Listeners = append(cfg.Listeners, gateway.ListenerConfig{URL: "frame://127.0.0.1:0", ConnectRate: 1})

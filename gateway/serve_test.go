@@ -18,7 +18,7 @@ import (
 
 // While it drains, a gateway is not ready. Workers are told of the drain first, then of each
 // client's end, and last of the gateway's end.
-func TestServeSaysGoodbye(t *testing.T) {
+func TestRunSendsTheDrain(t *testing.T) {
 	t.Parallel()
 	g, stop := start(t, gateway.Config{Loops: 2,
 		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"}}})
@@ -76,7 +76,7 @@ func TestServeSaysGoodbye(t *testing.T) {
 
 // A client that reads nothing does not delay Run beyond DrainTimeout and the last steps. Its worker
 // is told of its end.
-func TestServeDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
+func TestRunDoesNotWaitForClientsThatDoNotRead(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{MaxOutput: 64 << 20})
 	cfg.DrainTimeout = 100 * time.Millisecond
@@ -99,7 +99,7 @@ func TestServeDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
 }
 
 // A client that has not finished its handshake when the drain begins is told so.
-func TestNobodyGetsInWhileTheGatewayClosesDown(t *testing.T) {
+func TestNoClientIsAcceptedDuringTheDrain(t *testing.T) {
 	t.Parallel()
 	g, stop := start(t, gateway.Config{DrainTimeout: patience, Listeners: []gateway.ListenerConfig{
 		{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}, {URL: "ws://127.0.0.1:0"},

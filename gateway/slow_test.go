@@ -269,7 +269,7 @@ func TestAStalledClientIsClosed(t *testing.T) {
 
 // When the output of slow clients reaches the limit, those with most output are closed until enough
 // is free.
-func TestTooMuchWaitsForAll(t *testing.T) {
+func TestMemoryLimitClosesTheLargest(t *testing.T) {
 	t.Parallel()
 	const bound = 4 << 20
 	g, _ := start(t, gateway.Config{MaxBuffered: bound,
@@ -297,7 +297,7 @@ func TestTooMuchWaitsForAll(t *testing.T) {
 
 // Before a client is closed because of the memory limit, new clients are refused and told why,
 // until enough is free. Existing clients are not affected.
-func TestNewcomersAreTurnedAwayFirst(t *testing.T) {
+func TestNewClientsAreRefusedFirst(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Loops: 1, MaxBuffered: 4 << 20, Listeners: []gateway.ListenerConfig{
 		{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, WriteTimeout: -1}, {URL: "text://127.0.0.1:0"},

@@ -92,7 +92,7 @@ func TestAReplayedHelloIsRefused(t *testing.T) {
 
 // Strangers that are silent, speak TLS, or send a byte now and then are closed within 5 s. They
 // receive almost nothing, cause few log lines, and keep no worker out, however many they are.
-func TestManyStrangersKeepNobodyOut(t *testing.T) {
+func TestManyStrangersKeepNoWorkerOut(t *testing.T) {
 	t.Parallel()
 	book := new(logbook)
 	cfg := text(gateway.ListenerConfig{})
@@ -145,7 +145,7 @@ func TestManyStrangersKeepNobodyOut(t *testing.T) {
 
 // A link with only a byte now and then is closed like a silent one. A link that sends a large frame
 // slowly is not.
-func TestALinkIsAliveByWhatItBrings(t *testing.T) {
+func TestInputKeepsALinkAlive(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{})
 	cfg.LinkHeartbeat = time.Second
@@ -180,7 +180,7 @@ func TestALinkIsAliveByWhatItBrings(t *testing.T) {
 
 // A peer's name is data in the log: it cannot begin a line, and no control characters reach the
 // terminal.
-func TestNothingIsWrittenIntoTheLogByNames(t *testing.T) {
+func TestNamesForgeNoLogLines(t *testing.T) {
 	t.Parallel()
 	book := new(logbook)
 	cfg := text(gateway.ListenerConfig{})

@@ -77,7 +77,7 @@ func TestTextIsUTF8WhereTheFormatNeedsIt(t *testing.T) {
 }
 
 // Closes by a client because of what it was sent are counted apart.
-func TestAClientThatClosesOverWhatItWasSent(t *testing.T) {
+func TestAClientClosesBecauseOfReceivedData(t *testing.T) {
 	t.Parallel()
 	var log logbook
 	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0"}}, Logger: log.logger()})

@@ -122,7 +122,7 @@ func (r *rush) turn(messages int, clients ...*rushClient) {
 // Clients whose messages are small on the wire and large in memory do not hold up a client that
 // sends little: its message is at the worker in the same turn, or waits only for a few messages of
 // the others. And turns are short.
-func TestInflatedMessagesHoldUpNobody(t *testing.T) {
+func TestInflatedMessagesDelayNoOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const heavies, each, size, bound = 40, 8, 256 << 10, 2 << 20
@@ -192,7 +192,7 @@ func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 
 // With a worker connected, however slow, no message is rejected: clients are paused, and the queues
 // are bounded. All messages arrive in the end, in order.
-func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
+func TestMoreThanTheCreditIsNotRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const clients, each, size, bound = 100, 20, 16_000, 256 << 10
@@ -290,7 +290,7 @@ func TestTheRateCountsInflatedBytes(t *testing.T) {
 }
 
 // A link is not closed while input of its worker is unread, however late the gateway reads it.
-func TestALinkIsNotCutForOurOwnSlowness(t *testing.T) {
+func TestABusyGatewayCutsNoLink(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{}, 64<<20)

@@ -204,7 +204,7 @@ func TestSubprotocols(t *testing.T) {
 }
 
 // A client that is refused because of its path gets the reason, and the log has it, a few times.
-func TestTheWrongPathIsTold(t *testing.T) {
+func TestTheWrongPathIsLogged(t *testing.T) {
 	t.Parallel()
 	var log logbook
 	g, stop := start(t, gateway.Config{Logger: log.logger(),

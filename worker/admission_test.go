@@ -133,7 +133,7 @@ func TestAFailedConnectIsClosed(t *testing.T) {
 
 // While Connect runs, its client receives no message to Everyone except those that Connect itself
 // sends. After it has returned the client receives all of them.
-func TestWhoIsNotInHearsNoBroadcasts(t *testing.T) {
+func TestPendingClientsReceiveNoBroadcasts(t *testing.T) {
 	t.Parallel()
 	d, g := newDoor(t)
 	guest := g.Dial(workertest.Request{Target: "/"})
@@ -167,7 +167,7 @@ func TestWhoIsNotInHearsNoBroadcasts(t *testing.T) {
 
 // The admission of a client is in an earlier UNIT than the later effects of the worker, because the
 // gateway applies the acknowledgements of a UNIT last.
-func TestLettingInEndsAUnit(t *testing.T) {
+func TestAdmissionEndsAUnit(t *testing.T) {
 	t.Parallel()
 	attachment := link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})
 	echo := onMessage(func(c worker.Call, m worker.Message) { c.Publish(worker.Everyone(), m) })

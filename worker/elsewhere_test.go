@@ -14,7 +14,7 @@ import (
 
 // Effects at another gateway survive the loss of links to it: however often these are cut, each
 // effect arrives once and in order.
-func TestEffectsElsewhereOutliveLinks(t *testing.T) {
+func TestEffectsElsewhereSurviveLinks(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
@@ -166,7 +166,7 @@ var mourners = worker.Handler{Message: across.Message, Close: func(_ context.Con
 
 // The effects of the Close calls for the last clients of a draining gateway reach other gateways.
 // The gateway ends only when its workers have sent these effects and the other gateways have them.
-func TestTheLastToGoAreHeardOfElsewhere(t *testing.T) {
+func TestLastDetachesReachOtherGateways(t *testing.T) {
 	t.Parallel()
 	g1, stop := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)

@@ -40,7 +40,7 @@ var logins = onMessage(func(c worker.Call, m worker.Message) {
 
 // If several clients log in at the same time with one name, at any gateways, loops and workers,
 // exactly one stays, and messages to the name reach it.
-func TestOneStays(t *testing.T) {
+func TestExclusiveBindKeepsOneClient(t *testing.T) {
 	t.Parallel()
 	var gateways []*gateway.Gateway
 	var inner []string
@@ -91,7 +91,7 @@ func TestOneStays(t *testing.T) {
 }
 
 // A call that fails has closed no client, at any gateway.
-func TestAFailedLoginEvictsNobody(t *testing.T) {
+func TestAFailedLoginEvictsNoClient(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)

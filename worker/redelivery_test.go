@@ -78,7 +78,7 @@ func TestEffectsOfAnUnfinishedCallAreNone(t *testing.T) {
 
 // An effect outside of the gateways occurs once, although the link ends after it and the message is
 // delivered again.
-func TestAnEffectOutsideIsMadeOnce(t *testing.T) {
+func TestAnExternalEffectHappensOnce(t *testing.T) {
 	t.Parallel()
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	seen, err := store.NewMemory(store.MemoryConfig{})

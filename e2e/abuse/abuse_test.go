@@ -236,7 +236,7 @@ func TestSlowHandshakes(t *testing.T) {
 }
 
 // Clients that take all descriptors there are keep no worker out: some are reserved, and a worker that was lost comes back.
-func TestAWorkerComesBackThoughDescriptorsAreOut(t *testing.T) {
+func TestAWorkerReconnectsWithoutFreeDescriptors(t *testing.T) {
 	bin := proctest.Build(t)
 	gateway := proctest.Start(t, nil, "/bin/sh", "-c", "ulimit -n 128; exec "+bin+" gateway --listen text://127.0.0.1:0 --inner 127.0.0.1:0 --reactors 2")
 	worker := func() *proctest.Process {

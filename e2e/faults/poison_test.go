@@ -69,7 +69,7 @@ func startMortal(t *testing.T, inner string) (died <-chan struct{}, kill func())
 
 // A message kills each worker process that gets it: it is set aside, which the gateway logs, and its client told. That client's next message, and all of another client's, are answered once and in
 // order, on the connections that were there from the beginning.
-func TestPoison(t *testing.T) {
+func TestDeadLetter(t *testing.T) {
 	t.Parallel()
 	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
 	poisoner, other := proctest.Dial(t, g.Addrs["text"]), proctest.Dial(t, g.Addrs["text"])

@@ -73,7 +73,7 @@ func runWorker(t *testing.T, inner string, h worker.Handler) *worker.Worker {
 
 // Five of a hundred clients stop reading while 400 messages of 4 KB a second go to everybody. They are cut within 10 s as the policy says, the others miss nothing, and
 // the gateway holds no more for the five than it may.
-func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
+func TestPressureOfClientsThatDoNotRead(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}

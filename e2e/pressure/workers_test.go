@@ -239,7 +239,7 @@ func (o *office) connect(t *testing.T, addr string, clients, known int) (all []*
 
 // A worker that takes nothing has the reads of its own clients paused: the gateway's memory stays flat, and the clients of the other worker notice nothing. When it
 // hangs up, all that its clients had sent is handled by the other one, in order.
-func TestPressureOfADeafWorker(t *testing.T) {
+func TestPressureOfAWorkerThatDoesNotRead(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
