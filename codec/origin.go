@@ -26,7 +26,8 @@ func checkOrigin(r *Request, o *UpgradeOptions) error {
 	case own && o.Serves(host) || err == nil && matches(o.Origins, u.Scheme, u.Host):
 		return nil
 	case own:
-		return fmt.Errorf("%w: the page was requested by the host name %q, which is not a name of this server", ErrOrigin, host)
+		return fmt.Errorf("%w: the page was requested by the host name %q, which is not a name of this server",
+			ErrOrigin, host)
 	}
 	return fmt.Errorf("%w: %q is neither the origin of the requested host %q nor an allowed one", ErrOrigin,
 		origin, host)

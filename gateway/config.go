@@ -84,11 +84,11 @@ type Config struct {
 	// clients {"type":"sluice.overloaded"}. A loop that has been overloaded for 10 s closes the
 	// clients with most waiting until it is not. Defaults to 256 MiB.
 	MaxBuffered int
-	// MaxDeliveries is how many links may end while a message is unacknowledged on them, within 3
-	// and 255. Then the message is dead-lettered and its client is notified. A link that its own worker
-	// has replaced does not count. A client whose Connect event is dead-lettered is closed. Older
-	// unacknowledged events of the client are tried first, so the first message of a new client may
-	// use up to three links more. Defaults to 5.
+	// MaxDeliveries is how many links may end while a message is unacknowledged on them, between
+	// 3 and 255. Then the message is a dead letter: it is given up, and its client is notified. A
+	// link that its own worker has replaced does not count. A client whose Connect event is a dead
+	// letter is closed. Older unacknowledged events of the client are tried first, so the first
+	// message of a new client may use up to three links more. Defaults to 5.
 	MaxDeliveries int
 	// LinkHeartbeat is how long a link may be silent before a ping. After two intervals the link is
 	// closed, so a worker that hangs is detected within three. Whole seconds, at most 65,535.

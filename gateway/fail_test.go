@@ -36,7 +36,8 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 		{"no document behind a length", "json", counted("1") + counted("2") + counted("x") + counted("3"),
 			counted("1") + counted("2") + counted(closed("protocol", "not one strict JSON document"))},
 		{"no length", "frame", counted("a") + counted("b") + "\x00\x00\x00\x03" + counted("c"),
-			counted("a") + counted("b") + counted(closed("protocol", "the length must be at least 4: it includes its own four bytes"))},
+			counted("a") + counted("b") +
+				counted(closed("protocol", "the length must be at least 4: it includes its own four bytes"))},
 		{"no UTF-8", "ws", masked(0x81, "a") + masked(0x82, "b") + masked(0x81, "\xff") + masked(0x81, "c"),
 			"\x81\x01a\x82\x01b\x88\x13\x03\xeftext is not UTF-8"},
 		{"a ping, and no UTF-8", "ws", masked(0x81, "a") + masked(0x89, "p") + masked(0x81, "\xff"),

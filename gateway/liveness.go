@@ -18,9 +18,9 @@ func (v *liveness) noteRead(waited, taken int) {
 }
 
 // tick is called at each heartbeat, and returns the frame to send. It is a PING, or a PONG without
-// a PING: the other end's PING may be behind megabytes of data and be answered too late. unread means
-// that the link is not read now, or that its input has not been read yet. alive is false if the
-// other end has not answered.
+// a PING: the other end's PING may be behind megabytes of data and be answered too late. unread
+// means that the link is not read now, or that its input has not been read yet. alive is false if
+// the other end has not answered.
 func (v *liveness) tick(unread bool) (send link.Type, alive bool) {
 	v.bytes = 0
 	switch {

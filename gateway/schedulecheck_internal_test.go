@@ -238,8 +238,8 @@ func (w *world) unrest() string {
 		}
 		for _, s := range l.sessions {
 			if s != nil && (s.unackedFrames > 0 || s.phase != phaseOpen || s.pauses != 0 || s.turn&yielded != 0) {
-				return fmt.Sprintf("client %s: %d frames unacknowledged, phase %d, not read for %b, turn %b", s.remote(), s.unackedFrames,
-					s.phase, s.pauses, s.turn)
+				return fmt.Sprintf("client %s: %d frames unacknowledged, phase %d, not read for %b, turn %b", s.remote(),
+					s.unackedFrames, s.phase, s.pauses, s.turn)
 			}
 		}
 		if l.closingConns > 0 {
@@ -298,8 +298,8 @@ func (w *world) checkAccounts() {
 		}
 	}
 	if s := w.stats(); s.MessagesIn != uint64(messages+w.deadLetters["message"])+s.MessagesRejected && !w.tight {
-		w.fail("%d messages came in; %d were handled, %d dead-lettered, %d rejected", s.MessagesIn, messages, w.deadLetters["message"],
-			s.MessagesRejected)
+		w.fail("%d messages came in; %d were handled, %d dead-lettered, %d rejected", s.MessagesIn, messages,
+			w.deadLetters["message"], s.MessagesRejected)
 	}
 }
 
@@ -353,7 +353,8 @@ func (c *coverage) add(w *world) {
 	o.QueuedTotal, o.MessagesRejected, o.Redelivered = s.QueuedTotal, s.MessagesRejected, s.Redelivered
 	o.DeadLettered, o.DetachesUndelivered, o.ReadPauses = s.DeadLettered, s.DetachesUndelivered, s.ReadPauses
 	o.QueueFull, o.Relayed, o.WorkersBehind = s.QueueFull, s.Relayed, s.WorkersBehind
-	o.Connects, o.Messages, o.Closes = uint64(w.deadLetters["connect"]), uint64(w.deadLetters["message"]), uint64(w.deadLetters["close"])
+	letters := func(kind string) uint64 { return uint64(w.deadLetters[kind]) }
+	o.Connects, o.Messages, o.Closes = letters("connect"), letters("message"), letters("close")
 	to, from := reflect.ValueOf(c).Elem(), reflect.ValueOf(o)
 	for i := range to.NumField() {
 		to.Field(i).SetUint(to.Field(i).Uint() + from.Field(i).Uint())
