@@ -9,10 +9,10 @@ import (
 
 // A message may end each worker that receives it. Which message it was is not known, because
 // everything else that the worker was handling is lost with it. An event that was unacknowledged at
-// the end of suspectAfter links is suspect. On each loop the oldest event of one suspect client at a
-// time is tried alone, until it is acknowledged or has ended MaxDeliveries links. Then it is a dead
-// letter: it is counted and logged, and the client is notified. A client whose connect event is a
-// dead letter was not admitted, and is closed. All other clients continue meanwhile.
+// the end of suspectAfter links is suspect. On each loop the oldest event of one suspect client at
+// a time is tried alone, until it is acknowledged or has ended MaxDeliveries links. Then it is a
+// dead letter: it is counted and logged, and the client is notified. A client whose connect event
+// is a dead letter was not admitted, and is closed. All other clients continue meanwhile.
 
 const (
 	suspectAfter = 2

@@ -25,7 +25,7 @@ func TestWhatWasMeant(t *testing.T) {
 	bin := proctest.Build(t)
 	for _, c := range []struct{ line, says string }{
 		{"echo --worker --gateway here", "--gateway: \"here\": must be host:port, for example here:2300"},
-		{"echo --worker --gateway ws://127.0.0.1:7272", "write host:port alone, 127.0.0.1:7272 (workers connect to"},
+		{"echo --worker --gateway ws://127.0.0.1:7272", "without a scheme: 127.0.0.1:7272 (workers connect to"},
 		{"echo --worker --drain-timeout -1s", "--drain-timeout: -1s: must be at least 0"},
 		{"echo --worker --name " + strings.Repeat("n", 201), "--name"},
 		{"gateway --inner ws://127.0.0.1:2300", "--inner: \"ws://127.0.0.1:2300\": must be host:port without a scheme"},
@@ -119,12 +119,12 @@ func TestKeyFiles(t *testing.T) {
 	for path, says := range map[string]string{
 		key("short", "short"):                    "5 bytes: must be at least 16",
 		key("empty", ""):                         "0 bytes: must be at least 16",
-		key("blank", strings.Repeat(" \n", 100)): "0 bytes: a key",
+		key("blank", strings.Repeat(" \n", 100)): "0 bytes: must be",
 		key("long", strings.Repeat("x", 4097)):   "more than 4096 bytes",
 		filepath.Join(dir, "no-such-file"):       "no such file",
 		dir:                                      "is a directory",
 		"/dev/zero":                              "more than 4096 bytes",
-		"/dev/null":                              "0 bytes: a key",
+		"/dev/null":                              "0 bytes: must be",
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // it reads no file for ever
 		out, err := exec.CommandContext(ctx, bin, "echo", "--worker", "--key-file", path).CombinedOutput()

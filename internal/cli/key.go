@@ -37,7 +37,7 @@ func readKey(path string) ([]byte, error) {
 		return nil, err
 	}
 	if info.IsDir() {
-		return nil, errors.New("a directory: must be a file with the key")
+		return nil, errors.New("is a directory: must be a file with the key")
 	}
 	key, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
 	if err != nil {
