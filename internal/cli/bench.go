@@ -66,8 +66,8 @@ Latency covers the messages that were due within --duration; rates cover the tim
 measured. A run that is interrupted before it measures writes no report.
 docs/bench-report.md explains each figure of a report.
 
-Exit codes: 0 for OK and INVALID, 1 for FAILED and INTERRUPTED, 2 for a wrong command line,
-99 if an objective (--slo) was missed.
+Exit codes: 0 for OK and other INVALID runs, 1 for FAILED and INTERRUPTED, 2 for a wrong
+command line, 99 if an objective (--slo) was missed.
 ` + templatesHelp
 
 const benchExample = `  sluice bench echo                                 1,000 WebSocket clients, one message in flight each
@@ -112,7 +112,7 @@ func benchServeCommand(log *slog.Logger, hup hangUps) *cobra.Command {
 	o.workerFlags(serve)
 	acceptRenamed(serve)
 	serve.Flags().IntVar(&o.window, "window", 0,
-		"unacknowledged bytes from an event loop of a gateway to the worker (default 4 MiB)")
+		"unacknowledged `bytes` from an event loop of a gateway to the worker (default 4 MiB)")
 	return serve
 }
 
