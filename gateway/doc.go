@@ -29,7 +29,7 @@
 //
 // When the gateway closes a client, its worker is notified at once. The connection of a WebSocket
 // stays open until the client has answered the close frame: for 5 s, or for 1 s when the client has
-// broken the protocol or a limit.
+// broken the protocol or a limit, or was silent.
 //
 // # What a client receives from the gateway
 //
