@@ -28,7 +28,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// realClients are WebSocket clients of others: ws and undici of npm, Node.js's own WebSocket, and python3-websockets, each by a program in testdata/realclients; and Chromium.
+// realClients are WebSocket clients of others: ws and undici of npm, Node.js's own WebSocket, and
+// python3-websockets, each by a program in testdata/realclients; and Chromium.
 var realClients = []string{"ws", "undici", "node", "python", "chromium"}
 
 const clientsDir = "testdata/realclients"
@@ -82,7 +83,8 @@ func python(t *testing.T) string {
 	return ""
 }
 
-// nodeWithWebSocket runs a client on the WebSocket that Node.js has by itself. Version 18 has none; what later ones have is undici's, which is tested in any case.
+// nodeWithWebSocket runs a client on the WebSocket that Node.js has by itself. Version 18 has none;
+// what later ones have is undici's, which is tested in any case.
 func nodeWithWebSocket(t *testing.T) []string {
 	t.Helper()
 	node := need(t, "node")
@@ -126,7 +128,8 @@ type visit struct {
 // whoIs is what a worker knows of a client's request.
 type whoIs struct{ Target, Subprotocol, Host, ForwardedFor, ForwardedProto string }
 
-// mirror is a business for real clients: it sends back what they send, but for a few words.
+// mirror is the business code for real clients: it sends back what they send, except for a few
+// commands.
 type mirror struct {
 	mu      sync.Mutex
 	handled map[string]int // by what stands before the first space; guarded by mu
@@ -174,7 +177,8 @@ var ways = []struct {
 	}},
 }
 
-// TestRealClients connects clients that others have written, directly and by way of proxies. testdata/realclients has their programs.
+// TestRealClients connects clients that others have written, directly and by way of proxies.
+// testdata/realclients has their programs.
 func TestRealClients(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -188,7 +192,8 @@ func TestRealClients(t *testing.T) {
 	}
 }
 
-// testTalk has each client open WebSockets, send messages of all kinds and sizes, also compressed ones, and end them in both ways.
+// testTalk opens WebSockets with each client, sends messages of all kinds and sizes, also
+// compressed ones, and closes from either side.
 func testTalk(t *testing.T, bin string) {
 	alone, _ := startMirror(t, bin)
 	takeover, _ := startMirror(t, bin, "--max-takeover-bytes", "16777216")
@@ -240,7 +245,8 @@ func checkVisit(t *testing.T, v visit, addr string, proxied, takeover bool) {
 	}
 }
 
-// testRequests opens WebSockets by requests that devices and proxies make, and that only few clients do.
+// testRequests opens WebSockets by requests that devices and proxies make, and that only few
+// clients do.
 func testRequests(t *testing.T, bin string) {
 	gateway, _ := startMirror(t, bin)
 	for _, way := range ways {
@@ -302,7 +308,8 @@ type departure struct {
 	Answers int
 }
 
-// testDrain ends a gateway whose clients send without a pause. Each hears why it has to go, by a close frame and a clean end, and has the answers to all that was handled.
+// testDrain ends a gateway whose clients send without a pause. Each receives the reason in a
+// close frame, a clean end, and the answers to everything that was handled.
 func testDrain(t *testing.T, bin string) {
 	for _, way := range ways {
 		for _, kind := range realClients {
@@ -334,7 +341,8 @@ func testDrain(t *testing.T, bin string) {
 				if code := gateway.ExitCode(); code != 0 {
 					t.Errorf("exit code %d", code)
 				}
-				// Chromium calls no end clean when the page has sent something that could not go out any more.
+				// Chromium calls no end clean when the page has sent something that could not go
+				// out any more.
 				checkDepartures(t, all, h, n, kind != "chromium")
 			})
 		}
@@ -372,7 +380,8 @@ func checkDepartures(t *testing.T, all []departure, h *mirror, n int, clean bool
 	t.Logf("%d clients, %d answers", n, answers)
 }
 
-// testQuiet has clients say nothing for longer than one may be silent that answers no pings: they answer them by themselves.
+// testQuiet lets clients send nothing for longer than a client may that answers no pings. They
+// answer pings by themselves.
 func testQuiet(t *testing.T, bin string) {
 	gateway, _ := startMirror(t, bin, "--heartbeat", "1s")
 	addr := gateway.Addrs["ws"]
@@ -407,7 +416,7 @@ func testQuiet(t *testing.T, bin string) {
 	})
 }
 
-// outlastMute waits as long as a WebSocket may stay that opens now and answers no pings.
+// outlastMute waits as long as a new WebSocket may stay open that answers no pings.
 func outlastMute(t *testing.T, addr string) {
 	t.Helper()
 	mute, err := net.Dial("tcp", addr)
@@ -423,7 +432,8 @@ func outlastMute(t *testing.T, addr string) {
 	}
 }
 
-// quietClient is the program of a client that has a WebSocket open, and will speak when it is told to.
+// quietClient is the program of a client that has a WebSocket open, and sends a message on
+// request.
 type quietClient struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -460,7 +470,8 @@ func (q *quietClient) speak() error {
 	return nil
 }
 
-// testHalfClosed has text clients say something and end their side at once: they have the answers, and then the end.
+// testHalfClosed lets text clients send something and close their side at once. They receive the
+// answers, and then the end.
 func testHalfClosed(t *testing.T, bin string) {
 	gateway, _ := startMirror(t, bin)
 	for _, way := range []string{"direct", "HAProxy"} {

@@ -136,7 +136,8 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestKept makes the tables of the runs that are kept anew: theirs, and those of docs/performance.md, say what the runs say.
+// TestKept makes the tables of the kept runs again, and compares them with those in docs/runs/peers
+// and docs/performance.md.
 func TestKept(t *testing.T) {
 	t.Parallel()
 	const kept = "../../docs/runs/peers/"

@@ -25,7 +25,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// status reads a figure of a process, in kilobytes where it has a unit: VmRSS is what it has in memory now, VmHWM the most it ever had.
+// status reads a figure of a process, in kilobytes where it has a unit: VmRSS is what it has in
+// memory now, VmHWM the most it ever had.
 func status(t *testing.T, pid int, name string) int {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -40,7 +41,8 @@ func status(t *testing.T, pid int, name string) int {
 	return n
 }
 
-// openFiles counts the descriptors of a process. Those of one socket count as one: a worker's link has a second one while nothing comes by it.
+// openFiles counts the descriptors of a process. Those of one socket count as one: a worker's link
+// has a second one while nothing comes by it.
 func openFiles(t *testing.T, pid int) (n int) {
 	t.Helper()
 	dir := fmt.Sprintf("/proc/%d/fd/", pid)
@@ -62,7 +64,8 @@ func openFiles(t *testing.T, pid int) (n int) {
 	return n + len(sockets)
 }
 
-// witness sends a line time and again and waits for it to come back, until stop is called, which returns how long the longest wait was.
+// witness sends a line repeatedly and waits for each to come back, until stop is called. stop
+// returns the longest wait.
 func witness(t *testing.T, addr string) (stop func() time.Duration) {
 	t.Helper()
 	conn := proctest.Dial(t, addr)
@@ -115,7 +118,8 @@ func upgrade(conn net.Conn) error {
 	}
 }
 
-// A flood of connections, a third of which do nothing, a third begin a handshake, and a third become clients, leaves nothing behind, and a client that is there hardly notices.
+// A flood of connections leaves nothing behind. A third of them send nothing, a third begin a
+// handshake, and a third become clients. A connected client is hardly affected.
 func TestConnectionFlood(t *testing.T) {
 	bin := proctest.Build(t)
 	server := proctest.Start(t, nil, bin, "echo", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0")
@@ -176,7 +180,8 @@ func TestConnectionFlood(t *testing.T) {
 	}
 }
 
-// Two hundred that open a connection and let their handshake trickle in, or say nothing, are cut at its deadline and cost next to nothing; who comes meanwhile is served at once.
+// Two hundred clients send their handshake slowly, or not at all. They are closed at its
+// deadline and use little memory. New clients are served at once meanwhile.
 func TestSlowHandshakes(t *testing.T) {
 	bin := proctest.Build(t)
 	const timeout, many = 2 * time.Second, 200
@@ -235,7 +240,8 @@ func TestSlowHandshakes(t *testing.T) {
 	}
 }
 
-// Clients that take all descriptors there are keep no worker out: some are reserved, and a worker that was lost comes back.
+// Clients that use all free descriptors keep no worker out: some descriptors are reserved, and a
+// lost worker reconnects.
 func TestAWorkerReconnectsWithoutFreeDescriptors(t *testing.T) {
 	bin := proctest.Build(t)
 	gateway := proctest.Start(t, nil, "/bin/sh", "-c", "ulimit -n 128; exec "+bin+" gateway --listen text://127.0.0.1:0 --inner 127.0.0.1:0 --reactors 2")
@@ -274,7 +280,8 @@ func TestAWorkerReconnectsWithoutFreeDescriptors(t *testing.T) {
 	served("after")
 }
 
-// Who a client is, for limits and for workers, its connection says. No header and no line of its own does: gateways take nobody's word for another's address.
+// The address of a client, for limits and for workers, is that of its connection. No header and
+// no PROXY line changes it.
 func TestNoClientChoosesItsAddress(t *testing.T) {
 	t.Parallel()
 	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
@@ -304,7 +311,8 @@ func TestNoClientChoosesItsAddress(t *testing.T) {
 	}
 }
 
-// A message of a megabyte that would become a gigabyte is given up at the size that a message may have. Beside a hundred of them the server does not grow.
+// Decompression of a message of 1 MB that would become 1 GB stops at the size of the largest
+// message. With a hundred of them the server does not grow.
 func TestDecompressionBombs(t *testing.T) {
 	for _, test := range []struct {
 		name        string
@@ -352,8 +360,9 @@ func TestDecompressionBombs(t *testing.T) {
 	}
 }
 
-// newBomb is a compressed WebSocket message, in one frame with a key of zeros, that becomes n zeros.
-// A megabyte of them is compressed once, and repeated: behind zeros it is the same each time.
+// newBomb returns a compressed WebSocket message, in one frame with a key of zeros, that becomes
+// n zeros. A megabyte of them is compressed once, and repeated: after zeros it is the same each
+// time.
 func newBomb(n int) []byte {
 	var b bytes.Buffer
 	z, _ := flate.NewWriter(&b, flate.BestCompression)

@@ -19,7 +19,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestWhatWasMeant refuses what is almost right with exit code 2, names the flag, and says how it is written.
+// Command lines that are almost right are refused with exit code 2. The error names the flag and
+// shows the right form.
 func TestWhatWasMeant(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -54,7 +55,7 @@ func TestWhatWasMeant(t *testing.T) {
 	}
 }
 
-// TestNegativeIsOff starts a gateway with each limit that can be turned off, by a negative number.
+// A gateway starts with each limit turned off by a negative number.
 func TestNegativeIsOff(t *testing.T) {
 	t.Parallel()
 	args := []string{"gateway", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1"}
@@ -67,7 +68,8 @@ func TestNegativeIsOff(t *testing.T) {
 	proctest.Start(t, nil, proctest.Build(t), args...)
 }
 
-// TestListenURLs opens WebSockets on the path and with the sub-protocol that --listen names, and has the chat's page find its socket there.
+// WebSockets open on the path and with the subprotocol that --listen names, and the chat's page
+// finds its socket there.
 func TestListenURLs(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -102,7 +104,8 @@ func TestListenURLs(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// TestKeyFiles takes a key from a file or a pipe, and reads neither a device nor anything else for ever.
+// A key is read from a file or a pipe, and reading it never blocks forever, for example on a
+// device.
 func TestKeyFiles(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -161,7 +164,7 @@ func TestKeyFiles(t *testing.T) {
 	_ = cmd.Wait()
 }
 
-// TestPortInUse names the flag and the address when somebody listens there already.
+// If another program listens on the port, the error names the flag and the address.
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -184,7 +187,7 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
-// The bytes that docs/operating.md and --help give as examples are messages, as a client that is written by them sends them.
+// The bytes that docs/operating.md and --help give as examples are valid messages.
 func TestExamplesOfLengths(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestKeyFile lets a worker in that holds the key, and keeps one out that does not.
+// A worker with the key is accepted, and one with another key is not.
 func TestKeyFile(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -38,7 +38,7 @@ func TestKeyFile(t *testing.T) {
 	}
 }
 
-// TestUsage refuses what is not understood with exit code 2, and names the flag that is wrong.
+// An invalid command line is refused with exit code 2, and the error names the wrong flag.
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -75,7 +75,8 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestFlagsWithoutEffect lets a worker alone know that it has no clients. The workers of --workers have their parent's command line, and say nothing.
+// A worker without a gateway logs flags that have no effect. The workers of --workers have their
+// parent's command line, and log nothing.
 func TestFlagsWithoutEffect(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -87,8 +88,8 @@ func TestFlagsWithoutEffect(t *testing.T) {
 	}
 }
 
-// TestRouterAndWeight tells by the history, which each chat worker keeps of what its own clients say, who went where: all to the worker that weighs a hundred times as much as the other
-// one, or by turns.
+// Each chat worker keeps a history of its own clients, which shows where clients went: all to
+// the worker with a hundred times the weight, or to the workers in turn.
 func TestRouterAndWeight(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -128,7 +129,8 @@ func TestRouterAndWeight(t *testing.T) {
 	}
 }
 
-// TestSilence closes WebSockets that answer no pings by --heartbeat, and clients that cannot be pinged by --idle-timeout.
+// WebSockets that answer no pings are closed by --heartbeat, and clients that cannot be pinged
+// by --idle-timeout.
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -189,7 +191,7 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestBroadcastPrefix sends what begins with the prefix to everybody, and the rest back to its sender.
+// Messages that begin with the prefix go to all clients, and others back to their sender.
 func TestBroadcastPrefix(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)

@@ -23,7 +23,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// leaver is a client that keeps some messages in flight until it is told to go.
+// leaver is a client that keeps some messages in flight until the gateway closes it.
 type leaver struct {
 	name     string
 	answers  int
@@ -97,8 +97,9 @@ func (l *leaver) webSocket(addr string) {
 	})
 }
 
-// A gateway that is told to end lets nobody else in and tells its clients to go at the pace it was given, each when all that was taken of it has been answered: what a
-// client has no answer to, no worker has had.
+// A gateway that gets SIGTERM accepts no new clients, and closes its clients at the given rate,
+// each when everything that was read from it is answered: a message without an answer was not
+// handled by any worker.
 func TestGatewayDrains(t *testing.T) {
 	t.Parallel()
 	const n, pace = 100, 50
@@ -162,7 +163,7 @@ func TestGatewayDrains(t *testing.T) {
 	t.Logf("%d clients with %d messages were told within %v, the first after %v", n, answers, leavers[n-1].at.Sub(began).Round(time.Millisecond), leavers[0].at.Sub(began).Round(time.Millisecond))
 }
 
-// blocked is a gateway with a client whose message is being handled for ever.
+// blocked starts a gateway with a client whose message is handled forever.
 func blocked(t *testing.T, args ...string) (*proctest.Process, *bufio.Reader) {
 	t.Helper()
 	gateway := proctest.Start(t, nil, proctest.Build(t), append([]string{"gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0"}, args...)...)
@@ -182,7 +183,8 @@ func blocked(t *testing.T, args ...string) (*proctest.Process, *bufio.Reader) {
 	return gateway, bufio.NewReader(c)
 }
 
-// A client whose message is not handled in time is told to go all the same, and the exit code says that the drain was not complete.
+// A client whose message is not handled in time is closed, and the exit code says that the drain
+// was not complete.
 func TestGatewayDrainHasAnEnd(t *testing.T) {
 	t.Parallel()
 	gateway, client := blocked(t, "--drain-timeout", "300ms")

@@ -12,8 +12,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// The network between a gateway and one of its two workers is parted, without a word to either, and heals: each message comes back once and in order. What the cut-off worker was
-// doing meanwhile is of no effect; when it is back it does its part again, for in the end it is alone.
+// The network between a gateway and one of its two workers is cut without notice to either, and
+// then restored. Each message comes back once and in order. What the cut-off worker does
+// meanwhile has no effect. After the cut it serves again: in the end it is the only worker.
 func TestPartition(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")

@@ -15,10 +15,12 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// mortalEnv has the test's program be a worker of the gateway whose worker address it is, instead of running tests.
+// mortalEnv makes the test program a worker of the gateway at that worker port, instead of
+// running tests.
 const mortalEnv = "SLUICE_TEST_MORTAL_WORKER"
 
-// mortal is the business of a worker that is killed by a message while it handles it, or flushes and waits to be killed.
+// mortal is the business code of a worker that is killed by a message while it handles it, or
+// that flushes and waits to be killed.
 func mortal(ctx context.Context, c worker.Call, m worker.Message) error {
 	switch string(m.Data) {
 	default:
@@ -37,7 +39,7 @@ func mortal(ctx context.Context, c worker.Call, m worker.Message) error {
 	return nil
 }
 
-// runMortal runs a mortal worker until it is told to end.
+// runMortal runs a mortal worker until SIGTERM.
 func runMortal(inner string) {
 	w, err := worker.New(worker.Config{Gateways: []string{inner}, Logger: slog.New(slog.DiscardHandler)}, worker.Handler{Message: mortal})
 	if err != nil {
@@ -67,8 +69,9 @@ func startMortal(t *testing.T, inner string) (died <-chan struct{}, kill func())
 	return over, kill
 }
 
-// A message kills each worker process that gets it: it is set aside, which the gateway logs, and its client told. That client's next message, and all of another client's, are answered once and in
-// order, on the connections that were there from the beginning.
+// A message kills each worker process that receives it. It becomes a dead letter, which the
+// gateway logs, and its client is notified. That client's next message, and all messages of
+// another client, are answered once and in order, on their first connections.
 func TestDeadLetter(t *testing.T) {
 	t.Parallel()
 	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
@@ -121,8 +124,8 @@ func TestDeadLetter(t *testing.T) {
 	}
 }
 
-// A worker process is killed in a call that has flushed. What was flushed has been heard, and is heard again when the next worker gets the message; what was not
-// is heard once.
+// A worker process is killed in a call that has flushed. Flushed effects arrive, and arrive
+// again when the next worker handles the message. The others arrive once.
 func TestKilledAfterAFlush(t *testing.T) {
 	t.Parallel()
 	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
@@ -145,7 +148,9 @@ func TestKilledAfterAFlush(t *testing.T) {
 	hears("after it")
 }
 
-// No worker is there for longer than messages are held: the client stays and is told how many of its messages were refused, and when a worker is back it is served within a second.
+// There is no worker for longer than messages are queued. The client stays connected and
+// receives the number of its rejected messages. When there is a worker again it is served within
+// a second.
 func TestNoWorkerForLong(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")

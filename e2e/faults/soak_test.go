@@ -10,8 +10,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-// The soak in its shortest form: clients of all wire formats, slow ones among them, are echoed to, talk in rooms and hear broadcasts at once while faults happen. Every
-// message is accounted for, the gateway holds no more than it may, and nothing of it is left.
+// The shortest form of a soak: clients of all wire formats, some of them slow, echo messages,
+// talk in rooms and receive broadcasts while faults happen. Every message is accounted for, the
+// gateway holds no more than it may, and nothing is left.
 func TestSoak(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")

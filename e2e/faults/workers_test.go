@@ -13,7 +13,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-// shaken is a fleet with things being done to its workers while clients talk.
+// shaken is a fleet whose workers suffer faults while clients send messages.
 type shaken struct {
 	*fleet.Fleet
 	workers []*proctest.Process
@@ -42,8 +42,9 @@ func (f *shaken) renew() {
 	f.killed++
 }
 
-// What happens to workers no client notices, whatever it speaks, and most rows have clients of all wire formats in one run: each message comes back, once, in order and unchanged, on the connection that was there from the beginning.
-// All rows run; with SLUICE_TEST=full each for its whole window.
+// No client notices faults of workers, whatever its wire format; most rows have clients of all
+// of them. Each message comes back once, in order and unchanged, on the client's first
+// connection. All rows run; with SLUICE_TEST=full each for its whole window.
 func TestWorkersFail(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
@@ -136,7 +137,8 @@ func TestWorkersFail(t *testing.T) {
 	}
 }
 
-// shake makes a fault time and again until the load is over, whose report it returns; not where it would go on for long after the window's end.
+// shake makes a fault repeatedly until the load is over, and returns its report. It makes none
+// that would last much longer than the window.
 func (f *shaken) shake(fault func(*shaken), done <-chan *bench.Report, end time.Time) *bench.Report {
 	const most = 2 * time.Second // after the end: the load may have begun late
 	var took time.Duration
@@ -153,7 +155,7 @@ func (f *shaken) shake(fault func(*shaken), done <-chan *bench.Report, end time.
 	return <-done
 }
 
-// rewire puts wires between the gateways and the workers to come.
+// rewire puts fault proxies between the gateways and later workers.
 func (f *shaken) rewire() {
 	for i, addr := range f.Inner {
 		w, err := faultproxy.New(addr, faultproxy.Faults{})
@@ -175,9 +177,9 @@ func (f *shaken) cut() {
 	f.killed++
 }
 
-// awaitTraffic waits until workers have sent something by the wire whose turn it is since it was cut last, however busy the machine: what is cut off time after time before it is
-// answered would be taken for poison.
-// It returns how long that took: what the next fault is to leave time for.
+// awaitTraffic waits until workers have sent something on the next wire since it was last cut,
+// however busy the machine is: a message that is cut off repeatedly before it is answered would
+// become a dead letter. It returns how long that took, which the next fault has to wait too.
 func (f *shaken) awaitTraffic() time.Duration {
 	const some = 4 << 10 // bytes, more than hellos have
 	began := time.Now()
@@ -187,7 +189,8 @@ func (f *shaken) awaitTraffic() time.Duration {
 	return time.Since(began)
 }
 
-// cutSeldom leaves a slow wire time to carry something: a message that is cut off time after time would be taken for poison.
+// cutSeldom leaves a slow wire time to transfer something: a message that is cut off repeatedly
+// would become a dead letter.
 func (f *shaken) cutSeldom() {
 	time.Sleep(400 * time.Millisecond)
 	f.cut()
@@ -198,7 +201,8 @@ func (f *shaken) wait() {
 	f.killed++
 }
 
-// trickle makes a link slower than its heartbeat: it is given up, and so is each that is dialled meanwhile.
+// trickle makes a link slower than its heartbeat. It is closed, and so is each link that is
+// dialled meanwhile.
 func (f *shaken) trickle() {
 	f.wire().Set(faultproxy.Faults{Rate: 1})
 	time.Sleep(3 * time.Second)
@@ -207,7 +211,7 @@ func (f *shaken) trickle() {
 	f.killed++
 }
 
-// corrupt has the next frame, whose type is changed, end its link.
+// corrupt changes the type of the next frame, which ends its link.
 func (f *shaken) corrupt() {
 	time.Sleep(300*time.Millisecond + 2*f.awaitTraffic())
 	f.wire().Corrupt(1)
@@ -220,7 +224,7 @@ func (f *shaken) kill() {
 	time.Sleep(50 * time.Millisecond)
 }
 
-// killSeldom leaves time for all to be well again, so that what a client waits for is one kill.
+// killSeldom leaves time for recovery, so that a client waits for one kill only.
 func (f *shaken) killSeldom() {
 	time.Sleep(500 * time.Millisecond)
 	f.kill()
@@ -233,7 +237,7 @@ func (f *shaken) replace() {
 	f.renew()
 }
 
-// frozen is how long: when it is not noticed before, clients wait for so long.
+// frozen is how long a worker is frozen. If the gateway does not notice, clients wait that long.
 const frozen = 5 * time.Second
 
 func (f *shaken) freeze() {

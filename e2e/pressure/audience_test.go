@@ -66,7 +66,8 @@ func (a *audience) close(_ context.Context, _ worker.Call, r worker.Reason) erro
 	return nil
 }
 
-// join adds n clients. Those with a pause wait as long after each 64 KB; with a negative one they do not read at all.
+// join adds n clients. Those with a pause wait as long after each 64 KB; with a negative one they
+// do not read at all.
 func (a *audience) join(g *proctest.Process, n int, pause time.Duration) (joined []*hearer) {
 	a.t.Helper()
 	for _, f := range varied(n, pause == 0, fleet.Addressed(g)) {
@@ -100,7 +101,7 @@ func (a *audience) await(what string, done func() bool) {
 	}
 }
 
-// heardAll waits until each of those who read has heard everything.
+// heardAll waits until each client that reads has received everything.
 func (a *audience) heardAll(quick []*hearer) {
 	a.t.Helper()
 	end := time.Now().Add(20 * time.Second)
@@ -135,10 +136,12 @@ func (h *hearer) read(pause time.Duration) {
 	}
 }
 
-// broadcastSize is that of a message to everybody: the most that is compressed for a window of 12 bits.
+// broadcastSize is that of a message to everybody: the most that is compressed for a window of 12
+// bits.
 const broadcastSize = 4 << 10
 
-// newFilling is a broadcast without its number: a string, which every format carries, that hardly gets smaller by compression.
+// newFilling is a broadcast without its number: a string, which every format carries, that hardly
+// gets smaller by compression.
 func newFilling() []byte {
 	const symbols = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&()*+,-./:;<=>?@[]^_{|}~"
 	b, rng := make([]byte, broadcastSize), rand.New(rand.NewPCG(1, 2))
@@ -164,7 +167,7 @@ func (h *hearer) number(body []byte) int64 {
 	return n
 }
 
-// broadcast sends one message of 4 KB to everybody.
+// broadcast sends one message of 4 KB to all clients.
 func (a *audience) broadcast(m worker.Message) {
 	a.number++
 	m.Data = slices.Clone(a.filling)

@@ -12,7 +12,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// After a burst of large messages a process that is quiet gives back within seconds what the burst took, and does not wait for the collector's two minutes.
+// After a burst of large messages, a quiet process returns the memory within seconds, without
+// waiting for the collector's two minutes.
 func TestMemoryComesBackAfterABurst(t *testing.T) {
 	t.Parallel()
 	const clients, size, rounds = 24, 4 << 20, 4

@@ -71,8 +71,9 @@ func runWorker(t *testing.T, inner string, h worker.Handler) *worker.Worker {
 	return w
 }
 
-// Five of a hundred clients stop reading while 400 messages of 4 KB a second go to everybody. They are cut within 10 s as the policy says, the others miss nothing, and
-// the gateway holds no more for the five than it may.
+// Five of a hundred clients stop reading while 400 messages of 4 KB a second go to all. They are
+// closed within 10 s as the policy says, the others miss nothing, and the gateway holds no more
+// for the five than it may.
 func TestPressureOfClientsThatDoNotRead(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
@@ -118,8 +119,10 @@ func TestPressureOfClientsThatDoNotRead(t *testing.T) {
 	}
 }
 
-// Broadcasts that come as fast as a worker can send them, to clients that read slower than that, are dropped: the gateway holds what it may for each, and what comes is in
-// order. In the first half of the time buffers find their size; in the second half, however long, memory stays what it is.
+// Broadcasts as fast as a worker can send them, to clients that read more slowly, are dropped: the
+// gateway holds no more for each client than it may, and what arrives is in order. In the first
+// half of the time buffers reach their size. In the second half, however long, memory stays the
+// same.
 //
 // SLUICE_PRESSURE=60s goes on for so long.
 func TestPressureOfBroadcasts(t *testing.T) {
@@ -184,7 +187,8 @@ func TestPressureOfBroadcasts(t *testing.T) {
 	}
 }
 
-// knock comes as a newcomer, hears one message and goes. It reports whether that told it that the gateway is overloaded.
+// knock connects a new client, reads one message and disconnects. It reports whether the message
+// says that the gateway is overloaded.
 func (a *audience) knock(addr string) (turnedAway bool) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -200,7 +204,8 @@ func (a *audience) knock(addr string) (turnedAway bool) {
 	return string(first[4:]) == `{"type":"sluice.overloaded"}`
 }
 
-// knockUntil has newcomers knock, one after the other, until one is turned away, or until one is not. What it returns becomes true then.
+// knockUntil lets new clients knock, one after the other, until one is refused, or until one is
+// not. The result becomes true then.
 func (a *audience) knockUntil(turnedAway bool, addr string) *atomic.Bool {
 	var done atomic.Bool
 	a.running.Go(func() {
@@ -211,8 +216,10 @@ func (a *audience) knockUntil(turnedAway bool, addr string) *atomic.Bool {
 	return &done
 }
 
-// Sixty clients that do not read could hold 60 MiB. With a budget of 16 MiB for all, newcomers are turned away first, then those for whom most waits are cut, the process
-// lives within it, and who reads misses nothing. When those who do not read have gone, newcomers get in again.
+// Sixty clients that do not read could hold 60 MiB. With a budget of 16 MiB for all, new clients
+// are refused first, then the clients with most unsent output are closed. The process stays
+// within its memory, and clients that read miss nothing. When those that do not read have gone,
+// new clients are accepted again.
 func TestPressureOnTheBudget(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")

@@ -21,7 +21,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// flooder sends numbered lines of 1 KB as fast as they are taken, and checks that each comes back, in order.
+// flooder sends numbered lines of 1 KB as fast as they are taken, and checks that each comes back,
+// in order.
 type flooder struct {
 	t        *testing.T
 	conn     net.Conn
@@ -81,7 +82,7 @@ func (f *flooder) listen() {
 	}
 }
 
-// flooders are those whose lines nobody takes.
+// flooders are clients whose lines are not read.
 type flooders struct {
 	all     []*flooder
 	running sync.WaitGroup
@@ -100,7 +101,7 @@ func (f *flooders) sent() (n int64) {
 	return n
 }
 
-// settle waits until nothing more is taken from any of them.
+// settle waits until nothing more is read from any of them.
 func (f *flooders) settle(t *testing.T) {
 	t.Helper()
 	end := time.Now().Add(10 * time.Second)
@@ -134,7 +135,8 @@ func (f *flooders) finish(t *testing.T) {
 	}
 }
 
-// talkOn has clients that must not be affected ask one after the other for a time. It returns the longest that an answer took.
+// talkOn has clients that must not be affected ask one after the other for a time. It returns the
+// longest that an answer took.
 func talkOn(t *testing.T, clients []*flooder, d time.Duration) (longest time.Duration) {
 	t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); {
@@ -149,7 +151,7 @@ func talkOn(t *testing.T, clients []*flooder, d time.Duration) (longest time.Dur
 	return longest
 }
 
-// deafLinks opens a worker's links to a gateway that are never read. They say that they live.
+// deafLinks opens a worker's links to a gateway. They are never read, and answer heartbeats.
 func deafLinks(t *testing.T, inner string, loops int) (hangUp func()) {
 	t.Helper()
 	var conns []net.Conn
@@ -237,8 +239,9 @@ func (o *office) connect(t *testing.T, addr string, clients, known int) (all []*
 	}
 }
 
-// A worker that takes nothing has the reads of its own clients paused: the gateway's memory stays flat, and the clients of the other worker notice nothing. When it
-// hangs up, all that its clients had sent is handled by the other one, in order.
+// When a worker does not read, the reads of its clients pause: the gateway's memory stays flat,
+// and the clients of the other worker are not affected. When it disconnects, the other worker
+// handles everything that its clients sent, in order.
 func TestPressureOfAWorkerThatDoesNotRead(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
@@ -277,8 +280,9 @@ func TestPressureOfAWorkerThatDoesNotRead(t *testing.T) {
 	deaf.finish(t)
 }
 
-// Handlers that do not return have the reads of their clients paused: the memory of gateway and worker stays flat, and others are served. When they do return after all,
-// everything that was sent is handled, in order.
+// When handlers do not return, the reads of their clients pause: the memory of gateway and
+// worker stays flat, and other clients are served. When they return in the end, everything that
+// was sent is handled, in order.
 func TestPressureOfStuckHandlers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")

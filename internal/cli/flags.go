@@ -223,8 +223,8 @@ var routers = map[string]func() gateway.Router{
 	"least": gateway.LeastClients, "round-robin": gateway.RoundRobin, "random": gateway.Random, "path": gateway.Hash(gateway.KeyPath),
 }
 
-// idleMisses is how many intervals --idle-timeout has, less one. A client is closed when it has been
-// silent for all of them, or one more.
+// idleMisses is how many intervals --idle-timeout has, less one. A client is closed when it has
+// been silent for all of them, or one more.
 const idleMisses = 2
 
 // flagOf returns the flag that sets a field of gateway.Config or worker.Config.

@@ -25,7 +25,8 @@ func FuzzNumber(f *testing.F) {
 	})
 }
 
-// A flag shows its default until it is set. 0 means none where that is allowed, and is refused elsewhere.
+// A flag shows its default until it is set. 0 means none where that is allowed, and is refused
+// elsewhere.
 func TestSettingFlag(t *testing.T) {
 	t.Parallel()
 	var n int

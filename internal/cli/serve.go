@@ -157,9 +157,9 @@ func (o *options) announceGateway(g *gateway.Gateway) {
 	o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr()))
 }
 
-// outliveReaders makes a write to standard output or error fail when its reader has gone, instead of
-// ending the process. SIGPIPE is caught and not ignored, because processes started from here would
-// inherit that it is ignored.
+// outliveReaders makes a write to standard output or error fail when its reader has gone, instead
+// of ending the process. SIGPIPE is caught and not ignored, because processes started from here
+// would inherit that it is ignored.
 func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // listeners returns the listeners of the flags.
@@ -186,8 +186,8 @@ func (o *options) listeners(page pageOn) (all []gateway.ListenerConfig) {
 	return all
 }
 
-// pathOf returns the path of a ws listener's URL, the shortest one if there are several. Empty means
-// any.
+// pathOf returns the path of a ws listener's URL, the shortest one if there are several. Empty
+// means any.
 func pathOf(listen string) string {
 	address, _, _ := strings.Cut(strings.TrimPrefix(listen, "ws://"), "?")
 	_, path, found := strings.Cut(address, "/")
@@ -221,8 +221,8 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		}
 		cfg.Loops = n
 	} else if o.handlersHere {
-		// A loop holds a processor of the Go runtime while it waits in the kernel. With none left for
-		// handlers a message took 5 ms.
+		// A loop holds a processor of the Go runtime while it waits in the kernel. With none left
+		// for handlers a message took 5 ms.
 		cfg.Loops = max(runtime.GOMAXPROCS(0)-1, 1)
 	}
 	cfg.Listeners = o.listeners(page)

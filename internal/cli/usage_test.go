@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The help of the commands that run gateways and workers fits a terminal, and each flag has its topic.
+// The help of the commands that run gateways and workers fits a terminal, and each flag has its
+// topic.
 func TestUsageByTopic(t *testing.T) {
 	t.Parallel()
 	root := command(slog.New(slog.DiscardHandler), nil)
