@@ -164,7 +164,7 @@ func TestHostileInput(t *testing.T) {
 	}
 	ann.Send(strings.ReplaceAll(string(words), `\r`, ""))
 	if e := bob.gets("message"); e["text"] != strings.TrimSpace(strings.ReplaceAll(said, "\r", "")) || e["from"] != "Ann<b>'\"&" {
-		t.Errorf("Bob hears %q", e)
+		t.Errorf("Bob receives %q", e)
 	}
 }
 

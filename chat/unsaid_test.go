@@ -200,7 +200,7 @@ func TestPageQuickTypist(t *testing.T) {
 	}
 	for _, line := range want {
 		if got := grace.expect("message")["text"]; got != line {
-			t.Fatalf("Grace hears %q, not %q", got, line)
+			t.Fatalf("Grace receives %q, not %q", got, line)
 		}
 	}
 	run(t, ada, shows("#messages", "line 15"), until(`document.querySelectorAll("#outbox li").length === 0`), boxHolds(""))

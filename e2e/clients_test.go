@@ -400,7 +400,7 @@ func testQuiet(t *testing.T, bin string) {
 				all = append(all, q)
 			})
 		}
-		outlastMute(t, addr)
+		outlastSilent(t, addr)
 		for _, q := range all {
 			if err := q.speak(); err != nil {
 				t.Error(err)
@@ -411,13 +411,13 @@ func testQuiet(t *testing.T, bin string) {
 		t.Parallel()
 		tab := openBrowser(t)
 		promised[bool](t, tab, addr, fmt.Sprintf("globalThis.quiet = new Peer(WebSocket, 'ws://%s'); quiet.opened.then(() => true)", addr))
-		outlastMute(t, addr)
+		outlastSilent(t, addr)
 		inBrowser(t, tab, chromedp.Evaluate[chromedp.Void]("quiet.echoes('still here')", chromedp.EvalAwaitPromise))
 	})
 }
 
-// outlastMute waits as long as a new WebSocket may stay open that answers no pings.
-func outlastMute(t *testing.T, addr string) {
+// outlastSilent waits as long as a new WebSocket may stay open that answers no pings.
+func outlastSilent(t *testing.T, addr string) {
 	t.Helper()
 	mute, err := net.Dial("tcp", addr)
 	if err != nil {

@@ -30,7 +30,7 @@ func (w *witness) isServed() {
 	text := fmt.Sprintf(`"message %d of the witness"`, w.said)
 	w.say(text)
 	if got := w.hear(); got != text {
-		w.t.Fatalf("the witness said %q and hears %q", text, got)
+		w.t.Fatalf("the witness said %q and receives %q", text, got)
 	}
 }
 
@@ -149,7 +149,7 @@ func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 				want = fmt.Sprintf("close %d", c.code)
 			}
 			if got := opened.hear(); !strings.HasPrefix(got, want) {
-				t.Errorf("%s: the sender hears %q, want %q", c.name, got, want)
+				t.Errorf("%s: the sender receives %q, want %q", c.name, got, want)
 			}
 			ends[c.reason]++
 			wait(t, c.name+": counted", func() bool { return g.Stats().ClosesByReason[c.reason] == ends[c.reason] })
@@ -220,7 +220,7 @@ func TestMessagesThatAreNeverComplete(t *testing.T) {
 			got = k.hear()
 		}
 		if got != closedFor("limit") && got != "close 1008 limit" {
-			t.Errorf("slow client %d hears %q", i, got)
+			t.Errorf("slow client %d receives %q", i, got)
 		}
 	}
 	t.Logf("%d slow clients cut within %v", len(slow), time.Since(began).Round(10*time.Millisecond))
@@ -269,11 +269,11 @@ func TestFirstMessage(t *testing.T) {
 	half.write([]byte("half a message is none"))
 	for want, c := range mute {
 		if got := c.hear(); got != want {
-			t.Errorf("hears %q, want %q", got, want)
+			t.Errorf("receives %q, want %q", got, want)
 		}
 	}
 	if got := half.hear(); got != closedFor("handshake") {
-		t.Errorf("who has sent half a message hears %q", got)
+		t.Errorf("who has sent half a message receives %q", got)
 	}
 	wait(t, "three counted", func() bool {
 		s := g.Stats()

@@ -158,7 +158,7 @@ func TestAPausedClientIsNotIdle(t *testing.T) {
 	wait(t, "the pause", func() bool { return g.Stats().ReadPauses == 1 })
 	for range 2 { // clients that become idle show that the time has passed
 		if got := dialClient(t, g.Addrs()[0]).hear(); got != closedFor("idle") {
-			t.Errorf("hears %q", got)
+			t.Errorf("receives %q", got)
 		}
 	}
 	wait(t, "the paused one alone", func() bool { return g.Stats().Clients == 1 })

@@ -35,7 +35,7 @@ func TestTheGatewaysCloseWaitsForTheClients(t *testing.T) {
 				r.turn(10, c)
 				frame := c.Take()
 				if len(frame) < 4 || frame[0] != 0x88 || c.Closed() {
-					t.Fatalf("%v: it hears %q, closed %v", reason, frame, c.Closed())
+					t.Fatalf("%v: it receives %q, closed %v", reason, frame, c.Closed())
 				}
 				if r.l.closingConns != 1 || c.s.phase != phaseForgotten || r.l.members.Len() > 0 {
 					t.Errorf("%v: %d leave, phase %v, %d members", reason, r.l.closingConns, c.s.phase, r.l.members.Len())
@@ -103,7 +103,7 @@ func TestADrainLetsClientsCloseThemselves(t *testing.T) {
 					t.Errorf("%v, it closes %v: the end comes after %v", reason, closes, took)
 				}
 				if len(r.heard[c.s.slot]) > 0 || r.l.closingConns > 0 || r.l.stats.CloseTimeouts > 0 {
-					t.Errorf("%v: the worker hears %q, %d leave, %d timeouts", reason, r.heard[c.s.slot], r.l.closingConns,
+					t.Errorf("%v: the worker receives %q, %d leave, %d timeouts", reason, r.heard[c.s.slot], r.l.closingConns,
 						r.l.stats.CloseTimeouts)
 				}
 			})
@@ -168,7 +168,7 @@ func TestWhatComesWithTheEndIsAnswered(t *testing.T) {
 			}
 			r.turn(10)
 			if got := string(w.Take()); got != c.want {
-				t.Errorf("%s: it hears %q", name, got)
+				t.Errorf("%s: it receives %q", name, got)
 			}
 			if !w.Closed() || r.l.closingConns != 0 {
 				t.Errorf("%s: closed %v, %d leave", name, w.Closed(), r.l.closingConns)

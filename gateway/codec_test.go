@@ -92,7 +92,7 @@ func TestACodecOfOnesOwn(t *testing.T) {
 		t.Helper()
 		got := make([]byte, len(want))
 		if n, err := io.ReadFull(conn, got); err != nil || string(got) != want {
-			t.Fatalf("hears %q, %v, want %q", got[:n], err, want)
+			t.Fatalf("receives %q, %v, want %q", got[:n], err, want)
 		}
 	}
 	says := func(conn net.Conn, pieces ...string) {
@@ -128,7 +128,7 @@ func TestACodecOfOnesOwn(t *testing.T) {
 		before := g.Stats().ClosesByReason[c.reason]
 		says(conn, c.says)
 		if told, err := io.ReadAll(conn); string(told) != c.hears || err != nil && !ended(err) {
-			t.Errorf("who says %.10q hears %q, %v", c.says, told, err)
+			t.Errorf("who says %.10q receives %q, %v", c.says, told, err)
 		}
 		wait(t, c.reason, func() bool { return g.Stats().ClosesByReason[c.reason] == before+1 })
 	}

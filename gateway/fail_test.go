@@ -101,7 +101,7 @@ func TestAClientIsClosedAfterAProtocolError(t *testing.T) {
 	w.links[0].write(&client)
 	if all, err := io.ReadAll(conn); err != nil ||
 		!strings.Contains(string(all), `"detail":"not one strict JSON document"`) {
-		t.Errorf("it hears %q, %v", all, err)
+		t.Errorf("it receives %q, %v", all, err)
 	}
 	if reason := detached(w); reason != link.ReasonKicked {
 		t.Errorf("the worker hears that it went for %v", reason)

@@ -42,7 +42,7 @@ func TestForgedIDs(t *testing.T) {
 	w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: f.Slot, Token: f.Token,
 		Payload: []byte("real")})
 	if got := c.hear(); got != "real" {
-		t.Errorf("the client hears %q", got)
+		t.Errorf("the client receives %q", got)
 	}
 	_ = c.conn.Close()
 	stop()
@@ -61,6 +61,6 @@ func TestForgedIDs(t *testing.T) {
 	w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: now.Slot, Token: now.Token,
 		Payload: []byte("real")})
 	if got := c.hear(); got != "real" {
-		t.Errorf("the new client hears %q", got)
+		t.Errorf("the new client receives %q", got)
 	}
 }

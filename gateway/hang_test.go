@@ -33,7 +33,7 @@ func TestHandlersThatHangLeaveOthersCredit(t *testing.T) {
 		w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: f.Slot, Token: f.Token,
 			Payload: []byte("ho")})
 		if got := c.hear(); got != "ho" {
-			t.Errorf("client %d hears %q", i, got)
+			t.Errorf("client %d receives %q", i, got)
 		}
 	}
 }

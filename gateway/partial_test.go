@@ -101,7 +101,7 @@ func TestARateLimitedClientKeepsItsDeadline(t *testing.T) {
 		return s.RateLimited == 1 && s.PartialBytes >= 3000
 	})
 	if got := c.hear(); got != "close 1008 limit" {
-		t.Errorf("it hears %q", got)
+		t.Errorf("it receives %q", got)
 	}
 	if s := g.Stats(); s.MessageTimeouts != 1 || s.PartialBytes != 0 {
 		t.Errorf("%d cut as unfinished, %d bytes held", s.MessageTimeouts, s.PartialBytes)

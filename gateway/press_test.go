@@ -86,7 +86,7 @@ func testPress(t *testing.T, flags uint8) {
 	w.links[other].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Code: uint16(other), Slot: fb.Slot,
 		Token: fb.Token, Payload: []byte("done")})
 	if got := bob.hear(); got != "done" {
-		t.Errorf("bob hears %q", got)
+		t.Errorf("bob receives %q", got)
 	}
 	for i := range count {
 		if flags != 0 {

@@ -46,7 +46,7 @@ func TestRates(t *testing.T) {
 			w.isServed()
 			for i := range n {
 				if got := c.hear(); got != want(i) {
-					t.Fatalf("hears %q, want %q", got, want(i))
+					t.Fatalf("receives %q, want %q", got, want(i))
 				}
 				if name == "pings" {
 					break
@@ -69,7 +69,7 @@ func TestListenerStatsOfRefusedConnections(t *testing.T) {
 	one := dialClient(t, g.Addrs()[0])
 	wait(t, "one client", func() bool { return g.Stats().Clients == 1 })
 	if got := dialClient(t, g.Addrs()[0]).hear(); got != "closed" {
-		t.Errorf("a second connection hears %q", got)
+		t.Errorf("a second connection receives %q", got)
 	}
 	wait(t, "a refusal of too many a second", func() bool {
 		conn, err := net.Dial("tcp", hostport(g.Addrs()[1]))

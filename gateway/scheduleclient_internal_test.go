@@ -172,7 +172,7 @@ func (c *simClient) isRefused(payload []byte) {
 		Count  int
 	}
 	if err := json.Unmarshal(payload, &r); err != nil {
-		c.w.fail("client %d hears %q", c.index, payload)
+		c.w.fail("client %d receives %q", c.index, payload)
 	}
 	switch {
 	case r.Type == "sluice.draining":

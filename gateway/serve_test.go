@@ -39,7 +39,7 @@ func TestRunSendsTheDrain(t *testing.T) {
 	}
 	for i, c := range clients {
 		if got, want := c.hear(), []string{`{"type":"sluice.draining"}`, "close 1012 draining"}[i%2]; got != want {
-			t.Errorf("client %d hears %q", i, got)
+			t.Errorf("client %d receives %q", i, got)
 		}
 	}
 	detached := 0
@@ -150,7 +150,7 @@ func TestAHalfClosedClientHasItsPage(t *testing.T) {
 	}
 	close(seen)
 	if b, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(b), "\r\n\r\nhello") {
-		t.Errorf("hears %q, %v", b, err)
+		t.Errorf("receives %q, %v", b, err)
 	}
 }
 
@@ -275,7 +275,7 @@ func TestAfterServe(t *testing.T) {
 		c := dialClient(t, g.Addrs()[0])
 		c.say("x")
 		if got := c.hear(); got != "x" {
-			t.Fatalf("hears %q", got)
+			t.Fatalf("receives %q", got)
 		}
 	}
 	if err := g.Run(t.Context()); err == nil {

@@ -325,13 +325,13 @@ func TestNewClientsAreRefusedFirst(t *testing.T) {
 	newcomer := dialClient(t, g.Addrs()[1])
 	for _, want := range []string{`{"type":"sluice.overloaded"}`, "closed"} {
 		if got := newcomer.hear(); got != want {
-			t.Errorf("a newcomer hears %q, not %q", got, want)
+			t.Errorf("a newcomer receives %q, not %q", got, want)
 		}
 	}
 	upgrading := dial(t, hostport(g.Addrs()[2]))
 	_, _ = upgrading.Write(codec.AppendUpgrade(nil, "x", "/", codec.NewKey(), &codec.DialOptions{}))
 	if b, err := io.ReadAll(upgrading); !strings.HasPrefix(string(b), "HTTP/1.1 503") {
-		t.Errorf("a newcomer with a WebSocket hears %q, %v", b, err)
+		t.Errorf("a newcomer with a WebSocket receives %q, %v", b, err)
 	}
 	talk(n)
 	if s := g.Stats(); s.LoadShed != 2 || s.HandshakesRejected != 2 || s.OverloadEvents != 1 || s.MemoryLimitCloses > 0 ||

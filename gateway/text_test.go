@@ -37,7 +37,7 @@ func TestTextIsUTF8WhereTheFormatNeedsIt(t *testing.T) {
 	hears := func(who, want string) {
 		t.Helper()
 		if got := all[who].hear(); got != want {
-			t.Errorf("%s hears %q, want %q", who, got, want)
+			t.Errorf("%s receives %q, want %q", who, got, want)
 		}
 	}
 	send := func(who string, typ link.Type, flags uint8, text string) {
@@ -132,14 +132,14 @@ func TestARoomOutlivesInvalidText(t *testing.T) {
 	}
 	eve.say("hello")
 	if got := bob.hear(); got != "\uFFFD: hello" {
-		t.Errorf("of a name that is not UTF-8 Bob hears %q", got)
+		t.Errorf("of a name that is not UTF-8 Bob receives %q", got)
 	}
 	telnet.write([]byte("caf\xe9\n"))
 	if got := bob.hear(); got != ": caf\uFFFD" {
-		t.Errorf("of a line that is not Bob hears %q", got)
+		t.Errorf("of a line that is not Bob receives %q", got)
 	}
 	bob.say("still here")
 	if got := bob.hear(); got != ": still here" {
-		t.Errorf("then Bob hears %q", got)
+		t.Errorf("then Bob receives %q", got)
 	}
 }

@@ -163,7 +163,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 			dialClient(t, g.Addrs()[0])
 			wait(t, "two clients", func() bool { return g.Stats().Clients == 2 })
 			if got := dialClient(t, g.Addrs()[0]).hear(); got != "closed" {
-				t.Errorf("the third hears %q", got)
+				t.Errorf("the third receives %q", got)
 			}
 			_ = first.conn.Close()
 			wait(t, "one client", func() bool { return g.Stats().Clients == 1 })

@@ -86,7 +86,7 @@ func witness(t *testing.T, addr string) (stop func() time.Duration) {
 			_, err := io.WriteString(conn, "still here\n")
 			line, readErr := in.ReadString('\n')
 			if err != nil || readErr != nil || line != "still here\n" {
-				t.Errorf("the witness hears %q, %v %v", line, err, readErr)
+				t.Errorf("the witness receives %q, %v %v", line, err, readErr)
 				return
 			}
 			longest = max(longest, time.Since(began))
@@ -215,7 +215,7 @@ func TestSlowHandshakes(t *testing.T) {
 			_ = conn.SetReadDeadline(began.Add(20 * time.Second))
 			b, err := io.ReadAll(conn)
 			if len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("a slow one hears %q, %v", b, err)
+				t.Errorf("a slow one receives %q, %v", b, err)
 			}
 			cut <- time.Since(began)
 		})
@@ -257,7 +257,7 @@ func TestAWorkerReconnectsWithoutFreeDescriptors(t *testing.T) {
 			t.Fatal(err)
 		}
 		if line, err := bufio.NewReader(conn).ReadString('\n'); line != text+"\n" {
-			t.Fatalf("it hears %q, %v", line, err)
+			t.Fatalf("it receives %q, %v", line, err)
 		}
 	}
 	served("before")

@@ -164,17 +164,17 @@ func TestSilence(t *testing.T) {
 	}
 	ws, text := start("--heartbeat", "100ms", "--idle-timeout", "10m")
 	if told, err := io.ReadAll(ws); err != nil || !strings.HasSuffix(string(told), "\x88\x06\x0f\xa3idle") { // a close frame, 4003
-		t.Errorf("the silent WebSocket hears %q, %v", told, err)
+		t.Errorf("the silent WebSocket receives %q, %v", told, err)
 	}
 	echoes(text, "here\n", "here\n")
 
 	ws, text = start("--heartbeat", "10m", "--idle-timeout", "300ms")
 	if told, err := io.ReadAll(text); err != nil || string(told) != `{"type":"sluice.closed","reason":"idle"}`+"\n" {
-		t.Errorf("the silent text client hears %q, %v", told, err)
+		t.Errorf("the silent text client receives %q, %v", told, err)
 	}
 	head := make([]byte, len("HTTP/1.1 101"))
 	if _, err := io.ReadFull(ws, head); err != nil || string(head) != "HTTP/1.1 101" {
-		t.Errorf("the WebSocket, which may be silent, hears %q, %v", head, err)
+		t.Errorf("the WebSocket, which may be silent, receives %q, %v", head, err)
 	}
 	if _, err := ws.Write([]byte("\x89\x80\x00\x00\x00\x00")); err != nil { // a ping: its pong is the last of what comes
 		t.Fatal(err)

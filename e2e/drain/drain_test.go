@@ -211,7 +211,7 @@ func TestSecondSignal(t *testing.T) {
 				t.Errorf("exit code %d", code)
 			}
 			if b, err := client.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("the client hears %q, %v", b, err)
+				t.Errorf("the client receives %q, %v", b, err)
 			}
 		})
 	}

@@ -116,7 +116,7 @@ func TestWorkerKilled(t *testing.T) {
 	before := talk("before")
 	for i, k := range talkers {
 		if !k.await(before[i:i+1], time.Now().Add(20*time.Second)) {
-			t.Fatalf("%s was not heard before the kill", k.name)
+			t.Fatalf("%s was not received before the kill", k.name)
 		}
 	}
 	undisturbed := time.Since(began)
@@ -132,16 +132,16 @@ func TestWorkerKilled(t *testing.T) {
 	after := talk("after")
 	for i, k := range talkers {
 		if !k.await(after[i:i+1], started.Add(undisturbed+talkAgain)) {
-			t.Errorf("%s was not heard within %v of the new worker's start, and %v when nothing failed", k.name, undisturbed+talkAgain, undisturbed)
+			t.Errorf("%s was not received within %v of the new worker's start, and %v when nothing failed", k.name, undisturbed+talkAgain, undisturbed)
 		}
 	}
-	t.Logf("all %d were heard after %v; after %v when nothing failed", n, time.Since(started).Round(time.Millisecond), undisturbed.Round(time.Millisecond))
+	t.Logf("all %d were received after %v; after %v when nothing failed", n, time.Since(started).Round(time.Millisecond), undisturbed.Round(time.Millisecond))
 	for _, k := range talkers { // 40,000 messages, on a machine that may be busy with other tests
 		if !k.await(after, started.Add(20*time.Second)) {
 			t.Errorf("%s did not hear everybody", k.name)
 		}
 	}
-	t.Logf("all %d heard all %d after %v", n, n, time.Since(started).Round(time.Millisecond))
+	t.Logf("all %d received all %d after %v", n, n, time.Since(started).Round(time.Millisecond))
 	for _, k := range talkers {
 		if k.lost.Load() {
 			t.Errorf("%s was disconnected", k.name)

@@ -33,7 +33,7 @@ func mortal(ctx context.Context, c worker.Call, m worker.Message) error {
 			select {}
 		}
 	case "poison":
-		c.Send(worker.Text("nobody hears this"))
+		c.Send(worker.Text("must not arrive"))
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	}
 	return nil
@@ -75,13 +75,13 @@ func startMortal(t *testing.T, inner string) (died <-chan struct{}, kill func())
 func TestDeadLetter(t *testing.T) {
 	t.Parallel()
 	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
-	poisoner, other := proctest.Dial(t, g.Addrs["text"]), proctest.Dial(t, g.Addrs["text"])
-	proctest.Say(t, poisoner, "poison", "after it")
-	heard := make(chan string, 100)
+	sender, other := proctest.Dial(t, g.Addrs["text"]), proctest.Dial(t, g.Addrs["text"])
+	proctest.Say(t, sender, "poison", "after it")
+	received := make(chan string, 100)
 	go func() {
-		defer close(heard)
-		for lines := bufio.NewScanner(poisoner); lines.Scan(); {
-			heard <- lines.Text()
+		defer close(received)
+		for lines := bufio.NewScanner(sender); lines.Scan(); {
+			received <- lines.Text()
 		}
 	}()
 	patience := time.After(time.Minute)
@@ -92,9 +92,9 @@ func TestDeadLetter(t *testing.T) {
 		workers++
 		select {
 		case <-died:
-		case line := <-heard: // of the one before
+		case line := <-received: // of the one before
 			if refused = true; line != `{"type":"sluice.refused","code":"poison","count":1}` {
-				t.Fatalf("the client of the poison hears %q", line)
+				t.Fatalf("the client of the dead letter receives %q", line)
 			}
 		case <-patience:
 			t.Fatalf("after %d workers the message is still tried", workers)
@@ -103,9 +103,9 @@ func TestDeadLetter(t *testing.T) {
 	g.AwaitLog(`msg="dead letter: each worker that received the event has ended" event=message bytes=6 deliveries=5 `, 1)
 	startMortal(t, g.Addrs["inner"]) // should the refusal have come before the last one's end
 	select {
-	case line := <-heard:
+	case line := <-received:
 		if line != "after it" {
-			t.Errorf("after the refusal the client hears %q", line)
+			t.Errorf("after the refusal the client receives %q", line)
 		}
 	case <-patience:
 		t.Error("the next message is not answered")
@@ -133,19 +133,19 @@ func TestKilledAfterAFlush(t *testing.T) {
 	proctest.Say(t, c, "flush", "after it")
 	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 	lines := bufio.NewScanner(c)
-	hears := func(want string) {
+	expect := func(want string) {
 		t.Helper()
 		if !lines.Scan() || lines.Text() != want {
-			t.Fatalf("the client hears %q, %v, not %q", lines.Text(), lines.Err(), want)
+			t.Fatalf("the client receives %q, %v, not %q", lines.Text(), lines.Err(), want)
 		}
 	}
 	_, kill := startMortal(t, g.Addrs["inner"])
-	hears("begun")
+	expect("begun")
 	kill()
 	startMortal(t, g.Addrs["inner"])
-	hears("begun")
-	hears("done")
-	hears("after it")
+	expect("begun")
+	expect("done")
+	expect("after it")
 }
 
 // There is no worker for longer than messages are queued. The client stays connected and
@@ -172,14 +172,14 @@ func TestNoWorkerForLong(t *testing.T) {
 	line, err := bufio.NewReader(c).ReadString('\n')
 	const held = 10 * time.Second // gateway.Config.QueueTimeout
 	if took := time.Since(began); line != `{"type":"sluice.refused","code":"no_worker","count":2}`+"\n" || err != nil || took < held {
-		t.Fatalf("after %v the client hears %q, %v", took, line, err)
+		t.Fatalf("after %v the client receives %q, %v", took, line, err)
 	}
 	proctest.Say(t, c, "three")
 	serve()
 	back := time.Now()
 	_ = c.SetReadDeadline(back.Add(20 * time.Second))
 	if line, err = bufio.NewReader(c).ReadString('\n'); line != "three\n" || err != nil {
-		t.Fatalf("with a worker the client hears %q, %v", line, err)
+		t.Fatalf("with a worker the client receives %q, %v", line, err)
 	}
 	if took := time.Since(back); took > time.Second {
 		t.Errorf("served %v after the worker was ready", took)

@@ -101,7 +101,7 @@ func TestPressureOfClientsThatDoNotRead(t *testing.T) {
 			before := a.number
 			a.pace(12*time.Second, test.message, func() bool { return len(a.cut) == slow })
 			m.stop()
-			a.heardAll(quick)
+			a.awaitAll(quick)
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			if len(a.cut) != slow || len(a.wrong) > 0 {
@@ -160,7 +160,7 @@ func TestPressureOfBroadcasts(t *testing.T) {
 	grown := ownHeap() - heap
 	fewest, greatest := int64(a.number), int64(0)
 	for i, h := range a.all {
-		n, last := h.heard.Load(), h.last.Load()
+		n, last := h.received.Load(), h.last.Load()
 		fewest, greatest = min(fewest, n), max(greatest, n)
 		if n == 0 || last < 0 {
 			t.Errorf("client %d: %d messages, the last is %d", i, n, last)
@@ -199,7 +199,7 @@ func (a *audience) knock(addr string) (turnedAway bool) {
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	first := make([]byte, 32)
 	if _, err := io.ReadFull(conn, first); err != nil {
-		a.t.Errorf("a newcomer hears nothing: %v", err)
+		a.t.Errorf("a new client receives nothing: %v", err)
 	}
 	return string(first[4:]) == `{"type":"sluice.overloaded"}`
 }
@@ -246,7 +246,7 @@ func TestPressureOnTheBudget(t *testing.T) {
 	}
 	again := a.knockUntil(false, addr)
 	a.pace(5*time.Second, message, again.Load)
-	a.heardAll(quick)
+	a.awaitAll(quick)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	t.Logf("with a budget of %d MiB newcomers were turned away when %d of %d who do not read had been cut, %d were in the end; the gateway grew by %.1f MiB", budget, first, slow, len(a.cut), m.growth())

@@ -151,8 +151,8 @@ func talkOn(t *testing.T, clients []*flooder, d time.Duration) (longest time.Dur
 	return longest
 }
 
-// deafLinks opens a worker's links to a gateway. They are never read, and answer heartbeats.
-func deafLinks(t *testing.T, inner string, loops int) (hangUp func()) {
+// unreadLinks opens a worker's links to a gateway. They are never read, and answer heartbeats.
+func unreadLinks(t *testing.T, inner string, loops int) (hangUp func()) {
 	t.Helper()
 	var conns []net.Conn
 	for i := range loops {
@@ -248,7 +248,7 @@ func TestPressureOfAWorkerThatDoesNotRead(t *testing.T) {
 	}
 	t.Parallel()
 	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1") // one loop: each worker gets half of the clients
-	hangUp := deafLinks(t, g.Addrs["inner"], 1)
+	hangUp := unreadLinks(t, g.Addrs["inner"], 1)
 	o := newOffice()
 	close(o.release)
 	if _, err := runWorker(t, g.Addrs["inner"], o.handler()).Count(t.Context(), worker.Everyone()); err != nil { // its answer comes from the loop: that has the link now
