@@ -333,7 +333,7 @@ func TestManyTalk(t *testing.T) {
 			e := p.gets("message")
 			from := e["from"].(string)
 			if e["text"] != fmt.Sprint(next[from]) {
-				t.Fatalf("p%d heard %v of %s when %d was due", i, e["text"], from, next[from])
+				t.Fatalf("p%d received %v of %s when %d was due", i, e["text"], from, next[from])
 			}
 			next[from]++
 		}

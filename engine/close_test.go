@@ -213,13 +213,13 @@ func TestAPeersLastBytesAreRead(t *testing.T) {
 	for _, paused := range []bool{false, true} {
 		t.Run(fmt.Sprintf("paused=%v", paused), func(t *testing.T) {
 			t.Parallel()
-			conns, heard, closed := make(chan *Conn, 1), make(chan string, 8), make(chan error, 1)
+			conns, received, closed := make(chan *Conn, 1), make(chan string, 8), make(chan error, 1)
 			h := funcs{
 				open: func(c *Conn) { conns <- c },
 				data: func(c *Conn, in []byte) int { // lines
 					n := bytes.LastIndexByte(in, '\n') + 1
 					if n > 0 {
-						heard <- string(in[:n])
+						received <- string(in[:n])
 					}
 					return n
 				},
@@ -231,7 +231,7 @@ func TestAPeersLastBytesAreRead(t *testing.T) {
 			if _, err := nc.Write([]byte("first\nla")); err != nil {
 				t.Fatal(err)
 			}
-			if got := receive(t, heard); got != "first\n" {
+			if got := receive(t, received); got != "first\n" {
 				t.Fatalf("%q", got)
 			}
 			on(t, c.Loop(), func() { // so that the loop does not read meanwhile
@@ -249,8 +249,8 @@ func TestAPeersLastBytesAreRead(t *testing.T) {
 				_ = c.Write([]byte("more"))
 				c.flush()
 			})
-			if got := receive(t, heard); got != "last\n" {
-				t.Errorf("%q is heard, not the last line", got)
+			if got := receive(t, received); got != "last\n" {
+				t.Errorf("%q is received, not the last line", got)
 			}
 			if err := receive(t, closed); err == nil {
 				t.Error("no reason")

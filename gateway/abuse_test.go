@@ -29,7 +29,7 @@ func (w *witness) isServed() {
 	w.said++
 	text := fmt.Sprintf(`"message %d of the witness"`, w.said)
 	w.say(text)
-	if got := w.hear(); got != text {
+	if got := w.receive(); got != text {
 		w.t.Fatalf("the witness said %q and receives %q", text, got)
 	}
 }
@@ -148,7 +148,7 @@ func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 			if c.code != 0 {
 				want = fmt.Sprintf("close %d", c.code)
 			}
-			if got := opened.hear(); !strings.HasPrefix(got, want) {
+			if got := opened.receive(); !strings.HasPrefix(got, want) {
 				t.Errorf("%s: the sender receives %q, want %q", c.name, got, want)
 			}
 			ends[c.reason]++
@@ -215,9 +215,9 @@ func TestMessagesThatAreNeverComplete(t *testing.T) {
 		}()
 	}
 	for i, k := range slow {
-		got := k.hear()
+		got := k.receive()
 		for got == "a whole one" {
-			got = k.hear()
+			got = k.receive()
 		}
 		if got != closedFor("limit") && got != "close 1008 limit" {
 			t.Errorf("slow client %d receives %q", i, got)
@@ -247,8 +247,8 @@ func TestALongMessageHasMoreTime(t *testing.T) {
 		<-time.After(100 * time.Millisecond)
 	}
 	c.write([]byte("\n"))
-	if got := c.hear(); got != want {
-		t.Errorf("hears %.50q", got)
+	if got := c.receive(); got != want {
+		t.Errorf("receives %.50q", got)
 	}
 	if s := g.Stats(); s.MessageTimeouts != 0 {
 		t.Errorf("%d cut", s.MessageTimeouts)
@@ -268,11 +268,11 @@ func TestFirstMessage(t *testing.T) {
 	half := dialClient(t, at["text"])
 	half.write([]byte("half a message is none"))
 	for want, c := range mute {
-		if got := c.hear(); got != want {
+		if got := c.receive(); got != want {
 			t.Errorf("receives %q, want %q", got, want)
 		}
 	}
-	if got := half.hear(); got != closedFor("handshake") {
+	if got := half.receive(); got != closedFor("handshake") {
 		t.Errorf("who has sent half a message receives %q", got)
 	}
 	wait(t, "three counted", func() bool {
@@ -296,8 +296,8 @@ func TestPartialMessagesAreBounded(t *testing.T) {
 	large.write([]byte(text))
 	wait(t, "all of it held", func() bool { return g.Stats().PartialBytes == len(text) })
 	large.write([]byte("\n"))
-	if got := large.hear(); got != text {
-		t.Fatalf("hears %.50q", got)
+	if got := large.receive(); got != text {
+		t.Fatalf("receives %.50q", got)
 	}
 	const many = 40
 	var greedy []*fakeClient

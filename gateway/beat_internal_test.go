@@ -55,14 +55,14 @@ func TestAnUnreadLinkIsNotCut(t *testing.T) {
 			return n
 		}
 		if n := types(10 * time.Second); n[link.Pong] < 9 || len(n) > 1 {
-			t.Errorf("in 10 heartbeats in which its link is not read a worker hears %v", n)
+			t.Errorf("in 10 heartbeats in which its link is not read a worker receives %v", n)
 		}
 		g.sim.Settle() // the other loop drains its inbox
 		if k.inboxPaused || k.ended {
 			t.Fatalf("not read %v, at its end %v", k.inboxPaused, k.ended)
 		}
 		if n := types(5 * time.Second); n[link.Ping] != 1 || n[link.GoAway] != 1 {
-			t.Errorf("a worker that says nothing hears %v", n)
+			t.Errorf("a worker that says nothing receives %v", n)
 		}
 	})
 }
@@ -148,19 +148,19 @@ func TestAClientThatOnlySendsIsPinged(t *testing.T) {
 					c.s.deliver([]byte("news"), link.FlagText, engine.SendOptions{})
 				}
 				r.turn(10, c)
-				if heard := c.Take(); len(heard) > 0 {
+				if received := c.Take(); len(received) > 0 {
 					longest, last = max(longest, time.Since(last)), time.Now()
-					pings += bytes.Count(heard, []byte("ping"))
+					pings += bytes.Count(received, []byte("ping"))
 				}
 			}
 			if c.Closed() {
 				t.Fatal("a client that talks is closed")
 			}
 			if told && pings > 0 {
-				t.Errorf("one that hears something is pinged, %d times", pings)
+				t.Errorf("one that receives something is pinged, %d times", pings)
 			}
 			if !told && (pings < 600/50-1 || longest > 51*time.Second) {
-				t.Errorf("pinged %d times; it heard nothing for %v", pings, longest)
+				t.Errorf("pinged %d times; it received nothing for %v", pings, longest)
 			}
 		})
 	}

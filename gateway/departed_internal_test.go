@@ -65,9 +65,9 @@ func TestDepartedClientsAreBounded(t *testing.T) {
 				for range 100 {
 					r.turn(1000, c)
 				}
-				if got := r.heard[c.s.slot]; len(got) == 0 || got[len(got)-1] != "and now?" || r.l.departed != 0 ||
+				if got := r.received[c.s.slot]; len(got) == 0 || got[len(got)-1] != "and now?" || r.l.departed != 0 ||
 					r.k.unackedDetaches != 0 || r.k.behind {
-					t.Errorf("the worker has heard %q; %d are gone, of its %d", got, r.l.departed, r.k.unackedDetaches)
+					t.Errorf("the worker has received %q; %d are gone, of its %d", got, r.l.departed, r.k.unackedDetaches)
 				}
 			})
 		})

@@ -28,7 +28,7 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 	closed := func(reason, detail string) string {
 		return fmt.Sprintf(`{"type":"sluice.closed","reason":%q,"detail":%q}`, reason, detail)
 	}
-	type row struct{ name, protocol, sent, heard string }
+	type row struct{ name, protocol, sent, received string }
 	rows := []row{
 		{"a long line", "text", "a\nb\n" + strings.Repeat("x", 1001) + "\nc\n",
 			"a\nb\n" + closed("too big", "a message of more than 1000 bytes") + "\n"},
@@ -68,8 +68,8 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 		if _, frames, upgraded := strings.Cut(string(all), "\r\n\r\n"); upgraded {
 			all = []byte(frames)
 		}
-		if err != nil || string(all) != c.heard {
-			t.Errorf("%s is answered %q, %v\nwant %q", c.name, all, err, c.heard)
+		if err != nil || string(all) != c.received {
+			t.Errorf("%s is answered %q, %v\nwant %q", c.name, all, err, c.received)
 		}
 	}
 	wait(t, "the reasons", func() bool {
@@ -104,7 +104,7 @@ func TestAClientIsClosedAfterAProtocolError(t *testing.T) {
 		t.Errorf("it receives %q, %v", all, err)
 	}
 	if reason := detached(w); reason != link.ReasonKicked {
-		t.Errorf("the worker hears that it went for %v", reason)
+		t.Errorf("the worker receives that it went for %v", reason)
 	}
 }
 
@@ -116,7 +116,7 @@ func TestByteOrderMarks(t *testing.T) {
 	g, _ := start(t, everyProtocol(gateway.ListenerConfig{}))
 	runWorker(t, g, echo)
 	at := listeners(g)
-	for _, c := range []struct{ protocol, sent, heard string }{
+	for _, c := range []struct{ protocol, sent, received string }{
 		{"text", mark + "a\n" + mark + "b\n", "a\n" + mark + "b\n"},
 		{"text", mark + mark + "a\n", mark + "a\n"},
 		{"text", mark + "\na\n", "\na\n"},
@@ -135,9 +135,9 @@ func TestByteOrderMarks(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			heard := make([]byte, len(c.heard))
-			if n, err := io.ReadFull(conn, heard); err != nil || string(heard) != c.heard {
-				t.Errorf("%s: %q in pieces of %d is answered %q, %v", c.protocol, c.sent, piece, heard[:n], err)
+			received := make([]byte, len(c.received))
+			if n, err := io.ReadFull(conn, received); err != nil || string(received) != c.received {
+				t.Errorf("%s: %q in pieces of %d is answered %q, %v", c.protocol, c.sent, piece, received[:n], err)
 			}
 			_ = conn.Close()
 		}

@@ -36,7 +36,7 @@ func TestResumedClientsDoNotStarveYieldedOnes(t *testing.T) {
 				}
 			}
 			if turn >= 100 && turn%10 == 0 {
-				if n := len(r.heard[quiet.s.slot]); n < said {
+				if n := len(r.received[quiet.s.slot]); n < said {
 					t.Fatalf("after %d turns only %d of %d messages of the other client have come", turn, n, said)
 				}
 				said++
@@ -66,7 +66,7 @@ func TestFullQueuesDelayNoOtherClients(t *testing.T) {
 				}
 			}
 			if turn >= 500 && turn%100 == 0 {
-				if n := len(r.heard[late.s.slot]); n < said {
+				if n := len(r.received[late.s.slot]); n < said {
 					t.Fatalf("after %d turns only %d of %d messages of the client that came last have come", turn, n, said)
 				}
 				said++
@@ -75,7 +75,7 @@ func TestFullQueuesDelayNoOtherClients(t *testing.T) {
 			r.turn(8, all...)
 		}
 		for _, c := range all[:64] {
-			if n := len(r.heard[c.s.slot]); n < 2000*8/64/4 {
+			if n := len(r.received[c.s.slot]); n < 2000*8/64/4 {
 				t.Errorf("of client %d only %d messages have come", c.s.slot, n)
 			}
 		}
@@ -103,7 +103,7 @@ func TestFullQueuesDoNotKeepAClientWithoutAWorker(t *testing.T) {
 		for range 5 {
 			r.turn(10, first, c)
 		}
-		if n := len(r.heard[c.s.slot]); n != 1 {
+		if n := len(r.received[c.s.slot]); n != 1 {
 			t.Errorf("%d messages have come; the client is paused for %b", n, c.s.pauses)
 		}
 	})
@@ -207,7 +207,7 @@ func TestAWorkerThatHangsDelaysNoOthers(t *testing.T) {
 				r.turn(10, all...)
 			}
 			for _, c := range well {
-				if n := len(r.heard[c.s.slot]); n < said+1 {
+				if n := len(r.received[c.s.slot]); n < said+1 {
 					t.Fatalf("%d of %d messages of a client of the well worker have come; it is paused for %b", n, said+1, c.s.pauses)
 				}
 			}

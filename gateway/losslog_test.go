@@ -16,7 +16,7 @@ func TestLossesAreLogged(t *testing.T) {
 		QueueTimeout: time.Millisecond, Logger: log.logger()})
 	c := dialClient(t, g.Addrs()[0])
 	c.say("nobody is there to take it")
-	if got := c.hear(); !strings.Contains(got, "no_worker") {
+	if got := c.receive(); !strings.Contains(got, "no_worker") {
 		t.Fatal(got)
 	}
 	stop()

@@ -52,11 +52,11 @@ func TestAnHonestSlowUploadFinishes(t *testing.T) {
 				honest.write([]byte(text[:len(text)/pieces]))
 			}
 			honest.write([]byte("\n"))
-			if got := honest.hear(); got != text {
-				t.Fatalf("the honest client hears %.60q", got)
+			if got := honest.receive(); got != text {
+				t.Fatalf("the honest client receives %.60q", got)
 			}
 			s := g.Stats()
-			t.Logf("%d attackers of %d bytes, cut %d times; the honest one was heard", c.attackers, c.size, s.PartialEvictions)
+			t.Logf("%d attackers of %d bytes, closed %d times; the honest one was read", c.attackers, c.size, s.PartialEvictions)
 		})
 	}
 }
@@ -100,7 +100,7 @@ func TestARateLimitedClientKeepsItsDeadline(t *testing.T) {
 		s := g.Stats()
 		return s.RateLimited == 1 && s.PartialBytes >= 3000
 	})
-	if got := c.hear(); got != "close 1008 limit" {
+	if got := c.receive(); got != "close 1008 limit" {
 		t.Errorf("it receives %q", got)
 	}
 	if s := g.Stats(); s.MessageTimeouts != 1 || s.PartialBytes != 0 {
@@ -142,8 +142,8 @@ func TestARateLimitedClientHasTimeForItsMessage(t *testing.T) {
 	c.write([]byte(frame[:8000])) // six seconds more than the burst
 	wait(t, "the client is paced", func() bool { return g.Stats().RateLimited == 1 })
 	c.write([]byte(frame[8000:]))
-	if got := c.hear(); got != frame[len(frame)-9000:] {
-		t.Errorf("it hears %.40q", got)
+	if got := c.receive(); got != frame[len(frame)-9000:] {
+		t.Errorf("it receives %.40q", got)
 	}
 }
 

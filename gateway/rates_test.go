@@ -45,7 +45,7 @@ func TestRates(t *testing.T) {
 			wait(t, "it is paced", func() bool { return g.Stats().RateLimited > 0 })
 			w.isServed()
 			for i := range n {
-				if got := c.hear(); got != want(i) {
+				if got := c.receive(); got != want(i) {
 					t.Fatalf("receives %q, want %q", got, want(i))
 				}
 				if name == "pings" {
@@ -68,7 +68,7 @@ func TestListenerStatsOfRefusedConnections(t *testing.T) {
 	g, _ := start(t, cfg)
 	one := dialClient(t, g.Addrs()[0])
 	wait(t, "one client", func() bool { return g.Stats().Clients == 1 })
-	if got := dialClient(t, g.Addrs()[0]).hear(); got != "closed" {
+	if got := dialClient(t, g.Addrs()[0]).receive(); got != "closed" {
 		t.Errorf("a second connection receives %q", got)
 	}
 	wait(t, "a refusal of too many a second", func() bool {

@@ -201,7 +201,7 @@ func (s *scenario) clientStep(c *fakeClient, rest string) {
 	case "sends":
 		c.say(text)
 	case "receives":
-		if got := strings.TrimSpace(c.hear()); got != text {
+		if got := strings.TrimSpace(c.receive()); got != text {
 			s.fail("it receives %q", short(got))
 		}
 	case "writes": // a line that its own codec would not send

@@ -169,7 +169,7 @@ func (w *world) step() {
 	case n < 285:
 		w.someClient(func(c *simClient) { c.peer.Limit(w.rng.IntN(400)) })
 	case n < 305:
-		w.someClient((*simClient).hear)
+		w.someClient((*simClient).receive)
 	case n < 360:
 		for _, x := range w.peerings {
 			if w.rng.IntN(3) > 0 {
@@ -258,7 +258,7 @@ func (w *world) calm() {
 			g.sim.Settle()
 		}
 		for _, c := range w.clients {
-			c.hear()
+			c.receive()
 		}
 		w.check()
 		if w.unrest() == "" {

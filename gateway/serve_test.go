@@ -38,7 +38,7 @@ func TestRunSendsTheDrain(t *testing.T) {
 		t.Error("it does not drain, and has closed down")
 	}
 	for i, c := range clients {
-		if got, want := c.hear(), []string{`{"type":"sluice.draining"}`, "close 1012 draining"}[i%2]; got != want {
+		if got, want := c.receive(), []string{`{"type":"sluice.draining"}`, "close 1012 draining"}[i%2]; got != want {
 			t.Errorf("client %d receives %q", i, got)
 		}
 	}
@@ -94,7 +94,7 @@ func TestRunDoesNotWaitForClientsThatDoNotRead(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 	if got := detached(w); got != link.ReasonDraining {
-		t.Errorf("the worker hears %v", got)
+		t.Errorf("the worker receives %v", got)
 	}
 }
 
@@ -121,7 +121,7 @@ func TestNoClientIsAcceptedDuringTheDrain(t *testing.T) {
 	_, _ = late.Write(request[10:])
 	_ = late.SetReadDeadline(time.Now().Add(patience))
 	if b, err := io.ReadAll(late); !strings.HasPrefix(string(b), "HTTP/1.1 503") {
-		t.Errorf("hears %.30q, %v", b, err)
+		t.Errorf("receives %.30q, %v", b, err)
 	}
 	_ = stuck.Close()
 }
@@ -195,12 +195,12 @@ func TestPagesAreBounded(t *testing.T) {
 		<-inside
 	}
 	if b, _ := io.ReadAll(get()); !strings.HasPrefix(string(b), "HTTP/1.1 503") {
-		t.Errorf("one more hears %.30q", b)
+		t.Errorf("one more receives %.30q", b)
 	}
 	close(release)
 	for _, conn := range waiting {
 		if b, _ := io.ReadAll(conn); !strings.HasSuffix(string(b), "\r\n\r\nlate") {
-			t.Errorf("hears %.30q", b)
+			t.Errorf("receives %.30q", b)
 		}
 	}
 	if s := g.Stats(); s.Pages != bound || s.PagesRejected != 1 {
@@ -274,7 +274,7 @@ func TestAfterServe(t *testing.T) {
 	for range 4 {
 		c := dialClient(t, g.Addrs()[0])
 		c.say("x")
-		if got := c.hear(); got != "x" {
+		if got := c.receive(); got != "x" {
 			t.Fatalf("receives %q", got)
 		}
 	}

@@ -246,7 +246,7 @@ func TestUpgradesAreBounded(t *testing.T) {
 	}
 	quick := dialClient(t, g.Addrs()[1])
 	quick.say("is the loop free?")
-	if got := quick.hear(); got != "is the loop free?" {
+	if got := quick.receive(); got != "is the loop free?" {
 		t.Errorf("another client receives %q", got)
 	}
 	if s := g.Stats(); s.PartialBytes == 0 {

@@ -162,7 +162,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 			first := dialClient(t, g.Addrs()[0])
 			dialClient(t, g.Addrs()[0])
 			wait(t, "two clients", func() bool { return g.Stats().Clients == 2 })
-			if got := dialClient(t, g.Addrs()[0]).hear(); got != "closed" {
+			if got := dialClient(t, g.Addrs()[0]).receive(); got != "closed" {
 				t.Errorf("the third receives %q", got)
 			}
 			_ = first.conn.Close()

@@ -51,7 +51,7 @@ func (d door) connect(c worker.Call) error {
 	case "/impossible":
 		c.Join("")
 	case "/refused":
-		c.Send(worker.Text("must not be heard"))
+		c.Send(worker.Text("must not be received"))
 		return worker.Refuse(4401, "log in first")
 	case "/misrefused":
 		return worker.Refuse(99, "no such code")
@@ -96,7 +96,7 @@ func TestAFailedConnectIsClosed(t *testing.T) {
 	} {
 		c := g.Dial(workertest.Request{Target: target})
 		if target == "/panics/late" {
-			c.Send("let me hear the secret")
+			c.Send("let me receive the secret")
 			c.Send("and again")
 			waitFor(t, "its Connect to block", func() bool { return g.Worker().Stats().Blocked > 0 })
 			close(d.opens)

@@ -97,7 +97,7 @@ func TestOneGatewayUnderManyNames(t *testing.T) {
 	c := dial(t, g)
 	for range 20 {
 		c.say("x")
-		c.hears("ok")
+		c.receives("ok")
 	}
 	if count, err := w.Count(t.Context(), worker.Everyone()); count != 1 || err != nil {
 		t.Errorf("Count: %d, %v", count, err)
@@ -125,7 +125,7 @@ func TestOneGatewayUnderManyNames(t *testing.T) {
 	n.come(t, "another name has the links", func() bool { return w.Stats().Links == 2 })
 	c = dial(t, g)
 	c.say("x")
-	c.hears("ok")
+	c.receives("ok")
 }
 
 // A name that begins to lead to a gateway whose links another name holds does not replace them.
@@ -170,7 +170,7 @@ func TestTwoGatewaysWithOneID(t *testing.T) {
 	c := dial(t, served)
 	for range 20 {
 		c.say("x")
-		c.hears("ok")
+		c.receives("ok")
 	}
 	if s := w.Stats(); s.Links != 2 || s.Reconnects != 0 || served.Stats().Workers != 1 || not.Stats().Workers != 0 {
 		t.Errorf("%d links, %d redials, %d and %d", s.Links, s.Reconnects, served.Stats().Workers, not.Stats().Workers)
@@ -192,5 +192,5 @@ func TestReadyWithoutAGatewayThatIsDown(t *testing.T) {
 	n.lead("two:2", g2.WorkerAddr())
 	c := dial(t, g2)
 	c.say("x")
-	c.hears("ok")
+	c.receives("ok")
 }

@@ -31,7 +31,7 @@ func TestEffectsElsewhereSurviveLinks(t *testing.T) {
 	}
 	hearer := dial(t, g2)
 	hearer.say("join room")
-	hearer.hears("ok")
+	hearer.receives("ok")
 	const words = 2000
 	var talk sync.WaitGroup
 	defer talk.Wait()
@@ -90,7 +90,7 @@ func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
 		defer start(g2.WorkerAddr())() // joins by a worker of its own
 		c := dial(t, g2)
 		c.say("join room")
-		c.hears("ok")
+		c.receives("ok")
 		return c
 	}()
 	stop := start(slow.Addr())
@@ -120,7 +120,7 @@ func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
 	close(over)
 	talk.Wait()
 	for i := range said {
-		hearer.hears(fmt.Sprint(i))
+		hearer.receives(fmt.Sprint(i))
 	}
 }
 
@@ -146,7 +146,7 @@ func TestAnIDOfNobody(t *testing.T) {
 		for _, loop := range []byte{0, 1, 2, 254, 255} {
 			id := worker.ClientID{3: gateway, 4: loop, 15: 1}
 			c.say(id.String())
-			c.hears("<nil>")
+			c.receives("<nil>")
 		}
 	}
 	if s := w.Stats(); s.Reconnects > 0 || s.CommandsDropped != 5 {
@@ -174,14 +174,14 @@ func TestLastDetachesReachOtherGateways(t *testing.T) {
 	<-w.Ready()
 	hearer := dial(t, g2)
 	hearer.say("join room")
-	hearer.hears("ok")
+	hearer.receives("ok")
 	last := dial(t, g1)
 	last.say("bind ann")
-	last.hears("ok")
+	last.receives("ok")
 	done := make(chan struct{})
 	go func() { defer close(done); stop() }()
-	last.hears(`{"type":"sluice.draining"}`)
+	last.receives(`{"type":"sluice.draining"}`)
 	_ = last.conn.Close() // at once: nothing else keeps the gateway
-	hearer.hears("ann has left")
+	hearer.receives("ann has left")
 	<-done
 }

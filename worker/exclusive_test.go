@@ -64,7 +64,7 @@ func TestExclusiveBindKeepsOneClient(t *testing.T) {
 			go func() { _, _ = fmt.Fprintf(c.conn, "%s %s\n", []string{"login", "slowly"}[rand.IntN(2)], name) }()
 		}
 		for _, c := range racers {
-			c.hears("in")
+			c.receives("in")
 		}
 		proctest.Await(t, "one has the name", func() bool {
 			n, err := w.Count(context.Background(), worker.UID(name))
@@ -99,16 +99,16 @@ func TestAFailedLoginEvictsNoClient(t *testing.T) {
 	<-w.Ready()
 	ann, other := dial(t, g1), dial(t, g2)
 	ann.say("login ann")
-	ann.hears("in")
+	ann.receives("in")
 	other.say("try ann")
 	other.say("login bob") // handled behind it
-	other.hears("in")
+	other.receives("in")
 	ann.say("login ann")
-	ann.hears("in")
+	ann.receives("in")
 	other.say("replace ann")
-	other.hears("in")
-	ann.hears("you were replaced")
-	ann.hears(`{"type":"sluice.closed","reason":"replaced"}`)
+	other.receives("in")
+	ann.receives("you were replaced")
+	ann.receives(`{"type":"sluice.closed","reason":"replaced"}`)
 }
 
 // Closing the other clients is one of the call's effects, in their order: a closed client has
@@ -122,11 +122,11 @@ func TestAnEvictionKeepsItsPlace(t *testing.T) {
 	for range 20 {
 		old, next := dial(t, g2), dial(t, g1)
 		old.say("login ann")
-		old.hears("in")
+		old.receives("in")
 		next.say("replace ann")
-		next.hears("in")
-		old.hears("you were replaced")
-		old.hears(`{"type":"sluice.closed","reason":"replaced"}`)
+		next.receives("in")
+		old.receives("you were replaced")
+		old.receives(`{"type":"sluice.closed","reason":"replaced"}`)
 		_, _ = old.conn.Close(), next.conn.Close()
 	}
 }

@@ -13,11 +13,11 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// crowd lets clients hear each other.
+// crowd passes messages between clients.
 //
 //	join NAME   becomes a member of the room, under a name: "ok"
 //	only NAME   becomes the one client of the name: "in"
-//	say N       all others hear "NAME N", who has said it "ok N"
+//	say N       all others receive "NAME N", and the sender "ok N"
 func crowd(_ context.Context, c worker.Call, m worker.Message) error {
 	verb, rest, _ := strings.Cut(string(m.Data), " ")
 	switch verb {
