@@ -56,13 +56,13 @@ func TestTheWholePathAllocatesNothing(t *testing.T) {
 	end := time.Now().Add(time.Minute)
 	_ = client.SetDeadline(end.Add(time.Minute))
 	said := bytes.Repeat([]byte("a message of some sixty bytes, as they are said in most chats.\n"), batch)
-	heard := make([]byte, len(said))
+	received := make([]byte, len(said))
 	run := func() {
 		for range rounds {
 			if _, err := client.Write(said); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := io.ReadFull(client, heard); err != nil {
+			if _, err := io.ReadFull(client, received); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -81,7 +81,7 @@ func TestTheWholePathAllocatesNothing(t *testing.T) {
 			t.Fatal("handlers seem to block all the time")
 		}
 	}
-	if !bytes.Equal(said, heard) {
+	if !bytes.Equal(said, received) {
 		t.Error("not an echo")
 	}
 	if each := float64(after.Mallocs-before.Mallocs) / (batch * rounds); each >= 0.05 {

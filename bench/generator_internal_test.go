@@ -27,8 +27,8 @@ func TestAwait(t *testing.T) {
 	}
 }
 
-// TestOpenMute opens connections to a server that accepts and sends nothing: it must end.
-func TestOpenMute(t *testing.T) {
+// TestOpenSilent opens connections to a server that accepts and sends nothing: it must end.
+func TestOpenSilent(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -105,8 +105,8 @@ func TestLiarProcesses(t *testing.T) {
 	})
 }
 
-// TestLiarMute does not answer the first command of clients: there is no load and no report.
-func TestLiarMute(t *testing.T) {
+// TestLiarSilent does not answer the first command of clients: there is no load and no report.
+func TestLiarSilent(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []bench.Mode{bench.Push, bench.Rooms, bench.Broadcast, bench.Chat} {
 		t.Run(string(mode), func(t *testing.T) {

@@ -22,7 +22,7 @@ type lie struct {
 	places bool                        // of a message: there is one for each
 	cuts   bool                        // the connection ends with it: only its client knows what it had sent until then
 
-	mute       int                  // of so many connections one is accepted, and hears nothing ever
+	mute       int                  // of so many connections one is accepted, and receives nothing ever
 	silent     byte                 // the command that is not answered, of somebody who has been in a room
 	greeting   time.Duration        // before a WebSocket's handshake is answered
 	accepted   func(*liar, *caller) // on its accepting goroutine, with each connection

@@ -28,7 +28,7 @@ expect joined {room
 // sent, and answers in another form.
 func bouncer(g *guest) error {
 	want := func(re string) ([]string, error) {
-		said, err := g.hear()
+		said, err := g.receive()
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +57,7 @@ func bouncer(g *guest) error {
 	for seq := 0; ; seq++ {
 		said, err := want(fmt.Sprintf(`u%s@7 %d \d{13}: (.*) from %s`, m[1], seq, m[2]))
 		if err == nil {
-			err = g.say(fmt.Sprintf("heard %d of %s: %s", seq, m[2], said[1]))
+			err = g.say(fmt.Sprintf("received %d of %s: %s", seq, m[2], said[1]))
 		}
 		if err != nil {
 			return err
@@ -91,7 +91,7 @@ func few(o bench.Options) bench.Options {
 
 const (
 	bouncerMessage = "{user}@{room} {seq} {time}: {message} from {conn}"
-	bouncerReply   = "heard {seq} of {conn}: {message}"
+	bouncerReply   = "received {seq} of {conn}: {message}"
 )
 
 // A login is made on each connection, with its own token. What it captures is in every message,
@@ -122,7 +122,7 @@ func TestIgnore(t *testing.T) {
 		if err := g.say("* somebody came"); err != nil {
 			return err
 		}
-		said, err := g.hear()
+		said, err := g.receive()
 		for n := 0; err == nil; n++ {
 			if n%3 == 1 {
 				err = g.say("* somebody left")
@@ -131,7 +131,7 @@ func TestIgnore(t *testing.T) {
 				err = g.say(said)
 			}
 			if err == nil {
-				said, err = g.hear()
+				said, err = g.receive()
 			}
 		}
 		return err
@@ -169,7 +169,7 @@ func TestIgnore(t *testing.T) {
 func TestLoginAlone(t *testing.T) {
 	t.Parallel()
 	addr := host(t, bench.JSONLines, func(g *guest) error {
-		if said, err := g.hear(); err != nil || said != `{"token":1}` {
+		if said, err := g.receive(); err != nil || said != `{"token":1}` {
 			return errors.Join(err, errors.New("no token"))
 		}
 		for {
@@ -321,7 +321,7 @@ func TestMessageTemplateWrong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			addr := host(t, bench.Text, func(g *guest) error {
-				said, err := g.hear()
+				said, err := g.receive()
 				if err != nil {
 					return err
 				}
@@ -352,7 +352,7 @@ func TestReplyAny(t *testing.T) {
 			t.Run(fmt.Sprint(mode, "/", rate), func(t *testing.T) {
 				t.Parallel()
 				addr := host(t, bench.WebSocket, func(g *guest) error {
-					if said, err := g.hear(); err != nil || said != `{"ping":1}` {
+					if said, err := g.receive(); err != nil || said != `{"ping":1}` {
 						return errors.Join(err, errors.New("no ping"))
 					}
 					time.Sleep(wait) // what the server takes
@@ -371,7 +371,7 @@ func TestReplyAny(t *testing.T) {
 			})
 		}
 	}
-	mute := host(t, bench.Text, func(g *guest) error { _, err := g.hear(); return err })
+	mute := host(t, bench.Text, func(g *guest) error { _, err := g.receive(); return err })
 	o := few(bench.Options{
 		Codec: bench.Text, Targets: []string{mute}, InFlight: 1<<16 + 10, Drain: -1, Envelope: envelope(t, "x", "any", ""),
 	})

@@ -179,9 +179,9 @@ func TestBridge(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			heard := make(chan string, 1)
+			received := make(chan string, 1)
 			go func() {
-				defer close(heard)
+				defer close(received)
 				nc, err := l.Accept()
 				if err != nil {
 					return
@@ -192,7 +192,7 @@ func TestBridge(t *testing.T) {
 					_ = nc.(*tls.Conn).CloseWrite()
 				}
 				all, err := io.ReadAll(nc)
-				heard <- fmt.Sprintf("%s %v", all, err)
+				received <- fmt.Sprintf("%s %v", all, err)
 			}()
 			o := Options{Codec: Text, Conns: 1, Targets: []string{"tls://" + l.Addr().String()}, TLS: TLS{Insecure: true}}
 			o.defaults()
@@ -227,19 +227,19 @@ func TestBridge(t *testing.T) {
 				if n, err := near.Read(greeting[:]); n > 0 || err == nil {
 					t.Errorf("after the generator's end: %d bytes, %v", n, err)
 				}
-				<-heard
+				<-received
 				return
 			}
 			_ = near.Close()
-			if words := <-heard; words != "and to you <nil>" {
-				t.Errorf("the server heard %s", words)
+			if words := <-received; words != "and to you <nil>" {
+				t.Errorf("the server received %s", words)
 			}
 		})
 	}
 }
 
 // A login that is never answered ends the run.
-func TestLoginMute(t *testing.T) {
+func TestLoginSilent(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -258,7 +258,7 @@ func TestTLS(t *testing.T) {
 }
 
 // A server that accepts and never answers the TLS handshake: each connection is counted.
-func TestTLSMute(t *testing.T) {
+func TestTLSSilent(t *testing.T) {
 	t.Parallel()
 	const conns = 3
 	for _, mode := range []bench.Mode{bench.Connect, bench.Churn} {

@@ -117,7 +117,7 @@ func TestPage(t *testing.T) {
 	grace.send("/rooms")
 	for e := grace.next(); e["type"] != "rooms"; e = grace.next() {
 		if e["type"] == "private" {
-			t.Errorf("Grace heard %v", e)
+			t.Errorf("Grace received %v", e)
 		}
 	}
 	run(t, ada, click(`[data-conversation="room:lobby"] button`), shows("#title", "lobby"))

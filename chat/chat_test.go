@@ -165,7 +165,7 @@ func TestHostileInput(t *testing.T) {
 	ann.Send(strings.ReplaceAll(string(words), `\r`, ""))
 	e := bob.gets("message")
 	if e["text"] != strings.TrimSpace(strings.ReplaceAll(said, "\r", "")) || e["from"] != "Ann<b>'\"&" {
-		t.Errorf("Bob hears %q", e)
+		t.Errorf("Bob receives %q", e)
 	}
 }
 
@@ -334,7 +334,7 @@ func TestManyTalk(t *testing.T) {
 			e := p.gets("message")
 			from := e["from"].(string)
 			if e["text"] != fmt.Sprint(next[from]) {
-				t.Fatalf("p%d heard %v of %s when %d was due", i, e["text"], from, next[from])
+				t.Fatalf("p%d received %v of %s when %d was due", i, e["text"], from, next[from])
 			}
 			next[from]++
 		}

@@ -206,7 +206,7 @@ func TestPageQuickTypist(t *testing.T) {
 	}
 	for _, line := range want {
 		if got := grace.expect("message")["text"]; got != line {
-			t.Fatalf("Grace hears %q, not %q", got, line)
+			t.Fatalf("Grace receives %q, not %q", got, line)
 		}
 	}
 	run(t, ada, shows("#messages", "line 15"), until(`document.querySelectorAll("#outbox li").length === 0`), boxHolds(""))
@@ -244,7 +244,7 @@ func TestPageDrafts(t *testing.T) {
 		shows("#title", "lobby"), boxHolds("in the lobby"), enterKey(), shows("#messages", "in the lobby"), boxHolds(""))
 	for e := bob.next(); e["text"] != "in the lobby"; e = bob.next() {
 		if e["type"] == "message" || e["type"] == "private" {
-			t.Errorf("Bob hears %v", e)
+			t.Errorf("Bob receives %v", e)
 		}
 	}
 }
@@ -333,14 +333,14 @@ func TestPageDeadLine(t *testing.T) {
 	shot(t, ada, "not-delivered-twice")
 	grace.send("/say lobby so far")
 	if e := grace.expect("message"); e["text"] != "so far" {
-		t.Errorf("Grace hears %v, which nobody has sent", e)
+		t.Errorf("Grace receives %v, which nobody has sent", e)
 	}
 	run(t, ada, click("#outbox li:first-child button"), boxHolds("second\ntyped since"))
 	inBox(t, ada)
 	run(t, ada, enterKey(), click("#outbox li:first-child button:last-child"),
 		until(`document.querySelectorAll("#outbox li").length === 0`))
 	if e := grace.expect("message"); e["text"] != "second\ntyped since" {
-		t.Errorf("Grace hears %v", e)
+		t.Errorf("Grace receives %v", e)
 	}
 }
 
@@ -355,7 +355,7 @@ func TestPageLateEcho(t *testing.T) {
 	w.hold(false)
 	run(t, ada, paste("said once"), enterKey())
 	if e := grace.expect("message"); e["text"] != "said once" || e["ref"] == nil {
-		t.Errorf("Grace hears %v", e)
+		t.Errorf("Grace receives %v", e)
 	}
 	w.cut()
 	run(t, ada, shows("#say-note", "has arrived after all"), boxHolds(""), shows("#messages", "said once"))
@@ -374,11 +374,11 @@ func TestPageReloaded(t *testing.T) {
 	run(t, ada, shows("#title", "lobby"), shows("#outbox .failed", "under way"), shows("#outbox", "the page was left"))
 	grace.send("/say lobby so far")
 	if e := grace.expect("message"); e["text"] != "so far" {
-		t.Errorf("Grace hears %v, which nobody has sent", e)
+		t.Errorf("Grace receives %v, which nobody has sent", e)
 	}
 	run(t, ada, click("#outbox button"), boxHolds("under way"), enterKey())
 	if e := grace.expect("message"); e["text"] != "under way" {
-		t.Errorf("Grace hears %v", e)
+		t.Errorf("Grace receives %v", e)
 	}
 }
 

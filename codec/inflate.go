@@ -74,7 +74,7 @@ func (z *inflater) ReadByte() (c byte, err error) {
 
 // errEnds is returned for a message with so many last blocks that each holds almost nothing. To go
 // on after a last block costs as much as some KiB of data.
-var errEnds = errors.New("codec: a compressed message of many last blocks")
+var errEnds = errors.New("codec: too many final blocks in a compressed message")
 
 // maxEnds is the number of blocks in a message that may be marked as the last.
 func maxEnds(message []byte) int { return 16 + len(message)/512 }
@@ -203,7 +203,7 @@ func (w *WebSocket) whyNot(message []byte, err error) (code uint16, what string)
 	case errors.Is(err, ErrTooBig):
 		return closeTooBig, tooBig
 	case errors.Is(err, errEnds):
-		return closeInvalid, "a compressed message of many last blocks"
+		return closeInvalid, "too many final blocks in a compressed message"
 	case w.past == nil && w.deflate.refersBack(message, int(w.max)):
 		return closeInvalid, "compressed with context takeover, which was not agreed to"
 	}

@@ -51,8 +51,8 @@ func leaveInBrowser(t *testing.T, tab context.Context, addr, name string, n int)
 	return promised[[]departure](t, tab, addr, fmt.Sprintf("leave(WebSocket, 'ws://%s', %q, %d)", addr, name, n))
 }
 
-// testPageBehindNginx opens the chat's page in two windows of Chromium, through an nginx that
-// serves it below a path of its own, and has the two users talk.
+// testPageBehindNginx lets two people chat in windows of Chromium, on a page that nginx serves
+// below a path of its own.
 func testPageBehindNginx(t *testing.T, bin string) {
 	browsertest.Path(t)
 	addr := startNginx(t, proctest.Start(t, nil, bin, "chat", "--listen", "ws://127.0.0.1:0"))

@@ -28,9 +28,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// realClients are WebSocket clients that others have written: ws and undici from npm, the WebSocket
-// of Node.js, and python3-websockets, each driven by a program in testdata/realclients; and
-// Chromium.
+// realClients are WebSocket clients of others: ws and undici of npm, Node.js's own WebSocket, and
+// python3-websockets, each by a program in testdata/realclients; and Chromium.
 var realClients = []string{"ws", "undici", "node", "python", "chromium"}
 
 const clientsDir = "testdata/realclients"
@@ -84,8 +83,8 @@ func python(t *testing.T) string {
 	return ""
 }
 
-// nodeWithWebSocket returns a command that runs a client on the WebSocket that is part of Node.js.
-// Version 18 has none. In later versions it is that of undici, which is tested in any case.
+// nodeWithWebSocket runs a client on the WebSocket that Node.js has by itself. Version 18 has none;
+// what later ones have is undici's, which is tested in any case.
 func nodeWithWebSocket(t *testing.T) []string {
 	t.Helper()
 	node := need(t, "node")
@@ -130,7 +129,8 @@ type visit struct {
 // whoIs is what a worker knows of a client's request.
 type whoIs struct{ Target, Subprotocol, Host, ForwardedFor, ForwardedProto string }
 
-// mirror is a business for real clients: it sends back what they send, but for a few words.
+// mirror is the business code for real clients: it sends back what they send, except for a few
+// commands.
 type mirror struct {
 	mu      sync.Mutex
 	handled map[string]int // by what stands before the first space; guarded by mu
@@ -183,8 +183,8 @@ var ways = []struct {
 	}},
 }
 
-// TestRealClients connects clients that others have written, directly and through proxies. Their
-// programs are in testdata/realclients.
+// TestRealClients connects clients that others have written, directly and by way of proxies.
+// testdata/realclients has their programs.
 func TestRealClients(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -257,8 +257,8 @@ func checkVisit(t *testing.T, v visit, addr string, proxied, takeover bool) {
 	}
 }
 
-// testRequests opens WebSockets with requests that devices and proxies make, and that are otherwise
-// rare.
+// testRequests opens WebSockets by requests that devices and proxies make, and that only few
+// clients do.
 func testRequests(t *testing.T, bin string) {
 	gateway, _ := startMirror(t, bin)
 	for _, way := range ways {
@@ -322,9 +322,8 @@ type departure struct {
 	Answers int
 }
 
-// testDrain ends a gateway whose clients send without a pause. Each client receives the reason in a
-// close frame, and the connection ends without a reset. Each has the answers to all of its messages
-// that were handled.
+// testDrain ends a gateway whose clients send without a pause. Each receives the reason in a
+// close frame, a clean end, and the answers to everything that was handled.
 func testDrain(t *testing.T, bin string) {
 	for _, way := range ways {
 		for _, kind := range realClients {
@@ -356,7 +355,8 @@ func testDrain(t *testing.T, bin string) {
 				if code := gateway.ExitCode(); code != 0 {
 					t.Errorf("exit code %d", code)
 				}
-				// Chromium calls no end clean when the page has sent something that could not go out any more.
+				// Chromium calls no end clean when the page has sent something that could not go
+				// out any more.
 				checkDepartures(t, all, h, n, kind != "chromium")
 			})
 		}
@@ -395,8 +395,8 @@ func checkDepartures(t *testing.T, all []departure, h *mirror, n int, clean bool
 	t.Logf("%d clients, %d answers", n, answers)
 }
 
-// testQuiet lets clients say nothing for longer than a client may be silent that does not answer
-// pings. They are not closed, because the libraries answer pings by themselves.
+// testQuiet lets clients send nothing for longer than a client may that answers no pings. They
+// answer pings by themselves.
 func testQuiet(t *testing.T, bin string) {
 	gateway, _ := startMirror(t, bin, "--heartbeat", "1s")
 	addr := gateway.Addrs["ws"]
@@ -415,7 +415,7 @@ func testQuiet(t *testing.T, bin string) {
 				all = append(all, q)
 			})
 		}
-		outlastMute(t, addr)
+		outlastSilent(t, addr)
 		for _, q := range all {
 			if err := q.speak(); err != nil {
 				t.Error(err)
@@ -427,13 +427,13 @@ func testQuiet(t *testing.T, bin string) {
 		tab := openBrowser(t)
 		promised[bool](t, tab, addr,
 			fmt.Sprintf("globalThis.quiet = new Peer(WebSocket, 'ws://%s'); quiet.opened.then(() => true)", addr))
-		outlastMute(t, addr)
+		outlastSilent(t, addr)
 		inBrowser(t, tab, chromedp.Evaluate[chromedp.Void]("quiet.echoes('still here')", chromedp.EvalAwaitPromise))
 	})
 }
 
-// outlastMute waits as long as a WebSocket may stay that opens now and answers no pings.
-func outlastMute(t *testing.T, addr string) {
+// outlastSilent waits as long as a new WebSocket may stay open that answers no pings.
+func outlastSilent(t *testing.T, addr string) {
 	t.Helper()
 	mute, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -449,7 +449,8 @@ func outlastMute(t *testing.T, addr string) {
 	}
 }
 
-// quietClient is the program of a client that has a WebSocket open and sends when it is told to.
+// quietClient is the program of a client that has a WebSocket open, and sends a message on
+// request.
 type quietClient struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -486,8 +487,8 @@ func (q *quietClient) speak() error {
 	return nil
 }
 
-// testHalfClosed has text clients that send something and end their side at once. They receive the
-// answers, and then the end of the stream.
+// testHalfClosed lets text clients send something and close their side at once. They receive the
+// answers, and then the end.
 func testHalfClosed(t *testing.T, bin string) {
 	gateway, _ := startMirror(t, bin)
 	for _, way := range []string{"direct", "HAProxy"} {

@@ -1,4 +1,4 @@
-// Package e2e_test tests the program from outside: with clients and proxies that others have
+// Package e2e_test tests the program as others meet it: with clients and proxies that others have
 // written.
 package e2e_test
 

@@ -66,7 +66,7 @@ type number struct {
 func checkNumbers(of string, fields ...number) error {
 	for _, f := range fields {
 		if f.value < 0 {
-			return fmt.Errorf("engine: %s.%s: %d: must be 0 or more", of, f.name, f.value)
+			return fmt.Errorf("engine: %s.%s: %d: must be at least 0", of, f.name, f.value)
 		}
 	}
 	return nil

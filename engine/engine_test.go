@@ -106,7 +106,7 @@ func TestStopUnderLoad(t *testing.T) {
 	near, far := net.Pipe()
 	defer far.Close()
 	if err := e.Register(nil, near, h, ConnOptions{}); !errors.Is(err, ErrStopped) {
-		t.Errorf("Enroll: %v", err)
+		t.Errorf("Register: %v", err)
 	}
 	if s := figures(e); len(s) != 2 || s[0].Conns != 0 || s[0].Opened == 0 {
 		t.Errorf("stats: %+v", s)
@@ -182,7 +182,7 @@ func descriptors(t testing.TB) int {
 	return len(entries)
 }
 
-func TestEnrollOnAGivenLoop(t *testing.T) {
+func TestRegisterOnAGivenLoop(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 3})
 	for network, addr := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "s")} {
@@ -221,7 +221,7 @@ func TestEnrollOnAGivenLoop(t *testing.T) {
 }
 
 // A conn that the engine cannot register is closed and reported.
-func TestEnrollRefusesWhatIsNoSocket(t *testing.T) {
+func TestRegisterRefusesWhatIsNoSocket(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})
 	near, far := net.Pipe()

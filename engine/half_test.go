@@ -140,7 +140,7 @@ func countedLines(first, n int) (b []byte) {
 
 // A peer that disconnects after it has ended its side is detected by the next write, and one that
 // accepts nothing by WriteTimeout. No descriptor is left behind.
-func TestAHalfClosedPeerThatGoes(t *testing.T) {
+func TestAHalfClosedPeerThatBreaks(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		leave func(nc net.Conn)

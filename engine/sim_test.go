@@ -244,12 +244,12 @@ func TestTheEndComesBehindTheData(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var heard string
+		var received string
 		var conn *engine.Conn
 		h := enders{funcs{
 			open: func(c *engine.Conn) { conn = c },
 			data: func(c *engine.Conn, in []byte) int {
-				heard += string(in[:1])
+				received += string(in[:1])
 				if how == "yields" && len(in) > 1 {
 					c.Yield(0)
 				}
@@ -259,7 +259,7 @@ func TestTheEndComesBehindTheData(t *testing.T) {
 				return 1
 			},
 		}, func(c *engine.Conn) {
-			heard += "."
+			received += "."
 			_ = c.Write([]byte("answer"))
 		}}
 		p := s.Open(0, netip.AddrPort{}, h, engine.ConnOptions{})
@@ -272,8 +272,8 @@ func TestTheEndComesBehindTheData(t *testing.T) {
 		conn.Resume()
 		s.Settle()
 		want := map[string]string{"paused": "a.", "yields": "abc.", "kept": "a."}[how]
-		if got := string(p.Take()); heard != want || got != "answer" {
-			t.Errorf("%s: heard %q, it gets %q", how, heard, got)
+		if got := string(p.Take()); received != want || got != "answer" {
+			t.Errorf("%s: received %q, it gets %q", how, received, got)
 		}
 		conn.Close(nil)
 		s.Settle()

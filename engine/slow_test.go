@@ -70,7 +70,7 @@ func TestASlowPeerIsNotStalled(t *testing.T) {
 
 // When too many bytes wait in a loop, the conns with the most are closed, and those with fewer are
 // not. Conns with ExcludeFromBudget do not count.
-func TestTheWorstAreCutFirst(t *testing.T) {
+func TestTheLargestBacklogsAreClosedFirst(t *testing.T) {
 	t.Parallel()
 	const bound = 8 << 20
 	e := start(t, Config{Loops: 1, MaxBuffered: bound})
@@ -136,7 +136,7 @@ func TestAnOverloadedLoopGetsNoNewConns(t *testing.T) {
 
 // A large amount of output within one callback is sent before the callback ends: output to many
 // conns is not all held in memory first.
-func TestAFloodDoesNotWait(t *testing.T) {
+func TestAFloodIsSentWithinTheCallback(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})
 	var conns []*Conn

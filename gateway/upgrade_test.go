@@ -69,7 +69,7 @@ func (p pickers) Pick(r gateway.RouteRequest, _ []gateway.Candidate) int {
 	return 0
 }
 
-// A worker has the identity before it is told of the client, a Router sees the uid, and what is
+// A worker has the identity before it receives the client, a Router sees the uid, and what is
 // published to it arrives.
 func TestUpgradeIdentity(t *testing.T) {
 	t.Parallel()
@@ -247,8 +247,8 @@ func TestUpgradesAreBounded(t *testing.T) {
 	}
 	quick := dialClient(t, g.Addrs()[1])
 	quick.say("is the loop free?")
-	if got := quick.hear(); got != "is the loop free?" {
-		t.Errorf("another client hears %q", got)
+	if got := quick.receive(); got != "is the loop free?" {
+		t.Errorf("another client receives %q", got)
 	}
 	if s := g.Stats(); s.PartialBytes == 0 {
 		t.Error("the requests that wait count nothing")

@@ -200,14 +200,14 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 	g := workertest.NewWithConfig(t, h, worker.Config{Logger: slog.New(slog.DiscardHandler)})
 	w := g.Worker()
 	client := g.Dial(workertest.Request{})
-	does := func(f func(worker.Call), hears string) {
+	does := func(f func(worker.Call), receives string) {
 		t.Helper()
 		e <- func(_ context.Context, c worker.Call) error {
 			f(c)
 			return nil
 		}
 		client.Send("go on")
-		client.Expect(hears)
+		client.Expect(receives)
 	}
 	does(func(c worker.Call) { c.SetAttrs(map[string]string{"name": "Ann"}) }, "done")
 	ofCall, ofWorker := m.ofCall(), m.ofWorker(t.Context(), w, client.ID())
@@ -234,7 +234,7 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 			for i, call := range list {
 				does(func(c worker.Call) {
 					c.Bind("ghost")
-					c.Send(worker.Text("must not be heard"))
+					c.Send(worker.Text("must not be received"))
 					call(c)
 					c.MergeAttrs(map[string]string{"after": "it"})
 				}, "failed")
@@ -262,7 +262,7 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 func TestAttributesAreBounded(t *testing.T) {
 	t.Parallel()
 	mega := func(n int) string { return strings.Repeat("x", n<<10) }
-	type starter func(*testing.T, worker.Handler) (w *worker.Worker, say func(string), hears func(string))
+	type starter func(*testing.T, worker.Handler) (w *worker.Worker, say func(string), receives func(string))
 	for name, start := range map[string]starter{
 		"workertest": func(t *testing.T, h worker.Handler) (*worker.Worker, func(string), func(string)) {
 			g := workertest.New(t, h)
@@ -274,7 +274,7 @@ func TestAttributesAreBounded(t *testing.T) {
 			w := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}}, h)
 			<-w.Ready()
 			l := dial(t, g)
-			return w, l.say, l.hears
+			return w, l.say, l.receives
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -285,7 +285,7 @@ func TestAttributesAreBounded(t *testing.T) {
 				failed <- err
 				c.Send(worker.Text("failed"))
 			}
-			w, say, hears := start(t, h)
+			w, say, receives := start(t, h)
 			does := func(f func(context.Context, worker.Call), answer string) {
 				t.Helper()
 				e <- func(ctx context.Context, c worker.Call) error {
@@ -293,7 +293,7 @@ func TestAttributesAreBounded(t *testing.T) {
 					return nil
 				}
 				say("go on")
-				hears(answer)
+				receives(answer)
 			}
 			is := func(what string, attrs map[string]string, version uint32, keys string) {
 				t.Helper()

@@ -18,10 +18,10 @@ func TestConfigIsChecked(t *testing.T) {
 	long := strings.Repeat("n", 201)
 	h := Handler{}
 	for want, cfg := range map[string]Config{
-		"Config.Gateways: at least one address":          {},
-		"Config.Gateways: \"here\" needs host:port":      {Gateways: []string{"here"}},
-		"alone, 127.0.0.1:7272 (give the worker address": {Gateways: []string{"ws://127.0.0.1:7272/chat"}},
-		"alone, 10.0.0.5:2300": {
+		"Config.Gateways: must have at least one address":   {},
+		"Config.Gateways: \"here\": must be host:port":      {Gateways: []string{"here"}},
+		"without a scheme: 127.0.0.1:7272 (give the worker": {Gateways: []string{"ws://127.0.0.1:7272/chat"}},
+		"without a scheme: 10.0.0.5:2300": {
 			Gateways: []string{"127.0.0.1:2300", "gateway://10.0.0.5:2300"},
 		},
 		"between 0 and 65535":                                  {Gateways: []string{"127.0.0.1:72720"}},

@@ -32,7 +32,7 @@ func TestAContextEndsWithTheLink(t *testing.T) {
 			defer cancel()
 			<-inner.Done()
 			over <- errors.Join(inner.Err(), context.Cause(inner))
-			over <- c.Worker().Publish(ctx, worker.Client(c.ID()), worker.Text("must not be heard"))
+			over <- c.Worker().Publish(ctx, worker.Client(c.ID()), worker.Text("must not be received"))
 			_, err := c.Worker().Count(ctx, worker.Everyone())
 			over <- err
 		default:
@@ -62,8 +62,8 @@ func TestAContextEndsWithTheLink(t *testing.T) {
 	c := dial(t, g)
 	c.say("one")
 	c.say("two")
-	c.hears("one")
-	c.hears("two")
+	c.receives("one")
+	c.receives("two")
 	if a, b := <-first, <-first; a != b {
 		t.Error("two calls of a client have two contexts")
 	}
@@ -75,7 +75,7 @@ func TestAContextEndsWithTheLink(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
-	c.hears("wait")
+	c.receives("wait")
 }
 
 // A drain that takes too long ends the contexts. If the handlers return then, Run returns nil.

@@ -14,7 +14,7 @@ import (
 
 // Effects at another gateway survive the loss of links to it: however often these are cut, each
 // effect arrives once and in order.
-func TestEffectsElsewhereOutliveLinks(t *testing.T) {
+func TestEffectsElsewhereSurviveLinks(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
@@ -31,7 +31,7 @@ func TestEffectsElsewhereOutliveLinks(t *testing.T) {
 	}
 	hearer := dial(t, g2)
 	hearer.say("join room")
-	hearer.hears("ok")
+	hearer.receives("ok")
 	const words = 2000
 	var talk sync.WaitGroup
 	defer talk.Wait()
@@ -91,7 +91,7 @@ func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
 		defer start(g2.WorkerAddr())() // joins by a worker of its own
 		c := dial(t, g2)
 		c.say("join room")
-		c.hears("ok")
+		c.receives("ok")
 		return c
 	}()
 	stop := start(slow.Addr())
@@ -121,7 +121,7 @@ func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
 	close(over)
 	talk.Wait()
 	for i := range said {
-		hearer.hears(fmt.Sprint(i))
+		hearer.receives(fmt.Sprint(i))
 	}
 }
 
@@ -147,7 +147,7 @@ func TestAnIDOfNobody(t *testing.T) {
 		for _, loop := range []byte{0, 1, 2, 254, 255} {
 			id := worker.ClientID{3: gateway, 4: loop, 15: 1}
 			c.say(id.String())
-			c.hears("<nil>")
+			c.receives("<nil>")
 		}
 	}
 	if s := w.Stats(); s.Reconnects > 0 || s.CommandsDropped != 5 {
@@ -171,7 +171,7 @@ var mourners = worker.Handler{
 
 // The effects of the Close calls for the last clients of a draining gateway reach other gateways.
 // The gateway ends only when its workers have sent these effects and the other gateways have them.
-func TestTheLastToGoAreHeardOfElsewhere(t *testing.T) {
+func TestLastDetachesReachOtherGateways(t *testing.T) {
 	t.Parallel()
 	g1, stop := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
@@ -179,14 +179,14 @@ func TestTheLastToGoAreHeardOfElsewhere(t *testing.T) {
 	<-w.Ready()
 	hearer := dial(t, g2)
 	hearer.say("join room")
-	hearer.hears("ok")
+	hearer.receives("ok")
 	last := dial(t, g1)
 	last.say("bind ann")
-	last.hears("ok")
+	last.receives("ok")
 	done := make(chan struct{})
 	go func() { defer close(done); stop() }()
-	last.hears(`{"type":"sluice.draining"}`)
+	last.receives(`{"type":"sluice.draining"}`)
 	_ = last.conn.Close() // at once: nothing else keeps the gateway
-	hearer.hears("ann has left")
+	hearer.receives("ann has left")
 	<-done
 }

@@ -39,8 +39,8 @@ func stumbling() (h worker.Handler, failed chan error) {
 		c.Bind("ghost")
 		c.SetAttrs(map[string]string{"k": "ghost"})
 		c.Join("ghosts")
-		c.Send(worker.Text("must not be heard"))
-		c.Publish(worker.Everyone(), worker.Text("must not be heard"))
+		c.Send(worker.Text("must not be received"))
+		c.Publish(worker.Everyone(), worker.Text("must not be received"))
 		switch {
 		case strings.HasPrefix(text, "panic"):
 			panic("on purpose")
@@ -278,6 +278,6 @@ func TestRetryAcrossWorkers(t *testing.T) {
 	<-tried
 	<-tried
 	broken.Store(false)
-	c.hears("one")
-	c.hears("two")
+	c.receives("one")
+	c.receives("two")
 }

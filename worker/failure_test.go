@@ -207,7 +207,7 @@ func TestStuckGatewayAtDrain(t *testing.T) {
 
 // A worker that sends without a pause still reads its link: the leader does not have to write what
 // other goroutines send meanwhile.
-func TestAFloodDoesNotDeafenALink(t *testing.T) {
+func TestALinkIsReadDuringAFlood(t *testing.T) {
 	t.Parallel()
 	conns, w := rawPeer(t, 0, worker.Handler{})
 	conn := <-conns

@@ -81,7 +81,7 @@ func TestRunTwice(t *testing.T) {
 	}
 	c := dial(t, g)
 	c.say("x")
-	c.hears("ok")
+	c.receives("ok")
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)

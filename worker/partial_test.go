@@ -27,7 +27,7 @@ func TestGroupsOfAClientAreBounded(t *testing.T) {
 		l := dial(t, g1)
 		e <- func(_ context.Context, c worker.Call) error { ids[i] = c.ID(); return nil }
 		l.say("go on")
-		l.hears("done")
+		l.receives("done")
 	}
 	ctx := t.Context()
 	const most = link.DefaultGroupBytes / link.MaxKey

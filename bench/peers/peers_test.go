@@ -141,8 +141,8 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestKept makes the table of the runs in docs/runs/peers again. It is the same as the table beside
-// the runs, and docs/performance.md has its figures.
+// TestKept makes the tables of the kept runs again, and compares them with those in docs/runs/peers
+// and docs/performance.md.
 func TestKept(t *testing.T) {
 	t.Parallel()
 	const kept = "../../docs/runs/peers/"

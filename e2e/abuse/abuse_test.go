@@ -25,8 +25,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// status reads a figure of a process from /proc, in kilobytes if it has a unit. VmRSS is the memory
-// that it has now, VmHWM the most that it ever had.
+// status reads a figure of a process, in kilobytes where it has a unit: VmRSS is what it has in
+// memory now, VmHWM the most it ever had.
 func status(t *testing.T, pid int, name string) int {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -41,8 +41,8 @@ func status(t *testing.T, pid int, name string) int {
 	return n
 }
 
-// openFiles counts the descriptors of a process. Two descriptors of one socket count as one: a
-// worker's link has a second one while it receives nothing.
+// openFiles counts the descriptors of a process. Those of one socket count as one: a worker's link
+// has a second one while nothing comes by it.
 func openFiles(t *testing.T, pid int) (n int) {
 	t.Helper()
 	dir := fmt.Sprintf("/proc/%d/fd/", pid)
@@ -64,8 +64,8 @@ func openFiles(t *testing.T, pid int) (n int) {
 	return n + len(sockets)
 }
 
-// witness sends a line again and again and waits until it comes back, until stop is called. stop
-// returns the longest of these waits.
+// witness sends a line repeatedly and waits for each to come back, until stop is called. stop
+// returns the longest wait.
 func witness(t *testing.T, addr string) (stop func() time.Duration) {
 	t.Helper()
 	conn := proctest.Dial(t, addr)
@@ -86,7 +86,7 @@ func witness(t *testing.T, addr string) (stop func() time.Duration) {
 			_, err := io.WriteString(conn, "still here\n")
 			line, readErr := in.ReadString('\n')
 			if err != nil || readErr != nil || line != "still here\n" {
-				t.Errorf("the witness hears %q, %v %v", line, err, readErr)
+				t.Errorf("the witness receives %q, %v %v", line, err, readErr)
 				return
 			}
 			longest = max(longest, time.Since(began))
@@ -118,9 +118,8 @@ func upgrade(conn net.Conn) error {
 	}
 }
 
-// TestConnectionFlood opens many connections: a third of them send nothing, a third begin a
-// handshake, and a third become clients. They leave nothing behind, and a client that is connected
-// meanwhile waits hardly longer.
+// A flood of connections leaves nothing behind. A third of them send nothing, a third begin a
+// handshake, and a third become clients. A connected client is hardly affected.
 func TestConnectionFlood(t *testing.T) {
 	bin := proctest.Build(t)
 	server := proctest.Start(t, nil, bin, "echo", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0")
@@ -183,9 +182,8 @@ func TestConnectionFlood(t *testing.T) {
 	}
 }
 
-// TestSlowHandshakes opens two hundred connections that send their handshake slowly or not at all.
-// They are closed at the deadline of the handshake and cost almost nothing. Clients that connect
-// meanwhile are served at once.
+// Two hundred clients send their handshake slowly, or not at all. They are closed at its
+// deadline and use little memory. New clients are served at once meanwhile.
 func TestSlowHandshakes(t *testing.T) {
 	bin := proctest.Build(t)
 	const timeout, many = 2 * time.Second, 200
@@ -219,7 +217,7 @@ func TestSlowHandshakes(t *testing.T) {
 			_ = conn.SetReadDeadline(began.Add(20 * time.Second))
 			b, err := io.ReadAll(conn)
 			if len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("a slow one hears %q, %v", b, err)
+				t.Errorf("a slow one receives %q, %v", b, err)
 			}
 			cut <- time.Since(began)
 		})
@@ -246,9 +244,9 @@ func TestSlowHandshakes(t *testing.T) {
 	}
 }
 
-// Clients that use all descriptors do not keep workers out, because some descriptors are reserved
-// for them. A worker whose links were lost comes back.
-func TestAWorkerComesBackThoughDescriptorsAreOut(t *testing.T) {
+// Clients that use all free descriptors keep no worker out: some descriptors are reserved, and a
+// lost worker reconnects.
+func TestAWorkerReconnectsWithoutFreeDescriptors(t *testing.T) {
 	bin := proctest.Build(t)
 	script := "ulimit -n 128; exec " + bin + " gateway --listen text://127.0.0.1:0 --inner 127.0.0.1:0 --reactors 2"
 	gateway := proctest.Start(t, nil, "/bin/sh", "-c", script)
@@ -264,7 +262,7 @@ func TestAWorkerComesBackThoughDescriptorsAreOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		if line, err := bufio.NewReader(conn).ReadString('\n'); line != text+"\n" {
-			t.Fatalf("it hears %q, %v", line, err)
+			t.Fatalf("it receives %q, %v", line, err)
 		}
 	}
 	served("before")
@@ -287,8 +285,8 @@ func TestAWorkerComesBackThoughDescriptorsAreOut(t *testing.T) {
 	served("after")
 }
 
-// The address of a client, for limits and for workers, is that of its connection. Headers and lines
-// that the client sends cannot change it, because gateways accept no address from anybody.
+// The address of a client, for limits and for workers, is that of its connection. No header and
+// no PROXY line changes it.
 func TestNoClientChoosesItsAddress(t *testing.T) {
 	t.Parallel()
 	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0",
@@ -320,8 +318,8 @@ func TestNoClientChoosesItsAddress(t *testing.T) {
 	}
 }
 
-// A compressed message of a megabyte that would become a gigabyte is rejected at the size that a
-// message may have. The server does not grow while a hundred of them arrive.
+// Decompression of a message of 1 MB that would become 1 GB stops at the size of the largest
+// message. With a hundred of them the server does not grow.
 func TestDecompressionBombs(t *testing.T) {
 	for _, test := range []struct {
 		name        string
@@ -371,9 +369,9 @@ func TestDecompressionBombs(t *testing.T) {
 	}
 }
 
-// newBomb returns a compressed WebSocket message that becomes n zeros. It is one frame, and its key
-// is zero. Only one megabyte of zeros is compressed, and the result is repeated: after zeros, the
-// same zeros compress to the same bytes.
+// newBomb returns a compressed WebSocket message, in one frame with a key of zeros, that becomes
+// n zeros. A megabyte of them is compressed once, and repeated: after zeros it is the same each
+// time.
 func newBomb(n int) []byte {
 	var b bytes.Buffer
 	z, _ := flate.NewWriter(&b, flate.BestCompression)

@@ -10,9 +10,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestDescriptorsRunOut gives a gateway fewer descriptors than there are dials. Clients that are
-// connected are not disturbed, and those that have dialled are served soon after descriptors are
-// free again.
+// A gateway has fewer descriptors than there are dials. Connected clients are not affected, and
+// the others are served soon after descriptors are free again.
 func TestDescriptorsRunOut(t *testing.T) {
 	bin := proctest.Build(t)
 	server := proctest.Start(t, nil, "/bin/sh", "-c", "ulimit -n 64; exec "+bin+" echo --listen text://127.0.0.1:0")

@@ -1,5 +1,5 @@
-// Package abuse_test has clients that do harm: floods of connections, slow handshakes,
-// decompression bombs, and the use of all descriptors.
+// Package abuse_test has clients that mean harm: floods, slow handshakes, bombs, and descriptors
+// that run out.
 package abuse_test
 
 import (

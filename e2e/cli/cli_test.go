@@ -19,17 +19,17 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestWhatWasMeant starts commands whose flags are almost right. They end with exit code 2, and the
-// error names the flag and says how to write it.
+// Command lines that are almost right are refused with exit code 2. The error names the flag and
+// shows the right form.
 func TestWhatWasMeant(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
 	for _, c := range []struct{ line, says string }{
-		{"echo --worker --gateway here", "--gateway: \"here\" needs host:port, for example here:2300"},
-		{"echo --worker --gateway ws://127.0.0.1:7272", "write host:port alone, 127.0.0.1:7272 (workers connect to"},
-		{"echo --worker --drain-timeout -1s", "--drain-timeout: -1s is negative"},
+		{"echo --worker --gateway here", "--gateway: \"here\": must be host:port, for example here:2300"},
+		{"echo --worker --gateway ws://127.0.0.1:7272", "without a scheme: 127.0.0.1:7272 (workers connect to"},
+		{"echo --worker --drain-timeout -1s", "--drain-timeout: -1s: must be at least 0"},
 		{"echo --worker --name " + strings.Repeat("n", 201), "--name"},
-		{"gateway --inner ws://127.0.0.1:2300", "--inner: \"ws://127.0.0.1:2300\" has a scheme: write host:port alone"},
+		{"gateway --inner ws://127.0.0.1:2300", "--inner: \"ws://127.0.0.1:2300\": must be host:port without a scheme"},
 		{"gateway --inner 2300", "127.0.0.1:2300"},
 		{
 			"gateway --listen wss://127.0.0.1:7272/chat",
@@ -41,7 +41,7 @@ func TestWhatWasMeant(t *testing.T) {
 		{"gateway --listen ws://127.0.0.1:0/chat?room=a", "there is no option \"room\", only subprotocol=NAME[,NAME]"},
 		{"gateway --listen ws://127.0.0.1:0?subprotocol=a,a", "--listen: \"a\" is there twice"},
 		{"gateway --origin https://chat.example/room", "--origin: \"https://chat.example/room\" is not an origin"},
-		{"gateway --max-output -1", "--max-output: -1 is negative"},
+		{"gateway --max-output -1", "--max-output: -1: must be at least 0"},
 		{"gateway --max-output 0", "--max-output: must not be 0 (default 1048576)"},
 		{"gateway --idle-timeout 0", "--idle-timeout: must not be 0 (default 10m0s)"},
 		{"echo --worker --drain-timeout 0s", "--drain-timeout: must not be 0 (default 10s)"},
@@ -58,7 +58,7 @@ func TestWhatWasMeant(t *testing.T) {
 	}
 }
 
-// TestNegativeIsOff starts a gateway with each limit that can be turned off, by a negative number.
+// A gateway starts with each limit turned off by a negative number.
 func TestNegativeIsOff(t *testing.T) {
 	t.Parallel()
 	args := []string{
@@ -78,8 +78,8 @@ func TestNegativeIsOff(t *testing.T) {
 	proctest.Start(t, nil, proctest.Build(t), args...)
 }
 
-// TestListenURLs opens WebSockets on the path and with the subprotocol that --listen names. The
-// chat's page is told the same path.
+// WebSockets open on the path and with the subprotocol that --listen names, and the chat's page
+// finds its socket there.
 func TestListenURLs(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -117,8 +117,8 @@ func TestListenURLs(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// TestKeyFiles reads a key from a file or a pipe. A device is rejected, and a file that never ends
-// is not read for ever.
+// A key is read from a file or a pipe, and reading it never blocks forever, for example on a
+// device.
 func TestKeyFiles(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -134,14 +134,14 @@ func TestKeyFiles(t *testing.T) {
 	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0",
 		"--inner", "127.0.0.1:0", "--key-file", good)
 	for path, says := range map[string]string{
-		key("short", "short"):                    "5 bytes: a key must have at least 16",
-		key("empty", ""):                         "0 bytes: a key must have at least 16",
-		key("blank", strings.Repeat(" \n", 100)): "0 bytes: a key",
+		key("short", "short"):                    "5 bytes: must be at least 16",
+		key("empty", ""):                         "0 bytes: must be at least 16",
+		key("blank", strings.Repeat(" \n", 100)): "0 bytes: must be",
 		key("long", strings.Repeat("x", 4097)):   "more than 4096 bytes",
 		filepath.Join(dir, "no-such-file"):       "no such file",
 		dir:                                      "is a directory",
 		"/dev/zero":                              "more than 4096 bytes",
-		"/dev/null":                              "0 bytes: a key",
+		"/dev/null":                              "0 bytes: must be",
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // it reads no file for ever
 		out, err := exec.CommandContext(ctx, bin, "echo", "--worker", "--key-file", path).CombinedOutput()
@@ -178,7 +178,7 @@ func TestKeyFiles(t *testing.T) {
 	_ = cmd.Wait()
 }
 
-// TestPortInUse names the flag and the address when somebody listens there already.
+// If another program listens on the port, the error names the flag and the address.
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -203,8 +203,7 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
-// The bytes that docs/operating.md and --help give as examples are valid messages: a server answers
-// them.
+// The bytes that docs/operating.md and --help give as examples are valid messages.
 func TestExamplesOfLengths(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestKeyFile lets a worker in that holds the key, and keeps one out that does not.
+// A worker with the key is accepted, and one with another key is not.
 func TestKeyFile(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -40,7 +40,7 @@ func TestKeyFile(t *testing.T) {
 	}
 }
 
-// TestUsage refuses what is not understood with exit code 2, and names the flag that is wrong.
+// An invalid command line is refused with exit code 2, and the error names the wrong flag.
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -77,9 +77,8 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestFlagsWithoutEffect starts a worker with a flag for clients, which a worker does not have. It
-// logs that the flag has no effect. The processes of --workers have the command line of their
-// parent and do not log it again.
+// A worker without a gateway logs flags that have no effect. The workers of --workers have their
+// parent's command line, and log nothing.
 func TestFlagsWithoutEffect(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -93,9 +92,8 @@ func TestFlagsWithoutEffect(t *testing.T) {
 	}
 }
 
-// TestRouterAndWeight finds out which worker each client was sent to. Each chat worker keeps a
-// history of what its own clients say, and the history shows it: all clients go to the worker whose
-// weight is a hundred times as large, or the workers take turns.
+// Each chat worker keeps a history of its own clients, which shows where clients went: all to
+// the worker with a hundred times the weight, or to the workers in turn.
 func TestRouterAndWeight(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -136,8 +134,8 @@ func TestRouterAndWeight(t *testing.T) {
 	}
 }
 
-// TestSilence closes WebSockets that do not answer pings, by --heartbeat, and clients that cannot
-// be pinged, by --idle-timeout.
+// WebSockets that answer no pings are closed by --heartbeat, and clients that cannot be pinged
+// by --idle-timeout.
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -172,19 +170,19 @@ func TestSilence(t *testing.T) {
 		}
 	}
 	ws, text := start("--heartbeat", "100ms", "--idle-timeout", "10m")
-	// The last frame is a close frame with code 4003.
+	// A close frame, 4003.
 	if told, err := io.ReadAll(ws); err != nil || !strings.HasSuffix(string(told), "\x88\x06\x0f\xa3idle") {
-		t.Errorf("the silent WebSocket hears %q, %v", told, err)
+		t.Errorf("the silent WebSocket receives %q, %v", told, err)
 	}
 	echoes(text, "here\n", "here\n")
 
 	ws, text = start("--heartbeat", "10m", "--idle-timeout", "300ms")
 	if told, err := io.ReadAll(text); err != nil || string(told) != `{"type":"sluice.closed","reason":"idle"}`+"\n" {
-		t.Errorf("the silent text client hears %q, %v", told, err)
+		t.Errorf("the silent text client receives %q, %v", told, err)
 	}
 	head := make([]byte, len("HTTP/1.1 101"))
 	if _, err := io.ReadFull(ws, head); err != nil || string(head) != "HTTP/1.1 101" {
-		t.Errorf("the WebSocket, which may be silent, hears %q, %v", head, err)
+		t.Errorf("the WebSocket, which may be silent, receives %q, %v", head, err)
 	}
 	if _, err := ws.Write([]byte("\x89\x80\x00\x00\x00\x00")); err != nil { // a ping: its pong is the last of what comes
 		t.Fatal(err)
@@ -201,8 +199,7 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestBroadcastPrefix sends messages that begin with the prefix, which go to all clients, and other
-// messages, which go back to their sender.
+// Messages that begin with the prefix go to all clients, and others back to their sender.
 func TestBroadcastPrefix(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// probed is what a probe is answered, 0 when nobody listens.
+// probed returns the status of a probe, or 0 if the port is closed.
 func probed(t *testing.T, addr, path string) int {
 	t.Helper()
 	res, err := http.Get("http://" + addr + path)
@@ -21,8 +21,8 @@ func probed(t *testing.T, addr, path string) int {
 	return res.StatusCode
 }
 
-// With --drain-delay a gateway that is told to end first reports that it is not ready, and still
-// serves clients that connect. Then it drains. A second signal ends it at once.
+// With --drain-delay a gateway that gets SIGTERM first fails its probes and still serves new
+// clients. Then it drains. A second signal ends it at once.
 func TestDrainDelay(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)

@@ -23,7 +23,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// leaver is a client that keeps some messages in flight until it is told to go.
+// leaver is a client that keeps some messages in flight until the gateway closes it.
 type leaver struct {
 	name     string
 	answers  int
@@ -97,9 +97,9 @@ func (l *leaver) webSocket(addr string) {
 	})
 }
 
-// A gateway that is told to end accepts no more clients and closes those that it has, at the rate
-// of --drain-rate. It closes a client when all messages that it took from the client have been
-// answered: no worker has received a message that was not answered.
+// A gateway that gets SIGTERM accepts no new clients, and closes its clients at the given rate,
+// each when everything that was read from it is answered: a message without an answer was not
+// handled by any worker.
 func TestGatewayDrains(t *testing.T) {
 	t.Parallel()
 	const n, pace = 100, 50
@@ -165,7 +165,7 @@ func TestGatewayDrains(t *testing.T) {
 		n, answers, leavers[n-1].at.Sub(began).Round(time.Millisecond), leavers[0].at.Sub(began).Round(time.Millisecond))
 }
 
-// blocked is a gateway with a client whose message is being handled for ever.
+// blocked starts a gateway with a client whose message is handled forever.
 func blocked(t *testing.T, args ...string) (*proctest.Process, *bufio.Reader) {
 	t.Helper()
 	gateway := proctest.Start(t, nil, proctest.Build(t),
@@ -186,8 +186,8 @@ func blocked(t *testing.T, args ...string) (*proctest.Process, *bufio.Reader) {
 	return gateway, bufio.NewReader(c)
 }
 
-// A client whose message is not handled in time is closed all the same. The exit code says that the
-// drain was not complete.
+// A client whose message is not handled in time is closed, and the exit code says that the drain
+// was not complete.
 func TestGatewayDrainHasAnEnd(t *testing.T) {
 	t.Parallel()
 	gateway, client := blocked(t, "--drain-timeout", "300ms")
@@ -215,7 +215,7 @@ func TestSecondSignal(t *testing.T) {
 				t.Errorf("exit code %d", code)
 			}
 			if b, err := client.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("the client hears %q, %v", b, err)
+				t.Errorf("the client receives %q, %v", b, err)
 			}
 		})
 	}

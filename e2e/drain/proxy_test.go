@@ -17,10 +17,9 @@ import (
 // proxyLag is how long a proxy's bytes are on their way to a client.
 const proxyLag = 20 * time.Millisecond
 
-// startProxy passes connections on to an address, as reverse proxies do. When the server ends a
-// connection, the proxy closes the client's connection at once. The proxy then still holds data of
-// the client that nobody reads, so this close is a reset, and what is on its way to the client is
-// lost.
+// startProxy forwards connections to an address, as reverse proxies do. When the server ends a
+// connection, the proxy closes the client's at once. If input of the client is unread then, that
+// is a reset, and output on its way to the client is lost.
 func startProxy(t *testing.T, to string) (addr string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -50,8 +49,8 @@ func startProxy(t *testing.T, to string) (addr string) {
 	return ln.Addr().String()
 }
 
-// passDown passes on what the server sends to the client. The data is delayed, and the end of the
-// stream is not.
+// passDown forwards the server's output to the client with a delay, and the server's end without
+// one.
 func passDown(client *net.TCPConn, server net.Conn) {
 	type piece struct {
 		bytes []byte
@@ -89,9 +88,9 @@ func passDown(client *net.TCPConn, server net.Conn) {
 	_ = server.Close()
 }
 
-// A client behind a proxy that sends without a pause also receives the reason of the close, and the
-// answers to all of its messages that were handled. The gateway does not end the connection before
-// the client has received the reason.
+// Behind a proxy, a client that sends without a pause receives the reason, and the answers to
+// everything that was handled: the gateway does not end the connection before the client has
+// received them.
 func TestGatewayDrainsBehindAProxy(t *testing.T) {
 	t.Parallel()
 	const n = 40

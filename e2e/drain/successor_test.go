@@ -27,9 +27,9 @@ func onPorts(old *proctest.Process) []string {
 	}
 }
 
-// A gateway that drains gives its worker port to a successor and still gets workers, also one that
-// was started since and knows only the successor's address. While no gateway drains, a second
-// gateway on the port is an error.
+// A gateway that drains gives its worker port to a successor, and still gets workers, even one
+// that was started later and knows only the successor's address. While the first gateway does
+// not drain, a second gateway on the port is an error.
 func TestSuccessorWithAnotherWorker(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -79,7 +79,8 @@ func TestSuccessorWithAnotherWorker(t *testing.T) {
 	}
 }
 
-// One worker serves a gateway that drains and its successor: what each handled each has answered.
+// One worker serves a gateway that drains and its successor. Each gateway answers everything
+// that was handled.
 func TestSuccessorUnderLoad(t *testing.T) {
 	t.Parallel()
 	const n = 60
@@ -137,8 +138,8 @@ func TestSuccessorUnderLoad(t *testing.T) {
 	t.Logf("%d clients, %d messages", len(all), answers)
 }
 
-// A gateway that cannot start, for it gets no port for clients, has not taken the inner port from
-// one that drains.
+// A gateway that cannot start, because it gets no port for clients, does not take the worker
+// port from one that drains.
 func TestASuccessorThatFailsTakesNothing(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)

@@ -8,9 +8,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// A gateway is killed with all its clients, and is started again at the same address. The workers
-// connect to it by themselves, and all clients are back at once. No client finds its name still in
-// use by its old connection.
+// A gateway is killed with all its clients, and a new one starts at the same address. The
+// workers reconnect by themselves, all clients are back at once, and no name is taken by a stale
+// session.
 func TestGatewayKilled(t *testing.T) {
 	bin := proctest.Build(t)
 	const n, backWithin = 200, 5 * time.Second

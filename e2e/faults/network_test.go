@@ -12,9 +12,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// The network between a gateway and one of its two workers fails, without a sign to either of them,
-// and recovers. Each message comes back once and in order. What the worker did while it was cut off
-// has no effect. When it is back it serves clients again: in the end it is the only worker.
+// The network between a gateway and one of its two workers is cut without notice to either, and
+// then restored. Each message comes back once and in order. What the cut-off worker does
+// meanwhile has no effect. After the cut it serves again: in the end it is the only worker.
 func TestPartition(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")

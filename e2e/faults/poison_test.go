@@ -15,12 +15,12 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// mortalEnv makes the test's program a worker instead of running tests. Its value is the worker
-// address of the gateway.
+// mortalEnv makes the test program a worker of the gateway at that worker port, instead of
+// running tests.
 const mortalEnv = "SLUICE_TEST_MORTAL_WORKER"
 
-// mortal is the business code of a worker that is killed by a message while it handles it, or that
-// flushes and waits to be killed.
+// mortal is the business code of a worker that is killed by a message while it handles it, or
+// that flushes and waits to be killed.
 func mortal(ctx context.Context, c worker.Call, m worker.Message) error {
 	switch string(m.Data) {
 	default:
@@ -33,13 +33,13 @@ func mortal(ctx context.Context, c worker.Call, m worker.Message) error {
 			select {}
 		}
 	case "poison":
-		c.Send(worker.Text("nobody hears this"))
+		c.Send(worker.Text("must not arrive"))
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	}
 	return nil
 }
 
-// runMortal runs a mortal worker until it is told to end.
+// runMortal runs a mortal worker until SIGTERM.
 func runMortal(inner string) {
 	w, err := worker.New(worker.Config{Gateways: []string{inner}, Logger: slog.New(slog.DiscardHandler)},
 		worker.Handler{Message: mortal})
@@ -70,20 +70,20 @@ func startMortal(t *testing.T, inner string) (died <-chan struct{}, kill func())
 	return over, kill
 }
 
-// A message kills each worker process that receives it. The gateway sets it aside, logs this, and
-// tells the client. The client's next message, and all messages of another client, are answered
-// once and in order, on the connections that were there from the beginning.
-func TestPoison(t *testing.T) {
+// A message kills each worker process that receives it. It becomes a dead letter, which the
+// gateway logs, and its client is notified. That client's next message, and all messages of
+// another client, are answered once and in order, on their first connections.
+func TestDeadLetter(t *testing.T) {
 	t.Parallel()
 	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0",
 		"--inner", "127.0.0.1:0", "--reactors", "1")
-	poisoner, other := proctest.Dial(t, g.Addrs["text"]), proctest.Dial(t, g.Addrs["text"])
-	proctest.Say(t, poisoner, "poison", "after it")
-	heard := make(chan string, 100)
+	sender, other := proctest.Dial(t, g.Addrs["text"]), proctest.Dial(t, g.Addrs["text"])
+	proctest.Say(t, sender, "poison", "after it")
+	received := make(chan string, 100)
 	go func() {
-		defer close(heard)
-		for lines := bufio.NewScanner(poisoner); lines.Scan(); {
-			heard <- lines.Text()
+		defer close(received)
+		for lines := bufio.NewScanner(sender); lines.Scan(); {
+			received <- lines.Text()
 		}
 	}()
 	patience := time.After(time.Minute)
@@ -94,20 +94,20 @@ func TestPoison(t *testing.T) {
 		workers++
 		select {
 		case <-died:
-		case line := <-heard: // of the one before
+		case line := <-received: // of the one before
 			if refused = true; line != `{"type":"sluice.refused","code":"poison","count":1}` {
-				t.Fatalf("the client of the poison hears %q", line)
+				t.Fatalf("the client of the dead letter receives %q", line)
 			}
 		case <-patience:
 			t.Fatalf("after %d workers the message is still tried", workers)
 		}
 	}
-	g.AwaitLog(`msg="dead letter: each worker that got it has ended" event=message bytes=6 deliveries=5 `, 1)
+	g.AwaitLog(`msg="dead letter: each worker that received the event has ended" event=message bytes=6 deliveries=5 `, 1)
 	startMortal(t, g.Addrs["inner"]) // should the refusal have come before the last one's end
 	select {
-	case line := <-heard:
+	case line := <-received:
 		if line != "after it" {
-			t.Errorf("after the refusal the client hears %q", line)
+			t.Errorf("after the refusal the client receives %q", line)
 		}
 	case <-patience:
 		t.Error("the next message is not answered")
@@ -128,8 +128,8 @@ func TestPoison(t *testing.T) {
 	}
 }
 
-// A worker process is killed in a call that has flushed. What was flushed has been received, and is
-// received again when the next worker gets the message. What was not flushed is received once.
+// A worker process is killed in a call that has flushed. Flushed effects arrive, and arrive
+// again when the next worker handles the message. The others arrive once.
 func TestKilledAfterAFlush(t *testing.T) {
 	t.Parallel()
 	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0",
@@ -138,23 +138,24 @@ func TestKilledAfterAFlush(t *testing.T) {
 	proctest.Say(t, c, "flush", "after it")
 	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 	lines := bufio.NewScanner(c)
-	hears := func(want string) {
+	expect := func(want string) {
 		t.Helper()
 		if !lines.Scan() || lines.Text() != want {
-			t.Fatalf("the client hears %q, %v, not %q", lines.Text(), lines.Err(), want)
+			t.Fatalf("the client receives %q, %v, not %q", lines.Text(), lines.Err(), want)
 		}
 	}
 	_, kill := startMortal(t, g.Addrs["inner"])
-	hears("begun")
+	expect("begun")
 	kill()
 	startMortal(t, g.Addrs["inner"])
-	hears("begun")
-	hears("done")
-	hears("after it")
+	expect("begun")
+	expect("done")
+	expect("after it")
 }
 
-// There is no worker for longer than messages are kept. The client stays connected and is told how
-// many of its messages were refused. When a worker is back, the client is served within a second.
+// There is no worker for longer than messages are queued. The client stays connected and
+// receives the number of its rejected messages. When there is a worker again it is served within
+// a second.
 func TestNoWorkerForLong(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
@@ -178,14 +179,14 @@ func TestNoWorkerForLong(t *testing.T) {
 	const held = 10 * time.Second // gateway.Config.QueueTimeout
 	took := time.Since(began)
 	if line != `{"type":"sluice.refused","code":"no_worker","count":2}`+"\n" || err != nil || took < held {
-		t.Fatalf("after %v the client hears %q, %v", took, line, err)
+		t.Fatalf("after %v the client receives %q, %v", took, line, err)
 	}
 	proctest.Say(t, c, "three")
 	serve()
 	back := time.Now()
 	_ = c.SetReadDeadline(back.Add(20 * time.Second))
 	if line, err = bufio.NewReader(c).ReadString('\n'); line != "three\n" || err != nil {
-		t.Fatalf("with a worker the client hears %q, %v", line, err)
+		t.Fatalf("with a worker the client receives %q, %v", line, err)
 	}
 	if took := time.Since(back); took > time.Second {
 		t.Errorf("served %v after the worker was ready", took)

@@ -10,10 +10,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-// TestSoak runs the soak test in its shortest form. Clients of all wire formats, some of which are
-// slow, have messages echoed, talk in rooms and receive broadcasts, all at once, while faults
-// happen. Every message is accounted for, the gateway holds no more than it may, and nothing is
-// left at the end.
+// The shortest form of a soak: clients of all wire formats, some of them slow, echo messages,
+// talk in rooms and receive broadcasts while faults happen. Every message is accounted for, the
+// gateway holds no more than it may, and nothing is left.
 func TestSoak(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")

@@ -13,7 +13,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-// shaken is a fleet with things being done to its workers while clients talk.
+// shaken is a fleet whose workers suffer faults while clients send messages.
 type shaken struct {
 	*fleet.Fleet
 	workers []*proctest.Process
@@ -215,7 +215,7 @@ func (f *shaken) shake(fault func(*shaken), done <-chan *bench.Report, end time.
 	return <-done
 }
 
-// rewire puts wires between the gateways and the workers to come.
+// rewire puts fault proxies between the gateways and later workers.
 func (f *shaken) rewire() {
 	for i, addr := range f.Inner {
 		w, err := faultproxy.New(addr, faultproxy.Faults{})
@@ -239,7 +239,7 @@ func (f *shaken) cut() {
 
 // awaitTraffic waits until workers have sent something over the wire whose turn it is since it was
 // last cut, however busy the machine is. A message whose link is cut every time before it is
-// answered would be taken for a poison message. awaitTraffic returns how long it waited, so that
+// answered would become a dead letter. awaitTraffic returns how long it waited, so that
 // the next fault can leave as much time.
 func (f *shaken) awaitTraffic() time.Duration {
 	const some = 4 << 10 // bytes, more than hellos have
@@ -251,7 +251,7 @@ func (f *shaken) awaitTraffic() time.Duration {
 }
 
 // cutSeldom leaves a slow wire time to carry something. A message whose link is cut every time
-// would be taken for a poison message.
+// would become a dead letter.
 func (f *shaken) cutSeldom() {
 	time.Sleep(400 * time.Millisecond)
 	f.cut()
@@ -262,7 +262,7 @@ func (f *shaken) wait() {
 	f.killed++
 }
 
-// trickle makes a link slower than its heartbeat. The link is given up, and so is each link that is
+// trickle makes a link slower than its heartbeat. It is closed, and so is each link that is
 // dialled meanwhile.
 func (f *shaken) trickle() {
 	f.wire().Set(faultproxy.Faults{Rate: 1})
@@ -272,7 +272,7 @@ func (f *shaken) trickle() {
 	f.killed++
 }
 
-// corrupt has the next frame, whose type is changed, end its link.
+// corrupt changes the type of the next frame, which ends its link.
 func (f *shaken) corrupt() {
 	time.Sleep(300*time.Millisecond + 2*f.awaitTraffic())
 	f.wire().Corrupt(1)
@@ -285,7 +285,7 @@ func (f *shaken) kill() {
 	time.Sleep(50 * time.Millisecond)
 }
 
-// killSeldom leaves time for all to be well again, so that what a client waits for is one kill.
+// killSeldom leaves time for recovery, so that a client waits for one kill only.
 func (f *shaken) killSeldom() {
 	time.Sleep(500 * time.Millisecond)
 	f.kill()
@@ -298,7 +298,7 @@ func (f *shaken) replace() {
 	f.renew()
 }
 
-// frozen is how long: when it is not noticed before, clients wait for so long.
+// frozen is how long a worker is frozen. If the gateway does not notice, clients wait that long.
 const frozen = 5 * time.Second
 
 func (f *shaken) freeze() {

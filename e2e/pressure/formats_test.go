@@ -11,9 +11,9 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 )
 
-// varied returns wire formats for n clients. Every second one compresses, until each format that
-// compresses has been used once. The others do not compress. If clients read fast, only the first
-// format that compresses is used, because decompression costs clients much.
+// varied are wire formats for n clients: those that are compressed once and in turn with the
+// others, of them only the first where clients read fast, for that is what costs them much; then
+// the others.
 func varied(n int, fast bool, mix []bench.WireFormat) (all []bench.WireFormat) {
 	plain := len(bench.Codecs)
 	compressed := mix[plain:]
@@ -30,8 +30,8 @@ func varied(n int, fast bool, mix []bench.WireFormat) (all []bench.WireFormat) {
 	return all
 }
 
-// speaker is a client of a wire format. It takes messages as they are and does not check whether
-// they are JSON documents.
+// speaker is a client of a wire format. It takes messages as they are, without a look at whether
+// they are documents.
 type speaker struct {
 	net.Conn
 	format bench.WireFormat

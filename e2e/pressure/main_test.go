@@ -1,4 +1,4 @@
-// Package pressure_test has clients and workers that do not read, and measures the memory of
+// Package pressure_test has clients and workers that do not read, and looks at the memory of
 // gateways.
 package pressure_test
 

@@ -12,8 +12,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// After a burst of large messages, a process that is idle gives back the memory within seconds. It
-// does not wait for the two minutes of the garbage collector.
+// After a burst of large messages, a quiet process returns the memory within seconds, without
+// waiting for the collector's two minutes.
 func TestMemoryComesBackAfterABurst(t *testing.T) {
 	t.Parallel()
 	const clients, size, rounds = 24, 4 << 20, 4

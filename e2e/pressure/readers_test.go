@@ -71,10 +71,10 @@ func runWorker(t *testing.T, inner string, h worker.Handler) *worker.Worker {
 	return w
 }
 
-// Five of a hundred clients stop reading while 400 messages of 4 KB a second go to everybody. They
-// are closed within 10 s, as the policy says. The others miss nothing, and the gateway holds no
-// more for the five than it may.
-func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
+// Five of a hundred clients stop reading while 400 messages of 4 KB a second go to all. They are
+// closed within 10 s as the policy says, the others miss nothing, and the gateway holds no more
+// for the five than it may.
+func TestPressureOfClientsThatDoNotRead(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
@@ -101,7 +101,7 @@ func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
 			before := a.number
 			a.pace(12*time.Second, test.message, func() bool { return len(a.cut) == slow })
 			m.stop()
-			a.heardAll(quick)
+			a.awaitAll(quick)
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			if len(a.cut) != slow || len(a.wrong) > 0 {
@@ -120,10 +120,10 @@ func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
 	}
 }
 
-// Broadcasts come as fast as a worker can send them, to clients that read more slowly, and are
-// dropped. The gateway holds as much as it may for each client, and what arrives is in order. In
-// the first half of the time buffers grow to their size. In the second half, however long it is,
-// memory stays the same.
+// Broadcasts as fast as a worker can send them, to clients that read more slowly, are dropped: the
+// gateway holds no more for each client than it may, and what arrives is in order. In the first
+// half of the time buffers reach their size. In the second half, however long, memory stays the
+// same.
 //
 // SLUICE_PRESSURE=60s sets the time.
 func TestPressureOfBroadcasts(t *testing.T) {
@@ -161,7 +161,7 @@ func TestPressureOfBroadcasts(t *testing.T) {
 	grown := ownHeap() - heap
 	fewest, greatest := int64(a.number), int64(0)
 	for i, h := range a.all {
-		n, last := h.heard.Load(), h.last.Load()
+		n, last := h.received.Load(), h.last.Load()
 		fewest, greatest = min(fewest, n), max(greatest, n)
 		if n == 0 || last < 0 {
 			t.Errorf("client %d: %d messages, the last is %d", i, n, last)
@@ -189,8 +189,8 @@ func TestPressureOfBroadcasts(t *testing.T) {
 	}
 }
 
-// knock connects as a new client, reads one message and disconnects. It reports whether the message
-// said that the gateway is overloaded.
+// knock connects a new client, reads one message and disconnects. It reports whether the message
+// says that the gateway is overloaded.
 func (a *audience) knock(addr string) (turnedAway bool) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -201,13 +201,13 @@ func (a *audience) knock(addr string) (turnedAway bool) {
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	first := make([]byte, 32)
 	if _, err := io.ReadFull(conn, first); err != nil {
-		a.t.Errorf("a newcomer hears nothing: %v", err)
+		a.t.Errorf("a new client receives nothing: %v", err)
 	}
 	return string(first[4:]) == `{"type":"sluice.overloaded"}`
 }
 
-// knockUntil connects new clients, one after the other, until one is turned away or, if turnedAway
-// is false, until one is not. The value that it returns then becomes true.
+// knockUntil lets new clients knock, one after the other, until one is refused, or until one is
+// not. The result becomes true then.
 func (a *audience) knockUntil(turnedAway bool, addr string) *atomic.Bool {
 	var done atomic.Bool
 	a.running.Go(func() {
@@ -219,9 +219,9 @@ func (a *audience) knockUntil(turnedAway bool, addr string) *atomic.Bool {
 }
 
 // Sixty clients that do not read could hold 60 MiB. With a budget of 16 MiB for all, new clients
-// are turned away first, and then the clients that hold the most are closed. The process stays
-// within the budget, and clients that read miss nothing. When the clients that do not read have
-// gone, new clients are accepted again.
+// are refused first, then the clients with most unsent output are closed. The process stays
+// within its memory, and clients that read miss nothing. When those that do not read have gone,
+// new clients are accepted again.
 func TestPressureOnTheBudget(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
@@ -249,7 +249,7 @@ func TestPressureOnTheBudget(t *testing.T) {
 	}
 	again := a.knockUntil(false, addr)
 	a.pace(5*time.Second, message, again.Load)
-	a.heardAll(quick)
+	a.awaitAll(quick)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	t.Logf("with a budget of %d MiB newcomers were turned away when %d of %d who do not read had been cut, "+

@@ -82,7 +82,7 @@ func (f *flooder) listen() {
 	}
 }
 
-// flooders are those whose lines nobody takes.
+// flooders are clients whose lines are not read.
 type flooders struct {
 	all     []*flooder
 	running sync.WaitGroup
@@ -101,7 +101,7 @@ func (f *flooders) sent() (n int64) {
 	return n
 }
 
-// settle waits until nothing more is taken from any of them.
+// settle waits until nothing more is read from any of them.
 func (f *flooders) settle(t *testing.T) {
 	t.Helper()
 	end := time.Now().Add(10 * time.Second)
@@ -135,8 +135,8 @@ func (f *flooders) finish(t *testing.T) {
 	}
 }
 
-// talkOn has clients that must not be affected send one after the other for a time. It returns the
-// longest time that an answer took.
+// talkOn has clients that must not be affected ask one after the other for a time. It returns the
+// longest that an answer took.
 func talkOn(t *testing.T, clients []*flooder, d time.Duration) (longest time.Duration) {
 	t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); {
@@ -151,8 +151,8 @@ func talkOn(t *testing.T, clients []*flooder, d time.Duration) (longest time.Dur
 	return longest
 }
 
-// deafLinks opens a worker's links to a gateway that are never read. They say that they live.
-func deafLinks(t *testing.T, inner string, loops int) (hangUp func()) {
+// unreadLinks opens a worker's links to a gateway. They are never read, and answer heartbeats.
+func unreadLinks(t *testing.T, inner string, loops int) (hangUp func()) {
 	t.Helper()
 	var conns []net.Conn
 	for i := range loops {
@@ -240,18 +240,18 @@ func (o *office) connect(t *testing.T, addr string, clients, known int) (all []*
 	}
 }
 
-// A gateway pauses the reads of the clients of a worker that reads nothing. The gateway's memory
-// stays flat, and the clients of the other worker are not affected. When the worker disconnects,
-// the other one handles all that its clients had sent, in order.
-func TestPressureOfADeafWorker(t *testing.T) {
+// When a worker does not read, the reads of its clients pause: the gateway's memory stays flat,
+// and the clients of the other worker are not affected. When it disconnects, the other worker
+// handles everything that its clients sent, in order.
+func TestPressureOfAWorkerThatDoesNotRead(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
 	t.Parallel()
-	// With one loop each worker gets half of the clients.
+	// One loop: each worker gets half of the clients.
 	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0",
 		"--inner", "127.0.0.1:0", "--reactors", "1")
-	hangUp := deafLinks(t, g.Addrs["inner"], 1)
+	hangUp := unreadLinks(t, g.Addrs["inner"], 1)
 	o := newOffice()
 	close(o.release)
 	// The answer comes from the loop, so the loop has the link now.
@@ -287,9 +287,9 @@ func TestPressureOfADeafWorker(t *testing.T) {
 	deaf.finish(t)
 }
 
-// A gateway pauses the reads of clients whose handlers do not return. The memory of gateway and
-// worker stays flat, and other clients are served. When the handlers return after all, everything
-// that was sent is handled, in order.
+// When handlers do not return, the reads of their clients pause: the memory of gateway and
+// worker stays flat, and other clients are served. When they return in the end, everything that
+// was sent is handled, in order.
 func TestPressureOfStuckHandlers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")

@@ -16,12 +16,10 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-// SIGHUP replaces all workers of a host, one after the other, under load. Each message comes back
-// once, in order and unchanged, and no client is disconnected.
-//
-// All rows run. With SLUICE_TEST=full, each runs for its whole window. SLUICE_RELOAD_EVERY=3s sets
-// the wait before each of ten reloads, which is otherwise a tenth of a second. It shows what
-// reloads cost when they are rare.
+// SIGHUP replaces all workers of a host, one after the other, under load. Each message comes
+// back once, in order and unchanged, and no client is disconnected. All rows run; with
+// SLUICE_TEST=full each for its whole window. SLUICE_RELOAD_EVERY=3s waits so long before each
+// of ten reloads, instead of a tenth of a second, to measure the cost of rare reloads.
 func TestReload(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
@@ -110,7 +108,7 @@ func (test reloading) reload(t *testing.T, workers *proctest.Process, times int)
 	})
 }
 
-// A worker that dies is started again, and its clients are served all the while.
+// A worker that dies is started again, and its clients are served all the time.
 func TestWorkerIsStartedAgain(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -133,7 +131,7 @@ func TestWorkerIsStartedAgain(t *testing.T) {
 	}
 }
 
-// A reload stops if the new program does not start. The workers that are there stay and serve. When
+// A reload with a program that does not start stops: the present workers stay and serve. When
 // the program is repaired, a reload succeeds.
 func TestReloadOfABrokenProgram(t *testing.T) {
 	t.Parallel()
@@ -179,7 +177,7 @@ func TestReloadOfABrokenProgram(t *testing.T) {
 	}
 }
 
-// Workers that cannot come up are no reason to try for ever: the command says so and ends.
+// If workers cannot start, the command says so and ends instead of trying forever.
 func TestWorkersThatDoNotComeUp(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command(proctest.Build(t), "echo", "--worker", "--workers", "2", "--gateway=")
@@ -200,7 +198,7 @@ func TestSupervisorKilled(t *testing.T) {
 	gateway.AwaitLog(`err="gateway: the worker ended the link: draining"`, 2)
 }
 
-// A gateway that is down keeps no worker from being replaced: the log says what is missing.
+// Workers can be replaced while a gateway is down. The log says which one is missing.
 func TestReloadWithAGatewayDown(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)

@@ -12,9 +12,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// held starts a command that reads its key from a pipe, and returns while the command waits for the
-// key: it has begun and serves nothing yet. goOn writes the key to the pipe. The children of the
-// command find the key in a file.
+// held starts a command that reads its key from a pipe, and returns while it waits for the key:
+// it has begun and serves nothing yet. goOn gives it the key, which its children find in a file.
 func held(t *testing.T, cmd *exec.Cmd) (goOn func()) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "key")
@@ -58,8 +57,8 @@ func ends(t *testing.T, cmd *exec.Cmd) (code int, by syscall.Signal) {
 	return cmd.ProcessState.ExitCode(), 0
 }
 
-// A signal that arrives while a command starts has the same effect as later: SIGHUP replaces
-// workers if there are any, and otherwise ends the command; SIGTERM and SIGINT drain.
+// A signal during the start of a command has the same effect as later: SIGHUP replaces workers
+// if there are any, and ends other commands; SIGTERM and SIGINT drain.
 func TestSignalsWhileStarting(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)

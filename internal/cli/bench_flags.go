@@ -33,7 +33,7 @@ func (s settingFlag) Set(text string) error {
 	case err != nil:
 		return err
 	case v == 0 && s.Min > 0 && s.Default > 0 && s.Name != "loops":
-		return errors.New("0 is too small")
+		return errors.New("must not be 0")
 	case v == 0 && s.Min == 0:
 		v = -1
 	}
@@ -56,10 +56,10 @@ func (s settingFlag) parse(text string) (float64, error) {
 	}
 	v, err := report.ParseNumber(text)
 	if _, ok := s.Field.(*int); ok && v != math.Trunc(v) {
-		return 0, fmt.Errorf("%q is not a whole number", text)
+		return 0, fmt.Errorf("%q: must be a whole number", text)
 	}
 	if v > math.MaxInt32 {
-		return 0, fmt.Errorf("%q is too large", text)
+		return 0, fmt.Errorf("%q: must be at most 2147483647", text)
 	}
 	return v, err
 }

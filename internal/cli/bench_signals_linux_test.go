@@ -115,7 +115,7 @@ func TestBenchServerDies(t *testing.T) {
 	_ = cmd.Wait()
 	t.Logf("%s%s", said, &report)
 	code := cmd.ProcessState.ExitCode()
-	if code != 1 || !strings.Contains(string(said), "a server has ended in the middle of the run: the gateway\n") {
+	if code != 1 || !strings.Contains(string(said), "a server ended during the run: the gateway\n") {
 		t.Errorf("exit code %d", code)
 	}
 	for _, want := range []string{

@@ -32,7 +32,8 @@ const (
 // owns the signals, the standard output and the standard error of the process. SIGINT and SIGTERM
 // start a drain. A second signal ends the process with exit code 128 plus the number of the signal.
 func Main() (exitCode int) {
-	// Catch signals first, so that a signal during the start drains the process as a later one does.
+	// Catch signals first, so that a signal during the start drains the process as a later one
+	// does.
 	signals, hup := make(chan os.Signal, 2), make(hangUps, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	signal.Notify(hup, syscall.SIGHUP)

@@ -39,8 +39,8 @@ func checked(args ...string) (*pflag.FlagSet, error) {
 	return c.Flags(), err
 }
 
-// A number of 0 is accepted where it is the default, because the help says what it means. A
-// negative number turns a limit off, or is refused. The error names the flag.
+// A number of 0 is accepted if it is the default; the help says what it means. A negative number
+// turns a limit off, or is refused. The error names the flag.
 func TestNumbersOfFlags(t *testing.T) {
 	t.Parallel()
 	all, err := checked()

@@ -139,7 +139,7 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 	for _, addr := range g.Addrs() {
 		if web, ok := strings.CutPrefix(addr, "ws://"); ok {
 			host, _, _ := strings.Cut(web, "/")
-			o.log.Info("the chat's page", "address", "http://"+host)
+			o.log.Info("chat page", "url", "http://"+host)
 		}
 	}
 }
@@ -149,7 +149,7 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 func (o *options) announce(addrs []string) {
 	go func() {
 		if _, err := fmt.Println("ready", strings.Join(addrs, " ")); err != nil {
-			o.log.Warn("the ready line was not written", "err", err)
+			o.log.Warn("ready line was not written", "err", err)
 		}
 	}()
 }
@@ -219,12 +219,12 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 	if o.reactors != "auto" {
 		n, err := strconv.Atoi(o.reactors)
 		if err != nil || n < 1 {
-			return nil, usageError{fmt.Errorf("--reactors: %q: must be auto or a number from 1", o.reactors)}
+			return nil, usageError{fmt.Errorf("--reactors: %q: must be auto or at least 1", o.reactors)}
 		}
 		cfg.Loops = n
 	} else if o.handlersHere {
-		// A loop holds a processor of the Go runtime while it waits in the kernel. With none left for
-		// handlers a message took 5 ms.
+		// A loop holds a processor of the Go runtime while it waits in the kernel. With none left
+		// for handlers a message took 5 ms.
 		cfg.Loops = max(runtime.GOMAXPROCS(0)-1, 1)
 	}
 	cfg.Listeners = o.listeners(page)

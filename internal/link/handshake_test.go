@@ -48,7 +48,7 @@ func firstMessage(lowest, highest byte) []byte {
 }
 
 // A peer without the key is refused, for the right reason, and receives at most message 2.
-func TestStrangersLearnNothing(t *testing.T) {
+func TestStrangersGetNoInformation(t *testing.T) {
 	t.Parallel()
 	const secondSize = 46
 	var up tape

@@ -14,9 +14,9 @@ import (
 // listener is a test whose output is recorded.
 type listener struct {
 	testing.TB
-	mu    sync.Mutex
-	heard []string // guarded by mu
-	wrong []string // guarded by mu
+	mu       sync.Mutex
+	received []string // guarded by mu
+	wrong    []string // guarded by mu
 }
 
 func (l *listener) Errorf(format string, args ...any) {
@@ -29,14 +29,14 @@ func (l *listener) Log(args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, a := range args {
-		l.heard = append(l.heard, a.(string))
+		l.received = append(l.received, a.(string))
 	}
 }
 
 func (l *listener) all() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Join(l.heard, "\n")
+	return strings.Join(l.received, "\n")
 }
 
 func stumble() { panic("no such door") }

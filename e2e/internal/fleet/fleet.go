@@ -1,5 +1,5 @@
-// Package fleet starts gateways and workers as processes of their own, and loads them with messages
-// that are all audited.
+// Package fleet starts gateways and workers as processes of their own, and puts them under a load
+// whose every message is audited.
 package fleet
 
 import (
@@ -15,16 +15,15 @@ type Fleet struct {
 	TB       testing.TB
 	Bin      string              // the program
 	Gateways []*proctest.Process // that have been started
-	Targets  []string            // where clients connect, if all use one codec
-	Mix      []bench.WireFormat  // what clients use and where they connect; nil: all use one codec
-
-	// Inner is where workers connect, for each gateway: its worker address, or that of a
-	// faultproxy.Proxy in front of it.
-	Inner []string
+	// Where workers connect, for each gateway: its worker address, or that of a faultproxy.Proxy in
+	// front of it.
+	Inner   []string
+	Targets []string           // where clients connect, when all speak one codec
+	Mix     []bench.WireFormat // what clients speak and where, when they do not; nil: all speak one
 }
 
-// New starts gateways for clients of a codec. bench.Mixed means all wire formats. The gateways end
-// with the test.
+// New starts gateways that speak a codec, bench.Mixed being all wire formats. They end with the
+// test.
 func New(tb testing.TB, bin string, codec bench.Codec, gateways int) *Fleet {
 	tb.Helper()
 	f := &Fleet{TB: tb, Bin: bin}
@@ -69,8 +68,8 @@ func Addressed(gateways ...*proctest.Process) []bench.WireFormat {
 	return mix
 }
 
-// Load runs a load in another goroutine. The channel receives its report and is closed. If the load
-// could not be run, the channel receives nothing and the test has failed.
+// Load runs a load beside the test. The channel returns its report and is closed. If the load
+// could not be run it returns none, and the test fails.
 func Load(tb testing.TB, o bench.Options) <-chan *bench.Report {
 	done := make(chan *bench.Report, 1)
 	go func() {
@@ -85,8 +84,8 @@ func Load(tb testing.TB, o bench.Options) <-chan *bench.Report {
 	return done
 }
 
-// ExpectClean fails the test if a client has noticed anything: each message has come back once, in
-// order and unchanged, and no client was disconnected.
+// ExpectClean fails the test unless each message has come back once, in order and unchanged, and
+// no client was disconnected.
 func ExpectClean(tb testing.TB, r *bench.Report) {
 	tb.Helper()
 	if !r.Audit.Clean() || len(r.Errors) > 0 || r.Verdict.Failed {
