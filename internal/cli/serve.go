@@ -221,7 +221,7 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		}
 		cfg.Loops = n
 	} else if o.handlersHere {
-		cfg.Loops = max(runtime.GOMAXPROCS(0)-1, 1)
+		cfg.Loops = min(max(runtime.GOMAXPROCS(0)-1, 1), 255) // at most what a gateway accepts
 	}
 	if now := runtime.GOMAXPROCS(0); o.handlersHere {
 		if need := processorsFor(cfg.Loops, now); need > now {
