@@ -100,8 +100,8 @@ func TestListenerConfigFields(t *testing.T) {
 	}
 }
 
-// The default of Loops is valid however many processors there are. Not parallel: GOMAXPROCS is of the
-// process.
+// The default of Loops is valid however many processors there are. Not parallel: GOMAXPROCS is of
+// the process.
 func TestLoopsOfManyProcessors(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(300))
 	cfg := Config{Listeners: []ListenerConfig{{URL: "text://127.0.0.1:0"}}}
