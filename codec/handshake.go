@@ -161,7 +161,10 @@ func Status(code int, why string) []byte {
 	text := http.StatusText(code)
 	body, more := text+"\n", ""
 	if why != "" {
-		body = strings.ToValidUTF8(text+": "+why[:min(len(why), maxWhy)], "\uFFFD") + "\n"
+		body = strings.ToValidUTF8(why[:min(len(why), maxWhy)], "\uFFFD") + "\n"
+		if text != "" { // a status that net/http knows
+			body = text + ": " + body
+		}
 	}
 	switch code {
 	case http.StatusUpgradeRequired:

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -235,5 +236,20 @@ func TestRegisterRefusesWhatIsNoSocket(t *testing.T) {
 		if n := l.load.Load(); n != 0 {
 			t.Errorf("%d conns are counted", n)
 		}
+	}
+}
+
+// An engine starts however many processors there are. Not parallel: GOMAXPROCS is of the process.
+func TestManyProcessors(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(300))
+	e, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(e.Loops()); n != 256 {
+		t.Errorf("%d loops", n)
+	}
+	if err := e.Stop(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"time"
 
@@ -38,7 +39,8 @@ type Config struct {
 	// Key authenticates gateway and workers to each other. It has at least 16 bytes. Without a key
 	// only workers on this machine are accepted.
 	Key []byte
-	// Loops is the number of event loops, at most 255. Defaults to GOMAXPROCS.
+	// Loops is the number of event loops, at most 255. Defaults to GOMAXPROCS, or 255 if that is
+	// more.
 	Loops int
 	// PinCPUs binds each loop to a processor (Linux only).
 	PinCPUs bool
@@ -127,6 +129,7 @@ func (c *Config) setDefaults() error {
 	if field, err := valid.Numbers(c, offBelowZero...); err != nil {
 		return &ConfigError{field, err}
 	}
+	c.Loops = cmp.Or(c.Loops, min(runtime.GOMAXPROCS(0), maxLoops))
 	c.WorkerAddr = cmp.Or(c.WorkerAddr, "127.0.0.1:0")
 	c.QueueTimeout = cmp.Or(c.QueueTimeout, 10*time.Second)
 	c.MaxUnroutedBytes = cmp.Or(c.MaxUnroutedBytes, 64<<20)

@@ -164,12 +164,13 @@ func (l *loop) upgraded(u *upgrade, id *identity, err error) {
 			s.conn.Close(engine.ErrPanic)
 		}
 	}()
-	s.answerUpgrade(u.head, id, err)
+	u.answer(id, err)
 	panicked = false
 }
 
-// answerUpgrade opens or refuses the WebSocket, according to what OnUpgrade has returned.
-func (s *session) answerUpgrade(head *codec.Request, id *identity, err error) {
+// answer opens or refuses the WebSocket, according to what OnUpgrade has returned.
+func (u *upgrade) answer(id *identity, err error) {
+	s, head := u.session, u.head
 	l := s.loop
 	s.startDeadline(0, 0)
 	s.phase = phaseHandshake

@@ -81,3 +81,13 @@ func TestBenchFlagsAcceptZero(t *testing.T) {
 		}
 	}
 }
+
+// Handlers beside event loops have a processor of the Go runtime, whatever --reactors is.
+func TestProcessorsFor(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ loops, now, want int }{{1, 2, 2}, {7, 8, 8}, {1, 1, 2}, {2, 2, 4}, {8, 4, 16}} {
+		if got := processorsFor(c.loops, c.now); got != c.want {
+			t.Errorf("%d loops and %d processors: %d, want %d", c.loops, c.now, got, c.want)
+		}
+	}
+}

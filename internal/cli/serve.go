@@ -223,9 +223,12 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		}
 		cfg.Loops = n
 	} else if o.handlersHere {
-		// A loop holds a processor of the Go runtime while it waits in the kernel. With none left
-		// for handlers a message took 5 ms.
-		cfg.Loops = max(runtime.GOMAXPROCS(0)-1, 1)
+		cfg.Loops = min(max(runtime.GOMAXPROCS(0)-1, 1), 255) // at most what a gateway accepts
+	}
+	if now := runtime.GOMAXPROCS(0); o.handlersHere {
+		if need := processorsFor(cfg.Loops, now); need > now {
+			runtime.GOMAXPROCS(need)
+		}
 	}
 	cfg.Listeners = o.listeners(page)
 	g, err := gateway.New(cfg)
@@ -233,6 +236,16 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
 	}
 	return g, err
+}
+
+// processorsFor returns the value of GOMAXPROCS for so many event loops with handlers beside them.
+// now is the present value. A loop, and the reader of its link, hold a processor of the Go runtime
+// while they wait in the kernel. With none left for handlers a message took 5 ms.
+func processorsFor(loops, now int) int {
+	if loops < now {
+		return now
+	}
+	return 2 * loops
 }
 
 func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*worker.Worker, error) {
