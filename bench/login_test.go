@@ -145,7 +145,7 @@ func TestIgnore(t *testing.T) {
 			e.Ignore = `^\* somebody (came|left)$`
 			o := few(bench.Options{
 				Codec: bench.Text, Targets: []string{host(t, bench.Text, gossip)}, Envelope: e, InFlight: 2,
-				Drain: 100 * time.Millisecond,
+				Drain: 10 * time.Second,
 			})
 			r := run(t, o)
 			a, reasons := r.Audit, strings.Join(r.Verdict.Reasons, "\n")

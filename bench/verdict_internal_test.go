@@ -50,7 +50,7 @@ func TestJudge(t *testing.T) {
 			"1000 messages a second were due, and 600 were sent",
 		},
 		"nobody free in a chat": {
-			func(r *Report) { r.Sent, r.Options.Mode = 500, Chat }, false, false, false, "nobody was free",
+			func(r *Report) { r.Sent, r.Options.Mode = 500, Chat }, false, false, false, "no user was free",
 		},
 		"one lost": {func(r *Report) { r.Audit.Lost, r.Audit.Received = 1, 999 }, true, true, false, "1 lost"},
 		"one duplicated": {
