@@ -14,7 +14,7 @@ const (
 )
 
 var (
-	errText    = errors.New("a message must have 1 to 2000 characters, and at least one of them must be visible")
+	errText    = errors.New("a message must have between 1 and 2000 characters, one of them visible")
 	errControl = errors.New("a message must not contain control characters except line breaks and tabs")
 )
 

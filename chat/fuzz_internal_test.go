@@ -7,8 +7,8 @@ import "testing"
 // are made of it are not too long.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
-		`{"type":"login","name":"ann"}`, "/say room text", "/msg bob", "/", "hello", `{"type":1}`, "{\"a\":\"\xff\"}", "[[[[",
-		`/login "Ada" token`,
+		`{"type":"login","name":"ann"}`, "/say room text", "/msg bob", "/", "hello",
+		`{"type":1}`, "{\"a\":\"\xff\"}", "[[[[", `/login "Ada" token`,
 		"/join # L\u043ebby", "/login \uff21da\u0301 \u1e9e \u0130 \ufdfa", "/join \u0390\u0390\u0390", "/help",
 	} {
 		f.Add([]byte(s))

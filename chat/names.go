@@ -18,7 +18,7 @@ import (
 // groups, so two users never have names with the same key or the same look.
 
 var (
-	errName = errors.New("a name must have 1 to 24 visible characters, and at least one letter or digit, " +
+	errName = errors.New("a name must have between 1 and 24 visible characters, at least one letter or digit, " +
 		"and at most 2 accents on a letter; / # and @ cannot be its first character")
 	errReserved = errors.New("this name is reserved, choose another one")
 )

@@ -40,7 +40,11 @@ func TestNamesThatLookAlike(t *testing.T) {
 		{there: "Zo\u00e9", imitations: []string{"Zoe\u0301", "ZO\u00c9", "zoE\u0301"}, others: []string{"Zoe"}},
 		{there: "Bob", imitations: []string{"\u0412ob", "B\u043eb", "B0b", "BOB"}, others: []string{"Rob"}},
 		{there: "Tom", imitations: []string{"\u0422\u041e\u041c"}, others: []string{"\u0442\u043e\u043c\u0438"}},
-		{there: "lisa", imitations: []string{"Iisa", "L\u0131sa", "1isa", "|isa", "\u0406ISA"}, others: []string{"L\u0130sa"}},
+		{
+			there:      "lisa",
+			imitations: []string{"Iisa", "L\u0131sa", "1isa", "|isa", "\u0406ISA"},
+			others:     []string{"L\u0130sa"},
+		},
 		{there: "\u0412\u043e\u0432\u0430", imitations: []string{"\u0432\u043e\u0432\u0430", "\u0412\u041e\u0412\u0410"}},
 		{there: "Stra\u00dfe", imitations: []string{"STRASSE", "strasse"}},
 		{there: "x\u00b2", imitations: []string{"x2"}},

@@ -33,18 +33,23 @@ func boxHolds(text string) step {
 // paste inserts a text into the box as a paste does: at once, with an input event. If the text is
 // too long for the element it is cut.
 func paste(text string) step {
-	return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector("#say-text").focus(), document.execCommand("insertText", false, %s)`, quoteJS(text)))
+	return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(
+		`document.querySelector("#say-text").focus(), document.execCommand("insertText", false, %s)`, quoteJS(text)))
 }
 
 // enterUntilTaken presses Enter until the text is accepted, because the page may be connected and
 // not yet logged in.
 func enterUntilTaken() step {
-	return until(`(document.querySelector("#say-text").dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true, cancelable: true})), document.querySelector("#say-text").value === "")`)
+	return until(`((box) => (
+		box.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true, cancelable: true})),
+		box.value === ""
+	))(document.querySelector("#say-text"))`)
 }
 
 // emptyBox selects all text in the box and deletes it.
 func emptyBox() step {
-	return chromedp.Evaluate[chromedp.Void](`document.querySelector("#say-text").focus(), document.querySelector("#say-text").select(), document.execCommand("delete")`)
+	return chromedp.Evaluate[chromedp.Void](`((box) => (box.focus(), box.select(), document.execCommand("delete")))(
+		document.querySelector("#say-text"))`)
 }
 
 func quoteJS(text string) string {
@@ -58,7 +63,8 @@ func quoteJS(text string) string {
 // enterKey presses Enter in the box. chromedp's own key inserts a line break even if the page has
 // prevented that.
 func enterKey() step {
-	return chromedp.Evaluate[chromedp.Void](`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true, cancelable: true}))`)
+	return chromedp.Evaluate[chromedp.Void](
+		`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true, cancelable: true}))`)
 }
 
 // inBox returns whether the focus is in the box.
@@ -200,7 +206,7 @@ func TestPageQuickTypist(t *testing.T) {
 	}
 	for _, line := range want {
 		if got := grace.expect("message")["text"]; got != line {
-			t.Fatalf("Grace hears %q, not %q", got, line)
+			t.Fatalf("Grace receives %q, not %q", got, line)
 		}
 	}
 	run(t, ada, shows("#messages", "line 15"), until(`document.querySelectorAll("#outbox li").length === 0`), boxHolds(""))
@@ -209,8 +215,9 @@ func TestPageQuickTypist(t *testing.T) {
 	}
 	inBox(t, ada)
 	// A reader at the end of the list stays there when the box grows.
-	run(t, ada, paste(strings.Repeat("\n", 5)), until(`document.querySelector("#say-text").rows === 6`),
-		until(`((m) => m.scrollHeight > m.clientHeight && m.scrollHeight - m.scrollTop - m.clientHeight < 2)(document.querySelector("#messages"))`))
+	atTheEnd := until(`((m) => m.scrollHeight > m.clientHeight && m.scrollHeight - m.scrollTop - m.clientHeight < 2)(
+		document.querySelector("#messages"))`)
+	run(t, ada, paste(strings.Repeat("\n", 5)), until(`document.querySelector("#say-text").rows === 6`), atTheEnd)
 }
 
 // TestPageDrafts changes the conversation while a text is half written. The text stays in its
@@ -225,15 +232,19 @@ func TestPageDrafts(t *testing.T) {
 	bob.expect("users")
 	lobby := click(`[data-conversation="room:lobby"] button`)
 	private := click(`#privates button`)
-	run(t, ada, click(`#users [data-name="Bob"]`), shows("#title", "Bob"), paste("the password is hunter2"), lobby, shows("#title", "lobby"), boxHolds(""))
-	run(t, ada, enterKey(), paste("in the lobby"), until(`document.querySelector("#privates li").classList.contains("draft")`))
+	run(t, ada, click(`#users [data-name="Bob"]`), shows("#title", "Bob"), paste("the password is hunter2"),
+		lobby, shows("#title", "lobby"), boxHolds(""))
+	run(t, ada, enterKey(), paste("in the lobby"),
+		until(`document.querySelector("#privates li").classList.contains("draft")`))
 	run(t, ada, private, boxHolds("the password is hunter2"), lobby, boxHolds("in the lobby"))
-	run(t, ada, chromedp.Reload(), shows("#title", "lobby"), boxHolds("in the lobby"), private, boxHolds("the password is hunter2"))
-	run(t, ada, lobby, click("#leave"), shows("#title", "Bob"), chromedp.SetValue(chromedp.CSS("#join-room"), "lobby"), click("#join-form button"),
+	run(t, ada, chromedp.Reload(), shows("#title", "lobby"), boxHolds("in the lobby"), private,
+		boxHolds("the password is hunter2"))
+	run(t, ada, lobby, click("#leave"), shows("#title", "Bob"),
+		chromedp.SetValue(chromedp.CSS("#join-room"), "lobby"), click("#join-form button"),
 		shows("#title", "lobby"), boxHolds("in the lobby"), enterKey(), shows("#messages", "in the lobby"), boxHolds(""))
 	for e := bob.next(); e["text"] != "in the lobby"; e = bob.next() {
 		if e["type"] == "message" || e["type"] == "private" {
-			t.Errorf("Bob hears %v", e)
+			t.Errorf("Bob receives %v", e)
 		}
 	}
 }
@@ -246,16 +257,18 @@ func TestPageTooLong(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 390, 844)
 	long := strings.Repeat("0123456789", 799) + "the end..."
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), paste(long), shows("#say-count", "6,000 too many"), shows("#say-note", "at most 2,000"),
-		enterKey(), boxHolds(long))
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), paste(long), shows("#say-count", "6,000 too many"),
+		shows("#say-note", "at most 2,000"), enterKey(), boxHolds(long))
 	inBox(t, ada)
 	if ask[string](t, ada, `document.querySelector("#say-text").getAttribute("aria-invalid")`) != "true" {
 		t.Error("the box is not said to be invalid")
 	}
 	shot(t, ada, "too-long")
 	emoji := strings.Repeat("😀", 2000)
-	run(t, ada, emptyBox(), shows("#say-count", ""), paste(emoji), shows("#say-count", "2,000 of 2,000"), enterKey(), shows("#messages", emoji), boxHolds(""))
-	run(t, ada, paste(emoji+"x"), shows("#say-count", "1 too many"), enterKey(), chromedp.Evaluate[chromedp.Void](`document.execCommand("delete")`), shows("#say-count", "2,000 of 2,000"),
+	run(t, ada, emptyBox(), shows("#say-count", ""), paste(emoji), shows("#say-count", "2,000 of 2,000"),
+		enterKey(), shows("#messages", emoji), boxHolds(""))
+	run(t, ada, paste(emoji+"x"), shows("#say-count", "1 too many"), enterKey(),
+		chromedp.Evaluate[chromedp.Void](`document.execCommand("delete")`), shows("#say-count", "2,000 of 2,000"),
 		enterKey(), boxHolds(""), until(`document.querySelectorAll("#messages .text").length === 2`))
 }
 
@@ -272,7 +285,8 @@ func TestPageRefused(t *testing.T) {
 	run(t, ada, click(`#users [data-name="Bob"]`), shows("#title", "Bob"))
 	bob.send("/quit")
 	run(t, ada, paste("are you there"), enterKey(), shows("#say-note", "Bob is not online"), boxHolds("are you there"))
-	run(t, ada, click(`[data-conversation="room:lobby"] button`), paste("red\u001b[31m"), enterKey(), shows("#say-note", "must not contain control characters"), boxHolds("red\u001b[31m"))
+	run(t, ada, click(`[data-conversation="room:lobby"] button`), paste("red\u001b[31m"), enterKey(),
+		shows("#say-note", "must not contain control characters"), boxHolds("red\u001b[31m"))
 	shot(t, ada, "refused")
 }
 
@@ -284,7 +298,8 @@ func TestPageOffline(t *testing.T) {
 	ada := browsertest.Open(t, 390, 844)
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
 	s.stop()
-	run(t, ada, shows("#pill", "reconnecting"), paste("still here"), enterKey(), shows("#say-note", "no connection"), boxHolds("still here"))
+	run(t, ada, shows("#pill", "reconnecting"), paste("still here"), enterKey(), shows("#say-note", "no connection"),
+		boxHolds("still here"))
 	inBox(t, ada)
 	shot(t, ada, "offline-kept")
 	startServer(t, strings.TrimPrefix(s.web, "ws://"))
@@ -302,26 +317,30 @@ func TestPageDeadLine(t *testing.T) {
 	grace.expect("users")
 	run(t, ada, shows("#users", "Grace"))
 	w.hold(true)
-	run(t, ada, paste("first"), enterKey(), paste("second"), enterKey(), boxHolds(""), until(`document.querySelectorAll("#outbox li").length === 2`), shows("#outbox", "Sending"))
+	run(t, ada, paste("first"), enterKey(), paste("second"), enterKey(), boxHolds(""),
+		until(`document.querySelectorAll("#outbox li").length === 2`), shows("#outbox", "Sending"))
 	shot(t, ada, "sending")
 	w.cut()
-	run(t, ada, shows("#say-note", "may have arrived"), boxHolds("first"), shows("#outbox", "second"), shows("#pill", "connected"))
+	run(t, ada, shows("#say-note", "may have arrived"), boxHolds("first"), shows("#outbox", "second"),
+		shows("#pill", "connected"))
 	inBox(t, ada)
 	shot(t, ada, "not-delivered")
 	w.hold(true)
 	run(t, ada, enterUntilTaken(), paste("typed since"))
 	w.cut()
-	run(t, ada, shows("#outbox .failed", "second"), until(`document.querySelectorAll("#outbox .failed").length === 2`), boxHolds("typed since"), shows("#pill", "connected"))
+	run(t, ada, shows("#outbox .failed", "second"), until(`document.querySelectorAll("#outbox .failed").length === 2`),
+		boxHolds("typed since"), shows("#pill", "connected"))
 	shot(t, ada, "not-delivered-twice")
 	grace.send("/say lobby so far")
 	if e := grace.expect("message"); e["text"] != "so far" {
-		t.Errorf("Grace hears %v, which nobody has sent", e)
+		t.Errorf("Grace receives %v, which nobody has sent", e)
 	}
 	run(t, ada, click("#outbox li:first-child button"), boxHolds("second\ntyped since"))
 	inBox(t, ada)
-	run(t, ada, enterKey(), click("#outbox li:first-child button:last-child"), until(`document.querySelectorAll("#outbox li").length === 0`))
+	run(t, ada, enterKey(), click("#outbox li:first-child button:last-child"),
+		until(`document.querySelectorAll("#outbox li").length === 0`))
 	if e := grace.expect("message"); e["text"] != "second\ntyped since" {
-		t.Errorf("Grace hears %v", e)
+		t.Errorf("Grace receives %v", e)
 	}
 }
 
@@ -336,7 +355,7 @@ func TestPageLateEcho(t *testing.T) {
 	w.hold(false)
 	run(t, ada, paste("said once"), enterKey())
 	if e := grace.expect("message"); e["text"] != "said once" || e["ref"] == nil {
-		t.Errorf("Grace hears %v", e)
+		t.Errorf("Grace receives %v", e)
 	}
 	w.cut()
 	run(t, ada, shows("#say-note", "has arrived after all"), boxHolds(""), shows("#messages", "said once"))
@@ -355,11 +374,11 @@ func TestPageReloaded(t *testing.T) {
 	run(t, ada, shows("#title", "lobby"), shows("#outbox .failed", "under way"), shows("#outbox", "the page was left"))
 	grace.send("/say lobby so far")
 	if e := grace.expect("message"); e["text"] != "so far" {
-		t.Errorf("Grace hears %v, which nobody has sent", e)
+		t.Errorf("Grace receives %v, which nobody has sent", e)
 	}
 	run(t, ada, click("#outbox button"), boxHolds("under way"), enterKey())
 	if e := grace.expect("message"); e["text"] != "under way" {
-		t.Errorf("Grace hears %v", e)
+		t.Errorf("Grace receives %v", e)
 	}
 }
 
