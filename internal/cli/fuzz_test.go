@@ -20,7 +20,8 @@ func FuzzNumber(f *testing.F) {
 			t.Fatalf("%q becomes %v", s, v)
 		}
 		var n int
-		if err := (settingFlag{bench.Setting{Field: &n, Min: 1, Default: 1000}}).Set(s); err == nil && (n < 1 || float64(n) != v) {
+		count := settingFlag{bench.Setting{Field: &n, Min: 1, Default: 1000}}
+		if err := count.Set(s); err == nil && (n < 1 || float64(n) != v) {
 			t.Fatalf("%q becomes %d", s, n)
 		}
 	})
