@@ -14,6 +14,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
+	"github.com/seed-7410fe32/sluice/internal/backoff"
 )
 
 // generator makes the load of one process: an engine with a shard of clients on each loop.
@@ -264,7 +265,7 @@ func (g *generator) dialOn() {
 			if err != nil && g.ctx.Err() == nil {
 				// Post fails only if the engine has stopped.
 				_ = c.shard.loop.Post(func() { c.shard.failed(kindOf(err), err) })
-				pause(g.ctx, redialAfter)
+				backoff.Sleep(g.ctx, redialAfter)
 				g.dials <- c
 			}
 		}
@@ -282,15 +283,6 @@ func (g *generator) awaitTurn(c *client) {
 	c.dialled = max(due, 1)
 	if late := time.Since(g.began).Microseconds() - due; due >= g.from && due < g.until && g.ctx.Err() == nil {
 		_ = c.shard.loop.Post(func() { c.shard.late(late) }) // fails only if the engine has stopped
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
 	}
 }
 
@@ -328,7 +320,7 @@ const timerSlack = 2 * time.Millisecond
 // generator is closed. It is never early.
 func (g *generator) await(at time.Duration) {
 	if left := at - time.Since(g.began); left > timerSlack {
-		pause(g.ctx, left-timerSlack)
+		backoff.Sleep(g.ctx, left-timerSlack)
 	}
 	if left := at - time.Since(g.began); left > 0 && g.ctx.Err() == nil {
 		nap(left)

@@ -12,6 +12,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/seed-7410fe32/sluice/internal/backoff"
 	"github.com/seed-7410fe32/sluice/internal/build"
 	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
@@ -189,7 +190,7 @@ func (r *run) phase(ctx context.Context, length, window time.Duration) error {
 	end := r.last.at + length
 	for n := max(int(math.Ceil(length.Seconds())), 4); ; n-- { // parts of what is left
 		last := r.last
-		pause(ctx, last.at+(end-last.at)/time.Duration(n)-time.Since(r.began))
+		backoff.Sleep(ctx, last.at+(end-last.at)/time.Duration(n)-time.Since(r.began))
 		latency, err := r.read()
 		if err != nil {
 			return err
@@ -340,7 +341,7 @@ func (r *run) settle(ctx context.Context) error {
 			r.report.Audit, r.report.Errors = total.Audit, append(total.errors(), r.ended()...)
 			return nil
 		}
-		pause(ctx, auditEvery)
+		backoff.Sleep(ctx, auditEvery)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/backoff"
 	"github.com/seed-7410fe32/sluice/internal/childproc"
 	"github.com/seed-7410fe32/sluice/internal/faultproxy"
 )
@@ -164,7 +165,7 @@ func (f *fleet) freeze(ctx context.Context, rng *rand.Rand) error {
 	p := f.workers[rng.IntN(len(f.workers))]
 	f.mu.Unlock()
 	err := syscall.Kill(p.PID, syscall.SIGSTOP)
-	pause(ctx, 4*time.Second)
+	backoff.Sleep(ctx, 4*time.Second)
 	if err = errors.Join(err, syscall.Kill(p.PID, syscall.SIGCONT)); err != nil {
 		return fmt.Errorf("soak: %w", err)
 	}
@@ -174,7 +175,7 @@ func (f *fleet) freeze(ctx context.Context, rng *rand.Rand) error {
 func (f *fleet) slow(ctx context.Context, rng *rand.Rand, how faultproxy.Faults) error {
 	w := f.wire(rng)
 	w.Set(how)
-	pause(ctx, 3*time.Second)
+	backoff.Sleep(ctx, 3*time.Second)
 	w.Set(faultproxy.Faults{})
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-7410fe32/sluice/bench"
+	"github.com/seed-7410fe32/sluice/internal/backoff"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
@@ -121,24 +122,12 @@ func Run(ctx context.Context, o Options, out io.Writer) (err error) {
 
 func (s *soak) causeFaults(ctx context.Context) error {
 	rng := rand.New(rand.NewPCG(s.o.Seed, 5))
-	for s.o.Faults && pause(ctx, s.o.Every) {
+	for s.o.Faults && backoff.Sleep(ctx, s.o.Every) {
 		if err := s.fleet.fault(ctx, rng); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// pause returns false if ctx ends.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 func (s *soak) print(r round) {

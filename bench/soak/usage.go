@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/seed-7410fe32/sluice/internal/backoff"
 	"github.com/seed-7410fe32/sluice/internal/childproc"
 	"github.com/seed-7410fe32/sluice/internal/procfs"
 )
@@ -52,7 +53,7 @@ func (s *soak) settled(ctx context.Context, before []usage) []usage {
 		for i, u := range now {
 			more = more || u.lasting && u.descriptors > before[i].descriptors+moreDescriptors/4 // links come and go
 		}
-		if !more || time.Now().After(end) || !pause(ctx, settleEvery) {
+		if !more || time.Now().After(end) || !backoff.Sleep(ctx, settleEvery) {
 			return now
 		}
 	}
