@@ -15,7 +15,9 @@
 // A request may have a "ref", an identifier of 1 to 24 visible characters that the client chooses.
 // The answer to the request repeats it: an error, or the message that the request has become, which
 // others and the history get with it too. So a client knows which of its requests were accepted and
-// which were not. A request without an answer may or may not have been accepted. Only two kinds of
+// which were not. A message without an answer may or may not have been accepted. The client may
+// send it again with the same ref: the worker remembers the refs of a user's last messages for ten
+// minutes, and answers a message that it has published already with "sent". Only two kinds of
 // requests are refused without a ref: those larger than 32 KB that come too fast, and those that
 // are not valid requests.
 package chat
@@ -35,6 +37,7 @@ import (
 type chat struct {
 	history store.History
 	rates   store.Store
+	sent    sent
 	start   time.Time // rates are relative to it, so that clock changes have no effect
 }
 
@@ -44,7 +47,14 @@ func New(history store.History) (worker.Handler, error) {
 	if err != nil {
 		return worker.Handler{}, fmt.Errorf("chat: %w", err)
 	}
-	h := &chat{history: history, rates: rates, start: time.Now()}
+	refs, err := store.NewMemory(store.MemoryConfig{MaxBytes: 16 << 20, TTL: 10 * time.Minute})
+	if err != nil {
+		return worker.Handler{}, fmt.Errorf("chat: %w", err)
+	}
+	h := &chat{
+		history: history, rates: rates, start: time.Now(),
+		sent: sent{store.History{Store: refs, Keep: remembered}},
+	}
 	return worker.Handler{Connect: h.connect, Message: h.message, Close: h.close}, nil
 }
 
@@ -72,6 +82,8 @@ type request struct {
 	To    string `json:"to"`
 	Text  string `json:"text"`
 	Ref   string `json:"ref"` // optional identifier of the request, which the answer repeats
+
+	key string // of the worker's message
 }
 
 // event is a message to a client.
@@ -122,6 +134,9 @@ func (h *chat) message(ctx context.Context, c worker.Call, m worker.Message) err
 		send(c, problem("bad_request", err.Error()))
 		return nil
 	}
+	if req.Ref != "" {
+		req.key = m.Key(c)
+	}
 	if name, _ := c.Attr("name"); name == "" && req.Type != "login" && req.Type != "ping" && req.Type != "quit" {
 		answer(c, req.Ref, problem("login_first", `log in first: /login NAME, or {"type":"login","name":"NAME"}`))
 		return nil
@@ -161,9 +176,13 @@ func (h *chat) do(ctx context.Context, c worker.Call, req *request) *event {
 		return h.join(ctx, c, req.Room)
 	case "leave":
 		return h.leave(c, cmp.Or(req.Room, currentRoom(c)))
-	case "say":
-		return h.say(ctx, c, req)
-	case "private":
+	case "say", "private":
+		if e := h.sent.again(ctx, c, req); e != nil {
+			return e
+		}
+		if req.Type == "say" {
+			return h.say(ctx, c, req)
+		}
 		return h.private(ctx, c, req)
 	case "typing":
 		return h.typing(c, req.Room)

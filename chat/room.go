@@ -96,12 +96,14 @@ func (h *chat) say(ctx context.Context, c worker.Call, req *request) *event {
 	if err != nil {
 		return problem("bad_text", err.Error())
 	}
+	id := rand.Text()
 	m := encode(&event{
 		Type: "message", Room: req.Room, From: name(c), Text: text,
-		ID: rand.Text(), Ref: req.Ref, Time: time.Now().UnixMilli(),
+		ID: id, Ref: req.Ref, Time: time.Now().UnixMilli(),
 	})
 	_ = h.history.Append(ctx, group(req.Room), m.Data) // a message too large for the history is still published
 	c.Publish(worker.Group(group(req.Room)), m)
+	h.sent.add(ctx, c, req, id)
 	return nil
 }
 
@@ -119,6 +121,7 @@ func (h *chat) private(ctx context.Context, c worker.Call, req *request) *event 
 	}
 	e := &event{Type: "private", From: name(c), To: to, Text: text, ID: rand.Text(), Ref: req.Ref}
 	c.Publish(worker.UIDs(uid(to), c.UID()), encode(e))
+	h.sent.add(ctx, c, req, e.ID)
 	return nil
 }
 

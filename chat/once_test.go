@@ -1,0 +1,75 @@
+package chat_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/seed-7410fe32/sluice/worker/workertest"
+)
+
+// TestSentAgain sends messages again with the same ref, also on a new connection. They are
+// published once, and the sender receives the id of the first one.
+func TestSentAgain(t *testing.T) {
+	t.Parallel()
+	g := newChat(t)
+	ann, bob := enter(t, g, "Ann", "lobby"), enter(t, g, "Bob", "lobby")
+	ann.gets("joined")
+	const said = `{"type":"say","room":"lobby","text":"once","ref":"r 1"}`
+	ann.Send(said)
+	id := ann.gets("message")["id"]
+	ann.Send(said)
+	if e := ann.next(); e["type"] != "sent" || e["id"] != id || e["ref"] != "r 1" {
+		t.Errorf("the answer to a message that is sent again is %v, not the id %v", e, id)
+	}
+	ann.Send(`{"type":"private","to":"Bob","text":"in private","ref":"r 2"}`)
+	id = ann.gets("private")["id"]
+	ann.Drop()
+
+	// The same user on a new connection.
+	ann = enter(t, g, "ANN")
+	ann.Send(`{"type":"private","to":"Bob","text":"in private","ref":"r 2"}`)
+	if e := ann.next(); e["type"] != "sent" || e["id"] != id {
+		t.Errorf("the answer on a new connection is %v, not the id %v", e, id)
+	}
+	// Another user may use the same ref.
+	cid := enter(t, g, "Cid", "lobby")
+	cid.Send(said)
+	cid.gets("message")
+	bob.Send("the end")
+	var heard []string
+	for _, want := range []string{"message", "private", "message", "message"} {
+		e := bob.gets(want)
+		heard = append(heard, fmt.Sprint(e["from"], ": ", e["text"]))
+	}
+	if got := fmt.Sprint(heard); got != "[Ann: once Ann: in private Cid: once Bob: the end]" {
+		t.Errorf("Bob received %s", got)
+	}
+}
+
+// TestSentAgainIsBounded sends more messages than the worker remembers. The oldest one is published
+// a second time.
+func TestSentAgainIsBounded(t *testing.T) {
+	t.Parallel()
+	g := newChat(t)
+	const user = "Ann"
+	send := func(ref int) string {
+		p := person{g.Dial(workertest.Request{}), t} // a new connection may send at once
+		p.Send("/login " + user)
+		p.gets("welcome")
+		p.Send(fmt.Sprintf(`{"type":"private","to":"Ann","text":"x","ref":"%d"}`, ref))
+		kind := p.next()["type"].(string)
+		p.Drop()
+		return kind
+	}
+	for i := range 51 {
+		if kind := send(i); kind != "private" {
+			t.Fatalf("message %d is answered with %s", i, kind)
+		}
+	}
+	if kind := send(1); kind != "sent" {
+		t.Errorf("the second of 51 messages is answered with %s", kind)
+	}
+	if kind := send(0); kind != "private" {
+		t.Errorf("the first of 51 messages is answered with %s", kind)
+	}
+}
