@@ -16,9 +16,9 @@
 // The answer to the request repeats it: an error, or the message that the request has become, which
 // others and the history get with it too. So a client knows which of its requests were accepted and
 // which were not. A message without an answer may or may not have been accepted. The client may
-// send it again with the same ref: the worker remembers the refs of a user's last messages for ten
-// minutes, and answers a message that it has published already with "sent". Only two kinds of
-// requests are refused without a ref: those larger than 32 KB that come too fast, and those that
+// send it again with the same ref and "again":true. The worker remembers the refs of a user's last
+// messages for ten minutes, and answers a message that it has published already with "sent". Only
+// two kinds of requests are refused without a ref: those larger than 32 KB that come too fast, and those that
 // are not valid requests.
 package chat
 
@@ -81,7 +81,8 @@ type request struct {
 	Room  string `json:"room"`
 	To    string `json:"to"`
 	Text  string `json:"text"`
-	Ref   string `json:"ref"` // optional identifier of the request, which the answer repeats
+	Ref   string `json:"ref"`   // optional identifier of the request, which the answer repeats
+	Again bool   `json:"again"` // the message may have been published already, with the same ref
 
 	key string // of the worker's message
 }

@@ -19,7 +19,7 @@ type sent struct{ store.History }
 // again returns the answer to a message that was published before, or nil. A request that the
 // gateway delivers again is not such a message: nobody has seen the effects of its first delivery.
 func (s sent) again(ctx context.Context, c worker.Call, req *request) *event {
-	if req.Ref == "" {
+	if !req.Again || req.Ref == "" {
 		return nil
 	}
 	items, err := s.Items(ctx, c.UID())

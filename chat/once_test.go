@@ -14,7 +14,7 @@ func TestSentAgain(t *testing.T) {
 	g := newChat(t)
 	ann, bob := enter(t, g, "Ann", "lobby"), enter(t, g, "Bob", "lobby")
 	ann.gets("joined")
-	const said = `{"type":"say","room":"lobby","text":"once","ref":"r 1"}`
+	const said = `{"type":"say","room":"lobby","text":"once","ref":"r 1","again":true}`
 	ann.Send(said)
 	id := ann.gets("message")["id"]
 	ann.Send(said)
@@ -27,7 +27,7 @@ func TestSentAgain(t *testing.T) {
 
 	// The same user on a new connection.
 	ann = enter(t, g, "ANN")
-	ann.Send(`{"type":"private","to":"Bob","text":"in private","ref":"r 2"}`)
+	ann.Send(`{"type":"private","to":"Bob","text":"in private","ref":"r 2","again":true}`)
 	if e := ann.next(); e["type"] != "sent" || e["id"] != id {
 		t.Errorf("the answer on a new connection is %v, not the id %v", e, id)
 	}
@@ -35,13 +35,16 @@ func TestSentAgain(t *testing.T) {
 	cid := enter(t, g, "Cid", "lobby")
 	cid.Send(said)
 	cid.gets("message")
+	// A client that does not say so does not send a message again: its refs may begin anew.
+	cid.Send(`{"type":"say","room":"lobby","text":"new","ref":"r 1"}`)
+	cid.gets("message")
 	bob.Send("the end")
 	var heard []string
-	for _, want := range []string{"message", "private", "message", "message"} {
+	for _, want := range []string{"message", "private", "message", "message", "message"} {
 		e := bob.gets(want)
 		heard = append(heard, fmt.Sprint(e["from"], ": ", e["text"]))
 	}
-	if got := fmt.Sprint(heard); got != "[Ann: once Ann: in private Cid: once Bob: the end]" {
+	if got := fmt.Sprint(heard); got != "[Ann: once Ann: in private Cid: once Cid: new Bob: the end]" {
 		t.Errorf("Bob received %s", got)
 	}
 }
@@ -56,7 +59,7 @@ func TestSentAgainIsBounded(t *testing.T) {
 		p := person{g.Dial(workertest.Request{}), t} // a new connection may send at once
 		p.Send("/login " + user)
 		p.gets("welcome")
-		p.Send(fmt.Sprintf(`{"type":"private","to":"Ann","text":"x","ref":"%d"}`, ref))
+		p.Send(fmt.Sprintf(`{"type":"private","to":"Ann","text":"x","ref":"%d","again":true}`, ref))
 		kind := p.next()["type"].(string)
 		p.Drop()
 		return kind

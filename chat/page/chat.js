@@ -1,44 +1,52 @@
 // The page of the chat: the state, the handlers of server events (on), and at the bottom the
 // handlers of user actions. view.js draws the page.
 
+import * as address from "./address.js";
 import * as composer from "./composer.js";
+import { Conversation, key } from "./conversation.js";
+import * as drawers from "./drawers.js";
 import { Outbox } from "./outbox.js";
 import { Socket } from "./socket.js";
+import * as talk from "./talk.js";
 import * as view from "./view.js";
 
-const TYPING = "typing"; // ref of typing hints
-const BURST = 7, PACE = 250; // joins at once after a reconnect, then ms between joins: the server limits requests
+const TYPING = "typing", LEAVE = "leave"; // refs of requests whose refusals are ignored
+const OPEN = "open";                      // ref of a join whose room is shown when the answer arrives
+const BURST = 6, PACE = 250; // joins at once after a reconnect, then ms between joins: the server limits requests
 
 const state = {
   name: "", token: "", loggedIn: false,
-  entered: false,         // has been logged in before: a returning user does not join the room of the login form
-  joining: false,         // a join was sent; the room is shown when its history arrives
-  current: null,          // key of the conversation that is shown
-  conversations: new Map(), // key → {key, kind, name, messages, ids, users, unread, typing}
-  counts: new Map(),      // room → number of people, for all rooms
+  entered: false,           // has been logged in before
+  form: false,              // the login form was used, so its room is wanted
+  current: null,            // key of the conversation that is shown
+  absent: null,             // the room of the address, if the user is not in it
+  opening: null,            // name of the room that was to be opened
+  conversations: new Map(), // key → Conversation
+  left: new Set(),          // keys of rooms that the user has left: what is still on its way from them is ignored
+  counts: new Map(),        // room → number of people, for all rooms
   outbox: new Outbox({
-    ready: () => state.loggedIn && socket.connected,
+    connected: () => state.loggedIn && socket.connected,
+    ready: ({ key }) => state.loggedIn && socket.connected && (key.startsWith("private:") || state.conversations.get(key)?.ready === true),
     send: (doc) => request(doc),
-    changed: () => show(),
-    returned: ({ key, name }, why) => { if (key !== state.current) view.toast(`${name}: ${why}`); },
+    check: () => socket.check(),
+    changed: () => changed("talk", "lists"),
+    failed: ({ key, name, why }) => { if (key !== state.current) view.toast(`${name}: a message was not delivered: ${why}.`); },
   }),
 };
 
-const key = (kind, name) => kind + ":" + (kind === "private" ? name.toLowerCase() : name);
+const current = () => state.conversations.get(state.current);
 
 function conversation(kind, name) {
   const k = key(kind, name);
-  if (!state.conversations.has(k)) {
-    state.conversations.set(k, { key: k, kind, name, messages: [], ids: new Set(), users: [], unread: 0, typing: new Map() });
-  }
+  if (!state.conversations.has(k)) state.conversations.set(k, new Conversation(kind, name));
   return state.conversations.get(k);
 }
 
 // The address of the socket is relative to that of the page, so a proxy may serve both under any
 // path.
-const address = new URL(document.documentElement.dataset.socket, location.origin + location.pathname);
-address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-const socket = new Socket(address.href);
+const url = new URL(document.documentElement.dataset.socket, location.origin + location.pathname);
+url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+const socket = new Socket(url.href);
 
 let retry; // timer for a login that no worker has received
 
@@ -50,117 +58,224 @@ function logout(why) {
   state.outbox.clear();
   socket.close();
   sessionStorage.removeItem("sluice.chat");
-  Object.assign(state, { name: "", token: "", loggedIn: false, entered: false, joining: false, current: null });
+  sessionStorage.removeItem("sluice.open");
+  Object.assign(state, { name: "", token: "", loggedIn: false, entered: false, form: false, current: null, absent: null, opening: null });
   state.conversations.clear();
+  state.left.clear();
+  address.clear();
   view.leave(why);
 }
 
 // keep stores the unsent text for the next login of the same user in this tab. resume restores it.
+let keeping = null;
 function keep() {
-  if (!state.entered) return;
+  clearTimeout(keeping);
+  keeping = null;
+  if (state.entered) store("sluice.typed", state.outbox.pack());
+}
+const keepSoon = () => { keeping ??= setTimeout(keep, 1000); };
+
+function store(place, doc) {
   try {
-    sessionStorage.setItem("sluice.typed", JSON.stringify({ name: state.name, ...state.outbox.pack() }));
+    sessionStorage.setItem(place, JSON.stringify({ name: state.name, ...doc }));
   } catch { } // too large for the browser's storage
 }
 
+function stored(place) {
+  const kept = JSON.parse(sessionStorage.getItem(place));
+  return kept?.name.toLowerCase() === state.name.toLowerCase() ? kept : null;
+}
+
 function resume() {
-  const kept = JSON.parse(sessionStorage.getItem("sluice.typed"));
-  sessionStorage.removeItem("sluice.typed");
-  if (kept?.name.toLowerCase() !== state.name.toLowerCase()) return;
+  const kept = stored("sluice.typed");
+  if (!kept) return;
   state.outbox.unpack(kept);
   for (const name of state.outbox.names()) conversation("private", name);
+}
+
+// remember stores which conversations are open, for a reload.
+function remember() {
+  const names = (kind) => [...state.conversations.values()].filter((c) => c.kind === kind).map((c) => c.name);
+  store("sluice.open", { rooms: names("room"), privates: names("private") });
 }
 
 // request sends a request that requires a login.
 function request(doc) { return state.loggedIn && socket.send(doc); }
 
-function add(c, message) {
-  if (message.ref && message.from === state.name) state.outbox.heard(message.ref);
-  if (message.id && c.ids.has(message.id)) return;
-  if (message.id) c.ids.add(message.id);
-  c.messages.push(message); // in the order of arrival, because the clocks of workers differ
-  if (c.messages.length > 1000) for (const m of c.messages.splice(0, 200)) c.ids.delete(m.id);
-  c.typing.delete(message.from);
-  const seen = c.key === state.current && !document.hidden;
-  if (!seen && message.from !== state.name && message.kind !== "notice") c.unread++;
+// changed draws parts of the page, and the text box.
+function changed(...parts) {
+  view.mark(...parts);
+  composer.show(current(), state.outbox);
+  keepSoon();
 }
 
-const notice = (e, text) => ({ kind: "notice", text, time: e.time, id: e.type + e.name + e.time });
+function join(room) {
+  state.left.delete(key("room", room));
+  state.opening = room;
+  return request({ type: "join", room, ref: OPEN });
+}
+
+function add(c, m) {
+  if (!c.add(m)) return;
+  const seen = c.key === state.current && !document.hidden;
+  if (!seen && m.from !== state.name) {
+    if (c.unread++ === 0) c.firstUnread = m;
+    view.mark("lists");
+  }
+  if (c.key !== state.current) return;
+  if (seen && m.from !== state.name) view.heard(m);
+  view.mark("talk", "typing");
+}
+
+// confirmed removes a message from the outbox that has been published.
+function confirmed(m) {
+  if (!m.ref || m.from !== state.name || !state.outbox.heard(m.ref)) return;
+  changed("talk");
+}
+
+function said(c, m) {
+  if (!m.ref && m.from === state.name) state.outbox.echoed(key(c.kind, c.name), m.text);
+  confirmed(m);
+  add(c, m);
+}
+
+// beginning restores what a reload has interrupted, and returns the rooms to join after a login. The
+// conversation of the address is shown.
+function beginning() {
+  resume();
+  const kept = stored("sluice.open");
+  kept?.privates.forEach((name) => conversation("private", name));
+  const wanted = address.parse(location.hash);
+  const rooms = state.form ? [view.wantedRoom()] : [];
+  if (wanted?.kind === "private" && !own(wanted.name)) {
+    show(conversation("private", wanted.name), true);
+  } else {
+    state.opening = rooms[0] ?? (wanted?.kind === "room" ? wanted.name : kept?.rooms[0]) ?? null;
+    if (state.opening) rooms.push(state.opening);
+  }
+  return [...rooms, ...kept?.rooms ?? []];
+}
 
 const on = {
   welcome(e) {
-    state.name = e.name;
-    state.token = e.token;
-    state.loggedIn = true;
+    const first = !state.entered;
+    Object.assign(state, { name: e.name, token: e.token, loggedIn: true, entered: true });
     sessionStorage.setItem("sluice.chat", JSON.stringify({ name: e.name, token: e.token }));
-    const rooms = [...state.conversations.values()].filter((c) => c.kind === "room").map((c) => c.name);
-    if (rooms.length === 0 && !state.entered) rooms.push(view.wantedRoom());
-    if (!state.entered) resume();
-    state.outbox.online();
-    state.entered = true;
-    rooms.forEach((room, i) => setTimeout(() => request({ type: "join", room }), i < BURST ? 0 : (i - BURST + 1) * PACE));
+    const rooms = new Set(first ? beginning() : []);
+    if (current()?.kind === "room") rooms.add(current().name);
+    for (const c of state.conversations.values()) if (c.kind === "room") rooms.add(c.name);
+    [...rooms].forEach((room, i) => setTimeout(() => {
+      if (!state.left.has(key("room", room))) request({ type: "join", room, ...(room === state.opening ? { ref: OPEN } : {}) });
+    }, i < BURST ? 0 : (i - BURST + 1) * PACE));
     request({ type: "rooms" });
-    view.enter(state);
+    if (first) view.enter();
+    state.outbox.online();
+    changed();
   },
   history(e) {
+    const k = key("room", e.room);
+    if (state.left.has(k)) return request({ type: "leave", room: e.room, ref: LEAVE });
     const c = conversation("room", e.room);
-    const before = c.unread;
-    for (const m of e.messages ?? []) add(c, m);
-    c.messages.sort((a, b) => a.time - b.time);
-    c.unread = before; // messages from before the join do not count as unread
-    if (!state.current || state.joining) open(c.key);
-    view.joined(c.name);
-    state.joining = false;
+    c.ready = true;
+    for (const m of e.messages ?? []) confirmed(m);
+    c.past(e.messages ?? []);
+    remember();
+    state.outbox.next();
+    changed("lists", "talk");
   },
-  users(e) { conversation("room", e.room).users = e.users ?? []; },
-  rooms(e) { state.counts = new Map((e.rooms ?? []).map((r) => [r.name, r.count])); },
+  users(e) {
+    const c = state.conversations.get(key("room", e.room));
+    if (!c) return;
+    c.users = e.users ?? [];
+    if (e.ref === OPEN || !state.current && !state.absent) arrived(c);
+    changed("head", "lists", "people");
+  },
+  rooms(e) {
+    state.counts = new Map((e.rooms ?? []).map((r) => [r.name, r.count]));
+    view.mark("lists");
+  },
   joined(e) {
-    const c = conversation("room", e.room);
-    if (!c.users.includes(e.name)) c.users = [...c.users, e.name].sort();
-    if (e.name !== state.name) add(c, notice(e, e.name + " joined"));
+    if (e.name !== state.name) moved(e, (c) => c.came(e.name, e.time));
   },
   left(e) {
-    const c = state.conversations.get(key("room", e.room));
-    if (!c || e.name === state.name) return;
-    c.users = c.users.filter((u) => u !== e.name);
-    c.typing.delete(e.name);
-    add(c, notice(e, e.name + " left"));
+    if (e.name !== state.name) moved(e, (c) => c.went(e.name, e.time));
   },
-  message(e) { said(conversation("room", e.room), e); },
-  private(e) { said(conversation("private", e.from === state.name ? e.to : e.from), e); },
+  message(e) {
+    confirmed(e);
+    const c = state.conversations.get(key("room", e.room));
+    if (c) said(c, e); // otherwise the user has left the room
+  },
+  private(e) {
+    const other = e.from === state.name ? e.to : e.from;
+    const known = state.conversations.has(key("private", other));
+    said(conversation("private", other), e);
+    if (!known) {
+      remember();
+      view.mark("lists");
+    }
+  },
+  // A message that was sent again had been published before.
+  sent(e) {
+    const item = state.outbox.heard(e.ref);
+    const c = item && state.conversations.get(item.key);
+    if (c) add(c, { from: state.name, text: item.text, id: e.id, time: e.time });
+    changed("talk");
+  },
   typing(e) {
     const c = state.conversations.get(key("room", e.room));
     if (!c) return;
     clearTimeout(c.typing.get(e.from));
-    c.typing.set(e.from, setTimeout(() => { c.typing.delete(e.from); show(); }, 4000));
+    c.typing.set(e.from, setTimeout(() => { c.typing.delete(e.from); view.mark("typing"); }, 4000));
+    view.mark("typing");
   },
-  pong() {},
   // No worker has received the request. The connection stays open.
   "sluice.refused"() {
-    if (state.loggedIn) return state.outbox.failed("the chat does not answer") || view.toast("The chat does not answer");
+    if (state.loggedIn) {
+      if (!state.outbox.unreceived()) view.toast("The chat does not answer.");
+      return changed("talk");
+    }
     view.waiting("The chat does not answer: trying again");
     clearTimeout(retry);
     retry = setTimeout(login, 1000);
   },
   error(e) {
-    if (state.outbox.refused(e) || e.ref === TYPING) return; // ignore refused hints
-    state.joining = false;
-    if (state.loggedIn && e.code !== "name_taken") view.toast(e.text);
+    if (state.outbox.refused(e)) return changed("talk", "lists");
+    if (e.ref === TYPING || e.ref === LEAVE) return;
+    if (e.ref === OPEN) return refused(e);
+    if (state.loggedIn && e.code !== "name_taken") view.toast(sentence(e.text));
     else if (state.token && e.code === "try_again") setTimeout(login, 1000);
-    else logout(e.text);
+    else logout(sentence(e.text));
   },
 };
 
-function said(c, message) {
-  if (!message.ref && message.from === state.name) state.outbox.echoed(c.key, message.text);
-  add(c, message);
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (text.endsWith(".") ? "" : ".");
+
+// moved handles a person who has joined or left.
+function moved(e, change) {
+  const c = state.conversations.get(key("room", e.room));
+  if (!c) return;
+  change(c);
+  view.mark("lists");
+  if (c.key === state.current) view.mark("head", "people", "talk", "typing");
 }
 
-const compose = () => composer.show(state.conversations.get(state.current), state.outbox);
+// arrived shows a room that was joined to be shown.
+function arrived(c) {
+  state.opening = null;
+  view.joined(c.name);
+  open(c.key);
+}
 
-function show() {
-  view.show(state);
-  compose();
+// refused handles the refusal of such a join.
+function refused(e) {
+  const room = state.opening;
+  if (e.code === "slow_down" && room) return setTimeout(() => { if (state.opening === room) join(room); }, 500);
+  state.opening = null;
+  const c = room && state.conversations.get(key("room", room));
+  if (c?.ready) return arrived(c); // only the list of people is missing
+  view.joinError(sentence(e.text));
+  if (!state.current) view.toast(sentence(e.text));
+  changed();
 }
 
 socket.addEventListener("open", () => {
@@ -170,74 +285,133 @@ socket.addEventListener("open", () => {
 });
 socket.addEventListener("replaced", () => logout("You have joined the chat in another window."));
 socket.addEventListener("state", (e) => {
-  if (e.detail.state !== "connected" && state.outbox.failed("the connection was lost")) show();
+  if (e.detail.state === "connecting" || e.detail.state === "waiting") {
+    state.loggedIn = false;
+    for (const c of state.conversations.values()) if (c.kind === "room") c.ready = false;
+    state.outbox.offline();
+    view.mark("talk");
+  }
   view.connection(e.detail);
 });
-socket.addEventListener("message", (e) => {
-  on[e.detail.type]?.(e.detail);
-  show();
-});
+socket.addEventListener("message", (e) => on[e.detail.type]?.(e.detail));
+
+// show makes a conversation the current one. replace means that the address takes the place of the
+// present one in the browser's history.
+function show(c, replace) {
+  const before = current();
+  if (before && before !== c) before.newFrom = null;
+  state.current = c.key;
+  state.absent = null;
+  if (c.unread > 0) {
+    c.newFrom = c.firstUnread;
+    c.unread = 0;
+    if (before === c) talk.anew();
+  }
+  address.show(c, replace);
+}
 
 function open(k) {
-  state.current = k;
-  const c = state.conversations.get(k);
-  if (c) c.unread = 0;
+  show(state.conversations.get(k), false);
   view.opened();
-  show();
+  remember();
+  changed();
 }
 
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return keep();
-  if (state.entered) sessionStorage.removeItem("sluice.typed"); // otherwise a duplicate of this tab would have it too
-  if (state.current) open(state.current);
+  const c = current();
+  if (c?.unread > 0) {
+    show(c);
+    changed();
+  }
 });
 addEventListener("pagehide", keep);
 
-view.handlers({
+address.listen((place) => {
+  drawers.close({ back: false, focus: false });
+  if (!state.entered) {
+    if (place?.kind === "room") view.wantRoom(place.name);
+    return;
+  }
+  if (!place || place.key === state.current) return;
+  const known = state.conversations.get(place.key) ?? (place.kind === "private" && !own(place.name) && conversation("private", place.name));
+  if (known) return open(known.key);
+  if (place.kind === "room") Object.assign(state, { current: null, absent: place });
+  changed();
+});
+
+const own = (name) => name.toLowerCase() === state.name.toLowerCase();
+
+drawers.handlers({ opened: address.drawerOpened, closed: address.drawerClosed });
+
+view.start(state, {
   login(name) {
     state.name = name;
+    state.form = true;
     socket.open();
   },
   open,
   join(room) {
     const known = state.conversations.get(key("room", room));
-    if (known) {
-      view.joined(room);
-      return open(known.key);
-    }
-    if (request({ type: "join", room })) state.joining = true; // the history opens it
-    else view.toast("Not connected: try again in a moment");
+    if (known) arrived(known);
+    else if (!join(room)) view.joinError("No connection: try again in a moment.");
   },
   talk(name) {
-    if (name.toLowerCase() === state.name.toLowerCase()) return;
-    open(conversation("private", name).key);
+    if (!own(name)) open(conversation("private", name).key);
   },
   leave() {
-    const c = state.conversations.get(state.current);
+    const c = current();
     if (!c) return;
-    if (c.kind === "room") request({ type: "leave", room: c.name });
+    if (c.kind === "room") {
+      state.left.add(c.key);
+      state.outbox.abandon(c.key);
+      request({ type: "leave", room: c.name, ref: LEAVE });
+    }
     state.conversations.delete(c.key);
-    const next = state.conversations.keys().next();
-    if (next.done) { state.current = null; show(); } else open(next.value);
+    state.current = null;
+    remember();
+    const next = state.conversations.values().next();
+    if (next.done) address.clear();
+    else {
+      show(next.value, true);
+      view.opened();
+    }
+    changed();
     request({ type: "rooms" });
   },
 });
 
-// inBox wraps an action in the text box of the current conversation.
+// inBox wraps an action in the text box or the messages of the current conversation.
 const inBox = (f) => (...args) => {
-  const c = state.conversations.get(state.current);
+  const c = current();
   if (c) f(c, ...args);
-  compose();
+  changed("talk");
 };
 
 composer.handlers({
-  typed: inBox((c, text) => state.outbox.typed(c, text)),
+  typed: (text) => {
+    const c = current();
+    if (!c) return;
+    state.outbox.typed(c, text);
+    composer.show(c, state.outbox);
+    keepSoon();
+  },
   say: inBox((c, text) => state.outbox.say(c, text)),
-  putBack: inBox((c, ref) => state.outbox.putBack(ref)),
-  discard: inBox((c, ref) => state.outbox.discard(ref)),
-  typing: inBox((c) => { if (c.kind === "room") request({ type: "typing", room: c.name, ref: TYPING }); }),
+  typing() {
+    const c = current();
+    if (c?.kind === "room") request({ type: "typing", room: c.name, ref: TYPING });
+  },
 });
 
+const box = document.getElementById("say-text");
+talk.handlers({
+  sendAgain: inBox((c, ref) => { state.outbox.sendAgain(ref); box.focus(); }),
+  putBack: inBox((c, ref) => { state.outbox.putBack(ref); box.focus(); }),
+  discard: inBox((c, ref) => { state.outbox.discard(ref); box.focus(); }),
+});
+
+const place = address.parse(location.hash);
+if (place?.kind === "room") view.wantRoom(place.name);
 const saved = sessionStorage.getItem("sluice.chat");
 if (saved) { // the page was reloaded
   Object.assign(state, JSON.parse(saved));
