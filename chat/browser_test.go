@@ -229,7 +229,8 @@ func TestPageWithoutWorker(t *testing.T) {
 		until(`document.querySelectorAll("#outbox .failed").length === 2`))
 	shot(t, ada, "not-delivered")
 	startWorker(t, s.inner)
-	run(t, ada, click("#outbox li:first-child .discard"), click("#outbox .sendAgain"), shows("#talk", "for a long time"), outboxEmpty())
+	run(t, ada, click("#outbox li:first-child .discard"), until(`document.querySelectorAll("#outbox li").length === 1`),
+		click("#outbox .sendAgain"), shows("#talk", "for a long time"), outboxEmpty())
 	if got := ask[string](t, ada, `[...document.querySelectorAll("#talk .text")].map((e) => e.textContent).join()`); got != "somebody is there,nobody is there,for a long time" {
 		t.Errorf("the page shows %s", got)
 	}

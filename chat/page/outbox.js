@@ -61,7 +61,7 @@ export class Outbox {
 
   #word(item) {
     if (item.why) return `Not delivered: ${item.why}.`;
-    if (!this.hooks.connected()) return "Waiting for the connection. It is sent when the connection is back.";
+    if (!this.hooks.connected()) return "Waiting for the connection.";
     if (item.slow) return "Sending: this waits a moment, because you are faster than the chat allows.";
     const age = Date.now() - item.since;
     return age < SOON ? "" : age < CHECK ? "Sending …" : "Sending: the chat takes long to answer …";

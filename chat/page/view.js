@@ -115,13 +115,14 @@ function title() {
 }
 
 function head(c) {
-  set($("title"), "textContent", c?.title ?? "");
-  for (const id of ["title", "leave", "say-form", "messages"]) set($(id), "hidden", !c);
+  const { absent } = state;
+  set($("title"), "textContent", c?.title ?? (absent ? "# " + absent.name : ""));
+  set($("title"), "hidden", !c && !absent);
+  for (const id of ["leave", "say-form", "messages"]) set($(id), "hidden", !c);
   set($("people"), "hidden", c?.kind !== "room");
   set($("open-users"), "hidden", c?.kind !== "room");
   set($("nothing"), "hidden", c !== undefined);
-  const { absent } = state;
-  set($("nothing-text"), "textContent", absent ? `You are not in # ${absent.name}.` : "No conversation is open. Choose a room in the list, or open a new one.");
+  set($("nothing-text"), "textContent", absent ? "You are not in this room." : "No conversation is open. Choose a room in the list, or open a new one.");
   set($("nothing-join"), "hidden", !absent);
   set($("nothing-join"), "textContent", absent ? "Join # " + absent.name : "");
   set($("leave"), "textContent", c?.kind === "private" ? "Close" : "Leave");
