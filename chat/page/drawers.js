@@ -32,7 +32,7 @@ export function close({ back = true, focus = true } = {}) {
   $("app").classList.remove("show-" + id);
   $("shade").hidden = true;
   for (const pane of panes) $(pane).inert = false;
-  $(id).removeAttribute("role");
+  $(id).setAttribute("role", "complementary");
   $(id).removeAttribute("aria-modal");
   $(openers[id]).setAttribute("aria-expanded", "false");
   if (focus) $(openers[id]).focus();

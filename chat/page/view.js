@@ -154,14 +154,16 @@ function entry(row) {
   button.type = "button";
   button.tabIndex = -1;
   button.title = row.label; // the label may be truncated
-  button.append(element("span", "label", row.label), element("span"));
+  const number = element("span");
+  number.setAttribute("aria-hidden", "true");
+  button.append(element("span", "label", row.label), number, element("span", "sr"));
   button.onclick = () => row.at ? act.open(row.key) : act.join(row.name);
   li.append(button);
   return li;
 }
 
-function update(li, { label, unread, current, count, draft, failed }) {
-  const button = li.firstChild, badge = button.lastChild;
+function update(li, { unread, current, count, draft, failed }) {
+  const button = li.firstChild, [, badge, spoken] = button.children;
   set(badge, "className", unread ? "badge" : "count");
   set(badge, "textContent", unread ? (unread > 99 ? "99+" : String(unread)) : String(count ?? ""));
   li.classList.toggle("current", current === true);
@@ -169,7 +171,7 @@ function update(li, { label, unread, current, count, draft, failed }) {
   li.classList.toggle("failed", failed === true);
   attribute(button, "aria-current", current ? "true" : null);
   const more = [unread && `${unread} unread`, count !== undefined && plural(count, "person", "people"), draft && "unsent text", failed && "not delivered"];
-  attribute(button, "aria-label", [label, ...more.filter(Boolean)].join(", "));
+  set(spoken, "textContent", more.filter(Boolean).map((w) => ", " + w).join(""));
 }
 
 const order = new Intl.Collator("en", { numeric: true, sensitivity: "base" });

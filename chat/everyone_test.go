@@ -1,0 +1,116 @@
+package chat_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/seed-7410fe32/sluice/internal/browsertest"
+)
+
+// state is a state of the page, and how to get there from the one before.
+type state struct {
+	name  string
+	steps step
+}
+
+// eachState opens the page and calls look in each of its states.
+func eachState(t *testing.T, width, height int, dark bool, look func(ctx context.Context, name string)) {
+	t.Helper()
+	browsertest.Path(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := browsertest.Open(t, width, height)
+	phone := width < 760
+	show := func(id string, then step) step { // in a drawer, on a phone
+		if !phone {
+			return then
+		}
+		return chromedp.Steps(click("#open-"+id), until(`!document.querySelector("#shade").hidden`), then)
+	}
+	run(t, ada, chromedp.Navigate(s.page()))
+	ask[string](t, ada, fmt.Sprintf(`document.documentElement.dataset.theme = %q`, map[bool]string{false: "light", true: "dark"}[dark]))
+	bob := dialText(t, s.text)
+	bob.send("/login Bob", "/join lobby", "/join tea")
+	bob.expect("users")
+	bob.expect("users")
+	for i, name := range []string{"Cleo", "Dora", "Emil", "Fay", "Gus", "Hal", "Ida", "Jo", "Kim", "Lou", "Max", "Ned", "Ola"} {
+		c := dialText(t, s.text)
+		c.send("/login "+name, "/join lobby", fmt.Sprintf("Message %d, with a https://link.example/ and\nmore than one line.", i))
+		c.expect("message")
+	}
+	states := []state{
+		{"login", chromedp.WaitEnabled(chromedp.CSS("#login-button"))},
+		{"login-refused", chromedp.Steps(chromedp.SetValue(chromedp.CSS("#login-name"), "Bob"), click("#login-button"), shows("#login-error", "in use"))},
+		{"room", chromedp.Steps(click("#login-button"), logIn("Ada"), shows("#talk", "Message 12"), shows("#users", "Ola"))},
+		{"own", chromedp.Steps(say("What I say"), shows("#talk", "What I say"), paste("half a text"))},
+		{"sidebar", show("sidebar", until(`document.activeElement.closest("#sidebar") || innerWidth > 760`))},
+		{"join-refused", chromedp.Steps(chromedp.SetValue(chromedp.CSS("#join-room"), "\u2800"), click("#join-form button"), shows("#join-error", "visible"))},
+		{"people", chromedp.Steps(chromedp.KeyEvent("\u001b"), until(`document.querySelector("#shade").hidden && !history.state?.drawer`), show("users", shows("#users", "Ola")))},
+		{"private", chromedp.Steps(click(`#users [data-name="Bob"]`), shows("#title", "Bob"))},
+		{"failed", chromedp.Steps(paste("red\u001b[31m"), enterKey(), shows("#outbox .failed", "control characters"))},
+		{"too-long", chromedp.Steps(paste(strings.Repeat("x ", 1002)), shows("#say-count", "too many"))},
+		{"not-in-room", chromedp.Steps(emptyBox(), chromedp.Evaluate[chromedp.Void](`location.hash = "#/room/elsewhere"`), shows("#nothing", "not in this room"))},
+		{"tea", chromedp.Steps(click("#nothing-join"), shows("#title", "elsewhere"))},
+	}
+	for _, st := range states {
+		run(t, ada, st.steps)
+		look(ada, st.name)
+	}
+	bob.send("/say lobby unread in the lobby")
+	run(t, ada, until(`document.title.startsWith("(")`))
+	look(ada, "unread")
+	s.stop()
+	run(t, ada, shows("#pill", "reconnecting"), paste("written while away"), enterKey(), shows("#outbox", "Waiting"))
+	look(ada, "offline")
+}
+
+// TestPageStates saves a picture of each state of the page, and checks in each of them that there is
+// one visible main landmark, that headings are not empty, that the page does not scroll sideways,
+// and that controls are large enough. If the variable AXE_CORE is the path of axe.min.js, axe-core
+// must find nothing either.
+func TestPageStates(t *testing.T) {
+	axe, _ := os.ReadFile(os.Getenv("AXE_CORE"))
+	for _, c := range []struct {
+		name          string
+		width, height int
+		dark          bool
+	}{{"desktop-light", 1280, 800, false}, {"desktop-dark", 1280, 800, true}, {"phone-light", 390, 844, false}, {"phone-dark", 390, 844, true}} {
+		eachState(t, c.width, c.height, c.dark, func(ctx context.Context, name string) {
+			shot(t, ctx, c.name+"-"+name)
+			bad := ask[[]string](t, ctx, `(() => {
+  const bad = [];
+  const shown = (e) => e.checkVisibility({visibilityProperty: true}) && !e.closest("[inert]");
+  if (!document.querySelector("[inert]") && [...document.querySelectorAll("main")].filter(shown).length !== 1) bad.push("not one main landmark");
+  for (const e of document.querySelectorAll("h1, h2")) if (shown(e) && !e.textContent) bad.push("an empty heading");
+  if (document.documentElement.scrollWidth > innerWidth) bad.push("wider than the window");
+  for (const e of document.querySelectorAll("button, input, textarea")) {
+    const {width, height} = e.getBoundingClientRect();
+    if (shown(e) && !e.matches(".skip") && (height < 24 || width < 24)) bad.push(e.id + " is " + width + " by " + height);
+  }
+  for (const list of document.querySelectorAll("#rooms, #privates, #users")) {
+    const stops = [...list.querySelectorAll("button:enabled")].filter((b) => b.tabIndex === 0).length;
+    if (stops !== (list.querySelector("button:enabled") ? 1 : 0)) bad.push(list.id + " has " + stops + " stops of the Tab key");
+  }
+  return bad;
+})()`)
+			if len(bad) > 0 {
+				t.Errorf("%s, %s: %q", c.name, name, bad)
+			}
+			if len(axe) == 0 {
+				return
+			}
+			if !ask[bool](t, ctx, `"axe" in window`) {
+				ask[bool](t, ctx, string(axe)+"; true")
+			}
+			run(t, ctx, chromedp.Evaluate[chromedp.Void](`window.found = undefined, axe.run().then((r) => { window.found = r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.target + " " + n.failureSummary).slice(0, 3).join(" | ")); }), 0`),
+				until(`window.found !== undefined`))
+			for _, found := range ask[[]string](t, ctx, `found`) {
+				t.Errorf("%s, %s: %s", c.name, name, found)
+			}
+		})
+	}
+}
