@@ -36,6 +36,9 @@ export function draw(c, rows, me) {
   const ownBefore = $("outbox").lastElementChild?.dataset.conversation;
   unconfirmed(rows, c?.messages.at(-1), me);
   const own = $("outbox").lastElementChild;
+  const empty = c && c.messages.length + rows.length === 0;
+  set($("empty"), "hidden", !empty);
+  if (empty) set($("empty"), "textContent", c.kind === "room" ? `No messages yet. Everybody can enter ${c.title}.` : `No messages yet. Only you and ${c.name} read this conversation.`);
   if (own && own.dataset.conversation !== ownBefore) following = true; // just written
   const first = switched && c?.newFrom && talk.querySelector(".new");
   if (first) {
@@ -64,13 +67,11 @@ function update(c, me) {
   let i = 0;
   while (i < drawn.length && drawn[i].m === messages[i]) i++;
   for (const { items } of drawn.splice(i)) remove(items);
-  const part = document.createDocumentFragment();
   for (let j = i; j < messages.length; j++) {
     const m = messages[j], items = parts(m, messages[j - 1], me, c.newFrom === m);
     drawn.push({ m, items });
-    part.append(...items);
+    append(items);
   }
-  talk.append(part);
   if (redraw && i > 0) { // the first one has lost what was before it
     const items = parts(messages[0], undefined, me, false);
     drawn[0].items[0].before(...items);
@@ -80,7 +81,22 @@ function update(c, me) {
   return messages.slice(i);
 }
 
-const remove = (items) => items.forEach((e) => e.remove());
+// The messages are in blocks, so that the browser can skip those that are out of sight.
+const BLOCK = 40;
+
+function append(items) {
+  let block = talk.lastElementChild;
+  if (!block || block.childElementCount >= BLOCK) talk.append(block = element("ol", "block"));
+  block.append(...items);
+}
+
+function remove(items) {
+  for (const e of items) {
+    const block = e.parentNode;
+    e.remove();
+    if (!block.firstElementChild) block.remove();
+  }
+}
 
 function parts(m, before, me, isNew) {
   const items = [];

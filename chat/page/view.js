@@ -231,6 +231,7 @@ export function joinError(why) {
 
 export function opened() {
   drawers.close({ back: false, focus: false });
+  joinError("");
   focusBox();
 }
 
@@ -260,6 +261,7 @@ $("login-form").onsubmit = (e) => {
   loginError("");
   act.login($("login-name").value.trim());
 };
+$("join-room").oninput = () => joinError("");
 $("join-form").onsubmit = (e) => {
   e.preventDefault();
   joinError("");
