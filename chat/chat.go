@@ -18,8 +18,8 @@
 // which were not. A message without an answer may or may not have been accepted. The client may
 // send it again with the same ref and "again":true. The worker remembers the refs of a user's last
 // messages for ten minutes, and answers a message that it has published already with "sent". Only
-// two kinds of requests are refused without a ref: those larger than 32 KB that come too fast, and those that
-// are not valid requests.
+// two kinds of requests are refused without a ref: those larger than 32 KB that come too fast, and
+// those that are not valid requests.
 package chat
 
 import (

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"github.com/seed-7410fe32/sluice/internal/browsertest"
@@ -113,4 +114,89 @@ func TestPageStates(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPageMedia checks the page with forced colors, at a zoom of 400 %, printed, and without
+// JavaScript.
+func TestPageMedia(t *testing.T) {
+	browsertest.Path(t)
+	s := startServer(t, "127.0.0.1:0")
+	ada := browsertest.Open(t, 1280, 800)
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), say("one"), say("two"), shows("#talk", "two"),
+		chromedp.SetValue(chromedp.CSS("#join-room"), "tea"), click("#join-form button"), shows("#title", "tea"),
+		click(`[data-conversation="room:lobby"] button`), shows("#title", "lobby"))
+	media := func(m string, features ...*emulation.MediaFeature) {
+		t.Helper()
+		if _, err := chromedp.Call(ada, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: m, Features: features}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forced := func(value string) *emulation.MediaFeature {
+		return &emulation.MediaFeature{Name: "forced-colors", Value: value}
+	}
+	media("", forced("active"))
+	shot(t, ada, "forced-colors")
+	if border := ask[string](t, ada, `["lobby", "tea"].map((r) => getComputedStyle(document.querySelector('[data-conversation="room:' + r + '"] button')).borderTopWidth).join()`); border != "2px,0px" {
+		t.Errorf("with forced colors the current room has a border of %s", border)
+	}
+	media("", forced("none"))
+	run(t, ada, chromedp.EmulateViewport(320, 256))
+	shot(t, ada, "zoom-400")
+	if height := ask[float64](t, ada, `document.querySelector("#messages").clientHeight`); height < 100 {
+		t.Errorf("at a zoom of 400 %% the messages have %v of 256 pixels", height)
+	}
+	run(t, ada, chromedp.EmulateViewport(700, 300))
+	media("print")
+	shot(t, ada, "print")
+	printed := ask[string](t, ada, `["sidebar", "people", "say-form", "leave", "title", "talk"].filter((id) => document.getElementById(id).checkVisibility({visibilityProperty: true})).join()`)
+	if printed != "title,talk" {
+		t.Errorf("printed are %s", printed)
+	}
+	if cut := ask[bool](t, ada, `(() => { const m = document.querySelector("#messages"); return getComputedStyle(m).overflowY !== "visible" || m.scrollHeight > m.clientHeight; })()`); cut {
+		t.Error("only a part of the messages is printed")
+	}
+	media("")
+	if _, err := chromedp.Call(ada, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		t.Fatal(err)
+	}
+	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitVisible(chromedp.CSS(".noscript")))
+}
+
+// TestPageKeyboard uses the page without a mouse, and checks what is announced to screen readers.
+func TestPageKeyboard(t *testing.T) {
+	browsertest.Path(t)
+	s := startServer(t, "127.0.0.1:0")
+	grace := dialText(t, s.text)
+	grace.send("/login Grace", "/join lobby", "an older message")
+	grace.expect("message")
+	hal := dialText(t, s.text)
+	hal.send("/login Hal", "/join lobby")
+	hal.expect("users")
+	ada := browsertest.Open(t, 1280, 800)
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), shows("#users", "Hal"))
+	focused := func(name string) step { return until(`document.activeElement.title === %q`, name) }
+	press := func(key string) step {
+		return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: %q, bubbles: true, cancelable: true})), 0`, key))
+	}
+	// F6 goes from pane to pane, and the arrows go through a list.
+	run(t, ada, press("F6"), focused("Grace"), press("ArrowDown"), focused("Hal"), press("ArrowDown"), focused("Hal"), press("Home"), focused("Grace"), press("End"), focused("Hal"))
+	if stops := ask[int](t, ada, `[...document.querySelectorAll("#users button")].filter((b) => b.tabIndex === 0).length`); stops != 1 {
+		t.Errorf("the list of people has %d stops of the Tab key", stops)
+	}
+	run(t, ada, press("F6"), focused("# lobby"), press("F6"), until(`document.activeElement.id === "messages"`), press("F6"), until(`document.activeElement.id === "say-text"`))
+	// New messages are announced, and neither older nor own ones, nor who joins.
+	ida := dialText(t, s.text)
+	ida.send("/login Ida", "/join lobby")
+	ida.expect("users")
+	run(t, ada, say("my own"), shows("#talk", "my own"))
+	hal.send("/say lobby a new message")
+	run(t, ada, shows("#spoken", "a new message"))
+	if spoken := ask[string](t, ada, `document.querySelector("#spoken").textContent`); spoken != "Hal: a new message" {
+		t.Errorf("announced was %q", spoken)
+	}
+	// The state of the network is shown before the connection ends, and announced once.
+	ask[bool](t, ada, `Object.defineProperty(navigator, "onLine", {configurable: true, get: () => false}), dispatchEvent(new Event("offline")), true`)
+	run(t, ada, shows("#pill", "offline"), shows("#connection", "is lost"))
+	ask[bool](t, ada, `Object.defineProperty(navigator, "onLine", {configurable: true, get: () => true}), dispatchEvent(new Event("online")), true`)
+	run(t, ada, shows("#pill", "connected"), shows("#connection", "Connected again"))
 }

@@ -11,7 +11,7 @@ import * as talk from "./talk.js";
 import * as view from "./view.js";
 
 const TYPING = "typing", LEAVE = "leave"; // refs of requests whose refusals are ignored
-const OPEN = "open";                      // ref of a join whose room is shown when the answer arrives
+const OPEN = "open", REJOIN = "rejoin";   // refs of joins: the room is shown when the answer arrives, or is not
 const BURST = 6, PACE = 250; // joins at once after a reconnect, then ms between joins: the server limits requests
 
 const state = {
@@ -22,6 +22,7 @@ const state = {
   absent: null,             // the room of the address, if the user is not in it
   opening: null,            // name of the room that was to be opened
   conversations: new Map(), // key → Conversation
+  due: new Set(),           // names of rooms that are to be joined after a login
   left: new Set(),          // keys of rooms that the user has left: what is still on its way from them is ignored
   counts: new Map(),        // room → number of people, for all rooms
   outbox: new Outbox({
@@ -62,6 +63,7 @@ function logout(why) {
   Object.assign(state, { name: "", token: "", loggedIn: false, entered: false, form: false, current: null, absent: null, opening: null });
   state.conversations.clear();
   state.left.clear();
+  state.due.clear();
   address.clear();
   view.leave(why);
 }
@@ -156,19 +158,27 @@ function beginning() {
   return [...rooms, ...kept?.rooms ?? []];
 }
 
+// rejoin joins the rooms that are due, not faster than the server allows.
+let rejoining;
+function rejoin() {
+  clearTimeout(rejoining);
+  [...state.due].forEach((room, i) => setTimeout(() => {
+    if (state.due.has(room)) request({ type: "join", room, ref: room === state.opening ? OPEN : REJOIN });
+  }, i < BURST ? 0 : (i - BURST + 1) * PACE));
+}
+
 const on = {
   welcome(e) {
     const first = !state.entered;
     Object.assign(state, { name: e.name, token: e.token, loggedIn: true, entered: true });
     sessionStorage.setItem("sluice.chat", JSON.stringify({ name: e.name, token: e.token }));
-    const rooms = new Set(first ? beginning() : []);
-    if (current()?.kind === "room") rooms.add(current().name);
-    for (const c of state.conversations.values()) if (c.kind === "room") rooms.add(c.name);
-    [...rooms].forEach((room, i) => setTimeout(() => {
-      if (!state.left.has(key("room", room))) request({ type: "join", room, ...(room === state.opening ? { ref: OPEN } : {}) });
-    }, i < BURST ? 0 : (i - BURST + 1) * PACE));
+    state.due = new Set(first ? beginning() : []);
+    if (current()?.kind === "room") state.due.add(current().name);
+    for (const c of state.conversations.values()) if (c.kind === "room") state.due.add(c.name);
+    rejoin();
     request({ type: "rooms" });
     if (first) view.enter();
+    view.connection({ state: navigator.onLine ? "connected" : "offline" });
     state.outbox.online();
     changed();
   },
@@ -177,6 +187,7 @@ const on = {
     if (state.left.has(k)) return request({ type: "leave", room: e.room, ref: LEAVE });
     const c = conversation("room", e.room);
     c.ready = true;
+    state.due.delete(c.name);
     for (const m of e.messages ?? []) confirmed(m);
     c.past(e.messages ?? []);
     remember();
@@ -234,7 +245,8 @@ const on = {
       if (!state.outbox.unreceived()) view.toast("The chat does not answer.");
       return changed("talk");
     }
-    view.waiting("The chat does not answer: trying again");
+    view.waiting("The chat does not answer: trying again.");
+    if (state.entered) view.connection({ state: "no answer" });
     clearTimeout(retry);
     retry = setTimeout(login, 1000);
   },
@@ -242,6 +254,11 @@ const on = {
     if (state.outbox.refused(e)) return changed("talk", "lists");
     if (e.ref === TYPING || e.ref === LEAVE) return;
     if (e.ref === OPEN) return refused(e);
+    if (e.ref === REJOIN && e.code === "slow_down") {
+      clearTimeout(rejoining);
+      rejoining = setTimeout(rejoin, 1500);
+      return;
+    }
     if (state.loggedIn && e.code !== "name_taken") view.toast(sentence(e.text));
     else if (state.token && e.code === "try_again") setTimeout(login, 1000);
     else logout(sentence(e.text));
@@ -291,7 +308,8 @@ socket.addEventListener("state", (e) => {
     state.outbox.offline();
     view.mark("talk");
   }
-  view.connection(e.detail);
+  const loggingIn = e.detail.state === "connected" && state.entered && !state.loggedIn;
+  view.connection(loggingIn ? { state: "connecting" } : e.detail);
 });
 socket.addEventListener("message", (e) => on[e.detail.type]?.(e.detail));
 
@@ -364,6 +382,7 @@ view.start(state, {
     if (!c) return;
     if (c.kind === "room") {
       state.left.add(c.key);
+      state.due.delete(c.name);
       state.outbox.abandon(c.key);
       request({ type: "leave", room: c.name, ref: LEAVE });
     }

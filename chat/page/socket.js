@@ -33,6 +33,7 @@ export class Socket extends EventTarget {
       this.#tell();
       this.#timers.push(setInterval(() => this.check(PATIENCE), PING));
       this.dispatchEvent(new Event("open"));
+      this.check(PATIENCE);
     };
     ws.onmessage = (e) => {
       if (ws !== this.#ws) return;
