@@ -173,7 +173,7 @@ func TestPageKeyboard(t *testing.T) {
 	hal.send("/login Hal", "/join lobby")
 	hal.expect("users")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), shows("#users", "Hal"))
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), shows("#users", "Hal"), until(`document.activeElement.id === "say-text"`))
 	focused := func(name string) step { return until(`document.activeElement.title === %q`, name) }
 	press := func(key string) step {
 		return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: %q, bubbles: true, cancelable: true})), 0`, key))

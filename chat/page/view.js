@@ -34,6 +34,8 @@ function draw() {
   const now = [...marked];
   marked.clear();
   for (const name of now) parts[name](c);
+  if (focusing && c) $("say-text").focus();
+  focusing = false;
 }
 
 document.addEventListener("visibilitychange", () => { if (!document.hidden && marked.size > 0) mark("head"); });
@@ -64,7 +66,13 @@ function loginError(why) {
   if (why && $("app").hidden) $("login-name").focus();
 }
 
-const focusBox = () => { if (!narrow.matches) $("say-text").focus(); };
+// focusBox moves the focus into the text box when the conversation is drawn. On a phone it would open
+// the keyboard.
+let focusing = false;
+function focusBox() {
+  focusing = !narrow.matches;
+  mark("head");
+}
 
 let last = "";
 export function connection({ state: now, seconds }) {
@@ -237,7 +245,7 @@ export function opened() {
 
 // pane moves the focus to the next pane.
 function pane(step) {
-  const all = [["sidebar", '[aria-current="true"], input'], ["messages", null], ["say-form", "textarea"], ["people", "button:enabled"]]
+  const all = [["sidebar", '[aria-current="true"], input'], ["messages", null], ["say-form", "textarea"], ["people", '#users button[tabindex="0"]']]
     .filter(([id]) => $(id).checkVisibility({ visibilityProperty: true }) && !$(id).closest("[inert]"));
   const at = all.findIndex(([id]) => $(id).contains(document.activeElement));
   const [id, inner] = all[(at + step + all.length) % all.length];
