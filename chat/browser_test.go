@@ -81,7 +81,8 @@ func TestPage(t *testing.T) {
 
 	// They see each other and each other's messages.
 	run(t, ada, shows("#users", "Bob"), say("Good evening, Bob!"))
-	run(t, bob, shows("#messages", "Good evening, Bob!"), say("Good evening! <b>bold</b> <img src=x onerror=\"document.title='owned'\">"))
+	run(t, bob, shows("#messages", "Good evening, Bob!"),
+		say("Good evening! <b>bold</b> <img src=x onerror=\"document.title='owned'\">"))
 	run(t, ada, shows("#messages", "<b>bold</b>")) // as text
 	images := ask[int](t, ada, `document.querySelectorAll("#messages img, #messages b").length`)
 	title := ask[string](t, ada, `document.title`)
@@ -187,7 +188,8 @@ func TestPageOnAPhoneOnItsSide(t *testing.T) {
 	if width := ask[float64](t, ada, `document.querySelector("#messages").getBoundingClientRect().width`); width < 500 {
 		t.Errorf("what is said has %v of 844 pixels", width)
 	}
-	run(t, ada, click("#open-users"), chromedp.Poll[chromedp.Void](`document.querySelector("#users button").getBoundingClientRect().right <= 844`))
+	run(t, ada, click("#open-users"),
+		chromedp.Poll[chromedp.Void](`document.querySelector("#users button").getBoundingClientRect().right <= 844`))
 	shot(t, ada, "people-landscape")
 	run(t, ada, click("#shade"), say("still here"), shows("#messages", "still here"))
 	shot(t, ada, "landscape")
@@ -231,7 +233,8 @@ func TestPageWithoutWorker(t *testing.T) {
 	startWorker(t, s.inner)
 	run(t, ada, click("#outbox li:first-child .discard"), until(`document.querySelectorAll("#outbox li").length === 1`),
 		click("#outbox .sendAgain"), shows("#talk", "for a long time"), outboxEmpty())
-	if got := ask[string](t, ada, `[...document.querySelectorAll("#talk .text")].map((e) => e.textContent).join()`); got != "somebody is there,nobody is there,for a long time" {
+	if got := ask[string](t, ada, `[...document.querySelectorAll("#talk .text")].map((e) =>
+  e.textContent).join()`); got != "somebody is there,nobody is there,for a long time" {
 		t.Errorf("the page shows %s", got)
 	}
 }
@@ -256,7 +259,8 @@ func TestPageRooms(t *testing.T) {
 	run(t, ada, chromedp.KeyEvent("\u001b"), enter("tea"), shows("#title", "tea"))
 	run(t, ada, click("#leave"), shows("#title", "lobby"), click("#leave"), chromedp.WaitVisible(chromedp.CSS("#nothing")))
 	shot(t, ada, "nothing-phone")
-	if left := ask[string](t, ada, `["title", "subtitle", "talk"].map((id) => document.getElementById(id).textContent).join("")`); left != "" {
+	if left := ask[string](t, ada, `["title", "subtitle", "talk"].map((id) =>
+  document.getElementById(id).textContent).join("")`); left != "" {
 		t.Errorf("of the last room %q is left", left)
 	}
 	if ask[bool](t, ada, `document.querySelector("#open-users").checkVisibility()`) {

@@ -16,7 +16,10 @@ import (
 // module runs a script with a module of the page, named m, and returns its result.
 func module[T any](t *testing.T, ctx context.Context, name, script string) T {
 	t.Helper()
-	run(t, ctx, chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`window.result = undefined; import("./%s").then((m) => { %s }).then((v) => { window.result = {v}; }, (e) => { window.result = {e: String(e)}; }); 0`, name, script)),
+	run(t, ctx,
+		chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`window.result = undefined; import("./%s").then((m) =>
+  { %s }).then((v) => { window.result = {v}; }, (e) => { window.result = {e: String(e)}; }); 0`, name, script)),
+
 		until(`window.result !== undefined`))
 	if e := ask[string](t, ctx, `window.result.e ?? ""`); e != "" {
 		t.Fatal(e)
@@ -53,6 +56,21 @@ return c.messages.map((n) => n.kind === "notice" ? m.told(n) : n.text).join("|")
 			t.Errorf("%s: %q, not %q", c.moves, got, c.want)
 		}
 	}
+	// After a reconnect a history that does not follow what is there leaves a gap.
+	for _, c := range []struct{ past, want string }{
+		{"2 3", "1|2|3"},
+		{"3 4", "1|2|The connection was lost. Messages may be missing here.|3|4"},
+		{"", "1|2"},
+	} {
+		got := module[string](t, ada, "conversation.js", fmt.Sprintf(`
+const c = new m.Conversation("room", "lobby"), said = (id) => ({id, from: "x", text: id, time: Number(id)});
+c.past([said("1"), said("2")]);
+c.past(%q.split(" ").filter(Boolean).map(said));
+return c.messages.map((n) => n.kind === "notice" ? m.told(n) : n.text).join("|");`, c.past))
+		if got != c.want {
+			t.Errorf("after the history %q: %q, not %q", c.past, got, c.want)
+		}
+	}
 	// In a large room there are none, and they do not push messages out.
 	got := module[string](t, ada, "conversation.js", `
 const c = new m.Conversation("room", "lobby");
@@ -61,7 +79,8 @@ const before = c.messages.filter((n) => n.kind !== "notice").length, notices = c
 c.add({id: "m0", from: "x", time: 0});
 c.add({id: "more", from: "x", time: 0});
 const after = c.messages.filter((n) => n.kind !== "notice").length;
-return [before, notices, after, c.messages[0].text, c.add({id: "m1", from: "x"}), c.add({id: "m999", from: "x"})].join();`)
+return [before, notices, after, c.messages[0].text, c.add({id: "m1", from: "x"}), c.add({id: "m999",
+  from: "x"})].join();`)
 	if got != "1000,50,801,200,true,false" {
 		t.Errorf("of a large room: %s", got)
 	}
@@ -85,15 +104,19 @@ func TestPageDrawsWhatChanges(t *testing.T) {
 	for i := range 6 {
 		talker(fmt.Sprint("first", i))
 	}
-	atEnd := until(`((m) => m.scrollHeight > m.clientHeight && m.scrollHeight - m.scrollTop - m.clientHeight < 2)(document.querySelector("#messages"))`)
+	atEnd := until(`((m) => m.scrollHeight > m.clientHeight &&
+  m.scrollHeight - m.scrollTop - m.clientHeight < 2)(document.querySelector("#messages"))`)
 	run(t, ada, hasHeard("first5", 7), shows("#users", "first5"), atEnd)
 	// A change of the height of the window or of the box keeps the end in view.
-	run(t, ada, chromedp.EmulateViewport(1280, 420), atEnd, paste("1\n2\n3\n4\n5\n6"), atEnd, chromedp.EmulateViewport(1280, 600), atEnd)
+	run(t, ada, chromedp.EmulateViewport(1280, 420), atEnd, paste("1\n2\n3\n4\n5\n6"), atEnd,
+		chromedp.EmulateViewport(1280, 600), atEnd)
 
 	ask[bool](t, ada, `
 window.touched = [];
-window.observer = new MutationObserver((all) => touched.push(...all.map(({target, removedNodes}) => target.nodeName + "." + (target.id || target.className) + (removedNodes.length ? " removed" : ""))));
-for (const id of ["sidebar", "people", "messages"]) observer.observe(document.getElementById(id), {subtree: true, childList: true, attributes: true, characterData: true});
+window.observer = new MutationObserver((all) => touched.push(...all.map(({target, removedNodes}) =>
+  target.nodeName + "." + (target.id || target.className) + (removedNodes.length ? " removed" : ""))));
+for (const id of ["sidebar", "people", "messages"]) observer.observe(document.getElementById(id),
+  {subtree: true, childList: true, attributes: true, characterData: true});
 true`)
 	bob := dialText(t, s.text)
 	bob.send("/login Bob", "/join elsewhere")
@@ -113,18 +136,23 @@ true`)
 	}
 	talkOn("again")
 	run(t, ada, shows("#privates", "6"))
-	if touched := ask[[]string](t, ada, `touched.filter((t) => !/privates|badge|LI|BUTTON|#text/.test(t))`); len(touched) > 1 {
+	if touched := ask[[]string](t, ada, `touched.filter((t) =>
+  !/privates|badge|LI|BUTTON|#text/.test(t))`); len(touched) > 1 {
 		t.Errorf("messages in another conversation changed %q", touched)
 	}
 	// A reader of older messages.
-	run(t, ada, chromedp.Evaluate[chromedp.Void](`document.querySelector("#messages").scrollTop = 40, 0`), until(`document.querySelector("#messages").scrollTop < 60`))
-	ask[bool](t, ada, `observer.takeRecords(), touched = [], window.place = document.querySelectorAll("#talk .message")[3].getBoundingClientRect().top, true`)
+	run(t, ada, chromedp.Evaluate[chromedp.Void](`document.querySelector("#messages").scrollTop = 40, 0`),
+		until(`document.querySelector("#messages").scrollTop < 60`))
+	ask[bool](t, ada,
+		`observer.takeRecords(), touched = [],
+  window.place = document.querySelectorAll("#talk .message")[3].getBoundingClientRect().top, true`)
 	talker("second")
 	run(t, ada, shows("#to-end", "new messages"), hasHeard("second", 7))
 	if place, now := ask[float64](t, ada, `place`), ask[float64](t, ada, `document.querySelectorAll("#talk .message")[3].getBoundingClientRect().top`); place != now {
 		t.Errorf("the text under the eyes moved from %v to %v", place, now)
 	}
-	if removed := ask[[]string](t, ada, `touched.filter((t) => /removed/.test(t) && /talk/.test(t))`); len(removed) > 1 { // the notice of those who joined
+	if removed := ask[[]string](t, ada, `touched.filter((t) => /removed/.test(t) &&
+  /talk/.test(t))`); len(removed) > 1 { // the notice of those who joined
 		t.Errorf("to draw seven messages the page removed %d times", len(removed))
 	}
 	shot(t, ada, "reading-older")
@@ -137,13 +165,16 @@ func TestPageHidden(t *testing.T) {
 	browsertest.Path(t)
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), say("before"), shows("#talk", "before"), shows("#title", "lobby"))
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), say("before"), shows("#talk", "before"),
+		shows("#title", "lobby"))
 	grace := dialText(t, s.text)
 	grace.send("/login Grace", "/join lobby")
 	grace.expect("users")
 	run(t, ada, shows("#users", "Grace"))
 	hide := func(hidden bool) {
-		ask[bool](t, ada, fmt.Sprintf(`Object.defineProperty(document, "hidden", {configurable: true, get: () => %v}), document.dispatchEvent(new Event("visibilitychange")), true`, hidden))
+		ask[bool](t, ada,
+			fmt.Sprintf(`Object.defineProperty(document, "hidden", {configurable: true, get: () => %v}),
+  document.dispatchEvent(new Event("visibilitychange")), true`, hidden))
 	}
 	hide(true)
 	grace.send("/say lobby one", "/say lobby two")
@@ -164,8 +195,10 @@ func TestPageLeftRoom(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
 	run(t, ada, chromedp.Navigate(s.page()))
-	ask[bool](t, ada, `window.WebSocket = class extends WebSocket { constructor(url) { super(url); window.line = this; } }, true`)
-	run(t, ada, logIn("Ada"), chromedp.SetValue(chromedp.CSS("#join-room"), "r9"), click("#join-form button"), shows("#title", "r9"), click("#leave"), shows("#title", "lobby"))
+	ask[bool](t, ada,
+		`window.WebSocket = class extends WebSocket { constructor(url) { super(url); window.line = this; } }, true`)
+	run(t, ada, logIn("Ada"), chromedp.SetValue(chromedp.CSS("#join-room"), "r9"), click("#join-form button"),
+		shows("#title", "r9"), click("#leave"), shows("#title", "lobby"))
 	late := func(doc string) { ask[bool](t, ada, fmt.Sprintf(`line.onmessage({data: %q}), true`, doc)) }
 	for _, doc := range []string{
 		`{"type":"message","room":"r9","from":"Bob","text":"late","id":"1","time":1}`, `{"type":"joined","room":"r9","name":"Bob","time":1}`,

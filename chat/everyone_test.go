@@ -13,7 +13,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/browsertest"
 )
 
-// state is a state of the page, and how to get there from the one before.
+// state is a state of the page, and the steps that lead there from the one before.
 type state struct {
 	name  string
 	steps step
@@ -33,7 +33,8 @@ func eachState(t *testing.T, width, height int, dark bool, look func(ctx context
 		return chromedp.Steps(click("#open-"+id), until(`!document.querySelector("#shade").hidden`), then)
 	}
 	run(t, ada, chromedp.Navigate(s.page()))
-	ask[string](t, ada, fmt.Sprintf(`document.documentElement.dataset.theme = %q`, map[bool]string{false: "light", true: "dark"}[dark]))
+	ask[string](t, ada,
+		fmt.Sprintf(`document.documentElement.dataset.theme = %q`, map[bool]string{false: "light", true: "dark"}[dark]))
 	bob := dialText(t, s.text)
 	bob.send("/login Bob", "/join lobby", "/join tea")
 	bob.expect("users")
@@ -45,16 +46,21 @@ func eachState(t *testing.T, width, height int, dark bool, look func(ctx context
 	}
 	states := []state{
 		{"login", chromedp.WaitEnabled(chromedp.CSS("#login-button"))},
-		{"login-refused", chromedp.Steps(chromedp.SetValue(chromedp.CSS("#login-name"), "Bob"), click("#login-button"), shows("#login-error", "in use"))},
+		{"login-refused",
+			chromedp.Steps(chromedp.SetValue(chromedp.CSS("#login-name"), "Bob"), click("#login-button"), shows("#login-error", "in use"))},
 		{"room", chromedp.Steps(click("#login-button"), logIn("Ada"), shows("#talk", "Message 12"), shows("#users", "Ola"))},
 		{"own", chromedp.Steps(say("What I say"), shows("#talk", "What I say"), paste("half a text"))},
 		{"sidebar", show("sidebar", until(`document.activeElement.closest("#sidebar") || innerWidth > 760`))},
-		{"join-refused", chromedp.Steps(chromedp.SetValue(chromedp.CSS("#join-room"), "\u2800"), click("#join-form button"), shows("#join-error", "visible"))},
-		{"people", chromedp.Steps(chromedp.KeyEvent("\u001b"), until(`document.querySelector("#shade").hidden && !history.state?.drawer`), show("users", shows("#users", "Ola")))},
+		{"join-refused",
+			chromedp.Steps(chromedp.SetValue(chromedp.CSS("#join-room"), "\u2800"), click("#join-form button"), shows("#join-error", "visible"))},
+		{"people",
+			chromedp.Steps(chromedp.KeyEvent("\u001b"), until(`document.querySelector("#shade").hidden &&
+  !history.state?.drawer`), show("users", shows("#users", "Ola")))},
 		{"private", chromedp.Steps(click(`#users [data-name="Bob"]`), shows("#title", "Bob"))},
 		{"failed", chromedp.Steps(paste("red\u001b[31m"), enterKey(), shows("#outbox .failed", "control characters"))},
 		{"too-long", chromedp.Steps(paste(strings.Repeat("x ", 1002)), shows("#say-count", "too many"))},
-		{"not-in-room", chromedp.Steps(emptyBox(), chromedp.Evaluate[chromedp.Void](`location.hash = "#/room/elsewhere"`), shows("#nothing", "not in this room"))},
+		{"not-in-room",
+			chromedp.Steps(emptyBox(), chromedp.Evaluate[chromedp.Void](`location.hash = "#/room/elsewhere"`), shows("#nothing", "not in this room"))},
 		{"tea", chromedp.Steps(click("#nothing-join"), shows("#title", "elsewhere"))},
 	}
 	for _, st := range states {
@@ -69,10 +75,10 @@ func eachState(t *testing.T, width, height int, dark bool, look func(ctx context
 	look(ada, "offline")
 }
 
-// TestPageStates saves a picture of each state of the page, and checks in each of them that there is
-// one visible main landmark, that headings are not empty, that the page does not scroll sideways,
-// and that controls are large enough. If the variable AXE_CORE is the path of axe.min.js, axe-core
-// must find nothing either.
+// TestPageStates saves a picture of each state of the page. It checks that there is one visible
+// main landmark, that headings are not empty, that the page does not scroll sideways, and that
+// controls are large enough. If the variable AXE_CORE is the path of axe.min.js, axe-core must find
+// nothing either.
 func TestPageStates(t *testing.T) {
 	axe, _ := os.ReadFile(os.Getenv("AXE_CORE"))
 	for _, c := range []struct {
@@ -85,16 +91,19 @@ func TestPageStates(t *testing.T) {
 			bad := ask[[]string](t, ctx, `(() => {
   const bad = [];
   const shown = (e) => e.checkVisibility({visibilityProperty: true}) && !e.closest("[inert]");
-  if (!document.querySelector("[inert]") && [...document.querySelectorAll("main")].filter(shown).length !== 1) bad.push("not one main landmark");
+  if (!document.querySelector("[inert]") &&
+  [...document.querySelectorAll("main")].filter(shown).length !== 1) bad.push("not one main landmark");
   for (const e of document.querySelectorAll("h1, h2")) if (shown(e) && !e.textContent) bad.push("an empty heading");
   if (document.documentElement.scrollWidth > innerWidth) bad.push("wider than the window");
   for (const e of document.querySelectorAll("button, input, textarea")) {
     const {width, height} = e.getBoundingClientRect();
-    if (shown(e) && !e.matches(".skip") && (height < 24 || width < 24)) bad.push(e.id + " is " + width + " by " + height);
+    if (shown(e) && !e.matches(".skip") && (height < 24 || width < 24)) bad.push(e.id + " is " + width +
+  " by " + height);
   }
   for (const list of document.querySelectorAll("#rooms, #privates, #users")) {
     const stops = [...list.querySelectorAll("button:enabled")].filter((b) => b.tabIndex === 0).length;
-    if (stops !== (list.querySelector("button:enabled") ? 1 : 0)) bad.push(list.id + " has " + stops + " stops of the Tab key");
+    if (stops !== (list.querySelector("button:enabled") ? 1 : 0)) bad.push(list.id + " has " + stops +
+  " stops of the Tab key");
   }
   return bad;
 })()`)
@@ -107,7 +116,11 @@ func TestPageStates(t *testing.T) {
 			if !ask[bool](t, ctx, `"axe" in window`) {
 				ask[bool](t, ctx, string(axe)+"; true")
 			}
-			run(t, ctx, chromedp.Evaluate[chromedp.Void](`window.found = undefined, axe.run().then((r) => { window.found = r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.target + " " + n.failureSummary).slice(0, 3).join(" | ")); }), 0`),
+			run(t, ctx,
+				chromedp.Evaluate[chromedp.Void](`window.found = undefined, axe.run().then((r) =>
+  { window.found = r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.target + " " +
+  n.failureSummary).slice(0, 3).join(" | ")); }), 0`),
+
 				until(`window.found !== undefined`))
 			for _, found := range ask[[]string](t, ctx, `found`) {
 				t.Errorf("%s, %s: %s", c.name, name, found)
@@ -136,7 +149,9 @@ func TestPageMedia(t *testing.T) {
 	}
 	media("", forced("active"))
 	shot(t, ada, "forced-colors")
-	if border := ask[string](t, ada, `["lobby", "tea"].map((r) => getComputedStyle(document.querySelector('[data-conversation="room:' + r + '"] button')).borderTopWidth).join()`); border != "2px,0px" {
+	if border := ask[string](t, ada, `["lobby", "tea"].map((r) =>
+  getComputedStyle(document.querySelector('[data-conversation="room:' + r +
+  '"] button')).borderTopWidth).join()`); border != "2px,0px" {
 		t.Errorf("with forced colors the current room has a border of %s", border)
 	}
 	media("", forced("none"))
@@ -148,11 +163,13 @@ func TestPageMedia(t *testing.T) {
 	run(t, ada, chromedp.EmulateViewport(700, 300))
 	media("print")
 	shot(t, ada, "print")
-	printed := ask[string](t, ada, `["sidebar", "people", "say-form", "leave", "title", "talk"].filter((id) => document.getElementById(id).checkVisibility({visibilityProperty: true})).join()`)
+	printed := ask[string](t, ada, `["sidebar", "people", "say-form", "leave", "title", "talk"].filter((id) =>
+  document.getElementById(id).checkVisibility({visibilityProperty: true})).join()`)
 	if printed != "title,talk" {
 		t.Errorf("printed are %s", printed)
 	}
-	if cut := ask[bool](t, ada, `(() => { const m = document.querySelector("#messages"); return getComputedStyle(m).overflowY !== "visible" || m.scrollHeight > m.clientHeight; })()`); cut {
+	if cut := ask[bool](t, ada, `(() => { const m = document.querySelector("#messages");
+  return getComputedStyle(m).overflowY !== "visible" || m.scrollHeight > m.clientHeight; })()`); cut {
 		t.Error("only a part of the messages is printed")
 	}
 	media("")
@@ -173,17 +190,21 @@ func TestPageKeyboard(t *testing.T) {
 	hal.send("/login Hal", "/join lobby")
 	hal.expect("users")
 	ada := browsertest.Open(t, 1280, 800)
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), shows("#users", "Hal"), until(`document.activeElement.id === "say-text"`))
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), shows("#users", "Hal"),
+		until(`document.activeElement.id === "say-text"`))
 	focused := func(name string) step { return until(`document.activeElement.title === %q`, name) }
 	press := func(key string) step {
 		return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: %q, bubbles: true, cancelable: true})), 0`, key))
 	}
 	// F6 goes from pane to pane, and the arrows go through a list.
-	run(t, ada, press("F6"), focused("Grace"), press("ArrowDown"), focused("Hal"), press("ArrowDown"), focused("Hal"), press("Home"), focused("Grace"), press("End"), focused("Hal"))
-	if stops := ask[int](t, ada, `[...document.querySelectorAll("#users button")].filter((b) => b.tabIndex === 0).length`); stops != 1 {
+	run(t, ada, press("F6"), focused("Grace"), press("ArrowDown"), focused("Hal"), press("ArrowDown"),
+		focused("Hal"), press("Home"), focused("Grace"), press("End"), focused("Hal"))
+	if stops := ask[int](t, ada, `[...document.querySelectorAll("#users button")].filter((b) =>
+  b.tabIndex === 0).length`); stops != 1 {
 		t.Errorf("the list of people has %d stops of the Tab key", stops)
 	}
-	run(t, ada, press("F6"), focused("# lobby"), press("F6"), until(`document.activeElement.id === "messages"`), press("F6"), until(`document.activeElement.id === "say-text"`))
+	run(t, ada, press("F6"), focused("# lobby"), press("F6"), until(`document.activeElement.id === "messages"`),
+		press("F6"), until(`document.activeElement.id === "say-text"`))
 	// New messages are announced, and neither older nor own ones, nor who joins.
 	ida := dialText(t, s.text)
 	ida.send("/login Ida", "/join lobby")
@@ -195,8 +216,12 @@ func TestPageKeyboard(t *testing.T) {
 		t.Errorf("announced was %q", spoken)
 	}
 	// The state of the network is shown before the connection ends, and announced once.
-	ask[bool](t, ada, `Object.defineProperty(navigator, "onLine", {configurable: true, get: () => false}), dispatchEvent(new Event("offline")), true`)
+	ask[bool](t, ada,
+		`Object.defineProperty(navigator, "onLine", {configurable: true, get: () => false}),
+  dispatchEvent(new Event("offline")), true`)
 	run(t, ada, shows("#pill", "offline"), shows("#connection", "is lost"))
-	ask[bool](t, ada, `Object.defineProperty(navigator, "onLine", {configurable: true, get: () => true}), dispatchEvent(new Event("online")), true`)
+	ask[bool](t, ada,
+		`Object.defineProperty(navigator, "onLine", {configurable: true, get: () => true}),
+  dispatchEvent(new Event("online")), true`)
 	run(t, ada, shows("#pill", "connected"), shows("#connection", "Connected again"))
 }

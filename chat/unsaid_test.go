@@ -225,11 +225,15 @@ func TestPageDrafts(t *testing.T) {
 	bob.expect("users")
 	lobby := click(`[data-conversation="room:lobby"] button`)
 	private := click(`[data-conversation="private:bob"] button`)
-	run(t, ada, click(`#users [data-name="Bob"]`), shows("#title", "Bob"), paste("the password is hunter2"), lobby, shows("#title", "lobby"), boxHolds(""))
-	run(t, ada, enterKey(), paste("in the lobby"), until(`document.querySelector("#privates li").classList.contains("draft")`))
+	run(t, ada, click(`#users [data-name="Bob"]`), shows("#title", "Bob"), paste("the password is hunter2"), lobby,
+		shows("#title", "lobby"), boxHolds(""))
+	run(t, ada, enterKey(), paste("in the lobby"),
+		until(`document.querySelector("#privates li").classList.contains("draft")`))
 	run(t, ada, private, boxHolds("the password is hunter2"), lobby, boxHolds("in the lobby"))
-	run(t, ada, chromedp.Reload(), shows("#title", "lobby"), boxHolds("in the lobby"), private, boxHolds("the password is hunter2"))
-	run(t, ada, lobby, click("#leave"), shows("#title", "Bob"), chromedp.SetValue(chromedp.CSS("#join-room"), "lobby"), click("#join-form button"),
+	run(t, ada, chromedp.Reload(), shows("#title", "lobby"), boxHolds("in the lobby"), private,
+		boxHolds("the password is hunter2"))
+	run(t, ada, lobby, click("#leave"), shows("#title", "Bob"),
+		chromedp.SetValue(chromedp.CSS("#join-room"), "lobby"), click("#join-form button"),
 		shows("#title", "lobby"), boxHolds("in the lobby"), enterKey(), shows("#messages", "in the lobby"), boxHolds(""))
 	for e := bob.next(); e["text"] != "in the lobby"; e = bob.next() {
 		if e["type"] == "message" || e["type"] == "private" {
@@ -246,7 +250,8 @@ func TestPageTooLong(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 390, 844)
 	long := strings.Repeat("0123456789", 799) + "the end..."
-	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), paste(long), shows("#say-count", "6,000 too many"), shows("#say-note", "at most 2,000"),
+	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), paste(long), shows("#say-count", "6,000 too many"),
+		shows("#say-note", "at most 2,000"),
 		enterKey(), boxHolds(long))
 	inBox(t, ada)
 	if !ask[bool](t, ada, `document.querySelector("#say-button").disabled`) {
@@ -257,8 +262,10 @@ func TestPageTooLong(t *testing.T) {
 	}
 	shot(t, ada, "too-long")
 	emoji := strings.Repeat("😀", 2000)
-	run(t, ada, emptyBox(), shows("#say-count", ""), paste(emoji), shows("#say-count", "2,000 of 2,000"), enterKey(), shows("#messages", emoji), boxHolds(""))
-	run(t, ada, paste(emoji+"x"), shows("#say-count", "1 too many"), enterKey(), chromedp.Evaluate[chromedp.Void](`document.execCommand("delete")`), shows("#say-count", "2,000 of 2,000"),
+	run(t, ada, emptyBox(), shows("#say-count", ""), paste(emoji), shows("#say-count", "2,000 of 2,000"),
+		enterKey(), shows("#messages", emoji), boxHolds(""))
+	run(t, ada, paste(emoji+"x"), shows("#say-count", "1 too many"), enterKey(),
+		chromedp.Evaluate[chromedp.Void](`document.execCommand("delete")`), shows("#say-count", "2,000 of 2,000"),
 		enterKey(), boxHolds(""), until(`document.querySelectorAll("#messages .text").length === 2`))
 }
 
@@ -274,7 +281,8 @@ func TestPageRefused(t *testing.T) {
 	bob.expect("users")
 	run(t, ada, click(`#users [data-name="Bob"]`), shows("#title", "Bob"))
 	bob.send("/quit")
-	run(t, ada, shows("#rooms", "1"), paste("are you there"), enterKey(), shows("#outbox .failed", "Bob is not online"), boxHolds(""))
+	run(t, ada, shows("#rooms", "1"), paste("are you there"), enterKey(),
+		shows("#outbox .failed", "Bob is not online"), boxHolds(""))
 	bob = dialText(t, s.text)
 	bob.send("/login Bob", "/join lobby")
 	bob.expect("users")
@@ -283,12 +291,14 @@ func TestPageRefused(t *testing.T) {
 	if e := bob.expect("private"); e["text"] != "are you there" {
 		t.Errorf("Bob hears %v", e)
 	}
-	run(t, ada, click(`[data-conversation="room:lobby"] button`), paste("red\u001b[31m"), enterKey(), shows("#outbox .failed", "must not contain control characters"))
+	run(t, ada, click(`[data-conversation="room:lobby"] button`), paste("red\u001b[31m"), enterKey(),
+		shows("#outbox .failed", "must not contain control characters"))
 	shot(t, ada, "refused")
 	if ask[bool](t, ada, `document.querySelector("#outbox .sendAgain").checkVisibility()`) {
 		t.Error("a text that is never accepted can be sent again")
 	}
-	run(t, ada, click("#outbox .putBack"), boxHolds("red\u001b[31m"), outboxEmpty(), enterKey(), shows("#outbox .failed", "control characters"), click("#outbox .discard"), outboxEmpty(), boxHolds(""))
+	run(t, ada, click("#outbox .putBack"), boxHolds("red\u001b[31m"), outboxEmpty(), enterKey(),
+		shows("#outbox .failed", "control characters"), click("#outbox .discard"), outboxEmpty(), boxHolds(""))
 }
 
 // outboxEmpty waits until no message is unconfirmed.
@@ -302,13 +312,15 @@ func TestPageOffline(t *testing.T) {
 	ada := browsertest.Open(t, 390, 844)
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"))
 	s.stop()
-	run(t, ada, shows("#pill", "reconnecting"), paste("still here"), enterKey(), shows("#outbox", "still here"), shows("#outbox", "Waiting for the connection"), boxHolds(""))
+	run(t, ada, shows("#pill", "reconnecting"), paste("still here"), enterKey(), shows("#outbox", "still here"),
+		shows("#outbox", "Waiting for the connection"), boxHolds(""))
 	inBox(t, ada)
 	run(t, ada, paste("and here"), enterKey(), shows("#outbox", "and here"))
 	shot(t, ada, "offline-kept")
 	startServer(t, strings.TrimPrefix(s.web, "ws://"))
 	run(t, ada, shows("#pill", "connected"), shows("#talk", "and here"), outboxEmpty())
-	if got := ask[string](t, ada, `[...document.querySelectorAll("#talk .text")].map((e) => e.textContent).join()`); got != "still here,and here" {
+	if got := ask[string](t, ada, `[...document.querySelectorAll("#talk .text")].map((e) =>
+  e.textContent).join()`); got != "still here,and here" {
 		t.Errorf("the page shows %s", got)
 	}
 }
@@ -324,7 +336,8 @@ func TestPageDeadLine(t *testing.T) {
 	run(t, ada, shows("#users", "Grace"))
 	ask[bool](t, ada, watch)
 	w.hold(true)
-	run(t, ada, paste("first"), enterKey(), paste("second"), enterKey(), boxHolds(""), until(`document.querySelectorAll("#outbox li").length === 2`), shows("#outbox", "Sending"))
+	run(t, ada, paste("first"), enterKey(), paste("second"), enterKey(), boxHolds(""),
+		until(`document.querySelectorAll("#outbox li").length === 2`), shows("#outbox", "Sending"))
 	start := time.Now()
 	shot(t, ada, "sending")
 	run(t, ada, until(`shown.some((text) => text.includes("reconnecting"))`))

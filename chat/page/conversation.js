@@ -45,8 +45,12 @@ export class Conversation {
     this.#said -= said;
   }
 
-  // past adds the messages of a history. It reports whether there was a new one.
+  // past adds the messages of a history. It reports whether there was a new one. If none of them is
+  // known, some may be missing between those that were there and the history.
   past(list) {
+    if (this.#said > 0 && list.length > 0 && !list.some((m) => this.#ids.has(m.id))) {
+      this.messages.push({ kind: "notice", gap: true, time: list[0].time - 1 });
+    }
     const fresh = list.filter((m) => this.add(m)).length > 0;
     if (fresh) this.messages.sort((a, b) => a.time - b.time);
     return fresh;
@@ -69,19 +73,20 @@ export class Conversation {
   // mentioned.
   #notice(name, time, did, undone) {
     if (this.users.length > QUIET) return;
-    const last = this.messages.at(-1);
-    const n = last?.kind === "notice" ? { ...last } : { kind: "notice", joined: [], left: [] };
+    const last = this.messages.at(-1), more = last?.kind === "notice" && !last.gap;
+    const n = more ? { ...last } : { kind: "notice", joined: [], left: [] };
     const before = n[undone].includes(name);
     n[undone] = n[undone].filter((u) => u !== name);
     n[did] = before ? n[did] : [...n[did], name];
     n.time = time;
-    if (last?.kind === "notice") this.messages.pop();
+    if (more) this.messages.pop();
     if (n.joined.length + n.left.length > 0) this.messages.push(n);
   }
 }
 
 // told returns a notice as a sentence.
-export function told({ joined, left }) {
+export function told({ gap, joined, left }) {
+  if (gap) return "The connection was lost. Messages may be missing here.";
   const list = (names, did) => {
     if (names.length === 0) return [];
     const shown = names.length > 3 ? [...names.slice(0, 2), `${names.length - 2} others`] : names;
