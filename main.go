@@ -1,5 +1,5 @@
 // Command sluice is a gateway/worker engine for long-lived connections: gateways hold the clients,
-// workers run the business.
+// workers run the business code.
 package main
 
 import (

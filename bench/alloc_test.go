@@ -24,17 +24,20 @@ func TestTheWholePathAllocatesNothing(t *testing.T) {
 	const batch, rounds = 256, 100
 	log := slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithCancel(t.Context())
-	g, err := gateway.New(gateway.Config{Loops: 1, Logger: log, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}}})
+	g, err := gateway.New(gateway.Config{
+		Loops: 1, Logger: log, Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var both errgroup.Group
 	both.Go(func() error { return g.Run(ctx) })
 	<-g.Ready()
-	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Logger: log}, worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
-		c.Send(m)
-		return nil
-	}})
+	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Logger: log},
+		worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
+			c.Send(m)
+			return nil
+		}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,13 +56,13 @@ func TestTheWholePathAllocatesNothing(t *testing.T) {
 	end := time.Now().Add(time.Minute)
 	_ = client.SetDeadline(end.Add(time.Minute))
 	said := bytes.Repeat([]byte("a message of some sixty bytes, as they are said in most chats.\n"), batch)
-	heard := make([]byte, len(said))
+	received := make([]byte, len(said))
 	run := func() {
 		for range rounds {
 			if _, err := client.Write(said); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := io.ReadFull(client, heard); err != nil {
+			if _, err := io.ReadFull(client, received); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -71,12 +74,14 @@ func TestTheWholePathAllocatesNothing(t *testing.T) {
 		runtime.ReadMemStats(&before)
 		run()
 		runtime.ReadMemStats(&after)
-		quiet = w.Stats().Offloaded == pooled // else a handler was kept from running for so long that it seemed to block, and messages were copied for others to handle
+		// If this is not so, a handler did not get a processor for so long that it seemed to block,
+		// and messages were copied so that others could handle them.
+		quiet = w.Stats().Offloaded == pooled
 		if !quiet && time.Now().After(end) {
 			t.Fatal("handlers seem to block all the time")
 		}
 	}
-	if !bytes.Equal(said, heard) {
+	if !bytes.Equal(said, received) {
 		t.Error("not an echo")
 	}
 	if each := float64(after.Mallocs-before.Mallocs) / (batch * rounds); each >= 0.05 {

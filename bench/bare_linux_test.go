@@ -70,7 +70,8 @@ func listen() (fd, port int, err error) {
 
 // watch adds the socket to epoll.
 func (s *bareServer) watch(fd int) error {
-	if err := unix.EpollCtl(s.poll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
+	err := unix.EpollCtl(s.poll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
+	if err != nil {
 		return fmt.Errorf("epoll_ctl: %w", err)
 	}
 	return nil

@@ -303,8 +303,8 @@ func (c *client) sentBy(stream uint32) uint32 {
 	return g.clients[stream-g.first].sent.Load()
 }
 
-// unreadable counts a message that cannot be read. Where each message has one answer it is taken for
-// the answer, so that the load goes on.
+// unreadable counts a message that cannot be read. Where each message has one answer it is taken
+// for the answer, so that the load goes on.
 func (c *client) unreadable(err error) {
 	sh := c.shard
 	sh.audit.Received++

@@ -33,7 +33,8 @@ var (
 	}}
 	rate = figure{"rate", "/s", func(r *bench.Report) float64 { return r.Rate }}
 	p50  = figure{"p50", "µs", func(r *bench.Report) float64 { return float64(r.Latency.P50) }}
-	late = figure{"late", "µs", func(r *bench.Report) float64 { return float64(r.Lateness.P50) }} // how long after it was due half of the messages were sent
+	// late is the median time between the moment a message was due and the moment it was sent.
+	late = figure{"late", "µs", func(r *bench.Report) float64 { return float64(r.Lateness.P50) }}
 )
 
 // rounds is how often each side runs, in turn.
@@ -57,7 +58,8 @@ func compare(b *testing.B, sides []side, figures ...figure) {
 			b.ReportMetric(median(each(runs[s.name], f.of)), s.name+"-"+f.name+"-"+f.unit)
 		}
 		for i, p := range runs[s.name][0].Servers[1:] { // of several processes, what each but the first took
-			b.ReportMetric(median(each(runs[s.name], func(r *bench.Report) float64 { return r.Servers[i+1].PerMessage })), s.name+"-"+p.Name+"-cpu-µs")
+			b.ReportMetric(median(each(runs[s.name], func(r *bench.Report) float64 { return r.Servers[i+1].PerMessage })),
+				s.name+"-"+p.Name+"-cpu-µs")
 		}
 	}
 	for _, s := range sides {
@@ -83,7 +85,8 @@ func measure(b *testing.B, o bench.Options) *bench.Report {
 	b.Helper()
 	o.Warmup, o.Window = 500*time.Millisecond, 1500*time.Millisecond
 	if o.Rate == 0 {
-		o.Loops = runtime.NumCPU() // with fewer the generator may be the limit of a fast server, whose run then proves nothing
+		// With fewer loops the generator may be slower than a fast server, and the run is invalid.
+		o.Loops = runtime.NumCPU()
 	}
 	r, err := bench.Run(b.Context(), o, nil)
 	if err != nil {

@@ -38,12 +38,16 @@ func TestRunEnvelope(t *testing.T) {
 func TestRunEnvelopeRefuses(t *testing.T) {
 	t.Parallel()
 	e := stranger
-	if _, err := bench.Run(t.Context(), short(bench.Options{Targets: []string{strangerServer(t, "go away")}, Envelope: &e}), nil); err == nil || !strings.Contains(err.Error(), "go away") {
+	_, err := bench.Run(t.Context(),
+		short(bench.Options{Targets: []string{strangerServer(t, "go away")}, Envelope: &e}), nil)
+	if err == nil || !strings.Contains(err.Error(), "go away") {
 		t.Errorf("the server did not welcome: %v", err)
 	}
 	other := stranger
 	other.In.Before = "sung["
-	o := short(bench.Options{Targets: []string{strangerServer(t, "welcome")}, Envelope: &other, Drain: 50 * time.Millisecond})
+	o := short(bench.Options{
+		Targets: []string{strangerServer(t, "welcome")}, Envelope: &other, Drain: 50 * time.Millisecond,
+	})
 	if r, err := bench.Run(t.Context(), o, nil); err != nil || !r.Verdict.Failed || r.Audit.Changed == 0 {
 		t.Errorf("the wrap was wrong: %v, %+v", err, r)
 	}

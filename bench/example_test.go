@@ -14,7 +14,8 @@ import (
 // This example makes 10,000 messages a second on a server on port 9000, from 1,000 connections.
 func ExampleRun() {
 	r, err := bench.Run(context.Background(), bench.Options{
-		Mode: bench.Echo, Codec: bench.WebSocket, Targets: []string{"127.0.0.1:9000"}, Conns: 1000, Rate: 10_000, Window: 30 * time.Second,
+		Mode: bench.Echo, Codec: bench.WebSocket, Targets: []string{"127.0.0.1:9000"},
+		Conns: 1000, Rate: 10_000, Window: 30 * time.Second,
 	}, func(m bench.Interval) { fmt.Printf("%.0f a second\n", m.Rate()) })
 	if err != nil {
 		log.Fatal(err)

@@ -48,7 +48,8 @@ func TestFanOutFloor(t *testing.T) {
 	for _, c := range []bench.Codec{bench.Text, bench.WebSocket} {
 		t.Run(string(c), func(t *testing.T) {
 			t.Parallel()
-			floor := serverSide("floor", short(bench.Options{Mode: bench.Broadcast, InFlight: 3, Senders: 2}), c, startFloor(t, c))
+			o := short(bench.Options{Mode: bench.Broadcast, InFlight: 3, Senders: 2})
+			floor := serverSide("floor", o, c, startFloor(t, c))
 			if r := run(t, floor.load); r.Messages == 0 || r.Audit.Received != r.Audit.Expected {
 				t.Errorf("%d messages, %+v", r.Messages, r.Audit)
 			}

@@ -33,7 +33,7 @@ type generator struct {
 	ctx        context.Context // of its goroutines
 	cancel     context.CancelFunc
 
-	// Written before the loops are told to run, read by them.
+	// Written before the loops start, read by them.
 	from, until int64 // the measured window, in microseconds since began
 	loaded      int64 // when the load begins, likewise
 

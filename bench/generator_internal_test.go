@@ -27,8 +27,8 @@ func TestAwait(t *testing.T) {
 	}
 }
 
-// TestOpenMute opens connections to a server that accepts and sends nothing: it must end.
-func TestOpenMute(t *testing.T) {
+// TestOpenSilent opens connections to a server that accepts and sends nothing: it must end.
+func TestOpenSilent(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -116,7 +116,10 @@ func TestReach(t *testing.T) {
 		{conns: 25_000, targets: []string{"127.0.0.1:1"}, processes: 1000},
 		{conns: 25_001, targets: []string{"127.0.0.1:1"}, processes: 1000, want: 2, last: "127.0.0.2"},
 		{conns: 60_000, targets: []string{"127.0.0.1:1", "127.0.0.1:2"}, processes: 1000, want: 2, last: "127.0.0.2"},
-		{conns: 60_000, targets: []string{"127.0.0.1:1"}, processes: 1000, sources: []string{"127.0.0.9"}, want: 1, last: "127.0.0.9"},
+		{
+			conns: 60_000, targets: []string{"127.0.0.1:1"}, processes: 1000, sources: []string{"127.0.0.9"}, want: 1,
+			last: "127.0.0.9",
+		},
 		{conns: 60_000, targets: []string{"192.0.2.1:1"}, processes: 1000},
 		{conns: 1_000_000, targets: []string{"127.0.0.1:1"}, processes: 10_000, want: 40, last: "127.0.0.40"},
 	} {

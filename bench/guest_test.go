@@ -77,8 +77,8 @@ func (g *guest) read() error {
 	return err
 }
 
-// hear returns the next message.
-func (g *guest) hear() (string, error) {
+// receive returns the next message.
+func (g *guest) receive() (string, error) {
 	for {
 		ev, payload, n, _, err := g.wire.Decode(g.in, nil)
 		if err != nil {
@@ -117,7 +117,7 @@ func host(t *testing.T, c bench.Codec, talk func(*guest) error) string {
 
 // echo sends the next message back.
 func echo(g *guest) error {
-	said, err := g.hear()
+	said, err := g.receive()
 	if err != nil {
 		return err
 	}
@@ -132,8 +132,8 @@ func certificate(t *testing.T) (server *tls.Config, ca string) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"peer.example"},
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true,
+		BasicConstraintsValid: true, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"peer.example"},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

@@ -92,7 +92,8 @@ func (h *hopsFloor) push() error {
 		default:
 			return fmt.Errorf("write to the peer: %w", err)
 		}
-		if _, err := unix.Poll([]unix.PollFd{{Fd: int32(h.link), Events: unix.POLLIN | unix.POLLOUT}}, -1); err != nil && err != unix.EINTR {
+		ready := []unix.PollFd{{Fd: int32(h.link), Events: unix.POLLIN | unix.POLLOUT}}
+		if _, err := unix.Poll(ready, -1); err != nil && err != unix.EINTR {
 			return fmt.Errorf("poll: %w", err)
 		}
 		if err := h.pull(); err != nil {

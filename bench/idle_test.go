@@ -38,7 +38,9 @@ func serveIdle() error {
 	if of := os.Getenv(idleEnv); of != idleGateway {
 		return serveIdleWorker(ctx, of)
 	}
-	g, err := gateway.New(gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(tellHeap)}}})
+	g, err := gateway.New(gateway.Config{
+		Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0", Page: http.HandlerFunc(tellHeap)}},
+	})
 	if err != nil {
 		return err
 	}
@@ -136,7 +138,8 @@ func BenchmarkIdleCPU(b *testing.B) {
 	gw := proctest.Start(b, nil, bin, "gateway", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0")
 	w := proctest.Start(b, nil, bin, "echo", "--worker", "--gateway", gw.Addrs["inner"])
 	o := bench.Options{
-		Mode: bench.Idle, Targets: []string{gw.Addrs["ws"]}, PIDs: []bench.PID{{Name: "gateway", PID: gw.PID}, {Name: "worker", PID: w.PID}},
+		Mode: bench.Idle, Targets: []string{gw.Addrs["ws"]},
+		PIDs:   []bench.PID{{Name: "gateway", PID: gw.PID}, {Name: "worker", PID: w.PID}},
 		Warmup: 5 * time.Second, Window: 50 * time.Second,
 	}
 	for range b.N {

@@ -25,18 +25,23 @@ func TestRunInterruptedAt(t *testing.T) {
 		report      bool
 		interrupted bool
 	}{
-		"opening":                    {nil, serve(t, func(net.Conn) {}), warmup, false, false}, // it says nothing, and a WebSocket waits
+		// The server sends nothing, and the client waits for the answer to its handshake.
+		"opening":                    {nil, serve(t, func(net.Conn) {}), warmup, false, false},
 		"in the warm-up":             {func(m bench.Interval) bool { return m.At < 0 }, echo, warmup, false, false},
 		"between warm-up and window": {func(m bench.Interval) bool { return m.At == 0 }, echo, warmup, false, false},
 		"in the window":              {func(m bench.Interval) bool { return m.At > 0 }, echo, warmup, true, true},
 		"in the window, no warm-up":  {func(m bench.Interval) bool { return m.At > 0 }, echo, -1, true, true},
-		"at the window's end":        {func(m bench.Interval) bool { return m.At >= window.Seconds() }, echo, warmup, true, true},
+		"at the window's end": {
+			func(m bench.Interval) bool { return m.At >= window.Seconds() }, echo, warmup, true, true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, interrupt := context.WithCancel(t.Context())
 			defer interrupt()
-			o := bench.Options{Codec: bench.Text, Conns: 3, Size: 64, Warmup: c.warmup, Window: window, Targets: []string{c.target}}
+			o := bench.Options{
+				Codec: bench.Text, Conns: 3, Size: 64, Warmup: c.warmup, Window: window, Targets: []string{c.target},
+			}
 			if c.at == nil {
 				o.Codec = bench.WebSocket
 				time.AfterFunc(window, interrupt) // the moment hardly matters: it would open for ever
@@ -54,7 +59,8 @@ func TestRunInterruptedAt(t *testing.T) {
 				return
 			}
 			checkReport(t, r)
-			if last := moments[len(moments)-1]; r.Interrupted != c.interrupted || r.Verdict.Failed || r.Seconds != last.At || len(moments) != len(r.Timeline) {
+			last := moments[len(moments)-1]
+			if r.Interrupted != c.interrupted || r.Verdict.Failed || r.Seconds != last.At || len(moments) != len(r.Timeline) {
 				t.Errorf("%v s, the last moment at %v: %+v", r.Seconds, last.At, r.Verdict)
 			}
 		})
@@ -87,7 +93,10 @@ func TestRunInterruptedWhenever(t *testing.T) {
 	for _, rate := range []float64{0, 500} {
 		for after := time.Duration(0); after < 120*time.Millisecond; after += 7 * time.Millisecond {
 			ctx, interrupt := context.WithTimeout(t.Context(), after)
-			o := bench.Options{Codec: bench.Text, Conns: 3, Size: 64, Rate: rate, Warmup: 40 * time.Millisecond, Window: 40 * time.Millisecond, Targets: []string{echo}}
+			o := bench.Options{
+				Codec: bench.Text, Conns: 3, Size: 64, Rate: rate, Warmup: 40 * time.Millisecond, Window: 40 * time.Millisecond,
+				Targets: []string{echo},
+			}
 			r, err := bench.Run(ctx, o, nil)
 			interrupt()
 			if r == nil && !errors.Is(err, context.DeadlineExceeded) || r != nil && r.Interrupted != (err != nil) {
@@ -123,7 +132,10 @@ func TestRunInterruptedInDrain(t *testing.T) {
 			}
 		}
 	})
-	o := bench.Options{Codec: bench.Text, Conns: 1, Size: 64, Warmup: -1, Window: window, Drain: 300 * time.Millisecond, Targets: []string{target}}
+	o := bench.Options{
+		Codec: bench.Text, Conns: 1, Size: 64, Warmup: -1, Window: window, Drain: 300 * time.Millisecond,
+		Targets: []string{target},
+	}
 	r, err := bench.Run(ctx, o, func(m bench.Interval) {
 		if m.At >= window.Seconds() {
 			close(mute)
@@ -131,7 +143,8 @@ func TestRunInterruptedInDrain(t *testing.T) {
 			time.AfterFunc(100*time.Millisecond, interrupt) // a moment earlier, before the drain, would be as good
 		}
 	})
-	if r == nil || r.Interrupted != (err != nil) || !r.Verdict.Failed || r.Audit.Lost != 1 || r.Seconds < window.Seconds() {
+	if r == nil || r.Interrupted != (err != nil) || !r.Verdict.Failed || r.Audit.Lost != 1 ||
+		r.Seconds < window.Seconds() {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	checkReport(t, r)

@@ -32,7 +32,9 @@ var loads = []bench.Options{
 // add up, and the verdict follows.
 func TestLiar(t *testing.T) {
 	t.Parallel()
-	inAllCodecs := suite.Of(t, 1, 2, "modes with every lie in every codec") // the first of loads; the others take turns: what codecs differ in has been seen
+	// The first so many loads run with every fault in every codec. For the others codecs take
+	// turns, because the first ones have shown what differs between codecs.
+	inAllCodecs := suite.Of(t, 1, 2, "modes with every lie in every codec")
 	together(t, func(run func(string, func(*testing.T))) {
 		for i, o := range loads {
 			for j, l := range lies {
@@ -103,8 +105,8 @@ func TestLiarProcesses(t *testing.T) {
 	})
 }
 
-// TestLiarMute does not answer the first command of clients: there is no load and no report.
-func TestLiarMute(t *testing.T) {
+// TestLiarSilent does not answer the first command of clients: there is no load and no report.
+func TestLiarSilent(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []bench.Mode{bench.Push, bench.Rooms, bench.Broadcast, bench.Chat} {
 		t.Run(string(mode), func(t *testing.T) {
@@ -186,7 +188,8 @@ func (s *liar) check(t *testing.T, r *bench.Report) {
 	if got != want {
 		t.Errorf("%d lies were told. The report says\n%+v, and what was done is\n%+v", s.told, got, want)
 	}
-	if got.Received != got.Expected-got.Lost+got.Duplicated+got.Unexpected || s.mode != bench.Rooms && s.mode != bench.Broadcast && got.Expected != got.Sent {
+	if got.Received != got.Expected-got.Lost+got.Duplicated+got.Unexpected ||
+		s.mode != bench.Rooms && s.mode != bench.Broadcast && got.Expected != got.Sent {
 		t.Errorf("the account does not close: %+v", got)
 	}
 	var failures uint64
@@ -213,7 +216,8 @@ func (s *liar) check(t *testing.T, r *bench.Report) {
 	if got.Sent+r.Unsent < due || !s.lie.cuts && r.Unsent > 0 {
 		t.Errorf("%d messages were due: %d were sent, and %d not, for their connections were closed", due, got.Sent, r.Unsent)
 	}
-	if reasons := strings.Join(r.Verdict.Reasons, "; "); r.Unsent > 0 != strings.Contains(reasons, "their connection was closed") {
+	reasons := strings.Join(r.Verdict.Reasons, "; ")
+	if r.Unsent > 0 != strings.Contains(reasons, "their connection was closed") {
 		t.Errorf("%d messages were due on connections that were closed, and the verdict is: %s", r.Unsent, reasons)
 	}
 }

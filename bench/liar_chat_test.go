@@ -68,7 +68,8 @@ func TestLiarChat(t *testing.T) {
 	}
 	for _, l := range lies {
 		switch l.name {
-		case "nothing wrong", "dropped", "doubled", "a byte changed", "text for binary", "garbage that nobody sent", "of a stream that does not exist", "of a sequence that was never sent", "late":
+		case "nothing wrong", "dropped", "doubled", "a byte changed", "text for binary", "garbage that nobody sent",
+			"of a stream that does not exist", "of a sequence that was never sent", "late":
 			cases = append(cases, l)
 		}
 	}
@@ -77,7 +78,8 @@ func TestLiarChat(t *testing.T) {
 			for _, c := range []bench.Codec{bench.Text, bench.WebSocket} {
 				if l.codec == nil || slices.Contains(l.codec, c) {
 					run(l.name+"/"+string(c), func(t *testing.T) {
-						r, s := lieTo(t, bench.Options{Mode: bench.Chat, Codec: c, Conns: 20, RoomSize: 8, Think: 10 * time.Millisecond}, l)
+						r, s := lieTo(t,
+							bench.Options{Mode: bench.Chat, Codec: c, Conns: 20, RoomSize: 8, Think: 10 * time.Millisecond}, l)
 						s.checkChat(t, r)
 					})
 				}
@@ -102,12 +104,14 @@ func (s *liar) checkChat(t *testing.T, r *bench.Report) {
 	between("lost", got.Lost, s.did.Lost, s.lie.adds.Lost)
 	between("duplicated", got.Duplicated, s.did.Duplicated, s.lie.adds.Duplicated)
 	between("changed", got.Changed, s.did.Changed, s.lie.adds.Changed)
-	needless := min(got.Unexpected, uint64(s.doubts)*s.lie.adds.Changed) // cannot be read, and nothing is missing for it: it did not have to arrive
+	// Changed messages that need not have arrived cannot be read, but none of them is missing.
+	needless := min(got.Unexpected, uint64(s.doubts)*s.lie.adds.Changed)
 	between("unexpected", got.Unexpected-needless, s.did.Unexpected, s.lie.adds.Unexpected)
 	between("reordered", got.Reordered, 0, 0)
 	between("unanswered", got.Unanswered, s.did.Unanswered, 0)
 	if got.Sent != s.did.Sent || got.Received > s.did.Received || s.moves == 0 && got.Received != s.did.Received {
-		t.Errorf("%d sent and %d received, of what was %d and %d; people went %d times", got.Sent, got.Received, s.did.Sent, s.did.Received, s.moves)
+		t.Errorf("%d sent and %d received, of what was %d and %d; people went %d times",
+			got.Sent, got.Received, s.did.Sent, s.did.Received, s.moves)
 	}
 	wrong := s.lie.adds != (bench.Audit{}) || s.lie.silent != 0
 	if wrong && s.told > s.doubts && !r.Verdict.Failed || !wrong && r.Verdict.Failed {

@@ -16,7 +16,10 @@ import (
 // when the connection is established.
 func TestLatencyLeavesTheDialOut(t *testing.T) {
 	t.Parallel()
-	o := bench.Options{Mode: bench.Churn, Codec: bench.Text, Conns: 1, PerConn: 3, Loops: 1, Warmup: -1, Window: 2500 * time.Millisecond, Size: messageSize}
+	o := bench.Options{
+		Mode: bench.Churn, Codec: bench.Text, Conns: 1, PerConn: 3, Loops: 1, Warmup: -1, Window: 2500 * time.Millisecond,
+		Size: messageSize,
+	}
 	var room time.Time // when there was room again
 	var other net.Conn // which has taken it meanwhile
 	s := newLiar(t, o, lie{accepted: func(s *liar, p *caller) {

@@ -56,11 +56,26 @@ func TestLatency(t *testing.T) {
 		slow float64       // so many of a hundred messages
 		by   time.Duration // take at least so long
 	}{
-		{"late, open loop", lie{tell: late, oneIn: 1}, bench.Options{Mode: bench.Echo, Rate: 500, Conns: 25}, 2, 50 * time.Millisecond},
-		{"late, closed loop", lie{tell: late, oneIn: 1}, bench.Options{Mode: bench.Echo, InFlight: 2, Conns: 2}, 2, 50 * time.Millisecond},
-		{"late, pushed", lie{tell: late, oneIn: 1}, bench.Options{Mode: bench.Push, Rate: 300, Conns: 20}, 2, 50 * time.Millisecond},
-		{"pauses, open loop", lie{pauseEvery: 600 * time.Millisecond, pause: 200 * time.Millisecond}, bench.Options{Mode: bench.Echo, Rate: 500, Conns: 10}, 10, 100 * time.Millisecond},
-		{"pauses, closed loop", lie{pauseEvery: 600 * time.Millisecond, pause: 200 * time.Millisecond}, bench.Options{Mode: bench.Churn, PerConn: 4, Conns: 2}, 0, 190 * time.Millisecond},
+		{
+			"late, open loop", lie{tell: late, oneIn: 1}, bench.Options{Mode: bench.Echo, Rate: 500, Conns: 25}, 2,
+			50 * time.Millisecond,
+		},
+		{
+			"late, closed loop", lie{tell: late, oneIn: 1}, bench.Options{Mode: bench.Echo, InFlight: 2, Conns: 2}, 2,
+			50 * time.Millisecond,
+		},
+		{
+			"late, pushed", lie{tell: late, oneIn: 1}, bench.Options{Mode: bench.Push, Rate: 300, Conns: 20}, 2,
+			50 * time.Millisecond,
+		},
+		{
+			"pauses, open loop", lie{pauseEvery: 600 * time.Millisecond, pause: 200 * time.Millisecond},
+			bench.Options{Mode: bench.Echo, Rate: 500, Conns: 10}, 10, 100 * time.Millisecond,
+		},
+		{
+			"pauses, closed loop", lie{pauseEvery: 600 * time.Millisecond, pause: 200 * time.Millisecond},
+			bench.Options{Mode: bench.Churn, PerConn: 4, Conns: 2}, 0, 190 * time.Millisecond,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -117,7 +132,10 @@ func (s *liar) checkLatency(t *testing.T, r *bench.Report) {
 // each handshake: a message is due when it can be sent, and not before.
 func TestLatencyLeavesTheHandshakeOut(t *testing.T) {
 	t.Parallel()
-	o := bench.Options{Mode: bench.Churn, Codec: bench.WebSocket, Conns: 4, PerConn: 2, Loops: 1, Warmup: -1, Window: 600 * time.Millisecond, Size: messageSize}
+	o := bench.Options{
+		Mode: bench.Churn, Codec: bench.WebSocket, Conns: 4, PerConn: 2, Loops: 1, Warmup: -1, Window: 600 * time.Millisecond,
+		Size: messageSize,
+	}
 	s := newLiar(t, o, lie{greeting: 100 * time.Millisecond})
 	o.Targets = []string{s.ln.Addr().String()}
 	r, err := bench.Run(t.Context(), o, nil)

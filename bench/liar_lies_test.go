@@ -13,7 +13,7 @@ type lie struct {
 	name   string
 	oneIn  int                         // of so many deliveries
 	tell   func(*liar, *delivery) bool // makes a delivery go wrong; false: it could not
-	adds   bench.Audit                 // what each adds to the account of a run in which all else is right; Received is what is written
+	adds   bench.Audit                 // what each adds to the audit; Received is counted as messages are written
 	fails  int                         // failures in Report.Errors for each
 	kind   string                      // of them, where there is one
 	codec  []bench.Codec               // that it is for. Nil: all.
@@ -22,7 +22,7 @@ type lie struct {
 	places bool                        // of a message: there is one for each
 	cuts   bool                        // the connection ends with it: only its client knows what it had sent until then
 
-	mute       int                  // of so many connections one is accepted, and hears nothing ever
+	mute       int                  // of so many connections one is accepted, and receives nothing ever
 	silent     byte                 // the command that is not answered, of somebody who has been in a room
 	greeting   time.Duration        // before a WebSocket's handshake is answered
 	accepted   func(*liar, *caller) // on its accepting goroutine, with each connection
@@ -61,20 +61,47 @@ var lies = []lie{
 	{name: "nothing wrong"},
 	{name: "dropped", oneIn: 6, tell: drop, adds: bench.Audit{Lost: 1}},
 	{name: "doubled", oneIn: 6, tell: double, adds: bench.Audit{Duplicated: 1}},
-	{name: "exchanged with the next", oneIn: 6, tell: hold, not: []bench.Mode{bench.Connect}}, // it counts when the next has come; until then it is lost
+	// A message that is held back is lost until the next one has arrived.
+	{name: "exchanged with the next", oneIn: 6, tell: hold, not: []bench.Mode{bench.Connect}},
 	{name: "a byte changed", oneIn: 2, tell: change, adds: bench.Audit{Changed: 1}, fails: 1, places: true},
-	{name: "text for binary", oneIn: 6, tell: retype, adds: bench.Audit{Changed: 1}, fails: 1, kind: "changed", codec: []bench.Codec{bench.WebSocket}},
-	{name: "a line break put in", oneIn: 20, tell: split, adds: bench.Audit{Changed: 1, Unexpected: 1}, fails: 2, kind: "unreadable", codec: []bench.Codec{bench.Text}, modes: []bench.Mode{bench.Echo, bench.Connect, bench.Push, bench.Rooms}},
-	{name: "a line break taken out", oneIn: 1, tell: join, fails: 1, kind: "unreadable", codec: []bench.Codec{bench.Text}, modes: []bench.Mode{bench.Echo, bench.Push, bench.Rooms}}, // two lines become one, which is changed; the other is lost
-	{name: "brought to somebody else", oneIn: 6, tell: misdeliver, adds: bench.Audit{Lost: 1, Unexpected: 1}, modes: []bench.Mode{bench.Echo}},
-	{name: "garbage that nobody sent", oneIn: 6, tell: garbage, adds: bench.Audit{Unexpected: 1}, fails: 1, kind: "unreadable"},
+	{
+		name: "text for binary", oneIn: 6, tell: retype, adds: bench.Audit{Changed: 1}, fails: 1, kind: "changed",
+		codec: []bench.Codec{bench.WebSocket},
+	},
+	{
+		name: "a line break put in", oneIn: 20, tell: split, adds: bench.Audit{Changed: 1, Unexpected: 1}, fails: 2,
+		kind: "unreadable", codec: []bench.Codec{bench.Text},
+		modes: []bench.Mode{bench.Echo, bench.Connect, bench.Push, bench.Rooms},
+	},
+	// Two lines become one. One message is changed, and the other is lost.
+	{
+		name: "a line break taken out", oneIn: 1, tell: join, fails: 1, kind: "unreadable", codec: []bench.Codec{bench.Text},
+		modes: []bench.Mode{bench.Echo, bench.Push, bench.Rooms},
+	},
+	{
+		name: "brought to somebody else", oneIn: 6, tell: misdeliver, adds: bench.Audit{Lost: 1, Unexpected: 1},
+		modes: []bench.Mode{bench.Echo},
+	},
+	{
+		name: "garbage that nobody sent", oneIn: 6, tell: garbage, adds: bench.Audit{Unexpected: 1}, fails: 1,
+		kind: "unreadable",
+	},
 	{name: "of a stream that does not exist", oneIn: 6, tell: stray, adds: bench.Audit{Unexpected: 1}},
 	{name: "of a sequence that was never sent", oneIn: 6, tell: invent, adds: bench.Audit{Unexpected: 1}},
-	{name: "of a sequence far beyond", oneIn: 6, tell: inventFar, adds: bench.Audit{Unexpected: 1}, modes: []bench.Mode{bench.Push, bench.Rooms, bench.Broadcast}},
+	{
+		name: "of a sequence far beyond", oneIn: 6, tell: inventFar, adds: bench.Audit{Unexpected: 1},
+		modes: []bench.Mode{bench.Push, bench.Rooms, bench.Broadcast},
+	},
 	{name: "answered for a while, then not", oneIn: 1, tell: fallSilent, adds: bench.Audit{Lost: 1}},
 	{name: "the last byte never comes", oneIn: 20, tell: stick, adds: bench.Audit{Lost: 1}},
-	{name: "closed in the middle", oneIn: 1, tell: hangUp, adds: bench.Audit{Lost: 1}, fails: 1, kind: "closed", cuts: true},
-	{name: "framing broken", oneIn: 20, tell: breakFrame, adds: bench.Audit{Lost: 1}, fails: 1, kind: "protocol", cuts: true, codec: []bench.Codec{bench.JSON, bench.JSONLines, bench.Frame, bench.WebSocket}},
+	{
+		name: "closed in the middle", oneIn: 1, tell: hangUp, adds: bench.Audit{Lost: 1}, fails: 1, kind: "closed",
+		cuts: true,
+	},
+	{
+		name: "framing broken", oneIn: 20, tell: breakFrame, adds: bench.Audit{Lost: 1}, fails: 1, kind: "protocol",
+		cuts: true, codec: []bench.Codec{bench.JSON, bench.JSONLines, bench.Frame, bench.WebSocket},
+	},
 	{name: "late", oneIn: 4, tell: delay},
 	{name: "everything pauses", pauseEvery: 100 * time.Millisecond, pause: 50 * time.Millisecond},
 	{name: "connections that are never answered", mute: 4, modes: []bench.Mode{bench.Connect, bench.Churn}},
@@ -109,7 +136,8 @@ func change(s *liar, d *delivery) bool {
 	q := s.quote()
 	m := slices.Clone(d.m)
 	at := q + s.told%(len(m)-2*q)
-	for m[at] == d.m[at] || s.codec == bench.Text && m[at] == '\n' || q > 0 && (m[at] < ' ' || m[at] > '~' || m[at] == '"' || m[at] == '\\') {
+	for m[at] == d.m[at] || s.codec == bench.Text && m[at] == '\n' ||
+		q > 0 && (m[at] < ' ' || m[at] > '~' || m[at] == '"' || m[at] == '\\') {
 		m[at] = byte(s.chance.Uint32())
 	}
 	d.wire = s.encode(d.to, m)

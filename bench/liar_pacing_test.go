@@ -17,10 +17,15 @@ func TestPacing(t *testing.T) {
 	t.Parallel()
 	const rate, window = 200, 500 * time.Millisecond
 	bin := proctest.Build(t)
-	for _, c := range []struct{ processes, loops, conns int }{{1, 1, 8}, {1, 2, 7}, {2, 1, 8}, {2, 2, 7}, {4, 1, 8}, {4, 2, 11}} {
+	for _, c := range []struct{ processes, loops, conns int }{
+		{1, 1, 8}, {1, 2, 7}, {2, 1, 8}, {2, 2, 7}, {4, 1, 8}, {4, 2, 11},
+	} {
 		t.Run(fmt.Sprintf("processes=%d/loops=%d/conns=%d", c.processes, c.loops, c.conns), func(t *testing.T) {
 			t.Parallel()
-			o := bench.Options{Mode: bench.Echo, Codec: bench.Text, Rate: rate, Conns: c.conns, Processes: c.processes, Loops: c.loops, Warmup: -1, Window: window, Servers: bench.Servers{Binary: bin}}
+			o := bench.Options{
+				Mode: bench.Echo, Codec: bench.Text, Rate: rate, Conns: c.conns, Processes: c.processes, Loops: c.loops, Warmup: -1,
+				Window: window, Servers: bench.Servers{Binary: bin},
+			}
 			s := newLiar(t, o, lie{})
 			o.Targets = []string{s.ln.Addr().String()}
 			r, err := bench.Run(t.Context(), o, nil)

@@ -92,7 +92,10 @@ func (s *liar) accept() {
 			_ = nc.Close()
 			return
 		}
-		p := &caller{nc: nc, out: make(chan parcel, 256), done: make(chan struct{}), mute: s.lie.mute > 0 && s.chance.IntN(s.lie.mute) == 0}
+		p := &caller{
+			nc: nc, out: make(chan parcel, 256), done: make(chan struct{}),
+			mute: s.lie.mute > 0 && s.chance.IntN(s.lie.mute) == 0,
+		}
 		if p.mute {
 			s.told++
 		}
@@ -217,7 +220,10 @@ func (s *liar) decode(p *caller, in []byte) (n int, ok bool) {
 // greet makes the handshake, if there is one.
 func (s *liar) greet(p *caller, in []byte) (n int, ok bool) {
 	if s.codec != bench.WebSocket {
-		p.begun, p.wire = time.Now(), map[bench.Codec]wire{bench.Text: codec.Text{}, bench.JSON: codec.JSON{}, bench.JSONLines: codec.JSONLines{}, bench.Frame: codec.Frame{}}[s.codec]
+		p.begun = time.Now()
+		p.wire = map[bench.Codec]wire{
+			bench.Text: codec.Text{}, bench.JSON: codec.JSON{}, bench.JSONLines: codec.JSONLines{}, bench.Frame: codec.Frame{},
+		}[s.codec]
 		return s.decode(p, in)
 	}
 	request, n, err := codec.ReadRequest(in)
@@ -400,8 +406,15 @@ func (s *liar) encode(p *caller, m []byte) []byte {
 // plus adds two accounts.
 func plus(a, b bench.Audit) bench.Audit {
 	return bench.Audit{
-		Sent: a.Sent + b.Sent, Expected: a.Expected + b.Expected, Received: a.Received + b.Received, Lost: a.Lost + b.Lost, Duplicated: a.Duplicated + b.Duplicated,
-		Reordered: a.Reordered + b.Reordered, Changed: a.Changed + b.Changed, Unexpected: a.Unexpected + b.Unexpected, Unanswered: a.Unanswered + b.Unanswered,
+		Sent:       a.Sent + b.Sent,
+		Expected:   a.Expected + b.Expected,
+		Received:   a.Received + b.Received,
+		Lost:       a.Lost + b.Lost,
+		Duplicated: a.Duplicated + b.Duplicated,
+		Reordered:  a.Reordered + b.Reordered,
+		Changed:    a.Changed + b.Changed,
+		Unexpected: a.Unexpected + b.Unexpected,
+		Unanswered: a.Unanswered + b.Unanswered,
 	}
 }
 

@@ -17,9 +17,9 @@ import (
 func (o *Options) check() error {
 	switch {
 	case !slices.Contains(Modes, o.Mode):
-		return bad("mode %q is not known", o.Mode)
+		return bad("mode %q: must be one of %v", o.Mode, Modes)
 	case !slices.Contains(Codecs, o.Codec) && len(o.Mix) == 0:
-		return bad("codec %q is not known", o.Codec)
+		return bad("codec %q: must be one of %v", o.Codec, Codecs)
 	}
 	if field, err := valid.Numbers(o); err != nil {
 		return bad("%s: %v", field, err)
@@ -44,7 +44,7 @@ func (o *Options) checkTogether() error {
 	n, err := strconv.Atoi(o.Servers.Reactors)
 	switch e := o.Envelope; {
 	case o.Servers.Reactors != autoReactors && (err != nil || n < 1 || n > maxLoops):
-		return bad("reactors is %q, must be %s or a number from 1 to %d", o.Servers.Reactors, autoReactors, maxLoops)
+		return bad("reactors: %q: must be %s or between 1 and %d", o.Servers.Reactors, autoReactors, maxLoops)
 	case e != nil && (len(o.Mix) > 0 || o.SlowReaders > 0 || len(o.Targets) == 0):
 		return bad("a login and messages of your own need a target, and exclude slow readers and mixed formats")
 	case e.wraps() && o.Mode.named():
@@ -93,13 +93,13 @@ func (o *Options) checkPIDs() error {
 	for _, p := range o.PIDs {
 		switch {
 		case p.PID < 1 || !procfs.Exists(p.PID):
-			return bad("there is no process %d to measure as %s", p.PID, p.Name)
+			return bad("there is no process %d, named %s", p.PID, p.Name)
 		case strings.TrimSpace(p.Name) == "":
-			return bad("process %d needs a name", p.PID)
+			return bad("process %d: the name must not be empty", p.PID)
 		case names[p.Name]:
-			return bad("there are two processes to measure as %s", p.Name)
+			return bad("two processes have the name %s", p.Name)
 		case pids[p.PID] != "":
-			return bad("process %d is to be measured as %s and as %s", p.PID, pids[p.PID], p.Name)
+			return bad("process %d has two names, %s and %s", p.PID, pids[p.PID], p.Name)
 		}
 		names[p.Name], pids[p.PID] = true, p.Name
 	}

@@ -28,7 +28,7 @@ expect joined {room
 // sent, and answers in another form.
 func bouncer(g *guest) error {
 	want := func(re string) ([]string, error) {
-		said, err := g.hear()
+		said, err := g.receive()
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +57,7 @@ func bouncer(g *guest) error {
 	for seq := 0; ; seq++ {
 		said, err := want(fmt.Sprintf(`u%s@7 %d \d{13}: (.*) from %s`, m[1], seq, m[2]))
 		if err == nil {
-			err = g.say(fmt.Sprintf("heard %d of %s: %s", seq, m[2], said[1]))
+			err = g.say(fmt.Sprintf("received %d of %s: %s", seq, m[2], said[1]))
 		}
 		if err != nil {
 			return err
@@ -91,7 +91,7 @@ func few(o bench.Options) bench.Options {
 
 const (
 	bouncerMessage = "{user}@{room} {seq} {time}: {message} from {conn}"
-	bouncerReply   = "heard {seq} of {conn}: {message}"
+	bouncerReply   = "received {seq} of {conn}: {message}"
 )
 
 // A login is made on each connection, with its own token. What it captures is in every message,
@@ -103,7 +103,8 @@ func TestLogin(t *testing.T) {
 			t.Run(string(mode)+"/"+string(c), func(t *testing.T) {
 				t.Parallel()
 				r := run(t, few(bench.Options{
-					Mode: mode, Codec: c, Targets: []string{host(t, c, bouncer)}, Data: tokens(t), InFlight: 3, PerConn: 4, Envelope: envelope(t, bouncerMessage, bouncerReply, loginScript),
+					Mode: mode, Codec: c, Targets: []string{host(t, c, bouncer)}, Data: tokens(t), InFlight: 3, PerConn: 4,
+					Envelope: envelope(t, bouncerMessage, bouncerReply, loginScript),
 				}))
 				if r.Messages == 0 || r.Audit.Received != r.Audit.Expected {
 					t.Errorf("%d messages, %+v", r.Messages, r.Audit)
@@ -121,7 +122,7 @@ func TestIgnore(t *testing.T) {
 		if err := g.say("* somebody came"); err != nil {
 			return err
 		}
-		said, err := g.hear()
+		said, err := g.receive()
 		for n := 0; err == nil; n++ {
 			if n%3 == 1 {
 				err = g.say("* somebody left")
@@ -130,19 +131,26 @@ func TestIgnore(t *testing.T) {
 				err = g.say(said)
 			}
 			if err == nil {
-				said, err = g.hear()
+				said, err = g.receive()
 			}
 		}
 		return err
 	}
-	for name, c := range map[string]struct{ message, reply string }{"bare": {}, "template": {"say {message}", ""}, "any": {"say {message}", "any"}} {
+	for name, c := range map[string]struct{ message, reply string }{
+		"bare": {}, "template": {"say {message}", ""}, "any": {"say {message}", "any"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := envelope(t, c.message, c.reply, "send hello\nexpect hello")
 			e.Ignore = `^\* somebody (came|left)$`
-			o := few(bench.Options{Codec: bench.Text, Targets: []string{host(t, bench.Text, gossip)}, Envelope: e, InFlight: 2, Drain: 100 * time.Millisecond})
+			o := few(bench.Options{
+				Codec: bench.Text, Targets: []string{host(t, bench.Text, gossip)}, Envelope: e, InFlight: 2,
+				Drain: 100 * time.Millisecond,
+			})
 			r := run(t, o)
-			if a := r.Audit; r.Messages == 0 || a.Ignored < a.Sent/3 || a.Received != a.Sent || !strings.Contains(strings.Join(r.Verdict.Reasons, "\n"), fmt.Sprint(a.Ignored, " messages that arrived were ignored")) {
+			a, reasons := r.Audit, strings.Join(r.Verdict.Reasons, "\n")
+			told := strings.Contains(reasons, fmt.Sprint(a.Ignored, " messages that arrived were ignored"))
+			if r.Messages == 0 || a.Ignored < a.Sent/3 || a.Received != a.Sent || !told {
 				t.Errorf("%d messages, %+v, %q", r.Messages, r.Audit, r.Verdict.Reasons)
 			}
 			if c.reply == "any" {
@@ -161,7 +169,7 @@ func TestIgnore(t *testing.T) {
 func TestLoginAlone(t *testing.T) {
 	t.Parallel()
 	addr := host(t, bench.JSONLines, func(g *guest) error {
-		if said, err := g.hear(); err != nil || said != `{"token":1}` {
+		if said, err := g.receive(); err != nil || said != `{"token":1}` {
 			return errors.Join(err, errors.New("no token"))
 		}
 		for {
@@ -170,7 +178,9 @@ func TestLoginAlone(t *testing.T) {
 			}
 		}
 	})
-	r := run(t, few(bench.Options{Codec: bench.JSONLines, Targets: []string{addr}, Envelope: envelope(t, "", "", `send {"token":1}`)}))
+	r := run(t, few(bench.Options{
+		Codec: bench.JSONLines, Targets: []string{addr}, Envelope: envelope(t, "", "", `send {"token":1}`),
+	}))
 	if r.Messages == 0 {
 		t.Error("no messages")
 	}
@@ -182,8 +192,12 @@ func TestLoginModes(t *testing.T) {
 	bin := proctest.Build(t)
 	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0")
 	proctest.Start(t, nil, bin, "bench", "serve", "--worker", "--gateway", gateway.Addrs["inner"])
-	for _, mode := range []bench.Mode{bench.Push, bench.Rooms, bench.Broadcast, bench.Chat} { // one after the other: a broadcast reaches all
-		o := few(bench.Options{Mode: mode, RoomSize: 4, Targets: []string{gateway.Addrs["ws"]}, Envelope: envelope(t, "", "", "send ?token {conn}\nexpect ?token")})
+	// The modes run one after the other, because a broadcast reaches the clients of all.
+	for _, mode := range []bench.Mode{bench.Push, bench.Rooms, bench.Broadcast, bench.Chat} {
+		o := few(bench.Options{
+			Mode: mode, RoomSize: 4, Targets: []string{gateway.Addrs["ws"]},
+			Envelope: envelope(t, "", "", "send ?token {conn}\nexpect ?token"),
+		})
 		o.Think = time.Millisecond
 		if r := run(t, o); r.Messages == 0 || mode == bench.Chat && r.Actions.Said > 1000 && r.Actions.Reconnected == 0 {
 			t.Errorf("%s: %d messages, %+v", mode, r.Messages, r.Actions)
@@ -195,7 +209,10 @@ func TestLoginModes(t *testing.T) {
 // missing answer ends the run too.
 func TestLoginRefused(t *testing.T) {
 	t.Parallel()
-	for name, script := range map[string]string{"prefix": "send x\nexpect welcome", "match": "send x\nexpect /welcome/", "capture": "send x\nexpect\ncapture a /a=(.*)/"} {
+	for name, script := range map[string]string{
+		"prefix": "send x\nexpect welcome", "match": "send x\nexpect /welcome/",
+		"capture": "send x\nexpect\ncapture a /a=(.*)/",
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			o := few(bench.Options{Targets: []string{host(t, bench.WebSocket, bouncer)}, Envelope: envelope(t, "", "", script)})
@@ -226,7 +243,8 @@ func TestLoginScriptRefuses(t *testing.T) {
 		{message: "{message}{message}", want: "{message}"},
 		{message: "{message}", reply: "ok", want: "{message}"},
 	} {
-		if _, err := bench.ParseEnvelope(c.message, c.reply, c.login); !errors.Is(err, bench.ErrOptions) || !strings.Contains(err.Error(), c.want) {
+		_, err := bench.ParseEnvelope(c.message, c.reply, c.login)
+		if !errors.Is(err, bench.ErrOptions) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
@@ -256,7 +274,10 @@ func TestLoginScriptRefuses(t *testing.T) {
 		{reply: "any", Options: bench.Options{Mode: bench.Broadcast}},
 		{message: "{conn}{seq} {message}"},
 		{message: "{message}", reply: "{message} {time}0"},
-		{message: "{message}", reply: "{name} {message}", login: "expect\ncapture name /(.*)/", Options: bench.Options{Mode: bench.Broadcast}},
+		{
+			message: "{message}", reply: "{name} {message}", login: "expect\ncapture name /(.*)/",
+			Options: bench.Options{Mode: bench.Broadcast},
+		},
 	} {
 		o := c.Options
 		o.Targets, o.Envelope = []string{"127.0.0.1:1"}, envelope(t, c.message, c.reply, c.login)
@@ -273,10 +294,15 @@ func TestLoginScriptRefuses(t *testing.T) {
 func TestMessageTemplate(t *testing.T) {
 	t.Parallel()
 	for _, c := range bench.Codecs {
-		for name, message := range map[string]string{"fixed": `{"type":"say","text":"{message}"}`, "numbered": `{"from":{conn},"n":{seq},"at":{time},"text":"{message}"}`} {
+		for name, message := range map[string]string{
+			"fixed":    `{"type":"say","text":"{message}"}`,
+			"numbered": `{"from":{conn},"n":{seq},"at":{time},"text":"{message}"}`,
+		} {
 			t.Run(string(c)+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				r := run(t, few(bench.Options{Codec: c, Targets: []string{host(t, c, echo)}, InFlight: 3, Envelope: envelope(t, message, "", "")}))
+				r := run(t, few(bench.Options{
+					Codec: c, Targets: []string{host(t, c, echo)}, InFlight: 3, Envelope: envelope(t, message, "", ""),
+				}))
 				if r.Messages == 0 || r.Audit.Received != r.Audit.Expected {
 					t.Errorf("%d messages, %+v", r.Messages, r.Audit)
 				}
@@ -288,18 +314,25 @@ func TestMessageTemplate(t *testing.T) {
 // A reply with another number, or in another form, is not the message.
 func TestMessageTemplateWrong(t *testing.T) {
 	t.Parallel()
-	for name, replace := range map[string][2]string{"number": {`"n":`, `"n":1`}, "zero": {`"n":`, `"n":0`}, "time": {`"at":1`, `"at":2`}, "shape": {`"text"`, `"Text"`}, "more": {"}", "} "}} {
+	for name, replace := range map[string][2]string{
+		"number": {`"n":`, `"n":1`}, "zero": {`"n":`, `"n":0`}, "time": {`"at":1`, `"at":2`},
+		"shape": {`"text"`, `"Text"`}, "more": {"}", "} "},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			addr := host(t, bench.Text, func(g *guest) error {
-				said, err := g.hear()
+				said, err := g.receive()
 				if err != nil {
 					return err
 				}
 				return g.say(strings.Replace(said, replace[0], replace[1], 1))
 			})
-			r, err := bench.Run(t.Context(), few(bench.Options{Codec: bench.Text, Targets: []string{addr}, Drain: -1, Envelope: envelope(t, `{"n":{seq},"at":{time},"text":"{message}"}`, "", "")}), nil)
-			if err != nil || !r.Verdict.Failed || !slices.ContainsFunc(r.Errors, func(e bench.ErrorCount) bool { return e.Kind == "unreadable" }) {
+			r, err := bench.Run(t.Context(), few(bench.Options{
+				Codec: bench.Text, Targets: []string{addr}, Drain: -1,
+				Envelope: envelope(t, `{"n":{seq},"at":{time},"text":"{message}"}`, "", ""),
+			}), nil)
+			unreadable := func(e bench.ErrorCount) bool { return e.Kind == "unreadable" }
+			if err != nil || !r.Verdict.Failed || !slices.ContainsFunc(r.Errors, unreadable) {
 				t.Errorf("%v, %+v", err, r)
 			}
 		})
@@ -319,13 +352,16 @@ func TestReplyAny(t *testing.T) {
 			t.Run(fmt.Sprint(mode, "/", rate), func(t *testing.T) {
 				t.Parallel()
 				addr := host(t, bench.WebSocket, func(g *guest) error {
-					if said, err := g.hear(); err != nil || said != `{"ping":1}` {
+					if said, err := g.receive(); err != nil || said != `{"ping":1}` {
 						return errors.Join(err, errors.New("no ping"))
 					}
 					time.Sleep(wait) // what the server takes
 					return g.say("ok")
 				})
-				r := run(t, few(bench.Options{Mode: mode, Rate: rate, Targets: []string{addr}, InFlight: 2, PerConn: 3, Envelope: envelope(t, `{"ping":1}`, "any", "")}))
+				r := run(t, few(bench.Options{
+					Mode: mode, Rate: rate, Targets: []string{addr}, InFlight: 2, PerConn: 3,
+					Envelope: envelope(t, `{"ping":1}`, "any", ""),
+				}))
 				if r.Messages == 0 || r.Latency.P50 < wait.Microseconds() {
 					t.Errorf("%d messages, latency %+v", r.Messages, r.Latency)
 				}
@@ -335,14 +371,20 @@ func TestReplyAny(t *testing.T) {
 			})
 		}
 	}
-	mute := host(t, bench.Text, func(g *guest) error { _, err := g.hear(); return err })
-	o := few(bench.Options{Codec: bench.Text, Targets: []string{mute}, InFlight: 1<<16 + 10, Drain: -1, Envelope: envelope(t, "x", "any", "")})
+	mute := host(t, bench.Text, func(g *guest) error { _, err := g.receive(); return err })
+	o := few(bench.Options{
+		Codec: bench.Text, Targets: []string{mute}, InFlight: 1<<16 + 10, Drain: -1, Envelope: envelope(t, "x", "any", ""),
+	})
 	o.Conns = 1
-	if r, err := bench.Run(t.Context(), o, nil); err != nil || len(r.Errors) != 1 || r.Errors[0].Kind != "unanswered" || r.Errors[0].Count != 1 || !r.Verdict.Failed {
+	r, err := bench.Run(t.Context(), o, nil)
+	if err != nil || len(r.Errors) != 1 || !r.Verdict.Failed ||
+		r.Errors[0].Kind != "unanswered" || r.Errors[0].Count != 1 {
 		t.Errorf("more messages without an answer than can wait: %v, %+v", err, r)
 	}
 	addr := host(t, bench.Text, func(g *guest) error { return errors.Join(echo(g), g.say("more")) })
-	r, err := bench.Run(t.Context(), few(bench.Options{Codec: bench.Text, Targets: []string{addr}, Rate: 100, Envelope: envelope(t, "", "any", "")}), nil)
+	r, err = bench.Run(t.Context(), few(bench.Options{
+		Codec: bench.Text, Targets: []string{addr}, Rate: 100, Envelope: envelope(t, "", "any", ""),
+	}), nil)
 	if err != nil || r.Audit.Unexpected == 0 || !r.Verdict.Failed {
 		t.Errorf("more answers than messages: %v, %+v", err, r)
 	}

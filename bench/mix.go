@@ -53,13 +53,13 @@ func ParseWireFormat(name string) (WireFormat, error) {
 		}
 		names = append(names, f.String())
 	}
-	return WireFormat{}, bad("format %q is not one of %s", name, strings.Join(names, ", "))
+	return WireFormat{}, bad("format %q: must be one of %s", name, strings.Join(names, ", "))
 }
 
 func (f WireFormat) check() error {
 	switch {
 	case !slices.Contains(Codecs, f.Codec):
-		return fmt.Errorf("codec %q is not known", f.Codec)
+		return fmt.Errorf("codec %q: must be one of %v", f.Codec, Codecs)
 	case len(f.Targets) == 0:
 		return fmt.Errorf("format %s has no target", f)
 	case f.Deflate && f.Codec != WebSocket || f.Window != 0 && (!f.Deflate || f.Window < 8 || f.Window > 15):

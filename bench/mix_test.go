@@ -110,10 +110,12 @@ func TestWireFormats(t *testing.T) {
 			t.Errorf("%s: %v, %v", f, got, err)
 		}
 	}
-	if got := strings.Join(names, " "); got != "text json jsonl frame ws ws-deflate ws-deflate-9 ws-deflate-12 ws-deflate-15" {
+	got := strings.Join(names, " ")
+	if got != "text json jsonl frame ws ws-deflate ws-deflate-9 ws-deflate-12 ws-deflate-15" {
 		t.Error(got)
 	}
-	if _, err := bench.ParseWireFormat("smoke"); !errors.Is(err, bench.ErrOptions) || !strings.Contains(err.Error(), "ws-deflate-9") {
+	_, err := bench.ParseWireFormat("smoke")
+	if !errors.Is(err, bench.ErrOptions) || !strings.Contains(err.Error(), "ws-deflate-9") {
 		t.Error(err)
 	}
 	here := []string{"127.0.0.1:1"}
@@ -121,7 +123,8 @@ func TestWireFormats(t *testing.T) {
 		{Codec: "smoke", Targets: here}, {Codec: bench.Text}, {Codec: bench.Text, Deflate: true, Targets: here},
 		{Codec: bench.WebSocket, Window: 9, Targets: here}, {Codec: bench.WebSocket, Deflate: true, Window: 7, Targets: here},
 	} {
-		if _, err := bench.Run(t.Context(), bench.Options{Mix: []bench.WireFormat{f}}, nil); !errors.Is(err, bench.ErrOptions) {
+		_, err := bench.Run(t.Context(), bench.Options{Mix: []bench.WireFormat{f}}, nil)
+		if !errors.Is(err, bench.ErrOptions) {
 			t.Errorf("%+v: %v", f, err)
 		}
 	}

@@ -222,7 +222,7 @@ func (r *run) read() (latency *hdrhistogram.Histogram, err error) {
 		now.mine += ownCPU()
 	}
 	r.last = now
-	return s.Latency.Histogram, nil
+	return s.Latency.h, nil
 }
 
 // interval returns what happened from a reading to the last one.
@@ -249,8 +249,8 @@ func (r *run) sample() (sample, error) {
 	for _, a := range answers[1:] {
 		sum.add(a.Sample)
 	}
-	r.latency.Merge(sum.Latency.Histogram)
-	r.lateness.Merge(sum.Lateness.Histogram)
+	r.latency.Merge(sum.Latency.h)
+	r.lateness.Merge(sum.Lateness.h)
 	return sum, nil
 }
 

@@ -47,7 +47,10 @@ func TestRunModes(t *testing.T) {
 					name += "/open"
 				}
 				t.Run(name, func(t *testing.T) {
-					o := short(bench.Options{Mode: mode, Codec: c, Rate: rate, RoomSize: 8, InFlight: 3, Senders: 2, PerConn: 5, Servers: bench.Servers{Binary: bin}})
+					o := short(bench.Options{
+						Mode: mode, Codec: c, Rate: rate, RoomSize: 8, InFlight: 3, Senders: 2, PerConn: 5,
+						Servers: bench.Servers{Binary: bin},
+					})
 					r := run(t, o)
 					if mode == bench.Idle {
 						return
@@ -71,7 +74,10 @@ func TestRunProcesses(t *testing.T) {
 	bin := proctest.Build(t)
 	for _, mode := range bench.Modes {
 		t.Run(string(mode), func(t *testing.T) {
-			r := run(t, short(bench.Options{Mode: mode, Codec: bench.Frame, Conns: 50, RoomSize: 7, InFlight: 2, Senders: 40, Processes: 3, Servers: bench.Servers{Binary: bin}}))
+			r := run(t, short(bench.Options{
+				Mode: mode, Codec: bench.Frame, Conns: 50, RoomSize: 7, InFlight: 2, Senders: 40, Processes: 3,
+				Servers: bench.Servers{Binary: bin},
+			}))
 			if mode != bench.Idle && (r.Audit.Expected == 0 || r.Audit.Received != r.Audit.Expected) {
 				t.Errorf("the audit does not add up: %+v", r.Audit)
 			}
@@ -100,7 +106,8 @@ func run(t *testing.T, o bench.Options) *bench.Report {
 	if r.Verdict.Failed || !r.Audit.Clean() {
 		t.Fatalf("%+v\n%+v", r.Verdict, r.Audit)
 	}
-	if n := len(moments); n != len(r.Timeline) || moments[0].At > 0 || moments[n-1].At <= 0 { // how many there are is for the machine to say: a slow one is asked less often
+	// Their number depends on the machine: on a slow one there are fewer.
+	if n := len(moments); n != len(r.Timeline) || moments[0].At > 0 || moments[n-1].At <= 0 {
 		t.Errorf("%d moments were told of, %d are in the report", n, len(r.Timeline))
 	}
 	addsUp(t, r)
@@ -144,19 +151,22 @@ func addsUp(t *testing.T, r *bench.Report) {
 		near("the timeline's CPU time and the window's, of "+p.Name, cpu[p.Name], p.CPU, 1e-6)
 		near("cores × time and CPU time of "+p.Name, p.Cores*r.Seconds, p.CPU, 1e-6)
 		if r.Options.Mode == bench.Idle {
-			near("CPU time a connection and second × both and CPU time of "+p.Name, p.PerConnSecond*float64(r.Opened)*r.Seconds/1e6, p.CPU, 1e-6)
+			near("CPU time a connection and second × both and CPU time of "+p.Name,
+				p.PerConnSecond*float64(r.Opened)*r.Seconds/1e6, p.CPU, 1e-6)
 		} else {
 			near("CPU time a message × messages and CPU time of "+p.Name, p.PerMessage*float64(r.Messages)/1e6, p.CPU, 1e-6)
 		}
 		if p.PerMessage > 0 && p.PerConnSecond > 0 {
-			t.Errorf("%s takes %v µs a message and %v a connection and second: there is one of them", p.Name, p.PerMessage, p.PerConnSecond)
+			t.Errorf("%s takes %v µs a message and %v a connection and second: there is one of them",
+				p.Name, p.PerMessage, p.PerConnSecond)
 		}
 	}
 	if r.Offered != r.Options.Rate || r.Lateness.Count > 0 != (r.Offered > 0) {
 		t.Errorf("%v were offered of %v a second; %d times lateness", r.Offered, r.Options.Rate, r.Lateness.Count)
 	}
 	if r.Offered > 0 && r.Verdict.Valid && !r.Interrupted && r.Options.Mode != bench.Chat {
-		near("messages that were due in the window, and lateness", float64(r.Lateness.Count), r.Offered*r.Options.Window.Seconds(), 2*float64(r.Options.Loops*r.Options.Processes))
+		near("messages that were due in the window, and lateness", float64(r.Lateness.Count),
+			r.Offered*r.Options.Window.Seconds(), 2*float64(r.Options.Loops*r.Options.Processes))
 	}
 }
 
@@ -168,7 +178,9 @@ func TestRunMeasuresTime(t *testing.T) {
 	echo := serve(t, func(nc net.Conn) { _, _ = io.Copy(nc, nc) })
 	for _, rate := range []float64{0, 1000} {
 		held := false
-		o := bench.Options{Codec: bench.Text, Conns: 1, Size: 64, Rate: rate, Warmup: -1, Window: window, Targets: []string{echo}}
+		o := bench.Options{
+			Codec: bench.Text, Conns: 1, Size: 64, Rate: rate, Warmup: -1, Window: window, Targets: []string{echo},
+		}
 		r, err := bench.Run(t.Context(), o, func(m bench.Interval) {
 			if !held && m.At < window.Seconds() {
 				held = true
@@ -195,7 +207,10 @@ func TestRunServerRests(t *testing.T) {
 	t.Parallel()
 	const after, rest = 300 * time.Millisecond, 300 * time.Millisecond
 	for _, rate := range []float64{0, 1000} {
-		o := bench.Options{Codec: bench.Text, Conns: 1, Size: 64, Rate: rate, Warmup: -1, Window: time.Second, Targets: []string{resting(t, after, rest)}}
+		o := bench.Options{
+			Codec: bench.Text, Conns: 1, Size: 64, Rate: rate, Warmup: -1, Window: time.Second,
+			Targets: []string{resting(t, after, rest)},
+		}
 		r, err := bench.Run(t.Context(), o, nil)
 		if err != nil || r.Verdict.Failed {
 			t.Fatal(err, r)
@@ -206,7 +221,8 @@ func TestRunServerRests(t *testing.T) {
 		}
 		late := h.TotalCount() - countBelow(h, 100_000)
 		if rate == 0 && late > 5 || rate > 0 && late < 150 || r.Latency.Max < rest.Microseconds() {
-			t.Errorf("rate %v: of %d messages %d took longer than 100 ms, the slowest %d µs", rate, h.TotalCount(), late, r.Latency.Max)
+			t.Errorf("rate %v: of %d messages %d took longer than 100 ms, the slowest %d µs",
+				rate, h.TotalCount(), late, r.Latency.Max)
 		}
 	}
 }
@@ -216,12 +232,16 @@ func TestRunServerRests(t *testing.T) {
 func TestRunServerRestsAtTheEnd(t *testing.T) {
 	t.Parallel()
 	const after, window, rest, rate = 700 * time.Millisecond, time.Second, 600 * time.Millisecond, 1000
-	o := bench.Options{Codec: bench.Text, Conns: 1, Size: 64, Rate: rate, Warmup: -1, Window: window, Targets: []string{resting(t, after, rest)}}
+	o := bench.Options{
+		Codec: bench.Text, Conns: 1, Size: 64, Rate: rate, Warmup: -1, Window: window,
+		Targets: []string{resting(t, after, rest)},
+	}
 	r, err := bench.Run(t.Context(), o, nil)
 	if err != nil || r.Verdict.Failed {
 		t.Fatal(err, r)
 	}
-	if due := int64(rate * window.Seconds()); r.Latency.Count < due-2 || r.Latency.Count > due+2 || r.Latency.Max < rest.Microseconds()*9/10 {
+	due := int64(rate * window.Seconds())
+	if r.Latency.Count < due-2 || r.Latency.Count > due+2 || r.Latency.Max < rest.Microseconds()*9/10 {
 		t.Errorf("of %d messages that were due %d have a latency, the slowest %d µs", due, r.Latency.Count, r.Latency.Max)
 	}
 }
@@ -286,8 +306,11 @@ func TestRunLoses(t *testing.T) {
 		fault func(p []byte) []byte // what goes back for two or more lines
 		want  func(a bench.Audit) bool
 	}{
-		"lost":       {func(p []byte) []byte { _, rest := line(p); return rest }, func(a bench.Audit) bool { return a.Lost == 1 }},
-		"duplicated": {func(p []byte) []byte { first, _ := line(p); return append(slices.Clip(first), p...) }, func(a bench.Audit) bool { return a.Duplicated == 1 }},
+		"lost": {func(p []byte) []byte { _, rest := line(p); return rest }, func(a bench.Audit) bool { return a.Lost == 1 }},
+		"duplicated": {
+			func(p []byte) []byte { first, _ := line(p); return append(slices.Clip(first), p...) },
+			func(a bench.Audit) bool { return a.Duplicated == 1 },
+		},
 		"reordered": {func(p []byte) []byte {
 			first, rest := line(p)
 			second, rest := line(rest)
@@ -297,7 +320,10 @@ func TestRunLoses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := short(bench.Options{Mode: bench.Echo, Codec: bench.Text, Conns: 1, InFlight: 4, Drain: 200 * time.Millisecond, Targets: []string{faulty(t, c.fault)}})
+			o := short(bench.Options{
+				Mode: bench.Echo, Codec: bench.Text, Conns: 1, InFlight: 4, Drain: 200 * time.Millisecond,
+				Targets: []string{faulty(t, c.fault)},
+			})
 			o.Conns = 1
 			r, err := bench.Run(t.Context(), o, nil)
 			if err != nil {
@@ -356,7 +382,9 @@ func TestRunRefuses(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	validtest.Negative(t, bench.Options{Targets: []string{freeAddr(t)}, Servers: bench.Servers{Binary: "/bin/false"}}, func(o bench.Options) error {
+	validtest.Negative(t, bench.Options{
+		Targets: []string{freeAddr(t)}, Servers: bench.Servers{Binary: "/bin/false"},
+	}, func(o bench.Options) error {
 		if _, err := bench.Run(ctx, o, nil); errors.Is(err, bench.ErrOptions) {
 			return err
 		}
@@ -374,7 +402,10 @@ func TestRunRefuses(t *testing.T) {
 func TestRunServerDies(t *testing.T) {
 	t.Parallel()
 	p := proctest.Start(t, nil, proctest.Build(t), "echo", "--listen", "frame://127.0.0.1:0")
-	o := short(bench.Options{Codec: bench.Frame, Targets: []string{p.Addrs["frame"]}, PIDs: []bench.PID{{Name: "echo", PID: p.PID}}, Drain: 200 * time.Millisecond})
+	o := short(bench.Options{
+		Codec: bench.Frame, Targets: []string{p.Addrs["frame"]}, PIDs: []bench.PID{{Name: "echo", PID: p.PID}},
+		Drain: 200 * time.Millisecond,
+	})
 	killed := false
 	r, err := bench.Run(t.Context(), o, func(bench.Interval) {
 		if !killed {
@@ -385,7 +416,8 @@ func TestRunServerDies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !r.Verdict.Failed || len(r.Errors) != 2 || r.Errors[0].Kind != "closed" || r.Errors[0].Count != uint64(o.Conns) || r.Errors[1].Kind != "ended" {
+	if !r.Verdict.Failed || len(r.Errors) != 2 || r.Errors[0].Kind != "closed" || r.Errors[0].Count != uint64(o.Conns) ||
+		r.Errors[1].Kind != "ended" {
 		t.Errorf("%+v %+v", r.Verdict, r.Errors)
 	}
 	if s := r.Servers[0]; s.CPU < 0 || s.PerConn < 0 || s.RSS == 0 {
@@ -417,7 +449,8 @@ func TestRunInterrupted(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || r == nil {
 			t.Fatal(r, err)
 		}
-		if !r.Interrupted || r.Verdict.Failed || r.Audit.Received != r.Audit.Expected || r.Seconds < 0.9 || r.Seconds > 60 || r.Seconds != last {
+		if !r.Interrupted || r.Verdict.Failed || r.Audit.Received != r.Audit.Expected || r.Seconds < 0.9 ||
+			r.Seconds > 60 || r.Seconds != last {
 			t.Errorf("%v s, the last moment at %v: %+v %+v", r.Seconds, last, r.Verdict, r.Audit)
 		}
 		if r.Messages == 0 || math.Abs(r.Rate*r.Seconds-float64(r.Messages)) > 1 {

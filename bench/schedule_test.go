@@ -66,7 +66,8 @@ func TestGridIsEven(t *testing.T) {
 				t.Errorf("%v: part %d has %d slots", senders, part, len(slots))
 			}
 			for i, at := range slots {
-				if ideal := (float64(i) + 0.5) * float64(all) / float64(len(slots)); float64(at) < ideal-float64(len(senders)) || float64(at) > ideal+float64(len(senders)) {
+				ideal := (float64(i) + 0.5) * float64(all) / float64(len(slots))
+				if float64(at) < ideal-float64(len(senders)) || float64(at) > ideal+float64(len(senders)) {
 					t.Errorf("%v: slot %d of part %d is %d, far from %g", senders, i, part, at, ideal)
 				}
 			}

@@ -16,7 +16,7 @@ import (
 )
 
 // errServerEnded is returned by Run if a server that it started ends before it is stopped.
-var errServerEnded = errors.New("bench: a server has ended in the middle of the run")
+var errServerEnded = errors.New("bench: a server ended during the run")
 
 type servers struct {
 	all   []*childproc.Process // gateways first
@@ -107,7 +107,7 @@ func (s *servers) stop() error {
 	var errs []error
 	for i, server := range slices.Backward(s.all) {
 		if err := server.Stop(); err != nil {
-			errs = append(errs, fmt.Errorf("bench: the %s did not end well: %w%s", s.names[i], err, s.logs[i]))
+			errs = append(errs, fmt.Errorf("bench: the %s did not end cleanly: %w%s", s.names[i], err, s.logs[i]))
 		}
 	}
 	return errors.Join(errs...)

@@ -18,7 +18,7 @@ import (
 
 // Each of them makes this test binary a server.
 const (
-	rawEnv      = "SLUICE_BENCH_RAW"       // a raw gnet echo on the address it holds: the floor that the two-hop path is measured against
+	rawEnv      = "SLUICE_BENCH_RAW"       // a raw gnet echo on the address it holds: the floor of one hop
 	floorEnv    = "SLUICE_BENCH_FLOOR"     // the floor of a fan-out
 	hopsEnv     = "SLUICE_BENCH_HOPS"      // the floor of two hops: its first process
 	peerEnv     = "SLUICE_BENCH_PEER"      // and its second one, for the first one's address that it holds
@@ -27,7 +27,10 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	for env, serve := range map[string]func() error{rawEnv: serveRaw, floorEnv: serveFloor, hopsEnv: serveHops, peerEnv: servePeer, idleEnv: serveIdle, busyEnv: serveBusy} {
+	for env, serve := range map[string]func() error{
+		rawEnv: serveRaw, floorEnv: serveFloor, hopsEnv: serveHops, peerEnv: servePeer, idleEnv: serveIdle,
+		busyEnv: serveBusy,
+	} {
 		if os.Getenv(env) == "" {
 			continue
 		}

@@ -89,9 +89,9 @@ func (s *Setting) check(m Mode) error {
 	case !s.In(m):
 		return bad("mode %s has no %s", m, s.Name)
 	case v < s.Min:
-		return bad("%s is %v, must be at least %v", s.Name, field, show(s.Min))
+		return bad("%s: %v: must be at least %v", s.Name, field, show(s.Min))
 	case v > s.Max:
-		return bad("%s is %v, must be at most %v", s.Name, field, show(s.Max))
+		return bad("%s: %v: must be at most %v", s.Name, field, show(s.Max))
 	}
 	return nil
 }

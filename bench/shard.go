@@ -250,17 +250,17 @@ type usage struct {
 	Ended bool // of a server
 }
 
-// histogram can be sent to another process.
-type histogram struct{ *hdrhistogram.Histogram }
+// histogram is a histogram that can be sent to another process.
+type histogram struct{ h *hdrhistogram.Histogram }
 
 // GobEncode implements gob.GobEncoder.
 func (h histogram) GobEncode() ([]byte, error) {
-	return h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+	return h.h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
 }
 
 // GobDecode implements gob.GobDecoder.
 func (h *histogram) GobDecode(b []byte) (err error) {
-	h.Histogram, err = hdrhistogram.Decode(b)
+	h.h, err = hdrhistogram.Decode(b)
 	return err
 }
 
@@ -272,8 +272,8 @@ func (sh *shard) sample() sample {
 
 func (s *sample) add(p sample) {
 	addTo(&s.Tally, p.Tally, 1)
-	s.Latency.Merge(p.Latency.Histogram)
-	s.Lateness.Merge(p.Lateness.Histogram)
+	s.Latency.h.Merge(p.Latency.h)
+	s.Lateness.h.Merge(p.Lateness.h)
 	s.Usage.CPU += p.Usage.CPU
 	s.Usage.RSS += p.Usage.RSS
 }

@@ -19,7 +19,9 @@ func TestSlowReaders(t *testing.T) {
 	for _, mode := range []bench.Mode{bench.Broadcast, bench.Rooms, bench.Chat} {
 		for _, c := range []bench.Codec{bench.WebSocket, bench.JSON} {
 			t.Run(string(mode)+"/"+string(c), func(t *testing.T) {
-				r := run(t, short(bench.Options{Mode: mode, Codec: c, RoomSize: 10, SlowReaders: 3, Servers: bench.Servers{Binary: bin}}))
+				r := run(t, short(bench.Options{
+					Mode: mode, Codec: c, RoomSize: 10, SlowReaders: 3, Servers: bench.Servers{Binary: bin},
+				}))
 				if r.SlowReaders == nil || r.SlowReaders.Readers != 3 || r.SlowReaders.Cut > 0 {
 					t.Errorf("so little fits into buffers, and of the slow readers there is %+v", r.SlowReaders)
 				}
@@ -56,7 +58,11 @@ func TestSlowReaderCut(t *testing.T) {
 			}()
 		}
 	}()
-	o := bench.Options{Mode: bench.Broadcast, Codec: bench.Text, Conns: conns, Senders: 4, Size: 64, SlowReaders: probes, Targets: []string{ln.Addr().String()}, Warmup: 50 * time.Millisecond, Window: 500 * time.Millisecond, Drain: 10 * time.Millisecond}
+	o := bench.Options{
+		Mode: bench.Broadcast, Codec: bench.Text, Conns: conns, Senders: 4, Size: 64, SlowReaders: probes,
+		Targets: []string{ln.Addr().String()}, Warmup: 50 * time.Millisecond, Window: 500 * time.Millisecond,
+		Drain: 10 * time.Millisecond,
+	}
 	r, err := bench.Run(t.Context(), o, nil) // the server echoes instead of broadcasting, which is not the question
 	if err != nil {
 		t.Fatal(err)

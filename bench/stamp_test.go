@@ -7,14 +7,18 @@ import (
 
 func TestStamp(t *testing.T) {
 	t.Parallel()
-	for _, s := range []stamp{{}, {stream: maxStreams - 1, seq: 1<<32 - 1, at: 1<<32 - 1}, {stream: 1, seq: 2, at: 3}, {stream: 0x00ff00, seq: 0xff00ff00, at: 0x02030405}} {
+	for _, s := range []stamp{
+		{}, {stream: maxStreams - 1, seq: 1<<32 - 1, at: 1<<32 - 1}, {stream: 1, seq: 2, at: 3},
+		{stream: 0x00ff00, seq: 0xff00ff00, at: 0x02030405},
+	} {
 		var b [stampLen]byte
 		s.put(b[:])
 		if got, err := readStamp(b[:]); err != nil || got != s {
 			t.Errorf("%+v became %+v, %v", s, got, err)
 		}
 	}
-	for _, bad := range []string{"", "AAAAAAAAAAAAAAA", "AAAA AAAAAAAAAAA", "AAAAAAAAAAAAAAA=", "xxxxxxxxxxxxxxxx"} { // the last is that of a command
+	// The last one is the stamp of a command.
+	for _, bad := range []string{"", "AAAAAAAAAAAAAAA", "AAAA AAAAAAAAAAA", "AAAAAAAAAAAAAAA=", "xxxxxxxxxxxxxxxx"} {
 		if got, err := readStamp([]byte(bad)); err == nil {
 			t.Errorf("%q was taken for %+v", bad, got)
 		}
@@ -135,11 +139,17 @@ func TestAccountNeverSent(t *testing.T) {
 		arrived []uint32
 		want    Audit
 	}{
-		"known":           {10, []uint32{0, 1, 10, 2, 1 << 31, 3, 1<<32 - 1, 4, 5, 6, 7, 8, 9}, Audit{Expected: 10, Unexpected: 3}},
-		"far ahead":       {unknown, []uint32{0, 1, 1<<32 - 1, 2, 2 + farthest + 2, 3, 4, 5, 6, 7, 8, 9}, Audit{Expected: 10, Unexpected: 2}},
-		"as far as it is": {unknown, []uint32{0, 1, 12, 2, 3, 4, 5, 6, 7, 8}, Audit{Expected: 10, Lost: 1, Unexpected: 1, Reordered: 7}},
-		"after the last":  {unknown, []uint32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13}, Audit{Expected: 10, Unexpected: 3}},
-		"twice":           {unknown, []uint32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10}, Audit{Expected: 10, Unexpected: 1, Duplicated: 1}},
+		"known": {10, []uint32{0, 1, 10, 2, 1 << 31, 3, 1<<32 - 1, 4, 5, 6, 7, 8, 9}, Audit{Expected: 10, Unexpected: 3}},
+		"far ahead": {
+			unknown, []uint32{0, 1, 1<<32 - 1, 2, 2 + farthest + 2, 3, 4, 5, 6, 7, 8, 9}, Audit{Expected: 10, Unexpected: 2},
+		},
+		"as far as it is": {
+			unknown, []uint32{0, 1, 12, 2, 3, 4, 5, 6, 7, 8}, Audit{Expected: 10, Lost: 1, Unexpected: 1, Reordered: 7},
+		},
+		"after the last": {unknown, []uint32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13}, Audit{Expected: 10, Unexpected: 3}},
+		"twice": {
+			unknown, []uint32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10}, Audit{Expected: 10, Unexpected: 1, Duplicated: 1},
+		},
 	} {
 		var a account
 		var got Audit

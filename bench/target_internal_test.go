@@ -53,7 +53,10 @@ func TestParseTarget(t *testing.T) {
 func TestExplain(t *testing.T) {
 	t.Parallel()
 	failed := func(call string, errno syscall.Errno) error {
-		return &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9}, Err: os.NewSyscallError(call, errno)}
+		return &net.OpError{
+			Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9},
+			Err: os.NewSyscallError(call, errno),
+		}
 	}
 	x := &target{given: "tcp://peer.example:9", host: "peer.example"}
 	for _, c := range []struct {
@@ -61,7 +64,10 @@ func TestExplain(t *testing.T) {
 		kind string
 		want []string
 	}{
-		{failed("connect", syscall.EADDRNOTAVAIL), "ports", []string{"peer.example", "127.0.0.1:9", "--source", "--target", "net.ipv4.ip_local_port_range", "TIME_WAIT"}},
+		{
+			failed("connect", syscall.EADDRNOTAVAIL), "ports",
+			[]string{"peer.example", "127.0.0.1:9", "--source", "--target", "net.ipv4.ip_local_port_range", "TIME_WAIT"},
+		},
 		{failed("bind", syscall.EADDRNOTAVAIL), "dial", []string{"peer.example", "no such address"}},
 		{failed("connect", syscall.ECONNREFUSED), "dial", []string{"peer.example", "refused"}},
 	} {
@@ -95,7 +101,9 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%s: %v, %v", list, got, err)
 		}
 	}
-	for _, list := range []string{"", "x", "127.0.0.2-127.0.0.1", "127.0.0.1-::1", "10.0.0.0/15", "10.0.0.0/33", "10.0.0.0-10.1.0.0"} {
+	for _, list := range []string{
+		"", "x", "127.0.0.2-127.0.0.1", "127.0.0.1-::1", "10.0.0.0/15", "10.0.0.0/33", "10.0.0.0-10.1.0.0",
+	} {
 		if all, err := parseSources([]string{list}); err == nil {
 			t.Errorf("%q: %d addresses", list, len(all.all))
 		}
@@ -111,8 +119,15 @@ func TestSource(t *testing.T) {
 		addr string
 		want string
 	}{
-		{"127.0.0.1 ::1 127.0.0.2", 0, "127.0.0.1:80", "127.0.0.1:0"}, {"127.0.0.1 ::1 127.0.0.2", 1, "127.0.0.1:80", "127.0.0.2:0"}, {"127.0.0.1 ::1 127.0.0.2", 2, "127.0.0.1:80", "127.0.0.1:0"}, {"127.0.0.1 ::1 127.0.0.2", 5, "[::1]:80", "[::1]:0"}, {"127.0.0.1 ::1 127.0.0.2", 0, "[::ffff:127.0.0.1]:80", "127.0.0.1:0"},
-		{"127.0.0.1 ::1 127.0.0.2", 1, "localhost:80", "[::1]:0"}, {"127.0.0.1", 3, "[fe80::1%lo]:80", "none"}, {"::1", 3, "10.0.0.1:80", "none"}, {"", 3, "10.0.0.1:80", "any"},
+		{"127.0.0.1 ::1 127.0.0.2", 0, "127.0.0.1:80", "127.0.0.1:0"},
+		{"127.0.0.1 ::1 127.0.0.2", 1, "127.0.0.1:80", "127.0.0.2:0"},
+		{"127.0.0.1 ::1 127.0.0.2", 2, "127.0.0.1:80", "127.0.0.1:0"},
+		{"127.0.0.1 ::1 127.0.0.2", 5, "[::1]:80", "[::1]:0"},
+		{"127.0.0.1 ::1 127.0.0.2", 0, "[::ffff:127.0.0.1]:80", "127.0.0.1:0"},
+		{"127.0.0.1 ::1 127.0.0.2", 1, "localhost:80", "[::1]:0"},
+		{"127.0.0.1", 3, "[fe80::1%lo]:80", "none"},
+		{"::1", 3, "10.0.0.1:80", "none"},
+		{"", 3, "10.0.0.1:80", "any"},
 	} {
 		from, err := parseSources(strings.Fields(c.from))
 		if err != nil {
@@ -142,7 +157,8 @@ func TestReachTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	conns := int(min(limit.Cur, maxStreams/4))
-	plain, secure := Options{Conns: conns, Targets: []string{"ws://127.0.0.1:1"}, Codec: WebSocket}, Options{Conns: conns, Targets: []string{"wss://127.0.0.1:1"}, Codec: WebSocket}
+	plain := Options{Conns: conns, Targets: []string{"ws://127.0.0.1:1"}, Codec: WebSocket}
+	secure := Options{Conns: conns, Targets: []string{"wss://127.0.0.1:1"}, Codec: WebSocket}
 	if err := errors.Join(plain.reach(), secure.reach()); err != nil || secure.Processes < 2*plain.Processes {
 		t.Errorf("%d and %d processes, %v", plain.Processes, secure.Processes, err)
 	}
@@ -163,9 +179,9 @@ func TestBridge(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			heard := make(chan string, 1)
+			received := make(chan string, 1)
 			go func() {
-				defer close(heard)
+				defer close(received)
 				nc, err := l.Accept()
 				if err != nil {
 					return
@@ -176,7 +192,7 @@ func TestBridge(t *testing.T) {
 					_ = nc.(*tls.Conn).CloseWrite()
 				}
 				all, err := io.ReadAll(nc)
-				heard <- fmt.Sprintf("%s %v", all, err)
+				received <- fmt.Sprintf("%s %v", all, err)
 			}()
 			o := Options{Codec: Text, Conns: 1, Targets: []string{"tls://" + l.Addr().String()}, TLS: TLS{Insecure: true}}
 			o.defaults()
@@ -211,25 +227,28 @@ func TestBridge(t *testing.T) {
 				if n, err := near.Read(greeting[:]); n > 0 || err == nil {
 					t.Errorf("after the generator's end: %d bytes, %v", n, err)
 				}
-				<-heard
+				<-received
 				return
 			}
 			_ = near.Close()
-			if words := <-heard; words != "and to you <nil>" {
-				t.Errorf("the server heard %s", words)
+			if words := <-received; words != "and to you <nil>" {
+				t.Errorf("the server received %s", words)
 			}
 		})
 	}
 }
 
 // A login that is never answered ends the run.
-func TestLoginMute(t *testing.T) {
+func TestLoginSilent(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Conns: 3, Targets: []string{"tcp://" + l.Addr().String()}, Envelope: &Envelope{Opening: []Exchange{{Send: "hello", Await: "welcome"}}}}
+	o := Options{
+		Conns: 3, Targets: []string{"tcp://" + l.Addr().String()},
+		Envelope: &Envelope{Opening: []Exchange{{Send: "hello", Await: "welcome"}}},
+	}
 	o.defaults()
 	g, err := newGenerator(o, 0, 3, time.Now())
 	if err != nil {
@@ -249,14 +268,18 @@ func TestTemplateAllocatesNothing(t *testing.T) {
 	o := Options{Codec: WebSocket, Targets: []string{"127.0.0.1:1"}, Envelope: &Envelope{
 		Opening: []Exchange{{Capture: []Capture{{"user", "(.*)"}}}},
 		AsSent:  true,
-		Out:     Framing{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`}, In: Framing{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`},
+		Out:     Framing{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`},
+		In:      Framing{`{"by":"{user}","n":{seq},"text":"`, `","at":{time},"conn":{conn}}`},
 	}}
 	o.defaults()
 	s, err := parseScript(&o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, l := &values{conn: 17, captured: []string{"ann"}}, &shard{layout: layoutOf(o.Mode, o.inner(), o.Size), run: &generator{began: time.UnixMilli(1_700_000_000_000)}, now: 900}
+	w := &values{conn: 17, captured: []string{"ann"}}
+	l := &shard{
+		layout: layoutOf(o.Mode, o.inner(), o.Size), run: &generator{began: time.UnixMilli(1_700_000_000_000)}, now: 900,
+	}
 	message := l.layout.template()
 	stamp{stream: 17, seq: 4, at: 400}.put(message)
 	var p []byte
@@ -293,7 +316,10 @@ func TestTemplateAllocatesNothing(t *testing.T) {
 func TestParseTemplate(t *testing.T) {
 	t.Parallel()
 	w := &values{conn: 3, line: "a/b +", captured: []string{"ann"}}
-	for _, c := range [][2]string{{"", ""}, {"x", "x"}, {"{conn}", "3"}, {`{"a":{"b":{}}}`, `{"a":{"b":{}}}`}, {"{{conn}}", "{3}"}, {"{user}{line}", "anna/b +"}, {"{ conn }{1}{", "{ conn }{1}{"}, {"{time}", "7"}} {
+	for _, c := range [][2]string{
+		{"", ""}, {"x", "x"}, {"{conn}", "3"}, {`{"a":{"b":{}}}`, `{"a":{"b":{}}}`}, {"{{conn}}", "{3}"},
+		{"{user}{line}", "anna/b +"}, {"{ conn }{1}{", "{ conn }{1}{"}, {"{time}", "7"},
+	} {
 		p, err := parseTemplate(c[0], atHandshake, []string{"user"})
 		if err != nil || string(p.append(nil, w, 0, 7)) != c[1] {
 			t.Errorf("%s is %s, %v", c[0], p.append(nil, w, 0, 7), err)

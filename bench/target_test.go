@@ -28,7 +28,10 @@ func TestTargetURL(t *testing.T) {
 			return // a probe
 		}
 		mu.Lock()
-		seen = append(seen, visit{g.request.Target, g.request.Header("Host"), g.request.Header("Authorization"), g.wire.(*codec.WebSocket).Subprotocol()})
+		seen = append(seen, visit{
+			g.request.Target, g.request.Header("Host"), g.request.Header("Authorization"),
+			g.wire.(*codec.WebSocket).Subprotocol(),
+		})
 		mu.Unlock()
 		for err == nil {
 			err = echo(g)
@@ -39,8 +42,10 @@ func TestTargetURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, short(bench.Options{
-		Targets: []string{"WS://Peer.example:" + port + "/chat/{conn}?token={line}&v=1"}, Addresses: map[string][]string{"Peer.example": {"127.0.0.1"}},
-		Headers: []string{"Authorization: Bearer {line}", "X-Static:  y "}, Subprotocols: []string{"a", "b"}, Data: file(t, "to/ken&0\r\nto ken1\ntoken2\n"),
+		Targets:   []string{"WS://Peer.example:" + port + "/chat/{conn}?token={line}&v=1"},
+		Addresses: map[string][]string{"Peer.example": {"127.0.0.1"}},
+		Headers:   []string{"Authorization: Bearer {line}", "X-Static:  y "}, Subprotocols: []string{"a", "b"},
+		Data: file(t, "to/ken&0\r\nto ken1\ntoken2\n"),
 	}))
 	mu.Lock()
 	defer mu.Unlock()
@@ -61,7 +66,8 @@ func TestTargetURL(t *testing.T) {
 func TestSubprotocolMissing(t *testing.T) {
 	t.Parallel()
 	addr := host(t, bench.WebSocket, echo)
-	_, err := bench.Run(t.Context(), short(bench.Options{Targets: []string{addr}, Subprotocols: []string{"chat", "talk"}}), nil)
+	_, err := bench.Run(t.Context(),
+		short(bench.Options{Targets: []string{addr}, Subprotocols: []string{"chat", "talk"}}), nil)
 	if err == nil || !strings.Contains(err.Error(), "none of the subprotocols chat, talk") {
 		t.Error(err)
 	}
@@ -104,20 +110,24 @@ func TestTargetAddresses(t *testing.T) {
 		t.Fatal("no port is free on both addresses")
 	}
 	r := run(t, short(bench.Options{
-		Targets: []string{"tcp://many.example:" + port}, Addresses: map[string][]string{"many.example": {"127.0.0.1", "127.0.0.3", "127.0.0.2"}},
+		Targets:   []string{"tcp://many.example:" + port},
+		Addresses: map[string][]string{"many.example": {"127.0.0.1", "127.0.0.3", "127.0.0.2"}},
 	}))
 	mu.Lock()
 	defer mu.Unlock()
 	if r.Options.Codec != bench.Text || count["127.0.0.1"] != 20 || count["127.0.0.2"] != 20 {
 		t.Errorf("over %s: %v", r.Options.Codec, count)
 	}
-	if len(r.Unreachable) != 1 || !strings.Contains(r.Unreachable[0], "127.0.0.3:"+port) || !slices.Contains(r.Verdict.Reasons, r.Unreachable[0]) {
+	if len(r.Unreachable) != 1 || !strings.Contains(r.Unreachable[0], "127.0.0.3:"+port) ||
+		!slices.Contains(r.Verdict.Reasons, r.Unreachable[0]) {
 		t.Errorf("%q, %q", r.Unreachable, r.Verdict.Reasons)
 	}
 	_, err := bench.Run(t.Context(), short(bench.Options{
-		Targets: []string{"tcp://none.example:" + port}, Addresses: map[string][]string{"none.example": {"127.0.0.4", "127.0.0.3"}},
+		Targets:   []string{"tcp://none.example:" + port},
+		Addresses: map[string][]string{"none.example": {"127.0.0.4", "127.0.0.3"}},
 	}), nil)
-	if err == nil || !strings.Contains(err.Error(), "127.0.0.3:"+port) || !strings.Contains(err.Error(), "127.0.0.4:"+port) {
+	if err == nil || !strings.Contains(err.Error(), "127.0.0.3:"+port) ||
+		!strings.Contains(err.Error(), "127.0.0.4:"+port) {
 		t.Errorf("nobody is there: %v", err)
 	}
 }
@@ -179,7 +189,8 @@ func TestTargetRefuses(t *testing.T) {
 		"source range":      {Targets: []string{there}, Sources: []string{"127.0.0.9-127.0.0.1"}},
 		"source prefix":     {Targets: []string{there}, Sources: []string{"10.0.0.0/8"}},
 	} {
-		if _, err := bench.Run(t.Context(), o, nil); !errors.Is(err, bench.ErrOptions) || strings.Contains(err.Error(), "\n") {
+		_, err := bench.Run(t.Context(), o, nil)
+		if !errors.Is(err, bench.ErrOptions) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -200,7 +211,10 @@ func TestTLS(t *testing.T) {
 	})
 	t.Run("churn", func(t *testing.T) {
 		t.Parallel()
-		if r := run(t, few(bench.Options{Mode: bench.Churn, PerConn: 3, Targets: []string{text}, TLS: bench.TLS{Insecure: true}})); r.Messages == 0 || r.Options.Codec != bench.Text {
+		r := run(t, few(bench.Options{
+			Mode: bench.Churn, PerConn: 3, Targets: []string{text}, TLS: bench.TLS{Insecure: true},
+		}))
+		if r.Messages == 0 || r.Options.Codec != bench.Text {
 			t.Errorf("%d messages over %s", r.Messages, r.Options.Codec)
 		}
 	})
@@ -209,7 +223,10 @@ func TestTLS(t *testing.T) {
 		s := httptest.NewTLSServer(strangerHandler("welcome"))
 		t.Cleanup(s.Close)
 		e := stranger
-		r := run(t, few(bench.Options{Targets: []string{"wss" + strings.TrimPrefix(s.URL, "https")}, TLS: bench.TLS{Insecure: true}, Envelope: &e, InFlight: 4}))
+		r := run(t, few(bench.Options{
+			Targets: []string{"wss" + strings.TrimPrefix(s.URL, "https")}, TLS: bench.TLS{Insecure: true}, Envelope: &e,
+			InFlight: 4,
+		}))
 		if r.Messages == 0 {
 			t.Error("no messages")
 		}
@@ -217,7 +234,8 @@ func TestTLS(t *testing.T) {
 	for name, o := range map[string]bench.TLS{"unknown": {}, "another name": {CA: ca, ServerName: "other.example"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := bench.Run(t.Context(), few(bench.Options{Targets: []string{ws}, TLS: o}), nil); err == nil || !strings.Contains(err.Error(), "tls: ") || !strings.Contains(err.Error(), ws) {
+			_, err := bench.Run(t.Context(), few(bench.Options{Targets: []string{ws}, TLS: o}), nil)
+			if err == nil || !strings.Contains(err.Error(), "tls: ") || !strings.Contains(err.Error(), ws) {
 				t.Error(err)
 			}
 		})
@@ -226,7 +244,9 @@ func TestTLS(t *testing.T) {
 		t.Parallel()
 		ctx, enough := context.WithCancel(t.Context())
 		defer enough()
-		r, err := bench.Run(ctx, bench.Options{Mode: bench.Connect, Conns: 1, Targets: []string{ws}, Warmup: -1, Window: time.Minute, Drain: -1}, func(m bench.Interval) {
+		r, err := bench.Run(ctx, bench.Options{
+			Mode: bench.Connect, Conns: 1, Targets: []string{ws}, Warmup: -1, Window: time.Minute, Drain: -1,
+		}, func(m bench.Interval) {
 			if m.Errors > 0 {
 				enough()
 			}
@@ -238,12 +258,13 @@ func TestTLS(t *testing.T) {
 }
 
 // A server that accepts and never answers the TLS handshake: each connection is counted.
-func TestTLSMute(t *testing.T) {
+func TestTLSSilent(t *testing.T) {
 	t.Parallel()
 	const conns = 3
 	for _, mode := range []bench.Mode{bench.Connect, bench.Churn} {
 		r, err := bench.Run(t.Context(), bench.Options{
-			Mode: mode, Codec: bench.Text, Conns: conns, Targets: []string{"tls://" + serve(t, func(net.Conn) {})}, TLS: bench.TLS{Insecure: true}, Warmup: -1, Window: 200 * time.Millisecond, Drain: 50 * time.Millisecond,
+			Mode: mode, Codec: bench.Text, Conns: conns, Targets: []string{"tls://" + serve(t, func(net.Conn) {})},
+			TLS: bench.TLS{Insecure: true}, Warmup: -1, Window: 200 * time.Millisecond, Drain: 50 * time.Millisecond,
 		}, nil)
 		if err != nil || r.Audit.Unanswered != conns || !r.Verdict.Failed {
 			t.Errorf("%s: %v, %+v", mode, err, r)
@@ -256,10 +277,14 @@ func TestTargetUnknown(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if _, err := bench.Run(ctx, bench.Options{Targets: []string{"tcp://nobody.invalid:1"}}, nil); err == nil || !strings.Contains(err.Error(), "nobody.invalid") || errors.Is(err, bench.ErrOptions) {
+	_, err := bench.Run(ctx, bench.Options{Targets: []string{"tcp://nobody.invalid:1"}}, nil)
+	if err == nil || !strings.Contains(err.Error(), "nobody.invalid") || errors.Is(err, bench.ErrOptions) {
 		t.Error(err)
 	}
-	if _, err := bench.Run(ctx, bench.Options{Targets: []string{host(t, bench.WebSocket, echo)}, Sources: []string{"192.0.2.1-192.0.2.2"}}, nil); err == nil || !strings.Contains(err.Error(), "this machine has no such address") {
+	_, err = bench.Run(ctx, bench.Options{
+		Targets: []string{host(t, bench.WebSocket, echo)}, Sources: []string{"192.0.2.1-192.0.2.2"},
+	}, nil)
+	if err == nil || !strings.Contains(err.Error(), "this machine has no such address") {
 		t.Error(err)
 	}
 }

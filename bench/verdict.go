@@ -14,7 +14,8 @@ const (
 	leastSent    = 0.95 // of the offered rate
 
 	// foreignPart is the part of the processors that other programs or the hypervisor may take. A
-	// system uses less by the way, and whoever waits for a tenth of the time has a wrong p90.
+	// system uses less in the background. If a program waits for a tenth of the time its p90 is
+	// wrong.
 	foreignPart = 0.10
 
 	// cutLeast is the shortest interval, in seconds, that shows that the loops are full.
@@ -148,7 +149,7 @@ func (r *Report) judgeMachine() {
 	}
 	most := foreignPart * float64(f.CPUs)
 	r.Verdict.invalid(!f.Servers && f.Cores > most, "other programs kept %.2f of %d processors busy: "+
-		"stop them, or name with their process those that are servers of this run", f.Cores, f.CPUs)
+		"stop them, or name those that are servers of this run (--pid)", f.Cores, f.CPUs)
 	r.Verdict.invalid(f.Steal > most, "%.2f of %d processors were taken away by the hypervisor", f.Steal, f.CPUs)
 }
 
@@ -181,7 +182,7 @@ func (r *Report) judgeSchedule() {
 		r.Verdict.invalid(true, "half of what was due was sent more than %d µs late: %s", r.Lateness.P50, why)
 	case sent+1 < leastSent*due: // one may be due a moment later
 		if r.Options.Mode == Chat { // it passes over users who are not free
-			why = "nobody was free, all waited for answers; use more connections or a lower rate"
+			why = "no user was free, all waited for answers; use more connections or a lower rate"
 		}
 		r.Verdict.invalid(true, "%.0f %s a second were due, and %.0f were sent: %s",
 			r.Offered, r.Options.Mode.offered(), r.Sent, why)

@@ -25,8 +25,10 @@ const httpEnv = "SLUICE_BENCH_HTTP"
 type rawHTTP struct{ rawEcho }
 
 var (
-	httpEnd       = []byte("\r\n\r\n")
-	httpResponses = []byte(strings.Repeat(fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", 89, strings.Repeat("x", 89)), 64)) // of 128 bytes each
+	httpEnd = []byte("\r\n\r\n")
+	// httpResponse has 128 bytes.
+	httpResponse  = "HTTP/1.1 200 OK\r\nContent-Length: 89\r\n\r\n" + strings.Repeat("x", 89)
+	httpResponses = []byte(strings.Repeat(httpResponse, 64))
 )
 
 func (*rawHTTP) OnTraffic(c gnet.Conn) gnet.Action {
@@ -67,8 +69,8 @@ func BenchmarkWrk(b *testing.B) {
 			var ratios, ours, theirs []float64
 			for range b.N * rounds {
 				r, err := bench.Run(b.Context(), bench.Options{
-					Codec: bench.Text, Conns: 1000, InFlight: inFlight, Size: 127, Loops: 1, Warmup: time.Second, Window: 3 * time.Second,
-					Targets: []string{echo.Addrs["text"]}, PIDs: []bench.PID{{Name: "raw", PID: echo.PID}},
+					Codec: bench.Text, Conns: 1000, InFlight: inFlight, Size: 127, Loops: 1, Warmup: time.Second,
+					Window: 3 * time.Second, Targets: []string{echo.Addrs["text"]}, PIDs: []bench.PID{{Name: "raw", PID: echo.PID}},
 				}, nil)
 				if err != nil || r.Verdict.Failed {
 					b.Fatal(err, r)
@@ -106,7 +108,8 @@ func runWrk(b *testing.B, wrk, addr string, inFlight int) float64 {
 	cmd := exec.CommandContext(b.Context(), wrk, "-t1", "-c1000", "-d4s", "-s", script, "http://"+addr+"/")
 	out, err := cmd.CombinedOutput()
 	found := regexp.MustCompile(`(\d+) requests in`).FindSubmatch(out)
-	if err != nil || found == nil || bytes.Contains(out, []byte("Socket errors")) || bytes.Contains(out, []byte("Non-2xx")) {
+	if err != nil || found == nil || bytes.Contains(out, []byte("Socket errors")) ||
+		bytes.Contains(out, []byte("Non-2xx")) {
 		b.Fatalf("%v\n%s", err, out)
 	}
 	requests, err := strconv.Atoi(string(found[1]))

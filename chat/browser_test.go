@@ -37,7 +37,8 @@ func ask[T any](t *testing.T, ctx context.Context, script string) T {
 
 // shows waits until an element contains the text.
 func shows(selector, text string) step {
-	return chromedp.Poll[chromedp.Void](fmt.Sprintf(`document.querySelector(%q)?.textContent.includes(%q)`, selector, text),
+	const holds = `document.querySelector(%q)?.textContent.includes(%q)`
+	return chromedp.Poll[chromedp.Void](fmt.Sprintf(holds, selector, text),
 		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))
 }
 
@@ -116,7 +117,7 @@ func TestPage(t *testing.T) {
 	grace.send("/rooms")
 	for e := grace.next(); e["type"] != "rooms"; e = grace.next() {
 		if e["type"] == "private" {
-			t.Errorf("Grace heard %v", e)
+			t.Errorf("Grace received %v", e)
 		}
 	}
 	run(t, ada, click(`[data-conversation="room:lobby"] button`), shows("#title", "lobby"))
@@ -148,7 +149,8 @@ func TestPageReconnects(t *testing.T) {
 	for grace.expect("message")["text"] != "after" {
 	}
 	run(t, ada, shows("#messages", "after"))
-	times := ask[int](t, ada, `[...document.querySelectorAll("#messages .text")].filter((e) => e.textContent === "before").length`)
+	times := ask[int](t, ada,
+		`[...document.querySelectorAll("#messages .text")].filter((e) => e.textContent === "before").length`)
 	if times != 1 {
 		t.Errorf("what was said before the break is shown %d times", times)
 	}
@@ -181,7 +183,8 @@ func TestPageOnAPhoneOnItsSide(t *testing.T) {
 	ada := browsertest.Open(t, 844, 390)
 	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")))
 	shot(t, ada, "login-landscape")
-	if bottom := ask[float64](t, ada, `document.querySelector("#login-button").getBoundingClientRect().bottom`); bottom > 390 {
+	bottom := ask[float64](t, ada, `document.querySelector("#login-button").getBoundingClientRect().bottom`)
+	if bottom > 390 {
 		t.Errorf("the button to step in ends at %v of 390 pixels", bottom)
 	}
 	run(t, ada, logIn("Ada"), say("hello"), shows("#messages", "hello"))
@@ -219,7 +222,8 @@ func TestPageWithoutWorker(t *testing.T) {
 	s := startGateway(t, gateway.Config{QueueTimeout: 200 * time.Millisecond}, "127.0.0.1:0")
 	ada := browsertest.Open(t, 1280, 800)
 	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitEnabled(chromedp.CSS("#login-button")),
-		chromedp.SetValue(chromedp.CSS("#login-name"), "Ada"), click("#login-button"), shows("#login-error", "does not answer"))
+		chromedp.SetValue(chromedp.CSS("#login-name"), "Ada"), click("#login-button"),
+		shows("#login-error", "does not answer"))
 	stopWorker := startWorker(t, s.inner)
 	run(t, ada, shows("#title", "lobby"), say("somebody is there"), shows("#talk", "somebody is there"))
 	stopWorker()
@@ -246,7 +250,8 @@ func TestPageRooms(t *testing.T) {
 	s := startServer(t, "127.0.0.1:0")
 	ada := browsertest.Open(t, 390, 844)
 	enter := func(room string) step {
-		return chromedp.Steps(click("#open-sidebar"), chromedp.SetValue(chromedp.CSS("#join-room"), room), click("#join-form button"))
+		return chromedp.Steps(click("#open-sidebar"), chromedp.SetValue(chromedp.CSS("#join-room"), room),
+			click("#join-form button"))
 	}
 	run(t, ada, chromedp.Navigate(s.page()), logIn("Ada"), say("hello"), shows("#messages", "hello"))
 	run(t, ada, enter("\u2800"), shows("#join-error", "visible"))

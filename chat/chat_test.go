@@ -163,8 +163,9 @@ func TestHostileInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	ann.Send(strings.ReplaceAll(string(words), `\r`, ""))
-	if e := bob.gets("message"); e["text"] != strings.TrimSpace(strings.ReplaceAll(said, "\r", "")) || e["from"] != "Ann<b>'\"&" {
-		t.Errorf("Bob hears %q", e)
+	e := bob.gets("message")
+	if e["text"] != strings.TrimSpace(strings.ReplaceAll(said, "\r", "")) || e["from"] != "Ann<b>'\"&" {
+		t.Errorf("Bob receives %q", e)
 	}
 }
 
@@ -333,7 +334,7 @@ func TestManyTalk(t *testing.T) {
 			e := p.gets("message")
 			from := e["from"].(string)
 			if e["text"] != fmt.Sprint(next[from]) {
-				t.Fatalf("p%d heard %v of %s when %d was due", i, e["text"], from, next[from])
+				t.Fatalf("p%d received %v of %s when %d was due", i, e["text"], from, next[from])
 			}
 			next[from]++
 		}
@@ -344,7 +345,8 @@ func TestManyTalk(t *testing.T) {
 // policy lets no other script run.
 func TestPageIsSafe(t *testing.T) {
 	t.Parallel()
-	markup := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|setAttribute\("on|style=|<script>|on(click|load|error)="`)
+	markup := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|` +
+		`setAttribute\("on|style=|<script>|on(click|load|error)="`)
 	err := fs.WalkDir(os.DirFS("page"), ".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -360,7 +362,8 @@ func TestPageIsSafe(t *testing.T) {
 	}
 	w := httptest.NewRecorder()
 	chat.Page("").ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
-	if policy := w.Header().Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
+	policy := w.Header().Get("Content-Security-Policy")
+	if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
 		t.Errorf("policy: %q", policy)
 	}
 	for _, path := range []string{"/../chat.go", "/page", "/nothing"} {

@@ -13,8 +13,8 @@ const (
 )
 
 var (
-	errName    = errors.New("a name must have 1 to 24 visible characters")
-	errText    = errors.New("a message must have 1 to 2000 characters")
+	errName    = errors.New("a name must have between 1 and 24 visible characters")
+	errText    = errors.New("a message must have between 1 and 2000 characters")
 	errControl = errors.New("a message must not contain control characters except line breaks and tabs")
 )
 

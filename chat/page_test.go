@@ -90,7 +90,8 @@ func TestPageBehindAProxy(t *testing.T) {
 			}
 		}
 		header := http.Header{"Origin": {strings.TrimSuffix(front, "/apps/chat/")}} // as a browser has it
-		ws, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(front, "http"), &websocket.DialOptions{HTTPHeader: header})
+		ws, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(front, "http"),
+			&websocket.DialOptions{HTTPHeader: header})
 		if err != nil {
 			t.Fatalf("the proxy hands on its path: %v: %v", keep, err)
 		}
@@ -106,6 +107,7 @@ func TestPageUnderAPath(t *testing.T) {
 		s := startServer(t, web)
 		front := proxy(t, s.page(), false)
 		ada := browsertest.Open(t, 1280, 800)
-		run(t, ada, chromedp.Navigate(front+"?from=somewhere#here"), logIn("Ada"), say("under a path"), shows("#messages", "under a path"))
+		run(t, ada, chromedp.Navigate(front+"?from=somewhere#here"), logIn("Ada"), say("under a path"),
+			shows("#messages", "under a path"))
 	}
 }

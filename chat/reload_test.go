@@ -40,7 +40,8 @@ const hush = `clearInterval(talking), said`
 // spoken returns the messages of a user that a window shows.
 func spoken(t *testing.T, ctx context.Context, name string) (texts []string) {
 	t.Helper()
-	for _, text := range ask[[]string](t, ctx, `[...document.querySelectorAll("#messages .text")].map((e) => e.textContent)`) {
+	all := ask[[]string](t, ctx, `[...document.querySelectorAll("#messages .text")].map((e) => e.textContent)`)
+	for _, text := range all {
 		if strings.HasPrefix(text, name+" ") {
 			texts = append(texts, text)
 		}
@@ -50,7 +51,9 @@ func spoken(t *testing.T, ctx context.Context, name string) (texts []string) {
 
 // hasHeard waits until a window shows the given number of messages of a user.
 func hasHeard(name string, count int) step {
-	return chromedp.Poll[chromedp.Void](fmt.Sprintf(`[...document.querySelectorAll("#messages .text")].filter((e) => e.textContent.startsWith(%q)).length >= %d`, name+" ", count),
+	const enough = `[...document.querySelectorAll("#messages .text")]
+		.filter((e) => e.textContent.startsWith(%q)).length >= %d`
+	return chromedp.Poll[chromedp.Void](fmt.Sprintf(enough, name+" ", count),
 		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))
 }
 
@@ -59,7 +62,8 @@ func hasHeard(name string, count int) step {
 func TestPageReload(t *testing.T) {
 	browsertest.Path(t)
 	bin := proctest.Build(t)
-	gateway := proctest.Start(t, nil, bin, "gateway", "--chat-page", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
+	gateway := proctest.Start(t, nil, bin, "gateway", "--chat-page", "--listen", "ws://127.0.0.1:0",
+		"--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
 	workers := proctest.Start(t, nil, bin, "chat", "--worker", "--workers", "1", "--gateway", gateway.Addrs["inner"])
 	page := "http://" + gateway.Addrs["ws"]
 	ada, bob := browsertest.Open(t, 1280, 800), browsertest.Open(t, 390, 844)
@@ -93,7 +97,8 @@ func TestPageReload(t *testing.T) {
 		if shown := ask[[]string](t, w, `shown`); len(shown) > 0 {
 			t.Errorf("%s saw %q", name, shown)
 		}
-		if people := ask[string](t, w, `document.querySelector("#users").textContent`); !strings.Contains(people, "Ada") || !strings.Contains(people, "Bob") {
+		people := ask[string](t, w, `document.querySelector("#users").textContent`)
+		if !strings.Contains(people, "Ada") || !strings.Contains(people, "Bob") {
 			t.Errorf("%s sees %q in the room", name, people)
 		}
 	}
@@ -107,6 +112,7 @@ func TestPageReload(t *testing.T) {
 	run(t, bob, shows("#messages", "and on we go"))
 	// The end of the gateway shows that watch notices a lost connection.
 	gateway.Signal(syscall.SIGTERM)
-	run(t, ada, chromedp.Poll[chromedp.Void](`shown.some((text) => text.includes("reconnecting"))`, chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second)))
+	run(t, ada, chromedp.Poll[chromedp.Void](`shown.some((text) => text.includes("reconnecting"))`,
+		chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second)))
 	t.Logf("the worker was replaced 3 times during %d messages", saidByAda+saidByBob)
 }

@@ -18,7 +18,7 @@ import (
 const maxRefused = 32 << 10
 
 var (
-	errRef     = errors.New("a ref must have 1 to 24 visible characters, and only single spaces between them")
+	errRef     = errors.New("a ref must have between 1 and 24 visible characters, and only single spaces between them")
 	errJSON    = errors.New(`not a request: expected {"type":...} or a line of text`)
 	errCommand = errors.New("commands: /login NAME, /join ROOM, /leave [ROOM], /say ROOM text, /msg NAME text, " +
 		"/rooms, /users [ROOM], /quit; put a name with spaces before a text in double quotes")

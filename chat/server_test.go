@@ -54,7 +54,9 @@ func startGateway(t *testing.T, cfg gateway.Config, web string) *server {
 	t.Helper()
 	cfg.Loops, cfg.Logger, cfg.DrainTimeout = 2, quiet, 200*time.Millisecond
 	path := strings.TrimLeft(web, "0123456789.:")
-	cfg.Listeners = []gateway.ListenerConfig{{URL: "ws://" + web, Page: chat.Page(path)}, {URL: "text://127.0.0.1:0"}, {URL: "json://127.0.0.1:0"}}
+	cfg.Listeners = []gateway.ListenerConfig{
+		{URL: "ws://" + web, Page: chat.Page(path)}, {URL: "text://127.0.0.1:0"}, {URL: "json://127.0.0.1:0"},
+	}
 	g, err := gateway.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +186,7 @@ func TestJSONSocket(t *testing.T) {
 		}
 	}
 	var in []byte
-	hear := func(kind string) (e map[string]any) {
+	receive := func(kind string) (e map[string]any) {
 		for e["type"] != kind {
 			_, doc, n, _, err := format.Decode(in, nil)
 			if err != nil {
@@ -209,12 +211,12 @@ func TestJSONSocket(t *testing.T) {
 	}
 	say(`{"type":"login","name":"Jo"}`)
 	say(`{"type":"join","room":"lobby"}`)
-	hear("users")
+	receive("users")
 	grace := dialText(t, s.text)
 	grace.send("/login Grace", "/join lobby")
 	grace.expect("users")
 	grace.send("/say lobby from lines")
-	if e := hear("message"); e["text"] != "from lines" || e["from"] != "Grace" {
+	if e := receive("message"); e["text"] != "from lines" || e["from"] != "Grace" {
 		t.Errorf("Jo got %v", e)
 	}
 	say(`{"type":"say","room":"lobby","text":"from documents"}`)

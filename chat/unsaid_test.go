@@ -33,12 +33,14 @@ func boxHolds(text string) step {
 // paste inserts a text into the box as a paste does: at once, with an input event. If the text is
 // too long for the element it is cut.
 func paste(text string) step {
-	return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.querySelector("#say-text").focus(), document.execCommand("insertText", false, %s)`, quoteJS(text)))
+	return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(
+		`document.querySelector("#say-text").focus(), document.execCommand("insertText", false, %s)`, quoteJS(text)))
 }
 
 // emptyBox selects all text in the box and deletes it.
 func emptyBox() step {
-	return chromedp.Evaluate[chromedp.Void](`document.querySelector("#say-text").focus(), document.querySelector("#say-text").select(), document.execCommand("delete")`)
+	return chromedp.Evaluate[chromedp.Void](`((box) => (box.focus(), box.select(), document.execCommand("delete")))(
+		document.querySelector("#say-text"))`)
 }
 
 func quoteJS(text string) string {
@@ -52,7 +54,8 @@ func quoteJS(text string) string {
 // enterKey presses Enter in the box. chromedp's own key inserts a line break even if the page has
 // prevented that.
 func enterKey() step {
-	return chromedp.Evaluate[chromedp.Void](`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true, cancelable: true}))`)
+	return chromedp.Evaluate[chromedp.Void](
+		`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true, cancelable: true}))`)
 }
 
 // inBox returns whether the focus is in the box.
@@ -197,7 +200,7 @@ func TestPageQuickTypist(t *testing.T) {
 	}
 	for _, line := range want {
 		if got := grace.expect("message")["text"]; got != line {
-			t.Fatalf("Grace hears %q, not %q", got, line)
+			t.Fatalf("Grace receives %q, not %q", got, line)
 		}
 	}
 	run(t, ada, shows("#talk", "line 15"), outboxEmpty(), boxHolds(""))
@@ -209,8 +212,9 @@ func TestPageQuickTypist(t *testing.T) {
 		t.Errorf("of the lines that waited the page said %q", words)
 	}
 	// A reader at the end of the list stays there when the box grows.
-	run(t, ada, paste(strings.Repeat("\n", 5)), until(`document.querySelector("#say-text").rows === 6`),
-		until(`((m) => m.scrollHeight > m.clientHeight && m.scrollHeight - m.scrollTop - m.clientHeight < 2)(document.querySelector("#messages"))`))
+	atTheEnd := until(`((m) => m.scrollHeight > m.clientHeight && m.scrollHeight - m.scrollTop - m.clientHeight < 2)(
+		document.querySelector("#messages"))`)
+	run(t, ada, paste(strings.Repeat("\n", 5)), until(`document.querySelector("#say-text").rows === 6`), atTheEnd)
 }
 
 // TestPageDrafts changes the conversation while a text is half written. The text stays in its
@@ -237,7 +241,7 @@ func TestPageDrafts(t *testing.T) {
 		shows("#title", "lobby"), boxHolds("in the lobby"), enterKey(), shows("#messages", "in the lobby"), boxHolds(""))
 	for e := bob.next(); e["text"] != "in the lobby"; e = bob.next() {
 		if e["type"] == "message" || e["type"] == "private" {
-			t.Errorf("Bob hears %v", e)
+			t.Errorf("Bob receives %v", e)
 		}
 	}
 }
@@ -289,7 +293,7 @@ func TestPageRefused(t *testing.T) {
 	run(t, ada, click("#outbox .sendAgain"), shows("#talk", "are you there"), outboxEmpty())
 	inBox(t, ada)
 	if e := bob.expect("private"); e["text"] != "are you there" {
-		t.Errorf("Bob hears %v", e)
+		t.Errorf("Bob receives %v", e)
 	}
 	run(t, ada, click(`[data-conversation="room:lobby"] button`), paste("red\u001b[31m"), enterKey(),
 		shows("#outbox .failed", "must not contain control characters"))
@@ -349,7 +353,7 @@ func TestPageDeadLine(t *testing.T) {
 	grace.send("/say lobby so far")
 	for _, want := range []string{"first", "second", "so far"} {
 		if e := grace.expect("message"); e["text"] != want {
-			t.Errorf("Grace hears %v, not %s", e["text"], want)
+			t.Errorf("Grace receives %v, not %s", e["text"], want)
 		}
 	}
 }
@@ -365,19 +369,19 @@ func TestPageLateEcho(t *testing.T) {
 	w.hold(false)
 	run(t, ada, paste("said once"), enterKey())
 	if e := grace.expect("message"); e["text"] != "said once" || e["ref"] == nil {
-		t.Errorf("Grace hears %v", e)
+		t.Errorf("Grace receives %v", e)
 	}
 	w.cut()
 	run(t, ada, shows("#talk", "said once"), outboxEmpty(), click(`#users [data-name="Grace"]`), shows("#title", "Grace"))
 	w.hold(false)
 	run(t, ada, paste("told once"), enterKey())
 	if e := grace.expect("private"); e["text"] != "told once" {
-		t.Errorf("Grace hears %v", e)
+		t.Errorf("Grace receives %v", e)
 	}
 	w.cut()
 	run(t, ada, shows("#talk", "told once"), outboxEmpty(), paste("the end"), enterKey(), shows("#talk", "the end"))
 	if e := grace.expect("private"); e["text"] != "the end" {
-		t.Errorf("Grace hears %v", e)
+		t.Errorf("Grace receives %v", e)
 	}
 	if n := ask[int](t, ada, `document.querySelectorAll("#talk .text").length`); n != 2 {
 		t.Errorf("the page shows %d messages", n)
@@ -398,7 +402,7 @@ func TestPageReloaded(t *testing.T) {
 	grace.send("/say lobby so far")
 	for _, want := range []string{"under way", "so far"} {
 		if e := grace.expect("message"); e["text"] != want {
-			t.Errorf("Grace hears %v, not %s", e["text"], want)
+			t.Errorf("Grace receives %v, not %s", e["text"], want)
 		}
 	}
 }

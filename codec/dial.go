@@ -93,18 +93,18 @@ func ReadResponse(in []byte, key string, o *DialOptions) (ws *WebSocket, n int, 
 func (w *WebSocket) agree(r *Request, key string, o *DialOptions) error {
 	if !r.IsUpgrade() || !r.hasToken("Connection", "Upgrade") || r.count("Sec-WebSocket-Accept") != 1 ||
 		r.Header("Sec-WebSocket-Accept") != acceptKey(key) {
-		return fmt.Errorf("%w: not an answer to our upgrade", ErrBadRequest)
+		return fmt.Errorf("%w: the response does not match the request", ErrBadRequest)
 	}
 	p := r.Header("Sec-WebSocket-Protocol")
 	if r.count("Sec-WebSocket-Protocol") > 1 || p != "" && !slices.Contains(o.Subprotocols, p) {
-		return fmt.Errorf("%w: subprotocol %q was not asked for", ErrBadRequest, p)
+		return fmt.Errorf("%w: subprotocol %q was not offered", ErrBadRequest, p)
 	}
 	if p != "" {
 		w.protocol = &p
 	}
 	granted, ok := readExtensions(r.list("Sec-WebSocket-Extensions"))
 	if !ok || len(granted) > 1 || len(granted) == 1 && (o.Deflate == nil || !granted[0].agreed()) {
-		return fmt.Errorf("%w: extensions that were not asked for", ErrBadRequest)
+		return fmt.Errorf("%w: the response has extensions that were not offered", ErrBadRequest)
 	}
 	if len(granted) == 1 {
 		w.deflate, w.window = o.Deflate, maxWindow

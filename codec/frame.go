@@ -38,7 +38,7 @@ func (f Frame) Encoding() uint8 { return encodingFrame }
 
 const lengthSize = 4
 
-var errShort = fmt.Errorf("%w: a length below 4, which counts its own four bytes", ErrProtocol)
+var errShort = fmt.Errorf("%w: the length must be at least 4: it includes its own four bytes", ErrProtocol)
 
 // counted cuts a payload with a length in front from in. It returns the number of bytes taken, 0
 // when the payload has not come whole.

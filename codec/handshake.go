@@ -60,7 +60,7 @@ func Upgrade(r *Request, o *UpgradeOptions) (ws *WebSocket, response []byte, err
 	}
 	offers, ok := readExtensions(r.list("Sec-WebSocket-Extensions"))
 	if !ok {
-		err := fmt.Errorf("%w: Sec-WebSocket-Extensions", ErrBadRequest)
+		err := fmt.Errorf("%w: invalid Sec-WebSocket-Extensions header", ErrBadRequest)
 		return nil, Refusal(err), err
 	}
 	if o.Deflate != nil {
@@ -98,13 +98,13 @@ func checkUpgrade(r *Request, o *UpgradeOptions) error {
 	case r.Method != http.MethodGet:
 		return ErrMethod
 	case !r.IsUpgrade() || !r.hasToken("Connection", "Upgrade"):
-		return fmt.Errorf("%w: Upgrade and Connection do not ask for a WebSocket", ErrBadRequest)
+		return fmt.Errorf("%w: the Upgrade and Connection headers do not request a WebSocket", ErrBadRequest)
 	case r.old:
-		return fmt.Errorf("%w: HTTP/1.0 has no upgrades", ErrBadRequest)
+		return fmt.Errorf("%w: HTTP/1.0 does not support upgrades", ErrBadRequest)
 	case r.Header("Sec-WebSocket-Version") != "13" || r.count("Sec-WebSocket-Version") != 1:
 		return ErrUpgradeVersion
 	case err != nil || len(raw) != 16 || r.count("Sec-WebSocket-Key") != 1:
-		return fmt.Errorf("%w: Sec-WebSocket-Key", ErrBadRequest)
+		return fmt.Errorf("%w: invalid Sec-WebSocket-Key header", ErrBadRequest)
 	}
 	return checkOrigin(r, o)
 }
@@ -161,7 +161,10 @@ func Status(code int, why string) []byte {
 	text := http.StatusText(code)
 	body, more := text+"\n", ""
 	if why != "" {
-		body = strings.ToValidUTF8(text+": "+why[:min(len(why), maxWhy)], "\uFFFD") + "\n"
+		body = strings.ToValidUTF8(why[:min(len(why), maxWhy)], "\uFFFD") + "\n"
+		if text != "" { // a status that net/http knows
+			body = text + ": " + body
+		}
 	}
 	switch code {
 	case http.StatusUpgradeRequired:

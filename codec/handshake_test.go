@@ -339,3 +339,18 @@ func TestHandshakeWithOurselves(t *testing.T) {
 		}
 	}
 }
+
+// The body of a response is the name of its status and the reason, or one of them.
+func TestStatusBody(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		code      int
+		why, want string
+	}{
+		{403, "", "Forbidden\n"}, {403, "no", "Forbidden: no\n"}, {499, "no", "no\n"}, {499, "", "\n"},
+	} {
+		if _, body, _ := strings.Cut(string(Status(c.code, c.why)), "\r\n\r\n"); body != c.want {
+			t.Errorf("%d %q has the body %q, want %q", c.code, c.why, body, c.want)
+		}
+	}
+}

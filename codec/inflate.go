@@ -17,6 +17,14 @@ type history struct {
 	b []byte // bound: what clients with context takeover may refer to
 }
 
+// bytes returns what the next message may refer to. A nil history has none.
+func (h *history) bytes() []byte {
+	if h == nil {
+		return nil
+	}
+	return h.b
+}
+
 // add appends a message to the history.
 func (h *history) add(m []byte) {
 	m = m[max(0, len(m)-WindowSize):]
@@ -66,7 +74,7 @@ func (z *inflater) ReadByte() (c byte, err error) {
 
 // errEnds is returned for a message with so many last blocks that each holds almost nothing. To go
 // on after a last block costs as much as some KiB of data.
-var errEnds = errors.New("codec: a compressed message of many last blocks")
+var errEnds = errors.New("codec: too many final blocks in a compressed message")
 
 // maxEnds is the number of blocks in a message that may be marked as the last.
 func maxEnds(message []byte) int { return 16 + len(message)/512 }
@@ -178,7 +186,7 @@ func (d *Deflate) release(z *inflater) {
 
 // inflate expands a whole message, and keeps the result where the client may refer to it.
 func (w *WebSocket) inflate(message []byte) ([]byte, error) {
-	m, err := w.deflate.expand(message, w.before(), int(w.max))
+	m, err := w.deflate.expand(message, w.past.bytes(), int(w.max))
 	if err == nil && w.past != nil {
 		w.past.add(m)
 	}
@@ -186,15 +194,7 @@ func (w *WebSocket) inflate(message []byte) ([]byte, error) {
 }
 
 func (w *WebSocket) exceeds(start []byte) bool {
-	return w.deflate.exceeds(start, w.before(), int(w.max))
-}
-
-// before returns what the next message may refer to.
-func (w *WebSocket) before() []byte {
-	if w.past == nil {
-		return nil
-	}
-	return w.past.b
+	return w.deflate.exceeds(start, w.past.bytes(), int(w.max))
 }
 
 // whyNot returns the close code and the reason for a message that could not be expanded.
@@ -203,13 +203,13 @@ func (w *WebSocket) whyNot(message []byte, err error) (code uint16, what string)
 	case errors.Is(err, ErrTooBig):
 		return closeTooBig, tooBig
 	case errors.Is(err, errEnds):
-		return closeInvalid, "a compressed message of many last blocks"
+		return closeInvalid, "too many final blocks in a compressed message"
 	case w.past == nil && w.deflate.refersBack(message, int(w.max)):
 		return closeInvalid, "compressed with context takeover, which was not agreed to"
 	}
 	return closeInvalid, "compressed message"
 }
 
-// maxDeflated is the largest compressed size of a message, in bytes. Data without any pattern grows
-// by 5 bytes in 64 KiB; the rest is for senders that flush often.
-func (w *WebSocket) maxDeflated() int { return int(w.max) + int(w.max)/16 + 1024 }
+// maxDeflated returns the largest compressed size of a message of limit bytes. Data without any
+// pattern grows by 5 bytes in 64 KiB; the rest is for senders that flush often.
+func maxDeflated(limit int32) int { return int(limit) + int(limit)/16 + 1024 }

@@ -69,7 +69,7 @@ func TestDeflateLastBlocks(t *testing.T) {
 		hello + "\xff\xff\xff":               "invalid", // what is no block
 		hello + strings.Repeat("\xff", 1000): "invalid", //
 		// Each of which costs more than its bytes do.
-		strings.Repeat("\x03\x00", 18): "invalid: a compressed message of many last blocks",
+		strings.Repeat("\x03\x00", 18): "invalid: too many final blocks in a compressed message",
 	} {
 		got := play(t, deflating(d, false, 1000), frameOf(0xc1, in))
 		_, why := farewell(got.reply)

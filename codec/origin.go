@@ -17,7 +17,7 @@ func checkOrigin(r *Request, o *UpgradeOptions) error {
 		return nil
 	case 1:
 	default:
-		return fmt.Errorf("%w: there are several, and a browser sends one", ErrOrigin)
+		return fmt.Errorf("%w: the request has several Origin headers", ErrOrigin)
 	}
 	origin, host := r.Header("Origin"), r.Header("Host")
 	u, err := url.Parse(origin)
@@ -26,9 +26,10 @@ func checkOrigin(r *Request, o *UpgradeOptions) error {
 	case own && o.Serves(host) || err == nil && matches(o.Origins, u.Scheme, u.Host):
 		return nil
 	case own:
-		return fmt.Errorf("%w: the page came by the name %q, which is not one of the server's", ErrOrigin, host)
+		return fmt.Errorf("%w: the page was requested by the host name %q, which is not a name of this server",
+			ErrOrigin, host)
 	}
-	return fmt.Errorf("%w: %q is neither that of the host that was asked, %q, nor another one that is allowed", ErrOrigin,
+	return fmt.Errorf("%w: %q is neither the origin of the requested host %q nor an allowed one", ErrOrigin,
 		origin, host)
 }
 

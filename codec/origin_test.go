@@ -149,12 +149,13 @@ func TestRefusalsSayWhy(t *testing.T) {
 		want    string
 	}{
 		{UpgradeOptions{}, []string{"Origin", "Origin: https://evil.example"},
-			`Forbidden: origin not allowed: "https://evil.example" is neither that of the host that was asked, ` +
-				`"server.example.com",`},
+			`Forbidden: origin not allowed: "https://evil.example" is neither the origin of the requested host ` +
+				`"server.example.com" nor an allowed one`},
 		{UpgradeOptions{Loopback: true}, nil,
-			`Forbidden: origin not allowed: the page came by the name "server.example.com"`},
-		{UpgradeOptions{}, []string{"none", "Origin: http://a"}, "Forbidden: origin not allowed: there are several"},
-		{UpgradeOptions{}, []string{"Sec-WebSocket-Key", ""}, "Bad Request: Sec-WebSocket-Key\n"},
+			`Forbidden: origin not allowed: the page was requested by the host name "server.example.com"`},
+		{UpgradeOptions{}, []string{"none", "Origin: http://a"},
+			"Forbidden: origin not allowed: the request has several Origin headers"},
+		{UpgradeOptions{}, []string{"Sec-WebSocket-Key", ""}, "Bad Request: invalid Sec-WebSocket-Key header\n"},
 		{UpgradeOptions{}, []string{"Origin", "Origin: https://" + strings.Repeat("\xc3\xa9", 4000)},
 			"Forbidden: origin not allowed: "},
 	} {

@@ -19,7 +19,7 @@ var (
 	// ErrMethod is returned for methods other than GET and HEAD.
 	ErrMethod = errors.New("codec: method not allowed")
 	// ErrUpgradeVersion is returned when a client asks for another WebSocket version than 13.
-	ErrUpgradeVersion = errors.New("codec: websocket version not spoken")
+	ErrUpgradeVersion = errors.New("codec: websocket version not supported")
 	// ErrOrigin is returned when a page of a foreign origin asks for an upgrade.
 	ErrOrigin = errors.New("codec: origin not allowed")
 )
@@ -83,7 +83,7 @@ func readHeaders(lines string) ([]header, error) {
 		name, value, found := strings.Cut(line, ":")
 		value = strings.Trim(value, " \t")
 		if !found || !IsToken(name) || !isFieldValue(value) {
-			return nil, fmt.Errorf("%w: header line %q", ErrBadRequest, line)
+			return nil, fmt.Errorf("%w: invalid header line %q", ErrBadRequest, line)
 		}
 		headers = append(headers, header{name, value})
 	}
@@ -117,13 +117,13 @@ func (r *Request) requestLine(line string) (host string, err error) {
 	target, proto, _ := strings.Cut(rest, " ")
 	switch {
 	case !IsToken(method) || proto != "HTTP/1.1" && proto != "HTTP/1.0":
-		return "", fmt.Errorf("%w: request line", ErrBadRequest)
+		return "", fmt.Errorf("%w: invalid request line", ErrBadRequest)
 	case method != "GET" && method != "HEAD":
 		return "", ErrMethod
 	}
 	target, host, ok := originForm(target)
 	if !ok || !isVisible(target) {
-		return "", fmt.Errorf("%w: request target", ErrBadRequest)
+		return "", fmt.Errorf("%w: invalid request target", ErrBadRequest)
 	}
 	r.Method, r.Target, r.old = method, target, proto == "HTTP/1.0"
 	return host, nil
@@ -179,11 +179,11 @@ func (r *Request) check() error {
 		case strings.EqualFold(h.name, "Host"):
 			hosts++
 		case strings.EqualFold(h.name, "Content-Length") && h.value != "0", strings.EqualFold(h.name, "Transfer-Encoding"):
-			return fmt.Errorf("%w: a body", ErrBadRequest)
+			return fmt.Errorf("%w: the request has a body", ErrBadRequest)
 		}
 	}
 	if hosts > 1 || hosts == 0 && !r.old { // load balancers probe with HTTP/1.0, which has no Host
-		return fmt.Errorf("%w: %d Host headers", ErrBadRequest, hosts)
+		return fmt.Errorf("%w: %d Host headers, must be 1", ErrBadRequest, hosts)
 	}
 	return nil
 }

@@ -143,7 +143,7 @@ func (w *WebSocket) Decode(in, out []byte) (ev Event, payload []byte, n int, rep
 	}
 	f, code := w.readHeader(in)
 	if code != 0 {
-		return w.fail(out, code, w.headerFault(&f, code))
+		return w.fail(out, code, f.fault(code, w.client))
 	}
 	if f.header == 0 {
 		return None, nil, 0, out, nil
@@ -176,7 +176,7 @@ func (w *WebSocket) room(f *frame) int {
 		compressed, have = a.compressed, len(a.message)
 	}
 	if compressed {
-		return w.maxDeflated() - have
+		return maxDeflated(w.max) - have
 	}
 	return int(w.max) - have
 }
@@ -221,7 +221,7 @@ func (w *WebSocket) readHeader(in []byte) (f frame, code uint16) {
 		if size>>63 != 0 || size <= 0xFFFF {
 			return f, closeProtocol
 		}
-		if size > uint64(w.maxDeflated()) { // and so that it fits an int
+		if size > uint64(maxDeflated(w.max)) { // and so that it fits an int
 			return f, closeTooBig
 		}
 	}
@@ -315,7 +315,7 @@ func (w *WebSocket) append(piece []byte, n int, out []byte) (Event, []byte, int,
 	}
 	more := a.left // bytes that can still come
 	if !a.last {
-		more = w.maxDeflated() - len(a.message) - len(piece)
+		more = maxDeflated(w.max) - len(a.message) - len(piece)
 	}
 	a.message = append(grow(a.message, len(piece), more), piece...)
 	if a.left > 0 || !a.last {

@@ -362,7 +362,7 @@ func TestWebSocketGrowsByDoubling(t *testing.T) {
 			room, moved = cap(w.assembly.message), moved+1
 		}
 	}
-	if moved > 20 || room > w.maxDeflated() {
+	if moved > 20 || room > maxDeflated(w.max) {
 		t.Errorf("the buffer moved %d times and has %d bytes", moved, room)
 	}
 }

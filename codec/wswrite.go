@@ -105,12 +105,13 @@ func (w *WebSocket) fail(out []byte, code uint16, what string) (Event, []byte, i
 	return None, nil, 0, reply, fmt.Errorf("%w: websocket: %s (%d)", ErrProtocol, what, code)
 }
 
-// headerFault returns the reason why a frame's header is refused.
-func (w *WebSocket) headerFault(f *frame, code uint16) string {
+// fault returns the reason why the header of a frame is refused with a close code. It is read by a
+// client or a server.
+func (f *frame) fault(code uint16, client bool) string {
 	switch {
 	case code == closeTooBig:
 		return tooBig
-	case f.masked == w.client:
+	case f.masked == client:
 		return "a client masks its frames, a server does not"
 	}
 	return "frame header"

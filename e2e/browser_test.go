@@ -51,18 +51,22 @@ func leaveInBrowser(t *testing.T, tab context.Context, addr, name string, n int)
 	return promised[[]departure](t, tab, addr, fmt.Sprintf("leave(WebSocket, 'ws://%s', %q, %d)", addr, name, n))
 }
 
-// testPageBehindNginx has two people chat in windows of Chromium, by the page that nginx has below a path of its own.
+// testPageBehindNginx lets two people chat in windows of Chromium, on a page that nginx serves
+// below a path of its own.
 func testPageBehindNginx(t *testing.T, bin string) {
 	browsertest.Path(t)
 	addr := startNginx(t, proctest.Start(t, nil, bin, "chat", "--listen", "ws://127.0.0.1:0"))
 	shows := func(selector, text string) chromedp.Action[chromedp.Void] {
-		return chromedp.Poll[chromedp.Void](fmt.Sprintf(`document.querySelector(%q)?.textContent.includes(%q)`, selector, text),
+		const holds = `document.querySelector(%q)?.textContent.includes(%q)`
+		return chromedp.Poll[chromedp.Void](fmt.Sprintf(holds, selector, text),
 			chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second))
 	}
 	logIn := func(name string) context.Context {
 		tab := openBrowser(t)
-		inBrowser(t, tab, chromedp.Navigate("http://"+addr+"/some/path/"), chromedp.WaitEnabled(chromedp.CSS("#login-button")),
-			chromedp.SetValue(chromedp.CSS("#login-name"), name), chromedp.Click(chromedp.CSS("#login-button")), shows("#title", "lobby"))
+		inBrowser(t, tab, chromedp.Navigate("http://"+addr+"/some/path/"),
+			chromedp.WaitEnabled(chromedp.CSS("#login-button")),
+			chromedp.SetValue(chromedp.CSS("#login-name"), name),
+			chromedp.Click(chromedp.CSS("#login-button")), shows("#title", "lobby"))
 		return tab
 	}
 	say := func(text string) chromedp.Action[chromedp.Void] {

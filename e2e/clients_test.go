@@ -28,7 +28,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// realClients are WebSocket clients of others: ws and undici of npm, Node.js's own WebSocket, and python3-websockets, each by a program in testdata/realclients; and Chromium.
+// realClients are WebSocket clients of others: ws and undici of npm, Node.js's own WebSocket, and
+// python3-websockets, each by a program in testdata/realclients; and Chromium.
 var realClients = []string{"ws", "undici", "node", "python", "chromium"}
 
 const clientsDir = "testdata/realclients"
@@ -82,12 +83,14 @@ func python(t *testing.T) string {
 	return ""
 }
 
-// nodeWithWebSocket runs a client on the WebSocket that Node.js has by itself. Version 18 has none; what later ones have is undici's, which is tested in any case.
+// nodeWithWebSocket runs a client on the WebSocket that Node.js has by itself. Version 18 has none;
+// what later ones have is undici's, which is tested in any case.
 func nodeWithWebSocket(t *testing.T) []string {
 	t.Helper()
 	node := need(t, "node")
 	for _, command := range [][]string{{node}, {node, "--experimental-websocket"}} {
-		if exec.Command(command[0], append(command[1:], "-e", "new WebSocket('ws://127.0.0.1:1').onerror = () => {}")...).Run() == nil {
+		args := append(command[1:], "-e", "new WebSocket('ws://127.0.0.1:1').onerror = () => {}")
+		if exec.Command(command[0], args...).Run() == nil {
 			return command
 		}
 	}
@@ -126,7 +129,8 @@ type visit struct {
 // whoIs is what a worker knows of a client's request.
 type whoIs struct{ Target, Subprotocol, Host, ForwardedFor, ForwardedProto string }
 
-// mirror is a business for real clients: it sends back what they send, but for a few words.
+// mirror is the business code for real clients: it sends back what they send, except for a few
+// commands.
 type mirror struct {
 	mu      sync.Mutex
 	handled map[string]int // by what stands before the first space; guarded by mu
@@ -136,7 +140,10 @@ func (h *mirror) message(c worker.Call, m worker.Message) {
 	switch name, _, numbered := bytes.Cut(m.Data, []byte(" ")); {
 	case string(m.Data) == "who":
 		r := c.Request()
-		answer, _ := json.Marshal(whoIs{r.Target, r.Subprotocol(), r.Header("Host"), r.Header("X-Forwarded-For"), r.Header("X-Forwarded-Proto")}) // strings are never an error
+		// Encoding strings cannot fail.
+		answer, _ := json.Marshal(whoIs{
+			r.Target, r.Subprotocol(), r.Header("Host"), r.Header("X-Forwarded-For"), r.Header("X-Forwarded-Proto"),
+		})
 		c.Send(worker.TextBytes(answer))
 		return
 	case string(m.Data) == "kick":
@@ -154,8 +161,10 @@ func (h *mirror) message(c worker.Call, m worker.Message) {
 // startMirror starts a gateway with a mirror behind it.
 func startMirror(t *testing.T, bin string, flags ...string) (*proctest.Process, *mirror) {
 	t.Helper()
-	gateway := proctest.Start(t, nil, bin, append([]string{"gateway", "--listen", "ws://127.0.0.1:0?subprotocol=chat", "--listen", "text://127.0.0.1:0",
-		"--inner", "127.0.0.1:0", "--chat-page"}, flags...)...)
+	gateway := proctest.Start(t, nil, bin, append([]string{
+		"gateway", "--listen", "ws://127.0.0.1:0?subprotocol=chat", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--chat-page",
+	}, flags...)...)
 	h := &mirror{handled: make(map[string]int)}
 	proctest.StartWorker(t, gateway.Addrs["inner"], func() {}, h.message)
 	return gateway, h
@@ -174,12 +183,18 @@ var ways = []struct {
 	}},
 }
 
-// TestRealClients connects clients that others have written, directly and by way of proxies. testdata/realclients has their programs.
+// TestRealClients connects clients that others have written, directly and by way of proxies.
+// testdata/realclients has their programs.
 func TestRealClients(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
 	for name, test := range map[string]func(*testing.T, string){
-		"talk": testTalk, "requests": testRequests, "drain": testDrain, "quiet": testQuiet, "half closed": testHalfClosed, "page": testPageBehindNginx,
+		"talk":        testTalk,
+		"requests":    testRequests,
+		"drain":       testDrain,
+		"quiet":       testQuiet,
+		"half closed": testHalfClosed,
+		"page":        testPageBehindNginx,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -188,11 +203,13 @@ func TestRealClients(t *testing.T) {
 	}
 }
 
-// testTalk has each client open WebSockets, send messages of all kinds and sizes, also compressed ones, and end them in both ways.
+// testTalk opens WebSockets with each client, sends messages of all kinds and sizes, also
+// compressed ones, and closes from either side.
 func testTalk(t *testing.T, bin string) {
 	alone, _ := startMirror(t, bin)
 	takeover, _ := startMirror(t, bin, "--max-takeover-bytes", "16777216")
-	for i, gateway := range []*proctest.Process{alone, alone, takeover, takeover} { // each both directly and by way of a proxy
+	// Each gateway is used directly and through a proxy.
+	for i, gateway := range []*proctest.Process{alone, alone, takeover, takeover} {
 		way, name := ways[i%len(ways)], ways[i%len(ways)].name
 		if gateway == takeover {
 			name += " takeover"
@@ -240,7 +257,8 @@ func checkVisit(t *testing.T, v visit, addr string, proxied, takeover bool) {
 	}
 }
 
-// testRequests opens WebSockets by requests that devices and proxies make, and that only few clients do.
+// testRequests opens WebSockets by requests that devices and proxies make, and that only few
+// clients do.
 func testRequests(t *testing.T, bin string) {
 	gateway, _ := startMirror(t, bin)
 	for _, way := range ways {
@@ -269,9 +287,11 @@ func ask(addr, line, fields string) (got whoIs, err error) {
 		return got, err
 	}
 	defer func() { c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second)) // as for net.Conn, that of a TCP connection that is open fails never
-	if _, err := fmt.Fprintf(c, "%s\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s\r\n",
-		line, addr, codec.NewKey(), fields); err != nil {
+	// SetDeadline cannot fail on a TCP connection that is open.
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	const request = "%s\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s\r\n"
+	if _, err := fmt.Fprintf(c, request, line, addr, codec.NewKey(), fields); err != nil {
 		return got, err
 	}
 	in := bufio.NewReader(c)
@@ -302,7 +322,8 @@ type departure struct {
 	Answers int
 }
 
-// testDrain ends a gateway whose clients send without a pause. Each hears why it has to go, by a close frame and a clean end, and has the answers to all that was handled.
+// testDrain ends a gateway whose clients send without a pause. Each receives the reason in a
+// close frame, a clean end, and the answers to everything that was handled.
 func testDrain(t *testing.T, bin string) {
 	for _, way := range ways {
 		for _, kind := range realClients {
@@ -334,7 +355,8 @@ func testDrain(t *testing.T, bin string) {
 				if code := gateway.ExitCode(); code != 0 {
 					t.Errorf("exit code %d", code)
 				}
-				// Chromium calls no end clean when the page has sent something that could not go out any more.
+				// Chromium calls no end clean when the page has sent something that could not go
+				// out any more.
 				checkDepartures(t, all, h, n, kind != "chromium")
 			})
 		}
@@ -365,14 +387,16 @@ func checkDepartures(t *testing.T, all []departure, h *mirror, n int, clean bool
 	for _, d := range all {
 		want := ending{1012, "draining", clean || d.Clean}
 		if d.ending != want || d.Answers != h.handled[d.Name] {
-			t.Errorf("%s ended with %+v, not %+v; %d messages were handled, and it has %d answers", d.Name, d.ending, want, h.handled[d.Name], d.Answers)
+			t.Errorf("%s ended with %+v, not %+v; %d messages were handled, and it has %d answers",
+				d.Name, d.ending, want, h.handled[d.Name], d.Answers)
 		}
 		answers += d.Answers
 	}
 	t.Logf("%d clients, %d answers", n, answers)
 }
 
-// testQuiet has clients say nothing for longer than one may be silent that answers no pings: they answer them by themselves.
+// testQuiet lets clients send nothing for longer than a client may that answers no pings. They
+// answer pings by themselves.
 func testQuiet(t *testing.T, bin string) {
 	gateway, _ := startMirror(t, bin, "--heartbeat", "1s")
 	addr := gateway.Addrs["ws"]
@@ -391,7 +415,7 @@ func testQuiet(t *testing.T, bin string) {
 				all = append(all, q)
 			})
 		}
-		outlastMute(t, addr)
+		outlastSilent(t, addr)
 		for _, q := range all {
 			if err := q.speak(); err != nil {
 				t.Error(err)
@@ -401,21 +425,23 @@ func testQuiet(t *testing.T, bin string) {
 	t.Run("chromium", func(t *testing.T) {
 		t.Parallel()
 		tab := openBrowser(t)
-		promised[bool](t, tab, addr, fmt.Sprintf("globalThis.quiet = new Peer(WebSocket, 'ws://%s'); quiet.opened.then(() => true)", addr))
-		outlastMute(t, addr)
+		promised[bool](t, tab, addr,
+			fmt.Sprintf("globalThis.quiet = new Peer(WebSocket, 'ws://%s'); quiet.opened.then(() => true)", addr))
+		outlastSilent(t, addr)
 		inBrowser(t, tab, chromedp.Evaluate[chromedp.Void]("quiet.echoes('still here')", chromedp.EvalAwaitPromise))
 	})
 }
 
-// outlastMute waits as long as a WebSocket may stay that opens now and answers no pings.
-func outlastMute(t *testing.T, addr string) {
+// outlastSilent waits as long as a new WebSocket may stay open that answers no pings.
+func outlastSilent(t *testing.T, addr string) {
 	t.Helper()
 	mute, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = mute.Close() }()
-	if _, err = mute.Write(codec.AppendUpgrade(nil, "gateway.example", "/", codec.NewKey(), &codec.DialOptions{})); err == nil {
+	upgrade := codec.AppendUpgrade(nil, "gateway.example", "/", codec.NewKey(), &codec.DialOptions{})
+	if _, err = mute.Write(upgrade); err == nil {
 		_, err = io.Copy(io.Discard, mute)
 	}
 	if err != nil {
@@ -423,7 +449,8 @@ func outlastMute(t *testing.T, addr string) {
 	}
 }
 
-// quietClient is the program of a client that has a WebSocket open, and will speak when it is told to.
+// quietClient is the program of a client that has a WebSocket open, and sends a message on
+// request.
 type quietClient struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -460,7 +487,8 @@ func (q *quietClient) speak() error {
 	return nil
 }
 
-// testHalfClosed has text clients say something and end their side at once: they have the answers, and then the end.
+// testHalfClosed lets text clients send something and close their side at once. They receive the
+// answers, and then the end.
 func testHalfClosed(t *testing.T, bin string) {
 	gateway, _ := startMirror(t, bin)
 	for _, way := range []string{"direct", "HAProxy"} {
@@ -479,7 +507,8 @@ func testHalfClosed(t *testing.T, bin string) {
 					ctx, cancel := context.WithTimeout(t.Context(), clientWithin)
 					defer cancel()
 					cmd := exec.CommandContext(ctx, need(t, command[0]), command[1:]...)
-					if help, _ := exec.Command(command[0], "-h").CombinedOutput(); command[0] == "nc" && !bytes.Contains(help, []byte("-N")) {
+					help, _ := exec.Command(command[0], "-h").CombinedOutput()
+					if command[0] == "nc" && !bytes.Contains(help, []byte("-N")) {
 						missing(t, "nc that has -N")
 					}
 					cmd.Stdin = strings.NewReader(said)

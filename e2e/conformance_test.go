@@ -8,7 +8,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestConformance runs the codec's conformance cases against the whole path: client, gateway, worker and back.
+// TestConformance runs the codec's conformance cases against the whole path: client, gateway,
+// worker and back.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)

@@ -1,4 +1,5 @@
-// Package e2e_test tests the program as others meet it: with clients and proxies that others have written.
+// Package e2e_test tests the program as others meet it: with clients and proxies that others have
+// written.
 package e2e_test
 
 import (

@@ -12,7 +12,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// need skips a test where a program is not installed, but not in CI. It returns where the first of them is that is.
+// need skips a test where a program is not installed, but not in CI. It returns where the first of
+// them is that is.
 func need(t *testing.T, names ...string) string {
 	t.Helper()
 	for _, name := range names {
@@ -32,7 +33,8 @@ func missing(t *testing.T, what string) {
 	t.Skipf("NOT TESTED: there is no %s here", what)
 }
 
-// listening is a free port on loopback, and the socket for who is to serve it, who gets it with startServerOf: a connection waits there from the beginning.
+// listening is a free port on loopback, and the socket for who is to serve it, who gets it with
+// startServerOf: a connection waits there from the beginning.
 func listening(t *testing.T) (addr string, socket *os.File) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -46,8 +48,10 @@ func listening(t *testing.T) (addr string, socket *os.File) {
 	return ln.Addr().String(), socket
 }
 
-// startServerOf starts a server of others with a configuration and sockets, which it has from descriptor 3 on. It is ended with the test.
-func startServerOf(t *testing.T, config, content string, env []string, sockets []*os.File, name string, args ...string) {
+// startServerOf starts a server of others with a configuration and sockets, which it has from
+// descriptor 3 on. It is ended with the test.
+func startServerOf(t *testing.T, config, content string, env []string, sockets []*os.File,
+	name string, args ...string) {
 	t.Helper()
 	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
@@ -74,7 +78,8 @@ func startServerOf(t *testing.T, config, content string, env []string, sockets [
 	})
 }
 
-// startNginx puts nginx in front of a gateway's WebSockets, also below /some/path/, and returns where clients come to.
+// startNginx puts nginx in front of a gateway's WebSockets, also below /some/path/, and returns
+// where clients come to.
 func startNginx(t *testing.T, gateway *proctest.Process) (addr string) {
 	t.Helper()
 	nginx := need(t, "nginx", "/usr/sbin/nginx")
@@ -111,7 +116,8 @@ http {
 	return addr
 }
 
-// startHAProxy puts HAProxy in front of a gateway's WebSockets and its text clients, and returns where they come to.
+// startHAProxy puts HAProxy in front of a gateway's WebSockets and its text clients, and returns
+// where they come to.
 func startHAProxy(t *testing.T, gateway *proctest.Process) (ws, text string) {
 	t.Helper()
 	haproxy := need(t, "haproxy", "/usr/sbin/haproxy")

@@ -156,7 +156,8 @@ func checkAccounts(t *testing.T, c *Conn) {
 		}
 	}
 	if gone != b.droppedBytes || b.from+total != len(c.out) || !maps.Equal(keys, b.keys) {
-		t.Fatalf("gone %d, counted %d; entries end at %d of %d; keys %v, kept %v", gone, b.droppedBytes, b.from+total, len(c.out), keys, b.keys)
+		t.Fatalf("gone %d, counted %d; entries end at %d of %d; keys %v, kept %v",
+			gone, b.droppedBytes, b.from+total, len(c.out), keys, b.keys)
 	}
 }
 
@@ -235,7 +236,8 @@ func checkArrivals(t *testing.T, c *Conn, out []byte, all []sent) {
 	}
 	n := c.loop.counters
 	if counted := n.DroppedOldest + n.DroppedNewest + n.Conflated; int(counted) != missing {
-		t.Fatalf("%d are missing, counted are %d oldest, %d newest, %d conflated", missing, n.DroppedOldest, n.DroppedNewest, n.Conflated)
+		t.Fatalf("%d are missing, counted are %d oldest, %d newest, %d conflated",
+			missing, n.DroppedOldest, n.DroppedNewest, n.Conflated)
 	}
 }
 
@@ -244,7 +246,9 @@ func checkArrivals(t *testing.T, c *Conn, out []byte, all []sent) {
 func TestClasses(t *testing.T) {
 	t.Parallel()
 	const must, may, drop, usual = "must", "may", "drop", "usual" // close, oldest, newest, as the conn
-	classes := map[string]SendOptions{must: {Overflow: CloseSlow}, may: {Overflow: DropOldest}, drop: {Overflow: DropNewest}, usual: {}}
+	classes := map[string]SendOptions{
+		must: {Overflow: CloseSlow}, may: {Overflow: DropOldest}, drop: {Overflow: DropNewest}, usual: {},
+	}
 	for i, test := range []struct {
 		conn   Overflow
 		writes string // six fit
@@ -253,7 +257,8 @@ func TestClasses(t *testing.T) {
 	}{
 		{CloseSlow, "usual usual usual usual usual usual usual", "", true},
 		{CloseSlow, "usual usual usual usual usual usual drop", "0 1 2 3 4 5", false},
-		{CloseSlow, "drop usual drop usual usual usual usual", "1 2 3 4 5 6", false}, // room is made for messages that must be sent
+		// Messages that may be dropped make room for those that must be sent.
+		{CloseSlow, "drop usual drop usual usual usual usual", "1 2 3 4 5 6", false},
 		{CloseSlow, "drop usual drop usual usual usual usual usual usual", "", true}, // but not without limit
 		{CloseSlow, "usual may usual may usual usual may may", "0 2 4 5 6 7", false}, // the oldest droppable ones are dropped
 		{CloseSlow, "usual usual usual usual usual usual may", "0 1 2 3 4 5", false}, // which may be the newest
@@ -299,7 +304,8 @@ func TestWhatReplacesAMessageThatMustGoMustGo(t *testing.T) {
 	turn(c.loop)
 	_ = c.Write(numbered(1, 2<<10))
 	_ = c.WriteAs(numbered(2, 1<<10), SendOptions{ConflateKey: 7, Overflow: CloseSlow})
-	if err := c.WriteAs(numbered(3, 3<<10), SendOptions{ConflateKey: 7, Overflow: DropOldest}); !errors.Is(err, ErrSlowConsumer) || !c.ended {
+	err := c.WriteAs(numbered(3, 3<<10), SendOptions{ConflateKey: 7, Overflow: DropOldest})
+	if !errors.Is(err, ErrSlowConsumer) || !c.ended {
 		t.Errorf("%v, ended %v", err, c.ended)
 	}
 }

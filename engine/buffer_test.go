@@ -9,7 +9,9 @@ import (
 func TestBufferPool(t *testing.T) {
 	t.Parallel()
 	var p bufferPool
-	for _, n := range []int{0, 1, 511, 512, 513, 1 << 16, 1<<20 - 1, 1 << 20, 1<<20 + 1, maxBuffer, maxBuffer + 1, 3 << 20} {
+	for _, n := range []int{
+		0, 1, 511, 512, 513, 1 << 16, 1<<20 - 1, 1 << 20, 1<<20 + 1, maxBuffer, maxBuffer + 1, 3 << 20,
+	} {
 		b := p.get(n)
 		if len(b) != 0 || cap(b) < n {
 			t.Errorf("get(%d) has %d of %d bytes", n, len(b), cap(b))

@@ -117,7 +117,8 @@ func childGnet() (string, error) {
 	h := &gnetEcho{addr: make(chan string, 1)}
 	failed := make(chan error, 1)
 	go func() {
-		failed <- gnet.Run(h, "tcp://127.0.0.1:0", gnet.WithNumEventLoop(2), gnet.WithLogger(reactorLog{slog.New(slog.DiscardHandler)}))
+		failed <- gnet.Run(h, "tcp://127.0.0.1:0", gnet.WithNumEventLoop(2),
+			gnet.WithLogger(reactorLog{slog.New(slog.DiscardHandler)}))
 	}()
 	select {
 	case addr := <-h.addr:

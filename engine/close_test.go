@@ -23,9 +23,13 @@ func TestCloseReasons(t *testing.T) {
 		provoke func(c *Conn, nc net.Conn)
 		want    error
 	}{
-		"the peer closes":       {funcs{}, func(_ *Conn, nc net.Conn) { nc.Close() }, io.EOF},
-		"the peer resets":       {funcs{}, func(_ *Conn, nc net.Conn) { _ = nc.(*net.TCPConn).SetLinger(0); nc.Close() }, syscall.ECONNRESET},
-		"Close in OnData":       {funcs{data: func(c *Conn, in []byte) int { c.Close(mine); c.Close(io.EOF); return 0 }}, poked, mine},
+		"the peer closes": {funcs{}, func(_ *Conn, nc net.Conn) { nc.Close() }, io.EOF},
+		"the peer resets": {
+			funcs{}, func(_ *Conn, nc net.Conn) { _ = nc.(*net.TCPConn).SetLinger(0); nc.Close() }, syscall.ECONNRESET,
+		},
+		"Close in OnData": {
+			funcs{data: func(c *Conn, in []byte) int { c.Close(mine); c.Close(io.EOF); return 0 }}, poked, mine,
+		},
 		"Close when posted":     {funcs{}, func(c *Conn, _ net.Conn) { _ = c.Loop().Post(func() { c.Close(mine) }) }, mine},
 		"a panic in OnData":     {funcs{data: func(*Conn, []byte) int { panic("test") }}, poked, ErrPanic},
 		"a panic in OnOpen":     {funcs{open: func(*Conn) { panic("test") }}, nil, ErrPanic},
@@ -207,19 +211,19 @@ func ExampleEngine() {
 // Bytes that a peer sent before it died are delivered, even if our next write finds the connection
 // broken before our next read. The kernel discards unread bytes in such a write. OnData is called a
 // last time, with the bytes left before in front, and writes have no effect any more.
-func TestAPeersLastBytesAreHeard(t *testing.T) {
+func TestAPeersLastBytesAreRead(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})
 	for _, paused := range []bool{false, true} {
 		t.Run(fmt.Sprintf("paused=%v", paused), func(t *testing.T) {
 			t.Parallel()
-			conns, heard, closed := make(chan *Conn, 1), make(chan string, 8), make(chan error, 1)
+			conns, received, closed := make(chan *Conn, 1), make(chan string, 8), make(chan error, 1)
 			h := funcs{
 				open: func(c *Conn) { conns <- c },
 				data: func(c *Conn, in []byte) int { // lines
 					n := bytes.LastIndexByte(in, '\n') + 1
 					if n > 0 {
-						heard <- string(in[:n])
+						received <- string(in[:n])
 					}
 					return n
 				},
@@ -231,7 +235,7 @@ func TestAPeersLastBytesAreHeard(t *testing.T) {
 			if _, err := nc.Write([]byte("first\nla")); err != nil {
 				t.Fatal(err)
 			}
-			if got := receive(t, heard); got != "first\n" {
+			if got := receive(t, received); got != "first\n" {
 				t.Fatalf("%q", got)
 			}
 			on(t, c.Loop(), func() { // so that the loop does not read meanwhile
@@ -249,8 +253,8 @@ func TestAPeersLastBytesAreHeard(t *testing.T) {
 				_ = c.Write([]byte("more"))
 				c.flush()
 			})
-			if got := receive(t, heard); got != "last\n" {
-				t.Errorf("%q is heard, not the last line", got)
+			if got := receive(t, received); got != "last\n" {
+				t.Errorf("%q is received, not the last line", got)
 			}
 			if err := receive(t, closed); err == nil {
 				t.Error("no reason")

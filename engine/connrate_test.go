@@ -53,10 +53,10 @@ func TestInflux(t *testing.T) {
 	}
 }
 
-func TestPerIPRate(t *testing.T) {
+func TestConnectRate(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})
-	ln := serve(t, e, funcs{data: echo}, ListenOptions{PerIPRate: 2})
+	ln := serve(t, e, funcs{data: echo}, ListenOptions{ConnectRate: 2})
 	served := 0
 	for range 20 {
 		if alive(dial(t, ln)) {

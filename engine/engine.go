@@ -42,7 +42,7 @@ var (
 
 // Config configures an Engine. The zero value is valid.
 type Config struct {
-	Loops      int           // Defaults to GOMAXPROCS.
+	Loops      int           // At most 256. Defaults to GOMAXPROCS.
 	PinCPUs    bool          // Binds each loop to one CPU (linux).
 	Logger     *slog.Logger  // Defaults to slog.Default(). Called on the loops, so it must not block.
 	Tick       time.Duration // Resolution of timers. Defaults to 100 ms.
@@ -56,6 +56,9 @@ type Config struct {
 	MaxBuffered int
 }
 
+// maxLoops is how many event loops gnet has at most.
+const maxLoops = 256
+
 // number is one numeric field of a configuration.
 type number struct {
 	name  string
@@ -66,7 +69,7 @@ type number struct {
 func checkNumbers(of string, fields ...number) error {
 	for _, f := range fields {
 		if f.value < 0 {
-			return fmt.Errorf("engine: %s.%s: %d: must be 0 or more", of, f.name, f.value)
+			return fmt.Errorf("engine: %s.%s: %d: must be at least 0", of, f.name, f.value)
 		}
 	}
 	return nil
@@ -79,11 +82,11 @@ func (c Config) check() (Config, error) {
 	if err != nil {
 		return c, err
 	}
-	if c.Loops > 256 {
-		return c, fmt.Errorf("engine: Config.Loops: %d: must be between 0 and 256", c.Loops)
+	if c.Loops > maxLoops {
+		return c, fmt.Errorf("engine: Config.Loops: %d: must be between 0 and %d", c.Loops, maxLoops)
 	}
 	if c.Loops == 0 {
-		c.Loops = runtime.GOMAXPROCS(0)
+		c.Loops = min(runtime.GOMAXPROCS(0), maxLoops)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -44,7 +45,9 @@ func TestNewChecksItsConfig(t *testing.T) {
 		}
 		return err
 	})
-	if _, err := e.Listen("tcp", "127.0.0.1:0", ListenOptions{Accept: func(netip.AddrPort) Handler { return nil }, Conn: ConnOptions{Overflow: 4}}); err == nil {
+	accept := func(netip.AddrPort) Handler { return nil }
+	wrong := ListenOptions{Accept: accept, Conn: ConnOptions{Overflow: 4}}
+	if _, err := e.Listen("tcp", "127.0.0.1:0", wrong); err == nil {
 		t.Error("an Overflow that there is not is taken")
 	}
 }
@@ -97,13 +100,14 @@ func TestStopUnderLoad(t *testing.T) {
 	if err := e.Loops()[0].Post(func() {}); !errors.Is(err, ErrStopped) {
 		t.Errorf("Post: %v", err)
 	}
-	if _, err := e.Listen("tcp", "127.0.0.1:0", ListenOptions{Accept: func(netip.AddrPort) Handler { return h }}); !errors.Is(err, ErrStopped) {
+	_, err := e.Listen("tcp", "127.0.0.1:0", ListenOptions{Accept: func(netip.AddrPort) Handler { return h }})
+	if !errors.Is(err, ErrStopped) {
 		t.Errorf("Listen: %v", err)
 	}
 	near, far := net.Pipe()
 	defer far.Close()
 	if err := e.Register(nil, near, h, ConnOptions{}); !errors.Is(err, ErrStopped) {
-		t.Errorf("Enroll: %v", err)
+		t.Errorf("Register: %v", err)
 	}
 	if s := figures(e); len(s) != 2 || s[0].Conns != 0 || s[0].Opened == 0 {
 		t.Errorf("stats: %+v", s)
@@ -179,7 +183,7 @@ func descriptors(t testing.TB) int {
 	return len(entries)
 }
 
-func TestEnrollOnAGivenLoop(t *testing.T) {
+func TestRegisterOnAGivenLoop(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 3})
 	for network, addr := range map[string]string{"tcp": "127.0.0.1:0", "unix": filepath.Join(t.TempDir(), "s")} {
@@ -218,7 +222,7 @@ func TestEnrollOnAGivenLoop(t *testing.T) {
 }
 
 // A conn that the engine cannot register is closed and reported.
-func TestEnrollRefusesWhatIsNoSocket(t *testing.T) {
+func TestRegisterRefusesWhatIsNoSocket(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{})
 	near, far := net.Pipe()
@@ -232,5 +236,20 @@ func TestEnrollRefusesWhatIsNoSocket(t *testing.T) {
 		if n := l.load.Load(); n != 0 {
 			t.Errorf("%d conns are counted", n)
 		}
+	}
+}
+
+// An engine starts however many processors there are. Not parallel: GOMAXPROCS is of the process.
+func TestManyProcessors(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(300))
+	e, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(e.Loops()); n != 256 {
+		t.Errorf("%d loops", n)
+	}
+	if err := e.Stop(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

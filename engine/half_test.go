@@ -44,7 +44,10 @@ func TestAHalfClosedPeerIsAnswered(t *testing.T) {
 				e := start(t, Config{Loops: 1})
 				closed := make(chan error, 2)
 				ended := 0 // owned by the loop
-				var h Handler = enders{funcs{data: echo, close: func(_ *Conn, err error) { closed <- err }}, func(c *Conn) { ended++; end(c) }}
+				var h Handler = enders{
+					funcs{data: echo, close: func(_ *Conn, err error) { closed <- err }},
+					func(c *Conn) { ended++; end(c) },
+				}
 				if end == nil {
 					h = h.(enders).funcs
 				}
@@ -137,7 +140,7 @@ func countedLines(first, n int) (b []byte) {
 
 // A peer that disconnects after it has ended its side is detected by the next write, and one that
 // accepts nothing by WriteTimeout. No descriptor is left behind.
-func TestAHalfClosedPeerThatGoes(t *testing.T) {
+func TestAHalfClosedPeerThatBreaks(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		leave func(nc net.Conn)

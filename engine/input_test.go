@@ -199,7 +199,7 @@ func TestAFastPeerDoesNotPileUp(t *testing.T) {
 // Writes to a conn that must not be read do not cause it to be read, however often the kernel
 // accepts no more output. Otherwise its peer, which continues to send, would be closed without a
 // fault of its own.
-func TestOutputOfADeafConnReadsNothing(t *testing.T) {
+func TestOutputOfAPausedConnReadsNothing(t *testing.T) {
 	t.Parallel()
 	for _, deafen := range []struct {
 		name string

@@ -28,9 +28,9 @@ type ListenOptions struct {
 	Accept   func(remote netip.AddrPort) Handler
 	MaxConns int // Open at once. Zero means no limit.
 	MaxPerIP int // Open at once from one IPv4 address or IPv6 /64. Zero means no limit.
-	// PerIPRate is how many may come in a second from one IPv4 address or IPv6
+	// ConnectRate is how many may come in a second from one IPv4 address or IPv6
 	// /64, and twice as many at once. Zero means no limit.
-	PerIPRate int
+	ConnectRate int
 	// Reserve is how many of the process's descriptors are left for other uses, at most half of
 	// them. When no more are free, new connections wait in the kernel's queue.
 	Reserve int
@@ -89,7 +89,7 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 	}
 	err := checkNumbers("ListenOptions",
 		number{"MaxConns", int64(o.MaxConns)}, number{"MaxPerIP", int64(o.MaxPerIP)},
-		number{"PerIPRate", int64(o.PerIPRate)}, number{"Reserve", int64(o.Reserve)})
+		number{"ConnectRate", int64(o.ConnectRate)}, number{"Reserve", int64(o.Reserve)})
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 		stop:  make(chan struct{}),
 		done:  make(chan struct{}),
 		maxFD: descriptorLimit(o.Reserve),
-		rate:  newConnRate(o.PerIPRate),
+		rate:  newConnRate(o.ConnectRate),
 		perIP: make(map[netip.Addr]int),
 	}
 	e.mu.Lock()

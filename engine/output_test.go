@@ -95,7 +95,8 @@ func TestSlowConsumerIsClosed(t *testing.T) {
 func slowConsumerIsClosed(t *testing.T, ownBound bool) {
 	e := start(t, Config{})
 	reasons := make(chan error, 1)
-	c, _ := opened(t, e, funcs{close: func(_ *Conn, err error) { reasons <- err }}, ConnOptions{MaxOutput: 256 << 10, ExcludeFromBudget: ownBound})
+	c, _ := opened(t, e, funcs{close: func(_ *Conn, err error) { reasons <- err }},
+		ConnOptions{MaxOutput: 256 << 10, ExcludeFromBudget: ownBound})
 	chunk := make([]byte, 32<<10)
 	most := 0
 	var last error
@@ -121,7 +122,8 @@ func slowConsumerIsClosed(t *testing.T, ownBound bool) {
 	if ownBound {
 		slow, own = own, slow
 	}
-	if s := figures(e)[c.Loop().Index()]; s.SlowConsumerCloses != slow || s.ExcludedCloses != own || s.BufferBytes > poolBound {
+	s := figures(e)[c.Loop().Index()]
+	if s.SlowConsumerCloses != slow || s.ExcludedCloses != own || s.BufferBytes > poolBound {
 		t.Errorf("stats: %+v", s)
 	}
 }

@@ -10,12 +10,12 @@ func TestALargeMessageLeavesNoLargeBuffer(t *testing.T) {
 	t.Parallel()
 	const large = 1 << 20
 	e := start(t, Config{})
-	heard := make(chan []byte, 1)
+	received := make(chan []byte, 1)
 	c, nc := opened(t, e, funcs{data: func(_ *Conn, in []byte) int { // messages of that size
 		if len(in) < large {
 			return 0
 		}
-		heard <- bytes.Clone(in[:large])
+		received <- bytes.Clone(in[:large])
 		return large
 	}}, ConnOptions{MaxInput: 2 * large})
 	message := bytes.Repeat([]byte("0123456789abcdef"), large/16)
@@ -23,7 +23,7 @@ func TestALargeMessageLeavesNoLargeBuffer(t *testing.T) {
 		if _, err := nc.Write(append(bytes.Clone(message), message[:rest]...)); err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(receive(t, heard), message) {
+		if !bytes.Equal(receive(t, received), message) {
 			t.Fatal("it is not what was sent")
 		}
 		eventually(t, "what is left is there", func() (there bool) {
@@ -38,7 +38,7 @@ func TestALargeMessageLeavesNoLargeBuffer(t *testing.T) {
 		if _, err := nc.Write(message[rest:]); err != nil { // the next one arrives whole, too
 			t.Fatal(err)
 		}
-		if !bytes.Equal(receive(t, heard), message) {
+		if !bytes.Equal(receive(t, received), message) {
 			t.Fatal("the rest is not what was sent")
 		}
 	}

@@ -80,7 +80,8 @@ func TestSim(t *testing.T) {
 			t.Fatal(err)
 		}
 		var end error
-		p := s.Open(1, netip.AddrPort{}, funcs{data: echo, close: func(_ *engine.Conn, err error) { end = err }}, engine.ConnOptions{MaxOutput: 1 << 20})
+		p := s.Open(1, netip.AddrPort{}, funcs{data: echo, close: func(_ *engine.Conn, err error) { end = err }},
+			engine.ConnOptions{MaxOutput: 1 << 20})
 		p.Send([]byte("hello"))
 		if p.Read(2); len(p.Take()) > 0 || p.Unread() != 3 {
 			t.Error("a loop writes before the end of its turn, or reads more than it is to")
@@ -118,7 +119,9 @@ func TestSimPauseAndTime(t *testing.T) {
 		l := s.Engine().Loops()[0]
 		var c *engine.Conn
 		ended := false
-		p := s.Open(0, netip.AddrPort{}, funcs{open: func(conn *engine.Conn) { c = conn }, close: func(*engine.Conn, error) { ended = true }}, engine.ConnOptions{})
+		p := s.Open(0, netip.AddrPort{},
+			funcs{open: func(conn *engine.Conn) { c = conn }, close: func(*engine.Conn, error) { ended = true }},
+			engine.ConnOptions{})
 		c.Pause()
 		p.Send([]byte("x"))
 		p.HangUp()
@@ -241,12 +244,12 @@ func TestTheEndComesBehindTheData(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var heard string
+		var received string
 		var conn *engine.Conn
 		h := enders{funcs{
 			open: func(c *engine.Conn) { conn = c },
 			data: func(c *engine.Conn, in []byte) int {
-				heard += string(in[:1])
+				received += string(in[:1])
 				if how == "yields" && len(in) > 1 {
 					c.Yield(0)
 				}
@@ -256,7 +259,7 @@ func TestTheEndComesBehindTheData(t *testing.T) {
 				return 1
 			},
 		}, func(c *engine.Conn) {
-			heard += "."
+			received += "."
 			_ = c.Write([]byte("answer"))
 		}}
 		p := s.Open(0, netip.AddrPort{}, h, engine.ConnOptions{})
@@ -269,8 +272,8 @@ func TestTheEndComesBehindTheData(t *testing.T) {
 		conn.Resume()
 		s.Settle()
 		want := map[string]string{"paused": "a.", "yields": "abc.", "kept": "a."}[how]
-		if got := string(p.Take()); heard != want || got != "answer" {
-			t.Errorf("%s: heard %q, it gets %q", how, heard, got)
+		if got := string(p.Take()); received != want || got != "answer" {
+			t.Errorf("%s: received %q, it gets %q", how, received, got)
 		}
 		conn.Close(nil)
 		s.Settle()
@@ -342,7 +345,10 @@ func TestOverload(t *testing.T) {
 		reasons := make(map[*engine.Conn]error)
 		var conns []*engine.Conn
 		var peers []*enginetest.Peer
-		h := funcs{open: func(c *engine.Conn) { conns = append(conns, c) }, close: func(c *engine.Conn, err error) { reasons[c] = err }}
+		h := funcs{
+			open:  func(c *engine.Conn) { conns = append(conns, c) },
+			close: func(c *engine.Conn, err error) { reasons[c] = err },
+		}
 		for range 3 {
 			peers = append(peers, s.Open(0, netip.AddrPort{}, h, engine.ConnOptions{MaxOutput: bound}))
 		}
@@ -363,7 +369,8 @@ func TestOverload(t *testing.T) {
 		expect := func(over bool, times uint64) {
 			t.Helper()
 			if got := l.Stats(); got.Overloaded != over || l.Overloaded() != over || got.OverloadEvents != times {
-				t.Fatalf("with %d of %d bytes: overloaded %v, %d times", got.BufferedBytes, bound, got.Overloaded, got.OverloadEvents)
+				t.Fatalf("with %d of %d bytes: overloaded %v, %d times",
+					got.BufferedBytes, bound, got.Overloaded, got.OverloadEvents)
 			}
 		}
 		waits(0, 3*mib)
@@ -388,7 +395,8 @@ func TestOverload(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		s.Turn(0)
-		if expect(false, 2); len(reasons) != 1 || !errors.Is(reasons[conns[1]], engine.ErrOverBudget) || l.Stats().MemoryLimitCloses != 1 {
+		expect(false, 2)
+		if len(reasons) != 1 || !errors.Is(reasons[conns[1]], engine.ErrOverBudget) || l.Stats().MemoryLimitCloses != 1 {
 			t.Errorf("cut were %v", reasons)
 		}
 	})
@@ -402,7 +410,8 @@ func TestTheBufferOfASlowConnIsUsedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	var c *engine.Conn
-	peer := s.Open(0, netip.AddrPort{}, funcs{open: func(opened *engine.Conn) { c = opened }}, engine.ConnOptions{Overflow: engine.DropOldest})
+	peer := s.Open(0, netip.AddrPort{}, funcs{open: func(opened *engine.Conn) { c = opened }},
+		engine.ConnOptions{Overflow: engine.DropOldest})
 	fill := func() *byte {
 		peer.Limit(0)
 		for range 1000 { // of 4 KiB each, more than MaxOutput
@@ -484,7 +493,8 @@ func TestRetain(t *testing.T) {
 			s.Settle()
 			take()
 			if !bytes.Equal(append(handed, rest...), written) || unflushed != len(rest) {
-				t.Errorf("seed %d: of %d bytes %d are handed out and %d left, %d in OnClose", seed, len(written), len(handed), len(rest), unflushed)
+				t.Errorf("seed %d: of %d bytes %d are handed out and %d left, %d in OnClose",
+					seed, len(written), len(handed), len(rest), unflushed)
 			}
 		})
 	}

@@ -36,7 +36,8 @@ func TestAStalledPeerIsCut(t *testing.T) {
 			if took := time.Since(begun); took < 250*time.Millisecond {
 				t.Errorf("after %v", took)
 			}
-			if s := figures(e)[c.Loop().Index()]; s.WriteTimeoutCloses != 1 || s.SlowConsumerCloses != 0 || s.BufferedBytes != 0 || s.SlowConns != 0 {
+			s := figures(e)[c.Loop().Index()]
+			if s.WriteTimeoutCloses != 1 || s.SlowConsumerCloses != 0 || s.BufferedBytes != 0 || s.SlowConns != 0 {
 				t.Errorf("stats: %+v", s)
 			}
 		})
@@ -50,7 +51,8 @@ func TestASlowPeerIsNotStalled(t *testing.T) {
 	e := start(t, Config{Tick: 10 * time.Millisecond})
 	const stall, rounds = 2 * time.Second, 25
 	reasons := make(chan error, 1)
-	c, nc := opened(t, e, funcs{close: func(_ *Conn, err error) { reasons <- err }}, ConnOptions{MaxOutput: 64 << 20, WriteTimeout: stall})
+	c, nc := opened(t, e, funcs{close: func(_ *Conn, err error) { reasons <- err }},
+		ConnOptions{MaxOutput: 64 << 20, WriteTimeout: stall})
 	_ = nc.(*net.TCPConn).SetReadBuffer(16 << 10)
 	fill(t, c, 8<<20)
 	beat := time.NewTicker(4 * stall / rounds / 2)
@@ -68,7 +70,7 @@ func TestASlowPeerIsNotStalled(t *testing.T) {
 
 // When too many bytes wait in a loop, the conns with the most are closed, and those with fewer are
 // not. Conns with ExcludeFromBudget do not count.
-func TestTheWorstAreCutFirst(t *testing.T) {
+func TestTheLargestBacklogsAreClosedFirst(t *testing.T) {
 	t.Parallel()
 	const bound = 8 << 20
 	e := start(t, Config{Loops: 1, MaxBuffered: bound})
@@ -124,7 +126,8 @@ func TestAnOverloadedLoopGetsNoNewConns(t *testing.T) {
 		dial(t, ln)
 	}
 	here := c.Loop().Index()
-	eventually(t, "five go to the other", func() bool { s := figures(e); return s[here].Conns == 1 && s[1-here].Conns == 5 })
+	eventually(t, "five go to the other",
+		func() bool { s := figures(e); return s[here].Conns == 1 && s[1-here].Conns == 5 })
 	on(t, c.Loop(), func() { c.Close(ErrStopped) })
 	eventually(t, "it is not overloaded any more", func() bool { return !c.Loop().Overloaded() })
 	dial(t, ln)
@@ -133,7 +136,7 @@ func TestAnOverloadedLoopGetsNoNewConns(t *testing.T) {
 
 // A large amount of output within one callback is sent before the callback ends: output to many
 // conns is not all held in memory first.
-func TestAFloodDoesNotWait(t *testing.T) {
+func TestAFloodIsSentWithinTheCallback(t *testing.T) {
 	t.Parallel()
 	e := start(t, Config{Loops: 1})
 	var conns []*Conn

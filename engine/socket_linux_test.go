@@ -13,7 +13,10 @@ func TestAcceptedSocketsAreKeptAlive(t *testing.T) {
 	e := start(t, Config{Loops: 1})
 	type option struct{ level, name, value int }
 	got := make(chan option, 4)
-	options := []option{{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1}, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 60}, {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15}, {unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 6}}
+	options := []option{
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1}, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 60},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15}, {unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 6},
+	}
 	ln := serve(t, e, funcs{open: func(c *Conn) {
 		for _, o := range options {
 			o.value, _ = unix.GetsockoptInt(c.g.Fd(), o.level, o.name)

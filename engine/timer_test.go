@@ -158,7 +158,8 @@ func TestDueTick(t *testing.T) {
 		want         int64
 	}{
 		{0, 0, 10, 0}, {0, 1, 10, 1}, {0, 10, 10, 1}, {0, 11, 10, 2}, {5, 5, 10, 1}, {5, 6, 10, 2}, {5, -7, 10, 1},
-		{0, most, 1, math.MaxInt64}, {0, most, 10, math.MaxInt64/10 + 1}, {5, most, 10, math.MaxInt64/10 + 1}, {5, most - 4, 1, math.MaxInt64},
+		{0, most, 1, math.MaxInt64}, {0, most, 10, math.MaxInt64/10 + 1},
+		{5, most, 10, math.MaxInt64/10 + 1}, {5, most - 4, 1, math.MaxInt64},
 		{most - 1, most, 10, math.MaxInt64/10 + 1}, {most, 1, 1, math.MaxInt64}, {3, most, most, 1}, {3, most - 4, most, 1},
 	} {
 		if got := dueTick(c.now, c.d, c.tick); got != c.want {

@@ -29,8 +29,8 @@ func (w *witness) isServed() {
 	w.said++
 	text := fmt.Sprintf(`"message %d of the witness"`, w.said)
 	w.say(text)
-	if got := w.hear(); got != text {
-		w.t.Fatalf("the witness said %q and hears %q", text, got)
+	if got := w.receive(); got != text {
+		w.t.Fatalf("the witness said %q and receives %q", text, got)
 	}
 }
 
@@ -148,8 +148,8 @@ func TestBadMessagesEndTheirSenderAlone(t *testing.T) {
 			if c.code != 0 {
 				want = fmt.Sprintf("close %d", c.code)
 			}
-			if got := opened.hear(); !strings.HasPrefix(got, want) {
-				t.Errorf("%s: the sender hears %q, want %q", c.name, got, want)
+			if got := opened.receive(); !strings.HasPrefix(got, want) {
+				t.Errorf("%s: the sender receives %q, want %q", c.name, got, want)
 			}
 			ends[c.reason]++
 			wait(t, c.name+": counted", func() bool { return g.Stats().ClosesByReason[c.reason] == ends[c.reason] })
@@ -175,7 +175,7 @@ func dialRaw(t testing.TB, url string) *fakeClient {
 
 // A client that begins a message and does not complete it is closed after a while, even if it sends
 // a byte now and then.
-func TestMessagesThatAreNeverWhole(t *testing.T) {
+func TestMessagesThatAreNeverComplete(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, everyProtocol(gateway.ListenerConfig{MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
@@ -215,12 +215,12 @@ func TestMessagesThatAreNeverWhole(t *testing.T) {
 		}()
 	}
 	for i, k := range slow {
-		got := k.hear()
+		got := k.receive()
 		for got == "a whole one" {
-			got = k.hear()
+			got = k.receive()
 		}
 		if got != closedFor("limit") && got != "close 1008 limit" {
-			t.Errorf("slow client %d hears %q", i, got)
+			t.Errorf("slow client %d receives %q", i, got)
 		}
 	}
 	t.Logf("%d slow clients cut within %v", len(slow), time.Since(began).Round(10*time.Millisecond))
@@ -247,8 +247,8 @@ func TestALongMessageHasMoreTime(t *testing.T) {
 		<-time.After(100 * time.Millisecond)
 	}
 	c.write([]byte("\n"))
-	if got := c.hear(); got != want {
-		t.Errorf("hears %.50q", got)
+	if got := c.receive(); got != want {
+		t.Errorf("receives %.50q", got)
 	}
 	if s := g.Stats(); s.MessageTimeouts != 0 {
 		t.Errorf("%d cut", s.MessageTimeouts)
@@ -268,12 +268,12 @@ func TestFirstMessage(t *testing.T) {
 	half := dialClient(t, at["text"])
 	half.write([]byte("half a message is none"))
 	for want, c := range mute {
-		if got := c.hear(); got != want {
-			t.Errorf("hears %q, want %q", got, want)
+		if got := c.receive(); got != want {
+			t.Errorf("receives %q, want %q", got, want)
 		}
 	}
-	if got := half.hear(); got != closedFor("handshake") {
-		t.Errorf("who has sent half a message hears %q", got)
+	if got := half.receive(); got != closedFor("handshake") {
+		t.Errorf("who has sent half a message receives %q", got)
 	}
 	wait(t, "three counted", func() bool {
 		s := g.Stats()
@@ -296,8 +296,8 @@ func TestPartialMessagesAreBounded(t *testing.T) {
 	large.write([]byte(text))
 	wait(t, "all of it held", func() bool { return g.Stats().PartialBytes == len(text) })
 	large.write([]byte("\n"))
-	if got := large.hear(); got != text {
-		t.Fatalf("hears %.50q", got)
+	if got := large.receive(); got != text {
+		t.Fatalf("receives %.50q", got)
 	}
 	const many = 40
 	var greedy []*fakeClient

@@ -19,7 +19,7 @@ import (
 // behind. While the gateway does not read the link, a missing PONG does not count. The worker's own
 // PING is behind all that data, so the gateway sends a PONG at each heartbeat. When the link is
 // read again and nothing comes, it is closed.
-func TestALinkThatIsNotReadIsNotMissed(t *testing.T) {
+func TestAnUnreadLinkIsNotCut(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate(t, Config{Loops: 2, Logger: slog.New(slog.DiscardHandler)})
@@ -55,14 +55,14 @@ func TestALinkThatIsNotReadIsNotMissed(t *testing.T) {
 			return n
 		}
 		if n := types(10 * time.Second); n[link.Pong] < 9 || len(n) > 1 {
-			t.Errorf("in 10 heartbeats in which its link is not read a worker hears %v", n)
+			t.Errorf("in 10 heartbeats in which its link is not read a worker receives %v", n)
 		}
 		g.sim.Settle() // the other loop drains its inbox
 		if k.inboxPaused || k.ended {
 			t.Fatalf("not read %v, at its end %v", k.inboxPaused, k.ended)
 		}
 		if n := types(5 * time.Second); n[link.Ping] != 1 || n[link.GoAway] != 1 {
-			t.Errorf("a worker that says nothing hears %v", n)
+			t.Errorf("a worker that says nothing receives %v", n)
 		}
 	})
 }
@@ -133,7 +133,7 @@ func TestClientsThatCameTogetherArePingedApart(t *testing.T) {
 // A client that sends messages and receives none is pinged, so that no proxy takes the connection
 // for idle: it receives something at least every two heartbeats. It need not answer. A client that
 // receives messages is not pinged.
-func TestWhoTalksAndHearsNothingIsPinged(t *testing.T) {
+func TestAClientThatOnlySendsIsPinged(t *testing.T) {
 	t.Parallel()
 	for _, told := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -148,19 +148,19 @@ func TestWhoTalksAndHearsNothingIsPinged(t *testing.T) {
 					c.s.deliver([]byte("news"), link.FlagText, engine.SendOptions{})
 				}
 				r.turn(10, c)
-				if heard := c.Take(); len(heard) > 0 {
+				if received := c.Take(); len(received) > 0 {
 					longest, last = max(longest, time.Since(last)), time.Now()
-					pings += bytes.Count(heard, []byte("ping"))
+					pings += bytes.Count(received, []byte("ping"))
 				}
 			}
 			if c.Closed() {
 				t.Fatal("a client that talks is closed")
 			}
 			if told && pings > 0 {
-				t.Errorf("one that hears something is pinged, %d times", pings)
+				t.Errorf("one that receives something is pinged, %d times", pings)
 			}
 			if !told && (pings < 600/50-1 || longest > 51*time.Second) {
-				t.Errorf("pinged %d times; it heard nothing for %v", pings, longest)
+				t.Errorf("pinged %d times; it received nothing for %v", pings, longest)
 			}
 		})
 	}
@@ -169,7 +169,7 @@ func TestWhoTalksAndHearsNothingIsPinged(t *testing.T) {
 // A client that reads a large message slowly is not closed, although it cannot answer the pings
 // behind it: the bytes that it acknowledges count as an answer. When it acknowledges no more it is
 // closed.
-func TestWhoTakesSlowlyIsNotSilent(t *testing.T) {
+func TestASlowReaderIsNotIdle(t *testing.T) {
 	t.Parallel()
 	for _, misses := range []int{1, 2, 3} {
 		synctest.Test(t, func(t *testing.T) {

@@ -46,14 +46,14 @@ var rules = [...]rule{
 // wellFormed checks a frame against the rule of its type.
 func wellFormed(f *link.Frame) error {
 	if int(f.Type) >= len(rules) || rules[f.Type].payload == unknown {
-		return fmt.Errorf("%w: type %d from a worker", link.ErrFrame, f.Type)
+		return fmt.Errorf("%w: a worker must not send type %d", link.ErrFrame, f.Type)
 	}
 	r := rules[f.Type]
 	if more := f.Flags &^ r.flags; more != 0 {
-		return fmt.Errorf("%w: flags %#02x of %v", link.ErrFrame, more, f.Type)
+		return fmt.Errorf("%w: flags %#02x are not allowed in %v", link.ErrFrame, more, f.Type)
 	}
 	if !r.payload.fits(f) {
-		return fmt.Errorf("%w: payload of %v", link.ErrFrame, f.Type)
+		return fmt.Errorf("%w: invalid payload of %v", link.ErrFrame, f.Type)
 	}
 	return nil
 }
@@ -83,17 +83,17 @@ func check(f *link.Frame, loops int) error {
 	switch f.Type {
 	case link.Send, link.Kick, link.Bind, link.Unbind, link.Join, link.Leave, link.Set:
 		if int(f.Code) >= loops {
-			return fmt.Errorf("%w: no loop %d", link.ErrFrame, f.Code)
+			return fmt.Errorf("%w: there is no loop %d", link.ErrFrame, f.Code)
 		}
 	case link.Publish, link.Dissolve:
 		if int(f.Slot) > loops || f.Slot > 0 && f.Has(link.FlagFar) {
-			return fmt.Errorf("%w: no loop %d", link.ErrFrame, f.Slot)
+			return fmt.Errorf("%w: there is no loop %d", link.ErrFrame, f.Slot)
 		}
 	case link.Select:
 		c := link.Read(f.Payload)
 		c.Take(1 + 4) // fields, limit
 		if at := c.U64() >> cursorBits; at >= uint64(loops) {
-			return fmt.Errorf("%w: no loop %d", link.ErrFrame, at)
+			return fmt.Errorf("%w: there is no loop %d", link.ErrFrame, at)
 		}
 	case link.Relay:
 		return checkRelay(f)
@@ -109,7 +109,7 @@ func checkRelay(f *link.Frame) error {
 		return err
 	}
 	if inner.Type < link.Send || inner.Type > link.Set || inner.Has(link.FlagResult) {
-		return fmt.Errorf("%w: type %d in a frame of type %d", link.ErrFrame, inner.Type, f.Type)
+		return fmt.Errorf("%w: type %d is not allowed in a frame of type %d", link.ErrFrame, inner.Type, f.Type)
 	}
 	return check(&inner, maxLoops)
 }
@@ -117,7 +117,7 @@ func checkRelay(f *link.Frame) error {
 // checkArrival checks a command from another gateway.
 func (g *Gateway) checkArrival(f *link.Frame) error {
 	if f.Has(link.FlagResult) {
-		return fmt.Errorf("%w: a request for a result in a frame of type %d", link.ErrFrame, link.Relay)
+		return fmt.Errorf("%w: a result is not allowed in a frame of type %d", link.ErrFrame, link.Relay)
 	}
 	switch f.Type {
 	case link.Publish, link.Dissolve:
@@ -128,7 +128,7 @@ func (g *Gateway) checkArrival(f *link.Frame) error {
 	case link.Evict:
 		return wellFormed(f)
 	default:
-		return fmt.Errorf("%w: type %d in a frame of type %d", link.ErrFrame, f.Type, link.Relay)
+		return fmt.Errorf("%w: type %d is not allowed in a frame of type %d", link.ErrFrame, f.Type, link.Relay)
 	}
 	return g.check(f)
 }
@@ -136,11 +136,11 @@ func (g *Gateway) checkArrival(f *link.Frame) error {
 // within returns the one frame in the payload of a RELAY.
 func within(f *link.Frame) (inner link.Frame, err error) {
 	if f.Type != link.Relay {
-		return inner, fmt.Errorf("%w: type %d from a gateway", link.ErrFrame, f.Type)
+		return inner, fmt.Errorf("%w: a gateway must not send type %d", link.ErrFrame, f.Type)
 	}
 	n, err := link.Next(f.Payload, link.MaxFrame, &inner)
 	if err == nil && (n == 0 || n != len(f.Payload)) {
-		err = fmt.Errorf("%w: not one command in a frame of type %d", link.ErrFrame, f.Type)
+		err = fmt.Errorf("%w: a frame of type %d must have one command", link.ErrFrame, f.Type)
 	}
 	return inner, err
 }

@@ -31,7 +31,7 @@ func detached(w *fakeWorker) link.Reason {
 
 var oneWorker = link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: 1 << 20, ID: [16]byte{1}}
 
-func TestClientsAndWorkersHearWhyAConnectionEnds(t *testing.T) {
+func TestClientsAndWorkersReceiveTheReason(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
@@ -67,7 +67,7 @@ func TestClientsAndWorkersHearWhyAConnectionEnds(t *testing.T) {
 				c.do(w, ws, f, stop)
 			}
 			if got := detachedWhile(w, ws, c.code); got != c.reason {
-				t.Errorf("the worker hears %v", got)
+				t.Errorf("the worker receives %v", got)
 			}
 		})
 	}
@@ -82,7 +82,7 @@ func detachedWhile(w *fakeWorker, ws *websocket.Conn, code websocket.StatusCode)
 		reason = detached(w)
 	}
 	if _, _, err := ws.Read(within(w.t)); websocket.CloseStatus(err) != code {
-		w.t.Errorf("the client hears %v, want %d", err, code)
+		w.t.Errorf("the client receives %v, want %d", err, code)
 	}
 	if reason == 0 {
 		reason = detached(w)
@@ -130,17 +130,17 @@ func TestASilentTextClientIsPingedThenClosed(t *testing.T) {
 			w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 			conn := dial(t, hostport(g.Addrs()[0]))
 			_ = conn.SetReadDeadline(time.Now().Add(patience))
-			var heard []string
+			var received []string
 			lines := bufio.NewScanner(conn)
 			for lines.Scan() {
-				heard = append(heard, lines.Text())
+				received = append(received, lines.Text())
 			}
-			if lines.Err() != nil || !slices.Equal(heard, c.want) {
-				t.Errorf("heard %q, then %v", heard, lines.Err())
+			if lines.Err() != nil || !slices.Equal(received, c.want) {
+				t.Errorf("received %q, then %v", received, lines.Err())
 			}
 			_ = conn.Close()
 			if got := detached(w); got != link.ReasonIdle {
-				t.Errorf("the worker hears %v", got)
+				t.Errorf("the worker receives %v", got)
 			}
 		})
 	}
@@ -157,8 +157,8 @@ func TestAPausedClientIsNotIdle(t *testing.T) {
 	dialClient(t, g.Addrs()[0]).say("more than ten bytes")
 	wait(t, "the pause", func() bool { return g.Stats().ReadPauses == 1 })
 	for range 2 { // clients that become idle show that the time has passed
-		if got := dialClient(t, g.Addrs()[0]).hear(); got != closedFor("idle") {
-			t.Errorf("hears %q", got)
+		if got := dialClient(t, g.Addrs()[0]).receive(); got != closedFor("idle") {
+			t.Errorf("receives %q", got)
 		}
 	}
 	wait(t, "the paused one alone", func() bool { return g.Stats().Clients == 1 })
@@ -172,7 +172,7 @@ func TestNoHeartbeat(t *testing.T) {
 	conn := dial(t, hostport(g.Addrs()[0]))
 	_ = conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
 	if _, err := conn.Read(make([]byte, 1)); ended(err) || err == nil {
-		t.Errorf("the client hears something: %v", err)
+		t.Errorf("the client receives something: %v", err)
 	}
 }
 

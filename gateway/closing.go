@@ -16,7 +16,7 @@ const (
 	closeWait = 5 * time.Second
 	// closeWaitShort is that time for a WebSocket that has violated a rule or a limit, or was idle.
 	// It is also how long a client of another protocol may take to close the connection after it
-	// was told of a drain.
+	// was notified of a drain.
 	closeWaitShort = time.Second
 	// lingerTime is how much longer a client that has not answered is read, after the gateway has
 	// closed its side of the connection.
@@ -73,7 +73,7 @@ func (s *session) closeNow(reason link.Reason) {
 }
 
 // closingConn is the connection of a client that the gateway has closed, until its last bytes are
-// delivered. The business no longer has the client, and its slot is free as soon as its worker has
+// delivered. The worker no longer has the client, and its slot is free as soon as its worker has
 // acknowledged that. Owned by the loop.
 //
 // The gateway does not close the connection of a WebSocket before the client has answered the close

@@ -35,7 +35,7 @@ func TestTheGatewaysCloseWaitsForTheClients(t *testing.T) {
 				r.turn(10, c)
 				frame := c.Take()
 				if len(frame) < 4 || frame[0] != 0x88 || c.Closed() {
-					t.Fatalf("%v: it hears %q, closed %v", reason, frame, c.Closed())
+					t.Fatalf("%v: it receives %q, closed %v", reason, frame, c.Closed())
 				}
 				if r.l.closingConns != 1 || c.s.phase != phaseForgotten || r.l.members.Len() > 0 {
 					t.Errorf("%v: %d leave, phase %v, %d members", reason, r.l.closingConns, c.s.phase, r.l.members.Len())
@@ -44,8 +44,8 @@ func TestTheGatewaysCloseWaitsForTheClients(t *testing.T) {
 					c.Send(c.ws.Append(nil, bytes.Repeat([]byte("x"), 300_000), true))
 					r.turn(10, c)
 				}
-				if c.Closed() || len(r.heard[c.s.slot]) > 0 {
-					t.Fatalf("%v: closed %v, the worker hears %d messages", reason, c.Closed(), len(r.heard[c.s.slot]))
+				if c.Closed() || len(r.received[c.s.slot]) > 0 {
+					t.Fatalf("%v: closed %v, the worker receives %d messages", reason, c.Closed(), len(r.received[c.s.slot]))
 				}
 				began := time.Now()
 				if end != nil {
@@ -102,8 +102,8 @@ func TestADrainLetsClientsCloseThemselves(t *testing.T) {
 					!closes && reason == link.ReasonDraining && took < 900*time.Millisecond {
 					t.Errorf("%v, it closes %v: the end comes after %v", reason, closes, took)
 				}
-				if len(r.heard[c.s.slot]) > 0 || r.l.closingConns > 0 || r.l.stats.CloseTimeouts > 0 {
-					t.Errorf("%v: the worker hears %q, %d leave, %d timeouts", reason, r.heard[c.s.slot], r.l.closingConns,
+				if len(r.received[c.s.slot]) > 0 || r.l.closingConns > 0 || r.l.stats.CloseTimeouts > 0 {
+					t.Errorf("%v: the worker receives %q, %d leave, %d timeouts", reason, r.received[c.s.slot], r.l.closingConns,
 						r.l.stats.CloseTimeouts)
 				}
 			})
@@ -134,9 +134,9 @@ func TestAHalfClosedClientWaitsForAnswersNotForEver(t *testing.T) {
 				t.Errorf("%s: closed after %v", format, took)
 			}
 			r.turn(10)
-			if len(r.heard[c.s.slot]) != 1 || r.l.stats.HalfClosesUnanswered != 1 || r.l.stats.Closed != 1 ||
+			if len(r.received[c.s.slot]) != 1 || r.l.stats.HalfClosesUnanswered != 1 || r.l.stats.Closed != 1 ||
 				r.l.closingConns != 0 {
-				t.Errorf("%s: the worker hears %v, %d unanswered, %d closed", format, r.heard[c.s.slot],
+				t.Errorf("%s: the worker receives %v, %d unanswered, %d closed", format, r.received[c.s.slot],
 					r.l.stats.HalfClosesUnanswered, r.l.stats.Closed)
 			}
 		})
@@ -168,7 +168,7 @@ func TestWhatComesWithTheEndIsAnswered(t *testing.T) {
 			}
 			r.turn(10)
 			if got := string(w.Take()); got != c.want {
-				t.Errorf("%s: it hears %q", name, got)
+				t.Errorf("%s: it receives %q", name, got)
 			}
 			if !w.Closed() || r.l.closingConns != 0 {
 				t.Errorf("%s: closed %v, %d leave", name, w.Closed(), r.l.closingConns)
@@ -199,14 +199,14 @@ func TestAHalfClosedClientReadsSlowly(t *testing.T) {
 		}
 		if want := string(bytes.Repeat([]byte("a"), 100_000)) + "\n" + string(bytes.Repeat([]byte("b"), 100_000)) +
 			"\n"; string(got) != want {
-			t.Errorf("it hears %d bytes of %d", len(got), len(want))
+			t.Errorf("it receives %d bytes of %d", len(got), len(want))
 		}
 	})
 }
 
 // A client may be closed just after its connection has ended, because its last message did not fit
 // or it was closed at once. It then leaves nothing for which a drain would wait.
-func TestWhoIsBrokenDoesNotLeave(t *testing.T) {
+func TestABrokenClientDoesNotLeave(t *testing.T) {
 	t.Parallel()
 	big := make([]byte, 10<<20) // the output limit of a client is 16 MiB
 	_, _ = rand.NewChaCha8([32]byte{}).Read(big)

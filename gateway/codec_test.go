@@ -88,11 +88,11 @@ func TestACodecOfOnesOwn(t *testing.T) {
 		_ = conn.SetDeadline(time.Now().Add(patience))
 		return conn
 	}
-	hears := func(conn net.Conn, want string) {
+	receives := func(conn net.Conn, want string) {
 		t.Helper()
 		got := make([]byte, len(want))
 		if n, err := io.ReadFull(conn, got); err != nil || string(got) != want {
-			t.Fatalf("hears %q, %v, want %q", got[:n], err, want)
+			t.Fatalf("receives %q, %v, want %q", got[:n], err, want)
 		}
 	}
 	says := func(conn net.Conn, pieces ...string) {
@@ -105,20 +105,20 @@ func TestACodecOfOnesOwn(t *testing.T) {
 	}
 	ann, bob, telnet := open(0), open(1), open(2)
 	says(ann, "2:hi,0:,3:you,", "4", ":", "mo", "re", ",") // many messages in one piece, one in many pieces
-	hears(ann, "2:hi,0:,3:you,4:more,")
+	receives(ann, "2:hi,0:,3:you,4:more,")
 	says(bob, "2:hi,")
-	hears(bob, ",ih:2")
+	receives(bob, ",ih:2")
 	says(telnet, "here\n")
-	hears(telnet, "here\n")
+	receives(telnet, "here\n")
 	says(telnet, "all of you\nall unsayable things\nall again\n")
-	hears(ann, "10:all of you,9:all again,")
-	hears(bob, ",uoy fo lla:01,niaga lla:9")
-	hears(telnet, "all of you\nall unsayable things\nall again\n")
+	receives(ann, "10:all of you,9:all again,")
+	receives(bob, ",uoy fo lla:01,niaga lla:9")
+	receives(telnet, "all of you\nall unsayable things\nall again\n")
 	if n := g.Stats().EncodeErrors; n != 2 {
 		t.Errorf("%d messages that a format cannot carry were counted, want one for each of two formats", n)
 	}
 
-	for _, c := range []struct{ says, hears, reason string }{
+	for _, c := range []struct{ says, receives, reason string }{
 		{"x:", `71:{"type":"sluice.closed","reason":"protocol","detail":"not a netstring"},`, "protocol"},
 		{"1001:" + strings.Repeat("x", 1001) + ",",
 			`88:{"type":"sluice.closed","reason":"too big","detail":"a message of more than 1000 bytes"},`, "too big"},
@@ -127,13 +127,13 @@ func TestACodecOfOnesOwn(t *testing.T) {
 		conn := open(0)
 		before := g.Stats().ClosesByReason[c.reason]
 		says(conn, c.says)
-		if told, err := io.ReadAll(conn); string(told) != c.hears || err != nil && !ended(err) {
-			t.Errorf("who says %.10q hears %q, %v", c.says, told, err)
+		if told, err := io.ReadAll(conn); string(told) != c.receives || err != nil && !ended(err) {
+			t.Errorf("who says %.10q receives %q, %v", c.says, told, err)
 		}
 		wait(t, c.reason, func() bool { return g.Stats().ClosesByReason[c.reason] == before+1 })
 	}
 	says(ann, "5:still,")
-	hears(ann, "5:still,")
+	receives(ann, "5:still,")
 }
 
 // counting counts the messages that it encodes.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"time"
 
@@ -38,7 +39,8 @@ type Config struct {
 	// Key authenticates gateway and workers to each other. It has at least 16 bytes. Without a key
 	// only workers on this machine are accepted.
 	Key []byte
-	// Loops is the number of event loops, at most 255. Defaults to GOMAXPROCS.
+	// Loops is the number of event loops, at most 255. Defaults to GOMAXPROCS, or 255 if that is
+	// more.
 	Loops int
 	// PinCPUs binds each loop to a processor (Linux only).
 	PinCPUs bool
@@ -46,10 +48,10 @@ type Config struct {
 	// LeastClients.
 	Router func() Router
 	// QueueTimeout is how long a message waits while there is no worker. Then it is rejected and
-	// its client is told. Defaults to 10 s.
+	// its client is notified. Defaults to 10 s.
 	QueueTimeout time.Duration
 	// MaxUnroutedBytes bounds the messages that wait while there is no worker, in bytes for each
-	// loop. Further messages are rejected and their clients are told. Defaults to 64 MiB.
+	// loop. Further messages are rejected and their clients are notified. Defaults to 64 MiB.
 	MaxUnroutedBytes int
 	// MaxQueueBytes bounds the messages that wait for a worker that is connected, in bytes for each
 	// loop. Past it, clients that have messages waiting or send much are not read, until half of it
@@ -84,11 +86,11 @@ type Config struct {
 	// clients {"type":"sluice.overloaded"}. A loop that has been overloaded for 10 s closes the
 	// clients with most waiting until it is not. Defaults to 256 MiB.
 	MaxBuffered int
-	// MaxDeliveries is how many links may end while a message is unacknowledged on them, within 3
-	// and 255. Then the message is dead-lettered and its client is told. A link that its own worker
-	// has replaced does not count. A client whose Connect event is dead-lettered is closed. Older
-	// unacknowledged events of the client are tried first, so the first message of a new client may
-	// use up to three links more. Defaults to 5.
+	// MaxDeliveries is how many links may end while a message is unacknowledged on them, between
+	// 3 and 255. Then the message is a dead letter: it is given up, and its client is notified. A
+	// link that its own worker has replaced does not count. A client whose Connect event is a dead
+	// letter is closed. Older unacknowledged events of the client are tried first, so the first
+	// message of a new client may use up to three links more. Defaults to 5.
 	MaxDeliveries int
 	// LinkHeartbeat is how long a link may be silent before a ping. After two intervals the link is
 	// closed, so a worker that hangs is detected within three. Whole seconds, at most 65,535.
@@ -98,12 +100,12 @@ type Config struct {
 	// while Draining, /readyz and /healthz already report the drain. Load balancers need this time
 	// to notice. Defaults to 0, no delay; negative means the same.
 	DrainDelay time.Duration
-	// DrainTimeout is how long the drain lets clients finish. Then the remaining clients are told
-	// at once, and closed a second later. Defaults to 10 s.
+	// DrainTimeout is how long the drain lets clients finish. Then the remaining clients receive
+	// the reason at once, and are closed a second later. Defaults to 10 s.
 	DrainTimeout time.Duration
-	// DrainRate is how many clients a second are told to go during the drain, so that they do not
-	// all reconnect to other gateways at once. Defaults to the rate that tells all of them in half
-	// of DrainTimeout, and at least 100.
+	// DrainRate is how many clients a second are closed during the drain, so that they do not all
+	// reconnect to other gateways at once. Defaults to the rate that closes all of them in half of
+	// DrainTimeout, and at least 100.
 	DrainRate int
 	// Logger is the log. It is called on the event loops and must not block: the loop serves no
 	// client meanwhile. The handlers of log/slog block when they write to a pipe that nobody reads,
@@ -127,6 +129,7 @@ func (c *Config) setDefaults() error {
 	if field, err := valid.Numbers(c, offBelowZero...); err != nil {
 		return &ConfigError{field, err}
 	}
+	c.Loops = cmp.Or(c.Loops, min(runtime.GOMAXPROCS(0), maxLoops))
 	c.WorkerAddr = cmp.Or(c.WorkerAddr, "127.0.0.1:0")
 	c.QueueTimeout = cmp.Or(c.QueueTimeout, 10*time.Second)
 	c.MaxUnroutedBytes = cmp.Or(c.MaxUnroutedBytes, 64<<20)
@@ -168,10 +171,10 @@ func (c *Config) check() error {
 		return invalid("Loops", "%d: must be between 1 and %d", c.Loops, maxLoops)
 	}
 	if len(c.Listeners) == 0 {
-		return invalid("Listeners", "at least one is needed")
+		return invalid("Listeners", "must have at least one")
 	}
 	if n := customCodecs(c.Listeners); n > maxOwn {
-		return invalid("Listeners", "%d have a Codec: must be at most %d", n, maxOwn)
+		return invalid("Listeners", "%d with a Codec: must be at most %d", n, maxOwn)
 	}
 	if err := valid.HostPort(c.WorkerAddr); err != nil {
 		return &ConfigError{"WorkerAddr", err}

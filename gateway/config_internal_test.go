@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func TestConfigFields(t *testing.T) {
 		"WorkerAddr":       {Good: []any{"", ":2300", "[::1]:0"}, Bad: []any{"host", ":65536", "ws://:1"}},
 		"Advertise":        {Good: []any{"", "host:1"}, Bad: []any{"host", long + ":1"}},
 		"Key":              {Good: []any{[]byte(nil), make([]byte, 16)}, Bad: []any{make([]byte, 1), make([]byte, 15)}},
-		"Loops":            {Max: 255},
+		"Loops":            {Default: int64(min(runtime.GOMAXPROCS(0), 255)), Max: 255},
 		"PinCPUs":          {Good: []any{true}},
 		"Router":           {Good: []any{(func() Router)(nil), RoundRobin}},
 		"QueueTimeout":     {Default: int64(10 * time.Second)},
@@ -96,5 +97,15 @@ func TestListenerConfigFields(t *testing.T) {
 		if err := l.setDefaults(); err == nil {
 			t.Errorf("%+v is valid", l)
 		}
+	}
+}
+
+// The default of Loops is valid however many processors there are. Not parallel: GOMAXPROCS is of
+// the process.
+func TestLoopsOfManyProcessors(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(300))
+	cfg := Config{Listeners: []ListenerConfig{{URL: "text://127.0.0.1:0"}}}
+	if err := cfg.setDefaults(); err != nil || cfg.Loops != maxLoops {
+		t.Errorf("%d loops, %v", cfg.Loops, err)
 	}
 }

@@ -50,13 +50,13 @@ func TestAMessageCostsNoAllocation(t *testing.T) {
 	client := dial(t, hostport(g.Addrs()[0]))
 	_ = client.SetDeadline(time.Now().Add(6 * patience))
 	said := bytes.Repeat([]byte("a message of some sixty bytes, as they are said in most chats.\n"), batch)
-	heard := make([]byte, len(said))
+	received := make([]byte, len(said))
 	run := func() {
 		for range rounds {
 			if _, err := client.Write(said); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := io.ReadFull(client, heard); err != nil {
+			if _, err := io.ReadFull(client, received); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -66,7 +66,7 @@ func TestAMessageCostsNoAllocation(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	run()
 	runtime.ReadMemStats(&after)
-	if !bytes.Equal(said, heard) {
+	if !bytes.Equal(said, received) {
 		t.Error("not an echo")
 	}
 	if each := float64(after.Mallocs-before.Mallocs) / (batch * rounds); each >= 0.05 {
@@ -89,12 +89,12 @@ func BenchmarkFanout(b *testing.B) {
 			admitClients(b, g, clients)
 			f := &link.Frame{Type: link.Publish, Flags: link.FlagText,
 				Payload: append(link.AppendIDs[link.ClientID](link.AppendList[string](nil, nil), nil), message...)}
-			heard := make([]byte, len(message)+1)
+			received := make([]byte, len(message)+1)
 			b.ReportAllocs()
 			for b.Loop() {
 				w.write(f)
 				for _, conn := range conns {
-					if _, err := io.ReadFull(conn, heard); err != nil {
+					if _, err := io.ReadFull(conn, received); err != nil {
 						b.Fatal(err)
 					}
 				}

@@ -22,7 +22,7 @@ func (k *workerLink) clientGone() {
 	l.pool.remove(k)
 	l.noteWorkers()
 	l.stats.WorkersBehind++
-	l.g.log.Warn("a worker gets no more clients: it has not acknowledged that earlier ones have gone",
+	l.g.log.Warn("worker gets no new clients: too many disconnects are unacknowledged",
 		"worker", k.hello.Name, "loop", l.index, "unacknowledged", k.unackedDetaches)
 }
 
@@ -35,7 +35,7 @@ func (k *workerLink) catchUp() {
 	k.behind = false
 	l.pool.add(k)
 	l.noteWorkers()
-	l.g.log.Info("a worker gets clients again", "worker", k.hello.Name, "loop", l.index)
+	l.g.log.Info("worker gets new clients again", "worker", k.hello.Name, "loop", l.index)
 	l.pumpWaiting()
 }
 

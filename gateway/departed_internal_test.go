@@ -23,7 +23,7 @@ func (r *rush) arrive() *rushClient {
 // A worker that acknowledges nothing gets no more clients when many of its clients have gone, and
 // the memory for clients that come and go is bounded. When it has acknowledged them it gets clients
 // again.
-func TestWhoComesAndGoesIsNotKept(t *testing.T) {
+func TestDepartedClientsAreBounded(t *testing.T) {
 	t.Parallel()
 	for name, window := range map[string]uint32{"with credit": 64 << 20, "without credit": 4 << 10} {
 		t.Run(name, func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestWhoComesAndGoesIsNotKept(t *testing.T) {
 					t.Errorf("%d wait for credit", n)
 				}
 				if s := r.l.stats; s.WorkersBehind != 1 || s.DetachesUndelivered < 2000-maxDeparted-maxGone-1 {
-					t.Errorf("behind %d times, %d unheard", s.WorkersBehind, s.DetachesUndelivered)
+					t.Errorf("behind %d times, %d detaches undelivered", s.WorkersBehind, s.DetachesUndelivered)
 				}
 				for range 100 {
 					r.turn(1000)
@@ -65,9 +65,9 @@ func TestWhoComesAndGoesIsNotKept(t *testing.T) {
 				for range 100 {
 					r.turn(1000, c)
 				}
-				if got := r.heard[c.s.slot]; len(got) == 0 || got[len(got)-1] != "and now?" || r.l.departed != 0 ||
+				if got := r.received[c.s.slot]; len(got) == 0 || got[len(got)-1] != "and now?" || r.l.departed != 0 ||
 					r.k.unackedDetaches != 0 || r.k.behind {
-					t.Errorf("the worker has heard %q; %d are gone, of its %d", got, r.l.departed, r.k.unackedDetaches)
+					t.Errorf("the worker has received %q; %d are gone, of its %d", got, r.l.departed, r.k.unackedDetaches)
 				}
 			})
 		})
@@ -75,7 +75,7 @@ func TestWhoComesAndGoesIsNotKept(t *testing.T) {
 }
 
 // A departed client that waits for credit leaves the queue when it is given up.
-func TestWhoIsForgottenWaitsForNothing(t *testing.T) {
+func TestForgottenClientsWaitForNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{}, 4<<10)

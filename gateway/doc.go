@@ -24,23 +24,23 @@
 // # How a client ends
 //
 // A client that closes its side of the connection (FIN) is closed when all its messages are handled
-// and the answers are written, or after 30 s; its worker is told then. Effects for it after its
+// and the answers are written, or after 30 s; its worker is notified then. Effects for it after its
 // last handler has returned are lost. The close frame of a WebSocket ends the client at once.
 //
-// When the gateway closes a client, its worker is told at once. The connection of a WebSocket stays
-// open until the client has answered the close frame: for 5 s, or for 1 s when the client has
-// broken the protocol or a limit.
+// When the gateway closes a client, its worker is notified at once. The connection of a WebSocket
+// stays open until the client has answered the close frame: for 5 s, or for 1 s when the client has
+// broken the protocol or a limit, or was silent.
 //
-// # What a client is told by the gateway
+// # What a client receives from the gateway
 //
 // A closed client receives a reason. A WebSocket receives a close code and a text:
 //
-//	1000  the client or the business code ended it
+//	1000  the client or the business code closed the connection
 //	1002  the client broke the WebSocket protocol
 //	1007  a message is not valid UTF-8, or not valid compressed data
-//	1008  a limit was exceeded
+//	1008  a limit was exceeded, or the client read too slowly
 //	1009  a message is too large
-//	1011  internal error, or the worker's Connect failed
+//	1011  an internal error, or the worker's Connect failed
 //	1012  the gateway drains
 //	4003  the client was silent for too long
 //	4008  the first message did not come in time
@@ -56,8 +56,13 @@
 // is closed.
 //
 // {"type":"sluice.refused","code":...,"count":...} tells clients of all protocols that so many of
-// their messages were not handled. The codes are no_worker (there was no worker for QueueTimeout),
-// hold_full (there is no worker, and MaxUnroutedBytes are waiting), poison (every worker that got
-// the message ended, or gave it up by worker.Retry) and draining. {"type":"sluice.overloaded"}
-// tells a new client that the gateway accepts none.
+// their messages were not handled. The codes are:
+//
+//	no_worker  there was no worker for QueueTimeout
+//	hold_full  there is no worker, and MaxUnroutedBytes are waiting
+//	poison     the message is a dead letter: each worker that received it ended, or its handler
+//	           asked for too many deliveries with worker.Retry
+//	draining   the gateway closed before a worker took the message
+//
+// {"type":"sluice.overloaded"} tells a new client that the gateway accepts none.
 package gateway

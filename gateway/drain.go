@@ -12,11 +12,11 @@ import (
 
 // A gateway that closes down takes no new clients. It stops reading from its clients at a limited
 // rate. As soon as the messages read from such a client are handled and answered, the client is
-// told and closed. So a message that has no answer by then was not handled. The client may send it
-// again, to another gateway. Workers stay connected until the end, and may come and go meanwhile.
+// closed. So a message that has no answer by then was not handled. The client may send it again, to
+// another gateway. Workers stay connected until the end, and may connect and disconnect meanwhile.
 
 // ErrCut is returned by Run when clients were still connected at the end of Config.DrainTimeout.
-// They were told and closed.
+// They were closed.
 var ErrCut = errors.New("gateway: clients still connected at the end of the drain")
 
 const (
@@ -25,15 +25,15 @@ const (
 	finalGrace   = time.Second           // for clients and workers to take their last bytes
 )
 
-var errRan = errors.New("gateway: Run was called before")
+var errRan = errors.New("gateway: Run must be called only once")
 
 // Draining reports whether the context of Run has ended: load balancers should send new clients to
 // other gateways. They are still accepted here for Config.DrainDelay. Any goroutine may call it.
 func (g *Gateway) Draining() bool { return g.notReady.Load() }
 
 // Run listens, and serves clients and workers until ctx ends. Then it drains: after
-// Config.DrainDelay it takes no new clients, tells those it has to go, and closes them when their
-// messages are handled. It returns when all its goroutines have ended and all its descriptors are
+// Config.DrainDelay it takes no new clients, and closes its clients when their messages are
+// handled. It returns when all its goroutines have ended and all its descriptors are
 // closed: with a *ListenError when it cannot listen, with ErrCut when clients had not gone in time.
 // Run is called once: a second call returns an error.
 func (g *Gateway) Run(ctx context.Context) error {
@@ -93,7 +93,7 @@ func (g *Gateway) drain() (cut int) {
 	}
 	g.finalStep((*loop).closeRemaining, (*loop).clients)
 	g.finalStep((*loop).cutClients, (*loop).clients)
-	g.inner.close()
+	g.workerPort.close()
 	g.finalStep((*loop).unconfirmedEffects, (*loop).unconfirmedEffects)
 	g.stopPeers()
 	g.finalStep((*loop).endLinks, func(l *loop) int { return l.linked })
@@ -105,7 +105,7 @@ func (g *Gateway) drain() (cut int) {
 func (g *Gateway) pace(clients int) int {
 	if g.cfg.DrainRate > 0 {
 		if need := time.Duration(clients/g.cfg.DrainRate) * time.Second; need > g.cfg.DrainTimeout {
-			g.log.Warn("drain rate too low to tell all clients in time", "rate", g.cfg.DrainRate, "needs", need)
+			g.log.Warn("drain rate too low to close all clients in time", "rate", g.cfg.DrainRate, "needs", need)
 		}
 		return g.cfg.DrainRate
 	}
@@ -118,14 +118,14 @@ func (g *Gateway) closeClients(ctx context.Context, pace int) {
 	began := time.Now()
 	step := time.NewTicker(paceStep)
 	defer step.Stop()
-	for told, first := 0, 0; ; first++ {
-		due := 1 + int(time.Since(began).Seconds()*float64(pace)) - told
+	for begun, first := 0, 0; ; first++ {
+		due := 1 + int(time.Since(began).Seconds()*float64(pace)) - begun
 		left := 0
 		answers := ask(g, func(l *loop) closeProgress {
 			return l.closeSome(portionOf(due, (int(l.index)+first)%len(g.loops), len(g.loops)))
 		})
 		for _, n := range answers {
-			told, left = told+n.closed, left+n.left
+			begun, left = begun+n.closed, left+n.left
 		}
 		if left == 0 && len(answers) == len(g.loops) {
 			return
@@ -204,13 +204,13 @@ type closeProgress struct{ closed, left int }
 // closeSome starts to close at most that many clients. No new clients come, so it walks the slots
 // once.
 func (l *loop) closeSome(most int) closeProgress {
-	told := 0
-	for ; told < most && l.closedBelow < len(l.sessions); l.closedBelow++ {
+	begun := 0
+	for ; begun < most && l.closedBelow < len(l.sessions); l.closedBelow++ {
 		if s := l.sessions[l.closedBelow]; s != nil && s.closeWhenHandled() {
-			told++
+			begun++
 		}
 	}
-	return closeProgress{told, len(l.sessions) - l.closedBelow}
+	return closeProgress{begun, len(l.sessions) - l.closedBelow}
 }
 
 // closeWhenHandled stops reading from the client, and closes it as soon as its messages are

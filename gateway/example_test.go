@@ -143,7 +143,11 @@ func ExampleListenerConfig_onUpgrade() {
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
-	<-g.Ready()
+	select {
+	case <-g.Ready():
+	case err := <-done:
+		log.Fatal(err) // it cannot listen
+	}
 
 	_, response, err := websocket.Dial(ctx, g.Addrs()[0]+"/?token=guessed", nil)
 	fmt.Println(response.Status, err != nil)

@@ -28,7 +28,7 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 	closed := func(reason, detail string) string {
 		return fmt.Sprintf(`{"type":"sluice.closed","reason":%q,"detail":%q}`, reason, detail)
 	}
-	type row struct{ name, protocol, sent, heard string }
+	type row struct{ name, protocol, sent, received string }
 	rows := []row{
 		{"a long line", "text", "a\nb\n" + strings.Repeat("x", 1001) + "\nc\n",
 			"a\nb\n" + closed("too big", "a message of more than 1000 bytes") + "\n"},
@@ -36,7 +36,8 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 		{"no document behind a length", "json", counted("1") + counted("2") + counted("x") + counted("3"),
 			counted("1") + counted("2") + counted(closed("protocol", "not one strict JSON document"))},
 		{"no length", "frame", counted("a") + counted("b") + "\x00\x00\x00\x03" + counted("c"),
-			counted("a") + counted("b") + counted(closed("protocol", "a length below 4, which counts its own four bytes"))},
+			counted("a") + counted("b") +
+				counted(closed("protocol", "the length must be at least 4: it includes its own four bytes"))},
 		{"no UTF-8", "ws", masked(0x81, "a") + masked(0x82, "b") + masked(0x81, "\xff") + masked(0x81, "c"),
 			"\x81\x01a\x82\x01b\x88\x13\x03\xeftext is not UTF-8"},
 		{"a ping, and no UTF-8", "ws", masked(0x81, "a") + masked(0x89, "p") + masked(0x81, "\xff"),
@@ -67,8 +68,8 @@ func TestWhatCameBeforeAFaultIsAnswered(t *testing.T) {
 		if _, frames, upgraded := strings.Cut(string(all), "\r\n\r\n"); upgraded {
 			all = []byte(frames)
 		}
-		if err != nil || string(all) != c.heard {
-			t.Errorf("%s is answered %q, %v\nwant %q", c.name, all, err, c.heard)
+		if err != nil || string(all) != c.received {
+			t.Errorf("%s is answered %q, %v\nwant %q", c.name, all, err, c.received)
 		}
 	}
 	wait(t, "the reasons", func() bool {
@@ -87,7 +88,7 @@ func slowEcho(held chan struct{}) worker.Handler {
 
 // A client that has violated its protocol may be closed for another reason while its answers are
 // awaited, or close by itself. It still gets the error.
-func TestWhoHasBrokenTheProtocolMayBeKickedFirst(t *testing.T) {
+func TestAClientIsClosedAfterAProtocolError(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, everyProtocol(gateway.ListenerConfig{}))
 	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
@@ -100,10 +101,10 @@ func TestWhoHasBrokenTheProtocolMayBeKickedFirst(t *testing.T) {
 	w.links[0].write(&client)
 	if all, err := io.ReadAll(conn); err != nil ||
 		!strings.Contains(string(all), `"detail":"not one strict JSON document"`) {
-		t.Errorf("it hears %q, %v", all, err)
+		t.Errorf("it receives %q, %v", all, err)
 	}
 	if reason := detached(w); reason != link.ReasonKicked {
-		t.Errorf("the worker hears that it went for %v", reason)
+		t.Errorf("the worker receives that it went for %v", reason)
 	}
 }
 
@@ -115,7 +116,7 @@ func TestByteOrderMarks(t *testing.T) {
 	g, _ := start(t, everyProtocol(gateway.ListenerConfig{}))
 	runWorker(t, g, echo)
 	at := listeners(g)
-	for _, c := range []struct{ protocol, sent, heard string }{
+	for _, c := range []struct{ protocol, sent, received string }{
 		{"text", mark + "a\n" + mark + "b\n", "a\n" + mark + "b\n"},
 		{"text", mark + mark + "a\n", mark + "a\n"},
 		{"text", mark + "\na\n", "\na\n"},
@@ -134,9 +135,9 @@ func TestByteOrderMarks(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			heard := make([]byte, len(c.heard))
-			if n, err := io.ReadFull(conn, heard); err != nil || string(heard) != c.heard {
-				t.Errorf("%s: %q in pieces of %d is answered %q, %v", c.protocol, c.sent, piece, heard[:n], err)
+			received := make([]byte, len(c.received))
+			if n, err := io.ReadFull(conn, received); err != nil || string(received) != c.received {
+				t.Errorf("%s: %q in pieces of %d is answered %q, %v", c.protocol, c.sent, piece, received[:n], err)
 			}
 			_ = conn.Close()
 		}

@@ -13,11 +13,11 @@ import (
 
 // fakeClient is a client of any listener.
 type fakeClient struct {
-	t     testing.TB
-	conn  net.Conn
-	codec clientCodec
-	heard chan string // messages; then "closed", or "close CODE REASON" if the protocol has a close frame
-	id    link.ClientID
+	t        testing.TB
+	conn     net.Conn
+	codec    clientCodec
+	received chan string // messages; then "closed", or "close CODE REASON" if the protocol has a close frame
+	id       link.ClientID
 
 	deflate *codec.Deflate // offered in the upgrade
 }
@@ -32,7 +32,7 @@ type clientCodec interface {
 // dialClient connects to the listener with the given URL.
 func dialClient(t testing.TB, url string) *fakeClient {
 	t.Helper()
-	c := &fakeClient{t: t, conn: dial(t, hostport(url)), heard: make(chan string, 4096)}
+	c := &fakeClient{t: t, conn: dial(t, hostport(url)), received: make(chan string, 4096)}
 	var in []byte
 	if c.codec = plainCodec(url); c.codec == nil {
 		in = c.upgrade(hostport(url), "/")
@@ -88,14 +88,14 @@ func (c *fakeClient) upgrade(host, target string) []byte {
 }
 
 func (c *fakeClient) read(in []byte) {
-	defer close(c.heard)
+	defer close(c.received)
 	defer func() { _ = c.conn.Close() }() // as a peer does after a close frame
 	for buf := make([]byte, 64<<10); ; {
 		for len(in) > 0 {
 			ev, payload, n, reply, err := c.codec.Decode(in, nil)
 			_, _ = c.conn.Write(reply)
 			if err != nil {
-				c.heard <- "broken: " + err.Error()
+				c.received <- "broken: " + err.Error()
 				return
 			}
 			if n == 0 {
@@ -103,16 +103,16 @@ func (c *fakeClient) read(in []byte) {
 			}
 			switch ev {
 			case codec.Closed:
-				c.heard <- fmt.Sprintf("close %d %s", binary.BigEndian.Uint16(payload), payload[2:])
+				c.received <- fmt.Sprintf("close %d %s", binary.BigEndian.Uint16(payload), payload[2:])
 				return
 			case codec.MessageText, codec.MessageBinary:
-				c.heard <- string(payload)
+				c.received <- string(payload)
 			}
 			in = in[n:]
 		}
 		n, err := c.conn.Read(buf)
 		if err != nil {
-			c.heard <- "closed"
+			c.received <- "closed"
 			return
 		}
 		in = append(in, buf[:n]...)
@@ -132,17 +132,17 @@ func (c *fakeClient) say(text string) {
 	c.write(c.codec.Append(nil, []byte(text), true))
 }
 
-// hear waits for the next message, or returns how the connection ended.
-func (c *fakeClient) hear() string {
+// receive waits for the next message, or returns how the connection ended.
+func (c *fakeClient) receive() string {
 	c.t.Helper()
 	select {
-	case m, ok := <-c.heard:
+	case m, ok := <-c.received:
 		if !ok {
 			return "nothing any more"
 		}
 		return m
 	case <-time.After(patience):
-		c.t.Fatal("the client hears nothing")
+		c.t.Fatal("the client receives nothing")
 		return ""
 	}
 }

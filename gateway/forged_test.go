@@ -41,8 +41,8 @@ func TestForgedIDs(t *testing.T) {
 	}
 	w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: f.Slot, Token: f.Token,
 		Payload: []byte("real")})
-	if got := c.hear(); got != "real" {
-		t.Errorf("the client hears %q", got)
+	if got := c.receive(); got != "real" {
+		t.Errorf("the client receives %q", got)
 	}
 	_ = c.conn.Close()
 	stop()
@@ -60,7 +60,7 @@ func TestForgedIDs(t *testing.T) {
 	try(w, f.Slot, f.Token)
 	w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: now.Slot, Token: now.Token,
 		Payload: []byte("real")})
-	if got := c.hear(); got != "real" {
-		t.Errorf("the new client hears %q", got)
+	if got := c.receive(); got != "real" {
+		t.Errorf("the new client receives %q", got)
 	}
 }

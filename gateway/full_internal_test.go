@@ -18,7 +18,7 @@ func lines(n, size int) []byte {
 
 // Clients that are resumed in each turn with much unread input do not keep the others waiting for
 // ever.
-func TestTheResumedDoNotStarveThoseWhoHaveYielded(t *testing.T) {
+func TestResumedClientsDoNotStarveYieldedOnes(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{MaxUnacked: 64 << 10}, 64<<20)
@@ -36,7 +36,7 @@ func TestTheResumedDoNotStarveThoseWhoHaveYielded(t *testing.T) {
 				}
 			}
 			if turn >= 100 && turn%10 == 0 {
-				if n := len(r.heard[quiet.s.slot]); n < said {
+				if n := len(r.received[quiet.s.slot]); n < said {
 					t.Fatalf("after %d turns only %d of %d messages of the other client have come", turn, n, said)
 				}
 				said++
@@ -48,7 +48,7 @@ func TestTheResumedDoNotStarveThoseWhoHaveYielded(t *testing.T) {
 }
 
 // When the queues are full repeatedly, each client has its turn, whatever its slot.
-func TestFullQueuesKeepNobodyWaiting(t *testing.T) {
+func TestFullQueuesDelayNoOtherClients(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{MaxQueueBytes: 4 << 20}, 1<<20)
@@ -66,7 +66,7 @@ func TestFullQueuesKeepNobodyWaiting(t *testing.T) {
 				}
 			}
 			if turn >= 500 && turn%100 == 0 {
-				if n := len(r.heard[late.s.slot]); n < said {
+				if n := len(r.received[late.s.slot]); n < said {
 					t.Fatalf("after %d turns only %d of %d messages of the client that came last have come", turn, n, said)
 				}
 				said++
@@ -75,7 +75,7 @@ func TestFullQueuesKeepNobodyWaiting(t *testing.T) {
 			r.turn(8, all...)
 		}
 		for _, c := range all[:64] {
-			if n := len(r.heard[c.s.slot]); n < 2000*8/64/4 {
+			if n := len(r.received[c.s.slot]); n < 2000*8/64/4 {
 				t.Errorf("of client %d only %d messages have come", c.s.slot, n)
 			}
 		}
@@ -103,7 +103,7 @@ func TestFullQueuesDoNotKeepAClientWithoutAWorker(t *testing.T) {
 		for range 5 {
 			r.turn(10, first, c)
 		}
-		if n := len(r.heard[c.s.slot]); n != 1 {
+		if n := len(r.received[c.s.slot]); n != 1 {
 			t.Errorf("%d messages have come; the client is paused for %b", n, c.s.pauses)
 		}
 	})
@@ -111,7 +111,7 @@ func TestFullQueuesDoNotKeepAClientWithoutAWorker(t *testing.T) {
 
 // A stalled client does not wait until half of its link's window is free if its message fits
 // earlier. Others might use the rest for ever.
-func TestWhoHasStalledTriesAgain(t *testing.T) {
+func TestAStalledClientTriesAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{}, 1<<20)
@@ -165,7 +165,7 @@ func TestANewClientIsNotAhead(t *testing.T) {
 
 // The clients of a worker that hangs fill the queues. Clients of another worker that has credit do
 // not wait for that.
-func TestAWorkerThatHangsHoldsUpNobodyElse(t *testing.T) {
+func TestAWorkerThatHangsDelaysNoOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{MaxQueueBytes: 4 << 20}, 1<<20)
@@ -207,7 +207,7 @@ func TestAWorkerThatHangsHoldsUpNobodyElse(t *testing.T) {
 				r.turn(10, all...)
 			}
 			for _, c := range well {
-				if n := len(r.heard[c.s.slot]); n < said+1 {
+				if n := len(r.received[c.s.slot]); n < said+1 {
 					t.Fatalf("%d of %d messages of a client of the well worker have come; it is paused for %b", n, said+1, c.s.pauses)
 				}
 			}

@@ -20,7 +20,7 @@ import (
 
 // small is a gateway with two loops on a simulated engine, with known tokens.
 func small(t testing.TB, url string) (*world, *listener) {
-	w := &world{t: t, loops: 2, aside: map[string]int{}}
+	w := &world{t: t, loops: 2, deadLetters: map[string]int{}}
 	sim, err := enginetest.New(engine.Config{Loops: w.loops, Logger: slog.New(asideLog{w})})
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ type Gateway struct {
 	epoch          uint64 // differs at each start
 	started        time.Time
 	keys           maphash.Seed         // for the hashes of conflation keys
-	strangerLogs   *xrate.Limiter       // limits log lines caused by peers on the inner port
+	strangerLogs   *xrate.Limiter       // limits log lines about peers, and about clients of an overloaded loop
 	clientLogs     *xrate.Limiter       // limits log lines caused by clients
 	buffers        *bytebufferpool.Pool // for pages, any goroutine; a pointer, because it must be aligned
 	workersChanged chan struct{}        // capacity 1: a loop has got its first worker or lost its last one
@@ -34,20 +34,20 @@ type Gateway struct {
 	ready          chan struct{}        // closed when Run listens
 
 	// Static after ready is closed.
-	engine    *engine.Engine
-	loops     []*loop     // bound: none, fixed by Run
-	listeners []*listener // bound: none, fixed by Run
-	inner     *workerPort
-	reserve   int             // file descriptors that clients leave for workers
-	pageCtx   context.Context // parent of the contexts of plain HTTP requests
-	stopPages context.CancelFunc
-	peerCtx   context.Context // parent of the contexts of links to other gateways
-	stopPeers context.CancelFunc
+	engine     *engine.Engine
+	loops      []*loop     // bound: none, fixed by Run
+	listeners  []*listener // bound: none, fixed by Run
+	workerPort *workerPort
+	reserve    int             // file descriptors that clients leave for workers
+	pageCtx    context.Context // parent of the contexts of plain HTTP requests
+	stopPages  context.CancelFunc
+	peerCtx    context.Context // parent of the contexts of links to other gateways
+	stopPeers  context.CancelFunc
 
 	authFailures atomic.Uint64
 	ran          atomic.Bool // Run was called
 	notReady     atomic.Bool // the context of Run has ended: not ready for new clients
-	givesPort    atomic.Bool // the drain has begun: a successor may have the inner port
+	givesPort    atomic.Bool // the drain has begun: a successor may have the worker port
 	peersWG      sync.WaitGroup
 	pagesWG      sync.WaitGroup
 }
@@ -89,7 +89,7 @@ func (g *Gateway) open() (err error) {
 	return err
 }
 
-// listen starts the loops' ticks, then opens the listeners and the inner port. The inner port is
+// listen starts the loops' ticks, then opens the listeners and the worker port. The worker port is
 // the last, because a gateway that fails to start must not take it from one that drains.
 func (g *Gateway) listen() (err error) {
 	for _, l := range g.loops {
@@ -104,11 +104,11 @@ func (g *Gateway) listen() (err error) {
 		}
 		g.listeners = append(g.listeners, l)
 	}
-	if g.inner, err = g.listenInner(); err != nil {
+	if g.workerPort, err = g.listenWorkerPort(); err != nil {
 		return err
 	}
 	if len(g.cfg.Key) == 0 {
-		g.log.Info("no key: only workers on this machine are accepted", "inner", g.inner.ln.Addr().String())
+		g.log.Info("no key: only workers on this machine are accepted", "addr", g.workerPort.ln.Addr().String())
 	}
 	return nil
 }
@@ -145,7 +145,7 @@ func (g *Gateway) WorkerAddr() string {
 	if !g.isReady() {
 		return ""
 	}
-	return g.inner.ln.Addr().String()
+	return g.workerPort.ln.Addr().String()
 }
 
 // close ends everything that open started.
@@ -153,8 +153,8 @@ func (g *Gateway) close() {
 	for _, l := range g.listeners {
 		_ = l.ln.Close()
 	}
-	if g.inner != nil {
-		g.inner.close()
+	if g.workerPort != nil {
+		g.workerPort.close()
 	}
 	g.stopPages()
 	g.stopPeers()

@@ -55,7 +55,7 @@ func (s *session) handshaken(request, all int) int {
 }
 
 // finishUpgrade opens the WebSocket. id is what OnUpgrade returned, nil if it was not called.
-func (s *session) finishUpgrade(req *codec.Request, id *Identity) {
+func (s *session) finishUpgrade(req *codec.Request, id *identity) {
 	options := s.lis.upgrade
 	options.ClientTakeover = s.loop.takeoverBytes+codec.WindowSize <= s.loop.g.cfg.MaxTakeoverBytes
 	ws, response, err := codec.Upgrade(req, &options)

@@ -32,8 +32,8 @@ func TestHandlersThatHangLeaveOthersCredit(t *testing.T) {
 		_, f := w.take(hi, func(_ int, f *link.Frame) bool { return f.Type == link.Message && string(f.Payload) == hi })
 		w.links[0].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Slot: f.Slot, Token: f.Token,
 			Payload: []byte("ho")})
-		if got := c.hear(); got != "ho" {
-			t.Errorf("client %d hears %q", i, got)
+		if got := c.receive(); got != "ho" {
+			t.Errorf("client %d receives %q", i, got)
 		}
 	}
 }

@@ -20,7 +20,7 @@ func (s *session) heartbeat() {
 	if s.pulse&(alive|active) != 0 || s.pauses != 0 || s.isReading() {
 		s.misses = 0
 	}
-	quiet, told := s.pulse&active == 0 && s.pauses == 0, s.pulse&written != 0
+	quiet, sent := s.pulse&active == 0 && s.pauses == 0, s.pulse&written != 0
 	s.pulse = 0
 	switch {
 	// Input that has arrived and is not read yet may be the answer.
@@ -30,7 +30,7 @@ func (s *session) heartbeat() {
 	case quiet:
 		s.misses++
 		s.ping()
-	case !told:
+	case !sent:
 		s.ping()
 	}
 	s.noteAcked()

@@ -113,13 +113,13 @@ func (s *session) overdue() bool {
 		s.begun++
 		return false
 	}
-	owed := time.Duration(l.seconds-s.begun-1) * tickEvery // at least
-	if s.awaitsFirst && owed >= s.lis.FirstMessageTimeout {
+	elapsed := time.Duration(l.seconds-s.begun-1) * tickEvery // at least
+	if s.awaitsFirst && elapsed >= s.lis.FirstMessageTimeout {
 		l.stats.FirstMessageTimeouts++
 		s.end(link.ReasonHandshake)
 		return true
 	}
-	if s.partial > 0 && s.lis.MessageTimeout > 0 && owed >= s.messageTime() {
+	if s.partial > 0 && s.lis.MessageTimeout > 0 && elapsed >= s.messageTime() {
 		l.stats.MessageTimeouts++
 		s.end(link.ReasonLimit)
 		return true

@@ -170,7 +170,7 @@ func (k *workerLink) frame(f *link.Frame) error {
 	case link.GoAway:
 		k.workerGoaway(f)
 	default:
-		return fmt.Errorf("%w: %v from a worker", link.ErrFrame, f.Type)
+		return fmt.Errorf("%w: a worker must not send %v", link.ErrFrame, f.Type)
 	}
 	return nil
 }
@@ -321,12 +321,13 @@ func (k *workerLink) handOver(s *session) {
 
 // workerGoaway handles the worker's GOAWAY frame.
 func (k *workerLink) workerGoaway(f *link.Frame) {
-	if status := link.Status(f.Code); status != link.Draining {
+	status := link.Status(f.Code)
+	if status != link.Draining {
 		why := f.Payload[:min(len(f.Payload), maxWhy)]
-		k.loop.g.log.Warn("the worker ended the link", "worker", k.hello.Name, "loop", k.loop.index,
+		k.loop.g.log.Warn("link ended by the worker", "worker", k.hello.Name, "loop", k.loop.index,
 			"status", status.String(), "text", string(why))
 	}
-	k.conn.Close(closing(link.ReasonPeer))
+	k.conn.Close(fmt.Errorf("gateway: the worker ended the link: %v", status))
 	k.remove()
 }
 
@@ -335,7 +336,7 @@ const maxWhy = 500
 
 // goAway ends a link because of an error, and logs it.
 func (k *workerLink) goAway(status link.Status, text string) {
-	k.loop.g.log.Warn("link ended", "worker", k.hello.Name, "loop", k.loop.index,
+	k.loop.g.log.Warn("link ended by the gateway", "worker", k.hello.Name, "loop", k.loop.index,
 		"status", status.String(), "text", text)
 	k.end(status, text, link.ReasonProtocol)
 }

@@ -63,7 +63,7 @@ func (g *Gateway) listenClients(cfg ListenerConfig, encoding uint8) (*listener, 
 		Conn: engine.ConnOptions{MaxInput: cfg.MaxMessage + handshakeRoom, MaxOutput: cfg.MaxOutput,
 			Overflow: cfg.Overflow, WriteTimeout: max(cfg.WriteTimeout, 0)},
 		Accept:   l.accept,
-		MaxConns: cfg.MaxConns, MaxPerIP: cfg.MaxPerIP, PerIPRate: cfg.ConnectRate,
+		MaxConns: cfg.MaxConns, MaxPerIP: cfg.MaxPerIP, ConnectRate: cfg.ConnectRate,
 		Reserve: g.reserve,
 	})
 	if err != nil {

@@ -48,7 +48,7 @@ type ListenerConfig struct {
 	Compress bool
 	// OnUpgrade decides whether a WebSocket is opened, and says who its client is. It sees the
 	// whole request, after the checks of URL, Origins and MaxRequest. The worker has the Identity
-	// before it is told of the client. An error refuses the WebSocket: Refuse with a status of its
+	// before it receives the client. An error refuses the WebSocket: Refuse with a status of its
 	// choice, any other error and a panic with status 500, which are logged.
 	//
 	// OnUpgrade runs on a goroutine of its own and may block. At most 256 calls run at a time for

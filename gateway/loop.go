@@ -55,7 +55,7 @@ type loop struct {
 	upgrades       upgrades
 	seconds        uint32 // ticks, from 1
 	queues         queues
-	trials         poisonTrials
+	trials         trials
 	queuedBytes    int // bytes of the messages in the sessions' queues
 	pendingClients int // clients that no worker has admitted yet
 	departed       int // clients that have gone, which no worker has acknowledged
@@ -70,7 +70,7 @@ type loop struct {
 	linked         int                            // connections of workers and other gateways
 	closedBelow    int                            // closeSome has handled the lower slots
 	draining       bool                           // the gateway closes down: no new clients
-	drainPort      uint16                         // the port for links while this gateway drains; 0: the inner port
+	drainPort      uint16                         // the port for links while this gateway drains; 0: the worker port
 	predecessor    predecessor                    // the gateway that still drains; zero: none
 
 	inbox inbox

@@ -9,14 +9,14 @@ import (
 )
 
 // A gateway logs what it has rejected, once.
-func TestLossesAreTold(t *testing.T) {
+func TestLossesAreLogged(t *testing.T) {
 	t.Parallel()
 	var log logbook
 	g, stop := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}},
 		QueueTimeout: time.Millisecond, Logger: log.logger()})
 	c := dialClient(t, g.Addrs()[0])
 	c.say("nobody is there to take it")
-	if got := c.hear(); !strings.Contains(got, "no_worker") {
+	if got := c.receive(); !strings.Contains(got, "no_worker") {
 		t.Fatal(got)
 	}
 	stop()

@@ -44,7 +44,7 @@ func TestAClientThatVanishesIsNoticed(t *testing.T) {
 	for range vanishing {
 		_, f := w.take("a detachment", func(_ int, f *link.Frame) bool { return f.Type == link.Detach })
 		if link.Reason(f.Code) != link.ReasonIdle {
-			t.Errorf("the worker hears %v", link.Reason(f.Code))
+			t.Errorf("the worker receives %v", link.Reason(f.Code))
 		}
 		gone[f.Token]++
 	}
@@ -53,7 +53,7 @@ func TestAClientThatVanishesIsNoticed(t *testing.T) {
 	wait(t, "nobody left", func() bool { return g.Stats().Clients == 0 })
 	w.barrier(1)
 	if left := w.pending(); len(gone) != len(vanishing) || len(left) > 0 {
-		t.Errorf("%d of %d have gone, and the worker has heard %q too", len(gone), len(vanishing), left)
+		t.Errorf("%d of %d have gone, and the worker has received %q too", len(gone), len(vanishing), left)
 	}
 	// Their last bytes, a ping each, have five seconds.
 	if most := (misses+2)*heartbeat + 6*time.Second; took > most {
@@ -71,7 +71,7 @@ func TestAClientThatVanishesIsNoticed(t *testing.T) {
 }
 
 // Without a key, peers of other hosts are closed without an answer, even if they can reach the
-// inner port.
+// worker port.
 func TestWithoutAKeyOtherHostsAreRefused(t *testing.T) {
 	t.Parallel()
 	network := proctest.NewNetwork(t)

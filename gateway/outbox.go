@@ -48,7 +48,7 @@ func (b *outbox) confirm(last uint64) error {
 	end, first := b.head, b.first
 	for limit := b.head + b.sent; first <= last; first++ {
 		if end >= limit {
-			return fmt.Errorf("%w: %d confirmed, which was not sent", link.ErrFrame, last)
+			return fmt.Errorf("%w: sequence %d was confirmed and not sent", link.ErrFrame, last)
 		}
 		end += int(binary.BigEndian.Uint32(b.buf[end:]))
 	}

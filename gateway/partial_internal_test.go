@@ -12,7 +12,7 @@ import (
 
 // The order in which clients are closed: by address, by bytes held, by age; and as many at once as
 // one pass closes.
-func TestWhoHoldsMostGoesFirst(t *testing.T) {
+func TestClientsThatHoldMostAreClosedFirst(t *testing.T) {
 	t.Parallel()
 	type client struct {
 		from  string

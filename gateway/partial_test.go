@@ -52,11 +52,11 @@ func TestAnHonestSlowUploadFinishes(t *testing.T) {
 				honest.write([]byte(text[:len(text)/pieces]))
 			}
 			honest.write([]byte("\n"))
-			if got := honest.hear(); got != text {
-				t.Fatalf("the honest client hears %.60q", got)
+			if got := honest.receive(); got != text {
+				t.Fatalf("the honest client receives %.60q", got)
 			}
 			s := g.Stats()
-			t.Logf("%d attackers of %d bytes, cut %d times; the honest one was heard", c.attackers, c.size, s.PartialEvictions)
+			t.Logf("%d attackers of %d bytes, closed %d times; the honest one was read", c.attackers, c.size, s.PartialEvictions)
 		})
 	}
 }
@@ -90,7 +90,7 @@ func attack(d *net.Dialer, addr string, size int, quit <-chan struct{}) {
 
 // An incomplete message counts and its deadline runs, also if its client was not read for a while
 // because of its rate.
-func TestWhoIsPacedStillOwesItsMessage(t *testing.T) {
+func TestARateLimitedClientKeepsItsDeadline(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.ListenerConfig{ByteRate: 1000, MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
@@ -100,8 +100,8 @@ func TestWhoIsPacedStillOwesItsMessage(t *testing.T) {
 		s := g.Stats()
 		return s.RateLimited == 1 && s.PartialBytes >= 3000
 	})
-	if got := c.hear(); got != "close 1008 limit" {
-		t.Errorf("it hears %q", got)
+	if got := c.receive(); got != "close 1008 limit" {
+		t.Errorf("it receives %q", got)
 	}
 	if s := g.Stats(); s.MessageTimeouts != 1 || s.PartialBytes != 0 {
 		t.Errorf("%d cut as unfinished, %d bytes held", s.MessageTimeouts, s.PartialBytes)
@@ -110,7 +110,7 @@ func TestWhoIsPacedStillOwesItsMessage(t *testing.T) {
 
 // Fragments without payload do not make a message longer. A client that sends them too fast is
 // paused each time, and its deadline is not extended by that.
-func TestWhoIsPacedAgainAndAgainIsCut(t *testing.T) {
+func TestAClientThatIsLimitedRepeatedlyIsClosed(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.ListenerConfig{MessageRate: 10, MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
@@ -133,7 +133,7 @@ func TestWhoIsPacedAgainAndAgainIsCut(t *testing.T) {
 }
 
 // A client is not closed because its message takes longer at the allowed rate.
-func TestWhoIsPacedHasTimeForItsMessage(t *testing.T) {
+func TestARateLimitedClientHasTimeForItsMessage(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, ws(gateway.ListenerConfig{ByteRate: 1000, MessageTimeout: time.Second}))
 	runWorker(t, g, echo)
@@ -142,13 +142,13 @@ func TestWhoIsPacedHasTimeForItsMessage(t *testing.T) {
 	c.write([]byte(frame[:8000])) // six seconds more than the burst
 	wait(t, "the client is paced", func() bool { return g.Stats().RateLimited == 1 })
 	c.write([]byte(frame[8000:]))
-	if got := c.hear(); got != frame[len(frame)-9000:] {
-		t.Errorf("it hears %.40q", got)
+	if got := c.receive(); got != frame[len(frame)-9000:] {
+		t.Errorf("it receives %.40q", got)
 	}
 }
 
 // Clients that are not read because of their rate hold no more together than other clients.
-func TestWhoIsPacedHoldsNoMore(t *testing.T) {
+func TestARateLimitedClientHoldsNoMore(t *testing.T) {
 	t.Parallel()
 	const bound, clients = 1 << 20, 8
 	cfg := ws(gateway.ListenerConfig{ByteRate: 256 << 10})

@@ -46,9 +46,9 @@ func (x *passing) confirm() {
 	x.far.Read(64 << 10)
 }
 
-// hear reads what has come and confirms the complete commands. It returns them, and the number of
-// heartbeats.
-func (x *passing) hear() (commands [][]byte, beats int) {
+// receive reads what has come and confirms the complete commands. It returns them, and the number
+// of heartbeats.
+func (x *passing) receive() (commands [][]byte, beats int) {
 	x.t.Helper()
 	x.g.sim.Turn(0)
 	x.in = append(x.in, x.far.Take()...)
@@ -98,7 +98,7 @@ func TestCommandsGoOnWhole(t *testing.T) {
 		came, beats := 0, 0
 		for idle := 0; came < len(sizes); {
 			before := len(x.in)
-			commands, n := x.hear()
+			commands, n := x.receive()
 			if beats += n; len(commands) == 0 && len(x.in) == before {
 				if idle++; idle > 3 {
 					t.Fatalf("%d of %d have come, and nothing goes on", came, len(sizes))
@@ -200,7 +200,7 @@ func TestWhatFillsAnOutboxWaits(t *testing.T) {
 		}
 		x.far.Limit(64 << 20)
 		for range 100 {
-			x.hear()
+			x.receive()
 			for worker.Read(1 << 20) {
 			}
 			x.g.sim.Turn(1)
@@ -219,10 +219,10 @@ func TestAnEvictionOutlivesARestart(t *testing.T) {
 		x := newPassing(t, 1)
 		x.dial(64 << 10)
 		x.p.push(origin{}, &link.Frame{Type: link.Send, Payload: []byte("before")})
-		if commands, _ := x.hear(); len(commands) != 1 {
+		if commands, _ := x.receive(); len(commands) != 1 {
 			t.Fatalf("%q", commands)
 		}
-		x.hear()
+		x.receive()
 		x.far.Reset()
 		x.g.sim.Turn(0)
 		x.p.push(origin{}, &link.Frame{Type: link.Send, Payload: []byte("for nobody")})
@@ -236,12 +236,12 @@ func TestAnEvictionOutlivesARestart(t *testing.T) {
 		x.last = 0
 		x.confirm()
 		x.last = x.p.out.first - 1
-		commands, _ := x.hear()
+		commands, _ := x.receive()
 		if len(commands) != 2 || string(commands[0]) != "ann" || string(commands[1]) != "bob" ||
 			x.l.stats.CommandsDropped != 3 {
 			t.Errorf("it is told %q, and %d are counted as lost", commands, x.l.stats.CommandsDropped)
 		}
-		if x.hear(); x.p.out.size() > 0 || x.k.ended {
+		if x.receive(); x.p.out.size() > 0 || x.k.ended {
 			t.Errorf("%d bytes are kept; the link has ended: %v", x.p.out.size(), x.k.ended)
 		}
 	})
@@ -271,7 +271,7 @@ func TestTheClockThatIsAhead(t *testing.T) {
 		x.far.Read(64 << 10)
 		time.Sleep(10 * time.Second)
 		if at := x.l.bindTime(); at < ahead+uint64(10*time.Second) || at > ahead+uint64(11*time.Second) {
-			t.Errorf("%v after it has heard of the time that is an hour ahead", time.Duration(at-ahead))
+			t.Errorf("%v after it has received of the time that is an hour ahead", time.Duration(at-ahead))
 		}
 	})
 }

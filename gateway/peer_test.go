@@ -95,8 +95,8 @@ func TestAPeerGoesOnWhereItWas(t *testing.T) {
 	p.confirms(0)
 	p.relay(1, toAll("one"))
 	p.relay(2, toAll("two"))
-	c.hears("one")
-	c.hears("two")
+	c.receives("one")
+	c.receives("two")
 	p.confirms(2)
 	_ = p.conn.Close()
 	p = dialPeer(t, g, 1)
@@ -107,12 +107,12 @@ func TestAPeerGoesOnWhereItWas(t *testing.T) {
 		t.Errorf("%v by a link that another one has replaced", f.Type)
 	}
 	newer.relay(5, toAll("five")) // earlier ones are lost, which the other gateway knows
-	c.hears("five")
+	c.receives("five")
 	newer.confirms(5)
 	other := dialPeer(t, g, 2)
 	other.confirms(0)
 	other.relay(1, toAll("again from 1"))
-	c.hears("again from 1")
+	c.receives("again from 1")
 }
 
 // An invalid command is confirmed too, since it would otherwise come again for ever. An invalid
@@ -138,7 +138,7 @@ func TestAPeersNonsense(t *testing.T) {
 		p.confirms(uint64(i + 1))
 	}
 	p.relay(9, toAll("still there"))
-	c.hears("still there")
+	c.receives("still there")
 	if s := g.Stats(); s.CommandsDropped != 8 {
 		t.Errorf("%d commands were counted as lost", s.CommandsDropped)
 	}
@@ -191,9 +191,9 @@ func connect(t *testing.T, g *gateway.Gateway) hearing {
 	return hearing{c}
 }
 
-func (c hearing) hears(text string) {
+func (c hearing) receives(text string) {
 	c.t.Helper()
-	if got := c.hear(); got != text {
-		c.t.Fatalf("heard %q, not %q", got, text)
+	if got := c.receive(); got != text {
+		c.t.Fatalf("received %q, not %q", got, text)
 	}
 }

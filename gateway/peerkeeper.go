@@ -24,24 +24,24 @@ const (
 	redialLogEvery = time.Minute     // interval of log lines about a gateway that cannot be reached
 )
 
-var errOther = errors.New("gateway: this is another gateway: set an address that all hosts can reach (--advertise)")
+var errOther = errors.New("gateway: another gateway answered: set an address that all hosts can reach (--advertise)")
 
 // keep keeps the link of a loop to another gateway open until ctx ends. It runs on a goroutine of
 // its own.
 func (p *peer) keep(ctx context.Context) {
 	failures := 1
-	var told time.Time
+	var lastLog time.Time
 	for ctx.Err() == nil {
 		k := &outLink{peer: p, done: make(chan struct{})}
 		err := p.dial(ctx, k)
 		if err == nil {
 			opened := time.Now()
 			if <-k.done; time.Since(opened) > maxRedial { // a link that ends sooner counts as a failed attempt
-				failures, told = 1, time.Time{}
+				failures, lastLog = 1, time.Time{}
 			}
-		} else if ctx.Err() == nil && time.Since(told) > redialLogEvery {
-			told = time.Now()
-			p.loop.g.log.Warn("dial of another gateway failed, retrying", "gateway", p.id, "addr", *p.addr.Load(),
+		} else if ctx.Err() == nil && time.Since(lastLog) > redialLogEvery {
+			lastLog = time.Now()
+			p.loop.g.log.Warn("link to another gateway failed, retrying", "gateway", p.id, "addr", *p.addr.Load(),
 				"loop", p.loop.index, "err", err)
 		}
 		wait := backoff.Delay(minRedial, maxRedial, failures)

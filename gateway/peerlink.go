@@ -214,7 +214,7 @@ func (k *inLink) execute(f *link.Frame) error {
 		return err
 	}
 	if f.Token <= k.of.last {
-		return fmt.Errorf("%w: sequence %d behind %d", link.ErrFrame, f.Token, k.of.last)
+		return fmt.Errorf("%w: sequence %d does not follow %d", link.ErrFrame, f.Token, k.of.last)
 	}
 	k.of.last = f.Token
 	if err := l.g.checkArrival(&inner); err != nil { // skipped: an error would make it come again on the next link

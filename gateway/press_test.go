@@ -78,15 +78,15 @@ func testPress(t *testing.T, flags uint8) {
 	})
 	close(release)
 	for i := range count {
-		if got := alice.hear(); len(got) != size || got[0] != byte('A'+i) || got[size-1] != 'z' {
+		if got := alice.receive(); len(got) != size || got[0] != byte('A'+i) || got[size-1] != 'z' {
 			t.Fatalf("message %d is %d bytes of %q", i, len(got), got[:1])
 		}
 	}
 	<-written
 	w.links[other].write(&link.Frame{Type: link.Send, Flags: link.FlagText, Code: uint16(other), Slot: fb.Slot,
 		Token: fb.Token, Payload: []byte("done")})
-	if got := bob.hear(); got != "done" {
-		t.Errorf("bob hears %q", got)
+	if got := bob.receive(); got != "done" {
+		t.Errorf("bob receives %q", got)
 	}
 	for i := range count {
 		if flags != 0 {

@@ -49,11 +49,11 @@ func (a *asker) asks(frames ...link.Frame) {
 	a.turn(0)
 }
 
-// hears returns the replies since the last call: id, status, flags and size of each.
-func (a *asker) hears() string {
+// receives returns the replies since the last call: id, status, flags and size of each.
+func (a *asker) receives() string {
 	a.t.Helper()
 	a.turn(0)
-	var heard []string
+	var received []string
 	for in := a.peer.Take(); len(in) > 0; {
 		var f link.Frame
 		n, err := link.Next(in, link.MaxFrame, &f)
@@ -62,10 +62,10 @@ func (a *asker) hears() string {
 		}
 		in = in[n:]
 		if f.Type == link.Reply {
-			heard = append(heard, fmt.Sprintf("%d %v %#x %d", f.ID, link.Status(f.Code), f.Flags, len(f.Payload)))
+			received = append(received, fmt.Sprintf("%d %v %#x %d", f.ID, link.Status(f.Code), f.Flags, len(f.Payload)))
 		}
 	}
-	return strings.Join(heard, ", ")
+	return strings.Join(received, ", ")
 }
 
 // wait lets seconds pass for the first loop.
@@ -91,15 +91,15 @@ func TestALoopThatDoesNotAnswer(t *testing.T) {
 	a := newAsker(t)
 	a.asks(countOf(1, "a", "b"), pageOf(2), link.Frame{Type: link.Dissolve, Flags: link.FlagResult, ID: 3,
 		Payload: []byte("a")})
-	if got := a.hears(); got != "" {
+	if got := a.receives(); got != "" {
 		t.Fatalf("before the other loop has answered: %s", got)
 	}
 	a.wait(gatherTimeout)
-	if got := a.hears(); got != "" {
+	if got := a.receives(); got != "" {
 		t.Fatalf("too early: %s", got)
 	}
 	a.wait(1)
-	got := a.hears()
+	got := a.receives()
 	for _, want := range []string{"1 ok 0x4 8", "2 timeout 0x0 0", "3 ok 0x4 4"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("in the end %q, want %q in it", got, want)
@@ -109,12 +109,12 @@ func TestALoopThatDoesNotAnswer(t *testing.T) {
 		t.Errorf("%d questions left, of %d bytes, %d counted", len(a.l.gathers), a.l.gatherBytes, a.l.stats.QueriesPartial)
 	}
 	a.turn(1)
-	if got := a.hears(); got != "" {
+	if got := a.receives(); got != "" {
 		t.Errorf("answered twice: %s", got)
 	}
 	a.asks(countOf(4, "a", "b"), pageOf(5))
 	a.turn(1)
-	if got := a.hears(); got != "4 ok 0x0 8, 5 ok 0x0 8" || a.l.gatherBytes != 0 {
+	if got := a.receives(); got != "4 ok 0x0 8, 5 ok 0x0 8" || a.l.gatherBytes != 0 {
 		t.Errorf("when the loop answers: %s; %d bytes left", got, a.l.gatherBytes)
 	}
 }
@@ -129,20 +129,20 @@ func TestQuestionsAreBounded(t *testing.T) {
 		questions = append(questions, pageOf(1+i))
 	}
 	a.asks(questions...) // in one turn: otherwise queries time out before a busy machine has sent that many
-	if got := a.hears(); got != "" {
+	if got := a.receives(); got != "" {
 		t.Fatalf("within the bound: %s", got)
 	}
 	a.asks(pageOf(9001), countOf(9002, "a"))
-	if got := a.hears(); got != "9001 refused 0x0 0, 9002 refused 0x0 0" || a.l.stats.QueriesRejected != 2 {
+	if got := a.receives(); got != "9001 refused 0x0 0, 9002 refused 0x0 0" || a.l.stats.QueriesRejected != 2 {
 		t.Errorf("past it: %s; %d counted", got, a.l.stats.QueriesRejected)
 	}
 	a.turn(1)
-	if got := strings.Count(a.hears(), " ok "); got != fit || a.l.gatherBytes != 0 {
+	if got := strings.Count(a.receives(), " ok "); got != fit || a.l.gatherBytes != 0 {
 		t.Errorf("%d answers of %d; %d bytes left", got, fit, a.l.gatherBytes)
 	}
 	a.asks(countOf(9003, "a"))
 	a.turn(1)
-	if got := a.hears(); got != "9003 ok 0x0 4" {
+	if got := a.receives(); got != "9003 ok 0x0 4" {
 		t.Errorf("then: %s", got)
 	}
 }
@@ -159,7 +159,7 @@ func TestAnAnswerThatIsNoFrameIsRefused(t *testing.T) {
 		&link.Frame{ID: 1, Payload: make([]byte, link.MaxMessage+1)})
 	a.l.answer(origin{loop: 0, kind: noteCommand, serial: serial},
 		&link.Frame{ID: 2, Payload: make([]byte, link.MaxMessage)})
-	if got := a.hears(); got != fmt.Sprintf("1 refused 0x0 0, 2 ok 0x0 %d", link.MaxMessage) {
+	if got := a.receives(); got != fmt.Sprintf("1 refused 0x0 0, 2 ok 0x0 %d", link.MaxMessage) {
 		t.Error(got)
 	}
 }

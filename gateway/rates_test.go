@@ -45,8 +45,8 @@ func TestRates(t *testing.T) {
 			wait(t, "it is paced", func() bool { return g.Stats().RateLimited > 0 })
 			w.isServed()
 			for i := range n {
-				if got := c.hear(); got != want(i) {
-					t.Fatalf("hears %q, want %q", got, want(i))
+				if got := c.receive(); got != want(i) {
+					t.Fatalf("receives %q, want %q", got, want(i))
 				}
 				if name == "pings" {
 					break
@@ -61,15 +61,15 @@ func TestRates(t *testing.T) {
 }
 
 // What a listener refuses is in the gateway's figures.
-func TestListenersFiguresAreTold(t *testing.T) {
+func TestListenerStatsOfRefusedConnections(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{MaxPerIP: 1})
 	cfg.Listeners = append(cfg.Listeners, gateway.ListenerConfig{URL: "frame://127.0.0.1:0", ConnectRate: 1})
 	g, _ := start(t, cfg)
 	one := dialClient(t, g.Addrs()[0])
 	wait(t, "one client", func() bool { return g.Stats().Clients == 1 })
-	if got := dialClient(t, g.Addrs()[0]).hear(); got != "closed" {
-		t.Errorf("a second connection hears %q", got)
+	if got := dialClient(t, g.Addrs()[0]).receive(); got != "closed" {
+		t.Errorf("a second connection receives %q", got)
 	}
 	wait(t, "a refusal of too many a second", func() bool {
 		conn, err := net.Dial("tcp", hostport(g.Addrs()[1]))

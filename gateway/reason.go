@@ -73,14 +73,14 @@ func (s *session) noteProtocolBlame(payload []byte) {
 	case 1002, 1003, 1007, 1009:
 		s.loop.stats.PeerErrors++
 		if s.loop.g.clientLogs.Allow() {
-			s.loop.g.log.Warn("a client closed because of what it was sent", "remote", s.remote(),
+			s.loop.g.log.Warn("WebSocket closed by the client because of received data", "remote", s.remote(),
 				"code", code, "reason", string(payload[2:]))
 		}
 	}
 }
 
 // farewellMessage is the last message to a client whose protocol has no close frame. It is empty if
-// the client or the business has ended the connection.
+// the client or the business code has ended the connection.
 func farewellMessage(r link.Reason, code uint16, text string) string {
 	switch r {
 	case link.ReasonPeer, link.ReasonKicked:

@@ -20,7 +20,7 @@ var (
 	_ messageCodec = (*codec.WebSocket)(nil)
 )
 
-// Without a key, only peers on this machine can use the inner port.
+// Without a key, only peers on this machine can use the worker port.
 func TestLoopback(t *testing.T) {
 	t.Parallel()
 	for addr, want := range map[string]bool{
@@ -52,17 +52,17 @@ func TestConfigIsChecked(t *testing.T) {
 			Listeners: []ListenerConfig{{URL: "text://:0"}}},
 		"Config.Name: 201 bytes": {Name: strings.Repeat("n", 201),
 			Listeners: []ListenerConfig{{URL: "text://:0"}}},
-		"alone, 127.0.0.1:2300": {WorkerAddr: "ws://127.0.0.1:2300",
+		"without a scheme: 127.0.0.1:2300": {WorkerAddr: "ws://127.0.0.1:2300",
 			Listeners: []ListenerConfig{{URL: "text://:0"}}},
-		"write ws://127.0.0.1:80":           one(ListenerConfig{URL: "127.0.0.1:80"}),
-		"at a proxy in front":               one(ListenerConfig{URL: "wss://127.0.0.1:443/chat"}),
-		"listens on ws://h:443":             one(ListenerConfig{URL: "https://h:443"}),
-		"write ws://h:80":                   one(ListenerConfig{URL: "http://h:80"}),
-		"write text://h:23":                 one(ListenerConfig{URL: "tcp://h:23"}),
-		"for example ws://[::1]:7272":       one(ListenerConfig{URL: "ws://[::1]"}),
-		"between 0 and 65535":               one(ListenerConfig{URL: "ws://h:65536"}),
-		"Config.WorkerAddr: \"here\" needs": {WorkerAddr: "here", Listeners: []ListenerConfig{{URL: "text://:0"}}},
-		"Config.DrainTimeout: -1s is negative": {DrainTimeout: -time.Second,
+		"write ws://127.0.0.1:80":              one(ListenerConfig{URL: "127.0.0.1:80"}),
+		"at a proxy in front":                  one(ListenerConfig{URL: "wss://127.0.0.1:443/chat"}),
+		"listens on ws://h:443":                one(ListenerConfig{URL: "https://h:443"}),
+		"write ws://h:80":                      one(ListenerConfig{URL: "http://h:80"}),
+		"write text://h:23":                    one(ListenerConfig{URL: "tcp://h:23"}),
+		"for example ws://[::1]:7272":          one(ListenerConfig{URL: "ws://[::1]"}),
+		"between 0 and 65535":                  one(ListenerConfig{URL: "ws://h:65536"}),
+		"Config.WorkerAddr: \"here\": must be": {WorkerAddr: "here", Listeners: []ListenerConfig{{URL: "text://:0"}}},
+		"Config.DrainTimeout: -1s: must be at least 0": {DrainTimeout: -time.Second,
 			Listeners: []ListenerConfig{{URL: "text://:0"}}},
 		"Config.MaxBuffered: -1":             {MaxBuffered: -1, Listeners: []ListenerConfig{{URL: "text://:0"}}},
 		"Listeners[0].URL: \"\" does not":    one(ListenerConfig{}),
@@ -72,15 +72,15 @@ func TestConfigIsChecked(t *testing.T) {
 		"\"ftp://h:1\" does not begin":       one(ListenerConfig{URL: "ftp://h:1"}),
 		"\"tcp://h:1\" does not begin":       one(ListenerConfig{URL: "tcp://h:1"}),
 		"Listeners[0].Codec: \"text://h:1\"": one(ListenerConfig{URL: "text://h:1", Codec: netstring{}}),
-		"17 have a Codec": {Listeners: slices.Repeat([]ListenerConfig{{URL: "tcp://:0",
+		"17 with a Codec": {Listeners: slices.Repeat([]ListenerConfig{{URL: "tcp://:0",
 			Codec: netstring{}}}, 17)},
 		"ws:// listener has a path or": one(ListenerConfig{URL: "text://h:1/path"}),
 		"OnUpgrade: \"json://h:1\": only a ws://": one(ListenerConfig{URL: "json://h:1",
 			OnUpgrade: func(context.Context, *http.Request) (Identity, error) { return Identity{}, nil }}),
-		"Listeners[0].MaxMessage":           one(ListenerConfig{URL: "text://h:1", MaxMessage: link.MaxMessage + 1}),
-		"Listeners[0].MaxRequest: -1 is":    one(ListenerConfig{URL: "ws://h:1", MaxRequest: -1}),
-		"Listeners[0].KeepHeaders: \"a b\"": one(ListenerConfig{URL: "ws://h:1", KeepHeaders: []string{"a b"}}),
-		"\"upgrade\" is about the":          one(ListenerConfig{URL: "ws://h:1", KeepHeaders: []string{"upgrade"}}),
+		"Listeners[0].MaxMessage":            one(ListenerConfig{URL: "text://h:1", MaxMessage: link.MaxMessage + 1}),
+		"MaxRequest: -1: must be at least 0": one(ListenerConfig{URL: "ws://h:1", MaxRequest: -1}),
+		"Listeners[0].KeepHeaders: \"a b\"":  one(ListenerConfig{URL: "ws://h:1", KeepHeaders: []string{"a b"}}),
+		"\"upgrade\" is about the":           one(ListenerConfig{URL: "ws://h:1", KeepHeaders: []string{"upgrade"}}),
 		"Listeners[0].Origins: \"http://a/b": one(ListenerConfig{URL: "ws://h:1",
 			Origins: []string{"*", "https://a.example:1/", "*.b", "http://a/b"}}),
 		"Listeners[0].Origins: \"http://a//":    one(ListenerConfig{URL: "ws://h:1", Origins: []string{"http://a//"}}),

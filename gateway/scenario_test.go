@@ -18,19 +18,20 @@ import (
 )
 
 // TestScenarios plays the dialogues of testdata/*.txt. A file starts with a paragraph that says
-// what it protects; then each line is a step:
+// what it tests; then each line is a step:
 //
 //	gateway [OPTION=VALUE...]                  first, if the defaults do not fit; the options are
-//	                                           loops, hold, holdbytes, unacked, tries, drain, router
-//	                                           (round) and identity (UID,KEY=VALUE)
+//	                                           loops, queuetimeout, maxunrouted, maxunacked,
+//	                                           maxdeliveries, draintimeout, router (round) and
+//	                                           identity (UID,KEY=VALUE)
 //	gateway drains                             it drains
-//	worker NAME [window=N] [role=publisher] [id=NAME]
-//	                                           opens a link to each loop; with the id of another
-//	                                           worker it replaces that one
+//	worker NAME [window=N] [drains] [id=NAME]  opens a link to each loop; with drains it gets no
+//	                                           clients; with the id of another worker it replaces
+//	                                           that one
 //	client NAME text|jsonl|frame|ws            connects
-//	CLIENT says TEXT | writes LINE | hears TEXT | closes | breaks | ends | leaves
-//	                                           "hears closed" is the end of the connection; after a
-//	                                           close frame it is "hears close CODE REASON"
+//	CLIENT sends TEXT | writes LINE | receives TEXT | closes | breaks | ends | leaves
+//	                                           "receives closed" is the end of the connection; after
+//	                                           a close frame it is "receives close CODE REASON"
 //	WORKER ...                                 see scenarioWorker; WORKER@N uses the link to loop N,
 //	                                           WORKER that to loop 0
 //	figure NAME N                              waits until a field of LoopStats has the value
@@ -51,7 +52,7 @@ func TestScenarios(t *testing.T) {
 			}
 			_, steps, ok := strings.Cut(string(text), "\n\n")
 			if !ok {
-				t.Fatal("a scenario starts with a paragraph that says what it protects")
+				t.Fatal("a scenario starts with a paragraph that says what it tests")
 			}
 			s := &scenario{T: t, clients: map[string]*fakeClient{}, workers: map[string]*fakeWorker{}}
 			for step := range strings.Lines(steps) {
@@ -110,7 +111,7 @@ func (s *scenario) play() {
 			at, _ := strconv.Atoi(loop)
 			scenarioWorker{s, w, w.links[at]}.play(rest)
 		} else {
-			s.fail("nobody of this name")
+			s.fail("no client or worker has this name")
 		}
 	}
 }
@@ -126,15 +127,15 @@ func (s *scenario) gateway(args []string) {
 		switch key {
 		case "loops":
 			cfg.Loops = n
-		case "hold":
+		case "queuetimeout":
 			cfg.QueueTimeout, _ = time.ParseDuration(value)
-		case "drain":
+		case "draintimeout":
 			cfg.DrainTimeout, _ = time.ParseDuration(value)
-		case "holdbytes":
+		case "maxunrouted":
 			cfg.MaxUnroutedBytes = n
-		case "unacked":
+		case "maxunacked":
 			cfg.MaxUnacked = n
-		case "tries":
+		case "maxdeliveries":
 			cfg.MaxDeliveries = n
 		case "router":
 			cfg.Router = gateway.RoundRobin
@@ -197,20 +198,20 @@ func (s *scenario) clientStep(c *fakeClient, rest string) {
 	verb, text, _ := strings.Cut(rest, " ")
 	text = repeated(text)
 	switch verb {
-	case "says":
+	case "sends":
 		c.say(text)
-	case "hears":
-		if got := strings.TrimSpace(c.hear()); got != text {
-			s.fail("it hears %q", short(got))
+	case "receives":
+		if got := strings.TrimSpace(c.receive()); got != text {
+			s.fail("it receives %q", short(got))
 		}
 	case "writes": // a line that its own codec would not send
 		c.write([]byte(text + "\n"))
 	case "closes":
 		_ = c.conn.Close()
-	case "breaks": // the connection, so that it cannot be told anything
+	case "breaks": // the connection, so that nothing can be sent to it
 		_ = c.conn.(*net.TCPConn).SetLinger(0)
 		_ = c.conn.Close()
-	case "ends": // its side, and still listens
+	case "ends": // its side, and still reads
 		_ = c.conn.(*net.TCPConn).CloseWrite()
 	case "leaves": // with the close frame of the protocol, if it has one
 		c.write(c.codec.AppendClose(nil, 1000, ""))

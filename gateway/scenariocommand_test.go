@@ -10,7 +10,7 @@ import (
 
 // command makes the frame of a command:
 //
-//	send|raw CLIENT TEXT | last CLIENT TEXT | kick|destroy CLIENT | refuse CLIENT [CODE TEXT]
+//	send|raw CLIENT TEXT | last CLIENT TEXT | kick|closenow CLIENT | refuse CLIENT [CODE TEXT]
 //	bind|exclusive CLIENT UID [of=VERSION] | unbind CLIENT [of=VERSION] | join|leave CLIENT GROUP
 //	set|merge CLIENT [of=VERSION] [attr=value...]
 //	                              VERSION is the one that the worker has changed, 0 by default
@@ -60,11 +60,11 @@ func (p scenarioWorker) command(text string) *link.Frame {
 		f.Type, f.Flags = link.Kick, link.FlagText|link.FlagLast
 	case "kick":
 		f.Type, f.Flags = link.Kick, 0
-	case "destroy":
+	case "closenow":
 		f.Type, f.Flags = link.Kick, link.FlagNow
 	case "refuse":
 		f.Type, f.Flags = link.Kick, link.FlagRefused
-		if code, text, told := strings.Cut(rest, " "); told {
+		if code, text, ok := strings.Cut(rest, " "); ok {
 			n, _ := strconv.Atoi(code)
 			f.Payload = append(binary.BigEndian.AppendUint16(nil, uint16(n)), text...)
 		}
@@ -105,7 +105,7 @@ func uidOf(text string) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(version)), repeated(strings.TrimSpace(uid))...)
 }
 
-// attributes makes the payload of a Set: VERSION [attr=value…].
+// attributes makes the payload of a Set: VERSION [attr=value...].
 func attributes(text string) []byte {
 	words := strings.Fields(text)
 	version, _ := strconv.Atoi(words[0])

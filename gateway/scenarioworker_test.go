@@ -12,14 +12,14 @@ import (
 
 // scenarioWorker plays the steps of a worker:
 //
-//	sees attach CLIENT new|moved [uid=U] [loop=N] [attr=value...]
-//	sees message CLIENT TEXT | sees redelivered CLIENT TEXT
-//	sees detach CLIENT REASON|moved | sees attrs CLIENT VERSION [uid=U] [attr=value...]
-//	sees nothing                    in what the gateway has done so far
-//	sees drain | sees goaway STATUS
-//	acks | acks again | dies | drains | window N
-//	COMMAND | asks ID COMMAND | hears ID STATUS [ANSWER]
-//	unit COMMAND; COMMAND...        acknowledges everything that was seen
+//	gets attach CLIENT new|moved [uid=U] [loop=N] [attr=value...]
+//	gets message CLIENT TEXT | gets redelivered CLIENT TEXT
+//	gets detach CLIENT REASON|moved | gets attrs CLIENT VERSION [uid=U] [attr=value...]
+//	gets nothing                    in what the gateway has done so far
+//	gets drain | gets goaway STATUS
+//	acks | acks again | dies | drains
+//	COMMAND | asks ID COMMAND | gets reply ID STATUS [ANSWER]
+//	unit COMMAND; COMMAND...        acknowledges everything that it got
 //	repeats COMMAND; COMMAND...     a unit with the last acknowledgement again
 //	half a unit COMMAND; COMMAND... a unit whose last byte does not come
 //	bad unit COMMAND; COMMAND...    a unit whose last frame is malformed
@@ -35,9 +35,9 @@ func (p scenarioWorker) play(rest string) {
 	p.Helper()
 	verb, rest, _ := strings.Cut(rest, " ")
 	switch verb {
-	case "sees":
+	case "gets":
 		what, args, _ := strings.Cut(rest, " ")
-		p.sees(what, args)
+		p.gets(what, args)
 	case "acks":
 		if rest == "again" {
 			p.at.write(&link.Frame{Type: link.Unit, ID: p.at.last, Slot: p.at.last})
@@ -48,8 +48,6 @@ func (p scenarioWorker) play(rest string) {
 		p.w.die()
 	case "drains":
 		p.each(func(l *fakeLink) { l.write(&link.Frame{Type: link.Drain}) })
-	case "hears":
-		p.hears(rest)
 	case "asks":
 		id, command, _ := strings.Cut(rest, " ")
 		f := p.command(command)
@@ -80,7 +78,7 @@ func (p scenarioWorker) each(f func(l *fakeLink)) {
 	}
 }
 
-// unit makes a unit of commands that acknowledges all that this link has seen.
+// unit makes a unit of commands that acknowledges everything that this link got.
 func (p scenarioWorker) unit(commands string) []byte {
 	p.Helper()
 	l := p.at
@@ -97,17 +95,19 @@ func (p scenarioWorker) unit(commands string) []byte {
 	return b
 }
 
-func (p scenarioWorker) sees(what, args string) {
+func (p scenarioWorker) gets(what, args string) {
 	p.Helper()
 	name, rest, _ := strings.Cut(args, " ")
 	switch what {
 	case "attach":
-		p.seesAttach(name, rest)
+		p.getsAttach(name, rest)
+	case "reply":
+		p.getsReply(args)
 	case "nothing":
 		p.pings++
 		p.w.barrier(p.pings)
 		if got := p.w.pending(); len(got) > 0 {
-			p.fail("it sees %s", got)
+			p.fail("it gets %s", got)
 		}
 	case "drain", "goaway":
 		_, f := p.w.take(what, func(_ int, f *link.Frame) bool { return f.Type == link.Drain || f.Type == link.GoAway })
@@ -117,7 +117,7 @@ func (p scenarioWorker) sees(what, args string) {
 			wait(p, "the link's end", p.w.isOver)
 		}
 		if want := strings.TrimSpace(what + " " + strings.ReplaceAll(args, "-", " ")); got != want {
-			p.fail("it sees %s", got)
+			p.fail("it gets %s", got)
 		}
 	default:
 		id := p.clientID(name)
@@ -126,7 +126,7 @@ func (p scenarioWorker) sees(what, args string) {
 		})
 		if got, want := p.describe(&f), strings.TrimSpace(what+" "+strings.ReplaceAll(repeated(rest), "-",
 			" ")); got != want {
-			p.fail("it sees %s", short(got))
+			p.fail("it gets %s", short(got))
 		}
 	}
 }
@@ -162,8 +162,8 @@ func about(uid string, attrs []link.Attribute) (text string) {
 	return text
 }
 
-// seesAttach waits for the client's attachment, from which the scenario takes its id.
-func (p scenarioWorker) seesAttach(name, want string) {
+// getsAttach waits for the client's attachment, from which the scenario takes its id.
+func (p scenarioWorker) getsAttach(name, want string) {
 	p.Helper()
 	c := p.clients[name]
 	var a link.Attachment
@@ -185,12 +185,12 @@ func (p scenarioWorker) seesAttach(name, want string) {
 		got += fmt.Sprintf(" loop=%d", loop)
 	}
 	if got != want {
-		p.fail("it sees attach %s", got)
+		p.fail("it gets attach %s", got)
 	}
 }
 
-// hears waits for the reply to a request.
-func (p scenarioWorker) hears(rest string) {
+// getsReply waits for the reply to a request.
+func (p scenarioWorker) getsReply(rest string) {
 	p.Helper()
 	word, want, _ := strings.Cut(rest, " ")
 	id, _ := strconv.Atoi(word)
@@ -208,16 +208,16 @@ func (p scenarioWorker) hears(rest string) {
 		}
 	}
 	if got != strings.ReplaceAll(want, "-", " ") {
-		p.fail("it hears %s", got)
+		p.fail("it gets %s", got)
 	}
 }
 
-// clientID is the id of a client that a worker has seen.
+// clientID is the id of a client that a worker has got.
 func (p scenarioWorker) clientID(name string) link.ClientID {
 	p.Helper()
 	c := p.clients[name]
 	if c == nil || c.id.IsZero() {
-		p.fail("no worker has seen %s", name)
+		p.fail("no worker has got %s", name)
 	}
 	return c.id
 }

@@ -73,7 +73,7 @@ func TestASeedIsASchedule(t *testing.T) {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), aside: map[string]int{}, trace: fnv.New64a(),
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 2)), deadLetters: map[string]int{}, trace: fnv.New64a(),
 		linked: map[*session]time.Time{}}
 	gates := 1 + w.rng.IntN(2)
 	w.loops = 1 + w.rng.IntN(3)
@@ -169,7 +169,7 @@ func (w *world) step() {
 	case n < 285:
 		w.someClient(func(c *simClient) { c.peer.Limit(w.rng.IntN(400)) })
 	case n < 305:
-		w.someClient((*simClient).hear)
+		w.someClient((*simClient).receive)
 	case n < 360:
 		for _, x := range w.peerings {
 			if w.rng.IntN(3) > 0 {
@@ -258,7 +258,7 @@ func (w *world) calm() {
 			g.sim.Settle()
 		}
 		for _, c := range w.clients {
-			c.hear()
+			c.receive()
 		}
 		w.check()
 		if w.unrest() == "" {
@@ -333,7 +333,7 @@ func (h asideLog) WithGroup(string) slog.Handler          { return h }
 func (h asideLog) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key == "event" {
-			h.w.aside[a.Value.String()]++
+			h.w.deadLetters[a.Value.String()]++
 		}
 		if a.Key == "stack" {
 			h.w.t.Errorf("%s: %s", r.Message, a.Value)

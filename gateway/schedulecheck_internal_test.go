@@ -16,18 +16,18 @@ import (
 
 // world is a schedule: gateways, workers and clients, and their expected state.
 type world struct {
-	t        testing.TB
-	rng      *rand.Rand
-	loops    int  // of each gateway
-	bold     bool // faults may happen
-	gates    []gate
-	workers  []*simWorker
-	links    []*simLink // of all workers, in the order in which they came
-	clients  []*simClient
-	aside    map[string]int // dead letters, by kind
-	peerings []*simPeering
-	tight    bool        // more clients go than the gateway waits for
-	trace    interface { // of the bytes on the wires
+	t           testing.TB
+	rng         *rand.Rand
+	loops       int  // of each gateway
+	bold        bool // faults may happen
+	gates       []gate
+	workers     []*simWorker
+	links       []*simLink // of all workers, in the order in which they came
+	clients     []*simClient
+	deadLetters map[string]int // dead letters, by kind
+	peerings    []*simPeering
+	tight       bool        // more clients go than the gateway waits for
+	trace       interface { // of the bytes on the wires
 		io.Writer
 		Sum64() uint64
 	}
@@ -238,12 +238,12 @@ func (w *world) unrest() string {
 		}
 		for _, s := range l.sessions {
 			if s != nil && (s.unackedFrames > 0 || s.phase != phaseOpen || s.pauses != 0 || s.turn&yielded != 0) {
-				return fmt.Sprintf("client %s is owed %d, phase %d, not read for %b, turn %b", s.remote(), s.unackedFrames,
-					s.phase, s.pauses, s.turn)
+				return fmt.Sprintf("client %s: %d frames unacknowledged, phase %d, not read for %b, turn %b", s.remote(),
+					s.unackedFrames, s.phase, s.pauses, s.turn)
 			}
 		}
 		if l.closingConns > 0 {
-			return fmt.Sprintf("loop %d: %d clients have been told to go, and not closed", l.index, l.closingConns)
+			return fmt.Sprintf("loop %d: %d connections are closing", l.index, l.closingConns)
 		}
 		for _, k := range l.links {
 			if n, _ := k.sent.Outstanding(); n > 0 {
@@ -272,7 +272,7 @@ func (w *world) unrest() string {
 // checkAccounts checks the state at rest: each client that is still there has a reply to each
 // message.
 func (w *world) checkAccounts() {
-	var unheard []effect
+	var missing []effect
 	for _, c := range w.clients {
 		if !c.left && c.said != len(c.echoes)+c.refused {
 			w.fail("client %d has sent %d messages; %d were answered and %d refused", c.index, c.said, len(c.echoes), c.refused)
@@ -281,13 +281,13 @@ func (w *world) checkAccounts() {
 			for i, target := range targets {
 				e := effect{c.index, n, i + 1, target.index}
 				if c.applied[n] && !target.left && target.got[e] != 1 {
-					unheard = append(unheard, e)
+					missing = append(missing, e)
 				}
 			}
 		}
 	}
-	if lost := w.stats().CommandsDropped; len(unheard) > int(lost) {
-		w.fail("never heard: %+v; of %d it is known that they were lost", unheard, lost)
+	if lost := w.stats().CommandsDropped; len(missing) > int(lost) {
+		w.fail("effects missing: %+v; %d are known to be lost", missing, lost)
 	}
 	messages := 0
 	for _, c := range w.clients {
@@ -297,9 +297,9 @@ func (w *world) checkAccounts() {
 			}
 		}
 	}
-	if s := w.stats(); s.MessagesIn != uint64(messages+w.aside["message"])+s.MessagesRejected && !w.tight {
-		w.fail("%d messages came in; %d were handled, %d set aside, %d refused", s.MessagesIn, messages, w.aside["message"],
-			s.MessagesRejected)
+	if s := w.stats(); s.MessagesIn != uint64(messages+w.deadLetters["message"])+s.MessagesRejected && !w.tight {
+		w.fail("%d messages came in; %d were handled, %d dead-lettered, %d rejected", s.MessagesIn, messages,
+			w.deadLetters["message"], s.MessagesRejected)
 	}
 }
 
@@ -314,9 +314,9 @@ func (w *world) checkNothingLeft() {
 			went++
 		}
 	}
-	if s := w.stats(); went > len(w.clients) || went+int(s.DetachesUndelivered)+w.aside["close"] < came {
+	if s := w.stats(); went > len(w.clients) || went+int(s.DetachesUndelivered)+w.deadLetters["close"] < came {
 		w.fail("%d connects and %d closes were handled; %d closes may be undelivered, %d are dead letters",
-			came, went, s.DetachesUndelivered, w.aside["close"])
+			came, went, s.DetachesUndelivered, w.deadLetters["close"])
 	}
 	for _, l := range w.all() {
 		switch {
@@ -341,18 +341,20 @@ func (w *world) checkNothingLeft() {
 
 // coverage counts the events that schedules must contain.
 type coverage struct {
-	Deaths, Cuts, Drains, Poison, Garbled, Farewells, PeerCuts, Resent, KeptOut, Behind, Ended uint64
-	Held, Refused, Redelivered, Poisoned, Unheard, Paused, QueueFull, Relayed                  uint64
-	Connects, Messages, Closes                                                                 uint64 // dead letters
+	Deaths, Cuts, Drains, FatalEvents, Garbled, Farewells, PeerCuts, Resent, KeptOut, Ended uint64
+	QueuedTotal, MessagesRejected, Redelivered, DeadLettered, DetachesUndelivered           uint64
+	ReadPauses, QueueFull, Relayed, WorkersBehind                                           uint64
+	Connects, Messages, Closes                                                              uint64 // dead letters
 }
 
 func (c *coverage) add(w *world) {
 	s := w.stats()
 	o := w.seen
-	o.Held, o.Refused, o.Redelivered, o.Poisoned = s.QueuedTotal, s.MessagesRejected, s.Redelivered, s.DeadLettered
-	o.Unheard, o.Paused, o.QueueFull, o.Relayed = s.DetachesUndelivered, s.ReadPauses, s.QueueFull, s.Relayed
-	o.Behind = s.WorkersBehind
-	o.Connects, o.Messages, o.Closes = uint64(w.aside["connect"]), uint64(w.aside["message"]), uint64(w.aside["close"])
+	o.QueuedTotal, o.MessagesRejected, o.Redelivered = s.QueuedTotal, s.MessagesRejected, s.Redelivered
+	o.DeadLettered, o.DetachesUndelivered, o.ReadPauses = s.DeadLettered, s.DetachesUndelivered, s.ReadPauses
+	o.QueueFull, o.Relayed, o.WorkersBehind = s.QueueFull, s.Relayed, s.WorkersBehind
+	letters := func(kind string) uint64 { return uint64(w.deadLetters[kind]) }
+	o.Connects, o.Messages, o.Closes = letters("connect"), letters("message"), letters("close")
 	to, from := reflect.ValueOf(c).Elem(), reflect.ValueOf(o)
 	for i := range to.NumField() {
 		to.Field(i).SetUint(to.Field(i).Uint() + from.Field(i).Uint())

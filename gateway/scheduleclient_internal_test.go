@@ -138,15 +138,15 @@ func (c *simClient) send(e effect) *link.Frame {
 	return &link.Frame{Type: link.Send, Code: uint16(id.Loop()), Slot: id.Slot(), Token: id.Token(), Payload: b}
 }
 
-// hear reads what has come.
-func (c *simClient) hear() {
+// receive reads what has come.
+func (c *simClient) receive() {
 	b := c.peer.Take()
 	c.w.note(b)
 	c.in = append(c.in, b...)
 	for {
 		_, payload, n, _, err := codec.Frame{MaxMessage: 1 << 20}.Decode(c.in, nil)
 		if err != nil {
-			c.w.fail("client %d hears what is no frame", c.index)
+			c.w.fail("client %d receives what is no frame", c.index)
 		}
 		if n == 0 {
 			break
@@ -172,14 +172,14 @@ func (c *simClient) isRefused(payload []byte) {
 		Count  int
 	}
 	if err := json.Unmarshal(payload, &r); err != nil {
-		c.w.fail("client %d hears %q", c.index, payload)
+		c.w.fail("client %d receives %q", c.index, payload)
 	}
 	switch {
 	case r.Type == "sluice.draining":
-		c.hearsFarewell()
+		c.receivesReason()
 	case r.Reason == link.ReasonInternal.String():
 		if c.kept = c.isKeptOut(); !c.kept {
-			c.w.fail("client %d hears that it is not let in, and it is", c.index)
+			c.w.fail("client %d receives that it is not let in, and it is", c.index)
 		}
 		c.w.seen.KeptOut++
 	}
@@ -193,24 +193,24 @@ func (c *simClient) isSent(payload []byte) {
 	at := func(i int) int { return int(int32(binary.BigEndian.Uint32(payload[4*i:]))) }
 	e := effect{at(0), at(1), at(2), at(3)}
 	if e.to != c.index {
-		c.w.fail("client %d hears what is for client %d", c.index, e.to)
+		c.w.fail("client %d receives what is for client %d", c.index, e.to)
 	}
 	if e.index == 0 {
 		if len(c.echoes) > 0 && c.echoes[len(c.echoes)-1] >= e.n {
-			c.w.fail("client %d hears its message %d behind %d", c.index, e.n, c.echoes[len(c.echoes)-1])
+			c.w.fail("client %d receives its message %d behind %d", c.index, e.n, c.echoes[len(c.echoes)-1])
 		}
 		c.echoes = append(c.echoes, e.n)
 		return
 	}
 	if c.got[e]++; c.got[e] > 1 {
-		c.w.fail("client %d hears %+v twice", c.index, e)
+		c.w.fail("client %d receives %+v twice", c.index, e)
 	}
 	n := e.n
 	if n == gone {
 		n = math.MaxInt
 	}
 	if newest, ok := c.newest[e.client]; ok && newest > n {
-		c.w.fail("client %d hears %+v behind %d", c.index, e, newest)
+		c.w.fail("client %d receives %+v behind %d", c.index, e, newest)
 	}
 	c.newest[e.client] = n
 }

@@ -39,9 +39,9 @@ func (w *world) checkAnswered() {
 	}
 }
 
-// hearsFarewell checks the guarantee for a client that is told of a drain: it has the replies to
+// receivesReason checks the guarantee for a client that is told of a drain: it has the replies to
 // everything that was handled, and nothing is handled afterwards.
-func (c *simClient) hearsFarewell() {
+func (c *simClient) receivesReason() {
 	switch {
 	case !c.w.gates[c.gate].draining || c.bidden:
 		c.w.fail("client %d is told to go", c.index)

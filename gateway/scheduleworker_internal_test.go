@@ -345,7 +345,7 @@ func (l *simLink) begin(e event) bool {
 		l.affect(e, uint16(i), target)
 	}
 	if kills {
-		w.seen.Poison++
+		w.seen.FatalEvents++
 		l.worker.die()
 	}
 	return !kills

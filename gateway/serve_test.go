@@ -18,7 +18,7 @@ import (
 
 // While it drains, a gateway is not ready. Workers are told of the drain first, then of each
 // client's end, and last of the gateway's end.
-func TestServeSaysGoodbye(t *testing.T) {
+func TestRunSendsTheDrain(t *testing.T) {
 	t.Parallel()
 	g, stop := start(t, gateway.Config{Loops: 2,
 		Listeners: []gateway.ListenerConfig{{URL: "text://127.0.0.1:0"}, {URL: "ws://127.0.0.1:0"}}})
@@ -38,8 +38,8 @@ func TestServeSaysGoodbye(t *testing.T) {
 		t.Error("it does not drain, and has closed down")
 	}
 	for i, c := range clients {
-		if got, want := c.hear(), []string{`{"type":"sluice.draining"}`, "close 1012 draining"}[i%2]; got != want {
-			t.Errorf("client %d hears %q", i, got)
+		if got, want := c.receive(), []string{`{"type":"sluice.draining"}`, "close 1012 draining"}[i%2]; got != want {
+			t.Errorf("client %d receives %q", i, got)
 		}
 	}
 	detached := 0
@@ -76,7 +76,7 @@ func TestServeSaysGoodbye(t *testing.T) {
 
 // A client that reads nothing does not delay Run beyond DrainTimeout and the last steps. Its worker
 // is told of its end.
-func TestServeDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
+func TestRunDoesNotWaitForClientsThatDoNotRead(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{MaxOutput: 64 << 20})
 	cfg.DrainTimeout = 100 * time.Millisecond
@@ -94,12 +94,12 @@ func TestServeDoesNotWaitForWhoeverDoesNotRead(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 	if got := detached(w); got != link.ReasonDraining {
-		t.Errorf("the worker hears %v", got)
+		t.Errorf("the worker receives %v", got)
 	}
 }
 
 // A client that has not finished its handshake when the drain begins is told so.
-func TestNobodyGetsInWhileTheGatewayClosesDown(t *testing.T) {
+func TestNoClientIsAcceptedDuringTheDrain(t *testing.T) {
 	t.Parallel()
 	g, stop := start(t, gateway.Config{DrainTimeout: patience, Listeners: []gateway.ListenerConfig{
 		{URL: "text://127.0.0.1:0", MaxOutput: 64 << 20}, {URL: "ws://127.0.0.1:0"},
@@ -121,7 +121,7 @@ func TestNobodyGetsInWhileTheGatewayClosesDown(t *testing.T) {
 	_, _ = late.Write(request[10:])
 	_ = late.SetReadDeadline(time.Now().Add(patience))
 	if b, err := io.ReadAll(late); !strings.HasPrefix(string(b), "HTTP/1.1 503") {
-		t.Errorf("hears %.30q, %v", b, err)
+		t.Errorf("receives %.30q, %v", b, err)
 	}
 	_ = stuck.Close()
 }
@@ -150,7 +150,7 @@ func TestAHalfClosedClientHasItsPage(t *testing.T) {
 	}
 	close(seen)
 	if b, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(b), "\r\n\r\nhello") {
-		t.Errorf("hears %q, %v", b, err)
+		t.Errorf("receives %q, %v", b, err)
 	}
 }
 
@@ -195,12 +195,12 @@ func TestPagesAreBounded(t *testing.T) {
 		<-inside
 	}
 	if b, _ := io.ReadAll(get()); !strings.HasPrefix(string(b), "HTTP/1.1 503") {
-		t.Errorf("one more hears %.30q", b)
+		t.Errorf("one more receives %.30q", b)
 	}
 	close(release)
 	for _, conn := range waiting {
 		if b, _ := io.ReadAll(conn); !strings.HasSuffix(string(b), "\r\n\r\nlate") {
-			t.Errorf("hears %.30q", b)
+			t.Errorf("receives %.30q", b)
 		}
 	}
 	if s := g.Stats(); s.Pages != bound || s.PagesRejected != 1 {
@@ -274,8 +274,8 @@ func TestAfterServe(t *testing.T) {
 	for range 4 {
 		c := dialClient(t, g.Addrs()[0])
 		c.say("x")
-		if got := c.hear(); got != "x" {
-			t.Fatalf("hears %q", got)
+		if got := c.receive(); got != "x" {
+			t.Fatalf("receives %q", got)
 		}
 	}
 	if err := g.Run(t.Context()); err == nil {

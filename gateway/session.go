@@ -106,16 +106,16 @@ func (s *session) refuseNew(text string, why link.Reason) {
 
 // open makes the session a client and assigns it to a worker. id is what OnUpgrade returned. It is
 // nil if OnUpgrade returned nil or was not called.
-func (s *session) open(id *Identity) {
+func (s *session) open(id *identity) {
 	l := s.loop
 	s.phase = phaseOpen
 	l.open(s)
 	l.members.Add(&s.member)
-	if id != nil && id.UID != "" {
-		l.members.Bind(&s.member, id.UID, l.bindTime())
+	if id != nil && id.uid != "" {
+		l.members.Bind(&s.member, id.uid, l.bindTime())
 	}
-	if id != nil && len(id.Attrs) > 0 {
-		l.members.Set(&s.member, id.attributes(), false) // the size was checked
+	if id != nil && len(id.attrs) > 0 {
+		l.members.Set(&s.member, id.attrs, false) // the size was checked
 	}
 	l.stats.Opened++
 	l.pendingClients++

@@ -44,7 +44,7 @@ func (l *loop) overloaded() bool {
 	}
 	l.stats.LoadShed++
 	if l.g.strangerLogs.Allow() {
-		l.g.log.Warn("overloaded: a client was refused", "loop", l.index)
+		l.g.log.Warn("client rejected: the loop is overloaded", "loop", l.index)
 	}
 	return true
 }

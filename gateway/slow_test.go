@@ -71,7 +71,7 @@ func long(word string, n int) string {
 
 // lazyClient reads nothing until the test lets it.
 func lazyClient(t testing.TB, url string) (c *fakeClient, read func()) {
-	c = &fakeClient{t: t, conn: dial(t, hostport(url)), heard: make(chan string, 1<<17), deflate: codec.NewDeflate()}
+	c = &fakeClient{t: t, conn: dial(t, hostport(url)), received: make(chan string, 1<<17), deflate: codec.NewDeflate()}
 	_ = c.conn.(*net.TCPConn).SetReadBuffer(32 << 10)
 	var in []byte
 	if c.codec = plainCodec(url); c.codec == nil {
@@ -109,24 +109,24 @@ func TestTheLatestOfAKeyWaits(t *testing.T) {
 				}
 				p.publish(0, "", "note "+strconv.Itoa(rounds))
 				for key := range keys { // at once: fast clients have no output waiting
-					if got, want := quick.hear(), fmt.Sprintf("key%d %d ", key, rounds); !strings.HasPrefix(got, want) {
-						t.Fatalf("the quick client hears %.20q in place of %q", got, want)
+					if got, want := quick.receive(), fmt.Sprintf("key%d %d ", key, rounds); !strings.HasPrefix(got, want) {
+						t.Fatalf("the quick client receives %.20q in place of %q", got, want)
 					}
 				}
-				if got := quick.hear(); got != "note "+strconv.Itoa(rounds) {
-					t.Fatalf("the quick client hears %.20q", got)
+				if got := quick.receive(); got != "note "+strconv.Itoa(rounds) {
+					t.Fatalf("the quick client receives %.20q", got)
 				}
 			}
 			p.publish(0, "", "end")
 			read()
 			conflated, last, notes := 0, map[string]int{}, 0
-			for got := slow.hear(); got != "end"; got = slow.hear() {
+			for got := slow.receive(); got != "end"; got = slow.receive() {
 				word, rest, _ := strings.Cut(got, " ")
 				number, _, _ := strings.Cut(rest, " ")
 				n, err := strconv.Atoi(number)
 				switch {
 				case err != nil:
-					t.Fatalf("the slow client hears %.40q", got)
+					t.Fatalf("the slow client receives %.40q", got)
 				case word == "note":
 					if n != notes {
 						t.Fatalf("note %d came in place of %d", n, notes)
@@ -183,7 +183,7 @@ func TestBroadcastsFasterThanAClient(t *testing.T) {
 			wait(t, "what waited", func() bool { return g.Stats().BufferedBytes == 0 })
 			p.publish(0, "", "end")
 			came, last := 0, -1
-			for got := slow.hear(); got != "end"; got = slow.hear() {
+			for got := slow.receive(); got != "end"; got = slow.receive() {
 				number, _, _ := strings.Cut(got, " ")
 				n, err := strconv.Atoi(number)
 				if err != nil || n <= last {
@@ -269,7 +269,7 @@ func TestAStalledClientIsClosed(t *testing.T) {
 
 // When the output of slow clients reaches the limit, those with most output are closed until enough
 // is free.
-func TestTooMuchWaitsForAll(t *testing.T) {
+func TestMemoryLimitClosesTheLargest(t *testing.T) {
 	t.Parallel()
 	const bound = 4 << 20
 	g, _ := start(t, gateway.Config{MaxBuffered: bound,
@@ -283,8 +283,8 @@ func TestTooMuchWaitsForAll(t *testing.T) {
 	admitClients(t, g, clients+1)
 	for i := 0; g.Stats().MemoryLimitCloses == 0; i++ {
 		p.publish(0, "", long(strconv.Itoa(i), 32<<10))
-		if got := quick.hear(); !strings.HasPrefix(got, strconv.Itoa(i)+" ") {
-			t.Fatalf("the quick client hears %.20q in place of %d", got, i)
+		if got := quick.receive(); !strings.HasPrefix(got, strconv.Itoa(i)+" ") {
+			t.Fatalf("the quick client receives %.20q in place of %d", got, i)
 		}
 		if s := g.Stats(); s.BufferedBytes > bound {
 			t.Fatalf("%d bytes wait", s.BufferedBytes)
@@ -297,7 +297,7 @@ func TestTooMuchWaitsForAll(t *testing.T) {
 
 // Before a client is closed because of the memory limit, new clients are refused and told why,
 // until enough is free. Existing clients are not affected.
-func TestNewcomersAreTurnedAwayFirst(t *testing.T) {
+func TestNewClientsAreRefusedFirst(t *testing.T) {
 	t.Parallel()
 	g, _ := start(t, gateway.Config{Loops: 1, MaxBuffered: 4 << 20, Listeners: []gateway.ListenerConfig{
 		{URL: "frame://127.0.0.1:0", Overflow: engine.DropNewest, WriteTimeout: -1}, {URL: "text://127.0.0.1:0"},
@@ -314,8 +314,8 @@ func TestNewcomersAreTurnedAwayFirst(t *testing.T) {
 	admitClients(t, g, clients+1)
 	talk := func(i int) {
 		p.publish(0, "", long(strconv.Itoa(i), 16<<10))
-		if got := quick.hear(); !strings.HasPrefix(got, strconv.Itoa(i)+" ") {
-			t.Fatalf("the quick client hears %.20q in place of %d", got, i)
+		if got := quick.receive(); !strings.HasPrefix(got, strconv.Itoa(i)+" ") {
+			t.Fatalf("the quick client receives %.20q in place of %d", got, i)
 		}
 	}
 	n := 0
@@ -324,14 +324,14 @@ func TestNewcomersAreTurnedAwayFirst(t *testing.T) {
 	}
 	newcomer := dialClient(t, g.Addrs()[1])
 	for _, want := range []string{`{"type":"sluice.overloaded"}`, "closed"} {
-		if got := newcomer.hear(); got != want {
-			t.Errorf("a newcomer hears %q, not %q", got, want)
+		if got := newcomer.receive(); got != want {
+			t.Errorf("a newcomer receives %q, not %q", got, want)
 		}
 	}
 	upgrading := dial(t, hostport(g.Addrs()[2]))
 	_, _ = upgrading.Write(codec.AppendUpgrade(nil, "x", "/", codec.NewKey(), &codec.DialOptions{}))
 	if b, err := io.ReadAll(upgrading); !strings.HasPrefix(string(b), "HTTP/1.1 503") {
-		t.Errorf("a newcomer with a WebSocket hears %q, %v", b, err)
+		t.Errorf("a newcomer with a WebSocket receives %q, %v", b, err)
 	}
 	talk(n)
 	if s := g.Stats(); s.LoadShed != 2 || s.HandshakesRejected != 2 || s.OverloadEvents != 1 || s.MemoryLimitCloses > 0 ||

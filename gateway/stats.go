@@ -48,7 +48,7 @@ type LoopStats struct {
 	// QueuedTotal are messages that had to wait for a worker or its credit.
 	QueuedTotal uint64
 	// MessagesRejected are messages that no worker took in time, or that came when
-	// Config.MaxUnroutedBytes were queued. Clients still connected were told.
+	// Config.MaxUnroutedBytes were queued. Clients still connected were notified.
 	MessagesRejected uint64
 	// DetachesUndelivered are clients whose close event may not have reached a worker.
 	DetachesUndelivered uint64

@@ -38,7 +38,7 @@ func counters(figures reflect.Value, f func(name string, n reflect.Value)) {
 }
 
 // Every counter of rejected, dropped or closed things is in the log.
-func TestEveryLossIsTold(t *testing.T) {
+func TestEveryLossIsLogged(t *testing.T) {
 	t.Parallel()
 	var stats Stats
 	counters(reflect.ValueOf(&stats).Elem(), func(name string, n reflect.Value) {

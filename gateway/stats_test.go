@@ -84,7 +84,7 @@ func TestMessagesOut(t *testing.T) {
 	w := dialWorker(t, g.WorkerAddr(), nil, oneWorker)
 	c := dialClient(t, g.Addrs()[0])
 	f := w.letIn()
-	if got := c.hear(); got != "ping" {
+	if got := c.receive(); got != "ping" {
 		t.Fatal(got)
 	}
 	send := link.Frame{Type: link.Send, Flags: link.FlagText, Slot: f.Slot, Token: f.Token, Payload: []byte("two\nlines")}
@@ -93,9 +93,9 @@ func TestMessagesOut(t *testing.T) {
 	publisher{w.links[0]}.publish(0, "", "one")
 	send.Payload = []byte("two")
 	w.links[0].write(&send)
-	for heard := 0; heard < 2; {
-		if got := c.hear(); got != "ping" {
-			heard++
+	for received := 0; received < 2; {
+		if got := c.receive(); got != "ping" {
+			received++
 		}
 	}
 	if s := g.Stats(); s.MessagesOut != 2 || s.EncodeErrors != 2 {

@@ -37,17 +37,17 @@ func (l *logbook) lines() []string {
 
 func (l *logbook) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-// mostTold is how many bytes a peer may receive before it has authenticated.
-const mostTold = 64
+// maxBeforeAuth is how many bytes a peer may receive before it has authenticated.
+const maxBeforeAuth = 64
 
-// told returns everything that a peer receives until it is closed, which must be soon.
-func told(t *testing.T, what string, conn net.Conn) {
+// readUntilClosed returns everything that a peer receives until it is closed, which must be soon.
+func readUntilClosed(t *testing.T, what string, conn net.Conn) {
 	t.Helper()
 	began := time.Now()
 	_ = conn.SetReadDeadline(began.Add(patience))
 	b, err := io.ReadAll(conn)
-	if !ended(err) && err != nil || len(b) > mostTold {
-		t.Errorf("%s: told %d bytes in %v, %v", what, len(b), time.Since(began), err)
+	if !ended(err) && err != nil || len(b) > maxBeforeAuth {
+		t.Errorf("%s: received %d bytes in %v, %v", what, len(b), time.Since(began), err)
 	}
 }
 
@@ -81,7 +81,7 @@ func TestAReplayedHelloIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = conn.(*net.TCPConn).CloseWrite()
-		told(t, "replayed", conn)
+		readUntilClosed(t, "replayed", conn)
 		refused++
 	}
 	wait(t, "all refused", func() bool { return g.Stats().WorkerAuthFailures == refused })
@@ -92,7 +92,7 @@ func TestAReplayedHelloIsRefused(t *testing.T) {
 
 // Strangers that are silent, speak TLS, or send a byte now and then are closed within 5 s. They
 // receive almost nothing, cause few log lines, and keep no worker out, however many they are.
-func TestManyStrangersKeepNobodyOut(t *testing.T) {
+func TestManyStrangersKeepNoWorkerOut(t *testing.T) {
 	t.Parallel()
 	book := new(logbook)
 	cfg := text(gateway.ListenerConfig{})
@@ -106,7 +106,7 @@ func TestManyStrangersKeepNobodyOut(t *testing.T) {
 			conn := dial(t, g.WorkerAddr())
 			all.Go(func() {
 				f(conn)
-				told(t, what, conn)
+				readUntilClosed(t, what, conn)
 			})
 		}
 	}
@@ -145,7 +145,7 @@ func TestManyStrangersKeepNobodyOut(t *testing.T) {
 
 // A link with only a byte now and then is closed like a silent one. A link that sends a large frame
 // slowly is not.
-func TestALinkIsAliveByWhatItBrings(t *testing.T) {
+func TestInputKeepsALinkAlive(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{})
 	cfg.LinkHeartbeat = time.Second
@@ -180,7 +180,7 @@ func TestALinkIsAliveByWhatItBrings(t *testing.T) {
 
 // A peer's name is data in the log: it cannot begin a line, and no control characters reach the
 // terminal.
-func TestNothingIsWrittenIntoTheLogByNames(t *testing.T) {
+func TestNamesForgeNoLogLines(t *testing.T) {
 	t.Parallel()
 	book := new(logbook)
 	cfg := text(gateway.ListenerConfig{})
@@ -196,8 +196,8 @@ func TestNothingIsWrittenIntoTheLogByNames(t *testing.T) {
 	bad := dial(t, g.WorkerAddr())
 	_, _ = io.WriteString(bad, "\x00\x10\n\x1b[31mred\nlines\n")
 	_ = bad.(*net.TCPConn).CloseWrite()
-	told(t, "stranger", bad)
-	wait(t, "it in the log", func() bool { return strings.Contains(book.lines()[len(book.lines())-1], "refused") })
+	readUntilClosed(t, "stranger", bad)
+	wait(t, "it in the log", func() bool { return strings.Contains(book.lines()[len(book.lines())-1], "rejected") })
 	for _, line := range book.lines() {
 		if !strings.HasPrefix(line, "time=") || strings.ContainsFunc(line, func(r rune) bool {
 			return r < ' ' || r == '\u202e' || r == 0x7F

@@ -12,15 +12,15 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A gateway that drains keeps its inner port until a successor asks for it. A successor is another
+// A gateway that drains keeps its worker port until a successor asks for it. A successor is another
 // process started with the same Config.WorkerAddr and key. The old gateway then opens a port of its
-// own for links, tells its workers that port, and closes the inner port. The successor tells its
+// own for links, tells its workers that port, and closes the worker port. The successor tells its
 // own workers, and they serve both gateways until the old one has drained. While the gateway that
 // has the port does not drain, a successor gets the error that the port is in use.
 
 var (
-	errNotDraining = errors.New("gateway: the gateway there does not drain: stop it first")
-	errSameID      = errors.New("gateway: the gateway there has the same Config.ID")
+	errNotDraining = errors.New("gateway: the gateway that listens there is not draining: stop it first")
+	errSameID      = errors.New("gateway: the gateway that listens there has the same Config.ID")
 )
 
 // takeOverTimeout bounds how long a successor waits for the port.
@@ -37,7 +37,7 @@ func (p predecessor) drain() *link.Frame {
 	return &link.Frame{Type: link.Drain, ID: p.id, Code: p.port}
 }
 
-// listenOrTakeOver opens the inner port. If a draining gateway has the port, it takes it over.
+// listenOrTakeOver opens the worker port. If a draining gateway has the port, it takes it over.
 func (n *workerPort) listenOrTakeOver() error {
 	ln, err := net.Listen("tcp", n.g.cfg.WorkerAddr)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -57,7 +57,7 @@ func (n *workerPort) listenOrTakeOver() error {
 	return err
 }
 
-// takeOverPort asks the gateway that has the inner port for it. The connection stays open as long
+// takeOverPort asks the gateway that has the worker port for it. The connection stays open as long
 // as that gateway drains.
 func (n *workerPort) takeOverPort() (predecessor, net.Conn, error) {
 	conn, err := net.DialTimeout("tcp", n.g.cfg.WorkerAddr, takeOverTimeout)
@@ -105,7 +105,7 @@ func (n *workerPort) ask(conn net.Conn) (old predecessor, err error) {
 // follow tells all workers of the predecessor until that has drained.
 func (n *workerPort) follow(old predecessor, conn net.Conn) {
 	defer n.wg.Done()
-	n.g.log.Info("inner port taken over from a draining gateway", "inner", n.g.cfg.WorkerAddr,
+	n.g.log.Info("worker port taken over from a draining gateway", "addr", n.g.cfg.WorkerAddr,
 		"gateway", old.id, "port", old.port)
 	n.postToLoops(func(l *loop) {
 		l.predecessor = old
@@ -124,7 +124,7 @@ func (n *workerPort) postToLoops(f func(*loop)) {
 	}
 }
 
-// handOverPort gives the inner port to a successor, and keeps the connection to it until the drain
+// handOverPort gives the worker port to a successor, and keeps the connection to it until the drain
 // is over.
 func (n *workerPort) handOverPort(conn net.Conn) error {
 	n.mu.Lock()
@@ -146,7 +146,7 @@ func (n *workerPort) handOverPort(conn net.Conn) error {
 		return 0
 	})
 	_ = n.ln.Close()
-	n.g.log.Info("inner port given to a successor", "inner", n.g.cfg.WorkerAddr, "port", port)
+	n.g.log.Info("worker port given to a successor", "addr", n.g.cfg.WorkerAddr, "port", port)
 	if _, err := conn.Write(link.Append(nil, me.drain())); err != nil {
 		return err
 	}

@@ -34,10 +34,10 @@ func TestTextIsUTF8WhereTheFormatNeedsIt(t *testing.T) {
 	w.letIn()
 	all := map[string]*fakeClient{"ws": open(g.Addrs()[0]), "jsonl": open(g.Addrs()[1]), "text": open(g.Addrs()[2]),
 		"frame": open(g.Addrs()[3])}
-	hears := func(who, want string) {
+	receives := func(who, want string) {
 		t.Helper()
-		if got := all[who].hear(); got != want {
-			t.Errorf("%s hears %q, want %q", who, got, want)
+		if got := all[who].receive(); got != want {
+			t.Errorf("%s receives %q, want %q", who, got, want)
 		}
 	}
 	send := func(who string, typ link.Type, flags uint8, text string) {
@@ -55,36 +55,36 @@ func TestTextIsUTF8WhereTheFormatNeedsIt(t *testing.T) {
 	publisher{to}.publish(0, "", "\"caf\xe9 \xff\xfe!\"")
 	invalid(2) // in two encodings of WebSockets, in JSON and in a Codec's
 	mended := `"caf` + "\uFFFD \uFFFD" + `!"`
-	hears("ws", `"café \xff\xfe`+"caf\uFFFD"+`"`)
-	hears("ws", mended)
-	hears("jsonl", mended)
+	receives("ws", `"café \xff\xfe`+"caf\uFFFD"+`"`)
+	receives("ws", mended)
+	receives("jsonl", mended)
 	for _, raw := range []string{"text", "frame"} {
-		hears(raw, `"café \xff\xfe`+"caf\xe9"+`"`)
-		hears(raw, "\"caf\xe9 \xff\xfe!\"")
+		receives(raw, `"café \xff\xfe`+"caf\xe9"+`"`)
+		receives(raw, "\"caf\xe9 \xff\xfe!\"")
 	}
 
 	send("ws", link.Send, link.FlagText, "\xc3")
-	hears("ws", "\uFFFD")
+	receives("ws", "\uFFFD")
 	invalid(3)
 	send("text", link.Send, link.FlagText, "\xc3")
-	hears("text", "\xc3")
+	receives("text", "\xc3")
 	send("ws", link.Send, 0, "binary \xff")
-	hears("ws", "binary \xff")
+	receives("ws", "binary \xff")
 	send("ws", link.Kick, link.FlagText|link.FlagLast, "bye \xed\xa0\x80") // a surrogate
-	hears("ws", "bye \uFFFD")
-	hears("ws", "close 1000 kicked")
+	receives("ws", "bye \uFFFD")
+	receives("ws", "close 1000 kicked")
 	invalid(4)
 }
 
 // Closes by a client because of what it was sent are counted apart.
-func TestAClientThatClosesOverWhatItWasSent(t *testing.T) {
+func TestAClientClosesBecauseOfReceivedData(t *testing.T) {
 	t.Parallel()
 	var log logbook
 	g, _ := start(t, gateway.Config{Listeners: []gateway.ListenerConfig{{URL: "ws://127.0.0.1:0"}}, Logger: log.logger()})
 	for i, code := range []uint16{1000, 1001, 4000, 1002, 1003, 1007, 1009} {
 		c := dialClient(t, g.Addrs()[0])
 		c.write(c.codec.AppendClose(nil, code, "why"))
-		c.hear()
+		c.receive()
 		wait(t, "its end", func() bool { return g.Stats().ClosesByReason["peer"] == uint64(i+1) })
 	}
 	if n := g.Stats().PeerErrors; n != 4 {
@@ -92,7 +92,7 @@ func TestAClientThatClosesOverWhatItWasSent(t *testing.T) {
 	}
 	var told []string
 	for _, line := range log.lines() {
-		if strings.Contains(line, "closed because of what it was sent") {
+		if strings.Contains(line, "closed by the client because of received data") {
 			told = append(told, line)
 		}
 	}
@@ -127,19 +127,19 @@ func TestARoomOutlivesInvalidText(t *testing.T) {
 	eve := &fakeClient{t: t, conn: dial(t, hostport(g.Addrs()[0]))}
 	eve.upgrade(hostport(g.Addrs()[0]), "/?name=%FF%FE")
 	bob.say("I am here") // and has joined
-	if got := bob.hear(); got != ": I am here" {
+	if got := bob.receive(); got != ": I am here" {
 		t.Fatal(got)
 	}
 	eve.say("hello")
-	if got := bob.hear(); got != "\uFFFD: hello" {
-		t.Errorf("of a name that is not UTF-8 Bob hears %q", got)
+	if got := bob.receive(); got != "\uFFFD: hello" {
+		t.Errorf("of a name that is not UTF-8 Bob receives %q", got)
 	}
 	telnet.write([]byte("caf\xe9\n"))
-	if got := bob.hear(); got != ": caf\uFFFD" {
-		t.Errorf("of a line that is not Bob hears %q", got)
+	if got := bob.receive(); got != ": caf\uFFFD" {
+		t.Errorf("of a line that is not Bob receives %q", got)
 	}
 	bob.say("still here")
-	if got := bob.hear(); got != ": still here" {
-		t.Errorf("then Bob hears %q", got)
+	if got := bob.receive(); got != ": still here" {
+		t.Errorf("then Bob receives %q", got)
 	}
 }

@@ -19,16 +19,16 @@ import (
 // rush is a gateway of one loop with a worker that handles a number of messages in each turn, and
 // clients of several formats.
 type rush struct {
-	t       *testing.T
-	g       gate
-	l       *loop
-	k       *workerLink
-	worker  *enginetest.Peer
-	deflate *codec.Deflate
-	in      []byte              // at the worker, not handled yet
-	heard   map[uint32][]string // by slot: what the worker has handled
-	held    int                 // maximum of queued bytes
-	longest int                 // work of a turn
+	t        *testing.T
+	g        gate
+	l        *loop
+	k        *workerLink
+	worker   *enginetest.Peer
+	deflate  *codec.Deflate
+	in       []byte              // at the worker, not handled yet
+	received map[uint32][]string // by slot: what the worker has handled
+	held     int                 // maximum of queued bytes
+	longest  int                 // work of a turn
 }
 
 func newRush(t *testing.T, cfg Config, window uint32) *rush {
@@ -38,7 +38,7 @@ func newRush(t *testing.T, cfg Config, window uint32) *rush {
 	g.g.started = time.Now()
 	l := g.g.loops[0]
 	k := newWorkerLink(l, link.WorkerHello{Role: link.RoleWorker, Weight: 100, Window: window, ID: [16]byte{1}})
-	r := &rush{t: t, g: g, l: l, k: k, deflate: codec.NewDeflate(), heard: make(map[uint32][]string)}
+	r := &rush{t: t, g: g, l: l, k: k, deflate: codec.NewDeflate(), received: make(map[uint32][]string)}
 	r.worker = g.sim.Open(0, netip.AddrPort{}, k,
 		engine.ConnOptions{MaxInput: maxLinkInput, MaxOutput: maxLinkOutput(window), Retain: true})
 	r.worker.Limit(64 << 20)
@@ -105,7 +105,7 @@ func (r *rush) turn(messages int, clients ...*rushClient) {
 		}
 		if f.Type == link.Message {
 			messages--
-			r.heard[f.Slot] = append(r.heard[f.Slot], string(f.Payload[:min(len(f.Payload), 16)]))
+			r.received[f.Slot] = append(r.received[f.Slot], string(f.Payload[:min(len(f.Payload), 16)]))
 		}
 		if f.Type <= link.Detach {
 			out = link.Append(out, &link.Frame{Type: link.Unit, ID: f.ID, Slot: f.ID})
@@ -122,7 +122,7 @@ func (r *rush) turn(messages int, clients ...*rushClient) {
 // Clients whose messages are small on the wire and large in memory do not hold up a client that
 // sends little: its message is at the worker in the same turn, or waits only for a few messages of
 // the others. And turns are short.
-func TestInflatedMessagesHoldUpNobody(t *testing.T) {
+func TestInflatedMessagesDelayNoOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const heavies, each, size, bound = 40, 8, 256 << 10, 2 << 20
@@ -144,7 +144,7 @@ func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 		said := 0
 		done := func() (n int) {
 			for _, c := range all[:heavies] {
-				n += len(r.heard[c.s.slot])
+				n += len(r.received[c.s.slot])
 			}
 			return n
 		}
@@ -158,10 +158,10 @@ func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 				for _, c := range light {
 					c.say("little")
 				}
-				for waited := 0; len(r.heard[text.s.slot]) < said || len(r.heard[ws.s.slot]) < 1+said; waited++ {
+				for waited := 0; len(r.received[text.s.slot]) < said || len(r.received[ws.s.slot]) < 1+said; waited++ {
 					if r.turn(1, all...); waited > 64 {
 						t.Fatalf("after %d turns and %d large messages a small one was not handled: text %d, websocket %d of %d",
-							waited, done()-before, len(r.heard[text.s.slot]), len(r.heard[ws.s.slot])-1, said)
+							waited, done()-before, len(r.received[text.s.slot]), len(r.received[ws.s.slot])-1, said)
 					}
 				}
 				if n := done() - before; n > 2*1<<20/size+4 { // what was at the worker before, for each of the two
@@ -174,7 +174,7 @@ func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 			t.Errorf("a turn did work for %d bytes, at most %d are meant", r.longest, most)
 		}
 		for _, c := range all[:heavies] {
-			for i, got := range r.heard[c.s.slot] {
+			for i, got := range r.received[c.s.slot] {
 				if got != fmt.Sprintf("%015d ", i) {
 					t.Fatalf("message %d of a client is %q", i, got)
 				}
@@ -192,7 +192,7 @@ func TestInflatedMessagesHoldUpNobody(t *testing.T) {
 
 // With a worker connected, however slow, no message is rejected: clients are paused, and the queues
 // are bounded. All messages arrive in the end, in order.
-func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
+func TestMoreThanTheCreditIsNotRefused(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const clients, each, size, bound = 100, 20, 16_000, 256 << 10
@@ -213,7 +213,7 @@ func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
 			r.turn(1, all...)
 			handled = 0
 			for _, c := range all {
-				handled += len(r.heard[c.s.slot])
+				handled += len(r.received[c.s.slot])
 			}
 			if r.l.queuedBytes > bound+clients*lightWork+size {
 				t.Fatalf("%d bytes wait in queues", r.l.queuedBytes)
@@ -223,13 +223,13 @@ func TestMoreThanTheCreditIsRefusedNobody(t *testing.T) {
 			}
 		}
 		for _, c := range all {
-			for i, got := range r.heard[c.s.slot] {
+			for i, got := range r.received[c.s.slot] {
 				if got != fmt.Sprintf("%015d ", i) {
 					t.Fatalf("message %d of a client is %q", i, got)
 				}
 			}
-			if c.s.pauses != 0 || len(r.heard[c.s.slot]) != each {
-				t.Fatalf("a client of which %d messages came is paused for %b", len(r.heard[c.s.slot]), c.s.pauses)
+			if c.s.pauses != 0 || len(r.received[c.s.slot]) != each {
+				t.Fatalf("a client of which %d messages came is paused for %b", len(r.received[c.s.slot]), c.s.pauses)
 			}
 		}
 		if s := r.l.stats; s.MessagesRejected > 0 || s.QueueFull == 0 || r.l.queuedBytes > 0 {
@@ -246,7 +246,7 @@ func TestAFloodHasItsTurn(t *testing.T) {
 		flood, quiet := r.client("text"), r.client("text")
 		const messages = 100_000
 		flood.Send(bytes.Repeat([]byte("x\n"), messages))
-		handled := func() int { return len(r.heard[flood.s.slot]) }
+		handled := func() int { return len(r.received[flood.s.slot]) }
 		for said := 0; handled() < messages; said++ {
 			before := r.l.stats.MessagesIn
 			quiet.say("quiet")
@@ -254,7 +254,7 @@ func TestAFloodHasItsTurn(t *testing.T) {
 			if n := r.l.stats.MessagesIn - before; n > 2*clientTurn/messageWork {
 				t.Fatalf("a turn took %d messages", n)
 			}
-			if n := len(r.heard[quiet.s.slot]); n != said+1 {
+			if n := len(r.received[quiet.s.slot]); n != said+1 {
 				t.Fatalf("%d of %d messages of the other client have come", n, said+1)
 			}
 		}
@@ -276,21 +276,21 @@ func TestTheRateCountsInflatedBytes(t *testing.T) {
 		for range 4 {
 			r.turn(10)
 		}
-		if n := len(r.heard[c.s.slot]); n < 2 || n > 4 {
+		if n := len(r.received[c.s.slot]); n < 2 || n > 4 {
 			t.Errorf("%d of 10 messages were taken at once, each of a second at the rate; two seconds' are meant", n)
 		}
 		for range 100 {
 			time.Sleep(100 * time.Millisecond)
 			r.turn(10, c)
 		}
-		if n := len(r.heard[c.s.slot]); n != 10 {
+		if n := len(r.received[c.s.slot]); n != 10 {
 			t.Errorf("%d of 10 messages were taken in the end", n)
 		}
 	})
 }
 
 // A link is not closed while input of its worker is unread, however late the gateway reads it.
-func TestALinkIsNotCutForOurOwnSlowness(t *testing.T) {
+func TestABusyGatewayCutsNoLink(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRush(t, Config{}, 64<<20)

@@ -95,7 +95,7 @@ func (l *loop) callOnUpgrade(u *upgrade) {
 	u.cancel = cancel
 	l.g.pagesWG.Go(func() {
 		defer cancel()
-		id, err := Identity{}, errUpgradeEnded
+		own, err := identity{}, errUpgradeEnded
 		defer func() {
 			if p := recover(); p != nil {
 				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
@@ -103,10 +103,11 @@ func (l *loop) callOnUpgrade(u *upgrade) {
 			if ctx.Err() != nil {
 				err = errUpgradeLate // whatever it returned
 			}
-			l.postUpgrade(func() { l.upgraded(u, id, err) })
+			l.postUpgrade(func() { l.upgraded(u, &own, err) })
 		}()
+		var id Identity
 		if id, err = lis.OnUpgrade(ctx, u.request.WithContext(ctx)); err == nil {
-			err = id.check()
+			own, err = id.check()
 		}
 	})
 }
@@ -124,33 +125,32 @@ func (l *loop) postUpgrade(f func()) {
 	}
 }
 
-// check refuses an Identity that a client cannot have.
-func (id *Identity) check() error {
-	if len(id.UID) > link.MaxKey {
-		return fmt.Errorf("Identity.UID: %d bytes: must be at most %d", len(id.UID), link.MaxKey)
-	}
-	for key := range id.Attrs {
-		if key == "" || len(key) > 0xFFFF {
-			return fmt.Errorf("Identity.Attrs: key of %d bytes: must be between 1 and 65535", len(key))
-		}
-	}
-	if n := link.AttributesSize(id.attributes()); n > link.MaxAttributes {
-		return fmt.Errorf("Identity.Attrs: %d bytes: must be at most %d", n, link.MaxAttributes)
-	}
-	return nil
+// identity is a checked copy of an Identity, which belongs to the loop.
+type identity struct {
+	uid   string
+	attrs []link.Attribute // in the order of their keys; bound: attributes of a client
 }
 
-// attributes returns Attrs in the order of their keys.
-func (id *Identity) attributes() []link.Attribute {
+// check returns a copy of the Identity. It refuses one that a client cannot have.
+func (id *Identity) check() (identity, error) {
+	if len(id.UID) > link.MaxKey {
+		return identity{}, fmt.Errorf("Identity.UID: %d bytes: must be at most %d", len(id.UID), link.MaxKey)
+	}
 	attrs := make([]link.Attribute, 0, len(id.Attrs))
 	for _, key := range slices.Sorted(maps.Keys(id.Attrs)) {
+		if key == "" || len(key) > 0xFFFF {
+			return identity{}, fmt.Errorf("Identity.Attrs: key of %d bytes: must be between 1 and 65535", len(key))
+		}
 		attrs = append(attrs, link.Attribute{Key: key, Value: id.Attrs[key]})
 	}
-	return attrs
+	if n := link.AttributesSize(attrs); n > link.MaxAttributes {
+		return identity{}, fmt.Errorf("Identity.Attrs: %d bytes: must be at most %d", n, link.MaxAttributes)
+	}
+	return identity{id.UID, attrs}, nil
 }
 
 // upgraded continues a session whose OnUpgrade has returned, and calls OnUpgrade for the next one.
-func (l *loop) upgraded(u *upgrade, id Identity, err error) {
+func (l *loop) upgraded(u *upgrade, id *identity, err error) {
 	l.upgrades.running--
 	l.nextUpgrade()
 	s := u.session
@@ -158,24 +158,38 @@ func (l *loop) upgraded(u *upgrade, id Identity, err error) {
 		return // the client has gone
 	}
 	delete(l.upgrades.of, s)
+	panicked := true
+	defer func() {
+		if panicked { // in the Router: the connection ends, as after a panic in one of its callbacks
+			s.conn.Close(engine.ErrPanic)
+		}
+	}()
+	u.answer(id, err)
+	panicked = false
+}
+
+// answer opens or refuses the WebSocket, according to what OnUpgrade has returned.
+func (u *upgrade) answer(id *identity, err error) {
+	s, head := u.session, u.head
+	l := s.loop
 	s.startDeadline(0, 0)
 	s.phase = phaseHandshake
 	switch refused, ok := errors.AsType[*refusal](err); {
 	case l.overloaded():
-		s.refuseHTTP(u.head, codec.Status(http.StatusServiceUnavailable, ""))
+		s.refuseHTTP(head, codec.Status(http.StatusServiceUnavailable, ""))
 	case errors.Is(err, errUpgradeLate):
 		s.upgradeTimedOut()
 	case err == nil:
-		s.finishUpgrade(u.head, &id)
+		s.finishUpgrade(head, id)
 	case ok && refused.status >= 400 && refused.status <= 599:
 		l.stats.UpgradesRejected++
-		s.refuseHTTP(u.head, codec.Status(refused.status, refused.text))
+		s.refuseHTTP(head, codec.Status(refused.status, refused.text))
 	default:
 		l.stats.UpgradeErrors++
 		if l.g.clientLogs.Allow() {
-			l.g.log.Error("OnUpgrade failed", "err", err, "target", brief(u.head.Target), "remote", s.remote())
+			l.g.log.Error("OnUpgrade failed", "err", err, "target", brief(head.Target), "remote", s.remote())
 		}
-		s.refuseHTTP(u.head, codec.Status(http.StatusInternalServerError, ""))
+		s.refuseHTTP(head, codec.Status(http.StatusInternalServerError, ""))
 	}
 	if s.phase == phaseOpen {
 		s.conn.Pause() // so that the input after the request is passed to OnData again

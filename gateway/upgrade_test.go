@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -68,7 +69,7 @@ func (p pickers) Pick(r gateway.RouteRequest, _ []gateway.Candidate) int {
 	return 0
 }
 
-// A worker has the identity before it is told of the client, a Router sees the uid, and what is
+// A worker has the identity before it receives the client, a Router sees the uid, and what is
 // published to it arrives.
 func TestUpgradeIdentity(t *testing.T) {
 	t.Parallel()
@@ -246,8 +247,8 @@ func TestUpgradesAreBounded(t *testing.T) {
 	}
 	quick := dialClient(t, g.Addrs()[1])
 	quick.say("is the loop free?")
-	if got := quick.hear(); got != "is the loop free?" {
-		t.Errorf("another client hears %q", got)
+	if got := quick.receive(); got != "is the loop free?" {
+		t.Errorf("another client receives %q", got)
 	}
 	if s := g.Stats(); s.PartialBytes == 0 {
 		t.Error("the requests that wait count nothing")
@@ -353,5 +354,39 @@ func TestUpgradeKeepsWhatComesBehind(t *testing.T) {
 		if in = in[:len(in)+n]; err != nil {
 			t.Fatalf("%q, %v", in, err)
 		}
+	}
+}
+
+// faultyRouter is a Router that panics.
+type faultyRouter struct{}
+
+func (faultyRouter) Pick(gateway.RouteRequest, []gateway.Candidate) int {
+	panic("no worker is good enough")
+}
+
+// A panic of the Router ends the connection, whether or not OnUpgrade was called before.
+func TestRouterPanicsInUpgrade(t *testing.T) {
+	t.Parallel()
+	for name, hook := range map[string]onUpgrade{
+		"without a hook": nil,
+		"with a hook": func(context.Context, *http.Request) (gateway.Identity, error) {
+			return gateway.Identity{UID: "u"}, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := upgrading(hook)
+			cfg.Logger = new(logbook).logger()
+			cfg.Router = func() gateway.Router { return faultyRouter{} }
+			g, _ := start(t, cfg)
+			runWorker(t, g, echo)
+			wait(t, "the worker", func() bool { return g.Stats().Workers == 1 })
+			if _, err := io.ReadAll(askUpgrade(t, g, "")); errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Error("the connection is still open")
+			}
+			if s := g.Stats(); s.Clients != 0 || s.Pending != 0 || s.Panics != 1 {
+				t.Errorf("%+v", s.LoopStats)
+			}
+		})
 	}
 }

@@ -197,14 +197,14 @@ func TestSubprotocols(t *testing.T) {
 		ws := openWebSocket(t, g.Addrs()[c.listener], &websocket.DialOptions{Subprotocols: c.offers})
 		_, got, err := ws.Read(within(t))
 		if err != nil || string(got) != c.want || ws.Subprotocol()+" "+strings.SplitN(c.want, " ", 2)[1] != c.want {
-			t.Errorf("listener %d, offered %q: the worker sees %q, the client is told %q, %v", c.listener, c.offers, got,
+			t.Errorf("listener %d, offered %q: the worker sees %q, the client is notified %q, %v", c.listener, c.offers, got,
 				ws.Subprotocol(), err)
 		}
 	}
 }
 
 // A client that is refused because of its path gets the reason, and the log has it, a few times.
-func TestTheWrongPathIsTold(t *testing.T) {
+func TestTheWrongPathIsLogged(t *testing.T) {
 	t.Parallel()
 	var log logbook
 	g, stop := start(t, gateway.Config{Logger: log.logger(),

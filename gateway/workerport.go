@@ -21,7 +21,7 @@ const minHelloTime = 250 * time.Millisecond
 // ones. At the bound, the oldest peer of the address that has most is closed, if minHelloTime has
 // passed. So silent strangers keep out only peers of their own address.
 type workerPort struct {
-	// Static after listenInner.
+	// Static after listenWorkerPort.
 	g  *Gateway
 	ln net.Listener
 
@@ -29,7 +29,7 @@ type workerPort struct {
 	wg     sync.WaitGroup
 	mu     sync.Mutex
 	// handshaking has the connections in their hello. Guarded by mu; nil after close.
-	handshaking   map[net.Conn]handshaking // bound: hellos on the inner port
+	handshaking   map[net.Conn]handshaking // bound: hellos on the worker port
 	drainListener net.Listener             // guarded by mu: for links, after a successor has taken the port
 	// peers has the connections to a successor or predecessor. Guarded by mu.
 	peers map[net.Conn]struct{} // bound: links that have proved
@@ -41,7 +41,7 @@ type handshaking struct {
 	since time.Time
 }
 
-func (g *Gateway) listenInner() (*workerPort, error) {
+func (g *Gateway) listenWorkerPort() (*workerPort, error) {
 	n := &workerPort{
 		g: g, hellos: make(chan struct{}, max(g.reserve/2, 4)),
 		handshaking: make(map[net.Conn]handshaking), peers: make(map[net.Conn]struct{}),
@@ -71,7 +71,7 @@ func (n *workerPort) accept(ln net.Listener) {
 			return
 		}
 		if n.g.strangerLogs.Allow() {
-			n.g.log.Warn("accept of a worker failed", "err", err)
+			n.g.log.Warn("accept on the worker port failed", "err", err)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
@@ -142,7 +142,7 @@ func (n *workerPort) hello(conn net.Conn) {
 		_ = conn.Close()
 		n.g.authFailures.Add(1)
 		if n.g.strangerLogs.Allow() {
-			n.g.log.Warn("peer refused on the inner port", "remote", conn.RemoteAddr().String(), "err", err)
+			n.g.log.Warn("peer rejected on the worker port", "remote", conn.RemoteAddr().String(), "err", err)
 		}
 	}
 }
@@ -182,14 +182,14 @@ const maxLinkInput = 2 * link.MaxFrame
 
 var (
 	errNoKey = errors.New("gateway: without a key (--key-file) only peers of this machine are accepted")
-	errLoop  = errors.New("gateway: no such loop")
+	errLoop  = errors.New("gateway: there is no such loop")
 )
 
 // admit notes a connection in its hello. It reports false if the peer may not connect.
 func (n *workerPort) admit(conn net.Conn) bool {
 	if len(n.g.cfg.Key) == 0 && !loopback(conn.RemoteAddr()) {
 		if n.g.strangerLogs.Allow() {
-			n.g.log.Warn("peer refused on the inner port", "remote", conn.RemoteAddr().String(), "err", errNoKey)
+			n.g.log.Warn("peer rejected on the worker port", "remote", conn.RemoteAddr().String(), "err", errNoKey)
 		}
 		n.g.authFailures.Add(1)
 		return false

@@ -17,8 +17,8 @@ func text(l gateway.ListenerConfig) gateway.Config {
 	return gateway.Config{Listeners: []gateway.ListenerConfig{l}}
 }
 
-// Strangers on the inner port are closed and counted, receive nothing, and do not disturb others.
-func TestStrangersOnTheInnerPort(t *testing.T) {
+// Strangers on the worker port are closed and counted, receive nothing, and do not disturb others.
+func TestStrangersOnTheWorkerPort(t *testing.T) {
 	t.Parallel()
 	cfg := text(gateway.ListenerConfig{})
 	cfg.Key = []byte("the key of this test")
@@ -162,8 +162,8 @@ func TestConnectionsAreBounded(t *testing.T) {
 			first := dialClient(t, g.Addrs()[0])
 			dialClient(t, g.Addrs()[0])
 			wait(t, "two clients", func() bool { return g.Stats().Clients == 2 })
-			if got := dialClient(t, g.Addrs()[0]).hear(); got != "closed" {
-				t.Errorf("the third hears %q", got)
+			if got := dialClient(t, g.Addrs()[0]).receive(); got != "closed" {
+				t.Errorf("the third receives %q", got)
 			}
 			_ = first.conn.Close()
 			wait(t, "one client", func() bool { return g.Stats().Clients == 1 })

@@ -79,7 +79,7 @@ func (g *Gateway) watchWorkers(ctx context.Context) {
 		tell, over, next := v.check(time.Now(), without > 0)
 		if tell {
 			g.log.Warn("no worker takes clients: messages are queued, and rejected after a timeout",
-				"inner", g.WorkerAddr(),
+				"addr", g.WorkerAddr(),
 				"loops-without", without, "loops", len(g.loops),
 				"clients-waiting", sum(ask(g, (*loop).waitingClients)),
 				"for", time.Since(v.since).Round(time.Second))

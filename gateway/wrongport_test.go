@@ -35,7 +35,7 @@ func TestTheWrongPort(t *testing.T) {
 		if _, err := conn.Write([]byte(said)); err != nil {
 			t.Fatal(err)
 		}
-		told(t, want, conn)
+		readUntilClosed(t, want, conn)
 		wait(t, "that it "+want, func() bool { return strings.Contains(strings.Join(log.lines(), "\n"), want) })
 	}
 }

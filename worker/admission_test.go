@@ -51,7 +51,7 @@ func (d door) connect(c worker.Call) error {
 	case "/impossible":
 		c.Join("")
 	case "/refused":
-		c.Send(worker.Text("must not be heard"))
+		c.Send(worker.Text("must not be received"))
 		return worker.Refuse(4401, "log in first")
 	case "/misrefused":
 		return worker.Refuse(99, "no such code")
@@ -91,12 +91,19 @@ func TestAFailedConnectIsClosed(t *testing.T) {
 	guest := g.Dial(workertest.Request{Target: "/"})
 	guest.Expect("welcome")
 	for target, want := range map[string]error{
-		"/panics": worker.ErrPanic, "/exits": worker.ErrPanic, "/panics/late": worker.ErrPanic, "/fails": nil, "/fails?told=1": nil,
-		"/impossible": worker.ErrEmpty, "/misrefused": worker.ErrInvalid, "/refused": nil, "/refused?told=1": nil,
+		"/panics":         worker.ErrPanic,
+		"/exits":          worker.ErrPanic,
+		"/panics/late":    worker.ErrPanic,
+		"/fails":          nil,
+		"/fails?told=1":   nil,
+		"/impossible":     worker.ErrEmpty,
+		"/misrefused":     worker.ErrInvalid,
+		"/refused":        nil,
+		"/refused?told=1": nil,
 	} {
 		c := g.Dial(workertest.Request{Target: target})
 		if target == "/panics/late" {
-			c.Send("let me hear the secret")
+			c.Send("let me receive the secret")
 			c.Send("and again")
 			waitFor(t, "its Connect to block", func() bool { return g.Worker().Stats().Blocked > 0 })
 			close(d.opens)
@@ -133,7 +140,7 @@ func TestAFailedConnectIsClosed(t *testing.T) {
 
 // While Connect runs, its client receives no message to Everyone except those that Connect itself
 // sends. After it has returned the client receives all of them.
-func TestWhoIsNotInHearsNoBroadcasts(t *testing.T) {
+func TestPendingClientsReceiveNoBroadcasts(t *testing.T) {
 	t.Parallel()
 	d, g := newDoor(t)
 	guest := g.Dial(workertest.Request{Target: "/"})
@@ -167,7 +174,7 @@ func TestWhoIsNotInHearsNoBroadcasts(t *testing.T) {
 
 // The admission of a client is in an earlier UNIT than the later effects of the worker, because the
 // gateway applies the acknowledgements of a UNIT last.
-func TestLettingInEndsAUnit(t *testing.T) {
+func TestAdmissionEndsAUnit(t *testing.T) {
 	t.Parallel()
 	attachment := link.AppendAttachment(nil, &link.Attachment{Remote: "r", Listener: "l"})
 	echo := onMessage(func(c worker.Call, m worker.Message) { c.Publish(worker.Everyone(), m) })
@@ -185,7 +192,8 @@ func TestLettingInEndsAUnit(t *testing.T) {
 			<-w.Ready()
 			var b []byte
 			for i := range uint32(4) {
-				b = link.Append(b, &link.Frame{Type: link.Attach, Flags: link.FlagNew, ID: 2*i + 1, Slot: i, Token: 7, Payload: attachment})
+				b = link.Append(b,
+					&link.Frame{Type: link.Attach, Flags: link.FlagNew, ID: 2*i + 1, Slot: i, Token: 7, Payload: attachment})
 				b = link.Append(b, &link.Frame{Type: link.Message, ID: 2*i + 2, Slot: 0, Token: 7, Payload: []byte("x")})
 			}
 			go func() { _, _ = conn.Write(b) }()

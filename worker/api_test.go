@@ -39,15 +39,15 @@ func TestAPI(t *testing.T) {
 	ctx := t.Context()
 
 	// does lets a client's handler run f. What f sends to the client itself comes before the end.
-	does := func(l *line, f func(worker.Call), hears ...string) {
+	does := func(l *line, f func(worker.Call), receives ...string) {
 		t.Helper()
 		e <- func(_ context.Context, c worker.Call) error {
 			f(c)
 			return nil
 		}
 		l.say("go on")
-		for _, text := range append(hears, "done") {
-			l.hears(text)
+		for _, text := range append(receives, "done") {
+			l.receives(text)
 		}
 	}
 	ann, bob, far := dial(t, g1), dial(t, g1), dial(t, g2) // far is Ann's phone
@@ -126,35 +126,35 @@ func TestAPI(t *testing.T) {
 
 	// Sending: to groups, uids, clients, everyone. An unexpected message would fail the next line.
 	m := worker.Text
-	sends := func(target func(c worker.Call) worker.Target, text string, hears ...string) {
+	sends := func(target func(c worker.Call) worker.Target, text string, receives ...string) {
 		t.Helper()
-		does(bob, func(c worker.Call) { c.Publish(target(c), m(text)) }, hears...)
+		does(bob, func(c worker.Call) { c.Publish(target(c), m(text)) }, receives...)
 	}
 	sends(func(c worker.Call) worker.Target { return worker.Groups("red", "blue").Except(c.ID()) }, "groups")
-	ann.hears("groups")
-	far.hears("groups")
+	ann.receives("groups")
+	far.receives("groups")
 	sends(func(worker.Call) worker.Target { return worker.UID("ann").Except(farID) }, "uid")
-	ann.hears("uid")
+	ann.receives("uid")
 	sends(func(worker.Call) worker.Target { return worker.UIDs("ann", "bob") }, "uids", "uids")
-	ann.hears("uids")
-	far.hears("uids")
+	ann.receives("uids")
+	far.receives("uids")
 	sends(func(worker.Call) worker.Target { return worker.Clients(annID, farID, bobID).Except(bobID) }, "list")
-	ann.hears("list")
-	far.hears("list")
+	ann.receives("list")
+	far.receives("list")
 	sends(func(worker.Call) worker.Target { return worker.Client(farID) }, "one")
 	sends(func(worker.Call) worker.Target { return worker.Clients(annID) }, "one")
 	sends(func(worker.Call) worker.Target { return worker.Clients() }, "nobody")
 	sends(func(worker.Call) worker.Target { return worker.Client(bobID).Except(bobID) }, "nobody")
-	ann.hears("one")
-	far.hears("one")
+	ann.receives("one")
+	far.receives("one")
 	sends(func(worker.Call) worker.Target { return worker.Everyone().Except(annID) }, "all", "all")
-	far.hears("all")
+	far.receives("all")
 	for i, target := range []worker.Target{
 		worker.UID("ann"), worker.Clients(annID, farID), worker.Everyone().Except(bobID), worker.Groups("blue", "blue"),
 	} {
 		is("Publish", nil, w.Publish(ctx, target, m(fmt.Sprint(i))), "<nil>")
-		ann.hears(fmt.Sprint(i))
-		far.hears(fmt.Sprint(i))
+		ann.receives(fmt.Sprint(i))
+		far.receives(fmt.Sprint(i))
 	}
 
 	// Joining and leaving, with a Call and with the Worker.
@@ -166,8 +166,8 @@ func TestAPI(t *testing.T) {
 		c.Publish(worker.Group("blue"), m("blue"))
 		c.Publish(worker.Everyone(), m("end"))
 	}, "red", "end")
-	ann.hears("end")
-	far.hears("end")
+	ann.receives("end")
+	far.receives("end")
 	is("Join", nil, w.Join(ctx, worker.UID("ann"), "green"), "<nil>")
 	is("joined", counts(worker.Group("green")), nil, "[2]")
 	is("Leave", nil, w.Leave(ctx, worker.Group("green").Except(annID), "green"), "<nil>")
@@ -198,7 +198,7 @@ func TestAPI(t *testing.T) {
 
 	// Closing.
 	is("CloseWith", nil, w.CloseWith(ctx, worker.UID("ann"), m("bye")), "<nil>")
-	far.hears("bye")
+	far.receives("bye")
 	far.ends()
 	is("CloseNow", nil, w.CloseNow(ctx, worker.Client(bobID)), "<nil>")
 	bob.ends()
@@ -207,11 +207,17 @@ func TestAPI(t *testing.T) {
 	is("Deliver to who is gone", d, err, "gone")
 	d, err = w.Deliver(ctx, annID, m("still"))
 	is("Deliver", d, err, "delivered")
-	ann.hears("still")
+	ann.receives("still")
 	for what, err := range map[string]error{
-		"Close": w.Close(ctx, worker.Client(farID)), "Join": w.Join(ctx, worker.Client(farID), "red"), "Leave": w.Leave(ctx, worker.Client(farID), "red"),
-		"Bind": w.Bind(ctx, farID, "ann"), "BindExclusive": w.BindExclusive(ctx, farID, "ann"), "Unbind": w.Unbind(ctx, farID),
-		"SetAttrs": w.SetAttrs(ctx, farID, nil), "MergeAttrs": w.MergeAttrs(ctx, farID, nil), "CompareAndSet": w.CompareAndSet(ctx, farID, 0, nil),
+		"Close":         w.Close(ctx, worker.Client(farID)),
+		"Join":          w.Join(ctx, worker.Client(farID), "red"),
+		"Leave":         w.Leave(ctx, worker.Client(farID), "red"),
+		"Bind":          w.Bind(ctx, farID, "ann"),
+		"BindExclusive": w.BindExclusive(ctx, farID, "ann"),
+		"Unbind":        w.Unbind(ctx, farID),
+		"SetAttrs":      w.SetAttrs(ctx, farID, nil),
+		"MergeAttrs":    w.MergeAttrs(ctx, farID, nil),
+		"CompareAndSet": w.CompareAndSet(ctx, farID, 0, nil),
 	} {
 		if !errors.Is(err, worker.ErrGone) {
 			t.Errorf("%s of who is gone: %v", what, err)

@@ -18,8 +18,8 @@ import (
 
 // harmless are the methods that have no arguments, or whose arguments always fit in a frame.
 var harmless = []string{
-	"Attr", "Attrs", "Version", "ID", "UID", "RemoteAddr", "Listener", "Request", "Worker", "Flush", "Close", "CloseNow", "Unbind", "After",
-	"Run", "Ready", "Stats",
+	"Attr", "Attrs", "Version", "ID", "UID", "RemoteAddr", "Listener", "Request", "Worker", "Flush", "Close", "CloseNow",
+	"Unbind", "After", "Run", "Ready", "Stats",
 }
 
 // misfits are arguments that do not fit in a frame, or that are invalid.
@@ -66,7 +66,8 @@ func (m *misfits) ofCall() map[string]map[error][]func(worker.Call) {
 		},
 		"Publish": {
 			worker.ErrTooBig: {
-				func(c worker.Call) { c.Publish(worker.Group("g"), m.large) }, func(c worker.Call) { c.Publish(worker.Group("g"), m.keyed) },
+				func(c worker.Call) { c.Publish(worker.Group("g"), m.large) },
+				func(c worker.Call) { c.Publish(worker.Group("g"), m.keyed) },
 				func(c worker.Call) { c.Publish(worker.Client(c.ID()), m.large) },
 				func(c worker.Call) { c.Publish(worker.Everyone().Except(m.ids...), small) },
 			},
@@ -83,14 +84,20 @@ func (m *misfits) ofCall() map[string]map[error][]func(worker.Call) {
 		"MergeAttrs": {worker.ErrEmpty: {func(c worker.Call) { c.MergeAttrs(map[string]string{"": "v"}) }}},
 	}
 	for _, t := range m.targets() {
-		all["Publish"][worker.ErrTooBig] = append(all["Publish"][worker.ErrTooBig], func(c worker.Call) { c.Publish(t, small) })
+		all["Publish"][worker.ErrTooBig] = append(all["Publish"][worker.ErrTooBig],
+			func(c worker.Call) { c.Publish(t, small) })
 	}
 	for _, attrs := range m.attrs {
-		all["SetAttrs"][worker.ErrTooBig] = append(all["SetAttrs"][worker.ErrTooBig], func(c worker.Call) { c.SetAttrs(attrs) })
-		all["MergeAttrs"][worker.ErrTooBig] = append(all["MergeAttrs"][worker.ErrTooBig], func(c worker.Call) { c.MergeAttrs(attrs) })
+		all["SetAttrs"][worker.ErrTooBig] = append(all["SetAttrs"][worker.ErrTooBig],
+			func(c worker.Call) { c.SetAttrs(attrs) })
+		all["MergeAttrs"][worker.ErrTooBig] = append(all["MergeAttrs"][worker.ErrTooBig],
+			func(c worker.Call) { c.MergeAttrs(attrs) })
 	}
 	for name, of := range map[string]func(worker.Call, string){
-		"Join": worker.Call.Join, "Leave": worker.Call.Leave, "Bind": worker.Call.Bind, "BindExclusive": worker.Call.BindExclusive,
+		"Join":          worker.Call.Join,
+		"Leave":         worker.Call.Leave,
+		"Bind":          worker.Call.Bind,
+		"BindExclusive": worker.Call.BindExclusive,
 	} {
 		all[name] = map[error][]func(worker.Call){
 			worker.ErrTooBig: {func(c worker.Call) { of(c, m.long) }}, worker.ErrEmpty: {func(c worker.Call) { of(c, "") }},
@@ -193,14 +200,14 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 	g := workertest.NewWithConfig(t, h, worker.Config{Logger: slog.New(slog.DiscardHandler)})
 	w := g.Worker()
 	client := g.Dial(workertest.Request{})
-	does := func(f func(worker.Call), hears string) {
+	does := func(f func(worker.Call), receives string) {
 		t.Helper()
 		e <- func(_ context.Context, c worker.Call) error {
 			f(c)
 			return nil
 		}
 		client.Send("go on")
-		client.Expect(hears)
+		client.Expect(receives)
 	}
 	does(func(c worker.Call) { c.SetAttrs(map[string]string{"name": "Ann"}) }, "done")
 	ofCall, ofWorker := m.ofCall(), m.ofWorker(t.Context(), w, client.ID())
@@ -227,12 +234,13 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 			for i, call := range list {
 				does(func(c worker.Call) {
 					c.Bind("ghost")
-					c.Send(worker.Text("must not be heard"))
+					c.Send(worker.Text("must not be received"))
 					call(c)
 					c.MergeAttrs(map[string]string{"after": "it"})
 				}, "failed")
-				if err := <-failed; !errors.Is(err, want) {
-					t.Errorf("Call.%s, call %d: %v, want %v", name, i, err, want)
+				err := <-failed
+				if said := "Call." + name + ": "; !errors.Is(err, want) || !strings.HasPrefix(err.Error(), said) {
+					t.Errorf("%scall %d: %v, want %v", said, i, err, want)
 				}
 			}
 		}
@@ -254,7 +262,8 @@ func TestArgumentsThatDoNotFit(t *testing.T) {
 func TestAttributesAreBounded(t *testing.T) {
 	t.Parallel()
 	mega := func(n int) string { return strings.Repeat("x", n<<10) }
-	for name, start := range map[string]func(*testing.T, worker.Handler) (w *worker.Worker, say func(string), hears func(string)){
+	type starter func(*testing.T, worker.Handler) (w *worker.Worker, say func(string), receives func(string))
+	for name, start := range map[string]starter{
 		"workertest": func(t *testing.T, h worker.Handler) (*worker.Worker, func(string), func(string)) {
 			g := workertest.New(t, h)
 			c := g.Dial(workertest.Request{})
@@ -265,7 +274,7 @@ func TestAttributesAreBounded(t *testing.T) {
 			w := run(t, worker.Config{Gateways: []string{g.WorkerAddr()}}, h)
 			<-w.Ready()
 			l := dial(t, g)
-			return w, l.say, l.hears
+			return w, l.say, l.receives
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -276,7 +285,7 @@ func TestAttributesAreBounded(t *testing.T) {
 				failed <- err
 				c.Send(worker.Text("failed"))
 			}
-			w, say, hears := start(t, h)
+			w, say, receives := start(t, h)
 			does := func(f func(context.Context, worker.Call), answer string) {
 				t.Helper()
 				e <- func(ctx context.Context, c worker.Call) error {
@@ -284,7 +293,7 @@ func TestAttributesAreBounded(t *testing.T) {
 					return nil
 				}
 				say("go on")
-				hears(answer)
+				receives(answer)
 			}
 			is := func(what string, attrs map[string]string, version uint32, keys string) {
 				t.Helper()

@@ -56,7 +56,7 @@ func TestWaitingForAGatewayIsNotLoggedEachTime(t *testing.T) {
 		if err := w.Run(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if lines := strings.Count(log.String(), "cannot link"); dials < 60 || lines < 2 || lines > 7 {
+		if lines := strings.Count(log.String(), "link to the gateway failed"); dials < 60 || lines < 2 || lines > 7 {
 			t.Errorf("%d dials, %d lines:\n%s", dials, lines, &log)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"iter"
 	"net/netip"
 	"slices"
@@ -89,8 +90,8 @@ func (c Call) Send(m Message) {
 	var room [64]byte
 	key, err := m.appendKey(room[:0])
 	var f link.Frame
-	c.s.address(&f, link.Send, m.flags())
-	c.add(&f, key, m.Data, err)
+	c.s.id.address(&f, link.Send, m.flags())
+	c.add("Send", &f, key, m.Data, err)
 }
 
 // Publish sends a message to clients, at all gateways. If Connect publishes to Everyone, its own
@@ -105,7 +106,8 @@ func (c Call) Publish(t Target, m Message) {
 	}
 	var room [256]byte
 	code, head, err := t.publish(room[:0], &m)
-	c.add(&link.Frame{Type: link.Publish, Flags: m.flags() | link.FlagFar, Code: code}, head, m.Data, err)
+	f := link.Frame{Type: link.Publish, Flags: m.flags() | link.FlagFar, Code: code}
+	c.add("Publish", &f, head, m.Data, err)
 	if t.kind == targetEveryone && c.isConnecting() && !slices.Contains(t.except, c.s.id) {
 		c.Send(m)
 	}
@@ -124,7 +126,7 @@ func (c Call) sendTo(id *ClientID, m *Message) {
 	}
 	switch {
 	case err != nil || gateway == own.gateway && int(id.loop()) < loops:
-		c.add(&f, key, m.Data, err)
+		c.add("Publish", &f, key, m.Data, err)
 	case loops == 0: // the gateway is not known
 		own.w.stats.dropped.Add(1)
 	case int(id.loop()) >= loops:
@@ -136,28 +138,32 @@ func (c Call) sendTo(id *ClientID, m *Message) {
 		}
 		var room [256]byte
 		head := append(link.AppendHeader(room[:0], &f, len(key)+len(m.Data)), key...)
-		c.add(&link.Frame{Type: link.Relay, Slot: gateway}, head, m.Data, err)
+		c.add("Publish", &link.Frame{Type: link.Relay, Slot: gateway}, head, m.Data, err)
 	}
 }
 
 // Close closes the client's connection after everything sent to it has been written.
-func (c Call) Close() { c.command(link.Kick, 0, nil, nil) }
+func (c Call) Close() { c.command("Close", link.Kick, 0, nil, nil) }
 
 // CloseNow closes the client's connection at once. Data that has not been written is lost.
-func (c Call) CloseNow() { c.command(link.Kick, link.FlagNow, nil, nil) }
+func (c Call) CloseNow() { c.command("CloseNow", link.Kick, link.FlagNow, nil, nil) }
 
 // Join adds the client to a group. The name has 1 to 1,024 bytes. If the client is already in as
 // many groups as its gateway allows (gateway.Config.MaxGroups and MaxGroupBytes; by default 4,096
 // groups and 256 KiB of names), it does not become a member. The gateway counts this
 // (JoinsRejected). Worker.Join returns it as an error.
-func (c Call) Join(group string) { c.command(link.Join, 0, []byte(group), checkKey(group)) }
+func (c Call) Join(group string) {
+	c.command("Join", link.Join, 0, []byte(group), checkKey(group))
+}
 
 // Leave removes the client from a group.
-func (c Call) Leave(group string) { c.command(link.Leave, 0, []byte(group), checkKey(group)) }
+func (c Call) Leave(group string) {
+	c.command("Leave", link.Leave, 0, []byte(group), checkKey(group))
+}
 
 // Bind binds the client to a uid of 1 to 1,024 bytes, in place of its present one. Several clients
 // may have the same uid.
-func (c Call) Bind(uid string) { c.setUID(link.Bind, 0, uid, checkKey(uid)) }
+func (c Call) Bind(uid string) { c.setUID("Bind", link.Bind, 0, uid, checkKey(uid)) }
 
 // BindExclusive binds the client to a uid and closes all other clients of that uid, at all
 // gateways, with ReasonReplaced. If several clients bind a uid at the same time, exactly one stays.
@@ -165,21 +171,23 @@ func (c Call) Bind(uid string) { c.setUID(link.Bind, 0, uid, checkKey(uid)) }
 //
 // Gateways that cannot reach each other for more than 10 s do not learn of each other's bindings
 // (gateway.LoopStats.CommandsDropped). Each of them may then keep a client of the uid.
-func (c Call) BindExclusive(uid string) { c.setUID(link.Bind, link.FlagExclusive, uid, checkKey(uid)) }
+func (c Call) BindExclusive(uid string) {
+	c.setUID("BindExclusive", link.Bind, link.FlagExclusive, uid, checkKey(uid))
+}
 
 // Unbind removes the client's uid.
-func (c Call) Unbind() { c.setUID(link.Unbind, 0, "", nil) }
+func (c Call) Unbind() { c.setUID("Unbind", link.Unbind, 0, "", nil) }
 
 // SetAttrs replaces all attributes of the client. Together they take at most 1 MiB, counted as the
 // bytes of key and value plus 16 bytes for each attribute.
-func (c Call) SetAttrs(attrs map[string]string) { c.set(attrs, 0) }
+func (c Call) SetAttrs(attrs map[string]string) { c.set("SetAttrs", attrs, 0) }
 
 // MergeAttrs changes the given attributes and keeps the others. An empty value removes its
 // attribute. The limit of SetAttrs applies to the result, as far as this worker knows the
 // attributes. If another worker or goroutine changes them at the same time, the gateway may reject
 // this change because the result is too large. Then nothing changes, and the gateway counts it
 // (AttrsRejected).
-func (c Call) MergeAttrs(attrs map[string]string) { c.set(attrs, link.FlagMerge) }
+func (c Call) MergeAttrs(attrs map[string]string) { c.set("MergeAttrs", attrs, link.FlagMerge) }
 
 // Flush sends the effects of the call so far, for a handler that shows progress. It returns when
 // they are queued for the gateway. An error fails the call. Flushed effects stay even if the call
@@ -214,14 +222,15 @@ func (c Call) Flush(ctx context.Context) error {
 }
 
 // command adds a command about the client. If err is not nil the call fails.
-func (c Call) command(t link.Type, flags uint8, payload []byte, err error) {
+func (c Call) command(method string, t link.Type, flags uint8, payload []byte, err error) {
 	var f link.Frame
-	c.s.address(&f, t, flags)
-	c.add(&f, nil, payload, err)
+	c.s.id.address(&f, t, flags)
+	c.add(method, &f, nil, payload, err)
 }
 
-// add adds a frame to the call's effects. If err is not nil the call fails.
-func (c Call) add(f *link.Frame, head, body []byte, err error) {
+// add adds a frame to the call's effects. If err is not nil the call fails with it and the name of
+// the method.
+func (c Call) add(method string, f *link.Frame, head, body []byte, err error) {
 	if err == nil && len(head)+len(body) > link.MaxMessage {
 		err = ErrTooBig
 	}
@@ -232,7 +241,7 @@ func (c Call) add(f *link.Frame, head, body []byte, err error) {
 		err = s.unit.add(f, head, body)
 	}
 	if runs && err != nil {
-		s.failCall(err)
+		s.failCall(fmt.Errorf("Call.%s: %w", method, err)) //nolint:staticcheck // ST1005: a method of Call
 	}
 	s.mu.Unlock()
 	if !runs {
@@ -241,10 +250,10 @@ func (c Call) add(f *link.Frame, head, body []byte, err error) {
 }
 
 // setUID changes or removes the client's uid, also in the worker's copy.
-func (c Call) setUID(t link.Type, flags uint8, uid string, err error) {
-	c.change(err, func(s *session, u *unit) error {
+func (c Call) setUID(method string, t link.Type, flags uint8, uid string, err error) {
+	c.change(method, err, func(s *session, u *unit) error {
 		var f link.Frame
-		s.address(&f, t, flags|link.FlagOwn)
+		s.id.address(&f, t, flags|link.FlagOwn)
 		if err := u.add(&f, nil, append(binary.BigEndian.AppendUint32(nil, s.known.uidVersion), uid...)); err != nil {
 			return err
 		}
@@ -256,15 +265,15 @@ func (c Call) setUID(t link.Type, flags uint8, uid string, err error) {
 }
 
 // set changes the client's attributes, also in the worker's copy.
-func (c Call) set(attrs map[string]string, flags uint8) {
+func (c Call) set(method string, attrs map[string]string, flags uint8) {
 	list, err := attrList(attrs)
-	c.change(err, func(s *session, u *unit) error {
+	c.change(method, err, func(s *session, u *unit) error {
 		next := link.ChangedAttributes(s.known.attrs, list, flags&link.FlagMerge != 0)
 		if link.AttributesSize(next) > link.MaxAttributes {
 			return ErrTooBig
 		}
 		var f link.Frame
-		s.address(&f, link.Set, flags|link.FlagOwn)
+		s.id.address(&f, link.Set, flags|link.FlagOwn)
 		if err := u.add(&f, nil, versioned(s.known.version, list)); err != nil {
 			return err
 		}
@@ -277,7 +286,7 @@ func (c Call) set(attrs map[string]string, flags uint8) {
 
 // change runs f, which changes the session's copy of the uid or the attributes. If err is not nil
 // the call fails instead.
-func (c Call) change(err error, f func(*session, *unit) error) {
+func (c Call) change(method string, err error, f func(*session, *unit) error) {
 	s := c.s
 	s.mu.Lock()
 	runs := s.runs(c)
@@ -285,7 +294,7 @@ func (c Call) change(err error, f func(*session, *unit) error) {
 		err = f(s, s.unit)
 	}
 	if runs && err != nil {
-		s.failCall(err)
+		s.failCall(fmt.Errorf("Call.%s: %w", method, err)) //nolint:staticcheck // ST1005: a method of Call
 	}
 	s.mu.Unlock()
 	if !runs {
@@ -300,9 +309,6 @@ func (c Call) isConnecting() bool {
 	defer c.s.mu.Unlock()
 	return c.s.runs(c) && c.s.connecting
 }
-
-// address sets the header of f, which is empty, for a command about the session's client.
-func (s *session) address(f *link.Frame, t link.Type, flags uint8) { s.id.address(f, t, flags) }
 
 // address sets the header of f, which is empty, for a command about the client. It fills f in
 // place, because copying a frame just after it was written would stall.

@@ -93,17 +93,18 @@ func TestOneGatewayUnderManyNames(t *testing.T) {
 	n := &names{to: map[string]string{"one:1": g.WorkerAddr(), "two:2": g.WorkerAddr(), "three:3": g.WorkerAddr()}}
 	w := n.runAt(t, across, "one:1", "two:2", "three:3")
 	<-w.Ready()
-	n.come(t, "each name but one stands by", func() bool { return n.logged("two addresses lead to the same gateway") == 2 })
+	n.come(t, "each name but one stands by",
+		func() bool { return n.logged("two addresses lead to the same gateway") == 2 })
 	c := dial(t, g)
 	for range 20 {
 		c.say("x")
-		c.hears("ok")
+		c.receives("ok")
 	}
 	if count, err := w.Count(t.Context(), worker.Everyone()); count != 1 || err != nil {
 		t.Errorf("Count: %d, %v", count, err)
 	}
 	s, of := w.Stats(), g.Stats()
-	if s.Links != 2 || s.Reconnects != 0 || of.UnackedAtLinkLoss != 0 || n.logged("link up") != 2 {
+	if s.Links != 2 || s.Reconnects != 0 || of.UnackedAtLinkLoss != 0 || n.logged("link open") != 2 {
 		t.Errorf("%d links, %d redials, %d frames unacknowledged", s.Links, s.Reconnects, of.UnackedAtLinkLoss)
 	}
 
@@ -125,7 +126,7 @@ func TestOneGatewayUnderManyNames(t *testing.T) {
 	n.come(t, "another name has the links", func() bool { return w.Stats().Links == 2 })
 	c = dial(t, g)
 	c.say("x")
-	c.hears("ok")
+	c.receives("ok")
 }
 
 // A name that begins to lead to a gateway whose links another name holds does not replace them.
@@ -139,8 +140,8 @@ func TestANameMovesToAnotherGateway(t *testing.T) {
 	n.lead("two:2", g1.WorkerAddr())
 	stop2()
 	n.come(t, "it stands by", func() bool { return n.logged("two addresses lead to the same gateway") == 1 })
-	if s := w.Stats(); s.Links != 2 || g1.Stats().UnackedAtLinkLoss != 0 || n.logged("link up") != 4 {
-		t.Errorf("%d links, %d links were up", s.Links, n.logged("link up"))
+	if s := w.Stats(); s.Links != 2 || g1.Stats().UnackedAtLinkLoss != 0 || n.logged("link open") != 4 {
+		t.Errorf("%d links, %d links were opened", s.Links, n.logged("link open"))
 	}
 	if _, err := w.Count(t.Context(), worker.Everyone()); err != nil { // the gateway that was there is not missed
 		t.Error(err)
@@ -170,7 +171,7 @@ func TestTwoGatewaysWithOneID(t *testing.T) {
 	c := dial(t, served)
 	for range 20 {
 		c.say("x")
-		c.hears("ok")
+		c.receives("ok")
 	}
 	if s := w.Stats(); s.Links != 2 || s.Reconnects != 0 || served.Stats().Workers != 1 || not.Stats().Workers != 0 {
 		t.Errorf("%d links, %d redials, %d and %d", s.Links, s.Reconnects, served.Stats().Workers, not.Stats().Workers)
@@ -192,5 +193,5 @@ func TestReadyWithoutAGatewayThatIsDown(t *testing.T) {
 	n.lead("two:2", g2.WorkerAddr())
 	c := dial(t, g2)
 	c.say("x")
-	c.hears("ok")
+	c.receives("ok")
 }

@@ -81,11 +81,11 @@ func (c *Config) setDefaults() error {
 		return &ConfigError{field, err}
 	}
 	if len(c.Gateways) == 0 {
-		return invalid("Gateways", "at least one address is needed")
+		return invalid("Gateways", "must have at least one address")
 	}
 	for _, addr := range c.Gateways {
 		if err := valid.HostPort(addr); err != nil && c.Dial == nil {
-			return invalid("Gateways", "%w (give the worker address of a gateway, not the one for clients)", err)
+			return invalid("Gateways", "%w (give the worker port of a gateway, not a port for clients)", err)
 		}
 	}
 	for field, s := range map[string]string{"Name": c.Name, "Build": c.Build} {

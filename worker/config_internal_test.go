@@ -18,10 +18,12 @@ func TestConfigIsChecked(t *testing.T) {
 	long := strings.Repeat("n", 201)
 	h := Handler{}
 	for want, cfg := range map[string]Config{
-		"Config.Gateways: at least one address":                {},
-		"Config.Gateways: \"here\" needs host:port":            {Gateways: []string{"here"}},
-		"alone, 127.0.0.1:7272 (give the worker address":       {Gateways: []string{"ws://127.0.0.1:7272/chat"}},
-		"alone, 10.0.0.5:2300":                                 {Gateways: []string{"127.0.0.1:2300", "gateway://10.0.0.5:2300"}},
+		"Config.Gateways: must have at least one address":   {},
+		"Config.Gateways: \"here\": must be host:port":      {Gateways: []string{"here"}},
+		"without a scheme: 127.0.0.1:7272 (give the worker": {Gateways: []string{"ws://127.0.0.1:7272/chat"}},
+		"without a scheme: 10.0.0.5:2300": {
+			Gateways: []string{"127.0.0.1:2300", "gateway://10.0.0.5:2300"},
+		},
 		"between 0 and 65535":                                  {Gateways: []string{"127.0.0.1:72720"}},
 		"Config.Name: 201 bytes: must be at most 200":          {Gateways: at, Name: long},
 		"Config.Build: 201 bytes: must be at most 200":         {Gateways: at, Build: long},
@@ -34,7 +36,8 @@ func TestConfigIsChecked(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
-		if bad, ok := errors.AsType[*ConfigError](err); !ok || !strings.HasPrefix(err.Error(), "worker: Config."+bad.Field+": ") {
+		bad, ok := errors.AsType[*ConfigError](err)
+		if !ok || !strings.HasPrefix(err.Error(), "worker: Config."+bad.Field+": ") {
 			t.Errorf("%v is no ConfigError that names its field", err)
 		}
 	}
@@ -47,7 +50,10 @@ func TestConfigFields(t *testing.T) {
 	long := strings.Repeat("n", link.MaxName+1)
 	check := func(c *Config) error { return c.setDefaults() }
 	validtest.Fields(t, Config{Gateways: []string{"127.0.0.1:2300"}}, check, map[string]validtest.Field{
-		"Gateways":             {Good: []any{[]string{":1", "[::1]:2300"}}, Bad: []any{[]string(nil), []string{"host"}, []string{":1", "ws://:1"}}},
+		"Gateways": {
+			Good: []any{[]string{":1", "[::1]:2300"}},
+			Bad:  []any{[]string(nil), []string{"host"}, []string{":1", "ws://:1"}},
+		},
 		"Key":                  {Good: []any{[]byte(nil), make([]byte, 16)}, Bad: []any{make([]byte, 1), make([]byte, 15)}},
 		"Name":                 {Good: []any{"", "n"}, Bad: []any{long}},
 		"Build":                {Good: []any{"", "b"}, Bad: []any{long}},

@@ -32,7 +32,7 @@ func TestAContextEndsWithTheLink(t *testing.T) {
 			defer cancel()
 			<-inner.Done()
 			over <- errors.Join(inner.Err(), context.Cause(inner))
-			over <- c.Worker().Publish(ctx, worker.Client(c.ID()), worker.Text("must not be heard"))
+			over <- c.Worker().Publish(ctx, worker.Client(c.ID()), worker.Text("must not be received"))
 			_, err := c.Worker().Count(ctx, worker.Everyone())
 			over <- err
 		default:
@@ -44,7 +44,9 @@ func TestAContextEndsWithTheLink(t *testing.T) {
 		c.Send(m)
 		return nil
 	}}
-	w, err := worker.New(worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial, Logger: slog.New(slog.DiscardHandler)}, h)
+	w, err := worker.New(worker.Config{
+		Gateways: []string{g.WorkerAddr()}, Dial: k.dial, Logger: slog.New(slog.DiscardHandler),
+	}, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,8 +62,8 @@ func TestAContextEndsWithTheLink(t *testing.T) {
 	c := dial(t, g)
 	c.say("one")
 	c.say("two")
-	c.hears("one")
-	c.hears("two")
+	c.receives("one")
+	c.receives("two")
 	if a, b := <-first, <-first; a != b {
 		t.Error("two calls of a client have two contexts")
 	}
@@ -73,7 +75,7 @@ func TestAContextEndsWithTheLink(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	}
-	c.hears("wait")
+	c.receives("wait")
 }
 
 // A drain that takes too long ends the contexts. If the handlers return then, Run returns nil.
@@ -97,7 +99,8 @@ func TestAContextEndsWithTheDrain(t *testing.T) {
 		},
 		Stop: func(ctx context.Context, _ *worker.Worker) { stopped = ctx.Err() == nil },
 	}
-	g := workertest.NewWithConfig(t, h, worker.Config{DrainTimeout: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
+	g := workertest.NewWithConfig(t, h,
+		worker.Config{DrainTimeout: 50 * time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
 	g.Dial(workertest.Request{}).Send("x")
 	<-begun
 	g.RestartWorker() // fails the test when Run returns an error

@@ -172,7 +172,8 @@ func TestCopiesEndEqual(t *testing.T) {
 		var workers [3]*worker.Worker
 		for i := range workers {
 			fiddlers[i], breakers[i] = &fiddler{}, &breaker{}
-			workers[i] = run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: breakers[i].dial}, worker.Handler{Message: fiddlers[i].message})
+			workers[i] = run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: breakers[i].dial},
+				worker.Handler{Message: fiddlers[i].message})
 			<-workers[i].Ready()
 		}
 		var people [6]*line

@@ -87,7 +87,7 @@ func (s *session) acceptAttrs(version uint32, attrs []link.Attribute) {
 	s.known.version, s.known.attrs = version, attrs
 	if s.unit != nil {
 		var f link.Frame
-		s.address(&f, link.Set, link.FlagOwn|link.FlagMerge)
+		s.id.address(&f, link.Set, link.FlagOwn|link.FlagMerge)
 		_ = s.unit.add(&f, nil, versioned(version-1, nil)) // an outdated version
 	}
 }

@@ -191,7 +191,7 @@ func (l *gwLink) frame(f *link.Frame) (still bool, err error) {
 func (l *gwLink) sequenced(f *link.Frame) (still bool, err error) {
 	d := &l.leader
 	if d.seq++; f.ID != d.seq {
-		return true, fmt.Errorf("%w: %v has sequence %d, must be %d", link.ErrFrame, f.Type, f.ID, d.seq)
+		return true, fmt.Errorf("%w: %v has sequence %d: must be %d", link.ErrFrame, f.Type, f.ID, d.seq)
 	}
 	switch f.Type {
 	case link.Attach:
@@ -218,7 +218,7 @@ func (l *gwLink) attach(f *link.Frame) (bool, error) {
 		return true, err
 	}
 	if f.Slot >= link.MaxSlots {
-		return true, fmt.Errorf("%w: slot %d must be less than %d", link.ErrFrame, f.Slot, link.MaxSlots)
+		return true, fmt.Errorf("%w: slot %d: must be less than %d", link.ErrFrame, f.Slot, link.MaxSlots)
 	}
 	for int(f.Slot) >= len(d.sessions) {
 		d.sessions = append(d.sessions, nil)

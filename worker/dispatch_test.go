@@ -308,12 +308,14 @@ func TestWatchdog(t *testing.T) {
 	var logs lockedBuffer
 	release := make(chan struct{})
 	let := sync.OnceFunc(func() { close(release) })
-	g := workertest.NewWithConfig(t, onMessage(func(c worker.Call, m worker.Message) { slowBusiness(release) }), worker.Config{
+	slow := onMessage(func(c worker.Call, m worker.Message) { slowBusiness(release) })
+	g := workertest.NewWithConfig(t, slow, worker.Config{
 		SlowHandlerThreshold: 10 * time.Millisecond, Logger: slog.New(slog.NewTextHandler(&logs, nil)),
 	})
 	t.Cleanup(let) // the worker does not end before its handler
 	g.Dial(workertest.Request{}).Send("x")
-	for deadline := time.Now().Add(workertest.Timeout); !strings.Contains(logs.String(), "slowBusiness"); time.Sleep(time.Millisecond) {
+	deadline := time.Now().Add(workertest.Timeout)
+	for ; !strings.Contains(logs.String(), "slowBusiness"); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the watchdog did not name the function:\n%s", logs.String())
 		}
@@ -422,7 +424,9 @@ func TestOtherClientChanged(t *testing.T) {
 		if id, err := worker.ParseClientID(string(m.Data)); err == nil {
 			w := c.Worker()
 			return errors.Join(
-				w.MergeAttrs(ctx, id, map[string]string{"k": "v"}), w.Bind(ctx, id, "u"), w.Publish(ctx, worker.Client(id), worker.Text("changed")),
+				w.MergeAttrs(ctx, id, map[string]string{"k": "v"}),
+				w.Bind(ctx, id, "u"),
+				w.Publish(ctx, worker.Client(id), worker.Text("changed")),
 			)
 		}
 		v, _ := c.Attr("k")

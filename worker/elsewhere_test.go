@@ -14,7 +14,7 @@ import (
 
 // Effects at another gateway survive the loss of links to it: however often these are cut, each
 // effect arrives once and in order.
-func TestEffectsElsewhereOutliveLinks(t *testing.T) {
+func TestEffectsElsewhereSurviveLinks(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
@@ -31,7 +31,7 @@ func TestEffectsElsewhereOutliveLinks(t *testing.T) {
 	}
 	hearer := dial(t, g2)
 	hearer.say("join room")
-	hearer.hears("ok")
+	hearer.receives("ok")
 	const words = 2000
 	var talk sync.WaitGroup
 	defer talk.Wait()
@@ -71,7 +71,8 @@ func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
 	}
 	t.Cleanup(slow.Close)
 	start := func(far string) (stop func()) {
-		w, err := worker.New(worker.Config{Gateways: []string{g1.WorkerAddr(), far}, Logger: slog.New(slog.DiscardHandler)}, across)
+		w, err := worker.New(worker.Config{Gateways: []string{g1.WorkerAddr(), far}, Logger: slog.New(slog.DiscardHandler)},
+			across)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +91,7 @@ func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
 		defer start(g2.WorkerAddr())() // joins by a worker of its own
 		c := dial(t, g2)
 		c.say("join room")
-		c.hears("ok")
+		c.receives("ok")
 		return c
 	}()
 	stop := start(slow.Addr())
@@ -120,7 +121,7 @@ func TestAReplacedWorkerIsNotOvertaken(t *testing.T) {
 	close(over)
 	talk.Wait()
 	for i := range said {
-		hearer.hears(fmt.Sprint(i))
+		hearer.receives(fmt.Sprint(i))
 	}
 }
 
@@ -146,27 +147,31 @@ func TestAnIDOfNobody(t *testing.T) {
 		for _, loop := range []byte{0, 1, 2, 254, 255} {
 			id := worker.ClientID{3: gateway, 4: loop, 15: 1}
 			c.say(id.String())
-			c.hears("<nil>")
+			c.receives("<nil>")
 		}
 	}
 	if s := w.Stats(); s.Reconnects > 0 || s.CommandsDropped != 5 {
-		t.Errorf("links were dialled again %d times, %d messages for a gateway that is not known", s.Reconnects, s.CommandsDropped)
+		t.Errorf("links were dialled again %d times, %d messages for a gateway that is not known",
+			s.Reconnects, s.CommandsDropped)
 	}
 }
 
 // mourners tell the room about each client that has disconnected, after a while.
-var mourners = worker.Handler{Message: across.Message, Close: func(_ context.Context, c worker.Call, _ worker.Reason) error {
-	if c.UID() == "" {
+var mourners = worker.Handler{
+	Message: across.Message,
+	Close: func(_ context.Context, c worker.Call, _ worker.Reason) error {
+		if c.UID() == "" {
+			return nil
+		}
+		time.Sleep(50 * time.Millisecond) // as long as it takes to write it down
+		c.Publish(worker.Group("room"), worker.Text(c.UID()+" has left"))
 		return nil
-	}
-	time.Sleep(50 * time.Millisecond) // as long as it takes to write it down
-	c.Publish(worker.Group("room"), worker.Text(c.UID()+" has left"))
-	return nil
-}}
+	},
+}
 
 // The effects of the Close calls for the last clients of a draining gateway reach other gateways.
 // The gateway ends only when its workers have sent these effects and the other gateways have them.
-func TestTheLastToGoAreHeardOfElsewhere(t *testing.T) {
+func TestLastDetachesReachOtherGateways(t *testing.T) {
 	t.Parallel()
 	g1, stop := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
@@ -174,14 +179,14 @@ func TestTheLastToGoAreHeardOfElsewhere(t *testing.T) {
 	<-w.Ready()
 	hearer := dial(t, g2)
 	hearer.say("join room")
-	hearer.hears("ok")
+	hearer.receives("ok")
 	last := dial(t, g1)
 	last.say("bind ann")
-	last.hears("ok")
+	last.receives("ok")
 	done := make(chan struct{})
 	go func() { defer close(done); stop() }()
-	last.hears(`{"type":"sluice.draining"}`)
+	last.receives(`{"type":"sluice.draining"}`)
 	_ = last.conn.Close() // at once: nothing else keeps the gateway
-	hearer.hears("ann has left")
+	hearer.receives("ann has left")
 	<-done
 }

@@ -39,8 +39,8 @@ func stumbling() (h worker.Handler, failed chan error) {
 		c.Bind("ghost")
 		c.SetAttrs(map[string]string{"k": "ghost"})
 		c.Join("ghosts")
-		c.Send(worker.Text("must not be heard"))
-		c.Publish(worker.Everyone(), worker.Text("must not be heard"))
+		c.Send(worker.Text("must not be received"))
+		c.Publish(worker.Everyone(), worker.Text("must not be received"))
 		switch {
 		case strings.HasPrefix(text, "panic"):
 			panic("on purpose")
@@ -87,7 +87,8 @@ func TestAFailedCallHasNoEffect(t *testing.T) {
 		told bool // what Error does is kept
 	}{
 		{"error", errOnPurpose, true}, {"panic", worker.ErrPanic, true}, {"impossible", worker.ErrEmpty, true},
-		{"error and again", errOnPurpose, false}, {"error and the impossible", errOnPurpose, false}, {"error and the end", errOnPurpose, false},
+		{"error and again", errOnPurpose, false}, {"error and the impossible", errOnPurpose, false},
+		{"error and the end", errOnPurpose, false},
 	} {
 		c.Send(test.text)
 		if test.told {
@@ -277,6 +278,6 @@ func TestRetryAcrossWorkers(t *testing.T) {
 	<-tried
 	<-tried
 	broken.Store(false)
-	c.hears("one")
-	c.hears("two")
+	c.receives("one")
+	c.receives("two")
 }

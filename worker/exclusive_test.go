@@ -40,7 +40,7 @@ var logins = onMessage(func(c worker.Call, m worker.Message) {
 
 // If several clients log in at the same time with one name, at any gateways, loops and workers,
 // exactly one stays, and messages to the name reach it.
-func TestOneStays(t *testing.T) {
+func TestExclusiveBindKeepsOneClient(t *testing.T) {
 	t.Parallel()
 	var gateways []*gateway.Gateway
 	var inner []string
@@ -64,7 +64,7 @@ func TestOneStays(t *testing.T) {
 			go func() { _, _ = fmt.Fprintf(c.conn, "%s %s\n", []string{"login", "slowly"}[rand.IntN(2)], name) }()
 		}
 		for _, c := range racers {
-			c.hears("in")
+			c.receives("in")
 		}
 		proctest.Await(t, "one has the name", func() bool {
 			n, err := w.Count(context.Background(), worker.UID(name))
@@ -91,7 +91,7 @@ func TestOneStays(t *testing.T) {
 }
 
 // A call that fails has closed no client, at any gateway.
-func TestAFailedLoginEvictsNobody(t *testing.T) {
+func TestAFailedLoginEvictsNoClient(t *testing.T) {
 	t.Parallel()
 	g1, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	g2, _ := realGateway(t, 2, "127.0.0.1:0", nil)
@@ -99,16 +99,16 @@ func TestAFailedLoginEvictsNobody(t *testing.T) {
 	<-w.Ready()
 	ann, other := dial(t, g1), dial(t, g2)
 	ann.say("login ann")
-	ann.hears("in")
+	ann.receives("in")
 	other.say("try ann")
 	other.say("login bob") // handled behind it
-	other.hears("in")
+	other.receives("in")
 	ann.say("login ann")
-	ann.hears("in")
+	ann.receives("in")
 	other.say("replace ann")
-	other.hears("in")
-	ann.hears("you were replaced")
-	ann.hears(`{"type":"sluice.closed","reason":"replaced"}`)
+	other.receives("in")
+	ann.receives("you were replaced")
+	ann.receives(`{"type":"sluice.closed","reason":"replaced"}`)
 }
 
 // Closing the other clients is one of the call's effects, in their order: a closed client has
@@ -122,11 +122,11 @@ func TestAnEvictionKeepsItsPlace(t *testing.T) {
 	for range 20 {
 		old, next := dial(t, g2), dial(t, g1)
 		old.say("login ann")
-		old.hears("in")
+		old.receives("in")
 		next.say("replace ann")
-		next.hears("in")
-		old.hears("you were replaced")
-		old.hears(`{"type":"sluice.closed","reason":"replaced"}`)
+		next.receives("in")
+		old.receives("you were replaced")
+		old.receives(`{"type":"sluice.closed","reason":"replaced"}`)
 		_, _ = old.conn.Close(), next.conn.Close()
 	}
 }

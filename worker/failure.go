@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 
 	"github.com/seed-7410fe32/sluice/internal/link"
@@ -49,7 +51,8 @@ func (s *session) fail(it *item, err error) {
 	}
 }
 
-// report counts and logs a failure. dead means that the event is given up after its last delivery.
+// report counts and logs a failure, at level Debug if another was logged in the last second. dead
+// means that the event is given up after its last delivery.
 func (s *session) report(it *item, err error, dead bool) {
 	w := s.link.w
 	_, refused := errors.AsType[*refusal](err)
@@ -63,9 +66,14 @@ func (s *session) report(it *item, err error, dead bool) {
 	case errors.Is(err, ErrPanic): // panicError has counted and logged it
 	default:
 		w.stats.errors.Add(1)
-		if more, ok := w.failures.allow(); ok {
-			w.log.Error("handler failed", "event", it.kind.String(), "client", s.id.String(),
-				"listener", s.listener, "err", err, "more", more)
+		more, ok := w.failures.allow()
+		level := slog.LevelError
+		if !ok {
+			level = slog.LevelDebug
+		}
+		if ctx := context.Background(); w.log.Enabled(ctx, level) {
+			w.log.Log(ctx, level, "handler failed", "event", it.kind.String(), "client", s.id.String(),
+				"listener", s.listener, "err", err, "not-logged", more)
 		}
 	}
 }
@@ -92,7 +100,7 @@ func (s *session) refuse(err error) {
 	s.refused = true
 	s.stopTimers()
 	var f link.Frame
-	s.address(&f, link.Kick, link.FlagRefused)
+	s.id.address(&f, link.Kick, link.FlagRefused)
 	var payload []byte
 	if r, ok := errors.AsType[*refusal](err); ok {
 		payload = append(binary.BigEndian.AppendUint16(nil, r.code), r.text...)
@@ -151,6 +159,6 @@ func (s *session) noteLateUse() {
 	w.stats.late.Add(1)
 	if more, ok := w.lateness.allow(); ok {
 		w.log.Error("effect ignored: its call has ended; use the Worker after a handler has returned",
-			"client", s.id.String(), "more", more, "stack", string(debug.Stack()))
+			"client", s.id.String(), "not-logged", more, "stack", string(debug.Stack()))
 	}
 }

@@ -90,7 +90,8 @@ func TestTheWorkerOvertakesTheCall(t *testing.T) {
 		if d, err := c.Worker().Deliver(ctx, c.ID(), worker.Text("first")); d != worker.Delivered || err != nil {
 			t.Errorf("Deliver: %v, %v", d, err)
 		}
-		if err := c.Worker().CompareAndSet(ctx, c.ID(), c.Version(), map[string]string{"k": "at once"}); !errors.Is(err, worker.ErrConflict) {
+		err := c.Worker().CompareAndSet(ctx, c.ID(), c.Version(), map[string]string{"k": "at once"})
+		if !errors.Is(err, worker.ErrConflict) {
 			t.Errorf("CompareAndSet after a SetAttrs of the same call: %v", err)
 		}
 		if string(m.Data) == "panic" {
@@ -166,7 +167,8 @@ func TestSlowGatewayIsNotCut(t *testing.T) {
 		saying.Go(func() {
 			b := link.Append(nil, attachFrame(1, 1))
 			for i := range messages {
-				b = link.Append(b, &link.Frame{Type: link.Message, ID: uint32(2 + i), Slot: 1, Token: 7, Payload: make([]byte, size)})
+				b = link.Append(b,
+					&link.Frame{Type: link.Message, ID: uint32(2 + i), Slot: 1, Token: 7, Payload: make([]byte, size)})
 				if _, err := conn.Write(b); err != nil {
 					t.Errorf("after %d messages: %v", i, err)
 					return
@@ -205,7 +207,7 @@ func TestStuckGatewayAtDrain(t *testing.T) {
 
 // A worker that sends without a pause still reads its link: the leader does not have to write what
 // other goroutines send meanwhile.
-func TestAFloodDoesNotDeafenALink(t *testing.T) {
+func TestALinkIsReadDuringAFlood(t *testing.T) {
 	t.Parallel()
 	conns, w := rawPeer(t, 0, worker.Handler{})
 	conn := <-conns
@@ -286,7 +288,8 @@ func TestQueueOfDeadLink(t *testing.T) {
 				b = link.Append(b, &link.Frame{Type: link.Message, ID: i + 2, Slot: 1, Token: 7, Payload: []byte("x")})
 			}
 			if gone {
-				b = link.Append(b, &link.Frame{Type: link.Detach, ID: messages + 2, Slot: 1, Token: 7, Code: uint16(link.ReasonPeer)})
+				b = link.Append(b,
+					&link.Frame{Type: link.Detach, ID: messages + 2, Slot: 1, Token: 7, Code: uint16(link.ReasonPeer)})
 			}
 			b = link.Append(b, &link.Frame{Type: link.Ping, ID: 9})
 			go func() { _, _ = conn.Write(b) }()
@@ -342,7 +345,8 @@ func TestPartial(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := w.Count(ended, worker.Everyone()); !errors.Is(err, worker.ErrPartial) || !errors.Is(err, context.Canceled) {
+	_, err = w.Count(ended, worker.Everyone())
+	if !errors.Is(err, worker.ErrPartial) || !errors.Is(err, context.Canceled) {
 		t.Errorf("Count with a context that has ended: %v", err)
 	}
 }

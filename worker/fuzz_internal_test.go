@@ -62,13 +62,16 @@ func FuzzGateway(f *testing.F) {
 	attachment := link.AppendAttachment(nil, &link.Attachment{
 		Remote: "r", Listener: "l", Target: "/x?a=1", Headers: []link.Header{{Name: "Cookie", Value: "c=d"}},
 	})
-	attach := link.Append(nil, &link.Frame{Type: link.Attach, Flags: link.FlagNew, ID: 1, Slot: 2, Token: 3, Payload: attachment})
+	attach := link.Append(nil,
+		&link.Frame{Type: link.Attach, Flags: link.FlagNew, ID: 1, Slot: 2, Token: 3, Payload: attachment})
 	whole := link.Append(attach, &link.Frame{Type: link.Message, ID: 2, Slot: 2, Token: 3, Payload: []byte("hello")})
-	whole = link.Append(whole, &link.Frame{Type: link.Attrs, Slot: 2, Token: 3, Payload: []byte{0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0}})
+	whole = link.Append(whole,
+		&link.Frame{Type: link.Attrs, Slot: 2, Token: 3, Payload: []byte{0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0}})
 	f.Add(link.Append(whole, &link.Frame{Type: link.Detach, ID: 3, Slot: 2, Token: 3}), uint16(40))
 	f.Add(link.Append(nil, &link.Frame{Type: link.Reply, ID: 1}), uint16(0))
 	f.Add(link.Append(nil, &link.Frame{Type: link.Ping, ID: 1}), uint16(1))
-	f.Add(link.Append(nil, &link.Frame{Type: link.Attach, ID: 1, Slot: 1<<32 - 1, Payload: attachment}), uint16(0)) // there is no such slot
+	// No worker has so many slots.
+	f.Add(link.Append(nil, &link.Frame{Type: link.Attach, ID: 1, Slot: 1<<32 - 1, Payload: attachment}), uint16(0))
 	f.Fuzz(func(t *testing.T, in []byte, cut uint16) {
 		if farSlot(in) {
 			t.Skip("it is allowed, and takes its time")

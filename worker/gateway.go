@@ -98,7 +98,7 @@ func (g *gateway) keepLoop(ctx context.Context, loop int) {
 				}
 			} else if failures == 1 || time.Since(logged) >= logEvery {
 				logged = time.Now()
-				g.w.log.Warn("cannot link to the gateway, retrying",
+				g.w.log.Warn("link to the gateway failed, retrying",
 					"addr", g.addr, "loop", loop, "attempts", failures, "err", err)
 			}
 		}
@@ -190,7 +190,7 @@ func (g *gateway) handshake(ctx context.Context, role link.Role, loop int) (net.
 // checkLargestFrame returns an error if the gateway accepts less than what handlers may send.
 func checkLargestFrame(n uint32) error {
 	if n < link.MaxFrame {
-		return fmt.Errorf("worker: the gateway accepts frames of %d bytes, must be at least %d", n, link.MaxFrame)
+		return fmt.Errorf("worker: largest frame of the gateway: %d bytes: must be at least %d", n, link.MaxFrame)
 	}
 	return nil
 }

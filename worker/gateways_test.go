@@ -102,7 +102,7 @@ func (l *line) say(text string) {
 	}
 }
 
-func (l *line) hears(text string) {
+func (l *line) receives(text string) {
 	l.t.Helper()
 	if got := l.next(); got != text {
 		l.t.Fatalf("got %q, not %q", got, text)
@@ -147,23 +147,25 @@ func TestTwoGateways(t *testing.T) {
 	for i, g := range []*gateway.Gateway{g1, g2, g1, g2} {
 		c := dial(t, g)
 		c.say("join room")
-		c.hears("ok")
+		c.receives("ok")
 		if i < 2 {
 			c.say("bind u")
-			c.hears("ok")
+			c.receives("ok")
 		}
 		all = append(all, c)
 	}
-	all[0].hears(`{"type":"sluice.closed","reason":"replaced"}`) // the newest connection of the uid is at the other gateway
+	// The newest connection of the uid is at the other gateway.
+	all[0].receives(`{"type":"sluice.closed","reason":"replaced"}`)
 	all[0].ends()
 	all[2].say("say to all")
 	for _, c := range all[1:] {
-		c.hears("to all")
+		c.receives("to all")
 	}
 	if n, err := w.Count(ctx, worker.Everyone()); n != 3 || err != nil {
 		t.Errorf("Count: %d, %v", n, err)
 	}
-	if n, err := w.Counts(ctx, []worker.Target{worker.Group("room"), worker.Group("nobody")}); n[0] != 3 || n[1] != 0 || err != nil {
+	groups := []worker.Target{worker.Group("room"), worker.Group("nobody")}
+	if n, err := w.Counts(ctx, groups); n[0] != 3 || n[1] != 0 || err != nil {
 		t.Errorf("Counts: %v, %v", n, err)
 	}
 	var ids []worker.ClientID
@@ -203,7 +205,7 @@ func TestGatewayComesBack(t *testing.T) {
 	g, _ = realGateway(t, 1, inner, nil)
 	c := dial(t, g) // is held until the worker is there
 	c.say("x")
-	c.hears("ok")
+	c.receives("ok")
 	if w.Stats().Reconnects == 0 {
 		t.Error("no redial was counted")
 	}
@@ -270,7 +272,7 @@ func TestDrain(t *testing.T) {
 	}
 	for _, c := range clients {
 		for i := range 400 {
-			c.hears(strings.Repeat("x", i))
+			c.receives(strings.Repeat("x", i))
 		}
 	}
 	talk.Wait()

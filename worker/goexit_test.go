@@ -17,7 +17,7 @@ func TestGoexit(t *testing.T) {
 	g := workertest.New(t, onMessage(func(c worker.Call, m worker.Message) {
 		switch string(m.Data) {
 		case "exit":
-			c.Send(worker.Text("must not be heard"))
+			c.Send(worker.Text("must not be received"))
 			runtime.Goexit()
 		case "block and exit":
 			<-release

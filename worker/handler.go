@@ -83,10 +83,10 @@ func (e *retryError) Unwrap() error { return e.err }
 // it is closed.
 func Refuse(code int, text string) error {
 	if code != 1008 && (code < 3000 || code > 4999) {
-		return fmt.Errorf("%w: Refuse: code %d must be 1008 or between 3000 and 4999", ErrInvalid, code)
+		return fmt.Errorf("%w: Refuse: code %d: must be 1008 or between 3000 and 4999", ErrInvalid, code)
 	}
 	if len(text) > maxRefusal || !utf8.ValidString(text) {
-		return fmt.Errorf("%w: Refuse: text %q must be UTF-8 of at most %d bytes", ErrInvalid, text, maxRefusal)
+		return fmt.Errorf("%w: Refuse: text %q: must be UTF-8 of at most %d bytes", ErrInvalid, text, maxRefusal)
 	}
 	return &refusal{uint16(code), text}
 }

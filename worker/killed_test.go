@@ -70,7 +70,7 @@ func TestKilledWorkersLeaveOneOfEachName(t *testing.T) {
 		said.Wait()
 		doomed.Kill()
 		for _, c := range racers {
-			c.hears("in")
+			c.receives("in")
 		}
 		proctest.Await(t, "one has the name", func() bool {
 			n, err := watcher.Count(t.Context(), worker.UID(name))
@@ -109,7 +109,7 @@ type talker struct {
 	*line
 	name string
 	said int
-	last map[string]int // number heard of each other
+	last map[string]int // number received of each other
 	err  error
 }
 
@@ -135,7 +135,7 @@ func (r *room) enter(t *testing.T) {
 		for j := range talkersEach {
 			p := &talker{line: dial(t, g), name: fmt.Sprintf("%d-%d", i, j), last: map[string]int{}}
 			p.say("join " + p.name)
-			p.hears("ok")
+			p.receives("ok")
 			r.people = append(r.people, p)
 		}
 	}
@@ -153,7 +153,7 @@ func (p *talker) talk(r *room) error {
 		case rest == "end":
 			ended++
 		case word != "ok" && n != p.last[word]+1:
-			return fmt.Errorf("%s heard %q of %s behind %d", p.name, rest, word, p.last[word])
+			return fmt.Errorf("%s received %q of %s behind %d", p.name, rest, word, p.last[word])
 		case word != "ok":
 			p.last[word] = n
 		case n != p.said+1:
@@ -191,7 +191,7 @@ func (r *room) end(t *testing.T) {
 		total += p.said
 		for _, o := range r.people {
 			if o != p && p.last[o.name] != o.said {
-				t.Errorf("%s heard up to %d of %s, who said %d", p.name, p.last[o.name], o.name, o.said)
+				t.Errorf("%s received up to %d of %s, who said %d", p.name, p.last[o.name], o.name, o.said)
 			}
 		}
 	}

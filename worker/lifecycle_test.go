@@ -60,7 +60,8 @@ func TestPanicInStop(t *testing.T) {
 			t.Errorf("%d panics counted", n)
 		}
 	})
-	g = workertest.NewWithConfig(t, fragile{stop: true}.handler(), worker.Config{Logger: slog.New(slog.NewTextHandler(&logs, nil))})
+	g = workertest.NewWithConfig(t, fragile{stop: true}.handler(),
+		worker.Config{Logger: slog.New(slog.NewTextHandler(&logs, nil))})
 }
 
 // A second Run returns an error and has no effect, both while the first runs and afterwards.
@@ -80,7 +81,7 @@ func TestRunTwice(t *testing.T) {
 	}
 	c := dial(t, g)
 	c.say("x")
-	c.hears("ok")
+	c.receives("ok")
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)

@@ -77,7 +77,7 @@ func newLink(w *Worker, conn net.Conn, addr string, hello link.GatewayHello) *gw
 // goroutines are about to end, except for handlers that still run. Those are recorded for the next
 // link (linger.go).
 func (l *gwLink) start() {
-	l.w.log.Info("link up", "gateway", l.gateway, "loop", l.loop, "remote", l.conn.RemoteAddr().String())
+	l.w.log.Info("link open", "gateway", l.gateway, "loop", l.loop, "remote", l.conn.RemoteAddr().String())
 	l.w.watch.addLink(l)
 	l.w.tasks.Add(3)
 	go l.write()
@@ -104,7 +104,7 @@ func (l *gwLink) end(err error) {
 	for _, q := range questions {
 		q.fail()
 	}
-	l.w.log.Info("link down", "gateway", l.gateway, "loop", l.loop, "err", err)
+	l.w.log.Info("link closed", "gateway", l.gateway, "loop", l.loop, "err", err)
 	close(l.gone)
 }
 

@@ -83,7 +83,7 @@ func (m *Message) flags() (f uint8) {
 func (m *Message) appendKey(dst []byte) ([]byte, error) {
 	switch {
 	case m.Overflow > DropNewest:
-		return nil, fmt.Errorf("%w: Message.Overflow %d: must be at most %d", ErrInvalid, m.Overflow, DropNewest)
+		return nil, fmt.Errorf("%w: Message.Overflow: %d: must be at most %d", ErrInvalid, m.Overflow, DropNewest)
 	case m.Conflate == "":
 		return dst, nil
 	case len(m.Conflate) > 0xFFFF:

@@ -27,7 +27,7 @@ func TestGroupsOfAClientAreBounded(t *testing.T) {
 		l := dial(t, g1)
 		e <- func(_ context.Context, c worker.Call) error { ids[i] = c.ID(); return nil }
 		l.say("go on")
-		l.hears("done")
+		l.receives("done")
 	}
 	ctx := t.Context()
 	const most = link.DefaultGroupBytes / link.MaxKey
@@ -74,7 +74,8 @@ func TestGroupsOfAClientAreBounded(t *testing.T) {
 		t.Errorf("Select gives %d rows with %d groups", rows, all)
 	}
 	one := worker.Group("one")
-	if n, err := w.Counts(ctx, []worker.Target{one, one, worker.Group("none"), one}); err != nil || fmt.Sprint(n) != "[1 1 0 1]" {
+	thrice := []worker.Target{one, one, worker.Group("none"), one}
+	if n, err := w.Counts(ctx, thrice); err != nil || fmt.Sprint(n) != "[1 1 0 1]" {
 		t.Errorf("Counts of one group named thrice: %v, %v", n, err)
 	}
 	if err := w.Join(ctx, worker.Client(worker.ClientID{}), "one"); !errors.Is(err, worker.ErrLinkDown) {

@@ -63,7 +63,7 @@ func TestPlainSendsKeepTheirOrder(t *testing.T) {
 	for range 2 {
 		c := dial(t, g)
 		c.say("hello")
-		c.hears("ok")
+		c.receives("ok")
 		id := <-h.ids
 		loops[link.ClientID(id).Loop()] = true
 		proctest.Await(t, "it is in the room", func() bool {
@@ -80,7 +80,7 @@ func TestPlainSendsKeepTheirOrder(t *testing.T) {
 			}
 		}
 		for i := range n {
-			c.hears(strconv.Itoa(i))
+			c.receives(strconv.Itoa(i))
 		}
 	}
 	if len(loops) != 2 {
@@ -98,18 +98,18 @@ func TestACallSendsMuchElsewhere(t *testing.T) {
 	<-w.Ready()
 	hearer, speaker := dial(t, far), dial(t, near)
 	hearer.say("hello")
-	hearer.hears("ok")
+	hearer.receives("ok")
 	h.first = <-h.ids
 	const n = 70_000 // more than two bytes count
 	speaker.say(fmt.Sprint("flood ", n))
-	speaker.hears("done")
-	heard := make([]bool, n)
+	speaker.receives("done")
+	received := make([]bool, n)
 	for range n {
 		i, err := strconv.Atoi(hearer.next())
-		if err != nil || heard[i] {
+		if err != nil || received[i] {
 			t.Fatalf("%d comes twice, or is none: %v", i, err)
 		}
-		heard[i] = true
+		received[i] = true
 	}
 }
 
@@ -143,7 +143,7 @@ func TestAPublishReachesTheOtherGateways(t *testing.T) {
 	for _, g := range others {
 		l := dial(t, g)
 		l.say("hello")
-		l.hears("ok")
+		l.receives("ok")
 		hearers = append(hearers, l)
 	}
 	mu.Lock()
@@ -157,7 +157,7 @@ func TestAPublishReachesTheOtherGateways(t *testing.T) {
 		t.Error(err)
 	}
 	for _, l := range hearers {
-		l.hears("news")
+		l.receives("news")
 	}
 	if n := w.Stats().CommandsDropped; n != 1 {
 		t.Errorf("%d commands are counted that did not reach a gateway", n)

@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,7 +41,8 @@ func TestReadmesWorker(t *testing.T) {
 		write(string(b[1]), b[2])
 	}
 	name := string(module[1])
-	write("go.mod", []byte("module example.com/room\n\n"+string(module[2])+"\n\nrequire "+name+" v0.0.0\n\nreplace "+name+" => "+root+"\n"))
+	write("go.mod", fmt.Appendf(nil, "module example.com/room\n\n%s\n\nrequire %s v0.0.0\n\nreplace %s => %s\n",
+		module[2], name, name, root))
 	write("go.sum", read("go.sum"))
 	for _, args := range [][]string{{"vet", "."}, {"test", "."}} {
 		cmd := exec.CommandContext(t.Context(), "go", args...)

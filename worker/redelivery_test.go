@@ -50,7 +50,8 @@ func TestEffectsOfAnUnfinishedCallAreNone(t *testing.T) {
 		redelivered bool
 	}
 	calls, release := make(chan delivery, 8), make(chan struct{})
-	run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}, onMessage(func(c worker.Call, m worker.Message) {
+	cfg := worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}
+	run(t, cfg, onMessage(func(c worker.Call, m worker.Message) {
 		c.Send(worker.Text(fmt.Sprintf("%s again=%v", m.Data, m.Redelivered)))
 		calls <- delivery{string(m.Data), m.Key(c), m.Number, m.Redelivered}
 		if string(m.Data) == "two" && !m.Redelivered {
@@ -59,15 +60,15 @@ func TestEffectsOfAnUnfinishedCallAreNone(t *testing.T) {
 	}))
 	c := dial(t, g)
 	c.say("one")
-	c.hears("one again=false")
+	c.receives("one again=false")
 	c.say("two")
 	one, two := <-calls, <-calls
 	k.cut()
 	close(release)
-	c.hears("two again=true")
+	c.receives("two again=true")
 	again := <-calls
 	c.say("three")
-	c.hears("three again=false")
+	c.receives("three again=false")
 	if one.number != 1 || two.number != 2 || again.number != 2 || (<-calls).number != 3 {
 		t.Errorf("numbers %d, %d, %d", one.number, two.number, again.number)
 	}
@@ -78,7 +79,7 @@ func TestEffectsOfAnUnfinishedCallAreNone(t *testing.T) {
 
 // An effect outside of the gateways occurs once, although the link ends after it and the message is
 // delivered again.
-func TestAnEffectOutsideIsMadeOnce(t *testing.T) {
+func TestAnExternalEffectHappensOnce(t *testing.T) {
 	t.Parallel()
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	seen, err := store.NewMemory(store.MemoryConfig{})
@@ -87,7 +88,8 @@ func TestAnEffectOutsideIsMadeOnce(t *testing.T) {
 	}
 	var k cutter
 	effects, made, release := 0, make(chan struct{}, 8), make(chan struct{})
-	run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}, onMessage(func(c worker.Call, m worker.Message) {
+	cfg := worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}
+	run(t, cfg, onMessage(func(c worker.Call, m worker.Message) {
 		if _, err := store.Once(context.Background(), seen, m.Key(c), func() error {
 			effects++ // calls for one client do not overlap
 			return nil
@@ -105,7 +107,7 @@ func TestAnEffectOutsideIsMadeOnce(t *testing.T) {
 	<-made
 	k.cut()
 	close(release)
-	c.hears("1, again=true")
+	c.receives("1, again=true")
 }
 
 // Flushed effects reach clients before the handler has returned, in order, and stay when the
@@ -115,7 +117,8 @@ func TestFlush(t *testing.T) {
 	g, _ := realGateway(t, 1, "127.0.0.1:0", nil)
 	var k cutter
 	release := make(chan struct{}, 2)
-	run(t, worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}, onMessage(func(c worker.Call, m worker.Message) {
+	cfg := worker.Config{Gateways: []string{g.WorkerAddr()}, Dial: k.dial}
+	run(t, cfg, onMessage(func(c worker.Call, m worker.Message) {
 		c.Send(worker.Text("before"))
 		if string(m.Data) == "quick" {
 			return
@@ -129,18 +132,18 @@ func TestFlush(t *testing.T) {
 	}))
 	c := dial(t, g)
 	c.say("quick")
-	c.hears("before")
+	c.receives("before")
 	c.say("slow")
-	c.hears("before")
-	c.hears("begun")
+	c.receives("before")
+	c.receives("begun")
 	k.cut()
 	release <- struct{}{}
-	c.hears("before")
-	c.hears("begun")
+	c.receives("before")
+	c.receives("begun")
 	release <- struct{}{}
-	c.hears("done")
+	c.receives("done")
 	c.say("quick")
-	c.hears("before")
+	c.receives("before")
 }
 
 // Effects of a handler through the Worker are not part of its call: clients receive them before the
@@ -163,8 +166,8 @@ func TestSendsFromOtherGoroutines(t *testing.T) {
 		if string(m.Data) == "later" {
 			old := <-late
 			inAnother(func() {
-				old.Send(worker.Text("must not be heard"))
-				old.Publish(worker.Everyone(), worker.Text("must not be heard"))
+				old.Send(worker.Text("must not be received"))
+				old.Publish(worker.Everyone(), worker.Text("must not be received"))
 				old.Bind("nobody")
 				old.SetAttrs(map[string]string{"no": "thing"})
 				old.After(0, func(context.Context, worker.Call) error { t.Error("a timer of a call that had ended"); return nil })
@@ -194,15 +197,15 @@ func TestSendsFromOtherGoroutines(t *testing.T) {
 	<-w.Ready()
 	c := dial(t, g)
 	c.say("go")
-	c.hears("the worker's")
+	c.receives("the worker's")
 	k.cut()
 	release <- struct{}{}
-	c.hears("the worker's")
+	c.receives("the worker's")
 	release <- struct{}{}
-	c.hears("the call's")
-	c.hears("its goroutine's")
+	c.receives("the call's")
+	c.receives("its goroutine's")
 	c.say("later")
-	c.hears("the later call's")
+	c.receives("the later call's")
 	if n := w.Stats().LateEffects; n != 6 {
 		t.Errorf("%d effects after the end of their call are counted, not 6", n)
 	}

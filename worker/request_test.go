@@ -13,7 +13,8 @@ import (
 // code serves clients of all protocols.
 var wanderer = worker.Handler{Connect: func(_ context.Context, c worker.Call) error {
 	r := c.Request()
-	c.Send(worker.Text(fmt.Sprintf("%q %q %q %q %q", r.Path(), r.Query("room"), r.Header("X-Client"), r.Cookie("id"), r.Subprotocol())))
+	c.Send(worker.Text(fmt.Sprintf("%q %q %q %q %q",
+		r.Path(), r.Query("room"), r.Header("X-Client"), r.Cookie("id"), r.Subprotocol())))
 	return nil
 }}
 

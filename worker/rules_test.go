@@ -85,10 +85,10 @@ func TestBrokenFramesOfAGateway(t *testing.T) {
 		}},
 		"a message of nobody":    {"message of an unknown client", []*link.Frame{attach(1), message(2, 8)}},
 		"an end of nobody":       {"detach of an unknown client", []*link.Frame{{Type: link.Detach, ID: 1}}},
-		"a first sequence of 0":  {"sequence 0, must be 1", []*link.Frame{attach(0)}},
-		"a sequence is left out": {"sequence 3, must be 2", []*link.Frame{attach(1), message(3, 7)}},
-		"a sequence comes twice": {"sequence 2, must be 3", []*link.Frame{attach(1), message(2, 7), message(2, 7)}},
-		"an end of another sequence": {"sequence 9, must be 2", []*link.Frame{
+		"a first sequence of 0":  {"sequence 0: must be 1", []*link.Frame{attach(0)}},
+		"a sequence is left out": {"sequence 3: must be 2", []*link.Frame{attach(1), message(3, 7)}},
+		"a sequence comes twice": {"sequence 2: must be 3", []*link.Frame{attach(1), message(2, 7), message(2, 7)}},
+		"an end of another sequence": {"sequence 9: must be 2", []*link.Frame{
 			attach(1), {Type: link.Detach, ID: 9, Slot: 3, Token: 7},
 		}},
 	} {

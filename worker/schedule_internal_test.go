@@ -34,7 +34,8 @@ func TestSchedules(t *testing.T) {
 			t.Fatalf("seed %d", seed)
 		}
 	}
-	if st := w.Stats(); st.LeaderHandoffs == 0 || st.Offloaded == 0 || st.Panics == 0 || st.Errors == 0 || st.Retries == 0 {
+	st := w.Stats()
+	if st.LeaderHandoffs == 0 || st.Offloaded == 0 || st.Panics == 0 || st.Errors == 0 || st.Retries == 0 {
 		t.Errorf("the schedules missed what they are for: %+v", st)
 	}
 }

@@ -54,7 +54,7 @@ func (w *Worker) sendToAll(ctx context.Context, f *link.Frame, head, body []byte
 	}
 	reached := false
 	for _, to := range *w.routes.table.Load() {
-		if w.sendToGateway(ctx, to, f, head, body) {
+		if sendToGateway(ctx, to, f, head, body) {
 			reached = true
 		} else if err := ctx.Err(); err != nil {
 			return fmt.Errorf("worker: not sent to all gateways: %w", context.Cause(ctx))
@@ -70,7 +70,7 @@ func (w *Worker) sendToAll(ctx context.Context, f *link.Frame, head, body []byte
 
 // sendToGateway sends a command to each loop of a gateway. A loop whose link is down gets it by
 // another link. It returns false if no link takes it.
-func (w *Worker) sendToGateway(ctx context.Context, to route, f *link.Frame, head, body []byte) bool {
+func sendToGateway(ctx context.Context, to route, f *link.Frame, head, body []byte) bool {
 	for i, l := range to.loops {
 		f.Slot = uint32(i + 1)
 		if l != nil && l.sendPlain(ctx, f, head, body) == nil {

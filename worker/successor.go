@@ -92,7 +92,7 @@ func (g *gateway) follow(ctx context.Context, id uint32, addr string) {
 	for loop := range old.loops {
 		old.kept[loop] = true
 	}
-	w.log.Info("gateway drains, a successor has its address", "gateway", id, "successor", g.addr, "addr", addr)
+	w.log.Info("gateway drains: a successor has its address", "gateway", id, "successor", g.addr, "addr", addr)
 	g.keepers.Go(func() {
 		old.keep(ctx)
 		w.mu.Lock()

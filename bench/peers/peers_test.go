@@ -70,7 +70,8 @@ func TestFailedPeer(t *testing.T) {
 	t.Parallel()
 	m := shortOne(t)
 	m.peers = []peer{
-		{name: "broken", codec: bench.WebSocket, serve: func(context.Context, site) error { return nil }}, // the child knows none of this name
+		// The process that is to serve knows no peer of this name.
+		{name: "broken", codec: bench.WebSocket, serve: func(context.Context, site) error { return nil }},
 		{name: floor, codec: bench.Text, serve: serveGnet},
 	}
 	if err := m.measure(t.Context()); !errors.Is(err, errFailed) {
@@ -106,12 +107,16 @@ func TestTable(t *testing.T) {
 	var all []record
 	for round, floorCost := range []float64{10, 20, 30} { // the machine was not equally fast
 		all = append(all, madeUp(floor, echo1, round+1, floorCost), madeUp("sluice", echo1, round+1, floorCost*1.5))
-		all = append(all, madeUp(floor, echo1, round+1, floorCost*2), madeUp("gws", echo1, round+1, floorCost*2*3)) // nor within a round
+		// It was not equally fast within a round either.
+		all = append(all, madeUp(floor, echo1, round+1, floorCost*2), madeUp("gws", echo1, round+1, floorCost*2*3))
 	}
-	all = append(all, record{Peer: "gws", Scenario: echo1, Round: 4, Failed: "it | broke\nin two"}, record{Peer: "node-ws", Scenario: echo1, Round: 1, Skipped: "there is no Node.js"},
+	all = append(all,
+		record{Peer: "gws", Scenario: echo1, Round: 4, Failed: "it | broke\nin two"},
+		record{Peer: "node-ws", Scenario: echo1, Round: 1, Skipped: "there is no Node.js"},
 		madeUp("sluice", idle, 1, 0), madeUp("gws", idle, 1, 0))
 	c := summarize(all)[[2]string{echo1, "sluice"}]
-	if got := c.cost() + ", " + c.spread() + ", " + c.speed(); len(c.runs) != 3 || got != "30.0 µs (1.50), 1.50–1.50, 1k/s, 1.0 and 2.0 ms" {
+	got := c.cost() + ", " + c.spread() + ", " + c.speed()
+	if len(c.runs) != 3 || got != "30.0 µs (1.50), 1.50–1.50, 1k/s, 1.0 and 2.0 ms" {
 		t.Errorf("%d runs: %s", len(c.runs), got)
 	}
 	m := measurement{out: t.TempDir()}
@@ -136,7 +141,8 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestKept makes the tables of the runs that are kept anew: theirs, and those of docs/performance.md, say what the runs say.
+// TestKept makes the tables of the kept runs again, and compares them with those in docs/runs/peers
+// and docs/performance.md.
 func TestKept(t *testing.T) {
 	t.Parallel()
 	const kept = "../../docs/runs/peers/"
@@ -163,7 +169,8 @@ func TestKept(t *testing.T) {
 		c := summarize(all)
 		of := func(scenario string) cell { return c[[2]string{scenario, p.name}] }
 		fan, _, _ := strings.Cut(of(fanout).cost(), " (")
-		if row := fmt.Sprintf("| %d | %s | %s | %s | %s |", p.hops, of(echo1).cost(), of(echo16).cost(), fan, of(idle).memory()); !strings.Contains(tables[2], row) {
+		row := fmt.Sprintf("| %d | %s | %s | %s | %s |", p.hops, of(echo1).cost(), of(echo16).cost(), fan, of(idle).memory())
+		if !strings.Contains(tables[2], row) {
 			t.Errorf("docs/performance.md has no row of %s with %s", p.name, row)
 		}
 	}

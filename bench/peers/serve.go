@@ -45,7 +45,7 @@ func parseLoops(s string) (int, error) {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 {
-		return 0, fmt.Errorf("%w: loops is %q, must be auto or at least 1", errUsage, s)
+		return 0, fmt.Errorf("%w: loops: %q: must be auto or at least 1", errUsage, s)
 	}
 	return n, nil
 }

@@ -150,7 +150,8 @@ func (m *measurement) writeTable(all []record) error {
 		row(&costs, p.name, version, fmt.Sprint(p.hops), one.cost(), deep.cost(), broad.cost(), held.memory(), p.note)
 		row(&speeds, p.name, one.speed(), one.spread(), deep.speed(), deep.spread(), broad.speed())
 	}
-	text := "# sluice beside others\n\n" + circumstances(all) + "\n" + costHead + costs.String() + speedHead + speeds.String()
+	text := "# sluice beside others\n\n" + circumstances(all) + "\n" + costHead + costs.String() +
+		speedHead + speeds.String()
 	if lost := losses(s); lost != "" {
 		text += lossHead + lost
 	}

@@ -26,6 +26,10 @@ import (
 // heard is the figures of a format by name, in seconds, bytes and numbers.
 type heard map[string]float64
 
+// people are the figures of formats for people.
+const people = `^(rate|messages|seconds|due|made|unsent|held|audit .*|error .*|` +
+	`(latency|late) (p.*|max|mean)|(cpu|cores|rss|conn) .*)$`
+
 // forms have the figures that a format must contain, if the report has them, and their precision:
 // formats for people have three digits.
 var forms = map[string]struct {
@@ -33,20 +37,26 @@ var forms = map[string]struct {
 	within float64
 	must   string
 }{
-	"text":       {readText, 0.006, `^(rate|messages|seconds|due|made|unsent|held|audit .*|error .*|(latency|late) (p.*|max|mean)|(cpu|cores|rss|conn) .*)$`},
-	"html":       {readHTML, 0.006, `^(rate|messages|seconds|due|made|unsent|held|audit .*|error .*|(latency|late) (p.*|max|mean)|(cpu|cores|rss|conn) .*)$`},
-	"gobench":    {readGoBench, 0.001, `^(rate|latency (p.*|max)|(cpu|conn) (gateway|worker|server).*)$`},
-	"hgrm":       {readHGRM, 0.001, `^latency (p50|p90|max|mean|count)$`},
-	"csv":        {readCSV, 0.001, `^timeline .*$`},
-	"prometheus": {readPrometheus, 1e-9, `^(?:rate|messages|bytes|seconds|due|made|unsent|failures|audit .*|error .*|(latency|late) (p.*|max|mean|count)|(cpu|cores|rss|conn|time) .*|act .*|slow.*)$`},
+	"text":    {readText, 0.006, people},
+	"html":    {readHTML, 0.006, people},
+	"gobench": {readGoBench, 0.001, `^(rate|latency (p.*|max)|(cpu|conn) (gateway|worker|server).*)$`},
+	"hgrm":    {readHGRM, 0.001, `^latency (p50|p90|max|mean|count)$`},
+	"csv":     {readCSV, 0.001, `^timeline .*$`},
+	"prometheus": {
+		readPrometheus, 1e-9,
+		`^(?:rate|messages|bytes|seconds|due|made|unsent|failures|audit .*|error .*|` +
+			`(latency|late) (p.*|max|mean|count)|(cpu|cores|rss|conn|time) .*|act .*|slow.*)$`,
+	},
 }
 
 // said returns the figures of the report itself, as in JSON.
 func said(r *bench.Report) heard {
 	f := heard{
 		"seconds": r.Seconds, "bytes": float64(r.Bytes), "messages": float64(r.Messages), "rate": r.Rate,
-		"audit expected": float64(r.Audit.Expected), "audit received": float64(r.Audit.Received), "audit lost": float64(r.Audit.Lost), "audit duplicated": float64(r.Audit.Duplicated),
-		"audit reordered": float64(r.Audit.Reordered), "audit changed": float64(r.Audit.Changed), "audit unexpected": float64(r.Audit.Unexpected), "audit unanswered": float64(r.Audit.Unanswered),
+		"audit expected": float64(r.Audit.Expected), "audit received": float64(r.Audit.Received),
+		"audit lost": float64(r.Audit.Lost), "audit duplicated": float64(r.Audit.Duplicated),
+		"audit reordered": float64(r.Audit.Reordered), "audit changed": float64(r.Audit.Changed),
+		"audit unexpected": float64(r.Audit.Unexpected), "audit unanswered": float64(r.Audit.Unanswered),
 	}
 	optional := heard{"audit sent": float64(r.Audit.Sent), "due": r.Offered, "made": r.Sent, "unsent": float64(r.Unsent)}
 	for name, l := range map[string]bench.Latency{"latency ": r.Latency, "late ": r.Lateness} {
@@ -59,9 +69,11 @@ func said(r *bench.Report) heard {
 	}
 	for _, p := range append(slices.Clone(r.Servers), r.Own) {
 		f["cores "+p.Name], f["time "+p.Name] = p.Cores, p.CPU
-		optional["cpu "+p.Name], optional["rss "+p.Name], optional["conn "+p.Name] = (p.PerMessage+p.PerConnSecond)/1e6, float64(p.RSS), p.PerConn
+		optional["cpu "+p.Name] = (p.PerMessage + p.PerConnSecond) / 1e6
+		optional["rss "+p.Name], optional["conn "+p.Name] = float64(p.RSS), p.PerConn
 	}
-	f["failures"] = f["audit lost"] + f["audit duplicated"] + f["audit reordered"] + f["audit changed"] + f["audit unexpected"] + f["audit unanswered"]
+	f["failures"] = f["audit lost"] + f["audit duplicated"] + f["audit reordered"] + f["audit changed"] +
+		f["audit unexpected"] + f["audit unanswered"]
 	for _, e := range r.Errors {
 		f["error "+e.Kind] = float64(e.Count)
 		if e.Kind != "changed" && e.Kind != "unreadable" {
@@ -82,7 +94,8 @@ func said(r *bench.Report) heard {
 		}
 	}
 	if r.Actions != nil {
-		f["act said"], f["act whispered"], f["act left"], f["act reconnected"] = float64(r.Actions.Said), float64(r.Actions.Whispered), float64(r.Actions.Left), float64(r.Actions.Reconnected)
+		f["act said"], f["act whispered"] = float64(r.Actions.Said), float64(r.Actions.Whispered)
+		f["act left"], f["act reconnected"] = float64(r.Actions.Left), float64(r.Actions.Reconnected)
 	}
 	if r.SlowReaders != nil {
 		f["slow"], f["slow cut"] = float64(r.SlowReaders.Readers), float64(r.SlowReaders.Cut)
@@ -151,7 +164,8 @@ func rounded(within float64, figure string, w float64) float64 {
 	switch name, _, _ := strings.Cut(figure, " "); {
 	case within < 0.001:
 		last = 1e-15
-	case slices.Contains([]string{"messages", "unsent", "held", "audit", "error", "act", "slow"}, name): // whole numbers are told in full
+	case slices.Contains([]string{"messages", "unsent", "held", "audit", "error", "act", "slow"}, name):
+		// Integers are printed in full.
 		return 0
 	case name == "cores":
 		last = 0.0051
@@ -170,7 +184,8 @@ func rounded(within float64, figure string, w float64) float64 {
 // number reads a figure as formatted for people: 12.3k, 1,000, 1.5 ms, 2 KiB.
 func number(t *testing.T, s string) float64 {
 	t.Helper()
-	m := regexp.MustCompile(`^(-?[\d.]+) ?(µs|ms|s|B|KiB|MiB|GiB|k|M|G|)$`).FindStringSubmatch(strings.ReplaceAll(strings.TrimSpace(s), ",", ""))
+	form := regexp.MustCompile(`^(-?[\d.]+) ?(µs|ms|s|B|KiB|MiB|GiB|k|M|G|)$`)
+	m := form.FindStringSubmatch(strings.ReplaceAll(strings.TrimSpace(s), ",", ""))
 	if m == nil {
 		t.Errorf("%q is no figure", s)
 		return 0
@@ -179,7 +194,12 @@ func number(t *testing.T, s string) float64 {
 	if err != nil {
 		t.Error(err)
 	}
-	return v * map[string]float64{"": 1, "µs": 1e-6, "ms": 1e-3, "s": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "k": 1e3, "M": 1e6, "G": 1e9}[m[2]]
+	units := map[string]float64{
+		"": 1, "µs": 1e-6, "ms": 1e-3, "s": 1,
+		"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30,
+		"k": 1e3, "M": 1e6, "G": 1e9,
+	}
+	return v * units[m[2]]
 }
 
 // sentences reads the sentences of text and page.
@@ -218,7 +238,11 @@ func (f heard) enter(t *testing.T, head, row []string) {
 		case "messages":
 			name = "audit " + name
 		default:
-			name = map[bool]string{true: "cpu", false: map[string]string{"cores": "cores", "resident": "rss", "a connection": "conn"}[name]}[strings.HasPrefix(name, "CPU")] + " " + kind
+			of := map[string]string{"cores": "cores", "resident": "rss", "a connection": "conn"}[name]
+			if strings.HasPrefix(name, "CPU") {
+				of = "cpu"
+			}
+			name = of + " " + kind
 		}
 		f[name] = number(t, row[i])
 	}
@@ -237,7 +261,8 @@ func readText(t *testing.T, text string) heard {
 		}
 		if len(line) == 0 {
 			head = nil
-		} else if strings.Contains(string(line), "   p50  ") || strings.Contains(string(line), "  expected  ") || strings.HasPrefix(string(line), "  process") {
+		} else if strings.Contains(string(line), "   p50  ") || strings.Contains(string(line), "  expected  ") ||
+			strings.HasPrefix(string(line), "  process") {
 			head, ends = []string{""}, []int{2 + len("latency  ")}
 			at := 0
 			for _, cell := range regexp.MustCompile(` {2,}`).Split(string(line), -1) {
@@ -272,7 +297,8 @@ func readHTML(t *testing.T, page string) heard {
 	large := make(heard)
 	for _, m := range regexp.MustCompile(`<b>(.*?)</b><span>(.*?)</span>`).FindAllStringSubmatch(page, -1) {
 		large[strip(m[2])] = number(t, strip(m[1]))
-		if name := strip(m[2]); name == "lost" || slices.ContainsFunc(auditFigures, func(a figure) bool { return a.name == name }) {
+		name := strip(m[2])
+		if name == "lost" || slices.ContainsFunc(auditFigures, func(a figure) bool { return a.name == name }) {
 			f["audit "+name] = number(t, strip(m[1]))
 		}
 	}
@@ -384,12 +410,18 @@ func readCSV(t *testing.T, text string) heard {
 // stand together, and no family occurs twice.
 func readPrometheus(t *testing.T, text string) heard {
 	f, kinds, had, family := make(heard), make(map[string]string), make(map[string]bool), ""
+	typeLine := regexp.MustCompile(`^# TYPE (\S+) (gauge|counter|summary)$`)
 	sample := regexp.MustCompile(`^(sluice_bench_[a-z0-9_]+)\{((?:[a-z]+="(?:[^"\\\n]|\\[\\"n])*",?)*)\} (\S+)$`)
 	names := map[string]string{
-		"messages_per_second": "rate", "messages_total": "messages", "payload_bytes_total": "bytes", "window_seconds": "seconds", "due_messages_per_second": "due", "sent_messages_per_second": "made",
-		"messages_unsent_total": "unsent", "failures_total": "failures", "faults_total": "audit ", "errors_total": "error ", "acts_total": "act ", "slow_readers": "slow", "slow_readers_cut_total": "slow cut",
-		"process_cores": "cores ", "process_cpu_seconds_total": "time ", "process_resident_memory_bytes": "rss ", "process_connection_memory_bytes": "conn ", "process_cpu_seconds_per_message": "cpu ", "process_cpu_seconds_per_connection_second": "cpu ",
-		"latency_seconds_sum": "latency sum", "latency_seconds_count": "latency count", "lateness_seconds_sum": "late sum", "lateness_seconds_count": "late count",
+		"messages_per_second": "rate", "messages_total": "messages", "payload_bytes_total": "bytes",
+		"window_seconds": "seconds", "due_messages_per_second": "due", "sent_messages_per_second": "made",
+		"messages_unsent_total": "unsent", "failures_total": "failures", "faults_total": "audit ", "errors_total": "error ",
+		"acts_total": "act ", "slow_readers": "slow", "slow_readers_cut_total": "slow cut",
+		"process_cores": "cores ", "process_cpu_seconds_total": "time ", "process_resident_memory_bytes": "rss ",
+		"process_connection_memory_bytes": "conn ", "process_cpu_seconds_per_message": "cpu ",
+		"process_cpu_seconds_per_connection_second": "cpu ",
+		"latency_seconds_sum":                       "latency sum", "latency_seconds_count": "latency count",
+		"lateness_seconds_sum": "late sum", "lateness_seconds_count": "late count",
 	}
 	quantiles := map[string]string{"0.5": "p50", "0.9": "p90", "0.99": "p99", "0.999": "p99.9", "1": "max"}
 	for line := range strings.Lines(text) {
@@ -400,12 +432,13 @@ func readPrometheus(t *testing.T, text string) heard {
 			}
 			continue
 		}
-		if m := regexp.MustCompile(`^# TYPE (\S+) (gauge|counter|summary)$`).FindStringSubmatch(line); m != nil && m[1] == family {
+		if m := typeLine.FindStringSubmatch(line); m != nil && m[1] == family {
 			kinds[family] = m[2]
 			continue
 		}
 		m := sample.FindStringSubmatch(line)
-		if m == nil || !strings.HasPrefix(m[1], family) || kinds[family] == "" || kinds[family] == "counter" != strings.HasSuffix(m[1], "_total") || had[m[1]+m[2]] {
+		if m == nil || !strings.HasPrefix(m[1], family) || kinds[family] == "" ||
+			kinds[family] == "counter" != strings.HasSuffix(m[1], "_total") || had[m[1]+m[2]] {
 			t.Errorf("bad line %q of %s %q", line, kinds[family], family)
 			continue
 		}
@@ -462,8 +495,8 @@ func TestFormsAgree(t *testing.T) {
 		}
 	}()
 	r, err := bench.Run(t.Context(), bench.Options{
-		Mode: bench.Echo, Codec: bench.Text, Targets: []string{l.Addr().String()}, Conns: 4, Rate: 500, Label: `a "b" \c`, Warmup: 100 * time.Millisecond, Window: 400 * time.Millisecond,
-		PIDs: []bench.PID{{Name: "server", PID: os.Getpid()}},
+		Mode: bench.Echo, Codec: bench.Text, Targets: []string{l.Addr().String()}, Conns: 4, Rate: 500, Label: `a "b" \c`,
+		Warmup: 100 * time.Millisecond, Window: 400 * time.Millisecond, PIDs: []bench.PID{{Name: "server", PID: os.Getpid()}},
 	}, nil)
 	_ = l.Close()
 	<-accepted
@@ -477,7 +510,8 @@ func TestFormsAgree(t *testing.T) {
 		t.Fatalf("too little was measured: %+v", r)
 	}
 	if f := said(r); f["timeline messages"] != f["messages"] || math.Abs(f["timeline seconds"]-f["seconds"]) > 1e-6 {
-		t.Errorf("the timeline has %v messages in %v s, the report %v in %v s", f["timeline messages"], f["timeline seconds"], f["messages"], f["seconds"])
+		t.Errorf("the timeline has %v messages in %v s, the report %v in %v s",
+			f["timeline messages"], f["timeline seconds"], f["messages"], f["seconds"])
 	}
 	agree(t, r)
 }
@@ -491,8 +525,14 @@ func TestSyntheticFormsAgree(t *testing.T) {
 		"invalid":     func(r *bench.Report) { r.Verdict = bench.Verdict{Reasons: []string{"the generator was the limit"}} },
 		"failed": func(r *bench.Report) {
 			r.Verdict.Failed = true
-			r.Audit = bench.Audit{Sent: 2000, Expected: 2000, Received: 1992, Lost: 10, Duplicated: 1, Reordered: 3, Changed: 4, Unexpected: 1, Unanswered: 12345}
-			r.Errors = []bench.ErrorCount{{Kind: "dial", Count: 1234, Example: "no"}, {Kind: "turned away", Count: 1, Example: "a\nb"}, {Kind: "changed", Count: 4, Example: "x"}, {Kind: "unreadable", Count: 2, Example: "y"}}
+			r.Audit = bench.Audit{
+				Sent: 2000, Expected: 2000, Received: 1992, Lost: 10, Duplicated: 1, Reordered: 3, Changed: 4, Unexpected: 1,
+				Unanswered: 12345,
+			}
+			r.Errors = []bench.ErrorCount{
+				{Kind: "dial", Count: 1234, Example: "no"}, {Kind: "turned away", Count: 1, Example: "a\nb"},
+				{Kind: "changed", Count: 4, Example: "x"}, {Kind: "unreadable", Count: 2, Example: "y"},
+			}
 		},
 		"open loop": func(r *bench.Report) {
 			r.Options.Rate, r.Offered, r.Sent, r.Lateness, r.Unsent = 700, 700, 500, r.Latency, 1234567
@@ -509,8 +549,12 @@ func TestSyntheticFormsAgree(t *testing.T) {
 		"all slow readers stayed": func(r *bench.Report) { r.SlowReaders = &bench.SlowReaderResult{Readers: 1} },
 		"idle": func(r *bench.Report) {
 			*r = bench.Report{
-				Format: bench.Format, Options: bench.Options{Mode: bench.Idle, Codec: bench.WebSocket, Conns: 1000}, Opened: 1000, Messages: 1000, Seconds: 25, Timeline: []bench.Interval{{At: 25, Seconds: 25, Open: 1000}},
-				Servers: []bench.ProcessUsage{{Name: "gateway", PerConnSecond: .75, Cores: .1, PerConn: -100, RSS: 1 << 30}, {Name: "worker"}}, Own: bench.ProcessUsage{Name: "generator"},
+				Format: bench.Format, Options: bench.Options{Mode: bench.Idle, Codec: bench.WebSocket, Conns: 1000}, Opened: 1000,
+				Messages: 1000, Seconds: 25, Timeline: []bench.Interval{{At: 25, Seconds: 25, Open: 1000}},
+				Servers: []bench.ProcessUsage{
+					{Name: "gateway", PerConnSecond: .75, Cores: .1, PerConn: -100, RSS: 1 << 30}, {Name: "worker"},
+				},
+				Own: bench.ProcessUsage{Name: "generator"},
 			}
 		},
 		"nothing arrived": func(r *bench.Report) {

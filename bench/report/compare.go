@@ -48,7 +48,8 @@ func Compare(w io.Writer, a, b []*bench.Report) error {
 	table(&out, rows...)
 	of := "run from the median"
 	if min(len(a), len(b)) < stat.Few {
-		of = fmt.Sprintf("interval from the median: with fewer than %d runs a side it does not tell how runs differ", stat.Few)
+		of = fmt.Sprintf("interval of a run from the median. To see how runs differ, compare %d a side or more",
+			stat.Few)
 	}
 	fmt.Fprintf(&out, "\n± is the distance of the farthest %s\n", of)
 	for _, list := range []struct {

@@ -42,14 +42,14 @@ func Read(r io.Reader) (*bench.Report, error) {
 		return nil, fmt.Errorf("%w: data follows the report", ErrFormat)
 	}
 	if rep.Format != bench.Format {
-		return nil, fmt.Errorf("%w: format is %d, must be %d", ErrFormat, rep.Format, bench.Format)
+		return nil, fmt.Errorf("%w: format %d: must be %d", ErrFormat, rep.Format, bench.Format)
 	}
 	if _, err := rep.Latency.Histogram(); err != nil {
 		return nil, fmt.Errorf("%w: latency histogram: %w", ErrFormat, err)
 	}
 	for _, m := range rep.Timeline {
 		if m.Seconds <= 0 {
-			return nil, fmt.Errorf("%w: timeline: an interval of %v s", ErrFormat, m.Seconds)
+			return nil, fmt.Errorf("%w: timeline: invalid interval of %v s", ErrFormat, m.Seconds)
 		}
 	}
 	return rep, nil

@@ -41,7 +41,8 @@ func FuzzSLO(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := ParseSLO(o.String()); err != nil || again.String() != o.String() || !strings.ContainsAny(o.String(), "<>") {
+		again, err := ParseSLO(o.String())
+		if err != nil || again.String() != o.String() || !strings.ContainsAny(o.String(), "<>") {
 			t.Fatalf("%q becomes %q: %v", in, o, err)
 		}
 	})

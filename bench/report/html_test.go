@@ -126,13 +126,20 @@ func TestGap(t *testing.T) {
 	for _, c := range []struct {
 		y            []float64
 		pieces, ways int
-	}{{[]float64{1, 2, 3}, 1, 2}, {[]float64{1, 2, nan, 3, 4}, 2, 2}, {[]float64{nan, 1, nan, 2, 3, nan}, 2, 1}, {[]float64{nan, nan}, 0, 0}} {
-		p := plot{x: linear(0, 5, 5, Count), y: linear(0, 5, 5, Count), lines: []line{{filled: true, y: c.y, x: []float64{0, 1, 2, 3, 4, 5}[:len(c.y)]}}}
+	}{
+		{[]float64{1, 2, 3}, 1, 2}, {[]float64{1, 2, nan, 3, 4}, 2, 2},
+		{[]float64{nan, 1, nan, 2, 3, nan}, 2, 1}, {[]float64{nan, nan}, 0, 0},
+	} {
+		p := plot{
+			x: linear(0, 5, 5, Count), y: linear(0, 5, 5, Count),
+			lines: []line{{filled: true, y: c.y, x: []float64{0, 1, 2, 3, 4, 5}[:len(c.y)]}},
+		}
 		d := regexp.MustCompile(`class="(curve|area)[^>]* d="([^"]*)"`).FindAllStringSubmatch(string(p.SVG()), -1)
 		if c.pieces == 0 && len(d) == 0 {
 			continue
 		}
-		if len(d) != 2 || strings.Count(d[0][2], "Z") != c.pieces || strings.Count(d[1][2], "M") != c.pieces || strings.Count(d[1][2], "L") != c.ways {
+		if len(d) != 2 || strings.Count(d[0][2], "Z") != c.pieces || strings.Count(d[1][2], "M") != c.pieces ||
+			strings.Count(d[1][2], "L") != c.ways {
 			t.Errorf("%v is drawn as %v", c.y, d)
 		}
 	}

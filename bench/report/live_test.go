@@ -12,9 +12,15 @@ import (
 // TestLive checks the view of a run in progress.
 func TestLive(t *testing.T) {
 	t.Parallel()
-	l := NewLive(bench.Options{Mode: bench.Echo, Codec: bench.Text, Conns: 1000, InFlight: 2, Size: 128, Warmup: 2 * time.Second, Window: 10 * time.Second})
+	l := NewLive(bench.Options{
+		Mode: bench.Echo, Codec: bench.Text, Conns: 1000, InFlight: 2, Size: 128, Warmup: 2 * time.Second,
+		Window: 10 * time.Second,
+	})
 	moment := func(at float64, rate, errors uint64, p99 int64) {
-		l.Add(bench.Interval{At: at, Seconds: 1, Messages: rate, Errors: errors, Open: 1000, P50: p99 / 2, P99: p99, Max: p99, CPU: map[string]float64{"gateway": 0.5, "worker": 0.25, "generator": 2}})
+		l.Add(bench.Interval{
+			At: at, Seconds: 1, Messages: rate, Errors: errors, Open: 1000, P50: p99 / 2, P99: p99, Max: p99,
+			CPU: map[string]float64{"gateway": 0.5, "worker": 0.25, "generator": 2},
+		})
 	}
 	look := func(since time.Duration, columns int, want ...string) {
 		t.Helper()
@@ -55,7 +61,8 @@ func TestLive(t *testing.T) {
 		}
 	}
 	l.Colour = true
-	if got := strings.Join(l.Lines(0, 100), "\n"); !strings.Contains(got, alarm+"1 error"+reset) || strings.Count(got, "\x1b[")%2 != 0 {
+	got := strings.Join(l.Lines(0, 100), "\n")
+	if !strings.Contains(got, alarm+"1 error"+reset) || strings.Count(got, "\x1b[")%2 != 0 {
 		t.Errorf("in colour: %q", got)
 	}
 }

@@ -30,16 +30,22 @@ func sample(t *testing.T, n int64) *bench.Report {
 		t.Fatal(err)
 	}
 	r := &bench.Report{
-		Format: bench.Format, Label: "a <b> & \"c\"", Started: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC), Command: []string{"sluice", "bench", "echo"},
+		Format: bench.Format, Label: "a <b> & \"c\"", Started: time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC),
+		Command: []string{"sluice", "bench", "echo"},
 		Machine: bench.Machine{OS: "linux", Arch: "amd64", CPU: "Some CPU", CPUs: 2, Memory: 8 << 30, Go: "go1.26"},
-		Options: bench.Options{Mode: bench.Echo, Codec: bench.WebSocket, Conns: 1000, InFlight: 1, Size: 128}, Verdict: bench.Verdict{Valid: true},
-		Audit: bench.Audit{Expected: 2000, Received: 2000}, Opened: 1000, Seconds: 2, Messages: uint64(n), Rate: float64(n) / 2,
+		Options: bench.Options{Mode: bench.Echo, Codec: bench.WebSocket, Conns: 1000, InFlight: 1, Size: 128},
+		Verdict: bench.Verdict{Valid: true},
+		Audit:   bench.Audit{Expected: 2000, Received: 2000},
+		Opened:  1000, Seconds: 2, Messages: uint64(n), Rate: float64(n) / 2,
 		Latency: bench.Latency{
-			Count: n, Mean: h.Mean(), P50: h.ValueAtQuantile(50), P90: h.ValueAtQuantile(90), P99: h.ValueAtQuantile(99), P999: h.ValueAtQuantile(99.9),
-			Max: h.Max(), Encoded: string(encoded),
+			Count: n, Mean: h.Mean(), P50: h.ValueAtQuantile(50), P90: h.ValueAtQuantile(90), P99: h.ValueAtQuantile(99),
+			P999: h.ValueAtQuantile(99.9), Max: h.Max(), Encoded: string(encoded),
 		},
-		Servers: []bench.ProcessUsage{{Name: "gateway", CPU: 1, PerMessage: 9, Cores: .5, RSS: 20 << 20, PerConn: 2048}, {Name: "worker", CPU: .2, PerMessage: 2}},
-		Own:     bench.ProcessUsage{Name: "generator", Cores: .4, CoresLimit: 1},
+		Servers: []bench.ProcessUsage{
+			{Name: "gateway", CPU: 1, PerMessage: 9, Cores: .5, RSS: 20 << 20, PerConn: 2048},
+			{Name: "worker", CPU: .2, PerMessage: 2},
+		},
+		Own: bench.ProcessUsage{Name: "generator", Cores: .4, CoresLimit: 1},
 	}
 	for i := range 4 {
 		r.Timeline = append(r.Timeline, bench.Interval{
@@ -58,7 +64,10 @@ func TestText(t *testing.T) {
 	if err := Text(&b, r); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"echo over ws, 1k connections, 128 B", "closed loop", "500 messages a second, 1,000 in 2.0 s", "1.50 ms", "2,000     2,000     0", "9.00 µs", "2 KiB", "3 × closed: gone [31m", "\nOK\n"} {
+	for _, want := range []string{
+		"echo over ws, 1k connections, 128 B", "closed loop", "500 messages a second, 1,000 in 2.0 s", "1.50 ms",
+		"2,000     2,000     0", "9.00 µs", "2 KiB", "3 × closed: gone [31m", "\nOK\n",
+	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, &b)
 		}
@@ -76,11 +85,15 @@ func TestVerdict(t *testing.T) {
 		failed, interrupted, valid, ours bool
 		want                             string
 	}{
-		{true, true, false, false, "FAILED"}, {true, false, true, false, "FAILED"}, {true, false, false, false, "FAILED"}, {false, true, false, false, "INTERRUPTED"},
-		{false, true, true, false, "INTERRUPTED"}, {false, false, false, false, "INVALID"}, {false, false, true, false, "OK"},
-		{true, false, false, true, "INVALID"}, {true, true, false, true, "INTERRUPTED"},
+		{true, true, false, false, "FAILED"}, {true, false, true, false, "FAILED"},
+		{true, false, false, false, "FAILED"}, {false, true, false, false, "INTERRUPTED"},
+		{false, true, true, false, "INTERRUPTED"}, {false, false, false, false, "INVALID"},
+		{false, false, true, false, "OK"}, {true, false, false, true, "INVALID"},
+		{true, true, false, true, "INTERRUPTED"},
 	} {
-		r := &bench.Report{Interrupted: c.interrupted, Verdict: bench.Verdict{Valid: c.valid, Failed: c.failed, OwnFault: c.ours}}
+		r := &bench.Report{
+			Interrupted: c.interrupted, Verdict: bench.Verdict{Valid: c.valid, Failed: c.failed, OwnFault: c.ours},
+		}
 		if got := Verdict(r); got != c.want {
 			t.Errorf("%+v: %s", c, got)
 		}
@@ -93,19 +106,32 @@ func TestIdleCPU(t *testing.T) {
 	t.Parallel()
 	r := sample(t, 0)
 	r.Options.Mode, r.Messages, r.Rate = bench.Idle, 1000, 0
-	r.Servers = []bench.ProcessUsage{{Name: "gateway", CPU: .0015, PerConnSecond: .75, Cores: 75e-5, PerConn: 1024}, {Name: "worker", CPU: .0005, PerConnSecond: .25, Cores: 25e-5}}
+	r.Servers = []bench.ProcessUsage{
+		{Name: "gateway", CPU: .0015, PerConnSecond: .75, Cores: 75e-5, PerConn: 1024},
+		{Name: "worker", CPU: .0005, PerConnSecond: .25, Cores: 25e-5},
+	}
 	worse := *r
 	worse.Servers = []bench.ProcessUsage{{Name: "gateway", PerConnSecond: 1.5}, {Name: "worker", PerConnSecond: .25}}
 	for name, c := range map[string]struct {
 		write func(io.Writer) error
 		want  []string
 	}{
-		"text":    {func(w io.Writer) error { return Text(w, r) }, []string{"CPU a connection and second", "gateway                        0.75 µs"}},
-		"json":    {func(w io.Writer) error { return writeJSON(w, r) }, []string{`"cpu_us_per_conn_second": 0.75`}},
-		"gobench": {func(w io.Writer) error { return writeGoBench(w, r) }, []string{" 0.750 cpu-us/conn/s-gateway 1024 B/conn-gateway 0.250 cpu-us/conn/s-worker"}},
-		"html":    {func(w io.Writer) error { return HTML(w, r) }, []string{"<b>1.00 µs</b><span>server CPU a connection and second</span>", "<b>1 KiB</b><span>server memory a connection</span>", "<td>gateway</td><td>0.75 µs</td>"}},
+		"text": {
+			func(w io.Writer) error { return Text(w, r) },
+			[]string{"CPU a connection and second", "gateway                        0.75 µs"},
+		},
+		"json": {func(w io.Writer) error { return writeJSON(w, r) }, []string{`"cpu_us_per_conn_second": 0.75`}},
+		"gobench": {
+			func(w io.Writer) error { return writeGoBench(w, r) },
+			[]string{" 0.750 cpu-us/conn/s-gateway 1024 B/conn-gateway 0.250 cpu-us/conn/s-worker"},
+		},
+		"html": {func(w io.Writer) error { return HTML(w, r) }, []string{
+			"<b>1.00 µs</b><span>server CPU a connection and second</span>",
+			"<b>1 KiB</b><span>server memory a connection</span>", "<td>gateway</td><td>0.75 µs</td>",
+		}},
 		"compare": {func(w io.Writer) error { return Compare(w, []*bench.Report{r}, []*bench.Report{&worse}) }, []string{
-			"CPU a connection and second, all servers  1.00 µs  0 %  1.75 µs  0 %", " +75.0 %\n", "CPU a connection and second, gateway      0.75 µs  0 %  1.50 µs  0 %", " +100.0 %\n",
+			"CPU a connection and second, all servers  1.00 µs  0 %  1.75 µs  0 %", " +75.0 %\n",
+			"CPU a connection and second, gateway      0.75 µs  0 %  1.50 µs  0 %", " +100.0 %\n",
 		}},
 	} {
 		var b strings.Builder
@@ -130,9 +156,12 @@ func TestIdleCPU(t *testing.T) {
 func TestUnits(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ got, want string }{
-		{Count(0), "0"}, {Count(999), "999"}, {Count(1000), "1k"}, {Count(999.9), "1k"}, {Count(12345), "12.3k"}, {Count(2.5e6), "2.5M"},
-		{sizeOf(512), "512 B"}, {sizeOf(1536), "1.5 KiB"}, {sizeOf(-2048), "-2 KiB"}, {Micros(999), "999 µs"}, {Micros(1500), "1.50 ms"}, {Micros(9_996), "10.0 ms"}, {Micros(99_970), "100 ms"}, {Micros(999_499), "999 ms"},
-		{Micros(999_999), "1.00 s"}, {Micros(2_500_000), "2.50 s"}, {whole(1234567), "1,234,567"}, {whole(123), "123"}, {clean("a\x1b\u202e\nb"), "a   b"},
+		{Count(0), "0"}, {Count(999), "999"}, {Count(1000), "1k"}, {Count(999.9), "1k"},
+		{Count(12345), "12.3k"}, {Count(2.5e6), "2.5M"},
+		{sizeOf(512), "512 B"}, {sizeOf(1536), "1.5 KiB"}, {sizeOf(-2048), "-2 KiB"},
+		{Micros(999), "999 µs"}, {Micros(1500), "1.50 ms"}, {Micros(9_996), "10.0 ms"}, {Micros(99_970), "100 ms"},
+		{Micros(999_499), "999 ms"}, {Micros(999_999), "1.00 s"}, {Micros(2_500_000), "2.50 s"},
+		{whole(1234567), "1,234,567"}, {whole(123), "123"}, {clean("a\x1b\u202e\nb"), "a   b"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, want %q", c.got, c.want)
@@ -154,7 +183,10 @@ func TestJSON(t *testing.T) {
 	if err := writeJSON(&second, back); err != nil || !bytes.Equal(first.Bytes(), second.Bytes()) {
 		t.Errorf("reading and writing again changed it: %v", err)
 	}
-	for _, bad := range []string{"", "[]", "null", `{"format":2}`, `{"format":1,"latency":{"hdr":"no"}}`, `{"format":1} {}`, `{"format":1,"timeline":[{"at":1}]}`, `{"format":1,"rate":"fast"}`} {
+	for _, bad := range []string{
+		"", "[]", "null", `{"format":2}`, `{"format":1,"latency":{"hdr":"no"}}`, `{"format":1} {}`,
+		`{"format":1,"timeline":[{"at":1}]}`, `{"format":1,"rate":"fast"}`,
+	} {
 		if _, err := Read(strings.NewReader(bad)); !errors.Is(err, ErrFormat) {
 			t.Errorf("%q: %v", bad, err)
 		}
@@ -184,7 +216,8 @@ func TestGoBench(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
 	fields := strings.Fields(lines[len(lines)-1])
-	if len(fields)%2 != 0 || !strings.HasPrefix(fields[0], "BenchmarkSluice/mode=echo/codec=ws/conns=1000/inflight=1/size=128-2") || fields[1] != "1000" {
+	const name = "BenchmarkSluice/mode=echo/codec=ws/conns=1000/inflight=1/size=128-2"
+	if len(fields)%2 != 0 || !strings.HasPrefix(fields[0], name) || fields[1] != "1000" {
 		t.Fatalf("%q", fields)
 	}
 	for i := 2; i < len(fields); i += 2 {
@@ -193,7 +226,10 @@ func TestGoBench(t *testing.T) {
 			t.Errorf("%q is no number", fields[i])
 		}
 	}
-	for _, want := range []string{"label: a <b> & \"c\"\n", "\npkg: github.com/seed-7410fe32/sluice/bench\n", " 2000000.0 ns/op 500.0 msg/s ", " p99.9-us ", " 9.000 cpu-us/msg-gateway 2048 B/conn-gateway"} {
+	for _, want := range []string{
+		"label: a <b> & \"c\"\n", "\npkg: github.com/seed-7410fe32/sluice/bench\n", " 2000000.0 ns/op 500.0 msg/s ",
+		" p99.9-us ", " 9.000 cpu-us/msg-gateway 2048 B/conn-gateway",
+	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, &b)
 		}
@@ -215,7 +251,8 @@ func TestHGRM(t *testing.T) {
 				continue
 			}
 			var v, p, c float64
-			if _, err := fmt.Sscan(strings.Join(f[:3], " "), &v, &p, &c); err != nil || v < value || p < percentile || c < total {
+			_, err := fmt.Sscan(strings.Join(f[:3], " "), &v, &p, &c)
+			if err != nil || v < value || p < percentile || c < total {
 				t.Errorf("%q: %v", line, err)
 			}
 			value, percentile, total = v, p, c
@@ -234,8 +271,10 @@ func TestSLO(t *testing.T) {
 	r := sample(t, 1000) // p50 1.5 ms, max 2 ms, 500/s, 11 µs
 	r.Errors = []bench.ErrorCount{{Kind: "closed", Count: 2}}
 	for text, want := range map[string]bool{
-		"p50<5ms": true, "p50 < 1ms": false, "max<=2ms": true, "p99.9>1ms": true, "rate>=500": true, "rate>1k": false, "rate>1K": false, "rate<1m": true, "rate<1M": true, "lost<=0": true, "lost<1": true,
-		"errors<=2": true, "errors<2": false, "errors<0.2%": true, "errors<0.1%": false, "cpu<12us": true, "cpu<10us": false, "mean<1s": true,
+		"p50<5ms": true, "p50 < 1ms": false, "max<=2ms": true, "p99.9>1ms": true, "mean<1s": true,
+		"rate>=500": true, "rate>1k": false, "rate>1K": false, "rate<1m": true, "rate<1M": true,
+		"lost<=0": true, "lost<1": true, "errors<=2": true, "errors<2": false,
+		"errors<0.2%": true, "errors<0.1%": false, "cpu<12us": true, "cpu<10us": false,
 	} {
 		o, err := ParseSLO(text)
 		if err != nil {
@@ -257,7 +296,10 @@ func TestSLO(t *testing.T) {
 			t.Errorf("%q holds with %s", text, measured)
 		}
 	}
-	for _, bad := range []string{"", "p99", "p99<", "p99<5", "p98<5ms", "rate<x", "rate<NaN", "rate<Inf", "errors<1%%", "p50<-1s", "rate<-1", "rate>5%"} {
+	for _, bad := range []string{
+		"", "p99", "p99<", "p99<5", "p98<5ms", "rate<x", "rate<NaN", "rate<Inf", "errors<1%%", "p50<-1s", "rate<-1",
+		"rate>5%",
+	} {
 		if _, err := ParseSLO(bad); !errors.Is(err, ErrSLO) {
 			t.Errorf("%q: %v", bad, err)
 		}

@@ -17,7 +17,10 @@ func tuned(t *testing.T) []tune.Stage {
 		x := tune.Trial{Value: value, Setting: s}
 		for _, rate := range rates {
 			r := sample(t, 1000)
-			r.Options.Mode, r.Rate, r.Servers = bench.Echo, rate, []bench.ProcessUsage{{Name: "gateway", PerMessage: 1e6 / rate}, {Name: "worker", PerMessage: 2}}
+			r.Options.Mode, r.Rate = bench.Echo, rate
+			r.Servers = []bench.ProcessUsage{
+				{Name: "gateway", PerMessage: 1e6 / rate}, {Name: "worker", PerMessage: 2},
+			}
 			x.Reports = append(x.Reports, r)
 		}
 		return x
@@ -27,9 +30,14 @@ func tuned(t *testing.T) []tune.Stage {
 	}
 	stages := []tune.Stage{
 		{Knob: "reactors", Before: with(4, false), Trials: []tune.Trial{
-			trial("1", with(1, false), 300e3, 300e3, 300e3, 310e3), trial("2", with(2, false), 90e3, 100e3, 110e3, 100e3), trial("4", with(4, false), 40e3, 50e3, 50e3, 60e3),
+			trial("1", with(1, false), 300e3, 300e3, 300e3, 310e3),
+			trial("2", with(2, false), 90e3, 100e3, 110e3, 100e3),
+			trial("4", with(4, false), 40e3, 50e3, 50e3, 60e3),
 		}},
-		{Knob: "pin", Before: with(2, false), Trials: []tune.Trial{trial("false", with(2, false), 100e3, 90e3, 110e3), trial("true", with(2, true), 105e3, 90e3, 110e3)}},
+		{Knob: "pin", Before: with(2, false), Trials: []tune.Trial{
+			trial("false", with(2, false), 100e3, 90e3, 110e3),
+			trial("true", with(2, true), 105e3, 90e3, 110e3),
+		}},
 	}
 	stages[0].Trials[0].Reports[2].Verdict = bench.Verdict{Reasons: []string{"the generator was \x1b[31m the limit"}}
 	return stages
@@ -43,9 +51,12 @@ func TestTuning(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"reactors  messages a second     ±  CPU a message     ±      p99", "\n  1                      300k   3 %        5.33 µs   2 %", "\n  2                      100k  10 %       12.00 µs   9 %", "  best\n",
-		"\n  reactors 1 left out, INVALID: the generator was  [31m the limit\n", "\n  reactors 2 is better by more than the spread of its runs\n\n  pin  ",
-		"  kept\n", "\n  no difference beyond the spread of the runs: keep pin false\n",
+		"reactors  messages a second     ±  CPU a message     ±      p99",
+		"\n  1                      300k   3 %        5.33 µs   2 %",
+		"\n  2                      100k  10 %       12.00 µs   9 %", "  best\n",
+		"\n  reactors 1 left out, INVALID: the generator was  [31m the limit\n",
+		"\n  reactors 2 is better by more than the spread of its runs\n\n  pin  ", "  kept\n",
+		"\n  no difference beyond the spread of the runs: keep pin false\n",
 		"Use\n  sluice gateway --reactors 2\n  gateway.Config{Loops: 2}\n  GOMAXPROCS=8 sluice chat --worker  # 2 of these\n",
 	} {
 		if !strings.Contains(text.String(), want) {
@@ -59,7 +70,8 @@ func TestTuning(t *testing.T) {
 	}
 	complete(t, "tuning", page.String(), 4)
 	for _, want := range []string{
-		"sluice gateway --reactors 2 --pin", `<tr class="best"><td>2</td>`, `<tr class="out"><td>1</td>`, "left out, FAILED: &lt;3 lost&gt;", "with workers=2 worker-procs=8 pin=false",
+		"sluice gateway --reactors 2 --pin", `<tr class="best"><td>2</td>`, `<tr class="out"><td>1</td>`,
+		"left out, FAILED: &lt;3 lost&gt;", "with workers=2 worker-procs=8 pin=false",
 		"pin true was left out, so there is nothing to compare with: keep it",
 	} {
 		if !strings.Contains(page.String(), want) {
@@ -78,7 +90,8 @@ func TestKnobPlot(t *testing.T) {
 		if len(curve) != want.curves || strings.Count(svg, `class="point`) != want.points {
 			t.Fatalf("%d curves and %d points, want %+v", len(curve), strings.Count(svg, `class="point`), want)
 		}
-		if want.curves > 0 && (strings.Count(curve[0][1], "M") != want.moves || strings.Count(curve[0][1], "L") != want.lines) {
+		if want.curves > 0 &&
+			(strings.Count(curve[0][1], "M") != want.moves || strings.Count(curve[0][1], "L") != want.lines) {
 			t.Errorf("%s, want the two values that were not left out joined", curve[0][1])
 		}
 	}

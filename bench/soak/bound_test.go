@@ -35,7 +35,9 @@ func TestBound(t *testing.T) {
 		t.Errorf("the parts come to %d bytes, and the bound is %d", sum, total)
 	}
 	for name, more := range map[string]func(*setup){
-		"clients": func(s *setup) { s.clients++ }, "formats": func(s *setup) { s.formats++ }, "workers": func(s *setup) { s.workers++ },
+		"clients": func(s *setup) { s.clients++ },
+		"formats": func(s *setup) { s.formats++ },
+		"workers": func(s *setup) { s.workers++ },
 	} {
 		larger := s
 		more(&larger)
@@ -73,7 +75,11 @@ func TestSetup(t *testing.T) {
 	t.Parallel()
 	o := defaults()
 	o.Conns, o.Formats = 200, []bench.WireFormat{{Codec: bench.Text}, {Codec: bench.WebSocket}}
-	if got, want := o.setup(), (setup{clients: slowReaders + 100 + 2 + 60 + 40 + 2, senders: 100 + 6 + 2, sender: broadcastSize, big: 2, formats: 2, workers: 3}); got != want {
+	got, want := o.setup(), (setup{
+		clients: slowReaders + 100 + 2 + 60 + 40 + 2, senders: 100 + 6 + 2, sender: broadcastSize, big: 2, formats: 2,
+		workers: 3,
+	})
+	if got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	if c := o.codecs(); len(c) != 2 {
@@ -97,7 +103,8 @@ func TestOverTheBound(t *testing.T) {
 		}
 	}
 	want := "gateway-1 at most 101 of 100 MiB FAILED (memory is not bounded), gateway-2 at most 99 of 100 MiB"
-	if err := s.verdict(); !errors.Is(err, ErrFailed) || strings.Count(out.String(), "FAILED") != 1 || !strings.Contains(out.String(), want) {
+	err := s.verdict()
+	if !errors.Is(err, ErrFailed) || strings.Count(out.String(), "FAILED") != 1 || !strings.Contains(out.String(), want) {
 		t.Errorf("%v\n%s", err, out.String())
 	}
 }

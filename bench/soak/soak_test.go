@@ -29,14 +29,24 @@ func TestOptionsAreChecked(t *testing.T) {
 func TestWhatIsWrongIsSaid(t *testing.T) {
 	t.Parallel()
 	for want, r := range map[string]bench.Report{
-		"echo 5 ok":                                    {Audit: bench.Audit{Expected: 5, Received: 5}},
-		"echo 5 FAILED (2 lost, 1 reordered)":          {Audit: bench.Audit{Expected: 7, Received: 5, Lost: 2, Reordered: 1}},
-		"echo 5 FAILED (3 duplicated)":                 {Audit: bench.Audit{Expected: 2, Received: 5, Duplicated: 3}},
-		"echo 5 FAILED (1 times closed: EOF)":          {Audit: bench.Audit{Expected: 5, Received: 5}, Errors: []bench.ErrorCount{{Kind: "closed", Count: 1, Example: "EOF"}}},
-		"echo 5 ok, no faults, 2 echo turned away":     {Audit: bench.Audit{Expected: 5, Received: 5}, Errors: []bench.ErrorCount{{Kind: bench.TurnedAway, Count: 2, Example: "503"}}},
-		"echo 5 FAILED (6 times turned away: 503)":     {Audit: bench.Audit{Expected: 5, Received: 5}, Errors: []bench.ErrorCount{{Kind: bench.TurnedAway, Count: 6, Example: "503"}}},
-		"echo 0 FAILED (nothing arrived)":              {},
-		"echo 15 FAILED (7 changed, 8 unexpected), no": {Audit: bench.Audit{Expected: 7, Received: 15, Changed: 7, Unexpected: 8}},
+		"echo 5 ok":                           {Audit: bench.Audit{Expected: 5, Received: 5}},
+		"echo 5 FAILED (2 lost, 1 reordered)": {Audit: bench.Audit{Expected: 7, Received: 5, Lost: 2, Reordered: 1}},
+		"echo 5 FAILED (3 duplicated)":        {Audit: bench.Audit{Expected: 2, Received: 5, Duplicated: 3}},
+		"echo 5 FAILED (1 times closed: EOF)": {
+			Audit: bench.Audit{Expected: 5, Received: 5}, Errors: []bench.ErrorCount{{Kind: "closed", Count: 1, Example: "EOF"}},
+		},
+		"echo 5 ok, no faults, 2 echo turned away": {
+			Audit:  bench.Audit{Expected: 5, Received: 5},
+			Errors: []bench.ErrorCount{{Kind: bench.TurnedAway, Count: 2, Example: "503"}},
+		},
+		"echo 5 FAILED (6 times turned away: 503)": {
+			Audit:  bench.Audit{Expected: 5, Received: 5},
+			Errors: []bench.ErrorCount{{Kind: bench.TurnedAway, Count: 6, Example: "503"}},
+		},
+		"echo 0 FAILED (nothing arrived)": {},
+		"echo 15 FAILED (7 changed, 8 unexpected), no": {
+			Audit: bench.Audit{Expected: 7, Received: 15, Changed: 7, Unexpected: 8},
+		},
 		"echo 5 FAILED (3 unanswered)":                 {Audit: bench.Audit{Expected: 5, Received: 5, Unanswered: 3}},
 		"echo 5 FAILED (the account does not add up: ": {Audit: bench.Audit{Expected: 6, Received: 5}},
 	} {

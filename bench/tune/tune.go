@@ -54,7 +54,7 @@ func (w *Sweep) check() error {
 	}
 	for k, list := range [][]int{w.Reactors, w.Workers, w.WorkerProcs} {
 		if len(list) > 0 && slices.Min(list) < 1 {
-			return fmt.Errorf("%w: %s: %d, must be at least 1", bench.ErrOptions, knobs[k], slices.Min(list))
+			return fmt.Errorf("%w: %s: %d: must be at least 1", bench.ErrOptions, knobs[k], slices.Min(list))
 		}
 	}
 	return nil

@@ -25,7 +25,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// status reads a figure of a process, in kilobytes where it has a unit: VmRSS is what it has in memory now, VmHWM the most it ever had.
+// status reads a figure of a process, in kilobytes where it has a unit: VmRSS is what it has in
+// memory now, VmHWM the most it ever had.
 func status(t *testing.T, pid int, name string) int {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -40,7 +41,8 @@ func status(t *testing.T, pid int, name string) int {
 	return n
 }
 
-// openFiles counts the descriptors of a process. Those of one socket count as one: a worker's link has a second one while nothing comes by it.
+// openFiles counts the descriptors of a process. Those of one socket count as one: a worker's link
+// has a second one while nothing comes by it.
 func openFiles(t *testing.T, pid int) (n int) {
 	t.Helper()
 	dir := fmt.Sprintf("/proc/%d/fd/", pid)
@@ -62,7 +64,8 @@ func openFiles(t *testing.T, pid int) (n int) {
 	return n + len(sockets)
 }
 
-// witness sends a line time and again and waits for it to come back, until stop is called, which returns how long the longest wait was.
+// witness sends a line repeatedly and waits for each to come back, until stop is called. stop
+// returns the longest wait.
 func witness(t *testing.T, addr string) (stop func() time.Duration) {
 	t.Helper()
 	conn := proctest.Dial(t, addr)
@@ -83,7 +86,7 @@ func witness(t *testing.T, addr string) (stop func() time.Duration) {
 			_, err := io.WriteString(conn, "still here\n")
 			line, readErr := in.ReadString('\n')
 			if err != nil || readErr != nil || line != "still here\n" {
-				t.Errorf("the witness hears %q, %v %v", line, err, readErr)
+				t.Errorf("the witness receives %q, %v %v", line, err, readErr)
 				return
 			}
 			longest = max(longest, time.Since(began))
@@ -115,7 +118,8 @@ func upgrade(conn net.Conn) error {
 	}
 }
 
-// A flood of connections, a third of which do nothing, a third begin a handshake, and a third become clients, leaves nothing behind, and a client that is there hardly notices.
+// A flood of connections leaves nothing behind. A third of them send nothing, a third begin a
+// handshake, and a third become clients. A connected client is hardly affected.
 func TestConnectionFlood(t *testing.T) {
 	bin := proctest.Build(t)
 	server := proctest.Start(t, nil, bin, "echo", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0")
@@ -169,14 +173,17 @@ func TestConnectionFlood(t *testing.T) {
 	took := time.Since(began)
 	settled(files)
 	grown := status(t, server.PID, "VmRSS") - memory
-	t.Logf("10,000 connections in %v: descriptors %d before and %d after, threads %d and %d, memory %d KB and %d KB more; the witness waited for %v at most",
-		took.Round(10*time.Millisecond), files, openFiles(t, server.PID), threads, status(t, server.PID, "Threads"), memory, grown, stop().Round(100*time.Microsecond))
+	t.Logf("10,000 connections in %v: descriptors %d before and %d after, threads %d and %d, "+
+		"memory %d KB and %d KB more; the witness waited for %v at most",
+		took.Round(10*time.Millisecond), files, openFiles(t, server.PID), threads, status(t, server.PID, "Threads"),
+		memory, grown, stop().Round(100*time.Microsecond))
 	if grown > 16<<10 {
 		t.Errorf("memory grew by %d KB", grown)
 	}
 }
 
-// Two hundred that open a connection and let their handshake trickle in, or say nothing, are cut at its deadline and cost next to nothing; who comes meanwhile is served at once.
+// Two hundred clients send their handshake slowly, or not at all. They are closed at its
+// deadline and use little memory. New clients are served at once meanwhile.
 func TestSlowHandshakes(t *testing.T) {
 	bin := proctest.Build(t)
 	const timeout, many = 2 * time.Second, 200
@@ -210,7 +217,7 @@ func TestSlowHandshakes(t *testing.T) {
 			_ = conn.SetReadDeadline(began.Add(20 * time.Second))
 			b, err := io.ReadAll(conn)
 			if len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("a slow one hears %q, %v", b, err)
+				t.Errorf("a slow one receives %q, %v", b, err)
 			}
 			cut <- time.Since(began)
 		})
@@ -226,7 +233,9 @@ func TestSlowHandshakes(t *testing.T) {
 	for d := range cut {
 		last = max(last, d)
 	}
-	t.Logf("%d slow handshakes with %v each: the last was cut after %v; 100 newcomers waited for %v at most; the server grew by %d KB", many, timeout, last.Round(10*time.Millisecond), longest.Round(100*time.Microsecond), held)
+	t.Logf("%d slow handshakes with %v each: the last was cut after %v; "+
+		"100 newcomers waited for %v at most; the server grew by %d KB",
+		many, timeout, last.Round(10*time.Millisecond), longest.Round(100*time.Microsecond), held)
 	if last > timeout+5*time.Second {
 		t.Errorf("the last was cut after %v", last)
 	}
@@ -235,10 +244,12 @@ func TestSlowHandshakes(t *testing.T) {
 	}
 }
 
-// Clients that take all descriptors there are keep no worker out: some are reserved, and a worker that was lost comes back.
-func TestAWorkerComesBackThoughDescriptorsAreOut(t *testing.T) {
+// Clients that use all free descriptors keep no worker out: some descriptors are reserved, and a
+// lost worker reconnects.
+func TestAWorkerReconnectsWithoutFreeDescriptors(t *testing.T) {
 	bin := proctest.Build(t)
-	gateway := proctest.Start(t, nil, "/bin/sh", "-c", "ulimit -n 128; exec "+bin+" gateway --listen text://127.0.0.1:0 --inner 127.0.0.1:0 --reactors 2")
+	script := "ulimit -n 128; exec " + bin + " gateway --listen text://127.0.0.1:0 --inner 127.0.0.1:0 --reactors 2"
+	gateway := proctest.Start(t, nil, "/bin/sh", "-c", script)
 	worker := func() *proctest.Process {
 		return proctest.Start(t, nil, bin, "echo", "--worker", "--gateway", gateway.Addrs["inner"])
 	}
@@ -251,7 +262,7 @@ func TestAWorkerComesBackThoughDescriptorsAreOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		if line, err := bufio.NewReader(conn).ReadString('\n'); line != text+"\n" {
-			t.Fatalf("it hears %q, %v", line, err)
+			t.Fatalf("it receives %q, %v", line, err)
 		}
 	}
 	served("before")
@@ -274,11 +285,14 @@ func TestAWorkerComesBackThoughDescriptorsAreOut(t *testing.T) {
 	served("after")
 }
 
-// Who a client is, for limits and for workers, its connection says. No header and no line of its own does: gateways take nobody's word for another's address.
+// The address of a client, for limits and for workers, is that of its connection. No header and
+// no PROXY line changes it.
 func TestNoClientChoosesItsAddress(t *testing.T) {
 	t.Parallel()
-	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
-	proctest.StartWorker(t, g.Addrs["inner"], func() {}, func(c worker.Call, _ worker.Message) { c.Send(worker.Text(c.RemoteAddr().String())) })
+	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0",
+		"--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	proctest.StartWorker(t, g.Addrs["inner"], func() {},
+		func(c worker.Call, _ worker.Message) { c.Send(worker.Text(c.RemoteAddr().String())) })
 
 	text := proctest.Dial(t, g.Addrs["text"])
 	_ = text.SetDeadline(time.Now().Add(20 * time.Second))
@@ -304,7 +318,8 @@ func TestNoClientChoosesItsAddress(t *testing.T) {
 	}
 }
 
-// A message of a megabyte that would become a gigabyte is given up at the size that a message may have. Beside a hundred of them the server does not grow.
+// Decompression of a message of 1 MB that would become 1 GB stops at the size of the largest
+// message. With a hundred of them the server does not grow.
 func TestDecompressionBombs(t *testing.T) {
 	for _, test := range []struct {
 		name        string
@@ -337,14 +352,16 @@ func TestDecompressionBombs(t *testing.T) {
 					_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 					_, err := conn.Write(bomb)
 					got := make([]byte, 4)
-					if _, readErr := io.ReadFull(conn, got); err != nil || readErr != nil || got[0] != 0x88 || binary.BigEndian.Uint16(got[2:]) != 1009 {
+					_, readErr := io.ReadFull(conn, got)
+					if err != nil || readErr != nil || got[0] != 0x88 || binary.BigEndian.Uint16(got[2:]) != 1009 {
 						t.Errorf("the bomb is answered %x, %v, %v", got, err, readErr)
 					}
 				})
 			}
 			all.Wait()
 			grown := status(t, server.PID, "VmHWM") - before
-			t.Logf("%d bombs of %d bytes: the server grew by %d KB at most; the witness waited for %v at most", len(conns), len(bomb), grown, stop().Round(100*time.Microsecond))
+			t.Logf("%d bombs of %d bytes: the server grew by %d KB at most; the witness waited for %v at most",
+				len(conns), len(bomb), grown, stop().Round(100*time.Microsecond))
 			if grown > test.most {
 				t.Errorf("the server grew by %d KB", grown)
 			}
@@ -352,8 +369,9 @@ func TestDecompressionBombs(t *testing.T) {
 	}
 }
 
-// newBomb is a compressed WebSocket message, in one frame with a key of zeros, that becomes n zeros.
-// A megabyte of them is compressed once, and repeated: behind zeros it is the same each time.
+// newBomb returns a compressed WebSocket message, in one frame with a key of zeros, that becomes
+// n zeros. A megabyte of them is compressed once, and repeated: after zeros it is the same each
+// time.
 func newBomb(n int) []byte {
 	var b bytes.Buffer
 	z, _ := flate.NewWriter(&b, flate.BestCompression)

@@ -10,8 +10,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestDescriptorsRunOut gives a gateway fewer descriptors than there are dials: clients that are connected go on undisturbed, and those that dialled are
-// served soon after descriptors are free again.
+// A gateway has fewer descriptors than there are dials. Connected clients are not affected, and
+// the others are served soon after descriptors are free again.
 func TestDescriptorsRunOut(t *testing.T) {
 	bin := proctest.Build(t)
 	server := proctest.Start(t, nil, "/bin/sh", "-c", "ulimit -n 64; exec "+bin+" echo --listen text://127.0.0.1:0")
@@ -63,7 +63,8 @@ func TestDescriptorsRunOut(t *testing.T) {
 			t.Errorf("after descriptors came free: %v", err)
 		}
 		if c == flood[len(flood)-1] {
-			t.Logf("the last who had waited was served %v after descriptors were free", time.Since(free).Round(100*time.Microsecond))
+			t.Logf("the last who had waited was served %v after descriptors were free",
+				time.Since(free).Round(100*time.Microsecond))
 		}
 	}
 	const promised = time.Second

@@ -1,4 +1,5 @@
-// Package abuse_test has clients that mean harm: floods, slow handshakes, bombs, and descriptors that run out.
+// Package abuse_test has clients that mean harm: floods, slow handshakes, bombs, and descriptors
+// that run out.
 package abuse_test
 
 import (

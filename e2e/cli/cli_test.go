@@ -19,25 +19,29 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestWhatWasMeant refuses what is almost right with exit code 2, names the flag, and says how it is written.
+// Command lines that are almost right are refused with exit code 2. The error names the flag and
+// shows the right form.
 func TestWhatWasMeant(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
 	for _, c := range []struct{ line, says string }{
-		{"echo --worker --gateway here", "--gateway: \"here\" needs host:port, for example here:2300"},
-		{"echo --worker --gateway ws://127.0.0.1:7272", "write host:port alone, 127.0.0.1:7272 (workers connect to"},
-		{"echo --worker --drain-timeout -1s", "--drain-timeout: -1s is negative"},
+		{"echo --worker --gateway here", "--gateway: \"here\": must be host:port, for example here:2300"},
+		{"echo --worker --gateway ws://127.0.0.1:7272", "without a scheme: 127.0.0.1:7272 (workers connect to"},
+		{"echo --worker --drain-timeout -1s", "--drain-timeout: -1s: must be at least 0"},
 		{"echo --worker --name " + strings.Repeat("n", 201), "--name"},
-		{"gateway --inner ws://127.0.0.1:2300", "--inner: \"ws://127.0.0.1:2300\" has a scheme: write host:port alone"},
+		{"gateway --inner ws://127.0.0.1:2300", "--inner: \"ws://127.0.0.1:2300\": must be host:port without a scheme"},
 		{"gateway --inner 2300", "127.0.0.1:2300"},
-		{"gateway --listen wss://127.0.0.1:7272/chat", "a proxy in front of the gateway, which listens on ws://127.0.0.1:7272/chat"},
+		{
+			"gateway --listen wss://127.0.0.1:7272/chat",
+			"a proxy in front of the gateway, which listens on ws://127.0.0.1:7272/chat",
+		},
 		{"gateway --listen 127.0.0.1:7272", "write ws://127.0.0.1:7272"},
 		{"gateway --listen http://127.0.0.1:7272", "write ws://127.0.0.1:7272"},
 		{"gateway --listen tcp://127.0.0.1:7272", "write text://127.0.0.1:7272"},
 		{"gateway --listen ws://127.0.0.1:0/chat?room=a", "there is no option \"room\", only subprotocol=NAME[,NAME]"},
 		{"gateway --listen ws://127.0.0.1:0?subprotocol=a,a", "--listen: \"a\" is there twice"},
 		{"gateway --origin https://chat.example/room", "--origin: \"https://chat.example/room\" is not an origin"},
-		{"gateway --max-output -1", "--max-output: -1 is negative"},
+		{"gateway --max-output -1", "--max-output: -1: must be at least 0"},
 		{"gateway --max-output 0", "--max-output: must not be 0 (default 1048576)"},
 		{"gateway --idle-timeout 0", "--idle-timeout: must not be 0 (default 10m0s)"},
 		{"echo --worker --drain-timeout 0s", "--drain-timeout: must not be 0 (default 10s)"},
@@ -54,20 +58,28 @@ func TestWhatWasMeant(t *testing.T) {
 	}
 }
 
-// TestNegativeIsOff starts a gateway with each limit that can be turned off, by a negative number.
+// A gateway starts with each limit turned off by a negative number.
 func TestNegativeIsOff(t *testing.T) {
 	t.Parallel()
-	args := []string{"gateway", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1"}
-	for _, flag := range []string{"max-takeover-bytes", "max-conns", "max-per-ip", "connect-rate", "message-rate", "byte-rate"} {
+	args := []string{
+		"gateway", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "1",
+	}
+	for _, flag := range []string{
+		"max-takeover-bytes", "max-conns", "max-per-ip", "connect-rate", "message-rate", "byte-rate",
+	} {
 		args = append(args, "--"+flag, "-1")
 	}
-	for _, flag := range []string{"first-message-timeout", "message-timeout", "write-timeout", "heartbeat", "idle-timeout", "drain-delay"} {
+	for _, flag := range []string{
+		"first-message-timeout", "message-timeout", "write-timeout", "heartbeat", "idle-timeout", "drain-delay",
+	} {
 		args = append(args, "--"+flag, "-1ns") // as little below zero as there is
 	}
 	proctest.Start(t, nil, proctest.Build(t), args...)
 }
 
-// TestListenURLs opens WebSockets on the path and with the sub-protocol that --listen names, and has the chat's page find its socket there.
+// WebSockets open on the path and with the subprotocol that --listen names, and the chat's page
+// finds its socket there.
 func TestListenURLs(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -89,12 +101,15 @@ func TestListenURLs(t *testing.T) {
 		if err != nil || !strings.Contains(string(html), `data-socket="`+c.socket+`"`) {
 			t.Errorf("%s: the page's socket is not at %s: %.100s, %v", c.url, c.socket, html, err)
 		}
-		ws, response, err := websocket.Dial(t.Context(), "ws://"+addr+c.target, &websocket.DialOptions{Subprotocols: strings.Split(c.offers, ","), CompressionMode: websocket.CompressionContextTakeover})
+		ws, response, err := websocket.Dial(t.Context(), "ws://"+addr+c.target, &websocket.DialOptions{
+			Subprotocols: strings.Split(c.offers, ","), CompressionMode: websocket.CompressionContextTakeover,
+		})
 		if err != nil {
 			t.Errorf("%s is not opened on %s: %v", c.url, c.target, err)
 			continue
 		}
-		if extensions := response.Header.Get("Sec-WebSocket-Extensions"); ws.Subprotocol() != c.agreed || extensions != "permessage-deflate; server_no_context_takeover" {
+		extensions := response.Header.Get("Sec-WebSocket-Extensions")
+		if ws.Subprotocol() != c.agreed || extensions != "permessage-deflate; server_no_context_takeover" {
 			t.Errorf("%s: agreed to %q and to %q", c.url, ws.Subprotocol(), extensions)
 		}
 		_ = ws.CloseNow()
@@ -102,7 +117,8 @@ func TestListenURLs(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// TestKeyFiles takes a key from a file or a pipe, and reads neither a device nor anything else for ever.
+// A key is read from a file or a pipe, and reading it never blocks forever, for example on a
+// device.
 func TestKeyFiles(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -115,16 +131,17 @@ func TestKeyFiles(t *testing.T) {
 		return path
 	}
 	good := key("good", "a key of more than sixteen bytes\n")
-	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--key-file", good)
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--key-file", good)
 	for path, says := range map[string]string{
-		key("short", "short"):                    "5 bytes: a key must have at least 16",
-		key("empty", ""):                         "0 bytes: a key must have at least 16",
-		key("blank", strings.Repeat(" \n", 100)): "0 bytes: a key",
+		key("short", "short"):                    "5 bytes: must be at least 16",
+		key("empty", ""):                         "0 bytes: must be at least 16",
+		key("blank", strings.Repeat(" \n", 100)): "0 bytes: must be",
 		key("long", strings.Repeat("x", 4097)):   "more than 4096 bytes",
 		filepath.Join(dir, "no-such-file"):       "no such file",
 		dir:                                      "is a directory",
 		"/dev/zero":                              "more than 4096 bytes",
-		"/dev/null":                              "0 bytes: a key",
+		"/dev/null":                              "0 bytes: must be",
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // it reads no file for ever
 		out, err := exec.CommandContext(ctx, bin, "echo", "--worker", "--key-file", path).CombinedOutput()
@@ -161,7 +178,7 @@ func TestKeyFiles(t *testing.T) {
 	_ = cmd.Wait()
 }
 
-// TestPortInUse names the flag and the address when somebody listens there already.
+// If another program listens on the port, the error names the flag and the address.
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -178,13 +195,15 @@ func TestPortInUse(t *testing.T) {
 		flag := line[strings.LastIndex(line, "--"):]
 		cmd := exec.Command(bin, strings.Fields(line)...)
 		out, err := cmd.CombinedOutput()
-		if err == nil || cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), flag+": ") || !strings.Contains(string(out), "already in use: stop the program that listens there") {
+		named := strings.Contains(string(out), flag+": ")
+		told := strings.Contains(string(out), "already in use: stop the program that listens there")
+		if err == nil || cmd.ProcessState.ExitCode() != 1 || !named || !told {
 			t.Errorf("sluice %s: exit code %d, %s", line, cmd.ProcessState.ExitCode(), out)
 		}
 	}
 }
 
-// The bytes that docs/operating.md and --help give as examples are messages, as a client that is written by them sends them.
+// The bytes that docs/operating.md and --help give as examples are valid messages.
 func TestExamplesOfLengths(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -196,7 +215,8 @@ func TestExamplesOfLengths(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	echo := proctest.Start(t, nil, bin, "echo", "--listen", "frame://127.0.0.1:0", "--listen", "json://127.0.0.1:0", "--reactors", "1")
+	echo := proctest.Start(t, nil, bin, "echo", "--listen", "frame://127.0.0.1:0",
+		"--listen", "json://127.0.0.1:0", "--reactors", "1")
 	for _, c := range []struct{ scheme, text, payload, in string }{
 		{"frame", "00 00 00 09 68 65 6c 6c 6f", "hello", string(guide)},
 		{"frame", "00 00 00 09 68 65 6c 6c 6f", "hello", string(help)},

@@ -16,7 +16,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// TestKeyFile lets a worker in that holds the key, and keeps one out that does not.
+// A worker with the key is accepted, and one with another key is not.
 func TestKeyFile(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -29,8 +29,10 @@ func TestKeyFile(t *testing.T) {
 		return path
 	}
 	good := key("good", "a key of more than sixteen bytes\n")
-	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--key-file", good)
-	proctest.Start(t, nil, bin, "echo", "--worker", "--gateway", gateway.Addrs["inner"], "--key-file", good) // is ready, so it is in
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--key-file", good)
+	// The gateway accepts the worker: Start waits until the worker is ready.
+	proctest.Start(t, nil, bin, "echo", "--worker", "--gateway", gateway.Addrs["inner"], "--key-file", good)
 
 	out, err := exec.Command(bin, "echo", "--worker", "--key-file", key("short", "short")).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "at least 16") {
@@ -38,7 +40,7 @@ func TestKeyFile(t *testing.T) {
 	}
 }
 
-// TestUsage refuses what is not understood with exit code 2, and names the flag that is wrong.
+// An invalid command line is refused with exit code 2, and the error names the wrong flag.
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -75,27 +77,31 @@ func TestUsage(t *testing.T) {
 	}
 }
 
-// TestFlagsWithoutEffect lets a worker alone know that it has no clients. The workers of --workers have their parent's command line, and say nothing.
+// A worker without a gateway logs flags that have no effect. The workers of --workers have their
+// parent's command line, and log nothing.
 func TestFlagsWithoutEffect(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
-	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
-	w := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "2", "--gateway", gateway.Addrs["inner"], "--max-conns", "5", "--name", "w")
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "1")
+	w := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "2", "--gateway", gateway.Addrs["inner"],
+		"--max-conns", "5", "--name", "w")
 	w.AwaitLog(`msg="worker ready"`, 2)
 	if log := w.Log(); strings.Count(log, "has no effect") != 1 || !strings.Contains(log, "--max-conns") {
 		t.Errorf("--max-conns was not the one flag that is said to have no effect:\n%s", log)
 	}
 }
 
-// TestRouterAndWeight tells by the history, which each chat worker keeps of what its own clients say, who went where: all to the worker that weighs a hundred times as much as the other
-// one, or by turns.
+// Each chat worker keeps a history of its own clients, which shows where clients went: all to
+// the worker with a hundred times the weight, or to the workers in turn.
 func TestRouterAndWeight(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
 	const people = 20
 	for router, remembered := range map[string]int{"least": people, "round-robin": people / 2} {
 		t.Run(router, func(t *testing.T) {
-			gateway := proctest.Start(t, nil, bin, "gateway", "--router", router, "--reactors", "1", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
+			gateway := proctest.Start(t, nil, bin, "gateway", "--router", router, "--reactors", "1",
+				"--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
 			for _, weight := range []string{"1", "100"} {
 				proctest.Start(t, nil, bin, "chat", "--worker", "--weight", weight, "--gateway", gateway.Addrs["inner"])
 			}
@@ -128,12 +134,14 @@ func TestRouterAndWeight(t *testing.T) {
 	}
 }
 
-// TestSilence closes WebSockets that answer no pings by --heartbeat, and clients that cannot be pinged by --idle-timeout.
+// WebSockets that answer no pings are closed by --heartbeat, and clients that cannot be pinged
+// by --idle-timeout.
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
 	start := func(flags ...string) (ws, text net.Conn) {
-		server := proctest.Start(t, nil, bin, append([]string{"echo", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0"}, flags...)...)
+		server := proctest.Start(t, nil, bin,
+			append([]string{"echo", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0"}, flags...)...)
 		dial := func(scheme, hello string) net.Conn {
 			c, err := net.Dial("tcp", server.Addrs[scheme])
 			if err == nil {
@@ -148,7 +156,8 @@ func TestSilence(t *testing.T) {
 			t.Cleanup(func() { _ = c.Close() })
 			return c
 		}
-		return dial("ws", string(codec.AppendUpgrade(nil, server.Addrs["ws"], "/", codec.NewKey(), &codec.DialOptions{}))), dial("text", "")
+		upgrade := codec.AppendUpgrade(nil, server.Addrs["ws"], "/", codec.NewKey(), &codec.DialOptions{})
+		return dial("ws", string(upgrade)), dial("text", "")
 	}
 	echoes := func(c net.Conn, sent, want string) {
 		t.Helper()
@@ -161,18 +170,19 @@ func TestSilence(t *testing.T) {
 		}
 	}
 	ws, text := start("--heartbeat", "100ms", "--idle-timeout", "10m")
-	if told, err := io.ReadAll(ws); err != nil || !strings.HasSuffix(string(told), "\x88\x06\x0f\xa3idle") { // a close frame, 4003
-		t.Errorf("the silent WebSocket hears %q, %v", told, err)
+	// A close frame, 4003.
+	if told, err := io.ReadAll(ws); err != nil || !strings.HasSuffix(string(told), "\x88\x06\x0f\xa3idle") {
+		t.Errorf("the silent WebSocket receives %q, %v", told, err)
 	}
 	echoes(text, "here\n", "here\n")
 
 	ws, text = start("--heartbeat", "10m", "--idle-timeout", "300ms")
 	if told, err := io.ReadAll(text); err != nil || string(told) != `{"type":"sluice.closed","reason":"idle"}`+"\n" {
-		t.Errorf("the silent text client hears %q, %v", told, err)
+		t.Errorf("the silent text client receives %q, %v", told, err)
 	}
 	head := make([]byte, len("HTTP/1.1 101"))
 	if _, err := io.ReadFull(ws, head); err != nil || string(head) != "HTTP/1.1 101" {
-		t.Errorf("the WebSocket, which may be silent, hears %q, %v", head, err)
+		t.Errorf("the WebSocket, which may be silent, receives %q, %v", head, err)
 	}
 	if _, err := ws.Write([]byte("\x89\x80\x00\x00\x00\x00")); err != nil { // a ping: its pong is the last of what comes
 		t.Fatal(err)
@@ -189,11 +199,12 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestBroadcastPrefix sends what begins with the prefix to everybody, and the rest back to its sender.
+// Messages that begin with the prefix go to all clients, and others back to their sender.
 func TestBroadcastPrefix(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
-	server := proctest.Start(t, nil, bin, "echo", "--listen", "text://127.0.0.1:0", "--listen", "jsonl://127.0.0.1:0", "--broadcast-prefix", `"all`)
+	server := proctest.Start(t, nil, bin, "echo", "--listen", "text://127.0.0.1:0", "--listen", "jsonl://127.0.0.1:0",
+		"--broadcast-prefix", `"all`)
 	var lines []*bufio.Reader
 	var conns []net.Conn
 	for _, scheme := range []string{"text", "jsonl"} {

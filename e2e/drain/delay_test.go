@@ -10,7 +10,7 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// probed is what a probe is answered, 0 when nobody listens.
+// probed returns the status of a probe, or 0 if the port is closed.
 func probed(t *testing.T, addr, path string) int {
 	t.Helper()
 	res, err := http.Get("http://" + addr + path)
@@ -21,12 +21,14 @@ func probed(t *testing.T, addr, path string) int {
 	return res.StatusCode
 }
 
-// With --drain-delay a gateway that is told to end says first that nobody should come, and serves who comes; then it drains. A second signal does not wait for it.
+// With --drain-delay a gateway that gets SIGTERM first fails its probes and still serves new
+// clients. Then it drains. A second signal ends it at once.
 func TestDrainDelay(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
 	serve := func(delay string) *proctest.Process {
-		return proctest.Start(t, nil, bin, "echo", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0", "--reactors", "1", "--drain-delay", delay)
+		return proctest.Start(t, nil, bin, "echo", "--listen", "ws://127.0.0.1:0", "--listen", "text://127.0.0.1:0",
+			"--reactors", "1", "--drain-delay", delay)
 	}
 	p := serve("10m")
 	before := proctest.Dial(t, p.Addrs["text"])
@@ -57,7 +59,8 @@ func TestDrainDelay(t *testing.T) {
 	if code := p.Terminate(); code != 0 || time.Since(began) < delay {
 		t.Errorf("exit code %d after %v", code, time.Since(began))
 	}
-	if log := p.Log(); !strings.Contains(log, "msg=drained") || strings.Index(log, "not ready:") > strings.Index(log, "msg=draining") {
+	log := p.Log()
+	if !strings.Contains(log, "msg=drained") || strings.Index(log, "not ready:") > strings.Index(log, "msg=draining") {
 		t.Errorf("it did not wait and then drain:\n%s", log)
 	}
 }

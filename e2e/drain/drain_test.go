@@ -23,7 +23,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// leaver is a client that keeps some messages in flight until it is told to go.
+// leaver is a client that keeps some messages in flight until the gateway closes it.
 type leaver struct {
 	name     string
 	answers  int
@@ -97,13 +97,15 @@ func (l *leaver) webSocket(addr string) {
 	})
 }
 
-// A gateway that is told to end lets nobody else in and tells its clients to go at the pace it was given, each when all that was taken of it has been answered: what a
-// client has no answer to, no worker has had.
+// A gateway that gets SIGTERM accepts no new clients, and closes its clients at the given rate,
+// each when everything that was read from it is answered: a message without an answer was not
+// handled by any worker.
 func TestGatewayDrains(t *testing.T) {
 	t.Parallel()
 	const n, pace = 100, 50
-	gateway := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0",
-		"--reactors", "2", "--drain-rate", strconv.Itoa(pace), "--drain-timeout", "30s")
+	gateway := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0",
+		"--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "2",
+		"--drain-rate", strconv.Itoa(pace), "--drain-timeout", "30s")
 	var mu sync.Mutex
 	handled := make(map[string]int) // by client; guarded by mu
 	proctest.StartWorker(t, gateway.Addrs["inner"], func() {}, func(c worker.Call, m worker.Message) {
@@ -159,13 +161,15 @@ func TestGatewayDrains(t *testing.T) {
 		}
 		answers += l.answers
 	}
-	t.Logf("%d clients with %d messages were told within %v, the first after %v", n, answers, leavers[n-1].at.Sub(began).Round(time.Millisecond), leavers[0].at.Sub(began).Round(time.Millisecond))
+	t.Logf("%d clients with %d messages were told within %v, the first after %v",
+		n, answers, leavers[n-1].at.Sub(began).Round(time.Millisecond), leavers[0].at.Sub(began).Round(time.Millisecond))
 }
 
-// blocked is a gateway with a client whose message is being handled for ever.
+// blocked starts a gateway with a client whose message is handled forever.
 func blocked(t *testing.T, args ...string) (*proctest.Process, *bufio.Reader) {
 	t.Helper()
-	gateway := proctest.Start(t, nil, proctest.Build(t), append([]string{"gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0"}, args...)...)
+	gateway := proctest.Start(t, nil, proctest.Build(t),
+		append([]string{"gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0"}, args...)...)
 	inside, release := make(chan struct{}), make(chan struct{})
 	proctest.StartWorker(t, gateway.Addrs["inner"], func() { close(release) }, func(worker.Call, worker.Message) {
 		close(inside)
@@ -182,7 +186,8 @@ func blocked(t *testing.T, args ...string) (*proctest.Process, *bufio.Reader) {
 	return gateway, bufio.NewReader(c)
 }
 
-// A client whose message is not handled in time is told to go all the same, and the exit code says that the drain was not complete.
+// A client whose message is not handled in time is closed, and the exit code says that the drain
+// was not complete.
 func TestGatewayDrainHasAnEnd(t *testing.T) {
 	t.Parallel()
 	gateway, client := blocked(t, "--drain-timeout", "300ms")
@@ -190,7 +195,8 @@ func TestGatewayDrainHasAnEnd(t *testing.T) {
 	if told, err := io.ReadAll(client); err != nil || string(told) != "{\"type\":\"sluice.draining\"}\n" {
 		t.Errorf("the client was told %q, %v", told, err)
 	}
-	if code := gateway.ExitCode(); code != 1 || !strings.Contains(gateway.Log(), "clients still connected at the end of the drain: 1") {
+	code := gateway.ExitCode()
+	if code != 1 || !strings.Contains(gateway.Log(), "clients still connected at the end of the drain: 1") {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -209,7 +215,7 @@ func TestSecondSignal(t *testing.T) {
 				t.Errorf("exit code %d", code)
 			}
 			if b, err := client.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Errorf("the client hears %q, %v", b, err)
+				t.Errorf("the client receives %q, %v", b, err)
 			}
 		})
 	}
@@ -219,8 +225,10 @@ func TestSecondSignal(t *testing.T) {
 func TestSecondSignalToSupervisor(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
-	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
-	workers := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "1", "--gateway", gateway.Addrs["inner"], "--drain-timeout", "10m")
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "1")
+	workers := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "1", "--gateway", gateway.Addrs["inner"],
+		"--drain-timeout", "10m")
 	pid := workers.WorkerPIDs(1)[0]
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil { // it will be long in draining
 		t.Fatal(err)
@@ -239,7 +247,8 @@ func TestSecondSignalToSupervisor(t *testing.T) {
 // All in one, the gateway drains while its worker still answers.
 func TestAllInOneDrains(t *testing.T) {
 	t.Parallel()
-	server := proctest.Start(t, nil, proctest.Build(t), "echo", "--listen", "text://127.0.0.1:0", "--listen", "ws://127.0.0.1:0")
+	server := proctest.Start(t, nil, proctest.Build(t), "echo", "--listen", "text://127.0.0.1:0",
+		"--listen", "ws://127.0.0.1:0")
 	leavers := make([]*leaver, 20)
 	var talking sync.WaitGroup
 	for i := range leavers {

@@ -17,8 +17,9 @@ import (
 // proxyLag is how long a proxy's bytes are on their way to a client.
 const proxyLag = 20 * time.Millisecond
 
-// startProxy passes connections on to an address, as reverse proxies do: when the server ends a connection it closes the client's at once, and since something of the client's
-// is in hand that nobody wants any more, that is a reset: what is on its way to the client is lost.
+// startProxy forwards connections to an address, as reverse proxies do. When the server ends a
+// connection, the proxy closes the client's at once. If input of the client is unread then, that
+// is a reset, and output on its way to the client is lost.
 func startProxy(t *testing.T, to string) (addr string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -48,7 +49,8 @@ func startProxy(t *testing.T, to string) (addr string) {
 	return ln.Addr().String()
 }
 
-// passDown carries what the server says to the client, late, until the server's end, which is not late.
+// passDown forwards the server's output to the client with a delay, and the server's end without
+// one.
 func passDown(client *net.TCPConn, server net.Conn) {
 	type piece struct {
 		bytes []byte
@@ -86,12 +88,14 @@ func passDown(client *net.TCPConn, server net.Conn) {
 	_ = server.Close()
 }
 
-// Behind a proxy, too, a client that talks without a pause hears why it has to go, and has the answers to all that was handled: the gateway ends no connection before the
-// client has heard that.
+// Behind a proxy, a client that sends without a pause receives the reason, and the answers to
+// everything that was handled: the gateway does not end the connection before the client has
+// received them.
 func TestGatewayDrainsBehindAProxy(t *testing.T) {
 	t.Parallel()
 	const n = 40
-	gateway := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "ws://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "2", "--drain-timeout", "30s")
+	gateway := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "ws://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "2", "--drain-timeout", "30s")
 	proxy := startProxy(t, gateway.Addrs["ws"])
 	var mu sync.Mutex
 	handled := make(map[string]int) // by client; guarded by mu
@@ -122,7 +126,8 @@ func TestGatewayDrainsBehindAProxy(t *testing.T) {
 		if l.err != nil {
 			t.Errorf("client %s: %v", l.name, l.err)
 		} else if l.farewell != "1012" || handled[l.name] != l.answers {
-			t.Errorf("client %s was told %q; %d messages were handled, and it has %d answers", l.name, l.farewell, handled[l.name], l.answers)
+			t.Errorf("client %s was told %q; %d messages were handled, and it has %d answers",
+				l.name, l.farewell, handled[l.name], l.answers)
 		}
 	}
 }

@@ -27,9 +27,9 @@ func onPorts(old *proctest.Process) []string {
 	}
 }
 
-// A gateway that drains gives its inner port to a successor, and gets workers all the same: also one
-// that has been started since, and knows the successor's address alone. While nobody drains, a
-// second gateway on the port is an error.
+// A gateway that drains gives its worker port to a successor, and still gets workers, even one
+// that was started later and knows only the successor's address. While the first gateway does
+// not drain, a second gateway on the port is an error.
 func TestSuccessorWithAnotherWorker(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -79,7 +79,8 @@ func TestSuccessorWithAnotherWorker(t *testing.T) {
 	}
 }
 
-// One worker serves a gateway that drains and its successor: what each handled each has answered.
+// One worker serves a gateway that drains and its successor. Each gateway answers everything
+// that was handled.
 func TestSuccessorUnderLoad(t *testing.T) {
 	t.Parallel()
 	const n = 60
@@ -129,15 +130,16 @@ func TestSuccessorUnderLoad(t *testing.T) {
 	answers := 0
 	for _, l := range all {
 		if l.err != nil || l.farewell != `{"type":"sluice.draining"}` || handled[l.name] != l.answers {
-			t.Errorf("client %s: %v, told %q; %d messages were handled, and it has %d answers", l.name, l.err, l.farewell, handled[l.name], l.answers)
+			t.Errorf("client %s: %v, told %q; %d messages were handled, and it has %d answers",
+				l.name, l.err, l.farewell, handled[l.name], l.answers)
 		}
 		answers += l.answers
 	}
 	t.Logf("%d clients, %d messages", len(all), answers)
 }
 
-// A gateway that cannot start, for it gets no port for clients, has not taken the inner port from
-// one that drains.
+// A gateway that cannot start, because it gets no port for clients, does not take the worker
+// port from one that drains.
 func TestASuccessorThatFailsTakesNothing(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -156,7 +158,8 @@ func TestASuccessorThatFailsTakesNothing(t *testing.T) {
 	old.Signal(syscall.SIGTERM)
 	old.AwaitLog("msg=draining", 1)
 	cmd := exec.Command(bin, "gateway", "--inner", old.Addrs["inner"], "--listen", "text://"+other.Addr().String())
-	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "address already in use") {
+	out, _ := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "address already in use") {
 		t.Errorf("a gateway on a port in use: exit code %d: %s", cmd.ProcessState.ExitCode(), out)
 	}
 	proctest.Start(t, nil, bin, "echo", "--worker", "--gateway", old.Addrs["inner"])

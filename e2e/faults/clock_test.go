@@ -11,7 +11,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-// The wall clocks of a gateway and its workers jump by hours, each for itself, while workers are killed: nobody is timed out, nothing that waits is given up, and each message comes back once.
+// The wall clocks of a gateway and its workers jump by hours, each by itself, while workers are
+// killed. No timeout fires early, nothing that waits is given up, and each message comes back
+// once.
 func TestClockJumps(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")

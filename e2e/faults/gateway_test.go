@@ -8,8 +8,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// A gateway is killed with all its clients and comes back at the same place: the workers find it again by themselves, everybody is back at once, and nobody finds that a ghost still
-// has its name.
+// A gateway is killed with all its clients, and a new one starts at the same address. The
+// workers reconnect by themselves, all clients are back at once, and no name is taken by a stale
+// session.
 func TestGatewayKilled(t *testing.T) {
 	bin := proctest.Build(t)
 	const n, backWithin = 200, 5 * time.Second

@@ -86,9 +86,10 @@ func (k *talker) await(texts []string, deadline time.Time) bool {
 	return true
 }
 
-// TestWorkerKilled runs a gateway and two workers as processes of their own, with 200 clients that chat. One worker is killed with SIGKILL and a new one started:
-// nobody is disconnected, and within a second of the new worker's start everybody can talk to everybody again: a second more than the same takes when nothing fails, which on a
-// busy machine is not nothing.
+// A gateway and two workers run as processes of their own, with 200 clients that chat. One
+// worker is killed with SIGKILL and a new one is started. No client is disconnected, and all
+// clients can talk to each other within a second of the new worker's start, plus the time that
+// this takes on the same machine without a fault.
 func TestWorkerKilled(t *testing.T) {
 	bin := proctest.Build(t)
 	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0")
@@ -115,7 +116,7 @@ func TestWorkerKilled(t *testing.T) {
 	before := talk("before")
 	for i, k := range talkers {
 		if !k.await(before[i:i+1], time.Now().Add(20*time.Second)) {
-			t.Fatalf("%s was not heard before the kill", k.name)
+			t.Fatalf("%s was not received before the kill", k.name)
 		}
 	}
 	undisturbed := time.Since(began)
@@ -131,16 +132,18 @@ func TestWorkerKilled(t *testing.T) {
 	after := talk("after")
 	for i, k := range talkers {
 		if !k.await(after[i:i+1], started.Add(undisturbed+talkAgain)) {
-			t.Errorf("%s was not heard within %v of the new worker's start, and %v when nothing failed", k.name, undisturbed+talkAgain, undisturbed)
+			t.Errorf("%s was not received within %v of the new worker's start, and %v when nothing failed",
+				k.name, undisturbed+talkAgain, undisturbed)
 		}
 	}
-	t.Logf("all %d were heard after %v; after %v when nothing failed", n, time.Since(started).Round(time.Millisecond), undisturbed.Round(time.Millisecond))
+	t.Logf("all %d were received after %v; after %v when nothing failed",
+		n, time.Since(started).Round(time.Millisecond), undisturbed.Round(time.Millisecond))
 	for _, k := range talkers { // 40,000 messages, on a machine that may be busy with other tests
 		if !k.await(after, started.Add(20*time.Second)) {
 			t.Errorf("%s did not hear everybody", k.name)
 		}
 	}
-	t.Logf("all %d heard all %d after %v", n, n, time.Since(started).Round(time.Millisecond))
+	t.Logf("all %d received all %d after %v", n, n, time.Since(started).Round(time.Millisecond))
 	for _, k := range talkers {
 		if k.lost.Load() {
 			t.Errorf("%s was disconnected", k.name)

@@ -1,4 +1,5 @@
-// Package faults_test kills, freezes and cuts off workers and gateways while clients talk, and audits every message.
+// Package faults_test kills, freezes and cuts off workers and gateways while clients talk, and
+// audits every message.
 package faults_test
 
 import (

@@ -12,8 +12,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// The network between a gateway and one of its two workers is parted, without a word to either, and heals: each message comes back once and in order. What the cut-off worker was
-// doing meanwhile is of no effect; when it is back it does its part again, for in the end it is alone.
+// The network between a gateway and one of its two workers is cut without notice to either, and
+// then restored. Each message comes back once and in order. What the cut-off worker does
+// meanwhile has no effect. After the cut it serves again: in the end it is the only worker.
 func TestPartition(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
@@ -25,7 +26,8 @@ func TestPartition(t *testing.T) {
 	if err := os.WriteFile(key, []byte("the key that all of this test's processes share"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g := proctest.Start(t, nil, bin, "gateway", "--listen", "ws://127.0.0.1:0", "--inner", "0.0.0.0:0", "--reactors", "2", "--key-file", key)
+	g := proctest.Start(t, nil, bin, "gateway", "--listen", "ws://127.0.0.1:0", "--inner", "0.0.0.0:0",
+		"--reactors", "2", "--key-file", key)
 	_, port, err := net.SplitHostPort(g.Addrs["inner"])
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +58,9 @@ func TestPartition(t *testing.T) {
 	if r == nil {
 		return
 	}
-	t.Logf("%.0f messages a second, audit %+v, latency p50 %d µs, max %d µs: what was with the worker that was cut off waited for three heartbeats", r.Sent, r.Audit, r.Latency.P50, r.Latency.Max)
+	t.Logf("%.0f messages a second, audit %+v, latency p50 %d µs, max %d µs: "+
+		"what was with the worker that was cut off waited for three heartbeats",
+		r.Sent, r.Audit, r.Latency.P50, r.Latency.Max)
 	fleet.ExpectClean(t, r)
 	if longest := time.Duration(r.Latency.Max) * time.Microsecond; longest >= cutFor {
 		t.Errorf("a client has waited for %v: the cut was not noticed before it was healed", longest)

@@ -15,10 +15,12 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// mortalEnv has the test's program be a worker of the gateway whose inner address it is, instead of running tests.
+// mortalEnv makes the test program a worker of the gateway at that worker port, instead of
+// running tests.
 const mortalEnv = "SLUICE_TEST_MORTAL_WORKER"
 
-// mortal is the business of a worker that is killed by a message while it handles it, or flushes and waits to be killed.
+// mortal is the business code of a worker that is killed by a message while it handles it, or
+// that flushes and waits to be killed.
 func mortal(ctx context.Context, c worker.Call, m worker.Message) error {
 	switch string(m.Data) {
 	default:
@@ -31,15 +33,16 @@ func mortal(ctx context.Context, c worker.Call, m worker.Message) error {
 			select {}
 		}
 	case "poison":
-		c.Send(worker.Text("nobody hears this"))
+		c.Send(worker.Text("must not arrive"))
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 	}
 	return nil
 }
 
-// runMortal runs a mortal worker until it is told to end.
+// runMortal runs a mortal worker until SIGTERM.
 func runMortal(inner string) {
-	w, err := worker.New(worker.Config{Gateways: []string{inner}, Logger: slog.New(slog.DiscardHandler)}, worker.Handler{Message: mortal})
+	w, err := worker.New(worker.Config{Gateways: []string{inner}, Logger: slog.New(slog.DiscardHandler)},
+		worker.Handler{Message: mortal})
 	if err != nil {
 		panic(err)
 	}
@@ -67,18 +70,20 @@ func startMortal(t *testing.T, inner string) (died <-chan struct{}, kill func())
 	return over, kill
 }
 
-// A message kills each worker process that gets it: it is set aside, which the gateway logs, and its client told. That client's next message, and all of another client's, are answered once and in
-// order, on the connections that were there from the beginning.
-func TestPoison(t *testing.T) {
+// A message kills each worker process that receives it. It becomes a dead letter, which the
+// gateway logs, and its client is notified. That client's next message, and all messages of
+// another client, are answered once and in order, on their first connections.
+func TestDeadLetter(t *testing.T) {
 	t.Parallel()
-	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
-	poisoner, other := proctest.Dial(t, g.Addrs["text"]), proctest.Dial(t, g.Addrs["text"])
-	proctest.Say(t, poisoner, "poison", "after it")
-	heard := make(chan string, 100)
+	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "1")
+	sender, other := proctest.Dial(t, g.Addrs["text"]), proctest.Dial(t, g.Addrs["text"])
+	proctest.Say(t, sender, "poison", "after it")
+	received := make(chan string, 100)
 	go func() {
-		defer close(heard)
-		for lines := bufio.NewScanner(poisoner); lines.Scan(); {
-			heard <- lines.Text()
+		defer close(received)
+		for lines := bufio.NewScanner(sender); lines.Scan(); {
+			received <- lines.Text()
 		}
 	}()
 	patience := time.After(time.Minute)
@@ -89,20 +94,20 @@ func TestPoison(t *testing.T) {
 		workers++
 		select {
 		case <-died:
-		case line := <-heard: // of the one before
+		case line := <-received: // of the one before
 			if refused = true; line != `{"type":"sluice.refused","code":"poison","count":1}` {
-				t.Fatalf("the client of the poison hears %q", line)
+				t.Fatalf("the client of the dead letter receives %q", line)
 			}
 		case <-patience:
 			t.Fatalf("after %d workers the message is still tried", workers)
 		}
 	}
-	g.AwaitLog(`msg="dead letter: each worker that got it has ended" event=message bytes=6 deliveries=5 `, 1)
+	g.AwaitLog(`msg="dead letter: each worker that received the event has ended" event=message bytes=6 deliveries=5 `, 1)
 	startMortal(t, g.Addrs["inner"]) // should the refusal have come before the last one's end
 	select {
-	case line := <-heard:
+	case line := <-received:
 		if line != "after it" {
-			t.Errorf("after the refusal the client hears %q", line)
+			t.Errorf("after the refusal the client receives %q", line)
 		}
 	case <-patience:
 		t.Error("the next message is not answered")
@@ -115,44 +120,50 @@ func TestPoison(t *testing.T) {
 		}
 	}
 	t.Logf("%d workers died of it, or were the first that did not", workers)
-	const tries = 5 // gateway.Config.MaxDeliveries; a client's coming, which was out with its message, is tried before that
+	// gateway.Config.MaxDeliveries. The client's Connect, which was delivered with its message, is
+	// tried before that.
+	const tries = 5
 	if workers < tries || workers > 2*tries {
 		t.Errorf("with %d tries for a message", tries)
 	}
 }
 
-// A worker process is killed in a call that has flushed. What was flushed has been heard, and is heard again when the next worker gets the message; what was not
-// is heard once.
+// A worker process is killed in a call that has flushed. Flushed effects arrive, and arrive
+// again when the next worker handles the message. The others arrive once.
 func TestKilledAfterAFlush(t *testing.T) {
 	t.Parallel()
-	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "1")
 	c := proctest.Dial(t, g.Addrs["text"])
 	proctest.Say(t, c, "flush", "after it")
 	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 	lines := bufio.NewScanner(c)
-	hears := func(want string) {
+	expect := func(want string) {
 		t.Helper()
 		if !lines.Scan() || lines.Text() != want {
-			t.Fatalf("the client hears %q, %v, not %q", lines.Text(), lines.Err(), want)
+			t.Fatalf("the client receives %q, %v, not %q", lines.Text(), lines.Err(), want)
 		}
 	}
 	_, kill := startMortal(t, g.Addrs["inner"])
-	hears("begun")
+	expect("begun")
 	kill()
 	startMortal(t, g.Addrs["inner"])
-	hears("begun")
-	hears("done")
-	hears("after it")
+	expect("begun")
+	expect("done")
+	expect("after it")
 }
 
-// No worker is there for longer than messages are held: the client stays and is told how many of its messages were refused, and when a worker is back it is served within a second.
+// There is no worker for longer than messages are queued. The client stays connected and
+// receives the number of its rejected messages. When there is a worker again it is served within
+// a second.
 func TestNoWorkerForLong(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
 	t.Parallel()
 	bin := proctest.Build(t)
-	g := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	g := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "1")
 	serve := func() *proctest.Process {
 		return proctest.Start(t, nil, bin, "echo", "--worker", "--gateway", g.Addrs["inner"])
 	}
@@ -166,15 +177,16 @@ func TestNoWorkerForLong(t *testing.T) {
 	_ = c.SetReadDeadline(began.Add(20 * time.Second))
 	line, err := bufio.NewReader(c).ReadString('\n')
 	const held = 10 * time.Second // gateway.Config.QueueTimeout
-	if took := time.Since(began); line != `{"type":"sluice.refused","code":"no_worker","count":2}`+"\n" || err != nil || took < held {
-		t.Fatalf("after %v the client hears %q, %v", took, line, err)
+	took := time.Since(began)
+	if line != `{"type":"sluice.refused","code":"no_worker","count":2}`+"\n" || err != nil || took < held {
+		t.Fatalf("after %v the client receives %q, %v", took, line, err)
 	}
 	proctest.Say(t, c, "three")
 	serve()
 	back := time.Now()
 	_ = c.SetReadDeadline(back.Add(20 * time.Second))
 	if line, err = bufio.NewReader(c).ReadString('\n'); line != "three\n" || err != nil {
-		t.Fatalf("with a worker the client hears %q, %v", line, err)
+		t.Fatalf("with a worker the client receives %q, %v", line, err)
 	}
 	if took := time.Since(back); took > time.Second {
 		t.Errorf("served %v after the worker was ready", took)

@@ -18,7 +18,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// returner is a client that comes back whenever its connection ends, and then has a message of its own echoed.
+// returner is a client that reconnects whenever its connection ends, and then sends a message to
+// be echoed.
 type returner struct {
 	name string
 	addr string
@@ -88,7 +89,8 @@ func (r *returner) visit(ctx context.Context) error {
 	}
 }
 
-// A gateway is killed and started again, and all of its clients come back at once: each is let in and served within 10 s. SLUICE_CLIENTS=10000 makes it that many.
+// A gateway is killed and started again, and all its clients reconnect at once. Each is served
+// within 10 s. SLUICE_CLIENTS=10000 sets their number.
 func TestAllComeBackAtOnce(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")

@@ -10,8 +10,9 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-// The soak in its shortest form: clients of all wire formats, slow ones among them, are echoed to, talk in rooms and hear broadcasts at once while faults happen. Every
-// message is accounted for, the gateway holds no more than it may, and nothing of it is left.
+// The shortest form of a soak: clients of all wire formats, some of them slow, echo messages,
+// talk in rooms and receive broadcasts while faults happen. Every message is accounted for, the
+// gateway holds no more than it may, and nothing is left.
 func TestSoak(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
@@ -20,7 +21,9 @@ func TestSoak(t *testing.T) {
 	bin := proctest.Build(t)
 	const rounds = 2
 	seconds := suite.Of(t, 4, 9, "seconds a round")
-	out, err := exec.Command(bin, "bench", "soak", "--for", fmt.Sprintf("%ds", rounds*seconds), "--round", fmt.Sprintf("%ds", seconds), "--every", "300ms", "--gateways", "1", "--workers", "2", "--conns", "30", "--rate", "6000").CombinedOutput()
+	out, err := exec.Command(bin, "bench", "soak", "--every", "300ms",
+		"--for", fmt.Sprintf("%ds", rounds*seconds), "--round", fmt.Sprintf("%ds", seconds),
+		"--gateways", "1", "--workers", "2", "--conns", "30", "--rate", "6000").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "killed") || strings.Count(string(out), "echo") != rounds {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// smallPipe is a pipe that takes 4 KiB until somebody reads it.
+// smallPipe returns a pipe that takes 4 KiB until it is read.
 func smallPipe(t *testing.T) (r, w *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -73,7 +73,7 @@ func linkTimes(t *testing.T, inner string, times int) {
 
 var anyPorts = []string{"--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0"}
 
-// unread is a gateway whose log is a pipe that nobody reads and that is full.
+// unread starts a gateway whose log is a full pipe without a reader.
 func unread(t *testing.T, args ...string) (gateway *proctest.Process, log *os.File) {
 	t.Helper()
 	log, stderr := smallPipe(t)
@@ -93,7 +93,8 @@ func echoing(t *testing.T, gateway *proctest.Process) net.Conn {
 	return proctest.Dial(t, gateway.Addrs["text"])
 }
 
-// A log that nobody reads holds up nobody. When it is read, each line is there, or counted.
+// A log without a reader delays no client. When it is read, each line is there, or counted as
+// lost.
 func TestUnreadLog(t *testing.T) {
 	t.Parallel()
 	gateway, log := unread(t)
@@ -144,7 +145,7 @@ func TestUnreadLog(t *testing.T) {
 	}
 }
 
-// A log that nobody reads keeps no process from ending.
+// A log without a reader does not keep a process from ending.
 func TestUnreadLogAtTheEnd(t *testing.T) {
 	t.Parallel()
 	t.Run("drained", func(t *testing.T) {
@@ -184,8 +185,7 @@ func TestUnreadLogAtTheEnd(t *testing.T) {
 	})
 }
 
-// A log that cannot be written, for its reader is gone or the disk is full, does no harm to any
-// server.
+// A log that cannot be written, because its reader is gone or the disk is full, harms no server.
 func TestUnwritableLog(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -222,7 +222,7 @@ func TestUnwritableLog(t *testing.T) {
 	}
 }
 
-// A reader of the log that dies takes neither the parent of the workers with it, nor a worker.
+// When the reader of the log dies, the parent of the workers and the workers live on.
 func TestLogReaderDies(t *testing.T) {
 	t.Parallel()
 	log, stderr := smallPipe(t)
@@ -250,16 +250,18 @@ func TestLogReaderDies(t *testing.T) {
 	}
 }
 
-// The ready line holds up nothing: not where standard output is full, and not where its reader is gone.
+// The ready line delays nothing, neither when standard output is full nor when its reader is
+// gone.
 func TestReadyLineIsNotRead(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
-	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "1")
 	for name, test := range map[string]struct{ args, said string }{
 		"gateway":    {"gateway --listen text://127.0.0.1:0 --inner 127.0.0.1:0", "no key"},
-		"all in one": {"echo --listen text://127.0.0.1:0", "link up"},
+		"all in one": {"echo --listen text://127.0.0.1:0", "link open"},
 		"supervisor": {"echo --workers 1 --listen text://127.0.0.1:0", "worker ready"},
-		"worker":     {"echo --worker --gateway " + gateway.Addrs["inner"], "link up"},
+		"worker":     {"echo --worker --gateway " + gateway.Addrs["inner"], "link open"},
 	} {
 		for _, gone := range []bool{false, true} {
 			name, said := name, test.said

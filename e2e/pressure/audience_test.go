@@ -23,7 +23,7 @@ import (
 type audience struct {
 	t       *testing.T
 	worker  *worker.Worker
-	all     []*hearer
+	all     []*receiver
 	filling []byte
 
 	number  uint32
@@ -35,13 +35,13 @@ type audience struct {
 	begun   time.Time       // guarded by mu
 }
 
-// hearer reads numbered broadcasts.
-type hearer struct {
-	conn    *speaker
-	filling []byte // of broadcasts
-	heard   atomic.Int64
-	last    atomic.Int64 // the number of the last; -1 after a mistake
-	end     atomic.Value // error
+// receiver reads numbered broadcasts.
+type receiver struct {
+	conn     *speaker
+	filling  []byte // of broadcasts
+	received atomic.Int64
+	last     atomic.Int64 // the number of the last; -1 after a mistake
+	end      atomic.Value // error
 }
 
 func (a *audience) handler() worker.Handler {
@@ -66,11 +66,12 @@ func (a *audience) close(_ context.Context, _ worker.Call, r worker.Reason) erro
 	return nil
 }
 
-// join adds n clients. Those with a pause wait as long after each 64 KB; with a negative one they do not read at all.
-func (a *audience) join(g *proctest.Process, n int, pause time.Duration) (joined []*hearer) {
+// join adds n clients. Those with a pause wait as long after each 64 KB; with a negative one they
+// do not read at all.
+func (a *audience) join(g *proctest.Process, n int, pause time.Duration) (joined []*receiver) {
 	a.t.Helper()
 	for _, f := range varied(n, pause == 0, fleet.Addressed(g)) {
-		h := &hearer{conn: dialAs(a.t, f), filling: a.filling}
+		h := &receiver{conn: dialAs(a.t, f), filling: a.filling}
 		joined = append(joined, h)
 		if pause != 0 {
 			_ = h.conn.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
@@ -100,21 +101,22 @@ func (a *audience) await(what string, done func() bool) {
 	}
 }
 
-// heardAll waits until each of those who read has heard everything.
-func (a *audience) heardAll(quick []*hearer) {
+// awaitAll waits until each client that reads has received everything.
+func (a *audience) awaitAll(quick []*receiver) {
 	a.t.Helper()
 	end := time.Now().Add(20 * time.Second)
 	for i, h := range quick {
-		for h.heard.Load() < int64(a.number) {
+		for h.received.Load() < int64(a.number) {
 			if time.Now().After(end) {
-				a.t.Fatalf("client %d has heard %d of %d, the last is %d, and its connection ended with %v", i, h.heard.Load(), a.number, h.last.Load(), h.end.Load())
+				a.t.Fatalf("client %d has received %d of %d, the last is %d, and its connection ended with %v",
+					i, h.received.Load(), a.number, h.last.Load(), h.end.Load())
 			}
 			time.Sleep(5 * time.Millisecond)
 		}
 	}
 }
 
-func (h *hearer) read(pause time.Duration) {
+func (h *receiver) read(pause time.Duration) {
 	for since := 0; ; {
 		body, err := h.conn.next()
 		if err != nil {
@@ -127,7 +129,7 @@ func (h *hearer) read(pause time.Duration) {
 			return
 		}
 		h.last.Store(number)
-		h.heard.Add(1)
+		h.received.Add(1)
 		if since += len(body); pause > 0 && since > 64<<10 {
 			since = 0
 			time.Sleep(pause)
@@ -135,10 +137,12 @@ func (h *hearer) read(pause time.Duration) {
 	}
 }
 
-// broadcastSize is that of a message to everybody: the most that is compressed for a window of 12 bits.
+// broadcastSize is that of a message to everybody: the most that is compressed for a window of 12
+// bits.
 const broadcastSize = 4 << 10
 
-// newFilling is a broadcast without its number: a string, which every format carries, that hardly gets smaller by compression.
+// newFilling is a broadcast without its number: a string, which every format carries, that hardly
+// gets smaller by compression.
 func newFilling() []byte {
 	const symbols = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&()*+,-./:;<=>?@[]^_{|}~"
 	b, rng := make([]byte, broadcastSize), rand.New(rand.NewPCG(1, 2))
@@ -153,7 +157,7 @@ func newFilling() []byte {
 const numberDigits = 10
 
 // number is a broadcast's; -1 when it is no broadcast.
-func (h *hearer) number(body []byte) int64 {
+func (h *receiver) number(body []byte) int64 {
 	if len(body) != broadcastSize {
 		return -1
 	}
@@ -164,7 +168,7 @@ func (h *hearer) number(body []byte) int64 {
 	return n
 }
 
-// broadcast sends one message of 4 KB to everybody.
+// broadcast sends one message of 4 KB to all clients.
 func (a *audience) broadcast(m worker.Message) {
 	a.number++
 	m.Data = slices.Clone(a.filling)
@@ -216,7 +220,8 @@ func (a *audience) leave() {
 // stage starts a gateway with flags, and a worker to broadcast through it.
 func stage(t *testing.T, flags ...string) (*audience, *proctest.Process) {
 	t.Helper()
-	g := proctest.Start(t, nil, proctest.Build(t), slices.Concat([]string{"gateway", "--inner", "127.0.0.1:0"}, fleet.ListenToAll(), flags)...)
+	g := proctest.Start(t, nil, proctest.Build(t),
+		slices.Concat([]string{"gateway", "--inner", "127.0.0.1:0"}, fleet.ListenToAll(), flags)...)
 	a := &audience{t: t, filling: newFilling()}
 	a.worker = runWorker(t, g.Addrs["inner"], a.handler())
 	t.Cleanup(a.leave)

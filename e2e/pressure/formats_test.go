@@ -11,8 +11,9 @@ import (
 	"github.com/seed-7410fe32/sluice/codec"
 )
 
-// varied are wire formats for n clients: those that are compressed once and in turn with the others, of them only the first where clients read fast, for that is what
-// costs them much; then the others.
+// varied are wire formats for n clients: those that are compressed once and in turn with the
+// others, of them only the first where clients read fast, for that is what costs them much; then
+// the others.
 func varied(n int, fast bool, mix []bench.WireFormat) (all []bench.WireFormat) {
 	plain := len(bench.Codecs)
 	compressed := mix[plain:]
@@ -29,7 +30,8 @@ func varied(n int, fast bool, mix []bench.WireFormat) (all []bench.WireFormat) {
 	return all
 }
 
-// speaker is a client of a wire format. It takes messages as they are, without a look at whether they are documents.
+// speaker is a client of a wire format. It takes messages as they are, without a look at whether
+// they are documents.
 type speaker struct {
 	net.Conn
 	format bench.WireFormat

@@ -1,4 +1,5 @@
-// Package pressure_test has clients and workers that do not read, and looks at the memory of gateways.
+// Package pressure_test has clients and workers that do not read, and looks at the memory of
+// gateways.
 package pressure_test
 
 import (

@@ -12,11 +12,13 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// After a burst of large messages a process that is quiet gives back within seconds what the burst took, and does not wait for the collector's two minutes.
+// After a burst of large messages, a quiet process returns the memory within seconds, without
+// waiting for the collector's two minutes.
 func TestMemoryComesBackAfterABurst(t *testing.T) {
 	t.Parallel()
 	const clients, size, rounds = 24, 4 << 20, 4
-	p := proctest.Start(t, nil, proctest.Build(t), "echo", "--listen", "text://127.0.0.1:0", "--reactors", "2", "--max-message", "5000000", "--max-output", "6000000")
+	p := proctest.Start(t, nil, proctest.Build(t), "echo", "--listen", "text://127.0.0.1:0", "--reactors", "2",
+		"--max-message", "5000000", "--max-output", "6000000")
 	before := procfs.Resident(p.PID)
 	var talking sync.WaitGroup
 	message := append(bytes.Repeat([]byte("x"), size), '\n')
@@ -44,5 +46,6 @@ func TestMemoryComesBackAfterABurst(t *testing.T) {
 	}
 	bound := before + 24<<20
 	proctest.Await(t, "the memory comes back", func() bool { return procfs.Resident(p.PID) < bound })
-	t.Logf("%d MiB before, %d MiB after the burst, less than %d MiB after %v", before>>20, most>>20, bound>>20, time.Since(began).Round(100*time.Millisecond))
+	t.Logf("%d MiB before, %d MiB after the burst, less than %d MiB after %v",
+		before>>20, most>>20, bound>>20, time.Since(began).Round(100*time.Millisecond))
 }

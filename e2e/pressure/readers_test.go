@@ -71,9 +71,10 @@ func runWorker(t *testing.T, inner string, h worker.Handler) *worker.Worker {
 	return w
 }
 
-// Five of a hundred clients stop reading while 400 messages of 4 KB a second go to everybody. They are cut within 10 s as the policy says, the others miss nothing, and
-// the gateway holds no more for the five than it may.
-func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
+// Five of a hundred clients stop reading while 400 messages of 4 KB a second go to all. They are
+// closed within 10 s as the policy says, the others miss nothing, and the gateway holds no more
+// for the five than it may.
+func TestPressureOfClientsThatDoNotRead(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
@@ -100,14 +101,15 @@ func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
 			before := a.number
 			a.pace(12*time.Second, test.message, func() bool { return len(a.cut) == slow })
 			m.stop()
-			a.heardAll(quick)
+			a.awaitAll(quick)
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			if len(a.cut) != slow || len(a.wrong) > 0 {
 				t.Fatalf("%d were cut as slow, others for %v", len(a.cut), a.wrong)
 			}
 			last := a.cut[slow-1]
-			t.Logf("%d who stopped reading were cut after %.1f…%.1f s, with %d messages of 4 KB sent; the gateway grew by %.1f MiB", slow, a.cut[0].Seconds(), last.Seconds(), a.number-before, m.growth())
+			t.Logf("%d who stopped reading were cut after %.1f…%.1f s, with %d messages of 4 KB sent; "+
+				"the gateway grew by %.1f MiB", slow, a.cut[0].Seconds(), last.Seconds(), a.number-before, m.growth())
 			if last > 10*time.Second {
 				t.Errorf("it took %v", last)
 			}
@@ -118,10 +120,12 @@ func TestPressureOnThoseWhoDoNotRead(t *testing.T) {
 	}
 }
 
-// Broadcasts that come as fast as a worker can send them, to clients that read slower than that, are dropped: the gateway holds what it may for each, and what comes is in
-// order. In the first half of the time buffers find their size; in the second half, however long, memory stays what it is.
+// Broadcasts as fast as a worker can send them, to clients that read more slowly, are dropped: the
+// gateway holds no more for each client than it may, and what arrives is in order. In the first
+// half of the time buffers reach their size. In the second half, however long, memory stays the
+// same.
 //
-// SLUICE_PRESSURE=60s goes on for so long.
+// SLUICE_PRESSURE=60s sets the time.
 func TestPressureOfBroadcasts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
@@ -157,13 +161,14 @@ func TestPressureOfBroadcasts(t *testing.T) {
 	grown := ownHeap() - heap
 	fewest, greatest := int64(a.number), int64(0)
 	for i, h := range a.all {
-		n, last := h.heard.Load(), h.last.Load()
+		n, last := h.received.Load(), h.last.Load()
 		fewest, greatest = min(fewest, n), max(greatest, n)
 		if n == 0 || last < 0 {
 			t.Errorf("client %d: %d messages, the last is %d", i, n, last)
 		}
 	}
-	t.Logf("%d broadcasts of 4 KB in %v; %d clients took %d to %d of them; the gateway grew by %.1f MiB, in the second half by %.1f MiB; the worker's heap by %.1f MiB",
+	t.Logf("%d broadcasts of 4 KB in %v; %d clients took %d to %d of them; "+
+		"the gateway grew by %.1f MiB, in the second half by %.1f MiB; the worker's heap by %.1f MiB",
 		a.number, lasts, clients, fewest, greatest, m.growth(), half.growth(), float64(grown)/mib)
 	if greatest == int64(a.number) {
 		t.Error("nothing was dropped: that was not fast")
@@ -184,7 +189,8 @@ func TestPressureOfBroadcasts(t *testing.T) {
 	}
 }
 
-// knock comes as a newcomer, hears one message and goes. It reports whether that told it that the gateway is overloaded.
+// knock connects a new client, reads one message and disconnects. It reports whether the message
+// says that the gateway is overloaded.
 func (a *audience) knock(addr string) (turnedAway bool) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -195,12 +201,13 @@ func (a *audience) knock(addr string) (turnedAway bool) {
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	first := make([]byte, 32)
 	if _, err := io.ReadFull(conn, first); err != nil {
-		a.t.Errorf("a newcomer hears nothing: %v", err)
+		a.t.Errorf("a new client receives nothing: %v", err)
 	}
 	return string(first[4:]) == `{"type":"sluice.overloaded"}`
 }
 
-// knockUntil has newcomers knock, one after the other, until one is turned away, or until one is not. What it returns becomes true then.
+// knockUntil lets new clients knock, one after the other, until one is refused, or until one is
+// not. The result becomes true then.
 func (a *audience) knockUntil(turnedAway bool, addr string) *atomic.Bool {
 	var done atomic.Bool
 	a.running.Go(func() {
@@ -211,15 +218,18 @@ func (a *audience) knockUntil(turnedAway bool, addr string) *atomic.Bool {
 	return &done
 }
 
-// Sixty clients that do not read could hold 60 MiB. With a budget of 16 MiB for all, newcomers are turned away first, then those for whom most waits are cut, the process
-// lives within it, and who reads misses nothing. When those who do not read have gone, newcomers get in again.
+// Sixty clients that do not read could hold 60 MiB. With a budget of 16 MiB for all, new clients
+// are refused first, then the clients with most unsent output are closed. The process stays
+// within its memory, and clients that read miss nothing. When those that do not read have gone,
+// new clients are accepted again.
 func TestPressureOnTheBudget(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
 	t.Parallel()
 	const slow, budget = 60, 16
-	a, g := stage(t, "--overflow", "oldest", "--write-timeout", "-1s", "--reactors", "1", "--max-buffered", strconv.Itoa(budget*mib))
+	a, g := stage(t, "--overflow", "oldest", "--write-timeout", "-1s", "--reactors", "1",
+		"--max-buffered", strconv.Itoa(budget*mib))
 	addr := g.Addrs["frame"]
 	quick := a.join(g, 5, 0)
 	m := newGauge(t, g.PID)
@@ -239,14 +249,16 @@ func TestPressureOnTheBudget(t *testing.T) {
 	}
 	again := a.knockUntil(false, addr)
 	a.pace(5*time.Second, message, again.Load)
-	a.heardAll(quick)
+	a.awaitAll(quick)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t.Logf("with a budget of %d MiB newcomers were turned away when %d of %d who do not read had been cut, %d were in the end; the gateway grew by %.1f MiB", budget, first, slow, len(a.cut), m.growth())
+	t.Logf("with a budget of %d MiB newcomers were turned away when %d of %d who do not read had been cut, "+
+		"%d were in the end; the gateway grew by %.1f MiB", budget, first, slow, len(a.cut), m.growth())
 	if first < 0 || !again.Load() {
 		t.Errorf("turned away: %v, let in afterwards: %v", first >= 0, again.Load())
 	}
-	wrong := slices.DeleteFunc(a.wrong, func(r worker.Reason) bool { return r == worker.ReasonNetwork }) // who hung up with something unread
+	// ReasonNetwork is that of clients that disconnected with unread data.
+	wrong := slices.DeleteFunc(a.wrong, func(r worker.Reason) bool { return r == worker.ReasonNetwork })
 	if len(a.cut) < slow/2 || len(wrong) > 0 {
 		t.Errorf("%d were cut as slow, others for %v", len(a.cut), wrong)
 	}

@@ -21,7 +21,8 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// flooder sends numbered lines of 1 KB as fast as they are taken, and checks that each comes back, in order.
+// flooder sends numbered lines of 1 KB as fast as they are taken, and checks that each comes back,
+// in order.
 type flooder struct {
 	t        *testing.T
 	conn     net.Conn
@@ -81,7 +82,7 @@ func (f *flooder) listen() {
 	}
 }
 
-// flooders are those whose lines nobody takes.
+// flooders are clients whose lines are not read.
 type flooders struct {
 	all     []*flooder
 	running sync.WaitGroup
@@ -100,7 +101,7 @@ func (f *flooders) sent() (n int64) {
 	return n
 }
 
-// settle waits until nothing more is taken from any of them.
+// settle waits until nothing more is read from any of them.
 func (f *flooders) settle(t *testing.T) {
 	t.Helper()
 	end := time.Now().Add(10 * time.Second)
@@ -134,7 +135,8 @@ func (f *flooders) finish(t *testing.T) {
 	}
 }
 
-// talkOn has clients that must not be affected ask one after the other for a time. It returns the longest that an answer took.
+// talkOn has clients that must not be affected ask one after the other for a time. It returns the
+// longest that an answer took.
 func talkOn(t *testing.T, clients []*flooder, d time.Duration) (longest time.Duration) {
 	t.Helper()
 	for end := time.Now().Add(d); time.Now().Before(end); {
@@ -149,8 +151,8 @@ func talkOn(t *testing.T, clients []*flooder, d time.Duration) (longest time.Dur
 	return longest
 }
 
-// deafLinks opens a worker's links to a gateway that are never read. They say that they live.
-func deafLinks(t *testing.T, inner string, loops int) (hangUp func()) {
+// unreadLinks opens a worker's links to a gateway. They are never read, and answer heartbeats.
+func unreadLinks(t *testing.T, inner string, loops int) (hangUp func()) {
 	t.Helper()
 	var conns []net.Conn
 	for i := range loops {
@@ -158,7 +160,8 @@ func deafLinks(t *testing.T, inner string, loops int) (hangUp func()) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := link.Connect(conn, nil, link.WorkerHello{Role: link.RoleWorker, Loop: uint16(i), Weight: 100, Window: mib, ID: [16]byte{1}}); err != nil {
+		hello := link.WorkerHello{Role: link.RoleWorker, Loop: uint16(i), Weight: 100, Window: mib, ID: [16]byte{1}}
+		if _, err := link.Connect(conn, nil, hello); err != nil {
 			t.Fatal(err)
 		}
 		conns = append(conns, conn)
@@ -237,18 +240,22 @@ func (o *office) connect(t *testing.T, addr string, clients, known int) (all []*
 	}
 }
 
-// A worker that takes nothing has the reads of its own clients paused: the gateway's memory stays flat, and the clients of the other worker notice nothing. When it
-// hangs up, all that its clients had sent is handled by the other one, in order.
-func TestPressureOfADeafWorker(t *testing.T) {
+// When a worker does not read, the reads of its clients pause: the gateway's memory stays flat,
+// and the clients of the other worker are not affected. When it disconnects, the other worker
+// handles everything that its clients sent, in order.
+func TestPressureOfAWorkerThatDoesNotRead(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
 	t.Parallel()
-	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1") // one loop: each worker gets half of the clients
-	hangUp := deafLinks(t, g.Addrs["inner"], 1)
+	// One loop: each worker gets half of the clients.
+	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "1")
+	hangUp := unreadLinks(t, g.Addrs["inner"], 1)
 	o := newOffice()
 	close(o.release)
-	if _, err := runWorker(t, g.Addrs["inner"], o.handler()).Count(t.Context(), worker.Everyone()); err != nil { // its answer comes from the loop: that has the link now
+	// The answer comes from the loop, so the loop has the link now.
+	if _, err := runWorker(t, g.Addrs["inner"], o.handler()).Count(t.Context(), worker.Everyone()); err != nil {
 		t.Fatal(err)
 	}
 	var deaf flooders
@@ -268,8 +275,11 @@ func TestPressureOfADeafWorker(t *testing.T) {
 	full := procfs.Resident(g.PID)
 	longest := talkOn(t, others, spell)
 	flat := float64(procfs.Resident(g.PID)-full) / mib
-	t.Logf("%d clients of a worker that reads nothing sent %.1f MiB before their reads were paused; the gateway grew by %.1f MiB, and in the next %v by %.1f MiB; the longest answer to others took %v, before it %v",
-		len(deaf.all), float64(deaf.sent())/1024, m.growth(), spell, flat, longest.Round(time.Millisecond), quiet.Round(time.Millisecond))
+	t.Logf("%d clients of a worker that reads nothing sent %.1f MiB before their reads were paused; "+
+		"the gateway grew by %.1f MiB, and in the next %v by %.1f MiB; "+
+		"the longest answer to others took %v, before it %v",
+		len(deaf.all), float64(deaf.sent())/1024, m.growth(), spell, flat, longest.Round(time.Millisecond),
+		quiet.Round(time.Millisecond))
 	if m.growth() > 64 || flat > 16 {
 		t.Error("memory is not bounded")
 	}
@@ -277,19 +287,23 @@ func TestPressureOfADeafWorker(t *testing.T) {
 	deaf.finish(t)
 }
 
-// Handlers that do not return have the reads of their clients paused: the memory of gateway and worker stays flat, and others are served. When they do return after all,
-// everything that was sent is handled, in order.
+// When handlers do not return, the reads of their clients pause: the memory of gateway and
+// worker stays flat, and other clients are served. When they return in the end, everything that
+// was sent is handled, in order.
 func TestPressureOfStuckHandlers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
 	}
-	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "2")
+	g := proctest.Start(t, nil, proctest.Build(t), "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "2")
 	o := newOffice()
 	release := sync.OnceFunc(func() { close(o.release) })
 	runWorker(t, g.Addrs["inner"], o.handler())
 	t.Cleanup(release)
 	all := o.connect(t, g.Addrs["text"], 80, 80)
-	stuck, others := flooders{all: all[:60]}, all[60:] // more than the windows have room for what one client may have unacknowledged
+	// These are more clients than the windows have room for, if each has as many unacknowledged
+	// messages as it may.
+	stuck, others := flooders{all: all[:60]}, all[60:]
 	m := newGauge(t, g.PID)
 	spell := time.Duration(suite.Of(t, 1, 2, "seconds of each spell")) * time.Second
 	quiet := talkOn(t, others, spell/2)
@@ -301,8 +315,11 @@ func TestPressureOfStuckHandlers(t *testing.T) {
 	grown := ownHeap() - heap
 	longest = max(longest, talkOn(t, others, spell))
 	flat := float64(procfs.Resident(g.PID)-full) / mib
-	t.Logf("%d clients of handlers that do not return sent %.1f MiB before their reads were paused; the gateway grew by %.1f MiB, in the last %v by %.1f MiB; the worker's heap by %.1f MiB; the longest answer to others took %v, before it %v",
-		len(stuck.all), float64(stuck.sent())/1024, m.growth(), spell, flat, float64(grown)/mib, longest.Round(time.Millisecond), quiet.Round(time.Millisecond))
+	t.Logf("%d clients of handlers that do not return sent %.1f MiB before their reads were paused; "+
+		"the gateway grew by %.1f MiB, in the last %v by %.1f MiB; the worker's heap by %.1f MiB; "+
+		"the longest answer to others took %v, before it %v",
+		len(stuck.all), float64(stuck.sent())/1024, m.growth(), spell, flat, float64(grown)/mib,
+		longest.Round(time.Millisecond), quiet.Round(time.Millisecond))
 	if m.growth() > 192 || grown > 32*mib {
 		t.Error("memory is not bounded")
 	}

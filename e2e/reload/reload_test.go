@@ -16,8 +16,10 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/suite"
 )
 
-// SIGHUP replaces all workers of a host, one after the other, under load: each message comes back, once, in order and unchanged, and nobody is disconnected.
-// All rows run; with SLUICE_TEST=full each for its whole window. SLUICE_RELOAD_EVERY=3s waits for so long before each of ten reloads, instead of a tenth of a second: what they cost where they are few.
+// SIGHUP replaces all workers of a host, one after the other, under load. Each message comes
+// back once, in order and unchanged, and no client is disconnected. All rows run; with
+// SLUICE_TEST=full each for its whole window. SLUICE_RELOAD_EVERY=3s waits so long before each
+// of ten reloads, instead of a tenth of a second, to measure the cost of rare reloads.
 func TestReload(t *testing.T) {
 	if testing.Short() {
 		t.Skip("short")
@@ -54,7 +56,8 @@ func (test reloading) run(t *testing.T) {
 		test.window, test.times, test.before = test.window/2, test.times/2, false
 	}
 	f := fleet.New(t, proctest.Build(t), test.codec, test.gateways)
-	workers := proctest.Start(t, nil, f.Bin, "bench", "serve", "--worker", "--workers", strconv.Itoa(test.workers), "--gateway", strings.Join(f.Inner, ","))
+	workers := proctest.Start(t, nil, f.Bin, "bench", "serve", "--worker", "--workers", strconv.Itoa(test.workers),
+		"--gateway", strings.Join(f.Inner, ","))
 	o := bench.Options{
 		Mode: test.mode, Codec: test.codec, Conns: test.clients, RoomSize: 20, Rate: test.rate, Targets: f.Targets,
 		Warmup: time.Second, Window: test.window, Drain: 10 * time.Second,
@@ -75,7 +78,8 @@ func (test reloading) run(t *testing.T) {
 			if r == nil {
 				return
 			}
-			t.Logf("%d workers replaced %d times: %.0f messages a second, audit %+v, latency p50 %d µs, p99 %d µs, max %d µs; %v", test.workers, reloads, r.Sent, r.Audit,
+			t.Logf("%d workers replaced %d times: %.0f messages a second, audit %+v, "+
+				"latency p50 %d µs, p99 %d µs, max %d µs; %v", test.workers, reloads, r.Sent, r.Audit,
 				r.Latency.P50, r.Latency.P99, r.Latency.Max, strings.Join(r.Verdict.Reasons, "; "))
 			if reloads < test.times || !test.kill && strings.Contains(workers.Log(), "reload stopped") {
 				t.Errorf("%d times is not enough, or one was not carried out", reloads)
@@ -104,11 +108,12 @@ func (test reloading) reload(t *testing.T, workers *proctest.Process, times int)
 	})
 }
 
-// A worker that dies is started again, and its clients are served all the while.
+// A worker that dies is started again, and its clients are served all the time.
 func TestWorkerIsStartedAgain(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
-	server := proctest.Start(t, nil, bin, "echo", "--workers", "2", "--listen", "text://127.0.0.1:0") // with its gateway in one
+	// The gateway and the supervisor are one process.
+	server := proctest.Start(t, nil, bin, "echo", "--workers", "2", "--listen", "text://127.0.0.1:0")
 	c := proctest.Dial(t, server.Addrs["text"])
 	for i := range 3 {
 		pids := server.WorkerPIDs(2 + i)
@@ -126,7 +131,8 @@ func TestWorkerIsStartedAgain(t *testing.T) {
 	}
 }
 
-// A reload with a program that does not come up stops: the workers that are there stay, and serve. When the program is mended, a reload goes through.
+// A reload with a program that does not start stops: the present workers stay and serve. When
+// the program is repaired, a reload succeeds.
 func TestReloadOfABrokenProgram(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
@@ -171,11 +177,12 @@ func TestReloadOfABrokenProgram(t *testing.T) {
 	}
 }
 
-// Workers that cannot come up are no reason to try for ever: the command says so and ends.
+// If workers cannot start, the command says so and ends instead of trying forever.
 func TestWorkersThatDoNotComeUp(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command(proctest.Build(t), "echo", "--worker", "--workers", "2", "--gateway=")
-	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "the workers do not start") {
+	out, _ := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "the workers do not start") {
 		t.Errorf("exit code %d: %s", cmd.ProcessState.ExitCode(), out)
 	}
 }
@@ -184,21 +191,24 @@ func TestWorkersThatDoNotComeUp(t *testing.T) {
 func TestSupervisorKilled(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
-	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+	gateway := proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0",
+		"--inner", "127.0.0.1:0", "--reactors", "1")
 	workers := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "2", "--gateway", gateway.Addrs["inner"])
 	workers.Kill()
-	gateway.AwaitLog(`err="gateway: peer"`, 2) // what a gateway logs of a worker that has said that it goes
+	gateway.AwaitLog(`err="gateway: the worker ended the link: draining"`, 2)
 }
 
-// A gateway that is down keeps no worker from being replaced: the log says what is missing.
+// Workers can be replaced while a gateway is down. The log says which one is missing.
 func TestReloadWithAGatewayDown(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
 	gateway := func() *proctest.Process {
-		return proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0", "--reactors", "1")
+		return proctest.Start(t, nil, bin, "gateway", "--listen", "text://127.0.0.1:0",
+			"--inner", "127.0.0.1:0", "--reactors", "1")
 	}
 	one, two := gateway(), gateway()
-	workers := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "1", "--gateway", one.Addrs["inner"]+","+two.Addrs["inner"])
+	workers := proctest.Start(t, nil, bin, "echo", "--worker", "--workers", "1",
+		"--gateway", one.Addrs["inner"]+","+two.Addrs["inner"])
 	two.Kill()
 	workers.Signal(syscall.SIGHUP)
 	workers.AwaitLog("msg=reloaded", 1)

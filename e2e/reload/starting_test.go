@@ -12,7 +12,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
-// held starts a command that reads its key from a pipe, and returns while it waits for that: it has begun and serves nothing yet. goOn gives it the key, which its children find in a file.
+// held starts a command that reads its key from a pipe, and returns while it waits for the key:
+// it has begun and serves nothing yet. goOn gives it the key, which its children find in a file.
 func held(t *testing.T, cmd *exec.Cmd) (goOn func()) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "key")
@@ -36,7 +37,8 @@ func held(t *testing.T, cmd *exec.Cmd) (goOn func()) {
 	}
 	return func() {
 		t.Helper()
-		if _, err := pipe.WriteString("a key of more than sixteen bytes"); err != nil && !errors.Is(err, syscall.EPIPE) { // it may have ended
+		_, err := pipe.WriteString("a key of more than sixteen bytes")
+		if err != nil && !errors.Is(err, syscall.EPIPE) { // the command may have ended
 			t.Error(err)
 		}
 		_ = pipe.Close()
@@ -55,7 +57,8 @@ func ends(t *testing.T, cmd *exec.Cmd) (code int, by syscall.Signal) {
 	return cmd.ProcessState.ExitCode(), 0
 }
 
-// A signal that comes while a command starts has the effect that it has later: SIGHUP replaces workers where there are some to replace, and ends the others; SIGTERM and SIGINT drain.
+// A signal during the start of a command has the same effect as later: SIGHUP replaces workers
+// if there are any, and ends other commands; SIGTERM and SIGINT drain.
 func TestSignalsWhileStarting(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)

@@ -58,7 +58,7 @@ The lines below it give the reasons. A run is also INVALID, with exit code 1, if
 closed connections while the generator was the limit, or if no local port was left, and
 nothing else failed: this proves nothing about the server.
 
-The CPU time of other programs can be told only if the server processes are known: those
+The CPU time of other programs is known only if the server processes are known: those
 that bench starts, and those named by --pid. Without --pid, and with a target on this
 machine, other programs are not judged.
 
@@ -66,8 +66,8 @@ Latency covers the messages that were due within --duration; rates cover the tim
 measured. A run that is interrupted before it measures writes no report.
 docs/bench-report.md explains each figure of a report.
 
-Exit codes: 0 for OK and INVALID, 1 for FAILED and INTERRUPTED, 2 for a wrong command line,
-99 if an objective (--slo) was missed.
+Exit codes: 0 for OK and other INVALID runs, 1 for FAILED and INTERRUPTED, 2 for a wrong
+command line, 99 if an objective (--slo) was missed.
 ` + templatesHelp
 
 const benchExample = `  sluice bench echo                                 1,000 WebSocket clients, one message in flight each
@@ -112,7 +112,7 @@ func benchServeCommand(log *slog.Logger, hup hangUps) *cobra.Command {
 	o.workerFlags(serve)
 	acceptRenamed(serve)
 	serve.Flags().IntVar(&o.window, "window", 0,
-		"unacknowledged bytes from an event loop of a gateway to the worker (default 4 MiB)")
+		"unacknowledged `bytes` from an event loop of a gateway to the worker (default 4 MiB)")
 	return serve
 }
 
@@ -159,8 +159,8 @@ func (b *benchRun) flags(c *cobra.Command) {
 
 // Errors for the exit codes of a bench.
 var (
-	errBench = errors.New("bench: the run failed")               // 1
-	errSLO   = errors.New("bench: an objective has been missed") // sloExit
+	errBench = errors.New("bench: the run failed")          // 1
+	errSLO   = errors.New("bench: an objective was missed") // sloExit
 )
 
 // sloExit is the exit code of a missed objective, as in k6.
@@ -196,19 +196,19 @@ func (b *benchRun) parse(c *cobra.Command) error {
 		name, id, ok := strings.Cut(p, "=")
 		pid, err := strconv.Atoi(id)
 		if !ok || err != nil {
-			return fmt.Errorf("--pid: %q is not NAME=PID", p)
+			return fmt.Errorf("--pid: %q: must be NAME=PID", p)
 		}
 		b.PIDs = append(b.PIDs, bench.PID{Name: name, PID: pid})
 	}
 	for _, text := range b.objectives {
 		o, err := report.ParseSLO(text)
 		if err != nil {
-			return fmt.Errorf("--slo: %w", err)
+			return fmt.Errorf("--slo: %s", strings.TrimPrefix(err.Error(), "report: "))
 		}
 		b.slos = append(b.slos, o)
 	}
 	if c.Flags().Changed("target") && len(b.Targets) == 0 {
-		return errors.New("--target is empty")
+		return errors.New("--target: must not be empty")
 	}
 	for _, name := range []string{"gateways", "workers", "reactors", "pin", "worker-procs"} {
 		if len(b.Targets) > 0 && c.Flags().Changed(name) {

@@ -25,14 +25,15 @@ func addSetting(f *pflag.FlagSet, s bench.Setting) {
 }
 
 // Set implements pflag.Value. In the options 0 means the default: a setting that may be 0 becomes
-// negative instead, which means none.
+// negative instead, which means none. A setting whose default is 0, or depends on the machine, may
+// be given as 0. Other settings may not.
 func (s settingFlag) Set(text string) error {
 	v, err := s.parse(text)
 	switch {
 	case err != nil:
 		return err
-	case v == 0 && s.Min > 0:
-		return errors.New("0 is too small")
+	case v == 0 && s.Min > 0 && s.Default > 0 && s.Name != "loops":
+		return errors.New("must not be 0")
 	case v == 0 && s.Min == 0:
 		v = -1
 	}
@@ -55,10 +56,10 @@ func (s settingFlag) parse(text string) (float64, error) {
 	}
 	v, err := report.ParseNumber(text)
 	if _, ok := s.Field.(*int); ok && v != math.Trunc(v) {
-		return 0, fmt.Errorf("%q is not a whole number", text)
+		return 0, fmt.Errorf("%q: must be a whole number", text)
 	}
 	if v > math.MaxInt32 {
-		return 0, fmt.Errorf("%q is too large", text)
+		return 0, fmt.Errorf("%q: must be at most 2147483647", text)
 	}
 	return v, err
 }

@@ -74,11 +74,13 @@ func TestBenchLive(t *testing.T) {
 				}
 			}
 			err := cmd.Wait()
-			if (err != nil) != c.interrupt || wentWell(report.String()) == c.interrupt || c.interrupt && !strings.Contains(report.String(), "\n  the run was ended after ") {
+			if (err != nil) != c.interrupt || wentWell(report.String()) == c.interrupt ||
+				c.interrupt && !strings.Contains(report.String(), "\n  the run was ended after ") {
 				t.Errorf("%v\n%s", err, &report)
 			}
 			got := screen.String()
-			if !strings.Contains(got, "\x1b[?25l") || !strings.Contains(got, "warm-up   █") || !strings.Contains(got, "\x1b[6A") {
+			if !strings.Contains(got, "\x1b[?25l") || !strings.Contains(got, "warm-up   █") ||
+				!strings.Contains(got, "\x1b[6A") {
 				t.Errorf("nothing was drawn in place: %q", got)
 			}
 			if i := strings.LastIndex(got, "\x1b[J\x1b[?25h"); i < strings.LastIndex(got, "\x1b[?25l") {

@@ -35,7 +35,7 @@ func (o *benchOutput) flags(c *cobra.Command) {
 
 func (o *benchOutput) check() error {
 	if report.Writers[o.format] == nil {
-		return fmt.Errorf("--format: %q is not known", o.format)
+		return fmt.Errorf("--format: %q: unknown format", o.format)
 	}
 	for format, name := range o.files {
 		if err := writable(*name); err != nil {

@@ -53,7 +53,8 @@ func startBench(t *testing.T, out *bytes.Buffer, args ...string) (*exec.Cmd, *bu
 // its generators end by themselves.
 func TestBenchKilled(t *testing.T) {
 	t.Parallel()
-	cmd := exec.CommandContext(t.Context(), proctest.Build(t), "bench", "echo", "-c", "10", "--processes", "2", "--warmup", "0s", "-z", "1h")
+	cmd := exec.CommandContext(t.Context(), proctest.Build(t), "bench", "echo", "-c", "10", "--processes", "2",
+		"--warmup", "0s", "-z", "1h")
 	logs, inside, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -113,10 +114,13 @@ func TestBenchServerDies(t *testing.T) {
 	said, _ := io.ReadAll(lines)
 	_ = cmd.Wait()
 	t.Logf("%s%s", said, &report)
-	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(said), "a server has ended in the middle of the run: the gateway\n") {
+	code := cmd.ProcessState.ExitCode()
+	if code != 1 || !strings.Contains(string(said), "a server ended during the run: the gateway\n") {
 		t.Errorf("exit code %d", code)
 	}
-	for _, want := range []string{"\nFAILED\n", " × closed: ", "1 × ended: gateway, process ", "the run was ended after "} {
+	for _, want := range []string{
+		"\nFAILED\n", " × closed: ", "1 × ended: gateway, process ", "the run was ended after ",
+	} {
 		if !strings.Contains(report.String(), want) {
 			t.Errorf("no %q in the report", want)
 		}

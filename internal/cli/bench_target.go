@@ -79,7 +79,7 @@ func (t *benchTarget) parse(o *bench.Options) (err error) {
 			return err
 		}
 		if message == "" {
-			return fmt.Errorf("--payload: %s is empty", t.payload)
+			return fmt.Errorf("--payload: %s: must not be empty", t.payload)
 		}
 	}
 	login := ""

@@ -95,7 +95,7 @@ func (b *benchTune) check() (runs int, err error) {
 		return 0, fmt.Errorf("--html: %w", err)
 	}
 	if !slices.Contains([]bench.Mode{bench.Echo, bench.Push, bench.Broadcast, bench.Rooms}, b.Mode) {
-		return 0, fmt.Errorf("--mode: %q is not one of echo, push, broadcast, rooms", b.Mode)
+		return 0, fmt.Errorf("--mode: %q: must be echo, push, broadcast or rooms", b.Mode)
 	}
 	if b.sweep.Rounds < 1 {
 		return 0, errors.New("--rounds: must be at least 1")

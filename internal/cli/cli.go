@@ -32,7 +32,8 @@ const (
 // owns the signals, the standard output and the standard error of the process. SIGINT and SIGTERM
 // start a drain. A second signal ends the process with exit code 128 plus the number of the signal.
 func Main() (exitCode int) {
-	// Catch signals first, so that a signal during the start drains the process as a later one does.
+	// Catch signals first, so that a signal during the start drains the process as a later one
+	// does.
 	signals, hup := make(chan os.Signal, 2), make(hangUps, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -85,8 +86,10 @@ type usageError struct{ error }
 
 func command(log *slog.Logger, hup hangUps) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "sluice",
-		Short:         "a gateway/worker engine for long-lived connections",
+		Use:   "sluice",
+		Short: "a gateway/worker engine for long-lived connections",
+		Long: `sluice is an engine for long-lived client connections: gateways hold the clients, and your code
+runs in workers. sluice chat is the place to start: a gateway and a worker in one process.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
@@ -97,7 +100,7 @@ func command(log *slog.Logger, hup hangUps) *cobra.Command {
 			hup.release()
 		}
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(valueError)
 	root.AddCommand(
 		chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log), benchCommand(log, hup), versionCommand(),
 	)
@@ -148,7 +151,8 @@ one process, or with --worker a worker only.
 	o.gatewayFlags(c, "127.0.0.1:0")
 	o.linkFlags(c)
 	o.workerFlags(c)
-	c.Flags().StringVar(&e.broadcastPrefix, "broadcast-prefix", "", "messages that begin with this `prefix` go unchanged to every client")
+	c.Flags().StringVar(&e.broadcastPrefix, "broadcast-prefix", "",
+		"messages that begin with this `prefix` go unchanged to every client")
 	return c
 }
 
@@ -197,9 +201,17 @@ func version() string {
 	return v + " " + runtime.Version()
 }
 
-func noArgs(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
+// noArgs refuses arguments. Those of a command that has subcommands are names of commands.
+func noArgs(c *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case !c.HasSubCommands():
 		return usageError{fmt.Errorf("unexpected argument %q", args[0])}
 	}
-	return nil
+	c.SuggestionsMinimumDistance = 2 // in edits; cobra sets it only in errors of its own
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		return usageError{fmt.Errorf("unknown command %q: did you mean %q?", args[0], near[0])}
+	}
+	return usageError{fmt.Errorf("unknown command %q", args[0])}
 }

@@ -178,7 +178,7 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 		"`time` that new clients are still accepted, while /readyz reports 503 to load balancers; 0: "+
 			"none")
 	f.IntVar(&g.DrainRate, "drain-rate", 0,
-		"`clients` a second that are told to go; 0: all within half of --drain-timeout, at least 100")
+		"`clients` a second that are closed; 0: all within half of --drain-timeout, at least 100")
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
 
@@ -198,7 +198,7 @@ func noZeros(f *pflag.FlagSet) (err error) {
 func (o *options) checkRole(f *pflag.FlagSet) error {
 	switch {
 	case o.workers < 0:
-		return usageError{fmt.Errorf("--workers: %d: must be 0 or more", o.workers)}
+		return usageError{fmt.Errorf("--workers: %d: must be at least 0", o.workers)}
 	case o.weight < 1 || o.weight > 0xFFFF:
 		return usageError{fmt.Errorf("--weight: %d: must be between 1 and 65535", o.weight)}
 	case f.Changed("gateway") && !o.worker:
@@ -208,7 +208,7 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 	}
 	for _, name := range o.ofGateway {
 		if f.Changed(name) {
-			o.log.Warn("the flag has no effect with --worker", "flag", "--"+name)
+			o.log.Warn("flag has no effect with --worker", "flag", "--"+name)
 		}
 	}
 	for _, addr := range o.gateways {
@@ -220,11 +220,14 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 }
 
 var routers = map[string]func() gateway.Router{
-	"least": gateway.LeastClients, "round-robin": gateway.RoundRobin, "random": gateway.Random, "path": gateway.Hash(gateway.KeyPath),
+	"least":       gateway.LeastClients,
+	"round-robin": gateway.RoundRobin,
+	"random":      gateway.Random,
+	"path":        gateway.Hash(gateway.KeyPath),
 }
 
-// idleMisses is how many intervals --idle-timeout has, less one. A client is closed when it has been
-// silent for all of them, or one more.
+// idleMisses is how many intervals --idle-timeout has, less one. A client is closed when it has
+// been silent for all of them, or one more.
 const idleMisses = 2
 
 // flagOf returns the flag that sets a field of gateway.Config or worker.Config.

@@ -39,7 +39,8 @@ func checked(args ...string) (*pflag.FlagSet, error) {
 	return c.Flags(), err
 }
 
-// A number of 0 is accepted where it is the default, for the help says what it means. A negative one turns a limit off, or is refused. The error names the flag.
+// A number of 0 is accepted if it is the default; the help says what it means. A negative number
+// turns a limit off, or is refused. The error names the flag.
 func TestNumbersOfFlags(t *testing.T) {
 	t.Parallel()
 	all, err := checked()
@@ -54,7 +55,9 @@ func TestNumbersOfFlags(t *testing.T) {
 			return
 		}
 		numbers++
-		for n, accepted := range map[string]bool{"0": f.DefValue == "0" || f.DefValue == "0s", "-1": slices.Contains(offBelowZero, f.Name)} {
+		for n, accepted := range map[string]bool{
+			"0": f.DefValue == "0" || f.DefValue == "0s", "-1": slices.Contains(offBelowZero, f.Name),
+		} {
 			_, err := checked("--" + f.Name + "=" + n + suffix)
 			switch {
 			case accepted && err != nil:

@@ -15,7 +15,8 @@ func FuzzNumber(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		var v float64
-		if err := (settingFlag{bench.Setting{Field: &v, Min: -1}}).Set(s); err == nil && (v < 0 || math.IsNaN(v) || math.IsInf(v, 0)) {
+		err := (settingFlag{bench.Setting{Field: &v, Min: -1}}).Set(s)
+		if err == nil && (v < 0 || math.IsNaN(v) || math.IsInf(v, 0)) {
 			t.Fatalf("%q becomes %v", s, v)
 		}
 		var n int
@@ -25,7 +26,8 @@ func FuzzNumber(f *testing.F) {
 	})
 }
 
-// A flag shows its default until it is set. 0 means none where that is allowed, and is refused elsewhere.
+// A flag shows its default until it is set. 0 means none where that is allowed, and is refused
+// elsewhere.
 func TestSettingFlag(t *testing.T) {
 	t.Parallel()
 	var n int

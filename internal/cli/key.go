@@ -44,10 +44,10 @@ func readKey(path string) ([]byte, error) {
 		return nil, err
 	}
 	if len(key) > maxKeyFile {
-		return nil, fmt.Errorf("more than %d bytes: a key must have %d to %d", maxKeyFile, valid.MinKey, maxKeyFile)
+		return nil, fmt.Errorf("more than %d bytes: must be between %d and %d", maxKeyFile, valid.MinKey, maxKeyFile)
 	}
 	if key = bytes.TrimSpace(key); len(key) < valid.MinKey {
-		return nil, fmt.Errorf("%d bytes: a key must have at least %d", len(key), valid.MinKey)
+		return nil, fmt.Errorf("%d bytes: must be at least %d", len(key), valid.MinKey)
 	}
 	return key, nil
 }

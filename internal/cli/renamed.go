@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -35,11 +36,29 @@ func acceptRenamed(c *cobra.Command) {
 
 // flagError returns the usage error for a command line that cannot be parsed. An old name of a flag
 // is answered with the new one.
-func flagError(_ *cobra.Command, err error) error {
+func flagError(c *cobra.Command, err error) error {
 	if missing, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		if now := renamed[missing.GetSpecifiedName()]; now != "" {
 			err = fmt.Errorf("--%s is now --%s", missing.GetSpecifiedName(), now)
 		}
 	}
-	return usageError{err}
+	return valueError(c, err)
+}
+
+// valueError returns the usage error for a command line that cannot be parsed. It says what the
+// value of a number or a bool must be.
+func valueError(_ *cobra.Command, err error) error {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	number, isNumber := errors.AsType[*strconv.NumError](err)
+	if !ok || !isNumber {
+		return usageError{err}
+	}
+	want := "must be a whole number"
+	switch {
+	case errors.Is(number, strconv.ErrRange):
+		want = "out of range"
+	case number.Func == "ParseBool":
+		want = "must be true or false"
+	}
+	return usageError{fmt.Errorf("--%s: %q: %s", invalid.GetFlag().Name, invalid.GetValue(), want)}
 }

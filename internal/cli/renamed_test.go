@@ -3,6 +3,7 @@ package cli
 import (
 	"io"
 	"log/slog"
+	"strings"
 	"testing"
 )
 
@@ -45,6 +46,29 @@ func TestRenamedFlags(t *testing.T) {
 					t.Errorf("sluice %s: --%s has to exist, and --%s must not", name, now, old)
 				}
 			}
+		}
+	}
+}
+
+// A wrong command line ends with exit code 2 and says what is wrong in words of its own.
+func TestWrongCommandLines(t *testing.T) {
+	t.Parallel()
+	for line, want := range map[string]string{
+		"nothing":                   `unknown command "nothing"`,
+		"gatewey":                   `unknown command "gatewey": did you mean "gateway"?`,
+		"bench ecco":                `unknown command "ecco": did you mean "echo"?`,
+		"bench soak more":           `unexpected argument "more"`,
+		"gateway --max-message 1MB": `--max-message: "1MB": must be a whole number`,
+		"gateway --max-message 10000000000000000000000": `--max-message: "10000000000000000000000": out of range`,
+		"chat --compress=perhaps":                       `--compress: "perhaps": must be true or false`,
+	} {
+		root := command(slog.New(slog.DiscardHandler), nil)
+		root.SetArgs(strings.Fields(line))
+		root.SetOut(io.Discard)
+		root.SetErr(io.Discard)
+		c, err := root.ExecuteC()
+		if _, code := outcome(c, err); code != 2 || err == nil || err.Error() != want {
+			t.Errorf("sluice %s: exit code %d, %v, want %s", line, code, err, want)
 		}
 	}
 }

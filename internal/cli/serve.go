@@ -72,7 +72,9 @@ func (o *options) serve(c *cobra.Command, business func() (worker.Handler, error
 
 // work runs the business code until ctx ends: as a worker in this process or, with --workers, in
 // processes of their own. up is called when all links are up.
-func (o *options) work(ctx context.Context, business func() (worker.Handler, error), key []byte, gateways []string, up func()) error {
+func (o *options) work(
+	ctx context.Context, business func() (worker.Handler, error), key []byte, gateways []string, up func(),
+) error {
 	if o.workers > 0 {
 		return o.superviseWorkers(ctx, gateways, up)
 	}
@@ -137,7 +139,7 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 	for _, addr := range g.Addrs() {
 		if web, ok := strings.CutPrefix(addr, "ws://"); ok {
 			host, _, _ := strings.Cut(web, "/")
-			o.log.Info("the chat's page", "address", "http://"+host)
+			o.log.Info("chat page", "url", "http://"+host)
 		}
 	}
 }
@@ -147,7 +149,7 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 func (o *options) announce(addrs []string) {
 	go func() {
 		if _, err := fmt.Println("ready", strings.Join(addrs, " ")); err != nil {
-			o.log.Warn("the ready line was not written", "err", err)
+			o.log.Warn("ready line was not written", "err", err)
 		}
 	}()
 }
@@ -157,9 +159,9 @@ func (o *options) announceGateway(g *gateway.Gateway) {
 	o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr()))
 }
 
-// outliveReaders makes a write to standard output or error fail when its reader has gone, instead of
-// ending the process. SIGPIPE is caught and not ignored, because processes started from here would
-// inherit that it is ignored.
+// outliveReaders makes a write to standard output or error fail when its reader has gone, instead
+// of ending the process. SIGPIPE is caught and not ignored, because processes started from here
+// would inherit that it is ignored.
 func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // listeners returns the listeners of the flags.
@@ -186,8 +188,8 @@ func (o *options) listeners(page pageOn) (all []gateway.ListenerConfig) {
 	return all
 }
 
-// pathOf returns the path of a ws listener's URL, the shortest one if there are several. Empty means
-// any.
+// pathOf returns the path of a ws listener's URL, the shortest one if there are several. Empty
+// means any.
 func pathOf(listen string) string {
 	address, _, _ := strings.Cut(strings.TrimPrefix(listen, "ws://"), "?")
 	_, path, found := strings.Cut(address, "/")
@@ -217,13 +219,16 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 	if o.reactors != "auto" {
 		n, err := strconv.Atoi(o.reactors)
 		if err != nil || n < 1 {
-			return nil, usageError{fmt.Errorf("--reactors: %q: must be auto or a number from 1", o.reactors)}
+			return nil, usageError{fmt.Errorf("--reactors: %q: must be auto or at least 1", o.reactors)}
 		}
 		cfg.Loops = n
 	} else if o.handlersHere {
-		// A loop holds a processor of the Go runtime while it waits in the kernel. With none left for
-		// handlers a message took 5 ms.
-		cfg.Loops = max(runtime.GOMAXPROCS(0)-1, 1)
+		cfg.Loops = min(max(runtime.GOMAXPROCS(0)-1, 1), 255) // at most what a gateway accepts
+	}
+	if now := runtime.GOMAXPROCS(0); o.handlersHere {
+		if need := processorsFor(cfg.Loops, now); need > now {
+			runtime.GOMAXPROCS(need)
+		}
 	}
 	cfg.Listeners = o.listeners(page)
 	g, err := gateway.New(cfg)
@@ -231,6 +236,16 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
 	}
 	return g, err
+}
+
+// processorsFor returns the value of GOMAXPROCS for so many event loops with handlers beside them.
+// now is the present value. A loop, and the reader of its link, hold a processor of the Go runtime
+// while they wait in the kernel. With none left for handlers a message took 5 ms.
+func processorsFor(loops, now int) int {
+	if loops < now {
+		return now
+	}
+	return 2 * loops
 }
 
 func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*worker.Worker, error) {

@@ -57,8 +57,10 @@ type topic struct {
 // topics are the headings of the help of chat, echo and gateway. A command lacks some of the flags.
 var topics = []topic{
 	{"Listeners", "listen chat-page origin host keep-header max-request compress max-takeover-bytes"},
-	{"Limits of clients", "max-message message-rate byte-rate max-conns max-per-ip connect-rate max-groups max-group-bytes"},
-	{"Timeouts of clients", "handshake-timeout first-message-timeout message-timeout write-timeout heartbeat idle-timeout"},
+	{"Limits of clients", "max-message message-rate byte-rate max-conns max-per-ip connect-rate " +
+		"max-groups max-group-bytes"},
+	{"Timeouts of clients", "handshake-timeout first-message-timeout message-timeout write-timeout " +
+		"heartbeat idle-timeout"},
 	{"Buffers", "max-output overflow max-buffered max-partial-bytes max-queue-bytes max-unrouted-bytes"},
 	{"Workers", "worker workers gateway inner advertise key-file router name weight window broadcast-prefix"},
 	{"Drain, after SIGTERM", "drain-delay drain-rate drain-timeout"},

@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The help of the commands that run gateways and workers fits a terminal, and each flag has its topic.
+// The help of the commands that run gateways and workers fits a terminal, and each flag has its
+// topic.
 func TestUsageByTopic(t *testing.T) {
 	t.Parallel()
 	root := command(slog.New(slog.DiscardHandler), nil)
@@ -20,7 +21,10 @@ func TestUsageByTopic(t *testing.T) {
 		}
 		c.InitDefaultHelpFlag()
 		help := helpOf(t, c)
-		for _, want := range []string{"\nUsage:\n  sluice " + strings.Join(path, " "), "\nListeners:\n      --listen URL ", "\nDrain, after SIGTERM:\n", "  -h, --help "} {
+		for _, want := range []string{
+			"\nUsage:\n  sluice " + strings.Join(path, " "), "\nListeners:\n      --listen URL ",
+			"\nDrain, after SIGTERM:\n", "  -h, --help ",
+		} {
 			if !strings.Contains(help, want) {
 				t.Errorf("%v: the help has no %q", path, want)
 			}

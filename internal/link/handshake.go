@@ -241,11 +241,11 @@ func (x *exchange) keyError(third []byte) error {
 	none := exchange{transcript: x.transcript} // an exchange without a key
 	switch {
 	case len(x.key) == 0:
-		return fmt.Errorf("%w: the worker has a key and this gateway has none (set --key-file here)", ErrKey)
+		return fmt.Errorf("%w: the worker has a key and this gateway has none (set --key-file or Config.Key here)", ErrKey)
 	case hmac.Equal(third[:sha256.Size], none.proof(workerLabel, third[sha256.Size:])):
-		return fmt.Errorf("%w: the worker has no key and this gateway has one (set --key-file of the worker)", ErrKey)
+		return fmt.Errorf("%w: the worker has no key and this gateway has one (set its --key-file or Config.Key)", ErrKey)
 	}
-	return fmt.Errorf("%w: the worker's key is not this gateway's (compare --key-file of both)", ErrKey)
+	return fmt.Errorf("%w: the worker's key is not this gateway's (compare --key-file or Config.Key of both)", ErrKey)
 }
 
 // hangUpHint returns the most likely reason why a gateway closed the connection instead of sending
@@ -253,11 +253,11 @@ func (x *exchange) keyError(third []byte) error {
 func (x *exchange) hangUpHint(role Role) string {
 	switch {
 	case role == RoleSuccessor:
-		return "it is not draining (send it SIGTERM first), or it has another key (compare --key-file of both)"
+		return "it is not draining (send it SIGTERM first), or it has another key (compare --key-file or Config.Key of both)"
 	case len(x.key) == 0:
-		return "it probably requires a key and this worker has none (set --key-file)"
+		return "it probably requires a key and this worker has none (set --key-file or Config.Key)"
 	}
-	return "it probably has another key, or none (compare --key-file of both)"
+	return "it probably has another key, or none (compare --key-file or Config.Key of both)"
 }
 
 // answerError returns the error for a peer that has not answered as a gateway does.

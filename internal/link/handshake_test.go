@@ -48,7 +48,7 @@ func firstMessage(lowest, highest byte) []byte {
 }
 
 // A peer without the key is refused, for the right reason, and receives at most message 2.
-func TestStrangersLearnNothing(t *testing.T) {
+func TestStrangersGetNoInformation(t *testing.T) {
 	t.Parallel()
 	const secondSize = 46
 	var up tape
@@ -117,7 +117,8 @@ func TestKeysMustAgree(t *testing.T) {
 	for _, c := range []struct{ worker, gateway, workerSays, gatewaySays string }{
 		{
 			"", "secret",
-			"requires a key and this worker has none (set --key-file)", "the worker has no key and this gateway has one",
+			"requires a key and this worker has none (set --key-file or Config.Key)",
+			"the worker has no key and this gateway has one (set its --key-file or Config.Key)",
 		},
 		{"secret", "", "has another key, or none", "the worker has a key and this gateway has none"},
 		{"Secret", "secret", "has another key, or none", "the worker's key is not this gateway's"},

@@ -42,7 +42,7 @@ const (
 	ReasonNoWorker                       // reserved
 	ReasonNetwork                        // the connection failed
 	ReasonInternal                       // an internal error
-	ReasonRefused                        // the business did not admit it
+	ReasonRefused                        // its worker refused it
 )
 
 // Attribute is one key and value of a session.

@@ -23,9 +23,9 @@ const (
 )
 
 // tracker decides when memory is returned. It contains only data.
-type tracker struct { // processor time at the last check
-	used  time.Duration // consecutive idle checks
-	quiet int           // looks in a row
+type tracker struct {
+	used  time.Duration // processor time at the last check
+	quiet int           // consecutive idle checks
 	floor int           // least heap size in bytes since memory was last returned
 	due   int           // the value of quiet at which memory is returned again; 0: not scheduled
 }

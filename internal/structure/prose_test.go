@@ -23,7 +23,6 @@ const columns = 100
 // wide are the documents whose prose may be wider.
 var wide = []string{
 	"docs/runs/peers/table.md", // made by a program
-	"docs/bench.md", "docs/bench-report.md", "bench/peers/README.md", "internal/link/SPEC.md",
 }
 
 var (

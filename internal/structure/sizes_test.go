@@ -5,7 +5,6 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,37 +19,14 @@ const (
 	maxTextColumns   = 100 // of a line that is a comment
 )
 
-// longLines are the folders with lines that are too long.
-var longLines = map[string]ceiling{
-	"bench":        {350, older},
-	"chat":         {48, older},
-	"e2e":          {113, older},
-	"engine":       {33, older},
-	"internal/cli": {39, older},
-	"worker":       {50, older},
-}
-
-// longComments are the folders with comment lines that are too long.
-var longComments = map[string]ceiling{
-	"bench":        {2, older},
-	"e2e":          {92, older},
-	"internal/cli": {6, older},
-}
-
-const older = "they are older than the rule"
-
 func TestSizes(t *testing.T) {
 	lines, functions := make(map[string]int), make(map[string]int)
-	code, comments := make(map[string]int), make(map[string]int)
 	for _, name := range goFiles(t) {
 		s := sizesOf(t, name, read(t, name))
-		folder := folderOf(name)
-		code[folder] += len(s.longLines)
-		comments[folder] += len(s.longComments)
-		if _, ok := longLines[folder]; !ok && len(s.longLines) > 0 {
+		if len(s.longLines) > 0 {
 			t.Errorf("%s: more than %d columns in lines %v", name, maxColumns, s.longLines)
 		}
-		if _, ok := longComments[folder]; !ok && len(s.longComments) > 0 {
+		if len(s.longComments) > 0 {
 			t.Errorf("%s: more than %d columns in the comments of lines %v", name, maxTextColumns, s.longComments)
 		}
 		if strings.HasSuffix(name, "_test.go") {
@@ -63,17 +39,6 @@ func TestSizes(t *testing.T) {
 	}
 	wantNone(t, exceeding("lines", maxFileLines, 0, lines, nil))
 	wantNone(t, exceeding("lines", maxFunctionLines, 0, functions, nil))
-	wantNone(t, exceeding("lines that are too long", 0, 20, code, longLines))
-	wantNone(t, exceeding("comment lines that are too long", 0, 20, comments, longComments))
-}
-
-// folderOf returns the first part of a file's path, and for internal the first two.
-func folderOf(name string) string {
-	parts := strings.Split(path.Dir(name), "/")
-	if parts[0] == "internal" && len(parts) > 1 {
-		return parts[0] + "/" + parts[1]
-	}
-	return parts[0]
 }
 
 // read reads a file below the root.

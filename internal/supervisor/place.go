@@ -147,7 +147,7 @@ func (p *place) replace(ctx context.Context) error {
 	p.noteReady()
 	p.failures = 0
 	if err := p.stop(old); err != nil {
-		p.log.Warn("the replaced worker did not end cleanly", "pid", old.PID, "err", err)
+		p.log.Warn("replaced worker did not end cleanly", "pid", old.PID, "err", err)
 	}
 	on := time.NewTimer(probation)
 	defer on.Stop()

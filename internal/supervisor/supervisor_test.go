@@ -114,7 +114,7 @@ func TestOldStaysUntilNewIsReady(t *testing.T) {
 }
 
 // A process that becomes ready and then dies replaces one process, not all of them.
-func TestWhatDiesDoesNotGetAllPlaces(t *testing.T) {
+func TestACrashingProgramDoesNotGetAllPlaces(t *testing.T) {
 	t.Parallel()
 	f := run(t, 2, serves, serves, dies, serves)
 	f.reload <- struct{}{}

@@ -32,9 +32,9 @@ func numbers(v reflect.Value, prefix string, mayBeNegative []string) (string, er
 				return name, err
 			}
 		case of.CanInt() && of.Int() < 0, of.CanFloat() && of.Float() < 0:
-			return name, fmt.Errorf("%v is negative, must be 0 or more", of.Interface())
+			return name, fmt.Errorf("%v: must be at least 0", of.Interface())
 		case of.CanFloat() && (math.IsNaN(of.Float()) || math.IsInf(of.Float(), 0)):
-			return name, fmt.Errorf("%v is not a finite number", of.Interface())
+			return name, fmt.Errorf("%v: must be a finite number", of.Interface())
 		}
 	}
 	return "", nil
@@ -44,16 +44,16 @@ func numbers(v reflect.Value, prefix string, mayBeNegative []string) (string, er
 func HostPort(addr string) error {
 	if _, rest, ok := strings.Cut(addr, "://"); ok {
 		rest, _, _ = strings.Cut(rest, "/")
-		return fmt.Errorf("%q has a scheme: write host:port alone, %s", addr, rest)
+		return fmt.Errorf("%q: must be host:port without a scheme: %s", addr, rest)
 	}
 	_, port, err := net.SplitHostPort(addr)
 	switch {
 	case err != nil && isNumber(addr):
-		return fmt.Errorf("%q needs host:port, for example 127.0.0.1:%s", addr, addr)
+		return fmt.Errorf("%q: must be host:port, for example 127.0.0.1:%s", addr, addr)
 	case err != nil && strings.Contains(addr, ":"):
-		return fmt.Errorf("%q needs host:port, with an IPv6 address in brackets: for example [::1]:2300", addr)
+		return fmt.Errorf("%q: must be host:port, with an IPv6 address in brackets, for example [::1]:2300", addr)
 	case err != nil:
-		return fmt.Errorf("%q needs host:port, for example %s:2300", addr, addr)
+		return fmt.Errorf("%q: must be host:port, for example %s:2300", addr, addr)
 	}
 	if err := Port(port); err != nil {
 		return fmt.Errorf("%q: %w", addr, err)

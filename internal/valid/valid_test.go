@@ -30,12 +30,12 @@ func TestNumbers(t *testing.T) {
 		"zero": {config{}, "", ""},
 		"large": {config{Int: math.MaxInt, Wait: math.MaxInt64, Rate: math.MaxFloat64, In: inner{127}, Count: 1},
 			"", ""},
-		"int":             {config{Int: -1}, "Int", "-1 is negative"},
-		"duration":        {config{Wait: -time.Second}, "Wait", "-1s is negative"},
-		"float":           {config{Rate: -0.5}, "Rate", "-0.5 is negative"},
-		"not a number":    {config{Rate: math.NaN()}, "Rate", "NaN is not a finite"},
-		"endless":         {config{Rate: math.Inf(1)}, "Rate", "+Inf is not a finite"},
-		"within":          {config{In: inner{-3}}, "In.Deep", "-3 is negative"},
+		"int":             {config{Int: -1}, "Int", "-1: must be at least 0"},
+		"duration":        {config{Wait: -time.Second}, "Wait", "-1s: must be at least 0"},
+		"float":           {config{Rate: -0.5}, "Rate", "-0.5: must be at least 0"},
+		"not a number":    {config{Rate: math.NaN()}, "Rate", "NaN: must be a finite"},
+		"endless":         {config{Rate: math.Inf(1)}, "Rate", "+Inf: must be a finite"},
+		"within":          {config{In: inner{-3}}, "In.Deep", "-3: must be at least 0"},
 		"may be negative": {config{Negative: -1, hidden: -1}, "", ""},
 	} {
 		field, err := Numbers(&c.config, "Negative")
@@ -56,7 +56,7 @@ func TestHostPort(t *testing.T) {
 		"::1":                  "[::1]:2300",
 		"host:":                "port is missing",
 		"host:65536":           "between 0 and 65535",
-		"ws://127.0.0.1:7272/": "alone, 127.0.0.1:7272",
+		"ws://127.0.0.1:7272/": "without a scheme: 127.0.0.1:7272",
 	} {
 		if err := HostPort(addr); (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, want %q", addr, err, says)

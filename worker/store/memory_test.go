@@ -74,7 +74,9 @@ func TestMemoryKeysAndValues(t *testing.T) {
 	for _, key := range []string{"", strings.Repeat("k", 251)} {
 		update := func([]byte) ([]byte, error) { return nil, nil }
 		_, _, get := m.Get(t.Context(), key)
-		for _, err := range []error{get, m.Set(t.Context(), key, nil), m.Delete(t.Context(), key), m.Update(t.Context(), key, update)} {
+		for _, err := range []error{
+			get, m.Set(t.Context(), key, nil), m.Delete(t.Context(), key), m.Update(t.Context(), key, update),
+		} {
 			if !errors.Is(err, ErrKey) {
 				t.Errorf("key of %d bytes: %v, want ErrKey", len(key), err)
 			}

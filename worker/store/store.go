@@ -30,7 +30,7 @@ type Store interface {
 
 var (
 	// ErrKey is returned for a key that is empty or longer than 250 bytes.
-	ErrKey = errors.New("store: key must have 1 to 250 bytes")
+	ErrKey = errors.New("store: key must have between 1 and 250 bytes")
 	// ErrTooBig is returned for a value that is larger than the store accepts.
 	ErrTooBig = errors.New("store: value too large")
 )

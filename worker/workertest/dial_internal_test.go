@@ -10,7 +10,10 @@ import (
 // A client that dials while no worker is connected waits for one.
 func TestDialWaits(t *testing.T) {
 	t.Parallel()
-	g := New(t, worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error { c.Send(m); return nil }})
+	g := New(t, worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
+		c.Send(m)
+		return nil
+	}})
 	for range 3 {
 		g.mu.Lock()
 		old := g.link

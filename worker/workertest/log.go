@@ -11,7 +11,8 @@ import (
 )
 
 // testLog is the default logger of a worker. It writes warnings and errors, such as the stack of a
-// panic, to the output of the test. Otherwise a panic would only show as a missing message.
+// panic, to the output of the test. Otherwise a panic would only show as a missing message. It also
+// writes level Debug, at which a worker logs errors of handlers that follow each other quickly.
 type testLog struct {
 	shared *testOutput
 	attrs  []slog.Attr
@@ -33,7 +34,7 @@ func newTestLog(tb testing.TB) testLog {
 }
 
 // Enabled implements slog.Handler.
-func (testLog) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+func (testLog) Enabled(_ context.Context, level slog.Level) bool { return level != slog.LevelInfo }
 
 // Handle implements slog.Handler. An attribute of several lines, such as a stack, begins on a new
 // line.

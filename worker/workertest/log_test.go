@@ -14,9 +14,9 @@ import (
 // listener is a test whose output is recorded.
 type listener struct {
 	testing.TB
-	mu    sync.Mutex
-	heard []string // guarded by mu
-	wrong []string // guarded by mu
+	mu       sync.Mutex
+	received []string // guarded by mu
+	wrong    []string // guarded by mu
 }
 
 func (l *listener) Errorf(format string, args ...any) {
@@ -29,14 +29,14 @@ func (l *listener) Log(args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, a := range args {
-		l.heard = append(l.heard, a.(string))
+		l.received = append(l.received, a.(string))
 	}
 }
 
 func (l *listener) all() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Join(l.heard, "\n")
+	return strings.Join(l.received, "\n")
 }
 
 func stumble() { panic("no such door") }
@@ -70,6 +70,27 @@ func TestAPanicIsInTheTestsOutput(t *testing.T) {
 	}
 }
 
+// The output of the test has each error of a handler, also when several come in one second.
+func TestAllErrorsAreInTheTestsOutput(t *testing.T) {
+	t.Parallel()
+	l := &listener{TB: t}
+	g := workertest.New(l, worker.Handler{Message: func(_ context.Context, c worker.Call, m worker.Message) error {
+		if string(m.Data) == "last" {
+			c.Send(m)
+			return nil
+		}
+		return fmt.Errorf("no %s", m.Data)
+	}})
+	c := g.Dial(workertest.Request{})
+	for _, text := range []string{"bread", "milk", "last"} {
+		c.Send(text)
+	}
+	c.Expect("last")
+	if said := l.all(); !strings.Contains(said, "err=no bread") || !strings.Contains(said, "err=no milk") {
+		t.Errorf("the output is:\n%s", said)
+	}
+}
+
 // A goroutine of a handler uses the Call after the handler has returned: the test fails, and its
 // output shows where.
 func TestALateEffectFailsTheTest(t *testing.T) {
@@ -99,7 +120,8 @@ func TestALateEffectFailsTheTest(t *testing.T) {
 	l.mu.Lock()
 	wrong := fmt.Sprint(l.wrong)
 	l.mu.Unlock()
-	if said := l.all(); !strings.Contains(wrong, "1 effects came after the end of their call") || !strings.Contains(said, ".straggle(") {
+	said := l.all()
+	if !strings.Contains(wrong, "1 effects came after the end of their call") || !strings.Contains(said, ".straggle(") {
 		t.Errorf("the test has failed with %s, and its output is:\n%s", wrong, said)
 	}
 }

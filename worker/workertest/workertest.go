@@ -212,7 +212,8 @@ func (g *Gateway) Dial(r Request) *Client {
 		g.members.Bind(&c.member, r.UID, g.clock)
 	}
 	if len(r.Attrs) > 0 && !g.members.Set(&c.member, r.attributes(), false) {
-		g.tb.Fatalf("workertest: Request.Attrs: %d bytes: must be at most %d", link.AttributesSize(r.attributes()), link.MaxAttributes)
+		g.tb.Fatalf("workertest: Request.Attrs: %d bytes: must be at most %d",
+			link.AttributesSize(r.attributes()), link.MaxAttributes)
 	}
 	g.attach(c)
 	return c

@@ -65,7 +65,8 @@ func work(ctx context.Context, t *testing.T, c worker.Call, m worker.Message) er
 		slices.Sort(names)
 		c.Send(worker.Text(fmt.Sprint(names)))
 	case "compare":
-		if err := w.CompareAndSet(ctx, c.ID(), c.Version()+7, map[string]string{"name": "Bob"}); !errors.Is(err, worker.ErrConflict) {
+		err := w.CompareAndSet(ctx, c.ID(), c.Version()+7, map[string]string{"name": "Bob"})
+		if !errors.Is(err, worker.ErrConflict) {
 			t.Errorf("a stale version: %v", err)
 		}
 		if err := w.CompareAndSet(ctx, c.ID(), c.Version(), map[string]string{"name": "Cid"}); err != nil {
@@ -73,7 +74,7 @@ func work(ctx context.Context, t *testing.T, c worker.Call, m worker.Message) er
 		}
 		c.Send(worker.Text("compared"))
 	case "panic":
-		c.Send(worker.Text("must not be heard"))
+		c.Send(worker.Text("must not be received"))
 		panic("on purpose")
 	case "bye":
 		c.Send(worker.Text("bye"))
@@ -116,7 +117,7 @@ func TestOffice(t *testing.T) {
 	bob.Expect("2")
 
 	bob.Send("panic")
-	bob.Send("who") // lives, and heard nothing of the call that failed
+	bob.Send("who") // lives, and received nothing of the call that failed
 	bob.Expect("u1 Cid")
 	if n := g.Worker().Stats().Panics; n != 1 {
 		t.Errorf("%d panics counted", n)
@@ -148,12 +149,12 @@ func TestWhatAMessageSaysOfSlowClients(t *testing.T) {
 	}})
 	c := g.Dial(workertest.Request{})
 	c.Send("12")
-	var heard []string
+	var received []string
 	for m := c.Next(); string(m.Data) != "done"; m = c.Next() {
-		heard = append(heard, fmt.Sprint(string(m.Data), m.Conflate, m.Overflow, m.Raw))
+		received = append(received, fmt.Sprint(string(m.Data), m.Conflate, m.Overflow, m.Raw))
 	}
-	slices.Sort(heard) // Deliver overtakes
-	if got := fmt.Sprint(heard); got != "[121 true 12price1 false 12price1 false 12price3 false]" {
+	slices.Sort(received) // Deliver overtakes
+	if got := fmt.Sprint(received); got != "[121 true 12price1 false 12price1 false 12price3 false]" {
 		t.Error(got)
 	}
 }

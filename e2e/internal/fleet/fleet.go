@@ -1,4 +1,5 @@
-// Package fleet starts gateways and workers as processes of their own, and puts them under a load whose every message is audited.
+// Package fleet starts gateways and workers as processes of their own, and puts them under a load
+// whose every message is audited.
 package fleet
 
 import (
@@ -14,12 +15,15 @@ type Fleet struct {
 	TB       testing.TB
 	Bin      string              // the program
 	Gateways []*proctest.Process // that have been started
-	Inner    []string            // where workers connect, for each gateway: its inner address, or that of a faultproxy.Proxy in front of it
-	Targets  []string            // where clients connect, when all speak one codec
-	Mix      []bench.WireFormat  // what clients speak and where, when they do not; nil: all speak one
+	// Where workers connect, for each gateway: its worker address, or that of a faultproxy.Proxy in
+	// front of it.
+	Inner   []string
+	Targets []string           // where clients connect, when all speak one codec
+	Mix     []bench.WireFormat // what clients speak and where, when they do not; nil: all speak one
 }
 
-// New starts gateways that speak a codec, bench.Mixed being all wire formats. They end with the test.
+// New starts gateways that speak a codec, bench.Mixed being all wire formats. They end with the
+// test.
 func New(tb testing.TB, bin string, codec bench.Codec, gateways int) *Fleet {
 	tb.Helper()
 	f := &Fleet{TB: tb, Bin: bin}
@@ -28,7 +32,8 @@ func New(tb testing.TB, bin string, codec bench.Codec, gateways int) *Fleet {
 		listen = ListenToAll()
 	}
 	for range gateways {
-		g := proctest.Start(tb, nil, f.Bin, append([]string{"gateway", "--inner", "127.0.0.1:0", "--reactors", "2"}, listen...)...)
+		g := proctest.Start(tb, nil, f.Bin,
+			append([]string{"gateway", "--inner", "127.0.0.1:0", "--reactors", "2"}, listen...)...)
 		f.Gateways = append(f.Gateways, g)
 		f.Inner, f.Targets = append(f.Inner, g.Addrs["inner"]), append(f.Targets, g.Addrs[string(codec)])
 	}
@@ -63,7 +68,8 @@ func Addressed(gateways ...*proctest.Process) []bench.WireFormat {
 	return mix
 }
 
-// Load runs a load beside the test. The channel gives its report and is closed; when the load could not be run it gives none, and the test has failed.
+// Load runs a load beside the test. The channel returns its report and is closed. If the load
+// could not be run it returns none, and the test fails.
 func Load(tb testing.TB, o bench.Options) <-chan *bench.Report {
 	done := make(chan *bench.Report, 1)
 	go func() {
@@ -78,7 +84,8 @@ func Load(tb testing.TB, o bench.Options) <-chan *bench.Report {
 	return done
 }
 
-// ExpectClean fails the test when clients have noticed anything: each message has come back once, in order and unchanged, and nobody was disconnected.
+// ExpectClean fails the test unless each message has come back once, in order and unchanged, and
+// no client was disconnected.
 func ExpectClean(tb testing.TB, r *bench.Report) {
 	tb.Helper()
 	if !r.Audit.Clean() || len(r.Errors) > 0 || r.Verdict.Failed {

@@ -1,4 +1,4 @@
-// Crowd is a worker that tests kill. Its arguments are the gateways' inner addresses.
+// Crowd is a worker that tests kill. Its arguments are the worker addresses of the gateways.
 package main
 
 import (
@@ -13,11 +13,11 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
-// crowd lets clients hear each other.
+// crowd passes messages between clients.
 //
 //	join NAME   becomes a member of the room, under a name: "ok"
 //	only NAME   becomes the one client of the name: "in"
-//	say N       all others hear "NAME N", who has said it "ok N"
+//	say N       all others receive "NAME N", and the sender "ok N"
 func crowd(_ context.Context, c worker.Call, m worker.Message) error {
 	verb, rest, _ := strings.Cut(string(m.Data), " ")
 	switch verb {
@@ -38,7 +38,8 @@ func crowd(_ context.Context, c worker.Call, m worker.Message) error {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	w, err := worker.New(worker.Config{Gateways: os.Args[1:], Logger: slog.New(slog.DiscardHandler)}, worker.Handler{Message: crowd})
+	w, err := worker.New(worker.Config{Gateways: os.Args[1:], Logger: slog.New(slog.DiscardHandler)},
+		worker.Handler{Message: crowd})
 	if err == nil {
 		go func() { <-w.Ready(); fmt.Println("ready crowd") }()
 		err = w.Run(ctx)

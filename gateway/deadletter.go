@@ -7,12 +7,12 @@ import (
 	"github.com/seed-7410fe32/sluice/engine"
 )
 
-// A message may end each worker that gets it. Which message it was is not known, because everything
-// else that the worker was handling is lost with it. An event that was unacknowledged at the end of
-// suspectAfter links is suspect. On each loop the oldest event of one suspect client at a time is
-// tried alone, until it is acknowledged or has ended MaxDeliveries links. Then it is a dead letter:
-// it is counted and logged, and the client is told. A client whose connect event is a dead letter
-// was not admitted, and is closed. All other clients continue meanwhile.
+// A message may end each worker that receives it. Which message it was is not known, because
+// everything else that the worker was handling is lost with it. An event that was unacknowledged at
+// the end of suspectAfter links is suspect. On each loop the oldest event of one suspect client at
+// a time is tried alone, until it is acknowledged or has ended MaxDeliveries links. Then it is a
+// dead letter: it is counted and logged, and the client is notified. A client whose connect event
+// is a dead letter was not admitted, and is closed. All other clients continue meanwhile.
 
 const (
 	suspectAfter = 2
@@ -21,8 +21,8 @@ const (
 	trialPause = 500 * time.Millisecond
 )
 
-// poisonTrials are the trials of a loop.
-type poisonTrials struct {
+// trials are the trials of a loop.
+type trials struct {
 	now   *session   // its oldest event is tried alone, at once or when a worker is there
 	next  []*session // clients that wait for a trial; bound: lists of clients
 	pause engine.Timer
@@ -91,12 +91,12 @@ func (s *session) deadLetter() {
 		what, size = "message", len(payload)
 		s.dequeue(size)
 		s.handled++
-		s.refuse(refusedPoison, 1)
+		s.refuse(refusedDeadLetter, 1)
 	default:
 		what = "close"
 		l.forget(s)
 	}
-	l.g.log.Error("dead letter: each worker that got it has ended", "event", what, "bytes", size,
+	l.g.log.Error("dead letter: each worker that received the event has ended", "event", what, "bytes", size,
 		"deliveries", s.tries, "client", s.member.ID.String(), "remote", s.remote())
 	s.endTrial()
 }
@@ -111,7 +111,7 @@ func (s *session) endTrial() {
 }
 
 // OnTimer implements engine.TimerHandler. It starts the next trial if none runs.
-func (t *poisonTrials) OnTimer(*engine.Timer) {
+func (t *trials) OnTimer(*engine.Timer) {
 	for t.now == nil && len(t.next) > 0 && !t.pause.Scheduled() {
 		s := t.next[0]
 		t.next = t.next[1:]

@@ -3,7 +3,7 @@ package gateway
 import "fmt"
 
 // enqueue queues a message. If no worker is there and too many bytes are queued, the message is
-// rejected and the client is told.
+// rejected and the client is notified.
 func (s *session) enqueue(payload []byte, flags uint8) {
 	l := s.loop
 	n := recordHeader + len(payload)
@@ -91,7 +91,7 @@ func (s *session) dropQueued() int {
 }
 
 // expireQueued rejects the messages queued for longer than QueueTimeout if no worker is there. It
-// returns the clients that still wait. Among them are those that no worker has been told of.
+// returns the clients that still wait. Among them are those that no worker has received.
 func (l *loop) expireQueued(list []*session) []*session {
 	now, alone := l.el.Now(), l.unassigned()
 	kept := list[:0]
@@ -115,10 +115,10 @@ func (l *loop) expireQueued(list []*session) []*session {
 
 // Codes of sluice.refused: why a client's message was not handled.
 const (
-	refusedNoWorker = "no_worker" // no worker within QueueTimeout
-	refusedHoldFull = "hold_full" // no worker, and MaxUnroutedBytes are queued
-	refusedPoison   = "poison"    // each worker that got it has ended
-	refusedDraining = "draining"  // no worker before the gateway closed
+	refusedNoWorker   = "no_worker" // no worker within QueueTimeout
+	refusedHoldFull   = "hold_full" // no worker, and MaxUnroutedBytes are queued
+	refusedDeadLetter = "poison"    // each worker that received it has ended
+	refusedDraining   = "draining"  // no worker before the gateway closed
 )
 
 // refuse tells the client that messages were rejected.
