@@ -29,7 +29,8 @@ func TestPageAddresses(t *testing.T) {
 	const cafe, with = "#/room/caf%C3%A9%20%2F%20bar", "#/with/Bob%20B"
 	run(t, ada, chromedp.Navigate(front+"?a=b"+cafe),
 		until(`document.querySelector("#login-room").value === "caf\u00e9 / bar"`),
-		chromedp.SetValue(chromedp.CSS("#login-name"), "Ada"), click("#login-button"), shows("#title", "# caf\u00e9 / bar"), hasAddress(cafe))
+		chromedp.SetValue(chromedp.CSS("#login-name"), "Ada"), click("#login-button"),
+		shows("#title", "# caf\u00e9 / bar"), hasAddress(cafe))
 	run(t, ada, chromedp.SetValue(chromedp.CSS("#join-room"), "tea"), click("#join-form button"),
 		shows("#title", "# tea"), hasAddress("#/room/tea"))
 	run(t, ada, click(`[data-conversation^="room:caf"] button`), hasAddress(cafe), shows("#users", "Bob B"),
@@ -97,7 +98,9 @@ func TestPageDrawers(t *testing.T) {
 	}
 	run(t, ada, back(), shows("#title", "lobby"), until(`document.querySelector("#shade").hidden`))
 	// No control of a closed drawer is a stop of the Tab key.
-	if n := ask[int](t, ada, `[...document.querySelectorAll("#sidebar button, #sidebar input, #people button")].filter((e) => e.checkVisibility({visibilityProperty: true})).length`); n > 0 {
-		t.Errorf("%d controls of closed drawers can be reached", n)
+	reached := ask[int](t, ada, `[...document.querySelectorAll("#sidebar button, #sidebar input, #people button")]
+  .filter((e) => e.checkVisibility({visibilityProperty: true})).length`)
+	if reached > 0 {
+		t.Errorf("%d controls of closed drawers can be reached", reached)
 	}
 }

@@ -39,20 +39,22 @@ func eachState(t *testing.T, width, height int, dark bool, look func(ctx context
 	bob.send("/login Bob", "/join lobby", "/join tea")
 	bob.expect("users")
 	bob.expect("users")
-	for i, name := range []string{"Cleo", "Dora", "Emil", "Fay", "Gus", "Hal", "Ida", "Jo", "Kim", "Lou", "Max", "Ned", "Ola"} {
+	for i, name := range strings.Fields("Cleo Dora Emil Fay Gus Hal Ida Jo Kim Lou Max Ned Ola") {
 		c := dialText(t, s.text)
-		c.send("/login "+name, "/join lobby", fmt.Sprintf("Message %d, with a https://link.example/ and\nmore than one line.", i))
+		c.send("/login "+name, "/join lobby", fmt.Sprintf("Message %d, with a https://link.example/ and", i), "one more.")
 		c.expect("message")
 	}
 	states := []state{
 		{"login", chromedp.WaitEnabled(chromedp.CSS("#login-button"))},
 		{"login-refused",
-			chromedp.Steps(chromedp.SetValue(chromedp.CSS("#login-name"), "Bob"), click("#login-button"), shows("#login-error", "in use"))},
+			chromedp.Steps(chromedp.SetValue(chromedp.CSS("#login-name"), "Bob"), click("#login-button"),
+				shows("#login-error", "in use"))},
 		{"room", chromedp.Steps(click("#login-button"), logIn("Ada"), shows("#talk", "Message 12"), shows("#users", "Ola"))},
 		{"own", chromedp.Steps(say("What I say"), shows("#talk", "What I say"), paste("half a text"))},
 		{"sidebar", show("sidebar", until(`document.activeElement.closest("#sidebar") || innerWidth > 760`))},
 		{"join-refused",
-			chromedp.Steps(chromedp.SetValue(chromedp.CSS("#join-room"), "\u2800"), click("#join-form button"), shows("#join-error", "visible"))},
+			chromedp.Steps(chromedp.SetValue(chromedp.CSS("#join-room"), "\u2800"), click("#join-form button"),
+				shows("#join-error", "visible"))},
 		{"people",
 			chromedp.Steps(chromedp.KeyEvent("\u001b"), until(`document.querySelector("#shade").hidden &&
   !history.state?.drawer`), show("users", shows("#users", "Ola")))},
@@ -60,7 +62,8 @@ func eachState(t *testing.T, width, height int, dark bool, look func(ctx context
 		{"failed", chromedp.Steps(paste("red\u001b[31m"), enterKey(), shows("#outbox .failed", "control characters"))},
 		{"too-long", chromedp.Steps(paste(strings.Repeat("x ", 1002)), shows("#say-count", "too many"))},
 		{"not-in-room",
-			chromedp.Steps(emptyBox(), chromedp.Evaluate[chromedp.Void](`location.hash = "#/room/elsewhere"`), shows("#nothing", "not in this room"))},
+			chromedp.Steps(emptyBox(), chromedp.Evaluate[chromedp.Void](`location.hash = "#/room/elsewhere"`),
+				shows("#nothing", "not in this room"))},
 		{"tea", chromedp.Steps(click("#nothing-join"), shows("#title", "elsewhere"))},
 	}
 	for _, st := range states {
@@ -85,7 +88,12 @@ func TestPageStates(t *testing.T) {
 		name          string
 		width, height int
 		dark          bool
-	}{{"desktop-light", 1280, 800, false}, {"desktop-dark", 1280, 800, true}, {"phone-light", 390, 844, false}, {"phone-dark", 390, 844, true}} {
+	}{
+		{"desktop-light", 1280, 800, false},
+		{"desktop-dark", 1280, 800, true},
+		{"phone-light", 390, 844, false},
+		{"phone-dark", 390, 844, true},
+	} {
 		eachState(t, c.width, c.height, c.dark, func(ctx context.Context, name string) {
 			shot(t, ctx, c.name+"-"+name)
 			bad := ask[[]string](t, ctx, `(() => {
@@ -140,7 +148,8 @@ func TestPageMedia(t *testing.T) {
 		click(`[data-conversation="room:lobby"] button`), shows("#title", "lobby"))
 	media := func(m string, features ...*emulation.MediaFeature) {
 		t.Helper()
-		if _, err := chromedp.Call(ada, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: m, Features: features}); err != nil {
+		params := emulation.SetEmulatedMediaParams{Media: m, Features: features}
+		if _, err := chromedp.Call(ada, emulation.SetEmulatedMedia, params); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -173,7 +182,8 @@ func TestPageMedia(t *testing.T) {
 		t.Error("only a part of the messages is printed")
 	}
 	media("")
-	if _, err := chromedp.Call(ada, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+	off := emulation.SetScriptExecutionDisabledParams{Value: true}
+	if _, err := chromedp.Call(ada, emulation.SetScriptExecutionDisabled, off); err != nil {
 		t.Fatal(err)
 	}
 	run(t, ada, chromedp.Navigate(s.page()), chromedp.WaitVisible(chromedp.CSS(".noscript")))
@@ -194,7 +204,9 @@ func TestPageKeyboard(t *testing.T) {
 		until(`document.activeElement.id === "say-text"`))
 	focused := func(name string) step { return until(`document.activeElement.title === %q`, name) }
 	press := func(key string) step {
-		return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: %q, bubbles: true, cancelable: true})), 0`, key))
+		return chromedp.Evaluate[chromedp.Void](fmt.Sprintf(
+			`document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {key: %q, bubbles: true, cancelable: true})), 0`,
+			key))
 	}
 	// F6 goes from pane to pane, and the arrows go through a list.
 	run(t, ada, press("F6"), focused("Grace"), press("ArrowDown"), focused("Hal"), press("ArrowDown"),
