@@ -1,12 +1,14 @@
-// The page of the chat: the state, the handlers of server events (on), and at the bottom the
-// handlers of user actions. view.js draws the page.
+// The page of the chat: the handlers of server events (on), and at the bottom the handlers of user
+// actions. state.js has the state, and view.js draws it.
 
 import * as address from "./address.js";
 import * as composer from "./composer.js";
-import { Conversation, key } from "./conversation.js";
+import { key } from "./conversation.js";
+import { $, sentence } from "./dom.js";
 import * as drawers from "./drawers.js";
 import { Outbox } from "./outbox.js";
 import { Socket } from "./socket.js";
+import { conversation, current, own, remember, state, store, stored } from "./state.js";
 import * as talk from "./talk.js";
 import * as view from "./view.js";
 
@@ -14,34 +16,14 @@ const TYPING = "typing", LEAVE = "leave"; // refs of requests whose refusals are
 const OPEN = "open", REJOIN = "rejoin";   // refs of joins: the room is shown when the answer arrives, or is not
 const BURST = 6, PACE = 250; // joins at once after a reconnect, then ms between joins: the server limits requests
 
-const state = {
-  name: "", token: "", loggedIn: false,
-  entered: false,           // has been logged in before
-  form: false,              // the login form was used, so its room is wanted
-  current: null,            // key of the conversation that is shown
-  absent: null,             // the room of the address, if the user is not in it
-  opening: null,            // name of the room that was to be opened
-  conversations: new Map(), // key → Conversation
-  due: new Set(),           // names of rooms that are to be joined after a login
-  left: new Set(),          // keys of rooms that the user has left: what is still on its way from them is ignored
-  counts: new Map(),        // room → number of people, for all rooms
-  outbox: new Outbox({
-    connected: () => state.loggedIn && socket.connected,
-    ready: ({ key }) => state.loggedIn && socket.connected && (key.startsWith("private:") || state.conversations.get(key)?.ready === true),
-    send: (doc) => request(doc),
-    check: () => socket.check(),
-    changed: () => changed("talk", "lists"),
-    failed: ({ key, name, why }) => { if (key !== state.current) view.toast(`${name}: a message was not delivered: ${why}.`); },
-  }),
-};
-
-const current = () => state.conversations.get(state.current);
-
-function conversation(kind, name) {
-  const k = key(kind, name);
-  if (!state.conversations.has(k)) state.conversations.set(k, new Conversation(kind, name));
-  return state.conversations.get(k);
-}
+state.outbox = new Outbox({
+  connected: () => state.loggedIn && socket.connected,
+  ready: ({ key }) => state.loggedIn && socket.connected && (key.startsWith("private:") || state.conversations.get(key)?.ready === true),
+  send: (doc) => request(doc),
+  check: () => socket.check(),
+  changed: () => changed("talk", "lists"),
+  failed: ({ key, name, why }) => { if (key !== state.current) view.toast(`${name}: a message was not delivered: ${why}.`); },
+});
 
 // The address of the socket is relative to that of the page, so a proxy may serve both under any
 // path.
@@ -77,28 +59,11 @@ function keep() {
 }
 const keepSoon = () => { keeping ??= setTimeout(keep, 1000); };
 
-function store(place, doc) {
-  try {
-    sessionStorage.setItem(place, JSON.stringify({ name: state.name, ...doc }));
-  } catch { } // too large for the browser's storage
-}
-
-function stored(place) {
-  const kept = JSON.parse(sessionStorage.getItem(place));
-  return kept?.name.toLowerCase() === state.name.toLowerCase() ? kept : null;
-}
-
 function resume() {
   const kept = stored("sluice.typed");
   if (!kept) return;
   state.outbox.unpack(kept);
   for (const name of state.outbox.names()) conversation("private", name);
-}
-
-// remember stores which conversations are open, for a reload.
-function remember() {
-  const names = (kind) => [...state.conversations.values()].filter((c) => c.kind === kind).map((c) => c.name);
-  store("sluice.open", { rooms: names("room"), privates: names("private") });
 }
 
 // request sends a request that requires a login.
@@ -265,8 +230,6 @@ const on = {
   },
 };
 
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (text.endsWith(".") ? "" : ".");
-
 // moved handles a person who has joined or left.
 function moved(e, change) {
   const c = state.conversations.get(key("room", e.room));
@@ -358,8 +321,6 @@ address.listen((place) => {
   changed();
 });
 
-const own = (name) => name.toLowerCase() === state.name.toLowerCase();
-
 drawers.handlers({ opened: address.drawerOpened, closed: address.drawerClosed });
 
 view.start(state, {
@@ -391,10 +352,8 @@ view.start(state, {
     remember();
     const next = state.conversations.values().next();
     if (next.done) address.clear();
-    else {
-      show(next.value, true);
-      view.opened();
-    }
+    else show(next.value, true);
+    view.opened();
     changed();
     request({ type: "rooms" });
   },
@@ -422,11 +381,10 @@ composer.handlers({
   },
 });
 
-const box = document.getElementById("say-text");
 talk.handlers({
-  sendAgain: inBox((c, ref) => { state.outbox.sendAgain(ref); box.focus(); }),
-  putBack: inBox((c, ref) => { state.outbox.putBack(ref); box.focus(); }),
-  discard: inBox((c, ref) => { state.outbox.discard(ref); box.focus(); }),
+  sendAgain: inBox((c, ref) => { state.outbox.sendAgain(ref); $("say-text").focus(); }),
+  putBack: inBox((c, ref) => { state.outbox.putBack(ref); $("say-text").focus(); }),
+  discard: inBox((c, ref) => { state.outbox.discard(ref); $("say-text").focus(); }),
 });
 
 const place = address.parse(location.hash);

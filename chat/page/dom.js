@@ -22,6 +22,7 @@ export function attribute(e, name, value) {
   else if (e.getAttribute(name) !== value) e.setAttribute(name, value);
 }
 
+export const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (text.endsWith(".") ? "" : ".");
 export const plural = (n, one, many) => `${n} ${n === 1 ? one : many}`;
 
 export function hue(name) {
