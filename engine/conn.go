@@ -118,6 +118,7 @@ type Conn struct {
 	shared     uint16    // id of the Shared that out is a view of, or 0
 
 	slot     uint32         // in loop.conns
+	counted  bool           // static; the listener counts it by its address
 	retained *retained      // nil without ConnOptions.Retain
 	listener *Listener      // static; nil for a conn from Register
 	remote   netip.AddrPort // static
@@ -194,7 +195,7 @@ func (c *Conn) teardown(reason error) {
 		l.Cancel(&c.drain.Timer)
 	}
 	if c.listener != nil {
-		c.listener.release(c.remote)
+		c.listener.release(c.remote, c.counted)
 	}
 	c.callClose(c.handler, reason)
 	c.out = nil

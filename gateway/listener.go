@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/seed-7410fe32/sluice/codec"
 	"github.com/seed-7410fe32/sluice/engine"
@@ -21,16 +22,21 @@ var protocols = map[string]func(maxMessage int) messageCodec{ // bound: none, co
 	"frame": func(n int) messageCodec { return codec.Frame{MaxMessage: n} },
 }
 
-// listener is one open Listener.
+// listener is one open Listener with its settings. UpdateListeners makes another one with the same
+// socket for the clients that come later.
 type listener struct {
 	// Static after listenClients.
 	ListenerConfig // URL has the actual port and no options
 	g              *Gateway
 	ln             *engine.Listener
 	codec          messageCodec // nil: WebSocket
+	encoding       uint8        // of an own Codec
 	path           upgradePath  // of a WebSocket
 	upgrade        codec.UpgradeOptions
 	ready          chan struct{} // closed when all of the above is set
+	// latest is what the next clients get. It is shared by all listeners of a socket. Nil: that of
+	// the start.
+	latest *atomic.Pointer[listener]
 }
 
 // upgrades reports whether the listener's clients connect by HTTP.
@@ -45,27 +51,11 @@ func (g *Gateway) listenClients(cfg ListenerConfig, encoding uint8) (*listener, 
 	if err != nil {
 		return nil, fmt.Errorf("gateway: listen: %w", err)
 	}
-	l := &listener{ListenerConfig: cfg, g: g, path: newUpgradePath(u.EscapedPath()), ready: make(chan struct{})}
+	l := &listener{ListenerConfig: cfg, g: g, encoding: encoding, path: newUpgradePath(u.EscapedPath()),
+		ready: make(chan struct{}), latest: new(atomic.Pointer[listener])}
 	defer close(l.ready)
-	if cfg.Codec != nil {
-		l.codec = own{cfg.Codec, cfg.MaxMessage, encoding}
-	} else {
-		l.codec = protocols[u.Scheme](cfg.MaxMessage)
-	}
-	if l.upgrades() {
-		l.upgrade = codec.UpgradeOptions{Origins: cfg.Origins, Hosts: cfg.Hosts, Subprotocols: cfg.Subprotocols,
-			MaxMessage: cfg.MaxMessage}
-		if cfg.Compress {
-			l.upgrade.Deflate = codec.NewDeflate()
-		}
-	}
-	l.ln, err = g.engine.Listen("tcp", u.Host, engine.ListenOptions{
-		Conn: engine.ConnOptions{MaxInput: cfg.MaxMessage + handshakeRoom, MaxOutput: cfg.MaxOutput,
-			Overflow: cfg.Overflow, WriteTimeout: max(cfg.WriteTimeout, 0)},
-		Accept:   l.accept,
-		MaxConns: cfg.MaxConns, MaxPerIP: cfg.MaxPerIP, ConnectRate: cfg.ConnectRate,
-		Reserve: g.reserve,
-	})
+	l.configure(u.Scheme)
+	l.ln, err = g.engine.Listen("tcp", u.Host, l.options())
 	if err != nil {
 		return nil, err
 	}
@@ -76,8 +66,38 @@ func (g *Gateway) listenClients(cfg ListenerConfig, encoding uint8) (*listener, 
 	return l, nil
 }
 
+// configure sets what follows from the settings.
+func (l *listener) configure(scheme string) {
+	if l.Codec != nil {
+		l.codec = own{l.Codec, l.MaxMessage, l.encoding}
+	} else {
+		l.codec = protocols[scheme](l.MaxMessage)
+	}
+	if l.upgrades() {
+		l.upgrade = codec.UpgradeOptions{Origins: l.Origins, Hosts: l.Hosts, Subprotocols: l.Subprotocols,
+			MaxMessage: l.MaxMessage}
+		if l.Compress {
+			l.upgrade.Deflate = codec.NewDeflate()
+		}
+	}
+}
+
+// options returns the options of the engine's listener.
+func (l *listener) options() engine.ListenOptions {
+	return engine.ListenOptions{
+		Conn: engine.ConnOptions{MaxInput: l.MaxMessage + handshakeRoom, MaxOutput: l.MaxOutput,
+			Overflow: l.Overflow, WriteTimeout: max(l.WriteTimeout, 0)},
+		Accept:   l.accept,
+		MaxConns: l.MaxConns, MaxPerIP: l.MaxPerIP, ConnectRate: l.ConnectRate,
+		Reserve: l.g.reserve,
+	}
+}
+
 // accept makes the session of a connection. It runs on the accept goroutine.
 func (l *listener) accept(netip.AddrPort) engine.Handler {
 	<-l.ready
+	if latest := l.latest.Load(); latest != nil {
+		l = latest
+	}
 	return &session{lis: l}
 }
