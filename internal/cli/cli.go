@@ -48,7 +48,7 @@ func Main() (exitCode int) {
 	}()
 	c, err := addConfig(command(slog.New(slog.NewTextHandler(out, nil)), hup)).ExecuteContextC(ctx)
 	if o := optionsOf(c); o != nil {
-		err = o.atSource(err)
+		err = o.config.atSource(err)
 	}
 	last, code := outcome(c, err)
 	out.Close(last, logCloseTimeout)
@@ -141,7 +141,7 @@ http://127.0.0.1:7272, and lines of text, commands or JSON, are on 127.0.0.1:727
 	o.gatewayFlags(c, "127.0.0.1:0")
 	o.linkFlags(c)
 	o.workerFlags(c)
-	o.configFlags(c)
+	configFlags(c, &o)
 	c.Flags().IntVar(&addressRate, "address-rate", 20,
 		"`requests` that all clients of one address may make in a second, and ten times as many after a "+
 			"quiet time; negative: any number")
@@ -178,7 +178,7 @@ one process, or with --worker a worker only.
 	o.gatewayFlags(c, "127.0.0.1:0")
 	o.linkFlags(c)
 	o.workerFlags(c)
-	o.configFlags(c)
+	configFlags(c, &o)
 	c.Flags().StringVar(&e.broadcastPrefix, "broadcast-prefix", "",
 		"messages that begin with this `prefix` go unchanged to every client")
 	return c
@@ -203,7 +203,7 @@ connect to --inner.
 	}
 	o.gatewayFlags(c, "127.0.0.1:2300")
 	o.linkFlags(c)
-	o.configFlags(c)
+	configFlags(c, &o)
 	c.Flags().BoolVar(&page, "chat-page", false, "serve the web page of the chat on ws listeners")
 	return c
 }

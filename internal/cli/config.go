@@ -68,7 +68,7 @@ func checkFile(root *cobra.Command, path string, names []string) (problems []con
 		}
 		o := optionsOf(c)
 		o.config.path = path
-		for _, p := range append(o.load(c, nil), o.check(c)...) {
+		for _, p := range append(o.config.load(c, nil), o.config.check(c)...) {
 			if p.File == "" {
 				p.File = path
 			}
@@ -134,6 +134,7 @@ settings of all of them are printed.`,
 	c.RunE = func(c *cobra.Command, args []string) error {
 		of := c
 		o := &options{config: *file}
+		o.config.o = o
 		if len(args) == 1 {
 			of, _ = server(command(quiet(), nil), args[0])
 			o = optionsOf(of)
@@ -142,7 +143,7 @@ settings of all of them are printed.`,
 				return err
 			}
 		}
-		if problems := o.load(of, os.Environ()); len(problems) > 0 {
+		if problems := o.config.load(of, os.Environ()); len(problems) > 0 {
 			return usageError{joined(problems)}
 		}
 		text := config.Print(sections(of.Flags()), o.config.sources, "listen", o.config.items)

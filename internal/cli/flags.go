@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/seed-7410fe32/sluice/gateway"
-	"github.com/seed-7410fe32/sluice/internal/config"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
@@ -146,13 +145,13 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 		return usageError{fmt.Errorf("--workers: %d: must be at least 0", o.workers)}
 	case o.weight < 1 || o.weight > 0xFFFF:
 		return usageError{fmt.Errorf("--weight: %d: must be between 1 and 65535", o.weight)}
-	case o.onCommandLine(f, "gateway") && !o.worker:
+	case o.config.onCommandLine(f, "gateway") && !o.worker:
 		return usageError{errors.New("--gateway needs --worker: without it the command runs a gateway itself")}
 	case !o.worker || o.exitWithParent: // a supervised worker has its parent's command line
 		return nil
 	}
 	for _, name := range o.ofGateway {
-		if o.onCommandLine(f, name) {
+		if o.config.onCommandLine(f, name) {
 			o.log.Warn("flag has no effect with --worker", "flag", "--"+name)
 		}
 	}
@@ -162,13 +161,6 @@ func (o *options) checkRole(f *pflag.FlagSet) error {
 		}
 	}
 	return nil
-}
-
-// onCommandLine reports whether the command line has set a flag. What is in a file, or in the
-// environment, may be for several commands.
-func (o *options) onCommandLine(f *pflag.FlagSet, name string) bool {
-	return f.Changed(name) && o.config.sources[name].Kind != config.FromFile &&
-		o.config.sources[name].Kind != config.FromEnv
 }
 
 var routers = map[string]func() gateway.Router{

@@ -115,8 +115,8 @@ func (o *listenerOptions) listener(url string, page pageOn) (gateway.ListenerCon
 	return l, nil
 }
 
-// listeners returns the listeners of the flags and of the file.
-func (o *options) listeners(page pageOn) (all []gateway.ListenerConfig, err error) {
+// listenersOf returns the listeners of the flags and of the file.
+func listenersOf(o *options, page pageOn) (all []gateway.ListenerConfig, err error) {
 	for i, url := range o.listen {
 		own, err := o.config.ownOptions(i, o.listenerOptions)
 		if err != nil {

@@ -21,10 +21,10 @@ type reloadable struct {
 
 // onReload makes settings changeable while the process runs. On SIGHUP prepare gets the options of
 // the new configuration, which have been checked. It reads and checks what they name, files for
-// example, and returns a function that puts them into effect. prepare is called whether the settings
-// have changed or not, because a file may have. If one prepare fails, nothing is put into effect.
-// Both are called on one goroutine. onReload must be called before followHangUps.
-func (o *options) onReload(prepare func(next *options) (apply func() error, err error), flags ...string) {
+// example, and returns a function that puts them into effect. prepare is called whether the
+// settings have changed or not, because a file may have. If one prepare fails, nothing is put into
+// effect. Both are called on one goroutine. onReload must be called before followHangUps.
+func onReload(o *options, prepare func(next *options) (apply func() error, err error), flags ...string) {
 	o.reloads = append(o.reloads, reloadable{flags, prepare})
 }
 
@@ -38,7 +38,7 @@ type reloader struct {
 
 // followHangUps starts to follow SIGHUP until ctx ends: it reads the configuration again and, if
 // that is right, sends to the channel that it returns. Those who do not need that may ignore it.
-func (o *options) followHangUps(ctx context.Context, c *cobra.Command) (reloaded <-chan struct{}) {
+func followHangUps(ctx context.Context, o *options, c *cobra.Command) (reloaded <-chan struct{}) {
 	out := make(chan struct{}, 1)
 	r := &reloader{o: o, c: c, values: values(c.Flags()), items: o.config.items}
 	go func() {
@@ -84,7 +84,7 @@ func (r *reloader) reload() bool {
 		}
 		apply, err := part.prepare(next)
 		if err != nil {
-			problems = append(problems, next.problem(err))
+			problems = append(problems, next.config.problem(err))
 		} else {
 			applies = append(applies, apply)
 		}
@@ -134,9 +134,9 @@ func (r *reloader) read() (next *options, flags *pflag.FlagSet, problems []confi
 		return nil, nil, []config.Problem{{Text: err.Error()}}
 	}
 	next.config.path = r.o.config.path
-	problems = next.load(c, os.Environ())
+	problems = next.config.load(c, os.Environ())
 	if len(problems) == 0 {
-		problems = next.check(c)
+		problems = next.config.check(c)
 	}
 	return next, c.Flags(), problems
 }
@@ -173,13 +173,13 @@ func (r *reloader) compare(next *options, flags *pflag.FlagSet) (changed, kept [
 }
 
 // reloadListeners makes the settings of the gateway's listeners changeable.
-func (o *options) reloadListeners(g *gateway.Gateway, page pageOn) {
+func reloadListeners(o *options, g *gateway.Gateway, page pageOn) {
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
 	new(listenerOptions).listenerFlags(own)
 	var names []string
 	own.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	o.onReload(func(next *options) (func() error, error) {
-		all, err := next.listeners(page)
+	onReload(o, func(next *options) (func() error, error) {
+		all, err := listenersOf(next, page)
 		if err != nil {
 			return nil, err
 		}

@@ -40,7 +40,7 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 		for i, a := range o.gateways {
 			addrs[i] = "gateway://" + a
 		}
-		return o.work(c, ctx, business, key, o.gateways, func() { o.announce(addrs) })
+		return o.work(ctx, c, business, key, o.gateways, func() { o.announce(addrs) })
 	}
 	o.handlersHere = o.workers == 0
 	g, err := o.newGateway(key, page)
@@ -63,20 +63,19 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 			return nil
 		}
 		o.tellPages(g, page)
-		o.reloadListeners(g, page)
-		return o.work(c, workerCtx, business, key, []string{g.WorkerAddr()}, func() { o.announceGateway(g) })
+		reloadListeners(o, g, page)
+		return o.work(workerCtx, c, business, key, []string{g.WorkerAddr()}, func() { o.announceGateway(g) })
 	})
 	return both.Wait()
 }
 
 // work runs the business code until ctx ends: as a worker in this process or, with --workers, in
 // processes of their own. up is called when all links are up.
-//
-//nolint:revive // ctx is not that of the command: workers outlive the gateway
+// ctx is not that of c, because workers outlive the gateway.
 func (o *options) work(
-	c *cobra.Command, ctx context.Context, business business, key []byte, gateways []string, up func(),
+	ctx context.Context, c *cobra.Command, business business, key []byte, gateways []string, up func(),
 ) error {
-	reloaded := o.followHangUps(ctx, c)
+	reloaded := followHangUps(ctx, o, c)
 	if o.workers > 0 {
 		return o.superviseWorkers(ctx, gateways, up, reloaded)
 	}
@@ -123,8 +122,8 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	case <-g.Ready():
 	}
 	o.tellPages(g, page)
-	o.reloadListeners(g, page)
-	o.followHangUps(c.Context(), c)
+	reloadListeners(o, g, page)
+	followHangUps(c.Context(), o, c)
 	o.announceGateway(g)
 	return <-ended
 }
@@ -193,7 +192,7 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		}
 	}
 	var err error
-	if cfg.Listeners, err = o.listeners(page); err != nil {
+	if cfg.Listeners, err = listenersOf(o, page); err != nil {
 		return nil, usageError{err}
 	}
 	g, err := gateway.New(cfg)

@@ -39,7 +39,7 @@ func (f *configFile) Type() string { return "string" }
 
 // configFlags adds --config, which makes the settings of a command come from a file and from the
 // environment too.
-func (o *options) configFlags(c *cobra.Command) {
+func configFlags(c *cobra.Command, o *options) {
 	o.config.o = o
 	c.Flags().Var(&o.config, config.FileFlag,
 		"YAML `file` with settings, read again on SIGHUP (sluice config example)")
@@ -76,29 +76,28 @@ func allSettings(root *cobra.Command) *pflag.FlagSet {
 
 // load sets the flags of the command that the command line has not set, from the environment and
 // the file. Nothing has been checked then but the types of values.
-func (o *options) load(c *cobra.Command, environ []string) (problems []config.Problem) {
-	file := &o.config
-	if file.path == "" {
-		file.path = lookup(environ, config.Env(config.FileFlag))
+func (f *configFile) load(c *cobra.Command, environ []string) (problems []config.Problem) {
+	if f.path == "" {
+		f.path = lookup(environ, config.Env(config.FileFlag))
 	}
 	var settings []config.Setting
-	if file.path != "" {
+	if f.path != "" {
 		// In a fresh set, because a value for another command is tried there.
 		known := allSettings(command(nil, nil))
-		settings, problems = config.Read(file.path, schema(known))
-		_, wrong := config.Apply(known, file.path, foreign(settings, c.Flags()), nil)
+		settings, problems = config.Read(f.path, schema(known))
+		_, wrong := config.Apply(known, f.path, foreign(settings, c.Flags()), nil)
 		problems = append(problems, wrong...)
-		file.foreign = withEffect(settings, c.Flags(), known)
+		f.foreign = withEffect(settings, c.Flags(), known)
 	}
-	sources, wrong := config.Apply(c.Flags(), file.path, settings, environ)
+	sources, wrong := config.Apply(c.Flags(), f.path, settings, environ)
 	problems = append(problems, wrong...)
-	file.sources, file.items = sources, nil
+	f.sources, f.items = sources, nil
 	if sources["listen"].Kind == config.FromFile {
 		at := slices.IndexFunc(settings, func(s config.Setting) bool { return s.Flag == "listen" })
-		file.items = settings[at].Items
-		for i := range file.items {
-			if _, err := file.ownOptions(i, o.listenerOptions); err != nil {
-				problems = append(problems, o.problem(ofItem(i, err)))
+		f.items = settings[at].Items
+		for i := range f.items {
+			if _, err := f.ownOptions(i, f.o.listenerOptions); err != nil {
+				problems = append(problems, f.problem(ofItem(i, err)))
 			}
 		}
 	}
@@ -160,8 +159,8 @@ func (f *configFile) ownOptions(i int, shared listenerOptions) (listenerOptions,
 	return own, noZeros(flags)
 }
 
-// settingError is an error in the value of a setting. item is the index of the listener that has it;
-// negative means none.
+// settingError is an error in the value of a setting. item is the index of the listener that has
+// it; negative means none.
 type settingError struct {
 	flag string
 	item int
@@ -188,7 +187,7 @@ var flagAtStart = regexp.MustCompile(`^--([a-z][a-z-]*)`)
 
 // problem returns an error of the options under the name that the setting has where its value comes
 // from: flag, variable, or key and line of the file.
-func (o *options) problem(err error) config.Problem {
+func (f *configFile) problem(err error) config.Problem {
 	text := err.Error()
 	m := flagAtStart.FindStringSubmatch(text)
 	if m == nil {
@@ -196,18 +195,18 @@ func (o *options) problem(err error) config.Problem {
 	}
 	flag := m[1]
 	rest := strings.TrimLeft(text[len(m[0]):], ": ")
-	if bad, ok := errors.AsType[settingError](err); ok && bad.item >= 0 && bad.item < len(o.config.items) {
-		item := o.config.items[bad.item]
+	if bad, ok := errors.AsType[settingError](err); ok && bad.item >= 0 && bad.item < len(f.items) {
+		item := f.items[bad.item]
 		for _, s := range item.Settings {
 			if s.Flag == flag {
-				return config.Problem{File: o.config.path, Line: s.Line, Key: config.Key(flag), Text: rest}
+				return config.Problem{File: f.path, Line: s.Line, Key: config.Key(flag), Text: rest}
 			}
 		}
 		if flag == "listen" {
-			return config.Problem{File: o.config.path, Line: item.Line, Key: "listen", Text: rest}
+			return config.Problem{File: f.path, Line: item.Line, Key: "listen", Text: rest}
 		}
 	}
-	switch from := o.config.sources[flag]; from.Kind {
+	switch from := f.sources[flag]; from.Kind {
 	case config.FromFile:
 		return config.Problem{File: from.File, Line: from.Line, Key: config.Key(flag), Text: rest}
 	case config.FromEnv:
@@ -216,13 +215,13 @@ func (o *options) problem(err error) config.Problem {
 	return config.Problem{Text: text}
 }
 
-// atSource returns an error that names a flag, under the name that problem gives it. Other errors
-// are returned as they are.
-func (o *options) atSource(err error) error {
+// atSource returns an error that names a flag, under the name that problem gives it. It returns
+// other errors as they are.
+func (f *configFile) atSource(err error) error {
 	if err == nil || !flagAtStart.MatchString(err.Error()) {
 		return err
 	}
-	p := o.problem(err)
+	p := f.problem(err)
 	if p.Key == "" {
 		return err
 	}
@@ -232,13 +231,19 @@ func (o *options) atSource(err error) error {
 	return p
 }
 
+// onCommandLine reports whether the command line has set a flag. What is in a file, or in the
+// environment, may be for several commands.
+func (f *configFile) onCommandLine(flags *pflag.FlagSet, name string) bool {
+	return flags.Changed(name) && f.sources[name].Kind != config.FromFile && f.sources[name].Kind != config.FromEnv
+}
+
 // configure sets the options of a command from the environment and its file.
 func configure(c *cobra.Command) error {
 	o := optionsOf(c)
 	if o == nil {
 		return nil
 	}
-	problems := o.load(c, os.Environ())
+	problems := o.config.load(c, os.Environ())
 	if len(problems) > 0 {
 		return usageError{joined(problems)}
 	}
@@ -266,21 +271,21 @@ func joined(problems []config.Problem) error {
 
 // check returns everything that is wrong with the options, without starting anything. It changes
 // the options.
-func (o *options) check(c *cobra.Command) (problems []config.Problem) {
+func (f *configFile) check(c *cobra.Command) (problems []config.Problem) {
 	for {
-		err := o.try(c.Flags())
+		err := try(f.o, c.Flags())
 		if err == nil {
 			return problems
 		}
-		problems = append(problems, o.problem(err))
-		if !o.forget(c.Flags(), err) {
+		problems = append(problems, f.problem(err))
+		if !f.forget(c.Flags(), err) {
 			return problems
 		}
 	}
 }
 
 // try returns the first thing that is wrong with the options.
-func (o *options) try(f *pflag.FlagSet) error {
+func try(o *options, f *pflag.FlagSet) error {
 	err := noZeros(f)
 	if err == nil && f.Lookup("worker") != nil {
 		err = o.checkRole(f)
@@ -302,36 +307,36 @@ func (o *options) try(f *pflag.FlagSet) error {
 
 // forget gives the setting that an error is about its default, so that the next error can be found.
 // It reports false if that does not lead on.
-func (o *options) forget(flags *pflag.FlagSet, err error) bool {
+func (f *configFile) forget(flags *pflag.FlagSet, err error) bool {
 	m := flagAtStart.FindStringSubmatch(err.Error())
 	if m == nil {
 		return false
 	}
-	if bad, ok := errors.AsType[settingError](err); ok && bad.item >= 0 && bad.item < len(o.config.items) {
-		item := &o.config.items[bad.item]
+	if bad, ok := errors.AsType[settingError](err); ok && bad.item >= 0 && bad.item < len(f.items) {
+		item := &f.items[bad.item]
 		had := len(item.Settings)
 		item.Settings = slices.DeleteFunc(item.Settings, func(s config.Setting) bool { return s.Flag == bad.flag })
 		if len(item.Settings) < had {
 			return true
 		}
-		if bad.flag == "listen" && len(o.listen) > 1 {
-			o.listen = slices.Delete(o.listen, bad.item, bad.item+1)
-			o.config.items = slices.Delete(o.config.items, bad.item, bad.item+1)
+		if bad.flag == "listen" && len(f.o.listen) > 1 {
+			f.o.listen = slices.Delete(f.o.listen, bad.item, bad.item+1)
+			f.items = slices.Delete(f.items, bad.item, bad.item+1)
 			return true
 		}
 	}
-	f := flags.Lookup(m[1])
-	if f == nil || f.Value.String() == f.DefValue && !f.Changed {
+	flag := flags.Lookup(m[1])
+	if flag == nil || flag.Value.String() == flag.DefValue && !flag.Changed {
 		return false
 	}
-	f.Changed = false
-	if list, ok := f.Value.(pflag.SliceValue); ok {
-		if f.Name == "listen" {
-			o.config.items = nil
+	flag.Changed = false
+	if list, ok := flag.Value.(pflag.SliceValue); ok {
+		if flag.Name == "listen" {
+			f.items = nil
 		}
-		return list.Replace(defaults(f)) == nil
+		return list.Replace(defaults(flag)) == nil
 	}
-	return f.Value.Set(f.DefValue) == nil
+	return flag.Value.Set(flag.DefValue) == nil
 }
 
 // defaults returns the default of a flag that is a list.

@@ -46,8 +46,8 @@ func (h hangUps) release() {
 }
 
 // superviseWorkers runs --workers processes of this program, each with one worker, until ctx is
-// done. A value of replace replaces them one by one: it starts a new process from the file that is then at the
-// program's path, and when the new one is ready the old one drains.
+// done. A value of replace replaces them one by one: it starts a new process from the file that is
+// then at the program's path, and when the new one is ready the old one drains.
 func (o *options) superviseWorkers(
 	ctx context.Context, gateways []string, up func(), replace <-chan struct{},
 ) error {

@@ -32,10 +32,9 @@ const FileFlag = "config"
 // Kind is the kind of a Source.
 type Kind int
 
-// The kinds of sources. A later one has precedence.
+// The kinds of sources. A later one has precedence. 0 is the default.
 const (
-	Default Kind = iota
-	FromFile
+	FromFile Kind = iota + 1
 	FromEnv
 	FromFlag
 )

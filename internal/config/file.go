@@ -217,7 +217,7 @@ func (p *parser) scalar(key, n *yaml.Node, f *pflag.Flag) (string, bool) {
 		p.add(n.Line, key.Value, `has no value: remove the line, or write "" for empty text`)
 		return "", false
 	}
-	fits := true
+	var fits bool
 	switch f.Value.Type() {
 	case "bool":
 		fits = n.Tag == "!!bool"
@@ -259,7 +259,8 @@ func (p *parser) list(s *Setting, key, n *yaml.Node) bool {
 	s.Values, s.Items = []string{}, []Item{}
 	for _, e := range elements {
 		e = resolve(e)
-		item, name := Item{Line: e.Line}, ""
+		item := Item{Line: e.Line}
+		var name string
 		if e.Kind == yaml.MappingNode {
 			item.Settings = p.mapping(e, p.schema.Item, NameKey)
 			if name = p.name(key, e, f); name == "" {

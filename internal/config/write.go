@@ -95,17 +95,6 @@ func (s Source) name(f *pflag.Flag) string {
 	return "default"
 }
 
-// Name returns how a setting is called where its value comes from.
-func (s Source) Name(flag string) string {
-	switch s.Kind {
-	case FromEnv:
-		return Env(flag)
-	case FromFile:
-		return s.File + ":" + strconv.Itoa(s.Line) + ": " + Key(flag)
-	}
-	return "--" + flag
-}
-
 // value returns the value of a flag as YAML.
 func value(f *pflag.Flag) string {
 	if list, ok := f.Value.(pflag.SliceValue); ok {
@@ -121,7 +110,8 @@ func value(f *pflag.Flag) string {
 // plain returns a value of a file as YAML. It has been checked against its type.
 func plain(v string) string {
 	var n yaml.Node
-	if yaml.Unmarshal([]byte(v), &n) == nil && len(n.Content) == 1 && n.Content[0].Value == v && n.Content[0].Tag != "!!null" {
+	if yaml.Unmarshal([]byte(v), &n) == nil && len(n.Content) == 1 && n.Content[0].Value == v &&
+		n.Content[0].Tag != "!!null" {
 		return v
 	}
 	return scalar(v)
@@ -142,7 +132,7 @@ func scalar(text string) string {
 	var n yaml.Node
 	if text == "" || strings.ContainsAny(text, quoteAt) || strings.Contains(text, ": ") ||
 		yaml.Unmarshal([]byte(text), &n) != nil || len(n.Content) != 1 ||
-		n.Content[0].Kind != yaml.ScalarNode || n.Content[0].Tag != "!!str" {
+		n.Content[0].Kind != yaml.ScalarNode || n.Content[0].Tag != "!!str" || n.Content[0].Value != text {
 		return strconv.Quote(text)
 	}
 	return text
