@@ -109,8 +109,8 @@ var ErrNotReady = errors.New("gateway: not ready")
 
 // UpdateListeners replaces the settings of listeners while the gateway runs, for example their
 // limits and origins. Each config belongs to the listener that was made from the same URL.
-// Listeners without a config stay as they are. The settings apply to clients that connect from then on;
-// clients that are connected keep those that they began with. Any goroutine may call it.
+// Listeners without a config stay as they are. The settings apply to clients that connect from then
+// on; clients that are connected keep those that they began with. Any goroutine may call it.
 //
 // All configs are checked before the first one is applied. An error is ErrNotReady or a
 // *ConfigError; then nothing has changed.
