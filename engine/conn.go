@@ -65,6 +65,8 @@ type ConnOptions struct {
 	// connection broke are passed to a last OnData, which cannot write, even if a write found the
 	// broken connection.
 	Retain bool
+
+	counted bool // the listener counts its connections by address
 }
 
 // check validates the options and fills in the defaults. Errors name the options as of.
@@ -118,7 +120,6 @@ type Conn struct {
 	shared     uint16    // id of the Shared that out is a view of, or 0
 
 	slot     uint32         // in loop.conns
-	counted  bool           // static; the listener counts it by its address
 	retained *retained      // nil without ConnOptions.Retain
 	listener *Listener      // static; nil for a conn from Register
 	remote   netip.AddrPort // static
@@ -195,7 +196,7 @@ func (c *Conn) teardown(reason error) {
 		l.Cancel(&c.drain.Timer)
 	}
 	if c.listener != nil {
-		c.listener.release(c.remote, c.counted)
+		c.listener.release(c.remote, c.options.counted)
 	}
 	c.callClose(c.handler, reason)
 	c.out = nil

@@ -22,6 +22,7 @@ func (o *ListenOptions) limits() (*listenLimits, error) {
 	if err != nil {
 		return nil, err
 	}
+	conn.counted = o.MaxPerIP > 0
 	return &listenLimits{conn, o.MaxConns, o.MaxPerIP, o.ConnectRate, newConnRate(o.ConnectRate)}, nil
 }
 
@@ -55,29 +56,27 @@ func origin(remote netip.AddrPort) netip.Addr {
 	return a
 }
 
-// acquire counts a new connection. ok is false if a limit is reached. counted is true if the
-// connection is counted by its address too.
-func (ln *Listener) acquire(remote netip.AddrPort, limits *listenLimits) (counted, ok bool) {
+// acquire counts a new connection. It returns false if a limit is reached.
+func (ln *Listener) acquire(remote netip.AddrPort, limits *listenLimits) bool {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	if limits.maxConns > 0 && ln.conns >= limits.maxConns {
 		ln.stats.OverMaxConns++
-		return false, false
+		return false
 	}
 	if limits.maxPerIP > 0 {
 		from := origin(remote)
 		if ln.perIP[from] >= limits.maxPerIP {
 			ln.stats.OverMaxPerIP++
-			return false, false
+			return false
 		}
 		ln.perIP[from]++
-		counted = true
 	}
 	ln.conns++
-	return counted, true
+	return true
 }
 
-// release counts a connection that has ended. counted is what acquire returned. Any goroutine may
+// release counts a connection that has ended. counted is that of its options. Any goroutine may
 // call it.
 func (ln *Listener) release(remote netip.AddrPort, counted bool) {
 	ln.mu.Lock()

@@ -195,20 +195,18 @@ func (ln *Listener) admit(nc net.Conn) {
 		nc.Close()
 		return
 	}
-	counted, ok := ln.acquire(remote, limits)
-	if !ok {
+	if !ln.acquire(remote, limits) {
 		nc.Close()
 		return
 	}
 	h := ln.callAccept(remote)
 	if h == nil {
 		ln.update(func(s *ListenerStats) { s.Refused++ })
-		ln.release(remote, counted)
+		ln.release(remote, limits.conn.counted)
 		nc.Close()
 		return
 	}
 	c := newConn(ln.engine.idlest(), h, &limits.conn, ln, remote)
-	c.counted = counted
 	result, err := ln.engine.register(c, nc)
 	if err != nil {
 		ln.registrationFailed(c)
@@ -259,7 +257,7 @@ func (ln *Listener) collectRegistrations(bound int) {
 
 func (ln *Listener) registrationFailed(c *Conn) {
 	ln.update(func(s *ListenerStats) { s.Failed++ })
-	ln.release(c.remote, c.counted)
+	ln.release(c.remote, c.options.counted)
 }
 
 func (ln *Listener) update(f func(*ListenerStats)) {
