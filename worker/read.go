@@ -8,8 +8,8 @@ import (
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
-// A link is a source of the executor (internal/executor): its leader reads it, runs the handlers one
-// after the other on views of the read buffer, and writes their effects once a batch.
+// A link is a source of the executor (internal/executor). Its leader reads it, runs the handlers on
+// views of the read buffer, and writes their effects once a batch.
 
 // input is what the leader of a link has read and has not written. It is passed on with the lead.
 type input struct {

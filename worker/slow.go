@@ -27,8 +27,8 @@ func newExecutor(w *Worker) *executor.Executor[item] {
 
 // runningError returns the error about calls that do not return: their number, and the functions of
 // the oldest.
-func (w *Worker) runningError() error {
-	oldest, stack, n := w.exec.Oldest()
+func runningError(x *executor.Executor[item]) error {
+	oldest, stack, n := x.Oldest()
 	if n == 0 {
 		return fmt.Errorf("%w: no call is running, so Config.Dial may not have returned", ErrHandlersRunning)
 	}

@@ -131,8 +131,8 @@ func (s *session) Ready(it *item) bool {
 // Keep implements executor.Actor.
 func (s *session) Keep(it *item) { it.data = bytes.Clone(it.data) }
 
-// Run implements executor.Actor. It runs the handler of an item and, if it fails, what follows a failure. It records in the item
-// how the call ended.
+// Run implements executor.Actor. It runs the handler of an item and, if it fails, what follows a
+// failure. It records in the item how the call ended.
 func (s *session) Run(it *item) {
 	returned := false
 	defer func() {

@@ -147,7 +147,7 @@ func (w *Worker) finish(dialling *sync.WaitGroup, deadline time.Time) error {
 	case <-ended:
 		return nil
 	case <-limit.C:
-		return w.runningError()
+		return runningError(w.exec)
 	}
 }
 

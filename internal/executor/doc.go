@@ -17,7 +17,7 @@
 //
 // When one call blocks, others often do as well, for example on a slow database. Therefore the
 // events of a source go to goroutines of their own for a while after a call that blocked, one
-// goroutine for each client. Then many calls can block at the same time without a takeover for each.
+// goroutine for each client. Then many calls can block at once without a takeover for each.
 //
 // A Client is idle, led, or has a goroutine of its own. Events that come while it is not idle wait
 // in its queue. The goroutine of its own runs the queue until it is empty, and ends.

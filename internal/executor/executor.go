@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -119,7 +120,7 @@ func (x *Executor[E]) Lead(src Source[E]) {
 	x.streams[s] = struct{}{}
 	x.mu.Unlock()
 	x.tasks.Add(1)
-	go x.lead(s)
+	go s.lead()
 }
 
 // Submit runs an event that comes from no source, in the order of the client's events. It does
@@ -170,3 +171,41 @@ func (x *Executor[E]) Stats() Stats {
 	defer x.mu.Unlock()
 	return Stats{x.handoffs.Load(), x.offloaded.Load(), x.slow.Load(), len(x.own)}
 }
+
+// ownRunner gives a client with a queue a goroutine of its own if nothing runs for it. The caller
+// must start it. Otherwise it returns nil. Called with the client's Mu.
+func (x *Executor[E]) ownRunner(a Actor[E]) *runner[E] {
+	c := a.client()
+	if c.busy() || len(c.queue) == 0 {
+		return nil
+	}
+	x.tasks.Add(1)
+	c.own = &runner[E]{x: x, actor: a, goroutine: x.newLabel()}
+	return c.own
+}
+
+// enter records the goroutine of a client, unless it has left the client already.
+func (x *Executor[E]) enter(r *runner[E], c *Client[E]) {
+	x.mu.Lock()
+	if !r.done {
+		x.own[c.ID] = r
+	}
+	x.mu.Unlock()
+}
+
+// succeed makes a client, which no other goroutine has yet, wait for the goroutine that still works
+// for an earlier client of the same ID, if there is one.
+func (x *Executor[E]) succeed(a Actor[E]) {
+	c := a.client()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if r := x.own[c.ID]; r != nil {
+		r.next, c.own = a, r
+	}
+}
+
+// newLabel returns the profile label of another goroutine.
+func (x *Executor[E]) newLabel() string { return fmt.Sprintf("%s-%d", x.cfg.Name, x.labels.Add(1)) }
+
+// clock returns the nanoseconds since New, which are never 0.
+func (x *Executor[E]) clock() int64 { return int64(time.Since(x.began)) + 1 }

@@ -2,10 +2,8 @@ package executor
 
 import (
 	"context"
-	"fmt"
 	"runtime/pprof"
 	"sync/atomic"
-	"time"
 )
 
 // runner is a goroutine that runs calls: a leader, or the goroutine of one client.
@@ -24,18 +22,6 @@ type runner[E any] struct {
 
 	next Actor[E] // guarded by Executor.mu: a client of the same ID that waits for this goroutine
 	done bool     // guarded by Executor.mu: it has no client any more
-}
-
-// ownRunner gives a client with a queue a goroutine of its own if nothing runs for it. The caller
-// must start it. Otherwise it returns nil. Called with the client's Mu.
-func (x *Executor[E]) ownRunner(a Actor[E]) *runner[E] {
-	c := a.client()
-	if c.busy() || len(c.queue) == 0 {
-		return nil
-	}
-	x.tasks.Add(1)
-	c.own = &runner[E]{x: x, actor: a, goroutine: x.newLabel()}
-	return c.own
 }
 
 // start starts the goroutine. For nil it does nothing.
@@ -63,7 +49,7 @@ func (r *runner[E]) survive(s *stream[E]) {
 	}
 	r.x.tasks.Add(1)
 	if s != nil && s.finish(r) {
-		go r.x.lead(s)
+		go s.lead()
 		return
 	}
 	go r.work()
@@ -132,12 +118,12 @@ func (r *runner[E]) take() (found, live bool) {
 	return true, r.actor.Ready(&r.event)
 }
 
-// leaveClient leaves the client and makes it idle, or leaves it busy if nothing more is to be run
-// for it. It returns true if the goroutine continues, with a client that has waited for it or with
-// events that have come meanwhile.
+// leaveClient makes the client idle. If nothing more is to be run for it, it discards the queue. It
+// returns true if the goroutine continues, with a client that has waited for it or with events that
+// have come meanwhile.
 //
-// The goroutine is taken out of the set before the client becomes idle, so that a later goroutine of
-// the client finds its place free. No call runs in between.
+// The goroutine leaves the set before the client becomes idle, so that a later goroutine of the
+// client finds its place free. No call runs in between.
 func (r *runner[E]) leaveClient(live bool) (goesOn bool) {
 	x, c := r.x, r.actor.client()
 	x.mu.Lock()
@@ -154,10 +140,7 @@ func (r *runner[E]) leaveClient(live bool) (goesOn bool) {
 	c.Mu.Lock()
 	waits := live && len(c.queue) > 0
 	if !waits {
-		c.queue = nil
-	}
-	if !waits && live {
-		c.own = nil
+		c.queue, c.own = nil, nil
 	}
 	c.Mu.Unlock()
 	if waits {
@@ -171,32 +154,7 @@ func (r *runner[E]) leaveClient(live bool) (goesOn bool) {
 // requeue puts an event at the front of the queue. Called with Mu.
 func (c *Client[E]) requeue(e *E) { c.queue = append([]E{*e}, c.queue...) }
 
-// enter records the goroutine of a client, unless it has left the client already.
-func (x *Executor[E]) enter(r *runner[E], c *Client[E]) {
-	x.mu.Lock()
-	if !r.done {
-		x.own[c.ID] = r
-	}
-	x.mu.Unlock()
-}
-
-// succeed makes a client, which no other goroutine has yet, wait for the goroutine that still works
-// for an earlier client of the same ID, if there is one.
-func (x *Executor[E]) succeed(a Actor[E]) {
-	c := a.client()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if r := x.own[c.ID]; r != nil {
-		r.next, c.own = a, r
-	}
-}
-
-func (x *Executor[E]) newLabel() string { return fmt.Sprintf("%s-%d", x.cfg.Name, x.labels.Add(1)) }
-
 // setLabel labels the calling goroutine, so that its stack is found.
 func (r *runner[E]) setLabel() {
 	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), pprof.Labels(labelKey, r.goroutine)))
 }
-
-// clock returns the nanoseconds since New, which are never 0.
-func (x *Executor[E]) clock() int64 { return int64(time.Since(x.began)) + 1 }

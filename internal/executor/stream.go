@@ -24,7 +24,8 @@ type stream[E any] struct {
 const offloadTicks = 50
 
 // lead is the goroutine of a leader.
-func (x *Executor[E]) lead(s *stream[E]) {
+func (s *stream[E]) lead() {
+	x := s.x
 	defer x.tasks.Done()
 	r := &runner[E]{x: x, goroutine: x.newLabel()}
 	defer r.survive(s)
@@ -122,8 +123,8 @@ func (s *stream[E]) finish(r *runner[E]) (leads bool) {
 	return true
 }
 
-// leave makes the running call, which is led, one of the client's own. The caller must call takeOver
-// afterwards. Called with the client's Mu.
+// leave makes the running call, which is led, one of the client's own. The caller must call
+// takeOver afterwards. Called with the client's Mu.
 func (s *stream[E]) leave(c *Client[E]) {
 	r := s.leader
 	c.led, c.own = nil, r
@@ -139,5 +140,5 @@ func (s *stream[E]) takeOver(c *Client[E]) {
 	s.offloadUntil = s.x.now.Load() + offloadTicks
 	s.source.TakenOver()
 	s.x.tasks.Add(1)
-	go s.x.lead(s)
+	go s.lead()
 }
