@@ -50,7 +50,8 @@ func (g *Gateway) listenClients(cfg ListenerConfig, encoding uint8) (*listener, 
 	if cfg.Codec != nil {
 		l.codec = own{cfg.Codec, cfg.MaxMessage, encoding}
 	} else {
-		l.codec = protocols[u.Scheme](cfg.MaxMessage)
+		protocol, _ := protocolOf(cfg.URL)
+		l.codec = protocols[protocol](cfg.MaxMessage)
 	}
 	if l.upgrades() {
 		l.upgrade = codec.UpgradeOptions{Origins: cfg.Origins, Hosts: cfg.Hosts, Subprotocols: cfg.Subprotocols,
@@ -64,6 +65,7 @@ func (g *Gateway) listenClients(cfg ListenerConfig, encoding uint8) (*listener, 
 			Overflow: cfg.Overflow, WriteTimeout: max(cfg.WriteTimeout, 0)},
 		Accept:   l.accept,
 		MaxConns: cfg.MaxConns, MaxPerIP: cfg.MaxPerIP, ConnectRate: cfg.ConnectRate,
+		TLS:     l.tlsOptions(),
 		Reserve: g.reserve,
 	})
 	if err != nil {
@@ -74,6 +76,17 @@ func (g *Gateway) listenClients(cfg ListenerConfig, encoding uint8) (*listener, 
 	address, _, _ := strings.Cut(cfg.URL, "?")
 	l.URL = strings.Replace(address, u.Host, net.JoinHostPort(u.Hostname(), port), 1)
 	return l, nil
+}
+
+// tlsOptions returns the TLS options of the listener, or nil if it has no TLS.
+func (l *listener) tlsOptions() *engine.TLSOptions {
+	if l.TLS == nil {
+		return nil
+	}
+	return &engine.TLSOptions{
+		Config: l.TLS, HandshakeTimeout: l.HandshakeTimeout,
+		MaxHandshakes: l.MaxTLSHandshakes, HandshakeRate: l.TLSHandshakeRate,
+	}
 }
 
 // accept makes the session of a connection. It runs on the accept goroutine.
