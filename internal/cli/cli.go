@@ -102,7 +102,7 @@ runs in workers. sluice chat is the place to start: a gateway and a worker in on
 	}
 	root.SetFlagErrorFunc(valueError)
 	root.AddCommand(
-		chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log), benchCommand(log, hup), versionCommand(),
+		chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log, hup), benchCommand(log, hup), versionCommand(),
 	)
 	return root
 }
@@ -166,8 +166,8 @@ one process, or with --worker a worker only.
 	return c
 }
 
-func gatewayCommand(log *slog.Logger) *cobra.Command {
-	o := options{log: log}
+func gatewayCommand(log *slog.Logger, hup hangUps) *cobra.Command {
+	o := options{log: log, reload: hup}
 	var page bool
 	c := &cobra.Command{
 		Use:   "gateway",
@@ -188,7 +188,7 @@ connect to --inner.
 	}
 	o.gatewayFlags(c, "127.0.0.1:2300")
 	o.linkFlags(c)
-	c.Flags().BoolVar(&page, "chat-page", false, "serve the web page of the chat on ws listeners")
+	c.Flags().BoolVar(&page, "chat-page", false, "serve the web page of the chat on ws and wss listeners")
 	return c
 }
 

@@ -29,6 +29,7 @@ type options struct {
 	gateway        gateway.Config // without what other fields here say
 	reactors       string
 	keyFile        string
+	tls            tlsOptions
 	drainTimeout   time.Duration
 	idle           time.Duration
 	worker         bool
@@ -50,7 +51,7 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f, l := c.Flags(), &o.limits
 	f.StringArrayVar(&o.listen, "listen", listen,
 		"`URL` where clients connect: ws://HOST:PORT[/PATH][?subprotocol=NAME], or text, json, jsonl "+
-			"or frame://HOST:PORT; repeatable")
+			"or frame://HOST:PORT; with TLS wss://, tls+text:// and so on; repeatable")
 	f.StringArrayVar(&o.origins, "origin", nil,
 		"`HOST` whose pages may open WebSockets: HOST, HOST:PORT, https://HOST, *.DOMAIN or *; "+
 			"repeatable (default: the listener's own)")
@@ -66,6 +67,7 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f.IntVar(&o.gateway.MaxTakeoverBytes, "max-takeover-bytes", 0,
 		"`bytes` of compression contexts in each event loop, 32768 for a client; 0: no context "+
 			"takeover")
+	o.clientTLSFlags(c)
 	o.limitFlags(c)
 	o.timeFlags(c)
 	o.bufferFlags(c)
@@ -98,7 +100,7 @@ func (o *options) limitFlags(c *cobra.Command) {
 func (o *options) timeFlags(c *cobra.Command) {
 	f, l := c.Flags(), &o.limits
 	f.DurationVar(&l.HandshakeTimeout, "handshake-timeout", 10*time.Second,
-		"`time` for the opening handshake of a WebSocket")
+		"`time` for the opening handshake of a WebSocket, and for a TLS handshake before it")
 	f.DurationVar(&l.FirstMessageTimeout, "first-message-timeout", 0,
 		"`time` until a client's first message; 0: no limit")
 	f.DurationVar(&l.MessageTimeout, "message-timeout", 30*time.Second,
@@ -140,6 +142,7 @@ func (o *options) linkFlags(c *cobra.Command) {
 	f.StringVar(&o.keyFile, "key-file", "",
 		"`file` with the key that gateways and workers share, 16 to 4096 bytes; without it only "+
 			"workers on this machine are accepted")
+	o.linkTLSFlags(c)
 	f.DurationVar(&o.drainTimeout, "drain-timeout", 10*time.Second,
 		"`time` for clients to go, or for a worker to finish its work")
 	f.BoolVar(&o.exitWithParent, "exit-with-parent", false,
@@ -244,6 +247,7 @@ func flagOf(field string) string {
 		"HandshakeTimeout": "handshake-timeout", "FirstMessageTimeout": "first-message-timeout",
 		"MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "WriteTimeout": "write-timeout",
 		"Overflow": "overflow", "DrainTimeout": "drain-timeout", "DrainRate": "drain-rate",
+		"MaxTLSHandshakes": "max-tls-handshakes", "TLSHandshakeRate": "tls-handshake-rate", "TLS": "tls-cert",
 		"DrainDelay": "drain-delay", "Gateways": "gateway", "Name": "name", "Weight": "weight", "Window": "window",
 	}
 	if flag, ok := flags[field]; ok {

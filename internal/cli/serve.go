@@ -40,6 +40,10 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	if err != nil {
 		return err
 	}
+	if err := o.loadTLS(); err != nil {
+		return err
+	}
+	o.watchTLS(ctx)
 	if o.worker {
 		addrs := make([]string, len(o.gateways))
 		for i, a := range o.gateways {
@@ -104,6 +108,10 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
+	if err := o.loadTLS(); err != nil {
+		return err
+	}
+	o.watchTLS(c.Context())
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err
@@ -138,9 +146,9 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 		return
 	}
 	for _, addr := range g.Addrs() {
-		if web, ok := strings.CutPrefix(addr, "ws://"); ok {
+		if web, scheme, ok := webSocketURL(addr); ok {
 			host, _, _ := strings.Cut(web, "/")
-			o.log.Info("chat page", "url", "http://"+host)
+			o.log.Info("chat page", "url", scheme+"://"+host)
 		}
 	}
 }
@@ -170,7 +178,10 @@ func (o *options) listeners(page pageOn) (all []gateway.ListenerConfig) {
 	for _, url := range o.listen {
 		l := o.limits
 		l.URL = url
-		if strings.HasPrefix(url, "ws://") {
+		if o.tls.clients != nil && isSecured(url) {
+			l.TLS = o.tls.clients.Config()
+		}
+		if _, _, ok := webSocketURL(url); ok {
 			l.Origins, l.Hosts, l.Compress = o.origins, o.hosts, o.compress
 			l.KeepHeaders = append(gateway.KeptHeaders(), o.keep...)
 			if page != nil {
@@ -189,10 +200,11 @@ func (o *options) listeners(page pageOn) (all []gateway.ListenerConfig) {
 	return all
 }
 
-// pathOf returns the path of a ws listener's URL, the shortest one if there are several. Empty
-// means any.
+// pathOf returns the path of a WebSocket listener's URL, the shortest one if there are several.
+// Empty means any.
 func pathOf(listen string) string {
-	address, _, _ := strings.Cut(strings.TrimPrefix(listen, "ws://"), "?")
+	rest, _, _ := webSocketURL(listen)
+	address, _, _ := strings.Cut(rest, "?")
 	_, path, found := strings.Cut(address, "/")
 	if path = strings.TrimSuffix(path, "*"); !found || path == "" && strings.HasSuffix(address, "*") {
 		return ""
@@ -202,7 +214,7 @@ func pathOf(listen string) string {
 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
 	cfg := o.gateway
-	cfg.Key, cfg.DrainTimeout, cfg.Logger = key, o.drainTimeout, o.log
+	cfg.Key, cfg.LinkTLS, cfg.DrainTimeout, cfg.Logger = key, o.tls.linkTLS(), o.drainTimeout, o.log
 	switch o.overflow {
 	case "close":
 		o.limits.Overflow = engine.CloseSlow
@@ -250,10 +262,14 @@ func processorsFor(loops, now int) int {
 }
 
 func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*worker.Worker, error) {
-	w, err := worker.New(worker.Config{
+	cfg := worker.Config{
 		Gateways: gateways, Key: key, Name: o.name, Weight: o.weight, Window: o.window, Build: version(),
 		DrainTimeout: o.drainTimeout, Logger: o.log,
-	}, h)
+	}
+	if links := o.tls.linkTLS(); links != nil {
+		cfg.TLS = links.Client
+	}
+	w, err := worker.New(cfg, h)
 	if bad, ok := errors.AsType[*worker.ConfigError](err); ok {
 		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
 	}

@@ -25,8 +25,12 @@ type hangUps chan os.Signal
 // canReload is the annotation of commands that can replace their workers.
 const canReload = "reload"
 
-// reloads reports whether SIGHUP replaces the workers of the command instead of ending it.
+// reloads reports whether SIGHUP replaces the workers of the command, or its certificates, instead
+// of ending it.
 func reloads(c *cobra.Command) bool {
+	if hasTLS(c.Flags()) {
+		return true
+	}
 	_, can := c.Annotations[canReload]
 	n, err := c.Flags().GetInt("workers")
 	return can && err == nil && n > 0
