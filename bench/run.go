@@ -313,7 +313,7 @@ func (r *run) use(before []usage, first reading) {
 		r.report.Servers = append(r.report.Servers, u)
 	}
 	r.report.Own = of(generatorName, 0, first.own, r.last.own)
-	r.report.Own.CoresLimit = generatorCores(&r.opts)
+	r.report.Own.CoresLimit = float64(r.opts.Loops * r.opts.Processes)
 }
 
 // settle stops the load, waits up to Options.Drain for messages in flight, and enters the audit.
