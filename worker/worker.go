@@ -190,7 +190,8 @@ type Stats struct {
 	Panics          uint64 // calls that panicked or ended their goroutine
 	Retries         uint64 // deliveries requested by Retry
 	DeadLettered    uint64 // events given up after Config.MaxDeliveries deliveries
-	Refused         uint64 // clients that Connect has refused with Refuse
+	Refused         uint64 // clients that Connect or Adopt has refused with Refuse
+	Adopted         uint64 // clients taken over, whether or not there is a Handler.Adopt
 	LateEffects     uint64 // effects of calls that had ended; they were ignored
 	Slow            uint64 // calls that took longer than Config.SlowHandlerThreshold
 	LeaderHandoffs  uint64 // calls that blocked, so that another goroutine took over the link
@@ -205,6 +206,7 @@ type Stats struct {
 
 type stats struct {
 	handled, errors, panics, retries, deadLettered, refused atomic.Uint64
+	adopted                                                 atomic.Uint64
 	late, reconnects, dropped                               atomic.Uint64
 }
 
@@ -214,6 +216,7 @@ func (w *Worker) Stats() Stats {
 	s := Stats{
 		Handled: w.stats.handled.Load(), Errors: w.stats.errors.Load(), Panics: w.stats.panics.Load(),
 		Retries: w.stats.retries.Load(), DeadLettered: w.stats.deadLettered.Load(), Refused: w.stats.refused.Load(),
+		Adopted:     w.stats.adopted.Load(),
 		LateEffects: w.stats.late.Load(), Slow: calls.Slow,
 		LeaderHandoffs: calls.Handoffs, Offloaded: calls.Offloaded,
 		Reconnects: w.stats.reconnects.Load(), CommandsDropped: w.stats.dropped.Load(), Blocked: calls.Blocked,
