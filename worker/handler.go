@@ -30,9 +30,10 @@ type Handler struct {
 	Connect func(ctx context.Context, c Call) error
 	// Adopt is called when this worker takes over a client that was admitted before, for example
 	// because the worker that had it has ended. It is called before the client's next message, and
-	// before Close if the client has gone meanwhile. Uid, attributes and groups are as they were;
-	// timers and everything in the memory of the former worker are gone. Adopt may do what Connect
-	// may do. When it fails, the client stays and its messages are delivered. Refuse closes it.
+	// before Close if the client has gone meanwhile. A silent client may come with its next message.
+	// Uid, attributes and groups are as they were; timers and everything in the memory of the former
+	// worker are gone. Adopt may do what Connect may do. When it fails, the client stays and its
+	// messages are delivered. Refuse closes it.
 	Adopt func(ctx context.Context, c Call, t Takeover) error
 	// Message is called for each message of a client. m.Data is valid until Message returns.
 	Message func(ctx context.Context, c Call, m Message) error

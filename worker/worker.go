@@ -47,6 +47,7 @@ type Worker struct {
 
 	stats    stats
 	failures sampler        // limits log lines about failed handlers
+	fullness sampler        // limits log lines about MaxBlockedCalls
 	lateness sampler        // limits log lines about effects of calls that have ended
 	tasks    sync.WaitGroup // goroutines of links that run no handlers
 
@@ -199,6 +200,7 @@ type Stats struct {
 	Reconnects      uint64 // links that were lost and dialled again
 	CommandsDropped uint64 // messages and commands to gateways that are unknown or have no link
 	Blocked         int    // calls that run outside of their link's goroutine; each costs a goroutine
+	Waiting         int    // clients whose events wait because MaxBlockedCalls calls block
 	Clients         int    // clients of this worker, Leaving included
 	Leaving         int    // clients that are gone, with a call that has not returned yet
 	Links           int    // links that are up
@@ -219,7 +221,8 @@ func (w *Worker) Stats() Stats {
 		Adopted:     w.stats.adopted.Load(),
 		LateEffects: w.stats.late.Load(), Slow: calls.Slow,
 		LeaderHandoffs: calls.Handoffs, Offloaded: calls.Offloaded,
-		Reconnects: w.stats.reconnects.Load(), CommandsDropped: w.stats.dropped.Load(), Blocked: calls.Blocked,
+		Reconnects: w.stats.reconnects.Load(), CommandsDropped: w.stats.dropped.Load(),
+		Blocked: calls.Blocked, Waiting: calls.Waiting,
 	}
 	for _, l := range w.routes.all() {
 		s.Links++
