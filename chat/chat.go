@@ -5,7 +5,8 @@
 // uid and groups, which the gateways have. So a worker can be replaced without loss, and clients do
 // not notice. Only the history, the rate limits and the reservations of names are in stores, which
 // may forget. A store in memory ends with its worker: after a replacement the history begins anew.
-// The time limit for the login is not passed on to the next worker either.
+// The next worker reserves the names of its clients again, and the time limit for a login begins
+// anew (adopt.go).
 //
 // Messages are JSON documents with a "type". They are the same over WebSocket, text lines and JSON
 // sockets. A line that is not a JSON object is parsed as a command of a telnet user (request.go). A
@@ -69,7 +70,7 @@ func New(cfg Config) (worker.Handler, error) {
 		return worker.Handler{}, fmt.Errorf("chat: %w", err)
 	}
 	h := &chat{history{cfg.History}, limits, identities, sent}
-	return worker.Handler{Connect: h.connect, Message: h.message, Close: h.close}, nil
+	return worker.Handler{Connect: h.connect, Adopt: h.adopt, Message: h.message, Close: h.close}, nil
 }
 
 const (
