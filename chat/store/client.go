@@ -56,6 +56,11 @@ func (c Client) Login(ctx context.Context, l *Login) (Account, error) {
 	return ask[Account](ctx, c, "login", l)
 }
 
+// Find returns who has a name.
+func (c Client) Find(ctx context.Context, f *Find) (Person, error) {
+	return ask[Person](ctx, c, "find", f)
+}
+
 // Gone notes that a person has no connection any more.
 func (c Client) Gone(ctx context.Context, g *Gone) error {
 	_, err := ask[struct{}](ctx, c, "gone", g)

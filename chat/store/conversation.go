@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -18,13 +19,14 @@ const (
 
 // newLimit bounds the conversations that an author begins, so that nobody evicts those of others by
 // beginning many.
-var newLimit = Limit{Key: "new:", Burst: 50, Every: minute}
+var newLimit = Limit{Key: "new:", Burst: 50, Every: time.Minute}
 
 // post adds a message to a conversation.
 func (s *conversations) post(ctx context.Context, p *Post) (posted Posted, err error) {
 	if err := s.buckets.takeAll(ctx, p.Limits); err != nil {
 		return posted, err
 	}
+	author := s.mac("author\x00" + p.Author)[:8] // so that no address is stored
 	err = s.driver.update(func(t tx) error {
 		c := Room(p.Room)
 		if p.Room == "" {
@@ -42,7 +44,7 @@ func (s *conversations) post(ctx context.Context, p *Post) (posted Posted, err e
 		}
 		var have meta
 		if fresh := newLimit; !load(t, key(keyConversation, string(c)), &have) {
-			fresh.Key += p.Author
+			fresh.Key += author
 			if err := s.buckets.takeAll(ctx, []Limit{fresh}); err != nil {
 				return err
 			}
@@ -55,7 +57,7 @@ func (s *conversations) post(ctx context.Context, p *Post) (posted Posted, err e
 				return refuse("not_found", "the message that this one replies to is not there any more")
 			}
 		}
-		s.add(t, c, p.Author, &posted.Message)
+		s.add(t, c, author, &posted.Message)
 		if p.Room == "" {
 			talked(t, p.UID, posted.To)
 			talked(t, posted.To.UID, Person{p.UID, p.Name})

@@ -20,6 +20,7 @@ const (
 	keySums         = 'z' // sums
 	keyVersion      = 'v' // version
 	keySecret       = 'k' // the key that signs tokens
+	keyGeneration   = 'g' // see Account
 )
 
 // version is the version of what is stored. A Store does not open another one.

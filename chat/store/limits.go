@@ -9,22 +9,22 @@ import (
 )
 
 // Buckets are token buckets, in a memory of 8 MiB that may forget some: a bucket that is forgotten
-// is full. Any goroutine may use them.
+// is full. Any goroutine may use them. With them the chat's workers count what they refuse alone.
 type Buckets struct {
 	store cache.Store
 	start time.Time // times are relative to it, so that clock changes have no effect
 }
 
-// NewBuckets returns buckets that are full.
-func NewBuckets() (*Buckets, error) {
-	store, err := cache.NewMemory(cache.MemoryConfig{MaxBytes: 8 << 20, TTL: 2 * time.Hour})
+// NewBuckets returns buckets that are full. A bucket must be full again within ttl.
+func NewBuckets(ttl time.Duration) (*Buckets, error) {
+	store, err := cache.NewMemory(cache.MemoryConfig{MaxBytes: 8 << 20, TTL: ttl})
 	return &Buckets{store, time.Now()}, err
 }
 
 // Take takes one request from a bucket. It reports whether there was one.
 func (b *Buckets) Take(ctx context.Context, l Limit) bool {
 	ok := false
-	refill := l.Every * int64(time.Millisecond)
+	refill := int64(l.Every)
 	err := b.store.Update(ctx, short(l.Key), func(old []byte) ([]byte, error) {
 		now := int64(time.Since(b.start))
 		// The stored value is the time at which the bucket will be full again.
@@ -41,7 +41,7 @@ func (b *Buckets) Take(ctx context.Context, l Limit) bool {
 	return ok || err != nil
 }
 
-// Count counts an event of a key and returns how many there were. Two hours without one begin anew.
+// Count counts an event of a key and returns how many there were. After the ttl without one it begins anew.
 func (b *Buckets) Count(ctx context.Context, key string) (n int) {
 	_ = b.store.Update(ctx, short(key), func(old []byte) ([]byte, error) { // on error it is the first one
 		n = 1

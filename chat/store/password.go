@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
@@ -28,7 +29,7 @@ const (
 )
 
 // passwordLimit bounds the attempts to guess the password of a name.
-var passwordLimit = Limit{Key: "password:", Burst: 5, Every: 10_000}
+var passwordLimit = Limit{Key: "password:", Burst: 5, Every: 10 * time.Second}
 
 // hash returns the hash of a password in the usual form, or checks it against one.
 func (s *people) hash(ctx context.Context, password string, salt []byte) (string, error) {
@@ -161,8 +162,11 @@ func (s *people) identify(token, name string) (uid string, epoch int) {
 	return uid, int(n)
 }
 
-func (s *people) sign(text, name string) string {
-	mac := hmac.New(sha256.New, s.signer)
-	mac.Write([]byte("token\x00" + text + "\x00" + name))
+func (s *people) sign(text, name string) string { return s.mac("token\x00" + text + "\x00" + name) }
+
+// mac returns what only this store can have made of a text.
+func (b *base) mac(text string) string {
+	mac := hmac.New(sha256.New, b.signer)
+	mac.Write([]byte(text))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }

@@ -166,7 +166,7 @@ func (s *people) enter(t tx, l *Login, uid string) (a Account) {
 	for _, other := range slices.Backward(p.Talks) {
 		a.Conversations = append(a.Conversations, p.state(t, Private(uid, other.UID), other))
 	}
-	a.Blocked = peopleOf(t, p.Blocked)
+	a.Blocked, a.Generation = peopleOf(t, p.Blocked), s.generation
 	return a
 }
 
@@ -241,6 +241,20 @@ func forget(t tx, uid string) {
 	load(t, []byte{keySums}, &all)
 	all.People--
 	save(t, []byte{keySums}, all)
+}
+
+// find returns who has a name.
+func (s *people) find(_ context.Context, f *Find) (who Person, err error) {
+	err = s.driver.view(func(t tx) error {
+		who.UID = string(t.get(key(keyName, f.Key)))
+		p := personOf(t, who.UID)
+		if p == nil {
+			return refuse("not_found", "nobody has this name")
+		}
+		who.Name = p.Name
+		return nil
+	})
+	return who, err
 }
 
 // gone notes that the last connection of a person has ended.

@@ -3,6 +3,7 @@ package store
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // Conversation identifies a room or the private talk of two people.
@@ -27,8 +28,13 @@ func Of(uid, name string) (c Conversation, ok bool) {
 	return Conversation(name), len(name) > 1 && name[0] == '#'
 }
 
-// Room returns the name of the room. ok is false for a private talk.
-func (c Conversation) Room() (name string, ok bool) { return strings.CutPrefix(string(c), "#") }
+// Room returns the name of the room. For a private talk it returns "" and false.
+func (c Conversation) Room() (name string, ok bool) {
+	if name, ok = strings.CutPrefix(string(c), "#"); !ok {
+		return "", false
+	}
+	return name, true
+}
 
 // With returns the uid of the one that a person talks to. It is "" if c is a room, or a talk of
 // others.
@@ -109,6 +115,7 @@ type Account struct {
 	Protected     bool // by a password
 	Conversations []State
 	Blocked       []Person
+	Generation    string // differs when all conversations were lost, and their numbers begin anew
 }
 
 // State is a conversation of a person.
@@ -118,6 +125,11 @@ type State struct {
 	Last         uint64 // the newest message
 	Read         uint64 // the newest message that was read
 	Muted        bool
+}
+
+// Find asks who has a name.
+type Find struct {
+	Key string // of the name
 }
 
 // Gone says that the last connection of a person has ended.
@@ -213,8 +225,8 @@ type SetPassword struct {
 // Limit is a token bucket.
 type Limit struct {
 	Key   string
-	Burst int   // its size, in requests
-	Every int64 // milliseconds for one more request
+	Burst int           // its size, in requests
+	Every time.Duration // for one more request
 }
 
 // Refusal is the error of a request that the store has understood and refuses. Nothing has changed.

@@ -74,6 +74,9 @@ type base struct {
 	driver  driver
 	buckets *Buckets
 	log     *slog.Logger
+	signer  []byte // key of tokens
+
+	generation string // see Account
 
 	evictedConversations, evictedMessages, expiredMessages, evictedPeople, refusals atomic.Uint64
 }
@@ -84,7 +87,6 @@ type conversations struct{ *base }
 // people are the operations on people.
 type people struct {
 	*base
-	signer  []byte        // key of tokens
 	hashing chan struct{} // one token for each password that is being hashed; capacity maxHashing
 }
 
@@ -117,7 +119,7 @@ func Open(dir string, cfg Config) (*Store, error) {
 }
 
 func start(cfg Config, d driver) (*Store, error) {
-	buckets, err := NewBuckets()
+	buckets, err := NewBuckets(2 * time.Hour)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
@@ -129,6 +131,10 @@ func start(cfg Config, d driver) (*Store, error) {
 			return fmt.Errorf("the chat's data has version %q, and this program needs version %s", have, version)
 		}
 		t.put([]byte{keyVersion}, []byte(version))
+		if s.generation = string(t.get([]byte{keyGeneration})); s.generation == "" {
+			s.generation = rand.Text()
+			t.put([]byte{keyGeneration}, []byte(s.generation))
+		}
 		secret := cfg.Secret
 		if len(secret) == 0 {
 			if secret = t.get([]byte{keySecret}); secret == nil {
@@ -136,7 +142,7 @@ func start(cfg Config, d driver) (*Store, error) {
 				t.put([]byte{keySecret}, secret)
 			}
 		}
-		s.people.signer, err = hkdf.Key(sha256.New, secret, nil, "sluice chat token", 32)
+		s.signer, err = hkdf.Key(sha256.New, secret, nil, "sluice chat token", 32)
 		return err
 	})
 	if err != nil {
@@ -177,6 +183,8 @@ func (s *Store) serve(ctx context.Context, op string, arg []byte) (any, error) {
 	switch op {
 	case "login":
 		return with(ctx, arg, s.people.login)
+	case "find":
+		return with(ctx, arg, s.people.find)
 	case "gone":
 		return with(ctx, arg, s.people.gone)
 	case "member":

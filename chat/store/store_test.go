@@ -549,7 +549,7 @@ func TestExpiry(t *testing.T) {
 // Limits hold for all workers, because they are in the store.
 func TestLimits(t *testing.T) {
 	each(t, store.Config{}, func(t *testing.T, k talk) {
-		limits := []store.Limit{{Key: "user", Burst: 100, Every: 1000}, {Key: "room", Burst: 3, Every: 3_600_000}}
+		limits := []store.Limit{{Key: "user", Burst: 100, Every: time.Second}, {Key: "room", Burst: 3, Every: time.Hour}}
 		for i := range 4 {
 			_, err := k.Post(t.Context(), &store.Post{UID: "ada", Room: "lobby", Text: "x", Key: fmt.Sprint(i), Limits: limits})
 			want(t, fmt.Sprint(i), code(t, err), map[bool]string{true: "slow_down"}[i == 3])

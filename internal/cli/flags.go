@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
@@ -39,6 +40,10 @@ type options struct {
 	weight         int
 	window         int // of bench serve
 	router         string
+
+	keepsChat bool   // the gateway has the chat's store
+	data      string // directory of the store; empty: it is in memory
+	store     *store.Store
 
 	handlersHere bool // a worker runs in this process, beside the gateway
 

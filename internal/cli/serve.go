@@ -25,8 +25,8 @@ import (
 // pageOn makes the page of a listener whose WebSockets are opened on a path. Nil means no page.
 type pageOn func(path string) http.Handler
 
-// business makes the business code of a worker. key is the one in --key-file, or nil.
-type business func(key []byte) (worker.Handler, error)
+// business makes the business code of a worker.
+type business func() (worker.Handler, error)
 
 // serve runs what the flags ask for: a worker with the business code, or a gateway and a worker.
 func (o *options) serve(c *cobra.Command, business business, page pageOn) error {
@@ -48,6 +48,10 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 		return o.work(ctx, business, key, o.gateways, func() { o.announce(addrs) })
 	}
 	o.handlersHere = o.workers == 0
+	if err := o.openStore(key); err != nil {
+		return err
+	}
+	defer o.closeStore()
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err
@@ -79,7 +83,7 @@ func (o *options) work(ctx context.Context, business business, key []byte, gatew
 	if o.workers > 0 {
 		return o.superviseWorkers(ctx, gateways, up)
 	}
-	h, err := business(key)
+	h, err := business()
 	if err != nil {
 		return err
 	}
@@ -104,6 +108,10 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
+	if err := o.openStore(key); err != nil {
+		return err
+	}
+	defer o.closeStore()
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err
@@ -232,6 +240,9 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		}
 	}
 	cfg.Listeners = o.listeners(page)
+	if o.store != nil {
+		cfg.OnInvoke = o.store.Serve
+	}
 	g, err := gateway.New(cfg)
 	if bad, ok := errors.AsType[*gateway.ConfigError](err); ok {
 		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
