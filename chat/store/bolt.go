@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -61,8 +62,10 @@ func openBolt(dir string) (*bolt, error) {
 	return b, nil
 }
 
-// openFile opens the database and reads it once. bbolt panics when it finds some kinds of damage.
+// openFile opens the database and reads it once. bbolt panics when it finds some kinds of damage, and
+// a page that the file lacks is a memory fault.
 func openFile(file string) (db *bbolt.DB, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%v", p)
@@ -141,8 +144,9 @@ func (b *bolt) commit(batch []*update) {
 	}
 }
 
-// try calls f. A panic becomes an error: bbolt panics when it finds that the file is damaged.
+// try calls f. A panic or a memory fault becomes an error: the file is damaged.
 func try(f func(tx) error, t *boltTx) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("store: panic: %v", p)

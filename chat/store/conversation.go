@@ -90,7 +90,7 @@ func receiver(t tx, p *Post) (to Person, err error) {
 		if owner := who.owner(t); owner != "" && owner != to.UID {
 			return to, refuse("offline", to.Name+" has gone, and somebody else has this name now")
 		}
-		return to, refuse("offline", to.Name+" has gone and will not read this")
+		return to, refuse("offline", to.Name+" is not online and cannot come back with this name")
 	}
 	if me := personOf(t, p.UID); me != nil && slices.Contains(me.Blocked, to.UID) {
 		return to, refuse("blocked", "you have blocked "+to.Name+": unblock them first")

@@ -19,15 +19,6 @@ func Private(uid, other string) Conversation {
 	return Conversation("@" + strings.Join(both, " "))
 }
 
-// Of returns the conversation that a person calls "#room" or "@uid of the other". ok is false for
-// other names.
-func Of(uid, name string) (c Conversation, ok bool) {
-	if other, private := strings.CutPrefix(name, "@"); private {
-		return Private(uid, other), other != ""
-	}
-	return Conversation(name), len(name) > 1 && name[0] == '#'
-}
-
 // Room returns the name of the room. For a private talk it returns "" and false.
 func (c Conversation) Room() (name string, ok bool) {
 	if name, ok = strings.CutPrefix(string(c), "#"); !ok {

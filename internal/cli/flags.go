@@ -187,6 +187,15 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
 
+// dataFlag adds the flag of commands that keep what the chat must not forget. It is a flag of the
+// gateway, in whose process the store is.
+func (o *options) dataFlag(c *cobra.Command) {
+	o.keepsChat = true
+	c.Flags().StringVar(&o.data, "data", "",
+		"`directory` where the chat keeps messages and names (default: in memory, until this process ends)")
+	o.ofGateway = append(o.ofGateway, "data")
+}
+
 // noZeros refuses a 0 where it would stand for the default: a flag accepts 0 where that is its
 // default, and its help says what it means.
 func noZeros(f *pflag.FlagSet) (err error) {

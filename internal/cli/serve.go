@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/engine"
 	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/internal/spare"
@@ -269,4 +270,38 @@ func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*w
 		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}
 	}
 	return w, err
+}
+
+// openStore opens the store that the workers of the chat call, if the command has one. The caller
+// closes it.
+func (o *options) openStore(key []byte) (err error) {
+	switch cfg := (store.Config{Logger: o.log}); {
+	case !o.keepsChat:
+		return nil
+	case o.data == "":
+		cfg.Secret = key // so that the tokens of people are valid after a restart
+		o.store, err = store.New(cfg)
+		return err
+	default:
+		if o.store, err = store.Open(o.data, cfg); err != nil {
+			return fmt.Errorf("--data: %w", err)
+		}
+		o.log.Info("chat data", "directory", o.data)
+		return nil
+	}
+}
+
+// closeStore closes the store, if there is one, after the gateway has ended.
+func (o *options) closeStore() {
+	if o.store == nil {
+		return
+	}
+	figures, err := o.store.Stats()
+	if err == nil && o.data != "" {
+		o.log.Info("closing the chat's data", "directory", o.data, "conversations", figures.Conversations,
+			"messages", figures.Messages, "bytes", figures.Bytes, "people", figures.People)
+	}
+	if err := errors.Join(err, o.store.Close()); err != nil {
+		o.log.Error("the chat's data was not closed", "err", err)
+	}
 }
