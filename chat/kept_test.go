@@ -91,7 +91,8 @@ func TestResume(t *testing.T) {
 		}
 		come := func(since, generation string) (w map[string]any) {
 			bob.person = person{g.Dial(workertest.Request{}), t}
-			bob.Send(fmt.Sprintf(`{"type":"login","name":"Bob","token":%q,"since":%s,"generation":%q}`, bob.token, since, generation))
+			bob.Send(fmt.Sprintf(`{"type":"login","name":"Bob","token":%q,"since":%s,"generation":%q}`,
+				bob.token, since, generation))
 			return bob.gets("welcome")
 		}
 		w := come(`{}`, "")
@@ -139,7 +140,8 @@ func TestChanges(t *testing.T) {
 		}{
 			{ada, `{"type":"edit","room":"lobby","seq":1,"text":"hello","ref":"e1"}`, "hello <nil> <nil>"},
 			{ada, "/edit 1 hello all", "hello all <nil> <nil>"},
-			{bob, `{"type":"react","room":"lobby","seq":1,"emoji":"👍"}`, fmt.Sprintf("hello all [map[emoji:👍 uids:[%s]]] <nil>", bob.uid)},
+			{bob, `{"type":"react","room":"lobby","seq":1,"emoji":"👍"}`,
+				fmt.Sprintf("hello all [map[emoji:👍 uids:[%s]]] <nil>", bob.uid)},
 			{bob, `{"type":"react","room":"lobby","seq":1,"emoji":"👍","off":true}`, "hello all <nil> <nil>"},
 			{ada, "/react #lobby 1 :+1:", fmt.Sprintf("hello all [map[emoji::+1: uids:[%s]]] <nil>", ada.uid)},
 			{ada, "/delete 1", "<nil> <nil> true"},
@@ -164,7 +166,8 @@ func TestChanges(t *testing.T) {
 		}
 		for sent, code := range map[string]string{
 			"/edit 2 not mine": "not_yours", "/delete 2": "not_yours", "/edit 9 x": "not_found", "/edit x": "bad_request",
-			"/edit 3": "bad_text", "/react 2 xyz": "bad_emoji", "/react 2 :" + "x y:": "bad_emoji", "/edit #other 1 x": "not_in_room",
+			"/edit 3": "bad_text", "/react 2 xyz": "bad_emoji", "/react 2 :x y:": "bad_emoji",
+			"/edit #other 1 x": "not_in_room",
 			`{"type":"react","room":"lobby","seq":2,"emoji":"<b>"}`: "bad_emoji", "/reply 9 x": "not_found",
 		} {
 			time.Sleep(time.Second)
@@ -185,7 +188,8 @@ func TestChanges(t *testing.T) {
 func TestPrivateChanges(t *testing.T) {
 	t.Parallel()
 	g := newChat(t)
-	ada, bob, eve := mustLogIn(t, g, here, "Ada", ""), mustLogIn(t, g, there, "Bob", ""), mustLogIn(t, g, "192.0.2.3:1", "Eve", "")
+	ada, bob := mustLogIn(t, g, here, "Ada", ""), mustLogIn(t, g, there, "Bob", "")
+	eve := mustLogIn(t, g, "192.0.2.3:1", "Eve", "")
 	ada.Send("/msg Bob secrt")
 	bob.gets("private")
 	ada.Send("/edit @Bob 1 secret")
@@ -299,7 +303,9 @@ func TestPassword(t *testing.T) {
 				t.Errorf("%s: %v", login, e)
 			}
 		}
-		for _, login := range []string{`/login "Ada" correct horse`, `{"type":"login","name":"Ada","password":"correct horse"}`} {
+		for _, login := range []string{
+			`/login "Ada" correct horse`, `{"type":"login","name":"Ada","password":"correct horse"}`,
+		} {
 			p := person{g.Dial(workertest.Request{}), t}
 			p.Send(login)
 			if e := p.next(); e["type"] != "welcome" || e["uid"] != uid || e["protected"] != true {

@@ -68,8 +68,8 @@ func (l *limits) ofAddress(c worker.Call) []store.Limit {
 	return []store.Limit{{Key: "address:" + a, Burst: l.addressRate * addressBurst, Every: every}}
 }
 
-// ofRoom returns the limits of a message to a room. The room's is that of all users: twice the limit
-// of an address.
+// ofRoom returns the limits of a message to a room. The room's is that of all users: twice the
+// limit of an address.
 func (l *limits) ofRoom(c worker.Call, room string) []store.Limit {
 	return append(l.ofUser(c), store.Limit{Key: group(room), Burst: 400, Every: time.Second / 40})
 }

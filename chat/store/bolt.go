@@ -26,7 +26,7 @@ var bucket = []byte("chat")
 // updates wait, and the next write is for all of them.
 type bolt struct {
 	db      *bbolt.DB
-	updates chan *update // capacity maxBatch; update waits while it is full
+	updates chan *update // update waits while it is full; bound: changes of the chat's file
 	written chan struct{}
 
 	mu     sync.RWMutex // held for reading while something is sent to updates
@@ -62,8 +62,8 @@ func openBolt(dir string) (*bolt, error) {
 	return b, nil
 }
 
-// openFile opens the database and reads it once. bbolt panics when it finds some kinds of damage, and
-// a page that the file lacks is a memory fault.
+// openFile opens the database and reads it once. bbolt panics when it finds some kinds of damage,
+// and a page that the file lacks is a memory fault.
 func openFile(file string) (db *bbolt.DB, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {

@@ -41,7 +41,8 @@ func (b *Buckets) Take(ctx context.Context, l Limit) bool {
 	return ok || err != nil
 }
 
-// Count counts an event of a key and returns how many there were. After the ttl without one it begins anew.
+// Count counts an event of a key and returns how many there were. After the ttl without one it
+// begins anew.
 func (b *Buckets) Count(ctx context.Context, key string) (n int) {
 	_ = b.store.Update(ctx, short(key), func(old []byte) ([]byte, error) { // on error it is the first one
 		n = 1

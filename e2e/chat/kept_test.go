@@ -103,11 +103,12 @@ func gateway(t *testing.T, data string) *proctest.Process {
 
 func worker(t *testing.T, g *proctest.Process) *proctest.Process {
 	t.Helper()
-	return proctest.Start(t, nil, proctest.Build(t), "chat", "--worker", "--address-rate", "-1", "--gateway", g.Addrs["inner"])
+	bin := proctest.Build(t)
+	return proctest.Start(t, nil, bin, "chat", "--worker", "--address-rate", "-1", "--gateway", g.Addrs["inner"])
 }
 
-// Two workers have one history, one set of names and one inbox for somebody who is away. One of them
-// is killed and replaced, and nothing is missing. Without --data this is in the memory of the
+// Two workers have one history, one set of names and one inbox for somebody who is away. One of
+// them is killed and replaced, and nothing is missing. Without --data this is in the memory of the
 // gateway.
 func TestWorkersShareAndDie(t *testing.T) {
 	t.Parallel()
@@ -273,7 +274,8 @@ func TestDataDirectoryIsRefused(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	damaged := t.TempDir()
-	if err := os.WriteFile(filepath.Join(damaged, "chat.db"), []byte(strings.Repeat("no database ", 2000)), 0o600); err != nil {
+	junk := []byte(strings.Repeat("no database ", 2000))
+	if err := os.WriteFile(filepath.Join(damaged, "chat.db"), junk, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	fails("damaged", damaged, "chat.db is damaged or is not a file of the chat")
