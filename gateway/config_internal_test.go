@@ -48,6 +48,8 @@ func TestConfigFields(t *testing.T) {
 		"DrainTimeout": {Default: int64(10 * time.Second)},
 		"DrainRate":    {},
 		"Logger":       {},
+
+		"AccessLog": {}, "AccessLogSample": {Default: 1},
 	})
 }
 
