@@ -49,12 +49,12 @@ func TestAccessLog(t *testing.T) {
 		want string // of the line, without time, remote and listener
 	}{
 		{func() { request(t, web, "/chat?token=x", true, host) },
-			`path=/chat status=101 client=\w+ uid="" took=\d+m?s reason=peer`},
+			`path=/chat status=101 client=\w+ uid="" took=\d+m?s reason=(peer|network)`},
 		{func() { request(t, web, "/other?token=x", true, host) }, `path=/other status=404 took=\d+m?s reason=handshake`},
-		{func() { request(t, web, "/?token=x", false, host) }, `path=/ status=200 took=\d+m?s reason=peer`},
+		{func() { request(t, web, "/?token=x", false, host) }, `path=/ status=200 took=\d+m?s reason=(peer|network)`},
 		{func() { ask(t, web, "nonsense?token=x\r\n\r\n") }, `path="" status=400 took=\d+m?s reason=handshake`},
-		{func() { _ = dial(t, hostport(web)).Close() }, `path="" status=0 took=\d+m?s reason=peer`},
-		{func() { _ = dial(t, hostport(lines)).Close() }, `client=\w+ uid="" took=\d+m?s reason=peer`},
+		{func() { _ = dial(t, hostport(web)).Close() }, `path="" status=0 took=\d+m?s reason=(peer|network)`},
+		{func() { _ = dial(t, hostport(lines)).Close() }, `client=\w+ uid="" took=\d+m?s reason=(peer|network)`},
 	} {
 		request(t, web, "/readyz", false, host)
 		c.do()
