@@ -89,6 +89,7 @@ func (s *session) refuseUpgrade(req *codec.Request, response []byte, err error) 
 // refuseHTTP answers a request and ends the connection. req is nil if it could not be parsed.
 func (s *session) refuseHTTP(req *codec.Request, response []byte) {
 	s.loop.stats.HandshakesRejected++
+	s.loop.access.answered(s, req, statusOf(response))
 	_ = s.conn.Write(answerTo(req, response))
 	s.end(link.ReasonHandshake)
 }

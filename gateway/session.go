@@ -75,6 +75,7 @@ func (s *session) OnOpen(c *engine.Conn) {
 	s.loop = s.lis.g.loops[c.Loop().Index()]
 	s.timer.Target = s
 	s.loop.stats.Accepted++
+	s.loop.access.begin(s)
 	if s.loop.slotsFull() {
 		s.loop.stats.SlotsExhausted++
 		s.phase = phaseEnding
@@ -118,6 +119,8 @@ func (s *session) open(id *identity) {
 		l.members.Set(&s.member, id.attrs, false) // the size was checked
 	}
 	l.stats.Opened++
+	l.access.opened(s)
+	logConnect(s)
 	l.pendingClients++
 	s.limit()
 	if s.lis.Heartbeat > 0 {
@@ -232,9 +235,11 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	}
 	l := s.loop
 	l.closes[s.reason]++
+	l.access.end(s)
 	if s.codec == nil || s.member.ID.IsZero() {
 		return // it was never a client
 	}
+	logDisconnect(s)
 	s.notPending()
 	s.phase = phaseGone
 	l.stats.Closed++

@@ -38,20 +38,23 @@ func Main() (exitCode int) {
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	signal.Notify(hup, syscall.SIGHUP)
 	out := logs.New(os.Stderr)
+	handler := logs.NewHandler(out)
 	ctx, drain := context.WithCancel(context.Background())
 	go func() {
 		first := <-signals
 		drain()
 		s, _ := nextSignal(signals, first).(syscall.Signal)
+		handler.Flush()
 		out.Close("", logCloseAtOnce)
 		os.Exit(128 + int(s)) // as a shell reports it
 	}()
-	c, err := addConfig(command(slog.New(slog.NewTextHandler(out, nil)), hup)).ExecuteContextC(ctx)
+	c, err := addConfig(command(slog.New(handler), hup)).ExecuteContextC(ctx)
 	if o := optionsOf(c); o != nil {
 		err = o.config.atSource(err)
 	}
 	last, code := outcome(c, err)
-	out.Close(last, logCloseTimeout)
+	handler.Flush()
+	out.Close(handler.LastLine(last), logCloseTimeout)
 	return code
 }
 

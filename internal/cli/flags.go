@@ -23,6 +23,7 @@ type options struct {
 	log            *slog.Logger
 	reload         <-chan os.Signal // SIGHUP
 	config         configFile
+	logs           logOptions
 	reloads        []reloadable // what a reload of the configuration changes
 	listen         []string
 	gateway        gateway.Config // without what other fields here say

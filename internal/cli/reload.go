@@ -39,6 +39,7 @@ type reloader struct {
 // followHangUps starts to follow SIGHUP until ctx ends: it reads the configuration again and, if
 // that is right, sends to the channel that it returns. Those who do not need that may ignore it.
 func followHangUps(ctx context.Context, o *options, c *cobra.Command) (reloaded <-chan struct{}) {
+	reloadLog(o)
 	out := make(chan struct{}, 1)
 	r := &reloader{o: o, c: c, values: values(c.Flags()), items: o.config.items}
 	go func() {

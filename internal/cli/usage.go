@@ -67,7 +67,7 @@ var topics = []topic{
 	{"Workers", "worker workers gateway inner advertise key-file router name weight window broadcast-prefix"},
 	{"Data of the chat", "data"},
 	{"Drain, after SIGTERM", "drain-delay drain-rate drain-timeout"},
-	{"Configuration", "config"},
+	{"Configuration and log", "config log-format log-level log-rate access-log access-log-sample"},
 	{"Process", "reactors pin help"},
 }
 
