@@ -18,6 +18,7 @@ import (
 	"github.com/seed-7410fe32/sluice/chat"
 	"github.com/seed-7410fe32/sluice/internal/build"
 	"github.com/seed-7410fe32/sluice/internal/logs"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -43,6 +44,7 @@ func Main() (exitCode int) {
 	go func() {
 		first := <-signals
 		drain()
+		_ = sdnotify.Send(sdnotify.Stopping) // for information only
 		s, _ := nextSignal(signals, first).(syscall.Signal)
 		handler.Flush()
 		out.Close("", logCloseAtOnce)

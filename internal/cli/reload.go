@@ -11,6 +11,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/gateway"
 	"github.com/seed-7410fe32/sluice/internal/config"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 )
 
 // reloadable is a part of the running process that takes its settings again on SIGHUP.
@@ -48,7 +49,10 @@ func followHangUps(ctx context.Context, o *options, c *cobra.Command) (reloaded 
 			case <-ctx.Done():
 				return
 			case <-o.reload:
-				if r.reload() {
+				_ = sdnotify.Send(sdnotify.Reloading()) // for information only
+				ok := r.reload()
+				_ = sdnotify.Send(sdnotify.Ready)
+				if ok {
 					select {
 					case out <- struct{}{}:
 					default: // one is enough

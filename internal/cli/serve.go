@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 	"github.com/seed-7410fe32/sluice/internal/spare"
 	"github.com/seed-7410fe32/sluice/worker"
 )
@@ -154,6 +155,9 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 // full, or one whose reader has gone.
 func (o *options) announce(addrs []string) {
 	go func() {
+		if err := sdnotify.Send(sdnotify.Ready); err != nil {
+			o.log.Warn("the service manager does not know that the process is ready", "err", err)
+		}
 		if _, err := fmt.Println("ready", strings.Join(addrs, " ")); err != nil {
 			o.log.Warn("ready line was not written", "err", err)
 		}

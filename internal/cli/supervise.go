@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/seed-7410fe32/sluice/internal/childproc"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 	"github.com/seed-7410fe32/sluice/internal/supervisor"
 )
 
@@ -78,7 +79,7 @@ func (o *options) workerProcess(program string, place int, gateways []string, ke
 	}
 	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
-	cmd.Env = append(cmd.Environ(), key)
+	cmd.Env = append(cmd.Environ(), key, sdnotify.Variable+"=") // the parent speaks for all
 	childproc.ExitWithParent(cmd)
 	return cmd
 }
