@@ -46,7 +46,9 @@ func Main() (exitCode int) {
 		out.Close("", logCloseAtOnce)
 		os.Exit(128 + int(s)) // as a shell reports it
 	}()
-	c, err := command(slog.New(slog.NewTextHandler(out, nil)), hup).ExecuteContextC(ctx)
+	level := new(slog.LevelVar)
+	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level}))
+	c, err := command(log, level, hup).ExecuteContextC(ctx)
 	last, code := outcome(c, err)
 	out.Close(last, logCloseTimeout)
 	return code
@@ -84,7 +86,7 @@ func outcome(c *cobra.Command, err error) (last string, code int) {
 // usageError is an error of the command line. The exit code is 2.
 type usageError struct{ error }
 
-func command(log *slog.Logger, hup hangUps) *cobra.Command {
+func command(log *slog.Logger, level *slog.LevelVar, hup hangUps) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sluice",
 		Short: "a gateway/worker engine for long-lived connections",
@@ -102,13 +104,14 @@ runs in workers. sluice chat is the place to start: a gateway and a worker in on
 	}
 	root.SetFlagErrorFunc(valueError)
 	root.AddCommand(
-		chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log), benchCommand(log, hup), versionCommand(),
+		chatCommand(log, level, hup), echoCommand(log, level, hup), gatewayCommand(log, level),
+		benchCommand(log, hup), versionCommand(),
 	)
 	return root
 }
 
-func chatCommand(log *slog.Logger, hup hangUps) *cobra.Command {
-	o := options{log: log, reload: hup}
+func chatCommand(log *slog.Logger, level *slog.LevelVar, hup hangUps) *cobra.Command {
+	o := options{log: log, level: level, reload: hup}
 	var addressRate int
 	c := &cobra.Command{
 		Use:   "chat",
@@ -144,8 +147,8 @@ func newChat(key []byte, addressRate int) (worker.Handler, error) {
 	return chat.New(chat.Config{History: history, Key: key, AddressRate: addressRate})
 }
 
-func echoCommand(log *slog.Logger, hup hangUps) *cobra.Command {
-	o := options{log: log, reload: hup}
+func echoCommand(log *slog.Logger, level *slog.LevelVar, hup hangUps) *cobra.Command {
+	o := options{log: log, level: level, reload: hup}
 	var e echo
 	c := &cobra.Command{
 		Use:   "echo",
@@ -166,8 +169,8 @@ one process, or with --worker a worker only.
 	return c
 }
 
-func gatewayCommand(log *slog.Logger) *cobra.Command {
-	o := options{log: log}
+func gatewayCommand(log *slog.Logger, level *slog.LevelVar) *cobra.Command {
+	o := options{log: log, level: level}
 	var page bool
 	c := &cobra.Command{
 		Use:   "gateway",

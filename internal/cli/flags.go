@@ -40,6 +40,10 @@ type options struct {
 	window         int // of bench serve
 	router         string
 
+	admin          string // host:port of the admin listener; empty: none
+	adminTokenFile string
+	level          *slog.LevelVar // of log
+
 	handlersHere bool // a worker runs in this process, beside the gateway
 
 	ofGateway []string // names of flags
@@ -179,6 +183,7 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 			"none")
 	f.IntVar(&g.DrainRate, "drain-rate", 0,
 		"`clients` a second that are closed; 0: all within half of --drain-timeout, at least 100")
+	adminFlags(c, o)
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
 

@@ -54,11 +54,16 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	}
 	// The gateway drains before the workers go, so that nothing taken is left unanswered.
 	gatewayCtx, stopGateway := context.WithCancel(ctx)
+	defer stopGateway()
+	operators, err := newAdmin(o, g, stopGateway)
+	if err != nil {
+		return err
+	}
 	workerCtx, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	var both errgroup.Group
 	both.Go(func() error {
 		defer stopWorkers()
-		return runGateway(gatewayCtx, g)
+		return operators.beside(func() error { return runGateway(gatewayCtx, g) })
 	})
 	both.Go(func() error {
 		defer stopGateway()
@@ -68,7 +73,7 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 			return nil
 		}
 		o.tellPages(g, page)
-		return o.work(workerCtx, business, key, []string{g.WorkerAddr()}, func() { o.announceGateway(g) })
+		return o.work(workerCtx, business, key, []string{g.WorkerAddr()}, func() { o.announceGateway(g, operators) })
 	})
 	return both.Wait()
 }
@@ -108,18 +113,24 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := context.WithCancel(c.Context())
+	defer stop()
+	operators, err := newAdmin(o, g, stop)
+	if err != nil {
+		return err
+	}
 	if o.exitWithParent {
 		go followParent()
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- runGateway(c.Context(), g) }()
+	go func() { ended <- operators.beside(func() error { return runGateway(ctx, g) }) }()
 	select {
 	case err := <-ended:
 		return err
 	case <-g.Ready():
 	}
 	o.tellPages(g, page)
-	o.announceGateway(g)
+	o.announceGateway(g, operators)
 	return <-ended
 }
 
@@ -156,8 +167,12 @@ func (o *options) announce(addrs []string) {
 }
 
 // announceGateway prints the ready line of a gateway.
-func (o *options) announceGateway(g *gateway.Gateway) {
-	o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr()))
+func (o *options) announceGateway(g *gateway.Gateway, operators *operators) {
+	addrs := append(g.Addrs(), "inner://"+g.WorkerAddr())
+	if operators != nil {
+		addrs = append(addrs, "admin://"+operators.server.Addr())
+	}
+	o.announce(addrs)
 }
 
 // outliveReaders makes a write to standard output or error fail when its reader has gone, instead
