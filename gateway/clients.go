@@ -17,6 +17,7 @@ type ClientFilter struct {
 	UID      string
 	Group    string
 	Addr     netip.Prefix // of the client's address
+	Port     uint16       // of the client's address; 0: any
 	Listener string       // URL, as in Gateway.Addrs
 	// Slow selects clients whose output waits because they do not read fast enough.
 	Slow bool
@@ -188,11 +189,11 @@ func (f *filter) fits(s *session) bool {
 		f.Slow && s.conn.Buffered() == 0,
 		f.Group != "" && !s.loop.members.InGroup(&s.member, f.Group):
 		return false
-	case !f.Addr.IsValid():
+	case !f.Addr.IsValid() && f.Port == 0:
 		return true
 	}
 	addr, err := netip.ParseAddrPort(s.remote())
-	return err == nil && f.Addr.Contains(addr.Addr())
+	return err == nil && (!f.Addr.IsValid() || f.Addr.Contains(addr.Addr())) && (f.Port == 0 || f.Port == addr.Port())
 }
 
 // position is where a walk continues.

@@ -81,7 +81,7 @@ func New(cfg Config) (*Server, error) {
 		}
 	}
 	s.guard = newGuard(t, cfg.Logger)
-	handler, err := s.handler()
+	handler, err := newHandler(s)
 	if err != nil {
 		return nil, fmt.Errorf("admin: metrics: %w", err)
 	}
@@ -127,7 +127,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.http.Shutdown(last) != nil {
 		_ = s.http.Close()
 	}
-	<-ended
+	<-ended //nolint:errcheck // it is that the server was closed
 	return nil
 }
 

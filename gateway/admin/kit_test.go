@@ -51,7 +51,7 @@ type fixture struct {
 	log     *logText
 	level   *slog.LevelVar
 	drained chan struct{}
-	worker  func() // starts a worker
+	worker  func(gateways ...string) // starts a worker of this gateway and others
 	client  *http.Client
 }
 
@@ -113,8 +113,9 @@ func start(t testing.TB, change func(*admin.Config)) *fixture {
 	})
 	<-f.g.Ready()
 	f.url, f.text = "http://"+f.server.Addr(), strings.TrimPrefix(f.g.Addrs()[0], "text://")
-	f.worker = func() {
-		w, err := worker.New(worker.Config{Gateways: []string{f.g.WorkerAddr()}, Name: "w", Logger: log}, business)
+	f.worker = func(others ...string) {
+		cfg := worker.Config{Gateways: append(others, f.g.WorkerAddr()), Name: "w", Logger: log}
+		w, err := worker.New(cfg, business)
 		if err != nil {
 			t.Fatal(err)
 		}

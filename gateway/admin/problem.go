@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,6 +43,8 @@ func problemOf(err error) *problem {
 		status = http.StatusBadRequest
 	case errors.Is(err, gateway.ErrNotRunning):
 		status = http.StatusServiceUnavailable
+	case errors.Is(err, context.DeadlineExceeded):
+		status = http.StatusGatewayTimeout
 	}
 	return refuse(status, "%v", err)
 }

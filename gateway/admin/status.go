@@ -59,7 +59,10 @@ type Totals struct {
 }
 
 // status answers GET /api/v1/status.
-func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if _, err := query(r); err != nil {
+		return nil, err
+	}
 	g := s.cfg.Gateway
 	stats := g.Stats()
 	id, name := s.control.Gateway()
@@ -86,7 +89,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 			Buffered: l.BufferedBytes, Slow: l.SlowConns, Totals: totals(l),
 		})
 	}
-	answer(w, http.StatusOK, a)
+	return a, nil
 }
 
 func totals(s *gateway.LoopStats) Totals {
