@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/seed-7410fe32/sluice/engine"
 	"github.com/seed-7410fe32/sluice/internal/link"
 )
 
@@ -35,8 +36,9 @@ type ClientInfo struct {
 	Groups   int    // number of groups
 	// QueuedMessages and QueuedBytes wait for a worker or its credit.
 	QueuedMessages, QueuedBytes int
-	UnackedBytes                int // messages that its worker has not acknowledged
-	OutputBytes                 int // output that its connection has not taken
+	UnackedBytes                int  // messages that its worker has not acknowledged
+	OutputBytes                 int  // output that its connection has not taken
+	Slow                        bool // output waits because it does not read fast enough
 	// Since is when it became a client, and LastHeard when bytes of it last came. Both are exact to
 	// about a second.
 	Since, LastHeard time.Time
@@ -147,7 +149,7 @@ func describe(s *session, now time.Time) ClientInfo {
 	c := ClientInfo{
 		ID: s.member.ID.String(), Addr: s.remote(), Listener: s.lis.URL, UID: s.member.UID(),
 		Pending: s.entry == entryPending, Groups: s.member.GroupCount(),
-		QueuedBytes: s.queue.size(), UnackedBytes: int(s.unacked), OutputBytes: s.conn.Buffered(),
+		QueuedBytes: s.queue.size(), UnackedBytes: int(s.unacked), OutputBytes: s.conn.Buffered(), Slow: engine.IsSlow(s.conn),
 		Since:     now.Add(-time.Duration(s.loop.uptime-s.since) * time.Second),
 		LastHeard: now.Add(-time.Duration(s.loop.uptime-s.heard) * time.Second),
 	}
@@ -186,14 +188,15 @@ func (f *filter) fits(s *session) bool {
 	switch {
 	case f.UID != "" && s.member.UID() != f.UID,
 		f.Listener != "" && s.lis.URL != f.Listener,
-		f.Slow && s.conn.Buffered() == 0,
+		f.Slow && !engine.IsSlow(s.conn),
 		f.Group != "" && !s.loop.members.InGroup(&s.member, f.Group):
 		return false
 	case !f.Addr.IsValid() && f.Port == 0:
 		return true
 	}
 	addr, err := netip.ParseAddrPort(s.remote())
-	return err == nil && (!f.Addr.IsValid() || f.Addr.Contains(addr.Addr())) && (f.Port == 0 || f.Port == addr.Port())
+	return err == nil && (!f.Addr.IsValid() || f.Addr.Contains(addr.Addr())) &&
+		(f.Port == 0 || f.Port == addr.Port())
 }
 
 // position is where a walk continues.

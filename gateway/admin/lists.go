@@ -133,7 +133,7 @@ func (s *Server) client(_ http.ResponseWriter, r *http.Request) (any, error) {
 func clientOf(c *gateway.ClientInfo) Client {
 	return Client{
 		ID: c.ID, Addr: c.Addr, Listener: c.Listener, UID: c.UID, Worker: c.Worker, WorkerID: c.WorkerID,
-		Pending: c.Pending, Slow: c.OutputBytes > 0, GroupCount: c.Groups, QueuedMessages: c.QueuedMessages,
+		Pending: c.Pending, Slow: c.Slow, GroupCount: c.Groups, QueuedMessages: c.QueuedMessages,
 		QueuedBytes: c.QueuedBytes, UnackedBytes: c.UnackedBytes, OutputBytes: c.OutputBytes,
 		Since: c.Since.Round(time.Second), LastHeard: c.LastHeard.Round(time.Second),
 	}

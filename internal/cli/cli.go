@@ -107,6 +107,7 @@ runs in workers. sluice chat is the place to start: a gateway and a worker in on
 		chatCommand(log, level, hup), echoCommand(log, level, hup), gatewayCommand(log, level),
 		benchCommand(log, hup), versionCommand(),
 	)
+	root.AddCommand(operatorCommands()...)
 	return root
 }
 
