@@ -149,7 +149,8 @@ func describe(s *session, now time.Time) ClientInfo {
 	c := ClientInfo{
 		ID: s.member.ID.String(), Addr: s.remote(), Listener: s.lis.URL, UID: s.member.UID(),
 		Pending: s.entry == entryPending, Groups: s.member.GroupCount(),
-		QueuedBytes: s.queue.size(), UnackedBytes: int(s.unacked), OutputBytes: s.conn.Buffered(), Slow: engine.IsSlow(s.conn),
+		QueuedBytes: s.queue.size(), UnackedBytes: int(s.unacked), OutputBytes: s.conn.Buffered(),
+		Slow:      engine.IsSlow(s.conn),
 		Since:     now.Add(-time.Duration(s.loop.uptime-s.since) * time.Second),
 		LastHeard: now.Add(-time.Duration(s.loop.uptime-s.heard) * time.Second),
 	}

@@ -181,6 +181,7 @@ func TestAdminIsNotExposed(t *testing.T) {
 		{[]string{"--admin", "http://127.0.0.1:0"}, 2, "without a scheme"},
 		{[]string{"--admin-token-file", os.DevNull}, 2, "needs --admin"},
 		{[]string{"--admin", "127.0.0.1:0", "--admin-token-file", os.DevNull}, 1, "has no token"},
+		{[]string{"--admin", "127.0.0.1:0", "--admin-token-file", "/nothing"}, 1, "no such file"},
 		{[]string{"--admin", used.Addr().String()}, 1, "address already in use"},
 	} {
 		cmd := exec.Command(bin, append([]string{"gateway", "--listen", "text://127.0.0.1:0", "--inner", "127.0.0.1:0"},
@@ -189,6 +190,30 @@ func TestAdminIsNotExposed(t *testing.T) {
 		if code := cmd.ProcessState.ExitCode(); code != c.code || !strings.Contains(string(out), c.says) {
 			t.Errorf("%q: exit code %d, want %d, without %q: %s", c.flags, code, c.code, c.says, out)
 		}
+	}
+}
+
+// A reload by the API does what SIGHUP does, and says whether the configuration is right. The
+// variable that names the admin listener for operators' commands does not open one.
+func TestReloadByTheAPI(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "sluice.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("max_conns: 5\n")
+	o := newOperator(t, "echo", "--listen", "text://127.0.0.1:0", "--config", file)
+	write("max_conns: 7\n")
+	o.says(0, "reloaded\n", "reload")
+	o.server.AwaitLog("configuration reloaded", 1)
+	write("max_conns: many\n")
+	o.says(1, "409 Conflict", "reload")
+	server := proctest.Start(t, []string{"SLUICE_ADMIN=" + o.url, "SLUICE_ADMIN_TOKEN_FILE=" + o.file}, o.bin, "echo",
+		"--listen", "text://127.0.0.1:0")
+	if addr := server.Addrs["admin"]; addr != "" {
+		t.Errorf("it listens on %s", addr)
 	}
 }
 

@@ -45,7 +45,7 @@ type Config struct {
 	Drain func()
 	// Reload reads the configuration again, as a SIGHUP does. Nil: POST /api/v1/reload gets status
 	// 501.
-	Reload func() error
+	Reload func(context.Context) error
 	// LogLevel is the level of the log that PUT /api/v1/log-level changes. Nil: status 501.
 	LogLevel *slog.LevelVar
 	// Collectors are further metrics, of a worker in the same process for example.

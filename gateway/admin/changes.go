@@ -118,7 +118,7 @@ func (s *Server) reload(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if s.cfg.Reload == nil {
 		return nil, refuse(http.StatusNotImplemented, "this program has no configuration to read again")
 	}
-	err := s.cfg.Reload()
+	err := s.cfg.Reload(r.Context())
 	s.audit(r, "reload", err)
 	if err != nil {
 		return nil, refuse(http.StatusConflict, "the old configuration stays: %v", err)

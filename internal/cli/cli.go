@@ -46,9 +46,10 @@ func Main() (exitCode int) {
 		out.Close("", logCloseAtOnce)
 		os.Exit(128 + int(s)) // as a shell reports it
 	}()
-	level := new(slog.LevelVar)
-	log := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: level}))
-	c, err := command(log, level, hup).ExecuteContextC(ctx)
+	c, err := addConfig(command(slog.New(newLeveled(out)), hup)).ExecuteContextC(ctx)
+	if o := optionsOf(c); o != nil {
+		err = o.config.atSource(err)
+	}
 	last, code := outcome(c, err)
 	out.Close(last, logCloseTimeout)
 	return code
@@ -86,7 +87,10 @@ func outcome(c *cobra.Command, err error) (last string, code int) {
 // usageError is an error of the command line. The exit code is 2.
 type usageError struct{ error }
 
-func command(log *slog.Logger, level *slog.LevelVar, hup hangUps) *cobra.Command {
+// Unwrap returns the cause.
+func (e usageError) Unwrap() error { return e.error }
+
+func command(log *slog.Logger, hup hangUps) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "sluice",
 		Short: "a gateway/worker engine for long-lived connections",
@@ -97,22 +101,31 @@ runs in workers. sluice chat is the place to start: a gateway and a worker in on
 	}
 	root.Args = noArgs
 	root.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
-	root.PersistentPreRun = func(c *cobra.Command, _ []string) {
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
+		err := configure(c)
 		if !reloads(c) {
 			hup.release()
 		}
+		return err
 	}
 	root.SetFlagErrorFunc(valueError)
 	root.AddCommand(
-		chatCommand(log, level, hup), echoCommand(log, level, hup), gatewayCommand(log, level),
-		benchCommand(log, hup), versionCommand(),
+		chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log, hup), benchCommand(log, hup),
+		versionCommand(),
 	)
 	root.AddCommand(operatorCommands()...)
 	return root
 }
 
-func chatCommand(log *slog.Logger, level *slog.LevelVar, hup hangUps) *cobra.Command {
-	o := options{log: log, level: level, reload: hup}
+// addConfig adds the commands about settings. They read the other commands, which are therefore
+// made without them.
+func addConfig(root *cobra.Command) *cobra.Command {
+	root.AddCommand(configCommand())
+	return root
+}
+
+func chatCommand(log *slog.Logger, hup hangUps) *cobra.Command {
+	o := options{log: log, reload: hup}
 	var addressRate int
 	c := &cobra.Command{
 		Use:   "chat",
@@ -129,6 +142,7 @@ http://127.0.0.1:7272, and lines of text, commands or JSON, are on 127.0.0.1:727
 	o.gatewayFlags(c, "127.0.0.1:0")
 	o.linkFlags(c)
 	o.workerFlags(c)
+	configFlags(c, &o)
 	c.Flags().IntVar(&addressRate, "address-rate", 20,
 		"`requests` that all clients of one address may make in a second, and ten times as many after a "+
 			"quiet time; negative: any number")
@@ -148,8 +162,8 @@ func newChat(key []byte, addressRate int) (worker.Handler, error) {
 	return chat.New(chat.Config{History: history, Key: key, AddressRate: addressRate})
 }
 
-func echoCommand(log *slog.Logger, level *slog.LevelVar, hup hangUps) *cobra.Command {
-	o := options{log: log, level: level, reload: hup}
+func echoCommand(log *slog.Logger, hup hangUps) *cobra.Command {
+	o := options{log: log, reload: hup}
 	var e echo
 	c := &cobra.Command{
 		Use:   "echo",
@@ -165,13 +179,14 @@ one process, or with --worker a worker only.
 	o.gatewayFlags(c, "127.0.0.1:0")
 	o.linkFlags(c)
 	o.workerFlags(c)
+	configFlags(c, &o)
 	c.Flags().StringVar(&e.broadcastPrefix, "broadcast-prefix", "",
 		"messages that begin with this `prefix` go unchanged to every client")
 	return c
 }
 
-func gatewayCommand(log *slog.Logger, level *slog.LevelVar) *cobra.Command {
-	o := options{log: log, level: level}
+func gatewayCommand(log *slog.Logger, hup hangUps) *cobra.Command {
+	o := options{log: log, reload: hup}
 	var page bool
 	c := &cobra.Command{
 		Use:   "gateway",
@@ -181,9 +196,6 @@ connect to --inner.
 ` + clientHelp(),
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := noZeros(c.Flags()); err != nil {
-				return err
-			}
 			if !page {
 				return o.serveGateway(c, nil)
 			}
@@ -192,6 +204,7 @@ connect to --inner.
 	}
 	o.gatewayFlags(c, "127.0.0.1:2300")
 	o.linkFlags(c)
+	configFlags(c, &o)
 	c.Flags().BoolVar(&page, "chat-page", false, "serve the web page of the chat on ws listeners")
 	return c
 }

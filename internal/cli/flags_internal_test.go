@@ -22,7 +22,7 @@ func TestFlagsInDocuments(t *testing.T) {
 		"help":             true, // cobra's own
 		"exit-with-parent": true, // hidden: the parent of workers gives it to them
 	}
-	note(command(slog.New(slog.DiscardHandler), new(slog.LevelVar), nil), known)
+	note(command(slog.New(slog.DiscardHandler), nil), known)
 	names, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -51,9 +52,12 @@ func oneLine(s string) string {
 	}, strings.TrimSpace(s))
 }
 
-// table prints rows in columns. Cells are made safe for a terminal.
-func table(rows ...[]string) error {
-	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+// table prints rows in columns.
+func table(rows ...[]string) error { return writeTable(os.Stdout, rows) }
+
+// writeTable writes rows in columns. Cells are made safe for a terminal.
+func writeTable(to io.Writer, rows [][]string) error {
+	w := tabwriter.NewWriter(to, 0, 4, 2, ' ', 0)
 	for _, row := range rows {
 		for i := range row {
 			row[i] = oneLine(row[i])

@@ -34,7 +34,7 @@ func TestRenamedFlags(t *testing.T) {
 	for _, name := range []string{"chat", "echo", "gateway"} {
 		for old, now := range renamed {
 			for _, arg := range []string{"--" + old, "--" + old + "=1"} {
-				root := command(slog.New(slog.DiscardHandler), new(slog.LevelVar), nil)
+				root := command(slog.New(slog.DiscardHandler), nil)
 				root.SetArgs([]string{name, arg})
 				root.SetOut(io.Discard)
 				root.SetErr(io.Discard)
@@ -62,7 +62,7 @@ func TestWrongCommandLines(t *testing.T) {
 		"gateway --max-message 10000000000000000000000": `--max-message: "10000000000000000000000": out of range`,
 		"chat --compress=perhaps":                       `--compress: "perhaps": must be true or false`,
 	} {
-		root := command(slog.New(slog.DiscardHandler), new(slog.LevelVar), nil)
+		root := command(slog.New(slog.DiscardHandler), nil)
 		root.SetArgs(strings.Fields(line))
 		root.SetOut(io.Discard)
 		root.SetErr(io.Discard)

@@ -8,7 +8,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -177,32 +176,28 @@ func render(before, now *sample) string {
 		rate(t.Closed, old.Closed), s.Workers)
 	fmt.Fprintf(&b, "messages a second: %s in, %s out, %s rejected, %s dropped\n\n", rate(t.MessagesIn, old.MessagesIn),
 		rate(t.MessagesOut, old.MessagesOut), rate(t.Rejected, old.Rejected), rate(t.Dropped, old.Dropped))
-	w := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "LOOP\tCLIENTS\tIN/S\tOUT/S\tQUEUED\tBUFFERED\tSLOW\tWORKERS")
+	rows := [][]string{{"LOOP", "CLIENTS", "IN/S", "OUT/S", "QUEUED", "BUFFERED", "SLOW", "WORKERS"}}
 	for i := range s.Loops {
 		l, o := &s.Loops[i], s.Loops[i].Totals
 		if old != t && i < len(before.status.Loops) {
 			o = before.status.Loops[i].Totals
 		}
-		fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%s\t%s\t%d\t%d\n", i, l.Clients, rate(l.MessagesIn, o.MessagesIn),
-			rate(l.MessagesOut, o.MessagesOut), size(l.Queued), size(l.Buffered), l.Slow, l.Workers)
+		rows = append(rows, []string{
+			strconv.Itoa(i), strconv.Itoa(l.Clients), rate(l.MessagesIn, o.MessagesIn), rate(l.MessagesOut, o.MessagesOut),
+			size(l.Queued), size(l.Buffered), strconv.Itoa(l.Slow), strconv.Itoa(l.Workers),
+		})
 	}
-	fmt.Fprintln(w)
-	_ = w.Flush() // a Builder does not fail
-	for _, row := range workerRows(now.workers.Workers) {
-		for i := range row {
-			row[i] = oneLine(row[i])
-		}
-		fmt.Fprintln(w, strings.Join(row, "\t"))
-	}
-	_ = w.Flush()
+	_ = writeTable(&b, rows) // a Builder does not fail
+	b.WriteByte('\n')
+	_ = writeTable(&b, workerRows(now.workers.Workers))
 	if len(now.slow.Clients) > 0 {
-		fmt.Fprintln(w, "\nSLOW CLIENT\tADDR\tUID\tOUTPUT\tSINCE")
+		rows = [][]string{{"SLOW CLIENT", "ADDR", "UID", "OUTPUT", "SINCE"}}
+		for i := range now.slow.Clients {
+			c := &now.slow.Clients[i]
+			rows = append(rows, []string{c.ID, c.Addr, c.UID, size(c.OutputBytes), ago(c.Since)})
+		}
+		b.WriteByte('\n')
+		_ = writeTable(&b, rows)
 	}
-	for i := range now.slow.Clients {
-		c := &now.slow.Clients[i]
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", c.ID, c.Addr, oneLine(c.UID), size(c.OutputBytes), ago(c.Since))
-	}
-	_ = w.Flush()
 	return b.String()
 }

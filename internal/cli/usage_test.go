@@ -13,7 +13,7 @@ import (
 // topic.
 func TestUsageByTopic(t *testing.T) {
 	t.Parallel()
-	root := command(slog.New(slog.DiscardHandler), new(slog.LevelVar), nil)
+	root := command(slog.New(slog.DiscardHandler), nil)
 	for _, path := range [][]string{{"chat"}, {"echo"}, {"gateway"}, {"bench", "serve"}} {
 		c, _, err := root.Find(path)
 		if err != nil {

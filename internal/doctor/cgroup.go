@@ -20,7 +20,7 @@ func memory(m Machine) (Finding, bool) {
 		f.Check, f.Effect = "memory of the cgroup", "the kernel kills the process"
 		f.Mend = "systemd: MemoryMax=; Kubernetes: resources.limits.memory; and set GOMEMLIMIT to 90 % of it"
 	}
-	f.Now, f.Limit = sizeOf(bytes), int(min(bytes/2/clientMemory, math.MaxInt32)) // half is for messages
+	f.Now, f.Limit = sizeOf(bytes), min(bytes/2/clientMemory, math.MaxInt32) // half is for messages
 	return f, ok
 }
 
