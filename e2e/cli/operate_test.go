@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/seed-7410fe32/sluice/internal/certs/certstest"
 	"github.com/seed-7410fe32/sluice/internal/proctest"
 )
 
@@ -190,6 +191,32 @@ func TestAdminIsNotExposed(t *testing.T) {
 		if code := cmd.ProcessState.ExitCode(); code != c.code || !strings.Contains(string(out), c.says) {
 			t.Errorf("%q: exit code %d, want %d, without %q: %s", c.flags, code, c.code, c.says, out)
 		}
+	}
+}
+
+// The admin listener speaks TLS, and a new certificate is used after SIGHUP.
+func TestAdminTLS(t *testing.T) {
+	t.Parallel()
+	authority := certstest.New(t)
+	cert, key, ca := authority.Files(t, "127.0.0.1")
+	settings := filepath.Join(t.TempDir(), "sluice.yaml")
+	certstest.Write(t, settings, nil)
+	o := newOperator(t, "echo", "--listen", "text://127.0.0.1:0", "--config", settings, "--admin-tls-cert", cert,
+		"--admin-tls-key", key)
+	o.url = strings.Replace(o.url, "http:", "https:", 1)
+	o.says(1, "certificate signed by unknown authority", "status")
+	o.says(0, "ready", "status", "--admin-ca", ca)
+	other := certstest.New(t)
+	newCert, newKey := other.Issue(t, "127.0.0.1")
+	certstest.Write(t, cert, newCert)
+	certstest.Write(t, key, newKey)
+	certstest.Write(t, ca, other.PEM)
+	o.server.Signal(syscall.SIGHUP)
+	o.server.AwaitLog("certificates reloaded", 1)
+	o.says(0, "ready", "status", "--admin-ca", ca)
+	out, err := exec.Command(o.bin, "gateway", "--admin", "127.0.0.1:0", "--admin-tls-cert", cert).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "need each other") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/certs"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
@@ -39,6 +40,7 @@ type options struct {
 
 	admin          string // host:port of the admin listener; empty: none
 	adminTokenFile string
+	adminPair      certs.Pair       // of the admin listener
 	reloadAsked    chan chan<- bool // requests to reload, beside SIGHUP; nil: none can come
 
 	handlersHere bool // a worker runs in this process, beside the gateway
