@@ -118,6 +118,7 @@ runs in workers. sluice chat is the place to start: a gateway and a worker in on
 		chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log, hup), benchCommand(log, hup),
 		versionCommand(),
 	)
+	root.AddCommand(operatorCommands()...)
 	return root
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/certs"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
@@ -37,6 +38,11 @@ type options struct {
 	weight         int
 	window         int // of bench serve
 	router         string
+
+	admin          string // host:port of the admin listener; empty: none
+	adminTokenFile string
+	adminPair      certs.Pair       // of the admin listener
+	reloadAsked    chan chan<- bool // requests to reload, beside SIGHUP; nil: none can come
 
 	handlersHere bool // a worker runs in this process, beside the gateway
 
@@ -124,6 +130,7 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 			"none")
 	f.IntVar(&g.DrainRate, "drain-rate", 0,
 		"`clients` a second that are closed; 0: all within half of --drain-timeout, at least 100")
+	adminFlags(c, o)
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
 

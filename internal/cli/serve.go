@@ -50,11 +50,16 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	}
 	// The gateway drains before the workers go, so that nothing taken is left unanswered.
 	gatewayCtx, stopGateway := context.WithCancel(ctx)
+	defer stopGateway()
+	operators, err := newAdmin(o, c, g, stopGateway)
+	if err != nil {
+		return err
+	}
 	workerCtx, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	var both errgroup.Group
 	both.Go(func() error {
 		defer stopWorkers()
-		return runGateway(gatewayCtx, g)
+		return operators.beside(func() error { return runGateway(gatewayCtx, g) })
 	})
 	both.Go(func() error {
 		defer stopGateway()
@@ -65,7 +70,9 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 		}
 		o.tellPages(g, page)
 		reloadListeners(o, g, page)
-		return o.work(workerCtx, c, business, key, []string{g.WorkerAddr()}, func() { o.announceGateway(g) })
+		return o.work(workerCtx, c, business, key, []string{g.WorkerAddr()}, func() {
+			o.announceGateway(g, operators)
+		})
 	})
 	return both.Wait()
 }
@@ -112,11 +119,17 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := context.WithCancel(c.Context())
+	defer stop()
+	operators, err := newAdmin(o, c, g, stop)
+	if err != nil {
+		return err
+	}
 	if o.exitWithParent {
 		go followParent()
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- runGateway(c.Context(), g) }()
+	go func() { ended <- operators.beside(func() error { return runGateway(ctx, g) }) }()
 	select {
 	case err := <-ended:
 		return err
@@ -125,7 +138,7 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	o.tellPages(g, page)
 	reloadListeners(o, g, page)
 	followHangUps(c.Context(), o, c)
-	o.announceGateway(g)
+	o.announceGateway(g, operators)
 	return <-ended
 }
 
@@ -165,8 +178,12 @@ func (o *options) announce(addrs []string) {
 }
 
 // announceGateway prints the ready line of a gateway.
-func (o *options) announceGateway(g *gateway.Gateway) {
-	o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr()))
+func (o *options) announceGateway(g *gateway.Gateway, operators *operators) {
+	addrs := append(g.Addrs(), "inner://"+g.WorkerAddr())
+	if operators != nil {
+		addrs = append(addrs, "admin://"+operators.server.Addr())
+	}
+	o.announce(addrs)
 }
 
 // outliveReaders makes a write to standard output or error fail when its reader has gone, instead
