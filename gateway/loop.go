@@ -55,6 +55,7 @@ type loop struct {
 	upgrades       upgrades
 	invocations    invocations
 	seconds        uint32 // ticks, from 1
+	uptime         uint32 // seconds since the gateway's start, set at each tick
 	queues         queues
 	trials         trials
 	queuedBytes    int // bytes of the messages in the sessions' queues
@@ -107,6 +108,7 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 func (l *loop) OnTimer(*engine.Timer) {
 	l.el.Schedule(&l.tick, tickEvery)
 	l.seconds++
+	l.uptime = uint32(l.el.Now().Sub(l.g.started) / time.Second)
 	l.drainInbox()
 	l.inbox.trim()
 	l.cutOverdue()
@@ -130,6 +132,8 @@ func (l *loop) open(s *session) {
 		l.sessions = append(l.sessions, nil)
 	}
 	l.sessions[s.slot] = s
+	s.since = l.uptime
+	s.heard = l.uptime
 	s.member.ID = link.MakeClientID(l.g.cfg.ID, l.index, s.slot, l.tokens.Uint64())
 }
 

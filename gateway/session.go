@@ -58,12 +58,14 @@ type session struct {
 	awaitsFirst bool            // the first message has not come and has a deadline
 	turn        turn            // whether the session has yielded or stalled, and the cost of its last input
 	reason      link.Reason     // why the session ended
-	deadlineAt  uint32          // 1 + its index in loop.deadlines; 0: it is not in the list
+	heard       uint32          // the loop's uptime when bytes last came
 	member      registry.Member // id, uid, groups, attributes
 
-	timer   engine.Timer
-	lis     *listener // static
-	request string    // static; WebSocket: request target and header fields, encoded as in an attachment
+	timer      engine.Timer
+	lis        *listener // static
+	request    string    // static; WebSocket: request target and header fields, encoded as in an attachment
+	deadlineAt uint32    // 1 + its index in loop.deadlines; 0: it is not in the list
+	since      uint32    // static; the loop's uptime when the client opened
 }
 
 // token is the number that, together with the slot, identifies the client in frames.
@@ -138,7 +140,7 @@ func (s *session) open(id *identity) {
 
 // OnData implements engine.Handler. It decodes all input that has come.
 func (s *session) OnData(_ *engine.Conn, in []byte) int {
-	s.pulse |= alive
+	s.pulse, s.heard = s.pulse|alive, s.loop.uptime
 	taken := 0
 	if s.phase == phaseHandshake {
 		if taken = s.handshake(in); taken == 0 {

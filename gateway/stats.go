@@ -221,6 +221,9 @@ func (g *Gateway) Stats() Stats {
 	return all
 }
 
+// Control returns the Control of the gateway.
+func (g *Gateway) Control() *Control { return &Control{g} }
+
 // snapshot is the last answer of a loop. It does not change.
 type snapshot struct {
 	LoopStats

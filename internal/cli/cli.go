@@ -18,6 +18,7 @@ import (
 	"github.com/seed-7410fe32/sluice/chat"
 	"github.com/seed-7410fe32/sluice/internal/build"
 	"github.com/seed-7410fe32/sluice/internal/logs"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
@@ -43,6 +44,7 @@ func Main() (exitCode int) {
 	go func() {
 		first := <-signals
 		drain()
+		_ = sdnotify.Send(sdnotify.Stopping) // for information only
 		s, _ := nextSignal(signals, first).(syscall.Signal)
 		handler.Flush()
 		out.Close("", logCloseAtOnce)
@@ -116,6 +118,7 @@ runs in workers. sluice chat is the place to start: a gateway and a worker in on
 		chatCommand(log, hup), echoCommand(log, hup), gatewayCommand(log, hup), benchCommand(log, hup),
 		versionCommand(),
 	)
+	root.AddCommand(operatorCommands()...)
 	return root
 }
 

@@ -311,10 +311,12 @@ func try(o *options, f *pflag.FlagSet) error {
 	}
 	if o.worker {
 		_, err = o.newWorker(worker.Handler{}, key, o.gateways)
-	} else {
-		_, err = o.newGateway(key, nil)
+		return err
 	}
-	return err
+	if _, err = o.newGateway(key, nil); err != nil {
+		return err
+	}
+	return checkAdmin(o)
 }
 
 // forget gives the setting that an error is about its default, so that the next error can be found.
