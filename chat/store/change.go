@@ -26,6 +26,7 @@ func (s *conversations) change(ctx context.Context, p *Change) (posted Posted, e
 		if err := p.apply(&m); err != nil {
 			return err
 		}
+		m.Rev++
 		w := s.open(t, p.Conversation)
 		changed := packed(authorOf(b), &m)
 		t.put(messageKey(p.Conversation, p.Seq), changed)

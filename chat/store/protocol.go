@@ -65,6 +65,7 @@ type Message struct {
 	Edited    int64      `json:"edited,omitempty"` // when, in Unix milliseconds
 	Deleted   bool       `json:"deleted,omitempty"`
 	Reactions []Reaction `json:"reactions,omitempty"`
+	Rev       int        `json:"rev,omitempty"` // grows by 1 with each change
 }
 
 // Quote is the message that another one replies to, as it was then.

@@ -266,6 +266,7 @@ func TestChange(t *testing.T) {
 		change(store.Change{UID: "ada", Seq: 1, Emoji: "+1"})
 		m, _ := change(store.Change{UID: "bob", Seq: 1, Emoji: "heart", Off: true})
 		want(t, "reactions", m.Reactions, "[{+1 [bob ada]}]")
+		want(t, "changes", m.Rev, "6")
 		reply, err := k.Post(ctx, &store.Post{UID: "bob", Room: "lobby", Text: "yes", Key: "k", Reply: 1})
 		if err != nil || reply.Message.Reply.Text != "hello" || reply.Message.Reply.UID != "ada" {
 			t.Errorf("reply: %+v, %v", reply, err)
