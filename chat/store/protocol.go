@@ -95,6 +95,7 @@ type Login struct {
 	Keys     []string // under which the name is found; the first one is the same in every spelling
 	Token    string   // of an earlier login, or ""
 	Password string   // or ""
+	Key      string   // of the delivery: a login that is delivered again has the same effect
 	Returns  bool     // the name is kept when the person has gone
 	Online   []string // uids of connected clients with one of the keys
 	Limits   []Limit
@@ -211,6 +212,7 @@ type Block struct {
 type SetPassword struct {
 	UID      string
 	Old, New string
+	Key      string // of the delivery
 	Limits   []Limit
 }
 

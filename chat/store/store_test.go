@@ -416,6 +416,40 @@ func TestNames(t *testing.T) {
 	})
 }
 
+// A worker may die after it has called the store. The request is delivered again, and has the same
+// effect.
+func TestDeliveredAgain(t *testing.T) {
+	each(t, store.Config{}, func(t *testing.T, k talk) {
+		ctx := t.Context()
+		login := store.Login{Name: "Ada", Keys: []string{"Ada"}, Key: "k1", Returns: true}
+		ada, err := k.Login(ctx, &login)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := k.Login(ctx, &login); err != nil || again.UID != ada.UID {
+			t.Errorf("the login: %+v, %v", again, err)
+		}
+		login.Key = "k2"
+		_, err = k.Login(ctx, &login)
+		want(t, "another login", code(t, err), "name_taken")
+		set := store.SetPassword{UID: ada.UID, New: "correct horse", Key: "k3"}
+		token, err := k.SetPassword(ctx, &set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := k.SetPassword(ctx, &set); err != nil || again != token {
+			t.Errorf("the password: %v", err)
+		}
+		k.say(ada.UID, "lobby", "hello")
+		for range 2 {
+			m := store.Change{UID: ada.UID, Conversation: "#lobby", Seq: 1, Delete: true}
+			if p, err := k.Change(ctx, &m); err != nil || !p.Message.Deleted {
+				t.Errorf("delete: %+v, %v", p, err)
+			}
+		}
+	})
+}
+
 // The times after which names are free, in memory because they are long.
 func TestNamesAreFreeAfterAWhile(t *testing.T) {
 	t.Parallel()
