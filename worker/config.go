@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -23,6 +24,10 @@ type Config struct {
 	// same key, of at least 16 bytes. Without a key a worker can only connect to gateways on its own
 	// machine.
 	Key []byte
+	// TLS makes the links TLS connections, besides the Key. The gateways must have
+	// gateway.Config.LinkTLS then. Without a ServerName the host of the address is verified. Nil
+	// means that nothing is encrypted.
+	TLS *tls.Config
 	// Name is the worker's name in logs, at most 200 bytes. Defaults to the host name.
 	Name string
 	// Build is the version of the business code, at most 200 bytes. Gateways can route by it.

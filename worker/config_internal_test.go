@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"crypto/tls"
 	"errors"
 	"strings"
 	"testing"
@@ -55,6 +56,7 @@ func TestConfigFields(t *testing.T) {
 			Bad:  []any{[]string(nil), []string{"host"}, []string{":1", "ws://:1"}},
 		},
 		"Key":                  {Good: []any{[]byte(nil), make([]byte, 16)}, Bad: []any{make([]byte, 1), make([]byte, 15)}},
+		"TLS":                  {Good: []any{(*tls.Config)(nil), new(tls.Config)}},
 		"Name":                 {Good: []any{"", "n"}, Bad: []any{long}},
 		"Build":                {Good: []any{"", "b"}, Bad: []any{long}},
 		"Weight":               {Default: 100, Max: 65535},

@@ -48,13 +48,16 @@ type Gateway struct {
 	stop   func() // stops the worker and waits until it has ended
 
 	mu       sync.Mutex
-	members  *registry.Registry // guarded by mu
-	sessions []*Client          // guarded by mu: by slot; slots are not reused
-	link     *wire              // guarded by mu: nil while no worker is connected
-	last     [16]byte           // guarded by mu: the id of the worker that has connected last
-	drained  bool               // guarded by mu: that worker has drained
-	linked   sync.Cond          // on mu: link has been set
-	clock    uint64             // guarded by mu: the time of bindings
+	members  *registry.Registry                            // guarded by mu
+	sessions []*Client                                     // guarded by mu: by slot; slots are not reused
+	link     *wire                                         // guarded by mu: nil while no worker is connected
+	last     [16]byte                                      // guarded by mu: the id of the worker that has connected last
+	drained  bool                                          // guarded by mu: that worker has drained
+	linked   sync.Cond                                     // on mu: link has been set
+	clock    uint64                                        // guarded by mu: the time of bindings
+	onInvoke func(context.Context, []byte) ([]byte, error) // guarded by mu
+
+	invocations sync.WaitGroup // running calls of onInvoke
 }
 
 // New starts a gateway and a worker with the handler. Both end with the test.
@@ -80,7 +83,10 @@ func NewWithConfig(tb testing.TB, h worker.Handler, cfg worker.Config) *Gateway 
 		return near, nil
 	}
 	g.startWorker(h)
-	tb.Cleanup(func() { g.stop() })
+	tb.Cleanup(func() {
+		g.stop()
+		g.invocations.Wait()
+	})
 	return g
 }
 
@@ -134,6 +140,14 @@ func (g *Gateway) awaitLink() {
 	}
 }
 
+// OnInvoke sets the function that answers Worker.Invoke, as gateway.Config.OnInvoke does. Without
+// one, Invoke returns worker.ErrRefused.
+func (g *Gateway) OnInvoke(f func(ctx context.Context, payload []byte) ([]byte, error)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.onInvoke = f
+}
+
 // Worker returns the present worker.
 func (g *Gateway) Worker() *worker.Worker { return g.worker }
 
@@ -157,7 +171,9 @@ func (g *Gateway) accept(conn net.Conn) {
 	var id [16]byte
 	_, err := link.Accept(conn, g.config.Key, func(h link.WorkerHello) (link.GatewayHello, error) {
 		id = h.ID
-		return link.GatewayHello{ID: gatewayID, Epoch: 1, Loops: 1, MaxFrame: link.MaxFrame, Name: "workertest"}, nil
+		return link.GatewayHello{
+			ID: gatewayID, Epoch: 1, Loops: 1, MaxFrame: link.MaxFrame, Name: "workertest", Invokes: true,
+		}, nil
 	})
 	if err != nil {
 		_ = conn.Close()
