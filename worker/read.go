@@ -211,6 +211,7 @@ func (l *gwLink) attach(f *link.Frame, it *item) (*session, error) {
 		d.sessions = append(d.sessions, nil)
 	}
 	s := newSession(l, f, &a)
+	s.ranIn = d.batches + 1 // the acknowledgement of the ATTACH goes out first
 	d.sessions[f.Slot] = s
 	l.clients.Add(1)
 	switch h := &l.w.handler; {
@@ -220,7 +221,7 @@ func (l *gwLink) attach(f *link.Frame, it *item) (*session, error) {
 	case !isNew:
 		l.w.stats.adopted.Add(1)
 		if h.Adopt != nil {
-			*it = item{kind: itemAdopt, seq: f.ID, number: a.Redelivered, cause: Cause(a.Cause)}
+			*it = item{kind: itemAdopt, seq: f.ID, again: a.Redelivered, cause: Cause(a.Cause)}
 			return s, nil
 		}
 	}
