@@ -138,7 +138,7 @@ func (s *Source) reload() error {
 		return err
 	}
 	s.loaded.Store(next)
-	s.log.Info("certificates reloaded", "names", strings.Join(next.names(), ","), "expires", s.NotAfter())
+	s.log.Info("certificates reloaded", "files", s.options.files(), "expires", s.NotAfter())
 	return nil
 }
 
@@ -167,15 +167,13 @@ func current(c *tls.Certificate, now time.Time) error {
 	return nil
 }
 
-// names returns the names in the certificates.
-func (m *material) names() (names []string) {
-	for _, c := range m.certs {
-		names = append(names, c.Leaf.DNSNames...)
-		for _, ip := range c.Leaf.IPAddresses {
-			names = append(names, ip.String())
-		}
+// files returns the names of the files of certificates.
+func (o *Options) files() string {
+	var names []string
+	for _, p := range o.Pairs {
+		names = append(names, p.Cert)
 	}
-	return names
+	return strings.Join(names, ",")
 }
 
 // load reads all files.
@@ -188,7 +186,10 @@ func (o *Options) load() (*material, error) {
 		}
 		m.certs = append(m.certs, c)
 	}
-	server := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, Certificates: m.certs}
+	server := &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, Certificates: m.certs,
+		DynamicRecordSizingDisabled: true, // what is sent at a time is one record, as far as it fits
+	}
 	if o.TicketKeys != "" {
 		keys, err := readTicketKeys(o.TicketKeys)
 		if err != nil {
