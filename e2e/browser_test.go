@@ -48,7 +48,8 @@ func talkInBrowser(t *testing.T, tab context.Context, addr string) visit {
 
 func leaveInBrowser(t *testing.T, tab context.Context, addr, name string, n int) []departure {
 	t.Helper()
-	return promised[[]departure](t, tab, "http://"+addr+"/", fmt.Sprintf("leave(WebSocket, 'ws://%s', %q, %d)", addr, name, n))
+	call := fmt.Sprintf("leave(WebSocket, 'ws://%s', %q, %d)", addr, name, n)
+	return promised[[]departure](t, tab, "http://"+addr+"/", call)
 }
 
 // testPageBehindNginx lets two people chat in windows of Chromium, on a page that nginx serves

@@ -99,7 +99,8 @@ func testSecurePage(t *testing.T, bin string) {
 	chatInBrowser(t, "https://"+p.Addrs["wss"]+"/")
 }
 
-// step is a part of a dialogue with a program: what it gets, and what a line of its output has then.
+// step is a part of a dialogue with a program: what it gets, and what a line of its output then
+// has.
 type step struct{ say, await string }
 
 // dialogue runs a program. Its standard input ends after the last step.

@@ -67,7 +67,7 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f.IntVar(&o.gateway.MaxTakeoverBytes, "max-takeover-bytes", 0,
 		"`bytes` of compression contexts in each event loop, 32768 for a client; 0: no context "+
 			"takeover")
-	o.clientTLSFlags(c)
+	o.tls.clientFlags(c, l)
 	o.limitFlags(c)
 	o.timeFlags(c)
 	o.bufferFlags(c)
@@ -142,7 +142,7 @@ func (o *options) linkFlags(c *cobra.Command) {
 	f.StringVar(&o.keyFile, "key-file", "",
 		"`file` with the key that gateways and workers share, 16 to 4096 bytes; without it only "+
 			"workers on this machine are accepted")
-	o.linkTLSFlags(c)
+	o.tls.linkFlags(c)
 	f.DurationVar(&o.drainTimeout, "drain-timeout", 10*time.Second,
 		"`time` for clients to go, or for a worker to finish its work")
 	f.BoolVar(&o.exitWithParent, "exit-with-parent", false,

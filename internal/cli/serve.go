@@ -40,10 +40,10 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	if err != nil {
 		return err
 	}
-	if err := o.loadTLS(); err != nil {
+	if err := o.tls.load(o.log); err != nil {
 		return err
 	}
-	o.watchTLS(ctx)
+	o.reload = o.tls.watch(ctx, o.reload)
 	if o.worker {
 		addrs := make([]string, len(o.gateways))
 		for i, a := range o.gateways {
@@ -108,10 +108,10 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
-	if err := o.loadTLS(); err != nil {
+	if err := o.tls.load(o.log); err != nil {
 		return err
 	}
-	o.watchTLS(c.Context())
+	o.reload = o.tls.watch(c.Context(), o.reload)
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -26,9 +27,9 @@ type tlsOptions struct {
 	links   *certs.Source // nil: links have no TLS
 }
 
-// clientTLSFlags adds the flags about TLS of clients.
-func (o *options) clientTLSFlags(c *cobra.Command) {
-	f, t, l := c.Flags(), &o.tls, &o.limits
+// clientFlags adds the flags about TLS of clients. l gets the limits.
+func (t *tlsOptions) clientFlags(c *cobra.Command, l *gateway.ListenerConfig) {
+	f := c.Flags()
 	f.StringArrayVar(&t.certs, "tls-cert", nil,
 		"`file` with the certificate of wss and tls+... listeners and those of its chain, PEM; "+
 			"repeatable: a client gets the first one that has the name that it asks for, or else the first one")
@@ -42,9 +43,9 @@ func (o *options) clientTLSFlags(c *cobra.Command) {
 		"TLS `handshakes` of a listener that begin in a second; further connections are closed; 0: no limit")
 }
 
-// linkTLSFlags adds the flags about TLS of links.
-func (o *options) linkTLSFlags(c *cobra.Command) {
-	f, t := c.Flags(), &o.tls
+// linkFlags adds the flags about TLS of links.
+func (t *tlsOptions) linkFlags(c *cobra.Command) {
+	f := c.Flags()
 	f.StringVar(&t.link.Cert, "link-tls-cert", "",
 		"`file` with this process's certificate for links, PEM: links between gateways and workers then "+
 			"have TLS on both sides, besides --key-file")
@@ -54,9 +55,8 @@ func (o *options) linkTLSFlags(c *cobra.Command) {
 		"`name` that the certificates of gateways must have (default: the host of the address that is dialled)")
 }
 
-// load reads the files of the flags. It does so once.
-func (o *options) loadTLS() error {
-	t := &o.tls
+// load checks the flags, and reads their files.
+func (t *tlsOptions) load(log *slog.Logger) error {
 	switch {
 	case len(t.certs) != len(t.keys):
 		return usageError{fmt.Errorf("--tls-cert is given %d times and --tls-key %d times: each certificate needs its key",
@@ -69,8 +69,8 @@ func (o *options) loadTLS() error {
 		return usageError{errors.New("--link-tls-name needs --link-tls-cert, --link-tls-key and --link-tls-ca")}
 	}
 	var err error
-	if len(t.certs) > 0 && t.clients == nil {
-		files := certs.Options{TicketKeys: t.ticketKeys, Logger: o.log}
+	if len(t.certs) > 0 {
+		files := certs.Options{TicketKeys: t.ticketKeys, Logger: log}
 		for i, cert := range t.certs {
 			files.Pairs = append(files.Pairs, certs.Pair{Cert: cert, Key: t.keys[i]})
 		}
@@ -78,8 +78,8 @@ func (o *options) loadTLS() error {
 			return fmt.Errorf("--tls-cert, --tls-key: %w", err)
 		}
 	}
-	if t.linkCA != "" && t.links == nil {
-		files := certs.Options{Pairs: []certs.Pair{t.link}, CA: t.linkCA, Logger: o.log}
+	if t.linkCA != "" {
+		files := certs.Options{Pairs: []certs.Pair{t.link}, CA: t.linkCA, Logger: log}
 		if t.links, err = certs.New(files); err != nil {
 			return fmt.Errorf("--link-tls-cert, --link-tls-key, --link-tls-ca: %w", err)
 		}
@@ -107,34 +107,34 @@ func (t *tlsOptions) sources() (all []*certs.Source) {
 	return all
 }
 
-// watchTLS reads the files of certificates again when they change, and on SIGHUP, until ctx ends.
-// From then on o.reload has the signals after that.
-func (o *options) watchTLS(ctx context.Context) {
-	sources := o.tls.sources()
+// watch reads the files of certificates again when they change, and at each value of reload, until
+// ctx ends. It returns a channel that gets those values after that.
+func (t *tlsOptions) watch(ctx context.Context, reload <-chan os.Signal) <-chan os.Signal {
+	sources := t.sources()
 	if len(sources) == 0 {
-		return
+		return reload
 	}
 	for _, s := range sources {
 		go s.Watch(ctx)
 	}
-	from, to := o.reload, make(chan os.Signal, 1)
-	o.reload = to
+	next := make(chan os.Signal, 1)
 	go func() {
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case signal := <-from:
+			case signal := <-reload:
 				for _, s := range sources {
 					_ = s.Reload() // it is logged
 				}
 				select {
-				case to <- signal:
+				case next <- signal:
 				default: // one waits already
 				}
 			}
 		}
 	}()
+	return next
 }
 
 // hasTLS reports whether the command line names certificates, so that SIGHUP reloads them.
