@@ -9,8 +9,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // TLSStats contains the counters of the TLS handshakes of a Listener since Listen.
@@ -28,10 +26,8 @@ type TLSStats struct {
 // connection is registered with a loop.
 type handshakes struct {
 	// Static after newHandshakes.
-	ln      *Listener
-	options *TLSOptions
-	rate    *rate.Limiter // nil: no limit
-	slots   chan struct{} // one token for each handshake; bound: handshakes of TLS
+	ln    *Listener
+	slots chan struct{} // one token for each handshake; bound: handshakes of TLS
 
 	wg     sync.WaitGroup
 	enroll sync.Mutex // a registration takes a second descriptor for a moment
@@ -48,30 +44,15 @@ type handshake struct {
 // minHandshakeTime is how long a handshake may always take while others wait.
 const minHandshakeTime = 250 * time.Millisecond
 
-func newHandshakes(ln *Listener, o *TLSOptions) *handshakes {
-	h := &handshakes{
-		ln: ln, options: o, slots: make(chan struct{}, o.MaxHandshakes), open: make(map[net.Conn]handshake),
-	}
-	if o.HandshakeRate > 0 {
-		h.rate = rate.NewLimiter(rate.Limit(o.HandshakeRate), o.HandshakeRate)
-	}
-	return h
-}
-
-// allow reports whether a handshake may begin now. It is called by the accept goroutine.
-func (h *handshakes) allow() bool {
-	if h.rate != nil && !h.rate.Allow() {
-		h.ln.update(func(s *ListenerStats) { s.TLS.OverRate++ })
-		return false
-	}
-	return true
+func newHandshakes(ln *Listener, most int) *handshakes {
+	return &handshakes{ln: ln, slots: make(chan struct{}, most), open: make(map[net.Conn]handshake)}
 }
 
 // begin starts the handshake of nc, and waits for a slot before. It is called by the accept
 // goroutine.
-func (h *handshakes) begin(nc net.Conn, remote netip.AddrPort, to Handler) {
+func (h *handshakes) begin(nc net.Conn, remote netip.AddrPort, to Handler, limits *listenLimits) {
 	if !h.takeSlot() {
-		h.ln.release(remote)
+		h.ln.release(remote, limits.conn.counted)
 		nc.Close()
 		return
 	}
@@ -80,7 +61,7 @@ func (h *handshakes) begin(nc net.Conn, remote netip.AddrPort, to Handler) {
 	h.ln.mu.Unlock()
 	h.wg.Go(func() {
 		defer func() { <-h.slots }()
-		h.run(nc, remote, to)
+		h.run(nc, remote, to, limits)
 	})
 }
 
@@ -134,10 +115,10 @@ func (h *handshakes) evict() time.Duration {
 }
 
 // run makes the handshake of nc and registers the connection.
-func (h *handshakes) run(nc net.Conn, remote netip.AddrPort, to Handler) {
+func (h *handshakes) run(nc net.Conn, remote netip.AddrPort, to Handler, limits *listenLimits) {
 	ln := h.ln
-	_ = nc.SetDeadline(time.Now().Add(h.options.HandshakeTimeout))
-	t := TLSServer(nc, h.options.Config)
+	_ = nc.SetDeadline(time.Now().Add(limits.tls.HandshakeTimeout))
+	t := TLSServer(nc, limits.tls.Config)
 	t.records.cpu = ln.engine.cpu
 	ln.engine.cpu <- struct{}{}
 	err := t.Handshake()
@@ -150,10 +131,10 @@ func (h *handshakes) run(nc net.Conn, remote netip.AddrPort, to Handler) {
 	ln.mu.Unlock()
 	if err != nil || !mine {
 		nc.Close()
-		ln.release(remote)
+		ln.release(remote, limits.conn.counted)
 		return
 	}
-	c := newConn(ln.engine.idlest(), to, &ln.conn, ln, remote)
+	c := newConn(ln.engine.idlest(), to, &limits.conn, ln, remote)
 	s := newSecure(c, t)
 	h.enroll.Lock()
 	defer h.enroll.Unlock()
