@@ -63,6 +63,7 @@ func TestTLS(t *testing.T) {
 		"curl":              testCurl,
 		"programs":          testSecurePrograms,
 		"certificates":      testCertificatesExchanged,
+		"other files":       testOtherFiles,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -324,6 +325,40 @@ func testCertificatesExchanged(t *testing.T, bin string) {
 		if talked[i].Load() == 0 {
 			t.Errorf("client %d has not talked", i)
 		}
+	}
+}
+
+// testOtherFiles names another certificate in a file with settings, and reloads that.
+func testOtherFiles(t *testing.T, bin string) {
+	a := certstest.New(t)
+	cert, key, _ := a.Files(t, "127.0.0.1")
+	next, nextKey, _ := a.Files(t, "127.0.0.1", "next.test")
+	file := filepath.Join(t.TempDir(), "sluice.yaml")
+	settings := func(cert, key string) {
+		certstest.Write(t, file, fmt.Appendf(nil, "listen: ['tls+text://127.0.0.1:0']\ntls_cert: [%s]\ntls_key: [%s]\n",
+			cert, key))
+	}
+	settings(cert, key)
+	p := proctest.Start(t, nil, bin, "echo", "--config", file)
+	names := func() string {
+		conn, err := tls.Dial("tcp", p.Addrs["tls+text"], &tls.Config{RootCAs: a.Pool()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		return strings.Join(conn.ConnectionState().PeerCertificates[0].DNSNames, " ")
+	}
+	settings(next, key)
+	p.Signal(syscall.SIGHUP)
+	p.AwaitLog("configuration not reloaded, the old one stays", 1)
+	if got := names(); got != "" {
+		t.Errorf("after a file with a key of another certificate: %q", got)
+	}
+	settings(next, nextKey)
+	p.Signal(syscall.SIGHUP)
+	p.AwaitLog("configuration reloaded", 1)
+	if got := names(); got != "next.test" {
+		t.Errorf("after the reload: %q", got)
 	}
 }
 
