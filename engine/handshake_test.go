@@ -146,6 +146,28 @@ func TestTLSHandshakeRate(t *testing.T) {
 	}
 }
 
+// Update replaces the certificates of later connections. It cannot add or remove TLS.
+func TestTLSUpdate(t *testing.T) {
+	t.Parallel()
+	s := serveTLS(t, funcs{data: echo}, ListenOptions{})
+	plain := serve(t, s.Engine, funcs{}, ListenOptions{})
+	next := &TLSOptions{Config: &tls.Config{Certificates: []tls.Certificate{s.authority.Pair(t, "two.test")}}}
+	if s.ln.Update(ListenOptions{}) == nil || plain.Update(ListenOptions{TLS: next}) == nil {
+		t.Error("Update has added or removed TLS")
+	}
+	old, _ := s.dial(t, s.client())
+	if err := s.ln.Update(ListenOptions{TLS: next}); err != nil {
+		t.Fatal(err)
+	}
+	c := s.client()
+	c.ServerName = "two.test"
+	fresh, _ := s.dial(t, c)
+	for _, nc := range []*tls.Conn{old, fresh} {
+		write(t, nc, []byte("x"))
+		expect(t, nc, []byte("x"))
+	}
+}
+
 // Limits of connections count those in their handshake. Accept decides before it.
 func TestTLSLimits(t *testing.T) {
 	t.Parallel()
