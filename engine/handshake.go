@@ -29,8 +29,11 @@ type handshakes struct {
 	ln    *Listener
 	slots chan struct{} // one token for each handshake; bound: handshakes of TLS
 
-	wg     sync.WaitGroup
-	enroll sync.Mutex // a registration takes a second descriptor for a moment
+	wg sync.WaitGroup
+	// A registration takes a second descriptor for a moment. So their number is bounded, and near
+	// the limit of descriptors there is one at a time.
+	registering chan struct{} // one token for each; bound: connections between
+	tight       sync.Mutex
 
 	open map[net.Conn]handshake // guarded by ln.mu; nil after end; bound: handshakes of TLS
 }
@@ -45,7 +48,10 @@ type handshake struct {
 const minHandshakeTime = 250 * time.Millisecond
 
 func newHandshakes(ln *Listener, most int) *handshakes {
-	return &handshakes{ln: ln, slots: make(chan struct{}, most), open: make(map[net.Conn]handshake)}
+	return &handshakes{
+		ln: ln, slots: make(chan struct{}, most), open: make(map[net.Conn]handshake),
+		registering: make(chan struct{}, maxRegistering),
+	}
 }
 
 // begin starts the handshake of nc, and waits for a slot before. It is called by the accept
@@ -135,18 +141,26 @@ func (h *handshakes) run(nc net.Conn, remote netip.AddrPort, to Handler, limits 
 		return
 	}
 	c := newConn(ln.engine.idlest(), to, &limits.conn, ln, remote)
-	s := newSecure(c, t)
-	h.enroll.Lock()
-	defer h.enroll.Unlock()
-	result, err := ln.engine.register(c, nc, s)
-	if err == nil {
-		err = ln.engine.registered(c, <-result)
-	}
-	if err != nil {
+	if h.register(c, nc, newSecure(c, t)) != nil {
 		ln.registrationFailed(c)
 		return
 	}
 	ln.update(func(s *ListenerStats) { s.Accepted++ })
+}
+
+// register registers a connection with its loop.
+func (h *handshakes) register(c *Conn, nc net.Conn, s *secure) error {
+	h.registering <- struct{}{}
+	defer func() { <-h.registering }()
+	if h.ln.nearDescriptorLimit(nc) {
+		h.tight.Lock()
+		defer h.tight.Unlock()
+	}
+	result, err := h.ln.engine.register(c, nc, s)
+	if err != nil {
+		return err
+	}
+	return h.ln.engine.registered(c, <-result)
 }
 
 // count counts a handshake that has ended. mine is false if it was evicted or the listener was
