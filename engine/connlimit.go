@@ -43,11 +43,11 @@ func (o *ListenOptions) limits() (*listenLimits, error) {
 	return limits, nil
 }
 
-// Update replaces Conn, MaxConns, MaxPerIP, ConnectRate and TLS, except for TLS.MaxHandshakes, of
-// the options that Listen was given. It ignores the others, and cannot add or remove TLS. They
-// apply to connections that are accepted from then on; open ones keep their ConnOptions, and stay
-// open if there are more of them than the limits allow. Connections that were accepted while there
-// was no MaxPerIP do not count against it. Any goroutine may call it.
+// Update replaces Conn, MaxConns, MaxPerIP, ConnectRate and TLS of the options that Listen was
+// given. It ignores the others, and cannot add or remove TLS. They apply to connections that are
+// accepted from then on; open ones keep their ConnOptions, and stay open if there are more of them
+// than the limits allow. Connections that were accepted while there was no MaxPerIP do not count
+// against it. Any goroutine may call it.
 func (ln *Listener) Update(o ListenOptions) error {
 	next, err := o.limits()
 	if err != nil {

@@ -27,7 +27,7 @@ type TLSStats struct {
 type handshakes struct {
 	// Static after newHandshakes.
 	ln    *Listener
-	slots chan struct{} // one token for each handshake; bound: handshakes of TLS
+	freed chan struct{} // a handshake has ended
 
 	wg sync.WaitGroup
 	// A registration takes a second descriptor for a moment. So their number is bounded, and near
@@ -35,7 +35,8 @@ type handshakes struct {
 	registering chan struct{} // one token for each; bound: connections between
 	tight       sync.Mutex
 
-	open map[net.Conn]handshake // guarded by ln.mu; nil after end; bound: handshakes of TLS
+	active int                    // guarded by ln.mu: goroutines
+	open   map[net.Conn]handshake // guarded by ln.mu; nil after end; bound: handshakes of TLS
 }
 
 // handshake is one handshake in progress.
@@ -47,9 +48,9 @@ type handshake struct {
 // minHandshakeTime is how long a handshake may always take while others wait.
 const minHandshakeTime = 250 * time.Millisecond
 
-func newHandshakes(ln *Listener, most int) *handshakes {
+func newHandshakes(ln *Listener) *handshakes {
 	return &handshakes{
-		ln: ln, slots: make(chan struct{}, most), open: make(map[net.Conn]handshake),
+		ln: ln, freed: make(chan struct{}, 1), open: make(map[net.Conn]handshake),
 		registering: make(chan struct{}, maxRegistering),
 	}
 }
@@ -57,7 +58,7 @@ func newHandshakes(ln *Listener, most int) *handshakes {
 // begin starts the handshake of nc, and waits for a slot before. It is called by the accept
 // goroutine.
 func (h *handshakes) begin(nc net.Conn, remote netip.AddrPort, to Handler, limits *listenLimits) {
-	if !h.takeSlot() {
+	if !h.takeSlot(limits.tls.MaxHandshakes) {
 		h.ln.release(remote, limits.conn.counted)
 		nc.Close()
 		return
@@ -66,29 +67,43 @@ func (h *handshakes) begin(nc net.Conn, remote netip.AddrPort, to Handler, limit
 	h.open[nc] = handshake{origin(remote), time.Now()}
 	h.ln.mu.Unlock()
 	h.wg.Go(func() {
-		defer func() { <-h.slots }()
+		defer h.freeSlot()
 		h.run(nc, remote, to, limits)
 	})
 }
 
-// takeSlot takes a slot. It returns false if the listener was closed meanwhile.
-func (h *handshakes) takeSlot() bool {
+// takeSlot waits until there are fewer than most handshakes, and counts one more. It returns false
+// if the listener was closed meanwhile.
+func (h *handshakes) takeSlot(most int) bool {
 	for {
-		select {
-		case h.slots <- struct{}{}:
+		h.ln.mu.Lock()
+		free := h.active < most
+		if free {
+			h.active++
+		}
+		h.ln.mu.Unlock()
+		if free {
 			return true
-		default:
 		}
 		pause := time.NewTimer(h.evict())
 		select {
-		case h.slots <- struct{}{}:
-			pause.Stop()
-			return true
+		case <-h.freed:
 		case <-h.ln.stop:
 			pause.Stop()
 			return false
 		case <-pause.C:
 		}
+		pause.Stop()
+	}
+}
+
+func (h *handshakes) freeSlot() {
+	h.ln.mu.Lock()
+	h.active--
+	h.ln.mu.Unlock()
+	select {
+	case h.freed <- struct{}{}: // only the accept goroutine waits for it
+	default:
 	}
 }
 

@@ -113,7 +113,7 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 	}
 	ln.limits.Store(limits)
 	if limits.tls != nil {
-		ln.tls = newHandshakes(ln, limits.tls.MaxHandshakes)
+		ln.tls = newHandshakes(ln)
 	}
 	e.mu.Lock()
 	if e.stopping {
