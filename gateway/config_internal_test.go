@@ -52,7 +52,10 @@ func TestConfigFields(t *testing.T) {
 		"DrainDelay":   {Off: true},
 		"DrainTimeout": {Default: int64(10 * time.Second)},
 		"DrainRate":    {},
+		"OnInvoke":     {},
 		"Logger":       {},
+
+		"AccessLog": {}, "AccessLogSample": {Default: 1},
 	})
 }
 

@@ -62,6 +62,7 @@ func TestConfigFields(t *testing.T) {
 		"Weight":               {Default: 100, Max: 65535},
 		"Window":               {Default: 4 << 20, Min: 64 << 10, Max: 256 << 20},
 		"MaxDeliveries":        {Default: 5, Max: 255},
+		"MaxBlockedCalls":      {Default: 65_536, Off: true},
 		"SlowHandlerThreshold": {Default: int64(5 * time.Second), Off: true},
 		"QueryTimeout":         {Default: int64(5 * time.Second)},
 		"DrainTimeout":         {Default: int64(10 * time.Second)},
