@@ -1,6 +1,11 @@
 package engine
 
-import "net/netip"
+import (
+	"errors"
+	"net/netip"
+
+	"golang.org/x/time/rate"
+)
 
 // listenLimits are the limits of a Listener that Update replaces.
 type listenLimits struct {
@@ -8,6 +13,8 @@ type listenLimits struct {
 	maxConns, maxPerIP int         // zero: no limit
 	connectRate        int         // zero: no limit
 	rate               *connRate   // nil: no limit; owned by the accept goroutine
+	tls                *TLSOptions // nil: no TLS
+	handshakeRate      *rate.Limiter
 }
 
 // limits checks the options and returns the limits among them.
@@ -23,23 +30,40 @@ func (o *ListenOptions) limits() (*listenLimits, error) {
 		return nil, err
 	}
 	conn.counted = o.MaxPerIP > 0
-	return &listenLimits{conn, o.MaxConns, o.MaxPerIP, o.ConnectRate, newConnRate(o.ConnectRate)}, nil
+	limits := &listenLimits{
+		conn: conn, maxConns: o.MaxConns, maxPerIP: o.MaxPerIP,
+		connectRate: o.ConnectRate, rate: newConnRate(o.ConnectRate),
+	}
+	if limits.tls, err = o.TLS.check(); err != nil {
+		return nil, err
+	}
+	if limits.tls != nil && limits.tls.HandshakeRate > 0 {
+		limits.handshakeRate = rate.NewLimiter(rate.Limit(limits.tls.HandshakeRate), limits.tls.HandshakeRate)
+	}
+	return limits, nil
 }
 
-// Update replaces Conn, MaxConns, MaxPerIP and ConnectRate of the options that Listen was given. It
-// ignores the others. They apply to connections that are accepted from then on; open ones keep
-// their ConnOptions, and stay open if there are more of them than the limits allow. Connections
-// that were accepted while there was no MaxPerIP do not count against it. Any goroutine may call
-// it.
+// Update replaces Conn, MaxConns, MaxPerIP, ConnectRate and TLS of the options that Listen was
+// given. It ignores the others, and cannot add or remove TLS. They apply to connections that are
+// accepted from then on; open ones keep their ConnOptions, and stay open if there are more of them
+// than the limits allow. Connections that were accepted while there was no MaxPerIP do not count
+// against it. Any goroutine may call it.
 func (ln *Listener) Update(o ListenOptions) error {
 	next, err := o.limits()
 	if err != nil {
 		return err
 	}
+	if (next.tls != nil) != (ln.tls != nil) {
+		return errors.New("engine: Update cannot add or remove TLS")
+	}
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
-	if now := ln.limits.Load(); now.connectRate == next.connectRate {
+	now := ln.limits.Load()
+	if now.connectRate == next.connectRate {
 		next.rate = now.rate // it knows who has connected lately
+	}
+	if next.tls != nil && now.tls.HandshakeRate == next.tls.HandshakeRate {
+		next.handshakeRate = now.handshakeRate
 	}
 	ln.limits.Store(next)
 	return nil

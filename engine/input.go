@@ -7,8 +7,7 @@ const pausedInput = 2 * readBuffer
 // reading reports whether c accepts input: it is neither paused nor has it yielded.
 func (c *Conn) reading() bool { return !c.paused && !c.yielded }
 
-// receive accepts the bytes that were read from the socket. A transport that transforms bytes, such
-// as TLS, would be placed between receive and offer, and between flush and send.
+// receive accepts the bytes that were read from the socket, or that TLS has decrypted (see secure).
 func (c *Conn) receive(in []byte) {
 	l := c.loop
 	l.counters.Reads++

@@ -98,10 +98,6 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 	if err != nil {
 		return nil, err
 	}
-	secured, err := o.TLS.check()
-	if err != nil {
-		return nil, err
-	}
 	s, err := listenConfig().Listen(context.Background(), network, addr)
 	if err != nil {
 		return nil, fmt.Errorf("engine: failed to listen: %w", err)
@@ -116,8 +112,8 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 		perIP:  make(map[netip.Addr]int),
 	}
 	ln.limits.Store(limits)
-	if secured != nil {
-		ln.tls = newHandshakes(ln, secured)
+	if limits.tls != nil {
+		ln.tls = newHandshakes(ln)
 	}
 	e.mu.Lock()
 	if e.stopping {
@@ -212,7 +208,8 @@ func (ln *Listener) admit(nc net.Conn) {
 		nc.Close()
 		return
 	}
-	if ln.tls != nil && !ln.tls.allow() {
+	if limits.handshakeRate != nil && !limits.handshakeRate.Allow() {
+		ln.update(func(s *ListenerStats) { s.TLS.OverRate++ })
 		nc.Close()
 		return
 	}
@@ -228,7 +225,7 @@ func (ln *Listener) admit(nc net.Conn) {
 		return
 	}
 	if ln.tls != nil {
-		ln.tls.begin(nc, remote, h, &limits.conn)
+		ln.tls.begin(nc, remote, h, limits)
 		return
 	}
 	c := newConn(ln.engine.idlest(), h, &limits.conn, ln, remote)

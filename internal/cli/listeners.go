@@ -130,8 +130,8 @@ func listenersOf(o *options, page pageOn) (all []gateway.ListenerConfig, err err
 		if err != nil {
 			return nil, ofItem(i, err)
 		}
-		if o.tls.clients != nil && isSecured(url) {
-			l.TLS = o.tls.clients.Config()
+		if isSecured(url) {
+			l.TLS = o.tls.listenerConfig()
 		}
 		all = append(all, l)
 	}

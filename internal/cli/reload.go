@@ -191,7 +191,7 @@ func reloadListeners(o *options, g *gateway.Gateway, page pageOn) {
 		}
 	})
 	onReload(o, func(next *options) (func() error, error) {
-		next.tls.clients = o.tls.clients // the certificates are read again, their names stay
+		next.tls.clients = o.tls.clients // keepTLS puts other files into it
 		all, err := listenersOf(next, page)
 		if err != nil {
 			return nil, err

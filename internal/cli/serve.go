@@ -37,10 +37,10 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	if err != nil {
 		return err
 	}
-	if err := loadTLS(o); err != nil {
+	if err := o.tls.load(o.log); err != nil {
 		return err
 	}
-	watchTLS(ctx, o)
+	keepTLS(ctx, o)
 	if o.worker {
 		addrs := make([]string, len(o.gateways))
 		for i, a := range o.gateways {
@@ -124,14 +124,10 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
-	if err := loadTLS(o); err != nil {
+	if err := o.tls.load(o.log); err != nil {
 		return err
 	}
-	watchTLS(c.Context(), o)
-	if err := o.openStore(key); err != nil {
-		return err
-	}
-	defer o.closeStore()
+	keepTLS(c.Context(), o)
 	g, err := o.newGateway(key, page)
 	if err != nil {
 		return err
@@ -210,8 +206,7 @@ func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) 
 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
 	cfg := o.gateway
-	cfg.Key, cfg.LinkTLS, cfg.DrainTimeout, cfg.Logger = key, o.tls.linkTLS(), o.drainTimeout, o.log
-	cfg.AccessLog, cfg.AccessLogSample = o.logs.accessLog(o.log), o.logs.accessOne
+	cfg.Key, cfg.LinkTLS, cfg.DrainTimeout, cfg.Logger = key, o.tls.linkConfig(), o.drainTimeout, o.log
 	var known bool
 	if cfg.Router, known = routers[o.router]; !known {
 		return nil, usageError{fmt.Errorf("--router: %q: must be least, round-robin, random or path", o.router)}
@@ -268,7 +263,7 @@ func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*w
 		Gateways: gateways, Key: key, Name: o.name, Weight: o.weight, Window: o.window, Build: version(),
 		DrainTimeout: o.drainTimeout, Logger: o.log,
 	}
-	if links := o.tls.linkTLS(); links != nil {
+	if links := o.tls.linkConfig(); links != nil {
 		cfg.TLS = links.Client
 	}
 	w, err := worker.New(cfg, h)

@@ -309,6 +309,9 @@ func try(o *options, f *pflag.FlagSet) error {
 	if err != nil {
 		return err
 	}
+	if err := o.tls.load(o.log); err != nil {
+		return err
+	}
 	if o.worker {
 		_, err = o.newWorker(worker.Handler{}, key, o.gateways)
 		return err
