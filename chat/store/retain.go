@@ -30,7 +30,7 @@ func (s *Store) sweepUntil(ctx context.Context) {
 func (s *Store) sweep(ctx context.Context) error {
 	for _, step := range []func(tx) (more bool){s.conversations.expireConversations, expirePeople} {
 		for more := true; more && ctx.Err() == nil; {
-			if err := s.driver.update(func(t tx) error { more = step(t); return nil }); err != nil {
+			if err := s.driver.update(ctx, func(t tx) error { more = step(t); return nil }); err != nil {
 				return err
 			}
 		}
@@ -74,7 +74,7 @@ func (s *conversations) expireMessages(ctx context.Context) error {
 		if err != nil || ctx.Err() != nil {
 			break
 		}
-		err = s.driver.update(func(t tx) error {
+		err = s.driver.update(ctx, func(t tx) error {
 			if t.get(key(keyConversation, string(c))) == nil {
 				return nil
 			}

@@ -592,6 +592,19 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+// A caller that has been told that it took too long finds that nothing has happened.
+func TestTooLate(t *testing.T) {
+	each(t, store.Config{}, func(t *testing.T, k talk) {
+		late, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := k.Post(late, &store.Post{UID: "ada", Room: "lobby", Text: "x", Key: "k"})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+		want(t, "last", k.page(store.Read{Conversation: "#lobby"}).Last, "0")
+	})
+}
+
 // Many people at once: each message is stored once, in the order of its number.
 func TestConcurrentPosts(t *testing.T) {
 	each(t, store.Config{}, func(t *testing.T, k talk) {
