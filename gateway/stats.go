@@ -152,8 +152,13 @@ type LoopStats struct {
 	HalfClosesUnanswered uint64
 	// RateLimited is how often a client was not read because it had sent too fast.
 	RateLimited uint64
-	// PartialBytes are bytes held of incomplete messages.
+	// PartialBytes are bytes held of incomplete messages, and of incomplete TLS records.
 	PartialBytes int
+	// TLSConns are the connections with TLS, of clients, workers and other gateways.
+	TLSConns int
+	// TLSErrors are connections closed because the peer violated the TLS protocol, or sent an
+	// alert, after the handshake.
+	TLSErrors uint64
 	// MailboxRejects are functions refused because the loop's mailbox was full.
 	MailboxRejects uint64
 	// Panics are panics in callbacks. Each ends a connection, except those in posted functions.
@@ -296,6 +301,7 @@ func (l *loop) snapshot() *snapshot {
 	}
 	e := l.el.Stats()
 	s.MailboxRejects, s.Panics = e.MailboxRejects, e.Panics
+	s.TLSConns, s.TLSErrors = e.TLSConns, e.TLSErrors
 	s.SlowConsumerStats = slowFigures(e)
 	return s
 }

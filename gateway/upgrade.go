@@ -60,7 +60,7 @@ type upgrades struct {
 // askUpgrade calls OnUpgrade for the session at once, or when another call has returned. size is
 // that of the request, in bytes.
 func (s *session) askUpgrade(req *codec.Request, size int) {
-	r, err := httpRequest(req, s.remote())
+	r, err := httpRequest(req, s.remote(), s.conn.TLS())
 	if err != nil {
 		s.refuseHTTP(req, codec.Status(http.StatusBadRequest, ""))
 		return

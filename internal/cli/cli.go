@@ -193,7 +193,7 @@ connect to --inner.
 	o.linkFlags(c)
 	o.dataFlag(c)
 	configFlags(c, &o)
-	c.Flags().BoolVar(&page, "chat-page", false, "serve the web page of the chat on ws listeners")
+	c.Flags().BoolVar(&page, "chat-page", false, "serve the web page of the chat on ws and wss listeners")
 	return c
 }
 

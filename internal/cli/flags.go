@@ -28,6 +28,7 @@ type options struct {
 	gateway        gateway.Config // without what other fields here say
 	reactors       string
 	keyFile        string
+	tls            tlsOptions
 	drainTimeout   time.Duration
 	worker         bool
 	workers        int
@@ -52,7 +53,7 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f, g := c.Flags(), &o.gateway
 	f.StringArrayVar(&o.listen, "listen", listen,
 		"`URL` where clients connect: ws://HOST:PORT[/PATH][?subprotocol=NAME], or text, json, jsonl "+
-			"or frame://HOST:PORT; repeatable")
+			"or frame://HOST:PORT; with TLS wss://, tls+text:// and so on; repeatable")
 	o.listenerFlags(f)
 	f.IntVar(&g.MaxTakeoverBytes, "max-takeover-bytes", 0,
 		"`bytes` of compression contexts in each event loop, 32768 for a client; 0: no context "+
@@ -60,6 +61,7 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f.IntVar(&g.MaxGroups, "max-groups", 4096, "`groups` that one client may be in, at most 65535")
 	f.IntVar(&g.MaxGroupBytes, "max-group-bytes", 256<<10,
 		"`bytes` of their names, each counted as a multiple of 16, at most 1048560")
+	clientTLSFlags(o, c)
 	o.bufferFlags(c)
 	f.StringVar(&o.reactors, "reactors", "auto",
 		"`number` of event loops; auto: one for each processor, one fewer if handlers run in this "+
@@ -89,6 +91,7 @@ func (o *options) linkFlags(c *cobra.Command) {
 	f.StringVar(&o.keyFile, "key-file", "",
 		"`file` with the key that gateways and workers share, 16 to 4096 bytes; without it only "+
 			"workers on this machine are accepted")
+	linkTLSFlags(o, c)
 	f.DurationVar(&o.drainTimeout, "drain-timeout", 10*time.Second,
 		"`time` for clients to go, or for a worker to finish its work")
 	f.BoolVar(&o.exitWithParent, "exit-with-parent", false,
@@ -198,6 +201,7 @@ func flagOf(field string) string {
 		"HandshakeTimeout": "handshake-timeout", "FirstMessageTimeout": "first-message-timeout",
 		"MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "WriteTimeout": "write-timeout",
 		"Overflow": "overflow", "DrainTimeout": "drain-timeout", "DrainRate": "drain-rate",
+		"MaxTLSHandshakes": "max-tls-handshakes", "TLSHandshakeRate": "tls-handshake-rate", "TLS": "tls-cert",
 		"DrainDelay": "drain-delay", "Gateways": "gateway", "Name": "name", "Weight": "weight", "Window": "window",
 	}
 	if flag, ok := flags[field]; ok {

@@ -36,6 +36,10 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	if err != nil {
 		return err
 	}
+	if err := loadTLS(o); err != nil {
+		return err
+	}
+	watchTLS(ctx, o)
 	if o.worker {
 		addrs := make([]string, len(o.gateways))
 		for i, a := range o.gateways {
@@ -112,6 +116,10 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
+	if err := loadTLS(o); err != nil {
+		return err
+	}
+	watchTLS(c.Context(), o)
 	if err := o.openStore(key); err != nil {
 		return err
 	}
@@ -152,9 +160,9 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 		return
 	}
 	for _, addr := range g.Addrs() {
-		if web, ok := strings.CutPrefix(addr, "ws://"); ok {
+		if web, scheme, ok := webSocketURL(addr); ok {
 			host, _, _ := strings.Cut(web, "/")
-			o.log.Info("chat page", "url", "http://"+host)
+			o.log.Info("chat page", "url", scheme+"://"+host)
 		}
 	}
 }
@@ -181,7 +189,7 @@ func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) 
 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
 	cfg := o.gateway
-	cfg.Key, cfg.DrainTimeout, cfg.Logger = key, o.drainTimeout, o.log
+	cfg.Key, cfg.LinkTLS, cfg.DrainTimeout, cfg.Logger = key, o.tls.linkTLS(), o.drainTimeout, o.log
 	var known bool
 	if cfg.Router, known = routers[o.router]; !known {
 		return nil, usageError{fmt.Errorf("--router: %q: must be least, round-robin, random or path", o.router)}
@@ -234,10 +242,14 @@ func processorsFor(loops, now int) int {
 }
 
 func (o *options) newWorker(h worker.Handler, key []byte, gateways []string) (*worker.Worker, error) {
-	w, err := worker.New(worker.Config{
+	cfg := worker.Config{
 		Gateways: gateways, Key: key, Name: o.name, Weight: o.weight, Window: o.window, Build: version(),
 		DrainTimeout: o.drainTimeout, Logger: o.log,
-	}, h)
+	}
+	if links := o.tls.linkTLS(); links != nil {
+		cfg.TLS = links.Client
+	}
+	w, err := worker.New(cfg, h)
 	if bad, ok := errors.AsType[*worker.ConfigError](err); ok {
 		return nil, ofField(bad.Field, bad.Err)
 	}

@@ -24,9 +24,12 @@ type hangUps chan os.Signal
 // canReload is the annotation of commands that can replace their workers.
 const canReload = "reload"
 
-// reloads reports whether SIGHUP makes the command read its configuration again, or replaces its
-// workers, instead of ending it.
+// reloads reports whether SIGHUP makes the command read its configuration or its certificates
+// again, or replaces its workers, instead of ending it.
 func reloads(c *cobra.Command) bool {
+	if hasTLS(c.Flags()) {
+		return true
+	}
 	_, can := c.Annotations[canReload]
 	n, err := c.Flags().GetInt("workers")
 	o := optionsOf(c)
