@@ -166,6 +166,58 @@ func TestWorkersShareAndDie(t *testing.T) {
 	}
 }
 
+// Workers are killed with SIGKILL, one after the other, while people write lines. Each line is in
+// the history once, in the order of its author, and everybody has received it once.
+func TestWorkersKilledWhilePeopleWrite(t *testing.T) {
+	t.Parallel()
+	g := gateway(t, filepath.Join(t.TempDir(), "data"))
+	workers := []*proctest.Process{worker(t, g), worker(t, g)}
+	const writers, lines, kills = 5, 18, 6
+	listener := dial(t, g.Addrs["text"])
+	listener.logIn("Listener", "")
+	listener.say("/join lobby")
+	listener.gets("users")
+	for i := range writers {
+		p := dial(t, g.Addrs["text"])
+		p.logIn(fmt.Sprint("P", i), "")
+		p.say("/join lobby")
+		p.gets("users")
+		go func() {
+			for n := range lines {
+				if _, err := fmt.Fprintf(p.conn, "%d %d\n", i, n); err != nil {
+					return
+				}
+				time.Sleep(250 * time.Millisecond) // not faster than the chat allows
+			}
+		}()
+	}
+	received, next := 0, make([]int, writers)
+	for received < writers*lines {
+		e := listener.gets("message")
+		var by, n int
+		if _, err := fmt.Sscan(e.Text, &by, &n); err != nil || n != next[by] {
+			t.Fatalf("%q, and %d lines of the author before: %v", e.Text, next[by], err)
+		}
+		next[by]++
+		if received++; received%(writers*lines/kills) == 1 {
+			workers[0].Kill()
+			workers = append(workers[1:], worker(t, g))
+		}
+	}
+	got := listener.texts("lobby")
+	if len(got) != writers*lines {
+		t.Errorf("%d lines are kept, not %d: %q", len(got), writers*lines, got)
+	}
+	next = make([]int, writers)
+	for _, text := range got {
+		var by, n int
+		if _, err := fmt.Sscan(text, &by, &n); err != nil || n != next[by] {
+			t.Fatalf("%q is kept, and %d lines of the author before: %v", text, next[by], err)
+		}
+		next[by]++
+	}
+}
+
 // The gateway is killed with SIGKILL while somebody writes. All that was confirmed is in the data
 // directory, and so are names, tokens and what was read.
 func TestGatewayKilled(t *testing.T) {
