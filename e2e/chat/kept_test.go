@@ -308,6 +308,49 @@ func TestGatewayKilled(t *testing.T) {
 	}
 }
 
+// People at two gateways have one history: that of the gateway which all workers name first. When it
+// has gone, the others stay connected, and are told that what they say is not accepted.
+func TestTwoGateways(t *testing.T) {
+	t.Parallel()
+	bin := proctest.Build(t)
+	first, second := gateway(t, filepath.Join(t.TempDir(), "data")), gateway(t, "")
+	for range 2 {
+		proctest.Start(t, nil, bin, "chat", "--worker", "--address-rate", "-1",
+			"--gateway", first.Addrs["inner"]+","+second.Addrs["inner"])
+	}
+	var want []string
+	people := []*person{dial(t, first.Addrs["text"]), dial(t, second.Addrs["text"]), dial(t, second.Addrs["text"])}
+	for i, p := range people {
+		p.logIn(fmt.Sprint("P", i), "")
+		p.say("/join lobby")
+		p.gets("users")
+		text := fmt.Sprint("said by ", i)
+		p.say(text)
+		for p.gets("message").Text != text {
+		}
+		want = append(want, text)
+	}
+	for i, p := range people {
+		if got := p.texts("lobby"); !slices.Equal(got, want) {
+			t.Errorf("P%d finds %q, want %q", i, got, want)
+		}
+	}
+	other := dial(t, second.Addrs["text"])
+	other.say("/login P0")
+	if e := other.gets("error"); e.Code != "name_taken" {
+		t.Errorf("another P0: %+v", e)
+	}
+	if code := first.Terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	people[1].say("is anybody there?")
+	if e := people[1].gets("error"); e.Code != "try_again" {
+		t.Errorf("without the store: %+v", e)
+	}
+	people[1].say("/users lobby")
+	people[1].gets("users")
+}
+
 // A data directory that another process uses, or that is damaged, is a clear error at the start.
 func TestDataDirectoryIsRefused(t *testing.T) {
 	t.Parallel()
