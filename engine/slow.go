@@ -159,6 +159,10 @@ func (c *Conn) account() {
 // out forever.
 const overloadTime = 10 * time.Second
 
+// IsSlow reports whether output of c waits because the peer does not read fast enough. Output of
+// the present turn does not count. Loop only.
+func IsSlow(c *Conn) bool { return c.slow }
+
 // Overloaded reports whether more than three quarters of Config.MaxBuffered are waiting, or were
 // waiting and the sum has not fallen to half since. No new connections should then be accepted. Any
 // goroutine may call it.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/certs"
 	"github.com/seed-7410fe32/sluice/internal/valid"
 )
 
@@ -23,6 +24,7 @@ type options struct {
 	log            *slog.Logger
 	reload         <-chan os.Signal // SIGHUP
 	config         configFile
+	logs           logOptions
 	reloads        []reloadable // what a reload of the configuration changes
 	listen         []string
 	gateway        gateway.Config // without what other fields here say
@@ -42,6 +44,11 @@ type options struct {
 	keepsChat bool   // the gateway has the chat's store
 	data      string // directory of the store; empty: it is in memory
 	store     *store.Store
+
+	admin          string // host:port of the admin listener; empty: none
+	adminTokenFile string
+	adminPair      certs.Pair       // of the admin listener
+	reloadAsked    chan chan<- bool // requests to reload, beside SIGHUP; nil: none can come
 
 	handlersHere bool // a worker runs in this process, beside the gateway
 
@@ -131,6 +138,7 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 			"none")
 	f.IntVar(&g.DrainRate, "drain-rate", 0,
 		"`clients` a second that are closed; 0: all within half of --drain-timeout, at least 100")
+	adminFlags(c, o)
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/seed-7410fe32/sluice/chat/store"
 	"github.com/seed-7410fe32/sluice/gateway"
+	"github.com/seed-7410fe32/sluice/internal/sdnotify"
 	"github.com/seed-7410fe32/sluice/internal/spare"
 	"github.com/seed-7410fe32/sluice/worker"
 )
@@ -58,11 +59,16 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	}
 	// The gateway drains before the workers go, so that nothing taken is left unanswered.
 	gatewayCtx, stopGateway := context.WithCancel(ctx)
+	defer stopGateway()
+	operators, err := newAdmin(o, c, g, stopGateway)
+	if err != nil {
+		return err
+	}
 	workerCtx, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
 	var both errgroup.Group
 	both.Go(func() error {
 		defer stopWorkers()
-		return runGateway(gatewayCtx, g)
+		return operators.beside(func() error { return runGateway(gatewayCtx, g) })
 	})
 	both.Go(func() error {
 		defer stopGateway()
@@ -73,7 +79,9 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 		}
 		o.tellPages(g, page)
 		reloadListeners(o, g, page)
-		return o.work(workerCtx, c, business, key, []string{g.WorkerAddr()}, func() { o.announceGateway(g) })
+		return o.work(workerCtx, c, business, key, []string{g.WorkerAddr()}, func() {
+			o.announceGateway(g, operators)
+		})
 	})
 	return both.Wait()
 }
@@ -128,11 +136,17 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := context.WithCancel(c.Context())
+	defer stop()
+	operators, err := newAdmin(o, c, g, stop)
+	if err != nil {
+		return err
+	}
 	if o.exitWithParent {
 		go followParent()
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- runGateway(c.Context(), g) }()
+	go func() { ended <- operators.beside(func() error { return runGateway(ctx, g) }) }()
 	select {
 	case err := <-ended:
 		return err
@@ -141,7 +155,7 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	o.tellPages(g, page)
 	reloadListeners(o, g, page)
 	followHangUps(c.Context(), o, c)
-	o.announceGateway(g)
+	o.announceGateway(g, operators)
 	return <-ended
 }
 
@@ -171,6 +185,9 @@ func (o *options) tellPages(g *gateway.Gateway, page pageOn) {
 // full, or one whose reader has gone.
 func (o *options) announce(addrs []string) {
 	go func() {
+		if err := sdnotify.Send(sdnotify.Ready); err != nil {
+			o.log.Warn("the service manager does not know that the process is ready", "err", err)
+		}
 		if _, err := fmt.Println("ready", strings.Join(addrs, " ")); err != nil {
 			o.log.Warn("ready line was not written", "err", err)
 		}
@@ -178,8 +195,12 @@ func (o *options) announce(addrs []string) {
 }
 
 // announceGateway prints the ready line of a gateway.
-func (o *options) announceGateway(g *gateway.Gateway) {
-	o.announce(append(g.Addrs(), "inner://"+g.WorkerAddr()))
+func (o *options) announceGateway(g *gateway.Gateway, operators *operators) {
+	addrs := append(g.Addrs(), "inner://"+g.WorkerAddr())
+	if operators != nil {
+		addrs = append(addrs, "admin://"+operators.server.Addr())
+	}
+	o.announce(addrs)
 }
 
 // outliveReaders makes a write to standard output or error fail when its reader has gone, instead
@@ -190,6 +211,7 @@ func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) 
 func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) {
 	cfg := o.gateway
 	cfg.Key, cfg.LinkTLS, cfg.DrainTimeout, cfg.Logger = key, o.tls.linkTLS(), o.drainTimeout, o.log
+	cfg.AccessLog, cfg.AccessLogSample = o.logs.accessLog(o.log), o.logs.accessOne
 	var known bool
 	if cfg.Router, known = routers[o.router]; !known {
 		return nil, usageError{fmt.Errorf("--router: %q: must be least, round-robin, random or path", o.router)}
