@@ -308,8 +308,8 @@ func TestGatewayKilled(t *testing.T) {
 	}
 }
 
-// People at two gateways have one history: that of the gateway which all workers name first. When it
-// has gone, the others stay connected, and are told that what they say is not accepted.
+// People at two gateways have one history: that of the gateway which all workers name first. When
+// it has gone, the others stay connected, and are told that what they say is not accepted.
 func TestTwoGateways(t *testing.T) {
 	t.Parallel()
 	bin := proctest.Build(t)
