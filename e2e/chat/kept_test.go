@@ -81,10 +81,10 @@ func (p *person) logIn(name, token string) event {
 	return p.gets("welcome")
 }
 
-// texts returns the texts of the newest messages of a room. The person must be in it.
-func (p *person) texts(room string) (all []string) {
+// texts returns the texts of the newest messages of the lobby. The person must be in it.
+func (p *person) texts() (all []string) {
 	p.t.Helper()
-	p.say(fmt.Sprintf(`{"type":"history","room":%q,"limit":100}`, room))
+	p.say(`{"type":"history","room":"lobby","limit":100}`)
 	for _, m := range p.gets("history").Messages {
 		all = append(all, m.Text)
 	}
@@ -140,7 +140,7 @@ func TestWorkersShareAndDie(t *testing.T) {
 	worker(t, g)
 	for i := range people {
 		said(i, fmt.Sprint("said afterwards by ", i))
-		if got := people[i].texts("lobby"); !slices.Equal(got, want) {
+		if got := people[i].texts(); !slices.Equal(got, want) {
 			t.Errorf("P%d finds %q, want %q", i, got, want)
 		}
 	}
@@ -204,7 +204,7 @@ func TestWorkersKilledWhilePeopleWrite(t *testing.T) {
 			workers = append(workers[1:], worker(t, g))
 		}
 	}
-	got := listener.texts("lobby")
+	got := listener.texts()
 	if len(got) != writers*lines {
 		t.Errorf("%d lines are kept, not %d: %q", len(got), writers*lines, got)
 	}
@@ -276,7 +276,7 @@ func TestGatewayKilled(t *testing.T) {
 		t.Errorf("Ada is %s now, and had the token %s", again.UID, token)
 	}
 	ada.gets("users") // of the lobby, where she is still
-	got := ada.texts("lobby")
+	got := ada.texts()
 	for seq, text := range confirmed {
 		if seq > len(got) || got[seq-1] != text {
 			t.Errorf("message %d, %q, was confirmed, and these are there: %q", seq, text, got)
@@ -303,7 +303,7 @@ func TestGatewayKilled(t *testing.T) {
 	ada = dial(t, g.Addrs["text"])
 	ada.logIn("Ada", token)
 	ada.gets("users")
-	if n := len(ada.texts("lobby")); n != len(got) {
+	if n := len(ada.texts()); n != len(got) {
 		t.Errorf("%d messages after a restart, want %d", n, len(got))
 	}
 }
@@ -331,7 +331,7 @@ func TestTwoGateways(t *testing.T) {
 		want = append(want, text)
 	}
 	for i, p := range people {
-		if got := p.texts("lobby"); !slices.Equal(got, want) {
+		if got := p.texts(); !slices.Equal(got, want) {
 			t.Errorf("P%d finds %q, want %q", i, got, want)
 		}
 	}
