@@ -52,6 +52,7 @@ type loop struct {
 	// clients that are closed at the next heartbeat unless they respond.
 	ackedBytes     map[*session]uint64 // by client; bound: lists of clients
 	turns          turns
+	sampler        sampler
 	upgrades       upgrades
 	seconds        uint32 // ticks, from 1
 	uptime         uint32 // seconds since the gateway's start, set at each tick

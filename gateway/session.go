@@ -297,6 +297,9 @@ func (s *session) forward(payload []byte, flags uint8) {
 	} else {
 		s.enqueue(payload, flags)
 	}
+	if s.loop.stats.MessagesIn%sampleEvery == 0 {
+		s.loop.sampler.begin(s)
+	}
 	s.throttle()
 }
 
@@ -307,6 +310,7 @@ func (s *session) throttle() {
 	if s.phase != phaseOpen {
 		return
 	}
+	s.loop.sampler.check(s)
 	if s.pauses&(pausedToClose|halfClosed) != 0 {
 		switch {
 		case s.queue != nil || s.out > 0:

@@ -166,6 +166,13 @@ type Stats struct {
 	WorkerAuthFailures uint64          // peers refused on the port for workers
 	Loops              []LoopStats     // in the order of the loops
 	Listeners          []ListenerStats // in the order of Config.Listeners
+	// MessageTime is how long messages took from when they were read until their worker had handled
+	// them and the effects were applied. Each loop times one of 64 messages at most, and one at a
+	// time, up to a minute.
+	MessageTime Durations
+	// HandlingTime is MessageTime without the messages that waited for a worker or its credit: the
+	// time of links and handlers.
+	HandlingTime Durations
 }
 
 // ListenerStats are the figures of one listener, including those of refused connections.
@@ -196,6 +203,8 @@ func (g *Gateway) Stats() Stats {
 		for _, w := range s.workerStates {
 			states[w] = struct{}{}
 		}
+		s.message.addTo(&all.MessageTime)
+		s.handling.addTo(&all.HandlingTime)
 	}
 	all.Workers, all.WorkersDraining = 0, 0
 	for w := range states {
@@ -214,6 +223,8 @@ func (g *Gateway) Control() *Control { return &Control{g} }
 type snapshot struct {
 	LoopStats
 	workerStates []workerState // workers with a link to the loop; bound: links that have proved
+	message      durations
+	handling     durations
 }
 
 // workerState is a worker and whether it drains.
@@ -269,7 +280,7 @@ func (l *loop) storeStats() struct{} {
 }
 
 func (l *loop) snapshot() *snapshot {
-	s := &snapshot{LoopStats: l.stats}
+	s := &snapshot{LoopStats: l.stats, message: l.sampler.message, handling: l.sampler.handling}
 	s.Clients = l.members.Len()
 	s.Links = len(l.links)
 	for _, k := range l.links {

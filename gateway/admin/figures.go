@@ -163,5 +163,9 @@ var singles = []single{
 	{"sluice_worker_auth_failures_total", "counter", "Peers refused on the port for workers.", nil},
 	{"sluice_connections_closed_total", "counter",
 		"Connections that have ended, of clients or not.", []string{"loop", "reason"}},
+	{"sluice_message_duration_seconds", "histogram", "Time from reading a message until its worker has handled it and " +
+		"the answers are written. A sample: one of 64 messages, and one at a time of each event loop.", nil},
+	{"sluice_message_handling_seconds", "histogram", "The same without messages that waited for a worker or its " +
+		"credit: the time of links and handlers.", nil},
 	{"sluice_admin_auth_failures_total", "counter", "Requests to the admin listener without a valid token.", nil},
 }

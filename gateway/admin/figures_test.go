@@ -16,6 +16,8 @@ var noMetric = map[string]string{
 	"WorkerAuthFailures": "sluice_worker_auth_failures_total",
 	"ClosesByReason":     "sluice_connections_closed_total",
 	"SlowConsumerStats":  "its fields have metrics",
+	"MessageTime":        "sluice_message_duration_seconds",
+	"HandlingTime":       "sluice_message_handling_seconds",
 	"URL":                "the label of the listeners' metrics",
 	"ListenerStats":      "its fields have metrics",
 }

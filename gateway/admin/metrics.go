@@ -96,7 +96,21 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	c.single(to, "sluice_workers", float64(stats.WorkersDraining), "draining")
 	c.single(to, "sluice_worker_auth_failures_total", float64(stats.WorkerAuthFailures))
 	c.single(to, "sluice_admin_auth_failures_total", float64(c.authFailures()))
+	c.durations(to, "sluice_message_duration_seconds", &stats.MessageTime)
+	c.durations(to, "sluice_message_handling_seconds", &stats.HandlingTime)
 	c.workers(to)
+}
+
+// durations sends a histogram in singles.
+func (c *collector) durations(to chan<- prometheus.Metric, name string, d *gateway.Durations) {
+	buckets, count := make(map[float64]uint64), uint64(0)
+	for i, n := range d.Counts {
+		count += n
+		if i < len(d.Bounds) {
+			buckets[d.Bounds[i].Seconds()] = count
+		}
+	}
+	to <- prometheus.MustNewConstHistogram(c.singles[name], count, d.Sum.Seconds(), buckets)
 }
 
 // workers sends the metrics of the workers, summed by name: an id differs at each start, so it
