@@ -60,7 +60,8 @@ func selfSigned(t *testing.T, dir string) {
 	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
 	keyPEM := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
 	for name, text := range map[string][]byte{
-		"chat.example.crt": certPEM, "chat.example.key": keyPEM, "chat.example.pem": append(bytes.Clone(certPEM), keyPEM...),
+		"chat.example.crt": certPEM, "chat.example.key": keyPEM,
+		"chat.example.pem": append(bytes.Clone(certPEM), keyPEM...),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
@@ -107,7 +108,8 @@ func TestSampleOfNginx(t *testing.T) {
 	selfSigned(t, dir)
 	server := behindSample(t)
 	addr, socket := listening(t)
-	conf := sample(t, "nginx.conf", "listen 443", "listen "+addr, "/etc/ssl/", dir+"/", "127.0.0.1:7272", server.Addrs["ws"])
+	conf := sample(t, "nginx.conf", "listen 443", "listen "+addr, "/etc/ssl/", dir+"/",
+		"127.0.0.1:7272", server.Addrs["ws"])
 	temp := ""
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		temp += kind + "_temp_path " + dir + "/" + kind + ";\n"

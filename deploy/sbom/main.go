@@ -1,5 +1,5 @@
-// Sbom prints the bill of materials of a Go program as CycloneDX JSON: the modules that it was built
-// from, as the program itself records them.
+// Sbom prints the bill of materials of a Go program as CycloneDX JSON: the modules that it was
+// built from, as the program itself records them.
 //
 //	go run ./deploy/sbom PROGRAM
 package main
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 )
 
 // bom is the part of a CycloneDX document (version 1.6) that is needed here. It has no serial
@@ -73,7 +74,8 @@ func describe(info *debug.BuildInfo) bom {
 		}
 	}
 	library := component{
-		Type: "library", Ref: "std", Name: "std", Version: info.GoVersion, PURL: "pkg:golang/std@" + info.GoVersion[len("go"):],
+		Type: "library", Ref: "std", Name: "std", Version: info.GoVersion,
+		PURL: "pkg:golang/std@" + strings.TrimPrefix(info.GoVersion, "go"),
 	}
 	all := bom{
 		Format: "CycloneDX", Spec: "1.6", Version: 1, Metadata: metadata{program}, Components: []component{library},

@@ -139,4 +139,3 @@ func TestServiceManagerIsNotified(t *testing.T) {
 	default:
 	}
 }
-

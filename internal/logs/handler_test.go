@@ -147,7 +147,8 @@ func TestSecretsAreMasked(t *testing.T) {
 		h.SetJSON(asJSON)
 		slog.New(h).With("Cookie", "hunter2").Info("x", "api_token", "hunter2", slog.Group("g", "Authorization", "hunter2"),
 			"password", []byte("hunter2"), "kept", "visible", "tokens", 3)
-		if strings.Contains(b.String(), "hunter2") || !strings.Contains(b.String(), "visible") || strings.Count(b.String(), "***") != 4 {
+		if strings.Contains(b.String(), "hunter2") || !strings.Contains(b.String(), "visible") ||
+			strings.Count(b.String(), "***") != 4 {
 			t.Error(b.String())
 		}
 	}
