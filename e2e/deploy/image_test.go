@@ -50,6 +50,16 @@ func TestContainerfile(t *testing.T) {
 			}
 		}
 	}
+	var command []string
+	_, after, _ := strings.Cut(last, "\nCMD ")
+	if err := json.Unmarshal([]byte(after), &command); err != nil {
+		t.Fatal(err)
+	}
+	args := append([]string{"config", "print"}, command...)
+	if out, err := exec.Command(proctest.Build(t), args...).CombinedOutput(); err != nil ||
+		!strings.Contains(string(out), "\nadmin: 127.0.0.1:9090 ") {
+		t.Errorf("the command of the image: %v\n%s", err, out)
+	}
 	// The version of Go is that of go.mod.
 	mod, err := os.ReadFile("../../go.mod")
 	if err != nil {
