@@ -114,7 +114,6 @@ func (s *session) open(id *identity) {
 	}
 	l.stats.Opened++
 	l.access.opened(s)
-	logConnect(s)
 	l.pendingClients++
 	s.limit()
 	if s.lis.Heartbeat > 0 {
@@ -205,18 +204,6 @@ func (s *session) event(ev codec.Event, payload []byte) (closed bool) {
 	return ev == codec.Closed
 }
 
-// heldInput notes that left bytes of input remain undecoded.
-func (s *session) heldInput(left int) {
-	assembled := 0
-	if ws, ok := s.codec.(*codec.WebSocket); ok {
-		ws.Release() // the next message may come much later
-		assembled = ws.Unfinished()
-	}
-	if left+assembled > 0 || s.partial > 0 {
-		s.startDeadline(left, assembled)
-	}
-}
-
 // OnClose implements engine.Handler.
 func (s *session) OnClose(_ *engine.Conn, reason error) {
 	s.loop.el.Cancel(&s.timer)
@@ -233,7 +220,6 @@ func (s *session) OnClose(_ *engine.Conn, reason error) {
 	if s.codec == nil || s.member.ID.IsZero() {
 		return // it was never a client
 	}
-	logDisconnect(s)
 	s.notPending()
 	s.phase = phaseGone
 	l.stats.Closed++
