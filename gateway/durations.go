@@ -86,7 +86,13 @@ func (m *sampler) begin(s *session) {
 
 // check ends the sample if it is of the client and its message is handled.
 func (m *sampler) check(s *session) {
-	if m.of == s && int32(s.handled-m.number) >= 0 {
+	if m.of == s {
+		m.checkNumber()
+	}
+}
+
+func (m *sampler) checkNumber() {
+	if int32(m.of.handled-m.number) >= 0 {
 		m.end(time.Since(m.began))
 	}
 }
