@@ -91,6 +91,11 @@ func (c *Conn) stillBlocked(now int64) bool {
 	if c.ended || c.backlog == nil {
 		return false
 	}
+	if s := secureOf(c); s != nil {
+		if s.retry(now); c.ended {
+			return false
+		}
+	}
 	if c.g.OutboundBuffered() == 0 && !c.retryLater() {
 		if c.unpolled {
 			c.loop.poll.pause(c) // gnet enabled reading when it had sent everything

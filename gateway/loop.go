@@ -54,6 +54,7 @@ type loop struct {
 	turns          turns
 	sampler        sampler
 	upgrades       upgrades
+	invocations    invocations
 	seconds        uint32 // ticks, from 1
 	uptime         uint32 // seconds since the gateway's start, set at each tick
 	queues         queues

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -36,7 +37,7 @@ func (s *session) page(req *codec.Request) {
 		s.refuseHost(req)
 		return
 	}
-	r, err := httpRequest(req, s.remote())
+	r, err := httpRequest(req, s.remote(), s.conn.TLS())
 	if err != nil {
 		s.refuseHTTP(req, codec.Status(http.StatusBadRequest, ""))
 		return
@@ -85,7 +86,8 @@ func (g *Gateway) serve(h http.Handler, w *response, r *http.Request) {
 	h.ServeHTTP(w, r)
 }
 
-func httpRequest(req *codec.Request, remote string) (*http.Request, error) {
+// httpRequest returns req as a request of package net/http. state is nil without TLS.
+func httpRequest(req *codec.Request, remote string, state *tls.ConnectionState) (*http.Request, error) {
 	u, err := url.ParseRequestURI(req.Target)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: request target: %w", err)
@@ -93,7 +95,7 @@ func httpRequest(req *codec.Request, remote string) (*http.Request, error) {
 	r := &http.Request{
 		Method: req.Method, URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: make(http.Header), Body: http.NoBody, Host: req.Header("Host"),
-		RemoteAddr: remote, RequestURI: req.Target,
+		RemoteAddr: remote, RequestURI: req.Target, TLS: state,
 	}
 	for name, value := range req.Headers() {
 		r.Header.Add(name, value)

@@ -80,6 +80,15 @@ type LoopStats struct {
 	// QueriesPartial are queries answered in part, because a loop of the gateway did not reply in
 	// time.
 	QueriesPartial uint64
+	// Invocations are calls of Config.OnInvoke.
+	Invocations uint64
+	// InvocationsRejected are INVOKEs of workers that were refused, because 1,024 calls were running
+	// on the loop, or their payloads took 16 MiB, or the gateway has no OnInvoke.
+	InvocationsRejected uint64
+	// InvocationErrors are calls of OnInvoke that have returned an error or have panicked.
+	InvocationErrors uint64
+	// InvocationTimeouts are calls of OnInvoke that have ended because they took longer than 5 s.
+	InvocationTimeouts uint64
 	// ReadPauses is how often a client was not read because it had too many unacknowledged bytes.
 	ReadPauses uint64
 	// QueueFull is how often the queues of a loop reached Config.MaxQueueBytes.
@@ -143,8 +152,13 @@ type LoopStats struct {
 	HalfClosesUnanswered uint64
 	// RateLimited is how often a client was not read because it had sent too fast.
 	RateLimited uint64
-	// PartialBytes are bytes held of incomplete messages.
+	// PartialBytes are bytes held of incomplete messages, and of incomplete TLS records.
 	PartialBytes int
+	// TLSConns are the connections with TLS, of clients, workers and other gateways.
+	TLSConns int
+	// TLSErrors are connections closed because the peer violated the TLS protocol, or sent an
+	// alert, after the handshake.
+	TLSErrors uint64
 	// MailboxRejects are functions refused because the loop's mailbox was full.
 	MailboxRejects uint64
 	// Panics are panics in callbacks. Each ends a connection, except those in posted functions.
@@ -301,6 +315,7 @@ func (l *loop) snapshot() *snapshot {
 	}
 	e := l.el.Stats()
 	s.MailboxRejects, s.Panics = e.MailboxRejects, e.Panics
+	s.TLSConns, s.TLSErrors = e.TLSConns, e.TLSErrors
 	s.SlowConsumerStats = slowFigures(e)
 	return s
 }

@@ -181,8 +181,13 @@ func reloadListeners(o *options, g *gateway.Gateway, page pageOn) {
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
 	new(listenerOptions).listenerFlags(own)
 	var names []string
-	own.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	own.VisitAll(func(f *pflag.Flag) {
+		if !strings.Contains(f.Name, "tls-handshake") { // an open listener keeps them
+			names = append(names, f.Name)
+		}
+	})
 	onReload(o, func(next *options) (func() error, error) {
+		next.tls.clients = o.tls.clients // the certificates are read again, their names stay
 		all, err := listenersOf(next, page)
 		if err != nil {
 			return nil, err

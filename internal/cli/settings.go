@@ -294,6 +294,9 @@ func try(o *options, f *pflag.FlagSet) error {
 		return err
 	}
 	key, err := o.key()
+	if err == nil {
+		err = loadTLS(o)
+	}
 	if err != nil {
 		return err
 	}
