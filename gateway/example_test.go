@@ -132,7 +132,9 @@ func ExampleControl() {
 	kicked, err := control.Kick(ctx, gateway.Target{UID: "ada"}, 4001, "signed out")
 	fmt.Println(kicked, "kicked:", err)
 	stop()
-	<-done
+	if err := <-done; err != nil {
+		log.Fatal(err)
+	}
 	// Output: 0 kicked: <nil>
 }
 
