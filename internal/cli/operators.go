@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/seed-7410fe32/sluice/gateway"
@@ -52,6 +53,9 @@ func newAdmin(o *options, c *cobra.Command, g *gateway.Gateway, drain func()) (*
 	cfg := admin.Config{
 		Gateway: g, Addr: o.admin, TokenFile: o.adminTokenFile, Drain: drain, LogLevel: levelOf(o.log),
 		Version: version(), Logger: o.log,
+	}
+	if o.handlersHere {
+		cfg.Collectors = []prometheus.Collector{&o.workerFigures}
 	}
 	if reloads(c) {
 		o.reloadAsked = make(chan chan<- bool)
