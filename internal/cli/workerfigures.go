@@ -55,13 +55,12 @@ func (c *workerCollector) Collect(to chan<- prometheus.Metric) {
 	}
 	stats := reflect.ValueOf(w.Stats())
 	for _, f := range workerFigures {
-		kind, value := prometheus.GaugeValue, 0.0
-		if v := stats.FieldByName(f.field); v.CanUint() {
-			kind, value = prometheus.CounterValue, float64(v.Uint())
+		v := stats.FieldByName(f.field)
+		if v.CanUint() {
+			to <- prometheus.MustNewConstMetric(f.desc(), prometheus.CounterValue, float64(v.Uint()))
 		} else {
-			value = float64(v.Int())
+			to <- prometheus.MustNewConstMetric(f.desc(), prometheus.GaugeValue, float64(v.Int()))
 		}
-		to <- prometheus.MustNewConstMetric(f.desc(), kind, value)
 	}
 }
 
