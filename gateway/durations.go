@@ -84,9 +84,10 @@ func (m *sampler) begin(s *session) {
 	m.number = s.handled + uint32(s.out) + uint32(queued)
 }
 
-// check ends the sample if it is of the client and its message is handled.
-func (m *sampler) check(s *session) {
-	if m.of == s && int32(s.handled-m.number) >= 0 {
+// check ends the sample if its message is handled. It is called after each acknowledgement of a
+// worker.
+func (m *sampler) check() {
+	if m.of != nil && int32(m.of.handled-m.number) >= 0 {
 		m.end(time.Since(m.began))
 	}
 }

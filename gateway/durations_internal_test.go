@@ -39,19 +39,19 @@ func TestSampler(t *testing.T) {
 	m.begin(one) // its seventh message
 	m.begin(&session{phase: phaseOpen})
 	one.handled = 6
-	if m.check(one); m.of != one || count(&m.message) != 0 {
+	if m.check(); m.of != one || count(&m.message) != 0 {
 		t.Errorf("before the message is handled: %+v", m)
 	}
 	one.handled = 7
-	if m.check(one); m.of != nil || count(&m.message) != 1 || count(&m.handling) != 1 {
+	if m.check(); m.of != nil || count(&m.message) != 1 || count(&m.handling) != 1 {
 		t.Errorf("after it: %+v", m)
 	}
 	waits := &session{phase: phaseOpen, handled: 1<<32 - 1, queue: &queue{waiting: 2}}
 	m.begin(waits)
 	waits.handled++
-	m.check(waits)
+	m.check()
 	waits.handled++
-	if m.check(waits); m.of != nil || count(&m.message) != 2 || count(&m.handling) != 1 {
+	if m.check(); m.of != nil || count(&m.message) != 2 || count(&m.handling) != 1 {
 		t.Errorf("one that waited: %+v", m)
 	}
 	m.begin(one)

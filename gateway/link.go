@@ -193,7 +193,9 @@ func (k *workerLink) unit(f *link.Frame) error {
 		in = in[n:]
 		k.loop.command(o, &inner)
 	}
-	return k.sent.Ack(f.ID, f.Slot, k.ack)
+	err := k.sent.Ack(f.ID, f.Slot, k.ack)
+	k.loop.sampler.check()
+	return err
 }
 
 // resumeReads reads the link again if no inbox or outbox that it has filled is still full.

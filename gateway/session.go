@@ -288,7 +288,6 @@ func (s *session) throttle() {
 	if s.phase != phaseOpen {
 		return
 	}
-	s.loop.sampler.check(s)
 	if s.pauses&(pausedToClose|halfClosed) != 0 {
 		switch {
 		case s.queue != nil || s.out > 0:

@@ -44,6 +44,7 @@ type options struct {
 	admin          string // host:port of the admin listener; empty: none
 	adminTokenFile string
 	adminPair      certs.Pair       // of the admin listener
+	workerFigures  workerCollector  // of the worker in this process
 	reloadAsked    chan chan<- bool // requests to reload, beside SIGHUP; nil: none can come
 	keepsChat      bool             // the gateway has the chat's store
 	data           string           // directory of the store; empty: it is in memory

@@ -104,6 +104,7 @@ func (o *options) work(
 	if err != nil {
 		return err
 	}
+	o.workerFigures.worker.Store(w)
 	if o.exitWithParent {
 		go followParent()
 	}

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"errors"
 	"io/fs"
 	"math"
 	"path"
@@ -67,8 +68,8 @@ func (m Machine) cgroupLimit(v2, v1 string) (limit int64, ok bool) {
 		files = append(files, path.Join(dir, v2))
 	}
 	for _, file := range files {
-		if n, found := m.number(file); found && n > 0 && int64(n) < limit {
-			limit, ok = int64(n), true
+		if n, found := m.bytes(file); found && n > 0 && n < limit {
+			limit, ok = n, true
 		}
 	}
 	return limit, ok
@@ -101,11 +102,14 @@ func (m Machine) text(name string) string {
 
 // number returns the number in a file. One that is too large for an int is the largest int.
 func (m Machine) number(name string) (n int, ok bool) {
-	u, err := strconv.ParseInt(m.text(name), 10, 64)
-	if err != nil && !strings.Contains(err.Error(), strconv.ErrRange.Error()) {
-		return 0, false
-	}
-	return int(min(u, math.MaxInt)), true
+	all, ok := m.bytes(name)
+	return int(min(all, math.MaxInt)), ok
+}
+
+// bytes is number with 64 bits.
+func (m Machine) bytes(name string) (n int64, ok bool) {
+	n, err := strconv.ParseInt(m.text(name), 10, 64)
+	return n, err == nil || errors.Is(err, strconv.ErrRange)
 }
 
 // meminfo returns a line of /proc/meminfo in bytes.
