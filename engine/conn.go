@@ -112,15 +112,15 @@ type Conn struct {
 	paused     bool      // Pause was called: nothing is read
 	resumed    bool      // in loop.resumed
 	yielded    bool      // in loop.yielded: nothing is read
-	offered    bool      // OnData runs in offerYielded
 	unpolled   bool      // the poller does not look for input
-	peer       peerEnd   // whether the peer has ended its side
+	counted    bool      // counts for the address in the listener's limit
+	peer       peerState // what the peer may send
 	shared     uint16    // id of the Shared that out is a view of, or 0
 
 	slot     uint32         // in loop.conns
 	retained *retained      // nil without ConnOptions.Retain
 	listener *Listener      // static; nil for a conn from Register
-	remote   netip.AddrPort // static
+	remote   netip.AddrPort // changes with SetRemote only
 }
 
 func newConn(l *Loop, h Handler, o *ConnOptions, ln *Listener, remote netip.AddrPort) *Conn {
@@ -134,12 +134,12 @@ func newConn(l *Loop, h Handler, o *ConnOptions, ln *Listener, remote netip.Addr
 // Loop returns the loop that c belongs to for its whole life. Any goroutine may call it.
 func (c *Conn) Loop() *Loop { return c.loop }
 
-// Origin returns the address that limits per address apply to: the peer's IPv4 address or IPv6 /64.
+// Origin returns the address that limits per address apply to: that of RemoteAddr, or its IPv6 /64.
 // It is zero if the connection is not TCP.
 func (c *Conn) Origin() netip.Addr { return origin(c.remote) }
 
-// RemoteAddr returns the peer's address, also after the end. It is zero if the connection is not
-// TCP.
+// RemoteAddr returns the peer's address, or that of the client behind a trusted proxy, also after the
+// end. It is zero if the connection is not TCP.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
 
 // Handler returns c's Handler.
@@ -194,7 +194,7 @@ func (c *Conn) teardown(reason error) {
 		l.Cancel(&c.drain.Timer)
 	}
 	if c.listener != nil {
-		c.listener.release(c.remote)
+		c.listener.release(c.remote, c.counted)
 	}
 	c.callClose(c.handler, reason)
 	c.out = nil

@@ -25,7 +25,11 @@ type ListenOptions struct {
 	Conn ConnOptions
 	// Accept makes the Handler of a connection, or returns nil to refuse it. It
 	// runs on the accept goroutine.
-	Accept   func(remote netip.AddrPort) Handler
+	Accept func(remote netip.AddrPort) Handler
+	// Proxy is about proxies in front of the listener. Nil means that there are none. OnOpen of a
+	// connection of a trusted proxy is called when its header was read or is known to be missing.
+	// A Handler whose connection ends earlier, or is refused, receives nothing.
+	Proxy    *ProxyOptions
 	MaxConns int // Open at once. Zero means no limit.
 	MaxPerIP int // Open at once from one IPv4 address or IPv6 /64. Zero means no limit.
 	// ConnectRate is how many may come in a second from one IPv4 address or IPv6
@@ -46,6 +50,11 @@ type ListenerStats struct {
 	Refused      uint64 // Accept returned nil
 	Failed       uint64 // could not be registered with a loop
 	Backoffs     uint64 // waits because descriptors or memory ran out
+	// ProxyHeaders are headers of trusted proxies. ProxyHeadersInvalid are trusted proxies that were
+	// closed because their header was invalid or did not come. ProxyHeadersIgnored are headers of
+	// other peers, which were skipped. ProxiesUntrusted are other peers that were refused because a
+	// header is required.
+	ProxyHeaders, ProxyHeadersInvalid, ProxyHeadersIgnored, ProxiesUntrusted uint64
 }
 
 // Listener accepts connections and distributes them over the loops.
@@ -55,6 +64,7 @@ type Listener struct {
 	socket             net.Listener
 	accept             func(netip.AddrPort) Handler
 	conn               ConnOptions
+	proxy              *ProxyOptions // nil: no proxies
 	maxConns, maxPerIP int           // zero: no limit
 	maxFD              uint64        // higher descriptors are left for other uses
 	stop               chan struct{} // closed by Close
@@ -62,11 +72,11 @@ type Listener struct {
 
 	// Owned by the accept goroutine.
 	registering []registration // oldest first; bound: connections between
-	rate        *connRate      // nil: no limit
 
 	mu     sync.Mutex
-	closed bool // Guarded by mu.
-	conns  int  // Guarded by mu. Open now.
+	closed bool      // Guarded by mu.
+	conns  int       // Guarded by mu. Open now.
+	rate   *connRate // Guarded by mu. nil: no limit.
 	// perIP counts the open connections by address, only if there is a limit. Guarded by mu.
 	perIP map[netip.Addr]int // bound: connections of a listener
 	stats ListenerStats      // Guarded by mu.
@@ -93,6 +103,9 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 	if err != nil {
 		return nil, err
 	}
+	if err := o.Proxy.check(); err != nil {
+		return nil, err
+	}
 	conn, err := o.Conn.check("ListenOptions.Conn")
 	if err != nil {
 		return nil, err
@@ -106,6 +119,7 @@ func (e *Engine) Listen(network, addr string, o ListenOptions) (*Listener, error
 		socket:   s,
 		accept:   o.Accept,
 		conn:     conn,
+		proxy:    o.Proxy,
 		maxConns: o.MaxConns, maxPerIP: o.MaxPerIP,
 		stop:  make(chan struct{}),
 		done:  make(chan struct{}),
@@ -197,23 +211,30 @@ func (ln *Listener) run() {
 // admit registers nc with a loop or closes it.
 func (ln *Listener) admit(nc net.Conn) {
 	remote := remoteOf(nc)
-	if f := ln.rate; f != nil && !f.allow(origin(remote), time.Since(f.start)) {
-		ln.update(func(s *ListenerStats) { s.OverRate++ })
+	trusted := ln.trusts(remote)
+	if p := ln.proxy; p != nil && p.Required && !trusted {
+		ln.update(func(s *ListenerStats) { s.ProxiesUntrusted++ })
+		p.Report(remote, ErrUntrustedProxy)
 		nc.Close()
 		return
 	}
-	if !ln.acquire(remote) {
+	counted, ok := ln.acquire(remote, trusted)
+	if !ok {
 		nc.Close()
 		return
 	}
 	h := ln.callAccept(remote)
 	if h == nil {
 		ln.update(func(s *ListenerStats) { s.Refused++ })
-		ln.release(remote)
+		ln.release(remote, counted)
 		nc.Close()
 		return
 	}
 	c := newConn(ln.engine.idlest(), h, &ln.conn, ln, remote)
+	c.counted = counted
+	if ln.proxy != nil {
+		c.awaitHeader(trusted)
+	}
 	result, err := ln.engine.register(c, nc)
 	if err != nil {
 		ln.registrationFailed(c)
@@ -264,7 +285,7 @@ func (ln *Listener) collectRegistrations(bound int) {
 
 func (ln *Listener) registrationFailed(c *Conn) {
 	ln.update(func(s *ListenerStats) { s.Failed++ })
-	ln.release(c.remote)
+	ln.release(c.remote, c.counted)
 }
 
 func (ln *Listener) update(f func(*ListenerStats)) {

@@ -43,6 +43,7 @@ type Loop struct {
 	resumed         []*Conn    // have input to pass to OnData again; bound: lists of clients
 	yielded         yieldHeap  // have more input than fits in one turn; bound: lists of clients
 	yields          uint64     // number of Yields so far
+	offering        *Conn      // its OnData runs in offerYielded
 	yieldAt         uint64     // the argument of the last Yield in an OnData of offerYielded
 	ending          []ending   // OnClose due; bound: lists of clients
 	batch           []func()   // taken from inbox
