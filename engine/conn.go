@@ -138,9 +138,21 @@ func (c *Conn) Loop() *Loop { return c.loop }
 // It is zero if the connection is not TCP.
 func (c *Conn) Origin() netip.Addr { return origin(c.remote) }
 
-// RemoteAddr returns the peer's address, or that of the client behind a trusted proxy, also after the
-// end. It is zero if the connection is not TCP.
+// RemoteAddr returns the peer's address, or that of the client behind a trusted proxy, also after
+// the end. It is zero if the connection is not TCP.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
+
+// SetRemote replaces the address of the peer, a trusted proxy, by that of the client for which it
+// connected. The limits per address of the listener apply to it as to a new connection. SetRemote
+// reports whether they allow it. Otherwise c has the old address, and its Handler must close it.
+func (c *Conn) SetRemote(client netip.AddrPort) bool {
+	client = netip.AddrPortFrom(client.Addr().Unmap(), client.Port())
+	if c.listener != nil && !c.listener.reassign(c, client) {
+		return false
+	}
+	c.remote = client
+	return true
+}
 
 // Handler returns c's Handler.
 func (c *Conn) Handler() Handler { return c.handler }

@@ -18,7 +18,7 @@ func (c *Conn) receive(in []byte) {
 		return
 	}
 	if c.peer.begins() {
-		if in = c.readHeader(in); len(in) == 0 || c.Closed() {
+		if in = c.listener.readHeader(c, in); len(in) == 0 || c.Closed() {
 			return
 		}
 	}
@@ -46,7 +46,7 @@ func (c *Conn) offer() {
 		return
 	}
 	rest := c.consume(c.unconsumed[c.taken:])
-	if c.Closed() && !c.hasUndelivered() {
+	if c.Closed() && !c.retained.undelivered() {
 		return // the buffer has been or will be released by teardown
 	}
 	if len(rest) == 0 {
@@ -73,7 +73,7 @@ func (c *Conn) shrink(rest []byte) {
 // input was delivered.
 func (c *Conn) consume(in []byte) (rest []byte) {
 	n := c.callData(in)
-	if c.Closed() && !c.hasUndelivered() {
+	if c.Closed() && !c.retained.undelivered() {
 		return nil
 	}
 	rest = in[min(max(n, 0), len(in)):]
@@ -84,14 +84,11 @@ func (c *Conn) consume(in []byte) (rest []byte) {
 	return rest
 }
 
-// hasUndelivered reports whether c has ended with input that the handler has not received.
-func (c *Conn) hasUndelivered() bool { return c.retained != nil && c.retained.last != nil }
-
 // deliverRemaining passes to the handler the bytes that the peer sent before the connection broke.
 // They may contain whole messages. Without it, the kernel would discard them when a write finds the
 // broken connection before the next read does.
 func (c *Conn) deliverRemaining() {
-	if !c.hasUndelivered() {
+	if !c.retained.undelivered() {
 		return
 	}
 	c.keep(c.retained.last)

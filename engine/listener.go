@@ -233,7 +233,7 @@ func (ln *Listener) admit(nc net.Conn) {
 	c := newConn(ln.engine.idlest(), h, &ln.conn, ln, remote)
 	c.counted = counted
 	if ln.proxy != nil {
-		c.awaitHeader(trusted)
+		awaitHeader(c, trusted)
 	}
 	result, err := ln.engine.register(c, nc)
 	if err != nil {

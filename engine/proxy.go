@@ -64,7 +64,7 @@ type arriving struct {
 }
 
 // awaitHeader makes a new conn wait for the header of its peer, which is trusted or not.
-func (c *Conn) awaitHeader(trusted bool) {
+func awaitHeader(c *Conn, trusted bool) {
 	if !trusted {
 		c.peer = peerMaySendHeader
 		return
@@ -90,16 +90,15 @@ func (a *arriving) OnTimer(*Timer) {
 		return
 	}
 	if c.listener.proxy.Required || len(c.unconsumed) > 0 {
-		c.refuseHeader(ErrProxyHeader)
+		c.listener.refuseHeader(c, ErrProxyHeader)
 		return
 	}
-	c.arrive(netip.AddrPort{})
+	a.arrive(netip.AddrPort{})
 }
 
 // readHeader takes the proxy header from the first bytes of a conn. It returns the bytes after it,
 // nil if c does not go on with them now.
-func (c *Conn) readHeader(in []byte) []byte {
-	ln := c.listener
+func (ln *Listener) readHeader(c *Conn, in []byte) []byte {
 	if c.peer == peerMaySendHeader {
 		c.peer = peerSends
 		// A proxy sends its header at once. What is not complete here is something else.
@@ -120,7 +119,7 @@ func (c *Conn) readHeader(in []byte) []byte {
 	switch {
 	case errors.Is(err, ErrNoProxyHeader) && !ln.proxy.Required:
 	case err != nil:
-		c.refuseHeader(fmt.Errorf("%w: %w", ErrProxyHeader, err))
+		ln.refuseHeader(c, fmt.Errorf("%w: %w", ErrProxyHeader, err))
 		return nil
 	case n == 0:
 		if !held {
@@ -136,13 +135,13 @@ func (c *Conn) readHeader(in []byte) []byte {
 		c.loop.buffers.put(c.unconsumed)
 		c.unconsumed = nil
 	}
-	c.arrive(client)
+	c.handler.(*arriving).arrive(client)
 	return rest
 }
 
 // arrive opens a conn whose proxy has said, or has not said, where its client is.
-func (c *Conn) arrive(client netip.AddrPort) {
-	a := c.handler.(*arriving)
+func (a *arriving) arrive(client netip.AddrPort) {
+	c := a.conn
 	if client.IsValid() && !c.SetRemote(client) {
 		c.markEnded(ErrAddressLimit)
 		return
@@ -152,20 +151,8 @@ func (c *Conn) arrive(client netip.AddrPort) {
 	c.callOpen()
 }
 
-func (c *Conn) refuseHeader(err error) {
-	c.listener.update(func(s *ListenerStats) { s.ProxyHeadersInvalid++ })
-	c.listener.proxy.Report(c.remote, err)
+func (ln *Listener) refuseHeader(c *Conn, err error) {
+	ln.update(func(s *ListenerStats) { s.ProxyHeadersInvalid++ })
+	ln.proxy.Report(c.remote, err)
 	c.markEnded(err)
-}
-
-// SetRemote replaces the address of the peer, a trusted proxy, by that of the client for which it
-// connected. The limits per address of the listener apply to it as to a new connection. SetRemote
-// reports whether they allow it. Otherwise c has the old address, and its Handler must close it.
-func (c *Conn) SetRemote(client netip.AddrPort) bool {
-	client = netip.AddrPortFrom(client.Addr().Unmap(), client.Port())
-	if c.listener != nil && !c.listener.reassign(c, client) {
-		return false
-	}
-	c.remote = client
-	return true
 }

@@ -48,7 +48,8 @@ func proxied(t *testing.T, trusts bool, o ListenOptions) (*Listener, reports) {
 	}}, o), seen
 }
 
-// said is what comes back for bytes, until the connection ends or has brought as many bytes as want.
+// said is what comes back for bytes, until the connection ends or has brought as many bytes as
+// want.
 func said(t *testing.T, ln *Listener, want string, pieces ...string) string {
 	t.Helper()
 	nc := dial(t, ln)

@@ -10,7 +10,8 @@ import (
 
 // v2 is a header of version 2.
 func v2(command, family byte, body string) string {
-	return signature + string([]byte{command, family}) + string(binary.BigEndian.AppendUint16(nil, uint16(len(body)))) + body
+	size := binary.BigEndian.AppendUint16(nil, uint16(len(body)))
+	return signature + string([]byte{command, family}) + string(size) + body
 }
 
 func tlv(kind byte, value string) string {
@@ -54,7 +55,8 @@ var valid = map[string]struct{ header, client string }{
 	"v2 TLVs":              {v2(proxied, 0x11, four+tlv(0x01, "h2")+tlv(0x02, "chat.example")+tlv(0x20, "")), client4},
 	"v2 checksum":          {summed(proxied, 0x11, four), client4},
 	"v2 checksum, TLV":     {summed(proxied, 0x21, six+tlv(0x05, "id")), client6},
-	"v2 largest":           {v2(proxied, 0x11, four+tlv(0xEE, strings.Repeat("x", MaxHeader-fixedV2-len(four)-3))), client4},
+	"v2 largest": {v2(proxied, 0x11, four+tlv(0xEE, strings.Repeat("x", MaxHeader-fixedV2-len(four)-3))),
+		client4},
 }
 
 // A header is read whatever is behind it and wherever it is split.
@@ -117,8 +119,8 @@ func TestInvalid(t *testing.T) {
 			t.Errorf("%s: %v, %d, %v", name, client, n, err)
 		}
 	}
-	for _, none := range []string{"G", "GET / HTTP/1.1\r\n", "PROXIES ", "proxy ", "\r\n\r\nG", "\n", "\x00\x00\x00\x09hello",
-		signature[:11] + "\r"} {
+	for _, none := range []string{"G", "GET / HTTP/1.1\r\n", "PROXIES ", "proxy ", "\r\n\r\nG", "\n",
+		"\x00\x00\x00\x09hello", signature[:11] + "\r"} {
 		if _, n, err := Read([]byte(none)); !errors.Is(err, ErrNone) || n != 0 {
 			t.Errorf("%q: %d, %v", none, n, err)
 		}
