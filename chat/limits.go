@@ -3,8 +3,6 @@ package chat
 import (
 	"context"
 	"encoding/binary"
-	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/seed-7410fe32/sluice/worker"
@@ -97,14 +95,6 @@ func (l *limits) refusals(ctx context.Context, id string) (n int) {
 // empty if the address is not known.
 func address(c worker.Call) string {
 	a := c.RemoteAddr().Addr().Unmap()
-	if a.IsLoopback() {
-		// Clients of a proxy on this machine have its address. The last one in this field is from the
-		// proxy itself.
-		list := strings.Split(c.Request().Header("X-Forwarded-For"), ",")
-		if forwarded, err := netip.ParseAddr(strings.TrimSpace(list[len(list)-1])); err == nil {
-			a = forwarded.Unmap()
-		}
-	}
 	if !a.IsValid() {
 		return ""
 	}

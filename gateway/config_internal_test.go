@@ -63,7 +63,13 @@ func TestListenerConfigFields(t *testing.T) {
 	}
 	fields := map[string]validtest.Field{
 		"URL": {Good: []any{"ws://:0/chat/*?subprotocol=a"},
-			Bad: []any{"", ":0", "ws://host", "wss://:0", "tcp://:0", "text://:0/chat", "text://:0?subprotocol=a"}},
+			Bad: []any{"", ":0", "ws://host", "wss://:0", "tcp://:0", "text://:0/chat", "text://:0?subprotocol=a",
+				"ws://:0?proxy=none", "ws://:0?proxy=required&proxy=required", "text://:0?proxy="}},
+		"TrustProxies": {Good: []any{[]string{"10.0.0.5", "10.0.0.0/8", "::1", "2001:db8::/32", "::ffff:10.0.0.5"}},
+			Bad: []any{[]string{""}, []string{"localhost"}, []string{"10.0.0.0/33"}, []string{"::1", "10.0.0.1:80"},
+				[]string{"fe80::1%eth0"}, []string{"::ffff:10.0.0.0/104"}}},
+		"RequireProxy": {Bad: []any{true}}, // without TrustProxies
+		"ProxyHeaders": {Good: []any{[]string{"CF-Connecting-IP"}, []string{}}, Bad: []any{[]string{"a b"}, []string{""}}},
 		"Codec":        {Bad: []any{netstring{}}}, // of a ws:// URL
 		"Origins":      {Good: []any{[]string{"*", "*.a", "https://a:1/"}}, Bad: []any{[]string{""}, []string{"a/b"}}},
 		"Hosts":        {Good: []any{[]string{"*.a", "a:1"}}, Bad: []any{[]string{""}, []string{"https://a"}}},
@@ -91,7 +97,7 @@ func TestListenerConfigFields(t *testing.T) {
 	// Fields for WebSockets are refused on other listeners, where they have no effect.
 	for _, l := range []ListenerConfig{
 		{Origins: []string{"a"}}, {Hosts: []string{"a"}}, {Subprotocols: []string{"a"}},
-		{KeepHeaders: []string{"a"}},
+		{KeepHeaders: []string{"a"}}, {ProxyHeaders: []string{"a"}},
 	} {
 		l.URL = "text://127.0.0.1:0"
 		if err := l.setDefaults(); err == nil {

@@ -21,6 +21,9 @@ func (s *session) handshake(in []byte) int {
 		return 0
 	case s.probe(req):
 		return len(in)
+	case !s.lis.locate(s, req):
+		s.refuseHTTP(req, codec.Status(http.StatusTooManyRequests, "too many connections of your address"))
+		return len(in)
 	case s.loop.draining || s.loop.overloaded():
 		s.refuseHTTP(req, codec.Status(http.StatusServiceUnavailable, ""))
 		return len(in)

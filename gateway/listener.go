@@ -29,6 +29,7 @@ type listener struct {
 	ln             *engine.Listener
 	codec          messageCodec // nil: WebSocket
 	path           upgradePath  // of a WebSocket
+	proxies        proxies      // bound: none, fixed by New
 	upgrade        codec.UpgradeOptions
 	ready          chan struct{} // closed when all of the above is set
 }
@@ -47,6 +48,7 @@ func (g *Gateway) listenClients(cfg ListenerConfig, encoding uint8) (*listener, 
 	}
 	l := &listener{ListenerConfig: cfg, g: g, path: newUpgradePath(u.EscapedPath()), ready: make(chan struct{})}
 	defer close(l.ready)
+	l.proxies, _ = newProxies(cfg.TrustProxies) // New has checked them
 	if cfg.Codec != nil {
 		l.codec = own{cfg.Codec, cfg.MaxMessage, encoding}
 	} else {
@@ -63,6 +65,7 @@ func (g *Gateway) listenClients(cfg ListenerConfig, encoding uint8) (*listener, 
 		Conn: engine.ConnOptions{MaxInput: cfg.MaxMessage + handshakeRoom, MaxOutput: cfg.MaxOutput,
 			Overflow: cfg.Overflow, WriteTimeout: max(cfg.WriteTimeout, 0)},
 		Accept:   l.accept,
+		Proxy:    l.proxyOptions(),
 		MaxConns: cfg.MaxConns, MaxPerIP: cfg.MaxPerIP, ConnectRate: cfg.ConnectRate,
 		Reserve: g.reserve,
 	})

@@ -25,8 +25,25 @@ type ListenerConfig struct {
 	// tcp:// with a Codec. Port 0 picks a free port. A ws:// URL may have a path: WebSockets are
 	// opened there only. /chat means /chat and /chat/, /chat/* also all paths below, no path means
 	// any. Percent encoding makes no difference. The option ?subprotocol=NAME[,NAME] sets
-	// Subprotocols.
+	// Subprotocols. The option ?proxy=required, of any protocol, sets RequireProxy.
 	URL string
+	// TrustProxies are the proxies in front of the listener: addresses, or networks in CIDR form.
+	// They may say where their client is, in a header of the PROXY protocol (version 1 or 2), which
+	// is optional, or in a field of ProxyHeaders. The last address there that is not a trusted
+	// proxy's counts. It is the client's address in logs and limits, for OnUpgrade and for workers,
+	// with port 0 if the proxy names none. MaxPerIP and ConnectRate do not apply to the proxies
+	// themselves. What others say is ignored. A trusted proxy that sends nothing for 2 s has no
+	// header. Do not trust a proxy that passes on a client's own bytes or fields as its own.
+	TrustProxies []string
+	// RequireProxy accepts connections of TrustProxies with a PROXY header only. The header must
+	// come within HandshakeTimeout.
+	RequireProxy bool
+	// ProxyHeaders are the header fields of a WebSocket's or page's request in which TrustProxies
+	// name their clients: X-Forwarded-For, Forwarded (RFC 7239), X-Real-IP, or fields of the form of
+	// X-Forwarded-For. The first that is there counts. Defaults to these three, in this order. Set
+	// it to the one field that your proxies set if they pass on the others as clients send them.
+	// ws:// only.
+	ProxyHeaders []string
 	// Codec is the wire format of a tcp:// URL. At most 16 listeners of a gateway have one.
 	Codec Codec
 	// Origins are the hosts whose pages may open a WebSocket, besides the listener's own: host,
@@ -89,8 +106,9 @@ type ListenerConfig struct {
 	// no limit other than file descriptors, of which some are reserved for workers; negative means
 	// the same.
 	MaxConns int
-	// MaxPerIP bounds the listener's connections from one IPv4 address or IPv6 /64. Behind a proxy
-	// all clients have its address. Defaults to 0, no limit; negative means the same.
+	// MaxPerIP bounds the listener's connections from one IPv4 address or IPv6 /64. Clients behind
+	// a proxy that is not in TrustProxies have its address. Defaults to 0, no limit; negative means
+	// the same.
 	MaxPerIP int
 	// ConnectRate bounds the new connections a second from one IPv4 address or IPv6 /64, with a
 	// burst of twice as many. Defaults to 0, no limit; negative means the same.
@@ -173,7 +191,29 @@ func (l *ListenerConfig) setDefaults() *ConfigError {
 	if l.KeepHeaders == nil {
 		l.KeepHeaders = KeptHeaders()
 	}
+	if err := l.checkProxies(); err != nil {
+		return err
+	}
 	return l.checkHTTP()
+}
+
+// checkProxies checks the fields about proxies.
+func (l *ListenerConfig) checkProxies() *ConfigError {
+	if _, err := newProxies(l.TrustProxies); err != nil {
+		return err
+	}
+	if l.RequireProxy && len(l.TrustProxies) == 0 {
+		return invalid("RequireProxy", "%q: TrustProxies must name the proxies that are required", l.URL)
+	}
+	for _, name := range l.ProxyHeaders {
+		if !codec.IsToken(name) {
+			return invalid("ProxyHeaders", "%q is not the name of a header field", name)
+		}
+	}
+	if l.ProxyHeaders == nil {
+		l.ProxyHeaders = []string{forwardedFor, forwarded, realIP}
+	}
+	return nil
 }
 
 // checkURL checks URL, and that the other fields fit its protocol. It sets Subprotocols from the
@@ -198,11 +238,11 @@ func (l *ListenerConfig) checkURL() *ConfigError {
 	case err != nil:
 		return invalid("URL", "%q: %w", l.URL, err)
 	}
-	if u.Scheme == "ws" {
-		return l.takeOptions(u)
+	if err := l.takeOptions(u); err != nil || u.Scheme == "ws" {
+		return err
 	}
-	if u.Path != "" || u.RawQuery != "" {
-		return invalid("URL", "%q: only a ws:// listener has a path or options", l.URL)
+	if u.Path != "" {
+		return invalid("URL", "%q: only a ws:// listener has a path or a subprotocol", l.URL)
 	}
 	if field := l.webSocketField(); field != "" {
 		return invalid(field, "%q: only a ws:// listener has it", l.URL)
@@ -226,6 +266,8 @@ func (l *ListenerConfig) webSocketField() string {
 		return "Subprotocols"
 	case len(l.KeepHeaders) > 0:
 		return "KeepHeaders"
+	case len(l.ProxyHeaders) > 0:
+		return "ProxyHeaders"
 	}
 	return ""
 }
@@ -266,17 +308,27 @@ func (l *ListenerConfig) checkHTTP() *ConfigError {
 	return nil
 }
 
-// takeOptions sets Subprotocols from the option subprotocol=NAME[,NAME] of the URL, if it is there.
+// takeOptions sets Subprotocols and RequireProxy from the options of the URL.
 func (l *ListenerConfig) takeOptions(u *url.URL) *ConfigError {
 	options, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return invalid("URL", "%q: %w", l.URL, err)
 	}
 	for name, values := range options {
-		if name != "subprotocol" {
-			return invalid("URL", "%q: there is no option %q, only subprotocol=NAME[,NAME]", l.URL, name)
+		switch value := strings.Join(values, ","); {
+		case name == "proxy" && value == "required":
+			l.RequireProxy = true
+		case name == "proxy":
+			return invalid("URL", "%q: proxy=%s: must be proxy=required", l.URL, value)
+		case name == "subprotocol" && u.Scheme == "ws":
+			l.Subprotocols = strings.Split(value, ",")
+		case u.Scheme == "ws":
+			return invalid("URL", "%q: there is no option %q, only subprotocol=NAME[,NAME] and proxy=required", l.URL, name)
+		case name == "subprotocol":
+			return invalid("URL", "%q: only a ws:// listener has a path or a subprotocol", l.URL)
+		default:
+			return invalid("URL", "%q: there is no option %q, only proxy=required", l.URL, name)
 		}
-		l.Subprotocols = strings.Split(strings.Join(values, ","), ",")
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ var losses = []loss{
 func (s *Stats) refusedConnections() uint64 {
 	n := s.SlotsExhausted
 	for _, l := range s.Listeners {
-		n += l.OverMaxConns + l.OverMaxPerIP + l.OverRate + l.Failed
+		n += l.OverMaxConns + l.OverMaxPerIP + l.OverRate + l.Failed + l.ProxyHeadersInvalid + l.ProxiesUntrusted
 	}
 	return n
 }

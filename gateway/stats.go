@@ -101,6 +101,12 @@ type LoopStats struct {
 	HandshakesRejected uint64
 	// HandshakeTimeouts are handshakes that took longer than ListenerConfig.HandshakeTimeout.
 	HandshakeTimeouts uint64
+	// ForwardedIgnored are requests in which an address that is not in ListenerConfig.TrustProxies
+	// named another client. It had no effect. Some clients have a proxy of their own.
+	ForwardedIgnored uint64
+	// ForwardedInvalid are requests in which a trusted proxy named something else than an address.
+	// The address before that counts, or the proxy's.
+	ForwardedInvalid uint64
 	// SlotsExhausted are connections closed because their loop had 16,777,216 clients.
 	SlotsExhausted uint64
 	// LoadShed are clients that came while their loop was overloaded. Included in

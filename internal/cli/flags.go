@@ -23,6 +23,8 @@ type options struct {
 	origins        []string
 	hosts          []string
 	keep           []string
+	trustProxy     []string
+	proxyHeaders   []string
 	compress       bool
 	limits         gateway.ListenerConfig // of each listener
 	overflow       string
@@ -50,7 +52,7 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f, l := c.Flags(), &o.limits
 	f.StringArrayVar(&o.listen, "listen", listen,
 		"`URL` where clients connect: ws://HOST:PORT[/PATH][?subprotocol=NAME], or text, json, jsonl "+
-			"or frame://HOST:PORT; repeatable")
+			"or frame://HOST:PORT; with ?proxy=required only by --trust-proxy; repeatable")
 	f.StringArrayVar(&o.origins, "origin", nil,
 		"`HOST` whose pages may open WebSockets: HOST, HOST:PORT, https://HOST, *.DOMAIN or *; "+
 			"repeatable (default: the listener's own)")
@@ -60,6 +62,12 @@ func (o *options) clientFlags(c *cobra.Command, listen ...string) {
 	f.StringArrayVar(&o.keep, "keep-header", nil,
 		"`NAME` of one more header field of a WebSocket's request that workers see; * for all; "+
 			"repeatable")
+	f.StringSliceVar(&o.trustProxy, "trust-proxy", nil,
+		"`CIDR`[,CIDR] of proxies that may name their clients, in a PROXY header or a request; "+
+			"repeatable (default: none)")
+	f.StringSliceVar(&o.proxyHeaders, "proxy-header", []string{"X-Forwarded-For", "Forwarded", "X-Real-IP"},
+		"`NAME`[,NAME] of the header fields in which --trust-proxy names the client; the first that is "+
+			"there counts")
 	f.IntVar(&l.MaxRequest, "max-request", 8<<10,
 		"`bytes` of a WebSocket's request that workers see; larger requests get status 431")
 	f.BoolVar(&o.compress, "compress", true, "offer permessage-deflate")
@@ -239,7 +247,8 @@ func flagOf(field string) string {
 		"MaxRequest": "max-request", "KeepHeaders": "keep-header", "Hosts": "host", "Origins": "origin",
 		"MaxOutput": "max-output", "MaxBuffered": "max-buffered", "MaxUnroutedBytes": "max-unrouted-bytes",
 		"MaxPartialBytes": "max-partial-bytes", "MaxTakeoverBytes": "max-takeover-bytes",
-		"Subprotocols": "listen", "MaxQueueBytes": "max-queue-bytes", "MaxGroups": "max-groups",
+		"Subprotocols": "listen", "TrustProxies": "trust-proxy", "ProxyHeaders": "proxy-header", "RequireProxy": "listen",
+		"MaxQueueBytes": "max-queue-bytes", "MaxGroups": "max-groups",
 		"MaxGroupBytes": "max-group-bytes", "MaxConns": "max-conns", "MaxPerIP": "max-per-ip",
 		"HandshakeTimeout": "handshake-timeout", "FirstMessageTimeout": "first-message-timeout",
 		"MessageTimeout": "message-timeout", "Heartbeat": "heartbeat", "WriteTimeout": "write-timeout",

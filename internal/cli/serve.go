@@ -169,9 +169,10 @@ func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) 
 func (o *options) listeners(page pageOn) (all []gateway.ListenerConfig) {
 	for _, url := range o.listen {
 		l := o.limits
-		l.URL = url
+		l.URL, l.TrustProxies = url, o.trustProxy
 		if strings.HasPrefix(url, "ws://") {
 			l.Origins, l.Hosts, l.Compress = o.origins, o.hosts, o.compress
+			l.ProxyHeaders = o.proxyHeaders
 			l.KeepHeaders = append(gateway.KeptHeaders(), o.keep...)
 			if page != nil {
 				l.Subprotocols = []string{"chat"} // what its browsers may call it

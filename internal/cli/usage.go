@@ -56,7 +56,8 @@ type topic struct {
 
 // topics are the headings of the help of chat, echo and gateway. A command lacks some of the flags.
 var topics = []topic{
-	{"Listeners", "listen chat-page origin host keep-header max-request compress max-takeover-bytes"},
+	{"Listeners", "listen chat-page origin host trust-proxy proxy-header keep-header max-request compress " +
+		"max-takeover-bytes"},
 	{"Limits of clients", "max-message message-rate byte-rate max-conns max-per-ip connect-rate " +
 		"max-groups max-group-bytes address-rate"},
 	{"Timeouts of clients", "handshake-timeout first-message-timeout message-timeout write-timeout " +
