@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"runtime"
 	"strings"
 	"testing"
@@ -75,15 +76,17 @@ func TestListenerConfigFields(t *testing.T) {
 		"Hosts":        {Good: []any{[]string{"*.a", "a:1"}}, Bad: []any{[]string{""}, []string{"https://a"}}},
 		"Subprotocols": {Good: []any{[]string{"a", "b"}}, Bad: []any{[]string{""}, []string{"a", "a"}}},
 		"Compress":     {Good: []any{true}},
-		"OnUpgrade":    {},
-		"KeepHeaders":  {Good: []any{[]string{"*"}, []string{}}, Bad: []any{[]string{"a b"}, []string{"upgrade"}}},
-		"MaxRequest":   {Default: 8 << 10},
-		"Page":         {},
-		"MaxMessage":   {Default: 1 << 20, Max: 16 << 20},
-		"MaxOutput":    {Default: 1 << 20},
-		"Overflow":     {Max: int64(engine.DropNewest)},
-		"WriteTimeout": {Default: int64(10 * time.Second), Off: true},
-		"MaxConns":     {Off: true}, "MaxPerIP": {Off: true}, "ConnectRate": {Off: true},
+		"OnUpgrade":    {}, "OnRefresh": {},
+		"TokenSubprotocol": {Good: []any{"bearer"}, Bad: []any{"a b"}},
+		"MaskQuery":        {Good: []any{[]string{"token"}}},
+		"KeepHeaders":      {Good: []any{[]string{"*"}, []string{}}, Bad: []any{[]string{"a b"}, []string{"upgrade"}}},
+		"MaxRequest":       {Default: 8 << 10},
+		"Page":             {},
+		"MaxMessage":       {Default: 1 << 20, Max: 16 << 20},
+		"MaxOutput":        {Default: 1 << 20},
+		"Overflow":         {Max: int64(engine.DropNewest)},
+		"WriteTimeout":     {Default: int64(10 * time.Second), Off: true},
+		"MaxConns":         {Off: true}, "MaxPerIP": {Off: true}, "ConnectRate": {Off: true},
 		"MessageRate": {Off: true}, "ByteRate": {Off: true},
 		"HandshakeTimeout":    {Default: int64(10 * time.Second)},
 		"FirstMessageTimeout": {Off: true},
@@ -98,6 +101,8 @@ func TestListenerConfigFields(t *testing.T) {
 	for _, l := range []ListenerConfig{
 		{Origins: []string{"a"}}, {Hosts: []string{"a"}}, {Subprotocols: []string{"a"}},
 		{KeepHeaders: []string{"a"}}, {ProxyHeaders: []string{"a"}},
+		{TokenSubprotocol: "a"}, {MaskQuery: []string{"a"}},
+		{OnRefresh: func(context.Context, string) (Identity, error) { return Identity{}, nil }},
 	} {
 		l.URL = "text://127.0.0.1:0"
 		if err := l.setDefaults(); err == nil {

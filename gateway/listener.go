@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/seed-7410fe32/sluice/codec"
@@ -57,6 +58,9 @@ func (g *Gateway) listenClients(cfg ListenerConfig, encoding uint8) (*listener, 
 	if l.upgrades() {
 		l.upgrade = codec.UpgradeOptions{Origins: cfg.Origins, Hosts: cfg.Hosts, Subprotocols: cfg.Subprotocols,
 			MaxMessage: cfg.MaxMessage}
+		if cfg.TokenSubprotocol != "" {
+			l.upgrade.Subprotocols = append(slices.Clone(cfg.Subprotocols), cfg.TokenSubprotocol)
+		}
 		if cfg.Compress {
 			l.upgrade.Deflate = codec.NewDeflate()
 		}

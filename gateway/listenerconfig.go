@@ -74,6 +74,22 @@ type ListenerConfig struct {
 	// gateway drains. Run waits for calls that have not returned. Nil means every WebSocket is
 	// opened. ws:// only.
 	OnUpgrade func(ctx context.Context, r *http.Request) (Identity, error)
+	// OnRefresh checks the token that a client with an Identity sends in a text message of the form
+	// {"type":"sluice.refresh","token":"..."}, of at most 16 KiB. No worker sees the message. The new
+	// Identity must have the UID of the first one. Its Attrs are set, others stay, and Expires counts
+	// from then on. The client receives {"type":"sluice.refreshed","expires":1767225600}, without
+	// expires if it never expires. After an error it receives
+	// {"type":"sluice.refresh_rejected","detail":"..."}, with the text of Refuse, and stays until its
+	// Identity expires. Calls run as those of OnUpgrade do, one at a time for each client. Nil means
+	// that such messages go to the worker. ws:// only.
+	OnRefresh func(ctx context.Context, token string) (Identity, error)
+	// TokenSubprotocol is selected if the client offers it and none of Subprotocols. The client
+	// offers its token after it, for OnUpgrade to find: a browser can set no header field but the
+	// subprotocols. ws:// only.
+	TokenSubprotocol string
+	// MaskQuery are the query parameters of a WebSocket's request whose values neither workers nor a
+	// Router see. They have *** instead. ws:// only.
+	MaskQuery []string
 	// KeepHeaders are the header fields of a WebSocket's request that workers see in
 	// worker.Request, in any letter case. * means all. They are kept in memory until the client has
 	// gone. Defaults to KeptHeaders. ws:// only.
@@ -258,6 +274,12 @@ func (l *ListenerConfig) webSocketField() string {
 		return "Page"
 	case l.OnUpgrade != nil:
 		return "OnUpgrade"
+	case l.OnRefresh != nil:
+		return "OnRefresh"
+	case l.TokenSubprotocol != "":
+		return "TokenSubprotocol"
+	case len(l.MaskQuery) > 0:
+		return "MaskQuery"
 	case len(l.Origins) > 0:
 		return "Origins"
 	case len(l.Hosts) > 0:
@@ -281,6 +303,9 @@ func (l *ListenerConfig) checkHTTP() *ConfigError {
 		case slices.Contains(l.Subprotocols[:i], name):
 			return invalid("Subprotocols", "%q is there twice", name)
 		}
+	}
+	if l.TokenSubprotocol != "" && !codec.IsToken(l.TokenSubprotocol) {
+		return invalid("TokenSubprotocol", "%q is not the name of a subprotocol", l.TokenSubprotocol)
 	}
 	for _, name := range l.KeepHeaders {
 		switch {

@@ -53,7 +53,8 @@ type loop struct {
 	ackedBytes     map[*session]uint64 // by client; bound: lists of clients
 	turns          turns
 	upgrades       upgrades
-	seconds        uint32 // ticks, from 1
+	known          knownClients // those with an identity that may change; bound: lists of clients
+	seconds        uint32       // ticks, from 1
 	queues         queues
 	trials         trials
 	queuedBytes    int // bytes of the messages in the sessions' queues
@@ -65,7 +66,7 @@ type loop struct {
 	out            []byte // scratch: control replies of codecs
 	rows           []byte // scratch: replies; bound: an answer
 	stats          LoopStats
-	closes         [link.ReasonRefused + 1]uint64 // connections, by reason
+	closes         [link.ReasonExpired + 1]uint64 // connections, by reason
 	closingConns   int                            // connections of clients that the gateway has closed
 	linked         int                            // connections of workers and other gateways
 	closedBelow    int                            // closeSome has handled the lower slots
@@ -88,9 +89,9 @@ func newLoop(g *Gateway, el *engine.Loop, index uint8) *loop {
 		links:   make(map[uint32]*workerLink),
 		gathers: make(map[uint32]*gather),
 		peers:   make(map[uint32]*peer), inLinks: make(map[uint32]*inLink), arrivals: make(map[loopKey]*arrival),
-		ackedBytes: make(map[*session]uint64),
-		tokens:     rand.NewChaCha8(seed),
-		seconds:    1, maxDeparted: maxDeparted, maxGone: maxGone,
+		ackedBytes: make(map[*session]uint64), known: make(knownClients),
+		tokens:  rand.NewChaCha8(seed),
+		seconds: 1, maxDeparted: maxDeparted, maxGone: maxGone,
 	}
 	l.pool.router = g.cfg.Router()
 	l.drain = l.drainInbox

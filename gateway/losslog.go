@@ -46,6 +46,8 @@ var losses = []loss{
 	{"upgrades-rejected", func(s *Stats) uint64 { return s.UpgradesRejected }},
 	{"upgrade-errors", func(s *Stats) uint64 { return s.UpgradeErrors }},
 	{"upgrade-timeouts", func(s *Stats) uint64 { return s.UpgradeTimeouts }},
+	{"refreshes-rejected", func(s *Stats) uint64 { return s.RefreshesRejected }},
+	{"expired", func(s *Stats) uint64 { return s.Expired }},
 	{"connections-rejected", (*Stats).refusedConnections},
 	{"handshake-timeouts", func(s *Stats) uint64 { return s.HandshakeTimeouts }},
 	{"pages-rejected", func(s *Stats) uint64 { return s.PagesRejected }},

@@ -77,7 +77,7 @@ func (s *session) page(req *codec.Request) {
 func (g *Gateway) serve(h http.Handler, w *response, r *http.Request) {
 	defer func() {
 		if p := recover(); p != nil || w.full {
-			g.log.Error("page failed", "target", r.RequestURI, "too-large", w.full, "panic", p)
+			g.log.Error("page failed", "path", r.URL.Path, "too-large", w.full, "panic", p)
 			w.body.Reset()
 			*w = response{header: make(http.Header), status: http.StatusInternalServerError, body: w.body, failed: true}
 		}

@@ -33,7 +33,7 @@ func (s Status) String() string {
 
 var reasonNames = [...]string{
 	"none", "peer", "kicked", "idle", "slow consumer", "protocol", "too big", "limit", "handshake", "draining",
-	"replaced", "no worker", "network", "internal", "refused",
+	"replaced", "no worker", "network", "internal", "refused", "expired",
 }
 
 // String returns the name of the reason in SPEC.md.
