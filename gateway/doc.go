@@ -66,5 +66,7 @@
 //	draining   the gateway closed before a worker took the message
 //
 // {"type":"sluice.refreshed"} and {"type":"sluice.refresh_rejected"} answer a new token, see
-// ListenerConfig.OnRefresh. {"type":"sluice.overloaded"} tells a new client that the gateway accepts none.
+// ListenerConfig.OnRefresh.
+//
+// {"type":"sluice.overloaded"} tells a new client that the gateway accepts none.
 package gateway

@@ -15,8 +15,10 @@ import (
 	"github.com/seed-7410fe32/sluice/worker"
 )
 
+type onRefresh = func(context.Context, string) (gateway.Identity, error)
+
 // identified is a gateway of one loop whose clients are user, until expires.
-func identified(expires func() time.Time, refresh func(context.Context, string) (gateway.Identity, error)) gateway.Config {
+func identified(expires func() time.Time, refresh onRefresh) gateway.Config {
 	return ws(gateway.ListenerConfig{
 		OnUpgrade: func(context.Context, *http.Request) (gateway.Identity, error) {
 			return gateway.Identity{UID: "user", Attrs: map[string]string{"a": "1", "b": "1"}, Expires: expires()}, nil
@@ -182,7 +184,9 @@ func TestRefreshWhileOneIsChecked(t *testing.T) {
 	<-asked
 	go func() { _, _, _ = second.Read(context.Background()) }() // it answers the close frame
 	stop()
-	<-ended
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 }
 
 // Values of query parameters that are masked are in no request of a worker and in no log.
@@ -215,7 +219,8 @@ func TestMaskQuery(t *testing.T) {
 	if status, _ := answerOf(t, askUpgrade(t, g, "token=secret-error")); status != "500" {
 		t.Error(status)
 	}
-	if all := strings.Join(log.lines(), "\n"); strings.Contains(all, "secret") || !strings.Contains(all, "OnUpgrade failed") {
+	all := strings.Join(log.lines(), "\n")
+	if strings.Contains(all, "secret") || !strings.Contains(all, "OnUpgrade failed") {
 		t.Error(all)
 	}
 }
@@ -229,7 +234,9 @@ func TestTokenSubprotocol(t *testing.T) {
 			seen <- r.Header["Sec-Websocket-Protocol"]
 			return gateway.Identity{}, nil
 		}}))
-	for offers, want := range map[string]string{"bearer a.b.c": "bearer", "bearer a.b.c v2": "v2", "v2": "v2", "v3": ""} {
+	for offers, want := range map[string]string{
+		"bearer a.b.c": "bearer", "bearer a.b.c v2": "v2", "v2": "v2", "v3": "",
+	} {
 		ws := openWebSocket(t, "ws://"+hostport(g.Addrs()[0]),
 			&websocket.DialOptions{Subprotocols: strings.Fields(offers)})
 		if got := ws.Subprotocol(); got != want {

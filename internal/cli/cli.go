@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -177,7 +178,7 @@ connect to --inner.
 ` + clientHelp(),
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := noZeros(c.Flags()); err != nil {
+			if err := cmp.Or(noZeros(c.Flags()), o.tokens.check(c.Flags())); err != nil {
 				return err
 			}
 			if !page {

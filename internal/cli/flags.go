@@ -41,6 +41,7 @@ type options struct {
 	weight         int
 	window         int // of bench serve
 	router         string
+	tokens         tokens
 
 	handlersHere bool // a worker runs in this process, beside the gateway
 
@@ -187,6 +188,7 @@ func (o *options) gatewayFlags(c *cobra.Command, inner string) {
 			"none")
 	f.IntVar(&g.DrainRate, "drain-rate", 0,
 		"`clients` a second that are closed; 0: all within half of --drain-timeout, at least 100")
+	o.tokens.addFlags(c)
 	f.VisitAll(func(f *pflag.Flag) { o.ofGateway = append(o.ofGateway, f.Name) })
 }
 

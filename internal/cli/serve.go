@@ -31,7 +31,7 @@ type business func(key []byte) (worker.Handler, error)
 // serve runs what the flags ask for: a worker with the business code, or a gateway and a worker.
 func (o *options) serve(c *cobra.Command, business business, page pageOn) error {
 	outliveReaders()
-	if err := cmp.Or(noZeros(c.Flags()), o.checkRole(c.Flags())); err != nil {
+	if err := cmp.Or(noZeros(c.Flags()), o.checkRole(c.Flags()), o.tokens.check(c.Flags())); err != nil {
 		return err
 	}
 	ctx := c.Context()
@@ -52,6 +52,7 @@ func (o *options) serve(c *cobra.Command, business business, page pageOn) error 
 	if err != nil {
 		return err
 	}
+	o.tokens.watch(ctx, o.log)
 	// The gateway drains before the workers go, so that nothing taken is left unanswered.
 	gatewayCtx, stopGateway := context.WithCancel(ctx)
 	workerCtx, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
@@ -108,6 +109,7 @@ func (o *options) serveGateway(c *cobra.Command, page pageOn) error {
 	if err != nil {
 		return err
 	}
+	o.tokens.watch(c.Context(), o.log)
 	if o.exitWithParent {
 		go followParent()
 	}
@@ -233,6 +235,9 @@ func (o *options) newGateway(key []byte, page pageOn) (*gateway.Gateway, error) 
 		}
 	}
 	cfg.Listeners = o.listeners(page)
+	if err := o.tokens.protect(cfg.Listeners, o.log); err != nil {
+		return nil, err
+	}
 	g, err := gateway.New(cfg)
 	if bad, ok := errors.AsType[*gateway.ConfigError](err); ok {
 		return nil, usageError{fmt.Errorf("%s: %w", flagOf(bad.Field), bad.Err)}

@@ -62,6 +62,8 @@ var topics = []topic{
 		"max-groups max-group-bytes address-rate"},
 	{"Timeouts of clients", "handshake-timeout first-message-timeout message-timeout write-timeout " +
 		"heartbeat idle-timeout"},
+	{"Tokens of clients", "jwt-key-file jwt-secret-file jwt-jwks-file jwt-optional jwt-from jwt-algorithm jwt-issuer " +
+		"jwt-audience jwt-leeway jwt-uid-claim jwt-attribute"},
 	{"Buffers", "max-output overflow max-buffered max-partial-bytes max-queue-bytes max-unrouted-bytes"},
 	{"Workers", "worker workers gateway inner advertise key-file router name weight window broadcast-prefix"},
 	{"Drain, after SIGTERM", "drain-delay drain-rate drain-timeout"},

@@ -21,6 +21,7 @@ func TestNothingIsTimedByTheWallClock(t *testing.T) {
 		"chat/identity.go":      {"UnixMilli", "UnixMilli", "UnixMilli"}, // tokens, which outlive a process
 		"gateway/command.go":    {"UnixNano"},                            // of two bindings the later one wins
 		"gateway/peerkeeper.go": {"Unix"},                                // a deadline in the past, to end a hello
+		"gateway/refresh.go":    {"Unix"},                                // when a token expires, for its client
 		"worker/gateway.go":     {"Unix"},                                // a deadline in the past, to end a hello
 	}
 	takesAway := []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "AddDate", "Date", "Parse",
